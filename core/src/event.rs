@@ -1,0 +1,115 @@
+//! The history of an execution: what happened to it (inputs) and what it asked for (commands), in one order.
+//!
+//! A journal row holds the events of one turn. An input is followed by the commands that it led to, and the executor
+//! delivers inputs one by one, so that an execution's choices depend on the order of its events alone, never on how
+//! they were gathered into turns. The enum is externally tagged: `RawValue` payloads need it.
+
+use crate::failure::FailureRecord;
+use crate::ids::EventId;
+use crate::payload::Payload;
+use serde::{Deserialize, Serialize};
+
+/// One event. Its number ([`EventId`]) is its place in the history, from 1, and is not stored.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Event {
+    /// Input: always event 1. `seed` feeds `workflow::random` and `workflow::uuid`.
+    Started { input: Payload, seed: u64 },
+    /// Input: an activity returned.
+    ActivityCompleted { activity: EventId, result: Payload },
+    /// Input: an activity failed for good.
+    ActivityFailed { activity: EventId, failure: FailureRecord },
+    /// Input: one attempt failed; attempt `attempt + 1` is due at `next_at_ms`.
+    AttemptFailed { activity: EventId, attempt: u32, failure: FailureRecord, next_at_ms: i64 },
+    /// Input: a timer was due.
+    TimerFired { timer: EventId },
+    /// Input: a message. `handled` is false where the code then running had no handler that takes it.
+    Signaled {
+        name: String,
+        input: Payload,
+        request_id: String,
+        #[serde(default = "yes", skip_serializing_if = "is_yes")]
+        handled: bool,
+    },
+    /// Input: a signal kept as unhandled is given to a build that knows it.
+    SignalRedelivered { signal: EventId },
+    /// Input: somebody asked for cancellation.
+    CancelRequested { request_id: String, reason: String },
+    /// Input: this owner took the execution over from a dead one. Every activity that the dead owner may have been
+    /// running has lost one attempt (PROTOCOL 4).
+    Recovered { lost: Vec<EventId> },
+
+    /// Command: run an activity.
+    ActivityScheduled { name: String, input: Payload },
+    /// Command: the workflow dropped the activity's future.
+    ActivityCancelRequested { activity: EventId },
+    /// Command: wake at `fire_at_ms`.
+    TimerStarted { fire_at_ms: i64 },
+    /// Command: the workflow dropped the timer's future.
+    TimerCancelled { timer: EventId },
+    /// Command and its result in one: a recorded value.
+    SideEffect { value: Payload },
+
+    /// Command, the last event: `run` returned a value.
+    Completed { result: Payload },
+    /// Command, the last event: `run` returned an error. `compensation_failures` are those of its sagas.
+    Failed {
+        failure: FailureRecord,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        compensation_failures: Vec<FailureRecord>,
+    },
+    /// Command, the last event: it was cancelled.
+    Canceled {
+        reason: String,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        compensation_failures: Vec<FailureRecord>,
+    },
+    /// Input, the last event: ended from outside, no workflow code ran.
+    Terminated { reason: String },
+}
+
+fn yes() -> bool {
+    true
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde's signature
+fn is_yes(b: &bool) -> bool {
+    *b
+}
+
+impl Event {
+    /// Whether workflow code emitted it (as against received it).
+    pub fn is_command(&self) -> bool {
+        matches!(
+            self,
+            Self::ActivityScheduled { .. }
+                | Self::ActivityCancelRequested { .. }
+                | Self::TimerStarted { .. }
+                | Self::TimerCancelled { .. }
+                | Self::SideEffect { .. }
+                | Self::Completed { .. }
+                | Self::Failed { .. }
+                | Self::Canceled { .. }
+        )
+    }
+
+    /// Whether it ends the execution.
+    pub fn is_close(&self) -> bool {
+        matches!(
+            self,
+            Self::Completed { .. } | Self::Failed { .. } | Self::Canceled { .. } | Self::Terminated { .. }
+        )
+    }
+}
+
+/// One row of the journal, decoded: the events of one turn.
+#[derive(Clone, Debug, PartialEq)]
+pub struct JournalRow {
+    /// The number of the first event.
+    pub seq: EventId,
+    /// When the turn was polled: ms since the Unix epoch, on the store's clock.
+    pub at_ms: i64,
+    /// The events.
+    pub events: Vec<Event>,
+}

@@ -1,0 +1,264 @@
+//! Errors as history keeps them and as workflow code sees them. Kinds are closed and text is stored, never made
+//! again, so that a replayed error is identical byte for byte.
+
+use crate::outcome::Fault;
+use crate::payload::{Payload, PayloadError};
+use serde::{Deserialize, Serialize};
+use std::error::Error;
+use std::fmt;
+use std::time::Duration;
+
+/// Which limit ran out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum TimeoutKind {
+    /// One attempt took too long.
+    StartToClose,
+    /// All attempts together took too long.
+    ScheduleToClose,
+    /// No slot was free in time.
+    ScheduleToStart,
+    /// No heartbeat arrived in time.
+    Heartbeat,
+}
+
+impl fmt::Display for TimeoutKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::StartToClose => "start-to-close",
+            Self::ScheduleToClose => "schedule-to-close",
+            Self::ScheduleToStart => "schedule-to-start",
+            Self::Heartbeat => "heartbeat",
+        })
+    }
+}
+
+/// What kind of failure a [`FailureRecord`] is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum FailureKind {
+    /// User code returned an error; `data` holds it.
+    Application,
+    /// A limit ran out.
+    TimedOut(TimeoutKind),
+    /// It was cancelled.
+    Cancelled,
+    /// User code panicked.
+    Panicked,
+    /// Its worker died with it.
+    WorkerLost,
+    /// Its worker shut down before it ended.
+    WorkerShutdown,
+    /// The engine refused its input or result (too large, not encodable).
+    Invalid,
+}
+
+/// A failure in history.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FailureRecord {
+    /// What kind of failure.
+    pub kind: FailureKind,
+    /// Its `Display` text.
+    pub message: String,
+    /// The texts of its `source()` chain, outermost first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub chain: Vec<String>,
+    /// The typed error, encoded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data: Option<Payload>,
+}
+
+impl FailureRecord {
+    /// A failure without a typed error.
+    pub fn new(kind: FailureKind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into(), chain: Vec::new(), data: None }
+    }
+}
+
+impl fmt::Display for FailureRecord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)?;
+        self.chain.iter().try_for_each(|cause| write!(f, ": {cause}"))
+    }
+}
+
+/// Any error, as history can keep it: text and chain. Like `anyhow::Error`, `?` turns every `std::error::Error` into
+/// one, and it is not itself a `std::error::Error`. Use it where a workflow or activity needs no typed error.
+///
+/// ```
+/// use abide_core::Failure;
+/// fn parse(s: &str) -> Result<u32, Failure> {
+///     Ok(s.parse::<u32>()?)
+/// }
+/// assert_eq!(parse("x").unwrap_err().to_string(), "invalid digit found in string");
+/// ```
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+pub struct Failure {
+    message: String,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    chain: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    data: Option<Payload>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    non_retryable: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    next_retry_delay: Option<Duration>,
+}
+
+impl Failure {
+    /// A failure with this text.
+    pub fn new(message: impl fmt::Display) -> Self {
+        Self {
+            message: message.to_string(),
+            chain: Vec::new(),
+            data: None,
+            non_retryable: false,
+            next_retry_delay: None,
+        }
+    }
+
+    /// Keeps the error's text and chain, and the error itself, to be read back by [`Failure::downcast`].
+    pub fn typed<E: Error + Serialize>(error: &E) -> Result<Self, PayloadError> {
+        let data = Some(Payload::encode(error)?);
+        Ok(Self { data, ..Self::from_error(error) })
+    }
+
+    /// The typed error kept by [`Failure::typed`], if it is an `E`.
+    pub fn downcast<E: serde::de::DeserializeOwned>(&self) -> Option<E> {
+        self.data.as_ref()?.decode().ok()
+    }
+
+    /// Marks it as one that no retry can mend: the activity fails at once.
+    #[must_use]
+    pub fn non_retryable(mut self) -> Self {
+        self.non_retryable = true;
+        self
+    }
+
+    /// Sets the wait before the next attempt, instead of the retry policy's.
+    #[must_use]
+    pub fn retry_after(mut self, delay: Duration) -> Self {
+        self.next_retry_delay = Some(delay);
+        self
+    }
+
+    /// Whether a retry may mend it. Default: true.
+    pub fn is_retryable(&self) -> bool {
+        !self.non_retryable
+    }
+
+    /// The wait that [`Failure::retry_after`] asked for.
+    pub fn next_retry_delay(&self) -> Option<Duration> {
+        self.next_retry_delay
+    }
+
+    /// The texts of the causes, outermost first.
+    pub fn chain(&self) -> &[String] {
+        &self.chain
+    }
+
+    fn from_error(error: &dyn Error) -> Self {
+        let chain = std::iter::successors(error.source(), |e| e.source()).map(ToString::to_string).collect();
+        Self { chain, ..Self::new(error) }
+    }
+}
+
+impl<E: Error + 'static> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self::from_error(&error)
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl fmt::Debug for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)?;
+        self.chain.iter().try_for_each(|cause| write!(f, "\n  caused by: {cause}"))
+    }
+}
+
+/// The error of a call to an activity that returns `Result<T, E>`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum ActivityError<E> {
+    /// It returned this error.
+    Failed(E),
+    /// A limit ran out.
+    TimedOut(TimeoutKind),
+    /// It was cancelled.
+    Cancelled,
+    /// It panicked, with this message.
+    Panicked(String),
+    /// Its worker died or shut down with it, and no attempt was left.
+    WorkerLost,
+    /// The engine refused its input or result; the text begins with a code.
+    Invalid(String),
+}
+
+/// The error of a call to a *plain* activity, one that returns `T`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, thiserror::Error)]
+#[non_exhaustive]
+pub enum CallError {
+    /// A limit ran out.
+    #[error("activity timed out ({0})")]
+    TimedOut(TimeoutKind),
+    /// It was cancelled.
+    #[error("activity was cancelled")]
+    Cancelled,
+    /// It panicked, with this message.
+    #[error("activity panicked: {0}")]
+    Panicked(String),
+    /// Its worker died or shut down with it, and no attempt was left.
+    #[error("the activity's worker was lost and no attempt is left")]
+    WorkerLost,
+    /// The engine refused its input or result; the text begins with a code.
+    #[error("{0}")]
+    Invalid(String),
+}
+
+impl<E> From<CallError> for ActivityError<E> {
+    fn from(error: CallError) -> Self {
+        match error {
+            CallError::TimedOut(kind) => Self::TimedOut(kind),
+            CallError::Cancelled => Self::Cancelled,
+            CallError::Panicked(message) => Self::Panicked(message),
+            CallError::WorkerLost => Self::WorkerLost,
+            CallError::Invalid(text) => Self::Invalid(text),
+        }
+    }
+}
+
+impl<E: Fault> fmt::Display for ActivityError<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Failed(error) => error.fmt(f),
+            Self::TimedOut(kind) => CallError::TimedOut(*kind).fmt(f),
+            Self::Cancelled => CallError::Cancelled.fmt(f),
+            Self::Panicked(message) => write!(f, "activity panicked: {message}"),
+            Self::WorkerLost => CallError::WorkerLost.fmt(f),
+            Self::Invalid(text) => f.write_str(text),
+        }
+    }
+}
+
+// Bound on `Fault`, not on `Error`: `Failure` is not an `Error`, and `?` must still work on its calls.
+impl<E: Fault> Error for ActivityError<E> {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Failed(error) => error.cause(),
+            _ => None,
+        }
+    }
+}
+
+/// A `workflow::timeout` or `until!(..).timeout(..)` ran out before its future was ready.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("deadline has elapsed")]
+pub struct Elapsed;

@@ -1,0 +1,113 @@
+//! The static graph of a workflow function: its await points and the control flow between them, as the macro saw
+//! them. It is documentation, the live position, and the first line of a mismatch report.
+//!
+//! Everything is const-constructible, so that a graph costs a program nothing until somebody looks.
+
+use crate::guard::Site;
+use std::fmt;
+
+/// The graph of one function of a workflow.
+#[derive(Clone, Copy, Debug)]
+pub struct FnGraph {
+    /// The function's name: `run`, a handler, a helper.
+    pub name: &'static str,
+    /// What role it plays.
+    pub role: FnRole,
+    /// Its await points, in source order. Edges name them by their index here.
+    pub nodes: &'static [Node],
+    /// The control flow between them.
+    pub edges: &'static [Edge],
+}
+
+/// What a function is to its workflow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum FnRole {
+    /// The workflow's own body.
+    Run,
+    /// A signal handler.
+    Signal,
+    /// A helper that workflows may await.
+    Helper,
+}
+
+/// An await point.
+#[derive(Clone, Copy, Debug)]
+pub struct Node {
+    /// What is awaited.
+    pub kind: NodeKind,
+    /// Where, and in which words.
+    pub site: Site,
+    /// The awaited expression in the canonical form: its tokens, one blank between each two.
+    pub canonical: &'static str,
+}
+
+/// What an await point waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum NodeKind {
+    /// An expression before `.await`.
+    Await,
+    /// A branch of `workflow::select!`.
+    Branch,
+    /// A whole `workflow::select!`, which waits for the first of its branches.
+    Select,
+}
+
+/// Control can go from one point to another without an await between them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Edge {
+    /// From here.
+    pub from: Point,
+    /// To here.
+    pub to: Point,
+    /// The branch taken on the way, in the words of the source (`if`, `else`, `match Ok(_)`, `loop`, `?`), or "".
+    pub label: &'static str,
+}
+
+/// One end of an [`Edge`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Point {
+    /// Where the function begins.
+    Start,
+    /// An await point, by its index in [`FnGraph::nodes`].
+    Node(u16),
+    /// Where it ends: the last expression, a `return`, a `?`.
+    End,
+}
+
+impl FnGraph {
+    /// The canonical form: the same for two functions that differ in formatting, comments or place only.
+    pub fn canonical(&self) -> impl fmt::Display + '_ {
+        Canonical(self)
+    }
+}
+
+struct Canonical<'a>(&'a FnGraph);
+
+impl fmt::Display for Canonical<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "fn {}", self.0.name)?;
+        for (index, node) in self.0.nodes.iter().enumerate() {
+            writeln!(f, "  {index}: {:?} {}", node.kind, node.canonical)?;
+        }
+        for edge in self.0.edges {
+            write!(f, "  {} -> {}", edge.from, edge.to)?;
+            match edge.label {
+                "" => writeln!(f)?,
+                label => writeln!(f, " [{label}]")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Point {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Start => f.write_str("start"),
+            Self::Node(index) => index.fmt(f),
+            Self::End => f.write_str("end"),
+        }
+    }
+}
