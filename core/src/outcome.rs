@@ -1,0 +1,199 @@
+//! `T` or `Result<T, E>`: how an activity or workflow answers, decided by traits and never by the text of a type.
+//!
+//! An inherent constant shadows a trait's constant on a concrete type, and a const generic argument carries the answer
+//! to the type level. The macros emit `Sel<R, { use ProbeElse as _; <Probe<R>>::FALLIBLE }>`, and [`Outcome`] is
+//! implemented for `Sel<Result<T, E>, true>` and for `Sel<T, false>`. Aliases of `Result` work therefore.
+//!
+//! Every impl here is `do_not_recommend`: else rustc answers a missing derive with a list of foreign types.
+
+use crate::failure::{ActivityError, CallError, Failure, FailureKind, FailureRecord};
+use crate::payload::{Payload, PayloadError};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use std::error::Error;
+use std::fmt;
+use std::marker::PhantomData;
+use std::time::Duration;
+
+/// The return type `R` of a workflow, activity or query, with the answer of [`Probe`].
+pub struct Sel<R, const FALLIBLE: bool>(PhantomData<fn() -> R>);
+
+/// Asks whether `R` is a `Result`: `<Probe<R>>::FALLIBLE`, with [`ProbeElse`] in scope.
+pub struct Probe<R>(PhantomData<R>);
+
+impl<T, E> Probe<Result<T, E>> {
+    /// A `Result` can fail. Shadows [`ProbeElse::FALLIBLE`].
+    pub const FALLIBLE: bool = true;
+}
+
+/// The answer for everything that is not a `Result`.
+pub trait ProbeElse {
+    /// Not a `Result`: cannot fail.
+    const FALLIBLE: bool = false;
+}
+
+impl<R> ProbeElse for Probe<R> {}
+
+/// A value that history can keep: an argument, a result. Implemented for every serde type without borrows.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be stored in a workflow's history",
+    label = "not a serde type",
+    note = "derive `serde::Serialize` and `serde::Deserialize` for it, and let it own its data"
+)]
+pub trait Persist: Serialize + DeserializeOwned + 'static {}
+
+#[diagnostic::do_not_recommend]
+impl<T: Serialize + DeserializeOwned + 'static> Persist for T {}
+
+/// An error that history can keep: a serde type that is an `Error`, or [`Failure`].
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be the error of an activity or workflow",
+    label = "not an error that history can keep",
+    note = "derive `thiserror::Error`, `serde::Serialize` and `serde::Deserialize` for it, or use `abide::Failure`"
+)]
+pub trait Fault: fmt::Display + fmt::Debug + Sized + 'static {
+    /// The cause, as `Error::source`.
+    fn cause(&self) -> Option<&(dyn Error + 'static)>;
+
+    /// What history keeps of it.
+    fn to_record(&self) -> Result<FailureRecord, PayloadError>;
+
+    /// Reads it back.
+    fn from_record(record: &FailureRecord) -> Result<Self, PayloadError>;
+
+    /// Whether another attempt may mend it. Default: true.
+    fn retryable(&self) -> bool {
+        true
+    }
+
+    /// The wait before the next attempt, instead of the policy's. Default: none.
+    fn retry_after(&self) -> Option<Duration> {
+        None
+    }
+}
+
+#[diagnostic::do_not_recommend]
+impl<E: Error + Serialize + DeserializeOwned + 'static> Fault for E {
+    fn cause(&self) -> Option<&(dyn Error + 'static)> {
+        self.source()
+    }
+
+    fn to_record(&self) -> Result<FailureRecord, PayloadError> {
+        let chain = std::iter::successors(self.source(), |e| e.source()).map(ToString::to_string).collect();
+        Ok(FailureRecord {
+            kind: FailureKind::Application,
+            message: self.to_string(),
+            chain,
+            data: Some(Payload::encode(self)?),
+        })
+    }
+
+    fn from_record(record: &FailureRecord) -> Result<Self, PayloadError> {
+        data_of::<Self>(record)?.decode()
+    }
+}
+
+// Not covered by the blanket impl: `Failure` is no `Error`, so that `?` can turn every `Error` into one.
+#[diagnostic::do_not_recommend]
+impl Fault for Failure {
+    fn cause(&self) -> Option<&(dyn Error + 'static)> {
+        None
+    }
+
+    fn to_record(&self) -> Result<FailureRecord, PayloadError> {
+        Ok(FailureRecord {
+            kind: FailureKind::Application,
+            message: self.to_string(),
+            chain: self.chain().to_vec(),
+            data: Some(Payload::encode(self)?),
+        })
+    }
+
+    fn from_record(record: &FailureRecord) -> Result<Self, PayloadError> {
+        data_of::<Self>(record)?.decode()
+    }
+
+    fn retryable(&self) -> bool {
+        self.is_retryable()
+    }
+
+    fn retry_after(&self) -> Option<Duration> {
+        self.next_retry_delay()
+    }
+}
+
+fn data_of<E>(record: &FailureRecord) -> Result<&Payload, PayloadError> {
+    record.data.as_ref().ok_or_else(|| PayloadError::Decode {
+        type_name: std::any::type_name::<E>(),
+        message: format!("the record holds no typed error, only the text `{}`", record.message),
+    })
+}
+
+/// The error of what cannot fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Never {}
+
+impl fmt::Display for Never {
+    fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {}
+    }
+}
+
+impl Error for Never {}
+
+/// What a workflow, activity or query returns, taken apart.
+pub trait Outcome: 'static {
+    /// As written: `T` or `Result<T, E>`.
+    type Returned;
+    /// The value.
+    type Ok: Persist;
+    /// The error; [`Never`] for a plain `T`.
+    type Err: Fault;
+    /// The error that a caller in a workflow sees: [`ActivityError`], or [`CallError`] for a plain `T`.
+    type Seen: From<CallError>;
+
+    /// Takes a returned value apart.
+    fn split(returned: Self::Returned) -> Result<Self::Ok, Self::Err>;
+
+    /// The caller's view of an error.
+    fn seen(error: Self::Err) -> Self::Seen;
+
+    /// What history keeps of a returned value.
+    fn encode(returned: Self::Returned) -> Result<Result<Payload, FailureRecord>, PayloadError> {
+        match Self::split(returned) {
+            Ok(value) => Payload::encode(&value).map(Ok),
+            Err(error) => error.to_record().map(Err),
+        }
+    }
+}
+
+#[diagnostic::do_not_recommend]
+impl<T: Persist, E: Fault> Outcome for Sel<Result<T, E>, true> {
+    type Returned = Result<T, E>;
+    type Ok = T;
+    type Err = E;
+    type Seen = ActivityError<E>;
+
+    fn split(returned: Result<T, E>) -> Result<T, E> {
+        returned
+    }
+
+    fn seen(error: E) -> ActivityError<E> {
+        ActivityError::Failed(error)
+    }
+}
+
+#[diagnostic::do_not_recommend]
+impl<T: Persist> Outcome for Sel<T, false> {
+    type Returned = T;
+    type Ok = T;
+    type Err = Never;
+    type Seen = CallError;
+
+    fn split(returned: T) -> Result<T, Never> {
+        Ok(returned)
+    }
+
+    fn seen(error: Never) -> CallError {
+        match error {}
+    }
+}
