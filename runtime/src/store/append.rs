@@ -1,0 +1,82 @@
+//! The append: one turn of one execution on its way to the disk. The hot path's only shape.
+
+use super::error::StoreError;
+use super::execution::{NewExecution, StartAnswer, Status, Suspension};
+use super::message::NewMessage;
+use abide_core::{EventId, ExecutionId, Incarnation};
+
+/// Called once by the writer when an append is durable or refused. Must not block: it runs between two commits.
+pub(crate) type Ack = Box<dyn FnOnce(Result<AppendOutcome, StoreError>) + Send>;
+
+/// One turn: its inputs and all the commands they led to, written together (PROTOCOL 1).
+#[derive(Clone, Debug)]
+pub(crate) struct Append {
+    /// The incarnation that writes; the whole append is refused where its lease is gone.
+    pub(crate) owner: Incarnation,
+    /// Whose turn it was.
+    pub(crate) execution: ExecutionId,
+    /// The number of the first event.
+    pub(crate) seq: EventId,
+    /// How many events. 0: no journal row; only the rest of the append.
+    pub(crate) n: u32,
+    /// When the turn was polled.
+    pub(crate) at_ms: i64,
+    /// The events, a JSON array; empty where `n` is 0.
+    pub(crate) body: String,
+    /// Changes of the execution's row; `None` on most turns, which saves an update.
+    pub(crate) row: Option<RowChange>,
+    /// Inbox rows that this turn took in. They go with it.
+    pub(crate) consumed: Vec<i64>,
+    /// Messages that this turn sends (to any execution). One to a closed execution is dropped; one already
+    /// there by its dedup key is not doubled.
+    pub(crate) messages: Vec<NewMessage>,
+    /// A start already owned: the execution's row is inserted by this append, `row` applied to it.
+    pub(crate) create: Option<Box<NewExecution>>,
+}
+
+/// A change of an execution's row. `Default` changes nothing; set only what differs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct RowChange {
+    /// A closed status closes it: the owner goes, and the append is a `Conflict` while the inbox holds a message
+    /// that is not in `consumed` (PROTOCOL 16). `Suspended` sets it free.
+    pub(crate) status: Option<Status>,
+    /// When it is next due while nobody owns it. `Some(None)`: never. Needed before a release, and while owned if
+    /// it should be known after a crash; a take-over makes `active` executions due by itself.
+    pub(crate) wake_at_ms: Option<Option<i64>>,
+    /// Whether an activity may be running in the owner (PROTOCOL 19).
+    pub(crate) active: Option<bool>,
+    /// The closing event, JSON. `closed_at_ms` is the append's `at_ms`.
+    pub(crate) result: Option<String>,
+    /// Why it is suspended; goes with `Status::Suspended`. Its build joins the builds that have tried.
+    pub(crate) suspension: Option<Suspension>,
+    /// Progress: crashes are counted from 0 again.
+    pub(crate) reset_crashes: bool,
+    /// `Recovered` is in the journal: forget `recovered_from`.
+    pub(crate) clear_recovered: bool,
+    /// Let it go: nobody owns it (PROTOCOL 17). Implied by closing and by suspending.
+    pub(crate) release: bool,
+}
+
+/// What became of an append.
+#[derive(Clone, Debug)]
+pub(crate) enum AppendOutcome {
+    /// It is durable.
+    Done,
+    /// It closes, but a message came: nothing of it is in. Take the inbox in and try again.
+    Conflict,
+    /// `create` started nothing, and nothing of the append is in. Never `Started`.
+    Duplicate(StartAnswer),
+    /// The execution is not this owner's any more (terminated from outside, resumed elsewhere): nothing of it is
+    /// in. Drop the live execution without a further append.
+    Lost,
+    /// The database refuses this row, by itself, for ever (PROTOCOL 11; AB0212): nothing of it is in. The text
+    /// says why. Suspend the execution with an append that leaves the bad part out.
+    BadRow(String),
+}
+
+impl Append {
+    /// Whether it ends the execution.
+    pub(crate) fn is_closing(&self) -> bool {
+        self.row.as_ref().and_then(|row| row.status).is_some_and(|status| !status.is_open())
+    }
+}

@@ -1,0 +1,110 @@
+//! What can go wrong in a store. Operator's errors: none of them may ever become a workflow's outcome.
+
+use abide_core::ExecutionId;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The error beneath, shared: one failed commit is told to everybody in its batch.
+pub(crate) type Source = Arc<dyn std::error::Error + Send + Sync>;
+
+/// A store's error; each has a code.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub(crate) enum StoreError {
+    /// The path or its folder cannot be opened.
+    #[error("cannot open the database `{path}`: {message}")]
+    Open {
+        path: String,
+        message: String,
+        #[source]
+        source: Option<Source>,
+    },
+    /// The file or its folder cannot be written.
+    #[error("the database `{path}` is read-only: abide needs to write it and its folder")]
+    ReadOnly { path: String },
+    /// Another program holds the database's lock.
+    #[error(
+        "the database `{path}` was locked by another program for {} s: close the tool that holds a transaction open",
+        waited.as_secs()
+    )]
+    Busy { path: String, waited: Duration },
+    /// No room.
+    #[error("the disk of the database `{path}` is full: make room; what was acknowledged is safe")]
+    Full { path: String },
+    /// Not an SQLite file, or another program's.
+    #[error("`{path}` is not a database of abide's: {message}")]
+    Foreign { path: String, message: String },
+    /// Written by a later abide.
+    #[error("the database `{path}` has schema {found}, this build knows up to {known}: run a newer build")]
+    Newer { path: String, found: i64, known: i64 },
+    /// The disk failed to make a commit durable. The worker must stop; nothing is retried.
+    #[error("the disk failed under the database `{path}`: {message}: this process must not go on writing")]
+    Io {
+        path: String,
+        message: String,
+        #[source]
+        source: Option<Source>,
+    },
+    /// On a network file system, whose locks cannot be trusted.
+    #[error("the database `{path}` is on a network file system ({kind}): SQLite's locks are not safe there")]
+    Network { path: String, kind: String },
+    /// An URL that names no known store.
+    #[error("unknown database URL `{url}`: use `sqlite://path/to/file.db`")]
+    Scheme { url: String },
+    /// The incarnation's lease is gone: another worker has taken over.
+    #[error("this worker's lease is gone: it was taken over")]
+    Fenced,
+    /// A schema change failed; the database is as it was.
+    #[error("migration {version} of the database `{path}` failed, and nothing of it stayed: {message}")]
+    Migration {
+        path: String,
+        version: i64,
+        message: String,
+        #[source]
+        source: Option<Source>,
+    },
+    /// Anything else the database says.
+    #[error("the database `{path}` failed: {message}")]
+    Database {
+        path: String,
+        message: String,
+        #[source]
+        source: Option<Source>,
+    },
+    /// The outcome could not be told, even by reading back.
+    #[error("the outcome of a commit is unknown: {message}")]
+    Unknown { message: String },
+    /// A journal whose rows do not join up, or that does not decode.
+    #[error("the journal of execution {execution} is damaged: {message}")]
+    Damaged { execution: ExecutionId, message: String },
+    /// The store was closed.
+    #[error("the database is closed")]
+    Closed,
+}
+
+impl StoreError {
+    /// The code, the name of its page in `docs/errors/`.
+    pub(crate) fn code(&self) -> &'static str {
+        match self {
+            Self::Open { .. } => "AB0501",
+            Self::ReadOnly { .. } => "AB0502",
+            Self::Busy { .. } => "AB0503",
+            Self::Full { .. } => "AB0504",
+            Self::Foreign { .. } => "AB0505",
+            Self::Newer { .. } => "AB0506",
+            Self::Io { .. } => "AB0507",
+            Self::Network { .. } => "AB0508",
+            Self::Scheme { .. } => "AB0509",
+            Self::Fenced => "AB0510",
+            Self::Migration { .. } => "AB0511",
+            Self::Database { .. } | Self::Closed => "AB0512",
+            Self::Unknown { .. } => "AB0410",
+            Self::Damaged { .. } => "AB0209",
+        }
+    }
+
+    /// Whether a worker must stop (as against drop, wait or ask again).
+    pub(crate) fn is_fatal(&self) -> bool {
+        matches!(self, Self::Io { .. } | Self::Database { .. } | Self::Closed | Self::ReadOnly { .. })
+    }
+}

@@ -1,0 +1,176 @@
+//! An execution's row, and what a start asks for and is answered.
+//!
+//! The row holds what is needed without replaying: who owns it, when it is due, how it ended. It never holds
+//! workflow state; that is the journal's.
+
+use abide_core::{ExecutionId, Incarnation};
+use serde::{Deserialize, Serialize};
+
+/// Where an execution stands. The numbers are stored and never change their meaning; below 10 is open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Status {
+    /// Running or waiting.
+    Running,
+    /// Stopped by the engine for a reason that a fix can remove; open.
+    Suspended,
+    /// `run` returned a value.
+    Completed,
+    /// `run` returned an error.
+    Failed,
+    /// It was cancelled.
+    Canceled,
+    /// Ended from outside.
+    Terminated,
+}
+
+impl Status {
+    /// The number in the database. 2 is kept for Paused, 14 for ContinuedAsNew, 15 for TimedOut.
+    pub(crate) const fn code(self) -> i64 {
+        match self {
+            Self::Running => 0,
+            Self::Suspended => 1,
+            Self::Completed => 10,
+            Self::Failed => 11,
+            Self::Canceled => 12,
+            Self::Terminated => 13,
+        }
+    }
+
+    /// The status of a stored number; `None` for one that this version does not know.
+    pub(crate) const fn from_code(code: i64) -> Option<Self> {
+        Some(match code {
+            0 => Self::Running,
+            1 => Self::Suspended,
+            10 => Self::Completed,
+            11 => Self::Failed,
+            12 => Self::Canceled,
+            13 => Self::Terminated,
+            _ => return None,
+        })
+    }
+
+    /// Whether it can still run.
+    pub(crate) const fn is_open(self) -> bool {
+        self.code() < 10
+    }
+}
+
+/// One execution as the database has it.
+#[derive(Clone, Debug)]
+pub(crate) struct ExecutionRow {
+    /// Its key.
+    pub(crate) id: ExecutionId,
+    /// The user's name for it; one open run has it at a time.
+    pub(crate) workflow_id: String,
+    /// This run's own name, a UUIDv7.
+    pub(crate) run_id: String,
+    /// The workflow's registered name.
+    pub(crate) workflow_type: String,
+    /// The task queue whose workers may claim it.
+    pub(crate) queue: String,
+    /// Where it stands.
+    pub(crate) status: Status,
+    /// The live worker that runs it.
+    pub(crate) owner: Option<Incarnation>,
+    /// When it is next due while nobody owns it.
+    pub(crate) wake_at_ms: Option<i64>,
+    /// Whether an activity may be running in its owner.
+    pub(crate) active: bool,
+    /// Owners that died while it ran, without progress since.
+    pub(crate) crashes: u32,
+    /// The dead incarnation it was last taken from, until an append clears it.
+    pub(crate) recovered_from: Option<Incarnation>,
+    /// Why it is suspended.
+    pub(crate) suspension: Option<Suspension>,
+    /// The arguments, JSON.
+    pub(crate) input: String,
+    /// The closing event, JSON, once closed.
+    pub(crate) result: Option<String>,
+    /// When it was started.
+    pub(crate) created_at_ms: i64,
+    /// When it closed.
+    pub(crate) closed_at_ms: Option<i64>,
+    /// How many events its history holds.
+    pub(crate) history_len: u64,
+}
+
+/// Why an execution is suspended. One JSON column, so that people can read it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Suspension {
+    /// The error's code.
+    pub(crate) code: String,
+    /// What is wrong, for people.
+    pub(crate) message: String,
+    /// The build that found out.
+    pub(crate) build: String,
+    /// Whether a worker of another build may try once (a mismatch, an unknown type; PROTOCOL 21).
+    pub(crate) other_builds: bool,
+    /// When.
+    pub(crate) at_ms: i64,
+}
+
+/// An execution to be started.
+#[derive(Clone, Debug)]
+pub(crate) struct NewExecution {
+    /// From [`Store::execution_id`](super::Store::execution_id).
+    pub(crate) id: ExecutionId,
+    /// The user's name for it.
+    pub(crate) workflow_id: String,
+    /// A fresh UUIDv7.
+    pub(crate) run_id: String,
+    /// The user's request id; without one the run id serves, which a retry must then repeat.
+    pub(crate) request_id: Option<String>,
+    /// The workflow's registered name.
+    pub(crate) workflow_type: String,
+    /// The task queue.
+    pub(crate) queue: String,
+    /// The arguments, JSON.
+    pub(crate) input: String,
+    /// Now, on the store's clock. An unowned start is due at this time.
+    pub(crate) created_at_ms: i64,
+    /// What a closed run of the same workflow id means.
+    pub(crate) reuse: ReusePolicy,
+    /// What an open run of the same workflow id means.
+    pub(crate) conflict: ConflictPolicy,
+    /// The closing event that `TerminateExisting` writes for the open run, JSON.
+    pub(crate) terminate_event: Option<String>,
+}
+
+/// What a closed run of the same workflow id means for a start. Temporal's names and default.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum ReusePolicy {
+    /// Start another run.
+    #[default]
+    AllowDuplicate,
+    /// Only if the newest closed run did not complete.
+    AllowDuplicateFailedOnly,
+    /// Refuse.
+    RejectDuplicate,
+}
+
+/// What an open run of the same workflow id means for a start. Temporal's names and default.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum ConflictPolicy {
+    /// Refuse.
+    #[default]
+    Fail,
+    /// Answer with the open run.
+    UseExisting,
+    /// Terminate the open run and start.
+    TerminateExisting,
+}
+
+/// What became of a start.
+#[derive(Clone, Debug)]
+pub(crate) enum StartAnswer {
+    /// It is started.
+    Started,
+    /// This request id (or run id) started this run before.
+    Known(Box<ExecutionRow>),
+    /// `UseExisting`: this run is open.
+    Existing(Box<ExecutionRow>),
+    /// `Fail`: this run is open (AB0401).
+    Taken(Box<ExecutionRow>),
+    /// The reuse policy refuses because of this closed run (AB0402).
+    Refused(Box<ExecutionRow>),
+}

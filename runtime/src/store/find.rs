@@ -1,0 +1,58 @@
+//! Looking things up: by name, by filter, and the journal.
+
+use super::execution::{ExecutionRow, Status};
+use abide_core::{EventId, ExecutionId, Incarnation};
+
+/// A name of an execution.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Find {
+    /// Its key.
+    Execution(ExecutionId),
+    /// The newest run of a workflow id: the open one if there is one.
+    WorkflowId(String),
+    /// One run.
+    RunId(String),
+    /// The run that this request id started.
+    RequestId(String),
+}
+
+/// Which executions to list. `Default`: all, 100 a page.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Filter {
+    /// Any of these; empty: any.
+    pub(crate) statuses: Vec<Status>,
+    /// This workflow type.
+    pub(crate) workflow_type: Option<String>,
+    /// This task queue.
+    pub(crate) queue: Option<String>,
+    /// Workflow ids that begin with this.
+    pub(crate) id_prefix: Option<String>,
+    /// Rows a page; 0 means 100; never more than 1,000.
+    pub(crate) limit: u32,
+    /// [`Page::next`] of the page before.
+    pub(crate) after: Option<ExecutionId>,
+}
+
+/// A page of executions, newest first.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Page {
+    /// The rows.
+    pub(crate) rows: Vec<ExecutionRow>,
+    /// Where the next page begins; `None` on the last.
+    pub(crate) next: Option<ExecutionId>,
+}
+
+/// One journal row, undecoded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct StoredTurn {
+    /// The number of its first event.
+    pub(crate) seq: EventId,
+    /// How many events.
+    pub(crate) n: u32,
+    /// When the turn was polled.
+    pub(crate) at_ms: i64,
+    /// The incarnation that wrote it; 0 for the store itself (a terminate).
+    pub(crate) writer: Incarnation,
+    /// The events, a JSON array.
+    pub(crate) body: String,
+}

@@ -1,0 +1,98 @@
+//! Messages: inbox rows on their way to an execution, and replies on their way back to another process.
+
+use abide_core::ExecutionId;
+
+/// What an inbox row is. The numbers are stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum MessageKind {
+    /// Body: the client's, to be journalled as `Signaled`.
+    Signal,
+    /// Body: the client's, to be journalled as `CancelRequested`.
+    Cancel,
+    /// A query asked from another process; answered by a [`Reply`] and consumed without an event.
+    Query,
+    /// Written by the store only: the execution was terminated from outside while owned. The owner drops the live
+    /// execution, then consumes the row by an append with `n` 0 and `release`.
+    Terminated,
+}
+
+impl MessageKind {
+    /// The number in the database.
+    pub(crate) const fn code(self) -> i64 {
+        match self {
+            Self::Signal => 0,
+            Self::Cancel => 1,
+            Self::Query => 2,
+            Self::Terminated => 3,
+        }
+    }
+
+    /// The kind of a stored number.
+    pub(crate) const fn from_code(code: i64) -> Option<Self> {
+        Some(match code {
+            0 => Self::Signal,
+            1 => Self::Cancel,
+            2 => Self::Query,
+            3 => Self::Terminated,
+            _ => return None,
+        })
+    }
+}
+
+/// A message to be put into an inbox.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct NewMessage {
+    /// To whom.
+    pub(crate) execution: ExecutionId,
+    /// What it is.
+    pub(crate) kind: MessageKind,
+    /// Its dedup key within the execution's inbox: a client's request id, or made of the sender's execution and
+    /// event number. The owner drops a row whose request id its history holds already: the store looks into
+    /// the journal only where the execution is closed.
+    pub(crate) request_id: String,
+    /// JSON, by convention of the kind.
+    pub(crate) body: String,
+    /// Now, on the store's clock.
+    pub(crate) at_ms: i64,
+}
+
+/// One row of an inbox.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct InboxRow {
+    /// Its key, for [`Append::consumed`](super::Append::consumed).
+    pub(crate) id: i64,
+    /// Whose inbox.
+    pub(crate) execution: ExecutionId,
+    /// What it is.
+    pub(crate) kind: MessageKind,
+    /// The dedup key.
+    pub(crate) request_id: String,
+    /// JSON.
+    pub(crate) body: String,
+    /// When it was sent.
+    pub(crate) at_ms: i64,
+}
+
+/// What became of a message or a terminate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SendAnswer {
+    /// It is durable.
+    Sent,
+    /// This request id was sent before; nothing was added.
+    Known,
+    /// The execution is closed (AB0407).
+    Closed,
+    /// No such execution (AB0406).
+    NoSuchExecution,
+}
+
+/// An answer for another process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Reply {
+    /// The request it answers.
+    pub(crate) request_id: String,
+    /// JSON, by convention of the request.
+    pub(crate) body: String,
+    /// When it may be forgotten.
+    pub(crate) expires_at_ms: i64,
+}

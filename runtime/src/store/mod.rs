@@ -1,0 +1,141 @@
+//! The store: where executions, their journals and their messages are kept, behind one small trait.
+//!
+//! It sits below the worker (which appends turns and claims executions) and the client (which starts, signals and
+//! reads). The trait speaks in executions, appends and messages, never in SQL: SQLite implements it today, Postgres
+//! later, and one conformance suite runs against each. A store must never know workflow code, never hold a
+//! transaction across a caller's await, and never turn a storage error into a workflow's outcome (PROTOCOL 8).
+//!
+//! Reading order: [`execution`] (rows and starts), [`append`] (the hot path), [`message`] (the inbox), [`owner`]
+//! (leases, claims, take-over), [`find`] (looking things up), [`error`], [`hook`] (faults and counters).
+
+mod append;
+mod error;
+mod execution;
+mod find;
+mod hook;
+mod message;
+mod owner;
+#[cfg(feature = "sqlite")]
+pub(crate) mod sqlite;
+
+#[cfg(all(test, feature = "sqlite"))]
+mod conformance;
+
+pub(crate) use append::{Ack, Append, AppendOutcome, RowChange};
+pub(crate) use error::StoreError;
+pub(crate) use execution::{
+    ConflictPolicy, ExecutionRow, NewExecution, ReusePolicy, StartAnswer, Status, Suspension,
+};
+pub(crate) use find::{Filter, Find, Page, StoredTurn};
+pub(crate) use hook::Counters;
+pub use hook::{Fault, FaultHook, Metrics, Stage};
+pub(crate) use message::{InboxRow, MessageKind, NewMessage, Reply, SendAnswer};
+pub(crate) use owner::{Claim, Claimed, DeadWorker, WorkerInfo};
+
+use abide_core::{ExecutionId, Incarnation};
+use std::pin::Pin;
+use tokio::sync::watch;
+
+/// What a store's method gives back. Boxed, since the trait is used as `dyn`; the hot path ([`Store::submit`])
+/// has no future at all.
+pub(crate) type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
+
+/// One open database. Shared as `Arc<dyn Store>` by the workers and clients of a process.
+///
+/// Every call that writes goes through one FIFO, so a process sees its own writes in the order it made them. A
+/// future that is dropped does not undo its write: the write may still happen.
+pub(crate) trait Store: Send + Sync + 'static {
+    // --- the hot path -------------------------------------------------------------------------------------------
+
+    /// Queues one turn of one execution and returns at once. `ack` is called once, from the writer, when the turn
+    /// is durable or refused; it must not block. Callers bound the queue: at most one append of an execution is in
+    /// flight (PROTOCOL 2).
+    ///
+    /// Errors: `Fenced` (the owner's lease is gone: drop everything it owns), `Unknown` (read-back failed as well),
+    /// or a fatal one. Locks and a full disk are waited out, with warnings: an append is never refused for them.
+    fn submit(&self, append: Append, ack: Ack);
+
+    /// A fresh execution id, without a round trip; unique in this database, for ever.
+    fn execution_id(&self) -> ExecutionId;
+
+    /// Now, in ms since the Unix epoch, on the store's clock (PROTOCOL 20). Never goes back within a process.
+    fn now_ms(&self) -> i64;
+
+    // --- what clients ask ---------------------------------------------------------------------------------------
+
+    /// Starts an execution that nobody owns yet; `id` in it comes from [`Store::execution_id`]. Policies and
+    /// request id are decided in the transaction. (A start already owned is an [`Append`] with `create`.)
+    fn start(&self, new: NewExecution) -> StoreFuture<'_, StartAnswer>;
+
+    /// Puts a message into an open execution's inbox, once per request id.
+    fn send(&self, message: NewMessage) -> StoreFuture<'_, SendAnswer>;
+
+    /// Ends an execution at once, owned or not. `event` is the JSON of its closing event, `at_ms` is now. An owner
+    /// is told by an inbox row of kind [`MessageKind::Terminated`]; whatever it still appends answers
+    /// [`AppendOutcome::Lost`]. A known request id answers `Known`.
+    fn terminate(&self, execution: ExecutionId, request_id: String, event: String) -> StoreFuture<'_, SendAnswer>;
+
+    /// Lets a suspended execution run again: unowned, due now, its crash counter at 0, every build may try.
+    /// `Ok(None)`: done. `Ok(Some(status))`: it was not suspended but this.
+    fn resume(&self, execution: ExecutionId) -> StoreFuture<'_, Option<Status>>;
+
+    /// Keeps an answer for another process until `expires_at_ms` (PROTOCOL 26). The first answer stays.
+    fn put_reply(&self, reply: Reply) -> StoreFuture<'_, ()>;
+
+    /// Takes an answer out, if it is there.
+    fn take_reply(&self, request_id: String) -> StoreFuture<'_, Option<String>>;
+
+    // --- reading ------------------------------------------------------------------------------------------------
+
+    /// One execution, by any of its names.
+    fn find(&self, by: Find) -> StoreFuture<'_, Option<ExecutionRow>>;
+
+    /// Executions, newest first, a page at a time.
+    fn list(&self, filter: Filter) -> StoreFuture<'_, Page>;
+
+    /// The journal, oldest first. Seq and n join up from 1, or it is `Damaged` (AB0209).
+    fn journal(&self, execution: ExecutionId) -> StoreFuture<'_, Vec<StoredTurn>>;
+
+    /// The inbox rows of everything `owner` owns, in the order they were sent.
+    fn inbox(&self, owner: Incarnation) -> StoreFuture<'_, Vec<InboxRow>>;
+
+    /// The inbox rows of one execution, in the order they were sent.
+    fn inbox_of(&self, execution: ExecutionId) -> StoreFuture<'_, Vec<InboxRow>>;
+
+    /// Everything that `owner` owns by the database, to compare with its memory (PROTOCOL 14).
+    fn owned(&self, owner: Incarnation) -> StoreFuture<'_, Vec<ExecutionId>>;
+
+    // --- ownership ----------------------------------------------------------------------------------------------
+
+    /// Registers a worker: an incarnation never used before, its lease, and whatever tells its death early.
+    fn register(&self, info: WorkerInfo) -> StoreFuture<'_, Incarnation>;
+
+    /// Renews the lease and measures the clock's offset. Due every [`owner::RENEW_EVERY`].
+    /// `Fenced`: it was taken over; register anew.
+    fn renew(&self, owner: Incarnation) -> StoreFuture<'_, ()>;
+
+    /// Leaves: lease and worker row go; what it still owns becomes claimable. Release first.
+    fn unregister(&self, owner: Incarnation) -> StoreFuture<'_, ()>;
+
+    /// Workers that are dead: their lease has run out, or they are known to be gone. A hint; [`Store::take_over`]
+    /// checks again. Never names an incarnation of this process that still holds its lease.
+    fn dead(&self) -> StoreFuture<'_, Vec<DeadWorker>>;
+
+    /// Fences a dead incarnation out and sets free what it owned (PROTOCOL 14, 19); how many that were.
+    /// Any number of workers may do this at once. 0 where it turns out alive.
+    fn take_over(&self, dead: Incarnation) -> StoreFuture<'_, u64>;
+
+    /// Takes unowned work of these queues and types, fenced like an append.
+    fn claim(&self, claim: Claim) -> StoreFuture<'_, Claimed>;
+
+    // --- housekeeping -------------------------------------------------------------------------------------------
+
+    /// Counts up when another process has committed something. SQLite: polled every [`owner::CHANGE_POLL`].
+    fn changes(&self) -> watch::Receiver<u64>;
+
+    /// What was written so far by this process.
+    fn metrics(&self) -> Metrics;
+
+    /// Writes what is queued and lets go of the files. Later calls fail.
+    fn close(&self) -> StoreFuture<'_, ()>;
+}

@@ -1,0 +1,66 @@
+//! Ownership: workers' leases, claims and take-over (PROTOCOL 12-21), as the worker sees them.
+
+use super::execution::ExecutionRow;
+use abide_core::Incarnation;
+use std::time::Duration;
+
+/// How often a worker renews its lease.
+pub(crate) const RENEW_EVERY: Duration = Duration::from_secs(2);
+
+/// How long a lease lasts from its last renewal.
+pub(crate) const LEASE: Duration = Duration::from_secs(12);
+
+/// How often SQLite asks whether another process has committed.
+pub(crate) const CHANGE_POLL: Duration = Duration::from_millis(50);
+
+/// The crash count from which an execution is a suspect: suspects run one at a time.
+pub(crate) const SUSPECT_FROM: u32 = 2;
+
+/// A worker that registers.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct WorkerInfo {
+    /// The build of its code, for version rules and for people.
+    pub(crate) build: String,
+    /// Host and process, for people.
+    pub(crate) name: String,
+    /// Its task queue.
+    pub(crate) queue: String,
+}
+
+/// A worker whose lease is gone or about to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct DeadWorker {
+    /// Its incarnation.
+    pub(crate) incarnation: Incarnation,
+    /// Host and process, for people.
+    pub(crate) name: String,
+    /// Whether its process is known to be gone, as against its lease having run out.
+    pub(crate) gone: bool,
+}
+
+/// What a worker would take.
+#[derive(Clone, Debug)]
+pub(crate) struct Claim {
+    /// Who.
+    pub(crate) owner: Incarnation,
+    /// Task queues.
+    pub(crate) queues: Vec<String>,
+    /// Registered workflow types. `None`: any type (to report or suspend what nobody knows).
+    pub(crate) types: Option<Vec<String>>,
+    /// The worker's build: a suspended execution that allows other builds is tried once by each.
+    pub(crate) build: String,
+    /// The most to take.
+    pub(crate) limit: u32,
+    /// Whether one suspect (crashes >= [`SUSPECT_FROM`]) may be among them. Say so only while none is running.
+    pub(crate) suspect: bool,
+}
+
+/// What a claim got.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Claimed {
+    /// Now owned. A row that was suspended is Running again.
+    pub(crate) rows: Vec<ExecutionRow>,
+    /// When the next unowned execution of these queues and types is due; in the past where more is due now than
+    /// the limit let in. Suspects that may not run yet do not count.
+    pub(crate) next_due_ms: Option<i64>,
+}
