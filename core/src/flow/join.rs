@@ -1,0 +1,302 @@
+//! `workflow::join!` and `workflow::try_join!`: several futures at once, polled from top to bottom on every poll, so
+//! that replay meets their commands in the same order.
+//!
+//! The children are polled in place, with the waker that the join was given: a join costs no task and no allocation.
+
+use crate::guard::{Seal, WorkflowFuture};
+use pin_project_lite::pin_project;
+use std::future::{Future, IntoFuture};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+pin_project! {
+    /// A child of a join: running, or done and waiting for its siblings.
+    #[project = ChildProj]
+    #[project_replace = ChildTaken]
+    enum Child<F: Future> {
+        Running { #[pin] future: F },
+        Done { value: F::Output },
+        Taken,
+    }
+}
+
+impl<F: Future> Child<F> {
+    /// Polls a running child. Returns whether it is done.
+    fn poll_done(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> bool {
+        let value = match self.as_mut().project() {
+            ChildProj::Running { future } => match future.poll(cx) {
+                Poll::Ready(value) => value,
+                Poll::Pending => return false,
+            },
+            ChildProj::Done { .. } | ChildProj::Taken => return true,
+        };
+        self.set(Self::Done { value });
+        true
+    }
+
+    fn take(self: Pin<&mut Self>) -> F::Output {
+        match self.project_replace(Self::Taken) {
+            ChildTaken::Done { value } => value,
+            _ => panic!("a join was polled after it was done"),
+        }
+    }
+}
+
+impl<F: WorkflowFuture> Child<F> {
+    fn clones_waker(&self, seal: Seal) -> bool {
+        matches!(self, Self::Running { future } if future.clones_waker(seal))
+    }
+}
+
+impl<T, E, F: Future<Output = Result<T, E>>> Child<F> {
+    /// Polls a running child; an error comes out at once, a value waits. `Ok(true)` means done.
+    fn poll_ok(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Result<bool, E> {
+        if !self.as_mut().poll_done(cx) {
+            return Ok(false);
+        }
+        match &*self {
+            Self::Done { value: Err(_) } => match self.take() {
+                Err(error) => Err(error),
+                Ok(_) => Ok(true),
+            },
+            _ => Ok(true),
+        }
+    }
+
+    fn take_ok(self: Pin<&mut Self>) -> T {
+        match self.take() {
+            Ok(value) => value,
+            Err(_) => panic!("a failed join was polled again"),
+        }
+    }
+}
+
+/// Makes the operand of a join the future it stands for. A function of its own, so that rustc's word about a foreign
+/// future points at that operand.
+pub fn operand<F>(future: F) -> F::IntoFuture
+where
+    F: IntoFuture,
+    F::IntoFuture: WorkflowFuture,
+{
+    future.into_future()
+}
+
+/// A tuple of futures, to be joined.
+#[doc(hidden)]
+pub trait Operands {
+    type Join;
+    type TryJoin;
+    fn join(self) -> Self::Join;
+    fn try_join(self) -> Self::TryJoin;
+}
+
+/// Which of several operands failed, with its error. `First` is what all can become: the first one's error.
+#[doc(hidden)]
+pub trait OneOf {
+    type First;
+    fn into_first(self) -> Self::First;
+}
+
+macro_rules! arity {
+    ($join:ident $try_join:ident $one_of:ident: $first:ident $(, $rest:ident)*) => {
+        arity!(@ $join $try_join $one_of; $first; $first $(, $rest)*; $($rest),*);
+    };
+    (@ $join:ident $try_join:ident $one_of:ident; $first:ident; $($f:ident),+; $($rest:ident),*) => {
+        pin_project! {
+            #[doc = "The future of `workflow::join!`."]
+            #[allow(non_snake_case)]
+            #[must_use = "futures do nothing unless you `.await` them"]
+            pub struct $join<$($f: Future),+> { $(#[pin] $f: Child<$f>,)+ }
+        }
+
+        impl<$($f: Future),+> Future for $join<$($f),+> {
+            type Output = ($($f::Output,)+);
+
+            fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+                let mut this = self.project();
+                let mut done = true;
+                $(done &= this.$f.as_mut().poll_done(cx);)+
+                if done { Poll::Ready(($(this.$f.take(),)+)) } else { Poll::Pending }
+            }
+        }
+
+        #[diagnostic::do_not_recommend]
+        impl<$($f: WorkflowFuture),+> WorkflowFuture for $join<$($f),+> {
+            fn clones_waker(&self, seal: Seal) -> bool {
+                $(self.$f.clones_waker(seal))||+
+            }
+        }
+
+        pin_project! {
+            #[doc = "The future of `workflow::try_join!`, each operand with an error of its own."]
+            #[allow(non_snake_case)]
+            #[must_use = "futures do nothing unless you `.await` them"]
+            pub struct $try_join<$($f: Future),+> { $(#[pin] $f: Child<$f>,)+ }
+        }
+
+        /// Which operand failed.
+        #[doc(hidden)]
+        pub enum $one_of<$($f),+> { $($f($f)),+ }
+
+        impl<$first, $($rest: Into<$first>),*> OneOf for $one_of<$first, $($rest),*> {
+            type First = $first;
+
+            fn into_first(self) -> $first {
+                match self {
+                    Self::$first(error) => error,
+                    $(Self::$rest(error) => error.into(),)*
+                }
+            }
+        }
+
+        impl<$($f: TryFuture),+> Future for $try_join<$($f),+> {
+            type Output = Result<($($f::Ok,)+), $one_of<$($f::Error),+>>;
+
+            fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+                let mut this = self.project();
+                let mut done = true;
+                $(match $f::poll_child(this.$f.as_mut(), cx) {
+                    Ok(ready) => done &= ready,
+                    Err(error) => return Poll::Ready(Err($one_of::$f(error))),
+                })+
+                if done { Poll::Ready(Ok(($($f::take_child(this.$f),)+))) } else { Poll::Pending }
+            }
+        }
+
+        #[diagnostic::do_not_recommend]
+        impl<$($f: WorkflowFuture + TryFuture),+> WorkflowFuture for $try_join<$($f),+> {
+            fn clones_waker(&self, seal: Seal) -> bool {
+                $(self.$f.clones_waker(seal))||+
+            }
+        }
+
+        #[diagnostic::do_not_recommend]
+        impl<$($f: Future),+> Operands for ($($f,)+) {
+            type Join = $join<$($f),+>;
+            type TryJoin = $try_join<$($f),+>;
+
+            #[allow(non_snake_case)]
+            fn join(self) -> Self::Join {
+                let ($($f,)+) = self;
+                $join { $($f: Child::Running { future: $f }),+ }
+            }
+
+            #[allow(non_snake_case)]
+            fn try_join(self) -> Self::TryJoin {
+                let ($($f,)+) = self;
+                $try_join { $($f: Child::Running { future: $f }),+ }
+            }
+        }
+    };
+}
+
+/// A future of a `Result`, with the two types named.
+#[doc(hidden)]
+#[diagnostic::on_unimplemented(
+    message = "`try_join!` takes futures of a `Result`",
+    label = "this future cannot fail: use `workflow::join!`, or make it a `Result`"
+)]
+#[allow(private_interfaces)] // the methods are for this file alone
+pub trait TryFuture: Future + Sized {
+    type Ok;
+    type Error;
+    #[doc(hidden)]
+    fn poll_child(child: Pin<&mut Child<Self>>, cx: &mut Context<'_>) -> Result<bool, Self::Error>;
+    #[doc(hidden)]
+    fn take_child(child: Pin<&mut Child<Self>>) -> Self::Ok;
+}
+
+#[diagnostic::do_not_recommend]
+#[allow(private_interfaces)]
+impl<T, E, F: Future<Output = Result<T, E>>> TryFuture for F {
+    type Ok = T;
+    type Error = E;
+
+    fn poll_child(child: Pin<&mut Child<Self>>, cx: &mut Context<'_>) -> Result<bool, E> {
+        child.poll_ok(cx)
+    }
+
+    fn take_child(child: Pin<&mut Child<Self>>) -> T {
+        child.take_ok()
+    }
+}
+
+arity!(Join1 TryJoin1 OneOf1: A);
+arity!(Join2 TryJoin2 OneOf2: A, B);
+arity!(Join3 TryJoin3 OneOf3: A, B, C);
+arity!(Join4 TryJoin4 OneOf4: A, B, C, D);
+arity!(Join5 TryJoin5 OneOf5: A, B, C, D, E);
+arity!(Join6 TryJoin6 OneOf6: A, B, C, D, E, F);
+arity!(Join7 TryJoin7 OneOf7: A, B, C, D, E, F, G);
+arity!(Join8 TryJoin8 OneOf8: A, B, C, D, E, F, G, H);
+arity!(Join9 TryJoin9 OneOf9: A, B, C, D, E, F, G, H, I);
+arity!(Join10 TryJoin10 OneOf10: A, B, C, D, E, F, G, H, I, J);
+arity!(Join11 TryJoin11 OneOf11: A, B, C, D, E, F, G, H, I, J, K);
+arity!(Join12 TryJoin12 OneOf12: A, B, C, D, E, F, G, H, I, J, K, L);
+
+/// Joins a tuple of futures.
+#[doc(hidden)]
+pub fn join<O: Operands>(operands: O) -> O::Join {
+    operands.join()
+}
+
+/// Joins a tuple of futures of `Result`s; which one failed stays known.
+#[doc(hidden)]
+pub fn try_join_each<O: Operands>(operands: O) -> O::TryJoin {
+    operands.try_join()
+}
+
+/// Joins a tuple of futures of `Result`s; every error becomes the first operand's.
+#[doc(hidden)]
+pub fn try_join<O: Operands>(operands: O) -> TryJoin<O::TryJoin> {
+    TryJoin { inner: operands.try_join() }
+}
+
+pin_project! {
+    /// The future of `workflow::try_join!`.
+    #[must_use = "futures do nothing unless you `.await` them"]
+    pub struct TryJoin<F> { #[pin] inner: F }
+}
+
+impl<T, E: OneOf, F: Future<Output = Result<T, E>>> Future for TryJoin<F> {
+    type Output = Result<T, E::First>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        Poll::Ready(ready!(self.project().inner.poll(cx)).map_err(OneOf::into_first))
+    }
+}
+
+#[diagnostic::do_not_recommend]
+impl<T, E: OneOf, F: WorkflowFuture<Output = Result<T, E>>> WorkflowFuture for TryJoin<F> {
+    fn clones_waker(&self, seal: Seal) -> bool {
+        self.inner.clones_waker(seal)
+    }
+}
+
+/// Waits for all of several futures at once: `workflow::join!(a, b).await` gives `(A, B)`.
+///
+/// Takes 1 to 12 futures and polls them from first to last. The twin of `tokio::join!`, but it is a future, to be
+/// awaited. For a number of futures known only at run time use `futures::future::join_all`.
+#[macro_export]
+#[doc(hidden)]
+macro_rules! __join {
+    ($($future:expr),+ $(,)?) => {
+        $crate::flow::join::join(($($crate::flow::join::operand($future),)+))
+    };
+}
+
+/// Waits for all of several fallible futures at once, or for the first error, which drops the others:
+/// `workflow::try_join!(a, b).await?` gives `(A, B)`.
+///
+/// Takes 1 to 12 futures. With `.await?` right after it, `?` converts each operand's error by itself, so their types
+/// may differ. Without, every error must convert into the first operand's.
+#[macro_export]
+#[doc(hidden)]
+macro_rules! __try_join {
+    (@each $($future:expr),+ $(,)?) => {
+        $crate::flow::join::try_join_each(($($crate::flow::join::operand($future),)+))
+    };
+    ($($future:expr),+ $(,)?) => {
+        $crate::flow::join::try_join(($($crate::flow::join::operand($future),)+))
+    };
+}
