@@ -1,1 +1,25 @@
-fn main() {}
+//! The smallest service: one activity, one workflow. `cargo run --example hello`
+use abide::prelude::*;
+
+#[activity(start_to_close = "10s")]
+async fn greet(name: String) -> String {
+    format!("Hello, {name}!")
+}
+
+#[workflow]
+async fn hello(name: String) -> Result<String, Failure> {
+    let greeting = greet(name.clone()).await?; // recorded: never run again
+    workflow::sleep(secs(1)).await; // durable: survives a restart
+    let farewell = greet(format!("{name}, again")).await?;
+    Ok(format!("{greeting} {farewell}"))
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let file = std::env::temp_dir().join("hello.db");
+    let abide = Abide::open(&format!("sqlite://{}", file.display())).await?;
+    let worker = abide.worker("greetings").workflow(hello).activity(greet).start().await?;
+    let run = abide.client().start(hello("world".to_string())).await?;
+    println!("{}", run.result().await?);
+    Ok(worker.shutdown().await?)
+}

@@ -1,0 +1,115 @@
+//! The outside world's memory: a file to which the fake providers append what they did. It stands for the books of
+//! a bank and a warehouse, so it is no part of the database and knows nothing of workflows.
+//!
+//! It never deduplicates. An activity runs *at least once*: one that was killed between its effect and the commit of
+//! its result runs again and writes a second line, with the same idempotency key. Whoever reads the books counts keys.
+
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// One line of the ledger.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Entry {
+    pub kind: Kind,
+    /// The same for each attempt of one activity, whatever happens in between.
+    pub key: String,
+    pub order: String,
+    /// The amount charged or refunded; 0 for what moves no money.
+    pub cents: i64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    Charge,
+    Refund,
+    Reserve,
+    Release,
+    Pack,
+    Label,
+    Invoice,
+}
+
+/// The file, open for appending. Clones share it.
+#[derive(Clone)]
+pub struct Ledger(Arc<Mutex<File>>);
+
+impl Ledger {
+    /// Opens the file, or makes it. A last line that was cut short, by a kill or a power cut, is closed with a line
+    /// break, so that it spoils no other: its writer was never told that it is there, and will write it again.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        let mut file = OpenOptions::new().create(true).read(true).append(true).open(path)?;
+        if file.seek(SeekFrom::End(0))? > 0 {
+            let mut last = [0];
+            file.seek(SeekFrom::End(-1))?;
+            file.read_exact(&mut last)?;
+            if last != *b"\n" {
+                file.write_all(b"\n")?;
+            }
+        }
+        Ok(Self(Arc::new(Mutex::new(file))))
+    }
+
+    /// Appends one line and returns when the disk has it.
+    pub async fn append(&self, entry: Entry) -> io::Result<()> {
+        let file = Arc::clone(&self.0);
+        let write = move || {
+            let mut line = serde_json::to_vec(&entry)?;
+            line.push(b'\n');
+            let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
+            file.write_all(&line)?;
+            file.sync_data()
+        };
+        tokio::task::spawn_blocking(write).await?
+    }
+}
+
+/// What the ledger says, each idempotency key counted once.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Books {
+    pub charges: usize,
+    pub refunds: usize,
+    pub charged_cents: i64,
+    pub refunded_cents: i64,
+    /// Lines whose key was there before: activities that ran twice.
+    pub repeated: usize,
+}
+
+impl Books {
+    /// Reads the file from the start.
+    pub fn read(path: &Path) -> io::Result<Self> {
+        Ok(Self::count(&String::from_utf8_lossy(&fs::read(path)?)))
+    }
+
+    fn count(text: &str) -> Self {
+        let mut books = Self::default();
+        let mut seen = BTreeMap::new();
+        // A line that does not parse is one that was cut short: see `Ledger::open`.
+        for entry in text.lines().filter_map(|line| serde_json::from_str::<Entry>(line).ok()) {
+            if seen.insert(entry.key, entry.kind).is_some() {
+                books.repeated += 1;
+                continue;
+            }
+            match entry.kind {
+                Kind::Charge => {
+                    books.charges += 1;
+                    books.charged_cents += entry.cents;
+                }
+                Kind::Refund => {
+                    books.refunds += 1;
+                    books.refunded_cents += entry.cents;
+                }
+                Kind::Reserve | Kind::Release | Kind::Pack | Kind::Label | Kind::Invoice => {}
+            }
+        }
+        books
+    }
+
+    pub fn net_cents(&self) -> i64 {
+        self.charged_cents - self.refunded_cents
+    }
+}

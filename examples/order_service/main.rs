@@ -1,0 +1,105 @@
+//! An order service that survives `kill -9`.
+//!
+//! ```sh
+//! cargo run --release --example order_service
+//! ```
+//!
+//! It takes 200 orders from `orders.json`, runs each as a workflow, and ends with a summary that it compares with the
+//! payment provider's own books. Kill it whenever you like and run it again: it goes on where it was, and ends with
+//! the very same summary. Read `workflow.rs` first, then `activities.rs`.
+//!
+//! `ORDER_SERVICE_DIR` says where its database and the providers' ledger lie; by default in `target/order_service`.
+
+// A program has no callers: a plain `pub` reads better than `pub(crate)`.
+#![allow(unreachable_pub)]
+
+mod activities;
+mod ledger;
+mod orders;
+mod people;
+mod progress;
+mod summary;
+mod workflow;
+
+use crate::activities::Providers;
+use crate::ledger::{Books, Ledger};
+use crate::orders::Order;
+use crate::progress::Board;
+use crate::summary::Summary;
+use crate::workflow::OrderWorkflow;
+use abide::prelude::*;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    tracing_subscriber::fmt().with_env_filter(log_filter()).with_writer(std::io::stderr).init();
+    match serve(&directory()).await {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("order_service: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn serve(dir: &Path) -> Result<ExitCode> {
+    std::fs::create_dir_all(dir)?;
+    let (database, books) = (dir.join("orders.db"), dir.join("ledger.jsonl"));
+    println!("database: {}", database.display());
+
+    let orders = Order::load()?;
+    let abide = Abide::open(&format!("sqlite://{}", database.display())).await?;
+    let client = abide.client();
+    announce(&client, orders.len()).await?;
+
+    let providers = Providers { ledger: Ledger::open(&books)? };
+    let worker = abide.worker("orders").workflow(OrderWorkflow::run).activities(providers).start().await?;
+    let board = Board::new(orders.len());
+    let endings = tokio::select! {
+        endings = people::place_all(&client, &orders, &board) => Some(endings?),
+        _ = tokio::signal::ctrl_c() => None,
+        never = board.draw() => match never {},
+    };
+    board.clear();
+    worker.shutdown().await?;
+
+    let Some(endings) = endings else {
+        println!("stopped. Nothing is lost: run it again and it goes on.");
+        return Ok(ExitCode::from(130)); // what a shell expects of a program stopped by Ctrl-C
+    };
+    let summary = Summary::new(&endings, Books::read(&books)?);
+    summary.check()?;
+    println!("{summary}");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Says what an earlier run left.
+async fn announce(client: &Client, orders: usize) -> Result<()> {
+    let known = client.list().workflow_type("OrderWorkflow").await?;
+    let done = known.iter().filter(|order| order.status.is_closed()).count();
+    match (known.len() - done, done) {
+        (0, 0) => println!("{orders} orders, about 20 seconds. Kill me (Ctrl-C, kill -9) and run me again."),
+        (0, done) if done == orders => println!("all {done} orders are done already: delete the folder to start anew"),
+        (open, done) => println!("resuming: {open} open, {done} done"),
+    }
+    Ok(())
+}
+
+/// Under `target/` of the workspace that cargo runs us from, so that it does not matter in which folder.
+fn directory() -> PathBuf {
+    if let Some(dir) = std::env::var_os("ORDER_SERVICE_DIR") {
+        return dir.into();
+    }
+    let package = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
+    let workspace = package.as_deref().and_then(Path::parent).unwrap_or(Path::new("."));
+    workspace.join("target").join("order_service")
+}
+
+fn log_filter() -> tracing_subscriber::EnvFilter {
+    tracing_subscriber::EnvFilter::builder()
+        .with_default_directive(tracing_subscriber::filter::LevelFilter::WARN.into())
+        .from_env_lossy()
+}

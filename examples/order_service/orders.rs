@@ -1,0 +1,97 @@
+//! The orders: what `orders.json` holds. Everything that decides an order's outcome is written in the order itself,
+//! so that the outcome cannot depend on when, or how often, the program was stopped.
+
+use abide::prelude::*;
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// One order.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Order {
+    pub id: String,
+    pub customer: Customer,
+    pub address: Address,
+    pub items: Vec<Item>,
+    /// The card number. The payment provider knows some of them as bad.
+    pub card: String,
+    pub carrier: String,
+    /// What the sales desk will say to an order so large that it is asked.
+    #[serde(default)]
+    pub approval: Option<Approval>,
+    /// The customer asked us to pay now and ship later.
+    #[serde(default)]
+    pub hold: Option<Hold>,
+    /// How long the parcel waits for the carrier's van.
+    pub pickup_ms: u64,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Customer {
+    pub name: String,
+    pub email: String,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Address {
+    pub street: String,
+    pub postcode: String,
+    pub city: String,
+    /// ISO 3166 code of the country.
+    pub country: String,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Item {
+    pub sku: String,
+    pub name: String,
+    pub quantity: u32,
+    pub unit_cents: i64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Approval {
+    Granted,
+    Refused,
+    /// Nobody will ever look at it: the only orders whose approval times out.
+    NeverAnswered,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Hold {
+    /// The customer says "ship it now".
+    Released,
+    /// The customer changes their mind.
+    Cancelled,
+}
+
+impl Order {
+    /// Every order of the example.
+    pub fn load() -> serde_json::Result<Vec<Self>> {
+        serde_json::from_str(include_str!("orders.json"))
+    }
+
+    /// What the customer pays.
+    pub fn total_cents(&self) -> i64 {
+        self.items.iter().map(|item| i64::from(item.quantity) * item.unit_cents).sum()
+    }
+
+    /// Orders over 500.00 are shown to the sales desk first.
+    pub fn needs_approval(&self) -> bool {
+        self.total_cents() > 50_000
+    }
+
+    /// How long the desk may take. A shop would give each order the same few days. Here the clock runs out only for
+    /// orders that nobody will ever answer: with the program stopped for a week, the others must not lose their answer.
+    pub fn answer_within(&self) -> Duration {
+        match self.approval {
+            Some(Approval::NeverAnswered) => Duration::from_millis(2_500),
+            _ => days(365_000),
+        }
+    }
+
+    pub fn pickup_in(&self) -> Duration {
+        Duration::from_millis(self.pickup_ms)
+    }
+}

@@ -1,0 +1,99 @@
+//! How the orders ended, and whether that agrees with the bank's own books.
+
+use crate::Result;
+use crate::ledger::Books;
+use crate::orders::Order;
+use crate::workflow::{OrderFailed, OrderWorkflow};
+use abide::prelude::*;
+use std::fmt;
+
+/// How one order ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// Shipped and paid for.
+    Completed { cents: i64 },
+    /// It failed before any money moved.
+    Rejected,
+    /// It failed after the charge, and the charge was refunded.
+    Compensated,
+    /// The customer cancelled it, and the charge was refunded.
+    Cancelled,
+}
+
+impl Ending {
+    /// Waits for an order's end.
+    pub async fn of(handle: &Handle<OrderWorkflow>, order: &Order) -> Result<Self> {
+        loop {
+            match handle.result().await {
+                Ok(shipment) => return Ok(Self::Completed { cents: shipment.paid_cents }),
+                Err(WorkflowError::Failed(OrderFailed::Delivery(_))) => return Ok(Self::Compensated),
+                Err(WorkflowError::Failed(_)) => return Ok(Self::Rejected),
+                Err(WorkflowError::Cancelled) => return Ok(Self::Cancelled),
+                // AB0205: to the engine, somebody who kills the program again and again looks like an order that
+                // takes its process down. We know better.
+                Err(WorkflowError::Suspended(reason)) if reason.code() == "AB0205" => handle.resume().await?,
+                Err(other) => return Err(format!("{} did not end as orders do: {other}", order.id).into()),
+            }
+        }
+    }
+}
+
+/// What the last line says.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Summary {
+    orders: usize,
+    completed: usize,
+    rejected: usize,
+    compensated: usize,
+    cancelled: usize,
+    /// What the completed orders cost, by their own results.
+    completed_cents: i64,
+    books: Books,
+}
+
+impl Summary {
+    pub fn new(endings: &[Ending], books: Books) -> Self {
+        let mut summary = Self { orders: endings.len(), books, ..Self::default() };
+        for ending in endings {
+            match ending {
+                Ending::Completed { cents } => {
+                    summary.completed += 1;
+                    summary.completed_cents += cents;
+                }
+                Ending::Rejected => summary.rejected += 1,
+                Ending::Compensated => summary.compensated += 1,
+                Ending::Cancelled => summary.cancelled += 1,
+            }
+        }
+        summary
+    }
+
+    /// Compares what the workflows say with what the bank says. A lost or doubled charge or refund shows here.
+    pub fn check(&self) -> Result<()> {
+        let Self { completed, compensated, cancelled, completed_cents, books, .. } = self;
+        let equal = [
+            ("completed + compensated + cancelled", completed + compensated + cancelled, "charges", books.charges),
+            ("compensated + cancelled", compensated + cancelled, "refunds", books.refunds),
+        ];
+        for (left, a, right, b) in equal {
+            if a != b {
+                return Err(format!("the books do not add up: {left} = {a}, but {right} = {b}").into());
+            }
+        }
+        if *completed_cents != books.net_cents() {
+            let net = books.net_cents();
+            return Err(format!("the books do not add up: orders of {completed_cents} cents, net {net}").into());
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { orders, completed, rejected, compensated, cancelled, books, .. } = self;
+        let Books { charges, refunds, .. } = books;
+        write!(f, "summary: orders={orders} completed={completed} rejected={rejected} ")?;
+        write!(f, "compensated={compensated} cancelled={cancelled} ")?;
+        write!(f, "charges={charges} refunds={refunds} net_cents={}", books.net_cents())
+    }
+}

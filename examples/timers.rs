@@ -1,0 +1,58 @@
+//! Durable time: sleep, timeout, racing a timer against work, and the workflow's own clock.
+//!
+//! `cargo run --example timers`. The same code works with `days(30)`: a waiting workflow holds no thread, and its
+//! timers run on while the program is down.
+
+use abide::prelude::*;
+use std::time::Duration;
+
+const TICK: Duration = Duration::from_millis(200);
+
+/// Takes as long as it is told to.
+#[activity(start_to_close = "10s")]
+async fn brew(cup: u32, takes_ms: u64) -> String {
+    tokio::time::sleep(Duration::from_millis(takes_ms)).await;
+    format!("cup {cup}")
+}
+
+#[workflow]
+async fn breakfast() -> Result<Vec<String>, Failure> {
+    let mut log = Vec::new();
+    let started = workflow::now();
+
+    workflow::sleep(TICK).await;
+    log.push("slept".to_string());
+
+    // A limit on anything: the loser is dropped, and dropping cancels it.
+    match workflow::timeout(TICK, brew(1, 60_000)).await {
+        Ok(cup) => log.push(format!("{} in time", cup?)),
+        Err(elapsed) => log.push(format!("cup 1: {elapsed}")),
+    }
+
+    // Whichever comes first. The branches are tried from top to bottom, always: tokio's `select!` picks at random,
+    // which a replay could not repeat.
+    workflow::select! {
+        cup = brew(2, 10) => log.push(format!("{} was first", cup?)),
+        _ = workflow::sleep(TICK) => log.push("the timer was first".to_string()),
+    }
+
+    // `now()` is the time of the newest event, so that a replay sees the same.
+    let took = workflow::now().duration_since(started);
+    log.push(format!("took at least 400 ms: {}", took.as_millis() >= 400));
+    Ok(log)
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let dir = std::env::temp_dir().join(format!("abide-timers-{}", std::process::id()));
+    std::fs::create_dir_all(&dir)?;
+    let abide = Abide::open(&format!("sqlite://{}", dir.join("timers.db").display())).await?;
+    let worker = abide.worker("kitchen").workflow(breakfast).activity(brew).start().await?;
+
+    let run = abide.client().start(breakfast()).await?;
+    for line in run.result().await? {
+        println!("{line}");
+    }
+    worker.shutdown().await?;
+    Ok(std::fs::remove_dir_all(dir)?)
+}

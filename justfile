@@ -1,0 +1,42 @@
+# Every recipe wraps a plain cargo command; nothing here is needed to build or test. CI runs `.ci/run`.
+
+# Lists the recipes.
+default:
+    @just --list
+
+# The example of the README.
+run:
+    cargo run --release --example order_service
+
+# All tests.
+test:
+    cargo test --workspace
+
+# What CI runs.
+ci:
+    .ci/run
+
+# Formats, and runs the lints as CI does.
+lint:
+    cargo fmt --all
+    cargo clippy --workspace --all-targets -- -D warnings
+
+# The kill test with 1,000 kills instead of CI's 30: about half an hour.
+kill-1000:
+    ABIDE_KILLS=1000 cargo test --release -p abide-tests --test kill -- --nocapture
+
+# The figures of the README.
+bench:
+    cargo run --release -p bench -- --store sqlite w1 w2
+
+# Accepts changed snapshots and error texts after a look at their diff.
+bless:
+    TRYBUILD=overwrite INSTA_UPDATE=always cargo test --workspace
+
+# What a user of `abide` compiles, counted.
+crates:
+    cargo tree -p abide -e normal --features sqlite --prefix none | sed 's/ (\*)//' | sort -u | wc -l
+
+# Licences, advisories and sources of all dependencies (needs cargo-deny).
+deny:
+    cargo deny check
