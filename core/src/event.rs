@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
+#[allow(missing_docs)] // The fields are what their variant's line says.
 pub enum Event {
     /// Input: always event 1. `seed` feeds `workflow::random` and `workflow::uuid`.
     Started { input: Payload, seed: u64 },

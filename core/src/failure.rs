@@ -160,9 +160,19 @@ impl Failure {
     }
 
     fn from_error(error: &dyn Error) -> Self {
-        let chain = std::iter::successors(error.source(), |e| e.source()).map(ToString::to_string).collect();
-        Self { chain, ..Self::new(error) }
+        Self { chain: causes(error), ..Self::new(error) }
     }
+}
+
+/// The texts of an error's `source()` chain, outermost first.
+pub(crate) fn causes(error: &dyn Error) -> Vec<String> {
+    let mut chain = Vec::new();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        chain.push(cause.to_string());
+        next = cause.source();
+    }
+    chain
 }
 
 impl<E: Error + 'static> From<E> for Failure {
@@ -238,7 +248,7 @@ impl<E> From<CallError> for ActivityError<E> {
 impl<E: Fault> fmt::Display for ActivityError<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Failed(error) => error.fmt(f),
+            Self::Failed(error) => fmt::Display::fmt(error, f),
             Self::TimedOut(kind) => CallError::TimedOut(*kind).fmt(f),
             Self::Cancelled => CallError::Cancelled.fmt(f),
             Self::Panicked(message) => write!(f, "activity panicked: {message}"),

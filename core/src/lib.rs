@@ -1,1 +1,35 @@
-//! stub
+//! `abide-core`: the sans-I/O half of [abide](https://docs.rs/abide), durable execution for Rust.
+//!
+//! Users depend on `abide`, which re-exports what they need. Here live the plain types (ids, events, failures,
+//! policies), the deterministic executor ([`exec`]) and the futures that workflow code awaits ([`flow`]).
+//!
+//! This crate never reads a clock, draws a random number or does I/O: the runtime hands it inputs and the time, and
+//! takes away events and actions. That is what makes a replay exact and a simulation possible.
+
+mod def;
+mod event;
+pub mod exec;
+mod failure;
+pub mod flow;
+mod graph;
+mod guard;
+mod ids;
+mod outcome;
+mod payload;
+mod policy;
+mod state;
+
+pub use def::{
+    Activities, ActivityDef, ActivityFn, ActivityRegistry, LocalBoxFuture, QueryFn, SignalFn, WorkflowCall,
+    WorkflowDef, WorkflowFn,
+};
+pub use event::{Event, JournalRow};
+pub use failure::{ActivityError, CallError, Elapsed, Failure, FailureKind, FailureRecord, TimeoutKind};
+pub use flow::activity::ActivityCall;
+pub use graph::*;
+pub use guard::{Block, Guard, Site, WorkflowFuture, block, guard};
+pub use ids::{EventId, ExecutionId, Incarnation};
+pub use outcome::*;
+pub use payload::{MAX_PAYLOAD_BYTES, Payload, PayloadError};
+pub use policy::{ActivityOptions, CancellationType, RetryPolicy};
+pub use state::{Parked, Slot, This};

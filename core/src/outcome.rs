@@ -78,11 +78,10 @@ impl<E: Error + Serialize + DeserializeOwned + 'static> Fault for E {
     }
 
     fn to_record(&self) -> Result<FailureRecord, PayloadError> {
-        let chain = std::iter::successors(self.source(), |e| e.source()).map(ToString::to_string).collect();
         Ok(FailureRecord {
             kind: FailureKind::Application,
             message: self.to_string(),
-            chain,
+            chain: crate::failure::causes(self),
             data: Some(Payload::encode(self)?),
         })
     }

@@ -1,0 +1,192 @@
+//! What the attributes make of a user's functions: definitions that the executor and the runtime can drive.
+//!
+//! The macros implement [`ActivityDef`] and [`WorkflowDef`]; a call (`charge(p)`, `OrderWorkflow::run(o)`) is a value
+//! that carries its definition as a type, so one function item serves calls, starts and registration.
+
+use crate::FailureRecord;
+use crate::flow::activity::ActivityCall;
+use crate::graph::FnGraph;
+use crate::outcome::Outcome;
+use crate::payload::{Payload, PayloadError};
+use crate::policy::ActivityOptions;
+use crate::state::Slot;
+use serde::{Serialize, de::DeserializeOwned};
+use std::future::Future;
+use std::marker::PhantomData;
+use std::pin::Pin;
+use std::time::Duration;
+
+/// A boxed future that need not be `Send`: workflow code stays on one thread.
+pub type LocalBoxFuture<T> = Pin<Box<dyn Future<Output = T>>>;
+
+/// An activity, as its attribute defines it.
+pub trait ActivityDef: Sized + 'static {
+    /// Its name in history: `charge`, or `Payments.charge` for a method.
+    const NAME: &'static str;
+    /// What the method is called on; `()` for a free function.
+    type Host: Send + Sync + 'static;
+    /// Its arguments, as a tuple.
+    type Args: Serialize + DeserializeOwned + Send + 'static;
+    /// What it returns.
+    type Outcome: Outcome;
+
+    /// The defaults that its attribute sets.
+    fn options() -> ActivityOptions {
+        ActivityOptions::default()
+    }
+
+    /// Whether a retry may mend this error (`retry_if`).
+    fn retryable(_error: &<Self::Outcome as Outcome>::Err) -> bool {
+        true
+    }
+
+    /// How long this error asks to wait before the next attempt (`retry_after`).
+    fn retry_after(_error: &<Self::Outcome as Outcome>::Err) -> Option<Duration> {
+        None
+    }
+
+    /// Runs the user's body.
+    fn call(
+        host: &Self::Host,
+        args: Self::Args,
+    ) -> impl Future<Output = <Self::Outcome as Outcome>::Returned> + Send;
+}
+
+/// A function that calls an activity: what `.activity(charge)` takes.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not an activity",
+    label = "not an activity",
+    note = "mark the function with `#[activity]`",
+    note = "pass the function itself, `charge`, not a call, `charge(..)`; register methods with `.activities(value)` and workflows with `.workflow(..)`"
+)]
+pub trait ActivityFn<Args> {
+    /// The activity.
+    type Def: ActivityDef<Host = ()>;
+}
+
+/// A function that starts a workflow: what `.workflow(OrderWorkflow::run)` takes.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a workflow",
+    label = "not a workflow",
+    note = "mark the function, or the `impl` block of its `#[run]` method, with `#[workflow]`",
+    note = "pass the function itself, `OrderWorkflow::run`, not a call; register activities with `.activity(..)`"
+)]
+pub trait WorkflowFn<Args> {
+    /// The workflow.
+    type Def: WorkflowDef;
+}
+
+macro_rules! callables {
+    ($($name:ident)*) => {
+        #[diagnostic::do_not_recommend]
+        impl<Fun, Def, $($name),*> ActivityFn<($($name,)*)> for Fun
+        where Fun: Fn($($name),*) -> ActivityCall<Def>, Def: ActivityDef<Host = ()> {
+            type Def = Def;
+        }
+        #[diagnostic::do_not_recommend]
+        impl<Fun, Def, $($name),*> WorkflowFn<($($name,)*)> for Fun
+        where Fun: Fn($($name),*) -> WorkflowCall<Def>, Def: WorkflowDef {
+            type Def = Def;
+        }
+    };
+}
+callables!();
+callables!(A);
+callables!(A B);
+callables!(A B C);
+callables!(A B C D);
+callables!(A B C D E);
+callables!(A B C D E F);
+callables!(A B C D E F G);
+callables!(A B C D E F G H);
+
+/// A type whose methods are activities: what `.activities(Payments { .. })` takes.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` has no activities",
+    label = "no `#[activity]` impl",
+    note = "mark its `impl` block with `#[activity]`"
+)]
+pub trait Activities: Send + Sync + Sized + 'static {
+    /// Hands each of its activities to `registry`.
+    fn register<R: ActivityRegistry<Self>>(registry: &mut R);
+}
+
+/// Takes the activities of a host, one by one.
+pub trait ActivityRegistry<H> {
+    /// Adds one.
+    fn add<D: ActivityDef<Host = H>>(&mut self);
+}
+
+/// How a signal is delivered to the state `S`. The payload is the tuple of its arguments.
+pub enum SignalFn<S> {
+    /// A plain `fn`: runs in place.
+    Sync(fn(&mut S, &Payload) -> Result<(), PayloadError>),
+    /// An `async fn`: gives a task of its own.
+    Async(fn(&S, &Payload) -> Result<LocalBoxFuture<()>, PayloadError>),
+}
+
+/// How a query is answered from the state `S`: `Err` where its arguments do not decode or its answer does not encode.
+pub type QueryFn<S> = fn(&S, &Payload) -> Result<Result<Payload, FailureRecord>, PayloadError>;
+
+/// A workflow, as its attribute defines it.
+pub trait WorkflowDef: Sized + 'static {
+    /// Its type's name in history.
+    const NAME: &'static str;
+    /// The state its handlers share with `run`; `()` for a free function.
+    type State: 'static;
+    /// The arguments of `run`, as a tuple.
+    type Args: Serialize + DeserializeOwned + 'static;
+    /// What `run` returns.
+    type Outcome: Outcome;
+    /// The await points of each of its functions and the control flow between them.
+    const GRAPHS: &'static [FnGraph] = &[];
+
+    /// The state before `run` starts.
+    fn init() -> Self::State;
+
+    /// The user's `run`.
+    fn run(
+        slot: Slot<Self::State>,
+        args: Self::Args,
+    ) -> impl Future<Output = <Self::Outcome as Outcome>::Returned> + 'static;
+
+    /// The handler of a signal.
+    fn signal(_name: &str) -> Option<SignalFn<Self::State>> {
+        None
+    }
+
+    /// The handler of a query.
+    fn query(_name: &str) -> Option<QueryFn<Self::State>> {
+        None
+    }
+
+    /// The signals it handles.
+    fn signal_names() -> &'static [&'static str] {
+        &[]
+    }
+
+    /// The queries it answers.
+    fn query_names() -> &'static [&'static str] {
+        &[]
+    }
+}
+
+/// A call of a workflow, to be started by a client. Its input is encoded at once, so that it is `Send` whatever its
+/// arguments are; an input that cannot be encoded is told by the start.
+#[must_use = "a workflow call does nothing until a client starts it"]
+pub struct WorkflowCall<W> {
+    input: Result<Payload, PayloadError>,
+    workflow: PhantomData<fn() -> W>,
+}
+
+impl<W: WorkflowDef> WorkflowCall<W> {
+    /// Encodes the arguments.
+    pub fn new(args: &W::Args) -> Self {
+        Self { input: Payload::encode(args), workflow: PhantomData }
+    }
+
+    /// The encoded arguments.
+    pub fn into_input(self) -> Result<Payload, PayloadError> {
+        self.input
+    }
+}

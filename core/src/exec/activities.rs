@@ -1,0 +1,238 @@
+//! The activities of one execution: what is scheduled, which attempt, and what a failed attempt leads to.
+//!
+//! The core decides about retries and the runtime runs attempts. A decision is an event (`AttemptFailed` or
+//! `ActivityFailed`), so a replay repeats it whatever the policy has become since.
+
+use super::{Action, ActivityStart, AttemptOutcome};
+use crate::event::Event;
+use crate::failure::{FailureKind, FailureRecord};
+use crate::guard::Site;
+use crate::ids::EventId;
+use crate::payload::Payload;
+use crate::policy::{ActivityOptions, CancellationType};
+use std::collections::BTreeMap;
+use std::task::Waker;
+use std::time::Duration;
+
+/// How an activity ended.
+pub(crate) type Ended = Result<Payload, FailureRecord>;
+
+/// One activity that the workflow still has an interest in, or that must end before the execution may.
+pub(crate) struct Activity {
+    pub(crate) name: &'static str,
+    pub(crate) input: Payload,
+    pub(crate) options: ActivityOptions,
+    pub(crate) scheduled_at_ms: i64,
+    pub(crate) attempt: u32,
+    /// The next attempt waits until then.
+    pub(crate) next_at_ms: Option<i64>,
+    pub(crate) last_failure: Option<FailureRecord>,
+    pub(crate) site: Option<&'static Site>,
+    /// Its future was dropped; it is waited for only at the close.
+    pub(crate) cancel_requested: bool,
+    ended: Option<Ended>,
+    waker: Option<Waker>,
+}
+
+/// See the module's head.
+#[derive(Default)]
+pub(crate) struct Activities {
+    open: BTreeMap<EventId, Activity>,
+    actions: Vec<Action>,
+}
+
+impl Activities {
+    pub(crate) fn schedule(
+        &mut self,
+        id: EventId,
+        name: &'static str,
+        input: Payload,
+        options: ActivityOptions,
+        now_ms: i64,
+        site: Option<&'static Site>,
+    ) {
+        let activity = Activity {
+            name,
+            input,
+            options,
+            scheduled_at_ms: now_ms,
+            attempt: 1,
+            next_at_ms: None,
+            last_failure: None,
+            site,
+            cancel_requested: false,
+            ended: None,
+            waker: None,
+        };
+        self.actions.push(Action::Start(activity.start(id)));
+        self.open.insert(id, activity);
+    }
+
+    /// Takes the result, or registers the waker that `waker` makes.
+    pub(crate) fn poll(&mut self, id: EventId, waker: impl FnOnce() -> Waker) -> Option<Ended> {
+        let activity = self.open.get_mut(&id)?;
+        match activity.ended.take() {
+            Some(ended) => {
+                self.open.remove(&id);
+                Some(ended)
+            }
+            None => {
+                activity.waker = Some(waker());
+                None
+            }
+        }
+    }
+
+    /// The workflow dropped the future of `id`. Gives the command to emit.
+    pub(crate) fn dropped(&mut self, id: EventId) -> Option<Event> {
+        let activity = self.open.get_mut(&id)?;
+        let unfinished = activity.ended.is_none();
+        match activity.options.cancellation {
+            _ if !unfinished => drop(self.open.remove(&id)),
+            CancellationType::Abandon => {
+                self.open.remove(&id);
+                self.actions.push(Action::Abandon(id));
+                return None;
+            }
+            CancellationType::TryCancel => drop(self.open.remove(&id)),
+            CancellationType::WaitCancellationCompleted => {
+                activity.cancel_requested = true;
+                activity.waker = None;
+            }
+        }
+        unfinished.then(|| {
+            self.actions.push(Action::Cancel(id));
+            Event::ActivityCancelRequested { activity: id }
+        })
+    }
+
+    /// Whether some dropped activity must end before the execution may close.
+    pub(crate) fn must_wait(&self) -> bool {
+        self.open.values().any(|a| a.cancel_requested)
+    }
+
+    /// Turns the outcome of an attempt into an event; `None` where nobody asks for it any more.
+    pub(crate) fn decide(
+        &self,
+        id: EventId,
+        attempt: u32,
+        outcome: AttemptOutcome,
+        now_ms: i64,
+    ) -> Option<Event> {
+        let activity = self.open.get(&id).filter(|a| a.attempt == attempt && a.ended.is_none())?;
+        Some(match outcome {
+            AttemptOutcome::Completed(result) => Event::ActivityCompleted { activity: id, result },
+            AttemptOutcome::Cancelled => {
+                let failure = FailureRecord::new(FailureKind::Cancelled, "activity was cancelled");
+                Event::ActivityFailed { activity: id, failure }
+            }
+            AttemptOutcome::Failed { failure, retryable, retry_after } => {
+                activity.after_failure(id, failure, retryable, retry_after, now_ms)
+            }
+        })
+    }
+
+    /// What taking over from a dead owner means: each activity that it may have been running, and the attempt that
+    /// this has cost.
+    pub(crate) fn recover(&self, now_ms: i64) -> (Vec<EventId>, Vec<Event>) {
+        let lost = |a: &Activity| a.ended.is_none() && a.next_at_ms.is_none_or(|due| due <= now_ms);
+        self.open
+            .iter()
+            .filter(|(_, a)| lost(a))
+            .map(|(id, a)| {
+                let failure =
+                    FailureRecord::new(FailureKind::WorkerLost, "the worker died with this attempt");
+                (*id, a.after_failure(*id, failure, true, Some(Duration::ZERO), now_ms))
+            })
+            .unzip()
+    }
+
+    /// Applies an event about an activity, live or replayed. False where the history speaks of one that is unknown.
+    pub(crate) fn apply(&mut self, event: &Event) {
+        let (id, ended) = match event {
+            Event::ActivityCompleted { activity, result } => (*activity, Ok(result.clone())),
+            Event::ActivityFailed { activity, failure } => (*activity, Err(failure.clone())),
+            Event::AttemptFailed { activity, attempt, failure, next_at_ms } => {
+                return self.attempt_failed(*activity, *attempt, failure, *next_at_ms);
+            }
+            _ => return,
+        };
+        let Some(activity) = self.open.get_mut(&id) else { return };
+        if activity.cancel_requested {
+            self.open.remove(&id);
+            return;
+        }
+        activity.ended = Some(ended);
+        if let Some(waker) = activity.waker.take() {
+            waker.wake();
+        }
+    }
+
+    fn attempt_failed(&mut self, id: EventId, attempt: u32, failure: &FailureRecord, next_at_ms: i64) {
+        let Some(activity) = self.open.get_mut(&id) else { return };
+        activity.attempt = attempt + 1;
+        activity.next_at_ms = Some(next_at_ms);
+        activity.last_failure = Some(failure.clone());
+        self.actions.push(Action::Start(activity.start(id)));
+    }
+
+    pub(crate) fn take_actions(&mut self) -> Vec<Action> {
+        std::mem::take(&mut self.actions)
+    }
+
+    /// The attempts that are due now or later: what a new owner starts.
+    pub(crate) fn outstanding(&self) -> Vec<ActivityStart> {
+        self.open
+            .iter()
+            .filter(|(_, a)| a.ended.is_none() && !a.cancel_requested)
+            .map(|(id, a)| a.start(*id))
+            .collect()
+    }
+
+    pub(crate) fn open(&self) -> impl Iterator<Item = (EventId, &Activity)> {
+        self.open.iter().filter(|(_, a)| a.ended.is_none()).map(|(id, a)| (*id, a))
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.open.len()
+    }
+}
+
+impl Activity {
+    fn start(&self, id: EventId) -> ActivityStart {
+        ActivityStart {
+            activity: id,
+            attempt: self.attempt,
+            name: self.name,
+            input: self.input.clone(),
+            options: self.options.clone(),
+            scheduled_at_ms: self.scheduled_at_ms,
+            not_before_ms: self.next_at_ms,
+        }
+    }
+
+    fn after_failure(
+        &self,
+        id: EventId,
+        failure: FailureRecord,
+        retryable: bool,
+        retry_after: Option<Duration>,
+        now_ms: i64,
+    ) -> Event {
+        let delay = self.options.retry.delay_after(self.attempt).map(|delay| retry_after.unwrap_or(delay));
+        let next_at_ms = delay.map(|delay| now_ms.saturating_add(millis(delay)));
+        let deadline =
+            self.options.schedule_to_close.map(|limit| self.scheduled_at_ms.saturating_add(millis(limit)));
+        match next_at_ms.filter(|next| deadline.is_none_or(|deadline| *next < deadline)) {
+            Some(next_at_ms) if retryable && !self.cancel_requested => {
+                Event::AttemptFailed { activity: id, attempt: self.attempt, failure, next_at_ms }
+            }
+            _ => Event::ActivityFailed { activity: id, failure },
+        }
+    }
+}
+
+/// A duration in whole milliseconds, the engine's resolution; what does not fit is the end of time.
+pub(crate) fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,270 @@
+//! What an execution's futures share with its executor: the *context*, reached through a thread-local while a task of
+//! the execution is polled.
+//!
+//! Who may touch what: futures of [`crate::flow`] register commands and waits here during a poll; the executor
+//! (`exec/mod.rs`) delivers inputs and takes commands between polls. Everything is on one thread, so cells suffice,
+//! and no borrow of a cell is ever held while user code runs.
+
+use super::activities::Activities;
+use super::cancel::Cancellation;
+use super::halt::{Halt, Suspension};
+use super::history::History;
+use super::saga::Compensations;
+use super::tasks::Spawned;
+use super::timers::Timers;
+use super::waker::{Frame, Strict};
+use crate::flow::random::Rng;
+use crate::guard::Site;
+use crate::ids::EventId;
+use crate::state::Slot;
+use crate::{Event, flow::info::Info};
+use std::any::Any;
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::task::{Context as TaskContext, Waker};
+
+thread_local! {
+    static CURRENT: RefCell<Option<Rc<Context>>> = const { RefCell::new(None) };
+}
+
+/// The context of the execution being polled on this thread.
+pub(crate) fn current() -> Option<Rc<Context>> {
+    CURRENT.with_borrow(Clone::clone)
+}
+
+/// The context, for calls that make sense in a workflow only.
+///
+/// # Panics
+/// Outside of a workflow, with `AB0210`: there is no value to return.
+pub(crate) fn expect(what: &str) -> Rc<Context> {
+    current().unwrap_or_else(|| outside(what))
+}
+
+/// Refuses a workflow call made outside of a workflow.
+pub(crate) fn outside(what: &str) -> ! {
+    panic!("AB0210: {what} was used outside of a workflow: it works in functions marked `#[workflow]` only")
+}
+
+/// Makes `context` the current one until dropped.
+pub(crate) struct Entered(Option<Rc<Context>>);
+
+pub(crate) fn enter(context: &Rc<Context>) -> Entered {
+    context.bodies.borrow_mut().clear();
+    Entered(CURRENT.replace(Some(Rc::clone(context))))
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        CURRENT.set(self.0.take());
+    }
+}
+
+/// See the module's head.
+pub(crate) struct Context {
+    pub(crate) info: RefCell<Info>,
+    pub(crate) now_ms: Cell<i64>,
+    pub(crate) history: RefCell<History>,
+    pub(crate) activities: RefCell<Activities>,
+    pub(crate) timers: RefCell<Timers>,
+    pub(crate) spawned: RefCell<Vec<Spawned>>,
+    pub(crate) compensations: RefCell<Compensations>,
+    pub(crate) cancellation: RefCell<Cancellation>,
+    pub(crate) rng: RefCell<Rng>,
+    pub(crate) halt: RefCell<Option<Halt>>,
+    /// The task being polled.
+    pub(crate) task: Cell<usize>,
+    /// The live state is being dropped, not the workflow's futures: drops emit nothing (PROTOCOL 17).
+    pub(crate) evicting: Cell<bool>,
+    /// A query runs: nothing may be scheduled.
+    pub(crate) read_only: Cell<bool>,
+    slot: RefCell<Option<Box<dyn Any>>>,
+    site: Cell<Option<&'static Site>>,
+    next_task: Cell<usize>,
+    waits: Cell<u64>,
+    progress: Cell<u64>,
+    state_waiters: RefCell<Vec<(Waker, Option<&'static Site>)>>,
+    bodies: RefCell<Vec<Frame>>,
+}
+
+/// What [`Context::check_wait`] compares with.
+pub(crate) struct Before {
+    waits: u64,
+    holders: usize,
+}
+
+impl Context {
+    pub(crate) fn new(info: Info) -> Rc<Self> {
+        Rc::new(Self {
+            info: RefCell::new(info),
+            now_ms: Cell::new(0),
+            history: RefCell::default(),
+            activities: RefCell::default(),
+            timers: RefCell::default(),
+            spawned: RefCell::default(),
+            compensations: RefCell::default(),
+            cancellation: RefCell::default(),
+            rng: RefCell::default(),
+            halt: RefCell::default(),
+            task: Cell::new(0),
+            evicting: Cell::new(false),
+            read_only: Cell::new(false),
+            slot: RefCell::default(),
+            site: Cell::new(None),
+            next_task: Cell::new(0),
+            waits: Cell::new(0),
+            progress: Cell::new(0),
+            state_waiters: RefCell::default(),
+            bodies: RefCell::default(),
+        })
+    }
+
+    pub(crate) fn set_slot(&self, slot: Box<dyn Any>) {
+        *self.slot.borrow_mut() = Some(slot);
+    }
+
+    pub(crate) fn slot<S: 'static>(&self) -> Option<Slot<S>> {
+        self.slot.borrow().as_ref()?.downcast_ref::<Slot<S>>().cloned()
+    }
+
+    // Commands.
+
+    /// Gives a command its number, and compares it with history where that knows this number already. `None` where
+    /// they differ: the execution is halted, and the caller stays pending.
+    pub(crate) fn command(
+        &self,
+        event: Event,
+        same_input: &dyn Fn(&Event) -> bool,
+    ) -> Option<(EventId, Event)> {
+        if self.halted() {
+            return None;
+        }
+        if self.read_only.get() {
+            panic!("AB0409: a query handler scheduled something: queries can only read the state");
+        }
+        let result = self.history.borrow_mut().command(event, same_input);
+        match result {
+            Ok(numbered) => Some(numbered),
+            Err(mismatch) => {
+                self.halt(Halt::suspend(mismatch.into_suspension(self.site.get())));
+                None
+            }
+        }
+    }
+
+    pub(crate) fn halt(&self, halt: Halt) {
+        self.halt.borrow_mut().get_or_insert(halt);
+    }
+
+    pub(crate) fn suspend(&self, suspension: Suspension) {
+        self.halt(Halt::suspend(suspension));
+    }
+
+    pub(crate) fn halted(&self) -> bool {
+        self.halt.borrow().is_some()
+    }
+
+    // Waits and wakers.
+
+    /// The waker that an engine future registers: the body's outer waker where `cx` carries the strict one, else
+    /// `cx`'s own, which belongs to a combinator. Counts as a wait.
+    pub(crate) fn register(&self, cx: &TaskContext<'_>) -> Waker {
+        self.note_wait();
+        self.outer_waker(cx)
+    }
+
+    pub(crate) fn outer_waker(&self, cx: &TaskContext<'_>) -> Waker {
+        match self.bodies.borrow().last() {
+            Some(frame) if frame.is_strict(cx.waker()) => frame.outer.clone(),
+            _ => cx.waker().clone(),
+        }
+    }
+
+    pub(crate) fn note_wait(&self) {
+        self.waits.set(self.waits.get() + 1);
+    }
+
+    pub(crate) fn waits(&self, cx: &TaskContext<'_>) -> Before {
+        Before { waits: self.waits.get(), holders: self.holders(cx) }
+    }
+
+    /// After a guarded await stayed pending: something of the engine's must have registered a wait, and nobody may
+    /// have kept the strict waker.
+    pub(crate) fn check_wait(&self, cx: &TaskContext<'_>, before: Before, site: &'static Site) {
+        let foreign = self.holders(cx) > before.holders;
+        let stuck = self.waits.get() == before.waits;
+        if (foreign || stuck) && !self.halted() {
+            self.suspend(Suspension::foreign_await(site));
+        }
+    }
+
+    fn holders(&self, cx: &TaskContext<'_>) -> usize {
+        match self.bodies.borrow().last() {
+            Some(frame) if frame.is_strict(cx.waker()) => frame.holders(),
+            _ => 0,
+        }
+    }
+
+    pub(crate) fn enter_body(&self, strict: &Strict, cx: &TaskContext<'_>) -> BodyEntered<'_> {
+        let outer = self.outer_waker(cx);
+        self.bodies.borrow_mut().push(strict.frame(outer));
+        BodyEntered(self)
+    }
+
+    // Workflow state.
+
+    /// Some body went on, or a handler ran: conditions may have changed.
+    pub(crate) fn note_progress(&self) {
+        self.progress.set(self.progress.get() + 1);
+    }
+
+    /// Registers a wait for the workflow's state to change.
+    pub(crate) fn wait_for_state(&self, cx: &TaskContext<'_>) {
+        let waker = self.register(cx);
+        let mut waiters = self.state_waiters.borrow_mut();
+        if !waiters.iter().any(|(w, _)| w.will_wake(&waker)) {
+            waiters.push((waker, self.site.get()));
+        }
+    }
+
+    /// Wakes whoever waits for the state, if it may have changed since `seen`; gives the new mark.
+    pub(crate) fn wake_state_waiters(&self, seen: u64) -> u64 {
+        if self.progress.get() != seen {
+            for (waiter, _) in self.state_waiters.take() {
+                waiter.wake();
+            }
+        }
+        self.progress.get()
+    }
+
+    pub(crate) fn state_waiter_sites(&self) -> Vec<&'static Site> {
+        self.state_waiters.borrow().iter().filter_map(|(_, site)| *site).collect()
+    }
+
+    pub(crate) fn has_state_waiters(&self) -> bool {
+        !self.state_waiters.borrow().is_empty()
+    }
+
+    /// The id of a task to be added; ids are not used again, so that a late wake hits nothing.
+    pub(crate) fn reserve_task(&self) -> usize {
+        self.next_task.replace(self.next_task.get() + 1)
+    }
+
+    // Position.
+
+    pub(crate) fn enter_site(&self, site: &'static Site) {
+        self.site.set(Some(site));
+    }
+
+    pub(crate) fn site(&self) -> Option<&'static Site> {
+        self.site.get()
+    }
+}
+
+/// A body is being polled; leaves it when dropped.
+pub(crate) struct BodyEntered<'a>(&'a Context);
+
+impl Drop for BodyEntered<'_> {
+    fn drop(&mut self) {
+        self.0.bodies.borrow_mut().pop();
+    }
+}

@@ -1,0 +1,160 @@
+//! Inputs on their way into an execution, and the loop that runs its tasks till nothing moves.
+
+use super::program::SignalStep;
+use super::tasks::{Polled, panic_message};
+use super::{Execution, Input, Spawned, Suspension, TaskKind, context};
+use crate::event::Event;
+use crate::ids::EventId;
+use crate::payload::Payload;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+
+impl Execution {
+    /// Takes in one live input: makes events of it and delivers them.
+    pub(super) fn take_in(&mut self, input: Input) {
+        match input {
+            Input::Start { input, seed } => self.record(Event::Started { input, seed }),
+            Input::Attempt { activity, attempt, outcome } => {
+                let now_ms = self.ctx.now_ms.get();
+                let event = self.ctx.activities.borrow().decide(activity, attempt, outcome, now_ms);
+                if let Some(event) = event {
+                    self.record(event);
+                }
+            }
+            Input::Signal { name, input, request_id } => {
+                if !self.requests.contains(&request_id) {
+                    let handled = self.program.handles(&name);
+                    self.record(Event::Signaled { name, input, request_id, handled });
+                }
+            }
+            Input::Cancel { request_id, reason } => {
+                if !self.requests.contains(&request_id) {
+                    self.record(Event::CancelRequested { request_id, reason });
+                }
+            }
+            Input::Recovered => {
+                let (lost, events) = self.ctx.activities.borrow().recover(self.ctx.now_ms.get());
+                self.record(Event::Recovered { lost });
+                events.into_iter().for_each(|event| self.record(event));
+            }
+        }
+    }
+
+    fn record(&mut self, event: Event) {
+        let id = self.ctx.history.borrow_mut().input(event.clone());
+        self.delivered = self.ctx.history.borrow().fresh();
+        self.deliver(id, event);
+    }
+
+    /// Delivers an input event, live or replayed, and runs till nothing moves.
+    pub(super) fn deliver(&mut self, id: EventId, event: Event) {
+        match event {
+            Event::Started { input, seed } => self.start(&input, seed),
+            Event::TimerFired { timer } => self.ctx.timers.borrow_mut().fire(timer),
+            Event::Signaled { name, input, request_id, handled } => {
+                self.requests.insert(request_id);
+                match handled {
+                    true => self.signal(id, name, input),
+                    false => drop(self.unhandled.insert(id, (name, input))),
+                }
+            }
+            Event::SignalRedelivered { signal } => {
+                if let Some((name, input)) = self.unhandled.remove(&signal) {
+                    self.signal(signal, name, input);
+                }
+            }
+            Event::CancelRequested { request_id, reason } => {
+                self.requests.insert(request_id);
+                self.cancel(reason);
+            }
+            Event::Terminated { .. } => self.terminated(),
+            event => self.ctx.activities.borrow_mut().apply(&event),
+        }
+        self.run_till_quiet();
+    }
+
+    /// Signals kept as unhandled go to code that now knows them.
+    pub(super) fn redeliver(&mut self) {
+        let known: Vec<EventId> = self
+            .unhandled
+            .iter()
+            .filter(|(_, (name, _))| self.program.handles(name))
+            .map(|(id, _)| *id)
+            .collect();
+        for signal in known {
+            if !self.ctx.halted() && !self.is_closed() {
+                self.record(Event::SignalRedelivered { signal });
+            }
+        }
+    }
+
+    pub(super) fn fire_timers(&mut self, now_ms: i64) {
+        while !self.ctx.halted() && !self.is_closed() {
+            let Some(timer) = self.ctx.timers.borrow().next_due(now_ms) else { break };
+            self.record(Event::TimerFired { timer });
+        }
+    }
+
+    fn start(&mut self, input: &Payload, seed: u64) {
+        self.ctx.rng.borrow_mut().reseed(seed);
+        self.ctx.info.borrow_mut().started_at_ms = self.ctx.now_ms.get();
+        let _entered = context::enter(&self.ctx);
+        let made = catch_unwind(AssertUnwindSafe(|| self.program.run(input)));
+        match made {
+            Ok(Ok(run)) => {
+                let end = Rc::clone(&self.run_end);
+                let future = Box::pin(async move {
+                    let ended = run.await;
+                    *end.borrow_mut() = Some(ended);
+                });
+                let id = self.ctx.reserve_task();
+                self.tasks.add(Spawned { id, kind: TaskKind::Main, future });
+            }
+            Ok(Err(error)) => self.ctx.suspend(Suspension::undecodable("the workflow's input", &error)),
+            Err(panic) => self.ctx.suspend(Suspension::panicked(&panic_message(&*panic), None)),
+        }
+    }
+
+    fn signal(&mut self, id: EventId, name: String, input: Payload) {
+        let step = {
+            let _entered = context::enter(&self.ctx);
+            catch_unwind(AssertUnwindSafe(|| self.program.signal(&name, &input)))
+        };
+        match step {
+            Ok(SignalStep::Done) => self.ctx.note_progress(),
+            Ok(SignalStep::Task(future)) => {
+                let id = self.ctx.reserve_task();
+                self.ctx.spawned.borrow_mut().push(Spawned { id, kind: TaskKind::Handler(name), future });
+            }
+            Ok(SignalStep::Unhandled) => drop(self.unhandled.insert(id, (name, input))),
+            Err(panic) => {
+                let message = format!("in the handler of signal `{name}`: {}", panic_message(&*panic));
+                self.ctx.suspend(Suspension::panicked(&message, self.ctx.site()));
+            }
+        }
+    }
+
+    /// Polls ready tasks until none is left, and acts on what they came to.
+    pub(super) fn run_till_quiet(&mut self) {
+        while !self.ctx.halted() && !self.is_closed() {
+            let spawned = self.ctx.spawned.take();
+            spawned.into_iter().for_each(|task| self.tasks.add(task));
+            self.seen_progress = self.ctx.wake_state_waiters(self.seen_progress);
+            match self.tasks.poll_next(&self.ctx) {
+                Some((_, Polled::Pending)) => self.drop_ripe(),
+                Some((_, Polled::Ended(kind))) => {
+                    self.ctx.note_progress();
+                    self.task_ended(&kind);
+                }
+                Some((_, Polled::Panicked(message))) => {
+                    self.ctx.suspend(Suspension::panicked(&message, self.ctx.site()));
+                }
+                None if self.ctx.spawned.borrow().is_empty() && !self.settle() => break,
+                None => {}
+            }
+            if self.ctx.history.borrow().is_full() {
+                self.ctx.suspend(Suspension::too_long(self.ctx.site()));
+            }
+        }
+    }
+}

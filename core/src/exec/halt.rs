@@ -1,0 +1,149 @@
+//! Why an execution cannot go on: the reason that it is suspended with, in words a person can act on.
+
+use crate::event::Event;
+use crate::guard::Site;
+use crate::ids::EventId;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// The reason of a suspension. Its text begins with its code; `docs/errors/` has a page for each.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Suspension {
+    /// `AB02xx`.
+    pub code: String,
+    /// What happened, and what to do.
+    pub message: String,
+    /// Where in the workflow's code, if known: `src/orders.rs:42:9 charge(order.payment)`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub site: Option<String>,
+}
+
+impl fmt::Display for Suspension {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.code, self.message)?;
+        match &self.site {
+            Some(site) => write!(f, ", at {site}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Suspension {
+    /// A reason with this code.
+    pub fn new(code: &str, message: impl Into<String>) -> Self {
+        Self { code: code.to_owned(), message: message.into(), site: None }
+    }
+
+    pub(crate) fn at(mut self, site: Option<&'static Site>) -> Self {
+        self.site = site.map(Site::to_string);
+        self
+    }
+
+    pub(crate) fn foreign_await(site: &'static Site) -> Self {
+        Self::new(
+            "AB0204",
+            "it awaited a future that the engine does not own, so nothing recorded can wake it. \
+             I/O, a channel or a task belongs into an `#[activity]`; a timer is `workflow::sleep`",
+        )
+        .at(Some(site))
+    }
+
+    pub(crate) fn stuck(site: Option<&'static Site>) -> Self {
+        Self::new(
+            "AB0204",
+            "it waits, but no activity, timer, signal or condition is open that could ever wake it",
+        )
+        .at(site)
+    }
+
+    pub(crate) fn panicked(message: &str, site: Option<&'static Site>) -> Self {
+        // An engine panic on misuse carries its own code.
+        let code = ["AB0118", "AB0210"].into_iter().find(|code| message.starts_with(code));
+        match code {
+            Some(code) => Self::new(code, message.trim_start_matches(code).trim_start_matches(": ")),
+            None => Self::new(
+                "AB0202",
+                format!("its code panicked: {message}. Deploy a fix and resume it; nothing is lost"),
+            ),
+        }
+        .at(site)
+    }
+
+    pub(crate) fn undecodable(what: &str, error: &dyn fmt::Display) -> Self {
+        Self::new("AB0203", format!("{what} does not decode as today's type: {error}"))
+    }
+
+    pub(crate) fn too_long(site: Option<&'static Site>) -> Self {
+        Self::new("AB0211", "its history reached the limit of 51,200 events").at(site)
+    }
+
+    pub(crate) fn damaged(at: EventId) -> Self {
+        Self::new("AB0209", format!("its journal is damaged: the rows do not join up at event {at}"))
+    }
+}
+
+/// What stops the executor for good (until it is loaded again).
+#[derive(Debug)]
+pub(crate) struct Halt(pub(crate) Suspension);
+
+impl Halt {
+    pub(crate) fn suspend(suspension: Suspension) -> Self {
+        Self(suspension)
+    }
+}
+
+/// A command that differs from the recorded one.
+#[derive(Debug)]
+pub(crate) struct Mismatch {
+    pub(crate) at: EventId,
+    pub(crate) expected: Event,
+    pub(crate) got: Option<Event>,
+}
+
+impl Mismatch {
+    pub(crate) fn into_suspension(self, site: Option<&'static Site>) -> Suspension {
+        let got = self.got.as_ref().map_or_else(|| "nothing more".to_owned(), describe);
+        let cause = match (&self.expected, &self.got) {
+            (Event::ActivityScheduled { name: a, .. }, Some(Event::ActivityScheduled { name: b, .. }))
+                if a == b =>
+            {
+                "the same activity with another input: a value that changes between runs went into it, or the code \
+                 that computes it was changed under this run"
+            }
+            (_, None) => {
+                "a step was removed under this run, or a branch depends on something that is not recorded"
+            }
+            _ => {
+                "steps were added, removed or put in another order under this run, or a branch depends on something \
+                 that is not recorded"
+            }
+        };
+        let message = format!(
+            "history and code differ: event {} is {}, but the code asked for {got}. Likely cause: {cause}. Deploy \
+             code that repeats this history and resume it",
+            self.at,
+            describe(&self.expected),
+        );
+        Suspension::new("AB0201", message).at(site)
+    }
+}
+
+/// One event in a few words.
+pub(crate) fn describe(event: &Event) -> String {
+    match event {
+        Event::ActivityScheduled { name, input } => {
+            let input = input.as_json();
+            let short: String = input.chars().take(200).collect();
+            let dots = if short.len() < input.len() { ".." } else { "" };
+            format!("activity `{name}` with {short}{dots}")
+        }
+        Event::ActivityCancelRequested { activity } => format!("the cancellation of activity {activity}"),
+        Event::TimerStarted { .. } => "a timer".to_owned(),
+        Event::TimerCancelled { timer } => format!("the end of timer {timer} before its time"),
+        Event::SideEffect { .. } => "a side effect".to_owned(),
+        Event::Completed { .. } => "the workflow's completion".to_owned(),
+        Event::Failed { .. } => "the workflow's failure".to_owned(),
+        Event::Canceled { .. } => "the workflow's cancellation".to_owned(),
+        other => format!("{other:?}"),
+    }
+}

@@ -1,0 +1,111 @@
+//! The cursor in an execution's history: recorded events while it replays, new ones while it runs.
+
+use super::halt::Mismatch;
+use crate::event::{Event, JournalRow};
+use crate::ids::EventId;
+use std::collections::VecDeque;
+
+/// At this many events an execution is suspended rather than let grow without end (SEMANTICS: Temporal's limit).
+pub(crate) const MAX_EVENTS: u64 = 51_200;
+
+/// See the module's head.
+#[derive(Default)]
+pub(crate) struct History {
+    /// Recorded events that the replay has not met yet, with the time of their row.
+    recorded: VecDeque<(i64, Event)>,
+    /// Events of the current turn, to be appended.
+    fresh: Vec<Event>,
+    /// How many events have been met or made.
+    len: u64,
+}
+
+impl History {
+    /// Loads rows; fails where their numbers do not join up.
+    pub(crate) fn load(&mut self, rows: Vec<JournalRow>) -> Result<(), EventId> {
+        let mut expected = self.len + 1;
+        for row in rows {
+            if row.seq.0 != expected || row.events.is_empty() {
+                return Err(EventId(expected));
+            }
+            expected += row.events.len() as u64;
+            self.recorded.extend(row.events.into_iter().map(|event| (row.at_ms, event)));
+        }
+        Ok(())
+    }
+
+    /// The next recorded event, if it is an input. A command there is one that the code no longer emits.
+    pub(crate) fn next_input(&mut self) -> Option<Result<(i64, EventId, Event), Mismatch>> {
+        let (_, event) = self.recorded.front()?;
+        if event.is_command() {
+            let expected = event.clone();
+            return Some(Err(Mismatch { at: EventId(self.len + 1), expected, got: None }));
+        }
+        let (at_ms, event) = self.recorded.pop_front()?;
+        self.len += 1;
+        Some(Ok((at_ms, EventId(self.len), event)))
+    }
+
+    /// Adds an input of the current turn.
+    pub(crate) fn input(&mut self, event: Event) -> EventId {
+        debug_assert!(!event.is_command() && self.recorded.is_empty());
+        self.fresh.push(event);
+        self.len += 1;
+        EventId(self.len)
+    }
+
+    /// Numbers a command. On replay the recorded command is compared with it and returned in its place.
+    pub(crate) fn command(
+        &mut self,
+        event: Event,
+        same: &dyn Fn(&Event) -> bool,
+    ) -> Result<(EventId, Event), Mismatch> {
+        debug_assert!(event.is_command());
+        let at = EventId(self.len + 1);
+        let event = match self.recorded.front() {
+            None => {
+                self.fresh.push(event.clone());
+                event
+            }
+            Some((_, recorded)) if same(recorded) => {
+                self.recorded.pop_front().map(|(_, recorded)| recorded).unwrap_or(event)
+            }
+            Some((_, recorded)) => return Err(Mismatch { at, expected: recorded.clone(), got: Some(event) }),
+        };
+        self.len += 1;
+        Ok((at, event))
+    }
+
+    /// Whether the next recorded event is an input: then the recorded run had not closed here.
+    pub(crate) fn next_is_input(&self) -> bool {
+        self.recorded.front().is_some_and(|(_, event)| !event.is_command())
+    }
+
+    pub(crate) fn is_replaying(&self) -> bool {
+        !self.recorded.is_empty()
+    }
+
+    pub(crate) fn len(&self) -> u64 {
+        self.len
+    }
+
+    pub(crate) fn is_full(&self) -> bool {
+        self.len >= MAX_EVENTS
+    }
+
+    /// How many fresh events there are.
+    pub(crate) fn fresh(&self) -> usize {
+        self.fresh.len()
+    }
+
+    /// Forgets the fresh events after the first `keep`: commands of a turn that halted.
+    pub(crate) fn truncate(&mut self, keep: usize) {
+        self.len -= (self.fresh.len() - keep) as u64;
+        self.fresh.truncate(keep);
+    }
+
+    /// Takes the fresh events and the number of the first.
+    pub(crate) fn take(&mut self) -> (EventId, Vec<Event>) {
+        let events = std::mem::take(&mut self.fresh);
+        (EventId(self.len + 1 - events.len() as u64), events)
+    }
+}

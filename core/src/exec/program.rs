@@ -1,0 +1,109 @@
+//! A workflow definition behind an erased type, so that the executor is compiled once.
+
+use super::context::Context;
+use crate::def::{LocalBoxFuture, SignalFn, WorkflowDef};
+use crate::failure::FailureRecord;
+use crate::graph::FnGraph;
+use crate::outcome::Outcome;
+use crate::payload::{Payload, PayloadError};
+use crate::state::{Slot, erase};
+use std::rc::Rc;
+
+/// How `run` ended: its result or error, or a value that could not be encoded.
+pub(crate) type RunEnd = Result<Result<Payload, FailureRecord>, PayloadError>;
+
+/// A registered workflow type.
+#[derive(Clone, Copy)]
+pub struct WorkflowType {
+    /// Its name.
+    pub name: &'static str,
+    /// The await graphs of its functions.
+    pub graphs: &'static [FnGraph],
+    make: fn() -> Box<dyn Program>,
+}
+
+impl WorkflowType {
+    /// The type that `W` defines.
+    pub fn of<W: WorkflowDef>() -> Self {
+        Self {
+            name: W::NAME,
+            graphs: W::GRAPHS,
+            make: || Box::new(Typed::<W> { slot: Slot::new(W::init()) }),
+        }
+    }
+
+    pub(crate) fn make(&self) -> Box<dyn Program> {
+        (self.make)()
+    }
+}
+
+/// What became of a signal.
+pub(crate) enum SignalStep {
+    /// No handler takes it: the name is unknown or the payload is not its arguments.
+    Unhandled,
+    /// A plain handler ran.
+    Done,
+    /// An async handler is to run as a task.
+    Task(LocalBoxFuture<()>),
+}
+
+/// Why a query has no answer.
+#[derive(Debug)]
+pub enum QueryFault {
+    /// No such query; the known ones.
+    Unknown(&'static [&'static str]),
+    /// Arguments or answer are not what the type says.
+    Payload(PayloadError),
+    /// The handler panicked, with this message.
+    Panicked(String),
+    /// The state cannot be seen: the execution is suspended in mid-turn.
+    Unavailable(String),
+}
+
+/// One execution's code and state.
+pub(crate) trait Program {
+    fn install(&self, ctx: &Rc<Context>);
+    fn run(&self, input: &Payload) -> Result<LocalBoxFuture<RunEnd>, PayloadError>;
+    fn handles(&self, signal: &str) -> bool;
+    fn signal(&self, name: &str, input: &Payload) -> SignalStep;
+    fn query(&self, name: &str, input: &Payload) -> Result<Result<Payload, FailureRecord>, QueryFault>;
+}
+
+struct Typed<W: WorkflowDef> {
+    slot: Slot<W::State>,
+}
+
+impl<W: WorkflowDef> Program for Typed<W> {
+    fn install(&self, ctx: &Rc<Context>) {
+        ctx.set_slot(erase(&self.slot));
+    }
+
+    fn run(&self, input: &Payload) -> Result<LocalBoxFuture<RunEnd>, PayloadError> {
+        let run = W::run(self.slot.clone(), input.decode::<W::Args>()?);
+        Ok(Box::pin(async move { W::Outcome::encode(run.await) }))
+    }
+
+    fn handles(&self, signal: &str) -> bool {
+        W::signal(signal).is_some()
+    }
+
+    fn signal(&self, name: &str, input: &Payload) -> SignalStep {
+        let step = match W::signal(name) {
+            None => None,
+            Some(SignalFn::Sync(handler)) => {
+                self.slot.with_mut(|state| handler(state, input).map(|()| SignalStep::Done))
+            }
+            Some(SignalFn::Async(handler)) => {
+                self.slot.with(|state| handler(state, input).map(SignalStep::Task))
+            }
+        };
+        step.and_then(Result::ok).unwrap_or(SignalStep::Unhandled)
+    }
+
+    fn query(&self, name: &str, input: &Payload) -> Result<Result<Payload, FailureRecord>, QueryFault> {
+        let handler = W::query(name).ok_or(QueryFault::Unknown(W::query_names()))?;
+        let answer = self.slot.with(|state| handler(state, input));
+        let busy = || QueryFault::Unavailable("its state is in use".to_owned());
+        answer.ok_or_else(busy)?.map_err(QueryFault::Payload)
+    }
+}

@@ -1,0 +1,57 @@
+//! Compensations that a workflow registered (PROTOCOL 30). They belong to the execution, since there is no async
+//! drop: the executor runs them when `run` fails or is cancelled.
+
+use crate::def::LocalBoxFuture;
+use crate::failure::FailureRecord;
+
+/// A registered compensation: runs once, gives its failure if it had one.
+pub(crate) type Compensation = LocalBoxFuture<Option<FailureRecord>>;
+
+/// See the module's head. A stack over all sagas of the execution.
+#[derive(Default)]
+pub(crate) struct Compensations {
+    stack: Vec<(u64, Compensation)>,
+    sagas: u64,
+    failures: Vec<FailureRecord>,
+}
+
+impl Compensations {
+    pub(crate) fn new_saga(&mut self) -> u64 {
+        self.sagas += 1;
+        self.sagas
+    }
+
+    pub(crate) fn push(&mut self, saga: u64, compensation: Compensation) {
+        self.stack.push((saga, compensation));
+    }
+
+    /// The newest one, of one saga or of all.
+    pub(crate) fn pop(&mut self, saga: Option<u64>) -> Option<Compensation> {
+        let newest = self.stack.iter().rposition(|(of, _)| saga.is_none_or(|saga| saga == *of))?;
+        Some(self.stack.remove(newest).1)
+    }
+
+    /// Forgets those of one saga, and gives them to be dropped where no cell is borrowed.
+    pub(crate) fn forget(&mut self, saga: u64) -> Vec<Compensation> {
+        let (gone, kept) = std::mem::take(&mut self.stack).into_iter().partition(|(of, _)| *of == saga);
+        self.stack = kept;
+        let gone: Vec<_> = gone;
+        gone.into_iter().map(|(_, compensation)| compensation).collect()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.stack.is_empty()
+    }
+
+    pub(crate) fn failed(&mut self, failure: FailureRecord) {
+        self.failures.push(failure);
+    }
+
+    pub(crate) fn take_failures(&mut self) -> Vec<FailureRecord> {
+        std::mem::take(&mut self.failures)
+    }
+
+    pub(crate) fn take_all(&mut self) -> Vec<(u64, Compensation)> {
+        std::mem::take(&mut self.stack)
+    }
+}

@@ -1,0 +1,186 @@
+//! Calling an activity: `charge(payment).start_to_close(secs(5)).await`.
+
+use crate::def::ActivityDef;
+use crate::event::Event;
+use crate::exec::context::{self, Context as Shared};
+use crate::exec::{ActivityEnded, Suspension};
+use crate::failure::{CallError, FailureKind, FailureRecord};
+use crate::guard::engine_future;
+use crate::ids::EventId;
+use crate::outcome::{Fault, Outcome};
+use crate::payload::{Payload, PayloadError};
+use crate::policy::{ActivityOptions, CancellationType, RetryPolicy};
+use std::future::Future;
+use std::marker::PhantomData;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+/// At most this many activities of one execution may be open at once (SEMANTICS: Temporal's limit).
+pub(crate) const MAX_OPEN_ACTIVITIES: usize = 2_000;
+
+/// A call of the activity `D`: scheduled at its first poll, cancelled when dropped before its end.
+///
+/// Its output is `Result<T, ActivityError<E>>` for an activity that returns `Result<T, E>`, and
+/// `Result<T, CallError>` for one that returns `T`.
+#[must_use = "an activity call does nothing until it is awaited"]
+pub struct ActivityCall<D: ActivityDef> {
+    input: Option<Result<Payload, PayloadError>>,
+    options: ActivityOptions,
+    scheduled: Option<(Rc<Shared>, EventId)>,
+    // Not `Send`: workflow futures stay on their thread, and a spawn bounded by `Send` refuses them.
+    definition: PhantomData<(fn() -> D, *const ())>,
+}
+
+/// What a call of `D` gives.
+type Seen<D> =
+    Result<<<D as ActivityDef>::Outcome as Outcome>::Ok, <<D as ActivityDef>::Outcome as Outcome>::Seen>;
+
+impl<D: ActivityDef> ActivityCall<D> {
+    /// A call with these arguments and the options of the activity's attribute.
+    pub fn new(args: D::Args) -> Self {
+        let input = Some(Payload::encode(&args));
+        Self { input, options: D::options(), scheduled: None, definition: PhantomData }
+    }
+
+    /// Limits each attempt.
+    pub fn start_to_close(mut self, limit: Duration) -> Self {
+        self.options.start_to_close = Some(limit);
+        self
+    }
+
+    /// Limits all attempts together, from now on.
+    pub fn schedule_to_close(mut self, limit: Duration) -> Self {
+        self.options.schedule_to_close = Some(limit);
+        self
+    }
+
+    /// Limits the wait for a free slot; such a timeout is never retried.
+    pub fn schedule_to_start(mut self, limit: Duration) -> Self {
+        self.options.schedule_to_start = Some(limit);
+        self
+    }
+
+    /// Sets the retry policy.
+    pub fn retry(mut self, policy: RetryPolicy) -> Self {
+        self.options.retry = policy;
+        self
+    }
+
+    /// Sets how many attempts there are in all; 0 means without limit.
+    pub fn max_attempts(mut self, attempts: u32) -> Self {
+        self.options.retry.max_attempts = attempts;
+        self
+    }
+
+    /// Sets what happens when the call is dropped before its end.
+    pub fn cancellation(mut self, kind: CancellationType) -> Self {
+        self.options.cancellation = kind;
+        self
+    }
+
+    fn schedule(&mut self, ctx: &Rc<Shared>) -> Result<Option<EventId>, CallError> {
+        let Some(input) = self.input.take() else { return Ok(None) };
+        let input = input.map_err(|error| CallError::Invalid(error.to_string()))?;
+        if ctx.activities.borrow().len() >= MAX_OPEN_ACTIVITIES {
+            let text =
+                "AB0608: 2,000 activities of this execution are open: await some before scheduling more";
+            return Err(CallError::Invalid(text.to_owned()));
+        }
+        let event = Event::ActivityScheduled { name: D::NAME.to_owned(), input: input.clone() };
+        let same = |recorded: &Event| match recorded {
+            Event::ActivityScheduled { name, input: old } => name == D::NAME && same_input::<D>(old, &input),
+            _ => false,
+        };
+        let Some((id, recorded)) = ctx.command(event, &same) else { return Ok(None) };
+        let Event::ActivityScheduled { input, .. } = recorded else { return Ok(None) };
+        let options = self.options.clone();
+        ctx.activities.borrow_mut().schedule(id, D::NAME, input, options, ctx.now_ms.get(), ctx.site());
+        self.scheduled = Some((Rc::clone(ctx), id));
+        Ok(Some(id))
+    }
+
+    fn seen(&self, ctx: &Shared, ended: ActivityEnded) -> Option<Seen<D>> {
+        let decoded = match ended {
+            Ok(result) => result.decode().map(Ok),
+            Err(failure) => seen_failure::<D>(&failure).map(Err),
+        };
+        match decoded {
+            Ok(seen) => Some(seen),
+            Err(error) => {
+                let what = format!("the recorded result of activity `{}`", D::NAME);
+                ctx.suspend(Suspension::undecodable(&what, &error).at(ctx.site()));
+                None
+            }
+        }
+    }
+}
+
+impl<D: ActivityDef> Future for ActivityCall<D> {
+    type Output = Seen<D>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = &mut *self;
+        let id = match &this.scheduled {
+            Some((_, id)) => *id,
+            None => {
+                let ctx = context::expect("an activity call");
+                match this.schedule(&ctx) {
+                    Ok(Some(id)) => id,
+                    // The execution is halted; whatever polls on is dropped with it.
+                    Ok(None) => return Poll::Pending,
+                    Err(error) => return Poll::Ready(Err(error.into())),
+                }
+            }
+        };
+        let Some((ctx, _)) = this.scheduled.clone() else { return Poll::Pending };
+        let ended = ctx.activities.borrow_mut().poll(id, || ctx.register(cx));
+        let Some(ended) = ended else { return Poll::Pending };
+        this.scheduled = None;
+        this.seen(&ctx, ended).map_or(Poll::Pending, Poll::Ready)
+    }
+}
+
+impl<D: ActivityDef> Drop for ActivityCall<D> {
+    fn drop(&mut self) {
+        let Some((ctx, id)) = self.scheduled.take() else { return };
+        if ctx.evicting.get() || ctx.halted() {
+            return;
+        }
+        let command = ctx.activities.borrow_mut().dropped(id);
+        if let Some(command) = command {
+            ctx.command(command, &|recorded| *recorded == Event::ActivityCancelRequested { activity: id });
+        }
+    }
+}
+
+engine_future!([D: ActivityDef] ActivityCall<D>);
+
+/// The rule of PROTOCOL 5: equal bytes, or equal once both are read as today's type and written with sorted keys.
+fn same_input<D: ActivityDef>(recorded: &Payload, wanted: &Payload) -> bool {
+    recorded == wanted || matches!((sorted::<D>(recorded), sorted::<D>(wanted)), (Some(a), Some(b)) if a == b)
+}
+
+fn sorted<D: ActivityDef>(payload: &Payload) -> Option<serde_json::Value> {
+    // `Value` compares maps without regard to their order.
+    serde_json::to_value(payload.decode::<D::Args>().ok()?).ok()
+}
+
+/// The error that workflow code sees for a recorded failure.
+fn seen_failure<D: ActivityDef>(
+    failure: &FailureRecord,
+) -> Result<<D::Outcome as Outcome>::Seen, PayloadError> {
+    let error = match failure.kind {
+        FailureKind::Application => {
+            let error = <<D::Outcome as Outcome>::Err as Fault>::from_record(failure)?;
+            return Ok(<D::Outcome as Outcome>::seen(error));
+        }
+        FailureKind::TimedOut(kind) => CallError::TimedOut(kind),
+        FailureKind::Cancelled => CallError::Cancelled,
+        FailureKind::Panicked => CallError::Panicked(failure.message.clone()),
+        FailureKind::WorkerLost | FailureKind::WorkerShutdown => CallError::WorkerLost,
+        FailureKind::Invalid => CallError::Invalid(failure.message.clone()),
+    };
+    Ok(error.into())
+}

@@ -1,0 +1,43 @@
+//! What a workflow may know of itself, and the time.
+
+use crate::exec::context;
+
+/// Facts about the running execution.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Info {
+    /// The id given at start.
+    pub workflow_id: String,
+    /// The id of this run.
+    pub run_id: String,
+    /// The workflow's type.
+    pub workflow_type: String,
+    /// The task queue.
+    pub task_queue: String,
+    /// When it started: ms since the Unix epoch.
+    pub started_at_ms: i64,
+    /// The number of events so far.
+    pub history_len: u64,
+    /// Whether recorded history is being repeated. For logging only: to branch on it is not deterministic.
+    pub is_replaying: bool,
+}
+
+impl Info {
+    /// The facts that are known before the start.
+    pub fn new(workflow_id: String, run_id: String, workflow_type: String, task_queue: String) -> Self {
+        Self { workflow_id, run_id, workflow_type, task_queue, ..Self::default() }
+    }
+}
+
+/// Facts about the running execution.
+pub fn info() -> Info {
+    let ctx = context::expect("workflow::info");
+    let history = ctx.history.borrow();
+    Info { history_len: history.len(), is_replaying: history.is_replaying(), ..ctx.info.borrow().clone() }
+}
+
+/// The workflow's own clock: the time of the turn being run, the same on replay. It stands still between awaits.
+pub fn now() -> jiff::Timestamp {
+    let ms = context::expect("workflow::now").now_ms.get();
+    jiff::Timestamp::from_millisecond(ms).unwrap_or(jiff::Timestamp::MAX)
+}

@@ -1,0 +1,48 @@
+//! The workflow API: what workflow code awaits and calls. The runtime re-exports it as `abide::workflow`.
+//!
+//! Same shapes as tokio's, so that a reader needs no new words: `sleep`, `timeout`, `spawn`, `join!`, `select!`.
+
+pub mod activity;
+pub mod foreign;
+pub mod info;
+pub mod join;
+pub(crate) mod random;
+pub mod saga;
+pub mod select;
+pub mod shield;
+pub mod side_effect;
+pub mod spawn;
+pub mod timer;
+pub mod until;
+
+pub use foreign::{WorkflowStream, assume_deterministic};
+pub use info::{Info, info, now};
+pub use random::{Random, random, random_range, uuid};
+pub use saga::{Compensated, CompensationError, Saga, saga};
+pub use shield::{Cancelled, Shielded, cancelled, shielded};
+pub use side_effect::{SideEffect, side_effect};
+pub use spawn::{JoinError, JoinHandle, spawn};
+pub use timer::{Sleep, Timeout, sleep, timeout};
+pub use until::{Until, until};
+
+use std::time::Duration;
+
+/// This many seconds.
+pub const fn secs(n: u64) -> Duration {
+    Duration::from_secs(n)
+}
+
+/// This many minutes.
+pub const fn mins(n: u64) -> Duration {
+    Duration::from_secs(n * 60)
+}
+
+/// This many hours.
+pub const fn hours(n: u64) -> Duration {
+    Duration::from_secs(n * 3_600)
+}
+
+/// This many days of 24 hours.
+pub const fn days(n: u64) -> Duration {
+    Duration::from_secs(n * 86_400)
+}

@@ -1,0 +1,96 @@
+//! Sagas: steps that are undone, newest first, when the workflow fails or is cancelled (PROTOCOL 30).
+
+use crate::exec::context::{self, Context as Shared};
+use crate::failure::{FailureKind, FailureRecord};
+use crate::guard::{Block, Site, WorkflowFuture, block, guard};
+use std::error::Error;
+use std::fmt;
+use std::future::IntoFuture;
+use std::rc::Rc;
+
+static COMPENSATION: Site = Site { file: "saga", line: 0, column: 0, text: "compensation" };
+
+/// Begins a saga. It belongs to the execution: what is registered runs even though this value is long gone.
+///
+/// When `run` returns an error or is cancelled, the engine runs what is registered in reverse order, shielded from
+/// cancellation, each with its own retries; one that fails does not stop the others. A normal return forgets them.
+pub fn saga() -> Saga {
+    let ctx = context::expect("workflow::saga");
+    let id = ctx.compensations.borrow_mut().new_saga();
+    Saga { ctx, id }
+}
+
+/// See [`saga`].
+pub struct Saga {
+    ctx: Rc<Shared>,
+    id: u64,
+}
+
+impl Saga {
+    /// Registers what undoes the step just made: an activity call, or an `async move` block.
+    pub fn on_failure<F>(&mut self, compensation: F)
+    where
+        F: IntoFuture,
+        F::IntoFuture: WorkflowFuture + 'static,
+        F::Output: Compensated,
+    {
+        let future = compensation.into_future();
+        let boxed = Box::pin(block(async move { guard(future, &COMPENSATION).await.failure() }));
+        self.ctx.compensations.borrow_mut().push(self.id, boxed);
+    }
+
+    /// Runs this saga's compensations now, newest first. Gives the failures of those that failed.
+    pub fn compensate(&mut self) -> Block<impl Future<Output = Result<(), CompensationError>> + use<>> {
+        let (ctx, id) = (Rc::clone(&self.ctx), self.id);
+        block(async move {
+            let mut failures = Vec::new();
+            loop {
+                let next = ctx.compensations.borrow_mut().pop(Some(id));
+                let Some(compensation) = next else { break };
+                failures.extend(guard(block(compensation), &COMPENSATION).await);
+            }
+            if failures.is_empty() { Ok(()) } else { Err(CompensationError { failures }) }
+        })
+    }
+
+    /// Forgets this saga's compensations: its steps stay, whatever happens later.
+    pub fn forget(&mut self) {
+        let gone = self.ctx.compensations.borrow_mut().forget(self.id);
+        drop(gone);
+    }
+}
+
+/// Some compensations failed; the others ran.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct CompensationError {
+    /// How each failed, newest first.
+    pub failures: Vec<FailureRecord>,
+}
+
+impl fmt::Display for CompensationError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} compensation(s) failed", self.failures.len())?;
+        self.failures.iter().try_for_each(|failure| write!(f, "; {failure}"))
+    }
+}
+
+impl Error for CompensationError {}
+
+/// What a compensation may return: nothing, or a `Result`.
+pub trait Compensated {
+    #[doc(hidden)]
+    fn failure(self) -> Option<FailureRecord>;
+}
+
+impl Compensated for () {
+    fn failure(self) -> Option<FailureRecord> {
+        None
+    }
+}
+
+impl<T, E: fmt::Display> Compensated for Result<T, E> {
+    fn failure(self) -> Option<FailureRecord> {
+        self.err().map(|error| FailureRecord::new(FailureKind::Application, error.to_string()))
+    }
+}

@@ -1,0 +1,112 @@
+//! Cancellation as seen by a workflow: `shielded` and `cancelled`.
+
+use crate::exec::context::{self, Context as Shared};
+use crate::guard::{WorkflowFuture, engine_future, poll_child};
+use pin_project_lite::pin_project;
+use std::future::{Future, IntoFuture};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+/// Finishes `future` even when the workflow is cancelled meanwhile; the workflow is then dropped right after it.
+/// For steps that must not be torn apart: a charge and the note of it.
+pub fn shielded<F>(future: F) -> Shielded<F::IntoFuture>
+where
+    F: IntoFuture,
+    F::IntoFuture: WorkflowFuture,
+{
+    Shielded { future: future.into_future(), shield: None, done: false }
+}
+
+pin_project! {
+    /// See [`shielded`].
+    #[must_use = "futures do nothing until they are awaited"]
+    pub struct Shielded<F> {
+        #[pin]
+        future: F,
+        shield: Option<Shield>,
+        done: bool,
+    }
+}
+
+/// Counts as one shielded block of its task while it lives.
+struct Shield {
+    ctx: Rc<Shared>,
+    task: usize,
+}
+
+impl Shield {
+    fn leave(self) -> bool {
+        let ctx = Rc::clone(&self.ctx);
+        let task = self.task;
+        drop(self);
+        let stop = ctx.cancellation.borrow().is_ripe(task);
+        stop
+    }
+}
+
+impl Drop for Shield {
+    fn drop(&mut self) {
+        self.ctx.cancellation.borrow_mut().unshield(self.task);
+    }
+}
+
+impl<F: WorkflowFuture> Future for Shielded<F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        let this = self.project();
+        let ctx = context::expect("workflow::shielded");
+        if *this.done {
+            ctx.note_wait();
+            return Poll::Pending;
+        }
+        if this.shield.is_none() {
+            let task = ctx.task.get();
+            ctx.cancellation.borrow_mut().shield(task);
+            *this.shield = Some(Shield { ctx: Rc::clone(&ctx), task });
+        }
+        let Poll::Ready(value) = poll_child(this.future, cx) else { return Poll::Pending };
+        *this.done = true;
+        match this.shield.take().is_some_and(Shield::leave) {
+            // Cancelled meanwhile: the executor drops this task right after the poll.
+            true => {
+                ctx.note_wait();
+                Poll::Pending
+            }
+            false => Poll::Ready(value),
+        }
+    }
+}
+
+engine_future!([F: WorkflowFuture] Shielded<F>);
+
+/// Waits for a request to cancel and gives its reason. From this call on the workflow decides for itself: a request
+/// drops nothing, is delivered here only, and the workflow may still complete.
+pub fn cancelled() -> Cancelled {
+    context::expect("workflow::cancelled").cancellation.borrow_mut().listen();
+    Cancelled(())
+}
+
+/// See [`cancelled`].
+#[must_use = "futures do nothing until they are awaited"]
+pub struct Cancelled(());
+
+impl Future for Cancelled {
+    type Output = String;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<String> {
+        let ctx = context::expect("workflow::cancelled");
+        let waker = ctx.register(cx);
+        let mut cancellation = ctx.cancellation.borrow_mut();
+        match cancellation.requested() {
+            Some(reason) => Poll::Ready(reason.to_owned()),
+            None => {
+                cancellation.add_listener(waker);
+                Poll::Pending
+            }
+        }
+    }
+}
+
+engine_future!([] Cancelled);

@@ -1,0 +1,60 @@
+//! A recorded value: the one place for a quick read of something that is not deterministic.
+
+use crate::event::Event;
+use crate::exec::{Suspension, context};
+use crate::guard::engine_future;
+use crate::outcome::Persist;
+use crate::payload::Payload;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+/// Calls `read` once and records what it gives; a replay takes the recorded value and does not call it.
+///
+/// For a quick read only (a feature flag, a file's name): it runs on the workflow's thread, and again if the process
+/// dies before the turn is written. What can fail or take time is an activity.
+pub fn side_effect<T: Persist, F: FnOnce() -> T>(read: F) -> SideEffect<T, F> {
+    SideEffect { read: Some(read), output: std::marker::PhantomData }
+}
+
+/// See [`side_effect`].
+#[must_use = "a side effect does nothing until it is awaited"]
+pub struct SideEffect<T, F> {
+    read: Option<F>,
+    output: std::marker::PhantomData<fn() -> T>,
+}
+
+impl<T, F> Unpin for SideEffect<T, F> {}
+
+impl<T: Persist, F: FnOnce() -> T> Future for SideEffect<T, F> {
+    type Output = T;
+
+    fn poll(mut self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<T> {
+        let ctx = context::expect("workflow::side_effect");
+        let Some(read) = self.read.take() else { return Poll::Pending };
+        // On replay the recorded value takes the place of this one.
+        let value = match ctx.history.borrow().is_replaying() {
+            true => Ok(Payload::null()),
+            false => Payload::encode(&read()),
+        };
+        let recorded = match value {
+            Ok(value) => ctx.command(Event::SideEffect { value }, &|e| matches!(e, Event::SideEffect { .. })),
+            Err(error) => {
+                ctx.suspend(Suspension::new(error.code(), error.to_string()).at(ctx.site()));
+                None
+            }
+        };
+        let Some((_, Event::SideEffect { value })) = recorded else { return Poll::Pending };
+        match value.decode() {
+            Ok(value) => Poll::Ready(value),
+            Err(error) => {
+                ctx.suspend(
+                    Suspension::undecodable("the recorded value of a side effect", &error).at(ctx.site()),
+                );
+                Poll::Pending
+            }
+        }
+    }
+}
+
+engine_future!([T: Persist, F: FnOnce() -> T] SideEffect<T, F>);

@@ -1,0 +1,132 @@
+//! Tasks inside of a workflow: `workflow::spawn`, the twin of `tokio::spawn`.
+
+use crate::exec::{Spawned, TaskKind, context};
+use crate::guard::{WorkflowFuture, engine_future};
+use std::cell::RefCell;
+use std::future::{Future, IntoFuture};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+/// Runs `future` concurrently with the caller, in the same execution and thread. Dropping the handle detaches the
+/// task; it ends with the execution.
+pub fn spawn<F>(future: F) -> JoinHandle<F::Output>
+where
+    F: IntoFuture,
+    F::IntoFuture: WorkflowFuture + 'static,
+    F::Output: 'static,
+{
+    let ctx = context::expect("workflow::spawn");
+    assert!(
+        !ctx.read_only.get(),
+        "AB0409: a query handler called workflow::spawn: queries can only read the state"
+    );
+    let shared =
+        Rc::new(RefCell::new(Shared { result: None, waker: None, aborted: false, abort_waker: None }));
+    let task = Task { future: Some(Box::pin(future.into_future())), shared: Rc::clone(&shared) };
+    ctx.spawn(TaskKind::Spawned, Box::pin(task));
+    JoinHandle { shared }
+}
+
+impl context::Context {
+    fn spawn(&self, kind: TaskKind, future: crate::LocalBoxFuture<()>) {
+        let id = self.reserve_task();
+        self.spawned.borrow_mut().push(Spawned { id, kind, future });
+    }
+}
+
+struct Shared<T> {
+    result: Option<Result<T, JoinError>>,
+    waker: Option<Waker>,
+    aborted: bool,
+    abort_waker: Option<Waker>,
+}
+
+impl<T> Shared<T> {
+    fn finish(&mut self, result: Result<T, JoinError>) {
+        self.result = Some(result);
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
+}
+
+struct Task<F: Future> {
+    future: Option<Pin<Box<F>>>,
+    shared: Rc<RefCell<Shared<F::Output>>>,
+}
+
+impl<F: WorkflowFuture> Future for Task<F> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        if self.shared.borrow().aborted {
+            self.future = None;
+            self.shared.borrow_mut().finish(Err(JoinError(())));
+            return Poll::Ready(());
+        }
+        self.shared.borrow_mut().abort_waker = Some(cx.waker().clone());
+        let Some(future) = self.future.as_mut() else { return Poll::Ready(()) };
+        match future.as_mut().poll(cx) {
+            Poll::Ready(value) => {
+                self.future = None;
+                self.shared.borrow_mut().finish(Ok(value));
+                Poll::Ready(())
+            }
+            Poll::Pending => Poll::Pending,
+        }
+    }
+}
+
+impl<F: Future> Drop for Task<F> {
+    /// Dropped before its end (the run was cancelled): whoever waits for it learns that.
+    fn drop(&mut self) {
+        if self.future.is_some() {
+            self.shared.borrow_mut().finish(Err(JoinError(())));
+        }
+    }
+}
+
+/// The result of a spawned task: await it, or drop it to detach.
+pub struct JoinHandle<T> {
+    shared: Rc<RefCell<Shared<T>>>,
+}
+
+impl<T> JoinHandle<T> {
+    /// Drops the task's future at its current await; awaiting the handle then gives [`JoinError`].
+    pub fn abort(&self) {
+        let mut shared = self.shared.borrow_mut();
+        shared.aborted = true;
+        if let Some(waker) = shared.abort_waker.take() {
+            waker.wake();
+        }
+    }
+
+    /// Whether the task has ended.
+    pub fn is_finished(&self) -> bool {
+        self.shared.borrow().result.is_some()
+    }
+}
+
+impl<T> Future for JoinHandle<T> {
+    type Output = Result<T, JoinError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let ctx = context::expect("a JoinHandle");
+        let mut shared = self.shared.borrow_mut();
+        match shared.result.take() {
+            Some(result) => Poll::Ready(result),
+            None => {
+                shared.waker = Some(ctx.register(cx));
+                Poll::Pending
+            }
+        }
+    }
+}
+
+engine_future!([T] JoinHandle<T>);
+
+/// The task was aborted, or dropped with its cancelled run.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("task was cancelled")]
+pub struct JoinError(());

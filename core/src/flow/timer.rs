@@ -1,0 +1,120 @@
+//! Durable timers: `sleep` and `timeout`.
+
+use crate::event::Event;
+use crate::exec::context::{self, Context as Shared};
+use crate::exec::millis;
+use crate::failure::Elapsed;
+use crate::guard::{WorkflowFuture, engine_future};
+use crate::ids::EventId;
+use pin_project_lite::pin_project;
+use std::future::{Future, IntoFuture};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+/// Waits for `duration`: milliseconds or years, through crashes and restarts. The workflow's twin of
+/// `tokio::time::sleep`; resolution 1 ms. Dropping it cancels the timer.
+pub fn sleep(duration: Duration) -> Sleep {
+    Sleep { duration, started: None }
+}
+
+/// See [`sleep`].
+#[must_use = "a timer does nothing until it is awaited"]
+pub struct Sleep {
+    duration: Duration,
+    started: Option<(Rc<Shared>, EventId)>,
+}
+
+impl Sleep {
+    fn start(&mut self, ctx: &Rc<Shared>) -> Option<EventId> {
+        let fire_at_ms = ctx.now_ms.get().saturating_add(millis(self.duration));
+        // The recorded time counts, so that a changed duration does not break open runs.
+        let same = |recorded: &Event| matches!(recorded, Event::TimerStarted { .. });
+        let (id, recorded) = ctx.command(Event::TimerStarted { fire_at_ms }, &same)?;
+        let Event::TimerStarted { fire_at_ms } = recorded else { return None };
+        ctx.timers.borrow_mut().start(id, fire_at_ms, ctx.site());
+        self.started = Some((Rc::clone(ctx), id));
+        Some(id)
+    }
+}
+
+impl Future for Sleep {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let id = match &self.started {
+            Some((_, id)) => *id,
+            None => match self.start(&context::expect("workflow::sleep")) {
+                Some(id) => id,
+                None => return Poll::Pending,
+            },
+        };
+        let Some((ctx, _)) = &self.started else { return Poll::Pending };
+        let fired = ctx.timers.borrow_mut().poll(id, || ctx.register(cx));
+        if !fired {
+            return Poll::Pending;
+        }
+        self.started = None;
+        Poll::Ready(())
+    }
+}
+
+impl Drop for Sleep {
+    fn drop(&mut self) {
+        let Some((ctx, id)) = self.started.take() else { return };
+        let unfired = ctx.timers.borrow_mut().dropped(id);
+        if unfired && !ctx.evicting.get() && !ctx.halted() {
+            let command = Event::TimerCancelled { timer: id };
+            ctx.command(command, &|recorded| *recorded == Event::TimerCancelled { timer: id });
+        }
+    }
+}
+
+engine_future!([] Sleep);
+
+/// Waits for `future`, at most `limit`: the workflow's twin of `tokio::time::timeout`. When the limit runs out the
+/// future is dropped, which cancels the activities in it.
+pub fn timeout<F>(limit: Duration, future: F) -> Timeout<F::IntoFuture>
+where
+    F: IntoFuture,
+    F::IntoFuture: WorkflowFuture,
+{
+    Timeout { future: Some(future.into_future()), sleep: sleep(limit) }
+}
+
+pin_project! {
+    /// See [`timeout`].
+    #[must_use = "futures do nothing until they are awaited"]
+    pub struct Timeout<F> {
+        #[pin]
+        future: Option<F>,
+        #[pin]
+        sleep: Sleep,
+    }
+}
+
+impl<F: WorkflowFuture> Future for Timeout<F> {
+    type Output = Result<F::Output, Elapsed>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        if let Some(future) = this.future.as_mut().as_pin_mut() {
+            let polled = crate::guard::poll_child(future, cx);
+            if let Poll::Ready(value) = polled {
+                // The future goes first, so that what it drops comes before the end of the timer, live and replayed.
+                this.future.set(None);
+                return Poll::Ready(Ok(value));
+            }
+        }
+        match this.sleep.poll(cx) {
+            Poll::Ready(()) => {
+                this.future.set(None);
+                Poll::Ready(Err(Elapsed))
+            }
+            Poll::Pending => Poll::Pending,
+        }
+    }
+}
+
+engine_future!([F: WorkflowFuture] Timeout<F>);

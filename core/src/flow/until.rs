@@ -1,0 +1,52 @@
+//! Waiting for the workflow's own state: `workflow::until!(self.approved.is_some()).timeout(days(3)).await`.
+
+use super::timer::{Timeout, timeout};
+use crate::exec::context;
+use crate::guard::engine_future;
+use crate::state::Slot;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+/// What `until!` expands to: waits till `predicate` holds for the state. It is asked at once, and again after every
+/// change: each time a body of the workflow went on or a handler ran.
+pub fn until<S: 'static, P: FnMut(&S) -> bool>(slot: &Slot<S>, predicate: P) -> Until<S, P> {
+    Until { slot: slot.clone(), predicate }
+}
+
+/// See [`until`].
+#[must_use = "futures do nothing until they are awaited"]
+pub struct Until<S, P> {
+    slot: Slot<S>,
+    predicate: P,
+}
+
+// It never pins the predicate, which it only calls.
+impl<S, P> Unpin for Until<S, P> {}
+
+impl<S: 'static, P: FnMut(&S) -> bool> Until<S, P> {
+    /// Gives up after `limit`: `Err(Elapsed)`.
+    pub fn timeout(self, limit: Duration) -> Timeout<Self> {
+        timeout(limit, self)
+    }
+}
+
+impl<S: 'static, P: FnMut(&S) -> bool> Future for Until<S, P> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let ctx = context::expect("workflow::until!");
+        let Self { slot, predicate } = &mut *self;
+        match slot.with(predicate) {
+            Some(true) => Poll::Ready(()),
+            // Where another body holds the state for the moment, its next await asks again.
+            Some(false) | None => {
+                ctx.wait_for_state(cx);
+                Poll::Pending
+            }
+        }
+    }
+}
+
+engine_future!([S: 'static, P: FnMut(&S) -> bool] Until<S, P>);

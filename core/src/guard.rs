@@ -1,0 +1,171 @@
+//! The await guard: what makes a foreign await a compile error, and, where it slips through, a report in the very
+//! poll that meets it (layers A and P of the determinism catalogue).
+//!
+//! Each async body (task, async block, helper) polls its futures with a *strict* waker of its own. The engine's
+//! futures never clone it: they register the body's outer waker. So a raised count after a poll means that a future
+//! the engine does not own waits there. Combinators that clone wakers by design (`FuturesUnordered` and its kin) get
+//! the outer waker itself, the *permit*.
+
+use crate::exec::context;
+use crate::exec::waker::Strict;
+use pin_project_lite::pin_project;
+use std::future::{Future, IntoFuture};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+/// The place of one await: file, line, column and source text. The macros put one beside each `.await`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Site {
+    /// The file, as rustc names it.
+    pub file: &'static str,
+    /// From 1.
+    pub line: u32,
+    /// From 1.
+    pub column: u32,
+    /// The source text of the awaited expression.
+    pub text: &'static str,
+}
+
+impl std::fmt::Display for Site {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}:{}:{} `{}`", self.file, self.line, self.column, self.text)
+    }
+}
+
+/// A future that a workflow may await: abide's own, combinators over them, and functions marked with its attributes.
+///
+/// Sealed. The one door for a future that you know to be deterministic is `workflow::assume_deterministic`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be awaited in a workflow",
+    label = "not a workflow future: it is not recorded, so a replay cannot repeat it",
+    note = "timer: `workflow::sleep(..)`; I/O, channel or task: an `#[activity]`; your own `async fn`: mark it `#[workflow::helper]`"
+)]
+pub trait WorkflowFuture: Future {
+    /// Whether polling it clones the waker by design. Only this crate can name the argument's type, so only it can
+    /// implement the trait.
+    #[doc(hidden)]
+    fn clones_waker(&self, _: Seal) -> bool;
+}
+
+/// See [`WorkflowFuture::clones_waker`].
+#[derive(Clone, Copy)]
+pub struct Seal(pub(crate) ());
+
+/// The common case: a future of the engine that registers wakers by its own rules.
+macro_rules! engine_future {
+    ($(#[$meta:meta])* [$($generics:tt)*] $ty:ty $(where $($bounds:tt)*)?) => {
+        $(#[$meta])*
+        #[diagnostic::do_not_recommend]
+        impl<$($generics)*> $crate::guard::WorkflowFuture for $ty $(where $($bounds)*)? {
+            fn clones_waker(&self, _: $crate::guard::Seal) -> bool {
+                false
+            }
+        }
+    };
+}
+pub(crate) use engine_future;
+
+pin_project! {
+    /// One guarded await; made by [`guard`].
+    pub struct Guard<F> {
+        #[pin]
+        inner: F,
+        site: &'static Site,
+    }
+}
+
+/// Guards one await.
+pub fn guard<F>(future: F, site: &'static Site) -> Guard<F::IntoFuture>
+where
+    F: IntoFuture,
+    F::IntoFuture: WorkflowFuture,
+{
+    Guard { inner: future.into_future(), site }
+}
+
+impl<F: WorkflowFuture> Future for Guard<F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        let this = self.project();
+        let Some(ctx) = context::current() else { context::outside("an await") };
+        ctx.enter_site(this.site);
+        let before = ctx.waits(cx);
+        match poll_child(this.inner, cx) {
+            Poll::Ready(value) => {
+                ctx.note_progress();
+                ctx.enter_site(this.site);
+                Poll::Ready(value)
+            }
+            Poll::Pending => {
+                ctx.check_wait(cx, before, this.site);
+                Poll::Pending
+            }
+        }
+    }
+}
+
+engine_future!([F: WorkflowFuture] Guard<F>);
+
+/// Polls a child of an engine combinator, which hands on its own waker.
+pub(crate) fn poll_child<F: WorkflowFuture>(child: Pin<&mut F>, cx: &mut Context<'_>) -> Poll<F::Output> {
+    if !child.clones_waker(Seal(())) {
+        return child.poll(cx);
+    }
+    let Some(ctx) = context::current() else { context::outside("a combinator") };
+    let permit = ctx.outer_waker(cx);
+    let polled = child.poll(&mut Context::from_waker(&permit));
+    ctx.note_wait();
+    polled
+}
+
+pin_project! {
+    /// An async body (an `async` block, a helper, a task); made by [`block`].
+    pub struct Block<F> {
+        #[pin]
+        inner: F,
+        strict: Strict,
+    }
+}
+
+/// Makes an async body of abide's own: it gets a strict waker, and may be awaited in a workflow.
+pub fn block<F: Future>(future: F) -> Block<F> {
+    Block { inner: future, strict: Strict::new() }
+}
+
+impl<F: Future> Future for Block<F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        let this = self.project();
+        let Some(ctx) = context::current() else { context::outside("an async block of a workflow") };
+        let _frame = ctx.enter_body(this.strict, cx);
+        this.inner.poll(&mut Context::from_waker(this.strict.waker()))
+    }
+}
+
+engine_future!([F: Future] Block<F>);
+
+#[diagnostic::do_not_recommend]
+impl<F: WorkflowFuture + Unpin + ?Sized> WorkflowFuture for &mut F {
+    fn clones_waker(&self, seal: Seal) -> bool {
+        (**self).clones_waker(seal)
+    }
+}
+
+#[diagnostic::do_not_recommend]
+impl<F: WorkflowFuture + Unpin + ?Sized> WorkflowFuture for Box<F> {
+    fn clones_waker(&self, seal: Seal) -> bool {
+        (**self).clones_waker(seal)
+    }
+}
+
+#[diagnostic::do_not_recommend]
+impl<P> WorkflowFuture for Pin<P>
+where
+    P: std::ops::DerefMut<Target: WorkflowFuture>,
+{
+    fn clones_waker(&self, seal: Seal) -> bool {
+        (**self).clones_waker(seal)
+    }
+}
