@@ -78,11 +78,13 @@ async fn serve(dir: &Path) -> Result<ExitCode> {
 
 /// Says what an earlier run left.
 async fn announce(client: &Client, orders: usize) -> Result<()> {
-    let known = client.list().workflow_type("OrderWorkflow").await?;
-    let done = known.iter().filter(|order| order.status.is_closed()).count();
-    match (known.len() - done, done) {
+    let page = client.list(ListFilter::new().workflow_type("OrderWorkflow").limit(1_000)).await?;
+    let (open, done): (Vec<_>, Vec<_>) = page.executions.iter().partition(|order| order.status.is_open());
+    match (open.len(), done.len()) {
         (0, 0) => println!("{orders} orders, about 20 seconds. Kill me (Ctrl-C, kill -9) and run me again."),
-        (0, done) if done == orders => println!("all {done} orders are done already: delete the folder to start anew"),
+        (0, done) if done == orders => {
+            println!("all {done} orders are done already: delete the folder to start anew")
+        }
         (open, done) => println!("resuming: {open} open, {done} done"),
     }
     Ok(())

@@ -38,17 +38,18 @@ async fn play_the_people(handle: &Handle<OrderWorkflow>, order: &Order) -> abide
     let said = async {
         if let Some(granted) = desk_answer(order) {
             wait_until(handle, Status::AwaitingApproval).await?;
-            handle.decide(granted).await?;
+            handle.decide(granted).request_id(format!("decide {}", order.id)).await?;
         }
         match order.hold {
             None => {}
             Some(Hold::Released) => {
                 wait_until(handle, Status::OnHold).await?;
-                handle.release().await?;
+                handle.release().request_id(format!("release {}", order.id)).await?;
             }
             Some(Hold::Cancelled) => {
                 wait_until(handle, Status::OnHold).await?;
-                handle.cancel("the customer changed their mind").await?;
+                let cancel = handle.cancel("the customer changed their mind");
+                cancel.request_id(format!("cancel {}", order.id)).await?;
             }
         }
         Ok(())

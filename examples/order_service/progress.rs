@@ -36,7 +36,7 @@ impl Board {
 
     /// Puts an order on the board.
     pub fn show(&self, order: Handle<OrderWorkflow>) -> Shown {
-        let id = order.workflow_id().to_string();
+        let id = order.id().to_string();
         self.with(|inner| inner.shown.insert(id.clone(), order));
         Shown { board: self.clone(), id }
     }

@@ -72,7 +72,12 @@ impl Summary {
     pub fn check(&self) -> Result<()> {
         let Self { completed, compensated, cancelled, completed_cents, books, .. } = self;
         let equal = [
-            ("completed + compensated + cancelled", completed + compensated + cancelled, "charges", books.charges),
+            (
+                "completed + compensated + cancelled",
+                completed + compensated + cancelled,
+                "charges",
+                books.charges,
+            ),
             ("compensated + cancelled", compensated + cancelled, "refunds", books.refunds),
         ];
         for (left, a, right, b) in equal {
@@ -82,7 +87,9 @@ impl Summary {
         }
         if *completed_cents != books.net_cents() {
             let net = books.net_cents();
-            return Err(format!("the books do not add up: orders of {completed_cents} cents, net {net}").into());
+            return Err(
+                format!("the books do not add up: orders of {completed_cents} cents, net {net}").into()
+            );
         }
         Ok(())
     }

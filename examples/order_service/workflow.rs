@@ -75,7 +75,8 @@ impl OrderWorkflow {
         // and its refund is registered.
         self.status = Status::Paying;
         let receipt = workflow::shielded(async {
-            let receipt = Providers::charge(order.id.clone(), order.card.clone(), order.total_cents()).await?;
+            let receipt =
+                Providers::charge(order.id.clone(), order.card.clone(), order.total_cents()).await?;
             saga.on_failure(Providers::refund(receipt.clone()));
             Ok::<Receipt, ActivityError<Refusal>>(receipt)
         });

@@ -1,0 +1,200 @@
+//! Rules for documents: error pages, paths, the README.
+
+use crate::tree::{Tree, folder, join};
+use std::collections::BTreeSet;
+
+/// Each `ABdddd` in the sources or documents has a page in `docs/errors/`, and each page's code is in the sources.
+pub(crate) fn error_codes(tree: &Tree) -> Vec<String> {
+    let is_source =
+        |path: &str| path.ends_with(".rs") && !path.starts_with("tests/") && !path.starts_with("ui-tests/");
+    let used = all_codes(tree, is_source);
+    let named = all_codes(tree, |path| path.ends_with(".md"));
+    let pages: BTreeSet<_> = tree.texts().filter_map(|(path, _)| page_of(path)).map(str::to_string).collect();
+    let missing = used.union(&named).filter(|code| !pages.contains(*code));
+    let index = tree.text("docs/errors/README.md").unwrap_or_default();
+    missing
+        .map(|code| format!("{code} has no page docs/errors/{code}.md"))
+        .chain(
+            pages.difference(&used).map(|code| format!("docs/errors/{code}.md: no source file says {code}")),
+        )
+        .chain(pages.iter().filter_map(|code| {
+            let title = tree.text(&format!("docs/errors/{code}.md"))?.lines().next()?.strip_prefix("# ")?;
+            let line = format!("- [{code}]({code}.md){}", title.strip_prefix(code.as_str())?);
+            let listed = index.lines().any(|listed| listed == line);
+            (!listed).then(|| format!("docs/errors/README.md lacks the line {line}"))
+        }))
+        .collect()
+}
+
+fn page_of(path: &str) -> Option<&str> {
+    let code = path.strip_prefix("docs/errors/")?.strip_suffix(".md")?;
+    code.starts_with("AB").then_some(code)
+}
+
+fn all_codes(tree: &Tree, wanted: impl Fn(&str) -> bool) -> BTreeSet<String> {
+    tree.texts().filter(|(path, _)| wanted(path)).flat_map(|(_, text)| codes(text)).collect()
+}
+
+/// `AB` and exactly four digits, with no word character on either side.
+fn codes(text: &str) -> Vec<String> {
+    let words = text.split(|c: char| !c.is_ascii_alphanumeric());
+    let is_code = |word: &&str| {
+        word.strip_prefix("AB").is_some_and(|n| n.len() == 4 && n.bytes().all(|digit| digit.is_ascii_digit()))
+    };
+    words.filter(is_code).map(str::to_string).collect()
+}
+
+/// Links in Markdown, and paths in backticks in Markdown and comments, lead to something.
+pub(crate) fn paths(tree: &Tree) -> Vec<String> {
+    let mut findings = Vec::new();
+    for (path, text) in tree.texts() {
+        let prose = match path.rsplit_once('.') {
+            Some((_, "md")) => without_fences(text),
+            Some((_, "rs")) if !path.starts_with("ui-tests/") => comments(text),
+            _ => continue,
+        };
+        if path.ends_with(".md") {
+            let dead = links(&prose).into_iter().filter(|link| !tree.exists(&join(folder(path), link)));
+            findings.extend(dead.map(|link| format!("{path} links to {link}, which does not exist")));
+        }
+        let dead = backticked(&prose)
+            .into_iter()
+            .filter(|named| looks_like_ours(tree, named) && !tree.exists(named));
+        findings.extend(dead.map(|named| format!("{path} names `{named}`, which does not exist")));
+    }
+    findings
+}
+
+fn without_fences(text: &str) -> String {
+    let mut fenced = false;
+    let mut prose = String::new();
+    for line in text.lines() {
+        if line.trim_start().starts_with("```") {
+            fenced = !fenced;
+        } else if !fenced {
+            prose.push_str(line);
+            prose.push('\n');
+        }
+    }
+    prose
+}
+
+fn comments(text: &str) -> String {
+    let comments: Vec<_> = text.lines().map(str::trim_start).filter(|line| line.starts_with("//")).collect();
+    comments.join("\n")
+}
+
+fn links(prose: &str) -> Vec<&str> {
+    let targets = prose.split("](").skip(1).filter_map(|rest| rest.split_once(')'));
+    let files = targets.map(|(target, _)| target.split('#').next().unwrap_or_default());
+    files.filter(|target| !target.is_empty() && !target.contains("://")).collect()
+}
+
+fn backticked(prose: &str) -> Vec<&str> {
+    prose.lines().flat_map(|line| line.split('`').skip(1).step_by(2)).collect()
+}
+
+/// A path that begins with one of our top folders.
+fn looks_like_ours(tree: &Tree, named: &str) -> bool {
+    let plain = named.chars().all(|c| c.is_ascii_alphanumeric() || "/._-".contains(c));
+    plain && named.split_once('/').is_some_and(|(top, _)| !top.is_empty() && top != "." && tree.exists(top))
+}
+
+/// One `sh` block with two commands, and a program of at most 25 lines that is `examples/hello.rs`.
+pub(crate) fn readme(tree: &Tree) -> Vec<String> {
+    let readme = tree.text("README.md").unwrap_or_default();
+    let mut findings = Vec::new();
+    match fences(readme, "sh").as_slice() {
+        [block] => match block.lines().collect::<Vec<_>>()[..] {
+            ["cargo run --release --example order_service", tests] if tests.starts_with("cargo test") => {}
+            _ => findings.push(format!("README.md: its `sh` block holds other commands:\n{block}")),
+        },
+        blocks => findings.push(format!("README.md has {} `sh` blocks, not one", blocks.len())),
+    }
+    let hello = tree.text("examples/hello.rs").unwrap_or_default();
+    match fences(readme, "rust").first() {
+        Some(program) if program != hello => {
+            findings.push("README.md: its first program is not examples/hello.rs, line for line".to_string());
+        }
+        Some(program) if program.lines().count() > 25 => {
+            findings.push(format!("README.md: its program has {} lines, not 25", program.lines().count()));
+        }
+        Some(_) => {}
+        None => findings.push("README.md shows no program".to_string()),
+    }
+    findings
+}
+
+/// The blocks fenced as `language`.
+fn fences(text: &str, language: &str) -> Vec<String> {
+    let open = format!("```{language}\n");
+    let blocks = text.split(open.as_str()).skip(1).filter_map(|rest| rest.split_once("```"));
+    blocks.map(|(block, _)| block.to_string()).collect()
+}
+
+/// No file says where on somebody's disk it was written.
+pub(crate) fn machine_paths(tree: &Tree) -> Vec<String> {
+    // In two halves, so that this file does not name them itself.
+    let forbidden = [("/ro", "ot/"), ("/ho", "me/"), ("/Us", "ers/"), ("/wo", "rk/"), ("C:\\", "Us")];
+    let mut findings = Vec::new();
+    for (path, text) in tree.texts() {
+        for word in forbidden.map(|(a, b)| format!("{a}{b}")) {
+            // A folder of that name inside the tree is fine; a path from a disk's root has no name before it.
+            let mut places = text.match_indices(&word).map(|(at, _)| text[..at].chars().next_back());
+            let rooted =
+                places.any(|before| before.is_none_or(|c| !c.is_alphanumeric() && !"._-".contains(c)));
+            findings.extend(rooted.then(|| format!("{path} says `{word}`")));
+        }
+    }
+    findings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_code_without_a_page_and_a_page_without_a_code_are_told() {
+        let page = ("docs/errors/AB0401.md", "# AB0401: taken\n");
+        let index = ("docs/errors/README.md", "- [AB0401](AB0401.md): taken\n");
+        let source = ("core/src/a.rs", "//! AB0401: x");
+        assert!(error_codes(&Tree::of(&[page, index, source])).is_empty());
+        assert_eq!(error_codes(&Tree::of(&[source])).len(), 1);
+        assert_eq!(error_codes(&Tree::of(&[page, index])).len(), 1);
+        assert_eq!(error_codes(&Tree::of(&[page, source])).len(), 1);
+        assert_eq!(codes("AB0401, `AB0402`: AB04, AB04011, XAB0403 AB05xx"), ["AB0401", "AB0402"]);
+    }
+
+    #[test]
+    fn dead_links_and_paths_are_told() {
+        let tree = Tree::of(&[
+            (
+                "docs/a.md",
+                "[x](b.md) [y](../README.md#z) [z](https://x.y) `docs/b.md` `docs/c.md` `a/b` `docs/*.md`",
+            ),
+            ("README.md", "```text\n[x](gone.md)\n```\n"),
+            ("core/src/lib.rs", "//! See `docs/gone.md`.\nlet x = \"`docs/gone.md`\";"),
+        ]);
+        let findings = paths(&tree);
+        assert_eq!(findings.len(), 4, "{findings:#?}");
+    }
+
+    #[test]
+    fn a_readme_that_breaks_a_promise_is_told() {
+        let good = "```sh\ncargo run --release --example order_service\ncargo test --workspace\n```\n```rust\nx\n```\n";
+        let check =
+            |text: &str, hello: &str| readme(&Tree::of(&[("README.md", text), ("examples/hello.rs", hello)]));
+        assert!(check(good, "x\n").is_empty());
+        assert_eq!(check(good, "y\n").len(), 1);
+        assert_eq!(check(&good.replace("cargo test", "make test"), "x\n").len(), 1);
+        assert_eq!(check(&format!("{good}```sh\nls\n```\n"), "x\n").len(), 1);
+        let long = "x\n".repeat(26);
+        assert_eq!(check(&good.replace("x\n", &long), &long).len(), 1);
+    }
+
+    #[test]
+    fn a_machine_path_is_told() {
+        assert_eq!(machine_paths(&Tree::of(&[("a.md", concat!("see /ho", "me/me/x"))])).len(), 1);
+        assert!(machine_paths(&Tree::of(&[("a.md", "see docs/work/x")])).is_empty());
+    }
+}
