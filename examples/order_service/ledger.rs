@@ -113,3 +113,34 @@ impl Books {
         self.charged_cents - self.refunded_cents
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn charge(key: &str) -> Entry {
+        Entry { kind: Kind::Charge, key: key.into(), order: "order-1".into(), cents: 100 }
+    }
+
+    #[tokio::test]
+    async fn a_key_counts_once_and_a_torn_line_not_at_all() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("ledger.jsonl");
+        let ledger = Ledger::open(&path).unwrap();
+        ledger.append(charge("a/1")).await.unwrap();
+        ledger.append(charge("b/1")).await.unwrap();
+        drop(ledger);
+        // A kill in the middle of a line.
+        let torn = fs::read(&path).unwrap();
+        fs::write(&path, &torn[..torn.len() - 9]).unwrap();
+
+        let ledger = Ledger::open(&path).unwrap();
+        assert_eq!(Books::read(&path).unwrap().charges, 1);
+        ledger.append(charge("b/1")).await.unwrap();
+        ledger.append(charge("b/1")).await.unwrap();
+        ledger.append(Entry { kind: Kind::Refund, ..charge("b/2") }).await.unwrap();
+        let books = Books::read(&path).unwrap();
+        let expected = Books { charges: 2, refunds: 1, charged_cents: 200, refunded_cents: 100, repeated: 1 };
+        assert_eq!(books, expected);
+    }
+}

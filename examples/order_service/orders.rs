@@ -95,3 +95,21 @@ impl Order {
         Duration::from_millis(self.pickup_ms)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_orders_are_what_the_example_says() {
+        let orders = Order::load().unwrap();
+        let ids: std::collections::BTreeSet<_> = orders.iter().map(|order| &order.id).collect();
+        assert_eq!((orders.len(), ids.len()), (200, 200));
+        for order in &orders {
+            assert!(order.total_cents() > 0, "{}", order.id);
+            assert_eq!(order.needs_approval(), order.approval.is_some(), "{}", order.id);
+            // Who may have to wait for the desk and for the customer could be cancelled before it is paid.
+            assert!(order.approval.is_none() || order.hold.is_none(), "{}", order.id);
+        }
+    }
+}

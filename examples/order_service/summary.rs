@@ -104,3 +104,26 @@ impl fmt::Display for Summary {
         write!(f, "charges={charges} refunds={refunds} net_cents={}", books.net_cents())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn books(charges: usize, refunds: usize, charged_cents: i64) -> Books {
+        Books { charges, refunds, charged_cents, refunded_cents: 50, repeated: 3 }
+    }
+
+    #[test]
+    fn lost_and_doubled_payments_do_not_pass() {
+        let endings = [Ending::Completed { cents: 70 }, Ending::Rejected, Ending::Compensated];
+        let good = Summary::new(&endings, books(2, 1, 120));
+        good.check().unwrap();
+        assert_eq!(
+            good.to_string(),
+            "summary: orders=3 completed=1 rejected=1 compensated=1 cancelled=0 charges=2 refunds=1 net_cents=70"
+        );
+        for wrong in [books(1, 1, 120), books(3, 1, 120), books(2, 0, 120), books(2, 1, 121)] {
+            Summary::new(&endings, wrong).check().unwrap_err();
+        }
+    }
+}
