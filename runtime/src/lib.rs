@@ -1,1 +1,104 @@
-//! stub
+//! Durable execution for Rust: annotate async functions, and they survive crashes, restarts and months of waiting.
+//!
+//! No server to run: a library, one process, one SQLite file (feature `sqlite`).
+//!
+//! ```no_run
+//! # #[cfg(feature = "sqlite")] mod demo {
+//! use abide::prelude::*;
+//!
+//! #[activity(start_to_close = "30s", retry(max_attempts = 3))]
+//! async fn charge(order: String, cents: u64) -> Result<String, Failure> {
+//!     Ok(format!("receipt for {order}: {cents}")) // any I/O; retried; at least once
+//! }
+//!
+//! #[derive(Default)]
+//! struct Order {
+//!     approved: Option<bool>,
+//! }
+//!
+//! #[workflow]
+//! impl Order {
+//!     #[run]
+//!     async fn run(&mut self, id: String, cents: u64) -> Result<Option<String>, Failure> {
+//!         let in_time = workflow::until!(self.approved.is_some()).timeout(days(3)).await;
+//!         if in_time.is_err() || self.approved == Some(false) {
+//!             return Ok(None);
+//!         }
+//!         Ok(Some(charge(id, cents).await?))
+//!     }
+//!
+//!     #[signal]
+//!     fn approve(&mut self, yes: bool) {
+//!         self.approved = Some(yes);
+//!     }
+//! }
+//!
+//! pub async fn serve() -> Result<(), Failure> {
+//!     let abide = Abide::open("sqlite://orders.db").await?;
+//!     let worker = abide.worker("orders").workflow(Order::run).activity(charge).start().await?;
+//!     let order = abide.client().start(Order::run("A-1".into(), 990)).id("order-A-1").await?;
+//!     order.approve(true).await?;
+//!     println!("{:?}", order.result().await?);
+//!     worker.shutdown().await?;
+//!     Ok(())
+//! }
+//! # }
+//! ```
+//!
+//! # Where to look
+//! * [`prelude`]: all names that a program needs.
+//! * [`workflow`]: the attribute, and what workflow code calls and awaits (`workflow::sleep`, `workflow::join!`, ..).
+//! * [`activity`]: the attribute, and what a running activity can ask about itself.
+//! * [`Abide`]: the open database. [`Abide::worker`] runs workflows and activities, [`Abide::client`] starts them and
+//!   talks to them through a [`Handle`].
+//! * [`Error`] is what an operator sees; [`WorkflowError`] how a workflow ended; [`ActivityError`], [`CallError`] and
+//!   [`Failure`] what workflow code sees and history keeps. Each has a code, and each code a page in `docs/errors/`.
+//! * [`history`]: the events of an execution, for tools and tests.
+
+mod abide;
+mod client;
+mod error;
+mod hub;
+mod outcome;
+pub mod prelude;
+mod store;
+mod worker;
+
+pub mod activity;
+
+pub use crate::abide::{Abide, AbideBuilder};
+pub use crate::client::{
+    AwaitPosition, Client, Description, ExecutionPage, ExecutionStatus, ExecutionSummary, Handle, HandleCore, IdConflictPolicy,
+    IdReusePolicy, ListCursor, ListFilter, MAX_ID_CHARS, PendingActivity, PendingTimer, QueryError, Request, Start,
+    UntypedHandle,
+};
+pub use crate::error::{Error, Result, StoreFailure};
+pub use crate::outcome::{Reason, WorkflowError};
+pub use crate::store::Metrics;
+pub use crate::worker::{Worker, WorkerBuilder};
+pub use abide_core::{
+    ActivityError, CallError, CancellationType, Elapsed, Failure, MAX_PAYLOAD_BYTES, RetryPolicy, TimeoutKind,
+};
+
+/// The attribute [`#[workflow]`](macro@workflow), and what workflow code calls and awaits. Same shapes as tokio's.
+///
+/// Only these futures, combinators over them (`join_all`, `FuturesUnordered`, `buffered` of the `futures` crate) and
+/// functions marked with [`#[workflow::helper]`](macro@helper) can be awaited in a workflow; rustc refuses the rest.
+pub mod workflow {
+    pub use abide_core::flow::*;
+    pub use abide_core::{__join as join, __select as select, __try_join as try_join, __until as until};
+}
+
+/// The history of an execution: [`HandleCore::history`] gives it.
+pub mod history {
+    pub use abide_core::{Event, EventId, FailureKind, FailureRecord, JournalRow, Payload, PayloadError};
+}
+
+/// What generated code calls. No part of the API: it changes with any release, together with the macros.
+#[doc(hidden)]
+pub mod __private {
+    pub use crate::client::{Handle, HandleCore, QueryOutcome, Request, WorkflowHandle};
+    pub use crate::error::Result;
+    pub use crate::store::{Fault as StoreFault, FaultHook, Stage};
+    pub use abide_core::*;
+}

@@ -1,0 +1,157 @@
+//! [`Abide`]: one open database, from which clients and workers are made.
+//!
+//! Holds the store and the process's hub, and nothing else; both are shared by everything made from it. Opening it
+//! starts no worker and claims nothing.
+
+use crate::Metrics;
+use crate::client::Client;
+use crate::error::Result;
+use crate::hub::Hub;
+use crate::store::{FaultHook, Store, StoreError};
+use crate::worker::WorkerBuilder;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// An open database. Cheap to clone; all clones share one writer and one view of this process's workers, so open a
+/// database once in a process.
+///
+/// ```
+/// # #[cfg(feature = "sqlite")]
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> abide::Result<()> {
+/// # let folder = tempfile::tempdir().expect("a temporary folder");
+/// # let url = format!("sqlite://{}/orders.db", folder.path().display());
+/// use abide::{Abide, ListFilter};
+///
+/// let abide = Abide::open(&url).await?; // "sqlite://orders.db"
+/// let page = abide.client().list(ListFilter::new()).await?;
+/// assert!(page.executions.is_empty());
+/// # Ok(())
+/// # }
+/// # #[cfg(not(feature = "sqlite"))]
+/// # fn main() {}
+/// ```
+#[derive(Clone)]
+pub struct Abide {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    store: Arc<dyn Store>,
+    hub: Arc<Hub>,
+}
+
+impl Abide {
+    /// Opens the database at `url`, and makes it where it is not there: `sqlite://path/to/file.db`, relative to the
+    /// working directory, or `sqlite:///absolute/path.db`.
+    ///
+    /// Errors: `AB0501` and what follows it, each saying what is wrong with the path, the file or the disk.
+    pub async fn open(url: impl AsRef<str>) -> Result<Self> {
+        Self::builder(url.as_ref()).open().await
+    }
+
+    /// Like [`Abide::open`], with options.
+    pub fn builder(url: impl Into<String>) -> AbideBuilder {
+        AbideBuilder { url: url.into(), busy_timeout: Duration::from_secs(10), fault: None }
+    }
+
+    /// A client: starts workflows and talks to them.
+    pub fn client(&self) -> Client {
+        Client::new(self.clone())
+    }
+
+    /// A worker of this task queue, to be given its workflows and activities and then started.
+    pub fn worker(&self, queue: impl Into<String>) -> WorkerBuilder {
+        WorkerBuilder::new(self.clone(), queue.into())
+    }
+
+    /// What was written by this process so far.
+    pub fn metrics(&self) -> Metrics {
+        self.inner.store.metrics()
+    }
+
+    /// Writes what is queued and lets go of the database's files. Everything made from this fails afterwards. Shut the
+    /// workers down first. Dropping every clone does the same without waiting.
+    pub async fn close(&self) -> Result<()> {
+        Ok(self.inner.store.close().await?)
+    }
+
+    pub(crate) fn store(&self) -> &Arc<dyn Store> {
+        &self.inner.store
+    }
+
+    pub(crate) fn hub(&self) -> &Arc<Hub> {
+        &self.inner.hub
+    }
+}
+
+impl fmt::Debug for Abide {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Abide").finish_non_exhaustive()
+    }
+}
+
+/// Options of [`Abide::builder`].
+#[must_use = "nothing is opened until `.open().await`"]
+pub struct AbideBuilder {
+    url: String,
+    busy_timeout: Duration,
+    fault: Option<FaultHook>,
+}
+
+impl AbideBuilder {
+    /// How long a client's call waits while another program holds the database's lock, before it fails with `AB0503`.
+    /// A workflow's progress waits without end. Default: 10 s.
+    pub fn busy_timeout(mut self, wait: Duration) -> Self {
+        self.busy_timeout = wait;
+        self
+    }
+
+    /// For tests: a hook that makes commits fail.
+    #[doc(hidden)]
+    pub fn fault(mut self, hook: FaultHook) -> Self {
+        self.fault = Some(hook);
+        self
+    }
+
+    /// Opens the database.
+    pub async fn open(self) -> Result<Abide> {
+        let store = open_store(self).await?;
+        Ok(Abide { inner: Arc::new(Inner { store, hub: Arc::default() }) })
+    }
+}
+
+async fn open_store(options: AbideBuilder) -> std::result::Result<Arc<dyn Store>, StoreError> {
+    #[cfg(feature = "sqlite")]
+    if options.url.starts_with("sqlite:") {
+        use crate::store::sqlite;
+        let AbideBuilder { url, busy_timeout, fault } = options;
+        let chosen = sqlite::OpenOptions { busy_timeout, fault, ..sqlite::OpenOptions::default() };
+        return sqlite::open(&url, chosen).await;
+    }
+    Err(StoreError::Scheme { url: without_password(&options.url) })
+}
+
+/// The URL as an error may show it: `postgres://user:secret@host/db` without the secret.
+fn without_password(url: &str) -> String {
+    let user_part = url.split_once("://").and_then(|(scheme, rest)| Some((scheme, rest.rsplit_once('@')?)));
+    match user_part {
+        Some((scheme, (user, host))) => {
+            let name = user.split_once(':').map_or(user, |(name, _)| name);
+            format!("{scheme}://{name}@{host}")
+        }
+        None => url.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_password;
+
+    #[test]
+    fn errors_show_no_password() {
+        assert_eq!(without_password("postgres://me:secret@host/db"), "postgres://me@host/db");
+        assert_eq!(without_password("sqlite://orders.db"), "sqlite://orders.db");
+    }
+}

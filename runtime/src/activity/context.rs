@@ -1,0 +1,167 @@
+//! What a running attempt knows about itself, carried by a task-local.
+//!
+//! Read-only for user code. Outside an activity (a unit test that calls the body) there is a detached context, so that
+//! a body never needs to know who calls it.
+
+use abide_core::EventId;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio_util::sync::CancellationToken;
+
+tokio::task_local! {
+    pub(crate) static CURRENT: ActivityContext;
+}
+
+/// The context of the attempt that runs in this task. In a task spawned by the activity's body, and outside of
+/// activities, it is a detached one: attempt 1, no deadline, never cancelled. Take it before you spawn, and move it.
+pub fn context() -> ActivityContext {
+    CURRENT.try_with(ActivityContext::clone).unwrap_or_else(|_| ActivityContext::detached())
+}
+
+/// Which attempt of which activity this is, and when it should stop. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct ActivityContext {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    info: AttemptInfo,
+    activity_type: &'static str,
+    deadline: Option<Instant>,
+    token: CancellationToken,
+}
+
+/// Names the attempt: filled in by the worker.
+#[derive(Clone, Debug)]
+pub(crate) struct AttemptInfo {
+    pub(crate) workflow_id: Arc<str>,
+    pub(crate) run_id: Arc<str>,
+    pub(crate) workflow_type: Arc<str>,
+    pub(crate) activity: EventId,
+    /// From 1.
+    pub(crate) attempt: u32,
+}
+
+impl ActivityContext {
+    pub(crate) fn new(
+        info: AttemptInfo,
+        activity_type: &'static str,
+        deadline: Option<Instant>,
+        token: CancellationToken,
+    ) -> Self {
+        Self { inner: Arc::new(Inner { info, activity_type, deadline, token }) }
+    }
+
+    fn detached() -> Self {
+        let name: Arc<str> = Arc::from("detached");
+        let info = AttemptInfo {
+            workflow_id: Arc::clone(&name),
+            run_id: Arc::clone(&name),
+            workflow_type: name,
+            activity: EventId(0),
+            attempt: 1,
+        };
+        Self::new(info, "detached", None, CancellationToken::new())
+    }
+
+    /// Which attempt this is, from 1.
+    pub fn attempt(&self) -> u32 {
+        self.inner.info.attempt
+    }
+
+    /// A key for this call of the activity, `<run id>/<number of its event>`: the same in every attempt, also after a
+    /// crash. Give it to the service you call, and a charge that ran twice is charged once.
+    pub fn idempotency_key(&self) -> String {
+        format!("{}/{}", self.inner.info.run_id, self.inner.info.activity)
+    }
+
+    /// When this attempt will be given up: the nearer of start-to-close and schedule-to-close. `None` without either.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.inner.deadline
+    }
+
+    /// The time until [`ActivityContext::deadline`].
+    pub fn time_left(&self) -> Option<Duration> {
+        self.deadline().map(|deadline| deadline.saturating_duration_since(Instant::now()))
+    }
+
+    /// Resolves when the attempt should stop: its workflow has dropped or cancelled it, a limit ran out, or the worker
+    /// shuts down. Asking is all that happens, save for limits and the end of a shutdown's grace.
+    ///
+    /// ```
+    /// # async fn copy_next_block() -> bool { false }
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// let context = abide::activity::context();
+    /// loop {
+    ///     tokio::select! {
+    ///         () = context.cancelled() => break, // tidy up and return
+    ///         more = copy_next_block() => if !more { break },
+    ///     }
+    /// }
+    /// # }
+    /// ```
+    pub async fn cancelled(&self) {
+        self.inner.token.cancelled().await;
+    }
+
+    /// Whether [`ActivityContext::cancelled`] has resolved.
+    pub fn is_cancelled(&self) -> bool {
+        self.inner.token.is_cancelled()
+    }
+
+    /// The same as a token, for code that takes one.
+    pub fn cancellation_token(&self) -> CancellationToken {
+        // A child: code that is given it can cancel its own part and nothing else.
+        self.inner.token.child_token()
+    }
+
+    /// The workflow id of the execution that called it.
+    pub fn workflow_id(&self) -> &str {
+        &self.inner.info.workflow_id
+    }
+
+    /// The run that called it.
+    pub fn run_id(&self) -> &str {
+        &self.inner.info.run_id
+    }
+
+    /// The type of the workflow that called it.
+    pub fn workflow_type(&self) -> &str {
+        &self.inner.info.workflow_type
+    }
+
+    /// Its own name: `charge`, `Payments.charge`.
+    pub fn activity_type(&self) -> &str {
+        self.inner.activity_type
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn detached_outside_and_in_spawned_tasks() {
+        let outside = context();
+        assert_eq!((outside.attempt(), outside.is_cancelled(), outside.deadline()), (1, false, None));
+    }
+
+    #[tokio::test]
+    async fn the_key_does_not_depend_on_the_attempt() {
+        let name: Arc<str> = Arc::from("r1");
+        let of = |attempt| {
+            let info = AttemptInfo {
+                workflow_id: Arc::clone(&name),
+                run_id: Arc::clone(&name),
+                workflow_type: Arc::clone(&name),
+                activity: EventId(7),
+                attempt,
+            };
+            ActivityContext::new(info, "charge", None, CancellationToken::new())
+        };
+        let key = CURRENT.scope(of(3), async { context().idempotency_key() }).await;
+        assert_eq!(key, "r1/7");
+        assert_eq!(of(1).idempotency_key(), key);
+    }
+}

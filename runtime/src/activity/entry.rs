@@ -1,0 +1,107 @@
+//! One registered activity with its types erased: payload in, one [`AttemptOutcome`] out.
+//!
+//! Everything that user code can do wrong ends here as an outcome: input that does not decode, a panic, an error, a
+//! result that does not encode. Nothing is retried or timed here; that is the runner's and the worker's.
+
+use super::context::ActivityContext;
+use crate::hub::BoxFuture;
+use abide_core::exec::AttemptOutcome;
+use abide_core::{ActivityDef, ActivityOptions, Fault, Outcome};
+use abide_core::{FailureKind, FailureRecord, Payload, PayloadError};
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::Poll;
+
+type Run = dyn Fn(ActivityContext, Payload) -> BoxFuture<'static, AttemptOutcome> + Send + Sync;
+
+/// A registered activity.
+pub(crate) struct ActivityEntry {
+    name: &'static str,
+    options: ActivityOptions,
+    run: Box<Run>,
+}
+
+impl ActivityEntry {
+    /// Registers `D` with the value that its methods are called on.
+    pub(crate) fn new<D: ActivityDef>(host: Arc<D::Host>) -> Self {
+        let run = move |context, input| -> BoxFuture<'static, AttemptOutcome> {
+            let host = Arc::clone(&host);
+            Box::pin(super::context::CURRENT.scope(context, caught(D::NAME, attempt::<D>(host, input))))
+        };
+        Self { name: D::NAME, options: D::options(), run: Box::new(run) }
+    }
+
+    /// Its name in history.
+    pub(crate) fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// The options of its attribute.
+    pub(crate) fn options(&self) -> &ActivityOptions {
+        &self.options
+    }
+
+    /// One attempt. Never panics.
+    pub(crate) fn run(&self, context: ActivityContext, input: Payload) -> BoxFuture<'static, AttemptOutcome> {
+        (self.run)(context, input)
+    }
+}
+
+async fn attempt<D: ActivityDef>(host: Arc<D::Host>, input: Payload) -> AttemptOutcome {
+    let args = match input.decode::<D::Args>() {
+        Ok(args) => args,
+        Err(error) => return refused("AB0604", "input", D::NAME, &error),
+    };
+    drop(input);
+    match D::Outcome::split(D::call(&host, args).await) {
+        Ok(value) => Payload::encode(&value)
+            .map_or_else(|error| refused("AB0603", "result", D::NAME, &error), AttemptOutcome::Completed),
+        Err(error) => {
+            let retryable = D::retryable(&error) && error.retryable();
+            let retry_after = D::retry_after(&error).or_else(|| error.retry_after());
+            match error.to_record() {
+                Ok(failure) => AttemptOutcome::Failed { failure, retryable, retry_after },
+                Err(unencodable) => refused("AB0603", "error", D::NAME, &unencodable),
+            }
+        }
+    }
+}
+
+/// The engine cannot take what the code gave: trying again gives the same.
+fn refused(code: &str, what: &str, name: &str, error: &PayloadError) -> AttemptOutcome {
+    let message = format!("{code}: the {what} of activity `{name}`: {error}");
+    tracing::warn!(code, activity = name, "{message}");
+    let failure = FailureRecord::new(FailureKind::Invalid, message);
+    AttemptOutcome::Failed { failure, retryable: false, retry_after: None }
+}
+
+/// A panic in the body is this attempt's failure, not the end of the worker.
+async fn caught(name: &'static str, body: impl Future<Output = AttemptOutcome>) -> AttemptOutcome {
+    // Boxed by the caller already; pinned here so that a panicked body is dropped, never polled again.
+    let mut body = std::pin::pin!(body);
+    std::future::poll_fn(move |cx| {
+        let body: Pin<&mut _> = body.as_mut();
+        match catch_unwind(AssertUnwindSafe(|| body.poll(cx))) {
+            Ok(poll) => poll,
+            Err(panic) => {
+                let message = panic_message(panic.as_ref());
+                tracing::warn!(
+                    code = "AB0602",
+                    activity = name,
+                    "AB0602: activity `{name}` panicked: {message}"
+                );
+                let failure = FailureRecord::new(FailureKind::Panicked, message);
+                Poll::Ready(AttemptOutcome::Failed { failure, retryable: true, retry_after: None })
+            }
+        }
+    })
+    .await
+}
+
+/// The text of a panic's payload.
+fn panic_message(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message").to_owned()
+}

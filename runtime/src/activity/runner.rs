@@ -1,0 +1,339 @@
+//! Runs attempts: slots, time limits, cancellation, shutdown. Gives exactly one outcome for each attempt.
+//!
+//! Sits between the worker, which decides what runs and when (back-off is the worker's), and the registered code. An
+//! attempt is one tokio task that holds its slot until the code has really ended, so a body that blocks its thread
+//! never lets more run than there are slots. A limit is kept by a task of its own, so that it is told in time even
+//! then. Whoever is first (the code, a limit, the shutdown) reports; the others find the report taken.
+
+use super::context::{ActivityContext, AttemptInfo};
+use super::entry::ActivityEntry;
+use abide_core::exec::AttemptOutcome;
+use abide_core::{ActivityOptions, FailureKind, FailureRecord, Payload, TimeoutKind};
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::task::AbortHandle;
+use tokio::time::sleep_until;
+use tokio_util::sync::CancellationToken;
+
+/// Takes an attempt's outcome, once. Must not block.
+pub(crate) type ReportFn = Box<dyn FnOnce(AttemptOutcome) + Send>;
+
+/// How long an attempt without any limit may run before it is named in a warning.
+const WARN_AFTER: Duration = Duration::from_secs(60);
+
+/// One attempt to be run.
+pub(crate) struct Attempt {
+    /// The registered code.
+    pub(crate) entry: Arc<ActivityEntry>,
+    /// Which attempt of what.
+    pub(crate) info: AttemptInfo,
+    /// The encoded arguments.
+    pub(crate) input: Payload,
+    /// How long it may wait and run.
+    pub(crate) limits: Limits,
+    /// Told once, unless the runner stops before the attempt got a slot.
+    pub(crate) report: ReportFn,
+}
+
+/// The limits of one attempt, on this process's monotonic clock.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Limits {
+    start_to_close: Option<Duration>,
+    schedule_to_close: Option<Instant>,
+    schedule_to_start: Option<Instant>,
+}
+
+impl Limits {
+    /// The limits that `options` leave, `elapsed` after the activity was scheduled (for schedule-to-close) and
+    /// `waited` since this attempt became due (for schedule-to-start).
+    pub(crate) fn new(options: &ActivityOptions, elapsed: Duration, waited: Duration) -> Self {
+        let now = Instant::now();
+        let left = |limit: Option<Duration>, spent| limit.map(|limit| now + limit.saturating_sub(spent));
+        Self {
+            start_to_close: options.start_to_close,
+            schedule_to_close: left(options.schedule_to_close, elapsed),
+            schedule_to_start: left(options.schedule_to_start, waited),
+        }
+    }
+
+    /// The nearer limit of an attempt that starts now.
+    fn running(&self) -> Option<(Instant, TimeoutKind)> {
+        let attempt = self.start_to_close.map(|limit| (Instant::now() + limit, TimeoutKind::StartToClose));
+        let all = self.schedule_to_close.map(|at| (at, TimeoutKind::ScheduleToClose));
+        [attempt, all].into_iter().flatten().min_by_key(|(at, _)| *at)
+    }
+
+    /// The nearer limit of an attempt that waits for a slot.
+    fn waiting(&self) -> Option<(Instant, TimeoutKind)> {
+        let start = self.schedule_to_start.map(|at| (at, TimeoutKind::ScheduleToStart));
+        let all = self.schedule_to_close.map(|at| (at, TimeoutKind::ScheduleToClose));
+        [start, all].into_iter().flatten().min_by_key(|(at, _)| *at)
+    }
+}
+
+/// The activity slots of one worker. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Runner {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    slots: Arc<Semaphore>,
+    /// Cancelled when nothing more may start.
+    stopping: CancellationToken,
+    running: Mutex<HashMap<u64, Running>>,
+    next: AtomicU64,
+    ended: Notify,
+}
+
+/// A started attempt, as a shutdown needs it.
+struct Running {
+    name: &'static str,
+    token: CancellationToken,
+    shutdown: Arc<AtomicBool>,
+    report: Arc<Report>,
+    task: Option<AbortHandle>,
+}
+
+/// The report, until somebody takes it.
+struct Report(Mutex<Option<ReportFn>>);
+
+impl Report {
+    fn give(&self, outcome: AttemptOutcome) {
+        let report = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(report) = report {
+            report(outcome);
+        }
+    }
+}
+
+impl Runner {
+    /// A runner with room for `slots` attempts at a time.
+    pub(crate) fn new(slots: usize) -> Self {
+        let inner = Inner {
+            slots: Arc::new(Semaphore::new(slots.clamp(1, Semaphore::MAX_PERMITS))),
+            stopping: CancellationToken::new(),
+            running: Mutex::default(),
+            next: AtomicU64::new(0),
+            ended: Notify::new(),
+        };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// Runs an attempt as soon as a slot is free, first come, first served. The token asks it to stop. Needs a tokio
+    /// runtime's context.
+    pub(crate) fn run(&self, attempt: Attempt) -> CancellationToken {
+        let token = CancellationToken::new();
+        let inner = Arc::clone(&self.inner);
+        // Mostly there is a slot: the attempt's task is then its body, with no wait before it.
+        match Arc::clone(&inner.slots).try_acquire_owned() {
+            Ok(slot) => inner.start(attempt, token.clone(), slot),
+            Err(_) => {
+                let token = token.clone();
+                tokio::spawn(async move {
+                    if let Some((attempt, slot)) = inner.wait_for_slot(attempt, &token).await {
+                        inner.start(attempt, token, slot);
+                    }
+                });
+            }
+        }
+        token
+    }
+
+    /// How many attempts are running.
+    pub(crate) fn running(&self) -> usize {
+        self.inner.running().len()
+    }
+
+    /// Starts nothing more, and asks what runs to stop: the worker may have lost its lease (PROTOCOL 18).
+    pub(crate) fn cancel_all(&self) {
+        self.inner.stopping.cancel();
+        self.inner.running().values().for_each(|running| running.token.cancel());
+    }
+
+    /// Drops what runs, without a report: another worker owns it now.
+    pub(crate) fn abandon(&self) {
+        self.cancel_all();
+        for running in self.inner.running().values() {
+            drop(running.report.0.lock().unwrap_or_else(PoisonError::into_inner).take());
+            running.task.iter().for_each(AbortHandle::abort);
+        }
+    }
+
+    /// Stops (PROTOCOL 4): starts nothing more (what only waited for a slot loses nothing and is not reported), gives
+    /// what runs `grace` to end, then asks it to stop, and after `last` drops it. What did not end by itself is
+    /// reported as a failed attempt, `WorkerShutdown`. Returns when every report has been given.
+    pub(crate) async fn shutdown(&self, grace: Duration, last: Duration) {
+        self.inner.stopping.cancel();
+        if tokio::time::timeout(grace, self.inner.idle()).await.is_ok() {
+            return;
+        }
+        for running in self.inner.running().values().filter(|running| !running.token.is_cancelled()) {
+            running.shutdown.store(true, Ordering::Release);
+            running.token.cancel();
+        }
+        if tokio::time::timeout(last, self.inner.idle()).await.is_ok() {
+            return;
+        }
+        for running in self.inner.running().drain().map(|(_, running)| running) {
+            tracing::warn!(
+                code = "AB0606",
+                activity = running.name,
+                "AB0606: activity `{}` was still running at the end of the shutdown's grace: its attempt counts as \
+                 failed and is repeated by the next worker, if its retry policy allows",
+                running.name
+            );
+            running.task.iter().for_each(AbortHandle::abort);
+            running.report.give(lost_to_shutdown(running.name));
+        }
+    }
+}
+
+impl Inner {
+    fn running(&self) -> MutexGuard<'_, HashMap<u64, Running>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn idle(&self) {
+        loop {
+            let ended = self.ended.notified();
+            tokio::pin!(ended);
+            ended.as_mut().enable();
+            if self.running().is_empty() {
+                return;
+            }
+            ended.await;
+        }
+    }
+
+    /// A slot for the attempt, or `None` where it has been reported, or the runner stops.
+    async fn wait_for_slot(
+        &self,
+        attempt: Attempt,
+        token: &CancellationToken,
+    ) -> Option<(Attempt, OwnedSemaphorePermit)> {
+        let limit = attempt.limits.waiting();
+        let outcome = tokio::select! {
+            biased;
+            () = self.stopping.cancelled() => return None,
+            () = token.cancelled() => AttemptOutcome::Cancelled,
+            slot = Arc::clone(&self.slots).acquire_owned() => return slot.ok().map(|slot| (attempt, slot)),
+            kind = ran_out(limit) => timed_out(attempt.entry.name(), kind),
+        };
+        (attempt.report)(outcome);
+        None
+    }
+
+    /// Starts the body in a task of its own.
+    fn start(self: Arc<Self>, attempt: Attempt, token: CancellationToken, slot: OwnedSemaphorePermit) {
+        if self.stopping.is_cancelled() {
+            return;
+        }
+        let Attempt { entry, info, input, limits, report } = attempt;
+        let (key, name) = (self.next.fetch_add(1, Ordering::Relaxed), entry.name());
+        let limit = limits.running();
+        let context = ActivityContext::new(info, name, limit.map(|(at, _)| at), token.clone());
+        let report = Arc::new(Report(Mutex::new(Some(report))));
+        let shutdown = Arc::new(AtomicBool::new(false));
+        let running = Running {
+            name,
+            token: token.clone(),
+            shutdown: Arc::clone(&shutdown),
+            report: Arc::clone(&report),
+            task: None,
+        };
+        // Entered before the task exists: an attempt that ends at once must find its entry to take it out.
+        self.running().insert(key, running);
+        let (inner, given, asked) = (Arc::clone(&self), Arc::clone(&report), token.clone());
+        let body = tokio::spawn(async move {
+            let _slot = slot;
+            let outcome = warned(name, limit.is_none(), entry.run(context, input)).await;
+            given.give(settle(outcome, name, asked.is_cancelled(), shutdown.load(Ordering::Acquire)));
+            inner.end(key);
+        });
+        let task = body.abort_handle();
+        if let Some(running) = self.running().get_mut(&key) {
+            running.task = Some(task.clone());
+        }
+        if let Some(limit) = limit {
+            tokio::spawn(async move {
+                tokio::select! {
+                    _ = body => {}
+                    kind = ran_out(Some(limit)) => {
+                        // Reported first: what the body does with its cancelled token is no longer this attempt's.
+                        report.give(timed_out(name, kind));
+                        token.cancel();
+                        task.abort();
+                        self.end(key);
+                    }
+                }
+            });
+        }
+    }
+
+    fn end(&self, key: u64) {
+        self.running().remove(&key);
+        self.ended.notify_waiters();
+    }
+}
+
+/// Resolves when the limit runs out; never without one.
+async fn ran_out(limit: Option<(Instant, TimeoutKind)>) -> TimeoutKind {
+    match limit {
+        Some((at, kind)) => {
+            sleep_until(at.into()).await;
+            kind
+        }
+        None => std::future::pending().await,
+    }
+}
+
+/// Awaits the body, and says once that it runs long where nothing bounds it.
+async fn warned(
+    name: &str,
+    unbounded: bool,
+    mut body: impl Future<Output = AttemptOutcome> + Unpin,
+) -> AttemptOutcome {
+    if unbounded {
+        // Polled after the body: one that ends at once never touches the timer.
+        tokio::select! {
+            biased;
+            outcome = &mut body => return outcome,
+            () = tokio::time::sleep(WARN_AFTER) => tracing::warn!(
+                code = "AB0605",
+                activity = name,
+                "AB0605: activity `{name}` has run for a minute and has no time limit: give it \
+                 `start_to_close = \"..\"`, or nobody will notice when it hangs"
+            ),
+        }
+    }
+    body.await
+}
+
+/// What an ended body means: one that failed after it was asked to stop was stopped.
+fn settle(outcome: AttemptOutcome, name: &str, asked: bool, shutdown: bool) -> AttemptOutcome {
+    match outcome {
+        AttemptOutcome::Failed { .. } if shutdown => lost_to_shutdown(name),
+        AttemptOutcome::Failed { .. } if asked => AttemptOutcome::Cancelled,
+        other => other,
+    }
+}
+
+fn lost_to_shutdown(name: &str) -> AttemptOutcome {
+    let message = format!("the worker shut down before activity `{name}` ended");
+    let failure = FailureRecord::new(FailureKind::WorkerShutdown, message);
+    AttemptOutcome::Failed { failure, retryable: true, retry_after: Some(Duration::ZERO) }
+}
+
+fn timed_out(name: &str, kind: TimeoutKind) -> AttemptOutcome {
+    let failure =
+        FailureRecord::new(FailureKind::TimedOut(kind), format!("activity `{name}` timed out ({kind})"));
+    AttemptOutcome::Failed { failure, retryable: kind == TimeoutKind::StartToClose, retry_after: None }
+}
+
+#[cfg(test)]
+#[path = "runner_tests.rs"]
+mod tests;

@@ -1,0 +1,220 @@
+//! Attempts end in exactly one outcome: by themselves, by a limit, by a cancel, by a shutdown.
+
+use super::*;
+use abide_core::{ActivityDef, EventId, Failure, Sel};
+use tokio::sync::mpsc;
+
+/// What an attempt is told to do.
+#[derive(serde::Serialize, serde::Deserialize)]
+enum Do {
+    Return(u32),
+    Fail,
+    FailForGood,
+    Panic,
+    Hang,
+    UntilCancelled,
+}
+
+struct Act;
+
+impl ActivityDef for Act {
+    const NAME: &'static str = "act";
+    type Host = ();
+    type Args = (Do,);
+    type Outcome = Sel<Result<u32, Failure>, true>;
+
+    async fn call((): &(), (what,): (Do,)) -> Result<u32, Failure> {
+        match what {
+            Do::Return(n) => Ok(n + crate::activity::context().attempt()),
+            Do::Fail => Err(Failure::new("no").retry_after(Duration::from_secs(7))),
+            Do::FailForGood => Err(Failure::new("never").non_retryable()),
+            Do::Panic => panic!("at the {}", "disco"),
+            Do::Hang => std::future::pending().await,
+            Do::UntilCancelled => {
+                crate::activity::context().cancelled().await;
+                Err(Failure::new("stopped"))
+            }
+        }
+    }
+}
+
+struct Bench {
+    runner: Runner,
+    outcomes: (mpsc::UnboundedSender<AttemptOutcome>, mpsc::UnboundedReceiver<AttemptOutcome>),
+}
+
+impl Bench {
+    fn new(slots: usize) -> Self {
+        Self { runner: Runner::new(slots), outcomes: mpsc::unbounded_channel() }
+    }
+
+    fn run(&self, what: Do, options: &ActivityOptions) -> CancellationToken {
+        self.run_raw(Payload::encode(&(what,)).unwrap(), options)
+    }
+
+    fn run_raw(&self, input: Payload, options: &ActivityOptions) -> CancellationToken {
+        let name: Arc<str> = Arc::from("w");
+        let info = AttemptInfo {
+            workflow_id: Arc::clone(&name),
+            run_id: Arc::clone(&name),
+            workflow_type: name,
+            activity: EventId(2),
+            attempt: 3,
+        };
+        let sender = self.outcomes.0.clone();
+        self.runner.run(Attempt {
+            entry: Arc::new(ActivityEntry::new::<Act>(Arc::new(()))),
+            info,
+            input,
+            limits: Limits::new(options, Duration::ZERO, Duration::ZERO),
+            report: Box::new(move |outcome| sender.send(outcome).unwrap()),
+        })
+    }
+
+    async fn outcome(&mut self) -> String {
+        describe(&self.outcomes.1.recv().await.unwrap())
+    }
+}
+
+fn describe(outcome: &AttemptOutcome) -> String {
+    match outcome {
+        AttemptOutcome::Completed(value) => format!("completed {}", value.as_json()),
+        AttemptOutcome::Cancelled => "cancelled".to_owned(),
+        AttemptOutcome::Failed { failure, retryable, retry_after } => {
+            let again = if *retryable { "again" } else { "for good" };
+            format!("failed {again}, {retry_after:?}: {:?} {}", failure.kind, failure.message)
+        }
+    }
+}
+
+const NO_LIMITS: fn() -> ActivityOptions = ActivityOptions::default;
+
+#[tokio::test(start_paused = true)]
+async fn the_body_decides() {
+    let mut bench = Bench::new(1);
+    let cases = [
+        (Do::Return(39), "completed 42"),
+        (Do::Fail, "failed again, Some(7s): Application no"),
+        (Do::FailForGood, "failed for good, None: Application never"),
+        (Do::Panic, "failed again, None: Panicked at the disco"),
+    ];
+    for (what, expected) in cases {
+        bench.run(what, &NO_LIMITS());
+        assert_eq!(bench.outcome().await, expected);
+    }
+    bench.run_raw(Payload::encode(&("nonsense", 1)).unwrap(), &NO_LIMITS());
+    assert!(bench.outcome().await.starts_with("failed for good, None: Invalid AB0604: "));
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_limit_has_its_name() {
+    let limit = Some(Duration::from_secs(5));
+    let mut bench = Bench::new(1);
+    bench.run(Do::Hang, &ActivityOptions { start_to_close: limit, ..NO_LIMITS() });
+    assert_eq!(
+        bench.outcome().await,
+        "failed again, None: TimedOut(StartToClose) activity `act` timed out (start-to-close)"
+    );
+    let token = bench.run(Do::UntilCancelled, &ActivityOptions { schedule_to_close: limit, ..NO_LIMITS() });
+    assert!(bench.outcome().await.starts_with("failed for good, None: TimedOut(ScheduleToClose)"));
+    assert!(token.is_cancelled());
+    let holder = bench.run(Do::UntilCancelled, &NO_LIMITS());
+    bench.run(Do::Return(1), &ActivityOptions { schedule_to_start: limit, ..NO_LIMITS() });
+    assert!(bench.outcome().await.starts_with("failed for good, None: TimedOut(ScheduleToStart)"));
+    holder.cancel();
+    assert_eq!(bench.outcome().await, "cancelled");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_limit_is_told_although_the_body_blocks_its_thread() {
+    struct Blocks;
+    impl ActivityDef for Blocks {
+        const NAME: &'static str = "blocks";
+        type Host = ();
+        type Args = ();
+        type Outcome = Sel<(), false>;
+
+        async fn call((): &(), (): ()) {
+            std::thread::sleep(Duration::from_millis(400));
+        }
+    }
+    let name: Arc<str> = Arc::from("w");
+    let info = AttemptInfo {
+        workflow_id: Arc::clone(&name),
+        run_id: Arc::clone(&name),
+        workflow_type: name,
+        activity: EventId(2),
+        attempt: 1,
+    };
+    let (sender, mut outcomes) = mpsc::unbounded_channel();
+    let started = Instant::now();
+    let options = ActivityOptions { start_to_close: Some(Duration::from_millis(50)), ..NO_LIMITS() };
+    Runner::new(1).run(Attempt {
+        entry: Arc::new(ActivityEntry::new::<Blocks>(Arc::new(()))),
+        info,
+        input: Payload::null(),
+        limits: Limits::new(&options, Duration::ZERO, Duration::ZERO),
+        report: Box::new(move |outcome| sender.send(outcome).unwrap()),
+    });
+    let outcome = outcomes.recv().await.unwrap();
+    assert!(describe(&outcome).contains("StartToClose"));
+    assert!(started.elapsed() < Duration::from_millis(350));
+    assert!(outcomes.recv().await.is_none(), "one outcome, and the report is gone");
+}
+
+#[tokio::test(start_paused = true)]
+async fn slots_bound_what_runs_and_a_queued_cancel_is_told() {
+    let mut bench = Bench::new(2);
+    let first = bench.run(Do::UntilCancelled, &NO_LIMITS());
+    bench.run(Do::UntilCancelled, &NO_LIMITS());
+    let queued = bench.run(Do::Return(0), &NO_LIMITS());
+    bench.run(Do::Return(5), &NO_LIMITS());
+    tokio::task::yield_now().await;
+    assert_eq!(bench.runner.running(), 2);
+    queued.cancel();
+    assert_eq!(bench.outcome().await, "cancelled");
+    first.cancel();
+    assert_eq!(bench.outcome().await, "cancelled");
+    assert_eq!(bench.outcome().await, "completed 8");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shutdown_loses_nothing_that_was_only_queued() {
+    let mut bench = Bench::new(2);
+    bench.run(Do::Hang, &NO_LIMITS());
+    bench.run(Do::UntilCancelled, &NO_LIMITS());
+    bench.run(Do::Return(1), &NO_LIMITS());
+    bench.runner.shutdown(Duration::from_secs(5), Duration::from_secs(1)).await;
+    for _ in 0..2 {
+        let outcome = bench.outcome().await;
+        assert!(outcome.starts_with("failed again, Some(0ns): WorkerShutdown"), "{outcome}");
+    }
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert!(bench.outcomes.1.try_recv().is_err());
+    assert_eq!(bench.runner.running(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shutdown_waits_for_what_ends_in_time() {
+    let mut bench = Bench::new(1);
+    bench.run(
+        Do::UntilCancelled,
+        &ActivityOptions { start_to_close: Some(Duration::from_secs(2)), ..NO_LIMITS() },
+    );
+    bench.runner.shutdown(Duration::from_secs(5), Duration::from_secs(1)).await;
+    assert!(bench.outcome().await.contains("StartToClose"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn abandoned_attempts_are_not_reported() {
+    let mut bench = Bench::new(2);
+    bench.run(Do::Hang, &NO_LIMITS());
+    let token = bench.run(Do::UntilCancelled, &NO_LIMITS());
+    bench.runner.abandon();
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert!(token.is_cancelled());
+    assert!(bench.outcomes.1.try_recv().is_err());
+    bench.run(Do::Return(1), &NO_LIMITS());
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert!(bench.outcomes.1.try_recv().is_err());
+}

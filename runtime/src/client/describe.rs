@@ -1,0 +1,234 @@
+//! What an execution is doing, for people: the row, what is pending by its journal, and where its code waits.
+//!
+//! Everything but the await positions comes from what is durable, so it reads the same from any process. The
+//! positions come from the live state or a replay, and are empty where no process that has the code answers.
+
+use super::UntypedHandle;
+use super::message::AWAITING_QUERY;
+use super::pending::{Pending, journal};
+use super::wait::{closing_event, reason};
+use crate::error::Result;
+use crate::outcome::Reason;
+use crate::store::{ExecutionRow, Status};
+use abide_core::{Event, FailureRecord, Payload, Site};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::time::Duration;
+
+/// How long a description waits for another process.
+const POSITION_WAIT: Duration = Duration::from_secs(2);
+
+/// Where an execution stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum ExecutionStatus {
+    /// Running or waiting.
+    Running,
+    /// Stopped by the engine for a reason that a fix can remove: resume it then.
+    Suspended,
+    /// `run` returned a value.
+    Completed,
+    /// `run` returned an error.
+    Failed,
+    /// It was cancelled.
+    Canceled,
+    /// It was terminated.
+    Terminated,
+}
+
+impl ExecutionStatus {
+    /// Whether it can still run.
+    pub fn is_open(self) -> bool {
+        matches!(self, Self::Running | Self::Suspended)
+    }
+}
+
+impl fmt::Display for ExecutionStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Running => "running",
+            Self::Suspended => "suspended",
+            Self::Completed => "completed",
+            Self::Failed => "failed",
+            Self::Canceled => "canceled",
+            Self::Terminated => "terminated",
+        })
+    }
+}
+
+impl From<Status> for ExecutionStatus {
+    fn from(status: Status) -> Self {
+        match status {
+            Status::Running => Self::Running,
+            Status::Suspended => Self::Suspended,
+            Status::Completed => Self::Completed,
+            Status::Failed => Self::Failed,
+            Status::Canceled => Self::Canceled,
+            Status::Terminated => Self::Terminated,
+        }
+    }
+}
+
+impl From<ExecutionStatus> for Status {
+    fn from(status: ExecutionStatus) -> Self {
+        match status {
+            ExecutionStatus::Running => Self::Running,
+            ExecutionStatus::Suspended => Self::Suspended,
+            ExecutionStatus::Completed => Self::Completed,
+            ExecutionStatus::Failed => Self::Failed,
+            ExecutionStatus::Canceled => Self::Canceled,
+            ExecutionStatus::Terminated => Self::Terminated,
+        }
+    }
+}
+
+/// An execution as [`describe()`](UntypedHandle::describe) saw it.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Description {
+    /// The user's name for it.
+    pub workflow_id: String,
+    /// This run's own name.
+    pub run_id: String,
+    /// The workflow's name.
+    pub workflow_type: String,
+    /// The task queue whose workers run it.
+    pub queue: String,
+    /// Where it stands.
+    pub status: ExecutionStatus,
+    /// Why it is suspended, where it is.
+    pub suspension: Option<Reason>,
+    /// When it was started.
+    pub created_at: Timestamp,
+    /// When it closed.
+    pub closed_at: Option<Timestamp>,
+    /// How many events its history holds.
+    pub history_length: u64,
+    /// The awaits at which its code waits now. Empty where it is closed or suspended, or where no process that has its
+    /// code answered.
+    pub awaiting: Vec<AwaitPosition>,
+    /// Activities that have not ended.
+    pub pending_activities: Vec<PendingActivity>,
+    /// Timers that have not fired.
+    pub pending_timers: Vec<PendingTimer>,
+    /// Signals that no handler has taken, by name: kept for a build that knows them.
+    pub unhandled_signals: Vec<String>,
+    /// Compensations that failed, of an execution that has closed.
+    pub compensation_failures: Vec<FailureRecord>,
+}
+
+/// An await in workflow code.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct AwaitPosition {
+    /// The file, as rustc named it.
+    pub file: String,
+    /// The line, from 1.
+    pub line: u32,
+    /// The column, from 1.
+    pub column: u32,
+    /// What is awaited, as it was written.
+    pub text: String,
+}
+
+impl From<&Site> for AwaitPosition {
+    fn from(site: &Site) -> Self {
+        Self { file: site.file.to_owned(), line: site.line, column: site.column, text: site.text.to_owned() }
+    }
+}
+
+impl fmt::Display for AwaitPosition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{} `{}`", self.file, self.line, self.column, self.text)
+    }
+}
+
+/// An activity that has been scheduled and has not ended.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct PendingActivity {
+    /// The number of the event that scheduled it.
+    pub id: u64,
+    /// Its name.
+    pub activity_type: String,
+    /// The attempt that runs or is next, from 1.
+    pub attempt: u32,
+    /// Why the attempt before failed.
+    pub last_failure: Option<FailureRecord>,
+    /// When the attempt is due, where it waits for that.
+    pub next_attempt_at: Option<Timestamp>,
+}
+
+/// A timer that has been started and has not fired.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PendingTimer {
+    /// The number of the event that started it.
+    pub id: u64,
+    /// When it is due.
+    pub due_at: Timestamp,
+}
+
+impl UntypedHandle {
+    /// What it is doing: status, live await positions, pending activities and timers, and why it is suspended.
+    pub async fn describe(&self) -> Result<Description> {
+        let row = self.row().await?;
+        // The journal first: the positions are then at least as new as what is pending.
+        let pending = match row.status {
+            Status::Running | Status::Suspended => Pending::of(&journal(&self.client, row.id).await?),
+            _ => Pending::default(),
+        };
+        let awaiting = match row.status {
+            Status::Running => self.awaiting(&row).await.unwrap_or_default(),
+            _ => Vec::new(),
+        };
+        let compensation_failures = match closed(&row)? {
+            Some(
+                Event::Failed { compensation_failures, .. } | Event::Canceled { compensation_failures, .. },
+            ) => compensation_failures,
+            _ => Vec::new(),
+        };
+        Ok(Description {
+            suspension: (row.status == Status::Suspended).then(|| reason(row.suspension.as_ref())),
+            workflow_id: row.workflow_id,
+            run_id: row.run_id,
+            workflow_type: row.workflow_type,
+            queue: row.queue,
+            status: row.status.into(),
+            created_at: timestamp(row.created_at_ms),
+            closed_at: row.closed_at_ms.map(timestamp),
+            history_length: row.history_len,
+            awaiting,
+            pending_activities: pending.activities,
+            pending_timers: pending.timers,
+            unhandled_signals: pending.unhandled,
+            compensation_failures,
+        })
+    }
+
+    /// Best effort: a description without positions is better than none.
+    async fn awaiting(&self, row: &ExecutionRow) -> Option<Vec<AwaitPosition>> {
+        let hub = self.client.abide.hub();
+        let here = hub.owner_of(row.id).or_else(|| hub.server_of(&row.workflow_type, None));
+        if let Some(worker) = here
+            && let Ok(Some(positions)) = worker.awaiting(row.id).await
+        {
+            return Some(positions);
+        }
+        // Waiting for a worker makes sense only where one has it.
+        row.owner?;
+        let answer = self.ask_elsewhere(row, AWAITING_QUERY, Payload::null(), POSITION_WAIT).await;
+        answer.ok()?.ok()?.decode().ok()
+    }
+}
+
+fn closed(row: &ExecutionRow) -> Result<Option<Event>> {
+    if row.status.is_open() { Ok(None) } else { closing_event(row).map(Some) }
+}
+
+/// A time of the store's. Out of jiff's range (year 9999) only where the database was tampered with: the epoch then.
+pub(super) fn timestamp(ms: i64) -> Timestamp {
+    Timestamp::from_millisecond(ms).unwrap_or_default()
+}

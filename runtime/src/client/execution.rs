@@ -1,0 +1,133 @@
+//! One execution as a client holds it, whatever its type: who it is, and how it is found.
+//!
+//! The verbs live beside it, one file each: `request` (signal, cancel, terminate), `query`, `wait`, `describe`.
+
+use super::{Client, Request};
+use crate::error::{Error, Result};
+use crate::hub::CloseWatch;
+use crate::store::{ExecutionRow, Find, NewExecution, ResumeAnswer};
+use abide_core::{ExecutionId, JournalRow};
+use std::fmt;
+use std::sync::Arc;
+
+/// A handle of an execution whose type is not known here: everything but its typed result, signals and queries.
+/// Cheap to clone.
+#[derive(Clone)]
+pub struct UntypedHandle {
+    pub(super) client: Client,
+    workflow_id: Arc<str>,
+    /// One run, or the newest of the workflow id at each use.
+    run: Option<Run>,
+}
+
+#[derive(Clone)]
+struct Run {
+    execution: ExecutionId,
+    run_id: Arc<str>,
+    /// Held since before the start, so that its close cannot be missed.
+    watch: Option<Arc<CloseWatch>>,
+}
+
+impl UntypedHandle {
+    pub(super) fn by_workflow_id(client: Client, workflow_id: Arc<str>) -> Self {
+        Self { client, workflow_id, run: None }
+    }
+
+    pub(super) fn of_start(client: Client, new: &NewExecution, watch: Arc<CloseWatch>) -> Self {
+        let run = Run { execution: new.id, run_id: new.run_id.as_str().into(), watch: Some(watch) };
+        Self { client, workflow_id: new.workflow_id.as_str().into(), run: Some(run) }
+    }
+
+    pub(super) fn of_row(client: Client, row: &ExecutionRow) -> Self {
+        let run = Run { execution: row.id, run_id: row.run_id.as_str().into(), watch: None };
+        Self { client, workflow_id: row.workflow_id.as_str().into(), run: Some(run) }
+    }
+
+    /// The workflow id.
+    pub fn id(&self) -> &str {
+        &self.workflow_id
+    }
+
+    /// The run that this handle is bound to: the one it was started with. `None` for a handle by workflow id, which
+    /// means the newest run at each use.
+    pub fn run_id(&self) -> Option<&str> {
+        self.run.as_ref().map(|run| run.run_id.as_ref())
+    }
+
+    /// Asks it to stop, as PROTOCOL.md's rule 29 has it: the workflow's future is dropped at its await, what is
+    /// shielded is finished, compensations run, and it closes as cancelled. Durable when the await returns; the
+    /// execution may still be open then.
+    pub fn cancel(&self, reason: impl Into<String>) -> Request {
+        Request::cancel(self.clone(), reason.into())
+    }
+
+    /// Ends it at once. No workflow code runs, nothing is compensated.
+    pub fn terminate(&self, reason: impl Into<String>) -> Request {
+        Request::terminate(self.clone(), reason.into())
+    }
+
+    /// Lets a suspended execution run again, after its cause was mended. `AB0414` where it is not suspended.
+    pub async fn resume(&self) -> Result<()> {
+        let execution = self.locate().await?;
+        let abide = &self.client.abide;
+        match abide.store().resume(execution).await? {
+            ResumeAnswer::Resumed => {
+                abide.hub().look(execution);
+                abide.hub().wake_workers();
+                Ok(())
+            }
+            ResumeAnswer::NotSuspended(status) => {
+                let workflow_id = self.id().to_owned();
+                Err(Error::NotSuspended { workflow_id, status: status.into() })
+            }
+            ResumeAnswer::NoSuchExecution => Err(Error::NoSuchExecution { id: self.id().to_owned() }),
+        }
+    }
+
+    /// Its history so far: one row for each turn, as the journal holds it.
+    pub async fn history(&self) -> Result<Vec<JournalRow>> {
+        let execution = self.locate().await?;
+        super::pending::journal(&self.client, execution).await
+    }
+
+    /// The key of the run that this handle is bound to.
+    pub(super) fn bound(&self) -> Option<ExecutionId> {
+        self.run.as_ref().map(|run| run.execution)
+    }
+
+    /// The execution's key. Costs a look-up for a handle by workflow id.
+    pub(super) async fn locate(&self) -> Result<ExecutionId> {
+        match &self.run {
+            Some(run) => Ok(run.execution),
+            None => self.row().await.map(|row| row.id),
+        }
+    }
+
+    /// The execution's row, as it is now.
+    pub(super) async fn row(&self) -> Result<ExecutionRow> {
+        match &self.run {
+            Some(run) => self.row_by(Find::Execution(run.execution)).await,
+            None => self.row_by(Find::WorkflowId(self.workflow_id.as_ref().to_owned())).await,
+        }
+    }
+
+    /// The row that this name finds.
+    pub(super) async fn row_by(&self, by: Find) -> Result<ExecutionRow> {
+        let row = self.client.abide.store().find(by).await?;
+        row.ok_or_else(|| Error::NoSuchExecution { id: self.id().to_owned() })
+    }
+
+    /// This handle, bound to the run that it means now, with a watch on it.
+    pub(super) async fn watched(&self) -> Result<(ExecutionId, Arc<CloseWatch>)> {
+        let execution = self.locate().await?;
+        let held = self.run.as_ref().and_then(|run| run.watch.clone());
+        let watch = held.unwrap_or_else(|| Arc::new(self.client.abide.hub().watch(execution)));
+        Ok((execution, watch))
+    }
+}
+
+impl fmt::Debug for UntypedHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handle").field("id", &self.id()).field("run_id", &self.run_id()).finish()
+    }
+}

@@ -1,0 +1,231 @@
+//! The typed handle. [`Handle<W>`] has no methods of its own: it derefs to the methods that the macro generates from
+//! the workflow's signals and queries, and those to [`HandleCore`]. So a signal called `cancel` or `result` works, and
+//! a method added here later can never shadow a user's; the engine's own is then `HandleCore::cancel(&handle)`.
+
+use super::wait::End;
+use super::{Description, Request, UntypedHandle};
+use crate::error::{Error, Result};
+use crate::outcome::{WorkflowError, of_close};
+use crate::store::ExecutionRow;
+use abide_core::{Fault, JournalRow, Outcome, Payload, PayloadError, Persist, Sel, WorkflowDef};
+use std::fmt;
+use std::marker::PhantomData;
+use std::ops::Deref;
+
+/// A workflow whose handle has generated methods. Implemented by `#[workflow]`.
+pub trait WorkflowHandle: WorkflowDef {
+    /// The signals and queries, as methods.
+    type Methods: From<HandleCore<Self>> + Deref<Target = HandleCore<Self>> + Clone + Send + Sync + 'static;
+}
+
+/// A handle of an execution of `W`: its signals and queries as methods, and everything that [`HandleCore`] has.
+/// Cheap to clone, `Send` and `Sync` whatever `W` is.
+pub struct Handle<W: WorkflowHandle> {
+    methods: W::Methods,
+}
+
+impl<W: WorkflowHandle> Handle<W> {
+    pub(super) fn new(untyped: UntypedHandle) -> Self {
+        Self { methods: HandleCore { untyped, workflow: PhantomData }.into() }
+    }
+}
+
+impl<W: WorkflowHandle> Deref for Handle<W> {
+    type Target = W::Methods;
+
+    fn deref(&self) -> &W::Methods {
+        &self.methods
+    }
+}
+
+impl<W: WorkflowHandle> Clone for Handle<W> {
+    fn clone(&self) -> Self {
+        Self { methods: self.methods.clone() }
+    }
+}
+
+impl<W: WorkflowHandle> fmt::Debug for Handle<W> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        HandleCore::fmt(&self.methods, f)
+    }
+}
+
+/// What every handle of a `W` can do, whatever its signals and queries are.
+pub struct HandleCore<W> {
+    untyped: UntypedHandle,
+    workflow: PhantomData<fn() -> W>,
+}
+
+impl<W> Clone for HandleCore<W> {
+    fn clone(&self) -> Self {
+        Self { untyped: self.untyped.clone(), workflow: PhantomData }
+    }
+}
+
+impl<W> fmt::Debug for HandleCore<W> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.untyped.fmt(f)
+    }
+}
+
+impl<W: WorkflowDef> HandleCore<W> {
+    /// The workflow id.
+    pub fn id(&self) -> &str {
+        self.untyped.id()
+    }
+
+    /// The run that this handle is bound to. `None` for a handle by workflow id: the newest run at each use.
+    pub fn run_id(&self) -> Option<&str> {
+        self.untyped.run_id()
+    }
+
+    /// Waits for the execution's end and gives what `run` returned. A suspended execution gives
+    /// [`WorkflowError::Suspended`] at once: it may never end, and somebody should know. A handle by workflow id stays
+    /// with the run that it found first.
+    #[expect(clippy::type_complexity, reason = "an alias would hide what a caller gets")]
+    pub fn result(
+        &self,
+    ) -> impl Future<Output = Result<<W::Outcome as Outcome>::Ok, WorkflowError<<W::Outcome as Outcome>::Err>>>
+    + Send
+    + use<W> {
+        let untyped = self.untyped.clone();
+        async move {
+            let (execution, end) = untyped.end(check_type::<W>).await?;
+            match end {
+                End::Closed(event) => of_close::<W::Outcome>(execution, &event),
+                End::Suspended(reason) => Err(WorkflowError::Suspended(reason)),
+            }
+        }
+    }
+
+    /// Asks it to stop: its future is dropped at its await, what is shielded is finished, compensations run, and it
+    /// closes as cancelled. Durable when the await returns; the execution may still be open then.
+    pub fn cancel(&self, reason: impl Into<String>) -> Request {
+        self.untyped.cancel(reason)
+    }
+
+    /// Ends it at once. No workflow code runs, nothing is compensated.
+    pub fn terminate(&self, reason: impl Into<String>) -> Request {
+        self.untyped.terminate(reason)
+    }
+
+    /// Lets a suspended execution run again, after its cause was mended. `AB0414` where it is not suspended.
+    pub async fn resume(&self) -> Result<()> {
+        self.untyped.resume().await
+    }
+
+    /// What it is doing: status, live await positions, pending activities and timers, and why it is suspended.
+    pub async fn describe(&self) -> Result<Description> {
+        self.untyped.describe().await
+    }
+
+    /// Its history so far: one row for each turn.
+    pub async fn history(&self) -> Result<Vec<JournalRow>> {
+        self.untyped.history().await
+    }
+
+    /// The same execution without its type.
+    pub fn untyped(&self) -> UntypedHandle {
+        self.untyped.clone()
+    }
+
+    /// For generated code: sends a signal.
+    #[doc(hidden)]
+    pub fn signal_with(&self, name: &'static str, input: Result<Payload, PayloadError>) -> Request {
+        Request::signal(self.untyped.clone(), name, input)
+    }
+
+    /// For generated code: asks a query.
+    #[doc(hidden)]
+    pub fn query_with<O: QueryOutcome>(
+        &self,
+        name: &'static str,
+        input: Result<Payload, PayloadError>,
+    ) -> impl Future<Output = O::Reply> + Send + use<W, O> {
+        let untyped = self.untyped.clone();
+        async move {
+            let asked = match input {
+                Ok(input) => untyped.ask(name, input).await,
+                Err(error) => Err(error.into()),
+            };
+            O::reply(asked.and_then(|answer| match answer {
+                Ok(value) => Ok(Ok(value.decode::<O::Ok>()?)),
+                Err(failure) => Ok(Err(O::Err::from_record(&failure)?)),
+            }))
+        }
+    }
+}
+
+/// Refuses an execution of another type than `W`.
+pub(super) fn check_type<W: WorkflowDef>(row: &ExecutionRow) -> Result<()> {
+    if row.workflow_type == W::NAME {
+        return Ok(());
+    }
+    Err(Error::TypeMismatch {
+        workflow_id: row.workflow_id.clone(),
+        expected: W::NAME,
+        found: row.workflow_type.clone(),
+    })
+}
+
+/// Why a query that returns `Result<T, E>` gave no value.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum QueryError<E> {
+    /// Its handler returned this error.
+    Failed(E),
+    /// The answer could not be had.
+    Client(Error),
+}
+
+impl<E> From<Error> for QueryError<E> {
+    fn from(error: Error) -> Self {
+        Self::Client(error)
+    }
+}
+
+impl<E: Fault> fmt::Display for QueryError<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Failed(error) => fmt::Display::fmt(error, f),
+            Self::Client(error) => error.fmt(f),
+        }
+    }
+}
+
+impl<E: Fault> std::error::Error for QueryError<E> {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Failed(error) => error.cause(),
+            Self::Client(error) => error.source(),
+        }
+    }
+}
+
+/// What the caller of a query gets: [`Result<T>`](crate::Result) for a plain query, `Result<T, QueryError<E>>` for one
+/// that returns a `Result`.
+pub trait QueryOutcome: Outcome {
+    /// The caller's type.
+    type Reply;
+
+    /// Makes it of the handler's answer, or of the trouble on the way.
+    fn reply(answer: Result<std::result::Result<Self::Ok, Self::Err>>) -> Self::Reply;
+}
+
+#[diagnostic::do_not_recommend]
+impl<T: Persist> QueryOutcome for Sel<T, false> {
+    type Reply = Result<T>;
+
+    fn reply(answer: Result<std::result::Result<T, abide_core::Never>>) -> Result<T> {
+        answer.map(|answer| answer.unwrap_or_else(|never| match never {}))
+    }
+}
+
+#[diagnostic::do_not_recommend]
+impl<T: Persist, E: Fault> QueryOutcome for Sel<Result<T, E>, true> {
+    type Reply = Result<T, QueryError<E>>;
+
+    fn reply(answer: Result<std::result::Result<T, E>>) -> Self::Reply {
+        answer?.map_err(QueryError::Failed)
+    }
+}

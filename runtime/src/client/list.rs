@@ -1,0 +1,121 @@
+//! Listing executions: a filter in, a page out.
+
+use super::describe::{ExecutionStatus, timestamp};
+use crate::outcome::Reason;
+use crate::store::{ExecutionRow, Filter, Page};
+use abide_core::ExecutionId;
+use jiff::Timestamp;
+
+/// Which executions to list. The default: all, 100 a page.
+#[derive(Clone, Debug, Default)]
+#[must_use]
+pub struct ListFilter {
+    filter: Filter,
+}
+
+impl ListFilter {
+    /// All of them.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Those with this status; called again, with this one as well.
+    pub fn status(mut self, status: ExecutionStatus) -> Self {
+        self.filter.statuses.push(status.into());
+        self
+    }
+
+    /// Those of this workflow type.
+    pub fn workflow_type(mut self, name: impl Into<String>) -> Self {
+        self.filter.workflow_type = Some(name.into());
+        self
+    }
+
+    /// Those of this task queue.
+    pub fn queue(mut self, queue: impl Into<String>) -> Self {
+        self.filter.queue = Some(queue.into());
+        self
+    }
+
+    /// Those whose workflow id begins with this.
+    pub fn id_prefix(mut self, prefix: impl Into<String>) -> Self {
+        self.filter.id_prefix = Some(prefix.into());
+        self
+    }
+
+    /// How many a page, 1 to 1,000. Default: 100.
+    pub fn limit(mut self, limit: u32) -> Self {
+        self.filter.limit = limit.clamp(1, 1_000);
+        self
+    }
+
+    /// Goes on where a page ended: its [`ExecutionPage::next`].
+    pub fn after(mut self, cursor: ListCursor) -> Self {
+        self.filter.after = Some(cursor.0);
+        self
+    }
+
+    pub(super) fn into_store(self) -> Filter {
+        self.filter
+    }
+}
+
+/// Where a page ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ListCursor(ExecutionId);
+
+/// Some of the executions, newest first.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ExecutionPage {
+    /// The executions.
+    pub executions: Vec<ExecutionSummary>,
+    /// Where the next page begins; `None` on the last one.
+    pub next: Option<ListCursor>,
+}
+
+impl ExecutionPage {
+    pub(super) fn of(page: Page) -> Self {
+        let executions = page.rows.into_iter().map(ExecutionSummary::of).collect();
+        Self { executions, next: page.next.map(ListCursor) }
+    }
+}
+
+/// One execution in a list.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ExecutionSummary {
+    /// The user's name for it.
+    pub workflow_id: String,
+    /// This run's own name.
+    pub run_id: String,
+    /// The workflow's name.
+    pub workflow_type: String,
+    /// The task queue whose workers run it.
+    pub queue: String,
+    /// Where it stands.
+    pub status: ExecutionStatus,
+    /// Why it is suspended, where it is.
+    pub suspension: Option<Reason>,
+    /// When it was started.
+    pub created_at: Timestamp,
+    /// When it closed.
+    pub closed_at: Option<Timestamp>,
+}
+
+impl ExecutionSummary {
+    fn of(row: ExecutionRow) -> Self {
+        let status = ExecutionStatus::from(row.status);
+        let suspended = status == ExecutionStatus::Suspended;
+        Self {
+            suspension: suspended.then(|| super::wait::reason(row.suspension.as_ref())),
+            workflow_id: row.workflow_id,
+            run_id: row.run_id,
+            workflow_type: row.workflow_type,
+            queue: row.queue,
+            status,
+            created_at: timestamp(row.created_at_ms),
+            closed_at: row.closed_at_ms.map(timestamp),
+        }
+    }
+}

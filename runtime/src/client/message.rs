@@ -1,0 +1,93 @@
+//! What goes into inbox rows and reply rows: JSON that client and owner agree on, also across processes and builds.
+//!
+//! Fields may be added with a default, never renamed: rows of an older build may wait in a database for months.
+
+use crate::error::Error;
+use crate::hub::QueryAnswer;
+use abide_core::{FailureRecord, Payload};
+use serde::{Deserialize, Serialize};
+
+/// The reserved query that asks where an execution waits; the answer is a list of `AwaitPosition`.
+pub(crate) const AWAITING_QUERY: &str = "__abide_awaiting";
+
+/// The body of a `Signal` row.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct SignalBody {
+    pub(crate) name: String,
+    pub(crate) input: Payload,
+}
+
+/// The body of a `Cancel` row.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct CancelBody {
+    pub(crate) reason: String,
+}
+
+/// The body of a `Query` row.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct QueryBody {
+    pub(crate) name: String,
+    pub(crate) input: Payload,
+}
+
+/// The body of a reply to a query. Externally tagged: payloads are raw JSON and need it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum ReplyBody {
+    /// The handler's value.
+    Value(Payload),
+    /// The handler's error.
+    Failed(FailureRecord),
+    /// No query of this name.
+    Unknown { workflow_type: String, query: String },
+    /// The handler panicked, or the execution cannot be replayed.
+    Refused { query: String, message: String },
+}
+
+impl ReplyBody {
+    /// What the owner says to `query`.
+    pub(crate) fn of(query: &str, answer: Result<QueryAnswer, Error>) -> Self {
+        match answer {
+            Ok(Ok(value)) => Self::Value(value),
+            Ok(Err(failure)) => Self::Failed(failure),
+            Err(Error::UnknownQuery { workflow_type, query }) => Self::Unknown { workflow_type, query },
+            Err(Error::QueryFailed { query, message }) => Self::Refused { query, message },
+            Err(other) => Self::Refused { query: query.to_owned(), message: other.to_string() },
+        }
+    }
+
+    /// What the asker makes of it.
+    pub(crate) fn into_answer(self) -> Result<QueryAnswer, Error> {
+        match self {
+            Self::Value(value) => Ok(Ok(value)),
+            Self::Failed(failure) => Ok(Err(failure)),
+            Self::Unknown { workflow_type, query } => Err(Error::UnknownQuery { workflow_type, query }),
+            Self::Refused { query, message } => Err(Error::QueryFailed { query, message }),
+        }
+    }
+}
+
+/// Writes a body. Cannot fail: the bodies hold strings and JSON that is already encoded.
+pub(crate) fn to_json<T: Serialize>(body: &T) -> String {
+    serde_json::to_string(body).expect("strings and encoded payloads always encode")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn replies_come_back_as_they_went() {
+        let failure = FailureRecord::new(abide_core::FailureKind::Application, "no");
+        let refused = Error::QueryFailed { query: "status".into(), message: "panicked".into() };
+        let unknown = Error::UnknownQuery { workflow_type: "Order".into(), query: "status".into() };
+        let value = Payload::encode(&3).unwrap();
+        for answer in [Ok(Ok(value)), Ok(Err(failure)), Err(refused), Err(unknown)] {
+            let sent = ReplyBody::of("status", answer);
+            let read: ReplyBody = serde_json::from_str(&to_json(&sent)).unwrap();
+            assert_eq!(sent, read);
+            let again = ReplyBody::of("status", read.into_answer());
+            assert_eq!(sent, again);
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! The client: starts workflows, talks to them, waits for them, looks at them.
+//!
+//! A client never touches a worker except through the store, with one short cut: where the hub knows a worker of this
+//! process that serves or owns the execution, the call goes to it through memory, and its answer is durable all the
+//! same. Each call carries a request id, so that asking again after a doubt does nothing twice (PROTOCOL 6).
+//!
+//! Reading order: `start`, `handle` (typed), `execution` (the work behind it), `request` (signal, cancel, terminate),
+//! `query`, `wait` (results), `describe` and `pending`, `list`, `message` (what goes into inbox rows).
+
+mod describe;
+mod execution;
+mod handle;
+mod list;
+pub(crate) mod message;
+mod pending;
+mod query;
+mod request;
+mod start;
+mod wait;
+
+pub use describe::{AwaitPosition, Description, ExecutionStatus, PendingActivity, PendingTimer};
+pub use execution::UntypedHandle;
+pub use handle::{Handle, HandleCore, QueryError, QueryOutcome, WorkflowHandle};
+pub use list::{ExecutionPage, ExecutionSummary, ListCursor, ListFilter};
+pub(crate) use message::{AWAITING_QUERY, CancelBody, QueryBody, ReplyBody, SignalBody, to_json};
+pub use request::Request;
+pub use start::{IdConflictPolicy, IdReusePolicy, Start};
+
+use crate::abide::Abide;
+use crate::error::{Error, Result};
+use abide_core::WorkflowCall;
+use std::sync::Arc;
+
+/// The longest id or name, in characters: Temporal's limit.
+pub const MAX_ID_CHARS: usize = 1_000;
+
+/// Starts workflows and finds running ones. Cheap to clone; `Send` and `Sync`.
+#[derive(Clone)]
+pub struct Client {
+    abide: Abide,
+    queue: Option<Arc<str>>,
+}
+
+impl Client {
+    pub(crate) fn new(abide: Abide) -> Self {
+        Self { abide, queue: None }
+    }
+
+    /// This client with a default task queue for its starts. Without one, a start goes to the queue of a worker in
+    /// this process that serves the workflow.
+    #[must_use]
+    pub fn queue(mut self, queue: impl Into<Arc<str>>) -> Self {
+        self.queue = Some(queue.into());
+        self
+    }
+
+    /// Starts a workflow: `client.start(OrderWorkflow::run(order)).id("order-42").await?`. When the await returns, the
+    /// start is durable.
+    pub fn start<W: WorkflowHandle>(&self, call: WorkflowCall<W>) -> Start<W> {
+        Start::new(self.clone(), call)
+    }
+
+    /// A typed handle by workflow id. Nothing is looked up yet; each use finds the newest run of that id.
+    pub fn handle<W: WorkflowHandle>(&self, workflow_id: impl Into<Arc<str>>) -> Handle<W> {
+        Handle::new(UntypedHandle::by_workflow_id(self.clone(), workflow_id.into()))
+    }
+
+    /// A handle by workflow id where the type is not known, or its code is not at hand.
+    pub fn execution(&self, workflow_id: impl Into<Arc<str>>) -> UntypedHandle {
+        UntypedHandle::by_workflow_id(self.clone(), workflow_id.into())
+    }
+
+    /// Executions, newest first, a page at a time.
+    ///
+    /// ```
+    /// # async fn demo(client: abide::Client) -> abide::Result<()> {
+    /// use abide::{ExecutionStatus, ListFilter};
+    /// let page = client.list(ListFilter::new().status(ExecutionStatus::Suspended)).await?;
+    /// for execution in &page.executions {
+    ///     println!("{} {}", execution.workflow_id, execution.status);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn list(&self, filter: ListFilter) -> Result<ExecutionPage> {
+        let page = self.abide.store().list(filter.into_store()).await?;
+        Ok(ExecutionPage::of(page))
+    }
+}
+
+/// Refuses an id or name that is empty or too long, at the call.
+fn check_id(what: &'static str, id: &str) -> Result<()> {
+    // The length in bytes bounds that in characters: mostly nothing is counted.
+    let chars = if id.len() <= MAX_ID_CHARS { id.len() } else { id.chars().count() };
+    match chars {
+        1..=MAX_ID_CHARS => Ok(()),
+        _ => Err(Error::InvalidId { what, chars }),
+    }
+}
+
+/// An id that was never used: a UUIDv7, so that ids made close in time are close in an index.
+fn fresh_id() -> String {
+    uuid::Uuid::now_v7().to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::check_id;
+
+    #[test]
+    fn ids_have_1_to_1000_characters() {
+        assert!(check_id("workflow id", "a").is_ok());
+        assert!(check_id("workflow id", &"ä".repeat(1_000)).is_ok());
+        assert_eq!(check_id("workflow id", "").unwrap_err().code(), "AB0412");
+        assert_eq!(check_id("workflow id", &"ä".repeat(1_001)).unwrap_err().code(), "AB0412");
+    }
+}

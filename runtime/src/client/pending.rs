@@ -1,0 +1,141 @@
+//! What is pending by the journal alone: the fold of its events. Read-only; decides nothing.
+
+use super::Client;
+use super::describe::{PendingActivity, PendingTimer, timestamp};
+use crate::error::Result;
+use crate::store::StoreError;
+use abide_core::{Event, EventId, ExecutionId, FailureKind, FailureRecord, JournalRow};
+use std::collections::BTreeMap;
+
+/// What has begun and not ended.
+#[derive(Debug, Default)]
+pub(super) struct Pending {
+    pub(super) activities: Vec<PendingActivity>,
+    pub(super) timers: Vec<PendingTimer>,
+    pub(super) unhandled: Vec<String>,
+}
+
+/// Reads and decodes an execution's journal.
+pub(super) async fn journal(client: &Client, execution: ExecutionId) -> Result<Vec<JournalRow>> {
+    let turns = client.abide.store().journal(execution).await?;
+    let decoded = turns.into_iter().map(|turn| match serde_json::from_str(&turn.body) {
+        Ok(events) => Ok(JournalRow { seq: turn.seq, at_ms: turn.at_ms, events }),
+        Err(error) => {
+            let message = format!("the row of event {} does not decode: {error}", turn.seq);
+            Err(StoreError::Damaged { execution, message }.into())
+        }
+    });
+    decoded.collect()
+}
+
+impl Pending {
+    /// Folds a journal.
+    pub(super) fn of(rows: &[JournalRow]) -> Self {
+        let mut pending = Self::default();
+        let mut unhandled = BTreeMap::new();
+        for row in rows {
+            for (id, event) in (row.seq.0..).zip(&row.events) {
+                match event {
+                    Event::Signaled { name, handled: false, .. } => {
+                        unhandled.insert(id, name.clone());
+                    }
+                    Event::SignalRedelivered { signal } => {
+                        unhandled.remove(&signal.0);
+                    }
+                    other => pending.take(id, other),
+                }
+            }
+        }
+        pending.unhandled = unhandled.into_values().collect();
+        pending
+    }
+
+    fn take(&mut self, id: u64, event: &Event) {
+        match event {
+            Event::ActivityScheduled { name, .. } => self.activities.push(PendingActivity {
+                id,
+                activity_type: name.clone(),
+                attempt: 1,
+                last_failure: None,
+                next_attempt_at: None,
+            }),
+            Event::AttemptFailed { activity, attempt, failure, next_at_ms } => {
+                if let Some(known) = self.activity(*activity) {
+                    known.attempt = attempt + 1;
+                    known.last_failure = Some(failure.clone());
+                    known.next_attempt_at = Some(timestamp(*next_at_ms));
+                }
+            }
+            Event::Recovered { lost } => lost.iter().for_each(|activity| self.lose(*activity)),
+            Event::ActivityCompleted { activity, .. }
+            | Event::ActivityFailed { activity, .. }
+            | Event::ActivityCancelRequested { activity } => {
+                self.activities.retain(|known| known.id != activity.0);
+            }
+            Event::TimerStarted { fire_at_ms } => {
+                self.timers.push(PendingTimer { id, due_at: timestamp(*fire_at_ms) });
+            }
+            Event::TimerFired { timer } | Event::TimerCancelled { timer } => {
+                self.timers.retain(|known| known.id != timer.0);
+            }
+            _ => {}
+        }
+    }
+
+    fn activity(&mut self, id: EventId) -> Option<&mut PendingActivity> {
+        self.activities.iter_mut().find(|known| known.id == id.0)
+    }
+
+    /// One attempt went down with its worker.
+    fn lose(&mut self, id: EventId) {
+        if let Some(known) = self.activity(id) {
+            known.attempt += 1;
+            known.next_attempt_at = None;
+            let text = "its worker was lost while the attempt may have been running";
+            known.last_failure = Some(FailureRecord::new(FailureKind::WorkerLost, text));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use abide_core::Payload;
+
+    #[test]
+    fn what_has_begun_and_not_ended() {
+        let null = Payload::null;
+        let scheduled = |name: &str| Event::ActivityScheduled { name: name.into(), input: null() };
+        let signaled = |name: &str, handled| Event::Signaled {
+            name: name.into(),
+            input: null(),
+            request_id: name.into(),
+            handled,
+        };
+        let failure = FailureRecord::new(FailureKind::Application, "declined");
+        let first = vec![
+            Event::Started { input: null(), seed: 1 },
+            scheduled("reserve"),
+            scheduled("charge"),
+            Event::TimerStarted { fire_at_ms: 5_000 },
+            Event::TimerStarted { fire_at_ms: 9_000 },
+        ];
+        let second = vec![
+            Event::ActivityCompleted { activity: EventId(2), result: null() },
+            Event::AttemptFailed { activity: EventId(3), attempt: 1, failure, next_at_ms: 7_000 },
+            Event::TimerFired { timer: EventId(4) },
+            signaled("approve", true),
+            signaled("aprove", false),
+            Event::Recovered { lost: vec![EventId(3)] },
+        ];
+        let rows = [
+            JournalRow { seq: EventId(1), at_ms: 1, events: first },
+            JournalRow { seq: EventId(6), at_ms: 2, events: second },
+        ];
+        let pending = Pending::of(&rows);
+        let activities: Vec<_> = pending.activities.iter().map(|a| (a.id, a.attempt)).collect();
+        assert_eq!(activities, [(3, 3)]);
+        assert_eq!(pending.timers, [PendingTimer { id: 5, due_at: timestamp(9_000) }]);
+        assert_eq!(pending.unhandled, ["aprove"]);
+    }
+}

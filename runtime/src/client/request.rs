@@ -1,0 +1,143 @@
+//! Signal, cancel, terminate: messages that are durable when their await returns, each under a request id of its own.
+
+use super::message::{CancelBody, SignalBody, to_json};
+use super::{UntypedHandle, check_id, fresh_id};
+use crate::error::{Error, Result};
+use crate::hub::BoxFuture;
+use crate::store::{MessageKind, NewMessage, SendAnswer};
+use abide_core::{Event, ExecutionId, Payload, PayloadError};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+/// A message on its way to an execution: a future that is ready when the message is durable.
+///
+/// ```
+/// # async fn demo(order: abide::UntypedHandle) -> abide::Result<()> {
+/// order.cancel("customer changed their mind").request_id("ticket-17").await?;
+/// order.cancel("customer changed their mind").request_id("ticket-17").await?; // does nothing more
+/// # Ok(())
+/// # }
+/// ```
+#[must_use = "nothing is sent until it is awaited"]
+pub struct Request {
+    state: State,
+}
+
+enum State {
+    Ready(Option<Box<Parts>>),
+    Running(BoxFuture<'static, Result<()>>),
+}
+
+struct Parts {
+    to: UntypedHandle,
+    what: What,
+    request_id: Option<String>,
+}
+
+enum What {
+    Signal { name: &'static str, input: std::result::Result<Payload, PayloadError> },
+    Cancel { reason: String },
+    Terminate { reason: String },
+}
+
+impl Request {
+    fn new(to: UntypedHandle, what: What) -> Self {
+        Self { state: State::Ready(Some(Box::new(Parts { to, what, request_id: None }))) }
+    }
+
+    pub(super) fn signal(
+        to: UntypedHandle,
+        name: &'static str,
+        input: std::result::Result<Payload, PayloadError>,
+    ) -> Self {
+        Self::new(to, What::Signal { name, input })
+    }
+
+    pub(super) fn cancel(to: UntypedHandle, reason: String) -> Self {
+        Self::new(to, What::Cancel { reason })
+    }
+
+    pub(super) fn terminate(to: UntypedHandle, reason: String) -> Self {
+        Self::new(to, What::Terminate { reason })
+    }
+
+    /// Names this message: sent again under the same name, it does nothing more. Default: a fresh UUIDv7.
+    pub fn request_id(mut self, request_id: impl Into<String>) -> Self {
+        if let State::Ready(Some(parts)) = &mut self.state {
+            parts.request_id = Some(request_id.into());
+        }
+        self
+    }
+}
+
+impl Future for Request {
+    type Output = Result<()>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        if let State::Ready(parts) = &mut self.state {
+            let parts = parts.take().expect("a state is Running from its first poll on");
+            self.state = State::Running(Box::pin(parts.send()));
+        }
+        let State::Running(sending) = &mut self.state else { unreachable!("made Running above") };
+        sending.as_mut().poll(cx)
+    }
+}
+
+impl Parts {
+    async fn send(self: Box<Self>) -> Result<()> {
+        let Self { to, what, request_id } = *self;
+        let request_id = request_id.unwrap_or_else(fresh_id);
+        check_id("request id", &request_id)?;
+        let (kind, body) = match what {
+            What::Signal { name, input } => {
+                (MessageKind::Signal, to_json(&SignalBody { name: name.to_owned(), input: input? }))
+            }
+            What::Cancel { reason } => (MessageKind::Cancel, to_json(&CancelBody { reason })),
+            What::Terminate { reason } => return terminate(&to, request_id, reason).await,
+        };
+        let execution = to.locate().await?;
+        let at_ms = to.client.abide.store().now_ms();
+        deliver(&to, NewMessage { execution, kind, request_id, body, at_ms }).await
+    }
+}
+
+/// Through memory to an owner in this process, else into the inbox.
+async fn deliver(to: &UntypedHandle, message: NewMessage) -> Result<()> {
+    let (store, hub) = (to.client.abide.store(), to.client.abide.hub());
+    let (execution, request_id) = (message.execution, message.request_id.clone());
+    if let Some(owner) = hub.owner_of(execution) {
+        match owner.message(message.clone()).await {
+            Ok(Some(())) => return Ok(()),
+            Ok(None) => {}
+            Err(error) if error.is_fenced() => {}
+            Err(error) => return Err(error),
+        }
+    }
+    let answer = store.send(message).await.map_err(|error| Error::of_request(error, &request_id))?;
+    taken(to, answer)?;
+    hub.wake_workers();
+    Ok(())
+}
+
+async fn terminate(to: &UntypedHandle, request_id: String, reason: String) -> Result<()> {
+    let (store, hub) = (to.client.abide.store(), to.client.abide.hub());
+    let execution: ExecutionId = to.locate().await?;
+    let event = Event::Terminated { reason };
+    let written = store.terminate(execution, request_id.clone(), to_json(&event)).await;
+    let answer = written.map_err(|error| Error::of_request(error, &request_id))?;
+    taken(to, answer)?;
+    if answer == SendAnswer::Sent {
+        hub.closed(execution, || Arc::new(event));
+        hub.wake_workers();
+    }
+    Ok(())
+}
+
+fn taken(to: &UntypedHandle, answer: SendAnswer) -> Result<()> {
+    match answer {
+        SendAnswer::Sent | SendAnswer::Known => Ok(()),
+        SendAnswer::Closed => Err(Error::ExecutionClosed { workflow_id: to.id().to_owned() }),
+        SendAnswer::NoSuchExecution => Err(Error::NoSuchExecution { id: to.id().to_owned() }),
+    }
+}

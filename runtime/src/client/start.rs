@@ -1,0 +1,208 @@
+//! Starting a workflow: what is asked for, where it goes, and what the answer means.
+
+use super::{Client, Handle, UntypedHandle, WorkflowHandle, check_id, fresh_id};
+use crate::error::{Error, Result};
+use crate::hub::BoxFuture;
+use crate::store::{ConflictPolicy, ExecutionRow, NewExecution, ReusePolicy, StartAnswer};
+use abide_core::{Event, Payload, PayloadError, WorkflowCall};
+use std::future::IntoFuture;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+/// What a start does where a *closed* run has its workflow id. Temporal's names and default.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum IdReusePolicy {
+    /// Start another run.
+    #[default]
+    AllowDuplicate,
+    /// Start another run only if the newest closed one did not complete; else `AB0402`.
+    AllowDuplicateFailedOnly,
+    /// Refuse: `AB0402`.
+    RejectDuplicate,
+}
+
+/// What a start does where an *open* run has its workflow id. Temporal's names and default.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum IdConflictPolicy {
+    /// Refuse: `AB0401`.
+    #[default]
+    Fail,
+    /// Give a handle of the open run.
+    UseExisting,
+    /// Terminate the open run and start another.
+    TerminateExisting,
+}
+
+/// A workflow about to be started: set what differs from the defaults, then `.await` it for its [`Handle`].
+#[must_use = "a start does nothing until it is awaited"]
+pub struct Start<W> {
+    client: Client,
+    input: std::result::Result<Payload, PayloadError>,
+    id: Option<String>,
+    queue: Option<Arc<str>>,
+    request_id: Option<String>,
+    reuse: IdReusePolicy,
+    conflict: IdConflictPolicy,
+    workflow: PhantomData<fn() -> W>,
+}
+
+impl<W: WorkflowHandle> Start<W> {
+    pub(super) fn new(client: Client, call: WorkflowCall<W>) -> Self {
+        Self {
+            queue: client.queue.clone(),
+            client,
+            input: call.into_input(),
+            id: None,
+            request_id: None,
+            reuse: IdReusePolicy::default(),
+            conflict: IdConflictPolicy::default(),
+            workflow: PhantomData,
+        }
+    }
+
+    /// The workflow id, 1 to 1,000 characters; at most one open run has it. Default: a fresh UUIDv7.
+    pub fn id(mut self, workflow_id: impl Into<String>) -> Self {
+        self.id = Some(workflow_id.into());
+        self
+    }
+
+    /// The task queue. Default: the client's, else that of a worker in this process that serves the workflow.
+    pub fn queue(mut self, queue: impl Into<Arc<str>>) -> Self {
+        self.queue = Some(queue.into());
+        self
+    }
+
+    /// Names this start: another start with the same request id answers with the run that the first one started,
+    /// whatever has become of it. Default: a fresh one, so that each start is its own.
+    pub fn request_id(mut self, request_id: impl Into<String>) -> Self {
+        self.request_id = Some(request_id.into());
+        self
+    }
+
+    /// What to do where a closed run has the id. Default: [`IdReusePolicy::AllowDuplicate`].
+    pub fn id_reuse_policy(mut self, policy: IdReusePolicy) -> Self {
+        self.reuse = policy;
+        self
+    }
+
+    /// What to do where an open run has the id. Default: [`IdConflictPolicy::Fail`].
+    pub fn id_conflict_policy(mut self, policy: IdConflictPolicy) -> Self {
+        self.conflict = policy;
+        self
+    }
+
+    async fn run(self) -> Result<Handle<W>> {
+        let (client, new) = self.checked()?;
+        let hub = client.abide.hub();
+        // Watched before it is started: an empty workflow has closed by the time the start is acknowledged.
+        let watch = Arc::new(hub.watch(new.id));
+        let started = UntypedHandle::of_start(client.clone(), &new, watch);
+        let request_id = new.request_id.clone().unwrap_or_else(|| new.run_id.clone());
+        let workflow_id = new.workflow_id.clone();
+        let row = match submit(&client, new, &request_id).await? {
+            StartAnswer::Started => return Ok(Handle::new(started)),
+            StartAnswer::Known(row) | StartAnswer::Existing(row) => row,
+            StartAnswer::Taken(row) => {
+                return Err(Error::WorkflowIdTaken { workflow_id, run_id: row.run_id });
+            }
+            StartAnswer::Refused(row) => {
+                return Err(Error::IdReuseRefused { workflow_id, run_id: row.run_id });
+            }
+        };
+        Handle::of_row(client, &row)
+    }
+
+    /// Everything that can be refused without asking the store.
+    fn checked(self) -> Result<(Client, NewExecution)> {
+        let input = self.input?;
+        let queue = self.queue.map_or_else(|| queue_here::<W>(&self.client), Ok)?;
+        let workflow_id = self.id.unwrap_or_else(fresh_id);
+        check_id("workflow id", &workflow_id)?;
+        check_id("task queue", &queue)?;
+        self.request_id.as_deref().map_or(Ok(()), |id| check_id("request id", id))?;
+        let store = self.client.abide.store();
+        let new = NewExecution {
+            id: store.execution_id(),
+            workflow_id,
+            run_id: fresh_id(),
+            request_id: self.request_id,
+            workflow_type: W::NAME.to_owned(),
+            queue: queue.as_ref().to_owned(),
+            input: input.as_json().to_owned(),
+            created_at_ms: store.now_ms(),
+            reuse: self.reuse.into(),
+            conflict: self.conflict.into(),
+            terminate_event: (self.conflict == IdConflictPolicy::TerminateExisting).then(terminate_event),
+        };
+        Ok((self.client, new))
+    }
+}
+
+impl<W: WorkflowHandle> IntoFuture for Start<W> {
+    type Output = Result<Handle<W>>;
+    type IntoFuture = BoxFuture<'static, Self::Output>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.run())
+    }
+}
+
+impl<W: WorkflowHandle> Handle<W> {
+    fn of_row(client: Client, row: &ExecutionRow) -> Result<Self> {
+        super::handle::check_type::<W>(row)?;
+        Ok(Self::new(UntypedHandle::of_row(client, row)))
+    }
+}
+
+fn queue_here<W: WorkflowHandle>(client: &Client) -> Result<Arc<str>> {
+    let worker = client.abide.hub().server_of(W::NAME, None);
+    worker
+        .map(|worker| Arc::from(worker.queue()))
+        .ok_or_else(|| Error::NoTaskQueue { workflow_type: W::NAME.to_owned() })
+}
+
+/// Gives the start to a worker of this process, already owned; else to the store, for anybody to claim.
+async fn submit(client: &Client, new: NewExecution, request_id: &str) -> Result<StartAnswer> {
+    let (store, hub) = (client.abide.store(), client.abide.hub());
+    if let Some(worker) = hub.server_of(&new.workflow_type, Some(&new.queue)) {
+        match worker.start(new.clone()).await {
+            Ok(Some(answer)) => return Ok(answer),
+            // It is leaving, or has lost its lease: nothing was written, and another worker may take it.
+            Ok(None) => {}
+            Err(error) if error.is_fenced() => {}
+            Err(error) => return Err(error),
+        }
+    }
+    let answer = store.start(new).await.map_err(|error| Error::of_request(error, request_id))?;
+    // A worker of this process may have been registered meanwhile, and does not see this process's own commits.
+    hub.wake_workers();
+    Ok(answer)
+}
+
+fn terminate_event() -> String {
+    let reason =
+        "another run of this workflow id was started with IdConflictPolicy::TerminateExisting".to_owned();
+    super::message::to_json(&Event::Terminated { reason })
+}
+
+impl From<IdReusePolicy> for ReusePolicy {
+    fn from(policy: IdReusePolicy) -> Self {
+        match policy {
+            IdReusePolicy::AllowDuplicate => Self::AllowDuplicate,
+            IdReusePolicy::AllowDuplicateFailedOnly => Self::AllowDuplicateFailedOnly,
+            IdReusePolicy::RejectDuplicate => Self::RejectDuplicate,
+        }
+    }
+}
+
+impl From<IdConflictPolicy> for ConflictPolicy {
+    fn from(policy: IdConflictPolicy) -> Self {
+        match policy {
+            IdConflictPolicy::Fail => Self::Fail,
+            IdConflictPolicy::UseExisting => Self::UseExisting,
+            IdConflictPolicy::TerminateExisting => Self::TerminateExisting,
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! Waiting for an execution to close or to be suspended, without polling where memory can tell.
+//!
+//! In the owner's process the hub tells. Elsewhere the store says that *something* has changed, and the row is read
+//! again, at most every few ms at first and four times a second later. The row is always read after the watch was
+//! taken, so nothing falls between.
+
+use super::UntypedHandle;
+use crate::error::Result;
+use crate::outcome::Reason;
+use crate::store::{ExecutionRow, Find, Status, StoreError, Suspension};
+use abide_core::{Event, ExecutionId};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// The row is read again after this long in any case: the safety net under the notices.
+const SAFETY_NET: Duration = Duration::from_secs(5);
+
+/// The longest pause between two reads of the row while foreign commits keep coming.
+const LONGEST_PAUSE: Duration = Duration::from_millis(250);
+
+/// Why the waiting ended.
+pub(super) enum End {
+    /// It has closed, with this event.
+    Closed(Arc<Event>),
+    /// It is suspended and will not move until it is resumed.
+    Suspended(Reason),
+}
+
+impl UntypedHandle {
+    /// Waits until the execution, one run of it, has closed or is suspended. `expected` is checked against its row.
+    pub(super) async fn end(
+        &self,
+        check: impl Fn(&ExecutionRow) -> Result<()>,
+    ) -> Result<(ExecutionId, End)> {
+        let (execution, watch) = self.watched().await?;
+        let abide = &self.client.abide;
+        // A handle by id may be of another type; one from a start cannot be, and spares the read.
+        let mut known = self.run_id().is_some();
+        let mut changes = abide.store().changes();
+        let mut pause = Duration::ZERO;
+        loop {
+            if let Some(event) = watch.closed() {
+                return Ok((execution, End::Closed(event)));
+            }
+            changes.mark_unchanged();
+            let looks = watch.looks();
+            if !known || abide.hub().owner_of(execution).is_none() {
+                let row = self.row_by(Find::Execution(execution)).await?;
+                check(&row)?;
+                known = true;
+                if let Some(end) = end_of(row)? {
+                    return Ok((execution, end));
+                }
+            }
+            tokio::select! {
+                biased;
+                () = watch.changed(looks) => pause = Duration::ZERO,
+                () = self.foreign_change(execution, &mut changes) => {
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).clamp(Duration::from_millis(5), LONGEST_PAUSE);
+                }
+                () = tokio::time::sleep(SAFETY_NET) => known = false,
+            }
+        }
+    }
+
+    /// Waits until another process has written something, while the execution is not owned in this one.
+    async fn foreign_change(&self, execution: ExecutionId, changes: &mut watch::Receiver<u64>) {
+        loop {
+            if changes.changed().await.is_err() {
+                // The store is closed: nothing will come, and the next read of the row says so.
+                return;
+            }
+            if self.client.abide.hub().owner_of(execution).is_none() {
+                return;
+            }
+        }
+    }
+}
+
+fn end_of(row: ExecutionRow) -> Result<Option<End>> {
+    match row.status {
+        Status::Running => Ok(None),
+        Status::Suspended => Ok(Some(End::Suspended(reason(row.suspension.as_ref())))),
+        Status::Completed | Status::Failed | Status::Canceled | Status::Terminated => {
+            closing_event(&row).map(|event| Some(End::Closed(Arc::new(event))))
+        }
+    }
+}
+
+/// The closing event that the row of a closed execution keeps.
+pub(super) fn closing_event(row: &ExecutionRow) -> Result<Event> {
+    let damaged = |message| StoreError::Damaged { execution: row.id, message };
+    let body = row.result.as_deref().ok_or_else(|| damaged("it is closed and has no result".into()))?;
+    let event = serde_json::from_str(body);
+    event.map_err(|error| damaged(format!("its result does not decode: {error}")).into())
+}
+
+/// The reason as a client gives it.
+pub(super) fn reason(suspension: Option<&Suspension>) -> Reason {
+    match suspension {
+        Some(known) => {
+            Reason { code: known.code.clone(), message: known.message.clone(), build: known.build.clone() }
+        }
+        None => {
+            Reason { code: "AB0512".into(), message: "no reason was recorded".into(), build: String::new() }
+        }
+    }
+}

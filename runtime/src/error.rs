@@ -1,0 +1,242 @@
+//! What an operator sees: [`Error`], with a code, a text that says what to do, and its source chain.
+//!
+//! The other family, errors that history keeps and workflow code sees, lives in `abide_core` ([`crate::Failure`],
+//! [`crate::ActivityError`]). The two meet in [`WorkflowError`] and [`QueryError`](crate::QueryError), which carry
+//! the user's typed error or the client's trouble. A storage error is never a workflow's outcome (PROTOCOL 8), so
+//! nothing here is ever written into a history.
+
+use crate::store::StoreError;
+use abide_core::PayloadError;
+use std::fmt;
+
+/// The result of an operation of the engine.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why an operation of the engine did not succeed. Every text begins with the code that [`Error::code`] gives and
+/// that has a page in `docs/errors/`.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A run of this workflow id is open, and the conflict policy is to fail.
+    #[error(
+        "AB0401: workflow id `{workflow_id}` is taken by the open run {run_id}: wait for it, use another id, or \
+         start with `.id_conflict_policy(IdConflictPolicy::UseExisting)`"
+    )]
+    WorkflowIdTaken {
+        /// The id asked for.
+        workflow_id: String,
+        /// The run that has it.
+        run_id: String,
+    },
+    /// A closed run of this workflow id exists, and the reuse policy refuses another.
+    #[error(
+        "AB0402: workflow id `{workflow_id}` was used by the closed run {run_id}, and the id reuse policy of this \
+         start refuses another run"
+    )]
+    IdReuseRefused {
+        /// The id asked for.
+        workflow_id: String,
+        /// The run that had it.
+        run_id: String,
+    },
+    /// A value could not be encoded (`AB0403`), decoded (`AB0404`), or is over the limit (`AB0405`).
+    #[error(transparent)]
+    Payload(#[from] PayloadError),
+    /// No execution of this id.
+    #[error("AB0406: no execution with id `{id}` in this database: check the id and the database's path")]
+    NoSuchExecution {
+        /// The workflow id, run id or execution id asked for.
+        id: String,
+    },
+    /// The execution has ended and takes no messages.
+    #[error(
+        "AB0407: execution `{workflow_id}` is closed and takes no more messages; its result and queries remain"
+    )]
+    ExecutionClosed {
+        /// Its workflow id.
+        workflow_id: String,
+    },
+    /// The workflow has no query of this name.
+    #[error(
+        "AB0408: workflow type `{workflow_type}` has no query `{query}`: its worker may run another build"
+    )]
+    UnknownQuery {
+        /// The workflow's type.
+        workflow_type: String,
+        /// The query asked for.
+        query: String,
+    },
+    /// The query's handler panicked, or its input or answer could not be read.
+    #[error("AB0409: query `{query}` failed: {message}")]
+    QueryFailed {
+        /// The query asked for.
+        query: String,
+        /// What went wrong.
+        message: String,
+    },
+    /// A commit broke off: what was asked for may or may not have happened.
+    #[error(
+        "AB0410: the outcome is unknown ({message}): ask again with `.request_id(\"{request_id}\")`; an id that \
+         took effect answers as it did then"
+    )]
+    OutcomeUnknown {
+        /// The id to ask again with.
+        request_id: String,
+        /// What broke.
+        message: String,
+    },
+    /// A start named no task queue and none could be told.
+    #[error(
+        "AB0411: no task queue for workflow type `{workflow_type}`: no worker in this process serves it, so say \
+         `.queue(\"..\")` on the start or on the client"
+    )]
+    NoTaskQueue {
+        /// The workflow's type.
+        workflow_type: String,
+    },
+    /// An id or name is empty or too long.
+    #[error("AB0412: a {what} has 1 to 1,000 characters, this one has {chars}")]
+    InvalidId {
+        /// What it names.
+        what: &'static str,
+        /// Its length.
+        chars: usize,
+    },
+    /// No worker answered a query in time.
+    #[error(
+        "AB0413: no worker answered query `{query}` within {waited_ms} ms: is a worker for task queue `{queue}` \
+         running?"
+    )]
+    QueryTimeout {
+        /// The query asked for.
+        query: String,
+        /// The execution's task queue.
+        queue: String,
+        /// How long the client waited.
+        waited_ms: u64,
+    },
+    /// Only a suspended execution can be resumed.
+    #[error(
+        "AB0414: execution `{workflow_id}` is not suspended (it is {status}): there is nothing to resume"
+    )]
+    NotSuspended {
+        /// Its workflow id.
+        workflow_id: String,
+        /// Its status.
+        status: crate::ExecutionStatus,
+    },
+    /// An answer kept for this request is gone.
+    #[error(
+        "AB0415: the answer to request `{request_id}` was kept for a while and is gone: ask again with a new id"
+    )]
+    ReplyExpired {
+        /// The request's id.
+        request_id: String,
+    },
+    /// The handle is of another type than the execution.
+    #[error("AB0416: execution `{workflow_id}` is of workflow type `{found}`, the handle is of `{expected}`")]
+    TypeMismatch {
+        /// The workflow id.
+        workflow_id: String,
+        /// The handle's type.
+        expected: &'static str,
+        /// The execution's type.
+        found: String,
+    },
+    /// The store's trouble: `AB05xx`.
+    #[error(transparent)]
+    Store(StoreFailure),
+    /// A worker has nothing to run.
+    #[error("AB0601: the worker of task queue `{queue}` has neither a workflow nor an activity registered")]
+    NothingRegistered {
+        /// The worker's task queue.
+        queue: String,
+    },
+    /// Two registrations of one name.
+    #[error("AB0601: {kind} `{name}` is registered twice: give one of them another `name = \"..\"`")]
+    RegisteredTwice {
+        /// "workflow" or "activity".
+        kind: &'static str,
+        /// The name they share.
+        name: String,
+    },
+    /// A worker has stopped and takes nothing more.
+    #[error("AB0607: the worker of task queue `{queue}` has stopped: {message}")]
+    WorkerStopped {
+        /// The worker's task queue.
+        queue: String,
+        /// Why.
+        message: String,
+    },
+}
+
+impl Error {
+    /// The error's code, the name of its page in `docs/errors/`.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::WorkflowIdTaken { .. } => "AB0401",
+            Self::IdReuseRefused { .. } => "AB0402",
+            Self::Payload(error) => error.code(),
+            Self::NoSuchExecution { .. } => "AB0406",
+            Self::ExecutionClosed { .. } => "AB0407",
+            Self::UnknownQuery { .. } => "AB0408",
+            Self::QueryFailed { .. } => "AB0409",
+            Self::OutcomeUnknown { .. } => "AB0410",
+            Self::NoTaskQueue { .. } => "AB0411",
+            Self::InvalidId { .. } => "AB0412",
+            Self::QueryTimeout { .. } => "AB0413",
+            Self::NotSuspended { .. } => "AB0414",
+            Self::ReplyExpired { .. } => "AB0415",
+            Self::TypeMismatch { .. } => "AB0416",
+            Self::Store(failure) => failure.code(),
+            Self::NothingRegistered { .. } | Self::RegisteredTwice { .. } => "AB0601",
+            Self::WorkerStopped { .. } => "AB0607",
+        }
+    }
+}
+
+/// What a store said. Its kinds belong to the store and may change; the code is stable.
+#[derive(Clone, Debug)]
+pub struct StoreFailure(StoreError);
+
+impl StoreFailure {
+    /// The code: `AB05xx`, or `AB0209` for a damaged journal.
+    pub fn code(&self) -> &'static str {
+        self.0.code()
+    }
+}
+
+impl fmt::Display for StoreFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.0.code(), self.0)
+    }
+}
+
+impl std::error::Error for StoreFailure {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.0.source()
+    }
+}
+
+impl From<StoreError> for Error {
+    fn from(error: StoreError) -> Self {
+        Self::Store(StoreFailure(error))
+    }
+}
+
+impl Error {
+    /// A store's error on the way of a request that can be asked again.
+    pub(crate) fn of_request(error: StoreError, request_id: &str) -> Self {
+        match error {
+            StoreError::Unknown { message } => {
+                Self::OutcomeUnknown { request_id: request_id.to_owned(), message }
+            }
+            other => other.into(),
+        }
+    }
+
+    /// Whether a worker lost its lease under it: nothing was written, and another way may work.
+    pub(crate) fn is_fenced(&self) -> bool {
+        matches!(self, Self::Store(StoreFailure(StoreError::Fenced)))
+    }
+}

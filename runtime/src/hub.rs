@@ -1,0 +1,243 @@
+//! What one process knows by itself: which of its workers serves or owns what, and who waits for which execution.
+//!
+//! The hub is the short cut between clients and workers of one process. It is never needed for correctness: each of
+//! its answers may be "not here", and the caller then goes through the store as if it were another process. It
+//! holds no workflow state and never writes. Its locks are held for a look-up only, never across an await.
+
+use crate::client::AwaitPosition;
+use crate::error::Result;
+use crate::store::{NewExecution, NewMessage, StartAnswer};
+use abide_core::{Event, ExecutionId, FailureRecord, Payload};
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, Weak};
+use tokio::sync::Notify;
+
+/// A boxed future that may move between threads.
+pub(crate) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// What a query handler answered: its value or its error, both encoded.
+pub(crate) type QueryAnswer = std::result::Result<Payload, FailureRecord>;
+
+/// A running worker, as clients of its process see it. Each answer may be `None`: "not mine (any more)".
+pub(crate) trait LocalWorker: Send + Sync + 'static {
+    /// The task queue that it works on.
+    fn queue(&self) -> &str;
+
+    /// Whether this workflow type is registered.
+    fn serves(&self, workflow_type: &str) -> bool;
+
+    /// Whether the execution is loaded and owned here. A hint: it may change before the next call.
+    fn owns(&self, execution: ExecutionId) -> bool;
+
+    /// Starts an execution already owned: first turn, one append (PROTOCOL 3). Resolves when it is durable. `None`:
+    /// the worker takes no more (it is shutting down, or has lost its lease) and nothing was written.
+    fn start(&self, new: NewExecution) -> BoxFuture<'_, Result<Option<StartAnswer>>>;
+
+    /// Delivers a message to a live execution after its inbox rows. Resolves when the append that holds it is
+    /// durable. `None`: not owned here any more and nothing was written.
+    fn message(&self, message: NewMessage) -> BoxFuture<'_, Result<Option<()>>>;
+
+    /// Asks the live state, or a read-only replay where the execution is not owned here or closed. `None`: this
+    /// worker cannot tell.
+    fn query<'a>(
+        &'a self,
+        execution: ExecutionId,
+        name: &'a str,
+        input: Payload,
+    ) -> BoxFuture<'a, Result<Option<QueryAnswer>>>;
+
+    /// Where the execution waits, by its live state or a read-only replay. `None`: this worker cannot tell.
+    fn awaiting(&self, execution: ExecutionId) -> BoxFuture<'_, Result<Option<Vec<AwaitPosition>>>>;
+
+    /// Something was written in this process that may be claimable, or into the inbox of what it owns: look now, do
+    /// not wait for the poll, which does not see this process's own commits.
+    fn wake(&self);
+}
+
+/// The workers and waiters of one process on one database.
+#[derive(Default)]
+pub(crate) struct Hub {
+    workers: RwLock<Vec<Weak<dyn LocalWorker>>>,
+    waiters: Mutex<HashMap<ExecutionId, Waiters>>,
+}
+
+/// The watches of one execution. Gone from the map with the last of them, or when the execution closes.
+struct Waiters {
+    shared: Arc<Shared>,
+    watches: usize,
+}
+
+#[derive(Default)]
+struct Shared {
+    closed: OnceLock<Arc<Event>>,
+    looks: AtomicU64,
+    notify: Notify,
+}
+
+impl Hub {
+    /// Adds a worker. It is forgotten when it is dropped, or by [`Hub::deregister`].
+    pub(crate) fn register(&self, worker: Weak<dyn LocalWorker>) {
+        let mut workers = self.workers.write().unwrap_or_else(PoisonError::into_inner);
+        workers.retain(|known| known.strong_count() > 0);
+        workers.push(worker);
+    }
+
+    /// Forgets a worker: it takes no more starts and messages from this process.
+    pub(crate) fn deregister(&self, worker: &Weak<dyn LocalWorker>) {
+        let mut workers = self.workers.write().unwrap_or_else(PoisonError::into_inner);
+        workers.retain(|known| known.strong_count() > 0 && !known.ptr_eq(worker));
+    }
+
+    /// The worker that has the execution loaded.
+    pub(crate) fn owner_of(&self, execution: ExecutionId) -> Option<Arc<dyn LocalWorker>> {
+        self.find(|worker| worker.owns(execution))
+    }
+
+    /// A worker that has the type, on this queue if one is named.
+    pub(crate) fn server_of(&self, workflow_type: &str, queue: Option<&str>) -> Option<Arc<dyn LocalWorker>> {
+        self.find(|worker| worker.serves(workflow_type) && queue.is_none_or(|queue| worker.queue() == queue))
+    }
+
+    /// Tells the workers that this process wrote something they may claim.
+    pub(crate) fn wake_workers(&self) {
+        let workers = self.workers.read().unwrap_or_else(PoisonError::into_inner);
+        workers.iter().filter_map(Weak::upgrade).for_each(|worker| worker.wake());
+    }
+
+    fn find(&self, mut wanted: impl FnMut(&dyn LocalWorker) -> bool) -> Option<Arc<dyn LocalWorker>> {
+        let workers = self.workers.read().unwrap_or_else(PoisonError::into_inner);
+        workers.iter().filter_map(Weak::upgrade).find(|worker| wanted(worker.as_ref()))
+    }
+
+    /// Watches an execution. Take the watch first and read the row after it, so that no close falls between.
+    pub(crate) fn watch(self: &Arc<Self>, execution: ExecutionId) -> CloseWatch {
+        let mut waiters = self.waiters.lock().unwrap_or_else(PoisonError::into_inner);
+        let entry = waiters
+            .entry(execution)
+            .or_insert_with(|| Waiters { shared: Arc::new(Shared::default()), watches: 0 });
+        entry.watches += 1;
+        CloseWatch { hub: Arc::clone(self), execution, shared: Arc::clone(&entry.shared) }
+    }
+
+    /// The execution has closed and its close is durable. `event` is only made where somebody waits.
+    pub(crate) fn closed(&self, execution: ExecutionId, event: impl FnOnce() -> Arc<Event>) {
+        let gone = self.waiters.lock().unwrap_or_else(PoisonError::into_inner).remove(&execution);
+        if let Some(waiters) = gone {
+            // The first close stands; there is no second.
+            let _ = waiters.shared.closed.set(event());
+            waiters.shared.notify.notify_waiters();
+        }
+    }
+
+    /// Something about the execution's row has changed (suspended, resumed, closed elsewhere): read it again.
+    pub(crate) fn look(&self, execution: ExecutionId) {
+        let waiters = self.waiters.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(waiters) = waiters.get(&execution) {
+            waiters.shared.looks.fetch_add(1, Ordering::Release);
+            waiters.shared.notify.notify_waiters();
+        }
+    }
+}
+
+/// One watcher of one execution. Dropping it leaves nothing behind.
+pub(crate) struct CloseWatch {
+    hub: Arc<Hub>,
+    execution: ExecutionId,
+    shared: Arc<Shared>,
+}
+
+impl CloseWatch {
+    /// The closing event, once it is known in this process.
+    pub(crate) fn closed(&self) -> Option<Arc<Event>> {
+        self.shared.closed.get().cloned()
+    }
+
+    /// How often [`Hub::look`] was called: take it before reading the row, give it to [`CloseWatch::changed`].
+    pub(crate) fn looks(&self) -> u64 {
+        self.shared.looks.load(Ordering::Acquire)
+    }
+
+    /// Waits until it has closed or was looked at since `looks`.
+    pub(crate) async fn changed(&self, looks: u64) {
+        loop {
+            let notified = self.shared.notify.notified();
+            tokio::pin!(notified);
+            // Enabled before the check: a notice that falls between the two is not lost.
+            notified.as_mut().enable();
+            if self.shared.closed.get().is_some() || self.looks() != looks {
+                return;
+            }
+            notified.await;
+        }
+    }
+}
+
+impl Drop for CloseWatch {
+    fn drop(&mut self) {
+        let mut waiters = self.hub.waiters.lock().unwrap_or_else(PoisonError::into_inner);
+        let Entry::Occupied(mut entry) = waiters.entry(self.execution) else { return };
+        // A close took the entry out, and a later watch made another: that one is not ours to count down.
+        if !Arc::ptr_eq(&entry.get().shared, &self.shared) {
+            return;
+        }
+        entry.get_mut().watches -= 1;
+        if entry.get().watches == 0 {
+            entry.remove();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: ExecutionId = ExecutionId(7);
+
+    fn close() -> Arc<Event> {
+        Arc::new(Event::Terminated { reason: "test".into() })
+    }
+
+    #[test]
+    fn dropped_watches_leave_nothing() {
+        let hub = Arc::new(Hub::default());
+        let (first, second) = (hub.watch(ID), hub.watch(ID));
+        drop(first);
+        assert_eq!(hub.waiters.lock().unwrap().len(), 1);
+        drop(second);
+        assert!(hub.waiters.lock().unwrap().is_empty());
+    }
+
+    #[test]
+    fn an_old_watch_does_not_count_down_a_new_one() {
+        let hub = Arc::new(Hub::default());
+        let old = hub.watch(ID);
+        hub.closed(ID, close);
+        let new = hub.watch(ID);
+        drop(old);
+        assert_eq!(hub.waiters.lock().unwrap().len(), 1);
+        assert!(new.closed().is_none());
+    }
+
+    #[tokio::test]
+    async fn a_close_and_a_look_wake_the_waiter() {
+        let hub = Arc::new(Hub::default());
+        let watch = hub.watch(ID);
+        let looks = watch.looks();
+        hub.look(ID);
+        watch.changed(looks).await;
+        assert!(watch.closed().is_none());
+        let waiting = tokio::spawn({
+            let looks = watch.looks();
+            async move {
+                watch.changed(looks).await;
+                watch.closed()
+            }
+        });
+        tokio::task::yield_now().await;
+        hub.closed(ID, close);
+        assert_eq!(waiting.await.unwrap(), Some(close()));
+    }
+}

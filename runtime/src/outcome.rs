@@ -1,0 +1,172 @@
+//! How a workflow ended, as its caller sees it: from the closing event to `Result<T, WorkflowError<E>>`.
+//!
+//! Sits between a handle and the store: the closing event comes from memory or from the execution's row, and is
+//! decoded here and nowhere else.
+
+use crate::error::Error;
+use crate::store::StoreError;
+use abide_core::{Event, ExecutionId, FailureKind, FailureRecord, PayloadError};
+use abide_core::{Fault, Outcome};
+use std::fmt;
+
+/// Why [`result()`](crate::HandleCore::result) gave no value.
+///
+/// ```
+/// use abide::{Failure, WorkflowError};
+/// fn retry_worthwhile(error: &WorkflowError<Failure>) -> bool {
+///     match error {
+///         WorkflowError::Failed(failure) => failure.is_retryable(),
+///         WorkflowError::Suspended(reason) => reason.code() == "AB0206",
+///         _ => false,
+///     }
+/// }
+/// ```
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum WorkflowError<E> {
+    /// It returned this error.
+    Failed(E),
+    /// It was cancelled.
+    Cancelled,
+    /// It was terminated from outside.
+    Terminated,
+    /// Its own time limit ran out.
+    TimedOut,
+    /// It cannot go on until somebody mends the cause and resumes it. Ask again after the resume.
+    Suspended(Reason),
+    /// It ended as `error` says, and some compensations of its sagas failed besides: what they were to undo is
+    /// not undone. Apart from [`WorkflowError::Failed`], so that such an end is not taken for a clean one.
+    NotCompensated {
+        /// How it ended: [`WorkflowError::Failed`] or [`WorkflowError::Cancelled`].
+        error: Box<WorkflowError<E>>,
+        /// What failed, in the order in which it ran.
+        failures: Vec<FailureRecord>,
+    },
+    /// The result could not be had; says nothing about the execution.
+    Client(Error),
+}
+
+impl<E> WorkflowError<E> {
+    /// The compensations that failed, in the order in which they ran. Empty for a clean end.
+    pub fn compensation_failures(&self) -> &[FailureRecord] {
+        match self {
+            Self::NotCompensated { failures, .. } => failures,
+            _ => &[],
+        }
+    }
+
+    /// How it ended, whatever became of its compensations: never [`WorkflowError::NotCompensated`].
+    pub fn into_end(self) -> Self {
+        match self {
+            Self::NotCompensated { error, .. } => error.into_end(),
+            other => other,
+        }
+    }
+
+    fn with(self, failures: &[FailureRecord]) -> Self {
+        if failures.is_empty() {
+            return self;
+        }
+        Self::NotCompensated { error: Box::new(self), failures: failures.to_vec() }
+    }
+}
+
+impl<E> From<Error> for WorkflowError<E> {
+    fn from(error: Error) -> Self {
+        Self::Client(error)
+    }
+}
+
+impl<E: Fault> fmt::Display for WorkflowError<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Failed(error) => fmt::Display::fmt(error, f),
+            Self::Cancelled => f.write_str("workflow was cancelled"),
+            Self::Terminated => f.write_str("workflow was terminated"),
+            Self::TimedOut => f.write_str("workflow timed out"),
+            Self::Suspended(reason) => write!(f, "workflow is suspended: {reason}"),
+            Self::NotCompensated { error, failures } => {
+                write!(f, "{error} (and {} of its compensations failed)", failures.len())
+            }
+            Self::Client(error) => error.fmt(f),
+        }
+    }
+}
+
+// Bound on `Fault`, not on `Error`: `Failure` is not an `Error`, and `?` must still work on its results.
+impl<E: Fault> std::error::Error for WorkflowError<E> {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Failed(error) => error.cause(),
+            Self::NotCompensated { error, .. } => error.source(),
+            Self::Client(error) => error.source(),
+            _ => None,
+        }
+    }
+}
+
+/// Why an execution is suspended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reason {
+    pub(crate) code: String,
+    pub(crate) message: String,
+    pub(crate) build: String,
+}
+
+impl Reason {
+    /// The code, one of `AB02xx`.
+    pub fn code(&self) -> &str {
+        &self.code
+    }
+
+    /// What happened, where, and what to do; without the code.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// The build of the worker that suspended it.
+    pub fn build(&self) -> &str {
+        &self.build
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.code, self.message)
+    }
+}
+
+/// Reads the outcome of a closed execution from its closing event.
+pub(crate) fn of_close<O: Outcome>(
+    execution: ExecutionId,
+    close: &Event,
+) -> Result<O::Ok, WorkflowError<O::Err>> {
+    match close {
+        Event::Completed { result } => result.decode().map_err(|e| Error::from(e).into()),
+        Event::Failed { failure, compensation_failures } => Err(failed(failure).with(compensation_failures)),
+        Event::Canceled { compensation_failures, .. } => {
+            Err(WorkflowError::Cancelled.with(compensation_failures))
+        }
+        Event::Terminated { .. } => Err(WorkflowError::Terminated),
+        other => Err(not_a_close(execution, other)),
+    }
+}
+
+fn failed<E: Fault>(failure: &FailureRecord) -> WorkflowError<E> {
+    match (E::from_record(failure), failure.kind) {
+        (Ok(error), FailureKind::Application) => WorkflowError::Failed(error),
+        (_, FailureKind::TimedOut(_)) => WorkflowError::TimedOut,
+        (Err(error), FailureKind::Application) => Error::from(error).into(),
+        // The engine refused what `run` returned; its text begins with a code of its own.
+        _ => Error::from(PayloadError::Decode {
+            type_name: std::any::type_name::<E>(),
+            message: failure.to_string(),
+        })
+        .into(),
+    }
+}
+
+fn not_a_close<E>(execution: ExecutionId, event: &Event) -> WorkflowError<E> {
+    let message = format!("its result is no closing event: {event:?}");
+    Error::from(StoreError::Damaged { execution, message }).into()
+}
