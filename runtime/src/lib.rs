@@ -61,6 +61,7 @@ mod error;
 mod hub;
 mod outcome;
 pub mod prelude;
+mod raw;
 mod store;
 mod worker;
 
@@ -99,6 +100,7 @@ pub mod history {
 pub mod __private {
     pub use crate::client::{Handle, HandleCore, QueryOutcome, Request, WorkflowHandle};
     pub use crate::error::Result;
+    pub use crate::raw::{Raw, Script};
     pub use crate::store::{Fault as StoreFault, FaultHook, Stage};
     pub use abide_core::*;
 }

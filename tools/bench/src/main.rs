@@ -1,1 +1,107 @@
-fn main() {}
+//! Measures abide against the raw limit of its store: `cargo run --release -p bench -- --store sqlite w1 w2 [--json]`.
+//!
+//! For each workload and number of workflows in flight, the engine and the raw driver take turns on a database each,
+//! in the same run: the raw driver writes the same appends with the same row sizes through the same writer, and has no
+//! engine. Their ratio is what the engine costs; it is what to compare between machines, not the absolute numbers.
+
+mod load;
+mod report;
+mod workload;
+
+use clap::{Parser, ValueEnum};
+use load::Measured;
+use report::Line;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use workload::{Engine, RawSide, Workload};
+
+/// How often engine and raw driver take turns: what else the machine does then hits both.
+const ROUNDS: u32 = 3;
+
+#[derive(Parser)]
+#[command(about = "Measures abide against the raw limit of its store, in one run")]
+struct Args {
+    /// Which workloads: w1 is an empty workflow, w2 ten trivial activities one after the other.
+    #[arg(required = true, value_enum)]
+    workloads: Vec<Workload>,
+    /// Which store.
+    #[arg(long, value_enum, default_value = "sqlite")]
+    store: StoreKind,
+    /// How many workflows at a time; may be given several times.
+    #[arg(long, default_values_t = [1, 64, 1_024])]
+    in_flight: Vec<usize>,
+    /// How long each side of each measurement runs, in seconds.
+    #[arg(long, default_value_t = 3.0)]
+    seconds: f64,
+    /// Where the databases are made, and removed at the end. Say a real disk: a tmpfs has no fsync to wait for.
+    #[arg(long, default_value = "target/bench")]
+    dir: PathBuf,
+    /// One JSON object a line instead of a table.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum StoreKind {
+    Sqlite,
+}
+
+impl StoreKind {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Sqlite => "sqlite",
+        }
+    }
+
+    fn url(self, folder: &Path, name: &str) -> String {
+        match self {
+            Self::Sqlite => format!("sqlite://{}", folder.join(format!("{name}.db")).display()),
+        }
+    }
+}
+
+type AnyResult<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+#[tokio::main]
+async fn main() -> AnyResult<()> {
+    let args = Args::parse();
+    std::fs::create_dir_all(&args.dir)?;
+    if !args.json {
+        println!("{}", Line::HEAD);
+    }
+    for workload in &args.workloads {
+        for in_flight in &args.in_flight {
+            let line = measure(&args, *workload, (*in_flight).max(1)).await?;
+            if args.json {
+                println!("{}", serde_json::to_string(&line)?);
+            } else {
+                println!("{line}");
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn measure(args: &Args, workload: Workload, in_flight: usize) -> AnyResult<Line> {
+    let folder = tempfile::tempdir_in(&args.dir)?;
+    let engine = Engine::open(&args.store.url(folder.path(), "engine"), workload, in_flight).await?;
+    let raw = RawSide::open(&args.store.url(folder.path(), "raw"), workload.name(), engine.history().await?)
+        .await?;
+    let round = Duration::from_secs_f64((args.seconds / f64::from(ROUNDS)).max(0.1));
+
+    // Not counted: it fills caches, compiles statements and starts threads.
+    load::run(&engine, in_flight, round / 4).await?;
+    load::run(&raw, in_flight, round / 4).await?;
+
+    let (mut ours, mut theirs) = (Measured::default(), Measured::default());
+    let mut commits = 0;
+    for _ in 0..ROUNDS {
+        theirs.add(load::run(&raw, in_flight, round).await?);
+        let before = engine.commits();
+        ours.add(load::run(&engine, in_flight, round).await?);
+        commits += engine.commits() - before;
+    }
+    engine.close().await?;
+    raw.close().await?;
+    Ok(Line::new(workload, args.store.name(), in_flight, &mut ours, &mut theirs, commits))
+}

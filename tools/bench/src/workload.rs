@@ -1,0 +1,146 @@
+//! The workloads, as the engine runs them and as the raw driver writes them.
+
+use crate::AnyResult;
+use crate::load::Side;
+use abide::__private::{Raw, Script};
+use abide::history::JournalRow;
+use abide::prelude::*;
+use clap::ValueEnum;
+use std::sync::Arc;
+
+/// How many steps the second workload has.
+const STEPS: u32 = 10;
+
+/// What is run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Workload {
+    /// An empty workflow.
+    W1,
+    /// Ten trivial activities, one after the other.
+    W2,
+}
+
+impl Workload {
+    /// Its name in the results.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::W1 => "w1",
+            Self::W2 => "w2",
+        }
+    }
+
+    /// How many activities one workflow runs.
+    pub fn steps(self) -> u32 {
+        match self {
+            Self::W1 => 0,
+            Self::W2 => STEPS,
+        }
+    }
+}
+
+#[workflow]
+async fn empty() {}
+
+#[workflow]
+async fn ten_steps() -> Result<u32, CallError> {
+    let mut n = 0;
+    for _ in 0..STEPS {
+        n = step(n).await?;
+    }
+    Ok(n)
+}
+
+#[activity]
+async fn step(n: u32) -> u32 {
+    n + 1
+}
+
+/// The engine's side: a worker and a client in one process.
+#[derive(Clone)]
+pub struct Engine {
+    abide: Abide,
+    client: Client,
+    worker: Arc<Worker>,
+    workload: Workload,
+}
+
+impl Engine {
+    /// Opens a database of its own and starts a worker with room for all that is in flight.
+    pub async fn open(url: &str, workload: Workload, in_flight: usize) -> AnyResult<Self> {
+        let abide = Abide::open(url).await?;
+        let worker = abide.worker("bench").workflow(empty).workflow(ten_steps).activity(step);
+        let worker = worker.max_concurrent_activities(in_flight.max(100)).start().await?;
+        Ok(Self { client: abide.client().queue("bench"), abide, worker: Arc::new(worker), workload })
+    }
+
+    /// The history of one workflow: what the raw driver writes.
+    pub async fn history(&self) -> AnyResult<Vec<JournalRow>> {
+        Ok(match self.workload {
+            Workload::W1 => {
+                let handle = self.client.start(empty()).await?;
+                handle.result().await?;
+                handle.history().await?
+            }
+            Workload::W2 => {
+                let handle = self.client.start(ten_steps()).await?;
+                handle.result().await?;
+                handle.history().await?
+            }
+        })
+    }
+
+    /// How many commits this side has made.
+    pub fn commits(&self) -> u64 {
+        self.abide.metrics().commits
+    }
+
+    /// Ends the worker.
+    pub async fn close(self) -> AnyResult<()> {
+        if let Ok(worker) = Arc::try_unwrap(self.worker) {
+            worker.shutdown().await?;
+        }
+        Ok(self.abide.close().await?)
+    }
+}
+
+impl Side for Engine {
+    async fn one(&self) -> AnyResult<()> {
+        match self.workload {
+            Workload::W1 => self.client.start(empty()).await?.result().await?,
+            Workload::W2 => {
+                let n = self.client.start(ten_steps()).await?.result().await?;
+                assert_eq!(n, STEPS, "the workflow's result is wrong");
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The raw side: the same appends and no engine.
+#[derive(Clone)]
+pub struct RawSide {
+    abide: Abide,
+    raw: Arc<Raw>,
+    script: Arc<Script>,
+}
+
+impl RawSide {
+    /// Opens a database of its own.
+    pub async fn open(url: &str, name: &str, history: Vec<JournalRow>) -> AnyResult<Self> {
+        let abide = Abide::open(url).await?;
+        let raw = Arc::new(Raw::of(&abide).await?);
+        Ok(Self { abide, raw, script: Arc::new(Script::of(name, &history)?) })
+    }
+
+    /// Closes the database.
+    pub async fn close(self) -> AnyResult<()> {
+        drop(self.raw);
+        Ok(self.abide.close().await?)
+    }
+}
+
+impl Side for RawSide {
+    async fn one(&self) -> AnyResult<()> {
+        Ok(self.raw.run(&self.script).await?)
+    }
+}
