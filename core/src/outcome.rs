@@ -196,3 +196,47 @@ impl<T: Persist> Outcome for Sel<T, false> {
         match error {}
     }
 }
+
+/// A list of arguments: a tuple of what history can keep. A trait of its own, so that rustc speaks of the one argument
+/// that cannot, and not of the tuple.
+#[doc(hidden)]
+pub trait Arguments: Serialize + DeserializeOwned + 'static {}
+
+macro_rules! arguments {
+    ($($name:ident)*) => {
+        impl<$($name: Persist),*> Arguments for ($($name,)*) {}
+    };
+}
+arguments!();
+arguments!(A);
+arguments!(A B);
+arguments!(A B C);
+arguments!(A B C D);
+arguments!(A B C D E);
+arguments!(A B C D E F);
+arguments!(A B C D E F G);
+arguments!(A B C D E F G H);
+
+/// Encodes the arguments of a message.
+#[doc(hidden)]
+pub fn encode_args<A: Arguments>(args: &A) -> Result<Payload, PayloadError> {
+    Payload::encode(args)
+}
+
+/// Decodes the arguments of a message.
+#[doc(hidden)]
+pub fn decode_args<A: Arguments>(payload: &Payload) -> Result<A, PayloadError> {
+    payload.decode()
+}
+
+/// Asks a closure of an attribute; a function, so that the closure's argument has a type.
+#[doc(hidden)]
+pub fn decide<E, R>(error: &E, decide: impl FnOnce(&E) -> R) -> R {
+    decide(error)
+}
+
+/// A value of any type, for code that never runs.
+#[doc(hidden)]
+pub fn never<T>() -> T {
+    unreachable!("generated code that only rustc reads")
+}

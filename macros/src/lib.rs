@@ -1,1 +1,103 @@
-//! stub
+//! The attributes of [abide](https://docs.rs/abide), durable execution for Rust. Use them through `abide`, which
+//! re-exports them; what they do lives in `abide-analysis`.
+
+use proc_macro::TokenStream;
+
+/// Makes an `async fn`, or the async methods of an `impl` block, activities: code with effects, which a worker runs, at
+/// least once, and whose result the workflow's history keeps.
+///
+/// ```ignore
+/// #[activity(start_to_close = "30s", retry(max_attempts = 3))]
+/// async fn charge(payment: Payment) -> Result<Receipt, PaymentError> { .. }
+///
+/// #[activity]
+/// impl Payments {
+///     async fn refund(&self, receipt: Receipt) -> Result<(), PaymentError> { .. }
+/// }
+/// ```
+///
+/// In a workflow it is called like a function: `charge(payment).await?`. In a test, `charge::body(payment).await` and
+/// `payments.refund(receipt).await` run the body. Arguments and results are serde types that own their data.
+///
+/// Arguments, all optional:
+///
+/// | argument | meaning | default |
+/// |---|---|---|
+/// | `name = "charge"` | its name in history | `charge`, `Payments.refund` |
+/// | `start_to_close = "30s"` | limit of one attempt | none |
+/// | `schedule_to_close = "1h"` | limit of all attempts together | none |
+/// | `schedule_to_start = "5m"` | limit of the wait for a slot | none |
+/// | `retry(initial_interval = "1s", backoff_coefficient = 2.0, max_interval = "100s", max_attempts = 0)` | when failed attempts are repeated; 0: without limit | as shown |
+/// | `retry_if = expr` | a `Fn(&E) -> bool`: which errors are worth another attempt | all |
+/// | `retry_after = expr` | a `Fn(&E) -> Option<Duration>`: the wait that an error asks for | the policy's |
+/// | `cancellation = "try_cancel"` | or `"wait"`, `"abandon"`: what happens when the workflow drops the call | `"try_cancel"` |
+/// | `crate = path` | where abide is | found in `Cargo.toml` |
+///
+/// Durations are texts: `"500ms"`, `"30s"`, `"5m"`, `"2h"`, `"3d"`, `"1m30s"`.
+#[proc_macro_attribute]
+pub fn activity(args: TokenStream, item: TokenStream) -> TokenStream {
+    abide_analysis::activity(args.into(), item.into()).into()
+}
+
+/// Makes an `impl` block, or a free `async fn`, a workflow: code that survives crashes, restarts and months of waiting.
+///
+/// ```ignore
+/// #[derive(Default)]
+/// struct OrderWorkflow { approved: Option<bool> }
+///
+/// #[workflow]
+/// impl OrderWorkflow {
+///     #[run]
+///     async fn run(&mut self, order: Order) -> Result<Receipt, OrderFailed> {
+///         workflow::until!(self.approved.is_some()).await;
+///         Ok(charge(order.payment).await?)
+///     }
+///     #[signal] fn approve(&mut self, yes: bool) { self.approved = Some(yes); }
+///     #[query]  fn is_approved(&self) -> Option<bool> { self.approved }
+/// }
+///
+/// #[workflow]
+/// async fn nightly_report(day: Date) -> Result<Url, Failure> { .. }
+/// ```
+///
+/// `self` is used plainly: at each `.await` the macro parks the state, so that signals and queries reach it, and takes it
+/// back afterwards. Only workflow futures can be awaited. Other async methods of the block are helpers.
+///
+/// Arguments: `name = ".."` (its type in history; default: the type's or function's name), `crate = path`.
+#[proc_macro_attribute]
+pub fn workflow(args: TokenStream, item: TokenStream) -> TokenStream {
+    abide_analysis::workflow(args.into(), item.into()).into()
+}
+
+/// Marks a function, a method, or all functions of an inline `mod` as workflow code. An async one can then be awaited in
+/// workflows, and only workflow futures can be awaited in it.
+#[proc_macro_attribute]
+pub fn helper(args: TokenStream, item: TokenStream) -> TokenStream {
+    abide_analysis::helper(args.into(), item.into()).into()
+}
+
+/// As [`macro@helper`], for code that its author vouches for: `#[workflow::deterministic("why")]`.
+#[proc_macro_attribute]
+pub fn deterministic(args: TokenStream, item: TokenStream) -> TokenStream {
+    abide_analysis::deterministic(args.into(), item.into()).into()
+}
+
+/// Marks the body of a workflow, in an `impl` block marked `#[workflow]`: `async fn run(&mut self, ..)`.
+#[proc_macro_attribute]
+pub fn run(args: TokenStream, item: TokenStream) -> TokenStream {
+    abide_analysis::misplaced("run", args.into(), item.into()).into()
+}
+
+/// Marks a method, sync or async, that handles a signal, in an `impl` block marked `#[workflow]`. `name = ".."` gives it
+/// another name in history.
+#[proc_macro_attribute]
+pub fn signal(args: TokenStream, item: TokenStream) -> TokenStream {
+    abide_analysis::misplaced("signal", args.into(), item.into()).into()
+}
+
+/// Marks a method that answers a query from the state, in an `impl` block marked `#[workflow]`. It takes `&self`.
+/// `name = ".."` gives it another name for clients.
+#[proc_macro_attribute]
+pub fn query(args: TokenStream, item: TokenStream) -> TokenStream {
+    abide_analysis::misplaced("query", args.into(), item.into()).into()
+}

@@ -1,1 +1,47 @@
-//! stub
+//! What abide's attributes do, as a plain library: parse → model → check → graph → expand, over `proc_macro2` tokens.
+//! The macros are thin entry points to it, and tools use it without a compiler around them.
+//!
+//! **Total**: every function here takes any token stream and never panics. A user's mistake becomes `compile_error!`s
+//! on the user's tokens *and* an expansion with the same signatures, so that one mistake gives one message and an
+//! editor goes on understanding half-typed code.
+
+mod activity;
+mod args;
+mod body;
+mod errors;
+mod graph;
+mod helper;
+mod krate;
+mod misplaced;
+mod signature;
+mod suggest;
+mod text;
+mod workflow;
+
+use proc_macro2::TokenStream;
+
+/// `#[activity]`, on a free `async fn` or on an `impl` block.
+pub fn activity(args: TokenStream, item: TokenStream) -> TokenStream {
+    activity::expand(args, item)
+}
+
+/// `#[workflow]`, on an `impl` block with a `#[run]` method or on a free `async fn`.
+pub fn workflow(args: TokenStream, item: TokenStream) -> TokenStream {
+    workflow::expand(args, item)
+}
+
+/// `#[workflow::helper]`, on a function, a method, or an inline `mod`.
+pub fn helper(args: TokenStream, item: TokenStream) -> TokenStream {
+    helper::expand(args, item)
+}
+
+/// `#[workflow::deterministic("why")]`: a helper whose author vouches for it.
+pub fn deterministic(args: TokenStream, item: TokenStream) -> TokenStream {
+    helper::expand_deterministic(args, item)
+}
+
+/// `#[run]`, `#[signal]` and `#[query]` where no `#[workflow]` has taken them: always an error that says where they
+/// belong.
+pub fn misplaced(name: &str, args: TokenStream, item: TokenStream) -> TokenStream {
+    misplaced::expand(name, args, item)
+}

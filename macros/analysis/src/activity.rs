@@ -1,0 +1,226 @@
+//! `#[activity]`: a function that is called in a workflow and runs in a worker (API.md §1).
+//!
+//! A free `async fn charge` becomes a plain `fn charge`, which gives the call, and an empty `enum charge`, which is its
+//! definition and bears the body as `charge::body`. For methods, the call is an associated function and the body a
+//! method of a trait, so that `Payments::charge(x)` is the call and `self.charge(x)` runs in place.
+
+mod attributes;
+mod methods;
+
+use crate::args::ActivityArgs;
+use crate::errors::{Code, Errors};
+use crate::helper::head;
+use crate::krate::Private;
+use crate::signature::{self, Argument, SelfKind, tuple, tuple_type};
+use attributes::Split;
+use proc_macro2::TokenStream;
+use quote::{quote, quote_spanned};
+use syn::spanned::Spanned;
+use syn::{Item, ItemFn, Signature, Type};
+
+const HELP: &str = "put it on a free `async fn`, or on an `impl` block whose async methods are the activities";
+
+pub(crate) fn expand(args: TokenStream, item: TokenStream) -> TokenStream {
+    let mut errors = Errors::default();
+    let args = ActivityArgs::parse(args, &mut errors);
+    let private = Private::new(args.krate.as_ref());
+    let expanded = match syn::parse2::<Item>(item.clone()) {
+        Ok(Item::Fn(function)) if signature::self_kind(&function.sig) == SelfKind::None => {
+            free(&private, &args, &function, &mut errors)
+        }
+        Ok(Item::Impl(block)) => methods::expand(&private, &args, &block, &mut errors),
+        Ok(_) => {
+            errors.add(Code::Misplaced, &head(&item), "`#[activity]` does not belong here", HELP);
+            item
+        }
+        Err(_) if syn::parse2::<syn::ImplItemFn>(item.clone()).is_ok() => {
+            let help = "move `#[activity]` to the `impl` block: all of its async methods are activities then";
+            errors.add(Code::Misplaced, &head(&item), "`#[activity]` on a single method", help);
+            item
+        }
+        Err(error) => {
+            errors.syn(Code::Misplaced, &error, HELP);
+            item
+        }
+    };
+    quote!(#errors #expanded)
+}
+
+/// What is wrong with the signature of an activity, whatever its form.
+fn check(sig: &Signature, errors: &mut Errors) {
+    if sig.asyncness.is_none() {
+        errors.add(Code::Signature, &sig.fn_token, "an activity is an `async fn`", "write `async fn`");
+    }
+    if !sig.generics.params.is_empty() {
+        let help = "history knows an activity by its name alone: write one activity for each type";
+        errors.add(Code::Signature, &sig.generics, "an activity cannot be generic", help);
+    }
+    if let Some(variadic) = &sig.variadic {
+        errors.add(Code::Signature, variadic, "an activity takes a fixed number of arguments", "list them");
+    }
+    check_owned(sig, "an activity", errors);
+}
+
+/// Arguments are stored, so they own their data.
+pub(crate) fn check_owned(sig: &Signature, what: &str, errors: &mut Errors) {
+    for argument in signature::arguments(sig) {
+        let borrowed = match &argument.ty {
+            Type::Reference(reference) if reference.lifetime.as_ref().is_none_or(|lifetime| lifetime.ident != "static") => true,
+            ty => signature::has_impl_trait(ty),
+        };
+        if borrowed {
+            let message = format!("an argument of {what} is stored in history, so it must own its data");
+            errors.add(Code::Signature, &argument.ty, &message, "take an owned type: `String`, `Vec<T>`");
+        }
+    }
+    let count = signature::arguments(sig).len();
+    if count > 8 {
+        let message = format!("{what} takes at most 8 arguments, here are {count}");
+        errors.add(Code::Signature, &sig.ident, &message, "put them into a struct");
+    }
+}
+
+fn free(private: &Private, args: &ActivityArgs, function: &ItemFn, errors: &mut Errors) -> TokenStream {
+    let before = errors.len();
+    let ItemFn { attrs, vis, sig, block, .. } = function;
+    check(sig, errors);
+    let Split { docs, cfgs, body: body_attrs } = attributes::split(attrs);
+    let name = &sig.ident;
+    let (arguments, output) = (signature::arguments(sig), signature::output(sig));
+    let call = call_fn(private, &arguments, &quote!(#name), sig);
+    let names: Vec<_> = arguments.iter().map(|argument| &argument.name).collect();
+    let args_pattern = tuple(&names);
+    let key = key(args, &name.to_string());
+    let definition = definition(private, args, &Definition {
+        name: quote!(#name),
+        key,
+        host: quote!(()),
+        arguments: &arguments,
+        output: &output,
+        call: quote!(_: &(), #args_pattern: Self::Args),
+        body: quote!(#name::body(#(#names),*)),
+    });
+    if errors.len() > before {
+        // The signature stays, so that its callers meet no second error.
+        return quote! {
+            #(#docs)* #(#cfgs)* #vis #call
+            #(#cfgs)* #[doc(hidden)] #[allow(non_camel_case_types, dead_code)] #vis enum #name {}
+        };
+    }
+    let mut body_sig = sig.clone();
+    body_sig.ident = syn::Ident::new("body", sig.ident.span());
+    quote! {
+        #(#docs)* #(#cfgs)* #vis #call
+
+        #(#cfgs)*
+        #[doc(hidden)]
+        #[allow(non_camel_case_types, dead_code)]
+        #vis enum #name {}
+
+        #(#cfgs)*
+        impl #name {
+            #[doc = "What the activity does, to be called in a test."]
+            #(#body_attrs)* #vis #body_sig #block
+        }
+
+        #(#cfgs)*
+        #definition
+    }
+}
+
+/// The function that gives the call: the user's name, docs and arguments.
+fn call_fn(private: &Private, arguments: &[Argument], definition: &TokenStream, sig: &Signature) -> TokenStream {
+    let name = &sig.ident;
+    let names: Vec<_> = arguments.iter().map(|argument| &argument.name).collect();
+    let types = arguments.iter().map(|argument| &argument.ty);
+    let args = tuple(&names);
+    quote! {
+        fn #name(#(#names: #types),*) -> #private::ActivityCall<#definition> { #private::ActivityCall::new(#args) }
+    }
+}
+
+fn key(args: &ActivityArgs, default: &str) -> TokenStream {
+    match &args.name {
+        Some(name) => quote!(#name),
+        None => {
+            let default = default.trim_start_matches("r#");
+            quote!(#default)
+        }
+    }
+}
+
+struct Definition<'a> {
+    name: TokenStream,
+    key: TokenStream,
+    host: TokenStream,
+    arguments: &'a [Argument],
+    output: &'a Type,
+    call: TokenStream,
+    body: TokenStream,
+}
+
+/// `impl ActivityDef`.
+fn definition(private: &Private, args: &ActivityArgs, of: &Definition<'_>) -> TokenStream {
+    let Definition { name, key, host, output, call, body, .. } = of;
+    let args_type = tuple_type(of.arguments);
+    let options = options(private, args);
+    let retry_if = args.retry_if.as_ref().map(|decide| {
+        quote! {
+            fn retryable(error: &<Self::Outcome as #private::Outcome>::Err) -> bool {
+                #private::decide(error, #decide)
+            }
+        }
+    });
+    let retry_after = args.retry_after.as_ref().map(|decide| {
+        quote! {
+            fn retry_after(error: &<Self::Outcome as #private::Outcome>::Err) -> ::core::option::Option<::core::time::Duration> {
+                #private::decide(error, #decide)
+            }
+        }
+    });
+    let future = quote_spanned!(output.span()=> impl ::core::future::Future<Output = #output> + ::core::marker::Send);
+    let outcome = outcome(private, output);
+    quote! {
+        impl #private::ActivityDef for #name {
+            const NAME: &'static str = #key;
+            type Host = #host;
+            type Args = #args_type;
+            type Outcome = #outcome;
+            #options
+            #retry_if
+            #retry_after
+            fn call(#call) -> #future { #body }
+        }
+    }
+}
+
+/// `Sel<R, ..>`: whether `R` is a `Result` is asked of rustc, not of the text.
+pub(crate) fn outcome(private: &Private, output: &Type) -> TokenStream {
+    quote_spanned! {output.span()=>
+        #private::Sel<#output, { #[allow(unused_imports)] use #private::ProbeElse as _; <#private::Probe<#output>>::FALLIBLE }>
+    }
+}
+
+fn options(private: &Private, args: &ActivityArgs) -> Option<TokenStream> {
+    let timeouts = args.timeouts.iter().map(|(field, value)| {
+        let field = quote::format_ident!("{}", field);
+        quote!(options.#field = ::core::option::Option::Some(#value);)
+    });
+    let retry = args.retry.iter().map(|(field, value)| {
+        let field = quote::format_ident!("{}", field);
+        quote!(options.retry.#field = #value;)
+    });
+    let cancellation = args.cancellation.iter().map(|variant| {
+        quote!(options.cancellation = #private::CancellationType::#variant;)
+    });
+    let settings: Vec<TokenStream> = timeouts.chain(retry).chain(cancellation).collect();
+    (!settings.is_empty()).then(|| {
+        quote! {
+            fn options() -> #private::ActivityOptions {
+                let mut options = #private::ActivityOptions::default();
+                #(#settings)*
+                options
+            }
+        }
+    })
+}

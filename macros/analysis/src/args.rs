@@ -1,0 +1,300 @@
+//! The arguments of the attributes. Every mistake is told on its own token, with the names that exist.
+
+use crate::errors::{Code, Errors};
+use crate::suggest;
+use proc_macro2::{Ident, TokenStream};
+use quote::quote;
+use syn::ext::IdentExt;
+use syn::parse::{Parse, ParseStream, Parser};
+use syn::punctuated::Punctuated;
+use syn::{Expr, ExprLit, Lit, LitStr, Path, Token};
+
+/// One argument: `name = value`, `name(..)`, `name`, or a bare value.
+struct Arg {
+    name: Option<Ident>,
+    value: Value,
+}
+
+enum Value {
+    None,
+    Expr(Expr),
+    List(TokenStream),
+}
+
+impl Parse for Arg {
+    fn parse(input: ParseStream) -> syn::Result<Self> {
+        if !input.peek(Ident::peek_any) {
+            return Ok(Self { name: None, value: Value::Expr(input.parse()?) });
+        }
+        let name = Some(input.call(Ident::parse_any)?);
+        let value = if input.peek(Token![=]) {
+            input.parse::<Token![=]>()?;
+            Value::Expr(input.parse()?)
+        } else if input.peek(syn::token::Paren) {
+            let list;
+            syn::parenthesized!(list in input);
+            Value::List(list.parse()?)
+        } else {
+            Value::None
+        };
+        Ok(Self { name, value })
+    }
+}
+
+fn parse(tokens: TokenStream, form: &str, errors: &mut Errors) -> Vec<Arg> {
+    match Punctuated::<Arg, Token![,]>::parse_terminated.parse2(tokens) {
+        Ok(args) => args.into_iter().collect(),
+        Err(error) => {
+            errors.syn(Code::Unknown, &error, form);
+            Vec::new()
+        }
+    }
+}
+
+fn unknown(name: Option<&Ident>, value: &Value, attribute: &str, known: &[&str], errors: &mut Errors) {
+    let help = |name: &str| match suggest::nearest(name, known) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("it takes {}", suggest::list(known)),
+    };
+    match (name, value) {
+        (Some(name), _) => {
+            let text = name.to_string();
+            let message = format!("`{attribute}` has no argument `{text}`");
+            errors.at(Code::Unknown, name.span(), &message, &help(&text));
+        }
+        (None, Value::Expr(value)) => {
+            errors.add(Code::Unknown, value, &format!("`{attribute}` takes named arguments"), &help(""));
+        }
+        (None, _) => {}
+    }
+}
+
+/// The arguments of `#[activity]`.
+#[derive(Default)]
+pub(crate) struct ActivityArgs {
+    pub(crate) name: Option<LitStr>,
+    pub(crate) krate: Option<Path>,
+    /// `start_to_close`, `schedule_to_close`, `schedule_to_start`: field and duration.
+    pub(crate) timeouts: Vec<(&'static str, TokenStream)>,
+    /// Fields of the retry policy.
+    pub(crate) retry: Vec<(&'static str, TokenStream)>,
+    pub(crate) retry_if: Option<Expr>,
+    pub(crate) retry_after: Option<Expr>,
+    /// The variant of `CancellationType`.
+    pub(crate) cancellation: Option<Ident>,
+}
+
+const ACTIVITY: &[&str] = &[
+    "name",
+    "start_to_close",
+    "schedule_to_close",
+    "schedule_to_start",
+    "retry",
+    "retry_if",
+    "retry_after",
+    "cancellation",
+    "crate",
+];
+
+impl ActivityArgs {
+    pub(crate) fn parse(tokens: TokenStream, errors: &mut Errors) -> Self {
+        let form = "write `#[activity(start_to_close = \"30s\", retry(max_attempts = 3))]`";
+        let mut args = Self::default();
+        for Arg { name, value } in parse(tokens, form, errors) {
+            let text = name.as_ref().map(ToString::to_string).unwrap_or_default();
+            match (text.as_str(), value) {
+                ("name", Value::Expr(value)) => args.name = name_text(&value, errors),
+                ("crate", Value::Expr(value)) => args.krate = crate_path(&value, errors),
+                ("start_to_close", Value::Expr(value)) => args.timeout("start_to_close", &value, errors),
+                ("schedule_to_close", Value::Expr(value)) => args.timeout("schedule_to_close", &value, errors),
+                ("schedule_to_start", Value::Expr(value)) => args.timeout("schedule_to_start", &value, errors),
+                ("retry_if", Value::Expr(value)) => args.retry_if = Some(value),
+                ("retry_after", Value::Expr(value)) => args.retry_after = Some(value),
+                ("cancellation", Value::Expr(value)) => args.cancellation = cancellation(&value, errors),
+                ("retry", Value::List(list)) => args.retry = retry(list, errors),
+                (known, value) if ACTIVITY.contains(&known) => misshapen(name.as_ref(), &value, errors),
+                (_, value) => unknown(name.as_ref(), &value, "#[activity]", ACTIVITY, errors),
+            }
+        }
+        args
+    }
+
+    fn timeout(&mut self, field: &'static str, value: &Expr, errors: &mut Errors) {
+        self.timeouts.extend(duration(value, errors).map(|duration| (field, duration)));
+    }
+}
+
+fn misshapen(name: Option<&Ident>, value: &Value, errors: &mut Errors) {
+    let Some(name) = name else { return };
+    let help = match name.to_string().as_str() {
+        "retry" => "write `retry(max_attempts = 3, initial_interval = \"1s\")`".to_owned(),
+        other => format!("write `{other} = ..`"),
+    };
+    let message = match value {
+        Value::None => format!("`{name}` needs a value"),
+        _ => format!("`{name}` is written in another form"),
+    };
+    errors.at(Code::Value, name.span(), &message, &help);
+}
+
+const RETRY: &[&str] = &["initial_interval", "backoff_coefficient", "max_interval", "max_attempts"];
+
+fn retry(list: TokenStream, errors: &mut Errors) -> Vec<(&'static str, TokenStream)> {
+    let mut fields = Vec::new();
+    for Arg { name, value } in parse(list, "write `retry(max_attempts = 3)`", errors) {
+        let text = name.as_ref().map(ToString::to_string).unwrap_or_default();
+        let field = match (text.as_str(), &value) {
+            ("initial_interval", Value::Expr(value)) => {
+                duration(value, errors).map(|value| ("initial_interval", value))
+            }
+            ("max_interval", Value::Expr(value)) => duration(value, errors)
+                .map(|value| ("max_interval", quote!(::core::option::Option::Some(#value)))),
+            ("backoff_coefficient", Value::Expr(value)) => Some(("backoff_coefficient", quote!(#value))),
+            ("max_attempts", Value::Expr(value)) => Some(("max_attempts", quote!(#value))),
+            (known, value) if RETRY.contains(&known) => {
+                misshapen(name.as_ref(), value, errors);
+                None
+            }
+            _ => {
+                unknown(name.as_ref(), &value, "retry(..)", RETRY, errors);
+                None
+            }
+        };
+        fields.extend(field);
+    }
+    fields
+}
+
+fn cancellation(value: &Expr, errors: &mut Errors) -> Option<Ident> {
+    let variant = match text(value).map(LitStr::value).as_deref() {
+        Some("try_cancel") => "TryCancel",
+        Some("wait") => "WaitCancellationCompleted",
+        Some("abandon") => "Abandon",
+        _ => {
+            let help = "write `\"try_cancel\"`, `\"wait\"` or `\"abandon\"`";
+            errors.add(Code::Value, value, "not a cancellation type", help);
+            return None;
+        }
+    };
+    Some(Ident::new(variant, proc_macro2::Span::call_site()))
+}
+
+/// The arguments of `#[workflow]`.
+#[derive(Default)]
+pub(crate) struct WorkflowArgs {
+    pub(crate) name: Option<LitStr>,
+    pub(crate) krate: Option<Path>,
+}
+
+impl WorkflowArgs {
+    pub(crate) fn parse(tokens: TokenStream, attribute: &str, errors: &mut Errors) -> Self {
+        let known: &[&str] = match attribute {
+            "#[workflow::helper]" => &["crate"],
+            "#[run]" => &[],
+            "#[workflow]" => &["name", "crate"],
+            _ => &["name"],
+        };
+        let mut args = Self::default();
+        let form = match known {
+            [] => format!("`{attribute}` takes no arguments"),
+            known => format!("it takes {}", suggest::list(known)),
+        };
+        for Arg { name, value } in parse(tokens, &form, errors) {
+            let text = name.as_ref().map(ToString::to_string).unwrap_or_default();
+            match (text.as_str(), value) {
+                ("name", Value::Expr(value)) if known.contains(&"name") => args.name = name_text(&value, errors),
+                ("crate", Value::Expr(value)) if known.contains(&"crate") => {
+                    args.krate = crate_path(&value, errors);
+                }
+                (shape, value) if known.contains(&shape) => misshapen(name.as_ref(), &value, errors),
+                (_, value) => unknown(name.as_ref(), &value, attribute, known, errors),
+            }
+        }
+        args
+    }
+}
+
+fn text(value: &Expr) -> Option<&LitStr> {
+    match value {
+        Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) => Some(text),
+        _ => None,
+    }
+}
+
+/// A string literal, not empty, at most 200 characters: it becomes a key in the database.
+fn name_text(value: &Expr, errors: &mut Errors) -> Option<LitStr> {
+    let name = text(value).filter(|name| (1..=200).contains(&name.value().chars().count())).cloned();
+    if name.is_none() {
+        errors.add(Code::Value, value, "not a name", "write a text of 1 to 200 characters, like `name = \"orders\"`");
+    }
+    name
+}
+
+/// Reads the reason of `#[workflow::deterministic("why")]`; `None` where it is missing.
+pub(crate) fn reason(tokens: TokenStream) -> Option<LitStr> {
+    syn::parse2::<LitStr>(tokens).ok().filter(|why| !why.value().trim().is_empty())
+}
+
+fn crate_path(value: &Expr, errors: &mut Errors) -> Option<Path> {
+    let path = match value {
+        Expr::Path(path) if path.qself.is_none() => Some(path.path.clone()),
+        Expr::Lit(_) => text(value).and_then(|text| text.parse().ok()),
+        _ => None,
+    };
+    if path.is_none() {
+        errors.add(Code::Value, value, "not a path to abide", "write `crate = path::to::abide`");
+    }
+    path
+}
+
+/// `"500ms"`, `"30s"`, `"5m"`, `"2h"`, `"3d"`, or several in a row: `"1m30s"`.
+fn duration(value: &Expr, errors: &mut Errors) -> Option<TokenStream> {
+    match text(value).and_then(|text| millis(&text.value())) {
+        Some(millis) => Some(quote!(::core::time::Duration::from_millis(#millis))),
+        None => {
+            let help = "write a text like \"500ms\", \"30s\", \"5m\", \"2h\", \"3d\" or \"1m30s\"";
+            errors.add(Code::Value, value, "not a duration", help);
+            None
+        }
+    }
+}
+
+fn millis(text: &str) -> Option<u64> {
+    let mut rest = text.trim();
+    let mut sum = 0_u64;
+    loop {
+        let digits = rest.find(|c: char| !c.is_ascii_digit())?;
+        let number: u64 = rest[..digits].parse().ok()?;
+        rest = &rest[digits..];
+        let end = rest.find(|c: char| c.is_ascii_digit()).unwrap_or(rest.len());
+        let unit = match rest[..end].trim() {
+            "ms" => 1,
+            "s" => 1_000,
+            "m" | "min" => 60_000,
+            "h" => 3_600_000,
+            "d" => 86_400_000,
+            _ => return None,
+        };
+        sum = sum.checked_add(number.checked_mul(unit)?)?;
+        rest = &rest[end..];
+        if rest.is_empty() {
+            return Some(sum);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::millis;
+
+    #[test]
+    fn durations() {
+        assert_eq!(millis("500ms"), Some(500));
+        assert_eq!(millis("1m30s"), Some(90_000));
+        assert_eq!(millis(" 3d "), Some(259_200_000));
+        assert_eq!(millis("0s"), Some(0));
+        for bad in ["", "30", "s", "30 seconds", "-1s", "1.5h", "99999999999999999999s", "18446744073709551615d"] {
+            assert_eq!(millis(bad), None, "{bad}");
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! Macro invocations in a body. Arguments that parse as expressions are rewritten as such; other tokens only get
+//! their `self` renamed, and an `.await` among them is refused, since it would escape the guard.
+//!
+//! `select!` and `until!` are expanded here and handed to the macro of that name behind an `@abide`: so the user's
+//! path is resolved by rustc, and an editor finds the documentation.
+
+use super::rewrite::{Rewriter, Scope, parenthesized};
+use super::{hoist, local, select};
+use crate::errors::Code;
+use crate::signature::contains_word;
+use crate::text;
+use proc_macro2::{Ident, TokenStream};
+use quote::{ToTokens, format_ident, quote, quote_spanned};
+use syn::parse::Parser;
+use syn::punctuated::Punctuated;
+use syn::spanned::Spanned;
+use syn::visit_mut::VisitMut;
+use syn::{Expr, ExprMacro, ExprTry, Macro, Token};
+
+type Args = Punctuated<Expr, Token![,]>;
+
+/// Macros of std and tracing that borrow their arguments.
+const BY_REFERENCE: &[&str] = &[
+    "print",
+    "println",
+    "eprint",
+    "eprintln",
+    "format",
+    "write",
+    "writeln",
+    "panic",
+    "assert",
+    "assert_eq",
+    "assert_ne",
+    "debug_assert",
+    "debug_assert_eq",
+    "debug_assert_ne",
+    "trace",
+    "debug",
+    "info",
+    "warn",
+    "error",
+];
+
+const FOREIGN: &[&str] = &["tokio", "futures", "futures_util", "futures_lite", "futures_concurrency", "async_std"];
+
+pub(super) fn expr_macro(rewriter: &mut Rewriter<'_>, mut expr: ExprMacro) -> Expr {
+    let name = expr.mac.path.segments.last().map(|last| last.ident.to_string()).unwrap_or_default();
+    if rewriter.scope.awaits && is_foreign(rewriter, &expr.mac, &name) {
+        return Expr::Macro(expr);
+    }
+    match name.as_str() {
+        "select" if rewriter.scope.awaits => {
+            select::expand(rewriter, &mut expr.mac);
+            Expr::Macro(expr)
+        }
+        "until" => {
+            until(rewriter, &mut expr.mac);
+            Expr::Macro(expr)
+        }
+        _ => arguments(rewriter, expr, &name),
+    }
+}
+
+/// `tokio::select!` draws a random order, and the joins of other crates hide the awaits.
+fn is_foreign(rewriter: &mut Rewriter<'_>, mac: &Macro, name: &str) -> bool {
+    let krate = mac.path.segments.first().map(|first| first.ident.to_string()).unwrap_or_default();
+    let ours = match name {
+        "select" | "select_biased" => "select",
+        "join" => "join",
+        "try_join" => "try_join",
+        _ => return false,
+    };
+    if !FOREIGN.contains(&krate.as_str()) {
+        return false;
+    }
+    let message = format!("`{krate}::{name}!` in workflow code: a replay could take another branch");
+    let help = format!("use `workflow::{ours}!`, which polls from top to bottom");
+    rewriter.errors.add(Code::ForeignSelect, &mac.path, &message, &help);
+    true
+}
+
+fn arguments(rewriter: &mut Rewriter<'_>, mut expr: ExprMacro, name: &str) -> Expr {
+    let tokens = expr.mac.tokens.clone();
+    if let Ok(args) = Args::parse_terminated.parse2(tokens.clone()) {
+        return parsed(rewriter, expr, name, args);
+    }
+    if let Some(repeat) = repeat(rewriter, tokens.clone()) {
+        expr.mac.tokens = repeat;
+        return Expr::Macro(expr);
+    }
+    if rewriter.scope.awaits && contains_word(tokens.clone(), &["await"]) {
+        rewriter.errors.add(
+            Code::HiddenAwait,
+            &expr.mac.path,
+            &format!("an `.await` in the arguments of `{name}!`, which abide cannot read"),
+            "await first, into a variable, and hand that to the macro",
+        );
+        return Expr::Macro(expr);
+    }
+    expr.mac.tokens = rewriter.tokens(tokens);
+    Expr::Macro(expr)
+}
+
+fn parsed(rewriter: &mut Rewriter<'_>, mut expr: ExprMacro, name: &str, args: Args) -> Expr {
+    let trailing = args.trailing_punct();
+    let mut args: Vec<Expr> = args.into_iter().collect();
+    let plan = match rewriter.scope.me && BY_REFERENCE.contains(&name) {
+        true => hoist::plan_by_reference(&args),
+        false => None,
+    };
+    let mut taken = Vec::new();
+    if let Some(plan) = &plan {
+        plan.take(args.iter_mut(), &mut taken);
+    }
+    for arg in &mut args {
+        match arg {
+            // `name = value` of a format macro.
+            Expr::Assign(named) => rewriter.visit_expr_mut(&mut named.right),
+            arg => rewriter.visit_expr_mut(arg),
+        }
+    }
+    let comma = trailing.then(|| quote!(,));
+    expr.mac.tokens = quote!(#(#args),* #comma);
+    match taken.is_empty() {
+        true => Expr::Macro(expr),
+        false => Expr::Verbatim(hoist::around(rewriter, taken, expr.to_token_stream())),
+    }
+}
+
+/// `vec![value; count]`.
+fn repeat(rewriter: &mut Rewriter<'_>, tokens: TokenStream) -> Option<TokenStream> {
+    let parser = |input: syn::parse::ParseStream| -> syn::Result<(Expr, Token![;], Expr)> {
+        Ok((input.parse()?, input.parse()?, input.parse()?))
+    };
+    let (mut value, semi, mut count) = parser.parse2(tokens).ok()?;
+    rewriter.visit_expr_mut(&mut value);
+    rewriter.visit_expr_mut(&mut count);
+    Some(quote!(#value #semi #count))
+}
+
+fn until(rewriter: &mut Rewriter<'_>, mac: &mut Macro) {
+    let Ok(mut condition) = syn::parse2::<Expr>(mac.tokens.clone()) else {
+        let help = "write `workflow::until!(self.approved.is_some()).await`";
+        rewriter.errors.add(Code::Value, &mac.path, "`until!` takes one condition", help);
+        return;
+    };
+    if hoist::has_await(&condition) {
+        let help = "await first, into a variable: the condition is asked again after every change of the state";
+        rewriter.errors.add(Code::HiddenAwait, &condition, "an `.await` in the condition of `until!`", help);
+        return;
+    }
+    if !rewriter.scope.slot {
+        let help = "it watches the workflow's state: make the helper a method of the workflow";
+        rewriter.errors.add(Code::Misplaced, &mac.path, "`until!` in a function without the workflow's state", help);
+        return;
+    }
+    let scope = Scope { me: rewriter.scope.me || rewriter.scope.native, awaits: false, ..rewriter.scope };
+    rewriter.within(scope, |rewriter| rewriter.visit_expr_mut(&mut condition));
+    rewriter.slot_used = true;
+    let private = rewriter.private;
+    let me = local("__self", mac.path.span());
+    mac.tokens = quote!(@abide #private::flow::until(&__abide_slot, |#me| #condition));
+}
+
+/// `try_join!(a, b).await?`: `?` converts the error of each operand by itself, so that their types may differ.
+pub(super) fn expr_try(rewriter: &mut Rewriter<'_>, mut expr: ExprTry) -> Expr {
+    let Some((mut mac, site, at, count)) = try_join(rewriter, &expr.expr) else {
+        rewriter.visit_expr_mut(&mut expr.expr);
+        return Expr::Try(expr);
+    };
+    mac.tokens = {
+        let tokens = &mac.tokens;
+        quote!(@each #tokens)
+    };
+    let private = rewriter.private;
+    let awaited = rewriter.awaited(&mac.to_token_stream(), &site, at);
+    let one_of = format_ident!("OneOf{}", count);
+    let question = expr.question_token;
+    let arms = variants(count).map(|variant| {
+        let error = quote_spanned!(question.span()=> ::core::result::Result::Err::<#private::Never, _>(__abide_error));
+        quote! {
+            ::core::result::Result::Err(#private::flow::join::#one_of::#variant(__abide_error)) => match #error #question {},
+        }
+    });
+    Expr::Verbatim(parenthesized(quote! {
+        match #awaited { ::core::result::Result::Ok(__abide_values) => __abide_values, #(#arms)* }
+    }))
+}
+
+/// The parts of `try_join!(..).await`, its operands rewritten.
+fn try_join(rewriter: &mut Rewriter<'_>, expr: &Expr) -> Option<(Macro, TokenStream, proc_macro2::Span, usize)> {
+    let Expr::Await(expr) = expr else { return None };
+    let Expr::Macro(inner) = &*expr.base else { return None };
+    let last = inner.mac.path.segments.last()?;
+    let first = inner.mac.path.segments.first()?;
+    let ours = last.ident == "try_join" && !FOREIGN.iter().any(|krate| first.ident == krate);
+    if !ours || !rewriter.scope.awaits {
+        return None;
+    }
+    let mut args = Args::parse_terminated.parse2(inner.mac.tokens.clone()).ok()?;
+    let count = args.len();
+    if !(1..=12).contains(&count) {
+        return None;
+    }
+    let site = text::site(rewriter.private, &inner, inner.mac.path.span());
+    for arg in &mut args {
+        rewriter.visit_expr_mut(arg);
+    }
+    let mut mac = inner.mac.clone();
+    mac.tokens = args.to_token_stream();
+    Some((mac, site, expr.await_token.span, count))
+}
+
+/// The names of the variants of `OneOf3` and `Selected3`.
+pub(super) fn variants(count: usize) -> impl Iterator<Item = Ident> {
+    ('A'..='L').take(count).map(|letter| format_ident!("{}", letter))
+}

@@ -1,0 +1,160 @@
+//! The body of workflow code, rewritten: each `.await` is guarded, and where the body uses `self` the state is handed
+//! over at it (API.md §4).
+//!
+//! ```text
+//! self.x += 1;      __self.x += 1;                                     // `__self`: a plain `&mut S`
+//! e.await           match guard(e, &SITE) { f => {                     // `match` keeps temporaries alive, as `.await` does
+//!                       let parked = workflow_state.park();            // one borrow, so one E0499 at most
+//!                       let value = f.await;
+//!                       __self = parked.resume();
+//!                       value } }
+//! async { self }    block(async { /* takes the state at its first poll */ })
+//! ```
+//! Locals have call-site hygiene and the spans of the user's tokens: rustc then speaks of `self` and `.await` where
+//! the user wrote them. A body with findings of our own is replaced by a stub, so that rustc adds none.
+
+mod hoist;
+mod macros;
+mod rewrite;
+mod select;
+
+use crate::errors::Errors;
+use crate::krate::Private;
+use crate::signature::{contains_word, has_impl_trait};
+use proc_macro2::{Ident, Span, TokenStream};
+use quote::{ToTokens, quote, quote_spanned};
+use rewrite::{Rewriter, Scope};
+pub(crate) use select::select_of;
+use syn::spanned::Spanned;
+use syn::{Block, Type};
+
+/// What a body belongs to, which says where its state comes from.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Home {
+    /// `run` of a workflow with state: `__abide_slot` is an argument.
+    Run,
+    /// A free-function workflow: the slot is there, and holds `()`.
+    FreeRun,
+    /// An async method: the slot is that of the execution that runs now.
+    Method,
+    /// A free helper: no state.
+    Free,
+}
+
+/// An async body to be rewritten.
+pub(crate) struct AsyncBody<'a> {
+    pub(crate) private: &'a Private,
+    pub(crate) home: Home,
+    /// Whether the user wrote `&self`: the body then gets `&S`, and rustc refuses changes.
+    pub(crate) shared: bool,
+    /// Where the state's local is said to be made: the `self` of the signature.
+    pub(crate) receiver: Span,
+    /// Statements that bind the arguments.
+    pub(crate) bindings: TokenStream,
+    pub(crate) output: &'a Type,
+    pub(crate) block: &'a Block,
+}
+
+impl AsyncBody<'_> {
+    /// The expression that makes the body's future.
+    pub(crate) fn expand(&self, errors: &mut Errors) -> TokenStream {
+        let (private, bindings) = (self.private, &self.bindings);
+        let uses_self = uses_self(self.block) && matches!(self.home, Home::Run | Home::Method);
+        let scope = Scope {
+            me: uses_self,
+            native: false,
+            slot: uses_self || self.home == Home::FreeRun,
+            awaits: true,
+        };
+        let before = errors.len();
+        let mut block = self.block.clone();
+        let mut rewriter = Rewriter::new(private, errors, scope);
+        rewriter.block(&mut block);
+        let slot_used = rewriter.slot_used;
+        if errors.len() > before {
+            return self.stub();
+        }
+        let prelude = match uses_self {
+            true => take_state(private, self.receiver, self.shared, slot_used),
+            false => TokenStream::new(),
+        };
+        let pin = pin_output(private, self.output);
+        let slot = match self.home {
+            Home::Method if uses_self => quote!(let __abide_slot = #private::This::current(self).slot();),
+            _ => TokenStream::new(),
+        };
+        let statements = &block.stmts;
+        // The braces are the user's, so that "expected `X`, found `()`" points at them.
+        let braced = quote_spanned!(self.block.brace_token.span.join()=> { #pin #bindings #prelude #(#statements)* });
+        quote!(#slot #private::block(async move #braced))
+    }
+
+    /// What stands for a body in which mistakes were found.
+    pub(crate) fn stub(&self) -> TokenStream {
+        let (private, bindings) = (self.private, &self.bindings);
+        let output = self.output;
+        match has_impl_trait(output) {
+            true => quote!(#private::never()),
+            false => quote!(#private::block(async move { #bindings #private::never::<#output>() })),
+        }
+    }
+}
+
+/// Rewrites the async blocks in a plain method or function, whose `self` stays what it is.
+pub(crate) fn sync_body(private: &Private, has_self: bool, block: &Block, errors: &mut Errors) -> TokenStream {
+    if !contains_word(block.to_token_stream(), &["async", "until"]) {
+        return block.to_token_stream();
+    }
+    let before = errors.len();
+    let mut rewritten = block.clone();
+    let scope = Scope { me: false, native: has_self, slot: has_self, awaits: false };
+    let mut rewriter = Rewriter::new(private, errors, scope);
+    rewriter.block(&mut rewritten);
+    let slot = match rewriter.slot_used {
+        true => quote!(let __abide_slot = #private::This::current(self).slot();),
+        false => TokenStream::new(),
+    };
+    if errors.len() > before {
+        return quote!({ #private::never() });
+    }
+    let statements = &rewritten.stmts;
+    quote_spanned!(block.brace_token.span.join()=> { #slot #(#statements)* })
+}
+
+/// Whether `self` is used as a value somewhere in the tokens.
+fn uses_self(tokens: &impl ToTokens) -> bool {
+    contains_word(tokens.to_token_stream(), &["self"])
+}
+
+/// An identifier of ours with the user's position and call-site hygiene, so that all of them mean the same local even
+/// where the user's tokens come out of a macro.
+fn local(name: &str, span: Span) -> Ident {
+    Ident::new(name, span.resolved_at(Span::call_site()))
+}
+
+/// The statements that take the state from `__abide_slot`, at the start of a body.
+fn take_state(private: &Private, at: Span, shared: bool, slot_used: bool) -> TokenStream {
+    let at = at.resolved_at(Span::call_site());
+    let (state, me, slot) = (local("workflow_state", at), local("__self", at), local("__abide_slot", at));
+    let again = slot_used.then(|| quote_spanned!(at=> let #slot = #state.slot();));
+    let ty = match shared {
+        true => quote_spanned!(at=> &_),
+        false => quote_spanned!(at=> &mut _),
+    };
+    quote_spanned! {at=>
+        let mut #state = #private::This::of(#slot);
+        #again
+        let mut #me: #ty = #state.resume();
+    }
+}
+
+/// Tells rustc the type of an async block: from its `?`s and its last expression it guesses wrong.
+fn pin_output(private: &Private, output: &Type) -> TokenStream {
+    match has_impl_trait(output) {
+        true => TokenStream::new(),
+        false => {
+            let at = output.span().resolved_at(Span::call_site());
+            quote_spanned!(at=> if false { return #private::never::<#output>(); })
+        }
+    }
+}

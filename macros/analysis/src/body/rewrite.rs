@@ -1,0 +1,230 @@
+//! The walk over a body: awaits, async blocks, closures, `self`.
+
+use super::{hoist, local, macros, take_state, uses_self};
+use crate::errors::{Code, Errors};
+use crate::krate::Private;
+use crate::text;
+use proc_macro2::{Delimiter, Group, Span, TokenStream, TokenTree};
+use quote::{ToTokens, quote, quote_spanned};
+use syn::spanned::Spanned;
+use syn::visit_mut::{self, VisitMut};
+use syn::{Block, Expr, ExprAsync, ExprAwait, ExprClosure, Item, Pat, Stmt};
+
+/// What holds at a place of the body.
+#[derive(Clone, Copy)]
+pub(super) struct Scope {
+    /// `self` is `__self` here, and awaits hand the state over.
+    pub(super) me: bool,
+    /// `self` is the user's own receiver here: a method that is not `async`.
+    pub(super) native: bool,
+    /// `__abide_slot` can be named.
+    pub(super) slot: bool,
+    /// Awaits belong to this async body.
+    pub(super) awaits: bool,
+}
+
+pub(super) struct Rewriter<'a> {
+    pub(super) private: &'a Private,
+    pub(super) errors: &'a mut Errors,
+    pub(super) scope: Scope,
+    /// Whether the rewritten code names `__abide_slot`.
+    pub(super) slot_used: bool,
+}
+
+impl<'a> Rewriter<'a> {
+    pub(super) fn new(private: &'a Private, errors: &'a mut Errors, scope: Scope) -> Self {
+        Self { private, errors, scope, slot_used: false }
+    }
+
+    pub(super) fn block(&mut self, block: &mut Block) {
+        self.visit_block_mut(block);
+    }
+
+    /// Runs `f` in another scope. Returns whether it named the slot.
+    pub(super) fn within(&mut self, scope: Scope, f: impl FnOnce(&mut Self)) -> bool {
+        let outer = std::mem::replace(&mut self.scope, scope);
+        let used = std::mem::replace(&mut self.slot_used, false);
+        f(self);
+        self.scope = outer;
+        std::mem::replace(&mut self.slot_used, used)
+    }
+
+    /// A guarded await of `future` (rewritten already): with the state, the hand-over.
+    pub(super) fn awaited(&mut self, future: &TokenStream, site: &TokenStream, at: Span) -> TokenStream {
+        let private = self.private;
+        let at = at.resolved_at(Span::call_site());
+        let guard = quote!(#private::guard);
+        if !self.scope.me {
+            return quote_spanned!(at=> #guard(#future, &#site).await);
+        }
+        let (state, me) = (local("workflow_state", at), local("__self", at));
+        let body = quote_spanned! {at=> {
+            let __abide_parked = #state.park();
+            let __abide_value = __abide_future.await;
+            #me = __abide_parked.resume();
+            __abide_value
+        }};
+        parenthesized(quote!(match #guard(#future, &#site) { __abide_future => #body }))
+    }
+
+    fn expr_await(&mut self, mut expr: ExprAwait) -> Expr {
+        if !self.scope.awaits {
+            // Not an async body: rustc says so.
+            self.visit_expr_mut(&mut expr.base);
+            return Expr::Await(expr);
+        }
+        let at = expr.base.span();
+        let site = text::site(self.private, &expr.base, at);
+        self.visit_expr_mut(&mut expr.base);
+        let future = expr.base.to_token_stream();
+        let attrs = &expr.attrs;
+        let awaited = self.awaited(&future, &site, expr.await_token.span);
+        Expr::Verbatim(quote!(#(#attrs)* #awaited))
+    }
+
+    fn expr_async(&mut self, mut expr: ExprAsync) -> Expr {
+        let outer = self.scope;
+        let me = (outer.me || outer.native) && uses_self(&expr.block);
+        let scope = Scope { me, native: false, slot: outer.slot, awaits: true };
+        let slot_used = self.within(scope, |this| this.visit_block_mut(&mut expr.block));
+        let private = self.private;
+        let prelude = match me {
+            true => take_state(private, expr.async_token.span, false, slot_used),
+            false => TokenStream::new(),
+        };
+        let slot = (me || slot_used).then(|| {
+            self.slot_used = true;
+            quote!(let __abide_slot = __abide_slot.clone();)
+        });
+        let ExprAsync { attrs, async_token, capture, block, .. } = &expr;
+        let statements = &block.stmts;
+        let body = quote_spanned!(block.brace_token.span.join()=> { #prelude #(#statements)* });
+        // The slot moves in even where the block does not say `move`: it is used by value there.
+        let future = quote!(#private::block(#(#attrs)* #async_token #capture #body));
+        match slot {
+            Some(slot) => Expr::Verbatim(parenthesized(quote!({ #slot #future }))),
+            None => Expr::Verbatim(future),
+        }
+    }
+
+    fn expr_closure(&mut self, mut expr: ExprClosure) -> Expr {
+        if let Some(token) = expr.asyncness {
+            self.errors.at(
+                Code::AsyncClosure,
+                token.span,
+                "async closures are not supported in workflow code",
+                "write a closure that gives an async block: `|x| async move { .. }`",
+            );
+            return Expr::Closure(expr);
+        }
+        let scope = Scope { awaits: false, ..self.scope };
+        let slot_used = self.within(scope, |this| this.visit_expr_mut(&mut expr.body));
+        self.slot_used |= slot_used;
+        match expr.capture.is_some() && slot_used {
+            // A `move` closure would take the body's own slot away.
+            true => Expr::Verbatim(parenthesized(quote!({ let __abide_slot = __abide_slot.clone(); #expr }))),
+            false => Expr::Closure(expr),
+        }
+    }
+
+    fn match_guards(&mut self, expr: &syn::ExprMatch) {
+        if !self.scope.me || !hoist::is_state_place(&expr.expr) {
+            return;
+        }
+        for arm in &expr.arms {
+            let Pat::Guard(pat) = &arm.pat else { continue };
+            if hoist::has_await(&pat.guard) {
+                let scrutinee = text::source(expr.expr.to_token_stream());
+                self.errors.add(
+                    Code::GuardAwait,
+                    &pat.guard,
+                    "an await in a match guard, while the match looks into the workflow's state",
+                    &format!("copy it first: `match {{ {scrutinee} }} {{ .. }}`, or clone it"),
+                );
+            }
+        }
+    }
+
+    /// Rewrites `self` in tokens that are no expressions.
+    pub(super) fn tokens(&mut self, stream: TokenStream) -> TokenStream {
+        if !self.scope.me {
+            return stream;
+        }
+        let mut out = Vec::new();
+        let mut tokens = stream.into_iter().peekable();
+        while let Some(token) = tokens.next() {
+            out.push(match token {
+                TokenTree::Ident(ident) if ident == "self" && !is_colon(tokens.peek()) => {
+                    TokenTree::Ident(local("__self", ident.span()))
+                }
+                TokenTree::Group(group) => {
+                    let mut new = Group::new(group.delimiter(), self.tokens(group.stream()));
+                    new.set_span(group.span());
+                    TokenTree::Group(new)
+                }
+                other => other,
+            });
+        }
+        out.into_iter().collect()
+    }
+}
+
+fn is_colon(token: Option<&TokenTree>) -> bool {
+    matches!(token, Some(TokenTree::Punct(punct)) if punct.as_char() == ':')
+}
+
+/// Parentheses of ours: a `match` or block at the start of a statement would end it. They bear a span of the
+/// expansion, so that rustc does not call them superfluous.
+pub(super) fn parenthesized(tokens: TokenStream) -> TokenStream {
+    let mut group = Group::new(Delimiter::Parenthesis, tokens);
+    group.set_span(Span::mixed_site());
+    TokenTree::Group(group).into()
+}
+
+impl VisitMut for Rewriter<'_> {
+    fn visit_expr_mut(&mut self, expr: &mut Expr) {
+        let taken = std::mem::replace(expr, Expr::Verbatim(TokenStream::new()));
+        *expr = match taken {
+            Expr::Await(inner) => self.expr_await(inner),
+            Expr::Async(inner) => self.expr_async(inner),
+            Expr::Closure(inner) => self.expr_closure(inner),
+            Expr::Macro(inner) => macros::expr_macro(self, inner),
+            Expr::Try(inner) => macros::expr_try(self, inner),
+            Expr::Path(inner) if self.scope.me && inner.path.is_ident("self") => {
+                Expr::Verbatim(local("__self", inner.span()).into_token_stream())
+            }
+            Expr::Const(inner) => Expr::Const(inner),
+            Expr::Match(inner) => {
+                self.match_guards(&inner);
+                let mut expr = Expr::Match(inner);
+                visit_mut::visit_expr_mut(self, &mut expr);
+                expr
+            }
+            inner if self.scope.me && self.scope.awaits => match hoist::plan(&inner) {
+                Some(plan) => plan.apply(self, inner),
+                None => {
+                    let mut expr = inner;
+                    visit_mut::visit_expr_mut(self, &mut expr);
+                    expr
+                }
+            },
+            mut inner => {
+                visit_mut::visit_expr_mut(self, &mut inner);
+                inner
+            }
+        };
+    }
+
+    fn visit_stmt_mut(&mut self, stmt: &mut Stmt) {
+        if let Stmt::Macro(inner) = stmt {
+            let expr = syn::ExprMacro { attrs: std::mem::take(&mut inner.attrs), mac: inner.mac.clone() };
+            *stmt = Stmt::Expr(Expr::Macro(expr), inner.semi_token);
+        }
+        visit_mut::visit_stmt_mut(self, stmt);
+    }
+
+    /// An item in a body is no part of it.
+    fn visit_item_mut(&mut self, _: &mut Item) {}
+
+    fn visit_type_mut(&mut self, _: &mut syn::Type) {}
+}

@@ -1,0 +1,102 @@
+//! The findings of one expansion. All of them are told at once, each on the user's tokens, in the house's words:
+//! what is wrong, what helps, and a code that `cargo abide explain` knows.
+
+use proc_macro2::{Span, TokenStream};
+use quote::{ToTokens, quote_spanned};
+
+/// A finding's code: a page in `docs/errors/`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Code {
+    /// An `.await` where the macro cannot rewrite it.
+    HiddenAwait,
+    /// A foreign `select!` or `join!`.
+    ForeignSelect,
+    /// An async closure.
+    AsyncClosure,
+    /// An attribute in the wrong place.
+    Misplaced,
+    /// An unknown or misspelt attribute or argument.
+    Unknown,
+    /// A signature that cannot be.
+    Signature,
+    /// A bad value of an argument.
+    Value,
+    /// A handler's name that is taken.
+    Reserved,
+    /// An await in a match guard over the state.
+    GuardAwait,
+}
+
+impl Code {
+    fn text(self) -> &'static str {
+        match self {
+            Self::HiddenAwait => "AB0118",
+            Self::ForeignSelect => "AB0114",
+            Self::AsyncClosure => "AB0119",
+            Self::Misplaced => "AB0301",
+            Self::Unknown => "AB0302",
+            Self::Signature => "AB0303",
+            Self::Value => "AB0304",
+            Self::Reserved => "AB0305",
+            Self::GuardAwait => "AB0306",
+        }
+    }
+}
+
+struct Finding {
+    start: Span,
+    end: Span,
+    text: String,
+}
+
+/// The findings so far.
+#[derive(Default)]
+pub(crate) struct Errors(Vec<Finding>);
+
+impl Errors {
+    /// Adds a finding on `tokens`: what is wrong, and what helps.
+    pub(crate) fn add(&mut self, code: Code, tokens: &impl ToTokens, message: &str, help: &str) {
+        let mut spans = tokens.to_token_stream().into_iter().map(|token| token.span());
+        let start = spans.next().unwrap_or_else(Span::call_site);
+        let end = spans.last().unwrap_or(start);
+        self.add_at(code, start, end, message, help);
+    }
+
+    /// Adds a finding on one span.
+    pub(crate) fn at(&mut self, code: Code, span: Span, message: &str, help: &str) {
+        self.add_at(code, span, span, message, help);
+    }
+
+    fn add_at(&mut self, code: Code, start: Span, end: Span, message: &str, help: &str) {
+        let code = code.text();
+        let text = format!("{message}\nhelp: {help}\nnote: {code}, explained by `cargo abide explain {code}`");
+        self.0.push(Finding { start, end, text });
+    }
+
+    /// Adds what syn said about tokens that it could not parse.
+    pub(crate) fn syn(&mut self, code: Code, error: &syn::Error, help: &str) {
+        for error in error.clone() {
+            self.at(code, error.span(), &error.to_string(), help);
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+}
+
+impl ToTokens for Errors {
+    /// One `compile_error!` a finding. The first span of the invocation and its last one make the underlined range.
+    fn to_tokens(&self, tokens: &mut TokenStream) {
+        for Finding { start, end, text } in &self.0 {
+            let path = quote_spanned!(*start=> ::core::compile_error!);
+            let body = quote_spanned!(*end=> { #text });
+            tokens.extend(path);
+            tokens.extend(body);
+        }
+    }
+}

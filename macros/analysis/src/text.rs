@@ -1,0 +1,100 @@
+//! Positions and words of the user's source: `file:line:column`, the text of an expression, and its canonical form.
+
+use crate::krate::Private;
+use proc_macro2::{Delimiter, LineColumn, Span, TokenStream, TokenTree};
+use quote::{ToTokens, quote};
+
+/// The longest text a site keeps; the rest becomes an ellipsis.
+const MAX_CHARS: usize = 120;
+
+/// `Site { .. }`: the place and words of an awaited expression.
+pub(crate) fn site(private: &Private, tokens: &impl ToTokens, at: Span) -> TokenStream {
+    let stream = tokens.to_token_stream();
+    let file = at.file();
+    let start = at.start();
+    let (line, column) = (to_u32(start.line), to_u32(start.column + 1));
+    let text = shorten(&source(stream));
+    quote!(#private::Site { file: #file, line: #line, column: #column, text: #text })
+}
+
+fn to_u32(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}
+
+fn shorten(text: &str) -> String {
+    match text.char_indices().nth(MAX_CHARS) {
+        None => text.to_owned(),
+        Some((cut, _)) => format!("{}…", &text[..cut]),
+    }
+}
+
+/// The text as the user wrote it, with line breaks and indentation folded into one blank. rustc does not join spans
+/// on stable, so it is put together token by token: a blank stands where the positions show a gap.
+pub(crate) fn source(stream: TokenStream) -> String {
+    let mut out = Text { text: String::new(), end: None };
+    out.stream(stream);
+    out.text
+}
+
+/// The canonical form: tokens with one blank between each two, whatever the formatting was.
+pub(crate) fn canonical(tokens: &impl ToTokens) -> String {
+    let mut words = Vec::new();
+    flatten(tokens.to_token_stream(), &mut words);
+    words.join(" ")
+}
+
+fn flatten(stream: TokenStream, words: &mut Vec<String>) {
+    for token in stream {
+        match token {
+            TokenTree::Group(group) => {
+                let (open, close) = delimiters(group.delimiter());
+                words.extend((!open.is_empty()).then(|| open.to_owned()));
+                flatten(group.stream(), words);
+                words.extend((!close.is_empty()).then(|| close.to_owned()));
+            }
+            other => words.push(other.to_string()),
+        }
+    }
+}
+
+fn delimiters(delimiter: Delimiter) -> (&'static str, &'static str) {
+    match delimiter {
+        Delimiter::Parenthesis => ("(", ")"),
+        Delimiter::Brace => ("{", "}"),
+        Delimiter::Bracket => ("[", "]"),
+        Delimiter::None => ("", ""),
+    }
+}
+
+struct Text {
+    text: String,
+    end: Option<LineColumn>,
+}
+
+impl Text {
+    fn stream(&mut self, stream: TokenStream) {
+        for token in stream {
+            match token {
+                TokenTree::Group(group) => {
+                    let (open, close) = delimiters(group.delimiter());
+                    self.word(open, group.span_open());
+                    self.stream(group.stream());
+                    self.word(close, group.span_close());
+                }
+                other => self.word(&other.to_string(), other.span()),
+            }
+        }
+    }
+
+    fn word(&mut self, word: &str, span: Span) {
+        if word.is_empty() {
+            return;
+        }
+        let start = span.start();
+        if self.end.is_some_and(|end| end != start) {
+            self.text.push(' ');
+        }
+        self.text.push_str(word);
+        self.end = Some(span.end());
+    }
+}

@@ -1,0 +1,200 @@
+//! The struct form: `#[workflow] impl OrderWorkflow { .. }`.
+
+use super::handle;
+use super::model::{Method, Model, Role};
+use crate::activity::outcome;
+use crate::args::WorkflowArgs;
+use crate::body::{AsyncBody, Home};
+use crate::errors::{Code, Errors};
+use crate::graph;
+use crate::helper::function_of;
+use crate::krate::Private;
+use crate::signature::{SelfKind, tuple, tuple_type};
+use proc_macro2::{Span, TokenStream};
+use quote::{ToTokens, quote, quote_spanned};
+use syn::spanned::Spanned;
+use syn::{ItemImpl, Type};
+
+pub(super) fn expand(private: &Private, args: &WorkflowArgs, block: ItemImpl, errors: &mut Errors) -> TokenStream {
+    let Some(default_name) = workflow_name(&block, errors) else { return block.to_token_stream() };
+    let model = Model::of(&block, errors);
+    let ItemImpl { attrs, self_ty, generics, .. } = &block;
+    let others = &model.others;
+    let methods: Vec<TokenStream> = model
+        .methods
+        .iter()
+        .filter(|method| method.role != Role::Run)
+        .map(|method| function_of(private, &method.function, errors))
+        .collect();
+    let starts: Vec<TokenStream> =
+        model.with(Role::Run).take(1).map(|run| start_fn(private, self_ty, run)).collect();
+    let inherent = quote!(#(#attrs)* impl #generics #self_ty { #(#others)* #(#starts)* #(#methods)* });
+    let (Some(run), true) = (model.run(), generics.params.is_empty()) else { return inherent };
+    let name = args.name.as_ref().map_or(default_name, syn::LitStr::value);
+    let definition = definition(private, self_ty, &name, run, &model, errors);
+    let handle = handle::expand(private, self_ty, &model);
+    quote!(#inherent const _: () = { #definition #handle };)
+}
+
+/// The type's own name, if the impl can be a workflow's.
+fn workflow_name(block: &ItemImpl, errors: &mut Errors) -> Option<String> {
+    if let Some((path, _)) = &block.trait_ {
+        let help = "put it on an inherent `impl OrderWorkflow { .. }`";
+        errors.add(Code::Misplaced, path, "`#[workflow]` on the `impl` of a trait", help);
+        return None;
+    }
+    if !block.generics.params.is_empty() {
+        let help = "history knows a workflow by its name alone: write one workflow for each type; helpers may be generic";
+        errors.add(Code::Signature, &block.generics, "a workflow cannot be generic", help);
+    }
+    match &*block.self_ty {
+        Type::Path(path) => path.path.segments.last().map(|last| last.ident.to_string()),
+        ty => {
+            errors.add(Code::Misplaced, ty, "not a type of your own", super::HELP);
+            None
+        }
+    }
+}
+
+/// `fn run(order: Order) -> WorkflowCall<Self>`: what a client starts and a worker registers.
+fn start_fn(private: &Private, self_ty: &Type, run: &Method) -> TokenStream {
+    let attrs = &run.function.attrs;
+    let (vis, name) = (&run.function.vis, &run.function.sig.ident);
+    let docs = attrs.iter().filter(|attr| attr.path().is_ident("doc"));
+    let names: Vec<_> = run.arguments.iter().map(|argument| &argument.name).collect();
+    let types = run.arguments.iter().map(|argument| &argument.ty);
+    let args = tuple(&names);
+    quote! {
+        #(#docs)*
+        #vis fn #name(#(#names: #types),*) -> #private::WorkflowCall<#self_ty> { #private::WorkflowCall::new(&#args) }
+    }
+}
+
+fn definition(
+    private: &Private,
+    self_ty: &Type,
+    name: &str,
+    run: &Method,
+    model: &Model,
+    errors: &mut Errors,
+) -> TokenStream {
+    let before = errors.len();
+    let args_type = tuple_type(&run.arguments);
+    let (outcome, body) = (outcome(private, &run.output), run_body(private, run, errors));
+    let (signals, queries) = (signals(private, model), queries(private, model));
+    let graphs = graphs(private, model, errors.len() > before);
+    let body_attrs = run.function.attrs.iter().filter(|attr| !attr.path().is_ident("doc"));
+    let output = &run.output;
+    let future = quote_spanned!(output.span()=> impl ::core::future::Future<Output = #output> + 'static);
+    let init = quote_spanned!(self_ty.span()=> <Self as ::core::default::Default>::default());
+    quote! {
+        impl #private::WorkflowDef for #self_ty {
+            const NAME: &'static str = #name;
+            type State = Self;
+            type Args = #args_type;
+            type Outcome = #outcome;
+            const GRAPHS: &'static [#private::FnGraph] = &[#(#graphs),*];
+
+            fn init() -> Self { #init }
+
+            #(#body_attrs)*
+            fn run(__abide_slot: #private::Slot<Self>, __abide_args: Self::Args) -> #future { #body }
+
+            #signals
+            #queries
+        }
+    }
+}
+
+fn run_body(private: &Private, run: &Method, errors: &mut Errors) -> TokenStream {
+    let patterns = run.arguments.iter().map(|argument| &argument.pattern);
+    let bindings = tuple(patterns);
+    AsyncBody {
+        private,
+        home: Home::Run,
+        shared: run.kind == SelfKind::Shared,
+        receiver: run.function.sig.receiver().map_or_else(Span::call_site, |receiver| receiver.self_token.span()),
+        bindings: quote!(let #bindings = __abide_args;),
+        output: &run.output,
+        block: &run.function.block,
+    }
+    .expand(errors)
+}
+
+/// The graphs of all functions that can wait.
+fn graphs(private: &Private, model: &Model, broken: bool) -> Vec<TokenStream> {
+    if broken {
+        return Vec::new();
+    }
+    let waiting = model.methods.iter().filter(|method| method.function.sig.asyncness.is_some());
+    waiting
+        .map(|method| {
+            let role = match method.role {
+                Role::Run => "Run",
+                Role::Signal => "Signal",
+                Role::Query | Role::Helper => "Helper",
+            };
+            graph::of(private, &method.function.sig.ident.to_string(), role, &method.function.block)
+        })
+        .collect()
+}
+
+fn signals(private: &Private, model: &Model) -> Option<TokenStream> {
+    let arms: Vec<TokenStream> = model.with(Role::Signal).map(|method| signal_arm(private, method)).collect();
+    let keys = model.with(Role::Signal).map(|method| &method.key);
+    (!arms.is_empty()).then(|| {
+        quote! {
+            fn signal(name: &str) -> ::core::option::Option<#private::SignalFn<Self>> {
+                match name { #(#arms)* _ => ::core::option::Option::None }
+            }
+
+            fn signal_names() -> &'static [&'static str] { &[#(#keys),*] }
+        }
+    })
+}
+
+fn signal_arm(private: &Private, method: &Method) -> TokenStream {
+    let (key, name) = (&method.key, &method.function.sig.ident);
+    let names: Vec<_> = method.arguments.iter().map(|argument| &argument.name).collect();
+    let (args, args_type) = (tuple(&names), tuple_type(&method.arguments));
+    let decode = quote!(let #args = #private::decode_args::<#args_type>(__abide_input)?;);
+    let call = quote!(Self::#name(__abide_state, #(#names),*));
+    let (form, done) = match method.function.sig.asyncness {
+        Some(_) => (quote!(Async), quote!(::std::boxed::Box::pin(#call) as #private::LocalBoxFuture<()>)),
+        // A signal answers nothing: another type than `()` is told where it is written.
+        None => (quote!(Sync), quote_spanned!(method.output.span()=> { let () = #call; })),
+    };
+    quote! {
+        #key => ::core::option::Option::Some(#private::SignalFn::#form(|__abide_state, __abide_input| {
+            #decode
+            ::core::result::Result::Ok(#done)
+        })),
+    }
+}
+
+fn queries(private: &Private, model: &Model) -> Option<TokenStream> {
+    let arms: Vec<TokenStream> = model.with(Role::Query).map(|method| query_arm(private, method)).collect();
+    let keys = model.with(Role::Query).map(|method| &method.key);
+    (!arms.is_empty()).then(|| {
+        quote! {
+            fn query(name: &str) -> ::core::option::Option<#private::QueryFn<Self>> {
+                match name { #(#arms)* _ => ::core::option::Option::None }
+            }
+
+            fn query_names() -> &'static [&'static str] { &[#(#keys),*] }
+        }
+    })
+}
+
+fn query_arm(private: &Private, method: &Method) -> TokenStream {
+    let (key, name) = (&method.key, &method.function.sig.ident);
+    let names: Vec<_> = method.arguments.iter().map(|argument| &argument.name).collect();
+    let (args, args_type) = (tuple(&names), tuple_type(&method.arguments));
+    let outcome = outcome(private, &method.output);
+    quote! {
+        #key => ::core::option::Option::Some(|__abide_state, __abide_input| {
+            let #args = #private::decode_args::<#args_type>(__abide_input)?;
+            <#outcome as #private::Outcome>::encode(Self::#name(__abide_state, #(#names),*))
+        }),
+    }
+}

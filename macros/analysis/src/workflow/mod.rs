@@ -1,0 +1,44 @@
+//! `#[workflow]`: on an `impl` block with a `#[run]` method, or on a free `async fn`.
+
+mod definition;
+mod free;
+mod handle;
+mod model;
+
+use crate::args::WorkflowArgs;
+use crate::errors::{Code, Errors};
+use crate::helper::head;
+use crate::krate::Private;
+use crate::signature::{self, SelfKind};
+use proc_macro2::TokenStream;
+use quote::quote;
+use syn::Item;
+
+const HELP: &str = "put it on an `impl` block with a `#[run] async fn run(&mut self, ..)`, or on a free `async fn`";
+
+pub(crate) fn expand(args: TokenStream, item: TokenStream) -> TokenStream {
+    let mut errors = Errors::default();
+    let args = WorkflowArgs::parse(args, "#[workflow]", &mut errors);
+    let private = Private::new(args.krate.as_ref());
+    let expanded = match syn::parse2::<Item>(item.clone()) {
+        Ok(Item::Impl(block)) => definition::expand(&private, &args, block, &mut errors),
+        Ok(Item::Fn(function)) if signature::self_kind(&function.sig) == SelfKind::None => {
+            free::expand(&private, &args, &function, &mut errors)
+        }
+        Ok(_) => {
+            errors.add(Code::Misplaced, &head(&item), "`#[workflow]` does not belong here", HELP);
+            item
+        }
+        Err(_) if syn::parse2::<syn::ImplItemFn>(item.clone()).is_ok() => {
+            let help = "mark the `impl` block with `#[workflow]` and this method with `#[run]`; \
+                        a helper method is marked `#[workflow::helper]`";
+            errors.add(Code::Misplaced, &head(&item), "`#[workflow]` on a single method", help);
+            item
+        }
+        Err(error) => {
+            errors.syn(Code::Misplaced, &error, HELP);
+            item
+        }
+    };
+    quote!(#errors #expanded)
+}
