@@ -235,6 +235,11 @@ impl Error {
         }
     }
 
+    /// Whether it may or may not have happened.
+    pub(crate) fn is_unknown(&self) -> bool {
+        self.code() == "AB0410"
+    }
+
     /// Whether a worker lost its lease under it: nothing was written, and another way may work.
     pub(crate) fn is_fenced(&self) -> bool {
         matches!(self, Self::Store(StoreFailure(StoreError::Fenced)))

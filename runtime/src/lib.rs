@@ -80,6 +80,8 @@ pub use crate::worker::{Worker, WorkerBuilder};
 pub use abide_core::{
     ActivityError, CallError, CancellationType, Elapsed, Failure, MAX_PAYLOAD_BYTES, RetryPolicy, TimeoutKind,
 };
+// `activity` and `workflow` are each an attribute and, below, a module: two namespaces, one `use`.
+pub use abide_macros::{activity, query, run, signal, workflow};
 
 /// The attribute [`#[workflow]`](macro@workflow), and what workflow code calls and awaits. Same shapes as tokio's.
 ///
@@ -88,6 +90,7 @@ pub use abide_core::{
 pub mod workflow {
     pub use abide_core::flow::*;
     pub use abide_core::{__join as join, __select as select, __try_join as try_join, __until as until};
+    pub use abide_macros::{deterministic, helper};
 }
 
 /// The history of an execution: [`HandleCore::history`] gives it.

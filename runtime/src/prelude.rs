@@ -6,6 +6,6 @@ pub use crate::{
     Handle, IdConflictPolicy, IdReusePolicy, ListFilter, QueryError, RetryPolicy, TimeoutKind, Worker,
     WorkflowError,
 };
-// Each of these two names is an attribute and a module at once.
-pub use crate::{activity, workflow};
+// `activity` and `workflow` are each an attribute and a module at once.
+pub use crate::{activity, query, run, signal, workflow};
 pub use abide_core::flow::{days, hours, mins, secs};

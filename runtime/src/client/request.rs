@@ -21,12 +21,9 @@ use std::task::{Context, Poll};
 /// ```
 #[must_use = "nothing is sent until it is awaited"]
 pub struct Request {
-    state: State,
-}
-
-enum State {
-    Ready(Option<Box<Parts>>),
-    Running(BoxFuture<'static, Result<()>>),
+    /// Until it is first polled.
+    parts: Option<Box<Parts>>,
+    sending: BoxFuture<'static, Result<()>>,
 }
 
 struct Parts {
@@ -43,7 +40,8 @@ enum What {
 
 impl Request {
     fn new(to: UntypedHandle, what: What) -> Self {
-        Self { state: State::Ready(Some(Box::new(Parts { to, what, request_id: None }))) }
+        let parts = Some(Box::new(Parts { to, what, request_id: None }));
+        Self { parts, sending: Box::pin(std::future::pending()) }
     }
 
     pub(super) fn signal(
@@ -64,7 +62,7 @@ impl Request {
 
     /// Names this message: sent again under the same name, it does nothing more. Default: a fresh UUIDv7.
     pub fn request_id(mut self, request_id: impl Into<String>) -> Self {
-        if let State::Ready(Some(parts)) = &mut self.state {
+        if let Some(parts) = &mut self.parts {
             parts.request_id = Some(request_id.into());
         }
         self
@@ -75,12 +73,10 @@ impl Future for Request {
     type Output = Result<()>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        if let State::Ready(parts) = &mut self.state {
-            let parts = parts.take().expect("a state is Running from its first poll on");
-            self.state = State::Running(Box::pin(parts.send()));
+        if let Some(parts) = self.parts.take() {
+            self.sending = Box::pin(parts.send());
         }
-        let State::Running(sending) = &mut self.state else { unreachable!("made Running above") };
-        sending.as_mut().poll(cx)
+        self.sending.as_mut().poll(cx)
     }
 }
 

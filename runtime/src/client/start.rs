@@ -8,6 +8,13 @@ use abide_core::{Event, Payload, PayloadError, WorkflowCall};
 use std::future::IntoFuture;
 use std::marker::PhantomData;
 use std::sync::Arc;
+use std::time::Duration;
+
+/// How often a start is given to the store while its outcome is unknown.
+const ASKED_AT_MOST: u32 = 3;
+
+/// The wait between two of them.
+const BETWEEN_ASKING: Duration = Duration::from_millis(100);
 
 /// What a start does where a *closed* run has its workflow id. Temporal's names and default.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -99,9 +106,8 @@ impl<W: WorkflowHandle> Start<W> {
         // Watched before it is started: an empty workflow has closed by the time the start is acknowledged.
         let watch = Arc::new(hub.watch(new.id));
         let started = UntypedHandle::of_start(client.clone(), &new, watch);
-        let request_id = new.request_id.clone().unwrap_or_else(|| new.run_id.clone());
         let workflow_id = new.workflow_id.clone();
-        let row = match submit(&client, new, &request_id).await? {
+        let row = match submit(&client, new).await? {
             StartAnswer::Started => return Ok(Handle::new(started)),
             StartAnswer::Known(row) | StartAnswer::Existing(row) => row,
             StartAnswer::Taken(row) => {
@@ -163,8 +169,21 @@ fn queue_here<W: WorkflowHandle>(client: &Client) -> Result<Arc<str>> {
         .ok_or_else(|| Error::NoTaskQueue { workflow_type: W::NAME.to_owned() })
 }
 
+/// Asks until the outcome is known, a few times: the run id makes the same start answer as it did before.
+async fn submit(client: &Client, new: NewExecution) -> Result<StartAnswer> {
+    let mut doubt = String::new();
+    for _ in 0..ASKED_AT_MOST {
+        match submit_once(client, &new).await {
+            Err(error) if error.is_unknown() => doubt = error.to_string(),
+            known => return known,
+        }
+        tokio::time::sleep(BETWEEN_ASKING).await;
+    }
+    Err(Error::OutcomeUnknown { request_id: new.request_id.unwrap_or(new.run_id), message: doubt })
+}
+
 /// Gives the start to a worker of this process, already owned; else to the store, for anybody to claim.
-async fn submit(client: &Client, new: NewExecution, request_id: &str) -> Result<StartAnswer> {
+async fn submit_once(client: &Client, new: &NewExecution) -> Result<StartAnswer> {
     let (store, hub) = (client.abide.store(), client.abide.hub());
     if let Some(worker) = hub.server_of(&new.workflow_type, Some(&new.queue)) {
         match worker.start(new.clone()).await {
@@ -175,7 +194,7 @@ async fn submit(client: &Client, new: NewExecution, request_id: &str) -> Result<
             Err(error) => return Err(error),
         }
     }
-    let answer = store.start(new).await.map_err(|error| Error::of_request(error, request_id))?;
+    let answer = store.start(new.clone()).await?;
     // A worker of this process may have been registered meanwhile, and does not see this process's own commits.
     hub.wake_workers();
     Ok(answer)
