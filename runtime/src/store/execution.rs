@@ -82,8 +82,8 @@ pub(crate) struct ExecutionRow {
     pub(crate) recovered_from: Option<Incarnation>,
     /// Why it is suspended.
     pub(crate) suspension: Option<Suspension>,
-    /// The arguments, JSON.
-    pub(crate) input: String,
+    /// The arguments, JSON, where the start was not owned; else they are in `Started`, the journal's first event.
+    pub(crate) input: Option<String>,
     /// The closing event, JSON, once closed.
     pub(crate) result: Option<String>,
     /// When it was started.
@@ -173,4 +173,15 @@ pub(crate) enum StartAnswer {
     Taken(Box<ExecutionRow>),
     /// The reuse policy refuses because of this closed run (AB0402).
     Refused(Box<ExecutionRow>),
+}
+
+/// What became of a resume.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ResumeAnswer {
+    /// It may run again.
+    Resumed,
+    /// It was not suspended but this (AB0414).
+    NotSuspended(Status),
+    /// No such execution (AB0406).
+    NoSuchExecution,
 }

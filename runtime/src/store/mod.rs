@@ -24,7 +24,7 @@ mod conformance;
 pub(crate) use append::{Ack, Append, AppendOutcome, RowChange};
 pub(crate) use error::StoreError;
 pub(crate) use execution::{
-    ConflictPolicy, ExecutionRow, NewExecution, ReusePolicy, StartAnswer, Status, Suspension,
+    ConflictPolicy, ExecutionRow, NewExecution, ResumeAnswer, ReusePolicy, StartAnswer, Status, Suspension,
 };
 pub(crate) use find::{Filter, Find, Page, StoredTurn};
 pub(crate) use hook::Counters;
@@ -73,11 +73,15 @@ pub(crate) trait Store: Send + Sync + 'static {
     /// Ends an execution at once, owned or not. `event` is the JSON of its closing event, `at_ms` is now. An owner
     /// is told by an inbox row of kind [`MessageKind::Terminated`]; whatever it still appends answers
     /// [`AppendOutcome::Lost`]. A known request id answers `Known`.
-    fn terminate(&self, execution: ExecutionId, request_id: String, event: String) -> StoreFuture<'_, SendAnswer>;
+    fn terminate(
+        &self,
+        execution: ExecutionId,
+        request_id: String,
+        event: String,
+    ) -> StoreFuture<'_, SendAnswer>;
 
     /// Lets a suspended execution run again: unowned, due now, its crash counter at 0, every build may try.
-    /// `Ok(None)`: done. `Ok(Some(status))`: it was not suspended but this.
-    fn resume(&self, execution: ExecutionId) -> StoreFuture<'_, Option<Status>>;
+    fn resume(&self, execution: ExecutionId) -> StoreFuture<'_, ResumeAnswer>;
 
     /// Keeps an answer for another process until `expires_at_ms` (PROTOCOL 26). The first answer stays.
     fn put_reply(&self, reply: Reply) -> StoreFuture<'_, ()>;
@@ -130,7 +134,9 @@ pub(crate) trait Store: Send + Sync + 'static {
 
     // --- housekeeping -------------------------------------------------------------------------------------------
 
-    /// Counts up when another process has committed something. SQLite: polled every [`owner::CHANGE_POLL`].
+    /// Counts up when another process has committed something (SQLite: polled every [`owner::CHANGE_POLL`]), and
+    /// when this process's clients or appends have put something where a worker must look: a start, a message, a
+    /// termination, a resume.
     fn changes(&self) -> watch::Receiver<u64>;
 
     /// What was written so far by this process.

@@ -1,0 +1,219 @@
+//! Turns appends into the parameters of one batch: JSON arrays by hand, long texts end to end in one blob.
+//!
+//! The hot path: no `serde_json::Value`, no call per row, nothing kept of an append but its bytes.
+
+use super::sql;
+use crate::store::{Append, NewExecution, ReusePolicy, RowChange, Status};
+use sqlx::query::Query;
+use sqlx::sqlite::SqliteArguments;
+use sqlx::{AssertSqlSafe, Sqlite};
+use std::fmt::Write;
+use std::sync::{Arc, OnceLock};
+
+/// The parameters of one batch.
+#[derive(Default)]
+pub(super) struct Batch {
+    pub(super) sections: u8,
+    blob: Vec<u8>,
+    journal: Rows,
+    journal_len: i64,
+    owners: Vec<i64>,
+    creates: Rows,
+    consumed: Rows,
+    messages: Rows,
+    closes: Rows,
+    rows: Rows,
+    rows_len: i64,
+}
+
+/// A JSON array under construction.
+#[derive(Default)]
+struct Rows(String);
+
+impl Rows {
+    /// Where the next element is to be written.
+    fn next(&mut self) -> &mut String {
+        self.0.push(if self.0.is_empty() { '[' } else { ',' });
+        &mut self.0
+    }
+
+    fn finish(mut self) -> String {
+        if self.0.is_empty() {
+            self.0.push('[');
+        }
+        self.0.push(']');
+        self.0
+    }
+}
+
+impl Batch {
+    /// The batch of these appends.
+    pub(super) fn of<'a>(appends: impl Iterator<Item = &'a Append>) -> Self {
+        let mut batch = Self::default();
+        for append in appends {
+            batch.add(append);
+        }
+        batch
+    }
+
+    fn add(&mut self, append: &Append) {
+        if !self.owners.contains(&append.owner.0) {
+            self.owners.push(append.owner.0);
+        }
+        let (id, owner, at) = (append.execution.0, append.owner.0, append.at_ms);
+        if append.n > 0 {
+            let (offset, len) = self.cut(&append.body);
+            let (seq, n, create) = (append.seq.0, append.n, i32::from(append.create.is_some()));
+            put(self.journal.next(), format_args!("[{id},{seq},{n},{at},{owner},{offset},{len},{create}]"));
+            self.journal_len += 1;
+            self.sections |= sql::JOURNAL;
+        }
+        match (&append.create, &append.row) {
+            (Some(new), row) => self.add_create(append, new, row.as_ref()),
+            (None, Some(row)) => self.add_row(append, row),
+            (None, None) => {}
+        }
+        if append.is_closing() && append.create.is_none() {
+            put(self.closes.next(), format_args!("{id}"));
+            self.sections |= sql::CLOSES;
+        }
+        for row in &append.consumed {
+            put(self.consumed.next(), format_args!("{row}"));
+            self.sections |= sql::CONSUMED;
+        }
+        for message in &append.messages {
+            let (to, kind, at) = (message.execution.0, message.kind.code(), message.at_ms);
+            let (request_id, body) = (text(&message.request_id), text(&message.body));
+            put(self.messages.next(), format_args!("[{to},{kind},{request_id},{body},{at},{id}]"));
+            self.sections |= sql::MESSAGES;
+        }
+    }
+
+    /// A start already owned, with the changes of its first turn in the same row.
+    fn add_create(&mut self, append: &Append, new: &NewExecution, change: Option<&RowChange>) {
+        let default = RowChange::default();
+        let row = change.unwrap_or(&default);
+        let status = row.status.unwrap_or(Status::Running);
+        let frees = row.release || status != Status::Running;
+        let owner = (!frees).then_some(append.owner.0);
+        let wake = if status == Status::Running { row.wake_at_ms.flatten() } else { None };
+        let active = i32::from(row.active == Some(true) && status == Status::Running);
+        let (suspension, build) = suspension(row);
+        let build = build.map(|build| format!("[{build}]"));
+        let (result, result_len) = row.result.as_ref().map_or((0, 0), |result| self.cut(result));
+        let closed_at = append.is_closing().then_some(append.at_ms);
+        let input = (append.n == 0).then(|| text(&new.input));
+        let reuse = match new.reuse {
+            ReusePolicy::AllowDuplicate => 0,
+            ReusePolicy::AllowDuplicateFailedOnly => 1,
+            ReusePolicy::RejectDuplicate => 2,
+        };
+        let request_id = new.request_id.as_deref().map(text);
+        put(
+            self.creates.next(),
+            format_args!(
+                "[{},{},{},{},{},{},{},{},{},{active},{},{},{},{},{},{result},{result_len},{reuse}]",
+                new.id,
+                text(&new.workflow_id),
+                text(&new.run_id),
+                or_null(request_id),
+                text(&new.workflow_type),
+                text(&new.queue),
+                status.code(),
+                or_null(owner),
+                or_null(wake),
+                or_null(suspension),
+                or_null(build.as_deref().map(text)),
+                or_null(input),
+                new.created_at_ms,
+                or_null(closed_at),
+            ),
+        );
+        self.sections |= sql::CREATES;
+    }
+
+    fn add_row(&mut self, append: &Append, row: &RowChange) {
+        let stops = row.status.is_some_and(|status| status != Status::Running);
+        let release = i32::from(row.release || stops);
+        let (sets_wake, wake) = match (stops, row.wake_at_ms) {
+            (true, _) => (1, None),
+            (false, Some(wake)) => (1, wake),
+            (false, None) => (0, None),
+        };
+        let active = if stops { Some(false) } else { row.active };
+        let (suspension, build) = suspension(row);
+        let (result, result_len) = row.result.as_ref().map_or((0, 0), |result| self.cut(result));
+        let closed_at = append.is_closing().then_some(append.at_ms);
+        put(
+            self.rows.next(),
+            format_args!(
+                "[{},{},{},{release},{sets_wake},{},{},{result},{result_len},{},{},{},{},{}]",
+                append.execution,
+                append.owner,
+                or_null(row.status.map(Status::code)),
+                or_null(wake),
+                or_null(active.map(i32::from)),
+                or_null(closed_at),
+                i32::from(row.reset_crashes),
+                i32::from(row.clear_recovered),
+                or_null(suspension),
+                or_null(build),
+            ),
+        );
+        self.rows_len += 1;
+        self.sections |= sql::ROWS;
+    }
+
+    /// Puts a text into the blob; where it begins (from 1) and how many bytes it has.
+    fn cut(&mut self, text: &str) -> (usize, usize) {
+        let offset = self.blob.len() + 1;
+        self.blob.extend_from_slice(text.as_bytes());
+        (offset, text.len())
+    }
+
+    /// The call. `transaction`: with BEGIN and COMMIT of its own.
+    pub(super) fn query(self, transaction: bool) -> Query<'static, Sqlite, SqliteArguments> {
+        let mut owners = Rows::default();
+        for owner in self.owners {
+            put(owners.next(), format_args!("{owner}"));
+        }
+        sqlx::query(AssertSqlSafe(statement(self.sections, transaction)))
+            .bind(self.journal.finish())
+            .bind(self.blob)
+            .bind(owners.finish())
+            .bind(self.journal_len)
+            .bind(self.creates.finish())
+            .bind(self.consumed.finish())
+            .bind(self.messages.finish())
+            .bind(self.closes.finish())
+            .bind(self.rows.finish())
+            .bind(self.rows_len)
+    }
+}
+
+/// The text for these sections, made once.
+fn statement(sections: u8, transaction: bool) -> Arc<str> {
+    static TEXTS: [OnceLock<Arc<str>>; 128] = [const { OnceLock::new() }; 128];
+    let index = usize::from(sections) + if transaction { 64 } else { 0 };
+    Arc::clone(TEXTS[index].get_or_init(|| sql::text(sections, transaction)))
+}
+
+/// The suspension as JSON text within JSON, and the build to note if others may try.
+fn suspension(row: &RowChange) -> (Option<String>, Option<String>) {
+    let Some(suspension) = &row.suspension else { return (None, None) };
+    let json = serde_json::to_string(suspension).expect("a suspension is plain text and numbers");
+    (Some(text(&json)), suspension.other_builds.then(|| text(&suspension.build)))
+}
+
+/// Text as a JSON string.
+fn text(text: &str) -> String {
+    serde_json::to_string(text).expect("text is always JSON")
+}
+
+fn or_null<T: std::fmt::Display>(value: Option<T>) -> String {
+    value.map_or_else(|| "null".to_owned(), |value| value.to_string())
+}
+
+fn put(to: &mut String, element: std::fmt::Arguments<'_>) {
+    to.write_fmt(element).expect("writing to a String does not fail");
+}

@@ -1,0 +1,99 @@
+//! Claims: unowned work of some queues and types becomes a worker's (PROTOCOL 16, 19, 21).
+//!
+//! Claimable is what is open, unowned, and due or written to; what is suspended for a reason that another build may
+//! not have is claimable once by each build. Suspects, which have crashed their owners, are left out unless asked
+//! for, and then come one at a time.
+
+use super::queue::Trouble;
+use super::read::{execution, select};
+use crate::store::owner::SUSPECT_FROM;
+use crate::store::{Claim, Claimed, StoreError};
+use sqlx::SqliteConnection;
+
+/// `$1` queues, `$2` types or NULL, `$3` now, `$4` build, `$5` limit, `$6` the crash count of a suspect.
+/// Oldest due first. A row that two arms name is claimed once.
+const CLAIMABLE: &str = "
+SELECT id FROM (
+    SELECT id, wake_at AS due FROM execution
+    WHERE owner IS NULL AND status = 0 AND wake_at <= $3 AND crashes < $6
+      AND queue IN (SELECT value FROM json_each($1)) AND ($2 IS NULL OR type IN (SELECT value FROM json_each($2)))
+    UNION ALL
+    SELECT e.id, i.at FROM inbox i CROSS JOIN execution e ON e.id = i.execution
+    WHERE e.owner IS NULL AND e.status = 0 AND e.crashes < $6
+      AND e.queue IN (SELECT value FROM json_each($1)) AND ($2 IS NULL OR e.type IN (SELECT value FROM json_each($2)))
+    UNION ALL
+    SELECT id, created_at FROM execution
+    WHERE status = 1 AND tried_builds IS NOT NULL AND owner IS NULL AND crashes < $6
+      AND NOT EXISTS (SELECT 1 FROM json_each(tried_builds) WHERE value = $4)
+      AND queue IN (SELECT value FROM json_each($1)) AND ($2 IS NULL OR type IN (SELECT value FROM json_each($2)))
+) GROUP BY id ORDER BY min(due), id LIMIT $5";
+
+/// One suspect, the least suspicious first: an innocent one makes progress and is none any more.
+const SUSPECT: &str = "
+SELECT id FROM execution
+WHERE owner IS NULL AND status = 0 AND crashes >= $6
+  AND (wake_at <= $3 OR EXISTS (SELECT 1 FROM inbox WHERE inbox.execution = execution.id))
+  AND queue IN (SELECT value FROM json_each($1)) AND ($2 IS NULL OR type IN (SELECT value FROM json_each($2)))
+ORDER BY crashes, wake_at, id LIMIT 1";
+
+/// What was suspended runs again and is due, so that a crash right now does not lose it.
+const TAKE: &str = "
+UPDATE execution SET owner = $2,
+    wake_at = CASE WHEN status = 1 THEN $3 ELSE wake_at END,
+    suspension = NULL,
+    tried_builds = CASE WHEN status = 1 THEN json_insert(tried_builds, '$[#]', $4) ELSE tried_builds END,
+    status = 0
+WHERE id IN (SELECT value FROM json_each($1)) AND owner IS NULL";
+
+const NEXT_DUE: &str = "
+SELECT min(wake_at) FROM execution
+WHERE owner IS NULL AND status = 0 AND wake_at IS NOT NULL AND crashes < $3
+  AND queue IN (SELECT value FROM json_each($1)) AND ($2 IS NULL OR type IN (SELECT value FROM json_each($2)))";
+
+/// Takes what can be taken now.
+pub(super) async fn claim(
+    connection: &mut SqliteConnection,
+    claim: Claim,
+    now: i64,
+) -> Result<Claimed, Trouble> {
+    let fence = sqlx::query("SELECT 1 FROM lease WHERE worker = ? AND slot = 0").bind(claim.owner.0);
+    if fence.fetch_optional(&mut *connection).await?.is_none() {
+        return Err(Trouble::Refused(StoreError::Fenced));
+    }
+    let queues = json(&claim.queues);
+    let types = claim.types.as_deref().map(json);
+    let mut ids = candidates(connection, &claim, CLAIMABLE, now).await?;
+    if claim.suspect && (ids.len() as u32) < claim.limit {
+        ids.extend(candidates(connection, &claim, SUSPECT, now).await?);
+    }
+    let mut rows = Vec::with_capacity(ids.len());
+    if !ids.is_empty() {
+        let ids = json(&ids);
+        let take = sqlx::query(TAKE).bind(&ids).bind(claim.owner.0).bind(now).bind(&claim.build);
+        take.execute(&mut *connection).await?;
+        let taken = select("WHERE e.id IN (SELECT value FROM json_each($1)) ORDER BY e.wake_at, e.id");
+        for row in sqlx::query(taken).bind(&ids).fetch_all(&mut *connection).await? {
+            rows.push(execution(&row)?);
+        }
+    }
+    let next = sqlx::query_scalar(NEXT_DUE).bind(queues).bind(types).bind(SUSPECT_FROM);
+    Ok(Claimed { rows, next_due_ms: next.fetch_one(connection).await? })
+}
+
+async fn candidates(
+    connection: &mut SqliteConnection,
+    claim: &Claim,
+    query: &'static str,
+    now: i64,
+) -> sqlx::Result<Vec<i64>> {
+    let query = sqlx::query_scalar(query)
+        .bind(json(&claim.queues))
+        .bind(claim.types.as_deref().map(json))
+        .bind(now)
+        .bind(&claim.build);
+    query.bind(claim.limit).bind(SUSPECT_FROM).fetch_all(connection).await
+}
+
+fn json<T: serde::Serialize + ?Sized>(value: &T) -> String {
+    serde_json::to_string(value).expect("lists of text and numbers are JSON")
+}

@@ -1,0 +1,223 @@
+//! Workers: incarnations, leases, the lock files that tell a death at once, and take-over (PROTOCOL 12-14, 18, 19).
+//!
+//! A lock file lies beside the database, is named by a random word, and is locked (`flock`) while its process
+//! lives. Whoever can lock it knows that the process is gone. A live one is only taken over when its lease has run
+//! out, and only by a process that was itself able to write all that time: a stranger's lock stalls everybody alike.
+
+use super::queue::Trouble;
+use super::{Shared, SqliteStore};
+use crate::store::{DeadWorker, StoreError, WorkerInfo};
+use abide_core::Incarnation;
+use sqlx::{Row, SqliteConnection};
+use std::fs::{File, TryLockError};
+use std::path::{Path, PathBuf};
+
+/// How many executions a take-over sets free in one transaction.
+const FREE_AT_ONCE: i64 = 1_000;
+
+/// The lock that says that a worker of this process lives.
+#[derive(Debug)]
+pub(super) struct LifeLock {
+    path: PathBuf,
+    /// Locked for as long as it is open.
+    _file: File,
+}
+
+impl LifeLock {
+    fn take(path: PathBuf) -> std::io::Result<Self> {
+        let file = File::options().create_new(true).write(true).open(&path)?;
+        file.try_lock().map_err(|error| match error {
+            TryLockError::Error(error) => error,
+            TryLockError::WouldBlock => std::io::Error::other("a fresh lock file is locked by somebody"),
+        })?;
+        Ok(Self { path, _file: file })
+    }
+
+    /// Unlocks it and removes the file.
+    fn leave(self) {
+        // A file that stays is harmless: its name is never used again.
+        drop(std::fs::remove_file(&self.path));
+    }
+}
+
+/// Where the lock files of a database lie.
+fn lock_path(database: &Path, name: &str) -> PathBuf {
+    let mut file = database.file_name().unwrap_or_default().to_owned();
+    file.push(format!("-{name}.lock"));
+    database.with_file_name(file)
+}
+
+/// Whether the process that held this lock is gone. A file that is missing tells nothing: the lease decides then.
+fn is_free(path: &Path) -> bool {
+    // Shared, so that two who look at once do not take each other for the living.
+    File::open(path).is_ok_and(|file| file.try_lock_shared().is_ok())
+}
+
+impl SqliteStore {
+    pub(super) async fn register_worker(&self, info: WorkerInfo) -> Result<Incarnation, StoreError> {
+        let name = uuid::Uuid::now_v7().simple().to_string();
+        let lock = LifeLock::take(lock_path(&self.shared.path, &name)).map_err(|error| StoreError::Open {
+            path: self.shared.path.display().to_string(),
+            message: format!("no lock file can be made beside it: {error}"),
+            source: Some(std::sync::Arc::new(error)),
+        })?;
+        let now = self.shared.clock.now_ms();
+        let lease_ms = self.shared.options.lease.as_millis() as i64;
+        let id = self.call(move |connection| {
+            Box::pin(async move {
+                let insert =
+                    "INSERT INTO worker (name, build, queue, lock_file, started_at) VALUES (?, ?, ?, ?, ?)";
+                let insert = sqlx::query(insert)
+                    .bind(info.name)
+                    .bind(info.build)
+                    .bind(info.queue)
+                    .bind(name)
+                    .bind(now);
+                let id = insert.execute(&mut *connection).await?.last_insert_rowid();
+                let lease = "INSERT INTO lease (worker, slot, lease_until) VALUES (?, 0, ?)";
+                let until = database_now(&mut *connection).await? + lease_ms;
+                sqlx::query(lease).bind(id).bind(until).execute(connection).await?;
+                Ok(id)
+            })
+        });
+        match id.await {
+            Ok(id) => {
+                self.shared.life_locks().insert(id, lock);
+                Ok(Incarnation(id))
+            }
+            Err(error) => {
+                lock.leave();
+                Err(error)
+            }
+        }
+    }
+
+    pub(super) async fn renew_lease(&self, owner: Incarnation) -> Result<(), StoreError> {
+        let lease_ms = self.shared.options.lease.as_millis() as i64;
+        let now = self.call(move |connection| {
+            Box::pin(async move {
+                let now = database_now(&mut *connection).await?;
+                let renew = sqlx::query("UPDATE lease SET lease_until = ? WHERE worker = ?");
+                let renew = renew.bind(now + lease_ms).bind(owner.0);
+                match renew.execute(connection).await?.rows_affected() {
+                    0 => Err(Trouble::Refused(StoreError::Fenced)),
+                    _ => Ok(now),
+                }
+            })
+        });
+        self.shared.clock.set(now.await?);
+        Ok(())
+    }
+
+    pub(super) async fn unregister_worker(&self, owner: Incarnation) -> Result<(), StoreError> {
+        let now = self.shared.clock.now_ms();
+        let left = self.call(move |connection| {
+            Box::pin(async move {
+                sqlx::query("DELETE FROM lease WHERE worker = ?").bind(owner.0).execute(&mut *connection).await?;
+                // A clean leave is no crash: nothing is counted, and what was left behind is due at once.
+                let free = "UPDATE execution SET owner = NULL, recovered_from = CASE WHEN active THEN $1
+                    ELSE recovered_from END, wake_at = CASE WHEN active THEN $2 ELSE wake_at END WHERE owner = $1";
+                sqlx::query(free).bind(owner.0).bind(now).execute(&mut *connection).await?;
+                sqlx::query("DELETE FROM worker WHERE id = ?").bind(owner.0).execute(connection).await?;
+                Ok(())
+            })
+        });
+        left.await?;
+        let lock = self.shared.life_locks().remove(&owner.0);
+        if let Some(lock) = lock {
+            lock.leave();
+        }
+        Ok(())
+    }
+
+    pub(super) async fn dead_workers(&self) -> Result<Vec<DeadWorker>, StoreError> {
+        let query = "SELECT w.id, w.name, w.lock_file, min(l.lease_until) FROM worker w
+            LEFT JOIN lease l ON l.worker = w.id GROUP BY w.id";
+        let rows =
+            sqlx::query(query).fetch_all(&self.readers).await.map_err(|error| self.read_error(error))?;
+        let now = self.shared.clock.now_ms();
+        let mut dead = Vec::new();
+        for row in &rows {
+            let id: i64 = row.get(0);
+            let until: Option<i64> = row.get(3);
+            // Its lease is gone but it is not: a take-over was begun and not finished.
+            let fenced = until.is_none();
+            let mine = self.shared.life_locks().contains_key(&id);
+            let gone = !mine && is_free(&lock_path(&self.shared.path, row.get(2)));
+            let late = !mine && until.is_some_and(|until| until < now) && self.shared.is_calm();
+            if gone || late || fenced {
+                dead.push(DeadWorker { incarnation: Incarnation(id), name: row.get(1), gone });
+            }
+        }
+        Ok(dead)
+    }
+
+    /// Fence first and commit, then read (PROTOCOL 14); the worker's row goes last, so that anybody can finish.
+    pub(super) async fn take_over_from(&self, dead: Incarnation) -> Result<u64, StoreError> {
+        let name = sqlx::query_scalar::<_, String>("SELECT lock_file FROM worker WHERE id = ?").bind(dead.0);
+        let name = name.fetch_optional(&self.readers).await.map_err(|error| self.read_error(error))?;
+        let Some(name) = name else { return Ok(0) };
+        let lock = lock_path(&self.shared.path, &name);
+        let gone = !self.shared.life_locks().contains_key(&dead.0) && is_free(&lock);
+        if !self.call(move |connection| Box::pin(fence_out(connection, dead, gone))).await? {
+            return Ok(0);
+        }
+        let mut freed = 0;
+        loop {
+            let now = self.shared.clock.now_ms();
+            let some = self.call(move |connection| Box::pin(set_free(connection, dead, now))).await?;
+            freed += some;
+            if some == 0 {
+                break;
+            }
+        }
+        if gone {
+            // Its name is never used again and its worker's row is gone, so nobody will ask for this file.
+            drop(std::fs::remove_file(lock));
+        }
+        self.shared.tick();
+        Ok(freed)
+    }
+}
+
+/// The database's clock, in ms.
+async fn database_now(connection: &mut SqliteConnection) -> sqlx::Result<i64> {
+    sqlx::query_scalar("SELECT CAST(unixepoch('subsec') * 1000 AS INTEGER)").fetch_one(connection).await
+}
+
+/// Deletes the lease, whatever it still appends is refused. False: it has renewed it meanwhile.
+async fn fence_out(
+    connection: &mut SqliteConnection,
+    dead: Incarnation,
+    gone: bool,
+) -> Result<bool, Trouble> {
+    let now = database_now(&mut *connection).await?;
+    let delete = "DELETE FROM lease WHERE worker = ? AND (lease_until < ? OR ?)";
+    sqlx::query(delete).bind(dead.0).bind(now).bind(gone).execute(&mut *connection).await?;
+    let left = sqlx::query_scalar::<_, i64>("SELECT count(*) FROM lease WHERE worker = ?").bind(dead.0);
+    Ok(left.fetch_one(connection).await? == 0)
+}
+
+/// Sets some of what it owned free; the crash counter rises for what was running. With nothing left its row goes.
+async fn set_free(connection: &mut SqliteConnection, dead: Incarnation, now: i64) -> Result<u64, Trouble> {
+    let closed =
+        "DELETE FROM inbox WHERE execution IN (SELECT id FROM execution WHERE owner = ? AND status >= 10)";
+    sqlx::query(closed).bind(dead.0).execute(&mut *connection).await?;
+    let free = "UPDATE execution SET owner = NULL, recovered_from = $1,
+            crashes = crashes + (active OR coalesce(wake_at <= $2, 0)
+                OR EXISTS (SELECT 1 FROM inbox WHERE inbox.execution = execution.id)),
+            wake_at = CASE WHEN active AND status < 10 THEN $2 ELSE wake_at END
+        WHERE id IN (SELECT id FROM execution WHERE owner = $1 LIMIT $3)";
+    let free = sqlx::query(free).bind(dead.0).bind(now).bind(FREE_AT_ONCE).execute(&mut *connection).await?;
+    if free.rows_affected() == 0 {
+        sqlx::query("DELETE FROM worker WHERE id = ?").bind(dead.0).execute(connection).await?;
+    }
+    Ok(free.rows_affected())
+}
+
+impl Shared {
+    /// The locks of this process's workers.
+    pub(super) fn life_locks(&self) -> std::sync::MutexGuard<'_, std::collections::HashMap<i64, LifeLock>> {
+        self.locks.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}

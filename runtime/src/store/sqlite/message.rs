@@ -1,0 +1,108 @@
+//! The inbox and replies: messages in, answers out.
+
+use super::SqliteStore;
+use crate::store::{InboxRow, MessageKind, NewMessage, Reply, SendAnswer, StoreError};
+use abide_core::{ExecutionId, Incarnation};
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Row, SqliteConnection};
+
+/// Puts a message into an open execution's inbox. A closed one may have taken this request in: its journal knows.
+pub(super) async fn send(
+    connection: &mut SqliteConnection,
+    message: &NewMessage,
+) -> sqlx::Result<SendAnswer> {
+    let to = message.execution.0;
+    let open = sqlx::query_scalar::<_, bool>("SELECT status < 10 FROM execution WHERE id = ?").bind(to);
+    match open.fetch_optional(&mut *connection).await? {
+        None => return Ok(SendAnswer::NoSuchExecution),
+        Some(false) if is_in_journal(connection, to, &message.request_id).await? => {
+            return Ok(SendAnswer::Known);
+        }
+        Some(false) => return Ok(SendAnswer::Closed),
+        Some(true) => {}
+    }
+    let insert = "INSERT INTO inbox (execution, kind, request_id, body, at) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING";
+    let inserted = sqlx::query(insert)
+        .bind(to)
+        .bind(message.kind.code())
+        .bind(&message.request_id)
+        .bind(&message.body)
+        .bind(message.at_ms)
+        .execute(connection)
+        .await?;
+    Ok(if inserted.rows_affected() == 1 { SendAnswer::Sent } else { SendAnswer::Known })
+}
+
+/// Looks for the request id in the events' text. Reads the whole journal, which only a retry to a closed execution
+/// costs; an open one's owner knows its own history.
+async fn is_in_journal(
+    connection: &mut SqliteConnection,
+    execution: i64,
+    request_id: &str,
+) -> sqlx::Result<bool> {
+    let id = serde_json::to_string(request_id).unwrap_or_default();
+    let query = "SELECT EXISTS (SELECT 1 FROM journal WHERE execution = ? AND instr(body, ?) > 0)";
+    sqlx::query_scalar(query).bind(execution).bind(format!("\"request_id\":{id}")).fetch_one(connection).await
+}
+
+/// Keeps an answer; the first one stays. Forgets those that have expired.
+pub(super) async fn put_reply(
+    connection: &mut SqliteConnection,
+    reply: &Reply,
+    now: i64,
+) -> sqlx::Result<()> {
+    sqlx::query("DELETE FROM reply WHERE expires_at < ?").bind(now).execute(&mut *connection).await?;
+    let insert = "INSERT INTO reply (request_id, body, expires_at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING";
+    let insert = sqlx::query(insert).bind(&reply.request_id).bind(&reply.body).bind(reply.expires_at_ms);
+    insert.execute(connection).await.map(drop)
+}
+
+/// Takes an answer out.
+pub(super) async fn take_reply(
+    connection: &mut SqliteConnection,
+    request_id: &str,
+) -> sqlx::Result<Option<String>> {
+    let delete = sqlx::query_scalar("DELETE FROM reply WHERE request_id = ? RETURNING body").bind(request_id);
+    delete.fetch_optional(connection).await
+}
+
+fn inbox_row(row: &SqliteRow) -> sqlx::Result<InboxRow> {
+    let kind: i64 = row.try_get(2)?;
+    let kind = MessageKind::from_code(kind).ok_or_else(|| {
+        sqlx::Error::Decode(format!("message kind {kind} is not known to this build").into())
+    })?;
+    Ok(InboxRow {
+        id: row.try_get(0)?,
+        execution: ExecutionId(row.try_get(1)?),
+        kind,
+        request_id: row.try_get(3)?,
+        body: row.try_get(4)?,
+        at_ms: row.try_get(5)?,
+    })
+}
+
+impl SqliteStore {
+    /// From the inbox's side: it is short while executions are many.
+    pub(super) async fn read_inbox(&self, owner: Incarnation) -> Result<Vec<InboxRow>, StoreError> {
+        let query = "SELECT i.id, i.execution, i.kind, i.request_id, i.body, i.at
+            FROM inbox i CROSS JOIN execution e ON e.id = i.execution WHERE e.owner = ? ORDER BY i.id";
+        let rows = sqlx::query(query).bind(owner.0).fetch_all(&self.readers).await;
+        let rows = rows.map_err(|error| self.read_error(error))?;
+        rows.iter().map(inbox_row).collect::<Result<_, _>>().map_err(|error| self.read_error(error))
+    }
+
+    pub(super) async fn read_inbox_of(&self, execution: ExecutionId) -> Result<Vec<InboxRow>, StoreError> {
+        let query =
+            "SELECT id, execution, kind, request_id, body, at FROM inbox WHERE execution = ? ORDER BY id";
+        let rows = sqlx::query(query).bind(execution.0).fetch_all(&self.readers).await;
+        let rows = rows.map_err(|error| self.read_error(error))?;
+        rows.iter().map(inbox_row).collect::<Result<_, _>>().map_err(|error| self.read_error(error))
+    }
+
+    /// Whether an answer is there: asked often, so not of the writer.
+    pub(super) async fn has_reply(&self, request_id: &str) -> Result<bool, StoreError> {
+        let query =
+            sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM reply WHERE request_id = ?)").bind(request_id);
+        query.fetch_one(&self.readers).await.map_err(|error| self.read_error(error))
+    }
+}

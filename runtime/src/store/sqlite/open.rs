@@ -1,0 +1,108 @@
+//! Opening: connections and their settings, and the steps from a URL to a store that works.
+
+use super::failure::store_error;
+use super::{Shared, SqliteStore, migrate, place, writer};
+use crate::store::owner::LEASE;
+use crate::store::{FaultHook, Store, StoreError};
+use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
+use sqlx::{ConnectOptions, Connection, SqliteConnection};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How a database is opened. `Default` is what is meant for use.
+#[derive(Clone)]
+pub(crate) struct OpenOptions {
+    /// How long a call waits for a lock that another program holds. Default: 10 s. Appends wait without limit.
+    pub(crate) busy_timeout: Duration,
+    /// How long a worker's lease lasts from its last renewal. Default: [`LEASE`].
+    pub(crate) lease: Duration,
+    /// Connections that read. Default: 4.
+    pub(crate) readers: u32,
+    /// Faults for tests. Default: none.
+    pub(crate) fault: Option<FaultHook>,
+}
+
+impl Default for OpenOptions {
+    fn default() -> Self {
+        Self { busy_timeout: Duration::from_secs(10), lease: LEASE, readers: 4, fault: None }
+    }
+}
+
+/// How long SQLite itself waits for a lock; we wait in slices of this, to warn and to answer in between.
+const LOCK_SLICE: Duration = Duration::from_millis(250);
+
+/// Opens the database of this URL, making it where there is none.
+pub(crate) async fn open(url: &str, options: OpenOptions) -> Result<Arc<dyn Store>, StoreError> {
+    Ok(Arc::new(open_store(url, options).await?))
+}
+
+pub(super) async fn open_store(url: &str, options: OpenOptions) -> Result<SqliteStore, StoreError> {
+    let path = place::check(&place::parse(url)?)?;
+    let deadline = Instant::now() + options.busy_timeout;
+    let (connection, block) = loop {
+        match prepare(&path).await {
+            Ok(ready) => break ready,
+            // Others that open at the same moment hold locks for a moment.
+            Err(StoreError::Busy { .. }) if Instant::now() < deadline => {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            Err(StoreError::Busy { path, .. }) => {
+                return Err(StoreError::Busy { path, waited: options.busy_timeout });
+            }
+            Err(error) => return Err(error),
+        }
+    };
+    let readers = SqlitePoolOptions::new()
+        .min_connections(0)
+        .max_connections(options.readers.max(1))
+        .acquire_timeout(options.busy_timeout)
+        .idle_timeout(Duration::from_secs(60))
+        .test_before_acquire(false)
+        .connect_lazy_with(connect_options(&path).create_if_missing(false).pragma("query_only", "1"));
+    let shared = Arc::new(Shared::new(path, options, block));
+    writer::spawn(Arc::clone(&shared), connection)?;
+    Ok(SqliteStore { shared, readers })
+}
+
+/// Connects, checks whose file it is, brings it up to date and takes a block of ids.
+async fn prepare(path: &Path) -> Result<(SqliteConnection, i64), StoreError> {
+    let failed = |error| store_error(path, error, Duration::ZERO);
+    let mut connection = connect_writer(path).await.map_err(failed)?;
+    migrate::migrate(path, &mut connection).await?;
+    let block = sqlx::query("INSERT INTO id_block (taken_at) VALUES (unixepoch() * 1000)");
+    let block = block.execute(&mut connection).await.map_err(failed)?.last_insert_rowid();
+    // AUTOINCREMENT remembers the highest by itself; older rows tell nothing any more.
+    let older = sqlx::query("DELETE FROM id_block WHERE id < ?").bind(block);
+    older.execute(&mut connection).await.map_err(failed)?;
+    Ok((connection, block))
+}
+
+/// A connection that writes: WAL, every commit on the disk before it is told (`synchronous=FULL`; on macOS fsync
+/// does not reach the disk without `fullfsync`). No mmap: a full or failing disk would be a signal, not an error.
+pub(super) async fn connect_writer(path: &Path) -> Result<SqliteConnection, sqlx::Error> {
+    let options = connect_options(path)
+        .create_if_missing(true)
+        .statement_cache_capacity(160)
+        .pragma("synchronous", "FULL")
+        .pragma("fullfsync", "1")
+        .pragma("checkpoint_fullfsync", "1")
+        // Pages that many commits touch go to the file once: 16 MiB of WAL between checkpoints.
+        .pragma("wal_autocheckpoint", "4096")
+        .pragma("cache_size", "-32768")
+        .pragma("temp_store", "MEMORY");
+    let mut connection = SqliteConnection::connect_with(&options).await?;
+    let mode: String = sqlx::query_scalar("PRAGMA journal_mode").fetch_one(&mut connection).await?;
+    if mode != "wal" {
+        sqlx::query_scalar::<_, String>("PRAGMA journal_mode = WAL").fetch_one(&mut connection).await?;
+    }
+    Ok(connection)
+}
+
+fn connect_options(path: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(path)
+        .foreign_keys(false)
+        .busy_timeout(LOCK_SLICE)
+        .disable_statement_logging()
+}

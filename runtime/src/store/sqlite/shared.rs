@@ -1,0 +1,107 @@
+//! What the store's handle and its writer share: the queue, the clock, ids, counters.
+
+use super::lease::LifeLock;
+use super::open::OpenOptions;
+use super::queue::Queue;
+use crate::store::Counters;
+use abide_core::ExecutionId;
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use tokio::sync::watch;
+
+/// An id's low bits: a process can make a million million of them from one block (at 10,000 starts a second for three
+/// years); 8 million openings are left for the high bits.
+const COUNTER_BITS: u32 = 40;
+
+/// A call that takes this long says that something stalls this process's writing.
+const SLOW: Duration = Duration::from_secs(2);
+
+/// Shared by [`SqliteStore`](super::SqliteStore) and the writer's thread.
+pub(super) struct Shared {
+    /// The file, resolved.
+    pub(super) path: PathBuf,
+    pub(super) options: OpenOptions,
+    pub(super) queue: Queue,
+    pub(super) counters: Counters,
+    pub(super) clock: Clock,
+    pub(super) changes: watch::Sender<u64>,
+    /// Whether the writer has ended.
+    pub(super) closed: watch::Sender<bool>,
+    pub(super) locks: Mutex<HashMap<i64, LifeLock>>,
+    next_id: AtomicI64,
+    /// Since when this process writes without being held up.
+    calm_since: Mutex<Instant>,
+}
+
+impl Shared {
+    pub(super) fn new(path: PathBuf, options: OpenOptions, block: i64) -> Self {
+        Self {
+            path,
+            options,
+            queue: Queue::default(),
+            counters: Counters::default(),
+            clock: Clock::new(),
+            changes: watch::Sender::new(0),
+            closed: watch::Sender::new(false),
+            locks: Mutex::default(),
+            next_id: AtomicI64::new(block << COUNTER_BITS),
+            calm_since: Mutex::new(Instant::now()),
+        }
+    }
+
+    pub(super) fn execution_id(&self) -> ExecutionId {
+        ExecutionId(self.next_id.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Something was written that a worker should look at.
+    pub(super) fn tick(&self) {
+        self.changes.send_modify(|count| *count += 1);
+    }
+
+    /// A lock or a full disk holds this process up.
+    pub(super) fn disturbed(&self) {
+        *self.calm_since.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+
+    /// A slow call is a disturbance that nobody reported.
+    pub(super) fn note_duration(&self, duration: Duration) {
+        if duration > SLOW {
+            self.disturbed();
+        }
+    }
+
+    /// Whether this process could write for a whole lease. If not, others' leases may have run out for the same
+    /// reason, and they must have their turn to renew before anybody judges them.
+    pub(super) fn is_calm(&self) -> bool {
+        self.calm_since.lock().unwrap_or_else(PoisonError::into_inner).elapsed() > self.options.lease
+    }
+}
+
+/// The database's clock, kept running by the process's monotonic one between renewals (PROTOCOL 20).
+pub(super) struct Clock {
+    started: Instant,
+    /// The database's time at `started`, in ms, by the newest measurement.
+    base_ms: AtomicI64,
+    /// The newest time given out.
+    last_ms: AtomicI64,
+}
+
+impl Clock {
+    fn new() -> Self {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_millis() as i64);
+        Self { started: Instant::now(), base_ms: AtomicI64::new(now), last_ms: AtomicI64::new(0) }
+    }
+
+    /// The database says that it is `now_ms`.
+    pub(super) fn set(&self, now_ms: i64) {
+        self.base_ms.store(now_ms - self.started.elapsed().as_millis() as i64, Ordering::Relaxed);
+    }
+
+    pub(super) fn now_ms(&self) -> i64 {
+        let now = self.base_ms.load(Ordering::Relaxed) + self.started.elapsed().as_millis() as i64;
+        self.last_ms.fetch_max(now, Ordering::Relaxed).max(now)
+    }
+}

@@ -1,0 +1,258 @@
+//! The writer: one thread that owns the one connection that writes (PROTOCOL 7).
+//!
+//! A thread with a runtime of its own, not a task of the user's runtime: it must never be cancelled between sending
+//! a batch and reading its answer, and user code that blocks a worker thread must not hold up a commit. It takes
+//! whatever waits, commits it, and tells everybody; the commit before is the window. Between commits it asks
+//! `PRAGMA data_version` whether another process has written (on this connection own commits do not count).
+
+use super::Shared;
+use super::failure::{Kind, kind, store_error};
+use super::open;
+use super::queue::{Queued, Trouble};
+use crate::store::owner::CHANGE_POLL;
+use crate::store::{Counters, Fault, Stage, StoreError};
+use sqlx::{Connection, Executor, SqliteConnection};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// The writer's state. Everything here is touched by its thread only.
+pub(super) struct Writer {
+    pub(super) shared: Arc<Shared>,
+    connection: Option<SqliteConnection>,
+    data_version: Option<i64>,
+    /// Set once the disk has failed: nothing is written any more.
+    pub(super) dead: Option<StoreError>,
+}
+
+/// Starts the writer's thread. It ends when the queue is closed and empty.
+pub(super) fn spawn(shared: Arc<Shared>, connection: SqliteConnection) -> Result<(), StoreError> {
+    let path = shared.path.display().to_string();
+    let failed = |error: std::io::Error| StoreError::Open {
+        path: path.clone(),
+        message: format!("the writer's thread did not start: {error}"),
+        source: Some(Arc::new(error)),
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(failed)?;
+    let writer = Writer { shared, connection: Some(connection), data_version: None, dead: None };
+    let main = move || runtime.block_on(writer.run());
+    std::thread::Builder::new().name("abide-writer".to_owned()).spawn(main).map_err(failed)?;
+    Ok(())
+}
+
+impl Writer {
+    async fn run(mut self) {
+        let mut next_poll = Instant::now();
+        loop {
+            let taken = self.shared.queue.take(next_poll);
+            if !taken.appends.is_empty() {
+                self.write(taken.appends).await;
+            }
+            if !taken.jobs.is_empty() {
+                self.do_jobs(taken.jobs).await;
+            }
+            if taken.finished {
+                break;
+            }
+            if Instant::now() >= next_poll {
+                self.poll_changes().await;
+                next_poll = Instant::now() + CHANGE_POLL;
+            }
+        }
+        if let Some(connection) = self.connection.take() {
+            // Closing the last connection folds the WAL back into the file; a failure leaves it to the next open.
+            drop(connection.close().await);
+        }
+        self.shared.closed.send_replace(true);
+    }
+
+    /// The connection; opened anew after trouble.
+    pub(super) async fn connection(&mut self) -> Result<&mut SqliteConnection, sqlx::Error> {
+        if self.connection.is_none() {
+            self.connection = Some(open::connect_writer(&self.shared.path).await?);
+            self.data_version = None;
+        }
+        Ok(self.connection.as_mut().expect("just opened"))
+    }
+
+    /// Ends whatever transaction a failed call has left. Where even that fails, the connection goes.
+    pub(super) async fn clean(&mut self) {
+        let Some(connection) = self.connection.as_mut() else { return };
+        match connection.execute("ROLLBACK").await {
+            Ok(_) => {}
+            Err(error) if error.to_string().contains("no transaction is active") => {}
+            Err(_) => self.drop_connection().await,
+        }
+    }
+
+    /// Gives up the connection, waiting for its thread, so that no call of it can still be on its way.
+    pub(super) async fn drop_connection(&mut self) {
+        if let Some(connection) = self.connection.take() {
+            drop(connection.close().await);
+        }
+    }
+
+    /// Asks the test's hook for a fault at this stage.
+    pub(super) fn fault(&self, stage: Stage) -> Option<Kind> {
+        let fault = self.shared.options.fault.as_ref()?(stage)?;
+        Some(match fault {
+            Fault::Lost => Kind::Broken,
+            Fault::Busy => Kind::Busy,
+            Fault::Full => Kind::Full,
+            Fault::Fsync => Kind::Io,
+        })
+    }
+
+    /// The disk has failed: this process must not write any more (PROTOCOL 8).
+    pub(super) fn die(&mut self, error: &StoreError) {
+        tracing::error!(code = error.code(), "{error}");
+        self.dead = Some(error.clone());
+    }
+
+    /// A lock or a full disk: waits a little, and refuses the calls that have waited long enough.
+    pub(super) fn wait_out(&mut self, kind: Kind, since: Instant) {
+        self.shared.disturbed();
+        let (pause, error) = self.obstacle(kind, since.elapsed());
+        if since.elapsed() > Duration::from_secs(1) {
+            tracing::warn!(code = error.code(), "{error}; appends wait");
+        }
+        for queued in self.shared.queue.overdue(self.shared.options.busy_timeout) {
+            queued.job.finish(Err(error.clone()));
+        }
+        std::thread::sleep(pause);
+    }
+
+    /// How long to pause, and what to tell those who do not wait.
+    pub(super) fn obstacle(&self, kind: Kind, waited: Duration) -> (Duration, StoreError) {
+        let path = self.shared.path.display().to_string();
+        match kind {
+            Kind::Full => (Duration::from_millis(500), StoreError::Full { path }),
+            _ => (Duration::from_millis(20), StoreError::Busy { path, waited }),
+        }
+    }
+
+    /// Runs jobs together in one transaction, each in a savepoint of its own, and answers them after the commit.
+    async fn do_jobs(&mut self, mut jobs: Vec<Queued>) {
+        if let Some(dead) = self.dead.clone() {
+            return answer(jobs, &Err(dead));
+        }
+        if !self.begin(&mut jobs).await {
+            return;
+        }
+        let mut done = Vec::with_capacity(jobs.len());
+        for queued in jobs {
+            match self.do_job(queued).await {
+                Ok(queued) => done.push(queued),
+                Err(()) => continue,
+            }
+        }
+        let started = Instant::now();
+        let committed = match self.fault(Stage::BeforeCommit) {
+            Some(kind) => Err(self.injected(kind)),
+            None => self.commit().await,
+        };
+        let outcome = match committed {
+            Ok(()) => {
+                Counters::add(&self.shared.counters.commits, 1);
+                self.fault(Stage::AfterCommit).map_or(Ok(()), |kind| Err(self.injected(kind)))
+            }
+            Err(error) => {
+                self.clean().await;
+                Err(error)
+            }
+        };
+        if let Err(error @ StoreError::Io { .. }) = &outcome {
+            self.die(&error.clone());
+        }
+        self.shared.note_duration(started.elapsed());
+        answer(done, &outcome);
+    }
+
+    /// BEGIN IMMEDIATE; a lock is waited out for as long as each caller's patience lasts. False: all are answered.
+    async fn begin(&mut self, jobs: &mut Vec<Queued>) -> bool {
+        let since = Instant::now();
+        loop {
+            let begun = match self.connection().await {
+                Ok(connection) => connection.execute("BEGIN IMMEDIATE").await.map(drop),
+                Err(error) => Err(error),
+            };
+            let Err(error) = begun else { return true };
+            self.clean().await;
+            let kind = kind(&error);
+            if !matches!(kind, Kind::Busy | Kind::Full) {
+                let error = store_error(&self.shared.path, error, since.elapsed());
+                answer(std::mem::take(jobs), &Err(error));
+                return false;
+            }
+            let limit = self.shared.options.busy_timeout;
+            let (late, rest) =
+                std::mem::take(jobs).into_iter().partition(|queued| queued.since.elapsed() >= limit);
+            *jobs = rest;
+            let (_, error) = self.obstacle(kind, limit);
+            answer(late, &Err(error));
+            if jobs.is_empty() {
+                return false;
+            }
+            self.wait_out(kind, since);
+        }
+    }
+
+    /// One job in its savepoint. `Err`: it has been answered and nothing of it stays.
+    async fn do_job(&mut self, mut queued: Queued) -> Result<Queued, ()> {
+        let path = self.shared.path.clone();
+        let Ok(connection) = self.connection().await else {
+            queued.job.finish(Err(StoreError::Unknown { message: "the connection is gone".to_owned() }));
+            return Err(());
+        };
+        let done: Result<(), Trouble> = async {
+            connection.execute("SAVEPOINT job").await?;
+            queued.job.run(connection).await?;
+            connection.execute("RELEASE job").await?;
+            Ok(())
+        }
+        .await;
+        let Err(trouble) = done else { return Ok(queued) };
+        // Where this fails the whole transaction is gone, and the commit will say so.
+        drop(connection.execute("ROLLBACK TO job; RELEASE job").await);
+        queued.job.finish(Err(match trouble {
+            Trouble::Sql(error) => store_error(&path, error, Duration::ZERO),
+            Trouble::Refused(error) => error,
+        }));
+        Err(())
+    }
+
+    async fn commit(&mut self) -> Result<(), StoreError> {
+        let path = self.shared.path.clone();
+        let unknown = |error| store_error(&path, error, Duration::ZERO);
+        self.connection().await.map_err(unknown)?.execute("COMMIT").await.map(drop).map_err(unknown)
+    }
+
+    /// The error that an injected fault would have given.
+    pub(super) fn injected(&self, kind: Kind) -> StoreError {
+        let path = self.shared.path.display().to_string();
+        match kind {
+            Kind::Io => StoreError::Io { path, message: "fsync failed (injected)".to_owned(), source: None },
+            Kind::Broken => StoreError::Unknown { message: "the call broke off (injected)".to_owned() },
+            _ => self.obstacle(kind, Duration::ZERO).1,
+        }
+    }
+
+    /// Has another process committed something?
+    async fn poll_changes(&mut self) {
+        if self.dead.is_some() {
+            return;
+        }
+        let Ok(connection) = self.connection().await else { return };
+        let version = sqlx::query_scalar::<_, i64>("PRAGMA data_version").fetch_one(connection).await.ok();
+        if version != self.data_version && self.data_version.is_some() {
+            self.shared.tick();
+        }
+        self.data_version = version;
+    }
+}
+
+/// Tells all of them the same.
+fn answer(jobs: Vec<Queued>, outcome: &Result<(), StoreError>) {
+    for queued in jobs {
+        queued.job.finish(outcome.clone());
+    }
+}
