@@ -5,9 +5,9 @@
 
 use crate::Metrics;
 use crate::client::Client;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::hub::Hub;
-use crate::store::{FaultHook, Store, StoreError};
+use crate::store::{FaultHook, Store};
 use crate::worker::WorkerBuilder;
 use std::fmt;
 use std::sync::Arc;
@@ -122,15 +122,22 @@ impl AbideBuilder {
     }
 }
 
-async fn open_store(options: AbideBuilder) -> std::result::Result<Arc<dyn Store>, StoreError> {
+async fn open_store(options: AbideBuilder) -> Result<Arc<dyn Store>> {
     #[cfg(feature = "sqlite")]
     if options.url.starts_with("sqlite:") {
         use crate::store::sqlite;
         let AbideBuilder { url, busy_timeout, fault } = options;
         let chosen = sqlite::OpenOptions { busy_timeout, fault, ..sqlite::OpenOptions::default() };
-        return sqlite::open(&url, chosen).await;
+        return Ok(sqlite::open(&url, chosen).await?);
     }
-    Err(StoreError::Scheme { url: without_password(&options.url) })
+    let help = match options.url.split_once(':') {
+        Some(("sqlite", _)) => "build with abide's feature `sqlite`",
+        Some(("postgres" | "postgresql", _)) => {
+            "Postgres comes in a later version, with a feature `postgres`; use `sqlite://path/to/file.db`"
+        }
+        _ => "use `sqlite://path/to/file.db`",
+    };
+    Err(Error::UnknownDatabase { url: without_password(&options.url), help })
 }
 
 /// The URL as an error may show it: `postgres://user:secret@host/db` without the secret.

@@ -143,6 +143,14 @@ pub enum Error {
         /// The execution's type.
         found: String,
     },
+    /// No store takes this URL.
+    #[error("AB0509: no store for the database URL `{url}`: {help}")]
+    UnknownDatabase {
+        /// The URL, without its password.
+        url: String,
+        /// What to write instead.
+        help: &'static str,
+    },
     /// The store's trouble: `AB05xx`.
     #[error(transparent)]
     Store(StoreFailure),
@@ -188,6 +196,7 @@ impl Error {
             Self::NotSuspended { .. } => "AB0414",
             Self::ReplyExpired { .. } => "AB0415",
             Self::TypeMismatch { .. } => "AB0416",
+            Self::UnknownDatabase { .. } => "AB0509",
             Self::Store(failure) => failure.code(),
             Self::NothingRegistered { .. } | Self::RegisteredTwice { .. } => "AB0601",
             Self::WorkerStopped { .. } => "AB0607",

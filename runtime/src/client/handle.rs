@@ -82,7 +82,6 @@ impl<W: WorkflowDef> HandleCore<W> {
     /// Waits for the execution's end and gives what `run` returned. A suspended execution gives
     /// [`WorkflowError::Suspended`] at once: it may never end, and somebody should know. A handle by workflow id stays
     /// with the run that it found first.
-    #[expect(clippy::type_complexity, reason = "an alias would hide what a caller gets")]
     pub fn result(
         &self,
     ) -> impl Future<Output = Result<<W::Outcome as Outcome>::Ok, WorkflowError<<W::Outcome as Outcome>::Err>>>
