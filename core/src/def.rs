@@ -6,11 +6,10 @@
 use crate::FailureRecord;
 use crate::flow::activity::ActivityCall;
 use crate::graph::FnGraph;
-use crate::outcome::Outcome;
+use crate::outcome::{Arguments, Outcome};
 use crate::payload::{Payload, PayloadError};
 use crate::policy::ActivityOptions;
 use crate::state::Slot;
-use serde::{Serialize, de::DeserializeOwned};
 use std::future::Future;
 use std::marker::PhantomData;
 use std::pin::Pin;
@@ -26,7 +25,7 @@ pub trait ActivityDef: Sized + 'static {
     /// What the method is called on; `()` for a free function.
     type Host: Send + Sync + 'static;
     /// Its arguments, as a tuple.
-    type Args: Serialize + DeserializeOwned + Send + 'static;
+    type Args: Arguments + Send;
     /// What it returns.
     type Outcome: Outcome;
 
@@ -135,7 +134,7 @@ pub trait WorkflowDef: Sized + 'static {
     /// The state its handlers share with `run`; `()` for a free function.
     type State: 'static;
     /// The arguments of `run`, as a tuple.
-    type Args: Serialize + DeserializeOwned + 'static;
+    type Args: Arguments;
     /// What `run` returns.
     type Outcome: Outcome;
     /// The await points of each of its functions and the control flow between them.

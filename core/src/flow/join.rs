@@ -3,6 +3,9 @@
 //!
 //! The children are polled in place, with the waker that the join was given: a join costs no task and no allocation.
 
+// The type parameters of a tuple name the fields too: `pin_project!` copies no attributes to its projections.
+#![allow(non_snake_case)]
+
 use crate::guard::{Seal, WorkflowFuture};
 use pin_project_lite::pin_project;
 use std::future::{Future, IntoFuture};

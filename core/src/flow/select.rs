@@ -4,6 +4,9 @@
 //! A branch whose value does not match its pattern is out of the race, as with tokio. The losers are dropped before
 //! the winner's handler runs.
 
+// The type parameters of a tuple name the fields too: `pin_project!` copies no attributes to its projections.
+#![allow(non_snake_case)]
+
 use crate::flow::join::operand;
 use crate::guard::{Seal, WorkflowFuture};
 use pin_project_lite::pin_project;
@@ -159,7 +162,7 @@ macro_rules! __select {
         ::core::compile_error!(
             "`workflow::select!` works in a function marked `#[workflow]` or `#[workflow::helper]`, written out in its body\n\
              help: mark the function; inside another macro's arguments, write the `select!` outside of them\n\
-             note: AB0301, explained by `cargo abide explain AB0301`"
+             note: AB0301, see docs/errors/AB0301.md"
         )
     };
 }
@@ -176,7 +179,7 @@ macro_rules! __until {
         ::core::compile_error!(
             "`workflow::until!` works in a method of a workflow, written out in its body\n\
              help: it watches the workflow's state: move it into a method of the `#[workflow]` impl\n\
-             note: AB0301, explained by `cargo abide explain AB0301`"
+             note: AB0301, see docs/errors/AB0301.md"
         )
     };
 }

@@ -18,7 +18,8 @@ use quote::{quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{Item, ItemFn, Signature, Type};
 
-const HELP: &str = "put it on a free `async fn`, or on an `impl` block whose async methods are the activities";
+const HELP: &str =
+    "put it on a free `async fn`, or on an `impl` block whose async methods are the activities";
 
 pub(crate) fn expand(args: TokenStream, item: TokenStream) -> TokenStream {
     let mut errors = Errors::default();
@@ -65,7 +66,11 @@ fn check(sig: &Signature, errors: &mut Errors) {
 pub(crate) fn check_owned(sig: &Signature, what: &str, errors: &mut Errors) {
     for argument in signature::arguments(sig) {
         let borrowed = match &argument.ty {
-            Type::Reference(reference) if reference.lifetime.as_ref().is_none_or(|lifetime| lifetime.ident != "static") => true,
+            Type::Reference(reference)
+                if reference.lifetime.as_ref().is_none_or(|lifetime| lifetime.ident != "static") =>
+            {
+                true
+            }
             ty => signature::has_impl_trait(ty),
         };
         if borrowed {
@@ -91,15 +96,19 @@ fn free(private: &Private, args: &ActivityArgs, function: &ItemFn, errors: &mut 
     let names: Vec<_> = arguments.iter().map(|argument| &argument.name).collect();
     let args_pattern = tuple(&names);
     let key = key(args, &name.to_string());
-    let definition = definition(private, args, &Definition {
-        name: quote!(#name),
-        key,
-        host: quote!(()),
-        arguments: &arguments,
-        output: &output,
-        call: quote!(_: &(), #args_pattern: Self::Args),
-        body: quote!(#name::body(#(#names),*)),
-    });
+    let definition = definition(
+        private,
+        args,
+        &Definition {
+            name: quote!(#name),
+            key,
+            host: quote!(()),
+            arguments: &arguments,
+            output: &output,
+            call: quote!(_: &(), #args_pattern: Self::Args),
+            body: quote!(#name::body(#(#names),*)),
+        },
+    );
     if errors.len() > before {
         // The signature stays, so that its callers meet no second error.
         return quote! {
@@ -129,7 +138,12 @@ fn free(private: &Private, args: &ActivityArgs, function: &ItemFn, errors: &mut 
 }
 
 /// The function that gives the call: the user's name, docs and arguments.
-fn call_fn(private: &Private, arguments: &[Argument], definition: &TokenStream, sig: &Signature) -> TokenStream {
+fn call_fn(
+    private: &Private,
+    arguments: &[Argument],
+    definition: &TokenStream,
+    sig: &Signature,
+) -> TokenStream {
     let name = &sig.ident;
     let names: Vec<_> = arguments.iter().map(|argument| &argument.name).collect();
     let types = arguments.iter().map(|argument| &argument.ty);
@@ -178,7 +192,8 @@ fn definition(private: &Private, args: &ActivityArgs, of: &Definition<'_>) -> To
             }
         }
     });
-    let future = quote_spanned!(output.span()=> impl ::core::future::Future<Output = #output> + ::core::marker::Send);
+    let future =
+        quote_spanned!(output.span()=> impl ::core::future::Future<Output = #output> + ::core::marker::Send);
     let outcome = outcome(private, output);
     quote! {
         impl #private::ActivityDef for #name {
@@ -210,9 +225,10 @@ fn options(private: &Private, args: &ActivityArgs) -> Option<TokenStream> {
         let field = quote::format_ident!("{}", field);
         quote!(options.retry.#field = #value;)
     });
-    let cancellation = args.cancellation.iter().map(|variant| {
-        quote!(options.cancellation = #private::CancellationType::#variant;)
-    });
+    let cancellation = args
+        .cancellation
+        .iter()
+        .map(|variant| quote!(options.cancellation = #private::CancellationType::#variant;));
     let settings: Vec<TokenStream> = timeouts.chain(retry).chain(cancellation).collect();
     (!settings.is_empty()).then(|| {
         quote! {

@@ -106,8 +106,12 @@ impl ActivityArgs {
                 ("name", Value::Expr(value)) => args.name = name_text(&value, errors),
                 ("crate", Value::Expr(value)) => args.krate = crate_path(&value, errors),
                 ("start_to_close", Value::Expr(value)) => args.timeout("start_to_close", &value, errors),
-                ("schedule_to_close", Value::Expr(value)) => args.timeout("schedule_to_close", &value, errors),
-                ("schedule_to_start", Value::Expr(value)) => args.timeout("schedule_to_start", &value, errors),
+                ("schedule_to_close", Value::Expr(value)) => {
+                    args.timeout("schedule_to_close", &value, errors)
+                }
+                ("schedule_to_start", Value::Expr(value)) => {
+                    args.timeout("schedule_to_start", &value, errors)
+                }
                 ("retry_if", Value::Expr(value)) => args.retry_if = Some(value),
                 ("retry_after", Value::Expr(value)) => args.retry_after = Some(value),
                 ("cancellation", Value::Expr(value)) => args.cancellation = cancellation(&value, errors),
@@ -202,7 +206,9 @@ impl WorkflowArgs {
         for Arg { name, value } in parse(tokens, &form, errors) {
             let text = name.as_ref().map(ToString::to_string).unwrap_or_default();
             match (text.as_str(), value) {
-                ("name", Value::Expr(value)) if known.contains(&"name") => args.name = name_text(&value, errors),
+                ("name", Value::Expr(value)) if known.contains(&"name") => {
+                    args.name = name_text(&value, errors)
+                }
                 ("crate", Value::Expr(value)) if known.contains(&"crate") => {
                     args.krate = crate_path(&value, errors);
                 }
@@ -225,7 +231,12 @@ fn text(value: &Expr) -> Option<&LitStr> {
 fn name_text(value: &Expr, errors: &mut Errors) -> Option<LitStr> {
     let name = text(value).filter(|name| (1..=200).contains(&name.value().chars().count())).cloned();
     if name.is_none() {
-        errors.add(Code::Value, value, "not a name", "write a text of 1 to 200 characters, like `name = \"orders\"`");
+        errors.add(
+            Code::Value,
+            value,
+            "not a name",
+            "write a text of 1 to 200 characters, like `name = \"orders\"`",
+        );
     }
     name
 }
@@ -293,7 +304,9 @@ mod tests {
         assert_eq!(millis("1m30s"), Some(90_000));
         assert_eq!(millis(" 3d "), Some(259_200_000));
         assert_eq!(millis("0s"), Some(0));
-        for bad in ["", "30", "s", "30 seconds", "-1s", "1.5h", "99999999999999999999s", "18446744073709551615d"] {
+        for bad in
+            ["", "30", "s", "30 seconds", "-1s", "1.5h", "99999999999999999999s", "18446744073709551615d"]
+        {
             assert_eq!(millis(bad), None, "{bad}");
         }
     }

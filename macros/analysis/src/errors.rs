@@ -1,5 +1,5 @@
 //! The findings of one expansion. All of them are told at once, each on the user's tokens, in the house's words:
-//! what is wrong, what helps, and a code that `cargo abide explain` knows.
+//! what is wrong, what helps, and a code that has a page.
 
 use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, quote_spanned};
@@ -69,7 +69,7 @@ impl Errors {
 
     fn add_at(&mut self, code: Code, start: Span, end: Span, message: &str, help: &str) {
         let code = code.text();
-        let text = format!("{message}\nhelp: {help}\nnote: {code}, explained by `cargo abide explain {code}`");
+        let text = format!("{message}\nhelp: {help}\nnote: {code}, see docs/errors/{code}.md");
         self.0.push(Finding { start, end, text });
     }
 

@@ -17,7 +17,15 @@ use syn::{Block, Expr, Lifetime, Macro, Token};
 
 /// `FnGraph { .. }` of a body.
 pub(crate) fn of(private: &Private, name: &str, role: &str, block: &Block) -> TokenStream {
-    let mut walk = Walk { private, points: vec![Point::Start, Point::End], edges: Vec::new(), nodes: Vec::new(), at: Some(0), end: 1, loops: Vec::new() };
+    let mut walk = Walk {
+        private,
+        points: vec![Point::Start, Point::End],
+        edges: Vec::new(),
+        nodes: Vec::new(),
+        at: Some(0),
+        end: 1,
+        loops: Vec::new(),
+    };
     walk.visit_block(block);
     walk.go(1, "");
     let role = format_ident!("{}", role);
@@ -94,7 +102,9 @@ impl Walk<'_> {
         let private = self.private;
         let (kind, canonical) = (format_ident!("{}", kind), text::canonical(tokens));
         let site = text::site(private, tokens, tokens.span());
-        self.nodes.push(quote!(#private::Node { kind: #private::NodeKind::#kind, site: #site, canonical: #canonical }));
+        self.nodes.push(
+            quote!(#private::Node { kind: #private::NodeKind::#kind, site: #site, canonical: #canonical }),
+        );
         self.points.push(Point::Node(index));
         self.points.len() - 1
     }
@@ -146,7 +156,10 @@ impl Walk<'_> {
             let mut open = vec![(from, String::new())];
             while let Some((at, label)) = open.pop() {
                 for (_, to, word) in self.edges.iter().filter(|(start, _, _)| *start == at) {
-                    let label = [label.as_str(), word].into_iter().filter(|word| !word.is_empty()).collect::<Vec<_>>();
+                    let label = [label.as_str(), word]
+                        .into_iter()
+                        .filter(|word| !word.is_empty())
+                        .collect::<Vec<_>>();
                     let label = label.join(", ");
                     match self.points[*to] {
                         Point::Junction if seen.insert(*to) => open.push((*to, label)),
@@ -244,7 +257,9 @@ impl<'ast> Visit<'ast> for Walk<'_> {
             Expr::Continue(expr) => self.jump(expr.label.as_ref(), |found| found.head, "continue"),
             Expr::If(expr) => self.expr_if(expr),
             Expr::Match(expr) => self.expr_match(expr),
-            Expr::Loop(expr) => self.repeat(expr.label.as_ref(), "loop", |walk, _| walk.visit_block(&expr.body)),
+            Expr::Loop(expr) => {
+                self.repeat(expr.label.as_ref(), "loop", |walk, _| walk.visit_block(&expr.body))
+            }
             Expr::While(expr) => self.repeat(expr.label.as_ref(), "while", |walk, exit| {
                 walk.visit_expr(&expr.cond);
                 walk.go(exit, "done");

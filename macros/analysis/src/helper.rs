@@ -58,9 +58,7 @@ fn marked(private: &Private, item: TokenStream, attribute: &str, mut errors: Err
 
 /// The first words of an item, to be underlined: up to its body.
 pub(crate) fn head(item: &TokenStream) -> TokenStream {
-    let is_body = |token: &proc_macro2::TokenTree| {
-        matches!(token, proc_macro2::TokenTree::Group(group) if group.delimiter() == proc_macro2::Delimiter::Brace)
-    };
+    let is_body = |token: &proc_macro2::TokenTree| matches!(token, proc_macro2::TokenTree::Group(group) if group.delimiter() == proc_macro2::Delimiter::Brace);
     item.clone().into_iter().take_while(|token| !is_body(token)).collect()
 }
 

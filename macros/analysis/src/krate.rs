@@ -68,7 +68,10 @@ mod tests {
     fn renames() {
         let found = |manifest| rename_in(manifest);
         assert_eq!(found("[dependencies]\nabide = \"0.1\"\n"), None);
-        assert_eq!(found("[dependencies]\nlast-ing = { package = \"abide\", version = \"1\" }"), Some("last_ing".into()));
+        assert_eq!(
+            found("[dependencies]\nlast-ing = { package = \"abide\", version = \"1\" }"),
+            Some("last_ing".into())
+        );
         assert_eq!(found("[dependencies]\nx = { version = \"1\", package=\"abide\" }"), Some("x".into()));
         assert_eq!(found("[dependencies.x]\nversion = \"1\"\npackage = \"abide\""), Some("x".into()));
         assert_eq!(found("[package]\nname = \"abide\"\n# x = { package = \"abide\" }"), None);

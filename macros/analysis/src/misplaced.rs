@@ -8,8 +8,12 @@ use quote::quote;
 pub(crate) fn expand(name: &str, _args: TokenStream, item: TokenStream) -> TokenStream {
     let mut errors = Errors::default();
     let help = match name {
-        "run" => "mark the `impl` block with `#[workflow]`; a workflow without handlers can be a free `async fn` with `#[workflow]`",
-        "update" => "updates come in a later version: use a `#[signal]` to change the state and a `#[query]` to read it",
+        "run" => {
+            "mark the `impl` block with `#[workflow]`; a workflow without handlers can be a free `async fn` with `#[workflow]`"
+        }
+        "update" => {
+            "updates come in a later version: use a `#[signal]` to change the state and a `#[query]` to read it"
+        }
         _ => "mark the `impl` block with `#[workflow]`; a workflow that is a free function has no handlers",
     };
     let message = format!("`#[{name}]` belongs on a method of an `impl` block that is marked `#[workflow]`");

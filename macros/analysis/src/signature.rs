@@ -71,9 +71,11 @@ fn is_self(ty: &Type) -> bool {
 pub(crate) fn output(signature: &Signature) -> Type {
     match &signature.output {
         ReturnType::Type(_, ty) => (**ty).clone(),
-        ReturnType::Default => {
-            Type::Tuple(syn::TypeTuple { attrs: Vec::new(), paren_token: syn::token::Paren(signature.ident.span()), elems: Punctuated::new() })
-        }
+        ReturnType::Default => Type::Tuple(syn::TypeTuple {
+            attrs: Vec::new(),
+            paren_token: syn::token::Paren(signature.ident.span()),
+            elems: Punctuated::new(),
+        }),
     }
 }
 

@@ -11,7 +11,12 @@ use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{ImplItem, ImplItemFn, ItemImpl, Type};
 
-pub(super) fn expand(private: &Private, args: &ActivityArgs, block: &ItemImpl, errors: &mut Errors) -> TokenStream {
+pub(super) fn expand(
+    private: &Private,
+    args: &ActivityArgs,
+    block: &ItemImpl,
+    errors: &mut Errors,
+) -> TokenStream {
     let Some(host) = host(args, block, errors) else { return block.to_token_stream() };
     let (mut activities, mut rest) = (Vec::new(), Vec::new());
     for item in &block.items {
@@ -37,7 +42,8 @@ fn host(args: &ActivityArgs, block: &ItemImpl, errors: &mut Errors) -> Option<Id
         return None;
     }
     if !block.generics.params.is_empty() {
-        let help = "history knows an activity by its name alone: keep what differs in a field, as a `Box<dyn ..>`";
+        let help =
+            "history knows an activity by its name alone: keep what differs in a field, as a `Box<dyn ..>`";
         errors.add(Code::Signature, &block.generics, "an `impl` with activities cannot be generic", help);
         return None;
     }
@@ -104,15 +110,22 @@ impl Activity {
         let pattern = tuple(&names);
         let default_key = format!("{}.{}", host, name);
         let call = call_fn(private, &arguments, &quote!(#name), sig);
-        let definition = definition(private, own.as_ref().unwrap_or(args), &Definition {
-            name: quote!(#name),
-            key: own.as_ref().and_then(|own| own.name.as_ref()).map_or(quote!(#default_key), |name| quote!(#name)),
-            host: quote!(#host_type),
-            arguments: &arguments,
-            output: &output,
-            call: quote!(host: &Self::Host, #pattern: Self::Args),
-            body: quote!(<#host_type as #bodies>::#name(host, #(#names),*)),
-        });
+        let definition = definition(
+            private,
+            own.as_ref().unwrap_or(args),
+            &Definition {
+                name: quote!(#name),
+                key: own
+                    .as_ref()
+                    .and_then(|own| own.name.as_ref())
+                    .map_or(quote!(#default_key), |name| quote!(#name)),
+                host: quote!(#host_type),
+                arguments: &arguments,
+                output: &output,
+                call: quote!(host: &Self::Host, #pattern: Self::Args),
+                body: quote!(<#host_type as #bodies>::#name(host, #(#names),*)),
+            },
+        );
         let receiver = sig.receiver();
         let future = quote_spanned!(output.span()=> impl ::core::future::Future<Output = #output> + ::core::marker::Send);
         let cfgs = quote!(#(#cfgs)*);
@@ -156,8 +169,11 @@ fn emit(
     let column = |part: fn(&Activity) -> &TokenStream| activities.iter().map(part);
     let (calls, bodies) = (column(|of| &of.call), column(|of| &of.body));
     let (declarations, definitions) = (column(|of| &of.declaration), column(|of| &of.definition));
-    let registered = activities.iter().map(|Activity { name, cfgs, .. }| quote!(#cfgs registry.add::<#name>();));
-    let doc = format!("The bodies of the activities of [`{host}`], to be called in place: `value.method(..).await`.");
+    let registered =
+        activities.iter().map(|Activity { name, cfgs, .. }| quote!(#cfgs registry.add::<#name>();));
+    let doc = format!(
+        "The bodies of the activities of [`{host}`], to be called in place: `value.method(..).await`."
+    );
     let own = (!rest.is_empty()).then(|| quote!(#(#attrs)* impl #self_ty { #(#rest)* }));
     quote! {
         #own

@@ -42,7 +42,8 @@ const BY_REFERENCE: &[&str] = &[
     "error",
 ];
 
-const FOREIGN: &[&str] = &["tokio", "futures", "futures_util", "futures_lite", "futures_concurrency", "async_std"];
+const FOREIGN: &[&str] =
+    &["tokio", "futures", "futures_util", "futures_lite", "futures_concurrency", "async_std"];
 
 pub(super) fn expr_macro(rewriter: &mut Rewriter<'_>, mut expr: ExprMacro) -> Expr {
     let name = expr.mac.path.segments.last().map(|last| last.ident.to_string()).unwrap_or_default();
@@ -146,13 +147,19 @@ fn until(rewriter: &mut Rewriter<'_>, mac: &mut Macro) {
         return;
     };
     if hoist::has_await(&condition) {
-        let help = "await first, into a variable: the condition is asked again after every change of the state";
+        let help =
+            "await first, into a variable: the condition is asked again after every change of the state";
         rewriter.errors.add(Code::HiddenAwait, &condition, "an `.await` in the condition of `until!`", help);
         return;
     }
     if !rewriter.scope.slot {
         let help = "it watches the workflow's state: make the helper a method of the workflow";
-        rewriter.errors.add(Code::Misplaced, &mac.path, "`until!` in a function without the workflow's state", help);
+        rewriter.errors.add(
+            Code::Misplaced,
+            &mac.path,
+            "`until!` in a function without the workflow's state",
+            help,
+        );
         return;
     }
     let scope = Scope { me: rewriter.scope.me || rewriter.scope.native, awaits: false, ..rewriter.scope };
@@ -189,7 +196,10 @@ pub(super) fn expr_try(rewriter: &mut Rewriter<'_>, mut expr: ExprTry) -> Expr {
 }
 
 /// The parts of `try_join!(..).await`, its operands rewritten.
-fn try_join(rewriter: &mut Rewriter<'_>, expr: &Expr) -> Option<(Macro, TokenStream, proc_macro2::Span, usize)> {
+fn try_join(
+    rewriter: &mut Rewriter<'_>,
+    expr: &Expr,
+) -> Option<(Macro, TokenStream, proc_macro2::Span, usize)> {
     let Expr::Await(expr) = expr else { return None };
     let Expr::Macro(inner) = &*expr.base else { return None };
     let last = inner.mac.path.segments.last()?;

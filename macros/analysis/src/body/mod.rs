@@ -85,7 +85,8 @@ impl AsyncBody<'_> {
         };
         let statements = &block.stmts;
         // The braces are the user's, so that "expected `X`, found `()`" points at them.
-        let braced = quote_spanned!(self.block.brace_token.span.join()=> { #pin #bindings #prelude #(#statements)* });
+        let braced =
+            quote_spanned!(self.block.brace_token.span.join()=> { #pin #bindings #prelude #(#statements)* });
         quote!(#slot #private::block(async move #braced))
     }
 
@@ -101,7 +102,12 @@ impl AsyncBody<'_> {
 }
 
 /// Rewrites the async blocks in a plain method or function, whose `self` stays what it is.
-pub(crate) fn sync_body(private: &Private, has_self: bool, block: &Block, errors: &mut Errors) -> TokenStream {
+pub(crate) fn sync_body(
+    private: &Private,
+    has_self: bool,
+    block: &Block,
+    errors: &mut Errors,
+) -> TokenStream {
     if !contains_word(block.to_token_stream(), &["async", "until"]) {
         return block.to_token_stream();
     }

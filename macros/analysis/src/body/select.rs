@@ -84,7 +84,8 @@ pub(super) fn expand(rewriter: &mut Rewriter<'_>, mac: &mut Macro) {
     let select = match syn::parse2::<Select>(mac.tokens.clone()) {
         Ok(select) => select,
         Err(error) => {
-            let help = "write `select! { value = future => handler, _ = other, if condition => { .. } else => .. }`";
+            let help =
+                "write `select! { value = future => handler, _ = other, if condition => { .. } else => .. }`";
             rewriter.errors.syn(Code::Value, &error, help);
             return;
         }
@@ -168,7 +169,10 @@ impl VisitMut for Unbind {
                 && binding.mutability.is_none()
                 && binding.ident.to_string().starts_with(char::is_uppercase);
             if !constant {
-                let wild = Pat::Wild(syn::PatWild { attrs: Vec::new(), underscore_token: Token![_](binding.span()) });
+                let wild = Pat::Wild(syn::PatWild {
+                    attrs: Vec::new(),
+                    underscore_token: Token![_](binding.span()),
+                });
                 *pattern = binding.subpat.take().map_or(wild, |(_, inner)| *inner);
                 return self.visit_pat_again(pattern);
             }

@@ -15,7 +15,12 @@ use quote::{ToTokens, quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{ItemImpl, Type};
 
-pub(super) fn expand(private: &Private, args: &WorkflowArgs, block: ItemImpl, errors: &mut Errors) -> TokenStream {
+pub(super) fn expand(
+    private: &Private,
+    args: &WorkflowArgs,
+    block: ItemImpl,
+    errors: &mut Errors,
+) -> TokenStream {
     let Some(default_name) = workflow_name(&block, errors) else { return block.to_token_stream() };
     let model = Model::of(&block, errors);
     let ItemImpl { attrs, self_ty, generics, .. } = &block;
@@ -113,7 +118,11 @@ fn run_body(private: &Private, run: &Method, errors: &mut Errors) -> TokenStream
         private,
         home: Home::Run,
         shared: run.kind == SelfKind::Shared,
-        receiver: run.function.sig.receiver().map_or_else(Span::call_site, |receiver| receiver.self_token.span()),
+        receiver: run
+            .function
+            .sig
+            .receiver()
+            .map_or_else(Span::call_site, |receiver| receiver.self_token.span()),
         bindings: quote!(let #bindings = __abide_args;),
         output: &run.output,
         block: &run.function.block,

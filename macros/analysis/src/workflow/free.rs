@@ -26,7 +26,12 @@ fn check(sig: &Signature, errors: &mut Errors) {
     check_owned(sig, "a workflow", errors);
 }
 
-pub(super) fn expand(private: &Private, args: &WorkflowArgs, function: &ItemFn, errors: &mut Errors) -> TokenStream {
+pub(super) fn expand(
+    private: &Private,
+    args: &WorkflowArgs,
+    function: &ItemFn,
+    errors: &mut Errors,
+) -> TokenStream {
     let before = errors.len();
     let ItemFn { attrs, vis, sig, block, .. } = function;
     check(sig, errors);

@@ -11,30 +11,31 @@ use quote::{ToTokens, quote};
 /// The struct and its methods for `workflow`, a type.
 pub(super) fn expand(private: &Private, workflow: &impl ToTokens, model: &Model) -> TokenStream {
     let signals = model.with(Role::Signal).map(|method| signal(private, method));
-    let queries = model.with(Role::Query).map(|method| query(private, workflow, method));
+    let queries = model.with(Role::Query).map(|method| query(private, method));
     quote! {
+        // Generic, so that a private workflow is no "private type in a public interface".
         #[doc(hidden)]
         #[allow(unreachable_pub, missing_docs, missing_debug_implementations)]
-        pub struct Methods(#private::HandleCore<#workflow>);
+        pub struct Methods<W>(#private::HandleCore<W>);
 
         #[allow(unreachable_pub, missing_docs, private_interfaces, dead_code)]
-        impl Methods { #(#signals)* #(#queries)* }
+        impl Methods<#workflow> { #(#signals)* #(#queries)* }
 
-        impl ::core::clone::Clone for Methods {
+        impl<W> ::core::clone::Clone for Methods<W> {
             fn clone(&self) -> Self { Self(::core::clone::Clone::clone(&self.0)) }
         }
 
-        impl ::core::convert::From<#private::HandleCore<#workflow>> for Methods {
-            fn from(core: #private::HandleCore<#workflow>) -> Self { Self(core) }
+        impl<W> ::core::convert::From<#private::HandleCore<W>> for Methods<W> {
+            fn from(core: #private::HandleCore<W>) -> Self { Self(core) }
         }
 
-        impl ::core::ops::Deref for Methods {
-            type Target = #private::HandleCore<#workflow>;
+        impl<W> ::core::ops::Deref for Methods<W> {
+            type Target = #private::HandleCore<W>;
             fn deref(&self) -> &Self::Target { &self.0 }
         }
 
         impl #private::WorkflowHandle for #workflow {
-            type Methods = Methods;
+            type Methods = Methods<Self>;
         }
     }
 }
@@ -54,13 +55,13 @@ fn signal(private: &Private, method: &Method) -> TokenStream {
     let (key, name, args_type) = (&method.key, &method.function.sig.ident, tuple_type(&method.arguments));
     quote! {
         #attrs
-        pub fn #name(&self #inputs) -> impl ::core::future::Future<Output = #private::Result<()>> + ::core::marker::Send + use<> {
+        pub fn #name(&self #inputs) -> #private::Request {
             self.0.signal_with(#key, #private::encode_args::<#args_type>(&#args))
         }
     }
 }
 
-fn query(private: &Private, _workflow: &impl ToTokens, method: &Method) -> TokenStream {
+fn query(private: &Private, method: &Method) -> TokenStream {
     let (attrs, inputs, args) = parts(method);
     let (key, name, args_type) = (&method.key, &method.function.sig.ident, tuple_type(&method.arguments));
     let outcome = outcome(private, &method.output);

@@ -14,7 +14,8 @@ use proc_macro2::TokenStream;
 use quote::quote;
 use syn::Item;
 
-const HELP: &str = "put it on an `impl` block with a `#[run] async fn run(&mut self, ..)`, or on a free `async fn`";
+const HELP: &str =
+    "put it on an `impl` block with a `#[run] async fn run(&mut self, ..)`, or on a free `async fn`";
 
 pub(crate) fn expand(args: TokenStream, item: TokenStream) -> TokenStream {
     let mut errors = Errors::default();

@@ -81,7 +81,8 @@ impl Model {
         for method in self.methods.iter().filter(|method| matches!(method.role, Role::Signal | Role::Query)) {
             let name = method.function.sig.ident.to_string();
             if RESERVED.contains(&name.as_str()) {
-                let message = format!("a handler cannot be called `{name}`: every handle has a method of that name");
+                let message =
+                    format!("a handler cannot be called `{name}`: every handle has a method of that name");
                 errors.add(Code::Reserved, &method.function.sig.ident, &message, "call it something else");
             }
             if seen.contains(&(method.role, &method.key)) {
@@ -221,7 +222,9 @@ fn check_query(method: &Method, errors: &mut Errors) {
             let help = "write `&self`; what changes the state is a `#[signal]`";
             errors.add(Code::Signature, receiver, "a query takes `&self`: it cannot change the state", help);
         }
-        (_, None) => errors.add(Code::Signature, &sig.ident, "a query takes `&self`", "write `fn status(&self)`"),
+        (_, None) => {
+            errors.add(Code::Signature, &sig.ident, "a query takes `&self`", "write `fn status(&self)`")
+        }
     }
     if matches!(sig.output, syn::ReturnType::Default) {
         let help = "write what it answers: `fn status(&self) -> Status`";
