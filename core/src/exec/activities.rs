@@ -134,11 +134,11 @@ impl Activities {
 
     /// What taking over from a dead owner means: each activity that it may have been running, and the attempt that
     /// this has cost.
-    pub(crate) fn recover(&self, now_ms: i64) -> (Vec<EventId>, Vec<Event>) {
+    pub(crate) fn recover(&self, running: &[EventId], now_ms: i64) -> (Vec<EventId>, Vec<Event>) {
         let lost = |a: &Activity| a.ended.is_none() && a.next_at_ms.is_none_or(|due| due <= now_ms);
         self.open
             .iter()
-            .filter(|(_, a)| lost(a))
+            .filter(|(id, a)| lost(a) && !running.contains(id))
             .map(|(id, a)| {
                 let failure =
                     FailureRecord::new(FailureKind::WorkerLost, "the worker died with this attempt");

@@ -34,6 +34,10 @@ impl Execution {
         matches!(self.ending, Ending::Closed)
     }
 
+    pub(super) fn is_decided(&self) -> bool {
+        matches!(self.ending, Ending::Decided(_))
+    }
+
     pub(super) fn terminated(&mut self) {
         self.ending = Ending::Closed;
     }

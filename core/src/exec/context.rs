@@ -21,6 +21,7 @@ use crate::{Event, flow::info::Info};
 use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context as TaskContext, Waker};
 
 thread_local! {
@@ -59,6 +60,21 @@ impl Drop for Entered {
     }
 }
 
+/// The place of the await that was polled last, readable from another thread: what is told of a turn that takes long.
+#[derive(Clone, Default)]
+pub struct Position(Arc<Mutex<Option<&'static Site>>>);
+
+impl Position {
+    fn set(&self, site: &'static Site) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(site);
+    }
+
+    /// The place; `None` before the first await.
+    pub fn get(&self) -> Option<&'static Site> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// See the module's head.
 pub(crate) struct Context {
     pub(crate) info: RefCell<Info>,
@@ -78,7 +94,8 @@ pub(crate) struct Context {
     /// A query runs: nothing may be scheduled.
     pub(crate) read_only: Cell<bool>,
     slot: RefCell<Option<Box<dyn Any>>>,
-    site: Cell<Option<&'static Site>>,
+    position: Position,
+    knows: Rc<dyn Fn(&str) -> bool>,
     next_task: Cell<usize>,
     waits: Cell<u64>,
     progress: Cell<u64>,
@@ -93,7 +110,7 @@ pub(crate) struct Before {
 }
 
 impl Context {
-    pub(crate) fn new(info: Info) -> Rc<Self> {
+    pub(crate) fn new(info: Info, knows: Rc<dyn Fn(&str) -> bool>) -> Rc<Self> {
         Rc::new(Self {
             info: RefCell::new(info),
             now_ms: Cell::new(0),
@@ -109,7 +126,8 @@ impl Context {
             evicting: Cell::new(false),
             read_only: Cell::new(false),
             slot: RefCell::default(),
-            site: Cell::new(None),
+            position: Position::default(),
+            knows,
             next_task: Cell::new(0),
             waits: Cell::new(0),
             progress: Cell::new(0),
@@ -145,7 +163,7 @@ impl Context {
         match result {
             Ok(numbered) => Some(numbered),
             Err(mismatch) => {
-                self.halt(Halt::suspend(mismatch.into_suspension(self.site.get())));
+                self.halt(Halt::suspend(mismatch.into_suspension(self.site())));
                 None
             }
         }
@@ -222,7 +240,7 @@ impl Context {
         let waker = self.register(cx);
         let mut waiters = self.state_waiters.borrow_mut();
         if !waiters.iter().any(|(w, _)| w.will_wake(&waker)) {
-            waiters.push((waker, self.site.get()));
+            waiters.push((waker, self.site()));
         }
     }
 
@@ -252,11 +270,20 @@ impl Context {
     // Position.
 
     pub(crate) fn enter_site(&self, site: &'static Site) {
-        self.site.set(Some(site));
+        self.position.set(site);
     }
 
     pub(crate) fn site(&self) -> Option<&'static Site> {
-        self.site.get()
+        self.position.get()
+    }
+
+    pub(crate) fn position(&self) -> Position {
+        self.position.clone()
+    }
+
+    /// Whether this worker can run the activity.
+    pub(crate) fn knows_activity(&self, name: &str) -> bool {
+        (self.knows)(name)
     }
 }
 

@@ -32,8 +32,9 @@ impl Execution {
                     self.record(Event::CancelRequested { request_id, reason });
                 }
             }
-            Input::Recovered => {
-                let (lost, events) = self.ctx.activities.borrow().recover(self.ctx.now_ms.get());
+            Input::Again(event) => self.record(event),
+            Input::Recovered { running } => {
+                let (lost, events) = self.ctx.activities.borrow().recover(&running, self.ctx.now_ms.get());
                 self.record(Event::Recovered { lost });
                 events.into_iter().for_each(|event| self.record(event));
             }

@@ -73,6 +73,16 @@ impl Suspension {
         Self::new("AB0203", format!("{what} does not decode as today's type: {error}"))
     }
 
+    /// The worker has no such activity.
+    pub fn unknown_activity(name: &str) -> Self {
+        Self::new(
+            "AB0207",
+            format!(
+                "it calls activity `{name}`, which this worker does not have: register it with `.activity({name})`"
+            ),
+        )
+    }
+
     pub(crate) fn too_long(site: Option<&'static Site>) -> Self {
         Self::new("AB0211", "its history reached the limit of 51,200 events").at(site)
     }

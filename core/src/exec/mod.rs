@@ -7,7 +7,7 @@
 //!
 //! Modules, in reading order: `context` (what futures and executor share), `history` (the cursor), `tasks` and
 //! `waker` (the poll loop), `program` (the user's code, erased), `activities`, `timers`, `cancel`, `saga` (what
-//! futures wait for), `deliver` (inputs), `close` (ends), `halt` (suspension), `view` (describe and query).
+//! futures wait for), `deliver` (inputs), `close` (ends), `halt` (suspension), `view` (positions and queries).
 //!
 //! It must never read a clock, draw a random number, do I/O or panic on user data.
 
@@ -26,10 +26,10 @@ mod view;
 pub(crate) mod waker;
 
 pub(crate) use activities::{Ended as ActivityEnded, millis};
+pub use context::Position;
 pub use halt::Suspension;
 pub use program::{QueryFault, WorkflowType};
 pub(crate) use tasks::{Spawned, TaskKind};
-pub use view::{Description, PendingActivity, PendingTimer};
 
 use crate::event::{Event, JournalRow};
 use crate::failure::FailureRecord;
@@ -40,6 +40,7 @@ use crate::policy::ActivityOptions;
 use close::Ending;
 use context::Context;
 use program::{Program, RunEnd};
+use serde::{Deserialize, Serialize};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashSet};
 use std::rc::Rc;
@@ -81,8 +82,14 @@ pub enum Input {
         /// For people.
         reason: String,
     },
-    /// This owner took over from a dead one: always the first input then.
-    Recovered,
+    /// This owner took over from one that is gone: always the first input then. Every activity that may have been
+    /// running there has lost an attempt, except those that still run here.
+    Recovered {
+        /// Activities whose attempt is known to be running in this process.
+        running: Vec<EventId>,
+    },
+    /// An input event of an append that was refused, to be recorded again as it is.
+    Again(Event),
 }
 
 impl Input {
@@ -93,7 +100,8 @@ impl Input {
 }
 
 /// How one attempt of an activity ended.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum AttemptOutcome {
     /// It returned a value.
     Completed(Payload),
@@ -188,9 +196,10 @@ pub struct Execution {
 }
 
 impl Execution {
-    /// An execution that has not started: give it [`Execution::replay`] or [`Input::Start`].
-    pub fn new(workflow: &WorkflowType, info: Info) -> Self {
-        let ctx = Context::new(info);
+    /// An execution that has not started: give it [`Execution::replay`] or [`Input::Start`]. `knows` says whether the
+    /// worker can run an activity; one that it cannot run suspends the execution where it is called.
+    pub fn new(workflow: &WorkflowType, info: Info, knows: Rc<dyn Fn(&str) -> bool>) -> Self {
+        let ctx = Context::new(info, knows);
         let program = workflow.make();
         program.install(&ctx);
         Self {
@@ -291,14 +300,20 @@ impl Execution {
         self.ctx.timers.borrow().next_at_ms()
     }
 
+    /// Whether a turn without inputs has something to do: commands that a replay found beyond its history, or a
+    /// close that was held.
+    pub fn has_more(&self) -> bool {
+        self.ctx.history.borrow().fresh() > 0 || self.is_decided()
+    }
+
     /// How many events its history has.
     pub fn history_len(&self) -> u64 {
         self.ctx.history.borrow().len()
     }
 
-    /// The place of the await that was polled last: told when a turn takes long.
-    pub fn position(&self) -> Option<&'static crate::Site> {
-        self.ctx.site()
+    /// A view of where its code is, for other threads.
+    pub fn position(&self) -> Position {
+        self.ctx.position()
     }
 }
 

@@ -88,6 +88,10 @@ impl<D: ActivityDef> ActivityCall<D> {
                 "AB0608: 2,000 activities of this execution are open: await some before scheduling more";
             return Err(CallError::Invalid(text.to_owned()));
         }
+        if !ctx.history.borrow().is_replaying() && !ctx.knows_activity(D::NAME) {
+            ctx.suspend(Suspension::unknown_activity(D::NAME).at(ctx.site()));
+            return Ok(None);
+        }
         let event = Event::ActivityScheduled { name: D::NAME.to_owned(), input: input.clone() };
         let same = |recorded: &Event| match recorded {
             Event::ActivityScheduled { name, input: old } => name == D::NAME && same_input::<D>(old, &input),

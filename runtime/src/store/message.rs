@@ -14,6 +14,8 @@ pub(crate) enum MessageKind {
     /// Written by the store only: the execution was terminated from outside while owned. The owner drops the live
     /// execution, then consumes the row by an append with `n` 0 and `release`.
     Terminated,
+    /// The outcome of an attempt that ended while nobody owned its execution (it was suspended).
+    Attempt,
 }
 
 impl MessageKind {
@@ -24,6 +26,7 @@ impl MessageKind {
             Self::Cancel => 1,
             Self::Query => 2,
             Self::Terminated => 3,
+            Self::Attempt => 4,
         }
     }
 
@@ -34,6 +37,7 @@ impl MessageKind {
             1 => Self::Cancel,
             2 => Self::Query,
             3 => Self::Terminated,
+            4 => Self::Attempt,
             _ => return None,
         })
     }

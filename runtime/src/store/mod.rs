@@ -31,6 +31,7 @@ pub(crate) use hook::Counters;
 pub use hook::{Fault, FaultHook, Metrics, Stage};
 pub(crate) use message::{InboxRow, MessageKind, NewMessage, Reply, SendAnswer};
 pub(crate) use owner::{Claim, Claimed, DeadWorker, WorkerInfo};
+pub(crate) use owner::{LEASE, RENEW_EVERY, SUSPECT_FROM};
 
 use abide_core::{ExecutionId, Incarnation};
 use std::pin::Pin;
@@ -105,6 +106,12 @@ pub(crate) trait Store: Send + Sync + 'static {
 
     /// The inbox rows of one execution, in the order they were sent.
     fn inbox_of(&self, execution: ExecutionId) -> StoreFuture<'_, Vec<InboxRow>>;
+
+    /// Queries that wait for executions which nobody may own (closed or suspended ones), of these queues and types.
+    fn open_queries(&self, queues: Vec<String>, types: Vec<String>) -> StoreFuture<'_, Vec<InboxRow>>;
+
+    /// Deletes inbox rows that were dealt with outside of any append: answered queries.
+    fn drop_messages(&self, ids: Vec<i64>) -> StoreFuture<'_, ()>;
 
     /// Everything that `owner` owns by the database, to compare with its memory (PROTOCOL 14).
     fn owned(&self, owner: Incarnation) -> StoreFuture<'_, Vec<ExecutionId>>;

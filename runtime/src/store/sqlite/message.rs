@@ -15,6 +15,8 @@ pub(super) async fn send(
     let open = sqlx::query_scalar::<_, bool>("SELECT status < 10 FROM execution WHERE id = ?").bind(to);
     match open.fetch_optional(&mut *connection).await? {
         None => return Ok(SendAnswer::NoSuchExecution),
+        // A closed execution still answers.
+        Some(false) if message.kind == MessageKind::Query => {}
         Some(false) if is_in_journal(connection, to, &message.request_id).await? => {
             return Ok(SendAnswer::Known);
         }
@@ -66,6 +68,13 @@ pub(super) async fn take_reply(
     delete.fetch_optional(connection).await
 }
 
+/// Deletes rows that were dealt with.
+pub(super) async fn drop_rows(connection: &mut SqliteConnection, ids: &[i64]) -> sqlx::Result<()> {
+    let ids = serde_json::to_string(ids).unwrap_or_default();
+    let delete = sqlx::query("DELETE FROM inbox WHERE id IN (SELECT value FROM json_each(?))").bind(ids);
+    delete.execute(connection).await.map(drop)
+}
+
 fn inbox_row(row: &SqliteRow) -> sqlx::Result<InboxRow> {
     let kind: i64 = row.try_get(2)?;
     let kind = MessageKind::from_code(kind).ok_or_else(|| {
@@ -95,6 +104,23 @@ impl SqliteStore {
         let query =
             "SELECT id, execution, kind, request_id, body, at FROM inbox WHERE execution = ? ORDER BY id";
         let rows = sqlx::query(query).bind(execution.0).fetch_all(&self.readers).await;
+        let rows = rows.map_err(|error| self.read_error(error))?;
+        rows.iter().map(inbox_row).collect::<Result<_, _>>().map_err(|error| self.read_error(error))
+    }
+
+    /// From the inbox's side, which is short.
+    pub(super) async fn read_open_queries(
+        &self,
+        queues: Vec<String>,
+        types: Vec<String>,
+    ) -> Result<Vec<InboxRow>, StoreError> {
+        let query = "SELECT i.id, i.execution, i.kind, i.request_id, i.body, i.at
+            FROM inbox i CROSS JOIN execution e ON e.id = i.execution
+            WHERE i.kind = 2 AND e.owner IS NULL AND e.status <> 0
+              AND e.queue IN (SELECT value FROM json_each($1)) AND e.type IN (SELECT value FROM json_each($2))
+            ORDER BY i.id LIMIT 100";
+        let json = |names: &[String]| serde_json::to_string(names).unwrap_or_default();
+        let rows = sqlx::query(query).bind(json(&queues)).bind(json(&types)).fetch_all(&self.readers).await;
         let rows = rows.map_err(|error| self.read_error(error))?;
         rows.iter().map(inbox_row).collect::<Result<_, _>>().map_err(|error| self.read_error(error))
     }

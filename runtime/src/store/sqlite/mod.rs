@@ -154,6 +154,14 @@ impl Store for SqliteStore {
         Box::pin(self.read_inbox_of(execution))
     }
 
+    fn open_queries(&self, queues: Vec<String>, types: Vec<String>) -> StoreFuture<'_, Vec<InboxRow>> {
+        Box::pin(self.read_open_queries(queues, types))
+    }
+
+    fn drop_messages(&self, ids: Vec<i64>) -> StoreFuture<'_, ()> {
+        Box::pin(self.call(move |c| Box::pin(async move { Ok(message::drop_rows(c, &ids).await?) })))
+    }
+
     fn owned(&self, owner: Incarnation) -> StoreFuture<'_, Vec<ExecutionId>> {
         Box::pin(self.read_owned(owner))
     }

@@ -1,0 +1,209 @@
+//! What a workflow thread does when the store has answered: perform, end, or begin again.
+
+use super::live::{Carried, InFlight, Live};
+use super::load::{self, Loaded};
+use super::thread::Thread;
+use crate::error::Error;
+use crate::store::{AppendOutcome, StoreError};
+use abide_core::exec::{Action, Execution, Input, Standing, Suspension};
+use abide_core::{CancellationType, Event, EventId, ExecutionId};
+use std::sync::Arc;
+
+impl Thread {
+    pub(super) fn acked(&mut self, execution: ExecutionId, result: Result<AppendOutcome, StoreError>) {
+        let Some(mut live) = self.remove(execution) else { return };
+        let Some(in_flight) = live.in_flight.take() else { return };
+        match result {
+            Ok(AppendOutcome::Done) => {
+                let releases = in_flight.releases;
+                self.done(&mut live, in_flight);
+                if releases {
+                    return self.let_go(live);
+                }
+            }
+            Ok(AppendOutcome::Conflict) => self.conflict(&mut live, in_flight),
+            Ok(AppendOutcome::Duplicate(answer)) => {
+                if let Some(start) = in_flight.start {
+                    let _ = start.send(Ok(Some(answer)));
+                }
+                return self.let_go(live);
+            }
+            Ok(AppendOutcome::Lost) => return self.lost(live, in_flight),
+            Ok(AppendOutcome::BadRow(text)) => match in_flight.start {
+                Some(start) => {
+                    let message = format!("AB0212: it refuses the row: {text}");
+                    let error = StoreError::Database { path: String::new(), message, source: None };
+                    let _ = start.send(Err(error.into()));
+                    return self.let_go(live);
+                }
+                None => {
+                    let reason = Suspension::new("AB0212", format!("the database refuses its row: {text}"));
+                    self.suspend(&mut live, reason);
+                }
+            },
+            Err(error) => return self.refused(live, in_flight, &error),
+        }
+        self.mark(execution);
+        self.live.insert(execution, live);
+    }
+
+    /// It closes, but a message came first: everything is taken in again, the message before the rest.
+    fn conflict(&mut self, live: &mut Live, in_flight: InFlight) {
+        let again = in_flight.again.into_iter().map(|event| Input::Again(event).into());
+        live.pending.splice(0..0, again);
+        live.carried =
+            Carried { replies: in_flight.replies, rows: in_flight.rows, settles: in_flight.settles };
+        live.unload();
+        live.loading = true;
+        load::again(&self.session, live.id, &self.me);
+    }
+
+    /// The outcome is unknown, or the lease is gone. Never a workflow's outcome (PROTOCOL 8).
+    fn refused(&mut self, mut live: Live, in_flight: InFlight, error: &StoreError) {
+        self.session.failed(error);
+        let unknown = matches!(error, StoreError::Unknown { .. });
+        if let Some(start) = in_flight.start {
+            let _ = start.send(if matches!(error, StoreError::Fenced) {
+                Ok(None)
+            } else {
+                Err(error.clone().into())
+            });
+            return self.let_go(live);
+        }
+        for reply in in_flight.replies {
+            let _ = reply.send(if unknown { Err(Error::from(error.clone())) } else { Ok(None) });
+        }
+        if unknown {
+            live.rows_seen.retain(|row| !in_flight.rows.contains(row));
+            live.unload();
+            live.loading = true;
+            load::again(&self.session, live.id, &self.me);
+            self.live.insert(live.id, live);
+        }
+    }
+
+    /// It is not this worker's any more.
+    fn lost(&mut self, live: Live, in_flight: InFlight) {
+        let execution = live.id;
+        self.session.attempts.drop_all(execution, &[]);
+        in_flight.replies.into_iter().for_each(|reply| drop(reply.send(Ok(None))));
+        self.let_go(live);
+        self.session.hub().look(execution);
+    }
+
+    /// It was terminated from outside: its activities stop, and nothing more is written.
+    pub(super) fn forget(&mut self, execution: ExecutionId) {
+        let Some(live) = self.remove(execution) else { return };
+        self.session.attempts.drop_all(execution, &[]);
+        self.let_go(live);
+    }
+
+    fn let_go(&mut self, live: Live) {
+        self.bytes -= live.bytes.min(self.bytes);
+        for pending in live.pending {
+            if let Some(reply) = pending.reply {
+                let _ = reply.send(Ok(None));
+            }
+        }
+        live.looks.into_iter().for_each(load::not_here);
+        self.session.disown(live.id);
+    }
+
+    pub(super) fn perform(&mut self, live: &mut Live, actions: Vec<Action>) {
+        for action in actions {
+            match action {
+                Action::Start(start) => live.delayed.push(start),
+                Action::Cancel(activity) => {
+                    live.delayed.retain(|start| start.activity != activity);
+                    self.session.attempts.cancel(live.id, activity);
+                }
+                Action::Abandon(activity) => live.delayed.retain(|start| start.activity != activity),
+            }
+        }
+        self.start_due(live);
+    }
+
+    /// It closed, was suspended or released: nobody may reach it through this worker before the others are told.
+    pub(super) fn ended(&mut self, live: &mut Live, actions: Vec<Action>, close: Option<Event>) {
+        self.session.disown(live.id);
+        match close {
+            Some(close) => {
+                let abandoned = abandoned(live, &actions);
+                self.session.attempts.drop_all(live.id, &abandoned);
+                self.session.hub().closed(live.id, || Arc::new(close));
+            }
+            None => self.session.hub().look(live.id),
+        }
+    }
+
+    /// A journal was read: the execution lives (again).
+    pub(super) fn load(&mut self, loaded: Loaded) {
+        let Loaded { execution, row, journal, inbox } = loaded;
+        let mut live = match (self.remove(execution), row) {
+            (Some(live), _) => live,
+            (None, Some(row)) => Live::claimed(&row),
+            (None, None) => return,
+        };
+        live.loading = false;
+        match journal {
+            Ok(rows) => self.revive(&mut live, rows),
+            Err(reason) => self.suspend(&mut live, reason),
+        }
+        if live.exec.as_ref().is_some_and(Execution::is_closed) {
+            self.session.hub().look(execution);
+            return self.let_go(live);
+        }
+        live.take_rows(inbox);
+        for (activity, attempt, outcome) in self.session.attempts.outcomes(execution) {
+            live.pending.push(Input::Attempt { activity, attempt, outcome }.into());
+        }
+        self.mark(execution);
+        self.live.insert(execution, live);
+    }
+
+    fn revive(&mut self, live: &mut Live, rows: load::Journal) {
+        let Some(workflow) = self.session.registry.workflow_type(&live.names.workflow_type).copied() else {
+            let reason = load::unknown_type(&live.names.workflow_type);
+            return self.suspend(live, reason);
+        };
+        let mut exec = Execution::new(&workflow, live.info(), self.knows());
+        let started = !rows.rows.is_empty();
+        self.bytes -= live.bytes.min(self.bytes);
+        live.bytes = super::live::BASE_BYTES + rows.bytes * 2;
+        self.bytes += live.bytes;
+        let standing = self.watched(live.id, &mut exec, |exec| exec.replay(rows.rows));
+        if let Standing::Suspended(reason) = standing {
+            return self.suspend(live, reason);
+        }
+        if let Some(start) = exec.outstanding().iter().find(|start| !(self.knows())(start.name)) {
+            let reason = Suspension::unknown_activity(start.name);
+            return self.suspend(live, reason);
+        }
+        live.exec = Some(exec);
+        live.restart = true;
+        let repeats =
+            |live: &Live| live.pending.iter().any(|p| matches!(p.input, Input::Again(Event::Started { .. })));
+        if started {
+            if live.recovered {
+                let running = self.session.attempts.of(live.id);
+                live.pending.insert(0, Input::Recovered { running }.into());
+            }
+        } else if !repeats(live) {
+            match live.unstarted.clone() {
+                Some(input) => live.pending.insert(0, Input::Start { input, seed: load::seed() }.into()),
+                None => self.suspend(live, Suspension::new("AB0203", "its recorded input is not JSON")),
+            }
+        }
+    }
+}
+
+/// Activities that the workflow gave up with the type `Abandon`: the close leaves them running.
+fn abandoned(live: &Live, actions: &[Action]) -> Vec<EventId> {
+    let open = live.exec.as_ref().map(Execution::outstanding).unwrap_or_default();
+    let left = open.into_iter().filter(|start| start.options.cancellation == CancellationType::Abandon);
+    let now = actions.iter().filter_map(|action| match action {
+        Action::Abandon(activity) => Some(*activity),
+        _ => None,
+    });
+    left.map(|start| start.activity).chain(now).collect()
+}

@@ -1,0 +1,167 @@
+//! The attempts that run for this session's executions. Kept apart from the live state, which may be evicted, moved
+//! to another thread or suspended while its activities run on.
+//!
+//! An outcome stays here until the append that holds it is durable: whoever loads the execution finds it.
+
+use super::session::{Session, lock};
+use super::thread::Message;
+use crate::activity::context::AttemptInfo;
+use crate::activity::runner::{Attempt, Limits};
+use crate::client::message::to_json;
+use crate::store::{MessageKind, NewMessage};
+use abide_core::exec::{ActivityStart, AttemptOutcome};
+use abide_core::{EventId, ExecutionId};
+use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+/// The names of an execution that its attempts carry.
+#[derive(Clone, Debug)]
+pub(super) struct Names {
+    pub(super) workflow_id: Arc<str>,
+    pub(super) run_id: Arc<str>,
+    pub(super) workflow_type: Arc<str>,
+}
+
+/// One attempt that was started here.
+struct Entry {
+    attempt: u32,
+    token: CancellationToken,
+    outcome: Option<AttemptOutcome>,
+}
+
+/// See the module's head.
+#[derive(Default)]
+pub(super) struct Attempts(Mutex<HashMap<(ExecutionId, EventId), Entry>>);
+
+/// The body of an inbox row that carries an outcome to an execution which nobody owns just now.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct AttemptBody {
+    pub(crate) activity: EventId,
+    pub(crate) attempt: u32,
+    pub(crate) outcome: AttemptOutcome,
+}
+
+impl Attempts {
+    /// Which activities of `execution` have an attempt here, running or ended and not yet written.
+    pub(super) fn of(&self, execution: ExecutionId) -> Vec<EventId> {
+        lock(&self.0).keys().filter(|(id, _)| *id == execution).map(|(_, activity)| *activity).collect()
+    }
+
+    /// Outcomes that came while the execution could not take them.
+    pub(super) fn outcomes(&self, execution: ExecutionId) -> Vec<(EventId, u32, AttemptOutcome)> {
+        let table = lock(&self.0);
+        let mine = table.iter().filter(|((id, _), _)| *id == execution);
+        mine.filter_map(|((_, activity), e)| Some((*activity, e.attempt, e.outcome.clone()?))).collect()
+    }
+
+    /// The outcome of this attempt is written, or nobody wants it.
+    pub(super) fn settle(&self, execution: ExecutionId, activity: EventId) {
+        lock(&self.0).remove(&(execution, activity));
+    }
+
+    pub(super) fn cancel(&self, execution: ExecutionId, activity: EventId) {
+        if let Some(entry) = lock(&self.0).get(&(execution, activity)) {
+            entry.token.cancel();
+        }
+    }
+
+    /// The execution is over: its attempts are asked to stop, and their outcomes are nobody's.
+    pub(super) fn drop_all(&self, execution: ExecutionId, spare: &[EventId]) {
+        lock(&self.0).retain(|(id, activity), entry| {
+            let mine = *id == execution;
+            if mine && !spare.contains(activity) {
+                entry.token.cancel();
+            }
+            !mine
+        });
+    }
+
+    fn has(&self, execution: ExecutionId, activity: EventId, attempt: u32) -> bool {
+        lock(&self.0).get(&(execution, activity)).is_some_and(|entry| entry.attempt == attempt)
+    }
+
+    fn insert(&self, key: (ExecutionId, EventId), attempt: u32, token: CancellationToken) {
+        lock(&self.0).insert(key, Entry { attempt, token, outcome: None });
+    }
+
+    /// Keeps the outcome; false where the attempt is nobody's any more.
+    fn ended(&self, key: (ExecutionId, EventId), attempt: u32, outcome: &AttemptOutcome) -> bool {
+        match lock(&self.0).get_mut(&key).filter(|entry| entry.attempt == attempt) {
+            Some(entry) => {
+                entry.outcome = Some(outcome.clone());
+                true
+            }
+            None => false,
+        }
+    }
+}
+
+/// Starts an attempt, unless it runs here already. Needs a tokio runtime's context.
+pub(super) fn start(session: &Arc<Session>, execution: ExecutionId, names: &Names, start: ActivityStart) {
+    let key = (execution, start.activity);
+    let Some(entry) = session.registry.activity_entry(start.name) else { return };
+    if session.attempts.has(execution, start.activity, start.attempt) {
+        return;
+    }
+    let now_ms = session.store().now_ms();
+    let since = |at_ms: i64| Duration::from_millis(u64::try_from(now_ms - at_ms).unwrap_or(0));
+    let due_ms = start.not_before_ms.unwrap_or(start.scheduled_at_ms);
+    let limits = Limits::new(&start.options, since(start.scheduled_at_ms), since(due_ms));
+    let info = AttemptInfo {
+        workflow_id: Arc::clone(&names.workflow_id),
+        run_id: Arc::clone(&names.run_id),
+        workflow_type: Arc::clone(&names.workflow_type),
+        activity: start.activity,
+        attempt: start.attempt,
+    };
+    // Known before it runs: an attempt that ends at once must find its entry. The token follows.
+    session.attempts.insert(key, start.attempt, CancellationToken::new());
+    let (weak, attempt) = (Arc::downgrade(session), start.attempt);
+    let report = Box::new(move |outcome| {
+        if let Some(session) = weak.upgrade() {
+            ended(&session, key, attempt, outcome);
+        }
+    });
+    let token =
+        session.runner.run(Attempt { entry: Arc::clone(entry), info, input: start.input, limits, report });
+    if let Some(entry) = lock(&session.attempts.0).get_mut(&key).filter(|entry| entry.attempt == attempt) {
+        entry.token = token;
+    }
+}
+
+/// An attempt has ended: its execution's thread takes it in, or the inbox keeps it where nobody owns the execution.
+fn ended(session: &Arc<Session>, key: (ExecutionId, EventId), attempt: u32, outcome: AttemptOutcome) {
+    if !session.attempts.ended(key, attempt, &outcome) {
+        return;
+    }
+    let (execution, activity) = key;
+    let message = Message::Attempt { execution, activity, attempt, outcome };
+    if let Err(Message::Attempt { outcome, .. }) = session.send(execution, message) {
+        let session = Arc::clone(session);
+        tokio::spawn(async move { keep(&session, key, attempt, outcome).await });
+    }
+}
+
+/// Writes the outcome into the inbox of an execution that is suspended.
+async fn keep(session: &Session, key: (ExecutionId, EventId), attempt: u32, outcome: AttemptOutcome) {
+    let (execution, activity) = key;
+    let message = NewMessage {
+        execution,
+        kind: MessageKind::Attempt,
+        request_id: format!("attempt/{activity}/{attempt}"),
+        body: to_json(&AttemptBody { activity, attempt, outcome }),
+        at_ms: session.store().now_ms(),
+    };
+    match session.store().send(message).await {
+        Ok(_) => session.attempts.settle(execution, activity),
+        Err(error) => {
+            tracing::warn!(code = error.code(), %execution, "an outcome could not be kept: {error}")
+        }
+    }
+    // It may have been claimed here in between.
+    session.claim_hint.notify_one();
+    session.inbox_hint.notify_one();
+}

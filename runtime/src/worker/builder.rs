@@ -1,0 +1,131 @@
+//! Building a worker: what it runs, and its limits.
+
+use super::registry::Registry;
+use super::supervisor::Worker;
+use crate::Abide;
+use crate::error::Result;
+use abide_core::{Activities, ActivityFn, WorkflowFn};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The limits of a worker.
+#[derive(Clone, Debug)]
+pub(super) struct Options {
+    pub(super) slots: usize,
+    pub(super) threads: usize,
+    pub(super) cache_bytes: usize,
+    pub(super) grace: Duration,
+    pub(super) build: String,
+    pub(super) max_crashes: u32,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        Self {
+            slots: 100,
+            threads: cores.clamp(1, 4),
+            cache_bytes: 256 * 1024 * 1024,
+            grace: Duration::from_secs(10),
+            build: build_of_this_program(),
+            max_crashes: 5,
+        }
+    }
+}
+
+/// Length and time of the program's file: differs between builds, and is the same for all processes of one.
+fn build_of_this_program() -> String {
+    let file = std::env::current_exe().and_then(std::fs::metadata);
+    let stamp = file.map(|file| {
+        let changed = file.modified().ok().and_then(|at| at.duration_since(std::time::UNIX_EPOCH).ok());
+        format!(
+            "{}-{:x}-{:x}",
+            env!("CARGO_PKG_VERSION"),
+            file.len(),
+            changed.unwrap_or_default().as_millis()
+        )
+    });
+    stamp.unwrap_or_else(|_| env!("CARGO_PKG_VERSION").to_owned())
+}
+
+/// A worker to be: give it workflows and activities, then [`start`](WorkerBuilder::start) it.
+#[must_use = "a worker does nothing until it is started"]
+pub struct WorkerBuilder {
+    abide: Abide,
+    queue: String,
+    registry: Registry,
+    options: Options,
+}
+
+impl WorkerBuilder {
+    pub(crate) fn new(abide: Abide, queue: String) -> Self {
+        Self { abide, queue, registry: Registry::default(), options: Options::default() }
+    }
+
+    /// Adds a workflow: the function itself, `OrderWorkflow::run` or `nightly_report`.
+    pub fn workflow<A, F: WorkflowFn<A>>(mut self, _run: F) -> Self {
+        self.registry.workflow::<F::Def>();
+        self
+    }
+
+    /// Adds an activity that is a free function: the function itself, `charge`.
+    pub fn activity<A, F: ActivityFn<A>>(mut self, _function: F) -> Self {
+        self.registry.activity::<F::Def>(Arc::new(()));
+        self
+    }
+
+    /// Adds the activities that are methods of `host`, which they share: connections, keys, clients.
+    pub fn activities<H: Activities>(mut self, host: H) -> Self {
+        self.registry.activities(host);
+        self
+    }
+
+    /// How many activities may run at once. What is over waits for a slot, first come, first served. Default: 100.
+    pub fn max_concurrent_activities(mut self, slots: usize) -> Self {
+        self.options.slots = slots.max(1);
+        self
+    }
+
+    /// How many threads run workflow code. Default: the number of cores, at most 4.
+    pub fn workflow_threads(mut self, threads: usize) -> Self {
+        self.options.threads = threads.clamp(1, 64);
+        self
+    }
+
+    /// The memory for live executions, in bytes; beyond it the least recently used are dropped and replayed when
+    /// they are next needed. An estimate: history bytes and a constant each. Default: 256 MiB.
+    pub fn cache_bytes(mut self, bytes: usize) -> Self {
+        self.options.cache_bytes = bytes;
+        self
+    }
+
+    /// How long [`Worker::shutdown`] lets running activities finish before it asks them to stop. Default: 10 s.
+    pub fn shutdown_grace(mut self, grace: Duration) -> Self {
+        self.options.grace = grace;
+        self
+    }
+
+    /// Names the build of this program: an execution that one build had to suspend is tried once by each other build.
+    /// Default: made of the program file's length and time.
+    pub fn build_id(mut self, build: impl Into<String>) -> Self {
+        self.options.build = build.into();
+        self
+    }
+
+    /// After how many worker deaths in a row, without progress between, an execution is suspended (`AB0205`) as the
+    /// cause of them. Default: 5.
+    pub fn max_crashes(mut self, crashes: u32) -> Self {
+        self.options.max_crashes = crashes.max(1);
+        self
+    }
+
+    /// Starts the worker: it registers, and begins to claim and run what is due.
+    ///
+    /// # Errors
+    /// `AB0601` where nothing is registered or a name is registered twice; `AB05xx` where the database cannot be
+    /// written.
+    pub async fn start(self) -> Result<Worker> {
+        self.registry.check(&self.queue)?;
+        Worker::start(self.abide, self.queue, Arc::new(self.registry), Arc::new(self.options)).await
+    }
+}

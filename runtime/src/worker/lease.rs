@@ -1,0 +1,97 @@
+//! Staying alive and noticing who is not: the lease, take-over, and the comparison of memory with the database.
+
+use super::claims;
+use super::load;
+use super::session::{End, Session};
+use crate::store::{Find, LEASE, RENEW_EVERY, StoreError};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How often dead workers are looked for. On SQLite their locks tell at once.
+const LOOK_FOR_DEAD: Duration = Duration::from_secs(1);
+
+/// Renews the lease. A worker that could not renew for two thirds of it stops starting activities and asks the
+/// running ones to stop: soon another may run them (PROTOCOL 18).
+pub(super) async fn renew_loop(session: Arc<Session>) {
+    let mut renewed = Instant::now();
+    loop {
+        tokio::time::sleep(RENEW_EVERY).await;
+        if session.is_over() {
+            return;
+        }
+        let asked = Instant::now();
+        let answer = tokio::time::timeout_at((renewed + LEASE * 2 / 3).into(), renew(&session)).await;
+        match answer {
+            Ok(Ok(())) => renewed = asked,
+            Ok(Err(StoreError::Fenced)) => return session.finish(End::Fenced),
+            Ok(Err(error)) => session.failed(&error),
+            Err(_) => {}
+        }
+        if renewed.elapsed() >= LEASE * 2 / 3 {
+            tracing::warn!(
+                code = "AB0510",
+                "AB0510: the lease could not be renewed in time: a new one is taken"
+            );
+            return session.finish(End::Fenced);
+        }
+    }
+}
+
+/// The renewal itself runs to its end even where nobody waits for it any more: a write is never cut off (PROTOCOL 7).
+async fn renew(session: &Arc<Session>) -> Result<(), StoreError> {
+    let renewing = Arc::clone(session);
+    let renewal = tokio::spawn(async move { renewing.store().renew(renewing.me).await });
+    renewal.await.unwrap_or_else(|error| Err(StoreError::Unknown { message: error.to_string() }))
+}
+
+/// Takes over from dead workers, and adopts what the database says is ours and memory does not know (PROTOCOL 14).
+pub(super) async fn take_over_loop(session: Arc<Session>) {
+    let mut compared = Instant::now();
+    while !session.is_over() {
+        if let Err(error) = take_over(&session).await {
+            session.failed(&error);
+        }
+        if compared.elapsed() >= LEASE {
+            compared = Instant::now();
+            if let Err(error) = adopt(&session).await {
+                session.failed(&error);
+            }
+        }
+        tokio::time::sleep(LOOK_FOR_DEAD).await;
+    }
+}
+
+async fn take_over(session: &Session) -> Result<(), StoreError> {
+    for dead in session.store().dead().await? {
+        let freed = session.store().take_over(dead.incarnation).await?;
+        if freed > 0 {
+            tracing::info!(worker = %dead.incarnation, name = dead.name, freed, "took over from a dead worker");
+            session.claim_hint.notify_one();
+        }
+    }
+    Ok(())
+}
+
+/// A claim whose answer was lost leaves rows that are ours and nobody runs. Seen twice, so that one that is on its
+/// way in or out is left alone.
+async fn adopt(session: &Arc<Session>) -> Result<(), StoreError> {
+    let missing = |ids: Vec<_>| -> Vec<_> { ids.into_iter().filter(|id| !session.owns(*id)).collect() };
+    let first = missing(session.store().owned(session.me).await?);
+    if first.is_empty() {
+        return Ok(());
+    }
+    tokio::time::sleep(RENEW_EVERY).await;
+    let second = missing(session.store().owned(session.me).await?);
+    for id in second.into_iter().filter(|id| first.contains(id)) {
+        if let Some(row) =
+            session.store().find(Find::Execution(id)).await?.filter(|row| row.owner == Some(session.me))
+        {
+            tracing::warn!(execution = %id, "adopted an execution that was owned and not loaded");
+            match session.registry.workflow_type(&row.workflow_type) {
+                Some(_) => load::claimed(session, row).await,
+                None => claims::unknown(session, &row),
+            }
+        }
+    }
+    Ok(())
+}

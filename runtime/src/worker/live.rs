@@ -1,0 +1,219 @@
+//! One owned execution, as its workflow thread keeps it.
+//!
+//! The execution itself may be evicted (`exec` is `None`) and replayed when it is next needed; the rest stays while
+//! the execution is owned.
+
+use super::attempts::{AttemptBody, Names};
+use crate::client::message::{CancelBody, SignalBody};
+use crate::error::Result;
+use crate::hub::QueryAnswer;
+use crate::store::{ExecutionRow, InboxRow, MessageKind, NewExecution, StartAnswer};
+use abide_core::exec::{Action, ActivityStart, Execution, Input, Standing};
+use abide_core::flow::Info;
+use abide_core::{Event, EventId, ExecutionId, Payload, Site};
+use std::collections::HashSet;
+use std::sync::Arc;
+use tokio::sync::oneshot;
+
+/// Where a client's start waits for its answer.
+pub(super) type StartReply = oneshot::Sender<Result<Option<StartAnswer>>>;
+/// Where a client's message waits for its answer.
+pub(super) type SendReply = oneshot::Sender<Result<Option<()>>>;
+
+/// Something that wants to look at the state.
+pub(super) enum Look {
+    /// A query.
+    Query { name: String, input: Payload, reply: oneshot::Sender<Result<Option<QueryAnswer>>> },
+    /// Where it waits.
+    Awaiting { reply: oneshot::Sender<Option<Vec<&'static Site>>> },
+}
+
+/// An input that waits for the next turn.
+pub(super) struct Pending {
+    pub(super) input: Input,
+    /// The inbox row that it came from.
+    pub(super) row: Option<i64>,
+    pub(super) reply: Option<SendReply>,
+}
+
+impl From<Input> for Pending {
+    fn from(input: Input) -> Self {
+        Self { input, row: None, reply: None }
+    }
+}
+
+/// What waits for the acknowledgement of the append that is under way.
+pub(super) struct InFlight {
+    pub(super) actions: Vec<Action>,
+    pub(super) standing: Standing,
+    pub(super) replies: Vec<SendReply>,
+    pub(super) start: Option<StartReply>,
+    /// Inbox rows that it takes in.
+    pub(super) rows: Vec<i64>,
+    /// Attempts whose outcomes it holds.
+    pub(super) settles: Vec<EventId>,
+    /// The input events of a closing turn: to be recorded again if the close is refused.
+    pub(super) again: Vec<Event>,
+    /// The closing event.
+    pub(super) close: Option<Event>,
+    /// Nobody owns it afterwards.
+    pub(super) releases: bool,
+}
+
+/// What waits for an append that has to be made again.
+#[derive(Default)]
+pub(super) struct Carried {
+    pub(super) replies: Vec<SendReply>,
+    pub(super) rows: Vec<i64>,
+    pub(super) settles: Vec<EventId>,
+}
+
+/// See the module's head.
+pub(super) struct Live {
+    pub(super) id: ExecutionId,
+    pub(super) names: Names,
+    pub(super) queue: String,
+    pub(super) exec: Option<Execution>,
+    pub(super) loading: bool,
+    pub(super) pending: Vec<Pending>,
+    pub(super) in_flight: Option<InFlight>,
+    pub(super) looks: Vec<Look>,
+    /// Retries that wait for their back-off.
+    pub(super) delayed: Vec<ActivityStart>,
+    /// After a load: what is outstanding has to be started once the first turn is durable.
+    pub(super) restart: bool,
+    /// The journal was empty: these are the arguments to start with.
+    pub(super) unstarted: Option<Payload>,
+    /// It was taken over from a dead owner, and `Recovered` is not in the journal yet.
+    pub(super) recovered: bool,
+    pub(super) crashes: u32,
+    /// What the database knows.
+    pub(super) db_wake_ms: Option<i64>,
+    pub(super) db_active: bool,
+    /// The next timer of an evicted execution.
+    pub(super) timer_ms: Option<i64>,
+    /// What a refused close leaves to the turn that repeats it.
+    pub(super) carried: Carried,
+    /// The time that the thread's timer heap has for it.
+    pub(super) armed_ms: Option<i64>,
+    /// Inbox rows that were taken from the database and not yet deleted.
+    pub(super) rows_seen: HashSet<i64>,
+    /// An estimate of its memory.
+    pub(super) bytes: usize,
+    /// When it was last used, by the thread's counter.
+    pub(super) used: u64,
+}
+
+/// What a live execution costs beside its history: futures, tables, names. An estimate.
+pub(super) const BASE_BYTES: usize = 4 * 1024;
+
+impl Live {
+    fn blank(id: ExecutionId, names: Names, queue: String) -> Self {
+        Self {
+            id,
+            names,
+            queue,
+            exec: None,
+            loading: false,
+            pending: Vec::new(),
+            in_flight: None,
+            looks: Vec::new(),
+            delayed: Vec::new(),
+            restart: false,
+            unstarted: None,
+            recovered: false,
+            crashes: 0,
+            db_wake_ms: None,
+            db_active: false,
+            timer_ms: None,
+            carried: Carried::default(),
+            armed_ms: None,
+            rows_seen: HashSet::new(),
+            bytes: BASE_BYTES,
+            used: 0,
+        }
+    }
+
+    pub(super) fn starting(new: &NewExecution) -> Self {
+        let names = Names {
+            workflow_id: Arc::from(new.workflow_id.as_str()),
+            run_id: Arc::from(new.run_id.as_str()),
+            workflow_type: Arc::from(new.workflow_type.as_str()),
+        };
+        Self::blank(new.id, names, new.queue.clone())
+    }
+
+    pub(super) fn claimed(row: &ExecutionRow) -> Self {
+        let names = Names {
+            workflow_id: Arc::from(row.workflow_id.as_str()),
+            run_id: Arc::from(row.run_id.as_str()),
+            workflow_type: Arc::from(row.workflow_type.as_str()),
+        };
+        Self {
+            recovered: row.recovered_from.is_some(),
+            crashes: row.crashes,
+            db_wake_ms: row.wake_at_ms,
+            db_active: row.active,
+            unstarted: row.input.clone().and_then(|input| Payload::from_json(input).ok()),
+            ..Self::blank(row.id, names, row.queue.clone())
+        }
+    }
+
+    pub(super) fn info(&self) -> Info {
+        let names = &self.names;
+        Info::new(
+            names.workflow_id.to_string(),
+            names.run_id.to_string(),
+            names.workflow_type.to_string(),
+            self.queue.clone(),
+        )
+    }
+
+    /// Takes inbox rows in, each once.
+    pub(super) fn take_rows(&mut self, rows: Vec<InboxRow>) {
+        for row in rows {
+            if self.rows_seen.insert(row.id) {
+                self.pending.push(Pending {
+                    row: Some(row.id),
+                    ..input_of(row.kind, &row.body, row.request_id).into()
+                });
+            }
+        }
+    }
+
+    /// When a timer or a retry is next due.
+    pub(super) fn due_ms(&self) -> Option<i64> {
+        let timer = self.exec.as_ref().map_or(self.timer_ms, Execution::next_timer_ms);
+        let retry = self.delayed.iter().filter_map(|start| start.not_before_ms).min();
+        timer.into_iter().chain(retry).min()
+    }
+
+    /// Drops the live state; the journal brings it back.
+    pub(super) fn unload(&mut self) {
+        if let Some(exec) = self.exec.take() {
+            self.timer_ms = exec.next_timer_ms();
+        }
+    }
+
+    /// Whether its live state may be dropped: nothing is under way that a replay would not bring back.
+    pub(super) fn is_idle(&self) -> bool {
+        self.in_flight.is_none() && !self.loading && self.pending.is_empty() && self.looks.is_empty()
+    }
+}
+
+/// The input that a message is. One that cannot be read is kept in the history as a signal that nobody handles.
+pub(super) fn input_of(kind: MessageKind, body: &str, request_id: String) -> Input {
+    let read = match kind {
+        MessageKind::Signal => serde_json::from_str::<SignalBody>(body)
+            .map(|SignalBody { name, input }| Input::Signal { name, input, request_id: request_id.clone() }),
+        MessageKind::Cancel => serde_json::from_str::<CancelBody>(body)
+            .map(|CancelBody { reason }| Input::Cancel { request_id: request_id.clone(), reason }),
+        _ => serde_json::from_str::<AttemptBody>(body)
+            .map(|AttemptBody { activity, attempt, outcome }| Input::Attempt { activity, attempt, outcome }),
+    };
+    read.unwrap_or_else(|error| {
+        tracing::error!(code = "AB0404", request_id, "AB0404: a message could not be read: {error}");
+        let input = Payload::encode(body).unwrap_or_else(|_| Payload::null());
+        Input::Signal { name: "unreadable message".to_owned(), input, request_id }
+    })
+}

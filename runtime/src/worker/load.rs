@@ -1,0 +1,186 @@
+//! Reading executions: journals into rows for a thread, and looks at live or read-only executions.
+
+use super::live::Look;
+use super::session::Session;
+use super::thread::{Message, ThreadHandle};
+use crate::client::AwaitPosition;
+use crate::client::message::AWAITING_QUERY;
+use crate::error::{Error, Result};
+use crate::hub::QueryAnswer;
+use crate::store::{ExecutionRow, InboxRow, MessageKind, StoreError, StoredTurn};
+use abide_core::exec::{Execution, QueryFault, Suspension};
+use abide_core::{ExecutionId, JournalRow, Payload, Site};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A decoded journal.
+pub(super) struct Journal {
+    pub(super) rows: Vec<JournalRow>,
+    pub(super) bytes: usize,
+}
+
+/// What a thread needs to bring an execution to life.
+pub(super) struct Loaded {
+    pub(super) execution: ExecutionId,
+    /// From a claim; `None` where the thread has the execution already.
+    pub(super) row: Option<Box<ExecutionRow>>,
+    pub(super) journal: std::result::Result<Journal, Suspension>,
+    pub(super) inbox: Vec<InboxRow>,
+}
+
+/// A seed for an execution's random numbers: the random part of a fresh UUID.
+pub(super) fn seed() -> u64 {
+    uuid::Uuid::now_v7().as_u64_pair().1
+}
+
+/// Decodes a journal's rows.
+pub(super) fn decode(turns: Vec<StoredTurn>) -> std::result::Result<Journal, Suspension> {
+    let bytes = turns.iter().map(|turn| turn.body.len()).sum();
+    let rows = turns.into_iter().map(|turn| match serde_json::from_str(&turn.body) {
+        Ok(events) => Ok(JournalRow { seq: turn.seq, at_ms: turn.at_ms, events }),
+        Err(error) => {
+            let message = format!("its journal does not decode at event {}: {error}", turn.seq);
+            Err(Suspension::new("AB0209", message))
+        }
+    });
+    Ok(Journal { rows: rows.collect::<std::result::Result<_, _>>()?, bytes })
+}
+
+/// Reads an execution's journal and inbox, as often as it takes: a storage error is never a workflow's outcome.
+async fn read(
+    session: &Session,
+    execution: ExecutionId,
+) -> Option<(std::result::Result<Journal, Suspension>, Vec<InboxRow>)> {
+    let mut wait = Duration::from_millis(10);
+    while !session.is_over() {
+        match read_once(session, execution).await {
+            Ok(read) => return Some(read),
+            Err(error) => {
+                session.failed(&error);
+                tokio::time::sleep(wait).await;
+                wait = (wait * 2).min(Duration::from_secs(5));
+            }
+        }
+    }
+    None
+}
+
+async fn read_once(
+    session: &Session,
+    execution: ExecutionId,
+) -> std::result::Result<(std::result::Result<Journal, Suspension>, Vec<InboxRow>), StoreError> {
+    let inbox = session.store().inbox_of(execution).await?;
+    let journal = match session.store().journal(execution).await {
+        Ok(turns) => decode(turns),
+        Err(StoreError::Damaged { message, .. }) => Err(Suspension::new("AB0209", message)),
+        Err(error) => return Err(error),
+    };
+    Ok((journal, inbox))
+}
+
+/// Brings a claimed execution to its thread.
+pub(super) async fn claimed(session: &Arc<Session>, row: ExecutionRow) {
+    let execution = row.id;
+    let Some((journal, inbox)) = read(session, execution).await else { return };
+    let thread = session.home_of(execution);
+    session.set_owned(execution, Arc::clone(&thread));
+    let inbox = super::claims::set_aside(session, inbox);
+    let loaded = Loaded { execution, row: Some(Box::new(row)), journal, inbox };
+    let _ = thread.send(Message::Load(Box::new(loaded)));
+}
+
+/// Reads an execution again for the thread that has it. Needs a tokio runtime's context.
+pub(super) fn again(session: &Arc<Session>, execution: ExecutionId, thread: &Arc<ThreadHandle>) {
+    let (session, thread) = (Arc::clone(session), Arc::clone(thread));
+    tokio::spawn(async move {
+        let Some((journal, inbox)) = read(&session, execution).await else { return };
+        let inbox = super::claims::set_aside(&session, inbox);
+        let _ = thread.send(Message::Load(Box::new(Loaded { execution, row: None, journal, inbox })));
+    });
+}
+
+/// The reason of an execution whose type this worker does not have.
+pub(super) fn unknown_type(name: &str) -> Suspension {
+    let message = format!(
+        "no worker on its task queue has workflow type `{name}`: register it with `.workflow({name})`; it goes on as \
+         soon as a worker that has it starts"
+    );
+    Suspension::new("AB0206", message)
+}
+
+/// Answers a look from a live execution.
+pub(super) fn answer(exec: &Execution, look: Look, workflow_type: &str) {
+    match look {
+        Look::Query { name, input, reply } => {
+            drop(reply.send(query(exec, &name, &input, workflow_type).map(Some)))
+        }
+        Look::Awaiting { reply } => drop(reply.send(Some(exec.awaiting()))),
+    }
+}
+
+/// Nobody here can answer.
+pub(super) fn not_here(look: Look) {
+    match look {
+        Look::Query { reply, .. } => drop(reply.send(Ok(None))),
+        Look::Awaiting { reply } => drop(reply.send(None)),
+    }
+}
+
+fn query(exec: &Execution, name: &str, input: &Payload, workflow_type: &str) -> Result<QueryAnswer> {
+    if name == AWAITING_QUERY {
+        return Ok(Ok(Payload::encode(&positions(&exec.awaiting()))?));
+    }
+    exec.query(name, input).map_err(|fault| match fault {
+        QueryFault::Unknown(_) => {
+            Error::UnknownQuery { workflow_type: workflow_type.to_owned(), query: name.to_owned() }
+        }
+        QueryFault::Payload(error) => {
+            Error::QueryFailed { query: name.to_owned(), message: error.to_string() }
+        }
+        QueryFault::Panicked(message) => {
+            Error::QueryFailed { query: name.to_owned(), message: format!("its handler panicked: {message}") }
+        }
+        QueryFault::Unavailable(message) => Error::QueryFailed { query: name.to_owned(), message },
+    })
+}
+
+/// Await points as a client sees them.
+pub(super) fn positions(sites: &[&'static Site]) -> Vec<AwaitPosition> {
+    let position = |site: &&'static Site| AwaitPosition {
+        file: site.file.to_owned(),
+        line: site.line,
+        column: site.column,
+        text: site.text.to_owned(),
+    };
+    sites.iter().map(position).collect()
+}
+
+/// Answers from a replay that changes nothing: for executions that are closed, suspended or owned elsewhere. Runs
+/// workflow code, so it gets a thread of its own for the time.
+pub(super) async fn replayed(
+    session: &Arc<Session>,
+    row: ExecutionRow,
+    name: String,
+    input: Payload,
+) -> Result<Option<QueryAnswer>> {
+    let Some(workflow) = session.registry.workflow_type(&row.workflow_type).copied() else { return Ok(None) };
+    let journal = match decode(session.store().journal(row.id).await?) {
+        Ok(journal) => journal,
+        Err(reason) => return Err(Error::QueryFailed { query: name, message: reason.to_string() }),
+    };
+    let looked = tokio::task::spawn_blocking(move || {
+        let live = super::live::Live::claimed(&row);
+        let mut exec = Execution::new(&workflow, live.info(), std::rc::Rc::new(|_: &str| true));
+        exec.replay(journal.rows);
+        query(&exec, &name, &input, &row.workflow_type)
+    });
+    match looked.await {
+        Ok(answer) => answer.map(Some),
+        Err(error) => Err(Error::QueryFailed { query: String::new(), message: error.to_string() }),
+    }
+}
+
+/// Whether a row of the inbox is an input; the others are for the worker itself.
+pub(super) fn is_input(kind: MessageKind) -> bool {
+    matches!(kind, MessageKind::Signal | MessageKind::Cancel | MessageKind::Attempt)
+}

@@ -1,0 +1,122 @@
+//! The worker as clients of its process see it: the short cut past the store.
+
+use super::claims;
+use super::live::Look;
+use super::load;
+use super::session::Session;
+use super::thread::Message;
+use crate::client::AwaitPosition;
+use crate::error::Result;
+use crate::hub::{BoxFuture, LocalWorker, QueryAnswer};
+use crate::store::{NewExecution, NewMessage, StartAnswer};
+use abide_core::{ExecutionId, Payload};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use tokio::sync::oneshot;
+
+/// A session, given to the hub.
+pub(super) struct Local(pub(super) Arc<Session>);
+
+impl LocalWorker for Local {
+    fn queue(&self) -> &str {
+        &self.0.queue
+    }
+
+    fn serves(&self, workflow_type: &str) -> bool {
+        self.0.registry.workflow_type(workflow_type).is_some()
+    }
+
+    fn owns(&self, execution: ExecutionId) -> bool {
+        self.0.owns(execution)
+    }
+
+    fn start(&self, new: NewExecution) -> BoxFuture<'_, Result<Option<StartAnswer>>> {
+        Box::pin(async move {
+            if self.0.draining.load(Ordering::Acquire) {
+                return Ok(None);
+            }
+            let (reply, answer) = oneshot::channel();
+            let thread = self.0.home_of(new.id);
+            if thread.send(Message::Start { new: Box::new(new), reply }).is_err() {
+                return Ok(None);
+            }
+            // A thread that ends drops the reply: nothing was written that anybody was told of.
+            answer.await.unwrap_or(Ok(None))
+        })
+    }
+
+    fn message(&self, message: NewMessage) -> BoxFuture<'_, Result<Option<()>>> {
+        Box::pin(async move {
+            // What the same sender put into the inbox before comes first (PROTOCOL 15).
+            if self.0.inbox_dirty.load(Ordering::Acquire) {
+                claims::drain_inbox(&self.0).await?;
+            }
+            let Some(thread) = self.0.owner_thread(message.execution) else { return Ok(None) };
+            let (reply, answer) = oneshot::channel();
+            if thread.send(Message::Send { message, reply }).is_err() {
+                return Ok(None);
+            }
+            tokio::select! {
+                answer = answer => answer.unwrap_or(Ok(None)),
+                () = thread.gone.cancelled() => Ok(None),
+            }
+        })
+    }
+
+    fn query<'a>(
+        &'a self,
+        execution: ExecutionId,
+        name: &'a str,
+        input: Payload,
+    ) -> BoxFuture<'a, Result<Option<QueryAnswer>>> {
+        Box::pin(query(&self.0, execution, name, input))
+    }
+
+    fn awaiting(&self, execution: ExecutionId) -> BoxFuture<'_, Result<Option<Vec<AwaitPosition>>>> {
+        Box::pin(async move {
+            let (reply, answer) = oneshot::channel();
+            let look = Message::Look { execution, look: Look::Awaiting { reply } };
+            let Some(thread) = self.0.owner_thread(execution) else { return Ok(None) };
+            if thread.send(look).is_err() {
+                return Ok(None);
+            }
+            let sites = tokio::select! {
+                answer = answer => answer.ok().flatten(),
+                () = thread.gone.cancelled() => None,
+            };
+            Ok(sites.map(|sites| load::positions(&sites)))
+        })
+    }
+
+    fn wake(&self) {
+        self.0.inbox_dirty.store(true, Ordering::Release);
+        self.0.claim_hint.notify_one();
+        self.0.inbox_hint.notify_one();
+    }
+}
+
+/// Asks the live state, or a read-only replay of what is not live here.
+pub(super) async fn query(
+    session: &Arc<Session>,
+    execution: ExecutionId,
+    name: &str,
+    input: Payload,
+) -> Result<Option<QueryAnswer>> {
+    if let Some(thread) = session.owner_thread(execution) {
+        let (reply, answer) = oneshot::channel();
+        let look = Look::Query { name: name.to_owned(), input: input.clone(), reply };
+        let sent = thread.send(Message::Look { execution, look }).is_ok();
+        let answer = tokio::select! {
+            answer = answer, if sent => answer.unwrap_or(Ok(None))?,
+            () = thread.gone.cancelled() => None,
+            else => None,
+        };
+        if answer.is_some() {
+            return Ok(answer);
+        }
+    }
+    match claims::find(session, execution).await? {
+        Some(row) => load::replayed(session, row, name.to_owned(), input).await,
+        None => Ok(None),
+    }
+}

@@ -1,0 +1,73 @@
+//! What a worker can run: its workflow types and activities, by name.
+
+use crate::activity::entry::ActivityEntry;
+use crate::error::{Error, Result};
+use abide_core::exec::WorkflowType;
+use abide_core::{Activities, ActivityDef, ActivityRegistry, WorkflowDef};
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::sync::Arc;
+
+/// See the module's head. A name given twice is told when the worker starts.
+#[derive(Default)]
+pub(super) struct Registry {
+    workflows: HashMap<&'static str, WorkflowType>,
+    activities: HashMap<&'static str, Arc<ActivityEntry>>,
+    twice: Option<(&'static str, &'static str)>,
+}
+
+impl Registry {
+    pub(super) fn workflow<W: WorkflowDef>(&mut self) {
+        match self.workflows.entry(W::NAME) {
+            Entry::Vacant(entry) => drop(entry.insert(WorkflowType::of::<W>())),
+            Entry::Occupied(_) => self.twice = Some(("workflow", W::NAME)),
+        }
+    }
+
+    pub(super) fn activity<D: ActivityDef>(&mut self, host: Arc<D::Host>) {
+        match self.activities.entry(D::NAME) {
+            Entry::Vacant(entry) => drop(entry.insert(Arc::new(ActivityEntry::new::<D>(host)))),
+            Entry::Occupied(_) => self.twice = Some(("activity", D::NAME)),
+        }
+    }
+
+    pub(super) fn activities<H: Activities>(&mut self, host: H) {
+        H::register(&mut Host { registry: self, host: Arc::new(host) });
+    }
+
+    /// Refuses an empty registry, and one with a name given twice.
+    pub(super) fn check(&self, queue: &str) -> Result<()> {
+        if let Some((kind, name)) = self.twice {
+            return Err(Error::RegisteredTwice { kind, name: name.to_owned() });
+        }
+        match self.workflows.is_empty() && self.activities.is_empty() {
+            true => Err(Error::NothingRegistered { queue: queue.to_owned() }),
+            false => Ok(()),
+        }
+    }
+
+    pub(super) fn workflow_type(&self, name: &str) -> Option<&WorkflowType> {
+        self.workflows.get(name)
+    }
+
+    pub(super) fn workflow_names(&self) -> Vec<String> {
+        let mut names: Vec<String> = self.workflows.keys().map(ToString::to_string).collect();
+        names.sort();
+        names
+    }
+
+    pub(super) fn activity_entry(&self, name: &str) -> Option<&Arc<ActivityEntry>> {
+        self.activities.get(name)
+    }
+}
+
+struct Host<'a, H> {
+    registry: &'a mut Registry,
+    host: Arc<H>,
+}
+
+impl<H: Activities> ActivityRegistry<H> for Host<'_, H> {
+    fn add<D: ActivityDef<Host = H>>(&mut self) {
+        self.registry.activity::<D>(Arc::clone(&self.host));
+    }
+}

@@ -1,0 +1,182 @@
+//! One incarnation's life: from its registration to its end by shutdown, lost lease or fatal error. Everything that a
+//! worker owns hangs on it, so that dropping it drops all at once.
+
+use super::attempts::Attempts;
+use super::builder::Options;
+use super::registry::Registry;
+use super::thread::{Message, ThreadHandle};
+use crate::Abide;
+use crate::activity::runner::Runner;
+use crate::hub::Hub;
+use crate::store::{Store, StoreError};
+use abide_core::{ExecutionId, Incarnation};
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use tokio::sync::{Notify, watch};
+
+/// Why a session is over.
+#[derive(Clone, Debug)]
+pub(super) enum End {
+    /// Another worker took over: begin anew with another incarnation.
+    Fenced,
+    /// The store failed for good, or too many threads are blocked.
+    Fatal(String),
+    /// It was asked to stop.
+    Shutdown,
+}
+
+/// See the module's head.
+pub(super) struct Session {
+    pub(super) abide: Abide,
+    pub(super) queue: String,
+    pub(super) me: Incarnation,
+    pub(super) registry: Arc<Registry>,
+    pub(super) options: Arc<Options>,
+    pub(super) runner: Runner,
+    pub(super) attempts: Attempts,
+    /// Work that may be claimable was written.
+    pub(super) claim_hint: Notify,
+    /// A message may lie in the inbox of something owned.
+    pub(super) inbox_hint: Notify,
+    pub(super) inbox_dirty: AtomicBool,
+    /// Takes no more starts and claims.
+    pub(super) draining: AtomicBool,
+    pub(super) end: watch::Sender<Option<End>>,
+    /// Executions that were claimed as suspects and have made no progress yet.
+    pub(super) suspects: Mutex<HashSet<ExecutionId>>,
+    threads: RwLock<Vec<Arc<ThreadHandle>>>,
+    owned: RwLock<HashMap<ExecutionId, Arc<ThreadHandle>>>,
+}
+
+/// A lock whose holder panicked is still a lock: nothing here is left half-changed.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Session {
+    pub(super) fn new(
+        abide: Abide,
+        queue: String,
+        me: Incarnation,
+        registry: Arc<Registry>,
+        options: Arc<Options>,
+    ) -> Arc<Self> {
+        let session = Arc::new(Self {
+            runner: Runner::new(options.slots),
+            attempts: Attempts::default(),
+            claim_hint: Notify::new(),
+            inbox_hint: Notify::new(),
+            inbox_dirty: AtomicBool::new(false),
+            draining: AtomicBool::new(false),
+            end: watch::Sender::new(None),
+            suspects: Mutex::default(),
+            threads: RwLock::default(),
+            owned: RwLock::default(),
+            abide,
+            queue,
+            me,
+            registry,
+            options,
+        });
+        for index in 0..session.options.threads {
+            let thread = ThreadHandle::spawn(&session, index);
+            session.threads.write().unwrap_or_else(PoisonError::into_inner).push(thread);
+        }
+        session
+    }
+
+    pub(super) fn store(&self) -> &Arc<dyn Store> {
+        self.abide.store()
+    }
+
+    pub(super) fn hub(&self) -> &Arc<Hub> {
+        self.abide.hub()
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.end.borrow().is_some()
+    }
+
+    /// Ends it; the first reason stands.
+    pub(super) fn finish(&self, end: End) {
+        self.draining.store(true, Ordering::Release);
+        self.end.send_if_modified(|now| {
+            let first = now.is_none();
+            first.then(|| *now = Some(end));
+            first
+        });
+    }
+
+    /// A store's error that this session cannot outlive ends it.
+    pub(super) fn failed(&self, error: &StoreError) {
+        match error {
+            StoreError::Fenced => self.finish(End::Fenced),
+            error if error.is_fatal() => self.finish(End::Fatal(format!("{}: {error}", error.code()))),
+            error => tracing::warn!(code = error.code(), "{}: {error}", error.code()),
+        }
+    }
+
+    // Which thread has what.
+
+    /// The thread that an execution belongs to by its id.
+    pub(super) fn home_of(&self, execution: ExecutionId) -> Arc<ThreadHandle> {
+        let threads = self.threads.read().unwrap_or_else(PoisonError::into_inner);
+        // Ids are counters in blocks: neighbours go to different threads.
+        let index = execution.0.unsigned_abs() as usize % threads.len();
+        Arc::clone(&threads[index])
+    }
+
+    pub(super) fn threads(&self) -> Vec<Arc<ThreadHandle>> {
+        self.threads.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Puts a fresh thread into the place of a blocked one.
+    pub(super) fn replace_thread(self: &Arc<Self>, old: &Arc<ThreadHandle>) -> Arc<ThreadHandle> {
+        let fresh = ThreadHandle::spawn(self, old.index);
+        self.threads.write().unwrap_or_else(PoisonError::into_inner)[old.index] = Arc::clone(&fresh);
+        fresh
+    }
+
+    pub(super) fn owner_thread(&self, execution: ExecutionId) -> Option<Arc<ThreadHandle>> {
+        self.owned.read().unwrap_or_else(PoisonError::into_inner).get(&execution).cloned()
+    }
+
+    pub(super) fn owns(&self, execution: ExecutionId) -> bool {
+        self.owned.read().unwrap_or_else(PoisonError::into_inner).contains_key(&execution)
+    }
+
+    pub(super) fn set_owned(&self, execution: ExecutionId, thread: Arc<ThreadHandle>) {
+        self.owned.write().unwrap_or_else(PoisonError::into_inner).insert(execution, thread);
+    }
+
+    pub(super) fn disown(&self, execution: ExecutionId) {
+        self.owned.write().unwrap_or_else(PoisonError::into_inner).remove(&execution);
+        let was_suspect = lock(&self.suspects).remove(&execution);
+        if was_suspect {
+            self.claim_hint.notify_one();
+        }
+    }
+
+    /// What `thread` has, for the one that takes its place.
+    pub(super) fn owned_by(&self, thread: &Arc<ThreadHandle>) -> Vec<ExecutionId> {
+        let owned = self.owned.read().unwrap_or_else(PoisonError::into_inner);
+        owned.iter().filter(|(_, t)| Arc::ptr_eq(t, thread)).map(|(id, _)| *id).collect()
+    }
+
+    /// Sends to the thread that owns the execution; gives the message back where nobody does.
+    pub(super) fn send(&self, execution: ExecutionId, message: Message) -> Result<(), Message> {
+        match self.owner_thread(execution) {
+            Some(thread) => thread.send(message),
+            None => Err(message),
+        }
+    }
+
+    /// Progress was made by a suspect: the next may run.
+    pub(super) fn clear_suspect(&self, execution: ExecutionId) {
+        let was = lock(&self.suspects).remove(&execution);
+        if was {
+            self.claim_hint.notify_one();
+        }
+    }
+}

@@ -1,0 +1,230 @@
+//! The running worker: begins sessions, ends them, and begins anew when a lease was lost.
+
+use super::builder::Options;
+use super::local::Local;
+use super::registry::Registry;
+use super::session::{End, Session, lock};
+use super::thread::Message;
+use super::{claims, lease, watchdog};
+use crate::Abide;
+use crate::error::{Error, Result};
+use crate::hub::LocalWorker;
+use crate::store::{StoreError, WorkerInfo};
+use std::sync::{Arc, Mutex, Weak};
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio_util::sync::CancellationToken;
+
+/// How long activities that were asked to stop at a shutdown may still take.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+/// The wait before a worker that lost its lease registers anew, when that fails.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// A running worker. Keep it: dropping it stops the worker without a grace, as a crash would (nothing is lost, and
+/// what it ran is taken over). [`Worker::shutdown`] is the graceful way.
+pub struct Worker {
+    inner: Arc<Inner>,
+    supervisor: Option<JoinHandle<Result<()>>>,
+}
+
+struct Inner {
+    abide: Abide,
+    queue: String,
+    registry: Arc<Registry>,
+    options: Arc<Options>,
+    session: Mutex<Option<Arc<Session>>>,
+    stopped: watch::Sender<bool>,
+    shutdown: CancellationToken,
+}
+
+impl Worker {
+    pub(super) async fn start(
+        abide: Abide,
+        queue: String,
+        registry: Arc<Registry>,
+        options: Arc<Options>,
+    ) -> Result<Self> {
+        let inner = Arc::new(Inner {
+            abide,
+            queue,
+            registry,
+            options,
+            session: Mutex::default(),
+            stopped: watch::Sender::new(false),
+            shutdown: CancellationToken::new(),
+        });
+        let first = inner.begin().await?;
+        let supervisor = tokio::spawn(Arc::clone(&inner).supervise(first));
+        Ok(Self { inner, supervisor: Some(supervisor) })
+    }
+
+    /// The task queue that it works on.
+    pub fn queue(&self) -> &str {
+        &self.inner.queue
+    }
+
+    /// Stops: takes nothing new, lets running activities finish within the grace (see
+    /// [`shutdown_grace`](crate::WorkerBuilder::shutdown_grace)), asks the rest to stop and records them as failed
+    /// attempts, then lets go of everything it owns. Nothing is lost: another worker, or this one started again, goes
+    /// on where it was.
+    ///
+    /// # Errors
+    /// Those that stopped it before: `AB0607` with the reason.
+    pub async fn shutdown(mut self) -> Result<()> {
+        self.inner.shutdown.cancel();
+        self.join().await
+    }
+
+    /// Waits until the worker stops by itself: only a fatal error of its database makes it do so.
+    ///
+    /// # Errors
+    /// `AB0607` with the reason.
+    pub async fn stopped(&mut self) -> Result<()> {
+        let mut stopped = self.inner.stopped.subscribe();
+        let _ = stopped.wait_for(|stopped| *stopped).await;
+        self.join().await
+    }
+
+    async fn join(&mut self) -> Result<()> {
+        let Some(supervisor) = self.supervisor.take() else { return Ok(()) };
+        supervisor.await.unwrap_or_else(|error| {
+            Err(Error::WorkerStopped { queue: self.inner.queue.clone(), message: error.to_string() })
+        })
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        if self.supervisor.is_none() {
+            return;
+        }
+        if let Some(session) = lock(&self.inner.session).as_ref() {
+            session.finish(End::Shutdown);
+        }
+    }
+}
+
+/// The tasks of a session and its place in the hub; dropping it ends both.
+struct Begun {
+    session: Arc<Session>,
+    _local: Arc<Local>,
+    hub_entry: Weak<dyn LocalWorker>,
+    tasks: JoinSet<()>,
+}
+
+impl Inner {
+    async fn begin(&self) -> Result<Begun> {
+        let info = WorkerInfo {
+            build: self.options.build.clone(),
+            name: format!("process {}", std::process::id()),
+            queue: self.queue.clone(),
+        };
+        let me = self.abide.store().register(info).await?;
+        let (abide, queue) = (self.abide.clone(), self.queue.clone());
+        let session = Session::new(abide, queue, me, Arc::clone(&self.registry), Arc::clone(&self.options));
+        let mut tasks = JoinSet::new();
+        tasks.spawn(lease::renew_loop(Arc::clone(&session)));
+        tasks.spawn(lease::take_over_loop(Arc::clone(&session)));
+        tasks.spawn(claims::claim_loop(Arc::clone(&session)));
+        tasks.spawn(claims::unknown_types_loop(Arc::clone(&session)));
+        tasks.spawn(claims::inbox_loop(Arc::clone(&session)));
+        tasks.spawn(watchdog::watch(Arc::clone(&session)));
+        let local = Arc::new(Local(Arc::clone(&session)));
+        let hub_entry = Arc::downgrade(&local) as Weak<dyn LocalWorker>;
+        self.abide.hub().register(Weak::clone(&hub_entry));
+        *lock(&self.session) = Some(Arc::clone(&session));
+        Ok(Begun { session, _local: local, hub_entry, tasks })
+    }
+
+    async fn supervise(self: Arc<Self>, first: Begun) -> Result<()> {
+        let mut begun = first;
+        let result = loop {
+            let end = self.until_end(&begun.session).await;
+            self.abide.hub().deregister(&begun.hub_entry);
+            match end {
+                End::Shutdown if self.shutdown.is_cancelled() => break self.wind_down(&mut begun).await,
+                End::Shutdown => {
+                    self.kill(&mut begun).await;
+                    break Ok(());
+                }
+                End::Fatal(message) => {
+                    self.kill(&mut begun).await;
+                    break Err(Error::WorkerStopped { queue: self.queue.clone(), message });
+                }
+                End::Fenced => {
+                    tracing::warn!(code = "AB0510", "AB0510: the lease is lost; the worker begins anew");
+                    self.kill(&mut begun).await;
+                }
+            }
+            begun = match self.begin_again().await {
+                Ok(begun) => begun,
+                Err(error) => break Err(error),
+            };
+        };
+        *lock(&self.session) = None;
+        self.stopped.send_replace(true);
+        result
+    }
+
+    /// Why the session ends.
+    async fn until_end(&self, session: &Session) -> End {
+        let mut end = session.end.subscribe();
+        tokio::select! {
+            () = self.shutdown.cancelled() => End::Shutdown,
+            ended = end.wait_for(Option::is_some) => {
+                ended.ok().and_then(|end| end.clone()).unwrap_or(End::Shutdown)
+            }
+        }
+    }
+
+    async fn begin_again(&self) -> Result<Begun> {
+        loop {
+            match self.begin().await {
+                Ok(begun) => return Ok(begun),
+                Err(error) if self.shutdown.is_cancelled() => return Err(error),
+                Err(error) => tracing::warn!(code = error.code(), "the worker could not register: {error}"),
+            }
+            tokio::time::sleep(RETRY).await;
+        }
+    }
+
+    /// Drops everything at once. What it owned is taken over, or was already.
+    async fn kill(&self, begun: &mut Begun) {
+        let session = &begun.session;
+        session.finish(End::Shutdown);
+        session.runner.abandon();
+        for thread in session.threads() {
+            let _ = thread.send(Message::Stop);
+        }
+        begun.tasks.abort_all();
+        match self.abide.store().unregister(session.me).await {
+            Ok(()) | Err(StoreError::Fenced) => {}
+            Err(error) => tracing::warn!(code = error.code(), "the worker could not unregister: {error}"),
+        }
+    }
+
+    /// PROTOCOL 4: nothing new starts; what runs gets its grace; every outcome is written; everything is released.
+    async fn wind_down(&self, begun: &mut Begun) -> Result<()> {
+        let session = &begun.session;
+        session.draining.store(true, std::sync::atomic::Ordering::Release);
+        session.runner.shutdown(self.options.grace, LAST_WORDS).await;
+        for thread in session.threads() {
+            let drained = CancellationToken::new();
+            if thread.send(Message::Drain(drained.clone())).is_ok() {
+                tokio::select! {
+                    () = drained.cancelled() => {}
+                    () = thread.gone.cancelled() => {}
+                    _ = self.until_over(session) => {}
+                }
+            }
+        }
+        self.kill(begun).await;
+        Ok(())
+    }
+
+    async fn until_over(&self, session: &Session) {
+        let mut end = session.end.subscribe();
+        let _ = end.wait_for(Option::is_some).await;
+    }
+}

@@ -1,0 +1,484 @@
+//! A workflow thread: runs the turns of the executions that are its own.
+//!
+//! It takes whatever has arrived, then advances each execution that something happened to: so a burst of outcomes
+//! becomes one turn and one append. It never waits for the store; acknowledgements arrive like any other message.
+
+use super::live::{InFlight, Live, Look, Pending, SendReply, StartReply, input_of};
+use super::load::{self, Loaded};
+use super::session::{Session, lock};
+use super::{attempts, turn};
+use crate::store::{Append, AppendOutcome, InboxRow, NewExecution, NewMessage, RowChange, StoreError};
+use abide_core::exec::{ActivityStart, AttemptOutcome, Execution, Input, Position, Standing, Suspension};
+use abide_core::{EventId, ExecutionId};
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
+use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+/// What can happen to a thread.
+pub(super) enum Message {
+    /// A client starts an execution here.
+    Start { new: Box<NewExecution>, reply: StartReply },
+    /// An execution was claimed, or its journal was read again.
+    Load(Box<Loaded>),
+    /// A client's message.
+    Send { message: NewMessage, reply: SendReply },
+    /// Rows of its inbox.
+    Inbox { execution: ExecutionId, rows: Vec<InboxRow> },
+    /// An attempt ended.
+    Attempt { execution: ExecutionId, activity: EventId, attempt: u32, outcome: AttemptOutcome },
+    /// An append was acknowledged.
+    Acked { execution: ExecutionId, result: Result<AppendOutcome, StoreError> },
+    /// A look at the state.
+    Look { execution: ExecutionId, look: Look },
+    /// It was terminated from outside.
+    Gone { execution: ExecutionId },
+    /// A shutdown: release what is idle; the token is cancelled when nothing is left.
+    Drain(CancellationToken),
+    /// End at once, dropping everything.
+    Stop,
+}
+
+/// The turn that a thread is in.
+#[derive(Clone)]
+pub(super) struct Busy {
+    pub(super) execution: ExecutionId,
+    pub(super) turn: u64,
+    pub(super) position: Position,
+}
+
+/// A thread, as the rest of the session knows it.
+pub(super) struct ThreadHandle {
+    pub(super) index: usize,
+    sender: Mutex<Sender<Message>>,
+    pub(super) busy: Mutex<Option<Busy>>,
+    /// It blocked: another thread has taken its place, and what it still makes is nobody's (PROTOCOL 25).
+    pub(super) written_off: AtomicBool,
+    /// Cancelled when it is written off: who waits for its answers goes another way.
+    pub(super) gone: CancellationToken,
+}
+
+impl ThreadHandle {
+    pub(super) fn spawn(session: &Arc<Session>, index: usize) -> Arc<Self> {
+        let (sender, receiver) = channel();
+        let handle = Arc::new(Self {
+            index,
+            sender: Mutex::new(sender),
+            busy: Mutex::new(None),
+            written_off: AtomicBool::new(false),
+            gone: CancellationToken::new(),
+        });
+        let (session, me) = (Arc::clone(session), Arc::clone(&handle));
+        let tokio = tokio::runtime::Handle::current();
+        let named = std::thread::Builder::new().name(format!("abide-workflow-{index}"));
+        let spawned = named.spawn(move || {
+            let _tokio = tokio.enter();
+            Thread::new(session, me).run(&receiver);
+        });
+        if let Err(error) = spawned {
+            tracing::error!("a workflow thread could not be started: {error}");
+            handle.gone.cancel();
+        }
+        handle
+    }
+
+    /// Gives the message back where the thread is gone.
+    pub(super) fn send(&self, message: Message) -> Result<(), Message> {
+        if self.written_off.load(Ordering::Acquire) {
+            return Err(message);
+        }
+        lock(&self.sender).send(message).map_err(|back| back.0)
+    }
+}
+
+pub(super) struct Thread {
+    pub(super) session: Arc<Session>,
+    pub(super) me: Arc<ThreadHandle>,
+    pub(super) live: HashMap<ExecutionId, Live>,
+    timers: BinaryHeap<Reverse<(i64, ExecutionId)>>,
+    dirty: Vec<ExecutionId>,
+    draining: Option<CancellationToken>,
+    knows: Rc<dyn Fn(&str) -> bool>,
+    pub(super) bytes: usize,
+    clock: u64,
+    turns: u64,
+}
+
+impl Thread {
+    fn new(session: Arc<Session>, me: Arc<ThreadHandle>) -> Self {
+        let registry = Arc::clone(&session.registry);
+        Self {
+            session,
+            me,
+            live: HashMap::new(),
+            timers: BinaryHeap::new(),
+            dirty: Vec::new(),
+            draining: None,
+            knows: Rc::new(move |activity| registry.activity_entry(activity).is_some()),
+            bytes: 0,
+            clock: 0,
+            turns: 0,
+        }
+    }
+
+    fn run(mut self, receiver: &Receiver<Message>) {
+        loop {
+            let first = match self.next_due() {
+                None => receiver.recv().map_err(|_| RecvTimeoutError::Disconnected),
+                Some(wait) => receiver.recv_timeout(wait),
+            };
+            match first {
+                Ok(message) => {
+                    for message in std::iter::once(message).chain(receiver.try_iter().take(1_024)) {
+                        if matches!(message, Message::Stop) {
+                            return;
+                        }
+                        self.take(message);
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+            self.wake_due();
+            for execution in std::mem::take(&mut self.dirty) {
+                self.advance(execution);
+                if self.me.written_off.load(Ordering::Acquire) {
+                    return;
+                }
+            }
+            self.evict();
+            self.drained();
+        }
+    }
+
+    fn next_due(&self) -> Option<Duration> {
+        let Reverse((at_ms, _)) = self.timers.peek()?;
+        Some(Duration::from_millis(u64::try_from(at_ms - self.session.store().now_ms()).unwrap_or(0)))
+    }
+
+    fn wake_due(&mut self) {
+        let now_ms = self.session.store().now_ms();
+        while let Some(Reverse((at_ms, execution))) = self.timers.peek().copied() {
+            if at_ms > now_ms {
+                break;
+            }
+            self.timers.pop();
+            if let Some(live) = self.live.get_mut(&execution).filter(|live| live.armed_ms == Some(at_ms)) {
+                live.armed_ms = None;
+                self.dirty.push(execution);
+            }
+        }
+    }
+
+    fn take(&mut self, message: Message) {
+        match message {
+            Message::Start { new, reply } => self.start(*new, reply),
+            Message::Load(loaded) => self.load(*loaded),
+            Message::Send { message, reply } => self.message(message, reply),
+            Message::Inbox { execution, rows } => {
+                if let Some(live) = self.touch(execution) {
+                    live.take_rows(rows);
+                }
+            }
+            Message::Attempt { execution, activity, attempt, outcome } => {
+                if let Some(live) = self.touch(execution) {
+                    live.pending.push(Input::Attempt { activity, attempt, outcome }.into());
+                }
+            }
+            Message::Acked { execution, result } => self.acked(execution, result),
+            Message::Look { execution, look } => self.look(execution, look),
+            Message::Gone { execution } => self.forget(execution),
+            Message::Drain(done) => {
+                self.draining = Some(done);
+                self.dirty.extend(self.live.keys());
+            }
+            Message::Stop => {}
+        }
+    }
+
+    /// The live execution, marked as having something to do.
+    fn touch(&mut self, execution: ExecutionId) -> Option<&mut Live> {
+        self.clock += 1;
+        let live = self.live.get_mut(&execution)?;
+        live.used = self.clock;
+        self.dirty.push(execution);
+        Some(live)
+    }
+
+    fn start(&mut self, new: NewExecution, reply: StartReply) {
+        let Some(workflow) = self.session.registry.workflow_type(&new.workflow_type) else {
+            let _ = reply.send(Ok(None));
+            return;
+        };
+        let mut live = Live::starting(&new);
+        let mut exec = Execution::new(workflow, live.info(), Rc::clone(&self.knows));
+        let input = match abide_core::Payload::from_json(new.input.clone()) {
+            Ok(input) => input,
+            Err(error) => return drop(reply.send(Err(error.into()))),
+        };
+        let inputs = vec![Input::Start { input, seed: load::seed() }];
+        let now_ms = self.session.store().now_ms();
+        let first = self.watched(new.id, &mut exec, |exec| exec.turn(inputs, now_ms));
+        live.exec = Some(exec);
+        let (append, mut in_flight) = turn::compose(&self.session, &mut live, first, turn::Taken::default());
+        in_flight.start = Some(reply);
+        let Some(mut append) = append else { return };
+        append.create = Some(Box::new(new));
+        self.bytes += live.bytes;
+        self.submit(&mut live, append, in_flight);
+        self.live.insert(live.id, live);
+    }
+
+    fn message(&mut self, message: NewMessage, reply: SendReply) {
+        match self.touch(message.execution) {
+            Some(live) => {
+                let input = input_of(message.kind, &message.body, message.request_id);
+                live.pending.push(Pending { input, row: None, reply: Some(reply) });
+            }
+            None => drop(reply.send(Ok(None))),
+        }
+    }
+
+    fn look(&mut self, execution: ExecutionId, look: Look) {
+        match self.touch(execution) {
+            Some(live) => live.looks.push(look),
+            None => load::not_here(look),
+        }
+    }
+
+    /// Does what can be done now: a turn, starts that are due, looks, a release.
+    fn advance(&mut self, execution: ExecutionId) {
+        let Some(mut live) = self.live.remove(&execution) else { return };
+        if live.in_flight.is_none() && !live.loading {
+            self.advance_free(&mut live);
+        }
+        self.arm(&mut live);
+        self.live.insert(execution, live);
+    }
+
+    fn advance_free(&mut self, live: &mut Live) {
+        let now_ms = self.session.store().now_ms();
+        let Some(exec) = live.exec.as_ref() else {
+            let due = live.due_ms().is_some_and(|at_ms| at_ms <= now_ms);
+            if self.draining.is_some() && live.pending.is_empty() {
+                self.release(live);
+            } else if due || !live.pending.is_empty() || !live.looks.is_empty() {
+                live.loading = true;
+                load::again(&self.session, live.id, &self.me);
+            }
+            return;
+        };
+        let due = exec.next_timer_ms().is_some_and(|at_ms| at_ms <= now_ms);
+        if due || !live.pending.is_empty() || exec.has_more() {
+            self.turn(live, now_ms);
+        }
+        if live.in_flight.is_none() {
+            self.settled(live);
+        }
+    }
+
+    /// Nothing is in flight: what waits for that is done.
+    fn settled(&mut self, live: &mut Live) {
+        if let Some(exec) = live.exec.as_ref() {
+            if std::mem::take(&mut live.restart) {
+                live.delayed = exec.outstanding();
+            }
+            for look in live.looks.drain(..) {
+                load::answer(exec, look, &live.names.workflow_type);
+            }
+        }
+        self.start_due(live);
+        if self.draining.is_some() && live.is_idle() {
+            self.release(live);
+        }
+    }
+
+    pub(super) fn start_due(&mut self, live: &mut Live) {
+        if live.delayed.is_empty() || self.draining.is_some() {
+            return;
+        }
+        let now_ms = self.session.store().now_ms();
+        let (due, later): (Vec<ActivityStart>, Vec<_>) =
+            live.delayed.drain(..).partition(|start| start.not_before_ms.is_none_or(|at| at <= now_ms));
+        live.delayed = later;
+        due.into_iter().for_each(|start| attempts::start(&self.session, live.id, &live.names, start));
+    }
+
+    fn turn(&mut self, live: &mut Live, now_ms: i64) {
+        let mut taken = turn::Taken::from(std::mem::take(&mut live.pending));
+        let inputs = std::mem::take(&mut taken.inputs);
+        let Some(mut exec) = live.exec.take() else { return };
+        let turn = self.watched(live.id, &mut exec, |exec| exec.turn(inputs, now_ms));
+        live.exec = Some(exec);
+        if self.me.written_off.load(Ordering::Acquire) {
+            return;
+        }
+        let before = live.bytes;
+        let (append, in_flight) = turn::compose(&self.session, live, turn, taken);
+        self.bytes += live.bytes - before;
+        match append {
+            Some(append) => self.submit(live, append, in_flight),
+            None => self.done(live, in_flight),
+        }
+    }
+
+    /// Runs workflow code under the watchdog's eyes.
+    pub(super) fn watched<T>(
+        &mut self,
+        execution: ExecutionId,
+        exec: &mut Execution,
+        run: impl FnOnce(&mut Execution) -> T,
+    ) -> T {
+        self.turns += 1;
+        let busy = Busy { execution, turn: self.turns, position: exec.position() };
+        *lock(&self.me.busy) = Some(busy);
+        let result = run(exec);
+        *lock(&self.me.busy) = None;
+        result
+    }
+
+    pub(super) fn submit(&mut self, live: &mut Live, append: Append, in_flight: InFlight) {
+        live.in_flight = Some(in_flight);
+        let (execution, me) = (live.id, Arc::clone(&self.me));
+        let ack = move |result| drop(me.send(Message::Acked { execution, result }));
+        self.session.store().submit(append, Box::new(ack));
+    }
+
+    /// The append is durable, or there was nothing to write: now the outside may see it.
+    pub(super) fn done(&mut self, live: &mut Live, in_flight: InFlight) {
+        let InFlight { actions, standing, replies, start, rows, settles, close, .. } = in_flight;
+        for activity in settles {
+            self.session.attempts.settle(live.id, activity);
+        }
+        for row in rows {
+            live.rows_seen.remove(&row);
+        }
+        if live.crashes == 0 {
+            self.session.clear_suspect(live.id);
+        }
+        if standing == Standing::Open {
+            if let Some(start) = start {
+                self.session.set_owned(live.id, Arc::clone(&self.me));
+                let _ = start.send(Ok(Some(crate::store::StartAnswer::Started)));
+            }
+            self.perform(live, actions);
+        } else {
+            self.ended(live, actions, close);
+            if let Some(start) = start {
+                let _ = start.send(Ok(Some(crate::store::StartAnswer::Started)));
+            }
+        }
+        replies.into_iter().for_each(|reply| drop(reply.send(Ok(Some(())))));
+    }
+
+    /// Suspends an execution whose live state cannot say so itself.
+    pub(super) fn suspend(&mut self, live: &mut Live, reason: Suspension) {
+        let at_ms = self.session.store().now_ms();
+        let row = turn::suspension(&self.session, live, &reason, at_ms);
+        let standing = Standing::Suspended(reason);
+        self.finish_with(live, row, standing);
+    }
+
+    fn release(&mut self, live: &mut Live) {
+        let now_ms = self.session.store().now_ms();
+        let outstanding = live.exec.as_ref().map(Execution::outstanding);
+        let retry = outstanding
+            .iter()
+            .flatten()
+            .chain(&live.delayed)
+            .map(|start| start.not_before_ms.unwrap_or(now_ms))
+            .min();
+        let active = live.exec.is_none() && live.db_active;
+        let timer = live.exec.as_ref().map_or(live.timer_ms, Execution::next_timer_ms);
+        let wake = timer.into_iter().chain(retry).chain(active.then_some(now_ms)).min();
+        let row =
+            RowChange { release: true, wake_at_ms: Some(wake), active: Some(false), ..RowChange::default() };
+        self.finish_with(live, row, Standing::Open);
+    }
+
+    /// Writes a last change of the row, after which the execution is not owned here.
+    fn finish_with(&mut self, live: &mut Live, row: RowChange, standing: Standing) {
+        let append = Append {
+            owner: self.session.me,
+            execution: live.id,
+            seq: EventId(0),
+            n: 0,
+            at_ms: self.session.store().now_ms(),
+            body: String::new(),
+            row: Some(row),
+            consumed: Vec::new(),
+            messages: Vec::new(),
+            create: None,
+        };
+        let in_flight = InFlight {
+            actions: Vec::new(),
+            standing,
+            replies: Vec::new(),
+            start: None,
+            rows: Vec::new(),
+            settles: Vec::new(),
+            again: Vec::new(),
+            close: None,
+            releases: true,
+        };
+        // The live state goes first: what is released must not be touched again.
+        live.exec = None;
+        self.submit(live, append, in_flight);
+    }
+
+    /// Puts the execution's next due time into the heap, if it is earlier than what is there.
+    fn arm(&mut self, live: &mut Live) {
+        let Some(due_ms) = live.due_ms() else { return };
+        if live.armed_ms.is_none_or(|armed| due_ms < armed) && live.in_flight.is_none() {
+            live.armed_ms = Some(due_ms);
+            self.timers.push(Reverse((due_ms, live.id)));
+        }
+    }
+
+    /// Drops the live state of the least recently used when there is more than the budget, down to 7/8 of it. What
+    /// runs no activity is set free in the store as well.
+    fn evict(&mut self) {
+        let budget = self.session.options.cache_bytes / self.session.options.threads;
+        if self.bytes <= budget {
+            return;
+        }
+        let idle = self.live.values().filter(|live| live.exec.is_some() && live.is_idle());
+        let mut oldest: Vec<_> = idle.map(|live| (live.used, live.id)).collect();
+        oldest.sort_unstable();
+        for (_, execution) in oldest {
+            if self.bytes <= budget / 8 * 7 {
+                return;
+            }
+            let Some(mut live) = self.live.remove(&execution) else { continue };
+            self.bytes -= live.bytes.min(self.bytes);
+            live.bytes = 0;
+            match live.exec.as_ref().is_some_and(Execution::has_activities) {
+                true => live.unload(),
+                false => self.release(&mut live),
+            }
+            self.live.insert(execution, live);
+        }
+    }
+
+    fn drained(&mut self) {
+        if let Some(done) = self.draining.as_ref().filter(|_| self.live.is_empty()) {
+            done.cancel();
+        }
+    }
+
+    pub(super) fn remove(&mut self, execution: ExecutionId) -> Option<Live> {
+        self.live.remove(&execution)
+    }
+
+    pub(super) fn mark(&mut self, execution: ExecutionId) {
+        self.dirty.push(execution);
+    }
+
+    pub(super) fn knows(&self) -> Rc<dyn Fn(&str) -> bool> {
+        Rc::clone(&self.knows)
+    }
+}

@@ -1,0 +1,168 @@
+//! Watches for workflow threads that block (PROTOCOL 25).
+//!
+//! A turn that is seen on [`REPORT_AFTER`] looks in a row is reported with its await site; its thread is written off,
+//! and a new one takes over all its other executions. The culprit is suspended where it does not return in time, or
+//! blocks again. Looks are counted, not seconds: a process that was stopped and goes on is not a blocked thread.
+
+use super::load;
+use super::session::{Session, lock};
+use super::thread::{Busy, ThreadHandle};
+use super::turn;
+use crate::store::{Append, RowChange};
+use abide_core::exec::Suspension;
+use abide_core::{EventId, ExecutionId};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// 2 s.
+const REPORT_AFTER: u32 = 8;
+/// 10 s.
+const SUSPEND_AFTER: u32 = 40;
+/// So many blocked threads end the worker: something is badly wrong, and memory is not endless.
+const MAX_BLOCKED: usize = 16;
+
+/// A thread that was written off and has not returned.
+struct Blocked {
+    thread: Arc<ThreadHandle>,
+    execution: ExecutionId,
+    looks: u32,
+}
+
+/// Looks at every thread until the session is over.
+pub(super) async fn watch(session: Arc<Session>) {
+    let mut seen: HashMap<usize, (u64, u32)> = HashMap::new();
+    let mut blocked: Vec<Blocked> = Vec::new();
+    let mut offences: HashMap<ExecutionId, u32> = HashMap::new();
+    while !session.is_over() {
+        tokio::time::sleep(LOOK_EVERY).await;
+        for thread in session.threads() {
+            let Some(busy) = lock(&thread.busy).clone() else {
+                seen.remove(&thread.index);
+                continue;
+            };
+            let looks = match seen.get(&thread.index) {
+                Some((turn, looks)) if *turn == busy.turn => looks + 1,
+                _ => 1,
+            };
+            seen.insert(thread.index, (busy.turn, looks));
+            if looks >= REPORT_AFTER {
+                seen.remove(&thread.index);
+                write_off(&session, &thread, &busy).await;
+                *offences.entry(busy.execution).or_insert(0) += 1;
+                blocked.push(Blocked { thread, execution: busy.execution, looks });
+            }
+        }
+        if blocked.len() > MAX_BLOCKED {
+            let reason = format!("AB0208: {MAX_BLOCKED} workflow threads are blocked");
+            return session.finish(super::session::End::Fatal(reason));
+        }
+        blocked.retain_mut(|b| still_blocked(&session, b, offences.get(&b.execution).copied().unwrap_or(0)));
+    }
+}
+
+/// Reports the turn, and gives everything else of the thread to a new one.
+async fn write_off(session: &Arc<Session>, thread: &Arc<ThreadHandle>, busy: &Busy) {
+    let site = site_of(busy);
+    tracing::error!(
+        code = "AB0208",
+        execution = %busy.execution,
+        "AB0208: a workflow has blocked its thread for more than 2 s, at {site}: workflow code must not wait, sleep \
+         or compute for long; its other executions go on on a new thread"
+    );
+    thread.written_off.store(true, Ordering::Release);
+    let fresh = session.replace_thread(thread);
+    let moved = session.owned_by(thread);
+    for execution in moved.iter().filter(|id| **id != busy.execution) {
+        session.set_owned(*execution, Arc::clone(&fresh));
+    }
+    thread.gone.cancel();
+    // What the old thread handed in is on disk before its journals are read again.
+    barrier(session).await;
+    for execution in moved.into_iter().filter(|id| *id != busy.execution) {
+        reload(session, execution).await;
+    }
+}
+
+fn site_of(busy: &Busy) -> String {
+    busy.position.get().map_or_else(|| "a place before its first await".to_owned(), ToString::to_string)
+}
+
+/// Loads an owned execution on the thread that now has it.
+async fn reload(session: &Arc<Session>, execution: ExecutionId) {
+    match super::claims::find(session, execution).await {
+        Ok(Some(row)) if row.owner == Some(session.me) => load::claimed(session, row).await,
+        Ok(_) => session.disown(execution),
+        Err(error) => session.failed(&error),
+    }
+}
+
+async fn barrier(session: &Session) {
+    let (done, wait) = tokio::sync::oneshot::channel();
+    let ack = Box::new(move |_| {
+        let _ = done.send(());
+    });
+    session.store().submit(empty(session, ExecutionId(0), None), ack);
+    let _ = wait.await;
+}
+
+fn empty(session: &Session, execution: ExecutionId, row: Option<RowChange>) -> Append {
+    Append {
+        owner: session.me,
+        execution,
+        seq: EventId(0),
+        n: 0,
+        at_ms: session.store().now_ms(),
+        body: String::new(),
+        row,
+        consumed: Vec::new(),
+        messages: Vec::new(),
+        create: None,
+    }
+}
+
+/// One look at a written-off thread; false once it is settled.
+fn still_blocked(session: &Arc<Session>, blocked: &mut Blocked, offences: u32) -> bool {
+    let busy = lock(&blocked.thread.busy).clone().filter(|busy| busy.execution == blocked.execution);
+    blocked.looks += 1;
+    match busy {
+        None if offences < 2 && blocked.looks < SUSPEND_AFTER => {
+            // It came back: its turn was thrown away, and is run again where it can be.
+            let (session, execution) = (Arc::clone(session), blocked.execution);
+            session.set_owned(execution, session.home_of(execution));
+            tokio::spawn(async move { reload(&session, execution).await });
+            false
+        }
+        None => {
+            suspend(session, blocked.execution, None);
+            false
+        }
+        Some(busy) if blocked.looks == SUSPEND_AFTER => {
+            suspend(session, blocked.execution, Some(site_of(&busy)));
+            true
+        }
+        Some(_) => true,
+    }
+}
+
+fn suspend(session: &Arc<Session>, execution: ExecutionId, site: Option<String>) {
+    let session = Arc::clone(session);
+    tokio::spawn(async move {
+        let Ok(Some(row)) = super::claims::find(&session, execution).await else { return };
+        if row.owner != Some(session.me) {
+            return;
+        }
+        let mut reason = Suspension::new("AB0208", "its code blocked the workflow thread for more than 2 s");
+        reason.site = site;
+        let live = super::live::Live::claimed(&row);
+        let change = turn::suspension(&session, &live, &reason, session.store().now_ms());
+        let ended = Arc::clone(&session);
+        let ack = move |_| {
+            ended.disown(execution);
+            ended.hub().look(execution);
+        };
+        session.store().submit(empty(&session, execution, Some(change)), Box::new(ack));
+    });
+}
