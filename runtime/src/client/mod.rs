@@ -103,6 +103,9 @@ fn fresh_id() -> String {
     uuid::Uuid::now_v7().to_string()
 }
 
+#[cfg(all(test, feature = "sqlite"))]
+mod store_tests;
+
 #[cfg(test)]
 mod tests {
     use super::check_id;
