@@ -14,12 +14,13 @@ mod migrate;
 mod open;
 mod place;
 mod queue;
-pub(crate) mod raw;
 mod read;
 mod schema;
 mod shared;
 mod sql;
 mod start;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 pub(crate) use open::{OpenOptions, open};

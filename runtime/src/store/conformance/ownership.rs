@@ -1,0 +1,193 @@
+//! Ownership: claims, the fence, take-over of the dead and of the late, suspects, builds.
+
+use super::*;
+use crate::store::sqlite::OpenOptions;
+
+fn release(wake_at_ms: Option<i64>) -> RowChange {
+    RowChange { release: true, wake_at_ms: Some(wake_at_ms), ..RowChange::default() }
+}
+
+async fn let_go(process: &Process, id: ExecutionId, wake_at_ms: Option<i64>) {
+    let append = Append { row: Some(release(wake_at_ms)), ..process.turn(id, 0, 0) };
+    assert!(matches!(process.append(append).await, Ok(AppendOutcome::Done)));
+}
+
+#[tokio::test]
+async fn an_unowned_start_is_claimed_by_one() {
+    let lab = Lab::new();
+    let (a, b) = (lab.process().await, lab.process().await);
+    let new = a.new_execution("order-1");
+    let id = new.id;
+    assert!(matches!(a.store.start(new).await, Ok(StartAnswer::Started)));
+    let (at_a, at_b) = tokio::join!(a.claim(), b.claim());
+    let mut claimed = ids(&at_a);
+    claimed.extend(ids(&at_b));
+    assert_eq!(claimed, [id]);
+    let row = a.row(id).await;
+    assert_eq!(row.input.as_deref(), Some("[1]"));
+    assert!(row.owner == Some(a.me) || row.owner == Some(b.me));
+}
+
+#[tokio::test]
+async fn claims_keep_to_queue_type_and_time() {
+    let lab = Lab::new();
+    let process = lab.process().await;
+    let later = process.store.now_ms() + 60_000;
+    let id = process.running("order-1").await;
+    let_go(&process, id, Some(later)).await;
+    let claimed = process.claim().await;
+    assert_eq!((ids(&claimed), claimed.next_due_ms), (vec![], Some(later)));
+    assert_eq!(process.send(id, "s1").await, SendAnswer::Sent);
+    for (queue, workflow_type) in [("q", "Other"), ("other", "Order")] {
+        let claim = Claim {
+            queues: vec![queue.into()],
+            types: Some(vec![workflow_type.into()]),
+            ..process.claim_of("b1", false)
+        };
+        assert_eq!(ids(&process.store.claim(claim).await.unwrap()), [], "{queue} {workflow_type}");
+    }
+    let any = Claim { types: None, ..process.claim_of("b1", false) };
+    assert_eq!(ids(&process.store.claim(any).await.unwrap()), [id], "a message is the wake-up");
+}
+
+#[tokio::test]
+async fn a_limit_leaves_the_rest_due() {
+    let lab = Lab::new();
+    let process = lab.process().await;
+    for i in 0..5 {
+        assert!(process.store.start(process.new_execution(&format!("order-{i}"))).await.is_ok());
+    }
+    let claim = Claim { limit: 3, ..process.claim_of("b1", false) };
+    let claimed = process.store.claim(claim).await.unwrap();
+    assert_eq!(claimed.rows.len(), 3);
+    assert!(claimed.next_due_ms.unwrap() <= process.store.now_ms());
+    let rest = process.claim().await;
+    assert_eq!((rest.rows.len(), rest.next_due_ms), (2, None));
+}
+
+#[tokio::test]
+async fn the_dead_are_taken_over_at_once() {
+    let lab = Lab::new();
+    let (a, b) = (lab.process().await, lab.process().await);
+    let dead = b.me;
+    let (active, waiting, due) =
+        (b.running("active").await, b.running("waiting").await, b.new_execution("due"));
+    let due_id = due.id;
+    assert!(b.store.start(due).await.is_ok());
+    assert_eq!(ids(&b.claim().await), [due_id]);
+    let busy = Append {
+        row: Some(RowChange { active: Some(true), ..RowChange::default() }),
+        ..b.turn(active, 2, 1)
+    };
+    assert!(matches!(b.append(busy).await, Ok(AppendOutcome::Done)));
+    assert_eq!(a.store.dead().await.unwrap(), []);
+    assert_eq!(a.store.take_over(dead).await.unwrap(), 0, "it is alive");
+    b.die().await;
+    let found = a.store.dead().await.unwrap();
+    assert_eq!(found.iter().map(|dead| (dead.incarnation, dead.gone)).collect::<Vec<_>>(), [(dead, true)]);
+    assert_eq!(a.store.take_over(dead).await.unwrap(), 3);
+    assert_eq!(a.store.dead().await.unwrap(), []);
+    let mut claimed = ids(&a.claim().await);
+    claimed.sort();
+    assert_eq!(claimed, [active, due_id], "what only waits is not due");
+    for (id, crashes) in [(active, 1), (waiting, 0), (due_id, 1)] {
+        let row = a.row(id).await;
+        assert_eq!((row.crashes, row.recovered_from), (crashes, Some(dead)));
+    }
+    let progress = RowChange { reset_crashes: true, clear_recovered: true, ..RowChange::default() };
+    let append = Append { row: Some(progress), ..a.turn(active, 3, 1) };
+    assert!(matches!(a.append(append).await, Ok(AppendOutcome::Done)));
+    let row = a.row(active).await;
+    assert_eq!((row.crashes, row.recovered_from), (0, None));
+    let files = std::fs::read_dir(lab.path().parent().unwrap()).unwrap();
+    let locks = files.filter(|file| file.as_ref().unwrap().path().extension().is_some_and(|e| e == "lock"));
+    assert_eq!(locks.count(), 1, "the dead one's lock file is gone");
+}
+
+#[tokio::test]
+async fn the_late_are_fenced_out() {
+    let lab = Lab::new();
+    let short = OpenOptions { lease: Duration::from_millis(200), ..OpenOptions::default() };
+    let (a, b) = (lab.process_with(short.clone()).await, lab.process_with(short).await);
+    let (mine, other) = (b.running("order-1").await, b.running("order-2").await);
+    tokio::time::sleep(Duration::from_millis(250)).await;
+    a.store.renew(a.me).await.unwrap();
+    let late = a.store.dead().await.unwrap();
+    assert_eq!(late.iter().map(|dead| (dead.incarnation, dead.gone)).collect::<Vec<_>>(), [(b.me, false)]);
+    assert_eq!(a.store.take_over(b.me).await.unwrap(), 2);
+    // The zombie: nothing of it is in, whatever the append holds.
+    let messages = vec![b.message(other, "m1")];
+    let zombie = Append { messages, row: Some(release(None)), ..b.turn(mine, 2, 1) };
+    for append in [b.turn(mine, 2, 1), zombie, b.create(b.new_execution("order-3"))] {
+        assert!(matches!(b.append(append).await, Err(StoreError::Fenced)));
+    }
+    assert_eq!(a.store.journal(mine).await.unwrap().len(), 1);
+    assert_eq!(a.store.inbox_of(other).await.unwrap(), []);
+    assert!(matches!(b.store.renew(b.me).await, Err(StoreError::Fenced)));
+    assert!(matches!(b.store.claim(b.claim_of("b1", false)).await, Err(StoreError::Fenced)));
+    let again = b.store.register(WorkerInfo::default()).await.unwrap();
+    assert!(again > b.me, "never used before");
+}
+
+#[tokio::test]
+async fn a_fenced_worker_does_not_hurt_its_neighbours_batch() {
+    let lab = Lab::new();
+    let a = lab.process().await;
+    let gone = a.store.register(WorkerInfo::default()).await.unwrap();
+    a.store.unregister(gone).await.unwrap();
+    let id = a.running("order-1").await;
+    let refused = a.submit(Append { owner: gone, ..a.turn(id, 2, 1) });
+    let fine = a.submit(a.turn(id, 2, 1));
+    assert!(matches!(refused.await.unwrap(), Err(StoreError::Fenced)));
+    assert!(matches!(fine.await.unwrap(), Ok(AppendOutcome::Done)));
+}
+
+#[tokio::test]
+async fn suspects_come_one_at_a_time() {
+    let lab = Lab::new();
+    let a = lab.process().await;
+    let mut all = Vec::new();
+    for i in 0..3 {
+        let new = a.new_execution(&format!("order-{i}"));
+        all.push(new.id);
+        assert!(a.store.start(new).await.is_ok());
+    }
+    for _ in 0..owner::SUSPECT_FROM {
+        let b = lab.process().await;
+        let dead = b.me;
+        assert_eq!(ids(&b.claim().await), all);
+        b.die().await;
+        assert_eq!(a.store.take_over(dead).await.unwrap(), 3);
+    }
+    let none = a.claim().await;
+    assert_eq!((ids(&none), none.next_due_ms), (vec![], None));
+    let first = ids(&a.store.claim(a.claim_of("b1", true)).await.unwrap());
+    assert_eq!(first.len(), 1);
+    assert_eq!(a.row(first[0]).await.crashes, owner::SUSPECT_FROM);
+}
+
+#[tokio::test]
+async fn each_other_build_tries_once() {
+    let lab = Lab::new();
+    let process = lab.process().await;
+    let id = process.running("order-1").await;
+    let mut seq = 2;
+    let mut suspend = async |build: &str| {
+        let (code, message, build) = ("AB0201".to_owned(), String::new(), build.to_owned());
+        let why = Suspension { code, message, build, other_builds: true, at_ms: 1 };
+        let row =
+            RowChange { status: Some(Status::Suspended), suspension: Some(why), ..RowChange::default() };
+        let append = Append { row: Some(row), ..process.turn(id, seq, 1) };
+        assert!(matches!(process.append(append).await, Ok(AppendOutcome::Done)));
+        seq += 1;
+    };
+    let claim = async |build: &str| ids(&process.store.claim(process.claim_of(build, false)).await.unwrap());
+    suspend("b1").await;
+    assert_eq!(claim("b1").await, []);
+    assert_eq!(claim("b2").await, [id]);
+    let row = process.row(id).await;
+    assert_eq!((row.status, row.suspension), (Status::Running, None));
+    suspend("b2").await;
+    assert_eq!((claim("b1").await, claim("b2").await), (vec![], vec![]));
+    assert_eq!(claim("b3").await, [id]);
+}

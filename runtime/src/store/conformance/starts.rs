@@ -1,0 +1,184 @@
+//! Starts: policies, request ids, and that owned and unowned starts decide alike.
+
+use super::*;
+
+/// Starts `new`, as a client (`owned` false) or as a worker's first append.
+async fn start(process: &Process, new: NewExecution, owned: bool) -> StartAnswer {
+    if !owned {
+        return process.store.start(new).await.unwrap();
+    }
+    match process.append(process.create(new)).await.unwrap() {
+        AppendOutcome::Done => StartAnswer::Started,
+        AppendOutcome::Duplicate(answer) => answer,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn name(answer: &StartAnswer) -> &'static str {
+    match answer {
+        StartAnswer::Started => "started",
+        StartAnswer::Known(_) => "known",
+        StartAnswer::Existing(_) => "existing",
+        StartAnswer::Taken(_) => "taken",
+        StartAnswer::Refused(_) => "refused",
+    }
+}
+
+/// With a run of the same id that is open (`Running`) or closed so: what do these policies answer?
+async fn check(before: Status, reuse: ReusePolicy, conflict: ConflictPolicy, expected: &str) {
+    for owned in [false, true] {
+        let lab = Lab::new();
+        let process = lab.process().await;
+        let first = process.running("order-1").await;
+        if before != Status::Running {
+            let close = Append { row: Some(closed(before)), ..process.turn(first, 2, 1) };
+            assert!(matches!(process.append(close).await, Ok(AppendOutcome::Done)));
+        }
+        let new = NewExecution { reuse, conflict, ..process.new_execution("order-1") };
+        let id = new.id;
+        let answer = start(&process, new, owned).await;
+        assert_eq!(name(&answer), expected, "{before:?} {reuse:?} {conflict:?} owned={owned}");
+        match answer {
+            StartAnswer::Started => assert_eq!(process.row(id).await.workflow_id, "order-1"),
+            StartAnswer::Known(row)
+            | StartAnswer::Existing(row)
+            | StartAnswer::Taken(row)
+            | StartAnswer::Refused(row) => {
+                assert_eq!(row.id, first);
+                assert!(
+                    process.store.find(Find::Execution(id)).await.unwrap().is_none(),
+                    "nothing of it is in"
+                );
+                assert!(process.store.journal(id).await.unwrap().is_empty());
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_open_run_decides_by_the_conflict_policy() {
+    let reuse = ReusePolicy::AllowDuplicate;
+    check(Status::Running, reuse, ConflictPolicy::Fail, "taken").await;
+    check(Status::Running, reuse, ConflictPolicy::UseExisting, "existing").await;
+    check(Status::Running, reuse, ConflictPolicy::TerminateExisting, "started").await;
+}
+
+#[tokio::test]
+async fn a_closed_run_decides_by_the_reuse_policy() {
+    let conflict = ConflictPolicy::Fail;
+    check(Status::Completed, ReusePolicy::AllowDuplicate, conflict, "started").await;
+    check(Status::Completed, ReusePolicy::AllowDuplicateFailedOnly, conflict, "refused").await;
+    check(Status::Failed, ReusePolicy::AllowDuplicateFailedOnly, conflict, "started").await;
+    check(Status::Canceled, ReusePolicy::AllowDuplicateFailedOnly, conflict, "started").await;
+    check(Status::Failed, ReusePolicy::RejectDuplicate, conflict, "refused").await;
+}
+
+#[tokio::test]
+async fn a_known_request_answers_with_its_run() {
+    for owned in [false, true] {
+        let lab = Lab::new();
+        let process = lab.process().await;
+        let first = NewExecution { request_id: Some("req".into()), ..process.new_execution("order-1") };
+        assert_eq!(name(&start(&process, first.clone(), owned).await), "started");
+        let again = NewExecution { request_id: Some("req".into()), ..process.new_execution("order-1") };
+        let StartAnswer::Known(row) = start(&process, again, owned).await else { panic!("not known") };
+        assert_eq!(row.id, first.id);
+        // Without a request id the run id serves.
+        let run = process.new_execution("order-2");
+        assert_eq!(name(&start(&process, run.clone(), owned).await), "started");
+        let again = NewExecution { run_id: run.run_id.clone(), ..process.new_execution("order-2") };
+        assert_eq!(name(&start(&process, again, owned).await), "known");
+    }
+}
+
+#[tokio::test]
+async fn terminate_existing_tells_the_owner_and_refuses_its_appends() {
+    let lab = Lab::new();
+    let (a, b) = (lab.process().await, lab.process().await);
+    let old = a.running("order-1").await;
+    let conflict = ConflictPolicy::TerminateExisting;
+    let terminate_event = Some(r#"{"terminated":{"reason":"replaced"}}"#.to_owned());
+    let new = NewExecution { conflict, terminate_event, ..b.new_execution("order-1") };
+    assert_eq!(name(&start(&b, new, false).await), "started");
+    let row = a.row(old).await;
+    assert_eq!((row.status, row.history_len), (Status::Terminated, 2));
+    assert!(row.result.unwrap().contains("replaced"));
+    assert!(matches!(a.append(a.turn(old, 2, 1)).await, Ok(AppendOutcome::Lost)));
+    assert!(matches!(a.append(a.close(old, 2)).await, Ok(AppendOutcome::Lost)));
+    let inbox = a.store.inbox(a.me).await.unwrap();
+    assert_eq!(inbox.iter().map(|row| row.kind).collect::<Vec<_>>(), [MessageKind::Terminated]);
+    let release = RowChange { release: true, ..RowChange::default() };
+    let leave = Append { consumed: vec![inbox[0].id], row: Some(release), ..a.turn(old, 0, 0) };
+    assert!(matches!(a.append(leave).await, Ok(AppendOutcome::Done)));
+    assert_eq!(a.store.owned(a.me).await.unwrap(), []);
+    assert_eq!(a.store.inbox_of(old).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn an_empty_workflow_is_one_commit() {
+    let lab = Lab::new();
+    let process = lab.process().await;
+    let before = process.store.metrics();
+    let new = process.new_execution("order-1");
+    let id = new.id;
+    let whole = Append { row: Some(closed(Status::Completed)), ..process.create(new) };
+    assert!(matches!(process.append(whole).await, Ok(AppendOutcome::Done)));
+    assert_eq!(process.store.metrics().commits - before.commits, 1);
+    let row = process.row(id).await;
+    assert_eq!((row.status, row.owner), (Status::Completed, None));
+    assert!(row.closed_at_ms.is_some() && row.result.is_some() && row.input.is_none());
+    assert_eq!(process.store.journal(id).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn one_taken_id_does_not_hurt_its_batch() {
+    let lab = Lab::new();
+    let process = lab.process().await;
+    process.running("taken").await;
+    let names: Vec<String> = (0..40).map(|i| format!("order-{i}")).chain(["taken".to_owned()]).collect();
+    let told: Vec<_> =
+        names.iter().map(|name| process.submit(process.create(process.new_execution(name)))).collect();
+    for (name, told) in names.iter().zip(told) {
+        match told.await.unwrap().unwrap() {
+            AppendOutcome::Done => assert_ne!(name, "taken"),
+            AppendOutcome::Duplicate(StartAnswer::Taken(_)) => assert_eq!(name, "taken"),
+            other => panic!("{name}: {other:?}"),
+        }
+    }
+    let page = process.store.list(Filter::default()).await.unwrap();
+    assert_eq!(page.rows.len(), 41);
+}
+
+#[tokio::test]
+async fn names_of_any_text_come_back_as_they_were() {
+    let lab = Lab::new();
+    let process = lab.process().await;
+    for name in ["a'b\"c\\d", "ö 😀 \n\t", "[1,2]", "null", "%_", "\u{1}"] {
+        let id = process.running(name).await;
+        assert_eq!(process.row(id).await.workflow_id, name);
+        let found = process.store.find(Find::WorkflowId(name.to_owned())).await.unwrap().unwrap();
+        assert_eq!(found.id, id);
+        let filter = Filter { id_prefix: Some(name.to_owned()), ..Filter::default() };
+        assert_eq!(process.store.list(filter).await.unwrap().rows.len(), 1, "{name:?}");
+    }
+}
+
+#[tokio::test]
+async fn lists_come_in_pages_newest_first() {
+    let lab = Lab::new();
+    let process = lab.process().await;
+    let mut made = Vec::new();
+    for i in 0..5 {
+        made.push(process.running(&format!("order-{i}")).await);
+    }
+    assert!(matches!(process.append(process.close(made[2], 2)).await, Ok(AppendOutcome::Done)));
+    let mut filter = Filter { limit: 2, statuses: vec![Status::Running], ..Filter::default() };
+    let mut seen = Vec::new();
+    loop {
+        let page = process.store.list(filter.clone()).await.unwrap();
+        seen.extend(page.rows.iter().map(|row| row.id));
+        let Some(next) = page.next else { break };
+        filter.after = Some(next);
+    }
+    assert_eq!(seen, [made[4], made[3], made[1], made[0]]);
+}
