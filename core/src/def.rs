@@ -181,7 +181,7 @@ pub struct WorkflowCall<W> {
 impl<W: WorkflowDef> WorkflowCall<W> {
     /// Encodes the arguments.
     pub fn new(args: &W::Args) -> Self {
-        Self { input: Payload::encode(args), workflow: PhantomData }
+        Self { input: args.encode(), workflow: PhantomData }
     }
 
     /// The encoded arguments.

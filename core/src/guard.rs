@@ -75,7 +75,12 @@ pin_project! {
 }
 
 /// Guards one await.
-pub fn guard<F>(future: F, site: &'static Site) -> Guard<F::IntoFuture>
+///
+/// The type is opaque on purpose: `.await` on a `Guard` of a foreign future would be a second error.
+pub fn guard<F>(
+    future: F,
+    site: &'static Site,
+) -> impl WorkflowFuture<Output = <F::IntoFuture as Future>::Output> + use<F>
 where
     F: IntoFuture,
     F::IntoFuture: WorkflowFuture,

@@ -4,7 +4,7 @@
 //! to the type level. The macros emit `Sel<R, { use ProbeElse as _; <Probe<R>>::FALLIBLE }>`, and [`Outcome`] is
 //! implemented for `Sel<Result<T, E>, true>` and for `Sel<T, false>`. Aliases of `Result` work therefore.
 //!
-//! Every impl here is `do_not_recommend`: else rustc answers a missing derive with a list of foreign types.
+//! The blanket impls are `do_not_recommend`: else rustc answers a missing derive with a list of foreign types.
 
 use crate::failure::{ActivityError, CallError, Failure, FailureKind, FailureRecord};
 use crate::payload::{Payload, PayloadError};
@@ -165,7 +165,6 @@ pub trait Outcome: 'static {
     }
 }
 
-#[diagnostic::do_not_recommend]
 impl<T: Persist, E: Fault> Outcome for Sel<Result<T, E>, true> {
     type Returned = Result<T, E>;
     type Ok = T;
@@ -181,7 +180,6 @@ impl<T: Persist, E: Fault> Outcome for Sel<Result<T, E>, true> {
     }
 }
 
-#[diagnostic::do_not_recommend]
 impl<T: Persist> Outcome for Sel<T, false> {
     type Returned = T;
     type Ok = T;
@@ -197,14 +195,25 @@ impl<T: Persist> Outcome for Sel<T, false> {
     }
 }
 
-/// A list of arguments: a tuple of what history can keep. A trait of its own, so that rustc speaks of the one argument
-/// that cannot, and not of the tuple.
+/// A list of arguments: a tuple of what history can keep. It is no subtrait of serde's, so that rustc speaks of the one
+/// argument that cannot be kept, and not of tuples.
 #[doc(hidden)]
-pub trait Arguments: Serialize + DeserializeOwned + 'static {}
+pub trait Arguments: Sized + 'static {
+    fn encode(&self) -> Result<Payload, PayloadError>;
+    fn decode(payload: &Payload) -> Result<Self, PayloadError>;
+}
 
 macro_rules! arguments {
     ($($name:ident)*) => {
-        impl<$($name: Persist),*> Arguments for ($($name,)*) {}
+        impl<$($name: Persist),*> Arguments for ($($name,)*) {
+            fn encode(&self) -> Result<Payload, PayloadError> {
+                Payload::encode(self)
+            }
+
+            fn decode(payload: &Payload) -> Result<Self, PayloadError> {
+                payload.decode()
+            }
+        }
     };
 }
 arguments!();
@@ -220,13 +229,13 @@ arguments!(A B C D E F G H);
 /// Encodes the arguments of a message.
 #[doc(hidden)]
 pub fn encode_args<A: Arguments>(args: &A) -> Result<Payload, PayloadError> {
-    Payload::encode(args)
+    args.encode()
 }
 
 /// Decodes the arguments of a message.
 #[doc(hidden)]
 pub fn decode_args<A: Arguments>(payload: &Payload) -> Result<A, PayloadError> {
-    payload.decode()
+    A::decode(payload)
 }
 
 /// Asks a closure of an attribute; a function, so that the closure's argument has a type.

@@ -79,7 +79,7 @@ impl<W: WorkflowDef> Program for Typed<W> {
     }
 
     fn run(&self, input: &Payload) -> Result<LocalBoxFuture<RunEnd>, PayloadError> {
-        let run = W::run(self.slot.clone(), input.decode::<W::Args>()?);
+        let run = W::run(self.slot.clone(), <W::Args as crate::outcome::Arguments>::decode(input)?);
         Ok(Box::pin(async move { W::Outcome::encode(run.await) }))
     }
 

@@ -7,7 +7,7 @@ use crate::exec::{ActivityEnded, Suspension};
 use crate::failure::{CallError, FailureKind, FailureRecord};
 use crate::guard::engine_future;
 use crate::ids::EventId;
-use crate::outcome::{Fault, Outcome};
+use crate::outcome::{Arguments, Fault, Outcome};
 use crate::payload::{Payload, PayloadError};
 use crate::policy::{ActivityOptions, CancellationType, RetryPolicy};
 use std::future::Future;
@@ -40,7 +40,7 @@ type Seen<D> =
 impl<D: ActivityDef> ActivityCall<D> {
     /// A call with these arguments and the options of the activity's attribute.
     pub fn new(args: D::Args) -> Self {
-        let input = Some(Payload::encode(&args));
+        let input = Some(crate::outcome::encode_args(&args));
         Self { input, options: D::options(), scheduled: None, definition: PhantomData }
     }
 
@@ -168,7 +168,8 @@ fn same_input<D: ActivityDef>(recorded: &Payload, wanted: &Payload) -> bool {
 
 fn sorted<D: ActivityDef>(payload: &Payload) -> Option<serde_json::Value> {
     // `Value` compares maps without regard to their order.
-    serde_json::to_value(payload.decode::<D::Args>().ok()?).ok()
+    let args: D::Args = crate::outcome::decode_args(payload).ok()?;
+    crate::outcome::encode_args(&args).ok()?.decode().ok()
 }
 
 /// The error that workflow code sees for a recorded failure.

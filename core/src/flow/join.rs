@@ -76,9 +76,20 @@ impl<T, E, F: Future<Output = Result<T, E>>> Child<F> {
 
 /// Makes the operand of a join the future it stands for. A function of its own, so that rustc's word about a foreign
 /// future points at that operand.
-pub fn operand<F>(future: F) -> F::IntoFuture
+///
+/// Its type is opaque on purpose: a join of a foreign future would be a second error.
+pub fn operand<F>(future: F) -> impl WorkflowFuture<Output = <F::IntoFuture as Future>::Output> + use<F>
 where
     F: IntoFuture,
+    F::IntoFuture: WorkflowFuture,
+{
+    future.into_future()
+}
+
+/// As [`operand`], for `try_join!`.
+pub fn try_operand<F, T, E>(future: F) -> impl WorkflowFuture<Output = Result<T, E>> + use<F, T, E>
+where
+    F: IntoFuture<Output = Result<T, E>>,
     F::IntoFuture: WorkflowFuture,
 {
     future.into_future()
@@ -195,10 +206,6 @@ macro_rules! arity {
 
 /// A future of a `Result`, with the two types named.
 #[doc(hidden)]
-#[diagnostic::on_unimplemented(
-    message = "`try_join!` takes futures of a `Result`",
-    label = "this future cannot fail: use `workflow::join!`, or make it a `Result`"
-)]
 #[allow(private_interfaces)] // the methods are for this file alone
 pub trait TryFuture: Future + Sized {
     type Ok;
@@ -297,9 +304,9 @@ macro_rules! __join {
 #[doc(hidden)]
 macro_rules! __try_join {
     (@each $($future:expr),+ $(,)?) => {
-        $crate::flow::join::try_join_each(($($crate::flow::join::operand($future),)+))
+        $crate::flow::join::try_join_each(($($crate::flow::join::try_operand($future),)+))
     };
     ($($future:expr),+ $(,)?) => {
-        $crate::flow::join::try_join(($($crate::flow::join::operand($future),)+))
+        $crate::flow::join::try_join(($($crate::flow::join::try_operand($future),)+))
     };
 }

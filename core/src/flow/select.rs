@@ -26,11 +26,15 @@ pin_project! {
 
 /// One branch of a `select!`; `enabled` is its `if`.
 #[doc(hidden)]
-pub fn branch<F, P>(future: F, enabled: bool, matches: P) -> Branch<F::IntoFuture, P>
+pub fn branch<F, P>(
+    future: F,
+    enabled: bool,
+    matches: P,
+) -> Branch<impl WorkflowFuture<Output = <F::IntoFuture as Future>::Output> + use<F, P>, P>
 where
     F: IntoFuture,
     F::IntoFuture: WorkflowFuture,
-    P: FnMut(&F::Output) -> bool,
+    P: FnMut(&<F::IntoFuture as Future>::Output) -> bool,
 {
     let future = operand(future);
     Branch { future: enabled.then_some(future), matches }

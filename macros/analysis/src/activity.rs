@@ -30,13 +30,13 @@ pub(crate) fn expand(args: TokenStream, item: TokenStream) -> TokenStream {
             free(&private, &args, &function, &mut errors)
         }
         Ok(Item::Impl(block)) => methods::expand(&private, &args, &block, &mut errors),
-        Ok(_) => {
-            errors.add(Code::Misplaced, &head(&item), "`#[activity]` does not belong here", HELP);
-            item
-        }
-        Err(_) if syn::parse2::<syn::ImplItemFn>(item.clone()).is_ok() => {
+        Ok(Item::Fn(_)) => {
             let help = "move `#[activity]` to the `impl` block: all of its async methods are activities then";
             errors.add(Code::Misplaced, &head(&item), "`#[activity]` on a single method", help);
+            item
+        }
+        Ok(_) => {
+            errors.add(Code::Misplaced, &head(&item), "`#[activity]` does not belong here", HELP);
             item
         }
         Err(error) => {
@@ -110,9 +110,9 @@ fn free(private: &Private, args: &ActivityArgs, function: &ItemFn, errors: &mut 
         },
     );
     if errors.len() > before {
-        // The signature stays, so that its callers meet no second error.
+        let stand_in = stand_in(private, &quote!(#name), &quote!(()), sig);
         return quote! {
-            #(#docs)* #(#cfgs)* #vis #call
+            #(#docs)* #(#cfgs)* #[allow(unused_variables)] #vis #stand_in
             #(#cfgs)* #[doc(hidden)] #[allow(non_camel_case_types, dead_code)] #vis enum #name {}
         };
     }
@@ -134,6 +134,30 @@ fn free(private: &Private, args: &ActivityArgs, function: &ItemFn, errors: &mut 
 
         #(#cfgs)*
         #definition
+    }
+}
+
+/// What stands for an activity whose signature is wrong: its callers meet no second error.
+fn stand_in(private: &Private, name: &TokenStream, host: &TokenStream, sig: &Signature) -> TokenStream {
+    let ident = &sig.ident;
+    let (generics, clause) = (&sig.generics, &sig.generics.where_clause);
+    let arguments = signature::arguments(sig);
+    let inputs = arguments.iter().map(|Argument { name, ty, .. }| quote!(#name: #ty));
+    let output = signature::output(sig);
+    let outcome = match generics.params.is_empty() && !signature::has_impl_trait(&output) {
+        true => outcome(private, &output),
+        false => quote!(#private::Sel<(), false>),
+    };
+    quote! {
+        fn #ident #generics(#(#inputs),*) -> #private::ActivityCall<#name> #clause { #private::never() }
+
+        impl #private::ActivityDef for #name {
+            const NAME: &'static str = "";
+            type Host = #host;
+            type Args = ();
+            type Outcome = #outcome;
+            async fn call(_: &#host, _: ()) -> <Self::Outcome as #private::Outcome>::Returned { #private::never() }
+        }
     }
 }
 

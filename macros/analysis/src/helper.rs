@@ -5,7 +5,7 @@ use crate::args::{self, WorkflowArgs};
 use crate::body::{AsyncBody, Home, sync_body};
 use crate::errors::{Code, Errors};
 use crate::krate::Private;
-use crate::signature::{self, SelfKind, into_future_fn};
+use crate::signature::{self, SelfKind, into_future_fn, names};
 use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, quote};
 use syn::spanned::Spanned;
@@ -98,8 +98,8 @@ pub(crate) fn function_of(private: &Private, function: &ImplItemFn, errors: &mut
     match sig.asyncness {
         Some(_) => async_fn(private, attrs, vis, sig, block, errors),
         None => {
-            let has_self = signature::self_kind(sig) != SelfKind::None;
-            let body = sync_body(private, has_self, block, errors);
+            let receiver = sig.receiver().map(|receiver| receiver.self_token.span());
+            let body = sync_body(private, receiver, block, errors);
             quote!(#(#attrs)* #vis #sig #body)
         }
     }
@@ -129,10 +129,14 @@ fn async_fn(
     let output = signature::output(sig);
     let body = AsyncBody {
         private,
-        home: if kind == SelfKind::None { Home::Free } else { Home::Method },
+        home: match kind {
+            SelfKind::None | SelfKind::Other => Home::Free,
+            SelfKind::Shared | SelfKind::Exclusive => Home::Method,
+        },
         shared: kind == SelfKind::Shared,
         receiver: sig.receiver().map_or_else(Span::call_site, |receiver| receiver.self_token.span()),
         bindings: TokenStream::new(),
+        names: names(&signature::arguments(sig)),
         output: &output,
         block,
     };

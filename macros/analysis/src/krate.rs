@@ -24,6 +24,17 @@ impl Private {
     }
 }
 
+impl Private {
+    /// The same path with another span: errors in generated code are then told there.
+    pub(crate) fn at(&self, span: Span) -> Self {
+        let respan = |mut token: proc_macro2::TokenTree| {
+            token.set_span(span);
+            token
+        };
+        Self(self.0.clone().into_iter().map(respan).collect())
+    }
+}
+
 impl quote::ToTokens for Private {
     fn to_tokens(&self, tokens: &mut TokenStream) {
         self.0.to_tokens(tokens);

@@ -37,6 +37,12 @@ pub(crate) fn arguments(signature: &Signature) -> Vec<Argument> {
         .collect()
 }
 
+/// The names that the patterns bind, where the pattern is a name.
+pub(crate) fn names(arguments: &[Argument]) -> Vec<Ident> {
+    let bound = arguments.iter().filter(|argument| matches!(argument.pattern, Pat::Ident(_)));
+    bound.map(|argument| argument.name.clone()).collect()
+}
+
 /// How a method takes `self`.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SelfKind {

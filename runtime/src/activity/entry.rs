@@ -50,7 +50,7 @@ impl ActivityEntry {
 }
 
 async fn attempt<D: ActivityDef>(host: Arc<D::Host>, input: Payload) -> AttemptOutcome {
-    let args = match input.decode::<D::Args>() {
+    let args = match abide_core::decode_args::<D::Args>(&input) {
         Ok(args) => args,
         Err(error) => return refused("AB0604", "input", D::NAME, &error),
     };

@@ -97,7 +97,9 @@ impl Activity {
         errors: &mut Errors,
     ) -> Self {
         let ImplItemFn { attrs, vis, sig, block, .. } = function;
+        let before = errors.len();
         check(sig, errors);
+        let broken = errors.len() > before || signature::self_kind(sig) != SelfKind::Shared;
         let own = own_args(attrs, errors);
         let attrs: Vec<_> = attrs.iter().filter(|attr| !attr.path().is_ident("activity")).cloned().collect();
         let Split { docs, cfgs, body: body_attrs } = attributes::split(&attrs);
@@ -123,7 +125,10 @@ impl Activity {
                 arguments: &arguments,
                 output: &output,
                 call: quote!(host: &Self::Host, #pattern: Self::Args),
-                body: quote!(<#host_type as #bodies>::#name(host, #(#names),*)),
+                body: match broken {
+                    true => quote!(async { #private::never() }),
+                    false => quote!(<#host_type as #bodies>::#name(host, #(#names),*)),
+                },
             },
         );
         let receiver = sig.receiver();

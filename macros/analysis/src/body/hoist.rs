@@ -10,6 +10,7 @@ use super::uses_self;
 use crate::signature::contains_word;
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, format_ident, quote};
+use syn::spanned::Spanned;
 use syn::visit::{self, Visit};
 use syn::visit_mut::{self, VisitMut};
 use syn::{BinOp, Expr, UnOp};
@@ -76,7 +77,8 @@ impl Plan {
             let mut value = std::mem::replace(&mut *binary.right, Expr::Verbatim(name.to_token_stream()));
             rewriter.visit_expr_mut(&mut value);
             rewriter.visit_expr_mut(&mut binary.left);
-            return Expr::Verbatim(parenthesized(quote!(match #value { #name => #binary })));
+            let at = binary.op.span();
+            return Expr::Verbatim(parenthesized(at, quote!(match #value { #name => #binary })));
         }
         let mut taken = Vec::new();
         match &mut expr {
@@ -84,8 +86,9 @@ impl Plan {
             Expr::Call(call) => self.take(call.args.iter_mut(), &mut taken),
             _ => {}
         }
+        let at = expr.span();
         visit_mut::visit_expr_mut(rewriter, &mut expr);
-        Expr::Verbatim(around(rewriter, taken, expr.to_token_stream()))
+        Expr::Verbatim(around(at, rewriter, taken, expr.to_token_stream()))
     }
 
     /// Replaces the planned ones of `args` by variables.
@@ -106,12 +109,17 @@ impl Plan {
 }
 
 /// `match (taken, ..) { (v0, ..) => inner }`.
-pub(super) fn around(rewriter: &mut Rewriter<'_>, mut taken: Vec<Expr>, inner: TokenStream) -> TokenStream {
+pub(super) fn around(
+    at: Span,
+    rewriter: &mut Rewriter<'_>,
+    mut taken: Vec<Expr>,
+    inner: TokenStream,
+) -> TokenStream {
     for operand in &mut taken {
         rewriter.visit_expr_mut(operand);
     }
     let names = (0..taken.len()).map(variable);
-    parenthesized(quote!(match (#(#taken,)*) { (#(#names,)*) => #inner }))
+    parenthesized(at, quote!(match (#(#taken,)*) { (#(#names,)*) => #inner }))
 }
 
 fn variable(index: usize) -> Ident {

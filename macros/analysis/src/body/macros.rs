@@ -5,7 +5,7 @@
 //! path is resolved by rustc, and an editor finds the documentation.
 
 use super::rewrite::{Rewriter, Scope, parenthesized};
-use super::{hoist, local, select};
+use super::{ME, hoist, select};
 use crate::errors::Code;
 use crate::signature::contains_word;
 use crate::text;
@@ -125,7 +125,7 @@ fn parsed(rewriter: &mut Rewriter<'_>, mut expr: ExprMacro, name: &str, args: Ar
     expr.mac.tokens = quote!(#(#args),* #comma);
     match taken.is_empty() {
         true => Expr::Macro(expr),
-        false => Expr::Verbatim(hoist::around(rewriter, taken, expr.to_token_stream())),
+        false => Expr::Verbatim(hoist::around(expr.mac.path.span(), rewriter, taken, expr.to_token_stream())),
     }
 }
 
@@ -166,7 +166,7 @@ fn until(rewriter: &mut Rewriter<'_>, mac: &mut Macro) {
     rewriter.within(scope, |rewriter| rewriter.visit_expr_mut(&mut condition));
     rewriter.slot_used = true;
     let private = rewriter.private;
-    let me = local("__self", mac.path.span());
+    let me = rewriter.local(ME, mac.path.span());
     mac.tokens = quote!(@abide #private::flow::until(&__abide_slot, |#me| #condition));
 }
 
@@ -180,7 +180,7 @@ pub(super) fn expr_try(rewriter: &mut Rewriter<'_>, mut expr: ExprTry) -> Expr {
         let tokens = &mac.tokens;
         quote!(@each #tokens)
     };
-    let private = rewriter.private;
+    let private = rewriter.private.at(at.resolved_at(proc_macro2::Span::call_site()));
     let awaited = rewriter.awaited(&mac.to_token_stream(), &site, at);
     let one_of = format_ident!("OneOf{}", count);
     let question = expr.question_token;
@@ -190,9 +190,12 @@ pub(super) fn expr_try(rewriter: &mut Rewriter<'_>, mut expr: ExprTry) -> Expr {
             ::core::result::Result::Err(#private::flow::join::#one_of::#variant(__abide_error)) => match #error #question {},
         }
     });
-    Expr::Verbatim(parenthesized(quote! {
-        match #awaited { ::core::result::Result::Ok(__abide_values) => __abide_values, #(#arms)* }
-    }))
+    Expr::Verbatim(parenthesized(
+        at,
+        quote! {
+            match #awaited { ::core::result::Result::Ok(__abide_values) => __abide_values, #(#arms)* }
+        },
+    ))
 }
 
 /// The parts of `try_join!(..).await`, its operands rewritten.

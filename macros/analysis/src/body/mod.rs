@@ -51,6 +51,8 @@ pub(crate) struct AsyncBody<'a> {
     pub(crate) receiver: Span,
     /// Statements that bind the arguments.
     pub(crate) bindings: TokenStream,
+    /// The arguments' names, which a stub uses up.
+    pub(crate) names: Vec<Ident>,
     pub(crate) output: &'a Type,
     pub(crate) block: &'a Block,
 }
@@ -68,14 +70,18 @@ impl AsyncBody<'_> {
         };
         let before = errors.len();
         let mut block = self.block.clone();
-        let mut rewriter = Rewriter::new(private, errors, scope);
+        let mut rewriter = Rewriter::new(private, errors, scope, self.receiver);
         rewriter.block(&mut block);
-        let slot_used = rewriter.slot_used;
+        let (slot_used, awaits) = (rewriter.slot_used, rewriter.awaited);
         if errors.len() > before {
             return self.stub();
         }
         let prelude = match uses_self {
-            true => take_state(private, self.receiver, self.shared, slot_used),
+            true => take_state(
+                private,
+                self.receiver,
+                &Taken { receiver: self.receiver, shared: self.shared, slot_used, awaits },
+            ),
             false => TokenStream::new(),
         };
         let pin = pin_output(private, self.output);
@@ -92,11 +98,13 @@ impl AsyncBody<'_> {
 
     /// What stands for a body in which mistakes were found.
     pub(crate) fn stub(&self) -> TokenStream {
-        let (private, bindings) = (self.private, &self.bindings);
+        let (private, bindings, names) = (self.private, &self.bindings, &self.names);
         let output = self.output;
         match has_impl_trait(output) {
             true => quote!(#private::never()),
-            false => quote!(#private::block(async move { #bindings #private::never::<#output>() })),
+            false => {
+                quote!(#private::block(async move { #[allow(unused_mut)] #bindings let _ = (#(&#names,)*); #private::never::<#output>() }))
+            }
         }
     }
 }
@@ -104,7 +112,7 @@ impl AsyncBody<'_> {
 /// Rewrites the async blocks in a plain method or function, whose `self` stays what it is.
 pub(crate) fn sync_body(
     private: &Private,
-    has_self: bool,
+    receiver: Option<Span>,
     block: &Block,
     errors: &mut Errors,
 ) -> TokenStream {
@@ -113,8 +121,9 @@ pub(crate) fn sync_body(
     }
     let before = errors.len();
     let mut rewritten = block.clone();
-    let scope = Scope { me: false, native: has_self, slot: has_self, awaits: false };
-    let mut rewriter = Rewriter::new(private, errors, scope);
+    let scope = Scope { me: false, native: receiver.is_some(), slot: receiver.is_some(), awaits: false };
+    let receiver = receiver.unwrap_or_else(Span::call_site);
+    let mut rewriter = Rewriter::new(private, errors, scope, receiver);
     rewriter.block(&mut rewritten);
     let slot = match rewriter.slot_used {
         true => quote!(let __abide_slot = #private::This::current(self).slot();),
@@ -132,17 +141,27 @@ fn uses_self(tokens: &impl ToTokens) -> bool {
     contains_word(tokens.to_token_stream(), &["self"])
 }
 
-/// An identifier of ours with the user's position and call-site hygiene, so that all of them mean the same local even
-/// where the user's tokens come out of a macro.
-fn local(name: &str, span: Span) -> Ident {
-    Ident::new(name, span.resolved_at(Span::call_site()))
+/// An identifier of ours at the user's `at`, with the hygiene of the receiver: rustc then names it in its words, and all
+/// of them mean the same local even where the user's tokens come out of a macro.
+fn local(name: &str, at: Span, receiver: Span) -> Ident {
+    Ident::new(name, at.resolved_at(receiver))
 }
 
+/// What `self` is called in a rewritten body.
+const ME: &str = "self_";
+/// The local that holds the state.
+const STATE: &str = "workflow_state";
+
 /// The statements that take the state from `__abide_slot`, at the start of a body.
-fn take_state(private: &Private, at: Span, shared: bool, slot_used: bool) -> TokenStream {
+///
+/// `let _ = &self_` reads it: rustc must not call it unused in a body that only assigns to it, after its last await.
+fn take_state(private: &Private, at: Span, state: &Taken) -> TokenStream {
+    let Taken { receiver, shared, slot_used, awaits } = *state;
+    let (state, me) = (local(STATE, at, receiver), local(ME, at, receiver));
     let at = at.resolved_at(Span::call_site());
-    let (state, me, slot) = (local("workflow_state", at), local("__self", at), local("__abide_slot", at));
-    let again = slot_used.then(|| quote_spanned!(at=> let #slot = #state.slot();));
+    let again = slot_used.then(|| quote!(let __abide_slot = #state.slot();));
+    let slot = Ident::new("__abide_slot", Span::call_site());
+    let mutable = awaits.then(|| quote!(mut));
     let ty = match shared {
         true => quote_spanned!(at=> &_),
         false => quote_spanned!(at=> &mut _),
@@ -150,8 +169,20 @@ fn take_state(private: &Private, at: Span, shared: bool, slot_used: bool) -> Tok
     quote_spanned! {at=>
         let mut #state = #private::This::of(#slot);
         #again
-        let mut #me: #ty = #state.resume();
+        let #mutable #me: #ty = #state.resume();
+        let _ = &#me;
     }
+}
+
+/// How a body takes the state.
+struct Taken {
+    receiver: Span,
+    /// By `&self`.
+    shared: bool,
+    /// Whether the body names the slot.
+    slot_used: bool,
+    /// Whether it gives the state away at an await and takes it again.
+    awaits: bool,
 }
 
 /// Tells rustc the type of an async block: from its `?`s and its last expression it guesses wrong.
@@ -160,6 +191,7 @@ fn pin_output(private: &Private, output: &Type) -> TokenStream {
         true => TokenStream::new(),
         false => {
             let at = output.span().resolved_at(Span::call_site());
+            let private = private.at(at);
             quote_spanned!(at=> if false { return #private::never::<#output>(); })
         }
     }

@@ -1,6 +1,6 @@
 //! The walk over a body: awaits, async blocks, closures, `self`.
 
-use super::{hoist, local, macros, take_state, uses_self};
+use super::{ME, STATE, Taken, hoist, local, macros, take_state, uses_self};
 use crate::errors::{Code, Errors};
 use crate::krate::Private;
 use crate::text;
@@ -29,11 +29,19 @@ pub(super) struct Rewriter<'a> {
     pub(super) scope: Scope,
     /// Whether the rewritten code names `__abide_slot`.
     pub(super) slot_used: bool,
+    /// Whether the rewritten code hands the state over at an await.
+    pub(super) awaited: bool,
+    /// The `self` of the signature, for hygiene.
+    receiver: Span,
 }
 
 impl<'a> Rewriter<'a> {
-    pub(super) fn new(private: &'a Private, errors: &'a mut Errors, scope: Scope) -> Self {
-        Self { private, errors, scope, slot_used: false }
+    pub(super) fn new(private: &'a Private, errors: &'a mut Errors, scope: Scope, receiver: Span) -> Self {
+        Self { private, errors, scope, slot_used: false, awaited: false, receiver }
+    }
+
+    pub(super) fn local(&self, name: &str, at: Span) -> proc_macro2::Ident {
+        local(name, at, self.receiver)
     }
 
     pub(super) fn block(&mut self, block: &mut Block) {
@@ -51,20 +59,21 @@ impl<'a> Rewriter<'a> {
 
     /// A guarded await of `future` (rewritten already): with the state, the hand-over.
     pub(super) fn awaited(&mut self, future: &TokenStream, site: &TokenStream, at: Span) -> TokenStream {
-        let private = self.private;
+        let (state, me) = (self.local(STATE, at), self.local(ME, at));
         let at = at.resolved_at(Span::call_site());
-        let guard = quote!(#private::guard);
+        let private = self.private.at(at);
         if !self.scope.me {
-            return quote_spanned!(at=> #guard(#future, &#site).await);
+            return quote_spanned!(at=> #private::guard(#future, &#site).await);
         }
-        let (state, me) = (local("workflow_state", at), local("__self", at));
-        let body = quote_spanned! {at=> {
+        self.awaited = true;
+        let handed_over = quote_spanned! {at=> match #private::guard(#future, &#site) { __abide_future => {
             let __abide_parked = #state.park();
             let __abide_value = __abide_future.await;
             #me = __abide_parked.resume();
+            let _ = &#me;
             __abide_value
-        }};
-        parenthesized(quote!(match #guard(#future, &#site) { __abide_future => #body }))
+        }}};
+        parenthesized(at, handed_over)
     }
 
     fn expr_await(&mut self, mut expr: ExprAwait) -> Expr {
@@ -86,10 +95,13 @@ impl<'a> Rewriter<'a> {
         let outer = self.scope;
         let me = (outer.me || outer.native) && uses_self(&expr.block);
         let scope = Scope { me, native: false, slot: outer.slot, awaits: true };
+        let outer_awaits = std::mem::replace(&mut self.awaited, false);
         let slot_used = self.within(scope, |this| this.visit_block_mut(&mut expr.block));
+        let awaits = std::mem::replace(&mut self.awaited, outer_awaits);
         let private = self.private;
+        let taken = Taken { receiver: self.receiver, shared: false, slot_used, awaits };
         let prelude = match me {
-            true => take_state(private, expr.async_token.span, false, slot_used),
+            true => take_state(private, expr.async_token.span, &taken),
             false => TokenStream::new(),
         };
         let slot = (me || slot_used).then(|| {
@@ -102,7 +114,7 @@ impl<'a> Rewriter<'a> {
         // The slot moves in even where the block does not say `move`: it is used by value there.
         let future = quote!(#private::block(#(#attrs)* #async_token #capture #body));
         match slot {
-            Some(slot) => Expr::Verbatim(parenthesized(quote!({ #slot #future }))),
+            Some(slot) => Expr::Verbatim(parenthesized(async_token.span, quote!({ #slot #future }))),
             None => Expr::Verbatim(future),
         }
     }
@@ -122,7 +134,10 @@ impl<'a> Rewriter<'a> {
         self.slot_used |= slot_used;
         match expr.capture.is_some() && slot_used {
             // A `move` closure would take the body's own slot away.
-            true => Expr::Verbatim(parenthesized(quote!({ let __abide_slot = __abide_slot.clone(); #expr }))),
+            true => {
+                let at = expr.inputs_begin.span;
+                Expr::Verbatim(parenthesized(at, quote!({ let __abide_slot = __abide_slot.clone(); #expr })))
+            }
             false => Expr::Closure(expr),
         }
     }
@@ -155,7 +170,7 @@ impl<'a> Rewriter<'a> {
         while let Some(token) = tokens.next() {
             out.push(match token {
                 TokenTree::Ident(ident) if ident == "self" && !is_colon(tokens.peek()) => {
-                    TokenTree::Ident(local("__self", ident.span()))
+                    TokenTree::Ident(self.local(ME, ident.span()))
                 }
                 TokenTree::Group(group) => {
                     let mut new = Group::new(group.delimiter(), self.tokens(group.stream()));
@@ -175,9 +190,9 @@ fn is_colon(token: Option<&TokenTree>) -> bool {
 
 /// Parentheses of ours: a `match` or block at the start of a statement would end it. They bear a span of the
 /// expansion, so that rustc does not call them superfluous.
-pub(super) fn parenthesized(tokens: TokenStream) -> TokenStream {
+pub(super) fn parenthesized(at: Span, tokens: TokenStream) -> TokenStream {
     let mut group = Group::new(Delimiter::Parenthesis, tokens);
-    group.set_span(Span::mixed_site());
+    group.set_span(at.resolved_at(Span::mixed_site()));
     TokenTree::Group(group).into()
 }
 
@@ -191,7 +206,7 @@ impl VisitMut for Rewriter<'_> {
             Expr::Macro(inner) => macros::expr_macro(self, inner),
             Expr::Try(inner) => macros::expr_try(self, inner),
             Expr::Path(inner) if self.scope.me && inner.path.is_ident("self") => {
-                Expr::Verbatim(local("__self", inner.span()).into_token_stream())
+                Expr::Verbatim(self.local(ME, inner.span()).into_token_stream())
             }
             Expr::Const(inner) => Expr::Const(inner),
             Expr::Match(inner) => {

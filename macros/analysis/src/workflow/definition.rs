@@ -9,7 +9,7 @@ use crate::errors::{Code, Errors};
 use crate::graph;
 use crate::helper::function_of;
 use crate::krate::Private;
-use crate::signature::{SelfKind, tuple, tuple_type};
+use crate::signature::{SelfKind, names, tuple, tuple_type};
 use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::spanned::Spanned;
@@ -31,10 +31,10 @@ pub(super) fn expand(
         .filter(|method| method.role != Role::Run)
         .map(|method| function_of(private, &method.function, errors))
         .collect();
-    let starts: Vec<TokenStream> =
-        model.with(Role::Run).take(1).map(|run| start_fn(private, self_ty, run)).collect();
-    let inherent = quote!(#(#attrs)* impl #generics #self_ty { #(#others)* #(#starts)* #(#methods)* });
-    let (Some(run), true) = (model.run(), generics.params.is_empty()) else { return inherent };
+    let generic = !generics.params.is_empty();
+    let start = model.run().map(|run| start_fn(private, self_ty, run, generic || run.broken));
+    let inherent = quote!(#(#attrs)* impl #generics #self_ty { #(#others)* #start #(#methods)* });
+    let (Some(run), false) = (model.run().filter(|run| !run.broken), generic) else { return inherent };
     let name = args.name.as_ref().map_or(default_name, syn::LitStr::value);
     let definition = definition(private, self_ty, &name, run, &model, errors);
     let handle = handle::expand(private, self_ty, &model);
@@ -62,16 +62,20 @@ fn workflow_name(block: &ItemImpl, errors: &mut Errors) -> Option<String> {
 }
 
 /// `fn run(order: Order) -> WorkflowCall<Self>`: what a client starts and a worker registers.
-fn start_fn(private: &Private, self_ty: &Type, run: &Method) -> TokenStream {
+fn start_fn(private: &Private, self_ty: &Type, run: &Method, broken: bool) -> TokenStream {
     let attrs = &run.function.attrs;
     let (vis, name) = (&run.function.vis, &run.function.sig.ident);
     let docs = attrs.iter().filter(|attr| attr.path().is_ident("doc"));
     let names: Vec<_> = run.arguments.iter().map(|argument| &argument.name).collect();
     let types = run.arguments.iter().map(|argument| &argument.ty);
     let args = tuple(&names);
+    let call = match broken {
+        true => quote!({ let _ = #args; #private::never() }),
+        false => quote!({ #private::WorkflowCall::new(&#args) }),
+    };
     quote! {
         #(#docs)*
-        #vis fn #name(#(#names: #types),*) -> #private::WorkflowCall<#self_ty> { #private::WorkflowCall::new(&#args) }
+        #vis fn #name(#(#names: #types),*) -> #private::WorkflowCall<#self_ty> #call
     }
 }
 
@@ -124,6 +128,7 @@ fn run_body(private: &Private, run: &Method, errors: &mut Errors) -> TokenStream
             .receiver()
             .map_or_else(Span::call_site, |receiver| receiver.self_token.span()),
         bindings: quote!(let #bindings = __abide_args;),
+        names: names(&run.arguments),
         output: &run.output,
         block: &run.function.block,
     }
@@ -149,7 +154,11 @@ fn graphs(private: &Private, model: &Model, broken: bool) -> Vec<TokenStream> {
 }
 
 fn signals(private: &Private, model: &Model) -> Option<TokenStream> {
-    let arms: Vec<TokenStream> = model.with(Role::Signal).map(|method| signal_arm(private, method)).collect();
+    let arms: Vec<TokenStream> = model
+        .with(Role::Signal)
+        .filter(|method| !method.broken)
+        .map(|method| signal_arm(private, method))
+        .collect();
     let keys = model.with(Role::Signal).map(|method| &method.key);
     (!arms.is_empty()).then(|| {
         quote! {
@@ -167,11 +176,19 @@ fn signal_arm(private: &Private, method: &Method) -> TokenStream {
     let names: Vec<_> = method.arguments.iter().map(|argument| &argument.name).collect();
     let (args, args_type) = (tuple(&names), tuple_type(&method.arguments));
     let decode = quote!(let #args = #private::decode_args::<#args_type>(__abide_input)?;);
-    let call = quote!(Self::#name(__abide_state, #(#names),*));
+    // A signal answers nothing: another type than `()` is told where it is written.
+    let at = method.output.span().resolved_at(Span::call_site());
+    let state = quote!(__abide_state);
+    let call = quote_spanned!(at=> Self::#name(#state, #(#names),*));
     let (form, done) = match method.function.sig.asyncness {
-        Some(_) => (quote!(Async), quote!(::std::boxed::Box::pin(#call) as #private::LocalBoxFuture<()>)),
-        // A signal answers nothing: another type than `()` is told where it is written.
-        None => (quote!(Sync), quote_spanned!(method.output.span()=> { let () = #call; })),
+        Some(_) => {
+            let private = private.at(at);
+            (
+                quote!(Async),
+                quote_spanned!(at=> ::std::boxed::Box::pin(#call) as #private::LocalBoxFuture<()>),
+            )
+        }
+        None => (quote!(Sync), quote_spanned!(at=> { let __abide_nothing: () = #call; __abide_nothing })),
     };
     quote! {
         #key => ::core::option::Option::Some(#private::SignalFn::#form(|__abide_state, __abide_input| {
@@ -182,7 +199,11 @@ fn signal_arm(private: &Private, method: &Method) -> TokenStream {
 }
 
 fn queries(private: &Private, model: &Model) -> Option<TokenStream> {
-    let arms: Vec<TokenStream> = model.with(Role::Query).map(|method| query_arm(private, method)).collect();
+    let arms: Vec<TokenStream> = model
+        .with(Role::Query)
+        .filter(|method| !method.broken)
+        .map(|method| query_arm(private, method))
+        .collect();
     let keys = model.with(Role::Query).map(|method| &method.key);
     (!arms.is_empty()).then(|| {
         quote! {

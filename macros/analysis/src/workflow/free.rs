@@ -9,8 +9,8 @@ use crate::body::{AsyncBody, Home};
 use crate::errors::{Code, Errors};
 use crate::graph;
 use crate::krate::Private;
-use crate::signature::{self, tuple, tuple_type};
-use proc_macro2::{Span, TokenStream};
+use crate::signature::{self, names, tuple, tuple_type};
+use proc_macro2::{Ident, Span, TokenStream};
 use quote::{quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{ItemFn, Signature};
@@ -33,30 +33,50 @@ pub(super) fn expand(
     errors: &mut Errors,
 ) -> TokenStream {
     let before = errors.len();
-    let ItemFn { attrs, vis, sig, block, .. } = function;
+    let ItemFn { attrs, vis, sig, .. } = function;
     check(sig, errors);
+    let broken = errors.len() > before;
     let name = &sig.ident;
     let docs = attrs.iter().filter(|attr| attr.path().is_ident("doc") || attr.path().is_ident("cfg"));
-    let (arguments, output) = (signature::arguments(sig), signature::output(sig));
+    let arguments = signature::arguments(sig);
     let names: Vec<_> = arguments.iter().map(|argument| &argument.name).collect();
     let types = arguments.iter().map(|argument| &argument.ty);
     let call_args = tuple(&names);
-    let definition = definition(private, args, function, errors);
-    let call = quote! {
+    let (body, definition) = match broken {
+        // The signature stays, and stands for a workflow: who calls or registers it meets no second error.
+        true => (quote!({ let _ = #call_args; #private::never() }), stand_in(private, name)),
+        false => (
+            quote!({ #private::WorkflowCall::new(&#call_args) }),
+            definition(private, args, function, errors),
+        ),
+    };
+    let generics = &sig.generics;
+    let clause = &sig.generics.where_clause;
+    let handle = handle::expand(private, &name, &Model::default());
+    quote! {
         #(#docs)*
-        #vis fn #name(#(#names: #types),*) -> #private::WorkflowCall<#name> { #private::WorkflowCall::new(&#call_args) }
+        #vis fn #name #generics(#(#names: #types),*) -> #private::WorkflowCall<#name> #clause #body
 
         #[doc(hidden)]
         #[allow(non_camel_case_types, dead_code)]
         #vis enum #name {}
-    };
-    let _ = (block, output);
-    match errors.len() > before {
-        // Its callers need no more than the signature.
-        true => call,
-        false => {
-            let handle = handle::expand(private, &name, &Model::default());
-            quote!(#call const _: () = { #definition #handle };)
+
+        const _: () = { #definition #handle };
+    }
+}
+
+/// A workflow of no arguments that does nothing.
+fn stand_in(private: &Private, name: &Ident) -> TokenStream {
+    quote! {
+        impl #private::WorkflowDef for #name {
+            const NAME: &'static str = "";
+            type State = ();
+            type Args = ();
+            type Outcome = #private::Sel<(), false>;
+            fn init() {}
+            fn run(_: #private::Slot<()>, _: ()) -> impl ::core::future::Future<Output = ()> + 'static {
+                async {}
+            }
         }
     }
 }
@@ -74,6 +94,7 @@ fn definition(private: &Private, args: &WorkflowArgs, function: &ItemFn, errors:
         shared: false,
         receiver: Span::call_site(),
         bindings: quote!(let #patterns = __abide_args;),
+        names: names(&arguments),
         output: &output,
         block,
     }

@@ -26,14 +26,14 @@ pub(crate) fn expand(args: TokenStream, item: TokenStream) -> TokenStream {
         Ok(Item::Fn(function)) if signature::self_kind(&function.sig) == SelfKind::None => {
             free::expand(&private, &args, &function, &mut errors)
         }
-        Ok(_) => {
-            errors.add(Code::Misplaced, &head(&item), "`#[workflow]` does not belong here", HELP);
-            item
-        }
-        Err(_) if syn::parse2::<syn::ImplItemFn>(item.clone()).is_ok() => {
+        Ok(Item::Fn(_)) => {
             let help = "mark the `impl` block with `#[workflow]` and this method with `#[run]`; \
                         a helper method is marked `#[workflow::helper]`";
             errors.add(Code::Misplaced, &head(&item), "`#[workflow]` on a single method", help);
+            item
+        }
+        Ok(_) => {
+            errors.add(Code::Misplaced, &head(&item), "`#[workflow]` does not belong here", HELP);
             item
         }
         Err(error) => {

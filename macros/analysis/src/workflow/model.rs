@@ -28,6 +28,8 @@ pub(super) struct Method {
     pub(super) arguments: Vec<Argument>,
     pub(super) output: Type,
     pub(super) kind: SelfKind,
+    /// Its signature is wrong: what would call it is left out, so that rustc adds nothing.
+    pub(super) broken: bool,
 }
 
 /// The methods, and the items that are none (constants, types).
@@ -96,8 +98,10 @@ impl Model {
 
 fn method(mut function: ImplItemFn, errors: &mut Errors) -> Method {
     let (role, name) = role(&mut function.attrs, errors);
+    let before = errors.len();
     let sig = &function.sig;
-    let method = Method {
+    let mut method = Method {
+        broken: false,
         role,
         key: name.unwrap_or_else(|| sig.ident.to_string().trim_start_matches("r#").to_owned()),
         arguments: signature::arguments(sig),
@@ -111,6 +115,7 @@ fn method(mut function: ImplItemFn, errors: &mut Errors) -> Method {
         Role::Query => check_query(&method, errors),
         Role::Helper => {}
     }
+    method.broken = errors.len() > before;
     method
 }
 
