@@ -95,6 +95,9 @@ impl<S: 'static> This<S> {
 
     fn take(&mut self) -> bool {
         self.held = self.slot.state.borrow_mut().take();
+        if let Some(ctx) = context::current().filter(|_| self.held.is_some()) {
+            ctx.note_progress();
+        }
         self.held.is_some()
     }
 }

@@ -189,6 +189,11 @@ impl Activities {
             .collect()
     }
 
+    /// Those that were asked to stop and are waited for.
+    pub(crate) fn cancelling(&self) -> Vec<(EventId, u32)> {
+        self.open.iter().filter(|(_, a)| a.cancel_requested).map(|(id, a)| (*id, a.attempt)).collect()
+    }
+
     pub(crate) fn open(&self) -> impl Iterator<Item = (EventId, &Activity)> {
         self.open.iter().filter(|(_, a)| a.ended.is_none()).map(|(id, a)| (*id, a))
     }

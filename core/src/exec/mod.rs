@@ -290,6 +290,11 @@ impl Execution {
         self.ctx.activities.borrow().outstanding()
     }
 
+    /// Attempts that were asked to stop and that the execution waits for.
+    pub fn cancelling(&self) -> Vec<(EventId, u32)> {
+        self.ctx.activities.borrow().cancelling()
+    }
+
     /// Whether an attempt may be running, or about to.
     pub fn has_activities(&self) -> bool {
         self.ctx.activities.borrow().open().next().is_some()

@@ -7,7 +7,7 @@ use crate::exec::{ActivityEnded, Suspension};
 use crate::failure::{CallError, FailureKind, FailureRecord};
 use crate::guard::engine_future;
 use crate::ids::EventId;
-use crate::outcome::{Arguments, Fault, Outcome};
+use crate::outcome::{Fault, Outcome};
 use crate::payload::{Payload, PayloadError};
 use crate::policy::{ActivityOptions, CancellationType, RetryPolicy};
 use std::future::Future;

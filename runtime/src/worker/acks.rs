@@ -5,7 +5,7 @@ use super::load::{self, Loaded};
 use super::thread::Thread;
 use crate::error::Error;
 use crate::store::{AppendOutcome, StoreError};
-use abide_core::exec::{Action, Execution, Input, Standing, Suspension};
+use abide_core::exec::{Action, ActivityStart, AttemptOutcome, Execution, Input, Standing, Suspension};
 use abide_core::{CancellationType, Event, EventId, ExecutionId};
 use std::sync::Arc;
 
@@ -18,6 +18,8 @@ impl Thread {
                 let releases = in_flight.releases;
                 self.done(&mut live, in_flight);
                 if releases {
+                    // It may be due soon, and then by a claim.
+                    self.session.claim_hint.notify_one();
                     return self.let_go(live);
                 }
             }
@@ -114,8 +116,11 @@ impl Thread {
             match action {
                 Action::Start(start) => live.delayed.push(start),
                 Action::Cancel(activity) => {
-                    live.delayed.retain(|start| start.activity != activity);
-                    self.session.attempts.cancel(live.id, activity);
+                    let waiting = live.delayed.iter().position(|start| start.activity == activity);
+                    match waiting.map(|at| live.delayed.remove(at)) {
+                        Some(start) => live.pending.push(never_started(&start).into()),
+                        None => self.session.attempts.cancel(live.id, activity),
+                    }
                 }
                 Action::Abandon(activity) => live.delayed.retain(|start| start.activity != activity),
             }
@@ -140,11 +145,17 @@ impl Thread {
     pub(super) fn load(&mut self, loaded: Loaded) {
         let Loaded { execution, row, journal, inbox } = loaded;
         let mut live = match (self.remove(execution), row) {
+            (Some(live), Some(_)) if live.exec.is_some() || live.in_flight.is_some() => {
+                // Adopted and claimed at once: it lives here already.
+                self.live.insert(execution, live);
+                return;
+            }
             (Some(live), _) => live,
             (None, Some(row)) => Live::claimed(&row),
             (None, None) => return,
         };
         live.loading = false;
+        self.session.set_owned(execution, Arc::clone(&self.me));
         match journal {
             Ok(rows) => self.revive(&mut live, rows),
             Err(reason) => self.suspend(&mut live, reason),
@@ -195,6 +206,11 @@ impl Thread {
             }
         }
     }
+}
+
+/// The outcome of an attempt that was cancelled before it was due.
+fn never_started(start: &ActivityStart) -> Input {
+    Input::Attempt { activity: start.activity, attempt: start.attempt, outcome: AttemptOutcome::Cancelled }
 }
 
 /// Activities that the workflow gave up with the type `Abandon`: the close leaves them running.

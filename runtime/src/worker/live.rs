@@ -129,7 +129,7 @@ impl Live {
             carried: Carried::default(),
             armed_ms: None,
             rows_seen: HashSet::new(),
-            bytes: BASE_BYTES,
+            bytes: 0,
             used: 0,
         }
     }

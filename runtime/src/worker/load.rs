@@ -83,7 +83,6 @@ pub(super) async fn claimed(session: &Arc<Session>, row: ExecutionRow) {
     let execution = row.id;
     let Some((journal, inbox)) = read(session, execution).await else { return };
     let thread = session.home_of(execution);
-    session.set_owned(execution, Arc::clone(&thread));
     let inbox = super::claims::set_aside(session, inbox);
     let loaded = Loaded { execution, row: Some(Box::new(row)), journal, inbox };
     let _ = thread.send(Message::Load(Box::new(loaded)));

@@ -40,8 +40,11 @@ impl LocalWorker for Local {
             if thread.send(Message::Start { new: Box::new(new), reply }).is_err() {
                 return Ok(None);
             }
-            // A thread that ends drops the reply: nothing was written that anybody was told of.
-            answer.await.unwrap_or(Ok(None))
+            // A thread that ends or is written off drops the reply: nothing was written that anybody was told of.
+            tokio::select! {
+                answer = answer => answer.unwrap_or(Ok(None)),
+                () = thread.gone.cancelled() => Ok(None),
+            }
         })
     }
 

@@ -3,7 +3,7 @@
 //! It takes whatever has arrived, then advances each execution that something happened to: so a burst of outcomes
 //! becomes one turn and one append. It never waits for the store; acknowledgements arrive like any other message.
 
-use super::live::{InFlight, Live, Look, Pending, SendReply, StartReply, input_of};
+use super::live::{BASE_BYTES, InFlight, Live, Look, Pending, SendReply, StartReply, input_of};
 use super::load::{self, Loaded};
 use super::session::{Session, lock};
 use super::{attempts, turn};
@@ -134,7 +134,7 @@ impl Thread {
             match first {
                 Ok(message) => {
                     for message in std::iter::once(message).chain(receiver.try_iter().take(1_024)) {
-                        if matches!(message, Message::Stop) {
+                        if matches!(message, Message::Stop) || self.me.written_off.load(Ordering::Acquire) {
                             return;
                         }
                         self.take(message);
@@ -223,11 +223,15 @@ impl Thread {
         let inputs = vec![Input::Start { input, seed: load::seed() }];
         let now_ms = self.session.store().now_ms();
         let first = self.watched(new.id, &mut exec, |exec| exec.turn(inputs, now_ms));
+        if self.me.written_off.load(Ordering::Acquire) {
+            return;
+        }
         live.exec = Some(exec);
         let (append, mut in_flight) = turn::compose(&self.session, &mut live, first, turn::Taken::default());
         in_flight.start = Some(reply);
         let Some(mut append) = append else { return };
         append.create = Some(Box::new(new));
+        live.bytes += BASE_BYTES;
         self.bytes += live.bytes;
         self.submit(&mut live, append, in_flight);
         self.live.insert(live.id, live);
@@ -286,6 +290,13 @@ impl Thread {
         if let Some(exec) = live.exec.as_ref() {
             if std::mem::take(&mut live.restart) {
                 live.delayed = exec.outstanding();
+                // Asked to stop before, and nobody runs them any more: they have stopped.
+                let here = self.session.attempts.of(live.id);
+                for (activity, attempt) in exec.cancelling().into_iter().filter(|(id, _)| !here.contains(id)) {
+                    let outcome = AttemptOutcome::Cancelled;
+                    live.pending.push(Input::Attempt { activity, attempt, outcome }.into());
+                    self.dirty.push(live.id);
+                }
             }
             for look in live.looks.drain(..) {
                 load::answer(exec, look, &live.names.workflow_type);
