@@ -66,29 +66,58 @@ macro_rules! engine_future {
 pub(crate) use engine_future;
 
 pin_project! {
+    /// A future that [`check`] found to be a [`WorkflowFuture`]. It is one whatever `F` is, so that rustc refuses a
+    /// foreign future once, where it is written, and not again for everything around it.
+    pub struct Checked<F> {
+        #[pin]
+        inner: F,
+        clones_waker: fn(&F, Seal) -> bool,
+    }
+}
+
+/// Refuses a foreign future.
+pub fn check<F>(future: F) -> Checked<F::IntoFuture>
+where
+    F: IntoFuture,
+    F::IntoFuture: WorkflowFuture,
+{
+    Checked { inner: future.into_future(), clones_waker: <F::IntoFuture as WorkflowFuture>::clones_waker }
+}
+
+impl<F: Future> Future for Checked<F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        self.project().inner.poll(cx)
+    }
+}
+
+#[diagnostic::do_not_recommend]
+impl<F: Future> WorkflowFuture for Checked<F> {
+    fn clones_waker(&self, seal: Seal) -> bool {
+        (self.clones_waker)(&self.inner, seal)
+    }
+}
+
+pin_project! {
     /// One guarded await; made by [`guard`].
     pub struct Guard<F> {
         #[pin]
-        inner: F,
+        inner: Checked<F>,
         site: &'static Site,
     }
 }
 
 /// Guards one await.
-///
-/// The type is opaque on purpose: `.await` on a `Guard` of a foreign future would be a second error.
-pub fn guard<F>(
-    future: F,
-    site: &'static Site,
-) -> impl WorkflowFuture<Output = <F::IntoFuture as Future>::Output> + use<F>
+pub fn guard<F>(future: F, site: &'static Site) -> Guard<F::IntoFuture>
 where
     F: IntoFuture,
     F::IntoFuture: WorkflowFuture,
 {
-    Guard { inner: future.into_future(), site }
+    Guard { inner: check(future), site }
 }
 
-impl<F: WorkflowFuture> Future for Guard<F> {
+impl<F: Future> Future for Guard<F> {
     type Output = F::Output;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
@@ -110,7 +139,7 @@ impl<F: WorkflowFuture> Future for Guard<F> {
     }
 }
 
-engine_future!([F: WorkflowFuture] Guard<F>);
+engine_future!([F: Future] Guard<F>);
 
 /// Polls a child of an engine combinator, which hands on its own waker.
 pub(crate) fn poll_child<F: WorkflowFuture>(child: Pin<&mut F>, cx: &mut Context<'_>) -> Poll<F::Output> {

@@ -6,9 +6,11 @@
 // The type parameters of a tuple name the fields too: `pin_project!` copies no attributes to its projections.
 #![allow(non_snake_case)]
 
-use crate::guard::{Seal, WorkflowFuture};
+#[doc(hidden)]
+pub use crate::guard::check;
+use crate::guard::{Seal, WorkflowFuture, engine_future, poll_child};
 use pin_project_lite::pin_project;
-use std::future::{Future, IntoFuture};
+use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -23,11 +25,11 @@ pin_project! {
     }
 }
 
-impl<F: Future> Child<F> {
+impl<F: WorkflowFuture> Child<F> {
     /// Polls a running child. Returns whether it is done.
     fn poll_done(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> bool {
         let value = match self.as_mut().project() {
-            ChildProj::Running { future } => match future.poll(cx) {
+            ChildProj::Running { future } => match poll_child(future, cx) {
                 Poll::Ready(value) => value,
                 Poll::Pending => return false,
             },
@@ -45,13 +47,7 @@ impl<F: Future> Child<F> {
     }
 }
 
-impl<F: WorkflowFuture> Child<F> {
-    fn clones_waker(&self, seal: Seal) -> bool {
-        matches!(self, Self::Running { future } if future.clones_waker(seal))
-    }
-}
-
-impl<T, E, F: Future<Output = Result<T, E>>> Child<F> {
+impl<T, E, F: WorkflowFuture<Output = Result<T, E>>> Child<F> {
     /// Polls a running child; an error comes out at once, a value waits. `Ok(true)` means done.
     fn poll_ok(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Result<bool, E> {
         if !self.as_mut().poll_done(cx) {
@@ -72,27 +68,6 @@ impl<T, E, F: Future<Output = Result<T, E>>> Child<F> {
             Err(_) => panic!("a failed join was polled again"),
         }
     }
-}
-
-/// Makes the operand of a join the future it stands for. A function of its own, so that rustc's word about a foreign
-/// future points at that operand.
-///
-/// Its type is opaque on purpose: a join of a foreign future would be a second error.
-pub fn operand<F>(future: F) -> impl WorkflowFuture<Output = <F::IntoFuture as Future>::Output> + use<F>
-where
-    F: IntoFuture,
-    F::IntoFuture: WorkflowFuture,
-{
-    future.into_future()
-}
-
-/// As [`operand`], for `try_join!`.
-pub fn try_operand<F, T, E>(future: F) -> impl WorkflowFuture<Output = Result<T, E>> + use<F, T, E>
-where
-    F: IntoFuture<Output = Result<T, E>>,
-    F::IntoFuture: WorkflowFuture,
-{
-    future.into_future()
 }
 
 /// A tuple of futures, to be joined.
@@ -123,7 +98,7 @@ macro_rules! arity {
             pub struct $join<$($f: Future),+> { $(#[pin] $f: Child<$f>,)+ }
         }
 
-        impl<$($f: Future),+> Future for $join<$($f),+> {
+        impl<$($f: WorkflowFuture),+> Future for $join<$($f),+> {
             type Output = ($($f::Output,)+);
 
             fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
@@ -134,12 +109,7 @@ macro_rules! arity {
             }
         }
 
-        #[diagnostic::do_not_recommend]
-        impl<$($f: WorkflowFuture),+> WorkflowFuture for $join<$($f),+> {
-            fn clones_waker(&self, seal: Seal) -> bool {
-                $(self.$f.clones_waker(seal))||+
-            }
-        }
+        engine_future!([$($f: WorkflowFuture),+] $join<$($f),+>);
 
         pin_project! {
             #[doc = "The future of `workflow::try_join!`, each operand with an error of its own."]
@@ -177,10 +147,10 @@ macro_rules! arity {
             }
         }
 
-        #[diagnostic::do_not_recommend]
-        impl<$($f: WorkflowFuture + TryFuture),+> WorkflowFuture for $try_join<$($f),+> {
-            fn clones_waker(&self, seal: Seal) -> bool {
-                $(self.$f.clones_waker(seal))||+
+        // Not `do_not_recommend`: rustc is to go on to the operand that is no `TryFuture`.
+        impl<$($f: TryFuture),+> WorkflowFuture for $try_join<$($f),+> {
+            fn clones_waker(&self, _: Seal) -> bool {
+                false
             }
         }
 
@@ -206,8 +176,13 @@ macro_rules! arity {
 
 /// A future of a `Result`, with the two types named.
 #[doc(hidden)]
+#[diagnostic::on_unimplemented(
+    message = "an operand of `try_join!` cannot fail",
+    label = "one of its futures gives no `Result`",
+    note = "use `workflow::join!`, or make each operand a future of a `Result`"
+)]
 #[allow(private_interfaces)] // the methods are for this file alone
-pub trait TryFuture: Future + Sized {
+pub trait TryFuture: WorkflowFuture + Sized {
     type Ok;
     type Error;
     #[doc(hidden)]
@@ -218,7 +193,7 @@ pub trait TryFuture: Future + Sized {
 
 #[diagnostic::do_not_recommend]
 #[allow(private_interfaces)]
-impl<T, E, F: Future<Output = Result<T, E>>> TryFuture for F {
+impl<T, E, F: WorkflowFuture<Output = Result<T, E>>> TryFuture for F {
     type Ok = T;
     type Error = E;
 
@@ -276,10 +251,9 @@ impl<T, E: OneOf, F: Future<Output = Result<T, E>>> Future for TryJoin<F> {
     }
 }
 
-#[diagnostic::do_not_recommend]
 impl<T, E: OneOf, F: WorkflowFuture<Output = Result<T, E>>> WorkflowFuture for TryJoin<F> {
-    fn clones_waker(&self, seal: Seal) -> bool {
-        self.inner.clones_waker(seal)
+    fn clones_waker(&self, _: Seal) -> bool {
+        false
     }
 }
 
@@ -291,7 +265,7 @@ impl<T, E: OneOf, F: WorkflowFuture<Output = Result<T, E>>> WorkflowFuture for T
 #[doc(hidden)]
 macro_rules! __join {
     ($($future:expr),+ $(,)?) => {
-        $crate::flow::join::join(($($crate::flow::join::operand($future),)+))
+        $crate::flow::join::join(($($crate::flow::join::check($future),)+))
     };
 }
 
@@ -304,9 +278,9 @@ macro_rules! __join {
 #[doc(hidden)]
 macro_rules! __try_join {
     (@each $($future:expr),+ $(,)?) => {
-        $crate::flow::join::try_join_each(($($crate::flow::join::try_operand($future),)+))
+        $crate::flow::join::try_join_each(($($crate::flow::join::check($future),)+))
     };
     ($($future:expr),+ $(,)?) => {
-        $crate::flow::join::try_join(($($crate::flow::join::try_operand($future),)+))
+        $crate::flow::join::try_join(($($crate::flow::join::check($future),)+))
     };
 }

@@ -7,8 +7,7 @@
 // The type parameters of a tuple name the fields too: `pin_project!` copies no attributes to its projections.
 #![allow(non_snake_case)]
 
-use crate::flow::join::operand;
-use crate::guard::{Seal, WorkflowFuture};
+use crate::guard::{Checked, WorkflowFuture, check, engine_future, poll_child};
 use pin_project_lite::pin_project;
 use std::future::{Future, IntoFuture};
 use std::pin::Pin;
@@ -26,38 +25,28 @@ pin_project! {
 
 /// One branch of a `select!`; `enabled` is its `if`.
 #[doc(hidden)]
-pub fn branch<F, P>(
-    future: F,
-    enabled: bool,
-    matches: P,
-) -> Branch<impl WorkflowFuture<Output = <F::IntoFuture as Future>::Output> + use<F, P>, P>
+pub fn branch<F, P>(future: F, enabled: bool, matches: P) -> Branch<Checked<F::IntoFuture>, P>
 where
     F: IntoFuture,
     F::IntoFuture: WorkflowFuture,
     P: FnMut(&<F::IntoFuture as Future>::Output) -> bool,
 {
-    let future = operand(future);
+    let future = check(future);
     Branch { future: enabled.then_some(future), matches }
 }
 
-impl<F: Future, P: FnMut(&F::Output) -> bool> Branch<F, P> {
+impl<F: WorkflowFuture, P: FnMut(&F::Output) -> bool> Branch<F, P> {
     /// `Ready(None)`: out of the race.
     fn poll_branch(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<F::Output>> {
         let mut this = self.project();
         let Some(future) = this.future.as_mut().as_pin_mut() else { return Poll::Ready(None) };
-        match future.poll(cx) {
+        match poll_child(future, cx) {
             Poll::Pending => Poll::Pending,
             Poll::Ready(value) => {
                 this.future.set(None);
                 Poll::Ready((this.matches)(&value).then_some(value))
             }
         }
-    }
-}
-
-impl<F: WorkflowFuture, P> Branch<F, P> {
-    fn clones_waker(&self, seal: Seal) -> bool {
-        self.future.as_ref().is_some_and(|future| future.clones_waker(seal))
     }
 }
 
@@ -91,7 +80,7 @@ macro_rules! arity {
             Nobody,
         }
 
-        impl<$($f: Future, $p: FnMut(&$f::Output) -> bool),+> Future for $select<$($f, $p),+> {
+        impl<$($f: WorkflowFuture, $p: FnMut(&$f::Output) -> bool),+> Future for $select<$($f, $p),+> {
             type Output = $selected<$($f::Output),+>;
 
             fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
@@ -106,12 +95,7 @@ macro_rules! arity {
             }
         }
 
-        #[diagnostic::do_not_recommend]
-        impl<$($f: WorkflowFuture, $p: FnMut(&$f::Output) -> bool),+> WorkflowFuture for $select<$($f, $p),+> {
-            fn clones_waker(&self, seal: Seal) -> bool {
-                $(self.$f.clones_waker(seal))||+
-            }
-        }
+        engine_future!([$($f: WorkflowFuture, $p: FnMut(&$f::Output) -> bool),+] $select<$($f, $p),+>);
 
         #[diagnostic::do_not_recommend]
         impl<$($f, $p),+> Branches for ($(Branch<$f, $p>,)+) {

@@ -103,6 +103,7 @@ fn free(private: &Private, args: &ActivityArgs, function: &ItemFn, errors: &mut 
             name: quote!(#name),
             key,
             host: quote!(()),
+            sig,
             arguments: &arguments,
             output: &output,
             call: quote!(_: &(), #args_pattern: Self::Args),
@@ -191,6 +192,7 @@ struct Definition<'a> {
     name: TokenStream,
     key: TokenStream,
     host: TokenStream,
+    sig: &'a Signature,
     arguments: &'a [Argument],
     output: &'a Type,
     call: TokenStream,
@@ -200,7 +202,7 @@ struct Definition<'a> {
 /// `impl ActivityDef`.
 fn definition(private: &Private, args: &ActivityArgs, of: &Definition<'_>) -> TokenStream {
     let Definition { name, key, host, output, call, body, .. } = of;
-    let args_type = tuple_type(of.arguments);
+    let args_type = tuple_type(of.sig, of.arguments);
     let options = options(private, args);
     let retry_if = args.retry_if.as_ref().map(|decide| {
         quote! {
@@ -235,6 +237,7 @@ fn definition(private: &Private, args: &ActivityArgs, of: &Definition<'_>) -> To
 
 /// `Sel<R, ..>`: whether `R` is a `Result` is asked of rustc, not of the text.
 pub(crate) fn outcome(private: &Private, output: &Type) -> TokenStream {
+    let private = private.at(output.span());
     quote_spanned! {output.span()=>
         #private::Sel<#output, { #[allow(unused_imports)] use #private::ProbeElse as _; <#private::Probe<#output>>::FALLIBLE }>
     }

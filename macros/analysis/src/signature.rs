@@ -105,10 +105,10 @@ pub(crate) fn tuple<T: ToTokens>(items: impl IntoIterator<Item = T>) -> TokenStr
     quote!((#(#items,)*))
 }
 
-/// The tuple type of the arguments. Its parentheses lie on the first argument's type, so that a word about the whole
-/// tuple points there.
-pub(crate) fn tuple_type(arguments: &[Argument]) -> TokenStream {
-    let span = arguments.first().map_or_else(Span::call_site, |argument| argument.ty.span());
+/// The tuple type of the arguments. Its parentheses are those of the signature, so that a word about the whole tuple
+/// points there.
+pub(crate) fn tuple_type(signature: &Signature, arguments: &[Argument]) -> TokenStream {
+    let span = signature.paren_token.span.join();
     let types = arguments.iter().map(|argument| &argument.ty);
     let mut group = proc_macro2::Group::new(proc_macro2::Delimiter::Parenthesis, quote!(#(#types,)*));
     group.set_span(span);

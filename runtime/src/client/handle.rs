@@ -211,7 +211,6 @@ pub trait QueryOutcome: Outcome {
     fn reply(answer: Result<std::result::Result<Self::Ok, Self::Err>>) -> Self::Reply;
 }
 
-#[diagnostic::do_not_recommend]
 impl<T: Persist> QueryOutcome for Sel<T, false> {
     type Reply = Result<T>;
 
@@ -220,7 +219,6 @@ impl<T: Persist> QueryOutcome for Sel<T, false> {
     }
 }
 
-#[diagnostic::do_not_recommend]
 impl<T: Persist, E: Fault> QueryOutcome for Sel<Result<T, E>, true> {
     type Reply = Result<T, QueryError<E>>;
 

@@ -122,6 +122,7 @@ impl Activity {
                     .and_then(|own| own.name.as_ref())
                     .map_or(quote!(#default_key), |name| quote!(#name)),
                 host: quote!(#host_type),
+                sig,
                 arguments: &arguments,
                 output: &output,
                 call: quote!(host: &Self::Host, #pattern: Self::Args),

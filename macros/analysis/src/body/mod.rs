@@ -158,6 +158,9 @@ const STATE: &str = "workflow_state";
 fn take_state(private: &Private, at: Span, state: &Taken) -> TokenStream {
     let Taken { receiver, shared, slot_used, awaits } = *state;
     let (state, me) = (local(STATE, at, receiver), local(ME, at, receiver));
+    // The whole pattern needs it: rustc names no local whose pattern has a word of an expansion in it.
+    let own = at.resolved_at(receiver);
+    let state_pattern = quote_spanned!(own=> mut #state);
     let at = at.resolved_at(Span::call_site());
     let again = slot_used.then(|| quote!(let __abide_slot = #state.slot();));
     let slot = Ident::new("__abide_slot", Span::call_site());
@@ -167,7 +170,7 @@ fn take_state(private: &Private, at: Span, state: &Taken) -> TokenStream {
         false => quote_spanned!(at=> &mut _),
     };
     quote_spanned! {at=>
-        let mut #state = #private::This::of(#slot);
+        let #state_pattern = #private::This::of(#slot);
         #again
         let #mutable #me: #ty = #state.resume();
         let _ = &#me;

@@ -154,7 +154,7 @@ impl<'a> Rewriter<'a> {
                     Code::GuardAwait,
                     &pat.guard,
                     "an await in a match guard, while the match looks into the workflow's state",
-                    &format!("copy it first: `match {{ {scrutinee} }} {{ .. }}`, or clone it"),
+                    &format!("copy it first: `let value = {scrutinee};`, then `match value {{ .. }}`"),
                 );
             }
         }

@@ -88,7 +88,7 @@ fn definition(
     errors: &mut Errors,
 ) -> TokenStream {
     let before = errors.len();
-    let args_type = tuple_type(&run.arguments);
+    let args_type = tuple_type(&run.function.sig, &run.arguments);
     let (outcome, body) = (outcome(private, &run.output), run_body(private, run, errors));
     let (signals, queries) = (signals(private, model), queries(private, model));
     let graphs = graphs(private, model, errors.len() > before);
@@ -174,7 +174,7 @@ fn signals(private: &Private, model: &Model) -> Option<TokenStream> {
 fn signal_arm(private: &Private, method: &Method) -> TokenStream {
     let (key, name) = (&method.key, &method.function.sig.ident);
     let names: Vec<_> = method.arguments.iter().map(|argument| &argument.name).collect();
-    let (args, args_type) = (tuple(&names), tuple_type(&method.arguments));
+    let (args, args_type) = (tuple(&names), tuple_type(&method.function.sig, &method.arguments));
     let decode = quote!(let #args = #private::decode_args::<#args_type>(__abide_input)?;);
     // A signal answers nothing: another type than `()` is told where it is written.
     let at = method.output.span().resolved_at(Span::call_site());
@@ -219,7 +219,7 @@ fn queries(private: &Private, model: &Model) -> Option<TokenStream> {
 fn query_arm(private: &Private, method: &Method) -> TokenStream {
     let (key, name) = (&method.key, &method.function.sig.ident);
     let names: Vec<_> = method.arguments.iter().map(|argument| &argument.name).collect();
-    let (args, args_type) = (tuple(&names), tuple_type(&method.arguments));
+    let (args, args_type) = (tuple(&names), tuple_type(&method.function.sig, &method.arguments));
     let outcome = outcome(private, &method.output);
     quote! {
         #key => ::core::option::Option::Some(|__abide_state, __abide_input| {

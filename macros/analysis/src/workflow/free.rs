@@ -100,7 +100,7 @@ fn definition(private: &Private, args: &WorkflowArgs, function: &ItemFn, errors:
     }
     .expand(errors);
     let graph = graph::of(private, &name.to_string(), "Run", block);
-    let (args_type, outcome) = (tuple_type(&arguments), outcome(private, &output));
+    let (args_type, outcome) = (tuple_type(sig, &arguments), outcome(private, &output));
     let body_attrs = attrs.iter().filter(|attr| !attr.path().is_ident("doc") && !attr.path().is_ident("cfg"));
     let future = quote_spanned!(output.span()=> impl ::core::future::Future<Output = #output> + 'static);
     quote! {

@@ -52,7 +52,8 @@ fn parts(method: &Method) -> (TokenStream, TokenStream, TokenStream) {
 
 fn signal(private: &Private, method: &Method) -> TokenStream {
     let (attrs, inputs, args) = parts(method);
-    let (key, name, args_type) = (&method.key, &method.function.sig.ident, tuple_type(&method.arguments));
+    let (key, name, args_type) =
+        (&method.key, &method.function.sig.ident, tuple_type(&method.function.sig, &method.arguments));
     quote! {
         #attrs
         pub fn #name(&self #inputs) -> #private::Request {
@@ -63,7 +64,8 @@ fn signal(private: &Private, method: &Method) -> TokenStream {
 
 fn query(private: &Private, method: &Method) -> TokenStream {
     let (attrs, inputs, args) = parts(method);
-    let (key, name, args_type) = (&method.key, &method.function.sig.ident, tuple_type(&method.arguments));
+    let (key, name, args_type) =
+        (&method.key, &method.function.sig.ident, tuple_type(&method.function.sig, &method.arguments));
     let outcome = outcome(private, &method.output);
     quote! {
         #attrs

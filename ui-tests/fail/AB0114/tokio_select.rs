@@ -1,0 +1,17 @@
+use abide::prelude::*;
+
+#[activity]
+async fn rate(a: u32) -> f64 {
+    f64::from(a)
+}
+
+#[workflow]
+async fn report(day: u32) -> u32 {
+    tokio::select! {
+        _ = rate(day) => {}
+        _ = workflow::sleep(secs(1)) => {}
+    }
+    day
+}
+
+fn main() {}

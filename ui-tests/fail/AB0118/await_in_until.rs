@@ -1,0 +1,17 @@
+use abide::prelude::*;
+
+#[derive(Default)]
+struct Order {
+    total: u32, items: Vec<u32>, name: String,
+}
+
+#[workflow]
+impl Order {
+    #[run]
+    async fn run(&mut self, n: u32) -> u32 {
+        workflow::until!(workflow::sleep(secs(1)).await == ()).await;
+        self.total + n
+    }
+}
+
+fn main() {}

@@ -1,0 +1,6 @@
+use abide::prelude::*;
+
+#[activity]
+struct Payments;
+
+fn main() {}

@@ -1,0 +1,6 @@
+use abide::prelude::*;
+
+#[workflow::helper]
+struct Order;
+
+fn main() {}

@@ -1,0 +1,7 @@
+use abide::prelude::*;
+
+#[workflow]
+#[derive(Default)]
+struct Order;
+
+fn main() {}

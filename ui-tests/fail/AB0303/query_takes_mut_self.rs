@@ -1,0 +1,21 @@
+use abide::prelude::*;
+
+#[derive(Default)]
+struct Order {
+    total: u32, items: Vec<u32>, name: String,
+}
+
+#[workflow]
+impl Order {
+    #[run]
+    async fn run(&mut self) -> u32 {
+        self.total
+    }
+
+    #[query]
+    fn total(&mut self) -> u32 {
+        self.total
+    }
+}
+
+fn main() {}

@@ -1,0 +1,19 @@
+use abide::prelude::*;
+
+#[derive(Default)]
+struct Order {
+    total: u32, items: Vec<u32>, name: String,
+}
+
+#[workflow]
+impl Order {
+    #[run]
+    async fn run(&mut self, n: u32) -> u32 {
+        for item in &self.items {
+            workflow::sleep(secs((*item).into())).await;
+        }
+        self.total + n
+    }
+}
+
+fn main() {}

@@ -1,0 +1,20 @@
+use abide::prelude::*;
+
+#[derive(Default)]
+struct Order {
+    total: u32, items: Vec<u32>, name: String,
+}
+
+#[workflow]
+impl Order {
+    #[run]
+    async fn run(&mut self, n: u32) -> u32 {
+        if let Some(first) = self.items.first() {
+            workflow::sleep(secs(1)).await;
+            println!("{first}");
+        }
+        self.total + n
+    }
+}
+
+fn main() {}

@@ -1,0 +1,17 @@
+use abide::prelude::*;
+
+#[derive(Default)]
+struct Order {
+    total: u32, items: Vec<u32>, name: String,
+}
+
+#[workflow]
+impl Order {
+    #[run]
+    async fn run(&mut self) -> u32 {
+        workflow::sleep(secs(1)).await;
+        "late"
+    }
+}
+
+fn main() {}
