@@ -72,9 +72,9 @@ pub mod activity;
 
 pub use crate::abide::{Abide, AbideBuilder};
 pub use crate::client::{
-    AwaitPosition, Client, Description, ExecutionPage, ExecutionStatus, ExecutionSummary, Handle, HandleCore, IdConflictPolicy,
-    IdReusePolicy, ListCursor, ListFilter, MAX_ID_CHARS, PendingActivity, PendingTimer, QueryError, Request, Start,
-    UntypedHandle,
+    AwaitPosition, Client, Description, ExecutionPage, ExecutionStatus, ExecutionSummary, Handle, HandleCore,
+    IdConflictPolicy, IdReusePolicy, ListCursor, ListFilter, MAX_ID_CHARS, PendingActivity, PendingTimer,
+    QueryError, Request, Start, UntypedHandle,
 };
 pub use crate::error::{Error, Result, StoreFailure};
 pub use crate::outcome::{Reason, WorkflowError};
