@@ -26,8 +26,10 @@ pub trait ActivityDef: Sized + 'static {
     type Host: Send + Sync + 'static;
     /// Its arguments, as a tuple.
     type Args: Arguments + Send;
-    /// What it returns.
-    type Outcome: Outcome;
+    /// What it returns, as written.
+    type Returned;
+    /// What it returns, taken apart.
+    type Outcome: Outcome<Returned = Self::Returned>;
 
     /// The defaults that its attribute sets.
     fn options() -> ActivityOptions {
@@ -48,7 +50,7 @@ pub trait ActivityDef: Sized + 'static {
     fn call(
         host: &Self::Host,
         args: Self::Args,
-    ) -> impl Future<Output = <Self::Outcome as Outcome>::Returned> + Send;
+    ) -> impl Future<Output = Self::Returned> + Send;
 }
 
 /// A function that calls an activity: what `.activity(charge)` takes.
@@ -135,8 +137,10 @@ pub trait WorkflowDef: Sized + 'static {
     type State: 'static;
     /// The arguments of `run`, as a tuple.
     type Args: Arguments;
-    /// What `run` returns.
-    type Outcome: Outcome;
+    /// What `run` returns, as written.
+    type Returned;
+    /// What `run` returns, taken apart.
+    type Outcome: Outcome<Returned = Self::Returned>;
     /// The await points of each of its functions and the control flow between them.
     const GRAPHS: &'static [FnGraph] = &[];
 
@@ -147,7 +151,7 @@ pub trait WorkflowDef: Sized + 'static {
     fn run(
         slot: Slot<Self::State>,
         args: Self::Args,
-    ) -> impl Future<Output = <Self::Outcome as Outcome>::Returned> + 'static;
+    ) -> impl Future<Output = Self::Returned> + 'static;
 
     /// The handler of a signal.
     fn signal(_name: &str) -> Option<SignalFn<Self::State>> {

@@ -8,9 +8,9 @@
 
 #[doc(hidden)]
 pub use crate::guard::check;
-use crate::guard::{Seal, WorkflowFuture, engine_future, poll_child};
+use crate::guard::{Checked, WorkflowFuture, engine_future, poll_child};
 use pin_project_lite::pin_project;
-use std::future::Future;
+use std::future::{Future, IntoFuture};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -69,6 +69,36 @@ impl<T, E, F: WorkflowFuture<Output = Result<T, E>>> Child<F> {
         }
     }
 }
+
+pin_project! {
+    /// An operand that [`try_check`] found to give a `Result`. Its output is one whatever `F` is, so that rustc refuses
+    /// another operand once, where it is written.
+    pub struct TryChecked<F: Future, T, E> {
+        #[pin]
+        inner: Checked<F>,
+        result: fn(F::Output) -> Result<T, E>,
+    }
+}
+
+/// As [`check`], for the operands of `try_join!`.
+pub fn try_check<F, T, E>(future: F) -> TryChecked<F::IntoFuture, T, E>
+where
+    F: IntoFuture<Output = Result<T, E>>,
+    F::IntoFuture: WorkflowFuture,
+{
+    TryChecked { inner: check(future), result: std::convert::identity }
+}
+
+impl<F: Future, T, E> Future for TryChecked<F, T, E> {
+    type Output = Result<T, E>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<T, E>> {
+        let this = self.project();
+        poll_child(this.inner, cx).map(this.result)
+    }
+}
+
+engine_future!([F: Future, T, E] TryChecked<F, T, E>);
 
 /// A tuple of futures, to be joined.
 #[doc(hidden)]
@@ -147,12 +177,7 @@ macro_rules! arity {
             }
         }
 
-        // Not `do_not_recommend`: rustc is to go on to the operand that is no `TryFuture`.
-        impl<$($f: TryFuture),+> WorkflowFuture for $try_join<$($f),+> {
-            fn clones_waker(&self, _: Seal) -> bool {
-                false
-            }
-        }
+        engine_future!([$($f: TryFuture),+] $try_join<$($f),+>);
 
         #[diagnostic::do_not_recommend]
         impl<$($f: Future),+> Operands for ($($f,)+) {
@@ -176,11 +201,6 @@ macro_rules! arity {
 
 /// A future of a `Result`, with the two types named.
 #[doc(hidden)]
-#[diagnostic::on_unimplemented(
-    message = "an operand of `try_join!` cannot fail",
-    label = "one of its futures gives no `Result`",
-    note = "use `workflow::join!`, or make each operand a future of a `Result`"
-)]
 #[allow(private_interfaces)] // the methods are for this file alone
 pub trait TryFuture: WorkflowFuture + Sized {
     type Ok;
@@ -251,11 +271,7 @@ impl<T, E: OneOf, F: Future<Output = Result<T, E>>> Future for TryJoin<F> {
     }
 }
 
-impl<T, E: OneOf, F: WorkflowFuture<Output = Result<T, E>>> WorkflowFuture for TryJoin<F> {
-    fn clones_waker(&self, _: Seal) -> bool {
-        false
-    }
-}
+engine_future!([T, E: OneOf, F: WorkflowFuture<Output = Result<T, E>>] TryJoin<F>);
 
 /// Waits for all of several futures at once: `workflow::join!(a, b).await` gives `(A, B)`.
 ///
@@ -278,9 +294,9 @@ macro_rules! __join {
 #[doc(hidden)]
 macro_rules! __try_join {
     (@each $($future:expr),+ $(,)?) => {
-        $crate::flow::join::try_join_each(($($crate::flow::join::check($future),)+))
+        $crate::flow::join::try_join_each(($($crate::flow::join::try_check($future),)+))
     };
     ($($future:expr),+ $(,)?) => {
-        $crate::flow::join::try_join(($($crate::flow::join::check($future),)+))
+        $crate::flow::join::try_join(($($crate::flow::join::try_check($future),)+))
     };
 }

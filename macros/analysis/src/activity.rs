@@ -145,9 +145,9 @@ fn stand_in(private: &Private, name: &TokenStream, host: &TokenStream, sig: &Sig
     let arguments = signature::arguments(sig);
     let inputs = arguments.iter().map(|Argument { name, ty, .. }| quote!(#name: #ty));
     let output = signature::output(sig);
-    let outcome = match generics.params.is_empty() && !signature::has_impl_trait(&output) {
-        true => outcome(private, &output),
-        false => quote!(#private::Sel<(), false>),
+    let (returned, outcome) = match generics.params.is_empty() && !signature::has_impl_trait(&output) {
+        true => (quote!(#output), outcome(private, &output)),
+        false => (quote!(()), quote!(#private::Sel<(), false>)),
     };
     quote! {
         fn #ident #generics(#(#inputs),*) -> #private::ActivityCall<#name> #clause { #private::never() }
@@ -156,8 +156,9 @@ fn stand_in(private: &Private, name: &TokenStream, host: &TokenStream, sig: &Sig
             const NAME: &'static str = "";
             type Host = #host;
             type Args = ();
+            type Returned = #returned;
             type Outcome = #outcome;
-            async fn call(_: &#host, _: ()) -> <Self::Outcome as #private::Outcome>::Returned { #private::never() }
+            async fn call(_: &#host, _: ()) -> #returned { #private::never() }
         }
     }
 }
@@ -226,6 +227,7 @@ fn definition(private: &Private, args: &ActivityArgs, of: &Definition<'_>) -> To
             const NAME: &'static str = #key;
             type Host = #host;
             type Args = #args_type;
+            type Returned = #output;
             type Outcome = #outcome;
             #options
             #retry_if

@@ -21,6 +21,7 @@ impl ActivityDef for Act {
     const NAME: &'static str = "act";
     type Host = ();
     type Args = (Do,);
+    type Returned = Result<u32, Failure>;
     type Outcome = Sel<Result<u32, Failure>, true>;
 
     async fn call((): &(), (what,): (Do,)) -> Result<u32, Failure> {
@@ -132,6 +133,7 @@ async fn a_limit_is_told_although_the_body_blocks_its_thread() {
         const NAME: &'static str = "blocks";
         type Host = ();
         type Args = ();
+        type Returned = ();
         type Outcome = Sel<(), false>;
 
         async fn call((): &(), (): ()) {

@@ -12,6 +12,7 @@ impl WorkflowDef for Wait {
     const NAME: &'static str = "Wait";
     type State = ();
     type Args = (u32,);
+    type Returned = u32;
     type Outcome = Sel<u32, false>;
 
     fn init() {}
@@ -27,6 +28,7 @@ impl WorkflowDef for Other {
     const NAME: &'static str = "Other";
     type State = ();
     type Args = ();
+    type Returned = ();
     type Outcome = Sel<(), false>;
 
     fn init() {}

@@ -140,7 +140,7 @@ impl Activity {
             body: quote!(#cfgs #(#body_attrs)* #sig #block),
             declaration: quote!(#cfgs fn #name(#receiver, #(#names: #types),*) -> #future;),
             definition: quote! {
-                #cfgs #[allow(non_camel_case_types, dead_code)] enum #name {}
+                #cfgs #[allow(non_camel_case_types, dead_code, unreachable_pub)] pub enum #name {}
                 #cfgs #definition
             },
             cfgs,

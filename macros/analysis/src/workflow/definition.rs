@@ -101,6 +101,7 @@ fn definition(
             const NAME: &'static str = #name;
             type State = Self;
             type Args = #args_type;
+            type Returned = #output;
             type Outcome = #outcome;
             const GRAPHS: &'static [#private::FnGraph] = &[#(#graphs),*];
 

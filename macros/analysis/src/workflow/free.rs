@@ -72,6 +72,7 @@ fn stand_in(private: &Private, name: &Ident) -> TokenStream {
             const NAME: &'static str = "";
             type State = ();
             type Args = ();
+            type Returned = ();
             type Outcome = #private::Sel<(), false>;
             fn init() {}
             fn run(_: #private::Slot<()>, _: ()) -> impl ::core::future::Future<Output = ()> + 'static {
@@ -108,6 +109,7 @@ fn definition(private: &Private, args: &WorkflowArgs, function: &ItemFn, errors:
             const NAME: &'static str = #key;
             type State = ();
             type Args = #args_type;
+            type Returned = #output;
             type Outcome = #outcome;
             const GRAPHS: &'static [#private::FnGraph] = &[#graph];
 
