@@ -1,0 +1,123 @@
+//! The forms of API.md §4, each as the macro rewrites it.
+
+use super::{expand, run_body, show};
+
+#[test]
+fn activity() {
+    insta::assert_snapshot!(show(&expand(
+        "activity",
+        "start_to_close = \"30s\", retry(max_attempts = 3), retry_if = |e| e.transient()",
+        "/// Charges a card.\n#[tracing::instrument] pub async fn charge(payment: Payment, cents: u64) -> Res<Receipt> { pay(payment, cents).await }",
+    )));
+}
+
+#[test]
+fn activity_methods() {
+    insta::assert_snapshot!(show(&expand(
+        "activity",
+        "",
+        "impl Payments { /// Refunds.\n pub async fn refund(&self, r: Receipt) -> Res<()> { self.api.refund(r).await } fn plain(&self) {} }",
+    )));
+}
+
+#[test]
+fn free_workflow() {
+    insta::assert_snapshot!(show(&expand(
+        "workflow",
+        "name = \"nightly\"",
+        "/// Reports.\npub async fn report(day: Date) -> Result<Url, Failure> { let rows = load(day).await?; Ok(publish(rows).await?) }",
+    )));
+}
+
+#[test]
+fn workflow_with_handlers() {
+    insta::assert_snapshot!(show(&expand(
+        "workflow",
+        "",
+        "impl Order {
+            #[run] pub async fn run(&mut self, mut order: Items) -> Result<u32, Failed> { order.sort(); Ok(self.n) }
+            #[signal] fn approve(&mut self, yes: bool) { self.yes = yes; }
+            #[signal(name = \"late\")] async fn hurry(&mut self) { self.step(1).await; }
+            #[query] fn status(&self) -> Status { self.status }
+            async fn step(&mut self, n: u32) -> u32 { self.n += n; nap().await; self.n }
+            fn plain(&mut self) { self.n = 0; }
+        }",
+    )));
+}
+
+#[test]
+fn helpers() {
+    insta::assert_snapshot!(show(&expand(
+        "helper",
+        "",
+        "pub async fn twice<F, T>(f: F, name: &str, also: impl Into<String>) -> Vec<T> where F: Fn() -> T { nap(name).await; vec![f(), f()] }",
+    )));
+}
+
+#[test]
+fn await_and_question_mark() {
+    insta::assert_snapshot!(run_body("self.n += 1; let x = charge(self.p.clone()).await?; x"));
+}
+
+#[test]
+fn hoisting() {
+    insta::assert_snapshot!(run_body(
+        "self.items.push(a().await?);
+         self.map.insert(key(), k, a().await?);
+         f(&mut self.x, a().await?);
+         self.name += &a().await?;
+         println!(\"{} {}\", self.x, a().await);
+         self.items[0] = a().await?;
+         x + a().await? + self.y;
+         self.iter().push(a().await);
+         local.push(a().await);"
+    ));
+}
+
+#[test]
+fn async_blocks_and_closures() {
+    insta::assert_snapshot!(run_body(
+        "let one = async { self.n += 1; nap().await; };
+         let two = async move { other().await };
+         let make = move |k: u32| async move { self.step(k).await };
+         let plain = |k: u32| self.n += k;
+         workflow::spawn(async move { self.n = 1; });"
+    ));
+}
+
+#[test]
+fn macros() {
+    insta::assert_snapshot!(run_body(
+        "workflow::join!(self.a(), async { self.b().await }).await;
+         let (a, b) = workflow::try_join!(charge(x), label(y)).await?;
+         workflow::until!(self.approved.is_some() && n > 3).timeout(days(3)).await;
+         json!({ \"n\": self.n });
+         vec![self.n; 3];"
+    ));
+}
+
+#[test]
+fn select() {
+    insta::assert_snapshot!(run_body(
+        "workflow::select! {
+            Ok(receipt) = charge(self.p.clone()), if self.n > 0 => { self.n = 1; nap().await; }
+            _ = workflow::sleep(secs(1)) => return 1,
+            else => {}
+        }"
+    ));
+}
+
+#[test]
+fn graph() {
+    let item = "async fn order(n: u32) -> Result<u32, E> {
+        let stock = reserve(n).await?;
+        if stock.low { return Err(E::Low); }
+        for item in stock.items { match ship(item).await { Ok(_) => continue, Err(_) => break } }
+        workflow::select! { a = charge(n) => { ping().await; } _ = nap() => {} }
+        Ok(done().await)
+    }";
+    let shown = show(&expand("workflow", "", item));
+    let start = shown.find("const GRAPHS").expect("a graph");
+    let end = shown.find("fn init").expect("the next item");
+    insta::assert_snapshot!(&shown[start..end]);
+}
