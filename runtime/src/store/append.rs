@@ -30,7 +30,8 @@ pub(crate) struct Append {
     /// Messages that this turn sends (to any execution). One to a closed execution is dropped; one already
     /// there by its dedup key is not doubled.
     pub(crate) messages: Vec<NewMessage>,
-    /// A start already owned: the execution's row is inserted by this append, `row` applied to it.
+    /// A start already owned: the execution's row is inserted by this append, `row` applied to it. `n` is not 0:
+    /// the first event holds the input.
     pub(crate) create: Option<Box<NewExecution>>,
 }
 

@@ -7,7 +7,8 @@ use crate::store::{Append, NewExecution, ReusePolicy, RowChange, Status};
 use sqlx::query::Query;
 use sqlx::sqlite::SqliteArguments;
 use sqlx::{AssertSqlSafe, Sqlite};
-use std::fmt::Write;
+use std::fmt::Write as _;
+use std::io::Write as _;
 use std::sync::{Arc, OnceLock};
 
 /// The parameters of one batch.
@@ -19,12 +20,17 @@ pub(super) struct Batch {
     journal_len: i64,
     owners: Vec<i64>,
     creates: Rows,
+    created: Rows,
     consumed: Rows,
     messages: Rows,
     closes: Rows,
     rows: Rows,
     rows_len: i64,
 }
+
+/// The bytes before a body in the blob: execution, seq, n, at, writer, whether a start, the body's length. Decimal, so
+/// that SQL can read them with `CAST(substr(..) AS INTEGER)`.
+const HEAD: usize = 19 + 19 + 10 + 19 + 19 + 1 + 10;
 
 /// A JSON array under construction.
 #[derive(Default)]
@@ -62,9 +68,14 @@ impl Batch {
         }
         let (id, owner, at) = (append.execution.0, append.owner.0, append.at_ms);
         if append.n > 0 {
-            let (offset, len) = self.cut(&append.body);
-            let (seq, n, create) = (append.seq.0, append.n, i32::from(append.create.is_some()));
-            put(self.journal.next(), format_args!("[{id},{seq},{n},{at},{owner},{offset},{len},{create}]"));
+            let begin = self.blob.len() + 1;
+            let (seq, n, len) = (append.seq.0.min(i64::MAX as u64), append.n, append.body.len());
+            let create = u8::from(append.create.is_some());
+            write!(self.blob, "{id:019}{seq:019}{n:010}{at:019}{owner:019}{create}{len:010}")
+                .expect("writing to a Vec does not fail");
+            debug_assert_eq!(self.blob.len() + 1 - begin, HEAD, "every number fits its width");
+            self.blob.extend_from_slice(append.body.as_bytes());
+            put(self.journal.next(), format_args!("{begin}"));
             self.journal_len += 1;
             self.sections |= sql::JOURNAL;
         }
@@ -90,6 +101,7 @@ impl Batch {
     }
 
     /// A start already owned, with the changes of its first turn in the same row.
+    /// The input is not in the row: the journal's first event has it.
     fn add_create(&mut self, append: &Append, new: &NewExecution, change: Option<&RowChange>) {
         let default = RowChange::default();
         let row = change.unwrap_or(&default);
@@ -102,7 +114,6 @@ impl Batch {
         let build = build.map(|build| format!("[{build}]"));
         let (result, result_len) = row.result.as_ref().map_or((0, 0), |result| self.cut(result));
         let closed_at = append.is_closing().then_some(append.at_ms);
-        let input = (append.n == 0).then(|| text(&new.input));
         let reuse = match new.reuse {
             ReusePolicy::AllowDuplicate => 0,
             ReusePolicy::AllowDuplicateFailedOnly => 1,
@@ -112,7 +123,7 @@ impl Batch {
         put(
             self.creates.next(),
             format_args!(
-                "[{},{},{},{},{},{},{},{},{},{active},{},{},{},{},{},{result},{result_len},{reuse}]",
+                "[{},{},{},{},{},{},{},{},{},{active},{},{},{},{},{result},{result_len},{reuse}]",
                 new.id,
                 text(&new.workflow_id),
                 text(&new.run_id),
@@ -124,11 +135,11 @@ impl Batch {
                 or_null(wake),
                 or_null(suspension),
                 or_null(build.as_deref().map(text)),
-                or_null(input),
                 new.created_at_ms,
                 or_null(closed_at),
             ),
         );
+        put(self.created.next(), format_args!("{}", new.id));
         self.sections |= sql::CREATES;
     }
 
@@ -188,6 +199,7 @@ impl Batch {
             .bind(self.closes.finish())
             .bind(self.rows.finish())
             .bind(self.rows_len)
+            .bind(self.created.finish())
     }
 }
 

@@ -49,8 +49,8 @@ CREATE INDEX        execution_retryable  ON execution (queue)       WHERE status
 
 CREATE TABLE journal (
     execution INTEGER NOT NULL,
-    seq       INTEGER NOT NULL,          -- number of the first event
-    n         INTEGER NOT NULL,          -- how many events
+    seq       INTEGER NOT NULL CHECK (seq > 0),  -- number of the first event
+    n         INTEGER NOT NULL CHECK (n > 0),    -- how many events
     at        INTEGER NOT NULL,          -- ms
     writer    INTEGER NOT NULL,          -- worker.id; 0: written by a client (terminate)
     body      TEXT    NOT NULL           -- JSON array of events

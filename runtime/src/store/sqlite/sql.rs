@@ -1,7 +1,8 @@
 //! The batch's statements: what one group commit sends, as one multi-statement call (PROTOCOL 10).
 //!
 //! Sections that a batch does not need are left out; the text is made once per combination and prepared once. Each
-//! takes its rows as one JSON array (`$1`, `$5`, ..) with long texts cut out of one blob (`$2`). Parameters are
+//! takes its rows as one JSON array with long texts cut out of one blob (`$2`); `MATERIALIZED`, since a nested array
+//! is else written out anew for every field. Parameters are
 //! written `$n`: sqlx binds a gap in `?n` to something else. Order matters: fence first, then what is inserted,
 //! then the inbox, then the check before a close, and rows that change hands last.
 
@@ -18,27 +19,31 @@ pub(super) const ROWS: u8 = 32;
 /// Starts already owned. A taken id inserts nothing; the rest of its append then finds no row and stays out too.
 /// Reuse policies other than the default look at the newest closed run (2 refuses any, 1 a completed one).
 const INSERT_EXECUTIONS: &str = "
+WITH c AS MATERIALIZED (SELECT value AS v FROM json_each($5))
 INSERT INTO execution (id, workflow_id, run_id, request_id, type, queue, status, owner, wake_at, active,
-    suspension, tried_builds, input, created_at, closed_at, result)
-SELECT c.value->>0, c.value->>1, c.value->>2, c.value->>3, c.value->>4, c.value->>5, c.value->>6, c.value->>7,
-    c.value->>8, c.value->>9, c.value->>10, c.value->>11, c.value->>12, c.value->>13, c.value->>14,
-    CASE WHEN c.value->>15 THEN CAST(substr($2, c.value->>15, c.value->>16) AS TEXT) END
-FROM json_each($5) c
-WHERE CASE c.value->>17 WHEN 0 THEN 1 ELSE coalesce((
-    SELECT CASE c.value->>17 WHEN 1 THEN x.status <> 10 ELSE 0 END FROM execution x
-    WHERE x.workflow_id = c.value->>1 AND x.status >= 10 ORDER BY x.id DESC LIMIT 1), 1) END
-  AND NOT EXISTS (SELECT 1 FROM execution x WHERE x.run_id = c.value->>3)
+    suspension, tried_builds, created_at, closed_at, result)
+SELECT v->>0, v->>1, v->>2, v->>3, v->>4, v->>5, v->>6, v->>7, v->>8, v->>9, v->>10, v->>11, v->>12, v->>13,
+    CASE WHEN v->>14 THEN CAST(substr($2, v->>14, v->>15) AS TEXT) END
+FROM c
+WHERE CASE v->>16 WHEN 0 THEN 1 ELSE coalesce((
+    SELECT CASE c.v->>16 WHEN 1 THEN x.status <> 10 ELSE 0 END FROM execution x
+    WHERE x.workflow_id = c.v->>1 AND x.status >= 10 ORDER BY x.created_at DESC, x.id DESC LIMIT 1), 1) END
 ON CONFLICT DO NOTHING";
 
+/// `$1` says where in the blob each row begins: numbers of fixed width (see `batch::HEAD`), then the body. Measured:
+/// 4.2 µs of CPU a row, against 6.9 µs with the numbers in JSON, which is written out anew for every field asked for.
 const INSERT_JOURNAL: &str = "
 INSERT INTO journal (execution, seq, n, at, writer, body)
-SELECT j.value->>0, j.value->>1, j.value->>2, j.value->>3, j.value->>4,
-    CAST(substr($2, j.value->>5, j.value->>6) AS TEXT)
+SELECT CAST(substr($2, j.value, 19) AS INTEGER), CAST(substr($2, j.value + 19, 19) AS INTEGER),
+    CAST(substr($2, j.value + 38, 10) AS INTEGER), CAST(substr($2, j.value + 48, 19) AS INTEGER),
+    CAST(substr($2, j.value + 67, 19) AS INTEGER),
+    CAST(substr($2, j.value + 97, CAST(substr($2, j.value + 87, 10) AS INTEGER)) AS TEXT)
 FROM json_each($1) j";
 
-/// Where the batch has starts: their rows only if the start is in.
+/// Where the batch has starts (marked by a 1 at 86): their rows only if the start is in.
 const ONLY_STARTED: &str = "
-WHERE CASE j.value->>7 WHEN 1 THEN EXISTS (SELECT 1 FROM execution WHERE id = j.value->>0) ELSE 1 END";
+WHERE CASE CAST(substr($2, j.value + 86, 1) AS INTEGER) WHEN 0 THEN 1
+    ELSE EXISTS (SELECT 1 FROM execution WHERE id = CAST(substr($2, j.value, 19) AS INTEGER)) END";
 
 /// A batch of nothing but journal rows is one statement, and so its own transaction: it filters nothing, so rows
 /// written are rows sent, and the fence raises from within.
@@ -57,8 +62,8 @@ SELECT json_extract('{}', 'abide_rows_' || w.n) FROM (SELECT changes() AS n) w W
 
 const CHECK_JOURNAL_AND_STARTS: &str = "
 SELECT json_extract('{}', 'abide_rows_' || w.n) FROM (SELECT changes() AS n) w
-WHERE w.n <> $4 - (SELECT count(*) FROM json_each($5) c WHERE c.value->>12 IS NULL
-    AND NOT EXISTS (SELECT 1 FROM execution WHERE id = c.value->>0))";
+WHERE w.n <> $4 - (SELECT count(*) FROM json_each($11) c
+    WHERE NOT EXISTS (SELECT 1 FROM execution WHERE id = c.value))";
 
 const DELETE_CONSUMED: &str = "
 DELETE FROM inbox WHERE id IN (SELECT value FROM json_each($6))";
@@ -75,30 +80,31 @@ SELECT json_extract('{}', 'abide_conflict_' || i.id) FROM json_each($8) x JOIN i
 
 /// A row that is not its owner's any more, or closed meanwhile, is left alone, and the check below raises.
 const UPDATE_ROWS: &str = "
+WITH u AS MATERIALIZED (SELECT value AS v FROM json_each($9))
 UPDATE execution SET
-    status = coalesce(u.value->>2, status),
-    owner = CASE WHEN u.value->>3 THEN NULL ELSE owner END,
-    wake_at = CASE WHEN u.value->>4 THEN u.value->>5 ELSE wake_at END,
-    active = coalesce(u.value->>6, active),
-    result = CASE WHEN u.value->>7 THEN CAST(substr($2, u.value->>7, u.value->>8) AS TEXT) ELSE result END,
-    closed_at = coalesce(u.value->>9, closed_at),
-    crashes = CASE WHEN u.value->>10 THEN 0 ELSE crashes END,
-    recovered_from = CASE WHEN u.value->>11 THEN NULL ELSE recovered_from END,
-    suspension = CASE WHEN u.value->>2 IS NULL THEN suspension ELSE u.value->>12 END,
+    status = coalesce(v->>2, status),
+    owner = CASE WHEN v->>3 THEN NULL ELSE owner END,
+    wake_at = CASE WHEN v->>4 THEN v->>5 ELSE wake_at END,
+    active = coalesce(v->>6, active),
+    result = CASE WHEN v->>7 THEN CAST(substr($2, v->>7, v->>8) AS TEXT) ELSE result END,
+    closed_at = coalesce(v->>9, closed_at),
+    crashes = CASE WHEN v->>10 THEN 0 ELSE crashes END,
+    recovered_from = CASE WHEN v->>11 THEN NULL ELSE recovered_from END,
+    suspension = CASE WHEN v->>2 IS NULL THEN suspension ELSE v->>12 END,
     tried_builds = CASE
-        WHEN u.value->>13 IS NOT NULL THEN json_insert(coalesce(tried_builds, '[]'), '$[#]', u.value->>13)
-        WHEN u.value->>10 OR u.value->>2 IS NOT NULL THEN NULL
+        WHEN v->>13 IS NOT NULL THEN json_insert(coalesce(tried_builds, '[]'), '$[#]', v->>13)
+        WHEN v->>10 OR v->>2 IS NOT NULL THEN NULL
         ELSE tried_builds END
-FROM json_each($9) u
-WHERE execution.id = u.value->>0 AND execution.owner = u.value->>1
-  AND (execution.status < 10 OR u.value->>2 IS NULL)";
+FROM u
+WHERE execution.id = v->>0 AND execution.owner = v->>1
+  AND (execution.status < 10 OR v->>2 IS NULL)";
 
 const CHECK_ROWS: &str = "
 SELECT json_extract('{}', 'abide_lost_' || w.n) FROM (SELECT changes() AS n) w WHERE w.n <> $10";
 
 /// The starts that are not in: the only rows that a batch gives back.
 const NOT_STARTED: &str = "
-SELECT c.value->>0 FROM json_each($5) c WHERE NOT EXISTS (SELECT 1 FROM execution WHERE id = c.value->>0)";
+SELECT c.value FROM json_each($11) c WHERE NOT EXISTS (SELECT 1 FROM execution WHERE id = c.value)";
 
 /// The text for these sections. `transaction`: with its own BEGIN and COMMIT.
 pub(super) fn text(sections: u8, transaction: bool) -> Arc<str> {

@@ -62,6 +62,8 @@ impl Writer {
             // Closing the last connection folds the WAL back into the file; a failure leaves it to the next open.
             drop(connection.close().await);
         }
+        // Nothing of this process's workers can be written any more: others may have their work at once.
+        self.shared.life_locks().clear();
         self.shared.closed.send_replace(true);
     }
 
