@@ -15,6 +15,7 @@ pub mod spawn;
 pub mod timer;
 pub mod until;
 
+pub use crate::guard::WorkflowFuture;
 pub use foreign::{WorkflowStream, assume_deterministic};
 pub use info::{Info, info, now};
 pub use random::{Random, random, random_range, uuid};

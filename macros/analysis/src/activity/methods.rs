@@ -140,7 +140,7 @@ impl Activity {
             body: quote!(#cfgs #(#body_attrs)* #sig #block),
             declaration: quote!(#cfgs fn #name(#receiver, #(#names: #types),*) -> #future;),
             definition: quote! {
-                #cfgs #[allow(non_camel_case_types, dead_code, unreachable_pub)] pub enum #name {}
+                #cfgs #[allow(non_camel_case_types, dead_code)] enum #name {}
                 #cfgs #definition
             },
             cfgs,
@@ -186,7 +186,7 @@ fn emit(
 
         #[doc = #doc]
         #[doc(hidden)]
-        #[allow(dead_code, private_interfaces, unreachable_pub)]
+        #[allow(dead_code, private_interfaces, private_bounds, unreachable_pub)]
         pub trait #bodies_trait { #(#declarations)* }
 
         #(#attrs)*
