@@ -8,11 +8,15 @@ use std::time::Duration;
 
 const TICK: Duration = Duration::from_millis(200);
 
-/// Takes as long as it is told to.
-#[activity(start_to_close = "10s")]
+/// Takes as long as it is told to, unless nobody waits any more: cancellation is a request, and an activity that
+/// may run long looks for it.
+#[activity(start_to_close = "90s")]
 async fn brew(cup: u32, takes_ms: u64) -> String {
-    tokio::time::sleep(Duration::from_millis(takes_ms)).await;
-    format!("cup {cup}")
+    let context = activity::context();
+    tokio::select! {
+        () = context.cancelled() => format!("cup {cup}, poured away"),
+        () = tokio::time::sleep(Duration::from_millis(takes_ms)) => format!("cup {cup}"),
+    }
 }
 
 #[workflow]

@@ -14,7 +14,7 @@ use futures::stream::{StreamExt as _, TryStreamExt as _};
 use std::time::Duration;
 
 /// How many orders are open at a time: what makes the example last about twenty seconds.
-const OPEN_AT_ONCE: usize = 24;
+const OPEN_AT_ONCE: usize = 20;
 
 /// Places every order and sees it through to its end. Orders placed before are found, not placed again.
 pub async fn place_all(client: &Client, orders: &[Order], board: &Board) -> Result<Vec<Ending>> {

@@ -57,7 +57,7 @@ pub enum OrderFailed {
 #[workflow]
 impl OrderWorkflow {
     #[run]
-    async fn run(&mut self, order: Order) -> Result<Shipment, OrderFailed> {
+    pub async fn run(&mut self, order: Order) -> Result<Shipment, OrderFailed> {
         // What is registered here runs in reverse order if this function returns an error or is cancelled.
         let mut saga = workflow::saga();
 
@@ -116,19 +116,19 @@ impl OrderWorkflow {
 
     /// The sales desk's answer.
     #[signal]
-    fn decide(&mut self, granted: bool) {
+    pub fn decide(&mut self, granted: bool) {
         // The first answer counts: a desk that says it again after a restart changes nothing.
         self.granted.get_or_insert(granted);
     }
 
     /// The customer wants an order on hold to be shipped.
     #[signal]
-    fn release(&mut self) {
+    pub fn release(&mut self) {
         self.released = true;
     }
 
     #[query]
-    fn status(&self) -> Status {
+    pub fn status(&self) -> Status {
         self.status
     }
 }
