@@ -27,8 +27,9 @@ mod expansions {
     /// Formatted, without the paths that repeat in every line. How proc-macro2 numbers its sources depends on the thread.
     pub(crate) fn show(tokens: &TokenStream) -> String {
         let file = syn::parse2::<syn::File>(tokens.clone()).expect("an expansion is a list of items");
-        let shown =
-            prettyplease::unparse(&file).replace("::abide::__private::", "__::").replace("::core::", "core::");
+        let shown = prettyplease::unparse(&file)
+            .replace("::abide::__private::", "__::")
+            .replace("::core::", "core::");
         let parts = shown.split("<parsed string ");
         let unnumbered = parts.map(|part| part.split_once(">\"").map_or(part, |(_, rest)| rest));
         unnumbered.collect::<Vec<_>>().join("orders.rs\"")
