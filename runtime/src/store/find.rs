@@ -10,10 +10,6 @@ pub(crate) enum Find {
     Execution(ExecutionId),
     /// The newest run of a workflow id: the open one if there is one.
     WorkflowId(String),
-    /// One run.
-    RunId(String),
-    /// The run that this request id started.
-    RequestId(String),
 }
 
 /// Which executions to list. `Default`: all, 100 a page.

@@ -18,7 +18,8 @@ mod owner;
 #[cfg(feature = "sqlite")]
 pub(crate) mod sqlite;
 
-#[cfg(all(test, feature = "sqlite"))]
+#[cfg(test)]
+#[cfg(feature = "sqlite")]
 mod conformance;
 
 pub(crate) use append::{Ack, Append, AppendOutcome, RowChange};

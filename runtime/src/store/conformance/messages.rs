@@ -97,7 +97,8 @@ async fn another_process_is_told_of_commits() {
     // What was committed before is seen by the first polls.
     tokio::time::sleep(owner::CHANGE_POLL * 3).await;
     let (mut at_a, mut at_b) = (a.store.changes(), b.store.changes());
-    (at_a.mark_unchanged(), at_b.mark_unchanged());
+    at_a.mark_unchanged();
+    at_b.mark_unchanged();
     assert!(matches!(a.append(a.turn(id, 2, 1)).await, Ok(AppendOutcome::Done)));
     tokio::time::timeout(Duration::from_secs(5), at_b.changed()).await.unwrap().unwrap();
     tokio::time::sleep(owner::CHANGE_POLL * 3).await;

@@ -171,14 +171,3 @@ pub(super) fn closed(status: Status) -> RowChange {
 pub(super) fn ids(claimed: &Claimed) -> Vec<ExecutionId> {
     claimed.rows.iter().map(|row| row.id).collect()
 }
-
-/// Waits until `done`, at most 5 s.
-pub(super) async fn eventually<F: AsyncFnMut() -> bool>(what: &str, mut done: F) {
-    for _ in 0..500 {
-        if done().await {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    panic!("never: {what}");
-}

@@ -7,8 +7,7 @@ use crate::store::{Append, NewExecution, ReusePolicy, RowChange, Status};
 use sqlx::query::Query;
 use sqlx::sqlite::SqliteArguments;
 use sqlx::{AssertSqlSafe, Sqlite};
-use std::fmt::Write as _;
-use std::io::Write as _;
+use std::fmt::Write;
 use std::sync::{Arc, OnceLock};
 
 /// The parameters of one batch.
@@ -69,10 +68,19 @@ impl Batch {
         let (id, owner, at) = (append.execution.0, append.owner.0, append.at_ms);
         if append.n > 0 {
             let begin = self.blob.len() + 1;
-            let (seq, n, len) = (append.seq.0.min(i64::MAX as u64), append.n, append.body.len());
-            let create = u8::from(append.create.is_some());
-            write!(self.blob, "{id:019}{seq:019}{n:010}{at:019}{owner:019}{create}{len:010}")
-                .expect("writing to a Vec does not fail");
+            let seq = i64::try_from(append.seq.0).unwrap_or(i64::MAX);
+            let (n, create) = (i64::from(append.n), i64::from(append.create.is_some()));
+            for (number, width) in [
+                (id, 19),
+                (seq, 19),
+                (n, 10),
+                (at, 19),
+                (owner, 19),
+                (create, 1),
+                (append.body.len() as i64, 10),
+            ] {
+                digits(&mut self.blob, number, width);
+            }
             debug_assert_eq!(self.blob.len() + 1 - begin, HEAD, "every number fits its width");
             self.blob.extend_from_slice(append.body.as_bytes());
             put(self.journal.next(), format_args!("{begin}"));
@@ -215,6 +223,21 @@ fn suspension(row: &RowChange) -> (Option<String>, Option<String>) {
     let Some(suspension) = &row.suspension else { return (None, None) };
     let json = serde_json::to_string(suspension).expect("a suspension is plain text and numbers");
     (Some(text(&json)), suspension.other_builds.then(|| text(&suspension.build)))
+}
+
+/// Writes a number with leading zeros, by hand: `write!` with a width took a fifth of the writer's time. None of these
+/// numbers is negative.
+fn digits(blob: &mut Vec<u8>, number: i64, width: usize) {
+    let begin = blob.len();
+    blob.resize(begin + width, b'0');
+    let mut rest = number.max(0).unsigned_abs();
+    for place in blob[begin..].iter_mut().rev() {
+        *place = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
 }
 
 /// Text as a JSON string.

@@ -16,8 +16,6 @@ pub(super) const FENCED: &str = "abide_fenced";
 pub(super) const CONFLICT: &str = "abide_conflict";
 /// An execution is not its owner's any more.
 pub(super) const LOST: &str = "abide_lost";
-/// Fewer rows were written than sent.
-pub(super) const ROWS: &str = "abide_rows";
 
 /// What an error of a call means for what was asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

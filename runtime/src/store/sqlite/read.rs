@@ -8,7 +8,6 @@ use crate::store::{ExecutionRow, Filter, Find, Page, Status, StoreError, StoredT
 use abide_core::{EventId, ExecutionId, Incarnation};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{AssertSqlSafe, QueryBuilder, Row, Sqlite};
-use std::time::Duration;
 
 /// The columns that [`execution`] reads, of a table called `e`.
 pub(super) const COLUMNS: &str =
@@ -62,8 +61,6 @@ impl SqliteStore {
         query.push(COLUMNS).push(" FROM execution e WHERE ");
         match by {
             Find::Execution(id) => query.push("e.id = ").push_bind(id.0),
-            Find::RunId(run_id) => query.push("e.run_id = ").push_bind(run_id),
-            Find::RequestId(id) => query.push("e.request_id = ").push_bind(id),
             // The open one, if there is one, else the newest: an id is made of a process's block and a counter, so
             // the newest by id alone may be another process's older one.
             Find::WorkflowId(id) => query
