@@ -38,7 +38,8 @@ impl std::fmt::Display for Site {
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be awaited in a workflow",
     label = "not a workflow future: it is not recorded, so a replay cannot repeat it",
-    note = "timer: `workflow::sleep(..)`; I/O, channel or task: an `#[activity]`; your own `async fn`: mark it `#[workflow::helper]`"
+    note = "timer: `workflow::sleep(..)`; I/O, channel or task: an `#[activity]`; your own `async fn`: mark it `#[workflow::helper]`",
+    note = "AB0117, see docs/errors/AB0117.md"
 )]
 pub trait WorkflowFuture: Future {
     /// Whether polling it clones the waker by design. Only this crate can name the argument's type, so only it can
