@@ -8,7 +8,9 @@ use std::io::{IsTerminal as _, Write as _, stdout};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-const BAR_CELLS: usize = 30;
+const BAR_CELLS: usize = 20;
+/// A longer line would wrap, and the next one could not be drawn over it.
+const TERMINAL_COLUMNS: usize = 79;
 
 /// The orders being seen to, and how many have ended.
 #[derive(Clone)]
@@ -49,7 +51,7 @@ impl Board {
             tokio::time::sleep(pause).await;
             let line = self.line().await;
             if terminal {
-                print!("\r\x1b[2K{line}");
+                print!("\r\x1b[2K{line:.TERMINAL_COLUMNS$}");
             } else {
                 println!("{line}");
             }

@@ -23,17 +23,13 @@ pub enum Ending {
 impl Ending {
     /// Waits for an order's end.
     pub async fn of(handle: &Handle<OrderWorkflow>, order: &Order) -> Result<Self> {
-        loop {
-            match handle.result().await {
-                Ok(shipment) => return Ok(Self::Completed { cents: shipment.paid_cents }),
-                Err(WorkflowError::Failed(OrderFailed::Delivery(_))) => return Ok(Self::Compensated),
-                Err(WorkflowError::Failed(_)) => return Ok(Self::Rejected),
-                Err(WorkflowError::Cancelled) => return Ok(Self::Cancelled),
-                // AB0205: to the engine, somebody who kills the program again and again looks like an order that
-                // takes its process down. We know better.
-                Err(WorkflowError::Suspended(reason)) if reason.code() == "AB0205" => handle.resume().await?,
-                Err(other) => return Err(format!("{} did not end as orders do: {other}", order.id).into()),
-            }
+        match handle.result().await {
+            Ok(shipment) => Ok(Self::Completed { cents: shipment.paid_cents }),
+            Err(WorkflowError::Failed(OrderFailed::Delivery(_))) => Ok(Self::Compensated),
+            Err(WorkflowError::Failed(_)) => Ok(Self::Rejected),
+            Err(WorkflowError::Cancelled) => Ok(Self::Cancelled),
+            // Suspended, terminated, or a refund failed: somebody should look at it.
+            Err(other) => Err(format!("{} did not end as orders do: {other}", order.id).into()),
         }
     }
 }
@@ -66,6 +62,11 @@ impl Summary {
             }
         }
         summary
+    }
+
+    /// Calls that the providers saw more than once: a kill or a lost answer came between effect and record.
+    pub fn repeated(&self) -> usize {
+        self.books.repeated
     }
 
     /// Compares what the workflows say with what the bank says. A lost or doubled charge or refund shows here.

@@ -137,11 +137,11 @@ impl fmt::Display for Status {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Reserving => "reserving",
-            Self::AwaitingApproval => "awaiting approval",
+            Self::AwaitingApproval => "at the desk",
             Self::Paying => "paying",
             Self::OnHold => "on hold",
             Self::Packing => "packing",
-            Self::AwaitingPickup => "awaiting pick-up",
+            Self::AwaitingPickup => "to be picked up",
             Self::Shipped => "shipped",
         })
     }
