@@ -16,11 +16,15 @@ impl Thread {
         match result {
             Ok(AppendOutcome::Done) => {
                 let releases = in_flight.releases;
+                let open = in_flight.standing == Standing::Open;
                 self.done(&mut live, in_flight);
                 if releases {
-                    // It may be due soon, and then by a claim.
-                    self.session.claim_hint.notify_one();
-                    return self.let_go(live);
+                    self.let_go(live);
+                    if open {
+                        // It may be due soon, and then by a claim.
+                        self.session.claim_hint.notify_one();
+                    }
+                    return;
                 }
             }
             Ok(AppendOutcome::Conflict) => self.conflict(&mut live, in_flight),
