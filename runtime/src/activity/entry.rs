@@ -6,7 +6,7 @@
 use super::context::ActivityContext;
 use crate::hub::BoxFuture;
 use abide_core::exec::AttemptOutcome;
-use abide_core::{ActivityDef, ActivityOptions, Fault, Outcome};
+use abide_core::{ActivityDef, Fault, Outcome};
 use abide_core::{FailureKind, FailureRecord, Payload, PayloadError};
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -19,7 +19,6 @@ type Run = dyn Fn(ActivityContext, Payload) -> BoxFuture<'static, AttemptOutcome
 /// A registered activity.
 pub(crate) struct ActivityEntry {
     name: &'static str,
-    options: ActivityOptions,
     run: Box<Run>,
 }
 
@@ -30,17 +29,12 @@ impl ActivityEntry {
             let host = Arc::clone(&host);
             Box::pin(super::context::CURRENT.scope(context, caught(D::NAME, attempt::<D>(host, input))))
         };
-        Self { name: D::NAME, options: D::options(), run: Box::new(run) }
+        Self { name: D::NAME, run: Box::new(run) }
     }
 
     /// Its name in history.
     pub(crate) fn name(&self) -> &'static str {
         self.name
-    }
-
-    /// The options of its attribute.
-    pub(crate) fn options(&self) -> &ActivityOptions {
-        &self.options
     }
 
     /// One attempt. Never panics.

@@ -144,7 +144,8 @@ impl Runner {
     }
 
     /// How many attempts are running.
-    pub(crate) fn running(&self) -> usize {
+    #[cfg(test)]
+    fn running(&self) -> usize {
         self.inner.running().len()
     }
 

@@ -22,7 +22,6 @@ pub use describe::{AwaitPosition, Description, ExecutionStatus, PendingActivity,
 pub use execution::UntypedHandle;
 pub use handle::{Handle, HandleCore, QueryError, QueryOutcome, WorkflowHandle};
 pub use list::{ExecutionPage, ExecutionSummary, ListCursor, ListFilter};
-pub(crate) use message::{AWAITING_QUERY, CancelBody, QueryBody, ReplyBody, SignalBody, to_json};
 pub use request::Request;
 pub use start::{IdConflictPolicy, IdReusePolicy, Start};
 

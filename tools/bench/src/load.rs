@@ -6,30 +6,30 @@ use tokio::task::JoinSet;
 
 /// What a side did.
 #[derive(Debug, Default)]
-pub struct Measured {
+pub(crate) struct Measured {
     took: Vec<Duration>,
     elapsed: Duration,
 }
 
 impl Measured {
     /// Adds a round.
-    pub fn add(&mut self, round: Self) {
+    pub(crate) fn add(&mut self, round: Self) {
         self.took.extend(round.took);
         self.elapsed += round.elapsed;
     }
 
     /// How many ended.
-    pub fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         self.took.len()
     }
 
     /// How many ended a second.
-    pub fn per_s(&self) -> f64 {
+    pub(crate) fn per_s(&self) -> f64 {
         self.count() as f64 / self.elapsed.as_secs_f64().max(f64::EPSILON)
     }
 
     /// The time below which this share of them stayed, in ms.
-    pub fn percentile_ms(&mut self, share: f64) -> f64 {
+    pub(crate) fn percentile_ms(&mut self, share: f64) -> f64 {
         self.took.sort_unstable();
         let at = (self.took.len().saturating_sub(1) as f64 * share).round() as usize;
         self.took.get(at).map_or(0.0, |took| took.as_secs_f64() * 1_000.0)
@@ -37,13 +37,13 @@ impl Measured {
 }
 
 /// Something that can be measured.
-pub trait Side: Clone + Send + Sync + 'static {
+pub(crate) trait Side: Clone + Send + Sync + 'static {
     /// One workflow, from its start to its result.
     fn one(&self) -> impl Future<Output = AnyResult<()>> + Send;
 }
 
 /// Runs `side` again and again in `in_flight` tasks until `time` is over, and lets what was begun end.
-pub async fn run(side: &impl Side, in_flight: usize, time: Duration) -> AnyResult<Measured> {
+pub(crate) async fn run(side: &impl Side, in_flight: usize, time: Duration) -> AnyResult<Measured> {
     let started = Instant::now();
     let mut tasks = JoinSet::new();
     for _ in 0..in_flight {

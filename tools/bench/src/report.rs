@@ -7,7 +7,7 @@ use std::fmt;
 
 /// One measurement. `per_s` counts workflows, also where each has ten steps.
 #[derive(Debug, Serialize)]
-pub struct Line {
+pub(crate) struct Line {
     workload: &'static str,
     store: &'static str,
     in_flight: usize,
@@ -24,11 +24,11 @@ pub struct Line {
 
 impl Line {
     /// The head of the table.
-    pub const HEAD: &str = "workload  store   in flight  workflows/s   steps/s  raw workflows/s  ratio  \
+    pub(crate) const HEAD: &str = "workload  store   in flight  workflows/s   steps/s  raw workflows/s  ratio  \
                             commits/workflow  p50 ms  p99 ms  raw p50 ms";
 
     /// Puts both sides together.
-    pub fn new(
+    pub(crate) fn new(
         workload: Workload,
         store: &'static str,
         in_flight: usize,

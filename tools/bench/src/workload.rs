@@ -13,7 +13,7 @@ const STEPS: u32 = 10;
 
 /// What is run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Workload {
+pub(crate) enum Workload {
     /// An empty workflow.
     W1,
     /// Ten trivial activities, one after the other.
@@ -22,7 +22,7 @@ pub enum Workload {
 
 impl Workload {
     /// Its name in the results.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::W1 => "w1",
             Self::W2 => "w2",
@@ -30,7 +30,7 @@ impl Workload {
     }
 
     /// How many activities one workflow runs.
-    pub fn steps(self) -> u32 {
+    pub(crate) fn steps(self) -> u32 {
         match self {
             Self::W1 => 0,
             Self::W2 => STEPS,
@@ -57,7 +57,7 @@ async fn step(n: u32) -> u32 {
 
 /// The engine's side: a worker and a client in one process.
 #[derive(Clone)]
-pub struct Engine {
+pub(crate) struct Engine {
     abide: Abide,
     client: Client,
     worker: Arc<Worker>,
@@ -66,7 +66,7 @@ pub struct Engine {
 
 impl Engine {
     /// Opens a database of its own and starts a worker with room for all that is in flight.
-    pub async fn open(url: &str, workload: Workload, in_flight: usize) -> AnyResult<Self> {
+    pub(crate) async fn open(url: &str, workload: Workload, in_flight: usize) -> AnyResult<Self> {
         let abide = Abide::open(url).await?;
         let worker = abide.worker("bench").workflow(empty).workflow(ten_steps).activity(step);
         let worker = worker.max_concurrent_activities(in_flight.max(100)).start().await?;
@@ -74,7 +74,7 @@ impl Engine {
     }
 
     /// The history of one workflow: what the raw driver writes.
-    pub async fn history(&self) -> AnyResult<Vec<JournalRow>> {
+    pub(crate) async fn history(&self) -> AnyResult<Vec<JournalRow>> {
         Ok(match self.workload {
             Workload::W1 => {
                 let handle = self.client.start(empty()).await?;
@@ -90,12 +90,12 @@ impl Engine {
     }
 
     /// How many commits this side has made.
-    pub fn commits(&self) -> u64 {
+    pub(crate) fn commits(&self) -> u64 {
         self.abide.metrics().commits
     }
 
     /// Ends the worker.
-    pub async fn close(self) -> AnyResult<()> {
+    pub(crate) async fn close(self) -> AnyResult<()> {
         if let Ok(worker) = Arc::try_unwrap(self.worker) {
             worker.shutdown().await?;
         }
@@ -118,7 +118,7 @@ impl Side for Engine {
 
 /// The raw side: the same appends and no engine.
 #[derive(Clone)]
-pub struct RawSide {
+pub(crate) struct RawSide {
     abide: Abide,
     raw: Arc<Raw>,
     script: Arc<Script>,
@@ -126,14 +126,14 @@ pub struct RawSide {
 
 impl RawSide {
     /// Opens a database of its own.
-    pub async fn open(url: &str, name: &str, history: Vec<JournalRow>) -> AnyResult<Self> {
+    pub(crate) async fn open(url: &str, name: &str, history: Vec<JournalRow>) -> AnyResult<Self> {
         let abide = Abide::open(url).await?;
         let raw = Arc::new(Raw::of(&abide).await?);
         Ok(Self { abide, raw, script: Arc::new(Script::of(name, &history)?) })
     }
 
     /// Closes the database.
-    pub async fn close(self) -> AnyResult<()> {
+    pub(crate) async fn close(self) -> AnyResult<()> {
         drop(self.raw);
         Ok(self.abide.close().await?)
     }
