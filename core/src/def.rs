@@ -47,10 +47,7 @@ pub trait ActivityDef: Sized + 'static {
     }
 
     /// Runs the user's body.
-    fn call(
-        host: &Self::Host,
-        args: Self::Args,
-    ) -> impl Future<Output = Self::Returned> + Send;
+    fn call(host: &Self::Host, args: Self::Args) -> impl Future<Output = Self::Returned> + Send;
 }
 
 /// A function that calls an activity: what `.activity(charge)` takes.
@@ -148,10 +145,7 @@ pub trait WorkflowDef: Sized + 'static {
     fn init() -> Self::State;
 
     /// The user's `run`.
-    fn run(
-        slot: Slot<Self::State>,
-        args: Self::Args,
-    ) -> impl Future<Output = Self::Returned> + 'static;
+    fn run(slot: Slot<Self::State>, args: Self::Args) -> impl Future<Output = Self::Returned> + 'static;
 
     /// The handler of a signal.
     fn signal(_name: &str) -> Option<SignalFn<Self::State>> {

@@ -34,11 +34,11 @@ impl History {
     }
 
     /// The next recorded event, if it is an input. A command there is one that the code no longer emits.
-    pub(crate) fn next_input(&mut self) -> Option<Result<(i64, EventId, Event), Mismatch>> {
+    pub(crate) fn next_input(&mut self) -> Option<Result<(i64, EventId, Event), Box<Mismatch>>> {
         let (_, event) = self.recorded.front()?;
         if event.is_command() {
             let expected = event.clone();
-            return Some(Err(Mismatch { at: EventId(self.len + 1), expected, got: None }));
+            return Some(Err(Box::new(Mismatch { at: EventId(self.len + 1), expected, got: None })));
         }
         let (at_ms, event) = self.recorded.pop_front()?;
         self.len += 1;
@@ -58,7 +58,7 @@ impl History {
         &mut self,
         event: Event,
         same: &dyn Fn(&Event) -> bool,
-    ) -> Result<(EventId, Event), Mismatch> {
+    ) -> Result<(EventId, Event), Box<Mismatch>> {
         debug_assert!(event.is_command());
         let at = EventId(self.len + 1);
         let event = match self.recorded.front() {
@@ -69,7 +69,9 @@ impl History {
             Some((_, recorded)) if same(recorded) => {
                 self.recorded.pop_front().map(|(_, recorded)| recorded).unwrap_or(event)
             }
-            Some((_, recorded)) => return Err(Mismatch { at, expected: recorded.clone(), got: Some(event) }),
+            Some((_, recorded)) => {
+                return Err(Box::new(Mismatch { at, expected: recorded.clone(), got: Some(event) }));
+            }
         };
         self.len += 1;
         Ok((at, event))

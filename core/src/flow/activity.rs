@@ -29,8 +29,9 @@ pub struct ActivityCall<D: ActivityDef> {
     input: Option<Result<Payload, PayloadError>>,
     options: ActivityOptions,
     scheduled: Option<(Rc<Shared>, EventId)>,
-    // Not `Send`: workflow futures stay on their thread, and a spawn bounded by `Send` refuses them.
-    definition: PhantomData<(fn() -> D, *const ())>,
+    // The `Rc` above keeps it from being `Send`: workflow futures stay on their thread, and a spawn bounded by `Send`
+    // refuses them.
+    definition: PhantomData<fn() -> D>,
 }
 
 /// What a call of `D` gives.

@@ -37,11 +37,9 @@ struct Shield {
 
 impl Shield {
     fn leave(self) -> bool {
-        let ctx = Rc::clone(&self.ctx);
-        let task = self.task;
+        let (ctx, task) = (Rc::clone(&self.ctx), self.task);
         drop(self);
-        let stop = ctx.cancellation.borrow().is_ripe(task);
-        stop
+        ctx.cancellation.borrow().is_ripe(task)
     }
 }
 

@@ -1,5 +1,7 @@
 //! A client alone with a real store: what it may say and must refuse where no worker runs.
 
+#![allow(clippy::unwrap_used)] // tests
+
 use super::*;
 use crate::{Abide, WorkflowError};
 use abide_core::{Never, Outcome, Payload, Sel, Slot, WorkflowDef};

@@ -76,6 +76,22 @@ pub(crate) enum AppendOutcome {
 }
 
 impl Append {
+    /// An append without events: only what is then set in it.
+    pub(crate) fn bare(owner: Incarnation, execution: ExecutionId, at_ms: i64) -> Self {
+        Self {
+            owner,
+            execution,
+            seq: EventId(0),
+            n: 0,
+            at_ms,
+            body: String::new(),
+            row: None,
+            consumed: Vec::new(),
+            messages: Vec::new(),
+            create: None,
+        }
+    }
+
     /// Whether it ends the execution.
     pub(crate) fn is_closing(&self) -> bool {
         self.row.as_ref().and_then(|row| row.status).is_some_and(|status| !status.is_open())

@@ -6,8 +6,8 @@ use super::thread::Message;
 use super::turn;
 use crate::client::message::{QueryBody, ReplyBody, to_json};
 use crate::store::{Append, Claim, ExecutionRow, Find, InboxRow, MessageKind, Reply, RowChange, StoreError};
+use abide_core::ExecutionId;
 use abide_core::exec::Suspension;
-use abide_core::{EventId, ExecutionId};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -101,19 +101,14 @@ fn suspend(session: &Arc<Session>, row: &ExecutionRow, reason: &Suspension) {
     session.store().submit(bare(session, id, Some(change), Vec::new()), Box::new(ack));
 }
 
-fn bare(session: &Session, execution: ExecutionId, row: Option<RowChange>, consumed: Vec<i64>) -> Append {
-    Append {
-        owner: session.me,
-        execution,
-        seq: EventId(0),
-        n: 0,
-        at_ms: session.store().now_ms(),
-        body: String::new(),
-        row,
-        consumed,
-        messages: Vec::new(),
-        create: None,
-    }
+/// An append of a row's change alone, outside of any turn.
+pub(super) fn bare(
+    session: &Session,
+    execution: ExecutionId,
+    row: Option<RowChange>,
+    consumed: Vec<i64>,
+) -> Append {
+    Append { row, consumed, ..Append::bare(session.me, execution, session.store().now_ms()) }
 }
 
 /// Suspends what is due and of a type that this worker does not have, so that nobody waits for it in silence. A

@@ -60,6 +60,23 @@ pub(super) struct InFlight {
     pub(super) releases: bool,
 }
 
+impl InFlight {
+    /// An append after which the execution stands like this, and for which nobody waits.
+    pub(super) fn of(standing: Standing) -> Self {
+        Self {
+            actions: Vec::new(),
+            releases: standing != Standing::Open,
+            standing,
+            replies: Vec::new(),
+            start: None,
+            rows: Vec::new(),
+            settles: Vec::new(),
+            again: Vec::new(),
+            close: None,
+        }
+    }
+}
+
 /// What waits for an append that has to be made again.
 #[derive(Default)]
 pub(super) struct Carried {

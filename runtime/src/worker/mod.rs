@@ -2,7 +2,7 @@
 //! turn before anybody can see it.
 //!
 //! Data's way: the claim loop (`claims`) or a client (`local`) brings an execution; `load` reads its journal; its
-//! workflow thread (`thread`) keeps it live (`live`), runs turns and hands each to the store as one append (`turn`);
+//! workflow thread (`thread`) keeps it live (`live`), runs turns (`runs`) and hands each to the store as one append (`turn`);
 //! the acknowledgement comes back to the thread, which only then starts activities (`attempts`) and answers clients.
 //! `lease` keeps the incarnation alive and takes over from dead ones; `watchdog` watches for threads that block;
 //! `supervisor` begins a new session when the lease was lost.
@@ -21,6 +21,7 @@ mod live;
 mod load;
 mod local;
 mod registry;
+mod runs;
 mod session;
 mod supervisor;
 mod thread;

@@ -47,14 +47,10 @@ pub(super) fn compose(
     let carried = std::mem::take(&mut live.carried);
     let mut in_flight = InFlight {
         actions: turn.actions,
-        standing: turn.standing.clone(),
         replies: carried.replies,
-        start: None,
         rows: carried.rows,
         settles: carried.settles,
-        again: Vec::new(),
-        close: None,
-        releases: !matches!(turn.standing, Standing::Open),
+        ..InFlight::of(turn.standing.clone())
     };
     let mut progress = false;
     for origin in origins {
@@ -78,16 +74,13 @@ pub(super) fn compose(
     live.bytes += body.len() * 2;
     let nothing = turn.events.is_empty() && row.is_none() && in_flight.rows.is_empty() && messages.is_empty();
     let append = Append {
-        owner: session.me,
-        execution: live.id,
         seq: turn.seq,
         n: u32::try_from(turn.events.len()).unwrap_or(u32::MAX),
-        at_ms: turn.at_ms,
         body,
         row,
         consumed: in_flight.rows.clone(),
         messages,
-        create: None,
+        ..Append::bare(session.me, live.id, turn.at_ms)
     };
     ((!nothing).then_some(append), in_flight)
 }

@@ -4,13 +4,13 @@
 //! and a new one takes over all its other executions. The culprit is suspended where it does not return in time, or
 //! blocks again. Looks are counted, not seconds: a process that was stopped and goes on is not a blocked thread.
 
+use super::claims;
 use super::load;
 use super::session::{Session, lock};
 use super::thread::{Busy, ThreadHandle};
 use super::turn;
-use crate::store::{Append, RowChange};
+use abide_core::ExecutionId;
 use abide_core::exec::Suspension;
-use abide_core::{EventId, ExecutionId};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -92,7 +92,7 @@ fn site_of(busy: &Busy) -> String {
 
 /// Loads an owned execution on the thread that now has it.
 async fn reload(session: &Arc<Session>, execution: ExecutionId) {
-    match super::claims::find(session, execution).await {
+    match claims::find(session, execution).await {
         Ok(Some(row)) if row.owner == Some(session.me) => load::claimed(session, row).await,
         Ok(_) => session.disown(execution),
         Err(error) => session.failed(&error),
@@ -104,23 +104,8 @@ async fn barrier(session: &Session) {
     let ack = Box::new(move |_| {
         let _ = done.send(());
     });
-    session.store().submit(empty(session, ExecutionId(0), None), ack);
+    session.store().submit(claims::bare(session, ExecutionId(0), None, Vec::new()), ack);
     let _ = wait.await;
-}
-
-fn empty(session: &Session, execution: ExecutionId, row: Option<RowChange>) -> Append {
-    Append {
-        owner: session.me,
-        execution,
-        seq: EventId(0),
-        n: 0,
-        at_ms: session.store().now_ms(),
-        body: String::new(),
-        row,
-        consumed: Vec::new(),
-        messages: Vec::new(),
-        create: None,
-    }
 }
 
 /// One look at a written-off thread; false once it is settled.
@@ -150,7 +135,7 @@ fn still_blocked(session: &Arc<Session>, blocked: &mut Blocked, offences: u32) -
 fn suspend(session: &Arc<Session>, execution: ExecutionId, site: Option<String>) {
     let session = Arc::clone(session);
     tokio::spawn(async move {
-        let Ok(Some(row)) = super::claims::find(&session, execution).await else { return };
+        let Ok(Some(row)) = claims::find(&session, execution).await else { return };
         if row.owner != Some(session.me) {
             return;
         }
@@ -163,6 +148,6 @@ fn suspend(session: &Arc<Session>, execution: ExecutionId, site: Option<String>)
             ended.disown(execution);
             ended.hub().look(execution);
         };
-        session.store().submit(empty(&session, execution, Some(change)), Box::new(ack));
+        session.store().submit(claims::bare(&session, execution, Some(change), Vec::new()), Box::new(ack));
     });
 }

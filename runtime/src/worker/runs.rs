@@ -1,0 +1,170 @@
+//! What a workflow thread does with one execution: starts it, runs a turn, hands the append to the store, and acts once
+//! that is durable; releases and evicts.
+
+use super::live::{BASE_BYTES, InFlight, Live, StartReply};
+use super::session::lock;
+use super::thread::Message;
+use super::thread::{Busy, Thread};
+use super::{load, turn};
+use crate::store::{Append, NewExecution, RowChange, StartAnswer};
+use abide_core::ExecutionId;
+use abide_core::exec::{Execution, Input, Standing, Suspension};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+impl Thread {
+    pub(super) fn start(&mut self, new: NewExecution, reply: StartReply) {
+        let Some(workflow) = self.session.registry.workflow_type(&new.workflow_type) else {
+            let _ = reply.send(Ok(None));
+            return;
+        };
+        let mut live = Live::starting(&new);
+        let mut exec = Execution::new(workflow, live.info(), self.knows());
+        let input = match abide_core::Payload::from_json(new.input.clone()) {
+            Ok(input) => input,
+            Err(error) => return drop(reply.send(Err(error.into()))),
+        };
+        let inputs = vec![Input::Start { input, seed: load::seed() }];
+        let now_ms = self.session.store().now_ms();
+        let first = self.watched(new.id, &mut exec, |exec| exec.turn(inputs, now_ms));
+        if self.me.written_off.load(Ordering::Acquire) {
+            return;
+        }
+        live.exec = Some(exec);
+        let (append, mut in_flight) = turn::compose(&self.session, &mut live, first, turn::Taken::default());
+        in_flight.start = Some(reply);
+        let Some(mut append) = append else { return };
+        append.create = Some(Box::new(new));
+        live.bytes += BASE_BYTES;
+        self.bytes += live.bytes;
+        self.submit(&mut live, append, in_flight);
+        self.live.insert(live.id, live);
+    }
+
+    pub(super) fn turn(&mut self, live: &mut Live, now_ms: i64) {
+        let mut taken = turn::Taken::from(std::mem::take(&mut live.pending));
+        let inputs = std::mem::take(&mut taken.inputs);
+        let Some(mut exec) = live.exec.take() else { return };
+        let turn = self.watched(live.id, &mut exec, |exec| exec.turn(inputs, now_ms));
+        live.exec = Some(exec);
+        if self.me.written_off.load(Ordering::Acquire) {
+            return;
+        }
+        let before = live.bytes;
+        let (append, in_flight) = turn::compose(&self.session, live, turn, taken);
+        self.bytes += live.bytes - before;
+        match append {
+            Some(append) => self.submit(live, append, in_flight),
+            None => self.done(live, in_flight),
+        }
+    }
+
+    /// Runs workflow code under the watchdog's eyes.
+    pub(super) fn watched<T>(
+        &mut self,
+        execution: ExecutionId,
+        exec: &mut Execution,
+        run: impl FnOnce(&mut Execution) -> T,
+    ) -> T {
+        self.turns += 1;
+        let busy = Busy { execution, turn: self.turns, position: exec.position() };
+        *lock(&self.me.busy) = Some(busy);
+        let result = run(exec);
+        *lock(&self.me.busy) = None;
+        result
+    }
+
+    pub(super) fn submit(&mut self, live: &mut Live, append: Append, in_flight: InFlight) {
+        live.in_flight = Some(in_flight);
+        let (execution, me) = (live.id, Arc::clone(&self.me));
+        let ack = move |result| drop(me.send(Message::Acked { execution, result }));
+        self.session.store().submit(append, Box::new(ack));
+    }
+
+    /// The append is durable, or there was nothing to write: now the outside may see it.
+    pub(super) fn done(&mut self, live: &mut Live, in_flight: InFlight) {
+        let InFlight { actions, standing, replies, start, rows, settles, close, .. } = in_flight;
+        for activity in settles {
+            self.session.attempts.settle(live.id, activity);
+        }
+        for row in rows {
+            live.rows_seen.remove(&row);
+        }
+        if live.crashes == 0 {
+            self.session.clear_suspect(live.id);
+        }
+        if standing == Standing::Open {
+            if let Some(start) = start {
+                self.session.set_owned(live.id, Arc::clone(&self.me));
+                let _ = start.send(Ok(Some(StartAnswer::Started)));
+            }
+            self.perform(live, actions);
+        } else {
+            self.ended(live, actions, close);
+            if let Some(start) = start {
+                let _ = start.send(Ok(Some(StartAnswer::Started)));
+            }
+        }
+        replies.into_iter().for_each(|reply| drop(reply.send(Ok(Some(())))));
+    }
+
+    /// Suspends an execution whose live state cannot say so itself.
+    pub(super) fn suspend(&mut self, live: &mut Live, reason: Suspension) {
+        let at_ms = self.session.store().now_ms();
+        let row = turn::suspension(&self.session, live, &reason, at_ms);
+        let standing = Standing::Suspended(reason);
+        self.finish_with(live, row, standing);
+    }
+
+    pub(super) fn release(&mut self, live: &mut Live) {
+        let now_ms = self.session.store().now_ms();
+        let outstanding = live.exec.as_ref().map(Execution::outstanding);
+        let retry = outstanding
+            .iter()
+            .flatten()
+            .chain(&live.delayed)
+            .map(|start| start.not_before_ms.unwrap_or(now_ms))
+            .min();
+        let active = live.exec.is_none() && live.db_active;
+        let timer = live.exec.as_ref().map_or(live.timer_ms, Execution::next_timer_ms);
+        let wake = timer.into_iter().chain(retry).chain(active.then_some(now_ms)).min();
+        let row =
+            RowChange { release: true, wake_at_ms: Some(wake), active: Some(false), ..RowChange::default() };
+        self.finish_with(live, row, Standing::Open);
+    }
+
+    /// Writes a last change of the row, after which the execution is not owned here.
+    fn finish_with(&mut self, live: &mut Live, row: RowChange, standing: Standing) {
+        let at_ms = self.session.store().now_ms();
+        let append = Append { row: Some(row), ..Append::bare(self.session.me, live.id, at_ms) };
+        let in_flight = InFlight { releases: true, ..InFlight::of(standing) };
+        // The live state goes first: what is released must not be touched again.
+        live.exec = None;
+        self.submit(live, append, in_flight);
+    }
+
+    /// Drops the live state of the least recently used when there is more than the budget, down to 7/8 of it. What
+    /// runs no activity is set free in the store as well.
+    pub(super) fn evict(&mut self) {
+        let budget = self.session.options.cache_bytes / self.session.options.threads;
+        if self.bytes <= budget {
+            return;
+        }
+        let idle = self.live.values().filter(|live| live.exec.is_some() && live.is_idle());
+        let mut oldest: Vec<_> = idle.map(|live| (live.used, live.id)).collect();
+        oldest.sort_unstable();
+        for (_, execution) in oldest {
+            if self.bytes <= budget / 8 * 7 {
+                return;
+            }
+            let Some(mut live) = self.live.remove(&execution) else { continue };
+            self.bytes -= live.bytes.min(self.bytes);
+            live.bytes = 0;
+            match live.exec.as_ref().is_some_and(Execution::has_activities) {
+                true => live.unload(),
+                false => self.release(&mut live),
+            }
+            self.live.insert(execution, live);
+        }
+    }
+}
