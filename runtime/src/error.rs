@@ -125,14 +125,6 @@ pub enum Error {
         /// Its status.
         status: crate::ExecutionStatus,
     },
-    /// An answer kept for this request is gone.
-    #[error(
-        "AB0415: the answer to request `{request_id}` was kept for a while and is gone: ask again with a new id"
-    )]
-    ReplyExpired {
-        /// The request's id.
-        request_id: String,
-    },
     /// The handle is of another type than the execution.
     #[error("AB0416: execution `{workflow_id}` is of workflow type `{found}`, the handle is of `{expected}`")]
     TypeMismatch {
@@ -194,7 +186,6 @@ impl Error {
             Self::InvalidId { .. } => "AB0412",
             Self::QueryTimeout { .. } => "AB0413",
             Self::NotSuspended { .. } => "AB0414",
-            Self::ReplyExpired { .. } => "AB0415",
             Self::TypeMismatch { .. } => "AB0416",
             Self::UnknownDatabase { .. } => "AB0509",
             Self::Store(failure) => failure.code(),
