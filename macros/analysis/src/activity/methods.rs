@@ -77,7 +77,8 @@ fn is_activity(function: &ImplItemFn, errors: &mut Errors) -> bool {
 }
 
 struct Activity {
-    name: Ident,
+    /// The type that stands for it.
+    marker: TokenStream,
     /// The call, an inherent associated function.
     call: TokenStream,
     /// The body, a method of the trait, and its declaration.
@@ -108,15 +109,18 @@ impl Activity {
         let output = signature::output(sig);
         let bodies = bodies(host);
         let names: Vec<_> = arguments.iter().map(|argument| &argument.name).collect();
-        let types = arguments.iter().map(|argument| &argument.ty);
+        let types: Vec<_> = arguments.iter().map(|argument| &argument.ty).collect();
         let pattern = tuple(&names);
         let default_key = format!("{}.{}", host, name);
-        let call = call_fn(private, &arguments, &quote!(#name), sig);
+        // Its visibility is the least of everything in it, as rustc wants it of an impl's associated types: it can be
+        // seen wherever the method can be called, and a private host or argument is no E0446.
+        let marker = quote!(#name<fn(#host_type, #(#types),*) -> #output>);
+        let call = call_fn(private, &arguments, &marker, sig);
         let definition = definition(
             private,
             own.as_ref().unwrap_or(args),
             &Definition {
-                name: quote!(#name),
+                name: marker.clone(),
                 key: own
                     .as_ref()
                     .and_then(|own| own.name.as_ref())
@@ -140,11 +144,12 @@ impl Activity {
             body: quote!(#cfgs #(#body_attrs)* #sig #block),
             declaration: quote!(#cfgs fn #name(#receiver, #(#names: #types),*) -> #future;),
             definition: quote! {
-                #cfgs #[allow(non_camel_case_types, dead_code)] enum #name {}
+                #cfgs #[allow(non_camel_case_types, dead_code, unreachable_pub)]
+                pub struct #name<F>(::core::marker::PhantomData<F>);
                 #cfgs #definition
             },
             cfgs,
-            name,
+            marker,
         }
     }
 }
@@ -176,7 +181,7 @@ fn emit(
     let (calls, bodies) = (column(|of| &of.call), column(|of| &of.body));
     let (declarations, definitions) = (column(|of| &of.declaration), column(|of| &of.definition));
     let registered =
-        activities.iter().map(|Activity { name, cfgs, .. }| quote!(#cfgs registry.add::<#name>();));
+        activities.iter().map(|Activity { marker, cfgs, .. }| quote!(#cfgs registry.add::<#marker>();));
     let doc = format!(
         "The bodies of the activities of [`{host}`], to be called in place: `value.method(..).await`."
     );
@@ -195,7 +200,6 @@ fn emit(
         const _: () = {
             #(#definitions)*
 
-            // The definitions are private, so that arguments of private types are no E0446.
             #[allow(dead_code, private_interfaces)]
             impl #self_ty { #(#calls)* }
 
