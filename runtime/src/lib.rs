@@ -47,8 +47,8 @@
 //!
 //! # Where to look
 //! * [`prelude`]: all names that a program needs.
-//! * [`workflow`]: the attribute, and what workflow code calls and awaits (`workflow::sleep`, `workflow::join!`, ..).
-//! * [`activity`]: the attribute, and what a running activity can ask about itself.
+//! * [`mod@workflow`]: the attribute, and what workflow code calls and awaits (`workflow::sleep`, `workflow::join!`, ..).
+//! * [`mod@activity`]: the attribute, and what a running activity can ask about itself.
 //! * [`Abide`]: the open database. [`Abide::worker`] runs workflows and activities, [`Abide::client`] starts them and
 //!   talks to them through a [`Handle`].
 //! * [`Error`] is what an operator sees; [`WorkflowError`] how a workflow ended; [`ActivityError`], [`CallError`] and
@@ -89,7 +89,7 @@ pub use abide_macros::{activity, query, run, signal, workflow};
 /// The attribute [`#[workflow]`](macro@workflow), and what workflow code calls and awaits. Same shapes as tokio's.
 ///
 /// Only these futures, combinators over them (`join_all`, `FuturesUnordered`, `buffered` of the `futures` crate) and
-/// functions marked with [`#[workflow::helper]`](macro@helper) can be awaited in a workflow; rustc refuses the rest.
+/// functions marked with [`#[workflow::helper]`](macro@workflow::helper) can be awaited in a workflow; rustc refuses the rest.
 pub mod workflow {
     pub use abide_core::flow::*;
     pub use abide_core::{__join as join, __select as select, __try_join as try_join, __until as until};
