@@ -90,7 +90,8 @@ impl Thread {
         for row in rows {
             live.rows_seen.remove(&row);
         }
-        if live.crashes == 0 {
+        // A suspect that only waits runs nothing that could end the process: the next one may run.
+        if live.crashes == 0 || live.exec.as_ref().is_some_and(|exec| !exec.has_activities()) {
             self.session.clear_suspect(live.id);
         }
         if standing == Standing::Open {
@@ -125,11 +126,14 @@ impl Thread {
             .chain(&live.delayed)
             .map(|start| start.not_before_ms.unwrap_or(now_ms))
             .min();
-        let active = live.exec.is_none() && live.db_active;
+        let unknown = live.exec.is_none() && live.db_active;
         let timer = live.exec.as_ref().map_or(live.timer_ms, Execution::next_timer_ms);
-        let wake = timer.into_iter().chain(retry).chain(active.then_some(now_ms)).min();
+        let wake = timer.into_iter().chain(retry).chain(unknown.then_some(now_ms)).min();
+        // What is queued is started by the next owner without an append before it: the row must say beforehand that
+        // an attempt may be running there, or its loss is not noticed.
+        let active = live.exec.as_ref().map_or(live.db_active, Execution::has_activities);
         let row =
-            RowChange { release: true, wake_at_ms: Some(wake), active: Some(false), ..RowChange::default() };
+            RowChange { release: true, wake_at_ms: Some(wake), active: Some(active), ..RowChange::default() };
         self.finish_with(live, row, Standing::Open);
     }
 

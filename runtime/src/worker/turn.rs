@@ -61,6 +61,8 @@ pub(super) fn compose(
             in_flight.settles.push(activity);
         }
     }
+    // A timer fires once: its append is as much progress as a completion's.
+    progress |= turn.events.iter().any(|event| matches!(event, Event::TimerFired { .. }));
     let mut messages = Vec::new();
     for origin in rest {
         keep_undelivered(live, origin, suspended, turn.at_ms, &mut messages, &mut in_flight);
@@ -149,8 +151,11 @@ fn row_change(
     match standing {
         Standing::Open => {
             let next = exec.next_timer_ms();
-            let stale = live.db_wake_ms.is_none_or(|known| known <= at_ms || next.is_some_and(|n| n < known));
-            if next.is_some() && stale {
+            let past = live.db_wake_ms.is_some_and(|known| known <= at_ms);
+            let sooner = next.is_some_and(|next| live.db_wake_ms.is_none_or(|known| next < known));
+            // A time that has passed goes even where no other follows: a take-over would take it for work that was
+            // due, and count a crash against an execution that only waits. A running activity makes it due anyway.
+            if sooner || past && (next.is_some() || !exec.has_activities()) {
                 live.db_wake_ms = next;
                 row.wake_at_ms = Some(next);
             }
