@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::time::Duration;
 
-/// How long a description waits for another process.
+/// How long a description waits for the positions.
 const POSITION_WAIT: Duration = Duration::from_secs(2);
 
 /// Where an execution stands.
@@ -212,8 +212,9 @@ impl UntypedHandle {
     async fn awaiting(&self, row: &ExecutionRow) -> Option<Vec<AwaitPosition>> {
         let hub = self.client.abide.hub();
         let here = hub.owner_of(row.id).or_else(|| hub.server_of(&row.workflow_type, None));
+        // Not before its turn is durable, and a locked or full disk can keep a turn waiting for as long as it likes.
         if let Some(worker) = here
-            && let Ok(Some(positions)) = worker.awaiting(row.id).await
+            && let Ok(Ok(Some(positions))) = tokio::time::timeout(POSITION_WAIT, worker.awaiting(row.id)).await
         {
             return Some(positions);
         }
