@@ -42,6 +42,14 @@ pub enum Error {
     /// A value could not be encoded (`AB0403`), decoded (`AB0404`), or is over the limit (`AB0405`).
     #[error(transparent)]
     Payload(#[from] PayloadError),
+    /// The workflow has failed, because what it returned cannot be kept in its history.
+    #[error("{message}")]
+    ResultRefused {
+        /// `AB0403` (cannot be encoded) or `AB0405` (over the limit).
+        code: &'static str,
+        /// The refusal, as history keeps it; begins with the code.
+        message: String,
+    },
     /// No execution of this id.
     #[error("AB0406: no execution with id `{id}` in this database: check the id and the database's path")]
     NoSuchExecution {
@@ -177,6 +185,7 @@ impl Error {
             Self::WorkflowIdTaken { .. } => "AB0401",
             Self::IdReuseRefused { .. } => "AB0402",
             Self::Payload(error) => error.code(),
+            Self::ResultRefused { code, .. } => code,
             Self::NoSuchExecution { .. } => "AB0406",
             Self::ExecutionClosed { .. } => "AB0407",
             Self::UnknownQuery { .. } => "AB0408",

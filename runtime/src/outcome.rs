@@ -5,8 +5,7 @@
 
 use crate::error::Error;
 use crate::store::StoreError;
-use abide_core::{Event, ExecutionId, FailureKind, FailureRecord, PayloadError};
-use abide_core::{Fault, Outcome};
+use abide_core::{Event, ExecutionId, FailureKind, FailureRecord, Fault, Outcome};
 use std::fmt;
 
 /// Why [`result()`](crate::HandleCore::result) gave no value.
@@ -153,20 +152,61 @@ pub(crate) fn of_close<O: Outcome>(
 }
 
 fn failed<E: Fault>(failure: &FailureRecord) -> WorkflowError<E> {
-    match (E::from_record(failure), failure.kind) {
-        (Ok(error), FailureKind::Application) => WorkflowError::Failed(error),
-        (_, FailureKind::TimedOut(_)) => WorkflowError::TimedOut,
-        (Err(error), FailureKind::Application) => Error::from(error).into(),
+    match failure.kind {
+        FailureKind::TimedOut(_) => WorkflowError::TimedOut,
         // The engine refused what `run` returned; its text begins with a code of its own.
-        _ => Error::from(PayloadError::Decode {
-            type_name: std::any::type_name::<E>(),
-            message: failure.to_string(),
-        })
-        .into(),
+        FailureKind::Invalid => {
+            let code = if failure.message.starts_with("AB0405") { "AB0405" } else { "AB0403" };
+            Error::ResultRefused { code, message: failure.message.clone() }.into()
+        }
+        _ => E::from_record(failure).map_or_else(|error| Error::from(error).into(), WorkflowError::Failed),
     }
 }
 
 fn not_a_close<E>(execution: ExecutionId, event: &Event) -> WorkflowError<E> {
     let message = format!("its result is no closing event: {event:?}");
     Error::from(StoreError::Damaged { execution, message }).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use abide_core::{Failure, Payload, Sel};
+
+    type Ended = Result<u32, WorkflowError<Failure>>;
+
+    fn of(close: &Event) -> Ended {
+        of_close::<Sel<Result<u32, Failure>, true>>(ExecutionId(1), close)
+    }
+
+    fn told(ended: Ended) -> String {
+        ended.map_or_else(|error| error.to_string(), |value| value.to_string())
+    }
+
+    fn failing(failure: FailureRecord, compensations: usize) -> Event {
+        let compensation_failures =
+            vec![FailureRecord::new(FailureKind::Application, "stuck"); compensations];
+        Event::Failed { failure, compensation_failures }
+    }
+
+    #[test]
+    fn each_end_is_told_as_what_it_is() {
+        let declined = Failure::new("declined").to_record().unwrap();
+        assert_eq!(told(of(&Event::Completed { result: Payload::encode(&7).unwrap() })), "7");
+        assert_eq!(told(of(&failing(declined.clone(), 0))), "declined");
+        let refused = FailureRecord::new(FailureKind::Invalid, "AB0405: too large");
+        assert!(matches!(of(&failing(refused, 0)), Err(WorkflowError::Client(e)) if e.code() == "AB0405"));
+        let wrong = Event::Completed { result: Payload::encode("text").unwrap() };
+        assert!(matches!(of(&wrong), Err(WorkflowError::Client(e)) if e.code() == "AB0404"));
+        assert!(matches!(of(&Event::Terminated { reason: "r".into() }), Err(WorkflowError::Terminated)));
+        assert!(matches!(
+            of(&Event::TimerFired { timer: abide_core::EventId(2) }),
+            Err(WorkflowError::Client(_))
+        ));
+
+        let error = of(&failing(declined, 2)).unwrap_err();
+        assert_eq!(error.to_string(), "declined (and 2 of its compensations failed)");
+        assert_eq!(error.compensation_failures().len(), 2);
+        assert!(matches!(error.into_end(), WorkflowError::Failed(_)));
+    }
 }
