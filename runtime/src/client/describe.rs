@@ -212,11 +212,12 @@ impl UntypedHandle {
     async fn awaiting(&self, row: &ExecutionRow) -> Option<Vec<AwaitPosition>> {
         let hub = self.client.abide.hub();
         let here = hub.owner_of(row.id).or_else(|| hub.server_of(&row.workflow_type, None));
-        // Not before its turn is durable, and a locked or full disk can keep a turn waiting for as long as it likes.
-        if let Some(worker) = here
-            && let Ok(Ok(Some(positions))) = tokio::time::timeout(POSITION_WAIT, worker.awaiting(row.id)).await
-        {
-            return Some(positions);
+        if let Some(worker) = here {
+            // Not before its turn is durable, and a locked or full disk keeps a turn waiting for as long as it likes.
+            match tokio::time::timeout(POSITION_WAIT, worker.awaiting(row.id)).await.ok()? {
+                Ok(Some(positions)) => return Some(positions),
+                Ok(None) | Err(_) => {}
+            }
         }
         // Waiting for a worker makes sense only where one has it.
         row.owner?;
