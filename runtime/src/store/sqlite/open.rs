@@ -53,13 +53,15 @@ pub(super) async fn open_store(url: &str, options: OpenOptions) -> Result<Sqlite
             Err(error) => return Err(error),
         }
     };
+    let reader = connect_options(&path).create_if_missing(false).pragma("query_only", "1");
+    let reader = reader.busy_timeout(options.busy_timeout);
     let readers = SqlitePoolOptions::new()
         .min_connections(0)
         .max_connections(options.readers.max(1))
         .acquire_timeout(options.busy_timeout)
         .idle_timeout(Duration::from_secs(60))
         .test_before_acquire(false)
-        .connect_lazy_with(connect_options(&path).create_if_missing(false).pragma("query_only", "1"));
+        .connect_lazy_with(reader);
     let shared = Arc::new(Shared::new(path, options, block));
     writer::spawn(Arc::clone(&shared), connection)?;
     Ok(SqliteStore { shared, readers })

@@ -79,13 +79,12 @@ pub(super) struct Queued {
     pub(super) since: Instant,
 }
 
-/// What the writer takes at once.
-#[derive(Default)]
-pub(super) struct Taken {
-    pub(super) appends: Vec<(Append, Ack)>,
-    pub(super) jobs: Vec<Queued>,
+/// What the writer is woken for.
+pub(super) enum Taken {
+    /// These appends (none: only the time has come, or jobs wait).
+    Appends(Vec<(Append, Ack)>),
     /// Nothing is left and nothing will come.
-    pub(super) finished: bool,
+    Finished,
 }
 
 #[derive(Default)]
@@ -137,7 +136,7 @@ impl Queue {
         self.lock().closed
     }
 
-    /// Takes all that fits one batch; waits for something until `until`.
+    /// Takes the appends that fit one batch; waits for anything at all until `until`.
     pub(super) fn take(&self, until: Instant) -> Taken {
         let mut state = self.lock();
         while state.appends.is_empty() && state.jobs.is_empty() && !state.closed {
@@ -156,11 +155,18 @@ impl Queue {
         };
         let count = state.appends.iter().take(MAX_APPENDS).take_while(fits).count();
         let count = count.max(1).min(state.appends.len());
-        let jobs = state.jobs.len().min(MAX_JOBS);
-        let appends = state.appends.drain(..count).collect();
-        let jobs = state.jobs.drain(..jobs).collect();
-        let finished = state.closed && state.appends.is_empty() && state.jobs.is_empty();
-        Taken { appends, jobs, finished }
+        if count == 0 && state.closed && state.jobs.is_empty() {
+            return Taken::Finished;
+        }
+        Taken::Appends(state.appends.drain(..count).collect())
+    }
+
+    /// Takes the jobs for one transaction. Apart from the appends, so that those that wait while an append waits for a
+    /// lock are still here to be refused.
+    pub(super) fn take_jobs(&self) -> Vec<Queued> {
+        let mut state = self.lock();
+        let count = state.jobs.len().min(MAX_JOBS);
+        state.jobs.drain(..count).collect()
     }
 
     /// Takes out the jobs that have waited longer than `limit`, to be refused while a lock lasts.

@@ -8,7 +8,7 @@
 use super::Shared;
 use super::failure::{Kind, kind, store_error};
 use super::open;
-use super::queue::{Queued, Trouble};
+use super::queue::{Queued, Taken, Trouble};
 use crate::store::owner::CHANGE_POLL;
 use crate::store::{Counters, Fault, Stage, StoreError};
 use sqlx::{Connection, Executor, SqliteConnection};
@@ -43,15 +43,13 @@ impl Writer {
     async fn run(mut self) {
         let mut next_poll = Instant::now();
         loop {
-            let taken = self.shared.queue.take(next_poll);
-            if !taken.appends.is_empty() {
-                self.write(taken.appends).await;
+            let Taken::Appends(appends) = self.shared.queue.take(next_poll) else { break };
+            if !appends.is_empty() {
+                self.write(appends).await;
             }
-            if !taken.jobs.is_empty() {
-                self.do_jobs(taken.jobs).await;
-            }
-            if taken.finished {
-                break;
+            let jobs = self.shared.queue.take_jobs();
+            if !jobs.is_empty() {
+                self.do_jobs(jobs).await;
             }
             if Instant::now() >= next_poll {
                 self.poll_changes().await;
@@ -62,16 +60,15 @@ impl Writer {
             // Closing the last connection folds the WAL back into the file; a failure leaves it to the next open.
             drop(connection.close().await);
         }
-        // Nothing of this process's workers can be written any more: others may have their work at once.
-        self.shared.life_locks().clear();
-        self.shared.closed.send_replace(true);
     }
 
     /// The connection; opened anew after trouble.
     pub(super) async fn connection(&mut self) -> Result<&mut SqliteConnection, sqlx::Error> {
         if self.connection.is_none() {
             self.connection = Some(open::connect_writer(&self.shared.path).await?);
+            // Its version counts from another start: what came meanwhile cannot be told, so it is assumed.
             self.data_version = None;
+            self.shared.tick();
         }
         Ok(self.connection.as_mut().expect("just opened"))
     }
@@ -249,6 +246,22 @@ impl Writer {
             self.shared.tick();
         }
         self.data_version = version;
+    }
+}
+
+/// Also where the thread panicked: nobody is left waiting, and nobody waits from now on.
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.shared.queue.close();
+        while let Taken::Appends(appends) = self.shared.queue.take(Instant::now()) {
+            for (_, ack) in appends {
+                ack(Err(StoreError::Closed));
+            }
+            answer(self.shared.queue.take_jobs(), &Err(StoreError::Closed));
+        }
+        // Nothing of this process's workers can be written any more: others may have their work at once.
+        self.shared.life_locks().clear();
+        self.shared.closed.send_replace(true);
     }
 }
 
