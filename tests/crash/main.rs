@@ -1,0 +1,20 @@
+//! What must survive a crash, with real crashes: the service in `tests/src/victim` runs as a child and is killed, and
+//! its activities' own ledger is held against the database. One file per way to die.
+//!
+//! `ABIDE_SEED=n` repeats a run's random choices; `ABIDE_KILLS=n` sets how often the kill loop kills.
+
+mod crash_loop;
+mod evidence;
+mod expected;
+mod faults;
+mod journal;
+mod kills;
+#[path = "../src/victim/ledger.rs"]
+mod ledger;
+mod migration;
+mod once;
+mod scene;
+mod shutdown;
+mod workers;
+#[path = "../src/victim/workflows.rs"]
+mod workflows;

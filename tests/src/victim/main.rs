@@ -1,0 +1,73 @@
+//! An ordinary service on abide that the crash tests run as a child and kill: `victim ROLE FOLDER`.
+//!
+//! Roles: `open` opens the database and leaves; `send` starts workflows and sends signals (no worker); `work` runs a
+//! worker; `both` runs a worker, and a sender in the same process. It says `begun` before it touches the database and
+//! `ready` when it works. The end of its input asks it to shut down, so that none outlives the test.
+
+mod ledger;
+mod sender;
+mod workflows;
+
+use abide::prelude::*;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use tokio::io::AsyncReadExt;
+
+#[tokio::main]
+async fn main() -> Result<(), Failure> {
+    let filter = tracing_subscriber::EnvFilter::new("warn,abide=info");
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
+    let mut arguments = std::env::args().skip(1);
+    let role = arguments.next().unwrap_or_default();
+    let folder = PathBuf::from(arguments.next().unwrap_or_default());
+    println!("begun");
+    let abide = Abide::open(format!("sqlite://{}", folder.join("abide.db").display())).await?;
+    match role.as_str() {
+        "open" => println!("ready"),
+        "send" => {
+            println!("ready");
+            send(&abide, &folder, "out", 0).await;
+        }
+        "work" => work(&abide, &folder, false).await?,
+        "both" => work(&abide, &folder, true).await?,
+        other => return Err(Failure::new(format!("no role `{other}`"))),
+    }
+    abide.close().await?;
+    Ok(())
+}
+
+async fn work(abide: &Abide, folder: &Path, sends: bool) -> Result<(), Failure> {
+    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse().ok());
+    let mut builder = workflows::worker(abide, &folder.join("ledger"));
+    if let Some(ms) = number("VICTIM_GRACE_MS") {
+        builder = builder.shutdown_grace(Duration::from_millis(ms));
+    }
+    if let Some(slots) = number("VICTIM_SLOTS") {
+        builder = builder.max_concurrent_activities(slots as usize);
+    }
+    let mut worker = builder.start().await?;
+    println!("ready");
+    let sending = async {
+        if sends {
+            send(abide, folder, "in", 1_000_000).await;
+        }
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        () = input_ends() => {}
+        stopped = worker.stopped() => return Ok(stopped?),
+        () = sending => {}
+    }
+    worker.shutdown().await?;
+    Ok(())
+}
+
+async fn send(abide: &Abide, folder: &Path, name: &str, first: u64) {
+    sender::send(&abide.client().queue(workflows::QUEUE), folder, name, first).await;
+}
+
+/// Reads until the other side closes its end.
+async fn input_ends() {
+    let mut bytes = [0; 64];
+    while tokio::io::stdin().read(&mut bytes).await.is_ok_and(|n| n > 0) {}
+}

@@ -1,0 +1,198 @@
+//! What the victim runs: small workflows whose results depend on their arguments alone, and activities that write
+//! down each of their runs.
+
+use crate::ledger::Ledger;
+use abide::prelude::*;
+use std::path::Path;
+use std::time::Duration;
+
+/// The task queue of everything here.
+pub(crate) const QUEUE: &str = "crash";
+
+/// The activities. Each adds `start <name> <key> <attempt> <n>` and, before it returns, `done <key> <attempt>`.
+pub(crate) struct Work {
+    ledger: Ledger,
+}
+
+impl Work {
+    /// Writes to the ledger at `path`.
+    pub(crate) fn new(path: &Path) -> Self {
+        Self { ledger: Ledger::open(path).expect("the ledger opens") }
+    }
+
+    fn begin(&self, n: u64) {
+        let run = abide::activity::context();
+        let (name, key, attempt) = (run.activity_type(), run.idempotency_key(), run.attempt());
+        self.ledger.add(&format!("start {name} {key} {attempt} {n}"));
+    }
+
+    fn end(&self) {
+        let run = abide::activity::context();
+        self.ledger.add(&format!("done {} {}", run.idempotency_key(), run.attempt()));
+    }
+}
+
+#[activity]
+impl Work {
+    /// Takes `ms`, and gives twice `n`.
+    pub(crate) async fn step(&self, n: u64, ms: u64) -> u64 {
+        self.begin(n);
+        tokio::time::sleep(Duration::from_millis(ms)).await;
+        self.end();
+        2 * n
+    }
+
+    /// The same, with a single attempt.
+    #[activity(retry(max_attempts = 1))]
+    pub(crate) async fn once(&self, n: u64, ms: u64) -> u64 {
+        self.begin(n);
+        tokio::time::sleep(Duration::from_millis(ms)).await;
+        self.end();
+        2 * n
+    }
+
+    /// Fails in its first attempts.
+    #[activity(retry(initial_interval = "20ms", max_interval = "40ms"))]
+    pub(crate) async fn flaky(&self, n: u64, failures: u32) -> Result<u64, Failure> {
+        self.begin(n);
+        let attempt = abide::activity::context().attempt();
+        self.end();
+        match attempt <= failures {
+            true => Err(Failure::new("not yet")),
+            false => Ok(2 * n),
+        }
+    }
+
+    /// Always fails, for good.
+    pub(crate) async fn refuse(&self, n: u64) -> Result<(), Failure> {
+        self.begin(n);
+        self.end();
+        Err(Failure::new(format!("{n} is refused")).non_retryable())
+    }
+
+    /// Runs until it is asked to stop.
+    pub(crate) async fn hang(&self, n: u64) {
+        self.begin(n);
+        abide::activity::context().cancelled().await;
+        self.end();
+    }
+
+    /// Takes `ms`, and then the whole process with it.
+    pub(crate) async fn abort(&self, n: u64, ms: u64) {
+        self.begin(n);
+        tokio::time::sleep(Duration::from_millis(ms)).await;
+        std::process::abort();
+    }
+}
+
+/// Steps one after the other; gives their sum.
+#[workflow]
+pub(crate) async fn sequence(n: u64, steps: u64, ms: u64) -> Result<u64, Failure> {
+    let mut sum = 0;
+    for k in 0..steps {
+        sum += Work::step(10 * n + k, ms).await?;
+    }
+    Ok(sum)
+}
+
+/// Steps all at once; gives their results in order.
+#[workflow]
+pub(crate) async fn fan(n: u64, width: u64, ms: u64) -> Result<Vec<u64>, Failure> {
+    let all = (0..width).map(|k| Work::step(10 * n + k, ms));
+    futures::future::join_all(all).await.into_iter().map(|result| Ok(result?)).collect()
+}
+
+/// Timers, and an activity that loses against one.
+#[workflow]
+pub(crate) async fn naps(n: u64) -> Result<u64, Failure> {
+    workflow::sleep(Duration::from_millis(30)).await;
+    let late = workflow::timeout(Duration::from_millis(40), Work::hang(10 * n)).await;
+    if late.is_ok() {
+        return Err(Failure::new("an endless activity ended"));
+    }
+    workflow::sleep(Duration::from_millis(10)).await;
+    Ok(Work::step(10 * n + 1, 3).await?)
+}
+
+/// Takes steps and undoes them, since the last one is refused.
+#[workflow]
+pub(crate) async fn trip(n: u64, legs: u64) -> Result<(), Failure> {
+    let mut saga = workflow::saga();
+    for k in 0..legs {
+        Work::step(10 * n + k, 4).await?;
+        saga.on_failure(Work::step(10 * n + 9 - k, 4));
+    }
+    Ok(Work::refuse(10 * n + legs).await?)
+}
+
+/// An activity that needs three attempts.
+#[workflow]
+pub(crate) async fn stubborn(n: u64) -> Result<u64, Failure> {
+    Ok(Work::flaky(10 * n, 2).await?)
+}
+
+/// An activity that must not be tried twice; gives how it ended.
+#[workflow]
+pub(crate) async fn single(n: u64, ms: u64) -> String {
+    match Work::once(10 * n, ms).await {
+        Ok(result) => format!("ok {result}"),
+        Err(CallError::WorkerLost) => "worker lost".to_owned(),
+        Err(other) => other.to_string(),
+    }
+}
+
+/// Timers alone; gives how many.
+#[workflow]
+pub(crate) async fn ticks(count: u64, ms: u64) -> u64 {
+    for _ in 0..count {
+        workflow::sleep(Duration::from_millis(ms)).await;
+    }
+    count
+}
+
+/// An activity that ends the process.
+#[workflow]
+pub(crate) async fn culprit(n: u64, ms: u64) -> Result<(), Failure> {
+    Ok(Work::abort(10 * n, ms).await?)
+}
+
+/// Waits for letters, and takes a step for each.
+#[derive(Default)]
+pub(crate) struct Letters {
+    unread: Vec<u64>,
+    read: Vec<u64>,
+}
+
+#[workflow]
+impl Letters {
+    #[run]
+    pub(crate) async fn run(&mut self, wanted: usize) -> Result<Vec<u64>, Failure> {
+        while self.read.len() < wanted {
+            workflow::until!(!self.unread.is_empty()).await;
+            let letter = self.unread.remove(0);
+            let answer = Work::step(letter, 4).await?;
+            self.read.push(answer);
+        }
+        let mut read = self.read.clone();
+        read.sort_unstable();
+        Ok(read)
+    }
+
+    #[signal]
+    pub(crate) fn letter(&mut self, n: u64) {
+        self.unread.push(n);
+    }
+
+    #[query]
+    pub(crate) fn read(&self) -> usize {
+        self.read.len()
+    }
+}
+
+/// A worker of all of them.
+pub(crate) fn worker(abide: &Abide, ledger: &Path) -> abide::WorkerBuilder {
+    let steps = abide.worker(QUEUE).workflow(sequence).workflow(fan).workflow(naps).workflow(trip);
+    let rest =
+        steps.workflow(stubborn).workflow(single).workflow(ticks).workflow(culprit).workflow(Letters::run);
+    rest.activities(Work::new(ledger))
+}
