@@ -142,7 +142,9 @@ impl Execution {
             Ending::Running => self.settle_running(),
             Ending::Decided(verdict) => {
                 let compensating = !self.tasks.ids(|kind| *kind == TaskKind::Compensation).is_empty();
-                let held = self.hold_close || self.ctx.history.borrow().next_is_input();
+                let history = self.ctx.history.borrow();
+                let held = (self.hold_close && !history.is_replaying()) || history.next_is_input();
+                drop(history);
                 if held || compensating || self.ctx.activities.borrow().must_wait() {
                     return false;
                 }

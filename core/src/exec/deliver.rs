@@ -54,14 +54,17 @@ impl Execution {
             Event::TimerFired { timer } => self.ctx.timers.borrow_mut().fire(timer),
             Event::Signaled { name, input, request_id, handled } => {
                 self.requests.insert(request_id);
-                match handled {
-                    true => self.signal(id, name, input),
-                    false => drop(self.unhandled.insert(id, (name, input))),
+                if !handled {
+                    self.unhandled.insert(id, (name, input));
+                } else if !self.signal(id, &name, &input) && !self.ctx.history.borrow_mut().unhandled(id) {
+                    self.ctx.suspend(Suspension::unhandled(&name));
                 }
             }
             Event::SignalRedelivered { signal } => {
-                if let Some((name, input)) = self.unhandled.remove(&signal) {
-                    self.signal(signal, name, input);
+                if let Some((name, input)) = self.unhandled.remove(&signal)
+                    && !self.signal(signal, &name, &input)
+                {
+                    self.ctx.suspend(Suspension::unhandled(&name));
                 }
             }
             Event::CancelRequested { request_id, reason } => {
@@ -74,18 +77,27 @@ impl Execution {
         self.run_till_quiet();
     }
 
-    /// Signals kept as unhandled go to code that now knows them.
+    /// Signals kept as unhandled go to code that now knows them: in the first turn after a load, since the code of a
+    /// live execution does not change. One that this code cannot take either leaves no event.
     pub(super) fn redeliver(&mut self) {
-        let known: Vec<EventId> = self
-            .unhandled
-            .iter()
-            .filter(|(_, (name, _))| self.program.handles(name))
-            .map(|(id, _)| *id)
-            .collect();
+        if std::mem::replace(&mut self.redelivered, true) {
+            return;
+        }
+        let known = self.unhandled.iter().filter(|(_, (name, _))| self.program.handles(name));
+        let known: Vec<EventId> = known.map(|(id, _)| *id).collect();
         for signal in known {
-            if !self.ctx.halted() && !self.is_closed() {
-                self.record(Event::SignalRedelivered { signal });
+            if self.ctx.halted() || self.is_closed() {
+                return;
             }
+            let Some((name, input)) = self.unhandled.remove(&signal) else { continue };
+            let before = self.ctx.history.borrow().fresh();
+            self.ctx.history.borrow_mut().input(Event::SignalRedelivered { signal });
+            self.delivered = before + 1;
+            if !self.signal(signal, &name, &input) {
+                self.ctx.history.borrow_mut().truncate(before);
+                self.delivered = before;
+            }
+            self.run_till_quiet();
         }
     }
 
@@ -116,23 +128,28 @@ impl Execution {
         }
     }
 
-    fn signal(&mut self, id: EventId, name: String, input: Payload) {
+    /// Calls the handler; false where there is none that takes it, and it is kept.
+    fn signal(&mut self, id: EventId, name: &str, input: &Payload) -> bool {
         let step = {
             let _entered = context::enter(&self.ctx);
-            catch_unwind(AssertUnwindSafe(|| self.program.signal(&name, &input)))
+            catch_unwind(AssertUnwindSafe(|| self.program.signal(name, input)))
         };
         match step {
             Ok(SignalStep::Done) => self.ctx.note_progress(),
             Ok(SignalStep::Task(future)) => {
                 let id = self.ctx.reserve_task();
-                self.ctx.spawned.borrow_mut().push(Spawned { id, kind: TaskKind::Handler(name), future });
+                self.ctx.spawned.borrow_mut().push(Spawned { id, kind: TaskKind::Handler(name.to_owned()), future });
             }
-            Ok(SignalStep::Unhandled) => drop(self.unhandled.insert(id, (name, input))),
+            Ok(SignalStep::Unhandled) => {
+                self.unhandled.insert(id, (name.to_owned(), input.clone()));
+                return false;
+            }
             Err(panic) => {
                 let message = format!("in the handler of signal `{name}`: {}", panic_message(&*panic));
                 self.ctx.suspend(Suspension::panicked(&message, self.ctx.site()));
             }
         }
+        true
     }
 
     /// Polls ready tasks until none is left, and acts on what they came to.

@@ -73,6 +73,13 @@ impl Suspension {
         Self::new("AB0203", format!("{what} does not decode as today's type: {error}"))
     }
 
+    pub(crate) fn unhandled(signal: &str) -> Self {
+        let message = format!(
+            "signal `{signal}` was handled when it came, but today's code has no handler that takes its recorded input"
+        );
+        Self::new("AB0203", message)
+    }
+
     /// The worker has no such activity.
     pub fn unknown_activity(name: &str) -> Self {
         Self::new(

@@ -53,6 +53,19 @@ impl History {
         EventId(self.len)
     }
 
+    /// No handler took the signal of event `id`: a fresh event says so. False for a recorded one.
+    pub(crate) fn unhandled(&mut self, id: EventId) -> bool {
+        let first = self.len + 1 - self.fresh.len() as u64;
+        let fresh = id.0.checked_sub(first).and_then(|at| self.fresh.get_mut(at as usize));
+        match fresh {
+            Some(Event::Signaled { handled, .. }) => {
+                *handled = false;
+                true
+            }
+            _ => false,
+        }
+    }
+
     /// Numbers a command. On replay the recorded command is compared with it and returned in its place.
     pub(crate) fn command(
         &mut self,

@@ -189,6 +189,8 @@ pub struct Execution {
     requests: HashSet<String>,
     /// Signals without a handler, by event.
     unhandled: BTreeMap<EventId, (String, Payload)>,
+    /// Whether they were offered to today's handlers.
+    redelivered: bool,
     /// How many fresh events there were when the last input was delivered.
     delivered: usize,
     /// Messages of this turn are still to be taken in: the execution closes after them.
@@ -211,6 +213,7 @@ impl Execution {
             seen_progress: 0,
             requests: HashSet::new(),
             unhandled: BTreeMap::new(),
+            redelivered: false,
             delivered: 0,
             hold_close: false,
         }
@@ -231,6 +234,8 @@ impl Execution {
     }
 
     fn replay_recorded(&mut self) {
+        // An end that code reaches beyond its history is closed in a live turn, after the messages that wait for it.
+        self.hold_close = true;
         while !self.ctx.halted() {
             let next = self.ctx.history.borrow_mut().next_input();
             match next {
@@ -309,6 +314,11 @@ impl Execution {
     /// close that was held.
     pub fn has_more(&self) -> bool {
         self.ctx.history.borrow().fresh() > 0 || self.is_decided()
+    }
+
+    /// Whether it keeps signals that no handler took: a later build may.
+    pub fn has_unhandled(&self) -> bool {
+        !self.unhandled.is_empty()
     }
 
     /// How many events its history has.
