@@ -7,7 +7,9 @@ use crate::store::{Append, NewExecution, ReusePolicy, RowChange, Status};
 use sqlx::query::Query;
 use sqlx::sqlite::SqliteArguments;
 use sqlx::{AssertSqlSafe, Sqlite};
+use std::collections::HashSet;
 use std::fmt::Write;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, OnceLock};
 
 /// The parameters of one batch.
@@ -19,6 +21,8 @@ pub(super) struct Batch {
     journal_len: i64,
     owners: Vec<i64>,
     creates: Rows,
+    /// Hashes of the workflow ids of its starts.
+    workflow_ids: HashSet<u64>,
     created: Rows,
     consumed: Rows,
     messages: Rows,
@@ -122,7 +126,11 @@ impl Batch {
         let build = build.map(|build| format!("[{build}]"));
         let (result, result_len) = row.result.as_ref().map_or((0, 0), |result| self.cut(result));
         let closed_at = append.is_closing().then_some(append.at_ms);
+        let mut hasher = DefaultHasher::new();
+        new.workflow_id.hash(&mut hasher);
         let reuse = match new.reuse {
+            // A statement does not see its own rows: the second start of an id (or of its hash) is decided alone.
+            _ if !self.workflow_ids.insert(hasher.finish()) => 3,
             ReusePolicy::AllowDuplicate => 0,
             ReusePolicy::AllowDuplicateFailedOnly => 1,
             ReusePolicy::RejectDuplicate => 2,

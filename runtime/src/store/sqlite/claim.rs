@@ -1,8 +1,8 @@
 //! Claims: unowned work of some queues and types becomes a worker's (PROTOCOL 16, 19, 21).
 //!
 //! Claimable is what is open, unowned, and due or written to; what is suspended for a reason that another build may
-//! not have is claimable once by each build. Suspects, which have crashed their owners, are left out unless asked
-//! for, and then come one at a time.
+//! not have is claimable once by each build, of types that it has: a claim of any type uses up nobody's try. Suspects,
+//! which have crashed their owners, are left out unless asked for, and then come one at a time.
 
 use super::queue::Trouble;
 use super::read::{execution, select};
@@ -25,7 +25,7 @@ SELECT id FROM (
     SELECT id, created_at FROM execution
     WHERE status = 1 AND tried_builds IS NOT NULL AND owner IS NULL AND crashes < $6
       AND NOT EXISTS (SELECT 1 FROM json_each(tried_builds) WHERE value = $4)
-      AND queue IN (SELECT value FROM json_each($1)) AND ($2 IS NULL OR type IN (SELECT value FROM json_each($2)))
+      AND queue IN (SELECT value FROM json_each($1)) AND type IN (SELECT value FROM json_each($2))
 ) GROUP BY id ORDER BY min(due), id LIMIT $5";
 
 /// One suspect, the least suspicious first: an innocent one makes progress and is none any more.

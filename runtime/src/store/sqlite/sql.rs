@@ -17,7 +17,8 @@ pub(super) const CLOSES: u8 = 16;
 pub(super) const ROWS: u8 = 32;
 
 /// Starts already owned. A taken id inserts nothing; the rest of its append then finds no row and stays out too.
-/// Reuse policies other than the default look at the newest closed run (2 refuses any, 1 a completed one).
+/// Reuse policies other than the default look at the newest closed run (2 refuses any, 1 a completed one); 3 stays out
+/// in any case. A start that closes at once is in no unique index, so it has to look for an open run itself.
 const INSERT_EXECUTIONS: &str = "
 WITH c AS MATERIALIZED (SELECT value AS v FROM json_each($5))
 INSERT INTO execution (id, workflow_id, run_id, request_id, type, queue, status, owner, wake_at, active,
@@ -25,9 +26,11 @@ INSERT INTO execution (id, workflow_id, run_id, request_id, type, queue, status,
 SELECT v->>0, v->>1, v->>2, v->>3, v->>4, v->>5, v->>6, v->>7, v->>8, v->>9, v->>10, v->>11, v->>12, v->>13,
     CASE WHEN v->>14 THEN CAST(substr($2, v->>14, v->>15) AS TEXT) END
 FROM c
-WHERE CASE v->>16 WHEN 0 THEN 1 ELSE coalesce((
+WHERE CASE v->>16 WHEN 0 THEN 1 WHEN 3 THEN 0 ELSE coalesce((
     SELECT CASE c.v->>16 WHEN 1 THEN x.status <> 10 ELSE 0 END FROM execution x
     WHERE x.workflow_id = c.v->>1 AND x.status >= 10 ORDER BY x.created_at DESC, x.id DESC LIMIT 1), 1) END
+AND CASE WHEN v->>6 < 10 THEN 1
+    ELSE NOT EXISTS (SELECT 1 FROM execution x WHERE x.workflow_id = c.v->>1 AND x.status < 10) END
 ON CONFLICT DO NOTHING";
 
 /// `$1` says where in the blob each row begins: numbers of fixed width (see `batch::HEAD`), then the body. Measured:
