@@ -77,24 +77,25 @@ impl Text {
             match token {
                 TokenTree::Group(group) => {
                     let (open, close) = delimiters(group.delimiter());
-                    self.word(open, group.span_open());
+                    // syn gives a group that it makes again one span for both ends; a delimiter is one character wide.
+                    let (start, end) = (group.span_open().start(), group.span_close().end());
+                    self.word(open, start, LineColumn { column: start.column + 1, ..start });
                     self.stream(group.stream());
-                    self.word(close, group.span_close());
+                    self.word(close, LineColumn { column: end.column.saturating_sub(1), ..end }, end);
                 }
-                other => self.word(&other.to_string(), other.span()),
+                other => self.word(&other.to_string(), other.span().start(), other.span().end()),
             }
         }
     }
 
-    fn word(&mut self, word: &str, span: Span) {
+    fn word(&mut self, word: &str, start: LineColumn, end: LineColumn) {
         if word.is_empty() {
             return;
         }
-        let start = span.start();
         if self.end.is_some_and(|end| end != start) {
             self.text.push(' ');
         }
         self.text.push_str(word);
-        self.end = Some(span.end());
+        self.end = Some(end);
     }
 }
