@@ -44,7 +44,8 @@ pub(crate) struct RowChange {
     /// When it is next due while nobody owns it. `Some(None)`: never. Needed before a release, and while owned if
     /// it should be known after a crash; a take-over makes `active` executions due by itself.
     pub(crate) wake_at_ms: Option<Option<i64>>,
-    /// Whether an activity may be running in the owner (PROTOCOL 19).
+    /// Whether an activity may be running in the owner (PROTOCOL 19). With `Status::Suspended` the owner is kept as
+    /// `recovered_from`: whoever has the execution next counts what ran there as lost, unless it runs there still.
     pub(crate) active: Option<bool>,
     /// The closing event, JSON. `closed_at_ms` is the append's `at_ms`.
     pub(crate) result: Option<String>,
@@ -54,6 +55,9 @@ pub(crate) struct RowChange {
     pub(crate) reset_crashes: bool,
     /// `Recovered` is in the journal: forget `recovered_from`.
     pub(crate) clear_recovered: bool,
+    /// This build has something that it cannot take and another may (a signal without a handler): it joins the builds
+    /// that have tried, and each other may claim the execution once, whenever nobody owns it.
+    pub(crate) offered_by: Option<String>,
     /// Let it go: nobody owns it (PROTOCOL 17). Implied by closing and by suspending.
     pub(crate) release: bool,
 }

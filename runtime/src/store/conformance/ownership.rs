@@ -189,5 +189,25 @@ async fn each_other_build_tries_once() {
     assert_eq!((row.status, row.suspension), (Status::Running, None));
     suspend("b2").await;
     assert_eq!((claim("b1").await, claim("b2").await), (vec![], vec![]));
+    let any = Claim { types: None, ..process.claim_of("b3", false) };
+    assert_eq!(ids(&process.store.claim(any).await.unwrap()), [], "who has not its type uses up no try");
+    assert_eq!(claim("b3").await, [id]);
+}
+
+#[tokio::test]
+async fn what_a_build_cannot_take_is_offered_to_others() {
+    let lab = Lab::new();
+    let process = lab.process().await;
+    let id = process.running("order-1").await;
+    let claim = async |build: &str| ids(&process.store.claim(process.claim_of(build, false)).await.unwrap());
+    let offered = RowChange { offered_by: Some("b1".to_owned()), ..release(Some(i64::MAX)) };
+    let append = Append { row: Some(offered), ..process.turn(id, 2, 1) };
+    assert!(matches!(process.append(append).await, Ok(AppendOutcome::Done)));
+    assert_eq!(claim("b1").await, []);
+    assert_eq!(claim("b2").await, [id]);
+    let row = process.row(id).await;
+    assert!(row.wake_at_ms.is_some_and(|at| at < i64::MAX), "a crash right now does not lose it");
+    let_go(&process, id, None).await;
+    assert_eq!((claim("b1").await, claim("b2").await), (vec![], vec![]));
     assert_eq!(claim("b3").await, [id]);
 }

@@ -131,6 +131,32 @@ async fn an_empty_workflow_is_one_commit() {
 }
 
 #[tokio::test]
+async fn a_start_that_closes_at_once_respects_an_open_run() {
+    let lab = Lab::new();
+    let process = lab.process().await;
+    process.running("taken").await;
+    let whole = |name: &str| {
+        let row = Some(closed(Status::Completed));
+        process.submit(Append { row, ..process.create(process.new_execution(name)) })
+    };
+    let told = whole("taken").await.unwrap();
+    assert!(matches!(told, Ok(AppendOutcome::Duplicate(StartAnswer::Taken(_)))), "{told:?}");
+    // In one batch: the statement does not see its own rows.
+    let all: Vec<_> = (0..20)
+        .flat_map(|i| {
+            let name = format!("order-{i}");
+            [process.submit(process.create(process.new_execution(&name))), whole(&name)]
+        })
+        .collect();
+    for (i, told) in all.into_iter().enumerate() {
+        match (i % 2, told.await.unwrap()) {
+            (0, Ok(AppendOutcome::Done)) | (1, Ok(AppendOutcome::Duplicate(StartAnswer::Taken(_)))) => {}
+            (_, other) => panic!("{i}: {other:?}"),
+        }
+    }
+}
+
+#[tokio::test]
 async fn one_taken_id_does_not_hurt_its_batch() {
     let lab = Lab::new();
     let process = lab.process().await;

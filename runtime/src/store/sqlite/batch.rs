@@ -168,7 +168,13 @@ impl Batch {
             (false, None) => (0, None),
         };
         let active = if stops { Some(false) } else { row.active };
+        // What runs for a suspended execution may die with this owner, who is forgotten then.
+        let recovered = match row.status {
+            Some(Status::Suspended) if row.active == Some(true) => 2,
+            _ => i32::from(row.clear_recovered),
+        };
         let (suspension, build) = suspension(row);
+        let build = build.or_else(|| row.offered_by.as_deref().map(text));
         let (result, result_len) = row.result.as_ref().map_or((0, 0), |result| self.cut(result));
         let closed_at = append.is_closing().then_some(append.at_ms);
         put(
@@ -182,7 +188,7 @@ impl Batch {
                 or_null(active.map(i32::from)),
                 or_null(closed_at),
                 i32::from(row.reset_crashes),
-                i32::from(row.clear_recovered),
+                recovered,
                 or_null(suspension),
                 or_null(build),
             ),

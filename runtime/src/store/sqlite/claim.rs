@@ -1,7 +1,7 @@
 //! Claims: unowned work of some queues and types becomes a worker's (PROTOCOL 16, 19, 21).
 //!
 //! Claimable is what is open, unowned, and due or written to; what is suspended for a reason that another build may
-//! not have is claimable once by each build, of types that it has: a claim of any type uses up nobody's try. Suspects,
+//! not have, or keeps a signal that another may handle, is claimable once by each build, of types that it has: a claim of any type uses up nobody's try. Suspects,
 //! which have crashed their owners, are left out unless asked for, and then come one at a time.
 
 use super::queue::Trouble;
@@ -23,7 +23,7 @@ SELECT id FROM (
       AND e.queue IN (SELECT value FROM json_each($1)) AND ($2 IS NULL OR e.type IN (SELECT value FROM json_each($2)))
     UNION ALL
     SELECT id, created_at FROM execution
-    WHERE status = 1 AND tried_builds IS NOT NULL AND owner IS NULL AND crashes < $6
+    WHERE status < 2 AND tried_builds IS NOT NULL AND owner IS NULL AND crashes < $6
       AND NOT EXISTS (SELECT 1 FROM json_each(tried_builds) WHERE value = $4)
       AND queue IN (SELECT value FROM json_each($1)) AND type IN (SELECT value FROM json_each($2))
 ) GROUP BY id ORDER BY min(due), id LIMIT $5";
@@ -36,12 +36,15 @@ WHERE owner IS NULL AND status = 0 AND crashes >= $6
   AND queue IN (SELECT value FROM json_each($1)) AND ($2 IS NULL OR type IN (SELECT value FROM json_each($2)))
 ORDER BY crashes, wake_at, id LIMIT 1";
 
-/// What was suspended runs again and is due, so that a crash right now does not lose it.
+/// What a build tries for the first time runs (again) and is due, so that a crash right now does not lose it.
 const TAKE: &str = "
 UPDATE execution SET owner = $2,
-    wake_at = CASE WHEN status = 1 THEN $3 ELSE wake_at END,
+    (wake_at, tried_builds) = (
+        SELECT CASE WHEN status = 1 OR first THEN $3 ELSE wake_at END,
+            CASE WHEN first THEN json_insert(tried_builds, '$[#]', $4) ELSE tried_builds END
+        FROM (SELECT tried_builds IS NOT NULL
+            AND NOT EXISTS (SELECT 1 FROM json_each(tried_builds) WHERE value = $4) AS first)),
     suspension = NULL,
-    tried_builds = CASE WHEN status = 1 THEN json_insert(tried_builds, '$[#]', $4) ELSE tried_builds END,
     status = 0
 WHERE id IN (SELECT value FROM json_each($1)) AND owner IS NULL";
 

@@ -32,7 +32,7 @@ CREATE TABLE execution (
     crashes        INTEGER NOT NULL DEFAULT 0,
     recovered_from INTEGER,              -- the dead worker it was taken from
     suspension     TEXT,                 -- JSON: code, message, build, ..
-    tried_builds   TEXT,                 -- JSON array; NULL: no other build may try by itself
+    tried_builds   TEXT,                 -- JSON array; each other build may try once; NULL: none may
     input          TEXT,                 -- JSON; NULL where the journal's first event has it
     result         TEXT,                 -- JSON: the closing event
     created_at     INTEGER NOT NULL,
@@ -45,7 +45,7 @@ CREATE UNIQUE INDEX execution_open       ON execution (workflow_id) WHERE status
 CREATE INDEX        execution_due        ON execution (queue, wake_at)
     WHERE owner IS NULL AND status = 0 AND wake_at IS NOT NULL;
 CREATE INDEX        execution_owner      ON execution (owner)       WHERE owner IS NOT NULL;
-CREATE INDEX        execution_retryable  ON execution (queue)       WHERE status = 1 AND tried_builds IS NOT NULL;
+CREATE INDEX        execution_retryable  ON execution (queue)       WHERE status < 2 AND tried_builds IS NOT NULL;
 
 CREATE TABLE journal (
     execution INTEGER NOT NULL,

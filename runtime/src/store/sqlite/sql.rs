@@ -79,7 +79,8 @@ WHERE EXISTS (SELECT 1 FROM execution WHERE id = m.value->>0 AND status < 10)
 ON CONFLICT DO NOTHING";
 
 const CHECK_CLOSES: &str = "
-SELECT json_extract('{}', 'abide_conflict_' || i.id) FROM json_each($8) x JOIN inbox i ON i.execution = x.value";
+SELECT json_extract('{}', 'abide_conflict_' || i.id) FROM json_each($8) x JOIN inbox i ON i.execution = x.value
+WHERE i.kind <> 2";
 
 /// A row that is not its owner's any more, or closed meanwhile, is left alone, and the check below raises.
 const UPDATE_ROWS: &str = "
@@ -92,9 +93,11 @@ UPDATE execution SET
     result = CASE WHEN v->>7 THEN CAST(substr($2, v->>7, v->>8) AS TEXT) ELSE result END,
     closed_at = coalesce(v->>9, closed_at),
     crashes = CASE WHEN v->>10 THEN 0 ELSE crashes END,
-    recovered_from = CASE WHEN v->>11 THEN NULL ELSE recovered_from END,
+    recovered_from = CASE v->>11 WHEN 1 THEN NULL WHEN 2 THEN owner ELSE recovered_from END,
     suspension = CASE WHEN v->>2 IS NULL THEN suspension ELSE v->>12 END,
     tried_builds = CASE
+        WHEN v->>13 = '' THEN '[""]'
+        WHEN EXISTS (SELECT 1 FROM json_each(tried_builds) WHERE value = v->>13) THEN tried_builds
         WHEN v->>13 IS NOT NULL THEN json_insert(coalesce(tried_builds, '[]'), '$[#]', v->>13)
         WHEN v->>10 OR v->>2 IS NOT NULL THEN NULL
         ELSE tried_builds END
