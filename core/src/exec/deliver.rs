@@ -101,6 +101,10 @@ impl Execution {
         }
     }
 
+    pub(super) fn can_redeliver(&self) -> bool {
+        !self.redelivered && self.unhandled.values().any(|(name, _)| self.program.handles(name))
+    }
+
     pub(super) fn fire_timers(&mut self, now_ms: i64) {
         while !self.ctx.halted() && !self.is_closed() {
             let Some(timer) = self.ctx.timers.borrow().next_due(now_ms) else { break };

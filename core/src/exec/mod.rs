@@ -310,10 +310,10 @@ impl Execution {
         self.ctx.timers.borrow().next_at_ms()
     }
 
-    /// Whether a turn without inputs has something to do: commands that a replay found beyond its history, or a
-    /// close that was held.
+    /// Whether a turn without inputs has something to do: commands that a replay found beyond its history, a close that
+    /// was held, or signals that today's code knows.
     pub fn has_more(&self) -> bool {
-        self.ctx.history.borrow().fresh() > 0 || self.is_decided()
+        self.ctx.history.borrow().fresh() > 0 || self.is_decided() || self.can_redeliver()
     }
 
     /// Whether it keeps signals that no handler took: a later build may.
