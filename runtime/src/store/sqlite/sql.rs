@@ -96,7 +96,7 @@ UPDATE execution SET
     recovered_from = CASE v->>11 WHEN 1 THEN NULL WHEN 2 THEN owner ELSE recovered_from END,
     suspension = CASE WHEN v->>2 IS NULL THEN suspension ELSE v->>12 END,
     tried_builds = CASE
-        WHEN v->>13 = '' THEN '[""]'
+        WHEN v->>13 = '' THEN json_array('')
         WHEN EXISTS (SELECT 1 FROM json_each(tried_builds) WHERE value = v->>13) THEN tried_builds
         WHEN v->>13 IS NOT NULL THEN json_insert(coalesce(tried_builds, '[]'), '$[#]', v->>13)
         WHEN v->>10 OR v->>2 IS NOT NULL THEN NULL
