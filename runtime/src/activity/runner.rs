@@ -51,7 +51,8 @@ impl Limits {
     /// `waited` since this attempt became due (for schedule-to-start).
     pub(crate) fn new(options: &ActivityOptions, elapsed: Duration, waited: Duration) -> Self {
         let now = Instant::now();
-        let left = |limit: Option<Duration>, spent| limit.map(|limit| now + limit.saturating_sub(spent));
+        // A limit beyond the end of the clock is none.
+        let left = |limit: Option<Duration>, spent| now.checked_add(limit?.saturating_sub(spent));
         Self {
             start_to_close: options.start_to_close,
             schedule_to_close: left(options.schedule_to_close, elapsed),
@@ -61,7 +62,8 @@ impl Limits {
 
     /// The nearer limit of an attempt that starts now.
     fn running(&self) -> Option<(Instant, TimeoutKind)> {
-        let attempt = self.start_to_close.map(|limit| (Instant::now() + limit, TimeoutKind::StartToClose));
+        let attempt = self.start_to_close.and_then(|limit| Instant::now().checked_add(limit));
+        let attempt = attempt.map(|at| (at, TimeoutKind::StartToClose));
         let all = self.schedule_to_close.map(|at| (at, TimeoutKind::ScheduleToClose));
         [attempt, all].into_iter().flatten().min_by_key(|(at, _)| *at)
     }
@@ -230,9 +232,6 @@ impl Inner {
 
     /// Starts the body in a task of its own.
     fn start(self: Arc<Self>, attempt: Attempt, token: CancellationToken, slot: OwnedSemaphorePermit) {
-        if self.stopping.is_cancelled() {
-            return;
-        }
         let Attempt { entry, info, input, limits, report } = attempt;
         let (key, name) = (self.next.fetch_add(1, Ordering::Relaxed), entry.name());
         let limit = limits.running();
@@ -246,8 +245,14 @@ impl Inner {
             report: Arc::clone(&report),
             task: None,
         };
-        // Entered before the task exists: an attempt that ends at once must find its entry to take it out.
-        self.running().insert(key, running);
+        // Entered before the task exists: an attempt that ends at once must find its entry to take it out. Asked under
+        // the lock: a shutdown forbids starts before it counts what runs, so what it does not count never starts.
+        let mut table = self.running();
+        if self.stopping.is_cancelled() {
+            return;
+        }
+        table.insert(key, running);
+        drop(table);
         let (inner, given, asked) = (Arc::clone(&self), Arc::clone(&report), token.clone());
         let body = tokio::spawn(async move {
             let _slot = slot;
