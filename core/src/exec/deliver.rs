@@ -32,7 +32,6 @@ impl Execution {
                     self.record(Event::CancelRequested { request_id, reason });
                 }
             }
-            Input::Again(event) => self.record(event),
             Input::Recovered { running } => {
                 let (lost, events) = self.ctx.activities.borrow().recover(&running, self.ctx.now_ms.get());
                 self.record(Event::Recovered { lost });
@@ -113,6 +112,9 @@ impl Execution {
     }
 
     fn start(&mut self, input: &Payload, seed: u64) {
+        if self.ctx.halted() {
+            return;
+        }
         self.ctx.rng.borrow_mut().reseed(seed);
         self.ctx.info.borrow_mut().started_at_ms = self.ctx.now_ms.get();
         let _entered = context::enter(&self.ctx);
@@ -142,7 +144,11 @@ impl Execution {
             Ok(SignalStep::Done) => self.ctx.note_progress(),
             Ok(SignalStep::Task(future)) => {
                 let id = self.ctx.reserve_task();
-                self.ctx.spawned.borrow_mut().push(Spawned { id, kind: TaskKind::Handler(name.to_owned()), future });
+                self.ctx.spawned.borrow_mut().push(Spawned {
+                    id,
+                    kind: TaskKind::Handler(name.to_owned()),
+                    future,
+                });
             }
             Ok(SignalStep::Unhandled) => {
                 self.unhandled.insert(id, (name.to_owned(), input.clone()));

@@ -43,6 +43,7 @@ use program::{Program, RunEnd};
 use serde::{Deserialize, Serialize};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::time::Duration;
 use tasks::Tasks;
@@ -88,8 +89,6 @@ pub enum Input {
         /// Activities whose attempt is known to be running in this process.
         running: Vec<EventId>,
     },
-    /// An input event of an append that was refused, to be recorded again as it is.
-    Again(Event),
 }
 
 impl Input {
@@ -202,7 +201,12 @@ impl Execution {
     /// worker can run an activity; one that it cannot run suspends the execution where it is called.
     pub fn new(workflow: &WorkflowType, info: Info, knows: Rc<dyn Fn(&str) -> bool>) -> Self {
         let ctx = Context::new(info, knows);
-        let program = workflow.make();
+        let made = catch_unwind(AssertUnwindSafe(|| workflow.make()));
+        let program = made.unwrap_or_else(|panic| {
+            let message = format!("in `Default` of its state: {}", tasks::panic_message(&*panic));
+            ctx.suspend(Suspension::panicked(&message, None));
+            WorkflowType::stateless()
+        });
         program.install(&ctx);
         Self {
             ctx,
@@ -257,7 +261,9 @@ impl Execution {
         let mut messages = inputs.iter().filter(|input| input.is_message()).count();
         let mut inputs = inputs.into_iter();
         self.redeliver();
-        while !self.ctx.halted() && !self.is_closed() {
+        // An execution that could not even be made keeps its arguments: its history begins like any other.
+        let unmade = self.ctx.halted() && self.history_len() == 0;
+        while unmade && self.history_len() == 0 || !self.ctx.halted() && !self.is_closed() {
             let Some(input) = inputs.next() else { break };
             messages -= usize::from(input.is_message());
             self.hold_close = messages > 0;
@@ -340,8 +346,9 @@ impl Drop for Execution {
             self.tasks.drop_task(id, &self.ctx);
         }
         let compensations = self.ctx.compensations.borrow_mut().take_all();
+        let spawned = self.ctx.spawned.take();
         let _entered = context::enter(&self.ctx);
-        drop(compensations);
-        drop(self.ctx.spawned.take());
+        // User code: a panic in a drop must not end the thread. There is nobody left to tell.
+        let _ = catch_unwind(AssertUnwindSafe(|| drop((compensations, spawned))));
     }
 }

@@ -32,6 +32,11 @@ impl WorkflowType {
         }
     }
 
+    /// Stands in where the state could not be made: the execution is suspended and runs nothing.
+    pub(crate) fn stateless() -> Box<dyn Program> {
+        Box::new(Stateless)
+    }
+
     pub(crate) fn make(&self) -> Box<dyn Program> {
         (self.make)()
     }
@@ -67,6 +72,28 @@ pub(crate) trait Program {
     fn handles(&self, signal: &str) -> bool;
     fn signal(&self, name: &str, input: &Payload) -> SignalStep;
     fn query(&self, name: &str, input: &Payload) -> Result<Result<Payload, FailureRecord>, QueryFault>;
+}
+
+struct Stateless;
+
+impl Program for Stateless {
+    fn install(&self, _: &Rc<Context>) {}
+
+    fn run(&self, _: &Payload) -> Result<LocalBoxFuture<RunEnd>, PayloadError> {
+        Ok(Box::pin(std::future::pending()))
+    }
+
+    fn handles(&self, _: &str) -> bool {
+        false
+    }
+
+    fn signal(&self, _: &str, _: &Payload) -> SignalStep {
+        SignalStep::Unhandled
+    }
+
+    fn query(&self, _: &str, _: &Payload) -> Result<Result<Payload, FailureRecord>, QueryFault> {
+        Err(QueryFault::Unavailable("its state could not be made".to_owned()))
+    }
 }
 
 struct Typed<W: WorkflowDef> {

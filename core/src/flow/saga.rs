@@ -2,6 +2,7 @@
 
 use crate::exec::context::{self, Context as Shared};
 use crate::failure::{FailureKind, FailureRecord};
+use crate::flow::shield::{Shielded, shielded};
 use crate::guard::{Block, Site, WorkflowFuture, block, guard};
 use std::error::Error;
 use std::fmt;
@@ -40,9 +41,13 @@ impl Saga {
     }
 
     /// Runs this saga's compensations now, newest first. Gives the failures of those that failed.
-    pub fn compensate(&mut self) -> Block<impl Future<Output = Result<(), CompensationError>> + use<>> {
+    ///
+    /// Shielded: a cancellation meanwhile takes effect afterwards.
+    pub fn compensate(
+        &mut self,
+    ) -> Shielded<Block<impl Future<Output = Result<(), CompensationError>> + use<>>> {
         let (ctx, id) = (Rc::clone(&self.ctx), self.id);
-        block(async move {
+        shielded(block(async move {
             let mut failures = Vec::new();
             loop {
                 let next = ctx.compensations.borrow_mut().pop(Some(id));
@@ -50,7 +55,7 @@ impl Saga {
                 failures.extend(guard(block(compensation), &COMPENSATION).await);
             }
             if failures.is_empty() { Ok(()) } else { Err(CompensationError { failures }) }
-        })
+        }))
     }
 
     /// Forgets this saga's compensations: its steps stay, whatever happens later.

@@ -1,6 +1,6 @@
 //! What a workflow thread does when the store has answered: perform, end, or begin again.
 
-use super::live::{Carried, InFlight, Live};
+use super::live::{InFlight, Live};
 use super::load::{self, Loaded};
 use super::thread::Thread;
 use crate::error::Error;
@@ -53,12 +53,16 @@ impl Thread {
         self.live.insert(execution, live);
     }
 
-    /// It closes, but a message came first: everything is taken in again, the message before the rest.
+    /// It closes, but a message came first: everything is taken in again, with the message.
     fn conflict(&mut self, live: &mut Live, in_flight: InFlight) {
-        let again = in_flight.again.into_iter().map(|event| Input::Again(event).into());
+        // Its start or recovery, if that was in it, is made again by the load.
+        let again = in_flight.origins.into_iter();
+        let again = again.filter(|p| !matches!(p.input, Input::Start { .. } | Input::Recovered { .. }));
         live.pending.splice(0..0, again);
-        live.carried =
-            Carried { replies: in_flight.replies, rows: in_flight.rows, settles: in_flight.settles };
+        self.read_again(live);
+    }
+
+    fn read_again(&mut self, live: &mut Live) {
         live.unload();
         live.loading = true;
         load::again(&self.session, live.id, &self.me);
@@ -67,32 +71,31 @@ impl Thread {
     /// The outcome is unknown, or the lease is gone. Never a workflow's outcome (PROTOCOL 8).
     fn refused(&mut self, mut live: Live, in_flight: InFlight, error: &StoreError) {
         self.session.failed(error);
-        let unknown = matches!(error, StoreError::Unknown { .. });
+        let fenced = matches!(error, StoreError::Fenced);
+        let told = || if fenced { Ok(None) } else { Err(Error::from(error.clone())) };
         if let Some(start) = in_flight.start {
-            let _ = start.send(if matches!(error, StoreError::Fenced) {
-                Ok(None)
-            } else {
-                Err(error.clone().into())
-            });
+            let _ = start.send(if fenced { Ok(None) } else { Err(error.clone().into()) });
             return self.let_go(live);
         }
-        for reply in in_flight.replies {
-            let _ = reply.send(if unknown { Err(Error::from(error.clone())) } else { Ok(None) });
+        for origin in in_flight.origins {
+            live.rows_seen.retain(|row| Some(*row) != origin.row);
+            if let Some(reply) = origin.reply {
+                let _ = reply.send(told());
+            }
         }
-        if unknown {
-            live.rows_seen.retain(|row| !in_flight.rows.contains(row));
-            live.unload();
-            live.loading = true;
-            load::again(&self.session, live.id, &self.me);
-            self.live.insert(live.id, live);
+        if self.session.is_over() {
+            return self.let_go(live);
         }
+        // Only the journal knows what is in. Outcomes of attempts are kept until they are.
+        self.read_again(&mut live);
+        self.live.insert(live.id, live);
     }
 
     /// It is not this worker's any more.
     fn lost(&mut self, live: Live, in_flight: InFlight) {
         let execution = live.id;
         self.session.attempts.drop_all(execution, &[]);
-        in_flight.replies.into_iter().for_each(|reply| drop(reply.send(Ok(None))));
+        in_flight.origins.into_iter().filter_map(|o| o.reply).for_each(|reply| drop(reply.send(Ok(None))));
         self.let_go(live);
         self.session.hub().look(execution);
     }
@@ -160,6 +163,7 @@ impl Thread {
         };
         live.loading = false;
         self.session.set_owned(execution, Arc::clone(&self.me));
+        live.take_rows(inbox);
         match journal {
             Ok(rows) => self.revive(&mut live, rows),
             Err(reason) => self.suspend(&mut live, reason),
@@ -168,7 +172,6 @@ impl Thread {
             self.session.hub().look(execution);
             return self.let_go(live);
         }
-        live.take_rows(inbox);
         for (activity, attempt, outcome) in self.session.attempts.outcomes(execution) {
             live.pending.push(Input::Attempt { activity, attempt, outcome }.into());
         }
@@ -196,14 +199,13 @@ impl Thread {
         }
         live.exec = Some(exec);
         live.restart = true;
-        let repeats =
-            |live: &Live| live.pending.iter().any(|p| matches!(p.input, Input::Again(Event::Started { .. })));
         if started {
-            if live.recovered {
-                let running = self.session.attempts.of(live.id);
+            if live.known.recovered {
+                let mut running = self.session.attempts.of(live.id);
+                running.extend(live.kept());
                 live.pending.insert(0, Input::Recovered { running }.into());
             }
-        } else if !repeats(live) {
+        } else {
             match live.unstarted.clone() {
                 Some(input) => live.pending.insert(0, Input::Start { input, seed: load::seed() }.into()),
                 None => self.suspend(live, Suspension::new("AB0203", "its recorded input is not JSON")),

@@ -58,8 +58,16 @@ impl Attempts {
     }
 
     /// The outcome of this attempt is written, or nobody wants it.
-    pub(super) fn settle(&self, execution: ExecutionId, activity: EventId) {
-        lock(&self.0).remove(&(execution, activity));
+    pub(super) fn settle(&self, execution: ExecutionId, activity: EventId, attempt: u32) {
+        let mut table = lock(&self.0);
+        if table.get(&(execution, activity)).is_some_and(|entry| entry.attempt == attempt) {
+            table.remove(&(execution, activity));
+        }
+    }
+
+    /// Whether an outcome waits to be written.
+    pub(super) fn unwritten(&self) -> bool {
+        lock(&self.0).values().any(|entry| entry.outcome.is_some())
     }
 
     pub(super) fn cancel(&self, execution: ExecutionId, activity: EventId) {
@@ -145,18 +153,34 @@ fn ended(session: &Arc<Session>, key: (ExecutionId, EventId), attempt: u32, outc
     }
 }
 
-/// Writes the outcome into the inbox of an execution that is suspended.
-async fn keep(session: &Session, key: (ExecutionId, EventId), attempt: u32, outcome: AttemptOutcome) {
-    let (execution, activity) = key;
-    let message = NewMessage {
+/// The row that keeps an outcome for an execution which cannot take it now.
+pub(super) fn message(
+    execution: ExecutionId,
+    (activity, attempt, outcome): (EventId, u32, AttemptOutcome),
+    at_ms: i64,
+) -> NewMessage {
+    NewMessage {
         execution,
         kind: MessageKind::Attempt,
         request_id: format!("attempt/{activity}/{attempt}"),
         body: to_json(&AttemptBody { activity, attempt, outcome }),
-        at_ms: session.store().now_ms(),
-    };
+        at_ms,
+    }
+}
+
+/// Writes the outcomes that an execution could not take into its inbox: its thread has forgotten them.
+pub(super) async fn keep_outcomes(session: &Session, execution: ExecutionId) {
+    for (activity, attempt, outcome) in session.attempts.outcomes(execution) {
+        keep(session, (execution, activity), attempt, outcome).await;
+    }
+}
+
+/// Writes the outcome into the inbox of an execution that is suspended.
+async fn keep(session: &Session, key: (ExecutionId, EventId), attempt: u32, outcome: AttemptOutcome) {
+    let (execution, activity) = key;
+    let message = message(execution, (activity, attempt, outcome), session.store().now_ms());
     match session.store().send(message).await {
-        Ok(_) => session.attempts.settle(execution, activity),
+        Ok(_) => session.attempts.settle(execution, activity, attempt),
         Err(error) => {
             tracing::warn!(code = error.code(), %execution, "an outcome could not be kept: {error}")
         }

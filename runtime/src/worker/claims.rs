@@ -159,8 +159,10 @@ pub(super) async fn drain_inbox(session: &Arc<Session>) -> Result<(), StoreError
         by_execution.entry(row.execution).or_default().push(row);
     }
     for (execution, rows) in by_execution {
-        // Not owned in memory (yet): its load reads the inbox itself.
-        let _ = session.send(execution, Message::Inbox { execution, rows });
+        if session.send(execution, Message::Inbox { execution, rows }).is_err() {
+            // Not live (yet): its load may have read the inbox before these came, so they are looked for again.
+            session.inbox_dirty.store(true, Ordering::Release);
+        }
     }
     answer_elsewhere(session).await
 }

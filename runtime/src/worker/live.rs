@@ -46,14 +46,11 @@ impl From<Input> for Pending {
 pub(super) struct InFlight {
     pub(super) actions: Vec<Action>,
     pub(super) standing: Standing,
-    pub(super) replies: Vec<SendReply>,
+    /// The inputs that it holds, with the rows they came from and those who wait for them.
+    pub(super) origins: Vec<Pending>,
     pub(super) start: Option<StartReply>,
-    /// Inbox rows that it takes in.
-    pub(super) rows: Vec<i64>,
-    /// Attempts whose outcomes it holds.
-    pub(super) settles: Vec<EventId>,
-    /// The input events of a closing turn: to be recorded again if the close is refused.
-    pub(super) again: Vec<Event>,
+    /// The row of the execution once it is durable.
+    pub(super) known: Option<Known>,
     /// The closing event.
     pub(super) close: Option<Event>,
     /// Nobody owns it afterwards.
@@ -67,22 +64,24 @@ impl InFlight {
             actions: Vec::new(),
             releases: standing != Standing::Open,
             standing,
-            replies: Vec::new(),
+            origins: Vec::new(),
             start: None,
-            rows: Vec::new(),
-            settles: Vec::new(),
-            again: Vec::new(),
+            known: None,
             close: None,
         }
     }
 }
 
-/// What waits for an append that has to be made again.
-#[derive(Default)]
-pub(super) struct Carried {
-    pub(super) replies: Vec<SendReply>,
-    pub(super) rows: Vec<i64>,
-    pub(super) settles: Vec<EventId>,
+/// What the database has in the execution's row, by the last acknowledged append.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Known {
+    pub(super) wake_ms: Option<i64>,
+    pub(super) active: bool,
+    pub(super) crashes: u32,
+    /// It was taken over from an owner that is gone, and `Recovered` is not in the journal yet.
+    pub(super) recovered: bool,
+    /// Other builds were offered the signals that this one has no handler for.
+    pub(super) offered: bool,
 }
 
 /// See the module's head.
@@ -101,16 +100,9 @@ pub(super) struct Live {
     pub(super) restart: bool,
     /// The journal was empty: these are the arguments to start with.
     pub(super) unstarted: Option<Payload>,
-    /// It was taken over from a dead owner, and `Recovered` is not in the journal yet.
-    pub(super) recovered: bool,
-    pub(super) crashes: u32,
-    /// What the database knows.
-    pub(super) db_wake_ms: Option<i64>,
-    pub(super) db_active: bool,
+    pub(super) known: Known,
     /// The next timer of an evicted execution.
     pub(super) timer_ms: Option<i64>,
-    /// What a refused close leaves to the turn that repeats it.
-    pub(super) carried: Carried,
     /// The time that the thread's timer heap has for it.
     pub(super) armed_ms: Option<i64>,
     /// Inbox rows that were taken from the database and not yet deleted.
@@ -138,12 +130,8 @@ impl Live {
             delayed: Vec::new(),
             restart: false,
             unstarted: None,
-            recovered: false,
-            crashes: 0,
-            db_wake_ms: None,
-            db_active: false,
+            known: Known::default(),
             timer_ms: None,
-            carried: Carried::default(),
             armed_ms: None,
             rows_seen: HashSet::new(),
             bytes: 0,
@@ -167,10 +155,13 @@ impl Live {
             workflow_type: Arc::from(row.workflow_type.as_str()),
         };
         Self {
-            recovered: row.recovered_from.is_some(),
-            crashes: row.crashes,
-            db_wake_ms: row.wake_at_ms,
-            db_active: row.active,
+            known: Known {
+                wake_ms: row.wake_at_ms,
+                active: row.active,
+                crashes: row.crashes,
+                recovered: row.recovered_from.is_some(),
+                offered: false,
+            },
             unstarted: row.input.clone().and_then(|input| Payload::from_json(input).ok()),
             ..Self::blank(row.id, names, row.queue.clone())
         }
@@ -196,6 +187,16 @@ impl Live {
                 });
             }
         }
+    }
+
+    /// Activities whose attempt has ended and whose outcome waits here: whoever ran it is gone, and it is not lost.
+    pub(super) fn kept(&self) -> Vec<EventId> {
+        let current = self.exec.as_ref().map(Execution::outstanding).unwrap_or_default();
+        let waits = |start: &ActivityStart| {
+            let this = |p: &Pending| matches!(p.input, Input::Attempt { activity, attempt, .. } if (activity, attempt) == (start.activity, start.attempt));
+            self.pending.iter().any(this)
+        };
+        current.iter().filter(|start| waits(start)).map(|start| start.activity).collect()
     }
 
     /// When a timer or a retry is next due.

@@ -5,7 +5,7 @@ use super::live::{BASE_BYTES, InFlight, Live, StartReply};
 use super::session::lock;
 use super::thread::Message;
 use super::thread::{Busy, Thread};
-use super::{load, turn};
+use super::{attempts, load, turn};
 use crate::store::{Append, NewExecution, RowChange, StartAnswer};
 use abide_core::ExecutionId;
 use abide_core::exec::{Execution, Input, Standing, Suspension};
@@ -83,15 +83,16 @@ impl Thread {
 
     /// The append is durable, or there was nothing to write: now the outside may see it.
     pub(super) fn done(&mut self, live: &mut Live, in_flight: InFlight) {
-        let InFlight { actions, standing, replies, start, rows, settles, close, .. } = in_flight;
-        for activity in settles {
-            self.session.attempts.settle(live.id, activity);
-        }
-        for row in rows {
-            live.rows_seen.remove(&row);
+        let InFlight { actions, standing, origins, start, known, close, .. } = in_flight;
+        live.known = known.unwrap_or(live.known);
+        for origin in &origins {
+            if let Input::Attempt { activity, attempt, .. } = origin.input {
+                self.session.attempts.settle(live.id, activity, attempt);
+            }
+            live.rows_seen.retain(|row| Some(*row) != origin.row);
         }
         // A suspect that only waits runs nothing that could end the process: the next one may run.
-        if live.crashes == 0 || live.exec.as_ref().is_some_and(|exec| !exec.has_activities()) {
+        if live.known.crashes == 0 || live.exec.as_ref().is_some_and(|exec| !exec.has_activities()) {
             self.session.clear_suspect(live.id);
         }
         if standing == Standing::Open {
@@ -106,7 +107,7 @@ impl Thread {
                 let _ = start.send(Ok(Some(StartAnswer::Started)));
             }
         }
-        replies.into_iter().for_each(|reply| drop(reply.send(Ok(Some(())))));
+        origins.into_iter().filter_map(|o| o.reply).for_each(|reply| drop(reply.send(Ok(Some(())))));
     }
 
     /// Suspends an execution whose live state cannot say so itself.
@@ -126,12 +127,12 @@ impl Thread {
             .chain(&live.delayed)
             .map(|start| start.not_before_ms.unwrap_or(now_ms))
             .min();
-        let unknown = live.exec.is_none() && live.db_active;
+        let unknown = live.exec.is_none() && live.known.active;
         let timer = live.exec.as_ref().map_or(live.timer_ms, Execution::next_timer_ms);
         let wake = timer.into_iter().chain(retry).chain(unknown.then_some(now_ms)).min();
         // What is queued is started by the next owner without an append before it: the row must say beforehand that
         // an attempt may be running there, or its loss is not noticed.
-        let active = live.exec.as_ref().map_or(live.db_active, Execution::has_activities);
+        let active = live.exec.as_ref().map_or(live.known.active, Execution::has_activities);
         let row =
             RowChange { release: true, wake_at_ms: Some(wake), active: Some(active), ..RowChange::default() };
         self.finish_with(live, row, Standing::Open);
@@ -140,8 +141,17 @@ impl Thread {
     /// Writes a last change of the row, after which the execution is not owned here.
     fn finish_with(&mut self, live: &mut Live, row: RowChange, standing: Standing) {
         let at_ms = self.session.store().now_ms();
-        let append = Append { row: Some(row), ..Append::bare(self.session.me, live.id, at_ms) };
-        let in_flight = InFlight { releases: true, ..InFlight::of(standing) };
+        // Outcomes that nobody has written go along: whoever has the execution next takes them in.
+        let outcomes = self.session.attempts.outcomes(live.id);
+        let origin = |(activity, attempt, outcome)| Input::Attempt { activity, attempt, outcome }.into();
+        let origins = outcomes.iter().cloned().map(origin).collect();
+        let messages = outcomes.into_iter().map(|outcome| attempts::message(live.id, outcome, at_ms));
+        let append = Append {
+            row: Some(row),
+            messages: messages.collect(),
+            ..Append::bare(self.session.me, live.id, at_ms)
+        };
+        let in_flight = InFlight { releases: true, origins, ..InFlight::of(standing) };
         // The live state goes first: what is released must not be touched again.
         live.exec = None;
         self.submit(live, append, in_flight);

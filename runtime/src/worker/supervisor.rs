@@ -18,6 +18,8 @@ use tokio_util::sync::CancellationToken;
 
 /// How long activities that were asked to stop at a shutdown may still take.
 const LAST_WORDS: Duration = Duration::from_secs(2);
+/// How often a shutdown looks, every 10 ms, whether the last outcomes are written.
+const UNWRITTEN_LOOKS: u32 = 500;
 /// The wait before a worker that lost its lease registers anew, when that fails.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -209,6 +211,12 @@ impl Inner {
         let session = &begun.session;
         session.draining.store(true, std::sync::atomic::Ordering::Release);
         session.runner.shutdown(self.options.grace, LAST_WORDS).await;
+        for _ in 0..UNWRITTEN_LOOKS {
+            if !session.attempts.unwritten() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
         for thread in session.threads() {
             let drained = CancellationToken::new();
             if thread.send(Message::Drain(drained.clone())).is_ok() {

@@ -12,6 +12,7 @@ use abide_core::exec::{ActivityStart, AttemptOutcome, Input, Position};
 use abide_core::{EventId, ExecutionId};
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -58,6 +59,8 @@ pub(super) struct ThreadHandle {
     pub(super) busy: Mutex<Option<Busy>>,
     /// It blocked: another thread has taken its place, and what it still makes is nobody's (PROTOCOL 25).
     pub(super) written_off: AtomicBool,
+    /// Something panicked outside of all that is guarded: the thread has ended.
+    pub(super) panicked: AtomicBool,
     /// Cancelled when it is written off: who waits for its answers goes another way.
     pub(super) gone: CancellationToken,
 }
@@ -70,6 +73,7 @@ impl ThreadHandle {
             sender: Mutex::new(sender),
             busy: Mutex::new(None),
             written_off: AtomicBool::new(false),
+            panicked: AtomicBool::new(false),
             gone: CancellationToken::new(),
         });
         let (session, me) = (Arc::clone(session), Arc::clone(&handle));
@@ -77,7 +81,12 @@ impl ThreadHandle {
         let named = std::thread::Builder::new().name(format!("abide-workflow-{index}"));
         let spawned = named.spawn(move || {
             let _tokio = tokio.enter();
-            Thread::new(session, me).run(&receiver);
+            let handle = Arc::clone(&me);
+            let ran = catch_unwind(AssertUnwindSafe(|| Thread::new(session, me).run(&receiver)));
+            if ran.is_err() {
+                // The watchdog gives its executions to another thread.
+                handle.panicked.store(true, Ordering::Release);
+            }
         });
         if let Err(error) = spawned {
             tracing::error!("a workflow thread could not be started: {error}");
@@ -248,11 +257,18 @@ impl Thread {
             }
             return;
         };
+        if !exec.has_more() {
+            // What is live here is durable: a look need not wait for the next append.
+            for look in live.looks.drain(..) {
+                load::answer(exec, look, &live.names.workflow_type);
+            }
+        }
         let due = exec.next_timer_ms().is_some_and(|at_ms| at_ms <= now_ms);
         if due || !live.pending.is_empty() || exec.has_more() {
             self.turn(live, now_ms);
         }
-        if live.in_flight.is_none() {
+        // What a written-off thread still made is in no journal: nothing of it may be started.
+        if live.in_flight.is_none() && !self.me.written_off.load(Ordering::Acquire) {
             self.settled(live);
         }
     }
@@ -295,9 +311,16 @@ impl Thread {
     /// Puts the execution's next due time into the heap, if it is earlier than what is there.
     fn arm(&mut self, live: &mut Live) {
         let Some(due_ms) = live.due_ms() else { return };
-        if live.armed_ms.is_none_or(|armed| due_ms < armed) && live.in_flight.is_none() {
+        let free = live.in_flight.is_none() && !live.loading;
+        if free && live.armed_ms.is_none_or(|armed| due_ms < armed) {
             live.armed_ms = Some(due_ms);
             self.timers.push(Reverse((due_ms, live.id)));
+        }
+        // Entries of executions that have closed stay until they are due: never more of them than of live ones.
+        if self.timers.len() > 2 * self.live.len() + 1_024 {
+            let armed =
+                |at_ms, id: &ExecutionId| self.live.get(id).is_some_and(|l| l.armed_ms == Some(at_ms));
+            self.timers.retain(|Reverse((at_ms, id))| *id == live.id || armed(*at_ms, id));
         }
     }
 

@@ -1,7 +1,7 @@
 //! A turn on its way to the store: the append that holds its events, and what waits for it.
 
-use super::attempts::AttemptBody;
-use super::live::{InFlight, Live, Pending};
+use super::attempts;
+use super::live::{InFlight, Known, Live, Pending};
 use super::session::Session;
 use crate::client::message::{CancelBody, SignalBody, to_json};
 use crate::store::{Append, MessageKind, NewMessage, RowChange, Status, Suspension};
@@ -23,7 +23,6 @@ impl Taken {
     pub(super) fn from(mut pending: Vec<Pending>) -> Self {
         pending.sort_by_key(|p| match &p.input {
             Input::Start { .. } | Input::Recovered { .. } => 0,
-            Input::Again(Event::Started { .. } | Event::Recovered { .. }) => 0,
             input if input.is_message() => 1,
             _ => 2,
         });
@@ -42,72 +41,67 @@ pub(super) fn compose(
 ) -> (Option<Append>, InFlight) {
     let undelivered = turn.undelivered.len();
     let mut origins = taken.origins;
-    let rest = origins.split_off(origins.len() - undelivered);
-    let suspended = matches!(turn.standing, Standing::Suspended(_));
-    let carried = std::mem::take(&mut live.carried);
-    let mut in_flight = InFlight {
-        actions: turn.actions,
-        replies: carried.replies,
-        rows: carried.rows,
-        settles: carried.settles,
-        ..InFlight::of(turn.standing.clone())
-    };
-    let mut progress = false;
-    for origin in origins {
-        progress |= origin.input.is_message() || matches!(origin.input, Input::Attempt { .. });
-        in_flight.rows.extend(origin.row);
-        in_flight.replies.extend(origin.reply);
-        if let Input::Attempt { activity, .. } = origin.input {
-            in_flight.settles.push(activity);
-        }
-    }
+    let rest = origins.split_off(origins.len().saturating_sub(undelivered));
     // A timer fires once: its append is as much progress as a completion's.
-    progress |= turn.events.iter().any(|event| matches!(event, Event::TimerFired { .. }));
+    let progress = turn.events.iter().any(|event| matches!(event, Event::TimerFired { .. }))
+        || origins.iter().any(|o| o.input.is_message() || matches!(o.input, Input::Attempt { .. }));
     let mut messages = Vec::new();
     for origin in rest {
-        keep_undelivered(live, origin, suspended, turn.at_ms, &mut messages, &mut in_flight);
+        match &turn.standing {
+            Standing::Suspended(_) => keep(live, origin, turn.at_ms, &mut messages, &mut origins),
+            _ => refuse(live, origin, &mut origins),
+        }
     }
-    let row = row_change(session, live, &turn.standing, &turn.events, turn.at_ms, progress);
-    if matches!(turn.standing, Standing::Closed) {
-        in_flight.close = turn.events.last().cloned();
-        in_flight.again = turn.events.iter().filter(|e| is_repeatable(e)).cloned().collect();
-    }
+    let (row, known) = row_change(session, live, &turn.standing, &turn.events, turn.at_ms, progress);
     let body = body_of(&turn.events);
     live.bytes += body.len() * 2;
-    let nothing = turn.events.is_empty() && row.is_none() && in_flight.rows.is_empty() && messages.is_empty();
+    let consumed: Vec<i64> = origins.iter().filter_map(|origin| origin.row).collect();
+    let nothing = turn.events.is_empty() && row.is_none() && consumed.is_empty() && messages.is_empty();
+    let close = turn.events.last().filter(|_| turn.standing == Standing::Closed).cloned();
     let append = Append {
         seq: turn.seq,
         n: u32::try_from(turn.events.len()).unwrap_or(u32::MAX),
         body,
         row,
-        consumed: in_flight.rows.clone(),
+        consumed,
         messages,
         ..Append::bare(session.me, live.id, turn.at_ms)
     };
+    let in_flight =
+        InFlight { actions: turn.actions, origins, known: Some(known), close, ..InFlight::of(turn.standing) };
     ((!nothing).then_some(append), in_flight)
 }
 
-/// A suspended execution keeps what it could not take in: rows stay, the rest becomes rows. A closed one refuses it.
-fn keep_undelivered(
+/// A closed execution has no use for it. An outcome's row goes with the close; a message cannot come here, since
+/// messages are taken in before a close.
+fn refuse(live: &mut Live, origin: Pending, origins: &mut Vec<Pending>) {
+    match (&origin.input, origin.row) {
+        (Input::Attempt { .. }, _) => origins.push(origin),
+        (_, Some(row)) => {
+            live.rows_seen.remove(&row);
+        }
+        (_, None) => {
+            if let Some(reply) = origin.reply {
+                let workflow_id = live.names.workflow_id.to_string();
+                let _ = reply.send(Err(crate::Error::ExecutionClosed { workflow_id }));
+            }
+        }
+    }
+}
+
+/// A suspended execution keeps what it could not take in: rows stay, the rest becomes rows.
+fn keep(
     live: &mut Live,
     origin: Pending,
-    suspended: bool,
     at_ms: i64,
     messages: &mut Vec<NewMessage>,
-    in_flight: &mut InFlight,
+    origins: &mut Vec<Pending>,
 ) {
     if let Some(row) = origin.row {
         live.rows_seen.remove(&row);
         return;
     }
-    if !suspended {
-        if let Some(reply) = origin.reply {
-            let workflow_id = live.names.workflow_id.to_string();
-            let _ = reply.send(Err(crate::Error::ExecutionClosed { workflow_id }));
-        }
-        return;
-    }
-    let (kind, request_id, body) = match origin.input {
+    let (kind, request_id, body) = match origin.input.clone() {
         Input::Signal { name, input, request_id } => {
             (MessageKind::Signal, request_id, to_json(&SignalBody { name, input }))
         }
@@ -115,19 +109,13 @@ fn keep_undelivered(
             (MessageKind::Cancel, request_id, to_json(&CancelBody { reason }))
         }
         Input::Attempt { activity, attempt, outcome } => {
-            in_flight.settles.push(activity);
-            let request_id = format!("attempt/{activity}/{attempt}");
-            (MessageKind::Attempt, request_id, to_json(&AttemptBody { activity, attempt, outcome }))
+            messages.push(attempts::message(live.id, (activity, attempt, outcome), at_ms));
+            return origins.push(origin);
         }
-        _ => return,
+        Input::Start { .. } | Input::Recovered { .. } => return,
     };
-    in_flight.replies.extend(origin.reply);
     messages.push(NewMessage { execution: live.id, kind, request_id, body, at_ms });
-}
-
-/// Input events that a refused close records again. Timers are due again by themselves.
-fn is_repeatable(event: &Event) -> bool {
-    !event.is_command() && !matches!(event, Event::TimerFired { .. } | Event::SignalRedelivered { .. })
+    origins.push(origin);
 }
 
 fn body_of(events: &[Event]) -> String {
@@ -137,53 +125,58 @@ fn body_of(events: &[Event]) -> String {
     serde_json::to_string(events).expect("events hold strings and encoded payloads, which always encode")
 }
 
-/// What has to change in the execution's row: on most turns nothing, which saves an update.
+/// What has to change in the execution's row, on most turns nothing, which saves an update; and what the row then is.
+/// Memory takes that over once the append is durable, not before.
 fn row_change(
     session: &Session,
-    live: &mut Live,
+    live: &Live,
     standing: &Standing,
     events: &[Event],
     at_ms: i64,
     progress: bool,
-) -> Option<RowChange> {
-    let mut row = RowChange::default();
-    let exec = live.exec.as_ref()?;
-    match standing {
-        Standing::Open => {
+) -> (Option<RowChange>, Known) {
+    let (mut row, mut known) = (RowChange::default(), live.known);
+    match (standing, &live.exec) {
+        (Standing::Open, Some(exec)) => {
             let next = exec.next_timer_ms();
-            let past = live.db_wake_ms.is_some_and(|known| known <= at_ms);
-            let sooner = next.is_some_and(|next| live.db_wake_ms.is_none_or(|known| next < known));
+            let past = known.wake_ms.is_some_and(|at| at <= at_ms);
+            let sooner = next.is_some_and(|next| known.wake_ms.is_none_or(|at| next < at));
             // A time that has passed goes even where no other follows: a take-over would take it for work that was
             // due, and count a crash against an execution that only waits. A running activity makes it due anyway.
             if sooner || past && (next.is_some() || !exec.has_activities()) {
-                live.db_wake_ms = next;
+                known.wake_ms = next;
                 row.wake_at_ms = Some(next);
             }
-            if exec.has_activities() != live.db_active {
-                live.db_active = !live.db_active;
-                row.active = Some(live.db_active);
+            if exec.has_activities() != known.active {
+                known.active = !known.active;
+                row.active = Some(known.active);
             }
         }
-        Standing::Closed => {
-            let close = events.last()?;
-            row.status = Some(status_of(close));
-            row.result = Some(serde_json::to_string(close).expect("an event always encodes"));
+        (Standing::Closed, _) => {
+            if let Some(close) = events.last() {
+                row.status = Some(status_of(close));
+                row.result = Some(serde_json::to_string(close).expect("an event always encodes"));
+            }
         }
-        Standing::Suspended(reason) => {
-            row = suspension(session, live, reason, at_ms);
-        }
+        (Standing::Suspended(reason), _) => row = suspension(session, live, reason, at_ms),
+        (Standing::Open, None) => {}
     }
-    if progress && live.crashes > 0 {
-        live.crashes = 0;
+    if progress && known.crashes > 0 {
+        known.crashes = 0;
         row.reset_crashes = true;
+        known.offered = false;
     }
-    if live.recovered
-        && events.iter().any(|event| matches!(event, Event::Recovered { .. } | Event::Started { .. }))
-    {
-        live.recovered = false;
+    let unhandled = *standing == Standing::Open && live.exec.as_ref().is_some_and(Execution::has_unhandled);
+    if unhandled && !known.offered {
+        known.offered = true;
+        row.offered_by = Some(session.options.build.clone());
+    }
+    let told = |event: &Event| matches!(event, Event::Recovered { .. } | Event::Started { .. });
+    if known.recovered && events.iter().any(told) {
+        known.recovered = false;
         row.clear_recovered = true;
     }
-    (row != RowChange::default()).then_some(row)
+    ((row != RowChange::default()).then_some(row), known)
 }
 
 fn status_of(close: &Event) -> Status {
@@ -204,7 +197,8 @@ pub(super) fn suspension(session: &Session, live: &Live, reason: &exec::Suspensi
         names.workflow_type, names.workflow_id, names.run_id, reason.message
     );
     tracing::error!(code = reason.code, "{}: {message}", reason.code);
-    let active = live.exec.as_ref().is_some_and(Execution::has_activities);
+    let here = !session.attempts.of(live.id).is_empty();
+    let active = here || live.exec.as_ref().is_some_and(Execution::has_activities);
     RowChange {
         status: Some(Status::Suspended),
         active: Some(active),

@@ -4,11 +4,14 @@
 //! and a new one takes over all its other executions. The culprit is suspended where it does not return in time, or
 //! blocks again. Looks are counted, not seconds: a process that was stopped and goes on is not a blocked thread.
 
+use super::attempts;
+use super::attempts;
 use super::claims;
 use super::load;
 use super::session::{Session, lock};
 use super::thread::{Busy, ThreadHandle};
 use super::turn;
+use crate::store::Append;
 use abide_core::ExecutionId;
 use abide_core::exec::Suspension;
 use std::collections::HashMap;
@@ -39,6 +42,10 @@ pub(super) async fn watch(session: Arc<Session>) {
     while !session.is_over() {
         tokio::time::sleep(LOOK_EVERY).await;
         for thread in session.threads() {
+            if thread.panicked.load(Ordering::Acquire) {
+                after_panic(&session, &thread).await;
+                continue;
+            }
             let Some(busy) = lock(&thread.busy).clone() else {
                 seen.remove(&thread.index);
                 continue;
@@ -72,16 +79,34 @@ async fn write_off(session: &Arc<Session>, thread: &Arc<ThreadHandle>, busy: &Bu
         "AB0208: a workflow has blocked its thread for more than 2 s, at {site}: workflow code must not wait, sleep \
          or compute for long; its other executions go on on a new thread"
     );
+    replace(session, thread, Some(busy.execution)).await;
+}
+
+/// Something panicked that is not guarded (a `Drop` of workflow state, mostly): the execution that was being run is
+/// suspended, and the others go on.
+async fn after_panic(session: &Arc<Session>, thread: &Arc<ThreadHandle>) {
+    let culprit = lock(&thread.busy).take();
+    replace(session, thread, culprit.as_ref().map(|busy| busy.execution)).await;
+    if let Some(busy) = culprit {
+        let mut reason = Suspension::new("AB0202", "it panicked outside of its await points");
+        reason.site = Some(site_of(&busy));
+        suspend(session, busy.execution, reason);
+    }
+}
+
+/// A new thread takes the place of one that is of no use any more, and everything that it had but the culprit.
+async fn replace(session: &Arc<Session>, thread: &Arc<ThreadHandle>, culprit: Option<ExecutionId>) {
     thread.written_off.store(true, Ordering::Release);
     let fresh = session.replace_thread(thread);
-    let moved = session.owned_by(thread);
-    for execution in moved.iter().filter(|id| **id != busy.execution) {
+    let mut moved = session.owned_by(thread);
+    moved.retain(|id| Some(*id) != culprit);
+    for execution in &moved {
         session.set_owned(*execution, Arc::clone(&fresh));
     }
     thread.gone.cancel();
     // What the old thread handed in is on disk before its journals are read again.
     barrier(session).await;
-    for execution in moved.into_iter().filter(|id| *id != busy.execution) {
+    for execution in moved {
         reload(session, execution).await;
     }
 }
@@ -121,33 +146,49 @@ fn still_blocked(session: &Arc<Session>, blocked: &mut Blocked, offences: u32) -
             false
         }
         None => {
-            suspend(session, blocked.execution, None);
+            suspend(session, blocked.execution, blocks(None));
             false
         }
         Some(busy) if blocked.looks == SUSPEND_AFTER => {
-            suspend(session, blocked.execution, Some(site_of(&busy)));
+            suspend(session, blocked.execution, blocks(Some(site_of(&busy))));
             true
         }
         Some(_) => true,
     }
 }
 
-fn suspend(session: &Arc<Session>, execution: ExecutionId, site: Option<String>) {
+fn blocks(site: Option<String>) -> Suspension {
+    let mut reason = Suspension::new("AB0208", "its code blocked the workflow thread for more than 2 s");
+    reason.site = site;
+    reason
+}
+
+fn suspend(session: &Arc<Session>, execution: ExecutionId, reason: Suspension) {
     let session = Arc::clone(session);
     tokio::spawn(async move {
         let Ok(Some(row)) = claims::find(&session, execution).await else { return };
         if row.owner != Some(session.me) {
             return;
         }
-        let mut reason = Suspension::new("AB0208", "its code blocked the workflow thread for more than 2 s");
-        reason.site = site;
+        attempts::keep_outcomes(&session, execution).await;
         let live = super::live::Live::claimed(&row);
-        let change = turn::suspension(&session, &live, &reason, session.store().now_ms());
+        let at_ms = session.store().now_ms();
+        let change = turn::suspension(&session, &live, &reason, at_ms);
+        let outcomes = session.attempts.outcomes(execution);
+        let kept: Vec<_> = outcomes.iter().map(|(activity, attempt, _)| (*activity, *attempt)).collect();
+        let messages = outcomes.into_iter().map(|outcome| attempts::message(execution, outcome, at_ms));
+        let append = Append {
+            messages: messages.collect(),
+            ..claims::bare(&session, execution, Some(change), Vec::new())
+        };
         let ended = Arc::clone(&session);
         let ack = move |_| {
+            for (activity, attempt) in kept {
+                ended.attempts.settle(execution, activity, attempt);
+            }
             ended.disown(execution);
             ended.hub().look(execution);
         };
-        session.store().submit(claims::bare(&session, execution, Some(change), Vec::new()), Box::new(ack));
+        session.store().submit(append, Box::new(ack));
     });
 }

@@ -122,12 +122,13 @@ impl SqliteStore {
                 Ok(())
             })
         });
-        left.await?;
+        let left = left.await;
+        // Whatever the database says: nobody here is that worker any more, and a free lock says so to everybody.
         let lock = self.shared.life_locks().remove(&owner.0);
-        if let Some(lock) = lock {
+        if let (Some(lock), Ok(())) = (lock, &left) {
             lock.leave();
         }
-        Ok(())
+        left
     }
 
     pub(super) async fn dead_workers(&self) -> Result<Vec<DeadWorker>, StoreError> {

@@ -97,7 +97,8 @@ impl Clock {
 
     /// The database says that it is `now_ms`.
     pub(super) fn set(&self, now_ms: i64) {
-        self.base_ms.store(now_ms - self.started.elapsed().as_millis() as i64, Ordering::Relaxed);
+        // Never lowered: a clock that was set back would stop all timers until it has caught up. Time runs on.
+        self.base_ms.fetch_max(now_ms - self.started.elapsed().as_millis() as i64, Ordering::Relaxed);
     }
 
     pub(super) fn now_ms(&self) -> i64 {

@@ -16,7 +16,8 @@ pub(super) async fn decide(
     connection: &mut SqliteConnection,
     new: &NewExecution,
 ) -> sqlx::Result<StartAnswer> {
-    let known = select("WHERE e.run_id = ? OR (e.request_id IS NOT NULL AND e.request_id = ?) LIMIT 1");
+    let known =
+        select("WHERE e.run_id IN ($1, $2) OR (e.request_id IS NOT NULL AND e.request_id = $2) LIMIT 1");
     let known = sqlx::query(known).bind(&new.run_id).bind(&new.request_id);
     if let Some(row) = known.fetch_optional(&mut *connection).await? {
         return Ok(StartAnswer::Known(Box::new(execution(&row)?)));
