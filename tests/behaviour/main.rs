@@ -1,9 +1,28 @@
 //! What abide promises, one file per behaviour, over a real SQLite file and through the public API only.
 
+// A test program's modules have nobody to be private from.
+#![allow(unreachable_pub, missing_docs)]
+
 mod cancellation;
+mod client;
 mod combinators;
 mod commits;
+mod determinism;
+mod ends;
+mod errors_database;
+mod errors_decode;
+mod errors_disk;
+mod errors_hang;
+mod errors_ids;
+mod errors_messages;
+mod errors_panic;
+mod errors_payload;
+mod errors_types;
 mod eviction;
+mod histories;
+mod mismatch;
+mod retries;
 mod sagas;
+mod shutdown;
 mod state;
 mod support;

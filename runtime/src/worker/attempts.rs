@@ -168,13 +168,6 @@ pub(super) fn message(
     }
 }
 
-/// Writes the outcomes that an execution could not take into its inbox: its thread has forgotten them.
-pub(super) async fn keep_outcomes(session: &Session, execution: ExecutionId) {
-    for (activity, attempt, outcome) in session.attempts.outcomes(execution) {
-        keep(session, (execution, activity), attempt, outcome).await;
-    }
-}
-
 /// Writes the outcome into the inbox of an execution that is suspended.
 async fn keep(session: &Session, key: (ExecutionId, EventId), attempt: u32, outcome: AttemptOutcome) {
     let (execution, activity) = key;

@@ -5,8 +5,6 @@
 //! blocks again. Looks are counted, not seconds: a process that was stopped and goes on is not a blocked thread.
 
 use super::attempts;
-use super::attempts;
-use super::claims;
 use super::load;
 use super::session::{Session, lock};
 use super::thread::{Busy, ThreadHandle};
@@ -170,7 +168,6 @@ fn suspend(session: &Arc<Session>, execution: ExecutionId, reason: Suspension) {
         if row.owner != Some(session.me) {
             return;
         }
-        attempts::keep_outcomes(&session, execution).await;
         let live = super::live::Live::claimed(&row);
         let at_ms = session.store().now_ms();
         let change = turn::suspension(&session, &live, &reason, at_ms);

@@ -1,0 +1,156 @@
+//! What a workflow reads of the world is the same after a replay, and a replay says nothing twice.
+
+use super::support::{Db, Log, Steps, eventually};
+use abide::prelude::*;
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, OnceLock};
+use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
+
+/// How often the side effect was really read.
+static READS: AtomicU32 = AtomicU32::new(0);
+
+#[derive(Default)]
+struct Reader {
+    values: Vec<String>,
+    done: bool,
+}
+
+#[workflow]
+impl Reader {
+    #[run]
+    async fn run(&mut self, rounds: u32) -> Result<Vec<String>, Failure> {
+        for n in 0..rounds {
+            self.values.push(workflow::now().to_string());
+            self.values.push(workflow::random::<u64>().to_string());
+            self.values.push(workflow::random_range(0..1_000_000).to_string());
+            self.values.push(workflow::random::<f64>().to_string());
+            self.values.push(workflow::uuid().to_string());
+            let read = workflow::side_effect(|| READS.fetch_add(1, Ordering::SeqCst)).await;
+            self.values.push(read.to_string());
+            Steps::note(n).await?;
+            workflow::sleep(std::time::Duration::from_millis(2)).await;
+        }
+        let info = workflow::info();
+        self.values.push(format!("{} {} {}", info.workflow_id, info.run_id, info.workflow_type));
+        self.values.push(format!("{} {} {}", info.task_queue, info.started_at_ms, info.history_len));
+        workflow::until!(self.done).await;
+        self.values.push(workflow::uuid().to_string());
+        Ok(self.values.clone())
+    }
+
+    #[signal]
+    fn done(&mut self) {
+        self.done = true;
+    }
+
+    #[query]
+    fn values(&self) -> Vec<String> {
+        // Draws of a query are nobody's: the workflow's own sequence goes on as if there were none.
+        let _ = workflow::uuid();
+        self.values.clone()
+    }
+}
+
+#[tokio::test]
+async fn values_are_the_same_after_a_replay() {
+    let (db, log) = (Db::new().await, Log::default());
+    let worker = || db.abide.worker("det").workflow(Reader::run).activities(Steps(log.clone())).start();
+    let first = worker().await.unwrap();
+    let run = db.client().start(Reader::run(3)).id("reader").await.unwrap();
+    eventually("it waits", async || run.values().await.unwrap().len() == 20).await;
+    let live = run.values().await.unwrap();
+    let reads = READS.load(Ordering::SeqCst);
+    first.shutdown().await.unwrap();
+
+    let second = worker().await.unwrap();
+    assert_eq!(run.values().await.unwrap(), live);
+    run.done().await.unwrap();
+    let end = run.result().await.unwrap();
+    assert_eq!(end[..20], live);
+    assert_eq!(READS.load(Ordering::SeqCst), reads, "a replay takes the recorded value");
+    assert_eq!(run.values().await.unwrap(), end, "also after its close");
+    second.shutdown().await.unwrap();
+
+    let info = &live[18];
+    assert_eq!(*info, format!("reader {} Reader", run.run_id().unwrap()));
+    let drawn: std::collections::HashSet<_> = live[..18].iter().collect();
+    assert!(drawn.len() >= 15, "three rounds draw different values: {live:?}");
+}
+
+#[tokio::test]
+async fn runs_draw_different_numbers_and_log_none() {
+    let (db, log) = (Db::new().await, Log::default());
+    let worker = db.abide.worker("det").workflow(Reader::run).activities(Steps(log.clone()));
+    let worker = worker.start().await.unwrap();
+    let mut seen = Vec::new();
+    for _ in 0..2 {
+        let run = db.client().start(Reader::run(1)).await.unwrap();
+        run.done().await.unwrap();
+        seen.push(run.result().await.unwrap());
+        let history = run.history().await.unwrap();
+        let events = history.iter().flat_map(|row| &row.events).filter(|event| !event.is_close());
+        let kinds: Vec<String> = events.map(|event| format!("{event:?}")).collect();
+        assert_eq!(kinds.iter().filter(|kind| kind.starts_with("SideEffect")).count(), 1);
+        assert!(!kinds.iter().any(|kind| kind.contains(&seen[0][4])), "no uuid in {kinds:?}");
+    }
+    assert_ne!(seen[0][1], seen[1][1]);
+    assert_ne!(seen[0][4], seen[1][4]);
+    worker.shutdown().await.unwrap();
+}
+
+/// Counts the events that workflow code of this test logs, by their text.
+struct Counting;
+
+fn counted() -> &'static Mutex<HashMap<String, u32>> {
+    static COUNTED: OnceLock<Mutex<HashMap<String, u32>>> = OnceLock::new();
+    COUNTED.get_or_init(Mutex::default)
+}
+
+struct Text(String);
+
+impl tracing::field::Visit for Text {
+    fn record_debug(&mut self, field: &tracing::field::Field, value: &dyn std::fmt::Debug) {
+        if field.name() == "message" {
+            self.0 = format!("{value:?}");
+        }
+    }
+}
+
+impl<S: tracing::Subscriber> Layer<S> for Counting {
+    fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
+        if event.metadata().target() == "talkative" {
+            let mut text = Text(String::new());
+            event.record(&mut text);
+            *counted().lock().unwrap().entry(text.0).or_default() += 1;
+        }
+    }
+}
+
+#[workflow]
+async fn talkative(rounds: u32) -> Result<u32, Failure> {
+    tracing::info!(target: "talkative", "it begins");
+    let mut sum = 0;
+    for n in 0..rounds {
+        sum += Steps::note(n).await?;
+        tracing::info!(target: "talkative", "round {n}");
+        workflow::sleep(std::time::Duration::from_millis(2)).await;
+    }
+    tracing::info!(target: "talkative", "it ends");
+    Ok(sum)
+}
+
+#[tokio::test]
+async fn a_replay_logs_nothing() {
+    let _ = tracing::subscriber::set_global_default(tracing_subscriber::registry().with(Counting));
+    let (db, log) = (Db::new().await, Log::default());
+    // A cache that holds nothing: it is replayed after every wait.
+    let worker = db.abide.worker("det").workflow(talkative).activities(Steps(log.clone())).cache_bytes(1);
+    let worker = worker.start().await.unwrap();
+    let run = db.client().start(talkative(5)).await.unwrap();
+    assert_eq!(run.result().await.unwrap(), 10);
+    worker.shutdown().await.unwrap();
+    let counted = counted().lock().unwrap().clone();
+    assert_eq!(counted.len(), 7, "{counted:?}");
+    assert!(counted.values().all(|times| *times == 1), "{counted:?}");
+}
