@@ -5,6 +5,7 @@
 //! blocks again. Looks are counted, not seconds: a process that was stopped and goes on is not a blocked thread.
 
 use super::attempts;
+use super::claims;
 use super::load;
 use super::session::{Session, lock};
 use super::thread::{Busy, ThreadHandle};
