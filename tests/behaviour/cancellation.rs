@@ -41,7 +41,8 @@ async fn expires() -> bool {
 }
 
 async fn worker(db: &Db, log: &Log) -> abide::Worker {
-    let builder = db.abide.worker("cancel").workflow(waits).workflow(shields).workflow(decides).workflow(loses);
+    let builder =
+        db.abide.worker("cancel").workflow(waits).workflow(shields).workflow(decides).workflow(loses);
     builder.workflow(expires).activities(Steps(log.clone())).start().await.unwrap()
 }
 

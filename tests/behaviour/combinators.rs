@@ -59,7 +59,8 @@ async fn check(kind: &str) {
     let first = worker(&db).await.unwrap();
     let mut runs = Vec::new();
     for of in [2, 40, 500] {
-        let run = db.client().start(Combine::run(kind.to_owned(), of)).id(format!("{kind}-{of}")).await.unwrap();
+        let run =
+            db.client().start(Combine::run(kind.to_owned(), of)).id(format!("{kind}-{of}")).await.unwrap();
         runs.push((of, run));
     }
     let done = async || runs_done(&log);

@@ -62,7 +62,8 @@ impl Forms {
 #[tokio::test]
 async fn every_form_runs_live_and_on_replay() {
     let (db, log) = (Db::new().await, Log::default());
-    let worker = |db: &Db| db.abide.worker("forms").workflow(Forms::run).activities(Steps(log.clone())).start();
+    let worker =
+        |db: &Db| db.abide.worker("forms").workflow(Forms::run).activities(Steps(log.clone())).start();
     let first = worker(&db).await.unwrap();
     let run = db.client().start(Forms::run(5)).id("forms").await.unwrap();
     eventually("it waits for the signal", async || run.total(1).await.unwrap() == 6 + 5 + 5 + 10 + 7).await;

@@ -8,14 +8,15 @@ use std::time::Duration;
 /// A database in a folder that goes with it.
 pub struct Db {
     pub abide: Abide,
-    pub folder: tempfile::TempDir,
+    /// Removed when this is dropped.
+    _folder: tempfile::TempDir,
 }
 
 impl Db {
     pub async fn new() -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let abide = Self::open(&folder).await;
-        Self { abide, folder }
+        Self { abide, _folder: folder }
     }
 
     pub async fn open(folder: &tempfile::TempDir) -> Abide {

@@ -214,9 +214,9 @@ impl UntypedHandle {
         let here = hub.owner_of(row.id).or_else(|| hub.server_of(&row.workflow_type, None));
         if let Some(worker) = here {
             // Not before its turn is durable, and a locked or full disk keeps a turn waiting for as long as it likes.
-            match tokio::time::timeout(POSITION_WAIT, worker.awaiting(row.id)).await.ok()? {
-                Ok(Some(positions)) => return Some(positions),
-                Ok(None) | Err(_) => {}
+            let asked = tokio::time::timeout(POSITION_WAIT, worker.awaiting(row.id)).await.ok()?;
+            if let Ok(Some(positions)) = asked {
+                return Some(positions);
             }
         }
         // Waiting for a worker makes sense only where one has it.
