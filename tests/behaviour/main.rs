@@ -5,6 +5,7 @@
 
 mod cancellation;
 mod client;
+mod close_race;
 mod combinators;
 mod commits;
 mod determinism;
