@@ -110,6 +110,7 @@ async fn the_late_are_fenced_out() {
     let short = OpenOptions { lease: Duration::from_millis(200), ..OpenOptions::default() };
     let (a, b) = (lab.process_with(short.clone()).await, lab.process_with(short).await);
     let (mine, other) = (b.running("order-1").await, b.running("order-2").await);
+    assert_eq!(a.store.dead().await.unwrap(), [], "seen for the first time");
     tokio::time::sleep(Duration::from_millis(250)).await;
     a.store.renew(a.me).await.unwrap();
     let late = a.store.dead().await.unwrap();

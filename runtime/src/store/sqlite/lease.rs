@@ -137,6 +137,9 @@ impl SqliteStore {
         let rows =
             sqlx::query(query).fetch_all(&self.readers).await.map_err(|error| self.read_error(error))?;
         let now = self.shared.clock.now_ms();
+        let leases: Vec<(i64, i64)> =
+            rows.iter().filter_map(|r| Some((r.get(0), r.get::<Option<_>, _>(3)?))).collect();
+        let unrenewed = self.shared.unrenewed(&leases);
         let mut dead = Vec::new();
         for row in &rows {
             let id: i64 = row.get(0);
@@ -145,7 +148,8 @@ impl SqliteStore {
             let fenced = until.is_none();
             let mine = self.shared.life_locks().contains_key(&id);
             let gone = !mine && is_free(&lock_path(&self.shared.path, row.get(2)));
-            let late = !mine && until.is_some_and(|until| until < now) && self.shared.is_calm();
+            let expired = until.is_some_and(|until| until < now) && unrenewed.contains(&id);
+            let late = !mine && expired && self.shared.is_calm();
             if gone || late || fenced {
                 dead.push(DeadWorker { incarnation: Incarnation(id), name: row.get(1), gone });
             }

@@ -34,6 +34,8 @@ pub(super) struct Shared {
     next_id: AtomicI64,
     /// Since when this process writes without being held up.
     calm_since: Mutex<Instant>,
+    /// The leases of other workers, each with the time since when it has not been renewed, as seen from here.
+    leases: Mutex<HashMap<i64, (i64, Instant)>>,
 }
 
 impl Shared {
@@ -49,7 +51,21 @@ impl Shared {
             locks: Mutex::default(),
             next_id: AtomicI64::new(block << COUNTER_BITS),
             calm_since: Mutex::new(Instant::now()),
+            leases: Mutex::default(),
         }
+    }
+
+    /// Those of these leases, `(worker, lease_until)`, that have not been renewed for a whole lease by this process's
+    /// monotonic clock. A wall clock that is set forward makes nobody late.
+    pub(super) fn unrenewed(&self, leases: &[(i64, i64)]) -> Vec<i64> {
+        let mut seen = self.leases.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = std::mem::take(&mut *seen);
+        for &(worker, until) in leases {
+            let known = before.get(&worker).filter(|(known, _)| *known == until).copied();
+            seen.insert(worker, known.unwrap_or((until, Instant::now())));
+        }
+        let late = seen.iter().filter(|(_, (_, since))| since.elapsed() >= self.options.lease);
+        late.map(|(worker, _)| *worker).collect()
     }
 
     pub(super) fn execution_id(&self) -> ExecutionId {
