@@ -5,6 +5,7 @@ use super::load;
 use super::session::{End, Session};
 use crate::store::{Find, LEASE, RENEW_EVERY, StoreError};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 /// How often dead workers are looked for. On SQLite their locks tell at once.
@@ -51,7 +52,7 @@ pub(super) async fn take_over_loop(session: Arc<Session>) {
         if let Err(error) = take_over(&session).await {
             session.failed(&error);
         }
-        if compared.elapsed() >= LEASE {
+        if session.doubtful.swap(false, Ordering::AcqRel) || compared.elapsed() >= LEASE {
             compared = Instant::now();
             if let Err(error) = adopt(&session).await {
                 session.failed(&error);

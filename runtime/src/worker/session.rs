@@ -40,6 +40,8 @@ pub(super) struct Session {
     /// A message may lie in the inbox of something owned.
     pub(super) inbox_hint: Notify,
     pub(super) inbox_dirty: AtomicBool,
+    /// The answer to something was lost, perhaps to a claim: what it took has to be looked for.
+    pub(super) doubtful: AtomicBool,
     /// Takes no more starts and claims.
     pub(super) draining: AtomicBool,
     pub(super) end: watch::Sender<Option<End>>,
@@ -68,6 +70,7 @@ impl Session {
             claim_hint: Notify::new(),
             inbox_hint: Notify::new(),
             inbox_dirty: AtomicBool::new(false),
+            doubtful: AtomicBool::new(false),
             draining: AtomicBool::new(false),
             end: watch::Sender::new(None),
             suspects: Mutex::default(),
@@ -110,6 +113,9 @@ impl Session {
 
     /// A store's error that this session cannot outlive ends it.
     pub(super) fn failed(&self, error: &StoreError) {
+        if matches!(error, StoreError::Unknown { .. }) {
+            self.doubtful.store(true, Ordering::Release);
+        }
         match error {
             StoreError::Fenced => self.finish(End::Fenced),
             error if error.is_fatal() => self.finish(End::Fatal(format!("{}: {error}", error.code()))),
