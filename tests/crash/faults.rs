@@ -2,6 +2,7 @@
 //! workflow's outcome.
 
 use crate::evidence::{Evidence, ran};
+use crate::journal::number;
 use crate::ledger::lines;
 use crate::scene::{Scene, eventually};
 use crate::workflows::{Letters, QUEUE, sequence, worker};
@@ -163,4 +164,20 @@ async fn a_worker_stops_at_a_failed_fsync_and_nothing_is_lost() {
         service.shutdown().await.expect("it shuts down");
         Evidence::default().check(&scene).await;
     }
+}
+
+/// A claim whose answer is lost leaves an execution that is owned and that nobody runs: the worker finds it.
+#[tokio::test]
+async fn what_a_claim_took_is_found_when_its_answer_is_lost() {
+    let (scene, plan) = (Scene::new(), Arc::new(Plan::default()));
+    let abide = open(&scene, &plan, Stage::AfterCommit, StoreFault::Lost).await;
+    let service = worker(&abide, &scene.ledger()).start().await.expect("it starts");
+    plan.arm(1);
+    let run = scene.client().await.start(sequence(1, 6, 1)).await.expect("it starts");
+    let owned = "SELECT count(owner) FROM execution";
+    eventually("it is claimed", async || number(&scene.path("abide.db"), owned).await == 1).await;
+    plan.arm(0);
+    assert_eq!(run.result().await.expect("it completes"), 2 * 75);
+    service.shutdown().await.expect("it shuts down");
+    Evidence::default().check(&scene).await;
 }

@@ -1,10 +1,11 @@
 //! `max_attempts = 1` never runs twice: not after `kill -9`, not across a graceful shutdown.
 
 use crate::evidence::{Ran, ran};
-use crate::journal::{Execution, read};
+use crate::journal::{Execution, number, read};
 use crate::ledger::lines;
-use crate::scene::{Scene, dice, eventually};
-use crate::workflows::{single, worker};
+use crate::scene::{Scene, Victim, dice, eventually, within};
+use crate::workflows::{Fragile, single, worker};
+use abide::prelude::*;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -41,7 +42,7 @@ async fn killed_while_it_runs_it_fails_and_is_not_run_again() {
     first.kill();
     let second = scene.worker();
     for run in &runs {
-        assert_eq!(run.result().await.expect("it goes on"), "worker lost");
+        assert_eq!(within("it ends", run.result()).await.expect("it goes on"), "worker lost");
     }
     assert!(begun(&scene).values().all(|ran| ran.attempts == ["1"] && ran.finished == 0));
     assert_eq!(failure_kind(&scene, "single-0").await, "worker_lost");
@@ -62,7 +63,8 @@ async fn killed_at_any_moment_it_runs_at_most_once() {
     }
     let worker = scene.worker();
     for (n, run) in &runs {
-        let (result, ran) = (run.result().await.expect("it ends"), begun(&scene).remove(&(10 * n)));
+        let (result, ran) =
+            (within("it ends", run.result()).await.expect("it ends"), begun(&scene).remove(&(10 * n)));
         let ran = ran.unwrap_or_default();
         assert!(ran.attempts.len() <= 1, "{n} ran {:?}", ran.attempts);
         match result.as_str() {
@@ -118,8 +120,65 @@ async fn queued_in_one_worker_and_dropped_in_the_next_it_is_not_run_again() {
     drop(second);
     let third = scene.worker();
     for run in &runs {
-        assert_eq!(run.result().await.expect("it goes on"), "worker lost");
+        assert_eq!(within("it ends", run.result()).await.expect("it goes on"), "worker lost");
     }
     assert!(begun(&scene).values().all(|ran| ran.attempts == ["1"]));
     third.stop();
+}
+
+/// Suspended while its activity runs: the activity runs on, and what becomes of it is not forgotten.
+async fn suspended_while_it_runs(ms: u64, leave: impl FnOnce(Victim) -> Option<Victim>) -> String {
+    let scene = Scene::new();
+    let (client, first) = (scene.client().await, scene.worker());
+    let run = client.start(Fragile::run(1, ms)).await.expect("it starts");
+    eventually("it runs", async || begun(&scene).len() == 1).await;
+    let bug = scene.path("bug");
+    std::fs::write(&bug, "").expect("it can be written");
+    run.touch(bug.display().to_string()).await.expect("it takes the signal");
+    let suspended = async || run.describe().await.expect("it is there").status == ExecutionStatus::Suspended;
+    eventually("it is suspended", suspended).await;
+    if ms != ENDLESS_MS {
+        let kept = "SELECT count(*) FROM inbox";
+        eventually("its outcome is kept", async || number(&scene.path("abide.db"), kept).await == 1).await;
+    }
+    let left = leave(first);
+    std::fs::remove_file(bug).expect("the bug is mended");
+    let second = left.unwrap_or_else(|| scene.worker());
+    run.resume().await.expect("it was suspended");
+    let result = within("it ends", run.result()).await.expect("it goes on");
+    assert!(begun(&scene).values().all(|ran| ran.attempts == ["1"]), "it ran once");
+    second.stop();
+    result
+}
+
+#[tokio::test]
+async fn killed_while_it_runs_for_a_suspended_execution_it_is_not_run_again() {
+    let killed = |first: Victim| {
+        first.kill();
+        None
+    };
+    assert_eq!(suspended_while_it_runs(ENDLESS_MS, killed).await, "worker lost");
+}
+
+#[tokio::test]
+async fn shut_down_while_it_runs_for_a_suspended_execution_it_is_not_run_again() {
+    let stopped = |first: Victim| {
+        first.stop();
+        None
+    };
+    assert_eq!(suspended_while_it_runs(ENDLESS_MS, stopped).await, "worker lost");
+}
+
+#[tokio::test]
+async fn an_outcome_that_was_kept_for_a_suspended_execution_is_not_lost_with_its_worker() {
+    let killed = |first: Victim| {
+        first.kill();
+        None
+    };
+    assert_eq!(suspended_while_it_runs(1_000, killed).await, "ok 20");
+}
+
+#[tokio::test]
+async fn running_for_a_suspended_execution_it_is_taken_in_after_the_resume() {
+    assert_eq!(suspended_while_it_runs(2_000, Some).await, "ok 20");
 }

@@ -131,6 +131,28 @@ async fn what_a_killed_worker_had_is_taken_over_without_waiting_for_its_lease() 
     second.stop();
 }
 
+/// Here nobody claims what was taken from it, so that nothing but the fence keeps it from going on.
+#[tokio::test]
+async fn a_worker_stopped_past_its_lease_is_fenced_out_also_where_nobody_has_gone_on() {
+    let scene = Scene::new();
+    let (first, client) = (scene.worker(), scene.client().await);
+    let old = incarnation(&scene, &first).await;
+    let runs = until_all_run(&scene, &client, &[old], 1_500).await;
+    let elsewhere = scene.open().await;
+    let bystander = elsewhere.worker("elsewhere").workflow(fan).start().await.expect("it starts");
+    first.freeze();
+    let left = "SELECT count(*) FROM worker";
+    eventually("its lease runs out", async || number(&scene.path("abide.db"), left).await == 1).await;
+    let before = written(&scene, old).await;
+    first.thaw();
+    all_complete(&runs).await;
+    assert_eq!(written(&scene, old).await, before, "it wrote nothing under its old name");
+    assert!(written(&scene, incarnation(&scene, &first).await).await > 0, "it went on under a new one");
+    bystander.shutdown().await.expect("it shuts down");
+    first.stop();
+    Evidence::default().check(&scene).await;
+}
+
 #[tokio::test]
 async fn a_worker_stopped_past_its_lease_commits_nothing_and_begins_anew() {
     let scene = Scene::new();

@@ -134,10 +134,34 @@ pub(crate) async fn stubborn(n: u64) -> Result<u64, Failure> {
 /// An activity that must not be tried twice; gives how it ended.
 #[workflow]
 pub(crate) async fn single(n: u64, ms: u64) -> String {
-    match Work::once(10 * n, ms).await {
+    ending(Work::once(10 * n, ms).await)
+}
+
+fn ending(result: Result<u64, CallError>) -> String {
+    match result {
         Ok(result) => format!("ok {result}"),
         Err(CallError::WorkerLost) => "worker lost".to_owned(),
         Err(other) => other.to_string(),
+    }
+}
+
+/// An activity that must not be tried twice, and a signal whose handler panics while there is a certain file.
+#[derive(Default)]
+pub(crate) struct Fragile {
+    touched: u32,
+}
+
+#[workflow]
+impl Fragile {
+    #[run]
+    pub(crate) async fn run(&mut self, n: u64, ms: u64) -> String {
+        ending(Work::once(10 * n, ms).await)
+    }
+
+    #[signal]
+    pub(crate) fn touch(&mut self, bug: String) {
+        assert!(!Path::new(&bug).exists(), "a bug that a later build mends");
+        self.touched += 1;
     }
 }
 
@@ -192,7 +216,12 @@ impl Letters {
 /// A worker of all of them.
 pub(crate) fn worker(abide: &Abide, ledger: &Path) -> abide::WorkerBuilder {
     let steps = abide.worker(QUEUE).workflow(sequence).workflow(fan).workflow(naps).workflow(trip);
-    let rest =
-        steps.workflow(stubborn).workflow(single).workflow(ticks).workflow(culprit).workflow(Letters::run);
+    let rest = steps
+        .workflow(stubborn)
+        .workflow(single)
+        .workflow(ticks)
+        .workflow(culprit)
+        .workflow(Letters::run)
+        .workflow(Fragile::run);
     rest.activities(Work::new(ledger))
 }
