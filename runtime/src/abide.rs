@@ -102,7 +102,8 @@ pub struct AbideBuilder {
 
 impl AbideBuilder {
     /// How long a client's call waits while another program holds the database's lock, before it fails with `AB0503`.
-    /// A workflow's progress waits without end. Default: 10 s.
+    /// A workflow's progress waits without end, and with it a start or a message that a worker of this process takes.
+    /// Default: 10 s.
     pub fn busy_timeout(mut self, wait: Duration) -> Self {
         self.busy_timeout = wait;
         self
