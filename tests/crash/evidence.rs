@@ -166,3 +166,15 @@ fn parse(line: &str) -> Option<Line> {
         _ => None,
     }
 }
+
+#[test]
+fn a_torn_line_never_counted_and_the_next_one_begins_afresh() {
+    let scene = Scene::new();
+    let add = |line: &str| crate::ledger::Ledger::open(&scene.ledger()).expect("it opens").add(line);
+    add("start a r/1 1 5");
+    let torn = b"start a r/2 1";
+    let mut file = std::fs::File::options().append(true).open(scene.ledger()).expect("it opens");
+    std::io::Write::write_all(&mut file, torn).expect("it is written");
+    add("done r/1 1");
+    assert_eq!(lines(&scene.ledger()), ["start a r/1 1 5", "done r/1 1"]);
+}

@@ -27,11 +27,13 @@ pub(crate) async fn send(client: &Client, folder: &Path, name: &str, first: u64)
     let acked = lines(&path).into_iter().collect();
     let mut sender = Sender { client, acks: Ledger::open(&path).expect("the acks open"), acked, name };
     for n in first.. {
-        if folder.join("stop").exists() {
-            return;
-        }
+        // The one after the last that was acknowledged may have been begun: it is finished too.
+        let last = folder.join("stop").exists() && !sender.acked.contains(&format!("start {name}-{n}"));
         if let Err(error) = sender.one(n).await {
             return sender.acks.add(&format!("error {error}"));
+        }
+        if last {
+            return;
         }
     }
 }
