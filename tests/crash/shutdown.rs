@@ -14,7 +14,7 @@ async fn a_shutdown_that_is_killed_loses_and_repeats_nothing() {
     let mut killed = 0;
     while killed < KILLS {
         // Few slots, so that activities wait; a grace that some of them outlast.
-        let variables = [("VICTIM_GRACE_MS", "10"), ("VICTIM_SLOTS", "3")];
+        let variables = [("VICTIM_GRACE_MS", "10"), ("VICTIM_SLOTS", "3"), ("VICTIM_MAX_CRASHES", "1000000")];
         let mut worker = scene.ready("both", &variables);
         tokio::time::sleep(dice.wait(Duration::from_millis(400))).await;
         worker.ask_to_stop();
@@ -23,7 +23,7 @@ async fn a_shutdown_that_is_killed_loses_and_repeats_nothing() {
         evidence.check(&scene).await;
     }
     std::fs::write(scene.path("stop"), "").expect("it can be written");
-    let worker = scene.ready("both", &[]);
+    let worker = scene.ready("both", &[("VICTIM_MAX_CRASHES", "1000000")]);
     let open = "SELECT count(*) FROM execution WHERE status < 10";
     eventually("everything completes", async || number(&scene.path("abide.db"), open).await == 0).await;
     worker.stop();

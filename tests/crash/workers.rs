@@ -8,6 +8,7 @@ use crate::scene::{Scene, Victim, eventually};
 use crate::workflows::{Letters, fan, sequence};
 use abide::prelude::*;
 use std::collections::HashSet;
+use std::time::Duration;
 
 /// The incarnation that a process works as now; 0 for none.
 async fn incarnation(scene: &Scene, victim: &Victim) -> i64 {
@@ -15,6 +16,21 @@ async fn incarnation(scene: &Scene, victim: &Victim) -> i64 {
     let query = sqlx::query_scalar("SELECT coalesce(max(id), 0) FROM worker WHERE name = ?");
     let name = format!("process {}", victim.pid());
     query.bind(name).fetch_one(&mut connection).await.expect("workers can be read")
+}
+
+/// Stops a worker, but not in the middle of a commit: it would hold SQLite's lock, and everybody would wait for it.
+async fn freeze(scene: &Scene, worker: &Victim) {
+    loop {
+        worker.freeze();
+        let mut connection = connect(&scene.path("abide.db"), false).await;
+        sqlx::query("PRAGMA busy_timeout = 1000").execute(&mut connection).await.expect("it is set");
+        let begun = "BEGIN IMMEDIATE";
+        if sqlx::query(begun).execute(&mut connection).await.is_ok() {
+            return;
+        }
+        worker.thaw();
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
 }
 
 /// How many activities run for executions that this incarnation owns.
@@ -140,7 +156,7 @@ async fn a_worker_stopped_past_its_lease_is_fenced_out_also_where_nobody_has_gon
     let runs = until_all_run(&scene, &client, &[old], 1_500).await;
     let elsewhere = scene.open().await;
     let bystander = elsewhere.worker("elsewhere").workflow(fan).start().await.expect("it starts");
-    first.freeze();
+    freeze(&scene, &first).await;
     let left = "SELECT count(*) FROM worker";
     eventually("its lease runs out", async || number(&scene.path("abide.db"), left).await == 1).await;
     let before = written(&scene, old).await;
@@ -160,7 +176,7 @@ async fn a_worker_stopped_past_its_lease_commits_nothing_and_begins_anew() {
     let old = incarnation(&scene, &first).await;
     let owners = [old, incarnation(&scene, &second).await];
     let runs = until_all_run(&scene, &client, &owners, 1_500).await;
-    first.freeze();
+    freeze(&scene, &first).await;
     let left = "SELECT count(*) FROM worker";
     eventually("its lease runs out", async || number(&scene.path("abide.db"), left).await == 1).await;
     let before = written(&scene, old).await;

@@ -37,13 +37,16 @@ async fn main() -> Result<(), Failure> {
 }
 
 async fn work(abide: &Abide, folder: &Path, sends: bool) -> Result<(), Failure> {
-    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse().ok());
+    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
     let mut builder = workflows::worker(abide, &folder.join("ledger"));
     if let Some(ms) = number("VICTIM_GRACE_MS") {
         builder = builder.shutdown_grace(Duration::from_millis(ms));
     }
     if let Some(slots) = number("VICTIM_SLOTS") {
         builder = builder.max_concurrent_activities(slots as usize);
+    }
+    if let Some(crashes) = number("VICTIM_MAX_CRASHES") {
+        builder = builder.max_crashes(crashes as u32);
     }
     let mut worker = builder.start().await?;
     println!("ready");

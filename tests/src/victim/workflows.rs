@@ -70,11 +70,11 @@ impl Work {
         Err(Failure::new(format!("{n} is refused")).non_retryable())
     }
 
-    /// Runs until it is asked to stop.
-    pub(crate) async fn hang(&self, n: u64) {
+    /// Runs until it is asked to stop, and is not done then.
+    pub(crate) async fn hang(&self, n: u64) -> Result<(), Failure> {
         self.begin(n);
         abide::activity::context().cancelled().await;
-        self.end();
+        Err(Failure::new("stopped"))
     }
 
     /// Takes `ms`, and then the whole process with it.
