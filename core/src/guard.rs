@@ -39,7 +39,7 @@ impl std::fmt::Display for Site {
     message = "`{Self}` cannot be awaited in a workflow",
     label = "not a workflow future: it is not recorded, so a replay cannot repeat it",
     note = "timer: `workflow::sleep(..)`; I/O, channel or task: an `#[activity]`; your own `async fn`: mark it `#[workflow::helper]`",
-    note = "AB0117, see docs/errors/AB0117.md"
+    note = "AB0117, explained by `cargo abide explain AB0117`"
 )]
 pub trait WorkflowFuture: Future {
     /// Whether polling it clones the waker by design. Only this crate can name the argument's type, so only it can

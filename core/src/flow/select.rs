@@ -150,7 +150,7 @@ macro_rules! __select {
         ::core::compile_error!(
             "`workflow::select!` works in a function marked `#[workflow]` or `#[workflow::helper]`, written out in its body\n\
              help: mark the function; inside another macro's arguments, write the `select!` outside of them\n\
-             note: AB0301, see docs/errors/AB0301.md"
+             note: AB0301, explained by `cargo abide explain AB0301`"
         )
     };
 }
@@ -167,7 +167,7 @@ macro_rules! __until {
         ::core::compile_error!(
             "`workflow::until!` works in a method of a workflow, written out in its body\n\
              help: it watches the workflow's state: move it into a method of the `#[workflow]` impl\n\
-             note: AB0301, see docs/errors/AB0301.md"
+             note: AB0301, explained by `cargo abide explain AB0301`"
         )
     };
 }

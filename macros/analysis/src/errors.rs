@@ -5,12 +5,43 @@ use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, quote_spanned};
 
 /// A finding's code: a page in `docs/errors/`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[expect(dead_code, reason = "until the rules of the catalogue are in")]
 pub(crate) enum Code {
-    /// An `.await` where the macro cannot rewrite it.
-    HiddenAwait,
+    /// A clock read.
+    Clock,
+    /// A timer that history does not know.
+    Timer,
+    /// A random number.
+    Random,
+    /// A random or clock-made id.
+    Id,
+    /// A thread.
+    Thread,
+    /// A task of another runtime.
+    Task,
+    /// Files, sockets, processes, databases.
+    Io,
+    /// Environment variables, the machine, the process.
+    Environment,
+    /// Output to the console, repeated by every replay.
+    Console,
+    /// An address used as a value.
+    Address,
+    /// State that outlives the workflow.
+    Global,
+    /// Locks and channels.
+    Lock,
+    /// `unsafe`, foreign functions, assembly.
+    Unsafe,
     /// A foreign `select!` or `join!`.
     ForeignSelect,
+    /// The order of a hash map or set.
+    HashOrder,
+    /// A helper that reaches any of these.
+    Reaches,
+    /// An `.await` where the macro cannot rewrite it.
+    HiddenAwait,
     /// An async closure.
     AsyncClosure,
     /// An attribute in the wrong place.
@@ -28,10 +59,25 @@ pub(crate) enum Code {
 }
 
 impl Code {
-    fn text(self) -> &'static str {
+    pub(crate) fn text(self) -> &'static str {
         match self {
-            Self::HiddenAwait => "AB0118",
+            Self::Clock => "AB0101",
+            Self::Timer => "AB0102",
+            Self::Random => "AB0103",
+            Self::Id => "AB0104",
+            Self::Thread => "AB0105",
+            Self::Task => "AB0106",
+            Self::Io => "AB0107",
+            Self::Environment => "AB0108",
+            Self::Console => "AB0109",
+            Self::Address => "AB0110",
+            Self::Global => "AB0111",
+            Self::Lock => "AB0112",
+            Self::Unsafe => "AB0113",
             Self::ForeignSelect => "AB0114",
+            Self::HashOrder => "AB0115",
+            Self::Reaches => "AB0116",
+            Self::HiddenAwait => "AB0118",
             Self::AsyncClosure => "AB0119",
             Self::Misplaced => "AB0301",
             Self::Unknown => "AB0302",
@@ -69,7 +115,8 @@ impl Errors {
 
     fn add_at(&mut self, code: Code, start: Span, end: Span, message: &str, help: &str) {
         let code = code.text();
-        let text = format!("{message}\nhelp: {help}\nnote: {code}, see docs/errors/{code}.md");
+        let text =
+            format!("{message}\nhelp: {help}\nnote: {code}, explained by `cargo abide explain {code}`");
         self.0.push(Finding { start, end, text });
     }
 
