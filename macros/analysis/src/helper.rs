@@ -5,6 +5,7 @@ use crate::args::{self, WorkflowArgs};
 use crate::body::{AsyncBody, Home, sync_body};
 use crate::errors::{Code, Errors};
 use crate::krate::Private;
+use crate::lexical;
 use crate::signature::{self, SelfKind, into_future_fn, names};
 use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, quote};
@@ -17,6 +18,7 @@ pub(crate) fn expand(args: TokenStream, item: TokenStream) -> TokenStream {
     let mut errors = Errors::default();
     let args = WorkflowArgs::parse(args, "#[workflow::helper]", &mut errors);
     let private = Private::new(args.krate.as_ref());
+    lexical::check_tokens(&item, &mut errors);
     marked(&private, item, "#[workflow::helper]", errors)
 }
 

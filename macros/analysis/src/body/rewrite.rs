@@ -31,13 +31,15 @@ pub(super) struct Rewriter<'a> {
     pub(super) slot_used: bool,
     /// Whether the rewritten code hands the state over at an await.
     pub(super) awaited: bool,
+    /// Whether the body holds what must not be compiled at all, though it was told of before.
+    pub(super) broken: bool,
     /// The `self` of the signature, for hygiene.
     receiver: Span,
 }
 
 impl<'a> Rewriter<'a> {
     pub(super) fn new(private: &'a Private, errors: &'a mut Errors, scope: Scope, receiver: Span) -> Self {
-        Self { private, errors, scope, slot_used: false, awaited: false, receiver }
+        Self { private, errors, scope, slot_used: false, awaited: false, broken: false, receiver }
     }
 
     pub(super) fn local(&self, name: &str, at: Span) -> proc_macro2::Ident {
@@ -84,8 +86,16 @@ impl<'a> Rewriter<'a> {
         }
         let at = expr.base.span();
         let site = text::site(self.private, &expr.base, at);
+        let told = self.errors.holds(&expr.base);
         self.visit_expr_mut(&mut expr.base);
-        let future = expr.base.to_token_stream();
+        let future = match told {
+            // One mistake, one message: rustc need not refuse this future too.
+            true => {
+                let (private, base) = (self.private, &expr.base);
+                quote!(#private::flow::assume_deterministic("told of", #base))
+            }
+            false => expr.base.to_token_stream(),
+        };
         let attrs = &expr.attrs;
         let awaited = self.awaited(&future, &site, expr.await_token.span);
         Expr::Verbatim(quote!(#(#attrs)* #awaited))
