@@ -42,6 +42,9 @@ const BY_REFERENCE: &[&str] = &[
     "error",
 ];
 
+/// Macros whose arguments are futures.
+const JOINS: &[&str] = &["join", "try_join"];
+
 pub(super) fn expr_macro(rewriter: &mut Rewriter<'_>, mut expr: ExprMacro) -> Expr {
     let name = expr.mac.path.segments.last().map(|last| last.ident.to_string()).unwrap_or_default();
     if rewriter.scope.awaits && is_foreign(rewriter, &expr.mac) {
@@ -104,6 +107,7 @@ fn parsed(rewriter: &mut Rewriter<'_>, mut expr: ExprMacro, name: &str, args: Ar
         match arg {
             // `name = value` of a format macro.
             Expr::Assign(named) => rewriter.visit_expr_mut(&mut named.right),
+            future if JOINS.contains(&name) => rewriter.future(future),
             arg => rewriter.visit_expr_mut(arg),
         }
     }
@@ -202,9 +206,7 @@ fn try_join(
         return None;
     }
     let site = text::site(rewriter.private, &inner, inner.mac.path.span());
-    for arg in &mut args {
-        rewriter.visit_expr_mut(arg);
-    }
+    args.iter_mut().for_each(|arg| rewriter.future(arg));
     let mut mac = inner.mac.clone();
     mac.tokens = args.to_token_stream();
     Some((mac, site, expr.await_token.span, count))

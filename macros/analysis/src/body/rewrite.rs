@@ -78,6 +78,17 @@ impl<'a> Rewriter<'a> {
         parenthesized(at, handed_over)
     }
 
+    /// An expression that is awaited. One mistake, one message: where the lexical layer told of it, rustc need not
+    /// refuse the future too.
+    pub(super) fn future(&mut self, expr: &mut Expr) {
+        let told = self.errors.holds(expr);
+        self.visit_expr_mut(expr);
+        if told {
+            let private = self.private;
+            *expr = Expr::Verbatim(quote!(#private::flow::assume_deterministic("told of", #expr)));
+        }
+    }
+
     fn expr_await(&mut self, mut expr: ExprAwait) -> Expr {
         if !self.scope.awaits {
             // Not an async body: rustc says so.
@@ -86,16 +97,8 @@ impl<'a> Rewriter<'a> {
         }
         let at = expr.base.span();
         let site = text::site(self.private, &expr.base, at);
-        let told = self.errors.holds(&expr.base);
-        self.visit_expr_mut(&mut expr.base);
-        let future = match told {
-            // One mistake, one message: rustc need not refuse this future too.
-            true => {
-                let (private, base) = (self.private, &expr.base);
-                quote!(#private::flow::assume_deterministic("told of", #base))
-            }
-            false => expr.base.to_token_stream(),
-        };
+        self.future(&mut expr.base);
+        let future = expr.base.to_token_stream();
         let attrs = &expr.attrs;
         let awaited = self.awaited(&future, &site, expr.await_token.span);
         Expr::Verbatim(quote!(#(#attrs)* #awaited))

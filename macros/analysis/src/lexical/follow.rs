@@ -133,7 +133,9 @@ fn below(step: &Step, hits: Vec<Hit>, file: &Path) -> Vec<Reach> {
         let line = hit.start.start().line;
         let chains = match hit.kind {
             Kind::Rule { code, what, .. } => {
-                let last = Step { name: what.trim_matches('`').to_owned(), file: shown(file), line };
+                let plain = what.strip_prefix('`').and_then(|rest| rest.strip_suffix('`'));
+                let name = plain.filter(|plain| !plain.contains('`')).unwrap_or(&what).to_owned();
+                let last = Step { name, file: shown(file), line };
                 vec![Reach { steps: vec![last], class: class(code) }]
             }
             Kind::Reaches { chains, .. } => chains,

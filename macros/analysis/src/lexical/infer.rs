@@ -167,6 +167,8 @@ impl Walker<'_> {
             false => shared_type(&ty),
         };
         match shared {
+            // One that the body declares was told of where it stands.
+            Some(_) if item.mutable && item.file.as_os_str().is_empty() => {}
             Some(what) => self.hits.push(Hit::rule(
                 tokens,
                 Code::Global,

@@ -176,6 +176,19 @@ fn helpers_of_the_crate() {
     check_body("#[workflow::deterministic(\"why\")] fn a() { std::fs::read(x); }", "a();", &[]);
     check_body("fn a() { println!(); }", "let f = a; [1].map(|_| a());", &["AB0116", "AB0116"]);
     check_body("macro_rules! now { () => { std::time::Instant::now() } }", "now!();", &["AB0116"]);
+    check_files(
+        &[
+            (
+                "src/lib.rs",
+                "#[macro_use] mod macros; mod flows {\n #[workflow]\n async fn w() { now!(); crate::later!(); }\n}",
+            ),
+            (
+                "src/macros.rs",
+                "macro_rules! now { () => { std::time::Instant::now() } }\n#[macro_export] macro_rules! later { () => { println!() } }",
+            ),
+        ],
+        &["AB0116", "AB0116"],
+    );
     check_body("macro_rules! m { ($e:expr) => { $e.await } }", "m!(x);", &["AB0118"]);
 }
 
@@ -201,7 +214,7 @@ fn methods_of_the_crate() {
 
 #[test]
 fn globals() {
-    check_body("static N: std::sync::atomic::AtomicU8 = x();", "N.load(y);", &["AB0111", "AB0111"]);
+    check_body("static N: std::sync::atomic::AtomicU8 = x();", "N.load(y);", &["AB0111"]);
     check_body("static N: &[u8] = &[1]; const M: u8 = 1;", "N.len(); M;", &[]);
     check_body("static mut N: u8 = 1;", "N;", &["AB0111"]);
     check_body("thread_local! { static N: u8 = 1; }", "N.with(|n| n);", &["AB0111"]);
@@ -234,5 +247,11 @@ fn where_the_item_stands() {
 #[test]
 fn escape_hatches() {
     check_body("", "workflow::allow!(\"why\", std::time::Instant::now());", &[]);
+    check_body("", "workflow::side_effect(|| std::time::Instant::now()).await;", &[]);
+    check_body(
+        "mod other { pub fn side_effect<T>(t: T) {} }",
+        "other::side_effect(std::time::Instant::now());",
+        &["AB0101"],
+    );
     check_body("", "workflow::assume_deterministic(\"why\", tokio::time::sleep(x)).await;", &[]);
 }

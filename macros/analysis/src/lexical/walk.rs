@@ -153,6 +153,15 @@ impl<'a> Walker<'a> {
         }
     }
 
+    fn method(&mut self, expr: &syn::ExprMethodCall) {
+        let name = text(&expr.method);
+        let ty = self.infer(&expr.receiver);
+        if !self.method_of(&ty, &name, &expr.method) {
+            self.method_of(&ty.dereferenced(), &name, &expr.method);
+        }
+        self.hash_order(expr, &ty);
+    }
+
     /// `<State as Default>::default`.
     pub(super) fn default_of(&mut self, ty: &Type) {
         let found = self.krate.type_at(&self.env, ty);
@@ -263,25 +272,21 @@ impl<'ast> Visit<'ast> for Walker<'_> {
 
     fn visit_expr_call(&mut self, expr: &'ast syn::ExprCall) {
         self.visit_expr(&expr.func);
-        let vouched = vouches(&expr.func);
+        let exempt = exempts(&expr.func);
         for arg in &expr.args {
-            // What stands in `assume_deterministic("why", ..)` is vouched for.
-            if !vouched {
+            if !exempt {
                 self.visit_expr(arg);
             }
         }
     }
 
     fn visit_expr_method_call(&mut self, expr: &'ast syn::ExprMethodCall) {
+        let before = self.hits.len();
         self.visit_expr(&expr.receiver);
-        let name = text(&expr.method);
-        let ty = self.infer(&expr.receiver);
-        let known = self.method_of(&ty, &name, &expr.method);
-        if !known {
-            let inner = ty.dereferenced();
-            self.method_of(&inner, &name, &expr.method);
+        // One mistake, one message: what is told of the receiver is not told again of its method.
+        if self.hits.len() == before {
+            self.method(expr);
         }
-        self.hash_order(expr, &ty);
         expr.args.iter().for_each(|arg| self.visit_expr(arg));
     }
 
@@ -356,10 +361,16 @@ impl<'ast> Visit<'ast> for Walker<'_> {
     fn visit_attribute(&mut self, _: &'ast syn::Attribute) {}
 }
 
-/// `workflow::assume_deterministic`.
-fn vouches(function: &Expr) -> bool {
+/// Whether what a function is given need not repeat: `workflow::side_effect(..)` records what its closure gives, and
+/// `workflow::assume_deterministic("why", ..)` vouches for its future.
+fn exempts(function: &Expr) -> bool {
     let Expr::Path(path) = function else { return false };
-    path.path.segments.last().is_some_and(|last| last.ident == "assume_deterministic")
+    let segments = Written::of(&path.path).segments;
+    match segments.as_slice() {
+        [name] | [.., _, name] if !["assume_deterministic", "side_effect"].contains(&name.as_str()) => false,
+        [.., module, _] => module == "workflow",
+        _ => true,
+    }
 }
 
 /// `x as *const T`, `v.as_ptr()`.
@@ -368,6 +379,9 @@ fn is_address(expr: &Expr) -> bool {
         Expr::Paren(inner) => is_address(&inner.expr),
         Expr::Group(inner) => is_address(&inner.expr),
         Expr::Cast(inner) => matches!(&*inner.ty, Type::Ptr(_)),
+        Expr::RawAddr(_) => true,
+        Expr::Call(call) => matches!(&*call.func, Expr::Path(path) if path.path.segments.last()
+            .is_some_and(|last| last.ident == "from_ref" || last.ident == "from_mut")),
         Expr::MethodCall(call) => call.method == "as_ptr" || call.method == "as_mut_ptr",
         _ => false,
     }

@@ -43,6 +43,45 @@ pub(crate) enum Found {
 /// The `use`s that are being followed: one that leads back to itself ends there.
 type Trail = Vec<*const Written>;
 
+/// Macros of std that are always there: no file is read in search of them.
+const STD_MACROS: &[&str] = &[
+    "assert",
+    "assert_eq",
+    "assert_ne",
+    "cfg",
+    "column",
+    "compile_error",
+    "concat",
+    "dbg",
+    "debug_assert",
+    "debug_assert_eq",
+    "debug_assert_ne",
+    "env",
+    "eprint",
+    "eprintln",
+    "file",
+    "format",
+    "format_args",
+    "include",
+    "include_bytes",
+    "include_str",
+    "line",
+    "matches",
+    "module_path",
+    "option_env",
+    "panic",
+    "print",
+    "println",
+    "stringify",
+    "thread_local",
+    "todo",
+    "unimplemented",
+    "unreachable",
+    "vec",
+    "write",
+    "writeln",
+];
+
 /// No honest path is longer.
 const MAX_TRAIL: usize = 32;
 
@@ -89,7 +128,12 @@ impl Crate {
                 Found::Module(id) => match segment.as_str() {
                     "super" => Found::Module(self.outer(id)),
                     "self" => Found::Module(id),
-                    name => self.lookup(id, name, if last { want } else { Want::Type }, trail)?,
+                    name => {
+                        let want = if last { want } else { Want::Type };
+                        let exported =
+                            || (want == Want::Macro).then(|| self.textual_macro(id, name)).flatten();
+                        self.lookup(id, name, want, trail).or_else(exported)?
+                    }
                 },
                 Found::Type(def, mut more) => {
                     more.push(segment.clone());
@@ -165,8 +209,42 @@ impl Crate {
         }
         match want {
             Want::Type => self.external(name).map(|name| Found::Foreign(vec![name])),
-            Want::Value | Want::Macro => None,
+            Want::Macro => self.textual_macro(env.module, name),
+            Want::Value => None,
         }
+    }
+
+    /// A `macro_rules!` by its name alone: in scope below its definition, out of a `#[macro_use]` module, or exported.
+    /// Of these, the nearest one counts.
+    fn textual_macro(&self, from: ModuleId, name: &str) -> Option<Found> {
+        if STD_MACROS.contains(&name) {
+            return None;
+        }
+        let mut scope = Some(from);
+        while let Some(id) = scope {
+            let content = self.content(id);
+            let children = content.names.values().flatten().filter_map(|def| match def {
+                Def::Module(child) => Some(*child),
+                _ => None,
+            });
+            let mut places = vec![id];
+            places.extend(children);
+            if let Some(found) = places.into_iter().find_map(|id| self.macro_in(id, name)) {
+                return Some(found);
+            }
+            scope = self.module(id).parent;
+        }
+        let count = self.modules.borrow().len();
+        (0..count)
+            .filter(|id| self.module(*id).content.get().is_some())
+            .find_map(|id| self.macro_in(id, name))
+    }
+
+    fn macro_in(&self, id: ModuleId, name: &str) -> Option<Found> {
+        self.content(id).names.get(name)?.iter().find_map(|def| match def {
+            Def::Macro(item) => Some(Found::Macro(item.clone())),
+            _ => None,
+        })
     }
 
     fn self_type(&self, env: &Env) -> Option<Found> {
