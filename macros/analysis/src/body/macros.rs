@@ -153,7 +153,7 @@ fn until(rewriter: &mut Rewriter<'_>, mac: &mut Macro) {
         return;
     }
     if !rewriter.scope.slot {
-        let help = "it watches the workflow's state: make the helper a method of the workflow";
+        let help = "it watches the workflow's state: make the helper a method of the `#[workflow] impl`";
         rewriter.errors.add(
             Code::Misplaced,
             &mac.path,

@@ -109,7 +109,8 @@ impl AsyncBody<'_> {
     }
 }
 
-/// Rewrites the async blocks in a plain method or function, whose `self` stays what it is.
+/// Rewrites the async blocks in a plain method or function, whose `self` stays what it is. `receiver` is the `self` of
+/// a method of the workflow's state: async blocks take that from its slot.
 pub(crate) fn sync_body(
     private: &Private,
     receiver: Option<Span>,

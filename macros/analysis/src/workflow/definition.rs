@@ -7,7 +7,7 @@ use crate::args::WorkflowArgs;
 use crate::body::{AsyncBody, Home};
 use crate::errors::{Code, Errors};
 use crate::graph;
-use crate::helper::function_of;
+use crate::helper::{Mark, SelfHome, function_of};
 use crate::krate::Private;
 use crate::signature::{SelfKind, names, tuple, tuple_type};
 use proc_macro2::{Span, TokenStream};
@@ -29,7 +29,10 @@ pub(super) fn expand(
         .methods
         .iter()
         .filter(|method| method.role != Role::Run)
-        .map(|method| function_of(private, &method.function, errors))
+        .map(|method| {
+            let mark = Mark { home: SelfHome::State, vouched: method.vouched };
+            function_of(private, mark, &method.function, errors)
+        })
         .collect();
     let generic = !generics.params.is_empty();
     let start = model.run().map(|run| start_fn(private, self_ty, run, generic || run.broken));

@@ -3,6 +3,7 @@
 use crate::activity::check_owned;
 use crate::args::WorkflowArgs;
 use crate::errors::{Code, Errors};
+use crate::helper::{Mark, SelfHome, own_mark};
 use crate::signature::{self, Argument, SelfKind};
 use crate::suggest;
 use proc_macro2::TokenStream;
@@ -28,6 +29,8 @@ pub(super) struct Method {
     pub(super) arguments: Vec<Argument>,
     pub(super) output: Type,
     pub(super) kind: SelfKind,
+    /// `#[workflow::deterministic("why")]`.
+    pub(super) vouched: bool,
     /// Its signature is wrong: what would call it is left out, so that rustc adds nothing.
     pub(super) broken: bool,
 }
@@ -97,11 +100,13 @@ impl Model {
 }
 
 fn method(mut function: ImplItemFn, errors: &mut Errors) -> Method {
+    let vouched = vouched(&mut function.attrs, errors);
     let (role, name) = role(&mut function.attrs, errors);
     let before = errors.len();
     let sig = &function.sig;
     let mut method = Method {
         broken: false,
+        vouched,
         role,
         key: name.unwrap_or_else(|| sig.ident.to_string().trim_start_matches("r#").to_owned()),
         arguments: signature::arguments(sig),
@@ -119,6 +124,12 @@ fn method(mut function: ImplItemFn, errors: &mut Errors) -> Method {
     method
 }
 
+/// Takes `#[workflow::helper]` and `#[workflow::deterministic("why")]` off: every method here is workflow code.
+fn vouched(attrs: &mut Vec<Attribute>, errors: &mut Errors) -> bool {
+    let mark = Mark { home: SelfHome::State, vouched: false };
+    own_mark(mark, attrs, errors).vouched
+}
+
 /// Takes our attributes off a method and reads its role from them.
 fn role(attrs: &mut Vec<Attribute>, errors: &mut Errors) -> (Role, Option<String>) {
     let (mut role, mut name) = (Role::Helper, None);
@@ -132,11 +143,6 @@ fn role(attrs: &mut Vec<Attribute>, errors: &mut Errors) -> (Role, Option<String
             "run" => Role::Run,
             "signal" => Role::Signal,
             "query" => Role::Query,
-            "helper" => continue,
-            "deterministic" => {
-                kept.push(attr);
-                continue;
-            }
             "update" => {
                 let help = "use a `#[signal]` to change the state and a `#[query]` to read it";
                 errors.add(Code::Unknown, &attr.meta, "updates come in a later version of abide", help);
