@@ -6,6 +6,7 @@
 //! This crate never reads a clock, draws a random number or does I/O: the runtime hands it inputs and the time, and
 //! takes away events and actions. That is what makes a replay exact and a simulation possible.
 
+mod asked;
 mod def;
 mod event;
 pub mod exec;
@@ -15,11 +16,11 @@ mod graph;
 mod guard;
 mod ids;
 mod outcome;
-mod owner;
 mod payload;
 mod policy;
 mod state;
 
+pub use asked::*;
 pub use def::{
     Activities, ActivityDef, ActivityFn, ActivityRegistry, LocalBoxFuture, QueryFn, SignalFn, WorkflowCall,
     WorkflowDef, WorkflowFn,
@@ -31,7 +32,6 @@ pub use graph::*;
 pub use guard::{Block, Guard, Site, WorkflowFuture, block, guard};
 pub use ids::{EventId, ExecutionId, Incarnation};
 pub use outcome::*;
-pub use owner::{AnyValue, OnlyAValue, Owner, PlainValue, WorkflowState, only_a_value};
 pub use payload::{MAX_PAYLOAD_BYTES, Payload, PayloadError};
 pub use policy::{ActivityOptions, CancellationType, RetryPolicy};
 pub use state::{Parked, Slot, This};

@@ -1,5 +1,6 @@
 //! The parts of a `#[workflow] impl`: its `run`, handlers and helpers, and what is wrong with them.
 
+use super::handlers;
 use crate::activity::check_owned;
 use crate::args::WorkflowArgs;
 use crate::errors::{Code, Errors};
@@ -31,8 +32,10 @@ pub(super) struct Method {
     pub(super) kind: SelfKind,
     /// `#[workflow::deterministic("why")]`.
     pub(super) vouched: bool,
-    /// Its signature is wrong: what would call it is left out, so that rustc adds nothing.
+    /// It is wrong: what would call it is left out, so that rustc adds nothing.
     pub(super) broken: bool,
+    /// Its body does what its role does not allow: a stub takes its place.
+    pub(super) stubbed: bool,
 }
 
 /// The methods, and the items that are none (constants, types).
@@ -106,6 +109,7 @@ fn method(mut function: ImplItemFn, errors: &mut Errors) -> Method {
     let sig = &function.sig;
     let mut method = Method {
         broken: false,
+        stubbed: false,
         vouched,
         role,
         key: name.unwrap_or_else(|| sig.ident.to_string().trim_start_matches("r#").to_owned()),
@@ -120,6 +124,9 @@ fn method(mut function: ImplItemFn, errors: &mut Errors) -> Method {
         Role::Query => check_query(&method, errors),
         Role::Helper => {}
     }
+    let signature = errors.len();
+    handlers::check_body(&mut method, errors);
+    method.stubbed = errors.len() > signature;
     method.broken = errors.len() > before;
     method
 }
@@ -217,6 +224,13 @@ fn check_signal(method: &Method, errors: &mut Errors) {
     if !matches!(method.kind, SelfKind::Shared | SelfKind::Exclusive) {
         let help = "write `fn approve(&mut self, ..)`";
         errors.add(Code::Signature, &sig.ident, "a signal takes `&mut self`", help);
+    }
+    if let syn::ReturnType::Type(_, ty) = &sig.output
+        && !matches!(&**ty, Type::Tuple(unit) if unit.elems.is_empty())
+    {
+        let help =
+            "its sender waits for no answer: keep what it found in the state; what answers is a `#[query]`";
+        errors.add(Code::Signature, ty, "a signal returns nothing", help);
     }
     check_plain(method, "a signal", errors);
 }
