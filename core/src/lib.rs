@@ -29,7 +29,7 @@ pub use event::{Event, JournalRow};
 pub use failure::{ActivityError, CallError, Elapsed, Failure, FailureKind, FailureRecord, TimeoutKind};
 pub use flow::activity::ActivityCall;
 pub use graph::*;
-pub use guard::{Block, Guard, Site, WorkflowFuture, block, guard};
+pub use guard::{Block, Guard, Site, WorkflowFuture, block, guard, later};
 pub use ids::{EventId, ExecutionId, Incarnation};
 pub use outcome::*;
 pub use payload::{MAX_PAYLOAD_BYTES, Payload, PayloadError};

@@ -92,7 +92,9 @@ pub use abide_macros::{activity, query, run, signal, workflow};
 /// functions marked with [`#[workflow::helper]`](macro@workflow::helper) can be awaited in a workflow; rustc refuses the rest.
 pub mod workflow {
     pub use abide_core::flow::*;
-    pub use abide_core::{__join as join, __select as select, __try_join as try_join, __until as until};
+    pub use abide_core::{
+        __allow as allow, __join as join, __select as select, __try_join as try_join, __until as until,
+    };
     pub use abide_macros::{deterministic, helper};
 }
 

@@ -4,7 +4,9 @@ use super::{Mark, SelfHome};
 use crate::body::{AsyncBody, Home, sync_body};
 use crate::errors::{Code, Errors};
 use crate::krate::Private;
-use crate::signature::{self, SelfKind, contains_word, into_borrowing_fn, into_future_fn, names};
+use crate::signature::{
+    self, SelfKind, contains_word, has_impl_trait, into_borrowing_fn, into_future_fn, names,
+};
 use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::spanned::Spanned;
@@ -56,7 +58,12 @@ fn of(private: &Private, mark: Mark, parts: &Parts<'_>, errors: &mut Errors) -> 
         SelfHome::Value => None,
     };
     let waits = contains_word(block.to_token_stream(), &["async"]);
+    let before = errors.len();
     let body = sync_body(private, receiver, block, errors);
+    if errors.len() > before {
+        let value = stub(private, sig);
+        return quote!(#(#attrs)* #[allow(unused_variables)] #vis #sig { #value });
+    }
     let body = match value_check(private, mark, sig).filter(|_| waits) {
         Some(check) => quote_spanned!(block.brace_token.span.join()=> { #check #body }),
         None => body,
@@ -103,6 +110,16 @@ fn async_fn(private: &Private, mark: Mark, parts: &Parts<'_>, errors: &mut Error
     new.constness = None;
     let check = value_check(private, mark, sig);
     quote!(#(#attrs)* #vis #new { #check #expanded })
+}
+
+/// A value of the type that `sig` returns, for a body that has mistakes of its own.
+fn stub(private: &Private, sig: &Signature) -> TokenStream {
+    let output = signature::output(sig);
+    let future = has_impl_trait(&output) && contains_word(output.to_token_stream(), &["WorkflowFuture"]);
+    match future {
+        true => quote!(#private::later()),
+        false => quote!(#private::never()),
+    }
 }
 
 /// Refuses a workflow's own state where a plain value's method is meant: its future would hold the state across the
