@@ -55,6 +55,10 @@ pub(super) fn expr_macro(rewriter: &mut Rewriter<'_>, mut expr: ExprMacro) -> Ex
             select::expand(rewriter, &mut expr.mac);
             Expr::Macro(expr)
         }
+        _ if rewriter.scope.awaits && select::select_of(&expr.mac).is_some() => {
+            select::expand(rewriter, &mut expr.mac);
+            Expr::Macro(expr)
+        }
         "until" => {
             until(rewriter, &mut expr.mac);
             Expr::Macro(expr)
