@@ -20,6 +20,8 @@ mod errors_panic;
 mod errors_payload;
 mod errors_types;
 mod eviction;
+mod handlers;
+mod helpers;
 mod histories;
 mod mismatch;
 mod retries;
