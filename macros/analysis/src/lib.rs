@@ -9,6 +9,7 @@ mod activity;
 mod args;
 mod body;
 mod errors;
+mod exceptions;
 mod graph;
 mod helper;
 mod krate;
@@ -18,6 +19,7 @@ mod suggest;
 mod text;
 mod workflow;
 
+pub use exceptions::{Exception, ExceptionKind, exceptions};
 use proc_macro2::TokenStream;
 
 /// `#[activity]`, on a free `async fn` or on an `impl` block.
