@@ -5,6 +5,7 @@ use crate::args::{self, WorkflowArgs};
 use crate::body::{AsyncBody, Home, sync_body};
 use crate::errors::{Code, Errors};
 use crate::krate::Private;
+use crate::lints;
 use crate::signature::{self, SelfKind, into_future_fn, names};
 use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, quote};
@@ -17,7 +18,7 @@ pub(crate) fn expand(args: TokenStream, item: TokenStream) -> TokenStream {
     let mut errors = Errors::default();
     let args = WorkflowArgs::parse(args, "#[workflow::helper]", &mut errors);
     let private = Private::new(args.krate.as_ref());
-    marked(&private, item, "#[workflow::helper]", errors)
+    marked(&private, item, "#[workflow::helper]", lints::deny(), errors)
 }
 
 pub(crate) fn expand_deterministic(args: TokenStream, item: TokenStream) -> TokenStream {
@@ -30,14 +31,22 @@ pub(crate) fn expand_deterministic(args: TokenStream, item: TokenStream) -> Toke
             "write why every run gives the same: `#[workflow::deterministic(\"a pure table lookup\")]`",
         );
     }
-    marked(&Private::new(None), item, "#[workflow::deterministic]", errors)
+    marked(&Private::new(None), item, "#[workflow::deterministic]", lints::allow(), errors)
 }
 
-fn marked(private: &Private, item: TokenStream, attribute: &str, mut errors: Errors) -> TokenStream {
+fn marked(
+    private: &Private,
+    item: TokenStream,
+    attribute: &str,
+    lints: Attribute,
+    mut errors: Errors,
+) -> TokenStream {
     // A method parses as an `ImplItemFn`, a free function too: its grammar is the wider one.
-    let expanded = if let Ok(function) = syn::parse2::<ImplItemFn>(item.clone()) {
+    let expanded = if let Ok(mut function) = syn::parse2::<ImplItemFn>(item.clone()) {
+        function.attrs.push(lints);
         function_of(private, &function, &mut errors)
     } else if let Ok(Item::Mod(mut module)) = syn::parse2::<Item>(item.clone()) {
+        module.attrs.push(lints);
         match &mut module.content {
             Some((_, items)) => {
                 items.iter_mut().for_each(|item| in_module(private, item, &mut errors));

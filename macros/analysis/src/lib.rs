@@ -13,6 +13,7 @@ mod exceptions;
 mod graph;
 mod helper;
 mod krate;
+mod lints;
 mod misplaced;
 mod signature;
 mod suggest;

@@ -9,6 +9,7 @@ use crate::errors::{Code, Errors};
 use crate::graph;
 use crate::helper::function_of;
 use crate::krate::Private;
+use crate::lints;
 use crate::signature::{SelfKind, names, tuple, tuple_type};
 use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
@@ -29,7 +30,11 @@ pub(super) fn expand(
         .methods
         .iter()
         .filter(|method| method.role != Role::Run)
-        .map(|method| function_of(private, &method.function, errors))
+        .map(|method| {
+            let mut function = method.function.clone();
+            function.attrs.push(lints::deny());
+            function_of(private, &function, errors)
+        })
         .collect();
     let generic = !generics.params.is_empty();
     let start = model.run().map(|run| start_fn(private, self_ty, run, generic || run.broken));
@@ -93,7 +98,7 @@ fn definition(
     let (signals, queries) = (signals(private, model), queries(private, model));
     let graphs = graphs(private, model, errors.len() > before);
     let body_attrs = run.function.attrs.iter().filter(|attr| !attr.path().is_ident("doc"));
-    let output = &run.output;
+    let (output, lints) = (&run.output, lints::deny());
     let future = quote_spanned!(output.span()=> impl ::core::future::Future<Output = #output> + 'static);
     let init = quote_spanned!(self_ty.span()=> <Self as ::core::default::Default>::default());
     quote! {
@@ -108,6 +113,7 @@ fn definition(
             fn init() -> Self { #init }
 
             #(#body_attrs)*
+            #lints
             fn run(__abide_slot: #private::Slot<Self>, __abide_args: Self::Args) -> #future { #body }
 
             #signals
