@@ -60,10 +60,10 @@ fn explain_without_a_code_lists_all() {
 
 #[test]
 fn explain_helps_with_an_unknown_code() {
-    let ran = run(Path::new("."), &["explain", "AB0121"]);
+    let ran = run(Path::new("."), &["explain", "ab0121"]);
     assert_eq!(ran.code, Some(2));
     assert!(ran.out.is_empty());
-    assert!(ran.err.starts_with("error: there is no code `AB0121`; the nearest is AB01"), "{}", ran.err);
+    assert!(ran.err.starts_with("error: there is no code `ab0121`; the nearest is AB01"), "{}", ran.err);
     assert!(ran.err.contains("`cargo abide explain` lists all codes"), "{}", ran.err);
 }
 
