@@ -72,7 +72,12 @@ fn levels(manifest: &Path, merged: &Merged, report: &mut Report) -> Result<(), F
     let mut document = parse(manifest, &before)?;
     match merge::levels(&mut document, &free) {
         merge::Levels::Merged => {
-            report.file(manifest, Some(&before), &document.to_string(), "lints allowed outside of workflows")
+            let what = "lints allowed outside of workflows";
+            report.file(manifest, Some(&before), &document.to_string(), what)?;
+            if merge::is_virtual(&document) {
+                report.line("Members take the levels over with `workspace = true` in their `[lints]`.");
+            }
+            Ok(())
         }
         merge::Levels::Inherited => {
             let lines = free.iter().map(|lint| format!("    {} = \"allow\"", lint.level()));

@@ -35,6 +35,11 @@ mod helpers {
     pub async fn file() -> bool {
         std::path::Path::new("x").exists() // LINE module AB0107
     }
+
+    #[abide::workflow::deterministic("goes to the log only")]
+    pub fn vouched() -> u32 {
+        std::process::id()
+    }
 }
 
 #[workflow]
@@ -59,6 +64,12 @@ impl Order {
     async fn run(&mut self) {
         std::thread::sleep(secs(1)); // LINE run AB0102
         self.wait().await;
+        self.n += self.vouched().await;
+    }
+
+    #[workflow::deterministic("goes to the log only")]
+    async fn vouched(&self) -> u32 {
+        std::process::id() + helpers::vouched()
     }
 
     async fn wait(&mut self) {

@@ -97,8 +97,10 @@ pub(super) enum Levels {
 
 /// Sets each lint that has no level to `allow`: in `[lints.clippy]`, or in the workspace's where there is no package.
 pub(super) fn levels(manifest: &mut DocumentMut, lints: &[Lint]) -> Levels {
-    let virtual_root = !manifest.contains_key("package");
-    let parent = match virtual_root {
+    if lints.is_empty() {
+        return Levels::Merged;
+    }
+    let parent = match is_virtual(manifest) {
         true => manifest.entry("workspace").or_insert_with(implicit),
         false => manifest.as_item_mut(),
     };
@@ -116,6 +118,11 @@ pub(super) fn levels(manifest: &mut DocumentMut, lints: &[Lint]) -> Levels {
         }
     }
     Levels::Merged
+}
+
+/// A workspace without a package of its own: its levels are taken over by members that ask for them.
+pub(super) fn is_virtual(manifest: &DocumentMut) -> bool {
+    !manifest.contains_key("package")
 }
 
 fn implicit() -> Item {
@@ -190,6 +197,13 @@ mod tests {
         let mut again: DocumentMut = text.parse().expect("TOML");
         assert_eq!(levels(&mut again, &Lint::ALL), *expected);
         assert_eq!(text, again.to_string());
+    }
+
+    #[test]
+    fn no_level_no_table() {
+        let mut document: DocumentMut = "[package]\n".parse().expect("TOML");
+        assert_eq!(levels(&mut document, &[]), Levels::Merged);
+        assert_eq!(document.to_string(), "[package]\n");
     }
 
     #[test]
