@@ -9,10 +9,12 @@ mod activity;
 mod args;
 mod body;
 mod errors;
+mod exceptions;
 mod graph;
 mod helper;
 mod krate;
 mod lexical;
+mod lints;
 mod misplaced;
 mod rules;
 mod signature;
@@ -21,6 +23,7 @@ mod suggest;
 mod text;
 mod workflow;
 
+pub use exceptions::{Exception, ExceptionKind, exceptions};
 use proc_macro2::TokenStream;
 
 /// `#[activity]`, on a free `async fn` or on an `impl` block.

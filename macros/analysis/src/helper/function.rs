@@ -58,17 +58,18 @@ fn of(private: &Private, mark: Mark, parts: &Parts<'_>, errors: &mut Errors) -> 
         SelfHome::Value => None,
     };
     let waits = contains_word(block.to_token_stream(), &["async"]);
+    let lints = mark.lints();
     let before = errors.len();
     let body = sync_body(private, receiver, block, errors);
     if errors.len() > before {
         let value = stub(private, sig);
-        return quote!(#(#attrs)* #[allow(unused_variables)] #vis #sig { #value });
+        return quote!(#(#attrs)* #lints #[allow(unused_variables)] #vis #sig { #value });
     }
     let body = match value_check(private, mark, sig).filter(|_| waits) {
         Some(check) => quote_spanned!(block.brace_token.span.join()=> { #check #body }),
         None => body,
     };
-    quote!(#(#attrs)* #vis #sig #body)
+    quote!(#(#attrs)* #lints #vis #sig #body)
 }
 
 fn async_fn(private: &Private, mark: Mark, parts: &Parts<'_>, errors: &mut Errors) -> TokenStream {
@@ -109,7 +110,8 @@ fn async_fn(private: &Private, mark: Mark, parts: &Parts<'_>, errors: &mut Error
     };
     new.constness = None;
     let check = value_check(private, mark, sig);
-    quote!(#(#attrs)* #vis #new { #check #expanded })
+    let lints = mark.lints();
+    quote!(#(#attrs)* #lints #vis #new { #check #expanded })
 }
 
 /// A value of the type that `sig` returns, for a body that has mistakes of its own.

@@ -13,6 +13,7 @@ use crate::args::HelperArgs;
 use crate::errors::{Code, Errors};
 use crate::krate::Private;
 use crate::lexical;
+use crate::lints;
 use proc_macro2::TokenStream;
 use quote::{ToTokens, quote};
 use syn::{ImplItemFn, Item, TraitItemFn};
@@ -28,6 +29,13 @@ pub(crate) struct Mark {
     pub(crate) home: SelfHome,
     /// Its author vouches for it: `#[workflow::deterministic("why")]`.
     pub(crate) vouched: bool,
+}
+
+impl Mark {
+    /// The levels of clippy's lints for such a function.
+    fn lints(self) -> syn::Attribute {
+        if self.vouched { lints::allow() } else { lints::deny() }
+    }
 }
 
 /// Whose `self` a method has.

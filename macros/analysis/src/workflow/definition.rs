@@ -9,6 +9,7 @@ use crate::errors::{Code, Errors};
 use crate::graph;
 use crate::helper::{Mark, SelfHome, function_of};
 use crate::krate::Private;
+use crate::lints;
 use crate::signature::{SelfKind, names, tuple, tuple_type};
 use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
@@ -107,7 +108,7 @@ fn definition(
     let (signals, queries) = (signals(private, model), queries(private, model));
     let graphs = graphs(private, model, errors.len() > before);
     let body_attrs = run.function.attrs.iter().filter(|attr| !attr.path().is_ident("doc"));
-    let output = &run.output;
+    let (output, lints) = (&run.output, lints::deny());
     let future = quote_spanned!(output.span()=> impl ::core::future::Future<Output = #output> + 'static);
     let init = quote_spanned!(self_ty.span()=> <Self as ::core::default::Default>::default());
     quote! {
@@ -122,6 +123,7 @@ fn definition(
             fn init() -> Self { #init }
 
             #(#body_attrs)*
+            #lints
             fn run(__abide_slot: #private::Slot<Self>, __abide_args: Self::Args) -> #future { #body }
 
             #signals

@@ -9,6 +9,7 @@ use crate::body::{AsyncBody, Home};
 use crate::errors::{Code, Errors};
 use crate::graph;
 use crate::krate::Private;
+use crate::lints;
 use crate::signature::{self, names, tuple, tuple_type};
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{quote, quote_spanned};
@@ -103,6 +104,7 @@ fn definition(private: &Private, args: &WorkflowArgs, function: &ItemFn, errors:
     let graph = graph::of(private, &name.to_string(), "Run", block);
     let (args_type, outcome) = (tuple_type(sig, &arguments), outcome(private, &output));
     let body_attrs = attrs.iter().filter(|attr| !attr.path().is_ident("doc") && !attr.path().is_ident("cfg"));
+    let lints = lints::deny();
     let future = quote_spanned!(output.span()=> impl ::core::future::Future<Output = #output> + 'static);
     quote! {
         impl #private::WorkflowDef for #name {
@@ -116,6 +118,7 @@ fn definition(private: &Private, args: &WorkflowArgs, function: &ItemFn, errors:
             fn init() {}
 
             #(#body_attrs)*
+            #lints
             fn run(__abide_slot: #private::Slot<()>, __abide_args: Self::Args) -> #future { #body }
         }
     }
