@@ -1,10 +1,10 @@
 //! An activity that ends its process each time (PROTOCOL 19): its execution is suspended, and no other.
 
 use crate::evidence::ran;
-use crate::journal::{Execution, read};
+use crate::journal::{Execution, connect, read};
 use crate::ledger::lines;
 use crate::scene::{Scene, eventually};
-use crate::workflows::{Letters, culprit, fan, sequence, ticks};
+use crate::workflows::{Letters, culprit, fan, sequence, ticks, two_faced};
 use abide::prelude::*;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -68,6 +68,88 @@ async fn an_execution_that_only_sleeps_is_never_the_culprit() {
     let worker = scene.worker();
     assert_eq!(run.result().await.expect("it completes"), 10);
     worker.stop();
+}
+
+/// Workers that live for a moment each, while everything has an activity that takes longer than that.
+#[tokio::test]
+async fn a_dozen_quick_kills_from_outside_suspend_nobody() {
+    let scene = Scene::new();
+    let client = scene.client().await;
+    let mut runs = Vec::new();
+    for n in 0..6 {
+        runs.push((n, client.start(sequence(n, 2, 250)).id(format!("sequence-{n}")).await.expect("it starts")));
+    }
+    for _ in 0..12 {
+        let worker = scene.worker();
+        tokio::time::sleep(Duration::from_millis(150)).await;
+        worker.kill();
+    }
+    let worker = scene.worker();
+    for (n, run) in &runs {
+        assert_eq!(run.result().await.expect("it completes"), 2 * (20 * n + 1));
+    }
+    worker.stop();
+}
+
+/// Progress in another branch does not clear it for ever.
+#[tokio::test]
+async fn a_culprit_that_makes_progress_elsewhere_is_found_out() {
+    let scene = Scene::new();
+    let client = scene.client().await;
+    let guilty = client.start(two_faced(9, 300)).id("two-faced").await.expect("it starts");
+    let (mut deaths, mut worker) = (0, scene.worker());
+    let reason = loop {
+        if worker.has_ended() {
+            deaths += 1;
+            assert!(deaths <= 8, "the loop goes on");
+            worker = scene.spawn("work");
+        }
+        let result = tokio::time::timeout(Duration::from_millis(50), guilty.result()).await;
+        match result {
+            Ok(Err(WorkflowError::Suspended(reason))) => break reason,
+            Ok(other) => panic!("{other:?}"),
+            Err(_) => {}
+        }
+    };
+    assert_eq!(reason.code(), "AB0205");
+    let progress = ran(&lines(&scene.ledger())).values().filter(|ran| ran.name == "Work.step").count();
+    assert!(progress > 5, "it made progress all the time: {progress}");
+    worker.stop();
+}
+
+/// A suspect that takes long holds the others up for a while, not until it ends.
+#[tokio::test]
+async fn a_long_suspect_does_not_block_the_others() {
+    let scene = Scene::new();
+    let client = scene.client().await;
+    let long = client.start(sequence(0, 1, 600_000)).id("long").await.expect("it starts");
+    let short = client.start(sequence(1, 1, 10)).id("short").await.expect("it starts");
+    let mut fate = connect(&scene.path("abide.db"), false).await;
+    let suspects = "UPDATE execution SET crashes = 2 + (workflow_id = 'short')";
+    sqlx::query(suspects).execute(&mut fate).await.expect("they are suspects");
+    let worker = scene.worker();
+    let result = tokio::time::timeout(Duration::from_secs(60), short.result()).await;
+    assert_eq!(result.expect("it is not blocked").expect("it completes"), 20);
+    assert_eq!(long.describe().await.expect("it is there").status, ExecutionStatus::Running);
+    worker.kill();
+}
+
+/// What waits for a message or for a back-off has nothing to do with its worker's death.
+#[tokio::test]
+async fn what_only_waits_is_never_counted() {
+    let scene = Scene::new();
+    let client = scene.client().await;
+    client.start(Letters::run(1)).id("letters").await.expect("it starts");
+    client.start(ticks(1, 3_600_000)).id("ticks").await.expect("it starts");
+    for _ in 0..3 {
+        let worker = scene.worker();
+        let idle = "SELECT count(*) FROM execution WHERE active OR NOT EXISTS (SELECT 1 FROM journal)";
+        let path = scene.path("abide.db");
+        eventually("both wait", async || crate::journal::number(&path, idle).await == 0).await;
+        worker.kill();
+    }
+    let counted = "SELECT sum(crashes) FROM execution";
+    assert_eq!(crate::journal::number(&scene.path("abide.db"), counted).await, 0);
 }
 
 /// All but the culprit and the one that waits for a letter are closed, and the culprit is suspended. Nothing else

@@ -32,8 +32,9 @@ impl Execution {
                     self.record(Event::CancelRequested { request_id, reason });
                 }
             }
-            Input::Recovered { running } => {
-                let (lost, events) = self.ctx.activities.borrow().recover(&running, self.ctx.now_ms.get());
+            Input::Recovered { running, retried_ms } => {
+                let now_ms = self.ctx.now_ms.get();
+                let (lost, events) = self.ctx.activities.borrow().recover(&running, retried_ms, now_ms);
                 self.record(Event::Recovered { lost });
                 events.into_iter().for_each(|event| self.record(event));
             }

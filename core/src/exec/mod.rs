@@ -88,6 +88,8 @@ pub enum Input {
     Recovered {
         /// Activities whose attempt is known to be running in this process.
         running: Vec<EventId>,
+        /// No retry that was due later than this was ever started.
+        retried_ms: i64,
     },
 }
 
@@ -309,6 +311,21 @@ impl Execution {
     /// Whether an attempt may be running, or about to.
     pub fn has_activities(&self) -> bool {
         self.ctx.activities.borrow().open().next().is_some()
+    }
+
+    /// Whether an attempt may be running at `now_ms`, or is about to: one that waits for a back-off is not.
+    pub fn any_due(&self, now_ms: i64) -> bool {
+        self.ctx.activities.borrow().any_due(now_ms)
+    }
+
+    /// When the next back-off ends, of those that end after `after_ms`.
+    pub fn next_retry_ms(&self, after_ms: i64) -> Option<i64> {
+        self.ctx.activities.borrow().next_retry_ms(after_ms)
+    }
+
+    /// The most attempts that one open activity has lost in a row because its worker died.
+    pub fn lost_in_a_row(&self) -> u32 {
+        self.ctx.activities.borrow().lost_in_a_row()
     }
 
     /// When the next timer is due.

@@ -203,7 +203,8 @@ impl Thread {
             if live.known.recovered {
                 let mut running = self.session.attempts.of(live.id);
                 running.extend(live.kept());
-                live.pending.insert(0, Input::Recovered { running }.into());
+                let retried_ms = live.known.retried_ms;
+                live.pending.insert(0, Input::Recovered { running, retried_ms }.into());
             }
         } else {
             match live.unstarted.clone() {
