@@ -1,10 +1,10 @@
 //! An activity that ends its process each time (PROTOCOL 19): its execution is suspended, and no other.
 
 use crate::evidence::ran;
-use crate::journal::{Execution, connect, read};
+use crate::journal::{Execution, connect, number, read};
 use crate::ledger::lines;
 use crate::scene::{Scene, eventually};
-use crate::workflows::{Letters, culprit, fan, sequence, ticks, two_faced};
+use crate::workflows::{Letters, culprit, fan, sequence, ticks, twice, two_faced};
 use abide::prelude::*;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -76,7 +76,7 @@ async fn a_dozen_quick_kills_from_outside_suspend_nobody() {
     let scene = Scene::new();
     let client = scene.client().await;
     let mut runs = Vec::new();
-    for n in 0..6 {
+    for n in 0..2 {
         runs.push((n, client.start(sequence(n, 2, 250)).id(format!("sequence-{n}")).await.expect("it starts")));
     }
     for _ in 0..12 {
@@ -134,22 +134,29 @@ async fn a_long_suspect_does_not_block_the_others() {
     worker.kill();
 }
 
-/// What waits for a message or for a back-off has nothing to do with its worker's death.
+/// What waits for a message, a timer or a back-off has nothing to do with its worker's death, also where its time came
+/// while nobody was there.
 #[tokio::test]
 async fn what_only_waits_is_never_counted() {
     let scene = Scene::new();
-    let client = scene.client().await;
-    client.start(Letters::run(1)).id("letters").await.expect("it starts");
-    client.start(ticks(1, 3_600_000)).id("ticks").await.expect("it starts");
-    for _ in 0..3 {
-        let worker = scene.worker();
-        let idle = "SELECT count(*) FROM execution WHERE active OR NOT EXISTS (SELECT 1 FROM journal)";
-        let path = scene.path("abide.db");
-        eventually("both wait", async || crate::journal::number(&path, idle).await == 0).await;
-        worker.kill();
-    }
-    let counted = "SELECT sum(crashes) FROM execution";
-    assert_eq!(crate::journal::number(&scene.path("abide.db"), counted).await, 0);
+    let (client, database) = (scene.client().await, scene.path("abide.db"));
+    let worker = scene.worker();
+    let letters = client.start(Letters::run(1)).id("letters").await.expect("it starts");
+    client.start(ticks(1, 2_000)).id("ticks").await.expect("it starts");
+    client.start(twice(1)).id("twice").await.expect("it starts");
+    let waits = "SELECT count(DISTINCT execution) FROM journal JOIN execution e ON e.id = execution
+        WHERE body LIKE '%timer_started%' OR body LIKE '%attempt_failed%' OR type LIKE 'Letters%'";
+    eventually("all wait", async || number(&database, waits).await == 3).await;
+    worker.kill();
+    tokio::time::sleep(Duration::from_millis(2_500)).await;
+    letters.letter(1).await.expect("it takes a letter");
+    // Takes over, and claims nothing.
+    let elsewhere = scene.open().await;
+    let bystander = elsewhere.worker("elsewhere").workflow(fan).start().await.expect("it starts");
+    let owned = "SELECT count(*) FROM execution WHERE owner IS NOT NULL";
+    eventually("they are taken over", async || number(&database, owned).await == 0).await;
+    assert_eq!(number(&database, "SELECT sum(crashes) FROM execution").await, 0);
+    bystander.shutdown().await.expect("it shuts down");
 }
 
 /// All but the culprit and the one that waits for a letter are closed, and the culprit is suspended. Nothing else
