@@ -21,6 +21,8 @@ mod errors_payload;
 mod errors_types;
 mod eviction;
 mod histories;
+mod lease_lost;
+mod long_history;
 mod mismatch;
 mod retries;
 mod sagas;

@@ -181,8 +181,10 @@ impl Execution {
                 None if self.ctx.spawned.borrow().is_empty() && !self.settle() => break,
                 None => {}
             }
-            if self.ctx.history.borrow().is_full() {
-                self.ctx.suspend(Suspension::too_long(self.ctx.site()));
+            let history = self.ctx.history.borrow();
+            if history.is_full() {
+                let reason = Suspension::too_long(history.len(), history.bytes(), self.ctx.site());
+                self.ctx.suspend(reason);
             }
         }
     }

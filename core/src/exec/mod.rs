@@ -349,6 +349,11 @@ impl Execution {
         self.ctx.history.borrow().len()
     }
 
+    /// About how many bytes its events have.
+    pub fn history_bytes(&self) -> usize {
+        self.ctx.history.borrow().bytes()
+    }
+
     /// A view of where its code is, for other threads.
     pub fn position(&self) -> Position {
         self.ctx.position()

@@ -103,6 +103,9 @@ pub(crate) struct Suspension {
     pub(crate) code: String,
     /// What is wrong, for people.
     pub(crate) message: String,
+    /// The await it stood at, as `file:line:column` and its text in backquotes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) site: Option<String>,
     /// The build that found out.
     pub(crate) build: String,
     /// Whether a worker of another build may try once (a mismatch, an unknown type; PROTOCOL 21).

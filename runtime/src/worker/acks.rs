@@ -37,9 +37,7 @@ impl Thread {
             Ok(AppendOutcome::Lost) => return self.lost(live, in_flight),
             Ok(AppendOutcome::BadRow(text)) => match in_flight.start {
                 Some(start) => {
-                    let message = format!("AB0212: it refuses the row: {text}");
-                    let error = StoreError::Database { path: String::new(), message, source: None };
-                    let _ = start.send(Err(error.into()));
+                    let _ = start.send(Err(StoreError::BadRow { message: text }.into()));
                     return self.let_go(live);
                 }
                 None => {

@@ -108,6 +108,8 @@ pub(super) struct Live {
     pub(super) armed_ms: Option<i64>,
     /// Inbox rows that were taken from the database and not yet deleted.
     pub(super) rows_seen: HashSet<i64>,
+    /// It was said that its history grows long.
+    pub(super) warned: bool,
     /// An estimate of its memory.
     pub(super) bytes: usize,
     /// When it was last used, by the thread's counter.
@@ -135,6 +137,7 @@ impl Live {
             timer_ms: None,
             armed_ms: None,
             rows_seen: HashSet::new(),
+            warned: false,
             bytes: 0,
             used: 0,
         }

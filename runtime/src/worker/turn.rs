@@ -42,6 +42,7 @@ pub(super) fn compose(
     let undelivered = turn.undelivered.len();
     let mut origins = taken.origins;
     let rest = origins.split_off(origins.len().saturating_sub(undelivered));
+    warn_of_length(live);
     let progress = progress(live, &turn, &origins);
     let mut messages = Vec::new();
     for origin in rest {
@@ -83,6 +84,28 @@ fn progress(live: &Live, turn: &Turn, origins: &[Pending]) -> bool {
         || origins.iter().any(|o| o.input.is_message() || matches!(o.input, Input::Attempt { .. }))
         || !exec.any_due(turn.at_ms);
     goes_on && exec.lost_in_a_row() < LOST_IN_A_ROW
+}
+
+/// Where the log is told once that a history grows long: a fifth of the limits, as Temporal does.
+const LONG_EVENTS: u64 = 10_240;
+const LONG_BYTES: usize = 10 * 1024 * 1024;
+
+fn warn_of_length(live: &mut Live) {
+    let Some(exec) = live.exec.as_ref().filter(|_| !live.warned) else { return };
+    let (events, bytes) = (exec.history_len(), exec.history_bytes());
+    if events < LONG_EVENTS && bytes < LONG_BYTES {
+        return;
+    }
+    live.warned = true;
+    let (names, mib) = (&live.names, bytes / (1024 * 1024));
+    tracing::warn!(
+        code = "AB0211",
+        "AB0211: the history of workflow {} ({}, run {}) has {events} events and {mib} MiB: at 51,200 events or 50 MiB \
+         it is suspended; let a new workflow go on from its state before that",
+        names.workflow_type,
+        names.workflow_id,
+        names.run_id
+    );
 }
 
 /// A closed execution has no use for it. An outcome's row goes with the close; a message cannot come here, since
@@ -225,6 +248,7 @@ pub(super) fn suspension(session: &Session, live: &Live, reason: &exec::Suspensi
         suspension: Some(Suspension {
             code: reason.code.clone(),
             message,
+            site: reason.site.clone(),
             build: session.options.build.clone(),
             other_builds: !NOT_THE_BUILDS.contains(&reason.code.as_str()),
             at_ms,
