@@ -17,6 +17,8 @@ mod ids;
 mod outcome;
 mod payload;
 mod policy;
+#[doc(hidden)]
+pub mod probe;
 mod state;
 
 pub use def::{

@@ -13,6 +13,7 @@ mod graph;
 mod helper;
 mod krate;
 mod misplaced;
+mod order;
 mod signature;
 mod suggest;
 mod text;
