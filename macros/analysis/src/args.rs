@@ -132,6 +132,7 @@ fn misshapen(name: Option<&Ident>, value: &Value, errors: &mut Errors) {
     let Some(name) = name else { return };
     let help = match name.to_string().as_str() {
         "retry" => "write `retry(max_attempts = 3, initial_interval = \"1s\")`".to_owned(),
+        "no_probes" => "write `no_probes` alone".to_owned(),
         other => format!("write `{other} = ..`"),
     };
     let message = match value {
@@ -188,14 +189,16 @@ fn cancellation(value: &Expr, errors: &mut Errors) -> Option<Ident> {
 pub(crate) struct WorkflowArgs {
     pub(crate) name: Option<LitStr>,
     pub(crate) krate: Option<Path>,
+    /// The values in its bodies are not probed.
+    pub(crate) no_probes: bool,
 }
 
 impl WorkflowArgs {
     pub(crate) fn parse(tokens: TokenStream, attribute: &str, errors: &mut Errors) -> Self {
         let known: &[&str] = match attribute {
-            "#[workflow::helper]" => &["crate"],
+            "#[workflow::helper]" => &["crate", "no_probes"],
             "#[run]" => &[],
-            "#[workflow]" => &["name", "crate"],
+            "#[workflow]" => &["name", "crate", "no_probes"],
             _ => &["name"],
         };
         let mut args = Self::default();
@@ -212,6 +215,7 @@ impl WorkflowArgs {
                 ("crate", Value::Expr(value)) if known.contains(&"crate") => {
                     args.krate = crate_path(&value, errors);
                 }
+                ("no_probes", Value::None) if known.contains(&"no_probes") => args.no_probes = true,
                 (shape, value) if known.contains(&shape) => misshapen(name.as_ref(), &value, errors),
                 (_, value) => unknown(name.as_ref(), &value, attribute, known, errors),
             }

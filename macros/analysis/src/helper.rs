@@ -9,7 +9,7 @@ use crate::signature::{self, SelfKind, into_future_fn, names};
 use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, quote};
 use syn::spanned::Spanned;
-use syn::{Attribute, Block, ImplItem, ImplItemFn, Item, ItemImpl, Signature, Visibility};
+use syn::{ImplItem, ImplItemFn, Item, ItemImpl};
 
 const HELP: &str = "put it on a function, on a method, or on an inline `mod { .. }` of them";
 
@@ -17,7 +17,7 @@ pub(crate) fn expand(args: TokenStream, item: TokenStream) -> TokenStream {
     let mut errors = Errors::default();
     let args = WorkflowArgs::parse(args, "#[workflow::helper]", &mut errors);
     let private = Private::new(args.krate.as_ref());
-    marked(&private, item, "#[workflow::helper]", errors)
+    marked(&private, item, "#[workflow::helper]", !args.no_probes, errors)
 }
 
 pub(crate) fn expand_deterministic(args: TokenStream, item: TokenStream) -> TokenStream {
@@ -30,17 +30,18 @@ pub(crate) fn expand_deterministic(args: TokenStream, item: TokenStream) -> Toke
             "write why every run gives the same: `#[workflow::deterministic(\"a pure table lookup\")]`",
         );
     }
-    marked(&Private::new(None), item, "#[workflow::deterministic]", errors)
+    // Its author vouches for it.
+    marked(&Private::new(None), item, "#[workflow::deterministic]", false, errors)
 }
 
-fn marked(private: &Private, item: TokenStream, attribute: &str, mut errors: Errors) -> TokenStream {
+fn marked(private: &Private, item: TokenStream, attribute: &str, probes: bool, mut errors: Errors) -> TokenStream {
     // A method parses as an `ImplItemFn`, a free function too: its grammar is the wider one.
     let expanded = if let Ok(function) = syn::parse2::<ImplItemFn>(item.clone()) {
-        function_of(private, &function, &mut errors)
+        function_of(private, &function, probes, &mut errors)
     } else if let Ok(Item::Mod(mut module)) = syn::parse2::<Item>(item.clone()) {
         match &mut module.content {
             Some((_, items)) => {
-                items.iter_mut().for_each(|item| in_module(private, item, &mut errors));
+                items.iter_mut().for_each(|item| in_module(private, item, probes, &mut errors));
                 module.into_token_stream()
             }
             None => {
@@ -62,16 +63,16 @@ pub(crate) fn head(item: &TokenStream) -> TokenStream {
     item.clone().into_iter().take_while(|token| !is_body(token)).collect()
 }
 
-fn in_module(private: &Private, item: &mut Item, errors: &mut Errors) {
+fn in_module(private: &Private, item: &mut Item, probes: bool, errors: &mut Errors) {
     let expanded = match item {
         Item::Fn(function) => match syn::parse2::<ImplItemFn>(function.to_token_stream()) {
-            Ok(function) => function_of(private, &function, errors),
+            Ok(function) => function_of(private, &function, probes, errors),
             Err(_) => return,
         },
-        Item::Impl(block) => return in_impl(private, block, errors),
+        Item::Impl(block) => return in_impl(private, block, probes, errors),
         Item::Mod(module) => {
             if let Some((_, items)) = &mut module.content {
-                items.iter_mut().for_each(|item| in_module(private, item, errors));
+                items.iter_mut().for_each(|item| in_module(private, item, probes, errors));
             }
             return;
         }
@@ -81,38 +82,39 @@ fn in_module(private: &Private, item: &mut Item, errors: &mut Errors) {
 }
 
 /// The methods of an impl in a marked module. Those of a trait keep the shape that the trait asks for.
-fn in_impl(private: &Private, block: &mut ItemImpl, errors: &mut Errors) {
+fn in_impl(private: &Private, block: &mut ItemImpl, probes: bool, errors: &mut Errors) {
     if block.trait_.is_some() {
         return;
     }
     for item in &mut block.items {
         if let ImplItem::Fn(function) = item {
-            *item = ImplItem::Verbatim(function_of(private, function, errors));
+            *item = ImplItem::Verbatim(function_of(private, function, probes, errors));
         }
     }
 }
 
-/// A marked function or method.
-pub(crate) fn function_of(private: &Private, function: &ImplItemFn, errors: &mut Errors) -> TokenStream {
+/// A marked function or method; with `probes`, the values in its body are probed.
+pub(crate) fn function_of(
+    private: &Private,
+    function: &ImplItemFn,
+    probes: bool,
+    errors: &mut Errors,
+) -> TokenStream {
     let ImplItemFn { attrs, vis, sig, block, .. } = function;
     match sig.asyncness {
-        Some(_) => async_fn(private, attrs, vis, sig, block, errors),
+        Some(_) => async_fn(private, function, probes, errors),
         None => {
             let receiver = sig.receiver().map(|receiver| receiver.self_token.span());
-            let body = sync_body(private, receiver, block, errors);
+            // A probe is no constant.
+            let probes = probes && sig.constness.is_none();
+            let body = sync_body(private, receiver, block, probes, errors);
             quote!(#(#attrs)* #vis #sig #body)
         }
     }
 }
 
-fn async_fn(
-    private: &Private,
-    attrs: &[Attribute],
-    vis: &Visibility,
-    sig: &Signature,
-    block: &Block,
-    errors: &mut Errors,
-) -> TokenStream {
+fn async_fn(private: &Private, function: &ImplItemFn, probes: bool, errors: &mut Errors) -> TokenStream {
+    let ImplItemFn { attrs, vis, sig, block, .. } = function;
     let kind = signature::self_kind(sig);
     if kind == SelfKind::Other {
         let receiver = sig.receiver();
@@ -139,6 +141,7 @@ fn async_fn(
         names: names(&signature::arguments(sig)),
         output: &output,
         block,
+        probes,
     };
     let expanded = body.expand(errors);
     let future = quote!(#private::WorkflowFuture);

@@ -29,14 +29,14 @@ pub(super) fn expand(
         .methods
         .iter()
         .filter(|method| method.role != Role::Run)
-        .map(|method| function_of(private, &method.function, errors))
+        .map(|method| function_of(private, &method.function, method.probes && !args.no_probes, errors))
         .collect();
     let generic = !generics.params.is_empty();
     let start = model.run().map(|run| start_fn(private, self_ty, run, generic || run.broken));
     let inherent = quote!(#(#attrs)* impl #generics #self_ty { #(#others)* #start #(#methods)* });
     let (Some(run), false) = (model.run().filter(|run| !run.broken), generic) else { return inherent };
     let name = args.name.as_ref().map_or(default_name, syn::LitStr::value);
-    let definition = definition(private, self_ty, &name, run, &model, errors);
+    let definition = definition(private, self_ty, &name, run, &model, !args.no_probes, errors);
     let handle = handle::expand(private, self_ty, &model);
     quote!(#inherent const _: () = { #definition #handle };)
 }
@@ -85,11 +85,12 @@ fn definition(
     name: &str,
     run: &Method,
     model: &Model,
+    probes: bool,
     errors: &mut Errors,
 ) -> TokenStream {
     let before = errors.len();
     let args_type = tuple_type(&run.function.sig, &run.arguments);
-    let (outcome, body) = (outcome(private, &run.output), run_body(private, run, errors));
+    let (outcome, body) = (outcome(private, &run.output), run_body(private, run, probes, errors));
     let (signals, queries) = (signals(private, model), queries(private, model));
     let graphs = graphs(private, model, errors.len() > before);
     let body_attrs = run.function.attrs.iter().filter(|attr| !attr.path().is_ident("doc"));
@@ -116,7 +117,7 @@ fn definition(
     }
 }
 
-fn run_body(private: &Private, run: &Method, errors: &mut Errors) -> TokenStream {
+fn run_body(private: &Private, run: &Method, probes: bool, errors: &mut Errors) -> TokenStream {
     let patterns = run.arguments.iter().map(|argument| &argument.pattern);
     let bindings = tuple(patterns);
     AsyncBody {
@@ -132,6 +133,7 @@ fn run_body(private: &Private, run: &Method, errors: &mut Errors) -> TokenStream
         names: names(&run.arguments),
         output: &run.output,
         block: &run.function.block,
+        probes,
     }
     .expand(errors)
 }

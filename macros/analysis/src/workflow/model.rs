@@ -30,6 +30,8 @@ pub(super) struct Method {
     pub(super) kind: SelfKind,
     /// Its signature is wrong: what would call it is left out, so that rustc adds nothing.
     pub(super) broken: bool,
+    /// Whether the values in its body are probed.
+    pub(super) probes: bool,
 }
 
 /// The methods, and the items that are none (constants, types).
@@ -97,11 +99,12 @@ impl Model {
 }
 
 fn method(mut function: ImplItemFn, errors: &mut Errors) -> Method {
-    let (role, name) = role(&mut function.attrs, errors);
+    let Marks { role, name, probes } = marks(&mut function.attrs, errors);
     let before = errors.len();
     let sig = &function.sig;
     let mut method = Method {
         broken: false,
+        probes,
         role,
         key: name.unwrap_or_else(|| sig.ident.to_string().trim_start_matches("r#").to_owned()),
         arguments: signature::arguments(sig),
@@ -119,9 +122,16 @@ fn method(mut function: ImplItemFn, errors: &mut Errors) -> Method {
     method
 }
 
+/// What the attributes of a method say.
+struct Marks {
+    role: Role,
+    name: Option<String>,
+    probes: bool,
+}
+
 /// Takes our attributes off a method and reads its role from them.
-fn role(attrs: &mut Vec<Attribute>, errors: &mut Errors) -> (Role, Option<String>) {
-    let (mut role, mut name) = (Role::Helper, None);
+fn marks(attrs: &mut Vec<Attribute>, errors: &mut Errors) -> Marks {
+    let (mut role, mut name, mut probes) = (Role::Helper, None, true);
     let mut kept = Vec::new();
     for attr in std::mem::take(attrs) {
         let Some(word) = word(&attr) else {
@@ -132,8 +142,12 @@ fn role(attrs: &mut Vec<Attribute>, errors: &mut Errors) -> (Role, Option<String
             "run" => Role::Run,
             "signal" => Role::Signal,
             "query" => Role::Query,
-            "helper" => continue,
+            "helper" => {
+                probes &= !arguments(&attr, "#[workflow::helper]", errors).no_probes;
+                continue;
+            }
             "deterministic" => {
+                probes = false;
                 kept.push(attr);
                 continue;
             }
@@ -170,13 +184,17 @@ fn role(attrs: &mut Vec<Attribute>, errors: &mut Errors) -> (Role, Option<String
             continue;
         }
         role = found;
-        if let Meta::List(list) = &attr.meta {
-            let args = WorkflowArgs::parse(list.tokens.clone(), &format!("#[{word}]"), errors);
-            name = args.name.map(|name| name.value());
-        }
+        name = arguments(&attr, &format!("#[{word}]"), errors).name.map(|name| name.value());
     }
     *attrs = kept;
-    (role, name)
+    Marks { role, name, probes }
+}
+
+fn arguments(attr: &Attribute, attribute: &str, errors: &mut Errors) -> WorkflowArgs {
+    match &attr.meta {
+        Meta::List(list) => WorkflowArgs::parse(list.tokens.clone(), attribute, errors),
+        _ => WorkflowArgs::default(),
+    }
 }
 
 /// The word of an attribute that is ours, or that may be meant to be: `#[querry]`, `#[workflow::signal]`.
