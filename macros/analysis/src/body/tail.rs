@@ -80,7 +80,7 @@ pub(super) fn with_checks(
                 #open
                 #(#statements)* #end
                 #[allow(unreachable_code)]
-                if false { __abide_probe::never(); #checks }
+                if false { __abide_probe::never(); #checks };
             }
         }
         _ => quote!(#open #(#statements)*),
