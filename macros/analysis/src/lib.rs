@@ -16,6 +16,7 @@ mod krate;
 mod lexical;
 mod lints;
 mod misplaced;
+mod order;
 mod rules;
 mod signature;
 mod source;

@@ -7,7 +7,7 @@ use crate::args::WorkflowArgs;
 use crate::body::{AsyncBody, Home};
 use crate::errors::{Code, Errors};
 use crate::graph;
-use crate::helper::{Mark, SelfHome, function_of};
+use crate::helper::{Mark, function_of};
 use crate::krate::Private;
 use crate::lints;
 use crate::signature::{SelfKind, names, tuple, tuple_type};
@@ -30,21 +30,21 @@ pub(super) fn expand(
         .methods
         .iter()
         .filter(|method| method.role != Role::Run)
-        .map(|method| method_of(private, method, errors))
+        .map(|method| method_of(private, method, !args.no_probes, errors))
         .collect();
     let generic = !generics.params.is_empty();
     let start = model.run().map(|run| start_fn(private, self_ty, run, generic || run.broken));
     let inherent = quote!(#(#attrs)* impl #generics #self_ty { #(#others)* #start #(#methods)* });
     let (Some(run), false) = (model.run().filter(|run| !run.broken), generic) else { return inherent };
     let name = args.name.as_ref().map_or(default_name, syn::LitStr::value);
-    let definition = definition(private, self_ty, &name, run, &model, errors);
+    let definition = definition(private, self_ty, &name, run, &model, !args.no_probes, errors);
     let handle = handle::expand(private, self_ty, &model);
     quote!(#inherent const _: () = { #definition #handle };)
 }
 
 /// A handler or helper as a method of the user's type.
-fn method_of(private: &Private, method: &Method, errors: &mut Errors) -> TokenStream {
-    let mark = Mark { home: SelfHome::State, vouched: method.vouched };
+fn method_of(private: &Private, method: &Method, probes: bool, errors: &mut Errors) -> TokenStream {
+    let mark = Mark { probes: probes && method.mark.probes, ..method.mark };
     let syn::ImplItemFn { attrs, vis, sig, .. } = &method.function;
     if method.stubbed {
         return quote!(#(#attrs)* #[allow(unused_variables)] #vis #sig { #private::never() });
@@ -100,11 +100,12 @@ fn definition(
     name: &str,
     run: &Method,
     model: &Model,
+    probes: bool,
     errors: &mut Errors,
 ) -> TokenStream {
     let before = errors.len();
     let args_type = tuple_type(&run.function.sig, &run.arguments);
-    let (outcome, body) = (outcome(private, &run.output), run_body(private, run, errors));
+    let (outcome, body) = (outcome(private, &run.output), run_body(private, run, probes, errors));
     let (signals, queries) = (signals(private, model), queries(private, model));
     let graphs = graphs(private, model, errors.len() > before);
     let body_attrs = run.function.attrs.iter().filter(|attr| !attr.path().is_ident("doc"));
@@ -132,7 +133,7 @@ fn definition(
     }
 }
 
-fn run_body(private: &Private, run: &Method, errors: &mut Errors) -> TokenStream {
+fn run_body(private: &Private, run: &Method, probes: bool, errors: &mut Errors) -> TokenStream {
     let patterns = run.arguments.iter().map(|argument| &argument.pattern);
     let bindings = tuple(patterns);
     AsyncBody {
@@ -148,6 +149,7 @@ fn run_body(private: &Private, run: &Method, errors: &mut Errors) -> TokenStream
         names: names(&run.arguments),
         output: &run.output,
         block: &run.function.block,
+        probes: probes && run.mark.probes,
     }
     .expand(errors)
 }

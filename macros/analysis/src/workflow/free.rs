@@ -99,6 +99,7 @@ fn definition(private: &Private, args: &WorkflowArgs, function: &ItemFn, errors:
         names: names(&arguments),
         output: &output,
         block,
+        probes: !args.no_probes,
     }
     .expand(errors);
     let graph = graph::of(private, &name.to_string(), "Run", block);
