@@ -15,6 +15,7 @@ mod krate;
 mod misplaced;
 mod order;
 mod signature;
+mod stored;
 mod suggest;
 mod text;
 mod workflow;

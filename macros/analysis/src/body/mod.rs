@@ -26,6 +26,7 @@ use crate::krate::Private;
 use crate::signature::{contains_word, has_impl_trait};
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
+use probe::Probes;
 use rewrite::{Rewriter, Scope};
 pub(crate) use select::select_of;
 use syn::spanned::Spanned;
@@ -74,7 +75,8 @@ impl AsyncBody<'_> {
             awaits: true,
         };
         let before = errors.len();
-        let mut rewriter = Rewriter::new(private, errors, scope, self.receiver, self.probes);
+        let probes = Probes::new(self.probes, self.block.brace_token.span.join());
+        let mut rewriter = Rewriter::new(private, errors, scope, self.receiver, probes);
         let statements = rewriter.statements(self.block);
         let (slot_used, awaits) = (rewriter.slot_used, rewriter.awaited);
         if errors.len() > before {
@@ -126,6 +128,7 @@ pub(crate) fn sync_body(
     let before = errors.len();
     let scope = Scope { me: false, native: receiver.is_some(), slot: receiver.is_some(), awaits: false };
     let receiver = receiver.unwrap_or_else(Span::call_site);
+    let probes = Probes::new(probes, block.brace_token.span.join());
     let mut rewriter = Rewriter::new(private, errors, scope, receiver, probes);
     let statements = rewriter.statements(block);
     let slot = match rewriter.slot_used {
