@@ -34,7 +34,13 @@ pub(crate) fn expand_deterministic(args: TokenStream, item: TokenStream) -> Toke
     marked(&Private::new(None), item, "#[workflow::deterministic]", false, errors)
 }
 
-fn marked(private: &Private, item: TokenStream, attribute: &str, probes: bool, mut errors: Errors) -> TokenStream {
+fn marked(
+    private: &Private,
+    item: TokenStream,
+    attribute: &str,
+    probes: bool,
+    mut errors: Errors,
+) -> TokenStream {
     // A method parses as an `ImplItemFn`, a free function too: its grammar is the wider one.
     let expanded = if let Ok(function) = syn::parse2::<ImplItemFn>(item.clone()) {
         function_of(private, &function, probes, &mut errors)

@@ -12,7 +12,8 @@
 //! made, a sort by a key that leaves ties.
 
 use syn::{
-    AngleBracketedGenericArguments, Expr, ExprMethodCall, GenericArgument, Local, Pat, PathArguments, Stmt, Type,
+    AngleBracketedGenericArguments, Expr, ExprMethodCall, GenericArgument, Local, Pat, PathArguments, Stmt,
+    Type,
 };
 
 /// Collections that sort for themselves, or whose own order is refused where it would show.
@@ -56,7 +57,9 @@ pub(crate) fn forgets(call: &ExprMethodCall, expected: Option<&Type>) -> bool {
     let ty = written.unwrap_or(expected);
     match name.as_str() {
         "collect" => ty.is_some_and(is_sorted),
-        "sum" | "product" => ty.is_some_and(|ty| last_word(ty).is_some_and(|word| UNSIGNED.contains(&word.as_str()))),
+        "sum" | "product" => {
+            ty.is_some_and(|ty| last_word(ty).is_some_and(|word| UNSIGNED.contains(&word.as_str())))
+        }
         name => ANSWERS.contains(&name) || name.starts_with("sorted"),
     }
 }

@@ -14,9 +14,9 @@ use syn::{Type, TypePath};
 
 /// Types that are known by their names not to be a set; what is in their brackets is asked for.
 const KNOWN: &[&str] = &[
-    "bool", "char", "u8", "u16", "u32", "u64", "u128", "usize", "i8", "i16", "i32", "i64", "i128", "isize", "f32",
-    "f64", "String", "Vec", "VecDeque", "Option", "Result", "Box", "BTreeMap", "BTreeSet", "HashMap", "Duration",
-    "Self", "Failure",
+    "bool", "char", "u8", "u16", "u32", "u64", "u128", "usize", "i8", "i16", "i32", "i64", "i128", "isize",
+    "f32", "f64", "String", "Vec", "VecDeque", "Option", "Result", "Box", "BTreeMap", "BTreeSet", "HashMap",
+    "Duration", "Self", "Failure",
 ];
 
 /// A statement that refuses hash sets among the types of a call; nothing where none could be one.
@@ -30,7 +30,7 @@ pub(crate) fn no_sets(private: &Private, arguments: &[Argument], output: &Type) 
     if asked.0.is_empty() {
         return TokenStream::new();
     }
-    let checks = asked.0.iter().map(|ty| check(ty));
+    let checks = asked.0.iter().map(check);
     quote! {
         if false {
             #[allow(unused_imports)]

@@ -24,21 +24,98 @@ const UNORDERED: &[(&str, usize)] = &[
 
 /// Names of constructors: what they give is told by their type's name.
 const CONSTRUCTORS: &[&str] = &[
-    "new", "default", "from", "try_from", "into", "try_into", "pin", "parse", "identity", "take", "replace", "swap",
-    "drop", "max", "min",
+    "new", "default", "from", "try_from", "into", "try_into", "pin", "parse", "identity", "take", "replace",
+    "swap", "drop", "max", "min",
 ];
 
 /// Methods of std without arguments, the everyday ones: none of them reads a clock.
 const PLAIN: &[&str] = &[
-    "abs", "as_bytes", "as_deref", "as_deref_mut", "as_mut", "as_ref", "as_slice", "as_str", "borrow", "borrow_mut",
-    "by_ref", "bytes", "ceil", "chars", "clear", "clone", "cloned", "collect", "copied", "count", "cycle", "dedup",
-    "deref", "enumerate", "err", "first", "flatten", "floor", "flush", "fuse", "get", "get_mut", "id", "into",
-    "is_empty", "is_err", "is_none", "is_ok", "is_some", "iter", "last", "len", "lines", "lock", "max", "min", "name",
-    "next", "next_back", "ok", "or_default", "parse", "peek", "peekable", "pop", "pop_back", "pop_front", "product",
-    "rev", "reverse", "round", "sort", "sort_unstable", "sqrt", "sum", "take", "to_lowercase", "to_owned",
-    "to_string", "to_uppercase", "to_vec", "transpose", "trim", "try_into", "unwrap", "unwrap_err",
-    "unwrap_or_default", "unzip", "values", "keys", "into_iter", "iter_mut", "into_inner", "into_boxed_slice",
-    "into_string", "into_bytes",
+    "abs",
+    "as_bytes",
+    "as_deref",
+    "as_deref_mut",
+    "as_mut",
+    "as_ref",
+    "as_slice",
+    "as_str",
+    "borrow",
+    "borrow_mut",
+    "by_ref",
+    "bytes",
+    "ceil",
+    "chars",
+    "clear",
+    "clone",
+    "cloned",
+    "collect",
+    "copied",
+    "count",
+    "cycle",
+    "dedup",
+    "deref",
+    "enumerate",
+    "err",
+    "first",
+    "flatten",
+    "floor",
+    "flush",
+    "fuse",
+    "get",
+    "get_mut",
+    "id",
+    "into",
+    "is_empty",
+    "is_err",
+    "is_none",
+    "is_ok",
+    "is_some",
+    "iter",
+    "last",
+    "len",
+    "lines",
+    "lock",
+    "max",
+    "min",
+    "name",
+    "next",
+    "next_back",
+    "ok",
+    "or_default",
+    "parse",
+    "peek",
+    "peekable",
+    "pop",
+    "pop_back",
+    "pop_front",
+    "product",
+    "rev",
+    "reverse",
+    "round",
+    "sort",
+    "sort_unstable",
+    "sqrt",
+    "sum",
+    "take",
+    "to_lowercase",
+    "to_owned",
+    "to_string",
+    "to_uppercase",
+    "to_vec",
+    "transpose",
+    "trim",
+    "try_into",
+    "unwrap",
+    "unwrap_err",
+    "unwrap_or_default",
+    "unzip",
+    "values",
+    "keys",
+    "into_iter",
+    "iter_mut",
+    "into_inner",
+    "into_boxed_slice",
+    "into_string",
+    "into_bytes",
 ];
 
 /// Times that std reads off a file, whatever is handed to them.
@@ -57,7 +134,9 @@ pub(super) enum Clock {
 pub(super) fn is_unordered(call: &ExprMethodCall) -> bool {
     let named = UNORDERED.iter().any(|(name, count)| call.method == name && call.args.len() == *count);
     // Twice the same: `m.keys().into_iter()`.
-    named && !is_literal(&call.receiver) && !matches!(bare(&call.receiver), Expr::MethodCall(inner) if is_unordered(inner))
+    named
+        && !is_literal(&call.receiver)
+        && !matches!(bare(&call.receiver), Expr::MethodCall(inner) if is_unordered(inner))
 }
 
 /// Whether the iterable of a `for` is told apart without its type, or asked about already.
@@ -90,7 +169,8 @@ pub(super) fn clock_of_call(call: &ExprCall) -> Option<Clock> {
     let constructor = name.starts_with(char::is_uppercase)
         || CONSTRUCTORS.contains(&name.as_str())
         || ["from_", "with_", "new_", "try_"].iter().any(|start| name.starts_with(start));
-    let ours = path.path.segments.first().is_some_and(|first| first.ident == "workflow" || first.ident == "abide");
+    let ours =
+        path.path.segments.first().is_some_and(|first| first.ident == "workflow" || first.ident == "abide");
     if constructor || ours || call.args.iter().any(has_closure) {
         return None;
     }

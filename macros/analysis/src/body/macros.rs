@@ -44,7 +44,8 @@ const BY_REFERENCE: &[&str] = &[
 ];
 
 /// Macros that do with an argument what a function would: it can be probed. Not `assert!`, which shows its source.
-const LIKE_FUNCTIONS: &[&str] = &["vec", "matches", "join", "try_join", "todo", "unimplemented", "unreachable"];
+const LIKE_FUNCTIONS: &[&str] =
+    &["vec", "matches", "join", "try_join", "todo", "unimplemented", "unreachable"];
 
 const FOREIGN: &[&str] =
     &["tokio", "futures", "futures_util", "futures_lite", "futures_concurrency", "async_std"];
@@ -134,7 +135,8 @@ fn parsed(rewriter: &mut Rewriter<'_>, mut expr: ExprMacro, name: &str, args: Ar
 }
 
 fn can_probe(name: &str) -> bool {
-    LIKE_FUNCTIONS.contains(&name) || (BY_REFERENCE.contains(&name) && !["assert", "debug_assert"].contains(&name))
+    LIKE_FUNCTIONS.contains(&name)
+        || (BY_REFERENCE.contains(&name) && !["assert", "debug_assert"].contains(&name))
 }
 
 /// `vec![value; count]`.

@@ -91,7 +91,14 @@ pub(super) struct Entered {
 impl Probes {
     pub(super) fn new(on: bool, hygiene: Span) -> Self {
         let place = if on { Place::Function } else { Place::Off };
-        Self { place, around: Around::default(), operand: false, untyped: Vec::new(), found: Vec::new(), hygiene }
+        Self {
+            place,
+            around: Around::default(),
+            operand: false,
+            untyped: Vec::new(),
+            found: Vec::new(),
+            hygiene,
+        }
     }
 }
 
@@ -151,15 +158,17 @@ impl Rewriter<'_> {
             Expr::MethodCall(call) if candidates::is_unordered(call) => (!around.free).then_some("order"),
             expr if around.iterated && !around.free => {
                 let open = match candidates::bare(expr) {
-                    Expr::Path(path) => {
-                        path.path.get_ident().is_some_and(|name| self.probes.untyped.iter().any(|open| name == open))
-                    }
+                    Expr::Path(path) => path
+                        .path
+                        .get_ident()
+                        .is_some_and(|name| self.probes.untyped.iter().any(|open| name == open)),
                     _ => false,
                 };
                 (!open && !candidates::is_known_iterable(expr)).then_some("order")
             }
             Expr::Call(call) => {
-                let asked = context == Context::Untyped || (context == Context::Typed && call.args.is_empty());
+                let asked =
+                    context == Context::Untyped || (context == Context::Typed && call.args.is_empty());
                 self.clock_question(candidates::clock_of_call(call).filter(|_| asked), context)
             }
             Expr::MethodCall(call) => {
@@ -205,7 +214,8 @@ impl Rewriter<'_> {
             Expr::MethodCall(call) if candidates::takes_iterable(call) => {
                 let receiver = call.receiver.clone();
                 self.visit_expr_mut(&mut call.receiver);
-                let sink = (call.method == "extend" && candidates::is_plain_place(&receiver)).then(|| *receiver);
+                let sink =
+                    (call.method == "extend" && candidates::is_plain_place(&receiver)).then_some(*receiver);
                 for arg in &mut call.args {
                     self.probes.around = Around { iterated: true, sink: sink.clone(), ..Around::default() };
                     self.visit_expr_mut(arg);
@@ -302,7 +312,8 @@ impl Rewriter<'_> {
     /// Rewrites the body of a closure; with probes in it, it becomes a block.
     pub(super) fn checked_expr(&mut self, body: &mut Expr) {
         let at = body.span();
-        let plain_block = matches!(body, Expr::Block(inner) if inner.label.is_none() && inner.attrs.is_empty());
+        let plain_block =
+            matches!(body, Expr::Block(inner) if inner.label.is_none() && inner.attrs.is_empty());
         let ends = match &*body {
             Expr::Block(inner) if plain_block => tail::of(&inner.block),
             other => tail::of_expr(other),

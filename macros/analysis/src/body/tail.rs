@@ -75,7 +75,8 @@ pub(super) fn with_checks(
         },
         (Tail::Statement, _) => {
             // A block-like last expression is a statement as it stands; a macro is made one.
-            let end = matches!(statements.last(), Some(Stmt::Expr(expr, None)) if !is_block_like(expr)).then(|| quote!(;));
+            let end = matches!(statements.last(), Some(Stmt::Expr(expr, None)) if !is_block_like(expr))
+                .then(|| quote!(;));
             quote! {
                 #open
                 #(#statements)* #end

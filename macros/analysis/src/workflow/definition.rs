@@ -33,7 +33,8 @@ pub(super) fn expand(
         .map(|method| function_of(private, &method.function, method.probes && !args.no_probes, errors))
         .collect();
     let generic = !generics.params.is_empty();
-    let start = model.run().map(|run| start_fn(private, self_ty, run, generic || run.broken, !args.no_probes));
+    let start =
+        model.run().map(|run| start_fn(private, self_ty, run, generic || run.broken, !args.no_probes));
     let inherent = quote!(#(#attrs)* impl #generics #self_ty { #(#others)* #start #(#methods)* });
     let (Some(run), false) = (model.run().filter(|run| !run.broken), generic) else { return inherent };
     let name = args.name.as_ref().map_or(default_name, syn::LitStr::value);
