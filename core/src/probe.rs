@@ -53,7 +53,7 @@ impl Ordered for () {}
 /// What is the same on every replay: no clock was read for it.
 #[diagnostic::on_unimplemented(
     message = "a clock is read in a workflow: on replay it returns another time",
-    label = "this is a `{Self}`",
+    label = "this comes from a clock: `{Self}`",
     note = "use the workflow's own clock: `workflow::now()`",
     note = "AB0101, explained by `cargo abide explain AB0101`"
 )]

@@ -403,7 +403,49 @@ pub fn fails(n: u32) -> Result<Box<dyn Shape>, Box<dyn std::error::Error>> {
     Ok(square())
 }
 
+macro_rules! reporters {
+    ($($name:ident: $list:expr => $block:block)*) => {$(
+        #[workflow]
+        pub async fn $name(n: u32) -> u32 {
+            let mut sum = n;
+            for m in $list {
+                sum += m;
+            }
+            for m in numbers(n).collect::<Vec<_>>().iter() {
+                sum += *m + made::<u32>();
+            }
+            sum + $block
+        }
+    )*};
+}
+
+reporters! {
+    one: vec![1, 2] => { let mut sum = 0; for n in numbers(3) { sum += n; } sum }
+    two: numbers(3) => { [1_u32].iter().map(|n| { let all: Vec<u32> = numbers(*n).collect(); all.iter().sum::<u32>() }).sum::<u32>() }
+}
+
 fn main() {
-    let _ = (Nasty::run, constant(), fails(1).is_ok(), object().area(), walk(2).count());
+    let _ = (one, two);
+    let _ = (Nasty::run, stored, constant(), fails(1).is_ok(), object().area(), walk(2).count());
     let _ = (borrowed(&BTreeMap::new(), "x").count(), generic([1], |n| *n));
+}
+
+/// A time that is no clock's: out of data that history keeps.
+#[workflow::helper]
+pub fn stored(record: &Record) -> bool {
+    let at = record.seen_at();
+    let next = plus_a_day(at);
+    next > at
+}
+
+pub struct Record(std::time::SystemTime);
+
+impl Record {
+    fn seen_at(&self) -> std::time::SystemTime {
+        self.0
+    }
+}
+
+fn plus_a_day(at: std::time::SystemTime) -> std::time::SystemTime {
+    at + days(1)
 }

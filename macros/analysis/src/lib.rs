@@ -20,6 +20,7 @@ mod order;
 mod rules;
 mod signature;
 mod source;
+mod stored;
 mod suggest;
 mod text;
 mod workflow;

@@ -25,6 +25,7 @@ mod tail;
 use crate::errors::Errors;
 use crate::krate::Private;
 use crate::signature::{contains_word, has_impl_trait};
+use probe::Probes;
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
 use rewrite::{Rewriter, Scope};
@@ -76,7 +77,8 @@ impl AsyncBody<'_> {
         };
         let before = errors.len();
         reasons::check(self.block, errors);
-        let mut rewriter = Rewriter::new(private, errors, scope, self.receiver, self.probes);
+        let probes = Probes::new(self.probes, self.block.brace_token.span.join());
+        let mut rewriter = Rewriter::new(private, errors, scope, self.receiver, probes);
         let statements = rewriter.statements(self.block);
         let (slot_used, awaits, broken) = (rewriter.slot_used, rewriter.awaited, rewriter.broken);
         if broken || errors.len() > before {
@@ -130,6 +132,7 @@ pub(crate) fn sync_body(
     reasons::check(block, errors);
     let scope = Scope { me: false, native: receiver.is_some(), slot: receiver.is_some(), awaits: false };
     let receiver = receiver.unwrap_or_else(Span::call_site);
+    let probes = Probes::new(probes, block.brace_token.span.join());
     let mut rewriter = Rewriter::new(private, errors, scope, receiver, probes);
     let statements = rewriter.statements(block);
     let broken = rewriter.broken;

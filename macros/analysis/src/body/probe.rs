@@ -68,6 +68,8 @@ pub(super) struct Probes {
     /// Names of parameters whose types are inferred later than their closure's end.
     untyped: Vec<String>,
     found: Vec<Found>,
+    /// The hygiene of the user's own body: rustc then does not speak of the attribute's expansion.
+    hygiene: Span,
 }
 
 struct Found {
@@ -87,9 +89,16 @@ pub(super) struct Entered {
 }
 
 impl Probes {
-    pub(super) fn new(on: bool) -> Self {
+    pub(super) fn new(on: bool, hygiene: Span) -> Self {
         let place = if on { Place::Function } else { Place::Off };
-        Self { place, around: Around::default(), operand: false, untyped: Vec::new(), found: Vec::new() }
+        Self {
+            place,
+            around: Around::default(),
+            operand: false,
+            untyped: Vec::new(),
+            found: Vec::new(),
+            hygiene,
+        }
     }
 }
 
@@ -123,10 +132,11 @@ impl Rewriter<'_> {
         self.probes.around = Around::default();
         let Some(question) = entered.question else { return };
         let (start, end) = entered.spans;
-        let (start, end) = (start.resolved_at(Span::call_site()), end.resolved_at(Span::call_site()));
+        let hygiene = self.probes.hygiene;
+        let (start, end) = (start.resolved_at(hygiene), end.resolved_at(hygiene));
         let index = self.probes.found.len();
         let cell = format_ident!("__abide_probe_{index}", span = start);
-        let value = Ident::new("__abide_value", start);
+        let value = Ident::new("__abide_value", start.resolved_at(Span::call_site()));
         let sink = entered.sink.map(|mut place| {
             self.visit_expr_mut(&mut place);
             (format_ident!("__abide_sink_{index}", span = start), place)
@@ -204,7 +214,7 @@ impl Rewriter<'_> {
                 let receiver = call.receiver.clone();
                 self.visit_expr_mut(&mut call.receiver);
                 let sink =
-                    (call.method == "extend" && candidates::is_plain_place(&receiver)).then(|| *receiver);
+                    (call.method == "extend" && candidates::is_plain_place(&receiver)).then_some(*receiver);
                 for arg in &mut call.args {
                     self.probes.around = Around { iterated: true, sink: sink.clone(), ..Around::default() };
                     self.visit_expr_mut(arg);

@@ -47,9 +47,8 @@ impl<'a> Rewriter<'a> {
         errors: &'a mut Errors,
         scope: Scope,
         receiver: Span,
-        probes: bool,
+        probes: Probes,
     ) -> Self {
-        let probes = Probes::new(probes);
         Self { private, errors, scope, slot_used: false, awaited: false, broken: false, receiver, probes }
     }
 

@@ -70,7 +70,7 @@ pub(super) fn with_checks(
             #(#before)*
             #[allow(unreachable_code)]
             return #last;
-            #[allow(unreachable_code)]
+            #[allow(unreachable_code, clippy::pedantic)]
             { #checks };
         },
         (Tail::Statement, _) => {
@@ -80,7 +80,7 @@ pub(super) fn with_checks(
             quote! {
                 #open
                 #(#statements)* #end
-                #[allow(unreachable_code)]
+                #[allow(unreachable_code, clippy::pedantic)]
                 if false { __abide_probe::never(); #checks };
             }
         }
