@@ -137,10 +137,10 @@ impl Order {
         self.items[0] = self.step_a(3).await;
         self.helper(rate(1, 2).await?);
         add(&mut self.total, rate(1, 2).await?);
-        println!("{} {}", self.name, self.step_a(1).await);
+        let _ = format!("{} {}", self.name, self.step_a(1).await);
         let x = vec![self.step_a(1).await, self.n];
         let y = rate(1, 2).await? + self.total;
-        println!("{x:?} {y}");
+        let _ = format!("{x:?} {y}");
         Ok(())
     }
 

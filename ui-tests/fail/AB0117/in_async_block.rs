@@ -2,7 +2,7 @@ use abide::prelude::*;
 
 #[workflow]
 async fn report(day: u32) -> u32 {
-    let block = async { tokio::time::sleep(secs(1)).await };
+    let block = async { std::future::pending::<()>().await };
     block.await;
     day
 }

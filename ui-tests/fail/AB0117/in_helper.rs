@@ -2,7 +2,7 @@ use abide::prelude::*;
 
 #[workflow::helper]
 async fn wait() {
-    tokio::time::sleep(secs(1)).await;
+    std::future::pending::<()>().await;
 }
 
 fn main() {}

@@ -2,7 +2,7 @@ use abide::prelude::*;
 
 #[workflow]
 async fn report(day: u32) -> u32 {
-    workflow::spawn(tokio::time::sleep(secs(1)));
+    workflow::spawn(std::future::pending::<()>());
     day
 }
 

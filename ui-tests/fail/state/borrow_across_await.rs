@@ -12,7 +12,7 @@ impl Order {
         self.total += 1;
         let first = &self.items[0];
         workflow::sleep(secs(1)).await;
-        println!("{first}");
+        let _ = format!("{first}");
         self.total + n
     }
 }

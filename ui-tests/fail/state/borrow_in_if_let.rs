@@ -11,7 +11,7 @@ impl Order {
     async fn run(&mut self, n: u32) -> u32 {
         if let Some(first) = self.items.first() {
             workflow::sleep(secs(1)).await;
-            println!("{first}");
+            let _ = format!("{first}");
         }
         self.total + n
     }

@@ -41,6 +41,9 @@ pub(super) struct Rewriter<'a> {
     pub(super) probes: Probes,
 }
 
+/// Functions of `workflow` that take a future.
+const TAKES_FUTURE: &[&str] = &["spawn", "timeout", "shielded"];
+
 impl<'a> Rewriter<'a> {
     pub(super) fn new(
         private: &'a Private,
@@ -99,6 +102,21 @@ impl<'a> Rewriter<'a> {
         if told {
             let private = self.private;
             *expr = Expr::Verbatim(quote!(#private::flow::assume_deterministic("told of", #expr)));
+        }
+    }
+
+    /// The same for `workflow::spawn(future)` and its kin.
+    fn excuse(&self, expr: &mut Expr) {
+        let Expr::Call(call) = expr else { return };
+        let Expr::Path(path) = &*call.func else { return };
+        let mut words = path.path.segments.iter().rev().map(|segment| segment.ident.to_string());
+        let takes = words.next().is_some_and(|name| TAKES_FUTURE.contains(&name.as_str()));
+        if !takes || words.next().is_none_or(|module| module != "workflow") {
+            return;
+        }
+        for arg in call.args.iter_mut().filter(|arg| self.errors.holds(arg)) {
+            let private = self.private;
+            *arg = syn::parse_quote!(#private::flow::assume_deterministic("told of", #arg));
         }
     }
 
@@ -235,6 +253,7 @@ pub(super) fn parenthesized(at: Span, tokens: TokenStream) -> TokenStream {
 
 impl VisitMut for Rewriter<'_> {
     fn visit_expr_mut(&mut self, expr: &mut Expr) {
+        self.excuse(expr);
         let entered = self.enter(expr);
         let taken = std::mem::replace(expr, Expr::Verbatim(TokenStream::new()));
         *expr = match taken {

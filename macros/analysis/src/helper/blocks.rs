@@ -67,7 +67,7 @@ fn trait_method(
 }
 
 /// Whether the item is something else than a helper: an activity, a workflow, a test.
-fn is_other(attrs: &[Attribute]) -> bool {
+pub(crate) fn is_other(attrs: &[Attribute]) -> bool {
     attrs.iter().any(|attr| {
         let last = attr.path().segments.last().map(|last| last.ident.to_string()).unwrap_or_default();
         match last.as_str() {

@@ -18,7 +18,7 @@ use proc_macro2::TokenStream;
 use quote::{ToTokens, quote};
 use syn::{ImplItemFn, Item, TraitItemFn};
 
-pub(crate) use blocks::own_mark;
+pub(crate) use blocks::{is_other, own_mark};
 pub(crate) use function::function_of;
 
 const HELP: &str = "put it on a function, a method, an `impl`, a `trait`, or an inline `mod { .. }` of them";

@@ -17,8 +17,9 @@ mod tokens;
 mod walk;
 
 use crate::errors::{Code, Errors};
+use crate::helper::is_other;
 use crate::rules;
-use crate::source::{Crate, Env, Place};
+use crate::source::{Crate, Env, Place, attrs_of};
 use follow::Reach;
 use proc_macro2::{Span, TokenStream};
 use quote::ToTokens;
@@ -92,14 +93,16 @@ impl Check {
             }
             Item::Mod(module) => {
                 let items = module.content.iter().flat_map(|(_, items)| items);
-                items.for_each(|item| self.item(item, errors));
+                items
+                    .filter(|item| is_workflow_code(attrs_of(item)))
+                    .for_each(|item| self.item(item, errors));
             }
             _ => {}
         }
     }
 
     pub(crate) fn function(&self, function: &ImplItemFn, self_ty: Option<&Rc<Type>>, errors: &mut Errors) {
-        if is_vouched_for(&function.attrs) {
+        if !is_workflow_code(&function.attrs) {
             return;
         }
         let env = self.env(function.sig.ident.span(), self_ty);
@@ -135,9 +138,11 @@ impl Check {
     }
 }
 
-/// `#[workflow::deterministic("why")]` on a method of a marked block.
-fn is_vouched_for(attrs: &[syn::Attribute]) -> bool {
-    attrs.iter().any(|attr| attr.path().segments.last().is_some_and(|last| last.ident == "deterministic"))
+/// Whether a part of a marked item is checked with it: no activity, no test, nothing that its author vouches for.
+fn is_workflow_code(attrs: &[syn::Attribute]) -> bool {
+    let last_is =
+        |attr: &syn::Attribute, word| attr.path().segments.last().is_some_and(|last| last.ident == word);
+    !is_other(attrs) && !attrs.iter().any(|attr| last_is(attr, "deterministic"))
 }
 
 impl Hit {

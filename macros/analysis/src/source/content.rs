@@ -365,7 +365,8 @@ fn is_marked(attrs: &[Attribute]) -> bool {
     })
 }
 
-fn attrs_of(item: &Item) -> &[Attribute] {
+/// The attributes of an item.
+pub(crate) fn attrs_of(item: &Item) -> &[Attribute] {
     match item {
         Item::Const(item) => &item.attrs,
         Item::Enum(item) => &item.attrs,

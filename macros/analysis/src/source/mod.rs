@@ -13,7 +13,7 @@ mod resolve;
 mod types;
 
 pub(crate) use cfg::{is_punct, text};
-pub(crate) use content::{Content, Function, Macro, Origin, Static, TypeDef, Written};
+pub(crate) use content::{Content, Function, Macro, Origin, Static, TypeDef, Written, attrs_of};
 pub(crate) use locate::Place;
 pub(crate) use resolve::{Env, Found, Want};
 pub(crate) use types::Ty;
