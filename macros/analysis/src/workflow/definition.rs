@@ -215,7 +215,7 @@ fn signal_arm(private: &Private, method: &Method) -> TokenStream {
 
 fn queries(private: &Private, model: &Model) -> Option<TokenStream> {
     let arms: Vec<TokenStream> =
-        model.with(Role::Query).filter(|method| !method.broken).map(|method| query_arm(method)).collect();
+        model.with(Role::Query).filter(|method| !method.broken).map(query_arm).collect();
     let keys = model.with(Role::Query).map(|method| &method.key);
     (!arms.is_empty()).then(|| {
         quote! {
