@@ -6,7 +6,7 @@
 use super::function::{declared, function_of};
 use super::{Mark, SelfHome};
 use crate::args::HelperArgs;
-use crate::errors::Errors;
+use crate::errors::{Code, Errors};
 use crate::krate::Private;
 use quote::ToTokens;
 use syn::{Attribute, ImplItem, ImplItemFn, Item, Meta, TraitItem, TraitItemFn};
@@ -20,7 +20,11 @@ pub(super) fn item(private: &Private, mark: Mark, item: &mut Item, errors: &mut 
             *item = Item::Verbatim(function_of(private, mark, &function, errors));
         }
         Item::Impl(block) if !is_other(&block.attrs) => {
-            let mark = own_mark(mark, &mut block.attrs, errors);
+            let mut mark = own_mark(mark, &mut block.attrs, errors);
+            if let (SelfHome::State, Some((path, _))) = (mark.home, &block.trait_) {
+                no_trait(path, errors);
+                mark.home = SelfHome::Refused;
+            }
             for item in &mut block.items {
                 if let ImplItem::Fn(function) = item {
                     method(private, mark, function, errors).into_iter().for_each(|new| *item = new);
@@ -28,7 +32,11 @@ pub(super) fn item(private: &Private, mark: Mark, item: &mut Item, errors: &mut 
             }
         }
         Item::Trait(block) if !is_other(&block.attrs) => {
-            let mark = own_mark(mark, &mut block.attrs, errors);
+            let mut mark = own_mark(mark, &mut block.attrs, errors);
+            if mark.home == SelfHome::State {
+                no_trait(&block.ident, errors);
+                mark.home = SelfHome::Refused;
+            }
             for item in &mut block.items {
                 if let TraitItem::Fn(function) = item {
                     trait_method(private, mark, function, errors).into_iter().for_each(|new| *item = new);
@@ -43,6 +51,13 @@ pub(super) fn item(private: &Private, mark: Mark, item: &mut Item, errors: &mut 
         }
         _ => {}
     }
+}
+
+/// A trait's signature says how its method takes `self`; that of the state's method is another.
+fn no_trait(at: &impl ToTokens, errors: &mut Errors) {
+    let help =
+        "the method of a trait cannot hand the state over: write an inherent method, and call it from there";
+    errors.add(Code::Misplaced, at, "a trait's methods with the workflow's state", help);
 }
 
 fn method(private: &Private, mark: Mark, function: &mut ImplItemFn, errors: &mut Errors) -> Option<ImplItem> {

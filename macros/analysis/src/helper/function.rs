@@ -55,7 +55,7 @@ fn of(private: &Private, mark: Mark, parts: &Parts<'_>, errors: &mut Errors) -> 
     }
     let receiver = match mark.home {
         SelfHome::State => sig.receiver().map(|receiver| receiver.self_token.span()),
-        SelfHome::Value => None,
+        SelfHome::Value | SelfHome::Refused => None,
     };
     let waits = contains_word(block.to_token_stream(), &["async"]);
     let before = errors.len();

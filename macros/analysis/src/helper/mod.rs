@@ -36,6 +36,8 @@ pub(crate) enum SelfHome {
     State,
     /// A value that no workflow hands over.
     Value,
+    /// As a value, and what is wrong with it was told.
+    Refused,
 }
 
 pub(crate) fn expand(args: TokenStream, item: TokenStream) -> TokenStream {
