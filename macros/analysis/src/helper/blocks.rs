@@ -111,6 +111,32 @@ pub(crate) fn own_mark(mut mark: Mark, attrs: &mut Vec<Attribute>, errors: &mut 
     mark
 }
 
+/// Takes the mark of a helper off what is a workflow or an activity, and says so.
+pub(crate) fn refuse_mark(attrs: &mut Vec<Attribute>, what: &str, errors: &mut Errors) {
+    attrs.retain(|attr| {
+        if let Some(attribute) = helper_attribute(attr) {
+            errors.add(Code::Misplaced, &attr.meta, &format!("`{attribute}` on {what}"), TWO_MARKS);
+        }
+        helper_attribute(attr).is_none()
+    });
+}
+
+/// The same, where the mark comes first and the other attribute after it.
+pub(super) fn refuse_other(attrs: &[Attribute], attribute: &str, errors: &mut Errors) -> bool {
+    let other = attrs.iter().find(|attr| {
+        let last = attr.path().segments.last().map(|last| last.ident.to_string()).unwrap_or_default();
+        last == "activity" || last == "workflow"
+    });
+    if let Some(other) = other {
+        let what = if other.path().is_ident("activity") { "an activity" } else { "a workflow" };
+        errors.add(Code::Misplaced, &other.meta, &format!("`{attribute}` on {what}"), TWO_MARKS);
+    }
+    other.is_some()
+}
+
+const TWO_MARKS: &str =
+    "an activity runs in a worker, a helper inside of a workflow: a function has one of the marks";
+
 /// `#[workflow::helper]`, `#[helper]` where it is imported, and the same for `deterministic`.
 fn helper_attribute(attr: &Attribute) -> Option<&'static str> {
     let words: Vec<String> = attr.path().segments.iter().map(|segment| segment.ident.to_string()).collect();
