@@ -116,3 +116,9 @@ impl InAQuery for ToBeAwaited<()> {}
 
 /// Refuses a workflow future.
 pub fn only_in_a_query<T: InAQuery>(_: T) {}
+
+/// What everything does: a bound of it names a lifetime in the type of a helper's future.
+pub trait Borrows<'a> {}
+
+#[diagnostic::do_not_recommend]
+impl<T: ?Sized> Borrows<'_> for T {}
