@@ -29,6 +29,10 @@ kill-1000:
 bench:
     cargo run --release -p bench -- --store sqlite w1 w2
 
+# What the checks cost at compile time, with and without.
+bench-compile:
+    cargo run --release -p bench -- compile
+
 # Accepts changed snapshots and error texts after a look at their diff.
 bless:
     TRYBUILD=overwrite INSTA_UPDATE=always cargo test --workspace

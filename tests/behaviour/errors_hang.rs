@@ -50,7 +50,7 @@ async fn waits_for_nothing() -> u32 {
 
 #[workflow]
 async fn waits_for_a_channel() -> Result<u32, Failure> {
-    let (sender, receiver) = tokio::sync::oneshot::channel::<u32>();
+    let (sender, receiver) = workflow::allow!("a mistake", tokio::sync::oneshot::channel::<u32>());
     std::mem::forget(sender);
     let got = workflow::assume_deterministic("a mistake", receiver).await?;
     Ok(got)
@@ -107,7 +107,11 @@ async fn a_workflow_that_nothing_can_wake() {
     assert_eq!(run.describe().await.unwrap().status, ExecutionStatus::Suspended);
     let told = reason(run.result().await);
     assert_eq!(told.code(), "AB0204");
-    says(told.message(), &["errors_hang.rs:", "receiver"]);
+    says(told.message(), &["errors_hang.rs:", "receiver", "waits_for_a_channel", run.id()]);
+    let described = run.describe().await.unwrap();
+    says(told.message(), &[&described.run_id]);
+    assert_eq!(described.awaiting.len(), 1);
+    says(&described.awaiting[0].to_string(), &["errors_hang.rs:", "receiver"]);
 
     let run = db.client().start(waits_after_a_step()).await.unwrap();
     let told = reason(run.result().await);
@@ -128,8 +132,8 @@ static RETURNED: AtomicU32 = AtomicU32::new(0);
 #[workflow]
 async fn blocks() -> Result<u32, Failure> {
     let got = Steps::note(1).await?;
-    std::thread::sleep(Duration::from_secs(4));
-    RETURNED.fetch_add(1, Ordering::SeqCst);
+    workflow::allow!("a mistake", std::thread::sleep(Duration::from_secs(4)));
+    workflow::allow!("the test counts", RETURNED.fetch_add(1, Ordering::SeqCst));
     Ok(got + Steps::note(2).await?)
 }
 

@@ -23,6 +23,8 @@ mod eviction;
 mod handlers;
 mod helpers;
 mod histories;
+mod lease_lost;
+mod long_history;
 mod mismatch;
 mod retries;
 mod sagas;

@@ -9,15 +9,23 @@ mod activity;
 mod args;
 mod body;
 mod errors;
+mod exceptions;
 mod graph;
 mod helper;
 mod krate;
+mod lexical;
+mod lints;
 mod misplaced;
+mod order;
+mod rules;
 mod signature;
+mod source;
+mod stored;
 mod suggest;
 mod text;
 mod workflow;
 
+pub use exceptions::{Exception, ExceptionKind, exceptions};
 use proc_macro2::TokenStream;
 
 /// `#[activity]`, on a free `async fn` or on an `impl` block.

@@ -21,7 +21,8 @@ fn to_u32(number: usize) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)
 }
 
-fn shorten(text: &str) -> String {
+/// At most [`MAX_CHARS`], then an ellipsis.
+pub(crate) fn shorten(text: &str) -> String {
     match text.char_indices().nth(MAX_CHARS) {
         None => text.to_owned(),
         Some((cut, _)) => format!("{}…", &text[..cut]),

@@ -3,12 +3,15 @@
 //! For each workload and number of workflows in flight, the engine and the raw driver take turns on a database each,
 //! in the same run: the raw driver writes the same appends with the same row sizes through the same writer, and has no
 //! engine. Their ratio is what the engine costs; it is what to compare between machines, not the absolute numbers.
+//!
+//! `cargo run --release -p bench -- compile` measures what the checks cost at compile time.
 
+mod compile;
 mod load;
 mod report;
 mod workload;
 
-use clap::{Parser, ValueEnum};
+use clap::{Parser, Subcommand, ValueEnum};
 use load::Measured;
 use report::Line;
 use std::path::{Path, PathBuf};
@@ -20,7 +23,10 @@ const ROUNDS: u32 = 3;
 
 #[derive(Parser)]
 #[command(about = "Measures abide against the raw limit of its store, in one run")]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 struct Args {
+    #[command(subcommand)]
+    other: Option<Other>,
     /// Which workloads: w1 is an empty workflow, w2 ten trivial activities one after the other.
     #[arg(required = true, value_enum)]
     workloads: Vec<Workload>,
@@ -39,6 +45,12 @@ struct Args {
     /// One JSON object a line instead of a table.
     #[arg(long)]
     json: bool,
+}
+
+#[derive(Subcommand)]
+enum Other {
+    /// Measures what the checks cost at compile time.
+    Compile(compile::Args),
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -65,6 +77,9 @@ type AnyResult<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 #[tokio::main]
 async fn main() -> AnyResult<()> {
     let args = Args::parse();
+    if let Some(Other::Compile(args)) = &args.other {
+        return compile::run(args);
+    }
     std::fs::create_dir_all(&args.dir)?;
     if !args.json {
         println!("{}", Line::HEAD);

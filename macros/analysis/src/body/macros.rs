@@ -4,6 +4,7 @@
 //! `select!` and `until!` are expanded here and handed to the macro of that name behind an `@abide`: so the user's
 //! path is resolved by rustc, and an editor finds the documentation.
 
+use super::probe::Place;
 use super::rewrite::{Rewriter, Scope, parenthesized};
 use super::{ME, hoist, select};
 use crate::errors::Code;
@@ -42,12 +43,16 @@ const BY_REFERENCE: &[&str] = &[
     "error",
 ];
 
-const FOREIGN: &[&str] =
-    &["tokio", "futures", "futures_util", "futures_lite", "futures_concurrency", "async_std"];
+/// Macros whose arguments are futures.
+const JOINS: &[&str] = &["join", "try_join"];
+
+/// Macros that do with an argument what a function would: it can be probed. Not `assert!`, which shows its source.
+const LIKE_FUNCTIONS: &[&str] =
+    &["vec", "matches", "join", "try_join", "todo", "unimplemented", "unreachable"];
 
 pub(super) fn expr_macro(rewriter: &mut Rewriter<'_>, mut expr: ExprMacro) -> Expr {
     let name = expr.mac.path.segments.last().map(|last| last.ident.to_string()).unwrap_or_default();
-    if rewriter.scope.awaits && is_foreign(rewriter, &expr.mac, &name) {
+    if rewriter.scope.awaits && is_foreign(rewriter, &expr.mac) {
         return Expr::Macro(expr);
     }
     match name.as_str() {
@@ -67,22 +72,11 @@ pub(super) fn expr_macro(rewriter: &mut Rewriter<'_>, mut expr: ExprMacro) -> Ex
     }
 }
 
-/// `tokio::select!` draws a random order, and the joins of other crates hide the awaits.
-fn is_foreign(rewriter: &mut Rewriter<'_>, mac: &Macro, name: &str) -> bool {
-    let krate = mac.path.segments.first().map(|first| first.ident.to_string()).unwrap_or_default();
-    let ours = match name {
-        "select" | "select_biased" => "select",
-        "join" => "join",
-        "try_join" => "try_join",
-        _ => return false,
-    };
-    if !FOREIGN.contains(&krate.as_str()) {
-        return false;
-    }
-    let message = format!("`{krate}::{name}!` in workflow code: a replay could take another branch");
-    let help = format!("use `workflow::{ours}!`, which polls from top to bottom");
-    rewriter.errors.add(Code::ForeignSelect, &mac.path, &message, &help);
-    true
+/// A `select!` or join of another crate: the lexical layer has told of it, and its expansion would fail anyway.
+fn is_foreign(rewriter: &mut Rewriter<'_>, mac: &Macro) -> bool {
+    let found = rewriter.errors.is_at(Code::ForeignSelect, &mac.path);
+    rewriter.broken |= found;
+    found
 }
 
 fn arguments(rewriter: &mut Rewriter<'_>, mut expr: ExprMacro, name: &str) -> Expr {
@@ -119,11 +113,12 @@ fn parsed(rewriter: &mut Rewriter<'_>, mut expr: ExprMacro, name: &str, args: Ar
         plan.take(args.iter_mut(), &mut taken);
     }
     for arg in &mut args {
-        match arg {
+        rewriter.in_macro(can_probe(name), |rewriter| match arg {
             // `name = value` of a format macro.
             Expr::Assign(named) => rewriter.visit_expr_mut(&mut named.right),
+            future if JOINS.contains(&name) => rewriter.future(future),
             arg => rewriter.visit_expr_mut(arg),
-        }
+        });
     }
     let comma = trailing.then(|| quote!(,));
     expr.mac.tokens = quote!(#(#args),* #comma);
@@ -133,14 +128,21 @@ fn parsed(rewriter: &mut Rewriter<'_>, mut expr: ExprMacro, name: &str, args: Ar
     }
 }
 
+fn can_probe(name: &str) -> bool {
+    LIKE_FUNCTIONS.contains(&name)
+        || (BY_REFERENCE.contains(&name) && !["assert", "debug_assert"].contains(&name))
+}
+
 /// `vec![value; count]`.
 fn repeat(rewriter: &mut Rewriter<'_>, tokens: TokenStream) -> Option<TokenStream> {
     let parser = |input: syn::parse::ParseStream| -> syn::Result<(Expr, Token![;], Expr)> {
         Ok((input.parse()?, input.parse()?, input.parse()?))
     };
     let (mut value, semi, mut count) = parser.parse2(tokens).ok()?;
-    rewriter.visit_expr_mut(&mut value);
-    rewriter.visit_expr_mut(&mut count);
+    rewriter.in_macro(false, |rewriter| {
+        rewriter.visit_expr_mut(&mut value);
+        rewriter.visit_expr_mut(&mut count);
+    });
     Some(quote!(#value #semi #count))
 }
 
@@ -167,7 +169,9 @@ fn until(rewriter: &mut Rewriter<'_>, mac: &mut Macro) {
         return;
     }
     let scope = Scope { me: rewriter.scope.me || rewriter.scope.native, awaits: false, ..rewriter.scope };
-    rewriter.within(scope, |rewriter| rewriter.visit_expr_mut(&mut condition));
+    rewriter.within(scope, |rewriter| {
+        rewriter.probe_body(Place::Closure, |rewriter| rewriter.checked_expr(&mut condition));
+    });
     rewriter.slot_used = true;
     let private = rewriter.private;
     let me = rewriter.local(ME, mac.path.span());
@@ -210,8 +214,7 @@ fn try_join(
     let Expr::Await(expr) = expr else { return None };
     let Expr::Macro(inner) = &*expr.base else { return None };
     let last = inner.mac.path.segments.last()?;
-    let first = inner.mac.path.segments.first()?;
-    let ours = last.ident == "try_join" && !FOREIGN.iter().any(|krate| first.ident == krate);
+    let ours = last.ident == "try_join" && !is_foreign(rewriter, &inner.mac);
     if !ours || !rewriter.scope.awaits {
         return None;
     }
@@ -221,9 +224,7 @@ fn try_join(
         return None;
     }
     let site = text::site(rewriter.private, &inner, inner.mac.path.span());
-    for arg in &mut args {
-        rewriter.visit_expr_mut(arg);
-    }
+    args.iter_mut().for_each(|arg| rewriter.future(arg));
     let mut mac = inner.mac.clone();
     mac.tokens = args.to_token_stream();
     Some((mac, site, expr.await_token.span, count))

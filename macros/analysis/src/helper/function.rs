@@ -58,17 +58,18 @@ fn of(private: &Private, mark: Mark, parts: &Parts<'_>, errors: &mut Errors) -> 
         SelfHome::Value | SelfHome::Refused => None,
     };
     let waits = contains_word(block.to_token_stream(), &["async"]);
+    let lints = mark.lints();
     let before = errors.len();
-    let body = sync_body(private, receiver, block, errors);
+    let body = sync_body(private, receiver, block, mark.probes && sig.constness.is_none(), errors);
     if errors.len() > before {
         let value = stub(private, sig);
-        return quote!(#(#attrs)* #[allow(unused_variables)] #vis #sig { #value });
+        return quote!(#(#attrs)* #lints #[allow(unused_variables)] #vis #sig { #value });
     }
     let body = match value_check(private, mark, sig).filter(|_| waits) {
         Some(check) => quote_spanned!(block.brace_token.span.join()=> { #check #body }),
         None => body,
     };
-    quote!(#(#attrs)* #vis #sig #body)
+    quote!(#(#attrs)* #lints #vis #sig #body)
 }
 
 fn async_fn(private: &Private, mark: Mark, parts: &Parts<'_>, errors: &mut Errors) -> TokenStream {
@@ -100,6 +101,7 @@ fn async_fn(private: &Private, mark: Mark, parts: &Parts<'_>, errors: &mut Error
         names: names(&signature::arguments(sig)),
         output: &output,
         block,
+        probes: mark.probes,
     };
     let expanded = body.expand(errors);
     let borrows = !is_state || kind == SelfKind::None;
@@ -109,9 +111,10 @@ fn async_fn(private: &Private, mark: Mark, parts: &Parts<'_>, errors: &mut Error
     };
     new.constness = None;
     let check = value_check(private, mark, sig);
+    let lints = mark.lints();
     // In the `impl` of a trait whose method was written as `-> impl WorkflowFuture`, the bound is one more.
     let refines = (borrows && kind != SelfKind::None).then(|| quote!(#[allow(refining_impl_trait)]));
-    quote!(#(#attrs)* #refines #vis #new { #check #expanded })
+    quote!(#(#attrs)* #refines #lints #vis #new { #check #expanded })
 }
 
 fn borrowing(private: &Private, sig: &Signature) -> Signature {

@@ -12,6 +12,8 @@ mod function;
 use crate::args::HelperArgs;
 use crate::errors::{Code, Errors};
 use crate::krate::Private;
+use crate::lexical;
+use crate::lints;
 use proc_macro2::TokenStream;
 use quote::{ToTokens, quote};
 use syn::{ImplItemFn, Item, TraitItemFn};
@@ -27,6 +29,20 @@ pub(crate) struct Mark {
     pub(crate) home: SelfHome,
     /// Its author vouches for it: `#[workflow::deterministic("why")]`.
     pub(crate) vouched: bool,
+    /// Whether the values in its body are probed.
+    pub(crate) probes: bool,
+}
+
+impl Mark {
+    /// One that nothing more is said of.
+    pub(crate) fn of(home: SelfHome) -> Self {
+        Self { home, vouched: false, probes: true }
+    }
+
+    /// The levels of clippy's lints for such a function.
+    fn lints(self) -> syn::Attribute {
+        if self.vouched { lints::allow() } else { lints::deny() }
+    }
 }
 
 /// Whose `self` a method has.
@@ -56,12 +72,16 @@ fn marked(args: TokenStream, item: TokenStream, attribute: &str) -> TokenStream 
         Some(_) => SelfHome::State,
         None => SelfHome::Value,
     };
-    let mark = Mark { home, vouched: attribute == "#[workflow::deterministic]" };
+    let vouched = attribute == "#[workflow::deterministic]";
+    let mark = Mark { home, vouched, probes: !vouched && !args.no_probes };
     if let (Some(state), Ok(function)) = (&args.state, syn::parse2::<ImplItemFn>(item.clone()))
         && function.sig.receiver().is_none()
     {
         let help = "it says that `self` is the workflow's state: remove it, or write `&mut self`";
         errors.at(Code::Misplaced, state.span(), "`state` on a function without `self`", help);
+    }
+    if !mark.vouched {
+        lexical::check_tokens(&item, &mut errors);
     }
     let expanded = item_of(&private, mark, item, attribute, &mut errors);
     quote!(#errors #expanded)

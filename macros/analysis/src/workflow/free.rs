@@ -9,7 +9,9 @@ use crate::body::{AsyncBody, Home};
 use crate::errors::{Code, Errors};
 use crate::graph;
 use crate::krate::Private;
+use crate::lints;
 use crate::signature::{self, names, tuple, tuple_type};
+use crate::stored;
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{quote, quote_spanned};
 use syn::spanned::Spanned;
@@ -42,11 +44,15 @@ pub(super) fn expand(
     let names: Vec<_> = arguments.iter().map(|argument| &argument.name).collect();
     let types = arguments.iter().map(|argument| &argument.ty);
     let call_args = tuple(&names);
+    let sets = match args.no_probes {
+        true => TokenStream::new(),
+        false => stored::no_sets(private, &arguments, &signature::output(sig)),
+    };
     let (body, definition) = match broken {
         // The signature stays, and stands for a workflow: who calls or registers it meets no second error.
         true => (quote!({ let _ = #call_args; #private::never() }), stand_in(private, name)),
         false => (
-            quote!({ #private::WorkflowCall::new(&#call_args) }),
+            quote!({ #sets #private::WorkflowCall::new(&#call_args) }),
             definition(private, args, function, errors),
         ),
     };
@@ -98,11 +104,13 @@ fn definition(private: &Private, args: &WorkflowArgs, function: &ItemFn, errors:
         names: names(&arguments),
         output: &output,
         block,
+        probes: !args.no_probes,
     }
     .expand(errors);
     let graph = graph::of(private, &name.to_string(), "Run", block);
     let (args_type, outcome) = (tuple_type(sig, &arguments), outcome(private, &output));
     let body_attrs = attrs.iter().filter(|attr| !attr.path().is_ident("doc") && !attr.path().is_ident("cfg"));
+    let lints = lints::deny();
     let future = quote_spanned!(output.span()=> impl ::core::future::Future<Output = #output> + 'static);
     quote! {
         impl #private::WorkflowDef for #name {
@@ -116,6 +124,7 @@ fn definition(private: &Private, args: &WorkflowArgs, function: &ItemFn, errors:
             fn init() {}
 
             #(#body_attrs)*
+            #lints
             fn run(__abide_slot: #private::Slot<()>, __abide_args: Self::Args) -> #future { #body }
         }
     }
