@@ -70,7 +70,17 @@ impl<T> Asked<T> {
     }
 }
 
-impl<F: WorkflowFuture> Asked<F> {
+/// What answers as a workflow future does: one, and `()`. A call that never returns has a value of any type; the one
+/// impl of [`InAQuery`] that fits then makes it `()`.
+pub trait Waits {}
+
+#[diagnostic::do_not_recommend]
+impl<F: WorkflowFuture> Waits for F {}
+
+#[diagnostic::do_not_recommend]
+impl Waits for () {}
+
+impl<F: Waits> Asked<F> {
     /// A workflow future.
     pub fn what(&self) -> ToBeAwaited<F> {
         ToBeAwaited(PhantomData)
@@ -101,5 +111,14 @@ pub trait InAQuery {}
 
 impl InAQuery for PlainValue {}
 
+#[diagnostic::do_not_recommend]
+impl InAQuery for ToBeAwaited<()> {}
+
 /// Refuses a workflow future.
 pub fn only_in_a_query<T: InAQuery>(_: T) {}
+
+/// What everything does: a bound of it names a lifetime in the type of a helper's future.
+pub trait Borrows<'a> {}
+
+#[diagnostic::do_not_recommend]
+impl<T: ?Sized> Borrows<'_> for T {}

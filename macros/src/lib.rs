@@ -88,6 +88,9 @@ pub fn workflow(args: TokenStream, item: TokenStream) -> TokenStream {
 /// function that gives a future, `-> impl WorkflowFuture<Output = T>`, has its `async` blocks made workflow futures.
 /// In a marked block, activities, workflows and tests are left alone.
 ///
+/// A value that lies in the workflow's state is taken out first, since its future would hold the state across the await:
+/// `let pricing = std::mem::take(&mut self.pricing);`.
+///
 /// The methods of a `#[workflow] impl` need no mark. Where a workflow's own methods stand in a second `impl`, `self` is
 /// its state, which awaits hand over: write `#[workflow::helper(state)]` there.
 ///

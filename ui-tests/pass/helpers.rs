@@ -157,6 +157,8 @@ pub trait Shipping {
 
     fn plan(&self) -> impl WorkflowFuture<Output = u32>;
 
+    fn named<'a>(&'a self, _text: &str) -> impl WorkflowFuture<Output = &'a u32>;
+
     #[workflow::helper]
     async fn twice(&mut self, address: &str) -> u32 {
         self.ship(address).await + self.ship(address).await
@@ -183,6 +185,12 @@ impl Shipping for Van {
             workflow::sleep(secs(1)).await;
             self.0
         }
+    }
+
+    #[workflow::helper]
+    async fn named<'a>(&'a self, _text: &str) -> &'a u32 {
+        workflow::sleep(secs(1)).await;
+        &self.0
     }
 
     #[workflow::helper]
@@ -214,7 +222,7 @@ impl<A: PartialEq + Clone, T> Check<A> for Vec<(A, T)> {
 #[workflow::helper]
 async fn any_ship<S: Shipping>(ship: &mut S, checks: &impl Check<u32>) -> u32 {
     if checks.check(1).await && checks.quick() {
-        return ship.plan().await;
+        return ship.plan().await + *ship.named("x").await;
     }
     ship.twice("x").await + S::none().await
 }

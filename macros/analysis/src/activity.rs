@@ -9,7 +9,7 @@ mod methods;
 
 use crate::args::ActivityArgs;
 use crate::errors::{Code, Errors};
-use crate::helper::head;
+use crate::helper::{head, refuse_mark};
 use crate::krate::Private;
 use crate::signature::{self, Argument, SelfKind, tuple, tuple_type};
 use crate::stored;
@@ -17,7 +17,7 @@ use attributes::Split;
 use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
 use syn::spanned::Spanned;
-use syn::{Item, ItemFn, Signature, Type};
+use syn::{ImplItem, Item, ItemFn, Signature, Type};
 
 const HELP: &str =
     "put it on a free `async fn`, or on an `impl` block whose async methods are the activities";
@@ -27,10 +27,20 @@ pub(crate) fn expand(args: TokenStream, item: TokenStream) -> TokenStream {
     let args = ActivityArgs::parse(args, &mut errors);
     let private = Private::new(args.krate.as_ref());
     let expanded = match syn::parse2::<Item>(item.clone()) {
-        Ok(Item::Fn(function)) if signature::self_kind(&function.sig) == SelfKind::None => {
+        Ok(Item::Fn(mut function)) if signature::self_kind(&function.sig) == SelfKind::None => {
+            refuse_mark(&mut function.attrs, "an activity", &mut errors);
             free(&private, &args, &function, &mut errors)
         }
-        Ok(Item::Impl(block)) => methods::expand(&private, &args, &block, &mut errors),
+        Ok(Item::Impl(mut block)) => {
+            for item in &mut block.items {
+                if let ImplItem::Fn(method) = item
+                    && method.sig.asyncness.is_some()
+                {
+                    refuse_mark(&mut method.attrs, "an activity", &mut errors);
+                }
+            }
+            methods::expand(&private, &args, &block, &mut errors)
+        }
         Ok(Item::Fn(_)) => {
             let help = "move `#[activity]` to the `impl` block: all of its async methods are activities then";
             errors.add(Code::Misplaced, &head(&item), "`#[activity]` on a single method", help);

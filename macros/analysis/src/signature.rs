@@ -155,13 +155,27 @@ pub(crate) fn into_future_fn(signature: &Signature, future: &TokenStream) -> Sig
 /// Turns `async fn f(&self, s: &str) -> R` into `fn f(&self, s: &str) -> impl Future<Output = R>`: the future borrows
 /// what it is given, as that of an `async fn` does. The words of a macro have the edition of the macro, so that
 /// `impl` captures every lifetime and parameter in crates of all editions.
-pub(crate) fn into_borrowing_fn(signature: &Signature, future: &TokenStream) -> Signature {
+///
+/// `borrows` is a trait with a lifetime that everything has. A bound of it names the lifetime of `&self`: else rustc, where
+/// that borrow is in somebody's way, proposes a `use<>` at the attribute.
+pub(crate) fn into_borrowing_fn(
+    signature: &Signature,
+    future: &TokenStream,
+    borrows: &TokenStream,
+) -> Signature {
     let mut signature = signature.clone();
     let ty = output(&signature);
     signature.asyncness = None;
+    let borrows = match (self_kind(&signature), signature.receiver().map(|receiver| &receiver.kind)) {
+        (SelfKind::Shared | SelfKind::Exclusive, Some(ReceiverKind::Reference(_, Some(lifetime), _))) => {
+            quote!(+ #borrows<#lifetime>)
+        }
+        (SelfKind::Shared | SelfKind::Exclusive, _) => quote!(+ #borrows<'_>),
+        _ => TokenStream::new(),
+    };
     signature.output = ReturnType::Type(
         Token![->](signature.ident.span()),
-        Box::new(Type::Verbatim(quote!(impl #future<Output = #ty>))),
+        Box::new(Type::Verbatim(quote!(impl #future<Output = #ty> #borrows))),
     );
     signature
 }

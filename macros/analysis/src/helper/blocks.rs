@@ -6,7 +6,7 @@
 use super::function::{declared, function_of};
 use super::{Mark, SelfHome};
 use crate::args::HelperArgs;
-use crate::errors::Errors;
+use crate::errors::{Code, Errors};
 use crate::krate::Private;
 use quote::ToTokens;
 use syn::{Attribute, ImplItem, ImplItemFn, Item, Meta, TraitItem, TraitItemFn};
@@ -20,7 +20,11 @@ pub(super) fn item(private: &Private, mark: Mark, item: &mut Item, errors: &mut 
             *item = Item::Verbatim(function_of(private, mark, &function, errors));
         }
         Item::Impl(block) if !is_other(&block.attrs) => {
-            let mark = own_mark(mark, &mut block.attrs, errors);
+            let mut mark = own_mark(mark, &mut block.attrs, errors);
+            if let (SelfHome::State, Some((path, _))) = (mark.home, &block.trait_) {
+                no_trait(path, errors);
+                mark.home = SelfHome::Refused;
+            }
             for item in &mut block.items {
                 if let ImplItem::Fn(function) = item {
                     method(private, mark, function, errors).into_iter().for_each(|new| *item = new);
@@ -28,7 +32,11 @@ pub(super) fn item(private: &Private, mark: Mark, item: &mut Item, errors: &mut 
             }
         }
         Item::Trait(block) if !is_other(&block.attrs) => {
-            let mark = own_mark(mark, &mut block.attrs, errors);
+            let mut mark = own_mark(mark, &mut block.attrs, errors);
+            if mark.home == SelfHome::State {
+                no_trait(&block.ident, errors);
+                mark.home = SelfHome::Refused;
+            }
             for item in &mut block.items {
                 if let TraitItem::Fn(function) = item {
                     trait_method(private, mark, function, errors).into_iter().for_each(|new| *item = new);
@@ -43,6 +51,13 @@ pub(super) fn item(private: &Private, mark: Mark, item: &mut Item, errors: &mut 
         }
         _ => {}
     }
+}
+
+/// A trait's signature says how its method takes `self`; that of the state's method is another.
+fn no_trait(at: &impl ToTokens, errors: &mut Errors) {
+    let help =
+        "the method of a trait cannot hand the state over: write an inherent method, and call it from there";
+    errors.add(Code::Misplaced, at, "a trait's methods with the workflow's state", help);
 }
 
 fn method(private: &Private, mark: Mark, function: &mut ImplItemFn, errors: &mut Errors) -> Option<ImplItem> {
@@ -96,6 +111,32 @@ pub(crate) fn own_mark(mut mark: Mark, attrs: &mut Vec<Attribute>, errors: &mut 
     });
     mark
 }
+
+/// Takes the mark of a helper off what is a workflow or an activity, and says so.
+pub(crate) fn refuse_mark(attrs: &mut Vec<Attribute>, what: &str, errors: &mut Errors) {
+    attrs.retain(|attr| {
+        if let Some(attribute) = helper_attribute(attr) {
+            errors.add(Code::Misplaced, &attr.meta, &format!("`{attribute}` on {what}"), TWO_MARKS);
+        }
+        helper_attribute(attr).is_none()
+    });
+}
+
+/// The same, where the mark comes first and the other attribute after it.
+pub(super) fn refuse_other(attrs: &[Attribute], attribute: &str, errors: &mut Errors) -> bool {
+    let other = attrs.iter().find(|attr| {
+        let last = attr.path().segments.last().map(|last| last.ident.to_string()).unwrap_or_default();
+        last == "activity" || last == "workflow"
+    });
+    if let Some(other) = other {
+        let what = if other.path().is_ident("activity") { "an activity" } else { "a workflow" };
+        errors.add(Code::Misplaced, &other.meta, &format!("`{attribute}` on {what}"), TWO_MARKS);
+    }
+    other.is_some()
+}
+
+const TWO_MARKS: &str =
+    "an activity runs in a worker, a helper inside of a workflow: a function has one of the marks";
 
 /// `#[workflow::helper]`, `#[helper]` where it is imported, and the same for `deterministic`.
 fn helper_attribute(attr: &Attribute) -> Option<&'static str> {

@@ -35,7 +35,7 @@ pub(crate) fn declared(
         return of(private, mark, &Parts { attrs, vis: &Visibility::Inherited, sig, block }, errors);
     }
     let sig = match sig.asyncness {
-        Some(_) => into_borrowing_fn(sig, &quote!(#private::WorkflowFuture)),
+        Some(_) => borrowing(private, sig),
         None => sig.clone(),
     };
     quote!(#(#attrs)* #sig;)
@@ -55,7 +55,7 @@ fn of(private: &Private, mark: Mark, parts: &Parts<'_>, errors: &mut Errors) -> 
     }
     let receiver = match mark.home {
         SelfHome::State => sig.receiver().map(|receiver| receiver.self_token.span()),
-        SelfHome::Value => None,
+        SelfHome::Value | SelfHome::Refused => None,
     };
     let waits = contains_word(block.to_token_stream(), &["async"]);
     let lints = mark.lints();
@@ -104,15 +104,21 @@ fn async_fn(private: &Private, mark: Mark, parts: &Parts<'_>, errors: &mut Error
         probes: mark.probes,
     };
     let expanded = body.expand(errors);
-    let future = quote!(#private::WorkflowFuture);
-    let mut new = match is_state && kind != SelfKind::None {
-        true => into_future_fn(sig, &future),
-        false => into_borrowing_fn(sig, &future),
+    let borrows = !is_state || kind == SelfKind::None;
+    let mut new = match borrows {
+        true => borrowing(private, sig),
+        false => into_future_fn(sig, &quote!(#private::WorkflowFuture)),
     };
     new.constness = None;
     let check = value_check(private, mark, sig);
     let lints = mark.lints();
-    quote!(#(#attrs)* #lints #vis #new { #check #expanded })
+    // In the `impl` of a trait whose method was written as `-> impl WorkflowFuture`, the bound is one more.
+    let refines = (borrows && kind != SelfKind::None).then(|| quote!(#[allow(refining_impl_trait)]));
+    quote!(#(#attrs)* #refines #lints #vis #new { #check #expanded })
+}
+
+fn borrowing(private: &Private, sig: &Signature) -> Signature {
+    into_borrowing_fn(sig, &quote!(#private::WorkflowFuture), &quote!(#private::Borrows))
 }
 
 /// A value of the type that `sig` returns, for a body that has mistakes of its own.

@@ -18,7 +18,7 @@ use proc_macro2::TokenStream;
 use quote::{ToTokens, quote};
 use syn::{ImplItemFn, Item, TraitItemFn};
 
-pub(crate) use blocks::{is_other, own_mark};
+pub(crate) use blocks::{is_other, own_mark, refuse_mark};
 pub(crate) use function::function_of;
 
 const HELP: &str = "put it on a function, a method, an `impl`, a `trait`, or an inline `mod { .. }` of them";
@@ -52,6 +52,8 @@ pub(crate) enum SelfHome {
     State,
     /// A value that no workflow hands over.
     Value,
+    /// As a value, and what is wrong with it was told.
+    Refused,
 }
 
 pub(crate) fn expand(args: TokenStream, item: TokenStream) -> TokenStream {
@@ -94,6 +96,9 @@ fn item_of(
 ) -> TokenStream {
     // A method parses as an `ImplItemFn`, a free function too: its grammar is the wider one.
     if let Ok(function) = syn::parse2::<ImplItemFn>(item.clone()) {
+        if blocks::refuse_other(&function.attrs, attribute, errors) {
+            return item;
+        }
         return function_of(private, mark, &function, errors);
     }
     if let Ok(function) = syn::parse2::<TraitItemFn>(item.clone()) {

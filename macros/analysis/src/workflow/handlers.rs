@@ -10,10 +10,12 @@ use crate::krate::Private;
 use crate::signature::contains_word;
 use proc_macro2::{Span, TokenStream};
 use quote::{quote, quote_spanned};
+use syn::parse::Parser;
+use syn::punctuated::Punctuated;
 use syn::spanned::Spanned;
 use syn::visit::{self, Visit};
 use syn::visit_mut::{self, VisitMut};
-use syn::{Block, Expr, Local, Pat, Stmt};
+use syn::{Block, Expr, Local, Pat, Stmt, Token};
 
 /// What of `workflow::` makes history, or moves a sequence that history depends on.
 const RECORDED: &[&str] = &[
@@ -87,10 +89,19 @@ impl<'ast> Visit<'ast> for Check<'_> {
     }
 
     fn visit_macro(&mut self, mac: &'ast syn::Macro) {
-        let told = self.recorded(&mac.path);
+        if self.recorded(&mac.path) {
+            return;
+        }
         let hidden = contains_word(mac.tokens.clone(), &["await"]);
-        if !told && hidden && !contains_word(mac.tokens.clone(), &["async"]) {
-            self.awaits(mac.path.span());
+        match Punctuated::<Expr, Token![,]>::parse_terminated.parse2(mac.tokens.clone()) {
+            Ok(args) => {
+                let mut inside = Check { role: self.role, errors: &mut *self.errors };
+                args.iter().for_each(|arg| inside.visit_expr(arg));
+            }
+            Err(_) if hidden && !contains_word(mac.tokens.clone(), &["async"]) => {
+                self.awaits(mac.path.span())
+            }
+            Err(_) => {}
         }
     }
 
@@ -147,5 +158,7 @@ fn ask(private: &Private, expr: &mut Expr) {
             #private::only_in_a_query(#private::Asked::of(&__abide_value).what());
         }
     };
-    *expr = Expr::Verbatim(quote!(match #expr { __abide_value => { #question __abide_value } }));
+    *expr = Expr::Verbatim(
+        quote!(match #expr { #[allow(unreachable_code)] __abide_value => { #question __abide_value } }),
+    );
 }

@@ -8,7 +8,7 @@ mod model;
 
 use crate::args::WorkflowArgs;
 use crate::errors::{Code, Errors};
-use crate::helper::head;
+use crate::helper::{head, refuse_mark};
 use crate::krate::Private;
 use crate::lexical;
 use crate::signature::{self, SelfKind};
@@ -29,7 +29,8 @@ pub(crate) fn expand(args: TokenStream, item: TokenStream) -> TokenStream {
     }
     let expanded = match parsed {
         Ok(Item::Impl(block)) => definition::expand(&private, &args, block, &mut errors),
-        Ok(Item::Fn(function)) if signature::self_kind(&function.sig) == SelfKind::None => {
+        Ok(Item::Fn(mut function)) if signature::self_kind(&function.sig) == SelfKind::None => {
+            refuse_mark(&mut function.attrs, "a workflow", &mut errors);
             free::expand(&private, &args, &function, &mut errors)
         }
         Ok(Item::Fn(_)) => {

@@ -55,6 +55,27 @@ fn helpers() {
 }
 
 #[test]
+fn helpers_of_values_and_of_the_state() {
+    let value = "pub async fn quote(&mut self, sku: &str) -> u32 { nap().await; self.rate }";
+    let state = "async fn elsewhere(&mut self, sku: &str) -> u32 { nap().await; self.rate }";
+    let in_impl = |method: &str| format!("impl<T: Clone> Stack<T> {{ {method} }}");
+    let shown = [
+        show(&expand("helper", "", &in_impl(&format!("#[workflow::helper] {value}")))),
+        show(&expand("helper", "state", &in_impl(state))),
+    ];
+    insta::assert_snapshot!(shown.join("\n// state\n"));
+}
+
+#[test]
+fn helpers_in_a_trait() {
+    insta::assert_snapshot!(show(&expand(
+        "helper",
+        "",
+        "trait Shipping { const N: u32; async fn ship(&mut self, to: &str) -> u32; fn plan(&self) -> impl WorkflowFuture<Output = u32>; async fn twice(&mut self) { self.ship(A).await; self.ship(B).await; } }",
+    )));
+}
+
+#[test]
 fn await_and_question_mark() {
     insta::assert_snapshot!(run_body("self.n += 1; let x = charge(self.p.clone()).await?; x"));
 }
