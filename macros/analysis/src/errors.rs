@@ -1,12 +1,11 @@
 //! The findings of one expansion. All of them are told at once, each on the user's tokens, in the house's words:
 //! what is wrong, what helps, and a code that has a page.
 
-use proc_macro2::{Span, TokenStream};
+use proc_macro2::{Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote_spanned};
 
 /// A finding's code: a page in `docs/errors/`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-#[expect(dead_code, reason = "until the rules of the catalogue are in")]
 pub(crate) enum Code {
     /// A clock read.
     Clock,
@@ -89,7 +88,13 @@ impl Code {
     }
 }
 
+fn position(span: Span) -> (String, usize, usize) {
+    let start = span.start();
+    (span.file(), start.line, start.column)
+}
+
 struct Finding {
+    code: Code,
     start: Span,
     end: Span,
     text: String,
@@ -113,11 +118,36 @@ impl Errors {
         self.add_at(code, span, span, message, help);
     }
 
+    /// Adds a finding on all tokens from `start` to `end`.
+    pub(crate) fn range(&mut self, code: Code, start: Span, end: Span, message: &str, help: &str) {
+        self.add_at(code, start, end, message, help);
+    }
+
+    /// Whether a finding begins in these tokens: then nothing else is said of them.
+    pub(crate) fn holds(&self, tokens: &impl ToTokens) -> bool {
+        !self.0.is_empty() && self.begins_in(tokens.to_token_stream())
+    }
+
+    /// Whether a finding of this code begins with these tokens.
+    pub(crate) fn is_at(&self, code: Code, tokens: &impl ToTokens) -> bool {
+        let Some(first) = tokens.to_token_stream().into_iter().next() else { return false };
+        let at = position(first.span());
+        self.0.iter().any(|finding| finding.code == code && position(finding.start) == at)
+    }
+
+    fn begins_in(&self, tokens: TokenStream) -> bool {
+        tokens.into_iter().any(|token| {
+            let at = position(token.span());
+            self.0.iter().any(|finding| position(finding.start) == at)
+                || matches!(token, TokenTree::Group(group) if self.begins_in(group.stream()))
+        })
+    }
+
     fn add_at(&mut self, code: Code, start: Span, end: Span, message: &str, help: &str) {
-        let code = code.text();
+        let name = code.text();
         let text =
-            format!("{message}\nhelp: {help}\nnote: {code}, explained by `cargo abide explain {code}`");
-        self.0.push(Finding { start, end, text });
+            format!("{message}\nhelp: {help}\nnote: {name}, explained by `cargo abide explain {name}`");
+        self.0.push(Finding { code, start, end, text });
     }
 
     /// Adds what syn said about tokens that it could not parse.
@@ -125,6 +155,12 @@ impl Errors {
         for error in error.clone() {
             self.at(code, error.span(), &error.to_string(), help);
         }
+    }
+
+    /// The codes and first lines of the findings.
+    #[cfg(test)]
+    pub(crate) fn summary(&self) -> Vec<String> {
+        self.0.iter().map(|finding| format!("{}: {}", finding.code.text(), finding.text)).collect()
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -139,7 +175,7 @@ impl Errors {
 impl ToTokens for Errors {
     /// One `compile_error!` a finding. The first span of the invocation and its last one make the underlined range.
     fn to_tokens(&self, tokens: &mut TokenStream) {
-        for Finding { start, end, text } in &self.0 {
+        for Finding { start, end, text, .. } in &self.0 {
             let path = quote_spanned!(*start=> ::core::compile_error!);
             let body = quote_spanned!(*end=> { #text });
             tokens.extend(path);

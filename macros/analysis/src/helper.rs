@@ -5,8 +5,8 @@ use crate::args::{self, WorkflowArgs};
 use crate::body::{AsyncBody, Home, sync_body};
 use crate::errors::{Code, Errors};
 use crate::krate::Private;
-use crate::lints;
 use crate::signature::{self, SelfKind, into_future_fn, names};
+use crate::{lexical, lints};
 use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, quote};
 use syn::spanned::Spanned;
@@ -18,6 +18,7 @@ pub(crate) fn expand(args: TokenStream, item: TokenStream) -> TokenStream {
     let mut errors = Errors::default();
     let args = WorkflowArgs::parse(args, "#[workflow::helper]", &mut errors);
     let private = Private::new(args.krate.as_ref());
+    lexical::check_tokens(&item, &mut errors);
     marked(&private, item, "#[workflow::helper]", lints::deny(), errors)
 }
 

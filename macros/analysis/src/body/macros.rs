@@ -42,12 +42,12 @@ const BY_REFERENCE: &[&str] = &[
     "error",
 ];
 
-const FOREIGN: &[&str] =
-    &["tokio", "futures", "futures_util", "futures_lite", "futures_concurrency", "async_std"];
+/// Macros whose arguments are futures.
+const JOINS: &[&str] = &["join", "try_join"];
 
 pub(super) fn expr_macro(rewriter: &mut Rewriter<'_>, mut expr: ExprMacro) -> Expr {
     let name = expr.mac.path.segments.last().map(|last| last.ident.to_string()).unwrap_or_default();
-    if rewriter.scope.awaits && is_foreign(rewriter, &expr.mac, &name) {
+    if rewriter.scope.awaits && is_foreign(rewriter, &expr.mac) {
         return Expr::Macro(expr);
     }
     match name.as_str() {
@@ -63,22 +63,11 @@ pub(super) fn expr_macro(rewriter: &mut Rewriter<'_>, mut expr: ExprMacro) -> Ex
     }
 }
 
-/// `tokio::select!` draws a random order, and the joins of other crates hide the awaits.
-fn is_foreign(rewriter: &mut Rewriter<'_>, mac: &Macro, name: &str) -> bool {
-    let krate = mac.path.segments.first().map(|first| first.ident.to_string()).unwrap_or_default();
-    let ours = match name {
-        "select" | "select_biased" => "select",
-        "join" => "join",
-        "try_join" => "try_join",
-        _ => return false,
-    };
-    if !FOREIGN.contains(&krate.as_str()) {
-        return false;
-    }
-    let message = format!("`{krate}::{name}!` in workflow code: a replay could take another branch");
-    let help = format!("use `workflow::{ours}!`, which polls from top to bottom");
-    rewriter.errors.add(Code::ForeignSelect, &mac.path, &message, &help);
-    true
+/// A `select!` or join of another crate: the lexical layer has told of it, and its expansion would fail anyway.
+fn is_foreign(rewriter: &mut Rewriter<'_>, mac: &Macro) -> bool {
+    let found = rewriter.errors.is_at(Code::ForeignSelect, &mac.path);
+    rewriter.broken |= found;
+    found
 }
 
 fn arguments(rewriter: &mut Rewriter<'_>, mut expr: ExprMacro, name: &str) -> Expr {
@@ -118,6 +107,7 @@ fn parsed(rewriter: &mut Rewriter<'_>, mut expr: ExprMacro, name: &str, args: Ar
         match arg {
             // `name = value` of a format macro.
             Expr::Assign(named) => rewriter.visit_expr_mut(&mut named.right),
+            future if JOINS.contains(&name) => rewriter.future(future),
             arg => rewriter.visit_expr_mut(arg),
         }
     }
@@ -206,8 +196,7 @@ fn try_join(
     let Expr::Await(expr) = expr else { return None };
     let Expr::Macro(inner) = &*expr.base else { return None };
     let last = inner.mac.path.segments.last()?;
-    let first = inner.mac.path.segments.first()?;
-    let ours = last.ident == "try_join" && !FOREIGN.iter().any(|krate| first.ident == krate);
+    let ours = last.ident == "try_join" && !is_foreign(rewriter, &inner.mac);
     if !ours || !rewriter.scope.awaits {
         return None;
     }
@@ -217,9 +206,7 @@ fn try_join(
         return None;
     }
     let site = text::site(rewriter.private, &inner, inner.mac.path.span());
-    for arg in &mut args {
-        rewriter.visit_expr_mut(arg);
-    }
+    args.iter_mut().for_each(|arg| rewriter.future(arg));
     let mut mac = inner.mac.clone();
     mac.tokens = args.to_token_stream();
     Some((mac, site, expr.await_token.span, count))

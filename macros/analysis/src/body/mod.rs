@@ -72,8 +72,8 @@ impl AsyncBody<'_> {
         let mut block = self.block.clone();
         let mut rewriter = Rewriter::new(private, errors, scope, self.receiver);
         rewriter.block(&mut block);
-        let (slot_used, awaits) = (rewriter.slot_used, rewriter.awaited);
-        if errors.len() > before {
+        let (slot_used, awaits, broken) = (rewriter.slot_used, rewriter.awaited, rewriter.broken);
+        if broken || errors.len() > before {
             return self.stub();
         }
         let prelude = match uses_self {
@@ -125,11 +125,12 @@ pub(crate) fn sync_body(
     let receiver = receiver.unwrap_or_else(Span::call_site);
     let mut rewriter = Rewriter::new(private, errors, scope, receiver);
     rewriter.block(&mut rewritten);
+    let broken = rewriter.broken;
     let slot = match rewriter.slot_used {
         true => quote!(let __abide_slot = #private::This::current(self).slot();),
         false => TokenStream::new(),
     };
-    if errors.len() > before {
+    if broken || errors.len() > before {
         return quote!({ #private::never() });
     }
     let statements = &rewritten.stmts;

@@ -31,13 +31,15 @@ pub(super) struct Rewriter<'a> {
     pub(super) slot_used: bool,
     /// Whether the rewritten code hands the state over at an await.
     pub(super) awaited: bool,
+    /// Whether the body holds what must not be compiled at all, though it was told of before.
+    pub(super) broken: bool,
     /// The `self` of the signature, for hygiene.
     receiver: Span,
 }
 
 impl<'a> Rewriter<'a> {
     pub(super) fn new(private: &'a Private, errors: &'a mut Errors, scope: Scope, receiver: Span) -> Self {
-        Self { private, errors, scope, slot_used: false, awaited: false, receiver }
+        Self { private, errors, scope, slot_used: false, awaited: false, broken: false, receiver }
     }
 
     pub(super) fn local(&self, name: &str, at: Span) -> proc_macro2::Ident {
@@ -76,6 +78,17 @@ impl<'a> Rewriter<'a> {
         parenthesized(at, handed_over)
     }
 
+    /// An expression that is awaited. One mistake, one message: where the lexical layer told of it, rustc need not
+    /// refuse the future too.
+    pub(super) fn future(&mut self, expr: &mut Expr) {
+        let told = self.errors.holds(expr);
+        self.visit_expr_mut(expr);
+        if told {
+            let private = self.private;
+            *expr = Expr::Verbatim(quote!(#private::flow::assume_deterministic("told of", #expr)));
+        }
+    }
+
     fn expr_await(&mut self, mut expr: ExprAwait) -> Expr {
         if !self.scope.awaits {
             // Not an async body: rustc says so.
@@ -84,7 +97,7 @@ impl<'a> Rewriter<'a> {
         }
         let at = expr.base.span();
         let site = text::site(self.private, &expr.base, at);
-        self.visit_expr_mut(&mut expr.base);
+        self.future(&mut expr.base);
         let future = expr.base.to_token_stream();
         let attrs = &expr.attrs;
         let awaited = self.awaited(&future, &site, expr.await_token.span);

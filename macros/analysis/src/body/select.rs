@@ -97,7 +97,7 @@ pub(super) fn expand(rewriter: &mut Rewriter<'_>, mac: &mut Macro) {
     let (mut branches, mut arms, mut refutable) = (Vec::new(), Vec::new(), false);
     for (branch, variant) in select.branches.into_iter().zip(variants(12)) {
         let Branch { pattern, mut future, condition, mut handler } = branch;
-        rewriter.visit_expr_mut(&mut future);
+        rewriter.future(&mut future);
         let condition = condition.map_or_else(|| quote!(true), |condition| enabled(rewriter, condition));
         rewriter.visit_expr_mut(&mut handler);
         let question = match shape(&pattern) {

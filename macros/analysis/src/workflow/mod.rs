@@ -9,6 +9,7 @@ use crate::args::WorkflowArgs;
 use crate::errors::{Code, Errors};
 use crate::helper::head;
 use crate::krate::Private;
+use crate::lexical;
 use crate::signature::{self, SelfKind};
 use proc_macro2::TokenStream;
 use quote::quote;
@@ -21,7 +22,11 @@ pub(crate) fn expand(args: TokenStream, item: TokenStream) -> TokenStream {
     let mut errors = Errors::default();
     let args = WorkflowArgs::parse(args, "#[workflow]", &mut errors);
     let private = Private::new(args.krate.as_ref());
-    let expanded = match syn::parse2::<Item>(item.clone()) {
+    let parsed = syn::parse2::<Item>(item.clone());
+    if let Ok(item) = &parsed {
+        lexical::check_item(item, &mut errors);
+    }
+    let expanded = match parsed {
         Ok(Item::Impl(block)) => definition::expand(&private, &args, block, &mut errors),
         Ok(Item::Fn(function)) if signature::self_kind(&function.sig) == SelfKind::None => {
             free::expand(&private, &args, &function, &mut errors)

@@ -1,0 +1,208 @@
+//! What an expression is, where its type is written: on a `let`, an argument, a field, a constructor's path, the
+//! return type of a function of the crate. Nothing is guessed.
+
+use super::walk::Walker;
+use super::{Hit, Kind};
+use crate::errors::Code;
+use crate::source::{Env, Found, Function, Static, Ty, Want, Written, text};
+use quote::ToTokens;
+use syn::{Expr, ExprMethodCall, Member, ReturnType};
+
+/// Functions of a type that give a value of it.
+const CONSTRUCTORS: &[&str] = &["new", "from", "default", "with_capacity", "open"];
+/// Methods that give the type that they are called on.
+const SAME: &[&str] =
+    &["clone", "to_owned", "as_ref", "as_mut", "borrow", "borrow_mut", "to_path_buf", "as_path", "cloned"];
+/// Methods that give what is inside of an `Option` or `Result`.
+const UNWRAPPING: &[&str] = &["unwrap", "expect", "unwrap_or", "unwrap_or_else", "unwrap_or_default"];
+/// Methods of hash maps and sets whose results come in the map's order.
+const ITERATING: &[&str] = &[
+    "iter",
+    "iter_mut",
+    "into_iter",
+    "keys",
+    "values",
+    "values_mut",
+    "into_keys",
+    "into_values",
+    "drain",
+    "extract_if",
+    "union",
+    "intersection",
+    "difference",
+    "symmetric_difference",
+];
+const HASHED: &[&str] = &[
+    "std::collections::HashMap",
+    "std::collections::HashSet",
+    "std::collections::hash_map::HashMap",
+    "std::collections::hash_set::HashSet",
+];
+
+impl Walker<'_> {
+    pub(super) fn infer(&self, expr: &Expr) -> Ty {
+        match expr {
+            Expr::Path(path) if path.qself.is_none() => self.infer_path(&path.path),
+            Expr::Reference(inner) => self.infer(&inner.expr),
+            Expr::Paren(inner) => self.infer(&inner.expr),
+            Expr::Group(inner) => self.infer(&inner.expr),
+            Expr::Unary(inner) if matches!(inner.op, syn::UnOp::Deref(_)) => {
+                self.infer(&inner.expr).dereferenced()
+            }
+            Expr::Cast(cast) => self.krate.type_at(&self.env, &cast.ty),
+            Expr::Field(field) => self.infer_field(field),
+            Expr::Struct(literal) => {
+                let path = syn::Type::Path(syn::TypePath {
+                    attrs: Vec::new(),
+                    qself: None,
+                    path: literal.path.clone(),
+                });
+                self.krate.type_at(&self.env, &path)
+            }
+            Expr::Try(inner) => self.infer(&inner.expr).unwrapped(),
+            Expr::Call(call) => match &*call.func {
+                Expr::Path(path) if path.qself.is_none() => self.infer_call(&path.path),
+                _ => Ty::Unknown,
+            },
+            Expr::MethodCall(call) => self.infer_method(call),
+            _ => Ty::Unknown,
+        }
+    }
+
+    fn infer_path(&self, path: &syn::Path) -> Ty {
+        if let Some(name) = path.get_ident() {
+            if name == "self" {
+                let own = self.env.self_ty.as_ref();
+                return own.map_or(Ty::Unknown, |ty| self.krate.type_at(&self.env, ty));
+            }
+            if let Some(ty) = self.local(&text(name)) {
+                return ty.clone();
+            }
+        }
+        match self.krate.resolve(&self.env, &Written::of(path), Want::Value) {
+            Some(Found::Static(item)) => self.krate.type_at(&at(&item), &item.ty),
+            _ => Ty::Unknown,
+        }
+    }
+
+    fn infer_field(&self, field: &syn::ExprField) -> Ty {
+        let Ty::Local(def, _) = self.infer(&field.base).dereferenced() else { return Ty::Unknown };
+        let name = match &field.member {
+            Member::Named(name) => text(name),
+            Member::Unnamed(index) => index.index.to_string(),
+        };
+        let env = Env { module: def.module, blocks: self.env.blocks.clone(), self_ty: None };
+        def.fields.get(&name).map_or(Ty::Unknown, |ty| self.krate.type_at(&env, ty))
+    }
+
+    fn infer_call(&self, path: &syn::Path) -> Ty {
+        match self.krate.resolve(&self.env, &Written::of(path), Want::Value) {
+            Some(Found::Function(function)) => self.returned(&function),
+            Some(Found::Type(def, rest)) => match rest.as_slice() {
+                [name] => self.krate.method(&def, name).map_or(Ty::Unknown, |method| self.returned(&method)),
+                _ => Ty::Unknown,
+            },
+            Some(Found::Foreign(mut path)) => match path.pop() {
+                Some(last) if CONSTRUCTORS.contains(&last.as_str()) => Ty::Foreign(path, Vec::new()),
+                _ => Ty::Unknown,
+            },
+            _ => Ty::Unknown,
+        }
+    }
+
+    fn infer_method(&self, call: &ExprMethodCall) -> Ty {
+        let (name, receiver) = (text(&call.method), self.infer(&call.receiver));
+        if let Ty::Local(def, _) = receiver.dereferenced()
+            && let Some(method) = self.krate.method(&def, &name)
+        {
+            return self.returned(&method);
+        }
+        match name.as_str() {
+            name if SAME.contains(&name) => receiver,
+            name if UNWRAPPING.contains(&name) => receiver.unwrapped(),
+            _ => Ty::Unknown,
+        }
+    }
+
+    fn returned(&self, function: &Function) -> Ty {
+        let env = Env { module: function.module, blocks: Vec::new(), self_ty: function.self_ty.clone() };
+        match &function.sig.output {
+            // Its future is what it gives.
+            _ if function.sig.asyncness.is_some() => Ty::Unknown,
+            ReturnType::Type(_, ty) => self.krate.type_at(&env, ty),
+            ReturnType::Default => Ty::Unknown,
+        }
+    }
+
+    /// The order of a hash map, in a function that is followed: the compiler's probes do not see into it.
+    pub(super) fn hash_order(&mut self, call: &ExprMethodCall, receiver: &Ty) {
+        if !self.followed || !ITERATING.contains(&text(&call.method).as_str()) || !is_hashed(receiver) {
+            return;
+        }
+        self.hash_hit(&call.method);
+    }
+
+    /// `for x in &map`.
+    pub(super) fn iterated(&mut self, expr: &Expr) {
+        if self.followed && is_hashed(&self.infer(expr)) {
+            self.hash_hit(expr);
+        }
+    }
+
+    fn hash_hit(&mut self, tokens: &impl ToTokens) {
+        self.hits.push(Hit::rule(
+            tokens,
+            Code::HashOrder,
+            "iterating a hash map or set".to_owned(),
+            "is not deterministic: the order differs on every replay",
+            "use `BTreeMap` / `BTreeSet`, or collect and sort",
+        ));
+    }
+
+    /// A `static` of the crate: may it be read at all, and what does making it do?
+    pub(super) fn static_item(&mut self, item: &Static, written: &str, tokens: &impl ToTokens) {
+        let ty = self.krate.type_at(&at(item), &item.ty);
+        let shared = match item.mutable {
+            true => Some("static mut".to_owned()),
+            false => shared_type(&ty),
+        };
+        match shared {
+            // One that the body declares was told of where it stands.
+            Some(_) if item.mutable && item.file.as_os_str().is_empty() => {}
+            Some(what) => self.hits.push(Hit::rule(
+                tokens,
+                Code::Global,
+                format!("the global `{written}` (`{what}`)"),
+                "is state outside of the workflow: a replay finds it changed",
+                "keep it in the workflow's state: a field of its struct",
+            )),
+            // One that the body declares is read where it stands.
+            None if item.file.as_os_str().is_empty() => {}
+            None => {
+                let chains = self.initializer(item, written);
+                if !chains.is_empty() {
+                    self.hit(tokens, Kind::Reaches { what: written.to_owned(), chains });
+                }
+            }
+        }
+    }
+}
+
+fn is_hashed(ty: &Ty) -> bool {
+    ty.dereferenced().path().is_some_and(|path| HASHED.contains(&path.as_str()))
+}
+
+/// The first type in it that shares state between threads.
+fn shared_type(ty: &Ty) -> Option<String> {
+    let Ty::Foreign(path, args) = ty else { return None };
+    let mut called = path.clone();
+    called.push("new".to_owned());
+    let shared =
+        crate::rules::find(&called).is_some_and(|rule| matches!(rule.code, Code::Global | Code::Lock));
+    if shared { ty.path() } else { args.iter().find_map(shared_type) }
+}
+
+/// The scope of a `static`.
+pub(super) fn at(item: &Static) -> Env {
+    Env { module: item.module, blocks: Vec::new(), self_ty: None }
+}

@@ -1,0 +1,230 @@
+//! Macro calls: the macro itself may be against a rule, its arguments are read as the expressions that they are, and a
+//! `macro_rules!` of the crate is read too.
+
+use super::walk::Walker;
+use super::{Hit, Kind, follow, named};
+use crate::body::select_of;
+use crate::errors::Code;
+use crate::rules;
+use crate::source::{Forced, Found, Macro as MacroDef, Want, Written, is_punct};
+use proc_macro2::{TokenStream, TokenTree};
+use syn::parse::{ParseStream, Parser};
+use syn::punctuated::Punctuated;
+use syn::visit::Visit;
+use syn::{Expr, Macro, Pat, Token};
+
+/// Macros whose first text is a format.
+const FORMATTING: &[&str] = &[
+    "print",
+    "println",
+    "eprint",
+    "eprintln",
+    "format",
+    "format_args",
+    "write",
+    "writeln",
+    "panic",
+    "assert",
+    "assert_eq",
+    "assert_ne",
+    "debug_assert",
+    "debug_assert_eq",
+    "debug_assert_ne",
+    "todo",
+    "unreachable",
+    "unimplemented",
+    "trace",
+    "debug",
+    "info",
+    "warn",
+    "error",
+    "anyhow",
+    "bail",
+    "ensure",
+];
+
+/// Macros of std that need no `use`.
+const PRELUDE: &[&str] = &["print", "println", "eprint", "eprintln", "dbg", "thread_local"];
+
+impl Walker<'_> {
+    pub(super) fn macro_call(&mut self, mac: &Macro) {
+        let written = Written::of(&mac.path);
+        let name = written.segments.last().cloned().unwrap_or_default();
+        if name == "allow" && is_ours(&written) {
+            return;
+        }
+        let before = self.hits.len();
+        match self.krate.resolve(&self.env, &written, Want::Macro) {
+            Some(Found::Foreign(path)) => self.foreign_macro(&path, &written, mac),
+            Some(Found::Macro(own)) => self.own_macro(&own, mac),
+            Some(_) => {}
+            None if written.segments.len() == 1 && PRELUDE.contains(&name.as_str()) => {
+                self.foreign_macro(&["std".to_owned(), format!("{name}!")], &written, mac);
+            }
+            None => {}
+        }
+        // A foreign `select!` is replaced as a whole: what it polls is told with it.
+        let replaced = self.hits[before..]
+            .iter()
+            .any(|hit| matches!(hit.kind, Kind::Rule { code: Code::ForeignSelect, .. }));
+        if !replaced {
+            self.arguments(mac, &name);
+        }
+    }
+
+    fn foreign_macro(&mut self, path: &[String], written: &Written, mac: &Macro) {
+        let Some(rule) = rules::find(path) else { return };
+        let (full, written) = (path.join("::"), format!("{written}!"));
+        let full =
+            if full.starts_with("std::") && written == path[1..].join("::") { written.clone() } else { full };
+        self.hits.push(Hit::rule(&mac.path, rule.code, named(&full, &written), rule.reason, rule.instead));
+    }
+
+    /// The arguments as expressions; what is none is read token by token.
+    fn arguments(&mut self, mac: &Macro, name: &str) {
+        if FORMATTING.contains(&name) && shows_address(mac.tokens.clone()) {
+            self.hits.push(Hit::rule(
+                &mac.path,
+                Code::Address,
+                "`{:p}`".to_owned(),
+                "is not deterministic: an address differs in every process",
+                "give the values ids of your own",
+            ));
+        }
+        if let Some(select) = select_of(mac) {
+            for branch in &select.branches {
+                self.visit_expr(&branch.future);
+                self.within(|walker| {
+                    walker.bind(&branch.pattern, crate::source::Ty::Unknown);
+                    branch.condition.iter().for_each(|condition| walker.visit_expr(condition));
+                    walker.visit_expr(&branch.handler);
+                });
+            }
+            select.otherwise.iter().for_each(|otherwise| self.visit_expr(otherwise));
+            return;
+        }
+        match expressions(mac.tokens.clone(), name) {
+            Some(Arguments { expressions, pattern }) => self.within(|walker| {
+                let mut expressions = expressions.iter();
+                expressions.next().into_iter().for_each(|first| walker.argument(first));
+                pattern.iter().for_each(|pattern| walker.bind(pattern, crate::source::Ty::Unknown));
+                expressions.for_each(|expr| walker.argument(expr));
+            }),
+            None => self.tokens(mac.tokens.clone()),
+        }
+    }
+
+    fn argument(&mut self, expr: &Expr) {
+        match expr {
+            // `name = value` of a format macro.
+            Expr::Assign(named) if matches!(&*named.left, Expr::Path(_)) => self.visit_expr(&named.right),
+            expr => self.visit_expr(expr),
+        }
+    }
+
+    /// A `macro_rules!` of the crate: its expansion stands here, so its paths mean what they mean here.
+    fn own_macro(&mut self, own: &MacroDef, mac: &Macro) {
+        // One that the body itself declares has the compiler's tokens.
+        let forced = (!own.file.as_os_str().is_empty()).then(Forced::new);
+        let mut inner = Walker::new(self.krate, self.env.clone(), self.followed);
+        let mut rules = own.rules.clone().into_iter().peekable();
+        while let Some(token) = rules.next() {
+            // `(matcher) => {transcriber};`
+            let arrow = is_punct(&token, '=') && rules.peek().is_some_and(|next| is_punct(next, '>'));
+            if arrow {
+                rules.next();
+                if let Some(TokenTree::Group(transcriber)) = rules.next() {
+                    inner.tokens(transcriber.stream());
+                    if !self.followed && crate::signature::contains_word(transcriber.stream(), &["await"]) {
+                        inner.hidden_await(own);
+                    }
+                }
+            }
+        }
+        let hits = std::mem::take(&mut inner.hits);
+        drop(forced);
+        let name = format!("{}!", own.name);
+        for hit in hits {
+            self.through_macro(own, &name, hit, mac);
+        }
+    }
+
+    fn hidden_await(&mut self, own: &MacroDef) {
+        self.hits.push(Hit::rule(
+            &TokenStream::new(),
+            Code::HiddenAwait,
+            format!("an `.await` in the expansion of `{}!`,", own.name),
+            "which abide cannot guard",
+            "write the `.await` where the macro is called, around it or before it",
+        ));
+    }
+
+    fn through_macro(&mut self, own: &MacroDef, name: &str, hit: Hit, mac: &Macro) {
+        let kind = match hit.kind {
+            kind @ Kind::Rule { code: Code::HiddenAwait, .. } => kind,
+            kind => {
+                let line = own.line.max(hit.start.start().line);
+                let inner = Hit { start: hit.start, end: hit.end, kind };
+                Kind::Reaches { what: name.to_owned(), chains: follow::through(name, own, line, inner) }
+            }
+        };
+        self.hit(&mac.path, kind);
+    }
+}
+
+/// `workflow::allow!`, or `allow!` after `use abide::workflow::allow`.
+fn is_ours(written: &Written) -> bool {
+    match written.segments.as_slice() {
+        [_] => true,
+        [.., module, _] => module == "workflow",
+        [] => false,
+    }
+}
+
+/// `{:p}`, `{x:#p}` in the first text.
+fn shows_address(tokens: TokenStream) -> bool {
+    let literal = tokens.into_iter().find_map(|token| match token {
+        TokenTree::Literal(literal) => syn::parse_str::<syn::LitStr>(&literal.to_string()).ok(),
+        _ => None,
+    });
+    let Some(text) = literal.map(|literal| literal.value().replace("{{", "").replace("}}", "")) else {
+        return false;
+    };
+    text.split('{').skip(1).any(|part| {
+        let inside = part.split('}').next().unwrap_or_default();
+        inside.split_once(':').is_some_and(|(_, spec)| spec.ends_with('p') && !spec.ends_with("?p"))
+    })
+}
+
+/// The arguments of a macro that takes expressions.
+struct Arguments {
+    expressions: Vec<Expr>,
+    /// Of `matches!`, behind the first expression.
+    pattern: Option<Pat>,
+}
+
+fn expressions(tokens: TokenStream, name: &str) -> Option<Arguments> {
+    if let Ok(list) = Punctuated::<Expr, Token![,]>::parse_terminated.parse2(tokens.clone()) {
+        return Some(Arguments { expressions: list.into_iter().collect(), pattern: None });
+    }
+    let repeat = |input: ParseStream<'_>| -> syn::Result<Arguments> {
+        let value = input.parse()?;
+        input.parse::<Token![;]>()?;
+        Ok(Arguments { expressions: vec![value, input.parse()?], pattern: None })
+    };
+    if let Ok(arguments) = repeat.parse2(tokens.clone()) {
+        return Some(arguments);
+    }
+    let matched = |input: ParseStream<'_>| -> syn::Result<Arguments> {
+        let mut expressions = vec![input.parse()?];
+        input.parse::<Token![,]>()?;
+        let pattern = Pat::parse_multi_with_leading_vert(input)?;
+        if input.peek(Token![if]) {
+            input.parse::<Token![if]>()?;
+            expressions.push(input.parse()?);
+        }
+        input.parse::<Option<Token![,]>>()?;
+        Ok(Arguments { expressions, pattern: Some(pattern) })
+    };
+    (name == "matches" || name == "assert_matches").then(|| matched.parse2(tokens).ok())?
+}

@@ -1,0 +1,201 @@
+//! Layer L: workflow code, read. Every path in it is resolved with the crate's own aliases, modules and functions,
+//! and looked up in the catalogue; functions of the same crate that it calls are followed, however deep.
+//!
+//! ```text
+//! item → Walker (a body, its scopes and written types) → Hits → Errors, on the user's tokens
+//!            └ follow: a function of the crate → the chains by which it reaches a forbidden call
+//! ```
+//! A name that is not certainly known is let through: layers A, V and P stand behind this one.
+
+mod follow;
+mod infer;
+mod macros;
+#[cfg(test)]
+mod tests;
+mod tokens;
+mod walk;
+
+use crate::errors::{Code, Errors};
+use crate::rules;
+use crate::source::{Crate, Env, Place};
+use follow::Reach;
+use proc_macro2::{Span, TokenStream};
+use quote::ToTokens;
+use std::rc::Rc;
+use syn::{ImplItem, ImplItemFn, Item, TraitItem, Type};
+use walk::Walker;
+
+/// What was found in a body, and where.
+pub(crate) struct Hit {
+    start: Span,
+    end: Span,
+    kind: Kind,
+}
+
+enum Kind {
+    /// Against a rule: its code, `path` in full, as written, and what the rule says.
+    Rule { code: Code, what: String, reason: &'static str, instead: &'static str },
+    /// By way of a function or macro of the crate.
+    Reaches { what: String, chains: Vec<Reach> },
+}
+
+/// Checks an item under `#[workflow]` or `#[workflow::helper]`.
+pub(crate) fn check_item(item: &Item, errors: &mut Errors) {
+    Check { krate: Crate::current(), place: None }.item(item, errors);
+}
+
+/// Checks what `#[workflow::helper]` is on: an item, or a method by itself.
+pub(crate) fn check_tokens(item: &TokenStream, errors: &mut Errors) {
+    let check = Check { krate: Crate::current(), place: None };
+    // A method parses as an `ImplItemFn`, a free function too: its grammar is the wider one.
+    if let Ok(function) = syn::parse2::<ImplItemFn>(item.clone()) {
+        check.function(&function, None, errors);
+    } else if let Ok(item) = syn::parse2::<Item>(item.clone()) {
+        check.item(&item, errors);
+    }
+}
+
+/// One check.
+pub(crate) struct Check {
+    pub(crate) krate: Rc<Crate>,
+    /// Where the item stands; `None`: where its tokens say.
+    pub(crate) place: Option<Place>,
+}
+
+impl Check {
+    pub(crate) fn item(&self, item: &Item, errors: &mut Errors) {
+        match item {
+            Item::Fn(function) => {
+                let env = self.env(function.sig.ident.span(), None);
+                self.body(env, &function.sig, &function.block, errors);
+            }
+            Item::Impl(block) => {
+                let self_ty = Rc::from(block.self_ty.clone());
+                for inner in &block.items {
+                    if let ImplItem::Fn(function) = inner {
+                        self.function(function, Some(&self_ty), errors);
+                    }
+                }
+                if block.trait_.is_none() {
+                    self.default_state(&block.self_ty, errors);
+                }
+            }
+            Item::Trait(item) => {
+                for inner in &item.items {
+                    if let TraitItem::Fn(syn::TraitItemFn { sig, default: Some(block), .. }) = inner {
+                        self.body(self.env(sig.ident.span(), None), sig, block, errors);
+                    }
+                }
+            }
+            Item::Mod(module) => {
+                let items = module.content.iter().flat_map(|(_, items)| items);
+                items.for_each(|item| self.item(item, errors));
+            }
+            _ => {}
+        }
+    }
+
+    pub(crate) fn function(&self, function: &ImplItemFn, self_ty: Option<&Rc<Type>>, errors: &mut Errors) {
+        if is_vouched_for(&function.attrs) {
+            return;
+        }
+        let env = self.env(function.sig.ident.span(), self_ty);
+        self.body(env, &function.sig, &function.block, errors);
+    }
+
+    fn body(&self, env: Env, sig: &syn::Signature, block: &syn::Block, errors: &mut Errors) {
+        let mut walker = Walker::new(&self.krate, env, false);
+        walker.function(sig, block);
+        walker.hits.into_iter().for_each(|hit| hit.tell(errors));
+    }
+
+    /// The engine makes a workflow's state with `Default`, on every replay.
+    fn default_state(&self, ty: &Type, errors: &mut Errors) {
+        let self_ty: Rc<Type> = Rc::new(ty.clone());
+        let env = self.env(first_span(ty), Some(&self_ty));
+        let mut walker = Walker::new(&self.krate, env, false);
+        walker.default_of(ty);
+        walker.hits.into_iter().for_each(|hit| hit.tell(errors));
+    }
+
+    fn env(&self, at: Span, self_ty: Option<&Rc<Type>>) -> Env {
+        let place = || match (&self.place, self.krate.is_known()) {
+            (Some(place), _) => Some(Place { line: place.line + at.start().line, ..place.clone() }),
+            (None, true) => Some(Place { file: Rc::from(at.local_file()?), line: at.start().line }),
+            (None, false) => None,
+        };
+        let mut env = self.krate.env_at(place().as_ref());
+        if let Some(ty) = self_ty {
+            env.self_ty = Some(ty.clone());
+        }
+        env
+    }
+}
+
+/// `#[workflow::deterministic("why")]` on a method of a marked block.
+fn is_vouched_for(attrs: &[syn::Attribute]) -> bool {
+    attrs.iter().any(|attr| attr.path().segments.last().is_some_and(|last| last.ident == "deterministic"))
+}
+
+impl Hit {
+    /// `tokens` are against a rule.
+    fn rule(
+        tokens: &impl ToTokens,
+        code: Code,
+        what: String,
+        reason: &'static str,
+        instead: &'static str,
+    ) -> Self {
+        let (start, end) = ends(tokens);
+        Self { start, end, kind: Kind::Rule { code, what, reason, instead } }
+    }
+
+    fn tell(self, errors: &mut Errors) {
+        match self.kind {
+            Kind::Rule { code, what, reason, instead } => {
+                errors.range(code, self.start, self.end, &format!("{what} {reason}"), instead);
+            }
+            Kind::Reaches { what, chains } => {
+                let mut message = format!("`{what}` reaches a forbidden call");
+                for (index, chain) in chains.iter().take(MAX_CHAINS).enumerate() {
+                    message.push_str(if index == 0 { "\n" } else { "\nand\n" });
+                    message.push_str(&chain.to_string());
+                }
+                if chains.len() > MAX_CHAINS {
+                    message.push_str(&format!("\nand {} more", chains.len() - MAX_CHAINS));
+                }
+                errors.range(Code::Reaches, self.start, self.end, &message, HELP);
+            }
+        }
+    }
+}
+
+/// The rest is counted.
+const MAX_CHAINS: usize = 3;
+const HELP: &str =
+    "make it an `#[activity]`, pass the value in, or mark it `#[workflow::deterministic(\"why\")]`";
+
+/// The first and last span of some tokens.
+fn ends(tokens: &impl ToTokens) -> (Span, Span) {
+    let stream: TokenStream = tokens.to_token_stream();
+    let mut spans = stream.into_iter().map(|token| token.span());
+    let start = spans.next().unwrap_or_else(Span::call_site);
+    (start, spans.last().unwrap_or(start))
+}
+
+fn first_span(tokens: &impl ToTokens) -> Span {
+    ends(tokens).0
+}
+
+/// How a finding names a path: in full, and as written where that differs.
+fn named(full: &str, written: &str) -> String {
+    match full.ends_with(written) {
+        true => format!("`{full}`"),
+        false => format!("`{full}` (written as `{written}`)"),
+    }
+}
+
+/// The word of a code, for the end of a chain.
+fn class(code: Code) -> String {
+    format!("{} {}", code.text(), rules::class(code))
+}

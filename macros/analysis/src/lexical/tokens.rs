@@ -1,0 +1,109 @@
+//! Tokens that are no expressions (`json!({ .. })`, the body of a `macro_rules!`): the paths among them.
+
+use super::walk::Walker;
+use crate::source::{Want, Written, is_punct, text};
+use proc_macro2::{Delimiter, TokenStream, TokenTree};
+use std::iter::Peekable;
+
+type Tokens = Peekable<std::vec::IntoIter<TokenTree>>;
+
+impl Walker<'_> {
+    /// Reads tokens: `a::b`, `f(..)`, `m!(..)`, `unsafe`.
+    pub(super) fn tokens(&mut self, stream: TokenStream) {
+        let mut tokens = stream.into_iter().collect::<Vec<_>>().into_iter().peekable();
+        let mut before = None;
+        while let Some(token) = tokens.next() {
+            match &token {
+                TokenTree::Group(group) => self.tokens(group.stream()),
+                TokenTree::Ident(_) if is(&before, '.') || (is(&before, '$') && !is_crate(&token)) => {}
+                TokenTree::Ident(word) if word == "unsafe" => self.foreign_word(&token),
+                TokenTree::Ident(_) => {
+                    let rooted = false;
+                    let path = path(token.clone(), &mut tokens);
+                    self.path_of_tokens(rooted, path, &mut tokens);
+                }
+                _ => {}
+            }
+            before = Some(token);
+        }
+    }
+
+    fn path_of_tokens(&mut self, rooted: bool, path: Vec<TokenTree>, tokens: &mut Tokens) {
+        let segments: Vec<String> = path.iter().filter_map(word).collect();
+        let all: TokenStream = path.into_iter().collect();
+        let written = Written { rooted, segments };
+        let is_macro = tokens.peek().is_some_and(|next| is_punct(next, '!')) && {
+            let mut ahead = tokens.clone();
+            ahead.next();
+            matches!(ahead.next(), Some(TokenTree::Group(_)))
+        };
+        if is_macro {
+            tokens.next();
+            let Some(TokenTree::Group(group)) = tokens.next() else { return };
+            let arguments = group.stream();
+            if let Ok(path) = syn::parse2::<syn::Path>(all) {
+                let delimiter = match group.delimiter() {
+                    Delimiter::Brace => syn::MacroDelimiter::Brace(syn::token::Brace::default()),
+                    Delimiter::Bracket => syn::MacroDelimiter::Bracket(syn::token::Bracket::default()),
+                    Delimiter::Parenthesis | Delimiter::None => {
+                        syn::MacroDelimiter::Paren(syn::token::Paren::default())
+                    }
+                };
+                let bang_token = syn::token::Not::default();
+                self.macro_call(&syn::Macro { path, bang_token, delimiter, tokens: arguments });
+            }
+            return;
+        }
+        let called = matches!(tokens.peek(), Some(TokenTree::Group(group)) if group.delimiter() == Delimiter::Parenthesis);
+        let single = written.segments.len() == 1;
+        let bound = written.segments.first().is_some_and(|first| self.local(first).is_some());
+        if single && (!called || bound) {
+            return;
+        }
+        let found = self.krate.resolve(&self.env, &written, Want::Value);
+        self.found(found, &written.to_string(), &all);
+    }
+
+    fn foreign_word(&mut self, token: &TokenTree) {
+        self.hits.push(super::Hit::rule(
+            token,
+            crate::errors::Code::Unsafe,
+            "`unsafe` in workflow code".to_owned(),
+            "is outside of what abide can check",
+            "do it in an `#[activity]`",
+        ));
+    }
+}
+
+fn is(token: &Option<TokenTree>, wanted: char) -> bool {
+    token.as_ref().is_some_and(|token| is_punct(token, wanted))
+}
+
+fn is_crate(token: &TokenTree) -> bool {
+    matches!(token, TokenTree::Ident(word) if word == "crate")
+}
+
+fn word(token: &TokenTree) -> Option<String> {
+    match token {
+        TokenTree::Ident(ident) => Some(text(ident)),
+        _ => None,
+    }
+}
+
+/// The tokens of `a::b::c`, from its first word on.
+fn path(first: TokenTree, tokens: &mut Tokens) -> Vec<TokenTree> {
+    let mut path = vec![first];
+    loop {
+        let mut ahead = tokens.clone();
+        let colons = [ahead.next(), ahead.next()];
+        let joined = colons.iter().all(|token| is(token, ':'));
+        match ahead.next() {
+            Some(word @ TokenTree::Ident(_)) if joined => {
+                path.extend(colons.into_iter().flatten());
+                path.push(word);
+                *tokens = ahead;
+            }
+            _ => return path,
+        }
+    }
+}

@@ -1,0 +1,356 @@
+//! The catalogue of what workflow code must not do, as one table: a code, the paths, what goes wrong, what to write
+//! instead. The macros, the command line tool and the tests read the same lines.
+//!
+//! A path is a full one, with the crate's own name. `a::b::*` is everything below `a::b`, `a::b!` a macro,
+//! `{x, y}` alternatives. The longest pattern that fits decides, so [`ALLOWED`] can take a part out of a `*`.
+
+use crate::errors::Code;
+use std::collections::HashMap;
+use std::sync::OnceLock;
+
+/// One line of the catalogue.
+#[derive(Debug)]
+pub(crate) struct Rule {
+    pub(crate) code: Code,
+    /// The patterns, separated by spaces.
+    pub(crate) paths: &'static str,
+    /// What is wrong: ``goes on after "`path` "``.
+    pub(crate) reason: &'static str,
+    /// What helps.
+    pub(crate) instead: &'static str,
+}
+
+/// The word for a code in a chain of calls.
+pub(crate) fn class(code: Code) -> &'static str {
+    match code {
+        Code::Clock => "clock",
+        Code::Timer => "timer",
+        Code::Random => "randomness",
+        Code::Id => "ids",
+        Code::Thread => "threads",
+        Code::Task => "tasks",
+        Code::Io => "I/O",
+        Code::Environment => "environment",
+        Code::Console => "console",
+        Code::Address => "addresses",
+        Code::Global => "global state",
+        Code::Lock => "locks and channels",
+        Code::Unsafe => "unsafe code",
+        Code::ForeignSelect => "foreign `select!`",
+        Code::HashOrder => "hash order",
+        _ => "not deterministic",
+    }
+}
+
+const NOW: &str = "use the workflow's own clock: `workflow::now()`";
+const SLEEP: &str =
+    "use a durable timer: `workflow::sleep(..)`, `workflow::timeout(..)`, `workflow::until!(..).timeout(..)`";
+const RANDOM: &str = "draw from the workflow's own generator: `workflow::random()`";
+const UUID: &str = "use `workflow::uuid()`, which replays the same";
+const THREAD: &str =
+    "do the work in an `#[activity]`, or run workflow code side by side with `workflow::spawn(..)`";
+const TASK: &str = "use `workflow::spawn(..)` for workflow code, an `#[activity]` for anything else";
+const ACTIVITY: &str = "do it in an `#[activity]`: its result is recorded, and a replay takes the record";
+const INPUT: &str = "pass it in as an input of the workflow, or read it in an `#[activity]`; `workflow::info()` tells about the run";
+const TRACING: &str = "use `tracing`, which is muted on replay, or an `#[activity]`";
+const STATE: &str = "keep it in the workflow's state: a field of its struct";
+const UNTIL: &str = "keep it in the workflow's state and wait with `workflow::until!(..)`: only one task of a workflow runs at a time";
+const OWN_ID: &str = "give the values ids of your own";
+
+const TIME: &str = "is not deterministic: on replay it returns another time";
+const WAITS: &str = "is not a durable timer: it is not recorded, and blocks or is lost on replay";
+const DRAWS: &str = "is not deterministic: on replay it returns another value";
+const ANOTHER_ID: &str = "is not deterministic: on replay it returns another id";
+const RUNS: &str = "runs outside of the workflow: what it does and when is not recorded";
+const OUTSIDE: &str =
+    "reaches outside of the workflow: a replay would do it again, and may get another answer";
+const MACHINE: &str = "is not deterministic: another machine or process gives another answer";
+const PRINTS: &str = "prints again on every replay";
+const ADDRESS: &str = "is not deterministic: an address differs in every process";
+const GLOBAL: &str = "is state outside of the workflow: a replay finds it changed";
+const LOCKS: &str =
+    "is not recorded: who gets it first may differ on replay, and a wait on it blocks the worker";
+const ORDER: &str = "is not deterministic: it polls its branches in a random or unrecorded order";
+
+const fn rule(code: Code, paths: &'static str, reason: &'static str, instead: &'static str) -> Rule {
+    Rule { code, paths, reason, instead }
+}
+
+/// The catalogue.
+pub(crate) static RULES: &[Rule] = &[
+    rule(
+        Code::Clock,
+        "std::time::Instant::{now,elapsed} std::time::SystemTime::{now,elapsed} tokio::time::Instant::{now,elapsed} \
+         quanta::Instant::{now,elapsed,recent} quanta::Clock::{now,new} web_time::Instant::now coarsetime::Instant::now minstant::Instant::now \
+         chrono::Utc::{now,today} chrono::Local::{now,today} \
+         time::OffsetDateTime::{now_utc,now_local} time::UtcDateTime::now time::Instant::now \
+         jiff::Timestamp::now jiff::Zoned::now jiff::tz::TimeZone::{system,try_system} \
+         humantime::{format_rfc3339_now}",
+        TIME,
+        NOW,
+    ),
+    rule(
+        Code::Timer,
+        "std::thread::{sleep,sleep_ms,sleep_until,park,park_timeout,yield_now} tokio::time::{sleep,sleep_until,timeout,timeout_at,interval,interval_at,pause,advance,resume} \
+         tokio::time::* tokio_util::time::* async_std::task::sleep async_std::future::timeout \
+         async_io::Timer::{after,at,interval} futures_timer::Delay::new smol::Timer::{after,at,interval} \
+         tokio::task::yield_now",
+        WAITS,
+        SLEEP,
+    ),
+    rule(
+        Code::Random,
+        "rand::{random,rng,thread_rng,random_range,random_bool,random_iter,random_ratio,fill} rand::rngs::{OsRng,SysRng,ThreadRng} \
+         rand::rngs::{StdRng,SmallRng}::{from_entropy,from_os_rng,try_from_os_rng} rand::SeedableRng::{from_entropy,from_os_rng} \
+         rand_core::OsRng rand_chacha::{ChaCha8Rng,ChaCha12Rng,ChaCha20Rng}::{from_entropy,from_os_rng} \
+         getrandom::* fastrand::* oorandom::Rand32::new_inc nanorand::tls_rng \
+         std::collections::hash_map::RandomState::new std::hash::RandomState::new ahash::RandomState::new",
+        DRAWS,
+        RANDOM,
+    ),
+    rule(
+        Code::Id,
+        "uuid::Uuid::{new_v1,new_v4,new_v6,new_v7,now_v1,now_v6,now_v7} uuid::Timestamp::now uuid::ContextV7::new \
+         ulid::Ulid::new ulid::Generator::generate nanoid::nanoid nanoid::nanoid! cuid::cuid cuid2::* xid::new ksuid::Ksuid::generate svix_ksuid::Ksuid::new \
+         rusty_ulid::generate_ulid_string",
+        ANOTHER_ID,
+        UUID,
+    ),
+    rule(
+        Code::Thread,
+        "std::thread::{spawn,scope} std::thread::Builder::new rayon::* crossbeam::thread::scope crossbeam::scope crossbeam_utils::thread::scope \
+         threadpool::* std::thread::Scope::spawn",
+        RUNS,
+        THREAD,
+    ),
+    rule(
+        Code::Task,
+        "tokio::{spawn} tokio::task::* tokio::runtime::* tokio::task::JoinSet::{new,spawn} tokio_util::task::* \
+         async_std::task::* smol::{spawn,block_on,unblock} futures::executor::* futures_executor::* pollster::* \
+         futures_lite::future::block_on blocking::unblock",
+        RUNS,
+        TASK,
+    ),
+    rule(
+        Code::Io,
+        "std::fs::* std::process::* std::io::{stdin,copy} std::io::Stdin::{read_line,lines,lock} \
+         std::net::{TcpStream,TcpListener,UdpSocket}::* std::net::ToSocketAddrs::to_socket_addrs \
+         std::path::{Path,PathBuf}::{exists,try_exists,metadata,symlink_metadata,canonicalize,read_dir,read_link,is_file,is_dir,is_symlink} \
+         std::os::unix::net::* std::os::unix::fs::* \
+         tokio::fs::* tokio::net::* tokio::process::* tokio::signal::* tokio::io::{stdin} \
+         reqwest::* hyper::* hyper_util::* ureq::* isahc::* surf::* attohttpc::* minreq::* curl::* tonic::transport::* \
+         sqlx::* rusqlite::* postgres::* tokio_postgres::* deadpool_postgres::* mysql::* mysql_async::* mongodb::* redis::* diesel::* sea_orm::* \
+         lapin::* rdkafka::* aws_sdk_s3::* object_store::* fs_err::* walkdir::* tempfile::* async_std::fs::* async_std::net::* lettre::*",
+        OUTSIDE,
+        ACTIVITY,
+    ),
+    rule(
+        Code::Environment,
+        "std::env::* std::thread::{available_parallelism,current} std::process::{id} num_cpus::* hostname::* gethostname::* whoami::* sysinfo::* \
+         dotenv::* dotenvy::* sys_info::* dirs::* home::* std::backtrace::Backtrace::{capture,force_capture}",
+        MACHINE,
+        INPUT,
+    ),
+    rule(
+        Code::Console,
+        "std::{print,println,eprint,eprintln,dbg}! std::io::{stdout,stderr} tokio::io::{stdout,stderr}",
+        PRINTS,
+        TRACING,
+    ),
+    rule(Code::Address, "std::ptr::{hash,addr_eq,fn_addr_eq} by_address::*", ADDRESS, OWN_ID),
+    rule(
+        Code::Global,
+        "std::sync::atomic::{AtomicBool,AtomicI8,AtomicI16,AtomicI32,AtomicI64,AtomicIsize,AtomicPtr,AtomicU8,AtomicU16,AtomicU32,AtomicU64,AtomicUsize}::* \
+         std::sync::OnceLock::* std::sync::Once::* std::thread::LocalKey::* \
+         std::thread_local! lazy_static::lazy_static! std::lazy_static! once_cell::sync::OnceCell::* arc_swap::*",
+        GLOBAL,
+        STATE,
+    ),
+    rule(
+        Code::Lock,
+        "std::sync::{Mutex,RwLock,Condvar,Barrier}::* std::sync::mpsc::* std::sync::mpmc::* tokio::sync::* async_std::sync::* async_std::channel::* parking_lot::* \
+         futures::channel::* futures_channel::* futures::lock::* crossbeam::channel::* crossbeam_channel::* flume::* async_channel::* async_lock::* dashmap::*",
+        LOCKS,
+        UNTIL,
+    ),
+    rule(
+        Code::Unsafe,
+        "std::arch::asm! std::arch::global_asm! libc::* nix::* rustix::* windows_sys::* winapi::*",
+        "is outside of what abide can check",
+        ACTIVITY,
+    ),
+    rule(
+        Code::ForeignSelect,
+        "tokio::select! futures::{select,select_biased}! futures_util::{select,select_biased}!",
+        ORDER,
+        "use `workflow::select!`, which polls from top to bottom",
+    ),
+    rule(
+        Code::ForeignSelect,
+        "tokio::join! futures::join! futures_util::join! futures_concurrency::* futures_lite::future::{race,zip,or}",
+        ORDER,
+        "use `workflow::join!`",
+    ),
+    rule(
+        Code::ForeignSelect,
+        "tokio::try_join! futures::try_join! futures_util::try_join!",
+        ORDER,
+        "use `workflow::try_join!`",
+    ),
+];
+
+/// Parts of a `*` that are pure.
+const ALLOWED: &str = "tokio::time::Instant::* tokio::time::{Duration,error}::* tokio::time::Duration \
+    tokio::sync::TryLockError std::process::ExitCode::* std::process::ExitStatus::* \
+    reqwest::{Url,StatusCode,Method,Version,header}::* hyper::{StatusCode,Method,Uri,Version,header,http}::* ureq::http::* \
+    sqlx::types::* redis::{Value,ErrorKind}::* \
+    std::fs::{Permissions,FileType}::* std::env::{split_paths,join_paths} tokio::task::{JoinError}::* \
+    tokio::runtime::RuntimeFlavor::* mongodb::bson::* tokio::net::unix::SocketAddr::* \
+    fastrand::Rng::with_seed rusqlite::types::* libc::{c_int,c_char,c_void} \
+    uuid::* diesel::result::* object_store::path::*";
+
+/// Other paths to the same things.
+const SAME: &[(&str, &str)] = &[
+    ("core", "std"),
+    ("alloc", "std"),
+    ("rand::prelude", "rand"),
+    ("chrono::prelude", "chrono"),
+    ("chrono::offset", "chrono"),
+    ("chrono::offset::utc", "chrono"),
+    ("chrono::offset::local", "chrono"),
+    ("sqlx::types::chrono", "chrono"),
+    ("sqlx::types::uuid", "uuid"),
+    ("sqlx::types::time", "time"),
+    ("tokio::task::spawn", "tokio::spawn"),
+    ("fs_err::tokio", "fs_err"),
+    ("parking_lot::lock_api", "parking_lot"),
+    ("std::thread::local", "std::thread"),
+    ("std::path::PathBuf", "std::path::Path"),
+];
+
+struct Table {
+    /// A pattern, and its line; `None`: allowed.
+    patterns: HashMap<String, Option<&'static Rule>>,
+    /// All prefixes of patterns without a `*`, and the patterns themselves.
+    known: std::collections::HashSet<String>,
+}
+
+fn table() -> &'static Table {
+    static TABLE: OnceLock<Table> = OnceLock::new();
+    TABLE.get_or_init(|| {
+        let forbidden =
+            RULES.iter().flat_map(|rule| patterns(rule.paths).map(move |path| (path, Some(rule))));
+        let patterns: HashMap<_, _> = forbidden.chain(patterns(ALLOWED).map(|path| (path, None))).collect();
+        let mut known = std::collections::HashSet::new();
+        for pattern in patterns.keys() {
+            let path = pattern.trim_end_matches("::*");
+            known.extend(path.match_indices("::").map(|(at, _)| path[..at].to_owned()));
+            known.insert(path.to_owned());
+        }
+        Table { patterns, known }
+    })
+}
+
+/// The patterns of a line, their alternatives written out.
+pub(crate) fn patterns(line: &'static str) -> impl Iterator<Item = String> {
+    line.split_whitespace().flat_map(alternatives)
+}
+
+fn alternatives(pattern: &str) -> Vec<String> {
+    let Some((before, rest)) = pattern.split_once('{') else { return vec![pattern.to_owned()] };
+    let Some((inside, after)) = rest.split_once('}') else { return vec![pattern.to_owned()] };
+    inside.split(',').flat_map(|choice| alternatives(&format!("{before}{choice}{after}"))).collect()
+}
+
+/// The rule against a full path. Macros end with `!`.
+pub(crate) fn find(path: &[String]) -> Option<&'static Rule> {
+    let patterns = &table().patterns;
+    if let Some(found) = patterns.get(&path.join("::")) {
+        return *found;
+    }
+    // An error is a value like any other.
+    if path.iter().skip(1).any(|segment| segment.ends_with("Error") || segment == "ErrorKind") {
+        return None;
+    }
+    (1..path.len())
+        .rev()
+        .find_map(|length| patterns.get(&format!("{}::*", path[..length].join("::"))))
+        .copied()
+        .flatten()
+}
+
+/// Whether some pattern begins with this path, or is it.
+pub(crate) fn is_known(path: &[String], is_macro: bool) -> bool {
+    let mut path = canonical(path.to_vec()).join("::");
+    if is_macro && !path.ends_with('!') {
+        path.push('!');
+    }
+    table().known.contains(&path)
+}
+
+/// Whether some pattern is about this crate.
+pub(crate) fn is_crate(name: &str) -> bool {
+    table().known.contains(name)
+}
+
+/// The path that the patterns use.
+pub(crate) fn canonical(mut path: Vec<String>) -> Vec<String> {
+    // A re-export may lead to another one.
+    for _ in 0..SAME.len() {
+        let found = SAME.iter().find_map(|(from, to)| {
+            let from: Vec<&str> = from.split("::").collect();
+            let fits = path.len() >= from.len() && path.iter().zip(&from).all(|(have, want)| have == want);
+            fits.then(|| (from.len(), *to))
+        });
+        let Some((length, to)) = found else { break };
+        path.splice(..length, to.split("::").map(str::to_owned));
+    }
+    path
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn code(path: &str) -> Option<Code> {
+        let path = canonical(path.split("::").map(str::to_owned).collect());
+        find(&path).map(|rule| rule.code)
+    }
+
+    #[test]
+    fn the_longest_pattern_decides() {
+        assert_eq!(code("std::time::Instant::now"), Some(Code::Clock));
+        assert_eq!(code("core::time::Duration::from_secs"), None);
+        assert_eq!(code("tokio::time::Duration::from_secs"), None);
+        assert_eq!(code("tokio::time::error::Elapsed::new"), None);
+        assert_eq!(code("tokio::time::sleep"), Some(Code::Timer));
+        assert_eq!(code("std::fs::File::open"), Some(Code::Io));
+        assert_eq!(code("reqwest::StatusCode::OK"), None);
+        assert_eq!(code("reqwest::Client::new"), Some(Code::Io));
+        assert_eq!(code("std::sync::Arc::new"), None);
+        assert_eq!(code("std::println!"), Some(Code::Console));
+        assert_eq!(code("rand::prelude::random"), Some(Code::Random));
+        assert_eq!(code("std::path::PathBuf::exists"), Some(Code::Io));
+        assert_eq!(code("std::process::id"), Some(Code::Environment));
+        assert_eq!(code("uuid::Uuid::nil"), None);
+    }
+
+    #[test]
+    fn globs_bring_only_what_is_known() {
+        let known = |path: &str| is_known(&path.split("::").map(str::to_owned).collect::<Vec<_>>(), false);
+        assert!(known("std::time::Instant"));
+        assert!(known("tokio::time::sleep"));
+        assert!(!known("tokio::time::whatever"));
+        assert!(!known("abide::prelude::charge"));
+    }
+
+    #[test]
+    fn no_pattern_is_written_twice() {
+        let mut seen = HashMap::new();
+        for rule in RULES {
+            for pattern in patterns(rule.paths) {
+                assert!(seen.insert(pattern.clone(), rule.code).is_none(), "{pattern} twice");
+            }
+        }
+    }
+}

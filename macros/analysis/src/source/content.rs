@@ -1,0 +1,391 @@
+//! What a module or block declares: its names, its globs, its impls, its macros.
+
+use super::ModuleId;
+use super::cfg::{is_off, path_of, text};
+use proc_macro2::{Span, TokenStream};
+use std::collections::HashMap;
+use std::path::Path;
+use std::rc::Rc;
+use syn::spanned::Spanned;
+use syn::{Attribute, Block, Fields, ImplItem, Item, Signature, Stmt, TraitItem, Type, UseTree};
+
+/// A path as written in a `use`, or anywhere else.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Written {
+    /// Begins with `::`.
+    pub(crate) rooted: bool,
+    pub(crate) segments: Vec<String>,
+}
+
+/// A function or method of the crate.
+#[derive(Debug)]
+pub(crate) struct Function {
+    pub(crate) name: String,
+    pub(crate) module: ModuleId,
+    pub(crate) sig: Signature,
+    pub(crate) block: Block,
+    /// Of a method: what `Self` is.
+    pub(crate) self_ty: Option<Rc<Type>>,
+    pub(crate) file: Rc<Path>,
+    /// From 1.
+    pub(crate) line: usize,
+    /// An attribute of abide is on it or around it: its own expansion checks it, or it is no workflow code.
+    pub(crate) marked: bool,
+}
+
+/// A struct, enum, union, trait or type alias.
+#[derive(Debug)]
+pub(crate) struct TypeDef {
+    pub(crate) name: String,
+    pub(crate) module: ModuleId,
+    /// The types of named and numbered fields.
+    pub(crate) fields: HashMap<String, Type>,
+    /// `type Clock = std::time::Instant;`
+    pub(crate) alias: Option<Type>,
+}
+
+/// A `static`.
+#[derive(Debug)]
+pub(crate) struct Static {
+    pub(crate) module: ModuleId,
+    pub(crate) ty: Type,
+    pub(crate) init: syn::Expr,
+    pub(crate) mutable: bool,
+    pub(crate) file: Rc<Path>,
+    pub(crate) line: usize,
+}
+
+/// A `macro_rules!`.
+#[derive(Debug)]
+pub(crate) struct Macro {
+    pub(crate) name: String,
+    pub(crate) rules: TokenStream,
+    pub(crate) file: Rc<Path>,
+    pub(crate) line: usize,
+}
+
+/// An `impl` block.
+#[derive(Debug)]
+pub(crate) struct Impl {
+    pub(crate) self_ty: Rc<Type>,
+    pub(crate) methods: Vec<Rc<Function>>,
+}
+
+/// What a name of the crate is.
+#[derive(Clone, Debug)]
+pub(crate) enum Def {
+    Module(ModuleId),
+    Use(Rc<Written>),
+    Function(Rc<Function>),
+    Type(Rc<TypeDef>),
+    Static(Rc<Static>),
+    Macro(Rc<Macro>),
+    /// A dependency, by its own name.
+    Crate(String),
+    /// Something of the crate's own that no rule is about: a constant, a local `static` of a macro.
+    Own,
+}
+
+/// A child module that has its own scope.
+pub(crate) struct Child {
+    pub(crate) id: ModuleId,
+    pub(crate) start: usize,
+    pub(crate) end: usize,
+}
+
+/// The declarations of one scope.
+#[derive(Default)]
+pub(crate) struct Content {
+    pub(crate) names: HashMap<String, Vec<Def>>,
+    pub(crate) globs: Vec<Rc<Written>>,
+    pub(crate) impls: Vec<Impl>,
+    /// Inline modules, with their lines.
+    pub(crate) inline: Vec<Child>,
+    /// Free functions, for finding what stands inside of them.
+    pub(crate) functions: Vec<Rc<Function>>,
+}
+
+/// Makes the modules that a scope declares, if they are to be kept.
+pub(crate) trait Modules {
+    /// A module in braces.
+    fn inline(&mut self, name: &str, items: Vec<Item>, marked: bool) -> Option<ModuleId>;
+    /// A module in a file of its own.
+    fn file(&mut self, name: &str, path: Option<String>) -> Option<ModuleId>;
+    fn external(&self, name: &str) -> Option<String>;
+}
+
+/// Where the items of a scope come from.
+#[derive(Clone)]
+pub(crate) struct Origin {
+    pub(crate) module: ModuleId,
+    pub(crate) file: Rc<Path>,
+    /// The module around is marked `#[workflow::helper]`.
+    pub(crate) marked: bool,
+}
+
+impl Content {
+    pub(crate) fn of(
+        items: impl IntoIterator<Item = Item>,
+        origin: &Origin,
+        cfgs: &[String],
+        modules: &mut dyn Modules,
+    ) -> Self {
+        let mut content = Self::default();
+        for item in items {
+            content.add(item, origin, cfgs, modules);
+        }
+        content
+    }
+
+    /// The items of a block.
+    pub(crate) fn of_block(
+        block: &Block,
+        origin: &Origin,
+        cfgs: &[String],
+        modules: &mut dyn Modules,
+    ) -> Self {
+        let items = block.stmts.iter().filter_map(|stmt| match stmt {
+            Stmt::Item(item) => Some(item.clone()),
+            _ => None,
+        });
+        Self::of(items, origin, cfgs, modules)
+    }
+
+    fn add(&mut self, item: Item, origin: &Origin, cfgs: &[String], modules: &mut dyn Modules) {
+        if is_off(attrs_of(&item), cfgs) {
+            return;
+        }
+        match item {
+            Item::Use(item) => self.uses(&item.tree, item.leading_colon.is_some(), &mut Vec::new()),
+            Item::ExternCrate(item) => self.extern_crate(&item, modules),
+            Item::Mod(item) => self.module(item, origin, modules),
+            Item::Fn(item) => {
+                let marked = origin.marked || is_marked(&item.attrs);
+                let function = Rc::new(function(item.sig, *item.block, None, origin, marked));
+                self.functions.push(function.clone());
+                self.name(&function.name, Def::Function(function.clone()));
+            }
+            Item::Impl(item) => self.implementation(item, origin),
+            Item::Struct(item) => self.ty(&item.ident, fields(item.fields), None, origin),
+            Item::Enum(item) => self.ty(&item.ident, HashMap::new(), None, origin),
+            Item::Union(item) => self.ty(&item.ident, HashMap::new(), None, origin),
+            Item::Type(item) => self.ty(&item.ident, HashMap::new(), Some(*item.ty), origin),
+            Item::Trait(item) => self.trait_of(item, origin),
+            Item::Static(item) => {
+                let line = item.ident.span().start().line;
+                let name = text(&item.ident);
+                let own = Static {
+                    module: origin.module,
+                    ty: *item.ty,
+                    init: *item.expr,
+                    mutable: matches!(item.mutability, syn::StaticMutability::Mut(_)),
+                    file: origin.file.clone(),
+                    line,
+                };
+                self.name(&name, Def::Static(Rc::new(own)));
+            }
+            Item::Const(item) => self.name(&text(&item.ident), Def::Own),
+            Item::Macro(item) => self.macro_of(item, origin),
+            _ => {}
+        }
+    }
+
+    fn name(&mut self, name: &str, def: Def) {
+        self.names.entry(name.to_owned()).or_default().push(def);
+    }
+
+    fn ty(
+        &mut self,
+        ident: &proc_macro2::Ident,
+        fields: HashMap<String, Type>,
+        alias: Option<Type>,
+        origin: &Origin,
+    ) {
+        let name = text(ident);
+        let def = TypeDef { name: name.clone(), module: origin.module, fields, alias };
+        self.name(&name, Def::Type(Rc::new(def)));
+    }
+
+    fn uses(&mut self, tree: &UseTree, rooted: bool, prefix: &mut Vec<String>) {
+        match tree {
+            UseTree::Path(path) => {
+                prefix.push(text(&path.ident));
+                self.uses(&path.tree, rooted, prefix);
+                prefix.pop();
+            }
+            UseTree::Group(group) => {
+                for tree in &group.items {
+                    self.uses(tree, rooted, prefix);
+                }
+            }
+            UseTree::Glob(_) => {
+                self.globs.push(Rc::new(Written { rooted, segments: prefix.clone() }));
+            }
+            UseTree::Name(name) => self.use_name(&text(&name.ident), None, rooted, prefix),
+            UseTree::Rename(rename) => {
+                self.use_name(&text(&rename.ident), Some(text(&rename.rename)), rooted, prefix);
+            }
+        }
+    }
+
+    fn use_name(&mut self, name: &str, rename: Option<String>, rooted: bool, prefix: &[String]) {
+        let mut segments = prefix.to_vec();
+        // `use std::time::{self}` names the module.
+        if name != "self" || prefix.is_empty() {
+            segments.push(name.to_owned());
+        }
+        let Some(last) = segments.last().cloned() else { return };
+        self.name(&rename.unwrap_or(last), Def::Use(Rc::new(Written { rooted, segments })));
+    }
+
+    fn extern_crate(&mut self, item: &syn::ItemExternCrate, modules: &dyn Modules) {
+        let name = text(&item.ident);
+        let alias = item.rename.as_ref().map_or_else(|| name.clone(), |(_, alias)| text(alias));
+        let def = match name.as_str() {
+            "self" => Def::Use(Rc::new(Written { rooted: false, segments: vec!["crate".to_owned()] })),
+            name => Def::Crate(modules.external(name).unwrap_or_else(|| name.to_owned())),
+        };
+        self.name(&alias, def);
+    }
+
+    fn module(&mut self, item: syn::ItemMod, origin: &Origin, modules: &mut dyn Modules) {
+        let name = text(&item.ident);
+        let marked = origin.marked || is_marked(&item.attrs);
+        let id = match item.content {
+            Some((brace, items)) => {
+                let span = brace.span.join();
+                let id = modules.inline(&name, items, marked);
+                let (start, end) = (span.start().line, span.end().line);
+                self.inline.extend(id.map(|id| Child { id, start, end }));
+                id
+            }
+            None => modules.file(&name, path_of(&item.attrs)),
+        };
+        self.name(&name, id.map_or(Def::Own, Def::Module));
+    }
+
+    fn implementation(&mut self, item: syn::ItemImpl, origin: &Origin) {
+        let marked = origin.marked || is_marked(&item.attrs);
+        let self_ty: Rc<Type> = Rc::from(item.self_ty);
+        let mut methods = Vec::new();
+        for inner in item.items {
+            let ImplItem::Fn(inner) = inner else { continue };
+            let marked = marked || is_marked(&inner.attrs);
+            methods.push(Rc::new(function(inner.sig, inner.block, Some(self_ty.clone()), origin, marked)));
+        }
+        self.impls.push(Impl { self_ty, methods });
+    }
+
+    /// A trait's default methods are found as those of a type of its name.
+    fn trait_of(&mut self, item: syn::ItemTrait, origin: &Origin) {
+        let ident = &item.ident;
+        let self_ty: Rc<Type> = Rc::new(syn::parse_quote!(#ident));
+        let mut methods = Vec::new();
+        for inner in item.items {
+            let TraitItem::Fn(syn::TraitItemFn { attrs, sig, default: Some(block), .. }) = inner else {
+                continue;
+            };
+            let marked = origin.marked || is_marked(&attrs);
+            methods.push(Rc::new(function(sig, block, Some(self_ty.clone()), origin, marked)));
+        }
+        self.impls.push(Impl { self_ty, methods });
+        self.ty(&item.ident, HashMap::new(), None, origin);
+    }
+
+    fn macro_of(&mut self, item: syn::ItemMacro, origin: &Origin) {
+        let Some(ident) = &item.ident else {
+            self.declared_by(&item.mac);
+            return;
+        };
+        let name = text(ident);
+        let rules = item.mac.tokens;
+        let line = ident.span().start().line;
+        let own = Macro { name: name.clone(), rules, file: origin.file.clone(), line };
+        self.name(&name, Def::Macro(Rc::new(own)));
+    }
+
+    /// The names that `thread_local!` and `lazy_static!` declare, as far as they can be read.
+    fn declared_by(&mut self, mac: &syn::Macro) {
+        let Some(kind) = mac.path.segments.last().map(|last| text(&last.ident)) else { return };
+        if !["thread_local", "lazy_static"].contains(&kind.as_str()) {
+            return;
+        }
+        let mut tokens = mac.tokens.clone().into_iter().peekable();
+        while let Some(token) = tokens.next() {
+            let proc_macro2::TokenTree::Ident(word) = &token else { continue };
+            if word != "static" {
+                continue;
+            }
+            if let Some(proc_macro2::TokenTree::Ident(word)) = tokens.peek()
+                && word == "ref"
+            {
+                tokens.next();
+            }
+            let Some(proc_macro2::TokenTree::Ident(name)) = tokens.next() else { continue };
+            let path = vec!["std".to_owned(), format!("{kind}!")];
+            self.name(&text(&name), Def::Use(Rc::new(Written { rooted: true, segments: path })));
+        }
+    }
+}
+
+fn function(
+    sig: Signature,
+    block: Block,
+    self_ty: Option<Rc<Type>>,
+    origin: &Origin,
+    marked: bool,
+) -> Function {
+    let span: Span = sig.ident.span();
+    Function {
+        name: text(&sig.ident),
+        module: origin.module,
+        line: span.start().line,
+        sig,
+        block,
+        self_ty,
+        file: origin.file.clone(),
+        marked,
+    }
+}
+
+fn fields(fields: Fields) -> HashMap<String, Type> {
+    let named = |(index, field): (usize, syn::Field)| {
+        (field.ident.as_ref().map_or_else(|| index.to_string(), text), field.ty)
+    };
+    fields.into_iter().enumerate().map(named).collect()
+}
+
+/// Whether an attribute of abide is among them.
+fn is_marked(attrs: &[Attribute]) -> bool {
+    const OURS: &[&str] =
+        &["activity", "workflow", "helper", "deterministic", "run", "signal", "query", "update"];
+    attrs.iter().any(|attr| {
+        let last = attr.path().segments.last().map(|last| text(&last.ident)).unwrap_or_default();
+        OURS.contains(&last.as_str())
+    })
+}
+
+fn attrs_of(item: &Item) -> &[Attribute] {
+    match item {
+        Item::Const(item) => &item.attrs,
+        Item::Enum(item) => &item.attrs,
+        Item::ExternCrate(item) => &item.attrs,
+        Item::Fn(item) => &item.attrs,
+        Item::Impl(item) => &item.attrs,
+        Item::Macro(item) => &item.attrs,
+        Item::Mod(item) => &item.attrs,
+        Item::Static(item) => &item.attrs,
+        Item::Struct(item) => &item.attrs,
+        Item::Trait(item) => &item.attrs,
+        Item::Type(item) => &item.attrs,
+        Item::Union(item) => &item.attrs,
+        Item::Use(item) => &item.attrs,
+        _ => &[],
+    }
+}
+
+/// The lines of a syntax node, inclusive.
+pub(crate) fn lines(node: &impl Spanned) -> (usize, usize) {
+    let span = node.span();
+    (span.start().line, span.end().line)
+}

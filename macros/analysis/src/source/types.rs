@@ -1,0 +1,99 @@
+//! Types as they are written: enough of them to know what a method call is a call of.
+
+use super::{Crate, Env, Found, TypeDef, Want, Written};
+use std::rc::Rc;
+use syn::{GenericArgument, PathArguments, Type};
+
+/// A type, as far as its text tells.
+#[derive(Clone, Debug)]
+pub(crate) enum Ty {
+    Foreign(Vec<String>, Vec<Ty>),
+    Local(Rc<TypeDef>, Vec<Ty>),
+    Unknown,
+}
+
+/// The types of std's prelude that others are wrapped in.
+const PRELUDE: &[(&str, &str)] = &[
+    ("Option", "std::option::Option"),
+    ("Result", "std::result::Result"),
+    ("Box", "std::boxed::Box"),
+    ("Vec", "std::vec::Vec"),
+    ("String", "std::string::String"),
+];
+
+/// Types whose methods are those of the type inside.
+const POINTERS: &[&str] = &["std::boxed::Box", "std::rc::Rc", "std::sync::Arc", "std::borrow::Cow"];
+
+impl Ty {
+    /// The full path of a foreign type.
+    pub(crate) fn path(&self) -> Option<String> {
+        match self {
+            Self::Foreign(path, _) => Some(path.join("::")),
+            Self::Local(..) | Self::Unknown => None,
+        }
+    }
+
+    fn inner(&self, wrappers: &[&str]) -> Option<Self> {
+        let (path, args) = (self.path()?, self.args());
+        wrappers.contains(&path.as_str()).then(|| args.first().cloned().unwrap_or(Self::Unknown))
+    }
+
+    pub(crate) fn args(&self) -> &[Self] {
+        match self {
+            Self::Foreign(_, args) | Self::Local(_, args) => args,
+            Self::Unknown => &[],
+        }
+    }
+
+    /// Behind `Box`, `Arc` and the like.
+    pub(crate) fn dereferenced(&self) -> Self {
+        let mut ty = self.clone();
+        while let Some(inner) = ty.inner(POINTERS) {
+            ty = inner;
+        }
+        ty
+    }
+
+    /// What `?`, `unwrap` and `expect` give.
+    pub(crate) fn unwrapped(&self) -> Self {
+        self.inner(&["std::option::Option", "std::result::Result"]).unwrap_or(Self::Unknown)
+    }
+}
+
+impl Crate {
+    /// The type that `ty` names at a place.
+    pub(crate) fn type_at(&self, env: &Env, ty: &Type) -> Ty {
+        match ty {
+            Type::Reference(inner) => self.type_at(env, &inner.elem),
+            Type::Paren(inner) => self.type_at(env, &inner.elem),
+            Type::Group(inner) => self.type_at(env, &inner.elem),
+            Type::Path(path) if path.qself.is_none() => self.type_of_path(env, &path.path),
+            _ => Ty::Unknown,
+        }
+    }
+
+    fn type_of_path(&self, env: &Env, path: &syn::Path) -> Ty {
+        let args = || match path.segments.last().map(|last| &last.arguments) {
+            Some(PathArguments::AngleBracketed(list)) => {
+                let types = list.args.iter().filter_map(|arg| match arg {
+                    GenericArgument::Type(ty) => Some(self.type_at(env, ty)),
+                    _ => None,
+                });
+                types.collect()
+            }
+            _ => Vec::new(),
+        };
+        let written = Written::of(path);
+        match self.resolve(env, &written, Want::Type) {
+            Some(Found::Foreign(path)) => Ty::Foreign(path, args()),
+            Some(Found::Type(def, rest)) if rest.is_empty() => Ty::Local(def, args()),
+            Some(_) => Ty::Unknown,
+            None => match written.segments.as_slice() {
+                [name] => PRELUDE.iter().find(|(short, _)| short == name).map_or(Ty::Unknown, |(_, full)| {
+                    Ty::Foreign(full.split("::").map(str::to_owned).collect(), args())
+                }),
+                _ => Ty::Unknown,
+            },
+        }
+    }
+}

@@ -1,0 +1,14 @@
+use abide::prelude::*;
+use sqlx::query;
+
+fn pool() -> sqlx::AnyPool {
+    unimplemented!()
+}
+
+#[workflow]
+async fn report() {
+    let rows = query("select 1").fetch_all(&pool()).await;
+    let _ = rows;
+}
+
+fn main() {}

@@ -1,0 +1,8 @@
+use abide::prelude::*;
+
+#[workflow]
+async fn report() {
+    std::print!("started");
+}
+
+fn main() {}

@@ -1,0 +1,8 @@
+use abide::prelude::*;
+
+#[workflow]
+async fn report() {
+    println!("started");
+}
+
+fn main() {}
