@@ -70,6 +70,9 @@ pub enum Event {
     Terminated { reason: String },
 }
 
+/// What an event costs beside its texts: its kind, the names of its fields, numbers.
+const FRAME_BYTES: usize = 48;
+
 fn yes() -> bool {
     true
 }
@@ -93,6 +96,36 @@ impl Event {
                 | Self::Failed { .. }
                 | Self::Canceled { .. }
         )
+    }
+
+    /// About how many bytes it takes in the journal, without encoding it: its payloads and texts, and a constant.
+    pub(crate) fn bytes(&self) -> usize {
+        let texts = match self {
+            Self::Started { input, .. } => input.as_json().len(),
+            Self::ActivityCompleted { result: value, .. }
+            | Self::SideEffect { value }
+            | Self::Completed { result: value } => value.as_json().len(),
+            Self::ActivityFailed { failure, .. } | Self::AttemptFailed { failure, .. } => failure.bytes(),
+            Self::Signaled { name, input, request_id, .. } => {
+                name.len() + input.as_json().len() + request_id.len()
+            }
+            Self::CancelRequested { request_id, reason } => request_id.len() + reason.len(),
+            Self::Recovered { lost } => 8 * lost.len(),
+            Self::ActivityScheduled { name, input } => name.len() + input.as_json().len(),
+            Self::Failed { failure, compensation_failures } => {
+                failure.bytes() + compensation_failures.iter().map(FailureRecord::bytes).sum::<usize>()
+            }
+            Self::Canceled { reason, compensation_failures } => {
+                reason.len() + compensation_failures.iter().map(FailureRecord::bytes).sum::<usize>()
+            }
+            Self::Terminated { reason } => reason.len(),
+            Self::TimerFired { .. }
+            | Self::SignalRedelivered { .. }
+            | Self::ActivityCancelRequested { .. }
+            | Self::TimerStarted { .. }
+            | Self::TimerCancelled { .. } => 0,
+        };
+        texts + FRAME_BYTES
     }
 
     /// Whether it ends the execution.

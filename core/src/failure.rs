@@ -77,6 +77,14 @@ impl FailureRecord {
     }
 }
 
+impl FailureRecord {
+    /// The bytes of its texts.
+    pub(crate) fn bytes(&self) -> usize {
+        let data = self.data.as_ref().map_or(0, |data| data.as_json().len());
+        self.message.len() + self.chain.iter().map(String::len).sum::<usize>() + data
+    }
+}
+
 impl fmt::Display for FailureRecord {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)?;

@@ -168,6 +168,12 @@ pub fn block<F: Future>(future: F) -> Block<F> {
     Block { inner: future, strict: Strict::new() }
 }
 
+/// A future of any output, for code that never runs.
+#[doc(hidden)]
+pub fn later<T>() -> impl WorkflowFuture<Output = T> {
+    block(async { crate::outcome::never() })
+}
+
 impl<F: Future> Future for Block<F> {
     type Output = F::Output;
 

@@ -6,6 +6,7 @@
 //! This crate never reads a clock, draws a random number or does I/O: the runtime hands it inputs and the time, and
 //! takes away events and actions. That is what makes a replay exact and a simulation possible.
 
+mod asked;
 mod def;
 mod event;
 pub mod exec;
@@ -19,6 +20,7 @@ mod payload;
 mod policy;
 mod state;
 
+pub use asked::*;
 pub use def::{
     Activities, ActivityDef, ActivityFn, ActivityRegistry, LocalBoxFuture, QueryFn, SignalFn, WorkflowCall,
     WorkflowDef, WorkflowFn,
@@ -27,7 +29,7 @@ pub use event::{Event, JournalRow};
 pub use failure::{ActivityError, CallError, Elapsed, Failure, FailureKind, FailureRecord, TimeoutKind};
 pub use flow::activity::ActivityCall;
 pub use graph::*;
-pub use guard::{Block, Guard, Site, WorkflowFuture, block, guard};
+pub use guard::{Block, Guard, Site, WorkflowFuture, block, guard, later};
 pub use ids::{EventId, ExecutionId, Incarnation};
 pub use outcome::*;
 pub use payload::{MAX_PAYLOAD_BYTES, Payload, PayloadError};

@@ -214,6 +214,16 @@ macro_rules! arguments {
                 payload.decode()
             }
         }
+
+        // Not once for all tuples by `Arguments`: rustc would tell of that trait, and not of the argument alone.
+        impl<$($name),*> Codec<($($name,)*)> {
+            pub const fn of() -> Self
+            where
+                $($name: Persist),*
+            {
+                Self { encode: <($($name,)*) as Arguments>::encode, decode: <($($name,)*) as Arguments>::decode }
+            }
+        }
     };
 }
 arguments!();
@@ -236,6 +246,24 @@ pub fn encode_args<A: Arguments>(args: &A) -> Result<Payload, PayloadError> {
 #[doc(hidden)]
 pub fn decode_args<A: Arguments>(payload: &Payload) -> Result<A, PayloadError> {
     A::decode(payload)
+}
+
+/// How the arguments of a signal or query are written and read. The bound is asked once, where it is made: what uses it
+/// adds no second error.
+#[doc(hidden)]
+pub struct Codec<A> {
+    encode: fn(&A) -> Result<Payload, PayloadError>,
+    decode: fn(&Payload) -> Result<A, PayloadError>,
+}
+
+impl<A> Codec<A> {
+    pub fn encode(&self, args: &A) -> Result<Payload, PayloadError> {
+        (self.encode)(args)
+    }
+
+    pub fn decode(&self, payload: &Payload) -> Result<A, PayloadError> {
+        (self.decode)(payload)
+    }
 }
 
 /// Asks a closure of an attribute; a function, so that the closure's argument has a type.

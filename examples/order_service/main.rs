@@ -58,10 +58,7 @@ async fn serve(dir: &Path) -> Result<ExitCode> {
     announce(&client, orders.len()).await?;
 
     let providers = Providers { ledger: Ledger::open(&books)? };
-    let worker = abide.worker(QUEUE).workflow(OrderWorkflow::run).activities(providers);
-    // An order that is running whenever the process dies would be suspended as the likely cause (AB0205). Here you
-    // are the cause, and no number of kills should change an outcome.
-    let worker = worker.max_crashes(u32::MAX).start().await?;
+    let worker = abide.worker(QUEUE).workflow(OrderWorkflow::run).activities(providers).start().await?;
     let board = Board::new(orders.len());
     let endings = tokio::select! {
         endings = people::place_all(&client, &orders, &board) => Some(endings?),

@@ -69,14 +69,36 @@ pub fn workflow(args: TokenStream, item: TokenStream) -> TokenStream {
     abide_analysis::workflow(args.into(), item.into()).into()
 }
 
-/// Marks a function, a method, or all functions of an inline `mod` as workflow code. An async one can then be awaited in
-/// workflows, and only workflow futures can be awaited in it.
+/// Marks code that workflows call: a function, a method, or everything in an `impl`, a `trait` or an inline `mod`.
+///
+/// ```ignore
+/// impl Pricing {
+///     #[workflow::helper]
+///     async fn quote(&self, sku: &str) -> Result<u32, CallError> { .. } // `self` is a value on the workflow's stack
+/// }
+///
+/// #[workflow::helper]
+/// trait Shipping {
+///     async fn ship(&mut self, address: &str) -> Receipt; // becomes `-> impl WorkflowFuture<Output = Receipt>`
+/// }
+/// ```
+///
+/// An async one can then be awaited in workflows, and only workflow futures can be awaited in it. It keeps generics,
+/// lifetimes and receivers of every kind, and its future borrows what it is given, as that of any `async fn`. A plain
+/// function that gives a future, `-> impl WorkflowFuture<Output = T>`, has its `async` blocks made workflow futures.
+/// In a marked block, activities, workflows and tests are left alone.
+///
+/// The methods of a `#[workflow] impl` need no mark. Where a workflow's own methods stand in a second `impl`, `self` is
+/// its state, which awaits hand over: write `#[workflow::helper(state)]` there.
+///
+/// Arguments: `state`, `crate = path`.
 #[proc_macro_attribute]
 pub fn helper(args: TokenStream, item: TokenStream) -> TokenStream {
     abide_analysis::helper(args.into(), item.into()).into()
 }
 
-/// As [`macro@helper`], for code that its author vouches for: `#[workflow::deterministic("why")]`.
+/// As [`macro@helper`], for code that its author vouches for: `#[workflow::deterministic("why")]`. The reason is a text
+/// that says something; tools list it.
 #[proc_macro_attribute]
 pub fn deterministic(args: TokenStream, item: TokenStream) -> TokenStream {
     abide_analysis::deterministic(args.into(), item.into()).into()

@@ -61,6 +61,8 @@ pub(crate) trait LocalWorker: Send + Sync + 'static {
 #[derive(Default)]
 pub(crate) struct Hub {
     workers: RwLock<Vec<Weak<dyn LocalWorker>>>,
+    /// Workers that have lost their lease and are about to begin anew: they take nothing, but their queue is known.
+    resting: RwLock<Vec<Weak<dyn LocalWorker>>>,
     waiters: Mutex<HashMap<ExecutionId, Waiters>>,
 }
 
@@ -89,6 +91,24 @@ impl Hub {
     pub(crate) fn deregister(&self, worker: &Weak<dyn LocalWorker>) {
         let mut workers = self.workers.write().unwrap_or_else(PoisonError::into_inner);
         workers.retain(|known| known.strong_count() > 0 && !known.ptr_eq(worker));
+    }
+
+    /// Takes a worker out that will begin anew: until it is dropped its queue still serves the types that it has.
+    pub(crate) fn rest(&self, worker: &Weak<dyn LocalWorker>) {
+        self.deregister(worker);
+        let mut resting = self.resting.write().unwrap_or_else(PoisonError::into_inner);
+        resting.retain(|known| known.strong_count() > 0);
+        resting.push(Weak::clone(worker));
+    }
+
+    /// The task queue of a worker that has the type, at work or about to be again.
+    pub(crate) fn queue_of(&self, workflow_type: &str) -> Option<Arc<str>> {
+        let at_work = self.server_of(workflow_type, None);
+        let worker = at_work.or_else(|| {
+            let resting = self.resting.read().unwrap_or_else(PoisonError::into_inner);
+            resting.iter().filter_map(Weak::upgrade).find(|worker| worker.serves(workflow_type))
+        });
+        worker.map(|worker| Arc::from(worker.queue()))
     }
 
     /// The worker that has the execution loaded.

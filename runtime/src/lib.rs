@@ -92,7 +92,9 @@ pub use abide_macros::{activity, query, run, signal, workflow};
 /// functions marked with [`#[workflow::helper]`](macro@workflow::helper) can be awaited in a workflow; rustc refuses the rest.
 pub mod workflow {
     pub use abide_core::flow::*;
-    pub use abide_core::{__join as join, __select as select, __try_join as try_join, __until as until};
+    pub use abide_core::{
+        __allow as allow, __join as join, __select as select, __try_join as try_join, __until as until,
+    };
     pub use abide_macros::{deterministic, helper};
 }
 
@@ -104,7 +106,7 @@ pub mod history {
 /// What generated code calls. No part of the API: it changes with any release, together with the macros.
 #[doc(hidden)]
 pub mod __private {
-    pub use crate::client::{Handle, HandleCore, QueryOutcome, Request, WorkflowHandle};
+    pub use crate::client::{Answer, Handle, HandleCore, QueryCodec, Request, WorkflowHandle};
     pub use crate::error::Result;
     pub use crate::raw::{Raw, Script};
     pub use crate::store::{Fault as StoreFault, FaultHook, Stage};

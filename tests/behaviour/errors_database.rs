@@ -171,3 +171,42 @@ async fn a_full_disk() {
     assert!(log.counts().values().all(|times| *times == 1), "nothing ran twice: {:?}", log.lines());
     worker.shutdown().await.unwrap();
 }
+
+/// One row that the database refuses for ever: nobody else is held up.
+#[tokio::test]
+async fn a_row_that_is_refused() {
+    let (folder, log) = (tempfile::tempdir().unwrap(), Log::default());
+    let abide = Db::open(&folder).await;
+    let (gate, mut stranger) = (Gate::closed(), stranger(&folder).await);
+    let refuse = "CREATE TRIGGER refuse BEFORE INSERT ON journal WHEN NEW.body LIKE '%[1665]%' OR NEW.body LIKE '%[666]%'
+        BEGIN SELECT RAISE(ABORT, 'not that number'); END";
+    stranger.execute(refuse).await.unwrap();
+    let worker = abide.worker("db").workflow(counts_from).activities(Steps(log.clone()));
+    let worker = worker.activities(gate.clone()).start().await.unwrap();
+    let bad = abide.client().start(counts_from(665)).await.unwrap();
+    let mut others = Vec::new();
+    for n in 0..20 {
+        others.push((n, abide.client().start(counts_from(n)).await.unwrap()));
+    }
+    gate.open();
+    for (n, run) in &others {
+        assert_eq!(run.result().await.unwrap(), 2 * n + 1_000);
+    }
+    let told = super::ends::reason(bad.result().await);
+    assert_eq!(told.code(), "AB0212");
+    says(told.message(), &["not that number"]);
+    let error = abide.client().start(counts_from(666)).await.unwrap_err();
+    assert_eq!(error.code(), "AB0212", "{error}");
+    stranger.execute("DROP TRIGGER refuse").await.unwrap();
+    bad.resume().await.unwrap();
+    eventually("it goes on", async || bad.result().await.is_ok_and(|sum| sum == 2_330)).await;
+    assert!(log.counts().values().all(|times| *times == 1), "nothing ran twice: {:?}", log.lines());
+    worker.shutdown().await.unwrap();
+}
+
+#[workflow]
+async fn counts_from(n: u32) -> Result<u32, Failure> {
+    let first = Steps::note(n).await?;
+    Gate::pass().await?;
+    Ok(first + Steps::note(n + 1_000).await?)
+}

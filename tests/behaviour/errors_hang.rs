@@ -107,7 +107,11 @@ async fn a_workflow_that_nothing_can_wake() {
     assert_eq!(run.describe().await.unwrap().status, ExecutionStatus::Suspended);
     let told = reason(run.result().await);
     assert_eq!(told.code(), "AB0204");
-    says(told.message(), &["errors_hang.rs:", "receiver"]);
+    says(told.message(), &["errors_hang.rs:", "receiver", "waits_for_a_channel", run.id()]);
+    let described = run.describe().await.unwrap();
+    says(told.message(), &[&described.run_id]);
+    assert_eq!(described.awaiting.len(), 1);
+    says(&described.awaiting[0].to_string(), &["errors_hang.rs:", "receiver"]);
 
     let run = db.client().start(waits_after_a_step()).await.unwrap();
     let told = reason(run.result().await);

@@ -220,3 +220,18 @@ async fn strict(text: String) -> String {
     workflow::sleep(days(1)).await;
     text
 }
+
+/// Nobody who has its code is there.
+#[tokio::test]
+async fn a_query_that_nobody_answers() {
+    let db = Db::new().await;
+    let run = db.client().queue("deserted").start(Counter::run()).await.unwrap();
+    let error = run.value().await.unwrap_err();
+    assert_eq!(error.code(), "AB0413");
+    says(&error.to_string(), &["value", "deserted"]);
+    let worker = db.abide.worker("deserted").workflow(Counter::run).start().await.unwrap();
+    eventually("a worker answers", async || run.value().await.is_ok_and(|n| n == 0)).await;
+    run.add(10).await.unwrap();
+    assert_eq!(run.result().await.unwrap(), 10, "the question that nobody answered holds nothing up");
+    worker.shutdown().await.unwrap();
+}

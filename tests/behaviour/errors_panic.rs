@@ -4,6 +4,7 @@
 use super::ends::{reason, refused, says};
 use super::support::{Db, Log, Steps, eventually};
 use abide::prelude::*;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 #[workflow(name = "brittle")]
 async fn brittle(n: u32) -> Result<u32, Failure> {
@@ -102,6 +103,100 @@ async fn in_a_workflow() {
     eventually("the fixed code goes on", async || run.result().await.ok() == Some(15)).await;
     assert_eq!(log.lines(), ["note 7", "note 8"], "the first step did not run again");
     new.shutdown().await.unwrap();
+}
+
+/// Whether the bug is there.
+static BUG: AtomicBool = AtomicBool::new(true);
+
+struct Unmade(u32);
+
+impl Default for Unmade {
+    fn default() -> Self {
+        assert!(!BUG.load(Ordering::SeqCst), "no default to be had");
+        Self(7)
+    }
+}
+
+#[workflow]
+impl Unmade {
+    #[run]
+    async fn run(&mut self, n: u32) -> Result<u32, Failure> {
+        Ok(self.0 + Steps::note(n).await?)
+    }
+}
+
+#[tokio::test]
+async fn in_the_default_of_its_state() {
+    let (db, log) = (Db::new().await, Log::default());
+    let worker = db.abide.worker("panics").workflow(Unmade::run).activities(Steps(log.clone()));
+    let worker = worker.start().await.unwrap();
+    let run = db.client().start(Unmade::run(1)).await.unwrap();
+    let told = reason(run.result().await);
+    assert_eq!(told.code(), "AB0202");
+    says(told.message(), &["no default to be had", "Default"]);
+    BUG.store(false, Ordering::SeqCst);
+    run.resume().await.unwrap();
+    eventually("it begins", async || run.result().await.ok() == Some(8)).await;
+    assert_eq!(log.lines(), ["note 1"]);
+    worker.shutdown().await.unwrap();
+}
+
+#[derive(Default)]
+struct Splinter {
+    open: bool,
+}
+
+impl Drop for Splinter {
+    fn drop(&mut self) {
+        assert!(std::thread::panicking(), "it does not go quietly");
+    }
+}
+
+#[workflow]
+impl Splinter {
+    #[run]
+    async fn run(&mut self, n: u32) -> Result<u32, Failure> {
+        let _part = Self::default();
+        let first = Steps::note(n).await?;
+        workflow::until!(self.open).await;
+        Ok(first)
+    }
+
+    #[signal]
+    fn open(&mut self) {
+        self.open = true;
+    }
+}
+
+#[workflow]
+async fn smooth(n: u32) -> Result<u32, Failure> {
+    for _ in 0..10 {
+        Steps::note(n).await?;
+        workflow::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    Ok(n)
+}
+
+/// User code that runs when the state is dropped: no other execution and no worker goes down with it.
+#[tokio::test]
+async fn in_the_drop_of_its_state() {
+    let (db, log) = (Db::new().await, Log::default());
+    let worker = db.abide.worker("panics").workflow(Splinter::run).workflow(smooth).workflow_threads(1);
+    let worker = worker.activities(Steps(log.clone())).start().await.unwrap();
+    let beside = db.client().start(smooth(50)).await.unwrap();
+    let run = db.client().start(Splinter::run(1)).await.unwrap();
+    run.open().await.unwrap();
+    eventually("it ends or is suspended", async || match run.describe().await.unwrap().status {
+        ExecutionStatus::Suspended => {
+            run.describe().await.unwrap().suspension.is_some_and(|reason| reason.code() == "AB0202")
+        }
+        status => !status.is_open(),
+    })
+    .await;
+    assert_eq!(beside.result().await.unwrap(), 50);
+    assert_eq!(db.client().start(smooth(51)).await.unwrap().result().await.unwrap(), 51);
+    assert_eq!(log.counts()["note 1"], 1);
+    worker.shutdown().await.unwrap();
 }
 
 #[tokio::test]

@@ -76,3 +76,33 @@ async fn a_normal_return_forgets_them_and_compensate_does_it_by_hand() {
     assert_eq!(undone(&log), ["undo bad b", "undo a"]);
     worker.shutdown().await.unwrap();
 }
+
+#[workflow]
+async fn undoes_by_hand() -> Result<u32, Failure> {
+    let mut saga = workflow::saga();
+    for name in ["a", "b", "c"] {
+        saga.on_failure(async move {
+            workflow::sleep(std::time::Duration::from_millis(100)).await;
+            Steps::undo(name.to_owned()).await
+        });
+    }
+    Steps::note(1).await?;
+    let failed = saga.compensate().await.err().map_or(0, |error| error.failures.len());
+    Steps::note(2).await?;
+    Ok(u32::try_from(failed)?)
+}
+
+/// Each compensation runs once, whether the run had come to it or not.
+#[tokio::test]
+async fn a_cancel_in_the_middle_of_compensating_by_hand() {
+    let (db, log) = (Db::new().await, Log::default());
+    let worker = db.abide.worker("trips").workflow(undoes_by_hand).activities(Steps(log.clone()));
+    let worker = worker.start().await.unwrap();
+    let run = db.client().start(undoes_by_hand()).await.unwrap();
+    eventually("the first is undone", async || undone(&log).len() == 1).await;
+    run.cancel("enough").await.unwrap();
+    assert!(matches!(run.result().await, Err(WorkflowError::Cancelled)));
+    assert_eq!(undone(&log), ["undo c", "undo b", "undo a"]);
+    assert_eq!(log.counts().get("note 2"), None, "what follows does not begin");
+    worker.shutdown().await.unwrap();
+}

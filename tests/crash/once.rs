@@ -4,7 +4,7 @@ use crate::evidence::{Ran, ran};
 use crate::journal::{Execution, number, read};
 use crate::ledger::lines;
 use crate::scene::{Scene, Victim, dice, eventually, within};
-use crate::workflows::{Fragile, single, worker};
+use crate::workflows::{Fragile, single, twice, worker};
 use abide::prelude::*;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -73,6 +73,46 @@ async fn killed_at_any_moment_it_runs_at_most_once() {
         }
     }
     worker.stop();
+}
+
+/// Its back-off ends while nobody runs: the second attempt was never started, and is not lost.
+#[tokio::test]
+async fn a_retry_that_nobody_was_there_to_start_loses_no_attempt() {
+    let (scene, mut runs) = (Scene::new(), Vec::new());
+    let (client, first) = (scene.client().await, scene.worker());
+    for n in 0..3 {
+        runs.push((n, client.start(twice(n)).await.expect("it starts")));
+    }
+    let failed = "SELECT count(*) FROM journal WHERE body LIKE '%attempt_failed%'";
+    let database = scene.path("abide.db");
+    eventually("all have failed once", async || number(&database, failed).await == 3).await;
+    assert!(first.kill());
+    assert!(begun(&scene).values().all(|ran| ran.attempts == ["1"]), "the second attempts were to come");
+    tokio::time::sleep(Duration::from_millis(2_000)).await;
+    let second = scene.worker();
+    for (n, run) in &runs {
+        assert_eq!(within("it ends", run.result()).await.expect("it ends"), format!("ok {}", 20 * n));
+    }
+    assert!(begun(&scene).values().all(|ran| ran.attempts == ["1", "2"]));
+    second.stop();
+}
+
+/// The other side: the second and last attempt may have begun, and is not begun again.
+#[tokio::test]
+async fn a_last_attempt_that_had_begun_is_not_begun_again() {
+    for round in 0..6 {
+        let scene = Scene::new();
+        let (client, first) = (scene.client().await, scene.worker());
+        let run = client.start(twice(1)).await.expect("it starts");
+        eventually("it failed once", async || begun(&scene).len() == 1).await;
+        tokio::time::sleep(Duration::from_millis(970 + 10 * round)).await;
+        first.kill();
+        let second = scene.worker();
+        within("it ends", run.result()).await.expect("it ends");
+        let ran = begun(&scene).remove(&10).expect("it ran");
+        assert!(["1", "2"].starts_with(&ran.attempts.iter().map(String::as_str).collect::<Vec<_>>()));
+        second.stop();
+    }
 }
 
 #[tokio::test]

@@ -284,7 +284,7 @@ fn add(total: &mut f64, by: f64) {
 }
 
 impl Order {
-    #[workflow::helper]
+    #[workflow::helper(state)]
     pub(crate) async fn elsewhere(&mut self) -> u32 {
         self.n += 1;
         self.step_a(1).await

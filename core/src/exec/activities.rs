@@ -27,6 +27,8 @@ pub(crate) struct Activity {
     /// The next attempt waits until then.
     pub(crate) next_at_ms: Option<i64>,
     pub(crate) last_failure: Option<FailureRecord>,
+    /// How many attempts in a row, up to the current one, went down with their worker.
+    lost: u32,
     pub(crate) site: Option<&'static Site>,
     /// Its future was dropped; it is waited for only at the close.
     pub(crate) cancel_requested: bool,
@@ -59,6 +61,7 @@ impl Activities {
             attempt: 1,
             next_at_ms: None,
             last_failure: None,
+            lost: 0,
             site,
             cancel_requested: false,
             ended: None,
@@ -133,12 +136,16 @@ impl Activities {
     }
 
     /// What taking over from a dead owner means: each activity that it may have been running, and the attempt that
-    /// this has cost.
-    pub(crate) fn recover(&self, running: &[EventId], now_ms: i64) -> (Vec<EventId>, Vec<Event>) {
-        let lost = |a: &Activity| a.ended.is_none() && a.next_at_ms.is_none_or(|due| due <= now_ms);
+    /// this has cost. A retry that was due later than `retried_ms` was never started.
+    pub(crate) fn recover(
+        &self,
+        running: &[EventId],
+        retried_ms: i64,
+        now_ms: i64,
+    ) -> (Vec<EventId>, Vec<Event>) {
         self.open
             .iter()
-            .filter(|(id, a)| lost(a) && !running.contains(id))
+            .filter(|(id, a)| a.is_due(retried_ms) && !running.contains(id))
             .map(|(id, a)| {
                 let failure =
                     FailureRecord::new(FailureKind::WorkerLost, "the worker died with this attempt");
@@ -171,6 +178,7 @@ impl Activities {
     fn attempt_failed(&mut self, id: EventId, attempt: u32, failure: &FailureRecord, next_at_ms: i64) {
         let Some(activity) = self.open.get_mut(&id) else { return };
         activity.attempt = attempt + 1;
+        activity.lost = if failure.kind == FailureKind::WorkerLost { activity.lost + 1 } else { 0 };
         activity.next_at_ms = Some(next_at_ms);
         activity.last_failure = Some(failure.clone());
         self.actions.push(Action::Start(activity.start(id)));
@@ -198,12 +206,32 @@ impl Activities {
         self.open.iter().filter(|(_, a)| a.ended.is_none()).map(|(id, a)| (*id, a))
     }
 
+    /// Whether an attempt runs now, or is about to: one is open and waits for no back-off.
+    pub(crate) fn any_due(&self, now_ms: i64) -> bool {
+        self.open.values().any(|a| a.is_due(now_ms))
+    }
+
+    /// The back-offs that end after `after_ms`, the next one of them.
+    pub(crate) fn next_retry_ms(&self, after_ms: i64) -> Option<i64> {
+        let open = self.open.values().filter(|a| a.ended.is_none() && !a.cancel_requested);
+        open.filter_map(|a| a.next_at_ms).filter(|at| *at > after_ms).min()
+    }
+
+    /// The most attempts that one open activity has lost to its workers in a row.
+    pub(crate) fn lost_in_a_row(&self) -> u32 {
+        self.open.values().filter(|a| a.ended.is_none()).map(|a| a.lost).max().unwrap_or(0)
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.open.len()
     }
 }
 
 impl Activity {
+    fn is_due(&self, now_ms: i64) -> bool {
+        self.ended.is_none() && self.next_at_ms.is_none_or(|at| at <= now_ms)
+    }
+
     fn start(&self, id: EventId) -> ActivityStart {
         ActivityStart {
             activity: id,

@@ -46,6 +46,13 @@ pub(crate) fn outside(what: &str) -> ! {
     panic!("AB0210: {what} was used outside of a workflow: it works in functions marked `#[workflow]` only")
 }
 
+/// Refuses what a query must not do, where one runs; see [`Context::refuse_in_query`].
+pub(crate) fn refuse_in_query(did: std::fmt::Arguments<'_>) {
+    if let Some(ctx) = current() {
+        ctx.refuse_in_query(did);
+    }
+}
+
 /// Makes `context` the current one until dropped.
 pub(crate) struct Entered(Option<Rc<Context>>);
 
@@ -156,9 +163,7 @@ impl Context {
         if self.halted() {
             return None;
         }
-        if self.read_only.get() {
-            panic!("AB0409: a query handler scheduled something: queries can only read the state");
-        }
+        self.refuse_in_query(format_args!("scheduled something"));
         let result = self.history.borrow_mut().command(event, same_input);
         match result {
             Ok(numbered) => Some(numbered),
@@ -167,6 +172,14 @@ impl Context {
                 None
             }
         }
+    }
+
+    /// Refuses what a query must not do.
+    ///
+    /// # Panics
+    /// In a query, whose answer is then `AB0409` with this text; the execution itself is unharmed.
+    pub(crate) fn refuse_in_query(&self, did: std::fmt::Arguments<'_>) {
+        assert!(!self.read_only.get(), "a query handler {did}: queries can only read the state");
     }
 
     pub(crate) fn halt(&self, halt: Halt) {

@@ -32,8 +32,9 @@ impl Execution {
                     self.record(Event::CancelRequested { request_id, reason });
                 }
             }
-            Input::Recovered { running } => {
-                let (lost, events) = self.ctx.activities.borrow().recover(&running, self.ctx.now_ms.get());
+            Input::Recovered { running, retried_ms } => {
+                let now_ms = self.ctx.now_ms.get();
+                let (lost, events) = self.ctx.activities.borrow().recover(&running, retried_ms, now_ms);
                 self.record(Event::Recovered { lost });
                 events.into_iter().for_each(|event| self.record(event));
             }
@@ -180,8 +181,10 @@ impl Execution {
                 None if self.ctx.spawned.borrow().is_empty() && !self.settle() => break,
                 None => {}
             }
-            if self.ctx.history.borrow().is_full() {
-                self.ctx.suspend(Suspension::too_long(self.ctx.site()));
+            let history = self.ctx.history.borrow();
+            if history.is_full() {
+                let reason = Suspension::too_long(history.len(), history.bytes(), self.ctx.site());
+                self.ctx.suspend(reason);
             }
         }
     }

@@ -90,8 +90,12 @@ impl Suspension {
         )
     }
 
-    pub(crate) fn too_long(site: Option<&'static Site>) -> Self {
-        Self::new("AB0211", "its history reached the limit of 51,200 events").at(site)
+    pub(crate) fn too_long(events: u64, bytes: usize, site: Option<&'static Site>) -> Self {
+        let message = format!(
+            "its history has {events} events and {} MiB: the limit is 51,200 events or 50 MiB",
+            bytes / (1024 * 1024)
+        );
+        Self::new("AB0211", message).at(site)
     }
 
     pub(crate) fn damaged(at: EventId) -> Self {

@@ -8,6 +8,10 @@ use std::collections::VecDeque;
 /// At this many events an execution is suspended rather than let grow without end (SEMANTICS: Temporal's limit).
 pub(crate) const MAX_EVENTS: u64 = 51_200;
 
+/// The same for the bytes of its events: 50 MiB. Counted by their payloads and texts, not by what the journal's JSON
+/// comes to in the end, so that nothing has to be encoded for it.
+pub(crate) const MAX_BYTES: usize = 50 * 1024 * 1024;
+
 /// See the module's head.
 #[derive(Default)]
 pub(crate) struct History {
@@ -17,6 +21,8 @@ pub(crate) struct History {
     fresh: Vec<Event>,
     /// How many events have been met or made.
     len: u64,
+    /// About how many bytes these have.
+    bytes: usize,
 }
 
 impl History {
@@ -42,12 +48,14 @@ impl History {
         }
         let (at_ms, event) = self.recorded.pop_front()?;
         self.len += 1;
+        self.bytes += event.bytes();
         Some(Ok((at_ms, EventId(self.len), event)))
     }
 
     /// Adds an input of the current turn.
     pub(crate) fn input(&mut self, event: Event) -> EventId {
         debug_assert!(!event.is_command() && self.recorded.is_empty());
+        self.bytes += event.bytes();
         self.fresh.push(event);
         self.len += 1;
         EventId(self.len)
@@ -87,6 +95,7 @@ impl History {
             }
         };
         self.len += 1;
+        self.bytes += event.bytes();
         Ok((at, event))
     }
 
@@ -103,8 +112,13 @@ impl History {
         self.len
     }
 
+    /// About how many bytes its events have.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     pub(crate) fn is_full(&self) -> bool {
-        self.len >= MAX_EVENTS
+        self.len >= MAX_EVENTS || self.bytes >= MAX_BYTES
     }
 
     /// How many fresh events there are.
@@ -115,6 +129,7 @@ impl History {
     /// Forgets the fresh events after the first `keep`: commands of a turn that halted.
     pub(crate) fn truncate(&mut self, keep: usize) {
         self.len -= (self.fresh.len() - keep) as u64;
+        self.bytes -= self.fresh[keep..].iter().map(Event::bytes).sum::<usize>();
         self.fresh.truncate(keep);
     }
 

@@ -88,6 +88,8 @@ pub enum Input {
     Recovered {
         /// Activities whose attempt is known to be running in this process.
         running: Vec<EventId>,
+        /// No retry that was due later than this was ever started.
+        retried_ms: i64,
     },
 }
 
@@ -311,6 +313,21 @@ impl Execution {
         self.ctx.activities.borrow().open().next().is_some()
     }
 
+    /// Whether an attempt may be running at `now_ms`, or is about to: one that waits for a back-off is not.
+    pub fn any_due(&self, now_ms: i64) -> bool {
+        self.ctx.activities.borrow().any_due(now_ms)
+    }
+
+    /// When the next back-off ends, of those that end after `after_ms`.
+    pub fn next_retry_ms(&self, after_ms: i64) -> Option<i64> {
+        self.ctx.activities.borrow().next_retry_ms(after_ms)
+    }
+
+    /// The most attempts that one open activity has lost in a row because its worker died.
+    pub fn lost_in_a_row(&self) -> u32 {
+        self.ctx.activities.borrow().lost_in_a_row()
+    }
+
     /// When the next timer is due.
     pub fn next_timer_ms(&self) -> Option<i64> {
         self.ctx.timers.borrow().next_at_ms()
@@ -330,6 +347,11 @@ impl Execution {
     /// How many events its history has.
     pub fn history_len(&self) -> u64 {
         self.ctx.history.borrow().len()
+    }
+
+    /// About how many bytes its events have.
+    pub fn history_bytes(&self) -> usize {
+        self.ctx.history.borrow().bytes()
     }
 
     /// A view of where its code is, for other threads.

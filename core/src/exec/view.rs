@@ -27,15 +27,12 @@ impl Execution {
 
     /// Answers a query from the current state.
     pub fn query(&self, name: &str, input: &Payload) -> Result<Result<Payload, FailureRecord>, QueryFault> {
-        // A query may draw random numbers, but must leave the workflow's own sequence alone.
-        let rng = self.ctx.rng.borrow().clone();
         self.ctx.read_only.set(true);
         let answer = {
             let _entered = context::enter(&self.ctx);
             catch_unwind(AssertUnwindSafe(|| self.program.query(name, input)))
         };
         self.ctx.read_only.set(false);
-        *self.ctx.rng.borrow_mut() = rng;
         answer.unwrap_or_else(|panic| Err(QueryFault::Panicked(panic_message(&*panic))))
     }
 }

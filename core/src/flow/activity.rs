@@ -41,6 +41,7 @@ type Seen<D> =
 impl<D: ActivityDef> ActivityCall<D> {
     /// A call with these arguments and the options of the activity's attribute.
     pub fn new(args: D::Args) -> Self {
+        context::refuse_in_query(format_args!("called the activity `{}`", D::NAME));
         let input = Some(crate::outcome::encode_args(&args));
         Self { input, options: D::options(), scheduled: None, definition: PhantomData }
     }

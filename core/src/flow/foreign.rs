@@ -58,11 +58,17 @@ impl<S: WorkflowStream<Item: WorkflowFuture>> WorkflowStream for BufferUnordered
 
 /// Awaits a future of your own that you know to be deterministic: it makes the same choices on every replay and
 /// waits for nothing but workflow futures. `why` is for the reader, and for tools that list all such places.
+///
+/// # Panics
+/// Where `why` says nothing. In a marked function an empty literal does not compile.
 pub fn assume_deterministic<F: IntoFuture>(
     why: &'static str,
     future: F,
 ) -> AssumeDeterministic<F::IntoFuture> {
-    let _ = why;
+    assert!(
+        super::allow::is_reason(why),
+        "AB0304: `workflow::assume_deterministic` needs a reason: say why it makes the same choices on every replay"
+    );
     AssumeDeterministic { future: future.into_future() }
 }
 

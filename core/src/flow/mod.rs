@@ -3,6 +3,7 @@
 //! Same shapes as tokio's, so that a reader needs no new words: `sleep`, `timeout`, `spawn`, `join!`, `select!`.
 
 pub mod activity;
+pub mod allow;
 pub mod foreign;
 pub mod info;
 pub mod join;

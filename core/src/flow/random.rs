@@ -23,7 +23,10 @@ impl Rng {
 }
 
 fn next() -> u64 {
-    context::expect("workflow::random").rng.borrow_mut().next()
+    let ctx = context::expect("workflow::random");
+    // The workflow's own sequence would go on, and a replay, where nobody asks, would not.
+    ctx.refuse_in_query(format_args!("drew a random value"));
+    ctx.rng.borrow_mut().next()
 }
 
 /// A type that [`random`] can draw.

@@ -17,6 +17,7 @@ static COMPENSATION: Site = Site { file: "saga", line: 0, column: 0, text: "comp
 /// cancellation, each with its own retries; one that fails does not stop the others. A normal return forgets them.
 pub fn saga() -> Saga {
     let ctx = context::expect("workflow::saga");
+    ctx.refuse_in_query(format_args!("began a saga"));
     let id = ctx.compensations.borrow_mut().new_saga();
     Saga { ctx, id }
 }

@@ -166,7 +166,7 @@ macro_rules! __until {
     ($($anything:tt)*) => {
         ::core::compile_error!(
             "`workflow::until!` works in a method of a workflow, written out in its body\n\
-             help: it watches the workflow's state: move it into a method of the `#[workflow]` impl\n\
+             help: it watches the workflow's state: write it, under its own name, in a method of the `#[workflow]` impl\n\
              note: AB0301, explained by `cargo abide explain AB0301`"
         )
     };

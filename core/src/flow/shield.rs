@@ -82,7 +82,9 @@ engine_future!([F: WorkflowFuture] Shielded<F>);
 /// Waits for a request to cancel and gives its reason. From this call on the workflow decides for itself: a request
 /// drops nothing, is delivered here only, and the workflow may still complete.
 pub fn cancelled() -> Cancelled {
-    context::expect("workflow::cancelled").cancellation.borrow_mut().listen();
+    let ctx = context::expect("workflow::cancelled");
+    ctx.refuse_in_query(format_args!("called `workflow::cancelled`"));
+    ctx.cancellation.borrow_mut().listen();
     Cancelled(())
 }
 

@@ -14,6 +14,7 @@ use std::task::{Context, Poll};
 /// For a quick read only (a feature flag, a file's name): it runs on the workflow's thread, and again if the process
 /// dies before the turn is written. What can fail or take time is an activity.
 pub fn side_effect<T: Persist, F: FnOnce() -> T>(read: F) -> SideEffect<T, F> {
+    context::refuse_in_query(format_args!("called `workflow::side_effect`"));
     SideEffect { read: Some(read), output: std::marker::PhantomData }
 }
 

@@ -17,10 +17,7 @@ where
     F::Output: 'static,
 {
     let ctx = context::expect("workflow::spawn");
-    assert!(
-        !ctx.read_only.get(),
-        "AB0409: a query handler called workflow::spawn: queries can only read the state"
-    );
+    ctx.refuse_in_query(format_args!("called `workflow::spawn`"));
     let shared =
         Rc::new(RefCell::new(Shared { result: None, waker: None, aborted: false, abort_waker: None }));
     let task = Task { future: Some(Box::pin(future.into_future())), shared: Rc::clone(&shared) };
@@ -95,6 +92,7 @@ pub struct JoinHandle<T> {
 impl<T> JoinHandle<T> {
     /// Drops the task's future at its current await; awaiting the handle then gives [`JoinError`].
     pub fn abort(&self) {
+        context::refuse_in_query(format_args!("aborted a task"));
         let mut shared = self.shared.borrow_mut();
         shared.aborted = true;
         if let Some(waker) = shared.abort_waker.take() {

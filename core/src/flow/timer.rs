@@ -16,6 +16,7 @@ use std::time::Duration;
 /// Waits for `duration`: milliseconds or years, through crashes and restarts. The workflow's twin of
 /// `tokio::time::sleep`; resolution 1 ms. Dropping it cancels the timer.
 pub fn sleep(duration: Duration) -> Sleep {
+    context::refuse_in_query(format_args!("started a timer"));
     Sleep { duration, started: None }
 }
 

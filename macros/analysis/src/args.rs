@@ -3,7 +3,7 @@
 use crate::errors::{Code, Errors};
 use crate::suggest;
 use proc_macro2::{Ident, TokenStream};
-use quote::quote;
+use quote::{ToTokens, quote};
 use syn::ext::IdentExt;
 use syn::parse::{Parse, ParseStream, Parser};
 use syn::punctuated::Punctuated;
@@ -193,7 +193,6 @@ pub(crate) struct WorkflowArgs {
 impl WorkflowArgs {
     pub(crate) fn parse(tokens: TokenStream, attribute: &str, errors: &mut Errors) -> Self {
         let known: &[&str] = match attribute {
-            "#[workflow::helper]" => &["crate"],
             "#[run]" => &[],
             "#[workflow]" => &["name", "crate"],
             _ => &["name"],
@@ -220,6 +219,55 @@ impl WorkflowArgs {
     }
 }
 
+/// The arguments of `#[workflow::helper]` and `#[workflow::deterministic("why")]`.
+#[derive(Default)]
+pub(crate) struct HelperArgs {
+    /// `state`: `self` is the workflow's state, though this is not the `#[workflow] impl`.
+    pub(crate) state: Option<Ident>,
+    pub(crate) krate: Option<Path>,
+}
+
+impl HelperArgs {
+    pub(crate) fn parse(tokens: TokenStream, attribute: &str, errors: &mut Errors) -> Self {
+        Self::parse_at(tokens, attribute, &TokenStream::new(), errors)
+    }
+
+    /// `at` is underlined where an argument is missing; the attribute itself where it is empty.
+    pub(crate) fn parse_at(
+        tokens: TokenStream,
+        attribute: &str,
+        at: &impl ToTokens,
+        errors: &mut Errors,
+    ) -> Self {
+        const KNOWN: &[&str] = &["state", "crate"];
+        let form = format!("it takes {}", suggest::list(KNOWN));
+        let needs_reason = attribute == "#[workflow::deterministic]";
+        let (mut args, mut reason) = (Self::default(), None);
+        for Arg { name, value } in parse(tokens, &form, errors) {
+            let text = name.as_ref().map(ToString::to_string).unwrap_or_default();
+            match (text.as_str(), value) {
+                ("", Value::Expr(value)) if needs_reason && reason.is_none() => reason = Some(value),
+                ("state", Value::None) => args.state = name,
+                ("crate", Value::Expr(value)) => args.krate = crate_path(&value, errors),
+                ("crate", value) => misshapen(name.as_ref(), &value, errors),
+                (_, value) => unknown(name.as_ref(), &value, attribute, KNOWN, errors),
+            }
+        }
+        if needs_reason && !reason.as_ref().is_some_and(is_reason) {
+            let help =
+                "write why every run gives the same: `#[workflow::deterministic(\"a pure table lookup\")]`";
+            let at = reason.map_or_else(|| at.to_token_stream(), |reason| reason.to_token_stream());
+            errors.add(Code::Value, &at, &format!("`{attribute}` needs a reason"), help);
+        }
+        args
+    }
+}
+
+/// A text that says something.
+pub(crate) fn is_reason(value: &Expr) -> bool {
+    text(value).is_some_and(|why| !why.value().trim().is_empty())
+}
+
 fn text(value: &Expr) -> Option<&LitStr> {
     match value {
         Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) => Some(text),
@@ -239,11 +287,6 @@ fn name_text(value: &Expr, errors: &mut Errors) -> Option<LitStr> {
         );
     }
     name
-}
-
-/// Reads the reason of `#[workflow::deterministic("why")]`; `None` where it is missing.
-pub(crate) fn reason(tokens: TokenStream) -> Option<LitStr> {
-    syn::parse2::<LitStr>(tokens).ok().filter(|why| !why.value().trim().is_empty())
 }
 
 fn crate_path(value: &Expr, errors: &mut Errors) -> Option<Path> {

@@ -36,7 +36,7 @@ pub fn workflow(args: TokenStream, item: TokenStream) -> TokenStream {
     workflow::expand(args, item)
 }
 
-/// `#[workflow::helper]`, on a function, a method, or an inline `mod`.
+/// `#[workflow::helper]`, on a function, a method, an `impl`, a `trait`, or an inline `mod`.
 pub fn helper(args: TokenStream, item: TokenStream) -> TokenStream {
     helper::expand(args, item)
 }

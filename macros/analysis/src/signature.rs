@@ -152,6 +152,20 @@ pub(crate) fn into_future_fn(signature: &Signature, future: &TokenStream) -> Sig
     signature
 }
 
+/// Turns `async fn f(&self, s: &str) -> R` into `fn f(&self, s: &str) -> impl Future<Output = R>`: the future borrows
+/// what it is given, as that of an `async fn` does. The words of a macro have the edition of the macro, so that
+/// `impl` captures every lifetime and parameter in crates of all editions.
+pub(crate) fn into_borrowing_fn(signature: &Signature, future: &TokenStream) -> Signature {
+    let mut signature = signature.clone();
+    let ty = output(&signature);
+    signature.asyncness = None;
+    signature.output = ReturnType::Type(
+        Token![->](signature.ident.span()),
+        Box::new(Type::Verbatim(quote!(impl #future<Output = #ty>))),
+    );
+    signature
+}
+
 fn own_lifetimes(signature: &Signature) -> impl Iterator<Item = Lifetime> + '_ {
     signature.generics.params.iter().filter_map(|param| match param {
         GenericParam::Lifetime(param) => Some(param.lifetime.clone()),

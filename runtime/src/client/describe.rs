@@ -106,8 +106,8 @@ pub struct Description {
     pub closed_at: Option<Timestamp>,
     /// How many events its history holds.
     pub history_length: u64,
-    /// The awaits at which its code waits now. Empty where it is closed or suspended, or where no process that has its
-    /// code answered.
+    /// The awaits at which its code waits now; of a suspended one the await it stood at, where that is known. Empty
+    /// where it is closed, or where no process that has its code answered.
     pub awaiting: Vec<AwaitPosition>,
     /// Activities that have not ended.
     pub pending_activities: Vec<PendingActivity>,
@@ -182,6 +182,7 @@ impl UntypedHandle {
         };
         let awaiting = match row.status {
             Status::Running => self.awaiting(&row).await.unwrap_or_default(),
+            Status::Suspended => stood_at(&row).into_iter().collect(),
             _ => Vec::new(),
         };
         let compensation_failures = match closed(&row)? {
@@ -224,6 +225,15 @@ impl UntypedHandle {
         let answer = self.ask_elsewhere(row, AWAITING_QUERY, Payload::null(), POSITION_WAIT).await;
         answer.ok()?.ok()?.decode().ok()
     }
+}
+
+/// The await at which it was suspended.
+fn stood_at(row: &ExecutionRow) -> Option<AwaitPosition> {
+    let (place, text) = row.suspension.as_ref()?.site.as_ref()?.split_once(" `")?;
+    let mut parts = place.rsplitn(3, ':');
+    let (column, line) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
+    let text = text.strip_suffix('`').unwrap_or(text).to_owned();
+    Some(AwaitPosition { file: parts.next()?.to_owned(), line, column, text })
 }
 
 fn closed(row: &ExecutionRow) -> Result<Option<Event>> {

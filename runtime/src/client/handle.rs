@@ -7,7 +7,9 @@ use super::{Description, Request, UntypedHandle};
 use crate::error::{Error, Result};
 use crate::outcome::{WorkflowError, of_close};
 use crate::store::ExecutionRow;
-use abide_core::{Fault, JournalRow, Outcome, Payload, PayloadError, Persist, Sel, WorkflowDef};
+use abide_core::{
+    FailureRecord, Fault, JournalRow, Never, Outcome, Payload, PayloadError, Persist, Sel, WorkflowDef,
+};
 use std::fmt;
 use std::marker::PhantomData;
 use std::ops::Deref;
@@ -136,21 +138,19 @@ impl<W: WorkflowDef> HandleCore<W> {
 
     /// For generated code: asks a query.
     #[doc(hidden)]
-    pub fn query_with<O: QueryOutcome>(
+    pub fn query_with<A: Answer>(
         &self,
         name: &'static str,
         input: Result<Payload, PayloadError>,
-    ) -> impl Future<Output = O::Reply> + Send + use<W, O> {
+        codec: &'static QueryCodec<A>,
+    ) -> impl Future<Output = A::Reply> + Send + use<W, A> {
         let untyped = self.untyped.clone();
         async move {
             let asked = match input {
                 Ok(input) => untyped.ask(name, input).await,
                 Err(error) => Err(error.into()),
             };
-            O::reply(asked.and_then(|answer| match answer {
-                Ok(value) => Ok(Ok(value.decode::<O::Ok>()?)),
-                Err(failure) => Ok(Err(O::Err::from_record(&failure)?)),
-            }))
+            (codec.reply)(asked)
         }
     }
 }
@@ -175,6 +175,12 @@ pub enum QueryError<E> {
     Failed(E),
     /// The answer could not be had.
     Client(Error),
+}
+
+impl<E> From<PayloadError> for QueryError<E> {
+    fn from(error: PayloadError) -> Self {
+        Self::Client(error.into())
+    }
 }
 
 impl<E> From<Error> for QueryError<E> {
@@ -202,27 +208,73 @@ impl<E: Fault> std::error::Error for QueryError<E> {
 }
 
 /// What the caller of a query gets: [`Result<T>`](crate::Result) for a plain query, `Result<T, QueryError<E>>` for one
-/// that returns a `Result`.
-pub trait QueryOutcome: Outcome {
+/// that returns a `Result`. Whatever the types are: that history can keep them is asked where its [`QueryCodec`] is made, so
+/// that rustc refuses one that cannot once.
+pub trait Answer: 'static {
+    /// What the handler returns.
+    type Returned;
     /// The caller's type.
     type Reply;
-
-    /// Makes it of the handler's answer, or of the trouble on the way.
-    fn reply(answer: Result<std::result::Result<Self::Ok, Self::Err>>) -> Self::Reply;
 }
 
-impl<T: Persist> QueryOutcome for Sel<T, false> {
+impl<T: 'static> Answer for Sel<T, false> {
+    type Returned = T;
     type Reply = Result<T>;
+}
 
-    fn reply(answer: Result<std::result::Result<T, abide_core::Never>>) -> Result<T> {
-        answer.map(|answer| answer.unwrap_or_else(|never| match never {}))
+impl<T: 'static, E: 'static> Answer for Sel<std::result::Result<T, E>, true> {
+    type Returned = std::result::Result<T, E>;
+    type Reply = std::result::Result<T, QueryError<E>>;
+}
+
+/// An answer on its way: the value or error as it is written.
+type Written = std::result::Result<Payload, FailureRecord>;
+
+/// How a query's answer is written and read.
+pub struct QueryCodec<A: Answer> {
+    encode: fn(A::Returned) -> std::result::Result<Written, PayloadError>,
+    reply: fn(Result<Written>) -> A::Reply,
+}
+
+impl<A: Answer> QueryCodec<A> {
+    /// Writes the handler's answer.
+    pub fn encode(&self, returned: A::Returned) -> std::result::Result<Written, PayloadError> {
+        (self.encode)(returned)
     }
 }
 
-impl<T: Persist, E: Fault> QueryOutcome for Sel<Result<T, E>, true> {
-    type Reply = Result<T, QueryError<E>>;
+impl<T: 'static> QueryCodec<Sel<T, false>> {
+    /// That of a query which cannot fail.
+    pub const fn of() -> Self
+    where
+        T: Persist,
+    {
+        Self { encode: <Sel<T, false> as Outcome>::encode, reply: |answer| read(answer?) }
+    }
+}
 
-    fn reply(answer: Result<std::result::Result<T, E>>) -> Self::Reply {
-        answer?.map_err(QueryError::Failed)
+impl<T: 'static, E: 'static> QueryCodec<Sel<std::result::Result<T, E>, true>> {
+    /// That of a query which may fail.
+    pub const fn of() -> Self
+    where
+        T: Persist,
+        E: Fault,
+    {
+        Self {
+            encode: <Sel<std::result::Result<T, E>, true> as Outcome>::encode,
+            reply: |answer| match answer? {
+                Err(failure) => {
+                    Err(E::from_record(&failure).map_or_else(QueryError::from, QueryError::Failed))
+                }
+                value => Ok(read(value)?),
+            },
+        }
+    }
+}
+
+fn read<T: Persist>(written: Written) -> Result<T> {
+    match written {
+        Ok(value) => Ok(value.decode()?),
+        Err(failure) => match Never::from_record(&failure)? {},
     }
 }

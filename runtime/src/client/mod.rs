@@ -20,7 +20,7 @@ mod wait;
 
 pub use describe::{AwaitPosition, Description, ExecutionStatus, PendingActivity, PendingTimer};
 pub use execution::UntypedHandle;
-pub use handle::{Handle, HandleCore, QueryError, QueryOutcome, WorkflowHandle};
+pub use handle::{Answer, Handle, HandleCore, QueryCodec, QueryError, WorkflowHandle};
 pub use list::{ExecutionPage, ExecutionSummary, ListCursor, ListFilter};
 pub use request::Request;
 pub use start::{IdConflictPolicy, IdReusePolicy, Start};

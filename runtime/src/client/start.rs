@@ -163,10 +163,8 @@ impl<W: WorkflowHandle> Handle<W> {
 }
 
 fn queue_here<W: WorkflowHandle>(client: &Client) -> Result<Arc<str>> {
-    let worker = client.abide.hub().server_of(W::NAME, None);
-    worker
-        .map(|worker| Arc::from(worker.queue()))
-        .ok_or_else(|| Error::NoTaskQueue { workflow_type: W::NAME.to_owned() })
+    let queue = client.abide.hub().queue_of(W::NAME);
+    queue.ok_or_else(|| Error::NoTaskQueue { workflow_type: W::NAME.to_owned() })
 }
 
 /// Asks until the outcome is known, a few times: the run id makes the same start answer as it did before.

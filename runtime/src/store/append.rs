@@ -44,9 +44,13 @@ pub(crate) struct RowChange {
     /// When it is next due while nobody owns it. `Some(None)`: never. Needed before a release, and while owned if
     /// it should be known after a crash; a take-over makes `active` executions due by itself.
     pub(crate) wake_at_ms: Option<Option<i64>>,
-    /// Whether an activity may be running in the owner (PROTOCOL 19). With `Status::Suspended` the owner is kept as
+    /// Whether an activity may be running in the owner (PROTOCOL 19); one that waits for its back-off is not. A claim
+    /// sets it, so that a turn that ends the process is told from one that nobody ran. With `Status::Suspended` the owner is kept as
     /// `recovered_from`: whoever has the execution next counts what ran there as lost, unless it runs there still.
     pub(crate) active: Option<bool>,
+    /// Retries that are due by then may be started; written before they are, so that the next owner knows which attempts
+    /// the dead one may have begun.
+    pub(crate) retried_ms: Option<i64>,
     /// The closing event, JSON. `closed_at_ms` is the append's `at_ms`.
     pub(crate) result: Option<String>,
     /// Why it is suspended; goes with `Status::Suspended`. Its build joins the builds that have tried.

@@ -71,6 +71,9 @@ pub(crate) enum StoreError {
         #[source]
         source: Option<Source>,
     },
+    /// It refuses one row, by itself, for ever.
+    #[error("the database refuses this row: {message}")]
+    BadRow { message: String },
     /// The outcome could not be told, even by reading back.
     #[error("the outcome of a commit is unknown: {message}")]
     Unknown { message: String },
@@ -98,6 +101,7 @@ impl StoreError {
             Self::Fenced => "AB0510",
             Self::Migration { .. } => "AB0511",
             Self::Database { .. } | Self::Closed => "AB0512",
+            Self::BadRow { .. } => "AB0212",
             Self::Unknown { .. } => "AB0410",
             Self::Damaged { .. } => "AB0209",
         }

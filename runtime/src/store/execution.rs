@@ -74,8 +74,10 @@ pub(crate) struct ExecutionRow {
     pub(crate) owner: Option<Incarnation>,
     /// When it is next due while nobody owns it.
     pub(crate) wake_at_ms: Option<i64>,
-    /// Whether an activity may be running in its owner.
+    /// Whether an activity may be running in its owner, or its owner has written nothing since the claim.
     pub(crate) active: bool,
+    /// No retry that was due later than this was ever started.
+    pub(crate) retried_ms: i64,
     /// Owners that died while it ran, without progress since.
     pub(crate) crashes: u32,
     /// The dead incarnation it was last taken from, until an append clears it.
@@ -101,6 +103,9 @@ pub(crate) struct Suspension {
     pub(crate) code: String,
     /// What is wrong, for people.
     pub(crate) message: String,
+    /// The await it stood at, as `file:line:column` and its text in backquotes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) site: Option<String>,
     /// The build that found out.
     pub(crate) build: String,
     /// Whether a worker of another build may try once (a mismatch, an unknown type; PROTOCOL 21).

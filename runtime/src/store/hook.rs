@@ -21,6 +21,8 @@ pub enum Fault {
     Busy,
     /// The disk is full.
     Full,
+    /// The file system has turned read-only.
+    ReadOnly,
     /// An fsync failed: the worker stops.
     Fsync,
 }

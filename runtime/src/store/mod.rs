@@ -31,7 +31,7 @@ pub(crate) use find::{Filter, Find, Page, StoredTurn};
 pub(crate) use hook::Counters;
 pub use hook::{Fault, FaultHook, Metrics, Stage};
 pub(crate) use message::{InboxRow, MessageKind, NewMessage, Reply, SendAnswer};
-pub(crate) use owner::{Claim, Claimed, DeadWorker, WorkerInfo};
+pub(crate) use owner::{Claim, Claimed, DeadWorker, Suspicion, WorkerInfo};
 pub(crate) use owner::{LEASE, RENEW_EVERY, SUSPECT_FROM};
 
 use abide_core::{ExecutionId, Incarnation};

@@ -16,6 +16,15 @@ pub(crate) const CHANGE_POLL: Duration = Duration::from_millis(50);
 /// The crash count from which an execution is a suspect: suspects run one at a time.
 pub(crate) const SUSPECT_FROM: u32 = 2;
 
+/// Which executions a claim may take by their crashes (PROTOCOL 19).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Suspicion {
+    /// Whether one suspect may be among them, and with how many crashes at most.
+    pub(crate) suspect: Option<u32>,
+    /// Whoever has so many is taken in any case: it is to be suspended and does not run.
+    pub(crate) guilty: u32,
+}
+
 /// A worker that registers.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct WorkerInfo {
@@ -51,8 +60,8 @@ pub(crate) struct Claim {
     pub(crate) build: String,
     /// The most to take.
     pub(crate) limit: u32,
-    /// Whether one suspect (crashes >= [`SUSPECT_FROM`]) may be among them. Say so only while none is running.
-    pub(crate) suspect: bool,
+    /// What becomes of those that were running when their owners died.
+    pub(crate) suspicion: Suspicion,
 }
 
 /// What a claim got.

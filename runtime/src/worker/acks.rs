@@ -37,9 +37,7 @@ impl Thread {
             Ok(AppendOutcome::Lost) => return self.lost(live, in_flight),
             Ok(AppendOutcome::BadRow(text)) => match in_flight.start {
                 Some(start) => {
-                    let message = format!("AB0212: it refuses the row: {text}");
-                    let error = StoreError::Database { path: String::new(), message, source: None };
-                    let _ = start.send(Err(error.into()));
+                    let _ = start.send(Err(StoreError::BadRow { message: text }.into()));
                     return self.let_go(live);
                 }
                 None => {
@@ -203,7 +201,8 @@ impl Thread {
             if live.known.recovered {
                 let mut running = self.session.attempts.of(live.id);
                 running.extend(live.kept());
-                live.pending.insert(0, Input::Recovered { running }.into());
+                let retried_ms = live.known.retried_ms;
+                live.pending.insert(0, Input::Recovered { running, retried_ms }.into());
             }
         } else {
             match live.unstarted.clone() {

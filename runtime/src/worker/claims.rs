@@ -5,13 +5,16 @@ use super::session::{Session, lock};
 use super::thread::Message;
 use super::turn;
 use crate::client::message::{QueryBody, ReplyBody, to_json};
-use crate::store::{Append, Claim, ExecutionRow, Find, InboxRow, MessageKind, Reply, RowChange, StoreError};
+use crate::store::{
+    Append, Claim, ExecutionRow, Find, InboxRow, MessageKind, Reply, RowChange, SUSPECT_FROM, StoreError,
+    Suspicion,
+};
 use abide_core::ExecutionId;
 use abide_core::exec::Suspension;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The most that one claim takes.
 const CLAIM_LIMIT: u32 = 100;
@@ -19,6 +22,8 @@ const CLAIM_LIMIT: u32 = 100;
 const POLL: Duration = Duration::from_secs(1);
 /// How often a worker looks for due executions of types that nobody here has.
 const UNKNOWN_EVERY: Duration = Duration::from_secs(5);
+/// So long a suspect runs before the next one may start beside it.
+const ALONE: Duration = Duration::from_secs(10);
 /// How long an answer for another process is kept.
 const REPLY_KEPT_MS: i64 = 60_000;
 
@@ -26,9 +31,8 @@ const REPLY_KEPT_MS: i64 = 60_000;
 pub(super) async fn claim_loop(session: Arc<Session>) {
     let mut changes = session.store().changes();
     while !session.draining.load(Ordering::Acquire) {
-        let suspect = lock(&session.suspects).is_empty();
         let types = Some(session.registry.workflow_names());
-        let claimed = session.store().claim(claim(&session, types, suspect)).await;
+        let claimed = session.store().claim(claim(&session, types, next_suspect(&session))).await;
         let wait = match claimed {
             Ok(claimed) => {
                 let full = claimed.rows.len() >= CLAIM_LIMIT as usize;
@@ -48,14 +52,33 @@ pub(super) async fn claim_loop(session: Arc<Session>) {
     }
 }
 
-fn claim(session: &Session, types: Option<Vec<String>>, suspect: bool) -> Claim {
+/// How suspicious the next suspect may be, where one may run now (PROTOCOL 19). One that has run for a while without
+/// harm holds up no other. Those that went down alone with their worker wait until this one has lived for a while
+/// without them: then a death that follows says something, and somebody who kills workers within seconds of their
+/// start never gets as far as to incriminate the innocent.
+fn next_suspect(session: &Session) -> Option<u32> {
+    let busy = lock(&session.suspects).values().any(|since| since.elapsed() < ALONE);
+    (!busy).then(|| most_crashes(session.since.elapsed()))
+}
+
+fn most_crashes(age: Duration) -> u32 {
+    match age.as_secs() {
+        0 => SUSPECT_FROM,
+        1..4 => SUSPECT_FROM + 1,
+        4..16 => SUSPECT_FROM + 2,
+        16..64 => SUSPECT_FROM + 3,
+        _ => u32::MAX,
+    }
+}
+
+fn claim(session: &Session, types: Option<Vec<String>>, suspect: Option<u32>) -> Claim {
     Claim {
         owner: session.me,
         queues: vec![session.queue.clone()],
         types,
         build: session.options.build.clone(),
         limit: CLAIM_LIMIT,
-        suspect,
+        suspicion: Suspicion { suspect, guilty: session.options.max_crashes },
     }
 }
 
@@ -68,9 +91,6 @@ fn until(session: &Session, due_ms: Option<i64>) -> Duration {
 
 async fn take(session: &Arc<Session>, rows: Vec<ExecutionRow>) {
     for row in rows {
-        if row.crashes >= crate::store::SUSPECT_FROM {
-            lock(&session.suspects).insert(row.id);
-        }
         if row.crashes >= session.options.max_crashes {
             let message = format!(
                 "its worker died {} times in a row while it ran, without progress: it, or an activity of its own, \
@@ -79,6 +99,9 @@ async fn take(session: &Arc<Session>, rows: Vec<ExecutionRow>) {
             );
             suspend(session, &row, &Suspension::new("AB0205", message));
             continue;
+        }
+        if row.crashes >= SUSPECT_FROM {
+            lock(&session.suspects).insert(row.id, Instant::now());
         }
         load::claimed(session, row).await;
     }
@@ -116,7 +139,7 @@ pub(super) fn bare(
 pub(super) async fn unknown_types_loop(session: Arc<Session>) {
     while !session.draining.load(Ordering::Acquire) {
         tokio::time::sleep(UNKNOWN_EVERY).await;
-        match session.store().claim(claim(&session, None, false)).await {
+        match session.store().claim(claim(&session, None, None)).await {
             Ok(claimed) => {
                 for row in claimed.rows {
                     match session.registry.workflow_type(&row.workflow_type) {

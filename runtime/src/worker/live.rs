@@ -77,6 +77,7 @@ impl InFlight {
 pub(super) struct Known {
     pub(super) wake_ms: Option<i64>,
     pub(super) active: bool,
+    pub(super) retried_ms: i64,
     pub(super) crashes: u32,
     /// It was taken over from an owner that is gone, and `Recovered` is not in the journal yet.
     pub(super) recovered: bool,
@@ -107,6 +108,8 @@ pub(super) struct Live {
     pub(super) armed_ms: Option<i64>,
     /// Inbox rows that were taken from the database and not yet deleted.
     pub(super) rows_seen: HashSet<i64>,
+    /// It was said that its history grows long.
+    pub(super) warned: bool,
     /// An estimate of its memory.
     pub(super) bytes: usize,
     /// When it was last used, by the thread's counter.
@@ -134,6 +137,7 @@ impl Live {
             timer_ms: None,
             armed_ms: None,
             rows_seen: HashSet::new(),
+            warned: false,
             bytes: 0,
             used: 0,
         }
@@ -158,6 +162,7 @@ impl Live {
             known: Known {
                 wake_ms: row.wake_at_ms,
                 active: row.active,
+                retried_ms: row.retried_ms,
                 crashes: row.crashes,
                 recovered: row.recovered_from.is_some(),
                 offered: false,
@@ -211,6 +216,14 @@ impl Live {
         if let Some(exec) = self.exec.take() {
             self.timer_ms = exec.next_timer_ms();
         }
+    }
+
+    /// Whether its row has to be written before it may go on: a back-off has ended, and its retry is started only when
+    /// that is durable; or nothing runs any more and the row says otherwise.
+    pub(super) fn is_row_behind(&self, now_ms: i64) -> bool {
+        let Some(exec) = self.exec.as_ref() else { return false };
+        let retry = exec.next_retry_ms(self.known.retried_ms).is_some_and(|at_ms| at_ms <= now_ms);
+        retry || self.known.active && !exec.any_due(now_ms)
     }
 
     /// Whether its live state may be dropped: nothing is under way that a replay would not bring back.

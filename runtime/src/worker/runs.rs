@@ -92,7 +92,7 @@ impl Thread {
             live.rows_seen.retain(|row| Some(*row) != origin.row);
         }
         // A suspect that only waits runs nothing that could end the process: the next one may run.
-        if live.known.crashes == 0 || live.exec.as_ref().is_some_and(|exec| !exec.has_activities()) {
+        if live.known.crashes == 0 || !live.known.active {
             self.session.clear_suspect(live.id);
         }
         if standing == Standing::Open {
@@ -132,7 +132,7 @@ impl Thread {
         let wake = timer.into_iter().chain(retry).chain(unknown.then_some(now_ms)).min();
         // What is queued is started by the next owner without an append before it: the row must say beforehand that
         // an attempt may be running there, or its loss is not noticed.
-        let active = live.exec.as_ref().map_or(live.known.active, Execution::has_activities);
+        let active = live.exec.as_ref().map_or(live.known.active, |exec| exec.any_due(now_ms));
         let row =
             RowChange { release: true, wake_at_ms: Some(wake), active: Some(active), ..RowChange::default() };
         self.finish_with(live, row, Standing::Open);

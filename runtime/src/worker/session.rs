@@ -10,9 +10,10 @@ use crate::activity::runner::Runner;
 use crate::hub::Hub;
 use crate::store::{Store, StoreError};
 use abide_core::{ExecutionId, Incarnation};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Instant;
 use tokio::sync::{Notify, watch};
 
 /// Why a session is over.
@@ -45,8 +46,10 @@ pub(super) struct Session {
     /// Takes no more starts and claims.
     pub(super) draining: AtomicBool,
     pub(super) end: watch::Sender<Option<End>>,
-    /// Executions that were claimed as suspects and have made no progress yet.
-    pub(super) suspects: Mutex<HashSet<ExecutionId>>,
+    /// Executions that were claimed as suspects and have made no progress yet, and since when they are here.
+    pub(super) suspects: Mutex<HashMap<ExecutionId, Instant>>,
+    /// When it began.
+    pub(super) since: Instant,
     threads: RwLock<Vec<Arc<ThreadHandle>>>,
     owned: RwLock<HashMap<ExecutionId, Arc<ThreadHandle>>>,
 }
@@ -74,6 +77,7 @@ impl Session {
             draining: AtomicBool::new(false),
             end: watch::Sender::new(None),
             suspects: Mutex::default(),
+            since: Instant::now(),
             threads: RwLock::default(),
             owned: RwLock::default(),
             abide,
@@ -158,10 +162,7 @@ impl Session {
 
     pub(super) fn disown(&self, execution: ExecutionId) {
         self.owned.write().unwrap_or_else(PoisonError::into_inner).remove(&execution);
-        let was_suspect = lock(&self.suspects).remove(&execution);
-        if was_suspect {
-            self.claim_hint.notify_one();
-        }
+        self.clear_suspect(execution);
     }
 
     /// What `thread` has, for the one that takes its place.
@@ -178,10 +179,10 @@ impl Session {
         }
     }
 
-    /// Progress was made by a suspect: the next may run.
+    /// A suspect has made progress, runs nothing any more, or is gone: the next may run.
     pub(super) fn clear_suspect(&self, execution: ExecutionId) {
         let was = lock(&self.suspects).remove(&execution);
-        if was {
+        if was.is_some() {
             self.claim_hint.notify_one();
         }
     }

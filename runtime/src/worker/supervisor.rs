@@ -143,7 +143,11 @@ impl Inner {
         let mut begun = first;
         let result = loop {
             let end = self.until_end(&begun.session).await;
-            self.abide.hub().deregister(&begun.hub_entry);
+            match end {
+                // A start that names no queue must find it also while the worker registers anew.
+                End::Fenced => self.abide.hub().rest(&begun.hub_entry),
+                _ => self.abide.hub().deregister(&begun.hub_entry),
+            }
             match end {
                 End::Shutdown if self.shutdown.is_cancelled() => break self.wind_down(&mut begun).await,
                 End::Shutdown => {

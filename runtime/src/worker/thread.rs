@@ -264,7 +264,8 @@ impl Thread {
             }
         }
         let due = exec.next_timer_ms().is_some_and(|at_ms| at_ms <= now_ms);
-        if due || !live.pending.is_empty() || exec.has_more() {
+        let behind = self.draining.is_none() && live.is_row_behind(now_ms);
+        if due || !live.pending.is_empty() || exec.has_more() || behind {
             self.turn(live, now_ms);
         }
         // What a written-off thread still made is in no journal: nothing of it may be started.
@@ -301,9 +302,9 @@ impl Thread {
         if live.delayed.is_empty() || self.draining.is_some() {
             return;
         }
-        let now_ms = self.session.store().now_ms();
+        let until_ms = live.known.retried_ms;
         let (due, later): (Vec<ActivityStart>, Vec<_>) =
-            live.delayed.drain(..).partition(|start| start.not_before_ms.is_none_or(|at| at <= now_ms));
+            live.delayed.drain(..).partition(|start| start.not_before_ms.is_none_or(|at| at <= until_ms));
         live.delayed = later;
         due.into_iter().for_each(|start| attempts::start(&self.session, live.id, &live.names, start));
     }

@@ -42,9 +42,8 @@ pub(super) fn compose(
     let undelivered = turn.undelivered.len();
     let mut origins = taken.origins;
     let rest = origins.split_off(origins.len().saturating_sub(undelivered));
-    // A timer fires once: its append is as much progress as a completion's.
-    let progress = turn.events.iter().any(|event| matches!(event, Event::TimerFired { .. }))
-        || origins.iter().any(|o| o.input.is_message() || matches!(o.input, Input::Attempt { .. }));
+    warn_of_length(live);
+    let progress = progress(live, &turn, &origins);
     let mut messages = Vec::new();
     for origin in rest {
         match &turn.standing {
@@ -70,6 +69,43 @@ pub(super) fn compose(
     let in_flight =
         InFlight { actions: turn.actions, origins, known: Some(known), close, ..InFlight::of(turn.standing) };
     ((!nothing).then_some(append), in_flight)
+}
+
+/// Attempts that an activity loses in a row before nothing but its own outcome counts as progress.
+const LOST_IN_A_ROW: u32 = 3;
+
+/// Whether this turn clears its execution of having ended its owners: something came to an end, or nothing runs any
+/// more. Not so what goes on beside an activity that never survives: its execution would never be found out.
+fn progress(live: &Live, turn: &Turn, origins: &[Pending]) -> bool {
+    let Some(exec) = live.exec.as_ref() else { return false };
+    // A timer fires once: its append is as much progress as a completion's.
+    let ended = |event: &Event| matches!(event, Event::TimerFired { .. } | Event::Started { .. });
+    let goes_on = turn.events.iter().any(ended)
+        || origins.iter().any(|o| o.input.is_message() || matches!(o.input, Input::Attempt { .. }))
+        || !exec.any_due(turn.at_ms);
+    goes_on && exec.lost_in_a_row() < LOST_IN_A_ROW
+}
+
+/// Where the log is told once that a history grows long: a fifth of the limits, as Temporal does.
+const LONG_EVENTS: u64 = 10_240;
+const LONG_BYTES: usize = 10 * 1024 * 1024;
+
+fn warn_of_length(live: &mut Live) {
+    let Some(exec) = live.exec.as_ref().filter(|_| !live.warned) else { return };
+    let (events, bytes) = (exec.history_len(), exec.history_bytes());
+    if events < LONG_EVENTS && bytes < LONG_BYTES {
+        return;
+    }
+    live.warned = true;
+    let (names, mib) = (&live.names, bytes / (1024 * 1024));
+    tracing::warn!(
+        code = "AB0211",
+        "AB0211: the history of workflow {} ({}, run {}) has {events} events and {mib} MiB: at 51,200 events or 50 MiB \
+         it is suspended; let a new workflow go on from its state before that",
+        names.workflow_type,
+        names.workflow_id,
+        names.run_id
+    );
 }
 
 /// A closed execution has no use for it. An outcome's row goes with the close; a message cannot come here, since
@@ -138,18 +174,25 @@ fn row_change(
     let (mut row, mut known) = (RowChange::default(), live.known);
     match (standing, &live.exec) {
         (Standing::Open, Some(exec)) => {
-            let next = exec.next_timer_ms();
+            // Retries that are due now are started once this is durable; what is running then makes it due anyway.
+            if exec.next_retry_ms(known.retried_ms).is_some_and(|due_ms| due_ms <= at_ms) {
+                known.retried_ms = at_ms;
+                row.retried_ms = Some(at_ms);
+            }
+            let active = exec.any_due(at_ms);
+            let retry = exec.next_retry_ms(at_ms).filter(|_| !active);
+            let next = exec.next_timer_ms().into_iter().chain(retry).min();
             let past = known.wake_ms.is_some_and(|at| at <= at_ms);
             let sooner = next.is_some_and(|next| known.wake_ms.is_none_or(|at| next < at));
-            // A time that has passed goes even where no other follows: a take-over would take it for work that was
-            // due, and count a crash against an execution that only waits. A running activity makes it due anyway.
-            if sooner || past && (next.is_some() || !exec.has_activities()) {
+            // A time that has passed goes even where no other follows: after a take-over it would be claimed at once,
+            // for nothing. A running activity makes it due anyway.
+            if sooner || past && (next.is_some() || !active) {
                 known.wake_ms = next;
                 row.wake_at_ms = Some(next);
             }
-            if exec.has_activities() != known.active {
-                known.active = !known.active;
-                row.active = Some(known.active);
+            if active != known.active {
+                known.active = active;
+                row.active = Some(active);
             }
         }
         (Standing::Closed, _) => {
@@ -205,6 +248,7 @@ pub(super) fn suspension(session: &Session, live: &Live, reason: &exec::Suspensi
         suspension: Some(Suspension {
             code: reason.code.clone(),
             message,
+            site: reason.site.clone(),
             build: session.options.build.clone(),
             other_builds: !NOT_THE_BUILDS.contains(&reason.code.as_str()),
             at_ms,

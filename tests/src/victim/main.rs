@@ -45,9 +45,6 @@ async fn work(abide: &Abide, folder: &Path, sends: bool) -> Result<(), Failure> 
     if let Some(slots) = number("VICTIM_SLOTS") {
         builder = builder.max_concurrent_activities(slots as usize);
     }
-    if let Some(crashes) = number("VICTIM_MAX_CRASHES") {
-        builder = builder.max_crashes(crashes as u32);
-    }
     let mut worker = builder.start().await?;
     println!("ready");
     let sending = async {

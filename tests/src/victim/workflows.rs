@@ -51,6 +51,17 @@ impl Work {
         2 * n
     }
 
+    /// Fails in its first attempt; has two, the second one a second later.
+    #[activity(retry(max_attempts = 2, initial_interval = "1s"))]
+    pub(crate) async fn second(&self, n: u64) -> Result<u64, Failure> {
+        self.begin(n);
+        self.end();
+        match abide::activity::context().attempt() {
+            1 => Err(Failure::new("not yet")),
+            _ => Ok(2 * n),
+        }
+    }
+
     /// Fails in its first attempts.
     #[activity(retry(initial_interval = "20ms", max_interval = "40ms"))]
     pub(crate) async fn flaky(&self, n: u64, failures: u32) -> Result<u64, Failure> {
@@ -131,6 +142,15 @@ pub(crate) async fn stubborn(n: u64) -> Result<u64, Failure> {
     Ok(Work::flaky(10 * n, 2).await?)
 }
 
+/// An activity that works the second time, which is the last; gives how it ended.
+#[workflow]
+pub(crate) async fn twice(n: u64) -> String {
+    match Work::second(10 * n).await {
+        Ok(result) => format!("ok {result}"),
+        Err(error) => error.to_string(),
+    }
+}
+
 /// An activity that must not be tried twice; gives how it ended.
 #[workflow]
 pub(crate) async fn single(n: u64, ms: u64) -> String {
@@ -180,6 +200,23 @@ pub(crate) async fn culprit(n: u64, ms: u64) -> Result<(), Failure> {
     Ok(Work::abort(10 * n, ms).await?)
 }
 
+/// An activity that ends the process, beside a branch that goes on all the time.
+#[workflow]
+pub(crate) async fn two_faced(n: u64, ms: u64) -> Result<(), Failure> {
+    let busy = async {
+        for k in 0..1_000_000 {
+            workflow::sleep(Duration::from_millis(20)).await;
+            if k % 2 == 0 {
+                Work::step(10 * n + 1, 1).await?;
+            }
+        }
+        Ok::<(), CallError>(())
+    };
+    let (ended, ticked) = workflow::join!(Work::abort(10 * n, ms), busy).await;
+    ticked?;
+    Ok(ended?)
+}
+
 /// Waits for letters, and takes a step for each.
 #[derive(Default)]
 pub(crate) struct Letters {
@@ -221,6 +258,8 @@ pub(crate) fn worker(abide: &Abide, ledger: &Path) -> abide::WorkerBuilder {
         .workflow(single)
         .workflow(ticks)
         .workflow(culprit)
+        .workflow(two_faced)
+        .workflow(twice)
         .workflow(Letters::run)
         .workflow(Fragile::run);
     rest.activities(Work::new(ledger))

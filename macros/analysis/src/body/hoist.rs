@@ -6,7 +6,7 @@
 //! receiver that is a call is left alone, and so is rustc's error.
 
 use super::rewrite::{Rewriter, parenthesized};
-use super::uses_self;
+use super::{select_of, uses_self};
 use crate::signature::contains_word;
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, format_ident, quote};
@@ -210,7 +210,7 @@ impl<'ast> Visit<'ast> for Search {
 
     fn visit_macro(&mut self, mac: &'ast syn::Macro) {
         let selects = mac.path.segments.last().is_some_and(|last| last.ident == "select");
-        self.0 |= selects || contains_word(mac.tokens.clone(), &["await"]);
+        self.0 |= selects || select_of(mac).is_some() || contains_word(mac.tokens.clone(), &["await"]);
     }
 
     fn visit_item(&mut self, _: &'ast syn::Item) {}

@@ -55,6 +55,10 @@ pub(super) fn expr_macro(rewriter: &mut Rewriter<'_>, mut expr: ExprMacro) -> Ex
             select::expand(rewriter, &mut expr.mac);
             Expr::Macro(expr)
         }
+        _ if rewriter.scope.awaits && select::select_of(&expr.mac).is_some() => {
+            select::expand(rewriter, &mut expr.mac);
+            Expr::Macro(expr)
+        }
         "until" => {
             until(rewriter, &mut expr.mac);
             Expr::Macro(expr)
@@ -143,7 +147,7 @@ fn until(rewriter: &mut Rewriter<'_>, mac: &mut Macro) {
         return;
     }
     if !rewriter.scope.slot {
-        let help = "it watches the workflow's state: make the helper a method of the workflow";
+        let help = "it watches the workflow's state: make the helper a method of the `#[workflow] impl`";
         rewriter.errors.add(
             Code::Misplaced,
             &mac.path,

@@ -15,6 +15,7 @@
 
 mod hoist;
 mod macros;
+mod reasons;
 mod rewrite;
 mod select;
 
@@ -69,6 +70,7 @@ impl AsyncBody<'_> {
             awaits: true,
         };
         let before = errors.len();
+        reasons::check(self.block, errors);
         let mut block = self.block.clone();
         let mut rewriter = Rewriter::new(private, errors, scope, self.receiver);
         rewriter.block(&mut block);
@@ -109,7 +111,8 @@ impl AsyncBody<'_> {
     }
 }
 
-/// Rewrites the async blocks in a plain method or function, whose `self` stays what it is.
+/// Rewrites the async blocks in a plain method or function, whose `self` stays what it is. `receiver` is the `self` of
+/// a method of the workflow's state: async blocks take that from its slot.
 pub(crate) fn sync_body(
     private: &Private,
     receiver: Option<Span>,
@@ -120,6 +123,7 @@ pub(crate) fn sync_body(
         return block.to_token_stream();
     }
     let before = errors.len();
+    reasons::check(block, errors);
     let mut rewritten = block.clone();
     let scope = Scope { me: false, native: receiver.is_some(), slot: receiver.is_some(), awaits: false };
     let receiver = receiver.unwrap_or_else(Span::call_site);

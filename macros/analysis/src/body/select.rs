@@ -74,10 +74,11 @@ fn handler(input: ParseStream) -> syn::Result<Expr> {
     Ok(handler)
 }
 
-/// The `select!` behind this invocation, if it is one.
+/// The `select!` behind this invocation, if it is one. Under another name (`use workflow::select as pick;`) it is known
+/// by its grammar: no other macro has `pattern = future => handler`, and one that is not ours has no `@abide` and is
+/// refused by rustc.
 pub(crate) fn select_of(mac: &Macro) -> Option<Select> {
-    let named = mac.path.segments.last().is_some_and(|last| last.ident == "select");
-    named.then(|| syn::parse2(mac.tokens.clone()).ok())?
+    syn::parse2::<Select>(mac.tokens.clone()).ok().filter(|select| !select.branches.is_empty())
 }
 
 pub(super) fn expand(rewriter: &mut Rewriter<'_>, mac: &mut Macro) {

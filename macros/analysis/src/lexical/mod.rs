@@ -22,7 +22,7 @@ use follow::Reach;
 use proc_macro2::{Span, TokenStream};
 use quote::ToTokens;
 use std::rc::Rc;
-use syn::{ImplItem, ImplItemFn, Item, TraitItem, Type};
+use syn::{ImplItem, ImplItemFn, Item, TraitItem, TraitItemFn, Type};
 use walk::Walker;
 
 /// What was found in a body, and where.
@@ -50,6 +50,8 @@ pub(crate) fn check_tokens(item: &TokenStream, errors: &mut Errors) {
     // A method parses as an `ImplItemFn`, a free function too: its grammar is the wider one.
     if let Ok(function) = syn::parse2::<ImplItemFn>(item.clone()) {
         check.function(&function, None, errors);
+    } else if let Ok(TraitItemFn { sig, default: Some(block), .. }) = syn::parse2(item.clone()) {
+        check.body(check.env(sig.ident.span(), None), &sig, &block, errors);
     } else if let Ok(item) = syn::parse2::<Item>(item.clone()) {
         check.item(&item, errors);
     }
@@ -82,7 +84,7 @@ impl Check {
             }
             Item::Trait(item) => {
                 for inner in &item.items {
-                    if let TraitItem::Fn(syn::TraitItemFn { sig, default: Some(block), .. }) = inner {
+                    if let TraitItem::Fn(TraitItemFn { sig, default: Some(block), .. }) = inner {
                         self.body(self.env(sig.ident.span(), None), sig, block, errors);
                     }
                 }

@@ -1,13 +1,13 @@
 //! The struct form: `#[workflow] impl OrderWorkflow { .. }`.
 
-use super::handle;
 use super::model::{Method, Model, Role};
+use super::{handle, handlers};
 use crate::activity::outcome;
 use crate::args::WorkflowArgs;
 use crate::body::{AsyncBody, Home};
 use crate::errors::{Code, Errors};
 use crate::graph;
-use crate::helper::function_of;
+use crate::helper::{Mark, SelfHome, function_of};
 use crate::krate::Private;
 use crate::lints;
 use crate::signature::{SelfKind, names, tuple, tuple_type};
@@ -30,11 +30,7 @@ pub(super) fn expand(
         .methods
         .iter()
         .filter(|method| method.role != Role::Run)
-        .map(|method| {
-            let mut function = method.function.clone();
-            function.attrs.push(lints::deny());
-            function_of(private, &function, errors)
-        })
+        .map(|method| method_of(private, method, errors))
         .collect();
     let generic = !generics.params.is_empty();
     let start = model.run().map(|run| start_fn(private, self_ty, run, generic || run.broken));
@@ -44,6 +40,20 @@ pub(super) fn expand(
     let definition = definition(private, self_ty, &name, run, &model, errors);
     let handle = handle::expand(private, self_ty, &model);
     quote!(#inherent const _: () = { #definition #handle };)
+}
+
+/// A handler or helper as a method of the user's type.
+fn method_of(private: &Private, method: &Method, errors: &mut Errors) -> TokenStream {
+    let mark = Mark { home: SelfHome::State, vouched: method.vouched };
+    let syn::ImplItemFn { attrs, vis, sig, .. } = &method.function;
+    if method.stubbed {
+        return quote!(#(#attrs)* #[allow(unused_variables)] #vis #sig { #private::never() });
+    }
+    if method.role != Role::Query {
+        return function_of(private, mark, &method.function, errors);
+    }
+    let block = handlers::ask_statements(private, &method.function.block);
+    function_of(private, mark, &syn::ImplItemFn { block, ..method.function.clone() }, errors)
 }
 
 /// The type's own name, if the impl can be a workflow's.
@@ -181,8 +191,8 @@ fn signals(private: &Private, model: &Model) -> Option<TokenStream> {
 fn signal_arm(private: &Private, method: &Method) -> TokenStream {
     let (key, name) = (&method.key, &method.function.sig.ident);
     let names: Vec<_> = method.arguments.iter().map(|argument| &argument.name).collect();
-    let (args, args_type) = (tuple(&names), tuple_type(&method.function.sig, &method.arguments));
-    let decode = quote!(let #args = #private::decode_args::<#args_type>(__abide_input)?;);
+    let (args, codec) = (tuple(&names), handle::args_codec(method));
+    let decode = quote!(let #args = #codec.decode(__abide_input)?;);
     // A signal answers nothing: another type than `()` is told where it is written.
     let at = method.output.span().resolved_at(Span::call_site());
     let state = quote!(__abide_state);
@@ -206,11 +216,8 @@ fn signal_arm(private: &Private, method: &Method) -> TokenStream {
 }
 
 fn queries(private: &Private, model: &Model) -> Option<TokenStream> {
-    let arms: Vec<TokenStream> = model
-        .with(Role::Query)
-        .filter(|method| !method.broken)
-        .map(|method| query_arm(private, method))
-        .collect();
+    let arms: Vec<TokenStream> =
+        model.with(Role::Query).filter(|method| !method.broken).map(|method| query_arm(method)).collect();
     let keys = model.with(Role::Query).map(|method| &method.key);
     (!arms.is_empty()).then(|| {
         quote! {
@@ -223,15 +230,14 @@ fn queries(private: &Private, model: &Model) -> Option<TokenStream> {
     })
 }
 
-fn query_arm(private: &Private, method: &Method) -> TokenStream {
+fn query_arm(method: &Method) -> TokenStream {
     let (key, name) = (&method.key, &method.function.sig.ident);
     let names: Vec<_> = method.arguments.iter().map(|argument| &argument.name).collect();
-    let (args, args_type) = (tuple(&names), tuple_type(&method.function.sig, &method.arguments));
-    let outcome = outcome(private, &method.output);
+    let (args, codec, answer) = (tuple(&names), handle::args_codec(method), handle::answer_codec(method));
     quote! {
         #key => ::core::option::Option::Some(|__abide_state, __abide_input| {
-            let #args = #private::decode_args::<#args_type>(__abide_input)?;
-            <#outcome as #private::Outcome>::encode(Self::#name(__abide_state, #(#names),*))
+            let #args = #codec.decode(__abide_input)?;
+            #answer.encode(Self::#name(__abide_state, #(#names),*))
         }),
     }
 }

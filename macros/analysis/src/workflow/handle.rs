@@ -5,14 +5,20 @@ use super::model::{Method, Model, Role};
 use crate::activity::outcome;
 use crate::krate::Private;
 use crate::signature::{tuple, tuple_type};
-use proc_macro2::TokenStream;
-use quote::{ToTokens, quote};
+use proc_macro2::{Ident, Span, TokenStream};
+use quote::{ToTokens, format_ident, quote, quote_spanned};
+use syn::spanned::Spanned;
 
 /// The struct and its methods for `workflow`, a type.
 pub(super) fn expand(private: &Private, workflow: &impl ToTokens, model: &Model) -> TokenStream {
     let signals = model.with(Role::Signal).map(|method| signal(private, method));
     let queries = model.with(Role::Query).map(|method| query(private, method));
+    let handlers = model.methods.iter().filter(|method| matches!(method.role, Role::Signal | Role::Query));
+    let handlers = handlers.filter(|method| !method.broken);
+    let codecs = handlers.map(|method| codecs(private, method));
     quote! {
+        #(#codecs)*
+
         // Generic, so that a private workflow is no "private type in a public interface".
         #[doc(hidden)]
         #[allow(unreachable_pub, missing_docs, missing_debug_implementations)]
@@ -50,27 +56,69 @@ fn parts(method: &Method) -> (TokenStream, TokenStream, TokenStream) {
     (quote!(#(#attrs)*), quote!(#(, #names: #types)*), tuple(&names))
 }
 
+/// The constant that writes and reads a handler's arguments.
+pub(super) fn args_codec(method: &Method) -> Ident {
+    format_ident!("__abide_{}_args", bare(method), span = Span::call_site())
+}
+
+/// The constant that writes and reads a query's answer.
+pub(super) fn answer_codec(method: &Method) -> Ident {
+    format_ident!("__abide_{}_answer", bare(method), span = Span::call_site())
+}
+
+fn bare(method: &Method) -> String {
+    let kind = if method.role == Role::Query { "query" } else { "signal" };
+    format!("{kind}_{}", method.function.sig.ident.to_string().trim_start_matches("r#"))
+}
+
+/// Here, and nowhere else, it is asked whether history can keep a handler's arguments and answer.
+fn codecs(private: &Private, method: &Method) -> TokenStream {
+    let args_type = tuple_type(&method.function.sig, &method.arguments);
+    let args = args_codec(method);
+    // One argument: it is the one. Several: rustc names the type, and all of them are underlined.
+    let at = match method.arguments.as_slice() {
+        [one] => one.ty.span(),
+        _ => method.function.sig.paren_token.span.join(),
+    };
+    let at = at.resolved_at(Span::call_site());
+    let here = private.at(at);
+    let of = quote_spanned!(at=> <#here::Codec<#args_type>>::of());
+    let answer = (method.role == Role::Query).then(|| {
+        let (name, outcome) = (answer_codec(method), outcome(private, &method.output));
+        let at = method.output.span().resolved_at(Span::call_site());
+        let here = private.at(at);
+        let of = quote_spanned!(at=> <#here::QueryCodec<#outcome>>::of());
+        quote!(#[allow(non_upper_case_globals, dead_code)] const #name: #private::QueryCodec<#outcome> = #of;)
+    });
+    quote! {
+        #[allow(non_upper_case_globals, dead_code)]
+        const #args: #private::Codec<#args_type> = #of;
+        #answer
+    }
+}
+
 fn signal(private: &Private, method: &Method) -> TokenStream {
     let (attrs, inputs, args) = parts(method);
-    let (key, name, args_type) =
-        (&method.key, &method.function.sig.ident, tuple_type(&method.function.sig, &method.arguments));
-    quote! {
-        #attrs
-        pub fn #name(&self #inputs) -> #private::Request {
-            self.0.signal_with(#key, #private::encode_args::<#args_type>(&#args))
-        }
-    }
+    let (key, name, codec) = (&method.key, &method.function.sig.ident, args_codec(method));
+    let body = match method.broken {
+        true => quote!(let _ = #args; #private::never()),
+        false => quote!(self.0.signal_with(#key, #codec.encode(&#args))),
+    };
+    quote!(#attrs pub fn #name(&self #inputs) -> #private::Request { #body })
 }
 
 fn query(private: &Private, method: &Method) -> TokenStream {
     let (attrs, inputs, args) = parts(method);
-    let (key, name, args_type) =
-        (&method.key, &method.function.sig.ident, tuple_type(&method.function.sig, &method.arguments));
-    let outcome = outcome(private, &method.output);
+    let (key, name, codec) = (&method.key, &method.function.sig.ident, args_codec(method));
+    let (outcome, answer) = (outcome(private, &method.output), answer_codec(method));
+    let body = match method.broken {
+        true => quote!(let _ = #args; async { #private::never() }),
+        false => quote!(self.0.query_with(#key, #codec.encode(&#args), &#answer)),
+    };
     quote! {
         #attrs
-        pub fn #name(&self #inputs) -> impl ::core::future::Future<Output = <#outcome as #private::QueryOutcome>::Reply> + ::core::marker::Send + use<> {
-            self.0.query_with::<#outcome>(#key, #private::encode_args::<#args_type>(&#args))
+        pub fn #name(&self #inputs) -> impl ::core::future::Future<Output = <#outcome as #private::Answer>::Reply> + ::core::marker::Send + use<> {
+            #body
         }
     }
 }

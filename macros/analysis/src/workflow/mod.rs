@@ -3,6 +3,7 @@
 mod definition;
 mod free;
 mod handle;
+mod handlers;
 mod model;
 
 use crate::args::WorkflowArgs;

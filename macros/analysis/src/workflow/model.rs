@@ -1,8 +1,10 @@
 //! The parts of a `#[workflow] impl`: its `run`, handlers and helpers, and what is wrong with them.
 
+use super::handlers;
 use crate::activity::check_owned;
 use crate::args::WorkflowArgs;
 use crate::errors::{Code, Errors};
+use crate::helper::{Mark, SelfHome, own_mark};
 use crate::signature::{self, Argument, SelfKind};
 use crate::suggest;
 use proc_macro2::TokenStream;
@@ -28,8 +30,12 @@ pub(super) struct Method {
     pub(super) arguments: Vec<Argument>,
     pub(super) output: Type,
     pub(super) kind: SelfKind,
-    /// Its signature is wrong: what would call it is left out, so that rustc adds nothing.
+    /// `#[workflow::deterministic("why")]`.
+    pub(super) vouched: bool,
+    /// It is wrong: what would call it is left out, so that rustc adds nothing.
     pub(super) broken: bool,
+    /// Its body does what its role does not allow: a stub takes its place.
+    pub(super) stubbed: bool,
 }
 
 /// The methods, and the items that are none (constants, types).
@@ -97,11 +103,14 @@ impl Model {
 }
 
 fn method(mut function: ImplItemFn, errors: &mut Errors) -> Method {
+    let vouched = vouched(&mut function.attrs, errors);
     let (role, name) = role(&mut function.attrs, errors);
     let before = errors.len();
     let sig = &function.sig;
     let mut method = Method {
         broken: false,
+        stubbed: false,
+        vouched,
         role,
         key: name.unwrap_or_else(|| sig.ident.to_string().trim_start_matches("r#").to_owned()),
         arguments: signature::arguments(sig),
@@ -115,8 +124,17 @@ fn method(mut function: ImplItemFn, errors: &mut Errors) -> Method {
         Role::Query => check_query(&method, errors),
         Role::Helper => {}
     }
+    let signature = errors.len();
+    handlers::check_body(&mut method, errors);
+    method.stubbed = errors.len() > signature;
     method.broken = errors.len() > before;
     method
+}
+
+/// Takes `#[workflow::helper]` and `#[workflow::deterministic("why")]` off: every method here is workflow code.
+fn vouched(attrs: &mut Vec<Attribute>, errors: &mut Errors) -> bool {
+    let mark = Mark { home: SelfHome::State, vouched: false };
+    own_mark(mark, attrs, errors).vouched
 }
 
 /// Takes our attributes off a method and reads its role from them.
@@ -132,11 +150,6 @@ fn role(attrs: &mut Vec<Attribute>, errors: &mut Errors) -> (Role, Option<String
             "run" => Role::Run,
             "signal" => Role::Signal,
             "query" => Role::Query,
-            "helper" => continue,
-            "deterministic" => {
-                kept.push(attr);
-                continue;
-            }
             "update" => {
                 let help = "use a `#[signal]` to change the state and a `#[query]` to read it";
                 errors.add(Code::Unknown, &attr.meta, "updates come in a later version of abide", help);
@@ -211,6 +224,13 @@ fn check_signal(method: &Method, errors: &mut Errors) {
     if !matches!(method.kind, SelfKind::Shared | SelfKind::Exclusive) {
         let help = "write `fn approve(&mut self, ..)`";
         errors.add(Code::Signature, &sig.ident, "a signal takes `&mut self`", help);
+    }
+    if let syn::ReturnType::Type(_, ty) = &sig.output
+        && !matches!(&**ty, Type::Tuple(unit) if unit.elems.is_empty())
+    {
+        let help =
+            "its sender waits for no answer: keep what it found in the state; what answers is a `#[query]`";
+        errors.add(Code::Signature, ty, "a signal returns nothing", help);
     }
     check_plain(method, "a signal", errors);
 }

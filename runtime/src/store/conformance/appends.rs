@@ -136,6 +136,7 @@ async fn a_suspension_is_kept_and_resumed() {
     let why = Suspension {
         code: "AB0202".into(),
         message: "it \"panicked\"".into(),
+        site: None,
         build: "b1".into(),
         other_builds: false,
         at_ms: 1,

@@ -175,7 +175,7 @@ async fn each_other_build_tries_once() {
     let mut seq = 2;
     let mut suspend = async |build: &str| {
         let (code, message, build) = ("AB0201".to_owned(), String::new(), build.to_owned());
-        let why = Suspension { code, message, build, other_builds: true, at_ms: 1 };
+        let why = Suspension { code, message, site: None, build, other_builds: true, at_ms: 1 };
         let row =
             RowChange { status: Some(Status::Suspended), suspension: Some(why), ..RowChange::default() };
         let append = Append { row: Some(row), ..process.turn(id, seq, 1) };

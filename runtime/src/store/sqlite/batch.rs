@@ -180,7 +180,7 @@ impl Batch {
         put(
             self.rows.next(),
             format_args!(
-                "[{},{},{},{release},{sets_wake},{},{},{result},{result_len},{},{},{},{},{}]",
+                "[{},{},{},{release},{sets_wake},{},{},{result},{result_len},{},{},{},{},{},{}]",
                 append.execution,
                 append.owner,
                 or_null(row.status.map(Status::code)),
@@ -191,6 +191,7 @@ impl Batch {
                 recovered,
                 or_null(suspension),
                 or_null(build),
+                or_null(row.retried_ms),
             ),
         );
         self.rows_len += 1;

@@ -10,35 +10,37 @@ use crate::store::owner::SUSPECT_FROM;
 use crate::store::{Claim, Claimed, StoreError};
 use sqlx::SqliteConnection;
 
-/// `$1` queues, `$2` types or NULL, `$3` now, `$4` build, `$5` limit, `$6` the crash count of a suspect.
+/// `$1` queues, `$2` types or NULL, `$3` now, `$4` build, `$5` limit, `$6` the crash count of a suspect, `$7` of the
+/// guilty.
 /// Oldest due first. A row that two arms name is claimed once.
 const CLAIMABLE: &str = "
 SELECT id FROM (
     SELECT id, wake_at AS due FROM execution
-    WHERE owner IS NULL AND status = 0 AND wake_at <= $3 AND crashes < $6
+    WHERE owner IS NULL AND status = 0 AND wake_at <= $3 AND (crashes < $6 OR crashes >= $7)
       AND queue IN (SELECT value FROM json_each($1)) AND ($2 IS NULL OR type IN (SELECT value FROM json_each($2)))
     UNION ALL
     SELECT e.id, i.at FROM inbox i CROSS JOIN execution e ON e.id = i.execution
-    WHERE e.owner IS NULL AND e.status = 0 AND e.crashes < $6
+    WHERE e.owner IS NULL AND e.status = 0 AND (e.crashes < $6 OR e.crashes >= $7)
       AND e.queue IN (SELECT value FROM json_each($1)) AND ($2 IS NULL OR e.type IN (SELECT value FROM json_each($2)))
     UNION ALL
     SELECT id, created_at FROM execution
-    WHERE status < 2 AND tried_builds IS NOT NULL AND owner IS NULL AND crashes < $6
+    WHERE status < 2 AND tried_builds IS NOT NULL AND owner IS NULL AND (crashes < $6 OR crashes >= $7)
       AND NOT EXISTS (SELECT 1 FROM json_each(tried_builds) WHERE value = $4)
       AND queue IN (SELECT value FROM json_each($1)) AND type IN (SELECT value FROM json_each($2))
 ) GROUP BY id ORDER BY min(due), id LIMIT $5";
 
-/// One suspect, the least suspicious first: an innocent one makes progress and is none any more.
+/// One suspect, with `$7` crashes at most, the least suspicious first: an innocent one makes progress and is none any more.
 const SUSPECT: &str = "
 SELECT id FROM execution
-WHERE owner IS NULL AND status = 0 AND crashes >= $6
+WHERE owner IS NULL AND status = 0 AND crashes >= $6 AND crashes <= $7
   AND (wake_at <= $3 OR EXISTS (SELECT 1 FROM inbox WHERE inbox.execution = execution.id))
   AND queue IN (SELECT value FROM json_each($1)) AND ($2 IS NULL OR type IN (SELECT value FROM json_each($2)))
 ORDER BY crashes, wake_at, id LIMIT 1";
 
+/// Whoever claims has a turn running until its first append says otherwise: that is what `active` means here.
 /// What a build tries for the first time runs (again) and is due, so that a crash right now does not lose it.
 const TAKE: &str = "
-UPDATE execution SET owner = $2,
+UPDATE execution SET owner = $2, active = 1,
     (wake_at, tried_builds) = (
         SELECT CASE WHEN status = 1 OR first THEN $3 ELSE wake_at END,
             CASE WHEN first THEN json_insert(tried_builds, '$[#]', $4) ELSE tried_builds END
@@ -65,9 +67,12 @@ pub(super) async fn claim(
     }
     let queues = json(&claim.queues);
     let types = claim.types.as_deref().map(json);
-    let mut ids = candidates(connection, &claim, CLAIMABLE, now).await?;
-    if claim.suspect && (ids.len() as u32) < claim.limit {
-        ids.extend(candidates(connection, &claim, SUSPECT, now).await?);
+    let mut ids = candidates(connection, &claim, CLAIMABLE, now, claim.suspicion.guilty).await?;
+    if let Some(most) = claim.suspicion.suspect
+        && (ids.len() as u32) < claim.limit
+    {
+        let most = most.min(claim.suspicion.guilty.saturating_sub(1));
+        ids.extend(candidates(connection, &claim, SUSPECT, now, most).await?);
     }
     let mut rows = Vec::with_capacity(ids.len());
     if !ids.is_empty() {
@@ -88,13 +93,14 @@ async fn candidates(
     claim: &Claim,
     query: &'static str,
     now: i64,
+    crashes: u32,
 ) -> sqlx::Result<Vec<i64>> {
     let query = sqlx::query_scalar(query)
         .bind(json(&claim.queues))
         .bind(claim.types.as_deref().map(json))
         .bind(now)
         .bind(&claim.build);
-    query.bind(claim.limit).bind(SUSPECT_FROM).fetch_all(connection).await
+    query.bind(claim.limit).bind(SUSPECT_FROM).bind(crashes).fetch_all(connection).await
 }
 
 fn json<T: serde::Serialize + ?Sized>(value: &T) -> String {

@@ -209,8 +209,7 @@ async fn set_free(connection: &mut SqliteConnection, dead: Incarnation, now: i64
         "DELETE FROM inbox WHERE execution IN (SELECT id FROM execution WHERE owner = ? AND status >= 10)";
     sqlx::query(closed).bind(dead.0).execute(&mut *connection).await?;
     let free = "UPDATE execution SET owner = NULL, recovered_from = $1,
-            crashes = crashes + (active OR coalesce(wake_at <= $2, 0)
-                OR EXISTS (SELECT 1 FROM inbox WHERE inbox.execution = execution.id)),
+            crashes = crashes + (active <> 0),
             wake_at = CASE WHEN active AND status < 10 THEN $2 ELSE wake_at END
         WHERE id IN (SELECT id FROM execution WHERE owner = $1 LIMIT $3)";
     let free = sqlx::query(free).bind(dead.0).bind(now).bind(FREE_AT_ONCE).execute(&mut *connection).await?;

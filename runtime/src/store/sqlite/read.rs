@@ -13,7 +13,7 @@ use sqlx::{AssertSqlSafe, QueryBuilder, Row, Sqlite};
 pub(super) const COLUMNS: &str =
     "e.id, e.workflow_id, e.run_id, e.type, e.queue, e.status, e.owner, e.wake_at, e.active, e.crashes,
     e.recovered_from, e.suspension, e.input, e.result, e.created_at, e.closed_at,
-    coalesce((SELECT seq + n - 1 FROM journal WHERE execution = e.id ORDER BY seq DESC LIMIT 1), 0)";
+    coalesce((SELECT seq + n - 1 FROM journal WHERE execution = e.id ORDER BY seq DESC LIMIT 1), 0), e.retried_until";
 
 /// A row of [`COLUMNS`].
 pub(super) fn execution(row: &SqliteRow) -> Result<ExecutionRow, sqlx::Error> {
@@ -32,6 +32,7 @@ pub(super) fn execution(row: &SqliteRow) -> Result<ExecutionRow, sqlx::Error> {
         owner: row.try_get::<Option<i64>, _>(6)?.map(Incarnation),
         wake_at_ms: row.try_get(7)?,
         active: row.try_get(8)?,
+        retried_ms: row.try_get(17)?,
         crashes: row.try_get(9)?,
         recovered_from: row.try_get::<Option<i64>, _>(10)?.map(Incarnation),
         suspension: suspension.map_err(|error| sqlx::Error::Decode(error.into()))?,

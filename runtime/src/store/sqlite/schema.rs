@@ -7,7 +7,7 @@
 //! nothing. STRICT: a value of the wrong type is an error, not a surprise for the reader. No foreign keys: every statement that writes joins the row it depends on.
 
 /// The migrations, oldest first. Their place, from 1, is the schema's version.
-pub(super) const MIGRATIONS: &[&str] = &[V1];
+pub(super) const MIGRATIONS: &[&str] = &[V1, V2];
 
 /// Marks the file as abide's: "ABID".
 pub(super) const APPLICATION_ID: i64 = 0x4142_4944;
@@ -28,7 +28,7 @@ CREATE TABLE execution (
     status         INTEGER NOT NULL,     -- 0 running, 1 suspended, 10 completed, 11 failed, 12 canceled, 13 terminated
     owner          INTEGER,              -- worker.id; NULL: claimable
     wake_at        INTEGER,              -- ms; when it is due while nobody owns it
-    active         INTEGER NOT NULL DEFAULT 0,  -- 1: an activity may be running in the owner
+    active         INTEGER NOT NULL DEFAULT 0,  -- 1: a turn or an activity may be running in the owner
     crashes        INTEGER NOT NULL DEFAULT 0,
     recovered_from INTEGER,              -- the dead worker it was taken from
     suspension     TEXT,                 -- JSON: code, message, build, ..
@@ -93,4 +93,9 @@ CREATE TABLE id_block (
     id       INTEGER PRIMARY KEY AUTOINCREMENT,
     taken_at INTEGER NOT NULL
 ) STRICT;
+";
+
+/// No retry of an activity that was due later than this was ever started (ms).
+const V2: &str = "
+ALTER TABLE execution ADD COLUMN retried_until INTEGER NOT NULL DEFAULT 0;
 ";

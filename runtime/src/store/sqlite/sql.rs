@@ -93,6 +93,7 @@ UPDATE execution SET
     result = CASE WHEN v->>7 THEN CAST(substr($2, v->>7, v->>8) AS TEXT) ELSE result END,
     closed_at = coalesce(v->>9, closed_at),
     crashes = CASE WHEN v->>10 THEN 0 ELSE crashes END,
+    retried_until = coalesce(v->>14, retried_until),
     recovered_from = CASE v->>11 WHEN 1 THEN NULL WHEN 2 THEN owner ELSE recovered_from END,
     suspension = CASE WHEN v->>2 IS NULL THEN suspension ELSE v->>12 END,
     tried_builds = CASE

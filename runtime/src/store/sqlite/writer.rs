@@ -97,6 +97,7 @@ impl Writer {
             Fault::Lost => Kind::Broken,
             Fault::Busy => Kind::Busy,
             Fault::Full => Kind::Full,
+            Fault::ReadOnly => Kind::ReadOnly,
             Fault::Fsync => Kind::Io,
         })
     }
@@ -230,6 +231,7 @@ impl Writer {
         let path = self.shared.path.display().to_string();
         match kind {
             Kind::Io => StoreError::Io { path, message: "fsync failed (injected)".to_owned(), source: None },
+            Kind::ReadOnly => StoreError::ReadOnly { path },
             Kind::Broken => StoreError::Unknown { message: "the call broke off (injected)".to_owned() },
             _ => self.obstacle(kind, Duration::ZERO).1,
         }

@@ -1,0 +1,141 @@
+//! One marked function: its signature without `async`, and its body rewritten.
+
+use super::{Mark, SelfHome};
+use crate::body::{AsyncBody, Home, sync_body};
+use crate::errors::{Code, Errors};
+use crate::krate::Private;
+use crate::signature::{
+    self, SelfKind, contains_word, has_impl_trait, into_borrowing_fn, into_future_fn, names,
+};
+use proc_macro2::{Span, TokenStream};
+use quote::{ToTokens, quote, quote_spanned};
+use syn::spanned::Spanned;
+use syn::{Attribute, Block, ImplItemFn, Signature, TraitItemFn, Visibility};
+
+/// A marked function or method with a body.
+pub(crate) fn function_of(
+    private: &Private,
+    mark: Mark,
+    function: &ImplItemFn,
+    errors: &mut Errors,
+) -> TokenStream {
+    let ImplItemFn { attrs, vis, sig, block, .. } = function;
+    of(private, mark, &Parts { attrs, vis, sig, block }, errors)
+}
+
+/// A marked method of a trait, with or without a body of its own.
+pub(crate) fn declared(
+    private: &Private,
+    mark: Mark,
+    function: &TraitItemFn,
+    errors: &mut Errors,
+) -> TokenStream {
+    let TraitItemFn { attrs, sig, default, .. } = function;
+    if let Some(block) = default {
+        return of(private, mark, &Parts { attrs, vis: &Visibility::Inherited, sig, block }, errors);
+    }
+    let sig = match sig.asyncness {
+        Some(_) => into_borrowing_fn(sig, &quote!(#private::WorkflowFuture)),
+        None => sig.clone(),
+    };
+    quote!(#(#attrs)* #sig;)
+}
+
+struct Parts<'a> {
+    attrs: &'a [Attribute],
+    vis: &'a Visibility,
+    sig: &'a Signature,
+    block: &'a Block,
+}
+
+fn of(private: &Private, mark: Mark, parts: &Parts<'_>, errors: &mut Errors) -> TokenStream {
+    let Parts { attrs, vis, sig, block } = parts;
+    if sig.asyncness.is_some() {
+        return async_fn(private, mark, parts, errors);
+    }
+    let receiver = match mark.home {
+        SelfHome::State => sig.receiver().map(|receiver| receiver.self_token.span()),
+        SelfHome::Value => None,
+    };
+    let waits = contains_word(block.to_token_stream(), &["async"]);
+    let lints = mark.lints();
+    let before = errors.len();
+    let body = sync_body(private, receiver, block, errors);
+    if errors.len() > before {
+        let value = stub(private, sig);
+        return quote!(#(#attrs)* #lints #[allow(unused_variables)] #vis #sig { #value });
+    }
+    let body = match value_check(private, mark, sig).filter(|_| waits) {
+        Some(check) => quote_spanned!(block.brace_token.span.join()=> { #check #body }),
+        None => body,
+    };
+    quote!(#(#attrs)* #lints #vis #sig #body)
+}
+
+fn async_fn(private: &Private, mark: Mark, parts: &Parts<'_>, errors: &mut Errors) -> TokenStream {
+    let Parts { attrs, vis, sig, block } = parts;
+    let kind = signature::self_kind(sig);
+    let is_state = mark.home == SelfHome::State;
+    if is_state && kind == SelfKind::Other {
+        let receiver = sig.receiver();
+        errors.add(
+            Code::Signature,
+            &receiver,
+            "an async method of a workflow takes `&self` or `&mut self`",
+            "the state stays with its workflow: write `&mut self`, and move out of it with `std::mem::take`",
+        );
+    }
+    if let Some(token) = &sig.constness {
+        errors.add(Code::Signature, token, "an async function cannot be `const`", "remove the `const`");
+    }
+    let output = signature::output(sig);
+    let body = AsyncBody {
+        private,
+        home: match kind {
+            SelfKind::Shared | SelfKind::Exclusive if is_state => Home::Method,
+            _ => Home::Free,
+        },
+        shared: kind == SelfKind::Shared,
+        receiver: sig.receiver().map_or_else(Span::call_site, |receiver| receiver.self_token.span()),
+        bindings: TokenStream::new(),
+        names: names(&signature::arguments(sig)),
+        output: &output,
+        block,
+    };
+    let expanded = body.expand(errors);
+    let future = quote!(#private::WorkflowFuture);
+    let mut new = match is_state && kind != SelfKind::None {
+        true => into_future_fn(sig, &future),
+        false => into_borrowing_fn(sig, &future),
+    };
+    new.constness = None;
+    let check = value_check(private, mark, sig);
+    let lints = mark.lints();
+    quote!(#(#attrs)* #lints #vis #new { #check #expanded })
+}
+
+/// A value of the type that `sig` returns, for a body that has mistakes of its own.
+fn stub(private: &Private, sig: &Signature) -> TokenStream {
+    let output = signature::output(sig);
+    let future = has_impl_trait(&output) && contains_word(output.to_token_stream(), &["WorkflowFuture"]);
+    match future {
+        true => quote!(#private::later()),
+        false => quote!(#private::never()),
+    }
+}
+
+/// Refuses a workflow's own state where a plain value's method is meant: its future would hold the state across the
+/// awaits of whoever calls it, and rustc's words for that say nothing of what helps. Asked by a method that only
+/// exists for a workflow, so that it works in generic `impl`s too.
+fn value_check(private: &Private, mark: Mark, sig: &Signature) -> Option<TokenStream> {
+    let receiver = sig.receiver().filter(|_| mark.home == SelfHome::Value)?;
+    let at = receiver.self_token.span().resolved_at(Span::call_site());
+    let private = private.at(at);
+    Some(quote_spanned! {at=>
+        if false {
+            #[allow(unused_imports)]
+            use #private::AnyValue as _;
+            #private::only_a_value(#private::Owner::<Self>::new().whose());
+        }
+    })
+}

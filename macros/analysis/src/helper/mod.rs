@@ -1,0 +1,121 @@
+//! `#[workflow::helper]` and `#[workflow::deterministic]`: code that workflows may call. A plain function stays as it
+//! is; an `async` one becomes a function that gives a workflow future. On an `impl`, a `trait` or an inline `mod` it
+//! means every function in it.
+//!
+//! Whose `self` is it? In a `#[workflow] impl` it is the workflow's state, which is handed over at each await, so the
+//! future must not hold it. Everywhere else it is a value like any other, and the future borrows it. Where a workflow
+//! keeps methods in a second `impl`, `#[workflow::helper(state)]` says so; one that forgets it meets a type that knows.
+
+mod blocks;
+mod function;
+
+use crate::args::HelperArgs;
+use crate::errors::{Code, Errors};
+use crate::krate::Private;
+use crate::lexical;
+use crate::lints;
+use proc_macro2::TokenStream;
+use quote::{ToTokens, quote};
+use syn::{ImplItemFn, Item, TraitItemFn};
+
+pub(crate) use blocks::own_mark;
+pub(crate) use function::function_of;
+
+const HELP: &str = "put it on a function, a method, an `impl`, a `trait`, or an inline `mod { .. }` of them";
+
+/// What a marked function is.
+#[derive(Clone, Copy)]
+pub(crate) struct Mark {
+    pub(crate) home: SelfHome,
+    /// Its author vouches for it: `#[workflow::deterministic("why")]`.
+    pub(crate) vouched: bool,
+}
+
+impl Mark {
+    /// The levels of clippy's lints for such a function.
+    fn lints(self) -> syn::Attribute {
+        if self.vouched { lints::allow() } else { lints::deny() }
+    }
+}
+
+/// Whose `self` a method has.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SelfHome {
+    /// The workflow's state.
+    State,
+    /// A value that no workflow hands over.
+    Value,
+}
+
+pub(crate) fn expand(args: TokenStream, item: TokenStream) -> TokenStream {
+    marked(args, item, "#[workflow::helper]")
+}
+
+pub(crate) fn expand_deterministic(args: TokenStream, item: TokenStream) -> TokenStream {
+    marked(args, item, "#[workflow::deterministic]")
+}
+
+fn marked(args: TokenStream, item: TokenStream, attribute: &str) -> TokenStream {
+    let mut errors = Errors::default();
+    let args = HelperArgs::parse(args, attribute, &mut errors);
+    let private = Private::new(args.krate.as_ref());
+    let home = match args.state {
+        Some(_) => SelfHome::State,
+        None => SelfHome::Value,
+    };
+    let mark = Mark { home, vouched: attribute == "#[workflow::deterministic]" };
+    if let (Some(state), Ok(function)) = (&args.state, syn::parse2::<ImplItemFn>(item.clone()))
+        && function.sig.receiver().is_none()
+    {
+        let help = "it says that `self` is the workflow's state: remove it, or write `&mut self`";
+        errors.at(Code::Misplaced, state.span(), "`state` on a function without `self`", help);
+    }
+    if !mark.vouched {
+        lexical::check_tokens(&item, &mut errors);
+    }
+    let expanded = item_of(&private, mark, item, attribute, &mut errors);
+    quote!(#errors #expanded)
+}
+
+fn item_of(
+    private: &Private,
+    mark: Mark,
+    item: TokenStream,
+    attribute: &str,
+    errors: &mut Errors,
+) -> TokenStream {
+    // A method parses as an `ImplItemFn`, a free function too: its grammar is the wider one.
+    if let Ok(function) = syn::parse2::<ImplItemFn>(item.clone()) {
+        return function_of(private, mark, &function, errors);
+    }
+    if let Ok(function) = syn::parse2::<TraitItemFn>(item.clone()) {
+        return function::declared(private, mark, &function, errors);
+    }
+    match syn::parse2::<Item>(item.clone()) {
+        Ok(Item::Mod(module)) if module.content.is_none() => {
+            let message = format!("`{attribute}` cannot see into another file");
+            let help = "rustc shows a macro only what stands between braces: mark the functions in that file, or its `impl`s";
+            errors.add(Code::Misplaced, &module, &message, help);
+            item
+        }
+        Ok(mut known @ (Item::Mod(_) | Item::Impl(_) | Item::Trait(_))) => {
+            blocks::item(private, mark, &mut known, errors);
+            known.into_token_stream()
+        }
+        Ok(_) => {
+            let message = format!("`{attribute}` does not belong here");
+            errors.add(Code::Misplaced, &head(&item), &message, HELP);
+            item
+        }
+        Err(error) => {
+            errors.syn(Code::Misplaced, &error, HELP);
+            item
+        }
+    }
+}
+
+/// The first words of an item, to be underlined: up to its body.
+pub(crate) fn head(item: &TokenStream) -> TokenStream {
+    let is_body = |token: &proc_macro2::TokenTree| matches!(token, proc_macro2::TokenTree::Group(group) if group.delimiter() == proc_macro2::Delimiter::Brace);
+    item.clone().into_iter().take_while(|token| !is_body(token)).collect()
+}

@@ -1,0 +1,151 @@
+//! What the body of a handler may do. A query is answered at once, from the state: it cannot wait, and what makes
+//! history is refused. A plain signal cannot wait either, but its help is another: `async fn`.
+//!
+//! Names are read here; what they do not tell, an activity or an imported `sleep` called as a statement, is asked of
+//! the types (`Asked` of abide-core), and the rest is told at run time, in the query's answer (AB0409).
+
+use super::model::{Method, Role};
+use crate::errors::{Code, Errors};
+use crate::krate::Private;
+use crate::signature::contains_word;
+use proc_macro2::{Span, TokenStream};
+use quote::{quote, quote_spanned};
+use syn::spanned::Spanned;
+use syn::visit::{self, Visit};
+use syn::visit_mut::{self, VisitMut};
+use syn::{Block, Expr, Local, Pat, Stmt};
+
+/// What of `workflow::` makes history, or moves a sequence that history depends on.
+const RECORDED: &[&str] = &[
+    "assume_deterministic",
+    "cancelled",
+    "join",
+    "random",
+    "random_range",
+    "saga",
+    "select",
+    "shielded",
+    "side_effect",
+    "sleep",
+    "spawn",
+    "timeout",
+    "try_join",
+    "until",
+    "uuid",
+];
+
+/// Finds what the handler's role does not allow.
+pub(super) fn check_body(method: &mut Method, errors: &mut Errors) {
+    let plain = method.function.sig.asyncness.is_none();
+    if plain && matches!(method.role, Role::Query | Role::Signal) {
+        Check { role: method.role, errors }.visit_block(&method.function.block);
+    }
+}
+
+struct Check<'a> {
+    role: Role,
+    errors: &'a mut Errors,
+}
+
+impl Check<'_> {
+    fn awaits(&mut self, at: Span) {
+        let (message, help) = match self.role {
+            Role::Query => (
+                "a query cannot wait: it is answered at once, from the state",
+                "let `run` or a `#[signal]` await it and keep the result in the state; answer from there",
+            ),
+            _ => ("an `.await` in a signal that is no `async fn`", "write `async fn`"),
+        };
+        self.errors.at(Code::Signature, at, message, help);
+    }
+
+    /// Whether it was told.
+    fn recorded(&mut self, path: &syn::Path) -> bool {
+        let mut words = path.segments.iter().rev().map(|segment| segment.ident.to_string());
+        let (last, module) = (words.next(), words.next());
+        let Some(name) = last.filter(|name| RECORDED.contains(&name.as_str())) else { return false };
+        if self.role != Role::Query || module.as_deref() != Some("workflow") {
+            return false;
+        }
+        let message = format!("`workflow::{name}` in a query: a query can only read the state");
+        let help = "let `run` or a `#[signal]` call it and keep the result in the state; answer from there";
+        self.errors.add(Code::Signature, path, &message, help);
+        true
+    }
+}
+
+impl<'ast> Visit<'ast> for Check<'_> {
+    fn visit_expr_await(&mut self, expr: &'ast syn::ExprAwait) {
+        self.awaits(expr.await_token.span);
+        // What it awaits is part of the same mistake.
+    }
+
+    fn visit_expr_async(&mut self, expr: &'ast syn::ExprAsync) {
+        if self.role == Role::Query {
+            self.awaits(expr.async_token.span);
+        }
+    }
+
+    fn visit_macro(&mut self, mac: &'ast syn::Macro) {
+        let told = self.recorded(&mac.path);
+        let hidden = contains_word(mac.tokens.clone(), &["await"]);
+        if !told && hidden && !contains_word(mac.tokens.clone(), &["async"]) {
+            self.awaits(mac.path.span());
+        }
+    }
+
+    fn visit_expr_call(&mut self, expr: &'ast syn::ExprCall) {
+        // The arguments of what is refused are part of the same mistake.
+        let told = matches!(&*expr.func, Expr::Path(function) if self.recorded(&function.path));
+        if !told {
+            visit::visit_expr_call(self, expr);
+        }
+    }
+
+    fn visit_expr_path(&mut self, expr: &'ast syn::ExprPath) {
+        self.recorded(&expr.path);
+        visit::visit_expr_path(self, expr);
+    }
+
+    fn visit_item(&mut self, _: &'ast syn::Item) {}
+}
+
+/// Asks the types of what a query calls as statements: something to be awaited is refused where it stands.
+pub(super) fn ask_statements(private: &Private, block: &Block) -> Block {
+    let mut asked = block.clone();
+    Asking(private).visit_block_mut(&mut asked);
+    asked
+}
+
+struct Asking<'a>(&'a Private);
+
+impl VisitMut for Asking<'_> {
+    fn visit_stmt_mut(&mut self, stmt: &mut Stmt) {
+        visit_mut::visit_stmt_mut(self, stmt);
+        match stmt {
+            Stmt::Expr(expr @ (Expr::Call(_) | Expr::MethodCall(_)), Some(_)) => ask(self.0, expr),
+            Stmt::Local(Local { pat: Pat::Wild(_), init: Some(init), .. })
+                if matches!(&*init.expr, Expr::Call(_) | Expr::MethodCall(_)) =>
+            {
+                ask(self.0, &mut init.expr);
+            }
+            _ => {}
+        }
+    }
+
+    fn visit_item_mut(&mut self, _: &mut syn::Item) {}
+}
+
+/// The type of a statement's value is known where it stands: no later statement can say more of it.
+fn ask(private: &Private, expr: &mut Expr) {
+    let at = expr.span().resolved_at(Span::call_site());
+    let private = private.at(at);
+    let question: TokenStream = quote_spanned! {at=>
+        if false {
+            #[allow(unused_imports)]
+            use #private::AnyAnswer as _;
+            #private::only_in_a_query(#private::Asked::of(&__abide_value).what());
+        }
+    };
+    *expr = Expr::Verbatim(quote!(match #expr { __abide_value => { #question __abide_value } }));
+}

@@ -1,0 +1,6 @@
+use abide::prelude::*;
+
+#[workflow::helper]
+const LIMIT: u32 = 3;
+
+fn main() {}

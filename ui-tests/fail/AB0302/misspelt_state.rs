@@ -1,0 +1,12 @@
+use abide::prelude::*;
+
+struct Pricing;
+
+impl Pricing {
+    #[workflow::helper(sate)]
+    async fn wait(&self) {
+        workflow::sleep(secs(1)).await;
+    }
+}
+
+fn main() {}

@@ -1,0 +1,30 @@
+use abide::prelude::*;
+
+#[activity]
+async fn charge(cents: u32) -> u32 {
+    cents
+}
+
+#[derive(Default)]
+struct Order {
+    total: u32,
+}
+
+#[workflow]
+impl Order {
+    #[run]
+    async fn run(&mut self) -> u32 {
+        self.total
+    }
+
+    #[query]
+    fn total(&self) -> u32 {
+        let later = async { self.total };
+        drop(later);
+        self.total
+    }
+}
+
+fn main() {
+    let _ = |order: abide::Handle<Order>| order.total();
+}
