@@ -18,6 +18,8 @@ mod ids;
 mod outcome;
 mod payload;
 mod policy;
+#[doc(hidden)]
+pub mod probe;
 mod state;
 
 pub use asked::*;

@@ -112,7 +112,7 @@ struct Unmade(u32);
 
 impl Default for Unmade {
     fn default() -> Self {
-        assert!(!BUG.load(Ordering::SeqCst), "no default to be had");
+        assert!(!workflow::allow!("the bug under test", BUG.load(Ordering::SeqCst)), "no default to be had");
         Self(7)
     }
 }

@@ -12,6 +12,7 @@ use crate::errors::{Code, Errors};
 use crate::helper::head;
 use crate::krate::Private;
 use crate::signature::{self, Argument, SelfKind, tuple, tuple_type};
+use crate::stored;
 use attributes::Split;
 use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
@@ -174,8 +175,9 @@ fn call_fn(
     let names: Vec<_> = arguments.iter().map(|argument| &argument.name).collect();
     let types = arguments.iter().map(|argument| &argument.ty);
     let args = tuple(&names);
+    let sets = stored::no_sets(private, arguments, &signature::output(sig));
     quote! {
-        fn #name(#(#names: #types),*) -> #private::ActivityCall<#definition> { #private::ActivityCall::new(#args) }
+        fn #name(#(#names: #types),*) -> #private::ActivityCall<#definition> { #sets #private::ActivityCall::new(#args) }
     }
 }
 

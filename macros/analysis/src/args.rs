@@ -132,6 +132,7 @@ fn misshapen(name: Option<&Ident>, value: &Value, errors: &mut Errors) {
     let Some(name) = name else { return };
     let help = match name.to_string().as_str() {
         "retry" => "write `retry(max_attempts = 3, initial_interval = \"1s\")`".to_owned(),
+        "no_probes" => "write `no_probes` alone".to_owned(),
         other => format!("write `{other} = ..`"),
     };
     let message = match value {
@@ -188,13 +189,15 @@ fn cancellation(value: &Expr, errors: &mut Errors) -> Option<Ident> {
 pub(crate) struct WorkflowArgs {
     pub(crate) name: Option<LitStr>,
     pub(crate) krate: Option<Path>,
+    /// The values in its bodies are not probed.
+    pub(crate) no_probes: bool,
 }
 
 impl WorkflowArgs {
     pub(crate) fn parse(tokens: TokenStream, attribute: &str, errors: &mut Errors) -> Self {
         let known: &[&str] = match attribute {
             "#[run]" => &[],
-            "#[workflow]" => &["name", "crate"],
+            "#[workflow]" => &["name", "crate", "no_probes"],
             _ => &["name"],
         };
         let mut args = Self::default();
@@ -211,6 +214,7 @@ impl WorkflowArgs {
                 ("crate", Value::Expr(value)) if known.contains(&"crate") => {
                     args.krate = crate_path(&value, errors);
                 }
+                ("no_probes", Value::None) if known.contains(&"no_probes") => args.no_probes = true,
                 (shape, value) if known.contains(&shape) => misshapen(name.as_ref(), &value, errors),
                 (_, value) => unknown(name.as_ref(), &value, attribute, known, errors),
             }
@@ -224,6 +228,8 @@ impl WorkflowArgs {
 pub(crate) struct HelperArgs {
     /// `state`: `self` is the workflow's state, though this is not the `#[workflow] impl`.
     pub(crate) state: Option<Ident>,
+    /// The values in its bodies are not probed.
+    pub(crate) no_probes: bool,
     pub(crate) krate: Option<Path>,
 }
 
@@ -239,7 +245,7 @@ impl HelperArgs {
         at: &impl ToTokens,
         errors: &mut Errors,
     ) -> Self {
-        const KNOWN: &[&str] = &["state", "crate"];
+        const KNOWN: &[&str] = &["state", "no_probes", "crate"];
         let form = format!("it takes {}", suggest::list(KNOWN));
         let needs_reason = attribute == "#[workflow::deterministic]";
         let (mut args, mut reason) = (Self::default(), None);
@@ -248,6 +254,8 @@ impl HelperArgs {
             match (text.as_str(), value) {
                 ("", Value::Expr(value)) if needs_reason && reason.is_none() => reason = Some(value),
                 ("state", Value::None) => args.state = name,
+                ("no_probes", Value::None) => args.no_probes = true,
+                ("no_probes", value) => misshapen(name.as_ref(), &value, errors),
                 ("crate", Value::Expr(value)) => args.krate = crate_path(&value, errors),
                 ("crate", value) => misshapen(name.as_ref(), &value, errors),
                 (_, value) => unknown(name.as_ref(), &value, attribute, KNOWN, errors),

@@ -199,6 +199,9 @@ pub(crate) static RULES: &[Rule] = &[
     ),
 ];
 
+/// Types that no rule names and whose methods matter all the same: a glob may bring them.
+const TYPES: &[&str] = &["std::collections::HashMap", "std::collections::HashSet"];
+
 /// Parts of a `*` that are pure.
 const ALLOWED: &str = "tokio::time::Instant::* tokio::time::{Duration,error}::* tokio::time::Duration \
     tokio::sync::TryLockError std::process::ExitCode::* std::process::ExitStatus::* \
@@ -242,7 +245,7 @@ fn table() -> &'static Table {
             RULES.iter().flat_map(|rule| patterns(rule.paths).map(move |path| (path, Some(rule))));
         let patterns: HashMap<_, _> = forbidden.chain(patterns(ALLOWED).map(|path| (path, None))).collect();
         let mut known = std::collections::HashSet::new();
-        for pattern in patterns.keys() {
+        for pattern in patterns.keys().map(String::as_str).chain(TYPES.iter().copied()) {
             let path = pattern.trim_end_matches("::*");
             known.extend(path.match_indices("::").map(|(at, _)| path[..at].to_owned()));
             known.insert(path.to_owned());

@@ -180,7 +180,8 @@ impl Fragile {
 
     #[signal]
     pub(crate) fn touch(&mut self, bug: String) {
-        assert!(!Path::new(&bug).exists(), "a bug that a later build mends");
+        let broken = workflow::allow!("the bug under test", Path::new(&bug).exists());
+        assert!(!broken, "a bug that a later build mends");
         self.touched += 1;
     }
 }

@@ -4,6 +4,7 @@
 //! `select!` and `until!` are expanded here and handed to the macro of that name behind an `@abide`: so the user's
 //! path is resolved by rustc, and an editor finds the documentation.
 
+use super::probe::Place;
 use super::rewrite::{Rewriter, Scope, parenthesized};
 use super::{ME, hoist, select};
 use crate::errors::Code;
@@ -44,6 +45,10 @@ const BY_REFERENCE: &[&str] = &[
 
 /// Macros whose arguments are futures.
 const JOINS: &[&str] = &["join", "try_join"];
+
+/// Macros that do with an argument what a function would: it can be probed. Not `assert!`, which shows its source.
+const LIKE_FUNCTIONS: &[&str] =
+    &["vec", "matches", "join", "try_join", "todo", "unimplemented", "unreachable"];
 
 pub(super) fn expr_macro(rewriter: &mut Rewriter<'_>, mut expr: ExprMacro) -> Expr {
     let name = expr.mac.path.segments.last().map(|last| last.ident.to_string()).unwrap_or_default();
@@ -108,12 +113,12 @@ fn parsed(rewriter: &mut Rewriter<'_>, mut expr: ExprMacro, name: &str, args: Ar
         plan.take(args.iter_mut(), &mut taken);
     }
     for arg in &mut args {
-        match arg {
+        rewriter.in_macro(can_probe(name), |rewriter| match arg {
             // `name = value` of a format macro.
             Expr::Assign(named) => rewriter.visit_expr_mut(&mut named.right),
             future if JOINS.contains(&name) => rewriter.future(future),
             arg => rewriter.visit_expr_mut(arg),
-        }
+        });
     }
     let comma = trailing.then(|| quote!(,));
     expr.mac.tokens = quote!(#(#args),* #comma);
@@ -123,14 +128,21 @@ fn parsed(rewriter: &mut Rewriter<'_>, mut expr: ExprMacro, name: &str, args: Ar
     }
 }
 
+fn can_probe(name: &str) -> bool {
+    LIKE_FUNCTIONS.contains(&name)
+        || (BY_REFERENCE.contains(&name) && !["assert", "debug_assert"].contains(&name))
+}
+
 /// `vec![value; count]`.
 fn repeat(rewriter: &mut Rewriter<'_>, tokens: TokenStream) -> Option<TokenStream> {
     let parser = |input: syn::parse::ParseStream| -> syn::Result<(Expr, Token![;], Expr)> {
         Ok((input.parse()?, input.parse()?, input.parse()?))
     };
     let (mut value, semi, mut count) = parser.parse2(tokens).ok()?;
-    rewriter.visit_expr_mut(&mut value);
-    rewriter.visit_expr_mut(&mut count);
+    rewriter.in_macro(false, |rewriter| {
+        rewriter.visit_expr_mut(&mut value);
+        rewriter.visit_expr_mut(&mut count);
+    });
     Some(quote!(#value #semi #count))
 }
 
@@ -157,7 +169,9 @@ fn until(rewriter: &mut Rewriter<'_>, mac: &mut Macro) {
         return;
     }
     let scope = Scope { me: rewriter.scope.me || rewriter.scope.native, awaits: false, ..rewriter.scope };
-    rewriter.within(scope, |rewriter| rewriter.visit_expr_mut(&mut condition));
+    rewriter.within(scope, |rewriter| {
+        rewriter.probe_body(Place::Closure, |rewriter| rewriter.checked_expr(&mut condition));
+    });
     rewriter.slot_used = true;
     let private = rewriter.private;
     let me = rewriter.local(ME, mac.path.span());

@@ -13,15 +13,19 @@
 //! Locals have call-site hygiene and the spans of the user's tokens: rustc then speaks of `self` and `.await` where
 //! the user wrote them. A body with findings of our own is replaced by a stub, so that rustc adds none.
 
+mod candidates;
 mod hoist;
 mod macros;
+mod probe;
 mod reasons;
 mod rewrite;
 mod select;
+mod tail;
 
 use crate::errors::Errors;
 use crate::krate::Private;
 use crate::signature::{contains_word, has_impl_trait};
+use probe::Probes;
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
 use rewrite::{Rewriter, Scope};
@@ -56,6 +60,8 @@ pub(crate) struct AsyncBody<'a> {
     pub(crate) names: Vec<Ident>,
     pub(crate) output: &'a Type,
     pub(crate) block: &'a Block,
+    /// Whether values are probed.
+    pub(crate) probes: bool,
 }
 
 impl AsyncBody<'_> {
@@ -71,9 +77,9 @@ impl AsyncBody<'_> {
         };
         let before = errors.len();
         reasons::check(self.block, errors);
-        let mut block = self.block.clone();
-        let mut rewriter = Rewriter::new(private, errors, scope, self.receiver);
-        rewriter.block(&mut block);
+        let probes = Probes::new(self.probes, self.block.brace_token.span.join());
+        let mut rewriter = Rewriter::new(private, errors, scope, self.receiver, probes);
+        let statements = rewriter.statements(self.block);
         let (slot_used, awaits, broken) = (rewriter.slot_used, rewriter.awaited, rewriter.broken);
         if broken || errors.len() > before {
             return self.stub();
@@ -91,10 +97,9 @@ impl AsyncBody<'_> {
             Home::Method if uses_self => quote!(let __abide_slot = #private::This::current(self).slot();),
             _ => TokenStream::new(),
         };
-        let statements = &block.stmts;
         // The braces are the user's, so that "expected `X`, found `()`" points at them.
         let braced =
-            quote_spanned!(self.block.brace_token.span.join()=> { #pin #bindings #prelude #(#statements)* });
+            quote_spanned!(self.block.brace_token.span.join()=> { #pin #bindings #prelude #statements });
         quote!(#slot #private::block(async move #braced))
     }
 
@@ -111,24 +116,25 @@ impl AsyncBody<'_> {
     }
 }
 
-/// Rewrites the async blocks in a plain method or function, whose `self` stays what it is. `receiver` is the `self` of
-/// a method of the workflow's state: async blocks take that from its slot.
+/// Rewrites the async blocks in a plain method or function, whose `self` stays what it is, and probes its values.
+/// `receiver` is the `self` of a method of the workflow's state: async blocks take that from its slot.
 pub(crate) fn sync_body(
     private: &Private,
     receiver: Option<Span>,
     block: &Block,
+    probes: bool,
     errors: &mut Errors,
 ) -> TokenStream {
-    if !contains_word(block.to_token_stream(), &["async", "until"]) {
+    if !probes && !contains_word(block.to_token_stream(), &["async", "until"]) {
         return block.to_token_stream();
     }
     let before = errors.len();
     reasons::check(block, errors);
-    let mut rewritten = block.clone();
     let scope = Scope { me: false, native: receiver.is_some(), slot: receiver.is_some(), awaits: false };
     let receiver = receiver.unwrap_or_else(Span::call_site);
-    let mut rewriter = Rewriter::new(private, errors, scope, receiver);
-    rewriter.block(&mut rewritten);
+    let probes = Probes::new(probes, block.brace_token.span.join());
+    let mut rewriter = Rewriter::new(private, errors, scope, receiver, probes);
+    let statements = rewriter.statements(block);
     let broken = rewriter.broken;
     let slot = match rewriter.slot_used {
         true => quote!(let __abide_slot = #private::This::current(self).slot();),
@@ -137,8 +143,7 @@ pub(crate) fn sync_body(
     if broken || errors.len() > before {
         return quote!({ #private::never() });
     }
-    let statements = &rewritten.stmts;
-    quote_spanned!(block.brace_token.span.join()=> { #slot #(#statements)* })
+    quote_spanned!(block.brace_token.span.join()=> { #slot #statements })
 }
 
 /// Whether `self` is used as a value somewhere in the tokens.

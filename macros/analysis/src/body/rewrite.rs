@@ -1,6 +1,7 @@
 //! The walk over a body: awaits, async blocks, closures, `self`.
 
-use super::{ME, STATE, Taken, hoist, local, macros, take_state, uses_self};
+use super::probe::{Place, Probes};
+use super::{ME, STATE, Taken, hoist, local, macros, tail, take_state, uses_self};
 use crate::errors::{Code, Errors};
 use crate::krate::Private;
 use crate::text;
@@ -8,7 +9,9 @@ use proc_macro2::{Delimiter, Group, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::visit_mut::{self, VisitMut};
-use syn::{Block, Expr, ExprAsync, ExprAwait, ExprClosure, Item, Pat, Stmt};
+use syn::{
+    Block, Expr, ExprAsync, ExprAwait, ExprClosure, ExprRepeat, GenericArgument, Item, Local, Pat, Stmt,
+};
 
 /// What holds at a place of the body.
 #[derive(Clone, Copy)]
@@ -35,19 +38,29 @@ pub(super) struct Rewriter<'a> {
     pub(super) broken: bool,
     /// The `self` of the signature, for hygiene.
     receiver: Span,
+    pub(super) probes: Probes,
 }
 
 impl<'a> Rewriter<'a> {
-    pub(super) fn new(private: &'a Private, errors: &'a mut Errors, scope: Scope, receiver: Span) -> Self {
-        Self { private, errors, scope, slot_used: false, awaited: false, broken: false, receiver }
+    pub(super) fn new(
+        private: &'a Private,
+        errors: &'a mut Errors,
+        scope: Scope,
+        receiver: Span,
+        probes: Probes,
+    ) -> Self {
+        Self { private, errors, scope, slot_used: false, awaited: false, broken: false, receiver, probes }
     }
 
     pub(super) fn local(&self, name: &str, at: Span) -> proc_macro2::Ident {
         local(name, at, self.receiver)
     }
 
-    pub(super) fn block(&mut self, block: &mut Block) {
-        self.visit_block_mut(block);
+    /// The statements of the function's own block, rewritten.
+    pub(super) fn statements(&mut self, block: &Block) -> TokenStream {
+        let (mut block, ends) = (block.clone(), tail::of(block));
+        self.visit_block_mut(&mut block);
+        self.checked(&ends, &block.stmts)
     }
 
     /// Runs `f` in another scope. Returns whether it named the slot.
@@ -104,12 +117,15 @@ impl<'a> Rewriter<'a> {
         Expr::Verbatim(quote!(#(#attrs)* #awaited))
     }
 
-    fn expr_async(&mut self, mut expr: ExprAsync) -> Expr {
+    fn expr_async(&mut self, expr: ExprAsync) -> Expr {
         let outer = self.scope;
         let me = (outer.me || outer.native) && uses_self(&expr.block);
         let scope = Scope { me, native: false, slot: outer.slot, awaits: true };
         let outer_awaits = std::mem::replace(&mut self.awaited, false);
-        let slot_used = self.within(scope, |this| this.visit_block_mut(&mut expr.block));
+        let mut statements = TokenStream::new();
+        let slot_used = self.within(scope, |this| {
+            statements = this.probe_body(Place::Async, |this| this.statements(&expr.block));
+        });
         let awaits = std::mem::replace(&mut self.awaited, outer_awaits);
         let private = self.private;
         let taken = Taken { receiver: self.receiver, shared: false, slot_used, awaits };
@@ -122,8 +138,7 @@ impl<'a> Rewriter<'a> {
             quote!(let __abide_slot = __abide_slot.clone();)
         });
         let ExprAsync { attrs, async_token, capture, block, .. } = &expr;
-        let statements = &block.stmts;
-        let body = quote_spanned!(block.brace_token.span.join()=> { #prelude #(#statements)* });
+        let body = quote_spanned!(block.brace_token.span.join()=> { #prelude #statements });
         // The slot moves in even where the block does not say `move`: it is used by value there.
         let future = quote!(#private::block(#(#attrs)* #async_token #capture #body));
         match slot {
@@ -143,7 +158,9 @@ impl<'a> Rewriter<'a> {
             return Expr::Closure(expr);
         }
         let scope = Scope { awaits: false, ..self.scope };
-        let slot_used = self.within(scope, |this| this.visit_expr_mut(&mut expr.body));
+        let slot_used = self.within(scope, |this| {
+            this.probe_body(Place::Closure, |this| this.checked_expr(&mut expr.body));
+        });
         self.slot_used |= slot_used;
         match expr.capture.is_some() && slot_used {
             // A `move` closure would take the body's own slot away.
@@ -153,6 +170,13 @@ impl<'a> Rewriter<'a> {
             }
             false => Expr::Closure(expr),
         }
+    }
+
+    fn expr_plain(&mut self, mut expr: Expr) -> Expr {
+        if !self.iterated_arguments(&mut expr) {
+            visit_mut::visit_expr_mut(self, &mut expr);
+        }
+        expr
     }
 
     fn match_guards(&mut self, expr: &syn::ExprMatch) {
@@ -211,6 +235,7 @@ pub(super) fn parenthesized(at: Span, tokens: TokenStream) -> TokenStream {
 
 impl VisitMut for Rewriter<'_> {
     fn visit_expr_mut(&mut self, expr: &mut Expr) {
+        let entered = self.enter(expr);
         let taken = std::mem::replace(expr, Expr::Verbatim(TokenStream::new()));
         *expr = match taken {
             Expr::Await(inner) => self.expr_await(inner),
@@ -230,18 +255,28 @@ impl VisitMut for Rewriter<'_> {
             }
             inner if self.scope.me && self.scope.awaits => match hoist::plan(&inner) {
                 Some(plan) => plan.apply(self, inner),
-                None => {
-                    let mut expr = inner;
-                    visit_mut::visit_expr_mut(self, &mut expr);
-                    expr
-                }
+                None => self.expr_plain(inner),
             },
-            mut inner => {
-                visit_mut::visit_expr_mut(self, &mut inner);
-                inner
-            }
+            inner => self.expr_plain(inner),
         };
+        self.leave(entered, expr);
     }
+
+    fn visit_block_mut(&mut self, block: &mut Block) {
+        self.probe_statements(block);
+    }
+
+    fn visit_local_mut(&mut self, local: &mut Local) {
+        self.probe_local(local, false);
+    }
+
+    /// The count is a constant.
+    fn visit_expr_repeat_mut(&mut self, expr: &mut ExprRepeat) {
+        self.visit_expr_mut(&mut expr.expr);
+    }
+
+    /// Types and constants.
+    fn visit_generic_argument_mut(&mut self, _: &mut GenericArgument) {}
 
     fn visit_stmt_mut(&mut self, stmt: &mut Stmt) {
         if let Stmt::Macro(inner) = stmt {

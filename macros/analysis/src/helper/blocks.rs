@@ -91,6 +91,7 @@ pub(crate) fn own_mark(mut mark: Mark, attrs: &mut Vec<Attribute>, errors: &mut 
             mark.home = SelfHome::State;
         }
         mark.vouched |= attribute == "#[workflow::deterministic]";
+        mark.probes &= !mark.vouched && !args.no_probes;
         false
     });
     mark

@@ -60,7 +60,7 @@ fn of(private: &Private, mark: Mark, parts: &Parts<'_>, errors: &mut Errors) -> 
     let waits = contains_word(block.to_token_stream(), &["async"]);
     let lints = mark.lints();
     let before = errors.len();
-    let body = sync_body(private, receiver, block, errors);
+    let body = sync_body(private, receiver, block, mark.probes && sig.constness.is_none(), errors);
     if errors.len() > before {
         let value = stub(private, sig);
         return quote!(#(#attrs)* #lints #[allow(unused_variables)] #vis #sig { #value });
@@ -101,6 +101,7 @@ fn async_fn(private: &Private, mark: Mark, parts: &Parts<'_>, errors: &mut Error
         names: names(&signature::arguments(sig)),
         output: &output,
         block,
+        probes: mark.probes,
     };
     let expanded = body.expand(errors);
     let future = quote!(#private::WorkflowFuture);

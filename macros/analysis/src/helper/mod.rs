@@ -29,9 +29,16 @@ pub(crate) struct Mark {
     pub(crate) home: SelfHome,
     /// Its author vouches for it: `#[workflow::deterministic("why")]`.
     pub(crate) vouched: bool,
+    /// Whether the values in its body are probed.
+    pub(crate) probes: bool,
 }
 
 impl Mark {
+    /// One that nothing more is said of.
+    pub(crate) fn of(home: SelfHome) -> Self {
+        Self { home, vouched: false, probes: true }
+    }
+
     /// The levels of clippy's lints for such a function.
     fn lints(self) -> syn::Attribute {
         if self.vouched { lints::allow() } else { lints::deny() }
@@ -63,7 +70,8 @@ fn marked(args: TokenStream, item: TokenStream, attribute: &str) -> TokenStream 
         Some(_) => SelfHome::State,
         None => SelfHome::Value,
     };
-    let mark = Mark { home, vouched: attribute == "#[workflow::deterministic]" };
+    let vouched = attribute == "#[workflow::deterministic]";
+    let mark = Mark { home, vouched, probes: !vouched && !args.no_probes };
     if let (Some(state), Ok(function)) = (&args.state, syn::parse2::<ImplItemFn>(item.clone()))
         && function.sig.receiver().is_none()
     {

@@ -136,7 +136,11 @@ impl Walker<'_> {
 
     /// The order of a hash map, in a function that is followed: the compiler's probes do not see into it.
     pub(super) fn hash_order(&mut self, call: &ExprMethodCall, receiver: &Ty) {
-        if !self.followed || !ITERATING.contains(&text(&call.method).as_str()) || !is_hashed(receiver) {
+        if !self.followed
+            || self.unordered
+            || !ITERATING.contains(&text(&call.method).as_str())
+            || !is_hashed(receiver)
+        {
             return;
         }
         self.hash_hit(&call.method);

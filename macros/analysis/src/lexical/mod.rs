@@ -10,6 +10,7 @@
 mod follow;
 mod infer;
 mod macros;
+mod syntax;
 #[cfg(test)]
 mod tests;
 mod tokens;

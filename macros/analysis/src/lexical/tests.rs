@@ -193,6 +193,23 @@ fn helpers_of_the_crate() {
 }
 
 #[test]
+fn hash_order_in_helpers() {
+    let helper = |body: &str, expected: &[&str]| {
+        let helper = format!("use std::collections::*; fn h(m: &HashMap<u8, u8>) {{ {body} }}");
+        check_body(&helper, "h(&x);", expected);
+    };
+    helper("for x in m {}", &["AB0116"]);
+    helper("m.keys().collect::<Vec<_>>();", &["AB0116"]);
+    helper("m.keys().next();", &["AB0116"]);
+    helper("f(|| m.values().map(g).fold(0, h));", &["AB0116"]);
+    helper("m.get(&1); m.len(); m.contains_key(&1);", &[]);
+    helper("m.keys().collect::<BTreeSet<_>>(); m.values().count();", &[]);
+    helper("let s: BTreeSet<_> = m.keys().collect();", &[]);
+    helper("let mut v: Vec<_> = m.keys().collect(); v.sort();", &[]);
+    helper("let mut v: Vec<_> = m.keys().collect(); v.pop();", &["AB0116"]);
+}
+
+#[test]
 fn methods_of_the_crate() {
     let files = [
         (

@@ -1,10 +1,11 @@
 //! The walk over one body: scopes, locals with the types that are written, and each path, call, macro and cast on the
 //! way.
 
+use super::syntax::{bound, exempts, is_address};
 use super::{Hit, Kind, ends, named};
 use crate::errors::Code;
-use crate::rules;
 use crate::source::{Content, Crate, Env, Found, Origin, Ty, Want, Written, text};
+use crate::{order, rules};
 use quote::ToTokens;
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -20,11 +21,15 @@ pub(super) struct Walker<'a> {
     pub(super) hits: Vec<Hit>,
     /// A function that a workflow calls, not the workflow itself: the compiler's layers do not see into it.
     pub(super) followed: bool,
+    /// The order of what is visited next shows nowhere.
+    pub(super) unordered: bool,
+    /// The type that is written for what is visited next.
+    expected: Option<Type>,
 }
 
 impl<'a> Walker<'a> {
     pub(super) fn new(krate: &'a Crate, env: Env, followed: bool) -> Self {
-        Self { krate, env, locals: Vec::new(), hits: Vec::new(), followed }
+        Self { krate, env, locals: Vec::new(), hits: Vec::new(), followed, unordered: false, expected: None }
     }
 
     pub(super) fn function(&mut self, sig: &Signature, block: &Block) {
@@ -60,9 +65,7 @@ impl<'a> Walker<'a> {
             Pat::Reference(inner) => self.bind(&inner.pat, ty),
             Pat::Paren(inner) => self.bind(&inner.pat, ty),
             other => {
-                let mut names = Names(Vec::new());
-                names.visit_pat(other);
-                for name in names.0 {
+                for name in bound(other) {
                     self.bind_name(name, Ty::Unknown);
                 }
             }
@@ -185,7 +188,15 @@ impl<'a> Walker<'a> {
             let content: Content = self.krate.block(block, &origin);
             self.env.blocks.push(Rc::new(content));
         }
-        self.within(|walker| visit::visit_block(walker, block));
+        self.within(|walker| {
+            for (index, stmt) in block.stmts.iter().enumerate() {
+                if let Stmt::Local(local) = stmt {
+                    walker.unordered = order::sorted_by(local, block.stmts.get(index + 1));
+                    walker.expected = order::written(local).cloned();
+                }
+                walker.visit_stmt(stmt);
+            }
+        });
         if declares {
             self.env.blocks.pop();
         }
@@ -202,6 +213,13 @@ impl<'a> Walker<'a> {
 }
 
 impl<'ast> Visit<'ast> for Walker<'_> {
+    fn visit_expr(&mut self, expr: &'ast Expr) {
+        if !matches!(expr, Expr::MethodCall(_)) {
+            (self.unordered, self.expected) = (false, None);
+        }
+        visit::visit_expr(self, expr);
+    }
+
     fn visit_block(&mut self, block: &'ast Block) {
         self.scoped_block(block);
     }
@@ -282,11 +300,15 @@ impl<'ast> Visit<'ast> for Walker<'_> {
 
     fn visit_expr_method_call(&mut self, expr: &'ast syn::ExprMethodCall) {
         let before = self.hits.len();
+        let (outside, expected) = (std::mem::take(&mut self.unordered), self.expected.take());
+        self.unordered = order::forgotten(expr, outside, expected.as_ref());
         self.visit_expr(&expr.receiver);
+        self.unordered = outside;
         // One mistake, one message: what is told of the receiver is not told again of its method.
         if self.hits.len() == before {
             self.method(expr);
         }
+        self.unordered = false;
         expr.args.iter().for_each(|arg| self.visit_expr(arg));
     }
 
@@ -359,46 +381,4 @@ impl<'ast> Visit<'ast> for Walker<'_> {
     fn visit_type(&mut self, _: &'ast Type) {}
 
     fn visit_attribute(&mut self, _: &'ast syn::Attribute) {}
-}
-
-/// Whether what a function is given need not repeat: `workflow::side_effect(..)` records what its closure gives, and
-/// `workflow::assume_deterministic("why", ..)` vouches for its future.
-fn exempts(function: &Expr) -> bool {
-    let Expr::Path(path) = function else { return false };
-    let segments = Written::of(&path.path).segments;
-    match segments.as_slice() {
-        [name] | [.., _, name] if !["assume_deterministic", "side_effect"].contains(&name.as_str()) => false,
-        [.., module, _] => module == "workflow",
-        _ => true,
-    }
-}
-
-/// `x as *const T`, `v.as_ptr()`.
-fn is_address(expr: &Expr) -> bool {
-    match expr {
-        Expr::Paren(inner) => is_address(&inner.expr),
-        Expr::Group(inner) => is_address(&inner.expr),
-        Expr::Cast(inner) => matches!(&*inner.ty, Type::Ptr(_)),
-        Expr::RawAddr(_) => true,
-        Expr::Call(call) => matches!(&*call.func, Expr::Path(path) if path.path.segments.last()
-            .is_some_and(|last| last.ident == "from_ref" || last.ident == "from_mut")),
-        Expr::MethodCall(call) => call.method == "as_ptr" || call.method == "as_mut_ptr",
-        _ => false,
-    }
-}
-
-/// The names that a pattern binds.
-struct Names(Vec<String>);
-
-impl<'ast> Visit<'ast> for Names {
-    fn visit_pat_ident(&mut self, pat: &'ast syn::PatIdent) {
-        let name = text(&pat.ident);
-        // `None`, `MAX`: a name in capitals is a constant or a variant.
-        if !name.starts_with(char::is_uppercase) {
-            self.0.push(name);
-        }
-        if let Some((_, inner)) = &pat.subpat {
-            self.visit_pat(inner);
-        }
-    }
 }

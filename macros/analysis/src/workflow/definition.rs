@@ -7,10 +7,11 @@ use crate::args::WorkflowArgs;
 use crate::body::{AsyncBody, Home};
 use crate::errors::{Code, Errors};
 use crate::graph;
-use crate::helper::{Mark, SelfHome, function_of};
+use crate::helper::{Mark, function_of};
 use crate::krate::Private;
 use crate::lints;
 use crate::signature::{SelfKind, names, tuple, tuple_type};
+use crate::stored;
 use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::spanned::Spanned;
@@ -30,21 +31,22 @@ pub(super) fn expand(
         .methods
         .iter()
         .filter(|method| method.role != Role::Run)
-        .map(|method| method_of(private, method, errors))
+        .map(|method| method_of(private, method, !args.no_probes, errors))
         .collect();
     let generic = !generics.params.is_empty();
-    let start = model.run().map(|run| start_fn(private, self_ty, run, generic || run.broken));
+    let start =
+        model.run().map(|run| start_fn(private, self_ty, run, generic || run.broken, !args.no_probes));
     let inherent = quote!(#(#attrs)* impl #generics #self_ty { #(#others)* #start #(#methods)* });
     let (Some(run), false) = (model.run().filter(|run| !run.broken), generic) else { return inherent };
     let name = args.name.as_ref().map_or(default_name, syn::LitStr::value);
-    let definition = definition(private, self_ty, &name, run, &model, errors);
+    let definition = definition(private, self_ty, &name, run, &model, !args.no_probes, errors);
     let handle = handle::expand(private, self_ty, &model);
     quote!(#inherent const _: () = { #definition #handle };)
 }
 
 /// A handler or helper as a method of the user's type.
-fn method_of(private: &Private, method: &Method, errors: &mut Errors) -> TokenStream {
-    let mark = Mark { home: SelfHome::State, vouched: method.vouched };
+fn method_of(private: &Private, method: &Method, probes: bool, errors: &mut Errors) -> TokenStream {
+    let mark = Mark { probes: probes && method.mark.probes, ..method.mark };
     let syn::ImplItemFn { attrs, vis, sig, .. } = &method.function;
     if method.stubbed {
         return quote!(#(#attrs)* #[allow(unused_variables)] #vis #sig { #private::never() });
@@ -77,7 +79,7 @@ fn workflow_name(block: &ItemImpl, errors: &mut Errors) -> Option<String> {
 }
 
 /// `fn run(order: Order) -> WorkflowCall<Self>`: what a client starts and a worker registers.
-fn start_fn(private: &Private, self_ty: &Type, run: &Method, broken: bool) -> TokenStream {
+fn start_fn(private: &Private, self_ty: &Type, run: &Method, broken: bool, probes: bool) -> TokenStream {
     let attrs = &run.function.attrs;
     let (vis, name) = (&run.function.vis, &run.function.sig.ident);
     let docs = attrs.iter().filter(|attr| attr.path().is_ident("doc"));
@@ -86,11 +88,22 @@ fn start_fn(private: &Private, self_ty: &Type, run: &Method, broken: bool) -> To
     let args = tuple(&names);
     let call = match broken {
         true => quote!({ let _ = #args; #private::never() }),
-        false => quote!({ #private::WorkflowCall::new(&#args) }),
+        false => {
+            let sets = sets(private, run, probes);
+            quote!({ #sets #private::WorkflowCall::new(&#args) })
+        }
     };
     quote! {
         #(#docs)*
         #vis fn #name(#(#names: #types),*) -> #private::WorkflowCall<#self_ty> #call
+    }
+}
+
+/// Refuses hash sets in the signature of a method that clients call.
+fn sets(private: &Private, method: &Method, probes: bool) -> TokenStream {
+    match probes && method.mark.probes {
+        true => stored::no_sets(private, &method.arguments, &method.output),
+        false => TokenStream::new(),
     }
 }
 
@@ -100,12 +113,13 @@ fn definition(
     name: &str,
     run: &Method,
     model: &Model,
+    probes: bool,
     errors: &mut Errors,
 ) -> TokenStream {
     let before = errors.len();
     let args_type = tuple_type(&run.function.sig, &run.arguments);
-    let (outcome, body) = (outcome(private, &run.output), run_body(private, run, errors));
-    let (signals, queries) = (signals(private, model), queries(private, model));
+    let (outcome, body) = (outcome(private, &run.output), run_body(private, run, probes, errors));
+    let (signals, queries) = (signals(private, model, probes), queries(private, model, probes));
     let graphs = graphs(private, model, errors.len() > before);
     let body_attrs = run.function.attrs.iter().filter(|attr| !attr.path().is_ident("doc"));
     let (output, lints) = (&run.output, lints::deny());
@@ -132,7 +146,7 @@ fn definition(
     }
 }
 
-fn run_body(private: &Private, run: &Method, errors: &mut Errors) -> TokenStream {
+fn run_body(private: &Private, run: &Method, probes: bool, errors: &mut Errors) -> TokenStream {
     let patterns = run.arguments.iter().map(|argument| &argument.pattern);
     let bindings = tuple(patterns);
     AsyncBody {
@@ -148,6 +162,7 @@ fn run_body(private: &Private, run: &Method, errors: &mut Errors) -> TokenStream
         names: names(&run.arguments),
         output: &run.output,
         block: &run.function.block,
+        probes: probes && run.mark.probes,
     }
     .expand(errors)
 }
@@ -170,11 +185,11 @@ fn graphs(private: &Private, model: &Model, broken: bool) -> Vec<TokenStream> {
         .collect()
 }
 
-fn signals(private: &Private, model: &Model) -> Option<TokenStream> {
+fn signals(private: &Private, model: &Model, probes: bool) -> Option<TokenStream> {
     let arms: Vec<TokenStream> = model
         .with(Role::Signal)
         .filter(|method| !method.broken)
-        .map(|method| signal_arm(private, method))
+        .map(|method| signal_arm(private, method, probes))
         .collect();
     let keys = model.with(Role::Signal).map(|method| &method.key);
     (!arms.is_empty()).then(|| {
@@ -188,11 +203,12 @@ fn signals(private: &Private, model: &Model) -> Option<TokenStream> {
     })
 }
 
-fn signal_arm(private: &Private, method: &Method) -> TokenStream {
+fn signal_arm(private: &Private, method: &Method, probes: bool) -> TokenStream {
     let (key, name) = (&method.key, &method.function.sig.ident);
     let names: Vec<_> = method.arguments.iter().map(|argument| &argument.name).collect();
     let (args, codec) = (tuple(&names), handle::args_codec(method));
-    let decode = quote!(let #args = #codec.decode(__abide_input)?;);
+    let sets = sets(private, method, probes);
+    let decode = quote!(#sets let #args = #codec.decode(__abide_input)?;);
     // A signal answers nothing: another type than `()` is told where it is written.
     let at = method.output.span().resolved_at(Span::call_site());
     let state = quote!(__abide_state);
@@ -215,9 +231,12 @@ fn signal_arm(private: &Private, method: &Method) -> TokenStream {
     }
 }
 
-fn queries(private: &Private, model: &Model) -> Option<TokenStream> {
-    let arms: Vec<TokenStream> =
-        model.with(Role::Query).filter(|method| !method.broken).map(|method| query_arm(method)).collect();
+fn queries(private: &Private, model: &Model, probes: bool) -> Option<TokenStream> {
+    let arms: Vec<TokenStream> = model
+        .with(Role::Query)
+        .filter(|method| !method.broken)
+        .map(|method| query_arm(private, method, probes))
+        .collect();
     let keys = model.with(Role::Query).map(|method| &method.key);
     (!arms.is_empty()).then(|| {
         quote! {
@@ -230,12 +249,14 @@ fn queries(private: &Private, model: &Model) -> Option<TokenStream> {
     })
 }
 
-fn query_arm(method: &Method) -> TokenStream {
+fn query_arm(private: &Private, method: &Method, probes: bool) -> TokenStream {
     let (key, name) = (&method.key, &method.function.sig.ident);
     let names: Vec<_> = method.arguments.iter().map(|argument| &argument.name).collect();
     let (args, codec, answer) = (tuple(&names), handle::args_codec(method), handle::answer_codec(method));
+    let sets = sets(private, method, probes);
     quote! {
         #key => ::core::option::Option::Some(|__abide_state, __abide_input| {
+            #sets
             let #args = #codec.decode(__abide_input)?;
             #answer.encode(Self::#name(__abide_state, #(#names),*))
         }),

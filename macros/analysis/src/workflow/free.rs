@@ -11,6 +11,7 @@ use crate::graph;
 use crate::krate::Private;
 use crate::lints;
 use crate::signature::{self, names, tuple, tuple_type};
+use crate::stored;
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{quote, quote_spanned};
 use syn::spanned::Spanned;
@@ -43,11 +44,15 @@ pub(super) fn expand(
     let names: Vec<_> = arguments.iter().map(|argument| &argument.name).collect();
     let types = arguments.iter().map(|argument| &argument.ty);
     let call_args = tuple(&names);
+    let sets = match args.no_probes {
+        true => TokenStream::new(),
+        false => stored::no_sets(private, &arguments, &signature::output(sig)),
+    };
     let (body, definition) = match broken {
         // The signature stays, and stands for a workflow: who calls or registers it meets no second error.
         true => (quote!({ let _ = #call_args; #private::never() }), stand_in(private, name)),
         false => (
-            quote!({ #private::WorkflowCall::new(&#call_args) }),
+            quote!({ #sets #private::WorkflowCall::new(&#call_args) }),
             definition(private, args, function, errors),
         ),
     };
@@ -99,6 +104,7 @@ fn definition(private: &Private, args: &WorkflowArgs, function: &ItemFn, errors:
         names: names(&arguments),
         output: &output,
         block,
+        probes: !args.no_probes,
     }
     .expand(errors);
     let graph = graph::of(private, &name.to_string(), "Run", block);

@@ -30,8 +30,8 @@ pub(super) struct Method {
     pub(super) arguments: Vec<Argument>,
     pub(super) output: Type,
     pub(super) kind: SelfKind,
-    /// `#[workflow::deterministic("why")]`.
-    pub(super) vouched: bool,
+    /// What `#[workflow::helper(..)]` and `#[workflow::deterministic("why")]` on it say.
+    pub(super) mark: Mark,
     /// It is wrong: what would call it is left out, so that rustc adds nothing.
     pub(super) broken: bool,
     /// Its body does what its role does not allow: a stub takes its place.
@@ -103,14 +103,14 @@ impl Model {
 }
 
 fn method(mut function: ImplItemFn, errors: &mut Errors) -> Method {
-    let vouched = vouched(&mut function.attrs, errors);
+    let mark = own_mark(Mark::of(SelfHome::State), &mut function.attrs, errors);
     let (role, name) = role(&mut function.attrs, errors);
     let before = errors.len();
     let sig = &function.sig;
     let mut method = Method {
         broken: false,
         stubbed: false,
-        vouched,
+        mark,
         role,
         key: name.unwrap_or_else(|| sig.ident.to_string().trim_start_matches("r#").to_owned()),
         arguments: signature::arguments(sig),
@@ -129,12 +129,6 @@ fn method(mut function: ImplItemFn, errors: &mut Errors) -> Method {
     method.stubbed = errors.len() > signature;
     method.broken = errors.len() > before;
     method
-}
-
-/// Takes `#[workflow::helper]` and `#[workflow::deterministic("why")]` off: every method here is workflow code.
-fn vouched(attrs: &mut Vec<Attribute>, errors: &mut Errors) -> bool {
-    let mark = Mark { home: SelfHome::State, vouched: false };
-    own_mark(mark, attrs, errors).vouched
 }
 
 /// Takes our attributes off a method and reads its role from them.
@@ -183,13 +177,17 @@ fn role(attrs: &mut Vec<Attribute>, errors: &mut Errors) -> (Role, Option<String
             continue;
         }
         role = found;
-        if let Meta::List(list) = &attr.meta {
-            let args = WorkflowArgs::parse(list.tokens.clone(), &format!("#[{word}]"), errors);
-            name = args.name.map(|name| name.value());
-        }
+        name = arguments(&attr, &format!("#[{word}]"), errors).name.map(|name| name.value());
     }
     *attrs = kept;
     (role, name)
+}
+
+fn arguments(attr: &Attribute, attribute: &str, errors: &mut Errors) -> WorkflowArgs {
+    match &attr.meta {
+        Meta::List(list) => WorkflowArgs::parse(list.tokens.clone(), attribute, errors),
+        _ => WorkflowArgs::default(),
+    }
 }
 
 /// The word of an attribute that is ours, or that may be meant to be: `#[querry]`, `#[workflow::signal]`.

@@ -1,0 +1,231 @@
+//! Which expressions are worth a probe, by their form alone: the iterables and calls whose type could be one that the
+//! catalogue refuses. What rustc could come to understand otherwise through a probe is left out (see `probe`).
+
+use syn::visit::{self, Visit};
+use syn::{Expr, ExprCall, ExprMethodCall, Pat};
+
+/// Methods that give an iterator of a hash map or set, where they are called on one.
+const UNORDERED: &[(&str, usize)] = &[
+    ("iter", 0),
+    ("iter_mut", 0),
+    ("into_iter", 0),
+    ("keys", 0),
+    ("values", 0),
+    ("values_mut", 0),
+    ("into_keys", 0),
+    ("into_values", 0),
+    ("drain", 0),
+    ("extract_if", 1),
+    ("union", 1),
+    ("intersection", 1),
+    ("difference", 1),
+    ("symmetric_difference", 1),
+];
+
+/// Names of constructors: what they give is told by their type's name.
+const CONSTRUCTORS: &[&str] = &[
+    "new", "default", "from", "try_from", "into", "try_into", "pin", "parse", "identity", "take", "replace",
+    "swap", "drop", "max", "min",
+];
+
+/// Methods of std without arguments, the everyday ones: none of them reads a clock.
+const PLAIN: &[&str] = &[
+    "abs",
+    "as_bytes",
+    "as_deref",
+    "as_deref_mut",
+    "as_mut",
+    "as_ref",
+    "as_slice",
+    "as_str",
+    "borrow",
+    "borrow_mut",
+    "by_ref",
+    "bytes",
+    "ceil",
+    "chars",
+    "clear",
+    "clone",
+    "cloned",
+    "collect",
+    "copied",
+    "count",
+    "cycle",
+    "dedup",
+    "deref",
+    "enumerate",
+    "err",
+    "first",
+    "flatten",
+    "floor",
+    "flush",
+    "fuse",
+    "get",
+    "get_mut",
+    "id",
+    "into",
+    "is_empty",
+    "is_err",
+    "is_none",
+    "is_ok",
+    "is_some",
+    "iter",
+    "last",
+    "len",
+    "lines",
+    "lock",
+    "max",
+    "min",
+    "name",
+    "next",
+    "next_back",
+    "ok",
+    "or_default",
+    "parse",
+    "peek",
+    "peekable",
+    "pop",
+    "pop_back",
+    "pop_front",
+    "product",
+    "rev",
+    "reverse",
+    "round",
+    "sort",
+    "sort_unstable",
+    "sqrt",
+    "sum",
+    "take",
+    "to_lowercase",
+    "to_owned",
+    "to_string",
+    "to_uppercase",
+    "to_vec",
+    "transpose",
+    "trim",
+    "try_into",
+    "unwrap",
+    "unwrap_err",
+    "unwrap_or_default",
+    "unzip",
+    "values",
+    "keys",
+    "into_iter",
+    "iter_mut",
+    "into_inner",
+    "into_boxed_slice",
+    "into_string",
+    "into_bytes",
+];
+
+/// Times that std reads off a file, whatever is handed to them.
+const FILE_TIMES: &[&str] = &["modified", "accessed", "created"];
+
+/// What a call may read of a clock.
+#[derive(Clone, Copy)]
+pub(super) enum Clock {
+    /// An `Instant` or a `SystemTime`: nothing goes in that a recorded `SystemTime` could come out of.
+    Any,
+    /// An `Instant`, which history cannot hold.
+    Instant,
+}
+
+/// Whether this call gives an unordered iterator, on the right receiver.
+pub(super) fn is_unordered(call: &ExprMethodCall) -> bool {
+    let named = UNORDERED.iter().any(|(name, count)| call.method == name && call.args.len() == *count);
+    // Twice the same: `m.keys().into_iter()`.
+    named
+        && !is_literal(&call.receiver)
+        && !matches!(bare(&call.receiver), Expr::MethodCall(inner) if is_unordered(inner))
+}
+
+/// Whether the iterable of a `for` is told apart without its type, or asked about already.
+pub(super) fn is_known_iterable(expr: &Expr) -> bool {
+    is_literal(expr) || matches!(bare(expr), Expr::MethodCall(call) if is_unordered(call))
+}
+
+fn is_literal(expr: &Expr) -> bool {
+    match bare(expr) {
+        Expr::Range(_) | Expr::Array(_) | Expr::Repeat(_) | Expr::Lit(_) => true,
+        Expr::Macro(mac) => mac.mac.path.is_ident("vec"),
+        _ => false,
+    }
+}
+
+/// What is in parentheses, or borrowed.
+pub(super) fn bare(expr: &Expr) -> &Expr {
+    match expr {
+        Expr::Paren(inner) => bare(&inner.expr),
+        Expr::Group(inner) => bare(&inner.expr),
+        Expr::Reference(inner) => bare(&inner.expr),
+        other => other,
+    }
+}
+
+/// Whether and how a call `path(..)` could read a clock.
+pub(super) fn clock_of_call(call: &ExprCall) -> Option<Clock> {
+    let Expr::Path(path) = &*call.func else { return None };
+    let name = path.path.segments.last()?.ident.to_string();
+    let constructor = name.starts_with(char::is_uppercase)
+        || CONSTRUCTORS.contains(&name.as_str())
+        || ["from_", "with_", "new_", "try_"].iter().any(|start| name.starts_with(start));
+    let ours =
+        path.path.segments.first().is_some_and(|first| first.ident == "workflow" || first.ident == "abide");
+    if constructor || ours || call.args.iter().any(has_closure) {
+        return None;
+    }
+    match call.args.is_empty() || FILE_TIMES.contains(&name.as_str()) {
+        true => Some(Clock::Any),
+        false => Some(Clock::Instant),
+    }
+}
+
+/// Whether and how a call `value.method()` could read a clock.
+pub(super) fn clock_of_method(call: &ExprMethodCall) -> Option<Clock> {
+    let plain = PLAIN.iter().any(|name| call.method == name);
+    if plain || !call.args.is_empty() || call.turbofish.is_some() {
+        return None;
+    }
+    match FILE_TIMES.iter().any(|name| call.method == name) {
+        true => Some(Clock::Any),
+        false => Some(Clock::Instant),
+    }
+}
+
+/// Methods that take anything iterable as their one argument.
+pub(super) fn takes_iterable(call: &ExprMethodCall) -> bool {
+    call.args.len() == 1 && ["extend", "zip", "chain"].iter().any(|name| call.method == name)
+}
+
+/// `x`, `self.x`, `x.y[0]` without calls: an expression that may be named a second time.
+pub(super) fn is_plain_place(expr: &Expr) -> bool {
+    match expr {
+        Expr::Path(_) => true,
+        Expr::Field(field) => is_plain_place(&field.base),
+        Expr::Paren(paren) => is_plain_place(&paren.expr),
+        _ => false,
+    }
+}
+
+/// The names that a pattern binds without a type of its own.
+pub(super) fn untyped_names<'a>(pats: impl IntoIterator<Item = &'a Pat>) -> Vec<String> {
+    let named = pats.into_iter().filter_map(|pat| match pat {
+        Pat::Ident(bound) => Some(bound.ident.to_string()),
+        _ => None,
+    });
+    named.collect()
+}
+
+/// Closures need the type that is expected of their call.
+fn has_closure(expr: &Expr) -> bool {
+    struct Search(bool);
+    impl<'ast> Visit<'ast> for Search {
+        fn visit_expr(&mut self, expr: &'ast Expr) {
+            self.0 |= matches!(expr, Expr::Closure(_));
+            visit::visit_expr(self, expr);
+        }
+    }
+    let mut search = Search(false);
+    search.visit_expr(expr);
+    search.0
+}

@@ -1,0 +1,383 @@
+//! Value probes: which expressions of a body have their *type* asked for, and what is emitted for it (layer V of the
+//! determinism catalogue; the types that answer are in `abide_core::probe`).
+//!
+//! ```text
+//! let (__abide_probe_0,);                                     // one cell for each probe
+//! for x in (match E { v => { if false { never(); __abide_probe_0 = of(&v); } v } }) { .. }
+//! return TAIL;                                                // as the body's tail: the same type is expected of it
+//! ordered(__abide_probe_0.order());                           // when inference is done
+//! ```
+//! A probe must never break code that rustc accepts. The `match` lets temporaries live as long as before, but hides the
+//! type that is expected of `E`: so a call is probed where nothing expects a type, or where it has no argument that
+//! could need one. Closures and async blocks have cells of their own, for a cell bears lifetimes that a capture would
+//! carry out of the body. At the end of those, less is inferred than at the end of the function: only what must be
+//! known where it stands is asked there.
+
+use super::candidates::{self, Clock};
+use super::rewrite::{Rewriter, parenthesized};
+use super::tail::{self, Tail};
+use crate::order;
+use proc_macro2::{Ident, Span, TokenStream};
+use quote::{ToTokens, format_ident, quote, quote_spanned};
+use syn::spanned::Spanned;
+use syn::visit_mut::VisitMut;
+use syn::{Block, Expr, ExprCall, ExprClosure, Local, Pat, Stmt, Type};
+
+/// Whose body is walked.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    /// No probes: switched off, or tokens that must stay as they are.
+    Off,
+    Function,
+    Async,
+    Closure,
+}
+
+/// Whether a type is expected of the expression visited next.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Context {
+    /// Not known.
+    #[default]
+    Unknown,
+    /// It may be: an argument, a field, a `let` with a type.
+    Typed,
+    /// It is not: a `let` without a type, a receiver, a scrutinee, the operand of `?`.
+    Untyped,
+}
+
+/// What stands around the expression visited next.
+#[derive(Clone, Default)]
+struct Around {
+    context: Context,
+    /// The order of what it gives shows nowhere.
+    free: bool,
+    /// It is iterated.
+    iterated: bool,
+    /// The type that is written for it.
+    expected: Option<Type>,
+    /// The collection that its items go into.
+    sink: Option<Expr>,
+}
+
+/// The probes of the body that is walked.
+pub(super) struct Probes {
+    pub(super) place: Place,
+    around: Around,
+    /// Whether the parent expression makes operands of its children.
+    operand: bool,
+    /// Names of parameters whose types are inferred later than their closure's end.
+    untyped: Vec<String>,
+    found: Vec<Found>,
+    /// The hygiene of the user's own body: rustc then does not speak of the attribute's expansion.
+    hygiene: Span,
+}
+
+struct Found {
+    cell: Ident,
+    sink: Option<Ident>,
+    question: &'static str,
+    start: Span,
+    end: Span,
+}
+
+/// What [`Rewriter::enter`] found out about an expression, for [`Rewriter::leave`].
+pub(super) struct Entered {
+    question: Option<&'static str>,
+    sink: Option<Expr>,
+    operand: bool,
+    spans: (Span, Span),
+}
+
+impl Probes {
+    pub(super) fn new(on: bool, hygiene: Span) -> Self {
+        let place = if on { Place::Function } else { Place::Off };
+        Self {
+            place,
+            around: Around::default(),
+            operand: false,
+            untyped: Vec::new(),
+            found: Vec::new(),
+            hygiene,
+        }
+    }
+}
+
+impl Rewriter<'_> {
+    /// Whether `expr` holds a finding already: one mistake gives one message.
+    fn skip(&self, expr: &Expr) -> bool {
+        self.errors.holds(expr)
+    }
+
+    /// Before an expression is rewritten: whether to probe it, and what its children are told.
+    pub(super) fn enter(&mut self, expr: &Expr) -> Entered {
+        let around = std::mem::take(&mut self.probes.around);
+        let mut context = around.context;
+        if self.probes.operand && context == Context::Unknown {
+            context = Context::Typed;
+        }
+        let operand = std::mem::replace(&mut self.probes.operand, makes_operands(expr));
+        let question = match self.probes.place == Place::Off || self.skip(expr) {
+            true => None,
+            false => self.question(expr, &around, context),
+        };
+        let sink = around.sink.clone();
+        self.tell_first_child(expr, around, context);
+        let spans = if question.is_some() { ends(expr) } else { (Span::call_site(), Span::call_site()) };
+        Entered { question, sink, operand, spans }
+    }
+
+    /// After it was rewritten: puts the probe around it.
+    pub(super) fn leave(&mut self, entered: Entered, expr: &mut Expr) {
+        self.probes.operand = entered.operand;
+        self.probes.around = Around::default();
+        let Some(question) = entered.question else { return };
+        let (start, end) = entered.spans;
+        let hygiene = self.probes.hygiene;
+        let (start, end) = (start.resolved_at(hygiene), end.resolved_at(hygiene));
+        let index = self.probes.found.len();
+        let cell = format_ident!("__abide_probe_{index}", span = start);
+        let value = Ident::new("__abide_value", start.resolved_at(Span::call_site()));
+        let sink = entered.sink.map(|mut place| {
+            self.visit_expr_mut(&mut place);
+            (format_ident!("__abide_sink_{index}", span = start), place)
+        });
+        let sinks = sink.as_ref().map(|(name, place)| quote!(#name = __abide_probe::of(&#place);));
+        let probed = quote! {
+            match #expr {
+                #[allow(unreachable_code)]
+                #value => { if false { __abide_probe::never(); #cell = __abide_probe::of(&#value); #sinks } #value }
+            }
+        };
+        *expr = Expr::Verbatim(parenthesized(start, probed));
+        self.probes.found.push(Found { cell, sink: sink.map(|(name, _)| name), question, start, end });
+    }
+
+    fn question(&self, expr: &Expr, around: &Around, context: Context) -> Option<&'static str> {
+        match expr {
+            Expr::MethodCall(call) if candidates::is_unordered(call) => (!around.free).then_some("order"),
+            expr if around.iterated && !around.free => {
+                let open = match candidates::bare(expr) {
+                    Expr::Path(path) => path
+                        .path
+                        .get_ident()
+                        .is_some_and(|name| self.probes.untyped.iter().any(|open| name == open)),
+                    _ => false,
+                };
+                (!open && !candidates::is_known_iterable(expr)).then_some("order")
+            }
+            Expr::Call(call) => {
+                let asked =
+                    context == Context::Untyped || (context == Context::Typed && call.args.is_empty());
+                self.clock_question(candidates::clock_of_call(call).filter(|_| asked), context)
+            }
+            Expr::MethodCall(call) => {
+                let asked = context != Context::Unknown;
+                self.clock_question(candidates::clock_of_method(call).filter(|_| asked), context)
+            }
+            _ => None,
+        }
+    }
+
+    fn clock_question(&self, clock: Option<Clock>, context: Context) -> Option<&'static str> {
+        match (clock?, self.probes.place, context) {
+            (Clock::Any, Place::Function, _) => Some("time"),
+            (Clock::Instant, Place::Function, _) => Some("instant"),
+            (Clock::Any, Place::Async, Context::Untyped) => Some("bare_time"),
+            (Clock::Instant, Place::Async, Context::Untyped) => Some("bare_instant"),
+            _ => None,
+        }
+    }
+
+    /// `syn` visits the child first that these expressions look at first.
+    fn tell_first_child(&mut self, expr: &Expr, around: Around, context: Context) {
+        let untyped = Around { context: Context::Untyped, ..Around::default() };
+        self.probes.around = match expr {
+            Expr::Paren(_) | Expr::Group(_) => Around { context, ..around },
+            Expr::MethodCall(call) => {
+                let sink = around.sink.filter(|_| order::passes(call));
+                let free = order::forgotten(call, around.free, around.expected.as_ref());
+                Around { free, sink, ..untyped }
+            }
+            Expr::Field(_) | Expr::Index(_) | Expr::Try(_) | Expr::Let(_) => untyped,
+            Expr::Unary(unary) if matches!(unary.op, syn::UnOp::Deref(_)) => untyped,
+            Expr::Match(inner) if !inner.arms.is_empty() => untyped,
+            Expr::Reference(_) => Around { context, ..Around::default() },
+            Expr::ForLoop(_) => Around { iterated: true, ..untyped },
+            _ => Around::default(),
+        };
+    }
+
+    /// Calls whose arguments are iterated. Returns whether it has walked `expr`.
+    pub(super) fn iterated_arguments(&mut self, expr: &mut Expr) -> bool {
+        match expr {
+            Expr::MethodCall(call) if candidates::takes_iterable(call) => {
+                let receiver = call.receiver.clone();
+                self.visit_expr_mut(&mut call.receiver);
+                let sink =
+                    (call.method == "extend" && candidates::is_plain_place(&receiver)).then_some(*receiver);
+                for arg in &mut call.args {
+                    self.probes.around = Around { iterated: true, sink: sink.clone(), ..Around::default() };
+                    self.visit_expr_mut(arg);
+                }
+                true
+            }
+            Expr::Call(ExprCall { func, args, .. }) if order::is_sorting_fn(func) => {
+                for arg in args {
+                    self.probes.around = Around { free: true, ..Around::default() };
+                    self.visit_expr_mut(arg);
+                }
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// A `let`; `next` is the statement behind it.
+    pub(super) fn probe_local(&mut self, local: &mut Local, sorted: bool) {
+        self.visit_pat_mut(&mut local.pat);
+        let expected = order::written(local).cloned();
+        let context = match &local.pat {
+            Pat::Wild(_) => Context::Unknown,
+            Pat::Type(_) => Context::Typed,
+            _ => Context::Untyped,
+        };
+        let Some(init) = &mut local.init else { return };
+        if let Expr::Closure(ExprClosure { inputs, .. }) = &*init.expr {
+            self.probes.untyped.extend(candidates::untyped_names(inputs));
+        }
+        self.probes.around = Around { context, free: sorted, expected, ..Around::default() };
+        self.probes.operand = false;
+        self.visit_expr_mut(&mut init.expr);
+        if let Some((_, diverge)) = &mut init.diverge {
+            self.visit_expr_mut(diverge);
+        }
+    }
+
+    /// The statements of a block, each with a look at the next.
+    pub(super) fn probe_statements(&mut self, block: &mut Block) {
+        for index in 0..block.stmts.len() {
+            let (before, after) = block.stmts.split_at_mut(index + 1);
+            match before.last_mut() {
+                Some(Stmt::Local(local)) => {
+                    let sorted = order::sorted_by(local, after.first());
+                    self.probe_local(local, sorted);
+                }
+                Some(other) => self.visit_stmt_mut(other),
+                None => {}
+            }
+        }
+    }
+
+    /// Walks arguments of a macro: `known` ones as operands, those of other macros without probes, for what such a
+    /// macro does with its tokens is not known.
+    pub(super) fn in_macro<R>(&mut self, known: bool, walk: impl FnOnce(&mut Self) -> R) -> R {
+        let place = self.probes.place;
+        if !known {
+            self.probes.place = Place::Off;
+        }
+        self.probes.operand = true;
+        let walked = walk(self);
+        self.probes.place = place;
+        walked
+    }
+
+    /// Walks a body inside of this one, which has probes of its own.
+    pub(super) fn probe_body<R>(&mut self, place: Place, walk: impl FnOnce(&mut Self) -> R) -> R {
+        let place = if self.probes.place == Place::Off { Place::Off } else { place };
+        let outer_place = std::mem::replace(&mut self.probes.place, place);
+        let outer = std::mem::take(&mut self.probes.found);
+        let operand = std::mem::replace(&mut self.probes.operand, false);
+        self.probes.around = Around::default();
+        let walked = walk(self);
+        self.probes.place = outer_place;
+        self.probes.found = outer;
+        self.probes.operand = operand;
+        walked
+    }
+
+    /// The statements of a rewritten body, with its cells before and its checks behind them.
+    pub(super) fn checked(&mut self, ends: &Tail, statements: &[Stmt]) -> TokenStream {
+        let found = std::mem::take(&mut self.probes.found);
+        if found.is_empty() {
+            return quote!(#(#statements)*);
+        }
+        let private = self.private;
+        let cells = found.iter().flat_map(|probe| std::iter::once(&probe.cell).chain(&probe.sink));
+        let checks: TokenStream = found.iter().map(check).collect();
+        let open = quote!(use #private::probe as __abide_probe; let (#(#cells,)*););
+        tail::with_checks(ends, &open, statements, &quote!(use __abide_probe::Otherwise as _; #checks))
+    }
+
+    /// Rewrites the body of a closure; with probes in it, it becomes a block.
+    pub(super) fn checked_expr(&mut self, body: &mut Expr) {
+        let at = body.span();
+        let plain_block =
+            matches!(body, Expr::Block(inner) if inner.label.is_none() && inner.attrs.is_empty());
+        let ends = match &*body {
+            Expr::Block(inner) if plain_block => tail::of(&inner.block),
+            other => tail::of_expr(other),
+        };
+        self.visit_expr_mut(body);
+        if self.probes.found.is_empty() {
+            return;
+        }
+        let rewritten = std::mem::replace(body, Expr::Verbatim(TokenStream::new()));
+        let statements = match rewritten {
+            Expr::Block(inner) if plain_block => inner.block.stmts,
+            other => vec![Stmt::Expr(other, None)],
+        };
+        let checked = self.checked(&ends, &statements);
+        *body = Expr::Verbatim(quote_spanned!(at=> { #checked }));
+    }
+}
+
+/// `ordered(cell.order())`: path and argument cover the probed expression, so that rustc underlines all of it, once.
+fn check(probe: &Found) -> TokenStream {
+    let Found { cell, sink, question, start, end } = probe;
+    let refuse = match *question {
+        "order" => Ident::new("ordered", *end),
+        _ => Ident::new("timeless", *end),
+    };
+    let module = Ident::new("__abide_probe", *start);
+    let colons = quote_spanned!(*start=> ::);
+    let question = Ident::new(question, *end);
+    let none = quote_spanned!(*end=> ());
+    let seen = match sink {
+        Some(sink) => quote_spanned!(*start=> #sink.sorts().takes(#cell)),
+        None => cell.to_token_stream(),
+    };
+    let dot = quote_spanned!(*end=> .);
+    let argument = quote!(#seen #dot #question #none);
+    let call = {
+        let mut group = proc_macro2::Group::new(proc_macro2::Delimiter::Parenthesis, argument);
+        group.set_span(*end);
+        group
+    };
+    quote!(#module #colons #refuse #call;)
+}
+
+/// The first and the last token of an expression.
+fn ends(expr: &Expr) -> (Span, Span) {
+    let mut spans = expr.to_token_stream().into_iter().map(|token| match token {
+        proc_macro2::TokenTree::Group(group) => (group.span_open(), group.span_close()),
+        other => (other.span(), other.span()),
+    });
+    let (start, first_end) = spans.next().unwrap_or((Span::call_site(), Span::call_site()));
+    (start, spans.last().map_or(first_end, |(_, end)| end))
+}
+
+/// Whether the children of `expr` are values that something is done with.
+fn makes_operands(expr: &Expr) -> bool {
+    matches!(
+        expr,
+        Expr::Call(_)
+            | Expr::MethodCall(_)
+            | Expr::Tuple(_)
+            | Expr::Array(_)
+            | Expr::Struct(_)
+            | Expr::Binary(_)
+            | Expr::Assign(_)
+            | Expr::Paren(_)
+            | Expr::Reference(_)
+    )
+}

@@ -1,0 +1,53 @@
+//! Questions about a piece of syntax by itself.
+
+use crate::source::{Written, text};
+use syn::visit::Visit;
+use syn::{Expr, Pat, Type};
+
+/// Whether what a function is given need not repeat: `workflow::side_effect(..)` records what its closure gives, and
+/// `workflow::assume_deterministic("why", ..)` vouches for its future.
+pub(super) fn exempts(function: &Expr) -> bool {
+    let Expr::Path(path) = function else { return false };
+    let segments = Written::of(&path.path).segments;
+    match segments.as_slice() {
+        [name] | [.., _, name] if !["assume_deterministic", "side_effect"].contains(&name.as_str()) => false,
+        [.., module, _] => module == "workflow",
+        _ => true,
+    }
+}
+
+/// `x as *const T`, `v.as_ptr()`.
+pub(super) fn is_address(expr: &Expr) -> bool {
+    match expr {
+        Expr::Paren(inner) => is_address(&inner.expr),
+        Expr::Group(inner) => is_address(&inner.expr),
+        Expr::Cast(inner) => matches!(&*inner.ty, Type::Ptr(_)),
+        Expr::RawAddr(_) => true,
+        Expr::Call(call) => matches!(&*call.func, Expr::Path(path) if path.path.segments.last()
+            .is_some_and(|last| last.ident == "from_ref" || last.ident == "from_mut")),
+        Expr::MethodCall(call) => call.method == "as_ptr" || call.method == "as_mut_ptr",
+        _ => false,
+    }
+}
+
+struct Names(Vec<String>);
+
+/// The names that a pattern binds.
+pub(super) fn bound(pattern: &Pat) -> Vec<String> {
+    let mut names = Names(Vec::new());
+    names.visit_pat(pattern);
+    names.0
+}
+
+impl<'ast> Visit<'ast> for Names {
+    fn visit_pat_ident(&mut self, pat: &'ast syn::PatIdent) {
+        let name = text(&pat.ident);
+        // `None`, `MAX`: a name in capitals is a constant or a variant.
+        if !name.starts_with(char::is_uppercase) {
+            self.0.push(name);
+        }
+        if let Some((_, inner)) = &pat.subpat {
+            self.visit_pat(inner);
+        }
+    }
+}

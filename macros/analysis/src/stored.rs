@@ -1,0 +1,73 @@
+//! The types of what history keeps: arguments and results of activities, workflows, signals and queries. A `HashSet`
+//! among them is refused, for it is written as a list, in another order each time.
+//!
+//! The written type is walked, and each type in it is asked for by rustc, so that aliases are seen through (`Vec<Ids>`
+//! with `type Ids = HashSet<u32>`). Not seen: a set in a field of a user's own type, or one inside of an alias
+//! (`type Lists = Vec<HashSet<u32>>`).
+
+use crate::krate::Private;
+use crate::signature::{Argument, has_impl_trait};
+use proc_macro2::{Group, Ident, Span, TokenStream};
+use quote::{ToTokens, quote, quote_spanned};
+use syn::visit::{self, Visit};
+use syn::{Type, TypePath};
+
+/// Types that are known by their names not to be a set; what is in their brackets is asked for.
+const KNOWN: &[&str] = &[
+    "bool", "char", "u8", "u16", "u32", "u64", "u128", "usize", "i8", "i16", "i32", "i64", "i128", "isize",
+    "f32", "f64", "String", "Vec", "VecDeque", "Option", "Result", "Box", "BTreeMap", "BTreeSet", "HashMap",
+    "Duration", "Self", "Failure",
+];
+
+/// A statement that refuses hash sets among the types of a call; nothing where none could be one.
+pub(crate) fn no_sets(private: &Private, arguments: &[Argument], output: &Type) -> TokenStream {
+    let mut asked = Asked(Vec::new());
+    for ty in arguments.iter().map(|argument| &argument.ty).chain([output]) {
+        if !has_impl_trait(ty) {
+            asked.visit_type(ty);
+        }
+    }
+    if asked.0.is_empty() {
+        return TokenStream::new();
+    }
+    let checks = asked.0.iter().map(check);
+    quote! {
+        if false {
+            #[allow(unused_imports)]
+            use #private::probe::{self as __abide_probe, Otherwise as _};
+            #(#checks)*
+        }
+    }
+}
+
+/// `listed(named::<Ty>().list());`, of which each part covers the type: rustc underlines it once.
+fn check(ty: &TypePath) -> TokenStream {
+    let mut spans = ty.to_token_stream().into_iter().map(|token| token.span());
+    let start = spans.next().unwrap_or_else(Span::call_site);
+    let end = spans.last().unwrap_or(start);
+    let module = quote_spanned!(start=> __abide_probe::);
+    let listed = Ident::new("listed", end);
+    let list = quote_spanned!(end=> .list());
+    let named = quote_spanned!(start=> named::<#ty>());
+    let mut group = Group::new(proc_macro2::Delimiter::Parenthesis, quote!(#module #named #list));
+    group.set_span(end);
+    quote!(#module #listed #group;)
+}
+
+/// The types that could be sets.
+struct Asked(Vec<TypePath>);
+
+impl<'ast> Visit<'ast> for Asked {
+    fn visit_type_path(&mut self, ty: &'ast TypePath) {
+        let known = ty.path.segments.last().is_some_and(|last| KNOWN.iter().any(|name| last.ident == name));
+        if !known {
+            self.0.push(ty.clone());
+        }
+        visit::visit_type_path(self, ty);
+    }
+
+    /// Function pointers and lengths of arrays are no values of the type.
+    fn visit_type_fn_ptr(&mut self, _: &'ast syn::TypeFnPtr) {}
+
+    fn visit_expr(&mut self, _: &'ast syn::Expr) {}
+}

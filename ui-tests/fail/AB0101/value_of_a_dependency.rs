@@ -1,0 +1,21 @@
+use abide::prelude::*;
+use tokio::time::{Instant, Sleep};
+
+#[workflow::helper]
+fn rest(sleep: &Sleep) -> std::time::Duration {
+    let due = sleep.deadline().into_std();
+    due.elapsed()
+}
+
+#[workflow::helper]
+async fn by_path(sleep: &Sleep) -> bool {
+    async {
+        let due = Instant::into_std(sleep.deadline());
+        due.elapsed() > secs(3)
+    }
+    .await
+}
+
+fn main() {
+    let _ = (rest, by_path);
+}

@@ -1,0 +1,12 @@
+use abide::prelude::*;
+use std::fs::Metadata;
+
+#[workflow::helper]
+fn is_old(meta: &Metadata, days: u64) -> bool {
+    let Ok(at) = meta.modified() else { return false };
+    at.elapsed().is_ok_and(|age| age > abide::prelude::days(days))
+}
+
+fn main() {
+    let _ = is_old;
+}
