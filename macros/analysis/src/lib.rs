@@ -8,6 +8,7 @@
 mod activity;
 mod args;
 mod body;
+mod catalogue;
 mod errors;
 mod exceptions;
 mod graph;
@@ -25,6 +26,7 @@ mod suggest;
 mod text;
 mod workflow;
 
+pub use catalogue::{Forbidden, catalogue, forbidden};
 pub use exceptions::{Exception, ExceptionKind, exceptions};
 use proc_macro2::TokenStream;
 

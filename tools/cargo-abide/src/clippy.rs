@@ -1,9 +1,12 @@
 //! What `clippy.toml` is told (layer C of the determinism catalogue): paths that workflow code must not name, each with its
-//! code and what to write instead.
+//! code and what to write instead. They are those of the macros' own table.
 //!
-//! Clippy takes exact paths only. Those of std must exist, or clippy says so; those of other crates may be missing.
+//! Clippy takes exact paths only. The table's exact ones are taken over; of what it forbids with a `*`, the well-known parts
+//! are spelt out here. Those of std must exist, or clippy says so; those of other crates may be missing.
+//!
+//! Hash order (AB0115) is left to the macro: it lets through where the order does not show, which clippy cannot tell.
 
-use Lint::{Macros, Methods, Types};
+use abide_analysis::{catalogue, forbidden};
 
 /// One of clippy's three lists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,40 +17,50 @@ pub(crate) enum Lint {
 }
 
 impl Lint {
-    pub(crate) const ALL: [Self; 3] = [Methods, Types, Macros];
+    pub(crate) const ALL: [Self; 3] = [Self::Methods, Self::Types, Self::Macros];
 
     /// The key in `clippy.toml`.
     pub(crate) fn key(self) -> &'static str {
         match self {
-            Methods => "disallowed-methods",
-            Types => "disallowed-types",
-            Macros => "disallowed-macros",
+            Self::Methods => "disallowed-methods",
+            Self::Types => "disallowed-types",
+            Self::Macros => "disallowed-macros",
         }
     }
 
     /// The lint's name in `Cargo.toml`.
     pub(crate) fn level(self) -> &'static str {
         match self {
-            Methods => "disallowed_methods",
-            Types => "disallowed_types",
-            Macros => "disallowed_macros",
+            Self::Methods => "disallowed_methods",
+            Self::Types => "disallowed_types",
+            Self::Macros => "disallowed_macros",
+        }
+    }
+
+    /// What a path names: a macro, a type (in capitals), or else a function.
+    fn of(path: &str) -> Self {
+        let last = path.rsplit("::").next().unwrap_or_default();
+        match last.chars().next() {
+            _ if path.ends_with('!') => Self::Macros,
+            Some(first) if first.is_uppercase() => Self::Types,
+            _ => Self::Methods,
         }
     }
 }
 
 /// One forbidden path.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Entry {
     pub(crate) lint: Lint,
-    pub(crate) path: &'static str,
-    group: &'static Group,
+    pub(crate) path: String,
+    /// What clippy prints below its own message.
+    pub(crate) reason: String,
 }
 
 impl Entry {
-    /// What clippy prints below its own message.
-    pub(crate) fn reason(&self) -> String {
-        let Group { code, why, instead, .. } = self.group;
-        format!("{code} in workflow code: {why}; use {instead}")
+    fn new(path: &str, code: &str, instead: &str) -> Self {
+        let reason = format!("{code} in workflow code: {instead}");
+        Self { lint: Lint::of(path), path: path.trim_end_matches('!').to_owned(), reason }
     }
 
     /// Whether the path leads out of std: into a crate that may not be there, or lack the feature.
@@ -56,135 +69,61 @@ impl Entry {
     }
 }
 
-/// All forbidden paths.
-pub(crate) fn entries() -> impl Iterator<Item = Entry> {
-    GROUPS
-        .iter()
-        .flat_map(|group| group.paths.iter().map(move |path| Entry { lint: group.lint, path, group }))
+/// All forbidden paths, each once.
+pub(crate) fn entries() -> Vec<Entry> {
+    let exact = catalogue().filter_map(|line| {
+        // Everything of a type is the type itself; everything of a module cannot be said.
+        let path = line.path.strip_suffix("::*").unwrap_or(&line.path);
+        let whole = path.len() == line.path.len() || Lint::of(path) == Lint::Types;
+        (whole && !is_unknown_to_clippy(path)).then(|| Entry::new(path, line.code, line.instead))
+    });
+    let spelt_out = SPELT_OUT.iter().filter_map(|path| {
+        let line = forbidden(path)?;
+        Some(Entry::new(path, line.code, line.instead))
+    });
+    let mut entries: Vec<Entry> = exact.chain(spelt_out).collect();
+    entries.sort_by(|a, b| a.path.cmp(&b.path));
+    entries.dedup_by(|a, b| a.path == b.path && a.lint == b.lint);
+    entries
 }
 
-#[derive(Debug)]
-struct Group {
-    lint: Lint,
-    code: &'static str,
-    why: &'static str,
-    instead: &'static str,
-    paths: &'static [&'static str],
+/// Whether the macro resolves the path, and clippy does not: a second name, or one reached by `Deref`.
+fn is_unknown_to_clippy(path: &str) -> bool {
+    path == "std::lazy_static!" || path.starts_with("std::path::PathBuf::")
 }
 
-const fn group(
-    lint: Lint,
-    code: &'static str,
-    why: &'static str,
-    instead: &'static str,
-    paths: &'static [&'static str],
-) -> Group {
-    Group { lint, code, why, instead, paths }
-}
-
-const STATE: &str = "the workflow's own state, and `workflow::until!` to wait for it";
-
-static GROUPS: &[Group] = &[
-    group(Methods, "AB0101", "on replay it is another time", "`workflow::now()`", CLOCKS),
-    group(Types, "AB0101", "on replay it is another time", "`workflow::now()`", &["std::time::SystemTime"]),
-    group(Methods, "AB0102", "no replay repeats it", "`workflow::sleep` or `workflow::timeout`", TIMERS),
-    group(Methods, "AB0103", "on replay it is another value", "`workflow::random()`", RANDOM),
-    group(Types, "AB0103", "each one has another seed", "a `BTreeMap`", &["std::hash::RandomState"]),
-    group(Methods, "AB0104", "on replay it is another id", "`workflow::uuid()`", IDS),
-    group(Methods, "AB0105", "its order is in no history", "`workflow::spawn` or an `#[activity]`", THREADS),
-    group(Methods, "AB0106", "its result is in no history", "`workflow::spawn` or an `#[activity]`", TASKS),
-    group(Methods, "AB0107", "its result is in no history", "an `#[activity]`", IO),
-    group(Types, "AB0107", "its result is in no history", "an `#[activity]`", IO_TYPES),
-    group(Methods, "AB0108", "it differs by machine", "an argument, or `workflow::info()`", ENVIRONMENT),
-    group(Macros, "AB0109", "a replay prints it again", "`tracing`", CONSOLE),
-    group(Macros, "AB0111", "it outlives the workflow", "the workflow's own state", &["std::thread_local"]),
-    group(Types, "AB0111", "it outlives the workflow", "the workflow's own state", ATOMICS),
-    group(Types, "AB0112", "who comes first is in no history", STATE, LOCKS),
-    group(Methods, "AB0112", "who comes first is in no history", STATE, CHANNELS),
-    group(Macros, "AB0114", "its order is random", "`workflow::select!` or `workflow::join!`", SELECTS),
-    group(Methods, "AB0115", "the order differs on every replay", "a `BTreeMap` or `BTreeSet`", HASH_ORDER),
-];
-
-const CLOCKS: &[&str] = &[
-    "std::time::Instant::now",
-    "std::time::Instant::elapsed",
-    "std::time::SystemTime::now",
-    "std::time::SystemTime::elapsed",
-    "tokio::time::Instant::now",
-    "tokio::time::Instant::elapsed",
-    "chrono::Utc::now",
-    "chrono::Local::now",
-    "jiff::Timestamp::now",
-    "jiff::Zoned::now",
-    "time::OffsetDateTime::now_utc",
-    "time::OffsetDateTime::now_local",
-];
-
-const TIMERS: &[&str] = &[
-    "std::thread::sleep",
-    "std::thread::park",
-    "std::thread::park_timeout",
-    "tokio::time::sleep",
-    "tokio::time::sleep_until",
-    "tokio::time::interval",
-    "tokio::time::timeout",
-    "tokio::time::timeout_at",
-];
-
-const RANDOM: &[&str] = &[
-    "rand::random",
-    "rand::random_range",
-    "rand::random_bool",
-    "rand::random_iter",
-    "rand::rng",
-    "rand::thread_rng",
-    "getrandom::fill",
-    "getrandom::getrandom",
+/// Parts of what the table forbids as a whole.
+const SPELT_OUT: &[&str] = &[
     "fastrand::bool",
+    "fastrand::f64",
+    "fastrand::shuffle",
     "fastrand::u32",
     "fastrand::u64",
     "fastrand::usize",
-    "fastrand::f64",
-    "fastrand::shuffle",
-];
-
-const IDS: &[&str] = &[
-    "uuid::Uuid::now_v1",
-    "uuid::Uuid::new_v4",
-    "uuid::Uuid::now_v6",
-    "uuid::Uuid::now_v7",
-    "ulid::Ulid::new",
-    "nanoid::nanoid",
-];
-
-const THREADS: &[&str] = &[
-    "std::thread::spawn",
-    "std::thread::scope",
-    "std::thread::Builder::spawn",
-    "std::thread::yield_now",
-    "rayon::spawn",
-    "rayon::scope",
-    "rayon::join",
-    "crossbeam::thread::scope",
-    "crossbeam::scope",
-];
-
-const TASKS: &[&str] = &[
-    "tokio::spawn",
-    "tokio::task::spawn",
-    "tokio::task::spawn_blocking",
-    "tokio::task::spawn_local",
-    "tokio::task::block_in_place",
-    "tokio::task::yield_now",
-    "tokio::runtime::Handle::current",
-    "tokio::runtime::Handle::block_on",
-    "tokio::runtime::Runtime::new",
+    "futures::channel::mpsc::channel",
+    "futures::channel::oneshot::channel",
     "futures::executor::block_on",
-    "async_std::task::spawn",
-    "smol::spawn",
-];
-
-const IO: &[&str] = &[
+    "getrandom::fill",
+    "getrandom::getrandom",
+    "hostname::get",
+    "num_cpus::get",
+    "rayon::join",
+    "rayon::scope",
+    "rayon::spawn",
+    "reqwest::Client",
+    "reqwest::blocking::get",
+    "reqwest::get",
+    "std::env::args",
+    "std::env::args_os",
+    "std::env::current_dir",
+    "std::env::current_exe",
+    "std::env::temp_dir",
+    "std::env::var",
+    "std::env::var_os",
+    "std::env::vars",
+    "std::env::vars_os",
+    "std::fs::File",
+    "std::fs::OpenOptions",
     "std::fs::copy",
     "std::fs::create_dir",
     "std::fs::create_dir_all",
@@ -197,96 +136,49 @@ const IO: &[&str] = &[
     "std::fs::remove_file",
     "std::fs::rename",
     "std::fs::write",
-    "std::path::Path::canonicalize",
-    "std::path::Path::exists",
-    "std::path::Path::is_dir",
-    "std::path::Path::is_file",
-    "std::path::Path::metadata",
-    "std::path::Path::read_dir",
-    "std::path::Path::try_exists",
-    "std::io::stdin",
-    "std::io::read_to_string",
-    "std::process::Command::new",
-    "reqwest::get",
-    "reqwest::Client::new",
-    "reqwest::blocking::get",
-    "ureq::get",
-    "ureq::post",
-];
-
-const IO_TYPES: &[&str] = &[
-    "std::fs::File",
-    "std::fs::OpenOptions",
-    "std::net::TcpListener",
-    "std::net::TcpStream",
-    "std::net::UdpSocket",
-];
-
-const ENVIRONMENT: &[&str] = &[
-    "std::env::args",
-    "std::env::args_os",
-    "std::env::current_dir",
-    "std::env::current_exe",
-    "std::env::temp_dir",
-    "std::env::var",
-    "std::env::var_os",
-    "std::env::vars",
-    "std::env::vars_os",
-    "std::process::id",
-    "std::thread::available_parallelism",
-    "std::thread::current",
-    "num_cpus::get",
-    "hostname::get",
-];
-
-const CONSOLE: &[&str] = &["std::print", "std::println", "std::eprint", "std::eprintln", "std::dbg"];
-
-const ATOMICS: &[&str] = &[
-    "std::sync::atomic::AtomicBool",
-    "std::sync::atomic::AtomicI32",
-    "std::sync::atomic::AtomicI64",
-    "std::sync::atomic::AtomicU32",
-    "std::sync::atomic::AtomicU64",
-    "std::sync::atomic::AtomicUsize",
-    "std::sync::OnceLock",
-];
-
-const LOCKS: &[&str] = &[
-    "std::sync::Mutex",
-    "std::sync::RwLock",
-    "std::sync::Condvar",
-    "std::sync::Barrier",
-    "tokio::sync::Mutex",
-    "tokio::sync::RwLock",
-    "tokio::sync::Notify",
-    "tokio::sync::Semaphore",
-];
-
-const CHANNELS: &[&str] = &[
+    "std::process::Command",
     "std::sync::mpsc::channel",
     "std::sync::mpsc::sync_channel",
+    "tokio::fs::read",
+    "tokio::fs::read_to_string",
+    "tokio::fs::write",
+    "tokio::net::TcpListener",
+    "tokio::net::TcpStream",
+    "tokio::runtime::Handle",
+    "tokio::runtime::Runtime",
+    "tokio::sync::Mutex",
+    "tokio::sync::Notify",
+    "tokio::sync::RwLock",
+    "tokio::sync::Semaphore",
     "tokio::sync::broadcast::channel",
     "tokio::sync::mpsc::channel",
     "tokio::sync::mpsc::unbounded_channel",
     "tokio::sync::oneshot::channel",
     "tokio::sync::watch::channel",
+    "tokio::task::JoinSet",
+    "tokio::task::block_in_place",
+    "tokio::task::spawn",
+    "tokio::task::spawn_blocking",
+    "tokio::task::spawn_local",
+    "ureq::get",
+    "ureq::post",
 ];
 
-const SELECTS: &[&str] = &["tokio::select", "tokio::join", "tokio::try_join"];
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-const HASH_ORDER: &[&str] = &[
-    "std::collections::HashMap::drain",
-    "std::collections::HashMap::into_keys",
-    "std::collections::HashMap::into_values",
-    "std::collections::HashMap::iter",
-    "std::collections::HashMap::iter_mut",
-    "std::collections::HashMap::keys",
-    "std::collections::HashMap::values",
-    "std::collections::HashMap::values_mut",
-    "std::collections::HashSet::difference",
-    "std::collections::HashSet::drain",
-    "std::collections::HashSet::intersection",
-    "std::collections::HashSet::iter",
-    "std::collections::HashSet::symmetric_difference",
-    "std::collections::HashSet::union",
-];
+    #[test]
+    fn what_is_spelt_out_is_in_the_table() {
+        for path in SPELT_OUT {
+            assert!(forbidden(path).is_some(), "{path} is allowed by the macros");
+        }
+    }
+
+    #[test]
+    fn a_path_says_what_it_names() {
+        assert_eq!(Lint::of("std::println!"), Lint::Macros);
+        assert_eq!(Lint::of("std::sync::Mutex"), Lint::Types);
+        assert_eq!(Lint::of("std::time::Instant::now"), Lint::Methods);
+    }
+}

@@ -27,7 +27,7 @@ pub(crate) fn run(folder: &Path, dry_run: bool) -> Result<Answer, Failed> {
 
     let before = read(&clippy)?;
     let mut document = parse(&clippy, before.as_deref().unwrap_or(HEAD))?;
-    let merged = merge::entries(&mut document, clippy::entries());
+    let merged = merge::entries(&mut document, &clippy::entries());
     let merged = merged.map_err(|why| format!("{}: {why}", clippy.display()))?;
     let counts = format!("{} entries added, {} were there", merged.added, merged.kept);
     report.file(&clippy, before.as_deref(), &document.to_string(), &counts)?;

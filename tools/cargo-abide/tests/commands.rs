@@ -96,8 +96,8 @@ fn init_writes_the_configuration_once() {
     assert!(first.out.contains("clippy.toml: written, "), "{}", first.out);
     assert!(first.out.contains("Cargo.toml: changed, lints allowed outside of workflows"), "{}", first.out);
     let (clippy, manifest) = (read(&folder, "clippy.toml"), read(&folder, "Cargo.toml"));
-    let line = "{ path = \"std::time::Instant::now\", reason = \"AB0101 in workflow code: on replay it is another time; \
-                use `workflow::now()`\" },";
+    let line = "{ path = \"std::time::Instant::now\", reason = \"AB0101 in workflow code: use the workflow's own clock: \
+                `workflow::now()`\" },";
     assert!(clippy.contains(line), "{clippy}");
     assert!(rehearsed.out.contains(&clippy) && rehearsed.out.contains(&manifest), "{}", rehearsed.out);
     assert!(manifest.starts_with(MANIFEST.1), "{manifest}");

@@ -13,22 +13,18 @@ pub(super) struct Merged {
 }
 
 /// Adds each entry whose path its list does not name yet. The list of a user may be an array or `[[disallowed-methods]]`.
-pub(super) fn entries(
-    document: &mut DocumentMut,
-    entries: impl Iterator<Item = Entry>,
-) -> Result<Merged, String> {
-    let entries: Vec<Entry> = entries.collect();
+pub(super) fn entries(document: &mut DocumentMut, entries: &[Entry]) -> Result<Merged, String> {
     let mut merged = Merged::default();
     for lint in Lint::ALL {
         let key = lint.key();
         let ours: Vec<&Entry> = entries.iter().filter(|entry| entry.lint == lint).collect();
         let item = document.entry(key).or_insert_with(|| Item::Value(Value::Array(Array::new())));
         let known = paths(item).ok_or_else(|| format!("`{key}` is no list of paths"))?;
-        if known.iter().any(|path| !ours.iter().any(|entry| entry.path == path)) {
+        if known.iter().any(|path| !ours.iter().any(|entry| entry.path == *path)) {
             merged.of_the_user.push(lint);
         }
         for entry in ours {
-            match known.iter().any(|path| path == entry.path) {
+            match known.iter().any(|path| *path == entry.path) {
                 true => merged.kept += 1,
                 false => {
                     add(item, entry);
@@ -60,8 +56,8 @@ fn add(item: &mut Item, entry: &Entry) {
     match item {
         Item::Value(Value::Array(array)) => {
             let mut table = InlineTable::new();
-            table.insert("path", entry.path.into());
-            table.insert("reason", entry.reason().into());
+            table.insert("path", entry.path.as_str().into());
+            table.insert("reason", entry.reason.as_str().into());
             if entry.may_be_missing() {
                 table.insert("allow-invalid", true.into());
             }
@@ -75,8 +71,8 @@ fn add(item: &mut Item, entry: &Entry) {
         }
         Item::ArrayOfTables(tables) => {
             let mut table = Table::new();
-            table.insert("path", entry.path.into());
-            table.insert("reason", entry.reason().into());
+            table.insert("path", entry.path.as_str().into());
+            table.insert("reason", entry.reason.as_str().into());
             if entry.may_be_missing() {
                 table.insert("allow-invalid", true.into());
             }
@@ -138,7 +134,7 @@ mod tests {
 
     fn merge(text: &str) -> (String, Merged) {
         let mut document: DocumentMut = text.parse().expect("TOML");
-        let merged = entries(&mut document, clippy::entries()).expect("lists");
+        let merged = entries(&mut document, &clippy::entries()).expect("lists");
         (document.to_string(), merged)
     }
 
@@ -184,7 +180,7 @@ mod tests {
     fn what_is_no_list_is_refused() {
         for text in ["disallowed-methods = 1\n", "disallowed-methods = [1]\n", "[disallowed-methods]\n"] {
             let mut document: DocumentMut = text.parse().expect("TOML");
-            assert!(entries(&mut document, clippy::entries()).is_err(), "{text}");
+            assert!(entries(&mut document, &clippy::entries()).is_err(), "{text}");
         }
     }
 

@@ -1,0 +1,48 @@
+//! The catalogue for tools: its lines as single paths, and the line that a path falls under. One table for the macro and for
+//! whoever else tells users what workflow code must not do.
+
+use crate::rules::{self, RULES, Rule};
+
+/// A path that workflow code must not name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Forbidden {
+    /// Its code: a page in `docs/errors/`.
+    pub code: &'static str,
+    /// The full path. `a::b::*` is everything below `a::b`, `a::b!` a macro.
+    pub path: String,
+    /// What is wrong with it: goes on after its name.
+    pub why: &'static str,
+    /// What to write instead.
+    pub instead: &'static str,
+}
+
+impl Forbidden {
+    fn new(rule: &'static Rule, path: String) -> Self {
+        Self { code: rule.code.text(), path, why: rule.reason, instead: rule.instead }
+    }
+}
+
+/// All lines, their alternatives written out.
+pub fn catalogue() -> impl Iterator<Item = Forbidden> {
+    RULES.iter().flat_map(|rule| rules::patterns(rule.paths).map(|path| Forbidden::new(rule, path)))
+}
+
+/// The line that `path` falls under, if it is forbidden. A macro's path ends with `!`.
+pub fn forbidden(path: &str) -> Option<Forbidden> {
+    let segments = rules::canonical(path.split("::").map(str::to_owned).collect());
+    rules::find(&segments).map(|rule| Forbidden::new(rule, path.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_and_look_ups_agree() {
+        for line in catalogue().filter(|line| !line.path.ends_with("::*")) {
+            assert_eq!(forbidden(&line.path).map(|found| found.code), Some(line.code), "{}", line.path);
+        }
+        assert_eq!(forbidden("std::fs::write").map(|found| found.code), Some("AB0107"));
+        assert_eq!(forbidden("std::sync::Arc::new"), None);
+    }
+}
