@@ -33,6 +33,17 @@ pub(super) enum Place {
     Closure,
 }
 
+/// What a macro does with its arguments.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Operands {
+    /// What a function would.
+    Values,
+    /// It polls them.
+    Futures,
+    /// Not known, or it shows their source: they are left as they are.
+    Hidden,
+}
+
 /// Whether a type is expected of the expression visited next.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 enum Context {
@@ -269,14 +280,14 @@ impl Rewriter<'_> {
         }
     }
 
-    /// Walks arguments of a macro: `known` ones as operands, those of other macros without probes, for what such a
-    /// macro does with its tokens is not known.
-    pub(super) fn in_macro<R>(&mut self, known: bool, walk: impl FnOnce(&mut Self) -> R) -> R {
+    /// Walks an argument of a macro.
+    pub(super) fn in_macro<R>(&mut self, operands: Operands, walk: impl FnOnce(&mut Self) -> R) -> R {
         let place = self.probes.place;
-        if !known {
+        if operands == Operands::Hidden {
             self.probes.place = Place::Off;
         }
-        self.probes.operand = true;
+        self.probes.operand = operands == Operands::Values;
+        self.probes.around = Around::default();
         let walked = walk(self);
         self.probes.place = place;
         walked
