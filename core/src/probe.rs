@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! let (cell,);                                                     // declared at the top of the body
-//! match E { v => { if false { never(); cell = of(&v); } v } }      // at the expression: takes its type
+//! match (E,) { v => { if false { never(); cell = of(&v.0); } v.0 } }  // at the expression: takes its type
 //! return TAIL;
 //! ordered(cell.order());                                           // at the end: asks, when inference is done
 //! ```

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! let (__abide_probe_0,);                                     // one cell for each probe
-//! for x in (match E { v => { if false { never(); __abide_probe_0 = of(&v); } v } }) { .. }
+//! for x in match (E,) { v => { if false { never(); __abide_probe_0 = of(&v.0); } v.0 } } { .. }
 //! return TAIL;                                                // as the body's tail: the same type is expected of it
 //! ordered(__abide_probe_0.order());                           // when inference is done
 //! ```
@@ -17,7 +17,8 @@ use super::candidates::{self, Clock};
 use super::rewrite::{Rewriter, parenthesized};
 use super::tail::{self, Tail};
 use crate::order;
-use proc_macro2::{Ident, Span, TokenStream};
+use crate::stored;
+use proc_macro2::{Delimiter, Group, Ident, Literal, Span, TokenStream};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::visit_mut::VisitMut;
@@ -64,6 +65,8 @@ struct Around {
     free: bool,
     /// It is iterated.
     iterated: bool,
+    /// It stands after `for .. in`.
+    head: bool,
     /// The type that is written for it.
     expected: Option<Type>,
     /// The collection that its items go into.
@@ -97,6 +100,8 @@ pub(super) struct Entered {
     sink: Option<Expr>,
     operand: bool,
     spans: (Span, Span),
+    /// Whether it stands where a `match` needs no parentheses: after `for .. in`.
+    bare: bool,
 }
 
 impl Probes {
@@ -133,9 +138,10 @@ impl Rewriter<'_> {
             false => self.question(expr, &around, context),
         };
         let sink = around.sink.clone();
+        let bare = around.head;
         self.tell_first_child(expr, around, context);
         let spans = if question.is_some() { ends(expr) } else { (Span::call_site(), Span::call_site()) };
-        Entered { question, sink, operand, spans }
+        Entered { question, sink, operand, spans, bare }
     }
 
     /// After it was rewritten: puts the probe around it.
@@ -148,19 +154,25 @@ impl Rewriter<'_> {
         let (start, end) = (start.resolved_at(hygiene), end.resolved_at(hygiene));
         let index = self.probes.found.len();
         let cell = format_ident!("__abide_probe_{index}", span = start);
-        let value = Ident::new("__abide_value", start.resolved_at(Span::call_site()));
         let sink = entered.sink.map(|mut place| {
             self.visit_expr_mut(&mut place);
             (format_ident!("__abide_sink_{index}", span = start), place)
         });
         let sinks = sink.as_ref().map(|(name, place)| quote!(#name = __abide_probe::of(&#place);));
-        let probed = quote! {
-            match #expr {
-                #[allow(unreachable_code)]
-                #value => { if false { __abide_probe::never(); #cell = __abide_probe::of(&#value); #sinks } #value }
-            }
+        // From the expression's start to its end, as if the user had written it there: what rustc itself says of the
+        // `match` or of its value, like "not an iterator", then underlines the expression. That is why it is a tuple.
+        let keyword = Ident::new("match", start);
+        let mut field = Literal::usize_unsuffixed(0);
+        field.set_span(end);
+        let value = quote_spanned!(start=> abide_value);
+        let arm = quote! {
+            #[allow(unreachable_code)]
+            #value => { if false { __abide_probe::never(); #cell = __abide_probe::of(&#value.#field); #sinks } #value.#field }
         };
-        *expr = Expr::Verbatim(parenthesized(start, probed));
+        let mut arms = Group::new(Delimiter::Brace, arm);
+        arms.set_span(end);
+        let probed = quote!(#keyword (#expr,) #arms);
+        *expr = Expr::Verbatim(if entered.bare { probed } else { parenthesized(start, probed) });
         self.probes.found.push(Found { cell, sink: sink.map(|(name, _)| name), question, start, end });
     }
 
@@ -204,7 +216,7 @@ impl Rewriter<'_> {
     fn tell_first_child(&mut self, expr: &Expr, around: Around, context: Context) {
         let untyped = Around { context: Context::Untyped, ..Around::default() };
         self.probes.around = match expr {
-            Expr::Paren(_) | Expr::Group(_) => Around { context, ..around },
+            Expr::Paren(_) | Expr::Group(_) => Around { context, head: false, ..around },
             Expr::MethodCall(call) => {
                 let sink = around.sink.filter(|_| order::passes(call));
                 let free = order::forgotten(call, around.free, around.expected.as_ref());
@@ -214,7 +226,7 @@ impl Rewriter<'_> {
             Expr::Unary(unary) if matches!(unary.op, syn::UnOp::Deref(_)) => untyped,
             Expr::Match(inner) if !inner.arms.is_empty() => untyped,
             Expr::Reference(_) => Around { context, ..Around::default() },
-            Expr::ForLoop(_) => Around { iterated: true, ..untyped },
+            Expr::ForLoop(_) => Around { iterated: true, head: true, ..untyped },
             _ => Around::default(),
         };
     }
@@ -250,6 +262,8 @@ impl Rewriter<'_> {
         let expected = order::written(local).cloned();
         let context = match &local.pat {
             Pat::Wild(_) => Context::Unknown,
+            // rustc's words about a wrong type are better without a probe, and `u32` is no clock's.
+            Pat::Type(typed) if stored::is_known(&typed.ty) => Context::Unknown,
             Pat::Type(_) => Context::Typed,
             _ => Context::Untyped,
         };
@@ -361,7 +375,7 @@ fn check(probe: &Found) -> TokenStream {
     let dot = quote_spanned!(*end=> .);
     let argument = quote!(#seen #dot #question #none);
     let call = {
-        let mut group = proc_macro2::Group::new(proc_macro2::Delimiter::Parenthesis, argument);
+        let mut group = Group::new(Delimiter::Parenthesis, argument);
         group.set_span(*end);
         group
     };
