@@ -14,12 +14,13 @@
 //! known where it stands is asked there.
 
 use super::candidates::{self, Clock};
-use super::rewrite::{Rewriter, parenthesized};
-use super::tail::{self, Tail};
+use super::cells::{Found, ends};
+use super::rewrite::Rewriter;
+use super::tail;
 use crate::order;
 use crate::stored;
-use proc_macro2::{Delimiter, Group, Ident, Literal, Span, TokenStream};
-use quote::{ToTokens, format_ident, quote, quote_spanned};
+use proc_macro2::{Span, TokenStream};
+use quote::quote_spanned;
 use syn::spanned::Spanned;
 use syn::visit_mut::VisitMut;
 use syn::{Block, Expr, ExprCall, ExprClosure, Local, Pat, Stmt, Type};
@@ -81,27 +82,19 @@ pub(super) struct Probes {
     operand: bool,
     /// Names of parameters whose types are inferred later than their closure's end.
     untyped: Vec<String>,
-    found: Vec<Found>,
+    pub(super) found: Vec<Found>,
     /// The hygiene of the user's own body: rustc then does not speak of the attribute's expansion.
-    hygiene: Span,
-}
-
-struct Found {
-    cell: Ident,
-    sink: Option<Ident>,
-    question: &'static str,
-    start: Span,
-    end: Span,
+    pub(super) hygiene: Span,
 }
 
 /// What [`Rewriter::enter`] found out about an expression, for [`Rewriter::leave`].
 pub(super) struct Entered {
     question: Option<&'static str>,
-    sink: Option<Expr>,
+    pub(super) sink: Option<Expr>,
     operand: bool,
-    spans: (Span, Span),
+    pub(super) spans: (Span, Span),
     /// Whether it stands where a `match` needs no parentheses: after `for .. in`.
-    bare: bool,
+    pub(super) bare: bool,
 }
 
 impl Probes {
@@ -148,32 +141,9 @@ impl Rewriter<'_> {
     pub(super) fn leave(&mut self, entered: Entered, expr: &mut Expr) {
         self.probes.operand = entered.operand;
         self.probes.around = Around::default();
-        let Some(question) = entered.question else { return };
-        let (start, end) = entered.spans;
-        let hygiene = self.probes.hygiene;
-        let (start, end) = (start.resolved_at(hygiene), end.resolved_at(hygiene));
-        let index = self.probes.found.len();
-        let cell = format_ident!("__abide_probe_{index}", span = start);
-        let sink = entered.sink.map(|mut place| {
-            self.visit_expr_mut(&mut place);
-            (format_ident!("__abide_sink_{index}", span = start), place)
-        });
-        let sinks = sink.as_ref().map(|(name, place)| quote!(#name = __abide_probe::of(&#place);));
-        // From the expression's start to its end, as if the user had written it there: what rustc itself says of the
-        // `match` or of its value, like "not an iterator", then underlines the expression. That is why it is a tuple.
-        let keyword = Ident::new("match", start);
-        let mut field = Literal::usize_unsuffixed(0);
-        field.set_span(end);
-        let value = quote_spanned!(start=> abide_value);
-        let arm = quote! {
-            #[allow(unreachable_code)]
-            #value => { if false { __abide_probe::never(); #cell = __abide_probe::of(&#value.#field); #sinks } #value.#field }
-        };
-        let mut arms = Group::new(Delimiter::Brace, arm);
-        arms.set_span(end);
-        let probed = quote!(#keyword (#expr,) #arms);
-        *expr = Expr::Verbatim(if entered.bare { probed } else { parenthesized(start, probed) });
-        self.probes.found.push(Found { cell, sink: sink.map(|(name, _)| name), question, start, end });
+        if let Some(question) = entered.question {
+            self.wrap(question, entered, expr);
+        }
     }
 
     fn question(&self, expr: &Expr, around: &Around, context: Context) -> Option<&'static str> {
@@ -321,19 +291,6 @@ impl Rewriter<'_> {
         walked
     }
 
-    /// The statements of a rewritten body, with its cells before and its checks behind them.
-    pub(super) fn checked(&mut self, ends: &Tail, statements: &[Stmt]) -> TokenStream {
-        let found = std::mem::take(&mut self.probes.found);
-        if found.is_empty() {
-            return quote!(#(#statements)*);
-        }
-        let private = self.private;
-        let cells = found.iter().flat_map(|probe| std::iter::once(&probe.cell).chain(&probe.sink));
-        let checks: TokenStream = found.iter().map(check).collect();
-        let open = quote!(use #private::probe as __abide_probe; let (#(#cells,)*););
-        tail::with_checks(ends, &open, statements, &quote!(use __abide_probe::Otherwise as _; #checks))
-    }
-
     /// Rewrites the body of a closure; with probes in it, it becomes a block.
     pub(super) fn checked_expr(&mut self, body: &mut Expr) {
         let at = body.span();
@@ -355,41 +312,6 @@ impl Rewriter<'_> {
         let checked = self.checked(&ends, &statements);
         *body = Expr::Verbatim(quote_spanned!(at=> { #checked }));
     }
-}
-
-/// `ordered(cell.order())`: path and argument cover the probed expression, so that rustc underlines all of it, once.
-fn check(probe: &Found) -> TokenStream {
-    let Found { cell, sink, question, start, end } = probe;
-    let refuse = match *question {
-        "order" => Ident::new("ordered", *end),
-        _ => Ident::new("timeless", *end),
-    };
-    let module = Ident::new("__abide_probe", *start);
-    let colons = quote_spanned!(*start=> ::);
-    let question = Ident::new(question, *end);
-    let none = quote_spanned!(*end=> ());
-    let seen = match sink {
-        Some(sink) => quote_spanned!(*start=> #sink.sorts().takes(#cell)),
-        None => cell.to_token_stream(),
-    };
-    let dot = quote_spanned!(*end=> .);
-    let argument = quote!(#seen #dot #question #none);
-    let call = {
-        let mut group = Group::new(Delimiter::Parenthesis, argument);
-        group.set_span(*end);
-        group
-    };
-    quote!(#module #colons #refuse #call;)
-}
-
-/// The first and the last token of an expression.
-fn ends(expr: &Expr) -> (Span, Span) {
-    let mut spans = expr.to_token_stream().into_iter().map(|token| match token {
-        proc_macro2::TokenTree::Group(group) => (group.span_open(), group.span_close()),
-        other => (other.span(), other.span()),
-    });
-    let (start, first_end) = spans.next().unwrap_or((Span::call_site(), Span::call_site()));
-    (start, spans.last().map_or(first_end, |(_, end)| end))
 }
 
 /// Whether the children of `expr` are values that something is done with.
