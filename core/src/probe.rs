@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! let (cell,);                                                     // declared at the top of the body
-//! match E { v => { if false { never(); cell = of(&v); } v } }      // at the expression: takes its type
+//! match (E,) { v => { if false { never(); cell = of(&v.0); } v.0 } }  // at the expression: takes its type
 //! return TAIL;
 //! ordered(cell.order());                                           // at the end: asks, when inference is done
 //! ```
@@ -18,7 +18,7 @@ use std::marker::PhantomData;
 use std::time::{Instant, SystemTime};
 
 /// The type of a probed expression.
-pub struct Seen<T>(PhantomData<fn(T)>);
+pub struct Seen<T: ?Sized>(PhantomData<Box<T>>);
 
 /// Takes the type of a value.
 pub fn of<T>(_: &T) -> Seen<T> {
@@ -26,7 +26,7 @@ pub fn of<T>(_: &T) -> Seen<T> {
 }
 
 /// Names a type.
-pub fn named<T>() -> Seen<T> {
+pub fn named<T: ?Sized>() -> Seen<T> {
     Seen(PhantomData)
 }
 
@@ -121,7 +121,7 @@ pub trait Otherwise {
     }
 }
 
-impl<T> Otherwise for Seen<T> {}
+impl<T: ?Sized> Otherwise for Seen<T> {}
 
 /// The answer of a collection whose own order does not tell in which order it was filled.
 pub struct Sorts;

@@ -17,7 +17,8 @@ use proc_macro::TokenStream;
 /// ```
 ///
 /// In a workflow it is called like a function: `charge(payment).await?`. In a test, `charge::body(payment).await` and
-/// `payments.refund(receipt).await` run the body. Arguments and results are serde types that own their data.
+/// `payments.refund(receipt).await` run the body. Arguments and results are serde types that own their data; a `HashSet`
+/// is refused (AB0115).
 ///
 /// Arguments, all optional:
 ///
@@ -63,7 +64,29 @@ pub fn activity(args: TokenStream, item: TokenStream) -> TokenStream {
 /// `self` is used plainly: at each `.await` the macro parks the state, so that signals and queries reach it, and takes it
 /// back afterwards. Only workflow futures can be awaited. Other async methods of the block are helpers.
 ///
-/// Arguments: `name = ".."` (its type in history; default: the type's or function's name), `crate = path`.
+/// Arguments: `name = ".."` (its type in history; default: the type's or function's name), `crate = path`, `no_probes`.
+///
+/// # What is refused by its type
+///
+/// In every body, expressions are asked for their *inferred* type, so that an alias, a field or another crate hides
+/// nothing:
+///
+/// * iterating a `HashMap` or `HashSet`, by `for`, `iter()`, `keys()`, `drain()`, `difference(..)` and the like (AB0115).
+///   Lookups, `insert`, `entry`, `len`, `retain` are fine, and so is what forgets the order: `.count()`, `.all(..)`,
+///   `.any(..)`, `.min()`, `.max()`, `.sum::<u64>()`, `collect` into a `BTreeMap`, `BTreeSet`, `BinaryHeap`, `HashMap` or
+///   `HashSet` (by turbofish, or by the type of the `let`), `extend` of such a collection, and
+///   `let mut v: Vec<_> = ..collect();` where the next statement sorts `v`;
+/// * an `Instant` or a `SystemTime`, alone or in an `Option` or `Result`, that a function or method gives (AB0101);
+/// * a `HashSet` as an argument or a result of an activity, workflow, signal or query (AB0115): it is written to history
+///   as a list, in another order each time. A `HashMap` is fine there.
+///
+/// Not seen: a map that is printed with `{:?}`; a map of another kind (`hashbrown`, `dashmap`); an iterator behind
+/// `impl Iterator` or `dyn Iterator`; a set in a field of a type of yours, or inside of an alias
+/// (`type Lists = Vec<HashSet<u32>>`); the arguments of `assert!` and of macros of your own; clock values in closures;
+/// methods of a trait's `impl`; bodies whose last expression bears an attribute.
+///
+/// `no_probes` turns it off, for a workflow whose code the probes' expansion would break, or whose hasher is known to
+/// give the same order always. `#[workflow::helper(no_probes)]` does so for one method or function.
 #[proc_macro_attribute]
 pub fn workflow(args: TokenStream, item: TokenStream) -> TokenStream {
     abide_analysis::workflow(args.into(), item.into()).into()
@@ -94,14 +117,14 @@ pub fn workflow(args: TokenStream, item: TokenStream) -> TokenStream {
 /// The methods of a `#[workflow] impl` need no mark. Where a workflow's own methods stand in a second `impl`, `self` is
 /// its state, which awaits hand over: write `#[workflow::helper(state)]` there.
 ///
-/// Arguments: `state`, `crate = path`.
+/// Arguments: `state`, `crate = path`, `no_probes` (see [`macro@workflow`]).
 #[proc_macro_attribute]
 pub fn helper(args: TokenStream, item: TokenStream) -> TokenStream {
     abide_analysis::helper(args.into(), item.into()).into()
 }
 
 /// As [`macro@helper`], for code that its author vouches for: `#[workflow::deterministic("why")]`. The reason is a text
-/// that says something; tools list it.
+/// that says something; tools list it. Nothing in it is checked but its awaits.
 #[proc_macro_attribute]
 pub fn deterministic(args: TokenStream, item: TokenStream) -> TokenStream {
     abide_analysis::deterministic(args.into(), item.into()).into()

@@ -104,6 +104,15 @@ pub struct Nasty {
     map: HashMap<String, u32>,
 }
 
+/// Types that are not `Sized`, with lifetimes and behind aliases.
+#[activity]
+pub async fn stored_types(of: Box<str>, name: Cow<'static, str>, list: Box<[Amount]>) -> Res<Vec<Amount>> {
+    Ok(list.iter().map(|n| n + of.len() as u64 + name.len() as u64).collect())
+}
+
+type Amount = u64;
+type Res<T> = Result<T, Failure>;
+
 #[activity]
 pub async fn price(of: String) -> Result<u32, Failure> {
     Ok(u32::try_from(of.len())?)
@@ -425,7 +434,7 @@ reporters! {
 }
 
 fn main() {
-    let _ = (one, two);
+    let _ = (one, two, stored_types);
     let _ = (Nasty::run, stored, constant(), fails(1).is_ok(), object().area(), walk(2).count());
     let _ = (borrowed(&BTreeMap::new(), "x").count(), generic([1], |n| *n));
 }

@@ -54,13 +54,21 @@ fn check(ty: &TypePath) -> TokenStream {
     quote!(#module #listed #group;)
 }
 
+/// Whether a type is told by its name: no set, no clock's time, no alias of one.
+pub(crate) fn is_known(ty: &Type) -> bool {
+    matches!(ty, Type::Path(path) if is_known_path(path))
+}
+
+fn is_known_path(ty: &TypePath) -> bool {
+    ty.path.segments.last().is_some_and(|last| KNOWN.iter().any(|name| last.ident == name))
+}
+
 /// The types that could be sets.
 struct Asked(Vec<TypePath>);
 
 impl<'ast> Visit<'ast> for Asked {
     fn visit_type_path(&mut self, ty: &'ast TypePath) {
-        let known = ty.path.segments.last().is_some_and(|last| KNOWN.iter().any(|name| last.ident == name));
-        if !known {
+        if !is_known_path(ty) {
             self.0.push(ty.clone());
         }
         visit::visit_type_path(self, ty);

@@ -4,7 +4,7 @@
 //! `select!` and `until!` are expanded here and handed to the macro of that name behind an `@abide`: so the user's
 //! path is resolved by rustc, and an editor finds the documentation.
 
-use super::probe::Place;
+use super::probe::{Operands, Place};
 use super::rewrite::{Rewriter, Scope, parenthesized};
 use super::{ME, hoist, select};
 use crate::errors::Code;
@@ -43,12 +43,11 @@ const BY_REFERENCE: &[&str] = &[
     "error",
 ];
 
-/// Macros whose arguments are futures.
-const JOINS: &[&str] = &["join", "try_join"];
-
 /// Macros that do with an argument what a function would: it can be probed. Not `assert!`, which shows its source.
-const LIKE_FUNCTIONS: &[&str] =
-    &["vec", "matches", "join", "try_join", "todo", "unimplemented", "unreachable"];
+const LIKE_FUNCTIONS: &[&str] = &["vec", "matches", "todo", "unimplemented", "unreachable"];
+
+/// Macros of ours, whose operands are futures: only what is inside of those is worth a probe.
+const OF_FUTURES: &[&str] = &["join", "try_join"];
 
 pub(super) fn expr_macro(rewriter: &mut Rewriter<'_>, mut expr: ExprMacro) -> Expr {
     let name = expr.mac.path.segments.last().map(|last| last.ident.to_string()).unwrap_or_default();
@@ -113,10 +112,10 @@ fn parsed(rewriter: &mut Rewriter<'_>, mut expr: ExprMacro, name: &str, args: Ar
         plan.take(args.iter_mut(), &mut taken);
     }
     for arg in &mut args {
-        rewriter.in_macro(can_probe(name), |rewriter| match arg {
+        rewriter.in_macro(operands(name), |rewriter| match arg {
             // `name = value` of a format macro.
             Expr::Assign(named) => rewriter.visit_expr_mut(&mut named.right),
-            future if JOINS.contains(&name) => rewriter.future(future),
+            future if OF_FUTURES.contains(&name) => rewriter.future(future),
             arg => rewriter.visit_expr_mut(arg),
         });
     }
@@ -128,9 +127,13 @@ fn parsed(rewriter: &mut Rewriter<'_>, mut expr: ExprMacro, name: &str, args: Ar
     }
 }
 
-fn can_probe(name: &str) -> bool {
-    LIKE_FUNCTIONS.contains(&name)
-        || (BY_REFERENCE.contains(&name) && !["assert", "debug_assert"].contains(&name))
+fn operands(name: &str) -> Operands {
+    match name {
+        "assert" | "debug_assert" => Operands::Hidden,
+        name if OF_FUTURES.contains(&name) => Operands::Futures,
+        name if LIKE_FUNCTIONS.contains(&name) || BY_REFERENCE.contains(&name) => Operands::Values,
+        _ => Operands::Hidden,
+    }
 }
 
 /// `vec![value; count]`.
@@ -139,7 +142,7 @@ fn repeat(rewriter: &mut Rewriter<'_>, tokens: TokenStream) -> Option<TokenStrea
         Ok((input.parse()?, input.parse()?, input.parse()?))
     };
     let (mut value, semi, mut count) = parser.parse2(tokens).ok()?;
-    rewriter.in_macro(false, |rewriter| {
+    rewriter.in_macro(Operands::Hidden, |rewriter| {
         rewriter.visit_expr_mut(&mut value);
         rewriter.visit_expr_mut(&mut count);
     });
@@ -224,7 +227,9 @@ fn try_join(
         return None;
     }
     let site = text::site(rewriter.private, &inner, inner.mac.path.span());
-    args.iter_mut().for_each(|arg| rewriter.future(arg));
+    for arg in &mut args {
+        rewriter.in_macro(Operands::Futures, |rewriter| rewriter.future(arg));
+    }
     let mut mac = inner.mac.clone();
     mac.tokens = args.to_token_stream();
     Some((mac, site, expr.await_token.span, count))

@@ -14,6 +14,7 @@
 //! the user wrote them. A body with findings of our own is replaced by a stub, so that rustc adds none.
 
 mod candidates;
+mod cells;
 mod hoist;
 mod macros;
 mod probe;

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! let (__abide_probe_0,);                                     // one cell for each probe
-//! for x in (match E { v => { if false { never(); __abide_probe_0 = of(&v); } v } }) { .. }
+//! for x in match (E,) { v => { if false { never(); __abide_probe_0 = of(&v.0); } v.0 } } { .. }
 //! return TAIL;                                                // as the body's tail: the same type is expected of it
 //! ordered(__abide_probe_0.order());                           // when inference is done
 //! ```
@@ -14,11 +14,13 @@
 //! known where it stands is asked there.
 
 use super::candidates::{self, Clock};
-use super::rewrite::{Rewriter, parenthesized};
-use super::tail::{self, Tail};
+use super::cells::{Found, ends};
+use super::rewrite::Rewriter;
+use super::tail;
 use crate::order;
-use proc_macro2::{Ident, Span, TokenStream};
-use quote::{ToTokens, format_ident, quote, quote_spanned};
+use crate::stored;
+use proc_macro2::{Span, TokenStream};
+use quote::quote_spanned;
 use syn::spanned::Spanned;
 use syn::visit_mut::VisitMut;
 use syn::{Block, Expr, ExprCall, ExprClosure, Local, Pat, Stmt, Type};
@@ -31,6 +33,17 @@ pub(super) enum Place {
     Function,
     Async,
     Closure,
+}
+
+/// What a macro does with its arguments.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Operands {
+    /// What a function would.
+    Values,
+    /// It polls them.
+    Futures,
+    /// Not known, or it shows their source: they are left as they are.
+    Hidden,
 }
 
 /// Whether a type is expected of the expression visited next.
@@ -53,6 +66,8 @@ struct Around {
     free: bool,
     /// It is iterated.
     iterated: bool,
+    /// It stands after `for .. in`.
+    head: bool,
     /// The type that is written for it.
     expected: Option<Type>,
     /// The collection that its items go into.
@@ -67,25 +82,19 @@ pub(super) struct Probes {
     operand: bool,
     /// Names of parameters whose types are inferred later than their closure's end.
     untyped: Vec<String>,
-    found: Vec<Found>,
+    pub(super) found: Vec<Found>,
     /// The hygiene of the user's own body: rustc then does not speak of the attribute's expansion.
-    hygiene: Span,
-}
-
-struct Found {
-    cell: Ident,
-    sink: Option<Ident>,
-    question: &'static str,
-    start: Span,
-    end: Span,
+    pub(super) hygiene: Span,
 }
 
 /// What [`Rewriter::enter`] found out about an expression, for [`Rewriter::leave`].
 pub(super) struct Entered {
     question: Option<&'static str>,
-    sink: Option<Expr>,
+    pub(super) sink: Option<Expr>,
     operand: bool,
-    spans: (Span, Span),
+    pub(super) spans: (Span, Span),
+    /// Whether it stands where a `match` needs no parentheses: after `for .. in`.
+    pub(super) bare: bool,
 }
 
 impl Probes {
@@ -121,35 +130,19 @@ impl Rewriter<'_> {
             false => self.question(expr, &around, context),
         };
         let sink = around.sink.clone();
+        let bare = around.head;
         self.tell_first_child(expr, around, context);
         let spans = if question.is_some() { ends(expr) } else { (Span::call_site(), Span::call_site()) };
-        Entered { question, sink, operand, spans }
+        Entered { question, sink, operand, spans, bare }
     }
 
     /// After it was rewritten: puts the probe around it.
     pub(super) fn leave(&mut self, entered: Entered, expr: &mut Expr) {
         self.probes.operand = entered.operand;
         self.probes.around = Around::default();
-        let Some(question) = entered.question else { return };
-        let (start, end) = entered.spans;
-        let hygiene = self.probes.hygiene;
-        let (start, end) = (start.resolved_at(hygiene), end.resolved_at(hygiene));
-        let index = self.probes.found.len();
-        let cell = format_ident!("__abide_probe_{index}", span = start);
-        let value = Ident::new("__abide_value", start.resolved_at(Span::call_site()));
-        let sink = entered.sink.map(|mut place| {
-            self.visit_expr_mut(&mut place);
-            (format_ident!("__abide_sink_{index}", span = start), place)
-        });
-        let sinks = sink.as_ref().map(|(name, place)| quote!(#name = __abide_probe::of(&#place);));
-        let probed = quote! {
-            match #expr {
-                #[allow(unreachable_code)]
-                #value => { if false { __abide_probe::never(); #cell = __abide_probe::of(&#value); #sinks } #value }
-            }
-        };
-        *expr = Expr::Verbatim(parenthesized(start, probed));
-        self.probes.found.push(Found { cell, sink: sink.map(|(name, _)| name), question, start, end });
+        if let Some(question) = entered.question {
+            self.wrap(question, entered, expr);
+        }
     }
 
     fn question(&self, expr: &Expr, around: &Around, context: Context) -> Option<&'static str> {
@@ -192,7 +185,7 @@ impl Rewriter<'_> {
     fn tell_first_child(&mut self, expr: &Expr, around: Around, context: Context) {
         let untyped = Around { context: Context::Untyped, ..Around::default() };
         self.probes.around = match expr {
-            Expr::Paren(_) | Expr::Group(_) => Around { context, ..around },
+            Expr::Paren(_) | Expr::Group(_) => Around { context, head: false, ..around },
             Expr::MethodCall(call) => {
                 let sink = around.sink.filter(|_| order::passes(call));
                 let free = order::forgotten(call, around.free, around.expected.as_ref());
@@ -202,7 +195,7 @@ impl Rewriter<'_> {
             Expr::Unary(unary) if matches!(unary.op, syn::UnOp::Deref(_)) => untyped,
             Expr::Match(inner) if !inner.arms.is_empty() => untyped,
             Expr::Reference(_) => Around { context, ..Around::default() },
-            Expr::ForLoop(_) => Around { iterated: true, ..untyped },
+            Expr::ForLoop(_) => Around { iterated: true, head: true, ..untyped },
             _ => Around::default(),
         };
     }
@@ -238,6 +231,8 @@ impl Rewriter<'_> {
         let expected = order::written(local).cloned();
         let context = match &local.pat {
             Pat::Wild(_) => Context::Unknown,
+            // rustc's words about a wrong type are better without a probe, and `u32` is no clock's.
+            Pat::Type(typed) if stored::is_known(&typed.ty) => Context::Unknown,
             Pat::Type(_) => Context::Typed,
             _ => Context::Untyped,
         };
@@ -268,14 +263,14 @@ impl Rewriter<'_> {
         }
     }
 
-    /// Walks arguments of a macro: `known` ones as operands, those of other macros without probes, for what such a
-    /// macro does with its tokens is not known.
-    pub(super) fn in_macro<R>(&mut self, known: bool, walk: impl FnOnce(&mut Self) -> R) -> R {
+    /// Walks an argument of a macro.
+    pub(super) fn in_macro<R>(&mut self, operands: Operands, walk: impl FnOnce(&mut Self) -> R) -> R {
         let place = self.probes.place;
-        if !known {
+        if operands == Operands::Hidden {
             self.probes.place = Place::Off;
         }
-        self.probes.operand = true;
+        self.probes.operand = operands == Operands::Values;
+        self.probes.around = Around::default();
         let walked = walk(self);
         self.probes.place = place;
         walked
@@ -293,19 +288,6 @@ impl Rewriter<'_> {
         self.probes.found = outer;
         self.probes.operand = operand;
         walked
-    }
-
-    /// The statements of a rewritten body, with its cells before and its checks behind them.
-    pub(super) fn checked(&mut self, ends: &Tail, statements: &[Stmt]) -> TokenStream {
-        let found = std::mem::take(&mut self.probes.found);
-        if found.is_empty() {
-            return quote!(#(#statements)*);
-        }
-        let private = self.private;
-        let cells = found.iter().flat_map(|probe| std::iter::once(&probe.cell).chain(&probe.sink));
-        let checks: TokenStream = found.iter().map(check).collect();
-        let open = quote!(use #private::probe as __abide_probe; let (#(#cells,)*););
-        tail::with_checks(ends, &open, statements, &quote!(use __abide_probe::Otherwise as _; #checks))
     }
 
     /// Rewrites the body of a closure; with probes in it, it becomes a block.
@@ -329,41 +311,6 @@ impl Rewriter<'_> {
         let checked = self.checked(&ends, &statements);
         *body = Expr::Verbatim(quote_spanned!(at=> { #checked }));
     }
-}
-
-/// `ordered(cell.order())`: path and argument cover the probed expression, so that rustc underlines all of it, once.
-fn check(probe: &Found) -> TokenStream {
-    let Found { cell, sink, question, start, end } = probe;
-    let refuse = match *question {
-        "order" => Ident::new("ordered", *end),
-        _ => Ident::new("timeless", *end),
-    };
-    let module = Ident::new("__abide_probe", *start);
-    let colons = quote_spanned!(*start=> ::);
-    let question = Ident::new(question, *end);
-    let none = quote_spanned!(*end=> ());
-    let seen = match sink {
-        Some(sink) => quote_spanned!(*start=> #sink.sorts().takes(#cell)),
-        None => cell.to_token_stream(),
-    };
-    let dot = quote_spanned!(*end=> .);
-    let argument = quote!(#seen #dot #question #none);
-    let call = {
-        let mut group = proc_macro2::Group::new(proc_macro2::Delimiter::Parenthesis, argument);
-        group.set_span(*end);
-        group
-    };
-    quote!(#module #colons #refuse #call;)
-}
-
-/// The first and the last token of an expression.
-fn ends(expr: &Expr) -> (Span, Span) {
-    let mut spans = expr.to_token_stream().into_iter().map(|token| match token {
-        proc_macro2::TokenTree::Group(group) => (group.span_open(), group.span_close()),
-        other => (other.span(), other.span()),
-    });
-    let (start, first_end) = spans.next().unwrap_or((Span::call_site(), Span::call_site()));
-    (start, spans.last().map_or(first_end, |(_, end)| end))
 }
 
 /// Whether the children of `expr` are values that something is done with.
