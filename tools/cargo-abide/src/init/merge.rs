@@ -24,7 +24,7 @@ pub(super) fn entries(document: &mut DocumentMut, entries: &[Entry]) -> Result<M
             merged.of_the_user.push(lint);
         }
         for entry in ours {
-            match known.iter().any(|path| *path == entry.path) {
+            match known.contains(&entry.path) {
                 true => merged.kept += 1,
                 false => {
                     add(item, entry);
