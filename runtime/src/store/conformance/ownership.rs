@@ -212,3 +212,35 @@ async fn what_a_build_cannot_take_is_offered_to_others() {
     assert_eq!((claim("b1").await, claim("b2").await), (vec![], vec![]));
     assert_eq!(claim("b3").await, [id]);
 }
+
+/// Somebody sets the clock back or forward by an hour: nobody is late for it, and who is late is still found.
+#[tokio::test]
+async fn a_clock_that_is_set_makes_nobody_late_and_hides_nobody() {
+    for step in [-3_600_000, 3_600_000] {
+        let (lab, skew) = (Lab::new(), Arc::new(std::sync::atomic::AtomicI64::new(0)));
+        let lease = Duration::from_millis(400);
+        let short = OpenOptions { lease, skew_ms: Some(Arc::clone(&skew)), ..OpenOptions::default() };
+        let (a, b) = (lab.process_with(short.clone()).await, lab.process_with(short).await);
+        let _mine = b.running("order-1").await;
+        assert_eq!(a.store.dead().await.unwrap(), [], "seen for the first time");
+        let before = a.store.now_ms();
+        skew.store(step, std::sync::atomic::Ordering::Relaxed);
+        for _ in 0..8 {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            a.store.renew(a.me).await.unwrap();
+            b.store.renew(b.me).await.unwrap();
+            assert_eq!(a.store.dead().await.unwrap(), [], "it renews its lease");
+            assert_eq!(a.store.take_over(b.me).await.unwrap(), 0);
+        }
+        let now = a.store.now_ms();
+        assert!(now >= before, "time does not go back");
+        assert_eq!(now >= before + 3_600_000, step > 0, "it goes forward with the clock");
+        // It stops, and the clock is put right, which sets the lease far into the future.
+        skew.store(if step > 0 { 0 } else { step }, std::sync::atomic::Ordering::Relaxed);
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        a.store.renew(a.me).await.unwrap();
+        let late = a.store.dead().await.unwrap();
+        assert_eq!(late.iter().map(|dead| dead.incarnation).collect::<Vec<_>>(), [b.me], "{step}");
+        assert_eq!(a.store.take_over(b.me).await.unwrap(), 1);
+    }
+}
