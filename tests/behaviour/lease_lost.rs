@@ -21,9 +21,8 @@ async fn through_the_gate(n: u32) -> Result<u32, Failure> {
 async fn open(folder: &tempfile::TempDir, fault: StoreFault) -> (Abide, Arc<AtomicBool>) {
     let fails = Arc::new(AtomicBool::new(false));
     let flag = Arc::clone(&fails);
-    let hook = move |stage: Stage| {
-        (stage == Stage::BeforeCommit && flag.load(Ordering::Relaxed)).then_some(fault)
-    };
+    let hook =
+        move |stage: Stage| (stage == Stage::BeforeCommit && flag.load(Ordering::Relaxed)).then_some(fault);
     let builder = Abide::builder(Db::url(folder)).busy_timeout(Duration::from_millis(300));
     (builder.fault(Arc::new(hook)).open().await.unwrap(), fails)
 }

@@ -77,7 +77,10 @@ async fn a_dozen_quick_kills_from_outside_suspend_nobody() {
     let client = scene.client().await;
     let mut runs = Vec::new();
     for n in 0..2 {
-        runs.push((n, client.start(sequence(n, 2, 250)).id(format!("sequence-{n}")).await.expect("it starts")));
+        runs.push((
+            n,
+            client.start(sequence(n, 2, 250)).id(format!("sequence-{n}")).await.expect("it starts"),
+        ));
     }
     for _ in 0..12 {
         let worker = scene.worker();

@@ -216,7 +216,10 @@ async fn a_worker_stopped_in_a_commit_past_its_lease_holds_all_up_and_then_all_g
     let (first, second, client) = (scene.worker(), scene.worker(), scene.client().await);
     let mut runs = Vec::new();
     for n in 0..24 {
-        runs.push((n, client.start(sequence(n, 200, 5)).id(format!("sequence-{n}")).await.expect("it starts")));
+        runs.push((
+            n,
+            client.start(sequence(n, 200, 5)).id(format!("sequence-{n}")).await.expect("it starts"),
+        ));
     }
     freeze_in_a_commit(&scene, &first).await;
     let rows = "SELECT count(*) FROM journal";
