@@ -162,9 +162,15 @@ async fn suspects_come_one_at_a_time() {
     }
     let none = a.claim().await;
     assert_eq!((ids(&none), none.next_due_ms), (vec![], None));
+    let more_than_that = Suspicion { suspect: Some(owner::SUSPECT_FROM - 1), guilty: 5 };
+    let claim = Claim { suspicion: more_than_that, ..a.claim_of("b1", true) };
+    assert_eq!(ids(&a.store.claim(claim).await.unwrap()), [], "too suspicious for now");
     let first = ids(&a.store.claim(a.claim_of("b1", true)).await.unwrap());
     assert_eq!(first.len(), 1);
     assert_eq!(a.row(first[0]).await.crashes, owner::SUSPECT_FROM);
+    let guilty = Suspicion { suspect: None, guilty: owner::SUSPECT_FROM };
+    let claim = Claim { suspicion: guilty, ..a.claim_of("b1", false) };
+    assert_eq!(a.store.claim(claim).await.unwrap().rows.len(), 2, "all that are to be suspended, at once");
 }
 
 #[tokio::test]
