@@ -57,6 +57,15 @@ const PIECES: &[&str] = &[
     "if let Some(x) = self.x && x.await { y } else { z.await };",
     "unsafe { *self.p = a().await };",
     "while let Some(x) = self.next().await {}",
+    "for (k, v) in &self.map { total += v.iter().map(|x| clock()).sum() }",
+    "let mut v: Vec<_> = self.map.keys().collect(); v.sort();",
+    "self.list.extend(self.map.values().zip(other(|x| x.iter())));",
+    "let t = now()?.elapsed(); let f = |m| { for x in m { return x.keys().next() } };",
+    "let a = [f::<{ g() }>(); g()];",
+    "spawn(async { for x in self.map.drain() { x.iter() } self.map.keys().min() });",
+    "match now() {}",
+    "loop { break now() }",
+    "self.map.into_iter().collect::<BTreeMap<_, _>>()",
 ];
 
 proptest! {
