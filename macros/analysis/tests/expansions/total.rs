@@ -65,7 +65,7 @@ const PIECES: &[&str] = &[
     "spawn(async { for x in self.map.drain() { x.iter() } self.map.keys().min() });",
     "match now() {}",
     "loop { break now() }",
-    "self.map.into_iter().collect::<BTreeMap<_, _>>()",
+    "let m = self.map.into_iter().collect::<BTreeMap<_, _>>();",
 ];
 
 proptest! {
