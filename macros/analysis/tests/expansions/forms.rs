@@ -170,6 +170,7 @@ fn probes_of_a_query() {
 fn no_probes() {
     let item = "fn first(map: &Ids) -> u32 { for id in map { return *id; } 0 }";
     let plain: TokenStream = item.parse().expect("tokens");
-    assert_eq!(show(&expand("helper", "no_probes", item)), show(&plain));
-    assert_eq!(show(&expand("deterministic", "\"fixed seed\"", item)), show(&plain));
+    // Only clippy's levels come before it.
+    assert!(show(&expand("helper", "no_probes", item)).ends_with(&show(&plain)));
+    assert!(show(&expand("deterministic", "\"fixed seed\"", item)).ends_with(&show(&plain)));
 }
