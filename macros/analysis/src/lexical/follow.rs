@@ -64,7 +64,7 @@ impl fmt::Display for Reach {
 impl Walker<'_> {
     /// A call of, or a pointer to, a function of the crate.
     pub(super) fn follow(&mut self, function: &Rc<Function>, tokens: &impl ToTokens) {
-        if function.marked {
+        if self.krate.is_marked(function) {
             return;
         }
         let chains = reaches(self.krate, function);

@@ -230,6 +230,43 @@ fn methods_of_the_crate() {
 }
 
 #[test]
+fn what_abide_marks_is_not_followed() {
+    check_body("use abide::activity as step; #[step] async fn a() { std::fs::read(x); }", "a().await;", &[]);
+    check_body(
+        "impl P { #[abide::activity] async fn a(&self) { std::fs::read(x); } } struct P;",
+        "P::a().await;",
+        &[],
+    );
+    check_body(
+        "#[activity] impl P { async fn a(&self) { std::fs::read(x); } } struct P;",
+        "P::a().await;",
+        &[],
+    );
+    check_body("#[other] fn a() { std::fs::read(x); }", "a();", &["AB0116"]);
+}
+
+#[test]
+fn methods_of_traits() {
+    let module = "struct P; trait T { fn now(&self) { std::time::Instant::now(); } fn pure(&self) {} } impl T for P {}";
+    check_body(module, "let p: P = f(); p.now(); p.pure();", &["AB0116"]);
+    check_body(module, "T::now(&p);", &["AB0116"]);
+}
+
+#[test]
+fn what_is_not_compiled() {
+    check_body(
+        "",
+        "#[cfg(feature = \"trace\")]\nprintln!(); #[cfg(feature = \"trace\")]\nlet x = std::fs::read(y);",
+        &[],
+    );
+    check_body(
+        "#[cfg(feature = \"x\")] use std::time::Instant; #[cfg(not(feature = \"x\"))] use mine::Instant;",
+        "Instant::now();",
+        &[],
+    );
+}
+
+#[test]
 fn globals() {
     check_body("static N: std::sync::atomic::AtomicU8 = x();", "N.load(y);", &["AB0111"]);
     check_body("static N: &[u8] = &[1]; const M: u8 = 1;", "N.len(); M;", &[]);

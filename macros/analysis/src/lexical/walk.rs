@@ -1,10 +1,10 @@
 //! The walk over one body: scopes, locals with the types that are written, and each path, call, macro and cast on the
 //! way.
 
-use super::syntax::{Call, bound, exempts, is_address};
+use super::syntax::{Call, attributes, bound, exempts, is_address};
 use super::{Hit, Kind, ends, named};
 use crate::errors::Code;
-use crate::source::{Content, Crate, Env, Found, Origin, Ty, Want, Written, text};
+use crate::source::{Content, Crate, Env, Found, Origin, Ty, Want, Written, is_off, text};
 use crate::{order, rules};
 use quote::ToTokens;
 use std::collections::HashMap;
@@ -196,7 +196,9 @@ impl<'a> Walker<'a> {
                     walker.unordered = order::sorted_by(local, block.stmts.get(index + 1));
                     walker.expected = order::written(local).cloned();
                 }
-                walker.visit_stmt(stmt);
+                if !is_off(attributes(stmt), walker.krate.cfgs()) {
+                    walker.visit_stmt(stmt);
+                }
             }
         });
         if declares {

@@ -31,6 +31,8 @@ pub(crate) struct Function {
     pub(crate) line: usize,
     /// An attribute of abide is on it or around it: its own expansion checks it, or it is no workflow code.
     pub(crate) marked: bool,
+    /// Its other attributes: one may be abide's under another name.
+    pub(crate) attributes: Vec<Written>,
 }
 
 /// A struct, enum, union, trait or type alias.
@@ -68,6 +70,8 @@ pub(crate) struct Macro {
 #[derive(Debug)]
 pub(crate) struct Impl {
     pub(crate) self_ty: Rc<Type>,
+    /// The trait that it implements.
+    pub(crate) of_trait: Option<Written>,
     pub(crate) methods: Vec<Rc<Function>>,
 }
 
@@ -160,8 +164,7 @@ impl Content {
             Item::ExternCrate(item) => self.extern_crate(&item, modules),
             Item::Mod(item) => self.module(item, origin, modules),
             Item::Fn(item) => {
-                let marked = origin.marked || is_marked(&item.attrs);
-                let function = Rc::new(function(item.sig, *item.block, None, origin, marked));
+                let function = Rc::new(function(item.sig, *item.block, None, origin, &item.attrs));
                 self.functions.push(function.clone());
                 self.name(&function.name, Def::Function(function.clone()));
             }
@@ -265,15 +268,16 @@ impl Content {
     }
 
     fn implementation(&mut self, item: syn::ItemImpl, origin: &Origin) {
-        let marked = origin.marked || is_marked(&item.attrs);
+        let origin = &Origin { marked: origin.marked || is_marked(&item.attrs), ..origin.clone() };
         let self_ty: Rc<Type> = Rc::from(item.self_ty);
         let mut methods = Vec::new();
         for inner in item.items {
             let ImplItem::Fn(inner) = inner else { continue };
-            let marked = marked || is_marked(&inner.attrs);
-            methods.push(Rc::new(function(inner.sig, inner.block, Some(self_ty.clone()), origin, marked)));
+            let self_ty = Some(self_ty.clone());
+            methods.push(Rc::new(function(inner.sig, inner.block, self_ty, origin, &inner.attrs)));
         }
-        self.impls.push(Impl { self_ty, methods });
+        let of_trait = item.trait_.map(|(path, _)| Written::of(&path));
+        self.impls.push(Impl { self_ty, of_trait, methods });
     }
 
     /// A trait's default methods are found as those of a type of its name.
@@ -285,10 +289,9 @@ impl Content {
             let TraitItem::Fn(syn::TraitItemFn { attrs, sig, default: Some(block), .. }) = inner else {
                 continue;
             };
-            let marked = origin.marked || is_marked(&attrs);
-            methods.push(Rc::new(function(sig, block, Some(self_ty.clone()), origin, marked)));
+            methods.push(Rc::new(function(sig, block, Some(self_ty.clone()), origin, &attrs)));
         }
-        self.impls.push(Impl { self_ty, methods });
+        self.impls.push(Impl { self_ty, of_trait: None, methods });
         self.ty(&item.ident, HashMap::new(), None, origin);
     }
 
@@ -333,7 +336,7 @@ fn function(
     block: Block,
     self_ty: Option<Rc<Type>>,
     origin: &Origin,
-    marked: bool,
+    attrs: &[Attribute],
 ) -> Function {
     let span: Span = sig.ident.span();
     Function {
@@ -344,7 +347,8 @@ fn function(
         block,
         self_ty,
         file: origin.file.clone(),
-        marked,
+        marked: origin.marked || is_marked(attrs),
+        attributes: attrs.iter().map(|attr| Written::of(attr.path())).collect(),
     }
 }
 

@@ -19,7 +19,7 @@ pub(crate) struct Place {
 impl Crate {
     /// What is in scope at a place. A file that is no part of the crate counts as its root: nothing is known of it.
     pub(crate) fn env_at(&self, place: Option<&Place>) -> Env {
-        let unknown = || Env { module: ROOT, blocks: Vec::new(), self_ty: None };
+        let unknown = || Env { module: self.nowhere(), blocks: Vec::new(), self_ty: None };
         let Some(place) = place.filter(|_| self.is_known()) else { return unknown() };
         let Some(mut module) = self.module_of(&place.file) else { return unknown() };
         let _forced = Forced::new();
@@ -36,6 +36,22 @@ impl Crate {
             }
             return Env { module, blocks: Vec::new(), self_ty: impl_at(&content, place) };
         }
+    }
+
+    /// A scope of which nothing is known.
+    fn nowhere(&self) -> ModuleId {
+        let root = self.module(ROOT);
+        let content = OnceCell::new();
+        let _ = content.set(Rc::default());
+        self.push(Module {
+            path: Vec::new(),
+            parent: None,
+            block: false,
+            file: root.file.clone(),
+            directory: root.directory.clone(),
+            marked: false,
+            content,
+        })
     }
 
     /// The scope of the blocks of `function` around the place, where they declare something.

@@ -1,7 +1,7 @@
 //! Methods of the crate's own types, wherever in the crate their `impl` stands.
 
 use super::content::{Def, Impl};
-use super::{Crate, Env, Function, ModuleId, ROOT, Ty, TypeDef};
+use super::{Crate, Env, Found, Function, ModuleId, ROOT, Ty, TypeDef, Want, Written};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -25,13 +25,44 @@ impl Crate {
     }
 
     fn loaded_method(&self, ty: &Rc<TypeDef>, name: &str) -> Option<Rc<Function>> {
-        let count = self.modules.borrow().len();
-        (0..count).find_map(|id| {
-            let content = self.module(id).content.get()?.clone();
-            let of_type = |block: &&Impl| self.is_of(block, id, ty);
-            let methods = content.impls.iter().filter(of_type).flat_map(|block| &block.methods);
-            methods.into_iter().find(|method| method.name == name).cloned()
+        let (mut found, mut traits) = (None, Vec::new());
+        self.each_impl(ty, |block, module| {
+            found = found.take().or_else(|| block.methods.iter().find(|method| method.name == name).cloned());
+            traits.extend(block.of_trait.clone().map(|path| (module, path)));
+        });
+        // A method that the type leaves to its trait.
+        found.or_else(|| {
+            traits.into_iter().find_map(|(module, path)| {
+                let env = Env { module, blocks: Vec::new(), self_ty: None };
+                let Some(Found::Type(def, _)) = self.resolve(&env, &path, Want::Type) else { return None };
+                let mut default = None;
+                self.each_impl(&def, |block, _| {
+                    default = default
+                        .take()
+                        .or_else(|| block.methods.iter().find(|method| method.name == name).cloned());
+                });
+                default
+            })
         })
+    }
+
+    /// All impls of a type in the files that were read.
+    fn each_impl(&self, ty: &Rc<TypeDef>, mut f: impl FnMut(&Impl, ModuleId)) {
+        let count = self.modules.borrow().len();
+        for id in 0..count {
+            let Some(content) = self.module(id).content.get().cloned() else { continue };
+            content.impls.iter().filter(|block| self.is_of(block, id, ty)).for_each(|block| f(block, id));
+        }
+    }
+
+    /// Whether an attribute of abide is on a function, under whatever name.
+    pub(crate) fn is_marked(&self, function: &Function) -> bool {
+        let env = Env { module: function.module, blocks: Vec::new(), self_ty: None };
+        let ours = |path: &Written| match self.resolve(&env, path, Want::Macro) {
+            Some(Found::Foreign(path)) => path.first().is_some_and(|first| first == "abide"),
+            _ => false,
+        };
+        function.marked || function.attributes.iter().any(ours)
     }
 
     fn is_of(&self, block: &Impl, module: ModuleId, ty: &Rc<TypeDef>) -> bool {

@@ -12,7 +12,7 @@ mod methods;
 mod resolve;
 mod types;
 
-pub(crate) use cfg::{is_punct, text};
+pub(crate) use cfg::{is_off, is_punct, text};
 pub(crate) use content::{Content, Function, Macro, Origin, Static, TypeDef, Written, attrs_of};
 pub(crate) use locate::Place;
 pub(crate) use resolve::{Env, Found, Want};
