@@ -14,7 +14,7 @@ async fn only_the_execution_that_kills_its_process_is_suspended() {
     let scene = Scene::new();
     let client = scene.client().await;
     let mut innocents = Vec::new();
-    for n in 0..3 {
+    for n in 0..40 {
         innocents
             .push(client.start(sequence(n, 3, 150)).id(format!("sequence-{n}")).await.expect("it starts"));
     }
