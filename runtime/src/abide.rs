@@ -11,6 +11,7 @@ use crate::store::{FaultHook, Store};
 use crate::worker::WorkerBuilder;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
 use std::time::Duration;
 
 /// An open database. Cheap to clone; all clones share one writer and one view of this process's workers, so open a
@@ -53,7 +54,7 @@ impl Abide {
 
     /// Like [`Abide::open`], with options.
     pub fn builder(url: impl Into<String>) -> AbideBuilder {
-        AbideBuilder { url: url.into(), busy_timeout: Duration::from_secs(10), fault: None }
+        AbideBuilder { url: url.into(), busy_timeout: Duration::from_secs(10), fault: None, skew_ms: None }
     }
 
     /// A client: starts workflows and talks to them.
@@ -98,6 +99,7 @@ pub struct AbideBuilder {
     url: String,
     busy_timeout: Duration,
     fault: Option<FaultHook>,
+    skew_ms: Option<Arc<AtomicI64>>,
 }
 
 impl AbideBuilder {
@@ -116,6 +118,13 @@ impl AbideBuilder {
         self
     }
 
+    /// For tests: what is added to the wall clock, in ms, as if somebody had set it.
+    #[doc(hidden)]
+    pub fn clock_skew_ms(mut self, skew_ms: Arc<AtomicI64>) -> Self {
+        self.skew_ms = Some(skew_ms);
+        self
+    }
+
     /// Opens the database.
     pub async fn open(self) -> Result<Abide> {
         let store = open_store(self).await?;
@@ -127,8 +136,8 @@ async fn open_store(options: AbideBuilder) -> Result<Arc<dyn Store>> {
     #[cfg(feature = "sqlite")]
     if options.url.starts_with("sqlite:") {
         use crate::store::sqlite;
-        let AbideBuilder { url, busy_timeout, fault } = options;
-        let chosen = sqlite::OpenOptions { busy_timeout, fault, ..sqlite::OpenOptions::default() };
+        let AbideBuilder { url, busy_timeout, fault, skew_ms } = options;
+        let chosen = sqlite::OpenOptions { busy_timeout, fault, skew_ms, ..sqlite::OpenOptions::default() };
         return Ok(sqlite::open(&url, chosen).await?);
     }
     let help = match options.url.split_once(':') {

@@ -57,6 +57,16 @@ async fn waits_for_a_channel() -> Result<u32, Failure> {
 }
 
 #[workflow]
+async fn waits_beside_an_activity() -> Result<u32, Failure> {
+    let (sender, receiver) = tokio::sync::oneshot::channel::<u32>();
+    std::mem::forget(sender);
+    let hidden = async move { workflow::assume_deterministic("a mistake", receiver).await };
+    let (got, stopped) = workflow::join!(hidden, Steps::endless("beside".to_owned())).await;
+    stopped?;
+    Ok(got?)
+}
+
+#[workflow]
 async fn waits_after_a_step() -> Result<u32, Failure> {
     let got = Steps::note(1).await?;
     workflow::assume_deterministic("a mistake", std::future::pending::<()>()).await;
@@ -98,7 +108,13 @@ async fn an_activity_that_never_returns() {
 async fn a_workflow_that_nothing_can_wake() {
     let (db, log) = (Db::new().await, Log::default());
     let worker = db.abide.worker("hang").workflow(waits_for_nothing).workflow(waits_for_a_channel);
-    let worker = worker.workflow(waits_after_a_step).activities(Steps(log.clone())).start().await.unwrap();
+    let worker = worker
+        .workflow(waits_beside_an_activity)
+        .workflow(waits_after_a_step)
+        .activities(Steps(log.clone()))
+        .start()
+        .await
+        .unwrap();
     let told = reason(db.client().start(waits_for_nothing()).await.unwrap().result().await);
     assert_eq!(told.code(), "AB0204");
     says(told.message(), &["errors_hang.rs:", "pending::<u32>()"]);
@@ -112,6 +128,13 @@ async fn a_workflow_that_nothing_can_wake() {
     says(told.message(), &[&described.run_id]);
     assert_eq!(described.awaiting.len(), 1);
     says(&described.awaiting[0].to_string(), &["errors_hang.rs:", "receiver"]);
+
+    // Also where something else could wake the workflow.
+    let run = db.client().start(waits_beside_an_activity()).await.unwrap();
+    let told = reason(run.result().await);
+    assert_eq!(told.code(), "AB0204");
+    says(told.message(), &["errors_hang.rs:", "waits_beside_an_activity", run.id()]);
+    assert!(log.lines().is_empty(), "nothing of that turn was begun");
 
     let run = db.client().start(waits_after_a_step()).await.unwrap();
     let told = reason(run.result().await);

@@ -5,6 +5,7 @@
 
 mod cancellation;
 mod client;
+mod clock_steps;
 mod close_race;
 mod combinators;
 mod commits;

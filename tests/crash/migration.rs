@@ -40,6 +40,37 @@ async fn a_first_open_that_is_killed_is_finished_by_the_next() {
     eprintln!("{unfinished} of {KILLS} killed in the middle");
 }
 
+#[tokio::test]
+async fn many_that_open_a_new_file_at_once_make_one_database_whoever_is_killed() {
+    let whole = Scene::new();
+    drop(whole.open().await);
+    let expected = tables(&whole.path("abide.db")).await;
+    let mut dice = dice();
+    for round in 0..8 {
+        let scene = Scene::new();
+        let all: Vec<_> = (0..6).map(|_| scene.spawn("open")).collect();
+        let mut left = Vec::new();
+        for (n, victim) in all.into_iter().enumerate() {
+            if n % 2 == round % 2 {
+                tokio::time::sleep(dice.wait(Duration::from_millis(8))).await;
+                victim.kill();
+            } else {
+                left.push(victim);
+            }
+        }
+        for mut victim in left {
+            victim.until_says("ready");
+            assert!(victim.wait().success(), "round {round}");
+        }
+        assert_eq!(tables(&scene.path("abide.db")).await, expected, "round {round}");
+        let abide = scene.open().await;
+        let worker = worker(&abide, &scene.ledger()).start().await.expect("a worker starts");
+        let run = abide.client().queue(QUEUE).start(stubborn(1)).await.expect("it takes work");
+        assert_eq!(run.result().await.expect("it completes"), 20);
+        worker.shutdown().await.expect("it shuts down");
+    }
+}
+
 /// Waits for a moment of the first open; its end will do where the moment was missed.
 fn until(first: &mut crate::scene::Victim, moment: impl Fn() -> bool) {
     while !moment() && !first.has_ended() {

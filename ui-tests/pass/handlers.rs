@@ -39,7 +39,7 @@ impl Order {
         all.push(sum + parsed.unwrap_or(by));
         self.touch();
         if by > 100 {
-            std::process::abort();
+            stop();
         }
         assert!(now.as_second() >= 0, "{}", workflow::info().workflow_id);
         Ok(all[0])
@@ -48,7 +48,7 @@ impl Order {
     #[query]
     fn never(&self) -> u32 {
         let never = || -> u32 { unreachable!() };
-        if self.asked.get() > 3 { never() } else { std::process::exit(1) }
+        if self.asked.get() > 3 { never() } else { stop() }
     }
 
     fn touch(&self) {
@@ -64,8 +64,11 @@ impl Order {
             let rated = rate(n).await;
             self.items.insert(String::new(), rated.unwrap_or(0));
         });
-        println!("{}", self.items.len());
     }
+}
+
+fn stop() -> ! {
+    panic!("a query may fail")
 }
 
 fn identity<T>(value: T) -> T {

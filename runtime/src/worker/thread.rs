@@ -7,7 +7,7 @@ use super::attempts;
 use super::live::{Live, Look, Pending, SendReply, StartReply, input_of};
 use super::load::{self, Loaded};
 use super::session::{Session, lock};
-use crate::store::{AppendOutcome, InboxRow, NewExecution, NewMessage, StoreError};
+use crate::store::{AppendOutcome, InboxRow, NewExecution, NewMessage, RENEW_EVERY, StoreError};
 use abide_core::exec::{ActivityStart, AttemptOutcome, Input, Position};
 use abide_core::{EventId, ExecutionId};
 use std::cmp::Reverse;
@@ -19,6 +19,10 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
+
+/// How long a thread may sleep while a timer is set. The wall clock may be set forward, and a computer that was suspended
+/// wakes up later than its monotonic clock says: each renewal measures it anew.
+const LOOK_AT_THE_CLOCK: Duration = RENEW_EVERY;
 
 /// What can happen to a thread.
 pub(super) enum Message {
@@ -166,7 +170,8 @@ impl Thread {
 
     fn next_due(&self) -> Option<Duration> {
         let Reverse((at_ms, _)) = self.timers.peek()?;
-        Some(Duration::from_millis(u64::try_from(at_ms - self.session.store().now_ms()).unwrap_or(0)))
+        let left_ms = u64::try_from(at_ms - self.session.store().now_ms()).unwrap_or(0);
+        Some(Duration::from_millis(left_ms).min(LOOK_AT_THE_CLOCK))
     }
 
     fn wake_due(&mut self) {

@@ -77,7 +77,8 @@ const LOST_IN_A_ROW: u32 = 3;
 /// Whether this turn clears its execution of having ended its owners: something came to an end, or nothing runs any
 /// more. Not so what goes on beside an activity that never survives: its execution would never be found out.
 fn progress(live: &Live, turn: &Turn, origins: &[Pending]) -> bool {
-    let Some(exec) = live.exec.as_ref() else { return false };
+    // Most have nothing to be cleared of.
+    let Some(exec) = live.exec.as_ref().filter(|_| live.known.crashes > 0) else { return false };
     // A timer fires once: its append is as much progress as a completion's.
     let ended = |event: &Event| matches!(event, Event::TimerFired { .. } | Event::Started { .. });
     let goes_on = turn.events.iter().any(ended)
@@ -204,7 +205,7 @@ fn row_change(
         (Standing::Suspended(reason), _) => row = suspension(session, live, reason, at_ms),
         (Standing::Open, None) => {}
     }
-    if progress && known.crashes > 0 {
+    if progress {
         known.crashes = 0;
         row.reset_crashes = true;
         known.offered = false;

@@ -21,7 +21,7 @@ impl Order {
     fn total(&self, by: u32) -> u32 {
         workflow::spawn(async move { charge(by).await });
         let flag: bool = workflow::random();
-        println!("{}", workflow::uuid());
+        let _ = format!("{}", workflow::uuid());
         self.total + u32::from(flag)
     }
 }

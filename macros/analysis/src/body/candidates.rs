@@ -52,6 +52,7 @@ const PLAIN: &[&str] = &[
     "count",
     "cycle",
     "dedup",
+    "elapsed",
     "deref",
     "enumerate",
     "err",

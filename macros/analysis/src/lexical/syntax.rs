@@ -1,6 +1,8 @@
 //! Questions about a piece of syntax by itself.
 
 use crate::source::{Written, text};
+use proc_macro2::TokenStream;
+use quote::ToTokens;
 use syn::visit::Visit;
 use syn::{Expr, Pat, Type};
 
@@ -49,5 +51,15 @@ impl<'ast> Visit<'ast> for Names {
         if let Some((_, inner)) = &pat.subpat {
             self.visit_pat(inner);
         }
+    }
+}
+
+/// The tokens of a method call up to the method's name.
+pub(super) struct Call<'a>(pub(super) &'a syn::ExprMethodCall);
+
+impl ToTokens for Call<'_> {
+    fn to_tokens(&self, tokens: &mut TokenStream) {
+        self.0.receiver.to_tokens(tokens);
+        self.0.method.to_tokens(tokens);
     }
 }

@@ -1,7 +1,7 @@
 //! The walk over one body: scopes, locals with the types that are written, and each path, call, macro and cast on the
 //! way.
 
-use super::syntax::{bound, exempts, is_address};
+use super::syntax::{Call, bound, exempts, is_address};
 use super::{Hit, Kind, ends, named};
 use crate::errors::Code;
 use crate::source::{Content, Crate, Env, Found, Origin, Ty, Want, Written, text};
@@ -159,8 +159,10 @@ impl<'a> Walker<'a> {
     fn method(&mut self, expr: &syn::ExprMethodCall) {
         let name = text(&expr.method);
         let ty = self.infer(&expr.receiver);
-        if !self.method_of(&ty, &name, &expr.method) {
-            self.method_of(&ty.dereferenced(), &name, &expr.method);
+        // From the receiver on: then the probes know that it was told of.
+        let call = Call(expr);
+        if !self.method_of(&ty, &name, &call) {
+            self.method_of(&ty.dereferenced(), &name, &call);
         }
         self.hash_order(expr, &ty);
     }

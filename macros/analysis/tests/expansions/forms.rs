@@ -1,6 +1,7 @@
 //! The forms of API.md §4, each as the macro rewrites it.
 
 use super::{expand, run_body, show};
+use proc_macro2::TokenStream;
 
 #[test]
 fn activity() {
@@ -141,4 +142,34 @@ fn graph() {
     let start = shown.find("const GRAPHS").expect("a graph");
     let end = shown.find("fn init").expect("the next item");
     insta::assert_snapshot!(&shown[start..end]);
+}
+
+#[test]
+fn probes() {
+    insta::assert_snapshot!(run_body(
+        "for item in &self.items { self.n += item.cents; }
+        let mut keys: Vec<_> = self.map.keys().collect(); keys.sort();
+        let most = self.map.values().max();
+        self.list.extend(self.map.keys());
+        let took = started(self.n).elapsed();
+        let names = self.maps.iter().map(|map| map.keys().next());
+        if took > most { return 1 } else { names.count() }",
+    ));
+}
+
+#[test]
+fn probes_of_a_query() {
+    insta::assert_snapshot!(show(&expand(
+        "helper",
+        "",
+        "fn first(map: &Ids) -> u32 { for id in map { return *id; } 0 }"
+    )));
+}
+
+#[test]
+fn no_probes() {
+    let item = "fn first(map: &Ids) -> u32 { for id in map { return *id; } 0 }";
+    let plain: TokenStream = item.parse().expect("tokens");
+    assert_eq!(show(&expand("helper", "no_probes", item)), show(&plain));
+    assert_eq!(show(&expand("deterministic", "\"fixed seed\"", item)), show(&plain));
 }

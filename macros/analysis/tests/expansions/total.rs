@@ -102,6 +102,15 @@ const PIECES: &[&str] = &[
     "pick! { x = self.a() => self.b().await, _ = b() => 1 }",
     "let _ = charge(self.n);",
     "workflow::assume_deterministic(\"\", x).await;",
+    "for (k, v) in &self.map { total += v.iter().map(|x| clock()).sum() }",
+    "let mut v: Vec<_> = self.map.keys().collect(); v.sort();",
+    "self.list.extend(self.map.values().zip(other(|x| x.iter())));",
+    "let t = now()?.elapsed(); let f = |m| { for x in m { return x.keys().next() } };",
+    "let a = [f::<{ g() }>(); g()];",
+    "spawn(async { for x in self.map.drain() { x.iter() } self.map.keys().min() });",
+    "match now() {}",
+    "loop { break now() }",
+    "let m = self.map.into_iter().collect::<BTreeMap<_, _>>();",
 ];
 
 proptest! {

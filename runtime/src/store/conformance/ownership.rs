@@ -162,9 +162,15 @@ async fn suspects_come_one_at_a_time() {
     }
     let none = a.claim().await;
     assert_eq!((ids(&none), none.next_due_ms), (vec![], None));
+    let more_than_that = Suspicion { suspect: Some(owner::SUSPECT_FROM - 1), guilty: 5 };
+    let claim = Claim { suspicion: more_than_that, ..a.claim_of("b1", true) };
+    assert_eq!(ids(&a.store.claim(claim).await.unwrap()), [], "too suspicious for now");
     let first = ids(&a.store.claim(a.claim_of("b1", true)).await.unwrap());
     assert_eq!(first.len(), 1);
     assert_eq!(a.row(first[0]).await.crashes, owner::SUSPECT_FROM);
+    let guilty = Suspicion { suspect: None, guilty: owner::SUSPECT_FROM };
+    let claim = Claim { suspicion: guilty, ..a.claim_of("b1", false) };
+    assert_eq!(a.store.claim(claim).await.unwrap().rows.len(), 2, "all that are to be suspended, at once");
 }
 
 #[tokio::test]
@@ -211,4 +217,36 @@ async fn what_a_build_cannot_take_is_offered_to_others() {
     let_go(&process, id, None).await;
     assert_eq!((claim("b1").await, claim("b2").await), (vec![], vec![]));
     assert_eq!(claim("b3").await, [id]);
+}
+
+/// Somebody sets the clock back or forward by an hour: nobody is late for it, and who is late is still found.
+#[tokio::test]
+async fn a_clock_that_is_set_makes_nobody_late_and_hides_nobody() {
+    for step in [-3_600_000, 3_600_000] {
+        let (lab, skew) = (Lab::new(), Arc::new(std::sync::atomic::AtomicI64::new(0)));
+        let lease = Duration::from_millis(400);
+        let short = OpenOptions { lease, skew_ms: Some(Arc::clone(&skew)), ..OpenOptions::default() };
+        let (a, b) = (lab.process_with(short.clone()).await, lab.process_with(short).await);
+        let _mine = b.running("order-1").await;
+        assert_eq!(a.store.dead().await.unwrap(), [], "seen for the first time");
+        let before = a.store.now_ms();
+        skew.store(step, std::sync::atomic::Ordering::Relaxed);
+        for _ in 0..8 {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            a.store.renew(a.me).await.unwrap();
+            b.store.renew(b.me).await.unwrap();
+            assert_eq!(a.store.dead().await.unwrap(), [], "it renews its lease");
+            assert_eq!(a.store.take_over(b.me).await.unwrap(), 0);
+        }
+        let now = a.store.now_ms();
+        assert!(now >= before, "time does not go back");
+        assert_eq!(now >= before + 3_600_000, step > 0, "it goes forward with the clock");
+        // It stops, and the clock is put right, which sets the lease far into the future.
+        skew.store(if step > 0 { 0 } else { step }, std::sync::atomic::Ordering::Relaxed);
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        a.store.renew(a.me).await.unwrap();
+        let late = a.store.dead().await.unwrap();
+        assert_eq!(late.iter().map(|dead| dead.incarnation).collect::<Vec<_>>(), [b.me], "{step}");
+        assert_eq!(a.store.take_over(b.me).await.unwrap(), 1);
+    }
 }

@@ -62,7 +62,7 @@ impl SqliteStore {
             source: Some(std::sync::Arc::new(error)),
         })?;
         let now = self.shared.clock.now_ms();
-        let lease_ms = self.shared.options.lease.as_millis() as i64;
+        let (lease_ms, skew) = (self.shared.options.lease.as_millis() as i64, self.shared.options.skew_ms());
         let id = self.call(move |connection| {
             Box::pin(async move {
                 let insert =
@@ -75,7 +75,7 @@ impl SqliteStore {
                     .bind(now);
                 let id = insert.execute(&mut *connection).await?.last_insert_rowid();
                 let lease = "INSERT INTO lease (worker, slot, lease_until) VALUES (?, 0, ?)";
-                let until = database_now(&mut *connection).await? + lease_ms;
+                let until = database_now(&mut *connection, skew).await? + lease_ms;
                 sqlx::query(lease).bind(id).bind(until).execute(connection).await?;
                 Ok(id)
             })
@@ -93,10 +93,10 @@ impl SqliteStore {
     }
 
     pub(super) async fn renew_lease(&self, owner: Incarnation) -> Result<(), StoreError> {
-        let lease_ms = self.shared.options.lease.as_millis() as i64;
+        let (lease_ms, skew) = (self.shared.options.lease.as_millis() as i64, self.shared.options.skew_ms());
         let now = self.call(move |connection| {
             Box::pin(async move {
-                let now = database_now(&mut *connection).await?;
+                let now = database_now(&mut *connection, skew).await?;
                 let renew = sqlx::query("UPDATE lease SET lease_until = ? WHERE worker = ?");
                 let renew = renew.bind(now + lease_ms).bind(owner.0);
                 match renew.execute(connection).await?.rows_affected() {
@@ -136,7 +136,6 @@ impl SqliteStore {
             LEFT JOIN lease l ON l.worker = w.id GROUP BY w.id";
         let rows =
             sqlx::query(query).fetch_all(&self.readers).await.map_err(|error| self.read_error(error))?;
-        let now = self.shared.clock.now_ms();
         let leases: Vec<(i64, i64)> =
             rows.iter().filter_map(|r| Some((r.get(0), r.get::<Option<_>, _>(3)?))).collect();
         let unrenewed = self.shared.unrenewed(&leases);
@@ -148,8 +147,8 @@ impl SqliteStore {
             let fenced = until.is_none();
             let mine = self.shared.life_locks().contains_key(&id);
             let gone = !mine && is_free(&lock_path(&self.shared.path, row.get(2)));
-            let expired = until.is_some_and(|until| until < now) && unrenewed.contains(&id);
-            let late = !mine && expired && self.shared.is_calm();
+            // Not by the wall clock, which may have been set: by how long it was not renewed, as seen from here.
+            let late = !mine && unrenewed.contains(&id) && self.shared.is_calm();
             if gone || late || fenced {
                 dead.push(DeadWorker { incarnation: Incarnation(id), name: row.get(1), gone });
             }
@@ -164,7 +163,8 @@ impl SqliteStore {
         let Some(name) = name else { return Ok(0) };
         let lock = lock_path(&self.shared.path, &name);
         let gone = !self.shared.life_locks().contains_key(&dead.0) && is_free(&lock);
-        if !self.call(move |connection| Box::pin(fence_out(connection, dead, gone))).await? {
+        let late = self.shared.late(dead.0);
+        if !self.call(move |connection| Box::pin(fence_out(connection, dead, gone, late))).await? {
             return Ok(0);
         }
         let mut freed = 0;
@@ -186,19 +186,21 @@ impl SqliteStore {
 }
 
 /// The database's clock, in ms.
-async fn database_now(connection: &mut SqliteConnection) -> sqlx::Result<i64> {
-    sqlx::query_scalar("SELECT CAST(unixepoch('subsec') * 1000 AS INTEGER)").fetch_one(connection).await
+async fn database_now(connection: &mut SqliteConnection, skew_ms: i64) -> sqlx::Result<i64> {
+    let now = sqlx::query_scalar::<_, i64>("SELECT CAST(unixepoch('subsec') * 1000 AS INTEGER)");
+    Ok(now.fetch_one(connection).await? + skew_ms)
 }
 
-/// Deletes the lease, whatever it still appends is refused. False: it has renewed it meanwhile.
+/// Deletes the lease, whatever it still appends is refused. False: it has renewed it meanwhile. `late`: what the lease was
+/// when it began to be late.
 async fn fence_out(
     connection: &mut SqliteConnection,
     dead: Incarnation,
     gone: bool,
+    late: Option<i64>,
 ) -> Result<bool, Trouble> {
-    let now = database_now(&mut *connection).await?;
-    let delete = "DELETE FROM lease WHERE worker = ? AND (lease_until < ? OR ?)";
-    sqlx::query(delete).bind(dead.0).bind(now).bind(gone).execute(&mut *connection).await?;
+    let delete = "DELETE FROM lease WHERE worker = ? AND (lease_until = ? OR ?)";
+    sqlx::query(delete).bind(dead.0).bind(late).bind(gone).execute(&mut *connection).await?;
     let left = sqlx::query_scalar::<_, i64>("SELECT count(*) FROM lease WHERE worker = ?").bind(dead.0);
     Ok(left.fetch_one(connection).await? == 0)
 }

@@ -8,6 +8,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
 use sqlx::{ConnectOptions, Connection, SqliteConnection};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
 /// How a database is opened. `Default` is what is meant for use.
@@ -21,11 +22,19 @@ pub(crate) struct OpenOptions {
     pub(crate) readers: u32,
     /// Faults for tests. Default: none.
     pub(crate) fault: Option<FaultHook>,
+    /// What tests add to the wall clock, in ms. Default: none.
+    pub(crate) skew_ms: Option<Arc<AtomicI64>>,
+}
+
+impl OpenOptions {
+    pub(super) fn skew_ms(&self) -> i64 {
+        self.skew_ms.as_ref().map_or(0, |skew| skew.load(Ordering::Relaxed))
+    }
 }
 
 impl Default for OpenOptions {
     fn default() -> Self {
-        Self { busy_timeout: Duration::from_secs(10), lease: LEASE, readers: 4, fault: None }
+        Self { busy_timeout: Duration::from_secs(10), lease: LEASE, readers: 4, fault: None, skew_ms: None }
     }
 }
 

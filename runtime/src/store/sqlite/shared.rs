@@ -42,10 +42,10 @@ impl Shared {
     pub(super) fn new(path: PathBuf, options: OpenOptions, block: i64) -> Self {
         Self {
             path,
-            options,
             queue: Queue::default(),
             counters: Counters::default(),
-            clock: Clock::new(),
+            clock: Clock::new(options.skew_ms()),
+            options,
             changes: watch::Sender::new(0),
             closed: watch::Sender::new(false),
             locks: Mutex::default(),
@@ -66,6 +66,12 @@ impl Shared {
         }
         let late = seen.iter().filter(|(_, (_, since))| since.elapsed() >= self.options.lease);
         late.map(|(worker, _)| *worker).collect()
+    }
+
+    /// The lease of this worker by its last renewal, where it has not been renewed for a whole lease since that was seen.
+    pub(super) fn late(&self, worker: i64) -> Option<i64> {
+        let seen = self.leases.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.get(&worker).filter(|(_, since)| since.elapsed() >= self.options.lease).map(|(until, _)| *until)
     }
 
     pub(super) fn execution_id(&self) -> ExecutionId {
@@ -106,9 +112,9 @@ pub(super) struct Clock {
 }
 
 impl Clock {
-    fn new() -> Self {
+    fn new(skew_ms: i64) -> Self {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_millis() as i64);
-        Self { started: Instant::now(), base_ms: AtomicI64::new(now), last_ms: AtomicI64::new(0) }
+        Self { started: Instant::now(), base_ms: AtomicI64::new(now + skew_ms), last_ms: AtomicI64::new(0) }
     }
 
     /// The database says that it is `now_ms`.
