@@ -303,7 +303,7 @@ pub(crate) fn canonical(mut path: Vec<String>) -> Vec<String> {
         let found = SAME.iter().find_map(|(from, to)| {
             let from: Vec<&str> = from.split("::").collect();
             let fits = path.len() >= from.len() && path.iter().zip(&from).all(|(have, want)| have == want);
-            fits.then(|| (from.len(), *to))
+            fits.then_some((from.len(), *to))
         });
         let Some((length, to)) = found else { break };
         path.splice(..length, to.split("::").map(str::to_owned));

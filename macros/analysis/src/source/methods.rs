@@ -36,7 +36,7 @@ impl Crate {
 
     fn is_of(&self, block: &Impl, module: ModuleId, ty: &Rc<TypeDef>) -> bool {
         let syn::Type::Path(path) = &*block.self_ty else { return false };
-        if !path.path.segments.last().is_some_and(|last| last.ident == ty.name.as_str()) {
+        if path.path.segments.last().is_none_or(|last| last.ident != ty.name.as_str()) {
             return false;
         }
         let env = Env { module, blocks: Vec::new(), self_ty: None };
