@@ -216,7 +216,7 @@ fn arguments(tokens: TokenStream) -> (String, String) {
     let rest = tokens.skip_while(|token| is(Some(token), ',')).collect();
     (
         reason.map(|reason| reason.value().trim().to_owned()).unwrap_or_default(),
-        text::shorten(&text::source(rest)),
+        text::shorten(text::source(rest).trim_end_matches(',')),
     )
 }
 

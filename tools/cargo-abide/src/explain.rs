@@ -74,6 +74,23 @@ mod tests {
         assert!(LATER.iter().all(|later| PAGES.iter().any(|(code, _)| code == later)));
     }
 
+    /// Whatever a message of the macros says instead is part of a right program, which `ui-tests` compile.
+    #[test]
+    fn what_the_catalogue_recommends_is_shown() {
+        let right: Vec<&str> =
+            PAGES.iter().flat_map(|(_, page)| page.split("```rust\n// right\n").skip(1)).collect();
+        let right: Vec<&str> = right.iter().filter_map(|rest| rest.split("```").next()).collect();
+        for line in abide_analysis::catalogue() {
+            for piece in line.instead.split('`').skip(1).step_by(2) {
+                // `workflow::sleep(..)`, `#[activity]`, `..("why")`: without what stands for anything.
+                let fixed = piece.split("(..)").next().unwrap_or_default();
+                let fixed = fixed.split("(\"why\")").next().unwrap_or_default().trim_end_matches(']');
+                let shown = right.iter().any(|program| program.contains(fixed));
+                assert!(shown, "{}: no page shows `{piece}`", line.code);
+            }
+        }
+    }
+
     #[test]
     fn a_code_may_be_typed_as_one_likes() {
         for asked in ["AB0101", "ab0101", " 0101 ", "101"] {

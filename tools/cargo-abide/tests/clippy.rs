@@ -61,6 +61,7 @@ mod helpers {
 async fn order(of: HashMap<u32, u32>) -> Result<u32, Failure> {
     let _ = outside::clock!(); // LINE AB0101
     let _ = workflow::allow!("goes to the log only", outside::clock!());
+    let _ = workflow::side_effect(|| outside::pid!()).await + workflow::side_effect(std::process::id).await;
     outside::say!(); // LINE AB0109
     let _ = (region(), helpers::file().await);
     let _ = now();

@@ -25,6 +25,7 @@ use proc_macro2::{Span, TokenStream};
 use quote::ToTokens;
 use std::rc::Rc;
 use syn::{ImplItem, ImplItemFn, Item, TraitItem, TraitItemFn, Type};
+pub(crate) use syntax::exempts;
 use walk::Walker;
 
 /// What was found in a body, and where.

@@ -8,7 +8,7 @@ use syn::{Attribute, Expr, Pat, Stmt, Type};
 
 /// Whether what a function is given need not repeat: `workflow::side_effect(..)` records what its closure gives, and
 /// `workflow::assume_deterministic("why", ..)` vouches for its future.
-pub(super) fn exempts(function: &Expr) -> bool {
+pub(crate) fn exempts(function: &Expr) -> bool {
     let Expr::Path(path) = function else { return false };
     let segments = Written::of(&path.path).segments;
     match segments.as_slice() {
