@@ -100,7 +100,7 @@ pub trait Otherwise {
         value()
     }
 
-    /// As `time`, but not in an `Option` or `Result`, whose type may be open still where an `async` block ends.
+    /// As `time`, but not in an `Option` or `Result`, whose type may be open still where a closure or block ends.
     fn bare_time(&self) -> Is<()> {
         value()
     }

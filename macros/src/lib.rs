@@ -82,8 +82,9 @@ pub fn activity(args: TokenStream, item: TokenStream) -> TokenStream {
 ///
 /// Not seen: a map that is printed with `{:?}`; a map of another kind (`hashbrown`, `dashmap`); an iterator behind
 /// `impl Iterator` or `dyn Iterator`; a set in a field of a type of yours, or inside of an alias
-/// (`type Lists = Vec<HashSet<u32>>`); the arguments of `assert!` and of macros of your own; clock values in closures;
-/// methods of a trait's `impl`; bodies whose last expression bears an attribute.
+/// (`type Lists = Vec<HashSet<u32>>`); the arguments of `assert!` and of macros of your own; in closures and `async`
+/// blocks, a clock value on which no method is called at once; methods of a trait's `impl`; bodies whose last expression
+/// bears an attribute.
 ///
 /// `no_probes` turns it off, for a workflow whose code the probes' expansion would break, or whose hasher is known to
 /// give the same order always. `#[workflow::helper(no_probes)]` does so for one method or function.

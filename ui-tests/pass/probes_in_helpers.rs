@@ -159,6 +159,29 @@ impl Places {
     }
 }
 
+fn fails<T>(n: u32) -> Result<T, Failure> {
+    Err(Failure::new(n))
+}
+
+/// Types that are inferred late, or never.
+#[workflow::helper]
+pub async fn late(n: u32) -> Result<u32, Failure> {
+    let inner: u32 = async {
+        let value = made();
+        value
+    }
+    .await;
+    let list: Vec<u64> = ["1"].iter().map(|text| parse(text).unwrap_or_else(|_| made())).collect();
+    let outer = || made();
+    let known: u8 = outer();
+    if n > 3 {
+        fails(n)?;
+    }
+    let _ = fails(n)?;
+    let nested: Option<u32> = fails(n)?;
+    Ok(inner + list.len() as u32 + u32::from(known) + nested.unwrap_or_default())
+}
+
 fn check(n: u32) -> bool {
     n > 3
 }
@@ -249,7 +272,7 @@ pub fn object() -> Box<dyn Shape> {
 }
 
 #[workflow::helper]
-pub fn fails(n: u32) -> Result<Box<dyn Shape>, Box<dyn std::error::Error>> {
+pub fn boxed_error(n: u32) -> Result<Box<dyn Shape>, Box<dyn std::error::Error>> {
     for n in numbers(n) {
         let parsed: i64 = parse(&n.to_string())?;
         assert!(parsed >= 0);
@@ -302,7 +325,7 @@ fn plus_a_day(at: std::time::SystemTime) -> std::time::SystemTime {
 }
 
 fn main() {
-    let _ = (one, two, Places::run, stored, marked::areas(), marked::Counter(1).up_to().count());
-    let _ = (constant(), fails(1).is_ok(), object().area(), walk(2).count());
+    let _ = (one, two, late(1), Places::run, stored, marked::areas(), marked::Counter(1).up_to().count());
+    let _ = (constant(), boxed_error(1).is_ok(), object().area(), walk(2).count());
     let _ = (borrowed(&BTreeMap::new(), "x").count(), generic([1], |n| *n));
 }

@@ -10,8 +10,8 @@ fn rest(sleep: &Sleep) -> std::time::Duration {
 #[workflow::helper]
 async fn by_path(sleep: &Sleep) -> bool {
     async {
-        let due = Instant::into_std(sleep.deadline());
-        due.elapsed() > secs(3)
+        let past = Instant::into_std(sleep.deadline()).elapsed();
+        past > secs(3)
     }
     .await
 }

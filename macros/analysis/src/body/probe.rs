@@ -54,8 +54,10 @@ enum Context {
     Unknown,
     /// It may be: an argument, a field, a `let` with a type.
     Typed,
-    /// It is not: a `let` without a type, a receiver, a scrutinee, the operand of `?`.
+    /// It is not: a `let` without a type, a scrutinee, the operand of `?`.
     Untyped,
+    /// It is not, and rustc must know the type where it stands: a receiver, what a field or element is taken of.
+    Known,
 }
 
 /// What stands around the expression visited next.
@@ -68,6 +70,8 @@ struct Around {
     iterated: bool,
     /// It stands after `for .. in`.
     head: bool,
+    /// Its value is dropped.
+    discarded: bool,
     /// The type that is written for it.
     expected: Option<Type>,
     /// The collection that its items go into.
@@ -159,8 +163,8 @@ impl Rewriter<'_> {
                 (!open && !candidates::is_known_iterable(expr)).then_some("order")
             }
             Expr::Call(call) => {
-                let asked =
-                    context == Context::Untyped || (context == Context::Typed && call.args.is_empty());
+                let untyped = matches!(context, Context::Untyped | Context::Known);
+                let asked = untyped || (context == Context::Typed && call.args.is_empty());
                 self.clock_question(candidates::clock_of_call(call).filter(|_| asked), context)
             }
             Expr::MethodCall(call) => {
@@ -175,8 +179,8 @@ impl Rewriter<'_> {
         match (clock?, self.probes.place, context) {
             (Clock::Any, Place::Function, _) => Some("time"),
             (Clock::Instant, Place::Function, _) => Some("instant"),
-            (Clock::Any, Place::Async, Context::Untyped) => Some("bare_time"),
-            (Clock::Instant, Place::Async, Context::Untyped) => Some("bare_instant"),
+            (Clock::Any, Place::Async | Place::Closure, Context::Known) => Some("bare_time"),
+            (Clock::Instant, Place::Async | Place::Closure, Context::Known) => Some("bare_instant"),
             _ => None,
         }
     }
@@ -184,15 +188,19 @@ impl Rewriter<'_> {
     /// `syn` visits the child first that these expressions look at first.
     fn tell_first_child(&mut self, expr: &Expr, around: Around, context: Context) {
         let untyped = Around { context: Context::Untyped, ..Around::default() };
+        let known = Around { context: Context::Known, ..Around::default() };
         self.probes.around = match expr {
             Expr::Paren(_) | Expr::Group(_) => Around { context, head: false, ..around },
             Expr::MethodCall(call) => {
                 let sink = around.sink.filter(|_| order::passes(call));
                 let free = order::forgotten(call, around.free, around.expected.as_ref());
-                Around { free, sink, ..untyped }
+                Around { free, sink, ..known }
             }
-            Expr::Field(_) | Expr::Index(_) | Expr::Try(_) | Expr::Let(_) => untyped,
-            Expr::Unary(unary) if matches!(unary.op, syn::UnOp::Deref(_)) => untyped,
+            Expr::Field(_) | Expr::Index(_) => known,
+            Expr::Unary(unary) if matches!(unary.op, syn::UnOp::Deref(_)) => known,
+            // `fails()?;`: nobody may ever say what it would have given.
+            Expr::Try(_) if around.discarded => Around::default(),
+            Expr::Try(_) | Expr::Let(_) => untyped,
             Expr::Match(inner) if !inner.arms.is_empty() => untyped,
             Expr::Reference(_) => Around { context, ..Around::default() },
             Expr::ForLoop(_) => Around { iterated: true, head: true, ..untyped },
@@ -240,7 +248,8 @@ impl Rewriter<'_> {
         if let Expr::Closure(ExprClosure { inputs, .. }) = &*init.expr {
             self.probes.untyped.extend(candidates::untyped_names(inputs));
         }
-        self.probes.around = Around { context, free: sorted, expected, ..Around::default() };
+        let discarded = matches!(local.pat, Pat::Wild(_));
+        self.probes.around = Around { context, free: sorted, expected, discarded, ..Around::default() };
         self.probes.operand = false;
         self.visit_expr_mut(&mut init.expr);
         if let Some((_, diverge)) = &mut init.diverge {
@@ -257,7 +266,11 @@ impl Rewriter<'_> {
                     let sorted = order::sorted_by(local, after.first());
                     self.probe_local(local, sorted);
                 }
-                Some(other) => self.visit_stmt_mut(other),
+                Some(other) => {
+                    let discarded = matches!(other, Stmt::Expr(Expr::Try(_), Some(_)));
+                    self.probes.around = Around { discarded, ..Around::default() };
+                    self.visit_stmt_mut(other);
+                }
                 None => {}
             }
         }
