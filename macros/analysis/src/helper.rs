@@ -113,7 +113,7 @@ pub(crate) fn function_of(
             let receiver = sig.receiver().map(|receiver| receiver.self_token.span());
             // A probe is no constant.
             let probes = probes && sig.constness.is_none();
-            let body = sync_body(private, receiver, block, probes, errors);
+            let body = sync_body(private, receiver, block, &signature::output(sig), probes, errors);
             quote!(#(#attrs)* #vis #sig #body)
         }
     }
