@@ -74,7 +74,8 @@ pub fn activity(args: TokenStream, item: TokenStream) -> TokenStream {
 /// * iterating a `HashMap` or `HashSet`, by `for`, `iter()`, `keys()`, `drain()`, `difference(..)` and the like (AB0115).
 ///   Lookups, `insert`, `entry`, `len`, `retain` are fine, and so is what forgets the order: `.count()`, `.all(..)`,
 ///   `.any(..)`, `.min()`, `.max()`, `.sum::<u64>()`, `collect` into a `BTreeMap`, `BTreeSet`, `BinaryHeap`, `HashMap` or
-///   `HashSet` (by turbofish, or by the type of the `let`), `extend` of such a collection, and
+///   `HashSet` (by turbofish, by the type of the `let`, or as the last expression of a function that
+///   returns one), `extend` of such a collection, and
 ///   `let mut v: Vec<_> = ..collect();` where the next statement sorts `v`;
 /// * an `Instant` or a `SystemTime`, alone or in an `Option` or `Result`, that a function or method gives (AB0101);
 /// * a `HashSet` as an argument or a result of an activity, workflow, signal or query (AB0115): it is written to history

@@ -30,7 +30,7 @@ impl Shop {
         for price in self.prices.values_mut() {
             *price += 1;
         }
-        self.consumed() + self.sorted().len() as u32 + self.extended()
+        self.later().await.len() as u32 + self.consumed() + self.sorted().len() as u32 + self.extended()
     }
 
     fn lookups(&mut self, first: HashMap<String, u32>) {
@@ -87,6 +87,16 @@ impl Shop {
     #[signal]
     fn add(&mut self, name: String, count: u32) {
         self.stock.insert(name, count);
+    }
+
+    #[query]
+    fn listed(&self) -> BTreeSet<u32> {
+        self.seen.iter().copied().collect()
+    }
+
+    async fn later(&self) -> BTreeMap<String, u32> {
+        workflow::sleep(secs(1)).await;
+        self.stock.clone().into_iter().collect()
     }
 
     #[query]

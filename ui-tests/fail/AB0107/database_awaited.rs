@@ -7,7 +7,7 @@ fn pool() -> sqlx::AnyPool {
 
 #[workflow]
 async fn report() {
-    let rows = query("select 1").fetch_all(&pool()).await;
+    let rows = query::<sqlx::Any>("select 1").fetch_all(&pool()).await;
     let _ = rows;
 }
 

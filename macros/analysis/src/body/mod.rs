@@ -78,7 +78,7 @@ impl AsyncBody<'_> {
         };
         let before = errors.len();
         reasons::check(self.block, errors);
-        let probes = Probes::new(self.probes, self.block.brace_token.span.join());
+        let probes = Probes::new(self.probes, self.output, self.block.brace_token.span.join());
         let mut rewriter = Rewriter::new(private, errors, scope, self.receiver, probes);
         let statements = rewriter.statements(self.block);
         let (slot_used, awaits, broken) = (rewriter.slot_used, rewriter.awaited, rewriter.broken);
@@ -123,6 +123,7 @@ pub(crate) fn sync_body(
     private: &Private,
     receiver: Option<Span>,
     block: &Block,
+    output: &Type,
     probes: bool,
     errors: &mut Errors,
 ) -> TokenStream {
@@ -133,7 +134,7 @@ pub(crate) fn sync_body(
     reasons::check(block, errors);
     let scope = Scope { me: false, native: receiver.is_some(), slot: receiver.is_some(), awaits: false };
     let receiver = receiver.unwrap_or_else(Span::call_site);
-    let probes = Probes::new(probes, block.brace_token.span.join());
+    let probes = Probes::new(probes, output, block.brace_token.span.join());
     let mut rewriter = Rewriter::new(private, errors, scope, receiver, probes);
     let statements = rewriter.statements(block);
     let broken = rewriter.broken;

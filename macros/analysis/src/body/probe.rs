@@ -86,6 +86,8 @@ pub(super) struct Probes {
     operand: bool,
     /// Names of parameters whose types are inferred later than their closure's end.
     untyped: Vec<String>,
+    /// The type that is written for the body's last expression.
+    output: Option<Type>,
     pub(super) found: Vec<Found>,
     /// The hygiene of the user's own body: rustc then does not speak of the attribute's expansion.
     pub(super) hygiene: Span,
@@ -102,13 +104,14 @@ pub(super) struct Entered {
 }
 
 impl Probes {
-    pub(super) fn new(on: bool, hygiene: Span) -> Self {
+    pub(super) fn new(on: bool, output: &Type, hygiene: Span) -> Self {
         let place = if on { Place::Function } else { Place::Off };
         Self {
             place,
             around: Around::default(),
             operand: false,
             untyped: Vec::new(),
+            output: Some(output.clone()),
             found: Vec::new(),
             hygiene,
         }
@@ -259,6 +262,8 @@ impl Rewriter<'_> {
 
     /// The statements of a block, each with a look at the next.
     pub(super) fn probe_statements(&mut self, block: &mut Block) {
+        let output = self.probes.output.take();
+        let last = block.stmts.len().saturating_sub(1);
         for index in 0..block.stmts.len() {
             let (before, after) = block.stmts.split_at_mut(index + 1);
             match before.last_mut() {
@@ -268,7 +273,9 @@ impl Rewriter<'_> {
                 }
                 Some(other) => {
                     let discarded = matches!(other, Stmt::Expr(Expr::Try(_), Some(_)));
-                    self.probes.around = Around { discarded, ..Around::default() };
+                    let expected =
+                        output.clone().filter(|_| index == last && matches!(other, Stmt::Expr(_, None)));
+                    self.probes.around = Around { discarded, expected, ..Around::default() };
                     self.visit_stmt_mut(other);
                 }
                 None => {}

@@ -60,7 +60,9 @@ fn of(private: &Private, mark: Mark, parts: &Parts<'_>, errors: &mut Errors) -> 
     let waits = contains_word(block.to_token_stream(), &["async"]);
     let lints = mark.lints();
     let before = errors.len();
-    let body = sync_body(private, receiver, block, mark.probes && sig.constness.is_none(), errors);
+    // A probe is no constant.
+    let probes = mark.probes && sig.constness.is_none();
+    let body = sync_body(private, receiver, block, &signature::output(sig), probes, errors);
     if errors.len() > before {
         let value = stub(private, sig);
         return quote!(#(#attrs)* #lints #[allow(unused_variables)] #vis #sig { #value });
