@@ -8,9 +8,10 @@
 //! ordered(cell.order());                                           // at the end: asks, when inference is done
 //! ```
 //! Behind [`never`] the borrow checker does not look, so that a cell extends no borrow, although it bears the borrow's
-//! lifetime. The question is an autoref specialisation: an inherent method of [`Seen`] with `self` answers for the
-//! types that are refused, the method of [`Otherwise`] with `&self` for all others. The answer goes to a function
-//! whose bound nothing refused fulfils, and whose message is ours.
+//! lifetime. The question is an autoref specialisation: a trait's method with `self` answers for the types that are
+//! refused, the method of [`Otherwise`] with `&self` for all others. The answer goes to a function whose bound nothing
+//! refused fulfils, and whose message is ours. It is one trait for each question, not inherent methods: of a type that
+//! rustc does not know (a misspelt name) all of those would be candidates, and rustc would list them.
 
 use crate::outcome::never as value;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap, HashSet, hash_map, hash_set};
@@ -83,6 +84,11 @@ pub fn timeless<T: Timeless>(_: Is<T>) {}
 /// Refuses hash sets.
 pub fn listed<T: Listed>(_: Is<T>) {}
 
+/// What a body that asks imports.
+pub mod questions {
+    pub use super::{AnInstant, BareInstant, BareTime, List, Order, Otherwise, Sorted, Time};
+}
+
 /// The answers for everything that is fine.
 pub trait Otherwise {
     /// Whether it is a hash map or set, or an iterator of one.
@@ -144,18 +150,25 @@ impl Keeps {
 }
 
 macro_rules! answers {
-    ($ask:ident: $([$($generics:tt)*] $ty:ty => $answer:ty,)*) => {
-        $(impl<$($generics)*> Seen<$ty> {
-            #[doc = "It is one. Shadows the method of [`Otherwise`]."]
-            pub fn $ask(self) -> $answer {
+    ($asks:ident::$ask:ident -> $all:ty: $([$($generics:tt)*] $ty:ty => $answer:ty,)*) => {
+        #[doc = concat!("Answers `", stringify!($ask), "` for the types that it is about.")]
+        pub trait $asks: Sized {
+            /// The type in the answer.
+            type Answer;
+
+            #[doc = "Shadows the method of [`Otherwise`]."]
+            fn $ask(self) -> $all {
                 value()
             }
+        }
+        $(impl<$($generics)*> $asks for Seen<$ty> {
+            type Answer = $answer;
         })*
     };
 }
 
 macro_rules! unordered {
-    ($([$($generics:tt)*] $ty:ty,)*) => { answers!(order: $([$($generics)*] $ty => Is<$ty>,)*); };
+    ($([$($generics:tt)*] $ty:ty,)*) => { answers!(Order::order -> Is<Self::Answer>: $([$($generics)*] $ty => $ty,)*); };
 }
 
 unordered! {
@@ -185,7 +198,7 @@ unordered! {
     ['a, T, S] hash_set::SymmetricDifference<'a, T, S>,
 }
 
-answers! { sorts:
+answers! { Sorted::sorts -> Self::Answer:
     [K, V] BTreeMap<K, V> => Sorts,
     ['a, K, V] &'a mut BTreeMap<K, V> => Sorts,
     [T] BTreeSet<T> => Sorts,
@@ -198,26 +211,26 @@ answers! { sorts:
     ['a, T, S] &'a mut HashSet<T, S> => Sorts,
 }
 
-answers! { list: [T, S] HashSet<T, S> => Is<HashSet<T, S>>, }
+answers! { List::list -> Is<Self::Answer>: [T, S] HashSet<T, S> => HashSet<T, S>, }
 
-answers! { bare_time:
-    [] Instant => Is<Instant>,
-    [] SystemTime => Is<SystemTime>,
+answers! { BareTime::bare_time -> Is<Self::Answer>:
+    [] Instant => Instant,
+    [] SystemTime => SystemTime,
 }
 
-answers! { bare_instant: [] Instant => Is<Instant>, }
+answers! { BareInstant::bare_instant -> Is<Self::Answer>: [] Instant => Instant, }
 
-answers! { time:
-    [] Instant => Is<Instant>,
-    [] Option<Instant> => Is<Instant>,
-    [E] Result<Instant, E> => Is<Instant>,
-    [] SystemTime => Is<SystemTime>,
-    [] Option<SystemTime> => Is<SystemTime>,
-    [E] Result<SystemTime, E> => Is<SystemTime>,
+answers! { Time::time -> Is<Self::Answer>:
+    [] Instant => Instant,
+    [] Option<Instant> => Instant,
+    [E] Result<Instant, E> => Instant,
+    [] SystemTime => SystemTime,
+    [] Option<SystemTime> => SystemTime,
+    [E] Result<SystemTime, E> => SystemTime,
 }
 
-answers! { instant:
-    [] Instant => Is<Instant>,
-    [] Option<Instant> => Is<Instant>,
-    [E] Result<Instant, E> => Is<Instant>,
+answers! { AnInstant::instant -> Is<Self::Answer>:
+    [] Instant => Instant,
+    [] Option<Instant> => Instant,
+    [E] Result<Instant, E> => Instant,
 }

@@ -134,6 +134,7 @@ fn result_chain(text: &str) -> Result<Vec<u32>, std::num::ParseIntError> {
     })
 }
 
+#[workflow::deterministic("a cell of this thread, as a place to write to")]
 fn cellp() -> &'static Cell<u32> {
     thread_local! { static C: &'static Cell<u32> = Box::leak(Box::new(Cell::new(0))); }
     C.with(|c| *c)

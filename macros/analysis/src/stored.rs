@@ -34,7 +34,7 @@ pub(crate) fn no_sets(private: &Private, arguments: &[Argument], output: &Type) 
     quote! {
         if false {
             #[allow(unused_imports)]
-            use #private::probe::{self as __abide_probe, Otherwise as _};
+            use #private::probe::{self as __abide_probe, questions::*};
             #(#checks)*
         }
     }

@@ -2,15 +2,15 @@ use abide::prelude::*;
 use tokio::time::{Instant, Sleep};
 
 #[workflow::helper]
-fn rest(sleep: &Sleep) -> std::time::Duration {
-    let due = sleep.deadline().into_std();
+fn rest(sleeps: &[Sleep]) -> std::time::Duration {
+    let due = sleeps[0].deadline().into_std();
     due.elapsed()
 }
 
 #[workflow::helper]
-async fn by_path(sleep: &Sleep) -> bool {
+async fn by_path(sleeps: &[Sleep]) -> bool {
     async {
-        let past = Instant::into_std(sleep.deadline()).elapsed();
+        let past = Instant::into_std(sleeps[0].deadline()).elapsed();
         past > secs(3)
     }
     .await

@@ -2,8 +2,8 @@ use abide::prelude::*;
 use std::fs::Metadata;
 
 #[workflow::helper]
-fn is_old(meta: &Metadata, days: u64) -> bool {
-    let Ok(at) = meta.modified() else { return false };
+fn is_old(files: &[Metadata], days: u64) -> bool {
+    let Ok(at) = files[0].modified() else { return false };
     at.elapsed().is_ok_and(|age| age > abide::prelude::days(days))
 }
 

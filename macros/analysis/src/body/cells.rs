@@ -58,7 +58,12 @@ impl Rewriter<'_> {
         let cells = found.iter().flat_map(|probe| std::iter::once(&probe.cell).chain(&probe.sink));
         let checks: TokenStream = found.iter().map(check).collect();
         let open = quote!(use #private::probe as __abide_probe; let (#(#cells,)*););
-        tail::with_checks(ends, &open, statements, &quote!(use __abide_probe::Otherwise as _; #checks))
+        tail::with_checks(
+            ends,
+            &open,
+            statements,
+            &quote!(#[allow(unused_imports)] use __abide_probe::questions::*; #checks),
+        )
     }
 }
 

@@ -158,7 +158,11 @@ fn ask(private: &Private, expr: &mut Expr) {
             #private::only_in_a_query(#private::Asked::of(&__abide_value).what());
         }
     };
-    *expr = Expr::Verbatim(
-        quote!(match #expr { #[allow(unreachable_code)] __abide_value => { #question __abide_value } }),
-    );
+    // The user's expression stays one, for the rewriting to come; what is asked of it is not looked at again.
+    let mut asked: syn::ExprMatch =
+        syn::parse_quote!(match #expr { #[allow(unreachable_code)] __abide_value => {} });
+    for arm in &mut asked.arms {
+        arm.body = Box::new(Expr::Verbatim(quote!({ #question __abide_value })));
+    }
+    *expr = Expr::Match(asked);
 }
