@@ -50,7 +50,7 @@ impl Walker<'_> {
     pub(super) fn macro_call(&mut self, mac: &Macro) {
         let written = Written::of(&mac.path);
         let name = written.segments.last().cloned().unwrap_or_default();
-        if name == "allow" && is_ours(&written) {
+        if name == "allow" && self.is_ours(&written, Want::Macro) {
             return;
         }
         let before = self.hits.len();
@@ -169,15 +169,6 @@ impl Walker<'_> {
             }
         };
         self.hit(&mac.path, kind);
-    }
-}
-
-/// `workflow::allow!`, or `allow!` after `use abide::workflow::allow`.
-fn is_ours(written: &Written) -> bool {
-    match written.segments.as_slice() {
-        [_] => true,
-        [.., module, _] => module == "workflow",
-        [] => false,
     }
 }
 

@@ -1,21 +1,17 @@
 //! Questions about a piece of syntax by itself.
 
-use crate::source::{Written, attrs_of, text};
+use crate::source::{attrs_of, text};
 use proc_macro2::TokenStream;
 use quote::ToTokens;
 use syn::visit::Visit;
 use syn::{Attribute, Expr, Pat, Stmt, Type};
 
-/// Whether what a function is given need not repeat: `workflow::side_effect(..)` records what its closure gives, and
-/// `workflow::assume_deterministic("why", ..)` vouches for its future.
+/// Whether a function's name says that what it is given need not repeat: `workflow::side_effect(..)` records what its
+/// closure gives, and `workflow::assume_deterministic("why", ..)` vouches for its future.
 pub(crate) fn exempts(function: &Expr) -> bool {
     let Expr::Path(path) = function else { return false };
-    let segments = Written::of(&path.path).segments;
-    match segments.as_slice() {
-        [name] | [.., _, name] if !["assume_deterministic", "side_effect"].contains(&name.as_str()) => false,
-        [.., module, _] => module == "workflow",
-        _ => true,
-    }
+    let last = path.path.segments.last();
+    last.is_some_and(|last| last.ident == "assume_deterministic" || last.ident == "side_effect")
 }
 
 /// `x as *const T`, `v.as_ptr()`.

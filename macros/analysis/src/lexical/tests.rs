@@ -307,5 +307,12 @@ fn escape_hatches() {
         "other::side_effect(std::time::Instant::now());",
         &["AB0101"],
     );
+    check_body(
+        "mod workflow { pub fn side_effect<T>(t: T) {} }",
+        "workflow::side_effect(std::time::Instant::now());",
+        &["AB0101"],
+    );
+    check_body("use abide::workflow as wf;", "wf::side_effect(std::time::Instant::now());", &[]);
+    check_body("use abide::workflow::allow;", "allow!(\"why\", std::time::Instant::now());", &[]);
     check_body("", "workflow::assume_deterministic(\"why\", tokio::time::sleep(x)).await;", &[]);
 }

@@ -162,7 +162,7 @@ fn ask(private: &Private, expr: &mut Expr) {
     let mut asked: syn::ExprMatch =
         syn::parse_quote!(match #expr { #[allow(unreachable_code)] __abide_value => {} });
     for arm in &mut asked.arms {
-        arm.body = Box::new(Expr::Verbatim(quote!({ #question __abide_value })));
+        *arm.body = Expr::Verbatim(quote!({ #question __abide_value }));
     }
     *expr = Expr::Match(asked);
 }
