@@ -84,9 +84,12 @@ pub fn timeless<T: Timeless>(_: Is<T>) {}
 /// Refuses hash sets.
 pub fn listed<T: Listed>(_: Is<T>) {}
 
-/// What a body that asks imports.
+/// What a body that asks imports, nameless: a user's own `Order` stays what it is.
 pub mod questions {
-    pub use super::{AnInstant, BareInstant, BareTime, List, Order, Otherwise, Sorted, Time};
+    pub use super::{
+        AnInstant as _, BareInstant as _, BareTime as _, List as _, Order as _, Otherwise as _, Sorted as _,
+        Time as _,
+    };
 }
 
 /// The answers for everything that is fine.

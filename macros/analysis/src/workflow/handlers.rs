@@ -134,11 +134,16 @@ impl VisitMut for Asking<'_> {
     fn visit_stmt_mut(&mut self, stmt: &mut Stmt) {
         visit_mut::visit_stmt_mut(self, stmt);
         match stmt {
-            Stmt::Expr(expr @ (Expr::Call(_) | Expr::MethodCall(_)), Some(_)) => ask(self.0, expr),
-            Stmt::Local(Local { pat: Pat::Wild(_), init: Some(init), .. })
+            Stmt::Expr(expr @ (Expr::Call(_) | Expr::MethodCall(_)), Some(_)) => {
+                let mut asked = ask(self.0, expr);
+                asked.attrs.push(may_not_return());
+                *expr = Expr::Match(asked);
+            }
+            Stmt::Local(Local { attrs, pat: Pat::Wild(_), init: Some(init), .. })
                 if matches!(&*init.expr, Expr::Call(_) | Expr::MethodCall(_)) =>
             {
-                ask(self.0, &mut init.expr);
+                attrs.push(may_not_return());
+                *init.expr = Expr::Match(ask(self.0, &init.expr));
             }
             _ => {}
         }
@@ -148,7 +153,7 @@ impl VisitMut for Asking<'_> {
 }
 
 /// The type of a statement's value is known where it stands: no later statement can say more of it.
-fn ask(private: &Private, expr: &mut Expr) {
+fn ask(private: &Private, expr: &Expr) -> syn::ExprMatch {
     let at = expr.span().resolved_at(Span::call_site());
     let private = private.at(at);
     let question: TokenStream = quote_spanned! {at=>
@@ -164,5 +169,10 @@ fn ask(private: &Private, expr: &mut Expr) {
     for arm in &mut asked.arms {
         *arm.body = Expr::Verbatim(quote!({ #question __abide_value }));
     }
-    *expr = Expr::Match(asked);
+    asked
+}
+
+/// For a statement whose value is asked about: it may have none.
+fn may_not_return() -> syn::Attribute {
+    syn::parse_quote!(#[allow(unreachable_code)])
 }
