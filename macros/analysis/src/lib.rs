@@ -7,6 +7,7 @@
 
 mod activity;
 mod args;
+mod attributes;
 mod body;
 mod catalogue;
 mod errors;

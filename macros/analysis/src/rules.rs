@@ -104,13 +104,13 @@ pub(crate) static RULES: &[Rule] = &[
          rand::rngs::{StdRng,SmallRng}::{from_entropy,from_os_rng,try_from_os_rng} rand::SeedableRng::{from_entropy,from_os_rng} \
          rand_core::OsRng rand_chacha::{ChaCha8Rng,ChaCha12Rng,ChaCha20Rng}::{from_entropy,from_os_rng} \
          getrandom::* fastrand::* oorandom::Rand32::new_inc nanorand::tls_rng \
-         std::collections::hash_map::RandomState::new std::hash::RandomState::new ahash::RandomState::new",
+         {std::collections::hash_map,std::hash,ahash}::RandomState::{new,default}",
         DRAWS,
         RANDOM,
     ),
     rule(
         Code::Id,
-        "uuid::Uuid::{new_v1,new_v4,new_v6,new_v7,now_v1,now_v6,now_v7} uuid::Timestamp::now uuid::ContextV7::new \
+        "uuid::Uuid::{new_v4,new_v7,now_v1,now_v6,now_v7} uuid::Timestamp::now uuid::ContextV7::new \
          ulid::Ulid::new ulid::Generator::generate nanoid::nanoid nanoid::nanoid! cuid::cuid cuid2::* xid::new ksuid::Ksuid::generate svix_ksuid::Ksuid::new \
          rusty_ulid::generate_ulid_string",
         ANOTHER_ID,
@@ -133,7 +133,7 @@ pub(crate) static RULES: &[Rule] = &[
     ),
     rule(
         Code::Io,
-        "std::fs::* std::process::* std::io::{stdin,copy} std::io::Stdin::{read_line,lines,lock} \
+        "std::fs::* std::process::* std::io::stdin std::io::Stdin::{read_line,lines,lock} \
          std::net::{TcpStream,TcpListener,UdpSocket}::* std::net::ToSocketAddrs::to_socket_addrs \
          std::path::{Path,PathBuf}::{exists,try_exists,metadata,symlink_metadata,canonicalize,read_dir,read_link,is_file,is_dir,is_symlink} \
          std::os::unix::net::* std::os::unix::fs::* \
@@ -146,7 +146,7 @@ pub(crate) static RULES: &[Rule] = &[
     ),
     rule(
         Code::Environment,
-        "std::env::* std::thread::{available_parallelism,current} std::process::{id} num_cpus::* hostname::* gethostname::* whoami::* sysinfo::* \
+        "chrono::Local chrono::Local::* std::env::* std::thread::{available_parallelism,current} std::process::{id} num_cpus::* hostname::* gethostname::* whoami::* sysinfo::* \
          dotenv::* dotenvy::* sys_info::* dirs::* home::* std::backtrace::Backtrace::{capture,force_capture}",
         MACHINE,
         INPUT,
@@ -207,7 +207,7 @@ const ALLOWED: &str = "tokio::time::Instant::* tokio::time::{Duration,error}::* 
     tokio::sync::TryLockError std::process::ExitCode::* std::process::ExitStatus::* \
     reqwest::{Url,StatusCode,Method,Version,header}::* hyper::{StatusCode,Method,Uri,Version,header,http}::* ureq::http::* \
     sqlx::types::* redis::{Value,ErrorKind}::* \
-    std::fs::{Permissions,FileType}::* std::env::{split_paths,join_paths} tokio::task::{JoinError}::* \
+    std::fs::{Permissions,FileType}::* std::env::{split_paths,join_paths} std::env::consts::* tokio::task::{JoinError}::* \
     tokio::runtime::RuntimeFlavor::* mongodb::bson::* tokio::net::unix::SocketAddr::* \
     fastrand::Rng::with_seed rusqlite::types::* libc::{c_int,c_char,c_void} \
     uuid::* diesel::result::* object_store::path::*";

@@ -17,6 +17,7 @@ use super::candidates::{self, Clock};
 use super::cells::{Found, ends};
 use super::rewrite::Rewriter;
 use super::tail;
+use crate::attributes::{self, is_conditional};
 use crate::order;
 use crate::stored;
 use proc_macro2::{Span, TokenStream};
@@ -118,6 +119,15 @@ impl Probes {
     }
 }
 
+/// Whether an expression that could be asked about has attributes: one may be a `#[cfg(..)]`.
+fn has_attributes(expr: &Expr) -> bool {
+    match expr {
+        Expr::Call(call) => !call.attrs.is_empty(),
+        Expr::MethodCall(call) => !call.attrs.is_empty(),
+        _ => false,
+    }
+}
+
 impl Rewriter<'_> {
     /// Whether `expr` holds a finding already: one mistake gives one message.
     fn skip(&self, expr: &Expr) -> bool {
@@ -132,7 +142,7 @@ impl Rewriter<'_> {
             context = Context::Typed;
         }
         let operand = std::mem::replace(&mut self.probes.operand, makes_operands(expr));
-        let question = match self.probes.place == Place::Off || self.skip(expr) {
+        let question = match self.probes.place == Place::Off || self.skip(expr) || has_attributes(expr) {
             true => None,
             false => self.question(expr, &around, context),
         };
@@ -266,6 +276,11 @@ impl Rewriter<'_> {
         let last = block.stmts.len().saturating_sub(1);
         for index in 0..block.stmts.len() {
             let (before, after) = block.stmts.split_at_mut(index + 1);
+            let place = self.probes.place;
+            // A cell for what rustc takes away would never get its type.
+            if before.last().is_some_and(|stmt| is_conditional(&attributes::of_statement(stmt))) {
+                self.probes.place = Place::Off;
+            }
             match before.last_mut() {
                 Some(Stmt::Local(local)) => {
                     let sorted = order::sorted_by(local, after.first());
@@ -280,7 +295,18 @@ impl Rewriter<'_> {
                 }
                 None => {}
             }
+            self.probes.place = place;
         }
+    }
+
+    /// Without probes where rustc may take the thing away.
+    pub(super) fn conditionally(&mut self, attributes: &[syn::Attribute], walk: impl FnOnce(&mut Self)) {
+        let place = self.probes.place;
+        if is_conditional(attributes) {
+            self.probes.place = Place::Off;
+        }
+        walk(self);
+        self.probes.place = place;
     }
 
     /// Walks an argument of a macro.

@@ -319,6 +319,10 @@ impl VisitMut for Rewriter<'_> {
         visit_mut::visit_stmt_mut(self, stmt);
     }
 
+    fn visit_arm_mut(&mut self, arm: &mut syn::Arm) {
+        self.conditionally(&arm.attrs.clone(), |this| visit_mut::visit_arm_mut(this, arm));
+    }
+
     /// An item in a body is no part of it.
     fn visit_item_mut(&mut self, _: &mut Item) {}
 

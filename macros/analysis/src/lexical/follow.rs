@@ -46,6 +46,11 @@ thread_local! {
 #[derive(Default)]
 struct Open {
     functions: Vec<*const Function>,
+    statics: Vec<*const Static>,
+    /// What initializers reach; each `static` is kept, so that no other gets its address.
+    initialized: HashMap<*const Static, (Rc<Static>, Vec<Reach>)>,
+    /// What was found in functions of a circle since the outermost one was opened: each is read once.
+    seen: HashMap<*const Function, Reaches>,
     /// How far down a circle of calls was met: what is above it is not known in full.
     circle: Option<usize>,
 }
@@ -75,12 +80,72 @@ impl Walker<'_> {
     }
 
     /// What the initializer of a `static` reaches: it runs when the workflow first touches it.
-    pub(super) fn initializer(&self, item: &Static, written: &str) -> Vec<Reach> {
+    pub(super) fn initializer(&self, item: &Rc<Static>, written: &str) -> Vec<Reach> {
+        let key = Rc::as_ptr(item);
+        let again = OPEN.with_borrow_mut(|open| {
+            let again = open.statics.contains(&key);
+            open.statics.push(key);
+            again
+        });
+        let known = OPEN.with_borrow(|open| open.initialized.get(&key).cloned());
+        let chains = match (again, known) {
+            (true, _) => Vec::new(),
+            (false, Some((_, chains))) => chains,
+            (false, None) => self.read_initializer(item, written),
+        };
+        OPEN.with_borrow_mut(|open| {
+            open.statics.pop();
+            if again {
+                open.circle = Some(0);
+            } else {
+                open.initialized.insert(key, (item.clone(), chains.clone()));
+            }
+        });
+        chains
+    }
+
+    fn read_initializer(&self, item: &Static, written: &str) -> Vec<Reach> {
         let _forced = Forced::new();
         let mut walker = Walker::new(self.krate, at(item), true);
         walker.visit_expr(&item.init);
         let step = Step { name: written.to_owned(), file: shown(&item.file), line: item.line };
         below(&step, walker.hits, &item.file)
+    }
+}
+
+impl Open {
+    /// Opens a function and gives its depth; or, of one that is open or was read already, what is known of it.
+    fn enter(&mut self, key: *const Function) -> Result<usize, Reaches> {
+        if let Some(partial) = self.seen.get(&key) {
+            // It may lack what goes through an open function: so only the outermost one will be known in full.
+            self.circle = Some(0);
+            return Err(partial.clone());
+        }
+        if let Some(at) = self.functions.iter().position(|at| *at == key) {
+            self.circle = Some(self.circle.map_or(at, |circle| circle.min(at)));
+            return Err(Reaches::default());
+        }
+        if self.functions.len() >= MAX_DEPTH {
+            self.circle = Some(0);
+            return Err(Reaches::default());
+        }
+        self.functions.push(key);
+        Ok(self.functions.len() - 1)
+    }
+
+    /// Closes it. Returns whether what was found is all.
+    fn leave(&mut self, key: *const Function, depth: usize, found: &Reaches) -> bool {
+        self.functions.pop();
+        let complete = self.circle.is_none_or(|circle| circle >= depth);
+        if complete {
+            self.circle = None;
+        } else {
+            self.seen.insert(key, found.clone());
+        }
+        if depth == 0 {
+            self.seen.clear();
+        }
+        complete
     }
 }
 
@@ -90,27 +155,13 @@ fn reaches(krate: &Crate, function: &Rc<Function>) -> Reaches {
     if let Some(known) = KNOWN.with_borrow(|known| known.get(&key).map(|(_, reaches)| reaches.clone())) {
         return known;
     }
-    let depth = OPEN.with_borrow_mut(|open| {
-        let again = open.functions.iter().position(|at| *at == key);
-        if let Some(at) = again {
-            open.circle = Some(open.circle.map_or(at, |circle| circle.min(at)));
-        }
-        let go_on = again.is_none() && open.functions.len() < MAX_DEPTH;
-        go_on.then(|| {
-            open.functions.push(key);
-            open.functions.len() - 1
-        })
-    });
-    let Some(depth) = depth else { return Reaches::default() };
+    let opened = OPEN.with_borrow_mut(|open| open.enter(key));
+    let depth = match opened {
+        Ok(depth) => depth,
+        Err(partial) => return partial,
+    };
     let found = Rc::new(read(krate, function));
-    let complete = OPEN.with_borrow_mut(|open| {
-        open.functions.pop();
-        let complete = open.circle.is_none_or(|circle| circle >= depth);
-        if complete {
-            open.circle = None;
-        }
-        complete
-    });
+    let complete = OPEN.with_borrow_mut(|open| open.leave(key, depth, &found));
     if complete {
         KNOWN.with_borrow_mut(|known| known.insert(key, (function.clone(), found.clone())));
     }
@@ -165,6 +216,9 @@ fn display(krate: &Crate, function: &Function) -> String {
 
 /// A file as the user names it: from the package's folder.
 pub(super) fn shown(file: &Path) -> String {
+    if file.as_os_str().is_empty() {
+        return "in this body".to_owned();
+    }
     let package = std::env::var_os("CARGO_MANIFEST_DIR").map(std::path::PathBuf::from);
     let from_package = || {
         let package = package?;

@@ -6,6 +6,7 @@ use super::{Hit, Kind};
 use crate::errors::Code;
 use crate::source::{Env, Found, Function, Static, Ty, Want, Written, text};
 use quote::ToTokens;
+use std::rc::Rc;
 use syn::{Expr, ExprMethodCall, Member, ReturnType};
 
 /// Functions of a type that give a value of it.
@@ -15,6 +16,11 @@ const SAME: &[&str] =
     &["clone", "to_owned", "as_ref", "as_mut", "borrow", "borrow_mut", "to_path_buf", "as_path", "cloned"];
 /// Methods that give what is inside of an `Option` or `Result`.
 const UNWRAPPING: &[&str] = &["unwrap", "expect", "unwrap_or", "unwrap_or_else", "unwrap_or_default"];
+/// Methods that iterate over what is inside.
+const ITERATORS: &[&str] =
+    &["iter", "iter_mut", "into_iter", "drain", "filter", "rev", "skip", "take", "copied", "chain"];
+/// Methods that may give one of what is inside.
+const PICKING: &[&str] = &["first", "last", "get", "pop", "next", "nth", "find", "remove", "peek"];
 /// Methods of hash maps and sets whose results come in the map's order.
 const ITERATING: &[&str] = &[
     "iter",
@@ -64,6 +70,10 @@ impl Walker<'_> {
                 Expr::Path(path) if path.qself.is_none() => self.infer_call(&path.path),
                 _ => Ty::Unknown,
             },
+            Expr::Await(inner) => self.infer_awaited(&inner.base),
+            Expr::Index(index) => self.infer(&index.expr).element(),
+            Expr::If(inner) => self.infer_block(&inner.then_branch),
+            Expr::Block(inner) => self.infer_block(&inner.block),
             Expr::MethodCall(call) => self.infer_method(call),
             _ => Ty::Unknown,
         }
@@ -81,6 +91,25 @@ impl Walker<'_> {
         }
         match self.krate.resolve(&self.env, &Written::of(path), Want::Value) {
             Some(Found::Static(item)) => self.krate.type_at(&at(&item), &item.ty),
+            Some(Found::Own | Found::Type(..)) => self.constructed(path),
+            _ => Ty::Unknown,
+        }
+    }
+
+    /// A unit or tuple struct, or a variant of an enum: its name is its constructor.
+    fn constructed(&self, path: &syn::Path) -> Ty {
+        match self.krate.resolve(&self.env, &Written::of(path), Want::Type) {
+            Some(Found::Type(def, rest)) if rest.iter().all(|name| name.starts_with(char::is_uppercase)) => {
+                Ty::Local(def, Vec::new())
+            }
+            _ => Ty::Unknown,
+        }
+    }
+
+    /// Its last expression, where that needs nothing that the block declares.
+    fn infer_block(&self, block: &syn::Block) -> Ty {
+        match block.stmts.as_slice() {
+            [syn::Stmt::Expr(expr, None)] => self.infer(expr),
             _ => Ty::Unknown,
         }
     }
@@ -99,9 +128,13 @@ impl Walker<'_> {
         match self.krate.resolve(&self.env, &Written::of(path), Want::Value) {
             Some(Found::Function(function)) => self.returned(&function),
             Some(Found::Type(def, rest)) => match rest.as_slice() {
-                [name] => self.krate.method(&def, name).map_or(Ty::Unknown, |method| self.returned(&method)),
+                [name] => match self.krate.method(&def, name, None) {
+                    Some(method) => self.returned(&method),
+                    None => self.constructed(path),
+                },
                 _ => Ty::Unknown,
             },
+            Some(Found::Own) => self.constructed(path),
             Some(Found::Foreign(mut path)) => match path.pop() {
                 Some(last) if CONSTRUCTORS.contains(&last.as_str()) => Ty::Foreign(path, Vec::new()),
                 _ => Ty::Unknown,
@@ -113,22 +146,32 @@ impl Walker<'_> {
     fn infer_method(&self, call: &ExprMethodCall) -> Ty {
         let (name, receiver) = (text(&call.method), self.infer(&call.receiver));
         if let Ty::Local(def, _) = receiver.dereferenced()
-            && let Some(method) = self.krate.method(&def, &name)
+            && let Some(method) = self.krate.method(&def, &name, None)
         {
             return self.returned(&method);
         }
         match name.as_str() {
             name if SAME.contains(&name) => receiver,
             name if UNWRAPPING.contains(&name) => receiver.unwrapped(),
+            name if ITERATORS.contains(&name) => receiver.iterator(),
+            name if PICKING.contains(&name) => receiver.picked(),
+            "join" if receiver.path().as_deref() == Some("std::path::Path") => receiver,
             _ => Ty::Unknown,
         }
     }
 
     fn returned(&self, function: &Function) -> Ty {
+        match function.sig.asyncness {
+            // Its future is what it gives.
+            Some(_) => Ty::Unknown,
+            None => self.output(function),
+        }
+    }
+
+    /// The type behind the arrow.
+    pub(super) fn output(&self, function: &Function) -> Ty {
         let env = Env { module: function.module, blocks: Vec::new(), self_ty: function.self_ty.clone() };
         match &function.sig.output {
-            // Its future is what it gives.
-            _ if function.sig.asyncness.is_some() => Ty::Unknown,
             ReturnType::Type(_, ty) => self.krate.type_at(&env, ty),
             ReturnType::Default => Ty::Unknown,
         }
@@ -164,11 +207,12 @@ impl Walker<'_> {
     }
 
     /// A `static` of the crate: may it be read at all, and what does making it do?
-    pub(super) fn static_item(&mut self, item: &Static, written: &str, tokens: &impl ToTokens) {
+    pub(super) fn static_item(&mut self, item: &Rc<Static>, written: &str, tokens: &impl ToTokens) {
         let ty = self.krate.type_at(&at(item), &item.ty);
-        let shared = match item.mutable {
-            true => Some("static mut".to_owned()),
-            false => shared_type(&ty),
+        let shared = match (item.mutable, item.constant) {
+            (true, _) => Some("static mut".to_owned()),
+            (false, true) => None,
+            (false, false) => shared_type(&ty),
         };
         match shared {
             // One that the body declares was told of where it stands.

@@ -6,6 +6,7 @@ use super::{Hit, Kind, follow, named};
 use crate::body::select_of;
 use crate::errors::Code;
 use crate::rules;
+use crate::signature::contains_word;
 use crate::source::{Forced, Found, Macro as MacroDef, Want, Written, is_punct};
 use proc_macro2::{TokenStream, TokenTree};
 use syn::parse::{ParseStream, Parser};
@@ -110,7 +111,7 @@ impl Walker<'_> {
                 pattern.iter().for_each(|pattern| walker.bind(pattern, crate::source::Ty::Unknown));
                 expressions.for_each(|expr| walker.argument(expr));
             }),
-            None => self.tokens(mac.tokens.clone()),
+            None => self.arguments_in(mac.tokens.clone()),
         }
     }
 
@@ -124,24 +125,28 @@ impl Walker<'_> {
 
     /// A `macro_rules!` of the crate: its expansion stands here, so its paths mean what they mean here.
     fn own_macro(&mut self, own: &MacroDef, mac: &Macro) {
+        let at = std::ptr::from_ref(own);
+        if self.macros.contains(&at) {
+            return;
+        }
         // One that the body itself declares has the compiler's tokens.
         let forced = (!own.file.as_os_str().is_empty()).then(Forced::new);
         let mut inner = Walker::new(self.krate, self.env.clone(), self.followed);
-        let mut rules = own.rules.clone().into_iter().peekable();
-        while let Some(token) = rules.next() {
-            // `(matcher) => {transcriber};`
-            let arrow = is_punct(&token, '=') && rules.peek().is_some_and(|next| is_punct(next, '>'));
-            if arrow {
-                rules.next();
-                if let Some(TokenTree::Group(transcriber)) = rules.next() {
-                    inner.tokens(transcriber.stream());
-                    if !self.followed && crate::signature::contains_word(transcriber.stream(), &["await"]) {
-                        inner.hidden_await(own);
-                    }
-                }
+        inner.macros = self.macros.clone();
+        inner.macros.push(at);
+        let mut hits = Vec::new();
+        for transcriber in transcribers(own.rules.clone(), &mac.tokens) {
+            inner.tokens(transcriber.clone());
+            if !self.followed && contains_word(transcriber, &["await"]) {
+                inner.hidden_await(own);
             }
+            // Which of several rules is taken is not known for certain: only if each of them is forbidden is the macro.
+            if inner.hits.is_empty() {
+                hits.clear();
+                break;
+            }
+            hits.append(&mut inner.hits);
         }
-        let hits = std::mem::take(&mut inner.hits);
         drop(forced);
         let name = format!("{}!", own.name);
         for hit in hits {
@@ -170,6 +175,42 @@ impl Walker<'_> {
         };
         self.hit(&mac.path, kind);
     }
+}
+
+/// The right sides of the rules that may take these arguments. A matcher's words before its first `$` must be there.
+fn transcribers(rules: TokenStream, arguments: &TokenStream) -> Vec<TokenStream> {
+    let mut found = Vec::new();
+    let mut rules = rules.into_iter().peekable();
+    let mut matcher = TokenStream::new();
+    while let Some(token) = rules.next() {
+        match token {
+            TokenTree::Group(group) => matcher = group.stream(),
+            // `(matcher) => {transcriber};`
+            token if is_punct(&token, '=') && rules.peek().is_some_and(|next| is_punct(next, '>')) => {
+                rules.next();
+                if let Some(TokenTree::Group(transcriber)) = rules.next()
+                    && may_match(matcher.clone(), arguments)
+                {
+                    found.push(transcriber.stream());
+                }
+            }
+            _ => {}
+        }
+    }
+    found
+}
+
+fn may_match(matcher: TokenStream, arguments: &TokenStream) -> bool {
+    let mut given = arguments.clone().into_iter();
+    if matcher.is_empty() {
+        return given.next().is_none();
+    }
+    let literal = matcher.into_iter().take_while(|token| !is_punct(token, '$'));
+    literal.into_iter().all(|wanted| match (wanted, given.next()) {
+        (TokenTree::Group(_), Some(TokenTree::Group(_))) => true,
+        (wanted, Some(got)) => wanted.to_string() == got.to_string(),
+        (_, None) => false,
+    })
 }
 
 /// `{:p}`, `{x:#p}` in the first text.

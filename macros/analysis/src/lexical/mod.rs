@@ -7,8 +7,10 @@
 //! ```
 //! A name that is not certainly known is let through: layers A, V and P stand behind this one.
 
+mod bind;
 mod follow;
 mod infer;
+mod lookup;
 mod macros;
 mod syntax;
 #[cfg(test)]

@@ -1,10 +1,10 @@
 //! Questions about a piece of syntax by itself.
 
-use crate::source::{attrs_of, text};
+use crate::source::text;
 use proc_macro2::TokenStream;
 use quote::ToTokens;
 use syn::visit::Visit;
-use syn::{Attribute, Expr, Pat, Stmt, Type};
+use syn::{Expr, Pat, Type};
 
 /// Whether a function's name says that what it is given need not repeat: `workflow::side_effect(..)` records what its
 /// closure gives, and `workflow::assume_deterministic("why", ..)` vouches for its future.
@@ -47,19 +47,6 @@ impl<'ast> Visit<'ast> for Names {
         if let Some((_, inner)) = &pat.subpat {
             self.visit_pat(inner);
         }
-    }
-}
-
-/// The attributes of a statement that a `#[cfg(..)]` may take away.
-pub(super) fn attributes(stmt: &Stmt) -> &[Attribute] {
-    match stmt {
-        Stmt::Local(local) => &local.attrs,
-        Stmt::Item(item) => attrs_of(item),
-        Stmt::Macro(mac) => &mac.attrs,
-        Stmt::Expr(Expr::Call(call), _) => &call.attrs,
-        Stmt::Expr(Expr::MethodCall(call), _) => &call.attrs,
-        Stmt::Expr(Expr::Block(block), _) => &block.attrs,
-        Stmt::Expr(..) => &[],
     }
 }
 

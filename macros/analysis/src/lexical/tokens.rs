@@ -4,11 +4,45 @@ use super::walk::Walker;
 use crate::source::{Want, Written, is_punct, text};
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 use std::iter::Peekable;
+use syn::Expr;
+use syn::visit::Visit;
 
 type Tokens = Peekable<std::vec::IntoIter<TokenTree>>;
 
 impl Walker<'_> {
-    /// Reads tokens: `a::b`, `f(..)`, `m!(..)`, `unsafe`.
+    /// Reads tokens: what of them is an expression, as one (`"key": value`, `name = %value`), the rest word by word.
+    pub(super) fn arguments_in(&mut self, stream: TokenStream) {
+        let mut part = Vec::new();
+        let ends = std::iter::once(None);
+        for token in stream.into_iter().map(Some).chain(ends) {
+            match token {
+                Some(token) if !is_punct(&token, ',') && !is_punct(&token, ';') => part.push(token),
+                _ => self.argument_in(std::mem::take(&mut part)),
+            }
+        }
+    }
+
+    fn argument_in(&mut self, part: Vec<TokenTree>) {
+        let lone = |index: usize, wanted: char| {
+            let same = |at: Option<&TokenTree>| at.is_some_and(|token| is_punct(token, wanted));
+            same(part.get(index)) && !same(part.get(index + 1)) && !(index > 0 && same(part.get(index - 1)))
+        };
+        let start = (0..part.len()).find(|index| lone(*index, ':')).map_or(0, |at| at + 1);
+        let value = part[start..].iter().skip_while(|token| is_punct(token, '%')).cloned().collect();
+        match syn::parse2::<Expr>(value) {
+            // A block may be a map: `{ "a": 1 }`.
+            Ok(expr) if !matches!(expr, Expr::Block(_)) => {
+                self.tokens(part[..start].iter().cloned().collect());
+                self.visit_expr(&expr);
+            }
+            _ => match part.as_slice() {
+                [.., TokenTree::Group(group)] if part.len() == start + 1 => self.arguments_in(group.stream()),
+                _ => self.tokens(part.into_iter().collect()),
+            },
+        }
+    }
+
+    /// Reads tokens word by word: `a::b`, `f(..)`, `m!(..)`, `unsafe`.
     pub(super) fn tokens(&mut self, stream: TokenStream) {
         let mut tokens = stream.into_iter().collect::<Vec<_>>().into_iter().peekable();
         let mut before = None;

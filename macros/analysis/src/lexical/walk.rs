@@ -1,11 +1,12 @@
 //! The walk over one body: scopes, locals with the types that are written, and each path, call, macro and cast on the
 //! way.
 
-use super::syntax::{Call, attributes, bound, exempts, is_address};
-use super::{Hit, Kind, ends, named};
+use super::syntax::{exempts, is_address};
+use super::{Hit, Kind, ends};
+use crate::attributes;
 use crate::errors::Code;
-use crate::source::{Content, Crate, Env, Found, Origin, Ty, Want, Written, is_off, text};
-use crate::{order, rules};
+use crate::order;
+use crate::source::{Content, Crate, Env, Macro, Origin, Ty, Want, Written, is_off};
 use quote::ToTokens;
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -25,11 +26,25 @@ pub(super) struct Walker<'a> {
     pub(super) unordered: bool,
     /// The type that is written for what is visited next.
     expected: Option<Type>,
+    /// What the arguments of the closure that is visited next are.
+    pub(super) closure_argument: Option<Ty>,
+    /// The macros of the crate that are being read: one that expands to itself is read once.
+    pub(super) macros: Vec<*const Macro>,
 }
 
 impl<'a> Walker<'a> {
     pub(super) fn new(krate: &'a Crate, env: Env, followed: bool) -> Self {
-        Self { krate, env, locals: Vec::new(), hits: Vec::new(), followed, unordered: false, expected: None }
+        Self {
+            krate,
+            env,
+            locals: Vec::new(),
+            hits: Vec::new(),
+            followed,
+            unordered: false,
+            expected: None,
+            closure_argument: None,
+            macros: Vec::new(),
+        }
     }
 
     pub(super) fn function(&mut self, sig: &Signature, block: &Block) {
@@ -54,25 +69,21 @@ impl<'a> Walker<'a> {
         self.locals.pop();
     }
 
-    /// Binds what a pattern names; only a plain name gets the type.
-    pub(super) fn bind(&mut self, pattern: &Pat, ty: Ty) {
-        match pattern {
-            Pat::Ident(name) if name.subpat.is_none() => self.bind_name(text(&name.ident), ty),
-            Pat::Type(typed) => {
-                let ty = self.krate.type_at(&self.env, &typed.ty);
-                self.bind(&typed.pat, ty);
-            }
-            Pat::Reference(inner) => self.bind(&inner.pat, ty),
-            Pat::Paren(inner) => self.bind(&inner.pat, ty),
-            other => {
-                for name in bound(other) {
-                    self.bind_name(name, Ty::Unknown);
+    fn arm(&mut self, arm: &syn::Arm, ty: &Ty) {
+        self.within(|walker| {
+            match &arm.pat {
+                Pat::Guard(guarded) => {
+                    walker.bind(&guarded.pat, ty.clone());
+                    walker.visit_expr(&guarded.guard);
                 }
+                pat => walker.bind(pat, ty.clone()),
             }
-        }
+            walker.visit_expr(&arm.body);
+        });
     }
 
-    fn bind_name(&mut self, name: String, ty: Ty) {
+    /// Binds what a pattern names.
+    pub(super) fn bind_name(&mut self, name: String, ty: Ty) {
         if let Some(scope) = self.locals.last_mut() {
             scope.insert(name, ty);
         }
@@ -82,119 +93,18 @@ impl<'a> Walker<'a> {
         self.locals.iter().rev().find_map(|scope| scope.get(name))
     }
 
-    /// A path that is used as a value, or called.
-    fn path(&mut self, path: &syn::Path, tokens: &impl ToTokens) {
-        let written = Written::of(path);
-        if let [name] = written.segments.as_slice()
-            && (written.rooted || self.local(name).is_some())
-        {
-            return;
-        }
-        let found = self.krate.resolve(&self.env, &written, Want::Value);
-        self.found(found, &written.to_string(), tokens);
-    }
-
-    /// `<T>::f` and `<T as Trait>::f`: the function may be a rule's by the type or by the trait.
-    fn qualified(&mut self, expr: &syn::ExprPath, qself: &syn::QSelf) {
-        let written = Written::of(&expr.path);
-        let Some(last) = written.segments.last() else { return };
-        let ty = self.krate.type_at(&self.env, &qself.ty);
-        if self.method_of(&ty, last, expr) {
-            return;
-        }
-        if written.segments.len() > 1 {
-            let found = self.krate.resolve(&self.env, &written, Want::Type);
-            self.found(found, &written.to_string(), expr);
-        }
-    }
-
-    /// Looks what a path leads to up in the catalogue, or follows it.
-    pub(super) fn found(&mut self, found: Option<Found>, written: &str, tokens: &impl ToTokens) {
-        match found {
-            Some(Found::Foreign(path)) => {
-                self.foreign(&path, written, tokens);
-            }
-            Some(Found::Function(function)) => self.follow(&function, tokens),
-            Some(Found::Type(def, rest)) => {
-                if let [name] = rest.as_slice()
-                    && let Some(method) = self.krate.method(&def, name)
-                {
-                    self.follow(&method, tokens);
-                }
-            }
-            Some(Found::Static(item)) => self.static_item(&item, written, tokens),
-            Some(Found::Module(_) | Found::Macro(_) | Found::Own) | None => {}
-        }
-    }
-
-    /// Whether a rule is against this path.
-    pub(super) fn foreign(&mut self, path: &[String], written: &str, tokens: &impl ToTokens) -> bool {
-        let Some(rule) = rules::find(path) else { return false };
-        let what = named(&path.join("::"), written);
-        self.hits.push(Hit::rule(tokens, rule.code, what, rule.reason, rule.instead));
-        true
-    }
-
-    /// A method of a type that is written somewhere. Whether something is known of it.
-    fn method_of(&mut self, ty: &Ty, name: &str, tokens: &impl ToTokens) -> bool {
-        match ty {
-            Ty::Foreign(path, _) => {
-                let mut path = path.clone();
-                path.push(name.to_owned());
-                let full = rules::canonical(path);
-                let written = full.join("::");
-                self.foreign(&full, &written, tokens)
-            }
-            Ty::Local(def, _) => match self.krate.method(def, name) {
-                Some(method) => {
-                    self.follow(&method, tokens);
-                    true
-                }
-                None => false,
-            },
-            Ty::Unknown => false,
-        }
-    }
-
-    /// Whether a path that ends like one of abide's is one. The prelude is a glob that nobody can list: what does not
-    /// lead anywhere else is ours if it says `workflow::`.
-    pub(super) fn is_ours(&self, written: &Written, want: Want) -> bool {
-        match self.krate.resolve(&self.env, written, want) {
-            Some(Found::Foreign(path)) => path.first().is_some_and(|first| first == "abide"),
-            Some(_) => false,
-            None => matches!(written.segments.as_slice(), [.., module, _] if module == "workflow"),
-        }
-    }
-
-    fn method(&mut self, expr: &syn::ExprMethodCall) {
-        let name = text(&expr.method);
-        let ty = self.infer(&expr.receiver);
-        // From the receiver on: then the probes know that it was told of.
-        let call = Call(expr);
-        if !self.method_of(&ty, &name, &call) {
-            self.method_of(&ty.dereferenced(), &name, &call);
-        }
-        self.hash_order(expr, &ty);
-    }
-
-    /// `<State as Default>::default`.
-    pub(super) fn default_of(&mut self, ty: &Type) {
-        let found = self.krate.type_at(&self.env, ty);
-        if let Ty::Local(def, _) = &found
-            && let Some(method) = self.krate.method(def, "default")
-        {
-            self.follow(&method, ty);
-        }
-    }
-
     pub(super) fn hit(&mut self, tokens: &impl ToTokens, kind: Kind) {
         let (start, end) = ends(tokens);
         self.hits.push(Hit { start, end, kind });
     }
 
+    /// Of what a body declares: it has no file, and is read where it stands.
+    fn origin(&self) -> Origin {
+        Origin { module: self.env.module, file: Rc::from(std::path::Path::new("")), marked: true }
+    }
+
     fn scoped_block(&mut self, block: &Block) {
-        let origin =
-            Origin { module: self.env.module, file: Rc::from(std::path::Path::new("")), marked: true };
+        let origin = self.origin();
         let declares = block.stmts.iter().any(|stmt| matches!(stmt, Stmt::Item(_)));
         if declares {
             let content: Content = self.krate.block(block, &origin);
@@ -206,7 +116,7 @@ impl<'a> Walker<'a> {
                     walker.unordered = order::sorted_by(local, block.stmts.get(index + 1));
                     walker.expected = order::written(local).cloned();
                 }
-                if !is_off(attributes(stmt), walker.krate.cfgs()) {
+                if !is_off(&attributes::of_statement(stmt), walker.krate.cfgs()) {
                     walker.visit_stmt(stmt);
                 }
             }
@@ -252,7 +162,8 @@ impl<'ast> Visit<'ast> for Walker<'_> {
 
     fn visit_expr_let(&mut self, expr: &'ast syn::ExprLet) {
         self.visit_expr(&expr.expr);
-        self.bind(&expr.pat, Ty::Unknown);
+        let ty = self.infer(&expr.expr);
+        self.bind(&expr.pat, ty);
     }
 
     fn visit_expr_if(&mut self, expr: &'ast syn::ExprIf) {
@@ -266,10 +177,19 @@ impl<'ast> Visit<'ast> for Walker<'_> {
     fn visit_expr_for_loop(&mut self, expr: &'ast syn::ExprForLoop) {
         self.visit_expr(&expr.expr);
         self.iterated(&expr.expr);
+        let element = self.infer(&expr.expr).element();
         self.within(|walker| {
-            walker.bind(&expr.pat, Ty::Unknown);
+            walker.bind(&expr.pat, element);
             walker.visit_block(&expr.body);
         });
+    }
+
+    fn visit_expr_match(&mut self, expr: &'ast syn::ExprMatch) {
+        self.visit_expr(&expr.expr);
+        let ty = self.infer(&expr.expr);
+        for arm in expr.arms.iter().filter(|arm| !is_off(&arm.attrs, self.krate.cfgs())) {
+            self.arm(arm, &ty);
+        }
     }
 
     fn visit_arm(&mut self, arm: &'ast syn::Arm) {
@@ -280,9 +200,11 @@ impl<'ast> Visit<'ast> for Walker<'_> {
     }
 
     fn visit_expr_closure(&mut self, expr: &'ast syn::ExprClosure) {
+        let argument = self.closure_argument.take();
         self.within(|walker| {
-            for input in &expr.inputs {
-                walker.bind(input, Ty::Unknown);
+            for (index, input) in expr.inputs.iter().enumerate() {
+                let ty = argument.clone().filter(|_| index == 0 && expr.inputs.len() == 1);
+                walker.bind(input, ty.unwrap_or(Ty::Unknown));
             }
             walker.visit_expr(&expr.body);
         });
@@ -303,6 +225,9 @@ impl<'ast> Visit<'ast> for Walker<'_> {
     }
 
     fn visit_expr_call(&mut self, expr: &'ast syn::ExprCall) {
+        if is_off(&expr.attrs, self.krate.cfgs()) {
+            return;
+        }
         self.visit_expr(&expr.func);
         let exempt = exempts(&expr.func)
             && matches!(&*expr.func, Expr::Path(path) if self.is_ours(&Written::of(&path.path), Want::Value));
@@ -314,6 +239,9 @@ impl<'ast> Visit<'ast> for Walker<'_> {
     }
 
     fn visit_expr_method_call(&mut self, expr: &'ast syn::ExprMethodCall) {
+        if is_off(&expr.attrs, self.krate.cfgs()) {
+            return;
+        }
         let before = self.hits.len();
         let (outside, expected) = (std::mem::take(&mut self.unordered), self.expected.take());
         self.unordered = order::forgotten(expr, outside, expected.as_ref());
@@ -324,7 +252,11 @@ impl<'ast> Visit<'ast> for Walker<'_> {
             self.method(expr);
         }
         self.unordered = false;
-        expr.args.iter().for_each(|arg| self.visit_expr(arg));
+        for arg in &expr.args {
+            self.closure_argument = matches!(arg, Expr::Closure(_)).then(|| self.closure_argument_of(expr));
+            self.visit_expr(arg);
+        }
+        self.closure_argument = None;
     }
 
     fn visit_expr_macro(&mut self, expr: &'ast syn::ExprMacro) {
@@ -388,7 +320,20 @@ impl<'ast> Visit<'ast> for Walker<'_> {
             Item::Static(item) => self.visit_expr(&item.expr),
             Item::Const(item) => self.visit_expr(&item.expr),
             Item::Macro(item) => self.visit_item_macro(item),
-            // Its own scope, and rare in a body: what it holds is followed when it is called.
+            Item::Trait(item) => {
+                for inner in &item.items {
+                    if let syn::TraitItem::Fn(syn::TraitItemFn { sig, default: Some(block), .. }) = inner {
+                        self.inner_function(sig, block, None);
+                    }
+                }
+            }
+            Item::Mod(item) => {
+                let Some((_, items)) = &item.content else { return };
+                let content = self.krate.inner_module(items, &self.origin());
+                let outer = std::mem::replace(&mut self.env.blocks, vec![Rc::new(content)]);
+                items.iter().for_each(|item| self.visit_item(item));
+                self.env.blocks = outer;
+            }
             _ => {}
         }
     }

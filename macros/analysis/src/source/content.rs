@@ -2,94 +2,12 @@
 
 use super::ModuleId;
 use super::cfg::{is_off, path_of, text};
-use proc_macro2::{Span, TokenStream};
-use std::collections::HashMap;
+use super::item::{Def, Function, Impl, Macro, Static, TypeDef, Written};
+use super::item::{attrs_of, constant, fields, function, is_marked};
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::rc::Rc;
-use syn::spanned::Spanned;
-use syn::{Attribute, Block, Fields, ImplItem, Item, Signature, Stmt, TraitItem, Type, UseTree};
-
-/// A path as written in a `use`, or anywhere else.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Written {
-    /// Begins with `::`.
-    pub(crate) rooted: bool,
-    pub(crate) segments: Vec<String>,
-}
-
-/// A function or method of the crate.
-#[derive(Debug)]
-pub(crate) struct Function {
-    pub(crate) name: String,
-    pub(crate) module: ModuleId,
-    pub(crate) sig: Signature,
-    pub(crate) block: Block,
-    /// Of a method: what `Self` is.
-    pub(crate) self_ty: Option<Rc<Type>>,
-    pub(crate) file: Rc<Path>,
-    /// From 1.
-    pub(crate) line: usize,
-    /// An attribute of abide is on it or around it: its own expansion checks it, or it is no workflow code.
-    pub(crate) marked: bool,
-    /// Its other attributes: one may be abide's under another name.
-    pub(crate) attributes: Vec<Written>,
-}
-
-/// A struct, enum, union, trait or type alias.
-#[derive(Debug)]
-pub(crate) struct TypeDef {
-    pub(crate) name: String,
-    pub(crate) module: ModuleId,
-    /// The types of named and numbered fields.
-    pub(crate) fields: HashMap<String, Type>,
-    /// `type Clock = std::time::Instant;`
-    pub(crate) alias: Option<Type>,
-}
-
-/// A `static`.
-#[derive(Debug)]
-pub(crate) struct Static {
-    pub(crate) module: ModuleId,
-    pub(crate) ty: Type,
-    pub(crate) init: syn::Expr,
-    pub(crate) mutable: bool,
-    pub(crate) file: Rc<Path>,
-    pub(crate) line: usize,
-}
-
-/// A `macro_rules!`.
-#[derive(Debug)]
-pub(crate) struct Macro {
-    pub(crate) name: String,
-    pub(crate) rules: TokenStream,
-    pub(crate) file: Rc<Path>,
-    pub(crate) line: usize,
-}
-
-/// An `impl` block.
-#[derive(Debug)]
-pub(crate) struct Impl {
-    pub(crate) self_ty: Rc<Type>,
-    /// The trait that it implements.
-    pub(crate) of_trait: Option<Written>,
-    pub(crate) methods: Vec<Rc<Function>>,
-}
-
-/// What a name of the crate is.
-#[derive(Clone, Debug)]
-pub(crate) enum Def {
-    Module(ModuleId),
-    Use(Rc<Written>),
-    Function(Rc<Function>),
-    Type(Rc<TypeDef>),
-    Static(Rc<Static>),
-    Macro(Rc<Macro>),
-    /// A dependency, by its own name.
-    Crate(String),
-    /// Something of the crate's own that no rule is about: a constant, a local `static` of a macro.
-    Own,
-}
-
+use syn::{Block, ImplItem, Item, Stmt, TraitItem, Type, UseTree};
 /// A child module that has its own scope.
 pub(crate) struct Child {
     pub(crate) id: ModuleId,
@@ -101,8 +19,12 @@ pub(crate) struct Child {
 #[derive(Default)]
 pub(crate) struct Content {
     pub(crate) names: HashMap<String, Vec<Def>>,
+    /// Names that a `#[cfg(..)]` gives one of several meanings, and nobody here knows which.
+    pub(crate) uncertain: HashSet<String>,
     pub(crate) globs: Vec<Rc<Written>>,
     pub(crate) impls: Vec<Impl>,
+    /// The item that is being added has a `#[cfg(..)]` that may hold.
+    conditional: bool,
     /// Inline modules, with their lines.
     pub(crate) inline: Vec<Child>,
     /// Free functions, for finding what stands inside of them.
@@ -159,6 +81,12 @@ impl Content {
         if is_off(attrs_of(&item), cfgs) {
             return;
         }
+        self.conditional |= attrs_of(&item).iter().any(|attr| attr.path().is_ident("cfg"));
+        self.declare(item, origin, modules);
+        self.conditional = false;
+    }
+
+    fn declare(&mut self, item: Item, origin: &Origin, modules: &mut dyn Modules) {
         match item {
             Item::Use(item) => self.uses(&item.tree, item.leading_colon.is_some(), &mut Vec::new()),
             Item::ExternCrate(item) => self.extern_crate(&item, modules),
@@ -182,19 +110,29 @@ impl Content {
                     ty: *item.ty,
                     init: *item.expr,
                     mutable: matches!(item.mutability, syn::StaticMutability::Mut(_)),
+                    constant: false,
                     file: origin.file.clone(),
                     line,
                 };
                 self.name(&name, Def::Static(Rc::new(own)));
             }
-            Item::Const(item) => self.name(&text(&item.ident), Def::Own),
+            Item::Const(item) => {
+                let name = text(&item.ident);
+                let own = constant(&item.ident, *item.ty, *item.expr, origin);
+                self.name(&name, Def::Static(Rc::new(own)));
+            }
             Item::Macro(item) => self.macro_of(item, origin),
             _ => {}
         }
     }
 
     fn name(&mut self, name: &str, def: Def) {
-        self.names.entry(name.to_owned()).or_default().push(def);
+        let defs = self.names.entry(name.to_owned()).or_default();
+        let alike = |other: &Def| std::mem::discriminant(other) == std::mem::discriminant(&def);
+        if self.conditional && defs.iter().any(alike) {
+            self.uncertain.insert(name.to_owned());
+        }
+        defs.push(def);
     }
 
     fn ty(
@@ -270,14 +208,22 @@ impl Content {
     fn implementation(&mut self, item: syn::ItemImpl, origin: &Origin) {
         let origin = &Origin { marked: origin.marked || is_marked(&item.attrs), ..origin.clone() };
         let self_ty: Rc<Type> = Rc::from(item.self_ty);
-        let mut methods = Vec::new();
+        let (mut methods, mut constants) = (Vec::new(), Vec::new());
         for inner in item.items {
-            let ImplItem::Fn(inner) = inner else { continue };
-            let self_ty = Some(self_ty.clone());
-            methods.push(Rc::new(function(inner.sig, inner.block, self_ty, origin, &inner.attrs)));
+            match inner {
+                ImplItem::Fn(inner) => {
+                    let self_ty = Some(self_ty.clone());
+                    methods.push(Rc::new(function(inner.sig, inner.block, self_ty, origin, &inner.attrs)));
+                }
+                ImplItem::Const(inner) => {
+                    let own = constant(&inner.ident, inner.ty, inner.expr, origin);
+                    constants.push((text(&inner.ident), Rc::new(own)));
+                }
+                _ => {}
+            }
         }
         let of_trait = item.trait_.map(|(path, _)| Written::of(&path));
-        self.impls.push(Impl { self_ty, of_trait, methods });
+        self.impls.push(Impl { self_ty, of_trait, methods, constants });
     }
 
     /// A trait's default methods are found as those of a type of its name.
@@ -291,7 +237,7 @@ impl Content {
             };
             methods.push(Rc::new(function(sig, block, Some(self_ty.clone()), origin, &attrs)));
         }
-        self.impls.push(Impl { self_ty, of_trait: None, methods });
+        self.impls.push(Impl { self_ty, of_trait: None, methods, constants: Vec::new() });
         self.ty(&item.ident, HashMap::new(), None, origin);
     }
 
@@ -329,68 +275,4 @@ impl Content {
             self.name(&text(&name), Def::Use(Rc::new(Written { rooted: true, segments: path })));
         }
     }
-}
-
-fn function(
-    sig: Signature,
-    block: Block,
-    self_ty: Option<Rc<Type>>,
-    origin: &Origin,
-    attrs: &[Attribute],
-) -> Function {
-    let span: Span = sig.ident.span();
-    Function {
-        name: text(&sig.ident),
-        module: origin.module,
-        line: span.start().line,
-        sig,
-        block,
-        self_ty,
-        file: origin.file.clone(),
-        marked: origin.marked || is_marked(attrs),
-        attributes: attrs.iter().map(|attr| Written::of(attr.path())).collect(),
-    }
-}
-
-fn fields(fields: Fields) -> HashMap<String, Type> {
-    let named = |(index, field): (usize, syn::Field)| {
-        (field.ident.as_ref().map_or_else(|| index.to_string(), text), field.ty)
-    };
-    fields.into_iter().enumerate().map(named).collect()
-}
-
-/// Whether an attribute of abide is among them.
-fn is_marked(attrs: &[Attribute]) -> bool {
-    const OURS: &[&str] =
-        &["activity", "workflow", "helper", "deterministic", "run", "signal", "query", "update"];
-    attrs.iter().any(|attr| {
-        let last = attr.path().segments.last().map(|last| text(&last.ident)).unwrap_or_default();
-        OURS.contains(&last.as_str())
-    })
-}
-
-/// The attributes of an item.
-pub(crate) fn attrs_of(item: &Item) -> &[Attribute] {
-    match item {
-        Item::Const(item) => &item.attrs,
-        Item::Enum(item) => &item.attrs,
-        Item::ExternCrate(item) => &item.attrs,
-        Item::Fn(item) => &item.attrs,
-        Item::Impl(item) => &item.attrs,
-        Item::Macro(item) => &item.attrs,
-        Item::Mod(item) => &item.attrs,
-        Item::Static(item) => &item.attrs,
-        Item::Struct(item) => &item.attrs,
-        Item::Trait(item) => &item.attrs,
-        Item::Type(item) => &item.attrs,
-        Item::Union(item) => &item.attrs,
-        Item::Use(item) => &item.attrs,
-        _ => &[],
-    }
-}
-
-/// The lines of a syntax node, inclusive.
-pub(crate) fn lines(node: &impl Spanned) -> (usize, usize) {
-    let span = node.span();
-    (span.start().line, span.end().line)
 }

@@ -1,6 +1,7 @@
 //! Where an item stands: the scope around it, and the `impl` around it.
 
-use super::content::{Content, Origin, lines};
+use super::content::{Content, Origin};
+use super::item::{Impl, lines};
 use super::{Builder, Crate, Env, Forced, Function, Module, ModuleId, ROOT};
 use std::cell::OnceCell;
 use std::path::Path;
@@ -113,7 +114,7 @@ fn is_top(modules: &[Rc<Module>], module: &Module) -> bool {
 
 /// What `Self` is at a place: the `impl` whose methods' lines are around it.
 fn impl_at(content: &Content, place: &Place) -> Option<Rc<Type>> {
-    let near = |block: &&super::content::Impl| {
+    let near = |block: &&Impl| {
         block.methods.iter().any(|method| {
             let (_, end) = lines(&method.block);
             (method.line..=end).contains(&place.line)

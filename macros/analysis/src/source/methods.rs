@@ -1,49 +1,86 @@
 //! Methods of the crate's own types, wherever in the crate their `impl` stands.
 
-use super::content::{Def, Impl};
-use super::{Crate, Env, Found, Function, ModuleId, ROOT, Ty, TypeDef, Want, Written};
+use super::item::{Def, Impl};
+use super::{Crate, Env, Found, Function, ModuleId, ROOT, Static, Ty, TypeDef, Want, Written};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 impl Crate {
-    /// The method or associated function `name` of a type. Files that may hold it are read; the others are not.
-    pub(crate) fn method(&self, ty: &Rc<TypeDef>, name: &str) -> Option<Rc<Function>> {
-        if let Some(found) = self.loaded_method(ty, name) {
-            return Some(found);
-        }
-        let before = self.modules.borrow().len();
+    /// The method or associated function `name` of a type; with `of_trait`, that trait's. Files that may hold it are
+    /// read; the others are not. `None` also where several come into question: which one it is, only rustc knows.
+    pub(crate) fn method(
+        &self,
+        ty: &Rc<TypeDef>,
+        name: &str,
+        of_trait: Option<&Rc<TypeDef>>,
+    ) -> Option<Rc<Function>> {
         let signature = format!("fn {name}");
-        for file in self.listing() {
+        let asked = self.asked.borrow_mut().insert((ty.name.clone(), name.to_owned()));
+        for file in self.listing().iter().filter(|_| asked) {
             let holds =
-                |text: String| text.contains("impl") && text.contains(&ty.name) && text.contains(&signature);
-            if self.read(file).is_some_and(holds) {
+                |text: &str| text.contains("impl") && text.contains(&ty.name) && text.contains(&signature);
+            if !self.is_loaded(file) && self.text(file).is_some_and(|text| holds(&text)) {
                 self.load(file);
             }
         }
-        let grown = self.modules.borrow().len() > before;
-        grown.then(|| self.loaded_method(ty, name)).flatten()
+        let (mut own, mut of_traits, mut defaults) = (Vec::new(), Vec::new(), Vec::new());
+        self.each_impl(ty, |block, module| {
+            let implemented = block.of_trait.as_ref().map(|path| self.trait_at(module, path));
+            if of_trait
+                .is_some_and(|wanted| !matches!(&implemented, Some(Some(found)) if Rc::ptr_eq(found, wanted)))
+            {
+                return;
+            }
+            let method = block.methods.iter().find(|method| method.name == name).cloned();
+            match (method, implemented) {
+                (Some(method), None) => own.push(method),
+                (Some(method), Some(_)) => of_traits.push(method),
+                (None, Some(Some(def))) => defaults.push(def),
+                (None, _) => {}
+            }
+        });
+        if own.is_empty() {
+            own = of_traits;
+            for def in defaults {
+                self.each_impl(&def, |block, _| {
+                    own.extend(block.methods.iter().filter(|method| method.name == name).cloned());
+                });
+            }
+        }
+        match own.as_slice() {
+            [one] => Some(one.clone()),
+            _ => None,
+        }
     }
 
-    fn loaded_method(&self, ty: &Rc<TypeDef>, name: &str) -> Option<Rc<Function>> {
-        let (mut found, mut traits) = (None, Vec::new());
-        self.each_impl(ty, |block, module| {
-            found = found.take().or_else(|| block.methods.iter().find(|method| method.name == name).cloned());
-            traits.extend(block.of_trait.clone().map(|path| (module, path)));
+    /// The constant `name` of a type, in the files that were read.
+    pub(crate) fn constant(&self, ty: &Rc<TypeDef>, name: &str) -> Option<Rc<Static>> {
+        let mut found = None;
+        self.each_impl(ty, |block, _| {
+            let constant = block.constants.iter().find(|(own, _)| own == name);
+            found = found.take().or_else(|| constant.map(|(_, constant)| constant.clone()));
         });
-        // A method that the type leaves to its trait.
-        found.or_else(|| {
-            traits.into_iter().find_map(|(module, path)| {
-                let env = Env { module, blocks: Vec::new(), self_ty: None };
-                let Some(Found::Type(def, _)) = self.resolve(&env, &path, Want::Type) else { return None };
-                let mut default = None;
-                self.each_impl(&def, |block, _| {
-                    default = default
-                        .take()
-                        .or_else(|| block.methods.iter().find(|method| method.name == name).cloned());
-                });
-                default
-            })
-        })
+        found
+    }
+
+    fn trait_at(&self, module: ModuleId, path: &Written) -> Option<Rc<TypeDef>> {
+        let env = Env { module, blocks: Vec::new(), self_ty: None };
+        match self.resolve(&env, path, Want::Type) {
+            Some(Found::Type(def, rest)) if rest.is_empty() => Some(def),
+            _ => None,
+        }
+    }
+
+    /// The text of a file, read once.
+    fn text(&self, file: &Path) -> Option<Rc<str>> {
+        let mut texts = self.texts.borrow_mut();
+        let read = || self.read(file).map(Rc::from);
+        texts.entry(file.to_path_buf()).or_insert_with(read).clone()
+    }
+
+    fn is_loaded(&self, file: &Path) -> bool {
+        let modules = self.modules.borrow();
+        modules.iter().any(|module| *module.file == *file && module.content.get().is_some())
     }
 
     /// All impls of a type in the files that were read.

@@ -7,13 +7,15 @@
 mod cfg;
 mod content;
 mod invocation;
+mod item;
 mod locate;
 mod methods;
 mod resolve;
 mod types;
 
 pub(crate) use cfg::{is_off, is_punct, text};
-pub(crate) use content::{Content, Function, Macro, Origin, Static, TypeDef, Written, attrs_of};
+pub(crate) use content::{Content, Origin};
+pub(crate) use item::{Function, Macro, Static, TypeDef, Written, attrs_of};
 pub(crate) use locate::Place;
 pub(crate) use resolve::{Env, Found, Want};
 pub(crate) use types::Ty;
@@ -21,8 +23,7 @@ pub(crate) use types::Ty;
 use content::Modules;
 use invocation::Invocation;
 use std::cell::{Cell, OnceCell, RefCell};
-#[cfg(test)]
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use syn::Item;
@@ -42,6 +43,10 @@ pub(crate) struct Crate {
     modules: RefCell<Vec<Rc<Module>>>,
     /// All files below the root, once they were asked for.
     listing: OnceCell<Vec<PathBuf>>,
+    /// Their texts, as far as they were searched.
+    texts: RefCell<HashMap<PathBuf, Option<Rc<str>>>>,
+    /// The methods that they were searched for, by type and name.
+    asked: RefCell<HashSet<(String, String)>>,
 }
 
 /// Where the text comes from.
@@ -113,7 +118,14 @@ impl Crate {
             marked: false,
             content: OnceCell::new(),
         };
-        Self { files, invocation, modules: RefCell::new(vec![Rc::new(module)]), listing: OnceCell::new() }
+        Self {
+            files,
+            invocation,
+            modules: RefCell::new(vec![Rc::new(module)]),
+            listing: OnceCell::new(),
+            texts: RefCell::default(),
+            asked: RefCell::default(),
+        }
     }
 
     /// A crate of which nothing is known but the dependencies that everybody has.
@@ -171,6 +183,11 @@ impl Crate {
         let mut builder = Builder { krate: self, parent: id };
         let content = Rc::new(Content::of(items, &origin, self.cfgs(), &mut builder));
         module.content.get_or_init(|| content).clone()
+    }
+
+    /// The scope of a module in a body under check; see [`Crate::block`].
+    pub(crate) fn inner_module(&self, items: &[Item], origin: &Origin) -> Content {
+        Content::of(items.iter().cloned(), origin, self.cfgs(), &mut Passing(self))
     }
 
     /// The scope of a block under check. It dies with the check: its tokens may be the compiler's, which no expansion

@@ -1,7 +1,7 @@
 //! What a path means at a place: the rules of Rust's name resolution that matter here. Resolved, never suffix-matched:
 //! a user's own `Instant` is not std's.
 
-use super::content::Def;
+use super::item::Def;
 use super::{Content, Crate, Function, Macro, ModuleId, ROOT, Static, Ty, TypeDef, Written};
 use crate::rules;
 use std::rc::Rc;
@@ -273,6 +273,9 @@ impl Crate {
     ) -> Option<Found> {
         if trail.len() > MAX_TRAIL {
             return None;
+        }
+        if content.uncertain.contains(name) {
+            return Some(Found::Own);
         }
         let defs = content.names.get(name).map(Vec::as_slice).unwrap_or_default();
         if let Some(found) = defs.iter().find_map(|def| self.definition(def, env, want, trail)) {

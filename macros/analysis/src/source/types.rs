@@ -54,6 +54,36 @@ impl Ty {
         ty
     }
 
+    /// What iterating over it gives: of maps nothing is known.
+    pub(crate) fn element(&self) -> Self {
+        let Some(path) = self.path() else { return Self::Unknown };
+        let one = ["Vec", "VecDeque", "BTreeSet", "HashSet", "Option", "Result", "slice", "Iterator"];
+        let last = path.rsplit("::").next().unwrap_or_default();
+        match one.contains(&last) {
+            true => self.args().first().cloned().unwrap_or(Self::Unknown),
+            false => Self::Unknown,
+        }
+    }
+
+    /// An iterator over it.
+    pub(crate) fn iterator(&self) -> Self {
+        match self.dereferenced().element() {
+            Self::Unknown => Self::Unknown,
+            element => Self::Foreign(vec!["Iterator".to_owned()], vec![element]),
+        }
+    }
+
+    /// What `first()`, `get(..)` or `next()` gives.
+    pub(crate) fn picked(&self) -> Self {
+        match self.dereferenced().element() {
+            Self::Unknown => Self::Unknown,
+            element => {
+                let option = ["std", "option", "Option"];
+                Self::Foreign(option.map(str::to_owned).to_vec(), vec![element])
+            }
+        }
+    }
+
     /// What `?`, `unwrap` and `expect` give.
     pub(crate) fn unwrapped(&self) -> Self {
         self.inner(&["std::option::Option", "std::result::Result"]).unwrap_or(Self::Unknown)
@@ -67,6 +97,8 @@ impl Crate {
             Type::Reference(inner) => self.type_at(env, &inner.elem),
             Type::Paren(inner) => self.type_at(env, &inner.elem),
             Type::Group(inner) => self.type_at(env, &inner.elem),
+            Type::Slice(inner) => Ty::Foreign(vec!["slice".to_owned()], vec![self.type_at(env, &inner.elem)]),
+            Type::Array(inner) => Ty::Foreign(vec!["slice".to_owned()], vec![self.type_at(env, &inner.elem)]),
             Type::Path(path) if path.qself.is_none() => self.type_of_path(env, &path.path),
             _ => Ty::Unknown,
         }

@@ -191,7 +191,7 @@ fn signals(private: &Private, model: &Model, probes: bool) -> Option<TokenStream
         .filter(|method| !method.broken)
         .map(|method| signal_arm(private, method, probes))
         .collect();
-    let keys = model.with(Role::Signal).map(|method| &method.key);
+    let keys = model.with(Role::Signal).map(key);
     (!arms.is_empty()).then(|| {
         quote! {
             fn signal(name: &str) -> ::core::option::Option<#private::SignalFn<Self>> {
@@ -203,11 +203,17 @@ fn signals(private: &Private, model: &Model, probes: bool) -> Option<TokenStream
     })
 }
 
+/// The name of a handler, as an element of a list.
+fn key(method: &Method) -> TokenStream {
+    let (conditions, key) = (handle::conditions(method), &method.key);
+    quote!(#conditions #key)
+}
+
 fn signal_arm(private: &Private, method: &Method, probes: bool) -> TokenStream {
     let (key, name) = (&method.key, &method.function.sig.ident);
     let names: Vec<_> = method.arguments.iter().map(|argument| &argument.name).collect();
     let (args, codec) = (tuple(&names), handle::args_codec(method));
-    let sets = sets(private, method, probes);
+    let (sets, conditions) = (sets(private, method, probes), handle::conditions(method));
     let decode = quote!(#sets let #args = #codec.decode(__abide_input)?;);
     // A signal answers nothing: another type than `()` is told where it is written.
     let at = method.output.span().resolved_at(Span::call_site());
@@ -224,6 +230,7 @@ fn signal_arm(private: &Private, method: &Method, probes: bool) -> TokenStream {
         None => (quote!(Sync), quote_spanned!(at=> { let __abide_nothing: () = #call; __abide_nothing })),
     };
     quote! {
+        #conditions
         #key => ::core::option::Option::Some(#private::SignalFn::#form(|__abide_state, __abide_input| {
             #decode
             ::core::result::Result::Ok(#done)
@@ -237,7 +244,7 @@ fn queries(private: &Private, model: &Model, probes: bool) -> Option<TokenStream
         .filter(|method| !method.broken)
         .map(|method| query_arm(private, method, probes))
         .collect();
-    let keys = model.with(Role::Query).map(|method| &method.key);
+    let keys = model.with(Role::Query).map(key);
     (!arms.is_empty()).then(|| {
         quote! {
             fn query(name: &str) -> ::core::option::Option<#private::QueryFn<Self>> {
@@ -253,8 +260,9 @@ fn query_arm(private: &Private, method: &Method, probes: bool) -> TokenStream {
     let (key, name) = (&method.key, &method.function.sig.ident);
     let names: Vec<_> = method.arguments.iter().map(|argument| &argument.name).collect();
     let (args, codec, answer) = (tuple(&names), handle::args_codec(method), handle::answer_codec(method));
-    let sets = sets(private, method, probes);
+    let (sets, conditions) = (sets(private, method, probes), handle::conditions(method));
     quote! {
+        #conditions
         #key => ::core::option::Option::Some(|__abide_state, __abide_input| {
             #sets
             let #args = #codec.decode(__abide_input)?;

@@ -56,6 +56,12 @@ fn parts(method: &Method) -> (TokenStream, TokenStream, TokenStream) {
     (quote!(#(#attrs)*), quote!(#(, #names: #types)*), tuple(&names))
 }
 
+/// The `#[cfg(..)]`s of a handler: what is made for it comes and goes with it.
+pub(super) fn conditions(method: &Method) -> TokenStream {
+    let attrs = method.function.attrs.iter().filter(|attr| attr.path().is_ident("cfg"));
+    quote!(#(#attrs)*)
+}
+
 /// The constant that writes and reads a handler's arguments.
 pub(super) fn args_codec(method: &Method) -> Ident {
     format_ident!("__abide_{}_args", bare(method), span = Span::call_site())
@@ -83,14 +89,16 @@ fn codecs(private: &Private, method: &Method) -> TokenStream {
     let at = at.resolved_at(Span::call_site());
     let here = private.at(at);
     let of = quote_spanned!(at=> <#here::Codec<#args_type>>::of());
+    let conditions = conditions(method);
     let answer = (method.role == Role::Query).then(|| {
         let (name, outcome) = (answer_codec(method), outcome(private, &method.output));
         let at = method.output.span().resolved_at(Span::call_site());
         let here = private.at(at);
         let of = quote_spanned!(at=> <#here::QueryCodec<#outcome>>::of());
-        quote!(#[allow(non_upper_case_globals, dead_code)] const #name: #private::QueryCodec<#outcome> = #of;)
+        quote!(#conditions #[allow(non_upper_case_globals, dead_code)] const #name: #private::QueryCodec<#outcome> = #of;)
     });
     quote! {
+        #conditions
         #[allow(non_upper_case_globals, dead_code)]
         const #args: #private::Codec<#args_type> = #of;
         #answer

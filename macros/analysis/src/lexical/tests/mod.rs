@@ -1,5 +1,7 @@
 //! What the walk finds, in crates that are written down here. The compiler's own words are in `ui-tests`.
 
+mod following;
+
 use super::Check;
 use crate::errors::Errors;
 use crate::source::{Crate, Place};

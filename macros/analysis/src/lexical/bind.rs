@@ -1,0 +1,133 @@
+//! What the names of a pattern are, as far as the types around it are written.
+
+use super::syntax::bound;
+use super::walk::Walker;
+use crate::source::{Env, Found, Ty, Want, Written, text};
+use syn::{Expr, ExprMethodCall, Member, Pat, Type};
+
+/// Methods that hand what is inside of a collection, an iterator, an `Option` or a `Result` to a closure, one by one.
+const ONE_BY_ONE: &[&str] = &[
+    "map",
+    "filter",
+    "filter_map",
+    "flat_map",
+    "for_each",
+    "any",
+    "all",
+    "find",
+    "find_map",
+    "position",
+    "inspect",
+    "take_while",
+    "skip_while",
+    "map_while",
+    "partition",
+    "max_by_key",
+    "min_by_key",
+    "is_some_and",
+    "is_ok_and",
+    "and_then",
+    "retain",
+    "sort_by_key",
+];
+
+impl Walker<'_> {
+    pub(super) fn bind(&mut self, pattern: &Pat, ty: Ty) {
+        match pattern {
+            Pat::Ident(name) if name.subpat.is_none() => self.bind_name(text(&name.ident), ty),
+            Pat::Type(typed) => self.bind_typed(&typed.pat, &typed.ty),
+            Pat::Reference(inner) => self.bind(&inner.pat, ty),
+            Pat::Paren(inner) => self.bind(&inner.pat, ty),
+            Pat::Guard(inner) => self.bind(&inner.pat, ty),
+            Pat::TupleStruct(inner) => {
+                for (index, pat) in inner.elems.iter().enumerate() {
+                    let part = self.part(&inner.path, &ty, &index.to_string());
+                    self.bind(pat, part);
+                }
+            }
+            Pat::Struct(inner) => {
+                for field in &inner.fields {
+                    let name = match &field.member {
+                        Member::Named(name) => text(name),
+                        Member::Unnamed(index) => index.index.to_string(),
+                    };
+                    let part = self.part(&inner.path, &ty, &name);
+                    self.bind(&field.pat, part);
+                }
+            }
+            other => {
+                for name in bound(other) {
+                    self.bind_name(name, Ty::Unknown);
+                }
+            }
+        }
+    }
+
+    /// `let (a, b): (Item, u32)`.
+    fn bind_typed(&mut self, pattern: &Pat, ty: &Type) {
+        match (pattern, ty) {
+            (Pat::Tuple(pats), Type::Tuple(types)) if pats.elems.len() == types.elems.len() => {
+                for (pat, ty) in pats.elems.iter().zip(&types.elems) {
+                    self.bind_typed(pat, ty);
+                }
+            }
+            _ => {
+                let ty = self.krate.type_at(&self.env, ty);
+                self.bind(pattern, ty);
+            }
+        }
+    }
+
+    /// The type of a field of `path { .. }` or `path(..)`.
+    fn part(&self, path: &syn::Path, ty: &Ty, field: &str) -> Ty {
+        match path.segments.last().map(|last| text(&last.ident)).as_deref() {
+            Some("Some" | "Ok") => ty.unwrapped(),
+            Some("Err") => ty.args().get(1).cloned().unwrap_or(Ty::Unknown),
+            _ => match self.krate.resolve(&self.env, &Written::of(path), Want::Type) {
+                Some(Found::Type(def, rest)) if rest.is_empty() => {
+                    let env = Env { module: def.module, blocks: self.env.blocks.clone(), self_ty: None };
+                    def.fields.get(field).map_or(Ty::Unknown, |ty| self.krate.type_at(&env, ty))
+                }
+                _ => Ty::Unknown,
+            },
+        }
+    }
+
+    /// What a method hands to its closure.
+    pub(super) fn closure_argument_of(&self, call: &ExprMethodCall) -> Ty {
+        match ONE_BY_ONE.contains(&text(&call.method).as_str()) {
+            true => self.infer(&call.receiver).element(),
+            false => Ty::Unknown,
+        }
+    }
+
+    /// What an awaited expression gives: a call of the crate's own, behind its options.
+    pub(super) fn infer_awaited(&self, mut expr: &Expr) -> Ty {
+        while let Expr::MethodCall(call) = expr {
+            expr = &call.receiver;
+        }
+        let Expr::Call(call) = expr else { return Ty::Unknown };
+        let Expr::Path(path) = &*call.func else { return Ty::Unknown };
+        let function = match self.krate.resolve(&self.env, &Written::of(&path.path), Want::Value) {
+            Some(Found::Function(function)) => function,
+            Some(Found::Type(def, rest)) => match rest.as_slice() {
+                [name] => match self.krate.method(&def, name, None) {
+                    Some(method) => method,
+                    None => return Ty::Unknown,
+                },
+                _ => return Ty::Unknown,
+            },
+            _ => return Ty::Unknown,
+        };
+        if function.sig.asyncness.is_none() {
+            return Ty::Unknown;
+        }
+        let output = self.output(&function);
+        let is_result = output.path().is_some_and(|path| path.ends_with("Result"));
+        // An activity's outcome may be a failure, whatever its body returns.
+        match function.marked && !is_result {
+            true => Ty::Foreign(vec!["std".into(), "result".into(), "Result".into()], vec![output]),
+            false => output,
+        }
+    }
+}

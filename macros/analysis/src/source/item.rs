@@ -1,0 +1,178 @@
+//! What a crate is made of, as far as it matters here: functions, types, globals, macros, impls.
+
+use super::ModuleId;
+use super::cfg::text;
+use super::content::Origin;
+use proc_macro2::{Span, TokenStream};
+use std::collections::HashMap;
+use std::path::Path;
+use std::rc::Rc;
+use syn::spanned::Spanned;
+use syn::{Attribute, Block, Fields, Item, Signature, Type};
+
+/// A path as written in a `use`, or anywhere else.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Written {
+    /// Begins with `::`.
+    pub(crate) rooted: bool,
+    pub(crate) segments: Vec<String>,
+}
+
+/// A function or method of the crate.
+#[derive(Debug)]
+pub(crate) struct Function {
+    pub(crate) name: String,
+    pub(crate) module: ModuleId,
+    pub(crate) sig: Signature,
+    pub(crate) block: Block,
+    /// Of a method: what `Self` is.
+    pub(crate) self_ty: Option<Rc<Type>>,
+    pub(crate) file: Rc<Path>,
+    /// From 1.
+    pub(crate) line: usize,
+    /// An attribute of abide is on it or around it: its own expansion checks it, or it is no workflow code.
+    pub(crate) marked: bool,
+    /// Its other attributes: one may be abide's under another name.
+    pub(crate) attributes: Vec<Written>,
+}
+
+/// A struct, enum, union, trait or type alias.
+#[derive(Debug)]
+pub(crate) struct TypeDef {
+    pub(crate) name: String,
+    pub(crate) module: ModuleId,
+    /// The types of named and numbered fields.
+    pub(crate) fields: HashMap<String, Type>,
+    /// `type Clock = std::time::Instant;`
+    pub(crate) alias: Option<Type>,
+}
+
+/// A `static` or a constant.
+#[derive(Debug)]
+pub(crate) struct Static {
+    pub(crate) module: ModuleId,
+    pub(crate) ty: Type,
+    pub(crate) init: syn::Expr,
+    pub(crate) mutable: bool,
+    /// Made anew wherever it is used: it keeps nothing.
+    pub(crate) constant: bool,
+    pub(crate) file: Rc<Path>,
+    pub(crate) line: usize,
+}
+
+/// A `macro_rules!`.
+#[derive(Debug)]
+pub(crate) struct Macro {
+    pub(crate) name: String,
+    pub(crate) rules: TokenStream,
+    pub(crate) file: Rc<Path>,
+    pub(crate) line: usize,
+}
+
+/// An `impl` block.
+#[derive(Debug)]
+pub(crate) struct Impl {
+    pub(crate) self_ty: Rc<Type>,
+    /// The trait that it implements.
+    pub(crate) of_trait: Option<Written>,
+    pub(crate) methods: Vec<Rc<Function>>,
+    pub(crate) constants: Vec<(String, Rc<Static>)>,
+}
+
+/// What a name of the crate is.
+#[derive(Clone, Debug)]
+pub(crate) enum Def {
+    Module(ModuleId),
+    Use(Rc<Written>),
+    Function(Rc<Function>),
+    Type(Rc<TypeDef>),
+    Static(Rc<Static>),
+    Macro(Rc<Macro>),
+    /// A dependency, by its own name.
+    Crate(String),
+    /// Something of the crate's own that no rule is about: a constant, a local `static` of a macro.
+    Own,
+}
+
+pub(super) fn function(
+    sig: Signature,
+    block: Block,
+    self_ty: Option<Rc<Type>>,
+    origin: &Origin,
+    attrs: &[Attribute],
+) -> Function {
+    let span: Span = sig.ident.span();
+    Function {
+        name: text(&sig.ident),
+        module: origin.module,
+        line: span.start().line,
+        sig,
+        block,
+        self_ty,
+        file: origin.file.clone(),
+        marked: origin.marked || is_marked(attrs),
+        attributes: attrs.iter().map(|attr| Written::of(attr.path())).collect(),
+    }
+}
+
+pub(super) fn constant(ident: &proc_macro2::Ident, ty: Type, init: syn::Expr, origin: &Origin) -> Static {
+    let line = ident.span().start().line;
+    Static {
+        module: origin.module,
+        ty,
+        init,
+        mutable: false,
+        constant: true,
+        file: origin.file.clone(),
+        line,
+    }
+}
+
+pub(super) fn fields(fields: Fields) -> HashMap<String, Type> {
+    let named = |(index, field): (usize, syn::Field)| {
+        (field.ident.as_ref().map_or_else(|| index.to_string(), text), field.ty)
+    };
+    fields.into_iter().enumerate().map(named).collect()
+}
+
+/// Whether an attribute of abide is among them.
+pub(super) fn is_marked(attrs: &[Attribute]) -> bool {
+    const OURS: &[&str] =
+        &["activity", "workflow", "helper", "deterministic", "run", "signal", "query", "update"];
+    attrs.iter().any(|attr| {
+        let words: Vec<String> = attr.path().segments.iter().map(|segment| text(&segment.ident)).collect();
+        match words.as_slice() {
+            [one] => OURS.contains(&one.as_str()),
+            [.., module, last] => {
+                (module == "workflow" || module == "abide") && OURS.contains(&last.as_str())
+            }
+            [] => false,
+        }
+    })
+}
+
+/// The attributes of an item.
+pub(crate) fn attrs_of(item: &Item) -> &[Attribute] {
+    match item {
+        Item::Const(item) => &item.attrs,
+        Item::Enum(item) => &item.attrs,
+        Item::ExternCrate(item) => &item.attrs,
+        Item::Fn(item) => &item.attrs,
+        Item::Impl(item) => &item.attrs,
+        Item::Macro(item) => &item.attrs,
+        Item::Mod(item) => &item.attrs,
+        Item::Static(item) => &item.attrs,
+        Item::Struct(item) => &item.attrs,
+        Item::Trait(item) => &item.attrs,
+        Item::Type(item) => &item.attrs,
+        Item::Union(item) => &item.attrs,
+        Item::Use(item) => &item.attrs,
+        _ => &[],
+    }
+}
+
+/// The lines of a syntax node, inclusive.
+pub(crate) fn lines(node: &impl Spanned) -> (usize, usize) {
+    let span = node.span();
+    (span.start().line, span.end().line)
+}
