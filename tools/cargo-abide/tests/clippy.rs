@@ -113,15 +113,16 @@ fn cargo(folder: &Path, args: &[&str]) -> Output {
         .args(args)
         .current_dir(folder)
         // Kept from run to run; apart from the outer build, whose lock is held by whoever runs these tests.
-        .env("CARGO_TARGET_DIR", folder.with_file_name("checked"))
+        .env("CARGO_TARGET_DIR", Path::new(env!("CARGO_TARGET_TMPDIR")).join("checked"))
         .output()
         .expect("cargo runs")
 }
 
-/// The crate and its neighbour, with this repository's lock file.
-fn shop() -> PathBuf {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("clippy");
-    let _ = fs::remove_dir_all(&folder);
+/// The crate and its neighbour, with this repository's lock file. Outside of the repository: `init` would write to its
+/// `clippy.toml`, as it should in a crate of it.
+fn shop() -> tempfile::TempDir {
+    let shop = tempfile::tempdir().expect("a folder");
+    let folder = shop.path();
     let package = |path: &str, name: &str, rest: &str| {
         fs::create_dir_all(folder.join(path).join("src")).expect("a folder");
         let manifest = format!("[package]\nname = {name:?}\nversion = \"0.0.0\"\nedition = \"2024\"\n{rest}");
@@ -135,19 +136,21 @@ fn shop() -> PathBuf {
     fs::write(folder.join("src/main.rs"), MAIN).expect("written");
     fs::write(folder.join("outside/src/lib.rs"), OUTSIDE).expect("written");
     fs::copy(root().join("Cargo.lock"), folder.join("Cargo.lock")).expect("copied");
-    folder
+    shop
 }
 
 #[test]
 fn clippy_finds_in_workflow_code_alone_what_other_crates_macros_hide() {
-    let folder = shop();
-    let init = Command::new(env!("CARGO_BIN_EXE_cargo-abide")).arg("init").current_dir(&folder).output();
+    let (ours, shop) = (fs::read_to_string(root().join("clippy.toml")).expect("ours"), shop());
+    let folder = shop.path();
+    let init = Command::new(env!("CARGO_BIN_EXE_cargo-abide")).arg("init").current_dir(folder).output();
     assert!(init.expect("it starts").status.success());
+    assert_eq!(fs::read_to_string(root().join("clippy.toml")).expect("ours"), ours, "the repository's own");
     // Without clippy it compiles: nobody else sees into these macros.
-    let checked = cargo(&folder, &["check", "--quiet"]);
+    let checked = cargo(folder, &["check", "--quiet"]);
     assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
 
-    let output = cargo(&folder, &["clippy", "--quiet", "--message-format=json"]);
+    let output = cargo(folder, &["clippy", "--quiet", "--message-format=json"]);
     let mut found = Vec::new();
     for line in String::from_utf8_lossy(&output.stdout).lines() {
         let Ok(message) = serde_json::from_str::<serde_json::Value>(line) else { continue };
