@@ -87,9 +87,9 @@ pub(crate) fn entries() -> Vec<Entry> {
     entries
 }
 
-/// Whether the macro resolves the path, and clippy does not: a second name, or one reached by `Deref`.
+/// Whether the macro resolves the path, and clippy does not: a second name, one reached by `Deref`, or by a trait.
 fn is_unknown_to_clippy(path: &str) -> bool {
-    path == "std::lazy_static!" || path.starts_with("std::path::PathBuf::")
+    path == "std::lazy_static!" || path.starts_with("std::path::PathBuf::") || path.ends_with("::default")
 }
 
 /// Parts of what the table forbids as a whole.
