@@ -19,7 +19,7 @@ impl Crate {
         for file in self.listing().iter().filter(|_| asked) {
             let holds =
                 |text: &str| text.contains("impl") && text.contains(&ty.name) && text.contains(&signature);
-            if !self.is_loaded(file) && self.text(file).is_some_and(|text| holds(&text)) {
+            if self.text(file).is_some_and(|text| holds(&text)) && !self.is_loaded(file) {
                 self.load(file);
             }
         }
