@@ -16,6 +16,24 @@ use syn::{
     Type,
 };
 
+/// Methods that give an iterator of a hash map or set, where they are called on one.
+const ITERATING: &[(&str, usize)] = &[
+    ("iter", 0),
+    ("iter_mut", 0),
+    ("into_iter", 0),
+    ("keys", 0),
+    ("values", 0),
+    ("values_mut", 0),
+    ("into_keys", 0),
+    ("into_values", 0),
+    ("drain", 0),
+    ("extract_if", 1),
+    ("union", 1),
+    ("intersection", 1),
+    ("difference", 1),
+    ("symmetric_difference", 1),
+];
+
 /// Collections that sort for themselves, or whose own order is refused where it would show.
 const SORTED: &[&str] = &["BTreeMap", "BTreeSet", "BinaryHeap", "HashMap", "HashSet"];
 
@@ -42,6 +60,11 @@ const ADAPTERS: &[&str] = &[
 
 /// Numbers whose sum is the same in every order, also where it overflows; not so signed ones and floats.
 const UNSIGNED: &[&str] = &["u8", "u16", "u32", "u64", "u128", "usize"];
+
+/// Whether `call` iterates over its receiver, if that is a hash map or set.
+pub(crate) fn iterates(call: &ExprMethodCall) -> bool {
+    ITERATING.iter().any(|(name, count)| call.method == name && call.args.len() == *count)
+}
 
 /// Whether the order in which the receiver of `call` gives its items shows nowhere. `outside`: the same, answered for
 /// `call` itself. `expected`: the type that is written for the value of `call`, where there is one.

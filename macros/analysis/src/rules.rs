@@ -53,9 +53,9 @@ const TASK: &str = "use `workflow::spawn(..)` for workflow code, an `#[activity]
 const ACTIVITY: &str = "do it in an `#[activity]`: its result is recorded, and a replay takes the record";
 const INPUT: &str = "pass it in as an input of the workflow, or read it in an `#[activity]`; `workflow::info()` tells about the run";
 const TRACING: &str = "use `tracing`, which is muted on replay, or an `#[activity]`";
-const STATE: &str = "keep it in the workflow's state: a field of its struct";
+pub(crate) const STATE: &str = "keep it in the workflow's state: a field of its struct";
 const UNTIL: &str = "keep it in the workflow's state and wait with `workflow::until!(..)`: only one task of a workflow runs at a time";
-const OWN_ID: &str = "give the values ids of your own";
+pub(crate) const OWN_ID: &str = "give the values ids of your own";
 
 const TIME: &str = "is not deterministic: on replay it returns another time";
 const WAITS: &str = "is not a durable timer: it is not recorded, and blocks or is lost on replay";
@@ -66,8 +66,8 @@ const OUTSIDE: &str =
     "reaches outside of the workflow: a replay would do it again, and may get another answer";
 const MACHINE: &str = "is not deterministic: another machine or process gives another answer";
 const PRINTS: &str = "prints again on every replay";
-const ADDRESS: &str = "is not deterministic: an address differs in every process";
-const GLOBAL: &str = "is state outside of the workflow: a replay finds it changed";
+pub(crate) const ADDRESS: &str = "is not deterministic: an address differs in every process";
+pub(crate) const GLOBAL: &str = "is state outside of the workflow: a replay finds it changed";
 const LOCKS: &str =
     "is not recorded: who gets it first may differ on replay, and a wait on it blocks the worker";
 const ORDER: &str = "is not deterministic: it polls its branches in a random or unrecorded order";

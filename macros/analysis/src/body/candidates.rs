@@ -1,26 +1,9 @@
 //! Which expressions are worth a probe, by their form alone: the iterables and calls whose type could be one that the
 //! catalogue refuses. What rustc could come to understand otherwise through a probe is left out (see `probe`).
 
+use crate::order;
 use syn::visit::{self, Visit};
 use syn::{Expr, ExprCall, ExprMethodCall, Pat};
-
-/// Methods that give an iterator of a hash map or set, where they are called on one.
-const UNORDERED: &[(&str, usize)] = &[
-    ("iter", 0),
-    ("iter_mut", 0),
-    ("into_iter", 0),
-    ("keys", 0),
-    ("values", 0),
-    ("values_mut", 0),
-    ("into_keys", 0),
-    ("into_values", 0),
-    ("drain", 0),
-    ("extract_if", 1),
-    ("union", 1),
-    ("intersection", 1),
-    ("difference", 1),
-    ("symmetric_difference", 1),
-];
 
 /// Names of constructors: what they give is told by their type's name.
 const CONSTRUCTORS: &[&str] = &[
@@ -133,9 +116,8 @@ pub(super) enum Clock {
 
 /// Whether this call gives an unordered iterator, on the right receiver.
 pub(super) fn is_unordered(call: &ExprMethodCall) -> bool {
-    let named = UNORDERED.iter().any(|(name, count)| call.method == name && call.args.len() == *count);
     // Twice the same: `m.keys().into_iter()`.
-    named
+    order::iterates(call)
         && !is_literal(&call.receiver)
         && !matches!(bare(&call.receiver), Expr::MethodCall(inner) if is_unordered(inner))
 }

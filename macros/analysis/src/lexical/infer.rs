@@ -5,6 +5,7 @@ use super::walk::Walker;
 use super::{Hit, Kind};
 use crate::errors::Code;
 use crate::source::{Env, Found, Function, Static, Ty, Want, Written, text};
+use crate::{order, rules};
 use quote::ToTokens;
 use std::rc::Rc;
 use syn::{Expr, ExprMethodCall, Member, ReturnType};
@@ -21,23 +22,6 @@ const ITERATORS: &[&str] =
     &["iter", "iter_mut", "into_iter", "drain", "filter", "rev", "skip", "take", "copied", "chain"];
 /// Methods that may give one of what is inside.
 const PICKING: &[&str] = &["first", "last", "get", "pop", "next", "nth", "find", "remove", "peek"];
-/// Methods of hash maps and sets whose results come in the map's order.
-const ITERATING: &[&str] = &[
-    "iter",
-    "iter_mut",
-    "into_iter",
-    "keys",
-    "values",
-    "values_mut",
-    "into_keys",
-    "into_values",
-    "drain",
-    "extract_if",
-    "union",
-    "intersection",
-    "difference",
-    "symmetric_difference",
-];
 const HASHED: &[&str] = &[
     "std::collections::HashMap",
     "std::collections::HashSet",
@@ -179,11 +163,7 @@ impl Walker<'_> {
 
     /// The order of a hash map, in a function that is followed: the compiler's probes do not see into it.
     pub(super) fn hash_order(&mut self, call: &ExprMethodCall, receiver: &Ty) {
-        if !self.followed
-            || self.unordered
-            || !ITERATING.contains(&text(&call.method).as_str())
-            || !is_hashed(receiver)
-        {
+        if !self.followed || self.unordered || !order::iterates(call) || !is_hashed(receiver) {
             return;
         }
         self.hash_hit(&call.method);
@@ -221,8 +201,8 @@ impl Walker<'_> {
                 tokens,
                 Code::Global,
                 format!("the global `{written}` (`{what}`)"),
-                "is state outside of the workflow: a replay finds it changed",
-                "keep it in the workflow's state: a field of its struct",
+                rules::GLOBAL,
+                rules::STATE,
             )),
             // One that the body declares is read where it stands.
             None if item.file.as_os_str().is_empty() => {}

@@ -113,8 +113,8 @@ impl Walker<'_> {
                 &Call(expr),
                 Code::Address,
                 "the number of a pointer".to_owned(),
-                "is not deterministic: an address differs in every process",
-                "give the values ids of your own",
+                rules::ADDRESS,
+                rules::OWN_ID,
             ));
         }
         let ty = self.infer(&expr.receiver);

@@ -88,8 +88,8 @@ impl Walker<'_> {
                 &mac.path,
                 Code::Address,
                 "`{:p}`".to_owned(),
-                "is not deterministic: an address differs in every process",
-                "give the values ids of your own",
+                rules::ADDRESS,
+                rules::OWN_ID,
             ));
         }
         if let Some(select) = select_of(mac) {

@@ -5,8 +5,8 @@ use super::syntax::{exempts, is_address};
 use super::{Hit, Kind, ends};
 use crate::attributes;
 use crate::errors::Code;
-use crate::order;
 use crate::source::{Content, Crate, Env, Macro, Origin, Ty, Want, Written, is_off};
+use crate::{order, rules};
 use quote::ToTokens;
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -290,8 +290,8 @@ impl<'ast> Visit<'ast> for Walker<'_> {
                 expr,
                 Code::Address,
                 "a pointer cast to a number".to_owned(),
-                "is not deterministic: an address differs in every process",
-                "give the values ids of your own",
+                rules::ADDRESS,
+                rules::OWN_ID,
             ));
         }
         visit::visit_expr_cast(self, expr);
@@ -313,8 +313,8 @@ impl<'ast> Visit<'ast> for Walker<'_> {
                     &item.ident,
                     Code::Global,
                     format!("`static mut {}`", item.ident),
-                    "is state outside of the workflow: a replay finds it changed",
-                    "keep it in the workflow's state: a field of its struct",
+                    rules::GLOBAL,
+                    rules::STATE,
                 ));
             }
             Item::Static(item) => self.visit_expr(&item.expr),
