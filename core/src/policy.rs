@@ -1,5 +1,6 @@
 //! How an activity is run: timeouts, retries, cancellation. Defaults are Temporal's (SEMANTICS.md).
 
+use std::sync::Arc;
 use std::time::Duration;
 
 /// When and how often a failed activity is tried again. The defaults are Temporal's.
@@ -66,4 +67,8 @@ pub struct ActivityOptions {
     pub retry: RetryPolicy,
     /// What happens when the workflow drops the call.
     pub cancellation: CancellationType,
+    /// The task queue whose workers run it. Default: none, it runs in the worker that runs the workflow.
+    pub task_queue: Option<Arc<str>>,
+    /// Its result commits together with its SQL: set by the attribute.
+    pub transactional: bool,
 }

@@ -81,6 +81,7 @@ impl Raw {
                 row: closing,
                 consumed: Vec::new(),
                 messages: Vec::new(),
+                tasks: Vec::new(),
                 create: (i == 0).then(|| Box::new(self.new_execution(execution, script, at_ms))),
             };
             self.append(append).await?;

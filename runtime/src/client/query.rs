@@ -43,7 +43,7 @@ impl UntypedHandle {
     ) -> Result<QueryAnswer> {
         let store = self.client.abide.store();
         // Before the request is there: an answer that comes at once counts as a change.
-        let mut changes = store.changes();
+        let mut changes = store.news();
         changes.mark_unchanged();
         let (asked, request_id) = (Instant::now(), fresh_id());
         let message = NewMessage {

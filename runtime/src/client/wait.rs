@@ -37,7 +37,7 @@ impl UntypedHandle {
         let abide = &self.client.abide;
         // A handle by id may be of another type; one from a start cannot be, and spares the read.
         let mut known = self.run_id().is_some();
-        let mut changes = abide.store().changes();
+        let mut changes = abide.store().news();
         let mut pause = Duration::ZERO;
         loop {
             if let Some(event) = watch.closed() {

@@ -3,6 +3,7 @@
 use super::error::StoreError;
 use super::execution::{NewExecution, StartAnswer, Status, Suspension};
 use super::message::NewMessage;
+use super::task::TaskChange;
 use abide_core::{EventId, ExecutionId, Incarnation};
 
 /// Called once by the writer when an append is durable or refused. Must not block: it runs between two commits.
@@ -30,6 +31,8 @@ pub(crate) struct Append {
     /// Messages that this turn sends (to any execution). One to a closed execution is dropped; one already
     /// there by its dedup key is not doubled.
     pub(crate) messages: Vec<NewMessage>,
+    /// Changes of its tasks.
+    pub(crate) tasks: Vec<TaskChange>,
     /// A start already owned: the execution's row is inserted by this append, `row` applied to it. `n` is not 0:
     /// the first event holds the input.
     pub(crate) create: Option<Box<NewExecution>>,
@@ -71,7 +74,8 @@ pub(crate) struct RowChange {
 pub(crate) enum AppendOutcome {
     /// It is durable.
     Done,
-    /// It closes, but a message came: nothing of it is in. Take the inbox in and try again.
+    /// It closes, but a message came; or it decides an attempt that was decided otherwise: nothing of it is in. Take the inbox in and
+    /// try again.
     Conflict,
     /// `create` started nothing, and nothing of the append is in. Never `Started`.
     Duplicate(StartAnswer),
@@ -96,6 +100,7 @@ impl Append {
             row: None,
             consumed: Vec::new(),
             messages: Vec::new(),
+            tasks: Vec::new(),
             create: None,
         }
     }

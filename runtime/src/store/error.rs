@@ -51,6 +51,17 @@ pub(crate) enum StoreError {
     /// An URL that names no known store.
     #[error("unknown database URL `{url}`: use `sqlite://path/to/file.db`")]
     Scheme { url: String },
+    /// The database broke a transaction off (serialization, deadlock, a statement's time limit): the same again may succeed.
+    #[error("the database broke the transaction off: {message}")]
+    Conflicting { message: String },
+    /// The engine was called from inside of a transactional activity on SQLite, whose lock that activity holds.
+    #[error("a transactional activity holds the database: call the engine before or after it, not inside")]
+    InsideTransaction,
+    /// The user's connection is of another database.
+    #[error(
+        "the connection is {found}, the store is {expected}: begin the transaction on abide's own database"
+    )]
+    WrongConnection { found: String, expected: String },
     /// The incarnation's lease is gone: another worker has taken over.
     #[error("this worker's lease is gone: it was taken over")]
     Fenced,
@@ -104,6 +115,9 @@ impl StoreError {
             Self::BadRow { .. } => "AB0212",
             Self::Unknown { .. } => "AB0410",
             Self::Damaged { .. } => "AB0209",
+            Self::Conflicting { .. } => "AB0515",
+            Self::InsideTransaction => "AB0609",
+            Self::WrongConnection { .. } => "AB0516",
         }
     }
 

@@ -9,6 +9,7 @@
 //! (leases, claims, take-over), [`find`] (looking things up), [`error`], [`hook`] (faults and counters).
 
 mod append;
+mod clock;
 mod error;
 mod execution;
 mod find;
@@ -17,6 +18,8 @@ mod message;
 mod owner;
 #[cfg(feature = "sqlite")]
 pub(crate) mod sqlite;
+mod task;
+mod transaction;
 
 #[cfg(test)]
 #[cfg(feature = "sqlite")]
@@ -33,6 +36,9 @@ pub use hook::{Fault, FaultHook, Metrics, Stage};
 pub(crate) use message::{InboxRow, MessageKind, NewMessage, Reply, SendAnswer};
 pub(crate) use owner::{Claim, Claimed, DeadWorker, Suspicion, WorkerInfo};
 pub(crate) use owner::{LEASE, RENEW_EVERY, SUSPECT_FROM};
+
+pub(crate) use task::{ClaimedTasks, NewTask, OwnedTask, Task, TaskChange, TaskClaim, TaskKey};
+pub(crate) use transaction::{AttemptTransaction, UserConnection};
 
 use abide_core::{ExecutionId, Incarnation};
 use std::pin::Pin;
@@ -140,12 +146,53 @@ pub(crate) trait Store: Send + Sync + 'static {
     /// Takes unowned work of these queues and types, fenced like an append.
     fn claim(&self, claim: Claim) -> StoreFuture<'_, Claimed>;
 
+    // --- attempts that the database arbitrates ------------------------------------------------------------------
+
+    /// Takes unclaimed tasks of these queues and names, fenced like an append.
+    fn claim_tasks(&self, claim: TaskClaim) -> StoreFuture<'_, ClaimedTasks>;
+
+    /// Ends a claimed attempt: its row goes and its outcome, the body of an [`MessageKind::Attempt`], comes into the inbox,
+    /// fenced. False: it was decided otherwise, and nothing was written.
+    fn finish_task(&self, owner: Incarnation, key: TaskKey, body: String) -> StoreFuture<'_, bool>;
+
+    /// Gives claimed tasks back that were never begun: they lose nothing.
+    fn release_tasks(&self, owner: Incarnation, keys: Vec<TaskKey>) -> StoreFuture<'_, ()>;
+
+    /// The tasks that `owner` has claimed and not ended.
+    fn owned_tasks(&self, owner: Incarnation) -> StoreFuture<'_, Vec<OwnedTask>>;
+
+    /// Ends the tasks whose time has run out, as `TimedOut`; how many. Any worker may do this at any time.
+    fn expire_tasks(&self) -> StoreFuture<'_, u64>;
+
+    /// Begins the transaction of an attempt whose token row an append of `owner` has written.
+    fn begin_attempt(&self, owner: Incarnation, key: TaskKey)
+    -> StoreFuture<'_, Box<dyn AttemptTransaction>>;
+
+    // --- inside a transaction of the user's ----------------------------------------------------------------------
+
+    /// Like [`Store::start`], on the user's connection: it happens if the user commits.
+    fn start_within<'a>(
+        &'a self,
+        connection: UserConnection<'a>,
+        new: NewExecution,
+    ) -> StoreFuture<'a, StartAnswer>;
+
+    /// Like [`Store::send`], on the user's connection.
+    fn send_within<'a>(
+        &'a self,
+        connection: UserConnection<'a>,
+        message: NewMessage,
+    ) -> StoreFuture<'a, SendAnswer>;
+
     // --- housekeeping -------------------------------------------------------------------------------------------
 
-    /// Counts up when another process has committed something (SQLite: polled every [`owner::CHANGE_POLL`]), and
-    /// when this process's clients or appends have put something where a worker must look: a start, a message, a
-    /// termination, a resume.
+    /// Counts up when there may be something that a worker of this process must look at: a start, a message, a task,
+    /// a termination, a resume, of this process or another (SQLite: any commit of another, polled every [`owner::CHANGE_POLL`]).
     fn changes(&self) -> watch::Receiver<u64>;
+
+    /// Counts up when there may be something that a client of this process waits for: an execution has closed or is suspended, a reply
+    /// is there.
+    fn news(&self) -> watch::Receiver<u64>;
 
     /// What was written so far by this process.
     fn metrics(&self) -> Metrics;

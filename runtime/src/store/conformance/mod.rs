@@ -111,6 +111,7 @@ impl Process {
             row: None,
             consumed: Vec::new(),
             messages: Vec::new(),
+            tasks: Vec::new(),
             create: None,
         }
     }

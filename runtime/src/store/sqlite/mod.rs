@@ -28,9 +28,9 @@ use queue::{Call, Work};
 use shared::Shared;
 
 use super::{
-    Ack, Append, Claim, Claimed, DeadWorker, ExecutionRow, Filter, Find, InboxRow, Metrics, NewExecution,
-    NewMessage, Page, Reply, ResumeAnswer, SendAnswer, StartAnswer, Store, StoreError, StoreFuture,
-    StoredTurn, WorkerInfo,
+    Ack, Append, AttemptTransaction, Claim, Claimed, ClaimedTasks, DeadWorker, ExecutionRow, Filter, Find,
+    InboxRow, Metrics, NewExecution, NewMessage, OwnedTask, Page, Reply, ResumeAnswer, SendAnswer,
+    StartAnswer, Store, StoreError, StoreFuture, StoredTurn, TaskClaim, TaskKey, UserConnection, WorkerInfo,
 };
 use abide_core::{ExecutionId, Incarnation};
 use sqlx::{SqliteConnection, SqlitePool};
@@ -193,6 +193,54 @@ impl Store for SqliteStore {
     fn claim(&self, claim: Claim) -> StoreFuture<'_, Claimed> {
         let now = self.now_ms();
         Box::pin(self.call(move |c| Box::pin(claim::claim(c, claim, now))))
+    }
+
+    fn claim_tasks(&self, _claim: TaskClaim) -> StoreFuture<'_, ClaimedTasks> {
+        Box::pin(async { Ok(ClaimedTasks::default()) })
+    }
+
+    fn finish_task(&self, _owner: Incarnation, _key: TaskKey, _body: String) -> StoreFuture<'_, bool> {
+        Box::pin(async { Err(StoreError::Closed) })
+    }
+
+    fn release_tasks(&self, _owner: Incarnation, _keys: Vec<TaskKey>) -> StoreFuture<'_, ()> {
+        Box::pin(async { Ok(()) })
+    }
+
+    fn owned_tasks(&self, _owner: Incarnation) -> StoreFuture<'_, Vec<OwnedTask>> {
+        Box::pin(async { Ok(Vec::new()) })
+    }
+
+    fn expire_tasks(&self) -> StoreFuture<'_, u64> {
+        Box::pin(async { Ok(0) })
+    }
+
+    fn begin_attempt(
+        &self,
+        _owner: Incarnation,
+        _key: TaskKey,
+    ) -> StoreFuture<'_, Box<dyn AttemptTransaction>> {
+        Box::pin(async { Err(StoreError::Closed) })
+    }
+
+    fn start_within<'a>(
+        &'a self,
+        _connection: UserConnection<'a>,
+        _new: NewExecution,
+    ) -> StoreFuture<'a, StartAnswer> {
+        Box::pin(async { Err(StoreError::Closed) })
+    }
+
+    fn send_within<'a>(
+        &'a self,
+        _connection: UserConnection<'a>,
+        _message: NewMessage,
+    ) -> StoreFuture<'a, SendAnswer> {
+        Box::pin(async { Err(StoreError::Closed) })
+    }
+
+    fn news(&self) -> watch::Receiver<u64> {
+        self.shared.changes.subscribe()
     }
 
     fn changes(&self) -> watch::Receiver<u64> {

@@ -4,6 +4,7 @@ use super::lease::LifeLock;
 use super::open::OpenOptions;
 use super::queue::Queue;
 use crate::store::Counters;
+use crate::store::clock::Clock;
 use abide_core::ExecutionId;
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -44,7 +45,7 @@ impl Shared {
             path,
             queue: Queue::default(),
             counters: Counters::default(),
-            clock: Clock::new(options.skew_ms()),
+            clock: Clock::new(wall_clock_ms() + options.skew_ms()),
             options,
             changes: watch::Sender::new(0),
             closed: watch::Sender::new(false),
@@ -102,29 +103,7 @@ impl Shared {
     }
 }
 
-/// The database's clock, kept running by the process's monotonic one between renewals (PROTOCOL 20).
-pub(super) struct Clock {
-    started: Instant,
-    /// The database's time at `started`, in ms, by the newest measurement.
-    base_ms: AtomicI64,
-    /// The newest time given out.
-    last_ms: AtomicI64,
-}
-
-impl Clock {
-    fn new(skew_ms: i64) -> Self {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_millis() as i64);
-        Self { started: Instant::now(), base_ms: AtomicI64::new(now + skew_ms), last_ms: AtomicI64::new(0) }
-    }
-
-    /// The database says that it is `now_ms`.
-    pub(super) fn set(&self, now_ms: i64) {
-        // Never lowered: a clock that was set back would stop all timers until it has caught up. Time runs on.
-        self.base_ms.fetch_max(now_ms - self.started.elapsed().as_millis() as i64, Ordering::Relaxed);
-    }
-
-    pub(super) fn now_ms(&self) -> i64 {
-        let now = self.base_ms.load(Ordering::Relaxed) + self.started.elapsed().as_millis() as i64;
-        self.last_ms.fetch_max(now, Ordering::Relaxed).max(now)
-    }
+/// The computer's clock: on one machine it is the database's.
+fn wall_clock_ms() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_millis() as i64)
 }

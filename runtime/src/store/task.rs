@@ -1,0 +1,144 @@
+//! Tasks: attempts that the database arbitrates (PROTOCOL 22), since they run in another process, or since their result
+//! commits together with a user's own SQL.
+//!
+//! A task's row *is* the token: whoever deletes or replaces it decides the attempt. An attempt that ends elsewhere deletes its row and
+//! puts the outcome into its execution's inbox, in one transaction; a retry, a time limit or a cancel of the execution's
+//! owner deletes or replaces the same row in its own append. One of them finds the row, so exactly one wins.
+
+use abide_core::exec::AttemptOutcome;
+use abide_core::{EventId, ExecutionId, FailureKind, FailureRecord, Incarnation, TimeoutKind};
+use std::time::Duration;
+
+/// An attempt that the database arbitrates, as its scheduling append writes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct NewTask {
+    /// The activity: the number of its event in its execution.
+    pub(crate) activity: EventId,
+    /// Which attempt, from 1.
+    pub(crate) attempt: u32,
+    /// The task queue whose workers may claim it. `None`: the owner of the execution runs it itself, and the row only
+    /// arbitrates.
+    pub(crate) queue: Option<String>,
+    /// The activity's registered name.
+    pub(crate) name: String,
+    /// The arguments, JSON; empty where the owner runs it.
+    pub(crate) input: String,
+    /// What the runner must know about its limits, JSON; by convention of the worker.
+    pub(crate) limits: String,
+    /// When it may be claimed.
+    pub(crate) run_at_ms: i64,
+    /// When the wait for a worker is given up (schedule-to-start).
+    pub(crate) start_by_ms: Option<i64>,
+    /// When the activity is given up, running or not (schedule-to-close).
+    pub(crate) close_by_ms: Option<i64>,
+}
+
+/// What an append does to the tasks of its execution. At most one change for an activity. A closing append, and a terminate,
+/// delete all that are left by themselves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum TaskChange {
+    /// A first attempt, or one whose row its own end has deleted.
+    Insert(NewTask),
+    /// The next attempt, in the place of attempt `of`. Without that row the append is a `Conflict`: the attempt has ended
+    /// otherwise, and the inbox says how.
+    Replace {
+        /// The attempt whose row must be there.
+        of: u32,
+        /// The next one.
+        with: NewTask,
+    },
+    /// The activity has ended by this attempt. Without its row the append is a `Conflict`.
+    Settle {
+        /// Which activity.
+        activity: EventId,
+        /// The attempt whose row must be there.
+        attempt: u32,
+    },
+    /// Nobody wants it any more: the row goes, if it is there.
+    Drop(EventId),
+    /// Whoever runs it is asked to stop, and its end is waited for. Not begun, it stays for nobody to claim: an outcome `Cancelled` goes into
+    /// the inbox at once.
+    Cancel(EventId),
+}
+
+/// Names one attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct TaskKey {
+    /// Whose activity.
+    pub(crate) execution: ExecutionId,
+    /// Which.
+    pub(crate) activity: EventId,
+    /// Which attempt.
+    pub(crate) attempt: u32,
+}
+
+/// What a worker would run for others.
+#[derive(Clone, Debug)]
+pub(crate) struct TaskClaim {
+    /// Who.
+    pub(crate) owner: Incarnation,
+    /// Task queues.
+    pub(crate) queues: Vec<String>,
+    /// Registered activities.
+    pub(crate) names: Vec<String>,
+    /// The most to take.
+    pub(crate) limit: u32,
+}
+
+/// A claimed task.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Task {
+    /// Which attempt of what.
+    pub(crate) key: TaskKey,
+    /// The activity's registered name.
+    pub(crate) name: String,
+    /// The arguments, JSON.
+    pub(crate) input: String,
+    /// [`NewTask::limits`].
+    pub(crate) limits: String,
+    /// When it could first be claimed.
+    pub(crate) run_at_ms: i64,
+    /// When the activity is given up.
+    pub(crate) close_by_ms: Option<i64>,
+    /// The workflow id of the execution that called it.
+    pub(crate) workflow_id: String,
+    /// Its run.
+    pub(crate) run_id: String,
+    /// Its type.
+    pub(crate) workflow_type: String,
+}
+
+/// What a claim of tasks got.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ClaimedTasks {
+    /// Now to be run by the claimant.
+    pub(crate) tasks: Vec<Task>,
+    /// When the next unclaimed one of these queues and names may be claimed; in the past where more is due than the limit
+    /// let in.
+    pub(crate) next_due_ms: Option<i64>,
+}
+
+/// A task that its claimant has, by the database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct OwnedTask {
+    /// Which attempt. One that is not among them any more is nobody's: it is to be stopped, and its outcome dropped.
+    pub(crate) key: TaskKey,
+    /// Its workflow asks it to stop, and waits for its end.
+    pub(crate) cancel: bool,
+}
+
+/// The outcome of attempts whose worker is gone.
+pub(crate) fn lost() -> AttemptOutcome {
+    let failure = FailureRecord::new(FailureKind::WorkerLost, "the worker died with this attempt");
+    AttemptOutcome::Failed { failure, retryable: true, retry_after: Some(Duration::ZERO) }
+}
+
+/// The outcome of an activity whose time has run out in the database: no worker took it, or none ended it.
+pub(crate) fn timed_out(kind: TimeoutKind) -> AttemptOutcome {
+    let text = match kind {
+        TimeoutKind::ScheduleToStart => "no worker of its task queue took the activity in time",
+        _ => "the activity did not end in time",
+    };
+    let failure = FailureRecord::new(FailureKind::TimedOut(kind), text.to_owned());
+    AttemptOutcome::Failed { failure, retryable: false, retry_after: None }
+}
