@@ -13,9 +13,11 @@ mod clock;
 mod error;
 mod execution;
 mod find;
+mod group;
 mod hook;
 mod message;
 mod owner;
+mod queue;
 #[cfg(feature = "sqlite")]
 pub(crate) mod sqlite;
 mod task;

@@ -4,7 +4,7 @@
 //! not have, or keeps a signal that another may handle, is claimable once by each build, of types that it has: a claim of any type uses up nobody's try. Suspects,
 //! which have crashed their owners, are left out unless asked for, and then come one at a time.
 
-use super::queue::Trouble;
+use super::job::Trouble;
 use super::read::{execution, select};
 use crate::store::owner::SUSPECT_FROM;
 use crate::store::{Claim, Claimed, StoreError};

@@ -4,6 +4,7 @@
 //! outside triggers; the path's text names the reason and comes back in the message.
 
 use crate::store::StoreError;
+use crate::store::group::Kind;
 use sqlx::Error;
 use sqlx::error::DatabaseError;
 use std::path::Path;
@@ -16,37 +17,6 @@ pub(super) const FENCED: &str = "abide_fenced";
 pub(super) const CONFLICT: &str = "abide_conflict";
 /// An execution is not its owner's any more.
 pub(super) const LOST: &str = "abide_lost";
-
-/// What an error of a call means for what was asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    /// Raised by the fence.
-    Fenced,
-    /// Raised by the check before a close.
-    Conflict,
-    /// Raised where an execution changed hands.
-    Lost,
-    /// The journal has a row with this execution and seq.
-    Duplicate,
-    /// Another program has the lock.
-    Busy,
-    /// No room on the disk.
-    Full,
-    /// The file or file system is read-only.
-    ReadOnly,
-    /// The disk failed; what is on it is not known.
-    Io,
-    /// Not a database.
-    NotADatabase,
-    /// The file cannot be opened.
-    CannotOpen,
-    /// The database refuses what it was given.
-    Refused,
-    /// The connection broke: the outcome is unknown.
-    Broken,
-    /// Damaged, out of memory, misuse: nothing to go on with.
-    Other,
-}
 
 /// Tells errors apart by SQLite's primary result code (the low byte), and by our own words in the message.
 pub(super) fn kind(error: &Error) -> Kind {

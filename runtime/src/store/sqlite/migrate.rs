@@ -4,9 +4,10 @@
 //! leaves the schema as it was, and of many that open at once one migrates while the others wait for the lock and
 //! then find it done.
 
-use super::failure::{Kind, kind, store_error};
+use super::failure::{kind, store_error};
 use super::schema::{APPLICATION_ID, MIGRATIONS, version};
 use crate::store::StoreError;
+use crate::store::group::Kind;
 use sqlx::{AssertSqlSafe, Executor, SqliteConnection};
 use std::path::Path;
 use std::sync::Arc;

@@ -1,6 +1,6 @@
 //! The SQLite store: one file, one writing connection on a thread of its own, a few that read.
 //!
-//! Reading order: [`schema`] and [`migrate`], [`place`] and [`open`], [`queue`], [`writer`], [`batch`] and [`sql`] (the
+//! Reading order: [`schema`] and [`migrate`], [`place`] and [`open`], [`job`], [`writer`], [`batch`] and [`sql`] (the
 //! hot path), [`commit`] (what to do when a batch fails), [`failure`] (SQLite's errors), then what clients and workers
 //! call: [`start`], [`message`], [`read`], [`lease`], [`claim`]. Must never write on any connection but the writer's.
 
@@ -8,12 +8,12 @@ mod batch;
 mod claim;
 mod commit;
 mod failure;
+mod job;
 mod lease;
 mod message;
 mod migrate;
 mod open;
 mod place;
-mod queue;
 mod read;
 mod schema;
 mod shared;
@@ -23,8 +23,8 @@ mod start;
 mod tests;
 mod writer;
 
+use job::{Call, Job, Queued, Work};
 pub(crate) use open::{OpenOptions, open};
-use queue::{Call, Work};
 use shared::Shared;
 
 use super::{
@@ -35,6 +35,7 @@ use super::{
 use abide_core::{ExecutionId, Incarnation};
 use sqlx::{SqliteConnection, SqlitePool};
 use std::sync::Arc;
+use std::time::Instant;
 use tokio::sync::{oneshot, watch};
 
 /// One open SQLite database.
@@ -51,7 +52,11 @@ impl SqliteStore {
         T: Send + 'static,
     {
         let (reply, answer) = oneshot::channel();
-        self.shared.queue.job(Box::new(Call { work: Some(work), value: None, reply }));
+        let job =
+            Queued { job: Box::new(Call { work: Some(work), value: None, reply }), since: Instant::now() };
+        if let Err(refused) = self.shared.queue.job(job) {
+            refused.job.finish(Err(StoreError::Closed));
+        }
         answer.await.unwrap_or(Err(StoreError::Closed))
     }
 

@@ -1,10 +1,11 @@
 //! What the store's handle and its writer share: the queue, the clock, ids, counters.
 
+use super::job::Queued;
 use super::lease::LifeLock;
 use super::open::OpenOptions;
-use super::queue::Queue;
 use crate::store::Counters;
 use crate::store::clock::Clock;
+use crate::store::queue::Queue;
 use abide_core::ExecutionId;
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -25,7 +26,7 @@ pub(super) struct Shared {
     /// The file, resolved.
     pub(super) path: PathBuf,
     pub(super) options: OpenOptions,
-    pub(super) queue: Queue,
+    pub(super) queue: Queue<Queued>,
     pub(super) counters: Counters,
     pub(super) clock: Clock,
     pub(super) changes: watch::Sender<u64>,

@@ -6,10 +6,12 @@
 //! `PRAGMA data_version` whether another process has written (on this connection own commits do not count).
 
 use super::Shared;
-use super::failure::{Kind, kind, store_error};
+use super::failure::{kind, store_error};
+use super::job::{MAX_JOBS, Queued, Trouble};
 use super::open;
-use super::queue::{Queued, Taken, Trouble};
+use crate::store::group::{self, Committer, Kind};
 use crate::store::owner::CHANGE_POLL;
+use crate::store::queue::{Taken, Turn};
 use crate::store::{Counters, Fault, Stage, StoreError};
 use sqlx::{Connection, Executor, SqliteConnection};
 use std::sync::Arc;
@@ -43,11 +45,11 @@ impl Writer {
     async fn run(mut self) {
         let mut next_poll = Instant::now();
         loop {
-            let Taken::Appends(appends) = self.shared.queue.take(next_poll) else { break };
+            let Taken::Appends(appends) = self.shared.queue.take(Turn::First, Some(next_poll)) else { break };
             if !appends.is_empty() {
-                self.write(appends).await;
+                group::write(&mut self, appends).await;
             }
-            let jobs = self.shared.queue.take_jobs();
+            let jobs = self.shared.queue.take_jobs(MAX_JOBS, |_| true);
             if !jobs.is_empty() {
                 self.do_jobs(jobs).await;
             }
@@ -102,20 +104,15 @@ impl Writer {
         })
     }
 
-    /// The disk has failed: this process must not write any more (PROTOCOL 8).
-    pub(super) fn die(&mut self, error: &StoreError) {
-        tracing::error!(code = error.code(), "{error}");
-        self.dead = Some(error.clone());
-    }
-
     /// A lock or a full disk: waits a little, and refuses the calls that have waited long enough.
-    pub(super) fn wait_out(&mut self, kind: Kind, since: Instant) {
+    pub(super) fn pause(&mut self, kind: Kind, since: Instant) {
         self.shared.disturbed();
         let (pause, error) = self.obstacle(kind, since.elapsed());
         if since.elapsed() > Duration::from_secs(1) {
             tracing::warn!(code = error.code(), "{error}; appends wait");
         }
-        for queued in self.shared.queue.overdue(self.shared.options.busy_timeout) {
+        let limit = self.shared.options.busy_timeout;
+        for queued in self.shared.queue.take_jobs(usize::MAX, |queued| queued.since.elapsed() >= limit) {
             queued.job.finish(Err(error.clone()));
         }
         std::thread::sleep(pause);
@@ -192,7 +189,7 @@ impl Writer {
             if jobs.is_empty() {
                 return false;
             }
-            self.wait_out(kind, since);
+            self.pause(kind, since);
         }
     }
 
@@ -255,11 +252,9 @@ impl Writer {
 impl Drop for Writer {
     fn drop(&mut self) {
         self.shared.queue.close();
-        while let Taken::Appends(appends) = self.shared.queue.take(Instant::now()) {
-            for (_, ack) in appends {
-                ack(Err(StoreError::Closed));
-            }
-            answer(self.shared.queue.take_jobs(), &Err(StoreError::Closed));
+        while let Taken::Appends(appends) = self.shared.queue.take(Turn::First, Some(Instant::now())) {
+            group::tell(appends, &StoreError::Closed);
+            answer(self.shared.queue.take_jobs(usize::MAX, |_| true), &Err(StoreError::Closed));
         }
         // Nothing of this process's workers can be written any more: others may have their work at once.
         self.shared.life_locks().clear();

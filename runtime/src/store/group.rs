@@ -1,0 +1,271 @@
+//! Group commit of appends, whatever the database: what to do with a batch, and when it fails.
+//!
+//! A batch is all or nothing. An error that names a reason (a lost lease, a message at a close, a refused row) is
+//! traced to its append by halving, so that only that append is refused (PROTOCOL 11). An error that names none is
+//! *unknown*: the journal is read back on a fresh connection before anybody is told anything (PROTOCOL 8). Locks and
+//! full disks are waited out. Nothing here ever decides what becomes of a workflow.
+
+use super::{Ack, Append, AppendOutcome, Counters, StoreError};
+use abide_core::ExecutionId;
+use std::collections::HashSet;
+use std::time::{Duration, Instant};
+
+/// Appends on their way, each with who waits for it.
+pub(crate) type Group = Vec<(Append, Ack)>;
+
+/// What an error of a call means for what was asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Raised by the fence.
+    Fenced,
+    /// Raised by the check before a close, or of an attempt's token.
+    Conflict,
+    /// Raised where an execution changed hands.
+    Lost,
+    /// The journal has a row with this execution and seq.
+    Duplicate,
+    /// Another program has the lock, or the database broke the transaction off: the same again may succeed.
+    Busy,
+    /// No room on the disk.
+    Full,
+    /// The file or file system is read-only.
+    ReadOnly,
+    /// The disk failed; what is on it is not known.
+    Io,
+    /// Not a database.
+    NotADatabase,
+    /// The database cannot be opened.
+    CannotOpen,
+    /// The database refuses what it was given.
+    Refused,
+    /// The connection broke: the outcome is unknown.
+    Broken,
+    /// Damaged, out of memory, misuse: nothing to go on with.
+    Other,
+}
+
+/// A failed attempt.
+pub(crate) struct Failed {
+    pub(crate) kind: Kind,
+    pub(crate) error: StoreError,
+}
+
+/// A batch that is in, but for these.
+#[derive(Default)]
+pub(crate) struct Committed {
+    /// Starts whose ids are taken.
+    pub(crate) missing: HashSet<ExecutionId>,
+    /// Closes that a message forbids: left out of the batch.
+    pub(crate) conflicts: HashSet<ExecutionId>,
+    /// Left out of the batch, since a stranger holds their row.
+    pub(crate) locked: HashSet<ExecutionId>,
+}
+
+/// How often an outcome is read back before it is called unknown.
+const READ_BACKS: u32 = 5;
+
+/// One writing connection, as the group commit drives it.
+pub(crate) trait Committer {
+    /// One batch, one transaction.
+    async fn attempt(&mut self, group: &[(Append, Ack)]) -> Result<Committed, Failed>;
+    /// A start whose id is taken: its policies decide, in a transaction of its own.
+    async fn start_alone(&mut self, append: &Append) -> Result<AppendOutcome, Failed>;
+    /// The incarnations that hold their leases.
+    async fn alive(&mut self) -> Result<HashSet<i64>, Failed>;
+    /// Those of these appends whose journal rows are in.
+    async fn found(&mut self, appends: &[&Append]) -> Result<HashSet<ExecutionId>, StoreError>;
+    /// Gives the connection up: nothing of it may still be on its way.
+    async fn disconnect(&mut self);
+    /// Waits a little for a lock or for room.
+    async fn wait_out(&mut self, kind: Kind, since: Instant);
+    /// Whether to give up on an obstacle that lasts: the store is closing.
+    fn gives_up(&self, since: Instant) -> bool;
+    /// Set once nothing can be written any more.
+    fn dead(&self) -> Option<StoreError>;
+    /// Nothing may be written any more.
+    fn die(&mut self, error: &StoreError);
+    /// These are durable, and are about to be told so.
+    fn committed(&mut self, group: &[(Append, Ack)]);
+    /// Tries these again a little later.
+    fn later(&mut self, group: Group);
+    /// Notes how long a call took.
+    fn took(&mut self, time: Duration);
+    /// What is counted.
+    fn counters(&self) -> &Counters;
+}
+
+/// Writes these appends and tells each what became of it.
+pub(crate) async fn write<C: Committer>(to: &mut C, group: Group) {
+    let since = Instant::now();
+    let mut todo = vec![group];
+    let mut broken = 0;
+    while let Some(group) = todo.pop() {
+        if let Some(dead) = to.dead() {
+            tell(group, &dead);
+            continue;
+        }
+        let started = Instant::now();
+        match to.attempt(&group).await {
+            Ok(committed) => acknowledge(to, group, committed, &mut todo).await,
+            Err(failed) => {
+                Counters::add(&to.counters().retries, 1);
+                broken += u32::from(failed.kind == Kind::Broken);
+                settle(to, group, failed, since, broken, &mut todo).await;
+            }
+        }
+        to.took(started.elapsed());
+    }
+}
+
+fn count(counters: &Counters, appends: usize) {
+    Counters::add(&counters.commits, 1);
+    Counters::add(&counters.batches, 1);
+    Counters::add(&counters.appends, appends as u64);
+}
+
+/// Tells a committed group. Starts that are not in are looked at one by one.
+async fn acknowledge<C: Committer>(to: &mut C, group: Group, committed: Committed, todo: &mut Vec<Group>) {
+    let Committed { missing, conflicts, locked } = committed;
+    let (mut done, mut absent, mut later) = (Vec::with_capacity(group.len()), Vec::new(), Vec::new());
+    for (append, ack) in group {
+        let id = append.execution;
+        if append.create.is_some() && missing.contains(&id) {
+            absent.push((append, ack));
+        } else if conflicts.contains(&id) {
+            ack(Ok(AppendOutcome::Conflict));
+        } else if locked.contains(&id) {
+            later.push((append, ack));
+        } else {
+            done.push((append, ack));
+        }
+    }
+    if !done.is_empty() {
+        count(to.counters(), done.len());
+        to.committed(&done);
+    }
+    for (_, ack) in done {
+        ack(Ok(AppendOutcome::Done));
+    }
+    if !later.is_empty() {
+        to.later(later);
+    }
+    for (append, ack) in absent {
+        match to.start_alone(&append).await {
+            Ok(outcome) => {
+                if matches!(outcome, AppendOutcome::Done) {
+                    count(to.counters(), 1);
+                }
+                ack(Ok(outcome));
+            }
+            Err(failed) if matches!(failed.kind, Kind::Busy | Kind::Full | Kind::Broken) => {
+                to.wait_out(failed.kind, Instant::now()).await;
+                todo.push(vec![(append, ack)]);
+            }
+            Err(failed) => refuse(to, vec![(append, ack)], failed),
+        }
+    }
+}
+
+/// Decides how a failed group goes on.
+async fn settle<C: Committer>(
+    to: &mut C,
+    group: Group,
+    failed: Failed,
+    since: Instant,
+    broken: u32,
+    todo: &mut Vec<Group>,
+) {
+    match failed.kind {
+        Kind::Busy | Kind::Full if to.gives_up(since) => tell(group, &failed.error),
+        Kind::Busy | Kind::Full => {
+            to.wait_out(failed.kind, since).await;
+            todo.push(group);
+        }
+        Kind::Fenced => drop_fenced(to, group, todo).await,
+        Kind::Broken if broken > READ_BACKS => tell(group, &failed.error),
+        Kind::Broken => read_back(to, group, todo).await,
+        Kind::Conflict | Kind::Lost | Kind::Duplicate | Kind::Refused if group.len() > 1 => {
+            let mut first = group;
+            let second = first.split_off(first.len() / 2);
+            todo.push(second);
+            todo.push(first);
+        }
+        Kind::Duplicate => look_at_duplicate(to, group).await,
+        _ => refuse(to, group, failed),
+    }
+}
+
+/// An append that fails by itself, or a store that does.
+fn refuse<C: Committer>(to: &mut C, group: Group, failed: Failed) {
+    let outcome = match failed.kind {
+        Kind::Conflict => Ok(AppendOutcome::Conflict),
+        Kind::Lost => Ok(AppendOutcome::Lost),
+        Kind::Refused => Ok(AppendOutcome::BadRow(failed.error.to_string())),
+        _ => {
+            if failed.error.is_fatal() {
+                to.die(&failed.error);
+            }
+            return tell(group, &failed.error);
+        }
+    };
+    for (append, ack) in group {
+        // Letting go of what is gone already is what was wanted; it may be a repeated release.
+        let let_go =
+            append.n == 0 && append.row.as_ref().is_some_and(|row| row.release && row.status.is_none());
+        match outcome {
+            Ok(AppendOutcome::Lost) if let_go => ack(Ok(AppendOutcome::Done)),
+            _ => ack(outcome.clone()),
+        }
+    }
+}
+
+/// Tells the appends of lost owners; the others go on.
+async fn drop_fenced<C: Committer>(to: &mut C, group: Group, todo: &mut Vec<Group>) {
+    let Ok(alive) = to.alive().await else { return todo.push(group) };
+    let (rest, fenced): (Group, Group) =
+        group.into_iter().partition(|(append, _)| alive.contains(&append.owner.0));
+    tell(fenced, &StoreError::Fenced);
+    if !rest.is_empty() {
+        todo.push(rest);
+    }
+}
+
+/// The journal has a row there: ours, from an attempt that was thought lost, or somebody else's.
+async fn look_at_duplicate<C: Committer>(to: &mut C, group: Group) {
+    for (append, ack) in group {
+        match to.found(&[&append]).await {
+            Ok(found) if found.is_empty() => ack(Ok(AppendOutcome::Lost)),
+            Ok(_) => ack(Ok(AppendOutcome::Done)),
+            Err(error) => ack(Err(error)),
+        }
+    }
+}
+
+/// After an outcome that nobody told: one journal row of the group in means all are in.
+async fn read_back<C: Committer>(to: &mut C, group: Group, todo: &mut Vec<Group>) {
+    to.disconnect().await;
+    let written: Vec<&Append> =
+        group.iter().map(|(append, _)| append).filter(|append| append.n > 0).collect();
+    let found = match to.found(&written).await {
+        Ok(found) if found.is_empty() => return todo.push(group),
+        Ok(found) => found,
+        Err(error) => return tell(group, &error),
+    };
+    // What was left out of the batch has no row there either; asked again, it says so by itself.
+    let absent = |append: &Append| append.n > 0 && !found.contains(&append.execution);
+    let (again, group): (Group, Group) =
+        group.into_iter().partition(|(append, _)| absent(append) && append.create.is_none());
+    if !again.is_empty() {
+        todo.push(again);
+    }
+    let missing = group.iter().filter(|(append, _)| absent(append)).map(|(append, _)| append.execution);
+    let committed = Committed { missing: missing.collect(), ..Committed::default() };
+    acknowledge(to, group, committed, todo).await;
+}
+
+/// Tells all of them the same error.
+pub(crate) fn tell(group: Group, error: &StoreError) {
+    for (_, ack) in group {
+        ack(Err(error.clone()));
+    }
+}

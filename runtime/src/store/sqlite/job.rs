@@ -1,0 +1,71 @@
+//! Jobs: calls of clients and workers that the writer runs in a transaction, between two batches of appends.
+
+use crate::store::StoreError;
+use sqlx::SqliteConnection;
+use std::pin::Pin;
+use std::time::Instant;
+use tokio::sync::oneshot;
+
+/// The most calls of clients and workers in one transaction.
+pub(super) const MAX_JOBS: usize = 256;
+
+/// What a job's work gives back while it runs on the writer's connection.
+pub(super) type Work<'c, T> = Pin<Box<dyn Future<Output = Result<T, Trouble>> + Send + 'c>>;
+
+/// Why a job did not do its work.
+#[derive(Debug)]
+pub(super) enum Trouble {
+    /// The database said so.
+    Sql(sqlx::Error),
+    /// The job itself refuses: nothing of it is to stay.
+    Refused(StoreError),
+}
+
+impl From<sqlx::Error> for Trouble {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Sql(error)
+    }
+}
+
+/// One call of a client or a worker: a few statements in a transaction, shared with other jobs.
+pub(super) trait Job: Send {
+    /// Does the work and keeps its value.
+    fn run<'c>(&'c mut self, connection: &'c mut SqliteConnection) -> Work<'c, ()>;
+    /// Tells the caller, after the commit (`Ok`: the value that `run` kept).
+    fn finish(self: Box<Self>, outcome: Result<(), StoreError>);
+}
+
+/// A job made of a closure.
+pub(super) struct Call<F, T> {
+    pub(super) work: Option<F>,
+    pub(super) value: Option<T>,
+    pub(super) reply: oneshot::Sender<Result<T, StoreError>>,
+}
+
+impl<F, T> Job for Call<F, T>
+where
+    F: for<'c> FnOnce(&'c mut SqliteConnection) -> Work<'c, T> + Send,
+    T: Send,
+{
+    fn run<'c>(&'c mut self, connection: &'c mut SqliteConnection) -> Work<'c, ()> {
+        Box::pin(async move {
+            if let Some(work) = self.work.take() {
+                self.value = Some(work(connection).await?);
+            }
+            Ok(())
+        })
+    }
+
+    fn finish(self: Box<Self>, outcome: Result<(), StoreError>) {
+        let Self { value, reply, .. } = *self;
+        let answer = outcome.and_then(|()| value.ok_or(StoreError::Closed));
+        // The caller may have gone; what was written stays written.
+        drop(reply.send(answer));
+    }
+}
+
+/// A job and when it was asked for: a lock is waited for only so long.
+pub(super) struct Queued {
+    pub(super) job: Box<dyn Job>,
+    pub(super) since: Instant,
+}
