@@ -44,8 +44,9 @@ struct Inner {
 }
 
 impl Abide {
-    /// Opens the database at `url`, and makes it where it is not there: `sqlite://path/to/file.db`, relative to the
-    /// working directory, or `sqlite:///absolute/path.db`.
+    /// Opens the database at `url`: `sqlite://path/to/file.db`, relative to the working directory, or `sqlite:///absolute/path.db`,
+    /// which is made where it is not there; or `postgres://user:password@host:5432/database`, any number of processes on any number of
+    /// machines, whose tables are made in a schema of their own.
     ///
     /// Errors: `AB0501` and what follows it, each saying what is wrong with the path, the file or the disk.
     pub async fn open(url: impl AsRef<str>) -> Result<Self> {
@@ -54,7 +55,15 @@ impl Abide {
 
     /// Like [`Abide::open`], with options.
     pub fn builder(url: impl Into<String>) -> AbideBuilder {
-        AbideBuilder { url: url.into(), busy_timeout: Duration::from_secs(10), fault: None, skew_ms: None }
+        AbideBuilder {
+            url: url.into(),
+            busy_timeout: Duration::from_secs(10),
+            schema: "abide".to_owned(),
+            connections: 10,
+            migrate: true,
+            fault: None,
+            skew_ms: None,
+        }
     }
 
     /// A client: starts workflows and talks to them.
@@ -98,8 +107,21 @@ impl fmt::Debug for Abide {
 pub struct AbideBuilder {
     url: String,
     busy_timeout: Duration,
+    schema: String,
+    connections: u32,
+    migrate: bool,
     fault: Option<FaultHook>,
     skew_ms: Option<Arc<AtomicI64>>,
+}
+
+/// A change of the database's schema that is still to be applied: see [`AbideBuilder::pending_migrations`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Migration {
+    /// The version that the schema has afterwards, from 1.
+    pub version: i64,
+    /// Its statements, to be run as they stand in one transaction.
+    pub sql: String,
 }
 
 impl AbideBuilder {
@@ -109,6 +131,54 @@ impl AbideBuilder {
     pub fn busy_timeout(mut self, wait: Duration) -> Self {
         self.busy_timeout = wait;
         self
+    }
+
+    /// Postgres: the schema of abide's tables, 1 to 50 of the characters `a-z`, `0-9` and `_`. Two schemas are two worlds: nothing of
+    /// one is seen in the other. Default: `abide`. SQLite has no schemas, and ignores it.
+    pub fn schema(mut self, schema: impl Into<String>) -> Self {
+        self.schema = schema.into();
+        self
+    }
+
+    /// Postgres: how many connections this process opens at most for what its clients and workers ask. Beside them it opens two that
+    /// write, one that renews leases, one that listens, and as many again for transactional activities while they run. Default: 10.
+    pub fn max_connections(mut self, connections: u32) -> Self {
+        self.connections = connections.max(1);
+        self
+    }
+
+    /// Postgres: whether opening brings the tables up to date. With `false` a database that is behind is refused with `AB0514`:
+    /// for roles that may not change tables. Default: true.
+    pub fn migrate(mut self, migrate: bool) -> Self {
+        self.migrate = migrate;
+        self
+    }
+
+    /// Postgres: the changes that opening would make to the tables, oldest first, and makes none: for those who review and apply
+    /// them by hand. Empty where nothing is to be done, and for SQLite, whose file migrates itself.
+    ///
+    /// ```no_run
+    /// # async fn print() -> abide::Result<()> {
+    /// for migration in abide::Abide::builder("postgres://dba@db/orders").pending_migrations().await? {
+    ///     println!("BEGIN;\n{}COMMIT;", migration.sql);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// `AB0501` where the database cannot be reached, `AB0505` and `AB0506` where the schema is another program's or a newer one.
+    pub async fn pending_migrations(self) -> Result<Vec<Migration>> {
+        #[cfg(feature = "postgres")]
+        if is_postgres(&self.url) {
+            let (url, options) = self.postgres();
+            let pending = crate::store::postgres::pending_migrations(&url, options).await?;
+            return Ok(pending.into_iter().map(|(version, sql)| Migration { version, sql }).collect());
+        }
+        match self.url.starts_with("sqlite:") {
+            true => Ok(Vec::new()),
+            false => Err(unknown(&self.url)),
+        }
     }
 
     /// For tests: a hook that makes commits fail.
@@ -136,22 +206,53 @@ async fn open_store(options: AbideBuilder) -> Result<Arc<dyn Store>> {
     #[cfg(feature = "sqlite")]
     if options.url.starts_with("sqlite:") {
         use crate::store::sqlite;
-        let AbideBuilder { url, busy_timeout, fault, skew_ms } = options;
+        let AbideBuilder { url, busy_timeout, fault, skew_ms, .. } = options;
         let chosen = sqlite::OpenOptions { busy_timeout, fault, skew_ms, ..sqlite::OpenOptions::default() };
         return Ok(sqlite::open(&url, chosen).await?);
     }
-    let help = match options.url.split_once(':') {
+    #[cfg(feature = "postgres")]
+    if is_postgres(&options.url) {
+        let (url, options) = options.postgres();
+        return Ok(crate::store::postgres::open(&url, options).await?);
+    }
+    Err(unknown(&options.url))
+}
+
+#[cfg(feature = "postgres")]
+impl AbideBuilder {
+    fn postgres(self) -> (String, crate::store::postgres::OpenOptions) {
+        let Self { url, busy_timeout, schema, connections, migrate, fault, .. } = self;
+        let default = crate::store::postgres::OpenOptions::default();
+        (
+            url,
+            crate::store::postgres::OpenOptions {
+                busy_timeout,
+                schema,
+                connections,
+                migrate,
+                fault,
+                ..default
+            },
+        )
+    }
+}
+
+#[cfg(feature = "postgres")]
+fn is_postgres(url: &str) -> bool {
+    url.starts_with("postgres:") || url.starts_with("postgresql:")
+}
+
+fn unknown(url: &str) -> Error {
+    let help = match url.split_once(':') {
         Some(("sqlite", _)) => "build with abide's feature `sqlite`",
-        Some(("postgres" | "postgresql", _)) => {
-            "Postgres comes in a later version, with a feature `postgres`; use `sqlite://path/to/file.db`"
-        }
-        _ => "use `sqlite://path/to/file.db`",
+        Some(("postgres" | "postgresql", _)) => "build with abide's feature `postgres`",
+        _ => "use `sqlite://path/to/file.db` or `postgres://user@host/database`",
     };
-    Err(Error::UnknownDatabase { url: without_password(&options.url), help })
+    Error::UnknownDatabase { url: without_password(url), help }
 }
 
 /// The URL as an error may show it: `postgres://user:secret@host/db` without the secret.
-fn without_password(url: &str) -> String {
+pub(crate) fn without_password(url: &str) -> String {
     let user_part = url.split_once("://").and_then(|(scheme, rest)| Some((scheme, rest.rsplit_once('@')?)));
     match user_part {
         Some((scheme, (user, host))) => {

@@ -56,7 +56,7 @@
 //! * [`history`]: the events of an execution, for tools and tests.
 
 // Without a store the crate only has to compile: nobody calls what is behind the facade.
-#![cfg_attr(not(feature = "sqlite"), allow(dead_code, unused_imports))]
+#![cfg_attr(not(any(feature = "sqlite", feature = "postgres")), allow(dead_code, unused_imports))]
 
 mod abide;
 mod client;
@@ -70,7 +70,7 @@ mod worker;
 
 pub mod activity;
 
-pub use crate::abide::{Abide, AbideBuilder};
+pub use crate::abide::{Abide, AbideBuilder, Migration};
 pub use crate::client::{
     AwaitPosition, Client, Description, ExecutionPage, ExecutionStatus, ExecutionSummary, Handle, HandleCore,
     IdConflictPolicy, IdReusePolicy, ListCursor, ListFilter, MAX_ID_CHARS, PendingActivity, PendingTimer,

@@ -124,7 +124,8 @@ impl<W: WorkflowHandle> Start<W> {
     fn checked(self) -> Result<(Client, NewExecution)> {
         let input = self.input?;
         let queue = self.queue.map_or_else(|| queue_here::<W>(&self.client), Ok)?;
-        let workflow_id = self.id.unwrap_or_else(fresh_id);
+        let run_id = fresh_id();
+        let workflow_id = self.id.unwrap_or_else(|| run_id.clone());
         check_id("workflow id", &workflow_id)?;
         check_id("task queue", &queue)?;
         self.request_id.as_deref().map_or(Ok(()), |id| check_id("request id", id))?;
@@ -132,7 +133,7 @@ impl<W: WorkflowHandle> Start<W> {
         let new = NewExecution {
             id: store.execution_id(),
             workflow_id,
-            run_id: fresh_id(),
+            run_id,
             request_id: self.request_id,
             workflow_type: W::NAME.to_owned(),
             queue: queue.as_ref().to_owned(),

@@ -51,6 +51,19 @@ pub(crate) enum StoreError {
     /// An URL that names no known store.
     #[error("unknown database URL `{url}`: use `sqlite://path/to/file.db`")]
     Scheme { url: String },
+    /// The server does not answer, or has no connection left.
+    #[error("the database `{path}` cannot be reached: {message}")]
+    Unreachable { path: String, message: String },
+    /// Between this process and the server is a pooler that gives each transaction another session.
+    #[error(
+        "the database `{path}` is reached through a pooler in transaction mode: sessions must last; use the server's own port, or a pool in session mode"
+    )]
+    Pooler { path: String },
+    /// The schema is older than this build needs, and was not to be migrated.
+    #[error(
+        "the database `{path}` has schema version {found}, this build needs {known}: apply what `pending_migrations()` gives, or open it with `.migrate(true)`"
+    )]
+    Behind { path: String, found: i64, known: i64 },
     /// The database broke a transaction off (serialization, deadlock, a statement's time limit): the same again may succeed.
     #[error("the database broke the transaction off: {message}")]
     Conflicting { message: String },
@@ -115,7 +128,10 @@ impl StoreError {
             Self::BadRow { .. } => "AB0212",
             Self::Unknown { .. } => "AB0410",
             Self::Damaged { .. } => "AB0209",
+            Self::Pooler { .. } => "AB0513",
+            Self::Behind { .. } => "AB0514",
             Self::Conflicting { .. } => "AB0515",
+            Self::Unreachable { .. } => "AB0517",
             Self::InsideTransaction => "AB0609",
             Self::WrongConnection { .. } => "AB0516",
         }

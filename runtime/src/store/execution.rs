@@ -141,6 +141,13 @@ pub(crate) struct NewExecution {
     pub(crate) terminate_event: Option<String>,
 }
 
+impl NewExecution {
+    /// Whether its workflow id was made for it, its own run id, so that no other run has it.
+    pub(crate) fn has_fresh_id(&self) -> bool {
+        self.workflow_id == self.run_id
+    }
+}
+
 /// What a closed run of the same workflow id means for a start. Temporal's names and default.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum ReusePolicy {

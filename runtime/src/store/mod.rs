@@ -1,8 +1,8 @@
 //! The store: where executions, their journals and their messages are kept, behind one small trait.
 //!
 //! It sits below the worker (which appends turns and claims executions) and the client (which starts, signals and
-//! reads). The trait speaks in executions, appends and messages, never in SQL: SQLite implements it today, Postgres
-//! later, and one conformance suite runs against each. A store must never know workflow code, never hold a
+//! reads). The trait speaks in executions, appends and messages, never in SQL: SQLite and Postgres
+//! implement it, and one conformance suite runs against both. A store must never know workflow code, never hold a
 //! transaction across a caller's await, and never turn a storage error into a workflow's outcome (PROTOCOL 8).
 //!
 //! Reading order: [`execution`] (rows and starts), [`append`] (the hot path), [`message`] (the inbox), [`owner`]
@@ -17,14 +17,15 @@ mod group;
 mod hook;
 mod message;
 mod owner;
+#[cfg(feature = "postgres")]
+pub(crate) mod postgres;
 mod queue;
 #[cfg(feature = "sqlite")]
 pub(crate) mod sqlite;
 mod task;
 mod transaction;
 
-#[cfg(test)]
-#[cfg(feature = "sqlite")]
+#[cfg(all(test, feature = "sqlite", feature = "postgres"))]
 mod conformance;
 
 pub(crate) use append::{Ack, Append, AppendOutcome, RowChange};

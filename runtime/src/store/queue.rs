@@ -67,13 +67,17 @@ impl<J> Queue<J> {
         self.notify(state);
     }
 
-    /// Queues appends again that could not be written just now, before all others.
-    pub(crate) fn again(&self, group: Group) {
+    /// Queues appends again that could not be written just now, before all others; gives them back where the store is closed.
+    pub(crate) fn again(&self, group: Group) -> Result<(), Group> {
         let mut state = self.lock();
+        if state.closed {
+            return Err(group);
+        }
         for back in group.into_iter().rev() {
             state.appends.push_front(back);
         }
         self.notify(state);
+        Ok(())
     }
 
     /// Queues a job; gives it back where the store is closed.

@@ -2,9 +2,7 @@
 
 use super::*;
 
-#[tokio::test]
-async fn concurrent_appends_share_commits() {
-    let lab = Lab::new();
+pub(super) async fn concurrent_appends_share_commits(lab: Lab) {
     let process = lab.process().await;
     let mut executions = Vec::new();
     for i in 0..100 {
@@ -18,9 +16,7 @@ async fn concurrent_appends_share_commits() {
     assert!(metrics.batches < 20, "{metrics:?}");
 }
 
-#[tokio::test]
-async fn the_journal_is_what_was_appended() {
-    let lab = Lab::new();
+pub(super) async fn the_journal_is_what_was_appended(lab: Lab) {
     let process = lab.process().await;
     let id = process.running("order-1").await;
     let mut told = Vec::new();
@@ -38,9 +34,7 @@ async fn the_journal_is_what_was_appended() {
     assert_eq!(process.row(id).await.history_len, 7);
 }
 
-#[tokio::test]
-async fn an_append_repeated_is_in_once() {
-    let lab = Lab::new();
+pub(super) async fn an_append_repeated_is_in_once(lab: Lab) {
     let process = lab.process().await;
     let id = process.running("order-1").await;
     let turn = process.turn(id, 2, 1);
@@ -51,18 +45,14 @@ async fn an_append_repeated_is_in_once() {
     assert_eq!(process.store.journal(id).await.unwrap().len(), 2);
 }
 
-#[tokio::test]
-async fn a_gap_is_told_when_read() {
-    let lab = Lab::new();
+pub(super) async fn a_gap_is_told_when_read(lab: Lab) {
     let process = lab.process().await;
     let id = process.running("order-1").await;
     assert!(matches!(process.append(process.turn(id, 3, 1)).await, Ok(AppendOutcome::Done)));
     assert_eq!(process.store.journal(id).await.unwrap_err().code(), "AB0209");
 }
 
-#[tokio::test]
-async fn a_message_stops_a_close_until_it_is_taken_in() {
-    let lab = Lab::new();
+pub(super) async fn a_message_stops_a_close_until_it_is_taken_in(lab: Lab) {
     let process = lab.process().await;
     let id = process.running("order-1").await;
     let other = process.running("order-2").await;
@@ -78,9 +68,7 @@ async fn a_message_stops_a_close_until_it_is_taken_in() {
     assert_eq!(process.row(id).await.status, Status::Completed);
 }
 
-#[tokio::test]
-async fn one_refused_row_is_found_and_the_others_are_in() {
-    let lab = Lab::new();
+pub(super) async fn one_refused_row_is_found_and_the_others_are_in(lab: Lab) {
     let process = lab.process().await;
     let mut executions = Vec::new();
     for i in 0..30 {
@@ -102,9 +90,7 @@ async fn one_refused_row_is_found_and_the_others_are_in() {
     }
 }
 
-#[tokio::test]
-async fn rows_change_as_asked_and_only_so() {
-    let lab = Lab::new();
+pub(super) async fn rows_change_as_asked_and_only_so(lab: Lab) {
     let process = lab.process().await;
     let id = process.running("order-1").await;
     let set = RowChange { wake_at_ms: Some(Some(5)), active: Some(true), ..RowChange::default() };
@@ -128,9 +114,7 @@ async fn rows_change_as_asked_and_only_so() {
     assert!(matches!(process.append(late).await, Ok(AppendOutcome::Lost)));
 }
 
-#[tokio::test]
-async fn a_suspension_is_kept_and_resumed() {
-    let lab = Lab::new();
+pub(super) async fn a_suspension_is_kept_and_resumed(lab: Lab) {
     let process = lab.process().await;
     let id = process.running("order-1").await;
     let why = Suspension {

@@ -1,7 +1,6 @@
 //! Faults: what breaks in a commit never loses, doubles or invents anything.
 
 use super::*;
-use crate::store::sqlite::OpenOptions;
 use std::collections::VecDeque;
 use std::sync::Mutex;
 
@@ -16,14 +15,14 @@ async fn process(lab: &Lab, faults: &[(Stage, Fault)]) -> (Process, Arc<Mutex<Ve
         }
         script.pop_front().map(|(_, fault)| fault)
     });
-    let process = lab.process_with(OpenOptions { fault: Some(hook), ..OpenOptions::default() }).await;
+    let process = lab.process_with(Settings { fault: Some(hook), ..Settings::default() }).await;
     armed.lock().unwrap().extend(faults);
     (process, armed)
 }
 
 /// These faults in the way of some appends: all are in, once.
-async fn check(faults: &[(Stage, Fault)]) {
-    let lab = Lab::new();
+async fn check(lab: &Lab, faults: &[(Stage, Fault)]) {
+    let lab = lab.another();
     let (process, armed) = process(&lab, &[]).await;
     let old = process.running("old").await;
     armed.lock().unwrap().extend(faults);
@@ -46,34 +45,18 @@ async fn check(faults: &[(Stage, Fault)]) {
     assert_eq!(process.store.list(Filter::default()).await.unwrap().rows.len(), 3);
 }
 
-#[tokio::test]
-async fn a_call_that_breaks_off_is_read_back() {
-    check(&[(Stage::BeforeCommit, Fault::Lost)]).await;
-    check(&[(Stage::AfterCommit, Fault::Lost)]).await;
-    check(&[(Stage::BeforeCommit, Fault::Lost), (Stage::AfterCommit, Fault::Lost)]).await;
+pub(super) async fn a_call_that_breaks_off_is_read_back(lab: Lab) {
+    check(&lab, &[(Stage::BeforeCommit, Fault::Lost)]).await;
+    check(&lab, &[(Stage::AfterCommit, Fault::Lost)]).await;
+    check(&lab, &[(Stage::BeforeCommit, Fault::Lost), (Stage::AfterCommit, Fault::Lost)]).await;
 }
 
-#[tokio::test]
-async fn locks_and_full_disks_are_waited_out() {
-    check(&[(Stage::BeforeCommit, Fault::Busy), (Stage::BeforeCommit, Fault::Busy)]).await;
-    check(&[(Stage::BeforeCommit, Fault::Full)]).await;
+pub(super) async fn locks_and_full_disks_are_waited_out(lab: Lab) {
+    check(&lab, &[(Stage::BeforeCommit, Fault::Busy), (Stage::BeforeCommit, Fault::Busy)]).await;
+    check(&lab, &[(Stage::BeforeCommit, Fault::Full)]).await;
 }
 
-#[tokio::test]
-async fn a_failed_fsync_stops_the_writer() {
-    let lab = Lab::new();
-    let (process, armed) = process(&lab, &[]).await;
-    let id = process.running("order-1").await;
-    armed.lock().unwrap().push_back((Stage::AfterCommit, Fault::Fsync));
-    let first = process.append(process.turn(id, 2, 1)).await.unwrap_err();
-    assert_eq!((first.code(), first.is_fatal()), ("AB0507", true));
-    assert_eq!(process.append(process.turn(id, 3, 1)).await.unwrap_err().code(), "AB0507");
-    assert_eq!(process.store.renew(process.me).await.unwrap_err().code(), "AB0507");
-}
-
-#[tokio::test]
-async fn a_client_is_told_that_it_is_unknown_and_asks_again() {
-    let lab = Lab::new();
+pub(super) async fn a_client_is_told_that_it_is_unknown_and_asks_again(lab: Lab) {
     let (process, armed) = process(&lab, &[]).await;
     let id = process.running("order-1").await;
     armed.lock().unwrap().push_back((Stage::AfterCommit, Fault::Lost));
@@ -87,9 +70,7 @@ async fn a_client_is_told_that_it_is_unknown_and_asks_again() {
     assert_eq!(process.store.send(process.message(id, "s3")).await.unwrap_err().code(), "AB0504");
 }
 
-#[tokio::test]
-async fn a_closed_store_says_so() {
-    let lab = Lab::new();
+pub(super) async fn a_closed_store_says_so(lab: Lab) {
     let process = lab.process().await;
     let id = process.running("order-1").await;
     let last = process.submit(process.turn(id, 2, 1));

@@ -2,9 +2,7 @@
 
 use super::*;
 
-#[tokio::test]
-async fn messages_keep_their_order_and_come_once() {
-    let lab = Lab::new();
+pub(super) async fn messages_keep_their_order_and_come_once(lab: Lab) {
     let (a, b) = (lab.process().await, lab.process().await);
     let id = a.running("order-1").await;
     for request in ["s1", "s2", "s3"] {
@@ -20,9 +18,7 @@ async fn messages_keep_their_order_and_come_once() {
     assert_eq!(a.store.inbox(a.me).await.unwrap(), []);
 }
 
-#[tokio::test]
-async fn messages_of_one_append_reach_open_executions_once() {
-    let lab = Lab::new();
+pub(super) async fn messages_of_one_append_reach_open_executions_once(lab: Lab) {
     let process = lab.process().await;
     let (from, to) = (process.running("order-1").await, process.running("order-2").await);
     let done = process.running("order-3").await;
@@ -33,9 +29,7 @@ async fn messages_of_one_append_reach_open_executions_once() {
     assert_eq!(process.store.inbox(process.me).await.unwrap().len(), 1);
 }
 
-#[tokio::test]
-async fn closed_and_unknown_executions_say_so() {
-    let lab = Lab::new();
+pub(super) async fn closed_and_unknown_executions_say_so(lab: Lab) {
     let process = lab.process().await;
     let id = process.running("order-1").await;
     let body = r#"[{"signaled":{"name":"a","input":[],"request_id":"s1"}}]"#.to_owned();
@@ -46,9 +40,7 @@ async fn closed_and_unknown_executions_say_so() {
     assert_eq!(process.send(ExecutionId(1), "s1").await, SendAnswer::NoSuchExecution);
 }
 
-#[tokio::test]
-async fn terminate_is_immediate_and_once() {
-    let lab = Lab::new();
+pub(super) async fn terminate_is_immediate_and_once(lab: Lab) {
     let process = lab.process().await;
     let event = r#"{"terminated":{"reason":"enough"}}"#;
     let owned = process.running("order-1").await;
@@ -70,9 +62,7 @@ async fn terminate_is_immediate_and_once() {
     assert_eq!(ids(&process.claim().await), []);
 }
 
-#[tokio::test]
-async fn replies_are_taken_once() {
-    let lab = Lab::new();
+pub(super) async fn replies_are_taken_once(lab: Lab) {
     let (a, b) = (lab.process().await, lab.process().await);
     let reply =
         |body: &str, expires_at_ms| Reply { request_id: "q1".into(), body: body.into(), expires_at_ms };
@@ -89,20 +79,37 @@ async fn replies_are_taken_once() {
     assert_eq!(a.store.take_reply("q1".into()).await.unwrap(), None, "expired");
 }
 
-#[tokio::test]
-async fn another_process_is_told_of_commits() {
-    let lab = Lab::new();
+pub(super) async fn who_has_to_look_is_told(lab: Lab) {
     let (a, b) = (lab.process().await, lab.process().await);
-    let id = a.running("order-1").await;
-    // What was committed before is seen by the first polls.
-    tokio::time::sleep(owner::CHANGE_POLL * 3).await;
-    let (mut at_a, mut at_b) = (a.store.changes(), b.store.changes());
-    at_a.mark_unchanged();
-    at_b.mark_unchanged();
-    assert!(matches!(a.append(a.turn(id, 2, 1)).await, Ok(AppendOutcome::Done)));
-    tokio::time::timeout(Duration::from_secs(5), at_b.changed()).await.unwrap().unwrap();
-    tokio::time::sleep(owner::CHANGE_POLL * 3).await;
-    assert!(!at_a.has_changed().unwrap(), "own commits do not count");
-    assert_eq!(a.send(id, "s1").await, SendAnswer::Sent);
-    assert!(at_a.has_changed().unwrap(), "messages of this process's clients do");
+    let (at_a, at_b) = (a.running("order-1").await, b.running("order-2").await);
+    // What was committed before is seen by the first looks.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let told = async |what: &str, receiver: &mut watch::Receiver<u64>| {
+        let told = tokio::time::timeout(Duration::from_secs(5), receiver.changed()).await;
+        assert!(told.is_ok(), "{what}");
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        receiver.mark_unchanged();
+    };
+    let (mut work_a, mut work_b, mut news_b) = (a.store.changes(), b.store.changes(), b.store.news());
+    work_a.mark_unchanged();
+    assert!(matches!(a.append(a.turn(at_a, 2, 1)).await, Ok(AppendOutcome::Done)));
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert!(!work_a.has_changed().unwrap(), "own turns are no news");
+    work_b.mark_unchanged();
+    assert_eq!(a.send(at_b, "s1").await, SendAnswer::Sent);
+    told("a message to what it owns", &mut work_b).await;
+    assert_eq!(a.send(at_a, "s1").await, SendAnswer::Sent);
+    told("a message of this process's client", &mut work_a).await;
+    assert!(a.store.start(a.new_execution("order-3")).await.is_ok());
+    told("a start in its task queue", &mut work_b).await;
+    let inbox = a.store.inbox_of(at_a).await.unwrap();
+    let close = Append { consumed: inbox.iter().map(|row| row.id).collect(), ..a.close(at_a, 3) };
+    news_b.mark_unchanged();
+    assert!(matches!(a.append(close).await, Ok(AppendOutcome::Done)));
+    told("a close, for those who wait for it", &mut news_b).await;
+    a.store
+        .put_reply(Reply { request_id: "q".into(), body: "1".into(), expires_at_ms: i64::MAX })
+        .await
+        .unwrap();
+    told("an answer", &mut news_b).await;
 }

@@ -1,6 +1,7 @@
 //! One suite for every store: what the worker and the client rely on, tried through `dyn Store` alone.
 //!
-//! A [`Lab`] is a database that several "processes" (stores of their own) open. Only [`Lab`] knows which store it is.
+//! A [`Lab`] is a database that several "processes" (stores of their own) open. Only [`Lab`] knows which store it is. The suite
+//! itself, each test on each store, is the list at the end of this file.
 
 mod appends;
 mod faults;
@@ -17,43 +18,85 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 /// A database of its own, removed at the end.
-pub(super) struct Lab {
-    folder: PathBuf,
+pub(super) enum Lab {
+    Sqlite(PathBuf),
+    /// On the test process's cluster, which is removed as a whole.
+    Postgres(String),
 }
 
 impl Drop for Lab {
     fn drop(&mut self) {
-        drop(std::fs::remove_dir_all(&self.folder));
+        if let Self::Sqlite(folder) = self {
+            drop(std::fs::remove_dir_all(folder));
+        }
     }
 }
 
+/// What tests change of a store's options.
+#[derive(Clone, Default)]
+pub(super) struct Settings {
+    pub(super) lease: Option<Duration>,
+    pub(super) fault: Option<FaultHook>,
+}
+
 impl Lab {
-    pub(super) fn new() -> Self {
+    pub(super) fn sqlite() -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let name = format!("abide-store-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         let folder = std::env::temp_dir().join(name);
         std::fs::create_dir_all(&folder).unwrap();
-        Self { folder }
+        Self::Sqlite(folder)
     }
 
-    pub(super) fn path(&self) -> PathBuf {
-        self.folder.join("test.db")
+    pub(super) fn postgres() -> Self {
+        Self::Postgres(cluster::shared_database())
+    }
+
+    /// Another of the same kind.
+    pub(super) fn another(&self) -> Self {
+        match self {
+            Self::Sqlite(_) => Self::sqlite(),
+            Self::Postgres(_) => Self::postgres(),
+        }
     }
 
     pub(super) fn url(&self) -> String {
-        format!("sqlite://{}", self.path().display())
+        match self {
+            Self::Sqlite(folder) => format!("sqlite://{}", folder.join("test.db").display()),
+            Self::Postgres(url) => url.clone(),
+        }
     }
 
     /// One more process on this database.
     pub(super) async fn process(&self) -> Process {
-        self.process_with(sqlite::OpenOptions::default()).await
+        self.process_with(Settings::default()).await
     }
 
-    pub(super) async fn process_with(&self, options: sqlite::OpenOptions) -> Process {
-        let store = sqlite::open(&self.url(), options).await.unwrap();
-        let me = store.register(WorkerInfo { build: "b1".into(), name: "test".into(), queue: "q".into() });
-        let me = me.await.unwrap();
-        Process { store, me }
+    pub(super) async fn process_with(&self, settings: Settings) -> Process {
+        let Settings { lease, fault } = settings;
+        let (lease, url) = (lease.unwrap_or(LEASE), self.url());
+        let store = match self {
+            Self::Sqlite(_) => {
+                sqlite::open(&url, sqlite::OpenOptions { lease, fault, ..sqlite::OpenOptions::default() })
+                    .await
+            }
+            Self::Postgres(_) => {
+                let options = postgres::OpenOptions { lease, fault, ..postgres::OpenOptions::default() };
+                postgres::open(&url, options).await
+            }
+        };
+        Process::of(store.unwrap()).await
+    }
+
+    /// Waits until `observer` finds out that `dead` is dead.
+    pub(super) async fn found_dead(&self, observer: &Process, dead: Incarnation) {
+        for _ in 0..100 {
+            if observer.store.dead().await.unwrap().iter().any(|found| found.incarnation == dead) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("nobody finds out that {dead} is dead");
     }
 }
 
@@ -64,7 +107,13 @@ pub(super) struct Process {
 }
 
 impl Process {
-    /// Ends without a word, as by `kill -9`: the lock is free, rows stay.
+    pub(super) async fn of(store: Arc<dyn Store>) -> Self {
+        let me = store.register(WorkerInfo { build: "b1".into(), name: "test".into(), queue: "q".into() });
+        let me = me.await.unwrap();
+        Self { store, me }
+    }
+
+    /// Ends without a word, as by `kill -9`: locks are free, rows stay.
     pub(super) async fn die(self) {
         self.store.close().await.unwrap();
     }
@@ -172,4 +221,71 @@ pub(super) fn closed(status: Status) -> RowChange {
 
 pub(super) fn ids(claimed: &Claimed) -> Vec<ExecutionId> {
     claimed.rows.iter().map(|row| row.id).collect()
+}
+
+/// Each test once a store. A test that is not named here is dead code, which clippy refuses.
+macro_rules! suite {
+    ($($file:ident { $($test:ident,)+ })+) => {
+        mod on_sqlite { $(mod $file { $(
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $test() {
+                crate::store::conformance::$file::$test(crate::store::conformance::Lab::sqlite()).await;
+            }
+        )+ })+ }
+        mod on_postgres { $(mod $file { $(
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $test() {
+                crate::store::conformance::$file::$test(crate::store::conformance::Lab::postgres()).await;
+            }
+        )+ })+ }
+    };
+}
+
+suite! {
+    appends {
+        concurrent_appends_share_commits,
+        the_journal_is_what_was_appended,
+        an_append_repeated_is_in_once,
+        a_gap_is_told_when_read,
+        a_message_stops_a_close_until_it_is_taken_in,
+        one_refused_row_is_found_and_the_others_are_in,
+        rows_change_as_asked_and_only_so,
+        a_suspension_is_kept_and_resumed,
+    }
+    faults {
+        a_call_that_breaks_off_is_read_back,
+        locks_and_full_disks_are_waited_out,
+        a_client_is_told_that_it_is_unknown_and_asks_again,
+        a_closed_store_says_so,
+    }
+    messages {
+        messages_keep_their_order_and_come_once,
+        messages_of_one_append_reach_open_executions_once,
+        closed_and_unknown_executions_say_so,
+        terminate_is_immediate_and_once,
+        replies_are_taken_once,
+        who_has_to_look_is_told,
+    }
+    ownership {
+        an_unowned_start_is_claimed_by_one,
+        claims_keep_to_queue_type_and_time,
+        a_limit_leaves_the_rest_due,
+        the_dead_are_taken_over,
+        the_late_are_fenced_out,
+        a_fenced_worker_does_not_hurt_its_neighbours_batch,
+        suspects_come_one_at_a_time,
+        each_other_build_tries_once,
+        what_a_build_cannot_take_is_offered_to_others,
+    }
+    starts {
+        an_open_run_decides_by_the_conflict_policy,
+        a_closed_run_decides_by_the_reuse_policy,
+        a_known_request_answers_with_its_run,
+        terminate_existing_tells_the_owner_and_refuses_its_appends,
+        an_empty_workflow_is_one_commit,
+        a_start_that_closes_at_once_respects_an_open_run,
+        one_taken_id_does_not_hurt_its_batch,
+        names_of_any_text_come_back_as_they_were,
+        lists_come_in_pages_newest_first,
+    }
 }

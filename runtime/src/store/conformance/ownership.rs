@@ -1,10 +1,14 @@
 //! Ownership: claims, the fence, take-over of the dead and of the late, suspects, builds.
 
 use super::*;
-use crate::store::sqlite::OpenOptions;
 
 fn release(wake_at_ms: Option<i64>) -> RowChange {
     RowChange { release: true, wake_at_ms: Some(wake_at_ms), ..RowChange::default() }
+}
+
+/// So that nobody waits long for a death that only the lease tells.
+fn short_lease() -> Settings {
+    Settings { lease: Some(Duration::from_millis(600)), ..Settings::default() }
 }
 
 async fn let_go(process: &Process, id: ExecutionId, wake_at_ms: Option<i64>) {
@@ -12,9 +16,7 @@ async fn let_go(process: &Process, id: ExecutionId, wake_at_ms: Option<i64>) {
     assert!(matches!(process.append(append).await, Ok(AppendOutcome::Done)));
 }
 
-#[tokio::test]
-async fn an_unowned_start_is_claimed_by_one() {
-    let lab = Lab::new();
+pub(super) async fn an_unowned_start_is_claimed_by_one(lab: Lab) {
     let (a, b) = (lab.process().await, lab.process().await);
     let new = a.new_execution("order-1");
     let id = new.id;
@@ -28,9 +30,7 @@ async fn an_unowned_start_is_claimed_by_one() {
     assert!(row.owner == Some(a.me) || row.owner == Some(b.me));
 }
 
-#[tokio::test]
-async fn claims_keep_to_queue_type_and_time() {
-    let lab = Lab::new();
+pub(super) async fn claims_keep_to_queue_type_and_time(lab: Lab) {
     let process = lab.process().await;
     let later = process.store.now_ms() + 60_000;
     let id = process.running("order-1").await;
@@ -50,9 +50,7 @@ async fn claims_keep_to_queue_type_and_time() {
     assert_eq!(ids(&process.store.claim(any).await.unwrap()), [id], "a message is the wake-up");
 }
 
-#[tokio::test]
-async fn a_limit_leaves_the_rest_due() {
-    let lab = Lab::new();
+pub(super) async fn a_limit_leaves_the_rest_due(lab: Lab) {
     let process = lab.process().await;
     for i in 0..5 {
         assert!(process.store.start(process.new_execution(&format!("order-{i}"))).await.is_ok());
@@ -65,10 +63,8 @@ async fn a_limit_leaves_the_rest_due() {
     assert_eq!((rest.rows.len(), rest.next_due_ms), (2, None));
 }
 
-#[tokio::test]
-async fn the_dead_are_taken_over_at_once() {
-    let lab = Lab::new();
-    let (a, b) = (lab.process().await, lab.process().await);
+pub(super) async fn the_dead_are_taken_over(lab: Lab) {
+    let (a, b) = (lab.process().await, lab.process_with(short_lease()).await);
     let dead = b.me;
     let (active, waiting, due) =
         (b.running("active").await, b.running("waiting").await, b.new_execution("due"));
@@ -83,8 +79,7 @@ async fn the_dead_are_taken_over_at_once() {
     assert_eq!(a.store.dead().await.unwrap(), []);
     assert_eq!(a.store.take_over(dead).await.unwrap(), 0, "it is alive");
     b.die().await;
-    let found = a.store.dead().await.unwrap();
-    assert_eq!(found.iter().map(|dead| (dead.incarnation, dead.gone)).collect::<Vec<_>>(), [(dead, true)]);
+    lab.found_dead(&a, dead).await;
     assert_eq!(a.store.take_over(dead).await.unwrap(), 3);
     assert_eq!(a.store.dead().await.unwrap(), []);
     let mut claimed = ids(&a.claim().await);
@@ -99,19 +94,13 @@ async fn the_dead_are_taken_over_at_once() {
     assert!(matches!(a.append(append).await, Ok(AppendOutcome::Done)));
     let row = a.row(active).await;
     assert_eq!((row.crashes, row.recovered_from), (0, None));
-    let files = std::fs::read_dir(lab.path().parent().unwrap()).unwrap();
-    let locks = files.filter(|file| file.as_ref().unwrap().path().extension().is_some_and(|e| e == "lock"));
-    assert_eq!(locks.count(), 1, "the dead one's lock file is gone");
 }
 
-#[tokio::test]
-async fn the_late_are_fenced_out() {
-    let lab = Lab::new();
-    let short = OpenOptions { lease: Duration::from_millis(200), ..OpenOptions::default() };
-    let (a, b) = (lab.process_with(short.clone()).await, lab.process_with(short).await);
+pub(super) async fn the_late_are_fenced_out(lab: Lab) {
+    let (a, b) = (lab.process_with(short_lease()).await, lab.process_with(short_lease()).await);
     let (mine, other) = (b.running("order-1").await, b.running("order-2").await);
     assert_eq!(a.store.dead().await.unwrap(), [], "seen for the first time");
-    tokio::time::sleep(Duration::from_millis(250)).await;
+    tokio::time::sleep(Duration::from_millis(700)).await;
     a.store.renew(a.me).await.unwrap();
     let late = a.store.dead().await.unwrap();
     assert_eq!(late.iter().map(|dead| (dead.incarnation, dead.gone)).collect::<Vec<_>>(), [(b.me, false)]);
@@ -130,9 +119,7 @@ async fn the_late_are_fenced_out() {
     assert!(again > b.me, "never used before");
 }
 
-#[tokio::test]
-async fn a_fenced_worker_does_not_hurt_its_neighbours_batch() {
-    let lab = Lab::new();
+pub(super) async fn a_fenced_worker_does_not_hurt_its_neighbours_batch(lab: Lab) {
     let a = lab.process().await;
     let gone = a.store.register(WorkerInfo::default()).await.unwrap();
     a.store.unregister(gone).await.unwrap();
@@ -143,9 +130,7 @@ async fn a_fenced_worker_does_not_hurt_its_neighbours_batch() {
     assert!(matches!(fine.await.unwrap(), Ok(AppendOutcome::Done)));
 }
 
-#[tokio::test]
-async fn suspects_come_one_at_a_time() {
-    let lab = Lab::new();
+pub(super) async fn suspects_come_one_at_a_time(lab: Lab) {
     let a = lab.process().await;
     let mut all = Vec::new();
     for i in 0..3 {
@@ -154,10 +139,11 @@ async fn suspects_come_one_at_a_time() {
         assert!(a.store.start(new).await.is_ok());
     }
     for _ in 0..owner::SUSPECT_FROM {
-        let b = lab.process().await;
+        let b = lab.process_with(short_lease()).await;
         let dead = b.me;
         assert_eq!(ids(&b.claim().await), all);
         b.die().await;
+        lab.found_dead(&a, dead).await;
         assert_eq!(a.store.take_over(dead).await.unwrap(), 3);
     }
     let none = a.claim().await;
@@ -173,9 +159,7 @@ async fn suspects_come_one_at_a_time() {
     assert_eq!(a.store.claim(claim).await.unwrap().rows.len(), 2, "all that are to be suspended, at once");
 }
 
-#[tokio::test]
-async fn each_other_build_tries_once() {
-    let lab = Lab::new();
+pub(super) async fn each_other_build_tries_once(lab: Lab) {
     let process = lab.process().await;
     let id = process.running("order-1").await;
     let mut seq = 2;
@@ -201,9 +185,7 @@ async fn each_other_build_tries_once() {
     assert_eq!(claim("b3").await, [id]);
 }
 
-#[tokio::test]
-async fn what_a_build_cannot_take_is_offered_to_others() {
-    let lab = Lab::new();
+pub(super) async fn what_a_build_cannot_take_is_offered_to_others(lab: Lab) {
     let process = lab.process().await;
     let id = process.running("order-1").await;
     let claim = async |build: &str| ids(&process.store.claim(process.claim_of(build, false)).await.unwrap());
@@ -217,36 +199,4 @@ async fn what_a_build_cannot_take_is_offered_to_others() {
     let_go(&process, id, None).await;
     assert_eq!((claim("b1").await, claim("b2").await), (vec![], vec![]));
     assert_eq!(claim("b3").await, [id]);
-}
-
-/// Somebody sets the clock back or forward by an hour: nobody is late for it, and who is late is still found.
-#[tokio::test]
-async fn a_clock_that_is_set_makes_nobody_late_and_hides_nobody() {
-    for step in [-3_600_000, 3_600_000] {
-        let (lab, skew) = (Lab::new(), Arc::new(std::sync::atomic::AtomicI64::new(0)));
-        let lease = Duration::from_millis(400);
-        let short = OpenOptions { lease, skew_ms: Some(Arc::clone(&skew)), ..OpenOptions::default() };
-        let (a, b) = (lab.process_with(short.clone()).await, lab.process_with(short).await);
-        let _mine = b.running("order-1").await;
-        assert_eq!(a.store.dead().await.unwrap(), [], "seen for the first time");
-        let before = a.store.now_ms();
-        skew.store(step, std::sync::atomic::Ordering::Relaxed);
-        for _ in 0..8 {
-            tokio::time::sleep(Duration::from_millis(100)).await;
-            a.store.renew(a.me).await.unwrap();
-            b.store.renew(b.me).await.unwrap();
-            assert_eq!(a.store.dead().await.unwrap(), [], "it renews its lease");
-            assert_eq!(a.store.take_over(b.me).await.unwrap(), 0);
-        }
-        let now = a.store.now_ms();
-        assert!(now >= before, "time does not go back");
-        assert_eq!(now >= before + 3_600_000, step > 0, "it goes forward with the clock");
-        // It stops, and the clock is put right, which sets the lease far into the future.
-        skew.store(if step > 0 { 0 } else { step }, std::sync::atomic::Ordering::Relaxed);
-        tokio::time::sleep(Duration::from_millis(500)).await;
-        a.store.renew(a.me).await.unwrap();
-        let late = a.store.dead().await.unwrap();
-        assert_eq!(late.iter().map(|dead| dead.incarnation).collect::<Vec<_>>(), [b.me], "{step}");
-        assert_eq!(a.store.take_over(b.me).await.unwrap(), 1);
-    }
 }

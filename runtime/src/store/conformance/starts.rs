@@ -25,9 +25,9 @@ fn name(answer: &StartAnswer) -> &'static str {
 }
 
 /// With a run of the same id that is open (`Running`) or closed so: what do these policies answer?
-async fn check(before: Status, reuse: ReusePolicy, conflict: ConflictPolicy, expected: &str) {
+async fn check(lab: &Lab, before: Status, reuse: ReusePolicy, conflict: ConflictPolicy, expected: &str) {
     for owned in [false, true] {
-        let lab = Lab::new();
+        let lab = lab.another();
         let process = lab.process().await;
         let first = process.running("order-1").await;
         if before != Status::Running {
@@ -55,28 +55,25 @@ async fn check(before: Status, reuse: ReusePolicy, conflict: ConflictPolicy, exp
     }
 }
 
-#[tokio::test]
-async fn an_open_run_decides_by_the_conflict_policy() {
+pub(super) async fn an_open_run_decides_by_the_conflict_policy(lab: Lab) {
     let reuse = ReusePolicy::AllowDuplicate;
-    check(Status::Running, reuse, ConflictPolicy::Fail, "taken").await;
-    check(Status::Running, reuse, ConflictPolicy::UseExisting, "existing").await;
-    check(Status::Running, reuse, ConflictPolicy::TerminateExisting, "started").await;
+    check(&lab, Status::Running, reuse, ConflictPolicy::Fail, "taken").await;
+    check(&lab, Status::Running, reuse, ConflictPolicy::UseExisting, "existing").await;
+    check(&lab, Status::Running, reuse, ConflictPolicy::TerminateExisting, "started").await;
 }
 
-#[tokio::test]
-async fn a_closed_run_decides_by_the_reuse_policy() {
+pub(super) async fn a_closed_run_decides_by_the_reuse_policy(lab: Lab) {
     let conflict = ConflictPolicy::Fail;
-    check(Status::Completed, ReusePolicy::AllowDuplicate, conflict, "started").await;
-    check(Status::Completed, ReusePolicy::AllowDuplicateFailedOnly, conflict, "refused").await;
-    check(Status::Failed, ReusePolicy::AllowDuplicateFailedOnly, conflict, "started").await;
-    check(Status::Canceled, ReusePolicy::AllowDuplicateFailedOnly, conflict, "started").await;
-    check(Status::Failed, ReusePolicy::RejectDuplicate, conflict, "refused").await;
+    check(&lab, Status::Completed, ReusePolicy::AllowDuplicate, conflict, "started").await;
+    check(&lab, Status::Completed, ReusePolicy::AllowDuplicateFailedOnly, conflict, "refused").await;
+    check(&lab, Status::Failed, ReusePolicy::AllowDuplicateFailedOnly, conflict, "started").await;
+    check(&lab, Status::Canceled, ReusePolicy::AllowDuplicateFailedOnly, conflict, "started").await;
+    check(&lab, Status::Failed, ReusePolicy::RejectDuplicate, conflict, "refused").await;
 }
 
-#[tokio::test]
-async fn a_known_request_answers_with_its_run() {
+pub(super) async fn a_known_request_answers_with_its_run(lab: Lab) {
     for owned in [false, true] {
-        let lab = Lab::new();
+        let lab = lab.another();
         let process = lab.process().await;
         let first = NewExecution { request_id: Some("req".into()), ..process.new_execution("order-1") };
         assert_eq!(name(&start(&process, first.clone(), owned).await), "started");
@@ -91,9 +88,7 @@ async fn a_known_request_answers_with_its_run() {
     }
 }
 
-#[tokio::test]
-async fn terminate_existing_tells_the_owner_and_refuses_its_appends() {
-    let lab = Lab::new();
+pub(super) async fn terminate_existing_tells_the_owner_and_refuses_its_appends(lab: Lab) {
     let (a, b) = (lab.process().await, lab.process().await);
     let old = a.running("order-1").await;
     let conflict = ConflictPolicy::TerminateExisting;
@@ -114,9 +109,7 @@ async fn terminate_existing_tells_the_owner_and_refuses_its_appends() {
     assert_eq!(a.store.inbox_of(old).await.unwrap(), []);
 }
 
-#[tokio::test]
-async fn an_empty_workflow_is_one_commit() {
-    let lab = Lab::new();
+pub(super) async fn an_empty_workflow_is_one_commit(lab: Lab) {
     let process = lab.process().await;
     let before = process.store.metrics();
     let new = process.new_execution("order-1");
@@ -130,9 +123,7 @@ async fn an_empty_workflow_is_one_commit() {
     assert_eq!(process.store.journal(id).await.unwrap().len(), 1);
 }
 
-#[tokio::test]
-async fn a_start_that_closes_at_once_respects_an_open_run() {
-    let lab = Lab::new();
+pub(super) async fn a_start_that_closes_at_once_respects_an_open_run(lab: Lab) {
     let process = lab.process().await;
     process.running("taken").await;
     let whole = |name: &str| {
@@ -156,9 +147,7 @@ async fn a_start_that_closes_at_once_respects_an_open_run() {
     }
 }
 
-#[tokio::test]
-async fn one_taken_id_does_not_hurt_its_batch() {
-    let lab = Lab::new();
+pub(super) async fn one_taken_id_does_not_hurt_its_batch(lab: Lab) {
     let process = lab.process().await;
     process.running("taken").await;
     let names: Vec<String> = (0..40).map(|i| format!("order-{i}")).chain(["taken".to_owned()]).collect();
@@ -175,9 +164,7 @@ async fn one_taken_id_does_not_hurt_its_batch() {
     assert_eq!(page.rows.len(), 41);
 }
 
-#[tokio::test]
-async fn names_of_any_text_come_back_as_they_were() {
-    let lab = Lab::new();
+pub(super) async fn names_of_any_text_come_back_as_they_were(lab: Lab) {
     let process = lab.process().await;
     for name in ["a'b\"c\\d", "ö 😀 \n\t", "[1,2]", "null", "%_", "\u{1}"] {
         let id = process.running(name).await;
@@ -189,9 +176,7 @@ async fn names_of_any_text_come_back_as_they_were() {
     }
 }
 
-#[tokio::test]
-async fn lists_come_in_pages_newest_first() {
-    let lab = Lab::new();
+pub(super) async fn lists_come_in_pages_newest_first(lab: Lab) {
     let process = lab.process().await;
     let mut made = Vec::new();
     for i in 0..5 {

@@ -4,7 +4,7 @@ use super::batch::Batch;
 use super::failure::{kind, store_error};
 use super::start;
 use super::writer::Writer;
-use crate::store::group::{Committed, Committer, Failed, Group, Kind};
+use crate::store::group::{self, Committed, Committer, Failed, Group, Kind};
 use crate::store::{Ack, Append, AppendOutcome, Counters, Stage, StartAnswer, StoreError};
 use abide_core::ExecutionId;
 use sqlx::{Executor, Row};
@@ -113,7 +113,9 @@ impl Committer for Writer {
     }
 
     fn later(&mut self, group: Group) {
-        self.shared.queue.again(group);
+        if let Err(group) = self.shared.queue.again(group) {
+            group::tell(group, &StoreError::Closed);
+        }
     }
 
     fn took(&mut self, time: Duration) {

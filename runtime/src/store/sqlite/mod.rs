@@ -23,7 +23,7 @@ mod start;
 mod tests;
 mod writer;
 
-use job::{Call, Job, Queued, Work};
+use job::{Call, Queued, Work};
 pub(crate) use open::{OpenOptions, open};
 use shared::Shared;
 

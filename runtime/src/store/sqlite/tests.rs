@@ -1,15 +1,26 @@
 //! What only SQLite has: files that are not ours, locks of strangers, migrations, and the plans of the statements.
 
 use super::*;
-use crate::store::conformance::Lab;
-use crate::store::{AppendOutcome, SendAnswer};
+use crate::store::conformance::{Lab, Process};
+use crate::store::{AppendOutcome, Fault, SendAnswer, Stage};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, Connection, Executor, Row};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::{Duration, Instant};
+
+fn path(lab: &Lab) -> PathBuf {
+    let Lab::Sqlite(folder) = lab else { unreachable!("these tests are SQLite's") };
+    folder.join("test.db")
+}
+
+async fn opened(lab: &Lab, options: OpenOptions) -> Process {
+    Process::of(open(&lab.url(), options).await.unwrap()).await
+}
 
 /// A connection of another program.
 async fn stranger(lab: &Lab) -> SqliteConnection {
-    let options = SqliteConnectOptions::new().filename(lab.path()).create_if_missing(true);
+    let options = SqliteConnectOptions::new().filename(path(&lab)).create_if_missing(true);
     SqliteConnection::connect_with(&options).await.unwrap()
 }
 
@@ -20,44 +31,44 @@ async fn refused(url: &str) -> &'static str {
 
 #[tokio::test]
 async fn what_cannot_be_opened_says_why() {
-    let lab = Lab::new();
-    let folder = lab.path().parent().unwrap().to_owned();
+    let lab = Lab::sqlite();
+    let folder = path(&lab).parent().unwrap().to_owned();
     assert_eq!(refused("postgres://x").await, "AB0509");
     assert_eq!(refused(&format!("sqlite://{}", folder.display())).await, "AB0501");
     assert_eq!(refused(&format!("sqlite://{}/no/such.db", folder.display())).await, "AB0501");
-    std::fs::write(lab.path(), "Dear diary, this is no database.").unwrap();
+    std::fs::write(path(&lab), "Dear diary, this is no database.").unwrap();
     assert_eq!(refused(&lab.url()).await, "AB0505");
-    std::fs::write(lab.path(), "SQLite format 3\0 and then nonsense, for quite a while").unwrap();
+    std::fs::write(path(&lab), "SQLite format 3\0 and then nonsense, for quite a while").unwrap();
     assert_eq!(refused(&lab.url()).await, "AB0505");
 }
 
 #[tokio::test]
 async fn a_read_only_file_says_so() {
-    let lab = Lab::new();
+    let lab = Lab::sqlite();
     lab.process().await.die().await;
-    let mut permissions = std::fs::metadata(lab.path()).unwrap().permissions();
+    let mut permissions = std::fs::metadata(path(&lab)).unwrap().permissions();
     permissions.set_readonly(true);
-    std::fs::set_permissions(lab.path(), permissions).unwrap();
+    std::fs::set_permissions(path(&lab), permissions).unwrap();
     assert_eq!(refused(&lab.url()).await, "AB0502");
 }
 
 #[tokio::test]
 async fn a_foreign_database_is_left_alone() {
-    let lab = Lab::new();
+    let lab = Lab::sqlite();
     let mut other = stranger(&lab).await;
     other.execute("CREATE TABLE invoice (id INTEGER)").await.unwrap();
     other.close().await.unwrap();
-    let before = std::fs::read(lab.path()).unwrap();
+    let before = std::fs::read(path(&lab)).unwrap();
     assert_eq!(refused(&lab.url()).await, "AB0505");
     let tables = "SELECT group_concat(name) FROM sqlite_master";
     let tables: String = sqlx::query_scalar(tables).fetch_one(&mut stranger(&lab).await).await.unwrap();
     assert_eq!(tables, "invoice");
-    assert_eq!(std::fs::read(lab.path()).unwrap().len(), before.len());
+    assert_eq!(std::fs::read(path(&lab)).unwrap().len(), before.len());
 }
 
 #[tokio::test]
 async fn a_newer_schema_is_refused() {
-    let lab = Lab::new();
+    let lab = Lab::sqlite();
     lab.process().await.die().await;
     let newer = "INSERT INTO abide_migration VALUES (99, 'later', 0)";
     stranger(&lab).await.execute(newer).await.unwrap();
@@ -66,7 +77,7 @@ async fn a_newer_schema_is_refused() {
 
 #[tokio::test]
 async fn a_migration_cut_off_leaves_nothing() {
-    let lab = Lab::new();
+    let lab = Lab::sqlite();
     let mut dying = stranger(&lab).await;
     dying.execute("BEGIN IMMEDIATE; CREATE TABLE execution (half INTEGER)").await.unwrap();
     dying.close().await.unwrap();
@@ -75,7 +86,7 @@ async fn a_migration_cut_off_leaves_nothing() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn many_open_at_once() {
-    let lab = Lab::new();
+    let lab = Lab::sqlite();
     let url = lab.url();
     let open = |_| {
         let url = url.clone();
@@ -94,9 +105,9 @@ async fn many_open_at_once() {
 
 #[tokio::test]
 async fn a_strangers_lock_is_told_to_clients_and_waited_out_by_appends() {
-    let lab = Lab::new();
+    let lab = Lab::sqlite();
     let options = OpenOptions { busy_timeout: Duration::from_millis(400), ..OpenOptions::default() };
-    let process = lab.process_with(options).await;
+    let process = opened(&lab, options).await;
     let id = process.running("order-1").await;
     let mut tool = stranger(&lab).await;
     tool.execute("BEGIN IMMEDIATE").await.unwrap();
@@ -119,7 +130,7 @@ fn process_options() -> OpenOptions {
 /// Every section, with and without its own transaction, is prepared; none reads a whole table.
 #[tokio::test]
 async fn the_batchs_statements_use_their_indexes() {
-    let lab = Lab::new();
+    let lab = Lab::sqlite();
     lab.process().await.die().await;
     let mut connection = stranger(&lab).await;
     for sections in 0..64 {
@@ -140,4 +151,66 @@ async fn the_batchs_statements_use_their_indexes() {
             }
         }
     }
+}
+
+/// Somebody sets the clock back or forward by an hour: nobody is late for it, and who is late is still found.
+#[tokio::test]
+async fn a_clock_that_is_set_makes_nobody_late_and_hides_nobody() {
+    for step in [-3_600_000, 3_600_000] {
+        let (lab, skew) = (Lab::sqlite(), Arc::new(AtomicI64::new(0)));
+        let lease = Duration::from_millis(400);
+        let short = OpenOptions { lease, skew_ms: Some(Arc::clone(&skew)), ..OpenOptions::default() };
+        let (a, b) = (opened(&lab, short.clone()).await, opened(&lab, short).await);
+        let _mine = b.running("order-1").await;
+        assert_eq!(a.store.dead().await.unwrap(), [], "seen for the first time");
+        let before = a.store.now_ms();
+        skew.store(step, Ordering::Relaxed);
+        for _ in 0..8 {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            a.store.renew(a.me).await.unwrap();
+            b.store.renew(b.me).await.unwrap();
+            assert_eq!(a.store.dead().await.unwrap(), [], "it renews its lease");
+            assert_eq!(a.store.take_over(b.me).await.unwrap(), 0);
+        }
+        let now = a.store.now_ms();
+        assert!(now >= before, "time does not go back");
+        assert_eq!(now >= before + 3_600_000, step > 0, "it goes forward with the clock");
+        // It stops, and the clock is put right, which sets the lease far into the future.
+        skew.store(if step > 0 { 0 } else { step }, Ordering::Relaxed);
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        a.store.renew(a.me).await.unwrap();
+        let late = a.store.dead().await.unwrap();
+        assert_eq!(late.iter().map(|dead| dead.incarnation).collect::<Vec<_>>(), [b.me], "{step}");
+        assert_eq!(a.store.take_over(b.me).await.unwrap(), 1);
+    }
+}
+
+#[tokio::test]
+async fn the_dead_are_known_at_once_and_their_lock_files_go() {
+    let lab = Lab::sqlite();
+    let (a, b) = (lab.process().await, lab.process().await);
+    let (dead, _waiting) = (b.me, b.running("order-1").await);
+    b.die().await;
+    let found = a.store.dead().await.unwrap();
+    assert_eq!(found.iter().map(|dead| (dead.incarnation, dead.gone)).collect::<Vec<_>>(), [(dead, true)]);
+    assert_eq!(a.store.take_over(dead).await.unwrap(), 1);
+    let files = std::fs::read_dir(path(&lab).parent().unwrap()).unwrap();
+    let locks = files.filter(|file| file.as_ref().unwrap().path().extension().is_some_and(|e| e == "lock"));
+    assert_eq!(locks.count(), 1, "the dead one's lock file is gone");
+}
+
+#[tokio::test]
+async fn a_failed_fsync_stops_the_writer() {
+    let (lab, armed) = (Lab::sqlite(), Arc::new(AtomicBool::new(false)));
+    let fails = Arc::clone(&armed);
+    let hook =
+        move |stage| (stage == Stage::AfterCommit && fails.load(Ordering::Relaxed)).then_some(Fault::Fsync);
+    let process = opened(&lab, OpenOptions { fault: Some(Arc::new(hook)), ..OpenOptions::default() }).await;
+    let id = process.running("order-1").await;
+    armed.store(true, Ordering::Relaxed);
+    let first = process.append(process.turn(id, 2, 1)).await.unwrap_err();
+    assert_eq!((first.code(), first.is_fatal()), ("AB0507", true));
+    armed.store(false, Ordering::Relaxed);
+    assert_eq!(process.append(process.turn(id, 3, 1)).await.unwrap_err().code(), "AB0507");
+    assert_eq!(process.store.renew(process.me).await.unwrap_err().code(), "AB0507");
 }

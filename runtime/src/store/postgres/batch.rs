@@ -1,0 +1,195 @@
+//! Turns appends into one statement: what a group commit sends, as arrays that `unnest` takes apart.
+//!
+//! The hot path: one round trip, which is its own transaction. Each part that changes something joins the fence, a row lock on
+//! the lease (PROTOCOL 13): without the lease nothing of it happens, and the check at the end raises. That check also counts rows
+//! written against rows sent (PROTOCOL 9). Sections that a batch does not need are left out; the text is made and
+//! prepared once per combination.
+
+use super::failure::{CONFLICT, FENCED, LOST};
+use super::rows::{Changes, Creates, Journal, Messages, Tasks};
+use crate::store::Append;
+use sqlx::postgres::PgArguments;
+use sqlx::query::Query;
+use sqlx::{AssertSqlSafe, Postgres};
+use std::collections::HashSet;
+use std::sync::Arc;
+
+/// Which sections a batch has; bits.
+pub(super) const CREATES: u8 = 1;
+pub(super) const JOURNAL: u8 = 2;
+pub(super) const CONSUMED: u8 = 4;
+pub(super) const MESSAGES: u8 = 8;
+pub(super) const ROWS: u8 = 16;
+pub(super) const TASKS: u8 = 32;
+pub(super) const CLOSES: u8 = 64;
+/// How many combinations there are.
+#[cfg(test)]
+pub(super) const COMBINATIONS: u8 = 128;
+
+/// `$1` the writer's slot, `$2` the owners.
+const FENCE: &str = "WITH fence AS MATERIALIZED (
+    SELECT worker FROM {s}.lease WHERE slot = $1 AND worker = ANY($2) FOR KEY SHARE)";
+
+const CONSUME: &str = ", gone AS (
+    DELETE FROM {s}.inbox i USING unnest(@1::bigint[], @2::bigint[]) AS d(id, owner), fence
+    WHERE i.id = d.id AND fence.worker = d.owner)";
+
+/// An execution that closes leaves no attempts behind.
+const CLOSE: &str = ", ended AS (
+    DELETE FROM {s}.task t USING unnest(@1::bigint[], @2::bigint[]) AS d(id, owner), fence
+    WHERE t.execution = d.id AND fence.worker = d.owner)";
+
+/// The arrays of one batch.
+#[derive(Default)]
+pub(super) struct Batch<'a> {
+    pub(super) sections: u8,
+    owners: Vec<i64>,
+    creates: Creates<'a>,
+    journal: Journal<'a>,
+    consumed: (Vec<i64>, Vec<i64>),
+    messages: Messages<'a>,
+    changes: Changes<'a>,
+    tasks: Tasks<'a>,
+    closes: (Vec<i64>, Vec<i64>),
+    /// The workflow ids of its starts: a statement does not see its own rows, so a second one is decided alone.
+    workflow_ids: HashSet<&'a str>,
+}
+
+impl<'a> Batch<'a> {
+    /// The batch of these appends.
+    pub(super) fn of(appends: impl Iterator<Item = &'a Append>) -> Self {
+        let mut batch = Self::default();
+        for append in appends {
+            batch.add(append);
+        }
+        batch
+    }
+
+    fn add(&mut self, append: &'a Append) {
+        let (id, owner) = (append.execution.0, append.owner.0);
+        if !self.owners.contains(&owner) {
+            self.owners.push(owner);
+        }
+        if append.n > 0 {
+            self.journal.add(append);
+            self.sections |= JOURNAL;
+        }
+        match (&append.create, &append.row) {
+            (Some(new), row) => {
+                let first = self.workflow_ids.insert(&new.workflow_id);
+                self.creates.add(append, new, row.as_ref(), first);
+                self.sections |= CREATES;
+            }
+            (None, Some(row)) => {
+                self.changes.add(append, row);
+                self.sections |= ROWS;
+            }
+            (None, None) => {}
+        }
+        if append.is_closing() && append.create.is_none() {
+            self.closes.0.push(id);
+            self.closes.1.push(owner);
+            self.sections |= CLOSES;
+        }
+        for row in &append.consumed {
+            self.consumed.0.push(*row);
+            self.consumed.1.push(owner);
+            self.sections |= CONSUMED;
+        }
+        for message in &append.messages {
+            self.messages.add(append, message);
+            self.sections |= MESSAGES;
+        }
+        if !append.is_closing() {
+            for change in &append.tasks {
+                self.tasks.add(append, change);
+                self.sections |= TASKS;
+            }
+        }
+    }
+
+    /// The call.
+    pub(super) fn query(self, text: AssertSqlSafe<Arc<str>>, slot: i16) -> Query<'a, Postgres, PgArguments> {
+        let has = |section| self.sections & section != 0;
+        let mut query = sqlx::query(text).bind(slot).bind(self.owners);
+        if has(CREATES) {
+            query = self.creates.bind(query);
+        }
+        if has(JOURNAL) {
+            query = self.journal.bind(query);
+        }
+        if has(CONSUMED) {
+            query = query.bind(self.consumed.0).bind(self.consumed.1);
+        }
+        if has(MESSAGES) {
+            query = self.messages.bind(query);
+        }
+        if has(ROWS) {
+            query = self.changes.bind(query);
+        }
+        if has(TASKS) {
+            query = self.tasks.bind(query);
+        }
+        if has(CLOSES) {
+            query = query.bind(self.closes.0).bind(self.closes.1);
+        }
+        query
+    }
+}
+
+/// The text for these sections, still with `{s}`. Order is that of [`Batch::query`].
+pub(super) fn text(sections: u8) -> String {
+    let has = |section| sections & section != 0;
+    let (mut text, mut next) = (FENCE.to_owned(), 3);
+    let mut checks =
+        vec![format!("WHEN (SELECT count(*) FROM fence) <> cardinality($2::bigint[]) THEN '{FENCED}'")];
+    // Adds a section; the number of its first parameter.
+    let mut add = |section: &str, parameters: usize| {
+        let first = next;
+        text.push_str(&numbered(section, first, parameters));
+        next += parameters;
+        first
+    };
+    let created = has(CREATES).then(|| add(Creates::SQL, Creates::PARAMETERS));
+    if has(JOURNAL) {
+        let section = if has(CREATES) { Journal::SQL_WITH_STARTS } else { Journal::SQL };
+        let first = add(section, Journal::PARAMETERS);
+        let unstarted = created.map_or(String::new(), |ids| {
+            format!(" - cardinality(${ids}::bigint[]) + (SELECT count(*) FROM created)")
+        });
+        checks.push(format!(
+            "WHEN (SELECT count(*) FROM written) <> cardinality(${first}::bigint[]){unstarted} THEN 'abide_rows'"
+        ));
+    }
+    if has(CONSUMED) {
+        add(CONSUME, 2);
+    }
+    if has(MESSAGES) {
+        let section = if has(CREATES) { Messages::SQL_WITH_STARTS } else { Messages::SQL };
+        add(section, Messages::PARAMETERS);
+    }
+    if has(ROWS) {
+        let after = if has(MESSAGES) { Changes::AFTER_MESSAGES } else { "" };
+        let first = add(&Changes::SQL.replace("@@", after), Changes::PARAMETERS);
+        checks.push(format!(
+            "WHEN (SELECT count(*) FROM changed) <> cardinality(${first}::bigint[]) THEN '{LOST}'"
+        ));
+    }
+    if has(TASKS) {
+        add(Tasks::SQL, Tasks::PARAMETERS);
+        checks.push(format!("WHEN {} THEN '{CONFLICT}'", Tasks::CHECK));
+    }
+    if has(CLOSES) {
+        add(CLOSE, 2);
+    }
+    let created = if has(CREATES) { "ARRAY(SELECT id FROM created)" } else { "'{}'::bigint[]" };
+    format!("{text}\nSELECT (CASE {} ELSE '0' END)::integer, {created}", checks.join("\n    "))
+}
+
+/// A section with its parameters numbered: `@1` is `$first`.
+fn numbered(section: &str, first: usize, parameters: usize) -> String {
+    // From the last, so that `@1` does not eat the beginning of `@12`.
+    (1..=parameters)
+        .rev()
+        .fold(section.to_owned(), |text, n| text.replace(&format!("@{n}"), &format!("${}", first + n - 1)))
+}

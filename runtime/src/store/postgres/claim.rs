@@ -1,0 +1,157 @@
+//! Claims: unowned work of some queues and types becomes a worker's (PROTOCOL 16, 19, 21).
+//!
+//! Claimable is what is open, unowned, and due or written to; what is suspended for a reason that another build may
+//! not have, or keeps a signal that another may handle, is claimable once by each build, of types that it has: a claim of any type uses up
+//! nobody's try. Suspects, which have crashed their owners, are left out unless asked for, and then come one at a time.
+//! A row that another claims at this moment is passed over (`SKIP LOCKED`), so claims never wait for each other.
+
+use super::call::Trouble;
+use super::read::{columns, execution};
+use super::shared::Shared;
+use crate::store::owner::SUSPECT_FROM;
+use crate::store::{Claim, Claimed, ExecutionRow, StoreError};
+use sqlx::PgConnection;
+
+/// Whoever claims has a turn running until its first append says otherwise: that is what `active` means here.
+/// What a build tries for the first time runs (again) and is due, so that a crash right now does not lose it.
+macro_rules! taken {
+    () => {
+        concat!(
+            "taken AS (
+    UPDATE {s}.execution e SET owner = $1, active = true, status = 0, suspension = NULL,
+        wake_at = CASE WHEN e.status = 1 OR NOT ($5 = ANY(e.tried_builds)) THEN $4 ELSE e.wake_at END,
+        tried_builds = CASE WHEN NOT ($5 = ANY(e.tried_builds)) THEN e.tried_builds || $5 ELSE e.tried_builds END
+    FROM chosen WHERE e.id = chosen.id AND e.owner IS NULL
+    RETURNING e.*)
+SELECT ",
+            columns!(),
+            " FROM taken e ORDER BY e.wake_at, e.id"
+        )
+    };
+}
+
+/// `$1` worker, `$2` queue, `$3` types or NULL, `$4` now, `$5` build, `$6` limit, `$7` the crash count of a suspect, `$8` of the
+/// guilty. Each arm reads an index in its order and stops at the limit. The inbox is the short side of its join, and the lateral
+/// join says so to the planner.
+pub(super) const CLAIM: &str = concat!(
+    "WITH fence AS MATERIALIZED (
+    SELECT worker FROM {s}.lease WHERE worker = $1 AND slot = 0 FOR KEY SHARE),
+due AS MATERIALIZED (
+    SELECT id, wake_at AS due FROM {s}.execution
+    WHERE owner IS NULL AND status = 0 AND queue = $2 AND wake_at <= $4 AND ($3::text[] IS NULL OR type = ANY($3))
+        AND (crashes < $7 OR crashes >= $8) AND EXISTS (SELECT FROM fence)
+    ORDER BY wake_at LIMIT $6 FOR NO KEY UPDATE SKIP LOCKED),
+written AS MATERIALIZED (
+    SELECT e.id, i.at AS due FROM {s}.inbox i CROSS JOIN LATERAL (
+        SELECT e.id FROM {s}.execution e
+        WHERE e.id = i.execution AND e.owner IS NULL AND e.status = 0 AND e.queue = $2
+            AND ($3::text[] IS NULL OR e.type = ANY($3)) AND (e.crashes < $7 OR e.crashes >= $8)
+            AND EXISTS (SELECT FROM fence)
+        FOR NO KEY UPDATE SKIP LOCKED) e
+    LIMIT $6),
+offered AS MATERIALIZED (
+    SELECT id, created_at AS due FROM {s}.execution
+    WHERE owner IS NULL AND status < 2 AND tried_builds IS NOT NULL AND queue = $2 AND type = ANY($3)
+        AND NOT ($5 = ANY(tried_builds)) AND (crashes < $7 OR crashes >= $8) AND EXISTS (SELECT FROM fence)
+    LIMIT $6 FOR NO KEY UPDATE SKIP LOCKED),
+chosen AS MATERIALIZED (
+    SELECT id FROM (SELECT * FROM due UNION ALL SELECT * FROM written UNION ALL SELECT * FROM offered) a
+    GROUP BY id ORDER BY min(due), id LIMIT $6),
+",
+    taken!()
+);
+
+/// One suspect, with `$8` crashes at most, the least suspicious first: an innocent one makes progress and is none any more.
+pub(super) const CLAIM_SUSPECT: &str = concat!(
+    "WITH fence AS MATERIALIZED (
+    SELECT worker FROM {s}.lease WHERE worker = $1 AND slot = 0 FOR KEY SHARE),
+chosen AS MATERIALIZED (
+    SELECT id FROM {s}.execution e
+    WHERE owner IS NULL AND status = 0 AND crashes >= $7 AND crashes <= $8 AND queue = $2
+        AND (wake_at <= $4 OR EXISTS (SELECT FROM {s}.inbox i WHERE i.execution = e.id))
+        AND ($3::text[] IS NULL OR type = ANY($3)) AND EXISTS (SELECT FROM fence)
+    ORDER BY crashes, wake_at, id LIMIT least($6, 1) FOR NO KEY UPDATE SKIP LOCKED),
+",
+    taken!()
+);
+
+pub(super) const NEXT_DUE: &str = "SELECT wake_at FROM {s}.execution
+    WHERE owner IS NULL AND status = 0 AND wake_at IS NOT NULL AND queue = $1 AND crashes < $3
+        AND ($2::text[] IS NULL OR type = ANY($2))
+    ORDER BY wake_at LIMIT 1";
+
+/// Takes what can be taken now.
+pub(super) async fn claim(
+    connection: &mut PgConnection,
+    shared: &Shared,
+    claim: &Claim,
+    now: i64,
+) -> Result<Claimed, Trouble> {
+    let mut rows = Vec::new();
+    for queue in &claim.queues {
+        let room = claim.limit.saturating_sub(u32::try_from(rows.len()).unwrap_or(u32::MAX));
+        rows.extend(some(connection, shared, claim, queue, CLAIM, room, claim.suspicion.guilty, now).await?);
+    }
+    if let Some(most) = claim.suspicion.suspect {
+        let most = most.min(claim.suspicion.guilty.saturating_sub(1));
+        for queue in &claim.queues {
+            let room = claim.limit.saturating_sub(u32::try_from(rows.len()).unwrap_or(u32::MAX)).min(1);
+            let suspect = some(connection, shared, claim, queue, CLAIM_SUSPECT, room, most, now).await?;
+            if !suspect.is_empty() {
+                rows.extend(suspect);
+                break;
+            }
+        }
+    }
+    let mut next_due_ms: Option<i64> = None;
+    for queue in &claim.queues {
+        let next = sqlx::query_scalar::<_, i64>(shared.sql.of(NEXT_DUE)).bind(queue).bind(&claim.types);
+        let next = next.bind(signed(SUSPECT_FROM)).fetch_optional(&mut *connection).await?;
+        next_due_ms = next_due_ms.into_iter().chain(next).min();
+    }
+    if rows.is_empty() && !holds_lease(connection, shared, claim.owner.0).await? {
+        return Err(Trouble::Refused(StoreError::Fenced));
+    }
+    Ok(Claimed { rows, next_due_ms })
+}
+
+#[allow(clippy::too_many_arguments)] // the statement's own
+async fn some(
+    connection: &mut PgConnection,
+    shared: &Shared,
+    claim: &Claim,
+    queue: &str,
+    statement: &'static str,
+    room: u32,
+    crashes: u32,
+    now: i64,
+) -> Result<Vec<ExecutionRow>, Trouble> {
+    if room == 0 {
+        return Ok(Vec::new());
+    }
+    let query = sqlx::query(shared.sql.of(statement))
+        .bind(claim.owner.0)
+        .bind(queue)
+        .bind(&claim.types)
+        .bind(now)
+        .bind(&claim.build)
+        .bind(i64::from(room))
+        .bind(signed(SUSPECT_FROM))
+        .bind(signed(crashes));
+    let rows = query.fetch_all(connection).await?;
+    Ok(rows.iter().map(execution).collect::<Result<_, _>>()?)
+}
+
+/// Whether an incarnation's lease is there.
+pub(super) async fn holds_lease(
+    connection: &mut PgConnection,
+    shared: &Shared,
+    worker: i64,
+) -> sqlx::Result<bool> {
+    const QUERY: &str = "SELECT EXISTS (SELECT FROM {s}.lease WHERE worker = $1)";
+    sqlx::query_scalar(shared.sql.of(QUERY)).bind(worker).fetch_one(connection).await
+}
+
+fn signed(crashes: u32) -> i32 {
+    i32::try_from(crashes).unwrap_or(i32::MAX)
+}

@@ -1,0 +1,242 @@
+//! The control task: the leases, the locks that tell a death early, and the notifications, on connections of their own.
+//!
+//! Neither a long batch nor a full pool may keep a lease from being renewed. One connection renews, holds the session's
+//! advisory locks (one for each worker of this process) and notifies; another only listens. When one breaks it is opened anew with a back-off; what
+//! was missed meanwhile is made good by a look at everything.
+
+use super::open;
+use super::shared::{Shared, Tiding};
+use crate::store::StoreError;
+use abide_core::Incarnation;
+use sqlx::PgConnection;
+use sqlx::postgres::PgListener;
+use std::collections::HashMap;
+use std::sync::Weak;
+use std::time::{Duration, Instant};
+use tokio::sync::{mpsc, oneshot};
+
+/// At most one notification in this time.
+const NOTIFY_EVERY: Duration = Duration::from_millis(10);
+/// The longest pause between two tries to connect.
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+/// What the control task is asked for. Bounded by those who wait for the answers: workers, and one notification at a time.
+pub(super) enum Command {
+    /// Holds this lock for as long as the process and its connection live.
+    Hold(Incarnation, i64, oneshot::Sender<Result<(), StoreError>>),
+    /// Lets go of it.
+    Release(Incarnation),
+    /// Renews a lease; the database's time.
+    Renew(Incarnation, oneshot::Sender<Result<i64, StoreError>>),
+    /// How long the connection has been there.
+    Age(oneshot::Sender<Duration>),
+}
+
+const RENEW: &str = "UPDATE {s}.lease SET lease_until = {now} + $2, renewed_at = {now} WHERE worker = $1 RETURNING renewed_at";
+
+/// Runs until the store is dropped.
+pub(super) async fn run(shared: Weak<Shared>, mut commands: mpsc::UnboundedReceiver<Command>) {
+    let mut line = Line { connection: None, since: Instant::now(), held: HashMap::new(), failures: 0 };
+    loop {
+        let Some(strong) = shared.upgrade() else { return };
+        let some = strong.tidings.some.notified();
+        tokio::pin!(some);
+        tokio::select! {
+            command = commands.recv() => match command {
+                Some(command) => line.obey(&strong, command).await,
+                None => return,
+            },
+            () = &mut some => {
+                line.notify(&strong).await;
+                // What comes meanwhile goes with the next one; commands do not wait for it.
+                line.pause(&strong, &mut commands).await;
+            }
+            () = tokio::time::sleep(Duration::from_secs(1)) => {}
+        }
+    }
+}
+
+/// The connection that renews and notifies.
+struct Line {
+    connection: Option<PgConnection>,
+    /// Since when it is there.
+    since: Instant,
+    held: HashMap<Incarnation, i64>,
+    failures: u32,
+}
+
+impl Line {
+    /// Obeys commands until the next notification may go.
+    async fn pause(&mut self, shared: &Shared, commands: &mut mpsc::UnboundedReceiver<Command>) {
+        let until = tokio::time::Instant::now() + NOTIFY_EVERY;
+        while let Ok(Some(command)) = tokio::time::timeout_at(until, commands.recv()).await {
+            self.obey(shared, command).await;
+        }
+    }
+
+    async fn obey(&mut self, shared: &Shared, command: Command) {
+        match command {
+            Command::Hold(worker, key, reply) => {
+                self.held.insert(worker, key);
+                let held = match self.connection(shared).await {
+                    Ok(connection) => hold(connection, key).await,
+                    Err(error) => Err(error),
+                };
+                drop(reply.send(held.map_err(|error| self.broken(shared, error))));
+            }
+            Command::Release(worker) => {
+                let Some(key) = self.held.remove(&worker) else { return };
+                let Some(connection) = self.connection.as_mut() else { return };
+                let release =
+                    sqlx::query("SELECT pg_advisory_unlock($1)").bind(key).execute(connection).await;
+                if let Err(error) = release {
+                    self.broken(shared, error);
+                }
+            }
+            Command::Renew(worker, reply) => drop(reply.send(self.renew(shared, worker).await)),
+            Command::Age(reply) => {
+                let age = self.connection.as_ref().map_or(Duration::ZERO, |_| self.since.elapsed());
+                drop(reply.send(age));
+            }
+        }
+    }
+
+    async fn renew(&mut self, shared: &Shared, worker: Incarnation) -> Result<i64, StoreError> {
+        let lease_ms = shared.options.lease.as_millis() as i64;
+        let query = sqlx::query_scalar::<_, i64>(shared.sql.of(RENEW)).bind(worker.0).bind(lease_ms);
+        let renewed = match self.connection(shared).await {
+            Ok(connection) => query.fetch_all(connection).await,
+            Err(error) => Err(error),
+        };
+        match renewed {
+            Ok(slots) => slots.first().copied().ok_or(StoreError::Fenced),
+            Err(error) => Err(self.broken(shared, error)),
+        }
+    }
+
+    async fn notify(&mut self, shared: &Shared) {
+        let Some(tidings) = shared.tidings.take() else { return };
+        let payload = format!("p{},{tidings}", shared.block);
+        let query = sqlx::query("SELECT pg_notify($1, $2)").bind(channel(shared)).bind(payload);
+        let told = match self.connection(shared).await {
+            Ok(connection) => query.execute(connection).await.map(drop),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = told {
+            // Lost, and no harm: who should have heard it looks by itself within a second.
+            self.broken(shared, error);
+        }
+    }
+
+    async fn connection(&mut self, shared: &Shared) -> Result<&mut PgConnection, sqlx::Error> {
+        if self.connection.is_none() {
+            if self.failures > 0 {
+                tokio::time::sleep(pause_after(self.failures)).await;
+            }
+            let mut connection = open::connect(&shared.options.connect, "control").await?;
+            for key in self.held.values() {
+                hold(&mut connection, *key).await?;
+            }
+            self.since = Instant::now();
+            self.connection = Some(connection);
+        }
+        self.failures = 0;
+        Ok(self.connection.as_mut().expect("just opened"))
+    }
+
+    /// Gives the connection up; the next call opens another.
+    fn broken(&mut self, shared: &Shared, error: sqlx::Error) -> StoreError {
+        self.failures = self.failures.saturating_add(1);
+        self.connection = None;
+        let error = shared.error(error);
+        tracing::warn!(code = error.code(), "the connection that renews leases broke: {error}");
+        error
+    }
+}
+
+/// The lock is free unless this very process's last connection still ends; it is had soon, or the death is told by the lease alone.
+async fn hold(connection: &mut PgConnection, key: i64) -> Result<(), sqlx::Error> {
+    let held = sqlx::query_scalar::<_, bool>("SELECT pg_try_advisory_lock($1)").bind(key);
+    if !held.fetch_one(connection).await? {
+        tracing::debug!("the lock that says that this worker lives is still held by its last connection");
+    }
+    Ok(())
+}
+
+fn pause_after(failures: u32) -> Duration {
+    Duration::from_millis(20 << failures.min(7)).min(LONGEST_PAUSE)
+}
+
+/// One channel for each schema.
+fn channel(shared: &Shared) -> String {
+    format!("abide_{}", shared.sql.schema())
+}
+
+/// Listens until the store is dropped, and tells this process's workers and clients what concerns them.
+pub(super) async fn listen(shared: Weak<Shared>) {
+    let mut failures = 0;
+    while let Some(strong) = shared.upgrade() {
+        match listener(&strong).await {
+            Ok(mut listener) => {
+                failures = 0;
+                // Whatever came before it listened.
+                strong.tick();
+                strong.tell_clients();
+                drop(strong);
+                hear(&shared, &mut listener).await;
+            }
+            Err(error) => {
+                failures += 1;
+                let error = strong.error(error);
+                tracing::warn!(
+                    code = error.code(),
+                    "cannot listen for notifications: {error}; looking every second"
+                );
+                drop(strong);
+            }
+        }
+        tokio::time::sleep(pause_after(failures)).await;
+    }
+}
+
+async fn listener(shared: &Shared) -> Result<PgListener, sqlx::Error> {
+    let options = open::named(&shared.options.connect, "listener");
+    let pool = sqlx::postgres::PgPoolOptions::new()
+        .max_connections(1)
+        .acquire_timeout(shared.options.busy_timeout)
+        .connect_with(options)
+        .await?;
+    let mut listener = PgListener::connect_with(&pool).await?;
+    listener.listen(&channel(shared)).await?;
+    Ok(listener)
+}
+
+/// Until the connection breaks or the store is gone.
+async fn hear(shared: &Weak<Shared>, listener: &mut PgListener) {
+    loop {
+        let heard = tokio::time::timeout(Duration::from_secs(5), listener.try_recv()).await;
+        let Some(shared) = shared.upgrade() else { return };
+        match heard {
+            Ok(Ok(Some(notification))) => take(&shared, notification.payload()),
+            Ok(Ok(None) | Err(_)) => return,
+            Err(_) => {}
+        }
+    }
+}
+
+fn take(shared: &Shared, payload: &str) {
+    let (from, payload) = payload.split_once(',').unwrap_or(("", payload));
+    if from == format!("p{}", shared.block) {
+        return; // told here already
+    }
+    let Some(tidings) = Tiding::read(payload) else {
+        shared.tick();
+        return shared.tell_clients();
+    };
+    if tidings.contains(&Tiding::News) {
+        shared.tell_clients();
+    }
+    if tidings.iter().any(|tiding| shared.concerns(tiding)) {
+        shared.tick();
+    }
+}

@@ -1,0 +1,105 @@
+//! What a batch locks before it begins: rows that close, and workflow ids whose policies look at other runs (PROTOCOL 16, 23).
+//!
+//! A close must not pass a message that was acknowledged. The message locks its receiver's row lightly (`FOR KEY SHARE`), the close
+//! locks it fully, and only *then* looks into the inbox, by a statement of its own, whose snapshot is younger than the lock. One text with all
+//! of that is one round trip. What a stranger holds is left for later, never waited for: nobody waits here while he holds locks.
+
+use super::rows::{QUERY, TERMINATED};
+use super::shared::Shared;
+use super::sql::lock_key;
+use crate::store::{Append, ReusePolicy};
+use abide_core::ExecutionId;
+use sqlx::{AssertSqlSafe, Executor, PgConnection, Row};
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::fmt::Write;
+
+/// The most workflow ids that one batch locks: the server's table of locks is shared by all.
+const MOST_IDS: usize = 64;
+
+/// What is to be locked, and the text that does it.
+pub(super) struct Locks {
+    text: String,
+    /// Starts for whose ids there was no room.
+    over: HashSet<ExecutionId>,
+    /// The executions that close, each with the messages that its last turn has taken in.
+    closes: HashMap<ExecutionId, HashSet<i64>>,
+}
+
+/// What must stay out of the batch.
+#[derive(Default)]
+pub(super) struct Guarded {
+    /// A message waits for them.
+    pub(super) conflicts: HashSet<ExecutionId>,
+    /// Somebody holds their row.
+    pub(super) locked: HashSet<ExecutionId>,
+}
+
+impl Locks {
+    /// `None`: nothing is to be locked, and the batch is one statement.
+    pub(super) fn of<'a>(shared: &Shared, appends: impl Iterator<Item = &'a Append>) -> Option<Self> {
+        let mut closes = HashMap::new();
+        let (mut ids, mut over) = (BTreeSet::new(), HashSet::new());
+        for append in appends {
+            match &append.create {
+                // A fresh id of our own making meets no other run.
+                Some(new) if new.has_fresh_id() => {}
+                Some(_) if ids.len() >= MOST_IDS => drop(over.insert(append.execution)),
+                Some(new) if append.is_closing() || new.reuse != ReusePolicy::AllowDuplicate => {
+                    ids.insert(lock_key(shared.sql.schema(), "start", &new.workflow_id));
+                }
+                None if append.is_closing() => {
+                    closes.insert(append.execution, append.consumed.iter().copied().collect());
+                }
+                _ => {}
+            }
+        }
+        if closes.is_empty() && ids.is_empty() {
+            return None;
+        }
+        let text = text(shared, &closes, &ids);
+        Some(Self { text, over, closes })
+    }
+
+    /// Begins the transaction and takes the locks.
+    pub(super) async fn take(self, connection: &mut PgConnection) -> Result<Guarded, sqlx::Error> {
+        let rows = connection.fetch_all(sqlx::raw_sql(AssertSqlSafe(self.text))).await?;
+        let locked = self.closes.keys().copied().collect();
+        let mut guarded = Guarded { locked, ..Guarded::default() };
+        for row in rows {
+            match row.try_get::<i32, _>(0)? {
+                1 => drop(guarded.locked.remove(&ExecutionId(row.try_get(1)?))),
+                2 => {
+                    let execution = ExecutionId(row.try_get(1)?);
+                    let message: i64 = row.try_get(2)?;
+                    let taken_in = self.closes.get(&execution).is_some_and(|taken| taken.contains(&message));
+                    if !taken_in && !guarded.locked.contains(&execution) {
+                        guarded.conflicts.insert(execution);
+                    }
+                }
+                _ => {}
+            }
+        }
+        guarded.locked.extend(self.over);
+        Ok(guarded)
+    }
+}
+
+/// Numbers only: nothing in it needs quoting.
+fn text(shared: &Shared, closes: &HashMap<ExecutionId, HashSet<i64>>, ids: &BTreeSet<i64>) -> String {
+    let schema = shared.sql.schema();
+    let mut text = String::from("BEGIN;");
+    let mut put =
+        |part: std::fmt::Arguments<'_>| text.write_fmt(part).expect("writing to a String does not fail");
+    for key in ids {
+        put(format_args!("SELECT 0, pg_advisory_xact_lock({key})::text;"));
+    }
+    if !closes.is_empty() {
+        let list: Vec<String> = closes.keys().map(ToString::to_string).collect();
+        let list = list.join(",");
+        put(format_args!(
+            "SELECT 1, id, 0::bigint FROM \"{schema}\".execution WHERE id IN ({list}) ORDER BY id FOR UPDATE SKIP LOCKED;\
+             SELECT 2, execution, id FROM \"{schema}\".inbox WHERE execution IN ({list}) AND kind NOT IN ({QUERY},{TERMINATED});"
+        ));
+    }
+    text
+}

@@ -1,0 +1,224 @@
+//! Workers: incarnations, leases, the locks that tell a death early, and take-over (PROTOCOL 12-14, 18, 19).
+//!
+//! A lease is judged by the database's clock alone. Each worker's process holds an advisory lock while its connection lives; a free
+//! one is a hint that shortens the lease to [`EARLY`] from its last renewal, which the next renewal undoes. A server that has
+//! just started, or our own line that has just been mended, tells nothing: everybody's lock was let go then.
+
+use super::PostgresStore;
+use super::call::Trouble;
+use super::control::Command;
+use super::shared::Shared;
+use super::sql::lock_key;
+use super::writer::SLOTS;
+use crate::store::task::lost;
+use crate::store::{DeadWorker, StoreError, WorkerInfo};
+use abide_core::Incarnation;
+use sqlx::{PgConnection, Row};
+use std::time::Duration;
+use tokio::sync::oneshot;
+
+/// How many executions a take-over sets free in one transaction.
+const FREE_AT_ONCE: i64 = 1_000;
+
+/// How long the lease of a worker whose lock is free lasts from its last renewal.
+const EARLY: Duration = Duration::from_secs(5);
+
+impl PostgresStore {
+    pub(super) async fn register_worker(&self, info: WorkerInfo) -> Result<Incarnation, StoreError> {
+        const WORKER: &str = "INSERT INTO {s}.worker (name, build, queue, life_key, started_at)
+            VALUES ($1, $2, $3, $4, {now}) RETURNING id";
+        const LEASE: &str = "INSERT INTO {s}.lease (worker, slot, lease_until, renewed_at)
+            SELECT $1, slot, {now} + $2, {now} FROM generate_series(0, $3 - 1) slot";
+        let key = lock_key(self.shared.sql.schema(), "life", &uuid::Uuid::now_v7().simple().to_string());
+        let (lease_ms, queue) = (self.shared.options.lease.as_millis() as i64, info.queue.clone());
+        let id = self.call(move |shared, connection| {
+            let info = info.clone();
+            Box::pin(async move {
+                let worker = sqlx::query_scalar::<_, i64>(shared.sql.of(WORKER))
+                    .bind(info.name)
+                    .bind(info.build)
+                    .bind(info.queue)
+                    .bind(key);
+                let id = worker.fetch_one(&mut *connection).await?;
+                let lease = sqlx::query(shared.sql.of(LEASE)).bind(id).bind(lease_ms).bind(SLOTS as i32);
+                lease.execute(connection).await?;
+                Ok(id)
+            })
+        });
+        let id = Incarnation(id.await?);
+        self.shared.mine().insert(id, queue);
+        let (held, answer) = oneshot::channel();
+        // Without the lock only the lease tells of its death: no reason not to work.
+        if self.shared.control.send(Command::Hold(id, key, held)).is_ok() {
+            drop(answer.await);
+        }
+        Ok(id)
+    }
+
+    pub(super) async fn renew_lease(&self, owner: Incarnation) -> Result<(), StoreError> {
+        let (renewed, answer) = oneshot::channel();
+        let gone = |_| StoreError::Closed;
+        self.shared.control.send(Command::Renew(owner, renewed)).map_err(|_| StoreError::Closed)?;
+        let now_ms = answer.await.map_err(gone)??;
+        self.shared.clock.set(now_ms);
+        Ok(())
+    }
+
+    pub(super) async fn unregister_worker(&self, owner: Incarnation) -> Result<(), StoreError> {
+        let left = self.call(move |shared, connection| Box::pin(leave(connection, shared, owner)));
+        let left = left.await;
+        let queue = self.shared.mine().remove(&owner);
+        drop(self.shared.control.send(Command::Release(owner)));
+        if let Some(queue) = queue {
+            self.shared.tell_queue(&queue);
+        }
+        self.shared.tell_news();
+        left
+    }
+
+    pub(super) async fn dead_workers(&self) -> Result<Vec<DeadWorker>, StoreError> {
+        // A worker without a lease that is still there: its take-over was begun and not finished.
+        const DEAD: &str = "SELECT w.id, w.name, w.life_key, l.lease_until IS NULL OR l.lease_until < {now}
+            FROM {s}.worker w LEFT JOIN (SELECT worker, max(lease_until) AS lease_until FROM {s}.lease GROUP BY worker) l
+            ON l.worker = w.id";
+        let rows = self.read(move |shared, connection| {
+            Box::pin(async move { Ok(sqlx::query(shared.sql.of(DEAD)).fetch_all(connection).await?) })
+        });
+        let (mut dead, mut others) = (Vec::new(), false);
+        for row in rows.await? {
+            let incarnation = Incarnation(row.get(0));
+            match row.get(3) {
+                true => dead.push(DeadWorker { incarnation, name: row.get(1), gone: false }),
+                false => others |= !self.shared.mine().contains_key(&incarnation),
+            }
+        }
+        if others && self.hears_locks().await {
+            self.shorten_leases().await?;
+        }
+        Ok(dead)
+    }
+
+    /// Whether this process's own line has been there for a whole lease.
+    async fn hears_locks(&self) -> bool {
+        let (age, answer) = oneshot::channel();
+        let asked = self.shared.control.send(Command::Age(age)).is_ok();
+        asked && answer.await.is_ok_and(|age| age > self.shared.options.lease)
+    }
+
+    /// Shortens the leases of workers whose locks are free, unless the server has just started.
+    async fn shorten_leases(&self) -> Result<(), StoreError> {
+        // The lock's two halves are how `pg_locks` shows a key of 64 bits.
+        const SHORTEN: &str = "UPDATE {s}.lease l SET lease_until = l.renewed_at + $1
+            FROM {s}.worker w
+            WHERE w.id = l.worker AND l.lease_until > l.renewed_at + $1
+                AND pg_postmaster_start_time() < clock_timestamp() - $2 * interval '1 millisecond'
+                AND NOT EXISTS (
+                    SELECT FROM pg_locks k WHERE k.locktype = 'advisory' AND k.granted AND k.objsubid = 1
+                        AND k.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+                        AND ((k.classid::bigint << 32) | k.objid::bigint) = w.life_key)";
+        let early_ms = EARLY.min(self.shared.options.lease).as_millis() as i64;
+        let lease_ms = self.shared.options.lease.as_millis() as f64;
+        self.once(move |shared, connection| {
+            let query = sqlx::query(shared.sql.of(SHORTEN)).bind(early_ms).bind(lease_ms);
+            Box::pin(async move { Ok(query.execute(connection).await.map(drop)?) })
+        })
+        .await
+    }
+
+    /// Fence first and commit, then read (PROTOCOL 14); the worker's row goes last, so that anybody can finish.
+    pub(super) async fn take_over_from(&self, dead: Incarnation) -> Result<u64, StoreError> {
+        if !self.call(move |shared, connection| Box::pin(fence_out(connection, shared, dead))).await? {
+            return Ok(0);
+        }
+        self.call(move |shared, connection| Box::pin(lose_tasks(connection, shared, dead))).await?;
+        let mut freed = 0;
+        loop {
+            let now = self.shared.clock.now_ms();
+            let some = self.call(move |shared, connection| Box::pin(set_free(connection, shared, dead, now)));
+            let some = some.await?;
+            freed += some;
+            if some == 0 {
+                break;
+            }
+        }
+        self.shared.tell_all_workers();
+        Ok(freed)
+    }
+}
+
+/// Deletes the lease, whatever it still appends is refused. False: it has renewed it meanwhile, or never was.
+pub(super) async fn fence_out(
+    connection: &mut PgConnection,
+    shared: &Shared,
+    dead: Incarnation,
+) -> Result<bool, Trouble> {
+    const DELETE: &str = "DELETE FROM {s}.lease WHERE worker = $1 AND lease_until < {now}";
+    const LEFT: &str = "SELECT EXISTS (SELECT FROM {s}.worker WHERE id = $1)
+        AND NOT EXISTS (SELECT FROM {s}.lease WHERE worker = $1)";
+    sqlx::query(shared.sql.of(DELETE)).bind(dead.0).execute(&mut *connection).await?;
+    let fenced =
+        sqlx::query_scalar::<_, bool>(shared.sql.of(LEFT)).bind(dead.0).fetch_one(connection).await?;
+    Ok(fenced)
+}
+
+/// The attempts that it ran for others are lost: their executions are told.
+pub(super) async fn lose_tasks(
+    connection: &mut PgConnection,
+    shared: &Shared,
+    dead: Incarnation,
+) -> Result<(), Trouble> {
+    const LOSE: &str = "WITH gone AS (
+            DELETE FROM {s}.task WHERE owner = $1 RETURNING execution, activity, attempt)
+        INSERT INTO {s}.inbox (execution, kind, request_id, body, at)
+        SELECT g.execution, 4, 'attempt/' || g.activity || '/' || g.attempt, '{\"activity\":' || g.activity
+            || ',\"attempt\":' || g.attempt || ',\"outcome\":' || $2 || '}', {now} FROM gone g
+        ON CONFLICT DO NOTHING";
+    let lose = sqlx::query(shared.sql.of(LOSE)).bind(dead.0).bind(super::task::json(&lost()));
+    lose.execute(connection).await?;
+    Ok(())
+}
+
+/// Sets some of what it owned free; the crash counter rises for what was running. With nothing left its row goes.
+pub(super) async fn set_free(
+    connection: &mut PgConnection,
+    shared: &Shared,
+    dead: Incarnation,
+    now: i64,
+) -> Result<u64, Trouble> {
+    const CLOSED: &str = "DELETE FROM {s}.inbox i USING {s}.execution e
+        WHERE i.execution = e.id AND e.owner = $1 AND e.status >= 10";
+    const FREE: &str = "UPDATE {s}.execution e SET owner = NULL, recovered_from = $1,
+            crashes = crashes + active::integer,
+            wake_at = CASE WHEN active AND status < 10 THEN $2 ELSE wake_at END
+        FROM (SELECT id FROM {s}.execution WHERE owner = $1 LIMIT $3 FOR NO KEY UPDATE) o
+        WHERE e.id = o.id AND e.owner = $1";
+    const LAST: &str = "DELETE FROM {s}.worker w WHERE id = $1
+        AND NOT EXISTS (SELECT FROM {s}.execution WHERE owner = $1) AND NOT EXISTS (SELECT FROM {s}.lease WHERE worker = $1)";
+    sqlx::query(shared.sql.of(CLOSED)).bind(dead.0).execute(&mut *connection).await?;
+    let free = sqlx::query(shared.sql.of(FREE)).bind(dead.0).bind(now).bind(FREE_AT_ONCE);
+    let freed = free.execute(&mut *connection).await?.rows_affected();
+    if freed == 0 {
+        sqlx::query(shared.sql.of(LAST)).bind(dead.0).execute(connection).await?;
+    }
+    Ok(freed)
+}
+
+/// A clean leave is no crash: nothing is counted, and what was left behind is due at once.
+pub(super) async fn leave(
+    connection: &mut PgConnection,
+    shared: &Shared,
+    owner: Incarnation,
+) -> Result<(), Trouble> {
+    const FREE: &str = "UPDATE {s}.execution SET owner = NULL,
+        recovered_from = CASE WHEN active THEN $1 ELSE recovered_from END,
+        wake_at = CASE WHEN active THEN {now} ELSE wake_at END WHERE owner = $1";
+    let lease = sqlx::query(shared.sql.of("DELETE FROM {s}.lease WHERE worker = $1")).bind(owner.0);
+    lease.execute(&mut *connection).await?;
+    lose_tasks(connection, shared, owner).await?;
+    sqlx::query(shared.sql.of(FREE)).bind(owner.0).execute(&mut *connection).await?;
+    sqlx::query(shared.sql.of("DELETE FROM {s}.worker WHERE id = $1"))
+        .bind(owner.0)
+        .execute(connection)
+        .await?;
+    Ok(())
+}

@@ -1,0 +1,195 @@
+//! The inbox and replies: messages in, answers out.
+
+use super::PostgresStore;
+use super::call::Trouble;
+use super::rows::QUERY;
+use super::shared::Shared;
+use crate::store::{InboxRow, MessageKind, NewMessage, Reply, SendAnswer, StoreError};
+use abide_core::{ExecutionId, Incarnation};
+use sqlx::postgres::PgRow;
+use sqlx::{PgConnection, Row};
+
+/// Whom a message concerns.
+pub(super) struct Receiver {
+    pub(super) owner: Option<i64>,
+    pub(super) queue: String,
+}
+
+/// Puts a message into an open execution's inbox, in one statement that locks its row lightly: it does not close meanwhile (PROTOCOL 16).
+/// A closed one may have taken this request in: its journal knows.
+pub(super) async fn send(
+    connection: &mut PgConnection,
+    shared: &Shared,
+    message: &NewMessage,
+) -> sqlx::Result<(SendAnswer, Option<Receiver>)> {
+    // A closed execution still answers queries.
+    const SEND: &str = "WITH receiver AS MATERIALIZED (
+            SELECT id, owner, queue FROM {s}.execution WHERE id = $1 AND (status < 10 OR $2 = 2) FOR KEY SHARE),
+        sent AS (
+            INSERT INTO {s}.inbox (execution, kind, request_id, body, at)
+            SELECT id, $2, $3, $4, $5 FROM receiver ON CONFLICT DO NOTHING RETURNING 1)
+        SELECT r.owner, r.queue, (SELECT count(*) FROM sent) FROM receiver r";
+    let to = message.execution.0;
+    let sent = sqlx::query(shared.sql.of(SEND))
+        .bind(to)
+        .bind(message.kind.code() as i16)
+        .bind(&message.request_id)
+        .bind(&message.body)
+        .bind(message.at_ms)
+        .fetch_optional(&mut *connection)
+        .await?;
+    let Some(row) = sent else {
+        return Ok((not_open(connection, shared, to, &message.request_id).await?, None));
+    };
+    let receiver = Receiver { owner: row.try_get(0)?, queue: row.try_get(1)? };
+    match row.try_get::<i64, _>(2)? {
+        0 => Ok((SendAnswer::Known, None)),
+        _ => Ok((SendAnswer::Sent, Some(receiver))),
+    }
+}
+
+/// Looks for the request id in the events' text. Reads the whole journal, which only a retry to a closed execution
+/// costs; an open one's owner knows its own history.
+async fn not_open(
+    connection: &mut PgConnection,
+    shared: &Shared,
+    execution: i64,
+    request_id: &str,
+) -> sqlx::Result<SendAnswer> {
+    const QUERY: &str = "SELECT EXISTS (SELECT FROM {s}.execution WHERE id = $1),
+        EXISTS (SELECT FROM {s}.journal WHERE execution = $1 AND strpos(body, $2) > 0)";
+    let id = serde_json::to_string(request_id).unwrap_or_default();
+    let row = sqlx::query(shared.sql.of(QUERY)).bind(execution).bind(format!("\"request_id\":{id}"));
+    let (exists, known): (bool, bool) = {
+        let row = row.fetch_one(connection).await?;
+        (row.try_get(0)?, row.try_get(1)?)
+    };
+    Ok(match (exists, known) {
+        (false, _) => SendAnswer::NoSuchExecution,
+        (true, true) => SendAnswer::Known,
+        (true, false) => SendAnswer::Closed,
+    })
+}
+
+fn inbox_row(row: &PgRow) -> sqlx::Result<InboxRow> {
+    let kind: i16 = row.try_get(2)?;
+    let kind = MessageKind::from_code(i64::from(kind)).ok_or_else(|| {
+        sqlx::Error::Decode(format!("message kind {kind} is not known to this build").into())
+    })?;
+    Ok(InboxRow {
+        id: row.try_get(0)?,
+        execution: ExecutionId(row.try_get(1)?),
+        kind,
+        request_id: row.try_get(3)?,
+        body: row.try_get(4)?,
+        at_ms: row.try_get(5)?,
+    })
+}
+
+fn inbox_rows(rows: &[PgRow]) -> Result<Vec<InboxRow>, Trouble> {
+    Ok(rows.iter().map(inbox_row).collect::<Result<_, _>>()?)
+}
+
+/// From the inbox's side: it is short while executions are many. The lateral join says so to the planner.
+pub(super) const INBOX: &str = "SELECT i.id, i.execution, i.kind, i.request_id, i.body, i.at FROM {s}.inbox i
+    CROSS JOIN LATERAL (SELECT FROM {s}.execution e WHERE e.id = i.execution AND e.owner = $1 OFFSET 0) e
+    ORDER BY i.id";
+
+pub(super) const OPEN_QUERIES: &str = "SELECT i.id, i.execution, i.kind, i.request_id, i.body, i.at FROM {s}.inbox i
+    CROSS JOIN LATERAL (SELECT FROM {s}.execution e WHERE e.id = i.execution AND e.owner IS NULL AND e.status <> 0
+        AND e.queue = ANY($1) AND e.type = ANY($2) OFFSET 0) e
+    WHERE i.kind = 2 ORDER BY i.id LIMIT 100";
+
+impl PostgresStore {
+    pub(super) async fn read_inbox(&self, owner: Incarnation) -> Result<Vec<InboxRow>, StoreError> {
+        self.read(move |shared, connection| {
+            Box::pin(async move {
+                inbox_rows(&sqlx::query(shared.sql.of(INBOX)).bind(owner.0).fetch_all(connection).await?)
+            })
+        })
+        .await
+    }
+
+    pub(super) async fn read_inbox_of(&self, execution: ExecutionId) -> Result<Vec<InboxRow>, StoreError> {
+        const QUERY: &str = "SELECT id, execution, kind, request_id, body, at FROM {s}.inbox WHERE execution = $1 ORDER BY id";
+        self.read(move |shared, connection| {
+            Box::pin(async move {
+                inbox_rows(&sqlx::query(shared.sql.of(QUERY)).bind(execution.0).fetch_all(connection).await?)
+            })
+        })
+        .await
+    }
+
+    pub(super) async fn read_open_queries(
+        &self,
+        queues: Vec<String>,
+        types: Vec<String>,
+    ) -> Result<Vec<InboxRow>, StoreError> {
+        self.read(move |shared, connection| {
+            let query = sqlx::query(shared.sql.of(OPEN_QUERIES)).bind(queues.clone()).bind(types.clone());
+            Box::pin(async move { inbox_rows(&query.fetch_all(connection).await?) })
+        })
+        .await
+    }
+
+    /// Keeps an answer; the first one stays. Forgets some of those that have expired.
+    pub(super) async fn write_reply(&self, reply: Reply) -> Result<(), StoreError> {
+        const QUERY: &str = "WITH old AS (
+                DELETE FROM {s}.reply WHERE request_id IN (
+                    SELECT request_id FROM {s}.reply WHERE expires_at < $4 LIMIT 100 FOR UPDATE SKIP LOCKED))
+            INSERT INTO {s}.reply (request_id, body, expires_at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
+        let now = self.shared.clock.now_ms();
+        self.once(move |shared, connection| {
+            let query =
+                sqlx::query(shared.sql.of(QUERY)).bind(reply.request_id.clone()).bind(reply.body.clone());
+            let query = query.bind(reply.expires_at_ms).bind(now);
+            Box::pin(async move { Ok(query.execute(connection).await.map(drop)?) })
+        })
+        .await?;
+        self.shared.tell_news();
+        Ok(())
+    }
+
+    /// Takes an answer out.
+    pub(super) async fn pop_reply(&self, request_id: String) -> Result<Option<String>, StoreError> {
+        const QUERY: &str = "DELETE FROM {s}.reply WHERE request_id = $1 RETURNING body";
+        self.once(move |shared, connection| {
+            let query = sqlx::query_scalar(shared.sql.of(QUERY)).bind(request_id.clone());
+            Box::pin(async move { Ok(query.fetch_optional(connection).await?) })
+        })
+        .await
+    }
+
+    pub(super) async fn has_reply(&self, request_id: String) -> Result<bool, StoreError> {
+        const QUERY: &str = "SELECT EXISTS (SELECT FROM {s}.reply WHERE request_id = $1)";
+        self.read(move |shared, connection| {
+            let query = sqlx::query_scalar(shared.sql.of(QUERY)).bind(request_id.clone());
+            Box::pin(async move { Ok(query.fetch_one(connection).await?) })
+        })
+        .await
+    }
+
+    /// Deletes rows that were dealt with.
+    pub(super) async fn delete_messages(&self, ids: Vec<i64>) -> Result<(), StoreError> {
+        const DELETE: &str = "DELETE FROM {s}.inbox WHERE id = ANY($1)";
+        self.once(move |shared, connection| {
+            let query = sqlx::query(shared.sql.of(DELETE)).bind(ids.clone());
+            Box::pin(async move { Ok(query.execute(connection).await.map(drop)?) })
+        })
+        .await
+    }
+
+    /// Sends, and tells whom it concerns.
+    pub(super) async fn deliver(&self, message: NewMessage) -> Result<SendAnswer, StoreError> {
+        debug_assert_eq!(QUERY, 2, "the statement names it by its number");
+        let sent = self.once(move |shared, connection| {
+            let message = message.clone();
+            Box::pin(async move { Ok(send(connection, shared, &message).await?) })
+        });
+        let (answer, receiver) = sent.await?;
+        if let Some(Receiver { owner, queue }) = receiver {
+            self.shared.tell_owner(owner, &queue);
+        }
+        Ok(answer)
+    }
+}

@@ -1,0 +1,168 @@
+//! Reading: executions, lists, journals. Each call is one statement on a connection of the pool.
+
+use super::PostgresStore;
+use crate::store::{ExecutionRow, Filter, Find, Page, Status, StoreError, StoredTurn};
+use abide_core::{EventId, ExecutionId, Incarnation};
+use sqlx::postgres::PgRow;
+use sqlx::{Postgres, QueryBuilder, Row};
+
+/// The columns that [`execution`] reads, of a table called `e`.
+macro_rules! columns {
+    () => {
+        "e.id, e.workflow_id, e.run_id, e.type, e.queue, e.status, e.owner, e.wake_at, e.active, e.crashes,
+    e.recovered_from, e.suspension, e.input, e.result, e.created_at, e.closed_at,
+    coalesce((SELECT j.seq + j.n - 1 FROM {s}.journal j WHERE j.execution = e.id ORDER BY j.seq DESC LIMIT 1), 0),
+    e.retried_until"
+    };
+}
+pub(super) use columns;
+
+/// `SELECT .. FROM execution e` with this ending.
+macro_rules! select {
+    ($ending:literal) => {
+        concat!("SELECT ", $crate::store::postgres::read::columns!(), " FROM {s}.execution e ", $ending)
+    };
+}
+pub(super) use select;
+
+/// A row of these columns.
+pub(super) fn execution(row: &PgRow) -> Result<ExecutionRow, sqlx::Error> {
+    let status: i16 = row.try_get(5)?;
+    let status = Status::from_code(i64::from(status))
+        .ok_or_else(|| sqlx::Error::Decode(format!("status {status} is not known to this build").into()))?;
+    let suspension: Option<String> = row.try_get(11)?;
+    let suspension = suspension.as_deref().map(serde_json::from_str).transpose();
+    Ok(ExecutionRow {
+        id: ExecutionId(row.try_get(0)?),
+        workflow_id: row.try_get(1)?,
+        run_id: row.try_get(2)?,
+        workflow_type: row.try_get(3)?,
+        queue: row.try_get(4)?,
+        status,
+        owner: row.try_get::<Option<i64>, _>(6)?.map(Incarnation),
+        wake_at_ms: row.try_get(7)?,
+        active: row.try_get(8)?,
+        retried_ms: row.try_get(17)?,
+        crashes: row.try_get::<i32, _>(9)?.unsigned_abs(),
+        recovered_from: row.try_get::<Option<i64>, _>(10)?.map(Incarnation),
+        suspension: suspension.map_err(|error| sqlx::Error::Decode(error.into()))?,
+        input: row.try_get(12)?,
+        result: row.try_get(13)?,
+        created_at_ms: row.try_get(14)?,
+        closed_at_ms: row.try_get(15)?,
+        history_len: u64::try_from(row.try_get::<i64, _>(16)?).unwrap_or(0),
+    })
+}
+
+impl PostgresStore {
+    pub(super) async fn read_execution(&self, by: Find) -> Result<Option<ExecutionRow>, StoreError> {
+        const BY_ID: &str = select!("WHERE e.id = $1");
+        // The open one, if there is one, else the newest: an id is made of a process's block and a counter, so
+        // the newest by id alone may be another process's older one.
+        const BY_WORKFLOW_ID: &str = select!(
+            "WHERE e.workflow_id = $1 ORDER BY (e.status < 10) DESC, e.created_at DESC, e.id DESC LIMIT 1"
+        );
+        self.read(move |shared, connection| {
+            let by = by.clone();
+            Box::pin(async move {
+                let row = match by {
+                    Find::Execution(id) => {
+                        sqlx::query(shared.sql.of(BY_ID)).bind(id.0).fetch_optional(connection).await?
+                    }
+                    Find::WorkflowId(id) => {
+                        sqlx::query(shared.sql.of(BY_WORKFLOW_ID)).bind(id).fetch_optional(connection).await?
+                    }
+                };
+                Ok(row.as_ref().map(execution).transpose()?)
+            })
+        })
+        .await
+    }
+
+    pub(super) async fn read_list(&self, filter: Filter) -> Result<Page, StoreError> {
+        let limit = match filter.limit {
+            0 => 100,
+            limit => limit.min(1_000),
+        };
+        self.read(move |shared, connection| {
+            let filter = filter.clone();
+            Box::pin(async move {
+                let mut query =
+                    list_query(&shared.sql.fill(columns!()), &shared.sql.fill("{s}.execution"), &filter);
+                query.push(" ORDER BY e.id DESC LIMIT ").push_bind(i64::from(limit) + 1);
+                let rows = query.build().fetch_all(connection).await?;
+                let mut rows = rows.iter().map(execution).collect::<Result<Vec<_>, _>>()?;
+                let more = rows.len() > limit as usize;
+                rows.truncate(limit as usize);
+                let next = if more { rows.last().map(|row| row.id) } else { None };
+                Ok(Page { rows, next })
+            })
+        })
+        .await
+    }
+
+    pub(super) async fn read_journal(&self, execution: ExecutionId) -> Result<Vec<StoredTurn>, StoreError> {
+        const QUERY: &str =
+            "SELECT seq, n, at, writer, body FROM {s}.journal WHERE execution = $1 ORDER BY seq";
+        let rows = self.read(move |shared, connection| {
+            Box::pin(async move {
+                Ok(sqlx::query(shared.sql.of(QUERY)).bind(execution.0).fetch_all(connection).await?)
+            })
+        });
+        let mut turns = Vec::new();
+        let mut next = 1_i64;
+        for row in &rows.await? {
+            let (seq, n): (i64, i32) = (row.get(0), row.get(1));
+            if seq != next || n < 1 {
+                let message =
+                    format!("event {next} should come next, the row found begins at {seq} with {n} events");
+                return Err(StoreError::Damaged { execution, message });
+            }
+            next += i64::from(n);
+            turns.push(StoredTurn {
+                seq: EventId(seq.unsigned_abs()),
+                n: n.unsigned_abs(),
+                at_ms: row.get(2),
+                writer: Incarnation(row.get(3)),
+                body: row.get(4),
+            });
+        }
+        Ok(turns)
+    }
+
+    pub(super) async fn read_owned(&self, owner: Incarnation) -> Result<Vec<ExecutionId>, StoreError> {
+        let ids = self.read(move |shared, connection| {
+            Box::pin(async move {
+                let query = "SELECT id FROM {s}.execution WHERE owner = $1";
+                Ok(sqlx::query_scalar::<_, i64>(shared.sql.of(query))
+                    .bind(owner.0)
+                    .fetch_all(connection)
+                    .await?)
+            })
+        });
+        Ok(ids.await?.into_iter().map(ExecutionId).collect())
+    }
+}
+
+/// Made for its filter, so that each list has the plan that fits it.
+pub(super) fn list_query(columns: &str, table: &str, filter: &Filter) -> QueryBuilder<Postgres> {
+    let mut query = QueryBuilder::<Postgres>::new("SELECT ");
+    query.push(columns).push(" FROM ").push(table).push(" e WHERE true");
+    if !filter.statuses.is_empty() {
+        let codes: Vec<i16> = filter.statuses.iter().map(|status| status.code() as i16).collect();
+        query.push(" AND e.status = ANY(").push_bind(codes).push(")");
+    }
+    if let Some(workflow_type) = &filter.workflow_type {
+        query.push(" AND e.type = ").push_bind(workflow_type.clone());
+    }
+    if let Some(queue) = &filter.queue {
+        query.push(" AND e.queue = ").push_bind(queue.clone());
+    }
+    if let Some(prefix) = &filter.id_prefix {
+        query.push(" AND starts_with(e.workflow_id, ").push_bind(prefix.clone()).push(")");
+    }
+    if let Some(after) = filter.after {
+        query.push(" AND e.id < ").push_bind(after.0);
+    }
+    query
+}

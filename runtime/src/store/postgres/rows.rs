@@ -1,0 +1,401 @@
+//! The sections of a batch: each its arrays, its text and how the two meet.
+
+use crate::store::{
+    Append, MessageKind, NewExecution, NewMessage, NewTask, ReusePolicy, RowChange, Status, Suspension,
+    TaskChange,
+};
+use sqlx::Postgres;
+use sqlx::postgres::PgArguments;
+use sqlx::query::Query;
+
+type Bound<'a> = Query<'a, Postgres, PgArguments>;
+
+/// Starts already owned, with the changes of their first turn in the same row.
+#[derive(Default)]
+pub(super) struct Creates<'a> {
+    ids: Vec<i64>,
+    workflow_ids: Vec<&'a str>,
+    run_ids: Vec<&'a str>,
+    request_ids: Vec<Option<&'a str>>,
+    types: Vec<&'a str>,
+    queues: Vec<&'a str>,
+    statuses: Vec<i16>,
+    owners: Vec<Option<i64>>,
+    wakes: Vec<Option<i64>>,
+    active: Vec<bool>,
+    suspensions: Vec<Option<String>>,
+    builds: Vec<Option<&'a str>>,
+    created: Vec<i64>,
+    closed: Vec<Option<i64>>,
+    results: Vec<Option<&'a str>>,
+    reuse: Vec<i16>,
+    by: Vec<i64>,
+}
+
+impl<'a> Creates<'a> {
+    pub(super) const PARAMETERS: usize = 17;
+
+    /// A taken id inserts nothing; the rest of its append then stays out too. Reuse policies other than the default look at
+    /// the newest closed run (2 refuses any, 1 a completed one); 3 stays out in any case. A start that closes at once is in no
+    /// unique index, so it has to look for an open run itself. Both are asked under a lock on the workflow id, taken before
+    /// this statement began, where that matters (see `guard`).
+    pub(super) const SQL: &'static str = ", created AS (
+    INSERT INTO {s}.execution (id, workflow_id, run_id, request_id, type, queue, status, owner, wake_at, active,
+        suspension, tried_builds, created_at, closed_at, result)
+    SELECT c.id, c.workflow_id, c.run_id, c.request_id, c.type, c.queue, c.status, c.owner, c.wake, c.active,
+        c.suspension, CASE WHEN c.build IS NOT NULL THEN ARRAY[c.build] END, c.created, c.closed, c.result
+    FROM unnest(@1::bigint[], @2::text[], @3::text[], @4::text[], @5::text[], @6::text[], @7::smallint[], @8::bigint[],
+        @9::bigint[], @10::boolean[], @11::text[], @12::text[], @13::bigint[], @14::bigint[], @15::text[],
+        @16::smallint[], @17::bigint[])
+        AS c(id, workflow_id, run_id, request_id, type, queue, status, owner, wake, active, suspension, build, created,
+            closed, result, reuse, by)
+    JOIN fence ON fence.worker = c.by
+    WHERE CASE c.reuse WHEN 0 THEN true WHEN 3 THEN false ELSE coalesce((
+            SELECT c.reuse = 1 AND x.status <> 10 FROM {s}.execution x
+            WHERE x.workflow_id = c.workflow_id AND x.status >= 10
+            ORDER BY x.created_at DESC, x.id DESC LIMIT 1), true) END
+        AND (c.status < 10 OR NOT EXISTS (
+            SELECT FROM {s}.execution x WHERE x.workflow_id = c.workflow_id AND x.status < 10))
+    ON CONFLICT DO NOTHING RETURNING id)";
+
+    /// `first`: no other start of this workflow id is in the batch.
+    pub(super) fn add(
+        &mut self,
+        append: &'a Append,
+        new: &'a NewExecution,
+        change: Option<&'a RowChange>,
+        first: bool,
+    ) {
+        let status = change.and_then(|row| row.status).unwrap_or(Status::Running);
+        let frees = change.is_some_and(|row| row.release) || status != Status::Running;
+        let running = |row: &&RowChange| row.status.is_none_or(|status| status == Status::Running);
+        self.ids.push(new.id.0);
+        self.workflow_ids.push(&new.workflow_id);
+        self.run_ids.push(&new.run_id);
+        self.request_ids.push(new.request_id.as_deref());
+        self.types.push(&new.workflow_type);
+        self.queues.push(&new.queue);
+        self.statuses.push(status.code() as i16);
+        self.owners.push((!frees).then_some(append.owner.0));
+        self.wakes.push(change.filter(running).and_then(|row| row.wake_at_ms.flatten()));
+        self.active.push(change.filter(running).is_some_and(|row| row.active == Some(true)));
+        self.suspensions.push(change.and_then(|row| row.suspension.as_ref()).map(json));
+        self.builds.push(change.and_then(offered));
+        self.created.push(new.created_at_ms);
+        self.closed.push(append.is_closing().then_some(append.at_ms));
+        self.results.push(change.and_then(|row| row.result.as_deref()));
+        self.reuse.push(match new.reuse {
+            _ if !first => 3,
+            ReusePolicy::AllowDuplicate => 0,
+            ReusePolicy::AllowDuplicateFailedOnly => 1,
+            ReusePolicy::RejectDuplicate => 2,
+        });
+        self.by.push(append.owner.0);
+    }
+
+    pub(super) fn bind(self, query: Bound<'a>) -> Bound<'a> {
+        let query = query.bind(self.ids).bind(self.workflow_ids).bind(self.run_ids).bind(self.request_ids);
+        let query = query.bind(self.types).bind(self.queues).bind(self.statuses).bind(self.owners);
+        let query = query.bind(self.wakes).bind(self.active).bind(self.suspensions).bind(self.builds);
+        query.bind(self.created).bind(self.closed).bind(self.results).bind(self.reuse).bind(self.by)
+    }
+}
+
+/// Journal rows.
+#[derive(Default)]
+pub(super) struct Journal<'a> {
+    executions: Vec<i64>,
+    seqs: Vec<i64>,
+    counts: Vec<i32>,
+    ats: Vec<i64>,
+    writers: Vec<i64>,
+    bodies: Vec<&'a str>,
+    starts: Vec<bool>,
+}
+
+impl<'a> Journal<'a> {
+    pub(super) const PARAMETERS: usize = 7;
+
+    pub(super) const SQL: &'static str = ", written AS (
+    INSERT INTO {s}.journal (execution, seq, n, at, writer, body)
+    SELECT j.execution, j.seq, j.n, j.at, j.writer, j.body
+    FROM unnest(@1::bigint[], @2::bigint[], @3::integer[], @4::bigint[], @5::bigint[], @6::text[], @7::boolean[])
+        AS j(execution, seq, n, at, writer, body, starts)
+    JOIN fence ON fence.worker = j.writer
+    RETURNING 1)";
+
+    /// Where the batch has starts: their rows only if the start is in.
+    pub(super) const SQL_WITH_STARTS: &'static str = ", written AS (
+    INSERT INTO {s}.journal (execution, seq, n, at, writer, body)
+    SELECT j.execution, j.seq, j.n, j.at, j.writer, j.body
+    FROM unnest(@1::bigint[], @2::bigint[], @3::integer[], @4::bigint[], @5::bigint[], @6::text[], @7::boolean[])
+        AS j(execution, seq, n, at, writer, body, starts)
+    JOIN fence ON fence.worker = j.writer
+    WHERE NOT j.starts OR j.execution IN (SELECT id FROM created)
+    RETURNING 1)";
+
+    pub(super) fn add(&mut self, append: &'a Append) {
+        self.executions.push(append.execution.0);
+        self.seqs.push(i64::try_from(append.seq.0).unwrap_or(i64::MAX));
+        self.counts.push(i32::try_from(append.n).unwrap_or(i32::MAX));
+        self.ats.push(append.at_ms);
+        self.writers.push(append.owner.0);
+        self.bodies.push(&append.body);
+        self.starts.push(append.create.is_some());
+    }
+
+    pub(super) fn bind(self, query: Bound<'a>) -> Bound<'a> {
+        let query = query.bind(self.executions).bind(self.seqs).bind(self.counts).bind(self.ats);
+        query.bind(self.writers).bind(self.bodies).bind(self.starts)
+    }
+}
+
+/// Messages on their way.
+#[derive(Default)]
+pub(super) struct Messages<'a> {
+    to: Vec<i64>,
+    kinds: Vec<i16>,
+    request_ids: Vec<&'a str>,
+    bodies: Vec<&'a str>,
+    ats: Vec<i64>,
+    owners: Vec<i64>,
+    /// The sender, where this batch starts it.
+    starts: Vec<Option<i64>>,
+}
+
+impl<'a> Messages<'a> {
+    pub(super) const PARAMETERS: usize = 7;
+
+    /// The lock on the receiver's row keeps it from closing meanwhile, and nothing else (PROTOCOL 16).
+    pub(super) const SQL: &'static str = ", receivers AS MATERIALIZED (
+    SELECT id FROM {s}.execution WHERE id = ANY(@1::bigint[]) AND status < 10 ORDER BY id FOR KEY SHARE),
+sent AS (
+    INSERT INTO {s}.inbox (execution, kind, request_id, body, at)
+    SELECT m.execution, m.kind, m.request_id, m.body, m.at
+    FROM unnest(@1::bigint[], @2::smallint[], @3::text[], @4::text[], @5::bigint[], @6::bigint[], @7::bigint[])
+        AS m(execution, kind, request_id, body, at, owner, starts)
+    JOIN fence ON fence.worker = m.owner JOIN receivers ON receivers.id = m.execution
+    ON CONFLICT DO NOTHING)";
+
+    /// Where the batch has starts: a sender that is not in sends nothing.
+    pub(super) const SQL_WITH_STARTS: &'static str = ", receivers AS MATERIALIZED (
+    SELECT id FROM {s}.execution WHERE id = ANY(@1::bigint[]) AND status < 10 ORDER BY id FOR KEY SHARE),
+sent AS (
+    INSERT INTO {s}.inbox (execution, kind, request_id, body, at)
+    SELECT m.execution, m.kind, m.request_id, m.body, m.at
+    FROM unnest(@1::bigint[], @2::smallint[], @3::text[], @4::text[], @5::bigint[], @6::bigint[], @7::bigint[])
+        AS m(execution, kind, request_id, body, at, owner, starts)
+    JOIN fence ON fence.worker = m.owner JOIN receivers ON receivers.id = m.execution
+    WHERE m.starts IS NULL OR m.starts IN (SELECT id FROM created)
+    ON CONFLICT DO NOTHING)";
+
+    pub(super) fn add(&mut self, append: &'a Append, message: &'a NewMessage) {
+        self.to.push(message.execution.0);
+        self.kinds.push(message.kind.code() as i16);
+        self.request_ids.push(&message.request_id);
+        self.bodies.push(&message.body);
+        self.ats.push(message.at_ms);
+        self.owners.push(append.owner.0);
+        self.starts.push(append.create.as_ref().map(|new| new.id.0));
+    }
+
+    pub(super) fn bind(self, query: Bound<'a>) -> Bound<'a> {
+        let query = query.bind(self.to).bind(self.kinds).bind(self.request_ids).bind(self.bodies);
+        query.bind(self.ats).bind(self.owners).bind(self.starts)
+    }
+}
+
+/// Changes of executions' rows.
+#[derive(Default)]
+pub(super) struct Changes<'a> {
+    ids: Vec<i64>,
+    owners: Vec<i64>,
+    statuses: Vec<Option<i16>>,
+    frees: Vec<bool>,
+    sets_wake: Vec<bool>,
+    wakes: Vec<Option<i64>>,
+    active: Vec<Option<bool>>,
+    results: Vec<Option<&'a str>>,
+    closed: Vec<Option<i64>>,
+    resets: Vec<bool>,
+    recovered: Vec<i16>,
+    suspensions: Vec<Option<String>>,
+    builds: Vec<Option<&'a str>>,
+    retried: Vec<Option<i64>>,
+}
+
+impl<'a> Changes<'a> {
+    pub(super) const PARAMETERS: usize = 14;
+
+    /// A row that is not its owner's any more, or closed meanwhile, is left alone, and the check raises.
+    /// `@@` is where [`AFTER_MESSAGES`](Self::AFTER_MESSAGES) goes.
+    pub(super) const SQL: &'static str = ", changed AS (
+    UPDATE {s}.execution e SET
+        status = coalesce(u.status, e.status),
+        owner = CASE WHEN u.frees THEN NULL ELSE e.owner END,
+        wake_at = CASE WHEN u.sets_wake THEN u.wake ELSE e.wake_at END,
+        active = coalesce(u.active, e.active),
+        result = coalesce(u.result, e.result),
+        closed_at = coalesce(u.closed, e.closed_at),
+        crashes = CASE WHEN u.resets THEN 0 ELSE e.crashes END,
+        retried_until = coalesce(u.retried, e.retried_until),
+        recovered_from = CASE u.recovered WHEN 1 THEN NULL WHEN 2 THEN e.owner ELSE e.recovered_from END,
+        suspension = CASE WHEN u.status IS NULL THEN e.suspension ELSE u.suspension END,
+        tried_builds = CASE
+            WHEN u.build = '' THEN ARRAY['']
+            WHEN u.build = ANY(e.tried_builds) THEN e.tried_builds
+            WHEN u.build IS NOT NULL THEN coalesce(e.tried_builds, '{}') || u.build
+            WHEN u.resets OR u.status IS NOT NULL THEN NULL
+            ELSE e.tried_builds END
+    FROM unnest(@1::bigint[], @2::bigint[], @3::smallint[], @4::boolean[], @5::boolean[], @6::bigint[], @7::boolean[],
+        @8::text[], @9::bigint[], @10::boolean[], @11::smallint[], @12::text[], @13::text[], @14::bigint[])
+        AS u(id, owner, status, frees, sets_wake, wake, active, result, closed, resets, recovered, suspension, build,
+            retried)
+    JOIN fence ON fence.worker = u.owner
+    WHERE e.id = u.id AND e.owner = u.owner AND (e.status < 10 OR u.status IS NULL)@@
+    RETURNING 1)";
+
+    /// Where the batch has messages: their receivers are locked before any row is changed. A statement cannot lock what it has
+    /// changed itself; it passes it over in silence, and the message would be lost.
+    pub(super) const AFTER_MESSAGES: &'static str = " AND (SELECT count(*) FROM receivers) >= 0";
+
+    pub(super) fn add(&mut self, append: &'a Append, row: &'a RowChange) {
+        let stops = row.status.is_some_and(|status| status != Status::Running);
+        self.ids.push(append.execution.0);
+        self.owners.push(append.owner.0);
+        self.statuses.push(row.status.map(|status| status.code() as i16));
+        self.frees.push(row.release || stops);
+        self.sets_wake.push(stops || row.wake_at_ms.is_some());
+        self.wakes.push(row.wake_at_ms.flatten().filter(|_| !stops));
+        self.active.push(if stops { Some(false) } else { row.active });
+        self.results.push(row.result.as_deref());
+        self.closed.push(append.is_closing().then_some(append.at_ms));
+        self.resets.push(row.reset_crashes);
+        // What runs for a suspended execution may die with this owner, who is forgotten then.
+        self.recovered.push(match row.status {
+            Some(Status::Suspended) if row.active == Some(true) => 2,
+            _ => i16::from(row.clear_recovered),
+        });
+        self.suspensions.push(row.suspension.as_ref().map(json));
+        self.builds.push(offered(row).or(row.offered_by.as_deref()));
+        self.retried.push(row.retried_ms);
+    }
+
+    pub(super) fn bind(self, query: Bound<'a>) -> Bound<'a> {
+        let query = query.bind(self.ids).bind(self.owners).bind(self.statuses).bind(self.frees);
+        let query = query.bind(self.sets_wake).bind(self.wakes).bind(self.active).bind(self.results);
+        let query = query.bind(self.closed).bind(self.resets).bind(self.recovered).bind(self.suspensions);
+        query.bind(self.builds).bind(self.retried)
+    }
+}
+
+/// Changes of tasks.
+#[derive(Default)]
+pub(super) struct Tasks<'a> {
+    kinds: Vec<i16>,
+    executions: Vec<i64>,
+    activities: Vec<i64>,
+    attempts: Vec<i32>,
+    of: Vec<Option<i32>>,
+    queues: Vec<Option<&'a str>>,
+    names: Vec<Option<&'a str>>,
+    inputs: Vec<Option<&'a str>>,
+    limits: Vec<Option<&'a str>>,
+    run_at: Vec<i64>,
+    start_by: Vec<Option<i64>>,
+    close_by: Vec<Option<i64>>,
+    owners: Vec<i64>,
+    cancelled: Vec<Option<String>>,
+}
+
+impl<'a> Tasks<'a> {
+    pub(super) const PARAMETERS: usize = 14;
+
+    /// Kinds: 0 insert, 1 replace, 2 settle, 3 drop, 4 cancel. What is asked to stop and was not begun ends at once.
+    pub(super) const SQL: &'static str = ", t AS MATERIALIZED (
+    SELECT t.* FROM unnest(@1::smallint[], @2::bigint[], @3::bigint[], @4::integer[], @5::integer[], @6::text[],
+        @7::text[], @8::text[], @9::text[], @10::bigint[], @11::bigint[], @12::bigint[], @13::bigint[], @14::text[])
+        AS t(kind, execution, activity, attempt, of, queue, name, input, limits, run_at, start_by, close_by, by, outcome)
+    JOIN fence ON fence.worker = t.by),
+inserted AS (
+    INSERT INTO {s}.task (execution, activity, attempt, queue, name, input, limits, run_at, start_by, close_by)
+    SELECT execution, activity, attempt, queue, name, input, limits, run_at, start_by, close_by FROM t WHERE kind = 0),
+replaced AS (
+    UPDATE {s}.task k SET attempt = t.attempt, queue = t.queue, name = t.name, input = t.input, limits = t.limits,
+        run_at = t.run_at, start_by = t.start_by, close_by = t.close_by, owner = NULL, cancel = false
+    FROM t WHERE t.kind = 1 AND k.execution = t.execution AND k.activity = t.activity AND k.attempt = t.of
+    RETURNING 1),
+settled AS (
+    DELETE FROM {s}.task k USING t
+    WHERE t.kind = 2 AND k.execution = t.execution AND k.activity = t.activity AND k.attempt = t.of
+    RETURNING 1),
+dropped AS (
+    DELETE FROM {s}.task k USING t WHERE t.kind = 3 AND k.execution = t.execution AND k.activity = t.activity),
+unbegun AS (
+    DELETE FROM {s}.task k USING t
+    WHERE t.kind = 4 AND k.execution = t.execution AND k.activity = t.activity AND k.owner IS NULL
+        AND k.queue IS NOT NULL
+    RETURNING k.execution, k.activity, k.attempt, t.outcome, t.run_at),
+cancelled AS (
+    INSERT INTO {s}.inbox (execution, kind, request_id, body, at)
+    SELECT execution, 4, 'attempt/' || activity || '/' || attempt, '{\"activity\":' || activity || ',\"attempt\":'
+        || attempt || ',\"outcome\":' || outcome || '}', run_at FROM unbegun
+    ON CONFLICT DO NOTHING),
+asked AS (
+    UPDATE {s}.task k SET cancel = true FROM t
+    WHERE t.kind = 4 AND k.execution = t.execution AND k.activity = t.activity
+        AND NOT EXISTS (SELECT FROM unbegun u WHERE u.execution = k.execution AND u.activity = k.activity))";
+
+    /// Attempts that were decided otherwise.
+    pub(super) const CHECK: &'static str = "(SELECT count(*) FROM t WHERE kind IN (1, 2))
+        <> (SELECT count(*) FROM replaced) + (SELECT count(*) FROM settled)";
+
+    pub(super) fn add(&mut self, append: &'a Append, change: &'a TaskChange) {
+        let (kind, of, task, activity) = match change {
+            TaskChange::Insert(task) => (0, None, Some(task), task.activity),
+            TaskChange::Replace { of, with } => (1, Some(*of), Some(with), with.activity),
+            TaskChange::Settle { activity, attempt } => (2, Some(*attempt), None, *activity),
+            TaskChange::Drop(activity) => (3, None, None, *activity),
+            TaskChange::Cancel(activity) => (4, None, None, *activity),
+        };
+        let signed = |attempt: u32| i32::try_from(attempt).unwrap_or(i32::MAX);
+        let id = |id: u64| i64::try_from(id).unwrap_or(i64::MAX);
+        self.kinds.push(kind);
+        self.executions.push(append.execution.0);
+        self.activities.push(id(activity.0));
+        self.attempts.push(task.map_or(0, |task| signed(task.attempt)));
+        self.of.push(of.map(signed));
+        let text = |of: fn(&'a NewTask) -> &'a str| task.map(of);
+        self.queues.push(task.and_then(|task| task.queue.as_deref()));
+        self.names.push(text(|task| &task.name));
+        self.inputs.push(text(|task| &task.input));
+        self.limits.push(text(|task| &task.limits));
+        self.run_at.push(task.map_or(append.at_ms, |task| task.run_at_ms));
+        self.start_by.push(task.and_then(|task| task.start_by_ms));
+        self.close_by.push(task.and_then(|task| task.close_by_ms));
+        self.owners.push(append.owner.0);
+        self.cancelled
+            .push((kind == 4).then(|| super::task::json(&abide_core::exec::AttemptOutcome::Cancelled)));
+    }
+
+    pub(super) fn bind(self, query: Bound<'a>) -> Bound<'a> {
+        let query = query.bind(self.kinds).bind(self.executions).bind(self.activities).bind(self.attempts);
+        let query =
+            query.bind(self.of).bind(self.queues).bind(self.names).bind(self.inputs).bind(self.limits);
+        let query = query.bind(self.run_at).bind(self.start_by).bind(self.close_by);
+        query.bind(self.owners).bind(self.cancelled)
+    }
+}
+
+/// The build to note, if others may try what it had to suspend.
+fn offered(row: &RowChange) -> Option<&str> {
+    row.suspension.as_ref().filter(|suspension| suspension.other_builds).map(|s| s.build.as_str())
+}
+
+fn json(suspension: &Suspension) -> String {
+    serde_json::to_string(suspension).expect("a suspension is plain text and numbers")
+}
+
+/// The kind that tells an owner that it was terminated, and the one of queries, which no close waits for.
+pub(super) const TERMINATED: i16 = MessageKind::Terminated.code() as i16;
+pub(super) const QUERY: i16 = MessageKind::Query.code() as i16;

@@ -1,0 +1,121 @@
+//! The tables, in a schema of their own. Each migration is one transaction and is never changed once released.
+//!
+//! The shape is SQLite's: what differs is what Postgres charges for. The journal is only ever added to. `execution` is
+//! updated often, so its pages keep room, and it is vacuumed by rows changed, not by its size, like the queues (`inbox`, `task`). No column
+//! that an update changes is in a unique index without a condition: a lock `FOR KEY SHARE` on a row (a message on its way, a fence) then
+//! never waits for such an update. `{s}` is the schema, `{now}` the database's clock in ms.
+
+/// The migrations, oldest first. Their place, from 1, is the schema's version.
+pub(super) const MIGRATIONS: &[&str] = &[V1];
+
+/// The version this build writes.
+pub(super) const fn version() -> i64 {
+    MIGRATIONS.len() as i64
+}
+
+/// Where the migrations that were applied are noted.
+pub(super) const MIGRATION_TABLE: &str = "
+CREATE TABLE {s}.migration (
+    version    bigint PRIMARY KEY,
+    build      text   NOT NULL,          -- the abide that did it
+    applied_at bigint NOT NULL
+)";
+
+const V1: &str = "
+CREATE TABLE {s}.execution (
+    id             bigint   PRIMARY KEY,     -- (block << 40) | counter, see id_block
+    workflow_id    text     NOT NULL,
+    run_id         text     NOT NULL,
+    request_id     text,                     -- the user's; without one the run id serves
+    type           text     NOT NULL,
+    queue          text     NOT NULL,
+    status         smallint NOT NULL,        -- 0 running, 1 suspended, 10 completed, 11 failed, 12 canceled, 13 terminated
+    owner          bigint,                   -- worker.id; NULL: claimable
+    wake_at        bigint,                   -- ms; when it is due while nobody owns it
+    active         boolean  NOT NULL DEFAULT false, -- a turn or an activity may be running in the owner
+    crashes        integer  NOT NULL DEFAULT 0,
+    recovered_from bigint,                   -- the dead worker it was taken from
+    retried_until  bigint   NOT NULL DEFAULT 0,     -- no retry that was due later was ever started
+    suspension     text,                     -- JSON: code, message, build, ..
+    tried_builds   text[],                   -- each other build may try once; NULL: none may
+    input          text,                     -- JSON; NULL where the journal's first event has it
+    result         text,                     -- JSON: the closing event
+    created_at     bigint   NOT NULL,
+    closed_at      bigint
+) WITH (fillfactor = 85, autovacuum_vacuum_scale_factor = 0.02, autovacuum_analyze_scale_factor = 0.02);
+CREATE UNIQUE INDEX execution_run_id     ON {s}.execution (run_id);
+CREATE UNIQUE INDEX execution_request_id ON {s}.execution (request_id)  WHERE request_id IS NOT NULL;
+CREATE INDEX        execution_workflow   ON {s}.execution (workflow_id);
+CREATE UNIQUE INDEX execution_open       ON {s}.execution (workflow_id) WHERE status < 10;
+CREATE INDEX        execution_due        ON {s}.execution (queue, wake_at)
+    WHERE owner IS NULL AND status = 0 AND wake_at IS NOT NULL;
+CREATE INDEX        execution_owner      ON {s}.execution (owner)       WHERE owner IS NOT NULL;
+CREATE INDEX        execution_retryable  ON {s}.execution (queue)       WHERE status < 2 AND tried_builds IS NOT NULL;
+
+CREATE TABLE {s}.journal (
+    execution bigint  NOT NULL,
+    seq       bigint  NOT NULL CHECK (seq > 0),  -- number of the first event
+    n         integer NOT NULL CHECK (n > 0),    -- how many events
+    at        bigint  NOT NULL,          -- ms
+    writer    bigint  NOT NULL,          -- worker.id; 0: written by a client (terminate)
+    body      text    NOT NULL,          -- JSON array of events
+    PRIMARY KEY (execution, seq)
+) WITH (autovacuum_vacuum_insert_scale_factor = 0.05, autovacuum_analyze_scale_factor = 0.02);
+
+CREATE TABLE {s}.inbox (
+    id         bigint   GENERATED ALWAYS AS IDENTITY PRIMARY KEY,  -- an owner remembers what it has taken in
+    execution  bigint   NOT NULL,
+    kind       smallint NOT NULL,        -- 0 signal, 1 cancel, 2 query, 3 terminated, 4 attempt
+    request_id text     NOT NULL,
+    body       text     NOT NULL,
+    at         bigint   NOT NULL
+) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
+CREATE UNIQUE INDEX inbox_request ON {s}.inbox (execution, request_id);
+
+-- Attempts that the database arbitrates. The row is the token: whoever deletes or replaces it decides.
+CREATE TABLE {s}.task (
+    execution bigint  NOT NULL,
+    activity  bigint  NOT NULL,          -- number of its event
+    attempt   integer NOT NULL,
+    queue     text,                      -- NULL: the execution's owner runs it itself
+    name      text    NOT NULL,
+    input     text    NOT NULL,
+    limits    text    NOT NULL,          -- JSON
+    run_at    bigint  NOT NULL,          -- ms
+    start_by  bigint,
+    close_by  bigint,
+    owner     bigint,                    -- worker.id of who runs it
+    cancel    boolean NOT NULL DEFAULT false,
+    PRIMARY KEY (execution, activity)
+) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
+CREATE INDEX task_due      ON {s}.task (queue, run_at) WHERE owner IS NULL AND queue IS NOT NULL;
+CREATE INDEX task_owner    ON {s}.task (owner)         WHERE owner IS NOT NULL;
+CREATE INDEX task_start_by ON {s}.task (start_by)      WHERE owner IS NULL AND queue IS NOT NULL AND start_by IS NOT NULL;
+CREATE INDEX task_close_by ON {s}.task (close_by)      WHERE queue IS NOT NULL AND close_by IS NOT NULL;
+
+CREATE TABLE {s}.worker (
+    id         bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,    -- the incarnation; never reused
+    name       text   NOT NULL,
+    build      text   NOT NULL,
+    queue      text   NOT NULL,
+    life_key   bigint NOT NULL,          -- an advisory lock that its process holds while it lives
+    started_at bigint NOT NULL
+);
+CREATE TABLE {s}.lease (
+    worker      bigint   NOT NULL,
+    slot        smallint NOT NULL,       -- one for each connection that writes under it
+    lease_until bigint   NOT NULL,       -- ms
+    renewed_at  bigint   NOT NULL,       -- ms
+    PRIMARY KEY (worker, slot)
+) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 500);
+
+CREATE TABLE {s}.reply (
+    request_id text   PRIMARY KEY,
+    body       text   NOT NULL,
+    expires_at bigint NOT NULL           -- ms
+);
+CREATE INDEX reply_expiry ON {s}.reply (expires_at);
+
+-- One number a process and opening: the high half of the execution ids it makes.
+CREATE SEQUENCE {s}.id_block;
+";

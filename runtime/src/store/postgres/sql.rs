@@ -1,0 +1,79 @@
+//! Statements with the schema's name in its place. Written as constants with `{s}`, made once a store.
+//!
+//! Each text is kept, so that a connection prepares it once.
+
+use super::batch;
+use sqlx::AssertSqlSafe;
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+/// The database's clock, in ms since the Unix epoch.
+pub(super) const NOW: &str = "(extract(epoch FROM clock_timestamp()) * 1000)::bigint";
+
+/// The statements of one store.
+pub(super) struct Sql {
+    schema: String,
+    texts: RwLock<HashMap<&'static str, Arc<str>>>,
+    batches: RwLock<HashMap<u8, Arc<str>>>,
+}
+
+impl Sql {
+    /// For this schema, whose name was checked.
+    pub(super) fn new(schema: &str) -> Self {
+        Self { schema: schema.to_owned(), texts: RwLock::default(), batches: RwLock::default() }
+    }
+
+    pub(super) fn schema(&self) -> &str {
+        &self.schema
+    }
+
+    /// A constant's text. Safe to assert: the template is ours and the schema's name is made of letters, digits and `_`.
+    pub(super) fn of(&self, template: &'static str) -> AssertSqlSafe<Arc<str>> {
+        let known = self.texts.read().unwrap_or_else(PoisonError::into_inner).get(template).cloned();
+        AssertSqlSafe(known.unwrap_or_else(|| {
+            let text: Arc<str> = Arc::from(self.fill(template));
+            let mut texts = self.texts.write().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(texts.entry(template).or_insert(text))
+        }))
+    }
+
+    /// The batch with these sections.
+    pub(super) fn batch(&self, sections: u8) -> AssertSqlSafe<Arc<str>> {
+        let known = self.batches.read().unwrap_or_else(PoisonError::into_inner).get(&sections).cloned();
+        AssertSqlSafe(known.unwrap_or_else(|| {
+            let text: Arc<str> = Arc::from(self.fill(&batch::text(sections)));
+            let mut batches = self.batches.write().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(batches.entry(sections).or_insert(text))
+        }))
+    }
+
+    /// Fills the schema's name and the clock in.
+    pub(super) fn fill(&self, template: &str) -> String {
+        template.replace("{s}", &format!("\"{}\"", self.schema)).replace("{now}", NOW)
+    }
+}
+
+/// A number that names something for an advisory lock, the same in every process and build: FNV-1a of 64 bits.
+pub(super) fn lock_key(schema: &str, what: &str, name: &str) -> i64 {
+    let text = ["abide", schema, what, name].join("/");
+    let mix = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, mix).cast_signed()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_never_change() {
+        assert_eq!(lock_key("abide", "start", "order-1"), -8_578_386_905_196_645_850);
+        assert_ne!(lock_key("abide", "start", "order-1"), lock_key("abide", "start", "order-2"));
+        assert_ne!(lock_key("abide", "start", "order-1"), lock_key("other", "start", "order-1"));
+    }
+
+    #[test]
+    fn the_schema_is_filled_in() {
+        let sql = Sql::new("jobs");
+        assert_eq!(&*sql.of("SELECT {now} FROM {s}.lease").0, format!("SELECT {NOW} FROM \"jobs\".lease"));
+    }
+}

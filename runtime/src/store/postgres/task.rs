@@ -1,0 +1,223 @@
+//! Tasks: attempts that run in another process, and the rows that arbitrate them (PROTOCOL 22).
+
+use super::PostgresStore;
+use super::call::Trouble;
+use super::claim::holds_lease;
+use super::shared::{Shared, Tiding};
+use crate::store::task::timed_out;
+use crate::store::{ClaimedTasks, OwnedTask, StoreError, Task, TaskClaim, TaskKey};
+use abide_core::exec::AttemptOutcome;
+use abide_core::{EventId, ExecutionId, Incarnation, TimeoutKind};
+use sqlx::postgres::PgRow;
+use sqlx::{PgConnection, Row};
+
+/// `$1` worker, `$2` queue, `$3` names, `$4` limit. Oldest due first.
+pub(super) const CLAIM_TASKS: &str = "WITH fence AS MATERIALIZED (
+    SELECT worker FROM {s}.lease WHERE worker = $1 AND slot = 0 FOR KEY SHARE),
+chosen AS MATERIALIZED (
+    SELECT execution, activity FROM {s}.task
+    WHERE owner IS NULL AND queue = $2 AND run_at <= {now} AND name = ANY($3) AND EXISTS (SELECT FROM fence)
+    ORDER BY run_at LIMIT $4 FOR UPDATE SKIP LOCKED),
+taken AS (
+    UPDATE {s}.task t SET owner = $1 FROM chosen c
+    WHERE t.execution = c.execution AND t.activity = c.activity AND t.owner IS NULL
+    RETURNING t.*)
+SELECT t.execution, t.activity, t.attempt, t.name, t.input, t.limits, t.run_at, t.close_by,
+    e.workflow_id, e.run_id, e.type
+FROM taken t JOIN {s}.execution e ON e.id = t.execution ORDER BY t.run_at";
+
+pub(super) const NEXT_TASK: &str = "SELECT run_at FROM {s}.task
+    WHERE owner IS NULL AND queue = $1 AND name = ANY($2) ORDER BY run_at LIMIT 1";
+
+/// `$1` worker, `$2` execution, `$3` activity, `$4` attempt, `$5` body.
+pub(super) const FINISH: &str = "WITH fence AS MATERIALIZED (
+    SELECT worker FROM {s}.lease WHERE worker = $1 AND slot = 0 FOR KEY SHARE),
+token AS (
+    DELETE FROM {s}.task t USING fence
+    WHERE t.execution = $2 AND t.activity = $3 AND t.attempt = $4 AND t.owner = fence.worker RETURNING t.execution),
+receiver AS MATERIALIZED (
+    SELECT id, owner, queue FROM {s}.execution WHERE id = $2 AND status < 10 FOR KEY SHARE),
+told AS (
+    INSERT INTO {s}.inbox (execution, kind, request_id, body, at)
+    SELECT r.id, 4, 'attempt/' || $3 || '/' || $4, $5, {now} FROM receiver r JOIN token ON token.execution = r.id
+    ON CONFLICT DO NOTHING)
+SELECT (SELECT count(*) FROM fence), (SELECT count(*) FROM token), (SELECT owner FROM receiver),
+    (SELECT queue FROM receiver)";
+
+/// `$1` the outcome where nobody began it in time, `$2` where it did not end in time.
+pub(super) const EXPIRE: &str = "WITH unbegun AS (
+    DELETE FROM {s}.task t USING (
+        SELECT execution, activity FROM {s}.task
+        WHERE owner IS NULL AND queue IS NOT NULL AND start_by <= {now} LIMIT 100 FOR UPDATE SKIP LOCKED) o
+    WHERE t.execution = o.execution AND t.activity = o.activity
+    RETURNING t.execution, t.activity, t.attempt, $1 AS outcome),
+unended AS (
+    DELETE FROM {s}.task t USING (
+        SELECT execution, activity FROM {s}.task
+        WHERE queue IS NOT NULL AND close_by <= {now} AND (owner IS NOT NULL OR start_by IS NULL OR start_by > {now})
+        LIMIT 100 FOR UPDATE SKIP LOCKED) o
+    WHERE t.execution = o.execution AND t.activity = o.activity
+    RETURNING t.execution, t.activity, t.attempt, $2 AS outcome),
+gone AS (SELECT * FROM unbegun UNION ALL SELECT * FROM unended)
+INSERT INTO {s}.inbox (execution, kind, request_id, body, at)
+SELECT g.execution, 4, 'attempt/' || g.activity || '/' || g.attempt, '{\"activity\":' || g.activity
+    || ',\"attempt\":' || g.attempt || ',\"outcome\":' || g.outcome || '}', {now} FROM gone g
+ON CONFLICT DO NOTHING";
+
+impl PostgresStore {
+    pub(super) async fn take_tasks(&self, claim: TaskClaim) -> Result<ClaimedTasks, StoreError> {
+        self.once(move |shared, connection| {
+            let claim = claim.clone();
+            Box::pin(async move { claim_tasks(connection, shared, &claim).await })
+        })
+        .await
+    }
+
+    pub(super) async fn end_task(
+        &self,
+        owner: Incarnation,
+        key: TaskKey,
+        body: String,
+    ) -> Result<bool, StoreError> {
+        let ended = self.once(move |shared, connection| {
+            let body = body.clone();
+            Box::pin(async move { finish(connection, shared, owner, key, &body).await })
+        });
+        let ended = ended.await?;
+        if let Some((owner, queue)) = &ended {
+            self.shared.tell_owner(*owner, queue);
+        }
+        Ok(ended.is_some())
+    }
+
+    pub(super) async fn give_back(&self, owner: Incarnation, keys: Vec<TaskKey>) -> Result<(), StoreError> {
+        const RELEASE: &str = "UPDATE {s}.task t SET owner = NULL
+            FROM unnest($2::bigint[], $3::bigint[], $4::integer[]) AS k(execution, activity, attempt)
+            WHERE t.execution = k.execution AND t.activity = k.activity AND t.attempt = k.attempt AND t.owner = $1
+            RETURNING t.queue";
+        let queues = self.once(move |shared, connection| {
+            let executions: Vec<i64> = keys.iter().map(|key| key.execution.0).collect();
+            let activities: Vec<i64> = keys.iter().map(|key| number(key.activity)).collect();
+            let attempts: Vec<i32> = keys.iter().map(|key| signed(key.attempt)).collect();
+            let query = sqlx::query_scalar::<_, Option<String>>(shared.sql.of(RELEASE));
+            let query = query.bind(owner.0).bind(executions).bind(activities).bind(attempts);
+            Box::pin(async move { Ok(query.fetch_all(connection).await?) })
+        });
+        for queue in queues.await?.iter().flatten() {
+            self.shared.tell_queue(queue);
+        }
+        Ok(())
+    }
+
+    pub(super) async fn read_tasks(&self, owner: Incarnation) -> Result<Vec<OwnedTask>, StoreError> {
+        const QUERY: &str = "SELECT execution, activity, attempt, cancel FROM {s}.task WHERE owner = $1";
+        self.read(move |shared, connection| {
+            Box::pin(async move {
+                let rows = sqlx::query(shared.sql.of(QUERY)).bind(owner.0).fetch_all(connection).await?;
+                let task =
+                    |row: &PgRow| Ok::<_, sqlx::Error>(OwnedTask { key: key(row)?, cancel: row.try_get(3)? });
+                Ok(rows.iter().map(task).collect::<Result<_, _>>()?)
+            })
+        })
+        .await
+    }
+
+    pub(super) async fn end_expired(&self) -> Result<u64, StoreError> {
+        let expired = self.once(move |shared, connection| {
+            Box::pin(async move {
+                let query = sqlx::query(shared.sql.of(EXPIRE))
+                    .bind(json(&timed_out(TimeoutKind::ScheduleToStart)))
+                    .bind(json(&timed_out(TimeoutKind::ScheduleToClose)));
+                Ok(query.execute(connection).await?.rows_affected())
+            })
+        });
+        let expired = expired.await?;
+        if expired > 0 {
+            self.shared.tell(Tiding::Workers);
+        }
+        Ok(expired)
+    }
+}
+
+/// Takes unclaimed tasks.
+pub(super) async fn claim_tasks(
+    connection: &mut PgConnection,
+    shared: &Shared,
+    claim: &TaskClaim,
+) -> Result<ClaimedTasks, Trouble> {
+    let (mut tasks, mut next_due_ms) = (Vec::new(), None);
+    for queue in &claim.queues {
+        let room = i64::from(claim.limit) - tasks.len() as i64;
+        let query =
+            sqlx::query(shared.sql.of(CLAIM_TASKS)).bind(claim.owner.0).bind(queue).bind(&claim.names);
+        for row in query.bind(room.max(0)).fetch_all(&mut *connection).await? {
+            tasks.push(task(&row)?);
+        }
+        let next = sqlx::query_scalar::<_, i64>(shared.sql.of(NEXT_TASK)).bind(queue).bind(&claim.names);
+        next_due_ms = next.fetch_optional(&mut *connection).await?.into_iter().chain(next_due_ms).min();
+    }
+    if tasks.is_empty() && !holds_lease(connection, shared, claim.owner.0).await? {
+        return Err(Trouble::Refused(StoreError::Fenced));
+    }
+    Ok(ClaimedTasks { tasks, next_due_ms })
+}
+
+/// Ends an attempt: its execution's owner and task queue, or `None` where it was decided otherwise.
+pub(super) async fn finish(
+    connection: &mut PgConnection,
+    shared: &Shared,
+    owner: Incarnation,
+    key: TaskKey,
+    body: &str,
+) -> Result<Option<(Option<i64>, String)>, Trouble> {
+    let row = sqlx::query(shared.sql.of(FINISH))
+        .bind(owner.0)
+        .bind(key.execution.0)
+        .bind(number(key.activity))
+        .bind(signed(key.attempt))
+        .bind(body)
+        .fetch_one(connection)
+        .await?;
+    match (row.try_get::<i64, _>(0)?, row.try_get::<i64, _>(1)?) {
+        (0, _) => Err(Trouble::Refused(StoreError::Fenced)),
+        (_, 0) => Ok(None),
+        _ => Ok(Some((row.try_get(2)?, row.try_get::<Option<String>, _>(3)?.unwrap_or_default()))),
+    }
+}
+
+fn task(row: &PgRow) -> sqlx::Result<Task> {
+    Ok(Task {
+        key: key(row)?,
+        name: row.try_get(3)?,
+        input: row.try_get(4)?,
+        limits: row.try_get(5)?,
+        run_at_ms: row.try_get(6)?,
+        close_by_ms: row.try_get(7)?,
+        workflow_id: row.try_get(8)?,
+        run_id: row.try_get(9)?,
+        workflow_type: row.try_get(10)?,
+    })
+}
+
+fn key(row: &PgRow) -> sqlx::Result<TaskKey> {
+    Ok(TaskKey {
+        execution: ExecutionId(row.try_get(0)?),
+        activity: EventId(row.try_get::<i64, _>(1)?.unsigned_abs()),
+        attempt: row.try_get::<i32, _>(2)?.unsigned_abs(),
+    })
+}
+
+/// An activity's number as the database has it.
+pub(super) fn number(activity: EventId) -> i64 {
+    i64::try_from(activity.0).unwrap_or(i64::MAX)
+}
+
+/// An attempt's number as the database has it.
+pub(super) fn signed(attempt: u32) -> i32 {
+    i32::try_from(attempt).unwrap_or(i32::MAX)
+}
+
+/// An outcome as bodies have it.
+pub(super) fn json(outcome: &AttemptOutcome) -> String {
+    serde_json::to_string(outcome).expect("an outcome is text and encoded payloads")
+}

@@ -1,0 +1,330 @@
+//! The writers: two threads, each with the one connection that it writes on (PROTOCOL 7).
+//!
+//! Threads with runtimes of their own, not tasks of the user's runtime: a batch is never cancelled between its sending and its answer,
+//! and user code that blocks holds up no commit. The first takes whatever waits; the second joins in under load, when two batches at once
+//! keep the server's cores busy. A batch without a close is one statement; one with a close is begun by [`guard`], a round trip
+//! more for the locks and one for the commit.
+
+use super::batch::Batch;
+use super::failure::failed;
+use super::guard::{self, Guarded};
+use super::shared::Shared;
+use super::{open, start};
+use crate::store::group::{self, Committed, Committer, Failed, Group, Kind};
+use crate::store::queue::{Taken, Turn};
+use crate::store::{
+    Ack, Append, AppendOutcome, Counters, MessageKind, Stage, StartAnswer, StoreError, TaskChange,
+};
+use abide_core::ExecutionId;
+use sqlx::{Connection, Executor, PgConnection, Row};
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How many writers there are; each has a slot of the lease (PROTOCOL 12).
+pub(super) const SLOTS: usize = 2;
+/// How long a broken connection is tried anew before an outcome is called unknown.
+const RECONNECT: Duration = Duration::from_secs(15);
+/// When a close that a stranger's lock keeps out is tried again.
+const LATER: Duration = Duration::from_millis(10);
+/// No answer for so long, though the server ends each statement after 30 s: it is gone, or the way to it. The connection is closed
+/// and the outcome unknown, to be read back (PROTOCOL 8): what arrives after all is met there, or by the journal's key.
+const NO_ANSWER: Duration = Duration::from_secs(45);
+
+/// One writer. Everything here is touched by its thread only.
+pub(super) struct Writer {
+    pub(super) shared: Arc<Shared>,
+    slot: i16,
+    connection: Option<PgConnection>,
+    dead: Option<StoreError>,
+    runtime: tokio::runtime::Handle,
+}
+
+/// Starts the writers' threads. They end when the queue is closed and empty.
+pub(super) fn spawn(shared: &Arc<Shared>) -> Result<(), StoreError> {
+    for slot in 0..SLOTS {
+        let failed = |error: std::io::Error| StoreError::Open {
+            path: shared.name.clone(),
+            message: format!("a writer's thread did not start: {error}"),
+            source: Some(Arc::new(error)),
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
+        let slot_number = i16::try_from(slot).unwrap_or(i16::MAX);
+        let writer = Writer {
+            shared: Arc::clone(shared),
+            slot: slot_number,
+            connection: None,
+            dead: None,
+            runtime: tokio::runtime::Handle::current(),
+        };
+        let turn = if slot == 0 { Turn::First } else { Turn::Second };
+        let main = move || runtime.block_on(writer.run(turn));
+        std::thread::Builder::new().name(format!("abide-writer-{slot}")).spawn(main).map_err(failed)?;
+    }
+    Ok(())
+}
+
+impl Writer {
+    async fn run(mut self, turn: Turn) {
+        while let Taken::Appends(appends) = self.shared.queue.take(turn, None) {
+            if !appends.is_empty() {
+                group::write(&mut self, appends).await;
+            }
+        }
+        if let Some(connection) = self.connection.take() {
+            drop(connection.close().await);
+        }
+    }
+
+    /// The connection; opened anew after trouble.
+    async fn connection(&mut self) -> Result<&mut PgConnection, sqlx::Error> {
+        if self.connection.is_none() {
+            let connected = open::connect(&self.shared.options.connect, "writer").await;
+            let mut connection = connected?;
+            // The statements' shapes are few and their plans never depend on the numbers.
+            connection.execute("SET plan_cache_mode = force_generic_plan").await?;
+            self.connection = Some(connection);
+        }
+        Ok(self.connection.as_mut().expect("just opened"))
+    }
+
+    /// A connection, tried for as long as an outcome may stay open.
+    async fn patient(&mut self) -> Result<&mut PgConnection, StoreError> {
+        let since = Instant::now();
+        while let Err(error) = self.connection().await.map(drop) {
+            if since.elapsed() > RECONNECT || self.shared.queue.is_closed() {
+                return Err(self.shared.error(error));
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        Ok(self.connection.as_mut().expect("just opened"))
+    }
+
+    /// One statement where nothing closes, else a transaction.
+    async fn send(&mut self, group: &[(Append, Ack)]) -> Result<Committed, sqlx::Error> {
+        let (shared, slot) = (Arc::clone(&self.shared), self.slot);
+        let locks = guard::Locks::of(&shared, group.iter().map(|(append, _)| append));
+        let connection = self.connection().await?;
+        let Some(locks) = locks else {
+            let batch = Batch::of(group.iter().map(|(append, _)| append));
+            return Ok(missing(group, &write_batch(connection, &shared, batch, slot).await?));
+        };
+        let Guarded { conflicts, locked } = locks.take(connection).await?;
+        let out =
+            |append: &Append| conflicts.contains(&append.execution) || locked.contains(&append.execution);
+        let rest: Vec<&Append> =
+            group.iter().map(|(append, _)| append).filter(|append| !out(append)).collect();
+        let mut committed = Committed { conflicts, locked, ..Committed::default() };
+        if rest.is_empty() {
+            connection.execute(sqlx::raw_sql("ROLLBACK")).await?;
+            return Ok(committed);
+        }
+        let batch = Batch::of(rest.into_iter());
+        committed.missing = missing(group, &write_batch(connection, &shared, batch, slot).await?).missing;
+        connection.execute(sqlx::raw_sql("COMMIT")).await?;
+        Ok(committed)
+    }
+
+    /// After an error: whatever transaction is open ends. Where even that fails, the connection goes.
+    async fn clean(&mut self, kind: Kind) {
+        let Some(connection) = self.connection.as_mut() else { return };
+        let ends = kind == Kind::Broken || connection.execute(sqlx::raw_sql("ROLLBACK")).await.is_err();
+        if ends {
+            self.disconnect().await;
+        }
+    }
+
+    async fn failed(&mut self, error: sqlx::Error) -> Failed {
+        let failed = failed(&self.shared.name, error);
+        self.clean(failed.kind).await;
+        failed
+    }
+}
+
+/// The ids of the starts that are in.
+async fn write_batch(
+    connection: &mut PgConnection,
+    shared: &Shared,
+    batch: Batch<'_>,
+    slot: i16,
+) -> Result<Vec<i64>, sqlx::Error> {
+    let text = shared.sql.batch(batch.sections);
+    batch.query(text, slot).fetch_one(connection).await?.try_get(1)
+}
+
+fn missing(group: &[(Append, Ack)], created: &[i64]) -> Committed {
+    let starts = group.iter().filter(|(append, _)| append.create.is_some());
+    let missing = starts.map(|(append, _)| append.execution).filter(|id| !created.contains(&id.0)).collect();
+    Committed { missing, ..Committed::default() }
+}
+
+impl Committer for Writer {
+    async fn attempt(&mut self, group: &[(Append, Ack)]) -> Result<Committed, Failed> {
+        self.shared.fault(Stage::BeforeCommit)?;
+        let sent = match tokio::time::timeout(NO_ANSWER, self.send(group)).await {
+            Ok(sent) => sent,
+            Err(_) => {
+                self.connection = None;
+                let message = format!("the server did not answer for {} s", NO_ANSWER.as_secs());
+                return Err(Failed { kind: Kind::Broken, error: StoreError::Unknown { message } });
+            }
+        };
+        match sent {
+            Ok(committed) => self.shared.fault(Stage::AfterCommit).map(|()| committed),
+            Err(error) => Err(self.failed(error).await),
+        }
+    }
+
+    async fn start_alone(&mut self, append: &Append) -> Result<AppendOutcome, Failed> {
+        let Some(new) = &append.create else { return Ok(AppendOutcome::Lost) };
+        let (shared, slot) = (Arc::clone(&self.shared), self.slot);
+        let outcome = async {
+            let mut transaction = self.connection().await?.begin().await?;
+            let (answer, ended) = start::decide(&mut transaction, &shared, new).await?;
+            let outcome = match answer {
+                StartAnswer::Started => {
+                    let batch = Batch::of([append].into_iter());
+                    let created = write_batch(&mut transaction, &shared, batch, slot).await?;
+                    match created.is_empty() {
+                        false => AppendOutcome::Done,
+                        true => AppendOutcome::BadRow("the start was refused twice".to_owned()),
+                    }
+                }
+                StartAnswer::Known(row) if row.id == new.id => AppendOutcome::Done,
+                answer => AppendOutcome::Duplicate(answer),
+            };
+            transaction.commit().await?;
+            if let Some(ended) = ended {
+                ended.tell(&shared);
+            }
+            Ok::<_, sqlx::Error>(outcome)
+        }
+        .await;
+        match outcome {
+            Ok(outcome) => Ok(outcome),
+            Err(error) => Err(self.failed(error).await),
+        }
+    }
+
+    async fn alive(&mut self) -> Result<HashSet<i64>, Failed> {
+        let (shared, slot) = (Arc::clone(&self.shared), self.slot);
+        let query =
+            sqlx::query_scalar::<_, i64>(shared.sql.of("SELECT worker FROM {s}.lease WHERE slot = $1"));
+        let alive = match self.connection().await {
+            Ok(connection) => query.bind(slot).fetch_all(connection).await,
+            Err(error) => Err(error),
+        };
+        match alive {
+            Ok(alive) => Ok(alive.into_iter().collect()),
+            Err(error) => Err(self.failed(error).await),
+        }
+    }
+
+    async fn found(&mut self, appends: &[&Append]) -> Result<HashSet<ExecutionId>, StoreError> {
+        const QUERY: &str = "SELECT j.execution FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[])
+            AS a(execution, seq, writer, at)
+            JOIN {s}.journal j ON j.execution = a.execution AND j.seq = a.seq AND j.writer = a.writer AND j.at = a.at";
+        let shared = Arc::clone(&self.shared);
+        let column = |of: fn(&Append) -> i64| appends.iter().map(|append| of(append)).collect::<Vec<i64>>();
+        let query = sqlx::query_scalar::<_, i64>(shared.sql.of(QUERY))
+            .bind(column(|append| append.execution.0))
+            .bind(column(|append| i64::try_from(append.seq.0).unwrap_or(i64::MAX)))
+            .bind(column(|append| append.owner.0))
+            .bind(column(|append| append.at_ms));
+        let found = query.fetch_all(self.patient().await?).await;
+        let found = found.map_err(|error| shared.error(error))?;
+        Ok(found.into_iter().map(ExecutionId).collect())
+    }
+
+    async fn disconnect(&mut self) {
+        if let Some(connection) = self.connection.take() {
+            // The server ends what the connection was doing when it reads the end; no answer is waited for.
+            drop(tokio::time::timeout(Duration::from_secs(1), connection.close()).await);
+        }
+    }
+
+    async fn wait_out(&mut self, kind: Kind, since: Instant) {
+        if since.elapsed() > Duration::from_secs(1) {
+            tracing::warn!(
+                code = "AB0515",
+                "the database `{}` is not writing ({kind:?}); appends wait",
+                self.shared.name
+            );
+        }
+        let pause = if kind == Kind::Full { 500 } else { 5 };
+        tokio::time::sleep(Duration::from_millis(pause)).await;
+    }
+
+    fn gives_up(&self, since: Instant) -> bool {
+        self.shared.queue.is_closed() && since.elapsed() > self.shared.options.busy_timeout
+    }
+
+    fn dead(&self) -> Option<StoreError> {
+        self.dead.clone()
+    }
+
+    fn die(&mut self, error: &StoreError) {
+        tracing::error!(code = error.code(), "{error}");
+        self.dead = Some(error.clone());
+    }
+
+    fn committed(&mut self, group: &[(Append, Ack)]) {
+        let shared = &self.shared;
+        let mut news = false;
+        for (append, _) in group {
+            news |= append.row.as_ref().is_some_and(|row| row.status.is_some());
+            let suspended = append.row.as_ref().is_some_and(|row| row.offered_by.is_some());
+            if let Some(new) = append.create.as_ref().filter(|_| suspended) {
+                shared.tell_queue(&new.queue);
+            }
+            for task in &append.tasks {
+                match task {
+                    TaskChange::Insert(task) | TaskChange::Replace { with: task, .. } => {
+                        task.queue.iter().for_each(|queue| shared.tell_queue(queue));
+                    }
+                    TaskChange::Drop(_) | TaskChange::Cancel(_) => shared.tell_all_workers(),
+                    TaskChange::Settle { .. } => {}
+                }
+            }
+            // An outcome kept for a suspended execution concerns its next owner, whom a claim finds.
+            if append.messages.iter().any(|message| message.kind != MessageKind::Attempt) {
+                shared.tell_all_workers();
+            }
+        }
+        if news {
+            shared.tell_news();
+        }
+    }
+
+    fn later(&mut self, group: Group) {
+        let shared = Arc::clone(&self.shared);
+        // On the store's thread, which outlives the writers.
+        self.runtime.spawn(async move {
+            tokio::time::sleep(LATER).await;
+            if let Err(group) = shared.queue.again(group) {
+                group::tell(group, &StoreError::Closed);
+            }
+        });
+    }
+
+    fn took(&mut self, _time: Duration) {}
+
+    fn counters(&self) -> &Counters {
+        &self.shared.counters
+    }
+}
+
+/// Also where the thread panicked: nobody is left waiting, and nobody waits from now on.
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.shared.queue.close();
+        if self.slot == 0 {
+            while let Taken::Appends(appends) = self.shared.queue.take(Turn::First, Some(Instant::now())) {
+                group::tell(appends, &StoreError::Closed);
+            }
+        }
+        self.shared.ended.send_modify(|ended| *ended += 1);
+        self.shared.tick();
+        self.shared.tell_clients();
+    }
+}
