@@ -62,7 +62,7 @@ async fn steps_a_timer_and_a_side_effect() {
     let worker = worker(&db).await;
     let run = db.client().start(steps(vec!["a".to_owned(), "b".to_owned()])).await.unwrap();
     assert_eq!(run.result().await.unwrap(), "a+b blue 2");
-    insta::assert_snapshot!(history(&run.untyped()).await);
+    same_on_every_store(history(&run.untyped()).await);
     worker.shutdown().await.unwrap();
 }
 
@@ -98,7 +98,7 @@ async fn a_signal_before_its_timeout_and_a_lost_branch() {
     let run = db.client().start(Approval::run("o-1".to_owned())).await.unwrap();
     run.approve(true).await.unwrap();
     assert!(run.result().await.unwrap());
-    insta::assert_snapshot!(history(&run.untyped()).await);
+    same_on_every_store(history(&run.untyped()).await);
     worker.shutdown().await.unwrap();
 }
 
@@ -124,7 +124,7 @@ async fn retries_and_a_failure() {
     assert!(
         matches!(run.result().await, Err(WorkflowError::Failed(failure)) if failure.to_string() == "attempt 3")
     );
-    insta::assert_snapshot!(history(&run.untyped()).await);
+    same_on_every_store(history(&run.untyped()).await);
     worker.shutdown().await.unwrap();
 }
 
@@ -145,7 +145,7 @@ async fn a_saga_with_a_failing_compensation() {
     let worker = worker(&db).await;
     let run = db.client().start(trip()).await.unwrap();
     assert_eq!(run.result().await.unwrap_err().compensation_failures().len(), 1);
-    insta::assert_snapshot!(history(&run.untyped()).await);
+    same_on_every_store(history(&run.untyped()).await);
     worker.shutdown().await.unwrap();
 }
 
@@ -173,6 +173,16 @@ async fn a_cancellation_that_waits_for_a_shield() {
     eventually("it is in the shield", async || run.history().await.unwrap().len() == 2).await;
     run.cancel("enough").await.unwrap();
     assert!(matches!(run.result().await, Err(WorkflowError::Cancelled)));
-    insta::assert_snapshot!(history(&run.untyped()).await);
+    same_on_every_store(history(&run.untyped()).await);
     worker.shutdown().await.unwrap();
+}
+
+/// Compares with the snapshot of the test's name, the same for both programs that run it.
+#[track_caller]
+fn same_on_every_store(history: String) {
+    let thread = std::thread::current();
+    let test = thread.name().unwrap_or_default().rsplit("::").next().unwrap_or_default().to_owned();
+    insta::with_settings!({ prepend_module_to_snapshot => false }, {
+        insta::assert_snapshot!(test, history);
+    });
 }

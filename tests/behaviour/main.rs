@@ -3,6 +3,9 @@
 // A test program has nobody to be private from, and ends where it is wrong.
 #![allow(unreachable_pub, missing_docs, clippy::unwrap_used)]
 
+/// The other program, `postgres`, runs the same tests on the other store.
+pub const ON_POSTGRES: bool = false;
+
 mod cancellation;
 mod client;
 mod clock_steps;

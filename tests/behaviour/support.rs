@@ -23,8 +23,17 @@ impl Db {
         Abide::open(Self::url(folder)).await.expect("the database opens")
     }
 
+    /// The database of a folder: a file in it, or a database on the program's own server whose URL the folder keeps.
     pub fn url(folder: &tempfile::TempDir) -> String {
-        format!("sqlite://{}", folder.path().join("abide.db").display())
+        if !crate::ON_POSTGRES {
+            return format!("sqlite://{}", folder.path().join("abide.db").display());
+        }
+        let kept = folder.path().join("url");
+        std::fs::read_to_string(&kept).unwrap_or_else(|_| {
+            let url = cluster::shared_database();
+            std::fs::write(kept, &url).expect("the folder can be written");
+            url
+        })
     }
 
     pub fn client(&self) -> Client {

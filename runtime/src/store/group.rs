@@ -126,6 +126,9 @@ fn count(counters: &Counters, appends: usize) {
 /// Tells a committed group. Starts that are not in are looked at one by one.
 async fn acknowledge<C: Committer>(to: &mut C, group: Group, committed: Committed, todo: &mut Vec<Group>) {
     let Committed { missing, conflicts, locked } = committed;
+    if !(conflicts.is_empty() && locked.is_empty()) {
+        Counters::add(&to.counters().retries, 1);
+    }
     let (mut done, mut absent, mut later) = (Vec::with_capacity(group.len()), Vec::new(), Vec::new());
     for (append, ack) in group {
         let id = append.execution;

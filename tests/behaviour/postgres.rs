@@ -1,0 +1,33 @@
+//! What abide promises, one file per behaviour, over a real Postgres server: the very tests of `main`, but for those that look into an SQLite file.
+
+// A test program has nobody to be private from, and ends where it is wrong.
+#![allow(unreachable_pub, missing_docs, clippy::unwrap_used)]
+
+/// The other program, `main`, runs the same tests on SQLite.
+pub const ON_POSTGRES: bool = true;
+
+mod cancellation;
+mod client;
+mod close_race;
+mod combinators;
+mod commits;
+mod determinism;
+mod ends;
+mod errors_decode;
+mod errors_hang;
+mod errors_ids;
+mod errors_messages;
+mod errors_panic;
+mod errors_payload;
+mod errors_types;
+mod eviction;
+mod handlers;
+mod helpers;
+mod histories;
+mod long_history;
+mod mismatch;
+mod retries;
+mod sagas;
+mod shutdown;
+mod state;
+mod support;
