@@ -1,20 +1,25 @@
-//! Measures abide against the raw limit of its store: `cargo run --release -p bench -- --store sqlite w1 w2 [--json]`.
+//! Measures abide against the raw limit of its store: `cargo run --release -p bench -- --store sqlite w1 w2 [--json]`,
+//! or `--store postgres`, on a throw-away cluster or the database that `DATABASE_URL` names.
 //!
 //! For each workload and number of workflows in flight, the engine and the raw driver take turns on a database each,
 //! in the same run: the raw driver writes the same appends with the same row sizes through the same writer, and has no
 //! engine. Their ratio is what the engine costs; it is what to compare between machines, not the absolute numbers.
 //!
-//! `cargo run --release -p bench -- compile` measures what the checks cost at compile time.
+//! `cargo run --release -p bench -- scale` measures several worker processes on one Postgres, `.. -- compile`
+//! measures what the checks cost at compile time.
 
 mod compile;
 mod load;
+mod place;
 mod report;
+mod scale;
 mod workload;
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{Parser, Subcommand};
 use load::Measured;
+use place::{Place, StoreKind};
 use report::Line;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 use workload::{Engine, RawSide, Workload};
 
@@ -51,25 +56,11 @@ struct Args {
 enum Other {
     /// Measures what the checks cost at compile time.
     Compile(compile::Args),
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-enum StoreKind {
-    Sqlite,
-}
-
-impl StoreKind {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Sqlite => "sqlite",
-        }
-    }
-
-    fn url(self, folder: &Path, name: &str) -> String {
-        match self {
-            Self::Sqlite => format!("sqlite://{}", folder.join(format!("{name}.db")).display()),
-        }
-    }
+    /// Measures one, two and three worker processes on one Postgres.
+    Scale(scale::Args),
+    /// One of those processes.
+    #[command(hide = true)]
+    Worker(scale::WorkerArgs),
 }
 
 type AnyResult<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
@@ -77,16 +68,19 @@ type AnyResult<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 #[tokio::main]
 async fn main() -> AnyResult<()> {
     let args = Args::parse();
-    if let Some(Other::Compile(args)) = &args.other {
-        return compile::run(args);
+    match &args.other {
+        Some(Other::Compile(args)) => return compile::run(args),
+        Some(Other::Scale(args)) => return scale::run(args).await,
+        Some(Other::Worker(args)) => return scale::work(args).await,
+        None => {}
     }
-    std::fs::create_dir_all(&args.dir)?;
+    let place = Place::new(args.store, &args.dir)?;
     if !args.json {
         println!("{}", Line::HEAD);
     }
     for workload in &args.workloads {
         for in_flight in &args.in_flight {
-            let line = measure(&args, *workload, (*in_flight).max(1)).await?;
+            let line = measure(&args, &place, *workload, (*in_flight).max(1)).await?;
             if args.json {
                 println!("{}", serde_json::to_string(&line)?);
             } else {
@@ -97,11 +91,9 @@ async fn main() -> AnyResult<()> {
     Ok(())
 }
 
-async fn measure(args: &Args, workload: Workload, in_flight: usize) -> AnyResult<Line> {
-    let folder = tempfile::tempdir_in(&args.dir)?;
-    let engine = Engine::open(&args.store.url(folder.path(), "engine"), workload, in_flight).await?;
-    let raw = RawSide::open(&args.store.url(folder.path(), "raw"), workload.name(), engine.history().await?)
-        .await?;
+async fn measure(args: &Args, place: &Place, workload: Workload, in_flight: usize) -> AnyResult<Line> {
+    let engine = Engine::open(place.open("engine").await?, workload, in_flight).await?;
+    let raw = RawSide::open(place.open("raw").await?, workload.name(), engine.history().await?).await?;
     let round = Duration::from_secs_f64((args.seconds / f64::from(ROUNDS)).max(0.1));
 
     // Not counted: it fills caches, compiles statements and starts threads.

@@ -65,9 +65,8 @@ pub(crate) struct Engine {
 }
 
 impl Engine {
-    /// Opens a database of its own and starts a worker with room for all that is in flight.
-    pub(crate) async fn open(url: &str, workload: Workload, in_flight: usize) -> AnyResult<Self> {
-        let abide = Abide::open(url).await?;
+    /// Starts a worker on a database of its own with room for all that is in flight.
+    pub(crate) async fn open(abide: Abide, workload: Workload, in_flight: usize) -> AnyResult<Self> {
         let worker = abide.worker("bench").workflow(empty).workflow(ten_steps).activity(step);
         let worker = worker.max_concurrent_activities(in_flight.max(100)).start().await?;
         Ok(Self { client: abide.client().queue("bench"), abide, worker: Arc::new(worker), workload })
@@ -125,9 +124,8 @@ pub(crate) struct RawSide {
 }
 
 impl RawSide {
-    /// Opens a database of its own.
-    pub(crate) async fn open(url: &str, name: &str, history: Vec<JournalRow>) -> AnyResult<Self> {
-        let abide = Abide::open(url).await?;
+    /// On a database of its own.
+    pub(crate) async fn open(abide: Abide, name: &str, history: Vec<JournalRow>) -> AnyResult<Self> {
         let raw = Arc::new(Raw::of(&abide).await?);
         Ok(Self { abide, raw, script: Arc::new(Script::of(name, &history)?) })
     }

@@ -19,3 +19,17 @@ pub fn shared_database() -> String {
     assert!(ok.success());
     format!("postgres://postgres@127.0.0.1:55432/{name}")
 }
+
+#[derive(Default)]
+pub struct Options {
+    pub durable: bool,
+}
+pub struct Cluster;
+impl Cluster {
+    pub fn start(_: Options) -> Result<Self, std::io::Error> {
+        Ok(Self)
+    }
+    pub fn create_database(&self) -> Result<String, std::io::Error> {
+        Ok("postgres://postgres@127.0.0.1:55433/postgres".into())
+    }
+}

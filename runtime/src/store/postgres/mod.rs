@@ -31,7 +31,7 @@ use shared::Shared;
 use super::{
     Ack, Append, AttemptTransaction, Claim, Claimed, ClaimedTasks, DeadWorker, ExecutionRow, Filter, Find,
     InboxRow, Metrics, NewExecution, NewMessage, OwnedTask, Page, Reply, ResumeAnswer, SendAnswer,
-    StartAnswer, Store, StoreError, StoreFuture, StoredTurn, TaskClaim, TaskKey, UserConnection, WorkerInfo,
+    StartAnswer, Store, StoreFuture, StoredTurn, TaskClaim, TaskKey, UserConnection, WorkerInfo,
 };
 use abide_core::{ExecutionId, Incarnation};
 use sqlx::PgPool;

@@ -1,0 +1,70 @@
+//! Where the databases of a run lie: files in a folder, or schemas on a Postgres server.
+
+use crate::AnyResult;
+use abide::prelude::*;
+use clap::ValueEnum;
+use std::path::Path;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// Which store is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum StoreKind {
+    /// A file.
+    Sqlite,
+    /// A server: `DATABASE_URL`, or a throw-away cluster with full durability.
+    Postgres,
+}
+
+impl StoreKind {
+    /// Its name in the results.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Sqlite => "sqlite",
+            Self::Postgres => "postgres",
+        }
+    }
+}
+
+/// The place of one run; what it made is removed with it.
+pub(crate) enum Place {
+    /// Files in this folder.
+    Folder(tempfile::TempDir),
+    /// Schemas in this database; with the cluster, if it is ours.
+    Server { url: String, _cluster: Option<cluster::Cluster> },
+}
+
+impl Place {
+    /// `dir`: where SQLite's files, or the cluster's, are made.
+    pub(crate) fn new(store: StoreKind, dir: &Path) -> AnyResult<Self> {
+        std::fs::create_dir_all(dir)?;
+        if store == StoreKind::Sqlite {
+            return Ok(Self::Folder(tempfile::tempdir_in(dir)?));
+        }
+        if let Ok(url) = std::env::var("DATABASE_URL") {
+            return Ok(Self::Server { url, _cluster: None });
+        }
+        let cluster =
+            cluster::Cluster::start(cluster::Options { durable: true, ..cluster::Options::default() })?;
+        Ok(Self::Server { url: cluster.create_database()?, _cluster: Some(cluster) })
+    }
+
+    /// A database of its own for one side of a measurement.
+    pub(crate) async fn open(&self, side: &str) -> AnyResult<Abide> {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("bench_{}_{}_{side}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        Ok(match self {
+            Self::Folder(folder) => {
+                Abide::open(format!("sqlite://{}", folder.path().join(name).display())).await?
+            }
+            Self::Server { url, .. } => Abide::builder(url).schema(name).open().await?,
+        })
+    }
+
+    /// The server's URL.
+    pub(crate) fn url(&self) -> Option<&str> {
+        match self {
+            Self::Folder(_) => None,
+            Self::Server { url, .. } => Some(url),
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! One, two and three worker processes on one Postgres: what each adds on this machine.
+//!
+//! Each process is this very program with a worker and a client of its own, and keeps so many workflows in flight. On two cores
+//! they, and the server, share the two; what is honest to read from it is whether a second process costs more than it brings.
+
+use crate::AnyResult;
+use crate::load;
+use crate::place::{Place, StoreKind};
+use crate::workload::{Engine, Workload};
+use abide::prelude::*;
+use std::io::{BufRead, BufReader, Write};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+/// The arguments of `scale`.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Which workload.
+    #[arg(value_enum, default_value = "w2")]
+    workload: Workload,
+    /// How many worker processes; may be given several times.
+    #[arg(long, default_values_t = [1, 2, 3])]
+    workers: Vec<usize>,
+    /// How many workflows at a time, in each process.
+    #[arg(long, default_value_t = 256)]
+    in_flight: usize,
+    /// How long, in seconds.
+    #[arg(long, default_value_t = 5.0)]
+    seconds: f64,
+    /// Where the cluster is made.
+    #[arg(long, default_value = "target/bench")]
+    dir: PathBuf,
+}
+
+/// The arguments of one process.
+#[derive(clap::Args)]
+pub(crate) struct WorkerArgs {
+    url: String,
+    schema: String,
+    #[arg(value_enum)]
+    workload: Workload,
+    in_flight: usize,
+    seconds: f64,
+}
+
+/// Measures.
+pub(crate) async fn run(args: &Args) -> AnyResult<()> {
+    let place = Place::new(StoreKind::Postgres, &args.dir)?;
+    let url = place.url().ok_or("Postgres has an URL")?;
+    println!("workload  processes  in flight each  workflows/s   steps/s");
+    for workers in &args.workers {
+        let schema = format!("scale_{}_{workers}", std::process::id());
+        let mut children = Vec::new();
+        for _ in 0..*workers {
+            children.push(child(args, url, &schema)?);
+        }
+        // All are open and have their worker: now they may begin, together.
+        for (child, _) in &mut children {
+            child.stdin.as_mut().ok_or("a child without input")?.write_all(b"go\n")?;
+        }
+        let mut per_s = 0.0;
+        for (mut child, mut output) in children {
+            let mut line = String::new();
+            output.read_line(&mut line)?;
+            per_s += line.trim().parse::<f64>()?;
+            child.wait()?;
+        }
+        let steps = per_s * f64::from(args.workload.steps());
+        let name = args.workload.name();
+        println!("{name:<9} {workers:>9} {:>15}  {per_s:>11.0} {steps:>9.0}", args.in_flight);
+    }
+    Ok(())
+}
+
+fn child(args: &Args, url: &str, schema: &str) -> AnyResult<(Child, BufReader<std::process::ChildStdout>)> {
+    let mut child = Command::new(std::env::current_exe()?)
+        .args(["worker", url, schema, args.workload.name()])
+        .args([args.in_flight.to_string(), args.seconds.to_string()])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()?;
+    let mut output = BufReader::new(child.stdout.take().ok_or("a child without output")?);
+    let mut ready = String::new();
+    output.read_line(&mut ready)?;
+    match ready.trim() {
+        "ready" => Ok((child, output)),
+        other => Err(format!("a worker process said `{other}`").into()),
+    }
+}
+
+/// One process: says `ready`, waits for a line, and prints how many workflows a second it ran.
+pub(crate) async fn work(args: &WorkerArgs) -> AnyResult<()> {
+    let abide = Abide::builder(&args.url).schema(&args.schema).open().await?;
+    let engine = Engine::open(abide, args.workload, args.in_flight).await?;
+    engine.history().await?;
+    println!("ready");
+    std::io::stdin().read_line(&mut String::new())?;
+    let measured = load::run(&engine, args.in_flight, Duration::from_secs_f64(args.seconds)).await?;
+    println!("{}", measured.per_s());
+    engine.close().await
+}
