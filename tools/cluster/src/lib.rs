@@ -1,0 +1,40 @@
+//! A throw-away Postgres for tests, the bench and examples: in a folder of its own, on a free port, gone afterwards.
+//!
+//! ```
+//! use cluster::{Cluster, Options};
+//!
+//! # fn main() -> Result<(), cluster::Error> {
+//! let cluster = Cluster::start(Options::default())?;
+//! let url = cluster.create_database()?;
+//! assert!(url.starts_with("postgres://postgres@127.0.0.1:"));
+//! assert_eq!(cluster.sql("postgres", "SELECT 1 + 1")?, [[Some("2".to_string())]]);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! The programs of Postgres come from the folder that `ABIDE_POSTGRES_BIN` names, else from PATH, else from
+//! `/usr/lib/postgresql`. Where there are none, `ABIDE_POSTGRES=install` installs them on Debian, as root. A test that
+//! needs Postgres and finds none fails: nothing here skips.
+//!
+//! A reader begins with `cluster`; `server` is a postmaster, `home` its folder and the watchdog that clears up.
+//! Unix only.
+
+mod account;
+mod binaries;
+mod certificates;
+mod cluster;
+mod error;
+mod home;
+mod install;
+mod log;
+mod program;
+mod replica;
+mod server;
+mod shared;
+mod wire;
+
+pub use cluster::{Cluster, Mode, Options};
+pub use error::Error;
+pub use replica::Replica;
+pub use shared::{shared, shared_database};
+pub use wire::Rows;
