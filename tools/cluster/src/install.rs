@@ -1,0 +1,66 @@
+//! Installs Debian's package of Postgres. Runs only when someone asked for it, and only as root.
+
+use crate::account::we_are_root;
+use crate::error::{Error, Tried};
+use crate::program::succeed;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Exists where dpkg does; a lock on it is in no other program's way.
+const LOCKED: &str = "/var/lib/dpkg";
+
+/// Where `postgresql-common` looks for more settings.
+const SETTINGS: &str = "/etc/postgresql-common/createcluster.d";
+
+/// Installs it, unless it is `found` once the installers of other processes are done.
+pub(crate) fn unless(found: impl Fn() -> Result<bool, Error>) -> Result<(), Error> {
+    if !Path::new(LOCKED).is_dir() {
+        return Err(refused("this is not Debian or one of its like"));
+    }
+    if !we_are_root()? {
+        return Err(refused("that needs root"));
+    }
+    let lock = File::open(LOCKED).and_then(|folder| folder.lock().map(|()| folder));
+    // Held to the end of this function.
+    let _lock = lock.tried(format_args!("locking {LOCKED}"))?;
+    if found()? {
+        return Ok(());
+    }
+    eprintln!("cluster: installing Debian's package `postgresql`");
+    let _no_main_cluster = NoMainCluster::wish()?;
+    apt_get(&["update"])?;
+    apt_get(&["install", "-y", "--no-install-recommends", "postgresql"])
+}
+
+fn refused(why: &str) -> Error {
+    let text = "cannot install Postgres: ";
+    let help = "\n  help: install it yourself, or name the folder of its programs in ABIDE_POSTGRES_BIN";
+    Error::Missing(format!("{text}{why}{help}"))
+}
+
+fn apt_get(arguments: &[&str]) -> Result<(), Error> {
+    let mut command = Command::new("apt-get");
+    command.args(["-o", "DPkg::Lock::Timeout=300"]).args(arguments).env("DEBIAN_FRONTEND", "noninteractive");
+    succeed(&mut command)
+}
+
+/// While it lives, the package does not make and start a cluster of the whole machine.
+struct NoMainCluster(PathBuf);
+
+impl NoMainCluster {
+    fn wish() -> Result<Self, Error> {
+        let file = Path::new(SETTINGS).join("abide.conf");
+        let written =
+            fs::create_dir_all(SETTINGS).and_then(|()| fs::write(&file, "create_main_cluster = false\n"));
+        written.tried(format_args!("writing {}", file.display()))?;
+        Ok(Self(file))
+    }
+}
+
+impl Drop for NoMainCluster {
+    fn drop(&mut self) {
+        // A wish that stays does no harm: it makes no cluster.
+        let _ = fs::remove_file(&self.0);
+    }
+}
