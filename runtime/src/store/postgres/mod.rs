@@ -15,6 +15,8 @@ mod lease;
 mod message;
 mod migrate;
 mod open;
+#[cfg(test)]
+mod permutations;
 mod read;
 mod rows;
 mod schema;

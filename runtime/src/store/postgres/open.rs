@@ -78,7 +78,7 @@ pub(super) async fn connect(options: &PgConnectOptions, role: &str) -> Result<Pg
 }
 
 /// A pool; its connections are opened when they are needed.
-fn pool(options: &OpenOptions, role: &'static str) -> PgPool {
+pub(super) fn pool(options: &OpenOptions, role: &'static str) -> PgPool {
     PgPoolOptions::new()
         .min_connections(0)
         .max_connections(options.connections.max(1))

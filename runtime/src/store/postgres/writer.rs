@@ -142,7 +142,7 @@ impl Writer {
 }
 
 /// The ids of the starts that are in.
-async fn write_batch(
+pub(super) async fn write_batch(
     connection: &mut PgConnection,
     shared: &Shared,
     batch: Batch<'_>,
