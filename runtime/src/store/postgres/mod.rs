@@ -24,6 +24,8 @@ mod shared;
 mod sql;
 mod start;
 mod task;
+#[cfg(test)]
+mod tests;
 mod transaction;
 mod writer;
 

@@ -16,7 +16,7 @@ pub(super) const CLAIM_TASKS: &str = "WITH fence AS MATERIALIZED (
     SELECT worker FROM {s}.lease WHERE worker = $1 AND slot = 0 FOR KEY SHARE),
 chosen AS MATERIALIZED (
     SELECT execution, activity FROM {s}.task
-    WHERE owner IS NULL AND queue = $2 AND run_at <= {now} AND name = ANY($3) AND EXISTS (SELECT FROM fence)
+    WHERE owner IS NULL AND queue = $2 AND run_at <= (SELECT {now}) AND name = ANY($3) AND EXISTS (SELECT FROM fence)
     ORDER BY run_at LIMIT $4 FOR UPDATE SKIP LOCKED),
 taken AS (
     UPDATE {s}.task t SET owner = $1 FROM chosen c
@@ -48,14 +48,16 @@ SELECT (SELECT count(*) FROM fence), (SELECT count(*) FROM token), (SELECT owner
 pub(super) const EXPIRE: &str = "WITH unbegun AS (
     DELETE FROM {s}.task t USING (
         SELECT execution, activity FROM {s}.task
-        WHERE owner IS NULL AND queue IS NOT NULL AND start_by <= {now} LIMIT 100 FOR UPDATE SKIP LOCKED) o
+        WHERE owner IS NULL AND queue IS NOT NULL AND start_by <= (SELECT {now})
+        ORDER BY start_by LIMIT 100 FOR UPDATE SKIP LOCKED) o
     WHERE t.execution = o.execution AND t.activity = o.activity
     RETURNING t.execution, t.activity, t.attempt, $1 AS outcome),
 unended AS (
     DELETE FROM {s}.task t USING (
         SELECT execution, activity FROM {s}.task
-        WHERE queue IS NOT NULL AND close_by <= {now} AND (owner IS NOT NULL OR start_by IS NULL OR start_by > {now})
-        LIMIT 100 FOR UPDATE SKIP LOCKED) o
+        WHERE queue IS NOT NULL AND close_by <= (SELECT {now})
+            AND (owner IS NOT NULL OR start_by IS NULL OR start_by > (SELECT {now}))
+        ORDER BY close_by LIMIT 100 FOR UPDATE SKIP LOCKED) o
     WHERE t.execution = o.execution AND t.activity = o.activity
     RETURNING t.execution, t.activity, t.attempt, $2 AS outcome),
 gone AS (SELECT * FROM unbegun UNION ALL SELECT * FROM unended)
