@@ -29,6 +29,10 @@ kill-1000:
 bench:
     cargo run --release -p bench -- --store sqlite w1 w2
 
+# A throw-away Postgres, until Ctrl-C.
+postgres:
+    cargo run -p cluster
+
 # What the checks cost at compile time, with and without.
 bench-compile:
     cargo run --release -p bench -- compile
