@@ -36,6 +36,10 @@ async fn serve(mut client: TcpStream, server: u16, sessions: Sessions) -> std::i
     // Authentication is fine, and it is the client's turn.
     client.write_all(b"R\0\0\0\x08\0\0\0\0K\0\0\0\x0c\0\0\0\0\0\0\0\0Z\0\0\0\x05I").await?;
     loop {
+        let mut next = read(&mut client).await?;
+        if next.0 == b'X' {
+            return Ok(());
+        }
         let free = sessions.lock().unwrap().pop();
         let mut session = match free {
             Some(session) => session,
@@ -43,15 +47,11 @@ async fn serve(mut client: TcpStream, server: u16, sessions: Sessions) -> std::i
         };
         // One transaction.
         loop {
-            let (kind, message) = read(&mut client).await?;
-            if kind == b'X' {
-                sessions.lock().unwrap().push(session);
-                return Ok(());
-            }
-            session.write_all(&message).await?;
-            if matches!(kind, b'Q' | b'S') && answer(&mut session, Some(&mut client)).await? == b'I' {
+            session.write_all(&next.1).await?;
+            if matches!(next.0, b'Q' | b'S') && answer(&mut session, Some(&mut client)).await? == b'I' {
                 break;
             }
+            next = read(&mut client).await?;
         }
         sessions.lock().unwrap().push(session);
     }
