@@ -82,6 +82,8 @@ pub(crate) struct ActivityArgs {
     pub(crate) retry_after: Option<Expr>,
     /// The variant of `CancellationType`.
     pub(crate) cancellation: Option<Ident>,
+    /// `transactional`: the first argument is the connection of the engine's transaction.
+    pub(crate) transactional: Option<Ident>,
 }
 
 const ACTIVITY: &[&str] = &[
@@ -93,6 +95,7 @@ const ACTIVITY: &[&str] = &[
     "retry_if",
     "retry_after",
     "cancellation",
+    "transactional",
     "crate",
 ];
 
@@ -116,6 +119,7 @@ impl ActivityArgs {
                 ("retry_after", Value::Expr(value)) => args.retry_after = Some(value),
                 ("cancellation", Value::Expr(value)) => args.cancellation = cancellation(&value, errors),
                 ("retry", Value::List(list)) => args.retry = retry(list, errors),
+                ("transactional", Value::None) => args.transactional = name,
                 (known, value) if ACTIVITY.contains(&known) => misshapen(name.as_ref(), &value, errors),
                 (_, value) => unknown(name.as_ref(), &value, "#[activity]", ACTIVITY, errors),
             }
@@ -132,7 +136,7 @@ fn misshapen(name: Option<&Ident>, value: &Value, errors: &mut Errors) {
     let Some(name) = name else { return };
     let help = match name.to_string().as_str() {
         "retry" => "write `retry(max_attempts = 3, initial_interval = \"1s\")`".to_owned(),
-        "no_probes" => "write `no_probes` alone".to_owned(),
+        alone @ ("no_probes" | "transactional") => format!("write `{alone}` alone"),
         other => format!("write `{other} = ..`"),
     };
     let message = match value {
