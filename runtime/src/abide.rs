@@ -82,6 +82,11 @@ impl Abide {
         &self.inner.store
     }
 
+    /// Refuses what would wait for the transaction that it is called from: AB0609.
+    pub(crate) fn outside(&self) -> Result<()> {
+        Ok(self.inner.store.outside()?)
+    }
+
     pub(crate) fn hub(&self) -> &Arc<Hub> {
         &self.inner.hub
     }

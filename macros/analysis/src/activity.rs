@@ -281,8 +281,7 @@ fn options(private: &Private, args: &ActivityArgs) -> Option<TokenStream> {
         .iter()
         .map(|variant| quote!(options.cancellation = #private::CancellationType::#variant;));
     let transactional = args.transactional.iter().map(|_| quote!(options.transactional = true;));
-    let settings: Vec<TokenStream> =
-        timeouts.chain(retry).chain(cancellation).chain(transactional).collect();
+    let settings: Vec<TokenStream> = timeouts.chain(retry).chain(cancellation).chain(transactional).collect();
     (!settings.is_empty()).then(|| {
         quote! {
             fn options() -> #private::ActivityOptions {

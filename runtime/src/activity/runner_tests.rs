@@ -68,7 +68,11 @@ impl Bench {
             info,
             input,
             limits: Limits::new(options, Duration::ZERO, Duration::ZERO),
-            report: Box::new(move |outcome| sender.send(outcome).unwrap()),
+            transactions: None,
+            report: Box::new(move |end| match end {
+                Ended::Told(outcome) => sender.send(outcome).unwrap(),
+                other => panic!("{other:?}"),
+            }),
         })
     }
 

@@ -122,10 +122,11 @@ impl WorkerBuilder {
     /// Starts the worker: it registers, and begins to claim and run what is due.
     ///
     /// # Errors
-    /// `AB0601` where nothing is registered or a name is registered twice; `AB05xx` where the database cannot be
+    /// `AB0601` where nothing is registered or a name is registered twice; `AB0611` where a transactional activity takes a
+    /// connection of another kind of database; `AB05xx` where the database cannot be
     /// written.
     pub async fn start(self) -> Result<Worker> {
-        self.registry.check(&self.queue)?;
+        self.registry.check(&self.queue, self.abide.store().database())?;
         Worker::start(self.abide, self.queue, Arc::new(self.registry), Arc::new(self.options)).await
     }
 }

@@ -3,7 +3,7 @@
 use crate::activity::entry::ActivityEntry;
 use crate::error::{Error, Result};
 use abide_core::exec::WorkflowType;
-use abide_core::{Activities, ActivityDef, ActivityRegistry, WorkflowDef};
+use abide_core::{Activities, ActivityDef, ActivityRegistry, Database, WorkflowDef};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
@@ -35,8 +35,15 @@ impl Registry {
         H::register(&mut Host { registry: self, host: Arc::new(host) });
     }
 
-    /// Refuses an empty registry, and one with a name given twice.
-    pub(super) fn check(&self, queue: &str) -> Result<()> {
+    /// Refuses an empty registry, one with a name given twice, and an activity that needs another database.
+    pub(super) fn check(&self, queue: &str, database: Database) -> Result<()> {
+        let other = |entry: &&Arc<ActivityEntry>| entry.database().is_some_and(|needs| needs != database);
+        if let Some(entry) = self.activities.values().find(other) {
+            return Err(Error::WrongDatabase {
+                activity: entry.name().to_owned(),
+                found: database.to_string(),
+            });
+        }
         if let Some((kind, name)) = self.twice {
             return Err(Error::RegisteredTwice { kind, name: name.to_owned() });
         }

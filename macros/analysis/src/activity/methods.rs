@@ -130,7 +130,11 @@ impl Activity {
                 call: quote!(host: &Self::Host, #pattern: Self::Args),
                 body: match broken {
                     true => quote!(async { #private::never() }),
-                    false => inputs.run(private, &quote!(<#host_type as #bodies>::#name), Some(&format_ident!("host"))),
+                    false => inputs.run(
+                        private,
+                        &quote!(<#host_type as #bodies>::#name),
+                        Some(&format_ident!("host")),
+                    ),
                 },
             },
         );

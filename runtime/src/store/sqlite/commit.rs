@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 impl Committer for Writer {
     async fn attempt(&mut self, group: &[(Append, Ack)]) -> Result<Committed, Failed> {
         if let Some(kind) = self.fault(Stage::BeforeCommit) {
-            return Err(Failed { kind, error: self.injected(kind) });
+            return Err(Failed { kind, error: self.shared.injected(kind) });
         }
         let query = Batch::of(group.iter().map(|(append, _)| append)).query(true);
         let rows = match self.connection().await {
@@ -23,7 +23,7 @@ impl Committer for Writer {
         };
         match rows {
             Ok(rows) => match self.fault(Stage::AfterCommit) {
-                Some(kind) => Err(Failed { kind, error: self.injected(kind) }),
+                Some(kind) => Err(Failed { kind, error: self.shared.injected(kind) }),
                 None => {
                     let missing = rows.iter().map(|row| ExecutionId(row.get(0))).collect();
                     Ok(Committed { missing, ..Committed::default() })

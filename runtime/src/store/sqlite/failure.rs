@@ -46,6 +46,11 @@ fn raised(message: &str) -> Kind {
     }
 }
 
+/// Whether a transaction cannot write because what it has read is not the newest any more.
+pub(super) fn is_snapshot(error: &Error) -> bool {
+    matches!(error, Error::Database(error) if extended_code(error.as_ref()) == 517)
+}
+
 fn extended_code(error: &dyn DatabaseError) -> i64 {
     error.code().and_then(|code| code.parse().ok()).unwrap_or(1)
 }

@@ -2,7 +2,8 @@
 //!
 //! Reading order: [`schema`] and [`migrate`], [`place`] and [`open`], [`job`], [`writer`], [`batch`] and [`sql`] (the
 //! hot path), [`commit`] (what to do when a batch fails), [`failure`] (SQLite's errors), then what clients and workers
-//! call: [`start`], [`message`], [`read`], [`lease`], [`claim`]. Must never write on any connection but the writer's.
+//! call: [`start`], [`message`], [`read`], [`lease`], [`claim`]. Must never write on any connection but the writer's, save in a
+//! transaction of the user's: [`transaction`] (an attempt's) and [`within`] (a client's).
 
 mod batch;
 mod claim;
@@ -21,18 +22,20 @@ mod sql;
 mod start;
 #[cfg(test)]
 mod tests;
+mod transaction;
+mod within;
 mod writer;
 
-use job::{Call, Job, Queued, Work};
+use job::{Call, Item, Queued, Work};
 pub(crate) use open::{OpenOptions, open};
 use shared::Shared;
 
 use super::{
     Ack, Append, AttemptTransaction, Claim, Claimed, ClaimedTasks, DeadWorker, ExecutionRow, Filter, Find,
-    InboxRow, Metrics, NewExecution, NewMessage, OwnedTask, Page, Reply, ResumeAnswer, SendAnswer,
+    INSIDE, InboxRow, Metrics, NewExecution, NewMessage, OwnedTask, Page, Reply, ResumeAnswer, SendAnswer,
     StartAnswer, Store, StoreError, StoreFuture, StoredTurn, TaskClaim, TaskKey, UserConnection, WorkerInfo,
 };
-use abide_core::{ExecutionId, Incarnation};
+use abide_core::{Database, ExecutionId, Incarnation};
 use sqlx::{SqliteConnection, SqlitePool};
 use std::sync::Arc;
 use std::time::Instant;
@@ -42,6 +45,8 @@ use tokio::sync::{oneshot, watch};
 pub(crate) struct SqliteStore {
     shared: Arc<Shared>,
     readers: SqlitePool,
+    /// The connections of attempts whose SQL commits with their results.
+    attempts: SqlitePool,
 }
 
 impl SqliteStore {
@@ -51,11 +56,12 @@ impl SqliteStore {
         F: for<'c> FnOnce(&'c mut SqliteConnection) -> Work<'c, T> + Send + 'static,
         T: Send + 'static,
     {
+        self.outside()?;
         let (reply, answer) = oneshot::channel();
         let job =
             Queued { job: Box::new(Call { work: Some(work), value: None, reply }), since: Instant::now() };
-        if let Err(refused) = self.shared.queue.job(job) {
-            refused.job.finish(Err(StoreError::Closed));
+        if let Err(refused) = self.shared.queue.job(Item::Call(job)) {
+            refused.refuse(StoreError::Closed);
         }
         answer.await.unwrap_or(Err(StoreError::Closed))
     }
@@ -222,26 +228,37 @@ impl Store for SqliteStore {
 
     fn begin_attempt(
         &self,
-        _owner: Incarnation,
-        _key: TaskKey,
+        owner: Incarnation,
+        key: TaskKey,
     ) -> StoreFuture<'_, Box<dyn AttemptTransaction>> {
-        Box::pin(async { Err(StoreError::Closed) })
+        Box::pin(self.begin(owner, key))
+    }
+
+    fn database(&self) -> Database {
+        Database::Sqlite
+    }
+
+    fn outside(&self) -> Result<(), StoreError> {
+        match INSIDE.try_with(|held| held.as_deref() == Some(&*self.shared.path)) {
+            Ok(true) => Err(StoreError::InsideTransaction),
+            _ => Ok(()),
+        }
     }
 
     fn start_within<'a>(
         &'a self,
-        _connection: UserConnection<'a>,
-        _new: NewExecution,
+        connection: UserConnection<'a>,
+        new: NewExecution,
     ) -> StoreFuture<'a, StartAnswer> {
-        Box::pin(async { Err(StoreError::Closed) })
+        Box::pin(self.start_on(connection, new))
     }
 
     fn send_within<'a>(
         &'a self,
-        _connection: UserConnection<'a>,
-        _message: NewMessage,
+        connection: UserConnection<'a>,
+        message: NewMessage,
     ) -> StoreFuture<'a, SendAnswer> {
-        Box::pin(async { Err(StoreError::Closed) })
+        Box::pin(self.send_on(connection, message))
     }
 
     fn news(&self) -> watch::Receiver<u64> {
@@ -259,6 +276,7 @@ impl Store for SqliteStore {
     fn close(&self) -> StoreFuture<'_, ()> {
         Box::pin(async move {
             self.readers.close().await;
+            self.attempts.close().await;
             self.shared.queue.close();
             let mut closed = self.shared.closed.subscribe();
             // An error means that the writer is gone, which is what is waited for.
