@@ -7,7 +7,7 @@
 
 use super::context::{ActivityContext, AttemptInfo};
 use super::entry::ActivityEntry;
-use super::transaction::{Ended, Transactions};
+use super::transaction::{self, Ended, Transactions};
 use abide_core::exec::AttemptOutcome;
 use abide_core::{ActivityOptions, FailureKind, FailureRecord, Payload, TimeoutKind};
 use std::collections::HashMap;
@@ -259,14 +259,15 @@ impl Inner {
         let (inner, given, asked) = (Arc::clone(&self), Arc::clone(&report), token.clone());
         let body = tokio::spawn(async move {
             let _slot = slot;
-            let unbounded = limit.is_none();
+            let (unbounded, needs) = (limit.is_none(), entry.database());
             let ended = match transactions {
-                None => warned(name, unbounded, entry.run(context, input)).await.into(),
-                Some(transactions) => {
+                Some(transactions) if needs.is_some() => {
                     let body = || entry.run(context.clone(), input.clone());
                     let run = std::pin::pin!(transactions.run(name, asked.clone(), body));
                     warned(name, unbounded, run).await
                 }
+                None if needs.is_some() => transaction::unplanned(name),
+                _ => warned(name, unbounded, entry.run(context, input)).await.into(),
             };
             given.give(settle(ended, name, asked.is_cancelled(), shutdown.load(Ordering::Acquire)));
             inner.end(key);

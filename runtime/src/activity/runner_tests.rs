@@ -69,16 +69,20 @@ impl Bench {
             input,
             limits: Limits::new(options, Duration::ZERO, Duration::ZERO),
             transactions: None,
-            report: Box::new(move |end| match end {
-                Ended::Told(outcome) => sender.send(outcome).unwrap(),
-                other => panic!("{other:?}"),
-            }),
+            report: told(sender),
         })
     }
 
     async fn outcome(&mut self) -> String {
         describe(&self.outcomes.1.recv().await.unwrap())
     }
+}
+
+fn told(to: mpsc::UnboundedSender<AttemptOutcome>) -> ReportFn {
+    Box::new(move |end| match end {
+        Ended::Told(outcome) => to.send(outcome).unwrap(),
+        other => panic!("{other:?}"),
+    })
 }
 
 fn describe(outcome: &AttemptOutcome) -> String {
@@ -160,7 +164,8 @@ async fn a_limit_is_told_although_the_body_blocks_its_thread() {
         info,
         input: Payload::null(),
         limits: Limits::new(&options, Duration::ZERO, Duration::ZERO),
-        report: Box::new(move |outcome| sender.send(outcome).unwrap()),
+        transactions: None,
+        report: told(sender),
     });
     let outcome = outcomes.recv().await.unwrap();
     assert!(describe(&outcome).contains("StartToClose"));

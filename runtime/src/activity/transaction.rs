@@ -158,6 +158,15 @@ fn after(error: StoreError, name: &str) -> Ended {
     AttemptOutcome::Failed { failure: FailureRecord::new(kind, message), retryable, retry_after: None }.into()
 }
 
+/// An activity that has become transactional since this call of it was scheduled, without a token that could decide
+/// it. Nothing is lost: it fails as often as its policy allows, until a build comes that can run it.
+pub(super) fn unplanned(name: &str) -> Ended {
+    let message = format!("AB0615: activity `{name}` was scheduled before it became transactional");
+    tracing::warn!(code = "AB0615", activity = name, "{message}");
+    let failure = FailureRecord::new(FailureKind::Invalid, message);
+    AttemptOutcome::Failed { failure, retryable: true, retry_after: None }.into()
+}
+
 /// Dropped because it was asked to stop; the runner knows why it was.
 fn stopped(name: &str) -> Ended {
     let failure =
