@@ -54,7 +54,13 @@ impl Abide {
 
     /// Like [`Abide::open`], with options.
     pub fn builder(url: impl Into<String>) -> AbideBuilder {
-        AbideBuilder { url: url.into(), busy_timeout: Duration::from_secs(10), fault: None, skew_ms: None }
+        AbideBuilder {
+            url: url.into(),
+            busy_timeout: Duration::from_secs(10),
+            attempt_limit: Duration::from_secs(5),
+            fault: None,
+            skew_ms: None,
+        }
     }
 
     /// A client: starts workflows and talks to them.
@@ -103,6 +109,7 @@ impl fmt::Debug for Abide {
 pub struct AbideBuilder {
     url: String,
     busy_timeout: Duration,
+    attempt_limit: Duration,
     fault: Option<FaultHook>,
     skew_ms: Option<Arc<AtomicI64>>,
 }
@@ -113,6 +120,13 @@ impl AbideBuilder {
     /// Default: 10 s.
     pub fn busy_timeout(mut self, wait: Duration) -> Self {
         self.busy_timeout = wait;
+        self
+    }
+
+    /// For tests: how long the transaction of an activity may last on SQLite.
+    #[doc(hidden)]
+    pub fn attempt_limit(mut self, limit: Duration) -> Self {
+        self.attempt_limit = limit;
         self
     }
 
@@ -141,8 +155,9 @@ async fn open_store(options: AbideBuilder) -> Result<Arc<dyn Store>> {
     #[cfg(feature = "sqlite")]
     if options.url.starts_with("sqlite:") {
         use crate::store::sqlite;
-        let AbideBuilder { url, busy_timeout, fault, skew_ms } = options;
-        let chosen = sqlite::OpenOptions { busy_timeout, fault, skew_ms, ..sqlite::OpenOptions::default() };
+        let AbideBuilder { url, busy_timeout, attempt_limit, fault, skew_ms } = options;
+        let default = sqlite::OpenOptions::default();
+        let chosen = sqlite::OpenOptions { busy_timeout, attempt_limit, fault, skew_ms, ..default };
         return Ok(sqlite::open(&url, chosen).await?);
     }
     let help = match options.url.split_once(':') {
