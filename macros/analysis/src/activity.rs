@@ -270,7 +270,10 @@ fn options(private: &Private, args: &ActivityArgs) -> Option<TokenStream> {
         .cancellation
         .iter()
         .map(|variant| quote!(options.cancellation = #private::CancellationType::#variant;));
-    let settings: Vec<TokenStream> = timeouts.chain(retry).chain(cancellation).collect();
+    let task_queue = args.task_queue.iter().map(|queue| {
+        quote!(options.task_queue = ::core::option::Option::Some(::core::convert::Into::into(#queue));)
+    });
+    let settings: Vec<TokenStream> = timeouts.chain(retry).chain(cancellation).chain(task_queue).collect();
     (!settings.is_empty()).then(|| {
         quote! {
             fn options() -> #private::ActivityOptions {

@@ -36,12 +36,15 @@ struct Entry {
 #[derive(Default)]
 pub(super) struct Attempts(Mutex<HashMap<(ExecutionId, EventId), Entry>>);
 
-/// The body of an inbox row that carries an outcome to an execution which nobody owns just now.
+/// The body of an inbox row that carries an outcome to its execution.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct AttemptBody {
     pub(crate) activity: EventId,
     pub(crate) attempt: u32,
     pub(crate) outcome: AttemptOutcome,
+    /// Its own end has not deleted the row that arbitrates it, if it has one: the owner only could not take it in.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) kept: bool,
 }
 
 impl Attempts {
@@ -153,7 +156,7 @@ fn ended(session: &Arc<Session>, key: (ExecutionId, EventId), attempt: u32, outc
     }
 }
 
-/// The row that keeps an outcome for an execution which cannot take it now.
+/// The row that keeps an outcome for an execution which cannot take it now, or not by this turn.
 pub(super) fn message(
     execution: ExecutionId,
     (activity, attempt, outcome): (EventId, u32, AttemptOutcome),
@@ -163,7 +166,7 @@ pub(super) fn message(
         execution,
         kind: MessageKind::Attempt,
         request_id: format!("attempt/{activity}/{attempt}"),
-        body: to_json(&AttemptBody { activity, attempt, outcome }),
+        body: to_json(&AttemptBody { activity, attempt, outcome, kept: true }),
         at_ms,
     }
 }

@@ -56,6 +56,12 @@ impl Registry {
         names
     }
 
+    pub(super) fn activity_names(&self) -> Vec<String> {
+        let mut names: Vec<String> = self.activities.keys().map(ToString::to_string).collect();
+        names.sort();
+        names
+    }
+
     pub(super) fn activity_entry(&self, name: &str) -> Option<&Arc<ActivityEntry>> {
         self.activities.get(name)
     }

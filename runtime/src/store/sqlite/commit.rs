@@ -1,6 +1,6 @@
 //! Group commit of appends: one batch, one call; what to do when it fails.
 //!
-//! A batch is all or nothing. An error that names a reason (a lost lease, a message at a close, a refused row) is
+//! A batch is all or nothing. An error that names a reason (a lost lease, a message at a close, an attempt that is decided, a refused row) is
 //! traced to its append by halving, so that only that append is refused (PROTOCOL 11). An error that names none is
 //! *unknown*: the journal is read back on a fresh connection before anybody is told anything (PROTOCOL 8). Locks and
 //! full disks are waited out. Nothing here ever decides what becomes of a workflow.
@@ -9,7 +9,7 @@ use super::batch::Batch;
 use super::failure::{Kind, kind, store_error};
 use super::start;
 use super::writer::Writer;
-use crate::store::{Ack, Append, AppendOutcome, Counters, Stage, StartAnswer, StoreError};
+use crate::store::{Ack, Append, AppendOutcome, Counters, Stage, StartAnswer, StoreError, TaskChange};
 use sqlx::{Executor, Row};
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
@@ -87,7 +87,7 @@ impl Writer {
         let mut sent = false;
         let mut absent = Vec::new();
         for (append, ack) in group {
-            sent |= !append.messages.is_empty();
+            sent |= !append.messages.is_empty() || append.tasks.iter().any(TaskChange::is_news);
             if append.create.is_some() && missing.contains(&append.execution.0) {
                 absent.push((append, ack));
             } else {

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 /// An owner's lease row is gone.
 pub(super) const FENCED: &str = "abide_fenced";
-/// A message waits for an execution that would close.
+/// A message waits for an execution that would close, or an attempt was decided otherwise.
 pub(super) const CONFLICT: &str = "abide_conflict";
 /// An execution is not its owner's any more.
 pub(super) const LOST: &str = "abide_lost";
@@ -22,7 +22,7 @@ pub(super) const LOST: &str = "abide_lost";
 pub(super) enum Kind {
     /// Raised by the fence.
     Fenced,
-    /// Raised by the check before a close.
+    /// Raised by the checks before a close and before an attempt is decided.
     Conflict,
     /// Raised where an execution changed hands.
     Lost,
