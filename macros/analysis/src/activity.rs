@@ -280,8 +280,12 @@ fn options(private: &Private, args: &ActivityArgs) -> Option<TokenStream> {
         .cancellation
         .iter()
         .map(|variant| quote!(options.cancellation = #private::CancellationType::#variant;));
+    let task_queue = args.task_queue.iter().map(|queue| {
+        quote!(options.task_queue = ::core::option::Option::Some(::core::convert::Into::into(#queue));)
+    });
     let transactional = args.transactional.iter().map(|_| quote!(options.transactional = true;));
-    let settings: Vec<TokenStream> = timeouts.chain(retry).chain(cancellation).chain(transactional).collect();
+    let settings = timeouts.chain(retry).chain(cancellation).chain(task_queue).chain(transactional);
+    let settings: Vec<TokenStream> = settings.collect();
     (!settings.is_empty()).then(|| {
         quote! {
             fn options() -> #private::ActivityOptions {

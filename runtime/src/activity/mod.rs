@@ -35,8 +35,9 @@
 //!   An error of a statement is your `Err` like any other; in Postgres it has spoilt the transaction, and only the next attempt
 //!   can go on. Where the *commit* fails because others were in its way, the body runs again in a new
 //!   transaction, within the same attempt.
-//! * Keep it short: other activities may wait for your locks. On SQLite nobody else can write meanwhile, so it is cut off after 5 s
-//!   (AB0612), and a call of the engine from inside is refused (AB0609). Fetch what is slow in an activity before it.
+//! * Keep it short: other activities may wait for your locks. On SQLite nothing else is written meanwhile (not even a
+//!   cancel, and one such body runs at a time), so it is cut off after 5 s (AB0612), and a call of the engine from inside is
+//!   refused (AB0609). Fetch what is slow in an activity before it.
 //! * Never `COMMIT` or `ROLLBACK` it yourself (AB0613); `tx.begin()` gives a savepoint within.
 //! * Effects outside of the database (an HTTP call in the body) are at-least-once, as in any activity.
 //!

@@ -19,6 +19,9 @@ use tokio::task::AbortHandle;
 use tokio::time::sleep_until;
 use tokio_util::sync::CancellationToken;
 
+/// The right to run one attempt; given back when it is dropped.
+pub(crate) type Slot = OwnedSemaphorePermit;
+
 /// Takes an attempt's end, once. Must not block.
 pub(crate) type ReportFn = Box<dyn FnOnce(Ended) + Send>;
 
@@ -61,6 +64,12 @@ impl Limits {
             schedule_to_close: left(options.schedule_to_close, elapsed),
             schedule_to_start: left(options.schedule_to_start, waited),
         }
+    }
+
+    /// The limits of an attempt that was claimed from another execution's owner: it has waited, and starts at once.
+    pub(crate) fn claimed(start_to_close: Option<Duration>, left: Option<Duration>) -> Self {
+        let schedule_to_close = left.and_then(|left| Instant::now().checked_add(left));
+        Self { start_to_close, schedule_to_close, schedule_to_start: None }
     }
 
     /// The nearer limit of an attempt that starts now.
@@ -146,6 +155,26 @@ impl Runner {
             }
         }
         token
+    }
+
+    /// Waits for a free slot and takes it, and what else is free, so many at most. None where nothing may start any more.
+    pub(crate) async fn reserve(&self, most: usize) -> Vec<Slot> {
+        let first = tokio::select! {
+            biased;
+            () = self.inner.stopping.cancelled() => None,
+            slot = Arc::clone(&self.inner.slots).acquire_owned() => slot.ok(),
+        };
+        let free = || Arc::clone(&self.inner.slots).try_acquire_owned().ok();
+        first
+            .into_iter()
+            .flat_map(|first| std::iter::once(first).chain(std::iter::from_fn(free)))
+            .take(most)
+            .collect()
+    }
+
+    /// Runs an attempt in a slot that was reserved; never, and without a report, where nothing may start any more.
+    pub(crate) fn run_in(&self, slot: Slot, attempt: Attempt, token: CancellationToken) {
+        Arc::clone(&self.inner).start(attempt, token, slot);
     }
 
     /// How many attempts are running.

@@ -105,7 +105,12 @@ mod tests {
     #[test]
     fn what_has_begun_and_not_ended() {
         let null = Payload::null;
-        let scheduled = |name: &str| Event::ActivityScheduled { name: name.into(), input: null() };
+        let scheduled = |name: &str| Event::ActivityScheduled {
+            name: name.into(),
+            input: null(),
+            task_queue: None,
+            transactional: false,
+        };
         let signaled = |name: &str, handled| Event::Signaled {
             name: name.into(),
             input: null(),

@@ -38,12 +38,15 @@ struct Entry {
 #[derive(Default)]
 pub(super) struct Attempts(Mutex<HashMap<(ExecutionId, EventId), Entry>>);
 
-/// The body of an inbox row that carries an outcome to an execution which nobody owns just now.
+/// The body of an inbox row that carries an outcome to its execution.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct AttemptBody {
     pub(crate) activity: EventId,
     pub(crate) attempt: u32,
     pub(crate) outcome: AttemptOutcome,
+    /// Its own end has not deleted the row that arbitrates it, if it has one: the owner only could not take it in.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) kept: bool,
 }
 
 impl Attempts {
@@ -139,7 +142,7 @@ pub(super) fn start(session: &Arc<Session>, execution: ExecutionId, names: &Name
         store: Arc::clone(session.store()),
         owner: session.me,
         key: TaskKey { execution, activity: start.activity, attempt },
-        message: body_of,
+        message: decided,
     });
     let (entry, input) = (Arc::clone(entry), start.input);
     let token = session.runner.run(Attempt { entry, info, input, limits, transactions, report });
@@ -179,7 +182,7 @@ fn tell(session: &Arc<Session>, key: (ExecutionId, EventId), attempt: u32, outco
     }
 }
 
-/// The row that keeps an outcome for an execution which cannot take it now.
+/// The row that keeps an outcome for an execution which cannot take it now, or not by this turn.
 pub(super) fn message(
     execution: ExecutionId,
     (activity, attempt, outcome): (EventId, u32, AttemptOutcome),
@@ -189,13 +192,14 @@ pub(super) fn message(
         execution,
         kind: MessageKind::Attempt,
         request_id: format!("attempt/{activity}/{attempt}"),
-        body: body_of(activity, attempt, outcome),
+        body: to_json(&AttemptBody { activity, attempt, outcome, kept: true }),
         at_ms,
     }
 }
 
-fn body_of(activity: EventId, attempt: u32, outcome: AttemptOutcome) -> String {
-    to_json(&AttemptBody { activity, attempt, outcome })
+/// The body of an outcome whose transaction takes the token with it.
+fn decided(activity: EventId, attempt: u32, outcome: AttemptOutcome) -> String {
+    to_json(&AttemptBody { activity, attempt, outcome, kept: false })
 }
 
 /// Writes the outcome into the inbox of an execution that is suspended.

@@ -63,6 +63,13 @@ impl Registry {
         names
     }
 
+    pub(super) fn activity_names(&self) -> Vec<String> {
+        let elsewhere = self.activities.values().filter(|entry| entry.database().is_none());
+        let mut names: Vec<String> = elsewhere.map(|entry| entry.name().to_owned()).collect();
+        names.sort();
+        names
+    }
+
     pub(super) fn activity_entry(&self, name: &str) -> Option<&Arc<ActivityEntry>> {
         self.activities.get(name)
     }

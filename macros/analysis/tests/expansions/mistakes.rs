@@ -45,6 +45,8 @@ fn a_transactional_activity_keeps_its_call() {
 #[test]
 fn a_connection_needs_the_word() {
     check("activity", "", "async fn debit(tx: &mut PgConnection) {}", &["AB0303"], &["fn debit("]);
+    let both = "transactional, task_queue = \"gpu\"";
+    check("activity", both, "async fn debit(tx: &mut PgConnection) {}", &["AB0304"], &["fn debit()"]);
     check("activity", "transactional = true", "async fn debit(n: u32) {}", &["AB0304"], &["fn debit("]);
 }
 

@@ -5,7 +5,7 @@ use super::failure::{kind, store_error};
 use super::start;
 use super::writer::Writer;
 use crate::store::group::{Committed, Committer, Failed, Group, Kind};
-use crate::store::{Ack, Append, AppendOutcome, Counters, Stage, StartAnswer, StoreError};
+use crate::store::{Ack, Append, AppendOutcome, Counters, Stage, StartAnswer, StoreError, TaskChange};
 use abide_core::ExecutionId;
 use sqlx::{Executor, Row};
 use std::collections::HashSet;
@@ -107,7 +107,9 @@ impl Committer for Writer {
     }
 
     fn committed(&mut self, group: &[(Append, Ack)]) {
-        if group.iter().any(|(append, _)| !append.messages.is_empty()) {
+        let news =
+            |append: &Append| !append.messages.is_empty() || append.tasks.iter().any(TaskChange::is_news);
+        if group.iter().any(|(append, _)| news(append)) {
             self.shared.tick();
         }
     }

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 /// An owner's lease row is gone.
 pub(super) const FENCED: &str = "abide_fenced";
-/// A message waits for an execution that would close.
+/// A message waits for an execution that would close, or an attempt was decided otherwise.
 pub(super) const CONFLICT: &str = "abide_conflict";
 /// An execution is not its owner's any more.
 pub(super) const LOST: &str = "abide_lost";

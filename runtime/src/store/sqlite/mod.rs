@@ -2,8 +2,8 @@
 //!
 //! Reading order: [`schema`] and [`migrate`], [`place`] and [`open`], [`job`], [`writer`], [`batch`] and [`sql`] (the
 //! hot path), [`commit`] (what to do when a batch fails), [`failure`] (SQLite's errors), then what clients and workers
-//! call: [`start`], [`message`], [`read`], [`lease`], [`claim`]. Must never write on any connection but the writer's, save in a
-//! transaction of the user's: [`transaction`] (an attempt's) and [`within`] (a client's).
+//! call: [`start`], [`message`], [`read`], [`lease`], [`claim`], [`task`]. Must never write on any connection but the writer's,
+//! save in a transaction of the user's: [`transaction`] (an attempt's) and [`within`] (a client's).
 
 mod batch;
 mod claim;
@@ -20,6 +20,7 @@ mod schema;
 mod shared;
 mod sql;
 mod start;
+mod task;
 #[cfg(test)]
 mod tests;
 mod transaction;
@@ -206,24 +207,34 @@ impl Store for SqliteStore {
         Box::pin(self.call(move |c| Box::pin(claim::claim(c, claim, now))))
     }
 
-    fn claim_tasks(&self, _claim: TaskClaim) -> StoreFuture<'_, ClaimedTasks> {
-        Box::pin(async { Ok(ClaimedTasks::default()) })
+    fn claim_tasks(&self, claim: TaskClaim) -> StoreFuture<'_, ClaimedTasks> {
+        Box::pin(self.take_tasks(claim))
     }
 
-    fn finish_task(&self, _owner: Incarnation, _key: TaskKey, _body: String) -> StoreFuture<'_, bool> {
-        Box::pin(async { Err(StoreError::Closed) })
+    fn finish_task(&self, owner: Incarnation, key: TaskKey, body: String) -> StoreFuture<'_, bool> {
+        let now = self.now_ms();
+        Box::pin(async move {
+            let ended =
+                self.call(move |c| Box::pin(async move { task::finish(c, owner, key, &body, now).await }));
+            self.told(ended.await)
+        })
     }
 
-    fn release_tasks(&self, _owner: Incarnation, _keys: Vec<TaskKey>) -> StoreFuture<'_, ()> {
-        Box::pin(async { Ok(()) })
+    fn release_tasks(&self, owner: Incarnation, keys: Vec<TaskKey>) -> StoreFuture<'_, ()> {
+        let now = self.now_ms();
+        Box::pin(async move {
+            let given =
+                self.call(move |c| Box::pin(async move { task::release(c, owner, &keys, now).await }));
+            self.told(given.await)
+        })
     }
 
-    fn owned_tasks(&self, _owner: Incarnation) -> StoreFuture<'_, Vec<OwnedTask>> {
-        Box::pin(async { Ok(Vec::new()) })
+    fn owned_tasks(&self, owner: Incarnation) -> StoreFuture<'_, Vec<OwnedTask>> {
+        Box::pin(self.read_owned_tasks(owner))
     }
 
     fn expire_tasks(&self) -> StoreFuture<'_, u64> {
-        Box::pin(async { Ok(0) })
+        Box::pin(self.end_late_tasks())
     }
 
     fn begin_attempt(

@@ -204,9 +204,8 @@ impl Attempt {
             Kind::Refused => StoreError::CommitRefused { message: error.to_string() },
             _ => StoreError::Unknown { message: error.to_string() },
         })?;
+        // The attempt's worker is told by its end; others find it as they find any commit that is not the writer's.
         Counters::add(&self.shared.counters.commits, 1);
-        // Not the writer's own commit: nobody would look before its next poll.
-        self.shared.tick();
         self.shared.fail(Stage::AttemptCommitted)?;
         Ok(true)
     }
