@@ -32,3 +32,4 @@ mod sagas;
 mod shutdown;
 mod state;
 mod support;
+mod task_queues;
