@@ -33,4 +33,5 @@ mod sagas;
 mod shutdown;
 mod state;
 mod support;
+mod task_queues;
 mod transactions;

@@ -7,6 +7,7 @@ mod faults;
 mod messages;
 mod ownership;
 mod starts;
+mod tasks;
 mod transactions;
 
 use super::*;

@@ -71,9 +71,18 @@ SELECT t.execution, t.activity, t.attempt, t.name, t.input, t.limits, t.run_at, 
 FROM task t JOIN execution e ON e.id = t.execution
 WHERE t.rowid IN (SELECT value FROM json_each($1)) ORDER BY t.run_at, t.rowid";
 
-/// The text of a late row's condition: `$1` is now.
-const LATE_START: &str = "owner IS NULL AND start_by <= $1";
-const LATE_CLOSE: &str = "close_by <= $1";
+/// `$1` is now.
+const ANY_LATE: &str = "
+SELECT EXISTS (SELECT 1 FROM task WHERE close_by <= $1)
+    OR EXISTS (SELECT 1 FROM task WHERE owner IS NULL AND start_by <= $1)";
+const LATE_CLOSE: &str = "SELECT rowid FROM task WHERE close_by <= $1 LIMIT $2";
+const LATE_START: &str = "SELECT rowid FROM task WHERE owner IS NULL AND start_by <= $1 LIMIT $2";
+
+const OWNED: &str = "SELECT execution, activity, attempt, cancel FROM task WHERE owner = $1";
+
+/// What is asked every second and more often, for a test of its plans.
+#[cfg(test)]
+pub(super) const LOOKS: [&str; 6] = [DUE, NEXT_DUE, ANY_LATE, LATE_CLOSE, LATE_START, OWNED];
 
 /// How many late tasks are ended in one transaction.
 const LATE_AT_ONCE: i64 = 1_000;
@@ -235,8 +244,7 @@ async fn end_late(connection: &mut SqliteConnection, now: i64) -> Result<u64, Tr
     let mut ended = 0;
     let kinds = [(LATE_CLOSE, TimeoutKind::ScheduleToClose), (LATE_START, TimeoutKind::ScheduleToStart)];
     for (late, kind) in kinds {
-        let find = sqlx::AssertSqlSafe(format!("SELECT rowid FROM task WHERE {late} LIMIT $2"));
-        let find = sqlx::query_scalar(find).bind(now).bind(LATE_AT_ONCE);
+        let find = sqlx::query_scalar(late).bind(now).bind(LATE_AT_ONCE);
         let rowids: Vec<i64> = find.fetch_all(&mut *connection).await?;
         end(connection, &rowids, &timed_out(kind), now).await?;
         ended += rowids.len() as u64;
@@ -260,8 +268,7 @@ impl SqliteStore {
     }
 
     pub(super) async fn read_owned_tasks(&self, owner: Incarnation) -> Result<Vec<OwnedTask>, StoreError> {
-        let query = "SELECT execution, activity, attempt, cancel FROM task WHERE owner = ?";
-        let rows = sqlx::query(query).bind(owner.0).fetch_all(&self.readers).await;
+        let rows = sqlx::query(OWNED).bind(owner.0).fetch_all(&self.readers).await;
         let rows = rows.map_err(|error| self.read_error(error))?;
         let owned = |row| Ok(OwnedTask { key: key(row)?, cancel: row.try_get(3)? });
         rows.iter().map(owned).collect::<sqlx::Result<_>>().map_err(|error| self.read_error(error))
@@ -269,10 +276,7 @@ impl SqliteStore {
 
     pub(super) async fn end_late_tasks(&self) -> Result<u64, StoreError> {
         let now = self.shared.clock.now_ms();
-        let late = sqlx::AssertSqlSafe(format!(
-            "SELECT EXISTS (SELECT 1 FROM task WHERE {LATE_CLOSE}) OR EXISTS (SELECT 1 FROM task WHERE {LATE_START})"
-        ));
-        let late = sqlx::query_scalar(late).bind(now).fetch_one(&self.readers).await;
+        let late = sqlx::query_scalar(ANY_LATE).bind(now).fetch_one(&self.readers).await;
         if !late.map_err(|error| self.read_error(error))? {
             return Ok(0);
         }
