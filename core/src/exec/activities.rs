@@ -125,16 +125,16 @@ impl Activities {
     }
 
     /// What taking over from a dead owner means: each activity that it may have been running, and the attempt that
-    /// this has cost. A retry that was due later than `retried_ms` was never started.
+    /// this has cost. A retry that was due later than `retried_ms` was never started, nor was what came after the event `known`.
     pub(crate) fn recover(
         &self,
         running: &[EventId],
-        retried_ms: i64,
-        now_ms: i64,
+        known: EventId,
+        (retried_ms, now_ms): (i64, i64),
     ) -> (Vec<EventId>, Vec<Event>) {
         self.open
             .iter()
-            .filter(|(id, a)| a.is_due(retried_ms) && !running.contains(id))
+            .filter(|(id, a)| **id <= known && a.is_due(retried_ms) && !running.contains(id))
             .map(|(id, a)| {
                 let failure =
                     FailureRecord::new(FailureKind::WorkerLost, "the worker died with this attempt");

@@ -34,7 +34,10 @@ impl Execution {
             }
             Input::Recovered { running, retried_ms } => {
                 let now_ms = self.ctx.now_ms.get();
-                let (lost, events) = self.ctx.activities.borrow().recover(&running, retried_ms, now_ms);
+                // What the code has scheduled just now, past its history's end, the dead owner never knew of.
+                let known = self.ctx.history.borrow().durable();
+                let (lost, events) =
+                    self.ctx.activities.borrow().recover(&running, known, (retried_ms, now_ms));
                 self.record(Event::Recovered { lost });
                 events.into_iter().for_each(|event| self.record(event));
             }

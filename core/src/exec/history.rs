@@ -126,6 +126,11 @@ impl History {
         self.fresh.len()
     }
 
+    /// The last event that is on the disk.
+    pub(crate) fn durable(&self) -> EventId {
+        EventId(self.len() - self.fresh() as u64)
+    }
+
     /// Forgets the fresh events after the first `keep`: commands of a turn that halted.
     pub(crate) fn truncate(&mut self, keep: usize) {
         self.len -= (self.fresh.len() - keep) as u64;
