@@ -47,11 +47,9 @@ impl WorkflowDef for Twice {
 
     fn init() {}
 
-    fn run(_: Slot<()>, (): ()) -> impl Future<Output = u32> + 'static {
-        async {
-            let first = ActivityCall::<Step>::new(()).await;
-            first.unwrap_or(0) + ActivityCall::<Step>::new(()).await.unwrap_or(0)
-        }
+    async fn run(_: Slot<()>, (): ()) -> u32 {
+        let first = ActivityCall::<Step>::new(()).await;
+        first.unwrap_or(0) + ActivityCall::<Step>::new(()).await.unwrap_or(0)
     }
 
     fn signal(_: &str) -> Option<SignalFn<()>> {
@@ -147,6 +145,18 @@ fn whoever_arbitrates_is_told_of_an_end_once() {
         let turn = exec.turn(vec![attempt(2, 1, done()), attempt(2, 1, done())], 2_000);
         assert_eq!(words(&turn), told);
     }
+}
+
+#[test]
+fn one_that_takes_its_workers_down_elsewhere_waits_longer_and_longer() {
+    let (mut exec, _) = started(elsewhere());
+    let mut waits = Vec::new();
+    for n in 1..=4 {
+        let turn = exec.turn(vec![attempt(2, n, failed(FailureKind::WorkerLost))], 2_000);
+        let Some(Event::AttemptFailed { next_at_ms, .. }) = turn.events.first() else { panic!("{turn:?}") };
+        waits.push(next_at_ms - 2_000);
+    }
+    assert_eq!(waits, [50, 2_000, 4_000, 8_000], "the first is tried again when it asks to be");
 }
 
 #[test]
