@@ -191,22 +191,38 @@ async fn to_a_queue(name: String) -> Result<u32, CallError> {
     Farm::render(1).task_queue(name).await
 }
 
-/// The same history, whoever runs the step.
-#[workflow]
-async fn moves(n: u32) -> Result<u32, Failure> {
-    Ok(Steps::note(n).task_queue(if n == 1 { "gpu" } else { "cpu" }).await?)
+#[workflow(name = "sends")]
+async fn sends(n: u32) -> Result<u32, Failure> {
+    Ok(Steps::note(n).task_queue("gpu").await?)
+}
+
+/// The next version of `sends`.
+#[workflow(name = "sends")]
+async fn keeps_now(n: u32) -> Result<u32, Failure> {
+    Ok(Steps::note(n).await?)
+}
+
+#[workflow(name = "keeps")]
+async fn keeps() -> Result<(), Failure> {
+    Ok(Gate::pass().await?)
+}
+
+/// The next version of `keeps`.
+#[workflow(name = "keeps")]
+async fn sends_now() -> Result<(), Failure> {
+    Ok(Gate::pass().task_queue("gpu").await?)
 }
 
 fn flows(db: &abide::Abide, log: &Log) -> abide::WorkerBuilder {
     let builder = db.worker("flows").workflow(renders).workflow(fans_out).workflow(looks).workflow(flaky);
     let builder = builder.workflow(slow).workflow(soon_or_never).workflow(in_all).workflow(loses);
     let builder = builder.workflow(tidies).workflow(tidies_nothing).workflow(once).workflow(sturdy);
-    let builder = builder.workflow(at_a_far_gate).workflow(to_a_queue).workflow(moves);
+    let builder = builder.workflow(at_a_far_gate).workflow(to_a_queue);
     builder.activities(Steps(log.clone()))
 }
 
 fn farm(db: &abide::Abide, log: &Log) -> abide::WorkerBuilder {
-    db.worker("gpu").activities(Farm(log.clone()))
+    db.worker("gpu").activities(Farm(log.clone())).shutdown_grace(Duration::from_millis(500))
 }
 
 #[tokio::test]
@@ -270,8 +286,9 @@ async fn a_plain_call_still_needs_the_registration() {
     let run = db.client().start(renders(1)).await.unwrap();
     assert_eq!(reason(run.result().await).code(), "AB0207");
     worker.shutdown().await.unwrap();
-    let worker = flows(&db.abide, &log).start().await.unwrap();
+    let worker = flows(&db.abide, &log).build_id("with all").start().await.unwrap();
     let farm = farm(&db.abide, &log).start().await.unwrap();
+    eventually("it goes on", async || run.describe().await.unwrap().suspension.is_none()).await;
     assert_eq!(run.result().await.unwrap(), 2);
     worker.shutdown().await.unwrap();
     farm.shutdown().await.unwrap();
@@ -363,7 +380,7 @@ async fn a_cancelled_and_a_terminated_workflow_stop_theirs() {
     assert!(matches!(run.result().await, Err(WorkflowError::Cancelled)));
     let run = db.client().start(to_a_queue("nobody's".to_owned())).await.unwrap();
     run.terminate("enough").await.unwrap();
-    assert!(matches!(run.result().await, Err(WorkflowError::Terminated { .. })));
+    assert!(matches!(run.result().await, Err(WorkflowError::Terminated)));
     let run = db.client().start(loses()).await.unwrap();
     eventually("it runs", async || log.lines().contains(&"endless 1".to_owned())).await;
     run.terminate("enough").await.unwrap();
@@ -489,23 +506,25 @@ async fn an_evicted_workflow_waits_unowned_and_goes_on() {
     far.shutdown().await.unwrap();
 }
 
-/// History keeps where an activity was sent: the next code may send its own elsewhere.
+/// History keeps where an activity was sent: code that would send it elsewhere waits for it where it is.
 #[tokio::test]
 async fn what_is_sent_stays_where_it_was_sent() {
-    let (db, log) = (Db::new().await, Log::default());
-    let first = flows(&db.abide, &log).start().await.unwrap();
-    let run = db.client().start(moves(1)).await.unwrap();
-    eventually("it is sent", async || run.describe().await.unwrap().pending_activities.len() == 1).await;
+    let (db, home, away) = (Db::new().await, Log::default(), Log::default());
+    let build = || db.abide.worker("flows").activities(Steps(home.clone())).activities(Gate::closed());
+    let first = build().workflow(sends).workflow(keeps).shutdown_grace(secs(0)).start().await.unwrap();
+    let sent = db.client().start(sends(1)).await.unwrap();
+    let kept = db.client().start(keeps()).await.unwrap();
+    Gate::reached(&kept.untyped()).await;
+    eventually("it is sent", async || sent.describe().await.unwrap().pending_activities.len() == 1).await;
     first.shutdown().await.unwrap();
-    let second = flows(&db.abide, &log).start().await.unwrap();
-    let gpu = db.abide.worker("gpu").activities(Steps(log.clone())).start().await.unwrap();
-    assert_eq!(run.result().await.unwrap(), 1);
-    let history = run.history().await.unwrap();
-    let sent = history.iter().flat_map(|row| &row.events).find_map(|event| match event {
-        abide::history::Event::ActivityScheduled { task_queue, .. } => task_queue.clone(),
-        _ => None,
-    });
-    assert_eq!(sent.as_deref(), Some("gpu"));
+    let gate = Gate::closed();
+    gate.open();
+    let second = db.abide.worker("flows").activities(Steps(home.clone())).activities(gate);
+    let second = second.workflow(keeps_now).workflow(sends_now).start().await.unwrap();
+    kept.result().await.unwrap();
+    let gpu = db.abide.worker("gpu").activities(Steps(away.clone())).start().await.unwrap();
+    assert_eq!(sent.result().await.unwrap(), 1);
+    assert_eq!((home.lines(), away.lines()), (vec![], vec!["note 1".to_owned()]));
     second.shutdown().await.unwrap();
     gpu.shutdown().await.unwrap();
 }

@@ -292,7 +292,11 @@ impl Activity {
         retry_after: Option<Duration>,
         now_ms: i64,
     ) -> Event {
-        let delay = self.options.retry.delay_after(self.attempt).map(|delay| retry_after.unwrap_or(delay));
+        // One that takes its workers down elsewhere, time and again, is not to do so in a hot loop; here, its owner's
+        // crashes are counted.
+        let again = failure.kind == FailureKind::WorkerLost && self.options.is_elsewhere() && self.lost > 0;
+        let asked = retry_after.filter(|_| !again);
+        let delay = self.options.retry.delay_after(self.attempt).map(|delay| asked.unwrap_or(delay));
         let next_at_ms = delay.map(|delay| now_ms.saturating_add(millis(delay)));
         let deadline =
             self.options.schedule_to_close.map(|limit| self.scheduled_at_ms.saturating_add(millis(limit)));

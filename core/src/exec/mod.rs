@@ -244,3 +244,7 @@ impl Drop for Execution {
         let _ = catch_unwind(AssertUnwindSafe(|| drop((compensations, spawned))));
     }
 }
+
+#[cfg(test)]
+#[path = "elsewhere_tests.rs"]
+mod tests;

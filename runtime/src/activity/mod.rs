@@ -1,7 +1,7 @@
 //! Activities, seen from inside: what a running one can ask about itself.
 //!
-//! An activity is an ordinary `async fn` that does I/O. It runs in the owning worker, at least once, and its result is
-//! recorded before anybody sees it. [`context()`] tells it its attempt, its idempotency key and its deadline, and when
+//! An activity is an ordinary `async fn` that does I/O. It runs in the worker that runs its workflow, or where it names a task queue
+//! in one that serves it; at least once, and its result is recorded before anybody sees it. [`context()`] tells it its attempt, its idempotency key and its deadline, and when
 //! it should stop.
 //!
 //! ```

@@ -68,7 +68,21 @@ impl WorkerBuilder {
         self
     }
 
-    /// Adds an activity that is a free function: the function itself, `charge`.
+    /// Adds an activity that is a free function: the function itself, `charge`. A worker runs the activities that it has
+    /// for its own workflows, and for any workflow that sends them to its task queue; one that has activities only
+    /// is all that such a queue needs:
+    ///
+    /// ```
+    /// # use abide::prelude::*;
+    /// #[activity(task_queue = "gpu")]
+    /// async fn transcode(clip: String) -> String {
+    ///     clip
+    /// }
+    /// # async fn start(abide: Abide) -> abide::Result<()> {
+    /// let worker = abide.worker("gpu").activity(transcode).start().await?;
+    /// # worker.shutdown().await
+    /// # }
+    /// ```
     pub fn activity<A, F: ActivityFn<A>>(mut self, _function: F) -> Self {
         self.registry.activity::<F::Def>(Arc::new(()));
         self
