@@ -33,6 +33,7 @@ use proc_macro::TokenStream;
 /// | `retry_after = expr` | a `Fn(&E) -> Option<Duration>`: the wait that an error asks for | the policy's |
 /// | `cancellation = "try_cancel"` | or `"wait"`, `"abandon"`: what happens when the workflow drops the call | `"try_cancel"` |
 /// | `task_queue = "gpu"` | whose workers run it, in whatever process | none: the worker that runs the workflow |
+/// | `transactional` | its SQL commits with its result: the first argument is the connection, `tx: &mut sqlx::PgConnection` or `tx: &mut sqlx::SqliteConnection`, and no part of the call | no |
 /// | `crate = path` | where abide is | found in `Cargo.toml` |
 ///
 /// Durations are texts: `"500ms"`, `"30s"`, `"5m"`, `"2h"`, `"3d"`, `"1m30s"`.

@@ -51,7 +51,8 @@ pub struct Lent<C> {
     connection: PhantomData<fn() -> C>,
 }
 
-impl<C: TransactionConnection> Lent<C> {
+// No bound of the trait: the definition's `DATABASE` has it, and tells a wrong type once.
+impl<C: Any> Lent<C> {
     /// Takes the transaction of the attempt that runs in this task.
     ///
     /// # Panics

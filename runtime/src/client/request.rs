@@ -81,14 +81,19 @@ impl Request {
     /// # Errors
     /// Those of sending; `AB0418` for a terminate; `AB0516` where the connection is of another database; `AB0515` where
     /// others were in the transaction's way. After an error nothing of it is in your transaction.
-    pub async fn within<C: TransactionConnection>(mut self, connection: &mut C) -> Result<()> {
-        // Taken by the first poll only, and this was never polled: `within` takes it by value.
-        let Some(parts) = self.parts.take() else { return Ok(()) };
-        let (to, message) = parts.message().await?;
-        let message = message.ok_or(Error::NotWithin)?;
-        let request_id = message.request_id.clone();
-        let sent = to.client.abide.store().send_within(user_connection(connection)?, message).await;
-        taken(&to, sent.map_err(|error| Error::of_request(error, &request_id))?)
+    pub fn within<'c, C: TransactionConnection>(
+        mut self,
+        connection: &'c mut C,
+    ) -> BoxFuture<'c, Result<()>> {
+        Box::pin(async move {
+            // Taken by the first poll only, and this was never polled: `within` takes it by value.
+            let Some(parts) = self.parts.take() else { return Ok(()) };
+            let (to, message) = parts.message().await?;
+            let message = message.ok_or(Error::NotWithin)?;
+            let request_id = message.request_id.clone();
+            let sent = to.client.abide.store().send_within(user_connection(connection)?, message).await;
+            taken(&to, sent.map_err(|error| Error::of_request(error, &request_id))?)
+        })
     }
 }
 

@@ -116,11 +116,17 @@ impl<W: WorkflowHandle> Start<W> {
     /// # Errors
     /// Those of a start; `AB0516` where the connection is of another database; `AB0515` where others were in the
     /// transaction's way. After an error nothing of the start is in your transaction.
-    pub async fn within<C: TransactionConnection>(self, connection: &mut C) -> Result<Handle<W>> {
-        let (client, new) = self.checked()?;
-        let (started, workflow_id) = begun(&client, &new);
-        let answer = client.abide.store().start_within(user_connection(connection)?, new).await?;
-        of_answer(client, started, workflow_id, answer)
+    pub fn within<'c, C: TransactionConnection>(
+        self,
+        connection: &'c mut C,
+    ) -> BoxFuture<'c, Result<Handle<W>>> {
+        // Boxed: the connection's type is not in the future's, and a wrong one is told once.
+        Box::pin(async move {
+            let (client, new) = self.checked()?;
+            let (started, workflow_id) = begun(&client, &new);
+            let answer = client.abide.store().start_within(user_connection(connection)?, new).await?;
+            of_answer(client, started, workflow_id, answer)
+        })
     }
 
     async fn run(self) -> Result<Handle<W>> {

@@ -127,7 +127,10 @@ impl Activity {
                 sig,
                 inputs: &inputs,
                 output: &output,
-                call: quote!(host: &Self::Host, #pattern: Self::Args),
+                call: match broken {
+                    true => quote!(_: &Self::Host, _: Self::Args),
+                    false => quote!(host: &Self::Host, #pattern: Self::Args),
+                },
                 body: match broken {
                     true => quote!(async { #private::never() }),
                     false => inputs.run(
