@@ -229,3 +229,32 @@ async fn abandoned_attempts_are_not_reported() {
     tokio::time::sleep(Duration::from_secs(60)).await;
     assert!(bench.outcomes.1.try_recv().is_err());
 }
+
+struct Became;
+
+impl ActivityDef for Became {
+    const NAME: &'static str = "became";
+    const DATABASE: Option<abide_core::Database> = Some(abide_core::Database::Sqlite);
+    type Host = ();
+    type Args = ();
+    type Returned = ();
+    type Outcome = Sel<(), false>;
+
+    async fn call((): &(), (): ()) {
+        unreachable!("it has no transaction to run in")
+    }
+}
+
+#[tokio::test]
+async fn a_call_from_before_its_activity_became_transactional_fails_and_may_be_tried_again() {
+    let name: Arc<str> = Arc::from("w");
+    let (run_id, workflow_type) = (Arc::clone(&name), Arc::clone(&name));
+    let info = AttemptInfo { workflow_id: name, run_id, workflow_type, activity: EventId(2), attempt: 1 };
+    let (sender, mut outcomes) = mpsc::unbounded_channel();
+    let entry = Arc::new(ActivityEntry::new::<Became>(Arc::new(())));
+    let (input, limits, report) = (Payload::null(), Limits::default(), told(sender));
+    Runner::new(1).run(Attempt { entry, info, input, limits, transactions: None, report });
+    let outcome = outcomes.recv().await.unwrap();
+    let AttemptOutcome::Failed { failure, retryable: true, .. } = outcome else { panic!("{outcome:?}") };
+    assert!(failure.message.starts_with("AB0615"), "{failure:?}");
+}

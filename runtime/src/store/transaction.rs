@@ -20,21 +20,20 @@ pub(crate) enum UserConnection<'c> {
     Sqlite(&'c mut sqlx::SqliteConnection),
     /// Without a store there is no connection.
     #[cfg(not(any(feature = "postgres", feature = "sqlite")))]
-    None(std::convert::Infallible, std::marker::PhantomData<&'c ()>),
+    None(std::marker::PhantomData<&'c ()>),
 }
 
 impl<'c> UserConnection<'c> {
     /// The connection as the type that a body has written down. `None`: it is another.
     pub(crate) fn into_typed<C: Any>(self) -> Option<&'c mut C> {
-        let any: &'c mut dyn Any = match self {
+        match self {
             #[cfg(feature = "postgres")]
-            Self::Postgres(connection) => connection,
+            Self::Postgres(connection) => (connection as &mut dyn Any).downcast_mut(),
             #[cfg(feature = "sqlite")]
-            Self::Sqlite(connection) => connection,
+            Self::Sqlite(connection) => (connection as &mut dyn Any).downcast_mut(),
             #[cfg(not(any(feature = "postgres", feature = "sqlite")))]
-            Self::None(never, _) => match never {},
-        };
-        any.downcast_mut()
+            Self::None(_) => None,
+        }
     }
 
     /// The other way. `None`: no type that a store takes.

@@ -85,3 +85,34 @@ impl<H: Activities> ActivityRegistry<H> for Host<'_, H> {
         self.registry.activity::<D>(Arc::clone(&self.host));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use abide_core::Sel;
+
+    /// A transactional activity, as on Postgres.
+    struct Debit;
+
+    impl ActivityDef for Debit {
+        const NAME: &'static str = "debit";
+        const DATABASE: Option<Database> = Some(Database::Postgres);
+        type Host = ();
+        type Args = ();
+        type Returned = ();
+        type Outcome = Sel<(), false>;
+
+        async fn call((): &(), (): ()) {}
+    }
+
+    #[test]
+    fn an_activity_of_another_database_is_refused_and_never_offered() {
+        let mut registry = Registry::default();
+        registry.activity::<Debit>(Arc::new(()));
+        assert!(registry.check("q", Database::Postgres).is_ok());
+        let refused = registry.check("q", Database::Sqlite).unwrap_err();
+        assert_eq!(refused.code(), "AB0611");
+        assert!(refused.to_string().contains("`debit`"), "{refused}");
+        assert!(registry.activity_names().is_empty(), "no other worker's execution may send it here");
+    }
+}

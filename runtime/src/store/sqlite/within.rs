@@ -36,10 +36,8 @@ impl SqliteStore {
         &self,
         connection: UserConnection<'c>,
     ) -> Result<&'c mut SqliteConnection, StoreError> {
-        let connection = match connection {
-            UserConnection::Sqlite(connection) => connection,
-            #[cfg(feature = "postgres")]
-            UserConnection::Postgres(_) => return Err(self.wrong("Postgres".to_owned())),
+        let Some(connection) = connection.into_typed::<SqliteConnection>() else {
+            return Err(self.wrong("of another kind of database".to_owned()));
         };
         let file = main_file(connection).await.map_err(|error| self.user_error(error))?;
         if !is_same(Path::new(&file), &self.shared.path) {
