@@ -34,7 +34,10 @@ impl Execution {
             }
             Input::Recovered { running, retried_ms } => {
                 let now_ms = self.ctx.now_ms.get();
-                let (lost, events) = self.ctx.activities.borrow().recover(&running, retried_ms, now_ms);
+                let written = self.ctx.history.borrow().written();
+                let activities = self.ctx.activities.borrow();
+                let (lost, events) = activities.recover(&running, written, retried_ms, now_ms);
+                drop(activities);
                 self.record(Event::Recovered { lost });
                 events.into_iter().for_each(|event| self.record(event));
             }
