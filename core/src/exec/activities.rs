@@ -125,16 +125,18 @@ impl Activities {
     }
 
     /// What taking over from a dead owner means: each activity that it may have been running, and the attempt that
-    /// this has cost. A retry that was due later than `retried_ms` was never started, nor was what came after the event `known`.
+    /// this has cost. A retry that was due later than `retried_ms` was never started, nor was what is scheduled after
+    /// `written`, by a replay that went on beyond its history.
     pub(crate) fn recover(
         &self,
         running: &[EventId],
-        known: EventId,
-        (retried_ms, now_ms): (i64, i64),
+        written: EventId,
+        retried_ms: i64,
+        now_ms: i64,
     ) -> (Vec<EventId>, Vec<Event>) {
         self.open
             .iter()
-            .filter(|(id, a)| **id <= known && a.is_due(retried_ms) && !running.contains(id))
+            .filter(|(id, a)| **id <= written && a.is_due(retried_ms) && !running.contains(id))
             .map(|(id, a)| {
                 let failure =
                     FailureRecord::new(FailureKind::WorkerLost, "the worker died with this attempt");

@@ -34,10 +34,10 @@ impl Execution {
             }
             Input::Recovered { running, retried_ms } => {
                 let now_ms = self.ctx.now_ms.get();
-                // What the code has scheduled just now, past its history's end, the dead owner never knew of.
-                let known = self.ctx.history.borrow().durable();
-                let (lost, events) =
-                    self.ctx.activities.borrow().recover(&running, known, (retried_ms, now_ms));
+                let written = self.ctx.history.borrow().written();
+                let activities = self.ctx.activities.borrow();
+                let (lost, events) = activities.recover(&running, written, retried_ms, now_ms);
+                drop(activities);
                 self.record(Event::Recovered { lost });
                 events.into_iter().for_each(|event| self.record(event));
             }

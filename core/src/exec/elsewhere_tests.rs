@@ -197,6 +197,12 @@ fn a_replay_starts_what_its_history_does_not_have() {
     assert_eq!(replayed.replay(cut), Standing::Open);
     assert!(replayed.has_more());
     assert_eq!(words(&replayed.turn(vec![], 3_000)), ["start 4 1"]);
+    // What nobody has started is not lost either.
+    let cut = vec![row(&first, &first.events), row(&second, &second.events[..1])];
+    let mut replayed = new(ActivityOptions::default());
+    replayed.replay(cut);
+    let turn = replayed.turn(vec![Input::Recovered { running: vec![], retried_ms: 3_000 }], 3_000);
+    assert_eq!(turn.events[1..], [Event::Recovered { lost: vec![] }]);
 }
 
 #[test]

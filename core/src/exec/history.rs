@@ -112,6 +112,11 @@ impl History {
         self.len
     }
 
+    /// The last event that the journal has: a command after it has had no effect yet.
+    pub(crate) fn written(&self) -> EventId {
+        EventId(self.len - self.fresh.len() as u64)
+    }
+
     /// About how many bytes its events have.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
@@ -124,11 +129,6 @@ impl History {
     /// How many fresh events there are.
     pub(crate) fn fresh(&self) -> usize {
         self.fresh.len()
-    }
-
-    /// The last event that is on the disk.
-    pub(crate) fn durable(&self) -> EventId {
-        EventId(self.len() - self.fresh() as u64)
     }
 
     /// Forgets the fresh events after the first `keep`: commands of a turn that halted.
