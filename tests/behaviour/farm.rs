@@ -7,7 +7,7 @@ use std::time::Duration;
 
 /// What is run elsewhere: in a worker on `gpu`.
 #[derive(Clone)]
-pub struct Farm(Log);
+pub struct Farm(pub Log);
 
 impl Farm {
     fn began(&self, what: &str) -> u32 {

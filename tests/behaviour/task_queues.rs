@@ -2,10 +2,9 @@
 //! workflow's worker, and are not run twice for it.
 
 use super::ends::{Gate, reason};
-use super::farm::{at_a_far_gate, fans_out, farm, flows, looks, renders, to_a_queue};
+use super::farm::{Farm, at_a_far_gate, fans_out, farm, flows, looks, renders, to_a_queue};
 use super::support::{Db, Log, Steps, eventually};
 use abide::prelude::*;
-use std::time::Duration;
 
 #[workflow(name = "sends")]
 async fn sends(n: u32) -> Result<u32, Failure> {
