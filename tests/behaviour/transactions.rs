@@ -73,7 +73,9 @@ impl Teller {
             ("hang once", 1) => std::future::pending().await,
             ("wait", _) => abide::activity::context().cancelled().await,
             ("call", _) => return Err(Failure::new(self.call().await)),
-            ("commit", _) => drop(tx.execute("COMMIT").await?),
+            ("commit", _) => {
+                tx.execute("COMMIT").await?;
+            }
             ("savepoint", _) => {
                 let mut within = tx.begin().await?;
                 debit::body(&mut within, 1, 50).await?;
