@@ -106,6 +106,7 @@ pub mod history {
 /// What generated code calls. No part of the API: it changes with any release, together with the macros.
 #[doc(hidden)]
 pub mod __private {
+    pub use crate::activity::{Lent, TransactionConnection};
     pub use crate::client::{Answer, Handle, HandleCore, QueryCodec, Request, WorkflowHandle};
     pub use crate::error::Result;
     pub use crate::raw::{Raw, Script};

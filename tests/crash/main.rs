@@ -15,6 +15,9 @@ mod migration;
 mod once;
 mod scene;
 mod shutdown;
+mod transactions;
+#[path = "../src/victim/transactions.rs"]
+mod transactions_victim;
 mod workers;
 #[path = "../src/victim/workflows.rs"]
 mod workflows;

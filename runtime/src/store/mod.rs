@@ -41,9 +41,9 @@ pub(crate) use owner::{Claim, Claimed, DeadWorker, Suspicion, WorkerInfo};
 pub(crate) use owner::{LEASE, RENEW_EVERY, SUSPECT_FROM};
 
 pub(crate) use task::{ClaimedTasks, NewTask, OwnedTask, Task, TaskChange, TaskClaim, TaskKey};
-pub(crate) use transaction::{AttemptTransaction, UserConnection};
+pub(crate) use transaction::{AttemptTransaction, INSIDE, UserConnection, may_succeed_again};
 
-use abide_core::{ExecutionId, Incarnation};
+use abide_core::{Database, ExecutionId, Incarnation};
 use std::pin::Pin;
 use tokio::sync::watch;
 
@@ -170,6 +170,15 @@ pub(crate) trait Store: Send + Sync + 'static {
     /// Begins the transaction of an attempt whose token row an append of `owner` has written.
     fn begin_attempt(&self, owner: Incarnation, key: TaskKey)
     -> StoreFuture<'_, Box<dyn AttemptTransaction>>;
+
+    /// Which kind of database it is: a transactional activity needs one of its own kind.
+    fn database(&self) -> Database;
+
+    /// Refuses a call that would wait for the transaction that it is made from: `InsideTransaction`, from within a transactional
+    /// activity whose transaction holds the store's only write lock.
+    fn outside(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
 
     // --- inside a transaction of the user's ----------------------------------------------------------------------
 

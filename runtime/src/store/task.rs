@@ -61,6 +61,17 @@ pub(crate) enum TaskChange {
     Cancel(EventId),
 }
 
+impl TaskChange {
+    /// Whether another worker may have to look: something to claim, or to stop.
+    pub(crate) fn is_news(&self) -> bool {
+        match self {
+            Self::Insert(task) | Self::Replace { with: task, .. } => task.queue.is_some(),
+            Self::Drop(_) | Self::Cancel(_) => true,
+            Self::Settle { .. } => false,
+        }
+    }
+}
+
 /// Names one attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct TaskKey {

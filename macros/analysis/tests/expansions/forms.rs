@@ -22,6 +22,24 @@ fn activity_methods() {
 }
 
 #[test]
+fn transactional_activity() {
+    insta::assert_snapshot!(show(&expand(
+        "activity",
+        "transactional, start_to_close = \"10s\"",
+        "/// Debits.\npub async fn debit(tx: &mut sqlx::PgConnection, account: i64, cents: i64) -> Res<i64> { book(tx, account, cents).await }",
+    )));
+}
+
+#[test]
+fn transactional_methods() {
+    insta::assert_snapshot!(show(&expand(
+        "activity",
+        "",
+        "impl Bank { #[activity(transactional)] async fn debit(&self, tx: &mut PgConnection, cents: i64) -> Res<()> { self.book(tx, cents).await } async fn tell(&self) {} }",
+    )));
+}
+
+#[test]
 fn free_workflow() {
     insta::assert_snapshot!(show(&expand(
         "workflow",

@@ -17,6 +17,7 @@ pub(super) const CLAIM_TASKS: &str = "WITH fence AS MATERIALIZED (
 chosen AS MATERIALIZED (
     SELECT execution, activity FROM {s}.task
     WHERE owner IS NULL AND queue = $2 AND run_at <= (SELECT {now}) AND name = ANY($3) AND EXISTS (SELECT FROM fence)
+        AND (start_by IS NULL OR start_by > (SELECT {now})) AND (close_by IS NULL OR close_by > (SELECT {now}))
     ORDER BY run_at LIMIT $4 FOR UPDATE SKIP LOCKED),
 taken AS (
     UPDATE {s}.task t SET owner = $1 FROM chosen c
@@ -66,6 +67,25 @@ SELECT g.execution, 4, 'attempt/' || g.activity || '/' || g.attempt, '{\"activit
     || ',\"attempt\":' || g.attempt || ',\"outcome\":' || g.outcome || '}', {now} FROM gone g
 ON CONFLICT DO NOTHING";
 
+/// `$1` worker, `$2` executions, `$3` activities, `$4` attempts, `$5` the outcome of what its workflow has asked to stop: never begun, it
+/// ends now.
+const RELEASE: &str = "WITH k AS MATERIALIZED (
+    SELECT * FROM unnest($2::bigint[], $3::bigint[], $4::integer[]) AS k(execution, activity, attempt)),
+ended AS (
+    DELETE FROM {s}.task t USING k WHERE t.execution = k.execution AND t.activity = k.activity
+        AND t.attempt = k.attempt AND t.owner = $1 AND t.cancel
+    RETURNING t.execution, t.activity, t.attempt),
+told AS (
+    INSERT INTO {s}.inbox (execution, kind, request_id, body, at)
+    SELECT e.execution, 4, 'attempt/' || e.activity || '/' || e.attempt, '{\"activity\":' || e.activity
+        || ',\"attempt\":' || e.attempt || ',\"outcome\":' || $5 || '}', {now} FROM ended e
+    ON CONFLICT DO NOTHING),
+free AS (
+    UPDATE {s}.task t SET owner = NULL FROM k WHERE t.execution = k.execution AND t.activity = k.activity
+        AND t.attempt = k.attempt AND t.owner = $1 AND NOT t.cancel
+    RETURNING t.queue)
+SELECT queue FROM free UNION ALL SELECT NULL FROM ended";
+
 impl PostgresStore {
     pub(super) async fn take_tasks(&self, claim: TaskClaim) -> Result<ClaimedTasks, StoreError> {
         self.once(move |shared, connection| {
@@ -93,20 +113,20 @@ impl PostgresStore {
     }
 
     pub(super) async fn give_back(&self, owner: Incarnation, keys: Vec<TaskKey>) -> Result<(), StoreError> {
-        const RELEASE: &str = "UPDATE {s}.task t SET owner = NULL
-            FROM unnest($2::bigint[], $3::bigint[], $4::integer[]) AS k(execution, activity, attempt)
-            WHERE t.execution = k.execution AND t.activity = k.activity AND t.attempt = k.attempt AND t.owner = $1
-            RETURNING t.queue";
         let queues = self.once(move |shared, connection| {
             let executions: Vec<i64> = keys.iter().map(|key| key.execution.0).collect();
             let activities: Vec<i64> = keys.iter().map(|key| number(key.activity)).collect();
             let attempts: Vec<i32> = keys.iter().map(|key| signed(key.attempt)).collect();
             let query = sqlx::query_scalar::<_, Option<String>>(shared.sql.of(RELEASE));
             let query = query.bind(owner.0).bind(executions).bind(activities).bind(attempts);
+            let query = query.bind(json(&AttemptOutcome::Cancelled));
             Box::pin(async move { Ok(query.fetch_all(connection).await?) })
         });
-        for queue in queues.await?.iter().flatten() {
-            self.shared.tell_queue(queue);
+        for queue in queues.await? {
+            match queue {
+                Some(queue) => self.shared.tell_queue(&queue),
+                None => self.shared.tell_all_workers(),
+            }
         }
         Ok(())
     }
