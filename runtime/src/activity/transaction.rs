@@ -151,7 +151,9 @@ fn after(error: StoreError, name: &str) -> Ended {
         StoreError::CommitRefused { .. } => (FailureKind::Invalid, true),
         // What the body committed by itself stays: doing it again would double it.
         StoreError::TransactionEnded { .. } => (FailureKind::Invalid, false),
-        error => return Ended::Broken(error),
+        error if error.is_fatal() || matches!(error, StoreError::Fenced) => return Ended::Broken(error),
+        // No connection could be had: the next attempt may have one.
+        _ => (FailureKind::WorkerLost, true),
     };
     let message = format!("{}: activity `{name}`: {error}", error.code());
     tracing::warn!(code = error.code(), activity = name, "{message}");
