@@ -8,10 +8,9 @@ use super::thread::Message;
 use crate::activity::context::AttemptInfo;
 use crate::activity::runner::{Attempt, Limits};
 use crate::client::message::to_json;
-use crate::store::{MessageKind, NewMessage};
+use crate::store::{AttemptBody, MessageKind, NewMessage};
 use abide_core::exec::{ActivityStart, AttemptOutcome};
 use abide_core::{EventId, ExecutionId};
-use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -35,17 +34,6 @@ struct Entry {
 /// See the module's head.
 #[derive(Default)]
 pub(super) struct Attempts(Mutex<HashMap<(ExecutionId, EventId), Entry>>);
-
-/// The body of an inbox row that carries an outcome to its execution.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct AttemptBody {
-    pub(crate) activity: EventId,
-    pub(crate) attempt: u32,
-    pub(crate) outcome: AttemptOutcome,
-    /// Its own end has not deleted the row that arbitrates it, if it has one: the owner only could not take it in.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub(crate) kept: bool,
-}
 
 impl Attempts {
     /// Which activities of `execution` have an attempt here, running or ended and not yet written.
