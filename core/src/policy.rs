@@ -50,7 +50,7 @@ pub enum CancellationType {
     TryCancel,
     /// Ask it to stop; the execution closes only after it has ended.
     WaitCancellationCompleted,
-    /// Leave it alone; its result is dropped.
+    /// Leave it alone; its result is dropped. One that names a task queue is left alone until its workflow closes.
     Abandon,
 }
 

@@ -4,6 +4,7 @@
 //! `ABIDE_SEED=n` repeats a run's random choices; `ABIDE_KILLS=n` sets how often the kill loop kills.
 
 mod crash_loop;
+mod elsewhere;
 mod evidence;
 mod expected;
 mod faults;

@@ -14,7 +14,7 @@ mod sealed {
 /// A connection that the engine can share a transaction with: `sqlx::PgConnection` (feature `postgres`) and
 /// `sqlx::SqliteConnection` (feature `sqlite`), of sqlx 0.9, which your `Cargo.toml` names as well.
 ///
-/// It is what a [transactional activity](crate::activity#transactional-activities) takes first, and what `within` takes
+/// It is what a [transactional activity](mod@crate::activity#transactional-activities) takes first, and what `within` takes
 /// ([`Start::within`](crate::Start::within), [`Request::within`](crate::Request::within)).
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a connection that abide can share a transaction with",

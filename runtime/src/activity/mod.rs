@@ -18,15 +18,27 @@
 //! `#[activity(transactional)]` makes an activity's SQL happen exactly once: the body is lent a connection inside of the
 //! engine's transaction, and what it writes commits together with its result, or not at all.
 //!
-//! ```ignore
+//! ```
+//! # #[cfg(feature = "sqlite")]
+//! # mod demo {
+//! use abide::prelude::*;
+//! use sqlx::SqliteConnection;
+//!
 //! #[activity(transactional, start_to_close = "10s")]
-//! async fn debit(tx: &mut sqlx::PgConnection, account: i64, cents: i64) -> Result<i64, BankError> {
-//!     let left = sqlx::query_scalar("UPDATE account SET cents = cents - $2 WHERE id = $1 RETURNING cents");
-//!     Ok(left.bind(account).bind(cents).fetch_one(tx).await?)
+//! async fn debit(tx: &mut SqliteConnection, account: i64, cents: i64) -> Result<i64, Failure> {
+//!     let left = "UPDATE account SET cents = cents - $2 WHERE id = $1 RETURNING cents";
+//!     Ok(sqlx::query_scalar(left).bind(account).bind(cents).fetch_one(tx).await?)
 //! }
 //!
-//! let left = debit(account, cents).await?; // in a workflow: the connection is no part of the call
-//! let left = debit::body(&mut connection, account, cents).await?; // in a test, by hand
+//! #[workflow]
+//! async fn pay(account: i64, cents: i64) -> Result<i64, Failure> {
+//!     Ok(debit(account, cents).await?) // the connection is no part of the call
+//! }
+//!
+//! async fn by_hand(mut connection: SqliteConnection) {
+//!     assert_eq!(debit::body(&mut connection, 1, 250).await.unwrap(), 750); // in a test
+//! }
+//! # }
 //! ```
 //!
 //! * Your tables live in the database that abide was opened on (SQLite: in its file; open abide first, then make your

@@ -5,10 +5,11 @@
 //! the transaction, and the attempt ends like any other. Where the database breaks the transaction off, the body runs
 //! again in a new one: that is no attempt of the retry policy, since a storage error is never an outcome.
 
+use crate::client::message::to_json;
 use crate::hub::BoxFuture;
-use crate::store::{AttemptTransaction, INSIDE, Store, StoreError, TaskKey, may_succeed_again};
+use crate::store::{AttemptBody, AttemptTransaction, INSIDE, Store, StoreError, TaskKey, may_succeed_again};
 use abide_core::exec::AttemptOutcome;
-use abide_core::{EventId, FailureKind, FailureRecord, Incarnation, TimeoutKind};
+use abide_core::{FailureKind, FailureRecord, Incarnation, TimeoutKind};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
@@ -60,8 +61,6 @@ pub(crate) struct Transactions {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) owner: Incarnation,
     pub(crate) key: TaskKey,
-    /// Writes the body of the message that carries an outcome.
-    pub(crate) message: fn(EventId, u32, AttemptOutcome) -> String,
 }
 
 impl Transactions {
@@ -117,8 +116,9 @@ impl Transactions {
         let Some(transaction) = place.take() else { return Ok(outcome.into()) };
         match outcome {
             AttemptOutcome::Completed(_) => {
-                let message = (self.message)(self.key.activity, self.key.attempt, outcome);
-                let complete = tokio::spawn(transaction.complete(message));
+                let TaskKey { activity, attempt, .. } = self.key;
+                let body = to_json(&AttemptBody { activity, attempt, outcome, kept: false });
+                let complete = tokio::spawn(transaction.complete(body));
                 // In a task of its own, since a commit that was begun must run to its end (PROTOCOL 7).
                 let unknown =
                     |error: tokio::task::JoinError| StoreError::Unknown { message: error.to_string() };
@@ -151,7 +151,9 @@ fn after(error: StoreError, name: &str) -> Ended {
         StoreError::CommitRefused { .. } => (FailureKind::Invalid, true),
         // What the body committed by itself stays: doing it again would double it.
         StoreError::TransactionEnded { .. } => (FailureKind::Invalid, false),
-        error => return Ended::Broken(error),
+        error if error.is_fatal() || matches!(error, StoreError::Fenced) => return Ended::Broken(error),
+        // No connection could be had: the next attempt may have one.
+        _ => (FailureKind::WorkerLost, true),
     };
     let message = format!("{}: activity `{name}`: {error}", error.code());
     tracing::warn!(code = error.code(), activity = name, "{message}");

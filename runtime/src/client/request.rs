@@ -72,10 +72,15 @@ impl Request {
     /// Sends it inside a transaction of yours, on abide's own database: it happens exactly if you commit. For signals and
     /// cancels.
     ///
-    /// ```ignore
-    /// sqlx::query("UPDATE orders SET paid = true ..").execute(&mut *tx).await?;
-    /// order.approve(true).within(&mut *tx).await?;
+    /// ```
+    /// # #[cfg(feature = "sqlite")]
+    /// # async fn demo(order: abide::UntypedHandle, pool: sqlx::SqlitePool) -> Result<(), abide::Failure> {
+    /// let mut tx = pool.begin_with("BEGIN IMMEDIATE").await?; // on Postgres: `pool.begin()`
+    /// sqlx::query("UPDATE orders SET refunded = true WHERE id = 42").execute(&mut *tx).await?;
+    /// order.cancel("refunded").within(&mut *tx).await?;
     /// tx.commit().await?;
+    /// # Ok(())
+    /// # }
     /// ```
     ///
     /// # Errors

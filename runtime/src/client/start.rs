@@ -103,11 +103,19 @@ impl<W: WorkflowHandle> Start<W> {
 
     /// Starts it inside a transaction of yours, on abide's own database: it happens exactly if you commit.
     ///
-    /// ```ignore
-    /// let mut tx = pool.begin().await?; // SQLite: `pool.begin_with("BEGIN IMMEDIATE")`
-    /// sqlx::query("INSERT INTO orders ..").execute(&mut *tx).await?;
-    /// client.start(OrderWorkflow::run(order)).id("order-42").within(&mut *tx).await?;
+    /// ```
+    /// # #[cfg(feature = "sqlite")]
+    /// # mod demo {
+    /// # use abide::prelude::*;
+    /// # #[workflow] async fn ship(order: u64) {}
+    /// # async fn demo(client: Client, pool: sqlx::SqlitePool) -> Result<(), Failure> {
+    /// let mut tx = pool.begin_with("BEGIN IMMEDIATE").await?; // on Postgres: `pool.begin()`
+    /// sqlx::query("INSERT INTO orders (id) VALUES (42)").execute(&mut *tx).await?;
+    /// client.start(ship(42)).id("order-42").within(&mut *tx).await?;
     /// tx.commit().await?;
+    /// # Ok(())
+    /// # }
+    /// # }
     /// ```
     ///
     /// Request ids and id policies hold as usual. Nobody is told of your commit: a worker finds it within 50 ms (SQLite). Until

@@ -6,7 +6,7 @@
 //! transaction across a caller's await, and never turn a storage error into a workflow's outcome (PROTOCOL 8).
 //!
 //! Reading order: [`execution`] (rows and starts), [`append`] (the hot path), [`message`] (the inbox), [`owner`]
-//! (leases, claims, take-over), [`find`] (looking things up), [`error`], [`hook`] (faults and counters).
+//! (leases, claims, take-over), [`task`] (attempts that the database arbitrates), [`transaction`], [`find`] (looking things up), [`error`], [`hook`] (faults and counters).
 
 mod append;
 mod clock;
@@ -40,7 +40,7 @@ pub(crate) use message::{InboxRow, MessageKind, NewMessage, Reply, SendAnswer};
 pub(crate) use owner::{Claim, Claimed, DeadWorker, Suspicion, WorkerInfo};
 pub(crate) use owner::{LEASE, RENEW_EVERY, SUSPECT_FROM};
 
-pub(crate) use task::{ClaimedTasks, NewTask, OwnedTask, Task, TaskChange, TaskClaim, TaskKey};
+pub(crate) use task::{AttemptBody, ClaimedTasks, NewTask, OwnedTask, Task, TaskChange, TaskClaim, TaskKey};
 pub(crate) use transaction::{AttemptTransaction, INSIDE, UserConnection, may_succeed_again};
 
 use abide_core::{Database, ExecutionId, Incarnation};
@@ -151,7 +151,7 @@ pub(crate) trait Store: Send + Sync + 'static {
 
     // --- attempts that the database arbitrates ------------------------------------------------------------------
 
-    /// Takes unclaimed tasks of these queues and names, fenced like an append.
+    /// Takes unclaimed tasks of these queues and names, the oldest first, fenced like an append where there are any.
     fn claim_tasks(&self, claim: TaskClaim) -> StoreFuture<'_, ClaimedTasks>;
 
     /// Ends a claimed attempt: its row goes and its outcome, the body of an [`MessageKind::Attempt`], comes into the inbox,

@@ -7,6 +7,7 @@
 
 use abide_core::exec::AttemptOutcome;
 use abide_core::{EventId, ExecutionId, FailureKind, FailureRecord, Incarnation, TimeoutKind};
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// An attempt that the database arbitrates, as its scheduling append writes it.
@@ -136,6 +137,18 @@ pub(crate) struct OwnedTask {
     pub(crate) key: TaskKey,
     /// Its workflow asks it to stop, and waits for its end.
     pub(crate) cancel: bool,
+}
+
+/// The body of an inbox row that carries an outcome to its execution, JSON. Its request id is `attempt/{activity}/{attempt}`, so that an attempt
+/// has one end there.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct AttemptBody {
+    pub(crate) activity: EventId,
+    pub(crate) attempt: u32,
+    pub(crate) outcome: AttemptOutcome,
+    /// Its own end has not deleted the row that arbitrates it, if it has one: the owner only could not take it in.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) kept: bool,
 }
 
 /// The outcome of attempts whose worker is gone.

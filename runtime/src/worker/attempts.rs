@@ -9,10 +9,9 @@ use crate::activity::context::AttemptInfo;
 use crate::activity::runner::{Attempt, Limits};
 use crate::activity::transaction::{Ended, Transactions};
 use crate::client::message::to_json;
-use crate::store::{MessageKind, NewMessage, TaskKey};
+use crate::store::{AttemptBody, MessageKind, NewMessage, TaskKey};
 use abide_core::exec::{ActivityStart, AttemptOutcome};
 use abide_core::{EventId, ExecutionId};
-use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
@@ -37,17 +36,6 @@ struct Entry {
 /// See the module's head.
 #[derive(Default)]
 pub(super) struct Attempts(Mutex<HashMap<(ExecutionId, EventId), Entry>>);
-
-/// The body of an inbox row that carries an outcome to its execution.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct AttemptBody {
-    pub(crate) activity: EventId,
-    pub(crate) attempt: u32,
-    pub(crate) outcome: AttemptOutcome,
-    /// Its own end has not deleted the row that arbitrates it, if it has one: the owner only could not take it in.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub(crate) kept: bool,
-}
 
 impl Attempts {
     /// Which activities of `execution` have an attempt here, running or ended and not yet written.
@@ -142,7 +130,6 @@ pub(super) fn start(session: &Arc<Session>, execution: ExecutionId, names: &Name
         store: Arc::clone(session.store()),
         owner: session.me,
         key: TaskKey { execution, activity: start.activity, attempt },
-        message: decided,
     });
     let (entry, input) = (Arc::clone(entry), start.input);
     let token = session.runner.run(Attempt { entry, info, input, limits, transactions, report });
@@ -195,11 +182,6 @@ pub(super) fn message(
         body: to_json(&AttemptBody { activity, attempt, outcome, kept: true }),
         at_ms,
     }
-}
-
-/// The body of an outcome whose transaction takes the token with it.
-fn decided(activity: EventId, attempt: u32, outcome: AttemptOutcome) -> String {
-    to_json(&AttemptBody { activity, attempt, outcome, kept: false })
 }
 
 /// Writes the outcome into the inbox of an execution that is suspended.

@@ -3,11 +3,11 @@
 //! The execution itself may be evicted (`exec` is `None`) and replayed when it is next needed; the rest stays while
 //! the execution is owned.
 
-use super::attempts::{AttemptBody, Names};
+use super::attempts::Names;
 use crate::client::message::{CancelBody, SignalBody};
 use crate::error::Result;
 use crate::hub::QueryAnswer;
-use crate::store::{ExecutionRow, InboxRow, MessageKind, NewExecution, StartAnswer};
+use crate::store::{AttemptBody, ExecutionRow, InboxRow, MessageKind, NewExecution, StartAnswer};
 use abide_core::exec::{Action, ActivityStart, Execution, Input, Standing};
 use abide_core::flow::Info;
 use abide_core::{Event, EventId, ExecutionId, Payload, Site};

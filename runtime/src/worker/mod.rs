@@ -31,7 +31,5 @@ mod tokens;
 mod turn;
 mod watchdog;
 
-#[cfg(test)]
-pub(crate) use attempts::AttemptBody;
 pub use builder::WorkerBuilder;
 pub use supervisor::Worker;

@@ -66,7 +66,7 @@ impl Process {
     async fn outcomes(&self, of: ExecutionId) -> Vec<(String, AttemptOutcome)> {
         let rows = self.store.inbox_of(of).await.unwrap();
         let outcomes = rows.into_iter().filter(|row| row.kind == MessageKind::Attempt).map(|row| {
-            let body: crate::worker::AttemptBody = serde_json::from_str(&row.body).unwrap();
+            let body: AttemptBody = serde_json::from_str(&row.body).unwrap();
             assert_eq!(row.request_id, format!("attempt/{}/{}", body.activity, body.attempt));
             assert!(!body.kept, "its row went with it");
             (row.request_id, body.outcome)
