@@ -145,7 +145,15 @@ impl Thread {
                 self.session.attempts.drop_all(live.id, &abandoned);
                 self.session.hub().closed(live.id, || Arc::new(close));
             }
-            None => self.session.hub().look(live.id),
+            None => {
+                // What it gave up before it had to stop stays given up.
+                for action in &actions {
+                    if let Action::Cancel(stop) = action {
+                        self.session.attempts.cancel(live.id, stop.activity);
+                    }
+                }
+                self.session.hub().look(live.id);
+            }
         }
     }
 

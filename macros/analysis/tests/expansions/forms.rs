@@ -13,6 +13,15 @@ fn activity() {
 }
 
 #[test]
+fn activity_elsewhere() {
+    insta::assert_snapshot!(show(&expand(
+        "activity",
+        "task_queue = \"gpu\"",
+        "async fn transcode(clip: Clip) -> Clip { clip }",
+    )));
+}
+
+#[test]
 fn activity_methods() {
     insta::assert_snapshot!(show(&expand(
         "activity",
