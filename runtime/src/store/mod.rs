@@ -25,7 +25,8 @@ pub(crate) mod sqlite;
 mod task;
 mod transaction;
 
-#[cfg(all(test, feature = "sqlite", feature = "postgres"))]
+#[cfg(test)]
+#[cfg(all(feature = "sqlite", feature = "postgres"))]
 mod conformance;
 
 pub(crate) use append::{Ack, Append, AppendOutcome, RowChange};

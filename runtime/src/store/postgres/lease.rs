@@ -194,7 +194,8 @@ pub(super) async fn set_free(
     const CLOSED: &str = "DELETE FROM {s}.inbox i USING {s}.execution e
         WHERE i.execution = e.id AND e.owner = $1 AND e.status >= 10";
     const LAST: &str = "DELETE FROM {s}.worker w WHERE id = $1
-        AND NOT EXISTS (SELECT FROM {s}.execution WHERE owner = $1) AND NOT EXISTS (SELECT FROM {s}.lease WHERE worker = $1)";
+        AND NOT EXISTS (SELECT FROM {s}.execution WHERE owner = $1) AND NOT EXISTS (SELECT FROM {s}.task WHERE owner = $1)
+        AND NOT EXISTS (SELECT FROM {s}.lease WHERE worker = $1)";
     sqlx::query(shared.sql.of(CLOSED)).bind(dead.0).execute(&mut *connection).await?;
     let free = sqlx::query(shared.sql.of(FREE)).bind(dead.0).bind(now).bind(FREE_AT_ONCE);
     let freed = free.execute(&mut *connection).await?.rows_affected();

@@ -346,7 +346,7 @@ cancelled AS (
     ON CONFLICT DO NOTHING),
 asked AS (
     UPDATE {s}.task k SET cancel = true FROM t
-    WHERE t.kind = 4 AND k.execution = t.execution AND k.activity = t.activity
+    WHERE t.kind = 4 AND k.execution = t.execution AND k.activity = t.activity AND k.queue IS NOT NULL
         AND NOT EXISTS (SELECT FROM unbegun u WHERE u.execution = k.execution AND u.activity = k.activity))";
 
     /// Where the batch has starts: one that is not in has no tasks.

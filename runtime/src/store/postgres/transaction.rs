@@ -29,8 +29,8 @@ receiver AS MATERIALIZED (
 told AS (
     INSERT INTO {s}.inbox (execution, kind, request_id, body, at)
     SELECT r.id, 4, 'attempt/' || $3 || '/' || $4, $5, {now} FROM receiver r JOIN token ON token.execution = r.id
-    ON CONFLICT DO NOTHING)
-SELECT (SELECT count(*) FROM fence), (SELECT count(*) FROM token), (SELECT owner FROM receiver),
+    ON CONFLICT DO NOTHING RETURNING 1)
+SELECT (SELECT count(*) FROM fence), (SELECT count(*) FROM told), (SELECT owner FROM receiver),
     (SELECT queue FROM receiver)";
 
 /// The savepoint tells whether the body has ended the transaction itself, or gone on after an error that undid it. From here on the
@@ -186,8 +186,9 @@ async fn write(
         .await
         .map_err(|error| again(shared, error))?;
     let read = |error| shared.error(error);
-    let (fence, token): (i64, i64) = (row.try_get(0).map_err(read)?, row.try_get(1).map_err(read)?);
-    match (fence, token) {
+    // Told where the token was there, and the inbox had no outcome of this attempt.
+    let (fence, told): (i64, i64) = (row.try_get(0).map_err(read)?, row.try_get(1).map_err(read)?);
+    match (fence, told) {
         (0, _) => return Err(StoreError::Fenced),
         (_, 0) => return Ok(None),
         _ => {}

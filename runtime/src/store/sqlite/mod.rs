@@ -21,10 +21,12 @@ mod shared;
 mod sql;
 mod start;
 mod task;
-#[cfg(all(test, feature = "postgres"))]
+#[cfg(test)]
+#[cfg(feature = "postgres")]
 mod tests;
 mod transaction;
-#[cfg(all(test, feature = "postgres"))]
+#[cfg(test)]
+#[cfg(feature = "postgres")]
 mod transaction_tests;
 mod within;
 mod writer;

@@ -20,7 +20,7 @@ async fn opened(lab: &Lab, options: OpenOptions) -> Process {
 
 /// A connection of another program.
 async fn stranger(lab: &Lab) -> SqliteConnection {
-    let options = SqliteConnectOptions::new().filename(path(&lab)).create_if_missing(true);
+    let options = SqliteConnectOptions::new().filename(path(lab)).create_if_missing(true);
     SqliteConnection::connect_with(&options).await.unwrap()
 }
 

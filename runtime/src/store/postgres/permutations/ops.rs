@@ -155,7 +155,7 @@ impl Op {
             Self::Cancel => self.send(scene, connection, MessageKind::Cancel, side).await,
             Self::Start | Self::StartNew => {
                 let of = if self == Self::Start { "free" } else { "new" };
-                let new = scene.new(fresh(scene, side), of);
+                let new = scene.start(fresh(scene, side), of);
                 let (answer, _) = start::start(connection, shared, &new).await?;
                 Ok(Told::of(matches!(answer, StartAnswer::Started)))
             }
@@ -213,7 +213,7 @@ impl Op {
                 ..scene.turn(scene.owned, NEXT, 1)
             },
             _ => {
-                let new = scene.new(fresh(scene, side), "new");
+                let new = scene.start(fresh(scene, side), "new");
                 Append { owner: scene.other, create: Some(Box::new(new.clone())), ..scene.turn(new.id, 1, 1) }
             }
         };

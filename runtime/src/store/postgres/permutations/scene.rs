@@ -93,7 +93,7 @@ impl Scene {
             TaskChange::Insert(self.task(REMOTE, 1, Some("elsewhere"))),
         ];
         let create =
-            Append { create: Some(Box::new(self.new(self.owned, "owned"))), ..self.turn(self.owned, 1, 1) };
+            Append { create: Some(Box::new(self.start(self.owned, "owned"))), ..self.turn(self.owned, 1, 1) };
         append(store, create).await;
         append(store, Append { tasks, ..self.turn(self.owned, 2, 2) }).await;
         let queues = vec![self.queue("elsewhere")];
@@ -104,9 +104,9 @@ impl Scene {
             ..self.task(WAITING, 1, Some("nobody"))
         })];
         append(store, Append { tasks: waiting, ..self.turn(self.owned, 4, 1) }).await;
-        store.start(self.new(self.free, "free")).await.unwrap();
+        store.start(self.start(self.free, "free")).await.unwrap();
         store
-            .start(NewExecution { queue: self.queue("parked"), ..self.new(self.suspended, "suspended") })
+            .start(NewExecution { queue: self.queue("parked"), ..self.start(self.suspended, "suspended") })
             .await
             .unwrap();
         let mut connection = self.connect().await;
@@ -139,7 +139,7 @@ impl Scene {
         TaskKey { execution: self.owned, activity, attempt }
     }
 
-    pub(super) fn new(&self, id: ExecutionId, of: &str) -> NewExecution {
+    pub(super) fn start(&self, id: ExecutionId, of: &str) -> NewExecution {
         NewExecution {
             id,
             workflow_id: format!("{}-{of}", self.name),
