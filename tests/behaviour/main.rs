@@ -5,6 +5,8 @@
 
 /// The other program, `postgres`, runs the same tests on the other store.
 pub const ON_POSTGRES: bool = false;
+/// What the user's own SQL runs on.
+pub type UserConnection = sqlx::SqliteConnection;
 
 mod cancellation;
 mod client;
@@ -40,3 +42,4 @@ mod support;
 mod task_ends;
 mod task_queues;
 mod transactions;
+mod transactions_file;

@@ -289,6 +289,7 @@ suite! {
         one_taken_id_does_not_hurt_its_batch,
         names_of_any_text_come_back_as_they_were,
         lists_come_in_pages_newest_first,
+        a_start_can_send_a_message_to_itself,
     }
     tasks {
         a_task_is_claimed_by_one_and_ended_once,

@@ -56,7 +56,7 @@ impl<'a> Creates<'a> {
             ORDER BY x.created_at DESC, x.id DESC LIMIT 1), true) END
         AND (c.status < 10 OR NOT EXISTS (
             SELECT FROM {s}.execution x WHERE x.workflow_id = c.workflow_id AND x.status < 10))
-    ON CONFLICT DO NOTHING RETURNING id)";
+    ON CONFLICT DO NOTHING RETURNING id, status)";
 
     /// `first`: no other start of this workflow id is in the batch.
     pub(super) fn add(
@@ -177,7 +177,8 @@ sent AS (
     JOIN fence ON fence.worker = m.owner JOIN receivers ON receivers.id = m.execution
     ON CONFLICT DO NOTHING)";
 
-    /// Where the batch has starts: a sender that is not in sends nothing.
+    /// Where the batch has starts: a sender that is not in sends nothing, and a receiver may be one of them, which no statement but
+    /// this one sees yet.
     pub(super) const SQL_WITH_STARTS: &'static str = ", receivers AS MATERIALIZED (
     SELECT id FROM {s}.execution WHERE id = ANY(@1::bigint[]) AND status < 10 ORDER BY id FOR KEY SHARE),
 sent AS (
@@ -185,7 +186,8 @@ sent AS (
     SELECT m.execution, m.kind, m.request_id, m.body, m.at
     FROM unnest(@1::bigint[], @2::smallint[], @3::text[], @4::text[], @5::bigint[], @6::bigint[], @7::bigint[])
         AS m(execution, kind, request_id, body, at, owner, starts)
-    JOIN fence ON fence.worker = m.owner JOIN receivers ON receivers.id = m.execution
+    JOIN fence ON fence.worker = m.owner
+    JOIN (SELECT id FROM receivers UNION SELECT id FROM created WHERE status < 10) r ON r.id = m.execution
     WHERE m.starts IS NULL OR m.starts IN (SELECT id FROM created)
     ON CONFLICT DO NOTHING)";
 
