@@ -37,7 +37,7 @@ bench-postgres:
 scale:
     cargo run --release -p bench -- scale
 
-# A throw-away Postgres: prints its URL, and is gone with Ctrl-C.
+# A throw-away Postgres, until Ctrl-C: prints its URL.
 cluster *options:
     cargo run -p cluster -- {{options}}
 

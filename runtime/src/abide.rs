@@ -61,6 +61,7 @@ impl Abide {
             schema: "abide".to_owned(),
             connections: 10,
             migrate: true,
+            attempt_limit: Duration::from_secs(5),
             fault: None,
             skew_ms: None,
         }
@@ -91,6 +92,11 @@ impl Abide {
         &self.inner.store
     }
 
+    /// Refuses what would wait for the transaction that it is called from: AB0609.
+    pub(crate) fn outside(&self) -> Result<()> {
+        Ok(self.inner.store.outside()?)
+    }
+
     pub(crate) fn hub(&self) -> &Arc<Hub> {
         &self.inner.hub
     }
@@ -110,6 +116,7 @@ pub struct AbideBuilder {
     schema: String,
     connections: u32,
     migrate: bool,
+    attempt_limit: Duration,
     fault: Option<FaultHook>,
     skew_ms: Option<Arc<AtomicI64>>,
 }
@@ -182,6 +189,13 @@ impl AbideBuilder {
         }
     }
 
+    /// For tests: how long the transaction of an activity may last on SQLite.
+    #[doc(hidden)]
+    pub fn attempt_limit(mut self, limit: Duration) -> Self {
+        self.attempt_limit = limit;
+        self
+    }
+
     /// For tests: a hook that makes commits fail.
     #[doc(hidden)]
     pub fn fault(mut self, hook: FaultHook) -> Self {
@@ -207,8 +221,9 @@ async fn open_store(options: AbideBuilder) -> Result<Arc<dyn Store>> {
     #[cfg(feature = "sqlite")]
     if options.url.starts_with("sqlite:") {
         use crate::store::sqlite;
-        let AbideBuilder { url, busy_timeout, fault, skew_ms, .. } = options;
-        let chosen = sqlite::OpenOptions { busy_timeout, fault, skew_ms, ..sqlite::OpenOptions::default() };
+        let AbideBuilder { url, busy_timeout, attempt_limit, fault, skew_ms, .. } = options;
+        let default = sqlite::OpenOptions::default();
+        let chosen = sqlite::OpenOptions { busy_timeout, attempt_limit, fault, skew_ms, ..default };
         return Ok(sqlite::open(&url, chosen).await?);
     }
     #[cfg(feature = "postgres")]

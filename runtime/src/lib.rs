@@ -50,6 +50,7 @@
 //! * `sqlite`: `sqlite://orders.db`, compiled in. Several processes may open one file, on one machine.
 //! * `postgres`: `postgres://user@host/database`, Postgres 13 or later, any number of processes on any number of machines. Options:
 //!   [`AbideBuilder::schema`], [`AbideBuilder::max_connections`], [`AbideBuilder::migrate`]. `docs/postgres.md` is for operators.
+//! * `tls`: encrypted connections to Postgres, by rustls. Without it `sslmode=prefer`, the default, is not encrypted.
 //!
 //! # Where to look
 //! * [`prelude`]: all names that a program needs.
@@ -112,6 +113,7 @@ pub mod history {
 /// What generated code calls. No part of the API: it changes with any release, together with the macros.
 #[doc(hidden)]
 pub mod __private {
+    pub use crate::activity::{Lent, TransactionConnection};
     pub use crate::client::{Answer, Handle, HandleCore, QueryCodec, Request, WorkflowHandle};
     pub use crate::error::Result;
     pub use crate::raw::{Raw, Script};

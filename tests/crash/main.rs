@@ -4,6 +4,7 @@
 //! `ABIDE_SEED=n` repeats a run's random choices; `ABIDE_KILLS=n` sets how often the kill loop kills.
 
 mod crash_loop;
+mod elsewhere;
 mod evidence;
 mod expected;
 mod faults;
@@ -15,6 +16,9 @@ mod migration;
 mod once;
 mod scene;
 mod shutdown;
+mod transactions;
+#[path = "../src/victim/transactions.rs"]
+mod transactions_victim;
 mod workers;
 #[path = "../src/victim/workflows.rs"]
 mod workflows;

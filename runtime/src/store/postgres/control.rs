@@ -32,7 +32,7 @@ pub(super) enum Command {
     Age(oneshot::Sender<Duration>),
 }
 
-const RENEW: &str = "UPDATE {s}.lease SET lease_until = {now} + $2, renewed_at = {now} WHERE worker = $1 RETURNING renewed_at";
+pub(super) const RENEW: &str = "UPDATE {s}.lease SET lease_until = {now} + $2, renewed_at = {now} WHERE worker = $1 RETURNING renewed_at";
 
 /// Runs until the store is dropped.
 pub(super) async fn run(shared: Weak<Shared>, mut commands: mpsc::UnboundedReceiver<Command>) {
@@ -96,7 +96,7 @@ impl Line {
             Command::Renew(worker, reply) => drop(reply.send(self.renew(shared, worker).await)),
             Command::Age(reply) => {
                 let age = self.connection.as_ref().map_or(Duration::ZERO, |_| self.since.elapsed());
-                drop(reply.send(age));
+                let _ = reply.send(age);
             }
         }
     }
