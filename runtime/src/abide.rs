@@ -132,7 +132,8 @@ pub struct Migration {
 }
 
 impl AbideBuilder {
-    /// How long a client's call waits while another program holds the database's lock, before it fails with `AB0503`.
+    /// How long a client's call waits while another program holds the database's lock, before it fails with `AB0503` (Postgres: the
+    /// lock of a row, `AB0515`, or a server that does not answer, `AB0517`).
     /// A workflow's progress waits without end, and with it a start or a message that a worker of this process takes.
     /// Default: 10 s.
     pub fn busy_timeout(mut self, wait: Duration) -> Self {
@@ -174,7 +175,7 @@ impl AbideBuilder {
     /// ```
     ///
     /// # Errors
-    /// `AB0501` where the database cannot be reached, `AB0505` and `AB0506` where the schema is another program's or a newer one.
+    /// `AB0501` where the database cannot be reached, `AB0502` where it is a standby, `AB0505` and `AB0506` where the schema is another program's or a newer one.
     pub async fn pending_migrations(self) -> Result<Vec<Migration>> {
         #[cfg(feature = "postgres")]
         if is_postgres(&self.url) {

@@ -118,7 +118,8 @@ impl<W: WorkflowHandle> Start<W> {
     /// # }
     /// ```
     ///
-    /// Request ids and id policies hold as usual. Nobody is told of your commit: a worker finds it within 50 ms (SQLite). Until
+    /// Request ids and id policies hold as usual. Nobody is told of your commit: a worker finds it within 50 ms (SQLite) or a
+    /// second (Postgres). Until
     /// then the handle is of an execution that nobody else can see.
     ///
     /// # Errors
