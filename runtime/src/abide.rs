@@ -269,14 +269,21 @@ fn unknown(url: &str) -> Error {
 
 /// The URL as an error may show it: `postgres://user:secret@host/db` without the secret.
 pub(crate) fn without_password(url: &str) -> String {
-    let user_part = url.split_once("://").and_then(|(scheme, rest)| Some((scheme, rest.rsplit_once('@')?)));
-    match user_part {
+    let (address, options) = url.split_once('?').map_or((url, None), |(address, rest)| (address, Some(rest)));
+    let user_part =
+        address.split_once("://").and_then(|(scheme, rest)| Some((scheme, rest.rsplit_once('@')?)));
+    let address = match user_part {
         Some((scheme, (user, host))) => {
             let name = user.split_once(':').map_or(user, |(name, _)| name);
             format!("{scheme}://{name}@{host}")
         }
-        None => url.to_owned(),
-    }
+        None => address.to_owned(),
+    };
+    let shown = |options: &str| {
+        let plain = options.split('&').filter(|option| !option.starts_with("password="));
+        format!("{address}?{}", plain.collect::<Vec<_>>().join("&"))
+    };
+    options.map_or(address.clone(), shown)
 }
 
 #[cfg(test)]
@@ -286,6 +293,10 @@ mod tests {
     #[test]
     fn errors_show_no_password() {
         assert_eq!(without_password("postgres://me:secret@host/db"), "postgres://me@host/db");
+        assert_eq!(
+            without_password("postgres://h/db?password=secret&sslmode=require"),
+            "postgres://h/db?sslmode=require"
+        );
         assert_eq!(without_password("sqlite://orders.db"), "sqlite://orders.db");
     }
 }

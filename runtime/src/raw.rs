@@ -46,7 +46,7 @@ impl Raw {
     /// Registers an owner, and renews its lease while this lives.
     pub async fn of(abide: &Abide) -> Result<Self> {
         let store = Arc::clone(abide.store());
-        let info = WorkerInfo { build: "raw".into(), name: "raw".into(), queue: "raw".into() };
+        let info = WorkerInfo { name: "raw".into(), ..WorkerInfo::default() };
         let owner = store.register(info).await?;
         let renewing = Arc::clone(&store);
         let renewal = tokio::spawn(async move {

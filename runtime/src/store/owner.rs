@@ -34,6 +34,8 @@ pub(crate) struct WorkerInfo {
     pub(crate) name: String,
     /// Its task queue.
     pub(crate) queue: String,
+    /// The workflow types that it has: what any live worker of a task queue has is no unknown type there.
+    pub(crate) types: Vec<String>,
 }
 
 /// A worker whose lease is gone or about to be.
@@ -54,7 +56,7 @@ pub(crate) struct Claim {
     pub(crate) owner: Incarnation,
     /// Task queues.
     pub(crate) queues: Vec<String>,
-    /// Registered workflow types. `None`: any type (to report or suspend what nobody knows).
+    /// Registered workflow types. `None`: those that no worker of the task queue has (to report or suspend what nobody knows).
     pub(crate) types: Option<Vec<String>>,
     /// The worker's build: a suspended execution that allows other builds is tried once by each.
     pub(crate) build: String,

@@ -121,6 +121,7 @@ impl Inner {
             build: self.options.build.clone(),
             name: format!("process {}", std::process::id()),
             queue: self.queue.clone(),
+            types: self.registry.workflow_names(),
         };
         let me = self.abide.store().register(info).await?;
         let (abide, queue) = (self.abide.clone(), self.queue.clone());

@@ -110,7 +110,12 @@ pub(super) struct Process {
 
 impl Process {
     pub(super) async fn of(store: Arc<dyn Store>) -> Self {
-        let me = store.register(WorkerInfo { build: "b1".into(), name: "test".into(), queue: "q".into() });
+        let me = store.register(WorkerInfo {
+            build: "b1".into(),
+            name: "test".into(),
+            queue: "q".into(),
+            types: Vec::new(),
+        });
         let me = me.await.unwrap();
         Self { store, me }
     }
@@ -278,6 +283,7 @@ suite! {
         suspects_come_one_at_a_time,
         each_other_build_tries_once,
         what_a_build_cannot_take_is_offered_to_others,
+        what_another_worker_has_is_no_unknown_type,
     }
     starts {
         an_open_run_decides_by_the_conflict_policy,

@@ -200,3 +200,18 @@ pub(super) async fn what_a_build_cannot_take_is_offered_to_others(lab: Lab) {
     assert_eq!((claim("b1").await, claim("b2").await), (vec![], vec![]));
     assert_eq!(claim("b3").await, [id]);
 }
+
+/// A worker that is asked for what nobody knows leaves what another worker of the task queue has.
+pub(super) async fn what_another_worker_has_is_no_unknown_type(lab: Lab) {
+    let process = lab.process().await;
+    let id = process.new_execution("order-1");
+    assert!(process.store.start(id.clone()).await.is_ok());
+    let anything = || Claim { types: None, ..process.claim_of("b1", false) };
+    let knows = WorkerInfo { queue: "q".into(), types: vec!["Order".into()], ..WorkerInfo::default() };
+    let elsewhere = WorkerInfo { queue: "other".into(), ..knows.clone() };
+    process.store.register(elsewhere).await.unwrap();
+    let other = process.store.register(knows).await.unwrap();
+    assert_eq!(ids(&process.store.claim(anything()).await.unwrap()), []);
+    process.store.unregister(other).await.unwrap();
+    assert_eq!(ids(&process.store.claim(anything()).await.unwrap()), [id.id]);
+}

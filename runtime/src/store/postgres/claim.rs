@@ -12,16 +12,33 @@ use crate::store::owner::SUSPECT_FROM;
 use crate::store::{Claim, Claimed, ExecutionRow, StoreError};
 use sqlx::PgConnection;
 
-/// Whoever claims has a turn running until its first append says otherwise: that is what `active` means here.
+/// Whether a claimant that names its types, or none (`$3`), may have an execution of this type.
+macro_rules! is_wanted {
+    ($type:literal) => {
+        concat!(
+            "CASE WHEN $3::text[] IS NULL
+            THEN NOT EXISTS (SELECT FROM {s}.worker w WHERE w.queue = $2 AND ",
+            $type,
+            " = ANY(w.types)) ELSE ",
+            $type,
+            " = ANY($3) END"
+        )
+    };
+}
+
+/// Takes what is `chosen`, by a lease that is there. Asked for last, so that a claim that finds nothing writes nothing: a lock on a row
+/// is a write. Whoever claims has a turn running until its first append says otherwise: that is what `active` means here.
 /// What a build tries for the first time runs (again) and is due, so that a crash right now does not lose it.
 macro_rules! taken {
     () => {
         concat!(
-            "taken AS (
+            "fence AS MATERIALIZED (
+    SELECT worker FROM {s}.lease WHERE worker = $1 AND slot = 0 AND EXISTS (SELECT FROM chosen) FOR KEY SHARE),
+taken AS (
     UPDATE {s}.execution e SET owner = $1, active = true, status = 0, suspension = NULL,
         wake_at = CASE WHEN e.status = 1 OR NOT ($5 = ANY(e.tried_builds)) THEN $4 ELSE e.wake_at END,
         tried_builds = CASE WHEN NOT ($5 = ANY(e.tried_builds)) THEN e.tried_builds || $5 ELSE e.tried_builds END
-    FROM chosen WHERE e.id = chosen.id AND e.owner IS NULL
+    FROM chosen, fence WHERE e.id = chosen.id AND e.owner IS NULL
     RETURNING e.*)
 SELECT ",
             columns!(),
@@ -34,25 +51,25 @@ SELECT ",
 /// guilty. Each arm reads an index in its order and stops at the limit. The inbox is the short side of its join, and the lateral
 /// join says so to the planner.
 pub(super) const CLAIM: &str = concat!(
-    "WITH fence AS MATERIALIZED (
-    SELECT worker FROM {s}.lease WHERE worker = $1 AND slot = 0 FOR KEY SHARE),
-due AS MATERIALIZED (
+    "WITH due AS MATERIALIZED (
     SELECT id, wake_at AS due FROM {s}.execution
-    WHERE owner IS NULL AND status = 0 AND queue = $2 AND wake_at <= $4 AND ($3::text[] IS NULL OR type = ANY($3))
-        AND (crashes < $7 OR crashes >= $8) AND EXISTS (SELECT FROM fence)
+    WHERE owner IS NULL AND status = 0 AND queue = $2 AND wake_at <= $4 AND (crashes < $7 OR crashes >= $8) AND ",
+    is_wanted!("type"),
+    "
     ORDER BY wake_at LIMIT $6 FOR NO KEY UPDATE SKIP LOCKED),
 written AS MATERIALIZED (
     SELECT e.id, i.at AS due FROM {s}.inbox i CROSS JOIN LATERAL (
         SELECT e.id FROM {s}.execution e
         WHERE e.id = i.execution AND e.owner IS NULL AND e.status = 0 AND e.queue = $2
-            AND ($3::text[] IS NULL OR e.type = ANY($3)) AND (e.crashes < $7 OR e.crashes >= $8)
-            AND EXISTS (SELECT FROM fence)
+            AND (e.crashes < $7 OR e.crashes >= $8) AND ",
+    is_wanted!("e.type"),
+    "
         FOR NO KEY UPDATE SKIP LOCKED) e
     LIMIT $6),
 offered AS MATERIALIZED (
     SELECT id, created_at AS due FROM {s}.execution
     WHERE owner IS NULL AND status < 2 AND tried_builds IS NOT NULL AND queue = $2 AND type = ANY($3)
-        AND NOT ($5 = ANY(tried_builds)) AND (crashes < $7 OR crashes >= $8) AND EXISTS (SELECT FROM fence)
+        AND NOT ($5 = ANY(tried_builds)) AND (crashes < $7 OR crashes >= $8)
     LIMIT $6 FOR NO KEY UPDATE SKIP LOCKED),
 chosen AS MATERIALIZED (
     SELECT id FROM (SELECT * FROM due UNION ALL SELECT * FROM written UNION ALL SELECT * FROM offered) a
@@ -63,13 +80,12 @@ chosen AS MATERIALIZED (
 
 /// One suspect, with `$8` crashes at most, the least suspicious first: an innocent one makes progress and is none any more.
 pub(super) const CLAIM_SUSPECT: &str = concat!(
-    "WITH fence AS MATERIALIZED (
-    SELECT worker FROM {s}.lease WHERE worker = $1 AND slot = 0 FOR KEY SHARE),
-chosen AS MATERIALIZED (
+    "WITH chosen AS MATERIALIZED (
     SELECT id FROM {s}.execution e
     WHERE owner IS NULL AND status = 0 AND crashes >= $7 AND crashes <= $8 AND queue = $2
-        AND (wake_at <= $4 OR EXISTS (SELECT FROM {s}.inbox i WHERE i.execution = e.id))
-        AND ($3::text[] IS NULL OR type = ANY($3)) AND EXISTS (SELECT FROM fence)
+        AND (wake_at <= $4 OR EXISTS (SELECT FROM {s}.inbox i WHERE i.execution = e.id)) AND ",
+    is_wanted!("type"),
+    "
     ORDER BY crashes, wake_at, id LIMIT least($6, 1) FOR NO KEY UPDATE SKIP LOCKED),
 ",
     taken!()

@@ -37,7 +37,10 @@ fn of_state(code: &str, message: &str, constraint: Option<&str>) -> Kind {
         "22P02" if message.contains(FENCED) => Kind::Fenced,
         "22P02" if message.contains(CONFLICT) => Kind::Conflict,
         "22P02" if message.contains(LOST) => Kind::Lost,
-        "23505" if constraint == Some("journal_pkey") => Kind::Duplicate,
+        // A partition's key has a name of its own; the other keys that a batch can meet are told by `ON CONFLICT`.
+        "23505" if constraint.is_some_and(|key| key.ends_with("_pkey") && key != "task_pkey") => {
+            Kind::Duplicate
+        }
         // Serialization, deadlock, a lock not had in time, a statement's time limit, no room for another connection or lock.
         "40001" | "40P01" | "55P03" | "57014" | "53300" | "53200" => Kind::Busy,
         "53100" => Kind::Full,

@@ -25,8 +25,8 @@ const EARLY: Duration = Duration::from_secs(5);
 
 impl PostgresStore {
     pub(super) async fn register_worker(&self, info: WorkerInfo) -> Result<Incarnation, StoreError> {
-        const WORKER: &str = "INSERT INTO {s}.worker (name, build, queue, life_key, started_at)
-            VALUES ($1, $2, $3, $4, {now}) RETURNING id";
+        const WORKER: &str = "INSERT INTO {s}.worker (name, build, queue, types, life_key, started_at)
+            VALUES ($1, $2, $3, $5, $4, {now}) RETURNING id";
         const LEASE: &str = "INSERT INTO {s}.lease (worker, slot, lease_until, renewed_at)
             SELECT $1, slot, {now} + $2, {now} FROM generate_series(0, $3 - 1) slot";
         let key = lock_key(self.shared.sql.schema(), "life", &uuid::Uuid::now_v7().simple().to_string());
@@ -38,7 +38,8 @@ impl PostgresStore {
                     .bind(info.name)
                     .bind(info.build)
                     .bind(info.queue)
-                    .bind(key);
+                    .bind(key)
+                    .bind(info.types);
                 let id = worker.fetch_one(&mut *connection).await?;
                 let lease = sqlx::query(shared.sql.of(LEASE)).bind(id).bind(lease_ms).bind(SLOTS as i32);
                 lease.execute(connection).await?;

@@ -20,7 +20,7 @@ pub(super) const SEND: &str = "WITH receiver AS MATERIALIZED (
             SELECT id, owner, queue FROM {s}.execution WHERE id = $1 AND (status < 10 OR $2 = 2) FOR KEY SHARE),
         sent AS (
             INSERT INTO {s}.inbox (execution, kind, request_id, body, at)
-            SELECT id, $2, $3, $4, $5 FROM receiver ON CONFLICT DO NOTHING RETURNING 1)
+            SELECT id, $2, $3, $4, {now} FROM receiver ON CONFLICT DO NOTHING RETURNING 1)
         SELECT r.owner, r.queue, (SELECT count(*) FROM sent) FROM receiver r";
 
 /// Puts a message into an open execution's inbox, in one statement that locks its row lightly: it does not close meanwhile (PROTOCOL 16).
@@ -36,7 +36,6 @@ pub(super) async fn send(
         .bind(message.kind.code() as i16)
         .bind(&message.request_id)
         .bind(&message.body)
-        .bind(message.at_ms)
         .fetch_optional(&mut *connection)
         .await?;
     let Some(row) = sent else {

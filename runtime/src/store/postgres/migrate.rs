@@ -13,6 +13,8 @@ use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, Row};
 use std::sync::Arc;
 use std::time::Duration;
 
+const MAKE_SCHEMA: &str = "CREATE SCHEMA IF NOT EXISTS {s}";
+
 /// Checks, and migrates if `apply`.
 pub(super) async fn migrate(
     name: &str,
@@ -44,6 +46,12 @@ async fn step(name: &str, sql: &Sql, connection: &mut PgConnection) -> Result<bo
     let at = checked(name, found(sql, &mut transaction).await.map_err(failed)?)?;
     let Some(text) = text(sql, at) else { return Ok(false) };
     let applied = async {
+        // Asked first: making one that is there needs a right that its owner may lack.
+        let there =
+            sqlx::query_scalar::<_, bool>("SELECT to_regnamespace($1) IS NOT NULL").bind(sql.schema());
+        if !there.fetch_one(&mut *transaction).await? {
+            transaction.execute(sqlx::raw_sql(AssertSqlSafe(sql.fill(MAKE_SCHEMA)))).await?;
+        }
         transaction.execute(sqlx::raw_sql(AssertSqlSafe(text))).await?;
         transaction.commit().await
     };
@@ -61,11 +69,7 @@ async fn step(name: &str, sql: &Sql, connection: &mut PgConnection) -> Result<bo
 /// The text of the migration that follows version `at`, as a DBA can run it.
 fn text(sql: &Sql, at: i64) -> Option<String> {
     let migration = MIGRATIONS.get(usize::try_from(at).ok()?)?;
-    let first = if at == 0 {
-        sql.fill(&format!("CREATE SCHEMA IF NOT EXISTS {{s}};\n{};\n", MIGRATION_TABLE.trim()))
-    } else {
-        String::new()
-    };
+    let first = if at == 0 { sql.fill(&format!("{};\n", MIGRATION_TABLE.trim())) } else { String::new() };
     let note = format!(
         "INSERT INTO {{s}}.migration (version, build, applied_at) VALUES ({}, '{}', {{now}});",
         at + 1,
@@ -82,7 +86,11 @@ pub(super) async fn pending(
 ) -> Result<Vec<(i64, String)>, StoreError> {
     let found = found(sql, connection).await.map_err(|error| store_error(name, error, Duration::ZERO))?;
     let at = checked(name, found)?;
-    Ok((at..version()).filter_map(|at| Some((at + 1, text(sql, at)?))).collect())
+    let with_schema = |at| match (at, text(sql, at)?) {
+        (0, text) => Some(format!("{};\n{text}", sql.fill(MAKE_SCHEMA))),
+        (_, text) => Some(text),
+    };
+    Ok((at..version()).filter_map(|at| Some((at + 1, with_schema(at)?))).collect())
 }
 
 /// What a schema turns out to be.

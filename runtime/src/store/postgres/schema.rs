@@ -98,6 +98,7 @@ CREATE TABLE {s}.worker (
     name       text   NOT NULL,
     build      text   NOT NULL,
     queue      text   NOT NULL,
+    types      text[] NOT NULL,          -- its workflow types
     life_key   bigint NOT NULL,          -- an advisory lock that its process holds while it lives
     started_at bigint NOT NULL
 );

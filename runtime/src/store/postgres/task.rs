@@ -12,15 +12,15 @@ use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
 
 /// `$1` worker, `$2` queue, `$3` names, `$4` limit. Oldest due first.
-pub(super) const CLAIM_TASKS: &str = "WITH fence AS MATERIALIZED (
-    SELECT worker FROM {s}.lease WHERE worker = $1 AND slot = 0 FOR KEY SHARE),
-chosen AS MATERIALIZED (
+pub(super) const CLAIM_TASKS: &str = "WITH chosen AS MATERIALIZED (
     SELECT execution, activity FROM {s}.task
-    WHERE owner IS NULL AND queue = $2 AND run_at <= (SELECT {now}) AND name = ANY($3) AND EXISTS (SELECT FROM fence)
+    WHERE owner IS NULL AND queue = $2 AND run_at <= (SELECT {now}) AND name = ANY($3)
         AND (start_by IS NULL OR start_by > (SELECT {now})) AND (close_by IS NULL OR close_by > (SELECT {now}))
     ORDER BY run_at LIMIT $4 FOR UPDATE SKIP LOCKED),
+fence AS MATERIALIZED (
+    SELECT worker FROM {s}.lease WHERE worker = $1 AND slot = 0 AND EXISTS (SELECT FROM chosen) FOR KEY SHARE),
 taken AS (
-    UPDATE {s}.task t SET owner = $1 FROM chosen c
+    UPDATE {s}.task t SET owner = $1 FROM chosen c, fence
     WHERE t.execution = c.execution AND t.activity = c.activity AND t.owner IS NULL
     RETURNING t.*)
 SELECT t.execution, t.activity, t.attempt, t.name, t.input, t.limits, t.run_at, t.close_by,

@@ -38,7 +38,7 @@ INSERT INTO {s}.task (execution, activity, attempt, queue, name, input, limits, 
 SELECT i, activity, 1, 'q' || i % 4, 'step', '[]', '{}', i, CASE WHEN i % 8 = 1 THEN i % 40 END, 4000000000000, 4000000000000
 FROM generate_series(1, 40000) i, generate_series(2, 9) activity WHERE i % 4 < 2;
 INSERT INTO {s}.reply SELECT 'q' || i, '1', i FROM generate_series(1, 5000) i;
-INSERT INTO {s}.worker (name, build, queue, life_key, started_at) SELECT 'w', 'b', 'q1', i, i FROM generate_series(1, 40) i;
+INSERT INTO {s}.worker (name, build, queue, types, life_key, started_at) SELECT 'w', 'b', 'q1', ARRAY['Other'], i, i FROM generate_series(1, 40) i;
 INSERT INTO {s}.lease SELECT i, slot, 4000000000000, 1 FROM generate_series(1, 40) i, generate_series(0, 1) slot;
 ANALYZE";
 
@@ -91,7 +91,7 @@ async fn no_hot_statement_reads_a_whole_table() {
         (claim::NEXT_DUE, "('q1', ARRAY['Order'], 2)"),
         (message::INBOX, "(7)"),
         (message::OPEN_QUERIES, "(ARRAY['q1'], ARRAY['Order'])"),
-        (message::SEND, "(4, 0, 'new', '{}', 1)"),
+        (message::SEND, "(4, 0, 'new', '{}')"),
         (task::CLAIM_TASKS, "(1, 'q1', ARRAY['step'], 100)"),
         (task::NEXT_TASK, "('q1', ARRAY['step'])"),
         (task::FINISH, "(1, 4, 2, 1, '{}')"),

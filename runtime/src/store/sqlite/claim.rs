@@ -10,32 +10,56 @@ use crate::store::owner::SUSPECT_FROM;
 use crate::store::{Claim, Claimed, StoreError};
 use sqlx::SqliteConnection;
 
+/// Whether a claimant that names its types, or none (`$2`), may have an execution of this table.
+macro_rules! is_wanted {
+    ($table:literal) => {
+        concat!(
+            $table,
+            ".queue IN (SELECT value FROM json_each($1)) AND CASE WHEN $2 IS NULL
+            THEN NOT EXISTS (SELECT 1 FROM worker w, json_each(w.types) t WHERE w.queue = ",
+            $table,
+            ".queue AND t.value = ",
+            $table,
+            ".type) ELSE ",
+            $table,
+            ".type IN (SELECT value FROM json_each($2)) END"
+        )
+    };
+}
+
 /// `$1` queues, `$2` types or NULL, `$3` now, `$4` build, `$5` limit, `$6` the crash count of a suspect, `$7` of the
 /// guilty.
 /// Oldest due first. A row that two arms name is claimed once.
-const CLAIMABLE: &str = "
+const CLAIMABLE: &str = concat!(
+    "
 SELECT id FROM (
     SELECT id, wake_at AS due FROM execution
-    WHERE owner IS NULL AND status = 0 AND wake_at <= $3 AND (crashes < $6 OR crashes >= $7)
-      AND queue IN (SELECT value FROM json_each($1)) AND ($2 IS NULL OR type IN (SELECT value FROM json_each($2)))
+    WHERE owner IS NULL AND status = 0 AND wake_at <= $3 AND (crashes < $6 OR crashes >= $7) AND ",
+    is_wanted!("execution"),
+    "
     UNION ALL
     SELECT e.id, i.at FROM inbox i CROSS JOIN execution e ON e.id = i.execution
-    WHERE e.owner IS NULL AND e.status = 0 AND (e.crashes < $6 OR e.crashes >= $7)
-      AND e.queue IN (SELECT value FROM json_each($1)) AND ($2 IS NULL OR e.type IN (SELECT value FROM json_each($2)))
+    WHERE e.owner IS NULL AND e.status = 0 AND (e.crashes < $6 OR e.crashes >= $7) AND ",
+    is_wanted!("e"),
+    "
     UNION ALL
     SELECT id, created_at FROM execution
     WHERE status < 2 AND tried_builds IS NOT NULL AND owner IS NULL AND (crashes < $6 OR crashes >= $7)
       AND NOT EXISTS (SELECT 1 FROM json_each(tried_builds) WHERE value = $4)
       AND queue IN (SELECT value FROM json_each($1)) AND type IN (SELECT value FROM json_each($2))
-) GROUP BY id ORDER BY min(due), id LIMIT $5";
+) GROUP BY id ORDER BY min(due), id LIMIT $5"
+);
 
 /// One suspect, with `$7` crashes at most, the least suspicious first: an innocent one makes progress and is none any more.
-const SUSPECT: &str = "
+const SUSPECT: &str = concat!(
+    "
 SELECT id FROM execution
 WHERE owner IS NULL AND status = 0 AND crashes >= $6 AND crashes <= $7
-  AND (wake_at <= $3 OR EXISTS (SELECT 1 FROM inbox WHERE inbox.execution = execution.id))
-  AND queue IN (SELECT value FROM json_each($1)) AND ($2 IS NULL OR type IN (SELECT value FROM json_each($2)))
-ORDER BY crashes, wake_at, id LIMIT 1";
+  AND (wake_at <= $3 OR EXISTS (SELECT 1 FROM inbox WHERE inbox.execution = execution.id)) AND ",
+    is_wanted!("execution"),
+    "
+ORDER BY crashes, wake_at, id LIMIT 1"
+);
 
 /// Whoever claims has a turn running until its first append says otherwise: that is what `active` means here.
 /// What a build tries for the first time runs (again) and is due, so that a crash right now does not lose it.

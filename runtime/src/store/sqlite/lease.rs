@@ -65,12 +65,13 @@ impl SqliteStore {
         let (lease_ms, skew) = (self.shared.options.lease.as_millis() as i64, self.shared.options.skew_ms());
         let id = self.call(move |connection| {
             Box::pin(async move {
-                let insert =
-                    "INSERT INTO worker (name, build, queue, lock_file, started_at) VALUES (?, ?, ?, ?, ?)";
+                let insert = "INSERT INTO worker (name, build, queue, types, lock_file, started_at)
+                    VALUES (?, ?, ?, ?, ?, ?)";
                 let insert = sqlx::query(insert)
                     .bind(info.name)
                     .bind(info.build)
                     .bind(info.queue)
+                    .bind(serde_json::to_string(&info.types).unwrap_or_default())
                     .bind(name)
                     .bind(now);
                 let id = insert.execute(&mut *connection).await?.last_insert_rowid();

@@ -103,6 +103,7 @@ ALTER TABLE execution ADD COLUMN retried_until INTEGER NOT NULL DEFAULT 0;
 /// Attempts that the database arbitrates: whoever deletes or replaces the row has decided the attempt. A rowid table, since an
 /// input may be long.
 const V3: &str = "
+ALTER TABLE worker ADD COLUMN types TEXT NOT NULL DEFAULT '[]';  -- JSON array: its workflow types
 CREATE TABLE task (
     execution INTEGER NOT NULL,
     activity  INTEGER NOT NULL,          -- number of the event that scheduled it

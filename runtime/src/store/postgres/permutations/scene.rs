@@ -57,7 +57,12 @@ impl Scene {
         let name = format!("scene-{}", NEXT_SCENE.fetch_add(1, Ordering::Relaxed));
         let store = &opened.store;
         let worker = async || {
-            let info = WorkerInfo { build: "b1".into(), name: "test".into(), queue: name.clone() };
+            let info = WorkerInfo {
+                build: "b1".into(),
+                name: "test".into(),
+                queue: name.clone(),
+                types: Vec::new(),
+            };
             store.register_worker(info).await.unwrap()
         };
         let (owner, other, third) = (worker().await, worker().await, worker().await);
