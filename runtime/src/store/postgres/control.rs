@@ -168,7 +168,7 @@ fn pause_after(failures: u32) -> Duration {
 }
 
 /// One channel for each schema.
-fn channel(shared: &Shared) -> String {
+pub(super) fn channel(shared: &Shared) -> String {
     format!("abide_{}", shared.sql.schema())
 }
 

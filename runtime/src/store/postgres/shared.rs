@@ -102,7 +102,7 @@ impl Shared {
 
     /// Something to claim in this task queue.
     pub(super) fn tell_queue(&self, queue: &str) {
-        self.tell(Tiding::Queue(super::sql::lock_key("", "queue", queue)));
+        self.tell(Tiding::queue(queue));
     }
 
     /// Something that a client may wait for.
@@ -124,7 +124,7 @@ impl Shared {
         let mine = self.mine();
         match tiding {
             Tiding::Worker(id) => mine.contains_key(&Incarnation(*id)),
-            Tiding::Queue(key) => mine.values().any(|queue| super::sql::lock_key("", "queue", queue) == *key),
+            Tiding::Queue(_) => mine.values().any(|queue| Tiding::queue(queue) == *tiding),
             Tiding::Workers => !mine.is_empty(),
             Tiding::News => false,
         }
@@ -230,7 +230,12 @@ impl Tidings {
 }
 
 impl Tiding {
-    fn text(&self) -> String {
+    /// Of this task queue.
+    pub(super) fn queue(name: &str) -> Self {
+        Self::Queue(super::sql::lock_key("", "queue", name))
+    }
+
+    pub(super) fn text(&self) -> String {
         match self {
             Self::News => "n".to_owned(),
             Self::Workers => "a".to_owned(),

@@ -18,7 +18,7 @@ const REMEMBER_MS: i64 = 24 * 60 * 60 * 1_000;
 
 /// An execution that was ended from outside: who is to be told.
 pub(super) struct Ended {
-    owner: Option<i64>,
+    pub(super) owner: Option<i64>,
 }
 
 impl Ended {
