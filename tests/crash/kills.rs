@@ -65,7 +65,7 @@ async fn finish(scene: &Scene, evidence: &mut Evidence) {
     std::fs::write(scene.path("stop"), "").expect("it can be written");
     let worker = scene.ready("both", &[]);
     let sender = scene.spawn("send");
-    let database = scene.path("abide.db");
+    let database = scene.database();
     let open = "SELECT count(*) FROM execution WHERE status < 10";
     eventually("everything completes", async || crate::journal::number(&database, open).await == 0).await;
     drop(sender);

@@ -3,6 +3,9 @@
 //!
 //! `ABIDE_SEED=n` repeats a run's random choices; `ABIDE_KILLS=n` sets how often the kill loop kills.
 
+/// The other program, `postgres`, runs the same tests on Postgres, and more.
+pub(crate) const ON_POSTGRES: bool = false;
+
 mod crash_loop;
 mod evidence;
 mod expected;
@@ -15,6 +18,7 @@ mod migration;
 mod once;
 mod scene;
 mod shutdown;
+mod sqlite_lock;
 mod workers;
 #[path = "../src/victim/workflows.rs"]
 mod workflows;

@@ -3,6 +3,8 @@
 //! Roles: `open` opens the database and leaves; `send` starts workflows and sends signals (no worker); `work` runs a
 //! worker; `both` runs a worker, and a sender in the same process. It says `begun` before it touches the database and
 //! `ready` when it works. The end of its input asks it to shut down, so that none outlives the test.
+//!
+//! `VICTIM_DATABASE` is the database's URL; without it, it is a file in the folder.
 
 mod ledger;
 mod sender;
@@ -21,7 +23,8 @@ async fn main() -> Result<(), Failure> {
     let role = arguments.next().unwrap_or_default();
     let folder = PathBuf::from(arguments.next().unwrap_or_default());
     println!("begun");
-    let abide = Abide::open(format!("sqlite://{}", folder.join("abide.db").display())).await?;
+    let file = || format!("sqlite://{}", folder.join("abide.db").display());
+    let abide = Abide::open(std::env::var("VICTIM_DATABASE").unwrap_or_else(|_| file())).await?;
     match role.as_str() {
         "open" => println!("ready"),
         "send" => {
