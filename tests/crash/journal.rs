@@ -101,7 +101,7 @@ async fn look(database: &Database) -> Connection {
     try_connect(database, true).await.expect("the database can be reached")
 }
 
-async fn try_connect(database: &Database, read_only: bool) -> sqlx::Result<Connection> {
+pub(crate) async fn try_connect(database: &Database, read_only: bool) -> sqlx::Result<Connection> {
     match database {
         Database::Sqlite(path) => {
             let options = SqliteConnectOptions::new().filename(path).read_only(read_only);
