@@ -19,6 +19,7 @@ mod pg_crash_loop;
 mod pg_first;
 mod pg_locks;
 mod pg_server;
+mod pg_standby;
 mod pg_zombies;
 mod scene;
 mod shutdown;
