@@ -1,9 +1,9 @@
 //! Killed while it makes its tables: the next one to open finishes or begins again.
 
-use sqlx::ConnectOptions;
-use sqlx::sqlite::SqliteConnectOptions;
 use crate::scene::{Scene, dice};
 use crate::workflows::{QUEUE, stubborn, worker};
+use sqlx::ConnectOptions;
+use sqlx::sqlite::SqliteConnectOptions;
 use std::path::Path;
 use std::time::{Duration, Instant};
 

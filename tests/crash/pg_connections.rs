@@ -61,9 +61,8 @@ fn by_a_way() -> (Forwarder, Scene) {
 #[tokio::test]
 async fn a_long_way_only_takes_longer() {
     let (way, scene) = by_a_way();
-    way.delay(60);
     let mut load = Load::begin(&scene, 2).await;
-    way.delay(150);
+    way.delay(80);
     load.goes_on().await;
     way.delay(0);
     load.finish().await;
@@ -99,7 +98,8 @@ async fn a_slow_disk_only_takes_longer() {
 async fn fill(cluster: &cluster::Cluster) -> Vec<Connection> {
     let database = Database::Postgres(cluster.url("postgres"));
     let mut strangers = vec![connect(&database).await];
-    let others = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name LIKE 'abide %'";
+    let others =
+        "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name LIKE 'abide %'";
     loop {
         while let Ok(stranger) = try_connect(&database, false).await {
             strangers.push(stranger);

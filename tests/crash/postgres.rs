@@ -14,6 +14,7 @@ mod journal;
 mod ledger;
 mod load;
 mod once;
+mod pg_clock;
 mod pg_connections;
 mod pg_crash_loop;
 mod pg_first;

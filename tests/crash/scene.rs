@@ -114,7 +114,7 @@ impl Scene {
 
 impl Drop for Scene {
     fn drop(&mut self) {
-        if std::thread::panicking() || std::env::var_os("ABIDE_KEEP").is_some() {
+        if std::thread::panicking() {
             self.folder.disable_cleanup(true);
             eprintln!("what is left of it: {}", self.folder().display());
         }

@@ -34,7 +34,7 @@ pub(crate) async fn freeze(scene: &Scene, worker: &Victim) {
 }
 
 /// How many activities run for executions that this incarnation owns.
-pub(crate) async fn running(scene: &Scene, owner: i64) -> usize {
+async fn running(scene: &Scene, owner: i64) -> usize {
     let mine: HashSet<String> = read(scene.database())
         .await
         .into_values()

@@ -4,10 +4,10 @@
 //! failure, a deadlock, a lock not had in time) is done again. A connection that breaks is replaced; where it broke in a commit, or
 //! in the one statement, nobody knows, and the caller is told so (PROTOCOL 8).
 
-use super::writer::NO_ANSWER;
-use super::{PostgresStore, open};
 use super::failure::kind;
 use super::shared::Shared;
+use super::writer::NO_ANSWER;
+use super::{PostgresStore, open};
 use crate::store::group::Kind;
 use crate::store::{Counters, Stage, StoreError};
 use sqlx::{Connection, PgConnection, PgPool};

@@ -42,7 +42,8 @@ const RENEW: &str = "UPDATE {s}.lease SET lease_until = {now} + $2, renewed_at =
 
 /// Runs until the store is dropped.
 pub(super) async fn run(shared: Weak<Shared>, mut commands: mpsc::UnboundedReceiver<Command>) {
-    let mut line = Line { connection: None, since: Instant::now(), held: HashMap::new(), lacks: false, failures: 0 };
+    let mut line =
+        Line { connection: None, since: Instant::now(), held: HashMap::new(), lacks: false, failures: 0 };
     loop {
         let Some(strong) = shared.upgrade() else { return };
         let some = strong.tidings.some.notified();

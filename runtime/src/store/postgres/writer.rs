@@ -9,6 +9,7 @@ use super::batch::Batch;
 use super::failure::failed;
 use super::guard::{self, Guarded};
 use super::shared::Shared;
+use super::sql::SETTLE;
 use super::{open, start};
 use crate::store::group::{self, Committed, Committer, Failed, Group, Kind};
 use crate::store::queue::{Taken, Turn};
@@ -228,10 +229,8 @@ impl Committer for Writer {
         let connection = self.patient().await?;
         let found = answered(async {
             let found = query.fetch_all(&mut *connection).await?;
-            // A server that ended while it waited for its standby has committed, and shows what the standby may not have. This
-            // commit waits for the standby, which then has all that came before it too.
             if !found.is_empty() {
-                connection.execute("SELECT pg_logical_emit_message(true, 'abide', '')").await?;
+                connection.execute(SETTLE).await?;
             }
             Ok(found)
         });
