@@ -148,7 +148,7 @@ async fn what_only_waits_is_never_counted() {
     client.start(twice(1)).id("twice").await.expect("it starts");
     let waits = "SELECT count(DISTINCT execution) FROM journal JOIN execution e ON e.id = execution
         WHERE body LIKE '%timer_started%' OR body LIKE '%attempt_failed%' OR type LIKE 'Letters%'";
-    eventually("all wait", async || number(&database, waits).await == 3).await;
+    eventually("all wait", async || number(database, waits).await == 3).await;
     worker.kill();
     tokio::time::sleep(Duration::from_millis(2_500)).await;
     letters.letter(1).await.expect("it takes a letter");
@@ -156,8 +156,8 @@ async fn what_only_waits_is_never_counted() {
     let elsewhere = scene.open().await;
     let bystander = elsewhere.worker("elsewhere").workflow(fan).start().await.expect("it starts");
     let owned = "SELECT count(*) FROM execution WHERE owner IS NOT NULL";
-    eventually("they are taken over", async || number(&database, owned).await == 0).await;
-    assert_eq!(number(&database, "SELECT sum(crashes) FROM execution").await, 0);
+    eventually("they are taken over", async || number(database, owned).await == 0).await;
+    assert_eq!(number(database, "SELECT sum(crashes) FROM execution").await, 0);
     bystander.shutdown().await.expect("it shuts down");
 }
 

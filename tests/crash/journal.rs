@@ -173,21 +173,10 @@ pub(crate) async fn number(database: &Database, query: &str) -> i64 {
 }
 
 /// The same where the server may be away just now: `None`.
-#[allow(dead_code, reason = "files do not go away")]
+#[allow(dead_code, reason = "a file does not go away")]
 pub(crate) async fn number_if_there(database: &Database, query: &str) -> Option<i64> {
     let rows = try_connect(database, true).await.ok()?.rows(query).await.ok()?;
     rows.first()?[0].as_deref()?.parse().ok()
-}
-
-/// What SQLite thinks of the file. Postgres has no such question.
-pub(crate) async fn integrity(database: &Database) -> String {
-    match database {
-        Database::Sqlite(_) => {
-            let rows = look(database).await.rows("PRAGMA integrity_check").await;
-            value(&rows.expect("it can be checked")[0], 0).to_owned()
-        }
-        Database::Postgres(_) => "ok".to_owned(),
-    }
 }
 
 /// `{"timer_fired": {..}}` or, without fields, `"timer_fired"`.

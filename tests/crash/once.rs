@@ -85,7 +85,7 @@ async fn a_retry_that_nobody_was_there_to_start_loses_no_attempt() {
     }
     let failed = "SELECT count(*) FROM journal WHERE body LIKE '%attempt_failed%'";
     let database = scene.database();
-    eventually("all have failed once", async || number(&database, failed).await == 3).await;
+    eventually("all have failed once", async || number(database, failed).await == 3).await;
     assert!(first.kill());
     assert!(begun(&scene).values().all(|ran| ran.attempts == ["1"]), "the second attempts were to come");
     tokio::time::sleep(Duration::from_millis(2_000)).await;

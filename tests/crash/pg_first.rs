@@ -5,7 +5,6 @@ use crate::journal::number;
 use crate::scene::{Scene, Victim, dice, eventually};
 use crate::workers::{all_complete, incarnation, until_all_run};
 use crate::workflows::sequence;
-use abide::prelude::*;
 use std::time::Duration;
 
 #[tokio::test]

@@ -106,7 +106,7 @@ impl Line {
             Command::Renew(worker, reply) => drop(reply.send(self.renew(shared, worker).await)),
             Command::Age(reply) => {
                 let age = self.connection.as_ref().map_or(Duration::ZERO, |_| self.since.elapsed());
-                drop(reply.send(age));
+                let _ = reply.send(age);
             }
         }
     }
