@@ -10,7 +10,7 @@ run:
 
 # All tests.
 test:
-    cargo test --workspace
+    ABIDE_POSTGRES=install cargo test --workspace
 
 # What CI runs.
 ci:
@@ -37,13 +37,25 @@ faults-postgres:
 bench:
     cargo run --release -p bench -- --store sqlite w1 w2
 
+# The same on Postgres: a throw-away cluster with full durability, or the database that DATABASE_URL names.
+bench-postgres:
+    cargo run --release -p bench -- --store postgres w1 w2
+
+# One, two and three worker processes on one Postgres.
+scale:
+    cargo run --release -p bench -- scale
+
+# A throw-away Postgres, until Ctrl-C: prints its URL.
+cluster *options:
+    cargo run -p cluster -- {{options}}
+
 # What the checks cost at compile time, with and without.
 bench-compile:
     cargo run --release -p bench -- compile
 
 # Accepts changed snapshots and error texts after a look at their diff.
 bless:
-    TRYBUILD=overwrite INSTA_UPDATE=always cargo test --workspace
+    ABIDE_POSTGRES=install TRYBUILD=overwrite INSTA_UPDATE=always cargo test --workspace
 
 # What a user of `abide` compiles, counted.
 crates:

@@ -10,6 +10,7 @@ use crate::outcome::{Arguments, Outcome};
 use crate::payload::{Payload, PayloadError};
 use crate::policy::ActivityOptions;
 use crate::state::Slot;
+use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
 use std::pin::Pin;
@@ -18,10 +19,30 @@ use std::time::Duration;
 /// A boxed future that need not be `Send`: workflow code stays on one thread.
 pub type LocalBoxFuture<T> = Pin<Box<dyn Future<Output = T>>>;
 
+/// A kind of database that a store is kept in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Database {
+    /// One file, by `sqlite://..`.
+    Sqlite,
+    /// A server, by `postgres://..`.
+    Postgres,
+}
+
+impl fmt::Display for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Sqlite => "SQLite",
+            Self::Postgres => "Postgres",
+        })
+    }
+}
+
 /// An activity, as its attribute defines it.
 pub trait ActivityDef: Sized + 'static {
     /// Its name in history: `charge`, or `Payments.charge` for a method.
     const NAME: &'static str;
+    /// The database whose transaction its body runs in (`transactional`). `None`: it runs in none of the engine's.
+    const DATABASE: Option<Database> = None;
     /// What the method is called on; `()` for a free function.
     type Host: Send + Sync + 'static;
     /// Its arguments, as a tuple.

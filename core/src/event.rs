@@ -41,8 +41,16 @@ pub enum Event {
     /// running has lost one attempt (PROTOCOL 4).
     Recovered { lost: Vec<EventId> },
 
-    /// Command: run an activity.
-    ActivityScheduled { name: String, input: Payload },
+    /// Command: run an activity, by the workers of `task_queue` where one is named. Both marks are kept: attributes may
+    /// change while it is open, and whoever has it has it.
+    ActivityScheduled {
+        name: String,
+        input: Payload,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        task_queue: Option<String>,
+        #[serde(default, skip_serializing_if = "is_no")]
+        transactional: bool,
+    },
     /// Command: the workflow dropped the activity's future.
     ActivityCancelRequested { activity: EventId },
     /// Command: wake at `fire_at_ms`.
@@ -82,6 +90,11 @@ fn is_yes(b: &bool) -> bool {
     *b
 }
 
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde's signature
+fn is_no(b: &bool) -> bool {
+    !*b
+}
+
 impl Event {
     /// Whether workflow code emitted it (as against received it).
     pub fn is_command(&self) -> bool {
@@ -111,7 +124,9 @@ impl Event {
             }
             Self::CancelRequested { request_id, reason } => request_id.len() + reason.len(),
             Self::Recovered { lost } => 8 * lost.len(),
-            Self::ActivityScheduled { name, input } => name.len() + input.as_json().len(),
+            Self::ActivityScheduled { name, input, task_queue, .. } => {
+                name.len() + input.as_json().len() + task_queue.as_ref().map_or(0, String::len)
+            }
             Self::Failed { failure, compensation_failures } => {
                 failure.bytes() + compensation_failures.iter().map(FailureRecord::bytes).sum::<usize>()
             }

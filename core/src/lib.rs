@@ -24,8 +24,8 @@ mod state;
 
 pub use asked::*;
 pub use def::{
-    Activities, ActivityDef, ActivityFn, ActivityRegistry, LocalBoxFuture, QueryFn, SignalFn, WorkflowCall,
-    WorkflowDef, WorkflowFn,
+    Activities, ActivityDef, ActivityFn, ActivityRegistry, Database, LocalBoxFuture, QueryFn, SignalFn,
+    WorkflowCall, WorkflowDef, WorkflowFn,
 };
 pub use event::{Event, JournalRow};
 pub use failure::{ActivityError, CallError, Elapsed, Failure, FailureKind, FailureRecord, TimeoutKind};

@@ -50,7 +50,7 @@ pub enum CancellationType {
     TryCancel,
     /// Ask it to stop; the execution closes only after it has ended.
     WaitCancellationCompleted,
-    /// Leave it alone; its result is dropped.
+    /// Leave it alone; its result is dropped. One that names a task queue is left alone until its workflow closes.
     Abandon,
 }
 
@@ -61,7 +61,7 @@ pub struct ActivityOptions {
     pub start_to_close: Option<Duration>,
     /// The limit of all attempts together, from the moment it is scheduled. Default: none.
     pub schedule_to_close: Option<Duration>,
-    /// How long it may wait for a slot; never retried. Default: none.
+    /// How long it may wait for a slot, or for a worker of its task queue; never retried. Default: none.
     pub schedule_to_start: Option<Duration>,
     /// When and how often a failed attempt is repeated.
     pub retry: RetryPolicy,
@@ -71,4 +71,36 @@ pub struct ActivityOptions {
     pub task_queue: Option<Arc<str>>,
     /// Its result commits together with its SQL: set by the attribute.
     pub transactional: bool,
+}
+
+/// The most characters of a task queue's name.
+const MAX_QUEUE_CHARS: usize = 1_000;
+
+impl ActivityOptions {
+    /// Whether another process may run it: nothing of it runs in the execution's owner then.
+    pub fn is_elsewhere(&self) -> bool {
+        self.task_queue.is_some()
+    }
+
+    /// Whether its attempts have a row in the database, which decides who may end them (PROTOCOL 22).
+    pub fn has_token(&self) -> bool {
+        self.is_elsewhere() || self.transactional
+    }
+
+    /// What is wrong with the task queue that it names.
+    pub(crate) fn check(&self, activity: &str) -> Result<(), String> {
+        let Some(queue) = &self.task_queue else { return Ok(()) };
+        if self.transactional {
+            return Err(format!(
+                "AB0610: activity `{activity}` is transactional, so it runs in the worker that runs its workflow: it can have \
+                 no task queue"
+            ));
+        }
+        match queue.chars().count() {
+            1..=MAX_QUEUE_CHARS => Ok(()),
+            chars => Err(format!(
+                "AB0610: the task queue of activity `{activity}` has {chars} characters: a name has 1 to 1,000"
+            )),
+        }
+    }
 }

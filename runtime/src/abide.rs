@@ -61,6 +61,7 @@ impl Abide {
             schema: "abide".to_owned(),
             connections: 10,
             migrate: true,
+            attempt_limit: Duration::from_secs(5),
             fault: None,
             skew_ms: None,
         }
@@ -91,6 +92,11 @@ impl Abide {
         &self.inner.store
     }
 
+    /// Refuses what would wait for the transaction that it is called from: AB0609.
+    pub(crate) fn outside(&self) -> Result<()> {
+        Ok(self.inner.store.outside()?)
+    }
+
     pub(crate) fn hub(&self) -> &Arc<Hub> {
         &self.inner.hub
     }
@@ -110,6 +116,7 @@ pub struct AbideBuilder {
     schema: String,
     connections: u32,
     migrate: bool,
+    attempt_limit: Duration,
     fault: Option<FaultHook>,
     skew_ms: Option<Arc<AtomicI64>>,
 }
@@ -125,7 +132,8 @@ pub struct Migration {
 }
 
 impl AbideBuilder {
-    /// How long a client's call waits while another program holds the database's lock, before it fails with `AB0503`.
+    /// How long a client's call waits while another program holds the database's lock, before it fails with `AB0503` (Postgres: the
+    /// lock of a row, `AB0515`, or a server that does not answer, `AB0517`).
     /// A workflow's progress waits without end, and with it a start or a message that a worker of this process takes.
     /// Default: 10 s.
     pub fn busy_timeout(mut self, wait: Duration) -> Self {
@@ -167,7 +175,7 @@ impl AbideBuilder {
     /// ```
     ///
     /// # Errors
-    /// `AB0501` where the database cannot be reached, `AB0505` and `AB0506` where the schema is another program's or a newer one.
+    /// `AB0501` where the database cannot be reached, `AB0502` where it is a standby, `AB0505` and `AB0506` where the schema is another program's or a newer one.
     pub async fn pending_migrations(self) -> Result<Vec<Migration>> {
         #[cfg(feature = "postgres")]
         if is_postgres(&self.url) {
@@ -179,6 +187,13 @@ impl AbideBuilder {
             true => Ok(Vec::new()),
             false => Err(unknown(&self.url)),
         }
+    }
+
+    /// For tests: how long the transaction of an activity may last on SQLite.
+    #[doc(hidden)]
+    pub fn attempt_limit(mut self, limit: Duration) -> Self {
+        self.attempt_limit = limit;
+        self
     }
 
     /// For tests: a hook that makes commits fail.
@@ -206,8 +221,9 @@ async fn open_store(options: AbideBuilder) -> Result<Arc<dyn Store>> {
     #[cfg(feature = "sqlite")]
     if options.url.starts_with("sqlite:") {
         use crate::store::sqlite;
-        let AbideBuilder { url, busy_timeout, fault, skew_ms, .. } = options;
-        let chosen = sqlite::OpenOptions { busy_timeout, fault, skew_ms, ..sqlite::OpenOptions::default() };
+        let AbideBuilder { url, busy_timeout, attempt_limit, fault, skew_ms, .. } = options;
+        let default = sqlite::OpenOptions::default();
+        let chosen = sqlite::OpenOptions { busy_timeout, attempt_limit, fault, skew_ms, ..default };
         return Ok(sqlite::open(&url, chosen).await?);
     }
     #[cfg(feature = "postgres")]

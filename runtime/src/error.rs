@@ -168,6 +168,21 @@ pub enum Error {
         /// The name they share.
         name: String,
     },
+    /// A transactional activity takes a connection of another kind of database than the worker's.
+    #[error(
+        "AB0611: the transactional activity `{activity}` takes a connection of another database: this one is {found}"
+    )]
+    WrongDatabase {
+        /// The activity's name.
+        activity: String,
+        /// The worker's kind of database.
+        found: String,
+    },
+    /// A terminate cannot be a part of a transaction.
+    #[error(
+        "AB0418: a terminate cannot be a part of a transaction: cancel within it, or terminate after its commit"
+    )]
+    NotWithin,
     /// A worker has stopped and takes nothing more.
     #[error("AB0607: the worker of task queue `{queue}` has stopped: {message}")]
     WorkerStopped {
@@ -200,6 +215,8 @@ impl Error {
             Self::Store(failure) => failure.code(),
             Self::NothingRegistered { .. } | Self::RegisteredTwice { .. } => "AB0601",
             Self::WorkerStopped { .. } => "AB0607",
+            Self::WrongDatabase { .. } => "AB0611",
+            Self::NotWithin => "AB0418",
         }
     }
 }

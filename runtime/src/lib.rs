@@ -1,6 +1,6 @@
 //! Durable execution for Rust: annotate async functions, and they survive crashes, restarts and months of waiting.
 //!
-//! No server to run: a library, one process, one SQLite file (feature `sqlite`).
+//! No server of its own: a library, and SQLite (one file) or Postgres (any number of workers).
 //!
 //! ```no_run
 //! # #[cfg(feature = "sqlite")] mod demo {
@@ -44,6 +44,13 @@
 //! }
 //! # }
 //! ```
+//!
+//! # Features
+//! None is on by default; without a store the crate compiles and opens nothing.
+//! * `sqlite`: `sqlite://orders.db`, compiled in. Several processes may open one file, on one machine.
+//! * `postgres`: `postgres://user@host/database`, Postgres 13 or later, any number of processes on any number of machines. Options:
+//!   [`AbideBuilder::schema`], [`AbideBuilder::max_connections`], [`AbideBuilder::migrate`]. `docs/postgres.md` is for operators.
+//! * `tls`: encrypted connections to Postgres, by rustls. Without it `sslmode=prefer`, the default, is not encrypted.
 //!
 //! # Where to look
 //! * [`prelude`]: all names that a program needs.
@@ -106,6 +113,7 @@ pub mod history {
 /// What generated code calls. No part of the API: it changes with any release, together with the macros.
 #[doc(hidden)]
 pub mod __private {
+    pub use crate::activity::{Lent, TransactionConnection};
     pub use crate::client::{Answer, Handle, HandleCore, QueryCodec, Request, WorkflowHandle};
     pub use crate::error::Result;
     pub use crate::raw::{Raw, Script};

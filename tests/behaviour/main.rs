@@ -5,6 +5,8 @@
 
 /// The other program, `postgres`, runs the same tests on the other store.
 pub const ON_POSTGRES: bool = false;
+/// What the user's own SQL runs on.
+pub type UserConnection = sqlx::SqliteConnection;
 
 mod cancellation;
 mod client;
@@ -24,14 +26,20 @@ mod errors_panic;
 mod errors_payload;
 mod errors_types;
 mod eviction;
+mod farm;
 mod handlers;
 mod helpers;
 mod histories;
 mod lease_lost;
 mod long_history;
 mod mismatch;
+mod outbox;
 mod retries;
 mod sagas;
 mod shutdown;
 mod state;
 mod support;
+mod task_ends;
+mod task_queues;
+mod transactions;
+mod transactions_file;

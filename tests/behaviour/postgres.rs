@@ -5,6 +5,8 @@
 
 /// The other program, `main`, runs the same tests on SQLite.
 pub const ON_POSTGRES: bool = true;
+/// What the user's own SQL runs on.
+pub type UserConnection = sqlx::PgConnection;
 
 mod cancellation;
 mod client;
@@ -19,15 +21,23 @@ mod errors_ids;
 mod errors_messages;
 mod errors_panic;
 mod errors_payload;
+mod errors_server;
 mod errors_types;
 mod eviction;
+mod farm;
 mod handlers;
 mod helpers;
 mod histories;
 mod long_history;
 mod mismatch;
+mod outbox;
+mod pooler;
 mod retries;
 mod sagas;
 mod shutdown;
 mod state;
 mod support;
+mod task_ends;
+mod task_queues;
+mod transactions;
+mod transactions_server;

@@ -7,6 +7,7 @@
 pub(crate) const ON_POSTGRES: bool = false;
 
 mod crash_loop;
+mod elsewhere;
 mod evidence;
 mod expected;
 mod faults;
@@ -19,6 +20,9 @@ mod once;
 mod scene;
 mod shutdown;
 mod sqlite_lock;
+mod transactions;
+#[path = "../src/victim/transactions.rs"]
+mod transactions_victim;
 mod workers;
 #[path = "../src/victim/workflows.rs"]
 mod workflows;

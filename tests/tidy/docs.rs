@@ -106,7 +106,10 @@ pub(crate) fn readme(tree: &Tree) -> Vec<String> {
     let mut findings = Vec::new();
     match fences(readme, "sh").as_slice() {
         [block] => match block.lines().collect::<Vec<_>>()[..] {
-            ["cargo run --release --example order_service", tests] if tests.starts_with("cargo test") => {}
+            [
+                "cargo run --release --example order_service",
+                "ABIDE_POSTGRES=install cargo test --workspace",
+            ] => {}
             _ => findings.push(format!("README.md: its `sh` block holds other commands:\n{block}")),
         },
         blocks => findings.push(format!("README.md has {} `sh` blocks, not one", blocks.len())),
@@ -185,7 +188,7 @@ mod tests {
 
     #[test]
     fn a_readme_that_breaks_a_promise_is_told() {
-        let good = "```sh\ncargo run --release --example order_service\ncargo test --workspace\n```\n```rust\nx\n```\n";
+        let good = "```sh\ncargo run --release --example order_service\nABIDE_POSTGRES=install cargo test --workspace\n```\n```rust\nx\n```\n";
         let check =
             |text: &str, hello: &str| readme(&Tree::of(&[("README.md", text), ("examples/hello.rs", hello)]));
         assert!(check(good, "x\n").is_empty());

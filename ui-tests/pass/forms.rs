@@ -40,7 +40,7 @@ pub async fn label(address: String) -> Result<String, LabelError> {
     if address.is_empty() { Err(LabelError::NoPaper) } else { Ok(address) }
 }
 
-#[activity(name = "rate")]
+#[activity(name = "rate", task_queue = "pricing")]
 pub async fn rate(a: u32, b: u32) -> f64 {
     f64::from(a) + f64::from(b)
 }

@@ -2,8 +2,11 @@
 //!
 //! The core decides about retries and the runtime runs attempts. A decision is an event (`AttemptFailed` or
 //! `ActivityFailed`), so a replay repeats it whatever the policy has become since.
+//!
+//! An activity that names a task queue runs *elsewhere*: its attempts are rows in the database, which outlive the owner.
+//! Nothing that is about the owner's own running attempts counts them.
 
-use super::{Action, ActivityStart, AttemptOutcome};
+use super::{Action, ActivityStart, AttemptOutcome, Stop};
 use crate::event::Event;
 use crate::failure::{FailureKind, FailureRecord};
 use crate::guard::Site;
@@ -44,30 +47,11 @@ pub(crate) struct Activities {
 }
 
 impl Activities {
-    pub(crate) fn schedule(
-        &mut self,
-        id: EventId,
-        name: &'static str,
-        input: Payload,
-        options: ActivityOptions,
-        now_ms: i64,
-        site: Option<&'static Site>,
-    ) {
-        let activity = Activity {
-            name,
-            input,
-            options,
-            scheduled_at_ms: now_ms,
-            attempt: 1,
-            next_at_ms: None,
-            last_failure: None,
-            lost: 0,
-            site,
-            cancel_requested: false,
-            ended: None,
-            waker: None,
-        };
-        self.actions.push(Action::Start(activity.start(id)));
+    /// `live`: it is not in the history yet, so its start is still to be made.
+    pub(crate) fn schedule(&mut self, id: EventId, activity: Activity, live: bool) {
+        if live {
+            self.actions.push(Action::Start(activity.start(id)));
+        }
         self.open.insert(id, activity);
     }
 
@@ -86,27 +70,32 @@ impl Activities {
         }
     }
 
-    /// The workflow dropped the future of `id`. Gives the command to emit.
-    pub(crate) fn dropped(&mut self, id: EventId) -> Option<Event> {
+    /// The workflow dropped the future of `id`. Gives the command to emit. `live`: that is not in the history yet.
+    pub(crate) fn dropped(&mut self, id: EventId, live: bool) -> Option<Event> {
         let activity = self.open.get_mut(&id)?;
-        let unfinished = activity.ended.is_none();
-        match activity.options.cancellation {
-            _ if !unfinished => drop(self.open.remove(&id)),
-            CancellationType::Abandon => {
-                self.open.remove(&id);
-                self.actions.push(Action::Abandon(id));
-                return None;
-            }
-            CancellationType::TryCancel => drop(self.open.remove(&id)),
-            CancellationType::WaitCancellationCompleted => {
-                activity.cancel_requested = true;
-                activity.waker = None;
-            }
+        if activity.ended.is_some() {
+            self.open.remove(&id);
+            return None;
         }
-        unfinished.then(|| {
-            self.actions.push(Action::Cancel(id));
-            Event::ActivityCancelRequested { activity: id }
-        })
+        let kind = activity.options.cancellation;
+        let stop = Stop {
+            activity: id,
+            elsewhere: activity.options.is_elsewhere(),
+            token: activity.options.has_token(),
+            wait: kind == CancellationType::WaitCancellationCompleted,
+            attempt: activity.attempt,
+        };
+        if stop.wait {
+            activity.cancel_requested = true;
+            activity.waker = None;
+        } else {
+            self.open.remove(&id);
+        }
+        let abandoned = kind == CancellationType::Abandon;
+        if live {
+            self.actions.push(if abandoned { Action::Abandon(id) } else { Action::Cancel(stop) });
+        }
+        (!abandoned).then_some(Event::ActivityCancelRequested { activity: id })
     }
 
     /// Whether some dropped activity must end before the execution may close.
@@ -136,16 +125,18 @@ impl Activities {
     }
 
     /// What taking over from a dead owner means: each activity that it may have been running, and the attempt that
-    /// this has cost. A retry that was due later than `retried_ms` was never started.
+    /// this has cost. A retry that was due later than `retried_ms` was never started, nor was what is scheduled after
+    /// `written`, by a replay that went on beyond its history.
     pub(crate) fn recover(
         &self,
         running: &[EventId],
+        written: EventId,
         retried_ms: i64,
         now_ms: i64,
     ) -> (Vec<EventId>, Vec<Event>) {
         self.open
             .iter()
-            .filter(|(id, a)| a.is_due(retried_ms) && !running.contains(id))
+            .filter(|(id, a)| **id <= written && a.is_due(retried_ms) && !running.contains(id))
             .map(|(id, a)| {
                 let failure =
                     FailureRecord::new(FailureKind::WorkerLost, "the worker died with this attempt");
@@ -154,17 +145,21 @@ impl Activities {
             .unzip()
     }
 
-    /// Applies an event about an activity, live or replayed. False where the history speaks of one that is unknown.
-    pub(crate) fn apply(&mut self, event: &Event) {
+    /// Applies an event about an activity, live or replayed.
+    pub(crate) fn apply(&mut self, event: &Event, live: bool) {
         let (id, ended) = match event {
             Event::ActivityCompleted { activity, result } => (*activity, Ok(result.clone())),
             Event::ActivityFailed { activity, failure } => (*activity, Err(failure.clone())),
             Event::AttemptFailed { activity, attempt, failure, next_at_ms } => {
-                return self.attempt_failed(*activity, *attempt, failure, *next_at_ms);
+                return self.attempt_failed(*activity, *attempt, (failure, *next_at_ms), live);
             }
             _ => return,
         };
         let Some(activity) = self.open.get_mut(&id) else { return };
+        // Elsewhere the row has gone with the outcome.
+        if live && activity.options.transactional && !activity.options.is_elsewhere() {
+            self.actions.push(Action::Ended { activity: id, attempt: activity.attempt });
+        }
         if activity.cancel_requested {
             self.open.remove(&id);
             return;
@@ -175,51 +170,73 @@ impl Activities {
         }
     }
 
-    fn attempt_failed(&mut self, id: EventId, attempt: u32, failure: &FailureRecord, next_at_ms: i64) {
+    fn attempt_failed(
+        &mut self,
+        id: EventId,
+        attempt: u32,
+        (failure, next_at_ms): (&FailureRecord, i64),
+        live: bool,
+    ) {
         let Some(activity) = self.open.get_mut(&id) else { return };
         activity.attempt = attempt + 1;
         activity.lost = if failure.kind == FailureKind::WorkerLost { activity.lost + 1 } else { 0 };
         activity.next_at_ms = Some(next_at_ms);
         activity.last_failure = Some(failure.clone());
-        self.actions.push(Action::Start(activity.start(id)));
+        if live {
+            self.actions.push(Action::Start(activity.start(id)));
+        }
     }
 
     pub(crate) fn take_actions(&mut self) -> Vec<Action> {
         std::mem::take(&mut self.actions)
     }
 
-    /// The attempts that are due now or later: what a new owner starts.
+    /// How many actions there are since the last take.
+    pub(crate) fn acted(&self) -> usize {
+        self.actions.len()
+    }
+
+    /// The attempts that are due now or later in the owner: what a new owner starts.
     pub(crate) fn outstanding(&self) -> Vec<ActivityStart> {
-        self.open
-            .iter()
+        self.here()
             .filter(|(_, a)| a.ended.is_none() && !a.cancel_requested)
             .map(|(id, a)| a.start(*id))
             .collect()
     }
 
-    /// Those that were asked to stop and are waited for.
+    /// Those of the owner that were asked to stop and are waited for.
     pub(crate) fn cancelling(&self) -> Vec<(EventId, u32)> {
-        self.open.iter().filter(|(_, a)| a.cancel_requested).map(|(id, a)| (*id, a.attempt)).collect()
+        self.here().filter(|(_, a)| a.cancel_requested).map(|(id, a)| (*id, a.attempt)).collect()
+    }
+
+    /// Those that the execution's owner runs itself: what dies with it, and what it may not lose sight of.
+    fn here(&self) -> impl Iterator<Item = (&EventId, &Activity)> {
+        self.open.iter().filter(|(_, a)| !a.options.is_elsewhere())
+    }
+
+    /// Whether an activity is open that the owner runs itself.
+    pub(crate) fn any_here(&self) -> bool {
+        self.here().any(|(_, a)| a.ended.is_none())
     }
 
     pub(crate) fn open(&self) -> impl Iterator<Item = (EventId, &Activity)> {
         self.open.iter().filter(|(_, a)| a.ended.is_none()).map(|(id, a)| (*id, a))
     }
 
-    /// Whether an attempt runs now, or is about to: one is open and waits for no back-off.
+    /// Whether an attempt runs now in the owner, or is about to: one is open and waits for no back-off.
     pub(crate) fn any_due(&self, now_ms: i64) -> bool {
         self.open.values().any(|a| a.is_due(now_ms))
     }
 
-    /// The back-offs that end after `after_ms`, the next one of them.
+    /// The back-offs that end after `after_ms`, the next one of them. Those elsewhere end in the database.
     pub(crate) fn next_retry_ms(&self, after_ms: i64) -> Option<i64> {
-        let open = self.open.values().filter(|a| a.ended.is_none() && !a.cancel_requested);
-        open.filter_map(|a| a.next_at_ms).filter(|at| *at > after_ms).min()
+        let open = self.here().filter(|(_, a)| a.ended.is_none() && !a.cancel_requested);
+        open.filter_map(|(_, a)| a.next_at_ms).filter(|at| *at > after_ms).min()
     }
 
-    /// The most attempts that one open activity has lost to its workers in a row.
+    /// The most attempts that one open activity of the owner's has lost in a row.
     pub(crate) fn lost_in_a_row(&self) -> u32 {
-        self.open.values().filter(|a| a.ended.is_none()).map(|a| a.lost).max().unwrap_or(0)
+        self.here().filter(|(_, a)| a.ended.is_none()).map(|(_, a)| a.lost).max().unwrap_or(0)
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -228,8 +245,33 @@ impl Activities {
 }
 
 impl Activity {
+    pub(crate) fn new(
+        name: &'static str,
+        input: Payload,
+        options: ActivityOptions,
+        now_ms: i64,
+        site: Option<&'static Site>,
+    ) -> Self {
+        Self {
+            name,
+            input,
+            options,
+            scheduled_at_ms: now_ms,
+            attempt: 1,
+            next_at_ms: None,
+            last_failure: None,
+            lost: 0,
+            site,
+            cancel_requested: false,
+            ended: None,
+            waker: None,
+        }
+    }
+
+    /// An attempt elsewhere is none of the owner's: it lives on when the owner dies.
     fn is_due(&self, now_ms: i64) -> bool {
-        self.ended.is_none() && self.next_at_ms.is_none_or(|at| at <= now_ms)
+        let waits = self.next_at_ms.is_some_and(|at| at > now_ms);
+        self.ended.is_none() && !waits && !self.options.is_elsewhere()
     }
 
     fn start(&self, id: EventId) -> ActivityStart {
@@ -252,7 +294,11 @@ impl Activity {
         retry_after: Option<Duration>,
         now_ms: i64,
     ) -> Event {
-        let delay = self.options.retry.delay_after(self.attempt).map(|delay| retry_after.unwrap_or(delay));
+        // One that takes its workers down elsewhere, time and again, is not to do so in a hot loop; here, its owner's
+        // crashes are counted.
+        let again = failure.kind == FailureKind::WorkerLost && self.options.is_elsewhere() && self.lost > 0;
+        let asked = retry_after.filter(|_| !again);
+        let delay = self.options.retry.delay_after(self.attempt).map(|delay| asked.unwrap_or(delay));
         let next_at_ms = delay.map(|delay| now_ms.saturating_add(millis(delay)));
         let deadline =
             self.options.schedule_to_close.map(|limit| self.scheduled_at_ms.saturating_add(millis(limit)));

@@ -34,7 +34,10 @@ impl Execution {
             }
             Input::Recovered { running, retried_ms } => {
                 let now_ms = self.ctx.now_ms.get();
-                let (lost, events) = self.ctx.activities.borrow().recover(&running, retried_ms, now_ms);
+                let written = self.ctx.history.borrow().written();
+                let activities = self.ctx.activities.borrow();
+                let (lost, events) = activities.recover(&running, written, retried_ms, now_ms);
+                drop(activities);
                 self.record(Event::Recovered { lost });
                 events.into_iter().for_each(|event| self.record(event));
             }
@@ -43,12 +46,18 @@ impl Execution {
 
     fn record(&mut self, event: Event) {
         let id = self.ctx.history.borrow_mut().input(event.clone());
+        self.keep_so_far();
+        self.deliver(id, event, true);
+    }
+
+    /// What there is now stays in this turn, whatever halts the execution later in it.
+    pub(super) fn keep_so_far(&mut self) {
         self.delivered = self.ctx.history.borrow().fresh();
-        self.deliver(id, event);
+        self.acted = self.ctx.activities.borrow().acted();
     }
 
     /// Delivers an input event, live or replayed, and runs till nothing moves.
-    pub(super) fn deliver(&mut self, id: EventId, event: Event) {
+    pub(super) fn deliver(&mut self, id: EventId, event: Event, live: bool) {
         match event {
             Event::Started { input, seed } => self.start(&input, seed),
             Event::TimerFired { timer } => self.ctx.timers.borrow_mut().fire(timer),
@@ -72,7 +81,11 @@ impl Execution {
                 self.cancel(reason);
             }
             Event::Terminated { .. } => self.terminated(),
-            event => self.ctx.activities.borrow_mut().apply(&event),
+            event => {
+                self.ctx.activities.borrow_mut().apply(&event, live);
+                // What the event itself leads to stays where the code that it wakes has to be halted.
+                self.acted = self.ctx.activities.borrow().acted();
+            }
         }
         self.run_till_quiet();
     }
@@ -92,7 +105,7 @@ impl Execution {
             let Some((name, input)) = self.unhandled.remove(&signal) else { continue };
             let before = self.ctx.history.borrow().fresh();
             self.ctx.history.borrow_mut().input(Event::SignalRedelivered { signal });
-            self.delivered = before + 1;
+            self.keep_so_far();
             if !self.signal(signal, &name, &input) {
                 self.ctx.history.borrow_mut().truncate(before);
                 self.delivered = before;

@@ -152,7 +152,7 @@ impl Mismatch {
 /// One event in a few words.
 pub(crate) fn describe(event: &Event) -> String {
     match event {
-        Event::ActivityScheduled { name, input } => {
+        Event::ActivityScheduled { name, input, .. } => {
             let input = input.as_json();
             let short: String = input.chars().take(200).collect();
             let dots = if short.len() < input.len() { ".." } else { "" };

@@ -112,6 +112,11 @@ impl History {
         self.len
     }
 
+    /// The last event that the journal has: a command after it has had no effect yet.
+    pub(crate) fn written(&self) -> EventId {
+        EventId(self.len - self.fresh.len() as u64)
+    }
+
     /// About how many bytes its events have.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes

@@ -5,7 +5,7 @@
 //! are delivered one by one, and the tasks are polled till nothing moves before the next: so what an execution does
 //! depends on the order of its events alone.
 //!
-//! Modules, in reading order: `context` (what futures and executor share), `history` (the cursor), `tasks` and
+//! Modules, in reading order: `turn` (what goes in and comes out), `context` (what futures and executor share), `history` (the cursor), `tasks` and
 //! `waker` (the poll loop), `program` (the user's code, erased), `activities`, `timers`, `cancel`, `saga` (what
 //! futures wait for), `deliver` (inputs), `close` (ends), `halt` (suspension), `view` (positions and queries).
 //!
@@ -22,160 +22,29 @@ mod program;
 mod saga;
 mod tasks;
 mod timers;
+mod turn;
 mod view;
 pub(crate) mod waker;
 
-pub(crate) use activities::{Ended as ActivityEnded, millis};
+pub(crate) use activities::{Activity, Ended as ActivityEnded, millis};
 pub use context::Position;
 pub use halt::Suspension;
 pub use program::{QueryFault, WorkflowType};
 pub(crate) use tasks::{Spawned, TaskKind};
+pub use turn::{Action, ActivityStart, AttemptOutcome, Input, Standing, Stop, Turn};
 
-use crate::event::{Event, JournalRow};
-use crate::failure::FailureRecord;
+use crate::event::JournalRow;
 use crate::flow::info::Info;
 use crate::ids::EventId;
 use crate::payload::Payload;
-use crate::policy::ActivityOptions;
 use close::Ending;
 use context::Context;
 use program::{Program, RunEnd};
-use serde::{Deserialize, Serialize};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
-use std::time::Duration;
 use tasks::Tasks;
-
-/// Something that happened to an execution.
-#[derive(Clone, Debug)]
-pub enum Input {
-    /// Its first: the arguments, and the seed of its random numbers.
-    Start {
-        /// The encoded arguments of `run`.
-        input: Payload,
-        /// Feeds `workflow::random` and `workflow::uuid`.
-        seed: u64,
-    },
-    /// An attempt ended.
-    Attempt {
-        /// The activity.
-        activity: EventId,
-        /// Which attempt, from 1.
-        attempt: u32,
-        /// How it ended.
-        outcome: AttemptOutcome,
-    },
-    /// A signal. One with a known request id is dropped.
-    Signal {
-        /// The handler's name.
-        name: String,
-        /// Its encoded arguments.
-        input: Payload,
-        /// The sender's id of this call.
-        request_id: String,
-    },
-    /// A request to cancel.
-    Cancel {
-        /// The sender's id of this call.
-        request_id: String,
-        /// For people.
-        reason: String,
-    },
-    /// This owner took over from one that is gone: always the first input then. Every activity that may have been
-    /// running there has lost an attempt, except those that still run here.
-    Recovered {
-        /// Activities whose attempt is known to be running in this process.
-        running: Vec<EventId>,
-        /// No retry that was due later than this was ever started.
-        retried_ms: i64,
-    },
-}
-
-impl Input {
-    /// Whether somebody sent it: a message is taken in before its execution may close.
-    pub fn is_message(&self) -> bool {
-        matches!(self, Self::Signal { .. } | Self::Cancel { .. })
-    }
-}
-
-/// How one attempt of an activity ended.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum AttemptOutcome {
-    /// It returned a value.
-    Completed(Payload),
-    /// It failed.
-    Failed {
-        /// How.
-        failure: FailureRecord,
-        /// Whether a retry may mend it.
-        retryable: bool,
-        /// The wait that it asks for, instead of the policy's.
-        retry_after: Option<Duration>,
-    },
-    /// It ended because its token was cancelled.
-    Cancelled,
-}
-
-/// Something to do once the turn's append is durable.
-#[derive(Clone, Debug)]
-pub enum Action {
-    /// Run an attempt.
-    Start(ActivityStart),
-    /// Cancel the token of the running attempt.
-    Cancel(EventId),
-    /// Leave the attempt alone; nobody waits for its result.
-    Abandon(EventId),
-}
-
-/// One attempt to run.
-#[derive(Clone, Debug)]
-pub struct ActivityStart {
-    /// The activity's id in its execution.
-    pub activity: EventId,
-    /// From 1.
-    pub attempt: u32,
-    /// The activity's type.
-    pub name: &'static str,
-    /// Its encoded arguments.
-    pub input: Payload,
-    /// Its limits and policy.
-    pub options: ActivityOptions,
-    /// When it was scheduled.
-    pub scheduled_at_ms: i64,
-    /// Not to be started earlier (back-off).
-    pub not_before_ms: Option<i64>,
-}
-
-/// How an execution stands after a turn.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Standing {
-    /// It waits.
-    Open,
-    /// It ended; the closing event is the turn's last.
-    Closed,
-    /// It cannot go on.
-    Suspended(Suspension),
-}
-
-/// What a turn came to.
-#[derive(Debug)]
-pub struct Turn {
-    /// The number of the first event.
-    pub seq: EventId,
-    /// The turn's time: never before the last one's.
-    pub at_ms: i64,
-    /// The events to append; may be empty.
-    pub events: Vec<Event>,
-    /// What to do after the append.
-    pub actions: Vec<Action>,
-    /// How the execution stands.
-    pub standing: Standing,
-    /// Inputs that a suspended execution could not take in: to be kept for its resumption.
-    pub undelivered: Vec<Input>,
-}
 
 /// One live execution. Not `Send`: it lives on one workflow thread.
 pub struct Execution {
@@ -194,6 +63,8 @@ pub struct Execution {
     redelivered: bool,
     /// How many fresh events there were when the last input was delivered.
     delivered: usize,
+    /// How many actions these events have led to.
+    acted: usize,
     /// Messages of this turn are still to be taken in: the execution closes after them.
     hold_close: bool,
 }
@@ -221,6 +92,7 @@ impl Execution {
             unhandled: BTreeMap::new(),
             redelivered: false,
             delivered: 0,
+            acted: 0,
             hold_close: false,
         }
     }
@@ -234,8 +106,6 @@ impl Execution {
         }
         let nobody = tracing::subscriber::NoSubscriber::default();
         tracing::subscriber::with_default(nobody, || self.replay_recorded());
-        // What a replay wants started was started before, or is `outstanding`.
-        self.ctx.activities.borrow_mut().take_actions();
         self.standing()
     }
 
@@ -248,7 +118,7 @@ impl Execution {
                 None => break,
                 Some(Ok((at_ms, id, event))) => {
                     self.ctx.now_ms.set(at_ms);
-                    self.deliver(id, event);
+                    self.deliver(id, event, false);
                 }
                 Some(Err(mismatch)) => self.ctx.suspend(mismatch.into_suspension(self.ctx.site())),
             }
@@ -259,7 +129,7 @@ impl Execution {
     pub fn turn(&mut self, inputs: Vec<Input>, now_ms: i64) -> Turn {
         let at_ms = now_ms.max(self.ctx.now_ms.get());
         self.ctx.now_ms.set(at_ms);
-        self.delivered = self.ctx.history.borrow().fresh();
+        self.keep_so_far();
         let mut messages = inputs.iter().filter(|input| input.is_message()).count();
         let mut inputs = inputs.into_iter();
         self.redeliver();
@@ -283,7 +153,7 @@ impl Execution {
         if matches!(standing, Standing::Suspended(_)) {
             // Commands after the input that could not be taken in had no effect, and must not bind the fixed code.
             self.ctx.history.borrow_mut().truncate(self.delivered);
-            actions.clear();
+            actions.truncate(self.acted);
         }
         let (seq, events) = self.ctx.history.borrow_mut().take();
         Turn { seq, at_ms, events, actions, standing, undelivered }
@@ -298,22 +168,22 @@ impl Execution {
         }
     }
 
-    /// The attempts that a new owner has to start, now or when they are due.
+    /// The attempts that a new owner has to start itself, now or when they are due.
     pub fn outstanding(&self) -> Vec<ActivityStart> {
         self.ctx.activities.borrow().outstanding()
     }
 
-    /// Attempts that were asked to stop and that the execution waits for.
+    /// Attempts in the owner that were asked to stop and that the execution waits for.
     pub fn cancelling(&self) -> Vec<(EventId, u32)> {
         self.ctx.activities.borrow().cancelling()
     }
 
-    /// Whether an attempt may be running, or about to.
+    /// Whether an attempt may be running in the owner, or about to.
     pub fn has_activities(&self) -> bool {
-        self.ctx.activities.borrow().open().next().is_some()
+        self.ctx.activities.borrow().any_here()
     }
 
-    /// Whether an attempt may be running at `now_ms`, or is about to: one that waits for a back-off is not.
+    /// Whether an attempt may be running in the owner at `now_ms`, or is about to: one that waits for a back-off is not.
     pub fn any_due(&self, now_ms: i64) -> bool {
         self.ctx.activities.borrow().any_due(now_ms)
     }
@@ -374,3 +244,7 @@ impl Drop for Execution {
         let _ = catch_unwind(AssertUnwindSafe(|| drop((compensations, spawned))));
     }
 }
+
+#[cfg(test)]
+#[path = "elsewhere_tests.rs"]
+mod tests;

@@ -3,7 +3,7 @@
 use crate::def::ActivityDef;
 use crate::event::Event;
 use crate::exec::context::{self, Context as Shared};
-use crate::exec::{ActivityEnded, Suspension};
+use crate::exec::{Activity, ActivityEnded, Suspension};
 use crate::failure::{CallError, FailureKind, FailureRecord};
 use crate::guard::engine_future;
 use crate::ids::EventId;
@@ -14,6 +14,7 @@ use std::future::Future;
 use std::marker::PhantomData;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -58,7 +59,7 @@ impl<D: ActivityDef> ActivityCall<D> {
         self
     }
 
-    /// Limits the wait for a free slot; such a timeout is never retried.
+    /// Limits the wait for a free slot, or for a worker of its task queue; such a timeout is never retried.
     pub fn schedule_to_start(mut self, limit: Duration) -> Self {
         self.options.schedule_to_start = Some(limit);
         self
@@ -82,27 +83,49 @@ impl<D: ActivityDef> ActivityCall<D> {
         self
     }
 
+    /// Has the workers of this task queue run it, in whatever process they are: 1 to 1,000 characters (`AB0610`). The
+    /// workflow's own worker needs the function, not its registration. One that names the workflow's own queue
+    /// is given to that queue's workers as well, this one among them.
+    pub fn task_queue(mut self, queue: impl Into<Arc<str>>) -> Self {
+        self.options.task_queue = Some(queue.into());
+        self
+    }
+
     fn schedule(&mut self, ctx: &Rc<Shared>) -> Result<Option<EventId>, CallError> {
         let Some(input) = self.input.take() else { return Ok(None) };
         let input = input.map_err(|error| CallError::Invalid(error.to_string()))?;
+        self.options.check(D::NAME).map_err(CallError::Invalid)?;
         if ctx.activities.borrow().len() >= MAX_OPEN_ACTIVITIES {
             let text =
                 "AB0608: 2,000 activities of this execution are open: await some before scheduling more";
             return Err(CallError::Invalid(text.to_owned()));
         }
-        if !ctx.history.borrow().is_replaying() && !ctx.knows_activity(D::NAME) {
+        let live = !ctx.history.borrow().is_replaying();
+        if live && !self.options.is_elsewhere() && !ctx.knows_activity(D::NAME) {
             ctx.suspend(Suspension::unknown_activity(D::NAME).at(ctx.site()));
             return Ok(None);
         }
-        let event = Event::ActivityScheduled { name: D::NAME.to_owned(), input: input.clone() };
+        let mut options = self.options.clone();
+        let task_queue = options.task_queue.as_deref().map(str::to_owned);
+        let event = Event::ActivityScheduled {
+            name: D::NAME.to_owned(),
+            input: input.clone(),
+            task_queue,
+            transactional: options.transactional,
+        };
         let same = |recorded: &Event| match recorded {
-            Event::ActivityScheduled { name, input: old } => name == D::NAME && same_input::<D>(old, &input),
+            Event::ActivityScheduled { name, input: old, .. } => {
+                name == D::NAME && same_input::<D>(old, &input)
+            }
             _ => false,
         };
         let Some((id, recorded)) = ctx.command(event, &same) else { return Ok(None) };
-        let Event::ActivityScheduled { input, .. } = recorded else { return Ok(None) };
-        let options = self.options.clone();
-        ctx.activities.borrow_mut().schedule(id, D::NAME, input, options, ctx.now_ms.get(), ctx.site());
+        let Event::ActivityScheduled { input, task_queue, transactional, .. } = recorded else {
+            return Ok(None);
+        };
+        (options.task_queue, options.transactional) = (task_queue.map(Arc::from), transactional);
+        let activity = Activity::new(D::NAME, input, options, ctx.now_ms.get(), ctx.site());
+        ctx.activities.borrow_mut().schedule(id, activity, live);
         self.scheduled = Some((Rc::clone(ctx), id));
         Ok(Some(id))
     }
@@ -154,7 +177,8 @@ impl<D: ActivityDef> Drop for ActivityCall<D> {
         if ctx.evicting.get() || ctx.halted() {
             return;
         }
-        let command = ctx.activities.borrow_mut().dropped(id);
+        let live = !ctx.history.borrow().is_replaying();
+        let command = ctx.activities.borrow_mut().dropped(id, live);
         if let Some(command) = command {
             ctx.command(command, &|recorded| *recorded == Event::ActivityCancelRequested { activity: id });
         }

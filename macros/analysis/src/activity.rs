@@ -6,6 +6,7 @@
 
 mod attributes;
 mod methods;
+mod transaction;
 
 use crate::args::ActivityArgs;
 use crate::errors::{Code, Errors};
@@ -18,6 +19,7 @@ use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{ImplItem, Item, ItemFn, Signature, Type};
+use transaction::Inputs;
 
 const HELP: &str =
     "put it on a free `async fn`, or on an `impl` block whose async methods are the activities";
@@ -58,8 +60,8 @@ pub(crate) fn expand(args: TokenStream, item: TokenStream) -> TokenStream {
     quote!(#errors #expanded)
 }
 
-/// What is wrong with the signature of an activity, whatever its form.
-fn check(sig: &Signature, errors: &mut Errors) {
+/// What is wrong with the signature of an activity, whatever its form; and what it takes.
+fn check(args: &ActivityArgs, sig: &Signature, errors: &mut Errors) -> Inputs {
     if sig.asyncness.is_none() {
         errors.add(Code::Signature, &sig.fn_token, "an activity is an `async fn`", "write `async fn`");
     }
@@ -70,12 +72,21 @@ fn check(sig: &Signature, errors: &mut Errors) {
     if let Some(variadic) = &sig.variadic {
         errors.add(Code::Signature, variadic, "an activity takes a fixed number of arguments", "list them");
     }
-    check_owned(sig, "an activity", errors);
+    let inputs = transaction::inputs(args, sig, errors);
+    check_stored(&inputs.arguments, sig, "an activity", errors);
+    inputs
 }
 
 /// Arguments are stored, so they own their data.
 pub(crate) fn check_owned(sig: &Signature, what: &str, errors: &mut Errors) {
-    for argument in signature::arguments(sig) {
+    check_stored(&signature::arguments(sig), sig, what, errors);
+}
+
+fn check_stored(arguments: &[Argument], sig: &Signature, what: &str, errors: &mut Errors) {
+    for argument in arguments {
+        if errors.holds(&argument.ty) {
+            continue;
+        }
         let borrowed = match &argument.ty {
             Type::Reference(reference)
                 if reference.lifetime.as_ref().is_none_or(|lifetime| lifetime.ident != "static") =>
@@ -89,7 +100,7 @@ pub(crate) fn check_owned(sig: &Signature, what: &str, errors: &mut Errors) {
             errors.add(Code::Signature, &argument.ty, &message, "take an owned type: `String`, `Vec<T>`");
         }
     }
-    let count = signature::arguments(sig).len();
+    let count = arguments.len();
     if count > 8 {
         let message = format!("{what} takes at most 8 arguments, here are {count}");
         errors.add(Code::Signature, &sig.ident, &message, "put them into a struct");
@@ -99,13 +110,12 @@ pub(crate) fn check_owned(sig: &Signature, what: &str, errors: &mut Errors) {
 fn free(private: &Private, args: &ActivityArgs, function: &ItemFn, errors: &mut Errors) -> TokenStream {
     let before = errors.len();
     let ItemFn { attrs, vis, sig, block, .. } = function;
-    check(sig, errors);
+    let inputs = check(args, sig, errors);
     let Split { docs, cfgs, body: body_attrs } = attributes::split(attrs);
     let name = &sig.ident;
-    let (arguments, output) = (signature::arguments(sig), signature::output(sig));
-    let call = call_fn(private, &arguments, &quote!(#name), sig);
-    let names: Vec<_> = arguments.iter().map(|argument| &argument.name).collect();
-    let args_pattern = tuple(&names);
+    let output = signature::output(sig);
+    let call = call_fn(private, &inputs.arguments, &quote!(#name), sig);
+    let args_pattern = tuple(inputs.arguments.iter().map(|argument| &argument.name));
     let key = key(args, &name.to_string());
     let definition = definition(
         private,
@@ -115,14 +125,14 @@ fn free(private: &Private, args: &ActivityArgs, function: &ItemFn, errors: &mut 
             key,
             host: quote!(()),
             sig,
-            arguments: &arguments,
+            inputs: &inputs,
             output: &output,
             call: quote!(_: &(), #args_pattern: Self::Args),
-            body: quote!(#name::body(#(#names),*)),
+            body: inputs.run(private, &quote!(#name::body), None),
         },
     );
     if errors.len() > before {
-        let stand_in = stand_in(private, &quote!(#name), &quote!(()), sig);
+        let stand_in = stand_in(private, name, &inputs.arguments, sig);
         return quote! {
             #(#docs)* #(#cfgs)* #[allow(unused_variables)] #vis #stand_in
             #(#cfgs)* #[doc(hidden)] #[allow(non_camel_case_types, dead_code)] #vis enum #name {}
@@ -150,10 +160,8 @@ fn free(private: &Private, args: &ActivityArgs, function: &ItemFn, errors: &mut 
 }
 
 /// What stands for an activity whose signature is wrong: its callers meet no second error.
-fn stand_in(private: &Private, name: &TokenStream, host: &TokenStream, sig: &Signature) -> TokenStream {
-    let ident = &sig.ident;
+fn stand_in(private: &Private, name: &syn::Ident, arguments: &[Argument], sig: &Signature) -> TokenStream {
     let (generics, clause) = (&sig.generics, &sig.generics.where_clause);
-    let arguments = signature::arguments(sig);
     let inputs = arguments.iter().map(|Argument { name, ty, .. }| quote!(#name: #ty));
     let output = signature::output(sig);
     let (returned, outcome) = match generics.params.is_empty() && !signature::has_impl_trait(&output) {
@@ -161,15 +169,15 @@ fn stand_in(private: &Private, name: &TokenStream, host: &TokenStream, sig: &Sig
         false => (quote!(()), quote!(#private::Sel<(), false>)),
     };
     quote! {
-        fn #ident #generics(#(#inputs),*) -> #private::ActivityCall<#name> #clause { #private::never() }
+        fn #name #generics(#(#inputs),*) -> #private::ActivityCall<#name> #clause { #private::never() }
 
         impl #private::ActivityDef for #name {
             const NAME: &'static str = "";
-            type Host = #host;
+            type Host = ();
             type Args = ();
             type Returned = #returned;
             type Outcome = #outcome;
-            async fn call(_: &#host, _: ()) -> #returned { #private::never() }
+            async fn call(_: &(), _: ()) -> #returned { #private::never() }
         }
     }
 }
@@ -206,7 +214,7 @@ struct Definition<'a> {
     key: TokenStream,
     host: TokenStream,
     sig: &'a Signature,
-    arguments: &'a [Argument],
+    inputs: &'a Inputs,
     output: &'a Type,
     call: TokenStream,
     body: TokenStream,
@@ -215,7 +223,8 @@ struct Definition<'a> {
 /// `impl ActivityDef`.
 fn definition(private: &Private, args: &ActivityArgs, of: &Definition<'_>) -> TokenStream {
     let Definition { name, key, host, output, call, body, .. } = of;
-    let args_type = tuple_type(of.sig, of.arguments);
+    let args_type = tuple_type(of.sig, &of.inputs.arguments);
+    let database = of.inputs.database(private);
     let options = options(private, args);
     let retry_if = args.retry_if.as_ref().map(|decide| {
         quote! {
@@ -237,6 +246,7 @@ fn definition(private: &Private, args: &ActivityArgs, of: &Definition<'_>) -> To
     quote! {
         impl #private::ActivityDef for #name {
             const NAME: &'static str = #key;
+            #database
             type Host = #host;
             type Args = #args_type;
             type Returned = #output;
@@ -270,7 +280,12 @@ fn options(private: &Private, args: &ActivityArgs) -> Option<TokenStream> {
         .cancellation
         .iter()
         .map(|variant| quote!(options.cancellation = #private::CancellationType::#variant;));
-    let settings: Vec<TokenStream> = timeouts.chain(retry).chain(cancellation).collect();
+    let task_queue = args.task_queue.iter().map(|queue| {
+        quote!(options.task_queue = ::core::option::Option::Some(::core::convert::Into::into(#queue));)
+    });
+    let transactional = args.transactional.iter().map(|_| quote!(options.transactional = true;));
+    let settings = timeouts.chain(retry).chain(cancellation).chain(task_queue).chain(transactional);
+    let settings: Vec<TokenStream> = settings.collect();
     (!settings.is_empty()).then(|| {
         quote! {
             fn options() -> #private::ActivityOptions {

@@ -82,6 +82,9 @@ pub(crate) struct ActivityArgs {
     pub(crate) retry_after: Option<Expr>,
     /// The variant of `CancellationType`.
     pub(crate) cancellation: Option<Ident>,
+    /// `transactional`: the first argument is the connection of the engine's transaction.
+    pub(crate) transactional: Option<Ident>,
+    pub(crate) task_queue: Option<LitStr>,
 }
 
 const ACTIVITY: &[&str] = &[
@@ -93,6 +96,8 @@ const ACTIVITY: &[&str] = &[
     "retry_if",
     "retry_after",
     "cancellation",
+    "transactional",
+    "task_queue",
     "crate",
 ];
 
@@ -115,10 +120,16 @@ impl ActivityArgs {
                 ("retry_if", Value::Expr(value)) => args.retry_if = Some(value),
                 ("retry_after", Value::Expr(value)) => args.retry_after = Some(value),
                 ("cancellation", Value::Expr(value)) => args.cancellation = cancellation(&value, errors),
+                ("task_queue", Value::Expr(value)) => args.task_queue = queue_text(&value, errors),
                 ("retry", Value::List(list)) => args.retry = retry(list, errors),
+                ("transactional", Value::None) => args.transactional = name,
                 (known, value) if ACTIVITY.contains(&known) => misshapen(name.as_ref(), &value, errors),
                 (_, value) => unknown(name.as_ref(), &value, "#[activity]", ACTIVITY, errors),
             }
+        }
+        if let (Some(queue), Some(_)) = (&args.task_queue, &args.transactional) {
+            let help = "it runs in the worker that runs the workflow, on that worker's database: leave `task_queue` out";
+            errors.add(Code::Value, queue, "a transactional activity has no task queue", help);
         }
         args
     }
@@ -132,7 +143,7 @@ fn misshapen(name: Option<&Ident>, value: &Value, errors: &mut Errors) {
     let Some(name) = name else { return };
     let help = match name.to_string().as_str() {
         "retry" => "write `retry(max_attempts = 3, initial_interval = \"1s\")`".to_owned(),
-        "no_probes" => "write `no_probes` alone".to_owned(),
+        alone @ ("no_probes" | "transactional") => format!("write `{alone}` alone"),
         other => format!("write `{other} = ..`"),
     };
     let message = match value {
@@ -285,16 +296,23 @@ fn text(value: &Expr) -> Option<&LitStr> {
 
 /// A string literal, not empty, at most 200 characters: it becomes a key in the database.
 fn name_text(value: &Expr, errors: &mut Errors) -> Option<LitStr> {
-    let name = text(value).filter(|name| (1..=200).contains(&name.value().chars().count())).cloned();
-    if name.is_none() {
-        errors.add(
-            Code::Value,
-            value,
-            "not a name",
-            "write a text of 1 to 200 characters, like `name = \"orders\"`",
-        );
+    let help = "write a text of 1 to 200 characters, like `name = \"orders\"`";
+    bounded(value, 200, ("not a name", help), errors)
+}
+
+/// A string literal as long as a worker's queue may be; what it does not know at compile time is checked at the call.
+fn queue_text(value: &Expr, errors: &mut Errors) -> Option<LitStr> {
+    let help = "write a text of 1 to 1,000 characters, like `task_queue = \"gpu\"`; one that is computed goes to the call: \
+                `transcode(clip).task_queue(queue)`";
+    bounded(value, 1_000, ("not a task queue", help), errors)
+}
+
+fn bounded(value: &Expr, most: usize, (what, help): (&str, &str), errors: &mut Errors) -> Option<LitStr> {
+    let found = text(value).filter(|text| (1..=most).contains(&text.value().chars().count())).cloned();
+    if found.is_none() {
+        errors.add(Code::Value, value, what, help);
     }
-    name
+    found
 }
 
 fn crate_path(value: &Expr, errors: &mut Errors) -> Option<Path> {

@@ -6,7 +6,7 @@
 use super::context::ActivityContext;
 use crate::hub::BoxFuture;
 use abide_core::exec::AttemptOutcome;
-use abide_core::{ActivityDef, Fault, Outcome};
+use abide_core::{ActivityDef, Database, Fault, Outcome};
 use abide_core::{FailureKind, FailureRecord, Payload, PayloadError};
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -19,6 +19,7 @@ type Run = dyn Fn(ActivityContext, Payload) -> BoxFuture<'static, AttemptOutcome
 /// A registered activity.
 pub(crate) struct ActivityEntry {
     name: &'static str,
+    database: Option<Database>,
     run: Box<Run>,
 }
 
@@ -29,12 +30,17 @@ impl ActivityEntry {
             let host = Arc::clone(&host);
             Box::pin(super::context::CURRENT.scope(context, caught(D::NAME, attempt::<D>(host, input))))
         };
-        Self { name: D::NAME, run: Box::new(run) }
+        Self { name: D::NAME, database: D::DATABASE, run: Box::new(run) }
     }
 
     /// Its name in history.
     pub(crate) fn name(&self) -> &'static str {
         self.name
+    }
+
+    /// The database that it needs, where its SQL commits with its result.
+    pub(crate) fn database(&self) -> Option<Database> {
+        self.database
     }
 
     /// One attempt. Never panics.

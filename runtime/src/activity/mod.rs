@@ -1,7 +1,7 @@
 //! Activities, seen from inside: what a running one can ask about itself.
 //!
-//! An activity is an ordinary `async fn` that does I/O. It runs in the owning worker, at least once, and its result is
-//! recorded before anybody sees it. [`context()`] tells it its attempt, its idempotency key and its deadline, and when
+//! An activity is an ordinary `async fn` that does I/O. It runs in the worker that runs its workflow, or where it names a task queue
+//! in one that serves it; at least once, and its result is recorded before anybody sees it. [`context()`] tells it its attempt, its idempotency key and its deadline, and when
 //! it should stop.
 //!
 //! ```
@@ -13,12 +13,60 @@
 //! }
 //! ```
 //!
+//! # Transactional activities
+//!
+//! `#[activity(transactional)]` makes an activity's SQL happen exactly once: the body is lent a connection inside of the
+//! engine's transaction, and what it writes commits together with its result, or not at all.
+//!
+//! ```
+//! # #[cfg(feature = "sqlite")]
+//! # mod demo {
+//! use abide::prelude::*;
+//! use sqlx::SqliteConnection;
+//!
+//! #[activity(transactional, start_to_close = "10s")]
+//! async fn debit(tx: &mut SqliteConnection, account: i64, cents: i64) -> Result<i64, Failure> {
+//!     let left = "UPDATE account SET cents = cents - $2 WHERE id = $1 RETURNING cents";
+//!     Ok(sqlx::query_scalar(left).bind(account).bind(cents).fetch_one(tx).await?)
+//! }
+//!
+//! #[workflow]
+//! async fn pay(account: i64, cents: i64) -> Result<i64, Failure> {
+//!     Ok(debit(account, cents).await?) // the connection is no part of the call
+//! }
+//!
+//! async fn by_hand(mut connection: SqliteConnection) {
+//!     assert_eq!(debit::body(&mut connection, 1, 250).await.unwrap(), 750); // in a test
+//! }
+//! # }
+//! ```
+//!
+//! * Your tables live in the database that abide was opened on (SQLite: in its file; open abide first, then make your
+//!   tables). The connection is `sqlx::PgConnection` or `sqlx::SqliteConnection` of sqlx 0.9, which your `Cargo.toml` names.
+//! * `Ok` commits. An `Err`, a panic, a time limit, a cancel and a shutdown roll back, and the retry policy decides.
+//!   An error of a statement is your `Err` like any other; in Postgres it has spoilt the transaction, and only the next attempt
+//!   can go on. Where the *commit* fails because others were in its way, the body runs again in a new
+//!   transaction, within the same attempt.
+//! * Keep it short: other activities may wait for your locks. On SQLite nothing else is written meanwhile (not even a
+//!   cancel, and one such body runs at a time), so it is cut off after 5 s (AB0612), and a call of the engine from inside is
+//!   refused (AB0609). Fetch what is slow in an activity before it.
+//! * Never `COMMIT` or `ROLLBACK` it yourself (AB0613); `tx.begin()` gives a savepoint within.
+//! * Effects outside of the database (an HTTP call in the body) are at-least-once, as in any activity.
+//!
+//! To start or signal a workflow exactly if your own transaction commits: [`Start::within`](crate::Start::within),
+//! [`Request::within`](crate::Request::within). Both also work in the body of a transactional activity.
+//!
 //! Here too, out of sight: the registry's entry (`entry`) and the runner (`runner`), which give a worker exactly one
 //! outcome for each attempt. Neither writes to the store, and waits between attempts are the worker's.
 
+mod connection;
 pub(crate) mod context;
 pub(crate) mod entry;
 pub(crate) mod runner;
+pub(crate) mod transaction;
 
+#[doc(hidden)]
+pub use connection::Lent;
+pub use connection::TransactionConnection;
 pub use context::{ActivityContext, context};
 pub use tokio_util::sync::CancellationToken;

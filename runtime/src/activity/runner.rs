@@ -7,6 +7,7 @@
 
 use super::context::{ActivityContext, AttemptInfo};
 use super::entry::ActivityEntry;
+use super::transaction::{self, Ended, Transactions};
 use abide_core::exec::AttemptOutcome;
 use abide_core::{ActivityOptions, FailureKind, FailureRecord, Payload, TimeoutKind};
 use std::collections::HashMap;
@@ -18,8 +19,11 @@ use tokio::task::AbortHandle;
 use tokio::time::sleep_until;
 use tokio_util::sync::CancellationToken;
 
-/// Takes an attempt's outcome, once. Must not block.
-pub(crate) type ReportFn = Box<dyn FnOnce(AttemptOutcome) + Send>;
+/// The right to run one attempt; given back when it is dropped.
+pub(crate) type Slot = OwnedSemaphorePermit;
+
+/// Takes an attempt's end, once. Must not block.
+pub(crate) type ReportFn = Box<dyn FnOnce(Ended) + Send>;
 
 /// How long an attempt without any limit may run before it is named in a warning.
 const WARN_AFTER: Duration = Duration::from_secs(60);
@@ -34,6 +38,8 @@ pub(crate) struct Attempt {
     pub(crate) input: Payload,
     /// How long it may wait and run.
     pub(crate) limits: Limits,
+    /// Where its SQL commits with its result.
+    pub(crate) transactions: Option<Transactions>,
     /// Told once, unless the runner stops before the attempt got a slot.
     pub(crate) report: ReportFn,
 }
@@ -58,6 +64,12 @@ impl Limits {
             schedule_to_close: left(options.schedule_to_close, elapsed),
             schedule_to_start: left(options.schedule_to_start, waited),
         }
+    }
+
+    /// The limits of an attempt that was claimed from another execution's owner: it has waited, and starts at once.
+    pub(crate) fn claimed(start_to_close: Option<Duration>, left: Option<Duration>) -> Self {
+        let schedule_to_close = left.and_then(|left| Instant::now().checked_add(left));
+        Self { start_to_close, schedule_to_close, schedule_to_start: None }
     }
 
     /// The nearer limit of an attempt that starts now.
@@ -104,10 +116,10 @@ struct Running {
 struct Report(Mutex<Option<ReportFn>>);
 
 impl Report {
-    fn give(&self, outcome: AttemptOutcome) {
+    fn give(&self, ended: impl Into<Ended>) {
         let report = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(report) = report {
-            report(outcome);
+            report(ended.into());
         }
     }
 }
@@ -143,6 +155,26 @@ impl Runner {
             }
         }
         token
+    }
+
+    /// Waits for a free slot and takes it, and what else is free, so many at most. None where nothing may start any more.
+    pub(crate) async fn reserve(&self, most: usize) -> Vec<Slot> {
+        let first = tokio::select! {
+            biased;
+            () = self.inner.stopping.cancelled() => None,
+            slot = Arc::clone(&self.inner.slots).acquire_owned() => slot.ok(),
+        };
+        let free = || Arc::clone(&self.inner.slots).try_acquire_owned().ok();
+        first
+            .into_iter()
+            .flat_map(|first| std::iter::once(first).chain(std::iter::from_fn(free)))
+            .take(most)
+            .collect()
+    }
+
+    /// Runs an attempt in a slot that was reserved; never, and without a report, where nothing may start any more.
+    pub(crate) fn run_in(&self, slot: Slot, attempt: Attempt, token: CancellationToken) {
+        Arc::clone(&self.inner).start(attempt, token, slot);
     }
 
     /// How many attempts are running.
@@ -226,13 +258,13 @@ impl Inner {
             slot = Arc::clone(&self.slots).acquire_owned() => return slot.ok().map(|slot| (attempt, slot)),
             kind = ran_out(limit) => timed_out(attempt.entry.name(), kind),
         };
-        (attempt.report)(outcome);
+        (attempt.report)(outcome.into());
         None
     }
 
     /// Starts the body in a task of its own.
     fn start(self: Arc<Self>, attempt: Attempt, token: CancellationToken, slot: OwnedSemaphorePermit) {
-        let Attempt { entry, info, input, limits, report } = attempt;
+        let Attempt { entry, info, input, limits, transactions, report } = attempt;
         let (key, name) = (self.next.fetch_add(1, Ordering::Relaxed), entry.name());
         let limit = limits.running();
         let context = ActivityContext::new(info, name, limit.map(|(at, _)| at), token.clone());
@@ -256,8 +288,17 @@ impl Inner {
         let (inner, given, asked) = (Arc::clone(&self), Arc::clone(&report), token.clone());
         let body = tokio::spawn(async move {
             let _slot = slot;
-            let outcome = warned(name, limit.is_none(), entry.run(context, input)).await;
-            given.give(settle(outcome, name, asked.is_cancelled(), shutdown.load(Ordering::Acquire)));
+            let (unbounded, needs) = (limit.is_none(), entry.database());
+            let ended = match transactions {
+                Some(transactions) if needs.is_some() => {
+                    let body = || entry.run(context.clone(), input.clone());
+                    let run = std::pin::pin!(transactions.run(name, asked.clone(), body));
+                    warned(name, unbounded, run).await
+                }
+                None if needs.is_some() => transaction::unplanned(name),
+                _ => warned(name, unbounded, entry.run(context, input)).await.into(),
+            };
+            given.give(settle(ended, name, asked.is_cancelled(), shutdown.load(Ordering::Acquire)));
             inner.end(key);
         });
         let task = body.abort_handle();
@@ -298,11 +339,7 @@ async fn ran_out(limit: Option<(Instant, TimeoutKind)>) -> TimeoutKind {
 }
 
 /// Awaits the body, and says once that it runs long where nothing bounds it.
-async fn warned(
-    name: &str,
-    unbounded: bool,
-    mut body: impl Future<Output = AttemptOutcome> + Unpin,
-) -> AttemptOutcome {
+async fn warned<T>(name: &str, unbounded: bool, mut body: impl Future<Output = T> + Unpin) -> T {
     if unbounded {
         // Polled after the body: one that ends at once never touches the timer.
         tokio::select! {
@@ -320,10 +357,10 @@ async fn warned(
 }
 
 /// What an ended body means: one that failed after it was asked to stop was stopped.
-fn settle(outcome: AttemptOutcome, name: &str, asked: bool, shutdown: bool) -> AttemptOutcome {
-    match outcome {
-        AttemptOutcome::Failed { .. } if shutdown => lost_to_shutdown(name),
-        AttemptOutcome::Failed { .. } if asked => AttemptOutcome::Cancelled,
+fn settle(ended: Ended, name: &str, asked: bool, shutdown: bool) -> Ended {
+    match ended {
+        Ended::Told(AttemptOutcome::Failed { .. }) if shutdown => lost_to_shutdown(name).into(),
+        Ended::Told(AttemptOutcome::Failed { .. }) if asked => AttemptOutcome::Cancelled.into(),
         other => other,
     }
 }

@@ -68,13 +68,21 @@ impl Bench {
             info,
             input,
             limits: Limits::new(options, Duration::ZERO, Duration::ZERO),
-            report: Box::new(move |outcome| sender.send(outcome).unwrap()),
+            transactions: None,
+            report: told(sender),
         })
     }
 
     async fn outcome(&mut self) -> String {
         describe(&self.outcomes.1.recv().await.unwrap())
     }
+}
+
+fn told(to: mpsc::UnboundedSender<AttemptOutcome>) -> ReportFn {
+    Box::new(move |end| match end {
+        Ended::Told(outcome) => to.send(outcome).unwrap(),
+        other => panic!("{other:?}"),
+    })
 }
 
 fn describe(outcome: &AttemptOutcome) -> String {
@@ -156,7 +164,8 @@ async fn a_limit_is_told_although_the_body_blocks_its_thread() {
         info,
         input: Payload::null(),
         limits: Limits::new(&options, Duration::ZERO, Duration::ZERO),
-        report: Box::new(move |outcome| sender.send(outcome).unwrap()),
+        transactions: None,
+        report: told(sender),
     });
     let outcome = outcomes.recv().await.unwrap();
     assert!(describe(&outcome).contains("StartToClose"));
@@ -219,4 +228,33 @@ async fn abandoned_attempts_are_not_reported() {
     bench.run(Do::Return(1), &NO_LIMITS());
     tokio::time::sleep(Duration::from_secs(60)).await;
     assert!(bench.outcomes.1.try_recv().is_err());
+}
+
+struct Became;
+
+impl ActivityDef for Became {
+    const NAME: &'static str = "became";
+    const DATABASE: Option<abide_core::Database> = Some(abide_core::Database::Sqlite);
+    type Host = ();
+    type Args = ();
+    type Returned = ();
+    type Outcome = Sel<(), false>;
+
+    async fn call((): &(), (): ()) {
+        unreachable!("it has no transaction to run in")
+    }
+}
+
+#[tokio::test]
+async fn a_call_from_before_its_activity_became_transactional_fails_and_may_be_tried_again() {
+    let name: Arc<str> = Arc::from("w");
+    let (run_id, workflow_type) = (Arc::clone(&name), Arc::clone(&name));
+    let info = AttemptInfo { workflow_id: name, run_id, workflow_type, activity: EventId(2), attempt: 1 };
+    let (sender, mut outcomes) = mpsc::unbounded_channel();
+    let entry = Arc::new(ActivityEntry::new::<Became>(Arc::new(())));
+    let (input, limits, report) = (Payload::null(), Limits::default(), told(sender));
+    Runner::new(1).run(Attempt { entry, info, input, limits, transactions: None, report });
+    let outcome = outcomes.recv().await.unwrap();
+    let AttemptOutcome::Failed { failure, retryable: true, .. } = outcome else { panic!("{outcome:?}") };
+    assert!(failure.message.starts_with("AB0615"), "{failure:?}");
 }

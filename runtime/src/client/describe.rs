@@ -153,6 +153,8 @@ pub struct PendingActivity {
     pub id: u64,
     /// Its name.
     pub activity_type: String,
+    /// The task queue whose workers run it; `None`: the worker that runs the workflow does.
+    pub task_queue: Option<String>,
     /// The attempt that runs or is next, from 1.
     pub attempt: u32,
     /// Why the attempt before failed.

@@ -26,7 +26,9 @@ pub use request::Request;
 pub use start::{IdConflictPolicy, IdReusePolicy, Start};
 
 use crate::abide::Abide;
+use crate::activity::TransactionConnection;
 use crate::error::{Error, Result};
+use crate::store::{StoreError, UserConnection};
 use abide_core::WorkflowCall;
 use std::sync::Arc;
 
@@ -95,6 +97,15 @@ fn check_id(what: &'static str, id: &str) -> Result<()> {
         1..=MAX_ID_CHARS => Ok(()),
         _ => Err(Error::InvalidId { what, chars }),
     }
+}
+
+/// A user's connection as the store takes it.
+fn user_connection<C: TransactionConnection>(connection: &mut C) -> Result<UserConnection<'_>> {
+    let unknown = || StoreError::WrongConnection {
+        found: std::any::type_name::<C>().to_owned(),
+        expected: "a connection of sqlx 0.9".to_owned(),
+    };
+    Ok(UserConnection::of(connection).ok_or_else(unknown)?)
 }
 
 /// An id that was never used: a UUIDv7, so that ids made close in time are close in an index.

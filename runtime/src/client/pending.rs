@@ -52,9 +52,10 @@ impl Pending {
 
     fn take(&mut self, id: u64, event: &Event) {
         match event {
-            Event::ActivityScheduled { name, .. } => self.activities.push(PendingActivity {
+            Event::ActivityScheduled { name, task_queue, .. } => self.activities.push(PendingActivity {
                 id,
                 activity_type: name.clone(),
+                task_queue: task_queue.clone(),
                 attempt: 1,
                 last_failure: None,
                 next_attempt_at: None,
@@ -105,7 +106,12 @@ mod tests {
     #[test]
     fn what_has_begun_and_not_ended() {
         let null = Payload::null;
-        let scheduled = |name: &str| Event::ActivityScheduled { name: name.into(), input: null() };
+        let scheduled = |name: &str| Event::ActivityScheduled {
+            name: name.into(),
+            input: null(),
+            task_queue: (name == "charge").then(|| "payments".to_owned()),
+            transactional: false,
+        };
         let signaled = |name: &str, handled| Event::Signaled {
             name: name.into(),
             input: null(),
@@ -135,6 +141,7 @@ mod tests {
         let pending = Pending::of(&rows);
         let activities: Vec<_> = pending.activities.iter().map(|a| (a.id, a.attempt)).collect();
         assert_eq!(activities, [(3, 3)]);
+        assert_eq!(pending.activities[0].task_queue.as_deref(), Some("payments"));
         assert_eq!(pending.timers, [PendingTimer { id: 5, due_at: timestamp(9_000) }]);
         assert_eq!(pending.unhandled, ["aprove"]);
     }

@@ -15,6 +15,7 @@ const ANSWER_WAIT: Duration = Duration::from_secs(10);
 impl UntypedHandle {
     /// Asks the query `name`, at first in this process.
     pub(super) async fn ask(&self, name: &str, input: Payload) -> Result<QueryAnswer> {
+        self.client.abide.outside()?;
         let hub = self.client.abide.hub();
         // The owner at once, where this handle knows the run: the usual case costs no read.
         if let Some(execution) = self.bound()

@@ -1,7 +1,8 @@
 //! Signal, cancel, terminate: messages that are durable when their await returns, each under a request id of its own.
 
 use super::message::{CancelBody, SignalBody, to_json};
-use super::{UntypedHandle, check_id, fresh_id};
+use super::{UntypedHandle, check_id, fresh_id, user_connection};
+use crate::activity::TransactionConnection;
 use crate::error::{Error, Result};
 use crate::hub::BoxFuture;
 use crate::store::{MessageKind, NewMessage, SendAnswer};
@@ -67,6 +68,38 @@ impl Request {
         }
         self
     }
+
+    /// Sends it inside a transaction of yours, on abide's own database: it happens exactly if you commit. For signals and
+    /// cancels.
+    ///
+    /// ```
+    /// # #[cfg(feature = "sqlite")]
+    /// # async fn demo(order: abide::UntypedHandle, pool: sqlx::SqlitePool) -> Result<(), abide::Failure> {
+    /// let mut tx = pool.begin_with("BEGIN IMMEDIATE").await?; // on Postgres: `pool.begin()`
+    /// sqlx::query("UPDATE orders SET refunded = true WHERE id = 42").execute(&mut *tx).await?;
+    /// order.cancel("refunded").within(&mut *tx).await?;
+    /// tx.commit().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// Those of sending; `AB0418` for a terminate; `AB0516` where the connection is of another database; `AB0515` where
+    /// others were in the transaction's way. After an error nothing of it is in your transaction.
+    pub fn within<'c, C: TransactionConnection>(
+        mut self,
+        connection: &'c mut C,
+    ) -> BoxFuture<'c, Result<()>> {
+        Box::pin(async move {
+            // Taken by the first poll only, and this was never polled: `within` takes it by value.
+            let Some(parts) = self.parts.take() else { return Ok(()) };
+            let (to, message) = parts.message().await?;
+            let message = message.ok_or(Error::NotWithin)?;
+            let request_id = message.request_id.clone();
+            let sent = to.client.abide.store().send_within(user_connection(connection)?, message).await;
+            taken(&to, sent.map_err(|error| Error::of_request(error, &request_id))?)
+        })
+    }
 }
 
 impl Future for Request {
@@ -82,6 +115,20 @@ impl Future for Request {
 
 impl Parts {
     async fn send(self: Box<Self>) -> Result<()> {
+        self.to.client.abide.outside()?;
+        if let What::Terminate { reason } = self.what {
+            let request_id = self.request_id.unwrap_or_else(fresh_id);
+            check_id("request id", &request_id)?;
+            return terminate(&self.to, request_id, reason).await;
+        }
+        match self.message().await? {
+            (to, Some(message)) => deliver(&to, message).await,
+            (_, None) => Ok(()),
+        }
+    }
+
+    /// What goes into the inbox; a terminate is no message.
+    async fn message(self: Box<Self>) -> Result<(UntypedHandle, Option<NewMessage>)> {
         let Self { to, what, request_id } = *self;
         let request_id = request_id.unwrap_or_else(fresh_id);
         check_id("request id", &request_id)?;
@@ -90,11 +137,11 @@ impl Parts {
                 (MessageKind::Signal, to_json(&SignalBody { name: name.to_owned(), input: input? }))
             }
             What::Cancel { reason } => (MessageKind::Cancel, to_json(&CancelBody { reason })),
-            What::Terminate { reason } => return terminate(&to, request_id, reason).await,
+            What::Terminate { .. } => return Ok((to, None)),
         };
         let execution = to.locate().await?;
         let at_ms = to.client.abide.store().now_ms();
-        deliver(&to, NewMessage { execution, kind, request_id, body, at_ms }).await
+        Ok((to, Some(NewMessage { execution, kind, request_id, body, at_ms })))
     }
 }
 

@@ -1,6 +1,7 @@
 //! Starting a workflow: what is asked for, where it goes, and what the answer means.
 
-use super::{Client, Handle, UntypedHandle, WorkflowHandle, check_id, fresh_id};
+use super::{Client, Handle, UntypedHandle, WorkflowHandle, check_id, fresh_id, user_connection};
+use crate::activity::TransactionConnection;
 use crate::error::{Error, Result};
 use crate::hub::BoxFuture;
 use crate::store::{ConflictPolicy, ExecutionRow, NewExecution, ReusePolicy, StartAnswer};
@@ -100,24 +101,49 @@ impl<W: WorkflowHandle> Start<W> {
         self
     }
 
+    /// Starts it inside a transaction of yours, on abide's own database: it happens exactly if you commit.
+    ///
+    /// ```
+    /// # #[cfg(feature = "sqlite")]
+    /// # mod demo {
+    /// # use abide::prelude::*;
+    /// # #[workflow] async fn ship(order: u64) {}
+    /// # async fn demo(client: Client, pool: sqlx::SqlitePool) -> Result<(), Failure> {
+    /// let mut tx = pool.begin_with("BEGIN IMMEDIATE").await?; // on Postgres: `pool.begin()`
+    /// sqlx::query("INSERT INTO orders (id) VALUES (42)").execute(&mut *tx).await?;
+    /// client.start(ship(42)).id("order-42").within(&mut *tx).await?;
+    /// tx.commit().await?;
+    /// # Ok(())
+    /// # }
+    /// # }
+    /// ```
+    ///
+    /// Request ids and id policies hold as usual. Nobody is told of your commit: a worker finds it within 50 ms (SQLite) or a
+    /// second (Postgres). Until
+    /// then the handle is of an execution that nobody else can see.
+    ///
+    /// # Errors
+    /// Those of a start; `AB0516` where the connection is of another database; `AB0515` where others were in the
+    /// transaction's way. After an error nothing of the start is in your transaction.
+    pub fn within<'c, C: TransactionConnection>(
+        self,
+        connection: &'c mut C,
+    ) -> BoxFuture<'c, Result<Handle<W>>> {
+        // Boxed: the connection's type is not in the future's, and a wrong one is told once.
+        Box::pin(async move {
+            let (client, new) = self.checked()?;
+            let (started, workflow_id) = begun(&client, &new);
+            let answer = client.abide.store().start_within(user_connection(connection)?, new).await?;
+            of_answer(client, started, workflow_id, answer)
+        })
+    }
+
     async fn run(self) -> Result<Handle<W>> {
+        self.client.abide.outside()?;
         let (client, new) = self.checked()?;
-        let hub = client.abide.hub();
-        // Watched before it is started: an empty workflow has closed by the time the start is acknowledged.
-        let watch = Arc::new(hub.watch(new.id));
-        let started = UntypedHandle::of_start(client.clone(), &new, watch);
-        let workflow_id = new.workflow_id.clone();
-        let row = match submit(&client, new).await? {
-            StartAnswer::Started => return Ok(Handle::new(started)),
-            StartAnswer::Known(row) | StartAnswer::Existing(row) => row,
-            StartAnswer::Taken(row) => {
-                return Err(Error::WorkflowIdTaken { workflow_id, run_id: row.run_id });
-            }
-            StartAnswer::Refused(row) => {
-                return Err(Error::IdReuseRefused { workflow_id, run_id: row.run_id });
-            }
-        };
-        Handle::of_row(client, &row)
+        let (started, workflow_id) = begun(&client, &new);
+        let answer = submit(&client, new).await?;
+        of_answer(client, started, workflow_id, answer)
     }
 
     /// Everything that can be refused without asking the store.
@@ -160,6 +186,27 @@ impl<W: WorkflowHandle> Handle<W> {
     fn of_row(client: Client, row: &ExecutionRow) -> Result<Self> {
         super::handle::check_type::<W>(row)?;
         Ok(Self::new(UntypedHandle::of_row(client, row)))
+    }
+}
+
+/// The handle of a start to be. Watched before it is started: an empty workflow has closed by the time the start is
+/// acknowledged.
+fn begun(client: &Client, new: &NewExecution) -> (UntypedHandle, String) {
+    let watch = Arc::new(client.abide.hub().watch(new.id));
+    (UntypedHandle::of_start(client.clone(), new, watch), new.workflow_id.clone())
+}
+
+fn of_answer<W: WorkflowHandle>(
+    client: Client,
+    started: UntypedHandle,
+    workflow_id: String,
+    answer: StartAnswer,
+) -> Result<Handle<W>> {
+    match answer {
+        StartAnswer::Started => Ok(Handle::new(started)),
+        StartAnswer::Known(row) | StartAnswer::Existing(row) => Handle::of_row(client, &row),
+        StartAnswer::Taken(row) => Err(Error::WorkflowIdTaken { workflow_id, run_id: row.run_id }),
+        StartAnswer::Refused(row) => Err(Error::IdReuseRefused { workflow_id, run_id: row.run_id }),
     }
 }
 

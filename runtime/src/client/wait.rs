@@ -33,8 +33,9 @@ impl UntypedHandle {
         &self,
         check: impl Fn(&ExecutionRow) -> Result<()>,
     ) -> Result<(ExecutionId, End)> {
-        let (execution, watch) = self.watched().await?;
         let abide = &self.client.abide;
+        abide.outside()?;
+        let (execution, watch) = self.watched().await?;
         // A handle by id may be of another type; one from a start cannot be, and spares the read.
         let mut known = self.run_id().is_some();
         let mut changes = abide.store().news();

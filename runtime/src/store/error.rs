@@ -70,6 +70,22 @@ pub(crate) enum StoreError {
     /// The engine was called from inside of a transactional activity on SQLite, whose lock that activity holds.
     #[error("a transactional activity holds the database: call the engine before or after it, not inside")]
     InsideTransaction,
+    /// A transactional activity held SQLite's write lock for too long.
+    #[error(
+        "the transaction of the activity was not ended within {} ms, while nobody else could write the database: do what is \
+         slow in another activity before it",
+        limit.as_millis()
+    )]
+    TooLong { limit: Duration },
+    /// The body of a transactional activity has ended the engine's transaction.
+    #[error(
+        "the body of the activity ended the transaction that it was lent ({message}): what it committed stays, and nothing \
+         of the engine's was in it; use `tx.begin()` for a transaction within, never `COMMIT` or `ROLLBACK`"
+    )]
+    TransactionEnded { message: String },
+    /// The user's own rows forbid the commit: a constraint that is checked at the end.
+    #[error("the database refused the commit of the activity's transaction: {message}")]
+    CommitRefused { message: String },
     /// The user's connection is of another database.
     #[error(
         "the connection is {found}, the store is {expected}: begin the transaction on abide's own database"
@@ -134,6 +150,9 @@ impl StoreError {
             Self::Unreachable { .. } => "AB0517",
             Self::InsideTransaction => "AB0609",
             Self::WrongConnection { .. } => "AB0516",
+            Self::TooLong { .. } => "AB0612",
+            Self::TransactionEnded { .. } => "AB0613",
+            Self::CommitRefused { .. } => "AB0614",
         }
     }
 

@@ -10,6 +10,18 @@ pub enum Stage {
     BeforeCommit,
     /// After the database committed, before anybody is told.
     AfterCommit,
+    /// A transactional attempt: before its transaction begins.
+    AttemptBegins,
+    /// After its body, before its token is taken.
+    AttemptEnds,
+    /// After its token was taken.
+    TokenTaken,
+    /// After its outcome was put into the inbox.
+    OutcomeKept,
+    /// After the fence, before the commit.
+    FencePassed,
+    /// After its commit, before anybody is told.
+    AttemptCommitted,
 }
 
 /// A fault that a hook injects.
@@ -27,7 +39,7 @@ pub enum Fault {
     Fsync,
 }
 
-/// Asked once a stage and batch. For tests.
+/// Asked once a stage, of each batch or attempt. For tests.
 pub type FaultHook = Arc<dyn Fn(Stage) -> Option<Fault> + Send + Sync>;
 
 /// What the writer of this process has done so far.

@@ -14,7 +14,8 @@ pub(crate) enum MessageKind {
     /// Written by the store only: the execution was terminated from outside while owned. The owner drops the live
     /// execution, then consumes the row by an append with `n` 0 and `release`.
     Terminated,
-    /// The outcome of an attempt that ended while nobody owned its execution (it was suspended).
+    /// The outcome of an attempt that ended elsewhere, by the database's time, with a user's transaction, or while nobody
+    /// owned its execution (it was suspended).
     Attempt,
 }
 

@@ -6,7 +6,7 @@
 //! transaction across a caller's await, and never turn a storage error into a workflow's outcome (PROTOCOL 8).
 //!
 //! Reading order: [`execution`] (rows and starts), [`append`] (the hot path), [`message`] (the inbox), [`owner`]
-//! (leases, claims, take-over), [`find`] (looking things up), [`error`], [`hook`] (faults and counters).
+//! (leases, claims, take-over), [`task`] (attempts that the database arbitrates), [`transaction`], [`find`] (looking things up), [`error`], [`hook`] (faults and counters).
 
 mod append;
 mod clock;
@@ -25,7 +25,8 @@ pub(crate) mod sqlite;
 mod task;
 mod transaction;
 
-#[cfg(all(test, feature = "sqlite", feature = "postgres"))]
+#[cfg(test)]
+#[cfg(all(feature = "sqlite", feature = "postgres"))]
 mod conformance;
 
 pub(crate) use append::{Ack, Append, AppendOutcome, RowChange};
@@ -40,10 +41,10 @@ pub(crate) use message::{InboxRow, MessageKind, NewMessage, Reply, SendAnswer};
 pub(crate) use owner::{Claim, Claimed, DeadWorker, Suspicion, WorkerInfo};
 pub(crate) use owner::{LEASE, RENEW_EVERY, SUSPECT_FROM};
 
-pub(crate) use task::{ClaimedTasks, NewTask, OwnedTask, Task, TaskChange, TaskClaim, TaskKey};
-pub(crate) use transaction::{AttemptTransaction, UserConnection};
+pub(crate) use task::{AttemptBody, ClaimedTasks, NewTask, OwnedTask, Task, TaskChange, TaskClaim, TaskKey};
+pub(crate) use transaction::{AttemptTransaction, INSIDE, UserConnection, may_succeed_again};
 
-use abide_core::{ExecutionId, Incarnation};
+use abide_core::{Database, ExecutionId, Incarnation};
 use std::pin::Pin;
 use tokio::sync::watch;
 
@@ -151,7 +152,7 @@ pub(crate) trait Store: Send + Sync + 'static {
 
     // --- attempts that the database arbitrates ------------------------------------------------------------------
 
-    /// Takes unclaimed tasks of these queues and names, fenced like an append.
+    /// Takes unclaimed tasks of these queues and names, the oldest first, fenced like an append where there are any.
     fn claim_tasks(&self, claim: TaskClaim) -> StoreFuture<'_, ClaimedTasks>;
 
     /// Ends a claimed attempt: its row goes and its outcome, the body of an [`MessageKind::Attempt`], comes into the inbox,
@@ -170,6 +171,15 @@ pub(crate) trait Store: Send + Sync + 'static {
     /// Begins the transaction of an attempt whose token row an append of `owner` has written.
     fn begin_attempt(&self, owner: Incarnation, key: TaskKey)
     -> StoreFuture<'_, Box<dyn AttemptTransaction>>;
+
+    /// Which kind of database it is: a transactional activity needs one of its own kind.
+    fn database(&self) -> Database;
+
+    /// Refuses a call that would wait for the transaction that it is made from: `InsideTransaction`, from within a transactional
+    /// activity whose transaction holds the store's only write lock.
+    fn outside(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
 
     // --- inside a transaction of the user's ----------------------------------------------------------------------
 

@@ -7,6 +7,7 @@
 
 use abide_core::exec::AttemptOutcome;
 use abide_core::{EventId, ExecutionId, FailureKind, FailureRecord, Incarnation, TimeoutKind};
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// An attempt that the database arbitrates, as its scheduling append writes it.
@@ -59,6 +60,17 @@ pub(crate) enum TaskChange {
     /// Whoever runs it is asked to stop, and its end is waited for. Not begun, it stays for nobody to claim: an outcome `Cancelled` goes into
     /// the inbox at once.
     Cancel(EventId),
+}
+
+impl TaskChange {
+    /// Whether another worker may have to look: something to claim, or to stop.
+    pub(crate) fn is_news(&self) -> bool {
+        match self {
+            Self::Insert(task) | Self::Replace { with: task, .. } => task.queue.is_some(),
+            Self::Drop(_) | Self::Cancel(_) => true,
+            Self::Settle { .. } => false,
+        }
+    }
 }
 
 /// Names one attempt.
@@ -125,6 +137,18 @@ pub(crate) struct OwnedTask {
     pub(crate) key: TaskKey,
     /// Its workflow asks it to stop, and waits for its end.
     pub(crate) cancel: bool,
+}
+
+/// The body of an inbox row that carries an outcome to its execution, JSON. Its request id is `attempt/{activity}/{attempt}`, so that an attempt
+/// has one end there.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct AttemptBody {
+    pub(crate) activity: EventId,
+    pub(crate) attempt: u32,
+    pub(crate) outcome: AttemptOutcome,
+    /// Its own end has not deleted the row that arbitrates it, if it has one: the owner only could not take it in.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) kept: bool,
 }
 
 /// The outcome of attempts whose worker is gone.

@@ -2,6 +2,15 @@
 
 use super::StoreFuture;
 use super::error::StoreError;
+use crate::hub::BoxFuture;
+use std::any::Any;
+use std::path::Path;
+use std::sync::Arc;
+
+tokio::task_local! {
+    /// The file whose write lock the transaction holds that the body in this task runs in.
+    pub(crate) static INSIDE: Option<Arc<Path>>;
+}
 
 /// A connection of the user's, inside a transaction of the user's. Which kind it is, is checked against the store.
 pub(crate) enum UserConnection<'c> {
@@ -10,8 +19,38 @@ pub(crate) enum UserConnection<'c> {
     #[cfg(feature = "sqlite")]
     Sqlite(&'c mut sqlx::SqliteConnection),
     /// Without a store there is no connection.
-    #[doc(hidden)]
-    None(std::convert::Infallible, std::marker::PhantomData<&'c ()>),
+    #[cfg(not(any(feature = "postgres", feature = "sqlite")))]
+    None(std::marker::PhantomData<&'c ()>),
+}
+
+impl<'c> UserConnection<'c> {
+    /// The connection as the type that a body has written down. `None`: it is another.
+    pub(crate) fn into_typed<C: Any>(self) -> Option<&'c mut C> {
+        match self {
+            #[cfg(feature = "postgres")]
+            Self::Postgres(connection) => (connection as &mut dyn Any).downcast_mut(),
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(connection) => (connection as &mut dyn Any).downcast_mut(),
+            #[cfg(not(any(feature = "postgres", feature = "sqlite")))]
+            Self::None(_) => None,
+        }
+    }
+
+    /// The other way. `None`: no type that a store takes.
+    pub(crate) fn of<C: Any>(connection: &'c mut C) -> Option<Self> {
+        let any: &'c mut dyn Any = connection;
+        #[cfg(feature = "postgres")]
+        if any.is::<sqlx::PgConnection>() {
+            return any.downcast_mut().map(Self::Postgres);
+        }
+        #[cfg(feature = "sqlite")]
+        if any.is::<sqlx::SqliteConnection>() {
+            return any.downcast_mut().map(Self::Sqlite);
+        }
+        // Without any store, no type is one.
+        let _ = any;
+        None
+    }
 }
 
 /// The transaction of one attempt of a transactional activity. Dropped without an end, it is rolled back.
@@ -20,17 +59,30 @@ pub(crate) trait AttemptTransaction: Send {
     fn connection(&mut self) -> UserConnection<'_>;
 
     /// Ends it with this outcome, the body of a message of kind [`Attempt`](super::MessageKind::Attempt): takes the attempt's token, puts the outcome into the inbox,
-    /// passes the fence, commits. False: the attempt was decided otherwise, and nothing of the transaction is in.
+    /// passes the fence, commits. False: the attempt was decided otherwise, and nothing of the transaction is in. Runs to its end
+    /// once begun: its caller gives it a task of its own.
     ///
     /// Errors: `Fenced`; `Unknown` where the commit broke off (the token tells); `Conflicting` where the database broke the transaction off, and
-    /// the same again may succeed.
+    /// the same again may succeed; `CommitRefused` where the user's own rows forbid it; `TransactionEnded` where the user's code has
+    /// ended it; `TooLong`.
     fn complete(self: Box<Self>, body: String) -> StoreFuture<'static, bool>;
 
     /// Ends it, and nothing of it is in.
     fn roll_back(self: Box<Self>) -> StoreFuture<'static, ()>;
+
+    /// The file whose write lock it holds: calls of the engine that write it would wait for their own end. `None` where
+    /// others can write meanwhile.
+    fn holds(&self) -> Option<Arc<Path>> {
+        None
+    }
+
+    /// Ready when the transaction cannot succeed any more, and has to be dropped: its time is over.
+    fn cut_off(&self) -> BoxFuture<'static, StoreError> {
+        Box::pin(std::future::pending())
+    }
 }
 
 /// Whether the same transaction, begun anew, may succeed.
 pub(crate) fn may_succeed_again(error: &StoreError) -> bool {
-    matches!(error, StoreError::Conflicting { .. } | StoreError::Busy { .. })
+    matches!(error, StoreError::Conflicting { .. } | StoreError::Busy { .. } | StoreError::Full { .. })
 }

@@ -51,7 +51,8 @@ impl Thread {
         self.live.insert(execution, live);
     }
 
-    /// It closes, but a message came first: everything is taken in again, with the message.
+    /// It closes, but a message came first, or it decides an attempt that was decided otherwise: everything is taken in again,
+    /// with the message, with the outcome.
     fn conflict(&mut self, live: &mut Live, in_flight: InFlight) {
         // Its start or recovery, if that was in it, is made again by the load.
         let again = in_flight.origins.into_iter();
@@ -120,13 +121,15 @@ impl Thread {
         for action in actions {
             match action {
                 Action::Start(start) => live.delayed.push(start),
-                Action::Cancel(activity) => {
-                    let waiting = live.delayed.iter().position(|start| start.activity == activity);
+                Action::Cancel(stop) => {
+                    let waiting = live.delayed.iter().position(|start| start.activity == stop.activity);
                     match waiting.map(|at| live.delayed.remove(at)) {
                         Some(start) => live.pending.push(never_started(&start).into()),
-                        None => self.session.attempts.cancel(live.id, activity),
+                        None => self.session.attempts.cancel(live.id, stop.activity),
                     }
                 }
+                // Its row went with the append.
+                Action::Ended { .. } => {}
                 Action::Abandon(activity) => live.delayed.retain(|start| start.activity != activity),
             }
         }
@@ -142,7 +145,15 @@ impl Thread {
                 self.session.attempts.drop_all(live.id, &abandoned);
                 self.session.hub().closed(live.id, || Arc::new(close));
             }
-            None => self.session.hub().look(live.id),
+            None => {
+                // What it gave up before it had to stop stays given up.
+                for action in &actions {
+                    if let Action::Cancel(stop) = action {
+                        self.session.attempts.cancel(live.id, stop.activity);
+                    }
+                }
+                self.session.hub().look(live.id);
+            }
         }
     }
 

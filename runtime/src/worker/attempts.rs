@@ -7,12 +7,13 @@ use super::session::{Session, lock};
 use super::thread::Message;
 use crate::activity::context::AttemptInfo;
 use crate::activity::runner::{Attempt, Limits};
+use crate::activity::transaction::{Ended, Transactions};
 use crate::client::message::to_json;
-use crate::store::{MessageKind, NewMessage};
+use crate::store::{AttemptBody, MessageKind, NewMessage, TaskKey};
 use abide_core::exec::{ActivityStart, AttemptOutcome};
 use abide_core::{EventId, ExecutionId};
-use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -35,14 +36,6 @@ struct Entry {
 /// See the module's head.
 #[derive(Default)]
 pub(super) struct Attempts(Mutex<HashMap<(ExecutionId, EventId), Entry>>);
-
-/// The body of an inbox row that carries an outcome to an execution which nobody owns just now.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct AttemptBody {
-    pub(crate) activity: EventId,
-    pub(crate) attempt: u32,
-    pub(crate) outcome: AttemptOutcome,
-}
 
 impl Attempts {
     /// Which activities of `execution` have an attempt here, running or ended and not yet written.
@@ -128,20 +121,43 @@ pub(super) fn start(session: &Arc<Session>, execution: ExecutionId, names: &Name
     // Known before it runs: an attempt that ends at once must find its entry. The token follows.
     session.attempts.insert(key, start.attempt, CancellationToken::new());
     let (weak, attempt) = (Arc::downgrade(session), start.attempt);
-    let report = Box::new(move |outcome| {
+    let report = Box::new(move |end| {
         if let Some(session) = weak.upgrade() {
-            ended(&session, key, attempt, outcome);
+            ended(&session, key, attempt, end);
         }
     });
-    let token =
-        session.runner.run(Attempt { entry: Arc::clone(entry), info, input: start.input, limits, report });
+    let transactions = start.options.transactional.then(|| Transactions {
+        store: Arc::clone(session.store()),
+        owner: session.me,
+        key: TaskKey { execution, activity: start.activity, attempt },
+    });
+    let (entry, input) = (Arc::clone(entry), start.input);
+    let token = session.runner.run(Attempt { entry, info, input, limits, transactions, report });
     if let Some(entry) = lock(&session.attempts.0).get_mut(&key).filter(|entry| entry.attempt == attempt) {
         entry.token = token;
     }
 }
 
-/// An attempt has ended: its execution's thread takes it in, or the inbox keeps it where nobody owns the execution.
-fn ended(session: &Arc<Session>, key: (ExecutionId, EventId), attempt: u32, outcome: AttemptOutcome) {
+/// An attempt has ended.
+fn ended(session: &Arc<Session>, key: (ExecutionId, EventId), attempt: u32, end: Ended) {
+    let (execution, activity) = key;
+    match end {
+        Ended::Told(outcome) => tell(session, key, attempt, outcome),
+        Ended::Stored => {
+            // What it was is known once the row is taken in: till then it counts as running here.
+            if !session.owns(execution) {
+                session.attempts.settle(execution, activity, attempt);
+            }
+            session.inbox_dirty.store(true, Ordering::Release);
+            session.inbox_hint.notify_one();
+        }
+        Ended::Overtaken => session.attempts.settle(execution, activity, attempt),
+        Ended::Broken(error) => session.failed(&error),
+    }
+}
+
+/// Its execution's thread takes the outcome in, or the inbox keeps it where nobody owns the execution.
+fn tell(session: &Arc<Session>, key: (ExecutionId, EventId), attempt: u32, outcome: AttemptOutcome) {
     if !session.attempts.ended(key, attempt, &outcome) {
         return;
     }
@@ -153,7 +169,7 @@ fn ended(session: &Arc<Session>, key: (ExecutionId, EventId), attempt: u32, outc
     }
 }
 
-/// The row that keeps an outcome for an execution which cannot take it now.
+/// The row that keeps an outcome for an execution which cannot take it now, or not by this turn.
 pub(super) fn message(
     execution: ExecutionId,
     (activity, attempt, outcome): (EventId, u32, AttemptOutcome),
@@ -163,7 +179,7 @@ pub(super) fn message(
         execution,
         kind: MessageKind::Attempt,
         request_id: format!("attempt/{activity}/{attempt}"),
-        body: to_json(&AttemptBody { activity, attempt, outcome }),
+        body: to_json(&AttemptBody { activity, attempt, outcome, kept: true }),
         at_ms,
     }
 }

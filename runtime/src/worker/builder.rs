@@ -68,7 +68,21 @@ impl WorkerBuilder {
         self
     }
 
-    /// Adds an activity that is a free function: the function itself, `charge`.
+    /// Adds an activity that is a free function: the function itself, `charge`. A worker runs the activities that it has
+    /// for its own workflows, and for any workflow that sends them to its task queue; one that has activities only
+    /// is all that such a queue needs:
+    ///
+    /// ```
+    /// # use abide::prelude::*;
+    /// #[activity(task_queue = "gpu")]
+    /// async fn transcode(clip: String) -> String {
+    ///     clip
+    /// }
+    /// # async fn start(abide: Abide) -> abide::Result<()> {
+    /// let worker = abide.worker("gpu").activity(transcode).start().await?;
+    /// # worker.shutdown().await
+    /// # }
+    /// ```
     pub fn activity<A, F: ActivityFn<A>>(mut self, _function: F) -> Self {
         self.registry.activity::<F::Def>(Arc::new(()));
         self
@@ -122,10 +136,11 @@ impl WorkerBuilder {
     /// Starts the worker: it registers, and begins to claim and run what is due.
     ///
     /// # Errors
-    /// `AB0601` where nothing is registered or a name is registered twice; `AB05xx` where the database cannot be
+    /// `AB0601` where nothing is registered or a name is registered twice; `AB0611` where a transactional activity takes a
+    /// connection of another kind of database; `AB05xx` where the database cannot be
     /// written.
     pub async fn start(self) -> Result<Worker> {
-        self.registry.check(&self.queue)?;
+        self.registry.check(&self.queue, self.abide.store().database())?;
         Worker::start(self.abide, self.queue, Arc::new(self.registry), Arc::new(self.options)).await
     }
 }

@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 /// The most that one claim takes.
 const CLAIM_LIMIT: u32 = 100;
 /// The safety net under all hints: a claim is tried at least this often.
-const POLL: Duration = Duration::from_secs(1);
+pub(super) const POLL: Duration = Duration::from_secs(1);
 /// How often a worker looks for due executions of types that nobody here has.
 const UNKNOWN_EVERY: Duration = Duration::from_secs(5);
 /// So long a suspect runs before the next one may start beside it.
@@ -29,6 +29,9 @@ const REPLY_KEPT_MS: i64 = 60_000;
 
 /// Claims what is due until the session is over.
 pub(super) async fn claim_loop(session: Arc<Session>) {
+    if session.registry.workflow_names().is_empty() {
+        return;
+    }
     let mut changes = session.store().changes();
     while !session.draining.load(Ordering::Acquire) {
         let types = Some(session.registry.workflow_names());
@@ -82,7 +85,7 @@ fn claim(session: &Session, types: Option<Vec<String>>, suspect: Option<u32>) ->
     }
 }
 
-fn until(session: &Session, due_ms: Option<i64>) -> Duration {
+pub(super) fn until(session: &Session, due_ms: Option<i64>) -> Duration {
     let left =
         due_ms.map(|at| Duration::from_millis(u64::try_from(at - session.store().now_ms()).unwrap_or(0)));
     // A due time in the past is that of something this worker may not run now: no hot loop for it.
@@ -135,8 +138,11 @@ pub(super) fn bare(
 }
 
 /// Suspends what is due and of a type that this worker does not have, so that nobody waits for it in silence. A
-/// worker that has the type takes it from there.
+/// worker that has the type takes it from there. One that runs activities only has no say in it.
 pub(super) async fn unknown_types_loop(session: Arc<Session>) {
+    if session.registry.workflow_names().is_empty() {
+        return;
+    }
     while !session.draining.load(Ordering::Acquire) {
         tokio::time::sleep(UNKNOWN_EVERY).await;
         match session.store().claim(claim(&session, None, None)).await {

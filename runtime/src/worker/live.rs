@@ -3,11 +3,11 @@
 //! The execution itself may be evicted (`exec` is `None`) and replayed when it is next needed; the rest stays while
 //! the execution is owned.
 
-use super::attempts::{AttemptBody, Names};
+use super::attempts::Names;
 use crate::client::message::{CancelBody, SignalBody};
 use crate::error::Result;
 use crate::hub::QueryAnswer;
-use crate::store::{ExecutionRow, InboxRow, MessageKind, NewExecution, StartAnswer};
+use crate::store::{AttemptBody, ExecutionRow, InboxRow, MessageKind, NewExecution, StartAnswer};
 use abide_core::exec::{Action, ActivityStart, Execution, Input, Standing};
 use abide_core::flow::Info;
 use abide_core::{Event, EventId, ExecutionId, Payload, Site};
@@ -33,12 +33,14 @@ pub(super) struct Pending {
     pub(super) input: Input,
     /// The inbox row that it came from.
     pub(super) row: Option<i64>,
+    /// An attempt's outcome that deleted the row which arbitrates the attempt: nothing else can be true of it any more.
+    pub(super) decided: bool,
     pub(super) reply: Option<SendReply>,
 }
 
 impl From<Input> for Pending {
     fn from(input: Input) -> Self {
-        Self { input, row: None, reply: None }
+        Self { input, row: None, decided: false, reply: None }
     }
 }
 
@@ -186,10 +188,8 @@ impl Live {
     pub(super) fn take_rows(&mut self, rows: Vec<InboxRow>) {
         for row in rows {
             if self.rows_seen.insert(row.id) {
-                self.pending.push(Pending {
-                    row: Some(row.id),
-                    ..input_of(row.kind, &row.body, row.request_id).into()
-                });
+                let id = Some(row.id);
+                self.pending.push(Pending { row: id, ..pending_of(row) });
             }
         }
     }
@@ -232,19 +232,36 @@ impl Live {
     }
 }
 
-/// The input that a message is. One that cannot be read is kept in the history as a signal that nobody handles.
+/// What a row of the inbox is.
+fn pending_of(row: InboxRow) -> Pending {
+    if row.kind != MessageKind::Attempt {
+        return input_of(row.kind, &row.body, row.request_id).into();
+    }
+    match serde_json::from_str::<AttemptBody>(&row.body) {
+        Ok(AttemptBody { activity, attempt, outcome, kept }) => {
+            Pending { decided: !kept, ..Input::Attempt { activity, attempt, outcome }.into() }
+        }
+        Err(error) => unreadable(&row.body, row.request_id, &error).into(),
+    }
+}
+
+/// The input that a client's message is.
 pub(super) fn input_of(kind: MessageKind, body: &str, request_id: String) -> Input {
     let read = match kind {
-        MessageKind::Signal => serde_json::from_str::<SignalBody>(body)
-            .map(|SignalBody { name, input }| Input::Signal { name, input, request_id: request_id.clone() }),
         MessageKind::Cancel => serde_json::from_str::<CancelBody>(body)
             .map(|CancelBody { reason }| Input::Cancel { request_id: request_id.clone(), reason }),
-        _ => serde_json::from_str::<AttemptBody>(body)
-            .map(|AttemptBody { activity, attempt, outcome }| Input::Attempt { activity, attempt, outcome }),
+        _ => serde_json::from_str::<SignalBody>(body).map(|SignalBody { name, input }| Input::Signal {
+            name,
+            input,
+            request_id: request_id.clone(),
+        }),
     };
-    read.unwrap_or_else(|error| {
-        tracing::error!(code = "AB0404", request_id, "AB0404: a message could not be read: {error}");
-        let input = Payload::encode(body).unwrap_or_else(|_| Payload::null());
-        Input::Signal { name: "unreadable message".to_owned(), input, request_id }
-    })
+    read.unwrap_or_else(|error| unreadable(body, request_id, &error))
+}
+
+/// What cannot be read is kept in the history as a signal that nobody handles.
+fn unreadable(body: &str, request_id: String, error: &serde_json::Error) -> Input {
+    tracing::error!(code = "AB0404", request_id, "AB0404: a message could not be read: {error}");
+    let input = Payload::encode(body).unwrap_or_else(|_| Payload::null());
+    Input::Signal { name: "unreadable message".to_owned(), input, request_id }
 }

@@ -4,6 +4,7 @@
 //! Data's way: the claim loop (`claims`) or a client (`local`) brings an execution; `load` reads its journal; its
 //! workflow thread (`thread`) keeps it live (`live`), runs turns (`runs`) and hands each to the store as one append (`turn`);
 //! the acknowledgement comes back to the thread, which only then starts activities (`attempts`) and answers clients.
+//! `tokens` says what a turn does to the rows of attempts that the database arbitrates, `tasks` runs those of other workers.
 //! `lease` keeps the incarnation alive and takes over from dead ones; `watchdog` watches for threads that block;
 //! `supervisor` begins a new session when the lease was lost.
 //!
@@ -24,7 +25,9 @@ mod registry;
 mod runs;
 mod session;
 mod supervisor;
+mod tasks;
 mod thread;
+mod tokens;
 mod turn;
 mod watchdog;
 

@@ -3,7 +3,7 @@
 use crate::activity::entry::ActivityEntry;
 use crate::error::{Error, Result};
 use abide_core::exec::WorkflowType;
-use abide_core::{Activities, ActivityDef, ActivityRegistry, WorkflowDef};
+use abide_core::{Activities, ActivityDef, ActivityRegistry, Database, WorkflowDef};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
@@ -35,8 +35,15 @@ impl Registry {
         H::register(&mut Host { registry: self, host: Arc::new(host) });
     }
 
-    /// Refuses an empty registry, and one with a name given twice.
-    pub(super) fn check(&self, queue: &str) -> Result<()> {
+    /// Refuses an empty registry, one with a name given twice, and an activity that needs another database.
+    pub(super) fn check(&self, queue: &str, database: Database) -> Result<()> {
+        let other = |entry: &&Arc<ActivityEntry>| entry.database().is_some_and(|needs| needs != database);
+        if let Some(entry) = self.activities.values().find(other) {
+            return Err(Error::WrongDatabase {
+                activity: entry.name().to_owned(),
+                found: database.to_string(),
+            });
+        }
         if let Some((kind, name)) = self.twice {
             return Err(Error::RegisteredTwice { kind, name: name.to_owned() });
         }
@@ -56,6 +63,13 @@ impl Registry {
         names
     }
 
+    pub(super) fn activity_names(&self) -> Vec<String> {
+        let elsewhere = self.activities.values().filter(|entry| entry.database().is_none());
+        let mut names: Vec<String> = elsewhere.map(|entry| entry.name().to_owned()).collect();
+        names.sort();
+        names
+    }
+
     pub(super) fn activity_entry(&self, name: &str) -> Option<&Arc<ActivityEntry>> {
         self.activities.get(name)
     }
@@ -69,5 +83,36 @@ struct Host<'a, H> {
 impl<H: Activities> ActivityRegistry<H> for Host<'_, H> {
     fn add<D: ActivityDef<Host = H>>(&mut self) {
         self.registry.activity::<D>(Arc::clone(&self.host));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use abide_core::Sel;
+
+    /// A transactional activity, as on Postgres.
+    struct Debit;
+
+    impl ActivityDef for Debit {
+        const NAME: &'static str = "debit";
+        const DATABASE: Option<Database> = Some(Database::Postgres);
+        type Host = ();
+        type Args = ();
+        type Returned = ();
+        type Outcome = Sel<(), false>;
+
+        async fn call((): &(), (): ()) {}
+    }
+
+    #[test]
+    fn an_activity_of_another_database_is_refused_and_never_offered() {
+        let mut registry = Registry::default();
+        registry.activity::<Debit>(Arc::new(()));
+        assert!(registry.check("q", Database::Postgres).is_ok());
+        let refused = registry.check("q", Database::Sqlite).unwrap_err();
+        assert_eq!(refused.code(), "AB0611");
+        assert!(refused.to_string().contains("`debit`"), "{refused}");
+        assert!(registry.activity_names().is_empty(), "no other worker's execution may send it here");
     }
 }

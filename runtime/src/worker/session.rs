@@ -4,6 +4,7 @@
 use super::attempts::Attempts;
 use super::builder::Options;
 use super::registry::Registry;
+use super::tasks::Tasks;
 use super::thread::{Message, ThreadHandle};
 use crate::Abide;
 use crate::activity::runner::Runner;
@@ -36,6 +37,8 @@ pub(super) struct Session {
     pub(super) options: Arc<Options>,
     pub(super) runner: Runner,
     pub(super) attempts: Attempts,
+    /// What it runs for others.
+    pub(super) tasks: Tasks,
     /// Work that may be claimable was written.
     pub(super) claim_hint: Notify,
     /// A message may lie in the inbox of something owned.
@@ -70,6 +73,7 @@ impl Session {
         let session = Arc::new(Self {
             runner: Runner::new(options.slots),
             attempts: Attempts::default(),
+            tasks: Tasks::default(),
             claim_hint: Notify::new(),
             inbox_hint: Notify::new(),
             inbox_dirty: AtomicBool::new(false),

@@ -5,7 +5,7 @@ use super::local::Local;
 use super::registry::Registry;
 use super::session::{End, Session, lock};
 use super::thread::Message;
-use super::{claims, lease, watchdog};
+use super::{claims, lease, tasks, watchdog};
 use crate::Abide;
 use crate::error::{Error, Result};
 use crate::hub::LocalWorker;
@@ -112,7 +112,7 @@ struct Begun {
     session: Arc<Session>,
     _local: Arc<Local>,
     hub_entry: Weak<dyn LocalWorker>,
-    tasks: JoinSet<()>,
+    loops: JoinSet<()>,
 }
 
 impl Inner {
@@ -125,18 +125,21 @@ impl Inner {
         let me = self.abide.store().register(info).await?;
         let (abide, queue) = (self.abide.clone(), self.queue.clone());
         let session = Session::new(abide, queue, me, Arc::clone(&self.registry), Arc::clone(&self.options));
-        let mut tasks = JoinSet::new();
-        tasks.spawn(lease::renew_loop(Arc::clone(&session)));
-        tasks.spawn(lease::take_over_loop(Arc::clone(&session)));
-        tasks.spawn(claims::claim_loop(Arc::clone(&session)));
-        tasks.spawn(claims::unknown_types_loop(Arc::clone(&session)));
-        tasks.spawn(claims::inbox_loop(Arc::clone(&session)));
-        tasks.spawn(watchdog::watch(Arc::clone(&session)));
+        let mut loops = JoinSet::new();
+        loops.spawn(lease::renew_loop(Arc::clone(&session)));
+        loops.spawn(lease::take_over_loop(Arc::clone(&session)));
+        loops.spawn(claims::claim_loop(Arc::clone(&session)));
+        loops.spawn(claims::unknown_types_loop(Arc::clone(&session)));
+        loops.spawn(claims::inbox_loop(Arc::clone(&session)));
+        loops.spawn(watchdog::watch(Arc::clone(&session)));
+        loops.spawn(tasks::claim_loop(Arc::clone(&session)));
+        loops.spawn(tasks::watch_loop(Arc::clone(&session)));
+        loops.spawn(tasks::expire_loop(Arc::clone(&session)));
         let local = Arc::new(Local(Arc::clone(&session)));
         let hub_entry = Arc::downgrade(&local) as Weak<dyn LocalWorker>;
         self.abide.hub().register(Weak::clone(&hub_entry));
         *lock(&self.session) = Some(Arc::clone(&session));
-        Ok(Begun { session, _local: local, hub_entry, tasks })
+        Ok(Begun { session, _local: local, hub_entry, loops })
     }
 
     async fn supervise(self: Arc<Self>, first: Begun) -> Result<()> {
@@ -203,7 +206,7 @@ impl Inner {
         for thread in session.threads() {
             let _ = thread.send(Message::Stop);
         }
-        begun.tasks.abort_all();
+        begun.loops.abort_all();
         match self.abide.store().unregister(session.me).await {
             Ok(()) | Err(StoreError::Fenced) => {}
             Err(error) => tracing::warn!(code = error.code(), "the worker could not unregister: {error}"),
@@ -215,8 +218,9 @@ impl Inner {
         let session = &begun.session;
         session.draining.store(true, std::sync::atomic::Ordering::Release);
         session.runner.shutdown(self.options.grace, LAST_WORDS).await;
+        tasks::give_back(session).await;
         for _ in 0..UNWRITTEN_LOOKS {
-            if !session.attempts.unwritten() {
+            if !session.attempts.unwritten() && !session.tasks.unwritten() {
                 break;
             }
             tokio::time::sleep(Duration::from_millis(10)).await;

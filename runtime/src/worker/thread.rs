@@ -227,7 +227,7 @@ impl Thread {
         match self.touch(message.execution) {
             Some(live) => {
                 let input = input_of(message.kind, &message.body, message.request_id);
-                live.pending.push(Pending { input, row: None, reply: Some(reply) });
+                live.pending.push(Pending { reply: Some(reply), ..input.into() });
             }
             None => drop(reply.send(Ok(None))),
         }

@@ -3,6 +3,7 @@
 use super::attempts;
 use super::live::{InFlight, Known, Live, Pending};
 use super::session::Session;
+use super::tokens::{self, Tokens};
 use crate::client::message::{CancelBody, SignalBody, to_json};
 use crate::store::{Append, MessageKind, NewMessage, RowChange, Status, Suspension};
 use abide_core::Event;
@@ -19,12 +20,14 @@ pub(super) struct Taken {
 }
 
 impl Taken {
-    /// Messages go first: one that waits is taken in before an outcome can close the execution.
+    /// Messages go first: one that waits is taken in before an outcome can close the execution. Then what is decided: what
+    /// this worker says of the same attempt is void (PROTOCOL 22).
     pub(super) fn from(mut pending: Vec<Pending>) -> Self {
         pending.sort_by_key(|p| match &p.input {
             Input::Start { .. } | Input::Recovered { .. } => 0,
             input if input.is_message() => 1,
-            _ => 2,
+            _ if p.decided => 2,
+            _ => 3,
         });
         let inputs = pending.iter().map(|p| p.input.clone()).collect();
         Self { inputs, origins: pending }
@@ -52,11 +55,16 @@ pub(super) fn compose(
         }
     }
     let (row, known) = row_change(session, live, &turn.standing, &turn.events, turn.at_ms, progress);
+    let closes = turn.standing == Standing::Closed;
+    let Tokens { changes, messages: ends, here } =
+        tokens::of(live.id, turn.actions, &origins, closes, turn.at_ms);
+    messages.extend(ends);
     let body = body_of(&turn.events);
     live.bytes += body.len() * 2;
     let consumed: Vec<i64> = origins.iter().filter_map(|origin| origin.row).collect();
-    let nothing = turn.events.is_empty() && row.is_none() && consumed.is_empty() && messages.is_empty();
-    let close = turn.events.last().filter(|_| turn.standing == Standing::Closed).cloned();
+    let idle = row.is_none() && consumed.is_empty() && messages.is_empty() && changes.is_empty();
+    let nothing = turn.events.is_empty() && idle;
+    let close = turn.events.last().filter(|_| closes).cloned();
     let append = Append {
         seq: turn.seq,
         n: u32::try_from(turn.events.len()).unwrap_or(u32::MAX),
@@ -64,10 +72,11 @@ pub(super) fn compose(
         row,
         consumed,
         messages,
+        tasks: changes,
         ..Append::bare(session.me, live.id, turn.at_ms)
     };
     let in_flight =
-        InFlight { actions: turn.actions, origins, known: Some(known), close, ..InFlight::of(turn.standing) };
+        InFlight { actions: here, origins, known: Some(known), close, ..InFlight::of(turn.standing) };
     ((!nothing).then_some(append), in_flight)
 }
 

@@ -1,13 +1,15 @@
 //! An ordinary service on abide that the crash tests run as a child and kill: `victim ROLE FOLDER`.
 //!
 //! Roles: `open` opens the database and leaves; `send` starts workflows and sends signals (no worker); `work` runs a
-//! worker; `both` runs a worker, and a sender in the same process. It says `begun` before it touches the database and
+//! worker; `farm` runs one that has activities only; `both` runs a worker, and a sender in the same process; `transact` runs one
+//! of transactional activities. It says `begun` before it touches the database and
 //! `ready` when it works. The end of its input asks it to shut down, so that none outlives the test.
 //!
 //! `VICTIM_DATABASE` is the database's URL; without it, it is a file in the folder.
 
 mod ledger;
 mod sender;
+mod transactions;
 mod workflows;
 
 use abide::prelude::*;
@@ -24,42 +26,61 @@ async fn main() -> Result<(), Failure> {
     let folder = PathBuf::from(arguments.next().unwrap_or_default());
     println!("begun");
     let file = || format!("sqlite://{}", folder.join("abide.db").display());
-    let abide = Abide::open(std::env::var("VICTIM_DATABASE").unwrap_or_else(|_| file())).await?;
+    let mut builder = Abide::builder(std::env::var("VICTIM_DATABASE").unwrap_or_else(|_| file()));
+    if let Some(death) = transactions::death() {
+        builder = builder.fault(death);
+    }
+    let abide = builder.open().await?;
     match role.as_str() {
         "open" => println!("ready"),
         "send" => {
             println!("ready");
             send(&abide, &folder, "out", 0).await;
         }
-        "work" => work(&abide, &folder, false).await?,
-        "both" => work(&abide, &folder, true).await?,
+        "work" => work(&abide, &folder, workflows::worker, false).await?,
+        "farm" => work(&abide, &folder, farm, false).await?,
+        "both" => work(&abide, &folder, workflows::worker, true).await?,
+        "transact" => serve(transactions::worker(&abide), std::future::pending()).await?,
         other => return Err(Failure::new(format!("no role `{other}`"))),
     }
     abide.close().await?;
     Ok(())
 }
 
-async fn work(abide: &Abide, folder: &Path, sends: bool) -> Result<(), Failure> {
+/// A worker of activities that are sent to it, and of no workflow.
+fn farm(abide: &Abide, ledger: &Path) -> abide::WorkerBuilder {
+    abide.worker(workflows::FARM).activities(workflows::Work::new(ledger))
+}
+
+/// Makes a worker that writes to this ledger.
+type Build = fn(&Abide, &Path) -> abide::WorkerBuilder;
+
+async fn work(abide: &Abide, folder: &Path, build: Build, sends: bool) -> Result<(), Failure> {
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
-    let mut builder = workflows::worker(abide, &folder.join("ledger"));
+    let mut builder = build(abide, &folder.join("ledger"));
     if let Some(ms) = number("VICTIM_GRACE_MS") {
         builder = builder.shutdown_grace(Duration::from_millis(ms));
     }
     if let Some(slots) = number("VICTIM_SLOTS") {
         builder = builder.max_concurrent_activities(slots as usize);
     }
-    let mut worker = builder.start().await?;
-    println!("ready");
     let sending = async {
         if sends {
             send(abide, folder, "in", 1_000_000).await;
         }
         std::future::pending::<()>().await;
     };
+    serve(builder, sending).await
+}
+
+/// Runs the worker until the input ends, and `meanwhile` beside it.
+async fn serve(builder: abide::WorkerBuilder, meanwhile: impl Future<Output = ()>) -> Result<(), Failure> {
+    let mut worker = builder.start().await?;
+    println!("ready");
     tokio::select! {
         () = input_ends() => {}
         stopped = worker.stopped() => return Ok(stopped?),
-        () = sending => {}
+        () = meanwhile => {}
     }
     worker.shutdown().await?;
     Ok(())

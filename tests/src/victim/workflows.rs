@@ -9,6 +9,9 @@ use std::time::Duration;
 /// The task queue of everything here.
 pub(crate) const QUEUE: &str = "crash";
 
+/// The task queue of activities that are sent away.
+pub(crate) const FARM: &str = "farm";
+
 /// The activities. Each adds `start <name> <key> <attempt> <n>` and, before it returns, `done <key> <attempt>`.
 pub(crate) struct Work {
     ledger: Ledger,
@@ -157,6 +160,12 @@ pub(crate) async fn single(n: u64, ms: u64) -> String {
     ending(Work::once(10 * n, ms).await)
 }
 
+/// The same, in another process: one that serves [`FARM`].
+#[workflow]
+pub(crate) async fn far(n: u64, ms: u64) -> String {
+    ending(Work::once(10 * n, ms).task_queue(FARM).await)
+}
+
 fn ending(result: Result<u64, CallError>) -> String {
     match result {
         Ok(result) => format!("ok {result}"),
@@ -253,7 +262,8 @@ impl Letters {
 
 /// A worker of all of them.
 pub(crate) fn worker(abide: &Abide, ledger: &Path) -> abide::WorkerBuilder {
-    let steps = abide.worker(QUEUE).workflow(sequence).workflow(fan).workflow(naps).workflow(trip);
+    let steps =
+        abide.worker(QUEUE).workflow(sequence).workflow(fan).workflow(naps).workflow(trip).workflow(far);
     let rest = steps
         .workflow(stubborn)
         .workflow(single)

@@ -15,12 +15,9 @@ const PROGRAMS: [&str; 3] = ["initdb", "postgres", "pg_basebackup"];
 pub(crate) struct Binaries(PathBuf);
 
 impl Binaries {
-    /// Looks for them; where there are none, installs them if that is wanted here or by `ABIDE_POSTGRES=install`.
+    /// Looks for them, once they are installed if that is wanted here or by `ABIDE_POSTGRES=install`.
     pub(crate) fn locate(install: bool) -> Result<Self, Error> {
         let search = Search::of_the_environment();
-        if let Some(found) = search.find()? {
-            return Ok(found);
-        }
         if install || env::var_os("ABIDE_POSTGRES").is_some_and(|wish| wish == "install") {
             install::unless(|| Ok(search.find()?.is_some()))?;
         }

@@ -13,19 +13,20 @@ const LOCKED: &str = "/var/lib/dpkg";
 /// Where `postgresql-common` looks for more settings.
 const SETTINGS: &str = "/etc/postgresql-common/createcluster.d";
 
-/// Installs it, unless it is `found` once the installers of other processes are done.
+/// Installs it, unless it is `found`: looked at under the lock, so that nobody finds what is half unpacked.
 pub(crate) fn unless(found: impl Fn() -> Result<bool, Error>) -> Result<(), Error> {
-    if !Path::new(LOCKED).is_dir() {
+    let locked = File::open(LOCKED).ok();
+    if let Some(folder) = &locked {
+        folder.lock().tried(format_args!("locking {LOCKED}"))?;
+    }
+    if found()? {
+        return Ok(());
+    }
+    if locked.is_none() {
         return Err(refused("this is not Debian or one of its like"));
     }
     if !we_are_root()? {
         return Err(refused("that needs root"));
-    }
-    let lock = File::open(LOCKED).and_then(|folder| folder.lock().map(|()| folder));
-    // Held to the end of this function.
-    let _lock = lock.tried(format_args!("locking {LOCKED}"))?;
-    if found()? {
-        return Ok(());
     }
     eprintln!("cluster: installing Debian's package `postgresql`");
     let _no_main_cluster = NoMainCluster::wish()?;

@@ -1,4 +1,4 @@
-//! The one cluster that all tests of a process share: starting takes a second, a fresh database a few hundredths.
+//! The one cluster that all tests of a process share: starting takes a second, a fresh database a tenth of one.
 
 use crate::{Cluster, Error, Options};
 use std::sync::OnceLock;

@@ -13,10 +13,11 @@ exec >/dev/null 2>&1
 # Nothing is ever written: this ends when the last write end is closed, by the owner or by the kernel.
 read -r _
 
-# To a postmaster this is an immediate shutdown; it takes its backends, which lead groups of their own, with it.
+# To a postmaster this is an immediate shutdown; it takes its backends, which lead groups of their own, with it. That
+# is a matter of milliseconds, but of five seconds where a client has connected at this very moment and says nothing.
 kill -QUIT 0
 tries=0
-while [ "$tries" -lt 200 ] && read -r postmaster <"$folder/data/postmaster.pid" && kill -0 "$postmaster"; do
+while [ "$tries" -lt 400 ] && read -r postmaster <"$folder/data/postmaster.pid" && kill -0 "$postmaster"; do
     sleep 0.05
     tries=$((tries + 1))
 done

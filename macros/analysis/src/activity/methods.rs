@@ -5,7 +5,7 @@ use super::{Definition, call_fn, check, definition};
 use crate::args::ActivityArgs;
 use crate::errors::{Code, Errors};
 use crate::krate::Private;
-use crate::signature::{self, SelfKind, tuple};
+use crate::signature::{self, Argument, SelfKind, tuple};
 use proc_macro2::{Ident, TokenStream};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::spanned::Spanned;
@@ -99,23 +99,21 @@ impl Activity {
     ) -> Self {
         let ImplItemFn { attrs, vis, sig, block, .. } = function;
         let before = errors.len();
-        check(sig, errors);
-        let broken = errors.len() > before || signature::self_kind(sig) != SelfKind::Shared;
         let own = own_args(attrs, errors);
+        let inputs = check(own.as_ref().unwrap_or(args), sig, errors);
+        let broken = errors.len() > before || signature::self_kind(sig) != SelfKind::Shared;
         let attrs: Vec<_> = attrs.iter().filter(|attr| !attr.path().is_ident("activity")).cloned().collect();
         let Split { docs, cfgs, body: body_attrs } = attributes::split(&attrs);
         let name = sig.ident.clone();
-        let arguments = signature::arguments(sig);
         let output = signature::output(sig);
         let bodies = bodies(host);
-        let names: Vec<_> = arguments.iter().map(|argument| &argument.name).collect();
-        let types: Vec<_> = arguments.iter().map(|argument| &argument.ty).collect();
-        let pattern = tuple(&names);
+        let types: Vec<_> = inputs.arguments.iter().map(|argument| &argument.ty).collect();
+        let pattern = tuple(inputs.arguments.iter().map(|argument| &argument.name));
         let default_key = format!("{}.{}", host, name);
         // Its visibility is the least of everything in it, as rustc wants it of an impl's associated types: it can be
         // seen wherever the method can be called, and a private host or argument is no E0446.
         let marker = quote!(#name<fn(#host_type, #(#types),*) -> #output>);
-        let call = call_fn(private, &arguments, &marker, sig);
+        let call = call_fn(private, &inputs.arguments, &marker, sig);
         let definition = definition(
             private,
             own.as_ref().unwrap_or(args),
@@ -127,22 +125,31 @@ impl Activity {
                     .map_or(quote!(#default_key), |name| quote!(#name)),
                 host: quote!(#host_type),
                 sig,
-                arguments: &arguments,
+                inputs: &inputs,
                 output: &output,
-                call: quote!(host: &Self::Host, #pattern: Self::Args),
+                call: match broken {
+                    true => quote!(_: &Self::Host, _: Self::Args),
+                    false => quote!(host: &Self::Host, #pattern: Self::Args),
+                },
                 body: match broken {
                     true => quote!(async { #private::never() }),
-                    false => quote!(<#host_type as #bodies>::#name(host, #(#names),*)),
+                    false => inputs.run(
+                        private,
+                        &quote!(<#host_type as #bodies>::#name),
+                        Some(&format_ident!("host")),
+                    ),
                 },
             },
         );
         let receiver = sig.receiver();
+        let all = signature::arguments(sig);
+        let of_body = all.iter().map(|Argument { name, ty, .. }| quote!(#name: #ty));
         let future = quote_spanned!(output.span()=> impl ::core::future::Future<Output = #output> + ::core::marker::Send);
         let cfgs = quote!(#(#cfgs)*);
         Self {
             call: quote!(#(#docs)* #cfgs #vis #call),
             body: quote!(#cfgs #(#body_attrs)* #sig #block),
-            declaration: quote!(#cfgs fn #name(#receiver, #(#names: #types),*) -> #future;),
+            declaration: quote!(#cfgs fn #name(#receiver, #(#of_body),*) -> #future;),
             definition: quote! {
                 #cfgs #[allow(non_camel_case_types, dead_code, unreachable_pub)]
                 pub struct #name<F>(::core::marker::PhantomData<F>);

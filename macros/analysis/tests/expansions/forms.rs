@@ -13,11 +13,38 @@ fn activity() {
 }
 
 #[test]
+fn activity_elsewhere() {
+    insta::assert_snapshot!(show(&expand(
+        "activity",
+        "task_queue = \"gpu\"",
+        "async fn transcode(clip: Clip) -> Clip { clip }",
+    )));
+}
+
+#[test]
 fn activity_methods() {
     insta::assert_snapshot!(show(&expand(
         "activity",
         "",
         "impl Payments { /// Refunds.\n pub async fn refund(&self, r: Receipt) -> Res<()> { self.api.refund(r).await } fn plain(&self) {} }",
+    )));
+}
+
+#[test]
+fn transactional_activity() {
+    insta::assert_snapshot!(show(&expand(
+        "activity",
+        "transactional, start_to_close = \"10s\"",
+        "/// Debits.\npub async fn debit(tx: &mut sqlx::PgConnection, account: i64, cents: i64) -> Res<i64> { book(tx, account, cents).await }",
+    )));
+}
+
+#[test]
+fn transactional_methods() {
+    insta::assert_snapshot!(show(&expand(
+        "activity",
+        "",
+        "impl Bank { #[activity(transactional)] async fn debit(&self, tx: &mut PgConnection, cents: i64) -> Res<()> { self.book(tx, cents).await } async fn tell(&self) {} }",
     )));
 }
 

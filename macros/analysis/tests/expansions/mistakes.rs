@@ -32,6 +32,25 @@ fn an_activity_keeps_its_call() {
 }
 
 #[test]
+fn a_transactional_activity_keeps_its_call() {
+    let check = |item: &str, left: &str| check("activity", "transactional", item, &["AB0303"], &[left]);
+    check("async fn debit() {}", "fn debit()");
+    check("async fn debit(cents: i64) {}", "fn debit(cents: i64)");
+    check("async fn debit(tx: &PgConnection, cents: i64) {}", "fn debit(cents: i64)");
+    check("async fn debit(tx: PgConnection, cents: i64) {}", "fn debit(cents: i64)");
+    check("async fn debit(tx: &'static mut PgConnection, cents: i64) {}", "fn debit(cents: i64)");
+    check("impl Bank { async fn debit(&self, cents: i64) {} }", "debit<fn(Bank, i64)");
+}
+
+#[test]
+fn a_connection_needs_the_word() {
+    check("activity", "", "async fn debit(tx: &mut PgConnection) {}", &["AB0303"], &["fn debit("]);
+    let both = "transactional, task_queue = \"gpu\"";
+    check("activity", both, "async fn debit(tx: &mut PgConnection) {}", &["AB0304"], &["fn debit()"]);
+    check("activity", "transactional = true", "async fn debit(n: u32) {}", &["AB0304"], &["fn debit("]);
+}
+
+#[test]
 fn a_workflow_keeps_its_methods() {
     check(
         "workflow",

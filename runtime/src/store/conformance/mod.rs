@@ -8,6 +8,8 @@ mod faults;
 mod messages;
 mod ownership;
 mod starts;
+mod tasks;
+pub(super) mod transactions;
 
 use super::*;
 use abide_core::EventId;
@@ -287,5 +289,34 @@ suite! {
         one_taken_id_does_not_hurt_its_batch,
         names_of_any_text_come_back_as_they_were,
         lists_come_in_pages_newest_first,
+        a_start_can_send_a_message_to_itself,
+    }
+    tasks {
+        a_task_is_claimed_by_one_and_ended_once,
+        claims_keep_to_queue_name_time_and_limit,
+        what_was_never_begun_is_given_back,
+        a_retry_comes_in_the_place_of_an_attempt_that_is_there,
+        an_outcome_that_was_first_wins_against_the_owner_and_its_neighbours_go_on,
+        what_nobody_wants_any_more_goes_begun_or_not,
+        a_cancel_asks_whoever_runs_it_and_ends_what_nobody_has_begun,
+        the_attempts_of_the_dead_are_lost_and_wake_their_executions,
+        the_attempts_of_one_that_leaves_are_lost_and_those_of_the_owner_are_not,
+        time_ends_what_nobody_took_and_what_nobody_ended,
+        a_close_and_a_terminate_leave_no_task,
+        an_outcome_holds_up_a_close,
+        whoever_holds_no_lease_takes_and_ends_nothing,
+        a_start_that_is_refused_leaves_no_task,
+        workers_of_the_process_are_told,
+    }
+    transactions {
+        rows_and_outcome_are_one,
+        without_an_end_nothing_is_in_and_the_writer_goes_on,
+        whoever_takes_the_token_first_has_decided,
+        a_worker_that_was_taken_over_commits_nothing,
+        a_constraint_that_is_checked_at_the_end_refuses_the_commit,
+        whatever_fails_on_the_way_is_all_or_nothing,
+        what_a_client_writes_within_happens_if_the_user_commits,
+        a_body_that_ends_the_transaction_is_found_out,
+        a_connection_of_another_database_is_refused,
     }
 }

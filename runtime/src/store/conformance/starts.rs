@@ -193,3 +193,17 @@ pub(super) async fn lists_come_in_pages_newest_first(lab: Lab) {
     }
     assert_eq!(seen, [made[4], made[3], made[1], made[0]]);
 }
+
+/// What is decided in its first turn already, and kept for its next.
+pub(super) async fn a_start_can_send_a_message_to_itself(lab: Lab) {
+    let process = lab.process().await;
+    let (new, other) = (process.new_execution("order-1"), process.running("order-2").await);
+    let id = new.id;
+    let messages = vec![process.message(id, "m1"), process.message(other, "m2")];
+    let start = Append { messages, ..process.create(new) };
+    assert!(matches!(process.append(start).await, Ok(AppendOutcome::Done)));
+    for (id, request) in [(id, "m1"), (other, "m2")] {
+        let inbox = process.store.inbox_of(id).await.unwrap();
+        assert_eq!(inbox.iter().map(|row| row.request_id.as_str()).collect::<Vec<_>>(), [request]);
+    }
+}

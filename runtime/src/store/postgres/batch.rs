@@ -176,7 +176,8 @@ pub(super) fn text(sections: u8) -> String {
         ));
     }
     if has(TASKS) {
-        add(Tasks::SQL, Tasks::PARAMETERS);
+        let started = if has(CREATES) { Tasks::OF_STARTED } else { "" };
+        add(&Tasks::SQL.replace("@@", started), Tasks::PARAMETERS);
         checks.push(format!("WHEN {} THEN '{CONFLICT}'", Tasks::CHECK));
     }
     if has(CLOSES) {

@@ -38,7 +38,7 @@ pub(super) enum Command {
     Age(oneshot::Sender<Duration>),
 }
 
-const RENEW: &str = "UPDATE {s}.lease SET lease_until = {now} + $2, renewed_at = {now} WHERE worker = $1 RETURNING renewed_at";
+pub(super) const RENEW: &str = "UPDATE {s}.lease SET lease_until = {now} + $2, renewed_at = {now} WHERE worker = $1 RETURNING renewed_at";
 
 /// Runs until the store is dropped.
 pub(super) async fn run(shared: Weak<Shared>, mut commands: mpsc::UnboundedReceiver<Command>) {

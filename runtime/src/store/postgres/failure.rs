@@ -42,15 +42,16 @@ fn of_state(code: &str, message: &str, constraint: Option<&str>) -> Kind {
         "40001" | "40P01" | "55P03" | "57014" | "53300" | "53200" => Kind::Busy,
         "53100" => Kind::Full,
         // A standby, or a primary that was told to be read-only: somebody else may be the primary now.
-        "25006" => Kind::Broken,
+        // Idle too long within a transaction: the server has ended the session.
+        "25006" | "25P03" => Kind::Broken,
+        // The user's own transaction: none, or one that has failed already, or without our savepoint.
+        "25P01" | "25P02" | "3B001" => Kind::Refused,
         // The server ends, starts, or has lost us; its disk failed, which makes it end.
         "58030" => Kind::Broken,
         // No such database, no such role, wrong password.
         "3D000" | "28000" | "28P01" => Kind::CannotOpen,
         _ => match code.get(..2) {
             Some("08" | "57") => Kind::Broken,
-            // Idle too long within a transaction: the server has ended the session.
-            Some("25") => Kind::Broken,
             Some("22" | "23" | "54") => Kind::Refused,
             _ => Kind::Other,
         },

@@ -178,6 +178,12 @@ pub(super) async fn lose_tasks(
     Ok(())
 }
 
+pub(super) const FREE: &str = "UPDATE {s}.execution e SET owner = NULL, recovered_from = $1,
+            crashes = crashes + active::integer,
+            wake_at = CASE WHEN active AND status < 10 THEN $2 ELSE wake_at END
+        FROM (SELECT id FROM {s}.execution WHERE owner = $1 LIMIT $3 FOR NO KEY UPDATE) o
+        WHERE e.id = o.id AND e.owner = $1";
+
 /// Sets some of what it owned free; the crash counter rises for what was running. With nothing left its row goes.
 pub(super) async fn set_free(
     connection: &mut PgConnection,
@@ -187,13 +193,9 @@ pub(super) async fn set_free(
 ) -> Result<u64, Trouble> {
     const CLOSED: &str = "DELETE FROM {s}.inbox i USING {s}.execution e
         WHERE i.execution = e.id AND e.owner = $1 AND e.status >= 10";
-    const FREE: &str = "UPDATE {s}.execution e SET owner = NULL, recovered_from = $1,
-            crashes = crashes + active::integer,
-            wake_at = CASE WHEN active AND status < 10 THEN $2 ELSE wake_at END
-        FROM (SELECT id FROM {s}.execution WHERE owner = $1 LIMIT $3 FOR NO KEY UPDATE) o
-        WHERE e.id = o.id AND e.owner = $1";
     const LAST: &str = "DELETE FROM {s}.worker w WHERE id = $1
-        AND NOT EXISTS (SELECT FROM {s}.execution WHERE owner = $1) AND NOT EXISTS (SELECT FROM {s}.lease WHERE worker = $1)";
+        AND NOT EXISTS (SELECT FROM {s}.execution WHERE owner = $1) AND NOT EXISTS (SELECT FROM {s}.task WHERE owner = $1)
+        AND NOT EXISTS (SELECT FROM {s}.lease WHERE worker = $1)";
     sqlx::query(shared.sql.of(CLOSED)).bind(dead.0).execute(&mut *connection).await?;
     let free = sqlx::query(shared.sql.of(FREE)).bind(dead.0).bind(now).bind(FREE_AT_ONCE);
     let freed = free.execute(&mut *connection).await?.rows_affected();

@@ -16,6 +16,14 @@ pub(super) struct Receiver {
     pub(super) queue: String,
 }
 
+/// A closed execution still answers queries.
+pub(super) const SEND: &str = "WITH receiver AS MATERIALIZED (
+            SELECT id, owner, queue FROM {s}.execution WHERE id = $1 AND (status < 10 OR $2 = 2) FOR KEY SHARE),
+        sent AS (
+            INSERT INTO {s}.inbox (execution, kind, request_id, body, at)
+            SELECT id, $2, $3, $4, $5 FROM receiver ON CONFLICT DO NOTHING RETURNING 1)
+        SELECT r.owner, r.queue, (SELECT count(*) FROM sent) FROM receiver r";
+
 /// Puts a message into an open execution's inbox, in one statement that locks its row lightly: it does not close meanwhile (PROTOCOL 16).
 /// A closed one may have taken this request in: its journal knows.
 pub(super) async fn send(
@@ -23,13 +31,6 @@ pub(super) async fn send(
     shared: &Shared,
     message: &NewMessage,
 ) -> sqlx::Result<(SendAnswer, Option<Receiver>)> {
-    // A closed execution still answers queries.
-    const SEND: &str = "WITH receiver AS MATERIALIZED (
-            SELECT id, owner, queue FROM {s}.execution WHERE id = $1 AND (status < 10 OR $2 = 2) FOR KEY SHARE),
-        sent AS (
-            INSERT INTO {s}.inbox (execution, kind, request_id, body, at)
-            SELECT id, $2, $3, $4, $5 FROM receiver ON CONFLICT DO NOTHING RETURNING 1)
-        SELECT r.owner, r.queue, (SELECT count(*) FROM sent) FROM receiver r";
     let to = message.execution.0;
     let sent = sqlx::query(shared.sql.of(SEND))
         .bind(to)

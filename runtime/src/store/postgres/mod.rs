@@ -15,6 +15,8 @@ mod lease;
 mod message;
 mod migrate;
 mod open;
+#[cfg(test)]
+mod permutations;
 mod read;
 mod rows;
 mod schema;
@@ -22,6 +24,8 @@ mod shared;
 mod sql;
 mod start;
 mod task;
+#[cfg(test)]
+mod tests;
 mod transaction;
 mod writer;
 
@@ -33,7 +37,7 @@ use super::{
     InboxRow, Metrics, NewExecution, NewMessage, OwnedTask, Page, Reply, ResumeAnswer, SendAnswer,
     StartAnswer, Store, StoreFuture, StoredTurn, TaskClaim, TaskKey, UserConnection, WorkerInfo,
 };
-use abide_core::{ExecutionId, Incarnation};
+use abide_core::{Database, ExecutionId, Incarnation};
 use sqlx::PgPool;
 use std::sync::Arc;
 use tokio::sync::watch;
@@ -210,6 +214,10 @@ impl Store for PostgresStore {
 
     fn expire_tasks(&self) -> StoreFuture<'_, u64> {
         Box::pin(self.end_expired())
+    }
+
+    fn database(&self) -> Database {
+        Database::Postgres
     }
 
     fn begin_attempt(

@@ -90,7 +90,7 @@ pub(super) fn silence(limit: Duration) -> sqlx::Error {
 }
 
 /// A pool; its connections are opened when they are needed.
-fn pool(options: &OpenOptions, role: &'static str, silent: &Arc<Silence>) -> PgPool {
+pub(super) fn pool(options: &OpenOptions, role: &'static str, silent: &Arc<Silence>) -> PgPool {
     let silent = Arc::clone(silent);
     PgPoolOptions::new()
         .min_connections(0)
@@ -118,7 +118,8 @@ pub(super) fn parse(url: &str, options: OpenOptions) -> Result<(OpenOptions, Str
         return Err(refused(format!("a schema's name {rule}")));
     }
     let connect = PgConnectOptions::from_str(url).map_err(|error| refused(error.to_string()))?;
-    let connect = connect.statement_cache_capacity(256).disable_statement_logging();
+    // No startup parameter that poolers refuse: abide stores no floating point numbers.
+    let connect = connect.extra_float_digits(None).statement_cache_capacity(256).disable_statement_logging();
     Ok((OpenOptions { connect, ..options }, shown))
 }
 

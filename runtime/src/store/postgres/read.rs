@@ -25,6 +25,15 @@ macro_rules! select {
 }
 pub(super) use select;
 
+pub(super) const BY_ID: &str = select!("WHERE e.id = $1");
+/// The open one, if there is one, else the newest: an id is made of a process's block and a counter, so
+/// the newest by id alone may be another process's older one.
+pub(super) const BY_WORKFLOW_ID: &str =
+    select!("WHERE e.workflow_id = $1 ORDER BY (e.status < 10) DESC, e.created_at DESC, e.id DESC LIMIT 1");
+pub(super) const JOURNAL: &str =
+    "SELECT seq, n, at, writer, body FROM {s}.journal WHERE execution = $1 ORDER BY seq";
+pub(super) const OWNED: &str = "SELECT id FROM {s}.execution WHERE owner = $1";
+
 /// A row of these columns.
 pub(super) fn execution(row: &PgRow) -> Result<ExecutionRow, sqlx::Error> {
     let status: i16 = row.try_get(5)?;
@@ -56,12 +65,6 @@ pub(super) fn execution(row: &PgRow) -> Result<ExecutionRow, sqlx::Error> {
 
 impl PostgresStore {
     pub(super) async fn read_execution(&self, by: Find) -> Result<Option<ExecutionRow>, StoreError> {
-        const BY_ID: &str = select!("WHERE e.id = $1");
-        // The open one, if there is one, else the newest: an id is made of a process's block and a counter, so
-        // the newest by id alone may be another process's older one.
-        const BY_WORKFLOW_ID: &str = select!(
-            "WHERE e.workflow_id = $1 ORDER BY (e.status < 10) DESC, e.created_at DESC, e.id DESC LIMIT 1"
-        );
         self.read(move |shared, connection| {
             let by = by.clone();
             Box::pin(async move {
@@ -102,11 +105,9 @@ impl PostgresStore {
     }
 
     pub(super) async fn read_journal(&self, execution: ExecutionId) -> Result<Vec<StoredTurn>, StoreError> {
-        const QUERY: &str =
-            "SELECT seq, n, at, writer, body FROM {s}.journal WHERE execution = $1 ORDER BY seq";
         let rows = self.read(move |shared, connection| {
             Box::pin(async move {
-                Ok(sqlx::query(shared.sql.of(QUERY)).bind(execution.0).fetch_all(connection).await?)
+                Ok(sqlx::query(shared.sql.of(JOURNAL)).bind(execution.0).fetch_all(connection).await?)
             })
         });
         let mut turns = Vec::new();
@@ -133,8 +134,7 @@ impl PostgresStore {
     pub(super) async fn read_owned(&self, owner: Incarnation) -> Result<Vec<ExecutionId>, StoreError> {
         let ids = self.read(move |shared, connection| {
             Box::pin(async move {
-                let query = "SELECT id FROM {s}.execution WHERE owner = $1";
-                Ok(sqlx::query_scalar::<_, i64>(shared.sql.of(query))
+                Ok(sqlx::query_scalar::<_, i64>(shared.sql.of(OWNED))
                     .bind(owner.0)
                     .fetch_all(connection)
                     .await?)

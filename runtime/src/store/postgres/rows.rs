@@ -56,7 +56,7 @@ impl<'a> Creates<'a> {
             ORDER BY x.created_at DESC, x.id DESC LIMIT 1), true) END
         AND (c.status < 10 OR NOT EXISTS (
             SELECT FROM {s}.execution x WHERE x.workflow_id = c.workflow_id AND x.status < 10))
-    ON CONFLICT DO NOTHING RETURNING id)";
+    ON CONFLICT DO NOTHING RETURNING id, status)";
 
     /// `first`: no other start of this workflow id is in the batch.
     pub(super) fn add(
@@ -177,7 +177,8 @@ sent AS (
     JOIN fence ON fence.worker = m.owner JOIN receivers ON receivers.id = m.execution
     ON CONFLICT DO NOTHING)";
 
-    /// Where the batch has starts: a sender that is not in sends nothing.
+    /// Where the batch has starts: a sender that is not in sends nothing, and a receiver may be one of them, which no statement but
+    /// this one sees yet.
     pub(super) const SQL_WITH_STARTS: &'static str = ", receivers AS MATERIALIZED (
     SELECT id FROM {s}.execution WHERE id = ANY(@1::bigint[]) AND status < 10 ORDER BY id FOR KEY SHARE),
 sent AS (
@@ -185,7 +186,8 @@ sent AS (
     SELECT m.execution, m.kind, m.request_id, m.body, m.at
     FROM unnest(@1::bigint[], @2::smallint[], @3::text[], @4::text[], @5::bigint[], @6::bigint[], @7::bigint[])
         AS m(execution, kind, request_id, body, at, owner, starts)
-    JOIN fence ON fence.worker = m.owner JOIN receivers ON receivers.id = m.execution
+    JOIN fence ON fence.worker = m.owner
+    JOIN (SELECT id FROM receivers UNION SELECT id FROM created WHERE status < 10) r ON r.id = m.execution
     WHERE m.starts IS NULL OR m.starts IN (SELECT id FROM created)
     ON CONFLICT DO NOTHING)";
 
@@ -306,17 +308,20 @@ pub(super) struct Tasks<'a> {
     close_by: Vec<Option<i64>>,
     owners: Vec<i64>,
     cancelled: Vec<Option<String>>,
+    starts: Vec<bool>,
 }
 
 impl<'a> Tasks<'a> {
-    pub(super) const PARAMETERS: usize = 14;
+    pub(super) const PARAMETERS: usize = 15;
 
-    /// Kinds: 0 insert, 1 replace, 2 settle, 3 drop, 4 cancel. What is asked to stop and was not begun ends at once.
+    /// Kinds: 0 insert, 1 replace, 2 settle, 3 drop, 4 cancel. What is asked to stop and was not begun ends at once. `@@` is where
+    /// [`OF_STARTED`](Self::OF_STARTED) goes.
     pub(super) const SQL: &'static str = ", t AS MATERIALIZED (
     SELECT t.* FROM unnest(@1::smallint[], @2::bigint[], @3::bigint[], @4::integer[], @5::integer[], @6::text[],
-        @7::text[], @8::text[], @9::text[], @10::bigint[], @11::bigint[], @12::bigint[], @13::bigint[], @14::text[])
-        AS t(kind, execution, activity, attempt, of, queue, name, input, limits, run_at, start_by, close_by, by, outcome)
-    JOIN fence ON fence.worker = t.by),
+        @7::text[], @8::text[], @9::text[], @10::bigint[], @11::bigint[], @12::bigint[], @13::bigint[], @14::text[], @15::boolean[])
+        AS t(kind, execution, activity, attempt, of, queue, name, input, limits, run_at, start_by, close_by, by, outcome,
+            starts)
+    JOIN fence ON fence.worker = t.by@@),
 inserted AS (
     INSERT INTO {s}.task (execution, activity, attempt, queue, name, input, limits, run_at, start_by, close_by)
     SELECT execution, activity, attempt, queue, name, input, limits, run_at, start_by, close_by FROM t WHERE kind = 0),
@@ -343,8 +348,12 @@ cancelled AS (
     ON CONFLICT DO NOTHING),
 asked AS (
     UPDATE {s}.task k SET cancel = true FROM t
-    WHERE t.kind = 4 AND k.execution = t.execution AND k.activity = t.activity
+    WHERE t.kind = 4 AND k.execution = t.execution AND k.activity = t.activity AND k.queue IS NOT NULL
         AND NOT EXISTS (SELECT FROM unbegun u WHERE u.execution = k.execution AND u.activity = k.activity))";
+
+    /// Where the batch has starts: one that is not in has no tasks.
+    pub(super) const OF_STARTED: &'static str =
+        "\n    WHERE NOT t.starts OR t.execution IN (SELECT id FROM created)";
 
     /// Attempts that were decided otherwise.
     pub(super) const CHECK: &'static str = "(SELECT count(*) FROM t WHERE kind IN (1, 2))
@@ -376,6 +385,7 @@ asked AS (
         self.owners.push(append.owner.0);
         self.cancelled
             .push((kind == 4).then(|| super::task::json(&abide_core::exec::AttemptOutcome::Cancelled)));
+        self.starts.push(append.create.is_some());
     }
 
     pub(super) fn bind(self, query: Bound<'a>) -> Bound<'a> {
@@ -383,7 +393,7 @@ asked AS (
         let query =
             query.bind(self.of).bind(self.queues).bind(self.names).bind(self.inputs).bind(self.limits);
         let query = query.bind(self.run_at).bind(self.start_by).bind(self.close_by);
-        query.bind(self.owners).bind(self.cancelled)
+        query.bind(self.owners).bind(self.cancelled).bind(self.starts)
     }
 }
 

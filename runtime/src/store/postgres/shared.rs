@@ -167,6 +167,24 @@ impl Shared {
         Err(Failed { kind, error })
     }
 
+    /// The error of a fault that a test injects at this stage of an attempt.
+    pub(super) fn fail(&self, stage: Stage) -> Result<(), StoreError> {
+        self.fault(stage).map_err(|failed| match failed.error {
+            StoreError::Busy { .. } => StoreError::Conflicting { message: "injected".to_owned() },
+            error => error,
+        })
+    }
+
+    /// An error on the user's own connection: none of it says anything of the store.
+    pub(super) fn user_error(&self, error: sqlx::Error) -> StoreError {
+        let message = error.to_string();
+        match super::failure::kind(&error) {
+            Kind::Refused => StoreError::BadRow { message },
+            Kind::Busy => StoreError::Conflicting { message },
+            _ => self.error(error),
+        }
+    }
+
     /// The store's error for a call's error.
     pub(super) fn error(&self, error: sqlx::Error) -> StoreError {
         match error {

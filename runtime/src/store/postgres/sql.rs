@@ -7,7 +7,8 @@ use sqlx::AssertSqlSafe;
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
-/// The database's clock, in ms since the Unix epoch.
+/// The database's clock, in ms since the Unix epoch. It runs on within a statement: where an index is to be searched by it, read it once, by
+/// `(SELECT {now})`.
 pub(super) const NOW: &str = "(extract(epoch FROM clock_timestamp()) * 1000)::bigint";
 
 /// Before an answer is given because of what was read: a server that was to end while a commit waited for the standby has

@@ -30,17 +30,18 @@ impl Ended {
     }
 }
 
+pub(super) const KNOWN: &str =
+    select!("WHERE e.run_id IN ($1, $2) OR (e.request_id IS NOT NULL AND e.request_id = $2) LIMIT 1");
+pub(super) const OPEN: &str = select!("WHERE e.workflow_id = $1 AND e.status < 10");
+pub(super) const CLOSED: &str =
+    select!("WHERE e.workflow_id = $1 AND e.status >= 10 ORDER BY e.created_at DESC, e.id DESC LIMIT 1");
+
 /// Decides a start by its request id and policies. `Started`: nothing is in the way (any more), insert it.
 pub(super) async fn decide(
     connection: &mut PgConnection,
     shared: &Shared,
     new: &NewExecution,
 ) -> sqlx::Result<(StartAnswer, Option<Ended>)> {
-    const KNOWN: &str =
-        select!("WHERE e.run_id IN ($1, $2) OR (e.request_id IS NOT NULL AND e.request_id = $2) LIMIT 1");
-    const OPEN: &str = select!("WHERE e.workflow_id = $1 AND e.status < 10");
-    const CLOSED: &str =
-        select!("WHERE e.workflow_id = $1 AND e.status >= 10 ORDER BY e.created_at DESC, e.id DESC LIMIT 1");
     let key = lock_key(shared.sql.schema(), "start", &new.workflow_id);
     sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(key).execute(&mut *connection).await?;
     let known = sqlx::query(shared.sql.of(KNOWN)).bind(&new.run_id).bind(&new.request_id);

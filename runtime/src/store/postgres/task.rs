@@ -16,7 +16,8 @@ pub(super) const CLAIM_TASKS: &str = "WITH fence AS MATERIALIZED (
     SELECT worker FROM {s}.lease WHERE worker = $1 AND slot = 0 FOR KEY SHARE),
 chosen AS MATERIALIZED (
     SELECT execution, activity FROM {s}.task
-    WHERE owner IS NULL AND queue = $2 AND run_at <= {now} AND name = ANY($3) AND EXISTS (SELECT FROM fence)
+    WHERE owner IS NULL AND queue = $2 AND run_at <= (SELECT {now}) AND name = ANY($3) AND EXISTS (SELECT FROM fence)
+        AND (start_by IS NULL OR start_by > (SELECT {now})) AND (close_by IS NULL OR close_by > (SELECT {now}))
     ORDER BY run_at LIMIT $4 FOR UPDATE SKIP LOCKED),
 taken AS (
     UPDATE {s}.task t SET owner = $1 FROM chosen c
@@ -48,14 +49,16 @@ SELECT (SELECT count(*) FROM fence), (SELECT count(*) FROM token), (SELECT owner
 pub(super) const EXPIRE: &str = "WITH unbegun AS (
     DELETE FROM {s}.task t USING (
         SELECT execution, activity FROM {s}.task
-        WHERE owner IS NULL AND queue IS NOT NULL AND start_by <= {now} LIMIT 100 FOR UPDATE SKIP LOCKED) o
+        WHERE owner IS NULL AND queue IS NOT NULL AND start_by <= (SELECT {now})
+        ORDER BY start_by LIMIT 100 FOR UPDATE SKIP LOCKED) o
     WHERE t.execution = o.execution AND t.activity = o.activity
     RETURNING t.execution, t.activity, t.attempt, $1 AS outcome),
 unended AS (
     DELETE FROM {s}.task t USING (
         SELECT execution, activity FROM {s}.task
-        WHERE queue IS NOT NULL AND close_by <= {now} AND (owner IS NOT NULL OR start_by IS NULL OR start_by > {now})
-        LIMIT 100 FOR UPDATE SKIP LOCKED) o
+        WHERE queue IS NOT NULL AND close_by <= (SELECT {now})
+            AND (owner IS NOT NULL OR start_by IS NULL OR start_by > (SELECT {now}))
+        ORDER BY close_by LIMIT 100 FOR UPDATE SKIP LOCKED) o
     WHERE t.execution = o.execution AND t.activity = o.activity
     RETURNING t.execution, t.activity, t.attempt, $2 AS outcome),
 gone AS (SELECT * FROM unbegun UNION ALL SELECT * FROM unended)
@@ -63,6 +66,25 @@ INSERT INTO {s}.inbox (execution, kind, request_id, body, at)
 SELECT g.execution, 4, 'attempt/' || g.activity || '/' || g.attempt, '{\"activity\":' || g.activity
     || ',\"attempt\":' || g.attempt || ',\"outcome\":' || g.outcome || '}', {now} FROM gone g
 ON CONFLICT DO NOTHING";
+
+/// `$1` worker, `$2` executions, `$3` activities, `$4` attempts, `$5` the outcome of what its workflow has asked to stop: never begun, it
+/// ends now.
+const RELEASE: &str = "WITH k AS MATERIALIZED (
+    SELECT * FROM unnest($2::bigint[], $3::bigint[], $4::integer[]) AS k(execution, activity, attempt)),
+ended AS (
+    DELETE FROM {s}.task t USING k WHERE t.execution = k.execution AND t.activity = k.activity
+        AND t.attempt = k.attempt AND t.owner = $1 AND t.cancel
+    RETURNING t.execution, t.activity, t.attempt),
+told AS (
+    INSERT INTO {s}.inbox (execution, kind, request_id, body, at)
+    SELECT e.execution, 4, 'attempt/' || e.activity || '/' || e.attempt, '{\"activity\":' || e.activity
+        || ',\"attempt\":' || e.attempt || ',\"outcome\":' || $5 || '}', {now} FROM ended e
+    ON CONFLICT DO NOTHING),
+free AS (
+    UPDATE {s}.task t SET owner = NULL FROM k WHERE t.execution = k.execution AND t.activity = k.activity
+        AND t.attempt = k.attempt AND t.owner = $1 AND NOT t.cancel
+    RETURNING t.queue)
+SELECT queue FROM free UNION ALL SELECT NULL FROM ended";
 
 impl PostgresStore {
     pub(super) async fn take_tasks(&self, claim: TaskClaim) -> Result<ClaimedTasks, StoreError> {
@@ -91,20 +113,20 @@ impl PostgresStore {
     }
 
     pub(super) async fn give_back(&self, owner: Incarnation, keys: Vec<TaskKey>) -> Result<(), StoreError> {
-        const RELEASE: &str = "UPDATE {s}.task t SET owner = NULL
-            FROM unnest($2::bigint[], $3::bigint[], $4::integer[]) AS k(execution, activity, attempt)
-            WHERE t.execution = k.execution AND t.activity = k.activity AND t.attempt = k.attempt AND t.owner = $1
-            RETURNING t.queue";
         let queues = self.once(move |shared, connection| {
             let executions: Vec<i64> = keys.iter().map(|key| key.execution.0).collect();
             let activities: Vec<i64> = keys.iter().map(|key| number(key.activity)).collect();
             let attempts: Vec<i32> = keys.iter().map(|key| signed(key.attempt)).collect();
             let query = sqlx::query_scalar::<_, Option<String>>(shared.sql.of(RELEASE));
             let query = query.bind(owner.0).bind(executions).bind(activities).bind(attempts);
+            let query = query.bind(json(&AttemptOutcome::Cancelled));
             Box::pin(async move { Ok(query.fetch_all(connection).await?) })
         });
-        for queue in queues.await?.iter().flatten() {
-            self.shared.tell_queue(queue);
+        for queue in queues.await? {
+            match queue {
+                Some(queue) => self.shared.tell_queue(&queue),
+                None => self.shared.tell_all_workers(),
+            }
         }
         Ok(())
     }

@@ -11,8 +11,8 @@ use super::start::start;
 use super::task::{number, signed};
 use crate::store::group::Kind;
 use crate::store::{
-    AttemptTransaction, Counters, NewExecution, NewMessage, SendAnswer, StartAnswer, StoreError, StoreFuture,
-    TaskKey, UserConnection,
+    AttemptTransaction, Counters, NewExecution, NewMessage, SendAnswer, Stage, StartAnswer, StoreError,
+    StoreFuture, TaskKey, UserConnection,
 };
 use abide_core::Incarnation;
 use sqlx::{Executor, PgConnection, Postgres, Row, Transaction};
@@ -29,15 +29,16 @@ receiver AS MATERIALIZED (
 told AS (
     INSERT INTO {s}.inbox (execution, kind, request_id, body, at)
     SELECT r.id, 4, 'attempt/' || $3 || '/' || $4, $5, {now} FROM receiver r JOIN token ON token.execution = r.id
-    ON CONFLICT DO NOTHING)
-SELECT (SELECT count(*) FROM fence), (SELECT count(*) FROM token), (SELECT owner FROM receiver),
+    ON CONFLICT DO NOTHING RETURNING 1)
+SELECT (SELECT count(*) FROM fence), (SELECT count(*) FROM told), (SELECT owner FROM receiver),
     (SELECT queue FROM receiver)";
 
-/// From here on the transaction holds locks of ours: a process that is stopped must not keep them.
-const BRIEFLY: &str = "SET LOCAL idle_in_transaction_session_timeout = '5s'";
+/// The savepoint tells whether the body has ended the transaction itself, or gone on after an error that undid it. From here on the
+/// transaction holds locks of ours: a process that is stopped must not keep them.
+const BRIEFLY: &str = "RELEASE SAVEPOINT abide; SET LOCAL idle_in_transaction_session_timeout = '5s'";
 /// The user's own statements may take their time; their limits are the activity's.
 const AT_LEISURE: &str = "SET LOCAL idle_in_transaction_session_timeout = 0; SET LOCAL statement_timeout = 0;
-    SET LOCAL lock_timeout = 0";
+    SET LOCAL lock_timeout = 0; SAVEPOINT abide";
 
 /// The transaction of one attempt.
 struct Attempt {
@@ -48,13 +49,14 @@ struct Attempt {
 }
 
 impl PostgresStore {
-    /// On the caller's runtime would do, but the connection belongs to the store's thread; there it is opened.
+    /// The connection belongs to the store's thread: there it is opened.
     pub(super) async fn begin(
         &self,
         owner: Incarnation,
         key: TaskKey,
     ) -> Result<Box<dyn AttemptTransaction>, StoreError> {
         let (shared, pool) = (Arc::clone(&self.shared), self.transactions.clone());
+        shared.fail(Stage::AttemptBegins)?;
         let begun = self.runtime.spawn(async move {
             let begun = async {
                 let mut transaction = pool.begin().await?;
@@ -69,42 +71,67 @@ impl PostgresStore {
         begun.await.unwrap_or(Err(StoreError::Closed))
     }
 
-    pub(super) async fn start_on<'a>(
-        &'a self,
-        connection: UserConnection<'a>,
+    pub(super) async fn start_on(
+        &self,
+        connection: UserConnection<'_>,
         new: NewExecution,
     ) -> Result<StartAnswer, StoreError> {
-        let connection = self.own(connection)?;
-        let (answer, _) =
-            start(connection, &self.shared, &new).await.map_err(|error| self.shared.error(error))?;
-        // A rolled-back transaction makes these idle looks.
-        self.shared.tell_queue(&new.queue);
-        Ok(answer)
+        let connection = self.enter(connection).await?;
+        let answer = start(connection, &self.shared, &new).await;
+        Ok(self.leave(connection, answer).await?.0)
     }
 
-    pub(super) async fn send_on<'a>(
-        &'a self,
-        connection: UserConnection<'a>,
+    pub(super) async fn send_on(
+        &self,
+        connection: UserConnection<'_>,
         message: NewMessage,
     ) -> Result<SendAnswer, StoreError> {
-        let connection = self.own(connection)?;
-        let sent = send(connection, &self.shared, &message).await;
-        let (answer, receiver) = sent.map_err(|error| self.shared.error(error))?;
-        if let Some(Receiver { owner, queue }) = receiver {
-            self.shared.tell_owner(owner, &queue);
+        let connection = self.enter(connection).await?;
+        let answer = send(connection, &self.shared, &message).await;
+        Ok(self.leave(connection, answer).await?.0)
+    }
+
+    /// Checks that it is a connection to this database and schema, and begins what can be undone alone. Nobody is told of what is
+    /// written: the commit is the user's, and workers look by themselves within a second.
+    async fn enter<'c>(&self, connection: UserConnection<'c>) -> Result<&'c mut PgConnection, StoreError> {
+        // The table's own number tells it from one of the same name elsewhere.
+        const SAME: &str = "SELECT current_database()::text, to_regclass('{s}.execution')::oid::bigint";
+        let Some(connection) = connection.into_typed::<PgConnection>() else {
+            return Err(self.wrong("of another kind of database".to_owned()));
+        };
+        let there: (String, Option<i64>) = sqlx::query_as(self.shared.sql.of(SAME))
+            .fetch_one(&mut *connection)
+            .await
+            .map_err(|error| self.shared.user_error(error))?;
+        let here = self.read(|shared, own| {
+            Box::pin(async move { Ok(sqlx::query_as(shared.sql.of(SAME)).fetch_one(own).await?) })
+        });
+        if there != here.await? {
+            return Err(self.wrong(format!("of database `{}`, or of another server", there.0)));
         }
+        let begin = connection.execute(sqlx::raw_sql("SAVEPOINT abide_within")).await;
+        begin.map_err(|error| self.shared.user_error(error))?;
+        Ok(connection)
+    }
+
+    /// An error of ours leaves the user's transaction as it was.
+    async fn leave<T>(
+        &self,
+        connection: &mut PgConnection,
+        answer: sqlx::Result<T>,
+    ) -> Result<T, StoreError> {
+        let end = match answer {
+            Ok(_) => "RELEASE SAVEPOINT abide_within",
+            Err(_) => "ROLLBACK TO SAVEPOINT abide_within; RELEASE SAVEPOINT abide_within",
+        };
+        let left = connection.execute(sqlx::raw_sql(end)).await;
+        let answer = answer.map_err(|error| self.shared.user_error(error))?;
+        left.map_err(|error| self.shared.user_error(error))?;
         Ok(answer)
     }
 
-    fn own<'a>(&self, connection: UserConnection<'a>) -> Result<&'a mut PgConnection, StoreError> {
-        match connection {
-            UserConnection::Postgres(connection) => Ok(connection),
-            #[allow(unreachable_patterns)] // with one store there is no other
-            _ => Err(StoreError::WrongConnection {
-                found: "SQLite".to_owned(),
-                expected: self.shared.name.clone(),
-            }),
-        }
+    fn wrong(&self, found: String) -> StoreError {
+        StoreError::WrongConnection { found, expected: self.shared.name.clone() }
     }
 }
 
@@ -116,29 +143,14 @@ impl AttemptTransaction for Attempt {
     fn complete(self: Box<Self>, body: String) -> StoreFuture<'static, bool> {
         Box::pin(async move {
             let Self { shared, mut transaction, owner, key } = *self;
-            let row = async {
-                transaction.execute(sqlx::raw_sql(BRIEFLY)).await?;
-                sqlx::query(shared.sql.of(COMPLETE))
-                    .bind(owner.0)
-                    .bind(key.execution.0)
-                    .bind(number(key.activity))
-                    .bind(signed(key.attempt))
-                    .bind(body)
-                    .fetch_one(&mut *transaction)
-                    .await
-            };
-            let row = row.await.map_err(|error| again(&shared, error))?;
-            let read = |error| shared.error(error);
-            let (fence, token): (i64, i64) = (row.try_get(0).map_err(read)?, row.try_get(1).map_err(read)?);
-            if fence == 0 || token == 0 {
-                drop(transaction.rollback().await);
-                return if fence == 0 { Err(StoreError::Fenced) } else { Ok(false) };
+            match write(&shared, &mut transaction, owner, key, &body).await {
+                Ok(Some(receiver)) => commit(&shared, transaction, receiver).await.map(|()| true),
+                other => {
+                    // Where this fails the connection is closed, which does the same.
+                    drop(transaction.rollback().await);
+                    other.map(|_| false)
+                }
             }
-            transaction.commit().await.map_err(|error| shared.error(error))?;
-            Counters::add(&shared.counters.commits, 1);
-            let queue: Option<String> = row.try_get(3).map_err(read)?;
-            shared.tell_owner(row.try_get(2).map_err(read)?, &queue.unwrap_or_default());
-            Ok(true)
         })
     }
 
@@ -149,6 +161,61 @@ impl AttemptTransaction for Attempt {
             Ok(())
         })
     }
+}
+
+/// Everything but the commit. `None`: the attempt was decided otherwise.
+async fn write(
+    shared: &Shared,
+    transaction: &mut PgConnection,
+    owner: Incarnation,
+    key: TaskKey,
+    body: &str,
+) -> Result<Option<Receiver>, StoreError> {
+    shared.fail(Stage::AttemptEnds)?;
+    transaction.execute(sqlx::raw_sql(BRIEFLY)).await.map_err(|error| match kind(&error) {
+        Kind::Refused => StoreError::TransactionEnded { message: error.to_string() },
+        _ => again(shared, error),
+    })?;
+    let row = sqlx::query(shared.sql.of(COMPLETE))
+        .bind(owner.0)
+        .bind(key.execution.0)
+        .bind(number(key.activity))
+        .bind(signed(key.attempt))
+        .bind(body)
+        .fetch_one(transaction)
+        .await
+        .map_err(|error| again(shared, error))?;
+    let read = |error| shared.error(error);
+    // Told where the token was there, and the inbox had no outcome of this attempt.
+    let (fence, told): (i64, i64) = (row.try_get(0).map_err(read)?, row.try_get(1).map_err(read)?);
+    match (fence, told) {
+        (0, _) => return Err(StoreError::Fenced),
+        (_, 0) => return Ok(None),
+        _ => {}
+    }
+    // One statement has done all three.
+    for stage in [Stage::TokenTaken, Stage::OutcomeKept, Stage::FencePassed] {
+        shared.fail(stage)?;
+    }
+    let queue: Option<String> = row.try_get(3).map_err(read)?;
+    Ok(Some(Receiver { owner: row.try_get(2).map_err(read)?, queue: queue.unwrap_or_default() }))
+}
+
+/// An error of the commit means unknown (PROTOCOL 8), but for a constraint, which is the database's word.
+async fn commit(
+    shared: &Shared,
+    transaction: Transaction<'static, Postgres>,
+    receiver: Receiver,
+) -> Result<(), StoreError> {
+    transaction.commit().await.map_err(|error| match kind(&error) {
+        Kind::Refused => StoreError::CommitRefused { message: error.to_string() },
+        // The server's word as well: a serialization failure that only the commit finds.
+        Kind::Busy => again(shared, error),
+        _ => StoreError::Unknown { message: error.to_string() },
+    })?;
+    Counters::add(&shared.counters.commits, 1);
+    shared.tell_owner(receiver.owner, &receiver.queue);
+    shared.fail(Stage::AttemptCommitted)
 }
 
 /// Before the commit nothing is in, so that the same may be done again.

@@ -143,7 +143,7 @@ impl Writer {
 }
 
 /// The ids of the starts that are in.
-async fn write_batch(
+pub(super) async fn write_batch(
     connection: &mut PgConnection,
     shared: &Shared,
     batch: Batch<'_>,
@@ -281,13 +281,13 @@ impl Committer for Writer {
             if let Some(new) = append.create.as_ref().filter(|_| suspended) {
                 shared.tell_queue(&new.queue);
             }
-            for task in &append.tasks {
+            for task in append.tasks.iter().filter(|task| task.is_news()) {
                 match task {
                     TaskChange::Insert(task) | TaskChange::Replace { with: task, .. } => {
                         task.queue.iter().for_each(|queue| shared.tell_queue(queue));
                     }
-                    TaskChange::Drop(_) | TaskChange::Cancel(_) => shared.tell_all_workers(),
-                    TaskChange::Settle { .. } => {}
+                    // Whoever runs it.
+                    _ => shared.tell_all_workers(),
                 }
             }
             // An outcome kept for a suspended execution concerns its next owner, whom a claim finds.

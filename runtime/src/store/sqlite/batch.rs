@@ -3,7 +3,8 @@
 //! The hot path: no `serde_json::Value`, no call per row, nothing kept of an append but its bytes.
 
 use super::sql;
-use crate::store::{Append, NewExecution, ReusePolicy, RowChange, Status};
+use super::task::Fate;
+use crate::store::{Append, NewExecution, NewTask, ReusePolicy, RowChange, Status, TaskChange};
 use sqlx::query::Query;
 use sqlx::sqlite::SqliteArguments;
 use sqlx::{AssertSqlSafe, Sqlite};
@@ -29,6 +30,8 @@ pub(super) struct Batch {
     closes: Rows,
     rows: Rows,
     rows_len: i64,
+    tokens: Rows,
+    tasks: Rows,
 }
 
 /// The bytes before a body in the blob: execution, seq, n, at, writer, whether a start, the body's length. Decimal, so
@@ -110,6 +113,45 @@ impl Batch {
             put(self.messages.next(), format_args!("[{to},{kind},{request_id},{body},{at},{id}]"));
             self.sections |= sql::MESSAGES;
         }
+        for change in &append.tasks {
+            self.add_task(append, change);
+            self.sections |= sql::TASKS;
+        }
+    }
+
+    /// What has to go, or to be there, and what comes.
+    fn add_task(&mut self, append: &Append, change: &TaskChange) {
+        let (activity, attempt, fate) = match change {
+            TaskChange::Insert(task) => return self.insert_task(append, task),
+            TaskChange::Replace { of, with } => {
+                self.insert_task(append, with);
+                (with.activity, *of, Fate::Decided)
+            }
+            TaskChange::Settle { activity, attempt } => (*activity, *attempt, Fate::Decided),
+            TaskChange::Drop(activity) => (*activity, 0, Fate::Dropped),
+            TaskChange::Cancel(activity) => (*activity, 0, Fate::Cancelled),
+        };
+        let (id, at, fate) = (append.execution, append.at_ms, fate as u8);
+        put(self.tokens.next(), format_args!("[{id},{activity},{attempt},{fate},{at}]"));
+    }
+
+    fn insert_task(&mut self, append: &Append, task: &NewTask) {
+        let (input, input_len) = self.cut(&task.input);
+        put(
+            self.tasks.next(),
+            format_args!(
+                "[{},{},{},{},{},{input},{input_len},{},{},{},{}]",
+                append.execution,
+                task.activity,
+                task.attempt,
+                or_null(task.queue.as_deref().map(text)),
+                text(&task.name),
+                text(&task.limits),
+                task.run_at_ms,
+                or_null(task.start_by_ms),
+                or_null(task.close_by_ms),
+            ),
+        );
     }
 
     /// A start already owned, with the changes of its first turn in the same row.
@@ -211,7 +253,7 @@ impl Batch {
         for owner in self.owners {
             put(owners.next(), format_args!("{owner}"));
         }
-        sqlx::query(AssertSqlSafe(statement(self.sections, transaction)))
+        let query = sqlx::query(AssertSqlSafe(statement(self.sections, transaction)))
             .bind(self.journal.finish())
             .bind(self.blob)
             .bind(owners.finish())
@@ -222,14 +264,18 @@ impl Batch {
             .bind(self.closes.finish())
             .bind(self.rows.finish())
             .bind(self.rows_len)
-            .bind(self.created.finish())
+            .bind(self.created.finish());
+        match self.sections & sql::TASKS {
+            0 => query,
+            _ => query.bind(self.tokens.finish()).bind(self.tasks.finish()),
+        }
     }
 }
 
 /// The text for these sections, made once.
 fn statement(sections: u8, transaction: bool) -> Arc<str> {
-    static TEXTS: [OnceLock<Arc<str>>; 128] = [const { OnceLock::new() }; 128];
-    let index = usize::from(sections) + if transaction { 64 } else { 0 };
+    static TEXTS: [OnceLock<Arc<str>>; 256] = [const { OnceLock::new() }; 256];
+    let index = usize::from(sections) + if transaction { 128 } else { 0 };
     Arc::clone(TEXTS[index].get_or_init(|| sql::text(sections, transaction)))
 }
 

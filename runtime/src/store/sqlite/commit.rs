@@ -5,7 +5,7 @@ use super::failure::{kind, store_error};
 use super::start;
 use super::writer::Writer;
 use crate::store::group::{self, Committed, Committer, Failed, Group, Kind};
-use crate::store::{Ack, Append, AppendOutcome, Counters, Stage, StartAnswer, StoreError};
+use crate::store::{Ack, Append, AppendOutcome, Counters, Stage, StartAnswer, StoreError, TaskChange};
 use abide_core::ExecutionId;
 use sqlx::{Executor, Row};
 use std::collections::HashSet;
@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 impl Committer for Writer {
     async fn attempt(&mut self, group: &[(Append, Ack)]) -> Result<Committed, Failed> {
         if let Some(kind) = self.fault(Stage::BeforeCommit) {
-            return Err(Failed { kind, error: self.injected(kind) });
+            return Err(Failed { kind, error: self.shared.injected(kind) });
         }
         let query = Batch::of(group.iter().map(|(append, _)| append)).query(true);
         let rows = match self.connection().await {
@@ -23,7 +23,7 @@ impl Committer for Writer {
         };
         match rows {
             Ok(rows) => match self.fault(Stage::AfterCommit) {
-                Some(kind) => Err(Failed { kind, error: self.injected(kind) }),
+                Some(kind) => Err(Failed { kind, error: self.shared.injected(kind) }),
                 None => {
                     let missing = rows.iter().map(|row| ExecutionId(row.get(0))).collect();
                     Ok(Committed { missing, ..Committed::default() })
@@ -107,7 +107,9 @@ impl Committer for Writer {
     }
 
     fn committed(&mut self, group: &[(Append, Ack)]) {
-        if group.iter().any(|(append, _)| !append.messages.is_empty()) {
+        let news =
+            |append: &Append| !append.messages.is_empty() || append.tasks.iter().any(TaskChange::is_news);
+        if group.iter().any(|(append, _)| news(append)) {
             self.shared.tick();
         }
     }

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 /// An owner's lease row is gone.
 pub(super) const FENCED: &str = "abide_fenced";
-/// A message waits for an execution that would close.
+/// A message waits for an execution that would close, or an attempt was decided otherwise.
 pub(super) const CONFLICT: &str = "abide_conflict";
 /// An execution is not its owner's any more.
 pub(super) const LOST: &str = "abide_lost";
@@ -44,6 +44,11 @@ fn raised(message: &str) -> Kind {
         m if m.contains(LOST) => Kind::Lost,
         _ => Kind::Refused,
     }
+}
+
+/// Whether a transaction cannot write because what it has read is not the newest any more.
+pub(super) fn is_snapshot(error: &Error) -> bool {
+    matches!(error, Error::Database(error) if extended_code(error.as_ref()) == 517)
 }
 
 fn extended_code(error: &dyn DatabaseError) -> i64 {

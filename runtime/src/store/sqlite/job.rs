@@ -1,5 +1,6 @@
 //! Jobs: calls of clients and workers that the writer runs in a transaction, between two batches of appends.
 
+use super::transaction::Pause;
 use crate::store::StoreError;
 use sqlx::SqliteConnection;
 use std::pin::Pin;
@@ -61,6 +62,39 @@ where
         let answer = outcome.and_then(|()| value.ok_or(StoreError::Closed));
         // The caller may have gone; what was written stays written.
         drop(reply.send(answer));
+    }
+}
+
+/// What waits in the writer's queue besides appends.
+pub(super) enum Item {
+    /// A call: shares a transaction with its neighbours.
+    Call(Queued),
+    /// An attempt's transaction, on another connection.
+    Pause(Pause),
+}
+
+impl Item {
+    pub(super) fn since(&self) -> Instant {
+        match self {
+            Self::Call(queued) => queued.since,
+            Self::Pause(pause) => pause.since,
+        }
+    }
+
+    pub(super) fn into_call(self) -> Option<Queued> {
+        match self {
+            Self::Call(queued) => Some(queued),
+            Self::Pause(_) => None,
+        }
+    }
+
+    /// Tells whoever asked that it was not done.
+    pub(super) fn refuse(self, error: StoreError) {
+        match self {
+            Self::Call(queued) => queued.job.finish(Err(error)),
+            // It may have gone.
+            Self::Pause(pause) => drop(pause.grant.send(Err(error))),
+        }
     }
 }
 

@@ -5,7 +5,7 @@
 //! out, and only by a process that was itself able to write all that time: a stranger's lock stalls everybody alike.
 
 use super::job::Trouble;
-use super::{Shared, SqliteStore};
+use super::{Shared, SqliteStore, task};
 use crate::store::{DeadWorker, StoreError, WorkerInfo};
 use abide_core::Incarnation;
 use sqlx::{Row, SqliteConnection};
@@ -118,6 +118,7 @@ impl SqliteStore {
                 let free = "UPDATE execution SET owner = NULL, recovered_from = CASE WHEN active THEN $1
                     ELSE recovered_from END, wake_at = CASE WHEN active THEN $2 ELSE wake_at END WHERE owner = $1";
                 sqlx::query(free).bind(owner.0).bind(now).execute(&mut *connection).await?;
+                task::lose(connection, owner, now, i64::MAX).await?;
                 sqlx::query("DELETE FROM worker WHERE id = ?").bind(owner.0).execute(connection).await?;
                 Ok(())
             })
@@ -170,9 +171,9 @@ impl SqliteStore {
         let mut freed = 0;
         loop {
             let now = self.shared.clock.now_ms();
-            let some = self.call(move |connection| Box::pin(set_free(connection, dead, now))).await?;
+            let (some, done) = self.call(move |connection| Box::pin(set_free(connection, dead, now))).await?;
             freed += some;
-            if some == 0 {
+            if done {
                 break;
             }
         }
@@ -205,8 +206,13 @@ async fn fence_out(
     Ok(left.fetch_one(connection).await? == 0)
 }
 
-/// Sets some of what it owned free; the crash counter rises for what was running. With nothing left its row goes.
-async fn set_free(connection: &mut SqliteConnection, dead: Incarnation, now: i64) -> Result<u64, Trouble> {
+/// Sets some of what it owned free; the crash counter rises for what was running. The attempts that it ran for others are
+/// lost. With nothing left its row goes, and true comes with the count.
+async fn set_free(
+    connection: &mut SqliteConnection,
+    dead: Incarnation,
+    now: i64,
+) -> Result<(u64, bool), Trouble> {
     let closed =
         "DELETE FROM inbox WHERE execution IN (SELECT id FROM execution WHERE owner = ? AND status >= 10)";
     sqlx::query(closed).bind(dead.0).execute(&mut *connection).await?;
@@ -215,10 +221,12 @@ async fn set_free(connection: &mut SqliteConnection, dead: Incarnation, now: i64
             wake_at = CASE WHEN active AND status < 10 THEN $2 ELSE wake_at END
         WHERE id IN (SELECT id FROM execution WHERE owner = $1 LIMIT $3)";
     let free = sqlx::query(free).bind(dead.0).bind(now).bind(FREE_AT_ONCE).execute(&mut *connection).await?;
-    if free.rows_affected() == 0 {
+    let lost = task::lose(connection, dead, now, FREE_AT_ONCE).await?;
+    let done = free.rows_affected() == 0 && lost == 0;
+    if done {
         sqlx::query("DELETE FROM worker WHERE id = ?").bind(dead.0).execute(connection).await?;
     }
-    Ok(free.rows_affected())
+    Ok((free.rows_affected(), done))
 }
 
 impl Shared {

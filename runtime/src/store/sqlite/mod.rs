@@ -2,7 +2,8 @@
 //!
 //! Reading order: [`schema`] and [`migrate`], [`place`] and [`open`], [`job`], [`writer`], [`batch`] and [`sql`] (the
 //! hot path), [`commit`] (what to do when a batch fails), [`failure`] (SQLite's errors), then what clients and workers
-//! call: [`start`], [`message`], [`read`], [`lease`], [`claim`]. Must never write on any connection but the writer's.
+//! call: [`start`], [`message`], [`read`], [`lease`], [`claim`], [`task`]. Must never write on any connection but the writer's,
+//! save in a transaction of the user's: [`transaction`] (an attempt's) and [`within`] (a client's).
 
 mod batch;
 mod claim;
@@ -19,20 +20,27 @@ mod schema;
 mod shared;
 mod sql;
 mod start;
+mod task;
 #[cfg(test)]
+#[cfg(feature = "postgres")]
 mod tests;
+mod transaction;
+#[cfg(test)]
+#[cfg(feature = "postgres")]
+mod transaction_tests;
+mod within;
 mod writer;
 
-use job::{Call, Queued, Work};
+use job::{Call, Item, Queued, Work};
 pub(crate) use open::{OpenOptions, open};
 use shared::Shared;
 
 use super::{
     Ack, Append, AttemptTransaction, Claim, Claimed, ClaimedTasks, DeadWorker, ExecutionRow, Filter, Find,
-    InboxRow, Metrics, NewExecution, NewMessage, OwnedTask, Page, Reply, ResumeAnswer, SendAnswer,
+    INSIDE, InboxRow, Metrics, NewExecution, NewMessage, OwnedTask, Page, Reply, ResumeAnswer, SendAnswer,
     StartAnswer, Store, StoreError, StoreFuture, StoredTurn, TaskClaim, TaskKey, UserConnection, WorkerInfo,
 };
-use abide_core::{ExecutionId, Incarnation};
+use abide_core::{Database, ExecutionId, Incarnation};
 use sqlx::{SqliteConnection, SqlitePool};
 use std::sync::Arc;
 use std::time::Instant;
@@ -42,6 +50,8 @@ use tokio::sync::{oneshot, watch};
 pub(crate) struct SqliteStore {
     shared: Arc<Shared>,
     readers: SqlitePool,
+    /// The connections of attempts whose SQL commits with their results.
+    attempts: SqlitePool,
 }
 
 impl SqliteStore {
@@ -51,11 +61,12 @@ impl SqliteStore {
         F: for<'c> FnOnce(&'c mut SqliteConnection) -> Work<'c, T> + Send + 'static,
         T: Send + 'static,
     {
+        self.outside()?;
         let (reply, answer) = oneshot::channel();
         let job =
             Queued { job: Box::new(Call { work: Some(work), value: None, reply }), since: Instant::now() };
-        if let Err(refused) = self.shared.queue.job(job) {
-            refused.job.finish(Err(StoreError::Closed));
+        if let Err(refused) = self.shared.queue.job(Item::Call(job)) {
+            refused.refuse(StoreError::Closed);
         }
         answer.await.unwrap_or(Err(StoreError::Closed))
     }
@@ -200,48 +211,69 @@ impl Store for SqliteStore {
         Box::pin(self.call(move |c| Box::pin(claim::claim(c, claim, now))))
     }
 
-    fn claim_tasks(&self, _claim: TaskClaim) -> StoreFuture<'_, ClaimedTasks> {
-        Box::pin(async { Ok(ClaimedTasks::default()) })
+    fn claim_tasks(&self, claim: TaskClaim) -> StoreFuture<'_, ClaimedTasks> {
+        Box::pin(self.take_tasks(claim))
     }
 
-    fn finish_task(&self, _owner: Incarnation, _key: TaskKey, _body: String) -> StoreFuture<'_, bool> {
-        Box::pin(async { Err(StoreError::Closed) })
+    fn finish_task(&self, owner: Incarnation, key: TaskKey, body: String) -> StoreFuture<'_, bool> {
+        let now = self.now_ms();
+        Box::pin(async move {
+            let ended =
+                self.call(move |c| Box::pin(async move { task::finish(c, owner, key, &body, now).await }));
+            self.told(ended.await)
+        })
     }
 
-    fn release_tasks(&self, _owner: Incarnation, _keys: Vec<TaskKey>) -> StoreFuture<'_, ()> {
-        Box::pin(async { Ok(()) })
+    fn release_tasks(&self, owner: Incarnation, keys: Vec<TaskKey>) -> StoreFuture<'_, ()> {
+        let now = self.now_ms();
+        Box::pin(async move {
+            let given =
+                self.call(move |c| Box::pin(async move { task::release(c, owner, &keys, now).await }));
+            self.told(given.await)
+        })
     }
 
-    fn owned_tasks(&self, _owner: Incarnation) -> StoreFuture<'_, Vec<OwnedTask>> {
-        Box::pin(async { Ok(Vec::new()) })
+    fn owned_tasks(&self, owner: Incarnation) -> StoreFuture<'_, Vec<OwnedTask>> {
+        Box::pin(self.read_owned_tasks(owner))
     }
 
     fn expire_tasks(&self) -> StoreFuture<'_, u64> {
-        Box::pin(async { Ok(0) })
+        Box::pin(self.end_late_tasks())
     }
 
     fn begin_attempt(
         &self,
-        _owner: Incarnation,
-        _key: TaskKey,
+        owner: Incarnation,
+        key: TaskKey,
     ) -> StoreFuture<'_, Box<dyn AttemptTransaction>> {
-        Box::pin(async { Err(StoreError::Closed) })
+        Box::pin(self.begin(owner, key))
+    }
+
+    fn database(&self) -> Database {
+        Database::Sqlite
+    }
+
+    fn outside(&self) -> Result<(), StoreError> {
+        match INSIDE.try_with(|held| held.as_deref() == Some(&*self.shared.path)) {
+            Ok(true) => Err(StoreError::InsideTransaction),
+            _ => Ok(()),
+        }
     }
 
     fn start_within<'a>(
         &'a self,
-        _connection: UserConnection<'a>,
-        _new: NewExecution,
+        connection: UserConnection<'a>,
+        new: NewExecution,
     ) -> StoreFuture<'a, StartAnswer> {
-        Box::pin(async { Err(StoreError::Closed) })
+        Box::pin(self.start_on(connection, new))
     }
 
     fn send_within<'a>(
         &'a self,
-        _connection: UserConnection<'a>,
-        _message: NewMessage,
+        connection: UserConnection<'a>,
+        message: NewMessage,
     ) -> StoreFuture<'a, SendAnswer> {
-        Box::pin(async { Err(StoreError::Closed) })
+        Box::pin(self.send_on(connection, message))
     }
 
     fn news(&self) -> watch::Receiver<u64> {
@@ -259,6 +291,7 @@ impl Store for SqliteStore {
     fn close(&self) -> StoreFuture<'_, ()> {
         Box::pin(async move {
             self.readers.close().await;
+            self.attempts.close().await;
             self.shared.queue.close();
             let mut closed = self.shared.closed.subscribe();
             // An error means that the writer is gone, which is what is waited for.

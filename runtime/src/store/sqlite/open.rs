@@ -1,7 +1,7 @@
 //! Opening: connections and their settings, and the steps from a URL to a store that works.
 
 use super::failure::store_error;
-use super::{Shared, SqliteStore, migrate, place, writer};
+use super::{Shared, SqliteStore, migrate, place, transaction, writer};
 use crate::store::owner::LEASE;
 use crate::store::{FaultHook, Store, StoreError};
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
@@ -18,6 +18,8 @@ pub(crate) struct OpenOptions {
     pub(crate) busy_timeout: Duration,
     /// How long a worker's lease lasts from its last renewal. Default: [`LEASE`].
     pub(crate) lease: Duration,
+    /// How long the transaction of an attempt may keep the writer waiting. Default: 5 s, of a lease's 12.
+    pub(crate) attempt_limit: Duration,
     /// Connections that read. Default: 4.
     pub(crate) readers: u32,
     /// Faults for tests. Default: none.
@@ -34,7 +36,14 @@ impl OpenOptions {
 
 impl Default for OpenOptions {
     fn default() -> Self {
-        Self { busy_timeout: Duration::from_secs(10), lease: LEASE, readers: 4, fault: None, skew_ms: None }
+        Self {
+            busy_timeout: Duration::from_secs(10),
+            lease: LEASE,
+            attempt_limit: Duration::from_secs(5),
+            readers: 4,
+            fault: None,
+            skew_ms: None,
+        }
     }
 }
 
@@ -71,9 +80,10 @@ pub(super) async fn open_store(url: &str, options: OpenOptions) -> Result<Sqlite
         .idle_timeout(Duration::from_secs(60))
         .test_before_acquire(false)
         .connect_lazy_with(reader);
+    let attempts = transaction::pool(&path, options.busy_timeout);
     let shared = Arc::new(Shared::new(path, options, block));
     writer::spawn(Arc::clone(&shared), connection)?;
-    Ok(SqliteStore { shared, readers })
+    Ok(SqliteStore { shared, readers, attempts })
 }
 
 /// Connects, checks whose file it is, brings it up to date and takes a block of ids.
@@ -89,17 +99,11 @@ async fn prepare(path: &Path) -> Result<(SqliteConnection, i64), StoreError> {
     Ok((connection, block))
 }
 
-/// A connection that writes: WAL, every commit on the disk before it is told (`synchronous=FULL`; on macOS fsync
-/// does not reach the disk without `fullfsync`). No mmap: a full or failing disk would be a signal, not an error.
+/// The writer's connection: WAL, and room for its statements.
 pub(super) async fn connect_writer(path: &Path) -> Result<SqliteConnection, sqlx::Error> {
-    let options = connect_options(path)
+    let options = writing(path)
         .create_if_missing(true)
         .statement_cache_capacity(160)
-        .pragma("synchronous", "FULL")
-        .pragma("fullfsync", "1")
-        .pragma("checkpoint_fullfsync", "1")
-        // Pages that many commits touch go to the file once: 16 MiB of WAL between checkpoints.
-        .pragma("wal_autocheckpoint", "4096")
         .pragma("cache_size", "-32768")
         .pragma("temp_store", "MEMORY");
     let mut connection = SqliteConnection::connect_with(&options).await?;
@@ -108,6 +112,17 @@ pub(super) async fn connect_writer(path: &Path) -> Result<SqliteConnection, sqlx
         sqlx::query_scalar::<_, String>("PRAGMA journal_mode = WAL").fetch_one(&mut connection).await?;
     }
     Ok(connection)
+}
+
+/// A connection that writes: every commit on the disk before it is told (`synchronous=FULL`; on macOS fsync does not
+/// reach the disk without `fullfsync`). No mmap: a full or failing disk would be a signal, not an error.
+pub(super) fn writing(path: &Path) -> SqliteConnectOptions {
+    connect_options(path)
+        .pragma("synchronous", "FULL")
+        .pragma("fullfsync", "1")
+        .pragma("checkpoint_fullfsync", "1")
+        // Pages that many commits touch go to the file once: 16 MiB of WAL between checkpoints.
+        .pragma("wal_autocheckpoint", "4096")
 }
 
 fn connect_options(path: &Path) -> SqliteConnectOptions {

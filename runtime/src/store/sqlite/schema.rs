@@ -7,7 +7,7 @@
 //! nothing. STRICT: a value of the wrong type is an error, not a surprise for the reader. No foreign keys: every statement that writes joins the row it depends on.
 
 /// The migrations, oldest first. Their place, from 1, is the schema's version.
-pub(super) const MIGRATIONS: &[&str] = &[V1, V2];
+pub(super) const MIGRATIONS: &[&str] = &[V1, V2, V3];
 
 /// Marks the file as abide's: "ABID".
 pub(super) const APPLICATION_ID: i64 = 0x4142_4944;
@@ -98,4 +98,28 @@ CREATE TABLE id_block (
 /// No retry of an activity that was due later than this was ever started (ms).
 const V2: &str = "
 ALTER TABLE execution ADD COLUMN retried_until INTEGER NOT NULL DEFAULT 0;
+";
+
+/// Attempts that the database arbitrates: whoever deletes or replaces the row has decided the attempt. A rowid table, since an
+/// input may be long.
+const V3: &str = "
+CREATE TABLE task (
+    execution INTEGER NOT NULL,
+    activity  INTEGER NOT NULL,          -- number of the event that scheduled it
+    attempt   INTEGER NOT NULL,          -- from 1
+    queue     TEXT,                      -- NULL: the execution's owner runs it, the row only arbitrates
+    name      TEXT    NOT NULL,
+    input     TEXT    NOT NULL,          -- JSON; empty where the owner runs it
+    limits    TEXT    NOT NULL,          -- JSON: what its runner must know
+    run_at    INTEGER NOT NULL,          -- ms; when it may be claimed
+    start_by  INTEGER,                   -- ms; unclaimed by then, it is given up
+    close_by  INTEGER,                   -- ms; not ended by then, it is given up
+    owner     INTEGER,                   -- worker.id; NULL: claimable
+    cancel    INTEGER NOT NULL DEFAULT 0,  -- 1: its owner is asked to stop it
+    PRIMARY KEY (execution, activity)
+) STRICT;
+CREATE INDEX task_due      ON task (queue, run_at) WHERE owner IS NULL AND queue IS NOT NULL;
+CREATE INDEX task_owner    ON task (owner)         WHERE owner IS NOT NULL;
+CREATE INDEX task_start_by ON task (start_by)      WHERE owner IS NULL AND start_by IS NOT NULL;
+CREATE INDEX task_close_by ON task (close_by)      WHERE close_by IS NOT NULL;
 ";

@@ -1,11 +1,12 @@
 //! What the store's handle and its writer share: the queue, the clock, ids, counters.
 
-use super::job::Queued;
+use super::job::Item;
 use super::lease::LifeLock;
 use super::open::OpenOptions;
-use crate::store::Counters;
 use crate::store::clock::Clock;
+use crate::store::group::Kind;
 use crate::store::queue::Queue;
+use crate::store::{Counters, Fault, Stage, StoreError};
 use abide_core::ExecutionId;
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -26,7 +27,7 @@ pub(super) struct Shared {
     /// The file, resolved.
     pub(super) path: PathBuf,
     pub(super) options: OpenOptions,
-    pub(super) queue: Queue<Queued>,
+    pub(super) queue: Queue<Item>,
     pub(super) counters: Counters,
     pub(super) clock: Clock,
     pub(super) changes: watch::Sender<u64>,
@@ -78,6 +79,43 @@ impl Shared {
 
     pub(super) fn execution_id(&self) -> ExecutionId {
         ExecutionId(self.next_id.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Asks the test's hook for a fault at this stage.
+    pub(super) fn fault(&self, stage: Stage) -> Option<Kind> {
+        let fault = self.options.fault.as_ref()?(stage)?;
+        Some(match fault {
+            Fault::Lost => Kind::Broken,
+            Fault::Busy => Kind::Busy,
+            Fault::Full => Kind::Full,
+            Fault::ReadOnly => Kind::ReadOnly,
+            Fault::Fsync => Kind::Io,
+        })
+    }
+
+    /// Fails where the test's hook wants it.
+    pub(super) fn fail(&self, stage: Stage) -> Result<(), StoreError> {
+        self.fault(stage).map_or(Ok(()), |kind| Err(self.injected(kind)))
+    }
+
+    /// The error that an injected fault would have given.
+    pub(super) fn injected(&self, kind: Kind) -> StoreError {
+        let path = self.path.display().to_string();
+        match kind {
+            Kind::Io => StoreError::Io { path, message: "fsync failed (injected)".to_owned(), source: None },
+            Kind::ReadOnly => StoreError::ReadOnly { path },
+            Kind::Broken => StoreError::Unknown { message: "the call broke off (injected)".to_owned() },
+            _ => self.obstacle(kind, Duration::ZERO).1,
+        }
+    }
+
+    /// How long to pause for a lock or for room, and what to tell those who do not wait.
+    pub(super) fn obstacle(&self, kind: Kind, waited: Duration) -> (Duration, StoreError) {
+        let path = self.path.display().to_string();
+        match kind {
+            Kind::Full => (Duration::from_millis(500), StoreError::Full { path }),
+            _ => (Duration::from_millis(20), StoreError::Busy { path, waited }),
+        }
     }
 
     /// Something was written that a worker should look at.

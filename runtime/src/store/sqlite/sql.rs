@@ -4,8 +4,9 @@
 //! takes its rows as one JSON array with long texts cut out of one blob (`$2`); `MATERIALIZED`, since a nested array
 //! is else written out anew for every field. Parameters are
 //! written `$n`: sqlx binds a gap in `?n` to something else. Order matters: fence first, then what is inserted,
-//! then the inbox, then the check before a close, and rows that change hands last.
+//! then the inbox, then tasks, then the check before a close, and rows that change hands last.
 
+use super::task;
 use std::sync::Arc;
 
 /// Which sections a batch has; bits of [`Sections`].
@@ -15,6 +16,7 @@ pub(super) const CONSUMED: u8 = 4;
 pub(super) const MESSAGES: u8 = 8;
 pub(super) const CLOSES: u8 = 16;
 pub(super) const ROWS: u8 = 32;
+pub(super) const TASKS: u8 = 64;
 
 /// Starts already owned. A taken id inserts nothing; the rest of its append then finds no row and stays out too.
 /// Reuse policies other than the default look at the newest closed run (2 refuses any, 1 a completed one); 3 stays out
@@ -77,6 +79,10 @@ SELECT m.value->>0, m.value->>1, m.value->>2, m.value->>3, m.value->>4 FROM json
 WHERE EXISTS (SELECT 1 FROM execution WHERE id = m.value->>0 AND status < 10)
   AND EXISTS (SELECT 1 FROM execution WHERE id = m.value->>5)
 ON CONFLICT DO NOTHING";
+
+/// Nobody is to begin or end anything for what is closed.
+const DELETE_TASKS: &str = "
+DELETE FROM task WHERE execution IN (SELECT value FROM json_each($8))";
 
 const CHECK_CLOSES: &str = "
 SELECT json_extract('{}', 'abide_conflict_' || i.id) FROM json_each($8) x JOIN inbox i ON i.execution = x.value
@@ -141,8 +147,12 @@ pub(super) fn text(sections: u8, transaction: bool) -> Arc<str> {
     if has(MESSAGES) {
         add(INSERT_MESSAGES);
     }
+    if has(TASKS) {
+        task::CHANGES.iter().for_each(|part| add(part));
+    }
     if has(CLOSES) {
         add(CHECK_CLOSES);
+        add(DELETE_TASKS);
     }
     if has(ROWS) {
         add(UPDATE_ROWS);

@@ -130,6 +130,7 @@ async fn close(
         .execute(&mut *connection)
         .await?;
     sqlx::query("DELETE FROM inbox WHERE execution = ?").bind(row.id.0).execute(&mut *connection).await?;
+    sqlx::query("DELETE FROM task WHERE execution = ?").bind(row.id.0).execute(&mut *connection).await?;
     if row.owner.is_some() {
         let tell =
             "INSERT INTO inbox (execution, kind, request_id, body, at) VALUES (?, 3, 'terminated', ?, ?)";

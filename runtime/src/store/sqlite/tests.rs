@@ -20,7 +20,7 @@ async fn opened(lab: &Lab, options: OpenOptions) -> Process {
 
 /// A connection of another program.
 async fn stranger(lab: &Lab) -> SqliteConnection {
-    let options = SqliteConnectOptions::new().filename(path(&lab)).create_if_missing(true);
+    let options = SqliteConnectOptions::new().filename(path(lab)).create_if_missing(true);
     SqliteConnection::connect_with(&options).await.unwrap()
 }
 
@@ -133,18 +133,16 @@ async fn the_batchs_statements_use_their_indexes() {
     let lab = Lab::sqlite();
     lab.process().await.die().await;
     let mut connection = stranger(&lab).await;
-    for sections in 0..64 {
+    for sections in 0..128 {
         for transaction in [false, true] {
             for statement in sql::text(sections, transaction).split(';') {
                 if statement == "BEGIN IMMEDIATE" || statement == "COMMIT" {
                     continue;
                 }
-                let plan = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {statement}"));
-                for row in connection.fetch_all(plan).await.unwrap() {
-                    let step: String = row.get(3);
-                    // What is scanned are the batch's own rows (`c`, `u`), and `w`, the one row of a check.
+                for step in plan(&mut connection, statement).await {
+                    // What is scanned are the batch's own rows (`c`, `u`, `n`), and `w`, the one row of a check.
                     let own = ["VIRTUAL TABLE", "CONSTANT ROW"].iter().any(|part| step.contains(part))
-                        || ["SCAN c", "SCAN u", "SCAN w"].contains(&step.as_str());
+                        || ["SCAN c", "SCAN u", "SCAN n", "SCAN w"].contains(&step.as_str());
                     let scans_table = step.starts_with("SCAN") && !own;
                     assert!(!scans_table, "{step}: {statement}");
                 }
@@ -213,4 +211,24 @@ async fn a_failed_fsync_stops_the_writer() {
     armed.store(false, Ordering::Relaxed);
     assert_eq!(process.append(process.turn(id, 3, 1)).await.unwrap_err().code(), "AB0507");
     assert_eq!(process.store.renew(process.me).await.unwrap_err().code(), "AB0507");
+}
+
+/// What looks for tasks does so often: an index gives the rows, and their order.
+#[tokio::test]
+async fn looking_for_tasks_uses_indexes() {
+    let lab = Lab::sqlite();
+    lab.process().await.die().await;
+    let mut connection = stranger(&lab).await;
+    for statement in task::LOOKS {
+        for step in plan(&mut connection, statement).await {
+            let slow = step.contains("FOR ORDER BY") || step.starts_with("SCAN task");
+            assert!(!slow, "{step}: {statement}");
+        }
+    }
+}
+
+/// The steps by which SQLite would run it.
+async fn plan(connection: &mut SqliteConnection, statement: &str) -> Vec<String> {
+    let plan = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {statement}"));
+    connection.fetch_all(plan).await.unwrap().iter().map(|row| row.get(3)).collect()
 }

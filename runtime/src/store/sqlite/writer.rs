@@ -7,15 +7,21 @@
 
 use super::Shared;
 use super::failure::{kind, store_error};
-use super::job::{MAX_JOBS, Queued, Trouble};
+use super::job::{Item, MAX_JOBS, Queued, Trouble};
 use super::open;
+use super::transaction::{Granted, Pause};
 use crate::store::group::{self, Committer, Kind};
 use crate::store::owner::CHANGE_POLL;
 use crate::store::queue::{Taken, Turn};
-use crate::store::{Counters, Fault, Stage, StoreError};
+use crate::store::{Counters, Stage, StoreError};
 use sqlx::{Connection, Executor, SqliteConnection};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+
+/// How long the writer still waits for a transaction whose time is over: its body is dropped at its next await.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// The writer's state. Everything here is touched by its thread only.
 pub(super) struct Writer {
@@ -34,7 +40,7 @@ pub(super) fn spawn(shared: Arc<Shared>, connection: SqliteConnection) -> Result
         message: format!("the writer's thread did not start: {error}"),
         source: Some(Arc::new(error)),
     };
-    let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(failed)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(failed)?;
     let writer = Writer { shared, connection: Some(connection), data_version: None, dead: None };
     let main = move || runtime.block_on(writer.run());
     std::thread::Builder::new().name("abide-writer".to_owned()).spawn(main).map_err(failed)?;
@@ -49,10 +55,7 @@ impl Writer {
             if !appends.is_empty() {
                 group::write(&mut self, appends).await;
             }
-            let jobs = self.shared.queue.take_jobs(MAX_JOBS, |_| true);
-            if !jobs.is_empty() {
-                self.do_jobs(jobs).await;
-            }
+            self.do_items().await;
             if Instant::now() >= next_poll {
                 self.poll_changes().await;
                 next_poll = Instant::now() + CHANGE_POLL;
@@ -92,39 +95,66 @@ impl Writer {
         }
     }
 
+    /// The calls that wait together, then one attempt's transaction, whichever is first in the queue.
+    async fn do_items(&mut self) {
+        let calls = self.shared.queue.take_jobs(MAX_JOBS, |item| matches!(item, Item::Call(_)));
+        let calls: Vec<Queued> = calls.into_iter().filter_map(Item::into_call).collect();
+        if !calls.is_empty() {
+            self.do_jobs(calls).await;
+        }
+        for item in self.shared.queue.take_jobs(1, |item| matches!(item, Item::Pause(_))) {
+            if let Item::Pause(pause) = item {
+                self.let_in(pause).await;
+            }
+        }
+    }
+
+    /// Writes nothing while an attempt's transaction lasts, nor longer than its time limit.
+    async fn let_in(&mut self, pause: Pause) {
+        if let Some(dead) = self.dead.clone() {
+            return Item::Pause(pause).refuse(dead);
+        }
+        let (since, limit) = (Instant::now(), self.shared.options.attempt_limit);
+        let (back, mut released) = oneshot::channel();
+        let cut_off = CancellationToken::new();
+        if pause.grant.send(Ok(Granted { cut_off: cut_off.clone(), back })).is_err() {
+            return;
+        }
+        let mut told = tokio::time::timeout(limit, &mut released).await;
+        if told.is_err() {
+            cut_off.cancel();
+            told = tokio::time::timeout(LAST_WORDS, released).await;
+        }
+        match told {
+            Ok(Ok(error)) => self.die(&error),
+            Ok(Err(_)) => {}
+            Err(_) => tracing::warn!(
+                code = "AB0612",
+                "AB0612: the transaction of an activity still holds the database, {} s after its time limit: does its body block \
+                 the thread?",
+                LAST_WORDS.as_secs()
+            ),
+        }
+        self.shared.note_duration(since.elapsed());
+    }
+
     /// Asks the test's hook for a fault at this stage.
     pub(super) fn fault(&self, stage: Stage) -> Option<Kind> {
-        let fault = self.shared.options.fault.as_ref()?(stage)?;
-        Some(match fault {
-            Fault::Lost => Kind::Broken,
-            Fault::Busy => Kind::Busy,
-            Fault::Full => Kind::Full,
-            Fault::ReadOnly => Kind::ReadOnly,
-            Fault::Fsync => Kind::Io,
-        })
+        self.shared.fault(stage)
     }
 
     /// A lock or a full disk: waits a little, and refuses the calls that have waited long enough.
     pub(super) fn pause(&mut self, kind: Kind, since: Instant) {
         self.shared.disturbed();
-        let (pause, error) = self.obstacle(kind, since.elapsed());
+        let (pause, error) = self.shared.obstacle(kind, since.elapsed());
         if since.elapsed() > Duration::from_secs(1) {
             tracing::warn!(code = error.code(), "{error}; appends wait");
         }
         let limit = self.shared.options.busy_timeout;
-        for queued in self.shared.queue.take_jobs(usize::MAX, |queued| queued.since.elapsed() >= limit) {
-            queued.job.finish(Err(error.clone()));
+        for late in self.shared.queue.take_jobs(usize::MAX, |item| item.since().elapsed() >= limit) {
+            late.refuse(error.clone());
         }
         std::thread::sleep(pause);
-    }
-
-    /// How long to pause, and what to tell those who do not wait.
-    pub(super) fn obstacle(&self, kind: Kind, waited: Duration) -> (Duration, StoreError) {
-        let path = self.shared.path.display().to_string();
-        match kind {
-            Kind::Full => (Duration::from_millis(500), StoreError::Full { path }),
-            _ => (Duration::from_millis(20), StoreError::Busy { path, waited }),
-        }
     }
 
     /// Runs jobs together in one transaction, each in a savepoint of its own, and answers them after the commit.
@@ -144,13 +174,13 @@ impl Writer {
         }
         let started = Instant::now();
         let committed = match self.fault(Stage::BeforeCommit) {
-            Some(kind) => Err(self.injected(kind)),
+            Some(kind) => Err(self.shared.injected(kind)),
             None => self.commit().await,
         };
         let outcome = match committed {
             Ok(()) => {
                 Counters::add(&self.shared.counters.commits, 1);
-                self.fault(Stage::AfterCommit).map_or(Ok(()), |kind| Err(self.injected(kind)))
+                self.fault(Stage::AfterCommit).map_or(Ok(()), |kind| Err(self.shared.injected(kind)))
             }
             Err(error) => {
                 self.clean().await;
@@ -184,7 +214,7 @@ impl Writer {
             let (late, rest) =
                 std::mem::take(jobs).into_iter().partition(|queued| queued.since.elapsed() >= limit);
             *jobs = rest;
-            let (_, error) = self.obstacle(kind, limit);
+            let (_, error) = self.shared.obstacle(kind, limit);
             answer(late, &Err(error));
             if jobs.is_empty() {
                 return false;
@@ -223,17 +253,6 @@ impl Writer {
         self.connection().await.map_err(unknown)?.execute("COMMIT").await.map(drop).map_err(unknown)
     }
 
-    /// The error that an injected fault would have given.
-    pub(super) fn injected(&self, kind: Kind) -> StoreError {
-        let path = self.shared.path.display().to_string();
-        match kind {
-            Kind::Io => StoreError::Io { path, message: "fsync failed (injected)".to_owned(), source: None },
-            Kind::ReadOnly => StoreError::ReadOnly { path },
-            Kind::Broken => StoreError::Unknown { message: "the call broke off (injected)".to_owned() },
-            _ => self.obstacle(kind, Duration::ZERO).1,
-        }
-    }
-
     /// Has another process committed something?
     async fn poll_changes(&mut self) {
         if self.dead.is_some() {
@@ -254,7 +273,9 @@ impl Drop for Writer {
         self.shared.queue.close();
         while let Taken::Appends(appends) = self.shared.queue.take(Turn::First, Some(Instant::now())) {
             group::tell(appends, &StoreError::Closed);
-            answer(self.shared.queue.take_jobs(usize::MAX, |_| true), &Err(StoreError::Closed));
+            for item in self.shared.queue.take_jobs(usize::MAX, |_| true) {
+                item.refuse(StoreError::Closed);
+            }
         }
         // Nothing of this process's workers can be written any more: others may have their work at once.
         self.shared.life_locks().clear();

@@ -1,0 +1,232 @@
+//! An activity elsewhere is none of its owner's running attempts; and the actions of a turn are those of the events that
+//! stay in it, also where it is halted, and where a replay goes on beyond its history.
+
+use super::*;
+use crate::def::{ActivityDef, SignalFn, WorkflowDef};
+use crate::event::Event;
+use crate::failure::{FailureKind, FailureRecord};
+use crate::flow::activity::ActivityCall;
+use crate::outcome::Sel;
+use crate::policy::{ActivityOptions, CancellationType};
+use crate::state::Slot;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// An activity with the options of this thread's test.
+struct Step;
+
+thread_local! {
+    static OPTIONS: RefCell<ActivityOptions> = RefCell::default();
+}
+
+impl ActivityDef for Step {
+    const NAME: &'static str = "step";
+    type Host = ();
+    type Args = ();
+    type Returned = u32;
+    type Outcome = Sel<u32, false>;
+
+    fn options() -> ActivityOptions {
+        OPTIONS.with_borrow(Clone::clone)
+    }
+
+    async fn call((): &(), (): ()) -> u32 {
+        7
+    }
+}
+
+/// Calls it twice, one after the other; signal `bad` panics.
+struct Twice;
+
+impl WorkflowDef for Twice {
+    const NAME: &'static str = "twice";
+    type State = ();
+    type Args = ();
+    type Returned = u32;
+    type Outcome = Sel<u32, false>;
+
+    fn init() {}
+
+    async fn run(_: Slot<()>, (): ()) -> u32 {
+        let first = ActivityCall::<Step>::new(()).await;
+        first.unwrap_or(0) + ActivityCall::<Step>::new(()).await.unwrap_or(0)
+    }
+
+    fn signal(_: &str) -> Option<SignalFn<()>> {
+        Some(SignalFn::Sync(|(), _| panic!("bad")))
+    }
+}
+
+fn elsewhere() -> ActivityOptions {
+    ActivityOptions { task_queue: Some(Arc::from("gpu")), ..ActivityOptions::default() }
+}
+
+fn new(options: ActivityOptions) -> Execution {
+    OPTIONS.set(options);
+    let info = Info::new("w".to_owned(), "r".to_owned(), "twice".to_owned(), "q".to_owned());
+    Execution::new(&WorkflowType::of::<Twice>(), info, Rc::new(|_: &str| true))
+}
+
+fn started(options: ActivityOptions) -> (Execution, Turn) {
+    let mut exec = new(options);
+    let turn = exec.turn(vec![Input::Start { input: Payload::encode(&()).unwrap(), seed: 1 }], 1_000);
+    (exec, turn)
+}
+
+fn attempt(activity: u64, attempt: u32, outcome: AttemptOutcome) -> Input {
+    Input::Attempt { activity: EventId(activity), attempt, outcome }
+}
+
+fn failed(kind: FailureKind) -> AttemptOutcome {
+    let failure = FailureRecord::new(kind, "no");
+    AttemptOutcome::Failed { failure, retryable: true, retry_after: Some(Duration::from_millis(50)) }
+}
+
+fn done() -> AttemptOutcome {
+    AttemptOutcome::Completed(Payload::encode(&7).unwrap())
+}
+
+/// The actions in a few words: what, which activity, which attempt.
+fn words(turn: &Turn) -> Vec<String> {
+    let word = |action: &Action| match action {
+        Action::Start(start) => format!("start {} {}", start.activity, start.attempt),
+        Action::Cancel(stop) => format!("cancel {} {}", stop.activity, stop.attempt),
+        Action::Abandon(activity) => format!("abandon {activity}"),
+        Action::Ended { activity, attempt } => format!("ended {activity} {attempt}"),
+    };
+    turn.actions.iter().map(word).collect()
+}
+
+#[test]
+fn one_elsewhere_is_none_of_the_owners() {
+    for (options, here) in [(ActivityOptions::default(), true), (elsewhere(), false)] {
+        let (mut exec, first) = started(options);
+        assert_eq!(words(&first), ["start 2 1"], "whoever starts it");
+        assert_eq!((exec.has_activities(), exec.any_due(1_000)), (here, here));
+        assert_eq!(exec.outstanding().len(), usize::from(here));
+        // Its owner dies: it has lost an attempt only where it ran there.
+        let turn = exec.turn(vec![Input::Recovered { running: vec![], retried_ms: 1_000 }], 2_000);
+        let lost = if here { vec![EventId(2)] } else { vec![] };
+        assert_eq!(turn.events[0], Event::Recovered { lost });
+        assert_eq!(exec.lost_in_a_row(), u32::from(here));
+        // Nor is its back-off.
+        let (mut exec, _) = started(OPTIONS.with_borrow(Clone::clone));
+        let turn = exec.turn(vec![attempt(2, 1, failed(FailureKind::WorkerLost))], 2_000);
+        assert_eq!(words(&turn), ["start 2 2"]);
+        assert_eq!(exec.next_retry_ms(0), here.then_some(2_050));
+        assert_eq!(exec.lost_in_a_row(), u32::from(here));
+    }
+}
+
+#[test]
+fn one_elsewhere_that_is_to_stop_is_waited_for_and_not_declared_stopped() {
+    for here in [true, false] {
+        let options = if here { ActivityOptions::default() } else { elsewhere() };
+        let wait = CancellationType::WaitCancellationCompleted;
+        let (mut exec, _) = started(ActivityOptions { cancellation: wait, ..options });
+        let cancel = Input::Cancel { request_id: "c".to_owned(), reason: "enough".to_owned() };
+        let turn = exec.turn(vec![cancel], 2_000);
+        assert_eq!((words(&turn), turn.standing), (vec!["cancel 2 1".to_owned()], Standing::Open));
+        assert_eq!(exec.cancelling().len(), usize::from(here));
+        let turn = exec.turn(vec![attempt(2, 1, failed(FailureKind::Application))], 3_000);
+        assert_eq!(turn.standing, Standing::Closed, "asked to stop, it is not tried again");
+    }
+}
+
+#[test]
+fn whoever_arbitrates_is_told_of_an_end_once() {
+    let ours = ActivityOptions { transactional: true, ..ActivityOptions::default() };
+    for (options, told) in [
+        (ours, &["ended 2 1", "start 4 1"][..]),
+        (elsewhere(), &["start 4 1"]),
+        (ActivityOptions::default(), &["start 4 1"]),
+    ] {
+        let (mut exec, _) = started(options);
+        let turn = exec.turn(vec![attempt(2, 1, done()), attempt(2, 1, done())], 2_000);
+        assert_eq!(words(&turn), told);
+    }
+}
+
+#[test]
+fn one_that_takes_its_workers_down_elsewhere_waits_longer_and_longer() {
+    let (mut exec, _) = started(elsewhere());
+    let mut waits = Vec::new();
+    for n in 1..=4 {
+        let turn = exec.turn(vec![attempt(2, n, failed(FailureKind::WorkerLost))], 2_000);
+        let Some(Event::AttemptFailed { next_at_ms, .. }) = turn.events.first() else { panic!("{turn:?}") };
+        waits.push(next_at_ms - 2_000);
+    }
+    assert_eq!(waits, [50, 2_000, 4_000, 8_000], "the first is tried again when it asks to be");
+}
+
+#[test]
+fn a_halted_turn_keeps_the_actions_of_the_events_that_it_keeps() {
+    let bad = || Input::Signal { name: "bad".to_owned(), input: Payload::null(), request_id: "s".to_owned() };
+    // A command that an earlier input led to, and a retry.
+    for (outcome, kept) in [(done(), "start 4 1"), (failed(FailureKind::Application), "start 2 2")] {
+        let (mut exec, _) = started(elsewhere());
+        let turn = exec.turn(vec![attempt(2, 1, outcome), bad()], 2_000);
+        assert!(matches!(turn.standing, Standing::Suspended(_)));
+        assert_eq!(words(&turn), [kept], "{:?}", turn.events);
+    }
+    let (mut exec, _) = started(elsewhere());
+    let turn = exec.turn(vec![bad(), attempt(2, 1, done())], 2_000);
+    assert_eq!(
+        (words(&turn).len(), turn.undelivered.len()),
+        (0, 1),
+        "neither the event nor what it leads to"
+    );
+}
+
+#[test]
+fn a_replay_starts_what_its_history_does_not_have() {
+    let (mut exec, first) = started(elsewhere());
+    let second = exec.turn(vec![attempt(2, 1, done())], 2_000);
+    let row = |turn: &Turn, events: &[Event]| JournalRow {
+        seq: turn.seq,
+        at_ms: turn.at_ms,
+        events: events.to_vec(),
+    };
+    let whole = vec![row(&first, &first.events), row(&second, &second.events)];
+    let mut replayed = new(elsewhere());
+    assert_eq!(replayed.replay(whole), Standing::Open);
+    assert_eq!(words(&replayed.turn(vec![], 3_000)), [""; 0], "all of it was sent");
+    // The code of then went no further than the completion (it was suspended there).
+    let cut = vec![row(&first, &first.events), row(&second, &second.events[..1])];
+    let mut replayed = new(elsewhere());
+    assert_eq!(replayed.replay(cut), Standing::Open);
+    assert!(replayed.has_more());
+    assert_eq!(words(&replayed.turn(vec![], 3_000)), ["start 4 1"]);
+    // What nobody has started is not lost either.
+    let cut = vec![row(&first, &first.events), row(&second, &second.events[..1])];
+    let mut replayed = new(ActivityOptions::default());
+    replayed.replay(cut);
+    let turn = replayed.turn(vec![Input::Recovered { running: vec![], retried_ms: 3_000 }], 3_000);
+    assert_eq!(turn.events[1..], [Event::Recovered { lost: vec![] }]);
+}
+
+#[test]
+fn a_replay_keeps_to_where_it_was_sent() {
+    let (_, first) = started(elsewhere());
+    let rows = || vec![JournalRow { seq: first.seq, at_ms: first.at_ms, events: first.events.clone() }];
+    let mut replayed = new(ActivityOptions::default());
+    assert_eq!(replayed.replay(rows()), Standing::Open);
+    assert!(!replayed.has_activities(), "it is elsewhere, whatever its attribute says now");
+    let text = serde_json::to_string(&first.events[1]).unwrap();
+    assert_eq!(text, r#"{"activity_scheduled":{"name":"step","input":null,"task_queue":"gpu"}}"#);
+    let old: Event = serde_json::from_str(r#"{"activity_scheduled":{"name":"step","input":null}}"#).unwrap();
+    let old = JournalRow { seq: first.seq, at_ms: 1, events: vec![first.events[0].clone(), old] };
+    let mut replayed = new(elsewhere());
+    assert_eq!(replayed.replay(vec![old]), Standing::Open);
+    assert!(replayed.has_activities(), "it is here");
+}
+
+#[test]
+fn a_queue_without_a_name_is_told_at_the_call() {
+    let queue =
+        |name: String| ActivityOptions { task_queue: Some(name.into()), ..ActivityOptions::default() };
+    assert!(queue("ä".repeat(1_000)).check("step").is_ok());
+    for bad in [String::new(), "x".repeat(1_001)] {
+        assert!(queue(bad).check("step").unwrap_err().starts_with("AB0610: "));
+    }
+}

@@ -1,0 +1,111 @@
+//! Every pair of the store's statements against each other, on a real server: where the bugs of PROTOCOL live.
+//!
+//! Two sessions. The first begins its operation and holds its transaction open; the second begins, and either waits for the first or is
+//! done beside it; then the transactions end, in each order that is possible. What is left must keep the rules, whatever each was
+//! told. `ops` are the operations as production code runs them, `scene` what they find, `rules` what must hold.
+
+mod ops;
+mod rules;
+mod scene;
+
+use ops::{OPS, Op, Told};
+use scene::Scene;
+use sqlx::{Executor, PgConnection};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::task::JoinSet;
+
+/// How the two transactions end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    /// The first commits, then the second.
+    InOrder,
+    /// The first rolls back, then the second commits.
+    FirstRollsBack,
+    /// The second commits, if it need not wait, then the first.
+    SecondFirst,
+}
+
+const WAYS: [Way; 3] = [Way::InOrder, Way::FirstRollsBack, Way::SecondFirst];
+
+/// So long the second may take before it counts as waiting for the first. A wrong guess tries another order, and no rule is lost.
+const WAITS: Duration = Duration::from_millis(40);
+/// How many scenes are played at once: each has executions, workers and a task queue of its own.
+const AT_ONCE: usize = 16;
+
+/// What became of an operation.
+#[derive(Clone, Copy, Debug)]
+struct Ended {
+    op: Op,
+    told: Told,
+    /// Its transaction is in: it was not rolled back, and did what it was asked.
+    committed: bool,
+    /// Its place in the order of commits, from 0.
+    place: usize,
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_pair_in_every_order() {
+    let store = Arc::new(scene::store().await);
+    let mut scenes = Vec::new();
+    for first in OPS {
+        for second in OPS {
+            scenes.extend(WAYS.map(|way| (first, second, way)));
+        }
+    }
+    let all = scenes.len();
+    let (mut playing, mut done, mut waited) = (JoinSet::new(), 0, 0);
+    while done < all {
+        while playing.len() < AT_ONCE
+            && let Some((first, second, way)) = scenes.pop()
+        {
+            let store = Arc::clone(&store);
+            playing.spawn(async move { play(&store, first, second, way).await });
+        }
+        waited += usize::from(playing.join_next().await.unwrap().unwrap());
+        done += 1;
+    }
+    assert!(
+        waited > all / 20,
+        "hardly any operation waits for another ({waited} of {all}): locks are missing"
+    );
+    println!("{all} orders of {} operations; in {waited} the second waited for the first", OPS.len());
+}
+
+/// Plays one order and checks what is left. Whether the second waited for the first.
+async fn play(store: &scene::Opened, first: Op, second: Op, way: Way) -> bool {
+    let scene = Scene::set(store, [first, second]).await;
+    let (mut one, mut two) = (scene.connect().await, scene.connect().await);
+    let told_one = first.perform(&scene, &mut one, 0).await;
+    let mut running = Box::pin(second.perform(&scene, &mut two, 1));
+    let early = tokio::time::timeout(WAITS, &mut running).await.ok();
+    let waited = early.is_none();
+    let (ended_one, ended_two);
+    match early {
+        Some(told_two) if way == Way::SecondFirst => {
+            drop(running);
+            ended_two = end(&mut two, second, told_two, true, 0).await;
+            ended_one = end(&mut one, first, told_one, true, 1).await;
+        }
+        early => {
+            ended_one = end(&mut one, first, told_one, way != Way::FirstRollsBack, 0).await;
+            let told_two = match early {
+                Some(told) => told,
+                None => tokio::time::timeout(Duration::from_secs(20), &mut running)
+                    .await
+                    .expect("nobody waits for ever"),
+            };
+            drop(running);
+            ended_two = end(&mut two, second, told_two, true, 1).await;
+        }
+    }
+    rules::check(&scene, way, [ended_one, ended_two]).await;
+    waited
+}
+
+async fn end(connection: &mut PgConnection, op: Op, told: Told, commit: bool, place: usize) -> Ended {
+    let keep = commit && told != Told::Broken && !matches!(told, Told::Refused(_));
+    let word = if keep { "COMMIT" } else { "ROLLBACK" };
+    let ended = connection.execute(sqlx::raw_sql(word)).await.is_ok();
+    Ended { op, told, committed: keep && ended && told == Told::Done, place }
+}

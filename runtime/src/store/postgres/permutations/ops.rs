@@ -1,0 +1,305 @@
+//! The operations, each by the statements that production code sends, in a transaction that the test ends.
+
+use super::scene::{LOCAL, NEXT, REMOTE, Scene, WAITING};
+use crate::store::group::Kind;
+use crate::store::postgres::batch::Batch;
+use crate::store::postgres::call::Trouble;
+use crate::store::postgres::failure::kind;
+use crate::store::postgres::guard::Locks;
+use crate::store::postgres::task::{EXPIRE, claim_tasks, finish, json};
+use crate::store::postgres::writer::write_batch;
+use crate::store::postgres::{claim, control, lease, message, start, transaction};
+use crate::store::task::timed_out;
+use crate::store::{
+    Append, Claim, MessageKind, NewMessage, ResumeAnswer, RowChange, SendAnswer, StartAnswer, Status,
+    StoreError, Suspicion, TaskChange, TaskClaim,
+};
+use abide_core::{Incarnation, TimeoutKind};
+use sqlx::{Executor, PgConnection, Row};
+
+/// An operation of the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Op {
+    /// A turn of `owned`.
+    Append,
+    /// A turn that closes it.
+    Close,
+    /// Its owner lets it go, with nothing to wake it.
+    Release,
+    /// The lease of its owner is renewed.
+    Renew,
+    /// Its owner is fenced out.
+    FenceOut,
+    /// What its fenced-out owner had is set free.
+    SetFree,
+    /// The attempts that its fenced-out owner ran for others are lost.
+    LoseTasks,
+    /// Its owner leaves by itself.
+    Leave,
+    /// Unowned work is claimed.
+    Claim,
+    /// A signal to `owned`.
+    Signal,
+    /// A cancel request to it.
+    Cancel,
+    /// A start of the workflow id of `free`, unowned, which is open.
+    Start,
+    /// A start of a workflow id that nobody has, unowned.
+    StartNew,
+    /// The same, owned by its first append.
+    StartOwned,
+    /// `owned` is terminated.
+    Terminate,
+    /// `suspended` is resumed.
+    Resume,
+    /// A transactional attempt of it commits.
+    Complete,
+    /// Its owner times that attempt out, and replaces it with the next.
+    Replace,
+    /// Its owner gives that attempt up for good.
+    Settle,
+    /// Another worker claims tasks.
+    ClaimTasks,
+    /// Another worker ends the one that it has.
+    Finish,
+    /// Those whose time has run out are ended.
+    Expire,
+}
+
+pub(super) const OPS: [Op; 22] = [
+    Op::Append,
+    Op::Close,
+    Op::Release,
+    Op::Renew,
+    Op::FenceOut,
+    Op::SetFree,
+    Op::LoseTasks,
+    Op::Leave,
+    Op::Claim,
+    Op::Signal,
+    Op::Cancel,
+    Op::Start,
+    Op::StartNew,
+    Op::StartOwned,
+    Op::Terminate,
+    Op::Resume,
+    Op::Complete,
+    Op::Replace,
+    Op::Settle,
+    Op::ClaimTasks,
+    Op::Finish,
+    Op::Expire,
+];
+
+/// What an operation was told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Told {
+    /// It did what it was asked.
+    Done,
+    /// There was nothing to do for it (any more).
+    Nothing,
+    /// It was refused, and nothing of it may stay.
+    Refused(Kind),
+    /// Its session was lost.
+    Broken,
+}
+
+impl Told {
+    fn of(did: bool) -> Self {
+        if did { Self::Done } else { Self::Nothing }
+    }
+}
+
+impl Op {
+    /// Begins a transaction and does it. `side` tells the two sides of a pair apart.
+    pub(super) async fn perform(self, scene: &Scene, connection: &mut PgConnection, side: usize) -> Told {
+        // The close begins its own, together with its locks.
+        if !matches!(self, Self::Close) {
+            connection.execute(sqlx::raw_sql("BEGIN")).await.unwrap();
+        }
+        match self.run(scene, connection, side).await {
+            Ok(told) => told,
+            Err(Trouble::Refused(StoreError::Fenced)) => Told::Refused(Kind::Fenced),
+            Err(Trouble::Refused(error)) => panic!("{self:?}: {error}"),
+            Err(Trouble::Sql(error)) => match kind(&error) {
+                Kind::Broken => Told::Broken,
+                kind @ (Kind::Fenced | Kind::Lost | Kind::Conflict | Kind::Duplicate | Kind::Busy) => {
+                    Told::Refused(kind)
+                }
+                kind => panic!("{self:?}: {kind:?}: {error}"),
+            },
+        }
+    }
+
+    async fn run(self, scene: &Scene, connection: &mut PgConnection, side: usize) -> Result<Told, Trouble> {
+        let shared = &*scene.shared;
+        let claimant = if side == 0 { scene.other } else { scene.third };
+        match self {
+            Self::Append | Self::Release | Self::StartOwned | Self::Replace | Self::Settle => {
+                self.append(scene, connection, side).await
+            }
+            Self::Close => close(scene, connection).await,
+            Self::Renew => {
+                let renew = sqlx::query(shared.sql.of(control::RENEW)).bind(scene.owner.0).bind(12_000_i64);
+                Ok(Told::of(renew.execute(connection).await?.rows_affected() > 0))
+            }
+            Self::FenceOut => Ok(Told::of(lease::fence_out(connection, shared, scene.owner).await?)),
+            Self::SetFree => {
+                let now = shared.clock.now_ms();
+                Ok(Told::of(lease::set_free(connection, shared, scene.owner, now).await? > 0))
+            }
+            Self::LoseTasks => lease::lose_tasks(connection, shared, scene.owner).await.map(|()| Told::Done),
+            Self::Leave => lease::leave(connection, shared, scene.owner).await.map(|()| Told::Done),
+            Self::Claim => claim_work(scene, connection, claimant).await.map(|ids| Told::of(!ids.is_empty())),
+            Self::Signal => self.send(scene, connection, MessageKind::Signal, side).await,
+            Self::Cancel => self.send(scene, connection, MessageKind::Cancel, side).await,
+            Self::Start | Self::StartNew => {
+                let of = if self == Self::Start { "free" } else { "new" };
+                let new = scene.start(fresh(scene, side), of);
+                let (answer, _) = start::start(connection, shared, &new).await?;
+                Ok(Told::of(matches!(answer, StartAnswer::Started)))
+            }
+            Self::Terminate => {
+                let (event, now) = (r#"{"terminated":{"reason":"enough"}}"#, shared.clock.now_ms());
+                let request = format!("terminate-{side}");
+                let (answer, _) =
+                    start::terminate(connection, shared, scene.owned, &request, event, now).await?;
+                Ok(Told::of(answer == SendAnswer::Sent))
+            }
+            Self::Resume => {
+                let now = shared.clock.now_ms();
+                let (answer, _) = start::resume(connection, shared, scene.suspended, now).await?;
+                Ok(Told::of(answer == ResumeAnswer::Resumed))
+            }
+            Self::Complete => complete(scene, connection).await,
+            Self::ClaimTasks => {
+                let queues = vec![scene.queue("nobody")];
+                let claim = TaskClaim { owner: claimant, queues, names: vec!["step".into()], limit: 10 };
+                Ok(Told::of(!claim_tasks(connection, shared, &claim).await?.tasks.is_empty()))
+            }
+            Self::Finish => {
+                let ended = finish(connection, shared, scene.other, scene.key(REMOTE, 1), "{}").await?;
+                Ok(Told::of(ended.is_some()))
+            }
+            Self::Expire => {
+                let expire = sqlx::query(shared.sql.of(EXPIRE))
+                    .bind(json(&timed_out(TimeoutKind::ScheduleToStart)))
+                    .bind(json(&timed_out(TimeoutKind::ScheduleToClose)));
+                expire.execute(connection).await?;
+                Ok(Told::Done)
+            }
+        }
+    }
+
+    /// What goes through a writer, in one statement.
+    async fn append(
+        self,
+        scene: &Scene,
+        connection: &mut PgConnection,
+        side: usize,
+    ) -> Result<Told, Trouble> {
+        let append = match self {
+            Self::Append => scene.turn(scene.owned, NEXT, 1 + side as u32),
+            Self::Release => Append {
+                row: Some(RowChange { release: true, wake_at_ms: Some(None), ..RowChange::default() }),
+                ..Append::bare(scene.owner, scene.owned, 1)
+            },
+            Self::Replace => Append {
+                tasks: vec![TaskChange::Replace { of: 1, with: scene.task(LOCAL, 2, None) }],
+                ..scene.turn(scene.owned, NEXT, 1)
+            },
+            Self::Settle => Append {
+                tasks: vec![TaskChange::Settle { activity: LOCAL, attempt: 1 }],
+                ..scene.turn(scene.owned, NEXT, 1)
+            },
+            _ => {
+                let new = scene.start(fresh(scene, side), "new");
+                Append { owner: scene.other, create: Some(Box::new(new.clone())), ..scene.turn(new.id, 1, 1) }
+            }
+        };
+        let batch = Batch::of([&append].into_iter());
+        let created = write_batch(connection, &scene.shared, batch, 0).await?;
+        Ok(Told::of(append.create.is_none() || !created.is_empty()))
+    }
+
+    async fn send(
+        self,
+        scene: &Scene,
+        connection: &mut PgConnection,
+        kind: MessageKind,
+        side: usize,
+    ) -> Result<Told, Trouble> {
+        let message = NewMessage {
+            execution: scene.owned,
+            kind,
+            request_id: format!("message-{side}"),
+            body: "{}".to_owned(),
+            at_ms: 1,
+        };
+        let (answer, _) = message::send(connection, &scene.shared, &message).await?;
+        Ok(Told::of(answer == SendAnswer::Sent))
+    }
+}
+
+/// A closing turn, by the guard and the batch, as the writer does it.
+async fn close(scene: &Scene, connection: &mut PgConnection) -> Result<Told, Trouble> {
+    let row = RowChange {
+        status: Some(Status::Completed),
+        result: Some(r#"{"completed":{"result":7}}"#.to_owned()),
+        ..RowChange::default()
+    };
+    let append = Append { row: Some(row), ..scene.turn(scene.owned, NEXT, 1) };
+    let locks = Locks::of(&scene.shared, [&append].into_iter()).expect("a close locks its row");
+    let guarded = locks.take(connection).await?;
+    if guarded.conflicts.contains(&scene.owned) {
+        return Ok(Told::Refused(Kind::Conflict));
+    }
+    if guarded.locked.contains(&scene.owned) {
+        return Ok(Told::Refused(Kind::Busy));
+    }
+    write_batch(connection, &scene.shared, Batch::of([&append].into_iter()), 0).await?;
+    Ok(Told::Done)
+}
+
+/// The end of a transactional attempt. A refusal rolls the user's rows back.
+async fn complete(scene: &Scene, connection: &mut PgConnection) -> Result<Told, Trouble> {
+    let row = sqlx::query(scene.shared.sql.of(transaction::COMPLETE))
+        .bind(scene.owner.0)
+        .bind(scene.owned.0)
+        .bind(LOCAL.0 as i64)
+        .bind(1_i32)
+        .bind("{}")
+        .fetch_one(connection)
+        .await?;
+    match (row.get::<i64, _>(0), row.get::<i64, _>(1)) {
+        (0, _) => Ok(Told::Refused(Kind::Fenced)),
+        (_, 0) => Ok(Told::Refused(Kind::Conflict)),
+        _ => Ok(Told::Done),
+    }
+}
+
+/// Claims in the scene's task queue; what it got.
+pub(super) async fn claim_work(
+    scene: &Scene,
+    connection: &mut PgConnection,
+    owner: Incarnation,
+) -> Result<Vec<i64>, Trouble> {
+    let claim = Claim {
+        owner,
+        queues: vec![scene.name.clone()],
+        types: Some(vec!["Order".into()]),
+        build: "b1".into(),
+        limit: 10,
+        suspicion: Suspicion { suspect: None, guilty: 5 },
+    };
+    let claimed = claim::claim(connection, &scene.shared, &claim, scene.shared.clock.now_ms()).await?;
+    Ok(claimed.rows.iter().map(|row| row.id.0).collect())
+}
+
+/// An id for what this side starts, the same at each call.
+fn fresh(scene: &Scene, side: usize) -> abide_core::ExecutionId {
+    abide_core::ExecutionId(scene.owned.0 + (1 << 39) + side as i64)
+}
+
+/// The task that nobody has begun.
+pub(super) const UNBEGUN: i64 = WAITING.0 as i64;

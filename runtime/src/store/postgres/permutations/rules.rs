@@ -1,0 +1,175 @@
+//! What must hold after any pair, in any order, whatever each operation was told.
+
+use super::ops::{Op, Told, UNBEGUN, claim_work};
+use super::scene::{LOCAL, REMOTE, Scene};
+use super::{Ended, Way};
+use crate::store::group::Kind;
+use sqlx::Executor;
+
+/// What is left of a scene.
+struct Left {
+    status: i64,
+    owner: Option<i64>,
+    inbox: Vec<(i16, String)>,
+    /// Attempts by their activity.
+    tasks: Vec<(i64, i32)>,
+}
+
+pub(super) async fn check(scene: &Scene, way: Way, ended: [Ended; 2]) {
+    let left = Left::read(scene).await;
+    let what = format!("{way:?}: {ended:?}, status {}, owner {:?}", left.status, left.owner);
+    let done = |op: Op| ended.iter().any(|e| e.op == op && e.committed);
+    the_journal_joins_up(scene, &what).await;
+    let claimed = claim_work(scene, &mut *scene.connect().await, scene.third).await.unwrap();
+    no_message_is_lost(scene, &left, &ended, &claimed, &what);
+    one_decision_for_each_attempt(&left, &ended, &what);
+    nobody_writes_after_the_fence(scene, &ended, &what).await;
+    owners_can_be_found(scene, &left, &what).await;
+    one_open_run_for_each_id(scene, &what).await;
+    claims_are_exclusive(scene, &ended, &claimed, &what);
+    if done(Op::Close) || done(Op::Terminate) {
+        assert!(left.tasks.is_empty(), "{what}: a closed execution leaves no attempts");
+        assert!(left.status >= 10, "{what}: what closed is closed");
+    }
+    if ended.iter().all(|e| matches!(e.told, Told::Refused(Kind::Busy))) {
+        panic!("{what}: both gave way to each other");
+    }
+    alone_it_works(way, &ended, &what);
+}
+
+impl Left {
+    async fn read(scene: &Scene) -> Self {
+        let mut connection = scene.connect().await;
+        // One snapshot: another scene's expiry may end a task of this one at any moment.
+        connection.execute(sqlx::raw_sql("BEGIN ISOLATION LEVEL REPEATABLE READ")).await.unwrap();
+        let sql = &scene.shared.sql;
+        let row: (i16, Option<i64>) =
+            sqlx::query_as(sql.of("SELECT status, owner FROM {s}.execution WHERE id = $1"))
+                .bind(scene.owned.0)
+                .fetch_one(&mut *connection)
+                .await
+                .unwrap();
+        let inbox = sqlx::query_as(sql.of("SELECT kind, request_id FROM {s}.inbox WHERE execution = $1"));
+        let inbox = inbox.bind(scene.owned.0).fetch_all(&mut *connection).await.unwrap();
+        let tasks = sqlx::query_as(sql.of("SELECT activity, attempt FROM {s}.task WHERE execution = $1"));
+        let tasks = tasks.bind(scene.owned.0).fetch_all(&mut *connection).await.unwrap();
+        connection.execute(sqlx::raw_sql("COMMIT")).await.unwrap();
+        Self { status: i64::from(row.0), owner: row.1, inbox, tasks }
+    }
+
+    fn attempt(&self, activity: abide_core::EventId) -> Option<i32> {
+        self.tasks.iter().find(|(id, _)| *id == activity.0 as i64).map(|(_, attempt)| *attempt)
+    }
+
+    fn told(&self, activity: i64) -> bool {
+        self.inbox.iter().any(|(kind, id)| *kind == 4 && *id == format!("attempt/{activity}/1"))
+    }
+}
+
+async fn the_journal_joins_up(scene: &Scene, what: &str) {
+    let gaps = "SELECT count(*) FROM (SELECT seq, lag(seq + n, 1, 1::bigint) OVER (ORDER BY seq) AS due
+        FROM {s}.journal WHERE execution = $1) j WHERE seq <> due";
+    assert_eq!(scene.number(gaps, &[scene.owned.0]).await, 0, "{what}: the journal has a gap");
+}
+
+/// What was acknowledged is in the inbox, unless it was terminated; and what nobody owns is claimed for it.
+fn no_message_is_lost(scene: &Scene, left: &Left, ended: &[Ended; 2], claimed: &[i64], what: &str) {
+    let sent: Vec<_> =
+        ended.iter().filter(|e| matches!(e.op, Op::Signal | Op::Cancel) && e.committed).collect();
+    if sent.is_empty() {
+        return;
+    }
+    assert_ne!(left.status, 10, "{what}: it closed over an acknowledged message");
+    if left.status >= 10 {
+        return;
+    }
+    let kept = left.inbox.iter().filter(|(_, id)| id.starts_with("message-")).count();
+    assert_eq!(kept, sent.len(), "{what}: an acknowledged message is lost");
+    if left.owner.is_none() {
+        assert!(claimed.contains(&scene.owned.0), "{what}: nobody will ever read the message");
+    }
+}
+
+fn one_decision_for_each_attempt(left: &Left, ended: &[Ended; 2], what: &str) {
+    let done = |op: Op| ended.iter().filter(|e| e.op == op && e.committed).count();
+    // A user's rows are in, or the owner has decided; never both, never twice.
+    let decisions = done(Op::Complete) + done(Op::Replace) + done(Op::Settle);
+    assert!(decisions <= 1, "{what}: an attempt was decided {decisions} times");
+    if left.status < 10 {
+        let expected = match (done(Op::Replace), decisions) {
+            (1, _) => Some(2),
+            (_, 1) => None,
+            _ => Some(1),
+        };
+        assert_eq!(left.attempt(LOCAL), expected, "{what}: the token of the transactional attempt");
+        assert_eq!(left.told(LOCAL.0 as i64), done(Op::Complete) == 1, "{what}: the outcome is in the inbox");
+        let finished = done(Op::Finish) == 1;
+        assert_eq!(left.attempt(REMOTE).is_none(), finished, "{what}: the remote attempt");
+        assert_eq!(left.told(REMOTE.0 as i64), finished, "{what}: the remote outcome");
+    }
+    assert!(done(Op::Finish) <= 1, "{what}: an attempt ended twice");
+    // Claimed, or given up for lack of a worker.
+    let unbegun = left.tasks.iter().any(|(id, _)| *id == UNBEGUN);
+    if left.status < 10 {
+        assert_ne!(unbegun, left.told(UNBEGUN), "{what}: a task is either there or ended");
+    }
+}
+
+/// Once the lease is gone, and that is committed, its owner writes nothing.
+async fn nobody_writes_after_the_fence(scene: &Scene, ended: &[Ended; 2], what: &str) {
+    let fence = ended.iter().find(|e| matches!(e.op, Op::FenceOut | Op::Leave) && e.committed);
+    let before = |op: &Ended| fence.is_some_and(|fence| fence.place < op.place);
+    let gone = ended.iter().any(|e| matches!(e.op, Op::SetFree | Op::LoseTasks));
+    for op in ended {
+        let by_owner = matches!(
+            op.op,
+            Op::Append | Op::Close | Op::Release | Op::Replace | Op::Settle | Op::Complete | Op::Renew
+        );
+        if by_owner && (gone || before(op)) {
+            assert!(!op.committed, "{what}: a zombie wrote");
+        }
+    }
+    if gone || fence.is_some() {
+        let leases = scene.number("SELECT count(*) FROM {s}.lease WHERE worker = $1", &[scene.owner.0]).await;
+        assert_eq!(leases, 0, "{what}: the fence holds");
+    }
+}
+
+/// Whoever owns has a row by which a take-over finds him; whoever has left owns nothing.
+async fn owners_can_be_found(scene: &Scene, left: &Left, what: &str) {
+    let Some(owner) = left.owner else { return };
+    let known = scene.number("SELECT count(*) FROM {s}.worker WHERE id = $1", &[owner]).await;
+    assert_eq!(known, 1, "{what}: it is owned by nobody that there is");
+}
+
+async fn one_open_run_for_each_id(scene: &Scene, what: &str) {
+    let twice = "SELECT count(*) FROM (SELECT workflow_id FROM {s}.execution WHERE status < 10
+        GROUP BY workflow_id HAVING count(*) > 1) t WHERE $1 > 0";
+    assert_eq!(scene.number(twice, &[1]).await, 0, "{what}: two open runs of one id");
+}
+
+/// Two claims never get the same; and what is due and unowned is not passed over by everybody.
+fn claims_are_exclusive(scene: &Scene, ended: &[Ended; 2], claimed: &[i64], what: &str) {
+    let claims = ended.iter().filter(|e| e.op == Op::Claim && e.committed).count();
+    assert!(claims <= 1, "{what}: both claimed the one that is due");
+    let free = claimed.contains(&scene.free.0);
+    assert_eq!(free, claims == 0, "{what}: `free` is claimed once");
+}
+
+/// An operation that met nothing in its way does what it was asked.
+fn alone_it_works(way: Way, ended: &[Ended; 2], what: &str) {
+    // Expiries of other scenes reach those that expect one.
+    let alone = ended.iter().all(|e| e.op != Op::Expire);
+    if way != Way::FirstRollsBack || !alone || !matches!(ended[0].told, Told::Done) {
+        return;
+    }
+    let second = &ended[1];
+    // A lock that was held at the time, or a message that was seen in its inbox's index, may still turn it away: it is asked again.
+    let turned_away = matches!(second.told, Told::Refused(Kind::Busy));
+    let needs_lease = matches!(ended[0].op, Op::SetFree | Op::LoseTasks);
+    // What is locked is passed over by claims, and claimed the next time (see `claims_are_exclusive`).
+    let nothing = matches!(second.op, Op::Start | Op::Claim | Op::ClaimTasks);
+    if !turned_away && !needs_lease && !nothing && !matches!(second.op, Op::SetFree | Op::LoseTasks) {
+        assert_eq!(second.told, Told::Done, "{what}: the first was rolled back, so nothing stood in its way");
+    }
+}

@@ -1,0 +1,188 @@
+//! What the operations of a pair find: an execution with its owner, its inbox, its attempts; another that nobody owns.
+
+use super::ops::Op;
+use crate::store::postgres::open::{self, OpenOptions};
+use crate::store::postgres::shared::Shared;
+use crate::store::postgres::{PostgresStore, lease};
+use crate::store::{
+    Append, AppendOutcome, NewExecution, NewTask, Store, TaskChange, TaskClaim, TaskKey, WorkerInfo,
+};
+use abide_core::{EventId, ExecutionId, Incarnation};
+use sqlx::pool::PoolConnection;
+use sqlx::{PgConnection, PgPool, Postgres};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// The activity whose result commits with a user's rows, and the one that runs elsewhere.
+pub(super) const LOCAL: EventId = EventId(2);
+pub(super) const REMOTE: EventId = EventId(3);
+/// One that waits for a worker.
+pub(super) const WAITING: EventId = EventId(4);
+/// The next event's number.
+pub(super) const NEXT: u64 = 5;
+
+/// The store that all scenes are played on.
+pub(super) struct Opened {
+    pub(super) store: PostgresStore,
+    sessions: PgPool,
+}
+
+pub(super) async fn store() -> Opened {
+    let url = cluster::shared_database();
+    let store = open::open_store(&url, OpenOptions::default()).await.unwrap();
+    let sessions =
+        open::pool(&OpenOptions { connections: 60, ..store.shared.options.clone() }, "test", &Arc::default());
+    Opened { store, sessions }
+}
+
+/// See the module's head.
+pub(super) struct Scene {
+    pub(super) shared: Arc<Shared>,
+    sessions: PgPool,
+    /// Names the scene's task queue and workflow ids.
+    pub(super) name: String,
+    /// Owns `owned`; its lease has run out where an operation takes it over.
+    pub(super) owner: Incarnation,
+    /// Runs `REMOTE`; claims.
+    pub(super) other: Incarnation,
+    /// Claims too.
+    pub(super) third: Incarnation,
+    pub(super) owned: ExecutionId,
+    pub(super) free: ExecutionId,
+    pub(super) suspended: ExecutionId,
+}
+
+impl Scene {
+    pub(super) async fn set(opened: &Opened, ops: [Op; 2]) -> Self {
+        static NEXT_SCENE: AtomicU32 = AtomicU32::new(0);
+        let name = format!("scene-{}", NEXT_SCENE.fetch_add(1, Ordering::Relaxed));
+        let store = &opened.store;
+        let worker = async || {
+            let info = WorkerInfo { build: "b1".into(), name: "test".into(), queue: name.clone() };
+            store.register_worker(info).await.unwrap()
+        };
+        let (owner, other, third) = (worker().await, worker().await, worker().await);
+        let scene = Self {
+            shared: Arc::clone(&store.shared),
+            sessions: opened.sessions.clone(),
+            owned: store.execution_id(),
+            free: store.execution_id(),
+            suspended: store.execution_id(),
+            name,
+            owner,
+            other,
+            third,
+        };
+        scene.fill(store, ops.contains(&Op::Expire)).await;
+        let late = ops.iter().any(|op| matches!(op, Op::FenceOut | Op::SetFree | Op::LoseTasks));
+        let mut connection = scene.connect().await;
+        if late {
+            let past = "UPDATE {s}.lease SET lease_until = 1, renewed_at = 0 WHERE worker = $1";
+            scene.run(&mut connection, past, &[owner.0]).await;
+        }
+        if ops.iter().any(|op| matches!(op, Op::SetFree | Op::LoseTasks)) {
+            lease::fence_out(&mut connection, &scene.shared, owner).await.unwrap();
+        }
+        scene
+    }
+
+    /// The executions and their rows, by the store's own calls.
+    async fn fill(&self, store: &PostgresStore, expires: bool) {
+        let now = store.now_ms();
+        let tasks = vec![
+            TaskChange::Insert(self.task(LOCAL, 1, None)),
+            TaskChange::Insert(self.task(REMOTE, 1, Some("elsewhere"))),
+        ];
+        let create =
+            Append { create: Some(Box::new(self.start(self.owned, "owned"))), ..self.turn(self.owned, 1, 1) };
+        append(store, create).await;
+        append(store, Append { tasks, ..self.turn(self.owned, 2, 2) }).await;
+        let queues = vec![self.queue("elsewhere")];
+        let claim = TaskClaim { owner: self.other, queues, names: vec!["step".into()], limit: 10 };
+        assert_eq!(store.take_tasks(claim).await.unwrap().tasks.len(), 1);
+        let waiting = vec![TaskChange::Insert(NewTask {
+            start_by_ms: expires.then_some(now - 1),
+            ..self.task(WAITING, 1, Some("nobody"))
+        })];
+        append(store, Append { tasks: waiting, ..self.turn(self.owned, 4, 1) }).await;
+        store.start(self.start(self.free, "free")).await.unwrap();
+        store
+            .start(NewExecution { queue: self.queue("parked"), ..self.start(self.suspended, "suspended") })
+            .await
+            .unwrap();
+        let mut connection = self.connect().await;
+        let stop = "UPDATE {s}.execution SET status = 1, wake_at = NULL WHERE id = $1";
+        self.run(&mut connection, stop, &[self.suspended.0]).await;
+    }
+
+    pub(super) async fn connect(&self) -> PoolConnection<Postgres> {
+        self.sessions.acquire().await.unwrap()
+    }
+
+    pub(super) async fn run(&self, connection: &mut PgConnection, statement: &'static str, values: &[i64]) {
+        let query =
+            values.iter().fold(sqlx::query(self.shared.sql.of(statement)), |query, value| query.bind(*value));
+        query.execute(connection).await.unwrap();
+    }
+
+    /// One number.
+    pub(super) async fn number(&self, statement: &'static str, values: &[i64]) -> i64 {
+        let query = sqlx::query_scalar::<_, i64>(self.shared.sql.of(statement));
+        let query = values.iter().fold(query, |query, value| query.bind(*value));
+        query.fetch_one(&mut *self.connect().await).await.unwrap()
+    }
+
+    pub(super) fn queue(&self, of: &str) -> String {
+        format!("{}-{of}", self.name)
+    }
+
+    pub(super) fn key(&self, activity: EventId, attempt: u32) -> TaskKey {
+        TaskKey { execution: self.owned, activity, attempt }
+    }
+
+    pub(super) fn start(&self, id: ExecutionId, of: &str) -> NewExecution {
+        NewExecution {
+            id,
+            workflow_id: format!("{}-{of}", self.name),
+            run_id: format!("run-{id}"),
+            request_id: None,
+            workflow_type: "Order".to_owned(),
+            queue: self.name.clone(),
+            input: "[1]".to_owned(),
+            created_at_ms: self.shared.clock.now_ms() - 1_000,
+            reuse: crate::store::ReusePolicy::default(),
+            conflict: crate::store::ConflictPolicy::default(),
+            terminate_event: None,
+        }
+    }
+
+    pub(super) fn turn(&self, execution: ExecutionId, seq: u64, n: u32) -> Append {
+        let events = vec![r#"{"timer_started":{"fire_at_ms":1}}"#; n as usize];
+        Append {
+            seq: EventId(seq),
+            n,
+            body: format!("[{}]", events.join(",")),
+            ..Append::bare(self.owner, execution, self.shared.clock.now_ms())
+        }
+    }
+
+    pub(super) fn task(&self, activity: EventId, attempt: u32, queue: Option<&str>) -> NewTask {
+        NewTask {
+            activity,
+            attempt,
+            queue: queue.map(|of| self.queue(of)),
+            name: "step".to_owned(),
+            input: "[]".to_owned(),
+            limits: "{}".to_owned(),
+            run_at_ms: 1,
+            start_by_ms: None,
+            close_by_ms: None,
+        }
+    }
+}
+
+async fn append(store: &PostgresStore, append: Append) {
+    let (tell, told) = tokio::sync::oneshot::channel();
+    store.submit(append, Box::new(move |outcome| drop(tell.send(outcome))));
+    assert!(matches!(told.await.unwrap(), Ok(AppendOutcome::Done)));
+}

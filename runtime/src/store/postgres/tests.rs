@@ -1,0 +1,154 @@
+//! What only Postgres has: its migrations, and the plans of its statements on tables of some size.
+
+use super::batch::{COMBINATIONS, text};
+use super::*;
+use super::{claim, message, task, transaction};
+use crate::store::WorkerInfo;
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, Row};
+
+async fn connect(url: &str) -> PgConnection {
+    PgConnection::connect(url).await.unwrap()
+}
+
+/// Every text that the store sends is one that the server can prepare, with each combination of sections.
+#[tokio::test]
+async fn every_batch_can_be_prepared() {
+    let url = cluster::shared_database();
+    let store = open::open_store(&url, OpenOptions::default()).await.unwrap();
+    let mut connection = connect(&url).await;
+    for sections in 0..COMBINATIONS {
+        let prepare = format!("PREPARE batch AS {}", store.shared.sql.fill(&text(sections)));
+        connection.execute(sqlx::raw_sql(AssertSqlSafe(prepare))).await.unwrap();
+        connection.execute("DEALLOCATE batch").await.unwrap();
+    }
+}
+
+/// Ten thousand executions of each kind, their journals and tasks: enough that a plan that reads whole tables is the dearer one by far.
+const FILL: &str = "
+INSERT INTO {s}.execution (id, workflow_id, run_id, type, queue, status, owner, wake_at, created_at, closed_at, result)
+SELECT i, 'w' || i, 'r' || i, 'Order', 'q' || i % 4,
+    CASE i % 4 WHEN 0 THEN 0 WHEN 1 THEN 0 ELSE 10 END, CASE WHEN i % 4 = 0 THEN i % 40 END,
+    CASE WHEN i % 4 = 1 THEN 4000000000000 + i END, i, CASE WHEN i % 4 > 1 THEN i END, '{}'
+FROM generate_series(1, 40000) i;
+INSERT INTO {s}.journal (execution, seq, n, at, writer, body)
+SELECT i, seq, 1, i, 1, '[]' FROM generate_series(1, 40000) i, generate_series(1, 5) seq;
+INSERT INTO {s}.inbox (execution, kind, request_id, body, at)
+SELECT i, 0, 'm' || i, '{}', i FROM generate_series(1, 40000, 400) i;
+INSERT INTO {s}.task (execution, activity, attempt, queue, name, input, limits, run_at, owner, start_by, close_by)
+SELECT i, activity, 1, 'q' || i % 4, 'step', '[]', '{}', i, CASE WHEN i % 8 = 1 THEN i % 40 END, 4000000000000, 4000000000000
+FROM generate_series(1, 40000) i, generate_series(2, 9) activity WHERE i % 4 < 2;
+INSERT INTO {s}.reply SELECT 'q' || i, '1', i FROM generate_series(1, 5000) i;
+INSERT INTO {s}.worker (name, build, queue, life_key, started_at) SELECT 'w', 'b', 'q1', i, i FROM generate_series(1, 40) i;
+INSERT INTO {s}.lease SELECT i, slot, 4000000000000, 1 FROM generate_series(1, 40) i, generate_series(0, 1) slot;
+ANALYZE";
+
+/// The steps of a statement's plan with these arguments.
+async fn plan(connection: &mut PgConnection, statement: &str, arguments: &str) -> Vec<String> {
+    let prepare = format!("PREPARE hot AS {statement}");
+    connection.execute(sqlx::raw_sql(AssertSqlSafe(prepare))).await.unwrap();
+    let explain = format!("EXPLAIN (COSTS OFF) EXECUTE hot{arguments}");
+    let rows = connection.fetch_all(sqlx::raw_sql(AssertSqlSafe(explain))).await.unwrap();
+    connection.execute("DEALLOCATE hot").await.unwrap();
+    rows.iter().map(|row| row.get::<String, _>(0)).collect()
+}
+
+/// What reads a whole table that grows with the work. `inbox` is not one: a queue that is short while all is well, and whose short
+/// side the claims begin with.
+fn whole_table(plan: &[String]) -> Option<&String> {
+    let tables = ["execution", "journal", "task"].map(|table| format!("Seq Scan on {table}"));
+    plan.iter().find(|step| tables.iter().any(|scan| step.contains(scan)))
+}
+
+async fn filled() -> (PostgresStore, PgConnection) {
+    let url = cluster::shared_database();
+    let store = open::open_store(&url, OpenOptions::default()).await.unwrap();
+    let mut connection = connect(&url).await;
+    connection.execute(sqlx::raw_sql(AssertSqlSafe(store.shared.sql.fill(FILL)))).await.unwrap();
+    (store, connection)
+}
+
+/// The writers plan each batch once, for any numbers.
+#[tokio::test]
+async fn no_batch_reads_a_whole_table() {
+    let (store, mut connection) = filled().await;
+    connection.execute("SET plan_cache_mode = force_generic_plan").await.unwrap();
+    for sections in 0..COMBINATIONS {
+        let statement = text(sections);
+        let last = (1..).take_while(|n| statement.contains(&format!("${n}"))).count();
+        let arguments = format!("({})", vec!["NULL"; last].join(", "));
+        let plan = plan(&mut connection, &store.shared.sql.fill(&statement), &arguments).await;
+        assert_eq!(whole_table(&plan), None, "{statement}");
+    }
+}
+
+#[tokio::test]
+async fn no_hot_statement_reads_a_whole_table() {
+    let (store, mut connection) = filled().await;
+    let claim = "(1, 'q1', ARRAY['Order'], 20, 'b1', 100, 2, 5)";
+    let hot = [
+        (claim::CLAIM, claim),
+        (claim::CLAIM_SUSPECT, claim),
+        (claim::NEXT_DUE, "('q1', ARRAY['Order'], 2)"),
+        (message::INBOX, "(7)"),
+        (message::OPEN_QUERIES, "(ARRAY['q1'], ARRAY['Order'])"),
+        (message::SEND, "(4, 0, 'new', '{}', 1)"),
+        (task::CLAIM_TASKS, "(1, 'q1', ARRAY['step'], 100)"),
+        (task::NEXT_TASK, "('q1', ARRAY['step'])"),
+        (task::FINISH, "(1, 4, 2, 1, '{}')"),
+        (task::EXPIRE, "('{}', '{}')"),
+        (transaction::COMPLETE, "(1, 4, 2, 1, '{}')"),
+        (read::BY_ID, "(4)"),
+        (read::BY_WORKFLOW_ID, "('w4')"),
+        (read::JOURNAL, "(4)"),
+        (read::OWNED, "(7)"),
+        (start::KNOWN, "('r4', 'request')"),
+        (start::OPEN, "('w4')"),
+        (start::CLOSED, "('w4')"),
+        (lease::FREE, "(7, 1, 1000)"),
+    ];
+    for (statement, arguments) in hot {
+        let plan = plan(&mut connection, &store.shared.sql.fill(statement), arguments).await;
+        assert_eq!(whole_table(&plan), None, "{statement}");
+    }
+    let filter = Filter { statuses: vec![crate::store::Status::Running], ..Filter::default() };
+    let (columns, table) = (store.shared.sql.fill(read::columns!()), store.shared.sql.fill("{s}.execution"));
+    let list = read::list_query(&columns, &table, &filter);
+    let list = format!("{} ORDER BY e.id DESC LIMIT 100", list.sql().as_str());
+    assert_eq!(whole_table(&plan(&mut connection, &list, "(ARRAY[0])").await), None, "{list}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ten_processes_that_start_at_once_migrate_once() {
+    let url = cluster::shared_database();
+    let mut opening = tokio::task::JoinSet::new();
+    for _ in 0..10 {
+        let url = url.clone();
+        opening.spawn(async move {
+            let store = open(&url, OpenOptions::default()).await.unwrap();
+            store.register(WorkerInfo::default()).await.unwrap();
+            store.execution_id().0
+        });
+    }
+    let mut ids = opening.join_all().await;
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), 10, "every process has ids of its own");
+    let migrations = "SELECT count(*) FROM abide.migration";
+    let applied: i64 = sqlx::query_scalar(migrations).fetch_one(&mut connect(&url).await).await.unwrap();
+    assert_eq!(applied, schema::version());
+}
+
+/// A migration that fails leaves nothing of itself.
+#[tokio::test]
+async fn a_migration_that_fails_leaves_nothing() {
+    let url = cluster::shared_database();
+    let mut dba = connect(&url).await;
+    // A type of the name of a table that comes late.
+    dba.execute(sqlx::raw_sql("CREATE SCHEMA abide; CREATE TYPE abide.reply AS (a int)")).await.unwrap();
+    let Err(error) = open(&url, OpenOptions::default()).await else { panic!("it opened") };
+    assert_eq!(error.code(), "AB0511", "{error}");
+    let tables = "SELECT count(*) FROM pg_tables WHERE schemaname = 'abide'";
+    assert_eq!(sqlx::query_scalar::<_, i64>(tables).fetch_one(&mut dba).await.unwrap(), 0);
+    dba.execute("DROP TYPE abide.reply").await.unwrap();
+    assert!(open(&url, OpenOptions::default()).await.is_ok());
+}

@@ -1,0 +1,290 @@
+//! Tasks: the rows by which attempts are decided (PROTOCOL 22), as appends change them, and as workers claim and end them.
+//!
+//! Wherever a row goes because its attempt has ended, the outcome comes into its execution's inbox in the same transaction.
+//! What looks for work or for what is late looks on a reader first: most looks find nothing, and cost the writer nothing.
+
+use super::SqliteStore;
+use super::job::Trouble;
+use crate::store::task::{lost, timed_out};
+use crate::store::{ClaimedTasks, MessageKind, OwnedTask, StoreError, Task, TaskClaim, TaskKey};
+use abide_core::exec::AttemptOutcome;
+use abide_core::{EventId, ExecutionId, Incarnation, TimeoutKind};
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Row, SqliteConnection};
+
+/// What an append means to a row that is there.
+#[derive(Clone, Copy)]
+pub(super) enum Fate {
+    /// Nobody wants it any more.
+    Dropped = 0,
+    /// The owner decides the attempt: without the row it was decided otherwise.
+    Decided = 1,
+    /// To be stopped; not begun, its outcome is there at once.
+    Cancelled = 2,
+}
+
+/// The batch's section. `$12`: execution, activity, attempt, fate, time; `$13`: what comes, its input cut out of the blob.
+/// What was claimed and is cancelled stays, with its mark.
+pub(super) const CHANGES: [&str; 5] = [
+    "
+SELECT json_extract('{}', 'abide_conflict_' || x.key) FROM json_each($12) x
+WHERE x.value->>3 = 1 AND NOT EXISTS (SELECT 1 FROM task t
+    WHERE t.execution = x.value->>0 AND t.activity = x.value->>1 AND t.attempt = x.value->>2)",
+    "
+INSERT INTO inbox (execution, kind, request_id, body, at)
+SELECT t.execution, 4, 'attempt/' || t.activity || '/' || t.attempt,
+    '{\"activity\":' || t.activity || ',\"attempt\":' || t.attempt || ',\"outcome\":\"cancelled\"}', x.value->>4
+FROM json_each($12) x CROSS JOIN task t ON t.execution = x.value->>0 AND t.activity = x.value->>1
+WHERE x.value->>3 = 2 AND t.owner IS NULL AND t.queue IS NOT NULL
+ON CONFLICT DO NOTHING",
+    "
+UPDATE task SET cancel = 1 WHERE owner IS NOT NULL AND rowid IN (
+    SELECT t.rowid FROM json_each($12) x CROSS JOIN task t ON t.execution = x.value->>0 AND t.activity = x.value->>1
+    WHERE x.value->>3 = 2)",
+    "
+DELETE FROM task WHERE rowid IN (
+    SELECT t.rowid FROM json_each($12) x CROSS JOIN task t ON t.execution = x.value->>0 AND t.activity = x.value->>1
+    WHERE x.value->>3 < 2 OR (t.owner IS NULL AND t.queue IS NOT NULL))",
+    "
+WITH n AS MATERIALIZED (SELECT value AS v FROM json_each($13))
+INSERT INTO task (execution, activity, attempt, queue, name, input, limits, run_at, start_by, close_by)
+SELECT v->>0, v->>1, v->>2, v->>3, v->>4, CAST(substr($2, v->>5, v->>6) AS TEXT), v->>7, v->>8, v->>9, v->>10
+FROM n WHERE EXISTS (SELECT 1 FROM execution WHERE id = v->>0)",
+];
+
+/// `$1` a queue, `$2` names, `$3` now. One queue at a time, so that the index gives the order and few rows are looked
+/// at however long the queue is. What is late is left to [`SqliteStore::end_late_tasks`].
+const DUE: &str = "
+SELECT rowid FROM task
+WHERE owner IS NULL AND queue = $1 AND run_at <= $3 AND name IN (SELECT value FROM json_each($2))
+  AND (start_by IS NULL OR start_by > $3) AND (close_by IS NULL OR close_by > $3)
+ORDER BY run_at, rowid LIMIT $4";
+
+const NEXT_DUE: &str = "
+SELECT run_at FROM task
+WHERE owner IS NULL AND queue = $1 AND name IN (SELECT value FROM json_each($2))
+ORDER BY run_at LIMIT 1";
+
+const TAKEN: &str = "
+SELECT t.execution, t.activity, t.attempt, t.name, t.input, t.limits, t.run_at, t.close_by,
+    e.workflow_id, e.run_id, e.type
+FROM task t JOIN execution e ON e.id = t.execution
+WHERE t.rowid IN (SELECT value FROM json_each($1)) ORDER BY t.run_at, t.rowid";
+
+/// `$1` is now.
+const ANY_LATE: &str = "
+SELECT EXISTS (SELECT 1 FROM task WHERE close_by <= $1)
+    OR EXISTS (SELECT 1 FROM task WHERE owner IS NULL AND start_by <= $1)";
+const LATE_CLOSE: &str = "SELECT rowid FROM task WHERE close_by <= $1 LIMIT $2";
+const LATE_START: &str = "SELECT rowid FROM task WHERE owner IS NULL AND start_by <= $1 LIMIT $2";
+
+const OWNED: &str = "SELECT execution, activity, attempt, cancel FROM task WHERE owner = $1";
+
+/// What is asked every second and more often, for a test of its plans.
+#[cfg(test)]
+pub(super) const LOOKS: [&str; 6] = [DUE, NEXT_DUE, ANY_LATE, LATE_CLOSE, LATE_START, OWNED];
+
+/// How many late tasks are ended in one transaction.
+const LATE_AT_ONCE: i64 = 1_000;
+
+/// Moves the rows of `$4`, rowids, into the inbox with one outcome: `$1`, JSON, at `$2`, as kind `$3`.
+const TO_INBOX: &str = "
+INSERT INTO inbox (execution, kind, request_id, body, at)
+SELECT execution, $3, 'attempt/' || activity || '/' || attempt,
+    '{\"activity\":' || activity || ',\"attempt\":' || attempt || ',\"outcome\":' || $1 || '}', $2
+FROM task WHERE rowid IN (SELECT value FROM json_each($4))
+ON CONFLICT DO NOTHING";
+
+/// Ends these attempts, all by the same outcome.
+async fn end(
+    connection: &mut SqliteConnection,
+    rowids: &[i64],
+    outcome: &AttemptOutcome,
+    now: i64,
+) -> sqlx::Result<()> {
+    if rowids.is_empty() {
+        return Ok(());
+    }
+    let rowids = json(rowids);
+    let insert = sqlx::query(TO_INBOX).bind(json(outcome)).bind(now).bind(MessageKind::Attempt.code());
+    insert.bind(&rowids).execute(&mut *connection).await?;
+    let delete = sqlx::query("DELETE FROM task WHERE rowid IN (SELECT value FROM json_each(?))");
+    delete.bind(rowids).execute(connection).await.map(drop)
+}
+
+async fn fence(connection: &mut SqliteConnection, owner: Incarnation) -> Result<(), Trouble> {
+    let fence = sqlx::query("SELECT 1 FROM lease WHERE worker = ? AND slot = 0").bind(owner.0);
+    match fence.fetch_optional(connection).await? {
+        Some(_) => Ok(()),
+        None => Err(Trouble::Refused(StoreError::Fenced)),
+    }
+}
+
+async fn claim(
+    connection: &mut SqliteConnection,
+    claim: TaskClaim,
+    now: i64,
+) -> Result<ClaimedTasks, Trouble> {
+    fence(connection, claim.owner).await?;
+    let names = json(&claim.names);
+    let mut due: Vec<i64> = Vec::new();
+    for queue in &claim.queues {
+        let left = i64::from(claim.limit) - due.len() as i64;
+        let some = sqlx::query_scalar::<_, i64>(DUE).bind(queue).bind(&names).bind(now).bind(left.max(0));
+        due.extend(some.fetch_all(&mut *connection).await?);
+    }
+    let due = json(&due);
+    let take = sqlx::query("UPDATE task SET owner = $2 WHERE rowid IN (SELECT value FROM json_each($1))");
+    take.bind(&due).bind(claim.owner.0).execute(&mut *connection).await?;
+    let taken = sqlx::query(TAKEN).bind(due).fetch_all(&mut *connection).await?;
+    let tasks = taken.iter().map(task).collect::<sqlx::Result<_>>()?;
+    Ok(ClaimedTasks { tasks, next_due_ms: next_due(connection, &claim.queues, &names).await? })
+}
+
+async fn next_due(
+    connection: &mut SqliteConnection,
+    queues: &[String],
+    names: &str,
+) -> sqlx::Result<Option<i64>> {
+    let mut first: Option<i64> = None;
+    for queue in queues {
+        let next = sqlx::query_scalar(NEXT_DUE).bind(queue).bind(names);
+        let next: Option<i64> = next.fetch_optional(&mut *connection).await?;
+        first = first.into_iter().chain(next).min();
+    }
+    Ok(first)
+}
+
+fn key(row: &SqliteRow) -> sqlx::Result<TaskKey> {
+    Ok(TaskKey {
+        execution: ExecutionId(row.try_get(0)?),
+        activity: EventId(row.try_get::<i64, _>(1)?.unsigned_abs()),
+        attempt: row.try_get(2)?,
+    })
+}
+
+fn task(row: &SqliteRow) -> sqlx::Result<Task> {
+    Ok(Task {
+        key: key(row)?,
+        name: row.try_get(3)?,
+        input: row.try_get(4)?,
+        limits: row.try_get(5)?,
+        run_at_ms: row.try_get(6)?,
+        close_by_ms: row.try_get(7)?,
+        workflow_id: row.try_get(8)?,
+        run_id: row.try_get(9)?,
+        workflow_type: row.try_get(10)?,
+    })
+}
+
+/// Whoever deletes the row has decided the attempt.
+pub(super) async fn finish(
+    connection: &mut SqliteConnection,
+    owner: Incarnation,
+    of: TaskKey,
+    body: &str,
+    now: i64,
+) -> Result<bool, Trouble> {
+    fence(connection, owner).await?;
+    let (activity, attempt) = (of.activity.0.cast_signed(), of.attempt);
+    let delete = "DELETE FROM task WHERE execution = ? AND activity = ? AND attempt = ? AND owner = ?";
+    let delete = sqlx::query(delete).bind(of.execution.0).bind(activity).bind(attempt).bind(owner.0);
+    if delete.execute(&mut *connection).await?.rows_affected() == 0 {
+        return Ok(false);
+    }
+    let insert = "INSERT INTO inbox (execution, kind, request_id, body, at) VALUES (?, ?, ?, ?, ?)";
+    sqlx::query(insert)
+        .bind(of.execution.0)
+        .bind(MessageKind::Attempt.code())
+        .bind(format!("attempt/{activity}/{attempt}"))
+        .bind(body)
+        .bind(now)
+        .execute(connection)
+        .await?;
+    Ok(true)
+}
+
+/// What was asked to stop before it was begun has stopped.
+pub(super) async fn release(
+    connection: &mut SqliteConnection,
+    owner: Incarnation,
+    keys: &[TaskKey],
+    now: i64,
+) -> Result<(), Trouble> {
+    let (mut stopped, mut free) = (Vec::new(), Vec::new());
+    for key in keys {
+        let find = "SELECT rowid, cancel FROM task WHERE execution = ? AND activity = ? AND attempt = ? AND owner = ?";
+        let find = sqlx::query(find).bind(key.execution.0).bind(key.activity.0.cast_signed());
+        let Some(row) = find.bind(key.attempt).bind(owner.0).fetch_optional(&mut *connection).await? else {
+            continue;
+        };
+        if row.try_get(1)? { stopped.push(row.try_get(0)?) } else { free.push(row.try_get(0)?) }
+    }
+    end(connection, &stopped, &AttemptOutcome::Cancelled, now).await?;
+    let free: String = json::<[i64]>(&free);
+    let give = sqlx::query("UPDATE task SET owner = NULL WHERE rowid IN (SELECT value FROM json_each(?))");
+    give.bind(free).execute(connection).await?;
+    Ok(())
+}
+
+/// The claimed attempts of a worker that is gone, so many at most: whether their effects took place nobody knows. How many.
+pub(super) async fn lose(
+    connection: &mut SqliteConnection,
+    gone: Incarnation,
+    now: i64,
+    most: i64,
+) -> sqlx::Result<u64> {
+    let find = sqlx::query_scalar("SELECT rowid FROM task WHERE owner = ? LIMIT ?").bind(gone.0).bind(most);
+    let rowids: Vec<i64> = find.fetch_all(&mut *connection).await?;
+    end(connection, &rowids, &lost(), now).await?;
+    Ok(rowids.len() as u64)
+}
+
+async fn end_late(connection: &mut SqliteConnection, now: i64) -> Result<u64, Trouble> {
+    let mut ended = 0;
+    let kinds = [(LATE_CLOSE, TimeoutKind::ScheduleToClose), (LATE_START, TimeoutKind::ScheduleToStart)];
+    for (late, kind) in kinds {
+        let find = sqlx::query_scalar(late).bind(now).bind(LATE_AT_ONCE);
+        let rowids: Vec<i64> = find.fetch_all(&mut *connection).await?;
+        end(connection, &rowids, &timed_out(kind), now).await?;
+        ended += rowids.len() as u64;
+    }
+    Ok(ended)
+}
+
+impl SqliteStore {
+    /// Most looks find nothing, and are a reader's. Whoever holds no lease learns that where there is something.
+    pub(super) async fn take_tasks(&self, wanted: TaskClaim) -> Result<ClaimedTasks, StoreError> {
+        let now = self.shared.clock.now_ms();
+        let next = async {
+            let mut reader = self.readers.acquire().await?;
+            next_due(&mut reader, &wanted.queues, &json(&wanted.names)).await
+        };
+        let next = next.await.map_err(|error| self.read_error(error))?;
+        if next.is_none_or(|at| at > now) {
+            return Ok(ClaimedTasks { tasks: Vec::new(), next_due_ms: next });
+        }
+        self.call(move |connection| Box::pin(claim(connection, wanted, now))).await
+    }
+
+    pub(super) async fn read_owned_tasks(&self, owner: Incarnation) -> Result<Vec<OwnedTask>, StoreError> {
+        let rows = sqlx::query(OWNED).bind(owner.0).fetch_all(&self.readers).await;
+        let rows = rows.map_err(|error| self.read_error(error))?;
+        let owned = |row| Ok(OwnedTask { key: key(row)?, cancel: row.try_get(3)? });
+        rows.iter().map(owned).collect::<sqlx::Result<_>>().map_err(|error| self.read_error(error))
+    }
+
+    pub(super) async fn end_late_tasks(&self) -> Result<u64, StoreError> {
+        let now = self.shared.clock.now_ms();
+        let late = sqlx::query_scalar(ANY_LATE).bind(now).fetch_one(&self.readers).await;
+        if !late.map_err(|error| self.read_error(error))? {
+            return Ok(0);
+        }
+        let ended = self.call(move |connection| Box::pin(end_late(connection, now))).await;
+        self.told(ended)
+    }
+}
+
+fn json<T: serde::Serialize + ?Sized>(value: &T) -> String {
+    serde_json::to_string(value).expect("lists, texts, numbers and encoded payloads are JSON")
+}

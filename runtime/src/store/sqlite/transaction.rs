@@ -1,0 +1,225 @@
+//! The transaction of an attempt: the user's statements and the engine's, on a connection of its own.
+//!
+//! SQLite has one write lock. The writer pauses for the attempt ([`Pause`], a place in its queue), so that the two never
+//! wait for each other by polling; the pause ends when the transaction has ended, or at the time limit, whatever
+//! the body does. A savepoint below the user's statements tells whether the body has ended the transaction itself.
+
+use super::failure::{kind, store_error};
+use super::{Shared, SqliteStore, open};
+use crate::hub::BoxFuture;
+use crate::store::group::Kind;
+use crate::store::{
+    AttemptTransaction, Counters, MessageKind, Stage, StoreError, StoreFuture, TaskKey, UserConnection,
+};
+use abide_core::Incarnation;
+use sqlx::sqlite::SqlitePoolOptions;
+use sqlx::{Executor, Sqlite, SqliteConnection, SqlitePool, Transaction};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+
+/// Connections that may be open at once: one in its transaction, others being closed.
+const MOST: u32 = 8;
+
+/// How many steps of a statement are between two looks whether its time is over.
+const STEPS: i32 = 10_000;
+
+/// An attempt's wish that the writer write nothing for a while.
+pub(super) struct Pause {
+    pub(super) since: Instant,
+    pub(super) grant: oneshot::Sender<Result<Granted, StoreError>>,
+}
+
+/// The writer waits until this is dropped or told.
+pub(super) struct Granted {
+    /// Cancelled when the time is over.
+    pub(super) cut_off: CancellationToken,
+    /// An error after which nothing may be written any more.
+    pub(super) back: oneshot::Sender<StoreError>,
+}
+
+/// Where the attempts' connections come from. Each serves one attempt: no setting of a body is met by the next.
+pub(super) fn pool(path: &Path, patience: Duration) -> SqlitePool {
+    SqlitePoolOptions::new()
+        .min_connections(0)
+        .max_connections(MOST)
+        .acquire_timeout(patience)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .after_release(|_, _| Box::pin(async { Ok(false) }))
+        // The user's tables keep their foreign keys, as with any connection of sqlx.
+        .connect_lazy_with(open::writing(path).create_if_missing(false).foreign_keys(true))
+}
+
+/// See the module's head.
+struct Attempt {
+    shared: Arc<Shared>,
+    owner: Incarnation,
+    key: TaskKey,
+    /// Until it ends.
+    transaction: Option<Transaction<'static, Sqlite>>,
+    pause: Option<Granted>,
+    cut_off: CancellationToken,
+}
+
+impl SqliteStore {
+    pub(super) async fn begin(
+        &self,
+        owner: Incarnation,
+        key: TaskKey,
+    ) -> Result<Box<dyn AttemptTransaction>, StoreError> {
+        let shared = Arc::clone(&self.shared);
+        shared.fail(Stage::AttemptBegins)?;
+        let pause = self.pause().await?;
+        let since = Instant::now();
+        let begun = self.begin_on(&pause.cut_off).await;
+        let transaction = begun.map_err(|error| match kind(&error) {
+            // Nothing was asked of the database yet: it may be asked again.
+            Kind::Broken => StoreError::Conflicting { message: error.to_string() },
+            _ => store_error(&shared.path, error, since.elapsed()),
+        })?;
+        let cut_off = pause.cut_off.clone();
+        let (transaction, pause) = (Some(transaction), Some(pause));
+        Ok(Box::new(Attempt { shared, owner, key, transaction, pause, cut_off }))
+    }
+
+    /// Waits for its turn in the writer's queue.
+    async fn pause(&self) -> Result<Granted, StoreError> {
+        let (grant, granted) = oneshot::channel();
+        let pause = super::Item::Pause(Pause { since: Instant::now(), grant });
+        self.shared.queue.job(pause).map_err(|_| StoreError::Closed)?;
+        granted.await.unwrap_or(Err(StoreError::Closed))
+    }
+
+    async fn begin_on(&self, cut_off: &CancellationToken) -> sqlx::Result<Transaction<'static, Sqlite>> {
+        let mut transaction = self.attempts.begin_with("BEGIN IMMEDIATE").await?;
+        transaction.execute("SAVEPOINT abide").await?;
+        let cut_off = cut_off.clone();
+        let mut handle = transaction.lock_handle().await?;
+        handle.set_progress_handler(STEPS, move || !cut_off.is_cancelled());
+        drop(handle);
+        Ok(transaction)
+    }
+}
+
+impl AttemptTransaction for Attempt {
+    fn connection(&mut self) -> UserConnection<'_> {
+        let transaction = self.transaction.as_mut().expect("only its end takes it, by value");
+        UserConnection::Sqlite(transaction)
+    }
+
+    fn complete(mut self: Box<Self>, body: String) -> StoreFuture<'static, bool> {
+        Box::pin(async move {
+            let Some(mut transaction) = self.transaction.take() else { return Ok(false) };
+            let ended = match self.write(&mut transaction, &body).await {
+                Ok(true) => self.commit(transaction).await,
+                other => {
+                    // Where this fails the connection is closed, which does the same.
+                    drop(transaction.rollback().await);
+                    other
+                }
+            };
+            if let (Err(error @ StoreError::Io { .. }), Some(pause)) = (&ended, self.pause.take()) {
+                // The writer may have gone on without: then its own next commit fails.
+                drop(pause.back.send(error.clone()));
+            }
+            ended
+        })
+    }
+
+    fn roll_back(mut self: Box<Self>) -> StoreFuture<'static, ()> {
+        Box::pin(async move {
+            let Some(transaction) = self.transaction.take() else { return Ok(()) };
+            let path = self.shared.path.clone();
+            transaction.rollback().await.map_err(|error| store_error(&path, error, Duration::ZERO))
+        })
+    }
+
+    fn holds(&self) -> Option<Arc<Path>> {
+        Some(Arc::from(self.shared.path.as_path()))
+    }
+
+    fn cut_off(&self) -> BoxFuture<'static, StoreError> {
+        let (over, error) = (self.cut_off.clone(), self.too_long());
+        Box::pin(async move {
+            over.cancelled().await;
+            error
+        })
+    }
+}
+
+impl Attempt {
+    fn too_long(&self) -> StoreError {
+        StoreError::TooLong { limit: self.shared.options.attempt_limit }
+    }
+
+    /// Everything but the commit. False: the attempt was decided otherwise.
+    async fn write(&self, connection: &mut SqliteConnection, body: &str) -> Result<bool, StoreError> {
+        if self.cut_off.is_cancelled() {
+            return Err(self.too_long());
+        }
+        let failed = |error| store_error(&self.shared.path, error, Duration::ZERO);
+        self.shared.fail(Stage::AttemptEnds)?;
+        connection.lock_handle().await.map_err(failed)?.remove_progress_handler();
+        connection.execute("RELEASE abide").await.map_err(|error| match kind(&error) {
+            Kind::Refused => StoreError::TransactionEnded { message: error.to_string() },
+            _ => failed(error),
+        })?;
+        let TaskKey { execution, activity, attempt } = self.key;
+        let activity_id = i64::try_from(activity.0).unwrap_or(i64::MAX);
+        let token = sqlx::query("DELETE FROM task WHERE execution = ? AND activity = ? AND attempt = ?")
+            .bind(execution.0)
+            .bind(activity_id)
+            .bind(i64::from(attempt));
+        if token.execute(&mut *connection).await.map_err(failed)?.rows_affected() != 1 {
+            return Ok(false);
+        }
+        self.shared.fail(Stage::TokenTaken)?;
+        let outcome = "INSERT INTO inbox (execution, kind, request_id, body, at) VALUES (?, ?, ?, ?, ?)
+            ON CONFLICT DO NOTHING";
+        let outcome = sqlx::query(outcome)
+            .bind(execution.0)
+            .bind(MessageKind::Attempt.code())
+            .bind(format!("attempt/{activity}/{attempt}"))
+            .bind(body)
+            .bind(self.shared.clock.now_ms());
+        if outcome.execute(&mut *connection).await.map_err(failed)?.rows_affected() != 1 {
+            return Ok(false);
+        }
+        self.shared.fail(Stage::OutcomeKept)?;
+        let fence = sqlx::query("SELECT 1 FROM lease WHERE worker = ? AND slot = 0").bind(self.owner.0);
+        if fence.fetch_optional(connection).await.map_err(failed)?.is_none() {
+            return Err(StoreError::Fenced);
+        }
+        self.shared.fail(Stage::FencePassed)?;
+        Ok(true)
+    }
+
+    /// An error of the commit means unknown (PROTOCOL 8), but for a constraint, which is the database's word.
+    async fn commit(&self, transaction: Transaction<'static, Sqlite>) -> Result<bool, StoreError> {
+        transaction.commit().await.map_err(|error| match kind(&error) {
+            Kind::Io => store_error(&self.shared.path, error, Duration::ZERO),
+            Kind::Refused => StoreError::CommitRefused { message: error.to_string() },
+            _ => StoreError::Unknown { message: error.to_string() },
+        })?;
+        // The attempt's worker is told by its end; others find it as they find any commit that is not the writer's.
+        Counters::add(&self.shared.counters.commits, 1);
+        self.shared.fail(Stage::AttemptCommitted)?;
+        Ok(true)
+    }
+}
+
+impl Drop for Attempt {
+    fn drop(&mut self) {
+        let (Some(transaction), pause) = (self.transaction.take(), self.pause.take()) else { return };
+        // The writer goes on when the lock is free, not before. Outside of any runtime the connection is closed, which rolls back.
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move {
+                drop(transaction.rollback().await);
+                drop(pause);
+            });
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! What a turn does to the rows of its execution's tasks (PROTOCOL 22): which come, which are replaced, which go.
+//!
+//! Derived from the turn's actions alone, which core makes only with the events that stay in it: so row and journal always
+//! say the same. It decides nothing about an activity, and starts nothing; what runs in this worker is handed on.
+//!
+//! Of an attempt elsewhere the row is gone whenever an outcome is here: whoever ended it has deleted it. Of a transactional
+//! one it is gone if its transaction has committed, and else it is there until this append says otherwise; if it is not, the
+//! append is a conflict, and the committed outcome is waiting in the inbox.
+
+use super::attempts;
+use super::live::Pending;
+use super::tasks::TaskLimits;
+use crate::client::message::to_json;
+use crate::store::{NewMessage, NewTask, TaskChange};
+use abide_core::exec::{Action, ActivityStart, AttemptOutcome, Input, Stop};
+use abide_core::{EventId, ExecutionId};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// See the module's head.
+pub(super) struct Tokens {
+    pub(super) changes: Vec<TaskChange>,
+    /// To the execution itself: the ends of attempts that never began.
+    pub(super) messages: Vec<NewMessage>,
+    /// What this worker has to do once the turn is durable.
+    pub(super) here: Vec<Action>,
+}
+
+/// Takes a turn's actions apart. `origins`: the inputs that the turn took in; `closes`: it is the last one, after which the
+/// store deletes what is left.
+pub(super) fn of(
+    execution: ExecutionId,
+    actions: Vec<Action>,
+    origins: &[Pending],
+    closes: bool,
+    at_ms: i64,
+) -> Tokens {
+    let mut changes =
+        Changes { execution, at_ms, origins, by_activity: BTreeMap::new(), messages: Vec::new() };
+    let here = actions.into_iter().filter(|action| changes.add(action)).collect();
+    let Changes { by_activity, messages, .. } = changes;
+    let mut changes: Vec<TaskChange> = by_activity.into_values().collect();
+    if closes {
+        changes = changes.into_iter().filter_map(decided).collect();
+    }
+    Tokens { changes, messages, here }
+}
+
+/// What is left of a change where the next attempt is not to be: the decision about the last one.
+fn decided(change: TaskChange) -> Option<TaskChange> {
+    match change {
+        TaskChange::Replace { of, with } => Some(TaskChange::Settle { activity: with.activity, attempt: of }),
+        settle @ TaskChange::Settle { .. } => Some(settle),
+        TaskChange::Insert(_) | TaskChange::Drop(_) | TaskChange::Cancel(_) => None,
+    }
+}
+
+struct Changes<'a> {
+    execution: ExecutionId,
+    at_ms: i64,
+    origins: &'a [Pending],
+    by_activity: BTreeMap<EventId, TaskChange>,
+    messages: Vec<NewMessage>,
+}
+
+impl Changes<'_> {
+    /// Takes an action in; true where this worker has to act on it.
+    fn add(&mut self, action: &Action) -> bool {
+        match action {
+            Action::Start(start) if start.options.has_token() => {
+                self.start(start);
+                !start.options.is_elsewhere()
+            }
+            Action::Cancel(stop) if stop.token => {
+                self.stop(stop);
+                !stop.elsewhere
+            }
+            Action::Abandon(activity) => {
+                self.undo(*activity);
+                true
+            }
+            Action::Ended { activity, attempt } => {
+                if !self.is_gone(*activity, *attempt) {
+                    let settle = TaskChange::Settle { activity: *activity, attempt: *attempt };
+                    self.by_activity.insert(*activity, settle);
+                }
+                false
+            }
+            Action::Start(_) | Action::Cancel(_) => true,
+        }
+    }
+
+    fn start(&mut self, start: &ActivityStart) {
+        let last = start.attempt.saturating_sub(1);
+        let fresh = last == 0 || start.options.is_elsewhere() || self.is_gone(start.activity, last);
+        let with = new_task(start);
+        let change = if fresh { TaskChange::Insert(with) } else { TaskChange::Replace { of: last, with } };
+        self.by_activity.insert(start.activity, change);
+    }
+
+    fn stop(&mut self, stop: &Stop) {
+        let activity = stop.activity;
+        match (stop.elsewhere, stop.wait) {
+            // It ends by itself, here, and that settles it.
+            (false, true) => {}
+            (true, true) => match self.undo(activity) {
+                // Never to begin: it has ended already, and the workflow waits to be told.
+                true => {
+                    let ended = (activity, stop.attempt, AttemptOutcome::Cancelled);
+                    self.messages.push(attempts::message(self.execution, ended, self.at_ms));
+                }
+                false => drop(self.by_activity.insert(activity, TaskChange::Cancel(activity))),
+            },
+            (_, false) => {
+                if !self.undo(activity) {
+                    self.by_activity.insert(activity, TaskChange::Drop(activity));
+                }
+            }
+        }
+    }
+
+    /// Takes back what this turn would have started. False where it would not.
+    fn undo(&mut self, activity: EventId) -> bool {
+        let Some(change) = self.by_activity.remove(&activity) else { return false };
+        if let Some(left) = decided(change) {
+            self.by_activity.insert(activity, left);
+        }
+        true
+    }
+
+    /// Whether the row of this attempt went with its outcome.
+    fn is_gone(&self, activity: EventId, attempt: u32) -> bool {
+        self.origins.iter().filter(|origin| origin.decided).any(|origin| match &origin.input {
+            Input::Attempt { activity: a, attempt: n, .. } => (*a, *n) == (activity, attempt),
+            _ => false,
+        })
+    }
+}
+
+fn new_task(start: &ActivityStart) -> NewTask {
+    let ActivityStart { activity, attempt, name, input, options, scheduled_at_ms, not_before_ms } = start;
+    let queue = options.task_queue.as_deref().map(str::to_owned);
+    let run_at_ms = not_before_ms.unwrap_or(*scheduled_at_ms);
+    // What the owner runs it also limits; nobody is sent its input.
+    let elsewhere = queue.is_some();
+    let until = |from_ms: i64, limit: Option<Duration>| {
+        let limit_ms = i64::try_from(limit.filter(|_| elsewhere)?.as_millis()).ok()?;
+        from_ms.checked_add(limit_ms)
+    };
+    NewTask {
+        activity: *activity,
+        attempt: *attempt,
+        name: (*name).to_owned(),
+        input: if elsewhere { input.as_json().to_owned() } else { String::new() },
+        limits: to_json(&TaskLimits::of(options)),
+        run_at_ms,
+        start_by_ms: until(run_at_ms, options.schedule_to_start),
+        close_by_ms: until(*scheduled_at_ms, options.schedule_to_close),
+        queue,
+    }
+}
+
+#[cfg(test)]
+#[path = "tokens_tests.rs"]
+mod tests;
