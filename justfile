@@ -25,6 +25,14 @@ lint:
 kill-1000:
     ABIDE_KILLS=1000 cargo test --release -p abide-tests --test crash -- --nocapture no_kill_loses_or_repeats_anything
 
+# The same among three workers on Postgres, with 200 kills instead of CI's 10.
+kill-postgres-200:
+    ABIDE_KILLS=200 cargo test --release -p abide-tests --test crash_postgres -- --nocapture kills_among
+
+# Every fault on Postgres; the tests mostly wait, so more of them at once than cores.
+faults-postgres:
+    cargo test -p abide-tests --test crash_postgres -- --test-threads 6
+
 # Engine and raw driver, side by side.
 bench:
     cargo run --release -p bench -- --store sqlite w1 w2

@@ -7,7 +7,7 @@
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, Write};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -39,29 +39,21 @@ pub enum Kind {
 pub struct Ledger(Arc<Mutex<File>>);
 
 impl Ledger {
-    /// Opens the file, or makes it. A last line that was cut short, by a kill or a power cut, is closed with a line
-    /// break, so that it spoils no other: its writer was never told that it is there, and will write it again.
+    /// Opens the file, or makes it. Other processes may have it open too.
     pub fn open(path: &Path) -> io::Result<Self> {
-        let mut file = OpenOptions::new().create(true).read(true).append(true).open(path)?;
-        if file.seek(SeekFrom::End(0))? > 0 {
-            let mut last = [0];
-            file.seek(SeekFrom::End(-1))?;
-            file.read_exact(&mut last)?;
-            if last != *b"\n" {
-                file.write_all(b"\n")?;
-            }
-        }
+        let file = OpenOptions::new().create(true).append(true).open(path)?;
         Ok(Self(Arc::new(Mutex::new(file))))
     }
 
-    /// Appends one line and returns when the disk has it.
+    /// Appends one line and returns when the disk has it. It begins with a line break too: somebody's last line may have
+    /// been cut short, by a kill or a power cut, and must not spoil this one. Its writer was never told that it is there,
+    /// and will write it again.
     pub async fn append(&self, entry: Entry) -> io::Result<()> {
         let file = Arc::clone(&self.0);
         let write = move || {
-            let mut line = serde_json::to_vec(&entry)?;
-            line.push(b'\n');
+            let line = format!("\n{}\n", serde_json::to_string(&entry)?);
             let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
-            file.write_all(&line)?;
+            file.write_all(line.as_bytes())?;
             file.sync_data()
         };
         tokio::task::spawn_blocking(write).await?
@@ -88,7 +80,7 @@ impl Books {
     fn count(text: &str) -> Self {
         let mut books = Self::default();
         let mut seen = BTreeMap::new();
-        // A line that does not parse is one that was cut short: see `Ledger::open`.
+        // A line that does not parse is empty or was cut short: see `Ledger::append`.
         for entry in text.lines().filter_map(|line| serde_json::from_str::<Entry>(line).ok()) {
             if seen.insert(entry.key, entry.kind).is_some() {
                 books.repeated += 1;

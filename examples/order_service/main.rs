@@ -9,6 +9,9 @@
 //! the very same summary. Read `workflow.rs` first, then `activities.rs`.
 //!
 //! `ORDER_SERVICE_DIR` says where its database and the providers' ledger lie; by default in `target/order_service`.
+//!
+//! With `DATABASE_URL=postgres://..` it works on Postgres, in the schema `order_service`, and may run several times at
+//! once: the processes share the orders and the ledger, and each ends with the same summary, whoever is killed.
 
 // A program has no callers: a plain `pub` reads better than `pub(crate)`.
 #![allow(unreachable_pub)]
@@ -49,11 +52,9 @@ async fn main() -> ExitCode {
 
 async fn serve(dir: &Path) -> Result<ExitCode> {
     std::fs::create_dir_all(dir)?;
-    let (database, books) = (dir.join("orders.db"), dir.join("ledger.jsonl"));
-    println!("database: {}", database.display());
-
+    let books = dir.join("ledger.jsonl");
     let orders = Order::load()?;
-    let abide = Abide::open(&format!("sqlite://{}", database.display())).await?;
+    let abide = open(dir).await?;
     let client = abide.client().queue(QUEUE);
     announce(&client, orders.len()).await?;
 
@@ -80,6 +81,17 @@ async fn serve(dir: &Path) -> Result<ExitCode> {
     );
     println!("{summary}");
     Ok(ExitCode::SUCCESS)
+}
+
+/// Postgres where `DATABASE_URL` says so, else a file.
+async fn open(dir: &Path) -> Result<Abide> {
+    if let Ok(url) = std::env::var("DATABASE_URL") {
+        println!("database: the schema `order_service` of DATABASE_URL");
+        return Ok(Abide::builder(url).schema("order_service").open().await?);
+    }
+    let file = dir.join("orders.db");
+    println!("database: {}", file.display());
+    Ok(Abide::open(&format!("sqlite://{}", file.display())).await?)
 }
 
 /// Says what an earlier run left.

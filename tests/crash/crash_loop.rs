@@ -55,7 +55,7 @@ async fn an_execution_that_only_sleeps_is_never_the_culprit() {
     let client = scene.client().await;
     let run = client.start(ticks(10, 30)).id("ticks").await.expect("it starts");
     let fired = async || {
-        let executions = read(&scene.path("abide.db")).await;
+        let executions = read(scene.database()).await;
         executions.values().flat_map(Execution::events).filter(|(_, kind, _)| *kind == "timer_fired").count()
     };
     for _ in 0..7 {
@@ -127,9 +127,8 @@ async fn a_long_suspect_does_not_block_the_others() {
     let client = scene.client().await;
     let long = client.start(sequence(0, 1, 600_000)).id("long").await.expect("it starts");
     let short = client.start(sequence(1, 1, 10)).id("short").await.expect("it starts");
-    let mut fate = connect(&scene.path("abide.db"), false).await;
-    let suspects = "UPDATE execution SET crashes = 2 + (workflow_id = 'short')";
-    sqlx::query(suspects).execute(&mut fate).await.expect("they are suspects");
+    let suspects = "UPDATE execution SET crashes = CASE workflow_id WHEN 'short' THEN 3 ELSE 2 END";
+    connect(scene.database()).await.run(suspects).await;
     let worker = scene.worker();
     let result = tokio::time::timeout(Duration::from_secs(60), short.result()).await;
     assert_eq!(result.expect("it is not blocked").expect("it completes"), 20);
@@ -142,14 +141,14 @@ async fn a_long_suspect_does_not_block_the_others() {
 #[tokio::test]
 async fn what_only_waits_is_never_counted() {
     let scene = Scene::new();
-    let (client, database) = (scene.client().await, scene.path("abide.db"));
+    let (client, database) = (scene.client().await, scene.database());
     let worker = scene.worker();
     let letters = client.start(Letters::run(1)).id("letters").await.expect("it starts");
     client.start(ticks(1, 2_000)).id("ticks").await.expect("it starts");
     client.start(twice(1)).id("twice").await.expect("it starts");
     let waits = "SELECT count(DISTINCT execution) FROM journal JOIN execution e ON e.id = execution
         WHERE body LIKE '%timer_started%' OR body LIKE '%attempt_failed%' OR type LIKE 'Letters%'";
-    eventually("all wait", async || number(&database, waits).await == 3).await;
+    eventually("all wait", async || number(database, waits).await == 3).await;
     worker.kill();
     tokio::time::sleep(Duration::from_millis(2_500)).await;
     letters.letter(1).await.expect("it takes a letter");
@@ -157,15 +156,15 @@ async fn what_only_waits_is_never_counted() {
     let elsewhere = scene.open().await;
     let bystander = elsewhere.worker("elsewhere").workflow(fan).start().await.expect("it starts");
     let owned = "SELECT count(*) FROM execution WHERE owner IS NOT NULL";
-    eventually("they are taken over", async || number(&database, owned).await == 0).await;
-    assert_eq!(number(&database, "SELECT sum(crashes) FROM execution").await, 0);
+    eventually("they are taken over", async || number(database, owned).await == 0).await;
+    assert_eq!(number(database, "SELECT sum(crashes) FROM execution").await, 0);
     bystander.shutdown().await.expect("it shuts down");
 }
 
 /// All but the culprit and the one that waits for a letter are closed, and the culprit is suspended. Nothing else
 /// ever is.
 async fn settled(scene: &Scene) -> bool {
-    let executions: BTreeMap<i64, Execution> = read(&scene.path("abide.db")).await;
+    let executions: BTreeMap<i64, Execution> = read(scene.database()).await;
     for execution in executions.values() {
         let innocent = execution.workflow_id != "culprit";
         assert!(

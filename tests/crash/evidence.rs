@@ -31,12 +31,13 @@ pub(crate) struct Ran {
 }
 
 impl Evidence {
-    /// Looks at everything. No worker may run; a sender may: its acknowledgements are read before the database.
+    /// Looks at everything, whoever runs: what was acknowledged is in the database a little later, and what is in the
+    /// database was in the ledger before.
     pub(crate) async fn check(&mut self, scene: &Scene) -> BTreeMap<i64, Execution> {
         let acks: Vec<String> =
             ["acks-in", "acks-out"].iter().flat_map(|name| lines(&scene.path(name))).collect();
+        let executions = read(scene.database()).await;
         let lines = lines(&scene.ledger());
-        let executions = read(&scene.path("abide.db")).await;
         let ran = ran(&lines);
         self.nothing_ended_ran_again(&lines);
         for (key, ran) in &ran {

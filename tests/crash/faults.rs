@@ -175,7 +175,7 @@ async fn what_a_claim_took_is_found_when_its_answer_is_lost() {
     plan.arm(1);
     let run = scene.client().await.start(sequence(1, 6, 1)).await.expect("it starts");
     let owned = "SELECT count(owner) FROM execution";
-    eventually("it is claimed", async || number(&scene.path("abide.db"), owned).await == 1).await;
+    eventually("it is claimed", async || number(scene.database(), owned).await == 1).await;
     plan.arm(0);
     assert_eq!(run.result().await.expect("it completes"), 2 * 75);
     service.shutdown().await.expect("it shuts down");

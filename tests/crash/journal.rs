@@ -1,9 +1,20 @@
 //! The database as a stranger reads it: by SQL, not through the engine.
 
-use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{ConnectOptions, Row, SqliteConnection};
+use sqlx::postgres::{PgConnectOptions, PgConnection};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use sqlx::{AssertSqlSafe, ConnectOptions, Executor, Row};
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Where the tables are.
+#[derive(Clone, Debug)]
+pub(crate) enum Database {
+    /// A file.
+    Sqlite(PathBuf),
+    /// An URL; the schema is `abide`.
+    Postgres(String),
+}
 
 /// One execution with its history.
 #[derive(Debug)]
@@ -47,61 +58,125 @@ impl Execution {
     }
 }
 
-/// Opens it for reading, or for writing where a test plays fate.
-pub(crate) async fn connect(path: &Path, read_only: bool) -> SqliteConnection {
-    let options = SqliteConnectOptions::new().filename(path).read_only(read_only);
-    let options = options.busy_timeout(std::time::Duration::from_secs(60));
-    options.connect().await.expect("the database can be read")
+/// A stranger's connection, where a test plays fate too. Every value comes as text: the same on both databases.
+pub(crate) enum Connection {
+    Sqlite(SqliteConnection),
+    Postgres(PgConnection),
+}
+
+/// The rows of an answer.
+pub(crate) type Rows = Vec<Vec<Option<String>>>;
+
+impl Connection {
+    /// What a query, or the last of several, gives.
+    pub(crate) async fn rows(&mut self, query: &str) -> sqlx::Result<Rows> {
+        let query = sqlx::raw_sql(AssertSqlSafe(query.to_owned()));
+        match self {
+            Self::Sqlite(connection) => connection.fetch_all(query).await?.iter().map(texts).collect(),
+            Self::Postgres(connection) => connection.fetch_all(query).await?.iter().map(texts).collect(),
+        }
+    }
+
+    /// Does it.
+    pub(crate) async fn run(&mut self, statement: &str) {
+        self.rows(statement).await.unwrap_or_else(|error| panic!("{statement}: {error}"));
+    }
+}
+
+fn texts<R: Row>(row: &R) -> sqlx::Result<Vec<Option<String>>>
+where
+    usize: sqlx::ColumnIndex<R>,
+    for<'r> Option<String>: sqlx::Decode<'r, R::Database>,
+{
+    (0..row.len()).map(|column| row.try_get_unchecked(column)).collect()
+}
+
+/// Opens it for writing.
+pub(crate) async fn connect(database: &Database) -> Connection {
+    try_connect(database, false).await.expect("the database can be reached")
+}
+
+/// Opens it for a look that leaves no trace.
+async fn look(database: &Database) -> Connection {
+    try_connect(database, true).await.expect("the database can be reached")
+}
+
+pub(crate) async fn try_connect(database: &Database, read_only: bool) -> sqlx::Result<Connection> {
+    match database {
+        Database::Sqlite(path) => {
+            let options = SqliteConnectOptions::new().filename(path).read_only(read_only);
+            options.busy_timeout(Duration::from_secs(60)).connect().await.map(Connection::Sqlite)
+        }
+        Database::Postgres(url) => {
+            let options: PgConnectOptions = url.parse()?;
+            let options = options.application_name("a stranger").options([("search_path", "abide")]);
+            options.connect().await.map(Connection::Postgres)
+        }
+    }
+}
+
+fn value(row: &[Option<String>], column: usize) -> &str {
+    row[column].as_deref().expect("it is not NULL")
+}
+
+fn integer(row: &[Option<String>], column: usize) -> i64 {
+    value(row, column).parse().expect("it is a number")
 }
 
 /// Every execution by its id, in one view: a transaction that only reads.
-pub(crate) async fn read(path: &Path) -> BTreeMap<i64, Execution> {
-    let mut connection = connect(path, true).await;
-    let view = "BEGIN";
-    sqlx::query(view).execute(&mut connection).await.expect("a view");
+pub(crate) async fn read(database: &Database) -> BTreeMap<i64, Execution> {
+    let mut connection = look(database).await;
+    let view = match database {
+        Database::Sqlite(_) => "BEGIN",
+        Database::Postgres(_) => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+    };
+    connection.run(view).await;
     let mut all = BTreeMap::new();
     let query = "SELECT id, workflow_id, run_id, status, owner, result, suspension FROM execution";
-    for row in sqlx::query(query).fetch_all(&mut connection).await.expect("executions") {
-        let json = |text: Option<String>| text.map(|text| serde_json::from_str(&text).expect("it is JSON"));
+    for row in connection.rows(query).await.expect("executions") {
+        let json = |column: usize| {
+            row[column].as_deref().map(|text| serde_json::from_str(text).expect("it is JSON"))
+        };
         let execution = Execution {
-            workflow_id: row.get(1),
-            run_id: row.get(2),
-            status: row.get(3),
-            owner: row.get(4),
-            result: json(row.get(5)),
-            suspension: json(row.get(6)),
+            workflow_id: value(&row, 1).to_owned(),
+            run_id: value(&row, 2).to_owned(),
+            status: integer(&row, 3),
+            owner: row[4].is_some().then(|| integer(&row, 4)),
+            result: json(5),
+            suspension: json(6),
             rows: Vec::new(),
             inbox: Vec::new(),
         };
-        all.insert(row.get::<i64, _>(0), execution);
+        all.insert(integer(&row, 0), execution);
     }
     let query = "SELECT execution, seq, n, writer, body FROM journal ORDER BY execution, seq";
-    for row in sqlx::query(query).fetch_all(&mut connection).await.expect("the journal") {
-        let events: Vec<serde_json::Value> = serde_json::from_str(row.get(4)).expect("a row is a JSON array");
+    for row in connection.rows(query).await.expect("the journal") {
+        let events: Vec<serde_json::Value> =
+            serde_json::from_str(value(&row, 4)).expect("a row is a JSON array");
         let events = events.into_iter().map(kind_and_fields).collect();
-        let execution = all.get_mut(&row.get::<i64, _>(0)).expect("a journal row belongs to an execution");
-        execution.rows.push(Row_ { seq: row.get(1), n: row.get(2), writer: row.get(3), events });
+        let execution = all.get_mut(&integer(&row, 0)).expect("a journal row belongs to an execution");
+        let (seq, n, writer) = (integer(&row, 1), integer(&row, 2), integer(&row, 3));
+        execution.rows.push(Row_ { seq, n, writer, events });
     }
-    let query = "SELECT execution, request_id FROM inbox";
-    for row in sqlx::query(query).fetch_all(&mut connection).await.expect("the inbox") {
-        if let Some(execution) = all.get_mut(&row.get::<i64, _>(0)) {
-            execution.inbox.push(row.get(1));
+    for row in connection.rows("SELECT execution, request_id FROM inbox").await.expect("the inbox") {
+        if let Some(execution) = all.get_mut(&integer(&row, 0)) {
+            execution.inbox.push(value(&row, 1).to_owned());
         }
     }
     all
 }
 
 /// One number that a query gives, -1 for NULL or nothing.
-pub(crate) async fn number(path: &Path, query: &'static str) -> i64 {
-    let mut connection = connect(path, true).await;
-    let value = sqlx::query_scalar::<_, Option<i64>>(query).fetch_optional(&mut connection).await;
-    value.expect("the query runs").flatten().unwrap_or(-1)
+pub(crate) async fn number(database: &Database, query: &str) -> i64 {
+    let rows = look(database).await.rows(query).await.expect("the query runs");
+    rows.first().and_then(|row| row[0].as_deref()).map_or(-1, |text| text.parse().expect("it is a number"))
 }
 
-/// What SQLite thinks of the file.
-pub(crate) async fn integrity(path: &Path) -> String {
-    let mut connection = connect(path, true).await;
-    sqlx::query_scalar("PRAGMA integrity_check").fetch_one(&mut connection).await.expect("it can be checked")
+/// The same where the server may be away just now: `None`.
+#[allow(dead_code, reason = "a file does not go away")]
+pub(crate) async fn number_if_there(database: &Database, query: &str) -> Option<i64> {
+    let rows = try_connect(database, true).await.ok()?.rows(query).await.ok()?;
+    rows.first()?[0].as_deref()?.parse().ok()
 }
 
 /// `{"timer_fired": {..}}` or, without fields, `"timer_fired"`.

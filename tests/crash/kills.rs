@@ -3,7 +3,7 @@
 
 use crate::evidence::Evidence;
 use crate::expected::{all_right, trips_were_undone};
-use crate::journal::integrity;
+use crate::journal::{Database, connect};
 use crate::scene::{Dice, Scene, Victim, dice, eventually};
 use std::time::Duration;
 
@@ -65,15 +65,21 @@ async fn finish(scene: &Scene, evidence: &mut Evidence) {
     std::fs::write(scene.path("stop"), "").expect("it can be written");
     let worker = scene.ready("both", &[]);
     let sender = scene.spawn("send");
-    let database = scene.path("abide.db");
+    let database = scene.database();
     let open = "SELECT count(*) FROM execution WHERE status < 10";
-    eventually("everything completes", async || crate::journal::number(&database, open).await == 0).await;
+    eventually("everything completes", async || crate::journal::number(database, open).await == 0).await;
     drop(sender);
     worker.stop();
     let executions = evidence.check(scene).await;
     assert!(executions.len() > 12, "there was something to kill: {}", executions.len());
     all_right(executions.values());
     trips_were_undone(executions.values());
-    assert_eq!(integrity(&database).await, "ok");
+    assert_eq!(integrity(database).await, "ok");
     eprintln!("{} executions", executions.len());
+}
+
+/// What SQLite thinks of the file.
+pub(crate) async fn integrity(database: &Database) -> String {
+    let found = connect(database).await.rows("PRAGMA integrity_check").await.expect("it can be checked");
+    found.into_iter().flatten().flatten().collect()
 }

@@ -3,6 +3,9 @@
 //!
 //! `ABIDE_SEED=n` repeats a run's random choices; `ABIDE_KILLS=n` sets how often the kill loop kills.
 
+/// The other program, `postgres`, runs the same tests on Postgres, and more.
+pub(crate) const ON_POSTGRES: bool = false;
+
 mod crash_loop;
 mod elsewhere;
 mod evidence;
@@ -16,6 +19,7 @@ mod migration;
 mod once;
 mod scene;
 mod shutdown;
+mod sqlite_lock;
 mod transactions;
 #[path = "../src/victim/transactions.rs"]
 mod transactions_victim;

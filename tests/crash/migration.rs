@@ -1,8 +1,9 @@
 //! Killed while it makes its tables: the next one to open finishes or begins again.
 
-use crate::journal::connect;
 use crate::scene::{Scene, dice};
 use crate::workflows::{QUEUE, stubborn, worker};
+use sqlx::ConnectOptions;
+use sqlx::sqlite::SqliteConnectOptions;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -84,7 +85,8 @@ fn length(path: &Path) -> u64 {
 
 /// Every table and index as SQLite has it, and the migrations that were noted.
 async fn tables(path: &Path) -> Vec<String> {
-    let mut connection = connect(path, true).await;
+    let options = SqliteConnectOptions::new().filename(path).read_only(true);
+    let mut connection = options.connect().await.expect("the database can be read");
     let query = "SELECT name || ': ' || coalesce(sql, '') FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'
         UNION ALL SELECT 'version ' || version FROM abide_migration ORDER BY 1";
     sqlx::query_scalar(query).fetch_all(&mut connection).await.expect("the tables are there")

@@ -1,5 +1,6 @@
 //! A folder for one test, the children that work in it, and waiting.
 
+use crate::journal::Database;
 use abide::prelude::*;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -10,14 +11,32 @@ use std::time::{Duration, Instant};
 /// How long anything may take before the test gives up: no check depends on how fast the machine is.
 const PATIENCE: Duration = Duration::from_secs(180);
 
-/// A test's folder: the database, the ledger, what the children said. Stays where the test failed.
+/// A test's folder, with the ledger and what the children said, and its database. Stays where the test failed.
 pub(crate) struct Scene {
     folder: tempfile::TempDir,
+    /// How the children reach the database.
+    url: String,
+    /// How a stranger does.
+    database: Database,
 }
 
 impl Scene {
+    /// With a fresh database of the kind that this program is about.
     pub(crate) fn new() -> Self {
-        Self { folder: tempfile::tempdir().expect("a temporary folder") }
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        if crate::ON_POSTGRES {
+            let url = cluster::shared_database();
+            return Self { folder, database: Database::Postgres(url.clone()), url };
+        }
+        let file = folder.path().join("abide.db");
+        Self { folder, url: format!("sqlite://{}", file.display()), database: Database::Sqlite(file) }
+    }
+
+    /// With a Postgres database that the children reach under one URL, and strangers under another.
+    #[allow(dead_code, reason = "files need no way to them")]
+    pub(crate) fn on(url: String, strangers: String) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        Self { folder, url, database: Database::Postgres(strangers) }
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -28,8 +47,13 @@ impl Scene {
         self.folder.path()
     }
 
-    pub(crate) fn url(&self) -> String {
-        format!("sqlite://{}", self.path("abide.db").display())
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// As the stranger sees it.
+    pub(crate) fn database(&self) -> &Database {
+        &self.database
     }
 
     pub(crate) fn ledger(&self) -> PathBuf {
@@ -57,6 +81,7 @@ impl Scene {
         let mut child = Command::new(env!("CARGO_BIN_EXE_victim"))
             .arg(role)
             .arg(self.folder())
+            .env("VICTIM_DATABASE", self.url())
             .envs(variables.iter().copied())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

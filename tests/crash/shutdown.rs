@@ -25,7 +25,7 @@ async fn a_shutdown_that_is_killed_loses_and_repeats_nothing() {
     std::fs::write(scene.path("stop"), "").expect("it can be written");
     let worker = scene.ready("both", &[("VICTIM_MAX_CRASHES", "1000000")]);
     let open = "SELECT count(*) FROM execution WHERE status < 10";
-    eventually("everything completes", async || number(&scene.path("abide.db"), open).await == 0).await;
+    eventually("everything completes", async || number(scene.database(), open).await == 0).await;
     worker.stop();
     let executions = evidence.check(&scene).await;
     assert!(!executions.is_empty());

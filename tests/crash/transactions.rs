@@ -1,7 +1,8 @@
 //! Exactly once, where it can be: the process dies at every boundary between two statements of an attempt's transaction,
 //! and the user's own rows are counted.
 
-use crate::journal::{integrity, number};
+use crate::journal::number;
+use crate::kills::integrity;
 use crate::scene::{Scene, Victim, within};
 use crate::transactions_victim::{QUEUE, STAGES, bookings, make_table};
 use abide::prelude::*;
@@ -33,16 +34,16 @@ async fn each_activity_books_once_wherever_the_process_dies() {
         }
         worker.stop();
         all_rows_are_single(&scene, name).await;
-        let database = scene.path("abide.db");
-        assert_eq!(number(&database, "SELECT count(*) FROM booked").await, BOOKED, "{name}");
-        assert_eq!(number(&database, "SELECT count(*) FROM task").await, 0, "{name}: no token is left");
-        assert_eq!(integrity(&database).await, "ok");
+        let database = scene.database();
+        assert_eq!(number(database, "SELECT count(*) FROM booked").await, BOOKED, "{name}");
+        assert_eq!(number(database, "SELECT count(*) FROM task").await, 0, "{name}: no token is left");
+        assert_eq!(integrity(database).await, "ok");
     }
 }
 
 async fn start(scene: &Scene) -> Vec<Handle<bookings>> {
     let abide = scene.open().await;
-    make_table(&mut SqliteConnection::connect(&scene.url()).await.expect("it opens")).await.expect("a table");
+    make_table(&mut SqliteConnection::connect(scene.url()).await.expect("it opens")).await.expect("a table");
     let client = abide.client().queue(QUEUE);
     let mut runs = Vec::new();
     for n in 0..WORKFLOWS {
@@ -53,5 +54,5 @@ async fn start(scene: &Scene) -> Vec<Handle<bookings>> {
 
 async fn all_rows_are_single(scene: &Scene, stage: &str) {
     let twice = "SELECT count(*) FROM (SELECT key FROM booked GROUP BY key HAVING count(*) > 1)";
-    assert_eq!(number(&scene.path("abide.db"), twice).await, 0, "{stage}: an activity booked twice");
+    assert_eq!(number(scene.database(), twice).await, 0, "{stage}: an activity booked twice");
 }

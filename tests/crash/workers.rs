@@ -11,21 +11,21 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 /// The incarnation that a process works as now; 0 for none.
-async fn incarnation(scene: &Scene, victim: &Victim) -> i64 {
-    let mut connection = connect(&scene.path("abide.db"), true).await;
-    let query = sqlx::query_scalar("SELECT coalesce(max(id), 0) FROM worker WHERE name = ?");
-    let name = format!("process {}", victim.pid());
-    query.bind(name).fetch_one(&mut connection).await.expect("workers can be read")
+pub(crate) async fn incarnation(scene: &Scene, victim: &Victim) -> i64 {
+    let query = format!("SELECT coalesce(max(id), 0) FROM worker WHERE name = 'process {}'", victim.pid());
+    number(scene.database(), &query).await
 }
 
-/// Stops a worker, but not in the middle of a commit: it would hold SQLite's lock, and everybody would wait for it.
-async fn freeze(scene: &Scene, worker: &Victim) {
+/// Stops a worker, on SQLite not in the middle of a commit: it would hold the lock, and everybody would wait for it.
+pub(crate) async fn freeze(scene: &Scene, worker: &Victim) {
     loop {
         worker.freeze();
-        let mut connection = connect(&scene.path("abide.db"), false).await;
-        sqlx::query("PRAGMA busy_timeout = 1000").execute(&mut connection).await.expect("it is set");
-        let begun = "BEGIN IMMEDIATE";
-        if sqlx::query(begun).execute(&mut connection).await.is_ok() {
+        if crate::ON_POSTGRES {
+            return;
+        }
+        let mut connection = connect(scene.database()).await;
+        connection.run("PRAGMA busy_timeout = 1000").await;
+        if connection.rows("BEGIN IMMEDIATE").await.is_ok() {
             return;
         }
         worker.thaw();
@@ -35,7 +35,7 @@ async fn freeze(scene: &Scene, worker: &Victim) {
 
 /// How many activities run for executions that this incarnation owns.
 async fn running(scene: &Scene, owner: i64) -> usize {
-    let mine: HashSet<String> = read(&scene.path("abide.db"))
+    let mine: HashSet<String> = read(scene.database())
         .await
         .into_values()
         .filter(|execution| execution.owner == Some(owner))
@@ -47,13 +47,13 @@ async fn running(scene: &Scene, owner: i64) -> usize {
 }
 
 /// How many journal rows an incarnation has written.
-async fn written(scene: &Scene, writer: i64) -> usize {
-    let executions = read(&scene.path("abide.db")).await;
+pub(crate) async fn written(scene: &Scene, writer: i64) -> usize {
+    let executions = read(scene.database()).await;
     executions.values().flat_map(|execution| &execution.rows).filter(|row| row.writer == writer).count()
 }
 
 /// Starts sequences with steps of `ms` until each of these incarnations runs some.
-async fn until_all_run(
+pub(crate) async fn until_all_run(
     scene: &Scene,
     client: &Client,
     owners: &[i64],
@@ -74,7 +74,7 @@ async fn until_all_run(
     runs
 }
 
-async fn all_complete(runs: &[(u64, Handle<sequence>)]) {
+pub(crate) async fn all_complete(runs: &[(u64, Handle<sequence>)]) {
     for (n, run) in runs {
         assert_eq!(run.result().await.expect("it completes"), 2 * (20 * n + 1));
     }
@@ -135,10 +135,8 @@ async fn what_a_killed_worker_had_is_taken_over_without_waiting_for_its_lease() 
     let runs = until_all_run(&scene, &client, &owners, 300).await;
     first.kill();
     // Its lease would now last for ever: only its lock can tell that it is gone.
-    let mut fate = connect(&scene.path("abide.db"), false).await;
-    let forever = sqlx::query("UPDATE lease SET lease_until = lease_until + 1000000000 WHERE worker = ?");
-    forever.bind(owners[0]).execute(&mut fate).await.expect("the lease is longer");
-    drop(fate);
+    let longer = "UPDATE lease SET lease_until = lease_until + 1000000000";
+    connect(scene.database()).await.run(&format!("{longer} WHERE worker = {}", owners[0])).await;
     evidence.check(&scene).await;
     all_complete(&runs).await;
     evidence.check(&scene).await;
@@ -158,7 +156,7 @@ async fn a_worker_stopped_past_its_lease_is_fenced_out_also_where_nobody_has_gon
     let bystander = elsewhere.worker("elsewhere").workflow(fan).start().await.expect("it starts");
     freeze(&scene, &first).await;
     let left = "SELECT count(*) FROM worker";
-    eventually("its lease runs out", async || number(&scene.path("abide.db"), left).await == 1).await;
+    eventually("its lease runs out", async || number(scene.database(), left).await == 1).await;
     let before = written(&scene, old).await;
     first.thaw();
     all_complete(&runs).await;
@@ -178,7 +176,7 @@ async fn a_worker_stopped_past_its_lease_commits_nothing_and_begins_anew() {
     let runs = until_all_run(&scene, &client, &owners, 1_500).await;
     freeze(&scene, &first).await;
     let left = "SELECT count(*) FROM worker";
-    eventually("its lease runs out", async || number(&scene.path("abide.db"), left).await == 1).await;
+    eventually("its lease runs out", async || number(scene.database(), left).await == 1).await;
     let before = written(&scene, old).await;
     first.thaw();
     eventually("it begins anew", async || incarnation(&scene, &first).await > owners[1]).await;
@@ -190,55 +188,5 @@ async fn a_worker_stopped_past_its_lease_commits_nothing_and_begins_anew() {
     assert_eq!(last.result().await.expect("it completes"), 2 * 18_001);
     assert!(written(&scene, new).await > 0, "the stopped one does the work");
     Evidence::default().check(&scene).await;
-    first.stop();
-}
-
-/// Stops a worker in the middle of a commit. It holds SQLite's lock then, and everybody waits for it.
-async fn freeze_in_a_commit(scene: &Scene, worker: &Victim) {
-    let mut connection = connect(&scene.path("abide.db"), false).await;
-    // Long enough for another worker's commit to end: who still holds the lock then is the one that was stopped.
-    sqlx::query("PRAGMA busy_timeout = 500").execute(&mut connection).await.expect("it is set");
-    for wait in 0..20_000 {
-        worker.freeze();
-        if sqlx::query("BEGIN IMMEDIATE").execute(&mut connection).await.is_err() {
-            return;
-        }
-        sqlx::query("ROLLBACK").execute(&mut connection).await.expect("it lets go");
-        worker.thaw();
-        tokio::time::sleep(Duration::from_micros(500 + wait % 7 * 300)).await;
-    }
-    panic!("it never commits");
-}
-
-#[tokio::test]
-async fn a_worker_stopped_in_a_commit_past_its_lease_holds_all_up_and_then_all_go_on() {
-    let scene = Scene::new();
-    let (first, second, client) = (scene.worker(), scene.worker(), scene.client().await);
-    let mut runs = Vec::new();
-    for n in 0..24 {
-        runs.push((
-            n,
-            client.start(sequence(n, 200, 5)).id(format!("sequence-{n}")).await.expect("it starts"),
-        ));
-    }
-    freeze_in_a_commit(&scene, &first).await;
-    let rows = "SELECT count(*) FROM journal";
-    let before = number(&scene.path("abide.db"), rows).await;
-    tokio::time::sleep(Duration::from_secs(16)).await;
-    assert_eq!(number(&scene.path("abide.db"), rows).await, before, "everybody waits");
-    let open = "SELECT count(*) FROM execution WHERE status = 0";
-    assert!(number(&scene.path("abide.db"), open).await > 12, "and nothing comes of it");
-    first.thaw();
-    let since = std::time::Instant::now();
-    for (n, run) in &runs {
-        let sum = (0..200).map(|k| 2 * (10 * n + k)).sum::<u64>();
-        let result = crate::scene::within("it goes on", run.result()).await;
-        assert_eq!(result.expect("it completes"), sum);
-    }
-    eprintln!("{:?} after it went on", since.elapsed());
-    Evidence::default().check(&scene).await;
-    second.stop();
-    let last = client.start(sequence(900, 2, 1)).id("sequence-900").await.expect("it starts");
-    assert_eq!(last.result().await.expect("it completes"), 2 * 18_001);
     first.stop();
 }

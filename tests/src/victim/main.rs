@@ -4,6 +4,8 @@
 //! worker; `farm` runs one that has activities only; `both` runs a worker, and a sender in the same process; `transact` runs one
 //! of transactional activities. It says `begun` before it touches the database and
 //! `ready` when it works. The end of its input asks it to shut down, so that none outlives the test.
+//!
+//! `VICTIM_DATABASE` is the database's URL; without it, it is a file in the folder.
 
 mod ledger;
 mod sender;

@@ -35,6 +35,7 @@ pub(crate) async fn send(client: &Client, folder: &Path, name: &str, first: u64)
         if last {
             return;
         }
+        pace().await;
     }
 }
 
@@ -65,7 +66,7 @@ impl Sender<'_> {
         loop {
             match ask().await {
                 Ok(()) => break,
-                Err(error) if matches!(error.code(), "AB0410" | "AB0503") => pause().await,
+                Err(error) if passes(&error) => pause().await,
                 Err(error) => return Err(error),
             }
         }
@@ -78,16 +79,30 @@ impl Sender<'_> {
         loop {
             let open =
                 ListFilter::new().status(ExecutionStatus::Running).id_prefix(format!("{}-", self.name));
-            match self.client.list(open.limit(OPEN as u32)).await?.executions.len() {
-                OPEN.. => pause().await,
-                _ => return Ok(()),
+            match self.client.list(open.limit(OPEN as u32)).await {
+                Ok(page) if page.executions.len() < OPEN => return Ok(()),
+                Err(error) if !passes(&error) => return Err(error),
+                _ => pause().await,
             }
         }
     }
 }
 
+/// Whether to ask again: the outcome is unknown, the database is locked, broke something off or is not there.
+fn passes(error: &abide::Error) -> bool {
+    matches!(error.code(), "AB0410" | "AB0503" | "AB0515" | "AB0517")
+}
+
 async fn pause() {
     tokio::time::sleep(Duration::from_millis(10)).await;
+}
+
+/// `VICTIM_PAUSE_MS`: the time from one workflow to the next.
+async fn pace() {
+    let given = std::env::var("VICTIM_PAUSE_MS").ok().and_then(|text| text.parse().ok());
+    if let Some(ms) = given {
+        tokio::time::sleep(Duration::from_millis(ms)).await;
+    }
 }
 
 /// Starts number `n`; its kind and arguments follow from the number.

@@ -4,9 +4,10 @@
 //! failure, a deadlock, a lock not had in time) is done again. A connection that breaks is replaced; where it broke in a commit, or
 //! in the one statement, nobody knows, and the caller is told so (PROTOCOL 8).
 
-use super::PostgresStore;
 use super::failure::kind;
 use super::shared::Shared;
+use super::writer::NO_ANSWER;
+use super::{PostgresStore, open};
 use crate::store::group::Kind;
 use crate::store::{Counters, Stage, StoreError};
 use sqlx::{Connection, PgConnection, PgPool};
@@ -121,9 +122,17 @@ where
     {
         return Tried::Failed(error);
     }
-    let done = match style {
-        Style::Read | Style::Once => work(shared, &mut connection).await.map(Ok),
-        Style::Transaction => in_transaction(shared, &mut connection, work).await,
+    let done = tokio::time::timeout(NO_ANSWER, async {
+        match style {
+            Style::Read | Style::Once => work(shared, &mut connection).await.map(Ok),
+            Style::Transaction => in_transaction(shared, &mut connection, work).await,
+        }
+    });
+    let Ok(done) = done.await else {
+        // The pool would wait for the same answer before it uses the connection again.
+        drop(connection.detach());
+        shared.note_silence();
+        return refused(shared, open::silence(NO_ANSWER), style == Style::Read);
     };
     match done {
         Ok(Ok(value)) => {

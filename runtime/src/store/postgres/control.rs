@@ -19,6 +19,12 @@ use tokio::sync::{mpsc, oneshot};
 const NOTIFY_EVERY: Duration = Duration::from_millis(10);
 /// The longest pause between two tries to connect.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+/// No answer for so long: the way to the server is gone, or the server. Two renewals must have room for it and for another line
+/// before a worker gives its lease up. A renewal that arrives after all does no harm.
+const NO_ANSWER: Duration = Duration::from_secs(4);
+/// How often the listener, when it hears nothing, asks whether anybody is there: in rounds of [`ROUND`].
+const QUIET_ROUNDS: u32 = 3;
+const ROUND: Duration = Duration::from_secs(5);
 
 /// What the control task is asked for. Bounded by those who wait for the answers: workers, and one notification at a time.
 pub(super) enum Command {
@@ -36,7 +42,8 @@ pub(super) const RENEW: &str = "UPDATE {s}.lease SET lease_until = {now} + $2, r
 
 /// Runs until the store is dropped.
 pub(super) async fn run(shared: Weak<Shared>, mut commands: mpsc::UnboundedReceiver<Command>) {
-    let mut line = Line { connection: None, since: Instant::now(), held: HashMap::new(), failures: 0 };
+    let mut line =
+        Line { connection: None, since: Instant::now(), held: HashMap::new(), lacks: false, failures: 0 };
     loop {
         let Some(strong) = shared.upgrade() else { return };
         let some = strong.tidings.some.notified();
@@ -62,6 +69,8 @@ struct Line {
     /// Since when it is there.
     since: Instant,
     held: HashMap<Incarnation, i64>,
+    /// Whether some of these locks are not had yet: the last connection's session may outlive it on the server.
+    lacks: bool,
     failures: u32,
 }
 
@@ -78,18 +87,19 @@ impl Line {
         match command {
             Command::Hold(worker, key, reply) => {
                 self.held.insert(worker, key);
-                let held = match self.connection(shared).await {
-                    Ok(connection) => hold(connection, key).await,
-                    Err(error) => Err(error),
-                };
+                let held = answered(async {
+                    let had = hold(self.connection(shared).await?, key).await?;
+                    self.lacks |= !had;
+                    Ok(())
+                });
+                let held = held.await;
                 drop(reply.send(held.map_err(|error| self.broken(shared, error))));
             }
             Command::Release(worker) => {
                 let Some(key) = self.held.remove(&worker) else { return };
                 let Some(connection) = self.connection.as_mut() else { return };
-                let release =
-                    sqlx::query("SELECT pg_advisory_unlock($1)").bind(key).execute(connection).await;
-                if let Err(error) = release {
+                let release = sqlx::query("SELECT pg_advisory_unlock($1)").bind(key).execute(connection);
+                if let Err(error) = answered(release).await {
                     self.broken(shared, error);
                 }
             }
@@ -104,11 +114,14 @@ impl Line {
     async fn renew(&mut self, shared: &Shared, worker: Incarnation) -> Result<i64, StoreError> {
         let lease_ms = shared.options.lease.as_millis() as i64;
         let query = sqlx::query_scalar::<_, i64>(shared.sql.of(RENEW)).bind(worker.0).bind(lease_ms);
-        let renewed = match self.connection(shared).await {
-            Ok(connection) => query.fetch_all(connection).await,
-            Err(error) => Err(error),
-        };
-        match renewed {
+        let renewed = answered(async {
+            let slots = query.fetch_all(self.connection(shared).await?).await?;
+            if self.lacks {
+                self.hold_all(shared).await?;
+            }
+            Ok(slots)
+        });
+        match renewed.await {
             Ok(slots) => slots.first().copied().ok_or(StoreError::Fenced),
             Err(error) => Err(self.broken(shared, error)),
         }
@@ -118,11 +131,8 @@ impl Line {
         let Some(tidings) = shared.tidings.take() else { return };
         let payload = format!("p{},{tidings}", shared.block);
         let query = sqlx::query("SELECT pg_notify($1, $2)").bind(channel(shared)).bind(payload);
-        let told = match self.connection(shared).await {
-            Ok(connection) => query.execute(connection).await.map(drop),
-            Err(error) => Err(error),
-        };
-        if let Err(error) = told {
+        let told = answered(async { query.execute(self.connection(shared).await?).await.map(drop) });
+        if let Err(error) = told.await {
             // Lost, and no harm: who should have heard it looks by itself within a second.
             self.broken(shared, error);
         }
@@ -133,34 +143,54 @@ impl Line {
             if self.failures > 0 {
                 tokio::time::sleep(pause_after(self.failures)).await;
             }
-            let mut connection = open::connect(&shared.options.connect, "control").await?;
-            for key in self.held.values() {
-                hold(&mut connection, *key).await?;
-            }
+            self.connection = Some(open::connect(&shared.options.connect, "control").await?);
             self.since = Instant::now();
-            self.connection = Some(connection);
+            Box::pin(self.hold_all(shared)).await?;
         }
         self.failures = 0;
         Ok(self.connection.as_mut().expect("just opened"))
+    }
+
+    /// All locks; those that it has already are not counted twice.
+    async fn hold_all(&mut self, shared: &Shared) -> Result<(), sqlx::Error> {
+        let keys: Vec<i64> = self.held.values().copied().collect();
+        self.lacks = false;
+        for key in keys {
+            self.lacks |= !hold(self.connection(shared).await?, key).await?;
+        }
+        Ok(())
     }
 
     /// Gives the connection up; the next call opens another.
     fn broken(&mut self, shared: &Shared, error: sqlx::Error) -> StoreError {
         self.failures = self.failures.saturating_add(1);
         self.connection = None;
+        if is_silence(&error) {
+            shared.note_silence();
+        }
         let error = shared.error(error);
         tracing::warn!(code = error.code(), "the connection that renews leases broke: {error}");
         error
     }
 }
 
-/// The lock is free unless this very process's last connection still ends; it is had soon, or the death is told by the lease alone.
-async fn hold(connection: &mut PgConnection, key: i64) -> Result<(), sqlx::Error> {
-    let held = sqlx::query_scalar::<_, bool>("SELECT pg_try_advisory_lock($1)").bind(key);
-    if !held.fetch_one(connection).await? {
-        tracing::debug!("the lock that says that this worker lives is still held by its last connection");
-    }
-    Ok(())
+/// False while this very process's last session lives on, at a server that has not noticed its end.
+async fn hold(connection: &mut PgConnection, key: i64) -> Result<bool, sqlx::Error> {
+    const HOLD: &str = "SELECT pg_try_advisory_lock($1) WHERE NOT EXISTS (
+            SELECT FROM pg_locks WHERE pid = pg_backend_pid() AND locktype = 'advisory' AND objsubid = 1
+                AND ((classid::bigint << 32) | objid::bigint) = $1)";
+    let held = sqlx::query_scalar::<_, bool>(HOLD).bind(key).fetch_optional(connection).await?;
+    Ok(held.unwrap_or(true))
+}
+
+/// The answer, unless there is none for too long: then the connection is not to be used again.
+async fn answered<T>(answer: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, sqlx::Error> {
+    let silence = |_| Err(open::silence(NO_ANSWER));
+    tokio::time::timeout(NO_ANSWER, answer).await.unwrap_or_else(silence)
+}
+
+fn is_silence(error: &sqlx::Error) -> bool {
+    matches!(error, sqlx::Error::Io(error) if error.kind() == std::io::ErrorKind::TimedOut)
 }
 
 fn pause_after(failures: u32) -> Duration {
@@ -213,13 +243,21 @@ async fn listener(shared: &Shared) -> Result<PgListener, sqlx::Error> {
 
 /// Until the connection breaks or the store is gone.
 async fn hear(shared: &Weak<Shared>, listener: &mut PgListener) {
+    let mut quiet = 0;
     loop {
-        let heard = tokio::time::timeout(Duration::from_secs(5), listener.try_recv()).await;
+        let heard = tokio::time::timeout(ROUND, listener.try_recv()).await;
         let Some(shared) = shared.upgrade() else { return };
         match heard {
             Ok(Ok(Some(notification))) => take(&shared, notification.payload()),
             Ok(Ok(None) | Err(_)) => return,
-            Err(_) => {}
+            Err(_) => quiet += 1,
+        }
+        if quiet == QUIET_ROUNDS {
+            quiet = 0;
+            // Who hears nothing cannot tell a quiet server from one that is gone.
+            if answered(sqlx::query("SELECT 1").execute(&mut *listener)).await.is_err() {
+                return;
+            }
         }
     }
 }

@@ -4,10 +4,11 @@ use super::PostgresStore;
 use super::call::Trouble;
 use super::rows::QUERY;
 use super::shared::Shared;
+use super::sql::SETTLE;
 use crate::store::{InboxRow, MessageKind, NewMessage, Reply, SendAnswer, StoreError};
 use abide_core::{ExecutionId, Incarnation};
 use sqlx::postgres::PgRow;
-use sqlx::{PgConnection, Row};
+use sqlx::{Executor, PgConnection, Row};
 
 /// Whom a message concerns.
 pub(super) struct Receiver {
@@ -61,9 +62,12 @@ async fn not_open(
     let id = serde_json::to_string(request_id).unwrap_or_default();
     let row = sqlx::query(shared.sql.of(QUERY)).bind(execution).bind(format!("\"request_id\":{id}"));
     let (exists, known): (bool, bool) = {
-        let row = row.fetch_one(connection).await?;
+        let row = row.fetch_one(&mut *connection).await?;
         (row.try_get(0)?, row.try_get(1)?)
     };
+    if known {
+        connection.execute(SETTLE).await?;
+    }
     Ok(match (exists, known) {
         (false, _) => SendAnswer::NoSuchExecution,
         (true, true) => SendAnswer::Known,

@@ -1,7 +1,7 @@
 //! Opening: from a URL to a store that works. Connections and their settings, and what they must not lead to.
 
 use super::failure::store_error;
-use super::shared::Shared;
+use super::shared::{Shared, Silence};
 use super::sql::{NOW, Sql};
 use super::{PostgresStore, control, migrate, writer};
 use crate::store::owner::LEASE;
@@ -70,21 +70,38 @@ pub(super) fn named(options: &PgConnectOptions, role: &str) -> PgConnectOptions 
     options.clone().application_name(&format!("abide {role}"))
 }
 
+/// How long a connection may take to come about: a machine that is gone refuses nothing.
+const CONNECT: Duration = Duration::from_secs(10);
+
 /// A connection of its own.
 pub(super) async fn connect(options: &PgConnectOptions, role: &str) -> Result<PgConnection, sqlx::Error> {
-    let mut connection = named(options, role).connect().await?;
-    connection.execute(SETTINGS).await?;
-    Ok(connection)
+    let connecting = async {
+        let mut connection = named(options, role).connect().await?;
+        connection.execute(SETTINGS).await?;
+        Ok(connection)
+    };
+    tokio::time::timeout(CONNECT, connecting).await.unwrap_or_else(|_| Err(silence(CONNECT)))
+}
+
+/// The error of a server that says nothing.
+pub(super) fn silence(limit: Duration) -> sqlx::Error {
+    let message = format!("the server did not answer for {} s", limit.as_secs());
+    sqlx::Error::Io(std::io::Error::new(std::io::ErrorKind::TimedOut, message))
 }
 
 /// A pool; its connections are opened when they are needed.
-pub(super) fn pool(options: &OpenOptions, role: &'static str) -> PgPool {
+pub(super) fn pool(options: &OpenOptions, role: &'static str, silent: &Arc<Silence>) -> PgPool {
+    let silent = Arc::clone(silent);
     PgPoolOptions::new()
         .min_connections(0)
         .max_connections(options.connections.max(1))
         .acquire_timeout(options.busy_timeout)
         .idle_timeout(Duration::from_secs(60))
         .test_before_acquire(false)
+        .before_acquire(move |_, meta| {
+            let usable = silent.is_older_than(meta.age);
+            Box::pin(async move { Ok(usable) })
+        })
         .after_connect(|connection, _| Box::pin(async move { connection.execute(SETTINGS).await.map(drop) }))
         .connect_lazy_with(named(&options.connect, role))
 }
@@ -157,8 +174,9 @@ async fn prepare(options: OpenOptions, name: String) -> Result<PostgresStore, St
     let now_ms = now.fetch_one(&mut connection).await.map_err(failed)?;
     drop(connection.close().await);
     let (control, commands) = mpsc::unbounded_channel();
-    let pools = (pool(&options, "calls"), pool(&options, "transactions"));
-    let shared = Arc::new(Shared::new(name, options, sql, block, now_ms, control));
+    let silent = Arc::new(Silence::default());
+    let pools = (pool(&options, "calls", &silent), pool(&options, "transactions", &silent));
+    let shared = Arc::new(Shared::new(name, options, sql, block, now_ms, control, silent));
     writer::spawn(&shared)?;
     tokio::spawn(control::run(Arc::downgrade(&shared), commands));
     tokio::spawn(control::listen(Arc::downgrade(&shared)));

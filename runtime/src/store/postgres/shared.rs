@@ -11,8 +11,8 @@ use abide_core::{ExecutionId, Incarnation};
 use std::collections::{BTreeSet, HashMap};
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 use tokio::sync::{Notify, mpsc, watch};
 
 /// How many of an execution's id bits count within a process (see SQLite's).
@@ -39,6 +39,19 @@ pub(super) struct Shared {
     pub(super) block: i64,
     next_id: AtomicI64,
     mine: Mutex<HashMap<Incarnation, String>>,
+    silent: Arc<Silence>,
+}
+
+/// When a connection last met with silence: those of a pool that are as old lead to the same server, and are not tried one by one.
+#[derive(Debug, Default)]
+pub(super) struct Silence(Mutex<Option<Instant>>);
+
+impl Silence {
+    /// Whether what is so old is younger than the last silence.
+    pub(super) fn is_older_than(&self, age: Duration) -> bool {
+        let at = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        at.is_none_or(|at| at.elapsed() > age)
+    }
 }
 
 impl Shared {
@@ -49,6 +62,7 @@ impl Shared {
         block: i64,
         now_ms: i64,
         control: mpsc::UnboundedSender<Command>,
+        silent: Arc<Silence>,
     ) -> Self {
         Self {
             name,
@@ -65,7 +79,13 @@ impl Shared {
             block,
             next_id: AtomicI64::new(block << COUNTER_BITS),
             mine: Mutex::default(),
+            silent,
         }
+    }
+
+    /// A connection was given up since nobody answered.
+    pub(super) fn note_silence(&self) {
+        *self.silent.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
     }
 
     pub(super) fn execution_id(&self) -> ExecutionId {

@@ -11,6 +11,11 @@ use std::sync::{Arc, PoisonError, RwLock};
 /// `(SELECT {now})`.
 pub(super) const NOW: &str = "(extract(epoch FROM clock_timestamp()) * 1000)::bigint";
 
+/// Before an answer is given because of what was read: a server that was to end while a commit waited for the standby has
+/// committed, and shows what the standby may not have. This writes, so its own commit waits for the standby, which then has all
+/// that came before it too (PROTOCOL 8).
+pub(super) const SETTLE: &str = "SELECT pg_logical_emit_message(true, 'abide', '')";
+
 /// The statements of one store.
 pub(super) struct Sql {
     schema: String,

@@ -6,12 +6,12 @@
 use super::read::{execution, select};
 use super::rows::TERMINATED;
 use super::shared::{Shared, Tiding};
-use super::sql::lock_key;
+use super::sql::{SETTLE, lock_key};
 use crate::store::{
     ConflictPolicy, ExecutionRow, NewExecution, ResumeAnswer, ReusePolicy, SendAnswer, StartAnswer, Status,
 };
 use abide_core::ExecutionId;
-use sqlx::{PgConnection, Row};
+use sqlx::{Executor, PgConnection, Row};
 
 /// How long a terminate's request id is remembered: a day.
 const REMEMBER_MS: i64 = 24 * 60 * 60 * 1_000;
@@ -46,6 +46,7 @@ pub(super) async fn decide(
     sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(key).execute(&mut *connection).await?;
     let known = sqlx::query(shared.sql.of(KNOWN)).bind(&new.run_id).bind(&new.request_id);
     if let Some(row) = known.fetch_optional(&mut *connection).await? {
+        connection.execute(SETTLE).await?;
         return Ok((StartAnswer::Known(Box::new(execution(&row)?)), None));
     }
     let open = sqlx::query(shared.sql.of(OPEN)).bind(&new.workflow_id).fetch_optional(&mut *connection);

@@ -9,6 +9,7 @@ use super::batch::Batch;
 use super::failure::failed;
 use super::guard::{self, Guarded};
 use super::shared::Shared;
+use super::sql::SETTLE;
 use super::{open, start};
 use crate::store::group::{self, Committed, Committer, Failed, Group, Kind};
 use crate::store::queue::{Taken, Turn};
@@ -29,7 +30,7 @@ const RECONNECT: Duration = Duration::from_secs(15);
 const LATER: Duration = Duration::from_millis(10);
 /// No answer for so long, though the server ends each statement after 30 s: it is gone, or the way to it. The connection is closed
 /// and the outcome unknown, to be read back (PROTOCOL 8): what arrives after all is met there, or by the journal's key.
-const NO_ANSWER: Duration = Duration::from_secs(45);
+pub(super) const NO_ANSWER: Duration = Duration::from_secs(45);
 
 /// One writer. Everything here is touched by its thread only.
 pub(super) struct Writer {
@@ -152,6 +153,12 @@ pub(super) async fn write_batch(
     batch.query(text, slot).fetch_one(connection).await?.try_get(1)
 }
 
+/// The answer, unless there is none for too long. The connection is closed then: see [`NO_ANSWER`].
+async fn answered<T>(answer: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, sqlx::Error> {
+    let silence = |_| Err(open::silence(NO_ANSWER));
+    tokio::time::timeout(NO_ANSWER, answer).await.unwrap_or_else(silence)
+}
+
 fn missing(group: &[(Append, Ack)], created: &[i64]) -> Committed {
     let starts = group.iter().filter(|(append, _)| append.create.is_some());
     let missing = starts.map(|(append, _)| append.execution).filter(|id| !created.contains(&id.0)).collect();
@@ -161,15 +168,7 @@ fn missing(group: &[(Append, Ack)], created: &[i64]) -> Committed {
 impl Committer for Writer {
     async fn attempt(&mut self, group: &[(Append, Ack)]) -> Result<Committed, Failed> {
         self.shared.fault(Stage::BeforeCommit)?;
-        let sent = match tokio::time::timeout(NO_ANSWER, self.send(group)).await {
-            Ok(sent) => sent,
-            Err(_) => {
-                self.connection = None;
-                let message = format!("the server did not answer for {} s", NO_ANSWER.as_secs());
-                return Err(Failed { kind: Kind::Broken, error: StoreError::Unknown { message } });
-            }
-        };
-        match sent {
+        match answered(self.send(group)).await {
             Ok(committed) => self.shared.fault(Stage::AfterCommit).map(|()| committed),
             Err(error) => Err(self.failed(error).await),
         }
@@ -178,7 +177,7 @@ impl Committer for Writer {
     async fn start_alone(&mut self, append: &Append) -> Result<AppendOutcome, Failed> {
         let Some(new) = &append.create else { return Ok(AppendOutcome::Lost) };
         let (shared, slot) = (Arc::clone(&self.shared), self.slot);
-        let outcome = async {
+        let outcome = answered(async {
             let mut transaction = self.connection().await?.begin().await?;
             let (answer, ended) = start::decide(&mut transaction, &shared, new).await?;
             let outcome = match answer {
@@ -197,10 +196,9 @@ impl Committer for Writer {
             if let Some(ended) = ended {
                 ended.tell(&shared);
             }
-            Ok::<_, sqlx::Error>(outcome)
-        }
-        .await;
-        match outcome {
+            Ok(outcome)
+        });
+        match outcome.await {
             Ok(outcome) => Ok(outcome),
             Err(error) => Err(self.failed(error).await),
         }
@@ -210,11 +208,8 @@ impl Committer for Writer {
         let (shared, slot) = (Arc::clone(&self.shared), self.slot);
         let query =
             sqlx::query_scalar::<_, i64>(shared.sql.of("SELECT worker FROM {s}.lease WHERE slot = $1"));
-        let alive = match self.connection().await {
-            Ok(connection) => query.bind(slot).fetch_all(connection).await,
-            Err(error) => Err(error),
-        };
-        match alive {
+        let alive = answered(async { query.bind(slot).fetch_all(self.connection().await?).await });
+        match alive.await {
             Ok(alive) => Ok(alive.into_iter().collect()),
             Err(error) => Err(self.failed(error).await),
         }
@@ -231,9 +226,18 @@ impl Committer for Writer {
             .bind(column(|append| i64::try_from(append.seq.0).unwrap_or(i64::MAX)))
             .bind(column(|append| append.owner.0))
             .bind(column(|append| append.at_ms));
-        let found = query.fetch_all(self.patient().await?).await;
-        let found = found.map_err(|error| shared.error(error))?;
-        Ok(found.into_iter().map(ExecutionId).collect())
+        let connection = self.patient().await?;
+        let found = answered(async {
+            let found = query.fetch_all(&mut *connection).await?;
+            if !found.is_empty() {
+                connection.execute(SETTLE).await?;
+            }
+            Ok(found)
+        });
+        match found.await {
+            Ok(found) => Ok(found.into_iter().map(ExecutionId).collect()),
+            Err(error) => Err(self.failed(error).await.error),
+        }
     }
 
     async fn disconnect(&mut self) {

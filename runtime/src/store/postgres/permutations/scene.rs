@@ -30,7 +30,8 @@ pub(super) struct Opened {
 pub(super) async fn store() -> Opened {
     let url = cluster::shared_database();
     let store = open::open_store(&url, OpenOptions::default()).await.unwrap();
-    let sessions = open::pool(&OpenOptions { connections: 60, ..store.shared.options.clone() }, "test");
+    let sessions =
+        open::pool(&OpenOptions { connections: 60, ..store.shared.options.clone() }, "test", &Arc::default());
     Opened { store, sessions }
 }
 

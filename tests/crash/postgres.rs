@@ -1,0 +1,30 @@
+//! What must survive a crash, over a real Postgres server: the tests of `main` that are not about a file, and what only
+//! a server can do to those who lean on it. The files `pg_*` are of this program alone.
+//!
+//! `ABIDE_SEED=n` repeats a run's random choices; `ABIDE_KILLS=n` sets how often the kill loop kills.
+
+/// The other program, `main`, is about files.
+pub(crate) const ON_POSTGRES: bool = true;
+
+mod elsewhere;
+mod evidence;
+mod expected;
+mod forwarder;
+mod journal;
+#[path = "../src/victim/ledger.rs"]
+mod ledger;
+mod load;
+mod once;
+mod pg_clock;
+mod pg_connections;
+mod pg_crash_loop;
+mod pg_first;
+mod pg_locks;
+mod pg_server;
+mod pg_standby;
+mod pg_zombies;
+mod scene;
+mod shutdown;
+mod workers;
+#[path = "../src/victim/workflows.rs"]
+mod workflows;
