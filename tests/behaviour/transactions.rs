@@ -1,6 +1,6 @@
 //! Transactional activities: their SQL and their result are one commit, whatever happens on the way.
 
-use super::support::{Db, Log, eventually};
+use super::support::{Db, Log};
 use crate::UserConnection;
 use abide::__private::{FaultHook, Stage, StoreFault};
 use abide::prelude::*;

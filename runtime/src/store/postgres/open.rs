@@ -56,7 +56,6 @@ impl Default for OpenOptions {
 const SETTINGS: &str = "
 SET synchronous_commit = on;
 SET default_transaction_isolation = 'read committed';
-SET default_transaction_read_only = off;
 SET statement_timeout = '30s';
 SET lock_timeout = '5s';
 SET idle_in_transaction_session_timeout = '5s';

@@ -249,8 +249,9 @@ impl Committer for Writer {
 
     async fn wait_out(&mut self, kind: Kind, since: Instant) {
         if since.elapsed() > Duration::from_secs(1) {
+            let code = if kind == Kind::Full { "AB0504" } else { "AB0515" };
             tracing::warn!(
-                code = "AB0515",
+                code,
                 "the database `{}` is not writing ({kind:?}); appends wait",
                 self.shared.name
             );
