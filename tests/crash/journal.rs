@@ -109,7 +109,7 @@ pub(crate) async fn try_connect(database: &Database, read_only: bool) -> sqlx::R
         }
         Database::Postgres(url) => {
             let options: PgConnectOptions = url.parse()?;
-            let options = options.application_name("a stranger").options([("search_path", "abide")]);
+            let options = options.application_name("a stranger").options([("search_path", "abide,public")]);
             options.connect().await.map(Connection::Postgres)
         }
     }

@@ -25,6 +25,9 @@ mod pg_standby;
 mod pg_zombies;
 mod scene;
 mod shutdown;
+mod transactions;
+#[path = "../src/victim/transactions.rs"]
+mod transactions_victim;
 mod workers;
 #[path = "../src/victim/workflows.rs"]
 mod workflows;

@@ -26,7 +26,9 @@ async fn main() -> Result<(), Failure> {
     let folder = PathBuf::from(arguments.next().unwrap_or_default());
     println!("begun");
     let file = || format!("sqlite://{}", folder.join("abide.db").display());
-    let mut builder = Abide::builder(std::env::var("VICTIM_DATABASE").unwrap_or_else(|_| file()));
+    let url = std::env::var("VICTIM_DATABASE").unwrap_or_else(|_| file());
+    let on_server = url.starts_with("postgres");
+    let mut builder = Abide::builder(url);
     if let Some(death) = transactions::death() {
         builder = builder.fault(death);
     }
@@ -40,7 +42,7 @@ async fn main() -> Result<(), Failure> {
         "work" => work(&abide, &folder, workflows::worker, false).await?,
         "farm" => work(&abide, &folder, farm, false).await?,
         "both" => work(&abide, &folder, workflows::worker, true).await?,
-        "transact" => serve(transactions::worker(&abide), std::future::pending()).await?,
+        "transact" => serve(transactions::worker(&abide, on_server), std::future::pending()).await?,
         other => return Err(Failure::new(format!("no role `{other}`"))),
     }
     abide.close().await?;

@@ -5,7 +5,7 @@
 
 use abide::__private::{FaultHook, Stage};
 use abide::prelude::*;
-use sqlx::{Executor, SqliteConnection};
+use sqlx::{PgConnection, SqliteConnection};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub(crate) const QUEUE: &str = "transactions";
 
 /// The user's table: nothing in it forbids a second row for one activity.
+#[allow(dead_code)] // the tests make it
 pub(crate) const TABLE: &str =
     "CREATE TABLE IF NOT EXISTS booked (key TEXT NOT NULL, attempt BIGINT NOT NULL, n BIGINT NOT NULL)";
 
@@ -36,18 +37,36 @@ pub(crate) async fn book(tx: &mut SqliteConnection, n: i64) -> Result<i64, Failu
     Ok(count.bind(run.idempotency_key()).fetch_one(tx).await?)
 }
 
+/// The same on the other database.
+#[activity(transactional, start_to_close = "60s")]
+pub(crate) async fn book_on_server(tx: &mut PgConnection, n: i64) -> Result<i64, Failure> {
+    let run = abide::activity::context();
+    let insert = sqlx::query("INSERT INTO booked (key, attempt, n) VALUES ($1, $2, $3)");
+    insert.bind(run.idempotency_key()).bind(i64::from(run.attempt())).bind(n).execute(&mut *tx).await?;
+    let count = sqlx::query_scalar("SELECT count(*) FROM booked WHERE key = $1");
+    Ok(count.bind(run.idempotency_key()).fetch_one(tx).await?)
+}
+
 /// Books one after the other, then some at once.
 #[workflow]
-pub(crate) async fn bookings(n: i64, steps: i64) -> Result<i64, Failure> {
+pub(crate) async fn bookings(n: i64, steps: i64, on_server: bool) -> Result<i64, Failure> {
     let mut rows = 0;
     for k in 0..steps {
-        rows += book(100 * n + k).await?;
+        rows += booked(100 * n + k, on_server).await?;
     }
-    let at_once = (steps..2 * steps).map(|k| book(100 * n + k));
+    let at_once = (steps..2 * steps).map(|k| booked(100 * n + k, on_server));
     for counted in futures::future::join_all(at_once).await {
         rows += counted?;
     }
     Ok(rows)
+}
+
+#[workflow::helper]
+async fn booked(n: i64, on_server: bool) -> Result<i64, Failure> {
+    match on_server {
+        true => Ok(book_on_server(n).await?),
+        false => Ok(book(n).await?),
+    }
 }
 
 /// Ends the process, without a word, where the environment says so.
@@ -67,12 +86,7 @@ pub(crate) fn death() -> Option<FaultHook> {
 
 /// A worker of all this.
 #[allow(dead_code)] // see above
-pub(crate) fn worker(abide: &Abide) -> abide::WorkerBuilder {
-    abide.worker(QUEUE).workflow(bookings).activity(book)
-}
-
-/// Makes the user's table.
-#[allow(dead_code)] // see above
-pub(crate) async fn make_table(user: &mut SqliteConnection) -> sqlx::Result<()> {
-    user.execute(TABLE).await.map(drop)
+pub(crate) fn worker(abide: &Abide, on_server: bool) -> abide::WorkerBuilder {
+    let builder = abide.worker(QUEUE).workflow(bookings);
+    if on_server { builder.activity(book_on_server) } else { builder.activity(book) }
 }

@@ -9,6 +9,7 @@
 //! measures what the checks cost at compile time.
 
 mod compile;
+mod heavy;
 mod load;
 mod place;
 mod report;
@@ -58,6 +59,8 @@ enum Other {
     Compile(compile::Args),
     /// Measures one, two and three worker processes on one Postgres.
     Scale(scale::Args),
+    /// Measures what a large Postgres database costs: many workflows, many that sleep, millions of events.
+    Heavy(heavy::Args),
     /// One of those processes.
     #[command(hide = true)]
     Worker(scale::WorkerArgs),
@@ -71,6 +74,7 @@ async fn main() -> AnyResult<()> {
     match &args.other {
         Some(Other::Compile(args)) => return compile::run(args),
         Some(Other::Scale(args)) => return scale::run(args).await,
+        Some(Other::Heavy(args)) => return heavy::run(args).await,
         Some(Other::Worker(args)) => return scale::work(args).await,
         None => {}
     }

@@ -30,7 +30,7 @@ pub(crate) enum Place {
     /// Files in this folder.
     Folder(tempfile::TempDir),
     /// Schemas in this database; with the cluster, if it is ours.
-    Server { url: String, _cluster: Option<cluster::Cluster> },
+    Server { url: String, cluster: Option<cluster::Cluster> },
 }
 
 impl Place {
@@ -41,11 +41,11 @@ impl Place {
             return Ok(Self::Folder(tempfile::tempdir_in(dir)?));
         }
         if let Ok(url) = std::env::var("DATABASE_URL") {
-            return Ok(Self::Server { url, _cluster: None });
+            return Ok(Self::Server { url, cluster: None });
         }
         let cluster =
             cluster::Cluster::start(cluster::Options { durable: true, ..cluster::Options::default() })?;
-        Ok(Self::Server { url: cluster.create_database()?, _cluster: Some(cluster) })
+        Ok(Self::Server { url: cluster.create_database()?, cluster: Some(cluster) })
     }
 
     /// A database of its own for one side of a measurement.
@@ -58,6 +58,17 @@ impl Place {
             }
             Self::Server { url, .. } => Abide::builder(url).schema(name).open().await?,
         })
+    }
+
+    /// A stranger's statement, on our own cluster.
+    pub(crate) fn sql(&self, statement: &str) -> AnyResult<cluster::Rows> {
+        match self {
+            Self::Server { url, cluster: Some(cluster) } => {
+                let database = url.rsplit('/').next().unwrap_or_default();
+                Ok(cluster.sql(database, statement)?)
+            }
+            _ => Err("this needs a throw-away cluster: unset DATABASE_URL".into()),
+        }
     }
 
     /// The server's URL.

@@ -41,7 +41,15 @@ pub(crate) struct WorkerArgs {
     #[arg(value_enum)]
     workload: Workload,
     in_flight: usize,
+    /// 0: it starts nothing itself, and serves until its input ends.
     seconds: f64,
+}
+
+impl WorkerArgs {
+    /// A process that serves others.
+    pub(crate) fn serving(url: &str, schema: &str, workload: Workload) -> Self {
+        Self { url: url.to_owned(), schema: schema.to_owned(), workload, in_flight: 1_000, seconds: 0.0 }
+    }
 }
 
 /// Measures.
@@ -53,7 +61,10 @@ pub(crate) async fn run(args: &Args) -> AnyResult<()> {
         let schema = format!("scale_{}_{workers}", std::process::id());
         let mut children = Vec::new();
         for _ in 0..*workers {
-            children.push(child(args, url, &schema)?);
+            let (workload, in_flight, seconds) = (args.workload, args.in_flight, args.seconds);
+            let worker =
+                WorkerArgs { url: url.to_owned(), schema: schema.clone(), workload, in_flight, seconds };
+            children.push(child(&worker)?);
         }
         // All are open and have their worker: now they may begin, together.
         for (child, _) in &mut children {
@@ -73,9 +84,10 @@ pub(crate) async fn run(args: &Args) -> AnyResult<()> {
     Ok(())
 }
 
-fn child(args: &Args, url: &str, schema: &str) -> AnyResult<(Child, BufReader<std::process::ChildStdout>)> {
+/// Starts a process, and waits until it is ready.
+pub(crate) fn child(args: &WorkerArgs) -> AnyResult<(Child, BufReader<std::process::ChildStdout>)> {
     let mut child = Command::new(std::env::current_exe()?)
-        .args(["worker", url, schema, args.workload.name()])
+        .args(["worker", &args.url, &args.schema, args.workload.name()])
         .args([args.in_flight.to_string(), args.seconds.to_string()])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -95,7 +107,10 @@ pub(crate) async fn work(args: &WorkerArgs) -> AnyResult<()> {
     let engine = Engine::open(abide, args.workload, args.in_flight).await?;
     engine.history().await?;
     println!("ready");
-    std::io::stdin().read_line(&mut String::new())?;
+    tokio::task::spawn_blocking(|| std::io::stdin().read_line(&mut String::new())).await??;
+    if args.seconds == 0.0 {
+        return engine.close().await;
+    }
     let measured = load::run(&engine, args.in_flight, Duration::from_secs_f64(args.seconds)).await?;
     println!("{}", measured.per_s());
     engine.close().await

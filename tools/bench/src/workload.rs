@@ -41,8 +41,14 @@ impl Workload {
 #[workflow]
 async fn empty() {}
 
+/// Sleeps for a month.
 #[workflow]
-async fn ten_steps() -> Result<u32, CallError> {
+pub(crate) async fn sleeper() {
+    workflow::sleep(days(30)).await;
+}
+
+#[workflow]
+pub(crate) async fn ten_steps() -> Result<u32, CallError> {
     let mut n = 0;
     for _ in 0..STEPS {
         n = step(n).await?;
@@ -51,7 +57,7 @@ async fn ten_steps() -> Result<u32, CallError> {
 }
 
 #[activity]
-async fn step(n: u32) -> u32 {
+pub(crate) async fn step(n: u32) -> u32 {
     n + 1
 }
 
