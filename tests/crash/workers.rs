@@ -53,7 +53,7 @@ pub(crate) async fn written(scene: &Scene, writer: i64) -> usize {
 }
 
 /// Starts sequences with steps of `ms` until each of these incarnations runs some.
-pub(crate) async fn until_all_run(
+async fn until_all_run(
     scene: &Scene,
     client: &Client,
     owners: &[i64],
