@@ -53,7 +53,7 @@ async fn only_the_execution_that_kills_its_process_is_suspended() {
 async fn an_execution_that_only_sleeps_is_never_the_culprit() {
     let scene = Scene::new();
     let client = scene.client().await;
-    let run = client.start(ticks(10, 30)).id("ticks").await.expect("it starts");
+    let run = client.start(ticks(100, 30)).id("ticks").await.expect("it starts");
     let fired = async || {
         let executions = read(scene.database()).await;
         executions.values().flat_map(Execution::events).filter(|(_, kind, _)| *kind == "timer_fired").count()
@@ -66,7 +66,7 @@ async fn an_execution_that_only_sleeps_is_never_the_culprit() {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     let worker = scene.worker();
-    assert_eq!(run.result().await.expect("it completes"), 10);
+    assert_eq!(run.result().await.expect("it completes"), 100);
     worker.stop();
 }
 
