@@ -159,9 +159,11 @@ fn fill(args: &Args, sql: &Sql<'_>) -> AnyResult<()> {
          SELECT i, 'old-' || i, 'old-' || i, 'Old', 'old', 10, i, i, '{{}}' FROM generate_series(1, {executions}) i;
          INSERT INTO {{s}}.journal (execution, seq, n, at, writer, body)
          SELECT i, seq, 1, i, 1, '[{{\"timer_fired\":{{\"timer\":7}}}}]'
-         FROM generate_series(1, {executions}) i, generate_series(1, {each}) seq;
-         ANALYZE"
+         FROM generate_series(1, {executions}) i, generate_series(1, {each}) seq"
     ))?;
+    // What such a fill leaves to be done in the background is not what is measured.
+    sql.run("VACUUM ANALYZE")?;
+    sql.run("CHECKPOINT")?;
     let (executions, events) = (
         sql.number("SELECT count(*) FROM {s}.execution")?,
         sql.number("SELECT sum(n)::bigint FROM {s}.journal")?,
@@ -181,7 +183,7 @@ async fn looks(abide: &Abide, sql: &Sql<'_>) -> AnyResult<Vec<(&'static str, f64
         client.start(ten_steps()).await?.result().await?;
         claims.push(begun.elapsed());
         let begun = Instant::now();
-        client.list(ListFilter::new().workflow_type("ten_steps").limit(100)).await?;
+        client.list(ListFilter::new().limit(100)).await?;
         lists.push(begun.elapsed());
     }
     worker.shutdown().await?;
@@ -192,6 +194,6 @@ async fn looks(abide: &Abide, sql: &Sql<'_>) -> AnyResult<Vec<(&'static str, f64
     };
     Ok(vec![
         ("start, claimed and run by another process, to its result", median(claims)),
-        ("list of 100", median(lists)),
+        ("list of the newest 100", median(lists)),
     ])
 }

@@ -6,7 +6,8 @@
 //! prepared once per combination.
 
 use super::failure::{CONFLICT, FENCED, LOST};
-use super::rows::{Changes, Creates, Journal, Messages, Tasks};
+use super::rows::{Changes, Creates, Journal, Messages};
+use super::tokens::Tasks;
 use crate::store::Append;
 use sqlx::postgres::PgArguments;
 use sqlx::query::Query;

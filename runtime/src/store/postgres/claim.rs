@@ -78,11 +78,12 @@ chosen AS MATERIALIZED (
     taken!()
 );
 
-/// One suspect, with `$8` crashes at most, the least suspicious first: an innocent one makes progress and is none any more.
+/// One suspect, with `$8` crashes at most, the least suspicious first: an innocent one makes progress and is none any more. The index of
+/// suspects says `crashes >= 2` (`SUSPECT_FROM`) in so many words.
 pub(super) const CLAIM_SUSPECT: &str = concat!(
     "WITH chosen AS MATERIALIZED (
     SELECT id FROM {s}.execution e
-    WHERE owner IS NULL AND status = 0 AND crashes >= $7 AND crashes <= $8 AND queue = $2
+    WHERE owner IS NULL AND status = 0 AND crashes >= 2 AND crashes >= $7 AND crashes <= $8 AND queue = $2
         AND (wake_at <= $4 OR EXISTS (SELECT FROM {s}.inbox i WHERE i.execution = e.id)) AND ",
     is_wanted!("type"),
     "

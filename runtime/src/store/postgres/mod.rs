@@ -1,6 +1,6 @@
 //! The Postgres store: any number of processes on one database (DESIGN §5).
 //!
-//! Reading order: [`schema`] and [`migrate`], [`open`], [`sql`], then the hot path: [`writer`], [`guard`], [`batch`] and [`rows`];
+//! Reading order: [`schema`] and [`migrate`], [`open`], [`sql`], then the hot path: [`writer`], [`guard`], [`batch`], [`rows`] and [`tokens`];
 //! [`failure`] (Postgres's errors), [`control`] and [`shared`] (leases renewed, others notified), [`call`] (how clients and workers
 //! ask), and what they ask: [`start`], [`message`], [`read`], [`lease`], [`claim`], [`task`], [`transaction`]. Each statement keeps the rules
 //! of docs/protocol.md by itself; `permutations` tries them against each other.
@@ -26,6 +26,7 @@ mod start;
 mod task;
 #[cfg(test)]
 mod tests;
+mod tokens;
 mod transaction;
 mod writer;
 
@@ -75,6 +76,10 @@ impl Store for PostgresStore {
     fn start(&self, new: NewExecution) -> StoreFuture<'_, StartAnswer> {
         Box::pin(async move {
             let queue = new.queue.clone();
+            if self.start_fresh(&new).await? {
+                self.shared.tell_queue(&queue);
+                return Ok(StartAnswer::Started);
+            }
             let started = self.call(move |shared, connection| {
                 let new = new.clone();
                 Box::pin(async move { Ok(start::start(connection, shared, &new).await?) })

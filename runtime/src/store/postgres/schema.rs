@@ -50,6 +50,8 @@ CREATE UNIQUE INDEX execution_open       ON {s}.execution (workflow_id) WHERE st
 CREATE INDEX        execution_due        ON {s}.execution (queue, wake_at)
     WHERE owner IS NULL AND status = 0 AND wake_at IS NOT NULL;
 CREATE INDEX        execution_owner      ON {s}.execution (owner)       WHERE owner IS NOT NULL;
+CREATE INDEX        execution_suspect    ON {s}.execution (queue, crashes)
+    WHERE owner IS NULL AND status = 0 AND crashes >= 2;
 CREATE INDEX        execution_retryable  ON {s}.execution (queue)       WHERE status < 2 AND tried_builds IS NOT NULL;
 
 CREATE TABLE {s}.journal (

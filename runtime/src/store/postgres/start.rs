@@ -3,12 +3,14 @@
 //! What SQLite's one write lock gives is taken by name here: a start holds the lock of its workflow id (PROTOCOL 23), an end
 //! holds its execution's row. Whoever holds the one may ask for the other in this order only.
 
+use super::PostgresStore;
 use super::read::{execution, select};
 use super::rows::TERMINATED;
 use super::shared::{Shared, Tiding};
 use super::sql::{SETTLE, lock_key};
 use crate::store::{
     ConflictPolicy, ExecutionRow, NewExecution, ResumeAnswer, ReusePolicy, SendAnswer, StartAnswer, Status,
+    StoreError,
 };
 use abide_core::ExecutionId;
 use sqlx::{Executor, PgConnection, Row};
@@ -81,31 +83,52 @@ pub(super) async fn decide(
     Ok((StartAnswer::Started, ended))
 }
 
+const INSERT: &str =
+    "INSERT INTO {s}.execution (id, workflow_id, run_id, request_id, type, queue, status, wake_at, input,
+    created_at) VALUES ($1, $2, $3, $4, $5, $6, 0, $8, $7, $8) ON CONFLICT DO NOTHING";
+
+async fn insert(connection: &mut PgConnection, shared: &Shared, new: &NewExecution) -> sqlx::Result<bool> {
+    let insert = sqlx::query(shared.sql.of(INSERT))
+        .bind(new.id.0)
+        .bind(&new.workflow_id)
+        .bind(&new.run_id)
+        .bind(&new.request_id)
+        .bind(&new.workflow_type)
+        .bind(&new.queue)
+        .bind(&new.input)
+        .bind(new.created_at_ms);
+    Ok(insert.execute(connection).await?.rows_affected() == 1)
+}
+
+impl PostgresStore {
+    /// One whose workflow id was made for it meets no other run, and is one statement instead of seven. False: it was not; or it is
+    /// in already, by a call whose answer was lost.
+    pub(super) async fn start_fresh(&self, new: &NewExecution) -> Result<bool, StoreError> {
+        if !new.has_fresh_id() || new.request_id.is_some() {
+            return Ok(false);
+        }
+        let new = new.clone();
+        self.once(move |shared, connection| {
+            let new = new.clone();
+            Box::pin(async move { Ok(insert(connection, shared, &new).await?) })
+        })
+        .await
+    }
+}
+
 /// A start that nobody owns yet: due at once, its input in the row.
 pub(super) async fn start(
     connection: &mut PgConnection,
     shared: &Shared,
     new: &NewExecution,
 ) -> sqlx::Result<(StartAnswer, Option<Ended>)> {
-    const INSERT: &str =
-        "INSERT INTO {s}.execution (id, workflow_id, run_id, request_id, type, queue, status, wake_at, input,
-        created_at) VALUES ($1, $2, $3, $4, $5, $6, 0, $8, $7, $8) ON CONFLICT DO NOTHING";
     // Twice only where an owned start, or one of the same request id and another workflow id, came between.
     loop {
         let (answer, ended) = decide(connection, shared, new).await?;
         if !matches!(answer, StartAnswer::Started) {
             return Ok((answer, ended));
         }
-        let insert = sqlx::query(shared.sql.of(INSERT))
-            .bind(new.id.0)
-            .bind(&new.workflow_id)
-            .bind(&new.run_id)
-            .bind(&new.request_id)
-            .bind(&new.workflow_type)
-            .bind(&new.queue)
-            .bind(&new.input)
-            .bind(new.created_at_ms);
-        if insert.execute(&mut *connection).await?.rows_affected() == 1 {
+        if insert(connection, shared, new).await? {
             return Ok((answer, ended));
         }
     }

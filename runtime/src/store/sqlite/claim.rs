@@ -50,11 +50,12 @@ SELECT id FROM (
 ) GROUP BY id ORDER BY min(due), id LIMIT $5"
 );
 
-/// One suspect, with `$7` crashes at most, the least suspicious first: an innocent one makes progress and is none any more.
+/// One suspect, with `$7` crashes at most, the least suspicious first: an innocent one makes progress and is none any more. The index of
+/// suspects says `crashes >= 2` (`SUSPECT_FROM`) in so many words.
 const SUSPECT: &str = concat!(
     "
 SELECT id FROM execution
-WHERE owner IS NULL AND status = 0 AND crashes >= $6 AND crashes <= $7
+WHERE owner IS NULL AND status = 0 AND crashes >= 2 AND crashes >= $6 AND crashes <= $7
   AND (wake_at <= $3 OR EXISTS (SELECT 1 FROM inbox WHERE inbox.execution = execution.id)) AND ",
     is_wanted!("execution"),
     "

@@ -123,4 +123,5 @@ CREATE INDEX task_due      ON task (queue, run_at) WHERE owner IS NULL AND queue
 CREATE INDEX task_owner    ON task (owner)         WHERE owner IS NOT NULL;
 CREATE INDEX task_start_by ON task (start_by)      WHERE owner IS NULL AND start_by IS NOT NULL;
 CREATE INDEX task_close_by ON task (close_by)      WHERE close_by IS NOT NULL;
+CREATE INDEX execution_suspect ON execution (queue, crashes) WHERE owner IS NULL AND status = 0 AND crashes >= 2;
 ";

@@ -1,0 +1,110 @@
+//! The section of a batch that changes tasks: what a turn decides about attempts that the database arbitrates (PROTOCOL 22).
+
+use super::rows::Bound;
+use crate::store::{Append, NewTask, TaskChange};
+
+/// Changes of tasks.
+#[derive(Default)]
+pub(super) struct Tasks<'a> {
+    kinds: Vec<i16>,
+    executions: Vec<i64>,
+    activities: Vec<i64>,
+    attempts: Vec<i32>,
+    of: Vec<Option<i32>>,
+    queues: Vec<Option<&'a str>>,
+    names: Vec<Option<&'a str>>,
+    inputs: Vec<Option<&'a str>>,
+    limits: Vec<Option<&'a str>>,
+    run_at: Vec<i64>,
+    start_by: Vec<Option<i64>>,
+    close_by: Vec<Option<i64>>,
+    owners: Vec<i64>,
+    cancelled: Vec<Option<String>>,
+    starts: Vec<bool>,
+}
+
+impl<'a> Tasks<'a> {
+    pub(super) const PARAMETERS: usize = 15;
+
+    /// Kinds: 0 insert, 1 replace, 2 settle, 3 drop, 4 cancel. What is asked to stop and was not begun ends at once. `@@` is where
+    /// [`OF_STARTED`](Self::OF_STARTED) goes.
+    pub(super) const SQL: &'static str = ", t AS MATERIALIZED (
+    SELECT t.* FROM unnest(@1::smallint[], @2::bigint[], @3::bigint[], @4::integer[], @5::integer[], @6::text[],
+        @7::text[], @8::text[], @9::text[], @10::bigint[], @11::bigint[], @12::bigint[], @13::bigint[], @14::text[], @15::boolean[])
+        AS t(kind, execution, activity, attempt, of, queue, name, input, limits, run_at, start_by, close_by, by, outcome,
+            starts)
+    JOIN fence ON fence.worker = t.by@@),
+inserted AS (
+    INSERT INTO {s}.task (execution, activity, attempt, queue, name, input, limits, run_at, start_by, close_by)
+    SELECT execution, activity, attempt, queue, name, input, limits, run_at, start_by, close_by FROM t WHERE kind = 0),
+replaced AS (
+    UPDATE {s}.task k SET attempt = t.attempt, queue = t.queue, name = t.name, input = t.input, limits = t.limits,
+        run_at = t.run_at, start_by = t.start_by, close_by = t.close_by, owner = NULL, cancel = false
+    FROM t WHERE t.kind = 1 AND k.execution = t.execution AND k.activity = t.activity AND k.attempt = t.of
+    RETURNING 1),
+settled AS (
+    DELETE FROM {s}.task k USING t
+    WHERE t.kind = 2 AND k.execution = t.execution AND k.activity = t.activity AND k.attempt = t.of
+    RETURNING 1),
+dropped AS (
+    DELETE FROM {s}.task k USING t WHERE t.kind = 3 AND k.execution = t.execution AND k.activity = t.activity),
+unbegun AS (
+    DELETE FROM {s}.task k USING t
+    WHERE t.kind = 4 AND k.execution = t.execution AND k.activity = t.activity AND k.owner IS NULL
+        AND k.queue IS NOT NULL
+    RETURNING k.execution, k.activity, k.attempt, t.outcome, t.run_at),
+cancelled AS (
+    INSERT INTO {s}.inbox (execution, kind, request_id, body, at)
+    SELECT execution, 4, 'attempt/' || activity || '/' || attempt, '{\"activity\":' || activity || ',\"attempt\":'
+        || attempt || ',\"outcome\":' || outcome || '}', run_at FROM unbegun
+    ON CONFLICT DO NOTHING),
+asked AS (
+    UPDATE {s}.task k SET cancel = true FROM t
+    WHERE t.kind = 4 AND k.execution = t.execution AND k.activity = t.activity AND k.queue IS NOT NULL
+        AND NOT EXISTS (SELECT FROM unbegun u WHERE u.execution = k.execution AND u.activity = k.activity))";
+
+    /// Where the batch has starts: one that is not in has no tasks.
+    pub(super) const OF_STARTED: &'static str =
+        "\n    WHERE NOT t.starts OR t.execution IN (SELECT id FROM created)";
+
+    /// Attempts that were decided otherwise.
+    pub(super) const CHECK: &'static str = "(SELECT count(*) FROM t WHERE kind IN (1, 2))
+        <> (SELECT count(*) FROM replaced) + (SELECT count(*) FROM settled)";
+
+    pub(super) fn add(&mut self, append: &'a Append, change: &'a TaskChange) {
+        let (kind, of, task, activity) = match change {
+            TaskChange::Insert(task) => (0, None, Some(task), task.activity),
+            TaskChange::Replace { of, with } => (1, Some(*of), Some(with), with.activity),
+            TaskChange::Settle { activity, attempt } => (2, Some(*attempt), None, *activity),
+            TaskChange::Drop(activity) => (3, None, None, *activity),
+            TaskChange::Cancel(activity) => (4, None, None, *activity),
+        };
+        let signed = |attempt: u32| i32::try_from(attempt).unwrap_or(i32::MAX);
+        let id = |id: u64| i64::try_from(id).unwrap_or(i64::MAX);
+        self.kinds.push(kind);
+        self.executions.push(append.execution.0);
+        self.activities.push(id(activity.0));
+        self.attempts.push(task.map_or(0, |task| signed(task.attempt)));
+        self.of.push(of.map(signed));
+        let text = |of: fn(&'a NewTask) -> &'a str| task.map(of);
+        self.queues.push(task.and_then(|task| task.queue.as_deref()));
+        self.names.push(text(|task| &task.name));
+        self.inputs.push(text(|task| &task.input));
+        self.limits.push(text(|task| &task.limits));
+        self.run_at.push(task.map_or(append.at_ms, |task| task.run_at_ms));
+        self.start_by.push(task.and_then(|task| task.start_by_ms));
+        self.close_by.push(task.and_then(|task| task.close_by_ms));
+        self.owners.push(append.owner.0);
+        self.cancelled
+            .push((kind == 4).then(|| super::task::json(&abide_core::exec::AttemptOutcome::Cancelled)));
+        self.starts.push(append.create.is_some());
+    }
+
+    pub(super) fn bind(self, query: Bound<'a>) -> Bound<'a> {
+        let query = query.bind(self.kinds).bind(self.executions).bind(self.activities).bind(self.attempts);
+        let query =
+            query.bind(self.of).bind(self.queues).bind(self.names).bind(self.inputs).bind(self.limits);
+        let query = query.bind(self.run_at).bind(self.start_by).bind(self.close_by);
+        query.bind(self.owners).bind(self.cancelled).bind(self.starts)
+    }
+}
