@@ -180,7 +180,8 @@ pub enum Error {
     },
     /// A terminate cannot be a part of a transaction.
     #[error(
-        "AB0418: a terminate cannot be a part of a transaction: cancel within it, or terminate after its commit"
+        "AB0418: a terminate, or a start that terminates the open run, cannot be a part of a transaction: cancel within it, or terminate \
+         after its commit"
     )]
     NotWithin,
     /// A worker has stopped and takes nothing more.

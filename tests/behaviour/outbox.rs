@@ -81,6 +81,9 @@ async fn ids_and_request_ids_hold_within() {
         open.cancel("enough").request_id("once").within(&mut *tx).await.unwrap();
     }
     assert_eq!(open.terminate("no").within(&mut *tx).await.unwrap_err().code(), "AB0418");
+    let replacing =
+        client.start(Order::run()).id("o").id_conflict_policy(IdConflictPolicy::TerminateExisting);
+    assert_eq!(replacing.within(&mut *tx).await.unwrap_err().code(), "AB0418");
     tx.commit().await.unwrap();
     assert!(matches!(open.result().await, Err(WorkflowError::Cancelled)));
     let history = open.history().await.unwrap();

@@ -131,6 +131,9 @@ impl<W: WorkflowHandle> Start<W> {
     ) -> BoxFuture<'c, Result<Handle<W>>> {
         // Boxed: the connection's type is not in the future's, and a wrong one is told once.
         Box::pin(async move {
+            if self.conflict == IdConflictPolicy::TerminateExisting {
+                return Err(Error::NotWithin);
+            }
             let (client, new) = self.checked()?;
             let (started, workflow_id) = begun(&client, &new);
             let answer = client.abide.store().start_within(user_connection(connection)?, new).await?;

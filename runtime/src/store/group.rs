@@ -132,12 +132,12 @@ async fn acknowledge<C: Committer>(to: &mut C, group: Group, committed: Committe
     let (mut done, mut absent, mut later) = (Vec::with_capacity(group.len()), Vec::new(), Vec::new());
     for (append, ack) in group {
         let id = append.execution;
-        if append.create.is_some() && missing.contains(&id) {
+        if locked.contains(&id) {
+            later.push((append, ack));
+        } else if append.create.is_some() && missing.contains(&id) {
             absent.push((append, ack));
         } else if conflicts.contains(&id) {
             ack(Ok(AppendOutcome::Conflict));
-        } else if locked.contains(&id) {
-            later.push((append, ack));
         } else {
             done.push((append, ack));
         }
@@ -160,7 +160,9 @@ async fn acknowledge<C: Committer>(to: &mut C, group: Group, committed: Committe
                 }
                 ack(Ok(outcome));
             }
-            Err(failed) if matches!(failed.kind, Kind::Busy | Kind::Full | Kind::Broken) => {
+            // Somebody is in its way: the others need not wait for that.
+            Err(failed) if failed.kind == Kind::Busy => to.later(vec![(append, ack)]),
+            Err(failed) if matches!(failed.kind, Kind::Full | Kind::Broken) => {
                 to.wait_out(failed.kind, Instant::now()).await;
                 todo.push(vec![(append, ack)]);
             }

@@ -82,7 +82,15 @@ pub(crate) trait AttemptTransaction: Send {
     }
 }
 
-/// Whether the same transaction, begun anew, may succeed.
+/// Whether the same transaction, begun anew, may succeed. One of which nobody knows as well: had it committed, its token is gone, and the
+/// next one changes nothing (PROTOCOL 8, 22).
 pub(crate) fn may_succeed_again(error: &StoreError) -> bool {
-    matches!(error, StoreError::Conflicting { .. } | StoreError::Busy { .. } | StoreError::Full { .. })
+    matches!(
+        error,
+        StoreError::Conflicting { .. }
+            | StoreError::Busy { .. }
+            | StoreError::Full { .. }
+            | StoreError::Unknown { .. }
+            | StoreError::Unreachable { .. }
+    )
 }

@@ -2,9 +2,9 @@
 
 use super::live::{InFlight, Live};
 use super::load::{self, Loaded};
-use super::thread::Thread;
+use super::thread::{Message, Thread};
 use crate::error::Error;
-use crate::store::{AppendOutcome, StoreError};
+use crate::store::{AppendOutcome, Status, StoreError};
 use abide_core::exec::{Action, ActivityStart, AttemptOutcome, Execution, Input, Standing, Suspension};
 use abide_core::{CancellationType, Event, EventId, ExecutionId};
 use std::sync::Arc;
@@ -90,20 +90,39 @@ impl Thread {
         self.live.insert(live.id, live);
     }
 
-    /// It is not this worker's any more.
-    fn lost(&mut self, live: Live, in_flight: InFlight) {
-        let execution = live.id;
-        self.session.attempts.drop_all(execution, &[]);
-        in_flight.origins.into_iter().filter_map(|o| o.reply).for_each(|reply| drop(reply.send(Ok(None))));
-        self.let_go(live);
-        self.session.hub().look(execution);
+    /// The execution is not this worker's any more, or so it seems: the row tells. A suspension that was written twice finds nobody's
+    /// row; another append of ours may have come in between. Only what is really gone loses its activities.
+    fn lost(&mut self, mut live: Live, in_flight: InFlight) {
+        let (execution, session, me) = (live.id, Arc::clone(&self.session), Arc::clone(&self.me));
+        let stops = matches!(in_flight.standing, Standing::Suspended(_));
+        live.in_flight = Some(in_flight);
+        self.live.insert(execution, live);
+        tokio::spawn(async move {
+            let message = match load::found(&session, execution).await {
+                Some(row) if stops && row.status == Status::Suspended => {
+                    Message::Acked { execution, result: Ok(AppendOutcome::Done) }
+                }
+                Some(row) if row.owner == Some(session.me) && row.status.is_open() => {
+                    let message = "another append of this worker was faster".to_owned();
+                    Message::Acked { execution, result: Err(StoreError::Unknown { message }) }
+                }
+                _ => Message::Gone { execution },
+            };
+            let _ = me.send(message);
+        });
     }
 
-    /// It was terminated from outside: its activities stop, and nothing more is written.
+    /// It was terminated from outside, or is another's: its activities stop, and nothing more is written.
     pub(super) fn forget(&mut self, execution: ExecutionId) {
-        let Some(live) = self.remove(execution) else { return };
+        let Some(mut live) = self.remove(execution) else { return };
         self.session.attempts.drop_all(execution, &[]);
+        if let Some(in_flight) = live.in_flight.take() {
+            in_flight.start.into_iter().for_each(|start| drop(start.send(Ok(None))));
+            let replies = in_flight.origins.into_iter().filter_map(|origin| origin.reply);
+            replies.for_each(|reply| drop(reply.send(Ok(None))));
+        }
         self.let_go(live);
+        self.session.hub().look(execution);
     }
 
     fn let_go(&mut self, live: Live) {

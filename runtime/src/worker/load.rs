@@ -78,6 +78,18 @@ async fn read_once(
     Ok((journal, inbox))
 }
 
+/// The row of an execution; asked for as often as it takes, or nobody would ever run it. `None`: there is none, or the session is over.
+pub(super) async fn found(session: &Session, execution: ExecutionId) -> Option<ExecutionRow> {
+    while !session.is_over() {
+        match super::claims::find(session, execution).await {
+            Ok(row) => return row,
+            Err(error) => session.failed(&error),
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    None
+}
+
 /// Brings a claimed execution to its thread.
 pub(super) async fn claimed(session: &Arc<Session>, row: ExecutionRow) {
     let execution = row.id;

@@ -116,10 +116,9 @@ fn site_of(busy: &Busy) -> String {
 
 /// Loads an owned execution on the thread that now has it.
 async fn reload(session: &Arc<Session>, execution: ExecutionId) {
-    match claims::find(session, execution).await {
-        Ok(Some(row)) if row.owner == Some(session.me) => load::claimed(session, row).await,
-        Ok(_) => session.disown(execution),
-        Err(error) => session.failed(&error),
+    match load::found(session, execution).await {
+        Some(row) if row.owner == Some(session.me) => load::claimed(session, row).await,
+        _ => session.disown(execution),
     }
 }
 
@@ -165,7 +164,7 @@ fn blocks(site: Option<String>) -> Suspension {
 fn suspend(session: &Arc<Session>, execution: ExecutionId, reason: Suspension) {
     let session = Arc::clone(session);
     tokio::spawn(async move {
-        let Ok(Some(row)) = claims::find(&session, execution).await else { return };
+        let Some(row) = load::found(&session, execution).await else { return };
         if row.owner != Some(session.me) {
             return;
         }

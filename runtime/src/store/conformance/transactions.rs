@@ -188,7 +188,7 @@ async fn check_fault(lab: &Lab, at: Stage, fault: Fault, left: (i64, i64, i64)) 
     let mut transaction = begun(&process, key).await;
     book(&mut transaction, BOOK).await;
     let error = transaction.complete("{}".to_owned()).await.unwrap_err();
-    assert_eq!(may_succeed_again(&error), fault == Fault::Busy, "{at:?} {error}");
+    assert!(may_succeed_again(&error), "{at:?} {error}");
     assert_eq!(state(&mut user).await, left, "{at:?} {fault:?}");
 }
 

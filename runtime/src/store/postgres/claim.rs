@@ -123,8 +123,12 @@ pub(super) async fn claim(
     let mut next_due_ms: Option<i64> = None;
     for queue in &claim.queues {
         let next = sqlx::query_scalar::<_, i64>(shared.sql.of(NEXT_DUE)).bind(queue).bind(&claim.types);
-        let next = next.bind(signed(SUSPECT_FROM)).fetch_optional(&mut *connection).await?;
-        next_due_ms = next_due_ms.into_iter().chain(next).min();
+        match next.bind(signed(SUSPECT_FROM)).fetch_optional(&mut *connection).await {
+            Ok(next) => next_due_ms = next_due_ms.into_iter().chain(next).min(),
+            // What was taken is ours, and must be told.
+            Err(_) if !rows.is_empty() => break,
+            Err(error) => return Err(error.into()),
+        }
     }
     if rows.is_empty() && !holds_lease(connection, shared, claim.owner.0).await? {
         return Err(Trouble::Refused(StoreError::Fenced));

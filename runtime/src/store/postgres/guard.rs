@@ -7,10 +7,10 @@
 use super::rows::{QUERY, TERMINATED};
 use super::shared::Shared;
 use super::sql::lock_key;
-use crate::store::{Append, ReusePolicy};
+use crate::store::Append;
 use abide_core::ExecutionId;
 use sqlx::{AssertSqlSafe, Executor, PgConnection, Row};
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt::Write;
 
 /// The most workflow ids that one batch locks: the server's table of locks is shared by all.
@@ -23,6 +23,8 @@ pub(super) struct Locks {
     over: HashSet<ExecutionId>,
     /// The executions that close, each with the messages that its last turn has taken in.
     closes: HashMap<ExecutionId, HashSet<i64>>,
+    /// The starts of each locked id.
+    ids: BTreeMap<i64, Vec<ExecutionId>>,
 }
 
 /// What must stay out of the batch.
@@ -38,14 +40,16 @@ impl Locks {
     /// `None`: nothing is to be locked, and the batch is one statement.
     pub(super) fn of<'a>(shared: &Shared, appends: impl Iterator<Item = &'a Append>) -> Option<Self> {
         let mut closes = HashMap::new();
-        let (mut ids, mut over) = (BTreeSet::new(), HashSet::new());
+        let (mut ids, mut over) = (BTreeMap::<i64, Vec<ExecutionId>>::new(), HashSet::new());
         for append in appends {
             match &append.create {
                 // A fresh id of our own making meets no other run.
                 Some(new) if new.has_fresh_id() => {}
                 Some(_) if ids.len() >= MOST_IDS => drop(over.insert(append.execution)),
-                Some(new) if append.is_closing() || new.reuse != ReusePolicy::AllowDuplicate => {
-                    ids.insert(lock_key(shared.sql.schema(), "start", &new.workflow_id));
+                // A user's transaction that has started the same id (`within`) holds it for as long as the user likes.
+                Some(new) => {
+                    let key = lock_key(shared.sql.schema(), "start", &new.workflow_id);
+                    ids.entry(key).or_insert_with(Vec::new).push(append.execution);
                 }
                 None if append.is_closing() => {
                     closes.insert(append.execution, append.consumed.iter().copied().collect());
@@ -57,7 +61,7 @@ impl Locks {
             return None;
         }
         let text = text(shared, &closes, &ids);
-        Some(Self { text, over, closes })
+        Some(Self { text, over, closes, ids })
     }
 
     /// Begins the transaction and takes the locks.
@@ -67,6 +71,12 @@ impl Locks {
         let mut guarded = Guarded { locked, ..Guarded::default() };
         for row in rows {
             match row.try_get::<i32, _>(0)? {
+                0 => {
+                    let starts = self.ids.get(&row.try_get::<i64, _>(1)?);
+                    if row.try_get::<i64, _>(2)? == 0 {
+                        guarded.locked.extend(starts.into_iter().flatten());
+                    }
+                }
                 1 => drop(guarded.locked.remove(&ExecutionId(row.try_get(1)?))),
                 2 => {
                     let execution = ExecutionId(row.try_get(1)?);
@@ -85,13 +95,17 @@ impl Locks {
 }
 
 /// Numbers only: nothing in it needs quoting.
-fn text(shared: &Shared, closes: &HashMap<ExecutionId, HashSet<i64>>, ids: &BTreeSet<i64>) -> String {
+fn text(
+    shared: &Shared,
+    closes: &HashMap<ExecutionId, HashSet<i64>>,
+    ids: &BTreeMap<i64, Vec<ExecutionId>>,
+) -> String {
     let schema = shared.sql.schema();
     let mut text = String::from("BEGIN;");
     let mut put =
         |part: std::fmt::Arguments<'_>| text.write_fmt(part).expect("writing to a String does not fail");
-    for key in ids {
-        put(format_args!("SELECT 0, pg_advisory_xact_lock({key})::text;"));
+    for key in ids.keys() {
+        put(format_args!("SELECT 0, ({key})::bigint, pg_try_advisory_xact_lock({key})::integer::bigint;"));
     }
     if !closes.is_empty() {
         let list: Vec<String> = closes.keys().map(ToString::to_string).collect();

@@ -170,9 +170,12 @@ pub(super) async fn lose_tasks(
 ) -> Result<(), Trouble> {
     const LOSE: &str = "WITH gone AS (
             DELETE FROM {s}.task WHERE owner = $1 RETURNING execution, activity, attempt)
+, receivers AS MATERIALIZED (
+            SELECT id FROM {s}.execution WHERE id IN (SELECT execution FROM gone) AND status < 10 ORDER BY id FOR KEY SHARE)
         INSERT INTO {s}.inbox (execution, kind, request_id, body, at)
         SELECT g.execution, 4, 'attempt/' || g.activity || '/' || g.attempt, '{\"activity\":' || g.activity
-            || ',\"attempt\":' || g.attempt || ',\"outcome\":' || $2 || '}', {now} FROM gone g
+            || ',\"attempt\":' || g.attempt || ',\"outcome\":' || $2 || '}', {now}
+        FROM gone g JOIN receivers r ON r.id = g.execution
         ON CONFLICT DO NOTHING";
     let lose = sqlx::query(shared.sql.of(LOSE)).bind(dead.0).bind(super::task::json(&lost()));
     lose.execute(connection).await?;

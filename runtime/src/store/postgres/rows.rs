@@ -36,7 +36,8 @@ impl<'a> Creates<'a> {
 
     /// A taken id inserts nothing; the rest of its append then stays out too. Reuse policies other than the default look at
     /// the newest closed run (2 refuses any, 1 a completed one); 3 stays out in any case. A start that closes at once is in no
-    /// unique index, so it has to look for an open run itself. Both are asked under a lock on the workflow id, taken before
+    /// unique index, so it has to look for an open run itself; and one with such a policy is not let in beside a run that is just closing,
+    /// whose end this statement does not see: it is decided alone. Both are asked under a lock on the workflow id, taken before
     /// this statement began, where that matters (see `guard`).
     pub(super) const SQL: &'static str = ", created AS (
     INSERT INTO {s}.execution (id, workflow_id, run_id, request_id, type, queue, status, owner, wake_at, active,
@@ -53,7 +54,7 @@ impl<'a> Creates<'a> {
             SELECT c.reuse = 1 AND x.status <> 10 FROM {s}.execution x
             WHERE x.workflow_id = c.workflow_id AND x.status >= 10
             ORDER BY x.created_at DESC, x.id DESC LIMIT 1), true) END
-        AND (c.status < 10 OR NOT EXISTS (
+        AND (c.status < 10 AND c.reuse = 0 OR NOT EXISTS (
             SELECT FROM {s}.execution x WHERE x.workflow_id = c.workflow_id AND x.status < 10))
     ON CONFLICT DO NOTHING RETURNING id, status)";
 

@@ -93,6 +93,7 @@ CREATE TABLE {s}.task (
 CREATE INDEX task_due      ON {s}.task (queue, run_at) WHERE owner IS NULL AND queue IS NOT NULL;
 CREATE INDEX task_owner    ON {s}.task (owner)         WHERE owner IS NOT NULL;
 CREATE INDEX task_start_by ON {s}.task (start_by)      WHERE owner IS NULL AND queue IS NOT NULL AND start_by IS NOT NULL;
+CREATE INDEX task_stopped  ON {s}.task (execution)     WHERE owner IS NULL AND queue IS NOT NULL AND cancel;
 CREATE INDEX task_close_by ON {s}.task (close_by)      WHERE queue IS NOT NULL AND close_by IS NOT NULL;
 
 CREATE TABLE {s}.worker (

@@ -38,6 +38,16 @@ pub(super) const OPEN: &str = select!("WHERE e.workflow_id = $1 AND e.status < 1
 pub(super) const CLOSED: &str =
     select!("WHERE e.workflow_id = $1 AND e.status >= 10 ORDER BY e.created_at DESC, e.id DESC LIMIT 1");
 
+/// Takes the lock of a start's workflow id, if nobody has it.
+pub(super) async fn try_lock(
+    connection: &mut PgConnection,
+    shared: &Shared,
+    new: &NewExecution,
+) -> sqlx::Result<bool> {
+    let key = lock_key(shared.sql.schema(), "start", &new.workflow_id);
+    sqlx::query_scalar("SELECT pg_try_advisory_xact_lock($1)").bind(key).fetch_one(connection).await
+}
+
 /// Decides a start by its request id and policies. `Started`: nothing is in the way (any more), insert it.
 pub(super) async fn decide(
     connection: &mut PgConnection,

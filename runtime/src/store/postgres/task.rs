@@ -14,7 +14,7 @@ use sqlx::{PgConnection, Row};
 /// `$1` worker, `$2` queue, `$3` names, `$4` limit. Oldest due first.
 pub(super) const CLAIM_TASKS: &str = "WITH chosen AS MATERIALIZED (
     SELECT execution, activity FROM {s}.task
-    WHERE owner IS NULL AND queue = $2 AND run_at <= (SELECT {now}) AND name = ANY($3)
+    WHERE owner IS NULL AND NOT cancel AND queue = $2 AND run_at <= (SELECT {now}) AND name = ANY($3)
         AND (start_by IS NULL OR start_by > (SELECT {now})) AND (close_by IS NULL OR close_by > (SELECT {now}))
     ORDER BY run_at LIMIT $4 FOR UPDATE SKIP LOCKED),
 fence AS MATERIALIZED (
@@ -30,14 +30,15 @@ FROM taken t JOIN {s}.execution e ON e.id = t.execution ORDER BY t.run_at";
 pub(super) const NEXT_TASK: &str = "SELECT run_at FROM {s}.task
     WHERE owner IS NULL AND queue = $1 AND name = ANY($2) ORDER BY run_at LIMIT 1";
 
-/// `$1` worker, `$2` execution, `$3` activity, `$4` attempt, `$5` body.
+/// `$1` worker, `$2` execution, `$3` activity, `$4` attempt, `$5` body. The execution first, then the token, as a close does: they
+/// meet without a deadlock.
 pub(super) const FINISH: &str = "WITH fence AS MATERIALIZED (
     SELECT worker FROM {s}.lease WHERE worker = $1 AND slot = 0 FOR KEY SHARE),
-token AS (
-    DELETE FROM {s}.task t USING fence
-    WHERE t.execution = $2 AND t.activity = $3 AND t.attempt = $4 AND t.owner = fence.worker RETURNING t.execution),
 receiver AS MATERIALIZED (
     SELECT id, owner, queue FROM {s}.execution WHERE id = $2 AND status < 10 FOR KEY SHARE),
+token AS (
+    DELETE FROM {s}.task t USING fence, receiver r
+    WHERE t.execution = r.id AND t.activity = $3 AND t.attempt = $4 AND t.owner = fence.worker RETURNING t.execution),
 told AS (
     INSERT INTO {s}.inbox (execution, kind, request_id, body, at)
     SELECT r.id, 4, 'attempt/' || $3 || '/' || $4, $5, {now} FROM receiver r JOIN token ON token.execution = r.id
@@ -45,23 +46,27 @@ told AS (
 SELECT (SELECT count(*) FROM fence), (SELECT count(*) FROM token), (SELECT owner FROM receiver),
     (SELECT queue FROM receiver)";
 
-/// `$1` the outcome where nobody began it in time, `$2` where it did not end in time.
-pub(super) const EXPIRE: &str = "WITH unbegun AS (
-    DELETE FROM {s}.task t USING (
-        SELECT execution, activity FROM {s}.task
+/// `$1` the outcome where nobody began it in time, `$2` where it did not end in time, `$3` of what was given back at the moment in which
+/// it was asked to stop.
+pub(super) const EXPIRE: &str = "WITH late AS MATERIALIZED (
+    (SELECT execution, activity, $1 AS outcome FROM {s}.task
         WHERE owner IS NULL AND queue IS NOT NULL AND start_by <= (SELECT {now})
-        ORDER BY start_by LIMIT 100 FOR UPDATE SKIP LOCKED) o
-    WHERE t.execution = o.execution AND t.activity = o.activity
-    RETURNING t.execution, t.activity, t.attempt, $1 AS outcome),
-unended AS (
-    DELETE FROM {s}.task t USING (
-        SELECT execution, activity FROM {s}.task
+        ORDER BY start_by LIMIT 100)
+    UNION ALL
+    (SELECT execution, activity, $2 FROM {s}.task
         WHERE queue IS NOT NULL AND close_by <= (SELECT {now})
             AND (owner IS NOT NULL OR start_by IS NULL OR start_by > (SELECT {now}))
-        ORDER BY close_by LIMIT 100 FOR UPDATE SKIP LOCKED) o
-    WHERE t.execution = o.execution AND t.activity = o.activity
-    RETURNING t.execution, t.activity, t.attempt, $2 AS outcome),
-gone AS (SELECT * FROM unbegun UNION ALL SELECT * FROM unended)
+        ORDER BY close_by LIMIT 100)
+    UNION ALL
+    (SELECT execution, activity, $3 FROM {s}.task
+        WHERE owner IS NULL AND queue IS NOT NULL AND cancel AND execution > 0 LIMIT 100)),
+receivers AS MATERIALIZED (
+    SELECT id FROM {s}.execution WHERE id IN (SELECT execution FROM late) AND status < 10 ORDER BY id FOR KEY SHARE),
+gone AS (
+    DELETE FROM {s}.task t USING late l JOIN receivers r ON r.id = l.execution
+    WHERE t.execution = l.execution AND t.activity = l.activity AND t.queue IS NOT NULL
+        AND (t.owner IS NULL OR t.close_by <= (SELECT {now}))
+    RETURNING t.execution, t.activity, t.attempt, l.outcome)
 INSERT INTO {s}.inbox (execution, kind, request_id, body, at)
 SELECT g.execution, 4, 'attempt/' || g.activity || '/' || g.attempt, '{\"activity\":' || g.activity
     || ',\"attempt\":' || g.attempt || ',\"outcome\":' || g.outcome || '}', {now} FROM gone g
@@ -70,19 +75,24 @@ ON CONFLICT DO NOTHING";
 /// `$1` worker, `$2` executions, `$3` activities, `$4` attempts, `$5` the outcome of what its workflow has asked to stop: never begun, it
 /// ends now.
 const RELEASE: &str = "WITH k AS MATERIALIZED (
-    SELECT * FROM unnest($2::bigint[], $3::bigint[], $4::integer[]) AS k(execution, activity, attempt)),
+    SELECT t.execution, t.activity, t.attempt, t.cancel
+    FROM {s}.task t JOIN unnest($2::bigint[], $3::bigint[], $4::integer[]) AS k(execution, activity, attempt)
+        ON t.execution = k.execution AND t.activity = k.activity AND t.attempt = k.attempt
+    WHERE t.owner = $1 FOR UPDATE OF t),
 ended AS (
-    DELETE FROM {s}.task t USING k WHERE t.execution = k.execution AND t.activity = k.activity
-        AND t.attempt = k.attempt AND t.owner = $1 AND t.cancel
+    DELETE FROM {s}.task t USING k WHERE t.execution = k.execution AND t.activity = k.activity AND k.cancel
     RETURNING t.execution, t.activity, t.attempt),
+receivers AS MATERIALIZED (
+    SELECT id FROM {s}.execution WHERE id IN (SELECT execution FROM ended) AND status < 10 FOR KEY SHARE),
 told AS (
     INSERT INTO {s}.inbox (execution, kind, request_id, body, at)
     SELECT e.execution, 4, 'attempt/' || e.activity || '/' || e.attempt, '{\"activity\":' || e.activity
-        || ',\"attempt\":' || e.attempt || ',\"outcome\":' || $5 || '}', {now} FROM ended e
+        || ',\"attempt\":' || e.attempt || ',\"outcome\":' || $5 || '}', {now}
+    FROM ended e JOIN receivers r ON r.id = e.execution
     ON CONFLICT DO NOTHING),
 free AS (
-    UPDATE {s}.task t SET owner = NULL FROM k WHERE t.execution = k.execution AND t.activity = k.activity
-        AND t.attempt = k.attempt AND t.owner = $1 AND NOT t.cancel
+    UPDATE {s}.task t SET owner = NULL FROM k
+    WHERE t.execution = k.execution AND t.activity = k.activity AND NOT k.cancel
     RETURNING t.queue)
 SELECT queue FROM free UNION ALL SELECT NULL FROM ended";
 
@@ -149,7 +159,8 @@ impl PostgresStore {
             Box::pin(async move {
                 let query = sqlx::query(shared.sql.of(EXPIRE))
                     .bind(json(&timed_out(TimeoutKind::ScheduleToStart)))
-                    .bind(json(&timed_out(TimeoutKind::ScheduleToClose)));
+                    .bind(json(&timed_out(TimeoutKind::ScheduleToClose)))
+                    .bind(json(&AttemptOutcome::Cancelled));
                 Ok(query.execute(connection).await?.rows_affected())
             })
         });
@@ -176,7 +187,12 @@ pub(super) async fn claim_tasks(
             tasks.push(task(&row)?);
         }
         let next = sqlx::query_scalar::<_, i64>(shared.sql.of(NEXT_TASK)).bind(queue).bind(&claim.names);
-        next_due_ms = next.fetch_optional(&mut *connection).await?.into_iter().chain(next_due_ms).min();
+        match next.fetch_optional(&mut *connection).await {
+            Ok(next) => next_due_ms = next.into_iter().chain(next_due_ms).min(),
+            // What was taken is ours, and must be told.
+            Err(_) if !tasks.is_empty() => break,
+            Err(error) => return Err(error.into()),
+        }
     }
     if tasks.is_empty() && !holds_lease(connection, shared, claim.owner.0).await? {
         return Err(Trouble::Refused(StoreError::Fenced));

@@ -3,13 +3,14 @@
 //! The transaction of an attempt ends with one statement: take the token, put the outcome into the inbox, pass the fence. A
 //! token that is gone means that the attempt was decided otherwise, and all is rolled back, the user's rows too.
 
-use super::PostgresStore;
 use super::control::channel;
 use super::failure::kind;
 use super::message::{Receiver, send};
 use super::shared::{Shared, Tiding};
 use super::start::start;
 use super::task::{number, signed};
+use super::writer::NO_ANSWER;
+use super::{PostgresStore, open};
 use crate::store::group::Kind;
 use crate::store::{
     AttemptTransaction, Counters, NewExecution, NewMessage, SendAnswer, Stage, StartAnswer, StoreError,
@@ -22,11 +23,11 @@ use std::sync::Arc;
 /// `$1` worker, `$2` execution, `$3` activity, `$4` attempt, `$5` body.
 pub(super) const COMPLETE: &str = "WITH fence AS MATERIALIZED (
     SELECT worker FROM {s}.lease WHERE worker = $1 AND slot = 0 FOR KEY SHARE),
-token AS (
-    DELETE FROM {s}.task t USING fence
-    WHERE t.execution = $2 AND t.activity = $3 AND t.attempt = $4 AND t.queue IS NULL RETURNING t.execution),
 receiver AS MATERIALIZED (
     SELECT id, owner, queue FROM {s}.execution WHERE id = $2 AND status < 10 FOR KEY SHARE),
+token AS (
+    DELETE FROM {s}.task t USING fence, receiver r
+    WHERE t.execution = r.id AND t.activity = $3 AND t.attempt = $4 AND t.queue IS NULL RETURNING t.execution),
 told AS (
     INSERT INTO {s}.inbox (execution, kind, request_id, body, at)
     SELECT r.id, 4, 'attempt/' || $3 || '/' || $4, $5, {now} FROM receiver r JOIN token ON token.execution = r.id
@@ -64,7 +65,8 @@ impl PostgresStore {
                 transaction.execute(sqlx::raw_sql(AT_LEISURE)).await?;
                 Ok(transaction)
             };
-            match begun.await {
+            let silence = |_| Err(open::silence(NO_ANSWER));
+            match tokio::time::timeout(NO_ANSWER, begun).await.unwrap_or_else(silence) {
                 Ok(transaction) => Ok(Box::new(Attempt { shared, transaction, owner, key }) as _),
                 Err(error) => Err(again(&shared, error)),
             }
@@ -111,6 +113,7 @@ impl PostgresStore {
     async fn enter<'c>(&self, connection: UserConnection<'c>) -> Result<&'c mut PgConnection, StoreError> {
         // The table's own number tells it from one of the same name elsewhere.
         const SAME: &str = "SELECT current_database()::text, to_regclass('{s}.execution')::oid::bigint";
+        const ISOLATION: &str = "SELECT current_setting('transaction_isolation')";
         let Some(connection) = connection.into_typed::<PgConnection>() else {
             return Err(self.wrong("of another kind of database".to_owned()));
         };
@@ -123,6 +126,14 @@ impl PostgresStore {
         });
         if there != here.await? {
             return Err(self.wrong(format!("of database `{}`, or of another server", there.0)));
+        }
+        // A policy is decided by what others have committed by now, not when the transaction began.
+        let isolation = sqlx::query_scalar::<_, String>(ISOLATION).fetch_one(&mut *connection).await;
+        let isolation = isolation.map_err(|error| self.shared.user_error(error))?;
+        if isolation != "read committed" {
+            return Err(
+                self.wrong(format!("in a transaction of isolation `{isolation}` (begin it READ COMMITTED)"))
+            );
         }
         let begin = connection.execute(sqlx::raw_sql("SAVEPOINT abide_within")).await;
         begin.map_err(|error| self.shared.user_error(error))?;
@@ -158,14 +169,21 @@ impl AttemptTransaction for Attempt {
     fn complete(self: Box<Self>, body: String) -> StoreFuture<'static, bool> {
         Box::pin(async move {
             let Self { shared, mut transaction, owner, key } = *self;
-            match write(&shared, &mut transaction, owner, key, &body).await {
-                Ok(Some(receiver)) => commit(&shared, transaction, receiver).await.map(|()| true),
-                other => {
-                    // Where this fails the connection is closed, which does the same.
-                    drop(transaction.rollback().await);
-                    other.map(|_| false)
+            let ending = async {
+                match write(&shared, &mut transaction, owner, key, &body).await {
+                    Ok(Some(receiver)) => commit(&shared, transaction, receiver).await.map(|()| true),
+                    other => {
+                        // Where this fails the connection is closed, which does the same.
+                        drop(transaction.rollback().await);
+                        other.map(|_| false)
+                    }
                 }
-            }
+            };
+            // A server that says nothing any more: the token will tell.
+            tokio::time::timeout(NO_ANSWER, ending).await.unwrap_or_else(|_| {
+                shared.note_silence();
+                Err(StoreError::Unknown { message: open::silence(NO_ANSWER).to_string() })
+            })
         })
     }
 

@@ -179,6 +179,11 @@ impl Committer for Writer {
         let (shared, slot) = (Arc::clone(&self.shared), self.slot);
         let outcome = answered(async {
             let mut transaction = self.connection().await?.begin().await?;
+            // Held by a user's transaction, perhaps for long: it is asked again later, and holds nobody up.
+            if !start::try_lock(&mut transaction, &shared, new).await? {
+                transaction.rollback().await?;
+                return Ok(None);
+            }
             let (answer, ended) = start::decide(&mut transaction, &shared, new).await?;
             let outcome = match answer {
                 StartAnswer::Started => {
@@ -196,10 +201,14 @@ impl Committer for Writer {
             if let Some(ended) = ended {
                 ended.tell(&shared);
             }
-            Ok(outcome)
+            Ok(Some(outcome))
         });
         match outcome.await {
-            Ok(outcome) => Ok(outcome),
+            Ok(Some(outcome)) => Ok(outcome),
+            Ok(None) => {
+                let message = "another transaction is about to start this workflow id".to_owned();
+                Err(Failed { kind: Kind::Busy, error: StoreError::Conflicting { message } })
+            }
             Err(error) => Err(self.failed(error).await),
         }
     }

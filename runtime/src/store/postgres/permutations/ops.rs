@@ -14,6 +14,7 @@ use crate::store::{
     Append, Claim, MessageKind, NewMessage, ResumeAnswer, RowChange, SendAnswer, StartAnswer, Status,
     StoreError, Suspicion, TaskChange, TaskClaim,
 };
+use abide_core::exec::AttemptOutcome;
 use abide_core::{Incarnation, TimeoutKind};
 use sqlx::{Executor, PgConnection, Row};
 
@@ -184,7 +185,8 @@ impl Op {
             Self::Expire => {
                 let expire = sqlx::query(shared.sql.of(EXPIRE))
                     .bind(json(&timed_out(TimeoutKind::ScheduleToStart)))
-                    .bind(json(&timed_out(TimeoutKind::ScheduleToClose)));
+                    .bind(json(&timed_out(TimeoutKind::ScheduleToClose)))
+                    .bind(json(&AttemptOutcome::Cancelled));
                 expire.execute(connection).await?;
                 Ok(Told::Done)
             }
