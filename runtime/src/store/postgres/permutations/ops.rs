@@ -11,8 +11,8 @@ use crate::store::postgres::writer::write_batch;
 use crate::store::postgres::{claim, control, lease, message, start, transaction};
 use crate::store::task::timed_out;
 use crate::store::{
-    Append, Claim, MessageKind, NewMessage, ResumeAnswer, RowChange, SendAnswer, StartAnswer, Status,
-    StoreError, Suspicion, TaskChange, TaskClaim,
+    Append, Claim, MessageKind, NewExecution, NewMessage, ResumeAnswer, ReusePolicy, RowChange, SendAnswer,
+    StartAnswer, Status, StoreError, Suspicion, TaskChange, TaskClaim,
 };
 use abide_core::exec::AttemptOutcome;
 use abide_core::{Incarnation, TimeoutKind};
@@ -49,6 +49,8 @@ pub(super) enum Op {
     StartNew,
     /// The same, owned by its first append.
     StartOwned,
+    /// A start of the workflow id of `owned`, owned by its first append, that no other run may have had.
+    StartOnly,
     /// `owned` is terminated.
     Terminate,
     /// `suspended` is resumed.
@@ -67,7 +69,7 @@ pub(super) enum Op {
     Expire,
 }
 
-pub(super) const OPS: [Op; 22] = [
+pub(super) const OPS: [Op; 23] = [
     Op::Append,
     Op::Close,
     Op::Release,
@@ -82,6 +84,7 @@ pub(super) const OPS: [Op; 22] = [
     Op::Start,
     Op::StartNew,
     Op::StartOwned,
+    Op::StartOnly,
     Op::Terminate,
     Op::Resume,
     Op::Complete,
@@ -115,7 +118,7 @@ impl Op {
     /// Begins a transaction and does it. `side` tells the two sides of a pair apart.
     pub(super) async fn perform(self, scene: &Scene, connection: &mut PgConnection, side: usize) -> Told {
         // The close begins its own, together with its locks.
-        if !matches!(self, Self::Close) {
+        if !matches!(self, Self::Close | Self::StartOnly) {
             connection.execute(sqlx::raw_sql("BEGIN")).await.unwrap();
         }
         match self.run(scene, connection, side).await {
@@ -140,6 +143,7 @@ impl Op {
                 self.append(scene, connection, side).await
             }
             Self::Close => close(scene, connection).await,
+            Self::StartOnly => start_only(scene, connection, side).await,
             Self::Renew => {
                 let renew = sqlx::query(shared.sql.of(control::RENEW)).bind(scene.owner.0).bind(12_000_i64);
                 Ok(Told::of(renew.execute(connection).await?.rows_affected() > 0))
@@ -261,6 +265,20 @@ async fn close(scene: &Scene, connection: &mut PgConnection) -> Result<Told, Tro
     }
     write_batch(connection, &scene.shared, Batch::of([&append].into_iter()), 0).await?;
     Ok(Told::Done)
+}
+
+/// A start with a policy, by the guard and the batch, as the writer does it: what stays out of the batch is decided alone.
+async fn start_only(scene: &Scene, connection: &mut PgConnection, side: usize) -> Result<Told, Trouble> {
+    let new = scene.start(fresh(scene, side), "owned");
+    let new = NewExecution { reuse: ReusePolicy::RejectDuplicate, ..new };
+    let id = new.id;
+    let append = Append { owner: scene.other, create: Some(Box::new(new)), ..scene.turn(id, 1, 1) };
+    let locks = Locks::of(&scene.shared, [&append].into_iter()).expect("a policy locks its id");
+    if locks.take(connection).await?.locked.contains(&id) {
+        return Ok(Told::Refused(Kind::Busy));
+    }
+    let created = write_batch(connection, &scene.shared, Batch::of([&append].into_iter()), 0).await?;
+    Ok(Told::of(!created.is_empty()))
 }
 
 /// The end of a transactional attempt. A refusal rolls the user's rows back.

@@ -146,6 +146,13 @@ async fn one_open_run_for_each_id(scene: &Scene, what: &str) {
     let twice = "SELECT count(*) FROM (SELECT workflow_id FROM {s}.execution WHERE status < 10
         GROUP BY workflow_id HAVING count(*) > 1) t WHERE $1 > 0";
     assert_eq!(scene.number(twice, &[1]).await, 0, "{what}: two open runs of one id");
+    let runs = "SELECT count(*) FROM {s}.execution WHERE workflow_id =
+        (SELECT workflow_id FROM {s}.execution WHERE id = $1)";
+    assert_eq!(
+        scene.number(runs, &[scene.owned.0]).await,
+        1,
+        "{what}: a second run beside a policy that refuses it"
+    );
 }
 
 /// Two claims never get the same; and what is due and unowned is not passed over by everybody.
@@ -168,7 +175,7 @@ fn alone_it_works(way: Way, ended: &[Ended; 2], what: &str) {
     let turned_away = matches!(second.told, Told::Refused(Kind::Busy));
     let needs_lease = matches!(ended[0].op, Op::SetFree | Op::LoseTasks);
     // What is locked is passed over by claims, and claimed the next time (see `claims_are_exclusive`).
-    let nothing = matches!(second.op, Op::Start | Op::Claim | Op::ClaimTasks);
+    let nothing = matches!(second.op, Op::Start | Op::StartOnly | Op::Claim | Op::ClaimTasks);
     if !turned_away && !needs_lease && !nothing && !matches!(second.op, Op::SetFree | Op::LoseTasks) {
         assert_eq!(second.told, Told::Done, "{what}: the first was rolled back, so nothing stood in its way");
     }
