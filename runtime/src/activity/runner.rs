@@ -8,6 +8,7 @@
 use super::context::{ActivityContext, AttemptInfo};
 use super::entry::ActivityEntry;
 use super::transaction::{self, Ended, Transactions};
+use crate::store::LEASE;
 use abide_core::exec::AttemptOutcome;
 use abide_core::{ActivityOptions, FailureKind, FailureRecord, Payload, TimeoutKind};
 use std::collections::HashMap;
@@ -101,6 +102,8 @@ struct Inner {
     running: Mutex<HashMap<u64, Running>>,
     next: AtomicU64,
     ended: Notify,
+    /// When the worker's lease was last renewed, by the clock that runs on while a process is stopped.
+    renewed: Mutex<Instant>,
 }
 
 /// A started attempt, as a shutdown needs it.
@@ -133,8 +136,14 @@ impl Runner {
             running: Mutex::default(),
             next: AtomicU64::new(0),
             ended: Notify::new(),
+            renewed: Mutex::new(Instant::now()),
         };
         Self { inner: Arc::new(inner) }
+    }
+
+    /// The worker's lease was renewed, by a call that was made `at`.
+    pub(crate) fn renewed(&self, at: Instant) {
+        *self.inner.renewed.lock().unwrap_or_else(PoisonError::into_inner) = at;
     }
 
     /// Runs an attempt as soon as a slot is free, first come, first served. The token asks it to stop. Needs a tokio
@@ -228,6 +237,12 @@ impl Runner {
 }
 
 impl Inner {
+    /// Whether another worker may run by now what this one would begin (PROTOCOL 18). The session is over then, or is about to be: it
+    /// ends a second earlier than this (see `renew_loop`), so nothing that is turned away here is waited for.
+    fn is_stale(&self) -> bool {
+        self.renewed.lock().unwrap_or_else(PoisonError::into_inner).elapsed() >= LEASE * 3 / 4
+    }
+
     fn running(&self) -> MutexGuard<'_, HashMap<u64, Running>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -280,7 +295,8 @@ impl Inner {
         // Entered before the task exists: an attempt that ends at once must find its entry to take it out. Asked under
         // the lock: a shutdown forbids starts before it counts what runs, so what it does not count never starts.
         let mut table = self.running();
-        if self.stopping.is_cancelled() {
+        // A process that was stopped wakes up with a free slot before it has heard that its lease is gone.
+        if self.stopping.is_cancelled() || self.is_stale() {
             return;
         }
         table.insert(key, running);

@@ -23,7 +23,10 @@ pub(super) async fn renew_loop(session: Arc<Session>) {
         let asked = Instant::now();
         let answer = tokio::time::timeout_at((renewed + LEASE * 2 / 3).into(), renew(&session)).await;
         match answer {
-            Ok(Ok(())) => renewed = asked,
+            Ok(Ok(())) => {
+                renewed = asked;
+                session.runner.renewed(asked);
+            }
             Ok(Err(StoreError::Fenced)) => return session.finish(End::Fenced),
             Ok(Err(error)) => session.failed(&error),
             Err(_) => {}
