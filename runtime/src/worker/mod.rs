@@ -17,6 +17,7 @@ mod acks;
 mod attempts;
 mod builder;
 mod claims;
+mod handed_in;
 mod lease;
 mod live;
 mod load;

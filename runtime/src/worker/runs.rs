@@ -1,6 +1,7 @@
 //! What a workflow thread does with one execution: starts it, runs a turn, hands the append to the store, and acts once
 //! that is durable; releases and evicts.
 
+use super::handed_in::HandedIn;
 use super::live::{BASE_BYTES, InFlight, Live, StartReply};
 use super::session::lock;
 use super::thread::Message;
@@ -76,8 +77,9 @@ impl Thread {
 
     pub(super) fn submit(&mut self, live: &mut Live, append: Append, in_flight: InFlight) {
         live.in_flight = Some(in_flight);
-        let (execution, me) = (live.id, Arc::clone(&self.me));
-        let ack = move |result| drop(me.send(Message::Acked { execution, result }));
+        let Some(handed_in) = HandedIn::by(&self.me) else { return };
+        let execution = live.id;
+        let ack = move |result| drop(handed_in.thread().send(Message::Acked { execution, result }));
         self.session.store().submit(append, Box::new(ack));
     }
 

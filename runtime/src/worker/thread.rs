@@ -4,6 +4,7 @@
 //! becomes one turn and one append. It never waits for the store; acknowledgements arrive like any other message.
 
 use super::attempts;
+use super::handed_in::Unanswered;
 use super::live::{Live, Look, Pending, SendReply, StartReply, input_of};
 use super::load::{self, Loaded};
 use super::session::{Session, lock};
@@ -63,6 +64,7 @@ pub(super) struct ThreadHandle {
     pub(super) busy: Mutex<Option<Busy>>,
     /// It blocked: another thread has taken its place, and what it still makes is nobody's (PROTOCOL 25).
     pub(super) written_off: AtomicBool,
+    pub(super) unanswered: Unanswered,
     /// Something panicked outside of all that is guarded: the thread has ended.
     pub(super) panicked: AtomicBool,
     /// Cancelled when it is written off: who waits for its answers goes another way.
@@ -70,16 +72,21 @@ pub(super) struct ThreadHandle {
 }
 
 impl ThreadHandle {
-    pub(super) fn spawn(session: &Arc<Session>, index: usize) -> Arc<Self> {
-        let (sender, receiver) = channel();
-        let handle = Arc::new(Self {
+    pub(super) fn new(index: usize, sender: Sender<Message>) -> Self {
+        Self {
             index,
             sender: Mutex::new(sender),
             busy: Mutex::new(None),
             written_off: AtomicBool::new(false),
+            unanswered: Unanswered::default(),
             panicked: AtomicBool::new(false),
             gone: CancellationToken::new(),
-        });
+        }
+    }
+
+    pub(super) fn spawn(session: &Arc<Session>, index: usize) -> Arc<Self> {
+        let (sender, receiver) = channel();
+        let handle = Arc::new(Self::new(index, sender));
         let (session, me) = (Arc::clone(session), Arc::clone(&handle));
         let tokio = tokio::runtime::Handle::current();
         let named = std::thread::Builder::new().name(format!("abide-workflow-{index}"));

@@ -95,7 +95,7 @@ async fn after_panic(session: &Arc<Session>, thread: &Arc<ThreadHandle>) {
 
 /// A new thread takes the place of one that is of no use any more, and everything that it had but the culprit.
 async fn replace(session: &Arc<Session>, thread: &Arc<ThreadHandle>, culprit: Option<ExecutionId>) {
-    thread.written_off.store(true, Ordering::Release);
+    thread.written_off.store(true, Ordering::SeqCst);
     let fresh = session.replace_thread(thread);
     let mut moved = session.owned_by(thread);
     moved.retain(|id| Some(*id) != culprit);
@@ -104,7 +104,7 @@ async fn replace(session: &Arc<Session>, thread: &Arc<ThreadHandle>, culprit: Op
     }
     thread.gone.cancel();
     // What the old thread handed in is on disk before its journals are read again.
-    barrier(session).await;
+    thread.all_answered().await;
     for execution in moved {
         reload(session, execution).await;
     }
@@ -120,15 +120,6 @@ async fn reload(session: &Arc<Session>, execution: ExecutionId) {
         Some(row) if row.owner == Some(session.me) => load::claimed(session, row).await,
         _ => session.disown(execution),
     }
-}
-
-async fn barrier(session: &Session) {
-    let (done, wait) = tokio::sync::oneshot::channel();
-    let ack = Box::new(move |_| {
-        let _ = done.send(());
-    });
-    session.store().submit(claims::bare(session, ExecutionId(0), None, Vec::new()), ack);
-    let _ = wait.await;
 }
 
 /// One look at a written-off thread; false once it is settled.
