@@ -25,6 +25,7 @@ mod errors_server;
 mod errors_types;
 mod eviction;
 mod farm;
+mod full_pool;
 mod handlers;
 mod helpers;
 mod histories;
