@@ -161,3 +161,18 @@ impl StoreError {
         matches!(self, Self::Io { .. } | Self::Database { .. } | Self::Closed | Self::ReadOnly { .. })
     }
 }
+
+/// Why a call's work was not done.
+#[derive(Debug)]
+pub(crate) enum Trouble {
+    /// The database said so.
+    Sql(sqlx::Error),
+    /// The call itself refuses: nothing of it is to stay.
+    Refused(StoreError),
+}
+
+impl From<sqlx::Error> for Trouble {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Sql(error)
+    }
+}

@@ -80,10 +80,13 @@ pub(crate) trait Committer {
     async fn wait_out(&mut self, kind: Kind, since: Instant);
     /// Whether to give up on an obstacle that lasts: the store is closing.
     fn gives_up(&self, since: Instant) -> bool;
-    /// Set once nothing can be written any more.
-    fn dead(&self) -> Option<StoreError>;
+    /// Set once nothing may be written any more: the disk has failed, or the database is damaged (PROTOCOL 8).
+    fn dead(&mut self) -> &mut Option<StoreError>;
     /// Nothing may be written any more.
-    fn die(&mut self, error: &StoreError);
+    fn die(&mut self, error: &StoreError) {
+        tracing::error!(code = error.code(), "{error}");
+        *self.dead() = Some(error.clone());
+    }
     /// These are durable, and are about to be told so.
     fn committed(&mut self, group: &[(Append, Ack)]);
     /// Tries these again a little later.
@@ -101,7 +104,7 @@ pub(crate) async fn write<C: Committer>(to: &mut C, group: Group) {
     let mut broken = 0;
     while let Some(group) = todo.pop() {
         if let Some(dead) = to.dead() {
-            tell(group, &dead);
+            tell(group, dead);
             continue;
         }
         let started = Instant::now();

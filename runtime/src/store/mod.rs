@@ -30,7 +30,7 @@ mod transaction;
 mod conformance;
 
 pub(crate) use append::{Ack, Append, AppendOutcome, RowChange};
-pub(crate) use error::StoreError;
+pub(crate) use error::{StoreError, Trouble};
 pub(crate) use execution::{
     ConflictPolicy, ExecutionRow, NewExecution, ResumeAnswer, ReusePolicy, StartAnswer, Status, Suspension,
 };
@@ -54,8 +54,8 @@ pub(crate) type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, Store
 
 /// One open database. Shared as `Arc<dyn Store>` by the workers and clients of a process.
 ///
-/// Every call that writes goes through one FIFO, so a process sees its own writes in the order it made them. A
-/// future that is dropped does not undo its write: the write may still happen.
+/// Who has the answer to one write and asks for another gets them in that order. Without the answer nothing is certain: SQLite
+/// has one FIFO, Postgres two writers and a pool. A future that is dropped does not undo its write: the write may still happen.
 pub(crate) trait Store: Send + Sync + 'static {
     // --- the hot path -------------------------------------------------------------------------------------------
 

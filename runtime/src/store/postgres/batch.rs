@@ -153,8 +153,8 @@ pub(super) fn text(sections: u8) -> String {
     };
     let created = has(CREATES).then(|| add(Creates::SQL, Creates::PARAMETERS));
     if has(JOURNAL) {
-        let section = if has(CREATES) { Journal::SQL_WITH_STARTS } else { Journal::SQL };
-        let first = add(section, Journal::PARAMETERS);
+        let started = if has(CREATES) { Journal::OF_STARTED } else { "" };
+        let first = add(&Journal::SQL.replace("@@", started), Journal::PARAMETERS);
         let unstarted = created.map_or(String::new(), |ids| {
             format!(" - cardinality(${ids}::bigint[]) + (SELECT count(*) FROM created)")
         });
@@ -166,8 +166,8 @@ pub(super) fn text(sections: u8) -> String {
         add(CONSUME, 2);
     }
     if has(MESSAGES) {
-        let section = if has(CREATES) { Messages::SQL_WITH_STARTS } else { Messages::SQL };
-        add(section, Messages::PARAMETERS);
+        let receivers = if has(CREATES) { Messages::OF_STARTED } else { Messages::TO_LOCKED };
+        add(&Messages::SQL.replace("@@", receivers), Messages::PARAMETERS);
     }
     if has(ROWS) {
         let after = if has(MESSAGES) { Changes::AFTER_MESSAGES } else { "" };

@@ -9,7 +9,7 @@ use super::shared::Shared;
 use super::writer::NO_ANSWER;
 use super::{PostgresStore, open};
 use crate::store::group::Kind;
-use crate::store::{Counters, Stage, StoreError};
+use crate::store::{Counters, Stage, StoreError, Trouble};
 use sqlx::{Connection, PgConnection, PgPool};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -17,21 +17,6 @@ use std::time::{Duration, Instant};
 
 /// What a call does on a connection. Made anew for each try.
 pub(super) type Work<'c, T> = Pin<Box<dyn Future<Output = Result<T, Trouble>> + Send + 'c>>;
-
-/// Why a call's work was not done.
-#[derive(Debug)]
-pub(super) enum Trouble {
-    /// The database said so.
-    Sql(sqlx::Error),
-    /// The call itself refuses: nothing of it is to stay.
-    Refused(StoreError),
-}
-
-impl From<sqlx::Error> for Trouble {
-    fn from(error: sqlx::Error) -> Self {
-        Self::Sql(error)
-    }
-}
 
 /// How a try ended.
 enum Tried<T> {

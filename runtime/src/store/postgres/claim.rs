@@ -5,9 +5,9 @@
 //! nobody's try. Suspects, which have crashed their owners, are left out unless asked for, and then come one at a time.
 //! A row that another claims at this moment is passed over (`SKIP LOCKED`), so claims never wait for each other.
 
-use super::call::Trouble;
 use super::read::{columns, execution};
 use super::shared::Shared;
+use crate::store::Trouble;
 use crate::store::owner::SUSPECT_FROM;
 use crate::store::{Claim, Claimed, ExecutionRow, StoreError};
 use sqlx::PgConnection;

@@ -5,11 +5,11 @@
 //! just started, or our own line that has just been mended, tells nothing: everybody's lock was let go then.
 
 use super::PostgresStore;
-use super::call::Trouble;
 use super::control::Command;
 use super::shared::Shared;
 use super::sql::lock_key;
 use super::writer::SLOTS;
+use crate::store::Trouble;
 use crate::store::task::lost;
 use crate::store::{DeadWorker, StoreError, WorkerInfo};
 use abide_core::Incarnation;

@@ -1,10 +1,10 @@
 //! The inbox and replies: messages in, answers out.
 
 use super::PostgresStore;
-use super::call::Trouble;
 use super::rows::QUERY;
 use super::shared::Shared;
 use super::sql::SETTLE;
+use crate::store::Trouble;
 use crate::store::{InboxRow, MessageKind, NewMessage, Reply, SendAnswer, StoreError};
 use abide_core::{ExecutionId, Incarnation};
 use sqlx::postgres::PgRow;

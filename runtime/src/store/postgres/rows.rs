@@ -116,23 +116,18 @@ pub(super) struct Journal<'a> {
 impl<'a> Journal<'a> {
     pub(super) const PARAMETERS: usize = 7;
 
+    /// `@@` is where [`OF_STARTED`](Self::OF_STARTED) goes.
     pub(super) const SQL: &'static str = ", written AS (
     INSERT INTO {s}.journal (execution, seq, n, at, writer, body)
     SELECT j.execution, j.seq, j.n, j.at, j.writer, j.body
     FROM unnest(@1::bigint[], @2::bigint[], @3::integer[], @4::bigint[], @5::bigint[], @6::text[], @7::boolean[])
         AS j(execution, seq, n, at, writer, body, starts)
-    JOIN fence ON fence.worker = j.writer
+    JOIN fence ON fence.worker = j.writer@@
     RETURNING 1)";
 
     /// Where the batch has starts: their rows only if the start is in.
-    pub(super) const SQL_WITH_STARTS: &'static str = ", written AS (
-    INSERT INTO {s}.journal (execution, seq, n, at, writer, body)
-    SELECT j.execution, j.seq, j.n, j.at, j.writer, j.body
-    FROM unnest(@1::bigint[], @2::bigint[], @3::integer[], @4::bigint[], @5::bigint[], @6::text[], @7::boolean[])
-        AS j(execution, seq, n, at, writer, body, starts)
-    JOIN fence ON fence.worker = j.writer
-    WHERE NOT j.starts OR j.execution IN (SELECT id FROM created)
-    RETURNING 1)";
+    pub(super) const OF_STARTED: &'static str =
+        "\n    WHERE NOT j.starts OR j.execution IN (SELECT id FROM created)";
 
     pub(super) fn add(&mut self, append: &'a Append) {
         self.executions.push(append.execution.0);
@@ -166,7 +161,8 @@ pub(super) struct Messages<'a> {
 impl<'a> Messages<'a> {
     pub(super) const PARAMETERS: usize = 7;
 
-    /// The lock on the receiver's row keeps it from closing meanwhile, and nothing else (PROTOCOL 16).
+    /// The lock on the receiver's row keeps it from closing meanwhile, and nothing else (PROTOCOL 16). `@@` is where
+    /// [`TO_LOCKED`](Self::TO_LOCKED) or [`OF_STARTED`](Self::OF_STARTED) goes.
     pub(super) const SQL: &'static str = ", receivers AS MATERIALIZED (
     SELECT id FROM {s}.execution WHERE id = ANY(@1::bigint[]) AND status < 10 ORDER BY id FOR KEY SHARE),
 sent AS (
@@ -174,22 +170,17 @@ sent AS (
     SELECT m.execution, m.kind, m.request_id, m.body, m.at
     FROM unnest(@1::bigint[], @2::smallint[], @3::text[], @4::text[], @5::bigint[], @6::bigint[], @7::bigint[])
         AS m(execution, kind, request_id, body, at, owner, starts)
-    JOIN fence ON fence.worker = m.owner JOIN receivers ON receivers.id = m.execution
+    JOIN fence ON fence.worker = m.owner @@
     ON CONFLICT DO NOTHING)";
+
+    /// Who may receive: who is locked.
+    pub(super) const TO_LOCKED: &'static str = "JOIN receivers ON receivers.id = m.execution";
 
     /// Where the batch has starts: a sender that is not in sends nothing, and a receiver may be one of them, which no statement but
     /// this one sees yet.
-    pub(super) const SQL_WITH_STARTS: &'static str = ", receivers AS MATERIALIZED (
-    SELECT id FROM {s}.execution WHERE id = ANY(@1::bigint[]) AND status < 10 ORDER BY id FOR KEY SHARE),
-sent AS (
-    INSERT INTO {s}.inbox (execution, kind, request_id, body, at)
-    SELECT m.execution, m.kind, m.request_id, m.body, m.at
-    FROM unnest(@1::bigint[], @2::smallint[], @3::text[], @4::text[], @5::bigint[], @6::bigint[], @7::bigint[])
-        AS m(execution, kind, request_id, body, at, owner, starts)
-    JOIN fence ON fence.worker = m.owner
-    JOIN (SELECT id FROM receivers UNION SELECT id FROM created WHERE status < 10) r ON r.id = m.execution
-    WHERE m.starts IS NULL OR m.starts IN (SELECT id FROM created)
-    ON CONFLICT DO NOTHING)";
+    pub(super) const OF_STARTED: &'static str =
+        "JOIN (SELECT id FROM receivers UNION SELECT id FROM created WHERE status < 10) r ON r.id = m.execution
+    WHERE m.starts IS NULL OR m.starts IN (SELECT id FROM created)";
 
     pub(super) fn add(&mut self, append: &'a Append, message: &'a NewMessage) {
         self.to.push(message.execution.0);

@@ -1,9 +1,9 @@
 //! Tasks: attempts that run in another process, and the rows that arbitrate them (PROTOCOL 22).
 
 use super::PostgresStore;
-use super::call::Trouble;
 use super::claim::holds_lease;
 use super::shared::{Shared, Tiding};
+use crate::store::Trouble;
 use crate::store::task::timed_out;
 use crate::store::{ClaimedTasks, OwnedTask, StoreError, Task, TaskClaim, TaskKey};
 use abide_core::exec::AttemptOutcome;

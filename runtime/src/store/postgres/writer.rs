@@ -273,13 +273,8 @@ impl Committer for Writer {
         self.shared.queue.is_closed() && since.elapsed() > self.shared.options.busy_timeout
     }
 
-    fn dead(&self) -> Option<StoreError> {
-        self.dead.clone()
-    }
-
-    fn die(&mut self, error: &StoreError) {
-        tracing::error!(code = error.code(), "{error}");
-        self.dead = Some(error.clone());
+    fn dead(&mut self) -> &mut Option<StoreError> {
+        &mut self.dead
     }
 
     fn committed(&mut self, group: &[(Append, Ack)]) {

@@ -4,8 +4,8 @@
 //! not have, or keeps a signal that another may handle, is claimable once by each build, of types that it has: a claim of any type uses up nobody's try. Suspects,
 //! which have crashed their owners, are left out unless asked for, and then come one at a time.
 
-use super::job::Trouble;
 use super::read::{execution, select};
+use crate::store::Trouble;
 use crate::store::owner::SUSPECT_FROM;
 use crate::store::{Claim, Claimed, StoreError};
 use sqlx::SqliteConnection;

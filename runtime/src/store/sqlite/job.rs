@@ -1,7 +1,7 @@
 //! Jobs: calls of clients and workers that the writer runs in a transaction, between two batches of appends.
 
 use super::transaction::Pause;
-use crate::store::StoreError;
+use crate::store::{StoreError, Trouble};
 use sqlx::SqliteConnection;
 use std::pin::Pin;
 use std::time::Instant;
@@ -12,21 +12,6 @@ pub(super) const MAX_JOBS: usize = 256;
 
 /// What a job's work gives back while it runs on the writer's connection.
 pub(super) type Work<'c, T> = Pin<Box<dyn Future<Output = Result<T, Trouble>> + Send + 'c>>;
-
-/// Why a job did not do its work.
-#[derive(Debug)]
-pub(super) enum Trouble {
-    /// The database said so.
-    Sql(sqlx::Error),
-    /// The job itself refuses: nothing of it is to stay.
-    Refused(StoreError),
-}
-
-impl From<sqlx::Error> for Trouble {
-    fn from(error: sqlx::Error) -> Self {
-        Self::Sql(error)
-    }
-}
 
 /// One call of a client or a worker: a few statements in a transaction, shared with other jobs.
 pub(super) trait Job: Send {

@@ -4,8 +4,8 @@
 //! lives. Whoever can lock it knows that the process is gone. A live one is only taken over when its lease has run
 //! out, and only by a process that was itself able to write all that time: a stranger's lock stalls everybody alike.
 
-use super::job::Trouble;
 use super::{Shared, SqliteStore, task};
+use crate::store::Trouble;
 use crate::store::{DeadWorker, StoreError, WorkerInfo};
 use abide_core::Incarnation;
 use sqlx::{Row, SqliteConnection};

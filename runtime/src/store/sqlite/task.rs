@@ -4,7 +4,7 @@
 //! What looks for work or for what is late looks on a reader first: most looks find nothing, and cost the writer nothing.
 
 use super::SqliteStore;
-use super::job::Trouble;
+use crate::store::Trouble;
 use crate::store::task::{lost, timed_out};
 use crate::store::{ClaimedTasks, MessageKind, OwnedTask, StoreError, Task, TaskClaim, TaskKey};
 use abide_core::exec::AttemptOutcome;

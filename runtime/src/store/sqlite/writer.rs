@@ -7,9 +7,10 @@
 
 use super::Shared;
 use super::failure::{kind, store_error};
-use super::job::{Item, MAX_JOBS, Queued, Trouble};
+use super::job::{Item, MAX_JOBS, Queued};
 use super::open;
 use super::transaction::{Granted, Pause};
+use crate::store::Trouble;
 use crate::store::group::{self, Committer, Kind};
 use crate::store::owner::CHANGE_POLL;
 use crate::store::queue::{Taken, Turn};

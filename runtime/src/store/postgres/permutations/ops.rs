@@ -1,9 +1,9 @@
 //! The operations, each by the statements that production code sends, in a transaction that the test ends.
 
 use super::scene::{LOCAL, NEXT, REMOTE, Scene, WAITING};
+use crate::store::Trouble;
 use crate::store::group::Kind;
 use crate::store::postgres::batch::Batch;
-use crate::store::postgres::call::Trouble;
 use crate::store::postgres::failure::kind;
 use crate::store::postgres::guard::Locks;
 use crate::store::postgres::task::{EXPIRE, claim_tasks, finish, json};
