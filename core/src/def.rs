@@ -26,6 +26,8 @@ pub enum Database {
     Sqlite,
     /// A server, by `postgres://..`.
     Postgres,
+    /// Tables in memory, for tests. It has no SQL.
+    Memory,
 }
 
 impl fmt::Display for Database {
@@ -33,6 +35,7 @@ impl fmt::Display for Database {
         f.write_str(match self {
             Self::Sqlite => "SQLite",
             Self::Postgres => "Postgres",
+            Self::Memory => "an in-memory test database",
         })
     }
 }
@@ -83,6 +86,18 @@ pub trait ActivityFn<Args> {
     type Def: ActivityDef<Host = ()>;
 }
 
+/// A function that calls an activity, a method's included: what `abide::testing::mock` takes.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not an activity",
+    label = "not an activity",
+    note = "mark the function with `#[activity]`, or the `impl` block of the method",
+    note = "pass the function itself, `charge` or `Payments::charge`, not a call"
+)]
+pub trait AnyActivityFn<Args> {
+    /// The activity.
+    type Def: ActivityDef<Args = Args>;
+}
+
 /// A function that starts a workflow: what `.workflow(OrderWorkflow::run)` takes.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a workflow",
@@ -100,6 +115,11 @@ macro_rules! callables {
         #[diagnostic::do_not_recommend]
         impl<Fun, Def, $($name),*> ActivityFn<($($name,)*)> for Fun
         where Fun: Fn($($name),*) -> ActivityCall<Def>, Def: ActivityDef<Host = ()> {
+            type Def = Def;
+        }
+        #[diagnostic::do_not_recommend]
+        impl<Fun, Def, $($name),*> AnyActivityFn<($($name,)*)> for Fun
+        where Fun: Fn($($name),*) -> ActivityCall<Def>, Def: ActivityDef<Args = ($($name,)*)> {
             type Def = Def;
         }
         #[diagnostic::do_not_recommend]

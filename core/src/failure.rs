@@ -3,7 +3,7 @@
 
 use crate::outcome::Fault;
 use crate::payload::{Payload, PayloadError};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use std::error::Error;
 use std::fmt;
 use std::time::Duration;
@@ -66,8 +66,13 @@ pub struct FailureRecord {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub chain: Vec<String>,
     /// The typed error, encoded.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub data: Option<Payload>,
+}
+
+/// What is there is a typed error, even where it is `null`: so is one without fields, `struct NotFound;`.
+fn present<'de, D: Deserializer<'de>>(field: D) -> Result<Option<Payload>, D::Error> {
+    Payload::deserialize(field).map(Some)
 }
 
 impl FailureRecord {
@@ -107,7 +112,7 @@ pub struct Failure {
     message: String,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     chain: Vec<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     data: Option<Payload>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     non_retryable: bool,

@@ -6,12 +6,18 @@
 //! This crate never reads a clock, draws a random number or does I/O: the runtime hands it inputs and the time, and
 //! takes away events and actions. That is what makes a replay exact and a simulation possible.
 
+#[macro_use]
+#[doc(hidden)]
+pub mod mutant;
+
 mod asked;
 mod def;
 mod event;
 pub mod exec;
 mod failure;
 pub mod flow;
+#[cfg(test)]
+mod fuzz;
 mod graph;
 mod guard;
 mod ids;
@@ -24,8 +30,8 @@ mod state;
 
 pub use asked::*;
 pub use def::{
-    Activities, ActivityDef, ActivityFn, ActivityRegistry, Database, LocalBoxFuture, QueryFn, SignalFn,
-    WorkflowCall, WorkflowDef, WorkflowFn,
+    Activities, ActivityDef, ActivityFn, ActivityRegistry, AnyActivityFn, Database, LocalBoxFuture, QueryFn,
+    SignalFn, WorkflowCall, WorkflowDef, WorkflowFn,
 };
 pub use event::{Event, JournalRow};
 pub use failure::{ActivityError, CallError, Elapsed, Failure, FailureKind, FailureRecord, TimeoutKind};

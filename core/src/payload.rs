@@ -10,22 +10,26 @@ use std::fmt;
 /// The largest payload that a call accepts, in bytes: 2 MiB, Temporal's limit.
 pub const MAX_PAYLOAD_BYTES: usize = 2 * 1024 * 1024;
 
+/// The most lists and maps in each other: what `serde_json` still reads.
+const MAX_DEPTH: usize = 127;
+
 /// One encoded value: an argument list, a result, an error's data.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Payload(Box<RawValue>);
 
 impl Payload {
-    /// Encodes `value`. Fails with `AB0301`-family text if the type's `Serialize` refuses, and with the size when it
-    /// is over [`MAX_PAYLOAD_BYTES`].
+    /// Encodes `value`. Fails if the type's `Serialize` refuses or if the value is nested too deeply to be decoded again
+    /// (`AB0403`), and if it is over [`MAX_PAYLOAD_BYTES`] (`AB0405`).
     pub fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Self, PayloadError> {
-        let raw = serde_json::value::to_raw_value(value).map_err(|e| PayloadError::Encode {
-            type_name: std::any::type_name::<T>(),
-            message: e.to_string(),
-        })?;
+        let refused = |message| PayloadError::Encode { type_name: std::any::type_name::<T>(), message };
+        let raw = serde_json::value::to_raw_value(value).map_err(|e| refused(e.to_string()))?;
         match raw.get().len() {
             bytes if bytes > MAX_PAYLOAD_BYTES => {
                 Err(PayloadError::TooLarge { type_name: std::any::type_name::<T>(), bytes })
+            }
+            _ if is_too_deep(raw.get()) => {
+                Err(refused(format!("it has more than {MAX_DEPTH} lists and maps in each other")))
             }
             _ => Ok(Self(raw)),
         }
@@ -55,6 +59,27 @@ impl Payload {
     pub fn null() -> Self {
         Self(RawValue::NULL.to_owned())
     }
+}
+
+/// Whether this JSON could not be read again. Told when it is written: in history it would suspend its execution for good.
+fn is_too_deep(json: &str) -> bool {
+    let opens = |byte: &u8| matches!(byte, b'[' | b'{');
+    // Nearly all payloads are done with here.
+    if json.len() <= 2 * MAX_DEPTH || json.bytes().filter(opens).count() <= MAX_DEPTH {
+        return false;
+    }
+    let (mut depth, mut quoted, mut escaped) = (0, false, false);
+    json.bytes().any(|byte| {
+        match byte {
+            _ if std::mem::take(&mut escaped) => {}
+            b'\\' => escaped = true,
+            b'"' => quoted = !quoted,
+            b'[' | b'{' if !quoted => depth += 1,
+            b']' | b'}' if !quoted => depth -= 1,
+            _ => {}
+        }
+        depth > MAX_DEPTH
+    })
 }
 
 impl PartialEq for Payload {

@@ -124,25 +124,20 @@ impl Activities {
         })
     }
 
-    /// What taking over from a dead owner means: each activity that it may have been running, and the attempt that
-    /// this has cost. A retry that was due later than `retried_ms` was never started, nor was what is scheduled after
-    /// `written`, by a replay that went on beyond its history.
-    pub(crate) fn recover(
-        &self,
-        running: &[EventId],
-        written: EventId,
-        retried_ms: i64,
-        now_ms: i64,
-    ) -> (Vec<EventId>, Vec<Event>) {
-        self.open
-            .iter()
-            .filter(|(id, a)| **id <= written && a.is_due(retried_ms) && !running.contains(id))
-            .map(|(id, a)| {
-                let failure =
-                    FailureRecord::new(FailureKind::WorkerLost, "the worker died with this attempt");
-                (*id, a.after_failure(*id, failure, true, Some(Duration::ZERO), now_ms))
-            })
-            .unzip()
+    /// The activities that a dead owner may have been running. A retry that was due later than `retried_ms` was never
+    /// started, nor was what is scheduled after `written`, by a replay that went on beyond its history.
+    pub(crate) fn lost(&self, running: &[EventId], written: EventId, retried_ms: i64) -> Vec<EventId> {
+        let lost = |(id, a): &(&EventId, &Activity)| {
+            **id <= written && a.is_due(retried_ms) && !running.contains(id)
+        };
+        self.open.iter().filter(lost).map(|(id, _)| *id).collect()
+    }
+
+    /// What it means that the attempt of `id` was lost; `None` where nobody asks for it any more.
+    pub(crate) fn lose(&self, id: EventId, now_ms: i64) -> Option<Event> {
+        let activity = self.open.get(&id).filter(|a| a.ended.is_none())?;
+        let failure = FailureRecord::new(FailureKind::WorkerLost, "the worker died with this attempt");
+        Some(activity.after_failure(id, failure, true, Some(Duration::ZERO), now_ms))
     }
 
     /// Applies an event about an activity, live or replayed.
@@ -178,7 +173,8 @@ impl Activities {
         live: bool,
     ) {
         let Some(activity) = self.open.get_mut(&id) else { return };
-        activity.attempt = attempt + 1;
+        // The number is the journal's, whatever it says.
+        activity.attempt = attempt.saturating_add(1 + u32::from(mutant!(CountRetryTwice)));
         activity.lost = if failure.kind == FailureKind::WorkerLost { activity.lost + 1 } else { 0 };
         activity.next_at_ms = Some(next_at_ms);
         activity.last_failure = Some(failure.clone());

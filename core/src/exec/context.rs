@@ -164,6 +164,7 @@ impl Context {
             return None;
         }
         self.refuse_in_query(format_args!("scheduled something"));
+        self.history.borrow_mut().note(&event, || self.site());
         let result = self.history.borrow_mut().command(event, same_input);
         match result {
             Ok(numbered) => Some(numbered),

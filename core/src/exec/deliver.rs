@@ -22,26 +22,33 @@ impl Execution {
                 }
             }
             Input::Signal { name, input, request_id } => {
-                if !self.requests.contains(&request_id) {
+                if mutant!(ForgetRequestIds) || !self.requests.contains(&request_id) {
                     let handled = self.program.handles(&name);
                     self.record(Event::Signaled { name, input, request_id, handled });
                 }
             }
             Input::Cancel { request_id, reason } => {
-                if !self.requests.contains(&request_id) {
+                if mutant!(ForgetRequestIds) || !self.requests.contains(&request_id) {
                     self.record(Event::CancelRequested { request_id, reason });
                 }
             }
             Input::Recovered { running, retried_ms } => {
-                let now_ms = self.ctx.now_ms.get();
                 let written = self.ctx.history.borrow().written();
-                let activities = self.ctx.activities.borrow();
-                let (lost, events) = activities.recover(&running, written, retried_ms, now_ms);
-                drop(activities);
-                self.record(Event::Recovered { lost });
-                events.into_iter().for_each(|event| self.record(event));
+                let lost = self.ctx.activities.borrow().lost(&running, written, retried_ms);
+                self.record(Event::Recovered { lost: lost.clone() });
+                lost.into_iter().for_each(|id| self.lose(id));
             }
         }
+    }
+
+    /// An attempt went down with its worker. Whether it is tried again is asked now and not for all at once: what became of
+    /// the ones before may have cancelled this one, or have been the end.
+    fn lose(&mut self, activity: EventId) {
+        if self.ctx.halted() || self.is_closed() {
+            return;
+        }
+        let event = self.ctx.activities.borrow().lose(activity, self.ctx.now_ms.get());
+        event.into_iter().for_each(|event| self.record(event));
     }
 
     fn record(&mut self, event: Event) {

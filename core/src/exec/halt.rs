@@ -99,7 +99,12 @@ impl Suspension {
     }
 
     pub(crate) fn damaged(at: EventId) -> Self {
-        Self::new("AB0209", format!("its journal is damaged: the rows do not join up at event {at}"))
+        Self::new(
+            "AB0209",
+            format!(
+                "its journal is damaged at event {at}: its rows do not join up, or do not begin with the start"
+            ),
+        )
     }
 }
 

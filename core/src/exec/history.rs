@@ -2,6 +2,7 @@
 
 use super::halt::Mismatch;
 use crate::event::{Event, JournalRow};
+use crate::guard::Site;
 use crate::ids::EventId;
 use std::collections::VecDeque;
 
@@ -11,6 +12,15 @@ pub(crate) const MAX_EVENTS: u64 = 51_200;
 /// The same for the bytes of its events: 50 MiB. Counted by their payloads and texts, not by what the journal's JSON
 /// comes to in the end, so that nothing has to be encoded for it.
 pub(crate) const MAX_BYTES: usize = 50 * 1024 * 1024;
+
+/// What the code asked for while it was observed: kept on demand, since a replay that only has to go on needs none of it.
+#[derive(Clone, Debug, Default)]
+pub struct Trace {
+    /// Each command by its number, and the await that asked for it.
+    pub sites: Vec<(EventId, Option<&'static Site>)>,
+    /// The last command, as the code asked for it: one that differs from the recorded one, or the end.
+    pub last: Option<(EventId, Event)>,
+}
 
 /// See the module's head.
 #[derive(Default)]
@@ -23,15 +33,25 @@ pub(crate) struct History {
     len: u64,
     /// About how many bytes these have.
     bytes: usize,
+    /// Kept where somebody observes.
+    trace: Option<Trace>,
 }
 
 impl History {
-    /// Loads rows; fails where their numbers do not join up.
+    /// Loads rows; fails where their numbers do not join up, or where they begin otherwise than with a start: nothing
+    /// would ever run, and nobody be told.
     pub(crate) fn load(&mut self, rows: Vec<JournalRow>) -> Result<(), EventId> {
         let mut expected = self.len + 1;
         for row in rows {
             if row.seq.0 != expected || row.events.is_empty() {
                 return Err(EventId(expected));
+            }
+            for (at, event) in (expected..).zip(&row.events) {
+                // One that nobody had begun to run may have been terminated.
+                let starts = matches!(event, Event::Started { .. } | Event::Terminated { .. });
+                if at == 1 && !starts || at > 1 && matches!(event, Event::Started { .. }) {
+                    return Err(EventId(at));
+                }
             }
             expected += row.events.len() as u64;
             self.recorded.extend(row.events.into_iter().map(|event| (row.at_ms, event)));
@@ -97,6 +117,25 @@ impl History {
         self.len += 1;
         self.bytes += event.bytes();
         Ok((at, event))
+    }
+
+    /// Begins to keep a trace.
+    pub(crate) fn observe(&mut self) {
+        self.trace.get_or_insert_default();
+    }
+
+    /// Notes a command before it is compared. `site` is looked up only where somebody observes.
+    pub(crate) fn note(&mut self, event: &Event, site: impl FnOnce() -> Option<&'static Site>) {
+        if let Some(trace) = &mut self.trace {
+            let at = EventId(self.len + 1);
+            trace.sites.push((at, site()));
+            trace.last = Some((at, event.clone()));
+        }
+    }
+
+    /// Takes what was noted so far.
+    pub(crate) fn take_trace(&mut self) -> Trace {
+        self.trace.take().unwrap_or_default()
     }
 
     /// Whether the next recorded event is an input: then the recorded run had not closed here.

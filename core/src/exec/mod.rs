@@ -29,6 +29,7 @@ pub(crate) mod waker;
 pub(crate) use activities::{Activity, Ended as ActivityEnded, millis};
 pub use context::Position;
 pub use halt::Suspension;
+pub use history::Trace;
 pub use program::{QueryFault, WorkflowType};
 pub(crate) use tasks::{Spawned, TaskKind};
 pub use turn::{Action, ActivityStart, AttemptOutcome, Input, Standing, Stop, Turn};
@@ -67,6 +68,8 @@ pub struct Execution {
     acted: usize,
     /// Messages of this turn are still to be taken in: the execution closes after them.
     hold_close: bool,
+    /// Its state could not be made, and it has no journal yet.
+    unmade: bool,
 }
 
 impl Execution {
@@ -81,6 +84,7 @@ impl Execution {
             WorkflowType::stateless()
         });
         program.install(&ctx);
+        let unmade = ctx.halted();
         Self {
             ctx,
             program,
@@ -94,12 +98,15 @@ impl Execution {
             delivered: 0,
             acted: 0,
             hold_close: false,
+            unmade,
         }
     }
 
     /// Brings it to where its journal ends. Code that emits other commands than the recorded ones suspends it; so
     /// does a journal whose rows do not join up.
     pub fn replay(&mut self, rows: Vec<JournalRow>) -> Standing {
+        // What it could not take of a journal must not look like one that is to begin.
+        self.unmade &= rows.is_empty();
         if let Err(at) = self.ctx.history.borrow_mut().load(rows) {
             self.ctx.suspend(Suspension::damaged(at));
             return self.standing();
@@ -129,13 +136,15 @@ impl Execution {
     pub fn turn(&mut self, inputs: Vec<Input>, now_ms: i64) -> Turn {
         let at_ms = now_ms.max(self.ctx.now_ms.get());
         self.ctx.now_ms.set(at_ms);
-        self.keep_so_far();
+        // What a replay asked for before it halted beyond its history goes the way of a halted turn's.
+        if !self.ctx.halted() {
+            self.keep_so_far();
+        }
         let mut messages = inputs.iter().filter(|input| input.is_message()).count();
         let mut inputs = inputs.into_iter();
         self.redeliver();
         // An execution that could not even be made keeps its arguments: its history begins like any other.
-        let unmade = self.ctx.halted() && self.history_len() == 0;
-        while unmade && self.history_len() == 0 || !self.ctx.halted() && !self.is_closed() {
+        while self.unmade && self.history_len() == 0 || !self.ctx.halted() && !self.is_closed() {
             let Some(input) = inputs.next() else { break };
             messages -= usize::from(input.is_message());
             self.hold_close = messages > 0;
@@ -155,7 +164,13 @@ impl Execution {
             self.ctx.history.borrow_mut().truncate(self.delivered);
             actions.truncate(self.acted);
         }
-        let (seq, events) = self.ctx.history.borrow_mut().take();
+        (self.delivered, self.acted) = (0, 0);
+        let (seq, mut events) = self.ctx.history.borrow_mut().take();
+        if let [.., last, end] = events.as_mut_slice()
+            && mutant!(SwapTwoEvents)
+        {
+            std::mem::swap(last, end);
+        }
         Turn { seq, at_ms, events, actions, standing, undelivered }
     }
 

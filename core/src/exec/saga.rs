@@ -27,8 +27,10 @@ impl Compensations {
 
     /// The newest one, of one saga or of all.
     pub(crate) fn pop(&mut self, saga: Option<u64>) -> Option<Compensation> {
-        let newest = self.stack.iter().rposition(|(of, _)| saga.is_none_or(|saga| saga == *of))?;
-        Some(self.stack.remove(newest).1)
+        let mine = |(of, _): &(u64, Compensation)| saga.is_none_or(|saga| saga == *of);
+        let newest = self.stack.iter().rposition(mine)?;
+        let oldest = mutant!(CompensateForwards).then(|| self.stack.iter().position(mine)).flatten();
+        Some(self.stack.remove(oldest.unwrap_or(newest)).1)
     }
 
     /// Forgets those of one saga, and gives them to be dropped where no cell is borrowed.

@@ -1,10 +1,11 @@
-//! Looking at an execution without changing it: where it waits, and queries.
+//! Looking at an execution without changing it: where it waits, queries, and what a replay came to.
 
 use super::program::QueryFault;
 use super::tasks::panic_message;
-use super::{Execution, context};
+use super::{Execution, Trace, context};
 use crate::failure::FailureRecord;
 use crate::guard::Site;
+use crate::ids::EventId;
 use crate::payload::Payload;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -34,5 +35,21 @@ impl Execution {
         };
         self.ctx.read_only.set(false);
         answer.unwrap_or_else(|panic| Err(QueryFault::Panicked(panic_message(&*panic))))
+    }
+
+    /// Keeps a [`Trace`] of each command from now on, for [`Execution::take_trace`]. Asked for before a replay.
+    pub fn observe(&self) {
+        self.ctx.history.borrow_mut().observe();
+    }
+
+    /// What was observed so far. Empty where nobody asked for it.
+    pub fn take_trace(&self) -> Trace {
+        self.ctx.history.borrow_mut().take_trace()
+    }
+
+    /// Signals in its history that no handler has taken and that this code has no handler for.
+    pub fn unknown_signals(&self) -> Vec<(EventId, String)> {
+        let unknown = self.unhandled.iter().filter(|(_, (name, _))| !self.program.handles(name));
+        unknown.map(|(id, (name, _))| (*id, name.clone())).collect()
     }
 }

@@ -19,7 +19,11 @@ impl ReadyQueue {
     }
 
     fn push(&self, task: TaskId) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push_back(task);
+        let mut ready = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if mutant!(LoseWakeUp) && !ready.is_empty() {
+            return;
+        }
+        ready.push_back(task);
     }
 }
 

@@ -1,0 +1,259 @@
+//! Random programs with random inputs. What an execution owes, whatever comes: its events number on without a gap, its
+//! close is its last event, it stands open, closed or suspended with a code, and a replay of its history brings it to
+//! the same place.
+
+use super::program::{Kind, Op, Programmed, program, signal};
+use super::values::{failure, json, text};
+use super::{cases, values};
+use crate::event::{Event, JournalRow};
+use crate::exec::{Action, AttemptOutcome, Execution, Input, Standing, Turn, WorkflowType};
+use crate::flow::info::Info;
+use crate::ids::EventId;
+use crate::payload::Payload;
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::Index;
+use std::rc::Rc;
+use std::time::Duration;
+
+/// What happens to an execution in a turn.
+#[derive(Clone, Debug)]
+pub(super) enum Step {
+    /// One of the running attempts ends.
+    End(Index, AttemptOutcome),
+    /// An attempt ends that may not be there.
+    Stray(EventId, u32, AttemptOutcome),
+    Signal(String, Payload, String),
+    Cancel(String),
+    Wait(i64),
+    /// It is evicted and loaded again, by the same owner or, where true, by another.
+    Load(bool),
+}
+
+fn outcome() -> BoxedStrategy<AttemptOutcome> {
+    let value = any::<u32>().prop_map(|n| AttemptOutcome::Completed(Payload::encode(&n).expect("a number")));
+    let odd = json().prop_map(|json| AttemptOutcome::Completed(Payload::from_json(json).expect("JSON")));
+    let waits = proptest::option::of(prop_oneof![4 => 0_u64..3_000, 1 => any::<u64>()]);
+    let failed = (failure(), any::<bool>(), waits).prop_map(|(failure, retryable, wait)| {
+        AttemptOutcome::Failed { failure, retryable, retry_after: wait.map(Duration::from_millis) }
+    });
+    prop_oneof![12 => value, 1 => odd, 4 => failed, 1 => Just(AttemptOutcome::Cancelled)].boxed()
+}
+
+pub(super) fn step() -> BoxedStrategy<Step> {
+    // Few ids, so that some come twice.
+    let request = || prop_oneof![3 => "[a-f]", 2 => text()];
+    prop_oneof![
+        8 => (any::<Index>(), outcome()).prop_map(|(which, outcome)| Step::End(which, outcome)),
+        1 => (values::id(), any::<u32>(), outcome()).prop_map(|(id, attempt, outcome)| Step::Stray(id, attempt, outcome)),
+        4 => (signal(), request()).prop_map(|((name, input), request)| Step::Signal(name, input, request)),
+        1 => request().prop_map(Step::Cancel),
+        3 => (0_i64..4_000).prop_map(Step::Wait),
+        1 => prop_oneof![9 => Just(-1_i64), 1 => any::<i64>()].prop_map(Step::Wait),
+        2 => any::<bool>().prop_map(Step::Load),
+    ]
+    .boxed()
+}
+
+/// An execution with its journal.
+pub(super) struct World {
+    pub(super) exec: Execution,
+    pub(super) rows: Vec<JournalRow>,
+    /// How many events the journal has.
+    written: u64,
+    now_ms: i64,
+    running: Vec<(EventId, u32)>,
+    /// Those that were told to stop.
+    stopped: Vec<EventId>,
+}
+
+pub(super) fn fresh() -> Execution {
+    let info = Info::new("w".to_owned(), "r".to_owned(), "programmed".to_owned(), "q".to_owned());
+    Execution::new(&WorkflowType::of::<Programmed>(), info, Rc::new(|_: &str| true))
+}
+
+impl World {
+    /// An execution that stands where this journal ends.
+    pub(super) fn replayed(rows: Vec<JournalRow>) -> Self {
+        let written = rows.iter().map(|row| row.events.len() as u64).sum();
+        let now_ms = rows.last().map_or(0, |row| row.at_ms);
+        let mut exec = fresh();
+        exec.replay(rows.clone());
+        Self { exec, rows, written, now_ms, running: Vec::new(), stopped: Vec::new() }
+    }
+
+    pub(super) fn started(program: &[Op], seed: u64) -> Result<Self, TestCaseError> {
+        let input = Payload::encode(&(program,)).expect("a program");
+        let mut world = Self { now_ms: 1_000, ..Self::replayed(Vec::new()) };
+        world.turn(vec![Input::Start { input, seed }])?;
+        Ok(world)
+    }
+
+    /// Takes steps up to the next that is no input as one turn.
+    pub(super) fn take(&mut self, steps: Vec<Step>) -> Result<(), TestCaseError> {
+        let mut inputs = Vec::new();
+        for step in steps {
+            match step {
+                Step::End(which, outcome) if !self.running.is_empty() => {
+                    let (activity, attempt) = self.running.remove(which.index(self.running.len()));
+                    inputs.push(Input::Attempt { activity, attempt, outcome });
+                }
+                Step::End(..) => {}
+                Step::Stray(activity, attempt, outcome) => {
+                    inputs.push(Input::Attempt { activity, attempt, outcome });
+                }
+                Step::Signal(name, input, request_id) => {
+                    inputs.push(Input::Signal { name, input, request_id })
+                }
+                Step::Cancel(request_id) => {
+                    inputs.push(Input::Cancel { request_id, reason: "enough".to_owned() });
+                }
+                Step::Wait(ms) => {
+                    self.turn(std::mem::take(&mut inputs))?;
+                    self.now_ms = self.now_ms.saturating_add(ms);
+                    self.turn(Vec::new())?;
+                }
+                Step::Load(taken_over) => {
+                    self.turn(std::mem::take(&mut inputs))?;
+                    self.load(taken_over)?;
+                }
+            }
+        }
+        self.turn(inputs)
+    }
+
+    pub(super) fn turn(&mut self, inputs: Vec<Input>) -> Result<(), TestCaseError> {
+        let (before, given, last_ms) =
+            (self.exec.standing(), inputs.len(), self.rows.last().map_or(0, |row| row.at_ms));
+        let turn = self.exec.turn(inputs, self.now_ms);
+        prop_assert_eq!(&turn.standing, &self.exec.standing());
+        prop_assert!(turn.events.is_empty() || turn.at_ms >= last_ms, "time went back");
+        match before {
+            // Where it cannot go on it takes nothing in, and has nothing to write. Only its arguments are always kept.
+            Standing::Suspended(_) if self.written > 0 => {
+                prop_assert!(turn.events.is_empty(), "a suspended execution wrote {:?}", turn.events);
+                prop_assert_eq!(turn.undelivered.len(), given);
+            }
+            Standing::Closed => prop_assert!(turn.events.is_empty() && turn.actions.is_empty(), "{:?}", turn),
+            _ => {}
+        }
+        self.check(&turn)?;
+        self.written += turn.events.len() as u64;
+        if !turn.events.is_empty() {
+            self.rows.push(JournalRow { seq: turn.seq, at_ms: turn.at_ms, events: turn.events });
+        }
+        for action in turn.actions {
+            match action {
+                Action::Start(start) => {
+                    prop_assert!(!self.stopped.contains(&start.activity), "started again: {:?}", start);
+                    self.running.push((start.activity, start.attempt));
+                }
+                Action::Cancel(stop) => self.stopped.push(stop.activity),
+                Action::Abandon(activity) => self.stopped.push(activity),
+                Action::Ended { .. } => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn check(&self, turn: &Turn) -> Result<(), TestCaseError> {
+        if !turn.events.is_empty() {
+            prop_assert_eq!(turn.seq.0, self.written + 1, "the events leave a gap");
+            prop_assert_eq!(self.exec.history_len(), self.written + turn.events.len() as u64);
+        }
+        let closes = turn.events.iter().filter(|event| event.is_close()).count();
+        let last = turn.events.last().is_some_and(Event::is_close);
+        match &turn.standing {
+            Standing::Closed => {
+                prop_assert!(turn.events.is_empty() || closes == 1 && last, "{:?}", turn.events)
+            }
+            Standing::Open => prop_assert_eq!(closes, 0),
+            Standing::Suspended(reason) => {
+                prop_assert_eq!(closes, 0);
+                // No program panics: what panics is ours.
+                prop_assert!(reason.code.starts_with("AB02") && reason.code != "AB0202", "{}", reason);
+            }
+        }
+        for start in self.exec.outstanding() {
+            prop_assert!(
+                start.activity.0 >= 1 && start.activity.0 <= self.exec.history_len() && start.attempt >= 1
+            );
+        }
+        Ok(())
+    }
+
+    /// Replays the journal, which must come to the same, if its last owner could write all that it wanted to.
+    fn load(&mut self, taken_over: bool) -> Result<(), TestCaseError> {
+        let mut again = fresh();
+        let standing = again.replay(self.rows.clone());
+        let before = std::mem::replace(&mut self.exec, again);
+        let after = &self.exec;
+        if !matches!(before.standing(), Standing::Suspended(_)) {
+            prop_assert_eq!(standing, before.standing());
+            prop_assert_eq!(after.history_len(), before.history_len());
+            let starts = |exec: &Execution| {
+                let starts = exec.outstanding();
+                starts
+                    .into_iter()
+                    .map(|s| (s.activity, s.attempt, s.not_before_ms, s.scheduled_at_ms))
+                    .collect::<Vec<_>>()
+            };
+            prop_assert_eq!(starts(after), starts(&before));
+            prop_assert_eq!(after.cancelling(), before.cancelling());
+            prop_assert_eq!(after.next_timer_ms(), before.next_timer_ms());
+            let answer = |exec: &Execution| {
+                exec.query("pushed", &Payload::null()).map(|told| told.expect("a list")).ok()
+            };
+            prop_assert_eq!(answer(after), answer(&before));
+        }
+        if taken_over && self.written > 0 {
+            let running = self.running.iter().map(|(activity, _)| *activity).take(1).collect();
+            self.turn(vec![Input::Recovered { running, retried_ms: self.now_ms }])?;
+        }
+        Ok(())
+    }
+}
+
+proptest! {
+    #![proptest_config(cases(2_000))]
+
+    #[test]
+    fn whatever_comes_it_numbers_on_and_replays(
+        program in program(),
+        seed in any::<u64>(),
+        turns in vec(vec(step(), 0..4), 0..12),
+    ) {
+        let mut world = World::started(&program, seed)?;
+        for steps in turns {
+            world.take(steps)?;
+        }
+        world.take(vec![Step::Load(false), Step::Load(true)])?;
+    }
+}
+
+/// Two attempts are lost with their worker, and what becomes of the first decides about the second.
+fn taken_over(program: &[Op]) -> Vec<Event> {
+    let mut world = World::started(program, 1).unwrap();
+    world.take(vec![Step::Wait(9_000)]).unwrap();
+    world.running.clear();
+    world.take(vec![Step::Load(true)]).unwrap();
+    let rows = world.rows.split_off(1);
+    rows.into_iter().flat_map(|row| row.events).collect()
+}
+
+#[test]
+fn nothing_comes_after_the_close_of_a_take_over() {
+    let events = taken_over(&[Op::Spawn(vec![Op::Call(Kind::Here)]), Op::Call(Kind::Limited)]);
+    assert_eq!(events[0], Event::Recovered { lost: vec![EventId(2), EventId(3)] });
+    assert!(matches!(events[1], Event::ActivityFailed { activity: EventId(2), .. }));
+    assert!(matches!(events.last(), Some(Event::Failed { .. })), "{events:?}");
+}
+
+#[test]
+fn what_a_take_over_cancels_is_not_tried_again() {
+    let events = taken_over(&[Op::Race(vec![Op::Call(Kind::Limited)], vec![Op::Call(Kind::Waiting)])]);
+    assert_eq!(events[0], Event::Recovered { lost: vec![EventId(2), EventId(3)] });
+    assert_eq!(events[2], Event::ActivityCancelRequested { activity: EventId(3) });
+    assert!(matches!(events[3], Event::ActivityFailed { activity: EventId(3), .. }));
+    assert!(matches!(events.last(), Some(Event::Failed { .. })), "{events:?}");
+}

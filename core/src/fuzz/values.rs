@@ -1,0 +1,178 @@
+//! Arbitrary events, failures and JSON. Boxed: proptest keeps what it draws on the stack, and a test has 2 MiB of that.
+
+use crate::event::Event;
+use crate::failure::{FailureKind, FailureRecord, TimeoutKind};
+use crate::ids::EventId;
+use crate::payload::Payload;
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::select;
+
+/// A text: short, of any characters, now and then one that JSON, SQL or a terminal trips over.
+pub(super) fn text() -> BoxedStrategy<String> {
+    let odd = [
+        "",
+        "\0",
+        "\u{7f}",
+        "\"",
+        "\\",
+        "\\u0000",
+        "\u{2028}",
+        "\u{feff}",
+        "😀",
+        "null",
+        "{}",
+        "\r\n",
+        "\u{10ffff}",
+    ];
+    prop_oneof![3 => "[a-z_.]{0,8}", 2 => "\\PC{0,12}", 1 => any::<String>(), 1 => select(odd.to_vec()).prop_map(str::to_owned)]
+    .boxed()
+}
+
+/// A number as JSON may write it.
+fn number() -> impl Strategy<Value = String> {
+    prop_oneof![
+        any::<i64>().prop_map(|n| n.to_string()),
+        any::<u64>().prop_map(|n| n.to_string()),
+        any::<i128>().prop_map(|n| n.to_string()),
+        any::<f64>().prop_filter("JSON has no such number", |n| n.is_finite()).prop_map(|n| format!("{n:e}")),
+        select(vec!["-0", "-0.0", "1e400", "-1E-400", "0.1", "1e0", "123456789012345678901234567890.5"])
+            .prop_map(str::to_owned),
+    ]
+}
+
+/// A JSON string as somebody may have written it: with escapes that serde does not write, and halves of characters.
+fn string() -> impl Strategy<Value = String> {
+    let piece = prop_oneof![
+        4 => "[a-z ]{1,6}".prop_map(|text| text),
+        2 => text().prop_map(|text| {
+            let quoted = serde_json::to_string(&text).expect("a text");
+            quoted[1..quoted.len() - 1].to_owned()
+        }),
+        2 => any::<u16>().prop_map(|unit| format!("\\u{unit:04x}")),
+        1 => select(vec!["\\ud800", "\\udc00", "\\ud83d\\ude00", "\\/", "\\b", "\\u0000", "\\u0022"]).prop_map(str::to_owned),
+    ];
+    vec(piece, 0..4).prop_map(|pieces| format!("\"{}\"", pieces.concat()))
+}
+
+/// Any JSON text, with blanks, duplicate keys and nesting.
+pub(super) fn json() -> BoxedStrategy<String> {
+    let leaf = prop_oneof![
+        select(vec!["null", "true", "false", "[]", "{}"]).prop_map(str::to_owned),
+        number(),
+        string(),
+    ];
+    let nested = leaf.prop_recursive(5, 32, 5, |inner| {
+        let blank = || select(vec!["", " ", "\n", "\t "]);
+        prop_oneof![
+            (vec(inner.clone(), 0..5), blank())
+                .prop_map(|(list, blank)| format!("[{blank}{}{blank}]", list.join(&format!("{blank},")))),
+            (vec((string(), inner), 0..5), blank()).prop_map(|(map, blank)| {
+                let pairs: Vec<_> = map.iter().map(|(key, value)| format!("{key}{blank}:{value}")).collect();
+                format!("{{{}}}", pairs.join(&format!(",{blank}")))
+            }),
+        ]
+    });
+    // The same key twice, and the levels that nobody writes by hand.
+    prop_oneof![
+        12 => nested.clone(),
+        1 => nested.clone().prop_map(|value| format!("{{\"a\":{value},\"a\":1}}")),
+        1 => (nested, 1_usize..300).prop_map(|(value, deep)| format!("{}{value}{}", "[".repeat(deep), "]".repeat(deep))),
+    ]
+    .boxed()
+}
+
+pub(super) fn payload() -> BoxedStrategy<Payload> {
+    prop_oneof![
+        3 => json().prop_map(|json| Payload::from_json(json).expect("JSON")),
+        1 => Just(Payload::null()),
+        2 => any::<u32>().prop_map(|n| Payload::encode(&n).expect("a number")),
+    ]
+    .boxed()
+}
+
+pub(super) fn failure() -> BoxedStrategy<FailureRecord> {
+    use TimeoutKind::{Heartbeat, ScheduleToClose, ScheduleToStart, StartToClose};
+    let kinds = vec![
+        FailureKind::Application,
+        FailureKind::TimedOut(StartToClose),
+        FailureKind::TimedOut(ScheduleToClose),
+        FailureKind::TimedOut(ScheduleToStart),
+        FailureKind::TimedOut(Heartbeat),
+        FailureKind::Cancelled,
+        FailureKind::Panicked,
+        FailureKind::WorkerLost,
+        FailureKind::WorkerShutdown,
+        FailureKind::Invalid,
+    ];
+    (select(kinds), text(), vec(text(), 0..3), proptest::option::of(payload()))
+        .prop_map(|(kind, message, chain, data)| FailureRecord { kind, message, chain, data })
+        .boxed()
+}
+
+/// Mostly the numbers of a short history, so that events refer to each other; sometimes any.
+pub(super) fn id() -> impl Strategy<Value = EventId> {
+    prop_oneof![8 => 0_u64..12, 1 => any::<u64>(), 1 => Just(u64::MAX)].prop_map(EventId)
+}
+
+fn time() -> impl Strategy<Value = i64> {
+    prop_oneof![6 => 0_i64..100_000, 1 => any::<i64>(), 1 => Just(i64::MAX), 1 => Just(i64::MIN)]
+}
+
+fn attempt() -> impl Strategy<Value = u32> {
+    prop_oneof![6 => 0_u32..5, 1 => any::<u32>(), 1 => Just(u32::MAX)]
+}
+
+/// Any event of any kind.
+pub(super) fn event() -> BoxedStrategy<Event> {
+    prop_oneof![input_event(), command()].boxed()
+}
+
+fn input_event() -> BoxedStrategy<Event> {
+    prop_oneof![
+        (payload(), any::<u64>()).prop_map(|(input, seed)| Event::Started { input, seed }),
+        (id(), payload()).prop_map(|(activity, result)| Event::ActivityCompleted { activity, result }),
+        (id(), failure()).prop_map(|(activity, failure)| Event::ActivityFailed { activity, failure }),
+        (id(), attempt(), failure(), time()).prop_map(|(activity, attempt, failure, next_at_ms)| {
+            Event::AttemptFailed { activity, attempt, failure, next_at_ms }
+        }),
+        id().prop_map(|timer| Event::TimerFired { timer }),
+        (signal_name(), payload(), text(), any::<bool>()).prop_map(|(name, input, request_id, handled)| {
+            Event::Signaled { name, input, request_id, handled }
+        }),
+        id().prop_map(|signal| Event::SignalRedelivered { signal }),
+        (text(), text()).prop_map(|(request_id, reason)| Event::CancelRequested { request_id, reason }),
+        vec(id(), 0..4).prop_map(|lost| Event::Recovered { lost }),
+        text().prop_map(|reason| Event::Terminated { reason }),
+    ]
+    .boxed()
+}
+
+fn command() -> BoxedStrategy<Event> {
+    let name = prop_oneof![2 => select(vec!["step", "ours"]).prop_map(str::to_owned), 1 => text()];
+    prop_oneof![
+        (name, payload(), proptest::option::of(text()), any::<bool>()).prop_map(
+            |(name, input, task_queue, transactional)| Event::ActivityScheduled {
+                name,
+                input,
+                task_queue,
+                transactional
+            }
+        ),
+        id().prop_map(|activity| Event::ActivityCancelRequested { activity }),
+        time().prop_map(|fire_at_ms| Event::TimerStarted { fire_at_ms }),
+        id().prop_map(|timer| Event::TimerCancelled { timer }),
+        payload().prop_map(|value| Event::SideEffect { value }),
+        payload().prop_map(|result| Event::Completed { result }),
+        (failure(), vec(failure(), 0..2))
+            .prop_map(|(failure, compensation_failures)| Event::Failed { failure, compensation_failures }),
+        (text(), vec(failure(), 0..2))
+            .prop_map(|(reason, compensation_failures)| Event::Canceled { reason, compensation_failures }),
+    ]
+    .boxed()
+}
+
+/// A signal that the fuzzed workflow knows, or any.
+pub(super) fn signal_name() -> impl Strategy<Value = String> {
+    prop_oneof![4 => select(vec!["push", "work"]).prop_map(str::to_owned), 1 => text()]
+}

@@ -1,0 +1,129 @@
+//! Mutants: defects that are put into the engine on purpose, by name, so that the tests which must find them are tested
+//! themselves (mutation testing, DeMillo, Lipton, Sayward 1978).
+//!
+//! `mutant!(Name)` is `false` in every build but one with the feature `mutants`, and costs nothing there. With it, one
+//! mutant at most is alive in a process.
+
+/// Whether this defect is to be made now.
+#[macro_export]
+#[doc(hidden)]
+#[cfg(feature = "mutants")]
+macro_rules! mutant {
+    ($name:ident) => {
+        $crate::mutant::is_alive($crate::mutant::Mutant::$name)
+    };
+}
+
+/// Without the feature nothing is defective.
+#[macro_export]
+#[doc(hidden)]
+#[cfg(not(feature = "mutants"))]
+macro_rules! mutant {
+    ($name:ident) => {
+        false
+    };
+}
+
+#[cfg(feature = "mutants")]
+pub use list::{FoundBy, Mutant, is_alive, let_live};
+
+#[cfg(feature = "mutants")]
+mod list {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    /// Which tests must find a mutant.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum FoundBy {
+        /// The simulation, in at most so many runs from this seed on.
+        #[allow(missing_docs)] // as its line says
+        Simulation { from: u64, runs: u64 },
+        /// The permutations of Postgres statements.
+        Permutations,
+    }
+
+    macro_rules! mutants {
+        ($($name:ident $text:literal $found:expr, $what:literal;)*) => {
+            /// A defect.
+            #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+            pub enum Mutant {
+                $(#[doc = $what] $name,)*
+            }
+
+            impl Mutant {
+                /// All of them.
+                pub const ALL: &[Self] = &[$(Self::$name),*];
+
+                /// Its name, as it is given on a command line.
+                pub fn name(self) -> &'static str {
+                    match self { $(Self::$name => $text,)* }
+                }
+
+                /// What it does wrong.
+                pub fn what(self) -> &'static str {
+                    match self { $(Self::$name => $what,)* }
+                }
+
+                /// Who must find it.
+                pub fn found_by(self) -> FoundBy {
+                    match self { $(Self::$name => $found,)* }
+                }
+            }
+        };
+    }
+
+    use FoundBy::{Permutations, Simulation};
+
+    mutants! {
+        ActBeforeDurable "act-before-durable" Simulation { from: 1, runs: 20 }, "Activities are started when a turn is handed in, not when it is durable.";
+        AckBeforeCommit "ack-before-commit" Simulation { from: 72, runs: 20 }, "A message is acknowledged when its turn is handed in.";
+        ForgetInboxDelete "forget-inbox-delete" Simulation { from: 1, runs: 20 }, "What a turn took in stays in the inbox.";
+        SwapTwoEvents "swap-two-events" Simulation { from: 1, runs: 20 }, "The last two events of a turn are written in the other order.";
+        ForgetTimerOnTakeOver "forget-timer-on-take-over" Simulation { from: 1, runs: 20 }, "An execution that is loaded forgets its timers.";
+        DropCompletionAtShutdown "drop-completion-at-shutdown" Simulation { from: 1, runs: 20 }, "Outcomes that come while the worker shuts down are dropped.";
+        ReuseIncarnation "reuse-incarnation" Simulation { from: 262, runs: 20 }, "A worker that lost its lease goes on under its old id.";
+        RestoreOldState "restore-old-state" Simulation { from: 79, runs: 20 }, "A claimed execution goes on from the state that was cached here before.";
+        SkipRecovered "skip-recovered" Simulation { from: 1, runs: 20 }, "A take-over does not count lost attempts.";
+        IgnoreConflict "ignore-conflict" Simulation { from: 123, runs: 20 }, "A refused close is taken for a durable one.";
+        IgnoreLost "ignore-lost" Simulation { from: 115, runs: 20 }, "A turn of an execution that is another's is taken for durable.";
+        IgnoreUnknown "ignore-unknown" Simulation { from: 77, runs: 20 }, "A turn whose outcome is unknown is taken for durable.";
+        ForgetRequestIds "forget-request-ids" Simulation { from: 1, runs: 20 }, "A message is taken in again under a request id that history has.";
+        LoseWakeUp "lose-wake-up" Simulation { from: 50, runs: 20 }, "The second of two tasks that one event wakes is not polled.";
+        CountRetryTwice "count-retry-twice" Simulation { from: 1, runs: 20 }, "A failed attempt counts as two.";
+        CompensateForwards "compensate-forwards" Simulation { from: 13, runs: 20 }, "Compensations run in the order in which they were registered.";
+        RetryBeforeDurable "retry-before-durable" Simulation { from: 43, runs: 20 }, "A retry is started before the row says that it may have been.";
+        AssumeCommitted "assume-committed" Simulation { from: 1, runs: 20 }, "A batch that broke off is taken for committed, without a look.";
+        TwoInFlight "two-in-flight" Simulation { from: 1, runs: 20 }, "A turn does not wait for the one before it to be durable.";
+        StartAgain "start-again" Simulation { from: 1, runs: 20 }, "An attempt that runs here is started again after a load.";
+        ForgetWakeAt "forget-wake-at" Simulation { from: 28, runs: 20 }, "The row of a released execution does not say when it is due.";
+        ForgetActive "forget-active" Simulation { from: 3, runs: 20 }, "The row of an execution does not say that an activity may be running.";
+        StartOverLive "start-over-live" Simulation { from: 1, runs: 20 }, "A start that is asked again takes the place of the execution that lives here (once a bug).";
+        KnownIsOwned "known-is-owned" Simulation { from: 145, runs: 20 }, "A start whose row is there counts as this worker's own (once a bug).";
+        LeaveDirty "leave-dirty" Simulation { from: 1225, runs: 20 }, "What an execution has to do at once waits till its thread is woken (once a bug).";
+        DropOutcome "drop-outcome" Simulation { from: 93, runs: 20 }, "Outcomes that are not written yet are forgotten when their execution is loaded again.";
+        SkipFence "skip-fence" Permutations, "A batch is written without its lease.";
+        ClaimTwice "claim-twice" Permutations, "A claim takes what another has.";
+        CloseOverMessage "close-over-message" Permutations, "A close does not look into the inbox again.";
+        MessageWithoutLock "message-without-lock" Permutations, "A message does not lock its execution's row.";
+    }
+
+    static ALIVE: AtomicUsize = AtomicUsize::new(usize::MAX);
+
+    /// Whether this mutant lives in this process.
+    pub fn is_alive(mutant: Mutant) -> bool {
+        ALIVE.load(Ordering::Relaxed) == mutant as usize
+    }
+
+    /// Makes it live, from now on; `None` ends it.
+    pub fn let_live(mutant: Option<Mutant>) {
+        ALIVE.store(mutant.map_or(usize::MAX, |mutant| mutant as usize), Ordering::Relaxed);
+    }
+
+    impl std::str::FromStr for Mutant {
+        type Err = String;
+
+        fn from_str(name: &str) -> Result<Self, String> {
+            let found = Self::ALL.iter().find(|mutant| mutant.name() == name);
+            found.copied().ok_or_else(|| format!("no mutant is called `{name}`"))
+        }
+    }
+}
