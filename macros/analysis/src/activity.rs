@@ -9,6 +9,7 @@ mod methods;
 mod transaction;
 
 use crate::args::ActivityArgs;
+use crate::attributes::parse_item;
 use crate::errors::{Code, Errors};
 use crate::helper::{head, refuse_mark};
 use crate::krate::Private;
@@ -28,7 +29,7 @@ pub(crate) fn expand(args: TokenStream, item: TokenStream) -> TokenStream {
     let mut errors = Errors::default();
     let args = ActivityArgs::parse(args, &mut errors);
     let private = Private::new(args.krate.as_ref());
-    let expanded = match syn::parse2::<Item>(item.clone()) {
+    let expanded = match parse_item(&item) {
         Ok(Item::Fn(mut function)) if signature::self_kind(&function.sig) == SelfKind::None => {
             refuse_mark(&mut function.attrs, "an activity", &mut errors);
             free(&private, &args, &function, &mut errors)

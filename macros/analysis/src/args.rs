@@ -43,10 +43,25 @@ impl Parse for Arg {
 
 fn parse(tokens: TokenStream, form: &str, errors: &mut Errors) -> Vec<Arg> {
     match Punctuated::<Arg, Token![,]>::parse_terminated.parse2(tokens) {
-        Ok(args) => args.into_iter().collect(),
+        Ok(args) => {
+            let args: Vec<Arg> = args.into_iter().collect();
+            twice(&args, errors);
+            args
+        }
         Err(error) => {
             errors.syn(Code::Unknown, &error, form);
             Vec::new()
+        }
+    }
+}
+
+/// Of two values one would be lost.
+fn twice(args: &[Arg], errors: &mut Errors) {
+    let names = args.iter().filter_map(|arg| arg.name.as_ref());
+    for (at, name) in names.clone().enumerate() {
+        if names.clone().take(at).any(|before| before == name) {
+            let message = format!("`{name}` is written twice");
+            errors.at(Code::Value, name.span(), &message, "leave one of them out");
         }
     }
 }
@@ -294,7 +309,7 @@ fn text(value: &Expr) -> Option<&LitStr> {
     }
 }
 
-/// A string literal, not empty, at most 200 characters: it becomes a key in the database.
+/// A string literal, not empty, at most 200 characters: it becomes a key in the database. Postgres keeps no NUL.
 fn name_text(value: &Expr, errors: &mut Errors) -> Option<LitStr> {
     let help = "write a text of 1 to 200 characters, like `name = \"orders\"`";
     bounded(value, 200, ("not a name", help), errors)
@@ -308,7 +323,8 @@ fn queue_text(value: &Expr, errors: &mut Errors) -> Option<LitStr> {
 }
 
 fn bounded(value: &Expr, most: usize, (what, help): (&str, &str), errors: &mut Errors) -> Option<LitStr> {
-    let found = text(value).filter(|text| (1..=most).contains(&text.value().chars().count())).cloned();
+    let fits = |text: &str| (1..=most).contains(&text.chars().count()) && !text.contains('\0');
+    let found = text(value).filter(|text| fits(&text.value())).cloned();
     if found.is_none() {
         errors.add(Code::Value, value, what, help);
     }
@@ -317,8 +333,8 @@ fn bounded(value: &Expr, most: usize, (what, help): (&str, &str), errors: &mut E
 
 fn crate_path(value: &Expr, errors: &mut Errors) -> Option<Path> {
     let path = match value {
-        Expr::Path(path) if path.qself.is_none() => Some(path.path.clone()),
-        Expr::Lit(_) => text(value).and_then(|text| text.parse().ok()),
+        Expr::Path(path) => Path::parse_mod_style.parse2(path.to_token_stream()).ok(),
+        Expr::Lit(_) => text(value).and_then(|text| text.parse_with(Path::parse_mod_style).ok()),
         _ => None,
     };
     if path.is_none() {

@@ -1,9 +1,49 @@
-//! The attributes before a statement or an expression, of whatever kind it is.
+//! The attributes before a statement or an expression, of whatever kind it is; and those inside of a function.
 
 use proc_macro2::{TokenStream, TokenTree};
 use quote::ToTokens;
 use syn::parse::{ParseStream, Parser};
-use syn::{Attribute, Expr, Stmt};
+use syn::visit_mut::{self, VisitMut};
+use syn::{AttrStyle, Attribute, Expr, ImplItemFn, Item, ItemFn, ItemImpl, Stmt, TraitItemFn};
+
+/// Moves `#![allow(..)]` from the inside of functions and `impl`s to where we print attributes: before them. It means the
+/// same there.
+pub(crate) struct Outward;
+
+impl Outward {
+    fn turn(attributes: &mut [Attribute]) {
+        attributes.iter_mut().for_each(|attribute| attribute.style = AttrStyle::Outer);
+    }
+}
+
+impl VisitMut for Outward {
+    fn visit_item_fn_mut(&mut self, item: &mut ItemFn) {
+        Self::turn(&mut item.attrs);
+        visit_mut::visit_item_fn_mut(self, item);
+    }
+
+    fn visit_impl_item_fn_mut(&mut self, item: &mut ImplItemFn) {
+        Self::turn(&mut item.attrs);
+        visit_mut::visit_impl_item_fn_mut(self, item);
+    }
+
+    fn visit_trait_item_fn_mut(&mut self, item: &mut TraitItemFn) {
+        Self::turn(&mut item.attrs);
+        visit_mut::visit_trait_item_fn_mut(self, item);
+    }
+
+    fn visit_item_impl_mut(&mut self, item: &mut ItemImpl) {
+        Self::turn(&mut item.attrs);
+        visit_mut::visit_item_impl_mut(self, item);
+    }
+}
+
+/// Parses what an attribute of ours is on, with its own attributes before it.
+pub(crate) fn parse_item(tokens: &TokenStream) -> syn::Result<Item> {
+    let mut item = syn::parse2(tokens.clone())?;
+    Outward.visit_item_mut(&mut item);
+    Ok(item)
+}
 
 /// Those of a statement.
 pub(crate) fn of_statement(stmt: &Stmt) -> Vec<Attribute> {

@@ -55,6 +55,8 @@ pub(crate) enum Code {
     Reserved,
     /// An await in a match guard over the state.
     GuardAwait,
+    /// Brackets in brackets in brackets.
+    Depth,
 }
 
 impl Code {
@@ -84,6 +86,7 @@ impl Code {
             Self::Value => "AB0304",
             Self::Reserved => "AB0305",
             Self::GuardAwait => "AB0306",
+            Self::Depth => "AB0307",
         }
     }
 }

@@ -3,6 +3,7 @@
 //! Found in the tokens, so also inside of macro calls. Names are resolved along the file's `use`s; never guessed from a
 //! last segment alone.
 
+use crate::depth;
 use crate::text;
 use proc_macro2::{Delimiter, Spacing, Span, TokenStream, TokenTree};
 use std::collections::BTreeMap;
@@ -58,7 +59,7 @@ impl fmt::Display for ExceptionKind {
 
 /// All escape hatches of a file, in the order of their places. An error where the text is no Rust file.
 pub fn exceptions(file_text: &str) -> Result<Vec<Exception>, syn::Error> {
-    let file = syn::parse_file(file_text)?;
+    let file = depth::parse_file(file_text)?;
     let tokens: TokenStream = file_text.parse()?;
     let mut names = Names::default();
     names.items(&file.items);

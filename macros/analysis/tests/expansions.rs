@@ -2,9 +2,14 @@
 //! them panic.
 
 mod expansions {
+    mod arguments;
+    mod cases;
+    mod deep;
     mod forms;
     mod mistakes;
+    mod mutations;
     mod total;
+    mod tree;
 
     use proc_macro2::TokenStream;
 

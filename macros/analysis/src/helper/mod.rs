@@ -10,12 +10,14 @@ mod blocks;
 mod function;
 
 use crate::args::HelperArgs;
+use crate::attributes::{self, Outward};
 use crate::errors::{Code, Errors};
 use crate::krate::Private;
 use crate::lexical;
 use crate::lints;
 use proc_macro2::TokenStream;
 use quote::{ToTokens, quote};
+use syn::visit_mut::VisitMut;
 use syn::{ImplItemFn, Item, TraitItemFn};
 
 pub(crate) use blocks::{is_other, own_mark, refuse_mark};
@@ -95,16 +97,18 @@ fn item_of(
     errors: &mut Errors,
 ) -> TokenStream {
     // A method parses as an `ImplItemFn`, a free function too: its grammar is the wider one.
-    if let Ok(function) = syn::parse2::<ImplItemFn>(item.clone()) {
+    if let Ok(mut function) = syn::parse2::<ImplItemFn>(item.clone()) {
+        Outward.visit_impl_item_fn_mut(&mut function);
         if blocks::refuse_other(&function.attrs, attribute, errors) {
             return item;
         }
         return function_of(private, mark, &function, errors);
     }
-    if let Ok(function) = syn::parse2::<TraitItemFn>(item.clone()) {
+    if let Ok(mut function) = syn::parse2::<TraitItemFn>(item.clone()) {
+        Outward.visit_trait_item_fn_mut(&mut function);
         return function::declared(private, mark, &function, errors);
     }
-    match syn::parse2::<Item>(item.clone()) {
+    match attributes::parse_item(&item) {
         Ok(Item::Mod(module)) if module.content.is_none() => {
             let message = format!("`{attribute}` cannot see into another file");
             let help = "rustc shows a macro only what stands between braces: mark the functions in that file, or its `impl`s";

@@ -20,6 +20,7 @@ pub(crate) use locate::Place;
 pub(crate) use resolve::{Env, Found, Want};
 pub(crate) use types::Ty;
 
+use crate::depth;
 use content::Modules;
 use invocation::Invocation;
 use std::cell::{Cell, OnceCell, RefCell};
@@ -177,7 +178,7 @@ impl Crate {
             return content.clone();
         }
         let _forced = Forced::new();
-        let parsed = self.read(&module.file).and_then(|text| syn::parse_file(&text).ok());
+        let parsed = self.read(&module.file).and_then(|text| depth::parse_file(&text).ok());
         let items = parsed.map(|file| file.items).unwrap_or_default();
         let origin = Origin { module: id, file: module.file.clone(), marked: module.marked };
         let mut builder = Builder { krate: self, parent: id };

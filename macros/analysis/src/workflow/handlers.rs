@@ -164,8 +164,12 @@ fn ask(private: &Private, expr: &Expr) -> syn::ExprMatch {
         }
     };
     // The user's expression stays one, for the rewriting to come; what is asked of it is not looked at again.
-    let mut asked: syn::ExprMatch =
-        syn::parse_quote!(match #expr { #[allow(unreachable_code)] __abide_value => {} });
+    let mut asked: syn::ExprMatch = syn::parse_quote!(match () {
+        #[allow(unreachable_code)]
+        __abide_value => {}
+    });
+    // Not parsed there: `S {}.f()` is none that may stand before a brace, and syn prints it with parentheses.
+    *asked.expr = expr.clone();
     for arm in &mut asked.arms {
         *arm.body = Expr::Verbatim(quote!({ #question __abide_value }));
     }

@@ -7,6 +7,7 @@ mod handlers;
 mod model;
 
 use crate::args::WorkflowArgs;
+use crate::attributes;
 use crate::errors::{Code, Errors};
 use crate::helper::{head, refuse_mark};
 use crate::krate::Private;
@@ -23,7 +24,7 @@ pub(crate) fn expand(args: TokenStream, item: TokenStream) -> TokenStream {
     let mut errors = Errors::default();
     let args = WorkflowArgs::parse(args, "#[workflow]", &mut errors);
     let private = Private::new(args.krate.as_ref());
-    let parsed = syn::parse2::<Item>(item.clone());
+    let parsed = attributes::parse_item(&item);
     if let Ok(item) = &parsed {
         lexical::check_item(item, &mut errors);
     }

@@ -103,3 +103,42 @@ fn hidden_awaits() {
         &["fn f(ready: bool)"],
     );
 }
+
+/// `#![allow(..)]` in a body is Rust. It is no mistake, and was printed where it was one.
+#[test]
+fn inner_attributes_come_out_as_outer_ones() {
+    let inner = "#![allow(dead_code)]";
+    let run = "#[run] async fn run(&mut self)";
+    for (which, item) in [
+        ("activity", format!("async fn f() {{ {inner} }}")),
+        ("activity", format!("impl A {{ {inner} async fn f(&self) {{ {inner} }} fn g() {{ {inner} }} }}")),
+        ("workflow", format!("async fn f() {{ {inner} }}")),
+        ("workflow", format!("impl W {{ {inner} {run} {{ {inner} }} async fn h(&self) {{ {inner} }} }}")),
+        ("helper", format!("async fn f(&self) {{ {inner} }}")),
+        ("helper", format!("fn f() {{ {inner} }}")),
+        ("helper", format!("trait T {{ {inner} async fn f(&self) {{ {inner} }} }}")),
+        (
+            "helper",
+            format!("mod m {{ {inner} async fn f() {{ {inner} }} mod n {{ fn f() {{ {inner} }} }} }}"),
+        ),
+    ] {
+        check(which, "", &item, &[], &["allow(dead_code)"]);
+    }
+}
+
+#[test]
+fn a_path_to_abide_is_a_plain_one() {
+    for path in ["a::<T>::b", "<A as B>::c", "\"a::<T>\"", "\"a b\"", "\"\"", "1"] {
+        check("activity", &format!("crate = {path}"), "async fn f() {}", &["AB0304"], &["fn f()"]);
+    }
+    check("activity", "crate = ::a::b", "async fn f() {}", &[], &["::a::b::__private::ActivityDef"]);
+    check("activity", "crate = \"crate::b\"", "async fn f() {}", &[], &["crate::b::__private::ActivityDef"]);
+}
+
+/// What a query calls is asked in a `match`, where a struct's braces would be the arms'.
+#[test]
+fn a_query_may_call_a_method_of_a_struct_in_braces() {
+    let item = "impl W { #[run] async fn run(&mut self) {} \
+        #[query] fn q(&self) -> u32 { S { x: 1 }.a(); let _ = S {}.b(); S {} (1); 1 } }";
+    check("workflow", "", item, &[], &["(S { x: 1 }.a(),)", "(S {}.b(),)", "match (S {})(1) {"]);
+}

@@ -1,10 +1,12 @@
 //! Totality: whatever the tokens are, the macros give tokens back and never panic.
 
+use super::cases::cases;
 use super::expand_tokens;
 use proc_macro2::{Delimiter, Group, Ident, Literal, Punct, Spacing, Span, TokenStream, TokenTree};
 use proptest::prelude::*;
 
-const ATTRIBUTES: &[&str] = &["activity", "workflow", "helper", "deterministic", "run", "signal", "query"];
+pub(super) const ATTRIBUTES: &[&str] =
+    &["activity", "workflow", "helper", "deterministic", "run", "signal", "query"];
 
 const WORDS: &[&str] = &[
     "async",
@@ -54,7 +56,7 @@ const WORDS: &[&str] = &[
     "allow",
 ];
 
-fn token() -> impl Strategy<Value = TokenTree> {
+pub(super) fn token() -> impl Strategy<Value = TokenTree> {
     let ident = proptest::sample::select(WORDS).prop_map(|word| Ident::new(word, Span::call_site()).into());
     let punct = (proptest::sample::select(b"=<>!~?+-*/^%&|@.,;:#$".as_slice()), any::<bool>()).prop_map(
         |(c, joint)| Punct::new(char::from(c), if joint { Spacing::Joint } else { Spacing::Alone }).into(),
@@ -77,7 +79,7 @@ fn token() -> impl Strategy<Value = TokenTree> {
     })
 }
 
-fn stream(most: usize) -> impl Strategy<Value = TokenStream> {
+pub(super) fn stream(most: usize) -> impl Strategy<Value = TokenStream> {
     proptest::collection::vec(token(), 0..most).prop_map(|tokens| tokens.into_iter().collect())
 }
 
@@ -114,7 +116,7 @@ const PIECES: &[&str] = &[
 ];
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(cases(400))]
 
     #[test]
     fn any_tokens(which in proptest::sample::select(ATTRIBUTES), args in stream(8), item in stream(24)) {
