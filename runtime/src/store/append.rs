@@ -1,13 +1,13 @@
 //! The append: one turn of one execution on its way to the disk. The hot path's only shape.
 
 use super::error::StoreError;
-use super::execution::{NewExecution, StartAnswer, Status, Suspension};
+use super::execution::{ExecutionRow, NewExecution, ReusePolicy, StartAnswer, Status, Suspension};
 use super::message::NewMessage;
 use super::task::TaskChange;
 use abide_core::{EventId, ExecutionId, Incarnation};
 
 /// Called once by the writer when an append is durable or refused. Must not block: it runs between two commits.
-pub(crate) type Ack = Box<dyn FnOnce(Result<AppendOutcome, StoreError>) + Send>;
+pub(crate) type Ack = Box<dyn FnOnce(Result<AppendOutcome, StoreError>) + Send + Sync>;
 
 /// One turn: its inputs and all the commands they led to, written together (PROTOCOL 1).
 #[derive(Clone, Debug)]
@@ -103,6 +103,23 @@ impl Append {
             tasks: Vec::new(),
             create: None,
         }
+    }
+
+    /// The same start once its policies have decided: the run that was terminated for it does not stand in its way.
+    pub(crate) fn decided(&self) -> Self {
+        let mut decided = self.clone();
+        if let Some(new) = &mut decided.create {
+            new.reuse = ReusePolicy::AllowDuplicate;
+        }
+        decided
+    }
+
+    /// What became of a start whose row is in already. This append put it there, where its owner has it and its turn is written;
+    /// else a start of the same name did, unowned or another's by now, and nothing of this append is in.
+    pub(crate) fn known(&self, row: Box<ExecutionRow>) -> AppendOutcome {
+        let is_begun = row.owner == Some(self.owner) && row.history_len > 0 || mutant!(KnownIsOwned);
+        let ours = row.id == self.execution && is_begun;
+        if ours { AppendOutcome::Done } else { AppendOutcome::Duplicate(StartAnswer::Known(row)) }
     }
 
     /// Whether it ends the execution.

@@ -1,7 +1,7 @@
 //! The database's clock as a process follows it between two measurements (PROTOCOL 20).
 
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::Instant;
+use tokio::time::Instant;
 
 /// The database's clock, kept running by the process's monotonic one between renewals (PROTOCOL 20).
 pub(crate) struct Clock {

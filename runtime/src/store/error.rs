@@ -163,6 +163,7 @@ impl StoreError {
 }
 
 /// Why a call's work was not done.
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
 #[derive(Debug)]
 pub(crate) enum Trouble {
     /// The database said so.
@@ -171,6 +172,7 @@ pub(crate) enum Trouble {
     Refused(StoreError),
 }
 
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
 impl From<sqlx::Error> for Trouble {
     fn from(error: sqlx::Error) -> Self {
         Self::Sql(error)

@@ -2,7 +2,7 @@
 //!
 //! It sits below the worker (which appends turns and claims executions) and the client (which starts, signals and
 //! reads). The trait speaks in executions, appends and messages, never in SQL: SQLite and Postgres
-//! implement it, and one conformance suite runs against both. A store must never know workflow code, never hold a
+//! implement it, and for tests tables in memory; one conformance suite runs against all. A store must never know workflow code, never hold a
 //! transaction across a caller's await, and never turn a storage error into a workflow's outcome (PROTOCOL 8).
 //!
 //! Reading order: [`execution`] (rows and starts), [`append`] (the hot path), [`message`] (the inbox), [`owner`]
@@ -15,6 +15,8 @@ mod execution;
 mod find;
 mod group;
 mod hook;
+#[cfg(feature = "testing")]
+pub(crate) mod memory;
 mod message;
 mod owner;
 #[cfg(feature = "postgres")]
@@ -30,7 +32,9 @@ mod transaction;
 mod conformance;
 
 pub(crate) use append::{Ack, Append, AppendOutcome, RowChange};
-pub(crate) use error::{StoreError, Trouble};
+pub(crate) use error::StoreError;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub(crate) use error::Trouble;
 pub(crate) use execution::{
     ConflictPolicy, ExecutionRow, NewExecution, ResumeAnswer, ReusePolicy, StartAnswer, Status, Suspension,
 };

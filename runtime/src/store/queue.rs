@@ -133,6 +133,17 @@ impl<J> Queue<J> {
         Taken::Appends(taken)
     }
 
+    /// Takes the appends that fit one batch, without waiting: for a writer that is a task and is woken otherwise.
+    #[cfg(feature = "testing")]
+    pub(crate) fn take_now(&self) -> Taken {
+        let mut state = self.lock();
+        if state.closed && state.appends.is_empty() {
+            return Taken::Finished;
+        }
+        let count = Self::fitting(&state);
+        Taken::Appends(state.appends.drain(..count).collect())
+    }
+
     /// Takes up to `most` jobs. Apart from the appends, so that those that wait while an append waits for a lock are still
     /// here to be refused.
     pub(crate) fn take_jobs(&self, most: usize, fits: impl Fn(&J) -> bool) -> Vec<J> {

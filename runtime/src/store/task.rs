@@ -74,7 +74,7 @@ impl TaskChange {
 }
 
 /// Names one attempt.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct TaskKey {
     /// Whose activity.
     pub(crate) execution: ExecutionId,

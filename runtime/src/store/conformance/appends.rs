@@ -13,7 +13,8 @@ pub(super) async fn concurrent_appends_share_commits(lab: Lab) {
     }
     let metrics = process.store.metrics();
     assert_eq!(metrics.appends, 100);
-    assert!(metrics.batches < 20, "{metrics:?}");
+    // What commits at once has nothing to gather.
+    assert!(metrics.batches < 20 || lab.answers_at_once(), "{metrics:?}");
 }
 
 pub(super) async fn the_journal_is_what_was_appended(lab: Lab) {

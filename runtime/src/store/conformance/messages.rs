@@ -58,8 +58,25 @@ pub(super) async fn terminate_is_immediate_and_once(lab: Lab) {
         assert_eq!(process.store.journal(id).await.unwrap().last().unwrap().body, format!("[{event}]"));
     }
     assert_eq!(process.store.inbox_of(free).await.unwrap(), [], "nobody owns it, nobody is told");
-    assert_eq!(process.store.inbox_of(owned).await.unwrap().len(), 1);
+    let told = process.store.inbox_of(owned).await.unwrap();
+    assert_eq!(told.len(), 1);
     assert_eq!(ids(&process.claim().await), []);
+
+    // A release that crosses it: nobody would ever take the message in.
+    let let_go = RowChange { release: true, wake_at_ms: Some(None), ..RowChange::default() };
+    let bare = |row, consumed| Append { row: Some(row), consumed, ..Append::bare(process.me, owned, 1) };
+    assert!(matches!(process.append(bare(let_go, Vec::new())).await, Ok(AppendOutcome::Done)));
+    assert_eq!(process.row(owned).await.owner, Some(process.me));
+    let told_so = RowChange { release: true, ..RowChange::default() };
+    assert!(matches!(process.append(bare(told_so, vec![told[0].id])).await, Ok(AppendOutcome::Done)));
+    assert_eq!(process.row(owned).await.owner, None);
+    assert_eq!(process.store.inbox_of(owned).await.unwrap(), []);
+
+    // An owner that leaves instead.
+    let owned = process.running("order-3").await;
+    process.store.terminate(owned, "t3".to_owned(), event.to_owned()).await.unwrap();
+    process.store.unregister(process.me).await.unwrap();
+    assert_eq!(process.store.inbox_of(owned).await.unwrap(), [], "nobody is left to be told");
 }
 
 pub(super) async fn replies_are_taken_once(lab: Lab) {

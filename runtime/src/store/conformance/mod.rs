@@ -5,102 +5,21 @@
 
 mod appends;
 mod faults;
+mod lab;
+mod list_fuzz;
 mod messages;
 mod ownership;
 mod starts;
 mod tasks;
 pub(super) mod transactions;
 
+pub(super) use lab::{Lab, Settings};
+
 use super::*;
 use abide_core::EventId;
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 use tokio::sync::oneshot;
-
-/// A database of its own, removed at the end.
-pub(super) enum Lab {
-    Sqlite(PathBuf),
-    /// On the test process's cluster, which is removed as a whole.
-    Postgres(String),
-}
-
-impl Drop for Lab {
-    fn drop(&mut self) {
-        if let Self::Sqlite(folder) = self {
-            drop(std::fs::remove_dir_all(folder));
-        }
-    }
-}
-
-/// What tests change of a store's options.
-#[derive(Clone, Default)]
-pub(super) struct Settings {
-    pub(super) lease: Option<Duration>,
-    pub(super) fault: Option<FaultHook>,
-}
-
-impl Lab {
-    pub(super) fn sqlite() -> Self {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let name = format!("abide-store-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-        let folder = std::env::temp_dir().join(name);
-        std::fs::create_dir_all(&folder).unwrap();
-        Self::Sqlite(folder)
-    }
-
-    pub(super) fn postgres() -> Self {
-        Self::Postgres(cluster::shared_database())
-    }
-
-    /// Another of the same kind.
-    pub(super) fn another(&self) -> Self {
-        match self {
-            Self::Sqlite(_) => Self::sqlite(),
-            Self::Postgres(_) => Self::postgres(),
-        }
-    }
-
-    pub(super) fn url(&self) -> String {
-        match self {
-            Self::Sqlite(folder) => format!("sqlite://{}", folder.join("test.db").display()),
-            Self::Postgres(url) => url.clone(),
-        }
-    }
-
-    /// One more process on this database.
-    pub(super) async fn process(&self) -> Process {
-        self.process_with(Settings::default()).await
-    }
-
-    pub(super) async fn process_with(&self, settings: Settings) -> Process {
-        let Settings { lease, fault } = settings;
-        let (lease, url) = (lease.unwrap_or(LEASE), self.url());
-        let store = match self {
-            Self::Sqlite(_) => {
-                sqlite::open(&url, sqlite::OpenOptions { lease, fault, ..sqlite::OpenOptions::default() })
-                    .await
-            }
-            Self::Postgres(_) => {
-                let options = postgres::OpenOptions { lease, fault, ..postgres::OpenOptions::default() };
-                postgres::open(&url, options).await
-            }
-        };
-        Process::of(store.unwrap()).await
-    }
-
-    /// Waits until `observer` finds out that `dead` is dead.
-    pub(super) async fn found_dead(&self, observer: &Process, dead: Incarnation) {
-        for _ in 0..100 {
-            if observer.store.dead().await.unwrap().iter().any(|found| found.incarnation == dead) {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-        panic!("nobody finds out that {dead} is dead");
-    }
-}
 
 /// A store and a worker registered in it.
 pub(super) struct Process {
@@ -230,19 +149,22 @@ pub(super) fn ids(claimed: &Claimed) -> Vec<ExecutionId> {
     claimed.rows.iter().map(|row| row.id).collect()
 }
 
-/// Each test once a store. A test that is not named here is dead code, which clippy refuses.
+/// Each test once a store; the last file's, which need SQL, on those that have it. A test that is not named here is dead code, which
+/// clippy refuses.
 macro_rules! suite {
-    ($($file:ident { $($test:ident,)+ })+) => {
-        mod on_sqlite { $(mod $file { $(
+    ($($file:ident { $($test:ident,)+ })+ => $sql:ident { $($sql_test:ident,)+ }) => {
+        suite! { @on on_sqlite sqlite $($file { $($test,)+ })+ $sql { $($sql_test,)+ } }
+        suite! { @on on_postgres postgres $($file { $($test,)+ })+ $sql { $($sql_test,)+ } }
+        #[cfg(feature = "testing")]
+        suite! { @on on_memory memory $($file { $($test,)+ })+ }
+        #[cfg(feature = "testing")]
+        suite! { @on on_slow_memory slow $($file { $($test,)+ })+ }
+    };
+    (@on $store:ident $lab:ident $($file:ident { $($test:ident,)+ })+) => {
+        mod $store { $(mod $file { $(
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $test() {
-                crate::store::conformance::$file::$test(crate::store::conformance::Lab::sqlite()).await;
-            }
-        )+ })+ }
-        mod on_postgres { $(mod $file { $(
-            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $test() {
-                crate::store::conformance::$file::$test(crate::store::conformance::Lab::postgres()).await;
+                crate::store::conformance::$file::$test(crate::store::conformance::Lab::$lab()).await;
             }
         )+ })+ }
     };
@@ -264,6 +186,10 @@ suite! {
         locks_and_full_disks_are_waited_out,
         a_client_is_told_that_it_is_unknown_and_asks_again,
         a_closed_store_says_so,
+    }
+    list_fuzz {
+        any_filter_gives_what_a_plain_model_gives,
+        a_text_with_a_nul_matches_what_has_it,
     }
     messages {
         messages_keep_their_order_and_come_once,
@@ -289,6 +215,7 @@ suite! {
         an_open_run_decides_by_the_conflict_policy,
         a_closed_run_decides_by_the_reuse_policy,
         a_known_request_answers_with_its_run,
+        a_start_that_is_in_unowned_is_not_taken_for_an_owned_one,
         terminate_existing_tells_the_owner_and_refuses_its_appends,
         an_empty_workflow_is_one_commit,
         a_start_that_closes_at_once_respects_an_open_run,
@@ -314,7 +241,7 @@ suite! {
         a_start_that_is_refused_leaves_no_task,
         workers_of_the_process_are_told,
     }
-    transactions {
+    => transactions {
         rows_and_outcome_are_one,
         without_an_end_nothing_is_in_and_the_writer_goes_on,
         whoever_takes_the_token_first_has_decided,

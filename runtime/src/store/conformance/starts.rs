@@ -59,7 +59,10 @@ pub(super) async fn an_open_run_decides_by_the_conflict_policy(lab: Lab) {
     let reuse = ReusePolicy::AllowDuplicate;
     check(&lab, Status::Running, reuse, ConflictPolicy::Fail, "taken").await;
     check(&lab, Status::Running, reuse, ConflictPolicy::UseExisting, "existing").await;
-    check(&lab, Status::Running, reuse, ConflictPolicy::TerminateExisting, "started").await;
+    // The run that is terminated for it is no closed run that the reuse policy speaks of.
+    for reuse in [reuse, ReusePolicy::AllowDuplicateFailedOnly, ReusePolicy::RejectDuplicate] {
+        check(&lab, Status::Running, reuse, ConflictPolicy::TerminateExisting, "started").await;
+    }
 }
 
 pub(super) async fn a_closed_run_decides_by_the_reuse_policy(lab: Lab) {
@@ -86,6 +89,19 @@ pub(super) async fn a_known_request_answers_with_its_run(lab: Lab) {
         let again = NewExecution { run_id: run.run_id.clone(), ..process.new_execution("order-2") };
         assert_eq!(name(&start(&process, again, owned).await), "known");
     }
+}
+
+/// A client's start whose answer was lost is asked again, of a worker this time: nothing of that worker's turn may count as written.
+pub(super) async fn a_start_that_is_in_unowned_is_not_taken_for_an_owned_one(lab: Lab) {
+    let process = lab.process().await;
+    let new = process.new_execution("order-1");
+    let id = new.id;
+    assert_eq!(name(&start(&process, new.clone(), false).await), "started");
+    assert_eq!(name(&start(&process, new.clone(), true).await), "known");
+    assert!(process.store.journal(id).await.unwrap().is_empty(), "nothing of the second is in");
+    assert_eq!(ids(&process.claim().await), [id]);
+    assert_eq!(name(&start(&process, new, true).await), "known", "it is owned now, and still not begun");
+    assert!(process.store.journal(id).await.unwrap().is_empty());
 }
 
 pub(super) async fn terminate_existing_tells_the_owner_and_refuses_its_appends(lab: Lab) {

@@ -82,7 +82,7 @@ impl Locks {
                     let execution = ExecutionId(row.try_get(1)?);
                     let message: i64 = row.try_get(2)?;
                     let taken_in = self.closes.get(&execution).is_some_and(|taken| taken.contains(&message));
-                    if !taken_in && !guarded.locked.contains(&execution) {
+                    if !taken_in && !guarded.locked.contains(&execution) && !mutant!(CloseOverMessage) {
                         guarded.conflicts.insert(execution);
                     }
                 }

@@ -13,6 +13,7 @@ use crate::store::Trouble;
 use crate::store::task::lost;
 use crate::store::{DeadWorker, StoreError, WorkerInfo};
 use abide_core::Incarnation;
+use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -186,7 +187,23 @@ pub(super) const FREE: &str = "UPDATE {s}.execution e SET owner = NULL, recovere
             crashes = crashes + active::integer,
             wake_at = CASE WHEN active AND status < 10 THEN $2 ELSE wake_at END
         FROM (SELECT id FROM {s}.execution WHERE owner = $1 LIMIT $3 FOR NO KEY UPDATE) o
-        WHERE e.id = o.id AND e.owner = $1";
+        WHERE e.id = o.id AND e.owner = $1 RETURNING e.id";
+
+/// What was terminated and is nobody's any more: nobody is to be told so. Asked after it was set free, by a younger look: until
+/// then a terminate may have told its owner.
+async fn forget_closed(
+    connection: &mut PgConnection,
+    shared: &Shared,
+    freed: &[PgRow],
+) -> Result<(), Trouble> {
+    const CLOSED: &str = "DELETE FROM {s}.inbox i USING {s}.execution e
+        WHERE i.execution = e.id AND e.id = ANY($1) AND e.status >= 10 AND i.kind <> 2";
+    let ids = freed.iter().map(|row| row.try_get(0)).collect::<sqlx::Result<Vec<i64>>>()?;
+    if !ids.is_empty() {
+        sqlx::query(shared.sql.of(CLOSED)).bind(ids).execute(connection).await?;
+    }
+    Ok(())
+}
 
 /// Sets some of what it owned free; the crash counter rises for what was running. With nothing left its row goes.
 pub(super) async fn set_free(
@@ -195,18 +212,16 @@ pub(super) async fn set_free(
     dead: Incarnation,
     now: i64,
 ) -> Result<u64, Trouble> {
-    const CLOSED: &str = "DELETE FROM {s}.inbox i USING {s}.execution e
-        WHERE i.execution = e.id AND e.owner = $1 AND e.status >= 10";
     const LAST: &str = "DELETE FROM {s}.worker w WHERE id = $1
         AND NOT EXISTS (SELECT FROM {s}.execution WHERE owner = $1) AND NOT EXISTS (SELECT FROM {s}.task WHERE owner = $1)
         AND NOT EXISTS (SELECT FROM {s}.lease WHERE worker = $1)";
-    sqlx::query(shared.sql.of(CLOSED)).bind(dead.0).execute(&mut *connection).await?;
     let free = sqlx::query(shared.sql.of(FREE)).bind(dead.0).bind(now).bind(FREE_AT_ONCE);
-    let freed = free.execute(&mut *connection).await?.rows_affected();
-    if freed == 0 {
+    let freed = free.fetch_all(&mut *connection).await?;
+    forget_closed(&mut *connection, shared, &freed).await?;
+    if freed.is_empty() {
         sqlx::query(shared.sql.of(LAST)).bind(dead.0).execute(connection).await?;
     }
-    Ok(freed)
+    Ok(freed.len() as u64)
 }
 
 /// A clean leave is no crash: nothing is counted, and what was left behind is due at once.
@@ -217,11 +232,12 @@ pub(super) async fn leave(
 ) -> Result<(), Trouble> {
     const FREE: &str = "UPDATE {s}.execution SET owner = NULL,
         recovered_from = CASE WHEN active THEN $1 ELSE recovered_from END,
-        wake_at = CASE WHEN active THEN {now} ELSE wake_at END WHERE owner = $1";
+        wake_at = CASE WHEN active AND status < 10 THEN {now} ELSE wake_at END WHERE owner = $1 RETURNING id";
     let lease = sqlx::query(shared.sql.of("DELETE FROM {s}.lease WHERE worker = $1")).bind(owner.0);
     lease.execute(&mut *connection).await?;
     lose_tasks(connection, shared, owner).await?;
-    sqlx::query(shared.sql.of(FREE)).bind(owner.0).execute(&mut *connection).await?;
+    let freed = sqlx::query(shared.sql.of(FREE)).bind(owner.0).fetch_all(&mut *connection).await?;
+    forget_closed(&mut *connection, shared, &freed).await?;
     sqlx::query(shared.sql.of("DELETE FROM {s}.worker WHERE id = $1"))
         .bind(owner.0)
         .execute(connection)

@@ -65,6 +65,9 @@ pub(super) fn execution(row: &PgRow) -> Result<ExecutionRow, sqlx::Error> {
 
 impl PostgresStore {
     pub(super) async fn read_execution(&self, by: Find) -> Result<Option<ExecutionRow>, StoreError> {
+        if matches!(&by, Find::WorkflowId(id) if is_unkept(id)) {
+            return Ok(None);
+        }
         self.read(move |shared, connection| {
             let by = by.clone();
             Box::pin(async move {
@@ -87,6 +90,10 @@ impl PostgresStore {
             0 => 100,
             limit => limit.min(1_000),
         };
+        let texts = [&filter.workflow_type, &filter.queue, &filter.id_prefix];
+        if texts.into_iter().flatten().any(|text| is_unkept(text)) {
+            return Ok(Page::default());
+        }
         self.read(move |shared, connection| {
             let filter = filter.clone();
             Box::pin(async move {
@@ -142,6 +149,11 @@ impl PostgresStore {
         });
         Ok(ids.await?.into_iter().map(ExecutionId).collect())
     }
+}
+
+/// Postgres keeps no text with a NUL, so nothing has it; and it refuses to be asked.
+fn is_unkept(text: &str) -> bool {
+    text.contains('\0')
 }
 
 /// Made for its filter, so that each list has the plan that fits it.

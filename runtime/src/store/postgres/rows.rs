@@ -220,7 +220,8 @@ pub(super) struct Changes<'a> {
 impl<'a> Changes<'a> {
     pub(super) const PARAMETERS: usize = 14;
 
-    /// A row that is not its owner's any more, or closed meanwhile, is left alone, and the check raises.
+    /// A row that is not its owner's any more, or closed meanwhile, is left alone, and the check raises: who lets a terminated execution
+    /// go first takes the message in that says so.
     /// `@@` is where [`AFTER_MESSAGES`](Self::AFTER_MESSAGES) goes.
     pub(super) const SQL: &'static str = ", changed AS (
     UPDATE {s}.execution e SET
@@ -245,7 +246,7 @@ impl<'a> Changes<'a> {
         AS u(id, owner, status, frees, sets_wake, wake, active, result, closed, resets, recovered, suspension, build,
             retried)
     JOIN fence ON fence.worker = u.owner
-    WHERE e.id = u.id AND e.owner = u.owner AND (e.status < 10 OR u.status IS NULL)@@
+    WHERE e.id = u.id AND e.owner = u.owner AND (e.status < 10 OR u.status IS NULL AND NOT u.sets_wake)@@
     RETURNING 1)";
 
     /// Where the batch has messages: their receivers are locked before any row is changed. A statement cannot lock what it has

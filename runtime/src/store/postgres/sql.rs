@@ -55,8 +55,24 @@ impl Sql {
 
     /// Fills the schema's name and the clock in.
     pub(super) fn fill(&self, template: &str) -> String {
-        template.replace("{s}", &format!("\"{}\"", self.schema)).replace("{now}", NOW)
+        mutated(template).replace("{s}", &format!("\"{}\"", self.schema)).replace("{now}", NOW)
     }
+}
+
+/// A text as a mutant has it: as it is, but in a build that has them.
+fn mutated(template: &str) -> String {
+    let (of, into) = match () {
+        () if mutant!(SkipFence) => (
+            "SELECT worker FROM {s}.lease WHERE slot = $1 AND worker = ANY($2) FOR KEY SHARE",
+            "SELECT unnest($2::bigint[]) AS worker WHERE $1 >= 0",
+        ),
+        () if mutant!(ClaimTwice) => (" AND e.owner IS NULL", ""),
+        () if mutant!(MessageWithoutLock) => {
+            ("(status < 10 OR $2 = 2) FOR KEY SHARE", "(status < 10 OR $2 = 2)")
+        }
+        () => return template.to_owned(),
+    };
+    template.replace(of, into)
 }
 
 /// A number that names something for an advisory lock, the same in every process and build: FNV-1a of 64 bits.

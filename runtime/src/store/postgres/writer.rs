@@ -187,14 +187,15 @@ impl Committer for Writer {
             let (answer, ended) = start::decide(&mut transaction, &shared, new).await?;
             let outcome = match answer {
                 StartAnswer::Started => {
-                    let batch = Batch::of([append].into_iter());
+                    let decided = append.decided();
+                    let batch = Batch::of([&decided].into_iter());
                     let created = write_batch(&mut transaction, &shared, batch, slot).await?;
                     match created.is_empty() {
                         false => AppendOutcome::Done,
                         true => AppendOutcome::BadRow("the start was refused twice".to_owned()),
                     }
                 }
-                StartAnswer::Known(row) if row.id == new.id => AppendOutcome::Done,
+                StartAnswer::Known(row) => append.known(row),
                 answer => AppendOutcome::Duplicate(answer),
             };
             transaction.commit().await?;
@@ -256,7 +257,7 @@ impl Committer for Writer {
         }
     }
 
-    async fn wait_out(&mut self, kind: Kind, since: Instant) {
+    async fn wait_out(&mut self, kind: Kind, since: tokio::time::Instant) {
         if since.elapsed() > Duration::from_secs(1) {
             let code = if kind == Kind::Full { "AB0504" } else { "AB0515" };
             tracing::warn!(
@@ -269,7 +270,7 @@ impl Committer for Writer {
         tokio::time::sleep(Duration::from_millis(pause)).await;
     }
 
-    fn gives_up(&self, since: Instant) -> bool {
+    fn gives_up(&self, since: tokio::time::Instant) -> bool {
         self.shared.queue.is_closed() && since.elapsed() > self.shared.options.busy_timeout
     }
 

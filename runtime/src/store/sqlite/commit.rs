@@ -9,7 +9,8 @@ use crate::store::{Ack, Append, AppendOutcome, Counters, Stage, StartAnswer, Sto
 use abide_core::ExecutionId;
 use sqlx::{Executor, Row};
 use std::collections::HashSet;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 impl Committer for Writer {
     async fn attempt(&mut self, group: &[(Append, Ack)]) -> Result<Committed, Failed> {
@@ -43,13 +44,15 @@ impl Committer for Writer {
             connection.execute("BEGIN IMMEDIATE").await?;
             let outcome = match start::decide(connection, new).await? {
                 StartAnswer::Started => {
-                    let missing = connection.fetch_all(Batch::of([append].into_iter()).query(false)).await?;
+                    let decided = append.decided();
+                    let batch = Batch::of([&decided].into_iter()).query(false);
+                    let missing = connection.fetch_all(batch).await?;
                     match missing.is_empty() {
                         true => AppendOutcome::Done,
                         false => AppendOutcome::BadRow("the start was refused twice".to_owned()),
                     }
                 }
-                StartAnswer::Known(row) if row.id == new.id => AppendOutcome::Done,
+                StartAnswer::Known(row) => append.known(row),
                 answer => AppendOutcome::Duplicate(answer),
             };
             connection.execute("COMMIT").await?;
@@ -89,7 +92,7 @@ impl Committer for Writer {
     }
 
     async fn wait_out(&mut self, kind: Kind, since: Instant) {
-        self.pause(kind, since);
+        self.pause(kind, since.into_std());
     }
 
     fn gives_up(&self, since: Instant) -> bool {

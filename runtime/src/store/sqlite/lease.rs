@@ -116,8 +116,10 @@ impl SqliteStore {
             Box::pin(async move {
                 sqlx::query("DELETE FROM lease WHERE worker = ?").bind(owner.0).execute(&mut *connection).await?;
                 // A clean leave is no crash: nothing is counted, and what was left behind is due at once.
+                forget_closed(&mut *connection, owner).await?;
                 let free = "UPDATE execution SET owner = NULL, recovered_from = CASE WHEN active THEN $1
-                    ELSE recovered_from END, wake_at = CASE WHEN active THEN $2 ELSE wake_at END WHERE owner = $1";
+                    ELSE recovered_from END, wake_at = CASE WHEN active AND status < 10 THEN $2 ELSE wake_at END
+                    WHERE owner = $1";
                 sqlx::query(free).bind(owner.0).bind(now).execute(&mut *connection).await?;
                 task::lose(connection, owner, now, i64::MAX).await?;
                 sqlx::query("DELETE FROM worker WHERE id = ?").bind(owner.0).execute(connection).await?;
@@ -207,6 +209,14 @@ async fn fence_out(
     Ok(left.fetch_one(connection).await? == 0)
 }
 
+/// What was terminated and is about to be nobody's: nobody is to be told so.
+async fn forget_closed(connection: &mut SqliteConnection, owner: Incarnation) -> Result<(), Trouble> {
+    let closed = "DELETE FROM inbox
+        WHERE execution IN (SELECT id FROM execution WHERE owner = ? AND status >= 10) AND kind <> 2";
+    sqlx::query(closed).bind(owner.0).execute(connection).await?;
+    Ok(())
+}
+
 /// Sets some of what it owned free; the crash counter rises for what was running. The attempts that it ran for others are
 /// lost. With nothing left its row goes, and true comes with the count.
 async fn set_free(
@@ -214,9 +224,7 @@ async fn set_free(
     dead: Incarnation,
     now: i64,
 ) -> Result<(u64, bool), Trouble> {
-    let closed =
-        "DELETE FROM inbox WHERE execution IN (SELECT id FROM execution WHERE owner = ? AND status >= 10)";
-    sqlx::query(closed).bind(dead.0).execute(&mut *connection).await?;
+    forget_closed(&mut *connection, dead).await?;
     let free = "UPDATE execution SET owner = NULL, recovered_from = $1,
             crashes = crashes + (active <> 0),
             wake_at = CASE WHEN active AND status < 10 THEN $2 ELSE wake_at END

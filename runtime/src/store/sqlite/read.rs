@@ -140,9 +140,9 @@ fn list_query(filter: &Filter) -> QueryBuilder<Sqlite> {
         query.push(" AND e.queue = ").push_bind(queue.clone());
     }
     if let Some(prefix) = &filter.id_prefix {
-        // `substr` counts characters, as `chars` does, and knows no wildcards.
-        query.push(" AND substr(e.workflow_id, 1, ").push_bind(prefix.chars().count() as i64);
-        query.push(") = ").push_bind(prefix.clone());
+        // Knows no wildcards. By bytes: `substr` of a text ends at a NUL.
+        query.push(" AND substr(CAST(e.workflow_id AS BLOB), 1, ").push_bind(prefix.len() as i64);
+        query.push(") = ").push_bind(prefix.clone().into_bytes());
     }
     if let Some(after) = filter.after {
         query.push(" AND e.id < ").push_bind(after.0);

@@ -45,10 +45,11 @@ SELECT CAST(substr($2, j.value, 19) AS INTEGER), CAST(substr($2, j.value + 19, 1
     CAST(substr($2, j.value + 97, CAST(substr($2, j.value + 87, 10) AS INTEGER)) AS TEXT)
 FROM json_each($1) j";
 
-/// Where the batch has starts (marked by a 1 at 86): their rows only if the start is in.
+/// Where the batch has starts (marked by a 1 at 86): their rows only if the start is in. A row that has its input was put there by a
+/// client's start of the same id, whose answer was lost.
 const ONLY_STARTED: &str = "
 WHERE CASE CAST(substr($2, j.value + 86, 1) AS INTEGER) WHEN 0 THEN 1
-    ELSE EXISTS (SELECT 1 FROM execution WHERE id = CAST(substr($2, j.value, 19) AS INTEGER)) END";
+    ELSE EXISTS (SELECT 1 FROM execution WHERE id = CAST(substr($2, j.value, 19) AS INTEGER) AND input IS NULL) END";
 
 /// A batch of nothing but journal rows is one statement, and so its own transaction: it filters nothing, so rows
 /// written are rows sent, and the fence raises from within.
@@ -68,7 +69,7 @@ SELECT json_extract('{}', 'abide_rows_' || w.n) FROM (SELECT changes() AS n) w W
 const CHECK_JOURNAL_AND_STARTS: &str = "
 SELECT json_extract('{}', 'abide_rows_' || w.n) FROM (SELECT changes() AS n) w
 WHERE w.n <> $4 - (SELECT count(*) FROM json_each($11) c
-    WHERE NOT EXISTS (SELECT 1 FROM execution WHERE id = c.value))";
+    WHERE NOT EXISTS (SELECT 1 FROM execution WHERE id = c.value AND input IS NULL))";
 
 const DELETE_CONSUMED: &str = "
 DELETE FROM inbox WHERE id IN (SELECT value FROM json_each($6))";
@@ -78,6 +79,8 @@ INSERT INTO inbox (execution, kind, request_id, body, at)
 SELECT m.value->>0, m.value->>1, m.value->>2, m.value->>3, m.value->>4 FROM json_each($7) m
 WHERE EXISTS (SELECT 1 FROM execution WHERE id = m.value->>0 AND status < 10)
   AND EXISTS (SELECT 1 FROM execution WHERE id = m.value->>5)
+  AND NOT EXISTS (SELECT 1 FROM json_each($11) c JOIN execution e ON e.id = c.value
+    WHERE c.value = m.value->>5 AND e.input IS NOT NULL)
 ON CONFLICT DO NOTHING";
 
 /// Nobody is to begin or end anything for what is closed.
@@ -110,14 +113,14 @@ UPDATE execution SET
         ELSE tried_builds END
 FROM u
 WHERE execution.id = v->>0 AND execution.owner = v->>1
-  AND (execution.status < 10 OR v->>2 IS NULL)";
+  AND (execution.status < 10 OR v->>2 IS NULL AND v->>4 = 0)";
 
 const CHECK_ROWS: &str = "
 SELECT json_extract('{}', 'abide_lost_' || w.n) FROM (SELECT changes() AS n) w WHERE w.n <> $10";
 
 /// The starts that are not in: the only rows that a batch gives back.
 const NOT_STARTED: &str = "
-SELECT c.value FROM json_each($11) c WHERE NOT EXISTS (SELECT 1 FROM execution WHERE id = c.value)";
+SELECT c.value FROM json_each($11) c WHERE NOT EXISTS (SELECT 1 FROM execution WHERE id = c.value AND input IS NULL)";
 
 /// The text for these sections. `transaction`: with its own BEGIN and COMMIT.
 pub(super) fn text(sections: u8, transaction: bool) -> Arc<str> {

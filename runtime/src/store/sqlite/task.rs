@@ -49,7 +49,9 @@ DELETE FROM task WHERE rowid IN (
 WITH n AS MATERIALIZED (SELECT value AS v FROM json_each($13))
 INSERT INTO task (execution, activity, attempt, queue, name, input, limits, run_at, start_by, close_by)
 SELECT v->>0, v->>1, v->>2, v->>3, v->>4, CAST(substr($2, v->>5, v->>6) AS TEXT), v->>7, v->>8, v->>9, v->>10
-FROM n WHERE EXISTS (SELECT 1 FROM execution WHERE id = v->>0)",
+FROM n WHERE EXISTS (SELECT 1 FROM execution WHERE id = v->>0)
+  AND NOT EXISTS (SELECT 1 FROM json_each($11) c JOIN execution e ON e.id = c.value
+    WHERE c.value = v->>0 AND e.input IS NOT NULL)",
 ];
 
 /// `$1` a queue, `$2` names, `$3` now. One queue at a time, so that the index gives the order and few rows are looked

@@ -4,6 +4,10 @@
 //! done beside it; then the transactions end, in each order that is possible. What is left must keep the rules, whatever each was
 //! told. `ops` are the operations as production code runs them, `scene` what they find, `rules` what must hold.
 
+#[cfg(all(feature = "sqlite", feature = "testing"))] // as the tests of the model are
+mod model;
+#[cfg(feature = "mutants")]
+mod mutants;
 mod ops;
 mod rules;
 mod scene;
@@ -46,6 +50,8 @@ struct Ended {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_pair_in_every_order() {
+    #[cfg(feature = "mutants")]
+    mutants::let_live_by_environment();
     let store = Arc::new(scene::store().await);
     let mut scenes = Vec::new();
     for first in OPS {

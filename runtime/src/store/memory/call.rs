@@ -1,0 +1,155 @@
+//! Calls of clients and workers, from the side of their process: what is tried again, and what a caller is told.
+//!
+//! As in `postgres/call.rs`: what the database breaks off for others' sake is done again, and so is a read, or what reached nobody. A write
+//! whose connection broke is unknown, and the caller is told so (PROTOCOL 8).
+
+use super::MemoryStore;
+use super::session::{Failure, Session, Style, Work};
+use super::shared::{NAME, Shared};
+use crate::store::group::Kind;
+use crate::store::{Counters, Stage, StoreError};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// How long a call is tried.
+pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+/// No answer for so long: the server is gone, or the way to it.
+pub(super) const NO_ANSWER: Duration = Duration::from_secs(45);
+
+/// How a try ended.
+enum Tried<T> {
+    Done(T),
+    Failed(StoreError),
+    Again(StoreError),
+}
+
+impl MemoryStore {
+    /// Reads.
+    pub(super) async fn read<F, T>(&self, name: &'static str, work: F) -> Result<T, StoreError>
+    where
+        F: for<'c> FnOnce(&'c mut Session) -> Work<'c, T> + Clone + Send + 'static,
+        T: Send + 'static,
+    {
+        self.tried(name, Style::Read, work).await
+    }
+
+    /// Statements that write, each by itself.
+    pub(super) async fn once<F, T>(&self, name: &'static str, work: F) -> Result<T, StoreError>
+    where
+        F: for<'c> FnOnce(&'c mut Session) -> Work<'c, T> + Clone + Send + 'static,
+        T: Send + 'static,
+    {
+        self.tried(name, Style::Once, work).await
+    }
+
+    /// A transaction.
+    pub(super) async fn call<F, T>(&self, name: &'static str, work: F) -> Result<T, StoreError>
+    where
+        F: for<'c> FnOnce(&'c mut Session) -> Work<'c, T> + Clone + Send + 'static,
+        T: Send + 'static,
+    {
+        self.tried(name, Style::Transaction, work).await
+    }
+
+    /// Tries, until it is done or the caller's patience is at its end; also where the caller has gone away, but for a process that
+    /// ends.
+    async fn tried<F, T>(&self, name: &'static str, style: Style, work: F) -> Result<T, StoreError>
+    where
+        F: for<'c> FnOnce(&'c mut Session) -> Work<'c, T> + Clone + Send + 'static,
+        T: Send + 'static,
+    {
+        let shared = Arc::clone(&self.shared);
+        if shared.queue.is_closed() {
+            return Err(StoreError::Closed);
+        }
+        if shared.server.is_inline() {
+            return patiently(shared, name, style, work).await;
+        }
+        let trying = tokio::spawn(patiently(shared, name, style, work));
+        trying.await.unwrap_or(Err(StoreError::Closed))
+    }
+}
+
+async fn patiently<F, T>(
+    shared: Arc<Shared>,
+    name: &'static str,
+    style: Style,
+    work: F,
+) -> Result<T, StoreError>
+where
+    F: for<'c> FnOnce(&'c mut Session) -> Work<'c, T> + Clone + Send + 'static,
+    T: Send + 'static,
+{
+    let since = Instant::now();
+    let mut pause = Duration::from_millis(1);
+    loop {
+        match attempt(&shared, name, style, work.clone()).await {
+            Tried::Done(value) => return Ok(value),
+            Tried::Failed(error) => return Err(error),
+            Tried::Again(error) if since.elapsed() >= BUSY_TIMEOUT => return Err(error),
+            Tried::Again(_) => tokio::time::sleep(pause).await,
+        }
+        pause = (pause * 2).min(Duration::from_millis(200));
+    }
+}
+
+async fn attempt<F, T>(shared: &Shared, name: &'static str, style: Style, work: F) -> Tried<T>
+where
+    F: for<'c> FnOnce(&'c mut Session) -> Work<'c, T> + Send + 'static,
+    T: Send + 'static,
+{
+    let writes = style != Style::Read;
+    if writes && let Err(failed) = shared.fault(Stage::BeforeCommit) {
+        return Tried::Failed(failed.error);
+    }
+    let failure = match answered(shared, NO_ANSWER, name, style, work).await {
+        Ok(value) => {
+            if writes {
+                Counters::add(&shared.counters.commits, 1);
+                if let Err(failed) = shared.fault(Stage::AfterCommit) {
+                    return Tried::Failed(failed.error);
+                }
+            }
+            return Tried::Done(value);
+        }
+        Err(failure) => failure,
+    };
+    let unreachable = |message: &str| {
+        Tried::Again(StoreError::Unreachable { path: NAME.to_owned(), message: message.to_owned() })
+    };
+    match failure {
+        Failure::Unreachable => unreachable("nobody answers"),
+        Failure::Broken if !writes => unreachable("the connection broke off"),
+        Failure::Refused(error) => Tried::Failed(error),
+        // The next place in the journal was taken meanwhile: seen again, it is another.
+        failure if matches!(failure.kind(), Kind::Busy | Kind::Duplicate) => {
+            Tried::Again(StoreError::Conflicting { message: failure.error(NAME).to_string() })
+        }
+        failure => Tried::Failed(failure.error(NAME)),
+    }
+}
+
+/// The answer, unless there is none for too long.
+pub(super) async fn answered<F, T>(
+    shared: &Shared,
+    limit: Duration,
+    name: &'static str,
+    style: Style,
+    work: F,
+) -> Result<T, Failure>
+where
+    F: for<'c> FnOnce(&'c mut Session) -> Work<'c, T> + Send + 'static,
+    T: Send + 'static,
+{
+    let answer = shared.server.call(shared.process, name, style, work);
+    if shared.server.is_inline() {
+        return answer.await;
+    }
+    match tokio::time::timeout(limit, answer).await {
+        Ok(answer) => answer,
+        // The dead find nothing out.
+        Err(_) if shared.server.is_killed(shared.process) => std::future::pending().await,
+        Err(_) => Err(Failure::Broken),
+    }
+}

@@ -1,0 +1,211 @@
+//! Claims: unowned work of some queues and types becomes a worker's (PROTOCOL 16, 19, 21).
+//!
+//! The statements of `postgres/claim.rs`: what is due, what is written to, what is offered to another build; suspects apart. A row that
+//! another claims at this moment is passed over, so claims never wait for each other.
+
+use super::MemoryStore;
+use super::locks::{Key, Mode};
+use super::session::{Failure, Session};
+use super::statement::{Looked, Statement};
+use super::tables::{Execution, Tables};
+use crate::store::owner::SUSPECT_FROM;
+use crate::store::{Claim, Claimed, ExecutionRow, Status, StoreError};
+use abide_core::{ExecutionId, Incarnation};
+use std::collections::BTreeMap;
+
+/// One queue's share of a claim.
+struct Wanted<'a> {
+    claim: &'a Claim,
+    queue: &'a str,
+    room: usize,
+    now: i64,
+}
+
+impl Wanted<'_> {
+    /// Whether the claimant, which names its types or none, may have it.
+    fn is_wanted(&self, tables: &Tables, row: &ExecutionRow) -> bool {
+        if row.queue != self.queue {
+            return false;
+        }
+        match &self.claim.types {
+            Some(types) => types.contains(&row.workflow_type),
+            None => {
+                let mut there = tables.workers.values().filter(|worker| worker.info.queue == self.queue);
+                !there.any(|worker| worker.info.types.contains(&row.workflow_type))
+            }
+        }
+    }
+
+    /// Neither a suspect nor, but for the guilty, one who has crashed too often.
+    fn is_trusted(&self, row: &ExecutionRow) -> bool {
+        row.crashes < SUSPECT_FROM || row.crashes >= self.claim.suspicion.guilty
+    }
+
+    /// Whether this build has not tried it, and may.
+    fn is_offered(&self, execution: &Execution) -> bool {
+        execution.tried_builds.as_ref().is_some_and(|tried| !tried.contains(&self.claim.build))
+    }
+
+    /// The most of these that can be locked.
+    fn lock(
+        &self,
+        st: &mut Statement<'_>,
+        found: impl Iterator<Item = (ExecutionId, i64)>,
+        chosen: &mut BTreeMap<ExecutionId, i64>,
+    ) {
+        let locked = found.filter(|(id, _)| st.try_lock(Key::Execution(*id), Mode::NoKeyUpdate));
+        for (id, due) in locked.take(self.room) {
+            let first = chosen.entry(id).or_insert(due);
+            *first = due.min(*first);
+        }
+    }
+
+    /// What is due, written to or offered.
+    fn some(&self, st: &mut Statement<'_>) -> Looked<Vec<ExecutionRow>> {
+        let tables = st.tables;
+        let free = |execution: &&Execution| {
+            execution.is_free() && self.is_wanted(tables, &execution.row) && self.is_trusted(&execution.row)
+        };
+        let mut chosen = BTreeMap::new();
+        let mut due: Vec<_> = tables.executions.values().filter(free).collect();
+        due.retain(|execution| execution.row.wake_at_ms.is_some_and(|at| at <= self.now));
+        due.sort_by_key(|execution| execution.row.wake_at_ms);
+        let due = due.iter().map(|due| (due.row.id, due.row.wake_at_ms.unwrap_or(self.now)));
+        self.lock(st, due, &mut chosen);
+        let written = tables.inbox.values().filter_map(|message| {
+            let to = tables.executions.get(&message.execution).filter(free)?;
+            Some((to.row.id, message.at_ms))
+        });
+        self.lock(st, written, &mut chosen);
+        let may_offer = |execution: &&Execution| {
+            let row = &execution.row;
+            self.claim.types.is_some()
+                && row.owner.is_none()
+                && row.status.is_open()
+                && self.is_wanted(tables, row)
+                && self.is_trusted(row)
+                && self.is_offered(execution)
+        };
+        let offered = tables.executions.values().filter(may_offer);
+        self.lock(st, offered.map(|execution| (execution.row.id, execution.row.created_at_ms)), &mut chosen);
+        let mut chosen: Vec<_> = chosen.into_iter().collect();
+        chosen.sort_by_key(|(id, due)| (*due, *id));
+        self.take(st, chosen.into_iter().take(self.room).map(|(id, _)| id))
+    }
+
+    /// One suspect, with `most` crashes at most, the least suspicious first.
+    fn suspect(&self, st: &mut Statement<'_>, most: u32) -> Looked<Vec<ExecutionRow>> {
+        let tables = st.tables;
+        let is_due = |row: &ExecutionRow| row.wake_at_ms.is_some_and(|at| at <= self.now);
+        let suspects = tables.executions.values().filter(|execution| {
+            let row = &execution.row;
+            execution.is_free()
+                && (SUSPECT_FROM..=most).contains(&row.crashes)
+                && self.is_wanted(tables, row)
+                && (is_due(row) || tables.has_mail(row.id))
+        });
+        let mut suspects: Vec<_> = suspects.map(|suspect| &suspect.row).collect();
+        suspects.sort_by_key(|row| (row.crashes, row.wake_at_ms.unwrap_or(i64::MAX), row.id));
+        let found = suspects.iter().find(|row| st.try_lock(Key::Execution(row.id), Mode::NoKeyUpdate));
+        let found = found.map(|row| row.id);
+        self.take(st, found.into_iter())
+    }
+
+    /// By a lease that is there. Whoever claims has a turn running until its first append says otherwise. What a build tries for the
+    /// first time runs (again) and is due.
+    fn take(
+        &self,
+        st: &mut Statement<'_>,
+        chosen: impl Iterator<Item = ExecutionId>,
+    ) -> Looked<Vec<ExecutionRow>> {
+        let (tables, mut taken) = (st.tables, Vec::new());
+        let mut chosen = chosen.filter_map(|id| tables.executions.get(&id)).peekable();
+        if chosen.peek().is_none() || !st.fence(self.claim.owner)? {
+            return Ok(taken);
+        }
+        for mut execution in chosen.cloned() {
+            let offered = self.is_offered(&execution);
+            let row = &mut execution.row;
+            if row.status == Status::Suspended || offered {
+                row.wake_at_ms = Some(self.now);
+            }
+            (row.owner, row.active) = (Some(self.claim.owner), true);
+            (row.status, row.suspension) = (Status::Running, None);
+            if offered {
+                execution.tried_builds.get_or_insert_default().push(self.claim.build.clone());
+            }
+            taken.push(tables.read(&execution));
+            st.update(execution)?;
+        }
+        taken.sort_by_key(|row| (row.wake_at_ms.unwrap_or(i64::MAX), row.id));
+        Ok(taken)
+    }
+
+    fn next_due(&self, st: &Statement<'_>) -> Option<i64> {
+        let may_have = |row: &ExecutionRow| {
+            let types = self.claim.types.as_ref();
+            row.queue == self.queue
+                && row.crashes < SUSPECT_FROM
+                && types.is_none_or(|types| types.contains(&row.workflow_type))
+        };
+        let free = st.tables.executions.values().filter(|execution| execution.is_free());
+        free.filter(|execution| may_have(&execution.row))
+            .filter_map(|execution| execution.row.wake_at_ms)
+            .min()
+    }
+}
+
+/// Takes what can be taken now; each statement by itself.
+pub(super) async fn claim(session: &mut Session, claim: &Claim, now: i64) -> Result<Claimed, Failure> {
+    let mut rows: Vec<ExecutionRow> = Vec::new();
+    let of = |queue, taken: usize| {
+        let room = (claim.limit as usize).saturating_sub(taken);
+        Wanted { claim, queue, room, now }
+    };
+    for queue in &claim.queues {
+        let wanted = of(queue, rows.len());
+        if wanted.room > 0 {
+            rows.extend(session.run(|st| wanted.some(st)).await?);
+        }
+    }
+    if let Some(most) = claim.suspicion.suspect {
+        let most = most.min(claim.suspicion.guilty.saturating_sub(1));
+        for queue in &claim.queues {
+            let wanted = of(queue, rows.len());
+            if wanted.room == 0 {
+                break;
+            }
+            let suspect = session.run(|st| wanted.suspect(st, most)).await?;
+            if !suspect.is_empty() {
+                rows.extend(suspect);
+                break;
+            }
+        }
+    }
+    let mut next_due_ms: Option<i64> = None;
+    for queue in &claim.queues {
+        let wanted = of(queue, 0);
+        match session.run(|st| Ok(wanted.next_due(st))).await {
+            Ok(next) => next_due_ms = next_due_ms.into_iter().chain(next).min(),
+            // What was taken is ours, and must be told.
+            Err(failure) if rows.is_empty() || matches!(failure, Failure::Gone) => return Err(failure),
+            Err(_) => break,
+        }
+    }
+    if rows.is_empty() && !holds_lease(session, claim.owner).await? {
+        return Err(Failure::Refused(StoreError::Fenced));
+    }
+    Ok(Claimed { rows, next_due_ms })
+}
+
+/// Whether an incarnation's lease is there.
+pub(super) async fn holds_lease(session: &mut Session, owner: Incarnation) -> Result<bool, Failure> {
+    session.run(|st| Ok(st.tables.leases.contains_key(&owner))).await
+}
+
+impl MemoryStore {
+    pub(super) async fn take_executions(&self, wanted: Claim) -> Result<Claimed, StoreError> {
+        let now = self.shared.now_ms();
+        self.once("claim", move |session| Box::pin(async move { claim(session, &wanted, now).await })).await
+    }
+}

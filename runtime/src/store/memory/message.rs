@@ -1,0 +1,175 @@
+//! The inbox and replies: messages in, answers out.
+
+use super::MemoryStore;
+use super::locks::{Key, Mode};
+use super::session::{Failure, Session};
+use super::statement::{Looked, Statement};
+use super::write::Write;
+use crate::store::{InboxRow, MessageKind, NewMessage, Reply, SendAnswer, Status, StoreError};
+use abide_core::{ExecutionId, Incarnation};
+
+/// Whom a message concerns.
+#[derive(Clone, Debug)]
+pub(super) struct Receiver {
+    pub(super) owner: Option<Incarnation>,
+    pub(super) queue: String,
+}
+
+/// Puts a message into an open execution's inbox, and locks its row lightly: it does not close meanwhile (PROTOCOL 16). A closed one
+/// still answers queries. `None`: there is no such receiver; the flag: whether it was not there yet.
+fn put(st: &mut Statement<'_>, message: &NewMessage) -> Looked<Option<(Receiver, bool)>> {
+    let receives = |open: bool| open || message.kind == MessageKind::Query;
+    let Some(receiver) = st.tables.executions.get(&message.execution) else { return Ok(None) };
+    if !receives(receiver.row.status.is_open()) {
+        return Ok(None);
+    }
+    st.lock(Key::Execution(message.execution), Mode::KeyShare)?;
+    let now = st.now_ms;
+    let sent = st.put(message.execution, message.kind, &message.request_id, message.body.clone(), now)?;
+    Ok(Some((Receiver { owner: receiver.row.owner, queue: receiver.row.queue.clone() }, sent)))
+}
+
+pub(super) async fn send(
+    session: &mut Session,
+    message: &NewMessage,
+) -> Result<(SendAnswer, Option<Receiver>), Failure> {
+    match session.run(|st| put(st, message)).await? {
+        Some((receiver, true)) => Ok((SendAnswer::Sent, Some(receiver))),
+        Some((_, false)) => Ok((SendAnswer::Known, None)),
+        None => Ok((session.run(|st| Ok(not_open(st, message))).await?, None)),
+    }
+}
+
+/// A closed one may have taken this request in: its journal's text knows.
+fn not_open(st: &Statement<'_>, message: &NewMessage) -> SendAnswer {
+    let id = serde_json::to_string(&message.request_id).unwrap_or_default();
+    let text = format!("\"request_id\":{id}");
+    let known = st.tables.turns(message.execution).any(|turn| turn.body.contains(&text));
+    match (st.tables.executions.contains_key(&message.execution), known) {
+        (false, _) => SendAnswer::NoSuchExecution,
+        (true, true) => SendAnswer::Known,
+        (true, false) => SendAnswer::Closed,
+    }
+}
+
+/// Keeps an answer; the first one stays. Forgets some of those that have expired.
+fn keep(st: &mut Statement<'_>, reply: &Reply, now_ms: i64) -> Looked<()> {
+    let key = Key::Reply(reply.request_id.clone());
+    st.wait(&key, Mode::Update)?;
+    let old = st.tables.replies.values().filter(|old| old.expires_at_ms < now_ms).take(100);
+    for old in old {
+        if old.request_id != reply.request_id && st.try_lock(Key::Reply(old.request_id.clone()), Mode::Update)
+        {
+            st.write(Write::ReplyGone(old.request_id.clone()));
+        }
+    }
+    if !st.tables.replies.contains_key(&reply.request_id) {
+        st.lock(key, Mode::Update)?;
+        st.write(Write::Reply(reply.clone()));
+    }
+    Ok(())
+}
+
+fn pop(st: &mut Statement<'_>, request_id: &str) -> Looked<Option<String>> {
+    let Some(reply) = st.tables.replies.get(request_id) else { return Ok(None) };
+    st.lock(Key::Reply(request_id.to_owned()), Mode::Update)?;
+    st.write(Write::ReplyGone(request_id.to_owned()));
+    Ok(Some(reply.body.clone()))
+}
+
+impl MemoryStore {
+    /// Sends, and tells whom it concerns.
+    pub(super) async fn deliver(&self, message: NewMessage) -> Result<SendAnswer, StoreError> {
+        let sent = self.once("send", move |session| Box::pin(async move { send(session, &message).await }));
+        let (answer, receiver) = sent.await?;
+        if let Some(Receiver { owner, queue }) = receiver {
+            self.shared.tell_owner(owner, &queue);
+        }
+        Ok(answer)
+    }
+
+    pub(super) async fn read_inbox(&self, owner: Incarnation) -> Result<Vec<InboxRow>, StoreError> {
+        self.rows("inbox", move |st, row| {
+            st.tables.executions.get(&row.execution).is_some_and(|to| to.row.owner == Some(owner))
+        })
+        .await
+    }
+
+    pub(super) async fn read_inbox_of(&self, execution: ExecutionId) -> Result<Vec<InboxRow>, StoreError> {
+        self.rows("inbox_of", move |_, row| row.execution == execution).await
+    }
+
+    pub(super) async fn read_open_queries(
+        &self,
+        queues: Vec<String>,
+        types: Vec<String>,
+    ) -> Result<Vec<InboxRow>, StoreError> {
+        let rows = self.rows("open_queries", move |st, row| {
+            let to = st.tables.executions.get(&row.execution).map(|to| &to.row);
+            let may_answer = to.is_some_and(|to| {
+                to.owner.is_none()
+                    && to.status != Status::Running
+                    && queues.contains(&to.queue)
+                    && types.contains(&to.workflow_type)
+            });
+            row.kind == MessageKind::Query && may_answer
+        });
+        let mut rows = rows.await?;
+        rows.truncate(100);
+        Ok(rows)
+    }
+
+    async fn rows(
+        &self,
+        name: &'static str,
+        which: impl Fn(&Statement<'_>, &InboxRow) -> bool + Clone + Send + Sync + 'static,
+    ) -> Result<Vec<InboxRow>, StoreError> {
+        self.read(name, move |session| {
+            Box::pin(async move {
+                let look = |st: &mut Statement<'_>| {
+                    Ok(st.tables.inbox.values().filter(|row| which(st, row)).cloned().collect())
+                };
+                session.run(look).await
+            })
+        })
+        .await
+    }
+
+    pub(super) async fn write_reply(&self, reply: Reply) -> Result<(), StoreError> {
+        let now = self.shared.now_ms();
+        self.once("put_reply", move |session| {
+            Box::pin(async move { session.run(|st| keep(st, &reply, now)).await })
+        })
+        .await?;
+        self.shared.tell_news();
+        Ok(())
+    }
+
+    pub(super) async fn has_reply(&self, request_id: String) -> Result<bool, StoreError> {
+        self.read("has_reply", move |session| {
+            Box::pin(async move { session.run(|st| Ok(st.tables.replies.contains_key(&request_id))).await })
+        })
+        .await
+    }
+
+    pub(super) async fn pop_reply(&self, request_id: String) -> Result<Option<String>, StoreError> {
+        self.once("take_reply", move |session| {
+            Box::pin(async move { session.run(|st| pop(st, &request_id)).await })
+        })
+        .await
+    }
+
+    /// Deletes rows that were dealt with.
+    pub(super) async fn delete_messages(&self, ids: Vec<i64>) -> Result<(), StoreError> {
+        self.once("drop_messages", move |session| {
+            Box::pin(async move {
+                let delete = |st: &mut Statement<'_>| {
+                    let tables = st.tables;
+                    ids.iter().filter_map(|id| tables.inbox.get(id)).try_for_each(|row| st.take_out(row))
+                };
+                session.run(delete).await
+            })
+        })
+        .await
+    }
+}

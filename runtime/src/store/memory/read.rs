@@ -1,0 +1,75 @@
+//! Reading: executions, lists, journals. Each call is one statement.
+
+use super::MemoryStore;
+use super::statement::Statement;
+use crate::store::{ExecutionRow, Filter, Find, Page, StoreError, StoredTurn};
+use abide_core::{ExecutionId, Incarnation};
+
+impl MemoryStore {
+    /// One statement that reads.
+    async fn seen<T: Send + 'static>(
+        &self,
+        name: &'static str,
+        see: impl Fn(&Statement<'_>) -> T + Clone + Send + Sync + 'static,
+    ) -> Result<T, StoreError> {
+        self.read(name, move |session| Box::pin(async move { session.run(|st| Ok(see(st))).await })).await
+    }
+
+    pub(super) async fn read_execution(&self, by: Find) -> Result<Option<ExecutionRow>, StoreError> {
+        self.seen("find", move |st| {
+            let found = match &by {
+                Find::Execution(id) => st.tables.executions.get(id),
+                // The open one, if there is one, else the newest.
+                Find::WorkflowId(id) => st.tables.open_run(id).or_else(|| st.tables.newest_closed(id)),
+            };
+            found.map(|execution| st.tables.read(execution))
+        })
+        .await
+    }
+
+    pub(super) async fn read_list(&self, filter: Filter) -> Result<Page, StoreError> {
+        let limit = match filter.limit {
+            0 => 100,
+            limit => limit.min(1_000) as usize,
+        };
+        self.seen("list", move |st| {
+            let fits = |row: &ExecutionRow| {
+                (filter.statuses.is_empty() || filter.statuses.contains(&row.status))
+                    && filter.workflow_type.as_ref().is_none_or(|wanted| *wanted == row.workflow_type)
+                    && filter.queue.as_ref().is_none_or(|wanted| *wanted == row.queue)
+                    && filter.id_prefix.as_ref().is_none_or(|prefix| row.workflow_id.starts_with(prefix))
+                    && filter.after.is_none_or(|after| row.id < after)
+            };
+            let all = st.tables.executions.values().rev().filter(|execution| fits(&execution.row));
+            let mut rows: Vec<_> = all.take(limit + 1).map(|execution| st.tables.read(execution)).collect();
+            let more = rows.len() > limit;
+            rows.truncate(limit);
+            let next = if more { rows.last().map(|row| row.id) } else { None };
+            Page { rows, next }
+        })
+        .await
+    }
+
+    pub(super) async fn read_journal(&self, execution: ExecutionId) -> Result<Vec<StoredTurn>, StoreError> {
+        let turns = self.seen("journal", move |st| st.tables.turns(execution).cloned().collect::<Vec<_>>());
+        let turns = turns.await?;
+        let mut next = 1;
+        for StoredTurn { seq, n, .. } in &turns {
+            if seq.0 != next || *n < 1 {
+                let message =
+                    format!("event {next} should come next, the row found begins at {seq} with {n} events");
+                return Err(StoreError::Damaged { execution, message });
+            }
+            next += u64::from(*n);
+        }
+        Ok(turns)
+    }
+
+    pub(super) async fn read_owned(&self, owner: Incarnation) -> Result<Vec<ExecutionId>, StoreError> {
+        self.seen("owned", move |st| {
+            let owned = st.tables.executions.values().filter(|execution| execution.row.owner == Some(owner));
+            owned.map(|execution| execution.row.id).collect()
+        })
+        .await
+    }
+}

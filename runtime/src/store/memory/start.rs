@@ -1,0 +1,344 @@
+//! Starts and ends from outside: id policies, unowned starts, terminate, resume. Each in a transaction.
+//!
+//! A start holds the lock of its workflow id (PROTOCOL 23), an end holds its execution's row.
+
+use super::MemoryStore;
+use super::locks::{Key, Mode};
+use super::session::{Failure, Session};
+use super::shared::{Shared, Tiding};
+use super::statement::{Looked, Statement};
+use super::tables::Execution;
+use super::write::Write;
+use crate::store::group::Kind;
+use crate::store::{
+    ConflictPolicy, ExecutionRow, MessageKind, NewExecution, Reply, ResumeAnswer, ReusePolicy, SendAnswer,
+    StartAnswer, Status, StoreError, StoredTurn,
+};
+use abide_core::{EventId, ExecutionId, Incarnation};
+
+/// How long a terminate's request id is remembered: a day.
+const REMEMBER_MS: i64 = 24 * 60 * 60 * 1_000;
+
+/// An execution that was ended from outside: who is to be told.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ended {
+    owner: Option<Incarnation>,
+}
+
+impl Ended {
+    pub(super) fn tell(&self, shared: &Shared) {
+        if let Some(owner) = self.owner {
+            shared.tell(&Tiding::Worker(owner));
+        }
+        shared.tell_news();
+    }
+}
+
+/// Takes the lock of a start's workflow id, if nobody has it.
+pub(super) async fn try_lock(session: &mut Session, new: &NewExecution) -> Result<bool, Failure> {
+    session.run(|st| Ok(st.try_lock(Key::Starts(new.workflow_id.clone()), Mode::Update))).await
+}
+
+/// Decides a start by its request id and policies. `Started`: nothing is in the way (any more), insert it.
+pub(super) async fn decide(
+    session: &mut Session,
+    new: &NewExecution,
+) -> Result<(StartAnswer, Option<Ended>), Failure> {
+    session.run(|st| st.lock(Key::Starts(new.workflow_id.clone()), Mode::Update)).await?;
+    if let Some(known) = session.run(|st| Ok(known(st, new))).await? {
+        return Ok((StartAnswer::Known(Box::new(known)), None));
+    }
+    let read = |st: &Statement<'_>, found: Option<&Execution>| found.map(|found| st.tables.read(found));
+    let open = session.run(|st| Ok(read(st, st.tables.open_run(&new.workflow_id)))).await?;
+    let closed = session.run(|st| Ok(read(st, st.tables.newest_closed(&new.workflow_id)))).await?;
+    match (&open, new.conflict) {
+        (Some(open), ConflictPolicy::Fail) => return Ok((StartAnswer::Taken(Box::new(open.clone())), None)),
+        (Some(open), ConflictPolicy::UseExisting) => {
+            return Ok((StartAnswer::Existing(Box::new(open.clone())), None));
+        }
+        (Some(_), ConflictPolicy::TerminateExisting) | (None, _) => {}
+    }
+    let refused = closed.filter(|closed| match new.reuse {
+        ReusePolicy::AllowDuplicate => false,
+        ReusePolicy::AllowDuplicateFailedOnly => closed.status == Status::Completed,
+        ReusePolicy::RejectDuplicate => true,
+    });
+    if let Some(refused) = refused {
+        return Ok((StartAnswer::Refused(Box::new(refused)), None));
+    }
+    let Some(open) = open else { return Ok((StartAnswer::Started, None)) };
+    let event =
+        new.terminate_event.as_deref().unwrap_or(r#"{"terminated":{"reason":"replaced by a new run"}}"#);
+    // It may have closed by itself meanwhile, which is as good.
+    let ended = match lock(session, open.id).await? {
+        Some(open) if open.status.is_open() => Some(close(session, &open, event, new.created_at_ms).await?),
+        _ => None,
+    };
+    Ok((StartAnswer::Started, ended))
+}
+
+fn known(st: &Statement<'_>, new: &NewExecution) -> Option<ExecutionRow> {
+    let by_request = |id: &String| st.tables.of_run_id(id).or_else(|| st.tables.of_request_id(id));
+    let known = st.tables.of_run_id(&new.run_id).or_else(|| new.request_id.as_ref().and_then(by_request));
+    known.map(|known| st.tables.read(known))
+}
+
+/// The keys of a new execution's row in its unique indexes.
+pub(super) fn keys(new: &NewExecution, open: bool) -> Vec<Key> {
+    let mut keys = vec![Key::Execution(new.id), Key::RunId(new.run_id.clone())];
+    keys.extend(new.request_id.clone().map(Key::RequestId));
+    keys.extend(open.then(|| Key::OpenRun(new.workflow_id.clone())));
+    keys
+}
+
+/// `INSERT .. ON CONFLICT DO NOTHING`: waits for whoever is about to insert one of its keys, or to change the open run. False: one of
+/// them is taken.
+pub(super) fn insert(st: &mut Statement<'_>, new: &NewExecution, execution: Execution) -> Looked<bool> {
+    let open = execution.row.status.is_open();
+    for key in keys(new, open) {
+        if st.has_taken(&key) {
+            return Ok(false);
+        }
+        let taken = match &key {
+            Key::Execution(id) => st.tables.executions.contains_key(id),
+            Key::RunId(id) => st.tables.of_run_id(id).is_some(),
+            Key::RequestId(id) => st.tables.of_request_id(id).is_some(),
+            _ => {
+                st.wait(&key, Mode::Update)?;
+                st.tables.open_run(&new.workflow_id).is_some()
+            }
+        };
+        if taken {
+            return Ok(false);
+        }
+        st.wait(&key, Mode::Update)?;
+    }
+    for key in keys(new, open) {
+        st.lock(key, Mode::Update)?;
+    }
+    st.write(Write::Execution(Box::new(execution)));
+    Ok(true)
+}
+
+/// A row that nobody owns and that is due at once, its input in the row.
+fn unowned(new: &NewExecution) -> Execution {
+    let row = ExecutionRow {
+        wake_at_ms: Some(new.created_at_ms),
+        input: Some(new.input.clone()),
+        ..bare_row(new, Status::Running)
+    };
+    Execution { row, request_id: new.request_id.clone(), tried_builds: None }
+}
+
+/// A new row with nothing but its names.
+pub(super) fn bare_row(new: &NewExecution, status: Status) -> ExecutionRow {
+    ExecutionRow {
+        id: new.id,
+        workflow_id: new.workflow_id.clone(),
+        run_id: new.run_id.clone(),
+        workflow_type: new.workflow_type.clone(),
+        queue: new.queue.clone(),
+        status,
+        owner: None,
+        wake_at_ms: None,
+        active: false,
+        retried_ms: 0,
+        crashes: 0,
+        recovered_from: None,
+        suspension: None,
+        input: None,
+        result: None,
+        created_at_ms: new.created_at_ms,
+        closed_at_ms: None,
+        history_len: 0,
+    }
+}
+
+pub(super) async fn start(
+    session: &mut Session,
+    new: &NewExecution,
+) -> Result<(StartAnswer, Option<Ended>), Failure> {
+    // Twice only where an owned start, or one of the same request id and another workflow id, came between.
+    loop {
+        let (answer, ended) = decide(session, new).await?;
+        if !matches!(answer, StartAnswer::Started) || session.run(|st| insert(st, new, unowned(new))).await? {
+            return Ok((answer, ended));
+        }
+    }
+}
+
+/// The row, locked against a close and other ends. Read by a statement of its own, whose snapshot is younger than the lock.
+async fn lock(session: &mut Session, id: ExecutionId) -> Result<Option<ExecutionRow>, Failure> {
+    let lock = |st: &mut Statement<'_>| match st.tables.executions.contains_key(&id) {
+        true => st.lock(Key::Execution(id), Mode::Update).map(|()| true),
+        false => Ok(false),
+    };
+    if !session.run(lock).await? {
+        return Ok(None);
+    }
+    session.run(|st| Ok(st.tables.executions.get(&id).map(|execution| st.tables.read(execution)))).await
+}
+
+/// Inserts a row of the journal; the key raises.
+pub(super) fn write_turn(st: &mut Statement<'_>, execution: ExecutionId, turn: StoredTurn) -> Looked<()> {
+    let key = Key::Turn(execution, turn.seq);
+    let twice = st.has_taken(&key);
+    st.lock(key, Mode::Update)?;
+    if twice || st.tables.journal.contains_key(&(execution, turn.seq)) {
+        return st.raise(Kind::Duplicate, "the journal has a row there");
+    }
+    st.write(Write::Turn(execution, turn));
+    Ok(())
+}
+
+/// Writes the closing event at the next place of the journal, where the owner's next append meets it. A row in the inbox tells the
+/// owner soon.
+async fn close(session: &mut Session, row: &ExecutionRow, event: &str, at_ms: i64) -> Result<Ended, Failure> {
+    let seq = EventId(row.history_len + 1);
+    let turn = StoredTurn { seq, n: 1, at_ms, writer: Incarnation(0), body: format!("[{event}]") };
+    session.run(|st| write_turn(st, row.id, turn.clone())).await?;
+    let end = |st: &mut Statement<'_>| {
+        let Some(mut execution) = st.tables.executions.get(&row.id).cloned() else { return Ok(None) };
+        let ended = &mut execution.row;
+        ended.status = Status::Terminated;
+        ended.result = Some(event.to_owned());
+        (ended.closed_at_ms, ended.wake_at_ms) = (Some(at_ms), None);
+        (ended.active, ended.suspension) = (false, None);
+        execution.tried_builds = None;
+        let owner = execution.row.owner;
+        st.update(execution).map(|()| owner)
+    };
+    let owner = session.run(end).await?;
+    let clear = |st: &mut Statement<'_>| {
+        let tables = st.tables;
+        tables.inbox_of(row.id).try_for_each(|message| st.take_out(message))
+    };
+    session.run(clear).await?;
+    session.run(|st| drop_tasks(st, row.id)).await?;
+    if owner.is_some() {
+        session
+            .run(|st| st.put(row.id, MessageKind::Terminated, "terminated", event.to_owned(), at_ms))
+            .await?;
+    }
+    Ok(Ended { owner })
+}
+
+/// Deletes all tasks of an execution.
+pub(super) fn drop_tasks(st: &mut Statement<'_>, id: ExecutionId) -> Looked<()> {
+    for row in st.tables.tasks_of(id) {
+        st.lock(Key::Task(id, row.task.activity), Mode::Update)?;
+        st.write(Write::TaskGone(id, row.task.activity));
+    }
+    Ok(())
+}
+
+/// Ends an execution from outside. A request id that did so before is `Known`.
+pub(super) async fn terminate(
+    session: &mut Session,
+    id: ExecutionId,
+    request_id: &str,
+    event: &str,
+    at_ms: i64,
+) -> Result<(SendAnswer, Option<Ended>), Failure> {
+    // Only a request of the same name for the same execution is the same request.
+    let key = format!("terminate:{id}:{request_id}");
+    let row = lock(session, id).await?;
+    if session.run(|st| Ok(st.tables.replies.contains_key(&key))).await? {
+        return Ok((SendAnswer::Known, None));
+    }
+    let Some(row) = row else { return Ok((SendAnswer::NoSuchExecution, None)) };
+    if !row.status.is_open() {
+        return Ok((SendAnswer::Closed, None));
+    }
+    let ended = close(session, &row, event, at_ms).await?;
+    let remembered = Reply { request_id: key, body: "null".to_owned(), expires_at_ms: at_ms + REMEMBER_MS };
+    let remember = |st: &mut Statement<'_>| {
+        st.lock(Key::Reply(remembered.request_id.clone()), Mode::Update)?;
+        if !st.tables.replies.contains_key(&remembered.request_id) {
+            st.write(Write::Reply(remembered.clone()));
+        }
+        Ok(())
+    };
+    session.run(remember).await?;
+    Ok((SendAnswer::Sent, Some(ended)))
+}
+
+/// Lets a suspended execution run again. Its task queue comes back, for those who may claim it.
+pub(super) async fn resume(
+    session: &mut Session,
+    id: ExecutionId,
+    now: i64,
+) -> Result<(ResumeAnswer, Option<String>), Failure> {
+    let read = |st: &mut Statement<'_>| {
+        let Some(execution) = st.tables.executions.get(&id) else { return Ok(None) };
+        st.lock(Key::Execution(id), Mode::NoKeyUpdate)?;
+        Ok(Some((execution.row.status, execution.row.queue.clone())))
+    };
+    let (status, queue) = match session.run(read).await? {
+        None => return Ok((ResumeAnswer::NoSuchExecution, None)),
+        Some(found) => found,
+    };
+    if status != Status::Suspended {
+        return Ok((ResumeAnswer::NotSuspended(status), None));
+    }
+    let set = |st: &mut Statement<'_>| {
+        let Some(mut execution) = st.tables.executions.get(&id).cloned() else { return Ok(()) };
+        let row = &mut execution.row;
+        (row.status, row.owner, row.wake_at_ms) = (Status::Running, None, Some(now));
+        (row.crashes, row.suspension) = (0, None);
+        execution.tried_builds = None;
+        st.update(execution)
+    };
+    session.run(set).await?;
+    Ok((ResumeAnswer::Resumed, Some(queue)))
+}
+
+impl MemoryStore {
+    pub(super) async fn begin_execution(&self, new: NewExecution) -> Result<StartAnswer, StoreError> {
+        let queue = new.queue.clone();
+        // One whose workflow id was made for it meets no other run. False: it is in already, by a call whose answer was lost.
+        if new.has_fresh_id() && new.request_id.is_none() {
+            let new = new.clone();
+            let fresh = self.once("start", move |session| {
+                Box::pin(async move { session.run(|st| insert(st, &new, unowned(&new))).await })
+            });
+            if fresh.await? {
+                self.shared.tell_queue(&queue);
+                return Ok(StartAnswer::Started);
+            }
+        }
+        let started = self.call("start", move |session| Box::pin(async move { start(session, &new).await }));
+        let (answer, ended) = started.await?;
+        ended.iter().for_each(|ended| ended.tell(&self.shared));
+        self.shared.tell_queue(&queue);
+        Ok(answer)
+    }
+
+    pub(super) async fn end_execution(
+        &self,
+        execution: ExecutionId,
+        request_id: String,
+        event: String,
+        now: i64,
+    ) -> Result<SendAnswer, StoreError> {
+        let terminated = self.call("terminate", move |session| {
+            Box::pin(async move { terminate(session, execution, &request_id, &event, now).await })
+        });
+        let (answer, ended) = terminated.await?;
+        ended.iter().for_each(|ended| ended.tell(&self.shared));
+        Ok(answer)
+    }
+
+    pub(super) async fn resume_execution(
+        &self,
+        execution: ExecutionId,
+        now: i64,
+    ) -> Result<ResumeAnswer, StoreError> {
+        let resumed = self
+            .call("resume", move |session| Box::pin(async move { resume(session, execution, now).await }));
+        let (answer, queue) = resumed.await?;
+        queue.iter().for_each(|queue| self.shared.tell_queue(queue));
+        self.shared.tell_news();
+        Ok(answer)
+    }
+}

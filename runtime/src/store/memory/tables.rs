@@ -1,0 +1,172 @@
+//! The committed tables, as plain data. The columns are those of `postgres/schema.rs`.
+//!
+//! Ordered maps only: whatever walks over them walks in the same order in every run of a simulation.
+
+use super::write::{TaskRow, Write};
+use crate::store::{ExecutionRow, InboxRow, Reply, Status, StoredTurn, WorkerInfo};
+use abide_core::{EventId, ExecutionId, Incarnation};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// An execution's row.
+#[derive(Clone, Debug)]
+pub(crate) struct Execution {
+    /// What others read of it; its `history_len` is counted when it is read.
+    pub(crate) row: ExecutionRow,
+    /// The user's; without one the run id serves.
+    pub(crate) request_id: Option<String>,
+    /// Each other build may try once; `None`: none may.
+    pub(crate) tried_builds: Option<Vec<String>>,
+}
+
+/// A worker's row.
+#[derive(Clone, Debug)]
+pub(crate) struct Worker {
+    pub(crate) id: Incarnation,
+    pub(crate) info: WorkerInfo,
+}
+
+/// A worker's lease.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Lease {
+    pub(crate) until_ms: i64,
+    pub(crate) renewed_ms: i64,
+}
+
+/// All that is committed.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Tables {
+    pub(crate) executions: BTreeMap<ExecutionId, Execution>,
+    /// By execution and first event.
+    pub(crate) journal: BTreeMap<(ExecutionId, EventId), StoredTurn>,
+    /// By id: the order in which they were sent.
+    pub(crate) inbox: BTreeMap<i64, InboxRow>,
+    pub(crate) workers: BTreeMap<Incarnation, Worker>,
+    pub(crate) leases: BTreeMap<Incarnation, Lease>,
+    /// By execution and activity.
+    pub(crate) tasks: BTreeMap<(ExecutionId, EventId), TaskRow>,
+    pub(crate) replies: BTreeMap<String, Reply>,
+    /// The indexes: whose inbox a row is in, and names of executions, which never change.
+    by_receiver: BTreeSet<(ExecutionId, i64)>,
+    by_workflow_id: BTreeMap<String, BTreeSet<ExecutionId>>,
+    by_run_id: BTreeMap<String, ExecutionId>,
+    by_request_id: BTreeMap<String, ExecutionId>,
+}
+
+impl Tables {
+    /// Makes one change.
+    pub(super) fn apply(&mut self, write: &Write) {
+        match write.clone() {
+            Write::Execution(execution) => {
+                let id = execution.row.id;
+                if !self.executions.contains_key(&id) {
+                    self.name(&execution);
+                }
+                self.executions.insert(id, *execution);
+            }
+            Write::Turn(execution, turn) => drop(self.journal.insert((execution, turn.seq), turn)),
+            Write::Message(row) => {
+                self.by_receiver.insert((row.execution, row.id));
+                self.inbox.insert(row.id, row);
+            }
+            Write::MessageGone(id) => {
+                if let Some(row) = self.inbox.remove(&id) {
+                    self.by_receiver.remove(&(row.execution, id));
+                }
+            }
+            Write::Worker(worker) => drop(self.workers.insert(worker.id, worker)),
+            Write::WorkerGone(id) => drop(self.workers.remove(&id)),
+            Write::Lease(id, lease) => drop(self.leases.insert(id, lease)),
+            Write::LeaseGone(id) => drop(self.leases.remove(&id)),
+            Write::Task(row) => drop(self.tasks.insert((row.execution, row.task.activity), *row)),
+            Write::TaskGone(execution, activity) => drop(self.tasks.remove(&(execution, activity))),
+            Write::Reply(reply) => drop(self.replies.insert(reply.request_id.clone(), reply)),
+            Write::ReplyGone(request_id) => drop(self.replies.remove(&request_id)),
+        }
+    }
+
+    fn name(&mut self, execution: &Execution) {
+        let row = &execution.row;
+        self.by_workflow_id.entry(row.workflow_id.clone()).or_default().insert(row.id);
+        self.by_run_id.insert(row.run_id.clone(), row.id);
+        if let Some(request_id) = &execution.request_id {
+            self.by_request_id.insert(request_id.clone(), row.id);
+        }
+    }
+
+    /// A copy in which these changes are made: what a transaction sees that has made them.
+    pub(super) fn with(&self, writes: &[Write]) -> Self {
+        let mut copy = self.clone();
+        writes.iter().for_each(|write| copy.apply(write));
+        copy
+    }
+
+    /// An execution's journal, oldest first.
+    pub(crate) fn turns(&self, id: ExecutionId) -> impl DoubleEndedIterator<Item = &StoredTurn> {
+        self.journal.range((id, EventId(0))..=(id, EventId(u64::MAX))).map(|(_, turn)| turn)
+    }
+
+    /// The number of an execution's last event.
+    pub(crate) fn history_len(&self, id: ExecutionId) -> u64 {
+        self.turns(id).next_back().map_or(0, |turn| turn.seq.0 + u64::from(turn.n) - 1)
+    }
+
+    /// A row as others read it.
+    pub(crate) fn read(&self, execution: &Execution) -> ExecutionRow {
+        ExecutionRow { history_len: self.history_len(execution.row.id), ..execution.row.clone() }
+    }
+
+    /// All runs of a workflow id.
+    pub(crate) fn runs(&self, workflow_id: &str) -> impl Iterator<Item = &Execution> {
+        let ids = self.by_workflow_id.get(workflow_id).into_iter().flatten();
+        ids.filter_map(|id| self.executions.get(id))
+    }
+
+    /// The open run of a workflow id.
+    pub(crate) fn open_run(&self, workflow_id: &str) -> Option<&Execution> {
+        self.runs(workflow_id).find(|run| run.row.status.is_open())
+    }
+
+    /// The newest closed run of a workflow id.
+    pub(crate) fn newest_closed(&self, workflow_id: &str) -> Option<&Execution> {
+        let closed = self.runs(workflow_id).filter(|run| !run.row.status.is_open());
+        closed.max_by_key(|run| (run.row.created_at_ms, run.row.id))
+    }
+
+    /// By its run id.
+    pub(crate) fn of_run_id(&self, run_id: &str) -> Option<&Execution> {
+        self.executions.get(self.by_run_id.get(run_id)?)
+    }
+
+    /// By its request id.
+    pub(crate) fn of_request_id(&self, request_id: &str) -> Option<&Execution> {
+        self.executions.get(self.by_request_id.get(request_id)?)
+    }
+
+    /// What an execution's inbox holds, in the order in which it was sent.
+    pub(crate) fn inbox_of(&self, id: ExecutionId) -> impl Iterator<Item = &InboxRow> {
+        let rows = self.by_receiver.range((id, i64::MIN)..=(id, i64::MAX));
+        rows.filter_map(|(_, message)| self.inbox.get(message))
+    }
+
+    /// An execution that can still run.
+    pub(crate) fn open(&self, id: ExecutionId) -> Option<&Execution> {
+        self.executions.get(&id).filter(|execution| execution.row.status.is_open())
+    }
+
+    /// The tasks of an execution.
+    pub(crate) fn tasks_of(&self, id: ExecutionId) -> impl Iterator<Item = &TaskRow> {
+        self.tasks.range((id, EventId(0))..=(id, EventId(u64::MAX))).map(|(_, row)| row)
+    }
+
+    /// Whether what nobody owns is asked for by the inbox.
+    pub(crate) fn has_mail(&self, id: ExecutionId) -> bool {
+        self.inbox_of(id).next().is_some()
+    }
+}
+
+impl Execution {
+    /// Whether nobody owns it, and it is not suspended or closed.
+    pub(super) fn is_free(&self) -> bool {
+        self.row.owner.is_none() && self.row.status == Status::Running
+    }
+}

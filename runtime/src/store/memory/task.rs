@@ -1,0 +1,260 @@
+//! Tasks: attempts that run in another process, and the rows that arbitrate them (PROTOCOL 22). The statements of `postgres/task.rs`.
+
+use super::MemoryStore;
+use super::claim::holds_lease;
+use super::locks::{Key, Mode};
+use super::message::Receiver;
+use super::session::{Failure, Session};
+use super::shared::Tiding;
+use super::statement::{Looked, Statement};
+use super::write::{TaskRow, Write};
+use crate::store::task::timed_out;
+use crate::store::{ClaimedTasks, MessageKind, OwnedTask, StoreError, Task, TaskClaim, TaskKey};
+use abide_core::exec::AttemptOutcome;
+use abide_core::{EventId, ExecutionId, Incarnation, TimeoutKind};
+use std::collections::BTreeMap;
+
+/// An outcome as bodies have it.
+pub(super) fn json(outcome: &AttemptOutcome) -> String {
+    serde_json::to_string(outcome).expect("an outcome is text and encoded payloads")
+}
+
+/// Puts an attempt's outcome into its execution's inbox.
+pub(super) fn tell_outcome(st: &mut Statement<'_>, row: &TaskRow, outcome: &str, at_ms: i64) -> Looked<bool> {
+    let (activity, attempt) = (row.task.activity, row.task.attempt);
+    let body = format!(r#"{{"activity":{activity},"attempt":{attempt},"outcome":{outcome}}}"#);
+    st.put(row.execution, MessageKind::Attempt, &request_id(activity, attempt), body, at_ms)
+}
+
+fn request_id(activity: EventId, attempt: u32) -> String {
+    format!("attempt/{activity}/{attempt}")
+}
+
+impl TaskRow {
+    pub(super) fn key(&self) -> TaskKey {
+        TaskKey { execution: self.execution, activity: self.task.activity, attempt: self.task.attempt }
+    }
+
+    /// The key of its row.
+    fn row(&self) -> Key {
+        Key::Task(self.execution, self.task.activity)
+    }
+
+    /// Nobody runs it, and others may.
+    fn is_free(&self) -> bool {
+        self.owner.is_none() && self.task.queue.is_some()
+    }
+}
+
+/// Deletes a task.
+pub(super) fn delete(st: &mut Statement<'_>, row: &TaskRow) -> Looked<()> {
+    st.lock(row.row(), Mode::Update)?;
+    st.write(Write::TaskGone(row.execution, row.task.activity));
+    Ok(())
+}
+
+/// The oldest due first.
+fn take(st: &mut Statement<'_>, claim: &TaskClaim, queue: &str, room: usize) -> Looked<Vec<Task>> {
+    let (tables, now) = (st.tables, st.now_ms);
+    let in_time = |until: Option<i64>| until.is_none_or(|until| until > now);
+    let is_due = |row: &&TaskRow| {
+        row.owner.is_none()
+            && !row.cancel
+            && row.task.queue.as_deref() == Some(queue)
+            && row.task.run_at_ms <= now
+            && claim.names.contains(&row.task.name)
+            && in_time(row.task.start_by_ms)
+            && in_time(row.task.close_by_ms)
+    };
+    let mut due: Vec<&TaskRow> = tables.tasks.values().filter(is_due).collect();
+    due.sort_by_key(|row| row.task.run_at_ms);
+    let chosen: Vec<_> =
+        due.into_iter().filter(|row| st.try_lock(row.row(), Mode::Update)).take(room).collect();
+    if chosen.is_empty() || !st.fence(claim.owner)? {
+        return Ok(Vec::new());
+    }
+    for row in &chosen {
+        st.write(Write::Task(Box::new(TaskRow { owner: Some(claim.owner), ..(*row).clone() })));
+    }
+    let task = |row: &&TaskRow| {
+        let of = &tables.executions.get(&row.execution)?.row;
+        Some(Task {
+            key: row.key(),
+            name: row.task.name.clone(),
+            input: row.task.input.clone(),
+            limits: row.task.limits.clone(),
+            run_at_ms: row.task.run_at_ms,
+            close_by_ms: row.task.close_by_ms,
+            workflow_id: of.workflow_id.clone(),
+            run_id: of.run_id.clone(),
+            workflow_type: of.workflow_type.clone(),
+        })
+    };
+    Ok(chosen.iter().filter_map(task).collect())
+}
+
+fn next_task(st: &Statement<'_>, claim: &TaskClaim, queue: &str) -> Option<i64> {
+    let free = st.tables.tasks.values().filter(|row| row.owner.is_none());
+    let mine =
+        free.filter(|row| row.task.queue.as_deref() == Some(queue) && claim.names.contains(&row.task.name));
+    mine.map(|row| row.task.run_at_ms).min()
+}
+
+pub(super) async fn claim_tasks(session: &mut Session, claim: &TaskClaim) -> Result<ClaimedTasks, Failure> {
+    let (mut tasks, mut next_due_ms) = (Vec::new(), None);
+    for queue in &claim.queues {
+        let room = (claim.limit as usize).saturating_sub(tasks.len());
+        tasks.extend(session.run(|st| take(st, claim, queue, room)).await?);
+        match session.run(|st| Ok(next_task(st, claim, queue))).await {
+            Ok(next) => next_due_ms = next.into_iter().chain(next_due_ms).min(),
+            // What was taken is ours, and must be told.
+            Err(failure) if tasks.is_empty() || matches!(failure, Failure::Gone) => return Err(failure),
+            Err(_) => break,
+        }
+    }
+    if tasks.is_empty() && !holds_lease(session, claim.owner).await? {
+        return Err(Failure::Refused(StoreError::Fenced));
+    }
+    Ok(ClaimedTasks { tasks, next_due_ms })
+}
+
+/// Ends an attempt: whom its outcome concerns, or `None` where it was decided otherwise. The execution first, then the token, as a close
+/// does.
+pub(super) fn finish(st: &mut Statement<'_>, owner: Incarnation, key: TaskKey, body: &str) -> Looked<Ended> {
+    if !st.fence(owner)? {
+        return Ok(Ended::Fenced);
+    }
+    let Some(receiver) = st.receiver(key.execution)? else { return Ok(Ended::Otherwise) };
+    let token = st.tables.tasks.get(&(key.execution, key.activity));
+    let Some(token) = token.filter(|row| row.key() == key && row.owner == Some(owner)) else {
+        return Ok(Ended::Otherwise);
+    };
+    delete(st, token)?;
+    let (id, now) = (request_id(key.activity, key.attempt), st.now_ms);
+    st.put(key.execution, MessageKind::Attempt, &id, body.to_owned(), now)?;
+    Ok(Ended::By(Receiver { owner: receiver.row.owner, queue: receiver.row.queue.clone() }))
+}
+
+/// How an attempt ended.
+pub(super) enum Ended {
+    By(Receiver),
+    Otherwise,
+    Fenced,
+}
+
+/// Gives claimed tasks back; what its workflow has asked to stop ends now. The queues of the former, `None` for the latter.
+fn release(st: &mut Statement<'_>, owner: Incarnation, keys: &[TaskKey]) -> Looked<Vec<Option<String>>> {
+    let (tables, now) = (st.tables, st.now_ms);
+    let mut released = Vec::new();
+    for key in keys {
+        let row = tables.tasks.get(&(key.execution, key.activity));
+        let Some(row) = row.filter(|row| row.key() == *key && row.owner == Some(owner)) else { continue };
+        st.lock(row.row(), Mode::Update)?;
+        if !row.cancel {
+            st.write(Write::Task(Box::new(TaskRow { owner: None, ..row.clone() })));
+            released.push(row.task.queue.clone());
+            continue;
+        }
+        delete(st, row)?;
+        if st.receiver(row.execution)?.is_some() {
+            tell_outcome(st, row, &json(&AttemptOutcome::Cancelled), now)?;
+        }
+        released.push(None);
+    }
+    Ok(released)
+}
+
+/// Ends what nobody began in time, what did not end in time, and what was given back at the moment in which it was asked to stop.
+pub(super) fn expire(st: &mut Statement<'_>) -> Looked<u64> {
+    let (tables, now) = (st.tables, st.now_ms);
+    let is_over = |until: Option<i64>| until.is_some_and(|until| until <= now);
+    let mut late: BTreeMap<(ExecutionId, EventId), String> = BTreeMap::new();
+    let mut add =
+        |outcome: &AttemptOutcome, which: &dyn Fn(&TaskRow) -> bool, by: fn(&TaskRow) -> Option<i64>| {
+            let mut rows: Vec<_> = tables.tasks.iter().filter(|(_, row)| which(row)).collect();
+            rows.sort_by_key(|(_, row)| by(row));
+            for (key, _) in rows.into_iter().take(100) {
+                late.entry(*key).or_insert_with(|| json(outcome));
+            }
+        };
+    let unbegun = |row: &TaskRow| row.is_free() && is_over(row.task.start_by_ms);
+    add(&timed_out(TimeoutKind::ScheduleToStart), &unbegun, |row| row.task.start_by_ms);
+    let unended = |row: &TaskRow| row.task.queue.is_some() && is_over(row.task.close_by_ms) && !unbegun(row);
+    add(&timed_out(TimeoutKind::ScheduleToClose), &unended, |row| row.task.close_by_ms);
+    add(&AttemptOutcome::Cancelled, &|row| row.is_free() && row.cancel, |_| None);
+    let mut gone = 0;
+    for (key, outcome) in late {
+        let Some(row) = tables.tasks.get(&key) else { continue };
+        if st.receiver(row.execution)?.is_none() {
+            continue;
+        }
+        delete(st, row)?;
+        gone += u64::from(tell_outcome(st, row, &outcome, now)?);
+    }
+    Ok(gone)
+}
+
+impl MemoryStore {
+    pub(super) async fn take_tasks(&self, claim: TaskClaim) -> Result<ClaimedTasks, StoreError> {
+        self.once("claim_tasks", move |session| Box::pin(async move { claim_tasks(session, &claim).await }))
+            .await
+    }
+
+    pub(super) async fn end_task(
+        &self,
+        owner: Incarnation,
+        key: TaskKey,
+        body: String,
+    ) -> Result<bool, StoreError> {
+        let ended = self.once("finish_task", move |session| {
+            Box::pin(async move {
+                match session.run(|st| finish(st, owner, key, &body)).await? {
+                    Ended::By(receiver) => Ok(Some(receiver)),
+                    Ended::Otherwise => Ok(None),
+                    Ended::Fenced => Err(Failure::Refused(StoreError::Fenced)),
+                }
+            })
+        });
+        let ended = ended.await?;
+        if let Some(Receiver { owner, queue }) = &ended {
+            self.shared.tell_owner(*owner, queue);
+        }
+        Ok(ended.is_some())
+    }
+
+    pub(super) async fn give_back(&self, owner: Incarnation, keys: Vec<TaskKey>) -> Result<(), StoreError> {
+        let queues = self.once("release_tasks", move |session| {
+            Box::pin(async move { session.run(|st| release(st, owner, &keys)).await })
+        });
+        for queue in queues.await? {
+            match queue {
+                Some(queue) => self.shared.tell_queue(&queue),
+                None => self.shared.tell_all_workers(),
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) async fn read_tasks(&self, owner: Incarnation) -> Result<Vec<OwnedTask>, StoreError> {
+        self.read("owned_tasks", move |session| {
+            Box::pin(async move {
+                let look = |st: &mut Statement<'_>| {
+                    let mine = st.tables.tasks.values().filter(|row| row.owner == Some(owner));
+                    Ok(mine.map(|row| OwnedTask { key: row.key(), cancel: row.cancel }).collect())
+                };
+                session.run(look).await
+            })
+        })
+        .await
+    }
+
+    pub(super) async fn end_expired(&self) -> Result<u64, StoreError> {
+        let expired =
+            self.once("expire_tasks", move |session| Box::pin(async move { session.run(expire).await }));
+        let expired = expired.await?;
+        if expired > 0 {
+            self.shared.tell(&Tiding::Workers);
+        }
+        Ok(expired)
+    }
+}

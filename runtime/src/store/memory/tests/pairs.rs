@@ -1,0 +1,281 @@
+//! The operations of `postgres/permutations/`, played on the model: what each is told, and whether the second waits for the first.
+//!
+//! The comparison with what a server says is in that folder. An operation is named as there.
+
+use super::super::session::{Failure, Session, Style};
+use super::super::statement::{Looked, Statement};
+use super::super::task::Ended;
+use super::super::{batch, claim, guard, lease, message, start, task};
+use super::*;
+use crate::store::group::Kind;
+use abide_core::{EventId, Incarnation};
+use tokio::sync::oneshot;
+
+/// How a pair went.
+#[derive(Debug, PartialEq, Eq)]
+pub(in crate::store) struct Played {
+    /// What each was told, as a `Debug` text of `Told`.
+    pub(in crate::store) told: [String; 2],
+    /// Whether the second waited for the first.
+    pub(in crate::store) waited: bool,
+}
+
+const LOCAL: EventId = EventId(2);
+const REMOTE: EventId = EventId(3);
+const WAITING: EventId = EventId(4);
+const NEXT: u64 = 5;
+
+/// As `postgres/permutations/scene.rs` has it.
+struct Stage {
+    scene: Scene,
+    process: One,
+    other: Incarnation,
+    third: Incarnation,
+    owned: ExecutionId,
+    suspended: ExecutionId,
+}
+
+/// One side's transaction: what it was told, and the word that ends it.
+struct Side {
+    told: oneshot::Receiver<String>,
+    end: oneshot::Sender<bool>,
+}
+
+/// Plays one pair, on a runtime of its own.
+pub(in crate::store) fn play(first: &'static str, second: &'static str, rolls_back: bool) -> Played {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    let runtime = builder.enable_time().start_paused(true).build().unwrap();
+    runtime.block_on(async {
+        let stage = Arc::new(Stage::set([first, second]).await);
+        let one = perform(&stage, first, 0);
+        let told_one = one.told.await.unwrap();
+        let mut two = perform(&stage, second, 1);
+        pass(10).await;
+        let early = two.told.try_recv().ok();
+        let waited = early.is_none();
+        let _ = one.end.send(!rolls_back);
+        let told_two = match early {
+            Some(told) => told,
+            None => two.told.await.unwrap(),
+        };
+        let _ = two.end.send(true);
+        Played { told: [told_one, told_two], waited }
+    })
+}
+
+fn perform(stage: &Arc<Stage>, op: &'static str, side: usize) -> Side {
+    let ((tell, told), (end, ended)) = (oneshot::channel(), oneshot::channel());
+    let (server, process, stage) = (Arc::clone(&stage.scene.server), stage.process.number, Arc::clone(stage));
+    tokio::spawn(async move {
+        let call = server.call(process, "pair", Style::Transaction, move |session| {
+            Box::pin(async move {
+                let told = match stage.run(session, op, side).await {
+                    Ok(done) => done,
+                    Err(Failure::Refused(StoreError::Fenced)) => "Refused(Fenced)".to_owned(),
+                    Err(Failure::Raised(kind, _)) => refused(kind),
+                    Err(failure) => panic!("{op}: {failure:?}"),
+                };
+                let keeps = !told.starts_with("Refused");
+                drop(tell.send(told));
+                let keeps = ended.await.unwrap_or(false) && keeps;
+                if keeps { Ok(()) } else { Err(Failure::Refused(StoreError::Closed)) }
+            })
+        });
+        drop(call.await);
+    });
+    Side { told, end }
+}
+
+fn refused(kind: Kind) -> String {
+    format!("Refused({kind:?})")
+}
+
+fn of(did: bool) -> String {
+    if did { "Done".to_owned() } else { "Nothing".to_owned() }
+}
+
+impl Stage {
+    async fn set(ops: [&str; 2]) -> Self {
+        let scene = Scene::new();
+        let process = scene.process().await;
+        let worker = async || process.store.register(WorkerInfo::default()).await.unwrap();
+        let (other, third) = (worker().await, worker().await);
+        let owned = process.store.execution_id();
+        let suspended = process.store.execution_id();
+        let stage = Self { scene, process, other, third, owned, suspended };
+        stage.fill(ops.contains(&"Expire")).await;
+        let is = |wanted: &[&str]| ops.iter().any(|op| wanted.contains(op));
+        let me = stage.process.me;
+        if is(&["FenceOut", "SetFree", "LoseTasks"]) {
+            let late = move |st: &mut Statement<'_>| {
+                st.write(Write::Lease(me, super::super::tables::Lease { until_ms: 1, renewed_ms: 0 }));
+                Ok(())
+            };
+            stage.alone(late).await;
+        }
+        if is(&["SetFree", "LoseTasks"]) {
+            let gone =
+                stage.scene.server.call(stage.process.number, "fence", Style::Transaction, move |session| {
+                    Box::pin(async move { lease::fence_out(session, me).await })
+                });
+            assert!(gone.await.unwrap());
+        }
+        stage
+    }
+
+    async fn alone(&self, statement: impl Fn(&mut Statement<'_>) -> Looked<()> + Send + Sync + 'static) {
+        let call = self.scene.server.call(self.process.number, "set", Style::Once, move |session| {
+            Box::pin(async move { session.run(statement).await })
+        });
+        call.await.unwrap();
+    }
+
+    async fn fill(&self, expires: bool) {
+        let (process, now) = (&self.process, self.process.store.now_ms());
+        let done = async |append: Append| {
+            assert!(matches!(process.append(append).await, Ok(AppendOutcome::Done)));
+        };
+        done(process.create(self.start(self.owned, "owned"))).await;
+        let tasks = vec![
+            TaskChange::Insert(self.task(LOCAL, 1, None)),
+            TaskChange::Insert(self.task(REMOTE, 1, Some("elsewhere"))),
+        ];
+        done(Append { tasks, ..process.turn(self.owned, 2, 2) }).await;
+        let claimed = process.store.claim_tasks(self.claim_of(self.other, "elsewhere")).await;
+        assert_eq!(claimed.unwrap().tasks.len(), 1);
+        let start_by_ms = expires.then_some(now - 1);
+        let waiting = NewTask { start_by_ms, ..self.task(WAITING, 1, Some("nobody")) };
+        done(Append { tasks: vec![TaskChange::Insert(waiting)], ..process.turn(self.owned, 4, 1) }).await;
+        let free = process.store.execution_id();
+        process.store.start(self.start(free, "free")).await.unwrap();
+        let parked = NewExecution { queue: "parked".to_owned(), ..self.start(self.suspended, "suspended") };
+        process.store.start(parked).await.unwrap();
+        let id = self.suspended;
+        self.alone(move |st| {
+            let mut execution = st.tables.executions[&id].clone();
+            (execution.row.status, execution.row.wake_at_ms) = (Status::Suspended, None);
+            st.update(execution)
+        })
+        .await;
+    }
+
+    async fn run(&self, session: &mut Session, op: &str, side: usize) -> Result<String, Failure> {
+        let (me, now) = (self.process.me, self.process.store.now_ms());
+        match op {
+            "Append" | "Release" | "StartOwned" | "Replace" | "Settle" => {
+                self.append(session, op, side).await
+            }
+            "Close" | "StartOnly" => self.guarded(session, op, side).await,
+            "Renew" => Ok(of(session.run(|st| lease::extend(st, me, 12_000)).await?.is_some())),
+            "FenceOut" => Ok(of(lease::fence_out(session, me).await?)),
+            "SetFree" => Ok(of(lease::set_free(session, me, now).await? > 0)),
+            "LoseTasks" => session.run(|st| lease::lose_tasks(st, me)).await.map(|()| of(true)),
+            "Leave" => lease::leave(session, me).await.map(|()| of(true)),
+            "Claim" => {
+                let owner = if side == 0 { self.other } else { self.third };
+                let claim = Claim { owner, ..self.process.claim_of("b1", false) };
+                Ok(of(!claim::claim(session, &claim, now).await?.rows.is_empty()))
+            }
+            "Signal" | "Cancel" => {
+                let kind = if op == "Signal" { MessageKind::Signal } else { MessageKind::Cancel };
+                let sent =
+                    NewMessage { kind, ..self.process.message(self.owned, &format!("message-{side}")) };
+                Ok(of(message::send(session, &sent).await?.0 == SendAnswer::Sent))
+            }
+            "Start" | "StartNew" => {
+                let new = self.start(self.fresh(side), if op == "Start" { "free" } else { "new" });
+                Ok(of(matches!(start::start(session, &new).await?.0, StartAnswer::Started)))
+            }
+            "Terminate" => {
+                let request = format!("terminate-{side}");
+                let told = start::terminate(session, self.owned, &request, "{}", now).await?.0;
+                Ok(of(told == SendAnswer::Sent))
+            }
+            "Resume" => Ok(of(start::resume(session, self.suspended, now).await?.0 == ResumeAnswer::Resumed)),
+            "ClaimTasks" => {
+                let owner = if side == 0 { self.other } else { self.third };
+                Ok(of(!task::claim_tasks(session, &self.claim_of(owner, "nobody")).await?.tasks.is_empty()))
+            }
+            "Finish" => {
+                let key = TaskKey { execution: self.owned, activity: REMOTE, attempt: 1 };
+                match session.run(|st| task::finish(st, self.other, key, "{}")).await? {
+                    Ended::Fenced => Ok(refused(Kind::Fenced)),
+                    ended => Ok(of(matches!(ended, Ended::By(_)))),
+                }
+            }
+            "Expire" => session.run(task::expire).await.map(|_| of(true)),
+            _ => panic!("no such operation: {op}"),
+        }
+    }
+
+    async fn append(&self, session: &mut Session, op: &str, side: usize) -> Result<String, Failure> {
+        let turn = self.process.turn(self.owned, NEXT, 1);
+        let append = match op {
+            "Append" => self.process.turn(self.owned, NEXT, 1 + side as u32),
+            "Release" => Append {
+                row: Some(RowChange { release: true, wake_at_ms: Some(None), ..RowChange::default() }),
+                ..Append::bare(self.process.me, self.owned, 1)
+            },
+            "Replace" => {
+                let with = self.task(LOCAL, 2, None);
+                Append { tasks: vec![TaskChange::Replace { of: 1, with }], ..turn }
+            }
+            "Settle" => Append { tasks: vec![TaskChange::Settle { activity: LOCAL, attempt: 1 }], ..turn },
+            _ => self.owned_start(self.start(self.fresh(side), "new")),
+        };
+        let created = session.run(|st| batch::write(st, &[&append])).await?;
+        Ok(of(append.create.is_none() || !created.is_empty()))
+    }
+
+    /// What begins with its locks.
+    async fn guarded(&self, session: &mut Session, op: &str, side: usize) -> Result<String, Failure> {
+        let append = match op {
+            "Close" => self.process.close(self.owned, NEXT),
+            _ => {
+                let new = self.start(self.fresh(side), "owned");
+                self.owned_start(NewExecution { reuse: ReusePolicy::RejectDuplicate, ..new })
+            }
+        };
+        let locks = guard::Locks::of([&append].into_iter()).unwrap();
+        let guarded = locks.take(session).await?;
+        if guarded.conflicts.contains(&append.execution) {
+            return Ok(refused(Kind::Conflict));
+        }
+        if guarded.locked.contains(&append.execution) {
+            return Ok(refused(Kind::Busy));
+        }
+        let created = session.run(|st| batch::write(st, &[&append])).await?;
+        Ok(of(append.create.is_none() || !created.is_empty()))
+    }
+
+    fn owned_start(&self, new: NewExecution) -> Append {
+        Append { owner: self.other, ..self.process.create(new) }
+    }
+
+    /// An id for what this side starts, the same at each call.
+    fn fresh(&self, side: usize) -> ExecutionId {
+        ExecutionId(self.owned.0 + (1 << 39) + side as i64)
+    }
+
+    fn start(&self, id: ExecutionId, of: &str) -> NewExecution {
+        NewExecution { id, run_id: format!("run-{id}"), ..self.process.new_execution(of) }
+    }
+
+    fn task(&self, activity: EventId, attempt: u32, queue: Option<&str>) -> NewTask {
+        NewTask {
+            activity,
+            attempt,
+            queue: queue.map(str::to_owned),
+            name: "step".to_owned(),
+            input: "[]".to_owned(),
+            limits: "{}".to_owned(),
+            run_at_ms: 1,
+            start_by_ms: None,
+            close_by_ms: None,
+        }
+    }
+
+    fn claim_of(&self, owner: Incarnation, queue: &str) -> TaskClaim {
+        TaskClaim { owner, queues: vec![queue.to_owned()], names: vec!["step".to_owned()], limit: 10 }
+    }
+}

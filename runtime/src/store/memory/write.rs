@@ -1,0 +1,83 @@
+//! What a commit does to the tables: a list of whole rows that come and go.
+//!
+//! A row is written whole. That is safe since whoever writes one holds its lock until the commit, so nobody has changed it since it was read.
+//! One line each, so that a simulation can print what happened.
+
+use super::tables::{Execution, Lease, Worker};
+use crate::store::task::NewTask;
+use crate::store::{InboxRow, Reply, StoredTurn};
+use abide_core::{EventId, ExecutionId, Incarnation};
+use std::fmt;
+
+/// A task's row: the attempt as its append wrote it, and what has become of it since.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct TaskRow {
+    pub(crate) execution: ExecutionId,
+    pub(crate) task: NewTask,
+    /// Who runs it.
+    pub(crate) owner: Option<Incarnation>,
+    /// Its workflow asks it to stop.
+    pub(crate) cancel: bool,
+}
+
+/// One change of one row.
+#[derive(Clone, Debug)]
+pub(crate) enum Write {
+    /// Comes, or is as this from now on.
+    Execution(Box<Execution>),
+    /// Only ever added to.
+    Turn(ExecutionId, StoredTurn),
+    Message(InboxRow),
+    MessageGone(i64),
+    Worker(Worker),
+    WorkerGone(Incarnation),
+    Lease(Incarnation, Lease),
+    LeaseGone(Incarnation),
+    Task(Box<TaskRow>),
+    TaskGone(ExecutionId, EventId),
+    Reply(Reply),
+    ReplyGone(String),
+}
+
+impl fmt::Display for Write {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Execution(execution) => write_execution(f, execution),
+            Self::Turn(of, StoredTurn { seq, n, at_ms, writer, body }) => {
+                write!(f, "turn {of}/{seq}+{n} at {at_ms} by {writer}: {body}")
+            }
+            Self::Message(row) => {
+                let InboxRow { id, execution, kind, request_id, .. } = row;
+                write!(f, "message {id} to {execution}: {kind:?} {request_id}")
+            }
+            Self::MessageGone(id) => write!(f, "message {id} gone"),
+            Self::Worker(worker) => write!(f, "worker {} of {}", worker.id, worker.info.queue),
+            Self::WorkerGone(id) => write!(f, "worker {id} gone"),
+            Self::Lease(id, lease) => write!(f, "lease {id} until {}", lease.until_ms),
+            Self::LeaseGone(id) => write!(f, "lease {id} gone"),
+            Self::Task(row) => {
+                let TaskRow { execution, task, owner, cancel } = row.as_ref();
+                write!(f, "task {execution}/{}/{} {}", task.activity, task.attempt, task.name)?;
+                owner.iter().try_for_each(|owner| write!(f, " owner {owner}"))?;
+                if *cancel { f.write_str(" cancel") } else { Ok(()) }
+            }
+            Self::TaskGone(execution, activity) => write!(f, "task {execution}/{activity} gone"),
+            Self::Reply(reply) => write!(f, "reply {}", reply.request_id),
+            Self::ReplyGone(request_id) => write!(f, "reply {request_id} gone"),
+        }
+    }
+}
+
+fn write_execution(f: &mut fmt::Formatter<'_>, execution: &Execution) -> fmt::Result {
+    let row = &execution.row;
+    write!(f, "execution {} {:?} {:?}", row.id, row.workflow_id, row.status)?;
+    row.owner.iter().try_for_each(|owner| write!(f, " owner {owner}"))?;
+    row.wake_at_ms.iter().try_for_each(|at| write!(f, " wake {at}"))?;
+    if row.active {
+        f.write_str(" active")?;
+    }
+    if row.crashes > 0 {
+        write!(f, " crashes {}", row.crashes)?;
+    }
+    row.recovered_from.iter().try_for_each(|from| write!(f, " recovered from {from}"))
+}

@@ -1,0 +1,256 @@
+//! The writer: a task of the process that takes whatever waits and commits it as one (PROTOCOL 7).
+//!
+//! What becomes of a batch is decided by the real group commit (`store/group.rs`). The task dies with its process's runtime, the call that it
+//! was in does not: it is the server's.
+
+use super::batch;
+use super::call::{BUSY_TIMEOUT, NO_ANSWER, answered};
+use super::guard::{Guarded, Locks};
+use super::session::{Failure, Session, Style};
+use super::shared::{NAME, Shared};
+use super::start;
+use crate::store::group::{self, Committed, Committer, Failed, Group, Kind};
+use crate::store::queue::Taken;
+use crate::store::{
+    Ack, Append, AppendOutcome, Counters, MessageKind, Stage, StartAnswer, StoreError, TaskChange,
+};
+use abide_core::ExecutionId;
+use std::collections::{BTreeSet, HashSet};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// How long a fresh connection is tried before an outcome is called unknown.
+const RECONNECT: Duration = Duration::from_secs(15);
+/// When a close that a stranger's lock keeps out is tried again.
+const LATER: Duration = Duration::from_millis(10);
+/// The calls by which a writer writes.
+const WRITES: [&str; 2] = ["append", "start_alone"];
+
+/// The writer of one process.
+pub(super) struct Writer {
+    shared: Arc<Shared>,
+    dead: Option<StoreError>,
+}
+
+impl Writer {
+    pub(super) fn new(shared: &Arc<Shared>) -> Self {
+        Self { shared: Arc::clone(shared), dead: None }
+    }
+
+    /// Until the queue is closed and empty.
+    pub(super) async fn run(mut self) {
+        loop {
+            match self.shared.queue.take_now() {
+                Taken::Finished => return,
+                Taken::Appends(appends) if appends.is_empty() => self.shared.wake.notified().await,
+                Taken::Appends(appends) => group::write(&mut self, appends).await,
+            }
+        }
+    }
+}
+
+fn failed(failure: Failure) -> Failed {
+    Failed { kind: failure.kind(), error: failure.error(NAME) }
+}
+
+/// One statement where nothing closes, else a transaction that begins with its locks.
+async fn write_batch(
+    session: &mut Session,
+    appends: &[Append],
+    locks: Option<Locks>,
+) -> Result<(Guarded, BTreeSet<ExecutionId>), Failure> {
+    let guarded = match locks {
+        Some(locks) => locks.take(session).await?,
+        None => Guarded::default(),
+    };
+    let rest: Vec<&Append> = appends.iter().filter(|append| !guarded.leaves_out(append.execution)).collect();
+    if rest.is_empty() {
+        return Ok((guarded, BTreeSet::new()));
+    }
+    let created = session.run(|st| batch::write(st, &rest)).await?;
+    Ok((guarded, created))
+}
+
+/// `None`: somebody else is about to start this workflow id.
+async fn decide_alone(session: &mut Session, append: &Append) -> Result<Option<Alone>, Failure> {
+    let Some(new) = &append.create else { return Ok(Some((AppendOutcome::Lost, None))) };
+    if !start::try_lock(session, new).await? {
+        return Ok(None);
+    }
+    let (answer, ended) = start::decide(session, new).await?;
+    let outcome = match answer {
+        StartAnswer::Started => {
+            let decided = append.decided();
+            let created = session.run(|st| batch::write(st, &[&decided])).await?;
+            match created.is_empty() {
+                false => AppendOutcome::Done,
+                true => AppendOutcome::BadRow("the start was refused twice".to_owned()),
+            }
+        }
+        StartAnswer::Known(row) => append.known(row),
+        answer => AppendOutcome::Duplicate(answer),
+    };
+    Ok(Some((outcome, ended)))
+}
+
+/// What became of a start, and the run that it has ended.
+type Alone = (AppendOutcome, Option<start::Ended>);
+
+impl Committer for Writer {
+    async fn attempt(&mut self, group: &[(Append, Ack)]) -> Result<Committed, Failed> {
+        self.shared.fault(Stage::BeforeCommit)?;
+        let appends: Vec<Append> = group.iter().map(|(append, _)| append.clone()).collect();
+        let starts = appends.iter().filter(|append| append.create.is_some());
+        let mut missing: HashSet<ExecutionId> = starts.map(|append| append.execution).collect();
+        let locks = Locks::of(appends.iter());
+        let style = if locks.is_some() { Style::Transaction } else { Style::Once };
+        let written = answered(&self.shared, NO_ANSWER, "append", style, move |session| {
+            Box::pin(async move { write_batch(session, &appends, locks).await })
+        });
+        let (guarded, created) = written.await.map_err(failed)?;
+        self.shared.fault(Stage::AfterCommit)?;
+        missing.retain(|id| !created.contains(id));
+        let Guarded { conflicts, locked } = guarded;
+        let (conflicts, locked) = (conflicts.into_iter().collect(), locked.into_iter().collect());
+        Ok(Committed { missing, conflicts, locked })
+    }
+
+    async fn start_alone(&mut self, append: &Append) -> Result<AppendOutcome, Failed> {
+        let append = append.clone();
+        let decided = answered(&self.shared, NO_ANSWER, "start_alone", Style::Transaction, move |session| {
+            Box::pin(async move { decide_alone(session, &append).await })
+        });
+        match decided.await.map_err(failed)? {
+            Some((outcome, ended)) => {
+                ended.iter().for_each(|ended| ended.tell(&self.shared));
+                Ok(outcome)
+            }
+            // Held by a user's transaction, perhaps for long: it is asked again later, and holds nobody up.
+            None => {
+                let message = "another transaction is about to start this workflow id".to_owned();
+                Err(Failed { kind: Kind::Busy, error: StoreError::Conflicting { message } })
+            }
+        }
+    }
+
+    async fn alive(&mut self) -> Result<HashSet<i64>, Failed> {
+        let alive = answered(&self.shared, NO_ANSWER, "alive", Style::Read, |session| {
+            Box::pin(async move {
+                session.run(|st| Ok(st.tables.leases.keys().map(|worker| worker.0).collect())).await
+            })
+        });
+        alive.await.map_err(failed)
+    }
+
+    async fn found(&mut self, appends: &[&Append]) -> Result<HashSet<ExecutionId>, StoreError> {
+        let keys = appends.iter().map(|append| (append.execution, append.seq, append.owner, append.at_ms));
+        let keys: Vec<_> = keys.collect();
+        let since = Instant::now();
+        loop {
+            let keys = keys.clone();
+            let found = answered(&self.shared, NO_ANSWER, "found", Style::Read, move |session| {
+                Box::pin(async move {
+                    session.after_earlier(&WRITES).await;
+                    let is_in = |st: &mut super::statement::Statement<'_>| {
+                        let there = keys.iter().filter(|(execution, seq, writer, at_ms)| {
+                            let turn = st.tables.journal.get(&(*execution, *seq));
+                            turn.is_some_and(|turn| turn.writer == *writer && turn.at_ms == *at_ms)
+                        });
+                        Ok(there.map(|(execution, ..)| *execution).collect())
+                    };
+                    session.run(is_in).await
+                })
+            });
+            match found.await {
+                Ok(found) => return Ok(found),
+                Err(Failure::Unreachable)
+                    if since.elapsed() <= RECONNECT && !self.shared.queue.is_closed() =>
+                {
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+                Err(failure) => return Err(failure.error(NAME)),
+            }
+        }
+    }
+
+    /// Each call has a connection of its own here.
+    async fn disconnect(&mut self) {}
+
+    async fn wait_out(&mut self, kind: Kind, since: Instant) {
+        if since.elapsed() > Duration::from_secs(1) {
+            let code = if kind == Kind::Full { "AB0504" } else { "AB0515" };
+            tracing::warn!(code, "the database `{NAME}` is not writing ({kind:?}); appends wait");
+        }
+        let pause = if kind == Kind::Full { 500 } else { 5 };
+        tokio::time::sleep(Duration::from_millis(pause)).await;
+    }
+
+    fn gives_up(&self, since: Instant) -> bool {
+        self.shared.queue.is_closed() && since.elapsed() > BUSY_TIMEOUT
+    }
+
+    fn dead(&mut self) -> &mut Option<StoreError> {
+        &mut self.dead
+    }
+
+    fn committed(&mut self, group: &[(Append, Ack)]) {
+        let shared = &self.shared;
+        let mut news = false;
+        for (append, _) in group {
+            news |= append.row.as_ref().is_some_and(|row| row.status.is_some());
+            let offered = append.row.as_ref().is_some_and(|row| row.offered_by.is_some());
+            if let Some(new) = append.create.as_ref().filter(|_| offered) {
+                shared.tell_queue(&new.queue);
+            }
+            for task in append.tasks.iter().filter(|task| task.is_news()) {
+                match task {
+                    TaskChange::Insert(task) | TaskChange::Replace { with: task, .. } => {
+                        task.queue.iter().for_each(|queue| shared.tell_queue(queue));
+                    }
+                    // Whoever runs it.
+                    _ => shared.tell_all_workers(),
+                }
+            }
+            // An outcome kept for a suspended execution concerns its next owner, whom a claim finds.
+            if append.messages.iter().any(|message| message.kind != MessageKind::Attempt) {
+                shared.tell_all_workers();
+            }
+        }
+        if news {
+            shared.tell_news();
+        }
+    }
+
+    fn later(&mut self, group: Group) {
+        let shared = Arc::clone(&self.shared);
+        tokio::spawn(async move {
+            tokio::time::sleep(LATER).await;
+            match shared.queue.again(group) {
+                Ok(()) => shared.wake.notify_one(),
+                Err(group) => group::tell(group, &StoreError::Closed),
+            }
+        });
+    }
+
+    fn took(&mut self, _time: Duration) {}
+
+    fn counters(&self) -> &Counters {
+        &self.shared.counters
+    }
+}
+
+/// Also where the task is dropped with its runtime: nobody waits from now on.
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.shared.queue.close();
+        while let Taken::Appends(appends) = self.shared.queue.take_now() {
+            group::tell(appends, &StoreError::Closed);
+        }
+        self.shared.ended.store(true, Ordering::Release);
+        self.shared.end.notify_waiters();
+        self.shared.tick();
+        self.shared.tell_clients();
+    }
+}
