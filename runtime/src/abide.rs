@@ -6,6 +6,7 @@
 use crate::Metrics;
 use crate::client::Client;
 use crate::error::{Error, Result};
+use crate::host::Host;
 use crate::hub::Hub;
 use crate::store::{FaultHook, Store};
 use crate::worker::WorkerBuilder;
@@ -41,6 +42,7 @@ pub struct Abide {
 struct Inner {
     store: Arc<dyn Store>,
     hub: Arc<Hub>,
+    host: Host,
 }
 
 impl Abide {
@@ -88,6 +90,10 @@ impl Abide {
         Ok(self.inner.store.close().await?)
     }
 
+    pub(crate) fn of(store: Arc<dyn Store>, host: Host) -> Self {
+        Self { inner: Arc::new(Inner { store, hub: Arc::default(), host }) }
+    }
+
     pub(crate) fn store(&self) -> &Arc<dyn Store> {
         &self.inner.store
     }
@@ -99,6 +105,10 @@ impl Abide {
 
     pub(crate) fn hub(&self) -> &Arc<Hub> {
         &self.inner.hub
+    }
+
+    pub(crate) fn host(&self) -> &Host {
+        &self.inner.host
     }
 }
 
@@ -213,7 +223,7 @@ impl AbideBuilder {
     /// Opens the database.
     pub async fn open(self) -> Result<Abide> {
         let store = open_store(self).await?;
-        Ok(Abide { inner: Arc::new(Inner { store, hub: Arc::default() }) })
+        Ok(Abide::of(store, Host::default()))
     }
 }
 

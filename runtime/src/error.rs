@@ -178,12 +178,53 @@ pub enum Error {
         /// The worker's kind of database.
         found: String,
     },
+    /// A test's environment could not be made.
+    #[error("AB0417: no test environment: {message}")]
+    NoTestEnvironment {
+        /// Why.
+        message: String,
+    },
+    /// In a test's environment: no timer, time limit, activity or message is left that could end the wait.
+    #[error(
+        "AB0419: workflow `{workflow_id}` waits at {awaiting}, and nothing is left that could end it: no timer, no activity, no \
+         message. Send what it waits for, or plan it with `env.after(..)`, before you await its result"
+    )]
+    NothingLeft {
+        /// Its workflow id.
+        workflow_id: String,
+        /// Its await points, each with its position.
+        awaiting: String,
+    },
     /// A terminate cannot be a part of a transaction.
     #[error(
         "AB0418: a terminate, or a start that terminates the open run, cannot be a part of a transaction: cancel within it, or terminate \
          after its commit"
     )]
     NotWithin,
+    /// A history document of a format that this build does not read.
+    #[error(
+        "AB0213: {what} is a history of format {found}, this build reads format {known}: replay it with the release of abide that wrote \
+         it, or export the run again with this one"
+    )]
+    HistoryFormat {
+        /// Where it came from.
+        what: String,
+        /// Its format.
+        found: String,
+        /// The format of this build.
+        known: u64,
+    },
+    /// A history document cannot be read or written, or is none.
+    #[error("AB0214: {what} cannot be used as a history: {message}. Export the run again with `History::of`")]
+    HistoryUnusable {
+        /// Where it came from.
+        what: String,
+        /// What is wrong.
+        message: String,
+        /// What the operating system or the JSON reader said.
+        #[source]
+        source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    },
     /// A worker has stopped and takes nothing more.
     #[error("AB0607: the worker of task queue `{queue}` has stopped: {message}")]
     WorkerStopped {
@@ -217,7 +258,11 @@ impl Error {
             Self::NothingRegistered { .. } | Self::RegisteredTwice { .. } => "AB0601",
             Self::WorkerStopped { .. } => "AB0607",
             Self::WrongDatabase { .. } => "AB0611",
+            Self::NoTestEnvironment { .. } => "AB0417",
             Self::NotWithin => "AB0418",
+            Self::NothingLeft { .. } => "AB0419",
+            Self::HistoryFormat { .. } => "AB0213",
+            Self::HistoryUnusable { .. } => "AB0214",
         }
     }
 }

@@ -51,6 +51,7 @@
 //! * `postgres`: `postgres://user@host/database`, Postgres 13 or later, any number of processes on any number of machines. Options:
 //!   [`AbideBuilder::schema`], [`AbideBuilder::max_connections`], [`AbideBuilder::migrate`]. `docs/postgres.md` is for operators.
 //! * `tls`: encrypted connections to Postgres, by rustls. Without it `sslmode=prefer`, the default, is not encrypted.
+//! * `testing`: what tests of workflows need: the module `testing`, for `[dev-dependencies]`.
 //!
 //! # Where to look
 //! * [`prelude`]: all names that a program needs.
@@ -65,9 +66,13 @@
 // Without a store the crate only has to compile: nobody calls what is behind the facade.
 #![cfg_attr(not(any(feature = "sqlite", feature = "postgres")), allow(dead_code, unused_imports))]
 
+#[macro_use]
+extern crate abide_core as _;
+
 mod abide;
 mod client;
 mod error;
+mod host;
 mod hub;
 mod outcome;
 pub mod prelude;
@@ -76,6 +81,8 @@ mod store;
 mod worker;
 
 pub mod activity;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 pub use crate::abide::{Abide, AbideBuilder, Migration};
 pub use crate::client::{
@@ -118,5 +125,7 @@ pub mod __private {
     pub use crate::error::Result;
     pub use crate::raw::{Raw, Script};
     pub use crate::store::{Fault as StoreFault, FaultHook, Stage};
+    #[cfg(feature = "testing")]
+    pub use crate::testing::simulation;
     pub use abide_core::*;
 }

@@ -5,7 +5,8 @@
 
 use abide_core::EventId;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 tokio::task_local! {
@@ -53,6 +54,14 @@ impl ActivityContext {
         Self { inner: Arc::new(Inner { info, activity_type, deadline, token }) }
     }
 
+    /// The same attempt with its deadline so far away.
+    #[cfg(feature = "testing")]
+    pub(crate) fn with_time_left(&self, left: Option<Duration>) -> Self {
+        let deadline = left.and_then(|left| Instant::now().checked_add(left));
+        let (info, token) = (self.inner.info.clone(), self.inner.token.clone());
+        Self::new(info, self.inner.activity_type, deadline, token)
+    }
+
     fn detached() -> Self {
         let name: Arc<str> = Arc::from("detached");
         let info = AttemptInfo {
@@ -77,13 +86,13 @@ impl ActivityContext {
     }
 
     /// When this attempt will be given up: the nearer of start-to-close and schedule-to-close. `None` without either.
-    pub fn deadline(&self) -> Option<Instant> {
-        self.inner.deadline
+    pub fn deadline(&self) -> Option<std::time::Instant> {
+        self.inner.deadline.map(Instant::into_std)
     }
 
     /// The time until [`ActivityContext::deadline`].
     pub fn time_left(&self) -> Option<Duration> {
-        self.deadline().map(|deadline| deadline.saturating_duration_since(Instant::now()))
+        self.inner.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()))
     }
 
     /// Resolves when the attempt should stop: its workflow has dropped or cancelled it, a limit ran out, or the worker

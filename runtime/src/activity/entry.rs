@@ -26,11 +26,44 @@ pub(crate) struct ActivityEntry {
 impl ActivityEntry {
     /// Registers `D` with the value that its methods are called on.
     pub(crate) fn new<D: ActivityDef>(host: Arc<D::Host>) -> Self {
-        let run = move |context, input| -> BoxFuture<'static, AttemptOutcome> {
+        let run = move |input| {
             let host = Arc::clone(&host);
-            Box::pin(super::context::CURRENT.scope(context, caught(D::NAME, attempt::<D>(host, input))))
+            async move {
+                match decoded::<D>(input) {
+                    Ok(args) => outcome::<D>(D::Outcome::split(D::call(&host, args).await)),
+                    Err(refused) => refused,
+                }
+            }
         };
-        Self { name: D::NAME, database: D::DATABASE, run: Box::new(run) }
+        Self::of(D::NAME, D::DATABASE, run)
+    }
+
+    /// Code that may be anything, under an activity's name.
+    pub(crate) fn of<F>(
+        name: &'static str,
+        database: Option<Database>,
+        run: impl Fn(Payload) -> F + Send + Sync + 'static,
+    ) -> Self
+    where
+        F: Future<Output = AttemptOutcome> + Send + 'static,
+    {
+        let run = move |context, input| -> BoxFuture<'static, AttemptOutcome> {
+            Box::pin(super::context::CURRENT.scope(context, caught(name, run(input))))
+        };
+        Self { name, database, run: Box::new(run) }
+    }
+
+    /// The same, its bodies run by `through`: for a process that a test makes up.
+    #[cfg(feature = "testing")]
+    pub(crate) fn through(self: &Arc<Self>, test: &Arc<dyn crate::host::TestHost>) -> Self {
+        let (this, test) = (Arc::clone(self), Arc::clone(test));
+        let run = move |context: ActivityContext, input| {
+            // Its limits are of the test's clock, and it runs by another.
+            let left = context.time_left();
+            let this = Arc::clone(&this);
+            test.run_activity(Box::pin(async move { this.run(context.with_time_left(left), input).await }))
+        };
+        Self { name: self.name, database: self.database, run: Box::new(run) }
     }
 
     /// Its name in history.
@@ -49,13 +82,16 @@ impl ActivityEntry {
     }
 }
 
-async fn attempt<D: ActivityDef>(host: Arc<D::Host>, input: Payload) -> AttemptOutcome {
-    let args = match abide_core::decode_args::<D::Args>(&input) {
-        Ok(args) => args,
-        Err(error) => return refused("AB0604", "input", D::NAME, &error),
-    };
-    drop(input);
-    match D::Outcome::split(D::call(&host, args).await) {
+/// The arguments, or the outcome of an attempt that cannot read them.
+pub(crate) fn decoded<D: ActivityDef>(input: Payload) -> Result<D::Args, AttemptOutcome> {
+    abide_core::decode_args::<D::Args>(&input).map_err(|error| refused("AB0604", "input", D::NAME, &error))
+}
+
+/// What history keeps of what a body returned.
+pub(crate) fn outcome<D: ActivityDef>(
+    returned: Result<<D::Outcome as Outcome>::Ok, <D::Outcome as Outcome>::Err>,
+) -> AttemptOutcome {
+    match returned {
         Ok(value) => Payload::encode(&value)
             .map_or_else(|error| refused("AB0603", "result", D::NAME, &error), AttemptOutcome::Completed),
         Err(error) => {

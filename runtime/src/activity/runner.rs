@@ -8,16 +8,15 @@
 use super::context::{ActivityContext, AttemptInfo};
 use super::entry::ActivityEntry;
 use super::transaction::{self, Ended, Transactions};
-use crate::store::LEASE;
 use abide_core::exec::AttemptOutcome;
 use abide_core::{ActivityOptions, FailureKind, FailureRecord, Payload, TimeoutKind};
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::task::AbortHandle;
-use tokio::time::sleep_until;
+use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 /// The right to run one attempt; given back when it is dropped.
@@ -99,11 +98,12 @@ struct Inner {
     slots: Arc<Semaphore>,
     /// Cancelled when nothing more may start.
     stopping: CancellationToken,
-    running: Mutex<HashMap<u64, Running>>,
+    running: Mutex<BTreeMap<u64, Running>>,
     next: AtomicU64,
     ended: Notify,
     /// When the worker's lease was last renewed, by the clock that runs on while a process is stopped.
     renewed: Mutex<Instant>,
+    lease: Duration,
 }
 
 /// A started attempt, as a shutdown needs it.
@@ -128,8 +128,8 @@ impl Report {
 }
 
 impl Runner {
-    /// A runner with room for `slots` attempts at a time.
-    pub(crate) fn new(slots: usize) -> Self {
+    /// A runner with room for `slots` attempts at a time, of a worker whose lease lasts so long.
+    pub(crate) fn new(slots: usize, lease: Duration) -> Self {
         let inner = Inner {
             slots: Arc::new(Semaphore::new(slots.clamp(1, Semaphore::MAX_PERMITS))),
             stopping: CancellationToken::new(),
@@ -137,6 +137,7 @@ impl Runner {
             next: AtomicU64::new(0),
             ended: Notify::new(),
             renewed: Mutex::new(Instant::now()),
+            lease,
         };
         Self { inner: Arc::new(inner) }
     }
@@ -222,7 +223,7 @@ impl Runner {
         if tokio::time::timeout(last, self.inner.idle()).await.is_ok() {
             return;
         }
-        for running in self.inner.running().drain().map(|(_, running)| running) {
+        for running in std::mem::take(&mut *self.inner.running()).into_values() {
             tracing::warn!(
                 code = "AB0606",
                 activity = running.name,
@@ -240,10 +241,10 @@ impl Inner {
     /// Whether another worker may run by now what this one would begin (PROTOCOL 18). The session is over then, or is about to be: it
     /// ends a second earlier than this (see `renew_loop`), so nothing that is turned away here is waited for.
     fn is_stale(&self) -> bool {
-        self.renewed.lock().unwrap_or_else(PoisonError::into_inner).elapsed() >= LEASE * 3 / 4
+        self.renewed.lock().unwrap_or_else(PoisonError::into_inner).elapsed() >= self.lease / 4 * 3
     }
 
-    fn running(&self) -> MutexGuard<'_, HashMap<u64, Running>> {
+    fn running(&self) -> MutexGuard<'_, BTreeMap<u64, Running>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -324,6 +325,7 @@ impl Inner {
         if let Some(limit) = limit {
             tokio::spawn(async move {
                 tokio::select! {
+                    biased;
                     _ = body => {}
                     kind = ran_out(Some(limit)) => {
                         // Reported first: what the body does with its cancelled token is no longer this attempt's.
@@ -347,7 +349,7 @@ impl Inner {
 async fn ran_out(limit: Option<(Instant, TimeoutKind)>) -> TimeoutKind {
     match limit {
         Some((at, kind)) => {
-            sleep_until(at.into()).await;
+            sleep_until(at).await;
             kind
         }
         None => std::future::pending().await,

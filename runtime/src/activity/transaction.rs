@@ -11,7 +11,8 @@ use crate::store::{AttemptBody, AttemptTransaction, INSIDE, Store, StoreError, T
 use abide_core::exec::AttemptOutcome;
 use abide_core::{FailureKind, FailureRecord, Incarnation, TimeoutKind};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 tokio::task_local! {
@@ -86,6 +87,7 @@ impl Transactions {
                 );
             }
             tokio::select! {
+                biased;
                 () = token.cancelled() => return stopped(name),
                 () = tokio::time::sleep(pause) => pause = (pause * 2).min(LONGEST_PAUSE),
             }

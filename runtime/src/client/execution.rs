@@ -90,6 +90,14 @@ impl UntypedHandle {
         super::pending::journal(&self.client, execution).await
     }
 
+    /// The row and the journal of the run that it means now: what a history is exported from.
+    #[cfg(feature = "testing")]
+    pub(crate) async fn recorded(&self) -> Result<(ExecutionRow, Vec<JournalRow>)> {
+        let row = self.row().await?;
+        let rows = super::pending::journal(&self.client, row.id).await?;
+        Ok((row, rows))
+    }
+
     /// The key of the run that this handle is bound to.
     pub(super) fn bound(&self) -> Option<ExecutionId> {
         self.run.as_ref().map(|run| run.execution)

@@ -22,6 +22,8 @@ pub use describe::{AwaitPosition, Description, ExecutionStatus, PendingActivity,
 pub use execution::UntypedHandle;
 pub use handle::{Answer, Handle, HandleCore, QueryCodec, QueryError, WorkflowHandle};
 pub use list::{ExecutionPage, ExecutionSummary, ListCursor, ListFilter};
+#[cfg(feature = "testing")]
+pub(crate) use pending::journal;
 pub use request::Request;
 pub use start::{IdConflictPolicy, IdReusePolicy, Start};
 
@@ -106,11 +108,6 @@ fn user_connection<C: TransactionConnection>(connection: &mut C) -> Result<UserC
         expected: "a connection of sqlx 0.9".to_owned(),
     };
     Ok(UserConnection::of(connection).ok_or_else(unknown)?)
-}
-
-/// An id that was never used: a UUIDv7, so that ids made close in time are close in an index.
-fn fresh_id() -> String {
-    uuid::Uuid::now_v7().to_string()
 }
 
 #[cfg(all(test, feature = "sqlite"))]

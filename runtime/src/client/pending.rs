@@ -16,7 +16,7 @@ pub(super) struct Pending {
 }
 
 /// Reads and decodes an execution's journal.
-pub(super) async fn journal(client: &Client, execution: ExecutionId) -> Result<Vec<JournalRow>> {
+pub(crate) async fn journal(client: &Client, execution: ExecutionId) -> Result<Vec<JournalRow>> {
     let turns = client.abide.store().journal(execution).await?;
     let decoded = turns.into_iter().map(|turn| match serde_json::from_str(&turn.body) {
         Ok(events) => Ok(JournalRow { seq: turn.seq, at_ms: turn.at_ms, events }),

@@ -1,13 +1,14 @@
 //! Asking an execution: its live state where it is loaded here, a read-only replay where its code is here, else its
 //! owner through a request row and a reply row (PROTOCOL 26).
 
+use super::UntypedHandle;
 use super::message::{QueryBody, ReplyBody, to_json};
-use super::{UntypedHandle, fresh_id};
 use crate::error::{Error, Result};
 use crate::hub::QueryAnswer;
 use crate::store::{ExecutionRow, MessageKind, NewMessage, SendAnswer};
 use abide_core::Payload;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// How long a client waits for another process to answer.
 const ANSWER_WAIT: Duration = Duration::from_secs(10);
@@ -46,7 +47,7 @@ impl UntypedHandle {
         // Before the request is there: an answer that comes at once counts as a change.
         let mut changes = store.news();
         changes.mark_unchanged();
-        let (asked, request_id) = (Instant::now(), fresh_id());
+        let (asked, request_id) = (Instant::now(), self.client.abide.host().fresh_id());
         let message = NewMessage {
             execution: row.id,
             kind: MessageKind::Query,

@@ -1,7 +1,7 @@
 //! Signal, cancel, terminate: messages that are durable when their await returns, each under a request id of its own.
 
 use super::message::{CancelBody, SignalBody, to_json};
-use super::{UntypedHandle, check_id, fresh_id, user_connection};
+use super::{UntypedHandle, check_id, user_connection};
 use crate::activity::TransactionConnection;
 use crate::error::{Error, Result};
 use crate::hub::BoxFuture;
@@ -117,7 +117,7 @@ impl Parts {
     async fn send(self: Box<Self>) -> Result<()> {
         self.to.client.abide.outside()?;
         if let What::Terminate { reason } = self.what {
-            let request_id = self.request_id.unwrap_or_else(fresh_id);
+            let request_id = self.request_id.unwrap_or_else(|| self.to.client.abide.host().fresh_id());
             check_id("request id", &request_id)?;
             return terminate(&self.to, request_id, reason).await;
         }
@@ -130,7 +130,7 @@ impl Parts {
     /// What goes into the inbox; a terminate is no message.
     async fn message(self: Box<Self>) -> Result<(UntypedHandle, Option<NewMessage>)> {
         let Self { to, what, request_id } = *self;
-        let request_id = request_id.unwrap_or_else(fresh_id);
+        let request_id = request_id.unwrap_or_else(|| to.client.abide.host().fresh_id());
         check_id("request id", &request_id)?;
         let (kind, body) = match what {
             What::Signal { name, input } => {

@@ -1,6 +1,6 @@
 //! Starting a workflow: what is asked for, where it goes, and what the answer means.
 
-use super::{Client, Handle, UntypedHandle, WorkflowHandle, check_id, fresh_id, user_connection};
+use super::{Client, Handle, UntypedHandle, WorkflowHandle, check_id, user_connection};
 use crate::activity::TransactionConnection;
 use crate::error::{Error, Result};
 use crate::hub::BoxFuture;
@@ -153,7 +153,7 @@ impl<W: WorkflowHandle> Start<W> {
     fn checked(self) -> Result<(Client, NewExecution)> {
         let input = self.input?;
         let queue = self.queue.map_or_else(|| queue_here::<W>(&self.client), Ok)?;
-        let run_id = fresh_id();
+        let run_id = self.client.abide.host().fresh_id();
         let workflow_id = self.id.unwrap_or_else(|| run_id.clone());
         check_id("workflow id", &workflow_id)?;
         check_id("task queue", &queue)?;

@@ -5,7 +5,7 @@
 //! taken, so nothing falls between.
 
 use super::UntypedHandle;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::outcome::Reason;
 use crate::store::{ExecutionRow, Find, Status, StoreError, Suspension};
 use abide_core::{Event, ExecutionId};
@@ -25,6 +25,16 @@ pub(super) enum End {
     Closed(Arc<Event>),
     /// It is suspended and will not move until it is resumed.
     Suspended(Reason),
+}
+
+/// What ended a wait.
+enum News {
+    /// This process knows of something.
+    Here,
+    /// Another has written something.
+    Elsewhere,
+    /// Nothing for a while.
+    None,
 }
 
 impl UntypedHandle {
@@ -54,16 +64,35 @@ impl UntypedHandle {
                     return Ok((execution, end));
                 }
             }
-            tokio::select! {
-                biased;
-                () = watch.changed(looks) => pause = Duration::ZERO,
-                () = self.foreign_change(execution, &mut changes) => {
+            let news = async {
+                tokio::select! {
+                    biased;
+                    () = watch.changed(looks) => News::Here,
+                    () = self.foreign_change(execution, &mut changes) => News::Elsewhere,
+                    () = tokio::time::sleep(SAFETY_NET) => News::None,
+                }
+            };
+            match abide.host().wait(news).await {
+                Some(News::Here) => pause = Duration::ZERO,
+                Some(News::Elsewhere) => {
                     tokio::time::sleep(pause).await;
                     pause = (pause * 2).clamp(Duration::from_millis(5), LONGEST_PAUSE);
                 }
-                () = tokio::time::sleep(SAFETY_NET) => known = false,
+                Some(News::None) => known = false,
+                None => return Err(self.nothing_left().await),
             }
         }
+    }
+
+    /// In a test's environment: what it waits for cannot come any more.
+    async fn nothing_left(&self) -> Error {
+        let awaiting = match self.describe().await {
+            Ok(description) => {
+                description.awaiting.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+            }
+            Err(error) => error.to_string(),
+        };
+        Error::NothingLeft { workflow_id: self.id().to_owned(), awaiting }
     }
 
     /// Waits until another process has written something, while the execution is not owned in this one.

@@ -1,8 +1,9 @@
 //! What a workflow thread does when the store has answered: perform, end, or begin again.
 
+use super::handle::Message;
 use super::live::{InFlight, Live};
 use super::load::{self, Loaded};
-use super::thread::{Message, Thread};
+use super::thread::Thread;
 use crate::error::Error;
 use crate::store::{AppendOutcome, Status, StoreError};
 use abide_core::exec::{Action, ActivityStart, AttemptOutcome, Execution, Input, Standing, Suspension};
@@ -13,7 +14,7 @@ impl Thread {
     pub(super) fn acked(&mut self, execution: ExecutionId, result: Result<AppendOutcome, StoreError>) {
         let Some(mut live) = self.remove(execution) else { return };
         let Some(in_flight) = live.in_flight.take() else { return };
-        match result {
+        match mutated(result) {
             Ok(AppendOutcome::Done) => {
                 let releases = in_flight.releases;
                 let open = in_flight.standing == Standing::Open;
@@ -217,7 +218,21 @@ impl Thread {
         self.bytes -= live.bytes.min(self.bytes);
         live.bytes = super::live::BASE_BYTES + rows.bytes * 2;
         self.bytes += live.bytes;
-        let standing = self.watched(live.id, &mut exec, |exec| exec.replay(rows.rows));
+        #[cfg(feature = "testing")]
+        if self.session.options.checks_replay {
+            live.recorded = super::verify::Recorded::of(&rows.rows);
+        }
+        #[cfg(feature = "mutants")]
+        let old = self.old.remove(&live.id).filter(|_| started);
+        #[cfg(not(feature = "mutants"))]
+        let old: Option<Execution> = None;
+        let standing = match old {
+            Some(old) => {
+                exec = old;
+                Standing::Open
+            }
+            None => self.watched(live.id, &mut exec, |exec| exec.replay(rows.rows)),
+        };
         if let Standing::Suspended(reason) = standing {
             return self.suspend(live, reason);
         }
@@ -225,10 +240,13 @@ impl Thread {
             let reason = Suspension::unknown_activity(start.name);
             return self.suspend(live, reason);
         }
+        if mutant!(ForgetTimerOnTakeOver) {
+            live.armed_ms = Some(i64::MIN);
+        }
         live.exec = Some(exec);
         live.restart = true;
         if started {
-            if live.known.recovered {
+            if live.known.recovered && !mutant!(SkipRecovered) {
                 let mut running = self.session.attempts.of(live.id);
                 running.extend(live.kept());
                 let retried_ms = live.known.retried_ms;
@@ -236,11 +254,25 @@ impl Thread {
             }
         } else {
             match live.unstarted.clone() {
-                Some(input) => live.pending.insert(0, Input::Start { input, seed: load::seed() }.into()),
+                Some(input) => {
+                    let seed = self.session.abide.host().seed();
+                    live.pending.insert(0, Input::Start { input, seed }.into());
+                }
                 None => self.suspend(live, Suspension::new("AB0203", "its recorded input is not JSON")),
             }
         }
     }
+}
+
+/// An answer as a mutant understands it: as it is, but in a build that has them.
+fn mutated(result: Result<AppendOutcome, StoreError>) -> Result<AppendOutcome, StoreError> {
+    let misread = match result {
+        Ok(AppendOutcome::Conflict) => mutant!(IgnoreConflict),
+        Ok(AppendOutcome::Lost) => mutant!(IgnoreLost),
+        Err(StoreError::Unknown { .. }) => mutant!(IgnoreUnknown),
+        _ => false,
+    };
+    if misread { Ok(AppendOutcome::Done) } else { result }
 }
 
 /// The outcome of an attempt that was cancelled before it was due.

@@ -3,8 +3,8 @@
 //!
 //! An outcome stays here until the append that holds it is durable: whoever loads the execution finds it.
 
+use super::handle::Message;
 use super::session::{Session, lock};
-use super::thread::Message;
 use crate::activity::context::AttemptInfo;
 use crate::activity::runner::{Attempt, Limits};
 use crate::activity::transaction::{Ended, Transactions};
@@ -12,7 +12,8 @@ use crate::client::message::to_json;
 use crate::store::{AttemptBody, MessageKind, NewMessage, TaskKey};
 use abide_core::exec::{ActivityStart, AttemptOutcome};
 use abide_core::{EventId, ExecutionId};
-use std::collections::HashMap;
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -35,18 +36,23 @@ struct Entry {
 
 /// See the module's head.
 #[derive(Default)]
-pub(super) struct Attempts(Mutex<HashMap<(ExecutionId, EventId), Entry>>);
+pub(super) struct Attempts(Mutex<BTreeMap<(ExecutionId, EventId), Entry>>);
+
+/// All that an execution can have here.
+fn all_of(execution: ExecutionId) -> RangeInclusive<(ExecutionId, EventId)> {
+    (execution, EventId(0))..=(execution, EventId(u64::MAX))
+}
 
 impl Attempts {
     /// Which activities of `execution` have an attempt here, running or ended and not yet written.
     pub(super) fn of(&self, execution: ExecutionId) -> Vec<EventId> {
-        lock(&self.0).keys().filter(|(id, _)| *id == execution).map(|(_, activity)| *activity).collect()
+        lock(&self.0).range(all_of(execution)).map(|((_, activity), _)| *activity).collect()
     }
 
     /// Outcomes that came while the execution could not take them.
     pub(super) fn outcomes(&self, execution: ExecutionId) -> Vec<(EventId, u32, AttemptOutcome)> {
         let table = lock(&self.0);
-        let mine = table.iter().filter(|((id, _), _)| *id == execution);
+        let mine = table.range(all_of(execution)).filter(|_| !mutant!(DropOutcome));
         mine.filter_map(|((_, activity), e)| Some((*activity, e.attempt, e.outcome.clone()?))).collect()
     }
 
@@ -71,13 +77,13 @@ impl Attempts {
 
     /// The execution is over: its attempts are asked to stop, and their outcomes are nobody's.
     pub(super) fn drop_all(&self, execution: ExecutionId, spare: &[EventId]) {
-        lock(&self.0).retain(|(id, activity), entry| {
-            let mine = *id == execution;
-            if mine && !spare.contains(activity) {
+        let mut table = lock(&self.0);
+        let mine: Vec<_> = table.range(all_of(execution)).map(|(key, _)| *key).collect();
+        for key in mine {
+            if let Some(entry) = table.remove(&key).filter(|_| !spare.contains(&key.1)) {
                 entry.token.cancel();
             }
-            !mine
-        });
+        }
     }
 
     fn has(&self, execution: ExecutionId, activity: EventId, attempt: u32) -> bool {
@@ -104,7 +110,7 @@ impl Attempts {
 pub(super) fn start(session: &Arc<Session>, execution: ExecutionId, names: &Names, start: ActivityStart) {
     let key = (execution, start.activity);
     let Some(entry) = session.registry.activity_entry(start.name) else { return };
-    if session.attempts.has(execution, start.activity, start.attempt) {
+    if session.attempts.has(execution, start.activity, start.attempt) && !mutant!(StartAgain) {
         return;
     }
     let now_ms = session.store().now_ms();
@@ -162,6 +168,9 @@ fn tell(session: &Arc<Session>, key: (ExecutionId, EventId), attempt: u32, outco
         return;
     }
     let (execution, activity) = key;
+    if mutant!(DropCompletionAtShutdown) && session.draining.load(Ordering::Acquire) {
+        return session.attempts.settle(execution, activity, attempt);
+    }
     let message = Message::Attempt { execution, activity, attempt, outcome };
     if let Err(Message::Attempt { outcome, .. }) = session.send(execution, message) {
         let session = Arc::clone(session);

@@ -17,6 +17,9 @@ pub(super) struct Options {
     pub(super) grace: Duration,
     pub(super) build: String,
     pub(super) max_crashes: u32,
+    /// Each turn is replayed and compared.
+    #[cfg(feature = "testing")]
+    pub(super) checks_replay: bool,
 }
 
 impl Default for Options {
@@ -29,6 +32,8 @@ impl Default for Options {
             grace: Duration::from_secs(10),
             build: build_of_this_program(),
             max_crashes: 5,
+            #[cfg(feature = "testing")]
+            checks_replay: false,
         }
     }
 }
@@ -94,6 +99,33 @@ impl WorkerBuilder {
         self
     }
 
+    /// As a test's environment wants it: each turn checked, and live state dropped after each, so that the next one begins
+    /// with a replay.
+    #[cfg(feature = "testing")]
+    pub(crate) fn for_test(mut self, checks_replay: bool) -> Self {
+        if checks_replay {
+            self.options.cache_bytes = 0;
+        }
+        self.options.threads = 1;
+        self.checks_replay(checks_replay)
+    }
+
+    /// For tests: whether each turn is replayed on a fresh thread and compared.
+    #[cfg(feature = "testing")]
+    #[doc(hidden)]
+    pub fn checks_replay(mut self, check: bool) -> Self {
+        self.options.checks_replay = check;
+        self
+    }
+
+    /// Registers a mock in the place of its activity; the activity itself may be registered as well, as a method of a
+    /// host must be, and is not called then. See [`testing::mock`](crate::testing::mock).
+    #[cfg(feature = "testing")]
+    pub fn mock<D: abide_core::ActivityDef>(mut self, mock: &crate::testing::Mock<D>) -> Self {
+        self.registry.mock(mock.entry());
+        self
+    }
+
     /// How many activities may run at once. What is over waits for a slot, first come, first served. Default: 100.
     pub fn max_concurrent_activities(mut self, slots: usize) -> Self {
         self.options.slots = slots.max(1);
@@ -139,8 +171,18 @@ impl WorkerBuilder {
     /// `AB0601` where nothing is registered or a name is registered twice; `AB0611` where a transactional activity takes a
     /// connection of another kind of database; `AB05xx` where the database cannot be
     /// written.
-    pub async fn start(self) -> Result<Worker> {
+    #[cfg_attr(
+        not(feature = "testing"),
+        expect(unused_mut, reason = "a test's process changes the registry")
+    )]
+    pub async fn start(mut self) -> Result<Worker> {
+        #[cfg(feature = "testing")]
+        if let Some(test) = self.abide.host().test().cloned() {
+            self.registry.run_through(&test);
+        }
         self.registry.check(&self.queue, self.abide.store().database())?;
-        Worker::start(self.abide, self.queue, Arc::new(self.registry), Arc::new(self.options)).await
+        let host = self.abide.host().clone();
+        let (registry, options) = (Arc::new(self.registry), Arc::new(self.options));
+        host.inside(Worker::start(self.abide, self.queue, registry, options)).await
     }
 }

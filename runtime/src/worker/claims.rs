@@ -1,8 +1,8 @@
 //! Finding work: claims of what is due, and the inboxes of what is owned.
 
+use super::handle::Message;
 use super::load;
 use super::session::{Session, lock};
-use super::thread::Message;
 use super::turn;
 use crate::client::message::{QueryBody, ReplyBody, to_json};
 use crate::store::{
@@ -11,17 +11,14 @@ use crate::store::{
 };
 use abide_core::ExecutionId;
 use abide_core::exec::Suspension;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// The most that one claim takes.
 const CLAIM_LIMIT: u32 = 100;
-/// The safety net under all hints: a claim is tried at least this often.
-pub(super) const POLL: Duration = Duration::from_secs(1);
-/// How often a worker looks for due executions of types that nobody here has.
-const UNKNOWN_EVERY: Duration = Duration::from_secs(5);
 /// So long a suspect runs before the next one may start beside it.
 const ALONE: Duration = Duration::from_secs(10);
 /// How long an answer for another process is kept.
@@ -44,10 +41,11 @@ pub(super) async fn claim_loop(session: Arc<Session>) {
             }
             Err(error) => {
                 session.failed(&error);
-                POLL
+                session.pace().poll
             }
         };
         tokio::select! {
+            biased;
             () = session.claim_hint.notified() => {}
             _ = changes.changed() => {}
             () = tokio::time::sleep(wait) => {}
@@ -89,7 +87,8 @@ pub(super) fn until(session: &Session, due_ms: Option<i64>) -> Duration {
     let left =
         due_ms.map(|at| Duration::from_millis(u64::try_from(at - session.store().now_ms()).unwrap_or(0)));
     // A due time in the past is that of something this worker may not run now: no hot loop for it.
-    left.filter(|left| !left.is_zero()).map_or(POLL, |left| left.min(POLL))
+    let poll = session.pace().poll;
+    left.filter(|left| !left.is_zero()).map_or(poll, |left| left.min(poll))
 }
 
 async fn take(session: &Arc<Session>, rows: Vec<ExecutionRow>) {
@@ -144,7 +143,7 @@ pub(super) async fn unknown_types_loop(session: Arc<Session>) {
         return;
     }
     while !session.draining.load(Ordering::Acquire) {
-        tokio::time::sleep(UNKNOWN_EVERY).await;
+        tokio::time::sleep(session.pace().unknown).await;
         match session.store().claim(claim(&session, None, None)).await {
             Ok(claimed) => {
                 for row in claimed.rows {
@@ -172,9 +171,10 @@ pub(super) async fn inbox_loop(session: Arc<Session>) {
             session.failed(&error);
         }
         tokio::select! {
+            biased;
             () = session.inbox_hint.notified() => {}
             _ = changes.changed() => {}
-            () = tokio::time::sleep(POLL) => {}
+            () = tokio::time::sleep(session.pace().poll) => {}
         }
     }
 }
@@ -183,7 +183,7 @@ pub(super) async fn inbox_loop(session: Arc<Session>) {
 pub(super) async fn drain_inbox(session: &Arc<Session>) -> Result<(), StoreError> {
     session.inbox_dirty.store(false, Ordering::Release);
     let rows = session.store().inbox(session.me).await?;
-    let mut by_execution: HashMap<ExecutionId, Vec<InboxRow>> = HashMap::new();
+    let mut by_execution: BTreeMap<ExecutionId, Vec<InboxRow>> = BTreeMap::new();
     for row in set_aside(session, rows) {
         by_execution.entry(row.execution).or_default().push(row);
     }
@@ -241,6 +241,10 @@ async fn answer_query(session: &Arc<Session>, row: InboxRow) {
         let answer = match super::local::query(session, row.execution, &name, input).await {
             Ok(None) => return,
             Ok(Some(answer)) => Ok(answer),
+            // The database's trouble is no answer: it is asked again, by this worker or another.
+            Err(error) if error.code().starts_with("AB05") => {
+                return tracing::warn!(code = error.code(), query = name, "a query waits: {error}");
+            }
             Err(error) => Err(error),
         };
         let body = to_json(&ReplyBody::of(&name, answer));

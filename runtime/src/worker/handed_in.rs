@@ -3,7 +3,7 @@
 //! A thread that is written off gives its executions to another, which reads their journals. Before that, all that the first one
 //! handed in must be answered: an append that comes in later would be met as somebody else's, and what it starts be started twice.
 
-use super::thread::ThreadHandle;
+use super::handle::ThreadHandle;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -3,25 +3,22 @@
 use super::claims;
 use super::load;
 use super::session::{End, Session};
-use crate::store::{Find, LEASE, RENEW_EVERY, StoreError};
+use crate::store::{Find, StoreError};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
-
-/// How often dead workers are looked for. On SQLite their locks tell at once.
-const LOOK_FOR_DEAD: Duration = Duration::from_secs(1);
+use tokio::time::Instant;
 
 /// Renews the lease. A worker that could not renew for two thirds of it stops starting activities and asks the
 /// running ones to stop: soon another may run them (PROTOCOL 18).
 pub(super) async fn renew_loop(session: Arc<Session>) {
-    let mut renewed = Instant::now();
+    let (pace, mut renewed) = (session.pace(), Instant::now());
     loop {
-        tokio::time::sleep(RENEW_EVERY).await;
+        tokio::time::sleep(pace.renew).await;
         if session.is_over() {
             return;
         }
         let asked = Instant::now();
-        let answer = tokio::time::timeout_at((renewed + LEASE * 2 / 3).into(), renew(&session)).await;
+        let answer = tokio::time::timeout_at(renewed + pace.lease / 3 * 2, renew(&session)).await;
         match answer {
             Ok(Ok(())) => {
                 renewed = asked;
@@ -31,7 +28,7 @@ pub(super) async fn renew_loop(session: Arc<Session>) {
             Ok(Err(error)) => session.failed(&error),
             Err(_) => {}
         }
-        if renewed.elapsed() >= LEASE * 2 / 3 {
+        if renewed.elapsed() >= pace.lease / 3 * 2 {
             tracing::warn!(
                 code = "AB0510",
                 "AB0510: the lease could not be renewed in time: a new one is taken"
@@ -55,13 +52,13 @@ pub(super) async fn take_over_loop(session: Arc<Session>) {
         if let Err(error) = take_over(&session).await {
             session.failed(&error);
         }
-        if session.doubtful.swap(false, Ordering::AcqRel) || compared.elapsed() >= LEASE {
+        if session.doubtful.swap(false, Ordering::AcqRel) || compared.elapsed() >= session.pace().lease {
             compared = Instant::now();
             if let Err(error) = adopt(&session).await {
                 session.failed(&error);
             }
         }
-        tokio::time::sleep(LOOK_FOR_DEAD).await;
+        tokio::time::sleep(session.pace().dead).await;
     }
 }
 
@@ -84,7 +81,7 @@ async fn adopt(session: &Arc<Session>) -> Result<(), StoreError> {
     if first.is_empty() {
         return Ok(());
     }
-    tokio::time::sleep(RENEW_EVERY).await;
+    tokio::time::sleep(session.pace().renew).await;
     let second = missing(session.store().owned(session.me).await?);
     for id in second.into_iter().filter(|id| first.contains(id)) {
         if let Some(row) =

@@ -112,6 +112,9 @@ pub(super) struct Live {
     pub(super) rows_seen: HashSet<i64>,
     /// It was said that its history grows long.
     pub(super) warned: bool,
+    /// What the journal has, where each turn is checked.
+    #[cfg(feature = "testing")]
+    pub(super) recorded: super::verify::Recorded,
     /// An estimate of its memory.
     pub(super) bytes: usize,
     /// When it was last used, by the thread's counter.
@@ -140,6 +143,8 @@ impl Live {
             armed_ms: None,
             rows_seen: HashSet::new(),
             warned: false,
+            #[cfg(feature = "testing")]
+            recorded: super::verify::Recorded::default(),
             bytes: 0,
             used: 0,
         }

@@ -1,8 +1,8 @@
 //! Reading executions: journals into rows for a thread, and looks at live or read-only executions.
 
+use super::handle::{Message, ThreadHandle};
 use super::live::Look;
 use super::session::Session;
-use super::thread::{Message, ThreadHandle};
 use crate::client::AwaitPosition;
 use crate::client::message::AWAITING_QUERY;
 use crate::error::{Error, Result};
@@ -26,11 +26,6 @@ pub(super) struct Loaded {
     pub(super) row: Option<Box<ExecutionRow>>,
     pub(super) journal: std::result::Result<Journal, Suspension>,
     pub(super) inbox: Vec<InboxRow>,
-}
-
-/// A seed for an execution's random numbers: the random part of a fresh UUID.
-pub(super) fn seed() -> u64 {
-    uuid::Uuid::now_v7().as_u64_pair().1
 }
 
 /// Decodes a journal's rows.
@@ -179,7 +174,7 @@ pub(super) async fn replayed(
         Ok(journal) => journal,
         Err(reason) => return Err(Error::QueryFailed { query: name, message: reason.to_string() }),
     };
-    let looked = tokio::task::spawn_blocking(move || {
+    let looked = session.abide.host().run_aside(move || {
         let live = super::live::Live::claimed(&row);
         let mut exec = Execution::new(&workflow, live.info(), std::rc::Rc::new(|_: &str| true));
         exec.replay(journal.rows);

@@ -1,11 +1,12 @@
 //! The worker as clients of its process see it: the short cut past the store.
 
 use super::claims;
+use super::handle::Message;
 use super::live::Look;
 use super::load;
 use super::session::Session;
-use super::thread::Message;
 use crate::client::AwaitPosition;
+use crate::client::message::AWAITING_QUERY;
 use crate::error::Result;
 use crate::hub::{BoxFuture, LocalWorker, QueryAnswer};
 use crate::store::{NewExecution, NewMessage, StartAnswer};
@@ -42,6 +43,7 @@ impl LocalWorker for Local {
             }
             // A thread that ends or is written off drops the reply: nothing was written that anybody was told of.
             tokio::select! {
+                biased;
                 answer = answer => answer.unwrap_or(Ok(None)),
                 () = thread.gone.cancelled() => Ok(None),
             }
@@ -60,6 +62,7 @@ impl LocalWorker for Local {
                 return Ok(None);
             }
             tokio::select! {
+                biased;
                 answer = answer => answer.unwrap_or(Ok(None)),
                 () = thread.gone.cancelled() => Ok(None),
             }
@@ -79,11 +82,14 @@ impl LocalWorker for Local {
         Box::pin(async move {
             let (reply, answer) = oneshot::channel();
             let look = Message::Look { execution, look: Look::Awaiting { reply } };
-            let Some(thread) = self.0.owner_thread(execution) else { return Ok(None) };
+            let Some(thread) = self.0.owner_thread(execution) else {
+                return awaiting_of_nobody(&self.0, execution).await;
+            };
             if thread.send(look).is_err() {
                 return Ok(None);
             }
             let sites = tokio::select! {
+                biased;
                 answer = answer => answer.ok().flatten(),
                 () = thread.gone.cancelled() => None,
             };
@@ -95,6 +101,20 @@ impl LocalWorker for Local {
         self.0.inbox_dirty.store(true, Ordering::Release);
         self.0.claim_hint.notify_one();
         self.0.inbox_hint.notify_one();
+    }
+}
+
+/// Where an execution waits that is loaded nowhere, by a read-only replay.
+async fn awaiting_of_nobody(
+    session: &Arc<Session>,
+    execution: ExecutionId,
+) -> Result<Option<Vec<AwaitPosition>>> {
+    match claims::find(session, execution).await? {
+        Some(row) if row.owner.is_none() => {
+            let answer = load::replayed(session, row, AWAITING_QUERY.to_owned(), Payload::null()).await?;
+            Ok(answer.and_then(|answer| answer.ok()?.decode().ok()))
+        }
+        _ => Ok(None),
     }
 }
 
@@ -110,6 +130,7 @@ pub(super) async fn query(
         let look = Look::Query { name: name.to_owned(), input: input.clone(), reply };
         let sent = thread.send(Message::Look { execution, look }).is_ok();
         let answer = tokio::select! {
+            biased;
             answer = answer, if sent => answer.unwrap_or(Ok(None))?,
             () = thread.gone.cancelled() => None,
             else => None,

@@ -18,6 +18,7 @@ mod attempts;
 mod builder;
 mod claims;
 mod handed_in;
+mod handle;
 mod lease;
 mod live;
 mod load;
@@ -30,6 +31,8 @@ mod tasks;
 mod thread;
 mod tokens;
 mod turn;
+#[cfg(feature = "testing")]
+mod verify;
 mod watchdog;
 
 pub use builder::WorkerBuilder;

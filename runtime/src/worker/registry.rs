@@ -14,6 +14,9 @@ pub(super) struct Registry {
     workflows: HashMap<&'static str, WorkflowType>,
     activities: HashMap<&'static str, Arc<ActivityEntry>>,
     twice: Option<(&'static str, &'static str)>,
+    /// Which activities are mocks; those registered under their names are not wanted.
+    #[cfg(feature = "testing")]
+    mocks: std::collections::HashSet<&'static str>,
 }
 
 impl Registry {
@@ -25,6 +28,10 @@ impl Registry {
     }
 
     pub(super) fn activity<D: ActivityDef>(&mut self, host: Arc<D::Host>) {
+        #[cfg(feature = "testing")]
+        if self.mocks.contains(D::NAME) {
+            return;
+        }
         match self.activities.entry(D::NAME) {
             Entry::Vacant(entry) => drop(entry.insert(Arc::new(ActivityEntry::new::<D>(host)))),
             Entry::Occupied(_) => self.twice = Some(("activity", D::NAME)),
@@ -33,6 +40,26 @@ impl Registry {
 
     pub(super) fn activities<H: Activities>(&mut self, host: H) {
         H::register(&mut Host { registry: self, host: Arc::new(host) });
+    }
+
+    /// Puts a mock into the place of the activity of its name, registered or not.
+    #[cfg(feature = "testing")]
+    pub(super) fn mock(&mut self, mock: ActivityEntry) {
+        let name = mock.name();
+        self.activities.insert(name, Arc::new(mock));
+        if !self.mocks.insert(name) {
+            self.twice = Some(("mock", name));
+        }
+    }
+
+    /// Has the bodies that are not mocked run by a test's process.
+    #[cfg(feature = "testing")]
+    pub(super) fn run_through(&mut self, test: &Arc<dyn crate::host::TestHost>) {
+        for (name, entry) in &mut self.activities {
+            if !self.mocks.contains(name) {
+                *entry = Arc::new(entry.through(test));
+            }
+        }
     }
 
     /// Refuses an empty registry, one with a name given twice, and an activity that needs another database.

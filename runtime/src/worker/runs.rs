@@ -2,14 +2,17 @@
 //! that is durable; releases and evicts.
 
 use super::handed_in::HandedIn;
+use super::handle::Busy;
+use super::handle::Message;
 use super::live::{BASE_BYTES, InFlight, Live, StartReply};
 use super::session::lock;
-use super::thread::Message;
-use super::thread::{Busy, Thread};
-use super::{attempts, load, turn};
+use super::thread::Thread;
+#[cfg(feature = "testing")]
+use super::verify;
+use super::{attempts, turn};
 use crate::store::{Append, NewExecution, RowChange, StartAnswer};
 use abide_core::ExecutionId;
-use abide_core::exec::{Execution, Input, Standing, Suspension};
+use abide_core::exec::{Execution, Input, Standing, Suspension, Turn};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -19,15 +22,18 @@ impl Thread {
             let _ = reply.send(Ok(None));
             return;
         };
+        // A start whose answer was lost, asked again: its execution was claimed meanwhile, and lives here. The store knows it.
+        if self.live.contains_key(&new.id) && !mutant!(StartOverLive) {
+            return drop(reply.send(Ok(None)));
+        }
         let mut live = Live::starting(&new);
         let mut exec = Execution::new(workflow, live.info(), self.knows());
         let input = match abide_core::Payload::from_json(new.input.clone()) {
             Ok(input) => input,
             Err(error) => return drop(reply.send(Err(error.into()))),
         };
-        let inputs = vec![Input::Start { input, seed: load::seed() }];
-        let now_ms = self.session.store().now_ms();
-        let first = self.watched(new.id, &mut exec, |exec| exec.turn(inputs, now_ms));
+        let inputs = vec![Input::Start { input, seed: self.session.abide.host().seed() }];
+        let first = self.run_turn(&mut live, &mut exec, inputs);
         if self.me.written_off.load(Ordering::Acquire) {
             return;
         }
@@ -42,11 +48,11 @@ impl Thread {
         self.live.insert(live.id, live);
     }
 
-    pub(super) fn turn(&mut self, live: &mut Live, now_ms: i64) {
+    pub(super) fn turn(&mut self, live: &mut Live) {
         let mut taken = turn::Taken::from(std::mem::take(&mut live.pending));
         let inputs = std::mem::take(&mut taken.inputs);
         let Some(mut exec) = live.exec.take() else { return };
-        let turn = self.watched(live.id, &mut exec, |exec| exec.turn(inputs, now_ms));
+        let turn = self.run_turn(live, &mut exec, inputs);
         live.exec = Some(exec);
         if self.me.written_off.load(Ordering::Acquire) {
             return;
@@ -58,6 +64,20 @@ impl Thread {
             Some(append) => self.submit(live, append, in_flight),
             None => self.done(live, in_flight),
         }
+    }
+
+    fn run_turn(&mut self, live: &mut Live, exec: &mut Execution, inputs: Vec<Input>) -> Turn {
+        let now_ms = self.session.store().now_ms();
+        #[cfg(feature = "testing")]
+        if self.session.options.checks_replay {
+            let given = inputs.clone();
+            let mut turn = self.watched(live.id, exec, |exec| exec.turn(inputs, now_ms));
+            if let Some(workflow) = self.session.registry.workflow_type(&live.names.workflow_type) {
+                verify::turn(live, exec, workflow, &mut turn, given);
+            }
+            return turn;
+        }
+        self.watched(live.id, exec, |exec| exec.turn(inputs, now_ms))
     }
 
     /// Runs workflow code under the watchdog's eyes.
@@ -76,11 +96,27 @@ impl Thread {
     }
 
     pub(super) fn submit(&mut self, live: &mut Live, append: Append, in_flight: InFlight) {
+        let in_flight = self.mutated(live, in_flight);
         live.in_flight = Some(in_flight);
         let Some(handed_in) = HandedIn::by(&self.me) else { return };
         let execution = live.id;
         let ack = move |result| drop(handed_in.thread().send(Message::Acked { execution, result }));
         self.session.store().submit(append, Box::new(ack));
+    }
+
+    /// What mutants do before an append is durable: nothing, but in a build that has them.
+    fn mutated(&mut self, live: &mut Live, mut in_flight: InFlight) -> InFlight {
+        if mutant!(ActBeforeDurable) {
+            let known = live.known;
+            live.known = in_flight.known.unwrap_or(known);
+            self.perform(live, in_flight.actions.clone());
+            live.known = known;
+        }
+        if mutant!(AckBeforeCommit) {
+            let replies = in_flight.origins.iter_mut().filter_map(|origin| origin.reply.take());
+            replies.for_each(|reply| drop(reply.send(Ok(Some(())))));
+        }
+        in_flight
     }
 
     /// The append is durable, or there was nothing to write: now the outside may see it.
@@ -135,6 +171,7 @@ impl Thread {
         // What is queued is started by the next owner without an append before it: the row must say beforehand that
         // an attempt may be running there, or its loss is not noticed.
         let active = live.exec.as_ref().map_or(live.known.active, |exec| exec.any_due(now_ms));
+        let wake = wake.filter(|_| !mutant!(ForgetWakeAt));
         let row =
             RowChange { release: true, wake_at_ms: Some(wake), active: Some(active), ..RowChange::default() };
         self.finish_with(live, row, Standing::Open);
@@ -155,7 +192,11 @@ impl Thread {
         };
         let in_flight = InFlight { releases: true, origins, ..InFlight::of(standing) };
         // The live state goes first: what is released must not be touched again.
-        live.exec = None;
+        let gone = live.exec.take();
+        #[cfg(feature = "mutants")]
+        self.old.extend(gone.filter(|_| mutant!(RestoreOldState)).map(|exec| (live.id, exec)));
+        #[cfg(not(feature = "mutants"))]
+        drop(gone);
         self.submit(live, append, in_flight);
     }
 

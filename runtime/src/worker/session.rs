@@ -3,19 +3,20 @@
 
 use super::attempts::Attempts;
 use super::builder::Options;
+use super::handle::{Message, ThreadHandle};
 use super::registry::Registry;
 use super::tasks::Tasks;
-use super::thread::{Message, ThreadHandle};
 use crate::Abide;
 use crate::activity::runner::Runner;
+use crate::host::Pace;
 use crate::hub::Hub;
 use crate::store::{Store, StoreError};
 use abide_core::{ExecutionId, Incarnation};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
-use std::time::Instant;
 use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
 
 /// Why a session is over.
 #[derive(Clone, Debug)]
@@ -71,7 +72,7 @@ impl Session {
         options: Arc<Options>,
     ) -> Arc<Self> {
         let session = Arc::new(Self {
-            runner: Runner::new(options.slots),
+            runner: Runner::new(options.slots, abide.host().pace.lease),
             attempts: Attempts::default(),
             tasks: Tasks::default(),
             claim_hint: Notify::new(),
@@ -103,6 +104,10 @@ impl Session {
 
     pub(super) fn hub(&self) -> &Arc<Hub> {
         self.abide.hub()
+    }
+
+    pub(super) fn pace(&self) -> Pace {
+        self.abide.host().pace
     }
 
     pub(super) fn is_over(&self) -> bool {
@@ -172,7 +177,10 @@ impl Session {
     /// What `thread` has, for the one that takes its place.
     pub(super) fn owned_by(&self, thread: &Arc<ThreadHandle>) -> Vec<ExecutionId> {
         let owned = self.owned.read().unwrap_or_else(PoisonError::into_inner);
-        owned.iter().filter(|(_, t)| Arc::ptr_eq(t, thread)).map(|(id, _)| *id).collect()
+        let mine = owned.iter().filter(|(_, t)| Arc::ptr_eq(t, thread));
+        let mut ids: Vec<ExecutionId> = mine.map(|(id, _)| *id).collect();
+        ids.sort_unstable();
+        ids
     }
 
     /// Sends to the thread that owns the execution; gives the message back where nobody does.

@@ -1,10 +1,10 @@
 //! The running worker: begins sessions, ends them, and begins anew when a lease was lost.
 
 use super::builder::Options;
+use super::handle::Message;
 use super::local::Local;
 use super::registry::Registry;
 use super::session::{End, Session, lock};
-use super::thread::Message;
 use super::{claims, lease, tasks, watchdog};
 use crate::Abide;
 use crate::error::{Error, Result};
@@ -75,7 +75,9 @@ impl Worker {
     /// Those that stopped it before: `AB0607` with the reason.
     pub async fn shutdown(mut self) -> Result<()> {
         self.inner.shutdown.cancel();
-        self.join().await
+        let host = self.inner.abide.host().clone();
+        // Nothing else can happen only where the activities' bodies never end: then there is nobody to wait for.
+        host.wait(self.join()).await.unwrap_or(Ok(()))
     }
 
     /// Waits until the worker stops by itself: only a fatal error of its database makes it do so.
@@ -123,7 +125,12 @@ impl Inner {
             queue: self.queue.clone(),
             types: self.registry.workflow_names(),
         };
-        let me = self.abide.store().register(info).await?;
+        let former =
+            lock(&self.session).as_ref().map(|session| session.me).filter(|_| mutant!(ReuseIncarnation));
+        let me = match former {
+            Some(former) => former,
+            None => self.abide.store().register(info).await?,
+        };
         let (abide, queue) = (self.abide.clone(), self.queue.clone());
         let session = Session::new(abide, queue, me, Arc::clone(&self.registry), Arc::clone(&self.options));
         let mut loops = JoinSet::new();
@@ -181,6 +188,7 @@ impl Inner {
     async fn until_end(&self, session: &Session) -> End {
         let mut end = session.end.subscribe();
         tokio::select! {
+            biased;
             () = self.shutdown.cancelled() => End::Shutdown,
             ended = end.wait_for(Option::is_some) => {
                 ended.ok().and_then(|end| end.clone()).unwrap_or(End::Shutdown)
@@ -230,6 +238,7 @@ impl Inner {
             let drained = CancellationToken::new();
             if thread.send(Message::Drain(drained.clone())).is_ok() {
                 tokio::select! {
+                    biased;
                     () = drained.cancelled() => {}
                     () = thread.gone.cancelled() => {}
                     _ = self.until_over(session) => {}

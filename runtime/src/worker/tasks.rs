@@ -4,7 +4,7 @@
 //! An attempt's outcome deletes its row; a row that is gone without that is nobody's attempt any more, and is stopped.
 //! A storage error is never an outcome: the report is tried again for as long as the session lives.
 
-use super::claims::{POLL, until};
+use super::claims::until;
 use super::session::{Session, lock};
 use crate::activity::context::AttemptInfo;
 use crate::activity::runner::{Attempt, Limits, Slot};
@@ -14,10 +14,11 @@ use crate::store::{AttemptBody, OwnedTask, StoreError, Task, TaskClaim, TaskKey}
 use abide_core::exec::AttemptOutcome;
 use abide_core::{ActivityOptions, FailureKind, FailureRecord, Payload};
 use serde::{Deserialize, Serialize};
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// The most that one claim takes.
@@ -50,7 +51,7 @@ struct Entry {
 /// The claimed attempts of a session.
 #[derive(Default)]
 pub(super) struct Tasks {
-    table: Mutex<HashMap<TaskKey, Entry>>,
+    table: Mutex<BTreeMap<TaskKey, Entry>>,
     /// Held while a claim is on its way into the table: then the table has all that the database says is ours.
     claiming: tokio::sync::Mutex<()>,
     /// The answer to a claim was lost: it may have taken something that is not in the table.
@@ -114,6 +115,7 @@ pub(super) async fn claim_loop(session: Arc<Session>) {
         }
         let wait = claim(&session, &names, slots).await;
         tokio::select! {
+            biased;
             _ = changes.changed() => {}
             () = tokio::time::sleep(wait) => {}
         }
@@ -124,7 +126,7 @@ pub(super) async fn claim_loop(session: Arc<Session>) {
 async fn claim(session: &Arc<Session>, names: &[String], slots: Vec<Slot>) -> Duration {
     let _claiming = session.tasks.claiming.lock().await;
     if session.draining.load(Ordering::Acquire) {
-        return POLL;
+        return session.pace().poll;
     }
     let (queues, limit) = (vec![session.queue.clone()], slots.len());
     let wanted = TaskClaim {
@@ -142,7 +144,7 @@ async fn claim(session: &Arc<Session>, names: &[String], slots: Vec<Slot>) -> Du
         Err(error) => {
             session.tasks.doubtful.store(true, Ordering::Release);
             session.failed(&error);
-            POLL
+            session.pace().poll
         }
     }
 }
@@ -216,16 +218,22 @@ fn refused(code: &str, name: &str, error: &dyn std::fmt::Display) -> AttemptOutc
     AttemptOutcome::Failed { failure, retryable: false, retry_after: None }
 }
 
-/// Stops what is nobody's any more or is cancelled, and gives back what a claim took whose answer was lost.
+/// Stops what is nobody's any more or is cancelled, and gives back what a claim took whose answer was lost. Looked for after the
+/// doubt, and once a lease: a claim that broke off may still be on its way when it is looked for at once.
 pub(super) async fn watch_loop(session: Arc<Session>) {
-    let mut changes = session.store().changes();
+    let (mut changes, mut compared) = (session.store().changes(), Instant::now());
     while !session.is_over() {
+        if compared.elapsed() >= session.pace().lease {
+            compared = Instant::now();
+            session.tasks.doubtful.store(true, Ordering::Release);
+        }
         if let Err(error) = watch(&session).await {
             session.failed(&error);
         }
         tokio::select! {
+            biased;
             _ = changes.changed() => {}
-            () = tokio::time::sleep(POLL) => {}
+            () = tokio::time::sleep(session.pace().poll) => {}
         }
     }
 }
@@ -254,7 +262,7 @@ pub(super) async fn expire_loop(session: Arc<Session>) {
         if let Err(error) = session.store().expire_tasks().await {
             session.failed(&error);
         }
-        tokio::time::sleep(POLL).await;
+        tokio::time::sleep(session.pace().poll).await;
     }
 }
 

@@ -4,116 +4,22 @@
 //! becomes one turn and one append. It never waits for the store; acknowledgements arrive like any other message.
 
 use super::attempts;
-use super::handed_in::Unanswered;
-use super::live::{Live, Look, Pending, SendReply, StartReply, input_of};
-use super::load::{self, Loaded};
-use super::session::{Session, lock};
-use crate::store::{AppendOutcome, InboxRow, NewExecution, NewMessage, RENEW_EVERY, StoreError};
-use abide_core::exec::{ActivityStart, AttemptOutcome, Input, Position};
-use abide_core::{EventId, ExecutionId};
+use super::handle::{Message, ThreadHandle};
+use super::live::{Live, Look, Pending, SendReply, input_of};
+use super::load;
+use super::session::Session;
+use crate::store::NewMessage;
+use abide_core::ExecutionId;
+use abide_core::exec::{ActivityStart, AttemptOutcome, Input};
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ops::ControlFlow;
 use std::rc::Rc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
-
-/// How long a thread may sleep while a timer is set. The wall clock may be set forward, and a computer that was suspended
-/// wakes up later than its monotonic clock says: each renewal measures it anew.
-const LOOK_AT_THE_CLOCK: Duration = RENEW_EVERY;
-
-/// What can happen to a thread.
-pub(super) enum Message {
-    /// A client starts an execution here.
-    Start { new: Box<NewExecution>, reply: StartReply },
-    /// An execution was claimed, or its journal was read again.
-    Load(Box<Loaded>),
-    /// A client's message.
-    Send { message: NewMessage, reply: SendReply },
-    /// Rows of its inbox.
-    Inbox { execution: ExecutionId, rows: Vec<InboxRow> },
-    /// An attempt ended.
-    Attempt { execution: ExecutionId, activity: EventId, attempt: u32, outcome: AttemptOutcome },
-    /// An append was acknowledged.
-    Acked { execution: ExecutionId, result: Result<AppendOutcome, StoreError> },
-    /// A look at the state.
-    Look { execution: ExecutionId, look: Look },
-    /// It was terminated from outside.
-    Gone { execution: ExecutionId },
-    /// A shutdown: release what is idle; the token is cancelled when nothing is left.
-    Drain(CancellationToken),
-    /// End at once, dropping everything.
-    Stop,
-}
-
-/// The turn that a thread is in.
-#[derive(Clone)]
-pub(super) struct Busy {
-    pub(super) execution: ExecutionId,
-    pub(super) turn: u64,
-    pub(super) position: Position,
-}
-
-/// A thread, as the rest of the session knows it.
-pub(super) struct ThreadHandle {
-    pub(super) index: usize,
-    sender: Mutex<Sender<Message>>,
-    pub(super) busy: Mutex<Option<Busy>>,
-    /// It blocked: another thread has taken its place, and what it still makes is nobody's (PROTOCOL 25).
-    pub(super) written_off: AtomicBool,
-    pub(super) unanswered: Unanswered,
-    /// Something panicked outside of all that is guarded: the thread has ended.
-    pub(super) panicked: AtomicBool,
-    /// Cancelled when it is written off: who waits for its answers goes another way.
-    pub(super) gone: CancellationToken,
-}
-
-impl ThreadHandle {
-    pub(super) fn new(index: usize, sender: Sender<Message>) -> Self {
-        Self {
-            index,
-            sender: Mutex::new(sender),
-            busy: Mutex::new(None),
-            written_off: AtomicBool::new(false),
-            unanswered: Unanswered::default(),
-            panicked: AtomicBool::new(false),
-            gone: CancellationToken::new(),
-        }
-    }
-
-    pub(super) fn spawn(session: &Arc<Session>, index: usize) -> Arc<Self> {
-        let (sender, receiver) = channel();
-        let handle = Arc::new(Self::new(index, sender));
-        let (session, me) = (Arc::clone(session), Arc::clone(&handle));
-        let tokio = tokio::runtime::Handle::current();
-        let named = std::thread::Builder::new().name(format!("abide-workflow-{index}"));
-        let spawned = named.spawn(move || {
-            let _tokio = tokio.enter();
-            let handle = Arc::clone(&me);
-            let ran = catch_unwind(AssertUnwindSafe(|| Thread::new(session, me).run(&receiver)));
-            if ran.is_err() {
-                // The watchdog gives its executions to another thread.
-                handle.panicked.store(true, Ordering::Release);
-            }
-        });
-        if let Err(error) = spawned {
-            tracing::error!("a workflow thread could not be started: {error}");
-            handle.gone.cancel();
-        }
-        handle
-    }
-
-    /// Gives the message back where the thread is gone.
-    pub(super) fn send(&self, message: Message) -> Result<(), Message> {
-        if self.written_off.load(Ordering::Acquire) {
-            return Err(message);
-        }
-        lock(&self.sender).send(message).map_err(|back| back.0)
-    }
-}
 
 pub(super) struct Thread {
     pub(super) session: Arc<Session>,
@@ -122,6 +28,9 @@ pub(super) struct Thread {
     timers: BinaryHeap<Reverse<(i64, ExecutionId)>>,
     dirty: Vec<ExecutionId>,
     draining: Option<CancellationToken>,
+    /// What a mutant takes for the state of executions that come back.
+    #[cfg(feature = "mutants")]
+    pub(super) old: HashMap<ExecutionId, abide_core::exec::Execution>,
     knows: Rc<dyn Fn(&str) -> bool>,
     pub(super) bytes: usize,
     clock: u64,
@@ -129,7 +38,7 @@ pub(super) struct Thread {
 }
 
 impl Thread {
-    fn new(session: Arc<Session>, me: Arc<ThreadHandle>) -> Self {
+    pub(super) fn new(session: Arc<Session>, me: Arc<ThreadHandle>) -> Self {
         let registry = Arc::clone(&session.registry);
         Self {
             session,
@@ -138,6 +47,8 @@ impl Thread {
             timers: BinaryHeap::new(),
             dirty: Vec::new(),
             draining: None,
+            #[cfg(feature = "mutants")]
+            old: HashMap::new(),
             knows: Rc::new(move |activity| registry.activity_entry(activity).is_some()),
             bytes: 0,
             clock: 0,
@@ -145,40 +56,77 @@ impl Thread {
         }
     }
 
-    fn run(mut self, receiver: &Receiver<Message>) {
+    /// Until it is stopped.
+    pub(super) fn run(mut self, receiver: &Receiver<Message>) {
         loop {
             let first = match self.next_due() {
                 None => receiver.recv().map_err(|_| RecvTimeoutError::Disconnected),
                 Some(wait) => receiver.recv_timeout(wait),
             };
-            match first {
-                Ok(message) => {
-                    for message in std::iter::once(message).chain(receiver.try_iter().take(1_024)) {
-                        if matches!(message, Message::Stop) || self.me.written_off.load(Ordering::Acquire) {
-                            return;
-                        }
-                        self.take(message);
-                    }
-                }
-                Err(RecvTimeoutError::Timeout) => {}
+            let first = match first {
+                Ok(message) => Some(message),
+                Err(RecvTimeoutError::Timeout) => None,
                 Err(RecvTimeoutError::Disconnected) => return,
+            };
+            if self.round(first, receiver).is_break() {
+                return;
             }
-            self.wake_due();
+        }
+    }
+
+    /// The same as a task beside others: it waits without blocking.
+    #[cfg(feature = "testing")]
+    pub(super) async fn run_beside(mut self, receiver: Receiver<Message>) {
+        loop {
+            let first = receiver.try_recv().ok();
+            if first.is_some() || self.next_due() == Some(Duration::ZERO) {
+                if self.round(first, &receiver).is_break() {
+                    return;
+                }
+                tokio::task::yield_now().await;
+                continue;
+            }
+            let (due, me) = (self.next_due(), Arc::clone(&self.me));
+            tokio::select! {
+                biased;
+                () = me.arrived.notified() => {}
+                () = tokio::time::sleep(due.unwrap_or_default()), if due.is_some() => {}
+            }
+        }
+    }
+
+    /// Takes in what has arrived, and advances each execution that something happened to.
+    fn round(&mut self, first: Option<Message>, receiver: &Receiver<Message>) -> ControlFlow<()> {
+        if let Some(first) = first {
+            for message in std::iter::once(first).chain(receiver.try_iter().take(1_024)) {
+                if matches!(message, Message::Stop) || self.me.written_off.load(Ordering::Acquire) {
+                    return ControlFlow::Break(());
+                }
+                self.take(message);
+            }
+        }
+        self.wake_due();
+        // What is advanced may have more to do at once; nothing else would wake the thread for it.
+        while !self.dirty.is_empty() {
             for execution in std::mem::take(&mut self.dirty) {
                 self.advance(execution);
                 if self.me.written_off.load(Ordering::Acquire) {
-                    return;
+                    return ControlFlow::Break(());
                 }
             }
-            self.evict();
-            self.drained();
+            if mutant!(LeaveDirty) {
+                break;
+            }
         }
+        self.evict();
+        self.drained();
+        ControlFlow::Continue(())
     }
 
     fn next_due(&self) -> Option<Duration> {
         let Reverse((at_ms, _)) = self.timers.peek()?;
         let left_ms = u64::try_from(at_ms - self.session.store().now_ms()).unwrap_or(0);
-        Some(Duration::from_millis(left_ms).min(LOOK_AT_THE_CLOCK))
+        Some(Duration::from_millis(left_ms).min(self.session.pace().clock))
     }
 
     fn wake_due(&mut self) {
@@ -215,7 +163,9 @@ impl Thread {
             Message::Gone { execution } => self.forget(execution),
             Message::Drain(done) => {
                 self.draining = Some(done);
-                self.dirty.extend(self.live.keys());
+                let mut all: Vec<ExecutionId> = self.live.keys().copied().collect();
+                all.sort_unstable();
+                self.dirty.extend(all);
             }
             Message::Stop => {}
         }
@@ -250,7 +200,7 @@ impl Thread {
     /// Does what can be done now: a turn, starts that are due, looks, a release.
     fn advance(&mut self, execution: ExecutionId) {
         let Some(mut live) = self.live.remove(&execution) else { return };
-        if live.in_flight.is_none() && !live.loading {
+        if (live.in_flight.is_none() || mutant!(TwoInFlight)) && !live.loading {
             self.advance_free(&mut live);
         }
         self.arm(&mut live);
@@ -278,7 +228,7 @@ impl Thread {
         let due = exec.next_timer_ms().is_some_and(|at_ms| at_ms <= now_ms);
         let behind = self.draining.is_none() && live.is_row_behind(now_ms);
         if due || !live.pending.is_empty() || exec.has_more() || behind {
-            self.turn(live, now_ms);
+            self.turn(live);
         }
         // What a written-off thread still made is in no journal: nothing of it may be started.
         if live.in_flight.is_none() && !self.me.written_off.load(Ordering::Acquire) {
@@ -314,7 +264,7 @@ impl Thread {
         if live.delayed.is_empty() || self.draining.is_some() {
             return;
         }
-        let until_ms = live.known.retried_ms;
+        let until_ms = if mutant!(RetryBeforeDurable) { i64::MAX } else { live.known.retried_ms };
         let (due, later): (Vec<ActivityStart>, Vec<_>) =
             live.delayed.drain(..).partition(|start| start.not_before_ms.is_none_or(|at| at <= until_ms));
         live.delayed = later;

@@ -61,7 +61,10 @@ pub(super) fn compose(
     messages.extend(ends);
     let body = body_of(&turn.events);
     live.bytes += body.len() * 2;
-    let consumed: Vec<i64> = origins.iter().filter_map(|origin| origin.row).collect();
+    let mut consumed: Vec<i64> = origins.iter().filter_map(|origin| origin.row).collect();
+    if mutant!(ForgetInboxDelete) {
+        consumed.clear();
+    }
     let idle = row.is_none() && consumed.is_empty() && messages.is_empty() && changes.is_empty();
     let nothing = turn.events.is_empty() && idle;
     let close = turn.events.last().filter(|_| closes).cloned();
@@ -200,7 +203,7 @@ fn row_change(
                 known.wake_ms = next;
                 row.wake_at_ms = Some(next);
             }
-            if active != known.active {
+            if active != known.active && !mutant!(ForgetActive) {
                 known.active = active;
                 row.active = Some(active);
             }

@@ -6,9 +6,9 @@
 
 use super::attempts;
 use super::claims;
+use super::handle::{Busy, ThreadHandle};
 use super::load;
 use super::session::{Session, lock};
-use super::thread::{Busy, ThreadHandle};
 use super::turn;
 use crate::store::Append;
 use abide_core::ExecutionId;
@@ -16,10 +16,8 @@ use abide_core::exec::Suspension;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
-const LOOK_EVERY: Duration = Duration::from_millis(250);
-/// 2 s.
+/// 2 s, at four looks a second.
 const REPORT_AFTER: u32 = 8;
 /// 10 s.
 const SUSPEND_AFTER: u32 = 40;
@@ -39,7 +37,7 @@ pub(super) async fn watch(session: Arc<Session>) {
     let mut blocked: Vec<Blocked> = Vec::new();
     let mut offences: HashMap<ExecutionId, u32> = HashMap::new();
     while !session.is_over() {
-        tokio::time::sleep(LOOK_EVERY).await;
+        tokio::time::sleep(session.pace().threads).await;
         for thread in session.threads() {
             if thread.panicked.load(Ordering::Acquire) {
                 after_panic(&session, &thread).await;

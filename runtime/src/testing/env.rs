@@ -1,0 +1,260 @@
+//! The environment of a test: a database in memory, a clock that jumps, and workers and clients as in production.
+
+use super::process::{Process, ProcessOptions};
+use crate::host::{Host, Pace};
+use crate::store::Store;
+use crate::store::memory::{ConnectOptions, Server, ServerOptions};
+use crate::{Abide, Client, Result, WorkerBuilder};
+use jiff::Timestamp;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+use tokio::task::JoinHandle;
+
+/// The environment variable that gives a test's seed.
+const SEED: &str = "ABIDE_SEED";
+
+/// An environment for tests of workflows: in process, in memory, with a clock of its own.
+///
+/// Workers and clients are the real ones. What differs:
+/// * **Time** stands still, and passes while the test waits for a result ([`result()`](crate::HandleCore::result), a
+///   worker's shutdown) or says [`TestEnv::sleep`]: then it jumps to the next timer, time limit or retry whenever nothing
+///   else can run. A month takes no longer than a minute. It stops again at the moment that was waited for.
+/// * **Activities** may be [mocked](super::mock). One that is not mocked runs as in production, in real time on the
+///   test's own runtime, and the environment's time stands still meanwhile.
+/// * **Each turn is checked**: it is replayed from its recorded history, decoded anew, on a fresh thread, and live state
+///   is dropped after every turn. Code that does something else in a replay is suspended (AB0201) with the
+///   position of the await, in the first test that runs it.
+/// * **A wait that nothing can end** is told: AB0419, with the awaits that the workflow stands at.
+///
+/// A failed test prints the seed of its environment; set `ABIDE_SEED` to it to run with the same random numbers and ids.
+///
+/// Time-skipping is Temporal's idea; here one rule decides when it happens.
+///
+/// ```
+/// use abide::prelude::*;
+/// use abide::testing::TestEnv;
+///
+/// #[derive(Default)]
+/// struct Trial { paid: bool }
+///
+/// #[workflow]
+/// impl Trial {
+///     #[run]
+///     async fn run(&mut self) -> bool {
+///         workflow::until!(self.paid).timeout(days(30)).await.is_ok()
+///     }
+///     #[signal]
+///     fn pay(&mut self) { self.paid = true; }
+/// }
+///
+/// #[tokio::main(flavor = "current_thread")] // in a test: #[tokio::test]
+/// async fn main() -> Result<(), Failure> {
+///     let env = TestEnv::start().await?;
+///     let worker = env.worker("trials").workflow(Trial::run).start().await?;
+///
+///     let trial = env.client().start(Trial::run()).await?;
+///     assert!(!trial.result().await?, "30 days have gone by");
+///
+///     let trial = env.client().start(Trial::run()).await?;
+///     env.sleep(days(29)).await;
+///     trial.pay().await?;
+///     assert!(trial.result().await?);
+///     worker.shutdown().await?;
+///     Ok(())
+/// }
+/// ```
+pub struct TestEnv {
+    abide: Abide,
+    seed: u64,
+    /// `None` on a real database, in real time.
+    process: Option<Arc<Process>>,
+    checks_replay: bool,
+}
+
+impl TestEnv {
+    /// An environment in memory. Needs a tokio runtime of any kind: a plain `#[tokio::test]`.
+    ///
+    /// # Errors
+    /// `AB0417` where the thread of the environment cannot be started, or `ABIDE_SEED` is no number.
+    pub async fn start() -> Result<Self> {
+        Self::builder().start().await
+    }
+
+    /// Like [`TestEnv::start`], with options.
+    pub fn builder() -> TestEnvBuilder {
+        TestEnvBuilder { database: None, seed: None, start_at: None, manual_time: false, checks_replay: true }
+    }
+
+    /// A worker of this task queue: give it workflows, activities and [mocks](super::mock), and start it.
+    pub fn worker(&self, queue: impl Into<String>) -> WorkerBuilder {
+        self.abide.worker(queue).for_test(self.checks_replay)
+    }
+
+    /// A client: starts workflows and talks to them.
+    pub fn client(&self) -> Client {
+        self.abide.client()
+    }
+
+    /// The database, as [`Abide::open`] would give it.
+    pub fn abide(&self) -> &Abide {
+        &self.abide
+    }
+
+    /// What the environment's clock says: what `workflow::now()` gives in a turn that begins now.
+    pub fn now(&self) -> Timestamp {
+        let now_ms = self.process.as_ref().map_or_else(|| self.abide.store().now_ms(), |p| p.now_ms());
+        Timestamp::from_millisecond(now_ms).unwrap_or(Timestamp::MAX)
+    }
+
+    /// Lets so much time pass. Time passes only when nothing else can happen, so that after a millisecond of it all that
+    /// was under way has come to where it waits. On a real database it sleeps.
+    pub async fn sleep(&self, duration: Duration) {
+        match &self.process {
+            Some(process) => process.sleep(duration).await,
+            None => tokio::time::sleep(duration).await,
+        }
+    }
+
+    /// Does something when so much time has passed, while the test waits for something else: sends a signal on the third
+    /// day, say. Await what it gives for what became of it; dropped, it happens nevertheless.
+    ///
+    /// ```
+    /// # use abide::prelude::*;
+    /// # use abide::testing::TestEnv;
+    /// # #[derive(Default)]
+    /// # struct Order { approved: bool }
+    /// # #[workflow]
+    /// # impl Order {
+    /// #     #[run]
+    /// #     async fn run(&mut self) { workflow::until!(self.approved).await }
+    /// #     #[signal]
+    /// #     fn approve(&mut self, yes: bool) { self.approved = yes; }
+    /// # }
+    /// # async fn test(env: TestEnv, order: Handle<Order>) -> Result<(), Failure> {
+    /// let approval = env.after(days(3), order.approve(true));
+    /// order.result().await?;
+    /// approval.await??;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn after<F>(&self, duration: Duration, future: F) -> JoinHandle<F::Output>
+    where
+        F: Future<Output: Send> + Send + 'static,
+    {
+        match &self.process {
+            Some(process) => process.after(duration, future),
+            None => tokio::spawn(async move {
+                tokio::time::sleep(duration).await;
+                future.await
+            }),
+        }
+    }
+
+    /// The seed of the environment's random numbers: printed where a test fails, taken from `ABIDE_SEED`.
+    pub fn seed(&self) -> u64 {
+        self.seed
+    }
+}
+
+impl Drop for TestEnv {
+    fn drop(&mut self) {
+        if std::thread::panicking() && self.process.is_some() {
+            eprintln!("the test environment's seed: run again with {SEED}={}", self.seed);
+        }
+        if let Some(process) = &self.process {
+            process.end();
+        }
+    }
+}
+
+impl std::fmt::Debug for TestEnv {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TestEnv").field("seed", &self.seed).field("now", &self.now()).finish_non_exhaustive()
+    }
+}
+
+/// Options of [`TestEnv::builder`].
+#[must_use = "there is no environment until `.start().await`"]
+#[derive(Debug)]
+pub struct TestEnvBuilder {
+    database: Option<String>,
+    seed: Option<u64>,
+    start_at: Option<Timestamp>,
+    manual_time: bool,
+    checks_replay: bool,
+}
+
+impl TestEnvBuilder {
+    /// Runs the same test on a real database, `sqlite://..` or `postgres://..`, in real time. Default: in memory.
+    pub fn database(mut self, url: impl Into<String>) -> Self {
+        self.database = Some(url.into());
+        self
+    }
+
+    /// The seed of random numbers and ids. Default: the environment variable `ABIDE_SEED`; else by chance.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = Some(seed);
+        self
+    }
+
+    /// What the clock says at first. Default: now, by the wall clock.
+    pub fn start_at(mut self, time: Timestamp) -> Self {
+        self.start_at = Some(time);
+        self
+    }
+
+    /// Time passes by [`TestEnv::sleep`] alone, never while a result is waited for: to look at each step.
+    pub fn manual_time(mut self) -> Self {
+        self.manual_time = true;
+        self
+    }
+
+    /// Whether each turn is replayed and compared. Default: true. Worth turning off only for histories of many
+    /// thousand events, whose replays add up.
+    pub fn replay_checks(mut self, check: bool) -> Self {
+        self.checks_replay = check;
+        self
+    }
+
+    /// Begins it.
+    ///
+    /// # Errors
+    /// `AB0417` where its thread cannot be started or `ABIDE_SEED` is no number; those of [`Abide::open`] on a real database.
+    pub async fn start(self) -> Result<TestEnv> {
+        let seed = self.seed.map_or_else(seed, Ok)?;
+        let checks_replay = self.checks_replay;
+        if let Some(url) = &self.database {
+            let abide = Abide::open(url).await?;
+            return Ok(TestEnv { abide, seed, process: None, checks_replay });
+        }
+        let options = ProcessOptions {
+            seed,
+            start_ms: self.start_at.unwrap_or_else(Timestamp::now).as_millisecond(),
+            waits_let_time_pass: !self.manual_time,
+        };
+        let process = Process::start(&options).map_err(|error| unusable(&error))?;
+        let host = Host::of_test(Pace::NEVER, Arc::clone(&process) as _);
+        let clock = Arc::clone(&process);
+        let opened: Arc<OnceLock<Arc<dyn Store>>> = Arc::default();
+        let (lease, open) = (host.pace.lease, Arc::clone(&opened));
+        host.inside(async move {
+            let server = Server::new(ServerOptions::new(Arc::new(move || clock.now_ms())));
+            let _ = open
+                .set(server.connect(ConnectOptions { lease, ..ConnectOptions::default() }) as Arc<dyn Store>);
+        })
+        .await;
+        let store = opened.get().cloned().ok_or_else(|| unusable(&"its thread has ended"))?;
+        Ok(TestEnv { abide: Abide::of(store, host), seed, process: Some(process), checks_replay })
+    }
+}
+
+fn seed() -> Result<u64> {
+    match std::env::var(SEED) {
+        Ok(text) => text.trim().parse().map_err(|_| unusable(&format!("{SEED} is `{text}`, not a number"))),
+        Err(_) => Ok(uuid::Uuid::now_v7().as_u64_pair().1),
+    }
+}
+
+fn unusable(why: &dyn std::fmt::Display) -> crate::Error {
+    crate::Error::NoTestEnvironment { message: why.to_string() }
+}

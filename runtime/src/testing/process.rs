@@ -1,0 +1,184 @@
+//! The process that a test environment makes up: one thread with a paused clock, on which the engine runs, workflow
+//! threads and all; and one seed for whatever is drawn by lot.
+//!
+//! The test itself stays on its own runtime, in real time, and so do activities that are not mocked: a pool of database
+//! connections or an HTTP client would find its time limits gone by when the clock jumps.
+
+use super::gate::Gate;
+use super::random::Random;
+use crate::host::TestHost;
+use crate::hub::BoxFuture;
+use abide_core::exec::AttemptOutcome;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{JoinHandle, ThreadId};
+use std::time::Duration;
+use tokio::runtime::{Builder, Handle, LocalOptions};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+/// How far the clock can jump: a test's time ends there.
+const END_OF_TIME: Duration = Duration::from_secs(50 * 365 * 86_400);
+
+/// See the module's head.
+pub(super) struct Process {
+    runtime: Handle,
+    gate: Arc<Gate>,
+    /// Where the test runs.
+    outside: Handle,
+    clock: Clock,
+    random: Random,
+    waits_let_time_pass: bool,
+    end: CancellationToken,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// What a test chooses.
+pub(super) struct ProcessOptions {
+    pub(super) seed: u64,
+    pub(super) start_ms: i64,
+    pub(super) waits_let_time_pass: bool,
+}
+
+/// The virtual clock, for all threads: only its own can ask tokio.
+struct Clock {
+    thread: ThreadId,
+    started: Instant,
+    start_ms: i64,
+    /// As it was last read on its own thread.
+    now_ms: AtomicI64,
+}
+
+impl Clock {
+    fn now_ms(&self) -> i64 {
+        if std::thread::current().id() == self.thread && Handle::try_current().is_ok() {
+            let passed_ms = i64::try_from(self.started.elapsed().as_millis()).unwrap_or(i64::MAX);
+            self.now_ms.store(self.start_ms.saturating_add(passed_ms), Ordering::Release);
+        }
+        self.now_ms.load(Ordering::Acquire)
+    }
+
+    fn at(&self, at_ms: i64) -> Instant {
+        self.started + Duration::from_millis(u64::try_from(at_ms - self.start_ms).unwrap_or(0))
+    }
+}
+
+impl Process {
+    /// Begins it. Needs a tokio runtime's context, the test's.
+    pub(super) fn start(options: &ProcessOptions) -> std::io::Result<Arc<Self>> {
+        let end = CancellationToken::new();
+        let (tell, told) = std::sync::mpsc::channel();
+        let ended = end.clone();
+        let thread = std::thread::Builder::new().name("abide-test".to_owned()).spawn(move || {
+            let built = Builder::new_current_thread()
+                .enable_time()
+                .start_paused(true)
+                .build_local(LocalOptions::default());
+            let runtime = match built {
+                Ok(runtime) => runtime,
+                Err(error) => return drop(tell.send(Err(error))),
+            };
+            let started = runtime.block_on(async { Instant::now() });
+            let begun = (runtime.handle().clone(), std::thread::current().id(), started);
+            if tell.send(Ok(begun)).is_ok() {
+                runtime.block_on(ended.cancelled());
+            }
+        })?;
+        let begun = told.recv().unwrap_or_else(|_| Err(std::io::Error::other("the test's thread panicked")));
+        let (runtime, thread_id, started) = begun?;
+        let start_ms = options.start_ms;
+        let clock = Clock { thread: thread_id, started, start_ms, now_ms: AtomicI64::new(start_ms) };
+        let process = Arc::new(Self {
+            gate: Gate::new(runtime.clone()),
+            runtime,
+            outside: Handle::current(),
+            clock,
+            random: Random::new(options.seed),
+            waits_let_time_pass: options.waits_let_time_pass,
+            end,
+            thread: Mutex::new(Some(thread)),
+        });
+        let gate = Arc::clone(&process.gate);
+        let end = started + END_OF_TIME;
+        process.runtime.spawn(async move {
+            tokio::time::sleep_until(end).await;
+            gate.nothing_is_left();
+        });
+        Ok(process)
+    }
+
+    pub(super) fn now_ms(&self) -> i64 {
+        self.clock.now_ms()
+    }
+
+    /// Lets so much time pass, also where waiting does not.
+    pub(super) async fn sleep(self: &Arc<Self>, duration: Duration) {
+        let slept = self.after(duration, async {});
+        Arc::clone(&self.gate).wait(Box::pin(async { drop(slept.await) })).await;
+    }
+
+    /// Runs the future when so much time has passed.
+    pub(super) fn after<F>(
+        self: &Arc<Self>,
+        duration: Duration,
+        future: F,
+    ) -> tokio::task::JoinHandle<F::Output>
+    where
+        F: Future<Output: Send> + Send + 'static,
+    {
+        let wait_ms = i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
+        let at = self.clock.at(self.now_ms().saturating_add(wait_ms));
+        let process = Arc::clone(self);
+        self.runtime.spawn(async move {
+            tokio::time::sleep_until(at).await;
+            // Other threads see the new time.
+            process.now_ms();
+            future.await
+        })
+    }
+
+    /// Ends the process as a whole: what runs in it is dropped.
+    pub(super) fn end(&self) {
+        self.gate.shut();
+        self.end.cancel();
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        // A panic of it was told where it happened.
+        thread.map(JoinHandle::join).into_iter().for_each(drop);
+    }
+}
+
+impl TestHost for Process {
+    fn random(&self) -> u64 {
+        self.random.next()
+    }
+
+    fn run_inside(&self, future: BoxFuture<'static, ()>) -> BoxFuture<'static, ()> {
+        let running = self.runtime.spawn(future);
+        // An end by a panic is seen by whoever waits for what it was to give.
+        Box::pin(async move { drop(running.await) })
+    }
+
+    fn run_activity(&self, body: BoxFuture<'static, AttemptOutcome>) -> BoxFuture<'static, AttemptOutcome> {
+        let hold = self.gate.hold();
+        let running = tokio_util::task::AbortOnDropHandle::new(self.outside.spawn(body));
+        Box::pin(async move {
+            let ended = running.await;
+            drop(hold);
+            match ended {
+                Ok(outcome) => outcome,
+                // The test's runtime has ended.
+                Err(_) => std::future::pending().await,
+            }
+        })
+    }
+
+    fn wait<'a>(&self, future: BoxFuture<'a, ()>) -> BoxFuture<'a, Option<()>> {
+        if !self.waits_let_time_pass {
+            return Box::pin(async move {
+                future.await;
+                Some(())
+            });
+        }
+        Box::pin(Arc::clone(&self.gate).wait(future))
+    }
+}

@@ -1,0 +1,139 @@
+//! One replay: a thread of its own for the time, an execution that observes itself, and the bare facts.
+//!
+//! It has no store, no worker and no clock, so nothing can be changed and no activity can run. What the facts mean is
+//! `verdict`'s.
+
+use super::history::History;
+use abide_core::exec::{Execution, Standing, Suspension, Trace, WorkflowType};
+use abide_core::flow::Info;
+use abide_core::{
+    Event, EventId, FailureKind, Fault, JournalRow, Outcome, Payload, PayloadError, Site, WorkflowDef,
+};
+use serde_json::Value;
+use std::rc::Rc;
+use std::thread::JoinHandle;
+
+/// A workflow type that the replayer was given.
+#[derive(Clone, Copy)]
+pub(super) struct Known {
+    pub(super) workflow: WorkflowType,
+    /// A recorded end, read as today's types and written again: so that an added optional field is no other end.
+    read: fn(&Event) -> Result<Value, PayloadError>,
+}
+
+impl Known {
+    pub(super) fn of<W: WorkflowDef>() -> Self {
+        Self { workflow: WorkflowType::of::<W>(), read: read::<W::Outcome> }
+    }
+
+    fn ends(&self, recorded: &Event, now: &Event) -> Result<(Value, Value), String> {
+        let read = |end| (self.read)(end).map_err(|error| error.to_string());
+        Ok((read(recorded)?, read(now)?))
+    }
+}
+
+fn read<O: Outcome>(end: &Event) -> Result<Value, PayloadError> {
+    let mut again = match end {
+        Event::Completed { result } => {
+            Event::Completed { result: Payload::encode(&result.decode::<O::Ok>()?)? }
+        }
+        Event::Failed { failure, compensation_failures } => Event::Failed {
+            failure: match failure.kind {
+                FailureKind::Application => O::Err::from_record(failure)?.to_record()?,
+                _ => failure.clone(),
+            },
+            compensation_failures: compensation_failures.clone(),
+        },
+        other => other.clone(),
+    };
+    // An error that was read back may have lost its sources, which are text for people.
+    if let Event::Failed { failure, .. } = &mut again {
+        failure.chain.clear();
+    }
+    Payload::encode(&again)?.decode()
+}
+
+/// What a replay came to.
+pub(super) struct Facts {
+    /// How the execution stands at the end.
+    pub(super) standing: Standing,
+    /// How many of the events that it was given it has met.
+    pub(super) met: u64,
+    /// Commands that it asked for beyond them.
+    pub(super) beyond: u64,
+    pub(super) trace: Trace,
+    /// Where it waits.
+    pub(super) awaiting: Vec<&'static Site>,
+    pub(super) unknown_signals: Vec<(EventId, String)>,
+    /// Of a run that came to its recorded end: that end and today's, as today's types write them. `Err`: the recorded one
+    /// cannot be read.
+    pub(super) ends: Option<Result<(Value, Value), String>>,
+}
+
+impl Facts {
+    /// The thread is gone: user code has panicked where the executor could not catch it.
+    fn lost(panic: &(dyn std::any::Any + Send)) -> Self {
+        let text = panic.downcast_ref::<&str>().map(ToString::to_string);
+        let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
+        Self {
+            standing: Standing::Suspended(Suspension::new("AB0202", format!("its code panicked: {text}"))),
+            met: 0,
+            beyond: 0,
+            trace: Trace::default(),
+            awaiting: Vec::new(),
+            unknown_signals: Vec::new(),
+            ends: None,
+        }
+    }
+}
+
+/// Begins a replay on a fresh thread, whose thread-locals no other replay has touched. `done` is dropped at its end.
+pub(super) fn begin(known: Known, history: &History, done: impl Send + 'static) -> JoinHandle<Facts> {
+    let names = [history.workflow_id(), history.run_id(), history.workflow_type(), history.task_queue()];
+    let [workflow_id, run_id, workflow_type, task_queue] = names.map(str::to_owned);
+    let rows = given(history);
+    std::thread::spawn(move || {
+        let info = Info::new(workflow_id, run_id, workflow_type, task_queue);
+        let facts = run(&known, info, rows);
+        drop(done);
+        facts
+    })
+}
+
+pub(super) fn end(thread: JoinHandle<Facts>) -> Facts {
+    thread.join().unwrap_or_else(|panic| Facts::lost(&*panic))
+}
+
+/// The rows to replay. A termination comes from outside of the code: what the code does where it came is beyond its
+/// history.
+fn given(history: &History) -> Vec<JournalRow> {
+    let mut rows = history.rows().to_vec();
+    if let (Some(Event::Terminated { .. }), Some(last)) = (history.last(), rows.last_mut()) {
+        last.events.pop();
+        rows.retain(|row| !row.events.is_empty());
+    }
+    rows
+}
+
+fn run(known: &Known, info: Info, rows: Vec<JournalRow>) -> Facts {
+    let given = rows.iter().map(|row| row.events.len() as u64).sum();
+    let last = rows.last().and_then(|row| row.events.last()).cloned();
+    // Every activity is known: none is run.
+    let mut execution = Execution::new(&known.workflow, info, Rc::new(|_: &str| true));
+    execution.observe();
+    let standing = execution.replay(rows);
+    let (events, trace) = (execution.history_len(), execution.take_trace());
+    let ends = match (&standing, last, &trace.last) {
+        (Standing::Closed, Some(recorded), Some((_, now))) => Some(known.ends(&recorded, now)),
+        _ => None,
+    };
+    Facts {
+        standing,
+        met: events.min(given),
+        beyond: events.saturating_sub(given),
+        trace,
+        awaiting: execution.awaiting(),
+        unknown_signals: execution.unknown_signals(),
+        ends,
+    }
+}

@@ -1,0 +1,133 @@
+//! An event in a few words, as a column of a report has it: what was recorded, and what the code asked for.
+//!
+//! One line each, whatever the payloads hold; cutting to a width is the table's.
+
+use abide_core::{Event, FailureRecord, Site};
+
+/// A recorded event. `at_ms` is the time of its row.
+pub(super) fn recorded(event: &Event, at_ms: i64) -> String {
+    let words = match event {
+        Event::Started { input, .. } => format!("started with {}", input.as_json()),
+        Event::ActivityCompleted { activity, result } => {
+            format!("activity {activity} gave {}", result.as_json())
+        }
+        Event::ActivityFailed { activity, failure } => format!("activity {activity} failed: {failure}"),
+        Event::AttemptFailed { activity, attempt, failure, .. } => {
+            format!("attempt {attempt} of activity {activity} failed: {failure}")
+        }
+        Event::TimerFired { timer } => format!("timer {timer} fired"),
+        Event::Signaled { name, input, handled, .. } => {
+            let kept = if *handled { "" } else { ", which no handler took" };
+            format!("signal `{name}` with {}{kept}", input.as_json())
+        }
+        Event::SignalRedelivered { signal } => format!("signal {signal} given to a handler"),
+        Event::CancelRequested { reason, .. } => format!("asked to cancel: {reason}"),
+        Event::Recovered { .. } => "taken over from a dead worker".to_owned(),
+        Event::SideEffect { value } => format!("side effect {}", value.as_json()),
+        Event::Terminated { reason } => format!("terminated: {reason}"),
+        command => asked(command, at_ms),
+    };
+    one_line(&words)
+}
+
+/// A command, at the workflow's time.
+pub(super) fn asked(event: &Event, now_ms: i64) -> String {
+    let words = match event {
+        Event::ActivityScheduled { name, input, task_queue, .. } => {
+            let queue = task_queue.as_ref().map_or_else(String::new, |queue| format!(" on queue `{queue}`"));
+            format!("activity `{name}` with {}{queue}", input.as_json())
+        }
+        Event::ActivityCancelRequested { activity } => format!("cancellation of activity {activity}"),
+        Event::TimerStarted { fire_at_ms } => format!("timer of {}", span(fire_at_ms.saturating_sub(now_ms))),
+        Event::TimerCancelled { timer } => format!("end of timer {timer} before its time"),
+        // Its value is read only where none is recorded.
+        Event::SideEffect { .. } => "side effect".to_owned(),
+        Event::Completed { result } => format!("completed with {}", result.as_json()),
+        Event::Failed { failure, compensation_failures } => {
+            format!("failed: {failure}{}", uncompensated(compensation_failures))
+        }
+        Event::Canceled { reason, compensation_failures } => {
+            format!("cancelled: {reason}{}", uncompensated(compensation_failures))
+        }
+        other => format!("{other:?}"),
+    };
+    one_line(&words)
+}
+
+/// A command without its payload.
+pub(super) fn kind(event: &Event, at_ms: i64) -> String {
+    match event {
+        Event::ActivityScheduled { name, .. } => format!("activity `{name}`"),
+        Event::Completed { .. } => "the completion".to_owned(),
+        other => asked(other, at_ms),
+    }
+}
+
+fn uncompensated(failures: &[FailureRecord]) -> String {
+    match failures.len() {
+        0 => String::new(),
+        1 => " (a compensation failed as well)".to_owned(),
+        n => format!(" ({n} compensations failed as well)"),
+    }
+}
+
+/// The place of an await: `src/orders.rs:42:9 charge(order.payment)`.
+pub(super) fn place(site: &Site) -> String {
+    let text = one_line(site.text);
+    match site.line {
+        // The engine's own awaits have no line.
+        0 => format!("{text} of a {}", site.file),
+        line => format!("{}:{line}:{} {text}", site.file, site.column),
+    }
+}
+
+/// The place of an await in one line of this width: what is awaited says more than the folders of the file.
+pub(super) fn short_place(site: &Site, width: usize) -> String {
+    let place = place(site);
+    let file = site.file.rsplit(['/', '\\']).next().unwrap_or(site.file);
+    if place.chars().count() <= width {
+        return place;
+    }
+    super::table::cut(&place.replacen(site.file, file, 1), width)
+}
+
+/// A length of time by its two largest units.
+fn span(ms: i64) -> String {
+    let units = [("d", 86_400_000), ("h", 3_600_000), ("min", 60_000), ("s", 1_000), ("ms", 1)];
+    let mut rest = ms.max(0);
+    let mut parts = Vec::new();
+    for (name, length) in units {
+        if rest >= length && parts.len() < 2 {
+            parts.push(format!("{} {name}", rest / length));
+            rest %= length;
+        }
+    }
+    if parts.is_empty() { "0 ms".to_owned() } else { parts.join(" ") }
+}
+
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_have_two_units_at_most() {
+        assert_eq!(span(0), "0 ms");
+        assert_eq!(span(1_500), "1 s 500 ms");
+        assert_eq!(span(3 * 86_400_000 + 61_000), "3 d 1 min");
+        assert_eq!(span(-5), "0 ms", "a recorded time in the past");
+    }
+
+    #[test]
+    fn words_are_one_line() {
+        let reason = "first\nsecond".to_owned();
+        assert_eq!(recorded(&Event::Terminated { reason }, 0), "terminated: first second");
+        let site = Site { file: "src/a.rs", line: 3, column: 9, text: "pay(\n    order,\n)" };
+        assert_eq!(place(&site), "src/a.rs:3:9 pay( order, )");
+        assert_eq!(short_place(&site, 25), "a.rs:3:9 pay( order, )", "the folders go first");
+        assert_eq!(short_place(&site, 16), "a.rs:3:9 pay(..");
+    }
+}

@@ -1,0 +1,125 @@
+//! A workflow thread from outside: its mailbox, the turn that it is in, and how it is begun.
+//!
+//! In a program it is a thread of the operating system. In a process that a test makes up it is one more task on the
+//! only thread there is, which waits in its mailbox without blocking; everything else is the same code.
+
+use super::handed_in::Unanswered;
+use super::live::{Look, SendReply, StartReply};
+use super::load::Loaded;
+use super::session::{Session, lock};
+use super::thread::Thread;
+use crate::store::{AppendOutcome, InboxRow, NewExecution, NewMessage, StoreError};
+use abide_core::exec::{AttemptOutcome, Position};
+use abide_core::{EventId, ExecutionId};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
+use tokio_util::sync::CancellationToken;
+
+/// What can happen to a thread.
+pub(super) enum Message {
+    /// A client starts an execution here.
+    Start { new: Box<NewExecution>, reply: StartReply },
+    /// An execution was claimed, or its journal was read again.
+    Load(Box<Loaded>),
+    /// A client's message.
+    Send { message: NewMessage, reply: SendReply },
+    /// Rows of its inbox.
+    Inbox { execution: ExecutionId, rows: Vec<InboxRow> },
+    /// An attempt ended.
+    Attempt { execution: ExecutionId, activity: EventId, attempt: u32, outcome: AttemptOutcome },
+    /// An append was acknowledged.
+    Acked { execution: ExecutionId, result: Result<AppendOutcome, StoreError> },
+    /// A look at the state.
+    Look { execution: ExecutionId, look: Look },
+    /// It was terminated from outside.
+    Gone { execution: ExecutionId },
+    /// A shutdown: release what is idle; the token is cancelled when nothing is left.
+    Drain(CancellationToken),
+    /// End at once, dropping everything.
+    Stop,
+}
+
+/// The turn that a thread is in.
+#[derive(Clone)]
+pub(super) struct Busy {
+    pub(super) execution: ExecutionId,
+    pub(super) turn: u64,
+    pub(super) position: Position,
+}
+
+/// A thread, as the rest of the session knows it.
+pub(super) struct ThreadHandle {
+    pub(super) index: usize,
+    sender: Mutex<Sender<Message>>,
+    /// Wakes a thread that is a task.
+    #[cfg(feature = "testing")]
+    pub(super) arrived: tokio::sync::Notify,
+    pub(super) busy: Mutex<Option<Busy>>,
+    /// It blocked: another thread has taken its place, and what it still makes is nobody's (PROTOCOL 25).
+    pub(super) written_off: AtomicBool,
+    pub(super) unanswered: Unanswered,
+    /// Something panicked outside of all that is guarded: the thread has ended.
+    pub(super) panicked: AtomicBool,
+    /// Cancelled when it is written off: who waits for its answers goes another way.
+    pub(super) gone: CancellationToken,
+}
+
+impl ThreadHandle {
+    pub(super) fn new(index: usize, sender: Sender<Message>) -> Self {
+        Self {
+            index,
+            sender: Mutex::new(sender),
+            #[cfg(feature = "testing")]
+            arrived: tokio::sync::Notify::new(),
+            busy: Mutex::new(None),
+            written_off: AtomicBool::new(false),
+            unanswered: Unanswered::default(),
+            panicked: AtomicBool::new(false),
+            gone: CancellationToken::new(),
+        }
+    }
+
+    pub(super) fn spawn(session: &Arc<Session>, index: usize) -> Arc<Self> {
+        let (sender, receiver) = channel();
+        let handle = Arc::new(Self::new(index, sender));
+        let (session, me) = (Arc::clone(session), Arc::clone(&handle));
+        #[cfg(feature = "testing")]
+        if session.abide.host().test().is_some() {
+            tokio::task::spawn_local(async move { Thread::new(session, me).run_beside(receiver).await });
+            return handle;
+        }
+        let tokio = tokio::runtime::Handle::current();
+        let named = std::thread::Builder::new().name(format!("abide-workflow-{index}"));
+        let spawned = named.spawn(move || {
+            let _tokio = tokio.enter();
+            Self::run(session, me, &receiver);
+        });
+        if let Err(error) = spawned {
+            tracing::error!("a workflow thread could not be started: {error}");
+            handle.gone.cancel();
+        }
+        handle
+    }
+
+    fn run(session: Arc<Session>, me: Arc<Self>, receiver: &Receiver<Message>) {
+        let handle = Arc::clone(&me);
+        let ran = catch_unwind(AssertUnwindSafe(|| Thread::new(session, me).run(receiver)));
+        if ran.is_err() {
+            // The watchdog gives its executions to another thread.
+            handle.panicked.store(true, Ordering::Release);
+        }
+    }
+
+    /// Gives the message back where the thread is gone.
+    pub(super) fn send(&self, message: Message) -> Result<(), Message> {
+        if self.written_off.load(Ordering::Acquire) {
+            return Err(message);
+        }
+        lock(&self.sender).send(message).map_err(|back| back.0)?;
+        #[cfg(feature = "testing")]
+        self.arrived.notify_one();
+        Ok(())
+    }
+}
