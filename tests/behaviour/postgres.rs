@@ -33,6 +33,8 @@ mod long_history;
 mod mismatch;
 mod outbox;
 mod pooler;
+mod replays;
+mod replays_database;
 mod retries;
 mod sagas;
 mod shutdown;

@@ -1,0 +1,195 @@
+//! What clients were told, against the histories: nothing acknowledged is lost, nothing is taken twice, and nobody was
+//! told what is not so.
+
+use crate::calls::{Answer, Asked, Call, End};
+use crate::evidence::{Evidence, Findings, RunEvidence, Violation};
+use crate::scenario::{Ask, Conflict, Reuse};
+use crate::value::{Output, Progress, ScriptFailed};
+use abide::ExecutionStatus;
+use abide::history::{Event, FailureRecord};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Checks all calls.
+pub(crate) fn check(evidence: &Evidence, all: &mut Vec<Violation>) {
+    let mut started: BTreeMap<&str, &str> = BTreeMap::new();
+    let mut seen: BTreeMap<(usize, Option<&str>), &Progress> = BTreeMap::new();
+    for call in &evidence.calls {
+        let mut findings = Findings { of: call.workflow_id.clone(), all };
+        let runs = runs_of(evidence, call);
+        match (&call.what, &call.answer) {
+            (Asked::Start { request, conflict, .. }, Answer::Started { run_id }) => {
+                let there = runs.iter().any(|run| run.run_id == *run_id);
+                findings.check(there, "lost start", || format!("run {run_id} is nowhere: {call}"));
+                // One that was given somebody else's run may be given another later.
+                let first = *started.entry(request).or_insert(run_id);
+                let same = first == run_id || *conflict == Conflict::UseExisting;
+                findings.check(same, "two runs", || format!("`{request}` was told {first} before: {call}"));
+            }
+            (_, Answer::Taken) => taken(&runs, call, &mut findings),
+            (_, Answer::Refused { code, .. }) => refused(&runs, call, code, &mut findings),
+            (Asked::Query, Answer::Progress(progress)) => {
+                seen_before(&runs, progress, call, &mut findings);
+                let before = seen.insert((call.actor, call.run_id.as_deref()), progress);
+                let back = before.is_some_and(|before| !goes_on(before, progress));
+                let calm = !evidence.weather.losses && call.run_id.is_some();
+                findings.check(!(back && calm), "query", || format!("it went back from {before:?}: {call}"));
+            }
+            (Asked::Result, Answer::Ended(end)) => {
+                let so = runs.iter().any(|run| is_end(run, end));
+                findings.check(so, "result", || format!("no such end is recorded: {call}"));
+            }
+            _ => findings.add("answer", format!("of the wrong kind: {call}")),
+        }
+    }
+    messages(evidence, all);
+    ids(evidence, all);
+}
+
+/// The run that a call was for, or all that its workflow id has had.
+fn runs_of<'e>(evidence: &'e Evidence, call: &Call) -> Vec<&'e RunEvidence> {
+    let meant = |run: &&RunEvidence| match &call.run_id {
+        Some(run_id) => run.run_id == *run_id,
+        None => run.workflow_id == call.workflow_id,
+    };
+    evidence.runs.iter().filter(meant).collect()
+}
+
+fn has(run: &RunEvidence, request: &str) -> bool {
+    run.events().any(|(_, event)| match event {
+        Event::Signaled { request_id, .. } | Event::CancelRequested { request_id, .. } => {
+            request_id == request
+        }
+        _ => false,
+    })
+}
+
+/// What was taken is in the history, unless the run was ended from outside before it could take it in.
+fn taken(runs: &[&RunEvidence], call: &Call, findings: &mut Findings<'_>) {
+    let terminated = |run: &&RunEvidence| run.status == ExecutionStatus::Terminated;
+    let so = match &call.what {
+        Asked::Terminate { .. } => runs.iter().any(terminated),
+        what => {
+            let Some(request) = what.message() else { return };
+            runs.iter().any(|run| has(run, request) || terminated(run))
+        }
+    };
+    findings.check(so, "lost message", || format!("it was acknowledged and is in no history: {call}"));
+}
+
+/// What was refused had a reason, and did not happen.
+fn refused(runs: &[&RunEvidence], call: &Call, code: &str, findings: &mut Findings<'_>) {
+    let reason = match &call.what {
+        Asked::Start { conflict, reuse, .. } => {
+            code == "AB0401" && *conflict == Conflict::Fail || code == "AB0402" && *reuse != Reuse::Allow
+        }
+        Asked::Poke { .. } | Asked::Visit { .. } | Asked::Cancel { .. } | Asked::Terminate { .. } => {
+            code == "AB0407"
+        }
+        Asked::Query | Asked::Result => false,
+    };
+    findings.check(reason, "refused", || format!("it should not have been: {call}"));
+    // By id, an earlier try may have met an earlier run.
+    if let (Some(request), Some(_)) = (call.what.message(), &call.run_id) {
+        let happened = runs.iter().any(|run| has(run, request));
+        findings.check(!happened, "refused", || format!("it is in the history all the same: {call}"));
+    }
+}
+
+/// A query shows nothing that is not durable.
+fn seen_before(runs: &[&RunEvidence], progress: &Progress, call: &Call, findings: &mut Findings<'_>) {
+    let durable = |run: &&RunEvidence| {
+        let visits: BTreeSet<u64> = run.signals("visit").into_iter().collect();
+        run.signals("poke").starts_with(&progress.pokes) && progress.visits.iter().all(|n| visits.contains(n))
+    };
+    findings.check(runs.iter().any(durable), "query", || format!("no history has come to this: {call}"));
+}
+
+fn goes_on(before: &Progress, now: &Progress) -> bool {
+    let more = now.pokes.starts_with(&before.pokes) && now.visits.starts_with(&before.visits);
+    more && now.steps >= before.steps
+}
+
+/// Whether the run has ended so.
+fn is_end(run: &RunEvidence, end: &End) -> bool {
+    let Some((_, last)) = run.events().last() else { return false };
+    match (last, end) {
+        (Event::Completed { result }, End::Completed(output)) => {
+            result.decode::<Output>().is_ok_and(|found| found == *output)
+        }
+        (Event::Failed { failure, compensation_failures }, End::Failed { error, compensations }) => {
+            failed(failure).is_some_and(|found| found == *error)
+                && compensation_failures.len() == *compensations
+        }
+        (Event::Canceled { compensation_failures, .. }, End::Canceled { compensations }) => {
+            compensation_failures.len() == *compensations
+        }
+        (Event::Terminated { .. }, End::Terminated) => true,
+        _ => false,
+    }
+}
+
+/// The typed error of a failed run.
+pub(crate) fn failed(failure: &FailureRecord) -> Option<ScriptFailed> {
+    failure.data.as_ref()?.decode().ok()
+}
+
+/// Whatever a history holds was sent, so, by somebody.
+fn messages(evidence: &Evidence, all: &mut Vec<Violation>) {
+    for run in &evidence.runs {
+        let mut findings = Findings { of: run.name(), all };
+        for (number, event) in run.events() {
+            let (request, text) = match event {
+                Event::Signaled { request_id, name, input, .. } => {
+                    (request_id, format!("{name} {}", input.as_json()))
+                }
+                Event::CancelRequested { request_id, .. } => (request_id, "cancel".to_owned()),
+                _ => continue,
+            };
+            let sent = evidence.calls.iter().find(|call| call.what.message() == Some(request));
+            let so = sent.is_none_or(|call| text == written(&call.what));
+            findings
+                .check(so, "other message", || format!("event {number} is {text}, and {sent:?} was sent"));
+            let scripted = sent.is_some() || is_scripted(evidence, &run.workflow_id, request);
+            findings.check(scripted, "never sent", || format!("event {number}: {text} under `{request}`"));
+        }
+    }
+}
+
+fn written(asked: &Asked) -> String {
+    match asked {
+        Asked::Poke { n, .. } => format!("poke [{n}]"),
+        Asked::Visit { n, .. } => format!("visit [{n}]"),
+        _ => "cancel".to_owned(),
+    }
+}
+
+/// Whether a call that was never answered may have been made so.
+fn is_scripted(evidence: &Evidence, workflow_id: &str, wanted: &str) -> bool {
+    wanted.contains("/top-")
+        || evidence.scenario.asks(workflow_id, |ask| match ask {
+            Ask::Poke { request, .. } | Ask::Visit { request, .. } | Ask::Cancel { request } => {
+                request == wanted
+            }
+            _ => false,
+        })
+}
+
+/// No more runs than starts, and of each workflow id at most one that is open.
+fn ids(evidence: &Evidence, all: &mut Vec<Violation>) {
+    let workflow_ids: BTreeSet<&str> = evidence.runs.iter().map(|run| run.workflow_id.as_str()).collect();
+    for workflow_id in workflow_ids {
+        let runs: Vec<_> = evidence.runs.iter().filter(|run| run.workflow_id == workflow_id).collect();
+        let actors = evidence.scenario.actors.iter().filter(|actor| actor.workflow_id == workflow_id);
+        let asks = actors.flat_map(|actor| &actor.lines).map(|line| &line.ask);
+        let starts: BTreeSet<&str> = asks
+            .filter_map(
+                |ask| if let Ask::Start { request, .. } = ask { Some(request.as_str()) } else { None },
+            )
+            .collect();
+        let mut findings = Findings { of: workflow_id.to_owned(), all };
+        let (count, open) = (runs.len(), runs.iter().filter(|run| run.status.is_open()).count());
+        findings
+            .check(count <= starts.len(), "two runs", || format!("{count} runs of {} starts", starts.len()));
+        findings.check(open <= 1, "two runs", || format!("{open} runs are open"));
+    }
+}

@@ -1,0 +1,139 @@
+//! The log against the histories: what ran was asked for, ran once under its number, and what is recorded as its outcome
+//! really happened.
+//!
+//! What is not asked: that attempts of one activity do not overlap, and that each recorded attempt has begun. A worker that
+//! is held dead may run on, and one that dies may never have begun what it was to run.
+
+use crate::effects::{Entry, What};
+use crate::evidence::{Evidence, Findings, RunEvidence, Violation};
+use crate::program::Act;
+use abide::history::{Event, FailureKind};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// One attempt: the run, the activity, its number.
+type Key<'e> = (&'e str, u64, u32);
+
+/// Checks all runs.
+pub(crate) fn check(evidence: &Evidence, all: &mut Vec<Violation>) {
+    let mut ran: BTreeMap<Key<'_>, Vec<&Entry>> = BTreeMap::new();
+    for entry in &evidence.log {
+        ran.entry((&entry.run_id, entry.activity, entry.attempt)).or_default().push(entry);
+    }
+    let known: BTreeSet<&str> = evidence.runs.iter().map(|run| run.run_id.as_str()).collect();
+    for entry in evidence.log.iter().filter(|entry| !known.contains(entry.run_id.as_str())) {
+        let of = entry.workflow_id.clone();
+        all.push(Violation { rule: "never asked for", of, text: format!("no such run: {entry}") });
+    }
+    for run in &evidence.runs {
+        let mut findings = Findings { of: run.name(), all };
+        begun(run, &ran, &mut findings);
+        recorded(run, &ran, &mut findings);
+    }
+    too_late(evidence, all);
+}
+
+/// Whatever began was scheduled, with this input; began once; and was preceded by the failures of those before it.
+fn begun(run: &RunEvidence, ran: &BTreeMap<Key<'_>, Vec<&Entry>>, findings: &mut Findings<'_>) {
+    let acts = run.acts();
+    let failed = failures(run);
+    for ((_, activity, attempt), entries) in ran.iter().filter(|((of, ..), _)| *of == run.run_id) {
+        let begins = entries.iter().filter(|entry| entry.what == What::Begin).count();
+        findings.check(begins == 1, "began twice", || {
+            format!("attempt {attempt} of activity {activity} began {begins} times")
+        });
+        let Some(first) = entries.first() else { continue };
+        let Some(act) = acts.get(activity) else {
+            findings.add("never asked for", format!("it is not in the history: {first}"));
+            continue;
+        };
+        let same = act.label == first.label && act.note == first.note;
+        findings.check(same, "other input", || format!("the history has {act:?}, and it ran: {first}"));
+        let most = act.options.max_attempts;
+        findings.check(most == 0 || *attempt <= most, "attempts", || format!("of {most}: {first}"));
+        // Each retry waits until the failure before it is durable.
+        let before = failed.get(activity).map_or(0, BTreeMap::len);
+        findings.check(before + 1 >= *attempt as usize, "not durable", || {
+            format!("the history has {before} failed attempts before it: {first}")
+        });
+    }
+}
+
+/// The attempts that failed and led to another, of each activity.
+fn failures(run: &RunEvidence) -> BTreeMap<u64, BTreeMap<u32, FailureKind>> {
+    let mut all: BTreeMap<u64, BTreeMap<u32, FailureKind>> = BTreeMap::new();
+    for (_, event) in run.events() {
+        if let Event::AttemptFailed { activity, attempt, failure, .. } = event {
+            all.entry(activity.0).or_default().insert(*attempt, failure.kind);
+        }
+    }
+    all
+}
+
+/// A recorded outcome is what the attempt told.
+fn recorded(run: &RunEvidence, ran: &BTreeMap<Key<'_>, Vec<&Entry>>, findings: &mut Findings<'_>) {
+    let (acts, failed) = (run.acts(), failures(run));
+    let told = |activity: u64, attempt: u32, what: &dyn Fn(What) -> bool| {
+        let entries = ran.get(&(run.run_id.as_str(), activity, attempt));
+        entries.is_some_and(|entries| entries.iter().any(|entry| what(entry.what)))
+    };
+    for (_, event) in run.events() {
+        match event {
+            Event::ActivityCompleted { activity, result } => {
+                let attempt = failed.get(&activity.0).map_or(1, |failed| failed.len() as u32 + 1);
+                let value = result.decode::<u64>().ok();
+                let expected = acts.get(&activity.0).map(Act::result);
+                let happened =
+                    value.is_some_and(|value| told(activity.0, attempt, &|what| what == What::Return(value)));
+                findings.check(happened && value == expected, "made up", || {
+                    format!(
+                        "activity {activity} is recorded as completed by attempt {attempt} with {result:?}"
+                    )
+                });
+            }
+            Event::ActivityFailed { activity, failure } => {
+                let attempt = failed.get(&activity.0).map_or(1, |failed| failed.len() as u32 + 1);
+                let happened =
+                    failure.kind != FailureKind::Application || told(activity.0, attempt, &is_failure);
+                findings.check(happened, "made up", || {
+                    format!("activity {activity} is recorded as failed by attempt {attempt}: {failure}")
+                });
+            }
+            Event::AttemptFailed { activity, attempt, failure, .. } => {
+                let happened =
+                    failure.kind != FailureKind::Application || told(activity.0, *attempt, &is_failure);
+                findings.check(happened, "made up", || {
+                    format!("attempt {attempt} of activity {activity} is recorded as failed: {failure}")
+                });
+            }
+            _ => {}
+        }
+    }
+}
+
+fn is_failure(what: What) -> bool {
+    what == What::Fail
+}
+
+/// Nothing begins of which the end, or the close of its run, was durable before. Not so elsewhere: there an attempt was claimed
+/// before it, and the claim's answer may have been under way. Nor is an owner told of an end by one
+/// that held it dead.
+fn too_late(evidence: &Evidence, all: &mut Vec<Violation>) {
+    let mut told = BTreeSet::new();
+    let elsewhere: BTreeSet<(&str, u64)> = evidence.runs.iter().flat_map(RunEvidence::elsewhere).collect();
+    let taken = |run: &&RunEvidence| run.events().any(|(_, event)| matches!(event, Event::Recovered { .. }));
+    let taken: BTreeSet<&str> = evidence.runs.iter().filter(taken).map(|run| run.run_id.as_str()).collect();
+    for look in &evidence.looks {
+        for (at, entry) in evidence.log.iter().enumerate().skip(look.log) {
+            let ended = look.ended.contains(&(entry.run_id.clone(), entry.activity));
+            let closed = look.closed.contains(&entry.run_id);
+            let untold = !closed && taken.contains(entry.run_id.as_str())
+                || elsewhere.contains(&(entry.run_id.as_str(), entry.activity));
+            if entry.what != What::Begin || untold || !(ended || closed) || !told.insert(at) {
+                continue;
+            }
+            let what = if ended { "its end" } else { "the close of its run" };
+            let text = format!("{what} was in the history before: {entry}");
+            all.push(Violation { rule: "too late", of: entry.workflow_id.clone(), text });
+        }
+    }
+}

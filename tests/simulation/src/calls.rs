@@ -1,0 +1,102 @@
+//! What clients asked and what they were told: the acknowledgements that the oracle holds the histories against.
+
+use crate::scenario::{Conflict, Reuse};
+use crate::value::{Output, Progress, ScriptFailed};
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// All calls of a run that have been answered, in the order of their answers. Shared by its clients.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Calls(Arc<Mutex<Vec<Call>>>);
+
+/// One call: asked under one request id until the answer was certain.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Call {
+    pub(crate) actor: usize,
+    pub(crate) workflow_id: String,
+    /// The run that it was for; none: whichever was the newest.
+    pub(crate) run_id: Option<String>,
+    pub(crate) what: Asked,
+    /// How often it was asked.
+    pub(crate) tries: u32,
+    pub(crate) answer: Answer,
+}
+
+/// What was asked.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Asked {
+    Start { request: String, reuse: Reuse, conflict: Conflict },
+    Poke { request: String, n: u64 },
+    Visit { request: String, n: u64 },
+    Query,
+    Cancel { request: String },
+    Terminate { request: String },
+    Result,
+}
+
+/// What the answer was.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Answer {
+    /// The start gave this run.
+    Started {
+        run_id: String,
+    },
+    /// The message is durable.
+    Taken,
+    Progress(Progress),
+    Ended(End),
+    /// It was refused for good.
+    Refused {
+        code: String,
+        text: String,
+    },
+}
+
+/// How a run ended, as `result()` tells it.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum End {
+    Completed(Output),
+    Failed { error: ScriptFailed, compensations: usize },
+    Canceled { compensations: usize },
+    Terminated,
+    Suspended { code: String, message: String },
+    Other(String),
+}
+
+impl Calls {
+    pub(crate) fn add(&self, call: Call) {
+        self.lock().push(call);
+    }
+
+    pub(crate) fn all(&self) -> Vec<Call> {
+        self.lock().clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Call>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Asked {
+    /// The request id of a signal or a cancel: what a history keeps.
+    pub(crate) fn message(&self) -> Option<&str> {
+        match self {
+            Self::Poke { request, .. } | Self::Visit { request, .. } | Self::Cancel { request } => {
+                Some(request)
+            }
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { actor, workflow_id, run_id, what, tries, answer } = self;
+        write!(f, "actor {actor}: {what:?} of {workflow_id}")?;
+        run_id.iter().try_for_each(|run_id| write!(f, " (run {run_id})"))?;
+        if *tries > 1 {
+            write!(f, ", asked {tries} times")?;
+        }
+        write!(f, ": {answer:?}")
+    }
+}

@@ -1,0 +1,203 @@
+//! What a run of the simulation leaves: plain data for the oracle, whoever has gathered it.
+
+use crate::calls::Call;
+use crate::effects::{Entry, HOME};
+use crate::interpret::Scripted;
+use crate::program::{Act, Program};
+use crate::scenario::{Ask, Scenario};
+use abide::history::{Event, JournalRow};
+use abide::{Client, Error, ExecutionStatus, Failure, IdReusePolicy, ListFilter};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+/// All of it.
+#[derive(Clone, Debug)]
+pub(crate) struct Evidence {
+    pub(crate) scenario: Scenario,
+    pub(crate) weather: Weather,
+    pub(crate) log: Vec<Entry>,
+    /// The client's calls that were answered.
+    pub(crate) calls: Vec<Call>,
+    /// The runs at the end, all of them.
+    pub(crate) runs: Vec<RunEvidence>,
+    /// What was seen on the way.
+    pub(crate) looks: Vec<Look>,
+}
+
+/// What else may have happened than what the scenario says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Weather {
+    /// Workers may have been lost, or held dead, and attempts with them.
+    pub(crate) losses: bool,
+    /// Things may have taken longer than they say: pauses, a slow machine.
+    pub(crate) delays: bool,
+}
+
+/// One run of a workflow at the end.
+#[derive(Clone, Debug)]
+pub(crate) struct RunEvidence {
+    pub(crate) workflow_id: String,
+    pub(crate) run_id: String,
+    pub(crate) status: ExecutionStatus,
+    /// Why it is suspended, where it is.
+    pub(crate) suspension: Option<String>,
+    pub(crate) history: Vec<JournalRow>,
+}
+
+/// What was durable at a moment of which it is known how long the log was: what begins later begins too late.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Look {
+    /// How many lines the log had when the reading was over.
+    pub(crate) log: usize,
+    /// Activities whose end was in the history, by run and number.
+    pub(crate) ended: BTreeSet<(String, u64)>,
+    /// Runs that had closed.
+    pub(crate) closed: BTreeSet<String>,
+}
+
+/// A broken rule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Violation {
+    /// The rule's name, one word or a few.
+    pub(crate) rule: &'static str,
+    /// The workflow id, or what else it is about.
+    pub(crate) of: String,
+    pub(crate) text: String,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "[{}] {}: {}", self.rule, self.of, self.text.replace('\n', " "))
+    }
+}
+
+/// Collects violations of one run.
+pub(crate) struct Findings<'v> {
+    pub(crate) of: String,
+    pub(crate) all: &'v mut Vec<Violation>,
+}
+
+impl Findings<'_> {
+    pub(crate) fn add(&mut self, rule: &'static str, text: impl Into<String>) {
+        self.all.push(Violation { rule, of: self.of.clone(), text: text.into() });
+    }
+
+    /// Adds it unless `holds`.
+    pub(crate) fn check(&mut self, holds: bool, rule: &'static str, text: impl FnOnce() -> String) {
+        if !holds {
+            self.add(rule, text());
+        }
+    }
+}
+
+impl RunEvidence {
+    /// The events, each with its number.
+    pub(crate) fn events(&self) -> impl Iterator<Item = (u64, &Event)> {
+        (1..).zip(self.history.iter().flat_map(|row| &row.events))
+    }
+
+    /// For people: the workflow id, and enough of the run's.
+    pub(crate) fn name(&self) -> String {
+        let run = &self.run_id;
+        format!("{} (run ..{})", self.workflow_id, run.get(run.len().saturating_sub(6)..).unwrap_or(run))
+    }
+
+    /// Its program, as its history has it.
+    pub(crate) fn program(&self) -> Option<Program> {
+        let Some((_, Event::Started { input, .. })) = self.events().next() else { return None };
+        input.decode::<(Program,)>().ok().map(|(program,)| program)
+    }
+
+    /// What each activity was told.
+    pub(crate) fn acts(&self) -> BTreeMap<u64, Act> {
+        let told = |(number, event): (u64, &Event)| match event {
+            Event::ActivityScheduled { input, .. } => Some((number, input.decode::<(Act,)>().ok()?.0)),
+            _ => None,
+        };
+        self.events().filter_map(told).collect()
+    }
+
+    /// The numbers of the signals of this name, in their order.
+    pub(crate) fn signals(&self, wanted: &str) -> Vec<u64> {
+        let number = |(_, event): (u64, &Event)| match event {
+            Event::Signaled { name, input, .. } if name == wanted => {
+                input.decode::<(u64,)>().ok().map(|(n,)| n)
+            }
+            _ => None,
+        };
+        self.events().filter_map(number).collect()
+    }
+
+    /// The activities that were sent to another task queue.
+    pub(crate) fn elsewhere(&self) -> impl Iterator<Item = (&str, u64)> {
+        let sent = |event: &Event| matches!(event, Event::ActivityScheduled { task_queue: Some(_), .. });
+        self.events().filter(move |(_, event)| sent(event)).map(|(number, _)| (self.run_id.as_str(), number))
+    }
+
+    /// The activities whose end is in its history.
+    pub(crate) fn ended(&self) -> BTreeSet<(String, u64)> {
+        let ended = self.events().filter_map(|(_, event)| match event {
+            Event::ActivityCompleted { activity, .. } | Event::ActivityFailed { activity, .. } => {
+                Some(activity.0)
+            }
+            _ => None,
+        });
+        ended.map(|activity| (self.run_id.clone(), activity)).collect()
+    }
+}
+
+impl Look {
+    /// What these runs say, read before the log had so many lines.
+    pub(crate) fn of(runs: &[RunEvidence], log: usize) -> Self {
+        let closed = runs.iter().filter(|run| !run.status.is_open()).map(|run| run.run_id.clone());
+        Self { log, ended: runs.iter().flat_map(RunEvidence::ended).collect(), closed: closed.collect() }
+    }
+}
+
+/// Reads all runs through the public API: those that are listed, each found again by the start that made it.
+///
+/// # Errors
+/// Those of the database, and a run that no start of the scenario has made.
+pub(crate) async fn gather(client: &Client, scenario: &Scenario) -> Result<Vec<RunEvidence>, Failure> {
+    let mut listed = BTreeMap::new();
+    let mut filter = ListFilter::new();
+    loop {
+        let page = client.list(filter.clone()).await?;
+        for run in page.executions {
+            listed
+                .insert(run.run_id, (run.workflow_id, run.status, run.suspension.map(|why| why.to_string())));
+        }
+        match page.next {
+            Some(next) => filter = ListFilter::new().after(next),
+            None => break,
+        }
+    }
+    let mut runs = Vec::new();
+    for actor in &scenario.actors {
+        for line in &actor.lines {
+            let Ask::Start { request, .. } = &line.ask else { continue };
+            if !listed.values().any(|(workflow_id, ..)| *workflow_id == actor.workflow_id) {
+                continue;
+            }
+            // A request that started nothing must not start anything now.
+            let program = scenario.programs[actor.program].clone();
+            let start = client.start(Scripted::run(program)).id(actor.workflow_id.clone()).queue(HOME);
+            let start = start.request_id(request).id_reuse_policy(IdReusePolicy::RejectDuplicate).await;
+            let handle = match start {
+                Ok(handle) => handle,
+                Err(Error::IdReuseRefused { .. } | Error::WorkflowIdTaken { .. }) => continue,
+                Err(error) => return Err(error.into()),
+            };
+            let run_id = handle.run_id().unwrap_or_default().to_owned();
+            let Some((workflow_id, status, suspension)) = listed.remove(&run_id) else { continue };
+            let history = handle.history().await?;
+            runs.push(RunEvidence { workflow_id, run_id, status, suspension, history });
+        }
+    }
+    match listed.into_iter().next() {
+        Some((run_id, (workflow_id, ..))) => {
+            Err(Failure::new(format!("nobody has started run {run_id} of {workflow_id}")))
+        }
+        None => Ok(runs),
+    }
+}

@@ -1,0 +1,101 @@
+//! Scenarios are the same for the same seed, and keep the generator's promises.
+
+use crate::model::least;
+use crate::program::{Act, How, Program, Step, VISIT};
+use crate::scenario::{Ask, Scenario};
+use std::collections::BTreeSet;
+
+#[test]
+fn a_seed_gives_the_same_scenario() {
+    for seed in 0..200 {
+        assert_eq!(Scenario::generate(seed), Scenario::generate(seed));
+        assert_eq!(Scenario::generate(seed).to_string(), Scenario::generate(seed).to_string());
+    }
+    let different: BTreeSet<String> = (0..200).map(|seed| Scenario::generate(seed).to_string()).collect();
+    assert!(different.len() > 190);
+}
+
+#[test]
+fn programs_end_and_name_each_activity_once() {
+    for seed in 0..2_000 {
+        for program in Scenario::generate(seed).programs {
+            assert!(least(&program.steps).is_some(), "seed {seed}, {} never ends", program.name);
+            let labels: Vec<u32> = acts(&program).map(|act| act.label).collect();
+            let unique: BTreeSet<u32> = labels.iter().copied().collect();
+            assert_eq!(unique.len(), labels.len(), "seed {seed}");
+            assert!(!unique.contains(&VISIT), "seed {seed}");
+        }
+    }
+}
+
+/// What is left alone when its workflow drops it must end by itself.
+#[test]
+fn nothing_hangs_where_nobody_stops_it() {
+    let abandoned = |act: &&Act| act.options.cancellation == crate::program::Cancellation::Abandon;
+    for seed in 0..2_000 {
+        for program in Scenario::generate(seed).programs {
+            let hangs = acts(&program).filter(abandoned).any(Act::is_endless);
+            assert!(!hangs, "seed {seed}");
+        }
+    }
+}
+
+#[test]
+fn programs_are_stored_as_they_are() {
+    for seed in 0..200 {
+        for program in Scenario::generate(seed).programs {
+            let stored = serde_json::to_string(&program).unwrap();
+            assert_eq!(serde_json::from_str::<Program>(&stored).unwrap(), program);
+        }
+    }
+}
+
+#[test]
+fn each_actor_starts_first_and_settles_last() {
+    for seed in 0..500 {
+        for actor in Scenario::generate(seed).actors {
+            assert!(matches!(actor.lines.first().unwrap().ask, Ask::Start { .. }), "seed {seed}");
+            assert_eq!(actor.lines.last().unwrap().ask, Ask::Settle, "seed {seed}");
+            assert!(actor.lines.is_sorted_by_key(|line| line.at), "seed {seed}");
+        }
+    }
+}
+
+/// Everything that programs can say is said in a thousand seeds.
+#[test]
+fn every_kind_of_step_comes_up() {
+    let mut kinds = BTreeSet::new();
+    for seed in 0..1_000 {
+        for program in Scenario::generate(seed).programs {
+            for step in program.all() {
+                let text = format!("{step:?}");
+                kinds.insert(text.split([' ', '(', '{']).next().unwrap_or_default().to_owned());
+                kinds.extend(
+                    step.acts().iter().flat_map(|act| &act.deeds).map(|deed| format!("{:?}", deed.how)),
+                );
+            }
+        }
+    }
+    let steps =
+        ["Act", "Sleep", "Timeout", "Until", "Join", "TryJoin", "Fan", "Select", "Spawn", "Draw", "Saga"];
+    let more = ["Shield", "Cancelled", "Return", "Fail", "Retry", "Refuse", "Hang"];
+    let missing: Vec<_> = steps.iter().chain(&more).filter(|kind| !kinds.contains(**kind)).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+    assert!(kinds.contains(&format!("{:?}", How::Return)));
+}
+
+#[test]
+fn times_are_scaled_and_nothing_else() {
+    let (whole, fast) = (Scenario::generate(3), Scenario::generate(3).scale(10));
+    let sleeps = |scenario: &Scenario| -> Vec<u64> {
+        let steps = scenario.programs.iter().flat_map(Program::all);
+        steps.filter_map(|step| if let Step::Sleep { ms } = step { Some(*ms) } else { None }).collect()
+    };
+    let expected: Vec<u64> = sleeps(&whole).into_iter().map(|ms| ms.div_ceil(10)).collect();
+    assert_eq!(sleeps(&fast), expected);
+    assert_eq!(Scenario::generate(3).scale(1), whole);
+}
+
+fn acts(program: &Program) -> impl Iterator<Item = &Act> {
+    program.all().into_iter().flat_map(Step::acts)
+}

@@ -1,0 +1,120 @@
+//! Rules of one run's history by itself: it joins up, it begins and closes once, and what began in it ends at most once.
+
+use crate::evidence::{Findings, RunEvidence};
+use abide::ExecutionStatus;
+use abide::history::Event;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Checks the history of a run.
+pub(crate) fn check(run: &RunEvidence, findings: &mut Findings<'_>) {
+    rows(run, findings);
+    ends(run, findings);
+    let mut open = Open::default();
+    for (number, event) in run.events() {
+        open.take(number, event, findings);
+    }
+}
+
+/// Rows without gaps, and times that never go back.
+fn rows(run: &RunEvidence, findings: &mut Findings<'_>) {
+    let (mut next, mut at_ms) = (1, i64::MIN);
+    for row in &run.history {
+        let seq = row.seq.0;
+        findings.check(seq == next, "gap", || format!("a row begins with event {seq}, not {next}"));
+        findings.check(!row.events.is_empty(), "gap", || format!("the row of event {seq} is empty"));
+        // Whoever terminates from outside writes the time at which he asked, which may be earlier.
+        let terminated = matches!(row.events[..], [Event::Terminated { .. }]);
+        findings
+            .check(row.at_ms >= at_ms || terminated, "time", || format!("time went back before event {seq}"));
+        (next, at_ms) = (seq + row.events.len() as u64, row.at_ms);
+    }
+}
+
+/// The first event is the start, a close is the last one, and the status says the same. Nothing is left open.
+fn ends(run: &RunEvidence, findings: &mut Findings<'_>) {
+    let count = run.events().count() as u64;
+    for (number, event) in run.events() {
+        let started = matches!(event, Event::Started { .. });
+        // One that nobody had begun may be terminated.
+        let never = count == 1 && matches!(event, Event::Terminated { .. });
+        findings.check(never || started == (number == 1), "start", || format!("event {number} is {event:?}"));
+        if event.is_close() && number != count {
+            findings.add("after the close", format!("event {number} of {count} is {event:?}"));
+        }
+    }
+    let last = run.events().last().map(|(_, event)| event);
+    let closed = match last {
+        Some(Event::Completed { .. }) => Some(ExecutionStatus::Completed),
+        Some(Event::Failed { .. }) => Some(ExecutionStatus::Failed),
+        Some(Event::Canceled { .. }) => Some(ExecutionStatus::Canceled),
+        Some(Event::Terminated { .. }) => Some(ExecutionStatus::Terminated),
+        _ => None,
+    };
+    match (run.status, &run.suspension) {
+        (ExecutionStatus::Suspended, why) => {
+            findings.add("suspended", why.clone().unwrap_or_else(|| "for no reason".to_owned()));
+        }
+        (ExecutionStatus::Running, _) => {
+            findings.add("stuck", format!("it has not closed; its last event is {last:?}"))
+        }
+        (status, _) => findings
+            .check(closed == Some(status), "status", || format!("{status}, but the last event is {last:?}")),
+    }
+}
+
+/// What is open on the way through a history.
+#[derive(Default)]
+struct Open {
+    /// The attempt that is under way of each open activity.
+    activities: BTreeMap<u64, u32>,
+    given_up: BTreeSet<u64>,
+    timers: BTreeSet<u64>,
+    requests: BTreeSet<String>,
+}
+
+impl Open {
+    fn take(&mut self, number: u64, event: &Event, findings: &mut Findings<'_>) {
+        match event {
+            Event::ActivityScheduled { .. } => drop(self.activities.insert(number, 1)),
+            Event::ActivityCompleted { activity, .. } | Event::ActivityFailed { activity, .. } => {
+                let was = self.activities.remove(&activity.0);
+                findings.check(was.is_some(), "ended twice", || {
+                    format!("event {number}: activity {activity} is not open")
+                });
+            }
+            Event::AttemptFailed { activity, attempt, .. } => {
+                let open = self.activities.get_mut(&activity.0);
+                let fits = open.is_some_and(|now| std::mem::replace(now, attempt + 1) == *attempt);
+                findings.check(fits, "attempts", || {
+                    format!(
+                        "event {number}: attempt {attempt} of activity {activity} was not the one under way"
+                    )
+                });
+            }
+            Event::ActivityCancelRequested { activity } => {
+                let fits = self.activities.contains_key(&activity.0) && self.given_up.insert(activity.0);
+                findings.check(fits, "ended twice", || {
+                    format!("event {number}: activity {activity} was given up already")
+                });
+            }
+            Event::TimerStarted { .. } => drop(self.timers.insert(number)),
+            Event::TimerFired { timer } | Event::TimerCancelled { timer } => {
+                let was = self.timers.remove(&timer.0);
+                findings.check(was, "timers", || format!("event {number}: timer {timer} is not open"));
+            }
+            Event::Signaled { request_id, handled, .. } => {
+                self.request(number, request_id, findings);
+                findings.check(*handled, "unhandled", || {
+                    format!("event {number}: a signal that every build knows")
+                });
+            }
+            Event::CancelRequested { request_id, .. } => self.request(number, request_id, findings),
+            _ => {}
+        }
+    }
+
+    fn request(&mut self, number: u64, request_id: &str, findings: &mut Findings<'_>) {
+        let new = self.requests.insert(request_id.to_owned());
+        findings.check(new, "taken twice", || format!("event {number}: `{request_id}` was taken in before"));
+    }
+}

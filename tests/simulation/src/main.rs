@@ -1,0 +1,162 @@
+//! Random workflows under random faults, against a model of what they may come to:
+//! `cargo run -p simulation -- --store sqlite --runs 20`.
+//!
+//! A seed gives a scenario: programs, and what clients do with them. It is played on several processes over one database
+//! while they are paused and killed; then the oracle holds the histories against what ran and what the clients were told.
+//! The first seed that breaks a rule is told with all of it, and the command that plays it again.
+
+mod answers;
+mod attempts;
+mod calls;
+mod client;
+mod describe;
+mod dice;
+mod effects;
+mod evidence;
+mod generate;
+mod history;
+mod interpret;
+mod model;
+mod mutants;
+mod oracle;
+mod program;
+mod real;
+mod report;
+mod sagas;
+mod scenario;
+mod script;
+mod value;
+mod world;
+
+#[cfg(test)]
+mod doctored;
+#[cfg(test)]
+mod generate_tests;
+#[cfg(test)]
+mod model_tests;
+#[cfg(test)]
+mod oracle_tests;
+
+use clap::{Parser, ValueEnum};
+use real::Store;
+use report::Outcome;
+use std::process::ExitCode;
+
+#[derive(Parser)]
+#[command(about = "Random workflows under random faults, against a model of what they may come to")]
+struct Args {
+    /// How many seeds, one after the other.
+    #[arg(long, default_value_t = 100)]
+    runs: u64,
+    /// The first of them.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// On which store: `memory` is virtual time, the others are real.
+    #[arg(long, value_enum, default_value = "memory")]
+    store: StoreKind,
+    /// Runs each seed twice, which must come to the same to the last line of its trace.
+    #[arg(long)]
+    twice: bool,
+    /// On real stores: no faults, nobody dies, nothing breaks off.
+    #[arg(long)]
+    calm: bool,
+    /// Goes on after a seed that breaks a rule, and tells its violations only.
+    #[arg(long)]
+    keep_going: bool,
+    /// Prints each scenario before it is played.
+    #[arg(long)]
+    show: bool,
+    /// Plays against an engine with this known mistake: it has to be found.
+    #[arg(long)]
+    mutant: Option<String>,
+    /// Prints the names of the known mistakes.
+    #[arg(long)]
+    list_mutants: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum StoreKind {
+    Memory,
+    Sqlite,
+    Postgres,
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    if args.list_mutants {
+        return mutants::list();
+    }
+    if let Some(name) = &args.mutant
+        && let Err(error) = mutants::let_live(name)
+    {
+        return unusable(&error);
+    }
+    match args.store {
+        StoreKind::Memory => all(&args, |seed| {
+            let outcome = world::run(seed, false);
+            // Run again for those who will read it.
+            if outcome.violations.is_empty() { outcome } else { world::run(seed, true) }
+        }),
+        StoreKind::Sqlite => on_real(&args, &Store::Sqlite),
+        StoreKind::Postgres => {
+            let options = cluster::Options { max_connections: 2_000, ..cluster::Options::default() };
+            match cluster::Cluster::start(options) {
+                Ok(cluster) => on_real(&args, &Store::Postgres(cluster)),
+                Err(error) => unusable(&error),
+            }
+        }
+    }
+}
+
+fn unusable(error: &dyn std::fmt::Display) -> ExitCode {
+    eprintln!("{error}");
+    ExitCode::from(2)
+}
+
+fn on_real(args: &Args, store: &Store) -> ExitCode {
+    match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => all(args, |seed| runtime.block_on(real::run(store, seed, !args.calm))),
+        Err(error) => unusable(&error),
+    }
+}
+
+fn all(args: &Args, run: impl Fn(u64) -> Outcome) -> ExitCode {
+    let (mut totals, mut failed) = (report::Totals::begin(), 0);
+    let every = (args.runs / 10).clamp(1, 1_000);
+    for seed in args.seed..args.seed.saturating_add(args.runs) {
+        if args.show {
+            println!("seed {seed}\n{}", scenario::Scenario::generate(seed));
+        }
+        let outcome = run(seed);
+        totals.add(&outcome);
+        if args.twice && run(seed).digest != outcome.digest {
+            println!("seed {seed} does not repeat itself");
+            return ExitCode::FAILURE;
+        }
+        if !outcome.violations.is_empty() {
+            failed += 1;
+            if !args.keep_going {
+                report::failure(seed, &command(args, seed), &outcome);
+                break;
+            }
+            report::violations(seed, &outcome.violations);
+        }
+        totals.progress(seed, every);
+    }
+    println!("{totals}");
+    if failed > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+fn command(args: &Args, seed: u64) -> String {
+    let mut command = format!("cargo run --release -p simulation -- --runs 1 --seed {seed}");
+    if args.store != StoreKind::Memory {
+        command += &format!(" --store {}", format!("{:?}", args.store).to_lowercase());
+    }
+    if args.calm {
+        command += " --calm";
+    }
+    if let Some(mutant) = &args.mutant {
+        command += &format!(" --mutant {mutant}");
+    }
+    command
+}

@@ -1,0 +1,140 @@
+//! Whether what has happened may happen: every promise that can be checked from outside, over plain data.
+//!
+//! The rules, by where they are: `history` (one history by itself), `attempts` (what ran), `answers` (what clients were
+//! told), `sagas`, and here what each run came to, by `model`. What is promised, and what is not, is in
+//! `docs/guarantees.md`.
+
+use crate::evidence::{Evidence, Findings, RunEvidence, Violation};
+use crate::model::{self, Facts};
+use crate::program::{Cancellation, Program, Role, Step};
+use crate::scenario::{Ask, Conflict};
+use crate::value::{Output, Stop};
+use crate::{answers, attempts, history, sagas};
+use abide::ExecutionStatus;
+use abide::history::Event;
+
+/// All rules that this evidence shows to be broken; empty where all is well.
+pub(crate) fn check(evidence: &Evidence) -> Vec<Violation> {
+    let mut all = Vec::new();
+    for run in &evidence.runs {
+        let mut findings = Findings { of: run.name(), all: &mut all };
+        history::check(run, &mut findings);
+        let program = run.program();
+        let scripted = evidence.scenario.program_of(&run.workflow_id);
+        let begun = run.events().any(|(_, event)| matches!(event, Event::Started { .. }));
+        findings.check(!begun || program.is_some() && program.as_ref() == scripted, "other input", || {
+            format!("it was started with {program:?}")
+        });
+        if let Some(program) = program {
+            sagas::check(run, &program, &mut findings);
+            outcome(evidence, run, &program, &mut findings);
+            cancelled(run, &program, &mut findings);
+        }
+    }
+    attempts::check(evidence, &mut all);
+    answers::check(evidence, &mut all);
+    all
+}
+
+/// The end of a run is one that its program, and what was asked of it, may come to.
+fn outcome(evidence: &Evidence, run: &RunEvidence, program: &Program, findings: &mut Findings<'_>) {
+    let asked = |what: &dyn Fn(&Ask) -> bool| evidence.scenario.asks(&run.workflow_id, what);
+    match run.events().last() {
+        Some((_, Event::Completed { result })) => match result.decode::<Output>() {
+            Ok(output) => {
+                let ends = output.value.stops() != Some(Stop::Error);
+                findings.check(ends, "outcome", || format!("an error is told as a result: {output:?}"));
+                value(evidence, run, program, &output, findings);
+            }
+            Err(error) => findings.add("outcome", format!("its result does not decode: {error}")),
+        },
+        Some((_, Event::Failed { failure, .. })) => match answers::failed(failure) {
+            Some(error) => {
+                let fails = error.output.value.stops() == Some(Stop::Error);
+                findings.check(fails, "outcome", || format!("a result is told as an error: {error:?}"));
+                value(evidence, run, program, &error.output, findings);
+            }
+            None => {
+                findings.add("outcome", format!("it failed with what is no error of its own: {failure:?}"))
+            }
+        },
+        Some((_, Event::Canceled { .. })) => {
+            let requested = cancellation(run).is_some();
+            findings.check(requested, "outcome", || "it was cancelled, and nobody asked for that".to_owned());
+        }
+        Some((_, Event::Terminated { .. })) => {
+            let by_start = |ask: &Ask| matches!(ask, Ask::Start { conflict: Conflict::Terminate, .. });
+            let terminated = asked(&|ask| matches!(ask, Ask::Terminate { .. }) || by_start(ask));
+            findings.check(terminated, "outcome", || "it was terminated by nobody".to_owned());
+        }
+        _ => {}
+    }
+}
+
+fn value(
+    evidence: &Evidence,
+    run: &RunEvidence,
+    program: &Program,
+    output: &Output,
+    findings: &mut Findings<'_>,
+) {
+    let pokes = run.signals("poke");
+    let prefix = pokes.starts_with(&output.pokes);
+    findings.check(prefix, "outcome", || {
+        format!("it saw pokes {:?}, and the history has {pokes:?}", output.pokes)
+    });
+    let acts = run.acts();
+    let notes = acts.values().filter(|act| act.role != Role::Visit);
+    let facts = Facts {
+        weather: evidence.weather,
+        pokes: output.pokes.len(),
+        cancelled: cancellation(run).map(|(_, reason)| reason),
+        notes: notes.filter_map(|act| Some((act.label, act.note.clone()?))).collect(),
+    };
+    model::check(program, output, &facts).into_iter().for_each(|wrong| findings.add("outcome", wrong));
+}
+
+/// The first request to cancel that it took in: the event, and its reason.
+fn cancellation(run: &RunEvidence) -> Option<(u64, String)> {
+    run.events().find_map(|(number, event)| match event {
+        Event::CancelRequested { reason, .. } => Some((number, reason.clone())),
+        _ => None,
+    })
+}
+
+/// A program that does not decide for itself is dropped by a cancel: it asks for nothing more, and completes no more.
+fn cancelled(run: &RunEvidence, program: &Program, findings: &mut Findings<'_>) {
+    let Some((at, _)) = cancellation(run) else { return };
+    let shielded = |step: &&Step| {
+        matches!(step, Step::Shield { .. })
+            || matches!(step, Step::Saga { end, .. } if *end == crate::program::SagaEnd::Compensate)
+    };
+    if program.listens() || program.all().iter().any(shielded) {
+        return;
+    }
+    let acts = run.acts();
+    for (number, event) in run.events().filter(|(number, _)| *number > at) {
+        let goes_on = match event {
+            Event::TimerStarted { .. } | Event::SideEffect { .. } => true,
+            Event::ActivityScheduled { .. } => {
+                acts.get(&number).is_some_and(|act| matches!(act.role, Role::Plain | Role::Leg { .. }))
+            }
+            _ => false,
+        };
+        findings.check(!goes_on, "cancelled", || {
+            format!("cancelled by event {at}, it went on: event {number} is {event:?}")
+        });
+    }
+    // A run that had its result waits at its close for those that it had asked to stop, or for messages of the same turn.
+    let waits = program
+        .all()
+        .iter()
+        .flat_map(|step| step.acts())
+        .any(|act| act.options.cancellation == Cancellation::Wait);
+    let row = run.history.iter().find(|row| (row.seq.0..row.seq.0 + row.events.len() as u64).contains(&at));
+    let closes = row.is_some_and(|row| row.events.iter().any(Event::is_close));
+    let completed = run.status == ExecutionStatus::Completed;
+    findings.check(!completed || waits || closes, "cancelled", || {
+        format!("cancelled by event {at}, it completed")
+    });
+}

@@ -1,0 +1,155 @@
+//! A scenario: programs, and what clients do with them and when. Plain data, made by `generate`.
+
+use crate::program::{Place, Program, scaled};
+use std::fmt;
+
+/// Everything that a seed decides but the faults.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Scenario {
+    pub(crate) seed: u64,
+    pub(crate) programs: Vec<Program>,
+    pub(crate) actors: Vec<Actor>,
+}
+
+/// A client that does one thing after the other. Several may share a workflow id.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Actor {
+    pub(crate) workflow_id: String,
+    /// Which of the scenario's programs it starts.
+    pub(crate) program: usize,
+    pub(crate) lines: Vec<Line>,
+}
+
+/// One line of an actor's script.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Line {
+    /// Not before: ms since the beginning.
+    pub(crate) at: u64,
+    /// Through which process, modulo how many there are.
+    pub(crate) process: u32,
+    pub(crate) ask: Ask,
+}
+
+/// What is asked.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Ask {
+    Start {
+        request: String,
+        reuse: Reuse,
+        conflict: Conflict,
+    },
+    Poke {
+        request: String,
+        n: u64,
+        to: To,
+    },
+    Visit {
+        request: String,
+        n: u64,
+        to: To,
+    },
+    Query,
+    Cancel {
+        request: String,
+    },
+    Terminate {
+        request: String,
+    },
+    /// The last line: each run that the actor has started gets the pokes that its program needs, and its result is
+    /// waited for. So nothing waits for ever.
+    Settle,
+}
+
+/// Whom a signal is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum To {
+    /// The run that the actor has started last.
+    Run,
+    /// Whichever is the newest run of the workflow id.
+    Id,
+}
+
+/// As `abide::IdReusePolicy`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reuse {
+    Allow,
+    FailedOnly,
+    Reject,
+}
+
+/// As `abide::IdConflictPolicy`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Conflict {
+    Fail,
+    UseExisting,
+    Terminate,
+}
+
+impl Scenario {
+    /// The same with all times divided by this, for real clocks.
+    pub(crate) fn scale(mut self, by: u64) -> Self {
+        self.programs.iter_mut().for_each(|program| program.scale(by));
+        let lines = self.actors.iter_mut().flat_map(|actor| &mut actor.lines);
+        lines.for_each(|line| line.at = scaled(line.at, by));
+        self
+    }
+
+    /// Whether an activity may hang on for as long as something beside it takes: it keeps a slot all that time.
+    pub(crate) fn hangs(&self) -> bool {
+        let acts = self.programs.iter().flat_map(Program::all).flat_map(|step| step.acts());
+        acts.into_iter().any(|act| act.is_endless() && act.options.place != Place::Nowhere)
+    }
+
+    /// The program that runs of this workflow id have.
+    pub(crate) fn program_of(&self, workflow_id: &str) -> Option<&Program> {
+        let actor = self.actors.iter().find(|actor| actor.workflow_id == workflow_id)?;
+        self.programs.get(actor.program)
+    }
+
+    /// Whether anything of the kind is asked for this workflow id.
+    pub(crate) fn asks(&self, workflow_id: &str, what: impl Fn(&Ask) -> bool) -> bool {
+        let mut actors = self.actors.iter().filter(|actor| actor.workflow_id == workflow_id);
+        actors.any(|actor| actor.lines.iter().any(|line| what(&line.ask)))
+    }
+}
+
+impl fmt::Display for Ask {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Start { request, reuse, conflict } => {
+                write!(f, "start `{request}`")?;
+                if *reuse != Reuse::Allow {
+                    write!(f, ", of closed runs {reuse:?}")?;
+                }
+                if *conflict != Conflict::Fail {
+                    write!(f, ", of open runs {conflict:?}")?;
+                }
+                Ok(())
+            }
+            Self::Poke { request, n, to } => write!(f, "poke {n} `{request}` to {to:?}"),
+            Self::Visit { request, n, to } => write!(f, "visit {n} `{request}` to {to:?}"),
+            Self::Query => f.write_str("query"),
+            Self::Cancel { request } => write!(f, "cancel `{request}`"),
+            Self::Terminate { request } => write!(f, "terminate `{request}`"),
+            Self::Settle => f.write_str("settle"),
+        }
+    }
+}
+
+/// One step a line.
+impl fmt::Display for Scenario {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for program in &self.programs {
+            writeln!(f, "program {}", program.name)?;
+            crate::describe::steps(f, &program.steps, 1)?;
+        }
+        for (number, actor) in self.actors.iter().enumerate() {
+            let name = self.programs.get(actor.program).map_or("?", |program| &program.name);
+            writeln!(f, "actor {number}: workflow id {}, program {name}", actor.workflow_id)?;
+            for Line { at, process, ask } in &actor.lines {
+                writeln!(f, "  at {at} by process {process}: {ask}")?;
+            }
+        }
+        Ok(())
+    }
+}
