@@ -87,3 +87,31 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     worker.shutdown().await?;
     Ok(std::fs::remove_dir_all(dir)?)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use abide::testing::{TestEnv, mock};
+
+    /// Bids at chosen times of the environment's clock: each comes before the auction has been quiet for half a second.
+    #[tokio::test]
+    async fn the_highest_bid_wins_when_nobody_bids_any_more() -> Result<(), Failure> {
+        let env = TestEnv::start().await?;
+        let began = env.now();
+        let mails = mock(mail, |_to: String, _text: String| ());
+        let worker = env.worker("auctions").workflow(Auction::run).mock(&mails).start().await?;
+
+        let auction = env.client().start(Auction::run("A lamp".into())).await?;
+        let first = env.after(Duration::from_millis(400), auction.bid("Ada".into(), 1_000));
+        let second = env.after(Duration::from_millis(800), auction.bid("Bo".into(), 1_500));
+        let winner = auction.result().await?;
+        first.await??;
+        second.await??;
+
+        assert_eq!(winner, Some(Bid { by: "Bo".into(), cents: 1_500 }));
+        assert_eq!(auction.highest_bid().await?, winner);
+        mails.assert_called_with(("Bo".into(), "A lamp is yours for 1500 cents".into()));
+        assert_eq!(env.now().duration_since(began).as_millis(), 800 + 500);
+        Ok(worker.shutdown().await?)
+    }
+}

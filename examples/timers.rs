@@ -60,3 +60,31 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     worker.shutdown().await?;
     Ok(std::fs::remove_dir_all(dir)?)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use abide::testing::{TestEnv, mock};
+
+    /// In the environment's time, not in ours: a cup that takes a minute is poured away at once.
+    #[tokio::test]
+    async fn the_first_cup_is_late_and_the_second_is_not() -> Result<(), Failure> {
+        let env = TestEnv::start().await?;
+        let cups =
+            mock(brew, |cup: u32, _takes_ms: u64| format!("cup {cup}")).delay(Duration::from_millis(150));
+        let worker = env.worker("kitchen").workflow(breakfast).mock(&cups).start().await?;
+        let run = env.client().start(breakfast()).await?;
+        let log = run.result().await?;
+        assert_eq!(log[1], "cup 1 in time");
+        assert_eq!(log[2], "cup 2 was first");
+        worker.shutdown().await?;
+
+        let slow = mock(brew, |cup: u32, _takes_ms: u64| format!("cup {cup}")).delay(mins(1));
+        let worker = env.worker("kitchen").workflow(breakfast).mock(&slow).start().await?;
+        let log = env.client().start(breakfast()).await?.result().await?;
+        assert!(log[1].starts_with("cup 1: "), "{log:?}");
+        assert_eq!(log[2], "the timer was first");
+        slow.assert_called_with((2, 10));
+        Ok(worker.shutdown().await?)
+    }
+}

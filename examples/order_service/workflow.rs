@@ -146,3 +146,7 @@ impl fmt::Display for Status {
         })
     }
 }
+
+#[cfg(test)]
+#[path = "workflow_tests.rs"]
+mod tests;
