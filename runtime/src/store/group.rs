@@ -165,7 +165,10 @@ async fn acknowledge<C: Committer>(to: &mut C, group: Group, committed: Committe
                 ack(Ok(outcome));
             }
             // Somebody is in its way: the others need not wait for that.
-            Err(failed) if failed.kind == Kind::Busy => to.later(vec![(append, ack)]),
+            // Or the run that it was to end has written its next turn meanwhile, and is looked at again.
+            Err(failed) if matches!(failed.kind, Kind::Busy | Kind::Duplicate) => {
+                to.later(vec![(append, ack)]);
+            }
             Err(failed) if matches!(failed.kind, Kind::Full | Kind::Broken) => {
                 to.wait_out(failed.kind, Instant::now()).await;
                 todo.push(vec![(append, ack)]);
