@@ -29,7 +29,7 @@ impl Scenario {
 
 /// Where a step is to stand.
 #[derive(Clone, Copy)]
-struct Place_ {
+struct Spot {
     depth: u32,
     /// Something beside it ends, so that it need not.
     endless: bool,
@@ -54,10 +54,10 @@ impl<'d> Maker<'d> {
 
     fn program(&mut self, name: String) -> Program {
         let mut steps = Vec::new();
-        let place = Place_ { depth: 0, endless: false, stops: true };
+        let spot = Spot { depth: 0, endless: false, stops: true };
         let length = self.dice.tail(3, 10);
         for _ in 0..length {
-            steps.push(self.step(place));
+            steps.push(self.step(spot));
         }
         if self.dice.chance(15) {
             let code = u32::try_from(self.dice.below(100)).unwrap_or(0);
@@ -66,45 +66,45 @@ impl<'d> Maker<'d> {
         Program { name, steps }
     }
 
-    fn body(&mut self, place: Place_) -> Vec<Step> {
+    fn body(&mut self, spot: Spot) -> Vec<Step> {
         let length = self.dice.tail(1, 4);
-        (0..length).map(|_| self.step(Place_ { depth: place.depth + 1, ..place })).collect()
+        (0..length).map(|_| self.step(Spot { depth: spot.depth + 1, ..spot })).collect()
     }
 
-    fn step(&mut self, place: Place_) -> Step {
+    fn step(&mut self, spot: Spot) -> Step {
         self.budget = self.budget.saturating_sub(1);
-        if place.depth >= DEPTH || self.budget == 0 {
-            return self.leaf(place);
+        if spot.depth >= DEPTH || self.budget == 0 {
+            return self.leaf(spot);
         }
         // Ends of the run are no matter of course: most of a program would never be reached.
-        let stop = if place.stops { 2 } else { 0 };
+        let stop = if spot.stops { 2 } else { 0 };
         match self.dice.weighted(&[50, 8, 9, 5, 8, 8, 6, 9, 5, stop]) {
-            0 => self.leaf(place),
+            0 => self.leaf(spot),
             1 => {
-                let body = self.body(Place_ { endless: true, ..place });
+                let body = self.body(Spot { endless: true, ..spot });
                 Step::Timeout { ms: self.dice.ms(10, 4_000), body }
             }
-            2 => Step::Join { branches: self.branches(place, 2, 5) },
-            3 => Step::TryJoin { branches: self.branches(Place_ { endless: false, ..place }, 2, 4) },
+            2 => Step::Join { branches: self.branches(spot, 2, 5) },
+            3 => Step::TryJoin { branches: self.branches(Spot { endless: false, ..spot }, 2, 4) },
             4 => self.fan(),
-            5 => self.select(place),
+            5 => self.select(spot),
             6 => {
                 let then = match self.dice.below(10) {
                     0..=4 => Then::Await,
                     5..=7 => Then::Detach,
                     _ => Then::Abort { ms: self.dice.ms(1, 2_000) },
                 };
-                let endless = then != Then::Await || place.endless;
-                Step::Spawn { body: self.body(Place_ { endless, ..place }), then }
+                let endless = then != Then::Await || spot.endless;
+                Step::Spawn { body: self.body(Spot { endless, ..spot }), then }
             }
             7 => self.saga(),
-            8 => Step::Shield { body: self.body(Place_ { endless: false, ..place }) },
+            8 => Step::Shield { body: self.body(Spot { endless: false, ..spot }) },
             _ => Step::Return,
         }
     }
 
-    fn leaf(&mut self, place: Place_) -> Step {
-        match self.dice.weighted(&[50, 14, 14, 16, if place.endless { 10 } else { 0 }]) {
+    fn leaf(&mut self, spot: Spot) -> Step {
+        match self.dice.weighted(&[50, 14, 14, 16, if spot.endless { 10 } else { 0 }]) {
             0 => Step::Act(self.act(Role::Plain)),
             1 => Step::Sleep { ms: self.dice.ms(1, 6_000) },
             2 => self.until(),
@@ -134,19 +134,19 @@ impl<'d> Maker<'d> {
         self.pokes
     }
 
-    fn branches(&mut self, place: Place_, least: u64, most: u64) -> Vec<Vec<Step>> {
+    fn branches(&mut self, spot: Spot, least: u64, most: u64) -> Vec<Vec<Step>> {
         let count = self.dice.tail(least, most);
-        (0..count).map(|_| self.body(place)).collect()
+        (0..count).map(|_| self.body(spot)).collect()
     }
 
     /// The last branch ends, whatever the others do.
-    fn select(&mut self, place: Place_) -> Step {
+    fn select(&mut self, spot: Spot) -> Step {
         let others = self.dice.tail(1, 4);
         let mut branches: Vec<Vec<Step>> =
-            (0..others).map(|_| self.body(Place_ { endless: true, ..place })).collect();
+            (0..others).map(|_| self.body(Spot { endless: true, ..spot })).collect();
         branches.push(match self.dice.chance(60) {
             true => vec![Step::Sleep { ms: self.dice.ms(5, 3_000) }],
-            false => self.body(Place_ { endless: place.endless, ..place }),
+            false => self.body(Spot { endless: spot.endless, ..spot }),
         });
         Step::Select { branches }
     }
