@@ -33,6 +33,20 @@ kill-postgres-200:
 faults-postgres:
     cargo test -p abide-tests --test crash_postgres -- --test-threads 6
 
+# The simulation: 10,000 seeds.
+simulate *options:
+    cargo run --release -p simulation -- --runs 10000 {{options}}
+
+# An hour of it, at random seeds.
+simulate-hour:
+    timeout --preserve-status 3600 cargo run --release -p simulation -- --runs 10000000 --seed $(date +%s)000000
+
+# Every mutant from the first seed on, for those who changed the engine and look for new seeds.
+mutants:
+    cargo build --release -p simulation
+    for m in $(target/release/simulation --list-mutants | awk '$2 != "permutations" { print $1 }'); do \
+        echo "$m: $(target/release/simulation --mutant $m --runs 3000 | grep -m1 breaks || echo 'not found')"; done
+
 # Engine and raw driver, side by side.
 bench:
     cargo run --release -p bench -- --store sqlite w1 w2
