@@ -102,7 +102,7 @@ mod list {
         DropOutcome "drop-outcome" Simulation { from: 93, runs: 20 }, "Outcomes that are not written yet are forgotten when their execution is loaded again.";
         SkipFence "skip-fence" Permutations, "A batch is written without its lease.";
         ClaimTwice "claim-twice" Permutations, "A claim takes what another has.";
-        CloseOverMessage "close-over-message" Permutations, "A close does not look into the inbox again.";
+        CloseWithoutLock "close-without-lock" Permutations, "A close locks its execution's row no more than a message does.";
         MessageWithoutLock "message-without-lock" Permutations, "A message does not lock its execution's row.";
     }
 

@@ -82,7 +82,7 @@ impl Locks {
                     let execution = ExecutionId(row.try_get(1)?);
                     let message: i64 = row.try_get(2)?;
                     let taken_in = self.closes.get(&execution).is_some_and(|taken| taken.contains(&message));
-                    if !taken_in && !guarded.locked.contains(&execution) && !mutant!(CloseOverMessage) {
+                    if !taken_in && !guarded.locked.contains(&execution) {
                         guarded.conflicts.insert(execution);
                     }
                 }
@@ -110,8 +110,9 @@ fn text(
     if !closes.is_empty() {
         let list: Vec<String> = closes.keys().map(ToString::to_string).collect();
         let list = list.join(",");
+        let lock = if mutant!(CloseWithoutLock) { "FOR KEY SHARE" } else { "FOR UPDATE" };
         put(format_args!(
-            "SELECT 1, id, 0::bigint FROM \"{schema}\".execution WHERE id IN ({list}) ORDER BY id FOR UPDATE SKIP LOCKED;\
+            "SELECT 1, id, 0::bigint FROM \"{schema}\".execution WHERE id IN ({list}) ORDER BY id {lock} SKIP LOCKED;\
              SELECT 2, execution, id FROM \"{schema}\".inbox WHERE execution IN ({list}) AND kind NOT IN ({QUERY},{TERMINATED});"
         ));
     }

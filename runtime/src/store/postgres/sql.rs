@@ -61,18 +61,18 @@ impl Sql {
 
 /// A text as a mutant has it: as it is, but in a build that has them.
 fn mutated(template: &str) -> String {
-    let (of, into) = match () {
-        () if mutant!(SkipFence) => (
+    let changes: &[(&str, &str)] = match () {
+        () if mutant!(SkipFence) => &[(
             "SELECT worker FROM {s}.lease WHERE slot = $1 AND worker = ANY($2) FOR KEY SHARE",
             "SELECT unnest($2::bigint[]) AS worker WHERE $1 >= 0",
-        ),
-        () if mutant!(ClaimTwice) => (" AND e.owner IS NULL", ""),
+        )],
+        () if mutant!(ClaimTwice) => &[(" FOR NO KEY UPDATE SKIP LOCKED", ""), (" AND e.owner IS NULL", "")],
         () if mutant!(MessageWithoutLock) => {
-            ("(status < 10 OR $2 = 2) FOR KEY SHARE", "(status < 10 OR $2 = 2)")
+            &[("(status < 10 OR $2 = 2) FOR KEY SHARE", "(status < 10 OR $2 = 2)")]
         }
-        () => return template.to_owned(),
+        () => &[],
     };
-    template.replace(of, into)
+    changes.iter().fold(template.to_owned(), |text, (from, to)| text.replace(from, to))
 }
 
 /// A number that names something for an advisory lock, the same in every process and build: FNV-1a of 64 bits.

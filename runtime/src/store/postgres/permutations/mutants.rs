@@ -17,25 +17,21 @@ pub(super) fn let_live_by_environment() {
 #[test]
 fn each_is_found() {
     let mine = Mutant::ALL.iter().filter(|mutant| mutant.found_by() == FoundBy::Permutations);
-    let playing: Vec<_> = mine
-        .map(|mutant| {
-            let test = "store::postgres::permutations::every_pair_in_every_order";
-            let child = Command::new(std::env::current_exe().unwrap())
-                .args([test, "--exact", "--nocapture"])
-                .env(ALIVE, mutant.name())
-                .env("RUST_BACKTRACE", "0")
-                .stdout(std::process::Stdio::piped())
-                .stderr(std::process::Stdio::piped())
-                .spawn();
-            (mutant.name(), child.unwrap())
-        })
-        .collect();
-    assert_eq!(playing.len(), 4);
-    for (name, child) in playing {
-        let played = child.wait_with_output().unwrap();
-        let told = String::from_utf8_lossy(&played.stdout);
-        assert!(!played.status.success(), "nobody noticed `{name}`: {told}");
-        // It was played, and failed by a rule: no other trouble of that process.
-        assert!(told.contains("running 1 test") && told.contains("1 failed"), "{name}: {told}");
-    }
+    let mine: Vec<Mutant> = mine.copied().collect();
+    assert_eq!(mine.len(), 4);
+    std::thread::scope(|scope| mine.iter().for_each(|mutant| drop(scope.spawn(|| is_found(*mutant)))));
+}
+
+fn is_found(mutant: Mutant) {
+    let test = "store::postgres::permutations::every_pair_in_every_order";
+    let played = Command::new(std::env::current_exe().unwrap())
+        .args([test, "--exact", "--nocapture"])
+        .env(ALIVE, mutant.name())
+        .env("RUST_BACKTRACE", "0")
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&played.stdout);
+    assert!(!played.status.success(), "nobody noticed `{}`: {told}", mutant.name());
+    // It was played, and failed by a rule: no other trouble of that process.
+    assert!(told.contains("running 1 test") && told.contains("1 failed"), "{}: {told}", mutant.name());
 }
