@@ -74,7 +74,7 @@ pub enum Error {
         /// The query asked for.
         query: String,
     },
-    /// The query's handler panicked, or its input or answer could not be read.
+    /// The query's handler panicked, its input or answer could not be read, or this build cannot replay the run.
     #[error("AB0409: query `{query}` failed: {message}")]
     QueryFailed {
         /// The query asked for.

@@ -98,9 +98,12 @@ impl Suspension {
         Self::new("AB0211", message).at(site)
     }
 
+    /// The code of [`damaged`](Self::damaged).
+    pub(crate) const DAMAGED: &str = "AB0209";
+
     pub(crate) fn damaged(at: EventId) -> Self {
         Self::new(
-            "AB0209",
+            Self::DAMAGED,
             format!(
                 "its journal is damaged at event {at}: its rows do not join up, or do not begin with the start"
             ),

@@ -2,7 +2,7 @@
 
 use super::program::QueryFault;
 use super::tasks::panic_message;
-use super::{Execution, Trace, context};
+use super::{Execution, Suspension, Trace, context};
 use crate::failure::FailureRecord;
 use crate::guard::Site;
 use crate::ids::EventId;
@@ -24,6 +24,15 @@ impl Execution {
         sites.sort_by_key(|site| (site.file, site.line, site.column));
         sites.dedup();
         sites
+    }
+
+    /// Why its replay ended before its journal did, if it did: its state is then that of no moment that anybody has seen.
+    pub fn broke_off(&self) -> Option<Suspension> {
+        let halt = self.ctx.halt.borrow();
+        let reason = &halt.as_ref()?.0;
+        // Of a damaged journal only what comes before the damage is loaded.
+        let rest = self.ctx.history.borrow().is_replaying() || reason.code == Suspension::DAMAGED;
+        rest.then(|| reason.clone())
     }
 
     /// Answers a query from the current state.

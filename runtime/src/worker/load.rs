@@ -161,7 +161,8 @@ pub(super) fn positions(sites: &[&'static Site]) -> Vec<AwaitPosition> {
     sites.iter().map(position).collect()
 }
 
-/// Answers from a replay that changes nothing: for executions that are closed, suspended or owned elsewhere. Runs
+/// Answers from a replay that changes nothing: for executions that are closed, suspended or owned elsewhere. A
+/// build whose code differs from the history has no answer, or a wrong one: then the owner is asked instead. Runs
 /// workflow code, so it gets a thread of its own for the time.
 pub(super) async fn replayed(
     session: &Arc<Session>,
@@ -178,10 +179,20 @@ pub(super) async fn replayed(
         let live = super::live::Live::claimed(&row);
         let mut exec = Execution::new(&workflow, live.info(), std::rc::Rc::new(|_: &str| true));
         exec.replay(journal.rows);
-        query(&exec, &name, &input, &row.workflow_type)
+        // Where it broke off is an answer to where it waits.
+        match exec.broke_off().filter(|_| name != AWAITING_QUERY) {
+            None => query(&exec, &name, &input, &row.workflow_type).map(Some),
+            // Its owner's build can.
+            Some(_) if row.owner.is_some() => Ok(None),
+            Some(reason) => {
+                let message =
+                    format!("this build cannot replay the run: {} ({})", reason.message, reason.code);
+                Err(Error::QueryFailed { query: name, message })
+            }
+        }
     });
     match looked.await {
-        Ok(answer) => answer.map(Some),
+        Ok(answer) => answer,
         Err(error) => Err(Error::QueryFailed { query: String::new(), message: error.to_string() }),
     }
 }

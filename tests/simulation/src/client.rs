@@ -123,8 +123,10 @@ impl<D: Door> Player<'_, D> {
                 () = &mut entrance.gone => None,
             };
             match answer {
+                // Another release takes it up.
+                Some(Ok(Answer::Ended(End::Suspended { .. }))) if self.program.revision.is_some() => {}
                 Some(Ok(answer)) => break answer,
-                Some(Err(error)) if !passes(&error) => {
+                Some(Err(error)) if !self.passes(&error) => {
                     break Answer::Refused { code: error.code().to_owned(), text: error.to_string() };
                 }
                 Some(Err(_)) | None => {}
@@ -141,6 +143,14 @@ impl<D: Door> Player<'_, D> {
         }
         let (workflow_id, run_id) = (self.actor.workflow_id.clone(), to.map(|run| run.run_id));
         self.calls.add(Call { actor: self.number, workflow_id, run_id, what, tries, answer });
+    }
+
+    /// Whether to ask again: the outcome is unknown, nobody answered, the database or the worker was in trouble, or it was
+    /// one of another release. All else is an answer.
+    fn passes(&self, error: &Error) -> bool {
+        let code = error.code();
+        let other_release = self.program.revision.is_some() && code == "AB0409";
+        other_release || code.starts_with("AB05") || matches!(code, "AB0410" | "AB0413" | "AB0607")
     }
 
     async fn once(&self, client: &Client, what: &Asked, to: Option<&Started>) -> Result<Answer, Error> {
@@ -225,11 +235,4 @@ async fn result(run: &Handle<Scripted>) -> Result<End, Error> {
         WorkflowError::Client(error) => return Err(error),
         other => End::Other(other.to_string()),
     })
-}
-
-/// Whether to ask again: the outcome is unknown, nobody answered, or the database or the worker was in trouble. All
-/// else is an answer.
-fn passes(error: &Error) -> bool {
-    let code = error.code();
-    code.starts_with("AB05") || matches!(code, "AB0410" | "AB0413" | "AB0607")
 }

@@ -1,6 +1,6 @@
 //! Programs as people read them: one step a line, what is in it below it.
 
-use crate::program::{Act, Cancellation, Deed, How, OnError, Options, Place, Role, Step};
+use crate::program::{Act, Cancellation, Change, Deed, How, OnError, Options, Place, Revision, Role, Step};
 use std::fmt;
 
 /// Writes steps, indented by their depth.
@@ -30,6 +30,16 @@ pub(crate) fn steps(f: &mut fmt::Formatter<'_>, steps: &[Step], depth: usize) ->
     Ok(())
 }
 
+/// Writes what the second release does otherwise.
+pub(crate) fn revision(f: &mut fmt::Formatter<'_>, revision: &Revision) -> fmt::Result {
+    let Revision { at, change } = revision;
+    match change {
+        Change::Add(step) => writeln!(f, "  before step {at} the second release adds: {}", head(step)),
+        Change::LeaveOut => writeln!(f, "  the second release leaves out step {at}"),
+        Change::Mend => writeln!(f, "  before step {at} the first release panics"),
+    }
+}
+
 fn head(step: &Step) -> String {
     match step {
         Step::Act(act) => of_act(act),
@@ -48,6 +58,7 @@ fn head(step: &Step) -> String {
         Step::Cancelled => "until cancelled".to_owned(),
         Step::Return => "return".to_owned(),
         Step::Fail { code } => format!("fail with {code}"),
+        Step::Panic => "panic".to_owned(),
     }
 }
 

@@ -43,7 +43,7 @@ fn programs() -> Vec<Program> {
     let sleep = vec![Step::Sleep { ms: 10 }];
     let then = vec![Step::Sleep { ms: 10 }, Step::Act(Act::new(1))];
     let names = ["p0", "p1", "p2"].into_iter().zip([first, sleep, then]);
-    names.map(|(name, steps)| Program { name: name.to_owned(), steps }).collect()
+    names.map(|(name, steps)| Program { name: name.to_owned(), steps, revision: None }).collect()
 }
 
 fn scenario() -> Scenario {

@@ -111,6 +111,11 @@ impl fmt::Display for Refused {
 
 impl std::error::Error for Refused {}
 
+/// A worker of activities that are sent away.
+pub(crate) fn away(abide: &Abide, effects: Effects) -> abide::WorkerBuilder {
+    abide.worker(AWAY).activities(effects)
+}
+
 /// The activities of one process.
 #[derive(Clone)]
 pub(crate) struct Effects {

@@ -5,8 +5,8 @@
 
 use crate::dice::Dice;
 use crate::program::{
-    Act, Cancellation, Deed, Draw, Fan, How, Leg, NEVER, OnError, Options, Place, Program, Role, SagaEnd,
-    Step, Then,
+    Act, Cancellation, Change, Deed, Draw, Fan, How, Leg, NEVER, OnError, Options, Place, Program, Revision,
+    Role, SagaEnd, Step, Then,
 };
 use crate::scenario::Scenario;
 
@@ -63,7 +63,23 @@ impl<'d> Maker<'d> {
             let code = u32::try_from(self.dice.below(100)).unwrap_or(0);
             steps.push(Step::Fail { code });
         }
-        Program { name, steps }
+        let revision = self.dice.chance(25).then(|| self.revision(&steps));
+        Program { name, steps, revision }
+    }
+
+    /// Nothing that a script or another step relies on.
+    fn revision(&mut self, steps: &[Step]) -> Revision {
+        let at = usize::try_from(self.dice.below(steps.len() as u64)).unwrap_or(0);
+        let leaves = matches!(steps[at], Step::Act(_) | Step::Sleep { .. } | Step::Draw { .. });
+        let change = match self.dice.below(3) {
+            0 => Change::Mend,
+            1 if leaves => Change::LeaveOut,
+            _ => Change::Add(match self.dice.chance(70) {
+                true => Step::Act(self.simple_act(Role::Plain)),
+                false => Step::Sleep { ms: self.dice.ms(1, 2_000) },
+            }),
+        };
+        Revision { at, change }
     }
 
     fn body(&mut self, spot: Spot) -> Vec<Step> {

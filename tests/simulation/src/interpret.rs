@@ -1,9 +1,13 @@
 //! The one workflow of the simulation: does what its program says, with the engine's own words.
 //!
 //! Workflow code: nothing here may depend on anything but the program, what the engine answers, and signals.
+//!
+//! It is built twice, as `interpret` and as `revised`, which are two releases of one workflow.
 
 use crate::effects::{AWAY, Effects, HOME, NOWHERE, Refused};
-use crate::program::{Act, Cancellation, Draw, Fan, Leg, OnError, Place, Program, SagaEnd, Step, Then};
+use crate::program::{
+    Act, BUG, Cancellation, Draw, Fan, Leg, OnError, Place, Program, Release, SagaEnd, Step, Then,
+};
 use crate::value::{Output, Progress, ScriptFailed, Stop, Trouble, Value};
 use abide::prelude::*;
 use futures::stream::{FuturesOrdered, FuturesUnordered};
@@ -23,11 +27,16 @@ pub(crate) struct Scripted {
     visits: Vec<u64>,
 }
 
+/// Which of the two this is.
+fn release() -> Release {
+    if module_path!().ends_with("revised") { Release::Second } else { Release::First }
+}
+
 #[workflow]
 impl Scripted {
     #[run]
     pub(crate) async fn run(&mut self, program: Program) -> Result<Output, ScriptFailed> {
-        let value = self.sequence(program.steps).await;
+        let value = self.sequence(program.of(release()).steps).await;
         let output = Output { value, pokes: self.pokes.clone() };
         match output.value.stops() {
             Some(Stop::Error) => Err(ScriptFailed { output }),
@@ -77,6 +86,7 @@ impl Scripted {
             Step::Cancelled => Value::Reason(workflow::cancelled().await),
             Step::Return => Value::Return,
             Step::Fail { code } => Value::Fail { code },
+            Step::Panic => panic!("{BUG}"),
         }
     }
 
@@ -348,12 +358,11 @@ async fn saga(legs: Vec<Leg>, end: SagaEnd) -> Value {
     Value::Saga { legs: values, failures }
 }
 
-/// A worker of the workflow, and of its activities.
+/// A worker of this release of the workflow, and of its activities.
 pub(crate) fn home(abide: &Abide, effects: Effects) -> abide::WorkerBuilder {
-    abide.worker(HOME).workflow(Scripted::run).activities(effects)
-}
-
-/// A worker of activities that are sent away.
-pub(crate) fn away(abide: &Abide, effects: Effects) -> abide::WorkerBuilder {
-    abide.worker(AWAY).activities(effects)
+    let build = match release() {
+        Release::First => "first",
+        Release::Second => "second",
+    };
+    abide.worker(HOME).workflow(Scripted::run).activities(effects).build_id(build)
 }

@@ -16,7 +16,7 @@ fn facts(weather: Weather) -> Facts {
 }
 
 fn fits(weather: Weather, step: &Step, value: &Value) -> bool {
-    let program = Program { name: "p".to_owned(), steps: vec![step.clone()] };
+    let program = Program { name: "p".to_owned(), steps: vec![step.clone()], revision: None };
     let output = Output { value: Value::Seq(vec![value.clone()]), pokes: Vec::new() };
     check(&program, &output, &facts(weather)).is_empty()
 }
@@ -107,7 +107,7 @@ fn an_error_ends_the_run_where_it_is_raised_only() {
 #[test]
 fn sequences_are_whole_or_end_the_run() {
     let steps = vec![Step::Sleep { ms: 1 }, Step::Return, Step::Sleep { ms: 1 }];
-    let program = Program { name: "p".to_owned(), steps };
+    let program = Program { name: "p".to_owned(), steps, revision: None };
     let wrong = |values: &[Value]| {
         let output = Output { value: seq(values), pokes: Vec::new() };
         !check(&program, &output, &facts(ROUGH)).is_empty()
@@ -119,7 +119,7 @@ fn sequences_are_whole_or_end_the_run() {
     assert!(wrong(&[Value::Done, Value::Return, Value::Done, Value::Done]));
     let flat = Output { value: Value::Done, pokes: Vec::new() };
     assert!(!check(&program, &flat, &facts(ROUGH)).is_empty());
-    let whole = Program { name: "p".to_owned(), steps: vec![Step::Sleep { ms: 1 }] };
+    let whole = Program { name: "p".to_owned(), steps: vec![Step::Sleep { ms: 1 }], revision: None };
     let longer = Output { value: seq(&[Value::Done, Value::Done]), pokes: Vec::new() };
     assert!(!check(&whole, &longer, &facts(ROUGH)).is_empty());
 }

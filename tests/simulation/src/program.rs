@@ -13,6 +13,37 @@ pub(crate) const VISIT: u32 = 0;
 pub(crate) struct Program {
     pub(crate) name: String,
     pub(crate) steps: Vec<Step>,
+    /// Where the second release of the code does otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) revision: Option<Revision>,
+}
+
+/// What the second release does otherwise, at this place of the outermost steps.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Revision {
+    pub(crate) at: usize,
+    pub(crate) change: Change,
+}
+
+/// How two releases differ.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) enum Change {
+    /// The second one does this as well.
+    Add(Step),
+    /// The second one leaves this step out.
+    LeaveOut,
+    /// The first one panics there.
+    Mend,
+}
+
+/// What the first release panics with where the second is [`Change::Mend`].
+pub(crate) const BUG: &str = "a bug of the first release";
+
+/// A build of the workflow's code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Release {
+    First,
+    Second,
 }
 
 /// One step.
@@ -78,6 +109,8 @@ pub(crate) enum Step {
     Fail {
         code: u32,
     },
+    /// A bug of the first release; no program has it but by a [`Revision`].
+    Panic,
 }
 
 /// What becomes of a spawned task's handle.
@@ -295,6 +328,27 @@ impl Program {
     /// The same with all times divided.
     pub(crate) fn scale(&mut self, by: u64) {
         each(&mut self.steps, &mut |step| step.scale(by));
+        if let Some(Revision { change: Change::Add(step), .. }) = &mut self.revision {
+            step.scale(by);
+        }
+    }
+
+    /// What this release makes of it.
+    pub(crate) fn of(mut self, release: Release) -> Self {
+        let Some(Revision { at, change }) = self.revision.take() else { return self };
+        match (change, release) {
+            (Change::Add(step), Release::Second) => self.steps.insert(at, step),
+            (Change::LeaveOut, Release::Second) => drop(self.steps.remove(at)),
+            (Change::Mend, Release::First) => self.steps.insert(at, Step::Panic),
+            _ => {}
+        }
+        self
+    }
+
+    /// What its releases make of it: one, or two.
+    pub(crate) fn releases(&self) -> Vec<Self> {
+        let second = self.revision.is_some().then_some(Release::Second);
+        [Some(Release::First), second].into_iter().flatten().map(|release| self.clone().of(release)).collect()
     }
 
     /// All its steps, those within others too, outer ones first.

@@ -100,6 +100,11 @@ impl Scenario {
         acts.into_iter().any(|act| act.is_endless() && act.options.place != Place::Nowhere)
     }
 
+    /// Whether two releases of its code differ.
+    pub(crate) fn is_revised(&self) -> bool {
+        self.programs.iter().any(|program| program.revision.is_some())
+    }
+
     /// The program that runs of this workflow id have.
     pub(crate) fn program_of(&self, workflow_id: &str) -> Option<&Program> {
         let actor = self.actors.iter().find(|actor| actor.workflow_id == workflow_id)?;
@@ -142,6 +147,7 @@ impl fmt::Display for Scenario {
         for program in &self.programs {
             writeln!(f, "program {}", program.name)?;
             crate::describe::steps(f, &program.steps, 1)?;
+            program.revision.iter().try_for_each(|revision| crate::describe::revision(f, revision))?;
         }
         for (number, actor) in self.actors.iter().enumerate() {
             let name = self.programs.get(actor.program).map_or("?", |program| &program.name);

@@ -183,6 +183,12 @@ pub(super) async fn each_other_build_tries_once(lab: Lab) {
     let any = Claim { types: None, ..process.claim_of("b3", false) };
     assert_eq!(ids(&process.store.claim(any).await.unwrap()), [], "who has not its type uses up no try");
     assert_eq!(claim("b3").await, [id]);
+    // A build that took it up and let it go has not failed: where one that has gets hold of it, it may try again.
+    let_go(&process, id, Some(0)).await;
+    assert_eq!(claim("b1").await, [id], "it is due");
+    suspend("b1").await;
+    assert_eq!((claim("b1").await, claim("b2").await), (vec![], vec![]));
+    assert_eq!(claim("b3").await, [id]);
 }
 
 pub(super) async fn what_a_build_cannot_take_is_offered_to_others(lab: Lab) {

@@ -107,7 +107,7 @@ fn created(append: &Append, new: &NewExecution) -> Execution {
         ..bare_row(new, status)
     };
     let tried_builds = offered(change).map(|build| vec![build.to_owned()]);
-    Execution { row, request_id: new.request_id.clone(), tried_builds }
+    Execution { row, request_id: new.request_id.clone(), tried_builds, trying_builds: Vec::new() }
 }
 
 /// The build to note, if others may try what it had to suspend.
@@ -205,6 +205,7 @@ fn changed(mut execution: Execution, append: &Append, change: &RowChange) -> Exe
     row.retried_ms = change.retried_ms.unwrap_or(row.retried_ms);
     match offered(change).or(change.offered_by.as_deref()) {
         Some(build) => {
+            execution.trying_builds.clear();
             let tried = execution.tried_builds.get_or_insert_default();
             // An empty build is nobody's: each may try.
             if build.is_empty() {
@@ -214,7 +215,9 @@ fn changed(mut execution: Execution, append: &Append, change: &RowChange) -> Exe
                 tried.push(build.to_owned());
             }
         }
-        None if change.reset_crashes || change.status.is_some() => execution.tried_builds = None,
+        None if change.reset_crashes || change.status.is_some() => {
+            (execution.tried_builds, execution.trying_builds) = (None, Vec::new());
+        }
         None => {}
     }
     execution

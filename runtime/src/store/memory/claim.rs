@@ -41,9 +41,11 @@ impl Wanted<'_> {
         row.crashes < SUSPECT_FROM || row.crashes >= self.claim.suspicion.guilty
     }
 
-    /// Whether this build has not tried it, and may.
+    /// Whether others have failed with it, and this build has neither failed nor taken it up since.
     fn is_offered(&self, execution: &Execution) -> bool {
-        execution.tried_builds.as_ref().is_some_and(|tried| !tried.contains(&self.claim.build))
+        let build = &self.claim.build;
+        let tried = execution.tried_builds.as_ref();
+        tried.is_some_and(|tried| !tried.contains(build)) && !execution.trying_builds.contains(build)
     }
 
     /// The most of these that can be locked.
@@ -132,7 +134,7 @@ impl Wanted<'_> {
             (row.owner, row.active) = (Some(self.claim.owner), true);
             (row.status, row.suspension) = (Status::Running, None);
             if offered {
-                execution.tried_builds.get_or_insert_default().push(self.claim.build.clone());
+                execution.trying_builds.push(self.claim.build.clone());
             }
             taken.push(tables.read(&execution));
             st.update(execution)?;

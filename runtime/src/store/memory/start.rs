@@ -127,7 +127,7 @@ fn unowned(new: &NewExecution) -> Execution {
         input: Some(new.input.clone()),
         ..bare_row(new, Status::Running)
     };
-    Execution { row, request_id: new.request_id.clone(), tried_builds: None }
+    Execution { row, request_id: new.request_id.clone(), tried_builds: None, trying_builds: Vec::new() }
 }
 
 /// A new row with nothing but its names.
@@ -204,7 +204,7 @@ async fn close(session: &mut Session, row: &ExecutionRow, event: &str, at_ms: i6
         ended.result = Some(event.to_owned());
         (ended.closed_at_ms, ended.wake_at_ms) = (Some(at_ms), None);
         (ended.active, ended.suspension) = (false, None);
-        execution.tried_builds = None;
+        (execution.tried_builds, execution.trying_builds) = (None, Vec::new());
         let owner = execution.row.owner;
         st.update(execution).map(|()| owner)
     };
@@ -286,7 +286,7 @@ pub(super) async fn resume(
         let row = &mut execution.row;
         (row.status, row.owner, row.wake_at_ms) = (Status::Running, None, Some(now));
         (row.crashes, row.suspension) = (0, None);
-        execution.tried_builds = None;
+        (execution.tried_builds, execution.trying_builds) = (None, Vec::new());
         st.update(execution)
     };
     session.run(set).await?;

@@ -14,8 +14,10 @@ pub(crate) struct Execution {
     pub(crate) row: ExecutionRow,
     /// The user's; without one the run id serves.
     pub(crate) request_id: Option<String>,
-    /// Each other build may try once; `None`: none may.
+    /// Have failed; each other build may try; `None`: none may.
     pub(crate) tried_builds: Option<Vec<String>>,
+    /// Have taken it up since the last of them failed, and may not again.
+    pub(crate) trying_builds: Vec<String>,
 }
 
 /// A worker's row.

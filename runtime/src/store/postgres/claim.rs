@@ -26,6 +26,20 @@ macro_rules! is_wanted {
     };
 }
 
+/// Whether others have failed with it, and `$5`, a build, has neither failed nor taken it up since.
+macro_rules! is_offered {
+    ($e:literal) => {
+        concat!(
+            $e,
+            ".tried_builds IS NOT NULL AND NOT ($5 = ANY(",
+            $e,
+            ".tried_builds || ",
+            $e,
+            ".trying_builds))"
+        )
+    };
+}
+
 /// Takes what is `chosen`, by a lease that is there. Asked for last, so that a claim that finds nothing writes nothing: a lock on a row
 /// is a write. Whoever claims has a turn running until its first append says otherwise: that is what `active` means here.
 /// What a build tries for the first time runs (again) and is due, so that a crash right now does not lose it.
@@ -36,8 +50,12 @@ macro_rules! taken {
     SELECT worker FROM {s}.lease WHERE worker = $1 AND slot = 0 AND EXISTS (SELECT FROM chosen) FOR KEY SHARE),
 taken AS (
     UPDATE {s}.execution e SET owner = $1, active = true, status = 0, suspension = NULL,
-        wake_at = CASE WHEN e.status = 1 OR NOT ($5 = ANY(e.tried_builds)) THEN $4 ELSE e.wake_at END,
-        tried_builds = CASE WHEN NOT ($5 = ANY(e.tried_builds)) THEN e.tried_builds || $5 ELSE e.tried_builds END
+        wake_at = CASE WHEN e.status = 1 OR ",
+            is_offered!("e"),
+            " THEN $4 ELSE e.wake_at END,
+        trying_builds = CASE WHEN ",
+            is_offered!("e"),
+            " THEN e.trying_builds || $5 ELSE e.trying_builds END
     FROM chosen, fence WHERE e.id = chosen.id AND e.owner IS NULL
     RETURNING e.*)
 SELECT ",
@@ -67,9 +85,10 @@ written AS MATERIALIZED (
         FOR NO KEY UPDATE SKIP LOCKED) e
     LIMIT $6),
 offered AS MATERIALIZED (
-    SELECT id, created_at AS due FROM {s}.execution
-    WHERE owner IS NULL AND status < 2 AND tried_builds IS NOT NULL AND queue = $2 AND type = ANY($3)
-        AND NOT ($5 = ANY(tried_builds)) AND (crashes < $7 OR crashes >= $8)
+    SELECT id, created_at AS due FROM {s}.execution e
+    WHERE owner IS NULL AND status < 2 AND queue = $2 AND type = ANY($3) AND (crashes < $7 OR crashes >= $8) AND ",
+    is_offered!("e"),
+    "
     LIMIT $6 FOR NO KEY UPDATE SKIP LOCKED),
 chosen AS MATERIALIZED (
     SELECT id FROM (SELECT * FROM due UNION ALL SELECT * FROM written UNION ALL SELECT * FROM offered) a

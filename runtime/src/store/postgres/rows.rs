@@ -240,7 +240,8 @@ impl<'a> Changes<'a> {
             WHEN u.build = ANY(e.tried_builds) THEN e.tried_builds
             WHEN u.build IS NOT NULL THEN coalesce(e.tried_builds, '{}') || u.build
             WHEN u.resets OR u.status IS NOT NULL THEN NULL
-            ELSE e.tried_builds END
+            ELSE e.tried_builds END,
+        trying_builds = CASE WHEN u.build IS NULL AND NOT u.resets AND u.status IS NULL THEN e.trying_builds END
     FROM unnest(@1::bigint[], @2::bigint[], @3::smallint[], @4::boolean[], @5::boolean[], @6::bigint[], @7::boolean[],
         @8::text[], @9::bigint[], @10::boolean[], @11::smallint[], @12::text[], @13::text[], @14::bigint[])
         AS u(id, owner, status, frees, sets_wake, wake, active, result, closed, resets, recovered, suspension, build,

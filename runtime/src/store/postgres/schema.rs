@@ -37,7 +37,8 @@ CREATE TABLE {s}.execution (
     recovered_from bigint,                   -- the dead worker it was taken from
     retried_until  bigint   NOT NULL DEFAULT 0,     -- no retry that was due later was ever started
     suspension     text,                     -- JSON: code, message, build, ..
-    tried_builds   text[],                   -- each other build may try once; NULL: none may
+    tried_builds   text[],                   -- have failed; each other build may try; NULL: none may
+    trying_builds  text[],                   -- have taken it up since the last of them failed, and may not again
     input          text,                     -- JSON; NULL where the journal's first event has it
     result         text,                     -- JSON: the closing event
     created_at     bigint   NOT NULL,

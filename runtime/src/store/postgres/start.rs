@@ -204,7 +204,7 @@ async fn close(
         "INSERT INTO {s}.journal (execution, seq, n, at, writer, body) VALUES ($1, $2, 1, $3, 0, $4)";
     const ROW: &str =
         "UPDATE {s}.execution SET status = $2, result = $3, closed_at = $4, wake_at = NULL, active = false,
-        suspension = NULL, tried_builds = NULL WHERE id = $1 RETURNING owner";
+        suspension = NULL, tried_builds = NULL, trying_builds = NULL WHERE id = $1 RETURNING owner";
     const TELL: &str = "INSERT INTO {s}.inbox (execution, kind, request_id, body, at)
         VALUES ($1, $2, 'terminated', $3, $4) ON CONFLICT DO NOTHING";
     let seq = i64::try_from(row.history_len).unwrap_or(i64::MAX - 1) + 1;
@@ -235,7 +235,7 @@ pub(super) async fn resume(
     const READ: &str = "SELECT status, queue FROM {s}.execution WHERE id = $1 FOR NO KEY UPDATE";
     const RESUME: &str =
         "UPDATE {s}.execution SET status = 0, owner = NULL, wake_at = $2, crashes = 0, suspension = NULL,
-        tried_builds = NULL WHERE id = $1";
+        tried_builds = NULL, trying_builds = NULL WHERE id = $1";
     let row = sqlx::query(shared.sql.of(READ)).bind(id.0).fetch_optional(&mut *connection).await?;
     let Some(row) = row else { return Ok((ResumeAnswer::NoSuchExecution, None)) };
     let code: i16 = row.try_get(0)?;

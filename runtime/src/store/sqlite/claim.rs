@@ -27,6 +27,14 @@ macro_rules! is_wanted {
     };
 }
 
+/// Whether others have failed with it, and `$4`, a build, has neither failed nor taken it up since.
+macro_rules! is_offered {
+    () => {
+        "tried_builds IS NOT NULL AND NOT EXISTS (SELECT 1 FROM json_each(tried_builds) WHERE value = $4)
+      AND NOT EXISTS (SELECT 1 FROM json_each(trying_builds) WHERE value = $4)"
+    };
+}
+
 /// `$1` queues, `$2` types or NULL, `$3` now, `$4` build, `$5` limit, `$6` the crash count of a suspect, `$7` of the
 /// guilty.
 /// Oldest due first. A row that two arms name is claimed once.
@@ -44,8 +52,9 @@ SELECT id FROM (
     "
     UNION ALL
     SELECT id, created_at FROM execution
-    WHERE status < 2 AND tried_builds IS NOT NULL AND owner IS NULL AND (crashes < $6 OR crashes >= $7)
-      AND NOT EXISTS (SELECT 1 FROM json_each(tried_builds) WHERE value = $4)
+    WHERE status < 2 AND owner IS NULL AND (crashes < $6 OR crashes >= $7) AND ",
+    is_offered!(),
+    "
       AND queue IN (SELECT value FROM json_each($1)) AND type IN (SELECT value FROM json_each($2))
 ) GROUP BY id ORDER BY min(due), id LIMIT $5"
 );
@@ -64,16 +73,19 @@ ORDER BY crashes, wake_at, id LIMIT 1"
 
 /// Whoever claims has a turn running until its first append says otherwise: that is what `active` means here.
 /// What a build tries for the first time runs (again) and is due, so that a crash right now does not lose it.
-const TAKE: &str = "
+const TAKE: &str = concat!(
+    "
 UPDATE execution SET owner = $2, active = 1,
-    (wake_at, tried_builds) = (
+    (wake_at, trying_builds) = (
         SELECT CASE WHEN status = 1 OR first THEN $3 ELSE wake_at END,
-            CASE WHEN first THEN json_insert(tried_builds, '$[#]', $4) ELSE tried_builds END
-        FROM (SELECT tried_builds IS NOT NULL
-            AND NOT EXISTS (SELECT 1 FROM json_each(tried_builds) WHERE value = $4) AS first)),
+            CASE WHEN first THEN json_insert(coalesce(trying_builds, '[]'), '$[#]', $4) ELSE trying_builds END
+        FROM (SELECT ",
+    is_offered!(),
+    " AS first)),
     suspension = NULL,
     status = 0
-WHERE id IN (SELECT value FROM json_each($1)) AND owner IS NULL";
+WHERE id IN (SELECT value FROM json_each($1)) AND owner IS NULL"
+);
 
 const NEXT_DUE: &str = "
 SELECT min(wake_at) FROM execution

@@ -32,7 +32,8 @@ CREATE TABLE execution (
     crashes        INTEGER NOT NULL DEFAULT 0,
     recovered_from INTEGER,              -- the dead worker it was taken from
     suspension     TEXT,                 -- JSON: code, message, build, ..
-    tried_builds   TEXT,                 -- JSON array; each other build may try once; NULL: none may
+    tried_builds   TEXT,                 -- JSON array: have failed; each other build may try; NULL: none may
+    trying_builds  TEXT,                 -- JSON array: have taken it up since the last of them failed, and may not again
     input          TEXT,                 -- JSON; NULL where the journal's first event has it
     result         TEXT,                 -- JSON: the closing event
     created_at     INTEGER NOT NULL,

@@ -110,7 +110,8 @@ UPDATE execution SET
         WHEN EXISTS (SELECT 1 FROM json_each(tried_builds) WHERE value = v->>13) THEN tried_builds
         WHEN v->>13 IS NOT NULL THEN json_insert(coalesce(tried_builds, '[]'), '$[#]', v->>13)
         WHEN v->>10 OR v->>2 IS NOT NULL THEN NULL
-        ELSE tried_builds END
+        ELSE tried_builds END,
+    trying_builds = CASE WHEN v->>13 IS NULL AND NOT v->>10 AND v->>2 IS NULL THEN trying_builds END
 FROM u
 WHERE execution.id = v->>0 AND execution.owner = v->>1
   AND (execution.status < 10 OR v->>2 IS NULL AND v->>4 = 0)";

@@ -121,7 +121,7 @@ async fn close(
         .execute(&mut *connection)
         .await?;
     let update = "UPDATE execution SET status = $2, result = $3, closed_at = $4, wake_at = NULL, active = 0,
-        suspension = NULL, tried_builds = NULL WHERE id = $1";
+        suspension = NULL, tried_builds = NULL, trying_builds = NULL WHERE id = $1";
     sqlx::query(update)
         .bind(row.id.0)
         .bind(Status::Terminated.code())
@@ -154,7 +154,7 @@ pub(super) async fn resume(
         return Ok(ResumeAnswer::NotSuspended(status));
     }
     let update = "UPDATE execution SET status = 0, owner = NULL, wake_at = ?, crashes = 0, suspension = NULL,
-        tried_builds = NULL WHERE id = ?";
+        tried_builds = NULL, trying_builds = NULL WHERE id = ?";
     sqlx::query(update).bind(now).bind(id.0).execute(connection).await?;
     Ok(ResumeAnswer::Resumed)
 }

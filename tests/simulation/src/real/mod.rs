@@ -12,6 +12,7 @@ use crate::dice::Dice;
 use crate::effects::Log;
 use crate::evidence::{Evidence, Look, Violation, Weather, gather};
 use crate::oracle;
+use crate::program::Release;
 use crate::report::Outcome;
 use crate::scenario::Scenario;
 use cluster::Cluster;
@@ -62,6 +63,7 @@ pub(crate) async fn run(store: &Store, seed: u64, faults: bool) -> Outcome {
         faults,
         counts,
         hangs: scenario.hangs(),
+        revised: scenario.is_revised(),
         notes: RefCell::default(),
         over: Over::default(),
     };
@@ -79,6 +81,8 @@ struct Site {
     faults: bool,
     /// What hangs would keep a slot from what it waits for.
     hangs: bool,
+    /// Two releases of the scenario's programs differ.
+    revised: bool,
     counts: Arc<Counts>,
     /// What befell it, for people.
     notes: RefCell<Vec<String>>,
@@ -90,7 +94,7 @@ impl Site {
     async fn play(&self, scenario: Scenario) -> Outcome {
         let count = self.dice.borrow_mut().between(2, 3);
         for slot in 0..count {
-            let process = self.process(slot == 0).await;
+            let process = self.process(slot).await;
             self.slots.borrow_mut().push(Some(process));
         }
         let calls = Calls::default();
@@ -121,16 +125,21 @@ impl Site {
         Outcome { evidence, violations, faults: self.counts.all(), digest: 0, trace: self.notes.take() }
     }
 
-    /// Starts another process. The first of a run has all workers, so that nothing lacks one for ever.
-    async fn process(&self, whole: bool) -> Process {
+    /// Starts another process. The first of a run has all workers, and the second the other release, so that nothing lacks
+    /// one for ever.
+    async fn process(&self, slot: u64) -> Process {
         let number = self.next.replace(self.next.get() + 1);
         let (build, fate) = {
             let mut dice = self.dice.borrow_mut();
             let build = Build {
                 cache_bytes: if dice.chance(40) { 1 } else { 64 << 20 },
                 slots: if self.hangs { 100 } else { usize::try_from(dice.tail(1, 64)).unwrap_or(1) },
-                home: true,
-                away: whole || dice.chance(70),
+                release: match slot {
+                    1 if self.revised => Release::Second,
+                    2.. if self.revised && dice.chance(50) => Release::Second,
+                    _ => Release::First,
+                },
+                away: slot == 0 || dice.chance(70),
             };
             let fate = match self.faults {
                 true => Fate::rough(&mut dice, &self.counts),
@@ -173,7 +182,7 @@ impl Site {
             self.end(process, dies).await;
             let pause = self.dice.borrow_mut().ms(1, 400);
             tokio::time::sleep(Duration::from_millis(pause)).await;
-            let process = self.process(slot == 0).await;
+            let process = self.process(slot as u64).await;
             self.slots.borrow_mut()[slot] = Some(process);
         }
         self.slots.borrow().iter().flatten().for_each(|process| process.fate.mend());

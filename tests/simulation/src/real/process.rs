@@ -2,8 +2,9 @@
 //! killed: its runtime goes, its writer writes no more, and nobody says goodbye.
 
 use super::fate::Fate;
-use crate::effects::{Effects, Log};
-use crate::interpret::{away, home};
+use crate::effects::{Effects, Log, away};
+use crate::program::Release;
+use crate::{interpret, revised};
 use abide::Abide;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -25,7 +26,8 @@ pub(crate) struct Place {
 pub(crate) struct Build {
     pub(crate) cache_bytes: usize,
     pub(crate) slots: usize,
-    pub(crate) home: bool,
+    /// Which release of the workflow it runs.
+    pub(crate) release: Release,
     pub(crate) away: bool,
 }
 
@@ -165,11 +167,12 @@ async fn begin(
     let builder = Abide::builder(&place.url).schema(&place.schema).max_connections(4).fault(hook);
     let abide = builder.open().await?;
     let mut workers = Vec::new();
-    let builders = [
-        build.home.then(|| home(&abide, effects.clone())),
-        build.away.then(|| away(&abide, effects.clone())),
-    ];
-    for builder in builders.into_iter().flatten() {
+    let home = match build.release {
+        Release::First => interpret::home(&abide, effects.clone()),
+        Release::Second => revised::home(&abide, effects.clone()),
+    };
+    let away = build.away.then(|| away(&abide, effects.clone()));
+    for builder in std::iter::once(home).chain(away) {
         let builder = builder.cache_bytes(build.cache_bytes).max_concurrent_activities(build.slots);
         let builder = builder.workflow_threads(2).shutdown_grace(Duration::from_millis(300));
         workers.push(builder.start().await?);

@@ -305,7 +305,7 @@ impl World {
     }
 
     fn begin(&mut self, slot: usize) {
-        let setup = Setup::draw(&mut self.dice, u32::try_from(slot).unwrap_or(0), self.scenario.hangs());
+        let setup = Setup::draw(&mut self.dice, u32::try_from(slot).unwrap_or(0), &self.scenario);
         let seed = self.dice.below(u64::MAX);
         let process = Process::begin(&self.database, &self.log, &self.trace, (seed, setup, self.now));
         let number = process.number;

@@ -6,8 +6,10 @@
 use super::trace::Trace;
 use crate::calls::Answer;
 use crate::dice::Dice;
-use crate::effects::{Effects, Log};
-use crate::interpret;
+use crate::effects::{self, Effects, Log};
+use crate::program::Release;
+use crate::scenario::Scenario;
+use crate::{interpret, revised};
 use abide::__private::simulation::{Database, Process as Engine};
 use abide::{Abide, Client, WorkerBuilder};
 use futures::future::LocalBoxFuture;
@@ -63,23 +65,30 @@ pub(super) struct Setup {
     slots: usize,
     grace: Duration,
     checks_replay: bool,
-    home: bool,
+    /// Which release of the workflow it runs, if it does.
+    home: Option<Release>,
     away: bool,
 }
 
 impl Setup {
-    /// `hangs`: an activity of the scenario does, and would keep a slot from what it waits for.
-    pub(super) fn draw(dice: &mut Dice, number: u32, hangs: bool) -> Self {
+    pub(super) fn draw(dice: &mut Dice, number: u32, scenario: &Scenario) -> Self {
         // The first two serve everything, so that no world lacks what its programs need.
         let both = number < 2;
         let only_away = !both && dice.chance(40);
+        // What an activity that hangs keeps a slot from is what it waits for.
+        let hangs = scenario.hangs();
+        let release = match number {
+            1 if scenario.is_revised() => Release::Second,
+            2.. if scenario.is_revised() && dice.chance(50) => Release::Second,
+            _ => Release::First,
+        };
         Self {
             threads: dice.between(1, 2) as usize,
             cache_bytes: dice.of(&[0, 20_000, 1 << 28, 1 << 28]),
             slots: if hangs { 100 } else { dice.of(&[1, 2, 5, 100, 100]) },
             grace: Duration::from_millis(dice.of(&[0, 50, 1_000, 10_000])),
             checks_replay: dice.chance(15),
-            home: !only_away,
+            home: (!only_away).then_some(release),
             away: both || only_away || dice.chance(50),
         }
     }
@@ -90,7 +99,6 @@ impl Setup {
             .cache_bytes(self.cache_bytes)
             .max_concurrent_activities(self.slots)
             .shutdown_grace(self.grace)
-            .build_id("simulated")
             // Kills are frequent here, and nobody is guilty.
             .max_crashes(1_000);
         if self.checks_replay { worker.checks_replay(true) } else { worker }
@@ -229,11 +237,12 @@ impl Process {
 /// Runs its workers until they are asked to stop.
 async fn serve(abide: Abide, setup: Setup, effects: Effects, life: Rc<Life>, trace: Arc<Trace>) {
     let mut builders: Vec<fn(&Abide, Effects) -> WorkerBuilder> = Vec::new();
-    if setup.home {
-        builders.push(interpret::home);
-    }
+    builders.extend(setup.home.map(|release| match release {
+        Release::First => interpret::home as fn(&Abide, Effects) -> WorkerBuilder,
+        Release::Second => revised::home,
+    }));
     if setup.away {
-        builders.push(interpret::away);
+        builders.push(effects::away);
     }
     let each = builders.iter().map(|build| {
         let build = || setup.set(build(&abide, effects.clone()));
