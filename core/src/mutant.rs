@@ -100,6 +100,8 @@ mod list {
         KnownIsOwned "known-is-owned" Simulation { from: 145, runs: 20 }, "A start whose row is there counts as this worker's own (once a bug).";
         LeaveDirty "leave-dirty" Simulation { from: 1225, runs: 20 }, "What an execution has to do at once waits till its thread is woken (once a bug).";
         DropOutcome "drop-outcome" Simulation { from: 93, runs: 20 }, "Outcomes that are not written yet are forgotten when their execution is loaded again.";
+        OverlookDifference "overlook-difference" Simulation { from: 1, runs: 20 }, "A command is taken for the recorded one if it is of its kind.";
+        QueryBrokenOff "query-broken-off" Simulation { from: 1, runs: 20 }, "A query is answered from a replay that broke off (once a bug).";
         SkipFence "skip-fence" Permutations, "A batch is written without its lease.";
         ClaimTwice "claim-twice" Permutations, "A claim takes what another has.";
         CloseWithoutLock "close-without-lock" Permutations, "A close locks its execution's row no more than a message does.";

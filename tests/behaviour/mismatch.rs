@@ -83,6 +83,10 @@ impl Case {
         worker.activities(self.gate.clone()).shutdown_grace(secs(0))
     }
 
+    async fn status(&self) -> ExecutionStatus {
+        self.run.describe().await.unwrap().status
+    }
+
     /// The changed code is told, does nothing, is not tried again; the original code completes.
     async fn check(self, changed: abide::Worker, parts: &[&str]) {
         let told = reason(self.run.result().await);
@@ -158,6 +162,91 @@ async fn another_build_tries_once_by_itself() {
     let fixed = case.worker().workflow(original).build_id("fixed").start().await.unwrap();
     case.gate.open();
     eventually("the fixed build takes it", async || case.run.result().await.ok() == Some(3)).await;
+    fixed.shutdown().await.unwrap();
+}
+
+/// Tells what it has done so far.
+#[derive(Default)]
+struct Telling {
+    done: u32,
+}
+
+#[workflow(name = "telling")]
+impl Telling {
+    #[run]
+    async fn run(&mut self) -> Result<u32, Failure> {
+        self.done = Steps::note(1).await?;
+        Gate::pass().await?;
+        Ok(self.done)
+    }
+
+    #[query]
+    fn done(&self) -> u32 {
+        self.done
+    }
+}
+
+/// The same in a release that does something else first.
+#[derive(Default)]
+struct TellingLess {
+    done: u32,
+}
+
+#[workflow(name = "telling")]
+impl TellingLess {
+    #[run]
+    async fn run(&mut self) -> Result<u32, Failure> {
+        workflow::sleep(secs(1)).await;
+        self.done = Steps::note(1).await?;
+        Ok(self.done)
+    }
+
+    #[query]
+    fn done(&self) -> u32 {
+        self.done
+    }
+}
+
+/// The state of a replay that broke off is that of no moment that ever was.
+#[tokio::test]
+async fn a_query_is_answered_by_code_that_fits_or_not_at_all() {
+    let (folder, gate) = (tempfile::tempdir().unwrap(), Gate::closed());
+    let (owner, other) = (Db::open(&folder).await, Db::open(&folder).await);
+    let worker = owner.worker("telling").workflow(Telling::run).activities(Steps(Log::default()));
+    let worker = worker.activities(gate.clone()).build_id("first").start().await.unwrap();
+    let run = owner.client().start(Telling::run()).id("t").await.unwrap();
+    Gate::reached(&run.untyped()).await;
+    let second = other.worker("telling").workflow(TellingLess::run).activities(Steps(Log::default()));
+    let second = second.build_id("second").start().await.unwrap();
+
+    let from_there = other.client().handle::<Telling>("t");
+    assert_eq!(from_there.done().await.unwrap(), 1, "an open run is asked in its owner");
+    gate.open();
+    assert_eq!(run.result().await.unwrap(), 1);
+    let error = from_there.done().await.unwrap_err();
+    assert_eq!(error.code(), "AB0409");
+    says(&error.to_string(), &["this build cannot replay the run", "AB0201", "Steps.note"]);
+    assert_eq!(run.done().await.unwrap(), 1, "its own build can");
+    second.shutdown().await.unwrap();
+    worker.shutdown().await.unwrap();
+}
+
+/// A build that took a run up and lost it before any progress has not failed: it may again.
+#[tokio::test]
+async fn a_build_that_fits_takes_it_as_often_as_it_has_to() {
+    let case = Case::at_the_gate().await;
+    for _ in 0..2 {
+        let changed = case.worker().workflow(another_input).build_id("broken").start().await.unwrap();
+        eventually("the broken build has failed", async || case.status().await == ExecutionStatus::Suspended)
+            .await;
+        changed.shutdown().await.unwrap();
+        let fixed = case.worker().workflow(original).build_id("fixed").start().await.unwrap();
+        eventually("the fixed build has it", async || case.status().await == ExecutionStatus::Running).await;
+        fixed.shutdown().await.unwrap();
+    }
+    let fixed = case.worker().workflow(original).build_id("fixed").start().await.unwrap();
+    case.gate.open();
+    assert_eq!(case.run.result().await.unwrap(), 3);
     fixed.shutdown().await.unwrap();
 }
 
