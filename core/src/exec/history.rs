@@ -153,6 +153,11 @@ impl History {
         !self.recorded.is_empty()
     }
 
+    /// Whether code has still to repeat something: that it was terminated comes from outside, wherever the code was.
+    pub(crate) fn has_more_of_the_code(&self) -> bool {
+        self.recorded.iter().any(|(_, event)| !matches!(event, Event::Terminated { .. }))
+    }
+
     pub(crate) fn len(&self) -> u64 {
         self.len
     }

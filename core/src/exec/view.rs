@@ -31,8 +31,8 @@ impl Execution {
         let halt = self.ctx.halt.borrow();
         let reason = &halt.as_ref()?.0;
         // Of a damaged journal only what comes before the damage is loaded.
-        let rest = self.ctx.history.borrow().is_replaying() || reason.code == Suspension::DAMAGED;
-        rest.then(|| reason.clone())
+        let more = self.ctx.history.borrow().has_more_of_the_code();
+        (more || reason.code == Suspension::DAMAGED).then(|| reason.clone())
     }
 
     /// Answers a query from the current state.

@@ -28,17 +28,20 @@ pub(crate) fn check(evidence: &Evidence, all: &mut Vec<Violation>) {
         let mut findings = Findings { of: run.name(), all };
         begun(run, &ran, &mut findings);
         recorded(run, &ran, &mut findings);
+        transactions(run, evidence, &mut findings);
     }
     too_late(evidence, all);
 }
 
 /// Whatever began was scheduled, with this input; began once; and was preceded by the failures of those before it.
 fn begun(run: &RunEvidence, ran: &BTreeMap<Key<'_>, Vec<&Entry>>, findings: &mut Findings<'_>) {
-    let acts = run.acts();
+    let (acts, transactional) = (run.acts(), transactional(run));
     let failed = failures(run);
     for ((_, activity, attempt), entries) in ran.iter().filter(|((of, ..), _)| *of == run.run_id) {
         let begins = entries.iter().filter(|entry| entry.what == What::Begin).count();
-        findings.check(begins == 1, "began twice", || {
+        // Where nobody knows whether its transaction has committed, a transactional one is made again within the attempt.
+        let again = transactional.contains(activity);
+        findings.check(begins == 1 || again, "began twice", || {
             format!("attempt {attempt} of activity {activity} began {begins} times")
         });
         let Some(first) = entries.first() else { continue };
@@ -107,6 +110,34 @@ fn recorded(run: &RunEvidence, ran: &BTreeMap<Key<'_>, Vec<&Entry>>, findings: &
             }
             _ => {}
         }
+    }
+}
+
+fn transactional(run: &RunEvidence) -> BTreeSet<u64> {
+    let so = |event: &Event| matches!(event, Event::ActivityScheduled { transactional: true, .. });
+    run.events().filter(|(_, event)| so(event)).map(|(number, _)| number).collect()
+}
+
+/// What a transaction has written is there once where its activity has completed, and not where it has failed. One that was
+/// given up, or that its run's end left open, may have committed.
+fn transactions(run: &RunEvidence, evidence: &Evidence, findings: &mut Findings<'_>) {
+    let (mut completed, mut failed, mut given_up) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+    for (_, event) in run.events() {
+        match event {
+            Event::ActivityCompleted { activity, .. } => drop(completed.insert(activity.0)),
+            Event::ActivityFailed { activity, .. } => drop(failed.insert(activity.0)),
+            Event::ActivityCancelRequested { activity } => drop(given_up.insert(activity.0)),
+            _ => {}
+        }
+    }
+    for number in transactional(run) {
+        let rows = evidence.written.get(&(run.run_id.clone(), number)).copied().unwrap_or(0);
+        let fits = match rows {
+            0 => !completed.contains(&number),
+            1 => !failed.contains(&number) || given_up.contains(&number),
+            _ => false,
+        };
+        findings.check(fits, "not once", || format!("activity {number} has written {rows} times"));
     }
 }
 

@@ -12,6 +12,7 @@ use crate::value::{Output, Progress, ScriptFailed, Value};
 use abide::ExecutionStatus;
 use abide::history::{Event, EventId, FailureKind, FailureRecord, JournalRow, Payload};
 use serde::Serialize;
+use std::collections::BTreeMap;
 
 pub(crate) fn payload<T: Serialize>(value: &T) -> Payload {
     Payload::encode(value).unwrap()
@@ -212,5 +213,13 @@ fn calls() -> Vec<Call> {
 pub(crate) fn good() -> Evidence {
     let (runs, log) = (runs(), log());
     let looks = vec![Look::of(&runs, log.len())];
-    Evidence { scenario: scenario(), weather: Weather::default(), log, calls: calls(), runs, looks }
+    Evidence {
+        scenario: scenario(),
+        weather: Weather::default(),
+        log,
+        calls: calls(),
+        runs,
+        looks,
+        written: BTreeMap::new(),
+    }
 }

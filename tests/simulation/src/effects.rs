@@ -1,4 +1,4 @@
-//! The one activity of the simulation, and the log in which every beginning and end of an attempt is written.
+//! The activities of the simulation, and the log in which every beginning and end of an attempt is written.
 //!
 //! The log stands for the outside world: it is shared by all processes of a run, and no fault touches it. It must never
 //! look at a clock: its order is the order of what happened.
@@ -7,6 +7,7 @@ use crate::program::{Act, How};
 use abide::activity::context;
 use abide::prelude::*;
 use serde::{Deserialize, Serialize};
+use sqlx::{AssertSqlSafe, PgConnection, SqliteConnection};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -154,6 +155,76 @@ impl Effects {
             How::Retry => Err(running.fail(What::Fail, true)),
             How::Refuse | How::Hang => Err(running.fail(What::Fail, false)),
         }
+    }
+}
+
+impl Effects {
+    /// Does it in a transaction: what it writes there is there where it has returned, and only there.
+    async fn within(
+        &self,
+        told: Act,
+        written: impl AsyncFnOnce(String, i64) -> Result<(), sqlx::Error>,
+    ) -> Result<u64, Refused> {
+        let running = Running::begin(self, &told);
+        let deed = told.deed(running.entry.attempt);
+        let activity = i64::try_from(running.entry.activity).unwrap_or(i64::MAX);
+        let wrote = written(running.entry.run_id.clone(), activity).await;
+        tokio::time::sleep(Duration::from_millis(deed.ms)).await;
+        match deed.how {
+            _ if wrote.is_err() => Err(running.fail(What::Fail, true)),
+            How::Return => Ok(running.finish(told.result())),
+            How::Retry => Err(running.fail(What::Fail, true)),
+            How::Refuse | How::Hang => Err(running.fail(What::Fail, false)),
+        }
+    }
+}
+
+/// The user's table, in which transactional activities write.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Table(pub(crate) String);
+
+impl Table {
+    /// Makes it.
+    pub(crate) fn create(&self) -> AssertSqlSafe<String> {
+        AssertSqlSafe(format!("CREATE TABLE {} (run_id TEXT, activity BIGINT)", self.0))
+    }
+
+    /// Writes a row of it.
+    fn insert(&self) -> AssertSqlSafe<String> {
+        AssertSqlSafe(format!("INSERT INTO {} VALUES ($1, $2)", self.0))
+    }
+
+    /// Reads all of them.
+    pub(crate) fn select(&self) -> AssertSqlSafe<String> {
+        AssertSqlSafe(format!("SELECT run_id, activity FROM {}", self.0))
+    }
+}
+
+/// The transactional activity of a process on SQLite.
+pub(crate) struct OnSqlite(pub(crate) Effects, pub(crate) Table);
+
+#[activity]
+impl OnSqlite {
+    #[activity(name = "within", transactional, retry_if = Refused::is_retryable)]
+    pub(crate) async fn act(&self, tx: &mut SqliteConnection, told: Act) -> Result<u64, Refused> {
+        let written = async |run: String, activity: i64| {
+            sqlx::query(self.1.insert()).bind(run).bind(activity).execute(tx).await.map(drop)
+        };
+        self.0.within(told, written).await
+    }
+}
+
+/// The same on Postgres.
+pub(crate) struct OnPostgres(pub(crate) Effects, pub(crate) Table);
+
+#[activity]
+impl OnPostgres {
+    #[activity(name = "within", transactional, retry_if = Refused::is_retryable)]
+    pub(crate) async fn act(&self, tx: &mut PgConnection, told: Act) -> Result<u64, Refused> {
+        let written = async |run: String, activity: i64| {
+            sqlx::query(self.1.insert()).bind(run).bind(activity).execute(tx).await.map(drop)
+        };
+        self.0.within(told, written).await
     }
 }
 

@@ -22,6 +22,8 @@ pub(crate) struct Evidence {
     pub(crate) runs: Vec<RunEvidence>,
     /// What was seen on the way.
     pub(crate) looks: Vec<Look>,
+    /// How often the transactions of each activity, by run and number, have written.
+    pub(crate) written: BTreeMap<(String, u64), u64>,
 }
 
 /// What else may have happened than what the scenario says.

@@ -4,11 +4,12 @@
 //!
 //! It is built twice, as `interpret` and as `revised`, which are two releases of one workflow.
 
-use crate::effects::{AWAY, Effects, HOME, NOWHERE, Refused};
+use crate::effects::{AWAY, Effects, HOME, NOWHERE, OnSqlite, Refused};
 use crate::program::{
-    Act, BUG, Cancellation, Draw, Fan, Leg, OnError, Place, Program, Release, SagaEnd, Step, Then,
+    Act, BUG, Cancellation, Draw, Fan, Leg, OnError, Options, Place, Program, Release, SagaEnd, Step, Then,
 };
 use crate::value::{Output, Progress, ScriptFailed, Stop, Trouble, Value};
+use abide::__private::{ActivityCall, ActivityDef};
 use abide::prelude::*;
 use futures::stream::{FuturesOrdered, FuturesUnordered};
 use futures::{FutureExt, StreamExt};
@@ -219,10 +220,23 @@ async fn unbroken((branch, flow): (usize, Flow)) -> Result<Value, Value> {
     }
 }
 
+/// An activity under way. Boxed, since there are two.
+type Calling = Pin<Box<dyn WorkflowFuture<Output = Result<u64, ActivityError<Refused>>>>>;
+
 /// The activity's call with all its options.
 #[workflow::helper]
-fn call(act: Act) -> impl WorkflowFuture<Output = Result<u64, ActivityError<Refused>>> {
+fn call(act: Act) -> Calling {
     let options = act.options.clone();
+    match options.place {
+        Place::Here => Box::pin(with(options, Effects::act(act))),
+        Place::Away => Box::pin(with(options, Effects::act(act)).task_queue(AWAY)),
+        Place::Nowhere => Box::pin(with(options, Effects::act(act)).task_queue(NOWHERE)),
+        // Known by its name, which is the same on both databases.
+        Place::Within => Box::pin(with(options, OnSqlite::act(act))),
+    }
+}
+
+fn with<D: ActivityDef>(options: Options, call: ActivityCall<D>) -> ActivityCall<D> {
     let retry = RetryPolicy {
         initial_interval: millis(options.backoff),
         backoff_coefficient: 1.5,
@@ -234,7 +248,7 @@ fn call(act: Act) -> impl WorkflowFuture<Output = Result<u64, ActivityError<Refu
         Cancellation::Wait => CancellationType::WaitCancellationCompleted,
         Cancellation::Abandon => CancellationType::Abandon,
     };
-    let mut call = Effects::act(act).retry(retry).cancellation(cancellation);
+    let mut call = call.retry(retry).cancellation(cancellation);
     if let Some(ms) = options.start_to_close {
         call = call.start_to_close(millis(ms));
     }
@@ -244,11 +258,7 @@ fn call(act: Act) -> impl WorkflowFuture<Output = Result<u64, ActivityError<Refu
     if let Some(ms) = options.schedule_to_start {
         call = call.schedule_to_start(millis(ms));
     }
-    match options.place {
-        Place::Here => call,
-        Place::Away => call.task_queue(AWAY),
-        Place::Nowhere => call.task_queue(NOWHERE),
-    }
+    call
 }
 
 #[workflow::helper]

@@ -101,6 +101,25 @@ fn what_ends_twice() {
 }
 
 #[test]
+fn transactions_that_are_not_there_once() {
+    let transactional = |e: &mut Evidence| {
+        if let Event::ActivityScheduled { transactional, .. } = at(&mut e.runs[0], 2) {
+            *transactional = true;
+        }
+        ("r0".to_owned(), 2)
+    };
+    let mut evidence = good();
+    let key = transactional(&mut evidence);
+    evidence.written.insert(key, 1);
+    assert_eq!(check(&evidence), []);
+    told("not once", "has written 0 times", |e| drop(transactional(e)));
+    told("not once", "has written 2 times", |e| {
+        let key = transactional(e);
+        e.written.insert(key, 2);
+    });
+}
+
+#[test]
 fn what_ran_and_should_not_have() {
     told("never asked for", "no such run", |e| e.log[0].run_id = "r9".to_owned());
     told("never asked for", "not in the history", |e| {

@@ -254,6 +254,8 @@ pub(crate) enum Place {
     Away,
     /// On a task queue that nobody serves.
     Nowhere,
+    /// In the worker that runs the workflow, in a transaction of its database. Only where there is one.
+    Within,
 }
 
 impl Act {
@@ -331,6 +333,16 @@ impl Program {
         if let Some(Revision { change: Change::Add(step), .. }) = &mut self.revision {
             step.scale(by);
         }
+    }
+
+    /// The same with some of its short activities in transactions.
+    pub(crate) fn with_transactions(&mut self) {
+        let short = |act: &Act| act.deeds.iter().all(|deed| deed.ms < 50 && deed.how != How::Hang);
+        let moves = |act: &Act| act.label.is_multiple_of(3) && act.options.place == Place::Here && short(act);
+        each(&mut self.steps, &mut |step| {
+            let acts = step.acts_mut().into_iter().filter(|act| moves(act));
+            acts.for_each(|act| act.options.place = Place::Within);
+        });
     }
 
     /// What this release makes of it.
@@ -429,13 +441,18 @@ impl Step {
             | Self::Spawn { then: Then::Abort { ms }, .. } => {
                 *ms = scaled(*ms, by);
             }
-            Self::Act(act) | Self::Draw { act, .. } => act.scale(by),
-            Self::Fan { acts, .. } => acts.iter_mut().for_each(|act| act.scale(by)),
-            Self::Saga { legs, .. } => legs.iter_mut().for_each(|leg| {
-                leg.act.scale(by);
-                leg.undo.scale(by);
-            }),
-            _ => {}
+            _ => self.acts_mut().into_iter().for_each(|act| act.scale(by)),
+        }
+    }
+
+    fn acts_mut(&mut self) -> Vec<&mut Act> {
+        match self {
+            Self::Act(act) | Self::Draw { act, .. } => vec![act],
+            Self::Fan { acts, .. } => acts.iter_mut().collect(),
+            Self::Saga { legs, .. } => {
+                legs.iter_mut().flat_map(|leg| [&mut leg.act, &mut leg.undo]).collect()
+            }
+            _ => Vec::new(),
         }
     }
 }

@@ -94,6 +94,12 @@ impl Scenario {
         self
     }
 
+    /// The same with some activities in transactions, for real databases.
+    pub(crate) fn with_transactions(mut self) -> Self {
+        self.programs.iter_mut().for_each(Program::with_transactions);
+        self
+    }
+
     /// Whether an activity may hang on for as long as something beside it takes: it keeps a slot all that time.
     pub(crate) fn hangs(&self) -> bool {
         let acts = self.programs.iter().flat_map(Program::all).flat_map(|step| step.acts());

@@ -6,6 +6,13 @@ fn release(wake_at_ms: Option<i64>) -> RowChange {
     RowChange { release: true, wake_at_ms: Some(wake_at_ms), ..RowChange::default() }
 }
 
+/// Suspended, and other builds may try.
+fn suspended_by(build: &str) -> RowChange {
+    let (code, message, build) = ("AB0201".to_owned(), String::new(), build.to_owned());
+    let why = Suspension { code, message, site: None, build, other_builds: true, at_ms: 1 };
+    RowChange { status: Some(Status::Suspended), suspension: Some(why), ..RowChange::default() }
+}
+
 /// So that nobody waits long for a death that only the lease tells.
 fn short_lease() -> Settings {
     Settings { lease: Some(Duration::from_millis(600)), ..Settings::default() }
@@ -154,6 +161,10 @@ pub(super) async fn suspects_come_one_at_a_time(lab: Lab) {
     let first = ids(&a.store.claim(a.claim_of("b1", true)).await.unwrap());
     assert_eq!(first.len(), 1);
     assert_eq!(a.row(first[0]).await.crashes, owner::SUSPECT_FROM);
+    let append = Append { row: Some(suspended_by("b1")), ..a.turn(first[0], 0, 0) };
+    assert!(matches!(a.append(append).await, Ok(AppendOutcome::Done)));
+    let offered = a.store.claim(a.claim_of("b2", false)).await.unwrap();
+    assert_eq!(ids(&offered), first, "no worker has died of what it is suspended for");
     let guilty = Suspicion { suspect: None, guilty: owner::SUSPECT_FROM };
     let claim = Claim { suspicion: guilty, ..a.claim_of("b1", false) };
     assert_eq!(a.store.claim(claim).await.unwrap().rows.len(), 2, "all that are to be suspended, at once");
@@ -164,11 +175,7 @@ pub(super) async fn each_other_build_tries_once(lab: Lab) {
     let id = process.running("order-1").await;
     let mut seq = 2;
     let mut suspend = async |build: &str| {
-        let (code, message, build) = ("AB0201".to_owned(), String::new(), build.to_owned());
-        let why = Suspension { code, message, site: None, build, other_builds: true, at_ms: 1 };
-        let row =
-            RowChange { status: Some(Status::Suspended), suspension: Some(why), ..RowChange::default() };
-        let append = Append { row: Some(row), ..process.turn(id, seq, 1) };
+        let append = Append { row: Some(suspended_by(build)), ..process.turn(id, seq, 1) };
         assert!(matches!(process.append(append).await, Ok(AppendOutcome::Done)));
         seq += 1;
     };

@@ -85,7 +85,8 @@ impl Wanted<'_> {
                 && row.owner.is_none()
                 && row.status.is_open()
                 && self.is_wanted(tables, row)
-                && self.is_trusted(row)
+                // No worker has died of what it was suspended for.
+                && (row.status == Status::Suspended || self.is_trusted(row))
                 && self.is_offered(execution)
         };
         let offered = tables.executions.values().filter(may_offer);

@@ -65,6 +65,8 @@ SELECT ",
     };
 }
 
+/// A suspended one is no suspect: no worker has died of what it was suspended for.
+///
 /// `$1` worker, `$2` queue, `$3` types or NULL, `$4` now, `$5` build, `$6` limit, `$7` the crash count of a suspect, `$8` of the
 /// guilty. Each arm reads an index in its order and stops at the limit. The inbox is the short side of its join, and the lateral
 /// join says so to the planner.
@@ -86,7 +88,8 @@ written AS MATERIALIZED (
     LIMIT $6),
 offered AS MATERIALIZED (
     SELECT id, created_at AS due FROM {s}.execution e
-    WHERE owner IS NULL AND status < 2 AND queue = $2 AND type = ANY($3) AND (crashes < $7 OR crashes >= $8) AND ",
+    WHERE owner IS NULL AND status < 2 AND queue = $2 AND type = ANY($3)
+        AND (status = 1 OR crashes < $7 OR crashes >= $8) AND ",
     is_offered!("e"),
     "
     LIMIT $6 FOR NO KEY UPDATE SKIP LOCKED),

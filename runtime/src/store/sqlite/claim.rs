@@ -37,7 +37,7 @@ macro_rules! is_offered {
 
 /// `$1` queues, `$2` types or NULL, `$3` now, `$4` build, `$5` limit, `$6` the crash count of a suspect, `$7` of the
 /// guilty.
-/// Oldest due first. A row that two arms name is claimed once.
+/// A suspended one is no suspect: no worker has died of what it was suspended for. Oldest due first. A row that two arms name is claimed once.
 const CLAIMABLE: &str = concat!(
     "
 SELECT id FROM (
@@ -52,7 +52,7 @@ SELECT id FROM (
     "
     UNION ALL
     SELECT id, created_at FROM execution
-    WHERE status < 2 AND owner IS NULL AND (crashes < $6 OR crashes >= $7) AND ",
+    WHERE status < 2 AND owner IS NULL AND (status = 1 OR crashes < $6 OR crashes >= $7) AND ",
     is_offered!(),
     "
       AND queue IN (SELECT value FROM json_each($1)) AND type IN (SELECT value FROM json_each($2))

@@ -53,7 +53,7 @@ pub(crate) async fn run(store: &Store, seed: u64, faults: bool) -> Outcome {
             folder: None,
         },
     };
-    let scenario = Scenario::generate(seed).scale(FASTER);
+    let scenario = Scenario::generate(seed).scale(FASTER).with_transactions();
     let site = Site {
         place,
         log: Log::default(),
@@ -92,13 +92,14 @@ struct Site {
 
 impl Site {
     async fn play(&self, scenario: Scenario) -> Outcome {
+        let observer = self.place.look().await.expect("the database can be opened");
+        self.place.prepare().await.expect("a table can be made");
         let count = self.dice.borrow_mut().between(2, 3);
         for slot in 0..count {
             let process = self.process(slot).await;
             self.slots.borrow_mut().push(Some(process));
         }
         let calls = Calls::default();
-        let observer = self.place.look().await.expect("the database can be opened");
         let looks = RefCell::new(Vec::new());
         let client = observer.client();
         let play = async {
@@ -118,7 +119,8 @@ impl Site {
         };
         let weather = Weather { losses: self.faults, delays: true };
         let (log, looks) = (self.log.entries(), looks.into_inner());
-        let evidence = Evidence { scenario, weather, log, calls: calls.all(), runs, looks };
+        let written = self.place.written().await.expect("the table can be read");
+        let evidence = Evidence { scenario, weather, log, calls: calls.all(), runs, looks, written };
         let mut violations = oracle::check(&evidence);
         let all = || "all".to_owned();
         violations.extend(lost.map(|text| Violation { rule: "gather", of: all(), text }));

@@ -2,10 +2,12 @@
 //! killed: its runtime goes, its writer writes no more, and nobody says goodbye.
 
 use super::fate::Fate;
-use crate::effects::{Effects, Log, away};
+use crate::effects::{Effects, Log, OnPostgres, OnSqlite, Table, away};
 use crate::program::Release;
 use crate::{interpret, revised};
 use abide::Abide;
+use sqlx::{Connection, Executor, PgConnection, SqliteConnection};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -56,6 +58,45 @@ impl Place {
     /// Opens it without workers and without faults: for those who only look.
     pub(crate) async fn look(&self) -> abide::Result<Abide> {
         Abide::builder(&self.url).schema(&self.schema).max_connections(3).open().await
+    }
+
+    fn is_on_a_server(&self) -> bool {
+        self.folder.is_none()
+    }
+
+    /// The user's table in it.
+    fn table(&self) -> Table {
+        Table(if self.is_on_a_server() { format!("{}.written", self.schema) } else { "written".to_owned() })
+    }
+
+    /// Makes the user's table, once the database is there.
+    pub(crate) async fn prepare(&self) -> Result<(), sqlx::Error> {
+        let create = self.table().create();
+        match self.is_on_a_server() {
+            true => PgConnection::connect(&self.url).await?.execute(create).await.map(drop),
+            false => SqliteConnection::connect(&self.url).await?.execute(create).await.map(drop),
+        }
+    }
+
+    /// How often each activity has written there, by run and number.
+    pub(crate) async fn written(&self) -> Result<BTreeMap<(String, u64), u64>, sqlx::Error> {
+        let rows: Vec<(String, i64)> = match self.is_on_a_server() {
+            true => {
+                sqlx::query_as(self.table().select())
+                    .fetch_all(&mut PgConnection::connect(&self.url).await?)
+                    .await?
+            }
+            false => {
+                sqlx::query_as(self.table().select())
+                    .fetch_all(&mut SqliteConnection::connect(&self.url).await?)
+                    .await?
+            }
+        };
+        let mut all = BTreeMap::new();
+        for (run, activity) in rows {
+            *all.entry((run, u64::try_from(activity).unwrap_or(0))).or_default() += 1;
+        }
+        Ok(all)
     }
 
     fn locks(&self) -> Vec<PathBuf> {
@@ -170,6 +211,10 @@ async fn begin(
     let home = match build.release {
         Release::First => interpret::home(&abide, effects.clone()),
         Release::Second => revised::home(&abide, effects.clone()),
+    };
+    let home = match place.is_on_a_server() {
+        true => home.activities(OnPostgres(effects.clone(), place.table())),
+        false => home.activities(OnSqlite(effects.clone(), place.table())),
     };
     let away = build.away.then(|| away(&abide, effects.clone()));
     for builder in std::iter::once(home).chain(away) {

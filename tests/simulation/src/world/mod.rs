@@ -19,6 +19,7 @@ use crate::scenario::Scenario;
 use abide::__private::simulation::Database;
 use process::{Life, Process, Setup, Timeline};
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -187,6 +188,7 @@ impl World {
             calls: self.calls.all(),
             runs,
             looks: seen.looks,
+            written: BTreeMap::new(),
         };
         if violations.is_empty() {
             violations.extend(oracle::check(&evidence));
