@@ -52,6 +52,10 @@ pub(crate) trait LocalWorker: Send + Sync + 'static {
     /// Where the execution waits, by its live state or a read-only replay. `None`: this worker cannot tell.
     fn awaiting(&self, execution: ExecutionId) -> BoxFuture<'_, Result<Option<Vec<AwaitPosition>>>>;
 
+    /// How much it keeps for executions, a number for each kind: nothing, where none is left.
+    #[cfg(feature = "testing")]
+    fn keeps(&self) -> Vec<(&'static str, usize)>;
+
     /// Something was written in this process that may be claimable, or into the inbox of what it owns: look now, do
     /// not wait for the poll, which does not see this process's own commits.
     fn wake(&self);
@@ -119,6 +123,15 @@ impl Hub {
     /// A worker that has the type, on this queue if one is named.
     pub(crate) fn server_of(&self, workflow_type: &str, queue: Option<&str>) -> Option<Arc<dyn LocalWorker>> {
         self.find(|worker| worker.serves(workflow_type) && queue.is_none_or(|queue| worker.queue() == queue))
+    }
+
+    /// How much the process keeps for executions, a number for each kind.
+    #[cfg(feature = "testing")]
+    pub(crate) fn keeps(&self) -> Vec<(&'static str, usize)> {
+        let waiters = self.waiters.lock().unwrap_or_else(PoisonError::into_inner).len();
+        let workers = self.workers.read().unwrap_or_else(PoisonError::into_inner);
+        let kept = workers.iter().filter_map(Weak::upgrade).flat_map(|worker| worker.keeps());
+        std::iter::once(("watched", waiters)).chain(kept).collect()
     }
 
     /// Tells the workers that this process wrote something they may claim.

@@ -193,6 +193,12 @@ pub struct Process {
     _store: Arc<MemoryStore>,
 }
 
+/// What a process still keeps in memory for executions, in words.
+pub fn keeps(process: &Abide) -> Vec<String> {
+    let kept = process.hub().keeps().into_iter().filter(|(_, count)| *count > 0);
+    kept.map(|(kind, count)| format!("{count} {kind}")).collect()
+}
+
 /// A process whose chance is a seed's, and whose tasks are those of the runtime that it is made on.
 struct Seeded(Random);
 

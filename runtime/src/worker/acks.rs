@@ -1,5 +1,6 @@
 //! What a workflow thread does when the store has answered: perform, end, or begin again.
 
+use super::attempts;
 use super::handle::Message;
 use super::live::{InFlight, Live};
 use super::load::{self, Loaded};
@@ -131,6 +132,10 @@ impl Thread {
         for pending in live.pending {
             if let Some(reply) = pending.reply {
                 let _ = reply.send(Ok(None));
+            }
+            // It came while its execution's last append was on its way.
+            if let Input::Attempt { activity, attempt, outcome } = pending.input {
+                attempts::not_taken(&self.session, (live.id, activity), attempt, outcome);
             }
         }
         live.looks.into_iter().for_each(load::not_here);

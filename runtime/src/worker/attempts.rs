@@ -64,6 +64,11 @@ impl Attempts {
         }
     }
 
+    #[cfg(feature = "testing")]
+    pub(super) fn len(&self) -> usize {
+        lock(&self.0).len()
+    }
+
     /// Whether an outcome waits to be written.
     pub(super) fn unwritten(&self) -> bool {
         lock(&self.0).values().any(|entry| entry.outcome.is_some())
@@ -173,9 +178,19 @@ fn tell(session: &Arc<Session>, key: (ExecutionId, EventId), attempt: u32, outco
     }
     let message = Message::Attempt { execution, activity, attempt, outcome };
     if let Err(Message::Attempt { outcome, .. }) = session.send(execution, message) {
-        let session = Arc::clone(session);
-        tokio::spawn(async move { keep(&session, key, attempt, outcome).await });
+        not_taken(session, key, attempt, outcome);
     }
+}
+
+/// Its execution is not here (any more). Needs a tokio runtime's context.
+pub(super) fn not_taken(
+    session: &Arc<Session>,
+    key: (ExecutionId, EventId),
+    attempt: u32,
+    outcome: AttemptOutcome,
+) {
+    let session = Arc::clone(session);
+    tokio::spawn(async move { keep(&session, key, attempt, outcome).await });
 }
 
 /// The row that keeps an outcome for an execution which cannot take it now, or not by this turn.
@@ -193,14 +208,19 @@ pub(super) fn message(
     }
 }
 
-/// Writes the outcome into the inbox of an execution that is suspended.
+/// Writes the outcome into the inbox of an execution that nobody here has, unless it is taken in here in the meantime.
 async fn keep(session: &Session, key: (ExecutionId, EventId), attempt: u32, outcome: AttemptOutcome) {
     let (execution, activity) = key;
     let message = message(execution, (activity, attempt, outcome), session.store().now_ms());
-    match session.store().send(message).await {
-        Ok(_) => session.attempts.settle(execution, activity, attempt),
-        Err(error) => {
-            tracing::warn!(code = error.code(), %execution, "an outcome could not be kept: {error}")
+    let mut wait = Duration::from_millis(50);
+    while session.attempts.has(execution, activity, attempt) && !session.is_over() {
+        match session.store().send(message.clone()).await {
+            Ok(_) => session.attempts.settle(execution, activity, attempt),
+            Err(error) => {
+                tracing::warn!(code = error.code(), %execution, "an outcome waits to be kept: {error}");
+                tokio::time::sleep(wait).await;
+                wait = (wait * 2).min(Duration::from_secs(2));
+            }
         }
     }
     // It may have been claimed here in between.

@@ -97,6 +97,11 @@ impl LocalWorker for Local {
         })
     }
 
+    #[cfg(feature = "testing")]
+    fn keeps(&self) -> Vec<(&'static str, usize)> {
+        self.0.keeps()
+    }
+
     fn wake(&self) {
         self.0.inbox_dirty.store(true, Ordering::Release);
         self.0.claim_hint.notify_one();

@@ -165,6 +165,17 @@ impl Session {
         self.owned.read().unwrap_or_else(PoisonError::into_inner).contains_key(&execution)
     }
 
+    /// How much it keeps for executions, a number for each kind.
+    #[cfg(feature = "testing")]
+    pub(super) fn keeps(&self) -> Vec<(&'static str, usize)> {
+        vec![
+            ("owned", self.owned.read().unwrap_or_else(PoisonError::into_inner).len()),
+            ("attempts", self.attempts.len()),
+            ("tasks", self.tasks.len()),
+            ("suspects", lock(&self.suspects).len()),
+        ]
+    }
+
     pub(super) fn set_owned(&self, execution: ExecutionId, thread: Arc<ThreadHandle>) {
         self.owned.write().unwrap_or_else(PoisonError::into_inner).insert(execution, thread);
     }

@@ -59,6 +59,11 @@ pub(super) struct Tasks {
 }
 
 impl Tasks {
+    #[cfg(feature = "testing")]
+    pub(super) fn len(&self) -> usize {
+        lock(&self.table).len()
+    }
+
     /// Whether an outcome waits to be written.
     pub(super) fn unwritten(&self) -> bool {
         lock(&self.table).values().any(|entry| entry.ended)

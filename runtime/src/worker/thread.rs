@@ -153,11 +153,11 @@ impl Thread {
                     live.take_rows(rows);
                 }
             }
-            Message::Attempt { execution, activity, attempt, outcome } => {
-                if let Some(live) = self.touch(execution) {
-                    live.pending.push(Input::Attempt { activity, attempt, outcome }.into());
-                }
-            }
+            Message::Attempt { execution, activity, attempt, outcome } => match self.touch(execution) {
+                Some(live) => live.pending.push(Input::Attempt { activity, attempt, outcome }.into()),
+                // It was let go while this was on its way.
+                None => attempts::not_taken(&self.session, (execution, activity), attempt, outcome),
+            },
             Message::Acked { execution, result } => self.acked(execution, result),
             Message::Look { execution, look } => self.look(execution, look),
             Message::Gone { execution } => self.forget(execution),

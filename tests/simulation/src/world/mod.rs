@@ -348,9 +348,15 @@ impl World {
             ("left in the inbox", remains.messages),
             ("left as a task", remains.tasks),
         ];
-        all.into_iter()
-            .flat_map(|(rule, left)| left.into_iter().map(move |text| violation(rule, text)))
-            .collect()
+        let rows =
+            all.into_iter().flat_map(|(rule, left)| left.into_iter().map(move |text| violation(rule, text)));
+        let kept = self.processes.iter().flatten().flat_map(|process| {
+            process
+                .keeps()
+                .into_iter()
+                .map(|kept| violation("left in memory", format!("process {} keeps {kept}", process.number)))
+        });
+        rows.chain(kept).collect()
     }
 
     fn stuck(&self) -> Vec<Violation> {

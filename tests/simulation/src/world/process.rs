@@ -10,7 +10,7 @@ use crate::effects::{self, Effects, Log};
 use crate::program::Release;
 use crate::scenario::Scenario;
 use crate::{interpret, revised};
-use abide::__private::simulation::{Database, Process as Engine};
+use abide::__private::simulation::{self, Database, Process as Engine};
 use abide::{Abide, Client, WorkerBuilder};
 use futures::future::LocalBoxFuture;
 use std::cell::Cell;
@@ -198,6 +198,7 @@ impl<T> Drop for Inside<'_, T> {
 pub(super) struct Process {
     pub(super) number: u32,
     pub(super) timeline: Timeline,
+    abide: Abide,
     pub(super) life: Rc<Life>,
     /// Not stepped before.
     pub(super) stopped_until: Option<Duration>,
@@ -224,13 +225,18 @@ impl Process {
         });
         let serving =
             serve(abide.clone(), setup, Effects::new(log, *number), Rc::clone(&life), Arc::clone(trace));
-        let number = *number;
+        let (number, abide) = (*number, abide.clone());
         // The store goes with the runtime.
         timeline.runtime.spawn_local(async move {
             serving.await;
             drop(engine);
         });
-        Self { number, timeline, life, stopped_until: None }
+        Self { number, timeline, abide, life, stopped_until: None }
+    }
+
+    /// What it keeps in memory for executions, in words.
+    pub(super) fn keeps(&self) -> Vec<String> {
+        simulation::keeps(&self.abide)
     }
 }
 
