@@ -102,6 +102,8 @@ mod list {
         DropOutcome "drop-outcome" Simulation { from: 93, runs: 20 }, "Outcomes that are not written yet are forgotten when their execution is loaded again.";
         OverlookDifference "overlook-difference" Simulation { from: 1, runs: 20 }, "A command is taken for the recorded one if it is of its kind.";
         QueryBrokenOff "query-broken-off" Simulation { from: 1, runs: 20 }, "A query is answered from a replay that broke off (once a bug).";
+        ForgetToStop "forget-to-stop" Simulation { from: 1, runs: 20 }, "What a turn of unknown fate gave up runs on (once a bug).";
+        LoseKept "lose-kept" Simulation { from: 1, runs: 20 }, "An outcome that comes while its execution is let go stays in memory (once a bug).";
         SkipFence "skip-fence" Permutations, "A batch is written without its lease.";
         ClaimTwice "claim-twice" Permutations, "A claim takes what another has.";
         CloseWithoutLock "close-without-lock" Permutations, "A close locks its execution's row no more than a message does.";

@@ -8,7 +8,7 @@ use super::thread::Thread;
 use crate::error::Error;
 use crate::store::{AppendOutcome, Status, StoreError};
 use abide_core::exec::{Action, ActivityStart, AttemptOutcome, Execution, Input, Standing, Suspension};
-use abide_core::{CancellationType, Event, EventId, ExecutionId};
+use abide_core::{Event, ExecutionId};
 use std::sync::Arc;
 
 impl Thread {
@@ -117,7 +117,7 @@ impl Thread {
     /// It was terminated from outside, or is another's: its activities stop, and nothing more is written.
     pub(super) fn forget(&mut self, execution: ExecutionId) {
         let Some(mut live) = self.remove(execution) else { return };
-        self.session.attempts.drop_all(execution, &[]);
+        self.session.attempts.drop_all(execution);
         if let Some(in_flight) = live.in_flight.take() {
             in_flight.start.into_iter().for_each(|start| drop(start.send(Ok(None))));
             let replies = in_flight.origins.into_iter().filter_map(|origin| origin.reply);
@@ -166,8 +166,7 @@ impl Thread {
         self.session.disown(live.id);
         match close {
             Some(close) => {
-                let abandoned = abandoned(live, &actions);
-                self.session.attempts.drop_all(live.id, &abandoned);
+                self.session.attempts.leave(live.id);
                 self.session.hub().closed(live.id, || Arc::new(close));
             }
             None => {
@@ -203,6 +202,7 @@ impl Thread {
             Err(reason) => self.suspend(&mut live, reason),
         }
         if live.exec.as_ref().is_some_and(Execution::is_closed) {
+            self.session.attempts.leave(execution);
             self.session.hub().look(execution);
             return self.let_go(live);
         }
@@ -283,15 +283,4 @@ fn mutated(result: Result<AppendOutcome, StoreError>) -> Result<AppendOutcome, S
 /// The outcome of an attempt that was cancelled before it was due.
 fn never_started(start: &ActivityStart) -> Input {
     Input::Attempt { activity: start.activity, attempt: start.attempt, outcome: AttemptOutcome::Cancelled }
-}
-
-/// Activities that the workflow gave up with the type `Abandon`: the close leaves them running.
-fn abandoned(live: &Live, actions: &[Action]) -> Vec<EventId> {
-    let open = live.exec.as_ref().map(Execution::outstanding).unwrap_or_default();
-    let left = open.into_iter().filter(|start| start.options.cancellation == CancellationType::Abandon);
-    let now = actions.iter().filter_map(|action| match action {
-        Action::Abandon(activity) => Some(*activity),
-        _ => None,
-    });
-    left.map(|start| start.activity).chain(now).collect()
 }

@@ -11,8 +11,8 @@ use crate::activity::transaction::{Ended, Transactions};
 use crate::client::message::to_json;
 use crate::store::{AttemptBody, MessageKind, NewMessage, TaskKey};
 use abide_core::exec::{ActivityStart, AttemptOutcome};
-use abide_core::{EventId, ExecutionId};
-use std::collections::BTreeMap;
+use abide_core::{CancellationType, EventId, ExecutionId};
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
@@ -31,6 +31,8 @@ pub(super) struct Names {
 struct Entry {
     attempt: u32,
     token: CancellationToken,
+    /// Its workflow may give it up, and end, and it runs on.
+    abandonable: bool,
     outcome: Option<AttemptOutcome>,
 }
 
@@ -80,23 +82,50 @@ impl Attempts {
         }
     }
 
-    /// The execution is over: its attempts are asked to stop, and their outcomes are nobody's.
-    pub(super) fn drop_all(&self, execution: ExecutionId, spare: &[EventId]) {
+    /// The execution was terminated, or is another's: its attempts are asked to stop, and their outcomes are nobody's.
+    pub(super) fn drop_all(&self, execution: ExecutionId) {
+        self.remove_all(execution).for_each(|entry| entry.token.cancel());
+    }
+
+    /// The execution has closed, or goes on elsewhere without these attempts: the same, but what may be abandoned runs on.
+    pub(super) fn leave(&self, execution: ExecutionId) {
+        let stopped = self.remove_all(execution).filter(|entry| !entry.abandonable);
+        stopped.for_each(|entry| entry.token.cancel());
+    }
+
+    fn remove_all(&self, execution: ExecutionId) -> impl Iterator<Item = Entry> {
         let mut table = lock(&self.0);
         let mine: Vec<_> = table.range(all_of(execution)).map(|(key, _)| *key).collect();
-        for key in mine {
-            if let Some(entry) = table.remove(&key).filter(|_| !spare.contains(&key.1)) {
+        let removed: Vec<Entry> = mine.iter().filter_map(|key| table.remove(key)).collect();
+        removed.into_iter()
+    }
+
+    /// The execution was read again, and these are what it waits for. What it gave up by a turn whose fate was unknown for a while
+    /// is asked to stop.
+    pub(super) fn stop_others(&self, execution: ExecutionId, wanted: &[ActivityStart]) {
+        let is_wanted = |activity: EventId, attempt: u32| {
+            wanted.iter().any(|start| (start.activity, start.attempt) == (activity, attempt))
+        };
+        for ((_, activity), entry) in lock(&self.0).range(all_of(execution)) {
+            if !entry.abandonable && !mutant!(ForgetToStop) && !is_wanted(*activity, entry.attempt) {
                 entry.token.cancel();
             }
         }
+    }
+
+    /// The executions that have attempts here.
+    pub(super) fn executions(&self) -> BTreeSet<ExecutionId> {
+        lock(&self.0).keys().map(|(execution, _)| *execution).collect()
     }
 
     fn has(&self, execution: ExecutionId, activity: EventId, attempt: u32) -> bool {
         lock(&self.0).get(&(execution, activity)).is_some_and(|entry| entry.attempt == attempt)
     }
 
-    fn insert(&self, key: (ExecutionId, EventId), attempt: u32, token: CancellationToken) {
-        lock(&self.0).insert(key, Entry { attempt, token, outcome: None });
+    fn insert(&self, key: (ExecutionId, EventId), start: &ActivityStart) {
+        let (attempt, token) = (start.attempt, CancellationToken::new());
+        let abandonable = start.options.cancellation == CancellationType::Abandon;
+        lock(&self.0).insert(key, Entry { attempt, token, abandonable, outcome: None });
     }
 
     /// Keeps the outcome; false where the attempt is nobody's any more.
@@ -130,7 +159,7 @@ pub(super) fn start(session: &Arc<Session>, execution: ExecutionId, names: &Name
         attempt: start.attempt,
     };
     // Known before it runs: an attempt that ends at once must find its entry. The token follows.
-    session.attempts.insert(key, start.attempt, CancellationToken::new());
+    session.attempts.insert(key, &start);
     let (weak, attempt) = (Arc::downgrade(session), start.attempt);
     let report = Box::new(move |end| {
         if let Some(session) = weak.upgrade() {
@@ -189,6 +218,9 @@ pub(super) fn not_taken(
     attempt: u32,
     outcome: AttemptOutcome,
 ) {
+    if mutant!(LoseKept) {
+        return;
+    }
     let session = Arc::clone(session);
     tokio::spawn(async move { keep(&session, key, attempt, outcome).await });
 }

@@ -214,7 +214,7 @@ pub(super) fn set_aside(session: &Arc<Session>, rows: Vec<InboxRow>) -> Vec<Inbo
 fn terminated(session: &Arc<Session>, row: &InboxRow) {
     let execution = row.execution;
     let _ = session.send(execution, Message::Gone { execution });
-    session.attempts.drop_all(execution, &[]);
+    session.attempts.drop_all(execution);
     let change = RowChange { release: true, ..RowChange::default() };
     let ended = Arc::clone(session);
     let ack = move |_| {

@@ -3,7 +3,7 @@
 use super::claims;
 use super::load;
 use super::session::{End, Session};
-use crate::store::{Find, StoreError};
+use crate::store::{Find, Status, StoreError};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use tokio::time::Instant;
@@ -54,8 +54,8 @@ pub(super) async fn take_over_loop(session: Arc<Session>) {
         }
         if session.doubtful.swap(false, Ordering::AcqRel) || compared.elapsed() >= session.pace().lease {
             compared = Instant::now();
-            if let Err(error) = adopt(&session).await {
-                session.failed(&error);
+            for compared in [adopt(&session).await, leave_attempts(&session).await] {
+                compared.unwrap_or_else(|error| session.failed(&error));
             }
         }
         tokio::time::sleep(session.pace().dead).await;
@@ -68,6 +68,18 @@ async fn take_over(session: &Session) -> Result<(), StoreError> {
         if freed > 0 {
             tracing::info!(worker = %dead.incarnation, name = dead.name, freed, "took over from a dead worker");
             session.claim_hint.notify_one();
+        }
+    }
+    Ok(())
+}
+
+/// Attempts run on here when their execution is suspended, so that their outcomes are not lost. Once another has it, they are.
+async fn leave_attempts(session: &Session) -> Result<(), StoreError> {
+    let strangers = session.attempts.executions().into_iter().filter(|id| !session.owns(*id));
+    for id in strangers {
+        match session.store().find(Find::Execution(id)).await? {
+            Some(row) if row.status == Status::Suspended || row.owner == Some(session.me) => {}
+            _ => session.leave_attempts(id),
         }
     }
     Ok(())

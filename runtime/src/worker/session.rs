@@ -165,6 +165,15 @@ impl Session {
         self.owned.read().unwrap_or_else(PoisonError::into_inner).contains_key(&execution)
     }
 
+    /// The execution goes on elsewhere, or has closed there: its attempts that still run here are nobody's.
+    pub(super) fn leave_attempts(&self, execution: ExecutionId) {
+        // Whoever loads it looks at its attempts once it is owned.
+        let owned = self.owned.read().unwrap_or_else(PoisonError::into_inner);
+        if !owned.contains_key(&execution) {
+            self.attempts.leave(execution);
+        }
+    }
+
     /// How much it keeps for executions, a number for each kind.
     #[cfg(feature = "testing")]
     pub(super) fn keeps(&self) -> Vec<(&'static str, usize)> {

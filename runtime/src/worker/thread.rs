@@ -241,6 +241,7 @@ impl Thread {
         if let Some(exec) = live.exec.as_ref() {
             if std::mem::take(&mut live.restart) {
                 live.delayed = exec.outstanding();
+                self.session.attempts.stop_others(live.id, &live.delayed);
                 // Asked to stop before, and nobody runs them any more: they have stopped.
                 let here = self.session.attempts.of(live.id);
                 for (activity, attempt) in exec.cancelling().into_iter().filter(|(id, _)| !here.contains(id))
