@@ -218,9 +218,6 @@ pub(super) fn not_taken(
     attempt: u32,
     outcome: AttemptOutcome,
 ) {
-    if mutant!(LoseKept) {
-        return;
-    }
     let session = Arc::clone(session);
     tokio::spawn(async move { keep(&session, key, attempt, outcome).await });
 }
@@ -259,3 +256,7 @@ async fn keep(session: &Session, key: (ExecutionId, EventId), attempt: u32, outc
     session.claim_hint.notify_one();
     session.inbox_hint.notify_one();
 }
+
+#[cfg(test)]
+#[path = "attempts_tests.rs"]
+mod tests;
