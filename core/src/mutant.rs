@@ -102,7 +102,7 @@ mod list {
         DropOutcome "drop-outcome" Simulation { from: 336, runs: 50 }, "Outcomes that are not written yet are forgotten when their execution is loaded again.";
         OverlookDifference "overlook-difference" Simulation { from: 134, runs: 50 }, "A command is taken for the recorded one if it is of its kind.";
         QueryBrokenOff "query-broken-off" Simulation { from: 41, runs: 50 }, "A query is answered from a replay that broke off (once a bug).";
-        ForgetToStop "forget-to-stop" Simulation { from: 1, runs: 20 }, "What a turn of unknown fate gave up runs on (once a bug).";
+        TakeAnyTry "take-any-try" Simulation { from: 8464, runs: 50 }, "A start that an earlier try has put there counts as made by this one (once a bug).";
         SkipFence "skip-fence" Permutations, "A batch is written without its lease.";
         ClaimTwice "claim-twice" Permutations, "A claim takes what another has.";
         CloseWithoutLock "close-without-lock" Permutations, "A close locks its execution's row no more than a message does.";

@@ -114,12 +114,10 @@ impl Append {
         decided
     }
 
-    /// What became of a start whose row is in already. This append put it there, where its owner has it and its turn is written;
-    /// else a start of the same name did, unowned or another's by now, and nothing of this append is in.
-    pub(crate) fn known(&self, row: Box<ExecutionRow>) -> AppendOutcome {
-        let is_begun = row.owner == Some(self.owner) && row.history_len > 0 || mutant!(KnownIsOwned);
-        let ours = row.id == self.execution && is_begun;
-        if ours { AppendOutcome::Done } else { AppendOutcome::Duplicate(StartAnswer::Known(row)) }
+    /// Whether this start may have put the row there: its owner has it, and a turn is written. Else a start of the same name
+    /// did, unowned or another's by now, and nothing of this append is in.
+    pub(crate) fn may_have_made(&self, row: &ExecutionRow) -> bool {
+        row.id == self.execution && row.owner == Some(self.owner) && row.history_len > 0
     }
 
     /// Whether it ends the execution.

@@ -5,7 +5,7 @@
 //! *unknown*: the journal is read back on a fresh connection before anybody is told anything (PROTOCOL 8). Locks and
 //! full disks are waited out, by tokio's clock, so that a simulation can have its own. Nothing here ever decides what becomes of a workflow.
 
-use super::{Ack, Append, AppendOutcome, Counters, StoreError};
+use super::{Ack, Append, AppendOutcome, Counters, ExecutionRow, StartAnswer, StoreError};
 use abide_core::ExecutionId;
 use std::collections::HashSet;
 use std::time::Duration;
@@ -157,25 +157,43 @@ async fn acknowledge<C: Committer>(to: &mut C, group: Group, committed: Committe
         to.later(later);
     }
     for (append, ack) in absent {
-        match to.start_alone(&append).await {
-            Ok(outcome) => {
-                if matches!(outcome, AppendOutcome::Done) {
-                    count(to.counters(), 1);
-                }
-                ack(Ok(outcome));
-            }
-            // Somebody is in its way: the others need not wait for that.
-            // Or the run that it was to end has written its next turn meanwhile, and is looked at again.
-            Err(failed) if matches!(failed.kind, Kind::Busy | Kind::Duplicate) => {
-                to.later(vec![(append, ack)]);
-            }
-            Err(failed) if matches!(failed.kind, Kind::Full | Kind::Broken) => {
-                to.wait_out(failed.kind, Instant::now()).await;
-                todo.push(vec![(append, ack)]);
-            }
-            Err(failed) => refuse(to, vec![(append, ack)], failed),
-        }
+        alone(to, append, ack, todo).await;
     }
+}
+
+/// A start whose id is taken.
+async fn alone<C: Committer>(to: &mut C, append: Append, ack: Ack, todo: &mut Vec<Group>) {
+    match to.start_alone(&append).await {
+        Ok(AppendOutcome::Duplicate(StartAnswer::Known(row))) => ack(known(to, &append, row).await),
+        Ok(outcome) => {
+            if matches!(outcome, AppendOutcome::Done) {
+                count(to.counters(), 1);
+            }
+            ack(Ok(outcome));
+        }
+        // Somebody is in its way: the others need not wait for that.
+        // Or the run that it was to end has written its next turn meanwhile, and is looked at again.
+        Err(failed) if matches!(failed.kind, Kind::Busy | Kind::Duplicate) => to.later(vec![(append, ack)]),
+        Err(failed) if matches!(failed.kind, Kind::Full | Kind::Broken) => {
+            to.wait_out(failed.kind, Instant::now()).await;
+            todo.push(vec![(append, ack)]);
+        }
+        Err(failed) => refuse(to, vec![(append, ack)], failed),
+    }
+}
+
+/// What became of a start whose row is in already. An earlier try of the same start, whose answer was lost, has put it there with
+/// a first turn of its own: only the journal tells whether it was this one.
+async fn known<C: Committer>(
+    to: &mut C,
+    append: &Append,
+    row: Box<ExecutionRow>,
+) -> Result<AppendOutcome, StoreError> {
+    let ours = match append.may_have_made(&row) {
+        true => mutant!(TakeAnyTry) || !to.found(&[append]).await?.is_empty(),
+        false => mutant!(KnownIsOwned) && row.id == append.execution,
+    };
+    Ok(if ours { AppendOutcome::Done } else { AppendOutcome::Duplicate(StartAnswer::Known(row)) })
 }
 
 /// Decides how a failed group goes on.
@@ -202,7 +220,7 @@ async fn settle<C: Committer>(
             todo.push(second);
             todo.push(first);
         }
-        Kind::Duplicate => look_at_duplicate(to, group).await,
+        Kind::Duplicate => look_at_duplicate(to, group, todo).await,
         _ => refuse(to, group, failed),
     }
 }
@@ -243,11 +261,12 @@ async fn drop_fenced<C: Committer>(to: &mut C, group: Group, todo: &mut Vec<Grou
 }
 
 /// The journal has a row there: ours, from an attempt that was thought lost, or somebody else's.
-async fn look_at_duplicate<C: Committer>(to: &mut C, group: Group) {
+async fn look_at_duplicate<C: Committer>(to: &mut C, group: Group, todo: &mut Vec<Group>) {
     for (append, ack) in group {
         match to.found(&[&append]).await {
-            Ok(found) if found.is_empty() => ack(Ok(AppendOutcome::Lost)),
-            Ok(_) => ack(Ok(AppendOutcome::Done)),
+            Ok(found) if !found.is_empty() => ack(Ok(AppendOutcome::Done)),
+            Ok(_) if append.create.is_some() => alone(to, append, ack, todo).await,
+            Ok(_) => ack(Ok(AppendOutcome::Lost)),
             Err(error) => ack(Err(error)),
         }
     }

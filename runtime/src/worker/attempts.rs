@@ -107,7 +107,7 @@ impl Attempts {
             wanted.iter().any(|start| (start.activity, start.attempt) == (activity, attempt))
         };
         for ((_, activity), entry) in lock(&self.0).range(all_of(execution)) {
-            if !entry.abandonable && !mutant!(ForgetToStop) && !is_wanted(*activity, entry.attempt) {
+            if !entry.abandonable && !is_wanted(*activity, entry.attempt) {
                 entry.token.cancel();
             }
         }

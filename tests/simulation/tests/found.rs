@@ -46,7 +46,7 @@ fn what_was_found_before_is_mended() {
 }
 
 /// Those that are mutants now are told beside them; here some are met as they were found.
-const REGRESSIONS: [(u64, &str); 8] = [
+const REGRESSIONS: [(u64, &str); 9] = [
     (816, "a build that had taken up a run and lost it again counted as one that had failed"),
     (985, "a query was answered from a replay that had broken off"),
     (1_642, "a run that was terminated where its code had stopped could be asked by no build"),
@@ -54,6 +54,10 @@ const REGRESSIONS: [(u64, &str); 8] = [
     (435, "outcomes of attempts that were given up stayed in memory when their run was let go"),
     (1_477, "an outcome stayed in memory when its run turned out to be closed"),
     (3_291, "an attempt of a suspended run was never told that it went on elsewhere"),
+    (
+        8_468,
+        "a start that was asked again took an earlier try's commit for its own, and ran what it had drawn itself",
+    ),
     (1_164, "an outcome that came while its run was let go was lost"),
 ];
 

@@ -216,6 +216,7 @@ suite! {
         a_closed_run_decides_by_the_reuse_policy,
         a_known_request_answers_with_its_run,
         a_start_that_is_in_unowned_is_not_taken_for_an_owned_one,
+        a_start_that_an_earlier_try_has_put_there_is_not_this_one,
         terminate_existing_tells_the_owner_and_refuses_its_appends,
         an_empty_workflow_is_one_commit,
         a_start_that_closes_at_once_respects_an_open_run,

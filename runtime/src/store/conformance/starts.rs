@@ -104,6 +104,19 @@ pub(super) async fn a_start_that_is_in_unowned_is_not_taken_for_an_owned_one(lab
     assert!(process.store.journal(id).await.unwrap().is_empty());
 }
 
+/// The answer to a worker's start was lost for good, and the client asks again: the second turn has drawn other values than the one
+/// that is written, and must not be acted on.
+pub(super) async fn a_start_that_an_earlier_try_has_put_there_is_not_this_one(lab: Lab) {
+    let process = lab.process().await;
+    let first = process.create(process.new_execution("order-1"));
+    let again = Append { at_ms: first.at_ms + 1, ..first.clone() };
+    let same = first.clone();
+    assert!(matches!(process.append(first).await, Ok(AppendOutcome::Done)));
+    assert!(matches!(process.append(same).await, Ok(AppendOutcome::Done)), "the same one, told twice");
+    let known = process.append(again).await.unwrap();
+    assert!(matches!(known, AppendOutcome::Duplicate(StartAnswer::Known(_))), "{known:?}");
+}
+
 pub(super) async fn terminate_existing_tells_the_owner_and_refuses_its_appends(lab: Lab) {
     let (a, b) = (lab.process().await, lab.process().await);
     let old = a.running("order-1").await;

@@ -89,7 +89,6 @@ async fn decide_alone(session: &mut Session, append: &Append) -> Result<Option<A
                 true => AppendOutcome::BadRow("the start was refused twice".to_owned()),
             }
         }
-        StartAnswer::Known(row) => append.known(row),
         answer => AppendOutcome::Duplicate(answer),
     };
     Ok(Some((outcome, ended)))

@@ -195,7 +195,6 @@ impl Committer for Writer {
                         true => AppendOutcome::BadRow("the start was refused twice".to_owned()),
                     }
                 }
-                StartAnswer::Known(row) => append.known(row),
                 answer => AppendOutcome::Duplicate(answer),
             };
             transaction.commit().await?;

@@ -52,7 +52,6 @@ impl Committer for Writer {
                         false => AppendOutcome::BadRow("the start was refused twice".to_owned()),
                     }
                 }
-                StartAnswer::Known(row) => append.known(row),
                 answer => AppendOutcome::Duplicate(answer),
             };
             connection.execute("COMMIT").await?;
