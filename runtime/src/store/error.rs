@@ -9,6 +9,7 @@ pub(crate) type Source = Arc<dyn std::error::Error + Send + Sync>;
 
 /// A store's error; each has a code.
 #[derive(Clone, Debug, thiserror::Error)]
+#[cfg_attr(not(all(feature = "sqlite", feature = "postgres")), allow(dead_code))] // each store has some of its own
 #[non_exhaustive]
 pub(crate) enum StoreError {
     /// The path or its folder cannot be opened.

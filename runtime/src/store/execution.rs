@@ -143,6 +143,7 @@ pub(crate) struct NewExecution {
 
 impl NewExecution {
     /// Whether its workflow id was made for it, its own run id, so that no other run has it.
+    #[cfg(any(feature = "postgres", feature = "testing"))]
     pub(crate) fn has_fresh_id(&self) -> bool {
         self.workflow_id == self.run_id
     }

@@ -15,6 +15,7 @@ use tokio::time::Instant;
 pub(crate) type Group = Vec<(Append, Ack)>;
 
 /// What an error of a call means for what was asked.
+#[cfg_attr(not(all(feature = "sqlite", feature = "postgres")), allow(dead_code))] // each store has some of its own
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// Raised by the fence.

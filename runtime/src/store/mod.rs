@@ -204,7 +204,7 @@ pub(crate) trait Store: Send + Sync + 'static {
     // --- housekeeping -------------------------------------------------------------------------------------------
 
     /// Counts up when there may be something that a worker of this process must look at: a start, a message, a task,
-    /// a termination, a resume, of this process or another (SQLite: any commit of another, polled every [`owner::CHANGE_POLL`]).
+    /// a termination, a resume, of this process or another (SQLite: any commit of another, polled every 50 ms).
     fn changes(&self) -> watch::Receiver<u64>;
 
     /// Counts up when there may be something that a client of this process waits for: an execution has closed or is suspended, a reply

@@ -11,6 +11,7 @@ pub(crate) const RENEW_EVERY: Duration = Duration::from_secs(2);
 pub(crate) const LEASE: Duration = Duration::from_secs(12);
 
 /// How often SQLite asks whether another process has committed.
+#[cfg(feature = "sqlite")]
 pub(crate) const CHANGE_POLL: Duration = Duration::from_millis(50);
 
 /// The crash count from which an execution is a suspect: suspects run one at a time.

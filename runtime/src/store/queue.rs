@@ -81,6 +81,7 @@ impl<J> Queue<J> {
     }
 
     /// Queues a job; gives it back where the store is closed.
+    #[cfg(feature = "sqlite")]
     pub(crate) fn job(&self, job: J) -> Result<(), J> {
         let mut state = self.lock();
         if state.closed {
@@ -146,6 +147,7 @@ impl<J> Queue<J> {
 
     /// Takes up to `most` jobs. Apart from the appends, so that those that wait while an append waits for a lock are still
     /// here to be refused.
+    #[cfg(feature = "sqlite")]
     pub(crate) fn take_jobs(&self, most: usize, fits: impl Fn(&J) -> bool) -> Vec<J> {
         let mut state = self.lock();
         let count = state.jobs.iter().take(most).take_while(|job| fits(job)).count();
