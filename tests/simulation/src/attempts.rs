@@ -4,9 +4,9 @@
 //! What is not asked: that attempts of one activity do not overlap, and that each recorded attempt has begun. A worker that
 //! is held dead may run on, and one that dies may never have begun what it was to run.
 
+use crate::act::Act;
 use crate::effects::{Entry, What};
 use crate::evidence::{Evidence, Findings, RunEvidence, Violation};
-use crate::program::Act;
 use abide::history::{Event, FailureKind};
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,6 +1,8 @@
 //! Programs as people read them: one step a line, what is in it below it.
 
-use crate::program::{Act, Cancellation, Change, Deed, How, OnError, Options, Place, Revision, Role, Step};
+use crate::act::{Act, Cancellation, Deed, How, OnError, Options, Place, Role};
+use crate::program::Step;
+use crate::revision::{Change, Revision};
 use std::fmt;
 
 /// Writes steps, indented by their depth.

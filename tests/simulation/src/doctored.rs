@@ -3,10 +3,11 @@
 //! Three runs: `w0` needs a second attempt, is poked, and fails with a saga of two legs; `w1` sleeps and completes; `w2` is
 //! cancelled.
 
+use crate::act::{Act, Deed, How, Role};
 use crate::calls::{Answer, Asked, Call, End};
 use crate::effects::{Entry, What};
 use crate::evidence::{Evidence, Look, RunEvidence, Weather};
-use crate::program::{Act, Deed, How, Leg, Program, Role, SagaEnd, Step};
+use crate::program::{Leg, Program, SagaEnd, Step};
 use crate::scenario::{Actor, Ask, Conflict, Line, Reuse, Scenario, To};
 use crate::value::{Output, Progress, ScriptFailed, Value};
 use abide::ExecutionStatus;

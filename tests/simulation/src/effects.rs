@@ -3,7 +3,7 @@
 //! The log stands for the outside world: it is shared by all processes of a run, and no fault touches it. It must never
 //! look at a clock: its order is the order of what happened.
 
-use crate::program::{Act, How};
+use crate::act::{Act, How};
 use abide::activity::context;
 use abide::prelude::*;
 use serde::{Deserialize, Serialize};

@@ -1,9 +1,10 @@
 //! What a run of the simulation leaves: plain data for the oracle, whoever has gathered it.
 
+use crate::act::Act;
 use crate::calls::Call;
 use crate::effects::{Entry, HOME};
 use crate::interpret::Scripted;
-use crate::program::{Act, Program};
+use crate::program::Program;
 use crate::scenario::{Ask, Scenario};
 use abide::history::{Event, JournalRow};
 use abide::{Client, Error, ExecutionStatus, Failure, IdReusePolicy, ListFilter};

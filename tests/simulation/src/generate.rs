@@ -3,11 +3,10 @@
 //! What it makes always ends: a step that cannot end by itself stands only where something beside it does, and each
 //! script sends the pokes that its program waits for. The model relies on that.
 
+use crate::act::{Act, Cancellation, Deed, How, OnError, Options, Place, Role};
 use crate::dice::Dice;
-use crate::program::{
-    Act, Cancellation, Change, Deed, Draw, Fan, How, Leg, NEVER, OnError, Options, Place, Program, Revision,
-    Role, SagaEnd, Step, Then,
-};
+use crate::program::{Draw, Fan, Leg, NEVER, Program, SagaEnd, Step, Then};
+use crate::revision::{Change, Revision};
 use crate::scenario::Scenario;
 
 /// How deep steps hold steps.

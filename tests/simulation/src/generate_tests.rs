@@ -1,7 +1,8 @@
 //! Scenarios are the same for the same seed, and keep the generator's promises.
 
+use crate::act::{Act, How, VISIT};
 use crate::model::least;
-use crate::program::{Act, How, Program, Step, VISIT};
+use crate::program::{Program, Step};
 use crate::scenario::{Ask, Scenario};
 use std::collections::BTreeSet;
 
@@ -31,7 +32,7 @@ fn programs_end_and_name_each_activity_once() {
 /// What is left alone when its workflow drops it must end by itself.
 #[test]
 fn nothing_hangs_where_nobody_stops_it() {
-    let abandoned = |act: &&Act| act.options.cancellation == crate::program::Cancellation::Abandon;
+    let abandoned = |act: &&Act| act.options.cancellation == crate::act::Cancellation::Abandon;
     for seed in 0..2_000 {
         for program in Scenario::generate(seed).programs {
             let hangs = acts(&program).filter(abandoned).any(Act::is_endless);

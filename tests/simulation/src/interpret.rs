@@ -4,10 +4,10 @@
 //!
 //! It is built twice, as `interpret` and as `revised`, which are two releases of one workflow.
 
+use crate::act::{Act, Cancellation, OnError, Options, Place};
 use crate::effects::{AWAY, Effects, HOME, NOWHERE, OnSqlite, Refused};
-use crate::program::{
-    Act, BUG, Cancellation, Draw, Fan, Leg, OnError, Options, Place, Program, Release, SagaEnd, Step, Then,
-};
+use crate::program::{Draw, Fan, Leg, Program, SagaEnd, Step, Then};
+use crate::revision::{BUG, Release};
 use crate::value::{Output, Progress, ScriptFailed, Stop, Trouble, Value};
 use abide::__private::{ActivityCall, ActivityDef};
 use abide::prelude::*;

@@ -5,6 +5,7 @@
 //! while they are paused and killed; then the oracle holds the histories against what ran and what the clients were told.
 //! The first seed that breaks a rule is told with all of it, and the command that plays it again.
 
+mod act;
 mod answers;
 mod attempts;
 mod calls;
@@ -26,6 +27,7 @@ mod report;
 #[allow(clippy::duplicate_mod)]
 #[path = "interpret.rs"]
 mod revised;
+mod revision;
 mod sagas;
 mod scenario;
 mod script;
@@ -90,7 +92,7 @@ fn main() -> ExitCode {
     let hook = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         // A program's own is no news.
-        if panic.payload_as_str() != Some(program::BUG) {
+        if panic.payload_as_str() != Some(revision::BUG) {
             hook(panic);
         }
     }));

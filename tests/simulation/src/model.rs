@@ -6,8 +6,9 @@
 //! `try_join!` (one that can end; of plain sleeps the shortest), whether a limit ran out (not before what is in it could
 //! have ended, and always before what never ends), and which error an activity with few attempts or a limit has come to.
 
+use crate::act::{Act, How, OnError, Place};
 use crate::evidence::Weather;
-use crate::program::{Act, How, Leg, NEVER, OnError, Place, Program, SagaEnd, Step, Then};
+use crate::program::{Leg, NEVER, Program, SagaEnd, Step, Then};
 use crate::value::{Output, Trouble, Value};
 use std::collections::BTreeMap;
 

@@ -1,10 +1,9 @@
 //! The model takes what a program may come to, and nothing else.
 
+use crate::act::{Act, Cancellation, Deed, How, OnError, Options, Place};
 use crate::evidence::Weather;
 use crate::model::{Facts, check, least};
-use crate::program::{
-    Act, Cancellation, Deed, How, Leg, NEVER, OnError, Options, Place, Program, SagaEnd, Step, Then,
-};
+use crate::program::{Leg, NEVER, Program, SagaEnd, Step, Then};
 use crate::value::{Output, Trouble, Value};
 use std::collections::BTreeMap;
 

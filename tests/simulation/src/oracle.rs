@@ -4,9 +4,10 @@
 //! told), `sagas`, and here what each run came to, by `model`. What is promised, and what is not, is in
 //! `docs/guarantees.md`.
 
+use crate::act::{Cancellation, Role};
 use crate::evidence::{Evidence, Findings, RunEvidence, Violation};
 use crate::model::{self, Facts};
-use crate::program::{Cancellation, Program, Role, Step};
+use crate::program::{Program, Step};
 use crate::scenario::{Ask, Conflict};
 use crate::value::{Output, Stop};
 use crate::{answers, attempts, history, sagas};

@@ -1,11 +1,12 @@
 //! The oracle sees each kind of violation: one thing of good evidence is spoilt, and the rule that says so is named.
 
+use crate::act::{Act, Role};
 use crate::calls::{Answer, Asked, Call, End};
 use crate::doctored::{call, completed, error, failed, flaky, good, output, payload, scheduled};
 use crate::effects::What;
 use crate::evidence::{Evidence, RunEvidence};
 use crate::oracle::check;
-use crate::program::{Act, Program, Role};
+use crate::program::Program;
 use crate::scenario::{Conflict, Reuse};
 use crate::value::{Progress, Value};
 use abide::ExecutionStatus;

@@ -1,8 +1,9 @@
 //! Sagas, by the order of a history's events: what was registered is undone in reverse order, once, when the run fails or
 //! is cancelled, and never else.
 
+use crate::act::{OnError, Role};
 use crate::evidence::{Findings, RunEvidence};
-use crate::program::{OnError, Program, Role, SagaEnd, Step};
+use crate::program::{Program, SagaEnd, Step};
 use abide::history::Event;
 use std::collections::{BTreeMap, BTreeSet};
 

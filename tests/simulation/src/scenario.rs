@@ -1,6 +1,7 @@
 //! A scenario: programs, and what clients do with them and when. Plain data, made by `generate`.
 
-use crate::program::{Place, Program, scaled};
+use crate::act::{Place, scaled};
+use crate::program::Program;
 use std::fmt;
 
 /// Everything that a seed decides but the faults.

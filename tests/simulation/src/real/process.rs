@@ -3,7 +3,7 @@
 
 use super::fate::Fate;
 use crate::effects::{Effects, Log, OnPostgres, OnSqlite, Table, away};
-use crate::program::Release;
+use crate::revision::Release;
 use crate::{interpret, revised};
 use abide::Abide;
 use sqlx::{Connection, Executor, PgConnection, SqliteConnection};

@@ -6,6 +6,7 @@
 
 mod process;
 mod trace;
+mod troubles;
 mod weather;
 
 use crate::calls::Calls;
@@ -25,6 +26,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 use trace::Trace;
+use troubles::{Trouble, Troubles};
 use weather::{Roughness, Sky};
 
 /// So long after the end of all faults everything must have ended.
@@ -37,39 +39,6 @@ const EPOCH_MS: i64 = 1_767_225_600_000;
 /// Runs the world of this seed. `traced`: keeps its trace.
 pub(crate) fn run(seed: u64, traced: bool) -> Outcome {
     World::new(seed, traced).run()
-}
-
-/// What breaks processes, apart from the weather.
-#[derive(Clone, Copy, Debug, Default)]
-struct Troubles {
-    kills: u64,
-    pauses: u64,
-    shutdowns: u64,
-    clock_jumps: u64,
-    /// When the last one is over.
-    end: Duration,
-}
-
-impl Troubles {
-    fn draw(dice: &mut Dice, calm: bool) -> Self {
-        if calm {
-            return Self::default();
-        }
-        let mut some = |percent, most| if dice.chance(percent) { dice.between(1, most) } else { 0 };
-        let (kills, pauses, shutdowns, clock_jumps) = (some(60, 4), some(40, 3), some(40, 3), some(15, 2));
-        Self { kills, pauses, shutdowns, clock_jumps, end: Duration::from_millis(dice.ms(500, 40_000)) }
-    }
-}
-
-/// What happens to a process, and when.
-#[derive(Clone, Copy, Debug)]
-enum Trouble {
-    Kill,
-    /// It is stopped for so long.
-    Pause(Duration),
-    Shutdown,
-    /// The database's clock jumps by so much.
-    Clock(i64),
 }
 
 struct World {
@@ -150,7 +119,7 @@ impl World {
             clients: Timeline::new(Duration::ZERO),
             processes: (0..count).map(|_| None).collect(),
             doors: Doors::default(),
-            troubles: plan(&mut dice, troubles),
+            troubles: troubles.plan(&mut dice),
             faults: 0,
             faults_end: troubles.end,
             dice,
@@ -368,27 +337,6 @@ impl World {
         }
         stuck
     }
-}
-
-/// The times of all troubles, the last one first.
-fn plan(dice: &mut Dice, troubles: Troubles) -> Vec<(Duration, Trouble)> {
-    let end_ms = u64::try_from(troubles.end.as_millis()).unwrap_or(u64::MAX).max(1);
-    let mut all = Vec::new();
-    let mut add = |count: u64, dice: &mut Dice, what: &dyn Fn(&mut Dice) -> Trouble| {
-        for _ in 0..count {
-            let at = Duration::from_millis(dice.ms(1, end_ms));
-            all.push((at, what(dice)));
-        }
-    };
-    add(troubles.kills, dice, &|_| Trouble::Kill);
-    add(troubles.pauses, dice, &|dice| Trouble::Pause(Duration::from_millis(dice.ms(100, 25_000))));
-    add(troubles.shutdowns, dice, &|_| Trouble::Shutdown);
-    add(troubles.clock_jumps, dice, &|dice| {
-        let by_ms = i64::try_from(dice.ms(100, 3_600_000)).unwrap_or(0);
-        Trouble::Clock(if dice.chance(50) { by_ms } else { -by_ms.min(5_000) })
-    });
-    all.sort_by_key(|(at, _)| std::cmp::Reverse(*at));
-    all
 }
 
 fn end(database: &Database, process: Process) {

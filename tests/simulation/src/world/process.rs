@@ -7,7 +7,7 @@ use super::trace::Trace;
 use crate::calls::Answer;
 use crate::dice::Dice;
 use crate::effects::{self, Effects, Log};
-use crate::program::Release;
+use crate::revision::Release;
 use crate::scenario::Scenario;
 use crate::{interpret, revised};
 use abide::__private::simulation::{self, Database, Process as Engine};
