@@ -96,7 +96,7 @@ mod list {
         StartAgain "start-again" Simulation { from: 1, runs: 50 }, "An attempt that runs here is started again after a load.";
         ForgetWakeAt "forget-wake-at" Simulation { from: 4, runs: 50 }, "The row of a released execution does not say when it is due.";
         ForgetActive "forget-active" Simulation { from: 86, runs: 50 }, "The row of an execution does not say that an activity may be running.";
-        StartOverLive "start-over-live" Simulation { from: 372, runs: 50 }, "A start that is asked again takes the place of the execution that lives here (once a bug).";
+        StartOverLive "start-over-live" Simulation { from: 1497, runs: 50 }, "A start that is asked again takes the place of the execution that lives here (once a bug).";
         KnownIsOwned "known-is-owned" Simulation { from: 2193, runs: 50 }, "A start whose row is there counts as this worker's own (once a bug).";
         LeaveDirty "leave-dirty" Simulation { from: 2660, runs: 50 }, "What an execution has to do at once waits till its thread is woken (once a bug).";
         DropOutcome "drop-outcome" Simulation { from: 336, runs: 50 }, "Outcomes that are not written yet are forgotten when their execution is loaded again.";
