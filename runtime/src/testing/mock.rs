@@ -18,7 +18,7 @@ use std::time::Duration;
 /// use abide::prelude::*;
 /// use abide::testing::{TestEnv, mock};
 ///
-/// #[activity(start_to_close = "30s")]
+/// #[activity(start_to_close = "1h")]
 /// async fn charge(order: String, cents: u64) -> Result<String, Failure> {
 ///     unreachable!("no test charges {order} {cents} cents")
 /// }
