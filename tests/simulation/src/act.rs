@@ -11,7 +11,7 @@ pub(crate) struct Act {
     /// Names the place in the program that calls it: one label, one call in a run. Visits share [`VISIT`].
     pub(crate) label: u32,
     pub(crate) role: Role,
-    /// What a [`Step::Draw`] drew, or which visit it is.
+    /// What a `Step::Draw` drew, or which visit it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) note: Option<String>,
     /// What each attempt does; attempts beyond the last one do as that one. Never empty.
