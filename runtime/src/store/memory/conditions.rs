@@ -13,7 +13,7 @@ pub struct Call {
     pub name: &'static str,
     /// Whether it may write.
     pub writes: bool,
-    /// Which process asks: [`MemoryStore::process`](super::MemoryStore::process).
+    /// Which process asks, by its number.
     pub process: u32,
     /// The how manyeth call of all, from 1.
     pub nth: u64,
