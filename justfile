@@ -45,7 +45,7 @@ simulate-hour:
 mutants:
     cargo build --release -p simulation
     for m in $(target/release/simulation --list-mutants | awk '$2 != "permutations" { print $1 }'); do \
-        echo "$m: $(target/release/simulation --mutant $m --runs 3000 | grep -m1 breaks || echo 'not found')"; done
+        echo "$m: $(target/release/simulation --mutant $m --runs 3000 | grep breaks || echo 'not found')"; done
 
 # Engine and raw driver, side by side.
 bench:

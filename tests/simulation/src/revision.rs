@@ -1,5 +1,6 @@
 //! Two releases of a workflow's code: what the second one does otherwise than the first, as data.
 
+use crate::dice::Dice;
 use crate::program::{Program, Step};
 use serde::{Deserialize, Serialize};
 
@@ -29,6 +30,17 @@ pub(crate) const BUG: &str = "a bug of the first release";
 pub(crate) enum Release {
     First,
     Second,
+}
+
+impl Release {
+    /// Which one the process of this slot runs. The first two differ, so that no run lacks the release that its history is of.
+    pub(crate) fn draw(dice: &mut Dice, slot: u64, revised: bool) -> Self {
+        match slot {
+            1 if revised => Self::Second,
+            2.. if revised && dice.chance(50) => Self::Second,
+            _ => Self::First,
+        }
+    }
 }
 
 impl Program {

@@ -136,11 +136,7 @@ impl Site {
             let build = Build {
                 cache_bytes: if dice.chance(40) { 1 } else { 64 << 20 },
                 slots: if self.hangs { 100 } else { usize::try_from(dice.tail(1, 64)).unwrap_or(1) },
-                release: match slot {
-                    1 if self.revised => Release::Second,
-                    2.. if self.revised && dice.chance(50) => Release::Second,
-                    _ => Release::First,
-                },
+                release: Release::draw(&mut dice, slot, self.revised),
                 away: slot == 0 || dice.chance(70),
             };
             let fate = match self.faults {

@@ -77,11 +77,7 @@ impl Setup {
         let only_away = !both && dice.chance(40);
         // What an activity that hangs keeps a slot from is what it waits for.
         let hangs = scenario.hangs();
-        let release = match number {
-            1 if scenario.is_revised() => Release::Second,
-            2.. if scenario.is_revised() && dice.chance(50) => Release::Second,
-            _ => Release::First,
-        };
+        let release = Release::draw(dice, u64::from(number), scenario.is_revised());
         Self {
             threads: dice.between(1, 2) as usize,
             cache_bytes: dice.of(&[0, 20_000, 1 << 28, 1 << 28]),
