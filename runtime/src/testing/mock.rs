@@ -143,7 +143,8 @@ impl<D: ActivityDef> Mock<D> {
         self
     }
 
-    /// Each attempt takes so long, on the environment's clock. Default: no time.
+    /// Each attempt takes so long, on the environment's clock. Default: no time. Longer than the activity's `start_to_close`, it times
+    /// out, and is retried as its policy says: for ever, by default.
     pub fn delay(self, delay: Duration) -> Self {
         self.lock().delay = delay;
         self
