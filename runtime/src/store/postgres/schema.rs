@@ -6,7 +6,7 @@
 //! never waits for such an update. `{s}` is the schema, `{now}` the database's clock in ms.
 
 /// The migrations, oldest first. Their place, from 1, is the schema's version.
-pub(super) const MIGRATIONS: &[&str] = &[V1];
+pub(super) const MIGRATIONS: &[&str] = &[V1, V2];
 
 /// The version this build writes.
 pub(super) const fn version() -> i64 {
@@ -123,4 +123,24 @@ CREATE INDEX reply_expiry ON {s}.reply (expires_at);
 
 -- One number a process and opening: the high half of the execution ids it makes.
 CREATE SEQUENCE {s}.id_block;
+";
+
+/// A revision for each row that an owner changes (PROTOCOL 93), a nonce for each claim of a task, dedup keys with their kind
+/// (PROTOCOL 41), attempts that failed and wait for their next (PROTOCOL 4), and which process a worker is (PROTOCOL 18).
+const V2: &str = "
+ALTER TABLE {s}.execution ADD COLUMN rev bigint NOT NULL DEFAULT 0;  -- counts changes by owners, claims and take-overs
+ALTER TABLE {s}.task ADD COLUMN nonce bigint NOT NULL DEFAULT 0;     -- drawn by each insert and each claim
+ALTER TABLE {s}.reply ADD COLUMN stage smallint NOT NULL DEFAULT 0;  -- only goes up
+ALTER TABLE {s}.worker ADD COLUMN process text NOT NULL DEFAULT '';  -- machine, boot, namespace and process; '': unknown
+CREATE UNIQUE INDEX inbox_kind_request ON {s}.inbox (execution, kind, request_id);
+DROP INDEX {s}.inbox_request;
+-- The last failed attempt of each activity that will be tried again.
+CREATE TABLE {s}.attempt (
+    execution bigint  NOT NULL,
+    activity  bigint  NOT NULL,          -- number of its event
+    attempt   integer NOT NULL,          -- how many have failed
+    next_at   bigint  NOT NULL,          -- ms; when the next is due
+    failure   text    NOT NULL,          -- JSON
+    PRIMARY KEY (execution, activity)
+) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
 ";

@@ -7,7 +7,7 @@
 //! nothing. STRICT: a value of the wrong type is an error, not a surprise for the reader. No foreign keys: every statement that writes joins the row it depends on.
 
 /// The migrations, oldest first. Their place, from 1, is the schema's version.
-pub(super) const MIGRATIONS: &[&str] = &[V1, V2, V3];
+pub(super) const MIGRATIONS: &[&str] = &[V1, V2, V3, V4];
 
 /// Marks the file as abide's: "ABID".
 pub(super) const APPLICATION_ID: i64 = 0x4142_4944;
@@ -125,4 +125,23 @@ CREATE INDEX task_owner    ON task (owner)         WHERE owner IS NOT NULL;
 CREATE INDEX task_start_by ON task (start_by)      WHERE owner IS NULL AND start_by IS NOT NULL;
 CREATE INDEX task_close_by ON task (close_by)      WHERE close_by IS NOT NULL;
 CREATE INDEX execution_suspect ON execution (queue, crashes) WHERE owner IS NULL AND status = 0 AND crashes >= 2;
+";
+
+/// A revision for each row that an owner changes (PROTOCOL 93), a nonce for each claim of a task, dedup keys with their kind
+/// (PROTOCOL 41), and attempts that failed and wait for their next (PROTOCOL 4).
+const V4: &str = "
+ALTER TABLE execution ADD COLUMN rev INTEGER NOT NULL DEFAULT 0;  -- counts changes by owners, claims and take-overs
+ALTER TABLE task ADD COLUMN nonce INTEGER NOT NULL DEFAULT 0;     -- drawn by each insert and each claim
+ALTER TABLE reply ADD COLUMN stage INTEGER NOT NULL DEFAULT 0;    -- only goes up
+DROP INDEX inbox_request;
+CREATE UNIQUE INDEX inbox_kind_request ON inbox (execution, kind, request_id);
+-- The last failed attempt of each activity that will be tried again.
+CREATE TABLE attempt (
+    execution INTEGER NOT NULL,
+    activity  INTEGER NOT NULL,          -- number of its event
+    attempt   INTEGER NOT NULL,          -- how many have failed
+    next_at   INTEGER NOT NULL,          -- ms; when the next is due
+    failure   TEXT    NOT NULL,          -- JSON
+    PRIMARY KEY (execution, activity)
+) STRICT;
 ";
