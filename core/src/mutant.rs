@@ -86,6 +86,8 @@ mod list {
         IgnoreConflict "ignore-conflict" Simulation { from: 3, runs: 50 }, "A refused close is taken for a durable one.";
         IgnoreLost "ignore-lost" Simulation { from: 131, runs: 50 }, "A turn of an execution that is another's is taken for durable.";
         IgnoreUnknown "ignore-unknown" Simulation { from: 2, runs: 50 }, "A turn whose outcome is unknown is taken for durable.";
+        ChangeWithoutRev "change-without-rev" Simulation { from: 1, runs: 50 }, "The change of a row does not look at its revision (once a bug).";
+        RepeatWithoutLook "repeat-without-look" Simulation { from: 1, runs: 50 }, "An append without events whose answer was lost is sent again without a look at its row (once a bug).";
         ForgetRequestIds "forget-request-ids" Simulation { from: 15, runs: 50 }, "A message is taken in again under a request id that history has.";
         LoseWakeUp "lose-wake-up" Simulation { from: 8, runs: 50 }, "The second of two tasks that one event wakes is not polled.";
         CountRetryTwice "count-retry-twice" Simulation { from: 1, runs: 50 }, "A failed attempt counts as two.";
@@ -103,6 +105,10 @@ mod list {
         OverlookDifference "overlook-difference" Simulation { from: 134, runs: 50 }, "A command is taken for the recorded one if it is of its kind.";
         QueryBrokenOff "query-broken-off" Simulation { from: 41, runs: 50 }, "A query is answered from a replay that broke off (once a bug).";
         TakeAnyTry "take-any-try" Simulation { from: 8464, runs: 50 }, "A start that an earlier try has put there counts as made by this one (once a bug).";
+        AnswerBeyond "answer-beyond" Simulation { from: 1, runs: 50 }, "A query is answered from a replay that went on beyond the history (once a bug).";
+        NeverDue "never-due" Simulation { from: 1, runs: 50 }, "What an owner asked to stop in its back-off is due for nobody after it (once a bug).";
+        LoadTwice "load-twice" Simulation { from: 1, runs: 50 }, "An answer to an earlier load is taken (once a bug).";
+        ReviveWithoutRow "revive-without-row" Simulation { from: 1, runs: 50 }, "After an unknown answer the row is not looked at (once a bug).";
         SkipFence "skip-fence" Permutations, "A batch is written without its lease.";
         ClaimTwice "claim-twice" Permutations, "A claim takes what another has.";
         CloseWithoutLock "close-without-lock" Permutations, "A close locks its execution's row no more than a message does.";

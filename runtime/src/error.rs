@@ -110,6 +110,14 @@ pub enum Error {
         /// Its length.
         chars: usize,
     },
+    /// A request id begins with `abide/`, which the engine's own messages do.
+    #[error(
+        "AB0412: request id `{request_id}` begins with `abide/`, which is kept for the engine's own messages: use another"
+    )]
+    ReservedId {
+        /// The id.
+        request_id: String,
+    },
     /// No worker answered a query in time.
     #[error(
         "AB0413: no worker answered query `{query}` within {waited_ms} ms: is a worker for task queue `{queue}` \
@@ -249,7 +257,7 @@ impl Error {
             Self::QueryFailed { .. } => "AB0409",
             Self::OutcomeUnknown { .. } => "AB0410",
             Self::NoTaskQueue { .. } => "AB0411",
-            Self::InvalidId { .. } => "AB0412",
+            Self::InvalidId { .. } | Self::ReservedId { .. } => "AB0412",
             Self::QueryTimeout { .. } => "AB0413",
             Self::NotSuspended { .. } => "AB0414",
             Self::TypeMismatch { .. } => "AB0416",

@@ -79,6 +79,8 @@ impl Raw {
                 at_ms,
                 body: body.clone(),
                 row: closing,
+                // Nothing but the close changes it.
+                rev: Some(0),
                 consumed: Vec::new(),
                 messages: Vec::new(),
                 tasks: Vec::new(),

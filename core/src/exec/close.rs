@@ -39,7 +39,18 @@ impl Execution {
     }
 
     pub(super) fn terminated(&mut self) {
+        self.overran = self.ends_beyond_history();
         self.ending = Ending::Closed;
+    }
+
+    /// Whether the code has come to an end that no event has: a live run writes it before anybody sees it.
+    pub(super) fn ends_beyond_history(&self) -> bool {
+        self.overran
+            || self.is_decided() && !self.is_compensating() && !self.ctx.activities.borrow().must_wait()
+    }
+
+    fn is_compensating(&self) -> bool {
+        !self.tasks.ids(|kind| *kind == TaskKind::Compensation).is_empty()
     }
 
     /// Drops tasks for a cancellation request, or hands it to those that listen.
@@ -141,11 +152,10 @@ impl Execution {
         match &self.ending {
             Ending::Running => self.settle_running(),
             Ending::Decided(verdict) => {
-                let compensating = !self.tasks.ids(|kind| *kind == TaskKind::Compensation).is_empty();
                 let history = self.ctx.history.borrow();
                 let held = (self.hold_close && !history.is_replaying()) || history.next_is_input();
                 drop(history);
-                if held || compensating || self.ctx.activities.borrow().must_wait() {
+                if held || self.is_compensating() || self.ctx.activities.borrow().must_wait() {
                     return false;
                 }
                 let verdict = verdict.clone();

@@ -22,13 +22,13 @@ impl Execution {
                 }
             }
             Input::Signal { name, input, request_id } => {
-                if mutant!(ForgetRequestIds) || !self.requests.contains(&request_id) {
+                if mutant!(ForgetRequestIds) || !self.signals.contains(&request_id) {
                     let handled = self.program.handles(&name);
                     self.record(Event::Signaled { name, input, request_id, handled });
                 }
             }
             Input::Cancel { request_id, reason } => {
-                if mutant!(ForgetRequestIds) || !self.requests.contains(&request_id) {
+                if mutant!(ForgetRequestIds) || !self.cancels.contains(&request_id) {
                     self.record(Event::CancelRequested { request_id, reason });
                 }
             }
@@ -69,7 +69,7 @@ impl Execution {
             Event::Started { input, seed } => self.start(&input, seed),
             Event::TimerFired { timer } => self.ctx.timers.borrow_mut().fire(timer),
             Event::Signaled { name, input, request_id, handled } => {
-                self.requests.insert(request_id);
+                self.signals.insert(request_id);
                 if !handled {
                     self.unhandled.insert(id, (name, input));
                 } else if !self.signal(id, &name, &input) && !self.ctx.history.borrow_mut().unhandled(id) {
@@ -84,7 +84,7 @@ impl Execution {
                 }
             }
             Event::CancelRequested { request_id, reason } => {
-                self.requests.insert(request_id);
+                self.cancels.insert(request_id);
                 self.cancel(reason);
             }
             Event::Terminated { .. } => self.terminated(),

@@ -98,6 +98,16 @@ impl Suspension {
         Self::new("AB0211", message).at(site)
     }
 
+    /// The code of one whose history and code differ.
+    pub(crate) const DIFFERS: &str = "AB0201";
+
+    /// A replay that only looks has gone on where the history ends.
+    pub(crate) fn beyond(last: EventId, site: Option<&'static Site>) -> Self {
+        let message =
+            format!("history and code differ: the history ends at event {last}, and the code goes on");
+        Self::new(Self::DIFFERS, message).at(site)
+    }
+
     /// The code of [`damaged`](Self::damaged).
     pub(crate) const DAMAGED: &str = "AB0209";
 
@@ -153,7 +163,7 @@ impl Mismatch {
             self.at,
             describe(&self.expected),
         );
-        Suspension::new("AB0201", message).at(site)
+        Suspension::new(Suspension::DIFFERS, message).at(site)
     }
 }
 

@@ -56,8 +56,9 @@ pub struct Execution {
     ending: Ending,
     /// The mark up to which state waiters have been woken.
     seen_progress: u64,
-    /// Request ids of messages that were taken in.
-    requests: HashSet<String>,
+    /// Request ids of signals that were taken in, and of cancel requests: one id may name one of each (PROTOCOL 41).
+    signals: HashSet<String>,
+    cancels: HashSet<String>,
     /// Signals without a handler, by event.
     unhandled: BTreeMap<EventId, (String, Payload)>,
     /// Whether they were offered to today's handlers.
@@ -68,6 +69,8 @@ pub struct Execution {
     acted: usize,
     /// Messages of this turn are still to be taken in: the execution closes after them.
     hold_close: bool,
+    /// It was terminated where its code had come to an end that its history does not have.
+    overran: bool,
     /// Its state could not be made, and it has no journal yet.
     unmade: bool,
 }
@@ -92,12 +95,14 @@ impl Execution {
             run_end: Rc::default(),
             ending: Ending::default(),
             seen_progress: 0,
-            requests: HashSet::new(),
+            signals: HashSet::new(),
+            cancels: HashSet::new(),
             unhandled: BTreeMap::new(),
             redelivered: false,
             delivered: 0,
             acted: 0,
             hold_close: false,
+            overran: false,
             unmade,
         }
     }

@@ -26,13 +26,24 @@ impl Execution {
         sites
     }
 
-    /// Why its replay ended before its journal did, if it did: its state is then that of no moment that anybody has seen.
+    /// Why its replay did not come to exactly where its journal ends, if it did not: its state is then that of no moment that
+    /// anybody has seen (PROTOCOL 21). Either the journal goes on, or the code does: it asks for a command, or comes to an end, that
+    /// the journal does not have. Code that halts by itself at the journal's end, as when it was suspended, is where it was.
     pub fn broke_off(&self) -> Option<Suspension> {
-        let halt = self.ctx.halt.borrow();
-        let reason = &halt.as_ref()?.0;
-        // Of a damaged journal only what comes before the damage is loaded.
-        let more = self.ctx.history.borrow().has_more_of_the_code();
-        (more || reason.code == Suspension::DAMAGED).then(|| reason.clone())
+        let history = self.ctx.history.borrow();
+        match &*self.ctx.halt.borrow() {
+            Some(halt) => {
+                let reason = &halt.0;
+                // Of a damaged journal only what comes before the damage is loaded.
+                let is_elsewhere = [Suspension::DAMAGED, Suspension::DIFFERS].contains(&reason.code.as_str());
+                (is_elsewhere || history.has_more_of_the_code()).then(|| reason.clone())
+            }
+            None if mutant!(AnswerBeyond) => None,
+            None if history.fresh() > 0 || self.ends_beyond_history() => {
+                Some(Suspension::beyond(history.written(), self.ctx.site()))
+            }
+            None => None,
+        }
     }
 
     /// Answers a query from the current state.

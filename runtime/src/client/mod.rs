@@ -101,6 +101,15 @@ fn check_id(what: &'static str, id: &str) -> Result<()> {
     }
 }
 
+/// The same for a request id; and those of the engine's own messages are refused (PROTOCOL 41).
+fn check_request_id(id: &str) -> Result<()> {
+    check_id("request id", id)?;
+    match id.starts_with("abide/") {
+        true => Err(Error::ReservedId { request_id: id.to_owned() }),
+        false => Ok(()),
+    }
+}
+
 /// A user's connection as the store takes it.
 fn user_connection<C: TransactionConnection>(connection: &mut C) -> Result<UserConnection<'_>> {
     let unknown = || StoreError::WrongConnection {
@@ -115,7 +124,7 @@ mod store_tests;
 
 #[cfg(test)]
 mod tests {
-    use super::check_id;
+    use super::{check_id, check_request_id};
 
     #[test]
     fn ids_have_1_to_1000_characters() {
@@ -123,5 +132,13 @@ mod tests {
         assert!(check_id("workflow id", &"ä".repeat(1_000)).is_ok());
         assert_eq!(check_id("workflow id", "").unwrap_err().code(), "AB0412");
         assert_eq!(check_id("workflow id", &"ä".repeat(1_001)).unwrap_err().code(), "AB0412");
+    }
+
+    #[test]
+    fn the_engines_request_ids_are_kept_for_it() {
+        assert_eq!(check_request_id("abide/parent-close").unwrap_err().code(), "AB0412");
+        assert_eq!(check_request_id("").unwrap_err().code(), "AB0412");
+        assert!(check_request_id("abide").is_ok());
+        assert!(check_request_id("attempt/7/1").is_ok());
     }
 }

@@ -1,7 +1,7 @@
 //! Signal, cancel, terminate: messages that are durable when their await returns, each under a request id of its own.
 
 use super::message::{CancelBody, SignalBody, to_json};
-use super::{UntypedHandle, check_id, user_connection};
+use super::{UntypedHandle, check_request_id, user_connection};
 use crate::activity::TransactionConnection;
 use crate::error::{Error, Result};
 use crate::hub::BoxFuture;
@@ -118,7 +118,7 @@ impl Parts {
         self.to.client.abide.outside()?;
         if let What::Terminate { reason } = self.what {
             let request_id = self.request_id.unwrap_or_else(|| self.to.client.abide.host().fresh_id());
-            check_id("request id", &request_id)?;
+            check_request_id(&request_id)?;
             return terminate(&self.to, request_id, reason).await;
         }
         match self.message().await? {
@@ -131,7 +131,7 @@ impl Parts {
     async fn message(self: Box<Self>) -> Result<(UntypedHandle, Option<NewMessage>)> {
         let Self { to, what, request_id } = *self;
         let request_id = request_id.unwrap_or_else(|| to.client.abide.host().fresh_id());
-        check_id("request id", &request_id)?;
+        check_request_id(&request_id)?;
         let (kind, body) = match what {
             What::Signal { name, input } => {
                 (MessageKind::Signal, to_json(&SignalBody { name: name.to_owned(), input: input? }))

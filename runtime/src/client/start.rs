@@ -1,6 +1,6 @@
 //! Starting a workflow: what is asked for, where it goes, and what the answer means.
 
-use super::{Client, Handle, UntypedHandle, WorkflowHandle, check_id, user_connection};
+use super::{Client, Handle, UntypedHandle, WorkflowHandle, check_id, check_request_id, user_connection};
 use crate::activity::TransactionConnection;
 use crate::error::{Error, Result};
 use crate::hub::BoxFuture;
@@ -157,7 +157,7 @@ impl<W: WorkflowHandle> Start<W> {
         let workflow_id = self.id.unwrap_or_else(|| run_id.clone());
         check_id("workflow id", &workflow_id)?;
         check_id("task queue", &queue)?;
-        self.request_id.as_deref().map_or(Ok(()), |id| check_id("request id", id))?;
+        self.request_id.as_deref().map_or(Ok(()), check_request_id)?;
         let store = self.client.abide.store();
         let new = NewExecution {
             id: store.execution_id(),

@@ -26,6 +26,9 @@ pub(crate) struct Append {
     pub(crate) body: String,
     /// Changes of the execution's row; `None` on most turns, which saves an update.
     pub(crate) row: Option<RowChange>,
+    /// The revision of the row that `row` changes (PROTOCOL 93). A row with another revision, or another owner, makes the append
+    /// [`AppendOutcome::Lost`]. `None`: `row` releases a run that is closed, whose revision does not matter.
+    pub(crate) rev: Option<i64>,
     /// Inbox rows that this turn took in. They go with it.
     pub(crate) consumed: Vec<i64>,
     /// Messages that this turn sends (to any execution). One to a closed execution is dropped; one already
@@ -79,8 +82,8 @@ pub(crate) enum AppendOutcome {
     Conflict,
     /// `create` started nothing, and nothing of the append is in. Never `Started`.
     Duplicate(StartAnswer),
-    /// The execution is not this owner's any more (terminated from outside, resumed elsewhere): nothing of it is
-    /// in. Drop the live execution without a further append.
+    /// The execution's row has another owner or another revision (terminated from outside, claimed elsewhere, or an earlier
+    /// copy of this append is in). Read the row before anything else.
     Lost,
     /// The database refuses this row, by itself, for ever (PROTOCOL 11; AB0212): nothing of it is in. The text
     /// says why. Suspend the execution with an append that leaves the bad part out.
@@ -98,6 +101,7 @@ impl Append {
             at_ms,
             body: String::new(),
             row: None,
+            rev: None,
             consumed: Vec::new(),
             messages: Vec::new(),
             tasks: Vec::new(),
@@ -118,6 +122,11 @@ impl Append {
     /// did, unowned or another's by now, and nothing of this append is in.
     pub(crate) fn may_have_made(&self, row: &ExecutionRow) -> bool {
         row.id == self.execution && row.owner == Some(self.owner) && row.history_len > 0
+    }
+
+    /// Whether it changes a row whose revision it knows, and has no journal row that could tell whether it is in.
+    pub(crate) fn is_known_by_revision(&self) -> bool {
+        self.n == 0 && self.row.is_some() && self.rev.is_some()
     }
 
     /// Whether it ends the execution.

@@ -72,6 +72,8 @@ pub(crate) struct ExecutionRow {
     pub(crate) status: Status,
     /// The live worker that runs it.
     pub(crate) owner: Option<Incarnation>,
+    /// Counts the changes that owners, claims, take-overs and resumes have made (PROTOCOL 93).
+    pub(crate) rev: i64,
     /// When it is next due while nobody owns it.
     pub(crate) wake_at_ms: Option<i64>,
     /// Whether an activity may be running in its owner, or its owner has written nothing since the claim.

@@ -1,6 +1,7 @@
 //! Looking things up: by name, by filter, and the journal.
 
 use super::execution::{ExecutionRow, Status};
+use super::message::InboxRow;
 use abide_core::{EventId, ExecutionId, Incarnation};
 
 /// A name of an execution.
@@ -51,4 +52,32 @@ pub(crate) struct StoredTurn {
     pub(crate) writer: Incarnation,
     /// The events, a JSON array.
     pub(crate) body: String,
+}
+
+/// All that is stored of one run, as of one moment (PROTOCOL 34).
+#[derive(Clone, Debug)]
+pub(crate) struct StoredRun {
+    /// Its row.
+    pub(crate) row: ExecutionRow,
+    /// Its journal, oldest first; or why it is damaged.
+    pub(crate) journal: Result<Vec<StoredTurn>, String>,
+    /// Its inbox, in the order in which it was sent.
+    pub(crate) inbox: Vec<InboxRow>,
+}
+
+/// Checks that the rows of a journal, oldest first, join up.
+///
+/// # Errors
+/// Which event is missing.
+pub(crate) fn joined(turns: Vec<StoredTurn>) -> Result<Vec<StoredTurn>, String> {
+    let mut next = 1;
+    for StoredTurn { seq, n, .. } in &turns {
+        if seq.0 != next || *n < 1 {
+            return Err(format!(
+                "event {next} should come next, the row found begins at {seq} with {n} events"
+            ));
+        }
+        next += u64::from(*n);
+    }
+    Ok(turns)
 }

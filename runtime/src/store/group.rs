@@ -76,6 +76,8 @@ pub(crate) trait Committer {
     async fn alive(&mut self) -> Result<HashSet<i64>, Failed>;
     /// Those of these appends whose journal rows are in.
     async fn found(&mut self, appends: &[&Append]) -> Result<HashSet<ExecutionId>, StoreError>;
+    /// Those of these appends whose execution's row still has the owner and the revision that they know.
+    async fn unchanged(&mut self, appends: &[&Append]) -> Result<HashSet<ExecutionId>, StoreError>;
     /// Gives the connection up: nothing of it may still be on its way.
     async fn disconnect(&mut self);
     /// Waits a little for a lock or for room.
@@ -239,14 +241,8 @@ fn refuse<C: Committer>(to: &mut C, group: Group, failed: Failed) {
             return tell(group, &failed.error);
         }
     };
-    for (append, ack) in group {
-        // Letting go of what is gone already is what was wanted; it may be a repeated release.
-        let let_go =
-            append.n == 0 && append.row.as_ref().is_some_and(|row| row.release && row.status.is_none());
-        match outcome {
-            Ok(AppendOutcome::Lost) if let_go => ack(Ok(AppendOutcome::Done)),
-            _ => ack(outcome.clone()),
-        }
+    for (_, ack) in group {
+        ack(outcome.clone());
     }
 }
 
@@ -273,7 +269,9 @@ async fn look_at_duplicate<C: Committer>(to: &mut C, group: Group, todo: &mut Ve
     }
 }
 
-/// After an outcome that nobody told: one journal row of the group in means all are in.
+/// After an unknown outcome: one journal row of the group in means all are in. Without one, an append that has no journal
+/// row is looked up by the revision of its execution's row: where that has changed, the append is never sent again, since its
+/// first copy may be in (PROTOCOL 93).
 async fn read_back<C: Committer>(to: &mut C, group: Group, todo: &mut Vec<Group>) {
     to.disconnect().await;
     if mutant!(AssumeCommitted) {
@@ -282,7 +280,7 @@ async fn read_back<C: Committer>(to: &mut C, group: Group, todo: &mut Vec<Group>
     let written: Vec<&Append> =
         group.iter().map(|(append, _)| append).filter(|append| append.n > 0).collect();
     let found = match to.found(&written).await {
-        Ok(found) if found.is_empty() => return todo.push(group),
+        Ok(found) if found.is_empty() => return send_again(to, group, todo).await,
         Ok(found) => found,
         Err(error) => return tell(group, &error),
     };
@@ -296,6 +294,30 @@ async fn read_back<C: Committer>(to: &mut C, group: Group, todo: &mut Vec<Group>
     let missing = group.iter().filter(|(append, _)| absent(append)).map(|(append, _)| append.execution);
     let committed = Committed { missing: missing.collect(), ..Committed::default() };
     acknowledge(to, group, committed, todo).await;
+}
+
+/// None of these has a journal row: those that may be sent again are.
+async fn send_again<C: Committer>(to: &mut C, group: Group, todo: &mut Vec<Group>) {
+    let by_revision: Vec<&Append> =
+        group.iter().map(|(append, _)| append).filter(|append| append.is_known_by_revision()).collect();
+    let unchanged = match by_revision.is_empty() || mutant!(RepeatWithoutLook) {
+        true => None,
+        false => match to.unchanged(&by_revision).await {
+            Ok(unchanged) => Some(unchanged),
+            Err(error) => return tell(group, &error),
+        },
+    };
+    let may_be_in = |append: &Append| {
+        append.is_known_by_revision()
+            && unchanged.as_ref().is_some_and(|unchanged| !unchanged.contains(&append.execution))
+    };
+    let (lost, again): (Group, Group) = group.into_iter().partition(|(append, _)| may_be_in(append));
+    for (_, ack) in lost {
+        ack(Ok(AppendOutcome::Lost));
+    }
+    if !again.is_empty() {
+        todo.push(again);
+    }
 }
 
 /// Tells all of them the same error.

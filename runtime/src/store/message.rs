@@ -3,7 +3,7 @@
 use abide_core::ExecutionId;
 
 /// What an inbox row is. The numbers are stored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum MessageKind {
     /// Body: the client's, to be journalled as `Signaled`.
     Signal,
@@ -98,6 +98,8 @@ pub(crate) struct Reply {
     pub(crate) request_id: String,
     /// JSON, by convention of the request.
     pub(crate) body: String,
+    /// How far the request has come. An answer takes the place of one of an earlier stage only (PROTOCOL 93).
+    pub(crate) stage: i16,
     /// When it may be forgotten.
     pub(crate) expires_at_ms: i64,
 }

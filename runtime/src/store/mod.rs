@@ -38,7 +38,7 @@ pub(crate) use error::Trouble;
 pub(crate) use execution::{
     ConflictPolicy, ExecutionRow, NewExecution, ResumeAnswer, ReusePolicy, StartAnswer, Status, Suspension,
 };
-pub(crate) use find::{Filter, Find, Page, StoredTurn};
+pub(crate) use find::{Filter, Find, Page, StoredRun, StoredTurn, joined};
 pub(crate) use hook::Counters;
 pub use hook::{Fault, FaultHook, Metrics, Stage};
 pub(crate) use message::{InboxRow, MessageKind, NewMessage, Reply, SendAnswer};
@@ -119,8 +119,8 @@ pub(crate) trait Store: Send + Sync + 'static {
     /// The inbox rows of everything `owner` owns, in the order they were sent.
     fn inbox(&self, owner: Incarnation) -> StoreFuture<'_, Vec<InboxRow>>;
 
-    /// The inbox rows of one execution, in the order they were sent.
-    fn inbox_of(&self, execution: ExecutionId) -> StoreFuture<'_, Vec<InboxRow>>;
+    /// Row, journal and inbox of one run, all as of one moment (PROTOCOL 34). `None`: there is no such run.
+    fn load(&self, execution: ExecutionId) -> StoreFuture<'_, Option<StoredRun>>;
 
     /// Queries that wait for executions which nobody may own (closed or suspended ones), of these queues and types.
     fn open_queries(&self, queues: Vec<String>, types: Vec<String>) -> StoreFuture<'_, Vec<InboxRow>>;

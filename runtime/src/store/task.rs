@@ -82,6 +82,9 @@ pub(crate) struct TaskKey {
     pub(crate) activity: EventId,
     /// Which attempt.
     pub(crate) attempt: u32,
+    /// Drawn when the row was inserted, and by each claim: a call that is repeated late meets another (PROTOCOL 93). Of an attempt that
+    /// the execution's owner runs itself it is 0, and nobody compares it.
+    pub(crate) nonce: i64,
 }
 
 /// What a worker would run for others.

@@ -1,7 +1,6 @@
 //! What a workflow thread does when the store has answered: perform, end, or begin again.
 
 use super::attempts;
-use super::handle::Message;
 use super::live::{InFlight, Live};
 use super::load::{self, Loaded};
 use super::thread::Thread;
@@ -20,6 +19,7 @@ impl Thread {
                 let releases = in_flight.releases;
                 let open = in_flight.standing == Standing::Open;
                 self.done(&mut live, in_flight);
+                live.named &= releases;
                 if releases {
                     self.let_go(live);
                     if open {
@@ -36,7 +36,8 @@ impl Thread {
                 }
                 return self.let_go(live);
             }
-            Ok(AppendOutcome::Lost) => return self.lost(live, in_flight),
+            // Whoever waits asks again by the store, under the same request id.
+            Ok(AppendOutcome::Lost) => return self.doubt(live, in_flight, || Ok(None)),
             Ok(AppendOutcome::BadRow(text)) => match in_flight.start {
                 Some(start) => {
                     let _ = start.send(Err(StoreError::BadRow { message: text }.into()));
@@ -65,58 +66,53 @@ impl Thread {
 
     fn read_again(&mut self, live: &mut Live) {
         live.unload();
-        live.loading = true;
-        load::again(&self.session, live.id, &self.me);
+        self.read(live, None);
     }
 
-    /// The outcome is unknown, or the lease is gone. Never a workflow's outcome (PROTOCOL 8).
-    fn refused(&mut self, mut live: Live, in_flight: InFlight, error: &StoreError) {
-        self.session.failed(error);
-        let fenced = matches!(error, StoreError::Fenced);
-        let told = || if fenced { Ok(None) } else { Err(Error::from(error.clone())) };
-        if let Some(start) = in_flight.start {
-            let _ = start.send(if fenced { Ok(None) } else { Err(error.clone().into()) });
+    /// Nobody knows what became of the append, or the row was not as it had to be. Never a workflow's outcome (PROTOCOL 8): row and
+    /// journal are read, and the row tells whether the execution is still this worker's (PROTOCOL 93). Outcomes of attempts are kept
+    /// until they are written.
+    fn doubt(
+        &mut self,
+        mut live: Live,
+        mut in_flight: InFlight,
+        told: impl Fn() -> Result<Option<()>, Error>,
+    ) {
+        if let Some(start) = in_flight.start.take() {
+            let _ = start.send(told().map(|_| None));
             return self.let_go(live);
         }
-        for origin in in_flight.origins {
+        for origin in &mut in_flight.origins {
             live.rows_seen.retain(|row| Some(*row) != origin.row);
-            if let Some(reply) = origin.reply {
+            if let Some(reply) = origin.reply.take() {
                 let _ = reply.send(told());
             }
         }
         if self.session.is_over() {
             return self.let_go(live);
         }
-        // Only the journal knows what is in. Outcomes of attempts are kept until they are.
+        live.in_doubt = Some(in_flight);
         self.read_again(&mut live);
         self.live.insert(live.id, live);
     }
 
-    /// The execution is not this worker's any more, or so it seems: the row tells. A suspension that was written twice finds nobody's
-    /// row; another append of ours may have come in between. Only what is really gone loses its activities.
-    fn lost(&mut self, mut live: Live, in_flight: InFlight) {
-        let (execution, session, me) = (live.id, Arc::clone(&self.session), Arc::clone(&self.me));
-        let stops = matches!(in_flight.standing, Standing::Suspended(_));
-        live.in_flight = Some(in_flight);
-        self.live.insert(execution, live);
-        tokio::spawn(async move {
-            let message = match load::found(&session, execution).await {
-                Some(row) if stops && row.status == Status::Suspended => {
-                    Message::Acked { execution, result: Ok(AppendOutcome::Done) }
-                }
-                Some(row) if row.owner == Some(session.me) && row.status.is_open() => {
-                    let message = "another append of this worker was faster".to_owned();
-                    Message::Acked { execution, result: Err(StoreError::Unknown { message }) }
-                }
-                _ => Message::Gone { execution },
-            };
-            let _ = me.send(message);
-        });
+    /// The outcome is unknown, or the lease is gone.
+    fn refused(&mut self, live: Live, in_flight: InFlight, error: &StoreError) {
+        self.session.failed(error);
+        let fenced = matches!(error, StoreError::Fenced);
+        self.doubt(live, in_flight, || if fenced { Ok(None) } else { Err(Error::from(error.clone())) });
     }
 
-    /// It was terminated from outside, or is another's: its activities stop, and nothing more is written.
+    /// It was terminated from outside.
     pub(super) fn forget(&mut self, execution: ExecutionId) {
-        let Some(mut live) = self.remove(execution) else { return };
+        if let Some(live) = self.remove(execution) {
+            self.gone(live);
+        }
+    }
+
+    /// It is closed, or another's: its activities stop, and nothing more is written.
+    fn gone(&mut self, mut live: Live) {
+        let execution = live.id;
         self.session.attempts.drop_all(execution);
         if let Some(in_flight) = live.in_flight.take() {
             in_flight.start.into_iter().for_each(|start| drop(start.send(Ok(None))));
@@ -140,6 +136,9 @@ impl Thread {
         }
         live.looks.into_iter().for_each(load::not_here);
         self.session.disown(live.id);
+        if live.named {
+            load::name(&self.session, live.id, None);
+        }
     }
 
     pub(super) fn perform(&mut self, live: &mut Live, actions: Vec<Action>) {
@@ -181,23 +180,28 @@ impl Thread {
         }
     }
 
-    /// A journal was read: the execution lives (again).
+    /// What was asked for was read: the execution lives (again), or turns out not to be this worker's.
     pub(super) fn load(&mut self, loaded: Loaded) {
-        let Loaded { execution, row, journal, inbox } = loaded;
-        let mut live = match (self.remove(execution), row) {
-            (Some(live), Some(_)) if live.exec.is_some() || live.in_flight.is_some() => {
-                // Adopted and claimed at once: it lives here already.
-                self.live.insert(execution, live);
-                return;
-            }
-            (Some(live), _) => live,
-            (None, Some(row)) => Live::claimed(&row),
-            (None, None) => return,
+        let Loaded { execution, load, found } = loaded;
+        // An answer that no entry waits for is of another time (PROTOCOL 34).
+        let waits = |live: &Live| live.loading == Some(load) || live.loading.is_some() && mutant!(LoadTwice);
+        if !self.live.get(&execution).is_some_and(waits) {
+            return;
+        }
+        let Some(mut live) = self.remove(execution) else { return };
+        live.loading = None;
+        let in_doubt = live.in_doubt.take();
+        let found = match found {
+            Some(found) if self.is_mine(&found) => found,
+            found => return self.not_mine(live, in_doubt, found.map(|found| found.row.status)),
         };
-        live.loading = false;
-        self.session.set_owned(execution, Arc::clone(&self.me));
-        live.take_rows(inbox);
-        match journal {
+        live.know(&found.row);
+        live.take_rows(found.inbox);
+        match found.journal {
+            _ if live.known.crashes >= self.session.options.max_crashes => {
+                let reason = crash_loop(live.known.crashes);
+                self.suspend(&mut live, reason);
+            }
             Ok(rows) => self.revive(&mut live, rows),
             Err(reason) => self.suspend(&mut live, reason),
         }
@@ -211,6 +215,23 @@ impl Thread {
         }
         self.mark(execution);
         self.live.insert(execution, live);
+    }
+
+    fn is_mine(&self, found: &load::Found) -> bool {
+        let row = &found.row;
+        mutant!(ReviveWithoutRow) || row.owner == Some(self.session.me) && row.status.is_open()
+    }
+
+    /// The row says that nobody here may run it (any more).
+    fn not_mine(&mut self, mut live: Live, in_doubt: Option<InFlight>, status: Option<Status>) {
+        if status != Some(Status::Suspended) {
+            return self.gone(live);
+        }
+        // Its attempts run on: whoever resumes it finds their outcomes. It may have been this worker that suspended it.
+        if let Some(in_flight) = in_doubt.filter(|it| matches!(it.standing, Standing::Suspended(_))) {
+            self.done(&mut live, in_flight);
+        }
+        self.let_go(live);
     }
 
     fn revive(&mut self, live: &mut Live, rows: load::Journal) {
@@ -278,6 +299,14 @@ fn mutated(result: Result<AppendOutcome, StoreError>) -> Result<AppendOutcome, S
         _ => false,
     };
     if misread { Ok(AppendOutcome::Done) } else { result }
+}
+
+fn crash_loop(crashes: u32) -> Suspension {
+    let message = format!(
+        "its worker died {crashes} times in a row while it ran, without progress: it, or an activity of its own, \
+         seems to end the process"
+    );
+    Suspension::new("AB0205", message)
 }
 
 /// The outcome of an attempt that was cancelled before it was due.

@@ -169,7 +169,7 @@ pub(super) fn start(session: &Arc<Session>, execution: ExecutionId, names: &Name
     let transactions = start.options.transactional.then(|| Transactions {
         store: Arc::clone(session.store()),
         owner: session.me,
-        key: TaskKey { execution, activity: start.activity, attempt },
+        key: TaskKey { execution, activity: start.activity, attempt, nonce: 0 },
     });
     let (entry, input) = (Arc::clone(entry), start.input);
     let token = session.runner.run(Attempt { entry, info, input, limits, transactions, report });

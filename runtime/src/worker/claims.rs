@@ -3,14 +3,12 @@
 use super::handle::Message;
 use super::load;
 use super::session::{Session, lock};
-use super::turn;
 use crate::client::message::{QueryBody, ReplyBody, to_json};
 use crate::store::{
     Append, Claim, ExecutionRow, Find, InboxRow, MessageKind, Reply, RowChange, SUSPECT_FROM, StoreError,
     Suspicion,
 };
 use abide_core::ExecutionId;
-use abide_core::exec::Suspension;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -91,52 +89,23 @@ pub(super) fn until(session: &Session, due_ms: Option<i64>) -> Duration {
     left.filter(|left| !left.is_zero()).map_or(poll, |left| left.min(poll))
 }
 
+/// Names what was taken to its threads, which read it. Waits while enough is being read.
 async fn take(session: &Arc<Session>, rows: Vec<ExecutionRow>) {
     for row in rows {
-        if row.crashes >= session.options.max_crashes {
-            let message = format!(
-                "its worker died {} times in a row while it ran, without progress: it, or an activity of its own, \
-                 seems to end the process",
-                row.crashes
-            );
-            suspend(session, &row, &Suspension::new("AB0205", message));
-            continue;
-        }
-        if row.crashes >= SUSPECT_FROM {
+        if (SUSPECT_FROM..session.options.max_crashes).contains(&row.crashes) {
             lock(&session.suspects).insert(row.id, Instant::now());
         }
-        load::claimed(session, row).await;
+        let permit = Arc::clone(&session.loads).acquire_owned().await.ok();
+        load::name(session, row.id, permit);
     }
-}
-
-/// Suspends an execution that was claimed and never came to life.
-fn suspend(session: &Arc<Session>, row: &ExecutionRow, reason: &Suspension) {
-    let live = super::live::Live::claimed(row);
-    let at_ms = session.store().now_ms();
-    let mut change = turn::suspension(session, &live, reason, at_ms);
-    if let Some(suspension) = change.suspension.as_mut().filter(|s| s.code == "AB0206") {
-        // Not a matter of builds: whoever has the type may take it.
-        suspension.build = String::new();
-    }
-    let (id, ended) = (row.id, Arc::clone(session));
-    let ack = move |_| {
-        ended.disown(id);
-        ended.hub().look(id);
-    };
-    session.store().submit(bare(session, id, Some(change), Vec::new()), Box::new(ack));
 }
 
 /// An append of a row's change alone, outside of any turn.
-pub(super) fn bare(
-    session: &Session,
-    execution: ExecutionId,
-    row: Option<RowChange>,
-    consumed: Vec<i64>,
-) -> Append {
-    Append { row, consumed, ..Append::bare(session.me, execution, session.store().now_ms()) }
+pub(super) fn bare(session: &Session, execution: ExecutionId, row: RowChange, rev: Option<i64>) -> Append {
+    Append { row: Some(row), rev, ..Append::bare(session.me, execution, session.store().now_ms()) }
 }
 
-/// Suspends what is due and of a type that this worker does not have, so that nobody waits for it in silence. A
+/// Takes what is due and of a type that no worker of the queue has: its thread suspends it, so that nobody waits for it in silence. A
 /// worker that has the type takes it from there. One that runs activities only has no say in it.
 pub(super) async fn unknown_types_loop(session: Arc<Session>) {
     if session.registry.workflow_names().is_empty() {
@@ -145,22 +114,10 @@ pub(super) async fn unknown_types_loop(session: Arc<Session>) {
     while !session.draining.load(Ordering::Acquire) {
         tokio::time::sleep(session.pace().unknown).await;
         match session.store().claim(claim(&session, None, None)).await {
-            Ok(claimed) => {
-                for row in claimed.rows {
-                    match session.registry.workflow_type(&row.workflow_type) {
-                        Some(_) => load::claimed(&session, row).await,
-                        None => unknown(&session, &row),
-                    }
-                }
-            }
+            Ok(claimed) => take(&session, claimed.rows).await,
             Err(error) => session.failed(&error),
         }
     }
-}
-
-/// Suspends a claimed execution whose type nobody here has.
-pub(super) fn unknown(session: &Arc<Session>, row: &ExecutionRow) {
-    suspend(session, row, &load::unknown_type(&row.workflow_type));
 }
 
 /// Brings inbox rows to the threads: after another process wrote, and when somebody here says so.
@@ -221,7 +178,9 @@ fn terminated(session: &Arc<Session>, row: &InboxRow) {
         ended.disown(execution);
         ended.hub().look(execution);
     };
-    session.store().submit(bare(session, execution, Some(change), vec![row.id]), Box::new(ack));
+    // The row shows that it is closed: nobody claims it, and this may be repeated (PROTOCOL 93).
+    let append = Append { consumed: vec![row.id], ..bare(session, execution, change, None) };
+    session.store().submit(append, Box::new(ack));
 }
 
 /// Queries of executions that nobody may own: closed or suspended ones, of types that this worker has.
@@ -248,7 +207,8 @@ async fn answer_query(session: &Arc<Session>, row: InboxRow) {
             Err(error) => Err(error),
         };
         let body = to_json(&ReplyBody::of(&name, answer));
-        let reply = Reply { request_id: row.request_id, body, expires_at_ms: now_ms + REPLY_KEPT_MS };
+        let expires_at_ms = now_ms + REPLY_KEPT_MS;
+        let reply = Reply { request_id: row.request_id, body, stage: 0, expires_at_ms };
         if let Err(error) = session.store().put_reply(reply).await {
             return session.failed(&error);
         }

@@ -15,13 +15,16 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 
 /// What can happen to a thread.
 pub(super) enum Message {
     /// A client starts an execution here.
     Start { new: Box<NewExecution>, reply: StartReply },
-    /// An execution was claimed, or its journal was read again.
+    /// The database says that this worker owns an execution (PROTOCOL 34). `permit` bounds how many of a claim are read at once.
+    Own { execution: ExecutionId, permit: Option<OwnedSemaphorePermit> },
+    /// What the thread has asked to be read.
     Load(Box<Loaded>),
     /// A client's message.
     Send { message: NewMessage, reply: SendReply },

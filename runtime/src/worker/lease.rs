@@ -1,6 +1,5 @@
 //! Staying alive and noticing who is not: the lease, take-over, and the comparison of memory with the database.
 
-use super::claims;
 use super::load;
 use super::session::{End, Session};
 use crate::store::{Find, Status, StoreError};
@@ -85,25 +84,13 @@ async fn leave_attempts(session: &Session) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// A claim whose answer was lost leaves rows that are ours and nobody runs. Seen twice, so that one that is on its
-/// way in or out is left alone.
+/// A claim whose answer was lost leaves rows that are ours and nobody runs. They are only named here: their threads read them,
+/// and leave alone what they have (PROTOCOL 34).
 async fn adopt(session: &Arc<Session>) -> Result<(), StoreError> {
-    let missing = |ids: Vec<_>| -> Vec<_> { ids.into_iter().filter(|id| !session.owns(*id)).collect() };
-    let first = missing(session.store().owned(session.me).await?);
-    if first.is_empty() {
-        return Ok(());
-    }
-    tokio::time::sleep(session.pace().renew).await;
-    let second = missing(session.store().owned(session.me).await?);
-    for id in second.into_iter().filter(|id| first.contains(id)) {
-        if let Some(row) =
-            session.store().find(Find::Execution(id)).await?.filter(|row| row.owner == Some(session.me))
-        {
-            tracing::warn!(execution = %id, "adopted an execution that was owned and not loaded");
-            match session.registry.workflow_type(&row.workflow_type) {
-                Some(_) => load::claimed(session, row).await,
-                None => claims::unknown(session, &row),
-            }
+    for id in session.store().owned(session.me).await? {
+        if !session.owns(id) {
+            tracing::warn!(execution = %id, "an execution is owned and not loaded: it is read");
+            load::name(session, id, None);
         }
     }
     Ok(())

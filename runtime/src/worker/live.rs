@@ -77,6 +77,8 @@ impl InFlight {
 /// What the database has in the execution's row, by the last acknowledged append.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Known {
+    /// The revision that the next row change must meet (PROTOCOL 93).
+    pub(super) rev: i64,
     pub(super) wake_ms: Option<i64>,
     pub(super) active: bool,
     pub(super) retried_ms: i64,
@@ -93,7 +95,12 @@ pub(super) struct Live {
     pub(super) names: Names,
     pub(super) queue: String,
     pub(super) exec: Option<Execution>,
-    pub(super) loading: bool,
+    /// The load that it waits for: one at a time (PROTOCOL 34).
+    pub(super) loading: Option<u64>,
+    /// It was named as this worker's while it was about to be let go, or being read: it is looked at again afterwards.
+    pub(super) named: bool,
+    /// An append of which nobody knows what became of it: the load tells.
+    pub(super) in_doubt: Option<InFlight>,
     pub(super) pending: Vec<Pending>,
     pub(super) in_flight: Option<InFlight>,
     pub(super) looks: Vec<Look>,
@@ -131,7 +138,9 @@ impl Live {
             names,
             queue,
             exec: None,
-            loading: false,
+            loading: None,
+            named: false,
+            in_doubt: None,
             pending: Vec::new(),
             in_flight: None,
             looks: Vec::new(),
@@ -159,24 +168,38 @@ impl Live {
         Self::blank(new.id, names, new.queue.clone())
     }
 
+    /// One of which nothing is known yet but that the database says it is this worker's.
+    pub(super) fn named(id: ExecutionId) -> Self {
+        let nothing: Arc<str> = Arc::from("");
+        let names =
+            Names { workflow_id: Arc::clone(&nothing), run_id: Arc::clone(&nothing), workflow_type: nothing };
+        Self::blank(id, names, String::new())
+    }
+
     pub(super) fn claimed(row: &ExecutionRow) -> Self {
-        let names = Names {
+        let mut live = Self::named(row.id);
+        live.know(row);
+        live
+    }
+
+    /// Takes over what the row says.
+    pub(super) fn know(&mut self, row: &ExecutionRow) {
+        self.names = Names {
             workflow_id: Arc::from(row.workflow_id.as_str()),
             run_id: Arc::from(row.run_id.as_str()),
             workflow_type: Arc::from(row.workflow_type.as_str()),
         };
-        Self {
-            known: Known {
-                wake_ms: row.wake_at_ms,
-                active: row.active,
-                retried_ms: row.retried_ms,
-                crashes: row.crashes,
-                recovered: row.recovered_from.is_some(),
-                offered: false,
-            },
-            unstarted: row.input.clone().and_then(|input| Payload::from_json(input).ok()),
-            ..Self::blank(row.id, names, row.queue.clone())
-        }
+        self.queue.clone_from(&row.queue);
+        self.known = Known {
+            rev: row.rev,
+            wake_ms: row.wake_at_ms,
+            active: row.active,
+            retried_ms: row.retried_ms,
+            crashes: row.crashes,
+            recovered: row.recovered_from.is_some(),
+            offered: self.known.offered,
+        };
+        self.unstarted = row.input.clone().and_then(|input| Payload::from_json(input).ok());
     }
 
     pub(super) fn info(&self) -> Info {
@@ -233,7 +256,7 @@ impl Live {
 
     /// Whether its live state may be dropped: nothing is under way that a replay would not bring back.
     pub(super) fn is_idle(&self) -> bool {
-        self.in_flight.is_none() && !self.loading && self.pending.is_empty() && self.looks.is_empty()
+        self.in_flight.is_none() && self.loading.is_none() && self.pending.is_empty() && self.looks.is_empty()
     }
 }
 

@@ -7,11 +7,12 @@ use crate::client::AwaitPosition;
 use crate::client::message::AWAITING_QUERY;
 use crate::error::{Error, Result};
 use crate::hub::QueryAnswer;
-use crate::store::{ExecutionRow, InboxRow, MessageKind, StoreError, StoredTurn};
+use crate::store::{ExecutionRow, InboxRow, MessageKind, StoredRun, StoredTurn};
 use abide_core::exec::{Execution, QueryFault, Suspension};
 use abide_core::{ExecutionId, JournalRow, Payload, Site};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::OwnedSemaphorePermit;
 
 /// A decoded journal.
 pub(super) struct Journal {
@@ -19,12 +20,20 @@ pub(super) struct Journal {
     pub(super) bytes: usize,
 }
 
-/// What a thread needs to bring an execution to life.
+/// The answer to a thread's load of one execution.
 pub(super) struct Loaded {
     pub(super) execution: ExecutionId,
-    /// From a claim; `None` where the thread has the execution already.
-    pub(super) row: Option<Box<ExecutionRow>>,
+    /// Which load it is: the thread drops the answer to a load that it does not wait for any more.
+    pub(super) load: u64,
+    /// `None`: there is no such execution.
+    pub(super) found: Option<Found>,
+}
+
+/// What a thread needs to bring an execution to life, all as of one moment.
+pub(super) struct Found {
+    pub(super) row: ExecutionRow,
     pub(super) journal: std::result::Result<Journal, Suspension>,
+    /// The rows that are inputs.
     pub(super) inbox: Vec<InboxRow>,
 }
 
@@ -41,15 +50,13 @@ pub(super) fn decode(turns: Vec<StoredTurn>) -> std::result::Result<Journal, Sus
     Ok(Journal { rows: rows.collect::<std::result::Result<_, _>>()?, bytes })
 }
 
-/// Reads an execution's journal and inbox, as often as it takes: a storage error is never a workflow's outcome.
-async fn read(
-    session: &Session,
-    execution: ExecutionId,
-) -> Option<(std::result::Result<Journal, Suspension>, Vec<InboxRow>)> {
+/// Reads all of an execution, as often as it takes: a storage error is never a workflow's outcome. The outer `None`: the
+/// session is over.
+async fn read(session: &Session, execution: ExecutionId) -> Option<Option<StoredRun>> {
     let mut wait = Duration::from_millis(10);
     while !session.is_over() {
-        match read_once(session, execution).await {
-            Ok(read) => return Some(read),
+        match session.store().load(execution).await {
+            Ok(run) => return Some(run),
             Err(error) => {
                 session.failed(&error);
                 tokio::time::sleep(wait).await;
@@ -58,19 +65,6 @@ async fn read(
         }
     }
     None
-}
-
-async fn read_once(
-    session: &Session,
-    execution: ExecutionId,
-) -> std::result::Result<(std::result::Result<Journal, Suspension>, Vec<InboxRow>), StoreError> {
-    let inbox = session.store().inbox_of(execution).await?;
-    let journal = match session.store().journal(execution).await {
-        Ok(turns) => decode(turns),
-        Err(StoreError::Damaged { message, .. }) => Err(Suspension::new("AB0209", message)),
-        Err(error) => return Err(error),
-    };
-    Ok((journal, inbox))
 }
 
 /// The row of an execution; asked for as often as it takes, or nobody would ever run it. `None`: there is none, or the session is over.
@@ -85,23 +79,30 @@ pub(super) async fn found(session: &Session, execution: ExecutionId) -> Option<E
     None
 }
 
-/// Brings a claimed execution to its thread.
-pub(super) async fn claimed(session: &Arc<Session>, row: ExecutionRow) {
-    let execution = row.id;
-    let Some((journal, inbox)) = read(session, execution).await else { return };
-    let thread = session.home_of(execution);
-    let inbox = super::claims::set_aside(session, inbox);
-    let loaded = Loaded { execution, row: Some(Box::new(row)), journal, inbox };
-    let _ = thread.send(Message::Load(Box::new(loaded)));
+/// Tells its thread that the database says this worker owns the execution. The thread reads it, unless it has it already.
+pub(super) fn name(session: &Session, execution: ExecutionId, permit: Option<OwnedSemaphorePermit>) {
+    // Where the thread is being replaced, the comparison with the database finds it later.
+    let _ = session.home_of(execution).send(Message::Own { execution, permit });
 }
 
-/// Reads an execution again for the thread that has it. Needs a tokio runtime's context.
-pub(super) fn again(session: &Arc<Session>, execution: ExecutionId, thread: &Arc<ThreadHandle>) {
+/// Reads an execution for the thread that has an entry for it and waits for this load. Needs a tokio runtime's context.
+pub(super) fn begin(
+    session: &Arc<Session>,
+    thread: &Arc<ThreadHandle>,
+    (execution, load): (ExecutionId, u64),
+    permit: Option<OwnedSemaphorePermit>,
+) {
     let (session, thread) = (Arc::clone(session), Arc::clone(thread));
     tokio::spawn(async move {
-        let Some((journal, inbox)) = read(&session, execution).await else { return };
-        let inbox = super::claims::set_aside(&session, inbox);
-        let _ = thread.send(Message::Load(Box::new(Loaded { execution, row: None, journal, inbox })));
+        let Some(run) = read(&session, execution).await else { return };
+        let found = run.map(|StoredRun { row, journal, inbox }| {
+            let mine = row.owner == Some(session.me);
+            let inbox = if mine { super::claims::set_aside(&session, inbox) } else { Vec::new() };
+            let damaged = |message: String| Err(Suspension::new("AB0209", message));
+            Found { journal: journal.map_or_else(damaged, decode), inbox, row }
+        });
+        let _ = thread.send(Message::Load(Box::new(Loaded { execution, load, found })));
+        drop(permit);
     });
 }
 

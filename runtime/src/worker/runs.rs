@@ -40,6 +40,8 @@ impl Thread {
         live.exec = Some(exec);
         let (append, mut in_flight) = turn::compose(&self.session, &mut live, first, turn::Taken::default());
         in_flight.start = Some(reply);
+        // The change of its first turn is in the row from the beginning.
+        in_flight.known.iter_mut().for_each(|known| known.rev = 0);
         let Some(mut append) = append else { return };
         append.create = Some(Box::new(new));
         live.bytes += BASE_BYTES;
@@ -165,7 +167,9 @@ impl Thread {
             .chain(&live.delayed)
             .map(|start| start.not_before_ms.unwrap_or(now_ms))
             .min();
-        let unknown = live.exec.is_none() && live.known.active;
+        // What was asked to stop, is waited for and runs nowhere: whoever loads it ends it, so it is due at once (PROTOCOL 17).
+        let stopping = live.exec.as_ref().is_some_and(|exec| !exec.cancelling().is_empty());
+        let unknown = live.exec.is_none() && live.known.active || stopping && !mutant!(NeverDue);
         let timer = live.exec.as_ref().map_or(live.timer_ms, Execution::next_timer_ms);
         let wake = timer.into_iter().chain(retry).chain(unknown.then_some(now_ms)).min();
         // What is queued is started by the next owner without an append before it: the row must say beforehand that
@@ -187,6 +191,7 @@ impl Thread {
         let messages = outcomes.into_iter().map(|outcome| attempts::message(live.id, outcome, at_ms));
         let append = Append {
             row: Some(row),
+            rev: Some(live.known.rev),
             messages: messages.collect(),
             ..Append::bare(self.session.me, live.id, at_ms)
         };

@@ -15,7 +15,7 @@ use abide_core::{ExecutionId, Incarnation};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 use tokio::time::Instant;
 
 /// Why a session is over.
@@ -28,6 +28,9 @@ pub(super) enum End {
     /// It was asked to stop.
     Shutdown,
 }
+
+/// How many executions are read at once because a claim has taken them.
+const LOADS_AT_ONCE: usize = 16;
 
 /// See the module's head.
 pub(super) struct Session {
@@ -52,6 +55,8 @@ pub(super) struct Session {
     pub(super) end: watch::Sender<Option<End>>,
     /// Executions that were claimed as suspects and have made no progress yet, and since when they are here.
     pub(super) suspects: Mutex<HashMap<ExecutionId, Instant>>,
+    /// How many claimed executions may still be read: a claim waits for the reads of the one before it.
+    pub(super) loads: Arc<Semaphore>,
     /// When it began.
     pub(super) since: Instant,
     threads: RwLock<Vec<Arc<ThreadHandle>>>,
@@ -82,6 +87,7 @@ impl Session {
             draining: AtomicBool::new(false),
             end: watch::Sender::new(None),
             suspects: Mutex::default(),
+            loads: Arc::new(Semaphore::new(LOADS_AT_ONCE)),
             since: Instant::now(),
             threads: RwLock::default(),
             owned: RwLock::default(),

@@ -19,6 +19,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 
 pub(super) struct Thread {
@@ -35,6 +36,8 @@ pub(super) struct Thread {
     pub(super) bytes: usize,
     clock: u64,
     pub(super) turns: u64,
+    /// How many loads it has asked for.
+    loads: u64,
 }
 
 impl Thread {
@@ -53,6 +56,7 @@ impl Thread {
             bytes: 0,
             clock: 0,
             turns: 0,
+            loads: 0,
         }
     }
 
@@ -146,6 +150,7 @@ impl Thread {
     fn take(&mut self, message: Message) {
         match message {
             Message::Start { new, reply } => self.start(*new, reply),
+            Message::Own { execution, permit } => self.own(execution, permit),
             Message::Load(loaded) => self.load(*loaded),
             Message::Send { message, reply } => self.message(message, reply),
             Message::Inbox { execution, rows } => {
@@ -169,6 +174,26 @@ impl Thread {
             }
             Message::Stop => {}
         }
+    }
+
+    /// The database says that an execution is this worker's. One that the thread has is left alone; where it is about to be let
+    /// go, or is being read, it is looked at again afterwards (PROTOCOL 34).
+    fn own(&mut self, execution: ExecutionId, permit: Option<OwnedSemaphorePermit>) {
+        if let Some(live) = self.live.get_mut(&execution) {
+            live.named |= live.in_flight.is_some() || live.loading.is_some();
+            return;
+        }
+        let mut live = Live::named(execution);
+        self.session.set_owned(execution, Arc::clone(&self.me));
+        self.read(&mut live, permit);
+        self.live.insert(execution, live);
+    }
+
+    /// Asks for the execution's row, journal and inbox.
+    pub(super) fn read(&mut self, live: &mut Live, permit: Option<OwnedSemaphorePermit>) {
+        self.loads += 1;
+        live.loading = Some(self.loads);
+        load::begin(&self.session, &self.me, (live.id, self.loads), permit);
     }
 
     /// The live execution, marked as having something to do.
@@ -200,7 +225,7 @@ impl Thread {
     /// Does what can be done now: a turn, starts that are due, looks, a release.
     fn advance(&mut self, execution: ExecutionId) {
         let Some(mut live) = self.live.remove(&execution) else { return };
-        if (live.in_flight.is_none() || mutant!(TwoInFlight)) && !live.loading {
+        if (live.in_flight.is_none() || mutant!(TwoInFlight)) && live.loading.is_none() {
             self.advance_free(&mut live);
         }
         self.arm(&mut live);
@@ -214,8 +239,7 @@ impl Thread {
             if self.draining.is_some() && live.pending.is_empty() {
                 self.release(live);
             } else if due || !live.pending.is_empty() || !live.looks.is_empty() {
-                live.loading = true;
-                load::again(&self.session, live.id, &self.me);
+                self.read(live, None);
             }
             return;
         };
@@ -275,7 +299,7 @@ impl Thread {
     /// Puts the execution's next due time into the heap, if it is earlier than what is there.
     fn arm(&mut self, live: &mut Live) {
         let Some(due_ms) = live.due_ms() else { return };
-        let free = live.in_flight.is_none() && !live.loading;
+        let free = live.in_flight.is_none() && live.loading.is_none();
         if free && live.armed_ms.is_none_or(|armed| due_ms < armed) {
             live.armed_ms = Some(due_ms);
             self.timers.push(Reverse((due_ms, live.id)));

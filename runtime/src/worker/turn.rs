@@ -54,7 +54,7 @@ pub(super) fn compose(
             _ => refuse(live, origin, &mut origins),
         }
     }
-    let (row, known) = row_change(session, live, &turn.standing, &turn.events, turn.at_ms, progress);
+    let (row, mut known) = row_change(session, live, &turn.standing, &turn.events, turn.at_ms, progress);
     let closes = turn.standing == Standing::Closed;
     let Tokens { changes, messages: ends, here } =
         tokens::of(live.id, turn.actions, &origins, closes, turn.at_ms);
@@ -68,7 +68,9 @@ pub(super) fn compose(
     let idle = row.is_none() && consumed.is_empty() && messages.is_empty() && changes.is_empty();
     let nothing = turn.events.is_empty() && idle;
     let close = turn.events.last().filter(|_| closes).cloned();
+    known.rev += i64::from(row.is_some());
     let append = Append {
+        rev: Some(live.known.rev),
         seq: turn.seq,
         n: u32::try_from(turn.events.len()).unwrap_or(u32::MAX),
         body,
@@ -194,7 +196,11 @@ fn row_change(
             }
             let active = exec.any_due(at_ms);
             let retry = exec.next_retry_ms(at_ms).filter(|_| !active);
-            let next = exec.next_timer_ms().into_iter().chain(retry).min();
+            // It was asked to stop in its back-off, and only this owner knows that it has stopped: its next owner finds out at once
+            // (PROTOCOL 17).
+            let stopping = !active && !exec.cancelling().is_empty() && !mutant!(NeverDue);
+            let now = stopping.then_some(at_ms);
+            let next = exec.next_timer_ms().into_iter().chain(retry).chain(now).min();
             let past = known.wake_ms.is_some_and(|at| at <= at_ms);
             let sooner = next.is_some_and(|next| known.wake_ms.is_none_or(|at| next < at));
             // A time that has passed goes even where no other follows: after a take-over it would be claimed at once,
@@ -262,7 +268,8 @@ pub(super) fn suspension(session: &Session, live: &Live, reason: &exec::Suspensi
             code: reason.code.clone(),
             message,
             site: reason.site.clone(),
-            build: session.options.build.clone(),
+            // Not a matter of builds: whoever has the type may take it.
+            build: if reason.code == "AB0206" { String::new() } else { session.options.build.clone() },
             other_builds: !NOT_THE_BUILDS.contains(&reason.code.as_str()),
             at_ms,
         }),

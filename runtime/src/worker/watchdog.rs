@@ -104,20 +104,12 @@ async fn replace(session: &Arc<Session>, thread: &Arc<ThreadHandle>, culprit: Op
     // What the old thread handed in is on disk before its journals are read again.
     thread.all_answered().await;
     for execution in moved {
-        reload(session, execution).await;
+        load::name(session, execution, None);
     }
 }
 
 fn site_of(busy: &Busy) -> String {
     busy.position.get().map_or_else(|| "a place before its first await".to_owned(), ToString::to_string)
-}
-
-/// Loads an owned execution on the thread that now has it.
-async fn reload(session: &Arc<Session>, execution: ExecutionId) {
-    match load::found(session, execution).await {
-        Some(row) if row.owner == Some(session.me) => load::claimed(session, row).await,
-        _ => session.disown(execution),
-    }
 }
 
 /// One look at a written-off thread; false once it is settled.
@@ -127,9 +119,7 @@ fn still_blocked(session: &Arc<Session>, blocked: &mut Blocked, offences: u32) -
     match busy {
         None if offences < 2 && blocked.looks < SUSPEND_AFTER => {
             // It came back: its turn was thrown away, and is run again where it can be.
-            let (session, execution) = (Arc::clone(session), blocked.execution);
-            session.set_owned(execution, session.home_of(execution));
-            tokio::spawn(async move { reload(&session, execution).await });
+            load::name(session, blocked.execution, None);
             false
         }
         None => {
@@ -165,7 +155,7 @@ fn suspend(session: &Arc<Session>, execution: ExecutionId, reason: Suspension) {
         let messages = outcomes.into_iter().map(|outcome| attempts::message(execution, outcome, at_ms));
         let append = Append {
             messages: messages.collect(),
-            ..claims::bare(&session, execution, Some(change), Vec::new())
+            ..claims::bare(&session, execution, change, Some(row.rev))
         };
         let ended = Arc::clone(&session);
         let ack = move |_| {

@@ -107,7 +107,11 @@ pub(super) async fn rows_change_as_asked_and_only_so(lab: Lab) {
     assert!(matches!(process.append(append.clone()).await, Ok(AppendOutcome::Done)));
     let row = process.row(id).await;
     assert_eq!((row.wake_at_ms, row.active, row.owner), (None, false, None));
-    assert!(matches!(process.append(append).await, Ok(AppendOutcome::Done)), "a release repeated is one");
+    let again = Append { rev: Some(2), ..append };
+    assert!(
+        matches!(process.append(again).await, Ok(AppendOutcome::Lost)),
+        "the row tells what became of it"
+    );
     let late = Append {
         row: Some(RowChange { active: Some(true), ..RowChange::default() }),
         ..process.turn(id, 0, 0)

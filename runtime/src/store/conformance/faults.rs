@@ -4,8 +4,11 @@ use super::*;
 use std::collections::VecDeque;
 use std::sync::Mutex;
 
+/// The faults that a process is still to meet.
+pub(super) type Armed = Arc<Mutex<VecDeque<(Stage, Fault)>>>;
+
 /// A process whose writer meets these faults, one a question; then none.
-async fn process(lab: &Lab, faults: &[(Stage, Fault)]) -> (Process, Arc<Mutex<VecDeque<(Stage, Fault)>>>) {
+pub(super) async fn process(lab: &Lab, faults: &[(Stage, Fault)]) -> (Process, Armed) {
     let armed: Arc<Mutex<VecDeque<(Stage, Fault)>>> = Arc::default();
     let script = Arc::clone(&armed);
     let hook: FaultHook = Arc::new(move |stage| {

@@ -11,7 +11,7 @@ pub(super) async fn messages_keep_their_order_and_come_once(lab: Lab) {
     assert_eq!(b.send(id, "s2").await, SendAnswer::Known);
     let inbox = a.store.inbox(a.me).await.unwrap();
     assert_eq!(inbox.iter().map(|row| row.request_id.as_str()).collect::<Vec<_>>(), ["s1", "s2", "s3"]);
-    assert_eq!(inbox, a.store.inbox_of(id).await.unwrap());
+    assert_eq!(inbox, a.run(id).await.inbox);
     assert_eq!(b.store.inbox(b.me).await.unwrap(), []);
     let taken = Append { consumed: inbox.iter().map(|row| row.id).collect(), ..a.turn(id, 2, 3) };
     assert!(matches!(a.append(taken).await, Ok(AppendOutcome::Done)));
@@ -57,32 +57,35 @@ pub(super) async fn terminate_is_immediate_and_once(lab: Lab) {
         assert_eq!((row.status, row.result.as_deref()), (Status::Terminated, Some(event)));
         assert_eq!(process.store.journal(id).await.unwrap().last().unwrap().body, format!("[{event}]"));
     }
-    assert_eq!(process.store.inbox_of(free).await.unwrap(), [], "nobody owns it, nobody is told");
-    let told = process.store.inbox_of(owned).await.unwrap();
+    assert_eq!(process.run(free).await.inbox, [], "nobody owns it, nobody is told");
+    let told = process.run(owned).await.inbox;
     assert_eq!(told.len(), 1);
     assert_eq!(ids(&process.claim().await), []);
 
     // A release that crosses it: nobody would ever take the message in.
-    let let_go = RowChange { release: true, wake_at_ms: Some(None), ..RowChange::default() };
+    let release = RowChange { release: true, wake_at_ms: Some(None), ..RowChange::default() };
     let bare = |row, consumed| Append { row: Some(row), consumed, ..Append::bare(process.me, owned, 1) };
-    assert!(matches!(process.append(bare(let_go, Vec::new())).await, Ok(AppendOutcome::Done)));
+    assert!(matches!(process.append(bare(release, Vec::new())).await, Ok(AppendOutcome::Lost)));
     assert_eq!(process.row(owned).await.owner, Some(process.me));
-    let told_so = RowChange { release: true, ..RowChange::default() };
-    assert!(matches!(process.append(bare(told_so, vec![told[0].id])).await, Ok(AppendOutcome::Done)));
+    assert!(matches!(process.append(bare(let_go(), vec![told[0].id])).await, Ok(AppendOutcome::Done)));
     assert_eq!(process.row(owned).await.owner, None);
-    assert_eq!(process.store.inbox_of(owned).await.unwrap(), []);
+    assert_eq!(process.run(owned).await.inbox, []);
 
     // An owner that leaves instead.
     let owned = process.running("order-3").await;
     process.store.terminate(owned, "t3".to_owned(), event.to_owned()).await.unwrap();
     process.store.unregister(process.me).await.unwrap();
-    assert_eq!(process.store.inbox_of(owned).await.unwrap(), [], "nobody is left to be told");
+    assert_eq!(process.run(owned).await.inbox, [], "nobody is left to be told");
 }
 
 pub(super) async fn replies_are_taken_once(lab: Lab) {
     let (a, b) = (lab.process().await, lab.process().await);
-    let reply =
-        |body: &str, expires_at_ms| Reply { request_id: "q1".into(), body: body.into(), expires_at_ms };
+    let reply = |body: &str, expires_at_ms| Reply {
+        request_id: "q1".into(),
+        body: body.into(),
+        stage: 0,
+        expires_at_ms,
+    };
     assert_eq!(a.store.take_reply("q1".into()).await.unwrap(), None);
     b.store.put_reply(reply("1", i64::MAX)).await.unwrap();
     b.store.put_reply(reply("2", i64::MAX)).await.unwrap();
@@ -90,7 +93,7 @@ pub(super) async fn replies_are_taken_once(lab: Lab) {
     assert_eq!(a.store.take_reply("q1".into()).await.unwrap(), None);
     b.store.put_reply(reply("3", 1)).await.unwrap();
     b.store
-        .put_reply(Reply { request_id: "q2".into(), body: "4".into(), expires_at_ms: i64::MAX })
+        .put_reply(Reply { request_id: "q2".into(), body: "4".into(), stage: 0, expires_at_ms: i64::MAX })
         .await
         .unwrap();
     assert_eq!(a.store.take_reply("q1".into()).await.unwrap(), None, "expired");
@@ -119,13 +122,13 @@ pub(super) async fn who_has_to_look_is_told(lab: Lab) {
     told("a message of this process's client", &mut work_a).await;
     assert!(a.store.start(a.new_execution("order-3")).await.is_ok());
     told("a start in its task queue", &mut work_b).await;
-    let inbox = a.store.inbox_of(at_a).await.unwrap();
+    let inbox = a.run(at_a).await.inbox;
     let close = Append { consumed: inbox.iter().map(|row| row.id).collect(), ..a.close(at_a, 3) };
     news_b.mark_unchanged();
     assert!(matches!(a.append(close).await, Ok(AppendOutcome::Done)));
     told("a close, for those who wait for it", &mut news_b).await;
     a.store
-        .put_reply(Reply { request_id: "q".into(), body: "1".into(), expires_at_ms: i64::MAX })
+        .put_reply(Reply { request_id: "q".into(), body: "1".into(), stage: 0, expires_at_ms: i64::MAX })
         .await
         .unwrap();
     told("an answer", &mut news_b).await;

@@ -9,6 +9,7 @@ mod lab;
 mod list_fuzz;
 mod messages;
 mod ownership;
+mod revisions;
 mod starts;
 mod tasks;
 pub(super) mod transactions;
@@ -44,9 +45,18 @@ impl Process {
         self.store.close().await.unwrap();
     }
 
-    /// Submits and waits.
-    pub(super) async fn append(&self, append: Append) -> Result<AppendOutcome, StoreError> {
+    /// Submits and waits. A row change without a revision is of the row as it now is.
+    pub(super) async fn append(&self, mut append: Append) -> Result<AppendOutcome, StoreError> {
+        let (starts, of_closed) = (append.create.is_some(), append.row == Some(let_go()));
+        if append.row.is_some() && append.rev.is_none() && !starts && !of_closed {
+            append.rev = Some(self.row(append.execution).await.rev);
+        }
         self.submit(append).await.unwrap()
+    }
+
+    /// All that is stored of a run.
+    pub(super) async fn run(&self, id: ExecutionId) -> StoredRun {
+        self.store.load(id).await.unwrap().unwrap()
     }
 
     pub(super) fn submit(&self, append: Append) -> oneshot::Receiver<Result<AppendOutcome, StoreError>> {
@@ -84,6 +94,7 @@ impl Process {
             at_ms: self.store.now_ms(),
             body: if n == 0 { String::new() } else { format!("[{}]", events.join(",")) },
             row: None,
+            rev: None,
             consumed: Vec::new(),
             messages: Vec::new(),
             tasks: Vec::new(),
@@ -106,7 +117,7 @@ impl Process {
 
     /// An append that closes.
     pub(super) fn close(&self, execution: ExecutionId, seq: u64) -> Append {
-        Append { row: Some(closed(Status::Completed)), ..self.turn(execution, seq, 1) }
+        Append { row: Some(closed(Status::Completed)), rev: Some(0), ..self.turn(execution, seq, 1) }
     }
 
     pub(super) fn message(&self, to: ExecutionId, request_id: &str) -> NewMessage {
@@ -138,6 +149,11 @@ impl Process {
         let types = Some(vec!["Order".to_owned()]);
         Claim { owner: self.me, queues, types, build: build.to_owned(), limit: 10, suspicion }
     }
+}
+
+/// The release of a run that is known to be closed.
+pub(super) fn let_go() -> RowChange {
+    RowChange { release: true, ..RowChange::default() }
 }
 
 pub(super) fn closed(status: Status) -> RowChange {
@@ -210,6 +226,16 @@ suite! {
         each_other_build_tries_once,
         what_a_build_cannot_take_is_offered_to_others,
         what_another_worker_has_is_no_unknown_type,
+    }
+    revisions {
+        a_release_sent_twice_frees_nothing_that_was_claimed_since,
+        a_suspension_sent_twice_does_not_stop_what_was_resumed_since,
+        a_late_change_of_the_same_owner_changes_nothing,
+        claims_take_overs_and_resumes_make_new_revisions_and_ends_from_outside_do_not,
+        the_row_tells_what_became_of_a_release_whose_answer_was_lost,
+        a_task_given_back_twice_stays_with_whoever_has_claimed_it_since,
+        one_id_may_name_a_message_of_each_kind,
+        a_run_is_read_whole,
     }
     starts {
         an_open_run_decides_by_the_conflict_policy,

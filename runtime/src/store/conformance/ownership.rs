@@ -119,7 +119,7 @@ pub(super) async fn the_late_are_fenced_out(lab: Lab) {
         assert!(matches!(b.append(append).await, Err(StoreError::Fenced)));
     }
     assert_eq!(a.store.journal(mine).await.unwrap().len(), 1);
-    assert_eq!(a.store.inbox_of(other).await.unwrap(), []);
+    assert_eq!(a.run(other).await.inbox, []);
     assert!(matches!(b.store.renew(b.me).await, Err(StoreError::Fenced)));
     assert!(matches!(b.store.claim(b.claim_of("b1", false)).await, Err(StoreError::Fenced)));
     let again = b.store.register(WorkerInfo::default()).await.unwrap();

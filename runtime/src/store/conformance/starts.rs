@@ -135,7 +135,7 @@ pub(super) async fn terminate_existing_tells_the_owner_and_refuses_its_appends(l
     let leave = Append { consumed: vec![inbox[0].id], row: Some(release), ..a.turn(old, 0, 0) };
     assert!(matches!(a.append(leave).await, Ok(AppendOutcome::Done)));
     assert_eq!(a.store.owned(a.me).await.unwrap(), []);
-    assert_eq!(a.store.inbox_of(old).await.unwrap(), []);
+    assert_eq!(a.run(old).await.inbox, []);
 }
 
 pub(super) async fn an_empty_workflow_is_one_commit(lab: Lab) {
@@ -232,7 +232,7 @@ pub(super) async fn a_start_can_send_a_message_to_itself(lab: Lab) {
     let start = Append { messages, ..process.create(new) };
     assert!(matches!(process.append(start).await, Ok(AppendOutcome::Done)));
     for (id, request) in [(id, "m1"), (other, "m2")] {
-        let inbox = process.store.inbox_of(id).await.unwrap();
+        let inbox = process.run(id).await.inbox;
         assert_eq!(inbox.iter().map(|row| row.request_id.as_str()).collect::<Vec<_>>(), [request]);
     }
 }

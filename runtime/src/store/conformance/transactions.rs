@@ -80,7 +80,7 @@ pub(crate) async fn scheduled(process: &Process) -> TaskKey {
     };
     let append = Append { tasks: vec![TaskChange::Insert(token)], ..process.create(new) };
     assert!(matches!(process.append(append).await, Ok(AppendOutcome::Done)));
-    TaskKey { execution, activity, attempt: 1 }
+    TaskKey { execution, activity, attempt: 1, nonce: 0 }
 }
 
 pub(crate) async fn begun(process: &Process, key: TaskKey) -> Box<dyn AttemptTransaction> {
@@ -105,7 +105,7 @@ pub(super) async fn rows_and_outcome_are_one(lab: Lab) {
     assert_eq!(state(&mut user).await, RUNNING, "nobody sees it before its end");
     assert!(transaction.complete("{}".to_owned()).await.unwrap());
     assert_eq!(state(&mut user).await, DONE);
-    let rows = process.store.inbox_of(key.execution).await.unwrap();
+    let rows = process.run(key.execution).await.inbox;
     assert_eq!((rows[0].kind, rows[0].request_id.as_str()), (MessageKind::Attempt, "attempt/1/1"));
 }
 
@@ -213,7 +213,8 @@ pub(super) async fn what_a_client_writes_within_happens_if_the_user_commits(lab:
         assert!(process.store.find(Find::Execution(id)).await.unwrap().is_none());
         user.run(if commits { "COMMIT" } else { "ROLLBACK" }).await;
         assert_eq!(process.store.find(Find::Execution(id)).await.unwrap().is_some(), commits);
-        assert_eq!(process.store.inbox_of(id).await.unwrap().len(), usize::from(commits));
+        let inbox = process.store.load(id).await.unwrap().map_or_else(Vec::new, |run| run.inbox);
+        assert_eq!(inbox.len(), usize::from(commits));
     }
     assert_eq!(ids(&process.claim().await).len(), 1, "any worker may have it");
 }

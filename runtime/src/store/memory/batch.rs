@@ -152,15 +152,18 @@ fn send(st: &mut Statement<'_>, batch: &Batch, appends: &[&Append]) -> Looked<()
     Ok(())
 }
 
-/// A row that is not its owner's any more, or closed meanwhile, is left alone. Whether all are changed.
+/// A row of another owner or revision, or closed meanwhile, is left alone (PROTOCOL 93). Whether all are changed.
 fn change_all(st: &mut Statement<'_>, batch: &Batch, appends: &[&Append]) -> Looked<bool> {
     let (mut all, mut seen) = (true, BTreeSet::new());
     for append in appends.iter().filter(|append| append.create.is_none()) {
         let Some(change) = &append.row else { continue };
         let execution = st.tables.executions.get(&append.execution).filter(|execution| {
             let row = &execution.row;
-            row.owner == Some(append.owner)
-                && (row.status.is_open() || change.status.is_none() && change.wake_at_ms.is_none())
+            let fits = match append.rev {
+                Some(rev) => row.status.is_open() && (row.rev == rev || mutant!(ChangeWithoutRev)),
+                None => !row.status.is_open(),
+            };
+            row.owner == Some(append.owner) && fits
         });
         match execution {
             Some(execution) if batch.alive.contains(&append.owner) && seen.insert(append.execution) => {
@@ -175,6 +178,7 @@ fn change_all(st: &mut Statement<'_>, batch: &Batch, appends: &[&Append]) -> Loo
 fn changed(mut execution: Execution, append: &Append, change: &RowChange) -> Execution {
     let stops = change.status.is_some_and(|status| status != Status::Running);
     let row = &mut execution.row;
+    row.rev += 1;
     // What runs for a suspended execution may die with this owner, who is forgotten then.
     if change.status == Some(Status::Suspended) && change.active == Some(true) {
         row.recovered_from = row.owner;

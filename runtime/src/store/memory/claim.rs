@@ -132,6 +132,7 @@ impl Wanted<'_> {
             if row.status == Status::Suspended || offered {
                 row.wake_at_ms = Some(self.now);
             }
+            row.rev += 1;
             (row.owner, row.active) = (Some(self.claim.owner), true);
             (row.status, row.suspension) = (Status::Running, None);
             if offered {

@@ -246,6 +246,7 @@ pub(super) async fn set_free(session: &mut Session, dead: Incarnation, now: i64)
         let freed: Vec<ExecutionId> = some.iter().map(|execution| execution.row.id).collect();
         for mut execution in some {
             let row = &mut execution.row;
+            row.rev += 1;
             (row.owner, row.recovered_from) = (None, Some(dead));
             row.crashes += u32::from(row.active);
             if row.active && row.status.is_open() {
@@ -298,6 +299,7 @@ pub(super) async fn leave(session: &mut Session, owner: Incarnation) -> Result<(
             let row = &mut execution.row;
             freed.push(row.id);
             row.owner = None;
+            row.rev += 1;
             if row.active {
                 row.recovered_from = Some(owner);
             }

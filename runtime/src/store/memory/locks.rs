@@ -4,6 +4,7 @@
 //! KEY UPDATE` (an update), `FOR UPDATE` (a delete, a close). A key of a unique index is locked fully by whoever inserts or deletes it,
 //! which is how a second insert comes to wait for the first.
 
+use crate::store::MessageKind;
 use abide_core::{EventId, ExecutionId, Incarnation};
 use std::collections::BTreeMap;
 
@@ -25,7 +26,7 @@ pub(crate) enum Key {
     Starts(String),
     Turn(ExecutionId, EventId),
     /// A row of `inbox`, by its unique index.
-    Message(ExecutionId, String),
+    Message(ExecutionId, MessageKind, String),
     Worker(Incarnation),
     Lease(Incarnation),
     Task(ExecutionId, EventId),

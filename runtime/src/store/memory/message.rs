@@ -6,7 +6,7 @@ use super::session::{Failure, Session};
 use super::statement::{Looked, Statement};
 use super::write::Write;
 use crate::store::{InboxRow, MessageKind, NewMessage, Reply, SendAnswer, Status, StoreError};
-use abide_core::{ExecutionId, Incarnation};
+use abide_core::Incarnation;
 
 /// Whom a message concerns.
 #[derive(Clone, Debug)]
@@ -52,7 +52,7 @@ fn not_open(st: &Statement<'_>, message: &NewMessage) -> SendAnswer {
     }
 }
 
-/// Keeps an answer; the first one stays. Forgets some of those that have expired.
+/// Keeps an answer; one of the same or an earlier stage stays. Forgets some of those that have expired.
 fn keep(st: &mut Statement<'_>, reply: &Reply, now_ms: i64) -> Looked<()> {
     let key = Key::Reply(reply.request_id.clone());
     st.wait(&key, Mode::Update)?;
@@ -63,7 +63,7 @@ fn keep(st: &mut Statement<'_>, reply: &Reply, now_ms: i64) -> Looked<()> {
             st.write(Write::ReplyGone(old.request_id.clone()));
         }
     }
-    if !st.tables.replies.contains_key(&reply.request_id) {
+    if st.tables.replies.get(&reply.request_id).is_none_or(|kept| kept.stage < reply.stage) {
         st.lock(key, Mode::Update)?;
         st.write(Write::Reply(reply.clone()));
     }
@@ -93,10 +93,6 @@ impl MemoryStore {
             st.tables.executions.get(&row.execution).is_some_and(|to| to.row.owner == Some(owner))
         })
         .await
-    }
-
-    pub(super) async fn read_inbox_of(&self, execution: ExecutionId) -> Result<Vec<InboxRow>, StoreError> {
-        self.rows("inbox_of", move |_, row| row.execution == execution).await
     }
 
     pub(super) async fn read_open_queries(

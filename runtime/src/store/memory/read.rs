@@ -2,7 +2,7 @@
 
 use super::MemoryStore;
 use super::statement::Statement;
-use crate::store::{ExecutionRow, Filter, Find, Page, StoreError, StoredTurn};
+use crate::store::{ExecutionRow, Filter, Find, Page, StoreError, StoredRun, StoredTurn, joined};
 use abide_core::{ExecutionId, Incarnation};
 
 impl MemoryStore {
@@ -52,17 +52,16 @@ impl MemoryStore {
 
     pub(super) async fn read_journal(&self, execution: ExecutionId) -> Result<Vec<StoredTurn>, StoreError> {
         let turns = self.seen("journal", move |st| st.tables.turns(execution).cloned().collect::<Vec<_>>());
-        let turns = turns.await?;
-        let mut next = 1;
-        for StoredTurn { seq, n, .. } in &turns {
-            if seq.0 != next || *n < 1 {
-                let message =
-                    format!("event {next} should come next, the row found begins at {seq} with {n} events");
-                return Err(StoreError::Damaged { execution, message });
-            }
-            next += u64::from(*n);
-        }
-        Ok(turns)
+        joined(turns.await?).map_err(|message| StoreError::Damaged { execution, message })
+    }
+
+    pub(super) async fn read_run(&self, execution: ExecutionId) -> Result<Option<StoredRun>, StoreError> {
+        self.seen("load", move |st| {
+            let row = st.tables.read(st.tables.executions.get(&execution)?);
+            let journal = joined(st.tables.turns(execution).cloned().collect());
+            Some(StoredRun { row, journal, inbox: st.tables.inbox_of(execution).cloned().collect() })
+        })
+        .await
     }
 
     pub(super) async fn read_owned(&self, owner: Incarnation) -> Result<Vec<ExecutionId>, StoreError> {

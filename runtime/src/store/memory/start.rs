@@ -140,6 +140,7 @@ pub(super) fn bare_row(new: &NewExecution, status: Status) -> ExecutionRow {
         queue: new.queue.clone(),
         status,
         owner: None,
+        rev: 0,
         wake_at_ms: None,
         active: false,
         retried_ms: 0,
@@ -251,7 +252,8 @@ pub(super) async fn terminate(
         return Ok((SendAnswer::Closed, None));
     }
     let ended = close(session, &row, event, at_ms).await?;
-    let remembered = Reply { request_id: key, body: "null".to_owned(), expires_at_ms: at_ms + REMEMBER_MS };
+    let remembered =
+        Reply { request_id: key, body: "null".to_owned(), stage: 0, expires_at_ms: at_ms + REMEMBER_MS };
     let remember = |st: &mut Statement<'_>| {
         st.lock(Key::Reply(remembered.request_id.clone()), Mode::Update)?;
         if !st.tables.replies.contains_key(&remembered.request_id) {
@@ -284,6 +286,7 @@ pub(super) async fn resume(
     let set = |st: &mut Statement<'_>| {
         let Some(mut execution) = st.tables.executions.get(&id).cloned() else { return Ok(()) };
         let row = &mut execution.row;
+        row.rev += 1;
         (row.status, row.owner, row.wake_at_ms) = (Status::Running, None, Some(now));
         (row.crashes, row.suspension) = (0, None);
         (execution.tried_builds, execution.trying_builds) = (None, Vec::new());

@@ -29,6 +29,7 @@ pub(super) type Looked<T> = Result<T, Halt>;
 pub(super) struct Sequences {
     pub(super) inbox: i64,
     pub(super) worker: i64,
+    pub(super) nonce: i64,
     pub(super) process: u32,
 }
 
@@ -142,12 +143,12 @@ impl<'a> Statement<'a> {
     ) -> Looked<bool> {
         self.sequences.inbox += 1;
         let id = self.sequences.inbox;
-        let key = Key::Message(execution, request_id.to_owned());
+        let key = Key::Message(execution, kind, request_id.to_owned());
         if self.has_taken(&key) {
             return Ok(false);
         }
         self.wait(&key, Mode::Update)?;
-        if self.tables.inbox_of(execution).any(|row| row.request_id == request_id) {
+        if self.tables.inbox_of(execution).any(|row| row.kind == kind && row.request_id == request_id) {
             return Ok(false);
         }
         self.lock(key, Mode::Update)?;
@@ -158,9 +159,15 @@ impl<'a> Statement<'a> {
 
     /// Deletes a row of an inbox.
     pub(super) fn take_out(&mut self, row: &InboxRow) -> Looked<()> {
-        self.lock(Key::Message(row.execution, row.request_id.clone()), Mode::Update)?;
+        self.lock(Key::Message(row.execution, row.kind, row.request_id.clone()), Mode::Update)?;
         self.write(Write::MessageGone(row.id));
         Ok(())
+    }
+
+    /// A number that no task ever had: here it need not be random.
+    pub(super) fn new_nonce(&mut self) -> i64 {
+        self.sequences.nonce += 1;
+        self.sequences.nonce
     }
 
     /// A number that no worker ever had.

@@ -32,7 +32,12 @@ fn request_id(activity: EventId, attempt: u32) -> String {
 
 impl TaskRow {
     pub(super) fn key(&self) -> TaskKey {
-        TaskKey { execution: self.execution, activity: self.task.activity, attempt: self.task.attempt }
+        TaskKey {
+            execution: self.execution,
+            activity: self.task.activity,
+            attempt: self.task.attempt,
+            nonce: self.nonce,
+        }
     }
 
     /// The key of its row.
@@ -73,10 +78,14 @@ fn take(st: &mut Statement<'_>, claim: &TaskClaim, queue: &str, room: usize) -> 
     if chosen.is_empty() || !st.fence(claim.owner)? {
         return Ok(Vec::new());
     }
+    let chosen: Vec<TaskRow> = chosen
+        .into_iter()
+        .map(|row| TaskRow { owner: Some(claim.owner), nonce: st.new_nonce(), ..row.clone() })
+        .collect();
     for row in &chosen {
-        st.write(Write::Task(Box::new(TaskRow { owner: Some(claim.owner), ..(*row).clone() })));
+        st.write(Write::Task(Box::new(row.clone())));
     }
-    let task = |row: &&TaskRow| {
+    let task = |row: &TaskRow| {
         let of = &tables.executions.get(&row.execution)?.row;
         Some(Task {
             key: row.key(),

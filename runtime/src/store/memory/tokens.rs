@@ -68,7 +68,7 @@ fn insert(st: &mut Statement<'_>, id: ExecutionId, task: &NewTask) -> Looked<()>
 }
 
 fn write(st: &mut Statement<'_>, execution: ExecutionId, task: &NewTask) {
-    let row = TaskRow { execution, task: task.clone(), owner: None, cancel: false };
+    let row = TaskRow { execution, task: task.clone(), owner: None, cancel: false, nonce: st.new_nonce() };
     st.write(Write::Task(Box::new(row)));
 }
 

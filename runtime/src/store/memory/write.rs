@@ -18,6 +18,8 @@ pub(crate) struct TaskRow {
     pub(crate) owner: Option<Incarnation>,
     /// Its workflow asks it to stop.
     pub(crate) cancel: bool,
+    /// Drawn by its insert and by each claim.
+    pub(crate) nonce: i64,
 }
 
 /// One change of one row.
@@ -56,7 +58,7 @@ impl fmt::Display for Write {
             Self::Lease(id, lease) => write!(f, "lease {id} until {}", lease.until_ms),
             Self::LeaseGone(id) => write!(f, "lease {id} gone"),
             Self::Task(row) => {
-                let TaskRow { execution, task, owner, cancel } = row.as_ref();
+                let TaskRow { execution, task, owner, cancel, .. } = row.as_ref();
                 write!(f, "task {execution}/{}/{} {}", task.activity, task.attempt, task.name)?;
                 owner.iter().try_for_each(|owner| write!(f, " owner {owner}"))?;
                 if *cancel { f.write_str(" cancel") } else { Ok(()) }
@@ -70,7 +72,7 @@ impl fmt::Display for Write {
 
 fn write_execution(f: &mut fmt::Formatter<'_>, execution: &Execution) -> fmt::Result {
     let row = &execution.row;
-    write!(f, "execution {} {:?} {:?}", row.id, row.workflow_id, row.status)?;
+    write!(f, "execution {} {:?} {:?} rev {}", row.id, row.workflow_id, row.status, row.rev)?;
     row.owner.iter().try_for_each(|owner| write!(f, " owner {owner}"))?;
     row.wake_at_ms.iter().try_for_each(|at| write!(f, " wake {at}"))?;
     if row.active {

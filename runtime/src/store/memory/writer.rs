@@ -9,6 +9,7 @@ use super::guard::{Guarded, Locks};
 use super::session::{Failure, Session, Style};
 use super::shared::{NAME, Shared};
 use super::start;
+use super::statement::Statement;
 use crate::store::group::{self, Committed, Committer, Failed, Group, Kind};
 use crate::store::queue::Taken;
 use crate::store::{
@@ -46,6 +47,35 @@ impl Writer {
                 Taken::Finished => return,
                 Taken::Appends(appends) if appends.is_empty() => self.shared.wake.notified().await,
                 Taken::Appends(appends) => group::write(&mut self, appends).await,
+            }
+        }
+    }
+}
+
+impl Writer {
+    /// Looks at what earlier calls of this writer have come to, on a fresh connection.
+    async fn look_back(
+        &self,
+        name: &'static str,
+        look: impl Fn(&Statement<'_>) -> HashSet<ExecutionId> + Clone + Send + Sync + 'static,
+    ) -> Result<HashSet<ExecutionId>, StoreError> {
+        let since = Instant::now();
+        loop {
+            let look = look.clone();
+            let seen = answered(&self.shared, NO_ANSWER, name, Style::Read, move |session| {
+                Box::pin(async move {
+                    session.after_earlier(&WRITES).await;
+                    session.run(|st| Ok(look(st))).await
+                })
+            });
+            match seen.await {
+                Ok(seen) => return Ok(seen),
+                Err(Failure::Unreachable)
+                    if since.elapsed() <= RECONNECT && !self.shared.queue.is_closed() =>
+                {
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+                Err(failure) => return Err(failure.error(NAME)),
             }
         }
     }
@@ -146,32 +176,27 @@ impl Committer for Writer {
     async fn found(&mut self, appends: &[&Append]) -> Result<HashSet<ExecutionId>, StoreError> {
         let keys = appends.iter().map(|append| (append.execution, append.seq, append.owner, append.at_ms));
         let keys: Vec<_> = keys.collect();
-        let since = Instant::now();
-        loop {
-            let keys = keys.clone();
-            let found = answered(&self.shared, NO_ANSWER, "found", Style::Read, move |session| {
-                Box::pin(async move {
-                    session.after_earlier(&WRITES).await;
-                    let is_in = |st: &mut super::statement::Statement<'_>| {
-                        let there = keys.iter().filter(|(execution, seq, writer, at_ms)| {
-                            let turn = st.tables.journal.get(&(*execution, *seq));
-                            turn.is_some_and(|turn| turn.writer == *writer && turn.at_ms == *at_ms)
-                        });
-                        Ok(there.map(|(execution, ..)| *execution).collect())
-                    };
-                    session.run(is_in).await
-                })
+        self.look_back("found", move |st| {
+            let there = keys.iter().filter(|(execution, seq, writer, at_ms)| {
+                let turn = st.tables.journal.get(&(*execution, *seq));
+                turn.is_some_and(|turn| turn.writer == *writer && turn.at_ms == *at_ms)
             });
-            match found.await {
-                Ok(found) => return Ok(found),
-                Err(Failure::Unreachable)
-                    if since.elapsed() <= RECONNECT && !self.shared.queue.is_closed() =>
-                {
-                    tokio::time::sleep(Duration::from_millis(100)).await;
-                }
-                Err(failure) => return Err(failure.error(NAME)),
-            }
-        }
+            there.map(|(execution, ..)| *execution).collect()
+        })
+        .await
+    }
+
+    async fn unchanged(&mut self, appends: &[&Append]) -> Result<HashSet<ExecutionId>, StoreError> {
+        let known = appends.iter().map(|append| (append.execution, append.owner, append.rev));
+        let known: Vec<_> = known.collect();
+        self.look_back("unchanged", move |st| {
+            let same = known.iter().filter(|(execution, owner, rev)| {
+                let execution = st.tables.executions.get(execution);
+                execution.is_some_and(|e| e.row.owner == Some(*owner) && Some(e.row.rev) == *rev)
+            });
+            same.map(|(execution, ..)| *execution).collect()
+        })
+        .await
     }
 
     /// Each call has a connection of its own here.

@@ -49,7 +49,7 @@ macro_rules! taken {
             "fence AS MATERIALIZED (
     SELECT worker FROM {s}.lease WHERE worker = $1 AND slot = 0 AND EXISTS (SELECT FROM chosen) FOR KEY SHARE),
 taken AS (
-    UPDATE {s}.execution e SET owner = $1, active = true, status = 0, suspension = NULL,
+    UPDATE {s}.execution e SET owner = $1, rev = e.rev + 1, active = true, status = 0, suspension = NULL,
         wake_at = CASE WHEN e.status = 1 OR ",
             is_offered!("e"),
             " THEN $4 ELSE e.wake_at END,

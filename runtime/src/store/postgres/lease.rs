@@ -183,7 +183,7 @@ pub(super) async fn lose_tasks(
     Ok(())
 }
 
-pub(super) const FREE: &str = "UPDATE {s}.execution e SET owner = NULL, recovered_from = $1,
+pub(super) const FREE: &str = "UPDATE {s}.execution e SET owner = NULL, rev = e.rev + 1, recovered_from = $1,
             crashes = crashes + active::integer,
             wake_at = CASE WHEN active AND status < 10 THEN $2 ELSE wake_at END
         FROM (SELECT id FROM {s}.execution WHERE owner = $1 LIMIT $3 FOR NO KEY UPDATE) o
@@ -230,7 +230,7 @@ pub(super) async fn leave(
     shared: &Shared,
     owner: Incarnation,
 ) -> Result<(), Trouble> {
-    const FREE: &str = "UPDATE {s}.execution SET owner = NULL,
+    const FREE: &str = "UPDATE {s}.execution SET owner = NULL, rev = rev + 1,
         recovered_from = CASE WHEN active THEN $1 ELSE recovered_from END,
         wake_at = CASE WHEN active AND status < 10 THEN {now} ELSE wake_at END WHERE owner = $1 RETURNING id";
     let lease = sqlx::query(shared.sql.of("DELETE FROM {s}.lease WHERE worker = $1")).bind(owner.0);

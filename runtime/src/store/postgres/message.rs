@@ -75,11 +75,14 @@ async fn not_open(
     })
 }
 
+/// The kind of a stored number.
+pub(super) fn kind(code: i64) -> sqlx::Result<MessageKind> {
+    MessageKind::from_code(code)
+        .ok_or_else(|| sqlx::Error::Decode(format!("message kind {code} is not known to this build").into()))
+}
+
 fn inbox_row(row: &PgRow) -> sqlx::Result<InboxRow> {
-    let kind: i16 = row.try_get(2)?;
-    let kind = MessageKind::from_code(i64::from(kind)).ok_or_else(|| {
-        sqlx::Error::Decode(format!("message kind {kind} is not known to this build").into())
-    })?;
+    let kind = kind(i64::from(row.try_get::<i16, _>(2)?))?;
     Ok(InboxRow {
         id: row.try_get(0)?,
         execution: ExecutionId(row.try_get(1)?),
@@ -114,16 +117,6 @@ impl PostgresStore {
         .await
     }
 
-    pub(super) async fn read_inbox_of(&self, execution: ExecutionId) -> Result<Vec<InboxRow>, StoreError> {
-        const QUERY: &str = "SELECT id, execution, kind, request_id, body, at FROM {s}.inbox WHERE execution = $1 ORDER BY id";
-        self.read(move |shared, connection| {
-            Box::pin(async move {
-                inbox_rows(&sqlx::query(shared.sql.of(QUERY)).bind(execution.0).fetch_all(connection).await?)
-            })
-        })
-        .await
-    }
-
     pub(super) async fn read_open_queries(
         &self,
         queues: Vec<String>,
@@ -136,17 +129,20 @@ impl PostgresStore {
         .await
     }
 
-    /// Keeps an answer; the first one stays. Forgets some of those that have expired.
+    /// Keeps an answer; one of the same or an earlier stage stays. Forgets some of those that have expired.
     pub(super) async fn write_reply(&self, reply: Reply) -> Result<(), StoreError> {
         const QUERY: &str = "WITH old AS (
                 DELETE FROM {s}.reply WHERE request_id IN (
                     SELECT request_id FROM {s}.reply WHERE expires_at < $4 LIMIT 100 FOR UPDATE SKIP LOCKED))
-            INSERT INTO {s}.reply (request_id, body, expires_at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
+            INSERT INTO {s}.reply (request_id, body, expires_at, stage) VALUES ($1, $2, $3, $5)
+            ON CONFLICT (request_id) DO UPDATE
+                SET body = excluded.body, expires_at = excluded.expires_at, stage = excluded.stage
+                WHERE reply.stage < excluded.stage";
         let now = self.shared.clock.now_ms();
         self.once(move |shared, connection| {
             let query =
                 sqlx::query(shared.sql.of(QUERY)).bind(reply.request_id.clone()).bind(reply.body.clone());
-            let query = query.bind(reply.expires_at_ms).bind(now);
+            let query = query.bind(reply.expires_at_ms).bind(now).bind(reply.stage);
             Box::pin(async move { Ok(query.execute(connection).await.map(drop)?) })
         })
         .await?;

@@ -1,7 +1,9 @@
 //! Reading: executions, lists, journals. Each call is one statement on a connection of the pool.
 
 use super::PostgresStore;
-use crate::store::{ExecutionRow, Filter, Find, Page, Status, StoreError, StoredTurn};
+use crate::store::{
+    ExecutionRow, Filter, Find, InboxRow, Page, Status, StoreError, StoredRun, StoredTurn, joined,
+};
 use abide_core::{EventId, ExecutionId, Incarnation};
 use sqlx::postgres::PgRow;
 use sqlx::{Postgres, QueryBuilder, Row};
@@ -12,7 +14,7 @@ macro_rules! columns {
         "e.id, e.workflow_id, e.run_id, e.type, e.queue, e.status, e.owner, e.wake_at, e.active, e.crashes,
     e.recovered_from, e.suspension, e.input, e.result, e.created_at, e.closed_at,
     coalesce((SELECT j.seq + j.n - 1 FROM {s}.journal j WHERE j.execution = e.id ORDER BY j.seq DESC LIMIT 1), 0),
-    e.retried_until"
+    e.retried_until, e.rev"
     };
 }
 pub(super) use columns;
@@ -32,6 +34,21 @@ pub(super) const BY_WORKFLOW_ID: &str =
     select!("WHERE e.workflow_id = $1 ORDER BY (e.status < 10) DESC, e.created_at DESC, e.id DESC LIMIT 1");
 pub(super) const JOURNAL: &str =
     "SELECT seq, n, at, writer, body FROM {s}.journal WHERE execution = $1 ORDER BY seq";
+/// Row, journal and inbox of one run in one statement, so in one snapshot (PROTOCOL 34). Column 19 says what a row is.
+pub(super) const RUN: &str = concat!(
+    "SELECT ",
+    columns!(),
+    ", 0 AS part, 0::bigint, 0::bigint, 0::bigint, 0::bigint, NULL::text, NULL::text
+    FROM {s}.execution e WHERE e.id = $1
+UNION ALL
+SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+    1, j.seq, j.n, j.at, j.writer, j.body, NULL
+    FROM {s}.journal j WHERE j.execution = $1
+UNION ALL
+SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+    2, i.id, i.kind, i.at, 0, i.body, i.request_id
+    FROM {s}.inbox i WHERE i.execution = $1"
+);
 pub(super) const OWNED: &str = "SELECT id FROM {s}.execution WHERE owner = $1";
 
 /// A row of these columns.
@@ -49,6 +66,7 @@ pub(super) fn execution(row: &PgRow) -> Result<ExecutionRow, sqlx::Error> {
         queue: row.try_get(4)?,
         status,
         owner: row.try_get::<Option<i64>, _>(6)?.map(Incarnation),
+        rev: row.try_get(18)?,
         wake_at_ms: row.try_get(7)?,
         active: row.try_get(8)?,
         retried_ms: row.try_get(17)?,
@@ -61,6 +79,38 @@ pub(super) fn execution(row: &PgRow) -> Result<ExecutionRow, sqlx::Error> {
         closed_at_ms: row.try_get(15)?,
         history_len: u64::try_from(row.try_get::<i64, _>(16)?).unwrap_or(0),
     })
+}
+
+/// The rows of [`RUN`]. Their order is not the statement's.
+fn run(rows: &[PgRow]) -> Result<Option<StoredRun>, sqlx::Error> {
+    let (mut found, mut turns, mut inbox) = (None, Vec::new(), Vec::new());
+    for row in rows {
+        let (first, second, third): (i64, i64, i64) = (row.try_get(20)?, row.try_get(21)?, row.try_get(22)?);
+        match row.try_get::<i32, _>(19)? {
+            0 => found = Some(execution(row)?),
+            1 => turns.push(StoredTurn {
+                seq: EventId(first.unsigned_abs()),
+                n: u32::try_from(second).unwrap_or(u32::MAX),
+                at_ms: third,
+                writer: Incarnation(row.try_get(23)?),
+                body: row.try_get(24)?,
+            }),
+            _ => inbox.push(InboxRow {
+                id: first,
+                execution: ExecutionId(0),
+                kind: super::message::kind(second)?,
+                request_id: row.try_get(25)?,
+                body: row.try_get(24)?,
+                at_ms: third,
+            }),
+        }
+    }
+    turns.sort_by_key(|turn| turn.seq);
+    inbox.sort_by_key(|row| row.id);
+    Ok(found.map(|row: ExecutionRow| {
+        inbox.iter_mut().for_each(|message| message.execution = row.id);
+        StoredRun { journal: joined(turns), inbox, row }
+    }))
 }
 
 impl PostgresStore {
@@ -117,25 +167,24 @@ impl PostgresStore {
                 Ok(sqlx::query(shared.sql.of(JOURNAL)).bind(execution.0).fetch_all(connection).await?)
             })
         });
-        let mut turns = Vec::new();
-        let mut next = 1_i64;
-        for row in &rows.await? {
-            let (seq, n): (i64, i32) = (row.get(0), row.get(1));
-            if seq != next || n < 1 {
-                let message =
-                    format!("event {next} should come next, the row found begins at {seq} with {n} events");
-                return Err(StoreError::Damaged { execution, message });
-            }
-            next += i64::from(n);
-            turns.push(StoredTurn {
-                seq: EventId(seq.unsigned_abs()),
-                n: n.unsigned_abs(),
-                at_ms: row.get(2),
-                writer: Incarnation(row.get(3)),
-                body: row.get(4),
-            });
-        }
-        Ok(turns)
+        let turn = |row: &PgRow| StoredTurn {
+            seq: EventId(row.get::<i64, _>(0).unsigned_abs()),
+            n: row.get::<i32, _>(1).unsigned_abs(),
+            at_ms: row.get(2),
+            writer: Incarnation(row.get(3)),
+            body: row.get(4),
+        };
+        joined(rows.await?.iter().map(turn).collect())
+            .map_err(|message| StoreError::Damaged { execution, message })
+    }
+
+    pub(super) async fn read_run(&self, execution: ExecutionId) -> Result<Option<StoredRun>, StoreError> {
+        let rows = self.read(move |shared, connection| {
+            Box::pin(async move {
+                Ok(sqlx::query(shared.sql.of(RUN)).bind(execution.0).fetch_all(connection).await?)
+            })
+        });
+        run(&rows.await?).map_err(|error| self.shared.error(error))
     }
 
     pub(super) async fn read_owned(&self, owner: Incarnation) -> Result<Vec<ExecutionId>, StoreError> {

@@ -215,16 +215,18 @@ pub(super) struct Changes<'a> {
     suspensions: Vec<Option<String>>,
     builds: Vec<Option<&'a str>>,
     retried: Vec<Option<i64>>,
+    revs: Vec<Option<i64>>,
 }
 
 impl<'a> Changes<'a> {
-    pub(super) const PARAMETERS: usize = 14;
+    pub(super) const PARAMETERS: usize = 15;
 
-    /// A row that is not its owner's any more, or closed meanwhile, is left alone, and the check raises: who lets a terminated execution
-    /// go first takes the message in that says so.
+    /// A row of another owner or revision, or closed meanwhile, is left alone, and the check raises. Only the release of a run that
+    /// is known to be closed names no revision: nobody claims it (PROTOCOL 93).
     /// `@@` is where [`AFTER_MESSAGES`](Self::AFTER_MESSAGES) goes.
     pub(super) const SQL: &'static str = ", changed AS (
     UPDATE {s}.execution e SET
+        rev = e.rev + 1,
         status = coalesce(u.status, e.status),
         owner = CASE WHEN u.frees THEN NULL ELSE e.owner END,
         wake_at = CASE WHEN u.sets_wake THEN u.wake ELSE e.wake_at END,
@@ -243,11 +245,13 @@ impl<'a> Changes<'a> {
             ELSE e.tried_builds END,
         trying_builds = CASE WHEN u.build IS NULL AND NOT u.resets AND u.status IS NULL THEN e.trying_builds END
     FROM unnest(@1::bigint[], @2::bigint[], @3::smallint[], @4::boolean[], @5::boolean[], @6::bigint[], @7::boolean[],
-        @8::text[], @9::bigint[], @10::boolean[], @11::smallint[], @12::text[], @13::text[], @14::bigint[])
+        @8::text[], @9::bigint[], @10::boolean[], @11::smallint[], @12::text[], @13::text[], @14::bigint[],
+        @15::bigint[])
         AS u(id, owner, status, frees, sets_wake, wake, active, result, closed, resets, recovered, suspension, build,
-            retried)
+            retried, rev)
     JOIN fence ON fence.worker = u.owner
-    WHERE e.id = u.id AND e.owner = u.owner AND (e.status < 10 OR u.status IS NULL AND NOT u.sets_wake)@@
+    WHERE e.id = u.id AND e.owner = u.owner
+        AND CASE WHEN u.rev IS NULL THEN e.status >= 10 ELSE e.rev = u.rev AND e.status < 10 END@@
     RETURNING 1)";
 
     /// Where the batch has messages: their receivers are locked before any row is changed. A statement cannot lock what it has
@@ -274,13 +278,14 @@ impl<'a> Changes<'a> {
         self.suspensions.push(row.suspension.as_ref().map(json));
         self.builds.push(offered(row).or(row.offered_by.as_deref()));
         self.retried.push(row.retried_ms);
+        self.revs.push(append.rev);
     }
 
     pub(super) fn bind(self, query: Bound<'a>) -> Bound<'a> {
         let query = query.bind(self.ids).bind(self.owners).bind(self.statuses).bind(self.frees);
         let query = query.bind(self.sets_wake).bind(self.wakes).bind(self.active).bind(self.results);
         let query = query.bind(self.closed).bind(self.resets).bind(self.recovered).bind(self.suspensions);
-        query.bind(self.builds).bind(self.retried)
+        query.bind(self.builds).bind(self.retried).bind(self.revs)
     }
 }
 

@@ -234,7 +234,7 @@ pub(super) async fn resume(
 ) -> sqlx::Result<(ResumeAnswer, Option<String>)> {
     const READ: &str = "SELECT status, queue FROM {s}.execution WHERE id = $1 FOR NO KEY UPDATE";
     const RESUME: &str =
-        "UPDATE {s}.execution SET status = 0, owner = NULL, wake_at = $2, crashes = 0, suspension = NULL,
+        "UPDATE {s}.execution SET status = 0, owner = NULL, rev = rev + 1, wake_at = $2, crashes = 0, suspension = NULL,
         tried_builds = NULL, trying_builds = NULL WHERE id = $1";
     let row = sqlx::query(shared.sql.of(READ)).bind(id.0).fetch_optional(&mut *connection).await?;
     let Some(row) = row else { return Ok((ResumeAnswer::NoSuchExecution, None)) };

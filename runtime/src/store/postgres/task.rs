@@ -20,17 +20,17 @@ pub(super) const CLAIM_TASKS: &str = "WITH chosen AS MATERIALIZED (
 fence AS MATERIALIZED (
     SELECT worker FROM {s}.lease WHERE worker = $1 AND slot = 0 AND EXISTS (SELECT FROM chosen) FOR KEY SHARE),
 taken AS (
-    UPDATE {s}.task t SET owner = $1 FROM chosen c, fence
+    UPDATE {s}.task t SET owner = $1, nonce = (random() * 9007199254740991)::bigint FROM chosen c, fence
     WHERE t.execution = c.execution AND t.activity = c.activity AND t.owner IS NULL
     RETURNING t.*)
 SELECT t.execution, t.activity, t.attempt, t.name, t.input, t.limits, t.run_at, t.close_by,
-    e.workflow_id, e.run_id, e.type
+    e.workflow_id, e.run_id, e.type, t.nonce
 FROM taken t JOIN {s}.execution e ON e.id = t.execution ORDER BY t.run_at";
 
 pub(super) const NEXT_TASK: &str = "SELECT run_at FROM {s}.task
     WHERE owner IS NULL AND queue = $1 AND name = ANY($2) ORDER BY run_at LIMIT 1";
 
-/// `$1` worker, `$2` execution, `$3` activity, `$4` attempt, `$5` body. The execution first, then the token, as a close does: they
+/// `$1` worker, `$2` execution, `$3` activity, `$4` attempt, `$5` body, `$6` nonce. The execution first, then the token, as a close does: they
 /// meet without a deadlock.
 pub(super) const FINISH: &str = "WITH fence AS MATERIALIZED (
     SELECT worker FROM {s}.lease WHERE worker = $1 AND slot = 0 FOR KEY SHARE),
@@ -38,7 +38,8 @@ receiver AS MATERIALIZED (
     SELECT id, owner, queue FROM {s}.execution WHERE id = $2 AND status < 10 FOR KEY SHARE),
 token AS (
     DELETE FROM {s}.task t USING fence, receiver r
-    WHERE t.execution = r.id AND t.activity = $3 AND t.attempt = $4 AND t.owner = fence.worker RETURNING t.execution),
+    WHERE t.execution = r.id AND t.activity = $3 AND t.attempt = $4 AND t.owner = fence.worker AND t.nonce = $6
+    RETURNING t.execution),
 told AS (
     INSERT INTO {s}.inbox (execution, kind, request_id, body, at)
     SELECT r.id, 4, 'attempt/' || $3 || '/' || $4, $5, {now} FROM receiver r JOIN token ON token.execution = r.id
@@ -73,11 +74,12 @@ SELECT g.execution, 4, 'attempt/' || g.activity || '/' || g.attempt, '{\"activit
 ON CONFLICT DO NOTHING";
 
 /// `$1` worker, `$2` executions, `$3` activities, `$4` attempts, `$5` the outcome of what its workflow has asked to stop: never begun, it
-/// ends now.
+/// ends now. `$6` nonces: a claim since then has drawn another, and keeps its task.
 const RELEASE: &str = "WITH k AS MATERIALIZED (
     SELECT t.execution, t.activity, t.attempt, t.cancel
-    FROM {s}.task t JOIN unnest($2::bigint[], $3::bigint[], $4::integer[]) AS k(execution, activity, attempt)
-        ON t.execution = k.execution AND t.activity = k.activity AND t.attempt = k.attempt
+    FROM {s}.task t JOIN unnest($2::bigint[], $3::bigint[], $4::integer[], $6::bigint[])
+        AS k(execution, activity, attempt, nonce)
+        ON t.execution = k.execution AND t.activity = k.activity AND t.attempt = k.attempt AND t.nonce = k.nonce
     WHERE t.owner = $1 FOR UPDATE OF t),
 ended AS (
     DELETE FROM {s}.task t USING k WHERE t.execution = k.execution AND t.activity = k.activity AND k.cancel
@@ -129,7 +131,8 @@ impl PostgresStore {
             let attempts: Vec<i32> = keys.iter().map(|key| signed(key.attempt)).collect();
             let query = sqlx::query_scalar::<_, Option<String>>(shared.sql.of(RELEASE));
             let query = query.bind(owner.0).bind(executions).bind(activities).bind(attempts);
-            let query = query.bind(json(&AttemptOutcome::Cancelled));
+            let nonces: Vec<i64> = keys.iter().map(|key| key.nonce).collect();
+            let query = query.bind(json(&AttemptOutcome::Cancelled)).bind(nonces);
             Box::pin(async move { Ok(query.fetch_all(connection).await?) })
         });
         for queue in queues.await? {
@@ -142,12 +145,14 @@ impl PostgresStore {
     }
 
     pub(super) async fn read_tasks(&self, owner: Incarnation) -> Result<Vec<OwnedTask>, StoreError> {
-        const QUERY: &str = "SELECT execution, activity, attempt, cancel FROM {s}.task WHERE owner = $1";
+        const QUERY: &str =
+            "SELECT execution, activity, attempt, nonce, cancel FROM {s}.task WHERE owner = $1";
         self.read(move |shared, connection| {
             Box::pin(async move {
                 let rows = sqlx::query(shared.sql.of(QUERY)).bind(owner.0).fetch_all(connection).await?;
-                let task =
-                    |row: &PgRow| Ok::<_, sqlx::Error>(OwnedTask { key: key(row)?, cancel: row.try_get(3)? });
+                let task = |row: &PgRow| {
+                    Ok::<_, sqlx::Error>(OwnedTask { key: key(row, 3)?, cancel: row.try_get(4)? })
+                };
                 Ok(rows.iter().map(task).collect::<Result<_, _>>()?)
             })
         })
@@ -214,6 +219,7 @@ pub(super) async fn finish(
         .bind(number(key.activity))
         .bind(signed(key.attempt))
         .bind(body)
+        .bind(key.nonce)
         .fetch_one(connection)
         .await?;
     match (row.try_get::<i64, _>(0)?, row.try_get::<i64, _>(1)?) {
@@ -225,7 +231,7 @@ pub(super) async fn finish(
 
 fn task(row: &PgRow) -> sqlx::Result<Task> {
     Ok(Task {
-        key: key(row)?,
+        key: key(row, 11)?,
         name: row.try_get(3)?,
         input: row.try_get(4)?,
         limits: row.try_get(5)?,
@@ -237,11 +243,13 @@ fn task(row: &PgRow) -> sqlx::Result<Task> {
     })
 }
 
-fn key(row: &PgRow) -> sqlx::Result<TaskKey> {
+/// The first three columns, and the nonce where it stands.
+fn key(row: &PgRow, nonce: usize) -> sqlx::Result<TaskKey> {
     Ok(TaskKey {
         execution: ExecutionId(row.try_get(0)?),
         activity: EventId(row.try_get::<i64, _>(1)?.unsigned_abs()),
         attempt: row.try_get::<i32, _>(2)?.unsigned_abs(),
+        nonce: row.try_get(nonce)?,
     })
 }
 

@@ -107,7 +107,7 @@ async fn no_hot_statement_reads_a_whole_table() {
         (message::SEND, "(4, 0, 'new', '{}')"),
         (task::CLAIM_TASKS, "(1, 'q1', ARRAY['step'], 100)"),
         (task::NEXT_TASK, "('q1', ARRAY['step'])"),
-        (task::FINISH, "(1, 4, 2, 1, '{}')"),
+        (task::FINISH, "(1, 4, 2, 1, '{}', 7)"),
         (task::EXPIRE, "('{}', '{}', '{}')"),
         (transaction::COMPLETE, "(1, 4, 2, 1, '{}')"),
         (read::BY_ID, "(4)"),

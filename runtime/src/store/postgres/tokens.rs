@@ -35,11 +35,13 @@ impl<'a> Tasks<'a> {
             starts)
     JOIN fence ON fence.worker = t.by@@),
 inserted AS (
-    INSERT INTO {s}.task (execution, activity, attempt, queue, name, input, limits, run_at, start_by, close_by)
-    SELECT execution, activity, attempt, queue, name, input, limits, run_at, start_by, close_by FROM t WHERE kind = 0),
+    INSERT INTO {s}.task (execution, activity, attempt, queue, name, input, limits, run_at, start_by, close_by, nonce)
+    SELECT execution, activity, attempt, queue, name, input, limits, run_at, start_by, close_by,
+        (random() * 9007199254740991)::bigint FROM t WHERE kind = 0),
 replaced AS (
     UPDATE {s}.task k SET attempt = t.attempt, queue = t.queue, name = t.name, input = t.input, limits = t.limits,
-        run_at = t.run_at, start_by = t.start_by, close_by = t.close_by, owner = NULL, cancel = false
+        run_at = t.run_at, start_by = t.start_by, close_by = t.close_by, owner = NULL, cancel = false,
+        nonce = (random() * 9007199254740991)::bigint
     FROM t WHERE t.kind = 1 AND k.execution = t.execution AND k.activity = t.activity AND k.attempt = t.of
     RETURNING 1),
 settled AS (

@@ -249,6 +249,23 @@ impl Committer for Writer {
         }
     }
 
+    async fn unchanged(&mut self, appends: &[&Append]) -> Result<HashSet<ExecutionId>, StoreError> {
+        const QUERY: &str =
+            "SELECT e.id FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) AS a(id, owner, rev)
+            JOIN {s}.execution e ON e.id = a.id AND e.owner = a.owner AND e.rev = a.rev";
+        let shared = Arc::clone(&self.shared);
+        let column = |of: fn(&Append) -> i64| appends.iter().map(|append| of(append)).collect::<Vec<i64>>();
+        let query = sqlx::query_scalar::<_, i64>(shared.sql.of(QUERY))
+            .bind(column(|append| append.execution.0))
+            .bind(column(|append| append.owner.0))
+            .bind(column(|append| append.rev.unwrap_or(-1)));
+        let connection = self.patient().await?;
+        match answered(query.fetch_all(connection)).await {
+            Ok(unchanged) => Ok(unchanged.into_iter().map(ExecutionId).collect()),
+            Err(error) => Err(self.failed(error).await.error),
+        }
+    }
+
     async fn disconnect(&mut self) {
         if let Some(connection) = self.connection.take() {
             // The server ends what the connection was doing when it reads the end; no answer is waited for.

@@ -222,7 +222,7 @@ impl Batch {
         put(
             self.rows.next(),
             format_args!(
-                "[{},{},{},{release},{sets_wake},{},{},{result},{result_len},{},{},{},{},{},{}]",
+                "[{},{},{},{release},{sets_wake},{},{},{result},{result_len},{},{},{},{},{},{},{}]",
                 append.execution,
                 append.owner,
                 or_null(row.status.map(Status::code)),
@@ -234,6 +234,7 @@ impl Batch {
                 or_null(suspension),
                 or_null(build),
                 or_null(row.retried_ms),
+                or_null(append.rev),
             ),
         );
         self.rows_len += 1;

@@ -75,7 +75,7 @@ ORDER BY crashes, wake_at, id LIMIT 1"
 /// What a build tries for the first time runs (again) and is due, so that a crash right now does not lose it.
 const TAKE: &str = concat!(
     "
-UPDATE execution SET owner = $2, active = 1,
+UPDATE execution SET owner = $2, rev = rev + 1, active = 1,
     (wake_at, trying_builds) = (
         SELECT CASE WHEN status = 1 OR first THEN $3 ELSE wake_at END,
             CASE WHEN first THEN json_insert(coalesce(trying_builds, '[]'), '$[#]', $4) ELSE trying_builds END

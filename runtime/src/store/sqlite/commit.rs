@@ -86,6 +86,21 @@ impl Committer for Writer {
         Ok(found)
     }
 
+    async fn unchanged(&mut self, appends: &[&Append]) -> Result<HashSet<ExecutionId>, StoreError> {
+        let path = self.shared.path.clone();
+        let unknown = |error| store_error(&path, error, Duration::ZERO);
+        let mut unchanged = HashSet::new();
+        for append in appends {
+            let query = "SELECT count(*) FROM execution WHERE id = ? AND owner = ? AND rev = ?";
+            let query = sqlx::query_scalar::<_, i64>(query).bind(append.execution.0).bind(append.owner.0);
+            let connection = self.connection().await.map_err(unknown)?;
+            if query.bind(append.rev).fetch_one(connection).await.map_err(unknown)? == 1 {
+                unchanged.insert(append.execution);
+            }
+        }
+        Ok(unchanged)
+    }
+
     async fn disconnect(&mut self) {
         self.drop_connection().await;
     }

@@ -117,7 +117,7 @@ impl SqliteStore {
                 sqlx::query("DELETE FROM lease WHERE worker = ?").bind(owner.0).execute(&mut *connection).await?;
                 // A clean leave is no crash: nothing is counted, and what was left behind is due at once.
                 forget_closed(&mut *connection, owner).await?;
-                let free = "UPDATE execution SET owner = NULL, recovered_from = CASE WHEN active THEN $1
+                let free = "UPDATE execution SET owner = NULL, rev = rev + 1, recovered_from = CASE WHEN active THEN $1
                     ELSE recovered_from END, wake_at = CASE WHEN active AND status < 10 THEN $2 ELSE wake_at END
                     WHERE owner = $1";
                 sqlx::query(free).bind(owner.0).bind(now).execute(&mut *connection).await?;
@@ -225,7 +225,7 @@ async fn set_free(
     now: i64,
 ) -> Result<(u64, bool), Trouble> {
     forget_closed(&mut *connection, dead).await?;
-    let free = "UPDATE execution SET owner = NULL, recovered_from = $1,
+    let free = "UPDATE execution SET owner = NULL, rev = rev + 1, recovered_from = $1,
             crashes = crashes + (active <> 0),
             wake_at = CASE WHEN active AND status < 10 THEN $2 ELSE wake_at END
         WHERE id IN (SELECT id FROM execution WHERE owner = $1 LIMIT $3)";

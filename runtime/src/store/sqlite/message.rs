@@ -47,16 +47,19 @@ async fn is_in_journal(
     sqlx::query_scalar(query).bind(execution).bind(format!("\"request_id\":{id}")).fetch_one(connection).await
 }
 
-/// Keeps an answer; the first one stays. Forgets those that have expired.
+/// Keeps an answer; one of the same or an earlier stage stays. Forgets those that have expired.
 pub(super) async fn put_reply(
     connection: &mut SqliteConnection,
     reply: &Reply,
     now: i64,
 ) -> sqlx::Result<()> {
     sqlx::query("DELETE FROM reply WHERE expires_at < ?").bind(now).execute(&mut *connection).await?;
-    let insert = "INSERT INTO reply (request_id, body, expires_at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING";
+    let insert = "INSERT INTO reply (request_id, body, expires_at, stage) VALUES (?, ?, ?, ?)
+        ON CONFLICT (request_id) DO UPDATE
+        SET body = excluded.body, expires_at = excluded.expires_at, stage = excluded.stage
+        WHERE reply.stage < excluded.stage";
     let insert = sqlx::query(insert).bind(&reply.request_id).bind(&reply.body).bind(reply.expires_at_ms);
-    insert.execute(connection).await.map(drop)
+    insert.bind(reply.stage).execute(connection).await.map(drop)
 }
 
 /// Takes an answer out.
@@ -75,7 +78,7 @@ pub(super) async fn drop_rows(connection: &mut SqliteConnection, ids: &[i64]) ->
     delete.execute(connection).await.map(drop)
 }
 
-fn inbox_row(row: &SqliteRow) -> sqlx::Result<InboxRow> {
+pub(super) fn inbox_row(row: &SqliteRow) -> sqlx::Result<InboxRow> {
     let kind: i64 = row.try_get(2)?;
     let kind = MessageKind::from_code(kind).ok_or_else(|| {
         sqlx::Error::Decode(format!("message kind {kind} is not known to this build").into())
@@ -96,14 +99,6 @@ impl SqliteStore {
         let query = "SELECT i.id, i.execution, i.kind, i.request_id, i.body, i.at
             FROM inbox i CROSS JOIN execution e ON e.id = i.execution WHERE e.owner = ? ORDER BY i.id";
         let rows = sqlx::query(query).bind(owner.0).fetch_all(&self.readers).await;
-        let rows = rows.map_err(|error| self.read_error(error))?;
-        rows.iter().map(inbox_row).collect::<Result<_, _>>().map_err(|error| self.read_error(error))
-    }
-
-    pub(super) async fn read_inbox_of(&self, execution: ExecutionId) -> Result<Vec<InboxRow>, StoreError> {
-        let query =
-            "SELECT id, execution, kind, request_id, body, at FROM inbox WHERE execution = ? ORDER BY id";
-        let rows = sqlx::query(query).bind(execution.0).fetch_all(&self.readers).await;
         let rows = rows.map_err(|error| self.read_error(error))?;
         rows.iter().map(inbox_row).collect::<Result<_, _>>().map_err(|error| self.read_error(error))
     }

@@ -38,7 +38,8 @@ use shared::Shared;
 use super::{
     Ack, Append, AttemptTransaction, Claim, Claimed, ClaimedTasks, DeadWorker, ExecutionRow, Filter, Find,
     INSIDE, InboxRow, Metrics, NewExecution, NewMessage, OwnedTask, Page, Reply, ResumeAnswer, SendAnswer,
-    StartAnswer, Store, StoreError, StoreFuture, StoredTurn, TaskClaim, TaskKey, UserConnection, WorkerInfo,
+    StartAnswer, Store, StoreError, StoreFuture, StoredRun, StoredTurn, TaskClaim, TaskKey, UserConnection,
+    WorkerInfo,
 };
 use abide_core::{Database, ExecutionId, Incarnation};
 use sqlx::{SqliteConnection, SqlitePool};
@@ -167,8 +168,8 @@ impl Store for SqliteStore {
         Box::pin(self.read_inbox(owner))
     }
 
-    fn inbox_of(&self, execution: ExecutionId) -> StoreFuture<'_, Vec<InboxRow>> {
-        Box::pin(self.read_inbox_of(execution))
+    fn load(&self, execution: ExecutionId) -> StoreFuture<'_, Option<StoredRun>> {
+        Box::pin(self.read_run(execution))
     }
 
     fn open_queries(&self, queues: Vec<String>, types: Vec<String>) -> StoreFuture<'_, Vec<InboxRow>> {

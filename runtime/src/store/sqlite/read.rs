@@ -4,16 +4,32 @@
 
 use super::SqliteStore;
 use super::failure::store_error;
-use crate::store::{ExecutionRow, Filter, Find, Page, Status, StoreError, StoredTurn};
+use super::message::inbox_row;
+use crate::store::{ExecutionRow, Filter, Find, Page, Status, StoreError, StoredRun, StoredTurn, joined};
 use abide_core::{EventId, ExecutionId, Incarnation};
 use sqlx::sqlite::SqliteRow;
-use sqlx::{AssertSqlSafe, QueryBuilder, Row, Sqlite};
+use sqlx::{AssertSqlSafe, Connection, QueryBuilder, Row, Sqlite};
 
 /// The columns that [`execution`] reads, of a table called `e`.
 pub(super) const COLUMNS: &str =
     "e.id, e.workflow_id, e.run_id, e.type, e.queue, e.status, e.owner, e.wake_at, e.active, e.crashes,
     e.recovered_from, e.suspension, e.input, e.result, e.created_at, e.closed_at,
-    coalesce((SELECT seq + n - 1 FROM journal WHERE execution = e.id ORDER BY seq DESC LIMIT 1), 0), e.retried_until";
+    coalesce((SELECT seq + n - 1 FROM journal WHERE execution = e.id ORDER BY seq DESC LIMIT 1), 0), e.retried_until, e.rev";
+
+const JOURNAL: &str = "SELECT seq, n, at, writer, body FROM journal WHERE execution = ? ORDER BY seq";
+const INBOX_OF: &str =
+    "SELECT id, execution, kind, request_id, body, at FROM inbox WHERE execution = ? ORDER BY id";
+
+/// A row of [`JOURNAL`].
+fn turn(row: &SqliteRow) -> StoredTurn {
+    StoredTurn {
+        seq: EventId(row.get::<i64, _>(0).unsigned_abs()),
+        n: u32::try_from(row.get::<i64, _>(1)).unwrap_or(u32::MAX),
+        at_ms: row.get(2),
+        writer: Incarnation(row.get(3)),
+        body: row.get(4),
+    }
+}
 
 /// A row of [`COLUMNS`].
 pub(super) fn execution(row: &SqliteRow) -> Result<ExecutionRow, sqlx::Error> {
@@ -30,6 +46,7 @@ pub(super) fn execution(row: &SqliteRow) -> Result<ExecutionRow, sqlx::Error> {
         queue: row.try_get(4)?,
         status,
         owner: row.try_get::<Option<i64>, _>(6)?.map(Incarnation),
+        rev: row.try_get(18)?,
         wake_at_ms: row.try_get(7)?,
         active: row.try_get(8)?,
         retried_ms: row.try_get(17)?,
@@ -91,28 +108,25 @@ impl SqliteStore {
     }
 
     pub(super) async fn read_journal(&self, execution: ExecutionId) -> Result<Vec<StoredTurn>, StoreError> {
-        let query = "SELECT seq, n, at, writer, body FROM journal WHERE execution = ? ORDER BY seq";
-        let rows = sqlx::query(query).bind(execution.0).fetch_all(&self.readers).await;
+        let rows = sqlx::query(JOURNAL).bind(execution.0).fetch_all(&self.readers).await;
         let rows = rows.map_err(|error| self.read_error(error))?;
-        let mut turns = Vec::with_capacity(rows.len());
-        let mut next = 1_i64;
-        for row in &rows {
-            let (seq, n): (i64, i64) = (row.get(0), row.get(1));
-            if seq != next || n < 1 {
-                let message =
-                    format!("event {next} should come next, the row found begins at {seq} with {n} events");
-                return Err(StoreError::Damaged { execution, message });
-            }
-            next += n;
-            turns.push(StoredTurn {
-                seq: EventId(seq.unsigned_abs()),
-                n: u32::try_from(n).unwrap_or(u32::MAX),
-                at_ms: row.get(2),
-                writer: Incarnation(row.get(3)),
-                body: row.get(4),
-            });
-        }
-        Ok(turns)
+        joined(rows.iter().map(turn).collect()).map_err(|message| StoreError::Damaged { execution, message })
+    }
+
+    /// One read transaction, so one snapshot (PROTOCOL 34).
+    pub(super) async fn read_run(&self, execution: ExecutionId) -> Result<Option<StoredRun>, StoreError> {
+        let read = async {
+            let mut connection = self.readers.acquire().await?;
+            let mut snapshot = connection.begin().await?;
+            let row = sqlx::query(select("WHERE e.id = ?")).bind(execution.0).fetch_optional(&mut *snapshot);
+            let Some(row) = row.await?.as_ref().map(self::execution).transpose()? else { return Ok(None) };
+            let turns = sqlx::query(JOURNAL).bind(execution.0).fetch_all(&mut *snapshot).await?;
+            let inbox = sqlx::query(INBOX_OF).bind(execution.0).fetch_all(&mut *snapshot).await?;
+            snapshot.commit().await?;
+            let inbox = inbox.iter().map(inbox_row).collect::<Result<_, _>>()?;
+            Ok(Some(StoredRun { row, journal: joined(turns.iter().map(turn).collect()), inbox }))
+        };
+        read.await.map_err(|error| self.read_error(error))
     }
 
     pub(super) async fn read_owned(&self, owner: Incarnation) -> Result<Vec<ExecutionId>, StoreError> {

@@ -91,10 +91,12 @@ const CHECK_CLOSES: &str = "
 SELECT json_extract('{}', 'abide_conflict_' || i.id) FROM json_each($8) x JOIN inbox i ON i.execution = x.value
 WHERE i.kind <> 2";
 
-/// A row that is not its owner's any more, or closed meanwhile, is left alone, and the check below raises.
+/// A row of another owner or revision, or closed meanwhile, is left alone, and the check below raises. Only the release of a run
+/// that is known to be closed names no revision: nobody claims it (PROTOCOL 93).
 const UPDATE_ROWS: &str = "
 WITH u AS MATERIALIZED (SELECT value AS v FROM json_each($9))
 UPDATE execution SET
+    rev = rev + 1,
     status = coalesce(v->>2, status),
     owner = CASE WHEN v->>3 THEN NULL ELSE owner END,
     wake_at = CASE WHEN v->>4 THEN v->>5 ELSE wake_at END,
@@ -114,7 +116,8 @@ UPDATE execution SET
     trying_builds = CASE WHEN v->>13 IS NULL AND NOT v->>10 AND v->>2 IS NULL THEN trying_builds END
 FROM u
 WHERE execution.id = v->>0 AND execution.owner = v->>1
-  AND (execution.status < 10 OR v->>2 IS NULL AND v->>4 = 0)";
+  AND CASE WHEN v->>15 IS NULL THEN execution.status >= 10
+    ELSE execution.rev = v->>15 AND execution.status < 10 END";
 
 const CHECK_ROWS: &str = "
 SELECT json_extract('{}', 'abide_lost_' || w.n) FROM (SELECT changes() AS n) w WHERE w.n <> $10";

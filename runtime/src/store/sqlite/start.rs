@@ -153,7 +153,7 @@ pub(super) async fn resume(
         let status = Status::from_code(code).ok_or(sqlx::Error::RowNotFound)?;
         return Ok(ResumeAnswer::NotSuspended(status));
     }
-    let update = "UPDATE execution SET status = 0, owner = NULL, wake_at = ?, crashes = 0, suspension = NULL,
+    let update = "UPDATE execution SET status = 0, owner = NULL, rev = rev + 1, wake_at = ?, crashes = 0, suspension = NULL,
         tried_builds = NULL, trying_builds = NULL WHERE id = ?";
     sqlx::query(update).bind(now).bind(id.0).execute(connection).await?;
     Ok(ResumeAnswer::Resumed)

@@ -47,8 +47,8 @@ DELETE FROM task WHERE rowid IN (
     WHERE x.value->>3 < 2 OR (t.owner IS NULL AND t.queue IS NOT NULL))",
     "
 WITH n AS MATERIALIZED (SELECT value AS v FROM json_each($13))
-INSERT INTO task (execution, activity, attempt, queue, name, input, limits, run_at, start_by, close_by)
-SELECT v->>0, v->>1, v->>2, v->>3, v->>4, CAST(substr($2, v->>5, v->>6) AS TEXT), v->>7, v->>8, v->>9, v->>10
+INSERT INTO task (execution, activity, attempt, queue, name, input, limits, run_at, start_by, close_by, nonce)
+SELECT v->>0, v->>1, v->>2, v->>3, v->>4, CAST(substr($2, v->>5, v->>6) AS TEXT), v->>7, v->>8, v->>9, v->>10, random()
 FROM n WHERE EXISTS (SELECT 1 FROM execution WHERE id = v->>0)
   AND NOT EXISTS (SELECT 1 FROM json_each($11) c JOIN execution e ON e.id = c.value
     WHERE c.value = v->>0 AND e.input IS NOT NULL)",
@@ -69,7 +69,7 @@ ORDER BY run_at LIMIT 1";
 
 const TAKEN: &str = "
 SELECT t.execution, t.activity, t.attempt, t.name, t.input, t.limits, t.run_at, t.close_by,
-    e.workflow_id, e.run_id, e.type
+    e.workflow_id, e.run_id, e.type, t.nonce
 FROM task t JOIN execution e ON e.id = t.execution
 WHERE t.rowid IN (SELECT value FROM json_each($1)) ORDER BY t.run_at, t.rowid";
 
@@ -80,7 +80,7 @@ SELECT EXISTS (SELECT 1 FROM task WHERE close_by <= $1)
 const LATE_CLOSE: &str = "SELECT rowid FROM task WHERE close_by <= $1 LIMIT $2";
 const LATE_START: &str = "SELECT rowid FROM task WHERE owner IS NULL AND start_by <= $1 LIMIT $2";
 
-const OWNED: &str = "SELECT execution, activity, attempt, cancel FROM task WHERE owner = $1";
+const OWNED: &str = "SELECT execution, activity, attempt, nonce, cancel FROM task WHERE owner = $1";
 
 /// What is asked every second and more often, for a test of its plans.
 #[cfg(test)]
@@ -136,7 +136,9 @@ async fn claim(
         due.extend(some.fetch_all(&mut *connection).await?);
     }
     let due = json(&due);
-    let take = sqlx::query("UPDATE task SET owner = $2 WHERE rowid IN (SELECT value FROM json_each($1))");
+    let take = sqlx::query(
+        "UPDATE task SET owner = $2, nonce = random() WHERE rowid IN (SELECT value FROM json_each($1))",
+    );
     take.bind(&due).bind(claim.owner.0).execute(&mut *connection).await?;
     let taken = sqlx::query(TAKEN).bind(due).fetch_all(&mut *connection).await?;
     let tasks = taken.iter().map(task).collect::<sqlx::Result<_>>()?;
@@ -157,17 +159,19 @@ async fn next_due(
     Ok(first)
 }
 
-fn key(row: &SqliteRow) -> sqlx::Result<TaskKey> {
+/// The first three columns, and the nonce where it stands.
+fn key(row: &SqliteRow, nonce: usize) -> sqlx::Result<TaskKey> {
     Ok(TaskKey {
         execution: ExecutionId(row.try_get(0)?),
         activity: EventId(row.try_get::<i64, _>(1)?.unsigned_abs()),
         attempt: row.try_get(2)?,
+        nonce: row.try_get(nonce)?,
     })
 }
 
 fn task(row: &SqliteRow) -> sqlx::Result<Task> {
     Ok(Task {
-        key: key(row)?,
+        key: key(row, 11)?,
         name: row.try_get(3)?,
         input: row.try_get(4)?,
         limits: row.try_get(5)?,
@@ -189,9 +193,10 @@ pub(super) async fn finish(
 ) -> Result<bool, Trouble> {
     fence(connection, owner).await?;
     let (activity, attempt) = (of.activity.0.cast_signed(), of.attempt);
-    let delete = "DELETE FROM task WHERE execution = ? AND activity = ? AND attempt = ? AND owner = ?";
+    let delete = "DELETE FROM task
+        WHERE execution = ? AND activity = ? AND attempt = ? AND owner = ? AND nonce = ?";
     let delete = sqlx::query(delete).bind(of.execution.0).bind(activity).bind(attempt).bind(owner.0);
-    if delete.execute(&mut *connection).await?.rows_affected() == 0 {
+    if delete.bind(of.nonce).execute(&mut *connection).await?.rows_affected() == 0 {
         return Ok(false);
     }
     let insert = "INSERT INTO inbox (execution, kind, request_id, body, at) VALUES (?, ?, ?, ?, ?)";
@@ -215,9 +220,11 @@ pub(super) async fn release(
 ) -> Result<(), Trouble> {
     let (mut stopped, mut free) = (Vec::new(), Vec::new());
     for key in keys {
-        let find = "SELECT rowid, cancel FROM task WHERE execution = ? AND activity = ? AND attempt = ? AND owner = ?";
+        let find = "SELECT rowid, cancel FROM task
+            WHERE execution = ? AND activity = ? AND attempt = ? AND owner = ? AND nonce = ?";
         let find = sqlx::query(find).bind(key.execution.0).bind(key.activity.0.cast_signed());
-        let Some(row) = find.bind(key.attempt).bind(owner.0).fetch_optional(&mut *connection).await? else {
+        let find = find.bind(key.attempt).bind(owner.0).bind(key.nonce);
+        let Some(row) = find.fetch_optional(&mut *connection).await? else {
             continue;
         };
         if row.try_get(1)? { stopped.push(row.try_get(0)?) } else { free.push(row.try_get(0)?) }
@@ -272,7 +279,7 @@ impl SqliteStore {
     pub(super) async fn read_owned_tasks(&self, owner: Incarnation) -> Result<Vec<OwnedTask>, StoreError> {
         let rows = sqlx::query(OWNED).bind(owner.0).fetch_all(&self.readers).await;
         let rows = rows.map_err(|error| self.read_error(error))?;
-        let owned = |row| Ok(OwnedTask { key: key(row)?, cancel: row.try_get(3)? });
+        let owned = |row| Ok(OwnedTask { key: key(row, 3)?, cancel: row.try_get(4)? });
         rows.iter().map(owned).collect::<sqlx::Result<_>>().map_err(|error| self.read_error(error))
     }
 

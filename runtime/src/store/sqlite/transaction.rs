@@ -167,7 +167,7 @@ impl Attempt {
             Kind::Refused => StoreError::TransactionEnded { message: error.to_string() },
             _ => failed(error),
         })?;
-        let TaskKey { execution, activity, attempt } = self.key;
+        let TaskKey { execution, activity, attempt, .. } = self.key;
         let activity_id = i64::try_from(activity.0).unwrap_or(i64::MAX);
         let token = sqlx::query("DELETE FROM task WHERE execution = ? AND activity = ? AND attempt = ?")
             .bind(execution.0)

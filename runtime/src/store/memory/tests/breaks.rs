@@ -125,7 +125,7 @@ async fn notifications_come_late_or_never() {
 async fn there_is_no_sql() {
     let scene = Scene::new();
     let a = scene.process().await;
-    let key = TaskKey { execution: ExecutionId(1), activity: abide_core::EventId(1), attempt: 1 };
+    let key = TaskKey { execution: ExecutionId(1), activity: abide_core::EventId(1), attempt: 1, nonce: 0 };
     let Err(error) = a.store.begin_attempt(a.me, key).await else { panic!("it began") };
     assert_eq!(error.code(), "AB0516");
     assert!(error.to_string().contains("an in-memory test database"), "{error}");

@@ -44,7 +44,7 @@ async fn a_turn_and_a_message_do_not_meet() {
     let id = a.running("order-1").await;
     scene.next("append", &a, held(100));
     let row = Some(RowChange { active: Some(true), ..RowChange::default() });
-    let turn = a.submit(Append { row, ..a.turn(id, 2, 1) });
+    let turn = a.submit(Append { row, rev: Some(0), ..a.turn(id, 2, 1) });
     pass(10).await;
     assert_eq!(timed(b.send(id, "s1")).await, (SendAnswer::Sent, ms(0)));
     assert!(matches!(turn.await.unwrap(), Ok(AppendOutcome::Done)));
@@ -119,7 +119,7 @@ async fn messages_are_committed_out_of_the_order_of_their_numbers() {
     pass(10).await;
     assert_eq!(a.send(id, "s2").await, SendAnswer::Sent);
     let sent = async |process: &One| {
-        let rows = process.store.inbox_of(id).await.unwrap();
+        let rows = process.store.load(id).await.unwrap().unwrap().inbox;
         rows.into_iter().map(|row| (row.id, row.request_id)).collect::<Vec<_>>()
     };
     assert_eq!(sent(&a).await, [(2, "s2".to_owned())]);

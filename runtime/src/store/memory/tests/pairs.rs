@@ -33,6 +33,8 @@ struct Stage {
     third: Incarnation,
     owned: ExecutionId,
     suspended: ExecutionId,
+    /// The attempt that `other` runs.
+    remote: TaskKey,
 }
 
 /// One side's transaction: what it was told, and the word that ends it.
@@ -102,8 +104,9 @@ impl Stage {
         let (other, third) = (worker().await, worker().await);
         let owned = process.store.execution_id();
         let suspended = process.store.execution_id();
-        let stage = Self { scene, process, other, third, owned, suspended };
-        stage.fill(ops.contains(&"Expire")).await;
+        let remote = TaskKey { execution: owned, activity: REMOTE, attempt: 1, nonce: 0 };
+        let mut stage = Self { scene, process, other, third, owned, suspended, remote };
+        stage.remote = stage.fill(ops.contains(&"Expire")).await;
         let is = |wanted: &[&str]| ops.iter().any(|op| wanted.contains(op));
         let me = stage.process.me;
         if is(&["FenceOut", "SetFree", "LoseTasks"]) {
@@ -130,7 +133,7 @@ impl Stage {
         call.await.unwrap();
     }
 
-    async fn fill(&self, expires: bool) {
+    async fn fill(&self, expires: bool) -> TaskKey {
         let (process, now) = (&self.process, self.process.store.now_ms());
         let done = async |append: Append| {
             assert!(matches!(process.append(append).await, Ok(AppendOutcome::Done)));
@@ -142,7 +145,7 @@ impl Stage {
         ];
         done(Append { tasks, ..process.turn(self.owned, 2, 2) }).await;
         let claimed = process.store.claim_tasks(self.claim_of(self.other, "elsewhere")).await;
-        assert_eq!(claimed.unwrap().tasks.len(), 1);
+        let remote = claimed.unwrap().tasks[0].key;
         let start_by_ms = expires.then_some(now - 1);
         let waiting = NewTask { start_by_ms, ..self.task(WAITING, 1, Some("nobody")) };
         done(Append { tasks: vec![TaskChange::Insert(waiting)], ..process.turn(self.owned, 4, 1) }).await;
@@ -157,6 +160,7 @@ impl Stage {
             st.update(execution)
         })
         .await;
+        remote
     }
 
     async fn run(&self, session: &mut Session, op: &str, side: usize) -> Result<String, Failure> {
@@ -196,13 +200,10 @@ impl Stage {
                 let owner = if side == 0 { self.other } else { self.third };
                 Ok(of(!task::claim_tasks(session, &self.claim_of(owner, "nobody")).await?.tasks.is_empty()))
             }
-            "Finish" => {
-                let key = TaskKey { execution: self.owned, activity: REMOTE, attempt: 1 };
-                match session.run(|st| task::finish(st, self.other, key, "{}")).await? {
-                    Ended::Fenced => Ok(refused(Kind::Fenced)),
-                    ended => Ok(of(matches!(ended, Ended::By(_)))),
-                }
-            }
+            "Finish" => match session.run(|st| task::finish(st, self.other, self.remote, "{}")).await? {
+                Ended::Fenced => Ok(refused(Kind::Fenced)),
+                ended => Ok(of(matches!(ended, Ended::By(_)))),
+            },
             "Expire" => session.run(task::expire).await.map(|_| of(true)),
             _ => panic!("no such operation: {op}"),
         }
@@ -214,6 +215,7 @@ impl Stage {
             "Append" => self.process.turn(self.owned, NEXT, 1 + side as u32),
             "Release" => Append {
                 row: Some(RowChange { release: true, wake_at_ms: Some(None), ..RowChange::default() }),
+                rev: Some(0),
                 ..Append::bare(self.process.me, self.owned, 1)
             },
             "Replace" => {

@@ -71,8 +71,8 @@ async fn work(server: Arc<Server>, number: u64) -> Vec<String> {
         told.push(format!("{began:?}"));
         told.push(format!("{:?}", process.store.send(process.message(id, "s")).await));
         told.push(format!("{:?}", process.store.renew(me).await));
-        let consumed =
-            process.store.inbox_of(id).await.unwrap_or_default().iter().map(|row| row.id).collect();
+        let consumed = process.store.load(id).await.ok().flatten().map_or_else(Vec::new, |run| run.inbox);
+        let consumed = consumed.iter().map(|row| row.id).collect();
         if goes_on {
             told.push(format!("{:?}", process.append(Append { consumed, ..process.close(id, 2) }).await));
         }

@@ -1,6 +1,6 @@
 //! The operations, each by the statements that production code sends, in a transaction that the test ends.
 
-use super::scene::{LOCAL, NEXT, REMOTE, Scene, WAITING};
+use super::scene::{LOCAL, NEXT, Scene, WAITING};
 use crate::store::Trouble;
 use crate::store::group::Kind;
 use crate::store::postgres::batch::Batch;
@@ -183,7 +183,7 @@ impl Op {
                 Ok(Told::of(!claim_tasks(connection, shared, &claim).await?.tasks.is_empty()))
             }
             Self::Finish => {
-                let ended = finish(connection, shared, scene.other, scene.key(REMOTE, 1), "{}").await?;
+                let ended = finish(connection, shared, scene.other, scene.remote, "{}").await?;
                 Ok(Told::of(ended.is_some()))
             }
             Self::Expire => {
@@ -208,6 +208,7 @@ impl Op {
             Self::Append => scene.turn(scene.owned, NEXT, 1 + side as u32),
             Self::Release => Append {
                 row: Some(RowChange { release: true, wake_at_ms: Some(None), ..RowChange::default() }),
+                rev: Some(0),
                 ..Append::bare(scene.owner, scene.owned, 1)
             },
             Self::Replace => Append {

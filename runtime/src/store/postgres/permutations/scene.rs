@@ -50,6 +50,8 @@ pub(super) struct Scene {
     pub(super) owned: ExecutionId,
     pub(super) free: ExecutionId,
     pub(super) suspended: ExecutionId,
+    /// The attempt that `other` runs.
+    pub(super) remote: TaskKey,
 }
 
 impl Scene {
@@ -67,18 +69,19 @@ impl Scene {
             store.register_worker(info).await.unwrap()
         };
         let (owner, other, third) = (worker().await, worker().await, worker().await);
-        let scene = Self {
+        let mut scene = Self {
             shared: Arc::clone(&store.shared),
             sessions: opened.sessions.clone(),
             owned: store.execution_id(),
             free: store.execution_id(),
             suspended: store.execution_id(),
+            remote: TaskKey { execution: ExecutionId(0), activity: REMOTE, attempt: 1, nonce: 0 },
             name,
             owner,
             other,
             third,
         };
-        scene.fill(store, ops.contains(&Op::Expire)).await;
+        scene.remote = scene.fill(store, ops.contains(&Op::Expire)).await;
         let late = ops.iter().any(|op| matches!(op, Op::FenceOut | Op::SetFree | Op::LoseTasks));
         let mut connection = scene.connect().await;
         if late {
@@ -92,7 +95,7 @@ impl Scene {
     }
 
     /// The executions and their rows, by the store's own calls.
-    async fn fill(&self, store: &PostgresStore, expires: bool) {
+    async fn fill(&self, store: &PostgresStore, expires: bool) -> TaskKey {
         let now = store.now_ms();
         let tasks = vec![
             TaskChange::Insert(self.task(LOCAL, 1, None)),
@@ -104,7 +107,8 @@ impl Scene {
         append(store, Append { tasks, ..self.turn(self.owned, 2, 2) }).await;
         let queues = vec![self.queue("elsewhere")];
         let claim = TaskClaim { owner: self.other, queues, names: vec!["step".into()], limit: 10 };
-        assert_eq!(store.take_tasks(claim).await.unwrap().tasks.len(), 1);
+        let taken = store.take_tasks(claim).await.unwrap().tasks;
+        assert_eq!(taken.len(), 1);
         let waiting = vec![TaskChange::Insert(NewTask {
             start_by_ms: expires.then_some(now - 1),
             ..self.task(WAITING, 1, Some("nobody"))
@@ -118,6 +122,7 @@ impl Scene {
         let mut connection = self.connect().await;
         let stop = "UPDATE {s}.execution SET status = 1, wake_at = NULL WHERE id = $1";
         self.run(&mut connection, stop, &[self.suspended.0]).await;
+        taken[0].key
     }
 
     pub(super) async fn connect(&self) -> PoolConnection<Postgres> {
@@ -139,10 +144,6 @@ impl Scene {
 
     pub(super) fn queue(&self, of: &str) -> String {
         format!("{}-{of}", self.name)
-    }
-
-    pub(super) fn key(&self, activity: EventId, attempt: u32) -> TaskKey {
-        TaskKey { execution: self.owned, activity, attempt }
     }
 
     pub(super) fn start(&self, id: ExecutionId, of: &str) -> NewExecution {
@@ -167,6 +168,7 @@ impl Scene {
             seq: EventId(seq),
             n,
             body: format!("[{}]", events.join(",")),
+            rev: Some(0),
             ..Append::bare(self.owner, execution, self.shared.clock.now_ms())
         }
     }
