@@ -39,6 +39,8 @@ mod list {
         Simulation { from: u64, runs: u64 },
         /// The permutations of Postgres statements.
         Permutations,
+        /// This unit test of `abide`.
+        Test(&'static str),
     }
 
     macro_rules! mutants {
@@ -71,7 +73,7 @@ mod list {
         };
     }
 
-    use FoundBy::{Permutations, Simulation};
+    use FoundBy::{Permutations, Simulation, Test};
 
     mutants! {
         ActBeforeDurable "act-before-durable" Simulation { from: 1, runs: 50 }, "Activities are started when a turn is handed in, not when it is durable.";
@@ -109,6 +111,9 @@ mod list {
         NeverDue "never-due" Simulation { from: 1, runs: 50 }, "What an owner asked to stop in its back-off is due for nobody after it (once a bug).";
         LoadTwice "load-twice" Simulation { from: 1, runs: 50 }, "An answer to an earlier load is taken (once a bug).";
         ReviveWithoutRow "revive-without-row" Simulation { from: 1, runs: 50 }, "After an unknown answer the row is not looked at (once a bug).";
+        GrepKnown "grep-known" Test("store::conformance::on_memory::messages::a_closed_run_knows_a_request_by_its_events"), "Whether a closed run knows a request is decided by a search in text (once a bug).";
+        KeysBeforeRows "keys-before-rows" Test("store::postgres::lock_tests::a_turn_has_its_row_before_its_key"), "A batch takes keys of the journal before it has its rows (once a bug).";
+        CloseStarves "close-starves" Test("store::postgres::lock_tests::a_close_that_is_kept_out_waits_in_line"), "A close tries its row for ever and never waits for it (once a bug).";
         SkipFence "skip-fence" Permutations, "A batch is written without its lease.";
         ClaimTwice "claim-twice" Permutations, "A claim takes what another has.";
         CloseWithoutLock "close-without-lock" Permutations, "A close locks its execution's row no more than a message does.";

@@ -85,6 +85,7 @@ impl Raw {
                 messages: Vec::new(),
                 tasks: Vec::new(),
                 create: (i == 0).then(|| Box::new(self.new_execution(execution, script, at_ms))),
+                tries: 0,
             };
             self.append(append).await?;
         }

@@ -39,6 +39,8 @@ pub(crate) struct Append {
     /// A start already owned: the execution's row is inserted by this append, `row` applied to it. `n` is not 0:
     /// the first event holds the input.
     pub(crate) create: Option<Box<NewExecution>>,
+    /// How often it was put off, since another session holds what it needs.
+    pub(crate) tries: u32,
 }
 
 /// A change of an execution's row. `Default` changes nothing; set only what differs.
@@ -106,6 +108,7 @@ impl Append {
             messages: Vec::new(),
             tasks: Vec::new(),
             create: None,
+            tries: 0,
         }
     }
 

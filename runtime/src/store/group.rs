@@ -8,6 +8,7 @@
 use super::{Ack, Append, AppendOutcome, Counters, ExecutionRow, StartAnswer, StoreError};
 use abide_core::ExecutionId;
 use std::collections::HashSet;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -59,8 +60,33 @@ pub(crate) struct Committed {
     pub(crate) missing: HashSet<ExecutionId>,
     /// Closes that a message forbids: left out of the batch.
     pub(crate) conflicts: HashSet<ExecutionId>,
-    /// Left out of the batch, since a stranger holds their row.
+    /// Left out of the batch, since another session holds what they need.
     pub(crate) locked: HashSet<ExecutionId>,
+    /// Left out of the batch, which was full.
+    pub(crate) over: HashSet<ExecutionId>,
+}
+
+/// How often a close may be put off before it waits for its row by itself.
+pub(crate) const PATIENCE: u32 = 5;
+/// The first delay of an append that is put off, in ms; it doubles with each try.
+const FIRST_DELAY_MS: u64 = 10;
+/// The longest.
+const LONGEST_DELAY_MS: u64 = 500;
+
+/// How long an append is put off, after so many tries: 10 ms, doubled up to 500 ms, each spread by a quarter either way. Two guards that
+/// skip each other's rows would meet again and again without the spread; it is taken from the execution's id, so that a
+/// simulation repeats it.
+pub(crate) fn put_off(append: &Append) -> Duration {
+    let doubled = FIRST_DELAY_MS << append.tries.saturating_sub(1).min(6);
+    let delay = doubled.min(LONGEST_DELAY_MS) * 1_000;
+    let mut hasher = DefaultHasher::new();
+    (append.execution, append.tries).hash(&mut hasher);
+    Duration::from_micros(delay * 3 / 4 + hasher.finish() % (delay / 2 + 1))
+}
+
+/// Whether it is a close that waits for its row by itself from now on.
+pub(crate) fn waits_alone(append: &Append) -> bool {
+    append.tries >= PATIENCE && append.is_closing() && append.create.is_none() && !mutant!(CloseStarves)
 }
 
 /// How often an outcome is read back before it is called unknown.
@@ -93,7 +119,8 @@ pub(crate) trait Committer {
     }
     /// These are durable, and are about to be told so.
     fn committed(&mut self, group: &[(Append, Ack)]);
-    /// Tries these again a little later.
+    /// Tries these again after [`put_off`]; a close that has been put off [`PATIENCE`] times waits for its row by itself, without
+    /// holding up a batch (PROTOCOL 96).
     fn later(&mut self, group: Group);
     /// Notes how long a call took.
     fn took(&mut self, time: Duration);
@@ -132,15 +159,19 @@ fn count(counters: &Counters, appends: usize) {
 
 /// Tells a committed group. Starts that are not in are looked at one by one.
 async fn acknowledge<C: Committer>(to: &mut C, group: Group, committed: Committed, todo: &mut Vec<Group>) {
-    let Committed { missing, conflicts, locked } = committed;
+    let Committed { missing, conflicts, locked, over } = committed;
     if !(conflicts.is_empty() && locked.is_empty()) {
         Counters::add(&to.counters().retries, 1);
     }
     let (mut done, mut absent, mut later) = (Vec::with_capacity(group.len()), Vec::new(), Vec::new());
-    for (append, ack) in group {
+    let mut next = Vec::new();
+    for (mut append, ack) in group {
         let id = append.execution;
         if locked.contains(&id) {
+            append.tries = append.tries.saturating_add(1);
             later.push((append, ack));
+        } else if over.contains(&id) {
+            next.push((append, ack));
         } else if append.create.is_some() && missing.contains(&id) {
             absent.push((append, ack));
         } else if conflicts.contains(&id) {
@@ -159,13 +190,16 @@ async fn acknowledge<C: Committer>(to: &mut C, group: Group, committed: Committe
     if !later.is_empty() {
         to.later(later);
     }
+    if !next.is_empty() {
+        todo.push(next);
+    }
     for (append, ack) in absent {
         alone(to, append, ack, todo).await;
     }
 }
 
 /// A start whose id is taken.
-async fn alone<C: Committer>(to: &mut C, append: Append, ack: Ack, todo: &mut Vec<Group>) {
+async fn alone<C: Committer>(to: &mut C, mut append: Append, ack: Ack, todo: &mut Vec<Group>) {
     match to.start_alone(&append).await {
         Ok(AppendOutcome::Duplicate(StartAnswer::Known(row))) => ack(known(to, &append, row).await),
         Ok(outcome) => {
@@ -176,7 +210,10 @@ async fn alone<C: Committer>(to: &mut C, append: Append, ack: Ack, todo: &mut Ve
         }
         // Somebody is in its way: the others need not wait for that.
         // Or the run that it was to end has written its next turn meanwhile, and is looked at again.
-        Err(failed) if matches!(failed.kind, Kind::Busy | Kind::Duplicate) => to.later(vec![(append, ack)]),
+        Err(failed) if matches!(failed.kind, Kind::Busy | Kind::Duplicate) => {
+            append.tries = append.tries.saturating_add(1);
+            to.later(vec![(append, ack)]);
+        }
         Err(failed) if matches!(failed.kind, Kind::Full | Kind::Broken) => {
             to.wait_out(failed.kind, Instant::now()).await;
             todo.push(vec![(append, ack)]);

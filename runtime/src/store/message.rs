@@ -1,6 +1,7 @@
 //! Messages: inbox rows on their way to an execution, and replies on their way back to another process.
 
 use abide_core::ExecutionId;
+use serde_json::Value;
 
 /// What an inbox row is. The numbers are stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -102,4 +103,46 @@ pub(crate) struct Reply {
     pub(crate) stage: i16,
     /// When it may be forgotten.
     pub(crate) expires_at_ms: i64,
+}
+
+/// Whether a journal has taken in a message of this kind under this request id (PROTOCOL 94). `bodies` are the rows' events as JSON;
+/// an event tells by its own field, never by its text: a payload may hold any text.
+pub(crate) fn took_in<'b>(
+    bodies: impl IntoIterator<Item = &'b str>,
+    kind: MessageKind,
+    request_id: &str,
+) -> bool {
+    let event = match kind {
+        MessageKind::Signal => "signaled",
+        MessageKind::Cancel => "cancel_requested",
+        MessageKind::Query | MessageKind::Terminated | MessageKind::Attempt => return false,
+    };
+    let is_it =
+        |found: &Value| found.get(event).and_then(|it| it.get("request_id")?.as_str()) == Some(request_id);
+    let events = |body: &str| serde_json::from_str::<Vec<Value>>(body).unwrap_or_default();
+    bodies.into_iter().any(|body| events(body).iter().any(is_it))
+}
+
+/// What a row's text holds that [`took_in`] can find: rows without it need not be looked at.
+pub(crate) fn request_text(request_id: &str) -> String {
+    format!("\"request_id\":{}", Value::from(request_id))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_is_known_by_its_event_and_kind_alone() {
+        let payload =
+            r#"[{"signaled":{"name":"note","input":[{"request_id":"order-7"}],"request_id":"s1"}}]"#;
+        let cancel =
+            r#"[{"timer_fired":{"timer":3}},{"cancel_requested":{"request_id":"c\u00e9","reason":"r"}}]"#;
+        let took = |kind, id| took_in([payload, "not JSON", cancel], kind, id);
+        assert!(took(MessageKind::Signal, "s1"));
+        assert!(!took(MessageKind::Signal, "order-7"), "text of a payload");
+        assert!(!took(MessageKind::Cancel, "s1"), "another kind");
+        assert!(took(MessageKind::Cancel, "c\u{e9}"));
+        assert!(payload.contains(&request_text("s1")));
+    }
 }

@@ -41,7 +41,7 @@ pub(crate) use execution::{
 pub(crate) use find::{Filter, Find, Page, StoredRun, StoredTurn, joined};
 pub(crate) use hook::Counters;
 pub use hook::{Fault, FaultHook, Metrics, Stage};
-pub(crate) use message::{InboxRow, MessageKind, NewMessage, Reply, SendAnswer};
+pub(crate) use message::{InboxRow, MessageKind, NewMessage, Reply, SendAnswer, request_text, took_in};
 pub(crate) use owner::{Claim, Claimed, DeadWorker, Suspicion, WorkerInfo};
 pub(crate) use owner::{LEASE, RENEW_EVERY, SUSPECT_FROM};
 

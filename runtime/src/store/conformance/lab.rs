@@ -73,6 +73,8 @@ impl Lab {
 
     #[cfg(feature = "testing")]
     pub(in crate::store) fn memory() -> Self {
+        #[cfg(feature = "mutants")]
+        crate::store::postgres::permutations::mutants::let_live_by_environment();
         Self::Memory(memory::Server::new(memory::ServerOptions::new(Arc::new(wall_clock))))
     }
 

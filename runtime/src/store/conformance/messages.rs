@@ -40,6 +40,18 @@ pub(super) async fn closed_and_unknown_executions_say_so(lab: Lab) {
     assert_eq!(process.send(ExecutionId(1), "s1").await, SendAnswer::NoSuchExecution);
 }
 
+pub(super) async fn a_closed_run_knows_a_request_by_its_events(lab: Lab) {
+    let process = lab.process().await;
+    let id = process.running("order-1").await;
+    let body = r#"[{"signaled":{"name":"note","input":[{"request_id":"order-7"}],"request_id":"s1"}}]"#;
+    let close = Append { body: body.to_owned(), ..process.close(id, 2) };
+    assert!(matches!(process.append(close).await, Ok(AppendOutcome::Done)));
+    assert_eq!(process.send(id, "s1").await, SendAnswer::Known);
+    assert_eq!(process.send(id, "order-7").await, SendAnswer::Closed, "a payload's text is no request");
+    let cancel = NewMessage { kind: MessageKind::Cancel, ..process.message(id, "s1") };
+    assert_eq!(process.store.send(cancel).await.unwrap(), SendAnswer::Closed, "a signal's id is no cancel's");
+}
+
 pub(super) async fn terminate_is_immediate_and_once(lab: Lab) {
     let process = lab.process().await;
     let event = r#"{"terminated":{"reason":"enough"}}"#;

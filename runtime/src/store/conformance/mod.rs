@@ -99,6 +99,7 @@ impl Process {
             messages: Vec::new(),
             tasks: Vec::new(),
             create: None,
+            tries: 0,
         }
     }
 
@@ -211,6 +212,7 @@ suite! {
         messages_keep_their_order_and_come_once,
         messages_of_one_append_reach_open_executions_once,
         closed_and_unknown_executions_say_so,
+        a_closed_run_knows_a_request_by_its_events,
         terminate_is_immediate_and_once,
         replies_are_taken_once,
         who_has_to_look_is_told,

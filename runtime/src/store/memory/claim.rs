@@ -123,7 +123,7 @@ impl Wanted<'_> {
     ) -> Looked<Vec<ExecutionRow>> {
         let (tables, mut taken) = (st.tables, Vec::new());
         let mut chosen = chosen.filter_map(|id| tables.executions.get(&id)).peekable();
-        if chosen.peek().is_none() || !st.fence(self.claim.owner)? {
+        if chosen.peek().is_none() || !st.try_fence(self.claim.owner) {
             return Ok(taken);
         }
         for mut execution in chosen.cloned() {

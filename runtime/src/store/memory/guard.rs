@@ -1,4 +1,5 @@
-//! What a batch locks before it begins: rows that close, and workflow ids whose policies look at other runs (PROTOCOL 16, 23).
+//! What a batch locks before it begins: rows that close, workflow ids whose policies look at other runs, and request ids of starts
+//! (PROTOCOL 16, 23, 98).
 //!
 //! A close locks its row fully, and only then looks into the inbox, by a statement of its own, whose snapshot is younger than the lock. What
 //! a stranger holds is left for later, never waited for.
@@ -7,7 +8,7 @@ use super::batch::locks_row;
 use super::locks::{Key, Mode};
 use super::session::{Failure, Session};
 use super::statement::Statement;
-use crate::store::{Append, MessageKind};
+use crate::store::{Append, MessageKind, NewExecution};
 use abide_core::ExecutionId;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,7 +23,7 @@ pub(super) struct Locks {
     /// The executions that close, each with the messages that its last turn has taken in.
     closes: BTreeMap<ExecutionId, BTreeSet<i64>>,
     /// The starts of each locked id.
-    ids: BTreeMap<String, Vec<ExecutionId>>,
+    ids: BTreeMap<Key, Vec<ExecutionId>>,
 }
 
 /// What must stay out of the batch.
@@ -30,14 +31,22 @@ pub(super) struct Locks {
 pub(super) struct Guarded {
     /// A message waits for them.
     pub(super) conflicts: BTreeSet<ExecutionId>,
-    /// Somebody holds their row.
+    /// Somebody holds their row or id.
     pub(super) locked: BTreeSet<ExecutionId>,
+    /// There was no room for their locks.
+    pub(super) over: BTreeSet<ExecutionId>,
 }
 
 impl Guarded {
     pub(super) fn leaves_out(&self, id: ExecutionId) -> bool {
-        self.conflicts.contains(&id) || self.locked.contains(&id)
+        [&self.conflicts, &self.locked, &self.over].iter().any(|out| out.contains(&id))
     }
+}
+
+/// What a start locks: its workflow id, unless that is of our own making, and its request id.
+pub(super) fn start_keys(new: &NewExecution) -> Vec<Key> {
+    let name = (!new.has_fresh_id()).then(|| Key::Starts(new.workflow_id.clone()));
+    name.into_iter().chain(new.request_id.clone().map(Key::Requests)).collect()
 }
 
 impl Locks {
@@ -46,10 +55,16 @@ impl Locks {
         let mut locks = Self::default();
         for append in appends {
             match &append.create {
-                // A fresh id of our own making meets no other run.
-                Some(new) if new.has_fresh_id() => {}
-                Some(_) if locks.ids.len() >= MOST_IDS => drop(locks.over.insert(append.execution)),
-                Some(new) => locks.ids.entry(new.workflow_id.clone()).or_default().push(append.execution),
+                Some(new) => {
+                    let keys = start_keys(new);
+                    if locks.ids.len() + keys.len() > MOST_IDS {
+                        locks.over.insert(append.execution);
+                        continue;
+                    }
+                    for key in keys {
+                        locks.ids.entry(key).or_default().push(append.execution);
+                    }
+                }
                 None if append.is_closing() => {
                     locks.closes.insert(append.execution, append.consumed.iter().copied().collect());
                 }
@@ -61,11 +76,10 @@ impl Locks {
 
     /// Takes the locks.
     pub(super) async fn take(self, session: &mut Session) -> Result<Guarded, Failure> {
-        let mut guarded = Guarded { locked: self.over, ..Guarded::default() };
+        let mut guarded = Guarded { over: self.over, ..Guarded::default() };
         if !self.ids.is_empty() {
             let lock = |st: &mut Statement<'_>| {
-                let held =
-                    self.ids.iter().filter(|(id, _)| !st.try_lock(Key::Starts((*id).clone()), Mode::Update));
+                let held = self.ids.iter().filter(|(id, _)| !st.try_lock((*id).clone(), Mode::Update));
                 Ok(held.flat_map(|(_, starts)| starts.iter().copied()).collect::<Vec<_>>())
             };
             guarded.locked.extend(session.run(lock).await?);

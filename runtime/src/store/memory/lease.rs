@@ -292,7 +292,6 @@ pub(super) async fn leave(session: &mut Session, owner: Incarnation) -> Result<(
         false => Ok(()),
     };
     session.run(fence).await?;
-    session.run(|st| lose_tasks(st, owner)).await?;
     let free = |st: &mut Statement<'_>| {
         let mut freed = Vec::new();
         for mut execution in owned(st, owner) {
@@ -311,6 +310,7 @@ pub(super) async fn leave(session: &mut Session, owner: Incarnation) -> Result<(
         Ok(freed)
     };
     let freed = session.run(free).await?;
+    session.run(|st| lose_tasks(st, owner)).await?;
     session.run(|st| forget_closed(st, &freed)).await?;
     let delete = |st: &mut Statement<'_>| {
         if st.tables.workers.contains_key(&owner) {

@@ -22,8 +22,9 @@ pub(crate) enum Key {
     RequestId(String),
     /// The workflow id of an open run: also whoever changes that run holds it, since its place in the index is the change's.
     OpenRun(String),
-    /// The advisory lock of starts of a workflow id.
+    /// The advisory locks of starts of a workflow id, and with a request id.
     Starts(String),
+    Requests(String),
     Turn(ExecutionId, EventId),
     /// A row of `inbox`, by its unique index.
     Message(ExecutionId, MessageKind, String),

@@ -5,7 +5,9 @@ use super::locks::{Key, Mode};
 use super::session::{Failure, Session};
 use super::statement::{Looked, Statement};
 use super::write::Write;
-use crate::store::{InboxRow, MessageKind, NewMessage, Reply, SendAnswer, Status, StoreError};
+use crate::store::{
+    InboxRow, MessageKind, NewMessage, Reply, SendAnswer, Status, StoreError, request_text, took_in,
+};
 use abide_core::Incarnation;
 
 /// Whom a message concerns.
@@ -40,16 +42,18 @@ pub(super) async fn send(
     }
 }
 
-/// A closed one may have taken this request in: its journal's text knows.
+/// A closed one may have taken this request in: an event of its journal knows.
 fn not_open(st: &Statement<'_>, message: &NewMessage) -> SendAnswer {
-    let id = serde_json::to_string(&message.request_id).unwrap_or_default();
-    let text = format!("\"request_id\":{id}");
-    let known = st.tables.turns(message.execution).any(|turn| turn.body.contains(&text));
-    match (st.tables.executions.contains_key(&message.execution), known) {
-        (false, _) => SendAnswer::NoSuchExecution,
-        (true, true) => SendAnswer::Known,
-        (true, false) => SendAnswer::Closed,
+    if !st.tables.executions.contains_key(&message.execution) {
+        return SendAnswer::NoSuchExecution;
     }
+    let text = request_text(&message.request_id);
+    let mut bodies = st.tables.turns(message.execution).map(|turn| turn.body.as_str());
+    let known = match mutant!(GrepKnown) {
+        true => bodies.any(|body| body.contains(&text)),
+        false => took_in(bodies, message.kind, &message.request_id),
+    };
+    if known { SendAnswer::Known } else { SendAnswer::Closed }
 }
 
 /// Keeps an answer; one of the same or an earlier stage stays. Forgets some of those that have expired.

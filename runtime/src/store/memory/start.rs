@@ -3,6 +3,7 @@
 //! A start holds the lock of its workflow id (PROTOCOL 23), an end holds its execution's row.
 
 use super::MemoryStore;
+use super::guard::start_keys;
 use super::locks::{Key, Mode};
 use super::session::{Failure, Session};
 use super::shared::{Shared, Tiding};
@@ -34,9 +35,9 @@ impl Ended {
     }
 }
 
-/// Takes the lock of a start's workflow id, if nobody has it.
+/// Takes the locks of a start's workflow id and request id, if nobody has them.
 pub(super) async fn try_lock(session: &mut Session, new: &NewExecution) -> Result<bool, Failure> {
-    session.run(|st| Ok(st.try_lock(Key::Starts(new.workflow_id.clone()), Mode::Update))).await
+    session.run(|st| Ok(start_keys(new).into_iter().all(|key| st.try_lock(key, Mode::Update)))).await
 }
 
 /// Decides a start by its request id and policies. `Started`: nothing is in the way (any more), insert it.
@@ -44,7 +45,9 @@ pub(super) async fn decide(
     session: &mut Session,
     new: &NewExecution,
 ) -> Result<(StartAnswer, Option<Ended>), Failure> {
-    session.run(|st| st.lock(Key::Starts(new.workflow_id.clone()), Mode::Update)).await?;
+    for key in start_keys(new) {
+        session.run(|st| st.lock(key.clone(), Mode::Update)).await?;
+    }
     if let Some(known) = session.run(|st| Ok(known(st, new))).await? {
         return Ok((StartAnswer::Known(Box::new(known)), None));
     }

@@ -114,6 +114,11 @@ impl<'a> Statement<'a> {
         self.lock(Key::Lease(owner), Mode::KeyShare).map(|()| true)
     }
 
+    /// The same, where nobody is about to delete it: for who holds other locks already (PROTOCOL 95).
+    pub(super) fn try_fence(&mut self, owner: Incarnation) -> bool {
+        self.tables.leases.contains_key(&owner) && self.try_lock(Key::Lease(owner), Mode::KeyShare)
+    }
+
     /// A message's light lock on its receiver, if that is open (PROTOCOL 16).
     pub(super) fn receiver(&mut self, id: ExecutionId) -> Looked<Option<&'a Execution>> {
         let Some(receiver) = self.tables.open(id) else { return Ok(None) };

@@ -75,7 +75,7 @@ fn take(st: &mut Statement<'_>, claim: &TaskClaim, queue: &str, room: usize) -> 
     due.sort_by_key(|row| row.task.run_at_ms);
     let chosen: Vec<_> =
         due.into_iter().filter(|row| st.try_lock(row.row(), Mode::Update)).take(room).collect();
-    if chosen.is_empty() || !st.fence(claim.owner)? {
+    if chosen.is_empty() || !st.try_fence(claim.owner) {
         return Ok(Vec::new());
     }
     let chosen: Vec<TaskRow> = chosen

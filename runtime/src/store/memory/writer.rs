@@ -6,6 +6,7 @@
 use super::batch;
 use super::call::{BUSY_TIMEOUT, NO_ANSWER, answered};
 use super::guard::{Guarded, Locks};
+use super::locks::{Key, Mode};
 use super::session::{Failure, Session, Style};
 use super::shared::{NAME, Shared};
 use super::start;
@@ -24,8 +25,8 @@ use tokio::time::Instant;
 
 /// How long a fresh connection is tried before an outcome is called unknown.
 const RECONNECT: Duration = Duration::from_secs(15);
-/// When a close that a stranger's lock keeps out is tried again.
-const LATER: Duration = Duration::from_millis(10);
+/// How often a start is decided anew before it is put off.
+const DECISIONS: u32 = 8;
 /// The calls by which a writer writes.
 const WRITES: [&str; 2] = ["append", "start_alone"];
 
@@ -105,27 +106,70 @@ async fn write_batch(
 
 /// `None`: somebody else is about to start this workflow id.
 async fn decide_alone(session: &mut Session, append: &Append) -> Result<Option<Alone>, Failure> {
-    let Some(new) = &append.create else { return Ok(Some((AppendOutcome::Lost, None))) };
+    let Some(new) = &append.create else { return Ok(Some((AppendOutcome::Lost, Vec::new()))) };
     if !start::try_lock(session, new).await? {
         return Ok(None);
     }
-    let (answer, ended) = start::decide(session, new).await?;
-    let outcome = match answer {
-        StartAnswer::Started => {
-            let decided = append.decided();
-            let created = session.run(|st| batch::write(st, &[&decided])).await?;
-            match created.is_empty() {
-                false => AppendOutcome::Done,
-                true => AppendOutcome::BadRow("the start was refused twice".to_owned()),
-            }
+    let mut all_ended = Vec::new();
+    // What was decided may have changed before it is written: it is decided anew by what there is then.
+    for _ in 0..DECISIONS {
+        let (answer, ended) = start::decide(session, new).await?;
+        all_ended.extend(ended);
+        if !matches!(answer, StartAnswer::Started) {
+            return Ok(Some((AppendOutcome::Duplicate(answer), all_ended)));
         }
-        answer => AppendOutcome::Duplicate(answer),
-    };
-    Ok(Some((outcome, ended)))
+        let decided = append.decided();
+        if !session.run(|st| batch::write(st, &[&decided])).await?.is_empty() {
+            return Ok(Some((AppendOutcome::Done, all_ended)));
+        }
+    }
+    let message = "its ids are taken and let go at the same moment".to_owned();
+    Err(Failure::Raised(Kind::Busy, message))
 }
 
-/// What became of a start, and the run that it has ended.
-type Alone = (AppendOutcome, Option<start::Ended>);
+/// What became of a start, and the runs that it has ended.
+type Alone = (AppendOutcome, Vec<start::Ended>);
+
+/// A close that waits for its row, and then looks whether a message is there (PROTOCOL 96). `None`: there is one.
+async fn close_alone(session: &mut Session, append: &Append) -> Result<Option<()>, Failure> {
+    session.run(|st| st.lock(Key::Execution(append.execution), Mode::Update)).await?;
+    let Some(locks) = Locks::of(std::iter::once(append)) else { return Ok(None) };
+    if locks.take(session).await?.leaves_out(append.execution) {
+        return Ok(None);
+    }
+    session.run(|st| batch::write(st, &[append])).await.map(|_| Some(()))
+}
+
+/// Closes, or puts the append back into the queue, where the next try finds out whether it is in.
+async fn close(shared: &Arc<Shared>, mut append: Append, ack: Ack) {
+    let closing = append.clone();
+    let closed = answered(shared, NO_ANSWER, "append", Style::Transaction, move |session| {
+        Box::pin(async move { close_alone(session, &closing).await })
+    });
+    match closed.await {
+        Ok(Some(())) => {
+            let counters = &shared.counters;
+            for count in [&counters.commits, &counters.batches, &counters.appends] {
+                Counters::add(count, 1);
+            }
+            tell_committed(shared, std::iter::once(&append));
+            ack(Ok(AppendOutcome::Done));
+        }
+        Ok(None) => ack(Ok(AppendOutcome::Conflict)),
+        Err(_) => {
+            append.tries = append.tries.saturating_add(1);
+            again(shared, append, ack);
+        }
+    }
+}
+
+/// Queues an append again.
+fn again(shared: &Shared, append: Append, ack: Ack) {
+    match shared.queue.again(vec![(append, ack)]) {
+        Ok(()) => shared.wake.notify_one(),
+        Err(group) => group::tell(group, &StoreError::Closed),
+    }
+}
 
 impl Committer for Writer {
     async fn attempt(&mut self, group: &[(Append, Ack)]) -> Result<Committed, Failed> {
@@ -141,9 +185,9 @@ impl Committer for Writer {
         let (guarded, created) = written.await.map_err(failed)?;
         self.shared.fault(Stage::AfterCommit)?;
         missing.retain(|id| !created.contains(id));
-        let Guarded { conflicts, locked } = guarded;
-        let (conflicts, locked) = (conflicts.into_iter().collect(), locked.into_iter().collect());
-        Ok(Committed { missing, conflicts, locked })
+        let set = |ids: BTreeSet<ExecutionId>| ids.into_iter().collect::<HashSet<_>>();
+        let Guarded { conflicts, locked, over } = guarded;
+        Ok(Committed { missing, conflicts: set(conflicts), locked: set(locked), over: set(over) })
     }
 
     async fn start_alone(&mut self, append: &Append) -> Result<AppendOutcome, Failed> {
@@ -220,48 +264,53 @@ impl Committer for Writer {
     }
 
     fn committed(&mut self, group: &[(Append, Ack)]) {
-        let shared = &self.shared;
-        let mut news = false;
-        for (append, _) in group {
-            news |= append.row.as_ref().is_some_and(|row| row.status.is_some());
-            let offered = append.row.as_ref().is_some_and(|row| row.offered_by.is_some());
-            if let Some(new) = append.create.as_ref().filter(|_| offered) {
-                shared.tell_queue(&new.queue);
-            }
-            for task in append.tasks.iter().filter(|task| task.is_news()) {
-                match task {
-                    TaskChange::Insert(task) | TaskChange::Replace { with: task, .. } => {
-                        task.queue.iter().for_each(|queue| shared.tell_queue(queue));
-                    }
-                    // Whoever runs it.
-                    _ => shared.tell_all_workers(),
-                }
-            }
-            // An outcome kept for a suspended execution concerns its next owner, whom a claim finds.
-            if append.messages.iter().any(|message| message.kind != MessageKind::Attempt) {
-                shared.tell_all_workers();
-            }
-        }
-        if news {
-            shared.tell_news();
-        }
+        tell_committed(&self.shared, group.iter().map(|(append, _)| append));
     }
 
     fn later(&mut self, group: Group) {
-        let shared = Arc::clone(&self.shared);
-        tokio::spawn(async move {
-            tokio::time::sleep(LATER).await;
-            match shared.queue.again(group) {
-                Ok(()) => shared.wake.notify_one(),
-                Err(group) => group::tell(group, &StoreError::Closed),
-            }
-        });
+        for (append, ack) in group {
+            let shared = Arc::clone(&self.shared);
+            tokio::spawn(async move {
+                tokio::time::sleep(group::put_off(&append)).await;
+                match group::waits_alone(&append) {
+                    true => close(&shared, append, ack).await,
+                    false => again(&shared, append, ack),
+                }
+            });
+        }
     }
 
     fn took(&mut self, _time: Duration) {}
 
     fn counters(&self) -> &Counters {
         &self.shared.counters
+    }
+}
+/// Tells whom these appends concern, which are durable.
+fn tell_committed<'a>(shared: &Shared, appends: impl Iterator<Item = &'a Append>) {
+    let mut news = false;
+    for append in appends {
+        news |= append.row.as_ref().is_some_and(|row| row.status.is_some());
+        let offered = append.row.as_ref().is_some_and(|row| row.offered_by.is_some());
+        if let Some(new) = append.create.as_ref().filter(|_| offered) {
+            shared.tell_queue(&new.queue);
+        }
+        for task in append.tasks.iter().filter(|task| task.is_news()) {
+            match task {
+                TaskChange::Insert(task) | TaskChange::Replace { with: task, .. } => {
+                    task.queue.iter().for_each(|queue| shared.tell_queue(queue));
+                }
+                // Whoever runs it.
+                _ => shared.tell_all_workers(),
+            }
+        }
+        // An outcome kept for a suspended execution concerns its next owner, whom a claim finds.
+        if append.messages.iter().any(|message| message.kind != MessageKind::Attempt) {
+            shared.tell_all_workers();
+        }
+    }
+    if news {
+        shared.tell_news();
     }
 }
 

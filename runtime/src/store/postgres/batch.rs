@@ -113,20 +113,17 @@ impl<'a> Batch<'a> {
     pub(super) fn query(self, text: AssertSqlSafe<Arc<str>>, slot: i16) -> Query<'a, Postgres, PgArguments> {
         let has = |section| self.sections & section != 0;
         let mut query = sqlx::query(text).bind(slot).bind(self.owners);
+        if has(MESSAGES) {
+            query = query.bind(self.messages.receivers());
+        }
+        if has(ROWS) {
+            query = self.changes.bind(query);
+        }
         if has(CREATES) {
             query = self.creates.bind(query);
         }
         if has(JOURNAL) {
             query = self.journal.bind(query);
-        }
-        if has(CONSUMED) {
-            query = query.bind(self.consumed.0).bind(self.consumed.1);
-        }
-        if has(MESSAGES) {
-            query = self.messages.bind(query);
-        }
-        if has(ROWS) {
-            query = self.changes.bind(query);
         }
         if has(TASKS) {
             query = self.tasks.bind(query);
@@ -134,11 +131,19 @@ impl<'a> Batch<'a> {
         if has(CLOSES) {
             query = query.bind(self.closes.0).bind(self.closes.1);
         }
+        if has(CONSUMED) {
+            query = query.bind(self.consumed.0).bind(self.consumed.1);
+        }
+        if has(MESSAGES) {
+            query = self.messages.bind(query);
+        }
         query
     }
 }
 
-/// The text for these sections, still with `{s}`. Order is that of [`Batch::query`].
+/// The text for these sections, still with `{s}`. Order is that of [`Batch::query`], and that of the locks (PROTOCOL 95): lease, rows of
+/// executions, keys of the journal, tasks, inboxes. Within a statement only a reference keeps an order, so each section that locks
+/// reads from those before it.
 pub(super) fn text(sections: u8) -> String {
     let has = |section| sections & section != 0;
     let (mut text, mut next) = (FENCE.to_owned(), 3);
@@ -151,23 +156,8 @@ pub(super) fn text(sections: u8) -> String {
         next += parameters;
         first
     };
-    let created = has(CREATES).then(|| add(Creates::SQL, Creates::PARAMETERS));
-    if has(JOURNAL) {
-        let started = if has(CREATES) { Journal::OF_STARTED } else { "" };
-        let first = add(&Journal::SQL.replace("@@", started), Journal::PARAMETERS);
-        let unstarted = created.map_or(String::new(), |ids| {
-            format!(" - cardinality(${ids}::bigint[]) + (SELECT count(*) FROM created)")
-        });
-        checks.push(format!(
-            "WHEN (SELECT count(*) FROM written) <> cardinality(${first}::bigint[]){unstarted} THEN 'abide_rows'"
-        ));
-    }
-    if has(CONSUMED) {
-        add(CONSUME, 2);
-    }
     if has(MESSAGES) {
-        let receivers = if has(CREATES) { Messages::OF_STARTED } else { Messages::TO_LOCKED };
-        add(&Messages::SQL.replace("@@", receivers), Messages::PARAMETERS);
+        add(Messages::RECEIVERS, 1);
     }
     if has(ROWS) {
         let after = if has(MESSAGES) { Changes::AFTER_MESSAGES } else { "" };
@@ -176,13 +166,41 @@ pub(super) fn text(sections: u8) -> String {
             "WHEN (SELECT count(*) FROM changed) <> cardinality(${first}::bigint[]) THEN '{LOST}'"
         ));
     }
+    let created = has(CREATES).then(|| add(Creates::SQL, Creates::PARAMETERS));
+    if has(JOURNAL) {
+        let part = |section, text| if has(section) { text } else { "" };
+        let rows_first = !mutant!(KeysBeforeRows);
+        let conditions = [
+            part(MESSAGES, Journal::AFTER_RECEIVERS),
+            if rows_first { part(ROWS, Journal::AFTER_ROWS) } else { "" },
+            part(CREATES, Journal::OF_STARTED),
+        ];
+        let first = add(&Journal::SQL.replace("@@", &conditions.concat()), Journal::PARAMETERS);
+        let unstarted = created.map_or(String::new(), |ids| {
+            format!(" - cardinality(${ids}::bigint[]) + (SELECT count(*) FROM created)")
+        });
+        let check = format!(
+            "WHEN (SELECT count(*) FROM written) <> cardinality(${first}::bigint[]){unstarted} THEN 'abide_rows'"
+        );
+        checks.insert(1, check);
+    }
     if has(TASKS) {
-        let started = if has(CREATES) { Tasks::OF_STARTED } else { "" };
-        add(&Tasks::SQL.replace("@@", started), Tasks::PARAMETERS);
+        let conditions = [
+            if has(JOURNAL) { Tasks::AFTER_JOURNAL } else { "" },
+            if has(CREATES) { Tasks::OF_STARTED } else { "" },
+        ];
+        add(&Tasks::SQL.replace("@@", &conditions.concat()), Tasks::PARAMETERS);
         checks.push(format!("WHEN {} THEN '{CONFLICT}'", Tasks::CHECK));
     }
     if has(CLOSES) {
         add(CLOSE, 2);
+    }
+    if has(CONSUMED) {
+        add(CONSUME, 2);
+    }
+    if has(MESSAGES) {
+        let receivers = if has(CREATES) { Messages::OF_STARTED } else { Messages::TO_LOCKED };
+        add(&Messages::SQL.replace("@@", receivers), Messages::PARAMETERS);
     }
     let created = if has(CREATES) { "ARRAY(SELECT id FROM created)" } else { "'{}'::bigint[]" };
     format!("{text}\nSELECT (CASE {} ELSE '0' END)::integer, {created}", checks.join("\n    "))

@@ -41,13 +41,14 @@ macro_rules! is_offered {
 }
 
 /// Takes what is `chosen`, by a lease that is there. Asked for last, so that a claim that finds nothing writes nothing: a lock on a row
-/// is a write. Whoever claims has a turn running until its first append says otherwise: that is what `active` means here.
+/// is a write. It is tried only, since rows are locked by then (PROTOCOL 95). Whoever claims has a turn running until its first append says otherwise: that is what `active` means here.
 /// What a build tries for the first time runs (again) and is due, so that a crash right now does not lose it.
 macro_rules! taken {
     () => {
         concat!(
             "fence AS MATERIALIZED (
-    SELECT worker FROM {s}.lease WHERE worker = $1 AND slot = 0 AND EXISTS (SELECT FROM chosen) FOR KEY SHARE),
+    SELECT worker FROM {s}.lease WHERE worker = $1 AND slot = 0 AND EXISTS (SELECT FROM chosen)
+    FOR KEY SHARE SKIP LOCKED),
 taken AS (
     UPDATE {s}.execution e SET owner = $1, rev = e.rev + 1, active = true, status = 0, suspension = NULL,
         wake_at = CASE WHEN e.status = 1 OR ",

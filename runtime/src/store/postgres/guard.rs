@@ -1,4 +1,5 @@
-//! What a batch locks before it begins: rows that close, and workflow ids whose policies look at other runs (PROTOCOL 16, 23).
+//! What a batch locks before it begins: rows that close, workflow ids whose policies look at other runs, and request ids of starts
+//! (PROTOCOL 16, 23, 98).
 //!
 //! A close must not pass a message that was acknowledged. The message locks its receiver's row lightly (`FOR KEY SHARE`), the close
 //! locks it fully, and only *then* looks into the inbox, by a statement of its own, whose snapshot is younger than the lock. One text with all
@@ -7,13 +8,13 @@
 use super::rows::{QUERY, TERMINATED};
 use super::shared::Shared;
 use super::sql::lock_key;
-use crate::store::Append;
+use crate::store::{Append, NewExecution};
 use abide_core::ExecutionId;
 use sqlx::{AssertSqlSafe, Executor, PgConnection, Row};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt::Write;
 
-/// The most workflow ids that one batch locks: the server's table of locks is shared by all.
+/// The most workflow ids and request ids that one batch locks: the server's table of locks is shared by all.
 const MOST_IDS: usize = 64;
 
 /// What is to be locked, and the text that does it.
@@ -32,8 +33,16 @@ pub(super) struct Locks {
 pub(super) struct Guarded {
     /// A message waits for them.
     pub(super) conflicts: HashSet<ExecutionId>,
-    /// Somebody holds their row.
+    /// Somebody holds their row or id.
     pub(super) locked: HashSet<ExecutionId>,
+    /// There was no room for their locks.
+    pub(super) over: HashSet<ExecutionId>,
+}
+
+impl Guarded {
+    pub(super) fn leaves_out(&self, id: ExecutionId) -> bool {
+        [&self.conflicts, &self.locked, &self.over].iter().any(|out| out.contains(&id))
+    }
 }
 
 impl Locks {
@@ -43,13 +52,16 @@ impl Locks {
         let (mut ids, mut over) = (BTreeMap::<i64, Vec<ExecutionId>>::new(), HashSet::new());
         for append in appends {
             match &append.create {
-                // A fresh id of our own making meets no other run.
-                Some(new) if new.has_fresh_id() => {}
-                Some(_) if ids.len() >= MOST_IDS => drop(over.insert(append.execution)),
                 // A user's transaction that has started the same id (`within`) holds it for as long as the user likes.
                 Some(new) => {
-                    let key = lock_key(shared.sql.schema(), "start", &new.workflow_id);
-                    ids.entry(key).or_insert_with(Vec::new).push(append.execution);
+                    let keys = start_keys(shared, new);
+                    if ids.len() + keys.len() > MOST_IDS {
+                        over.insert(append.execution);
+                        continue;
+                    }
+                    for key in keys {
+                        ids.entry(key).or_insert_with(Vec::new).push(append.execution);
+                    }
                 }
                 None if append.is_closing() => {
                     closes.insert(append.execution, append.consumed.iter().copied().collect());
@@ -66,6 +78,12 @@ impl Locks {
 
     /// Begins the transaction and takes the locks.
     pub(super) async fn take(self, connection: &mut PgConnection) -> Result<Guarded, sqlx::Error> {
+        let text = format!("BEGIN;{}", self.text);
+        Self { text, ..self }.take_within(connection).await
+    }
+
+    /// Takes the locks in a transaction that is begun.
+    pub(super) async fn take_within(self, connection: &mut PgConnection) -> Result<Guarded, sqlx::Error> {
         let rows = connection.fetch_all(sqlx::raw_sql(AssertSqlSafe(self.text))).await?;
         let locked = self.closes.keys().copied().collect();
         let mut guarded = Guarded { locked, ..Guarded::default() };
@@ -89,9 +107,18 @@ impl Locks {
                 _ => {}
             }
         }
-        guarded.locked.extend(self.over);
+        guarded.over = self.over;
         Ok(guarded)
     }
+}
+
+/// The advisory locks that a start holds: of its workflow id, unless that is of our own making and meets no other run, and of its request
+/// id, which a start under another workflow id may have too (PROTOCOL 98).
+pub(super) fn start_keys(shared: &Shared, new: &NewExecution) -> Vec<i64> {
+    let key = |space, name: &str| lock_key(shared.sql.schema(), space, name);
+    let name = (!new.has_fresh_id()).then(|| key("start", &new.workflow_id));
+    let request = new.request_id.as_deref().map(|id| key("request", id));
+    name.into_iter().chain(request).collect()
 }
 
 /// Numbers only: nothing in it needs quoting.
@@ -101,7 +128,7 @@ fn text(
     ids: &BTreeMap<i64, Vec<ExecutionId>>,
 ) -> String {
     let schema = shared.sql.schema();
-    let mut text = String::from("BEGIN;");
+    let mut text = String::new();
     let mut put =
         |part: std::fmt::Arguments<'_>| text.write_fmt(part).expect("writing to a String does not fail");
     for key in ids.keys() {

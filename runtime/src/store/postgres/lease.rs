@@ -169,10 +169,16 @@ pub(super) async fn lose_tasks(
     shared: &Shared,
     dead: Incarnation,
 ) -> Result<(), Trouble> {
-    const LOSE: &str = "WITH gone AS (
-            DELETE FROM {s}.task WHERE owner = $1 RETURNING execution, activity, attempt)
-, receivers AS MATERIALIZED (
-            SELECT id FROM {s}.execution WHERE id IN (SELECT execution FROM gone) AND status < 10 ORDER BY id FOR KEY SHARE)
+    // The executions first, then the tasks, each in the order of their keys (PROTOCOL 95).
+    const LOSE: &str = "WITH receivers AS MATERIALIZED (
+            SELECT id FROM {s}.execution WHERE id IN (SELECT execution FROM {s}.task WHERE owner = $1) AND status < 10
+            ORDER BY id FOR KEY SHARE),
+        held AS MATERIALIZED (
+            SELECT execution, activity FROM {s}.task WHERE owner = $1 AND (SELECT count(*) FROM receivers) >= 0
+            ORDER BY execution, activity FOR UPDATE),
+        gone AS (
+            DELETE FROM {s}.task t USING held h WHERE t.execution = h.execution AND t.activity = h.activity
+            RETURNING t.execution, t.activity, t.attempt)
         INSERT INTO {s}.inbox (execution, kind, request_id, body, at)
         SELECT g.execution, 4, 'attempt/' || g.activity || '/' || g.attempt, '{\"activity\":' || g.activity
             || ',\"attempt\":' || g.attempt || ',\"outcome\":' || $2 || '}', {now}
@@ -235,8 +241,8 @@ pub(super) async fn leave(
         wake_at = CASE WHEN active AND status < 10 THEN {now} ELSE wake_at END WHERE owner = $1 RETURNING id";
     let lease = sqlx::query(shared.sql.of("DELETE FROM {s}.lease WHERE worker = $1")).bind(owner.0);
     lease.execute(&mut *connection).await?;
-    lose_tasks(connection, shared, owner).await?;
     let freed = sqlx::query(shared.sql.of(FREE)).bind(owner.0).fetch_all(&mut *connection).await?;
+    lose_tasks(connection, shared, owner).await?;
     forget_closed(&mut *connection, shared, &freed).await?;
     sqlx::query(shared.sql.of("DELETE FROM {s}.worker WHERE id = $1"))
         .bind(owner.0)

@@ -5,7 +5,7 @@ use super::rows::QUERY;
 use super::shared::Shared;
 use super::sql::SETTLE;
 use crate::store::Trouble;
-use crate::store::{InboxRow, MessageKind, NewMessage, Reply, SendAnswer, StoreError};
+use crate::store::{InboxRow, MessageKind, NewMessage, Reply, SendAnswer, StoreError, request_text, took_in};
 use abide_core::{ExecutionId, Incarnation};
 use sqlx::postgres::PgRow;
 use sqlx::{Executor, PgConnection, Row};
@@ -40,7 +40,7 @@ pub(super) async fn send(
         .fetch_optional(&mut *connection)
         .await?;
     let Some(row) = sent else {
-        return Ok((not_open(connection, shared, to, &message.request_id).await?, None));
+        return Ok((not_open(connection, shared, message).await?, None));
     };
     let receiver = Receiver { owner: row.try_get(0)?, queue: row.try_get(1)? };
     match row.try_get::<i64, _>(2)? {
@@ -49,30 +49,27 @@ pub(super) async fn send(
     }
 }
 
-/// Looks for the request id in the events' text. Reads the whole journal, which only a retry to a closed execution
-/// costs; an open one's owner knows its own history.
+/// Looks for an event of this kind with the request id. Reads the rows whose text has the id, which only a retry to a closed
+/// execution costs; an open one's owner knows its own history.
 async fn not_open(
     connection: &mut PgConnection,
     shared: &Shared,
-    execution: i64,
-    request_id: &str,
+    message: &NewMessage,
 ) -> sqlx::Result<SendAnswer> {
-    const QUERY: &str = "SELECT EXISTS (SELECT FROM {s}.execution WHERE id = $1),
-        EXISTS (SELECT FROM {s}.journal WHERE execution = $1 AND strpos(body, $2) > 0)";
-    let id = serde_json::to_string(request_id).unwrap_or_default();
-    let row = sqlx::query(shared.sql.of(QUERY)).bind(execution).bind(format!("\"request_id\":{id}"));
-    let (exists, known): (bool, bool) = {
-        let row = row.fetch_one(&mut *connection).await?;
-        (row.try_get(0)?, row.try_get(1)?)
-    };
-    if known {
-        connection.execute(SETTLE).await?;
+    const EXISTS: &str = "SELECT EXISTS (SELECT FROM {s}.execution WHERE id = $1)";
+    const BODIES: &str = "SELECT body FROM {s}.journal WHERE execution = $1 AND strpos(body, $2) > 0";
+    let to = message.execution.0;
+    let exists = sqlx::query_scalar::<_, bool>(shared.sql.of(EXISTS)).bind(to);
+    if !exists.fetch_one(&mut *connection).await? {
+        return Ok(SendAnswer::NoSuchExecution);
     }
-    Ok(match (exists, known) {
-        (false, _) => SendAnswer::NoSuchExecution,
-        (true, true) => SendAnswer::Known,
-        (true, false) => SendAnswer::Closed,
-    })
+    let bodies = sqlx::query_scalar::<_, String>(shared.sql.of(BODIES)).bind(to);
+    let bodies = bodies.bind(request_text(&message.request_id)).fetch_all(&mut *connection).await?;
+    if !took_in(bodies.iter().map(String::as_str), message.kind, &message.request_id) {
+        return Ok(SendAnswer::Closed);
+    }
+    connection.execute(SETTLE).await?;
+    Ok(SendAnswer::Known)
 }
 
 /// The kind of a stored number.

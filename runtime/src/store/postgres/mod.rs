@@ -5,6 +5,7 @@
 //! ask), and what they ask: [`start`], [`message`], [`read`], [`lease`], [`claim`], [`task`], [`transaction`]. Each statement keeps the rules
 //! of docs/protocol.md by itself; `permutations` tries them against each other.
 
+mod alone;
 mod batch;
 mod call;
 mod claim;
@@ -12,11 +13,13 @@ mod control;
 mod failure;
 mod guard;
 mod lease;
+#[cfg(test)]
+mod lock_tests;
 mod message;
 mod migrate;
 mod open;
 #[cfg(test)]
-mod permutations;
+pub(in crate::store) mod permutations;
 mod read;
 mod rows;
 mod schema;

@@ -116,18 +116,24 @@ pub(super) struct Journal<'a> {
 impl<'a> Journal<'a> {
     pub(super) const PARAMETERS: usize = 7;
 
-    /// `@@` is where [`OF_STARTED`](Self::OF_STARTED) goes.
+    /// `@@` is where [`FIRST_ROWS`](Self::FIRST_ROWS) and [`OF_STARTED`](Self::OF_STARTED) go.
     pub(super) const SQL: &'static str = ", written AS (
     INSERT INTO {s}.journal (execution, seq, n, at, writer, body)
     SELECT j.execution, j.seq, j.n, j.at, j.writer, j.body
     FROM unnest(@1::bigint[], @2::bigint[], @3::integer[], @4::bigint[], @5::bigint[], @6::text[], @7::boolean[])
         AS j(execution, seq, n, at, writer, body, starts)
-    JOIN fence ON fence.worker = j.writer@@
+    JOIN fence ON fence.worker = j.writer
+    WHERE true@@
     RETURNING 1)";
+
+    /// One order of locks for all (PROTOCOL 95): the rows of executions that the batch locks come before its first key of the journal.
+    /// A terminate holds such a row and waits for such a key.
+    pub(super) const AFTER_RECEIVERS: &'static str = " AND (SELECT count(*) FROM receivers) >= 0";
+    pub(super) const AFTER_ROWS: &'static str = " AND (SELECT count(*) FROM changed) >= 0";
 
     /// Where the batch has starts: their rows only if the start is in.
     pub(super) const OF_STARTED: &'static str =
-        "\n    WHERE NOT j.starts OR j.execution IN (SELECT id FROM created)";
+        " AND (NOT j.starts OR j.execution IN (SELECT id FROM created))";
 
     pub(super) fn add(&mut self, append: &'a Append) {
         self.executions.push(append.execution.0);
@@ -161,11 +167,12 @@ pub(super) struct Messages<'a> {
 impl<'a> Messages<'a> {
     pub(super) const PARAMETERS: usize = 7;
 
-    /// The lock on the receiver's row keeps it from closing meanwhile, and nothing else (PROTOCOL 16). `@@` is where
-    /// [`TO_LOCKED`](Self::TO_LOCKED) or [`OF_STARTED`](Self::OF_STARTED) goes.
-    pub(super) const SQL: &'static str = ", receivers AS MATERIALIZED (
-    SELECT id FROM {s}.execution WHERE id = ANY(@1::bigint[]) AND status < 10 ORDER BY id FOR KEY SHARE),
-sent AS (
+    /// The lock on the receiver's row keeps it from closing meanwhile, and nothing else (PROTOCOL 16).
+    pub(super) const RECEIVERS: &'static str = ", receivers AS MATERIALIZED (
+    SELECT id FROM {s}.execution WHERE id = ANY(@1::bigint[]) AND status < 10 ORDER BY id FOR KEY SHARE)";
+
+    /// `@@` is where [`TO_LOCKED`](Self::TO_LOCKED) or [`OF_STARTED`](Self::OF_STARTED) goes.
+    pub(super) const SQL: &'static str = ", sent AS (
     INSERT INTO {s}.inbox (execution, kind, request_id, body, at)
     SELECT m.execution, m.kind, m.request_id, m.body, m.at
     FROM unnest(@1::bigint[], @2::smallint[], @3::text[], @4::text[], @5::bigint[], @6::bigint[], @7::bigint[])
@@ -190,6 +197,11 @@ sent AS (
         self.ats.push(message.at_ms);
         self.owners.push(append.owner.0);
         self.starts.push(append.create.as_ref().map(|new| new.id.0));
+    }
+
+    /// To whom they go.
+    pub(super) fn receivers(&self) -> Vec<i64> {
+        self.to.clone()
     }
 
     pub(super) fn bind(self, query: Bound<'a>) -> Bound<'a> {

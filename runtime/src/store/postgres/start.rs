@@ -1,13 +1,14 @@
 //! Starts and ends from outside: id policies, unowned starts, terminate, resume. Each in a transaction.
 //!
-//! What SQLite's one write lock gives is taken by name here: a start holds the lock of its workflow id (PROTOCOL 23), an end
-//! holds its execution's row. Whoever holds the one may ask for the other in this order only.
+//! What SQLite's one write lock gives is taken by name here: a start holds the locks of its workflow id (PROTOCOL 23) and of its
+//! request id (PROTOCOL 98), an end holds its execution's row. Whoever holds the one may ask for the other in this order only.
 
 use super::PostgresStore;
+use super::guard::start_keys;
 use super::read::{execution, select};
 use super::rows::TERMINATED;
 use super::shared::{Shared, Tiding};
-use super::sql::{SETTLE, lock_key};
+use super::sql::SETTLE;
 use crate::store::{
     ConflictPolicy, ExecutionRow, NewExecution, ResumeAnswer, ReusePolicy, SendAnswer, StartAnswer, Status,
     StoreError,
@@ -38,14 +39,19 @@ pub(super) const OPEN: &str = select!("WHERE e.workflow_id = $1 AND e.status < 1
 pub(super) const CLOSED: &str =
     select!("WHERE e.workflow_id = $1 AND e.status >= 10 ORDER BY e.created_at DESC, e.id DESC LIMIT 1");
 
-/// Takes the lock of a start's workflow id, if nobody has it.
+/// Takes the locks of a start's workflow id and request id, if nobody has them.
 pub(super) async fn try_lock(
     connection: &mut PgConnection,
     shared: &Shared,
     new: &NewExecution,
 ) -> sqlx::Result<bool> {
-    let key = lock_key(shared.sql.schema(), "start", &new.workflow_id);
-    sqlx::query_scalar("SELECT pg_try_advisory_xact_lock($1)").bind(key).fetch_one(connection).await
+    for key in start_keys(shared, new) {
+        let lock = sqlx::query_scalar("SELECT pg_try_advisory_xact_lock($1)").bind(key);
+        if !lock.fetch_one(&mut *connection).await? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// Decides a start by its request id and policies. `Started`: nothing is in the way (any more), insert it.
@@ -54,8 +60,9 @@ pub(super) async fn decide(
     shared: &Shared,
     new: &NewExecution,
 ) -> sqlx::Result<(StartAnswer, Option<Ended>)> {
-    let key = lock_key(shared.sql.schema(), "start", &new.workflow_id);
-    sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(key).execute(&mut *connection).await?;
+    for key in start_keys(shared, new) {
+        sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(key).execute(&mut *connection).await?;
+    }
     let known = sqlx::query(shared.sql.of(KNOWN)).bind(&new.run_id).bind(&new.request_id);
     if let Some(row) = known.fetch_optional(&mut *connection).await? {
         connection.execute(SETTLE).await?;

@@ -11,14 +11,16 @@ use abide_core::{EventId, ExecutionId, Incarnation, TimeoutKind};
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
 
-/// `$1` worker, `$2` queue, `$3` names, `$4` limit. Oldest due first.
+/// `$1` worker, `$2` queue, `$3` names, `$4` limit. Oldest due first. The lease is asked for last, so that a claim that finds nothing
+/// writes nothing, and tried only: whoever is deleting it may wait for a task (PROTOCOL 95).
 pub(super) const CLAIM_TASKS: &str = "WITH chosen AS MATERIALIZED (
     SELECT execution, activity FROM {s}.task
     WHERE owner IS NULL AND NOT cancel AND queue = $2 AND run_at <= (SELECT {now}) AND name = ANY($3)
         AND (start_by IS NULL OR start_by > (SELECT {now})) AND (close_by IS NULL OR close_by > (SELECT {now}))
     ORDER BY run_at LIMIT $4 FOR UPDATE SKIP LOCKED),
 fence AS MATERIALIZED (
-    SELECT worker FROM {s}.lease WHERE worker = $1 AND slot = 0 AND EXISTS (SELECT FROM chosen) FOR KEY SHARE),
+    SELECT worker FROM {s}.lease WHERE worker = $1 AND slot = 0 AND EXISTS (SELECT FROM chosen)
+    FOR KEY SHARE SKIP LOCKED),
 taken AS (
     UPDATE {s}.task t SET owner = $1, nonce = (random() * 9007199254740991)::bigint FROM chosen c, fence
     WHERE t.execution = c.execution AND t.activity = c.activity AND t.owner IS NULL
@@ -63,8 +65,12 @@ pub(super) const EXPIRE: &str = "WITH late AS MATERIALIZED (
         WHERE owner IS NULL AND queue IS NOT NULL AND cancel AND execution > 0 LIMIT 100)),
 receivers AS MATERIALIZED (
     SELECT id FROM {s}.execution WHERE id IN (SELECT execution FROM late) AND status < 10 ORDER BY id FOR KEY SHARE),
+held AS MATERIALIZED (
+    SELECT t.execution, t.activity FROM {s}.task t JOIN late l ON t.execution = l.execution AND t.activity = l.activity
+    WHERE (SELECT count(*) FROM receivers) >= 0 ORDER BY t.execution, t.activity FOR UPDATE OF t SKIP LOCKED),
 gone AS (
     DELETE FROM {s}.task t USING late l JOIN receivers r ON r.id = l.execution
+        JOIN held h ON h.execution = l.execution AND h.activity = l.activity
     WHERE t.execution = l.execution AND t.activity = l.activity AND t.queue IS NOT NULL
         AND (t.owner IS NULL OR t.close_by <= (SELECT {now}))
     RETURNING t.execution, t.activity, t.attempt, l.outcome)
@@ -75,17 +81,18 @@ ON CONFLICT DO NOTHING";
 
 /// `$1` worker, `$2` executions, `$3` activities, `$4` attempts, `$5` the outcome of what its workflow has asked to stop: never begun, it
 /// ends now. `$6` nonces: a claim since then has drawn another, and keeps its task.
-const RELEASE: &str = "WITH k AS MATERIALIZED (
+const RELEASE: &str = "WITH receivers AS MATERIALIZED (
+    SELECT id FROM {s}.execution WHERE id = ANY($2) AND status < 10 ORDER BY id FOR KEY SHARE),
+k AS MATERIALIZED (
     SELECT t.execution, t.activity, t.attempt, t.cancel
     FROM {s}.task t JOIN unnest($2::bigint[], $3::bigint[], $4::integer[], $6::bigint[])
         AS k(execution, activity, attempt, nonce)
         ON t.execution = k.execution AND t.activity = k.activity AND t.attempt = k.attempt AND t.nonce = k.nonce
-    WHERE t.owner = $1 FOR UPDATE OF t),
+    WHERE t.owner = $1 AND (SELECT count(*) FROM receivers) >= 0
+    ORDER BY t.execution, t.activity FOR UPDATE OF t),
 ended AS (
     DELETE FROM {s}.task t USING k WHERE t.execution = k.execution AND t.activity = k.activity AND k.cancel
     RETURNING t.execution, t.activity, t.attempt),
-receivers AS MATERIALIZED (
-    SELECT id FROM {s}.execution WHERE id IN (SELECT execution FROM ended) AND status < 10 FOR KEY SHARE),
 told AS (
     INSERT INTO {s}.inbox (execution, kind, request_id, body, at)
     SELECT e.execution, 4, 'attempt/' || e.activity || '/' || e.attempt, '{\"activity\":' || e.activity

@@ -27,13 +27,18 @@ impl<'a> Tasks<'a> {
     pub(super) const PARAMETERS: usize = 15;
 
     /// Kinds: 0 insert, 1 replace, 2 settle, 3 drop, 4 cancel. What is asked to stop and was not begun ends at once. `@@` is where
-    /// [`OF_STARTED`](Self::OF_STARTED) goes.
+    /// [`AFTER_JOURNAL`](Self::AFTER_JOURNAL) and [`OF_STARTED`](Self::OF_STARTED) go. The rows that are there are locked in
+    /// the order of their keys before any is changed (PROTOCOL 95).
     pub(super) const SQL: &'static str = ", t AS MATERIALIZED (
     SELECT t.* FROM unnest(@1::smallint[], @2::bigint[], @3::bigint[], @4::integer[], @5::integer[], @6::text[],
         @7::text[], @8::text[], @9::text[], @10::bigint[], @11::bigint[], @12::bigint[], @13::bigint[], @14::text[], @15::boolean[])
         AS t(kind, execution, activity, attempt, of, queue, name, input, limits, run_at, start_by, close_by, by, outcome,
             starts)
-    JOIN fence ON fence.worker = t.by@@),
+    JOIN fence ON fence.worker = t.by
+    WHERE true@@),
+held AS MATERIALIZED (
+    SELECT k.execution FROM {s}.task k JOIN t ON k.execution = t.execution AND k.activity = t.activity
+    WHERE t.kind > 0 ORDER BY k.execution, k.activity FOR UPDATE OF k),
 inserted AS (
     INSERT INTO {s}.task (execution, activity, attempt, queue, name, input, limits, run_at, start_by, close_by, nonce)
     SELECT execution, activity, attempt, queue, name, input, limits, run_at, start_by, close_by,
@@ -42,17 +47,18 @@ replaced AS (
     UPDATE {s}.task k SET attempt = t.attempt, queue = t.queue, name = t.name, input = t.input, limits = t.limits,
         run_at = t.run_at, start_by = t.start_by, close_by = t.close_by, owner = NULL, cancel = false,
         nonce = (random() * 9007199254740991)::bigint
-    FROM t WHERE t.kind = 1 AND k.execution = t.execution AND k.activity = t.activity AND k.attempt = t.of
+    FROM t WHERE (SELECT count(*) FROM held) >= 0 AND t.kind = 1 AND k.execution = t.execution AND k.activity = t.activity AND k.attempt = t.of
     RETURNING 1),
 settled AS (
     DELETE FROM {s}.task k USING t
-    WHERE t.kind = 2 AND k.execution = t.execution AND k.activity = t.activity AND k.attempt = t.of
+    WHERE (SELECT count(*) FROM held) >= 0 AND t.kind = 2 AND k.execution = t.execution AND k.activity = t.activity AND k.attempt = t.of
     RETURNING 1),
 dropped AS (
     DELETE FROM {s}.task k USING t WHERE t.kind = 3 AND k.execution = t.execution AND k.activity = t.activity),
 unbegun AS (
     DELETE FROM {s}.task k USING t
-    WHERE t.kind = 4 AND k.execution = t.execution AND k.activity = t.activity AND k.owner IS NULL
+    WHERE (SELECT count(*) FROM held) >= 0 AND t.kind = 4 AND k.execution = t.execution AND k.activity = t.activity
+        AND k.owner IS NULL
         AND k.queue IS NOT NULL
     RETURNING k.execution, k.activity, k.attempt, t.outcome, t.run_at),
 cancelled AS (
@@ -67,7 +73,8 @@ asked AS (
 
     /// Where the batch has starts: one that is not in has no tasks.
     pub(super) const OF_STARTED: &'static str =
-        "\n    WHERE NOT t.starts OR t.execution IN (SELECT id FROM created)";
+        " AND (NOT t.starts OR t.execution IN (SELECT id FROM created))";
+    pub(super) const AFTER_JOURNAL: &'static str = " AND (SELECT count(*) FROM written) >= 0";
 
     /// Attempts that were decided otherwise.
     pub(super) const CHECK: &'static str = "(SELECT count(*) FROM t WHERE kind IN (1, 2))

@@ -65,10 +65,13 @@ impl PostgresStore {
                 transaction.execute(sqlx::raw_sql(AT_LEISURE)).await?;
                 Ok(transaction)
             };
-            let silence = |_| Err(open::silence(NO_ANSWER));
-            match tokio::time::timeout(NO_ANSWER, begun).await.unwrap_or_else(silence) {
-                Ok(transaction) => Ok(Box::new(Attempt { shared, transaction, owner, key }) as _),
-                Err(error) => Err(again(&shared, error)),
+            match tokio::time::timeout(NO_ANSWER, begun).await {
+                Ok(Ok(transaction)) => Ok(Box::new(Attempt { shared, transaction, owner, key }) as _),
+                Ok(Err(error)) => Err(again(&shared, error)),
+                Err(_) => {
+                    shared.note_silence();
+                    Err(again(&shared, open::silence(NO_ANSWER)))
+                }
             }
         });
         begun.await.unwrap_or(Err(StoreError::Closed))
@@ -88,7 +91,7 @@ impl PostgresStore {
             Ok(answer)
         };
         let answer = answer.await;
-        self.leave(connection, answer).await
+        self.leave(connection, answer, |answer| matches!(answer, StartAnswer::Started)).await
     }
 
     pub(super) async fn send_on(
@@ -106,7 +109,7 @@ impl PostgresStore {
             Ok(answer)
         };
         let answer = answer.await;
-        self.leave(connection, answer).await
+        self.leave(connection, answer, |answer| *answer == SendAnswer::Sent).await
     }
 
     /// Checks that it is a connection to this database and schema, and begins what can be undone alone.
@@ -140,15 +143,18 @@ impl PostgresStore {
         Ok(connection)
     }
 
-    /// An error of ours leaves the user's transaction as it was.
+    /// What has written nothing leaves the user's transaction as it was: an error of ours, and an answer for which there was nothing to do.
+    /// That gives its locks back: the user's transaction would keep others from starting that name, and the run from closing, for as long
+    /// as the user likes (PROTOCOL 37).
     async fn leave<T>(
         &self,
         connection: &mut PgConnection,
         answer: sqlx::Result<T>,
+        has_written: impl FnOnce(&T) -> bool,
     ) -> Result<T, StoreError> {
-        let end = match answer {
-            Ok(_) => "RELEASE SAVEPOINT abide_within",
-            Err(_) => "ROLLBACK TO SAVEPOINT abide_within; RELEASE SAVEPOINT abide_within",
+        let end = match &answer {
+            Ok(answer) if has_written(answer) => "RELEASE SAVEPOINT abide_within",
+            _ => "ROLLBACK TO SAVEPOINT abide_within; RELEASE SAVEPOINT abide_within",
         };
         let left = connection.execute(sqlx::raw_sql(end)).await;
         let answer = answer.map_err(|error| self.shared.user_error(error))?;

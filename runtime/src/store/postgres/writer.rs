@@ -5,6 +5,7 @@
 //! keep the server's cores busy. A batch without a close is one statement; one with a close is begun by [`guard`], a round trip
 //! more for the locks and one for the commit.
 
+use super::alone::close_alone;
 use super::batch::Batch;
 use super::failure::failed;
 use super::guard::{self, Guarded};
@@ -24,10 +25,10 @@ use std::time::{Duration, Instant};
 
 /// How many writers there are; each has a slot of the lease (PROTOCOL 12).
 pub(super) const SLOTS: usize = 2;
+/// How often a start is decided anew before it is put off: what it met is then decided by others at the same moment.
+const DECISIONS: u32 = 8;
 /// How long a broken connection is tried anew before an outcome is called unknown.
 const RECONNECT: Duration = Duration::from_secs(15);
-/// When a close that a stranger's lock keeps out is tried again.
-const LATER: Duration = Duration::from_millis(10);
 /// No answer for so long, though the server ends each statement after 30 s: it is gone, or the way to it. The connection is closed
 /// and the outcome unknown, to be read back (PROTOCOL 8): what arrives after all is met there, or by the journal's key.
 pub(super) const NO_ANSWER: Duration = Duration::from_secs(45);
@@ -110,12 +111,14 @@ impl Writer {
             let batch = Batch::of(group.iter().map(|(append, _)| append));
             return Ok(missing(group, &write_batch(connection, &shared, batch, slot).await?));
         };
-        let Guarded { conflicts, locked } = locks.take(connection).await?;
-        let out =
-            |append: &Append| conflicts.contains(&append.execution) || locked.contains(&append.execution);
-        let rest: Vec<&Append> =
-            group.iter().map(|(append, _)| append).filter(|append| !out(append)).collect();
-        let mut committed = Committed { conflicts, locked, ..Committed::default() };
+        let guarded = locks.take(connection).await?;
+        let rest: Vec<&Append> = group
+            .iter()
+            .map(|(append, _)| append)
+            .filter(|append| !guarded.leaves_out(append.execution))
+            .collect();
+        let Guarded { conflicts, locked, over } = guarded;
+        let mut committed = Committed { conflicts, locked, over, ..Committed::default() };
         if rest.is_empty() {
             connection.execute(sqlx::raw_sql("ROLLBACK")).await?;
             return Ok(committed);
@@ -184,29 +187,35 @@ impl Committer for Writer {
                 transaction.rollback().await?;
                 return Ok(None);
             }
-            let (answer, ended) = start::decide(&mut transaction, &shared, new).await?;
-            let outcome = match answer {
-                StartAnswer::Started => {
-                    let decided = append.decided();
-                    let batch = Batch::of([&decided].into_iter());
-                    let created = write_batch(&mut transaction, &shared, batch, slot).await?;
-                    match created.is_empty() {
-                        false => AppendOutcome::Done,
-                        true => AppendOutcome::BadRow("the start was refused twice".to_owned()),
-                    }
+            let (mut all_ended, mut outcome) = (Vec::new(), None);
+            // What was decided may have changed before it is written: it is decided anew by what there is then.
+            for _ in 0..DECISIONS {
+                let (answer, ended) = start::decide(&mut transaction, &shared, new).await?;
+                all_ended.extend(ended);
+                if !matches!(answer, StartAnswer::Started) {
+                    outcome = Some(AppendOutcome::Duplicate(answer));
+                    break;
                 }
-                answer => AppendOutcome::Duplicate(answer),
-            };
-            transaction.commit().await?;
-            if let Some(ended) = ended {
-                ended.tell(&shared);
+                let decided = append.decided();
+                let batch = Batch::of([&decided].into_iter());
+                if !write_batch(&mut transaction, &shared, batch, slot).await?.is_empty() {
+                    outcome = Some(AppendOutcome::Done);
+                    break;
+                }
             }
-            Ok(Some(outcome))
+            if outcome.is_none() {
+                transaction.rollback().await?;
+                return Ok(None);
+            }
+            transaction.commit().await?;
+            all_ended.iter().for_each(|ended| ended.tell(&shared));
+            Ok(outcome)
         });
         match outcome.await {
             Ok(Some(outcome)) => Ok(outcome),
             Ok(None) => {
-                let message = "another transaction is about to start this workflow id".to_owned();
+                let message =
+                    "another transaction is about to start this workflow id or request id".to_owned();
                 Err(Failed { kind: Kind::Busy, error: StoreError::Conflicting { message } })
             }
             Err(error) => Err(self.failed(error).await),
@@ -295,48 +304,61 @@ impl Committer for Writer {
     }
 
     fn committed(&mut self, group: &[(Append, Ack)]) {
-        let shared = &self.shared;
-        let mut news = false;
-        for (append, _) in group {
-            news |= append.row.as_ref().is_some_and(|row| row.status.is_some());
-            let suspended = append.row.as_ref().is_some_and(|row| row.offered_by.is_some());
-            if let Some(new) = append.create.as_ref().filter(|_| suspended) {
-                shared.tell_queue(&new.queue);
-            }
-            for task in append.tasks.iter().filter(|task| task.is_news()) {
-                match task {
-                    TaskChange::Insert(task) | TaskChange::Replace { with: task, .. } => {
-                        task.queue.iter().for_each(|queue| shared.tell_queue(queue));
-                    }
-                    // Whoever runs it.
-                    _ => shared.tell_all_workers(),
-                }
-            }
-            // An outcome kept for a suspended execution concerns its next owner, whom a claim finds.
-            if append.messages.iter().any(|message| message.kind != MessageKind::Attempt) {
-                shared.tell_all_workers();
-            }
-        }
-        if news {
-            shared.tell_news();
-        }
+        tell_committed(&self.shared, group.iter().map(|(append, _)| append));
     }
 
     fn later(&mut self, group: Group) {
-        let shared = Arc::clone(&self.shared);
         // On the store's thread, which outlives the writers.
-        self.runtime.spawn(async move {
-            tokio::time::sleep(LATER).await;
-            if let Err(group) = shared.queue.again(group) {
-                group::tell(group, &StoreError::Closed);
-            }
-        });
+        for (append, ack) in group {
+            let (shared, slot) = (Arc::clone(&self.shared), self.slot);
+            self.runtime.spawn(async move {
+                tokio::time::sleep(group::put_off(&append)).await;
+                match group::waits_alone(&append) {
+                    true => close_alone(&shared, slot, append, ack).await,
+                    false => again(&shared, append, ack),
+                }
+            });
+        }
     }
 
     fn took(&mut self, _time: Duration) {}
 
     fn counters(&self) -> &Counters {
         &self.shared.counters
+    }
+}
+/// Tells whom these appends concern, which are durable.
+pub(super) fn tell_committed<'a>(shared: &Shared, appends: impl Iterator<Item = &'a Append>) {
+    let mut news = false;
+    for append in appends {
+        news |= append.row.as_ref().is_some_and(|row| row.status.is_some());
+        let suspended = append.row.as_ref().is_some_and(|row| row.offered_by.is_some());
+        if let Some(new) = append.create.as_ref().filter(|_| suspended) {
+            shared.tell_queue(&new.queue);
+        }
+        for task in append.tasks.iter().filter(|task| task.is_news()) {
+            match task {
+                TaskChange::Insert(task) | TaskChange::Replace { with: task, .. } => {
+                    task.queue.iter().for_each(|queue| shared.tell_queue(queue));
+                }
+                // Whoever runs it.
+                _ => shared.tell_all_workers(),
+            }
+        }
+        // An outcome kept for a suspended execution concerns its next owner, whom a claim finds.
+        if append.messages.iter().any(|message| message.kind != MessageKind::Attempt) {
+            shared.tell_all_workers();
+        }
+    }
+    if news {
+        shared.tell_news();
+    }
+}
+
+/// Queues an append again.
+pub(super) fn again(shared: &Shared, append: Append, ack: Ack) {
+    if let Err(group) = shared.queue.again(vec![(append, ack)]) {
+        group::tell(group, &StoreError::Closed);
     }
 }
 

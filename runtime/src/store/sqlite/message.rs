@@ -1,7 +1,7 @@
 //! The inbox and replies: messages in, answers out.
 
 use super::SqliteStore;
-use crate::store::{InboxRow, MessageKind, NewMessage, Reply, SendAnswer, StoreError};
+use crate::store::{InboxRow, MessageKind, NewMessage, Reply, SendAnswer, StoreError, request_text, took_in};
 use abide_core::{ExecutionId, Incarnation};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
@@ -17,7 +17,7 @@ pub(super) async fn send(
         None => return Ok(SendAnswer::NoSuchExecution),
         // A closed execution still answers.
         Some(false) if message.kind == MessageKind::Query => {}
-        Some(false) if is_in_journal(connection, to, &message.request_id).await? => {
+        Some(false) if is_in_journal(connection, message).await? => {
             return Ok(SendAnswer::Known);
         }
         Some(false) => return Ok(SendAnswer::Closed),
@@ -35,16 +35,15 @@ pub(super) async fn send(
     Ok(if inserted.rows_affected() == 1 { SendAnswer::Sent } else { SendAnswer::Known })
 }
 
-/// Looks for the request id in the events' text. Reads the whole journal, which only a retry to a closed execution
-/// costs; an open one's owner knows its own history.
-async fn is_in_journal(
-    connection: &mut SqliteConnection,
-    execution: i64,
-    request_id: &str,
-) -> sqlx::Result<bool> {
-    let id = serde_json::to_string(request_id).unwrap_or_default();
-    let query = "SELECT EXISTS (SELECT 1 FROM journal WHERE execution = ? AND instr(body, ?) > 0)";
-    sqlx::query_scalar(query).bind(execution).bind(format!("\"request_id\":{id}")).fetch_one(connection).await
+/// Looks for an event of this kind with the request id. Reads the rows whose text has the id, which only a retry to a closed
+/// execution costs; an open one's owner knows its own history.
+async fn is_in_journal(connection: &mut SqliteConnection, message: &NewMessage) -> sqlx::Result<bool> {
+    let query = sqlx::query_scalar::<_, String>(
+        "SELECT body FROM journal WHERE execution = ? AND instr(body, ?) > 0",
+    );
+    let query = query.bind(message.execution.0).bind(request_text(&message.request_id));
+    let bodies = query.fetch_all(connection).await?;
+    Ok(took_in(bodies.iter().map(String::as_str), message.kind, &message.request_id))
 }
 
 /// Keeps an answer; one of the same or an earlier stage stays. Forgets those that have expired.

@@ -1,4 +1,4 @@
-//! The mutants of the statements, each of which the permutations must find: played in a process of its own, since a
+//! The mutants of the statements, each of which the permutations, or a test of its own, must find: played in a process of its own, since a
 //! mutant lives in a whole process.
 
 use abide_core::mutant::{FoundBy, Mutant, let_live};
@@ -8,7 +8,7 @@ use std::process::Command;
 const ALIVE: &str = "ABIDE_MUTANT";
 
 /// In such a process: makes it live.
-pub(super) fn let_live_by_environment() {
+pub(in crate::store) fn let_live_by_environment() {
     if let Ok(name) = std::env::var(ALIVE) {
         let_live(Some(name.parse().expect("a mutant's name")));
     }
@@ -16,14 +16,19 @@ pub(super) fn let_live_by_environment() {
 
 #[test]
 fn each_is_found() {
-    let mine = Mutant::ALL.iter().filter(|mutant| mutant.found_by() == FoundBy::Permutations);
-    let mine: Vec<Mutant> = mine.copied().collect();
-    assert_eq!(mine.len(), 4);
-    std::thread::scope(|scope| mine.iter().for_each(|mutant| drop(scope.spawn(|| is_found(*mutant)))));
+    let test = |mutant: &Mutant| match mutant.found_by() {
+        FoundBy::Permutations => Some((*mutant, "store::postgres::permutations::every_pair_in_every_order")),
+        FoundBy::Test(name) => Some((*mutant, name)),
+        FoundBy::Simulation { .. } => None,
+    };
+    let mine: Vec<_> = Mutant::ALL.iter().filter_map(test).collect();
+    assert_eq!(mine.len(), 7);
+    std::thread::scope(|scope| {
+        mine.iter().for_each(|(mutant, test)| drop(scope.spawn(|| is_found(*mutant, test))));
+    });
 }
 
-fn is_found(mutant: Mutant) {
-    let test = "store::postgres::permutations::every_pair_in_every_order";
+fn is_found(mutant: Mutant, test: &str) {
     let played = Command::new(std::env::current_exe().unwrap())
         .args([test, "--exact", "--nocapture"])
         .env(ALIVE, mutant.name())

@@ -1,0 +1,147 @@
+//! Who waits for whom, with sessions that are held open in the middle of what they do: one order of locks (PROTOCOL 95), closes that
+//! wait in line (96), request ids of starts (98), and what a user's transaction gives back (37).
+
+use super::failure::kind;
+use crate::store::conformance::transactions::User;
+use crate::store::conformance::{Lab, Process};
+use crate::store::group::Kind;
+use crate::store::{
+    Append, AppendOutcome, ConflictPolicy, NewExecution, RowChange, SendAnswer, StartAnswer, Status,
+};
+use abide_core::ExecutionId;
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
+use std::time::Duration;
+
+/// Nobody waits so long where all is well, however busy the machine.
+const FOR_EVER: Duration = Duration::from_secs(30);
+
+async fn session(lab: &Lab) -> PgConnection {
+    #[cfg(feature = "mutants")]
+    super::permutations::mutants::let_live_by_environment();
+    PgConnection::connect(&lab.url()).await.unwrap()
+}
+
+async fn run(session: &mut PgConnection, sql: impl Into<String>) -> Result<(), Kind> {
+    let ran = session.execute(sqlx::raw_sql(AssertSqlSafe(sql.into()))).await;
+    ran.map(drop).map_err(|error| kind(&error))
+}
+
+/// Waits until a session of this name waits for a lock.
+async fn waits(watcher: &mut PgConnection, name: &str) {
+    let query = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
+        AND application_name LIKE '%' || $1 || '%' AND wait_event_type = 'Lock'";
+    let looked = async {
+        while sqlx::query_scalar::<_, i64>(query).bind(name).fetch_one(&mut *watcher).await.unwrap() == 0 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let waited = tokio::time::timeout(FOR_EVER, looked).await;
+    waited.unwrap_or_else(|_| panic!("no session `{name}` waits for a lock"));
+}
+
+fn lock(id: ExecutionId, how: &str) -> String {
+    format!("BEGIN; SELECT 1 FROM abide.execution WHERE id = {id} {how}")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_turn_has_its_row_before_its_key() {
+    let lab = Lab::postgres();
+    let (mut terminate, mut watcher) = (session(&lab).await, session(&lab).await);
+    let a = lab.process().await;
+    let id = a.running("order-1").await;
+    run(&mut terminate, lock(id, "FOR UPDATE")).await.unwrap();
+    let row = Some(RowChange { active: Some(true), ..RowChange::default() });
+    let told = a.submit(Append { row, rev: Some(0), ..a.turn(id, 2, 1) });
+    waits(&mut watcher, "writer").await;
+    // Sooner than the deadlock detector: whoever waits here waits for the turn.
+    run(&mut terminate, "SET LOCAL lock_timeout = '500ms'").await.unwrap();
+    let key = format!("INSERT INTO abide.journal VALUES ({id}, 2, 1, 1, 0, '[]')");
+    assert_eq!(run(&mut terminate, key).await, Ok(()), "the turn holds the key and waits for the row");
+    let close = format!("UPDATE abide.execution SET status = 13 WHERE id = {id}; COMMIT");
+    run(&mut terminate, close).await.unwrap();
+    assert!(matches!(told.await.unwrap(), Ok(AppendOutcome::Lost)));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_close_that_is_kept_out_waits_in_line() {
+    let lab = Lab::postgres();
+    let (mut sender, mut watcher) = (session(&lab).await, session(&lab).await);
+    let a = lab.process().await;
+    let (id, other) = (a.running("order-1").await, a.running("order-2").await);
+    run(&mut sender, lock(id, "FOR KEY SHARE")).await.unwrap();
+    let closed = a.submit(a.close(id, 2));
+    waits(&mut watcher, "close").await;
+    // Meanwhile it holds up nobody.
+    assert!(matches!(a.append(a.close(other, 2)).await, Ok(AppendOutcome::Done)));
+    run(&mut sender, "COMMIT").await.unwrap();
+    let told = tokio::time::timeout(FOR_EVER, closed).await.expect("it is told").unwrap();
+    assert!(matches!(told, Ok(AppendOutcome::Done)), "{told:?}");
+    assert_eq!(a.row(id).await.status, Status::Completed);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_close_that_waits_in_line_sees_the_message_that_came_first() {
+    let lab = Lab::postgres();
+    let (mut sender, mut watcher) = (session(&lab).await, session(&lab).await);
+    let a = lab.process().await;
+    let id = a.running("order-1").await;
+    run(&mut sender, lock(id, "FOR KEY SHARE")).await.unwrap();
+    let closed = a.submit(a.close(id, 2));
+    waits(&mut watcher, "close").await;
+    let message = format!(
+        "INSERT INTO abide.inbox (execution, kind, request_id, body, at) VALUES ({id}, 0, 's1', '{{}}', 1); COMMIT"
+    );
+    run(&mut sender, message).await.unwrap();
+    let told = tokio::time::timeout(FOR_EVER, closed).await.expect("it is told").unwrap();
+    assert!(matches!(told, Ok(AppendOutcome::Conflict)), "{told:?}");
+}
+
+/// An owned start of another workflow id under the request id.
+fn start_under(process: &Process, name: &str, request_id: &str) -> NewExecution {
+    let request_id = Some(request_id.to_owned());
+    NewExecution { request_id, ..process.new_execution(name) }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_request_id_in_an_open_transaction_holds_up_no_batch() {
+    let lab = Lab::postgres();
+    let a = lab.process().await;
+    let other = a.running("order-1").await;
+    let mut user = User::of(&lab).await;
+    user.run("BEGIN").await;
+    let started = a.store.start_within(user.connection(), start_under(&a, "order-2", "r")).await;
+    assert!(matches!(started, Ok(StartAnswer::Started)));
+    let same = a.submit(a.create(start_under(&a, "order-3", "r")));
+    for seq in 2..5 {
+        let told = tokio::time::timeout(FOR_EVER, a.append(a.turn(other, seq, 1))).await;
+        assert!(matches!(told, Ok(Ok(AppendOutcome::Done))), "it waits for the user");
+    }
+    user.run("COMMIT").await;
+    let told = tokio::time::timeout(FOR_EVER, same).await.expect("it is told").unwrap();
+    let Ok(AppendOutcome::Duplicate(StartAnswer::Known(row))) = told else { panic!("{told:?}") };
+    assert_eq!(row.workflow_id, "order-2");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_writes_nothing_within_a_users_transaction_gives_its_locks_back() {
+    let lab = Lab::postgres();
+    let a = lab.process().await;
+    let id = a.running("order-1").await;
+    assert_eq!(a.send(id, "s1").await, SendAnswer::Sent);
+    let mut user = User::of(&lab).await;
+    user.run("BEGIN").await;
+    let held = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()";
+    for conflict in [ConflictPolicy::Fail, ConflictPolicy::UseExisting] {
+        let again = NewExecution { conflict, ..start_under(&a, "order-1", "r") };
+        let answer = a.store.start_within(user.connection(), again).await.unwrap();
+        assert!(matches!(answer, StartAnswer::Taken(_) | StartAnswer::Existing(_)), "{answer:?}");
+        assert_eq!(user.number(held).await, 0);
+    }
+    let known = a.store.send_within(user.connection(), a.message(id, "s1")).await;
+    assert_eq!(known.unwrap(), SendAnswer::Known);
+    let consumed = a.run(id).await.inbox.iter().map(|row| row.id).collect();
+    let closed = a.append(Append { consumed, ..a.close(id, 2) });
+    let told = tokio::time::timeout(FOR_EVER, closed).await.expect("the run may close");
+    assert!(matches!(told, Ok(AppendOutcome::Done)), "{told:?}");
+    user.run("COMMIT").await;
+}
