@@ -37,6 +37,7 @@ mod outbox;
 mod replays;
 mod replays_database;
 mod retries;
+mod retry_history;
 mod sagas;
 mod shutdown;
 mod state;

@@ -30,6 +30,7 @@ pub(crate) enum Key {
     Worker(Incarnation),
     Lease(Incarnation),
     Task(ExecutionId, EventId),
+    Attempt(ExecutionId, EventId),
     Reply(String),
 }
 
