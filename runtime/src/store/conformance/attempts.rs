@@ -75,7 +75,9 @@ pub(super) async fn a_close_and_a_terminate_leave_no_failed_attempt(lab: Lab) {
 pub(super) async fn a_worker_that_was_taken_over_keeps_none(lab: Lab) {
     let process = lab.process().await;
     let id = process.running("order-1").await;
-    assert!(matches!(process.append(process.failed(id, vec![keep(2, 1)])).await, Ok(AppendOutcome::Done)));
+    let due = RowChange { wake_at_ms: Some(Some(1)), ..RowChange::default() };
+    let append = Append { row: Some(due), ..process.failed(id, vec![keep(2, 1)]) };
+    assert!(matches!(process.append(append).await, Ok(AppendOutcome::Done)));
     process.store.unregister(process.me).await.unwrap();
     let late = process.append(process.failed(id, vec![keep(2, 2), AttemptChange::Drop(EventId(3))])).await;
     assert!(matches!(late, Err(StoreError::Fenced)), "{late:?}");
