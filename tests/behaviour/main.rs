@@ -45,5 +45,6 @@ mod support;
 mod task_ends;
 mod task_queues;
 mod test_env;
+mod time_limits;
 mod transactions;
 mod transactions_file;

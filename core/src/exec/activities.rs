@@ -14,7 +14,7 @@ use crate::failure::{FailureKind, FailureRecord};
 use crate::guard::Site;
 use crate::ids::EventId;
 use crate::payload::Payload;
-use crate::policy::{ActivityOptions, CancellationType};
+use crate::policy::{ActivityOptions, CancellationType, MIN_WAIT};
 use std::collections::BTreeMap;
 use std::task::Waker;
 use std::time::Duration;
@@ -159,6 +159,7 @@ impl Activities {
                 Decision::Ended(Event::ActivityFailed { activity: id, failure })
             }
             AttemptOutcome::Failed { failure, retryable, retry_after } => {
+                let failure = failure.caused_by(activity.last_failure.as_ref());
                 activity.after_failure(id, failure, retryable, retry_after, now_ms)
             }
         })
@@ -344,7 +345,9 @@ impl Activity {
         // One that takes its workers down elsewhere, time and again, is not to do so in a hot loop; here, its owner's
         // crashes are counted.
         let again = failure.kind == FailureKind::WorkerLost && self.options.is_elsewhere() && self.lost > 0;
-        let asked = retry_after.filter(|_| !again);
+        // What its worker lost is not the service's fault, and is tried again at once.
+        let ours = matches!(failure.kind, FailureKind::WorkerLost | FailureKind::WorkerShutdown);
+        let asked = retry_after.filter(|asked| !again && (ours || *asked >= MIN_WAIT));
         let delay = self.options.retry.delay_after(self.attempt).map(|delay| asked.unwrap_or(delay));
         let next_at_ms = delay.map(|delay| now_ms.saturating_add(millis(delay)));
         let deadline =
