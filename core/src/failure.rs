@@ -68,6 +68,9 @@ pub struct FailureRecord {
     /// The typed error, encoded.
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub data: Option<Payload>,
+    /// Where a time limit ran out: how the attempts before had failed last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<Box<FailureRecord>>,
 }
 
 /// What is there is a typed error, even where it is `null`: so is one without fields, `struct NotFound;`.
@@ -78,7 +81,20 @@ fn present<'de, D: Deserializer<'de>>(field: D) -> Result<Option<Payload>, D::Er
 impl FailureRecord {
     /// A failure without a typed error.
     pub fn new(kind: FailureKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), chain: Vec::new(), data: None }
+        Self { kind, message: message.into(), chain: Vec::new(), data: None, cause: None }
+    }
+
+    /// A time limit that ran out after `last` is told with it. Where `last` was a time limit too, its own cause says more; one kind
+    /// is told once, so that a chain has no more links than there are kinds.
+    pub(crate) fn caused_by(mut self, last: Option<&Self>) -> Self {
+        if let (FailureKind::TimedOut(_), Some(last)) = (self.kind, last) {
+            self.cause = match &last.cause {
+                Some(cause) => Some(cause.clone()),
+                None if last.kind == self.kind => None,
+                None => Some(Box::new(last.clone())),
+            };
+        }
+        self
     }
 }
 
@@ -86,14 +102,16 @@ impl FailureRecord {
     /// The bytes of its texts.
     pub(crate) fn bytes(&self) -> usize {
         let data = self.data.as_ref().map_or(0, |data| data.as_json().len());
-        self.message.len() + self.chain.iter().map(String::len).sum::<usize>() + data
+        let cause = self.cause.as_ref().map_or(0, |cause| cause.bytes());
+        self.message.len() + self.chain.iter().map(String::len).sum::<usize>() + data + cause
     }
 }
 
 impl fmt::Display for FailureRecord {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)?;
-        self.chain.iter().try_for_each(|cause| write!(f, ": {cause}"))
+        self.chain.iter().try_for_each(|cause| write!(f, ": {cause}"))?;
+        self.cause.iter().try_for_each(|cause| write!(f, ": {cause}"))
     }
 }
 
@@ -150,7 +168,8 @@ impl Failure {
         self
     }
 
-    /// Sets the wait before the next attempt, instead of the retry policy's.
+    /// Sets the wait before the next attempt, instead of the retry policy's. One of less than 1 ms says nothing: the policy's
+    /// counts then.
     #[must_use]
     pub fn retry_after(mut self, delay: Duration) -> Self {
         self.next_retry_delay = Some(delay);
@@ -170,6 +189,20 @@ impl Failure {
     /// The texts of the causes, outermost first.
     pub fn chain(&self) -> &[String] {
         &self.chain
+    }
+
+    /// All but its texts, where there is anything else.
+    pub(crate) fn beside_texts(&self) -> Option<Self> {
+        let beside = Self { message: String::new(), chain: Vec::new(), ..self.clone() };
+        (beside != Self::new("")).then_some(beside)
+    }
+
+    /// One with the texts of its record. In older histories it has them itself.
+    pub(crate) fn with_texts(beside: Option<Self>, record: &FailureRecord) -> Self {
+        match beside.unwrap_or_else(|| Self::new("")) {
+            whole if !whole.message.is_empty() || !whole.chain.is_empty() => whole,
+            beside => Self { message: record.message.clone(), chain: record.chain.clone(), ..beside },
+        }
     }
 
     fn from_error(error: &dyn Error) -> Self {
@@ -214,7 +247,12 @@ pub enum ActivityError<E> {
     /// It returned this error.
     Failed(E),
     /// A limit ran out.
-    TimedOut(TimeoutKind),
+    TimedOut {
+        /// Which limit.
+        kind: TimeoutKind,
+        /// How the last attempt before had failed, where one had: also this error's source.
+        cause: Option<Box<Self>>,
+    },
     /// It was cancelled.
     Cancelled,
     /// It panicked, with this message.
@@ -226,30 +264,54 @@ pub enum ActivityError<E> {
 }
 
 /// The error of a call to a *plain* activity, one that returns `T`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum CallError {
     /// A limit ran out.
-    #[error("activity timed out ({0})")]
-    TimedOut(TimeoutKind),
+    TimedOut {
+        /// Which limit.
+        kind: TimeoutKind,
+        /// How the last attempt before had failed, where one had: also this error's source.
+        cause: Option<Box<Self>>,
+    },
     /// It was cancelled.
-    #[error("activity was cancelled")]
     Cancelled,
     /// It panicked, with this message.
-    #[error("activity panicked: {0}")]
     Panicked(String),
     /// Its worker died or shut down with it, and no attempt was left.
-    #[error("the activity's worker was lost and no attempt is left")]
     WorkerLost,
     /// The engine refused its input or result; the text begins with a code.
-    #[error("{0}")]
     Invalid(String),
+}
+
+impl fmt::Display for CallError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TimedOut { kind, .. } => write!(f, "activity timed out ({kind})"),
+            Self::Cancelled => f.write_str("activity was cancelled"),
+            Self::Panicked(message) => write!(f, "activity panicked: {message}"),
+            Self::WorkerLost => f.write_str("the activity's worker was lost and no attempt is left"),
+            Self::Invalid(text) => f.write_str(text),
+        }
+    }
+}
+
+// By hand: the source is the error itself, not its box, so that it can be downcast.
+impl Error for CallError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::TimedOut { cause, .. } => cause.as_deref().map(|cause| cause as &(dyn Error + 'static)),
+            _ => None,
+        }
+    }
 }
 
 impl<E> From<CallError> for ActivityError<E> {
     fn from(error: CallError) -> Self {
         match error {
-            CallError::TimedOut(kind) => Self::TimedOut(kind),
+            CallError::TimedOut { kind, cause } => {
+                Self::TimedOut { kind, cause: cause.map(|cause| Box::new(Self::from(*cause))) }
+            }
             CallError::Cancelled => Self::Cancelled,
             CallError::Panicked(message) => Self::Panicked(message),
             CallError::WorkerLost => Self::WorkerLost,
@@ -262,7 +324,7 @@ impl<E: Fault> fmt::Display for ActivityError<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Failed(error) => fmt::Display::fmt(error, f),
-            Self::TimedOut(kind) => CallError::TimedOut(*kind).fmt(f),
+            Self::TimedOut { kind, .. } => CallError::TimedOut { kind: *kind, cause: None }.fmt(f),
             Self::Cancelled => CallError::Cancelled.fmt(f),
             Self::Panicked(message) => write!(f, "activity panicked: {message}"),
             Self::WorkerLost => CallError::WorkerLost.fmt(f),
@@ -276,6 +338,7 @@ impl<E: Fault> Error for ActivityError<E> {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Self::Failed(error) => error.cause(),
+            Self::TimedOut { cause, .. } => cause.as_deref().map(|cause| cause as &(dyn Error + 'static)),
             _ => None,
         }
     }

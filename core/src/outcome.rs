@@ -6,7 +6,7 @@
 //!
 //! The blanket impls are `do_not_recommend`: else rustc answers a missing derive with a list of foreign types.
 
-use crate::failure::{ActivityError, CallError, Failure, FailureKind, FailureRecord};
+use crate::failure::{ActivityError, CallError, Failure, FailureKind, FailureRecord, TimeoutKind};
 use crate::payload::{Payload, PayloadError};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::error::Error;
@@ -83,6 +83,7 @@ impl<E: Error + Serialize + DeserializeOwned + 'static> Fault for E {
             message: self.to_string(),
             chain: crate::failure::causes(self),
             data: Some(Payload::encode(self)?),
+            cause: None,
         })
     }
 
@@ -99,16 +100,20 @@ impl Fault for Failure {
     }
 
     fn to_record(&self) -> Result<FailureRecord, PayloadError> {
+        // The texts are the record's own; most failures have nothing beside them.
+        let beside = self.beside_texts();
         Ok(FailureRecord {
             kind: FailureKind::Application,
             message: self.to_string(),
             chain: self.chain().to_vec(),
-            data: Some(Payload::encode(self)?),
+            data: beside.as_ref().map(Payload::encode).transpose()?,
+            cause: None,
         })
     }
 
     fn from_record(record: &FailureRecord) -> Result<Self, PayloadError> {
-        data_of::<Self>(record)?.decode()
+        let beside = record.data.as_ref().map(Payload::decode).transpose()?;
+        Ok(Self::with_texts(beside, record))
     }
 
     fn retryable(&self) -> bool {
@@ -156,6 +161,9 @@ pub trait Outcome: 'static {
     /// The caller's view of an error.
     fn seen(error: Self::Err) -> Self::Seen;
 
+    /// The caller's view of a time limit that ran out, and of what the attempts before it had failed with last.
+    fn timed_out(kind: TimeoutKind, cause: Option<Self::Seen>) -> Self::Seen;
+
     /// What history keeps of a returned value.
     fn encode(returned: Self::Returned) -> Result<Result<Payload, FailureRecord>, PayloadError> {
         match Self::split(returned) {
@@ -178,6 +186,10 @@ impl<T: Persist, E: Fault> Outcome for Sel<Result<T, E>, true> {
     fn seen(error: E) -> ActivityError<E> {
         ActivityError::Failed(error)
     }
+
+    fn timed_out(kind: TimeoutKind, cause: Option<ActivityError<E>>) -> ActivityError<E> {
+        ActivityError::TimedOut { kind, cause: cause.map(Box::new) }
+    }
 }
 
 impl<T: Persist> Outcome for Sel<T, false> {
@@ -192,6 +204,10 @@ impl<T: Persist> Outcome for Sel<T, false> {
 
     fn seen(error: Never) -> CallError {
         match error {}
+    }
+
+    fn timed_out(kind: TimeoutKind, cause: Option<CallError>) -> CallError {
+        CallError::TimedOut { kind, cause: cause.map(Box::new) }
     }
 }
 

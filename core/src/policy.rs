@@ -6,15 +6,18 @@ use std::time::Duration;
 /// When and how often a failed activity is tried again. The defaults are Temporal's.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RetryPolicy {
-    /// The wait before the second attempt. Default: 1 s.
+    /// The wait before the second attempt: at least 1 ms (`AB0432`). Default: 1 s.
     pub initial_interval: Duration,
     /// What each further wait is multiplied with. Default: 2.0.
     pub backoff_coefficient: f64,
-    /// The longest wait. Default: 100 × `initial_interval`.
+    /// The longest wait: at least 1 ms (`AB0432`). Default: 100 × `initial_interval`.
     pub max_interval: Option<Duration>,
     /// How many attempts in all; 0 means without limit. Default: 0.
     pub max_attempts: u32,
 }
+
+/// The shortest wait before another attempt: the engine's resolution.
+pub(crate) const MIN_WAIT: Duration = Duration::from_millis(1);
 
 impl Default for RetryPolicy {
     fn default() -> Self {
@@ -36,7 +39,19 @@ impl RetryPolicy {
         let max = self.max_interval.unwrap_or_else(|| self.initial_interval.saturating_mul(100));
         let factor = self.backoff_coefficient.max(1.0).powi(attempt.saturating_sub(1).min(1_000) as i32);
         let secs = self.initial_interval.as_secs_f64() * factor;
-        Some(Duration::try_from_secs_f64(secs).map_or(max, |d| d.min(max)))
+        Some(Duration::try_from_secs_f64(secs).map_or(max, |d| d.min(max)).max(MIN_WAIT))
+    }
+
+    /// What is wrong with its waits. One that allows a single attempt has none.
+    fn check(&self, activity: &str) -> Result<(), String> {
+        let waits = [("initial_interval", Some(self.initial_interval)), ("max_interval", self.max_interval)];
+        let short = waits.into_iter().find(|(_, wait)| wait.is_some_and(|wait| wait < MIN_WAIT));
+        match short {
+            Some((field, Some(wait))) if self.max_attempts != 1 => Err(format!(
+                "AB0432: the retry policy of activity `{activity}` has {field} = {wait:?}: each failed attempt is written to the                  database twice, so that a service that is down would cost hundreds of commits a second. The shortest wait is 1 ms;                  leave `{field}` out, or write what the service can bear"
+            )),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -87,8 +102,9 @@ impl ActivityOptions {
         self.is_elsewhere() || self.transactional
     }
 
-    /// What is wrong with the task queue that it names.
+    /// What is wrong with its retry policy, or with the task queue that it names.
     pub(crate) fn check(&self, activity: &str) -> Result<(), String> {
+        self.retry.check(activity)?;
         let Some(queue) = &self.task_queue else { return Ok(()) };
         if self.transactional {
             return Err(format!(
@@ -102,5 +118,34 @@ impl ActivityOptions {
                 "AB0610: the task queue of activity `{activity}` has {chars} characters: a name has 1 to 1,000"
             )),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wait_of_less_than_a_millisecond_is_refused_and_none_is_made() {
+        let policy = |initial_interval, max_interval, max_attempts| RetryPolicy {
+            initial_interval,
+            max_interval,
+            max_attempts,
+            ..RetryPolicy::default()
+        };
+        let (zero, tiny, least) = (Duration::ZERO, Duration::from_nanos(1), MIN_WAIT);
+        for (policy, field) in [
+            (policy(zero, None, 0), "initial_interval = 0ns"),
+            (policy(tiny, Some(least), 2), "initial_interval = 1ns"),
+            (policy(least, Some(zero), 0), "max_interval = 0ns"),
+            (policy(Duration::from_secs(1), Some(tiny), 3), "max_interval = 1ns"),
+        ] {
+            let told = policy.check("ask").unwrap_err();
+            assert!(told.starts_with("AB0432: ") && told.contains(field) && told.contains("`ask`"), "{told}");
+            assert_eq!(policy.delay_after(1), Some(least), "an older history may have it");
+        }
+        assert_eq!(policy(least, None, 0).check("ask"), Ok(()));
+        assert_eq!(policy(zero, None, 1).check("ask"), Ok(()), "it is never tried again");
+        assert_eq!(policy(zero, None, 1).delay_after(1), None);
     }
 }

@@ -28,9 +28,9 @@ use proc_macro::TokenStream;
 /// | `start_to_close = "30s"` | limit of one attempt | none |
 /// | `schedule_to_close = "1h"` | limit of all attempts together | none |
 /// | `schedule_to_start = "5m"` | limit of the wait for a slot, or for a worker of its task queue | none |
-/// | `retry(initial_interval = "1s", backoff_coefficient = 2.0, max_interval = "100s", max_attempts = 0)` | when failed attempts are repeated; 0: without limit | as shown |
+/// | `retry(initial_interval = "1s", backoff_coefficient = 2.0, max_interval = "100s", max_attempts = 0)` | when failed attempts are repeated, after at least 1 ms; 0: without limit | as shown |
 /// | `retry_if = expr` | a `Fn(&E) -> bool`: which errors are worth another attempt | all |
-/// | `retry_after = expr` | a `Fn(&E) -> Option<Duration>`: the wait that an error asks for | the policy's |
+/// | `retry_after = expr` | a `Fn(&E) -> Option<Duration>`: the wait that an error asks for, from 1 ms | the policy's |
 /// | `cancellation = "try_cancel"` | or `"wait"`, `"abandon"`: what happens when the workflow drops the call | `"try_cancel"` |
 /// | `task_queue = "gpu"` | whose workers run it, in whatever process | none: the worker that runs the workflow |
 /// | `transactional` | its SQL commits with its result: the first argument is the connection, `tx: &mut sqlx::PgConnection` or `tx: &mut sqlx::SqliteConnection`, and no part of the call | no |

@@ -84,6 +84,7 @@ impl Raw {
                 consumed: Vec::new(),
                 messages: Vec::new(),
                 tasks: Vec::new(),
+                attempts: Vec::new(),
                 create: (i == 0).then(|| Box::new(self.new_execution(execution, script, at_ms))),
                 tries: 0,
             };

@@ -86,11 +86,15 @@ async fn an_activity_that_never_returns() {
     let each = db.client().start(each_attempt()).await.unwrap();
     let all = db.client().start(all_attempts()).await.unwrap();
     let both = db.client().start(both_limits()).await.unwrap();
-    let Err(WorkflowError::Failed(CallError::TimedOut(kind))) = each.result().await else { panic!("no") };
+    let Err(WorkflowError::Failed(CallError::TimedOut { kind, .. })) = each.result().await else {
+        panic!("no")
+    };
     assert_eq!(kind, TimeoutKind::StartToClose);
-    let Err(WorkflowError::Failed(CallError::TimedOut(kind))) = all.result().await else { panic!("no") };
+    let Err(WorkflowError::Failed(CallError::TimedOut { kind, .. })) = all.result().await else {
+        panic!("no")
+    };
     assert_eq!(kind, TimeoutKind::ScheduleToClose);
-    let Err(WorkflowError::Failed(CallError::TimedOut(_))) = both.result().await else { panic!("no") };
+    let Err(WorkflowError::Failed(CallError::TimedOut { .. })) = both.result().await else { panic!("no") };
     eventually("each attempt was asked to stop", async || {
         let counts = log.counts();
         let asked = |what: &str| counts.keys().filter(|line| line.starts_with(what)).count();

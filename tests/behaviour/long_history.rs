@@ -2,6 +2,7 @@
 
 use super::ends::{reason, says};
 use super::support::Db;
+use abide::WorkflowError;
 use abide::prelude::*;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -41,5 +42,14 @@ async fn fifty_mebibytes_are_the_limit() {
     assert_eq!(described.awaiting.len(), 1, "it says where it stood");
     assert!(described.awaiting[0].file.ends_with("long_history.rs") && described.awaiting[0].line > 20);
     assert_eq!(described.awaiting[0].text, "bulk(BYTES)");
+    // Resumed, it stands there again, and its history is no longer than before.
+    run.resume().await.unwrap();
+    assert_eq!(reason(run.result().await).code(), "AB0211");
+    assert_eq!(run.describe().await.unwrap().history_length, described.history_length);
+    // A request to cancel is taken in all the same.
+    run.cancel("enough").await.unwrap();
+    run.resume().await.unwrap();
+    assert!(matches!(run.result().await, Err(WorkflowError::Cancelled)));
+    assert_eq!(RAN.load(Ordering::Relaxed), 50);
     worker.shutdown().await.unwrap();
 }

@@ -29,15 +29,21 @@ async fn time_limits_hold_elsewhere() {
     let (db, log) = (Db::new().await, Log::default());
     let flows = flows(&db.abide, &Log::default()).start().await.unwrap();
     let run = db.client().start(soon_or_never()).await.unwrap();
-    let Err(WorkflowError::Failed(CallError::TimedOut(kind))) = run.result().await else { panic!("no") };
+    let Err(WorkflowError::Failed(CallError::TimedOut { kind, .. })) = run.result().await else {
+        panic!("no")
+    };
     assert_eq!(kind, TimeoutKind::ScheduleToStart, "nobody is there");
     let farm = farm(&db.abide, &log).start().await.unwrap();
     let run = db.client().start(slow()).await.unwrap();
-    let Err(WorkflowError::Failed(CallError::TimedOut(kind))) = run.result().await else { panic!("no") };
+    let Err(WorkflowError::Failed(CallError::TimedOut { kind, .. })) = run.result().await else {
+        panic!("no")
+    };
     assert_eq!(kind, TimeoutKind::StartToClose);
     assert_eq!(log.lines(), ["slow 1", "slow 2"], "that of an attempt is worth another");
     let run = db.client().start(in_all()).await.unwrap();
-    let Err(WorkflowError::Failed(CallError::TimedOut(kind))) = run.result().await else { panic!("no") };
+    let Err(WorkflowError::Failed(CallError::TimedOut { kind, .. })) = run.result().await else {
+        panic!("no")
+    };
     assert_eq!(kind, TimeoutKind::ScheduleToClose);
     assert_eq!(log.lines()[2..], ["in all 1"]);
     flows.shutdown().await.unwrap();

@@ -36,7 +36,10 @@ async fn a_transaction_that_lasts_too_long_is_cut_off() {
     let started = std::time::Instant::now();
     let error = run.result().await.unwrap_err();
     assert!(
-        matches!(error, WorkflowError::Failed(ActivityError::TimedOut(TimeoutKind::StartToClose))),
+        matches!(
+            error,
+            WorkflowError::Failed(ActivityError::TimedOut { kind: TimeoutKind::StartToClose, .. })
+        ),
         "{error}"
     );
     assert!(started.elapsed() < Duration::from_secs(5));

@@ -83,7 +83,7 @@ async fn a_retry_that_nobody_was_there_to_start_loses_no_attempt() {
     for n in 0..3 {
         runs.push((n, client.start(twice(n)).await.expect("it starts")));
     }
-    let failed = "SELECT count(*) FROM journal WHERE body LIKE '%attempt_failed%'";
+    let failed = "SELECT count(*) FROM attempt";
     let database = scene.database();
     eventually("all have failed once", async || number(database, failed).await == 3).await;
     assert!(first.kill());

@@ -1,18 +1,20 @@
 //! The activities of one execution: what is scheduled, which attempt, and what a failed attempt leads to.
 //!
-//! The core decides about retries and the runtime runs attempts. A decision is an event (`AttemptFailed` or
-//! `ActivityFailed`), so a replay repeats it whatever the policy has become since.
+//! The core decides about retries and the runtime runs attempts. That an activity has failed is an event (`ActivityFailed`), so
+//! a replay repeats it whatever the policy has become since. That it is tried again is none: the last failed attempt of each
+//! activity is kept beside the history (see `attempts`). Older histories have `AttemptFailed` events, which are repeated.
 //!
 //! An activity that names a task queue runs *elsewhere*: its attempts are rows in the database, which outlive the owner.
 //! Nothing that is about the owner's own running attempts counts them.
 
+use super::attempts::{AttemptChange, FailedAttempt};
 use super::{Action, ActivityStart, AttemptOutcome, Stop};
 use crate::event::Event;
 use crate::failure::{FailureKind, FailureRecord};
 use crate::guard::Site;
 use crate::ids::EventId;
 use crate::payload::Payload;
-use crate::policy::{ActivityOptions, CancellationType};
+use crate::policy::{ActivityOptions, CancellationType, MIN_WAIT};
 use std::collections::BTreeMap;
 use std::task::Waker;
 use std::time::Duration;
@@ -32,6 +34,8 @@ pub(crate) struct Activity {
     pub(crate) last_failure: Option<FailureRecord>,
     /// How many attempts in a row, up to the current one, went down with their worker.
     lost: u32,
+    /// The store keeps its last failed attempt.
+    kept: bool,
     pub(crate) site: Option<&'static Site>,
     /// Its future was dropped; it is waited for only at the close.
     pub(crate) cancel_requested: bool,
@@ -39,18 +43,44 @@ pub(crate) struct Activity {
     waker: Option<Waker>,
 }
 
+/// What has become of an attempt.
+pub(crate) enum Decision {
+    /// The activity has ended.
+    Ended(Event),
+    /// Another attempt follows.
+    Again(FailedAttempt),
+}
+
+/// What a turn leads to, in order.
+pub(crate) enum Effect {
+    /// To be done once the turn is durable.
+    Act(Action),
+    /// To be written with it.
+    Keep(AttemptChange),
+}
+
 /// See the module's head.
 #[derive(Default)]
 pub(crate) struct Activities {
     open: BTreeMap<EventId, Activity>,
-    actions: Vec<Action>,
+    /// Failed attempts that the store has kept, of activities that the replay has not met yet.
+    loaded: BTreeMap<EventId, FailedAttempt>,
+    effects: Vec<Effect>,
 }
 
 impl Activities {
+    /// Takes what the store has kept of failed attempts, before a replay.
+    pub(crate) fn load(&mut self, failed: Vec<FailedAttempt>) {
+        self.loaded = failed.into_iter().map(|failed| (failed.activity, failed)).collect();
+    }
+
     /// `live`: it is not in the history yet, so its start is still to be made.
-    pub(crate) fn schedule(&mut self, id: EventId, activity: Activity, live: bool) {
+    pub(crate) fn schedule(&mut self, id: EventId, mut activity: Activity, live: bool) {
         if live {
-            self.actions.push(Action::Start(activity.start(id)));
+            self.effects.push(Effect::Act(Action::Start(activity.start(id))));
+        } else if let Some(failed) = self.loaded.remove(&id) {
+            activity.failed(failed);
+            activity.kept = true;
         }
         self.open.insert(id, activity);
     }
@@ -77,6 +107,9 @@ impl Activities {
             self.open.remove(&id);
             return None;
         }
+        // One that is waited for keeps its number: its end names it.
+        let forgets =
+            activity.kept && activity.options.cancellation != CancellationType::WaitCancellationCompleted;
         let kind = activity.options.cancellation;
         let stop = Stop {
             activity: id,
@@ -93,7 +126,12 @@ impl Activities {
         }
         let abandoned = kind == CancellationType::Abandon;
         if live {
-            self.actions.push(if abandoned { Action::Abandon(id) } else { Action::Cancel(stop) });
+            self.effects.push(Effect::Act(if abandoned {
+                Action::Abandon(id)
+            } else {
+                Action::Cancel(stop)
+            }));
+            self.effects.extend(forgets.then_some(Effect::Keep(AttemptChange::Gone(id))));
         }
         (!abandoned).then_some(Event::ActivityCancelRequested { activity: id })
     }
@@ -103,22 +141,25 @@ impl Activities {
         self.open.values().any(|a| a.cancel_requested)
     }
 
-    /// Turns the outcome of an attempt into an event; `None` where nobody asks for it any more.
+    /// What the outcome of an attempt means; `None` where nobody asks for it any more.
     pub(crate) fn decide(
         &self,
         id: EventId,
         attempt: u32,
         outcome: AttemptOutcome,
         now_ms: i64,
-    ) -> Option<Event> {
+    ) -> Option<Decision> {
         let activity = self.open.get(&id).filter(|a| a.attempt == attempt && a.ended.is_none())?;
         Some(match outcome {
-            AttemptOutcome::Completed(result) => Event::ActivityCompleted { activity: id, result },
+            AttemptOutcome::Completed(result) => {
+                Decision::Ended(Event::ActivityCompleted { activity: id, result })
+            }
             AttemptOutcome::Cancelled => {
                 let failure = FailureRecord::new(FailureKind::Cancelled, "activity was cancelled");
-                Event::ActivityFailed { activity: id, failure }
+                Decision::Ended(Event::ActivityFailed { activity: id, failure })
             }
             AttemptOutcome::Failed { failure, retryable, retry_after } => {
+                let failure = failure.caused_by(activity.last_failure.as_ref());
                 activity.after_failure(id, failure, retryable, retry_after, now_ms)
             }
         })
@@ -134,10 +175,19 @@ impl Activities {
     }
 
     /// What it means that the attempt of `id` was lost; `None` where nobody asks for it any more.
-    pub(crate) fn lose(&self, id: EventId, now_ms: i64) -> Option<Event> {
+    pub(crate) fn lose(&self, id: EventId, now_ms: i64) -> Option<Decision> {
         let activity = self.open.get(&id).filter(|a| a.ended.is_none())?;
         let failure = FailureRecord::new(FailureKind::WorkerLost, "the worker died with this attempt");
         Some(activity.after_failure(id, failure, true, Some(Duration::ZERO), now_ms))
+    }
+
+    /// Another attempt follows this one. Live only: a replay learns of it by [`Activities::load`].
+    pub(crate) fn again(&mut self, failed: FailedAttempt) {
+        let Some(activity) = self.open.get_mut(&failed.activity) else { return };
+        activity.failed(failed.clone());
+        activity.kept = true;
+        self.effects.push(Effect::Act(Action::Start(activity.start(failed.activity))));
+        self.effects.push(Effect::Keep(AttemptChange::Failed(failed)));
     }
 
     /// Applies an event about an activity, live or replayed.
@@ -146,14 +196,17 @@ impl Activities {
             Event::ActivityCompleted { activity, result } => (*activity, Ok(result.clone())),
             Event::ActivityFailed { activity, failure } => (*activity, Err(failure.clone())),
             Event::AttemptFailed { activity, attempt, failure, next_at_ms } => {
-                return self.attempt_failed(*activity, *attempt, (failure, *next_at_ms), live);
+                return self.attempt_failed(*activity, *attempt, failure, *next_at_ms);
             }
             _ => return,
         };
         let Some(activity) = self.open.get_mut(&id) else { return };
         // Elsewhere the row has gone with the outcome.
         if live && activity.options.transactional && !activity.options.is_elsewhere() {
-            self.actions.push(Action::Ended { activity: id, attempt: activity.attempt });
+            self.effects.push(Effect::Act(Action::Ended { activity: id, attempt: activity.attempt }));
+        }
+        if live && activity.kept {
+            self.effects.push(Effect::Keep(AttemptChange::Gone(id)));
         }
         if activity.cancel_requested {
             self.open.remove(&id);
@@ -165,31 +218,20 @@ impl Activities {
         }
     }
 
-    fn attempt_failed(
-        &mut self,
-        id: EventId,
-        attempt: u32,
-        (failure, next_at_ms): (&FailureRecord, i64),
-        live: bool,
-    ) {
-        let Some(activity) = self.open.get_mut(&id) else { return };
-        // The number is the journal's, whatever it says.
-        activity.attempt = attempt.saturating_add(1 + u32::from(mutant!(CountRetryTwice)));
-        activity.lost = if failure.kind == FailureKind::WorkerLost { activity.lost + 1 } else { 0 };
-        activity.next_at_ms = Some(next_at_ms);
-        activity.last_failure = Some(failure.clone());
-        if live {
-            self.actions.push(Action::Start(activity.start(id)));
-        }
+    /// An event of an older history. What the store has kept is younger.
+    fn attempt_failed(&mut self, id: EventId, attempt: u32, failure: &FailureRecord, next_at_ms: i64) {
+        let Some(activity) = self.open.get_mut(&id).filter(|activity| !activity.kept) else { return };
+        let lost = if failure.kind == FailureKind::WorkerLost { activity.lost + 1 } else { 0 };
+        activity.failed(FailedAttempt { activity: id, attempt, next_at_ms, failure: failure.clone(), lost });
     }
 
-    pub(crate) fn take_actions(&mut self) -> Vec<Action> {
-        std::mem::take(&mut self.actions)
+    pub(crate) fn take_effects(&mut self) -> Vec<Effect> {
+        std::mem::take(&mut self.effects)
     }
 
-    /// How many actions there are since the last take.
+    /// How many effects there are since the last take.
     pub(crate) fn acted(&self) -> usize {
-        self.actions.len()
+        self.effects.len()
     }
 
     /// The attempts that are due now or later in the owner: what a new owner starts.
@@ -257,6 +299,7 @@ impl Activity {
             next_at_ms: None,
             last_failure: None,
             lost: 0,
+            kept: false,
             site,
             cancel_requested: false,
             ended: None,
@@ -282,6 +325,15 @@ impl Activity {
         }
     }
 
+    /// It has failed, and its next attempt is the one to come.
+    fn failed(&mut self, failed: FailedAttempt) {
+        // The number is what was recorded, whatever it says.
+        self.attempt = failed.attempt.saturating_add(1 + u32::from(mutant!(CountRetryTwice)));
+        self.lost = failed.lost;
+        self.next_at_ms = Some(failed.next_at_ms);
+        self.last_failure = Some(failed.failure);
+    }
+
     fn after_failure(
         &self,
         id: EventId,
@@ -289,20 +341,25 @@ impl Activity {
         retryable: bool,
         retry_after: Option<Duration>,
         now_ms: i64,
-    ) -> Event {
+    ) -> Decision {
         // One that takes its workers down elsewhere, time and again, is not to do so in a hot loop; here, its owner's
         // crashes are counted.
         let again = failure.kind == FailureKind::WorkerLost && self.options.is_elsewhere() && self.lost > 0;
-        let asked = retry_after.filter(|_| !again);
+        // What its worker lost is not the service's fault, and is tried again at once.
+        let ours = matches!(failure.kind, FailureKind::WorkerLost | FailureKind::WorkerShutdown);
+        let asked = retry_after.filter(|asked| !again && (ours || *asked >= MIN_WAIT));
         let delay = self.options.retry.delay_after(self.attempt).map(|delay| asked.unwrap_or(delay));
         let next_at_ms = delay.map(|delay| now_ms.saturating_add(millis(delay)));
         let deadline =
             self.options.schedule_to_close.map(|limit| self.scheduled_at_ms.saturating_add(millis(limit)));
         match next_at_ms.filter(|next| deadline.is_none_or(|deadline| *next < deadline)) {
             Some(next_at_ms) if retryable && !self.cancel_requested => {
-                Event::AttemptFailed { activity: id, attempt: self.attempt, failure, next_at_ms }
+                let lost =
+                    if failure.kind == FailureKind::WorkerLost { self.lost.saturating_add(1) } else { 0 };
+                let attempt = self.attempt;
+                Decision::Again(FailedAttempt { activity: id, attempt, next_at_ms, failure, lost })
             }
-            _ => Event::ActivityFailed { activity: id, failure },
+            _ => Decision::Ended(Event::ActivityFailed { activity: id, failure }),
         }
     }
 }

@@ -101,6 +101,7 @@ impl Execution {
     }
 
     fn decide(&mut self, verdict: Verdict) {
+        self.ctx.history.borrow_mut().is_ending();
         for handler in self.tasks.ids(|kind| matches!(kind, TaskKind::Handler(_))) {
             if let Some(TaskKind::Handler(name)) = self.tasks.kind(handler) {
                 tracing::warn!(signal = %name, site = ?self.ctx.site(), "a signal handler was unfinished at the close");

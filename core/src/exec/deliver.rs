@@ -1,5 +1,7 @@
 //! Inputs on their way into an execution, and the loop that runs its tasks till nothing moves.
 
+use super::activities::Decision;
+use super::history::END_EVENTS;
 use super::program::SignalStep;
 use super::tasks::{Polled, panic_message};
 use super::{Execution, Input, Spawned, Suspension, TaskKind, context};
@@ -16,10 +18,8 @@ impl Execution {
             Input::Start { input, seed } => self.record(Event::Started { input, seed }),
             Input::Attempt { activity, attempt, outcome } => {
                 let now_ms = self.ctx.now_ms.get();
-                let event = self.ctx.activities.borrow().decide(activity, attempt, outcome, now_ms);
-                if let Some(event) = event {
-                    self.record(event);
-                }
+                let decision = self.ctx.activities.borrow().decide(activity, attempt, outcome, now_ms);
+                decision.into_iter().for_each(|decision| self.decided(decision));
             }
             Input::Signal { name, input, request_id } => {
                 if mutant!(ForgetRequestIds) || !self.signals.contains(&request_id) {
@@ -47,8 +47,19 @@ impl Execution {
         if self.ctx.halted() || self.is_closed() {
             return;
         }
-        let event = self.ctx.activities.borrow().lose(activity, self.ctx.now_ms.get());
-        event.into_iter().for_each(|event| self.record(event));
+        let decision = self.ctx.activities.borrow().lose(activity, self.ctx.now_ms.get());
+        decision.into_iter().for_each(|decision| self.decided(decision));
+    }
+
+    /// An activity's end is an event; that it is tried again is none, and wakes nobody.
+    fn decided(&mut self, decision: Decision) {
+        match decision {
+            Decision::Ended(event) => self.record(event),
+            Decision::Again(failed) => {
+                self.ctx.activities.borrow_mut().again(failed);
+                self.keep_so_far();
+            }
+        }
     }
 
     fn record(&mut self, event: Event) {
@@ -85,6 +96,7 @@ impl Execution {
             }
             Event::CancelRequested { request_id, reason } => {
                 self.cancels.insert(request_id);
+                self.ctx.history.borrow_mut().is_ending();
                 self.cancel(reason);
             }
             Event::Terminated { .. } => self.terminated(),
@@ -201,11 +213,22 @@ impl Execution {
                 None if self.ctx.spawned.borrow().is_empty() && !self.settle() => break,
                 None => {}
             }
-            let history = self.ctx.history.borrow();
-            if history.is_full() {
-                let reason = Suspension::too_long(history.len(), history.bytes(), self.ctx.site());
-                self.ctx.suspend(reason);
-            }
+            self.check_length();
+        }
+        // An input may have woken nobody.
+        self.check_length();
+    }
+
+    /// Suspends what grows beyond the limit. What was written may be read: a replay is measured by what it adds.
+    fn check_length(&mut self) {
+        let history = self.ctx.history.borrow();
+        let full = match self.replays {
+            true => history.fresh() as u64 >= END_EVENTS,
+            false => history.is_full(),
+        };
+        if full && !self.is_closed() && !self.ctx.halted() {
+            drop(history);
+            self.too_long();
         }
     }
 }

@@ -153,8 +153,9 @@ fn one_that_takes_its_workers_down_elsewhere_waits_longer_and_longer() {
     let mut waits = Vec::new();
     for n in 1..=4 {
         let turn = exec.turn(vec![attempt(2, n, failed(FailureKind::WorkerLost))], 2_000);
-        let Some(Event::AttemptFailed { next_at_ms, .. }) = turn.events.first() else { panic!("{turn:?}") };
-        waits.push(next_at_ms - 2_000);
+        let Some(AttemptChange::Failed(failed)) = turn.attempts.first() else { panic!("{turn:?}") };
+        assert_eq!((turn.events.len(), failed.attempt, failed.lost), (0, n, n));
+        waits.push(failed.next_at_ms - 2_000);
     }
     assert_eq!(waits, [50, 2_000, 4_000, 8_000], "the first is tried again when it asks to be");
 }
@@ -229,4 +230,123 @@ fn a_queue_without_a_name_is_told_at_the_call() {
     for bad in [String::new(), "x".repeat(1_001)] {
         assert!(queue(bad).check("step").unwrap_err().starts_with("AB0610: "));
     }
+}
+
+fn rows(turns: &[&Turn]) -> Vec<JournalRow> {
+    let row = |turn: &&Turn| JournalRow { seq: turn.seq, at_ms: turn.at_ms, events: turn.events.clone() };
+    turns.iter().filter(|turn| !turn.events.is_empty()).map(row).collect()
+}
+
+fn kept(turn: &Turn) -> FailedAttempt {
+    match &turn.attempts[..] {
+        [AttemptChange::Failed(failed)] => failed.clone(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn retries_leave_the_history_as_it_is() {
+    let (mut exec, first) = started(ActivityOptions::default());
+    let mut last = None;
+    for n in 1..=60_000 {
+        let now_ms = 1_000 + i64::from(n) * 100;
+        let turn = exec.turn(vec![attempt(2, n, failed(FailureKind::Application))], now_ms);
+        assert_eq!((turn.events.len(), &turn.standing), (0, &Standing::Open));
+        last = Some(kept(&turn));
+    }
+    assert_eq!(exec.history_len(), 2);
+    let last = last.unwrap();
+    assert_eq!((last.activity, last.attempt, last.next_at_ms), (EventId(2), 60_000, 6_001_050));
+    // A load brings it back.
+    let mut replayed = new(ActivityOptions::default());
+    replayed.resume_attempts(vec![last]);
+    assert_eq!(replayed.replay(rows(&[&first])), Standing::Open);
+    let starts = replayed.outstanding();
+    assert_eq!((starts[0].attempt, starts[0].not_before_ms), (60_001, Some(6_001_050)));
+    for mut exec in [exec, replayed] {
+        let turn = exec.turn(vec![attempt(2, 60_001, done())], 7_000_000);
+        assert_eq!(turn.attempts, [AttemptChange::Gone(EventId(2))], "its end takes it out");
+        assert_eq!(turn.events.len(), 2);
+    }
+}
+
+#[test]
+fn attempts_of_what_is_given_up_are_kept_while_it_is_waited_for() {
+    let cancel = || Input::Cancel { request_id: "c".to_owned(), reason: "enough".to_owned() };
+    let (mut exec, first) =
+        started(ActivityOptions { cancellation: CancellationType::WaitCancellationCompleted, ..elsewhere() });
+    let second = exec.turn(vec![attempt(2, 1, failed(FailureKind::Panicked))], 2_000);
+    let third = exec.turn(vec![cancel()], 3_000);
+    assert_eq!((words(&third), &third.attempts[..]), (vec!["cancel 2 2".to_owned()], &[][..]));
+    let mut replayed = new(OPTIONS.with_borrow(Clone::clone));
+    replayed.resume_attempts(vec![kept(&second)]);
+    assert_eq!(replayed.replay(rows(&[&first, &second, &third])), Standing::Open);
+    let turn = replayed.turn(vec![attempt(2, 2, AttemptOutcome::Cancelled)], 4_000);
+    assert_eq!((turn.standing, turn.attempts), (Standing::Closed, vec![]), "it knows which attempt it was");
+    // What a turn gives up for good, it forgets; also where a replay goes on beyond its history.
+    let race = |exec: &mut Execution| exec.turn(vec![cancel()], 3_000).attempts;
+    let (mut exec, first) = started(elsewhere());
+    let second = exec.turn(vec![attempt(2, 1, failed(FailureKind::Panicked))], 2_000);
+    assert_eq!(race(&mut exec), [], "it closes");
+    let mut replayed = new(elsewhere());
+    replayed.resume_attempts(vec![kept(&second)]);
+    let asked = Event::CancelRequested { request_id: "c".to_owned(), reason: "enough".to_owned() };
+    let asked = JournalRow { seq: EventId(3), at_ms: 3_000, events: vec![asked] };
+    replayed.replay(rows(&[&first]).into_iter().chain([asked]).collect());
+    assert_eq!(words(&replayed.turn(vec![], 4_000)), ["cancel 2 2"], "the attempt that runs, not the first");
+}
+
+#[test]
+fn histories_that_hold_failed_attempts_replay() {
+    let (_, first) = started(ActivityOptions::default());
+    let failure = FailureRecord::new(FailureKind::WorkerLost, "gone");
+    let old = |attempt| Event::AttemptFailed {
+        activity: EventId(2),
+        attempt,
+        failure: failure.clone(),
+        next_at_ms: 2_000,
+    };
+    let old = JournalRow { seq: EventId(3), at_ms: 2_000, events: vec![old(1), old(2)] };
+    let whole = || rows(&[&first]).into_iter().chain([old.clone()]).collect::<Vec<_>>();
+    let mut replayed = new(ActivityOptions::default());
+    assert_eq!(replayed.replay(whole()), Standing::Open);
+    assert_eq!((replayed.outstanding()[0].attempt, replayed.lost_in_a_row()), (3, 2));
+    let turn = replayed.turn(vec![attempt(2, 3, failed(FailureKind::WorkerLost))], 3_000);
+    let younger = kept(&turn);
+    assert_eq!((younger.attempt, younger.lost, replayed.history_len()), (3, 3, 4));
+    let mut replayed = new(ActivityOptions::default());
+    replayed.resume_attempts(vec![younger]);
+    replayed.replay(whole());
+    assert_eq!((replayed.outstanding()[0].attempt, replayed.lost_in_a_row()), (4, 3));
+}
+
+/// The limit counts for inputs that wake nobody; what stands at it can be read, and cancelled.
+#[test]
+fn at_its_limit_it_can_be_read_and_cancelled_and_nothing_else() {
+    let (mut exec, first) = started(ActivityOptions::default());
+    let note = |n: u64| Input::Signal {
+        name: "gone".to_owned(),
+        input: Payload::null(),
+        request_id: format!("{n}"),
+    };
+    let cancel = |n: u64| Input::Cancel { request_id: format!("c{n}"), reason: "enough".to_owned() };
+    let lost = |n: u64| Input::Recovered { running: vec![], retried_ms: n as i64 };
+    // A take-over is an input, and wakes nobody.
+    let turn = exec.turn((0..60_000).map(lost).collect(), 2_000);
+    assert_eq!((exec.history_len(), turn.undelivered.len() as u64), (51_200, 60_000 - 51_198));
+    assert!(matches!(&turn.standing, Standing::Suspended(reason) if reason.code == "AB0211"));
+    let whole = || rows(&[&first, &turn]);
+    let load = || {
+        let mut exec = new(ActivityOptions::default());
+        exec.resume_attempts(turn.attempts.iter().map(|_| kept(&turn)).collect());
+        assert_eq!(exec.replay(whole()), Standing::Open);
+        assert!(exec.broke_off().is_none() && exec.is_at_limit() && exec.has_more());
+        exec
+    };
+    let again = load().turn(vec![note(1), attempt(2, 60_000, done())], 3_000);
+    assert!(matches!(again.standing, Standing::Suspended(reason) if reason.code == "AB0211"));
+    assert_eq!((again.events.len(), again.undelivered.len()), (0, 2), "nothing is taken in, nothing is lost");
+    let mut exec = load();
+    let end = exec.turn(vec![cancel(1)], 3_000);
+    assert_eq!(end.standing, Standing::Closed, "{end:?}");
 }

@@ -13,6 +13,13 @@ pub(crate) const MAX_EVENTS: u64 = 51_200;
 /// comes to in the end, so that nothing has to be encoded for it.
 pub(crate) const MAX_BYTES: usize = 50 * 1024 * 1024;
 
+/// So much more there may be from the moment at which its end has begun: a cancellation's shielded blocks and compensations
+/// need room wherever it stands.
+pub(crate) const END_EVENTS: u64 = 10_240;
+
+/// The same for bytes: 10 MiB.
+pub(crate) const END_BYTES: usize = 10 * 1024 * 1024;
+
 /// What the code asked for while it was observed: kept on demand, since a replay that only has to go on needs none of it.
 #[derive(Clone, Debug, Default)]
 pub struct Trace {
@@ -33,6 +40,8 @@ pub(crate) struct History {
     len: u64,
     /// About how many bytes these have.
     bytes: usize,
+    /// How many events and bytes there were when its end began.
+    ending_from: Option<(u64, usize)>,
     /// Kept where somebody observes.
     trace: Option<Trace>,
 }
@@ -172,8 +181,18 @@ impl History {
         self.bytes
     }
 
+    /// Its end has begun: it was cancelled, or decided. The first time counts.
+    pub(crate) fn is_ending(&mut self) {
+        self.ending_from.get_or_insert((self.len, self.bytes));
+    }
+
+    /// Whether it may not grow any more.
     pub(crate) fn is_full(&self) -> bool {
-        self.len >= MAX_EVENTS || self.bytes >= MAX_BYTES
+        let (events, bytes) = match self.ending_from {
+            None => (MAX_EVENTS, MAX_BYTES),
+            Some((len, bytes)) => (len.max(MAX_EVENTS) + END_EVENTS, bytes.max(MAX_BYTES) + END_BYTES),
+        };
+        self.len >= events || self.bytes >= bytes
     }
 
     /// How many fresh events there are.

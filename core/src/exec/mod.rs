@@ -6,12 +6,13 @@
 //! depends on the order of its events alone.
 //!
 //! Modules, in reading order: `turn` (what goes in and comes out), `context` (what futures and executor share), `history` (the cursor), `tasks` and
-//! `waker` (the poll loop), `program` (the user's code, erased), `activities`, `timers`, `cancel`, `saga` (what
+//! `waker` (the poll loop), `program` (the user's code, erased), `activities`, `attempts` (failed ones that are tried again), `timers`, `cancel`, `saga` (what
 //! futures wait for), `deliver` (inputs), `close` (ends), `halt` (suspension), `view` (positions and queries).
 //!
 //! It must never read a clock, draw a random number, do I/O or panic on user data.
 
 mod activities;
+mod attempts;
 mod cancel;
 mod close;
 pub(crate) mod context;
@@ -27,6 +28,7 @@ mod view;
 pub(crate) mod waker;
 
 pub(crate) use activities::{Activity, Ended as ActivityEnded, millis};
+pub use attempts::{AttemptChange, FailedAttempt};
 pub use context::Position;
 pub use halt::Suspension;
 pub use history::Trace;
@@ -38,6 +40,7 @@ use crate::event::JournalRow;
 use crate::flow::info::Info;
 use crate::ids::EventId;
 use crate::payload::Payload;
+use activities::Effect;
 use close::Ending;
 use context::Context;
 use program::{Program, RunEnd};
@@ -65,7 +68,7 @@ pub struct Execution {
     redelivered: bool,
     /// How many fresh events there were when the last input was delivered.
     delivered: usize,
-    /// How many actions these events have led to.
+    /// How many effects these events have led to.
     acted: usize,
     /// Messages of this turn are still to be taken in: the execution closes after them.
     hold_close: bool,
@@ -73,6 +76,8 @@ pub struct Execution {
     overran: bool,
     /// Its state could not be made, and it has no journal yet.
     unmade: bool,
+    /// It repeats its journal.
+    replays: bool,
 }
 
 impl Execution {
@@ -104,7 +109,13 @@ impl Execution {
             hold_close: false,
             overran: false,
             unmade,
+            replays: false,
         }
+    }
+
+    /// Hands in the failed attempts that the store has kept, before [`Execution::replay`].
+    pub fn resume_attempts(&mut self, failed: Vec<FailedAttempt>) {
+        self.ctx.activities.borrow_mut().load(failed);
     }
 
     /// Brings it to where its journal ends. Code that emits other commands than the recorded ones suspends it; so
@@ -117,7 +128,9 @@ impl Execution {
             return self.standing();
         }
         let nobody = tracing::subscriber::NoSubscriber::default();
+        self.replays = true;
         tracing::subscriber::with_default(nobody, || self.replay_recorded());
+        self.replays = false;
         self.standing()
     }
 
@@ -141,6 +154,10 @@ impl Execution {
     pub fn turn(&mut self, inputs: Vec<Input>, now_ms: i64) -> Turn {
         let at_ms = now_ms.max(self.ctx.now_ms.get());
         self.ctx.now_ms.set(at_ms);
+        // At its limit it takes nothing in but a request to cancel, which makes room for its end.
+        if self.is_at_limit() && !inputs.iter().any(|input| matches!(input, Input::Cancel { .. })) {
+            self.too_long();
+        }
         // What a replay asked for before it halted beyond its history goes the way of a halted turn's.
         if !self.ctx.halted() {
             self.keep_so_far();
@@ -161,13 +178,25 @@ impl Execution {
         self.finish_turn(at_ms, inputs.collect())
     }
 
+    /// Whether its history may grow no more. Then a turn is to be given requests to cancel before all other messages.
+    pub fn is_at_limit(&self) -> bool {
+        self.ctx.history.borrow().is_full() && !self.ctx.halted() && !self.is_closed()
+    }
+
+    fn too_long(&self) {
+        let history = self.ctx.history.borrow();
+        let reason = Suspension::too_long(history.len(), history.bytes(), self.ctx.site());
+        drop(history);
+        self.ctx.suspend(reason);
+    }
+
     fn finish_turn(&mut self, at_ms: i64, undelivered: Vec<Input>) -> Turn {
-        let mut actions = self.ctx.activities.borrow_mut().take_actions();
+        let mut effects = self.ctx.activities.borrow_mut().take_effects();
         let standing = self.standing();
         if matches!(standing, Standing::Suspended(_)) {
             // Commands after the input that could not be taken in had no effect, and must not bind the fixed code.
             self.ctx.history.borrow_mut().truncate(self.delivered);
-            actions.truncate(self.acted);
+            effects.truncate(self.acted);
         }
         (self.delivered, self.acted) = (0, 0);
         let (seq, mut events) = self.ctx.history.borrow_mut().take();
@@ -176,7 +205,16 @@ impl Execution {
         {
             std::mem::swap(last, end);
         }
-        Turn { seq, at_ms, events, actions, standing, undelivered }
+        let (mut actions, mut changes) = (Vec::new(), Vec::new());
+        for effect in effects {
+            match effect {
+                Effect::Act(action) => actions.push(action),
+                Effect::Keep(change) => changes.push(change),
+            }
+        }
+        // A close leaves nothing of them.
+        let attempts = attempts::last_of_each(changes.into_iter().filter(|_| standing != Standing::Closed));
+        Turn { seq, at_ms, events, actions, attempts, standing, undelivered }
     }
 
     /// How it stands.
@@ -224,9 +262,12 @@ impl Execution {
     }
 
     /// Whether a turn without inputs has something to do: commands that a replay found beyond its history, a close that
-    /// was held, or signals that today's code knows.
+    /// was held, signals that today's code knows, or a history at its limit.
     pub fn has_more(&self) -> bool {
-        self.ctx.history.borrow().fresh() > 0 || self.is_decided() || self.can_redeliver()
+        self.ctx.history.borrow().fresh() > 0
+            || self.is_decided()
+            || self.can_redeliver()
+            || self.is_at_limit()
     }
 
     /// Whether it keeps signals that no handler took: a later build may.

@@ -207,7 +207,10 @@ fn seen_failure<D: ActivityDef>(
             let error = <<D::Outcome as Outcome>::Err as Fault>::from_record(failure)?;
             return Ok(<D::Outcome as Outcome>::seen(error));
         }
-        FailureKind::TimedOut(kind) => CallError::TimedOut(kind),
+        FailureKind::TimedOut(kind) => {
+            let cause = failure.cause.as_deref().map(seen_failure::<D>).transpose()?;
+            return Ok(<D::Outcome as Outcome>::timed_out(kind, cause));
+        }
         FailureKind::Cancelled => CallError::Cancelled,
         FailureKind::Panicked => CallError::Panicked(failure.message.clone()),
         FailureKind::WorkerLost | FailureKind::WorkerShutdown => CallError::WorkerLost,

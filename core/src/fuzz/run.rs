@@ -6,13 +6,16 @@ use super::program::{Kind, Op, Programmed, program, signal};
 use super::values::{failure, json, text};
 use super::{cases, values};
 use crate::event::{Event, JournalRow};
-use crate::exec::{Action, AttemptOutcome, Execution, Input, Standing, Turn, WorkflowType};
+use crate::exec::{
+    Action, AttemptChange, AttemptOutcome, Execution, FailedAttempt, Input, Standing, Turn, WorkflowType,
+};
 use crate::flow::info::Info;
 use crate::ids::EventId;
 use crate::payload::Payload;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -59,6 +62,8 @@ pub(super) fn step() -> BoxedStrategy<Step> {
 pub(super) struct World {
     pub(super) exec: Execution,
     pub(super) rows: Vec<JournalRow>,
+    /// What a store would have kept of failed attempts.
+    kept: BTreeMap<EventId, FailedAttempt>,
     /// How many events the journal has.
     written: u64,
     now_ms: i64,
@@ -79,7 +84,8 @@ impl World {
         let now_ms = rows.last().map_or(0, |row| row.at_ms);
         let mut exec = fresh();
         exec.replay(rows.clone());
-        Self { exec, rows, written, now_ms, running: Vec::new(), stopped: Vec::new() }
+        let (kept, running, stopped) = (BTreeMap::new(), Vec::new(), Vec::new());
+        Self { exec, rows, kept, written, now_ms, running, stopped }
     }
 
     pub(super) fn started(program: &[Op], seed: u64) -> Result<Self, TestCaseError> {
@@ -132,12 +138,14 @@ impl World {
             // Where it cannot go on it takes nothing in, and has nothing to write. Only its arguments are always kept.
             Standing::Suspended(_) if self.written > 0 => {
                 prop_assert!(turn.events.is_empty(), "a suspended execution wrote {:?}", turn.events);
+                prop_assert!(turn.attempts.is_empty(), "a suspended execution wrote {:?}", turn.attempts);
                 prop_assert_eq!(turn.undelivered.len(), given);
             }
             Standing::Closed => prop_assert!(turn.events.is_empty() && turn.actions.is_empty(), "{:?}", turn),
             _ => {}
         }
         self.check(&turn)?;
+        self.keep(&turn)?;
         self.written += turn.events.len() as u64;
         if !turn.events.is_empty() {
             self.rows.push(JournalRow { seq: turn.seq, at_ms: turn.at_ms, events: turn.events });
@@ -182,9 +190,33 @@ impl World {
         Ok(())
     }
 
+    /// Does to the failed attempts what the turn's append would do. None is left of what has ended.
+    fn keep(&mut self, turn: &Turn) -> Result<(), TestCaseError> {
+        for change in &turn.attempts {
+            match change {
+                AttemptChange::Failed(failed) => drop(self.kept.insert(failed.activity, failed.clone())),
+                AttemptChange::Gone(activity) => {
+                    prop_assert!(self.kept.remove(activity).is_some() || turn.events.len() > 1, "{:?}", turn);
+                }
+            }
+        }
+        if turn.standing == Standing::Closed {
+            prop_assert!(turn.attempts.is_empty(), "a close deletes all by itself: {:?}", turn.attempts);
+            self.kept.clear();
+        }
+        for event in &turn.events {
+            if let Event::ActivityCompleted { activity, .. } | Event::ActivityFailed { activity, .. } = event
+            {
+                prop_assert!(!self.kept.contains_key(activity), "{:?} has ended", activity);
+            }
+        }
+        Ok(())
+    }
+
     /// Replays the journal, which must come to the same, if its last owner could write all that it wanted to.
     fn load(&mut self, taken_over: bool) -> Result<(), TestCaseError> {
         let mut again = fresh();
+        again.resume_attempts(self.kept.values().cloned().collect());
         let standing = again.replay(self.rows.clone());
         let before = std::mem::replace(&mut self.exec, again);
         let after = &self.exec;
@@ -198,8 +230,12 @@ impl World {
                     .map(|s| (s.activity, s.attempt, s.not_before_ms, s.scheduled_at_ms))
                     .collect::<Vec<_>>()
             };
-            prop_assert_eq!(starts(after), starts(&before));
-            prop_assert_eq!(after.cancelling(), before.cancelling());
+            // A close ends what is left, and its attempts are nobody's.
+            if !after.is_closed() {
+                prop_assert_eq!(starts(after), starts(&before));
+                prop_assert_eq!(after.cancelling(), before.cancelling());
+                prop_assert_eq!(after.lost_in_a_row(), before.lost_in_a_row());
+            }
             prop_assert_eq!(after.next_timer_ms(), before.next_timer_ms());
             let answer = |exec: &Execution| {
                 exec.query("pushed", &Payload::null()).map(|told| told.expect("a list")).ok()

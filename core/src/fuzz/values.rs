@@ -105,8 +105,15 @@ pub(super) fn failure() -> BoxedStrategy<FailureRecord> {
         FailureKind::WorkerShutdown,
         FailureKind::Invalid,
     ];
-    (select(kinds), text(), vec(text(), 0..3), proptest::option::of(payload()))
-        .prop_map(|(kind, message, chain, data)| FailureRecord { kind, message, chain, data })
+    let cause = proptest::option::weighted(0.2, text());
+    (select(kinds), text(), vec(text(), 0..3), proptest::option::of(payload()), cause)
+        .prop_map(|(kind, message, chain, data, cause)| FailureRecord {
+            kind,
+            message,
+            chain,
+            data,
+            cause: cause.map(|message| Box::new(FailureRecord::new(FailureKind::Panicked, message))),
+        })
         .boxed()
 }
 

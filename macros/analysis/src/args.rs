@@ -176,9 +176,9 @@ fn retry(list: TokenStream, errors: &mut Errors) -> Vec<(&'static str, TokenStre
         let text = name.as_ref().map(ToString::to_string).unwrap_or_default();
         let field = match (text.as_str(), &value) {
             ("initial_interval", Value::Expr(value)) => {
-                duration(value, errors).map(|value| ("initial_interval", value))
+                wait(value, errors).map(|value| ("initial_interval", value))
             }
-            ("max_interval", Value::Expr(value)) => duration(value, errors)
+            ("max_interval", Value::Expr(value)) => wait(value, errors)
                 .map(|value| ("max_interval", quote!(::core::option::Option::Some(#value)))),
             ("backoff_coefficient", Value::Expr(value)) => Some(("backoff_coefficient", quote!(#value))),
             ("max_attempts", Value::Expr(value)) => Some(("max_attempts", quote!(#value))),
@@ -194,6 +194,18 @@ fn retry(list: TokenStream, errors: &mut Errors) -> Vec<(&'static str, TokenStre
         fields.extend(field);
     }
     fields
+}
+
+/// A wait between attempts: a duration that is not zero.
+fn wait(value: &Expr, errors: &mut Errors) -> Option<TokenStream> {
+    let wait = duration(value, errors)?;
+    if text(value).and_then(|text| millis(&text.value())) == Some(0) {
+        let help = "write at least \"1ms\", better what the service can bear: each failed attempt is written to the database, \
+                    so that one that is down would cost hundreds of commits a second";
+        errors.add(Code::Wait, value, "a retry without a wait", help);
+        return None;
+    }
+    Some(wait)
 }
 
 fn cancellation(value: &Expr, errors: &mut Errors) -> Option<Ident> {

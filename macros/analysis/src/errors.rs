@@ -57,6 +57,8 @@ pub(crate) enum Code {
     GuardAwait,
     /// Brackets in brackets in brackets.
     Depth,
+    /// A retry without a wait.
+    Wait,
 }
 
 impl Code {
@@ -87,6 +89,7 @@ impl Code {
             Self::Reserved => "AB0305",
             Self::GuardAwait => "AB0306",
             Self::Depth => "AB0307",
+            Self::Wait => "AB0311",
         }
     }
 }

@@ -5,7 +5,7 @@
 
 use super::UntypedHandle;
 use super::message::AWAITING_QUERY;
-use super::pending::{Pending, journal};
+use super::pending::Pending;
 use super::wait::{closing_event, reason};
 use crate::error::Result;
 use crate::outcome::Reason;
@@ -179,7 +179,7 @@ impl UntypedHandle {
         let row = self.row().await?;
         // The journal first: the positions are then at least as new as what is pending.
         let pending = match row.status {
-            Status::Running | Status::Suspended => Pending::of(&journal(&self.client, row.id).await?),
+            Status::Running | Status::Suspended => Pending::read(&self.client, row.id).await?,
             _ => Pending::default(),
         };
         let awaiting = match row.status {

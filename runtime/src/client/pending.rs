@@ -3,7 +3,8 @@
 use super::Client;
 use super::describe::{PendingActivity, PendingTimer, timestamp};
 use crate::error::Result;
-use crate::store::StoreError;
+use crate::store::{AttemptRow, StoreError, StoredTurn};
+use abide_core::exec::FailedAttempt;
 use abide_core::{Event, EventId, ExecutionId, FailureKind, FailureRecord, JournalRow};
 use std::collections::BTreeMap;
 
@@ -17,7 +18,10 @@ pub(super) struct Pending {
 
 /// Reads and decodes an execution's journal.
 pub(crate) async fn journal(client: &Client, execution: ExecutionId) -> Result<Vec<JournalRow>> {
-    let turns = client.abide.store().journal(execution).await?;
+    decode(execution, client.abide.store().journal(execution).await?)
+}
+
+fn decode(execution: ExecutionId, turns: Vec<StoredTurn>) -> Result<Vec<JournalRow>> {
     let decoded = turns.into_iter().map(|turn| match serde_json::from_str(&turn.body) {
         Ok(events) => Ok(JournalRow { seq: turn.seq, at_ms: turn.at_ms, events }),
         Err(error) => {
@@ -29,8 +33,18 @@ pub(crate) async fn journal(client: &Client, execution: ExecutionId) -> Result<V
 }
 
 impl Pending {
-    /// Folds a journal.
-    pub(super) fn of(rows: &[JournalRow]) -> Self {
+    /// What is pending of an execution, all as of one moment.
+    pub(super) async fn read(client: &Client, execution: ExecutionId) -> Result<Self> {
+        let Some(run) = client.abide.store().load(execution).await? else { return Ok(Self::default()) };
+        let damaged = |message| StoreError::Damaged { execution, message };
+        let attempts =
+            run.attempts.iter().map(AttemptRow::decode).collect::<std::result::Result<Vec<_>, _>>();
+        let rows = decode(execution, run.journal.map_err(damaged)?)?;
+        Ok(Self::of(&rows, &attempts.map_err(damaged)?))
+    }
+
+    /// Folds a journal, and what is kept of failed attempts beside it.
+    fn of(rows: &[JournalRow], attempts: &[FailedAttempt]) -> Self {
         let mut pending = Self::default();
         let mut unhandled = BTreeMap::new();
         for row in rows {
@@ -46,6 +60,7 @@ impl Pending {
                 }
             }
         }
+        attempts.iter().for_each(|failed| pending.failed(failed));
         pending.unhandled = unhandled.into_values().collect();
         pending
     }
@@ -61,11 +76,14 @@ impl Pending {
                 next_attempt_at: None,
             }),
             Event::AttemptFailed { activity, attempt, failure, next_at_ms } => {
-                if let Some(known) = self.activity(*activity) {
-                    known.attempt = attempt + 1;
-                    known.last_failure = Some(failure.clone());
-                    known.next_attempt_at = Some(timestamp(*next_at_ms));
-                }
+                let (activity, attempt, next_at_ms) = (*activity, *attempt, *next_at_ms);
+                self.failed(&FailedAttempt {
+                    activity,
+                    attempt,
+                    next_at_ms,
+                    failure: failure.clone(),
+                    lost: 0,
+                });
             }
             Event::Recovered { lost } => lost.iter().for_each(|activity| self.lose(*activity)),
             Event::ActivityCompleted { activity, .. }
@@ -80,6 +98,14 @@ impl Pending {
                 self.timers.retain(|known| known.id != timer.0);
             }
             _ => {}
+        }
+    }
+
+    fn failed(&mut self, failed: &FailedAttempt) {
+        if let Some(known) = self.activity(failed.activity) {
+            known.attempt = failed.attempt.saturating_add(1);
+            known.last_failure = Some(failed.failure.clone());
+            known.next_attempt_at = Some(timestamp(failed.next_at_ms));
         }
     }
 
@@ -138,11 +164,25 @@ mod tests {
             JournalRow { seq: EventId(1), at_ms: 1, events: first },
             JournalRow { seq: EventId(6), at_ms: 2, events: second },
         ];
-        let pending = Pending::of(&rows);
+        let pending = Pending::of(&rows, &[]);
         let activities: Vec<_> = pending.activities.iter().map(|a| (a.id, a.attempt)).collect();
         assert_eq!(activities, [(3, 3)]);
         assert_eq!(pending.activities[0].task_queue.as_deref(), Some("payments"));
         assert_eq!(pending.timers, [PendingTimer { id: 5, due_at: timestamp(9_000) }]);
         assert_eq!(pending.unhandled, ["aprove"]);
+        // What is kept beside the journal is younger than what is in it. Of what has ended nothing is told.
+        let failure = FailureRecord::new(FailureKind::Application, "declined again");
+        let kept = |activity| FailedAttempt {
+            activity: EventId(activity),
+            attempt: 9,
+            next_at_ms: 8_000,
+            failure: failure.clone(),
+            lost: 0,
+        };
+        let pending = Pending::of(&rows, &[kept(2), kept(3)]);
+        let [activity] = &pending.activities[..] else { panic!("{pending:?}") };
+        assert_eq!((activity.id, activity.attempt), (3, 10));
+        assert_eq!(activity.last_failure.as_ref(), Some(&failure));
+        assert_eq!(activity.next_attempt_at, Some(timestamp(8_000)));
     }
 }

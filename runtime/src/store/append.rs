@@ -1,5 +1,6 @@
 //! The append: one turn of one execution on its way to the disk. The hot path's only shape.
 
+use super::attempt::AttemptChange;
 use super::error::StoreError;
 use super::execution::{ExecutionRow, NewExecution, ReusePolicy, StartAnswer, Status, Suspension};
 use super::message::NewMessage;
@@ -36,6 +37,9 @@ pub(crate) struct Append {
     pub(crate) messages: Vec<NewMessage>,
     /// Changes of its tasks.
     pub(crate) tasks: Vec<TaskChange>,
+    /// Changes of its failed attempts. One without events (`n` is 0) has a `row` as well, be it one that changes nothing: by the
+    /// row it is known to be in (PROTOCOL 93).
+    pub(crate) attempts: Vec<AttemptChange>,
     /// A start already owned: the execution's row is inserted by this append, `row` applied to it. `n` is not 0:
     /// the first event holds the input.
     pub(crate) create: Option<Box<NewExecution>>,
@@ -107,6 +111,7 @@ impl Append {
             consumed: Vec::new(),
             messages: Vec::new(),
             tasks: Vec::new(),
+            attempts: Vec::new(),
             create: None,
             tries: 0,
         }

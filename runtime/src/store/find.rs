@@ -1,5 +1,6 @@
 //! Looking things up: by name, by filter, and the journal.
 
+use super::attempt::AttemptRow;
 use super::execution::{ExecutionRow, Status};
 use super::message::InboxRow;
 use abide_core::{EventId, ExecutionId, Incarnation};
@@ -61,6 +62,8 @@ pub(crate) struct StoredRun {
     pub(crate) row: ExecutionRow,
     /// Its journal, oldest first; or why it is damaged.
     pub(crate) journal: Result<Vec<StoredTurn>, String>,
+    /// The last failed attempts of its open activities, by activity (PROTOCOL 4).
+    pub(crate) attempts: Vec<AttemptRow>,
     /// Its inbox, in the order in which it was sent.
     pub(crate) inbox: Vec<InboxRow>,
 }

@@ -6,9 +6,10 @@
 //! transaction across a caller's await, and never turn a storage error into a workflow's outcome (PROTOCOL 8).
 //!
 //! Reading order: [`execution`] (rows and starts), [`append`] (the hot path), [`message`] (the inbox), [`owner`]
-//! (leases, claims, take-over), [`task`] (attempts that the database arbitrates), [`transaction`], [`find`] (looking things up), [`error`], [`hook`] (faults and counters).
+//! (leases, claims, take-over), [`task`] (attempts that the database arbitrates), [`attempt`] (failed ones that others follow), [`transaction`], [`find`] (looking things up), [`error`], [`hook`] (faults and counters).
 
 mod append;
+mod attempt;
 mod clock;
 mod error;
 mod execution;
@@ -32,6 +33,7 @@ mod transaction;
 mod conformance;
 
 pub(crate) use append::{Ack, Append, AppendOutcome, RowChange};
+pub(crate) use attempt::{AttemptChange, AttemptRow};
 pub(crate) use error::StoreError;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub(crate) use error::Trouble;
@@ -119,7 +121,7 @@ pub(crate) trait Store: Send + Sync + 'static {
     /// The inbox rows of everything `owner` owns, in the order they were sent.
     fn inbox(&self, owner: Incarnation) -> StoreFuture<'_, Vec<InboxRow>>;
 
-    /// Row, journal and inbox of one run, all as of one moment (PROTOCOL 34). `None`: there is no such run.
+    /// Row, journal, failed attempts and inbox of one run, all as of one moment (PROTOCOL 34). `None`: there is no such run.
     fn load(&self, execution: ExecutionId) -> StoreFuture<'_, Option<StoredRun>>;
 
     /// Queries that wait for executions which nobody may own (closed or suspended ones), of these queues and types.

@@ -5,7 +5,7 @@
 //! store with a second connection gives it what is left over under load.
 
 use super::group::Group;
-use super::{Ack, Append, StoreError};
+use super::{Ack, Append, AttemptChange, StoreError};
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -164,7 +164,7 @@ impl<J> Queue<J> {
     fn fitting(state: &State<J>) -> usize {
         let mut bytes = 0;
         let fits = |(append, _): &&(Append, Ack)| {
-            bytes += append.body.len();
+            bytes += append.body.len() + append.attempts.iter().map(AttemptChange::bytes).sum::<usize>();
             bytes <= MAX_BYTES
         };
         let count = state.appends.iter().take(MAX_APPENDS).take_while(fits).count();

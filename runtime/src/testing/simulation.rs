@@ -10,7 +10,7 @@ use crate::hub::BoxFuture;
 use crate::store::memory::{Conditions, ConnectOptions, MemoryStore, Server, ServerOptions, Tables, Write};
 use crate::store::{LEASE, Store};
 use abide_core::exec::AttemptOutcome;
-use abide_core::{Event, ExecutionId};
+use abide_core::{Event, ExecutionId, FailureKind};
 use std::sync::Arc;
 use tokio::runtime::Handle;
 
@@ -35,6 +35,18 @@ pub struct Commit<'c> {
     pub call: &'c Call,
     writes: &'c [Write],
     tables: &'c Tables,
+}
+
+/// A failed attempt that was committed; another one follows.
+pub struct Failed {
+    /// Whose.
+    pub run_id: String,
+    /// The activity's number.
+    pub activity: u64,
+    /// Which attempt.
+    pub attempt: u32,
+    /// How it failed.
+    pub kind: FailureKind,
 }
 
 /// A turn that was committed.
@@ -65,6 +77,22 @@ impl Commit<'_> {
             Some(Turn { run_id, first: turn.seq.0, events })
         });
         decoded.collect()
+    }
+
+    /// The failed attempts among it that another one follows.
+    pub fn failed_attempts(&self) -> Vec<Failed> {
+        let kept = self.writes.iter().filter_map(|write| {
+            let Write::Attempt(execution, row) = write else { return None };
+            let run_id = self.tables.executions.get(execution)?.row.run_id.clone();
+            let failed = row.decode().ok()?;
+            Some(Failed {
+                run_id,
+                activity: failed.activity.0,
+                attempt: failed.attempt,
+                kind: failed.failure.kind,
+            })
+        });
+        kept.collect()
     }
 
     /// What must hold at every instant and does not.
@@ -124,6 +152,8 @@ pub struct Remains {
     pub messages: Vec<String>,
     /// Attempts that nobody has decided.
     pub tasks: Vec<String>,
+    /// Failed attempts that are kept.
+    pub attempts: Vec<String>,
     /// Workers that hold a lease.
     pub leases: usize,
 }
@@ -177,6 +207,11 @@ impl Database {
                     .tasks
                     .keys()
                     .map(|(id, activity)| format!("{}: {activity}", name(id)))
+                    .collect(),
+                attempts: tables
+                    .attempts
+                    .iter()
+                    .map(|((id, _), row)| format!("{}: {row:?}", name(id)))
                     .collect(),
                 leases: tables.leases.len(),
             }

@@ -246,7 +246,7 @@ impl Thread {
         self.bytes += live.bytes;
         #[cfg(feature = "testing")]
         if self.session.options.checks_replay {
-            live.recorded = super::verify::Recorded::of(&rows.rows);
+            live.recorded = super::verify::Recorded::of(&rows);
         }
         #[cfg(feature = "mutants")]
         let old = self.old.remove(&live.id).filter(|_| started);
@@ -257,7 +257,10 @@ impl Thread {
                 exec = old;
                 Standing::Open
             }
-            None => self.watched(live.id, &mut exec, |exec| exec.replay(rows.rows)),
+            None => {
+                exec.resume_attempts(rows.attempts);
+                self.watched(live.id, &mut exec, |exec| exec.replay(rows.rows))
+            }
         };
         if let Standing::Suspended(reason) = standing {
             return self.suspend(live, reason);

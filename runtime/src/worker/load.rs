@@ -7,17 +7,19 @@ use crate::client::AwaitPosition;
 use crate::client::message::AWAITING_QUERY;
 use crate::error::{Error, Result};
 use crate::hub::QueryAnswer;
-use crate::store::{ExecutionRow, InboxRow, MessageKind, StoredRun, StoredTurn};
-use abide_core::exec::{Execution, QueryFault, Suspension};
+use crate::store::{AttemptRow, ExecutionRow, InboxRow, MessageKind, StoredRun, StoredTurn};
+use abide_core::exec::{Execution, FailedAttempt, QueryFault, Suspension};
 use abide_core::{ExecutionId, JournalRow, Payload, Site};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::OwnedSemaphorePermit;
 
-/// A decoded journal.
+/// A decoded journal, with what is kept beside it.
 pub(super) struct Journal {
     pub(super) rows: Vec<JournalRow>,
     pub(super) bytes: usize,
+    /// The last failed attempts of open activities.
+    pub(super) attempts: Vec<FailedAttempt>,
 }
 
 /// The answer to a thread's load of one execution.
@@ -37,8 +39,11 @@ pub(super) struct Found {
     pub(super) inbox: Vec<InboxRow>,
 }
 
-/// Decodes a journal's rows.
-pub(super) fn decode(turns: Vec<StoredTurn>) -> std::result::Result<Journal, Suspension> {
+/// Decodes a journal's rows, and those of failed attempts.
+pub(super) fn decode(
+    turns: Vec<StoredTurn>,
+    attempts: &[AttemptRow],
+) -> std::result::Result<Journal, Suspension> {
     let bytes = turns.iter().map(|turn| turn.body.len()).sum();
     let rows = turns.into_iter().map(|turn| match serde_json::from_str(&turn.body) {
         Ok(events) => Ok(JournalRow { seq: turn.seq, at_ms: turn.at_ms, events }),
@@ -47,7 +52,9 @@ pub(super) fn decode(turns: Vec<StoredTurn>) -> std::result::Result<Journal, Sus
             Err(Suspension::new("AB0209", message))
         }
     });
-    Ok(Journal { rows: rows.collect::<std::result::Result<_, _>>()?, bytes })
+    let rows = rows.collect::<std::result::Result<_, _>>()?;
+    let attempts = attempts.iter().map(AttemptRow::decode).collect::<std::result::Result<_, _>>();
+    Ok(Journal { rows, bytes, attempts: attempts.map_err(|message| Suspension::new("AB0209", message))? })
 }
 
 /// Reads all of an execution, as often as it takes: a storage error is never a workflow's outcome. The outer `None`: the
@@ -95,11 +102,12 @@ pub(super) fn begin(
     let (session, thread) = (Arc::clone(session), Arc::clone(thread));
     tokio::spawn(async move {
         let Some(run) = read(&session, execution).await else { return };
-        let found = run.map(|StoredRun { row, journal, inbox }| {
+        let found = run.map(|StoredRun { row, journal, attempts, inbox }| {
             let mine = row.owner == Some(session.me);
             let inbox = if mine { super::claims::set_aside(&session, inbox) } else { Vec::new() };
             let damaged = |message: String| Err(Suspension::new("AB0209", message));
-            Found { journal: journal.map_or_else(damaged, decode), inbox, row }
+            let journal = journal.map_or_else(damaged, |turns| decode(turns, &attempts));
+            Found { journal, inbox, row }
         });
         let _ = thread.send(Message::Load(Box::new(Loaded { execution, load, found })));
         drop(permit);
@@ -172,7 +180,8 @@ pub(super) async fn replayed(
     input: Payload,
 ) -> Result<Option<QueryAnswer>> {
     let Some(workflow) = session.registry.workflow_type(&row.workflow_type).copied() else { return Ok(None) };
-    let journal = match decode(session.store().journal(row.id).await?) {
+    // What it answers does not depend on failed attempts: workflow code never sees them.
+    let journal = match decode(session.store().journal(row.id).await?, &[]) {
         Ok(journal) => journal,
         Err(reason) => return Err(Error::QueryFailed { query: name, message: reason.to_string() }),
     };

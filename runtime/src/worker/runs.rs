@@ -51,9 +51,9 @@ impl Thread {
     }
 
     pub(super) fn turn(&mut self, live: &mut Live) {
-        let mut taken = turn::Taken::from(std::mem::take(&mut live.pending));
-        let inputs = std::mem::take(&mut taken.inputs);
         let Some(mut exec) = live.exec.take() else { return };
+        let mut taken = turn::Taken::from(std::mem::take(&mut live.pending), exec.is_at_limit());
+        let inputs = std::mem::take(&mut taken.inputs);
         let turn = self.run_turn(live, &mut exec, inputs);
         live.exec = Some(exec);
         if self.me.written_off.load(Ordering::Acquire) {

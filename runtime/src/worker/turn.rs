@@ -5,7 +5,7 @@ use super::live::{InFlight, Known, Live, Pending};
 use super::session::Session;
 use super::tokens::{self, Tokens};
 use crate::client::message::{CancelBody, SignalBody, to_json};
-use crate::store::{Append, MessageKind, NewMessage, RowChange, Status, Suspension};
+use crate::store::{Append, AttemptChange, MessageKind, NewMessage, RowChange, Status, Suspension};
 use abide_core::Event;
 use abide_core::exec::{self, Execution, Input, Standing, Turn};
 
@@ -20,11 +20,13 @@ pub(super) struct Taken {
 }
 
 impl Taken {
+    /// `at_limit`: its history may grow no more, and only a request to cancel is taken in, before all others.
     /// Messages go first: one that waits is taken in before an outcome can close the execution. Then what is decided: what
     /// this worker says of the same attempt is void (PROTOCOL 22).
-    pub(super) fn from(mut pending: Vec<Pending>) -> Self {
+    pub(super) fn from(mut pending: Vec<Pending>, at_limit: bool) -> Self {
         pending.sort_by_key(|p| match &p.input {
             Input::Start { .. } | Input::Recovered { .. } => 0,
+            Input::Cancel { .. } if at_limit => 0,
             input if input.is_message() => 1,
             _ if p.decided => 2,
             _ => 3,
@@ -55,6 +57,11 @@ pub(super) fn compose(
         }
     }
     let (row, mut known) = row_change(session, live, &turn.standing, &turn.events, turn.at_ms, progress);
+    // Without a journal row it is the row's revision that tells whether the append is in (PROTOCOL 93).
+    let row = match turn.events.is_empty() && !turn.attempts.is_empty() {
+        true => Some(row.unwrap_or_default()),
+        false => row,
+    };
     let closes = turn.standing == Standing::Closed;
     let Tokens { changes, messages: ends, here } =
         tokens::of(live.id, turn.actions, &origins, closes, turn.at_ms);
@@ -66,7 +73,7 @@ pub(super) fn compose(
         consumed.clear();
     }
     let idle = row.is_none() && consumed.is_empty() && messages.is_empty() && changes.is_empty();
-    let nothing = turn.events.is_empty() && idle;
+    let nothing = turn.events.is_empty() && turn.attempts.is_empty() && idle;
     let close = turn.events.last().filter(|_| closes).cloned();
     known.rev += i64::from(row.is_some());
     let append = Append {
@@ -78,6 +85,7 @@ pub(super) fn compose(
         consumed,
         messages,
         tasks: changes,
+        attempts: turn.attempts.iter().map(AttemptChange::from).collect(),
         ..Append::bare(session.me, live.id, turn.at_ms)
     };
     let in_flight =

@@ -5,9 +5,12 @@
 //! another wait. The turn then ends in a suspension instead, as it would after the crash, with the await's position.
 
 use super::live::Live;
-use abide_core::exec::{Execution, Input, Standing, Suspension, Turn, WorkflowType};
+use super::load::Journal;
+use crate::store::AttemptChange;
+use abide_core::exec::{self, Execution, FailedAttempt, Input, Standing, Suspension, Turn, WorkflowType};
 use abide_core::flow::Info;
 use abide_core::{EventId, JournalRow, Site};
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 /// So many turns are each checked; after them, one in a hundred of those before.
@@ -17,11 +20,29 @@ const EACH: usize = 200;
 #[derive(Default)]
 pub(super) struct Recorded {
     rows: Vec<JournalRow>,
+    /// How many turns it was written by: a retry is one without a row.
+    turns: usize,
+    /// The failed attempts that are kept beside it.
+    attempts: BTreeMap<EventId, FailedAttempt>,
 }
 
 impl Recorded {
-    pub(super) fn of(rows: &[JournalRow]) -> Self {
-        Self { rows: rows.to_vec() }
+    pub(super) fn of(journal: &Journal) -> Self {
+        let attempts = journal.attempts.iter().map(|failed| (failed.activity, failed.clone())).collect();
+        Self { rows: journal.rows.clone(), turns: journal.rows.len(), attempts }
+    }
+
+    /// Keeps what the turn's append will, as it comes back from its row.
+    fn keep(&mut self, changes: &[exec::AttemptChange]) {
+        for change in changes.iter().map(AttemptChange::from) {
+            match change {
+                AttemptChange::Keep(row) => {
+                    let failed = row.decode().expect("what was encoded decodes");
+                    self.attempts.insert(failed.activity, failed);
+                }
+                AttemptChange::Drop(activity) => drop(self.attempts.remove(&activity)),
+            }
+        }
     }
 }
 
@@ -30,7 +51,8 @@ impl Recorded {
 struct Seen {
     standing: Standing,
     events: u64,
-    attempts: Vec<(EventId, u32)>,
+    /// Activity, attempt, when it is due.
+    attempts: Vec<(EventId, u32, Option<i64>)>,
     timer_ms: Option<i64>,
     awaits: Vec<&'static Site>,
     more: bool,
@@ -41,7 +63,7 @@ impl Seen {
         Self {
             standing: exec.standing(),
             events: exec.history_len(),
-            attempts: exec.outstanding().iter().map(|start| (start.activity, start.attempt)).collect(),
+            attempts: attempts(exec),
             timer_ms: exec.next_timer_ms(),
             awaits: exec.awaiting(),
             more: exec.has_more(),
@@ -67,6 +89,12 @@ impl Seen {
     }
 }
 
+/// What a closed execution has left open is nobody's.
+fn attempts(exec: &Execution) -> Vec<(EventId, u32, Option<i64>)> {
+    let open = exec.outstanding().into_iter().filter(|_| !exec.is_closed());
+    open.map(|start| (start.activity, start.attempt, start.not_before_ms)).collect()
+}
+
 /// Repeats the history with this turn at its end. Where the replay differs, the turn becomes a suspension: nothing of it is
 /// recorded but an execution's start.
 pub(super) fn turn(
@@ -76,15 +104,23 @@ pub(super) fn turn(
     turn: &mut Turn,
     inputs: Vec<Input>,
 ) {
-    if turn.events.is_empty() || matches!(turn.standing, Standing::Suspended(_)) {
+    if matches!(turn.standing, Standing::Suspended(_)) {
         return;
     }
-    let rows = &mut live.recorded.rows;
-    rows.push(as_recorded(turn));
-    if rows.len() > EACH && !rows.len().is_multiple_of(rows.len() / 100) {
+    if turn.events.is_empty() && turn.attempts.is_empty() {
         return;
     }
-    let (live_run, replayed) = (Seen::of(exec), replay(*workflow, live.info(), live.recorded.rows.clone()));
+    let recorded = &mut live.recorded;
+    recorded.keep(&turn.attempts);
+    recorded.turns += 1;
+    if !turn.events.is_empty() {
+        recorded.rows.push(as_recorded(turn));
+    }
+    if recorded.turns > EACH && !recorded.turns.is_multiple_of(recorded.turns / 100) {
+        return;
+    }
+    let (rows, attempts) = (recorded.rows.clone(), recorded.attempts.values().cloned().collect());
+    let (live_run, replayed) = (Seen::of(exec), replay(*workflow, live.info(), rows, attempts));
     let reason = match replayed {
         Some(replayed) if replayed == live_run => return,
         Some(Seen { standing: Standing::Suspended(reason), .. }) => reason,
@@ -99,7 +135,7 @@ pub(super) fn turn(
         }
         None => Suspension::new("AB0202", "its code panicked outside of its await points in a replay"),
     };
-    live.recorded.rows.pop();
+    // It is loaded again before it goes on: what was recorded is read then.
     undo(turn, reason, inputs);
 }
 
@@ -107,6 +143,7 @@ fn undo(turn: &mut Turn, reason: Suspension, inputs: Vec<Input>) {
     let starts = turn.seq == EventId(1);
     turn.events.truncate(usize::from(starts));
     turn.actions.clear();
+    turn.attempts.clear();
     turn.undelivered = if starts { Vec::new() } else { inputs };
     turn.standing = Standing::Suspended(reason);
 }
@@ -119,9 +156,15 @@ fn as_recorded(turn: &Turn) -> JournalRow {
 }
 
 /// `None`: the thread panicked.
-fn replay(workflow: WorkflowType, info: Info, rows: Vec<JournalRow>) -> Option<Seen> {
+fn replay(
+    workflow: WorkflowType,
+    info: Info,
+    rows: Vec<JournalRow>,
+    attempts: Vec<FailedAttempt>,
+) -> Option<Seen> {
     let fresh = std::thread::spawn(move || {
         let mut exec = Execution::new(&workflow, info, Rc::new(|_: &str| true));
+        exec.resume_attempts(attempts);
         exec.replay(rows);
         Seen::of(&exec)
     });

@@ -6,7 +6,7 @@
 
 use crate::act::Act;
 use crate::effects::{Entry, What};
-use crate::evidence::{Evidence, Findings, RunEvidence, Violation};
+use crate::evidence::{Evidence, Failures, Findings, RunEvidence, Violation};
 use abide::history::{Event, FailureKind};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -26,17 +26,22 @@ pub(crate) fn check(evidence: &Evidence, all: &mut Vec<Violation>) {
     }
     for run in &evidence.runs {
         let mut findings = Findings { of: run.name(), all };
-        begun(run, &ran, &mut findings);
-        recorded(run, &ran, &mut findings);
+        begun(run, evidence, &ran, &mut findings);
+        recorded(run, evidence, &ran, &mut findings);
         transactions(run, evidence, &mut findings);
     }
     too_late(evidence, all);
 }
 
 /// Whatever began was scheduled, with this input; began once; and was preceded by the failures of those before it.
-fn begun(run: &RunEvidence, ran: &BTreeMap<Key<'_>, Vec<&Entry>>, findings: &mut Findings<'_>) {
+fn begun(
+    run: &RunEvidence,
+    evidence: &Evidence,
+    ran: &BTreeMap<Key<'_>, Vec<&Entry>>,
+    findings: &mut Findings<'_>,
+) {
     let (acts, transactional) = (run.acts(), transactional(run));
-    let failed = failures(run);
+    let failed = Failed::of(run, evidence);
     for ((_, activity, attempt), entries) in ran.iter().filter(|((of, ..), _)| *of == run.run_id) {
         let begins = entries.iter().filter(|entry| entry.what == What::Begin).count();
         // Where nobody knows whether its transaction has committed, a transactional one is made again within the attempt.
@@ -54,62 +59,91 @@ fn begun(run: &RunEvidence, ran: &BTreeMap<Key<'_>, Vec<&Entry>>, findings: &mut
         let most = act.options.max_attempts;
         findings.check(most == 0 || *attempt <= most, "attempts", || format!("of {most}: {first}"));
         // Each retry waits until the failure before it is durable.
-        let before = failed.get(activity).map_or(0, BTreeMap::len);
-        findings.check(before + 1 >= *attempt as usize, "not durable", || {
-            format!("the history has {before} failed attempts before it: {first}")
-        });
+        if let Some(last) = failed.last(*activity) {
+            findings.check(last >= *attempt, "not durable", || {
+                format!("{} failed attempts were kept before it: {first}", last - 1)
+            });
+        }
     }
 }
 
-/// The attempts that failed and led to another, of each activity.
-fn failures(run: &RunEvidence) -> BTreeMap<u64, BTreeMap<u32, FailureKind>> {
-    let mut all: BTreeMap<u64, BTreeMap<u32, FailureKind>> = BTreeMap::new();
-    for (_, event) in run.events() {
-        if let Event::AttemptFailed { activity, attempt, failure, .. } = event {
-            all.entry(activity.0).or_default().insert(*attempt, failure.kind);
-        }
+/// The attempts of a run that failed and led to another.
+struct Failed<'e> {
+    run_id: &'e str,
+    /// `None`: not known.
+    all: Option<&'e Failures>,
+}
+
+impl<'e> Failed<'e> {
+    fn of(run: &'e RunEvidence, evidence: &'e Evidence) -> Self {
+        Self { run_id: &run.run_id, all: evidence.failures.as_ref() }
     }
-    all
+
+    /// Those of each activity.
+    fn each(&self) -> impl Iterator<Item = (u64, u32, FailureKind)> {
+        let mine = self.all.into_iter().flatten().filter(|((run, _), _)| run == self.run_id);
+        mine.flat_map(|((_, activity), failed)| {
+            failed.iter().map(|(attempt, kind)| (*activity, *attempt, *kind))
+        })
+    }
+
+    /// The last attempt that there may have been of an activity, where that is known.
+    fn last(&self, activity: u64) -> Option<u32> {
+        let failed = self.all?.get(&(self.run_id.to_owned(), activity));
+        Some(failed.map_or(1, |failed| failed.len() as u32 + 1))
+    }
 }
 
 /// A recorded outcome is what the attempt told.
-fn recorded(run: &RunEvidence, ran: &BTreeMap<Key<'_>, Vec<&Entry>>, findings: &mut Findings<'_>) {
-    let (acts, failed) = (run.acts(), failures(run));
-    let told = |activity: u64, attempt: u32, what: &dyn Fn(What) -> bool| {
-        let entries = ran.get(&(run.run_id.as_str(), activity, attempt));
-        entries.is_some_and(|entries| entries.iter().any(|entry| what(entry.what)))
+fn recorded(
+    run: &RunEvidence,
+    evidence: &Evidence,
+    ran: &BTreeMap<Key<'_>, Vec<&Entry>>,
+    findings: &mut Findings<'_>,
+) {
+    let (acts, failed) = (run.acts(), Failed::of(run, evidence));
+    // By this attempt, or by any where it is not known which one it was.
+    let told = |activity: u64, attempt: Option<u32>, what: &dyn Fn(What) -> bool| {
+        let of = |key: &Key<'_>| {
+            key.0 == run.run_id && key.1 == activity && attempt.is_none_or(|attempt| attempt == key.2)
+        };
+        let mut entries = ran.iter().filter(|(key, _)| of(key)).flat_map(|(_, entries)| entries);
+        entries.any(|entry| what(entry.what))
     };
+    let number =
+        |attempt: Option<u32>| attempt.map_or_else(|| "one".to_owned(), |attempt| attempt.to_string());
     for (_, event) in run.events() {
         match event {
             Event::ActivityCompleted { activity, result } => {
-                let attempt = failed.get(&activity.0).map_or(1, |failed| failed.len() as u32 + 1);
+                let attempt = failed.last(activity.0);
                 let value = result.decode::<u64>().ok();
                 let expected = acts.get(&activity.0).map(Act::result);
                 let happened =
                     value.is_some_and(|value| told(activity.0, attempt, &|what| what == What::Return(value)));
                 findings.check(happened && value == expected, "made up", || {
+                    let attempt = number(attempt);
                     format!(
                         "activity {activity} is recorded as completed by attempt {attempt} with {result:?}"
                     )
                 });
             }
             Event::ActivityFailed { activity, failure } => {
-                let attempt = failed.get(&activity.0).map_or(1, |failed| failed.len() as u32 + 1);
+                let attempt = failed.last(activity.0);
                 let happened =
                     failure.kind != FailureKind::Application || told(activity.0, attempt, &is_failure);
                 findings.check(happened, "made up", || {
+                    let attempt = number(attempt);
                     format!("activity {activity} is recorded as failed by attempt {attempt}: {failure}")
-                });
-            }
-            Event::AttemptFailed { activity, attempt, failure, .. } => {
-                let happened =
-                    failure.kind != FailureKind::Application || told(activity.0, *attempt, &is_failure);
-                findings.check(happened, "made up", || {
-                    format!("attempt {attempt} of activity {activity} is recorded as failed: {failure}")
                 });
             }
             _ => {}
         }
+    }
+    for (activity, attempt, kind) in failed.each() {
+        let happened = kind != FailureKind::Application || told(activity, Some(attempt), &is_failure);
+        findings.check(happened, "made up", || {
+            format!("attempt {attempt} of activity {activity} is recorded as failed: {kind:?}")
+        });
     }
 }
 

@@ -101,9 +101,6 @@ pub(crate) fn completed(activity: u64, label: u32) -> Event {
 }
 
 fn first_history() -> Vec<Vec<Event>> {
-    let refused = FailureRecord::new(FailureKind::Application, "refused");
-    let failed_once =
-        Event::AttemptFailed { activity: EventId(2), attempt: 1, failure: refused, next_at_ms: 3 };
     let leg = |label| scheduled(&saga(label, Role::Leg { saga: 1 }));
     let undo = |label| scheduled(&saga(label, Role::Undo { saga: 1 }));
     let signaled = Event::Signaled {
@@ -114,13 +111,12 @@ fn first_history() -> Vec<Vec<Event>> {
     };
     vec![
         vec![Event::Started { input: payload(&(&programs()[0],)), seed: 1 }, scheduled(&flaky())],
-        vec![failed_once],
         vec![completed(2, 1)],
         vec![signaled, leg(2)],
-        vec![completed(6, 2), leg(4)],
-        vec![completed(8, 4), undo(5)],
-        vec![completed(10, 5), undo(3)],
-        vec![completed(12, 3), failed(&error())],
+        vec![completed(5, 2), leg(4)],
+        vec![completed(7, 4), undo(5)],
+        vec![completed(9, 5), undo(3)],
+        vec![completed(11, 3), failed(&error())],
     ]
 }
 
@@ -177,7 +173,7 @@ fn log() -> Vec<Entry> {
         what,
     };
     let mut log = vec![entry(2, 1, 1, What::Begin), entry(2, 1, 1, What::Fail)];
-    for (activity, label, attempt) in [(2, 1, 2), (6, 2, 1), (8, 4, 1), (10, 5, 1), (12, 3, 1)] {
+    for (activity, label, attempt) in [(2, 1, 2), (5, 2, 1), (7, 4, 1), (9, 5, 1), (11, 3, 1)] {
         log.push(entry(activity, label, attempt, What::Begin));
         log.push(entry(activity, label, attempt, What::Return(Act::new(label).result())));
     }
@@ -214,6 +210,7 @@ fn calls() -> Vec<Call> {
 pub(crate) fn good() -> Evidence {
     let (runs, log) = (runs(), log());
     let looks = vec![Look::of(&runs, log.len())];
+    let failed_once = BTreeMap::from([(1, FailureKind::Application)]);
     Evidence {
         scenario: scenario(),
         weather: Weather::default(),
@@ -221,6 +218,7 @@ pub(crate) fn good() -> Evidence {
         calls: calls(),
         runs,
         looks,
+        failures: Some(BTreeMap::from([(("r0".to_owned(), 2), failed_once)])),
         written: BTreeMap::new(),
     }
 }

@@ -6,7 +6,7 @@ use crate::effects::{Entry, HOME};
 use crate::interpret::Scripted;
 use crate::program::Program;
 use crate::scenario::{Ask, Scenario};
-use abide::history::{Event, JournalRow};
+use abide::history::{Event, FailureKind, JournalRow};
 use abide::{Client, Error, ExecutionStatus, Failure, IdReusePolicy, ListFilter};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -23,9 +23,14 @@ pub(crate) struct Evidence {
     pub(crate) runs: Vec<RunEvidence>,
     /// What was seen on the way.
     pub(crate) looks: Vec<Look>,
+    /// The failed attempts that led to another, where each commit was seen: a database keeps the last one of each activity.
+    pub(crate) failures: Option<Failures>,
     /// How often the transactions of each activity, by run and number, have written.
     pub(crate) written: BTreeMap<(String, u64), u64>,
 }
+
+/// Failed attempts, by run, activity and number.
+pub(crate) type Failures = BTreeMap<(String, u64), BTreeMap<u32, FailureKind>>;
 
 /// What else may have happened than what the scenario says.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

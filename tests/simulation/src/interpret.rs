@@ -276,9 +276,9 @@ fn seen(on_error: OnError, ended: Result<u64, ActivityError<Refused>>) -> Value 
         ActivityError::Failed(Refused { label, attempt, stopped, .. }) => {
             Trouble::Refused { label, attempt, stopped }
         }
-        ActivityError::TimedOut(TimeoutKind::StartToClose) => Trouble::StartToClose,
-        ActivityError::TimedOut(TimeoutKind::ScheduleToClose) => Trouble::ScheduleToClose,
-        ActivityError::TimedOut(TimeoutKind::ScheduleToStart) => Trouble::ScheduleToStart,
+        ActivityError::TimedOut { kind: TimeoutKind::StartToClose, .. } => Trouble::StartToClose,
+        ActivityError::TimedOut { kind: TimeoutKind::ScheduleToClose, .. } => Trouble::ScheduleToClose,
+        ActivityError::TimedOut { kind: TimeoutKind::ScheduleToStart, .. } => Trouble::ScheduleToStart,
         ActivityError::WorkerLost => Trouble::WorkerLost,
         ActivityError::Cancelled => Trouble::Cancelled,
         other => Trouble::Other(other.to_string()),

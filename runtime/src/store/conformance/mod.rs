@@ -4,6 +4,7 @@
 //! itself, each test on each store, is the list at the end of this file.
 
 mod appends;
+mod attempts;
 mod faults;
 mod lab;
 mod list_fuzz;
@@ -98,6 +99,7 @@ impl Process {
             consumed: Vec::new(),
             messages: Vec::new(),
             tasks: Vec::new(),
+            attempts: Vec::new(),
             create: None,
             tries: 0,
         }
@@ -197,6 +199,12 @@ suite! {
         one_refused_row_is_found_and_the_others_are_in,
         rows_change_as_asked_and_only_so,
         a_suspension_is_kept_and_resumed,
+    }
+    attempts {
+        the_last_failed_attempt_of_each_activity_is_kept,
+        a_close_and_a_terminate_leave_no_failed_attempt,
+        a_worker_that_was_taken_over_keeps_none,
+        they_come_with_all_else_that_an_append_does,
     }
     faults {
         a_call_that_breaks_off_is_read_back,

@@ -3,6 +3,7 @@
 //! The sections of `postgres/batch.rs`, in its order. Each looks at the tables as they were before the statement, so that what a batch does
 //! twice is found out, as there, and told from its appends by halving. Each part that changes something passes the fence (PROTOCOL 13).
 
+use super::attempt;
 use super::locks::{Key, Mode};
 use super::start::{bare_row, drop_tasks, insert, write_turn};
 use super::statement::{Looked, Statement};
@@ -46,9 +47,11 @@ pub(super) fn write(st: &mut Statement<'_>, appends: &[&Append]) -> Looked<BTree
     send(st, &batch, appends)?;
     let changed = change_all(st, &batch, appends)?;
     let decided = tokens::change_all(st, appends, |append| batch.is_in(append))?;
+    attempt::change_all(st, appends, |append| batch.is_in(append))?;
     for append in appends {
         if append.is_closing() && append.create.is_none() && batch.is_in(append) {
             drop_tasks(st, append.execution)?;
+            attempt::drop_all(st, append.execution)?;
         }
     }
     match () {

@@ -31,6 +31,7 @@ pub(crate) enum Key {
     Worker(Incarnation),
     Lease(Incarnation),
     Task(ExecutionId, EventId),
+    Attempt(ExecutionId, EventId),
     Reply(String),
 }
 

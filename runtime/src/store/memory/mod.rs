@@ -14,6 +14,7 @@
 //! A statement that has to wait takes its locks and its snapshot anew, all at once: what a single SQL statement may see while it
 //! waits in its middle is tried by `store/postgres/permutations/`, on a real server. A process has one writer and one lease row a worker.
 
+mod attempt;
 mod batch;
 mod call;
 mod claim;

@@ -59,7 +59,13 @@ impl MemoryStore {
         self.seen("load", move |st| {
             let row = st.tables.read(st.tables.executions.get(&execution)?);
             let journal = joined(st.tables.turns(execution).cloned().collect());
-            Some(StoredRun { row, journal, inbox: st.tables.inbox_of(execution).cloned().collect() })
+            let attempts = st.tables.attempts_of(execution).cloned().collect();
+            Some(StoredRun {
+                row,
+                journal,
+                attempts,
+                inbox: st.tables.inbox_of(execution).cloned().collect(),
+            })
         })
         .await
     }

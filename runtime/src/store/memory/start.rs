@@ -3,6 +3,7 @@
 //! A start holds the lock of its workflow id (PROTOCOL 23), an end holds its execution's row.
 
 use super::MemoryStore;
+use super::attempt;
 use super::guard::start_keys;
 use super::locks::{Key, Mode};
 use super::session::{Failure, Session};
@@ -219,6 +220,7 @@ async fn close(session: &mut Session, row: &ExecutionRow, event: &str, at_ms: i6
     };
     session.run(clear).await?;
     session.run(|st| drop_tasks(st, row.id)).await?;
+    session.run(|st| attempt::drop_all(st, row.id)).await?;
     if owner.is_some() {
         session
             .run(|st| st.put(row.id, MessageKind::Terminated, "terminated", event.to_owned(), at_ms))

@@ -3,7 +3,7 @@
 //! Ordered maps only: whatever walks over them walks in the same order in every run of a simulation.
 
 use super::write::{TaskRow, Write};
-use crate::store::{ExecutionRow, InboxRow, Reply, Status, StoredTurn, WorkerInfo};
+use crate::store::{AttemptRow, ExecutionRow, InboxRow, Reply, Status, StoredTurn, WorkerInfo};
 use abide_core::{EventId, ExecutionId, Incarnation};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -46,6 +46,8 @@ pub(crate) struct Tables {
     pub(crate) leases: BTreeMap<Incarnation, Lease>,
     /// By execution and activity.
     pub(crate) tasks: BTreeMap<(ExecutionId, EventId), TaskRow>,
+    /// The last failed attempt of each activity that is tried again, by execution and activity.
+    pub(crate) attempts: BTreeMap<(ExecutionId, EventId), AttemptRow>,
     pub(crate) replies: BTreeMap<String, Reply>,
     /// The indexes: whose inbox a row is in, and names of executions, which never change.
     by_receiver: BTreeSet<(ExecutionId, i64)>,
@@ -81,6 +83,8 @@ impl Tables {
             Write::LeaseGone(id) => drop(self.leases.remove(&id)),
             Write::Task(row) => drop(self.tasks.insert((row.execution, row.task.activity), *row)),
             Write::TaskGone(execution, activity) => drop(self.tasks.remove(&(execution, activity))),
+            Write::Attempt(execution, row) => drop(self.attempts.insert((execution, row.activity), row)),
+            Write::AttemptGone(execution, activity) => drop(self.attempts.remove(&(execution, activity))),
             Write::Reply(reply) => drop(self.replies.insert(reply.request_id.clone(), reply)),
             Write::ReplyGone(request_id) => drop(self.replies.remove(&request_id)),
         }
@@ -158,6 +162,11 @@ impl Tables {
     /// The tasks of an execution.
     pub(crate) fn tasks_of(&self, id: ExecutionId) -> impl Iterator<Item = &TaskRow> {
         self.tasks.range((id, EventId(0))..=(id, EventId(u64::MAX))).map(|(_, row)| row)
+    }
+
+    /// The failed attempts of an execution.
+    pub(crate) fn attempts_of(&self, id: ExecutionId) -> impl Iterator<Item = &AttemptRow> {
+        self.attempts.range((id, EventId(0))..=(id, EventId(u64::MAX))).map(|(_, row)| row)
     }
 
     /// Whether what nobody owns is asked for by the inbox.

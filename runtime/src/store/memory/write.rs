@@ -5,7 +5,7 @@
 
 use super::tables::{Execution, Lease, Worker};
 use crate::store::task::NewTask;
-use crate::store::{InboxRow, Reply, StoredTurn};
+use crate::store::{AttemptRow, InboxRow, Reply, StoredTurn};
 use abide_core::{EventId, ExecutionId, Incarnation};
 use std::fmt;
 
@@ -37,6 +37,8 @@ pub(crate) enum Write {
     LeaseGone(Incarnation),
     Task(Box<TaskRow>),
     TaskGone(ExecutionId, EventId),
+    Attempt(ExecutionId, AttemptRow),
+    AttemptGone(ExecutionId, EventId),
     Reply(Reply),
     ReplyGone(String),
 }
@@ -64,6 +66,13 @@ impl fmt::Display for Write {
                 if *cancel { f.write_str(" cancel") } else { Ok(()) }
             }
             Self::TaskGone(execution, activity) => write!(f, "task {execution}/{activity} gone"),
+            Self::Attempt(execution, row) => {
+                let AttemptRow { activity, attempt, next_at_ms, failure } = row;
+                write!(f, "failed attempt {execution}/{activity}/{attempt}, next at {next_at_ms}: {failure}")
+            }
+            Self::AttemptGone(execution, activity) => {
+                write!(f, "failed attempt {execution}/{activity} gone")
+            }
             Self::Reply(reply) => write!(f, "reply {}", reply.request_id),
             Self::ReplyGone(request_id) => write!(f, "reply {request_id} gone"),
         }

@@ -5,6 +5,7 @@
 //! written against rows sent (PROTOCOL 9). Sections that a batch does not need are left out; the text is made and
 //! prepared once per combination.
 
+use super::attempt::Attempts;
 use super::failure::{CONFLICT, FENCED, LOST};
 use super::rows::{Changes, Creates, Journal, Messages};
 use super::tokens::Tasks;
@@ -16,16 +17,17 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 /// Which sections a batch has; bits.
-pub(super) const CREATES: u8 = 1;
-pub(super) const JOURNAL: u8 = 2;
-pub(super) const CONSUMED: u8 = 4;
-pub(super) const MESSAGES: u8 = 8;
-pub(super) const ROWS: u8 = 16;
-pub(super) const TASKS: u8 = 32;
-pub(super) const CLOSES: u8 = 64;
+pub(super) const CREATES: u16 = 1;
+pub(super) const JOURNAL: u16 = 2;
+pub(super) const CONSUMED: u16 = 4;
+pub(super) const MESSAGES: u16 = 8;
+pub(super) const ROWS: u16 = 16;
+pub(super) const TASKS: u16 = 32;
+pub(super) const CLOSES: u16 = 64;
+pub(super) const ATTEMPTS: u16 = 128;
 /// How many combinations there are.
 #[cfg(test)]
-pub(super) const COMBINATIONS: u8 = 128;
+pub(super) const COMBINATIONS: u16 = 256;
 
 /// `$1` the writer's slot, `$2` the owners.
 const FENCE: &str = "WITH fence AS MATERIALIZED (
@@ -38,12 +40,15 @@ const CONSUME: &str = ", gone AS (
 /// An execution that closes leaves no attempts behind.
 const CLOSE: &str = ", ended AS (
     DELETE FROM {s}.task t USING unnest(@1::bigint[], @2::bigint[]) AS d(id, owner), fence
-    WHERE t.execution = d.id AND fence.worker = d.owner)";
+    WHERE t.execution = d.id AND fence.worker = d.owner),
+ended_attempts AS (
+    DELETE FROM {s}.attempt a USING unnest(@1::bigint[], @2::bigint[]) AS d(id, owner), fence
+    WHERE a.execution = d.id AND fence.worker = d.owner)";
 
 /// The arrays of one batch.
 #[derive(Default)]
 pub(super) struct Batch<'a> {
-    pub(super) sections: u8,
+    pub(super) sections: u16,
     owners: Vec<i64>,
     creates: Creates<'a>,
     journal: Journal<'a>,
@@ -51,6 +56,7 @@ pub(super) struct Batch<'a> {
     messages: Messages<'a>,
     changes: Changes<'a>,
     tasks: Tasks<'a>,
+    attempts: Attempts<'a>,
     closes: (Vec<i64>, Vec<i64>),
     /// The workflow ids of its starts: a statement does not see its own rows, so a second one is decided alone.
     workflow_ids: HashSet<&'a str>,
@@ -106,6 +112,10 @@ impl<'a> Batch<'a> {
                 self.tasks.add(append, change);
                 self.sections |= TASKS;
             }
+            for change in &append.attempts {
+                self.attempts.add(append, change);
+                self.sections |= ATTEMPTS;
+            }
         }
     }
 
@@ -128,6 +138,9 @@ impl<'a> Batch<'a> {
         if has(TASKS) {
             query = self.tasks.bind(query);
         }
+        if has(ATTEMPTS) {
+            query = self.attempts.bind(query);
+        }
         if has(CLOSES) {
             query = query.bind(self.closes.0).bind(self.closes.1);
         }
@@ -144,7 +157,7 @@ impl<'a> Batch<'a> {
 /// The text for these sections, still with `{s}`. Order is that of [`Batch::query`], and that of the locks (PROTOCOL 95): lease, rows of
 /// executions, keys of the journal, tasks, inboxes. Within a statement only a reference keeps an order, so each section that locks
 /// reads from those before it.
-pub(super) fn text(sections: u8) -> String {
+pub(super) fn text(sections: u16) -> String {
     let has = |section| sections & section != 0;
     let (mut text, mut next) = (FENCE.to_owned(), 3);
     let mut checks =
@@ -191,6 +204,11 @@ pub(super) fn text(sections: u8) -> String {
         ];
         add(&Tasks::SQL.replace("@@", &conditions.concat()), Tasks::PARAMETERS);
         checks.push(format!("WHEN {} THEN '{CONFLICT}'", Tasks::CHECK));
+    }
+    if has(ATTEMPTS) {
+        let turns = if has(JOURNAL) { Attempts::AFTER_TURNS } else { "" };
+        let rows = if has(ROWS) { Attempts::AFTER_ROWS } else { "" };
+        add(&Attempts::SQL.replace("@@", &format!("{turns}{rows}")), Attempts::PARAMETERS);
     }
     if has(CLOSES) {
         add(CLOSE, 2);

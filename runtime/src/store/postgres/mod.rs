@@ -1,11 +1,12 @@
 //! The Postgres store: any number of processes on one database (DESIGN §5).
 //!
-//! Reading order: [`schema`] and [`migrate`], [`open`], [`sql`], then the hot path: [`writer`], [`guard`], [`batch`], [`rows`] and [`tokens`];
+//! Reading order: [`schema`] and [`migrate`], [`open`], [`sql`], then the hot path: [`writer`], [`guard`], [`batch`], [`rows`], [`tokens`] and [`attempt`];
 //! [`failure`] (Postgres's errors), [`control`] and [`shared`] (leases renewed, others notified), [`call`] (how clients and workers
 //! ask), and what they ask: [`start`], [`message`], [`read`], [`lease`], [`claim`], [`task`], [`transaction`]. Each statement keeps the rules
 //! of docs/protocol.md by itself; `permutations` tries them against each other.
 
 mod alone;
+mod attempt;
 mod batch;
 mod call;
 mod claim;

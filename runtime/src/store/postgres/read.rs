@@ -2,7 +2,7 @@
 
 use super::PostgresStore;
 use crate::store::{
-    ExecutionRow, Filter, Find, InboxRow, Page, Status, StoreError, StoredRun, StoredTurn, joined,
+    AttemptRow, ExecutionRow, Filter, Find, InboxRow, Page, Status, StoreError, StoredRun, StoredTurn, joined,
 };
 use abide_core::{EventId, ExecutionId, Incarnation};
 use sqlx::postgres::PgRow;
@@ -34,7 +34,7 @@ pub(super) const BY_WORKFLOW_ID: &str =
     select!("WHERE e.workflow_id = $1 ORDER BY (e.status < 10) DESC, e.created_at DESC, e.id DESC LIMIT 1");
 pub(super) const JOURNAL: &str =
     "SELECT seq, n, at, writer, body FROM {s}.journal WHERE execution = $1 ORDER BY seq";
-/// Row, journal and inbox of one run in one statement, so in one snapshot (PROTOCOL 34). Column 19 says what a row is.
+/// Row, journal, inbox and failed attempts of one run in one statement, so in one snapshot (PROTOCOL 34). Column 19 says what a row is.
 pub(super) const RUN: &str = concat!(
     "SELECT ",
     columns!(),
@@ -47,7 +47,11 @@ SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, N
 UNION ALL
 SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
     2, i.id, i.kind, i.at, 0, i.body, i.request_id
-    FROM {s}.inbox i WHERE i.execution = $1"
+    FROM {s}.inbox i WHERE i.execution = $1
+UNION ALL
+SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+    3, a.activity, a.attempt, a.next_at, 0, a.failure, NULL
+    FROM {s}.attempt a WHERE a.execution = $1"
 );
 pub(super) const OWNED: &str = "SELECT id FROM {s}.execution WHERE owner = $1";
 
@@ -83,7 +87,7 @@ pub(super) fn execution(row: &PgRow) -> Result<ExecutionRow, sqlx::Error> {
 
 /// The rows of [`RUN`]. Their order is not the statement's.
 fn run(rows: &[PgRow]) -> Result<Option<StoredRun>, sqlx::Error> {
-    let (mut found, mut turns, mut inbox) = (None, Vec::new(), Vec::new());
+    let (mut found, mut turns, mut inbox, mut attempts) = (None, Vec::new(), Vec::new(), Vec::new());
     for row in rows {
         let (first, second, third): (i64, i64, i64) = (row.try_get(20)?, row.try_get(21)?, row.try_get(22)?);
         match row.try_get::<i32, _>(19)? {
@@ -94,6 +98,12 @@ fn run(rows: &[PgRow]) -> Result<Option<StoredRun>, sqlx::Error> {
                 at_ms: third,
                 writer: Incarnation(row.try_get(23)?),
                 body: row.try_get(24)?,
+            }),
+            3 => attempts.push(AttemptRow {
+                activity: EventId(first.unsigned_abs()),
+                attempt: u32::try_from(second).unwrap_or(u32::MAX),
+                next_at_ms: third,
+                failure: row.try_get(24)?,
             }),
             _ => inbox.push(InboxRow {
                 id: first,
@@ -107,9 +117,10 @@ fn run(rows: &[PgRow]) -> Result<Option<StoredRun>, sqlx::Error> {
     }
     turns.sort_by_key(|turn| turn.seq);
     inbox.sort_by_key(|row| row.id);
+    attempts.sort_by_key(|row: &AttemptRow| row.activity);
     Ok(found.map(|row: ExecutionRow| {
         inbox.iter_mut().for_each(|message| message.execution = row.id);
-        StoredRun { journal: joined(turns), inbox, row }
+        StoredRun { journal: joined(turns), attempts, inbox, row }
     }))
 }
 

@@ -20,7 +20,7 @@ pub(super) const SETTLE: &str = "SELECT pg_logical_emit_message(true, 'abide', '
 pub(super) struct Sql {
     schema: String,
     texts: RwLock<HashMap<&'static str, Arc<str>>>,
-    batches: RwLock<HashMap<u8, Arc<str>>>,
+    batches: RwLock<HashMap<u16, Arc<str>>>,
 }
 
 impl Sql {
@@ -44,7 +44,7 @@ impl Sql {
     }
 
     /// The batch with these sections.
-    pub(super) fn batch(&self, sections: u8) -> AssertSqlSafe<Arc<str>> {
+    pub(super) fn batch(&self, sections: u16) -> AssertSqlSafe<Arc<str>> {
         let known = self.batches.read().unwrap_or_else(PoisonError::into_inner).get(&sections).cloned();
         AssertSqlSafe(known.unwrap_or_else(|| {
             let text: Arc<str> = Arc::from(self.fill(&batch::text(sections)));

@@ -4,6 +4,7 @@
 //! request id (PROTOCOL 98), an end holds its execution's row. Whoever holds the one may ask for the other in this order only.
 
 use super::PostgresStore;
+use super::attempt;
 use super::guard::start_keys;
 use super::read::{execution, select};
 use super::rows::TERMINATED;
@@ -222,7 +223,9 @@ async fn close(
     let update = sqlx::query(shared.sql.of(ROW)).bind(row.id.0).bind(status).bind(event).bind(at_ms);
     // What the update sees is what counts: it may have been claimed since it was read.
     let owner: Option<i64> = update.fetch_one(&mut *connection).await?.try_get(0)?;
-    for table in ["DELETE FROM {s}.inbox WHERE execution = $1", "DELETE FROM {s}.task WHERE execution = $1"] {
+    const TASKS: &str = "DELETE FROM {s}.task WHERE execution = $1";
+    const INBOX: &str = "DELETE FROM {s}.inbox WHERE execution = $1";
+    for table in [TASKS, attempt::DELETE, INBOX] {
         sqlx::query(shared.sql.of(table)).bind(row.id.0).execute(&mut *connection).await?;
     }
     if owner.is_some() {

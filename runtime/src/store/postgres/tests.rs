@@ -39,6 +39,7 @@ SELECT i, 0, 'm' || i, '{}', i FROM generate_series(1, 40000, 400) i;
 INSERT INTO {s}.task (execution, activity, attempt, queue, name, input, limits, run_at, owner, start_by, close_by)
 SELECT i, activity, 1, 'q' || i % 4, 'step', '[]', '{}', i, CASE WHEN i % 8 = 1 THEN i % 40 END, 4000000000000, 4000000000000
 FROM generate_series(1, 40000) i, generate_series(2, 9) activity WHERE i % 4 < 2;
+INSERT INTO {s}.attempt SELECT i, activity, 1, i, '{}' FROM generate_series(1, 40000) i, generate_series(2, 5) activity WHERE i % 4 < 2;
 INSERT INTO {s}.reply SELECT 'q' || i, '1', i FROM generate_series(1, 5000) i;
 INSERT INTO {s}.worker (name, build, queue, types, life_key, started_at) SELECT 'w', 'b', 'q1', ARRAY['Other'], i, i FROM generate_series(1, 40) i;
 INSERT INTO {s}.lease SELECT i, slot, 4000000000000, 1 FROM generate_series(1, 40) i, generate_series(0, 1) slot;
@@ -58,7 +59,7 @@ async fn plan(connection: &mut PgConnection, statement: &str, arguments: &str) -
 /// side the claims begin with.
 fn whole_table(plan: &[String]) -> Option<&String> {
     let of_ours = |step: &str| {
-        let names = ["execution", "journal", "task"];
+        let names = ["execution", "journal", "task", "attempt"];
         names.iter().any(|name| step.contains(&format!(" on {name}")) || step.contains(&format!(" {name}_")))
     };
     let mut steps = plan.iter().enumerate().filter(|(_, step)| step.contains("->") && of_ours(step));

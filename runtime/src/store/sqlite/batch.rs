@@ -4,7 +4,10 @@
 
 use super::sql;
 use super::task::Fate;
-use crate::store::{Append, NewExecution, NewTask, ReusePolicy, RowChange, Status, TaskChange};
+use crate::store::{
+    Append, AttemptChange, AttemptRow, NewExecution, NewTask, ReusePolicy, RowChange, Status, TaskChange,
+};
+use abide_core::ExecutionId;
 use sqlx::query::Query;
 use sqlx::sqlite::SqliteArguments;
 use sqlx::{AssertSqlSafe, Sqlite};
@@ -16,7 +19,7 @@ use std::sync::{Arc, OnceLock};
 /// The parameters of one batch.
 #[derive(Default)]
 pub(super) struct Batch {
-    pub(super) sections: u8,
+    pub(super) sections: u16,
     blob: Vec<u8>,
     journal: Rows,
     journal_len: i64,
@@ -32,6 +35,8 @@ pub(super) struct Batch {
     rows_len: i64,
     tokens: Rows,
     tasks: Rows,
+    dropped: Rows,
+    attempts: Rows,
 }
 
 /// The bytes before a body in the blob: execution, seq, n, at, writer, whether a start, the body's length. Decimal, so
@@ -116,6 +121,22 @@ impl Batch {
         for change in &append.tasks {
             self.add_task(append, change);
             self.sections |= sql::TASKS;
+        }
+        for change in append.attempts.iter().filter(|_| !append.is_closing()) {
+            self.add_attempt(append.execution, change);
+            self.sections |= sql::ATTEMPTS;
+        }
+    }
+
+    fn add_attempt(&mut self, id: ExecutionId, change: &AttemptChange) {
+        match change {
+            AttemptChange::Drop(activity) => put(self.dropped.next(), format_args!("[{id},{activity}]")),
+            AttemptChange::Keep(row) => {
+                let (failure, len) = self.cut(&row.failure);
+                let AttemptRow { activity, attempt, next_at_ms, .. } = row;
+                let row = format_args!("[{id},{activity},{attempt},{next_at_ms},{failure},{len}]");
+                put(self.attempts.next(), row);
+            }
         }
     }
 
@@ -266,17 +287,23 @@ impl Batch {
             .bind(self.rows.finish())
             .bind(self.rows_len)
             .bind(self.created.finish());
-        match self.sections & sql::TASKS {
+        // No parameter before one that is used may be missing.
+        let query = match self.sections & (sql::TASKS | sql::ATTEMPTS) {
             0 => query,
             _ => query.bind(self.tokens.finish()).bind(self.tasks.finish()),
+        };
+        match self.sections & sql::ATTEMPTS {
+            0 => query,
+            _ => query.bind(self.dropped.finish()).bind(self.attempts.finish()),
         }
     }
 }
 
 /// The text for these sections, made once.
-fn statement(sections: u8, transaction: bool) -> Arc<str> {
-    static TEXTS: [OnceLock<Arc<str>>; 256] = [const { OnceLock::new() }; 256];
-    let index = usize::from(sections) + if transaction { 128 } else { 0 };
+fn statement(sections: u16, transaction: bool) -> Arc<str> {
+    const COMBINATIONS: usize = sql::COMBINATIONS as usize;
+    static TEXTS: [OnceLock<Arc<str>>; 2 * COMBINATIONS] = [const { OnceLock::new() }; 2 * COMBINATIONS];
+    let index = usize::from(sections) + if transaction { COMBINATIONS } else { 0 };
     Arc::clone(TEXTS[index].get_or_init(|| sql::text(sections, transaction)))
 }
 

@@ -5,6 +5,7 @@
 //! call: [`start`], [`message`], [`read`], [`lease`], [`claim`], [`task`]. Must never write on any connection but the writer's,
 //! save in a transaction of the user's: [`transaction`] (an attempt's) and [`within`] (a client's).
 
+mod attempt;
 mod batch;
 mod claim;
 mod commit;

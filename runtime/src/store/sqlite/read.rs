@@ -3,6 +3,7 @@
 //! No read transaction outlives its call: the WAL would grow (PROTOCOL 27).
 
 use super::SqliteStore;
+use super::attempt;
 use super::failure::store_error;
 use super::message::inbox_row;
 use crate::store::{ExecutionRow, Filter, Find, Page, Status, StoreError, StoredRun, StoredTurn, joined};
@@ -121,10 +122,12 @@ impl SqliteStore {
             let row = sqlx::query(select("WHERE e.id = ?")).bind(execution.0).fetch_optional(&mut *snapshot);
             let Some(row) = row.await?.as_ref().map(self::execution).transpose()? else { return Ok(None) };
             let turns = sqlx::query(JOURNAL).bind(execution.0).fetch_all(&mut *snapshot).await?;
+            let attempts = sqlx::query(attempt::READ).bind(execution.0).fetch_all(&mut *snapshot).await?;
             let inbox = sqlx::query(INBOX_OF).bind(execution.0).fetch_all(&mut *snapshot).await?;
             snapshot.commit().await?;
             let inbox = inbox.iter().map(inbox_row).collect::<Result<_, _>>()?;
-            Ok(Some(StoredRun { row, journal: joined(turns.iter().map(turn).collect()), inbox }))
+            let attempts = attempts.iter().map(attempt::attempt).collect::<Result<_, _>>()?;
+            Ok(Some(StoredRun { row, journal: joined(turns.iter().map(turn).collect()), attempts, inbox }))
         };
         read.await.map_err(|error| self.read_error(error))
     }

@@ -4,19 +4,22 @@
 //! takes its rows as one JSON array with long texts cut out of one blob (`$2`); `MATERIALIZED`, since a nested array
 //! is else written out anew for every field. Parameters are
 //! written `$n`: sqlx binds a gap in `?n` to something else. Order matters: fence first, then what is inserted,
-//! then the inbox, then tasks, then the check before a close, and rows that change hands last.
+//! then the inbox, then tasks, failed attempts, then the check before a close, and rows that change hands last.
 
-use super::task;
+use super::{attempt, task};
 use std::sync::Arc;
 
 /// Which sections a batch has; bits of [`Sections`].
-pub(super) const CREATES: u8 = 1;
-pub(super) const JOURNAL: u8 = 2;
-pub(super) const CONSUMED: u8 = 4;
-pub(super) const MESSAGES: u8 = 8;
-pub(super) const CLOSES: u8 = 16;
-pub(super) const ROWS: u8 = 32;
-pub(super) const TASKS: u8 = 64;
+pub(super) const CREATES: u16 = 1;
+pub(super) const JOURNAL: u16 = 2;
+pub(super) const CONSUMED: u16 = 4;
+pub(super) const MESSAGES: u16 = 8;
+pub(super) const CLOSES: u16 = 16;
+pub(super) const ROWS: u16 = 32;
+pub(super) const TASKS: u16 = 64;
+pub(super) const ATTEMPTS: u16 = 128;
+/// How many combinations there are.
+pub(super) const COMBINATIONS: u16 = 256;
 
 /// Starts already owned. A taken id inserts nothing; the rest of its append then finds no row and stays out too.
 /// Reuse policies other than the default look at the newest closed run (2 refuses any, 1 a completed one); 3 stays out
@@ -127,7 +130,7 @@ const NOT_STARTED: &str = "
 SELECT c.value FROM json_each($11) c WHERE NOT EXISTS (SELECT 1 FROM execution WHERE id = c.value AND input IS NULL)";
 
 /// The text for these sections. `transaction`: with its own BEGIN and COMMIT.
-pub(super) fn text(sections: u8, transaction: bool) -> Arc<str> {
+pub(super) fn text(sections: u16, transaction: bool) -> Arc<str> {
     if sections == JOURNAL && transaction {
         return Arc::from(format!("{INSERT_JOURNAL}{ONLY_FENCED}"));
     }
@@ -157,9 +160,13 @@ pub(super) fn text(sections: u8, transaction: bool) -> Arc<str> {
     if has(TASKS) {
         task::CHANGES.iter().for_each(|part| add(part));
     }
+    if has(ATTEMPTS) {
+        attempt::CHANGES.iter().for_each(|part| add(part));
+    }
     if has(CLOSES) {
         add(CHECK_CLOSES);
         add(DELETE_TASKS);
+        add(attempt::DELETE_OF_CLOSED);
     }
     if has(ROWS) {
         add(UPDATE_ROWS);

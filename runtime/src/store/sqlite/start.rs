@@ -1,6 +1,7 @@
 //! Starts and ends from outside: id policies, unowned starts, terminate, resume. All on the writer's connection, inside
 //! a transaction, where the write lock makes looking and deciding one.
 
+use super::attempt;
 use super::read::{execution, select};
 use crate::store::{
     ConflictPolicy, ExecutionRow, NewExecution, ResumeAnswer, ReusePolicy, SendAnswer, StartAnswer, Status,
@@ -131,6 +132,7 @@ async fn close(
         .await?;
     sqlx::query("DELETE FROM inbox WHERE execution = ?").bind(row.id.0).execute(&mut *connection).await?;
     sqlx::query("DELETE FROM task WHERE execution = ?").bind(row.id.0).execute(&mut *connection).await?;
+    sqlx::query(attempt::DELETE).bind(row.id.0).execute(&mut *connection).await?;
     if row.owner.is_some() {
         let tell =
             "INSERT INTO inbox (execution, kind, request_id, body, at) VALUES (?, 3, 'terminated', ?, ?)";

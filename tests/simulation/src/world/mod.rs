@@ -157,6 +157,7 @@ impl World {
             calls: self.calls.all(),
             runs,
             looks: seen.looks,
+            failures: Some(seen.failures),
             written: BTreeMap::new(),
         };
         if violations.is_empty() {
@@ -316,6 +317,7 @@ impl World {
             ("left open", remains.open),
             ("left in the inbox", remains.messages),
             ("left as a task", remains.tasks),
+            ("left as a failed attempt", remains.attempts),
         ];
         let rows =
             all.into_iter().flat_map(|(rule, left)| left.into_iter().map(move |text| violation(rule, text)));

@@ -6,8 +6,8 @@
 use super::trace::Trace;
 use crate::dice::Dice;
 use crate::effects::Log;
-use crate::evidence::Look;
-use abide::__private::simulation::{Call, Commit, Course, End, Fault, Weather};
+use crate::evidence::{Failures, Look};
+use abide::__private::simulation::{Call, Commit, Course, End, Failed, Fault, Weather};
 use abide::history::Event;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -81,10 +81,26 @@ pub(super) struct Sky {
 pub(super) struct Seen {
     pub(super) looks: Vec<Look>,
     pub(super) broken: Vec<String>,
+    /// Failed attempts that another one follows.
+    pub(super) failures: Failures,
     /// How many events each run has.
     lengths: BTreeMap<String, u64>,
     /// Runs that have closed, and when.
     closed: VecDeque<(Duration, String)>,
+}
+
+impl Seen {
+    /// Each attempt fails once, one after the other.
+    fn keep(&mut self, failed: Failed) {
+        let Failed { run_id, activity, attempt, kind } = failed;
+        let text =
+            format!("attempt {attempt} of activity {activity} of run {run_id} was not the next to fail");
+        let known = self.failures.entry((run_id, activity)).or_default();
+        if known.len() + 1 != attempt as usize {
+            self.broken.push(text);
+        }
+        known.insert(attempt, kind);
+    }
 }
 
 impl Sky {
@@ -191,6 +207,9 @@ impl Weather for Sky {
         }
         let mut seen = lock(&self.seen);
         seen.broken.extend(commit.broken());
+        for failed in commit.failed_attempts() {
+            seen.keep(failed);
+        }
         for turn in commit.turns() {
             let mut look = Look { log: self.log.len(), ..Look::default() };
             for event in &turn.events {

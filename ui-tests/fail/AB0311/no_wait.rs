@@ -1,0 +1,13 @@
+use abide::prelude::*;
+
+#[activity(retry(initial_interval = "0s", max_interval = "0ms"))]
+async fn charge(cents: u32) -> u32 {
+    cents
+}
+
+#[activity(retry(initial_interval = "1ms"))]
+async fn refund(cents: u32) -> u32 {
+    cents
+}
+
+fn main() {}
