@@ -88,8 +88,7 @@ mod list {
         IgnoreConflict "ignore-conflict" Simulation { from: 3, runs: 50 }, "A refused close is taken for a durable one.";
         IgnoreLost "ignore-lost" Simulation { from: 131, runs: 50 }, "A turn of an execution that is another's is taken for durable.";
         IgnoreUnknown "ignore-unknown" Simulation { from: 2, runs: 50 }, "A turn whose outcome is unknown is taken for durable.";
-        ChangeWithoutRev "change-without-rev" Simulation { from: 1, runs: 50 }, "The change of a row does not look at its revision (once a bug).";
-        RepeatWithoutLook "repeat-without-look" Simulation { from: 1, runs: 50 }, "An append without events whose answer was lost is sent again without a look at its row (once a bug).";
+        ChangeWithoutRev "change-without-rev" Test("store::conformance::on_memory::revisions::a_release_sent_twice_frees_nothing_that_was_claimed_since"), "The change of a row does not look at its revision (once a bug).";
         ForgetRequestIds "forget-request-ids" Simulation { from: 15, runs: 50 }, "A message is taken in again under a request id that history has.";
         LoseWakeUp "lose-wake-up" Simulation { from: 8, runs: 50 }, "The second of two tasks that one event wakes is not polled.";
         CountRetryTwice "count-retry-twice" Simulation { from: 1, runs: 50 }, "A failed attempt counts as two.";
@@ -109,8 +108,8 @@ mod list {
         TakeAnyTry "take-any-try" Simulation { from: 8464, runs: 50 }, "A start that an earlier try has put there counts as made by this one (once a bug).";
         AnswerBeyond "answer-beyond" Simulation { from: 1, runs: 50 }, "A query is answered from a replay that went on beyond the history (once a bug).";
         NeverDue "never-due" Simulation { from: 1, runs: 50 }, "What an owner asked to stop in its back-off is due for nobody after it (once a bug).";
-        LoadTwice "load-twice" Simulation { from: 1, runs: 50 }, "An answer to an earlier load is taken (once a bug).";
-        ReviveWithoutRow "revive-without-row" Simulation { from: 1, runs: 50 }, "After an unknown answer the row is not looked at (once a bug).";
+        LoadTwice "load-twice" Test("worker::thread::tests::an_answer_to_an_earlier_load_is_dropped"), "An answer to an earlier load is taken (once a bug).";
+        ReviveWithoutRow "revive-without-row" Test("worker::thread::tests::what_the_row_gives_to_another_is_let_go"), "After an unknown answer the row is not looked at (once a bug).";
         GrepKnown "grep-known" Test("store::conformance::on_memory::messages::a_closed_run_knows_a_request_by_its_events"), "Whether a closed run knows a request is decided by a search in text (once a bug).";
         KeysBeforeRows "keys-before-rows" Test("store::postgres::lock_tests::a_turn_has_its_row_before_its_key"), "A batch takes keys of the journal before it has its rows (once a bug).";
         CloseStarves "close-starves" Test("store::postgres::lock_tests::a_close_that_is_kept_out_waits_in_line"), "A close tries its row for ever and never waits for it (once a bug).";

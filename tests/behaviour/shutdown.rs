@@ -28,6 +28,12 @@ impl Slow {
         Err(Failure::new("asked to stop"))
     }
 
+    /// Is waited for where it is given up.
+    #[activity(cancellation = "wait")]
+    async fn queued(&self) {
+        self.0.add("queued");
+    }
+
     /// Cannot be asked.
     #[activity(retry(max_attempts = 1))]
     async fn deaf(&self) -> u32 {
@@ -203,5 +209,29 @@ async fn another_worker_takes_over_at_once() {
     first.shutdown().await.unwrap();
     gate.open();
     run.result().await.unwrap();
+    second.shutdown().await.unwrap();
+}
+
+/// Given up while it waits for a slot, it is waited for.
+#[workflow]
+async fn gives_up() -> Result<bool, Failure> {
+    let begun = workflow::spawn(Slow::stubborn());
+    let waiting = workflow::timeout(Duration::from_millis(300), Slow::queued()).await;
+    drop(begun);
+    Ok(waiting.is_err())
+}
+
+/// PROTOCOL 17: a shutdown's runner never reports what only waits for a slot; whoever has the run next finds that out at once.
+#[tokio::test]
+async fn what_is_given_up_during_the_grace_while_it_waits_for_a_slot_ends_under_the_next_worker() {
+    let (db, log) = (Db::new().await, Log::default());
+    let builder = || worker(&db, &log).workflow(gives_up).max_concurrent_activities(1);
+    let first = builder().shutdown_grace(Duration::from_secs(1)).start().await.unwrap();
+    let run = db.client().start(gives_up()).await.unwrap();
+    eventually("the slot is taken", async || !log.lines().is_empty()).await;
+    first.shutdown().await.unwrap();
+    let second = builder().start().await.unwrap();
+    assert!(run.result().await.unwrap(), "it was given up");
+    assert!(!log.lines().contains(&"queued".to_owned()), "{:?}", log.lines());
     second.shutdown().await.unwrap();
 }

@@ -3,7 +3,7 @@
 
 use super::*;
 use crate::def::{ActivityDef, SignalFn, WorkflowDef};
-use crate::event::Event;
+use crate::event::{Event, JournalRow};
 use crate::failure::{FailureKind, FailureRecord};
 use crate::flow::activity::ActivityCall;
 use crate::outcome::Sel;
@@ -349,4 +349,31 @@ fn at_its_limit_it_can_be_read_and_cancelled_and_nothing_else() {
     let mut exec = load();
     let end = exec.turn(vec![cancel(1)], 3_000);
     assert_eq!(end.standing, Standing::Closed, "{end:?}");
+}
+
+/// PROTOCOL 21: a replay that only looks is an answer where the code asked for exactly what the journal holds.
+#[test]
+fn a_replay_that_goes_on_beyond_its_history_is_no_answer() {
+    let ended = |activity| attempt(activity, 1, AttemptOutcome::Completed(Payload::encode(&1).unwrap()));
+    let (mut exec, first) = started(ActivityOptions::default());
+    let mut events = first.events;
+    events.extend(exec.turn(vec![ended(2)], 2_000).events);
+    events.extend(exec.turn(vec![ended(4)], 3_000).events);
+    assert!(matches!(events.as_slice(), [.., Event::Completed { .. }]) && events.len() == 6, "{events:?}");
+    let replayed = |events: Vec<Event>| {
+        let mut exec = new(ActivityOptions::default());
+        exec.replay(vec![JournalRow { seq: EventId(1), at_ms: 1_000, events }]);
+        exec.broke_off().map(|reason| reason.code)
+    };
+    let beyond = Some("AB0201".to_owned());
+    for len in 1..=6 {
+        // After an odd number of events the code goes on: it asks for a command, or ends.
+        let expected = if len % 2 == 0 { None } else { beyond.clone() };
+        assert_eq!(replayed(events[..len].to_vec()), expected, "after {len} events");
+        if len < 6 {
+            let terminated = Event::Terminated { reason: "enough".to_owned() };
+            let stopped = events[..len].iter().cloned().chain([terminated]).collect();
+            assert_eq!(replayed(stopped), expected, "terminated after {len} events");
+        }
+    }
 }

@@ -337,7 +337,7 @@ async fn read_back<C: Committer>(to: &mut C, group: Group, todo: &mut Vec<Group>
 async fn send_again<C: Committer>(to: &mut C, group: Group, todo: &mut Vec<Group>) {
     let by_revision: Vec<&Append> =
         group.iter().map(|(append, _)| append).filter(|append| append.is_known_by_revision()).collect();
-    let unchanged = match by_revision.is_empty() || mutant!(RepeatWithoutLook) {
+    let unchanged = match by_revision.is_empty() {
         true => None,
         false => match to.unchanged(&by_revision).await {
             Ok(unchanged) => Some(unchanged),

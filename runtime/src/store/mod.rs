@@ -30,7 +30,7 @@ mod transaction;
 
 #[cfg(test)]
 #[cfg(all(feature = "sqlite", feature = "postgres"))]
-mod conformance;
+pub(crate) mod conformance;
 
 pub(crate) use append::{Ack, Append, AppendOutcome, RowChange};
 pub(crate) use attempt::{AttemptChange, AttemptRow};

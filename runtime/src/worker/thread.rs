@@ -330,3 +330,7 @@ impl Thread {
         Rc::clone(&self.knows)
     }
 }
+
+#[cfg(all(test, feature = "testing"))]
+#[path = "thread_tests.rs"]
+mod tests;

@@ -197,6 +197,10 @@ pub(super) fn expire(st: &mut Statement<'_>) -> Looked<u64> {
         if st.receiver(row.execution)?.is_none() {
             continue;
         }
+        // What another session has is left to it.
+        if !st.try_lock(row.row(), Mode::Update) {
+            continue;
+        }
         delete(st, row)?;
         gone += u64::from(tell_outcome(st, row, &outcome, now)?);
     }

@@ -20,7 +20,7 @@ mod message;
 mod migrate;
 mod open;
 #[cfg(test)]
-pub(in crate::store) mod permutations;
+pub(crate) mod permutations;
 mod read;
 mod rows;
 mod schema;

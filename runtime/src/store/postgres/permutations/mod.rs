@@ -7,7 +7,7 @@
 #[cfg(all(feature = "sqlite", feature = "testing"))] // as the tests of the model are
 mod model;
 #[cfg(feature = "mutants")]
-pub(in crate::store) mod mutants;
+pub(crate) mod mutants;
 mod ops;
 mod rules;
 mod scene;

@@ -1,0 +1,167 @@
+//! What a thread keeps, reads and lets go, by messages in an order that is given here (PROTOCOL 34).
+
+use super::*;
+use crate::Abide;
+use crate::host::Host;
+use crate::store::memory::{ConnectOptions, Server, ServerOptions};
+use crate::store::{
+    Append, AppendOutcome, Claim, ConflictPolicy, NewExecution, ReusePolicy, RowChange, StartAnswer, Store,
+    Suspicion, WorkerInfo,
+};
+use crate::worker::load::{Found, Loaded};
+use abide_core::Incarnation;
+use std::sync::mpsc::channel;
+use std::time::Instant;
+
+/// A thread, driven by hand. It has no workflow type: what it loads it suspends.
+struct Bench {
+    store: Arc<dyn Store>,
+    thread: Thread,
+    mailbox: Receiver<Message>,
+}
+
+impl Bench {
+    async fn new() -> Self {
+        #[cfg(all(feature = "mutants", feature = "sqlite", feature = "postgres"))]
+        crate::store::postgres::permutations::mutants::let_live_by_environment();
+        let began = Instant::now();
+        let clock = Arc::new(move || 1_000_000 + i64::try_from(began.elapsed().as_millis()).unwrap());
+        let store = Server::new(ServerOptions::new(clock)).connect(ConnectOptions::default());
+        let store: Arc<dyn Store> = store;
+        let me = Self::worker(&store).await;
+        let abide = Abide::of(Arc::clone(&store), Host::default());
+        let session = Session::new(abide, "q".to_owned(), me, Arc::default(), Arc::default());
+        let (sender, mailbox) = channel();
+        let thread = Thread::new(session, Arc::new(ThreadHandle::new(0, sender)));
+        Self { store, thread, mailbox }
+    }
+
+    async fn worker(store: &Arc<dyn Store>) -> Incarnation {
+        store.register(WorkerInfo { queue: "q".to_owned(), ..WorkerInfo::default() }).await.unwrap()
+    }
+
+    /// A run that this worker has claimed.
+    async fn claimed(&self) -> ExecutionId {
+        let id = self.store.execution_id();
+        let started = self.store.start(NewExecution {
+            id,
+            workflow_id: format!("w{id}"),
+            run_id: format!("r{id}"),
+            request_id: None,
+            workflow_type: "Order".to_owned(),
+            queue: "q".to_owned(),
+            input: "[]".to_owned(),
+            created_at_ms: 1,
+            reuse: ReusePolicy::default(),
+            conflict: ConflictPolicy::default(),
+            terminate_event: None,
+        });
+        assert!(matches!(started.await.unwrap(), StartAnswer::Started));
+        self.claim(self.thread.session.me).await;
+        id
+    }
+
+    async fn claim(&self, owner: Incarnation) {
+        let claim = Claim {
+            owner,
+            queues: vec!["q".to_owned()],
+            types: Some(vec!["Order".to_owned()]),
+            build: "b1".to_owned(),
+            limit: 10,
+            suspicion: Suspicion { suspect: None, guilty: 5 },
+        };
+        assert_eq!(self.store.claim(claim).await.unwrap().rows.len(), 1);
+    }
+
+    /// Lets a run go behind the thread's back, as an append of another time.
+    async fn release(&self, id: ExecutionId) {
+        let row = RowChange { release: true, wake_at_ms: Some(Some(1)), ..RowChange::default() };
+        let rev = self.store.load(id).await.unwrap().unwrap().row.rev;
+        let append = Append { row: Some(row), rev: Some(rev), ..Append::bare(self.thread.session.me, id, 1) };
+        let (tell, told) = tokio::sync::oneshot::channel();
+        self.store.submit(append, Box::new(|outcome| drop(tell.send(outcome))));
+        assert!(matches!(told.await.unwrap(), Ok(AppendOutcome::Done)));
+    }
+
+    fn own(&mut self, execution: ExecutionId) {
+        self.thread.take(Message::Own { execution, permit: None });
+    }
+
+    fn loading(&self, execution: ExecutionId) -> Option<u64> {
+        self.thread.live.get(&execution)?.loading
+    }
+
+    /// The answer to a load, by what is stored now.
+    async fn answer(&self, execution: ExecutionId, load: u64) -> Message {
+        let run = self.store.load(execution).await.unwrap().unwrap();
+        let journal = load::decode(run.journal.unwrap(), &run.attempts);
+        Message::Load(Box::new(Loaded {
+            execution,
+            load,
+            found: Some(Found { row: run.row, journal, inbox: run.inbox }),
+        }))
+    }
+}
+
+#[tokio::test]
+async fn an_answer_to_an_earlier_load_is_dropped() {
+    let mut bench = Bench::new().await;
+    let id = bench.claimed().await;
+    bench.own(id);
+    let first = bench.loading(id).unwrap();
+    let late = bench.answer(id, first).await;
+    // Its entry went, and came again by another name.
+    bench.thread.take(Message::Gone { execution: id });
+    assert!(!bench.thread.session.owns(id));
+    bench.own(id);
+    let second = bench.loading(id).unwrap();
+    assert_ne!(first, second);
+    bench.thread.take(late);
+    assert_eq!(bench.loading(id), Some(second), "the entry waits for its own load");
+    let answer = bench.answer(id, second).await;
+    bench.thread.take(answer);
+    assert!(bench.thread.live[&id].in_flight.is_some(), "it is taken: a type that nobody has is suspended");
+}
+
+#[tokio::test]
+async fn a_late_answer_that_no_entry_waits_for_revives_nothing() {
+    let mut bench = Bench::new().await;
+    let id = bench.claimed().await;
+    bench.own(id);
+    let late = bench.answer(id, bench.loading(id).unwrap()).await;
+    bench.thread.take(Message::Gone { execution: id });
+    bench.thread.take(late);
+    assert!(bench.thread.live.is_empty() && !bench.thread.session.owns(id));
+}
+
+#[tokio::test]
+async fn what_the_row_gives_to_another_is_let_go() {
+    let mut bench = Bench::new().await;
+    let id = bench.claimed().await;
+    bench.own(id);
+    bench.release(id).await;
+    let other = Bench::worker(&bench.store).await;
+    bench.claim(other).await;
+    let answer = bench.answer(id, bench.loading(id).unwrap()).await;
+    bench.thread.take(answer);
+    assert!(bench.thread.live.is_empty() && !bench.thread.session.owns(id));
+    assert_eq!(bench.store.load(id).await.unwrap().unwrap().row.owner, Some(other));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_name_is_looked_at_again_once_its_entry_is_let_go() {
+    let mut bench = Bench::new().await;
+    let id = bench.claimed().await;
+    bench.own(id);
+    let answer = bench.answer(id, bench.loading(id).unwrap()).await;
+    bench.thread.take(answer);
+    bench.own(id);
+    assert!(bench.thread.live[&id].named, "its append is on its way and may let it go");
+    let Ok(acked) = bench.mailbox.recv_timeout(Duration::from_secs(10)) else { panic!("no answer") };
+    let acked = if matches!(acked, Message::Load(_)) { bench.mailbox.recv().unwrap() } else { acked };
+    bench.thread.take(acked);
+    assert!(bench.thread.live.is_empty(), "suspended and let go");
+    // The name goes to the thread of its session, which reads the run and finds it is nobody's.
+    bench.own(id);
+    assert!(bench.loading(id).is_some(), "a new name makes a new entry");
+}
