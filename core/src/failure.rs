@@ -127,6 +127,7 @@ impl fmt::Display for FailureRecord {
 /// ```
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct Failure {
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     message: String,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     chain: Vec<String>,

@@ -49,7 +49,8 @@ async fn fifty_mebibytes_are_the_limit() {
     // A request to cancel is taken in all the same.
     run.cancel("enough").await.unwrap();
     run.resume().await.unwrap();
-    assert!(matches!(run.result().await, Err(WorkflowError::Cancelled)));
+    let end = run.result().await;
+    assert!(matches!(end, Err(WorkflowError::Cancelled)), "{end:?}");
     assert_eq!(RAN.load(Ordering::Relaxed), 50);
     worker.shutdown().await.unwrap();
 }

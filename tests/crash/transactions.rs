@@ -41,6 +41,11 @@ async fn dies_at(stage: &str) {
     let database = scene.database();
     assert_eq!(number(database, "SELECT count(*) FROM booked").await, BOOKED, "{stage}");
     assert_eq!(number(database, "SELECT count(*) FROM task").await, 0, "{stage}: no token is left");
+    assert_eq!(
+        number(database, "SELECT count(*) FROM attempt").await,
+        0,
+        "{stage}: no failed attempt is left"
+    );
 }
 
 async fn start(scene: &Scene) -> Vec<Handle<bookings>> {

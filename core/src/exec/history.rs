@@ -181,7 +181,7 @@ impl History {
         self.bytes
     }
 
-    /// Its end has begun: it was cancelled, or decided. The first time counts.
+    /// Its end has begun: it was cancelled, or is about to be, or is decided. The first time counts.
     pub(crate) fn is_ending(&mut self) {
         self.ending_from.get_or_insert((self.len, self.bytes));
     }

@@ -155,8 +155,11 @@ impl Execution {
         let at_ms = now_ms.max(self.ctx.now_ms.get());
         self.ctx.now_ms.set(at_ms);
         // At its limit it takes nothing in but a request to cancel, which makes room for its end.
-        if self.is_at_limit() && !inputs.iter().any(|input| matches!(input, Input::Cancel { .. })) {
-            self.too_long();
+        if self.is_at_limit() {
+            match inputs.iter().any(|input| matches!(input, Input::Cancel { .. })) {
+                true => self.ctx.history.borrow_mut().is_ending(),
+                false => self.too_long(),
+            }
         }
         // What a replay asked for before it halted beyond its history goes the way of a halted turn's.
         if !self.ctx.halted() {

@@ -17,6 +17,7 @@ pub(crate) fn let_live(name: &str) -> Result<(), String> {
         FoundBy::Permutations => {
             Err(format!("`{name}` is in the SQL of a store: the permutations of its statements find it"))
         }
+        FoundBy::Test(test) => Err(format!("`{name}` is found by the test `{test}`")),
     }
 }
 
@@ -27,6 +28,7 @@ pub(crate) fn list() -> ExitCode {
         let by = match mutant.found_by() {
             FoundBy::Simulation { from, runs } => format!("{runs} from {from}"),
             FoundBy::Permutations => "permutations".to_owned(),
+            FoundBy::Test(_) => "a test".to_owned(),
         };
         println!("{:<28} {by:<14} {}", mutant.name(), mutant.what());
     }

@@ -166,7 +166,7 @@ impl Stage {
     async fn run(&self, session: &mut Session, op: &str, side: usize) -> Result<String, Failure> {
         let (me, now) = (self.process.me, self.process.store.now_ms());
         match op {
-            "Append" | "Release" | "StartOwned" | "Replace" | "Settle" => {
+            "Append" | "Release" | "StartOwned" | "Replace" | "Settle" | "Fail" => {
                 self.append(session, op, side).await
             }
             "Close" | "StartOnly" => self.guarded(session, op, side).await,
@@ -221,6 +221,16 @@ impl Stage {
             "Replace" => {
                 let with = self.task(LOCAL, 2, None);
                 Append { tasks: vec![TaskChange::Replace { of: 1, with }], ..turn }
+            }
+            "Fail" => {
+                let failure = "{}".to_owned();
+                let failed = AttemptRow { activity: EventId(9), attempt: 1, next_at_ms: 1, failure };
+                Append {
+                    row: Some(RowChange::default()),
+                    rev: Some(0),
+                    attempts: vec![AttemptChange::Keep(failed)],
+                    ..Append::bare(self.process.me, self.owned, 1)
+                }
             }
             "Settle" => Append { tasks: vec![TaskChange::Settle { activity: LOCAL, attempt: 1 }], ..turn },
             _ => self.owned_start(self.start(self.fresh(side), "new")),

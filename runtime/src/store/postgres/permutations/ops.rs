@@ -11,11 +11,11 @@ use crate::store::postgres::writer::write_batch;
 use crate::store::postgres::{claim, control, lease, message, start, transaction};
 use crate::store::task::timed_out;
 use crate::store::{
-    Append, Claim, MessageKind, NewExecution, NewMessage, ResumeAnswer, ReusePolicy, RowChange, SendAnswer,
-    StartAnswer, Status, StoreError, Suspicion, TaskChange, TaskClaim,
+    Append, AttemptChange, AttemptRow, Claim, MessageKind, NewExecution, NewMessage, ResumeAnswer,
+    ReusePolicy, RowChange, SendAnswer, StartAnswer, Status, StoreError, Suspicion, TaskChange, TaskClaim,
 };
 use abide_core::exec::AttemptOutcome;
-use abide_core::{Incarnation, TimeoutKind};
+use abide_core::{EventId, Incarnation, TimeoutKind};
 use sqlx::{Executor, PgConnection, Row};
 
 /// An operation of the store.
@@ -61,6 +61,8 @@ pub(super) enum Op {
     Replace,
     /// Its owner gives that attempt up for good.
     Settle,
+    /// An attempt of its owner's has failed, and another one follows: an append without events.
+    Fail,
     /// Another worker claims tasks.
     ClaimTasks,
     /// Another worker ends the one that it has.
@@ -69,7 +71,7 @@ pub(super) enum Op {
     Expire,
 }
 
-pub(super) const OPS: [Op; 23] = [
+pub(super) const OPS: [Op; 24] = [
     Op::Append,
     Op::Close,
     Op::Release,
@@ -90,6 +92,7 @@ pub(super) const OPS: [Op; 23] = [
     Op::Complete,
     Op::Replace,
     Op::Settle,
+    Op::Fail,
     Op::ClaimTasks,
     Op::Finish,
     Op::Expire,
@@ -139,7 +142,7 @@ impl Op {
         let shared = &*scene.shared;
         let claimant = if side == 0 { scene.other } else { scene.third };
         match self {
-            Self::Append | Self::Release | Self::StartOwned | Self::Replace | Self::Settle => {
+            Self::Append | Self::Release | Self::StartOwned | Self::Replace | Self::Settle | Self::Fail => {
                 self.append(scene, connection, side).await
             }
             Self::Close => close(scene, connection).await,
@@ -218,6 +221,12 @@ impl Op {
             Self::Settle => Append {
                 tasks: vec![TaskChange::Settle { activity: LOCAL, attempt: 1 }],
                 ..scene.turn(scene.owned, NEXT, 1)
+            },
+            Self::Fail => Append {
+                row: Some(RowChange::default()),
+                rev: Some(0),
+                attempts: vec![AttemptChange::Keep(failed_attempt())],
+                ..Append::bare(scene.owner, scene.owned, 1)
             },
             _ => {
                 let new = scene.start(fresh(scene, side), "new");
@@ -315,6 +324,10 @@ pub(super) async fn claim_work(
     };
     let claimed = claim::claim(connection, &scene.shared, &claim, scene.shared.clock.now_ms()).await?;
     Ok(claimed.rows.iter().map(|row| row.id.0).collect())
+}
+
+fn failed_attempt() -> AttemptRow {
+    AttemptRow { activity: EventId(9), attempt: 1, next_at_ms: 1, failure: "{}".to_owned() }
 }
 
 /// An id for what this side starts, the same at each call.

@@ -13,6 +13,8 @@ struct Left {
     inbox: Vec<(i16, String)>,
     /// Attempts by their activity.
     tasks: Vec<(i64, i32)>,
+    /// Failed attempts that are kept.
+    failed: i64,
 }
 
 pub(super) async fn check(scene: &Scene, way: Way, ended: [Ended; 2]) {
@@ -28,7 +30,7 @@ pub(super) async fn check(scene: &Scene, way: Way, ended: [Ended; 2]) {
     one_open_run_for_each_id(scene, &what).await;
     claims_are_exclusive(scene, &ended, &claimed, &what);
     if done(Op::Close) || done(Op::Terminate) {
-        assert!(left.tasks.is_empty(), "{what}: a closed execution leaves no attempts");
+        assert!(left.tasks.is_empty() && left.failed == 0, "{what}: a closed execution leaves no attempts");
         assert!(left.status >= 10, "{what}: what closed is closed");
     }
     if ended.iter().all(|e| matches!(e.told, Told::Refused(Kind::Busy))) {
@@ -53,8 +55,10 @@ impl Left {
         let inbox = inbox.bind(scene.owned.0).fetch_all(&mut *connection).await.unwrap();
         let tasks = sqlx::query_as(sql.of("SELECT activity, attempt FROM {s}.task WHERE execution = $1"));
         let tasks = tasks.bind(scene.owned.0).fetch_all(&mut *connection).await.unwrap();
+        let failed = sqlx::query_scalar(sql.of("SELECT count(*) FROM {s}.attempt WHERE execution = $1"));
+        let failed = failed.bind(scene.owned.0).fetch_one(&mut *connection).await.unwrap();
         connection.execute(sqlx::raw_sql("COMMIT")).await.unwrap();
-        Self { status: i64::from(row.0), owner: row.1, inbox, tasks }
+        Self { status: i64::from(row.0), owner: row.1, inbox, tasks, failed }
     }
 
     fn attempt(&self, activity: abide_core::EventId) -> Option<i32> {
@@ -101,6 +105,7 @@ fn one_decision_for_each_attempt(left: &Left, ended: &[Ended; 2], what: &str) {
             (_, 1) => None,
             _ => Some(1),
         };
+        assert_eq!(left.failed, done(Op::Fail) as i64, "{what}: the failed attempt is kept, once");
         assert_eq!(left.attempt(LOCAL), expected, "{what}: the token of the transactional attempt");
         assert_eq!(left.told(LOCAL.0 as i64), done(Op::Complete) == 1, "{what}: the outcome is in the inbox");
         let finished = done(Op::Finish) == 1;
@@ -123,7 +128,14 @@ async fn nobody_writes_after_the_fence(scene: &Scene, ended: &[Ended; 2], what: 
     for op in ended {
         let by_owner = matches!(
             op.op,
-            Op::Append | Op::Close | Op::Release | Op::Replace | Op::Settle | Op::Complete | Op::Renew
+            Op::Append
+                | Op::Close
+                | Op::Release
+                | Op::Replace
+                | Op::Settle
+                | Op::Fail
+                | Op::Complete
+                | Op::Renew
         );
         if by_owner && (gone || before(op)) {
             assert!(!op.committed, "{what}: a zombie wrote");
