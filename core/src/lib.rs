@@ -33,13 +33,13 @@ pub use def::{
     Activities, ActivityDef, ActivityFn, ActivityRegistry, AnyActivityFn, Database, LocalBoxFuture, QueryFn,
     SignalFn, WorkflowCall, WorkflowDef, WorkflowFn,
 };
-pub use event::{Event, JournalRow};
+pub use event::{Event, JournalRow, RULES};
 pub use failure::{ActivityError, CallError, Elapsed, Failure, FailureKind, FailureRecord, TimeoutKind};
 pub use flow::activity::ActivityCall;
 pub use graph::*;
 pub use guard::{Block, Guard, Site, WorkflowFuture, block, guard, later};
 pub use ids::{EventId, ExecutionId, Incarnation};
 pub use outcome::*;
-pub use payload::{MAX_PAYLOAD_BYTES, Payload, PayloadError};
+pub use payload::{Encoded, MAX_PAYLOAD_BYTES, Payload, PayloadError};
 pub use policy::{ActivityOptions, CancellationType, RetryPolicy};
 pub use state::{Parked, Slot, This};

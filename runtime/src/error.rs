@@ -39,13 +39,14 @@ pub enum Error {
         /// The run that had it.
         run_id: String,
     },
-    /// A value could not be encoded (`AB0403`), decoded (`AB0404`), or is over the limit (`AB0405`).
+    /// A value could not be encoded (`AB0403`), decoded (`AB0404`), is over the limit (`AB0405`), or would not come back
+    /// from its JSON as it is (`AB0216`, `AB0217`).
     #[error(transparent)]
     Payload(#[from] PayloadError),
     /// The workflow has failed, because what it returned cannot be kept in its history.
     #[error("{message}")]
     ResultRefused {
-        /// `AB0403` (cannot be encoded) or `AB0405` (over the limit).
+        /// `AB0403` (cannot be encoded), `AB0405` (over the limit), `AB0216` or `AB0217` (would not come back).
         code: &'static str,
         /// The refusal, as history keeps it; begins with the code.
         message: String,

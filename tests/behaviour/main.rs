@@ -48,3 +48,4 @@ mod test_env;
 mod time_limits;
 mod transactions;
 mod transactions_file;
+mod values_that_are_lost;

@@ -92,7 +92,7 @@ pub(crate) fn outcome<D: ActivityDef>(
     returned: Result<<D::Outcome as Outcome>::Ok, <D::Outcome as Outcome>::Err>,
 ) -> AttemptOutcome {
     match returned {
-        Ok(value) => Payload::encode(&value)
+        Ok(value) => Payload::keep(&value)
             .map_or_else(|error| refused("AB0603", "result", D::NAME, &error), AttemptOutcome::Completed),
         Err(error) => {
             let retryable = D::retryable(&error) && error.retryable();
