@@ -11,6 +11,7 @@
 pub mod mutant;
 
 mod asked;
+mod bytes;
 mod def;
 mod event;
 pub mod exec;
@@ -29,6 +30,7 @@ pub mod probe;
 mod state;
 
 pub use asked::*;
+pub use bytes::Bytes;
 pub use def::{
     Activities, ActivityDef, ActivityFn, ActivityRegistry, AnyActivityFn, Database, LocalBoxFuture, QueryFn,
     SignalFn, WorkflowCall, WorkflowDef, WorkflowFn,
