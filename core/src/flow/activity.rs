@@ -47,19 +47,20 @@ impl<D: ActivityDef> ActivityCall<D> {
         Self { input, options: D::options(), scheduled: None, definition: PhantomData }
     }
 
-    /// Limits each attempt.
+    /// Limits each attempt. At least 1 ms (`AB0430`).
     pub fn start_to_close(mut self, limit: Duration) -> Self {
         self.options.start_to_close = Some(limit);
         self
     }
 
-    /// Limits all attempts together, from now on.
+    /// Limits all attempts together, from now on. At least 1 ms (`AB0430`).
     pub fn schedule_to_close(mut self, limit: Duration) -> Self {
         self.options.schedule_to_close = Some(limit);
         self
     }
 
-    /// Limits the wait for a free slot, or for a worker of its task queue; such a timeout is never retried.
+    /// Limits the wait for a free slot, or for a worker of its task queue; such a timeout is never retried. At least 1 ms
+    /// (`AB0430`).
     pub fn schedule_to_start(mut self, limit: Duration) -> Self {
         self.options.schedule_to_start = Some(limit);
         self
@@ -96,6 +97,9 @@ impl<D: ActivityDef> ActivityCall<D> {
         let strict = ctx.is_strict.get();
         let input = input.and_then(|input| if strict { input.kept() } else { Ok(input.unchecked()) });
         let input = input.map_err(|error| CallError::Invalid(error.to_string()))?;
+        if strict {
+            self.options.check_limits(D::NAME).map_err(CallError::Invalid)?;
+        }
         self.options.check(D::NAME).map_err(CallError::Invalid)?;
         if ctx.activities.borrow().len() >= MAX_OPEN_ACTIVITIES {
             let text =
