@@ -15,8 +15,14 @@ use serde::{Deserialize, Serialize};
 #[non_exhaustive]
 #[allow(missing_docs)] // The fields are what their variant's line says.
 pub enum Event {
-    /// Input: always event 1. `seed` feeds `workflow::random` and `workflow::uuid`.
-    Started { input: Payload, seed: u64 },
+    /// Input: always event 1. `seed` feeds `workflow::random` and `workflow::uuid`. `rules`: which of the engine's rules the
+    /// run follows: [`RULES`] when it was recorded, absent is 0.
+    Started {
+        input: Payload,
+        seed: u64,
+        #[serde(default, skip_serializing_if = "is_zero")]
+        rules: u32,
+    },
     /// Input: an activity returned.
     ActivityCompleted { activity: EventId, result: Payload },
     /// Input: an activity failed for good.
@@ -78,6 +84,11 @@ pub enum Event {
     Terminated { reason: String },
 }
 
+/// The rules of runs that begin now. A run keeps those that it began with, so that a recorded history replays as it was
+/// recorded. From 1 on: an activity's input and a run's result that do not come back from their JSON are refused, and so is a
+/// time limit of zero.
+pub const RULES: u32 = 1;
+
 /// What an event costs beside its texts: its kind, the names of its fields, numbers.
 const FRAME_BYTES: usize = 48;
 
@@ -88,6 +99,11 @@ fn yes() -> bool {
 #[allow(clippy::trivially_copy_pass_by_ref)] // serde's signature
 fn is_yes(b: &bool) -> bool {
     *b
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde's signature
+fn is_zero(n: &u32) -> bool {
+    *n == 0
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref)] // serde's signature

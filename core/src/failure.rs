@@ -3,7 +3,7 @@
 
 use crate::outcome::Fault;
 use crate::payload::{Payload, PayloadError};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
 use std::error::Error;
 use std::fmt;
 use std::time::Duration;
@@ -151,14 +151,15 @@ impl Failure {
         }
     }
 
-    /// Keeps the error's text and chain, and the error itself, to be read back by [`Failure::downcast`].
-    pub fn typed<E: Error + Serialize>(error: &E) -> Result<Self, PayloadError> {
-        let data = Some(Payload::encode(error)?);
+    /// Keeps the error's text and chain, and the error itself, to be read back by [`Failure::downcast`]. Fails where it
+    /// cannot be encoded (`AB0403`, `AB0405`) or would not come back (`AB0216`, `AB0217`).
+    pub fn typed<E: Error + Serialize + DeserializeOwned>(error: &E) -> Result<Self, PayloadError> {
+        let data = Some(Payload::keep(error)?);
         Ok(Self { data, ..Self::from_error(error) })
     }
 
     /// The typed error kept by [`Failure::typed`], if it is an `E`.
-    pub fn downcast<E: serde::de::DeserializeOwned>(&self) -> Option<E> {
+    pub fn downcast<E: DeserializeOwned>(&self) -> Option<E> {
         self.data.as_ref()?.decode().ok()
     }
 

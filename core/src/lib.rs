@@ -11,6 +11,7 @@
 pub mod mutant;
 
 mod asked;
+mod bytes;
 mod def;
 mod event;
 pub mod exec;
@@ -29,17 +30,18 @@ pub mod probe;
 mod state;
 
 pub use asked::*;
+pub use bytes::Bytes;
 pub use def::{
     Activities, ActivityDef, ActivityFn, ActivityRegistry, AnyActivityFn, Database, LocalBoxFuture, QueryFn,
     SignalFn, WorkflowCall, WorkflowDef, WorkflowFn,
 };
-pub use event::{Event, JournalRow};
+pub use event::{Event, JournalRow, RULES};
 pub use failure::{ActivityError, CallError, Elapsed, Failure, FailureKind, FailureRecord, TimeoutKind};
 pub use flow::activity::ActivityCall;
 pub use graph::*;
 pub use guard::{Block, Guard, Site, WorkflowFuture, block, guard, later};
 pub use ids::{EventId, ExecutionId, Incarnation};
 pub use outcome::*;
-pub use payload::{MAX_PAYLOAD_BYTES, Payload, PayloadError};
+pub use payload::{Encoded, MAX_PAYLOAD_BYTES, Payload, PayloadError};
 pub use policy::{ActivityOptions, CancellationType, RetryPolicy};
 pub use state::{Parked, Slot, This};

@@ -7,7 +7,7 @@
 //! The blanket impls are `do_not_recommend`: else rustc answers a missing derive with a list of foreign types.
 
 use crate::failure::{ActivityError, CallError, Failure, FailureKind, FailureRecord, TimeoutKind};
-use crate::payload::{Payload, PayloadError};
+use crate::payload::{Encoded, Payload, PayloadError};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::error::Error;
 use std::fmt;
@@ -82,7 +82,7 @@ impl<E: Error + Serialize + DeserializeOwned + 'static> Fault for E {
             kind: FailureKind::Application,
             message: self.to_string(),
             chain: crate::failure::causes(self),
-            data: Some(Payload::encode(self)?),
+            data: Some(Payload::keep(self)?),
             cause: None,
         })
     }
@@ -164,10 +164,16 @@ pub trait Outcome: 'static {
     /// The caller's view of a time limit that ran out, and of what the attempts before it had failed with last.
     fn timed_out(kind: TimeoutKind, cause: Option<Self::Seen>) -> Self::Seen;
 
-    /// What history keeps of a returned value.
+    /// What history keeps of a returned value. Fails where it would not come back.
     fn encode(returned: Self::Returned) -> Result<Result<Payload, FailureRecord>, PayloadError> {
+        Self::write(returned)?.map_or_else(|failure| Ok(Err(failure)), |value| value.kept().map(Ok))
+    }
+
+    /// The same, and whether the value comes back.
+    #[doc(hidden)]
+    fn write(returned: Self::Returned) -> Result<Result<Encoded, FailureRecord>, PayloadError> {
         match Self::split(returned) {
-            Ok(value) => Payload::encode(&value).map(Ok),
+            Ok(value) => Payload::write(&value).map(Ok),
             Err(error) => error.to_record().map(Err),
         }
     }
@@ -215,15 +221,20 @@ impl<T: Persist> Outcome for Sel<T, false> {
 /// argument that cannot be kept, and not of tuples.
 #[doc(hidden)]
 pub trait Arguments: Sized + 'static {
-    fn encode(&self) -> Result<Payload, PayloadError>;
+    /// Fails where they would not come back.
+    fn encode(&self) -> Result<Payload, PayloadError> {
+        self.write()?.kept()
+    }
+
+    fn write(&self) -> Result<Encoded, PayloadError>;
     fn decode(payload: &Payload) -> Result<Self, PayloadError>;
 }
 
 macro_rules! arguments {
     ($($name:ident)*) => {
         impl<$($name: Persist),*> Arguments for ($($name,)*) {
-            fn encode(&self) -> Result<Payload, PayloadError> {
-                Payload::encode(self)
+            fn write(&self) -> Result<Encoded, PayloadError> {
+                Payload::write(self)
             }
 
             fn decode(payload: &Payload) -> Result<Self, PayloadError> {
@@ -251,12 +262,6 @@ arguments!(A B C D E);
 arguments!(A B C D E F);
 arguments!(A B C D E F G);
 arguments!(A B C D E F G H);
-
-/// Encodes the arguments of a message.
-#[doc(hidden)]
-pub fn encode_args<A: Arguments>(args: &A) -> Result<Payload, PayloadError> {
-    args.encode()
-}
 
 /// Decodes the arguments of a message.
 #[doc(hidden)]

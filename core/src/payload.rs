@@ -2,6 +2,14 @@
 //!
 //! A payload is kept as the JSON text itself ([`RawValue`]): it is written once by the user's type and read once by
 //! it, and never becomes a `serde_json::Value` on the hot path (measured 4x slower).
+//!
+//! What does not come back from its JSON as it was is refused when it is written ([`Payload::keep`]).
+
+mod back;
+mod look;
+mod same;
+#[cfg(test)]
+mod tests;
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
@@ -20,7 +28,8 @@ pub struct Payload(Box<RawValue>);
 
 impl Payload {
     /// Encodes `value`. Fails if the type's `Serialize` refuses or if the value is nested too deeply to be decoded again
-    /// (`AB0403`), and if it is over [`MAX_PAYLOAD_BYTES`] (`AB0405`).
+    /// (`AB0403`), and if it is over [`MAX_PAYLOAD_BYTES`] (`AB0405`). Whether the value comes back is [`Payload::keep`]'s
+    /// question.
     pub fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Self, PayloadError> {
         let refused = |message| PayloadError::Encode { type_name: std::any::type_name::<T>(), message };
         let raw = serde_json::value::to_raw_value(value).map_err(|e| refused(e.to_string()))?;
@@ -33,6 +42,27 @@ impl Payload {
             }
             _ => Ok(Self(raw)),
         }
+    }
+
+    /// Encodes a value that is to be read back. Fails as [`Payload::encode`] does, where the JSON is not read as a `T` again
+    /// (`AB0216`: a `NaN`, a 128-bit integer in an untagged enum), and where it is read as another value (`AB0217`: a
+    /// `Some(None)`, which comes back as `None`).
+    pub fn keep<T: Serialize + DeserializeOwned>(value: &T) -> Result<Self, PayloadError> {
+        Self::write(value)?.kept()
+    }
+
+    /// Encodes a value, and says whether it comes back.
+    #[doc(hidden)]
+    pub fn write<T: Serialize + DeserializeOwned>(value: &T) -> Result<Encoded, PayloadError> {
+        let payload = Self::encode(value)?;
+        let refusal = back::refusal(value, &payload).map(Box::new);
+        Ok(Encoded { payload, refusal })
+    }
+
+    /// Whether both are the same JSON: the order of an object's keys and how a text is escaped do not matter, and numbers are
+    /// compared exactly, however long they are.
+    pub fn is_same(&self, other: &Self) -> bool {
+        same::same(self.as_json(), other.as_json())
     }
 
     /// Decodes the value as a `T`.
@@ -58,6 +88,26 @@ impl Payload {
     /// The JSON `null`: no arguments, or a result of `()`.
     pub fn null() -> Self {
         Self(RawValue::NULL.to_owned())
+    }
+}
+
+/// A payload, and why its value does not come back from it, if it does not.
+#[doc(hidden)]
+#[derive(Clone, Debug)]
+pub struct Encoded {
+    payload: Payload,
+    refusal: Option<Box<PayloadError>>,
+}
+
+impl Encoded {
+    /// The payload; an error where its value does not come back.
+    pub fn kept(self) -> Result<Payload, PayloadError> {
+        self.refusal.map_or(Ok(self.payload), |error| Err(*error))
+    }
+
+    /// The payload, whatever comes back: for a history that was recorded before this was asked.
+    pub fn unchecked(self) -> Payload {
+        self.payload
     }
 }
 
@@ -114,6 +164,24 @@ pub enum PayloadError {
         /// What serde said.
         message: String,
     },
+    /// The value's own JSON cannot be read as its type.
+    #[error("AB0216: what a `{type_name}` is written as cannot be read as one again: {message}; {places}")]
+    Unreadable {
+        /// The Rust type.
+        type_name: &'static str,
+        /// What serde said.
+        message: String,
+        /// The paths of what may be the reason, and what is there.
+        places: String,
+    },
+    /// The value's own JSON is read as another value.
+    #[error("AB0217: a `{type_name}` would come back from its JSON as another value: {places}")]
+    Changed {
+        /// The Rust type.
+        type_name: &'static str,
+        /// The paths of what would be lost, and what is there.
+        places: String,
+    },
     /// Over [`MAX_PAYLOAD_BYTES`].
     #[error(
         "AB0405: a `{type_name}` of {bytes} bytes is over the limit of 2 MiB (2,097,152 bytes): \
@@ -134,6 +202,8 @@ impl PayloadError {
             Self::Encode { .. } => "AB0403",
             Self::Decode { .. } => "AB0404",
             Self::TooLarge { .. } => "AB0405",
+            Self::Unreadable { .. } => "AB0216",
+            Self::Changed { .. } => "AB0217",
         }
     }
 }

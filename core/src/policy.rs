@@ -88,6 +88,9 @@ pub struct ActivityOptions {
     pub transactional: bool,
 }
 
+/// The shortest time limit: the engine's resolution.
+const MIN_LIMIT: Duration = Duration::from_millis(1);
+
 /// The most characters of a task queue's name.
 const MAX_QUEUE_CHARS: usize = 1_000;
 
@@ -102,9 +105,27 @@ impl ActivityOptions {
         self.is_elsewhere() || self.transactional
     }
 
-    /// What is wrong with its retry policy, or with the task queue that it names.
-    pub(crate) fn check(&self, activity: &str) -> Result<(), String> {
+    /// What today's rules refuse: waits of its retry policy that are too short, a time limit that has run out before anything
+    /// can begin. Not asked in runs that began before.
+    pub(crate) fn check_limits(&self, activity: &str) -> Result<(), String> {
         self.retry.check(activity)?;
+        let limits = [
+            ("start_to_close", self.start_to_close),
+            ("schedule_to_close", self.schedule_to_close),
+            ("schedule_to_start", self.schedule_to_start),
+        ];
+        let short =
+            limits.into_iter().find_map(|(name, limit)| Some((name, limit.filter(|l| *l < MIN_LIMIT)?)));
+        short.map_or(Ok(()), |(name, limit)| {
+            Err(format!(
+                "AB0430: activity `{activity}` has {name} = {limit:?}, which has run out before an attempt can begin: the shortest \
+                 limit is 1 ms; leave it out where there is none"
+            ))
+        })
+    }
+
+    /// What is wrong with the task queue that it names.
+    pub(crate) fn check(&self, activity: &str) -> Result<(), String> {
         let Some(queue) = &self.task_queue else { return Ok(()) };
         if self.transactional {
             return Err(format!(
@@ -147,5 +168,21 @@ mod tests {
         assert_eq!(policy(least, None, 0).check("ask"), Ok(()));
         assert_eq!(policy(zero, None, 1).check("ask"), Ok(()), "it is never tried again");
         assert_eq!(policy(zero, None, 1).delay_after(1), None);
+    }
+
+    #[test]
+    fn a_limit_of_less_than_a_millisecond_is_refused() {
+        let (zero, tiny) = (Some(Duration::ZERO), Some(Duration::from_nanos(1)));
+        for (options, told) in [
+            (ActivityOptions { start_to_close: zero, ..Default::default() }, "start_to_close = 0ns"),
+            (ActivityOptions { schedule_to_close: tiny, ..Default::default() }, "schedule_to_close = 1ns"),
+            (ActivityOptions { schedule_to_start: zero, ..Default::default() }, "schedule_to_start = 0ns"),
+        ] {
+            let text = options.check_limits("ask").unwrap_err();
+            assert!(text.starts_with("AB0430: activity `ask`") && text.contains(told), "{text}");
+        }
+        let least = ActivityOptions { start_to_close: Some(MIN_LIMIT), ..Default::default() };
+        assert_eq!(least.check_limits("ask"), Ok(()));
+        assert_eq!(ActivityOptions::default().check_limits("ask"), Ok(()));
     }
 }

@@ -39,13 +39,14 @@ pub enum Error {
         /// The run that had it.
         run_id: String,
     },
-    /// A value could not be encoded (`AB0403`), decoded (`AB0404`), or is over the limit (`AB0405`).
+    /// A value could not be encoded (`AB0403`), decoded (`AB0404`), is over the limit (`AB0405`), or would not come back
+    /// from its JSON as it is (`AB0216`, `AB0217`).
     #[error(transparent)]
     Payload(#[from] PayloadError),
     /// The workflow has failed, because what it returned cannot be kept in its history.
     #[error("{message}")]
     ResultRefused {
-        /// `AB0403` (cannot be encoded) or `AB0405` (over the limit).
+        /// `AB0403` (cannot be encoded), `AB0405` (over the limit), `AB0216` or `AB0217` (would not come back).
         code: &'static str,
         /// The refusal, as history keeps it; begins with the code.
         message: String,
@@ -203,6 +204,22 @@ pub enum Error {
         /// Its await points, each with its position.
         awaiting: String,
     },
+    /// In a test's environment: an activity was tried again as often as the environment allows.
+    #[error(
+        "AB0431: activity `{activity}` of workflow `{workflow_id}` has failed {attempts} times in this test and is tried again, \
+         the last time with: {failure}. Let it succeed, give it `max_attempts` or a `schedule_to_close`, or allow more by \
+         `TestEnv::builder().attempt_limit(..)`"
+    )]
+    RetriedWithoutEnd {
+        /// The activity's name.
+        activity: String,
+        /// The workflow id of the execution that calls it.
+        workflow_id: String,
+        /// How many attempts have failed.
+        attempts: u32,
+        /// What the last one failed with.
+        failure: String,
+    },
     /// A terminate cannot be a part of a transaction.
     #[error(
         "AB0418: a terminate, or a start that terminates the open run, cannot be a part of a transaction: cancel within it, or terminate \
@@ -243,6 +260,13 @@ pub enum Error {
     },
 }
 
+impl From<crate::host::Endless> for Error {
+    fn from(endless: crate::host::Endless) -> Self {
+        let crate::host::Endless { activity, workflow_id, attempts, failure } = endless;
+        Self::RetriedWithoutEnd { activity, workflow_id, attempts, failure }
+    }
+}
+
 impl Error {
     /// The error's code, the name of its page in `docs/errors/`.
     pub fn code(&self) -> &'static str {
@@ -269,6 +293,7 @@ impl Error {
             Self::NoTestEnvironment { .. } => "AB0417",
             Self::NotWithin => "AB0418",
             Self::NothingLeft { .. } => "AB0419",
+            Self::RetriedWithoutEnd { .. } => "AB0431",
             Self::HistoryFormat { .. } => "AB0213",
             Self::HistoryUnusable { .. } => "AB0214",
         }

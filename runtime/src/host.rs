@@ -13,6 +13,8 @@ pub(crate) use given::TestHost;
 /// A process that a test makes up. Its tasks run on one thread, workflow threads among them.
 #[cfg(feature = "testing")]
 mod given {
+    use super::GivenUp;
+    use crate::activity::ActivityContext;
     use crate::hub::BoxFuture;
     use abide_core::exec::AttemptOutcome;
 
@@ -24,15 +26,41 @@ mod given {
         /// Runs the future among the process's own tasks: what it spawns is spawned there.
         fn run_inside(&self, future: BoxFuture<'static, ()>) -> BoxFuture<'static, ()>;
 
+        /// An attempt begins; `failure` is what the activity has failed with before, where that is known.
+        fn attempt_begins(&self, attempt: &ActivityContext, failure: Option<String>);
+
         /// Runs the body of an activity that is not mocked.
         fn run_activity(
             &self,
+            name: &'static str,
             body: BoxFuture<'static, AttemptOutcome>,
         ) -> BoxFuture<'static, AttemptOutcome>;
 
-        /// Lets time pass while the future waits. `None`: nothing can happen any more that it could wait for.
-        fn wait<'a>(&self, future: BoxFuture<'a, ()>) -> BoxFuture<'a, Option<()>>;
+        /// Lets time pass while the future waits.
+        fn wait<'a>(&self, future: BoxFuture<'a, ()>) -> BoxFuture<'a, Result<(), GivenUp>>;
     }
+}
+
+/// Why a wait in a test's process was given up.
+#[derive(Clone, Debug)]
+#[cfg_attr(not(feature = "testing"), allow(dead_code))]
+pub(crate) enum GivenUp {
+    /// Nothing can happen any more that it could wait for.
+    NothingLeft,
+    /// An activity is tried again and again.
+    Endless(Endless),
+}
+
+/// See [`GivenUp::Endless`].
+#[derive(Clone, Debug)]
+#[cfg_attr(not(feature = "testing"), allow(dead_code))]
+pub(crate) struct Endless {
+    pub(crate) activity: String,
+    pub(crate) workflow_id: String,
+    /// How many attempts have failed.
+    pub(crate) attempts: u32,
+    /// What the last one failed with.
+    pub(crate) failure: String,
 }
 
 /// How often a worker looks by itself for what it might not be told, and how long its lease lasts.
@@ -71,7 +99,8 @@ impl Pace {
     /// must not stop at each look.
     #[cfg(feature = "testing")]
     pub(crate) const NEVER: Self = {
-        let never = Duration::from_secs(1_000 * 365 * 86_400);
+        // Later than the end of a test's time.
+        let never = Duration::from_secs(10_000 * 365 * 86_400);
         Self {
             poll: never,
             unknown: never,
@@ -147,15 +176,15 @@ impl Host {
         tokio::task::spawn_blocking(run).await
     }
 
-    /// Waits for something that the engine does by itself. `None`: in a test's process, nothing can happen any more.
-    pub(crate) async fn wait<T: Send>(&self, future: impl Future<Output = T> + Send) -> Option<T> {
+    /// Waits for something that the engine does by itself. Given up in a test's process alone.
+    pub(crate) async fn wait<T: Send>(&self, future: impl Future<Output = T> + Send) -> Result<T, GivenUp> {
         #[cfg(feature = "testing")]
         if let Some(test) = &self.test {
             let mut output = None;
-            test.wait(Box::pin(async { output = Some(future.await) })).await;
-            return output;
+            test.wait(Box::pin(async { output = Some(future.await) })).await?;
+            return output.ok_or(GivenUp::NothingLeft);
         }
-        Some(future.await)
+        Ok(future.await)
     }
 
     /// Runs what begins a worker: in a test's process, whoever calls it.

@@ -95,7 +95,8 @@ pub use crate::outcome::{Reason, WorkflowError};
 pub use crate::store::Metrics;
 pub use crate::worker::{Worker, WorkerBuilder};
 pub use abide_core::{
-    ActivityError, CallError, CancellationType, Elapsed, Failure, MAX_PAYLOAD_BYTES, RetryPolicy, TimeoutKind,
+    ActivityError, Bytes, CallError, CancellationType, Elapsed, Failure, MAX_PAYLOAD_BYTES, RetryPolicy,
+    TimeoutKind,
 };
 // `activity` and `workflow` are each an attribute and, below, a module: two namespaces, one `use`.
 pub use abide_macros::{activity, query, run, signal, workflow};

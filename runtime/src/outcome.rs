@@ -156,7 +156,8 @@ fn failed<E: Fault>(failure: &FailureRecord) -> WorkflowError<E> {
         FailureKind::TimedOut(_) => WorkflowError::TimedOut,
         // The engine refused what `run` returned; its text begins with a code of its own.
         FailureKind::Invalid => {
-            let code = if failure.message.starts_with("AB0405") { "AB0405" } else { "AB0403" };
+            let codes = ["AB0405", "AB0216", "AB0217"];
+            let code = codes.into_iter().find(|code| failure.message.starts_with(code)).unwrap_or("AB0403");
             Error::ResultRefused { code, message: failure.message.clone() }.into()
         }
         _ => E::from_record(failure).map_or_else(|error| Error::from(error).into(), WorkflowError::Failed),

@@ -2,9 +2,9 @@
 
 pub use crate::activity::ActivityContext;
 pub use crate::{
-    Abide, ActivityError, CallError, CancellationType, Client, Elapsed, Error, ExecutionStatus, Failure,
-    Handle, IdConflictPolicy, IdReusePolicy, ListFilter, QueryError, RetryPolicy, TimeoutKind, Worker,
-    WorkflowError,
+    Abide, ActivityError, Bytes, CallError, CancellationType, Client, Elapsed, Error, ExecutionStatus,
+    Failure, Handle, IdConflictPolicy, IdReusePolicy, ListFilter, QueryError, RetryPolicy, TimeoutKind,
+    Worker, WorkflowError,
 };
 // `activity` and `workflow` are each an attribute and a module at once.
 pub use crate::{activity, query, run, signal, workflow};

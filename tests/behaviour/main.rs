@@ -45,6 +45,8 @@ mod support;
 mod task_ends;
 mod task_queues;
 mod test_env;
+mod test_env_time;
 mod time_limits;
 mod transactions;
 mod transactions_file;
+mod values_that_are_lost;

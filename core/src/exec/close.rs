@@ -89,11 +89,17 @@ impl Execution {
         if *kind != TaskKind::Main {
             return;
         }
-        let verdict = match self.run_end.take() {
-            Some(Ok(Ok(result))) => Verdict::Completed(result),
-            Some(Ok(Err(failure))) => Verdict::Failed(failure),
-            Some(Err(error)) => Verdict::Failed(FailureRecord::new(FailureKind::Invalid, error.to_string())),
+        let ended = match self.run_end.take() {
+            Some(Ok(Ok(result))) if self.ctx.is_strict.get() => result.kept().map(Ok),
+            Some(Ok(Ok(result))) => Ok(Ok(result.unchecked())),
+            Some(Ok(Err(failure))) => Ok(Err(failure)),
+            Some(Err(error)) => Err(error),
             None => return,
+        };
+        let verdict = match ended {
+            Ok(Ok(result)) => Verdict::Completed(result),
+            Ok(Err(failure)) => Verdict::Failed(failure),
+            Err(error) => Verdict::Failed(FailureRecord::new(FailureKind::Invalid, error.to_string())),
         };
         let cancelled = self.ctx.cancellation.borrow().dropping().map(str::to_owned);
         let verdict = cancelled.map_or(verdict, Verdict::Canceled);

@@ -94,6 +94,8 @@ pub(crate) struct Context {
     pub(crate) cancellation: RefCell<Cancellation>,
     pub(crate) rng: RefCell<Rng>,
     pub(crate) halt: RefCell<Option<Halt>>,
+    /// The run follows today's rules: what they refuse at a call is refused. One that began earlier does what it did.
+    pub(crate) is_strict: Cell<bool>,
     /// The task being polled.
     pub(crate) task: Cell<usize>,
     /// The live state is being dropped, not the workflow's futures: drops emit nothing (PROTOCOL 17).
@@ -129,6 +131,7 @@ impl Context {
             cancellation: RefCell::default(),
             rng: RefCell::default(),
             halt: RefCell::default(),
+            is_strict: Cell::new(false),
             task: Cell::new(0),
             evicting: Cell::new(false),
             read_only: Cell::new(false),

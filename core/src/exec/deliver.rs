@@ -5,7 +5,7 @@ use super::history::END_EVENTS;
 use super::program::SignalStep;
 use super::tasks::{Polled, panic_message};
 use super::{Execution, Input, Spawned, Suspension, TaskKind, context};
-use crate::event::Event;
+use crate::event::{Event, RULES};
 use crate::ids::EventId;
 use crate::payload::Payload;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -15,7 +15,7 @@ impl Execution {
     /// Takes in one live input: makes events of it and delivers them.
     pub(super) fn take_in(&mut self, input: Input) {
         match input {
-            Input::Start { input, seed } => self.record(Event::Started { input, seed }),
+            Input::Start { input, seed } => self.record(Event::Started { input, seed, rules: RULES }),
             Input::Attempt { activity, attempt, outcome } => {
                 let now_ms = self.ctx.now_ms.get();
                 let decision = self.ctx.activities.borrow().decide(activity, attempt, outcome, now_ms);
@@ -77,7 +77,7 @@ impl Execution {
     /// Delivers an input event, live or replayed, and runs till nothing moves.
     pub(super) fn deliver(&mut self, id: EventId, event: Event, live: bool) {
         match event {
-            Event::Started { input, seed } => self.start(&input, seed),
+            Event::Started { input, seed, rules } => self.start(&input, seed, rules),
             Event::TimerFired { timer } => self.ctx.timers.borrow_mut().fire(timer),
             Event::Signaled { name, input, request_id, handled } => {
                 self.signals.insert(request_id);
@@ -144,11 +144,12 @@ impl Execution {
         }
     }
 
-    fn start(&mut self, input: &Payload, seed: u64) {
+    fn start(&mut self, input: &Payload, seed: u64, rules: u32) {
         if self.ctx.halted() {
             return;
         }
         self.ctx.rng.borrow_mut().reseed(seed);
+        self.ctx.is_strict.set(rules >= 1);
         self.ctx.info.borrow_mut().started_at_ms = self.ctx.now_ms.get();
         let _entered = context::enter(&self.ctx);
         let made = catch_unwind(AssertUnwindSafe(|| self.program.run(input)));

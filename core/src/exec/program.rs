@@ -5,12 +5,12 @@ use crate::def::{LocalBoxFuture, SignalFn, WorkflowDef};
 use crate::failure::FailureRecord;
 use crate::graph::FnGraph;
 use crate::outcome::Outcome;
-use crate::payload::{Payload, PayloadError};
+use crate::payload::{Encoded, Payload, PayloadError};
 use crate::state::{Slot, erase};
 use std::rc::Rc;
 
 /// How `run` ended: its result or error, or a value that could not be encoded.
-pub(crate) type RunEnd = Result<Result<Payload, FailureRecord>, PayloadError>;
+pub(crate) type RunEnd = Result<Result<Encoded, FailureRecord>, PayloadError>;
 
 /// A registered workflow type.
 #[derive(Clone, Copy)]
@@ -107,7 +107,7 @@ impl<W: WorkflowDef> Program for Typed<W> {
 
     fn run(&self, input: &Payload) -> Result<LocalBoxFuture<RunEnd>, PayloadError> {
         let run = W::run(self.slot.clone(), <W::Args as crate::outcome::Arguments>::decode(input)?);
-        Ok(Box::pin(async move { W::Outcome::encode(run.await) }))
+        Ok(Box::pin(async move { W::Outcome::write(run.await) }))
     }
 
     fn handles(&self, signal: &str) -> bool {

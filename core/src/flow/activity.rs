@@ -7,8 +7,8 @@ use crate::exec::{Activity, ActivityEnded, Suspension};
 use crate::failure::{CallError, FailureKind, FailureRecord};
 use crate::guard::engine_future;
 use crate::ids::EventId;
-use crate::outcome::{Fault, Outcome};
-use crate::payload::{Payload, PayloadError};
+use crate::outcome::{Arguments, Fault, Outcome};
+use crate::payload::{Encoded, Payload, PayloadError};
 use crate::policy::{ActivityOptions, CancellationType, RetryPolicy};
 use std::future::Future;
 use std::marker::PhantomData;
@@ -27,7 +27,7 @@ pub(crate) const MAX_OPEN_ACTIVITIES: usize = 2_000;
 /// `Result<T, CallError>` for one that returns `T`.
 #[must_use = "an activity call does nothing until it is awaited"]
 pub struct ActivityCall<D: ActivityDef> {
-    input: Option<Result<Payload, PayloadError>>,
+    input: Option<Result<Encoded, PayloadError>>,
     options: ActivityOptions,
     scheduled: Option<(Rc<Shared>, EventId)>,
     // The `Rc` above keeps it from being `Send`: workflow futures stay on their thread, and a spawn bounded by `Send`
@@ -43,23 +43,24 @@ impl<D: ActivityDef> ActivityCall<D> {
     /// A call with these arguments and the options of the activity's attribute.
     pub fn new(args: D::Args) -> Self {
         context::refuse_in_query(format_args!("called the activity `{}`", D::NAME));
-        let input = Some(crate::outcome::encode_args(&args));
+        let input = Some(args.write());
         Self { input, options: D::options(), scheduled: None, definition: PhantomData }
     }
 
-    /// Limits each attempt.
+    /// Limits each attempt. At least 1 ms (`AB0430`).
     pub fn start_to_close(mut self, limit: Duration) -> Self {
         self.options.start_to_close = Some(limit);
         self
     }
 
-    /// Limits all attempts together, from now on.
+    /// Limits all attempts together, from now on. At least 1 ms (`AB0430`).
     pub fn schedule_to_close(mut self, limit: Duration) -> Self {
         self.options.schedule_to_close = Some(limit);
         self
     }
 
-    /// Limits the wait for a free slot, or for a worker of its task queue; such a timeout is never retried.
+    /// Limits the wait for a free slot, or for a worker of its task queue; such a timeout is never retried. At least 1 ms
+    /// (`AB0430`).
     pub fn schedule_to_start(mut self, limit: Duration) -> Self {
         self.options.schedule_to_start = Some(limit);
         self
@@ -93,7 +94,12 @@ impl<D: ActivityDef> ActivityCall<D> {
 
     fn schedule(&mut self, ctx: &Rc<Shared>) -> Result<Option<EventId>, CallError> {
         let Some(input) = self.input.take() else { return Ok(None) };
+        let strict = ctx.is_strict.get();
+        let input = input.and_then(|input| if strict { input.kept() } else { Ok(input.unchecked()) });
         let input = input.map_err(|error| CallError::Invalid(error.to_string()))?;
+        if strict {
+            self.options.check_limits(D::NAME).map_err(CallError::Invalid)?;
+        }
         self.options.check(D::NAME).map_err(CallError::Invalid)?;
         if ctx.activities.borrow().len() >= MAX_OPEN_ACTIVITIES {
             let text =
@@ -187,15 +193,16 @@ impl<D: ActivityDef> Drop for ActivityCall<D> {
 
 engine_future!([D: ActivityDef] ActivityCall<D>);
 
-/// The rule of PROTOCOL 5: equal bytes, or equal once both are read as today's type and written with sorted keys.
+/// The rule of PROTOCOL 5: equal bytes, or the same JSON once both are read as today's type and written again.
 fn same_input<D: ActivityDef>(recorded: &Payload, wanted: &Payload) -> bool {
-    recorded == wanted || matches!((sorted::<D>(recorded), sorted::<D>(wanted)), (Some(a), Some(b)) if a == b)
+    recorded == wanted
+        || matches!((again::<D>(recorded), again::<D>(wanted)), (Some(a), Some(b)) if a.is_same(&b))
 }
 
-fn sorted<D: ActivityDef>(payload: &Payload) -> Option<serde_json::Value> {
-    // `Value` compares maps without regard to their order.
-    let args: D::Args = crate::outcome::decode_args(payload).ok()?;
-    crate::outcome::encode_args(&args).ok()?.decode().ok()
+/// As today's type writes it.
+fn again<D: ActivityDef>(payload: &Payload) -> Option<Payload> {
+    let args = D::Args::decode(payload).ok()?;
+    args.write().ok().map(Encoded::unchecked)
 }
 
 /// The error that workflow code sees for a recorded failure.

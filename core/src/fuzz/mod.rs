@@ -17,7 +17,7 @@ use proptest::test_runner::RngSeed;
 use std::hash::{BuildHasher, RandomState};
 
 /// `count` cases, or as many as `PROPTEST_CASES` says. The seed is in the output of a test that fails.
-fn cases(count: u32) -> ProptestConfig {
+pub(crate) fn cases(count: u32) -> ProptestConfig {
     let given = ProptestConfig::default();
     let seed = match given.rng_seed {
         RngSeed::Fixed(seed) => seed,

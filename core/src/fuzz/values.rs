@@ -137,7 +137,11 @@ pub(super) fn event() -> BoxedStrategy<Event> {
 
 fn input_event() -> BoxedStrategy<Event> {
     prop_oneof![
-        (payload(), any::<u64>()).prop_map(|(input, seed)| Event::Started { input, seed }),
+        (payload(), any::<u64>(), 0..2_u32).prop_map(|(input, seed, rules)| Event::Started {
+            input,
+            seed,
+            rules
+        }),
         (id(), payload()).prop_map(|(activity, result)| Event::ActivityCompleted { activity, result }),
         (id(), failure()).prop_map(|(activity, failure)| Event::ActivityFailed { activity, failure }),
         (id(), attempt(), failure(), time()).prop_map(|(activity, attempt, failure, next_at_ms)| {

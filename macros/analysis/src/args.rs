@@ -150,6 +150,16 @@ impl ActivityArgs {
     }
 
     fn timeout(&mut self, field: &'static str, value: &Expr, errors: &mut Errors) {
+        if text(value).and_then(|text| millis(&text.value())) == Some(0) {
+            let help = "write at least \"1ms\", or leave it out where there is no limit";
+            errors.add(
+                Code::Value,
+                value,
+                "a time limit of zero has run out before an attempt can begin",
+                help,
+            );
+            return;
+        }
         self.timeouts.extend(duration(value, errors).map(|duration| (field, duration)));
     }
 }

@@ -53,15 +53,27 @@ impl ActivityEntry {
         Self { name, database, run: Box::new(run) }
     }
 
-    /// The same, its bodies run by `through`: for a process that a test makes up.
+    /// The same in a process that a test makes up, which counts its attempts. One that is not mocked is run there.
     #[cfg(feature = "testing")]
-    pub(crate) fn through(self: &Arc<Self>, test: &Arc<dyn crate::host::TestHost>) -> Self {
+    pub(crate) fn through(self: &Arc<Self>, test: &Arc<dyn crate::host::TestHost>, is_mock: bool) -> Self {
         let (this, test) = (Arc::clone(self), Arc::clone(test));
-        let run = move |context: ActivityContext, input| {
-            // Its limits are of the test's clock, and it runs by another.
+        let last = Arc::new(std::sync::Mutex::new(None::<String>));
+        let run = move |context: ActivityContext, input| -> BoxFuture<'static, AttemptOutcome> {
+            let failure = last.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+            test.attempt_begins(&context, failure);
+            let (this, last, name) = (Arc::clone(&this), Arc::clone(&last), this.name);
+            // Its limits are of the test's clock, and what is not mocked runs by another.
             let left = context.time_left();
-            let this = Arc::clone(&this);
-            test.run_activity(Box::pin(async move { this.run(context.with_time_left(left), input).await }))
+            let body = async move {
+                let context = if is_mock { context } else { context.with_time_left(left) };
+                let outcome = this.run(context, input).await;
+                if let AttemptOutcome::Failed { failure, .. } = &outcome {
+                    *last.lock().unwrap_or_else(std::sync::PoisonError::into_inner) =
+                        Some(failure.to_string());
+                }
+                outcome
+            };
+            if is_mock { Box::pin(body) } else { test.run_activity(name, Box::pin(body)) }
         };
         Self { name: self.name, database: self.database, run: Box::new(run) }
     }
@@ -92,7 +104,7 @@ pub(crate) fn outcome<D: ActivityDef>(
     returned: Result<<D::Outcome as Outcome>::Ok, <D::Outcome as Outcome>::Err>,
 ) -> AttemptOutcome {
     match returned {
-        Ok(value) => Payload::encode(&value)
+        Ok(value) => Payload::keep(&value)
             .map_or_else(|error| refused("AB0603", "result", D::NAME, &error), AttemptOutcome::Completed),
         Err(error) => {
             let retryable = D::retryable(&error) && error.retryable();

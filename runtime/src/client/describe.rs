@@ -159,7 +159,7 @@ pub struct PendingActivity {
     pub attempt: u32,
     /// Why the attempt before failed.
     pub last_failure: Option<FailureRecord>,
-    /// When the attempt is due, where it waits for that.
+    /// When the attempt is due, where it waits for that; [`Timestamp::MAX`] stands for every later time.
     pub next_attempt_at: Option<Timestamp>,
 }
 
@@ -169,7 +169,7 @@ pub struct PendingActivity {
 pub struct PendingTimer {
     /// The number of the event that started it.
     pub id: u64,
-    /// When it is due.
+    /// When it is due. [`Timestamp::MAX`], in the year 9999, stands for every later time.
     pub due_at: Timestamp,
 }
 
@@ -242,7 +242,8 @@ fn closed(row: &ExecutionRow) -> Result<Option<Event>> {
     if row.status.is_open() { Ok(None) } else { closing_event(row).map(Some) }
 }
 
-/// A time of the store's. Out of jiff's range (year 9999) only where the database was tampered with: the epoch then.
+/// A time of the store's; what jiff has no time for is the end of its range. A timer may be set for later than that.
 pub(super) fn timestamp(ms: i64) -> Timestamp {
-    Timestamp::from_millisecond(ms).unwrap_or_default()
+    let end = if ms < 0 { Timestamp::MIN } else { Timestamp::MAX };
+    Timestamp::from_millisecond(ms).unwrap_or(end)
 }

@@ -6,6 +6,7 @@
 
 use super::UntypedHandle;
 use crate::error::{Error, Result};
+use crate::host::GivenUp;
 use crate::outcome::Reason;
 use crate::store::{ExecutionRow, Find, Status, StoreError, Suspension};
 use abide_core::{Event, ExecutionId};
@@ -73,13 +74,14 @@ impl UntypedHandle {
                 }
             };
             match abide.host().wait(news).await {
-                Some(News::Here) => pause = Duration::ZERO,
-                Some(News::Elsewhere) => {
+                Ok(News::Here) => pause = Duration::ZERO,
+                Ok(News::Elsewhere) => {
                     tokio::time::sleep(pause).await;
                     pause = (pause * 2).clamp(Duration::from_millis(5), LONGEST_PAUSE);
                 }
-                Some(News::None) => known = false,
-                None => return Err(self.nothing_left().await),
+                Ok(News::None) => known = false,
+                Err(GivenUp::NothingLeft) => return Err(self.nothing_left().await),
+                Err(GivenUp::Endless(endless)) => return Err(endless.into()),
             }
         }
     }

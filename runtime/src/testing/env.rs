@@ -1,7 +1,7 @@
 //! The environment of a test: a database in memory, a clock that jumps, and workers and clients as in production.
 
 use super::process::{Process, ProcessOptions};
-use crate::host::{Host, Pace};
+use crate::host::{GivenUp, Host, Pace};
 use crate::store::Store;
 use crate::store::memory::{ConnectOptions, Server, ServerOptions};
 use crate::{Abide, Client, Result, WorkerBuilder};
@@ -9,6 +9,9 @@ use jiff::Timestamp;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::task::JoinHandle;
+
+/// How often an activity is tried in a test, unless the test says otherwise.
+const ATTEMPT_LIMIT: u32 = 1_000;
 
 /// The environment variable that gives a test's seed.
 const SEED: &str = "ABIDE_SEED";
@@ -20,11 +23,13 @@ const SEED: &str = "ABIDE_SEED";
 ///   worker's shutdown) or says [`TestEnv::sleep`]: then it jumps to the next timer, time limit or retry whenever nothing
 ///   else can run. A month takes no longer than a minute. It stops again at the moment that was waited for.
 /// * **Activities** may be [mocked](super::mock). One that is not mocked runs as in production, in real time on the
-///   test's own runtime, and the environment's time stands still meanwhile.
+///   test's own runtime, and the environment's time stands still meanwhile; but while its body awaits the result of
+///   a workflow, time passes.
 /// * **Each turn is checked**: it is replayed from its recorded history, decoded anew, on a fresh thread, and live state
 ///   is dropped after every turn. Code that does something else in a replay is suspended (AB0201) with the
 ///   position of the await, in the first test that runs it.
-/// * **A wait that nothing can end** is told: AB0419, with the awaits that the workflow stands at.
+/// * **A wait that nothing can end** is told: AB0419, with the awaits that the workflow stands at. Time ends after 1,000 years.
+/// * **A retry without end** is told: AB0431, once an activity has failed 1,000 times.
 ///
 /// A failed test prints the seed of its environment; set `ABIDE_SEED` to it to run with the same random numbers and ids.
 ///
@@ -82,7 +87,14 @@ impl TestEnv {
 
     /// Like [`TestEnv::start`], with options.
     pub fn builder() -> TestEnvBuilder {
-        TestEnvBuilder { database: None, seed: None, start_at: None, manual_time: false, checks_replay: true }
+        TestEnvBuilder {
+            database: None,
+            seed: None,
+            start_at: None,
+            manual_time: false,
+            checks_replay: true,
+            attempt_limit: ATTEMPT_LIMIT,
+        }
     }
 
     /// A worker of this task queue: give it workflows, activities and [mocks](super::mock), and start it.
@@ -108,10 +120,14 @@ impl TestEnv {
 
     /// Lets so much time pass. Time passes only when nothing else can happen, so that after a millisecond of it all that
     /// was under way has come to where it waits. On a real database it sleeps.
+    ///
+    /// # Panics
+    /// With AB0431, where an activity fails and is tried again more often than
+    /// [`attempt_limit`](TestEnvBuilder::attempt_limit) meanwhile.
     pub async fn sleep(&self, duration: Duration) {
-        match &self.process {
-            Some(process) => process.sleep(duration).await,
-            None => tokio::time::sleep(duration).await,
+        let Some(process) = &self.process else { return tokio::time::sleep(duration).await };
+        if let Err(GivenUp::Endless(endless)) = process.sleep(duration).await {
+            panic!("{}", crate::Error::from(endless));
         }
     }
 
@@ -182,6 +198,7 @@ pub struct TestEnvBuilder {
     start_at: Option<Timestamp>,
     manual_time: bool,
     checks_replay: bool,
+    attempt_limit: u32,
 }
 
 impl TestEnvBuilder {
@@ -216,6 +233,13 @@ impl TestEnvBuilder {
         self
     }
 
+    /// How often an activity may fail and be tried again before the waits of the test are given up with AB0431. Default:
+    /// 1,000. On a real database there is no limit.
+    pub fn attempt_limit(mut self, attempts: u32) -> Self {
+        self.attempt_limit = attempts.max(1);
+        self
+    }
+
     /// Begins it.
     ///
     /// # Errors
@@ -231,6 +255,7 @@ impl TestEnvBuilder {
             seed,
             start_ms: self.start_at.unwrap_or_else(Timestamp::now).as_millisecond(),
             waits_let_time_pass: !self.manual_time,
+            attempt_limit: self.attempt_limit,
         };
         let process = Process::start(&options).map_err(|error| unusable(&error))?;
         let host = Host::of_test(Pace::NEVER, Arc::clone(&process) as _);

@@ -4,41 +4,58 @@
 //! what stops it here. Time stops at the very wake-up that a waiter waited for, on the thread that wakes it: else the
 //! clock would have jumped on before the test, on its own thread, has seen what happened.
 
+use crate::host::{Endless, GivenUp};
 use crate::hub::BoxFuture;
+use std::collections::BTreeMap;
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Sender, channel};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
 use tokio::runtime::Handle;
-use tokio::sync::Notify;
+use tokio::sync::watch;
+
+/// Time that stands still for so long, by the wall clock, while somebody waits for it to pass is told of.
+const TOLD_AFTER: Duration = Duration::from_secs(10);
 
 /// See the module's head.
 pub(super) struct Gate {
     runtime: Handle,
-    state: Mutex<State>,
-    /// Time has reached its end: there is nothing left that could happen.
-    stuck: AtomicBool,
-    news: Notify,
+    state: Arc<Mutex<State>>,
+    /// Why whoever waits has to give up. The end of time stays.
+    given_up: watch::Sender<Option<GivenUp>>,
 }
 
 #[derive(Default)]
-struct State {
+pub(super) struct State {
     /// Who waits for something that the engine does.
     waiting: usize,
-    /// What runs in real time and must find its limits where it left them: activities that are not mocked.
-    holding: usize,
+    /// What runs in real time and must find its limits where it left them: activities that are not mocked, by name.
+    holding: BTreeMap<u64, &'static str>,
+    next_hold: u64,
     /// Ends the blocking task that stops the clock.
     stopper: Option<Sender<()>>,
     /// The process is about to end: the clock is not stopped any more.
     shut: bool,
 }
 
+impl State {
+    pub(super) fn hold(&mut self, name: &'static str) -> u64 {
+        self.next_hold += 1;
+        self.holding.insert(self.next_hold, name);
+        self.next_hold
+    }
+
+    pub(super) fn let_go(&mut self, hold: u64) {
+        self.holding.remove(&hold);
+    }
+}
+
 impl Gate {
     /// A gate before the clock of this runtime, which must be a paused one. Time stands still.
     pub(super) fn new(runtime: Handle) -> Arc<Self> {
-        let gate =
-            Self { runtime, state: Mutex::default(), stuck: AtomicBool::new(false), news: Notify::new() };
+        let gate = Self { runtime, state: Arc::default(), given_up: watch::Sender::new(None) };
         gate.change(|_| {});
         Arc::new(gate)
     }
@@ -47,54 +64,61 @@ impl Gate {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn change(&self, change: impl FnOnce(&mut State)) {
+    pub(super) fn change(&self, change: impl FnOnce(&mut State)) {
         let mut state = self.lock();
         change(&mut state);
-        let passes = state.shut || state.waiting > 0 && state.holding == 0;
+        let passes = state.shut || state.waiting > 0 && state.holding.is_empty();
         if passes {
             state.stopper = None;
         } else if state.stopper.is_none() {
             let (stopper, stopped) = channel::<()>();
+            let weak = Arc::downgrade(&self.state);
             // Counted by the clock as soon as it is spawned.
             // It ends when the stopper is dropped.
-            self.runtime.spawn_blocking(move || stopped.recv().is_ok());
+            self.runtime.spawn_blocking(move || {
+                if stopped.recv_timeout(TOLD_AFTER) == Err(RecvTimeoutError::Timeout) {
+                    tell_standstill(&weak);
+                    drop(stopped.recv());
+                }
+            });
             state.stopper = Some(stopper);
         }
     }
 
-    /// Lets time pass while the future waits. `None`: time has come to its end.
-    pub(super) async fn wait(self: Arc<Self>, future: BoxFuture<'_, ()>) -> Option<()> {
-        let mut end = pin!(self.end());
+    /// Lets time pass while the future waits.
+    pub(super) async fn wait(self: Arc<Self>, future: BoxFuture<'_, ()>) -> Result<(), GivenUp> {
+        let mut given_up = self.given_up.subscribe();
+        // Of those that were told before, the end of time alone still holds.
+        let over = matches!(*given_up.borrow_and_update(), Some(GivenUp::NothingLeft));
+        let mut told = pin!(async move {
+            if !over && given_up.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+            given_up.borrow().clone().unwrap_or(GivenUp::NothingLeft)
+        });
         let mut waiting =
             Waiting { pass: Arc::new(Pass { gate: Arc::clone(&self), open: false.into() }), future };
         tokio::select! {
             biased;
-            () = &mut waiting => Some(()),
-            () = &mut end => None,
-        }
-    }
-
-    async fn end(&self) {
-        loop {
-            let mut news = pin!(self.news.notified());
-            news.as_mut().enable();
-            if self.stuck.load(Ordering::Acquire) {
-                return;
-            }
-            news.await;
+            () = &mut waiting => Ok(()),
+            why = &mut told => Err(why),
         }
     }
 
     /// The clock has jumped to its end: whoever waits is told.
     pub(super) fn nothing_is_left(&self) {
-        self.stuck.store(true, Ordering::Release);
-        self.news.notify_waiters();
+        self.given_up.send_replace(Some(GivenUp::NothingLeft));
     }
 
-    /// Time stands still until the guard is dropped.
-    pub(super) fn hold(self: &Arc<Self>) -> Hold {
-        self.change(|state| state.holding += 1);
-        Hold(Arc::clone(self))
+    /// An activity is tried again and again: whoever waits now is told. Who waits later may have mended it.
+    pub(super) fn endless(&self, endless: Endless) {
+        self.given_up.send_if_modified(|given_up| {
+            let open = !matches!(given_up, Some(GivenUp::NothingLeft));
+            if open {
+                *given_up = Some(GivenUp::Endless(endless));
+            }
+            open
+        });
     }
 
     /// Never stops the clock again, so that its runtime can end.
@@ -103,12 +127,18 @@ impl Gate {
     }
 }
 
-/// See [`Gate::hold`].
-pub(super) struct Hold(Arc<Gate>);
-
-impl Drop for Hold {
-    fn drop(&mut self) {
-        self.0.change(|state| state.holding -= 1);
+/// What an activity waits for in tasks of its own is not seen, and it may simply take long: a hint, and no error.
+fn tell_standstill(state: &Weak<Mutex<State>>) {
+    let Some(state) = state.upgrade() else { return };
+    let state = state.lock().unwrap_or_else(PoisonError::into_inner);
+    if state.waiting > 0 && !state.holding.is_empty() {
+        let names: Vec<String> = state.holding.values().map(|name| format!("`{name}`")).collect();
+        let names = names.join(", ");
+        eprintln!(
+            "abide: a test waits, and its environment's time stands still while {names} runs in real time. An activity that \
+             waits for a workflow lets time pass where its own body awaits, not a task that it has spawned; another one \
+             may be mocked"
+        );
     }
 }
 

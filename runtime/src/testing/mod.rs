@@ -17,6 +17,7 @@
 mod activity;
 mod env;
 mod gate;
+mod hold;
 mod mock;
 mod process;
 mod random;

@@ -5,8 +5,10 @@
 //! connections or an HTTP client would find its time limits gone by when the clock jumps.
 
 use super::gate::Gate;
+use super::hold::{self, Hold};
 use super::random::Random;
-use crate::host::TestHost;
+use crate::activity::ActivityContext;
+use crate::host::{Endless, GivenUp, TestHost};
 use crate::hub::BoxFuture;
 use abide_core::exec::AttemptOutcome;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -17,8 +19,8 @@ use tokio::runtime::{Builder, Handle, LocalOptions};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-/// How far the clock can jump: a test's time ends there.
-const END_OF_TIME: Duration = Duration::from_secs(50 * 365 * 86_400);
+/// How far the clock can jump: a test's time ends there, 1,000 years on.
+const END_OF_TIME: Duration = Duration::from_secs(1_000 * 365 * 86_400);
 
 /// See the module's head.
 pub(super) struct Process {
@@ -29,6 +31,7 @@ pub(super) struct Process {
     clock: Clock,
     random: Random,
     waits_let_time_pass: bool,
+    attempt_limit: u32,
     end: CancellationToken,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
@@ -38,6 +41,7 @@ pub(super) struct ProcessOptions {
     pub(super) seed: u64,
     pub(super) start_ms: i64,
     pub(super) waits_let_time_pass: bool,
+    pub(super) attempt_limit: u32,
 }
 
 /// The virtual clock, for all threads: only its own can ask tokio.
@@ -95,6 +99,7 @@ impl Process {
             clock,
             random: Random::new(options.seed),
             waits_let_time_pass: options.waits_let_time_pass,
+            attempt_limit: options.attempt_limit,
             end,
             thread: Mutex::new(Some(thread)),
         });
@@ -112,9 +117,10 @@ impl Process {
     }
 
     /// Lets so much time pass, also where waiting does not.
-    pub(super) async fn sleep(self: &Arc<Self>, duration: Duration) {
+    pub(super) async fn sleep(self: &Arc<Self>, duration: Duration) -> Result<(), GivenUp> {
         let slept = self.after(duration, async {});
-        Arc::clone(&self.gate).wait(Box::pin(async { drop(slept.await) })).await;
+        let wait = Arc::clone(&self.gate).wait(Box::pin(async { drop(slept.await) }));
+        hold::noted(Box::pin(wait)).await
     }
 
     /// Runs the future when so much time has passed.
@@ -158,12 +164,29 @@ impl TestHost for Process {
         Box::pin(async move { drop(running.await) })
     }
 
-    fn run_activity(&self, body: BoxFuture<'static, AttemptOutcome>) -> BoxFuture<'static, AttemptOutcome> {
-        let hold = self.gate.hold();
+    fn attempt_begins(&self, attempt: &ActivityContext, failure: Option<String>) {
+        if attempt.attempt() <= self.attempt_limit {
+            return;
+        }
+        self.gate.endless(Endless {
+            activity: attempt.activity_type().to_owned(),
+            workflow_id: attempt.workflow_id().to_owned(),
+            attempts: attempt.attempt() - 1,
+            failure: failure.unwrap_or_else(|| "a time limit, or the loss of its worker".to_owned()),
+        });
+    }
+
+    fn run_activity(
+        &self,
+        name: &'static str,
+        body: BoxFuture<'static, AttemptOutcome>,
+    ) -> BoxFuture<'static, AttemptOutcome> {
+        let holding = Hold::new(&self.gate, name);
+        let body = holding.around(body);
         let running = tokio_util::task::AbortOnDropHandle::new(self.outside.spawn(body));
         Box::pin(async move {
             let ended = running.await;
-            drop(hold);
+            drop(holding);
             match ended {
                 Ok(outcome) => outcome,
                 // The test's runtime has ended.
@@ -172,13 +195,13 @@ impl TestHost for Process {
         })
     }
 
-    fn wait<'a>(&self, future: BoxFuture<'a, ()>) -> BoxFuture<'a, Option<()>> {
+    fn wait<'a>(&self, future: BoxFuture<'a, ()>) -> BoxFuture<'a, Result<(), GivenUp>> {
         if !self.waits_let_time_pass {
-            return Box::pin(async move {
+            return hold::noted(Box::pin(async move {
                 future.await;
-                Some(())
-            });
+                Ok(())
+            }));
         }
-        Box::pin(Arc::clone(&self.gate).wait(future))
+        hold::noted(Box::pin(Arc::clone(&self.gate).wait(future)))
     }
 }

@@ -5,7 +5,8 @@
 
 use super::random::Random;
 use crate::Abide;
-use crate::host::{Host, Pace, TestHost};
+use crate::activity::ActivityContext;
+use crate::host::{GivenUp, Host, Pace, TestHost};
 use crate::hub::BoxFuture;
 use crate::store::memory::{Conditions, ConnectOptions, MemoryStore, Server, ServerOptions, Tables, Write};
 use crate::store::{LEASE, Store};
@@ -246,14 +247,20 @@ impl TestHost for Seeded {
         future
     }
 
-    fn run_activity(&self, body: BoxFuture<'static, AttemptOutcome>) -> BoxFuture<'static, AttemptOutcome> {
+    fn attempt_begins(&self, _: &ActivityContext, _: Option<String>) {}
+
+    fn run_activity(
+        &self,
+        _: &'static str,
+        body: BoxFuture<'static, AttemptOutcome>,
+    ) -> BoxFuture<'static, AttemptOutcome> {
         body
     }
 
-    fn wait<'a>(&self, future: BoxFuture<'a, ()>) -> BoxFuture<'a, Option<()>> {
+    fn wait<'a>(&self, future: BoxFuture<'a, ()>) -> BoxFuture<'a, Result<(), GivenUp>> {
         Box::pin(async move {
             future.await;
-            Some(())
+            Ok(())
         })
     }
 }

@@ -6,7 +6,6 @@
 
 use super::{difference, words};
 use abide_core::{Event, Payload};
-use serde_json::Value;
 
 /// See the module's head.
 pub(super) struct Cause {
@@ -51,7 +50,7 @@ impl Difference<'_> {
             if old == new {
                 return other_input(recorded, now);
             }
-            if same_value(recorded, now) && !self.knows_activity(new) {
+            if recorded.is_same(now) && !self.knows_activity(new) {
                 return renamed(old, new);
             }
         }
@@ -99,7 +98,7 @@ impl Difference<'_> {
             (
                 Event::ActivityScheduled { name: a, input: x, .. },
                 Event::ActivityScheduled { name: b, input: y, .. },
-            ) => a == b && same_value(x, y),
+            ) => a == b && x.is_same(y),
             (Event::SideEffect { .. }, Event::SideEffect { .. }) => true,
             // A timer is known by its length alone.
             (a, b) => words::asked(a, at_ms) == words::asked(b, self.now_ms),
@@ -133,14 +132,5 @@ fn other_input(recorded: &Payload, now: &Payload) -> Cause {
     let advice = "compute the input as the recorded run did; what changes from run to run comes from \
                   `workflow::side_effect`, `workflow::now` or an activity, and a new field of its type is \
                   `#[serde(default)]`";
-    let details = match (recorded.decode::<Value>(), now.decode::<Value>()) {
-        (Ok(recorded), Ok(now)) => difference::between(&recorded, &now),
-        _ => Vec::new(),
-    };
-    Cause { why: why.to_owned(), advice: advice.to_owned(), details }
-}
-
-/// Equal as JSON, whatever the order of keys.
-fn same_value(a: &Payload, b: &Payload) -> bool {
-    matches!((a.decode::<Value>(), b.decode::<Value>()), (Ok(a), Ok(b)) if a == b)
+    Cause { why: why.to_owned(), advice: advice.to_owned(), details: difference::between(recorded, now) }
 }

@@ -1,16 +1,21 @@
-//! Where two JSON values differ, by path: what a column that is cut cannot show.
+//! Where two JSON values differ, by path: what a column that is cut cannot show. Numbers are compared as they are
+//! written, not as a float.
 
-use serde_json::Value;
+use abide_core::Payload;
+use serde::de::DeserializeOwned;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// At most this many differences are told.
 const TOLD: usize = 4;
 /// A value is cut to this many characters.
 const VALUE_CHARS: usize = 60;
+/// What lies deeper is compared as a whole: no payload of the engine's does.
+const MAX_DEPTH: usize = 127;
 
 /// The first differences, one sentence each; empty for equal values. The order of an object's keys is no difference.
-pub(super) fn between(recorded: &Value, now: &Value) -> Vec<String> {
+pub(super) fn between(recorded: &Payload, now: &Payload) -> Vec<String> {
     let mut found = Vec::new();
-    compare("", Some(recorded), Some(now), &mut found);
+    compare("", 0, Some(recorded), Some(now), &mut found);
     let more = found.len().saturating_sub(TOLD);
     found.truncate(TOLD);
     if more > 0 {
@@ -19,37 +24,51 @@ pub(super) fn between(recorded: &Value, now: &Value) -> Vec<String> {
     found
 }
 
-fn compare(path: &str, recorded: Option<&Value>, now: Option<&Value>, found: &mut Vec<String>) {
-    match (recorded, now) {
-        (Some(Value::Object(a)), Some(Value::Object(b))) => {
-            let names: std::collections::BTreeSet<&String> = a.keys().chain(b.keys()).collect();
-            for name in names {
-                let dot = if path.is_empty() { "" } else { "." };
-                compare(&format!("{path}{dot}{name}"), a.get(name), b.get(name), found);
-            }
+fn compare(
+    path: &str,
+    depth: usize,
+    recorded: Option<&Payload>,
+    now: Option<&Payload>,
+    found: &mut Vec<String>,
+) {
+    if matches!((recorded, now), (Some(a), Some(b)) if a.is_same(b)) {
+        return;
+    }
+    if let Some((a, b)) = both::<BTreeMap<String, Payload>>(recorded, now, depth) {
+        let names: BTreeSet<&String> = a.keys().chain(b.keys()).collect();
+        for name in names {
+            let dot = if path.is_empty() { "" } else { "." };
+            compare(&format!("{path}{dot}{name}"), depth + 1, a.get(name), b.get(name), found);
         }
-        (Some(Value::Array(a)), Some(Value::Array(b))) => {
-            for i in 0..a.len().max(b.len()) {
-                compare(&format!("{path}[{i}]"), a.get(i), b.get(i), found);
-            }
+    } else if let Some((a, b)) = both::<Vec<Payload>>(recorded, now, depth) {
+        for i in 0..a.len().max(b.len()) {
+            compare(&format!("{path}[{i}]"), depth + 1, a.get(i), b.get(i), found);
         }
-        (a, b) if a == b => {}
-        (a, b) => {
-            let path = if path.is_empty() { "the value" } else { path };
-            found.push(format!("{path}: recorded {}, now {}", short(a), short(b)));
-        }
+    } else {
+        let path = if path.is_empty() { "the value" } else { path };
+        found.push(format!("{path}: recorded {}, now {}", short(recorded), short(now)));
     }
 }
 
-fn short(value: Option<&Value>) -> String {
-    let Some(value) = value else { return "nothing".to_owned() };
-    super::table::cut(&value.to_string(), VALUE_CHARS)
+/// Both values, where both are of that shape.
+fn both<T: DeserializeOwned>(a: Option<&Payload>, b: Option<&Payload>, depth: usize) -> Option<(T, T)> {
+    let read = |value: Option<&Payload>| value?.decode().ok();
+    if depth < MAX_DEPTH { Some((read(a)?, read(b)?)) } else { None }
+}
+
+fn short(value: Option<&Payload>) -> String {
+    value.map_or_else(|| "nothing".to_owned(), |value| super::table::cut(value.as_json(), VALUE_CHARS))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::between;
-    use serde_json::json;
+    use abide_core::Payload;
+    use serde_json::{Value, json};
+
+    fn between(recorded: &Value, now: &Value) -> Vec<String> {
+        let payload = |value| Payload::encode(value).unwrap();
+        super::between(&payload(recorded), &payload(now))
+    }
 
     #[test]
     fn differences_are_told_by_their_path() {
@@ -71,5 +90,16 @@ mod tests {
     fn many_differences_are_counted() {
         let many = between(&json!([1, 2, 3, 4, 5, 6]), &json!([0, 0, 0, 0, 0, 0]));
         assert_eq!((many.len(), many[4].as_str()), (5, "and 2 more"));
+    }
+
+    #[test]
+    fn a_number_is_told_to_its_last_digit() {
+        let payload = |text: &str| Payload::from_json(text.to_owned()).unwrap();
+        let (recorded, now) =
+            (payload("[1000000000000000000000000000000]"), payload("[1000000000000000000000000000001]"));
+        let told = "[0]: recorded 1000000000000000000000000000000, now 1000000000000000000000000000001";
+        assert_eq!(super::between(&recorded, &now), [told]);
+        let deep = |n: usize| payload(&format!("{}{}", "[".repeat(n), "]".repeat(n)));
+        assert_eq!(super::between(&deep(10_000), &deep(10_001)).len(), 1);
     }
 }

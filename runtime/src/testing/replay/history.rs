@@ -8,7 +8,7 @@ use crate::client::UntypedHandle;
 use crate::error::{Error, Result};
 use crate::store::ExecutionRow;
 use crate::{Handle, HandleCore};
-use abide_core::{Event, EventId, JournalRow, Payload, WorkflowDef};
+use abide_core::{Event, EventId, JournalRow, Payload, RULES, WorkflowDef};
 use serde::{Deserialize, Serialize};
 use std::fmt::Write as _;
 use std::path::Path;
@@ -75,7 +75,7 @@ impl History {
 
     pub(super) fn recorded(row: &ExecutionRow, mut rows: Vec<JournalRow>) -> Result<Self> {
         if let Some(input) = row.input.clone().filter(|_| rows.is_empty()) {
-            let events = vec![Event::Started { input: Payload::from_json(input)?, seed: 0 }];
+            let events = vec![Event::Started { input: Payload::from_json(input)?, seed: 0, rules: RULES }];
             rows.push(JournalRow { seq: EventId(1), at_ms: row.created_at_ms, events });
         }
         Ok(Self {

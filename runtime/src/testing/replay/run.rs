@@ -9,7 +9,6 @@ use abide_core::flow::Info;
 use abide_core::{
     Event, EventId, FailureKind, Fault, JournalRow, Outcome, Payload, PayloadError, Site, WorkflowDef,
 };
-use serde_json::Value;
 use std::rc::Rc;
 use std::thread::JoinHandle;
 
@@ -18,7 +17,7 @@ use std::thread::JoinHandle;
 pub(super) struct Known {
     pub(super) workflow: WorkflowType,
     /// A recorded end, read as today's types and written again: so that an added optional field is no other end.
-    read: fn(&Event) -> Result<Value, PayloadError>,
+    read: fn(&Event) -> Result<Payload, PayloadError>,
 }
 
 impl Known {
@@ -26,13 +25,13 @@ impl Known {
         Self { workflow: WorkflowType::of::<W>(), read: read::<W::Outcome> }
     }
 
-    fn ends(&self, recorded: &Event, now: &Event) -> Result<(Value, Value), String> {
+    fn ends(&self, recorded: &Event, now: &Event) -> Result<(Payload, Payload), String> {
         let read = |end| (self.read)(end).map_err(|error| error.to_string());
         Ok((read(recorded)?, read(now)?))
     }
 }
 
-fn read<O: Outcome>(end: &Event) -> Result<Value, PayloadError> {
+fn read<O: Outcome>(end: &Event) -> Result<Payload, PayloadError> {
     let mut again = match end {
         Event::Completed { result } => {
             Event::Completed { result: Payload::encode(&result.decode::<O::Ok>()?)? }
@@ -50,7 +49,7 @@ fn read<O: Outcome>(end: &Event) -> Result<Value, PayloadError> {
     if let Event::Failed { failure, .. } = &mut again {
         failure.chain.clear();
     }
-    Payload::encode(&again)?.decode()
+    Payload::encode(&again)
 }
 
 /// What a replay came to.
@@ -67,7 +66,7 @@ pub(super) struct Facts {
     pub(super) unknown_signals: Vec<(EventId, String)>,
     /// Of a run that came to its recorded end: that end and today's, as today's types write them. `Err`: the recorded one
     /// cannot be read.
-    pub(super) ends: Option<Result<(Value, Value), String>>,
+    pub(super) ends: Option<Result<(Payload, Payload), String>>,
 }
 
 impl Facts {

@@ -115,7 +115,7 @@ impl View<'_> {
         let at = self.facts.met;
         let (_, now) = self.facts.trace.last.as_ref()?;
         match self.facts.ends.as_ref()? {
-            Ok((recorded, now)) if recorded == now => None,
+            Ok((recorded, now)) if recorded.is_same(now) => None,
             Ok((was, is)) => {
                 let why = "today's code comes to another result: its computation was changed, or what changes from run \
                            to run went into it";

@@ -1,0 +1,150 @@
+//! Whether a value comes back from its JSON as it was: asked when it is written, while somebody can still be told. In
+//! history such a value would suspend its execution for good, or be another one in silence.
+
+use super::look::{Look, Risk, Risks, Step, Watch};
+use super::{Payload, PayloadError};
+use serde::{Serialize, de::DeserializeOwned};
+use std::fmt::Write as _;
+
+/// At most so many places are looked at, and told.
+const NOTED: usize = 1_000;
+const TOLD: usize = 3;
+/// A path is cut to so many bytes, a key in it to fewer.
+const PATH_BYTES: usize = 200;
+const KEY_BYTES: usize = 40;
+
+/// Why `payload`, which `value` was written as, does not come back as that value. Nearly all values are done with after
+/// a look at their shape, which costs nothing where the type has nothing that could be lost.
+#[inline]
+pub(super) fn refusal<T: Serialize + DeserializeOwned>(value: &T, payload: &Payload) -> Option<PayloadError> {
+    match Risks::of(value) {
+        Ok(risks) if risks.is_none() => None,
+        Ok(risks) => read_back(value, payload, risks),
+        Err(unseen) => {
+            Some(PayloadError::Encode { type_name: std::any::type_name::<T>(), message: unseen.to_string() })
+        }
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn read_back<T: Serialize + DeserializeOwned>(
+    value: &T,
+    payload: &Payload,
+    before: Risks,
+) -> Option<PayloadError> {
+    let type_name = std::any::type_name::<T>();
+    let back = match serde_json::from_str::<T>(payload.as_json()) {
+        Ok(back) => back,
+        Err(error) => {
+            let message = error.to_string();
+            // A field that was left out is a reason where one is missing, and there alone.
+            let missing = message.starts_with("missing field");
+            let places = told(Spots::of(value), |spot| (spot.1 == Risk::LeftOut) == missing);
+            return Some(PayloadError::Unreadable { type_name, message, places });
+        }
+    };
+    match Risks::of(&back) {
+        Ok(after) if after == before => None,
+        Ok(after) => {
+            let (spots, still) = (Spots::of(value), Spots::of(&back).0);
+            let lost = |spot: &Spot| !before.agree(&after, spot.1) && !still.contains(spot);
+            Some(PayloadError::Changed { type_name, places: told(spots, lost) })
+        }
+        Err(unseen) => Some(PayloadError::Encode { type_name, message: unseen.to_string() }),
+    }
+}
+
+/// A path, and what is there.
+type Spot = (String, Risk);
+
+/// The spots that fit, one clause each; all of them where none fits.
+fn told(spots: Spots, fits: impl Fn(&Spot) -> bool) -> String {
+    let all = spots.0;
+    let fitting: Vec<&Spot> = all.iter().filter(|spot| fits(spot)).collect();
+    let fitting = if fitting.is_empty() { all.iter().collect() } else { fitting };
+    let clauses: Vec<String> = fitting.iter().take(TOLD).map(|spot| clause(spot)).collect();
+    let mut text = clauses.join("; ");
+    if let Some(more) = fitting.len().checked_sub(TOLD).filter(|more| *more > 0) {
+        let _ = write!(text, "; and {more} more");
+    }
+    text
+}
+
+fn clause((path, risk): &Spot) -> String {
+    let what = match risk {
+        Risk::NotANumber => "is `NaN`, which JSON has not",
+        Risk::Infinite => "is infinite, which JSON has not",
+        Risk::NegativeInfinite => "is negative infinity, which JSON has not",
+        Risk::SomeNull => "is a `Some` that is written as `null`, as `None` is",
+        Risk::Wide => "is a 128-bit integer",
+        Risk::Key => "has keys that are no texts",
+        Risk::Raw => "is JSON kept as text",
+        Risk::LeftOut => "is left out",
+    };
+    match path.as_str() {
+        "" => format!("the value {what}"),
+        path => format!("`{path}` {what}"),
+    }
+}
+
+/// The first risks of a value, in its own order.
+#[derive(Default)]
+struct Spots(Vec<Spot>);
+
+impl Spots {
+    fn of<T: Serialize>(value: &T) -> Self {
+        let mut look = Look::new(Trail::default());
+        // It has just succeeded, with another watch.
+        let _ = value.serialize(&mut look);
+        look.watch.spots
+    }
+}
+
+/// Notes the path of each risk.
+#[derive(Default)]
+struct Trail {
+    path: String,
+    spots: Spots,
+}
+
+impl Watch for Trail {
+    fn enter(&mut self, step: Step<'_>) -> usize {
+        let mark = self.path.len();
+        let _ = match step {
+            Step::Field(name) if mark == 0 => write!(self.path, "{name}"),
+            Step::Field(name) => write!(self.path, ".{name}"),
+            Step::Index(index) => write!(self.path, "[{index}]"),
+            Step::Key(key) => write!(self.path, "[{key}]"),
+        };
+        mark
+    }
+
+    fn leave(&mut self, mark: usize) {
+        self.path.truncate(mark);
+    }
+
+    fn met(&mut self, risk: Risk) {
+        let spots = &mut self.spots.0;
+        if spots.len() == NOTED {
+            return;
+        }
+        let path = cut(&self.path, PATH_BYTES);
+        // A `Some(NaN)` is two risks, a map with numbers as keys is many.
+        if spots.last().is_none_or(|(last, _)| *last != path) {
+            spots.push((path, risk));
+        }
+    }
+
+    fn key<K: Serialize + ?Sized>(&self, key: &K) -> String {
+        cut(&serde_json::to_string(key).unwrap_or_default(), KEY_BYTES)
+    }
+}
+
+/// At most so many bytes of it.
+fn cut(text: &str, bytes: usize) -> String {
+    match text.len() <= bytes {
+        true => text.to_owned(),
+        false => format!("{}..", &text[..text.floor_char_boundary(bytes)]),
+    }
+}
