@@ -7,12 +7,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use tokio::time::Instant;
 
-/// Renews the lease. A worker that could not renew for two thirds of it stops starting activities and asks the
+/// Renews the lease, on the engine's own thread: activities may block the user's runtime for longer than a lease. A worker that could not renew for two thirds of it stops starting activities and asks the
 /// running ones to stop: soon another may run them (PROTOCOL 18).
 pub(super) async fn renew_loop(session: Arc<Session>) {
     let (pace, mut renewed) = (session.pace(), Instant::now());
+    let mut pause = pace.renew;
     loop {
-        tokio::time::sleep(pace.renew).await;
+        tokio::time::sleep(pause).await;
         if session.is_over() {
             return;
         }
@@ -21,10 +22,15 @@ pub(super) async fn renew_loop(session: Arc<Session>) {
         match answer {
             Ok(Ok(())) => {
                 renewed = asked;
+                pause = pace.renew;
                 session.runner.renewed(asked);
             }
             Ok(Err(StoreError::Fenced)) => return session.finish(End::Fenced),
-            Ok(Err(error)) => session.failed(&error),
+            Ok(Err(error)) => {
+                session.failed(&error);
+                // A connection that broke has let go of the lock that says that we live: there is less time than usual.
+                pause = if pause == pace.renew { pace.renew / 8 } else { (pause * 2).min(pace.renew) };
+            }
             Err(_) => {}
         }
         if renewed.elapsed() >= pace.lease / 3 * 2 {
