@@ -30,7 +30,7 @@ async fn blocking(n: u32) -> Result<u32, Failure> {
 }
 
 /// Keeps the events that have a code: the code and the activity.
-struct Codes(Log);
+pub struct Codes(pub Log);
 
 impl<S: tracing::Subscriber> Layer<S> for Codes {
     fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {

@@ -28,6 +28,7 @@ mod errors_payload;
 mod errors_types;
 mod eviction;
 mod farm;
+mod full_slots;
 mod handlers;
 mod helpers;
 mod histories;

@@ -27,6 +27,7 @@ mod errors_types;
 mod eviction;
 mod farm;
 mod full_pool;
+mod full_slots;
 mod handlers;
 mod helpers;
 mod histories;

@@ -8,6 +8,7 @@
 use super::context::{ActivityContext, AttemptInfo};
 use super::entry::ActivityEntry;
 use super::transaction::{self, Ended, Transactions};
+use super::waits::Waits;
 use super::warn::{Bodies, Looks, warned};
 use abide_core::exec::AttemptOutcome;
 use abide_core::{ActivityOptions, FailureKind, FailureRecord, Payload, TimeoutKind};
@@ -98,6 +99,7 @@ struct Inner {
     stopping: CancellationToken,
     running: Mutex<BTreeMap<u64, Running>>,
     bodies: Bodies,
+    waits: Arc<Waits>,
     next: AtomicU64,
     ended: Notify,
     /// When the worker's lease was last renewed, by the clock that runs on while a process is stopped.
@@ -134,6 +136,7 @@ impl Runner {
             stopping: CancellationToken::new(),
             running: Mutex::default(),
             bodies: Bodies::default(),
+            waits: Waits::new(slots.max(1)),
             next: AtomicU64::new(0),
             ended: Notify::new(),
             renewed: Mutex::new(Instant::now()),
@@ -187,9 +190,10 @@ impl Runner {
         Arc::clone(&self.inner).start(attempt, token, slot);
     }
 
-    /// Looks for bodies that block their threads, and names them (AB0623); how many.
-    pub(crate) fn look(&self, looks: &mut Looks) -> usize {
-        self.inner.bodies.look(looks)
+    /// Looks for bodies that block their threads (AB0623), and for slots that all wait for workflows (AB0624).
+    pub(crate) fn look(&self, looks: &mut Looks) {
+        self.inner.bodies.look(looks);
+        self.inner.waits.look();
     }
 
     /// How many attempts are running.
@@ -272,6 +276,7 @@ impl Inner {
         token: &CancellationToken,
     ) -> Option<(Attempt, OwnedSemaphorePermit)> {
         let limit = attempt.limits.waiting();
+        let _queued = self.waits.queued(attempt.entry.name(), &attempt.info);
         let outcome = tokio::select! {
             biased;
             () = self.stopping.cancelled() => return None,
@@ -289,6 +294,7 @@ impl Inner {
         let (key, name) = (self.next.fetch_add(1, Ordering::Relaxed), entry.name());
         let limit = limits.running();
         let context = ActivityContext::new(info, name, limit.map(|(at, _)| at), token.clone());
+        let context = context.in_slot(self.waits.slot(key));
         let report = Arc::new(Report(Mutex::new(Some(report))));
         let shutdown = Arc::new(AtomicBool::new(false));
         let running = Running {
