@@ -3,6 +3,7 @@
 use super::busy_runtime::Codes;
 use super::support::{Db, Log, Steps, eventually};
 use abide::prelude::*;
+use std::time::Duration;
 use tracing_subscriber::layer::SubscriberExt;
 
 /// An activity that calls the engine.
@@ -16,10 +17,14 @@ impl Calls {
     /// Waits for another workflow, until the engine has said what it thinks of that.
     async fn wait(&self, n: u32) -> Result<u32, Failure> {
         let other = self.client.start(needs_a_slot(n)).id("needs").await?;
-        let told = async || self.codes.lines().iter().any(|code| code.starts_with("AB0624"));
+        let told = async {
+            while !self.codes.lines().iter().any(|code| code == "AB0624") {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
         tokio::select! {
             n = other.result() => Ok(n?),
-            () = eventually("it is told", told) => Ok(0),
+            () = told => Ok(0),
         }
     }
 }

@@ -46,8 +46,8 @@ pub(crate) use write::Write;
 
 use super::clock::Clock;
 use super::{
-    Ack, Append, AttemptTransaction, Claim, Claimed, ClaimedTasks, Deaths, ExecutionRow, FaultHook,
-    Filter, Find, InboxRow, LEASE, Metrics, NewExecution, NewMessage, OwnedTask, Page, Reply, ResumeAnswer,
+    Ack, Append, AttemptTransaction, Claim, Claimed, ClaimedTasks, Deaths, ExecutionRow, FaultHook, Filter,
+    Find, InboxRow, LEASE, Metrics, NewExecution, NewMessage, OwnedTask, Page, Reply, ResumeAnswer,
     SendAnswer, StartAnswer, Store, StoreError, StoreFuture, StoredRun, StoredTurn, TaskClaim, TaskKey,
     UserConnection, WorkerInfo,
 };
