@@ -59,6 +59,11 @@ bench-postgres:
 scale:
     cargo run --release -p bench -- scale
 
+# A worker process is killed and started again: how long until its work is complete, beside what was left of it.
+bench-restart:
+    cargo run --release -p bench -- w6 --store sqlite
+    cargo run --release -p bench -- w6 --store postgres
+
 # A throw-away Postgres, until Ctrl-C: prints its URL.
 cluster *options:
     cargo run -p cluster -- {{options}}

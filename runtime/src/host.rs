@@ -4,8 +4,10 @@
 //! A program has the operating system's. A test environment and a simulation give their own, so that one seed decides
 //! all that happens. Time is no part of it: everything above the stores asks tokio's clock, which tests can pause.
 
+use crate::engine::EngineThread;
 use crate::store::{LEASE, RENEW_EVERY};
 use std::time::Duration;
+use tokio::runtime::Handle;
 
 #[cfg(feature = "testing")]
 pub(crate) use given::TestHost;
@@ -117,6 +119,7 @@ impl Pace {
 #[derive(Clone)]
 pub(crate) struct Host {
     pub(crate) pace: Pace,
+    engine: EngineThread,
     #[cfg(feature = "testing")]
     test: Option<std::sync::Arc<dyn TestHost>>,
 }
@@ -125,6 +128,7 @@ impl Default for Host {
     fn default() -> Self {
         Self {
             pace: Pace::PROGRAM,
+            engine: EngineThread::default(),
             #[cfg(feature = "testing")]
             test: None,
         }
@@ -135,7 +139,7 @@ impl Default for Host {
 impl Host {
     /// A process that a test makes up.
     pub(crate) fn of_test(pace: Pace, test: std::sync::Arc<dyn TestHost>) -> Self {
-        Self { pace, test: Some(test) }
+        Self { pace, engine: EngineThread::default(), test: Some(test) }
     }
 
     /// The test's process, where it is one.
@@ -145,6 +149,18 @@ impl Host {
 }
 
 impl Host {
+    /// Where to spawn what keeps a worker alive: the engine's own thread. A test's process has one thread for all.
+    ///
+    /// # Errors
+    /// The operating system's, where it gives no thread.
+    pub(crate) fn engine(&self) -> std::io::Result<Handle> {
+        #[cfg(feature = "testing")]
+        if self.test.is_some() {
+            return Ok(Handle::current());
+        }
+        self.engine.handle()
+    }
+
     /// An id that was never used: a UUIDv7, so that ids made close in time are close in an index.
     pub(crate) fn fresh_id(&self) -> String {
         #[cfg(feature = "testing")]

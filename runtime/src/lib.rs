@@ -71,6 +71,7 @@ extern crate abide_core as _;
 
 mod abide;
 mod client;
+mod engine;
 mod error;
 mod host;
 mod hub;

@@ -8,6 +8,7 @@ pub const ON_POSTGRES: bool = false;
 /// What the user's own SQL runs on.
 pub type UserConnection = sqlx::SqliteConnection;
 
+mod busy_runtime;
 mod cancellation;
 mod client;
 mod clock_steps;
@@ -27,6 +28,7 @@ mod errors_payload;
 mod errors_types;
 mod eviction;
 mod farm;
+mod full_slots;
 mod handlers;
 mod helpers;
 mod histories;

@@ -8,6 +8,7 @@ pub const ON_POSTGRES: bool = true;
 /// What the user's own SQL runs on.
 pub type UserConnection = sqlx::PgConnection;
 
+mod busy_runtime;
 mod cancellation;
 mod client;
 mod close_race;
@@ -26,6 +27,7 @@ mod errors_types;
 mod eviction;
 mod farm;
 mod full_pool;
+mod full_slots;
 mod handlers;
 mod helpers;
 mod histories;

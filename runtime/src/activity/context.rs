@@ -3,6 +3,7 @@
 //! Read-only for user code. Outside an activity (a unit test that calls the body) there is a detached context, so that
 //! a body never needs to know who calls it.
 
+use super::waits::{InSlot, Waiting};
 use abide_core::EventId;
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,6 +32,17 @@ struct Inner {
     activity_type: &'static str,
     deadline: Option<Instant>,
     token: CancellationToken,
+    /// The slot that it runs in.
+    slot: Option<InSlot>,
+}
+
+/// What `awaited`, a workflow, is waited for by: the activity that runs in this task, if one does. Until the answer is dropped.
+pub(crate) fn wait_for(awaited: &str) -> Option<Waiting> {
+    let waiting = CURRENT.try_with(|context| {
+        let Inner { info, activity_type, slot, .. } = &*context.inner;
+        Some(slot.as_ref()?.wait_for(activity_type, info, awaited))
+    });
+    waiting.ok().flatten()
 }
 
 /// Names the attempt: filled in by the worker.
@@ -51,7 +63,16 @@ impl ActivityContext {
         deadline: Option<Instant>,
         token: CancellationToken,
     ) -> Self {
-        Self { inner: Arc::new(Inner { info, activity_type, deadline, token }) }
+        Self { inner: Arc::new(Inner { info, activity_type, deadline, token, slot: None }) }
+    }
+
+    /// The same attempt, in this slot.
+    pub(crate) fn in_slot(mut self, slot: InSlot) -> Self {
+        // It was just made, and nobody has a clone.
+        if let Some(inner) = Arc::get_mut(&mut self.inner) {
+            inner.slot = Some(slot);
+        }
+        self
     }
 
     /// The same attempt with its deadline so far away.
@@ -59,7 +80,11 @@ impl ActivityContext {
     pub(crate) fn with_time_left(&self, left: Option<Duration>) -> Self {
         let deadline = left.and_then(|left| Instant::now().checked_add(left));
         let (info, token) = (self.inner.info.clone(), self.inner.token.clone());
-        Self::new(info, self.inner.activity_type, deadline, token)
+        let same = Self::new(info, self.inner.activity_type, deadline, token);
+        match self.inner.slot.clone() {
+            Some(slot) => same.in_slot(slot),
+            None => same,
+        }
     }
 
     fn detached() -> Self {

@@ -64,6 +64,8 @@ pub(crate) mod context;
 pub(crate) mod entry;
 pub(crate) mod runner;
 pub(crate) mod transaction;
+mod waits;
+pub(crate) mod warn;
 
 #[doc(hidden)]
 pub use connection::Lent;

@@ -8,6 +8,8 @@
 use super::context::{ActivityContext, AttemptInfo};
 use super::entry::ActivityEntry;
 use super::transaction::{self, Ended, Transactions};
+use super::waits::Waits;
+use super::warn::{Bodies, Looks, warned};
 use abide_core::exec::AttemptOutcome;
 use abide_core::{ActivityOptions, FailureKind, FailureRecord, Payload, TimeoutKind};
 use std::collections::BTreeMap;
@@ -24,9 +26,6 @@ pub(crate) type Slot = OwnedSemaphorePermit;
 
 /// Takes an attempt's end, once. Must not block.
 pub(crate) type ReportFn = Box<dyn FnOnce(Ended) + Send>;
-
-/// How long an attempt without any limit may run before it is named in a warning.
-const WARN_AFTER: Duration = Duration::from_secs(60);
 
 /// One attempt to be run.
 pub(crate) struct Attempt {
@@ -99,6 +98,8 @@ struct Inner {
     /// Cancelled when nothing more may start.
     stopping: CancellationToken,
     running: Mutex<BTreeMap<u64, Running>>,
+    bodies: Bodies,
+    waits: Arc<Waits>,
     next: AtomicU64,
     ended: Notify,
     /// When the worker's lease was last renewed, by the clock that runs on while a process is stopped.
@@ -134,6 +135,8 @@ impl Runner {
             slots: Arc::new(Semaphore::new(slots.clamp(1, Semaphore::MAX_PERMITS))),
             stopping: CancellationToken::new(),
             running: Mutex::default(),
+            bodies: Bodies::default(),
+            waits: Waits::new(slots.max(1)),
             next: AtomicU64::new(0),
             ended: Notify::new(),
             renewed: Mutex::new(Instant::now()),
@@ -185,6 +188,12 @@ impl Runner {
     /// Runs an attempt in a slot that was reserved; never, and without a report, where nothing may start any more.
     pub(crate) fn run_in(&self, slot: Slot, attempt: Attempt, token: CancellationToken) {
         Arc::clone(&self.inner).start(attempt, token, slot);
+    }
+
+    /// Looks for bodies that block their threads (AB0623), and for slots that all wait for workflows (AB0624).
+    pub(crate) fn look(&self, looks: &mut Looks) {
+        self.inner.bodies.look(looks);
+        self.inner.waits.look();
     }
 
     /// How many attempts are running.
@@ -267,6 +276,7 @@ impl Inner {
         token: &CancellationToken,
     ) -> Option<(Attempt, OwnedSemaphorePermit)> {
         let limit = attempt.limits.waiting();
+        let _queued = self.waits.queued(attempt.entry.name(), &attempt.info);
         let outcome = tokio::select! {
             biased;
             () = self.stopping.cancelled() => return None,
@@ -284,6 +294,7 @@ impl Inner {
         let (key, name) = (self.next.fetch_add(1, Ordering::Relaxed), entry.name());
         let limit = limits.running();
         let context = ActivityContext::new(info, name, limit.map(|(at, _)| at), token.clone());
+        let context = context.in_slot(self.waits.slot(key));
         let report = Arc::new(Report(Mutex::new(Some(report))));
         let shutdown = Arc::new(AtomicBool::new(false));
         let running = Running {
@@ -302,19 +313,24 @@ impl Inner {
         }
         table.insert(key, running);
         drop(table);
+        let entered = self.bodies.enter(key, name, context.workflow_id());
         let (inner, given, asked) = (Arc::clone(&self), Arc::clone(&report), token.clone());
         let body = tokio::spawn(async move {
             let _slot = slot;
             let (unbounded, needs) = (limit.is_none(), entry.database());
-            let ended = match transactions {
-                Some(transactions) if needs.is_some() => {
-                    let body = || entry.run(context.clone(), input.clone());
-                    let run = std::pin::pin!(transactions.run(name, asked.clone(), body));
-                    warned(name, unbounded, run).await
+            let run = async {
+                match transactions {
+                    Some(transactions) if needs.is_some() => {
+                        let body = || entry.run(context.clone(), input.clone());
+                        let run = std::pin::pin!(transactions.run(name, asked.clone(), body));
+                        warned(name, unbounded, run).await
+                    }
+                    None if needs.is_some() => transaction::unplanned(name),
+                    _ => warned(name, unbounded, entry.run(context, input)).await.into(),
                 }
-                None if needs.is_some() => transaction::unplanned(name),
-                _ => warned(name, unbounded, entry.run(context, input)).await.into(),
             };
+            let ended = entered.count(run).await;
+            drop(entered);
             given.give(settle(ended, name, asked.is_cancelled(), shutdown.load(Ordering::Acquire)));
             inner.end(key);
         });
@@ -354,24 +370,6 @@ async fn ran_out(limit: Option<(Instant, TimeoutKind)>) -> TimeoutKind {
         }
         None => std::future::pending().await,
     }
-}
-
-/// Awaits the body, and says once that it runs long where nothing bounds it.
-async fn warned<T>(name: &str, unbounded: bool, mut body: impl Future<Output = T> + Unpin) -> T {
-    if unbounded {
-        // Polled after the body: one that ends at once never touches the timer.
-        tokio::select! {
-            biased;
-            outcome = &mut body => return outcome,
-            () = tokio::time::sleep(WARN_AFTER) => tracing::warn!(
-                code = "AB0605",
-                activity = name,
-                "AB0605: activity `{name}` has run for a minute and has no time limit: give it \
-                 `start_to_close = \"..\"`, or nobody will notice when it hangs"
-            ),
-        }
-    }
-    body.await
 }
 
 /// What an ended body means: one that failed after it was asked to stop was stopped.

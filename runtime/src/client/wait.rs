@@ -50,7 +50,7 @@ impl UntypedHandle {
         // A handle by id may be of another type; one from a start cannot be, and spares the read.
         let mut known = self.run_id().is_some();
         let mut changes = abide.store().news();
-        let mut pause = Duration::ZERO;
+        let (mut pause, mut waiting) = (Duration::ZERO, None);
         loop {
             if let Some(event) = watch.closed() {
                 return Ok((execution, End::Closed(event)));
@@ -65,6 +65,8 @@ impl UntypedHandle {
                     return Ok((execution, end));
                 }
             }
+            // An activity that waits here holds its slot meanwhile.
+            let _waiting = waiting.get_or_insert_with(|| crate::activity::context::wait_for(self.id()));
             let news = async {
                 tokio::select! {
                     biased;

@@ -44,7 +44,7 @@ pub(crate) use find::{Filter, Find, Page, StoredRun, StoredTurn, joined};
 pub(crate) use hook::Counters;
 pub use hook::{Fault, FaultHook, Metrics, Stage};
 pub(crate) use message::{InboxRow, MessageKind, NewMessage, Reply, SendAnswer, request_text, took_in};
-pub(crate) use owner::{Claim, Claimed, DeadWorker, Suspicion, WorkerInfo};
+pub(crate) use owner::{Claim, Claimed, DeadWorker, Deaths, Suspicion, WorkerInfo};
 pub(crate) use owner::{LEASE, RENEW_EVERY, SUSPECT_FROM};
 
 pub(crate) use task::{AttemptBody, ClaimedTasks, NewTask, OwnedTask, Task, TaskChange, TaskClaim, TaskKey};
@@ -147,7 +147,7 @@ pub(crate) trait Store: Send + Sync + 'static {
 
     /// Workers that are dead: their lease has run out, or they are known to be gone. A hint; [`Store::take_over`]
     /// checks again. Never names an incarnation of this process that still holds its lease.
-    fn dead(&self) -> StoreFuture<'_, Vec<DeadWorker>>;
+    fn dead(&self) -> StoreFuture<'_, Deaths>;
 
     /// Fences a dead incarnation out and sets free what it owned (PROTOCOL 14, 19); how many that were.
     /// Any number of workers may do this at once. 0 where it turns out alive.

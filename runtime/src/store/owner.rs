@@ -50,6 +50,15 @@ pub(crate) struct DeadWorker {
     pub(crate) gone: bool,
 }
 
+/// What a look for dead workers found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Deaths {
+    /// Who is dead.
+    pub(crate) dead: Vec<DeadWorker>,
+    /// Somebody's lease, shortened on a suspicion, runs out after so long: look again then.
+    pub(crate) next: Option<Duration>,
+}
+
 /// What a worker would take.
 #[derive(Clone, Debug)]
 pub(crate) struct Claim {

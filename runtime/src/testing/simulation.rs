@@ -178,8 +178,14 @@ impl Database {
 
     /// A process of its own on it: needs the context of that process's runtime.
     pub fn process(&self, seed: u64) -> Process {
-        let store =
-            self.0.connect(ConnectOptions { lease: LEASE, own_clock: true, ..ConnectOptions::default() });
+        // Some processes share a machine, whose operating system tells them when another has ended.
+        let machine = Some((seed % 3) as u32);
+        let store = self.0.connect(ConnectOptions {
+            lease: LEASE,
+            machine,
+            own_clock: true,
+            ..ConnectOptions::default()
+        });
         let host = Host::of_test(Pace::PROGRAM, Arc::new(Seeded(Random::new(seed))));
         let number = store.process();
         Process { abide: Abide::of(Arc::clone(&store) as Arc<dyn Store>, host), number, _store: store }

@@ -126,7 +126,9 @@ impl WorkerBuilder {
         self
     }
 
-    /// How many activities may run at once. What is over waits for a slot, first come, first served. Default: 100.
+    /// How many activities may run at once. What is over waits for a slot, first come, first served. An activity that waits for
+    /// the result of a workflow holds its slot meanwhile, which that workflow's own activities may need: AB0624 warns where all slots
+    /// wait. Default: 100.
     pub fn max_concurrent_activities(mut self, slots: usize) -> Self {
         self.options.slots = slots.max(1);
         self

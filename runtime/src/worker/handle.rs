@@ -93,7 +93,8 @@ impl ThreadHandle {
             tokio::task::spawn_local(async move { Thread::new(session, me).run_beside(receiver).await });
             return handle;
         }
-        let tokio = tokio::runtime::Handle::current();
+        // The watchdog, which replaces threads, is on the engine's own.
+        let tokio = session.runtime.clone();
         let named = std::thread::Builder::new().name(format!("abide-workflow-{index}"));
         let spawned = named.spawn(move || {
             let _tokio = tokio.enter();

@@ -15,6 +15,7 @@ use abide_core::{ExecutionId, Incarnation};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use tokio::runtime::Handle;
 use tokio::sync::{Notify, Semaphore, watch};
 use tokio::time::Instant;
 
@@ -59,6 +60,8 @@ pub(super) struct Session {
     pub(super) loads: Arc<Semaphore>,
     /// When it began.
     pub(super) since: Instant,
+    /// The user's runtime, where activities run.
+    pub(super) runtime: Handle,
     threads: RwLock<Vec<Arc<ThreadHandle>>>,
     owned: RwLock<HashMap<ExecutionId, Arc<ThreadHandle>>>,
 }
@@ -69,6 +72,7 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Session {
+    /// Called on the user's runtime: the activities run there.
     pub(super) fn new(
         abide: Abide,
         queue: String,
@@ -89,6 +93,7 @@ impl Session {
             suspects: Mutex::default(),
             loads: Arc::new(Semaphore::new(LOADS_AT_ONCE)),
             since: Instant::now(),
+            runtime: Handle::current(),
             threads: RwLock::default(),
             owned: RwLock::default(),
             abide,

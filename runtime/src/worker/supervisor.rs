@@ -15,6 +15,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
+use tracing::instrument::WithSubscriber;
 
 /// How long activities that were asked to stop at a shutdown may still take.
 const LAST_WORDS: Duration = Duration::from_secs(2);
@@ -119,6 +120,10 @@ struct Begun {
 
 impl Inner {
     async fn begin(&self) -> Result<Begun> {
+        let engine = self.abide.host().engine().map_err(|error| Error::WorkerStopped {
+            queue: self.queue.clone(),
+            message: format!("the engine's thread could not be started: {error}"),
+        })?;
         let info = WorkerInfo {
             build: self.options.build.clone(),
             name: format!("process {}", std::process::id()),
@@ -134,12 +139,13 @@ impl Inner {
         let (abide, queue) = (self.abide.clone(), self.queue.clone());
         let session = Session::new(abide, queue, me, Arc::clone(&self.registry), Arc::clone(&self.options));
         let mut loops = JoinSet::new();
-        loops.spawn(lease::renew_loop(Arc::clone(&session)));
+        // What keeps it alive must not wait for a runtime that an activity blocks.
+        loops.spawn_on(lease::renew_loop(Arc::clone(&session)).with_current_subscriber(), &engine);
+        loops.spawn_on(watchdog::watch(Arc::clone(&session)).with_current_subscriber(), &engine);
         loops.spawn(lease::take_over_loop(Arc::clone(&session)));
         loops.spawn(claims::claim_loop(Arc::clone(&session)));
         loops.spawn(claims::unknown_types_loop(Arc::clone(&session)));
         loops.spawn(claims::inbox_loop(Arc::clone(&session)));
-        loops.spawn(watchdog::watch(Arc::clone(&session)));
         loops.spawn(tasks::claim_loop(Arc::clone(&session)));
         loops.spawn(tasks::watch_loop(Arc::clone(&session)));
         loops.spawn(tasks::expire_loop(Arc::clone(&session)));

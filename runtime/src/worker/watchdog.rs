@@ -1,4 +1,6 @@
-//! Watches for workflow threads that block (PROTOCOL 25).
+//! Watches for workflow threads that block (PROTOCOL 25), and for activities that block theirs.
+//!
+//! It runs on the engine's own thread: those who block the user's runtime must not keep it from looking.
 //!
 //! A turn that is seen on [`REPORT_AFTER`] looks in a row is reported with its await site; its thread is written off,
 //! and a new one takes over all its other executions. The culprit is suspended where it does not return in time, or
@@ -10,6 +12,7 @@ use super::handle::{Busy, ThreadHandle};
 use super::load;
 use super::session::{Session, lock};
 use super::turn;
+use crate::activity::warn::Looks;
 use crate::store::Append;
 use abide_core::ExecutionId;
 use abide_core::exec::Suspension;
@@ -36,8 +39,10 @@ pub(super) async fn watch(session: Arc<Session>) {
     let mut seen: HashMap<usize, (u64, u32)> = HashMap::new();
     let mut blocked: Vec<Blocked> = Vec::new();
     let mut offences: HashMap<ExecutionId, u32> = HashMap::new();
+    let mut bodies = Looks::default();
     while !session.is_over() {
         tokio::time::sleep(session.pace().threads).await;
+        session.runner.look(&mut bodies);
         for thread in session.threads() {
             if thread.panicked.load(Ordering::Acquire) {
                 after_panic(&session, &thread).await;

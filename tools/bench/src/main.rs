@@ -5,14 +5,15 @@
 //! in the same run: the raw driver writes the same appends with the same row sizes through the same writer, and has no
 //! engine. Their ratio is what the engine costs; it is what to compare between machines, not the absolute numbers.
 //!
-//! `cargo run --release -p bench -- scale` measures several worker processes on one Postgres, `.. -- compile`
-//! measures what the checks cost at compile time.
+//! `cargo run --release -p bench -- scale` measures several worker processes on one Postgres, `.. -- w6 --store postgres` how long a
+//! service that is killed and started again takes to complete its work, `.. -- compile` what the checks cost at compile time.
 
 mod compile;
 mod heavy;
 mod load;
 mod place;
 mod report;
+mod restart;
 mod scale;
 mod workload;
 
@@ -59,6 +60,9 @@ enum Other {
     Compile(compile::Args),
     /// Measures one, two and three worker processes on one Postgres.
     Scale(scale::Args),
+    /// Kills the only worker process and starts it again: how long until all is complete, beside the work that was left.
+    #[command(name = "w6")]
+    Restart(restart::Args),
     /// Measures what a large Postgres database costs: many workflows, many that sleep, millions of events.
     Heavy(heavy::Args),
     /// One of those processes.
@@ -74,6 +78,7 @@ async fn main() -> AnyResult<()> {
     match &args.other {
         Some(Other::Compile(args)) => return compile::run(args),
         Some(Other::Scale(args)) => return scale::run(args).await,
+        Some(Other::Restart(args)) => return restart::run(args).await,
         Some(Other::Heavy(args)) => return heavy::run(args).await,
         Some(Other::Worker(args)) => return scale::work(args).await,
         None => {}

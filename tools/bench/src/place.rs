@@ -60,6 +60,15 @@ impl Place {
         })
     }
 
+    /// The URL and the schema of a database for several processes.
+    pub(crate) fn address(&self, name: &str) -> (String, String) {
+        let schema = format!("bench_{}_{name}", std::process::id());
+        match self {
+            Self::Folder(folder) => (format!("sqlite://{}", folder.path().join(name).display()), schema),
+            Self::Server { url, .. } => (url.clone(), schema),
+        }
+    }
+
     /// A stranger's statement, on our own cluster.
     pub(crate) fn sql(&self, statement: &str) -> AnyResult<cluster::Rows> {
         match self {

@@ -7,6 +7,7 @@ use abide::history::JournalRow;
 use abide::prelude::*;
 use clap::ValueEnum;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// How many steps the second workload has.
 const STEPS: u32 = 10;
@@ -56,6 +57,25 @@ pub(crate) async fn ten_steps() -> Result<u32, CallError> {
     Ok(n)
 }
 
+/// How long a step of [`slow_steps`] takes.
+pub(crate) const SLOW_STEP: Duration = Duration::from_millis(100);
+
+/// Steps that take a known time, one after the other.
+#[workflow]
+pub(crate) async fn slow_steps(steps: u32) -> Result<u32, CallError> {
+    let mut n = 0;
+    for _ in 0..steps {
+        n = slow_step(n).await?;
+    }
+    Ok(n)
+}
+
+#[activity]
+pub(crate) async fn slow_step(n: u32) -> u32 {
+    tokio::time::sleep(SLOW_STEP).await;
+    n + 1
+}
+
 #[activity]
 pub(crate) async fn step(n: u32) -> u32 {
     n + 1
@@ -74,6 +94,7 @@ impl Engine {
     /// Starts a worker on a database of its own with room for all that is in flight.
     pub(crate) async fn open(abide: Abide, workload: Workload, in_flight: usize) -> AnyResult<Self> {
         let worker = abide.worker("bench").workflow(empty).workflow(ten_steps).activity(step);
+        let worker = worker.workflow(slow_steps).activity(slow_step);
         let worker = worker.max_concurrent_activities(in_flight.max(100)).start().await?;
         Ok(Self { client: abide.client().queue("bench"), abide, worker: Arc::new(worker), workload })
     }

@@ -139,7 +139,7 @@ impl Lab {
             }
             #[cfg(feature = "testing")]
             Self::Memory(server) | Self::Slow(server) => {
-                let options = memory::ConnectOptions { lease, fault, own_clock: true };
+                let options = memory::ConnectOptions { lease, fault, machine: None, own_clock: true };
                 Ok(server.connect(options) as Arc<dyn Store>)
             }
         };
@@ -149,7 +149,7 @@ impl Lab {
     /// Waits until `observer` finds out that `dead` is dead.
     pub(in crate::store) async fn found_dead(&self, observer: &Process, dead: Incarnation) {
         for _ in 0..100 {
-            if observer.store.dead().await.unwrap().iter().any(|found| found.incarnation == dead) {
+            if observer.store.dead().await.unwrap().dead.iter().any(|found| found.incarnation == dead) {
                 return;
             }
             tokio::time::sleep(Duration::from_millis(50)).await;

@@ -83,12 +83,12 @@ pub(super) async fn the_dead_are_taken_over(lab: Lab) {
         ..b.turn(active, 2, 1)
     };
     assert!(matches!(b.append(busy).await, Ok(AppendOutcome::Done)));
-    assert_eq!(a.store.dead().await.unwrap(), []);
+    assert_eq!(a.store.dead().await.unwrap().dead, []);
     assert_eq!(a.store.take_over(dead).await.unwrap(), 0, "it is alive");
     b.die().await;
     lab.found_dead(&a, dead).await;
     assert_eq!(a.store.take_over(dead).await.unwrap(), 3);
-    assert_eq!(a.store.dead().await.unwrap(), []);
+    assert_eq!(a.store.dead().await.unwrap().dead, []);
     let mut claimed = ids(&a.claim().await);
     claimed.sort();
     assert_eq!(claimed, [active, due_id], "what only waits is not due");
@@ -106,10 +106,10 @@ pub(super) async fn the_dead_are_taken_over(lab: Lab) {
 pub(super) async fn the_late_are_fenced_out(lab: Lab) {
     let (a, b) = (lab.process_with(short_lease()).await, lab.process_with(short_lease()).await);
     let (mine, other) = (b.running("order-1").await, b.running("order-2").await);
-    assert_eq!(a.store.dead().await.unwrap(), [], "seen for the first time");
+    assert_eq!(a.store.dead().await.unwrap().dead, [], "seen for the first time");
     tokio::time::sleep(Duration::from_millis(700)).await;
     a.store.renew(a.me).await.unwrap();
-    let late = a.store.dead().await.unwrap();
+    let late = a.store.dead().await.unwrap().dead;
     assert_eq!(late.iter().map(|dead| (dead.incarnation, dead.gone)).collect::<Vec<_>>(), [(b.me, false)]);
     assert_eq!(a.store.take_over(b.me).await.unwrap(), 2);
     // The zombie: nothing of it is in, whatever the append holds.

@@ -243,7 +243,7 @@ pub(super) async fn the_attempts_of_the_dead_are_lost_and_wake_their_executions(
     b.die().await;
     lab.found_dead(&a, dead).await;
     assert_eq!(a.store.take_over(dead).await.unwrap(), 0, "it owned no execution");
-    assert_eq!(a.store.dead().await.unwrap(), []);
+    assert_eq!(a.store.dead().await.unwrap().dead, []);
     assert_eq!(a.failure(id).await, (FailureKind::WorkerLost, true));
     assert!(!a.is_left(id).await);
     assert_eq!(ids(&a.claim().await), [id], "an outcome is a wake-up");

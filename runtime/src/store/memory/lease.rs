@@ -8,11 +8,11 @@ use super::locks::{Key, Mode};
 use super::session::{Failure, Session, Style};
 use super::shared::NAME;
 use super::statement::{Looked, Statement};
-use super::tables::{Execution, Lease, Worker};
+use super::tables::{Execution, Lease, ProcessId, Worker};
 use super::task::{json, tell_outcome};
 use super::write::Write;
 use crate::store::task::lost;
-use crate::store::{DeadWorker, InboxRow, MessageKind, StoreError, WorkerInfo};
+use crate::store::{DeadWorker, Deaths, InboxRow, MessageKind, StoreError, WorkerInfo};
 use abide_core::{ExecutionId, Incarnation};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -33,19 +33,22 @@ fn ms(time: Duration) -> i64 {
 impl MemoryStore {
     pub(super) async fn register_worker(&self, info: WorkerInfo) -> Result<Incarnation, StoreError> {
         let (lease_ms, queue) = (ms(self.shared.lease), info.queue.clone());
+        let process = self.shared.process;
+        let process = self.shared.machine.map(|machine| ProcessId { machine, process });
         let registered = self.call("register", move |session| {
             Box::pin(async move {
                 let insert = |st: &mut Statement<'_>| {
                     let id = st.new_incarnation();
                     st.lock(Key::Worker(id), Mode::Update)?;
-                    st.write(Write::Worker(Worker { id, info: info.clone() }));
+                    st.write(Write::Worker(Worker { id, info: info.clone(), process }));
                     Ok(id)
                 };
                 let id = session.run(insert).await?;
                 let grant = |st: &mut Statement<'_>| {
-                    let now = st.now_ms;
+                    let (now, server) = (st.now_ms, st.sessions.server);
                     st.lock(Key::Lease(id), Mode::Update)?;
-                    st.write(Write::Lease(id, Lease { until_ms: now + lease_ms, renewed_ms: now }));
+                    let lease = Lease { until_ms: now + lease_ms, renewed_ms: now, server };
+                    st.write(Write::Lease(id, lease));
                     Ok(())
                 };
                 session.run(grant).await.map(|()| id)
@@ -53,7 +56,7 @@ impl MemoryStore {
         });
         let id = registered.await?;
         self.shared.mine().insert(id, queue);
-        if self.shared.line().since.is_some() {
+        if self.shared.line().is_there {
             self.shared.server.hold(self.shared.process, std::iter::once(id));
         }
         Ok(id)
@@ -66,7 +69,7 @@ impl MemoryStore {
             return Err(StoreError::Closed);
         }
         let line = *shared.line();
-        if line.since.is_none() {
+        if !line.is_there {
             tokio::time::sleep(pause_after(line.failures)).await;
         }
         let lease_ms = ms(shared.lease);
@@ -81,8 +84,12 @@ impl MemoryStore {
                 Ok(())
             }
             Err(failure) => {
-                let failures = shared.line().failures.saturating_add(1);
-                *shared.line() = super::shared::Line { since: None, failures };
+                let mut line = shared.line();
+                line.failures = line.failures.saturating_add(1);
+                if std::mem::take(&mut line.is_there) {
+                    line.broke = Some(Instant::now());
+                }
+                drop(line);
                 shared.server.let_go(shared.process, None);
                 Err(failure.error(NAME))
             }
@@ -92,8 +99,7 @@ impl MemoryStore {
     fn line_is_there(&self) {
         let mut line = self.shared.line();
         line.failures = 0;
-        if line.since.is_none() {
-            line.since = Some(Instant::now());
+        if !std::mem::replace(&mut line.is_there, true) {
             drop(line);
             let mine: Vec<_> = self.shared.mine().keys().copied().collect();
             self.shared.server.hold(self.shared.process, mine.into_iter());
@@ -111,59 +117,78 @@ impl MemoryStore {
         left
     }
 
-    pub(super) async fn dead_workers(&self) -> Result<Vec<DeadWorker>, StoreError> {
-        // A worker without a lease that is still there: its take-over was begun and not finished.
+    pub(super) async fn dead_workers(&self) -> Result<Deaths, StoreError> {
         let all = self.read("dead", move |session| {
             Box::pin(async move {
-                let look = |st: &mut Statement<'_>| {
-                    let found = st.tables.workers.iter().map(|(id, worker)| {
-                        let name = worker.info.name.clone();
-                        let lease = st.tables.leases.get(id);
-                        let is_dead = lease.is_none_or(|lease| lease.until_ms < st.now_ms);
-                        (is_dead, DeadWorker { incarnation: *id, name, gone: false })
-                    });
-                    Ok(found.collect::<Vec<_>>())
-                };
-                session.run(look).await
+                session
+                    .run(|st| Ok(st.tables.workers.keys().map(|id| seen(st, *id)).collect::<Vec<_>>()))
+                    .await
             })
         });
-        let (dead, others): (Vec<_>, Vec<_>) = all.await?.into_iter().partition(|(dead, _)| *dead);
-        let others = others.iter().any(|(_, other)| !self.shared.mine().contains_key(&other.incarnation));
-        if others && self.hears_locks() {
-            self.shorten_leases().await?;
-        }
-        Ok(dead.into_iter().map(|(_, dead)| dead).collect())
-    }
-
-    /// Whether this process's own line has been there for a whole lease.
-    fn hears_locks(&self) -> bool {
-        self.shared.line().since.is_some_and(|since| since.elapsed() > self.shared.lease)
-    }
-
-    /// Shortens the leases of workers whose locks are free, unless the server has just started.
-    async fn shorten_leases(&self) -> Result<(), StoreError> {
-        let (early_ms, lease_ms) = (ms(EARLY.min(self.shared.lease)), ms(self.shared.lease));
-        let shorten = move |st: &mut Statement<'_>| {
-            if st.sessions.started_ms >= st.now_ms - lease_ms {
-                return Ok(());
+        let (mut deaths, mut suspects) = (Deaths::default(), Vec::new());
+        for worker in all.await?.into_iter().flatten() {
+            let mine = self.shared.mine().contains_key(&worker.incarnation);
+            let gone = !mine && self.is_gone(&worker);
+            if gone || worker.left_ms.is_none_or(|left_ms| left_ms < 0) {
+                let Seen { incarnation, name, .. } = worker;
+                deaths.dead.push(DeadWorker { incarnation, name, gone });
+            } else if let Some(left_ms) =
+                worker.left_ms.filter(|_| !mine && !worker.held && worker.same_server)
+            {
+                suspects.push((left_ms, worker.incarnation));
             }
-            for (id, lease) in &st.tables.leases {
+        }
+        if !suspects.is_empty() && self.hears_locks() {
+            let known = suspects.iter().map(|(left_ms, _)| *left_ms).min();
+            let short = self.shorten_leases(suspects.into_iter().map(|(_, worker)| worker).collect()).await?;
+            let left = known.into_iter().chain(short).min();
+            deaths.next = left.map(|ms| Duration::from_millis(u64::try_from(ms).unwrap_or(0)));
+        }
+        Ok(deaths)
+    }
+
+    /// Whether the operating system says that its process has ended, and the server has seen the end of its session.
+    fn is_gone(&self, worker: &Seen) -> bool {
+        let here = worker.process.filter(|of| Some(of.machine) == self.shared.machine);
+        !worker.held && here.is_some_and(|of| self.shared.server.is_killed(of.process))
+    }
+
+    /// Whether free locks of others mean anything to this process: whatever broke its own line may have broken everybody's.
+    fn hears_locks(&self) -> bool {
+        let line = *self.shared.line();
+        line.is_there && line.broke.is_none_or(|at| at.elapsed() > self.shared.lease)
+    }
+
+    /// Shortens the leases of those of these workers whose locks are free and who have renewed at this very run of the server; how
+    /// many ms the first of those has left.
+    async fn shorten_leases(&self, suspects: Vec<Incarnation>) -> Result<Option<i64>, StoreError> {
+        let early_ms = ms(EARLY.min(self.shared.lease));
+        let shorten = move |st: &mut Statement<'_>| {
+            let mut left = None;
+            for id in &suspects {
+                let Some(lease) = st.tables.leases.get(id).copied() else { continue };
                 let until_ms = lease.renewed_ms + early_ms;
-                let known = st.tables.workers.contains_key(id);
-                if known && lease.until_ms > until_ms && !st.sessions.lives.contains_key(id) {
+                let suspected = lease.server == st.sessions.server && !st.sessions.lives.contains_key(id);
+                if suspected && lease.until_ms > until_ms && st.tables.workers.contains_key(id) {
                     st.lock(Key::Lease(*id), Mode::NoKeyUpdate)?;
-                    st.write(Write::Lease(*id, Lease { until_ms, ..*lease }));
+                    st.write(Write::Lease(*id, Lease { until_ms, ..lease }));
+                    left = left.into_iter().chain([until_ms - st.now_ms]).min();
                 }
             }
-            Ok(())
+            Ok(left)
         };
         self.once("shorten", move |session| Box::pin(async move { session.run(shorten).await })).await
     }
 
     /// Fence first and commit, then read (PROTOCOL 14); the worker's row goes last, so that anybody can finish.
     pub(super) async fn take_over_from(&self, dead: Incarnation) -> Result<u64, StoreError> {
-        let fenced =
-            self.call("fence_out", move |session| Box::pin(async move { fence_out(session, dead).await }));
+        let one = self
+            .read("dead", move |session| Box::pin(async move { session.run(|st| Ok(seen(st, dead))).await }));
+        let Some(worker) = one.await? else { return Ok(0) };
+        // What has ended does not come back: it has still ended when the lease is deleted.
+        let gone = self.is_gone(&worker) && !self.shared.mine().contains_key(&dead);
+        let fenced = self
+            .call("fence_out", move |session| Box::pin(async move { fence_out(session, dead, gone).await }));
         if !fenced.await? {
             return Ok(0);
         }
@@ -186,6 +211,31 @@ impl MemoryStore {
     }
 }
 
+/// A worker as a look sees it.
+struct Seen {
+    incarnation: Incarnation,
+    name: String,
+    process: Option<ProcessId>,
+    /// Until its lease runs out; `None` where it has none: a take-over was begun and not finished.
+    left_ms: Option<i64>,
+    /// Whether it has renewed its lease at this very run of the server.
+    same_server: bool,
+    /// Whether somebody holds the lock that says that it lives.
+    held: bool,
+}
+
+fn seen(st: &Statement<'_>, incarnation: Incarnation) -> Option<Seen> {
+    let (worker, lease) = (st.tables.workers.get(&incarnation)?, st.tables.leases.get(&incarnation));
+    Some(Seen {
+        incarnation,
+        name: worker.info.name.clone(),
+        process: worker.process,
+        left_ms: lease.map(|lease| lease.until_ms - st.now_ms),
+        same_server: lease.is_some_and(|lease| lease.server == st.sessions.server),
+        held: st.sessions.lives.contains_key(&incarnation),
+    })
+}
+
 fn pause_after(failures: u32) -> Duration {
     Duration::from_millis(20 << failures.min(7)).min(LONGEST_PAUSE)
 }
@@ -196,8 +246,8 @@ pub(super) fn extend(st: &mut Statement<'_>, owner: Incarnation, lease_ms: i64) 
         return Ok(None);
     }
     st.lock(Key::Lease(owner), Mode::NoKeyUpdate)?;
-    let now = st.now_ms;
-    st.write(Write::Lease(owner, Lease { until_ms: now + lease_ms, renewed_ms: now }));
+    let (now, server) = (st.now_ms, st.sessions.server);
+    st.write(Write::Lease(owner, Lease { until_ms: now + lease_ms, renewed_ms: now, server }));
     Ok(Some(now))
 }
 
@@ -208,10 +258,10 @@ fn delete_lease(st: &mut Statement<'_>, owner: Incarnation) -> Looked<()> {
     Ok(())
 }
 
-/// False: it has renewed its lease meanwhile, or never was.
-pub(super) async fn fence_out(session: &mut Session, dead: Incarnation) -> Result<bool, Failure> {
+/// `gone`: whether its lease has run out or not. False: it has renewed it meanwhile, or never was.
+pub(super) async fn fence_out(session: &mut Session, dead: Incarnation, gone: bool) -> Result<bool, Failure> {
     let delete = |st: &mut Statement<'_>| match st.tables.leases.get(&dead) {
-        Some(lease) if lease.until_ms < st.now_ms => delete_lease(st, dead),
+        Some(lease) if gone || lease.until_ms < st.now_ms => delete_lease(st, dead),
         _ => Ok(()),
     };
     session.run(delete).await?;

@@ -46,8 +46,8 @@ pub(crate) use write::Write;
 
 use super::clock::Clock;
 use super::{
-    Ack, Append, AttemptTransaction, Claim, Claimed, ClaimedTasks, DeadWorker, ExecutionRow, FaultHook,
-    Filter, Find, InboxRow, LEASE, Metrics, NewExecution, NewMessage, OwnedTask, Page, Reply, ResumeAnswer,
+    Ack, Append, AttemptTransaction, Claim, Claimed, ClaimedTasks, Deaths, ExecutionRow, FaultHook, Filter,
+    Find, InboxRow, LEASE, Metrics, NewExecution, NewMessage, OwnedTask, Page, Reply, ResumeAnswer,
     SendAnswer, StartAnswer, Store, StoreError, StoreFuture, StoredRun, StoredTurn, TaskClaim, TaskKey,
     UserConnection, WorkerInfo,
 };
@@ -65,13 +65,15 @@ pub(crate) struct ConnectOptions {
     pub(crate) lease: Duration,
     /// Faults for tests. Default: none.
     pub(crate) fault: Option<FaultHook>,
+    /// The machine that the process is on, whose operating system tells the others there when it has ended. Default: `None`, unknown.
+    pub(crate) machine: Option<u32>,
     /// Whether the process has a clock of its own, set by each renewal. Default: false, it reads the server's.
     pub(crate) own_clock: bool,
 }
 
 impl Default for ConnectOptions {
     fn default() -> Self {
-        Self { lease: LEASE, fault: None, own_clock: false }
+        Self { lease: LEASE, fault: None, machine: None, own_clock: false }
     }
 }
 
@@ -83,9 +85,9 @@ pub(crate) struct MemoryStore {
 impl Server {
     /// One more process. Its writer is a task of the runtime that this is called from.
     pub(crate) fn connect(self: &Arc<Self>, options: ConnectOptions) -> Arc<MemoryStore> {
-        let ConnectOptions { lease, fault, own_clock } = options;
+        let ConnectOptions { lease, fault, machine, own_clock } = options;
         let clock = own_clock.then(|| Clock::new(self.now_ms()));
-        let shared = Arc::new(Shared::new(self, lease, fault, clock));
+        let shared = Arc::new(Shared::new(self, lease, fault, machine, clock));
         self.connected(&shared);
         tokio::spawn(writer::Writer::new(&shared).run());
         Arc::new(MemoryStore { shared })
@@ -204,7 +206,7 @@ impl Store for MemoryStore {
         Box::pin(self.unregister_worker(owner))
     }
 
-    fn dead(&self) -> StoreFuture<'_, Vec<DeadWorker>> {
+    fn dead(&self) -> StoreFuture<'_, Deaths> {
         Box::pin(self.dead_workers())
     }
 

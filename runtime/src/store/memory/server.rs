@@ -93,9 +93,7 @@ pub(super) enum Asked {
 
 impl Server {
     pub(crate) fn new(options: ServerOptions) -> Arc<Self> {
-        let sessions = Sessions { started_ms: (options.now_ms)(), ..Sessions::default() };
-        let state = State { sessions, ..State::default() };
-        Arc::new(Self { options, state: Mutex::new(state), whole: Mutex::default() })
+        Arc::new(Self { options, state: Mutex::default(), whole: Mutex::default() })
     }
 
     /// Looks at what is committed.
@@ -117,6 +115,14 @@ impl Server {
             state.open.remove(&tx);
             state.end(tx);
         }
+    }
+
+    /// All sessions end at once, as when the server restarts; each process opens its own again when it next has need of it.
+    #[cfg(test)]
+    pub(super) fn restart(&self) {
+        let mut state = self.state();
+        state.sessions.lives.clear();
+        state.sessions.server += 1;
     }
 
     pub(super) fn is_killed(&self, process: u32) -> bool {

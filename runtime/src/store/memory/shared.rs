@@ -26,6 +26,8 @@ pub(super) struct Shared {
     pub(super) server: Arc<Server>,
     /// This process.
     pub(super) process: u32,
+    /// The machine that it is on, if that is known.
+    pub(super) machine: Option<u32>,
     pub(super) lease: Duration,
     fault: Option<FaultHook>,
     pub(super) queue: Queue<Infallible>,
@@ -49,8 +51,9 @@ pub(super) struct Shared {
 /// The connection that renews leases and holds the locks that tell a death early.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Line {
-    /// Since when it is there, if it is.
-    pub(super) since: Option<Instant>,
+    pub(super) is_there: bool,
+    /// When it last broke.
+    pub(super) broke: Option<Instant>,
     pub(super) failures: u32,
 }
 
@@ -79,12 +82,14 @@ impl Shared {
         server: &Arc<Server>,
         lease: Duration,
         fault: Option<FaultHook>,
+        machine: Option<u32>,
         clock: Option<Clock>,
     ) -> Self {
         let process = server.new_process();
         Self {
             server: Arc::clone(server),
             process,
+            machine,
             lease,
             fault,
             queue: Queue::default(),
@@ -95,7 +100,7 @@ impl Shared {
             news: Listeners::default(),
             ended: AtomicBool::new(false),
             end: Notify::new(),
-            line: Mutex::new(Line { since: Some(Instant::now()), failures: 0 }),
+            line: Mutex::new(Line { is_there: true, broke: None, failures: 0 }),
             next_id: AtomicI64::new(i64::from(process) << COUNTER_BITS),
             mine: Mutex::default(),
         }

@@ -38,8 +38,8 @@ pub(super) struct Sequences {
 pub(super) struct Sessions {
     /// The advisory locks that tell a death early, each with the process that holds it.
     pub(super) lives: BTreeMap<Incarnation, u32>,
-    /// When the server started.
-    pub(super) started_ms: i64,
+    /// Which run of the server this is.
+    pub(super) server: u32,
 }
 
 /// One statement under way.

@@ -25,6 +25,15 @@ pub(crate) struct Execution {
 pub(crate) struct Worker {
     pub(crate) id: Incarnation,
     pub(crate) info: WorkerInfo,
+    /// Its process; `None`: unknown.
+    pub(crate) process: Option<ProcessId>,
+}
+
+/// A process as the operating system of its machine knows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ProcessId {
+    pub(crate) machine: u32,
+    pub(crate) process: u32,
 }
 
 /// A worker's lease.
@@ -32,6 +41,8 @@ pub(crate) struct Worker {
 pub(crate) struct Lease {
     pub(crate) until_ms: i64,
     pub(crate) renewed_ms: i64,
+    /// At which run of the server.
+    pub(crate) server: u32,
 }
 
 /// All that is committed.

@@ -34,16 +34,17 @@ pub(super) enum Command {
     Release(Incarnation),
     /// Renews a lease; the database's time.
     Renew(Incarnation, oneshot::Sender<Result<i64, StoreError>>),
-    /// How long the connection has been there.
-    Age(oneshot::Sender<Duration>),
+    /// Whether free locks of others mean anything here.
+    HearsLocks(oneshot::Sender<bool>),
 }
 
-pub(super) const RENEW: &str = "UPDATE {s}.lease SET lease_until = {now} + $2, renewed_at = {now} WHERE worker = $1 RETURNING renewed_at";
+pub(super) const RENEW: &str =
+    "UPDATE {s}.lease SET lease_until = {now} + $2, renewed_at = {now}, server = {server}
+    WHERE worker = $1 RETURNING renewed_at";
 
 /// Runs until the store is dropped.
 pub(super) async fn run(shared: Weak<Shared>, mut commands: mpsc::UnboundedReceiver<Command>) {
-    let mut line =
-        Line { connection: None, since: Instant::now(), held: HashMap::new(), lacks: false, failures: 0 };
+    let mut line = Line::default();
     loop {
         let Some(strong) = shared.upgrade() else { return };
         let some = strong.tidings.some.notified();
@@ -64,10 +65,11 @@ pub(super) async fn run(shared: Weak<Shared>, mut commands: mpsc::UnboundedRecei
 }
 
 /// The connection that renews and notifies.
+#[derive(Default)]
 struct Line {
     connection: Option<PgConnection>,
-    /// Since when it is there.
-    since: Instant,
+    /// When it last broke.
+    broke: Option<Instant>,
     held: HashMap<Incarnation, i64>,
     /// Whether some of these locks are not had yet: the last connection's session may outlive it on the server.
     lacks: bool,
@@ -104,9 +106,10 @@ impl Line {
                 }
             }
             Command::Renew(worker, reply) => drop(reply.send(self.renew(shared, worker).await)),
-            Command::Age(reply) => {
-                let age = self.connection.as_ref().map_or(Duration::ZERO, |_| self.since.elapsed());
-                let _ = reply.send(age);
+            Command::HearsLocks(reply) => {
+                // Whatever broke it may have broken everybody's, and they must have their time to come back.
+                let calm = self.broke.is_none_or(|at| at.elapsed() > shared.options.lease);
+                let _ = reply.send(self.connection.is_some() && calm);
             }
         }
     }
@@ -144,7 +147,6 @@ impl Line {
                 tokio::time::sleep(pause_after(self.failures)).await;
             }
             self.connection = Some(open::connect(&shared.options.connect, "control").await?);
-            self.since = Instant::now();
             Box::pin(self.hold_all(shared)).await?;
         }
         self.failures = 0;
@@ -164,7 +166,9 @@ impl Line {
     /// Gives the connection up; the next call opens another.
     fn broken(&mut self, shared: &Shared, error: sqlx::Error) -> StoreError {
         self.failures = self.failures.saturating_add(1);
-        self.connection = None;
+        if self.connection.take().is_some() {
+            self.broke = Some(Instant::now());
+        }
         if is_silence(&error) {
             shared.note_silence();
         }

@@ -2,16 +2,18 @@
 //!
 //! A lease is judged by the database's clock alone. Each worker's process holds an advisory lock while its connection lives; a free
 //! one is a hint that shortens the lease to [`EARLY`] from its last renewal, which the next renewal undoes. A server that has
-//! just started, or our own line that has just been mended, tells nothing: everybody's lock was let go then.
+//! started, or was promoted, since that renewal tells nothing, nor does our own line where it has just been mended: everybody's lock was
+//! let go then. A process of this machine that has ended by the word of the operating system is dead at once (see [`process`](super::process)).
 
 use super::PostgresStore;
 use super::control::Command;
+use super::process::Here;
 use super::shared::Shared;
 use super::sql::lock_key;
 use super::writer::SLOTS;
 use crate::store::Trouble;
 use crate::store::task::lost;
-use crate::store::{DeadWorker, StoreError, WorkerInfo};
+use crate::store::{DeadWorker, Deaths, StoreError, WorkerInfo};
 use abide_core::Incarnation;
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
@@ -24,23 +26,78 @@ const FREE_AT_ONCE: i64 = 1_000;
 /// How long the lease of a worker whose lock is free lasts from its last renewal.
 const EARLY: Duration = Duration::from_secs(5);
 
+/// Every worker. One without a lease that is still there: its take-over was begun and not finished. The halves of a lock are how
+/// `pg_locks` shows a key of 64 bits.
+const WORKERS: &str =
+    "SELECT w.id, w.name, w.process, l.lease_until - {now}, coalesce(l.server = {server}, false),
+        w.life_key IN (SELECT (k.classid::bigint << 32) | k.objid::bigint FROM pg_locks k
+            WHERE k.locktype = 'advisory' AND k.granted AND k.objsubid = 1
+                AND k.database = (SELECT oid FROM pg_database WHERE datname = current_database()))
+    FROM {s}.worker w LEFT JOIN (SELECT worker, max(lease_until) AS lease_until, min(server) AS server
+        FROM {s}.lease GROUP BY worker) l ON l.worker = w.id
+    WHERE $1::bigint IS NULL OR w.id = $1";
+
+/// Each condition once more, of the row as it is now: a renewal undoes a suspicion, and is not undone by one.
+const SHORTEN: &str = "WITH short AS (UPDATE {s}.lease l SET lease_until = l.renewed_at + $1
+        FROM {s}.worker w
+        WHERE w.id = l.worker AND w.id = ANY($2) AND l.lease_until > l.renewed_at + $1 AND l.server = {server}
+            AND NOT EXISTS (
+                SELECT FROM pg_locks k WHERE k.locktype = 'advisory' AND k.granted AND k.objsubid = 1
+                    AND k.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+                    AND ((k.classid::bigint << 32) | k.objid::bigint) = w.life_key)
+        RETURNING l.lease_until)
+    SELECT min(lease_until) - {now} FROM short";
+
+/// A worker as a look sees it.
+struct Seen {
+    incarnation: Incarnation,
+    name: String,
+    /// See [`process`](super::process).
+    process: String,
+    /// Until its lease runs out; `None` where it has none.
+    left_ms: Option<i64>,
+    /// Whether it has renewed its lease at this very run of the server.
+    same_server: bool,
+    /// Whether somebody holds the lock that says that it lives.
+    held: bool,
+}
+
+impl Seen {
+    fn of(row: &PgRow) -> Result<Self, StoreError> {
+        let read = || -> sqlx::Result<Self> {
+            Ok(Self {
+                incarnation: Incarnation(row.try_get(0)?),
+                name: row.try_get(1)?,
+                process: row.try_get(2)?,
+                left_ms: row.try_get(3)?,
+                same_server: row.try_get(4)?,
+                held: row.try_get(5)?,
+            })
+        };
+        read().map_err(|error| StoreError::Unknown { message: error.to_string() })
+    }
+}
+
 impl PostgresStore {
     pub(super) async fn register_worker(&self, info: WorkerInfo) -> Result<Incarnation, StoreError> {
-        const WORKER: &str = "INSERT INTO {s}.worker (name, build, queue, types, life_key, started_at)
-            VALUES ($1, $2, $3, $5, $4, {now}) RETURNING id";
-        const LEASE: &str = "INSERT INTO {s}.lease (worker, slot, lease_until, renewed_at)
-            SELECT $1, slot, {now} + $2, {now} FROM generate_series(0, $3 - 1) slot";
+        const WORKER: &str =
+            "INSERT INTO {s}.worker (name, build, queue, types, life_key, process, started_at)
+            VALUES ($1, $2, $3, $5, $4, $6, {now}) RETURNING id";
+        const LEASE: &str = "INSERT INTO {s}.lease (worker, slot, lease_until, renewed_at, server)
+            SELECT $1, slot, {now} + $2, {now}, {server} FROM generate_series(0, $3 - 1) slot";
         let key = lock_key(self.shared.sql.schema(), "life", &uuid::Uuid::now_v7().simple().to_string());
         let (lease_ms, queue) = (self.shared.options.lease.as_millis() as i64, info.queue.clone());
+        let process = self.here.as_ref().map(Here::text).unwrap_or_default();
         let id = self.call(move |shared, connection| {
-            let info = info.clone();
+            let (info, process) = (info.clone(), process.clone());
             Box::pin(async move {
                 let worker = sqlx::query_scalar::<_, i64>(shared.sql.of(WORKER))
                     .bind(info.name)
                     .bind(info.build)
                     .bind(info.queue)
                     .bind(key)
-                    .bind(info.types);
+                    .bind(info.types)
+                    .bind(process);
                 let id = worker.fetch_one(&mut *connection).await?;
                 let lease = sqlx::query(shared.sql.of(LEASE)).bind(id).bind(lease_ms).bind(SLOTS as i32);
                 lease.execute(connection).await?;
@@ -78,58 +135,69 @@ impl PostgresStore {
         left
     }
 
-    pub(super) async fn dead_workers(&self) -> Result<Vec<DeadWorker>, StoreError> {
-        // A worker without a lease that is still there: its take-over was begun and not finished.
-        const DEAD: &str = "SELECT w.id, w.name, w.life_key, l.lease_until IS NULL OR l.lease_until < {now}
-            FROM {s}.worker w LEFT JOIN (SELECT worker, max(lease_until) AS lease_until FROM {s}.lease GROUP BY worker) l
-            ON l.worker = w.id";
-        let rows = self.read(move |shared, connection| {
-            Box::pin(async move { Ok(sqlx::query(shared.sql.of(DEAD)).fetch_all(connection).await?) })
+    pub(super) async fn dead_workers(&self) -> Result<Deaths, StoreError> {
+        let rows = self.read(|shared, connection| {
+            let all = sqlx::query(shared.sql.of(WORKERS)).bind(None::<i64>);
+            Box::pin(async move { Ok(all.fetch_all(connection).await?) })
         });
-        let (mut dead, mut others) = (Vec::new(), false);
+        let (mut deaths, mut suspects) = (Deaths::default(), Vec::new());
         for row in rows.await? {
-            let incarnation = Incarnation(row.get(0));
-            match row.get(3) {
-                true => dead.push(DeadWorker { incarnation, name: row.get(1), gone: false }),
-                false => others |= !self.shared.mine().contains_key(&incarnation),
+            let worker = Seen::of(&row)?;
+            let mine = self.shared.mine().contains_key(&worker.incarnation);
+            let gone = !mine && self.is_gone(&worker);
+            if gone || worker.left_ms.is_none_or(|left_ms| left_ms < 0) {
+                let Seen { incarnation, name, .. } = worker;
+                deaths.dead.push(DeadWorker { incarnation, name, gone });
+            } else if let Some(left_ms) =
+                worker.left_ms.filter(|_| !mine && !worker.held && worker.same_server)
+            {
+                suspects.push((left_ms, worker.incarnation.0));
             }
         }
-        if others && self.hears_locks().await {
-            self.shorten_leases().await?;
+        if !suspects.is_empty() && self.hears_locks().await {
+            let known = suspects.iter().map(|(left_ms, _)| *left_ms).min();
+            let short = self.shorten_leases(suspects.into_iter().map(|(_, worker)| worker).collect()).await?;
+            let left = known.into_iter().chain(short).min();
+            deaths.next = left.map(|ms| Duration::from_millis(u64::try_from(ms).unwrap_or(0)));
         }
-        Ok(dead)
+        Ok(deaths)
     }
 
-    /// Whether this process's own line has been there for a whole lease.
+    /// Whether the operating system says that its process has ended. Two machines that are copies of one, made while it ran, look like
+    /// the same one to it; so the server must have seen the end of the process's session as well, which takes it no time.
+    fn is_gone(&self, worker: &Seen) -> bool {
+        !worker.held && self.here.as_ref().is_some_and(|here| here.has_ended(&worker.process))
+    }
+
+    /// Whether free locks of others mean anything to this process.
     async fn hears_locks(&self) -> bool {
-        let (age, answer) = oneshot::channel();
-        let asked = self.shared.control.send(Command::Age(age)).is_ok();
-        asked && answer.await.is_ok_and(|age| age > self.shared.options.lease)
+        let (hears, answer) = oneshot::channel();
+        let asked = self.shared.control.send(Command::HearsLocks(hears)).is_ok();
+        asked && answer.await.unwrap_or(false)
     }
 
-    /// Shortens the leases of workers whose locks are free, unless the server has just started.
-    async fn shorten_leases(&self) -> Result<(), StoreError> {
-        // The lock's two halves are how `pg_locks` shows a key of 64 bits.
-        const SHORTEN: &str = "UPDATE {s}.lease l SET lease_until = l.renewed_at + $1
-            FROM {s}.worker w
-            WHERE w.id = l.worker AND l.lease_until > l.renewed_at + $1
-                AND pg_postmaster_start_time() < clock_timestamp() - $2 * interval '1 millisecond'
-                AND NOT EXISTS (
-                    SELECT FROM pg_locks k WHERE k.locktype = 'advisory' AND k.granted AND k.objsubid = 1
-                        AND k.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-                        AND ((k.classid::bigint << 32) | k.objid::bigint) = w.life_key)";
+    /// Shortens the leases of those of these workers whose locks are free and who have renewed at this very run of the server; how
+    /// many ms the first of those has left.
+    async fn shorten_leases(&self, suspects: Vec<i64>) -> Result<Option<i64>, StoreError> {
         let early_ms = EARLY.min(self.shared.options.lease).as_millis() as i64;
-        let lease_ms = self.shared.options.lease.as_millis() as f64;
         self.once(move |shared, connection| {
-            let query = sqlx::query(shared.sql.of(SHORTEN)).bind(early_ms).bind(lease_ms);
-            Box::pin(async move { Ok(query.execute(connection).await.map(drop)?) })
+            let query = sqlx::query_scalar::<_, Option<i64>>(shared.sql.of(SHORTEN));
+            let query = query.bind(early_ms).bind(suspects.clone());
+            Box::pin(async move { Ok(query.fetch_one(connection).await?) })
         })
         .await
     }
 
     /// Fence first and commit, then read (PROTOCOL 14); the worker's row goes last, so that anybody can finish.
     pub(super) async fn take_over_from(&self, dead: Incarnation) -> Result<u64, StoreError> {
-        if !self.call(move |shared, connection| Box::pin(fence_out(connection, shared, dead))).await? {
+        let seen = self.read(move |shared, connection| {
+            let one = sqlx::query(shared.sql.of(WORKERS)).bind(Some(dead.0));
+            Box::pin(async move { Ok(one.fetch_optional(connection).await?) })
+        });
+        let Some(row) = seen.await? else { return Ok(0) };
+        // What has ended does not come back: it has still ended when the lease is deleted.
+        let gone = self.is_gone(&Seen::of(&row)?) && !self.shared.mine().contains_key(&dead);
+        if !self.call(move |shared, connection| Box::pin(fence_out(connection, shared, dead, gone))).await? {
             return Ok(0);
         }
         self.call(move |shared, connection| Box::pin(lose_tasks(connection, shared, dead))).await?;
@@ -148,16 +216,18 @@ impl PostgresStore {
     }
 }
 
-/// Deletes the lease, whatever it still appends is refused. False: it has renewed it meanwhile, or never was.
+/// Deletes the lease, whatever it still appends is refused. `gone`: whether it has run out or not. False: it has renewed it
+/// meanwhile, or never was.
 pub(super) async fn fence_out(
     connection: &mut PgConnection,
     shared: &Shared,
     dead: Incarnation,
+    gone: bool,
 ) -> Result<bool, Trouble> {
-    const DELETE: &str = "DELETE FROM {s}.lease WHERE worker = $1 AND lease_until < {now}";
+    const DELETE: &str = "DELETE FROM {s}.lease WHERE worker = $1 AND (lease_until < {now} OR $2)";
     const LEFT: &str = "SELECT EXISTS (SELECT FROM {s}.worker WHERE id = $1)
         AND NOT EXISTS (SELECT FROM {s}.lease WHERE worker = $1)";
-    sqlx::query(shared.sql.of(DELETE)).bind(dead.0).execute(&mut *connection).await?;
+    sqlx::query(shared.sql.of(DELETE)).bind(dead.0).bind(gone).execute(&mut *connection).await?;
     let fenced =
         sqlx::query_scalar::<_, bool>(shared.sql.of(LEFT)).bind(dead.0).fetch_one(connection).await?;
     Ok(fenced)

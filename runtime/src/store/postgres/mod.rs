@@ -21,6 +21,7 @@ mod migrate;
 mod open;
 #[cfg(test)]
 pub(crate) mod permutations;
+mod process;
 mod read;
 mod rows;
 mod schema;
@@ -38,7 +39,7 @@ pub(crate) use open::{OpenOptions, open, pending_migrations};
 use shared::Shared;
 
 use super::{
-    Ack, Append, AttemptTransaction, Claim, Claimed, ClaimedTasks, DeadWorker, ExecutionRow, Filter, Find,
+    Ack, Append, AttemptTransaction, Claim, Claimed, ClaimedTasks, Deaths, ExecutionRow, Filter, Find,
     InboxRow, Metrics, NewExecution, NewMessage, OwnedTask, Page, Reply, ResumeAnswer, SendAnswer,
     StartAnswer, Store, StoreFuture, StoredRun, StoredTurn, TaskClaim, TaskKey, UserConnection, WorkerInfo,
 };
@@ -56,6 +57,8 @@ pub(crate) struct PostgresStore {
     transactions: PgPool,
     /// The store's thread.
     runtime: tokio::runtime::Handle,
+    /// This process, for those who would know whether it lives, and to judge others by.
+    here: Option<process::Here>,
 }
 
 impl Drop for PostgresStore {
@@ -189,7 +192,7 @@ impl Store for PostgresStore {
         Box::pin(self.unregister_worker(owner))
     }
 
-    fn dead(&self) -> StoreFuture<'_, Vec<DeadWorker>> {
+    fn dead(&self) -> StoreFuture<'_, Deaths> {
         Box::pin(self.dead_workers())
     }
 

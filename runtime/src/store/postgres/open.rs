@@ -1,6 +1,7 @@
 //! Opening: from a URL to a store that works. Connections and their settings, and what they must not lead to.
 
 use super::failure::store_error;
+use super::process::Here;
 use super::shared::{Shared, Silence};
 use super::sql::{NOW, Sql};
 use super::{PostgresStore, control, migrate, writer};
@@ -180,7 +181,8 @@ async fn prepare(options: OpenOptions, name: String) -> Result<PostgresStore, St
     tokio::spawn(control::run(Arc::downgrade(&shared), commands));
     tokio::spawn(control::listen(Arc::downgrade(&shared)));
     let runtime = tokio::runtime::Handle::current();
-    Ok(PostgresStore { shared, calls: pools.0, transactions: pools.1, runtime })
+    let here = Here::look();
+    Ok(PostgresStore { shared, calls: pools.0, transactions: pools.1, runtime, here })
 }
 
 /// A server that starts, or has no room just now, is waited for.

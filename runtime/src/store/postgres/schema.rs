@@ -132,6 +132,7 @@ ALTER TABLE {s}.execution ADD COLUMN rev bigint NOT NULL DEFAULT 0;  -- counts c
 ALTER TABLE {s}.task ADD COLUMN nonce bigint NOT NULL DEFAULT 0;     -- drawn by each insert and each claim
 ALTER TABLE {s}.reply ADD COLUMN stage smallint NOT NULL DEFAULT 0;  -- only goes up
 ALTER TABLE {s}.worker ADD COLUMN process text NOT NULL DEFAULT '';  -- machine, boot, namespace and process; '': unknown
+ALTER TABLE {s}.lease ADD COLUMN server text NOT NULL DEFAULT '';    -- which run of which server it was last renewed at
 CREATE UNIQUE INDEX inbox_kind_request ON {s}.inbox (execution, kind, request_id);
 DROP INDEX {s}.inbox_request;
 -- The last failed attempt of each activity that will be tried again.

@@ -11,6 +11,14 @@ use std::sync::{Arc, PoisonError, RwLock};
 /// `(SELECT {now})`.
 pub(super) const NOW: &str = "(extract(epoch FROM clock_timestamp()) * 1000)::bigint";
 
+/// Which run of which server this is: another after a restart, after a crash of its sessions alone (Postgres 15 and later tell it by
+/// their statistics, which begin anew then; before, to ask for those would wait for a file), and on a standby that was promoted.
+/// Whoever has renewed a lease at the same server since has had its connections all that time.
+pub(super) const SERVER: &str =
+    "concat((extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint, '/',
+    CASE WHEN current_setting('server_version_num')::integer >= 150000
+        THEN (extract(epoch FROM pg_stat_get_bgwriter_stat_reset_time()) * 1000000)::bigint END)";
+
 /// Before an answer is given because of what was read: a server that was to end while a commit waited for the standby has
 /// committed, and shows what the standby may not have. This writes, so its own commit waits for the standby, which then has all
 /// that came before it too (PROTOCOL 8).
@@ -53,9 +61,10 @@ impl Sql {
         }))
     }
 
-    /// Fills the schema's name and the clock in.
+    /// Fills in the schema's name, the clock and the server.
     pub(super) fn fill(&self, template: &str) -> String {
-        mutated(template).replace("{s}", &format!("\"{}\"", self.schema)).replace("{now}", NOW)
+        let text = mutated(template).replace("{s}", &format!("\"{}\"", self.schema));
+        text.replace("{now}", NOW).replace("{server}", SERVER)
     }
 }
 

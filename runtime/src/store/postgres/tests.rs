@@ -5,6 +5,7 @@ use super::*;
 use super::{claim, message, task, transaction};
 use crate::store::WorkerInfo;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, Row};
+use std::time::Duration;
 
 async fn connect(url: &str) -> PgConnection {
     PgConnection::connect(url).await.unwrap()
@@ -166,4 +167,114 @@ async fn a_migration_that_fails_leaves_nothing() {
     assert_eq!(sqlx::query_scalar::<_, i64>(tables).fetch_one(&mut dba).await.unwrap(), 0);
     dba.execute("DROP TYPE abide.reply").await.unwrap();
     assert!(open(&url, OpenOptions::default()).await.is_ok());
+}
+
+async fn registered(url: &str) -> (PostgresStore, Incarnation) {
+    let store = open::open_store(url, OpenOptions::default()).await.unwrap();
+    let me = store.register(WorkerInfo::default()).await.unwrap();
+    (store, me)
+}
+
+/// How long the lease lasts from its last renewal, in ms.
+async fn lease_of(dba: &mut PgConnection, worker: Incarnation) -> i64 {
+    let length = "SELECT max(lease_until - renewed_at) FROM abide.lease WHERE worker = $1";
+    sqlx::query_scalar(length).bind(worker.0).fetch_one(dba).await.unwrap()
+}
+
+/// A free lock shortens a lease that was renewed at this very run of the server, also for whoever has just come.
+#[tokio::test]
+async fn a_free_lock_counts_where_the_server_has_run_since_the_last_renewal() {
+    let url = cluster::shared_database();
+    let mut dba = connect(&url).await;
+    let (left, gone) = registered(&url).await;
+    left.close().await.unwrap();
+    let elsewhere = "UPDATE abide.lease SET server = 'another' WHERE worker = $1";
+    sqlx::query(elsewhere).bind(gone.0).execute(&mut dba).await.unwrap();
+    // Until the server has seen the end of its session.
+    let held = "SELECT count(*) FROM pg_locks k JOIN abide.worker w
+        ON ((k.classid::bigint << 32) | k.objid::bigint) = w.life_key WHERE w.id = $1";
+    while sqlx::query_scalar::<_, i64>(held).bind(gone.0).fetch_one(&mut dba).await.unwrap() > 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let (other, me) = registered(&url).await;
+    assert_eq!(other.dead_workers().await.unwrap(), Deaths::default());
+    assert_eq!(lease_of(&mut dba, gone).await, 12_000, "its server has restarted since");
+    let here = "UPDATE abide.lease SET server = (SELECT server FROM abide.lease WHERE worker = $2 LIMIT 1) WHERE worker = $1";
+    sqlx::query(here).bind(gone.0).bind(me.0).execute(&mut dba).await.unwrap();
+    let deaths = other.dead_workers().await.unwrap();
+    assert_eq!(lease_of(&mut dba, gone).await, 5_000);
+    assert!(deaths.next.is_some() || deaths.dead.len() == 1, "looked for when it has run out: {deaths:?}");
+    assert_eq!(lease_of(&mut dba, me).await, 12_000, "its own lock is held");
+    assert_eq!(other.take_over_from(me).await.unwrap(), 0);
+}
+
+/// Only where both say so: the operating system, and the server, which has seen the end of the session.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_process_of_this_machine_that_has_ended_is_dead_at_once() {
+    let url = cluster::shared_database();
+    let mut dba = connect(&url).await;
+    let (alive, living) = registered(&url).await;
+    let (left, gone) = registered(&url).await;
+    let (other, _) = registered(&url).await;
+    let Some(here) = process::Here::look() else { return };
+    // The text of a process that has ended: there is none of this number.
+    let ended = here.text().rsplitn(3, '/').last().map(|machine| format!("{machine}/4194305/1")).unwrap();
+    sqlx::query("UPDATE abide.worker SET process = $1 WHERE id < $2")
+        .bind(&ended)
+        .bind(gone.0 + 1)
+        .execute(&mut dba)
+        .await
+        .unwrap();
+    assert_eq!(other.dead_workers().await.unwrap(), Deaths::default(), "both hold their locks");
+    left.close().await.unwrap();
+    let found = loop {
+        let found = other.dead_workers().await.unwrap();
+        if !found.dead.is_empty() {
+            break found;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    };
+    let found: Vec<_> = found.dead.iter().map(|dead| (dead.incarnation, dead.gone)).collect();
+    assert_eq!(found, [(gone, true)]);
+    assert!(lease_of(&mut dba, gone).await > 0, "its lease is still there");
+    assert_eq!(other.take_over_from(gone).await.unwrap(), 0, "it owned nothing");
+    let left: i64 = sqlx::query_scalar("SELECT count(*) FROM abide.worker WHERE id = $1")
+        .bind(gone.0)
+        .fetch_one(&mut dba)
+        .await
+        .unwrap();
+    assert_eq!(left, 0);
+    assert_eq!(other.take_over_from(living).await.unwrap(), 0, "its lock is held");
+    alive.renew(living).await.unwrap();
+}
+
+/// The server restarts its sessions alone when one of them crashes: the postmaster stays, and all locks are gone.
+#[tokio::test]
+async fn another_run_of_the_server_is_told_from_this_one() {
+    let cluster = cluster::Cluster::start(cluster::Options::default()).unwrap();
+    let url = cluster.create_database().unwrap();
+    let run = async || {
+        loop {
+            let Ok(mut connection) = PgConnection::connect(&url).await else {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                continue;
+            };
+            let statement = format!("SELECT {}, pg_backend_pid()", sql::SERVER);
+            let asked = sqlx::query_as::<_, (String, i32)>(AssertSqlSafe(statement));
+            if let Ok(answer) = asked.fetch_one(&mut connection).await {
+                return (connection, answer);
+            }
+        }
+    };
+    let (_first, (before, pid)) = run().await;
+    assert_eq!(run().await.1.0, before, "the same for every session");
+    let killed = std::process::Command::new("kill").args(["-9", &pid.to_string()]).status().unwrap();
+    assert!(killed.success());
+    while run().await.1.0 == before {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let crashed = run().await.1.0;
+    cluster.restart(cluster::Mode::Fast).unwrap();
+    assert_ne!(run().await.1.0, crashed);
 }

@@ -6,7 +6,7 @@
 
 use super::{Shared, SqliteStore, task};
 use crate::store::Trouble;
-use crate::store::{DeadWorker, StoreError, WorkerInfo};
+use crate::store::{DeadWorker, Deaths, StoreError, WorkerInfo};
 use abide_core::Incarnation;
 use sqlx::{Row, SqliteConnection};
 use std::fs::{File, TryLockError};
@@ -135,7 +135,7 @@ impl SqliteStore {
         left
     }
 
-    pub(super) async fn dead_workers(&self) -> Result<Vec<DeadWorker>, StoreError> {
+    pub(super) async fn dead_workers(&self) -> Result<Deaths, StoreError> {
         let query = "SELECT w.id, w.name, w.lock_file, min(l.lease_until) FROM worker w
             LEFT JOIN lease l ON l.worker = w.id GROUP BY w.id";
         let rows =
@@ -157,7 +157,7 @@ impl SqliteStore {
                 dead.push(DeadWorker { incarnation: Incarnation(id), name: row.get(1), gone });
             }
         }
-        Ok(dead)
+        Ok(Deaths { dead, next: None })
     }
 
     /// Fence first and commit, then read (PROTOCOL 14); the worker's row goes last, so that anybody can finish.

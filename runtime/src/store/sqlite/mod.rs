@@ -37,7 +37,7 @@ pub(crate) use open::{OpenOptions, open};
 use shared::Shared;
 
 use super::{
-    Ack, Append, AttemptTransaction, Claim, Claimed, ClaimedTasks, DeadWorker, ExecutionRow, Filter, Find,
+    Ack, Append, AttemptTransaction, Claim, Claimed, ClaimedTasks, Deaths, ExecutionRow, Filter, Find,
     INSIDE, InboxRow, Metrics, NewExecution, NewMessage, OwnedTask, Page, Reply, ResumeAnswer, SendAnswer,
     StartAnswer, Store, StoreError, StoreFuture, StoredRun, StoredTurn, TaskClaim, TaskKey, UserConnection,
     WorkerInfo,
@@ -200,7 +200,7 @@ impl Store for SqliteStore {
         })
     }
 
-    fn dead(&self) -> StoreFuture<'_, Vec<DeadWorker>> {
+    fn dead(&self) -> StoreFuture<'_, Deaths> {
         Box::pin(self.dead_workers())
     }
 

@@ -160,14 +160,14 @@ async fn a_clock_that_is_set_makes_nobody_late_and_hides_nobody() {
         let short = OpenOptions { lease, skew_ms: Some(Arc::clone(&skew)), ..OpenOptions::default() };
         let (a, b) = (opened(&lab, short.clone()).await, opened(&lab, short).await);
         let _mine = b.running("order-1").await;
-        assert_eq!(a.store.dead().await.unwrap(), [], "seen for the first time");
+        assert_eq!(a.store.dead().await.unwrap().dead, [], "seen for the first time");
         let before = a.store.now_ms();
         skew.store(step, Ordering::Relaxed);
         for _ in 0..8 {
             tokio::time::sleep(Duration::from_millis(100)).await;
             a.store.renew(a.me).await.unwrap();
             b.store.renew(b.me).await.unwrap();
-            assert_eq!(a.store.dead().await.unwrap(), [], "it renews its lease");
+            assert_eq!(a.store.dead().await.unwrap().dead, [], "it renews its lease");
             assert_eq!(a.store.take_over(b.me).await.unwrap(), 0);
         }
         let now = a.store.now_ms();
@@ -177,7 +177,7 @@ async fn a_clock_that_is_set_makes_nobody_late_and_hides_nobody() {
         skew.store(if step > 0 { 0 } else { step }, Ordering::Relaxed);
         tokio::time::sleep(Duration::from_millis(500)).await;
         a.store.renew(a.me).await.unwrap();
-        let late = a.store.dead().await.unwrap();
+        let late = a.store.dead().await.unwrap().dead;
         assert_eq!(late.iter().map(|dead| dead.incarnation).collect::<Vec<_>>(), [b.me], "{step}");
         assert_eq!(a.store.take_over(b.me).await.unwrap(), 1);
     }
@@ -189,7 +189,7 @@ async fn the_dead_are_known_at_once_and_their_lock_files_go() {
     let (a, b) = (lab.process().await, lab.process().await);
     let (dead, _waiting) = (b.me, b.running("order-1").await);
     b.die().await;
-    let found = a.store.dead().await.unwrap();
+    let found = a.store.dead().await.unwrap().dead;
     assert_eq!(found.iter().map(|dead| (dead.incarnation, dead.gone)).collect::<Vec<_>>(), [(dead, true)]);
     assert_eq!(a.store.take_over(dead).await.unwrap(), 1);
     let files = std::fs::read_dir(path(&lab).parent().unwrap()).unwrap();

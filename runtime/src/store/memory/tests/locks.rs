@@ -78,7 +78,7 @@ async fn a_take_over_waits_for_what_has_passed_the_fence() {
     scene.next("append", &b, held(1_000));
     let last = b.submit(b.turn(id, 2, 1));
     pass(700).await;
-    assert_eq!(a.store.dead().await.unwrap().len(), 1);
+    assert_eq!(a.store.dead().await.unwrap().dead.len(), 1);
     let (freed, took) = timed(a.store.take_over(b.me)).await;
     assert_eq!((freed.unwrap(), took), (1, ms(300)));
     assert!(matches!(last.await.unwrap(), Ok(AppendOutcome::Done)));

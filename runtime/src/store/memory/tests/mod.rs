@@ -72,7 +72,16 @@ impl Scene {
     }
 
     async fn process_with(&self, lease: Duration) -> One {
-        let options = ConnectOptions { lease, own_clock: true, ..ConnectOptions::default() };
+        self.connect(ConnectOptions { lease, ..ConnectOptions::default() }).await
+    }
+
+    /// On a machine that knows its processes.
+    async fn process_on(&self, machine: u32) -> One {
+        self.connect(ConnectOptions { machine: Some(machine), ..ConnectOptions::default() }).await
+    }
+
+    async fn connect(&self, options: ConnectOptions) -> One {
+        let options = ConnectOptions { own_clock: true, ..options };
         let store = self.server.connect(options);
         let number = store.process();
         One { process: Process::of(Arc::clone(&store) as Arc<dyn Store>).await, number, store }

@@ -111,7 +111,10 @@ impl Stage {
         let me = stage.process.me;
         if is(&["FenceOut", "SetFree", "LoseTasks"]) {
             let late = move |st: &mut Statement<'_>| {
-                st.write(Write::Lease(me, super::super::tables::Lease { until_ms: 1, renewed_ms: 0 }));
+                st.write(Write::Lease(
+                    me,
+                    super::super::tables::Lease { until_ms: 1, renewed_ms: 0, server: 0 },
+                ));
                 Ok(())
             };
             stage.alone(late).await;
@@ -119,7 +122,7 @@ impl Stage {
         if is(&["SetFree", "LoseTasks"]) {
             let gone =
                 stage.scene.server.call(stage.process.number, "fence", Style::Transaction, move |session| {
-                    Box::pin(async move { lease::fence_out(session, me).await })
+                    Box::pin(async move { lease::fence_out(session, me, false).await })
                 });
             assert!(gone.await.unwrap());
         }
@@ -171,7 +174,7 @@ impl Stage {
             }
             "Close" | "StartOnly" => self.guarded(session, op, side).await,
             "Renew" => Ok(of(session.run(|st| lease::extend(st, me, 12_000)).await?.is_some())),
-            "FenceOut" => Ok(of(lease::fence_out(session, me).await?)),
+            "FenceOut" => Ok(of(lease::fence_out(session, me, false).await?)),
             "SetFree" => Ok(of(lease::set_free(session, me, now).await? > 0)),
             "LoseTasks" => session.run(|st| lease::lose_tasks(st, me)).await.map(|()| of(true)),
             "Leave" => lease::leave(session, me).await.map(|()| of(true)),

@@ -151,7 +151,7 @@ impl Op {
                 let renew = sqlx::query(shared.sql.of(control::RENEW)).bind(scene.owner.0).bind(12_000_i64);
                 Ok(Told::of(renew.execute(connection).await?.rows_affected() > 0))
             }
-            Self::FenceOut => Ok(Told::of(lease::fence_out(connection, shared, scene.owner).await?)),
+            Self::FenceOut => Ok(Told::of(lease::fence_out(connection, shared, scene.owner, false).await?)),
             Self::SetFree => {
                 let now = shared.clock.now_ms();
                 Ok(Told::of(lease::set_free(connection, shared, scene.owner, now).await? > 0))

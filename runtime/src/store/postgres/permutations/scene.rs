@@ -89,7 +89,7 @@ impl Scene {
             scene.run(&mut connection, past, &[owner.0]).await;
         }
         if ops.iter().any(|op| matches!(op, Op::SetFree | Op::LoseTasks)) {
-            lease::fence_out(&mut connection, &scene.shared, owner).await.unwrap();
+            lease::fence_out(&mut connection, &scene.shared, owner, false).await.unwrap();
         }
         scene
     }
