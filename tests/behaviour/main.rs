@@ -31,6 +31,7 @@ mod handlers;
 mod helpers;
 mod histories;
 mod lease_lost;
+mod listeners;
 mod long_history;
 mod mismatch;
 mod outbox;

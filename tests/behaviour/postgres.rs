@@ -29,6 +29,7 @@ mod full_pool;
 mod handlers;
 mod helpers;
 mod histories;
+mod listeners;
 mod long_history;
 mod mismatch;
 mod outbox;

@@ -16,6 +16,7 @@ use super::waker::{Frame, Strict};
 use crate::flow::random::Rng;
 use crate::guard::Site;
 use crate::ids::EventId;
+use crate::spans::Tracing;
 use crate::state::Slot;
 use crate::{Event, flow::info::Info};
 use std::any::Any;
@@ -94,6 +95,7 @@ pub(crate) struct Context {
     pub(crate) cancellation: RefCell<Cancellation>,
     pub(crate) rng: RefCell<Rng>,
     pub(crate) halt: RefCell<Option<Halt>>,
+    pub(crate) tracing: Tracing,
     /// The task being polled.
     pub(crate) task: Cell<usize>,
     /// The live state is being dropped, not the workflow's futures: drops emit nothing (PROTOCOL 17).
@@ -129,6 +131,7 @@ impl Context {
             cancellation: RefCell::default(),
             rng: RefCell::default(),
             halt: RefCell::default(),
+            tracing: Tracing::default(),
             task: Cell::new(0),
             evicting: Cell::new(false),
             read_only: Cell::new(false),

@@ -85,7 +85,9 @@ impl Execution {
     /// worker can run an activity; one that it cannot run suspends the execution where it is called.
     pub fn new(workflow: &WorkflowType, info: Info, knows: Rc<dyn Fn(&str) -> bool>) -> Self {
         let ctx = Context::new(info, knows);
+        let running = ctx.tracing.begin(false);
         let made = catch_unwind(AssertUnwindSafe(|| workflow.make()));
+        drop(running);
         let program = made.unwrap_or_else(|panic| {
             let message = format!("in `Default` of its state: {}", tasks::panic_message(&*panic));
             ctx.suspend(Suspension::panicked(&message, None));
@@ -127,9 +129,10 @@ impl Execution {
             self.ctx.suspend(Suspension::damaged(at));
             return self.standing();
         }
-        let nobody = tracing::subscriber::NoSubscriber::default();
         self.replays = true;
-        tracing::subscriber::with_default(nobody, || self.replay_recorded());
+        let running = self.ctx.tracing.begin(true);
+        self.replay_recorded();
+        drop(running);
         self.replays = false;
         self.standing()
     }
@@ -162,6 +165,7 @@ impl Execution {
         if !self.ctx.halted() {
             self.keep_so_far();
         }
+        let running = self.ctx.tracing.begin(false);
         let mut messages = inputs.iter().filter(|input| input.is_message()).count();
         let mut inputs = inputs.into_iter();
         self.redeliver();
@@ -175,6 +179,7 @@ impl Execution {
         self.hold_close = false;
         self.run_till_quiet();
         self.fire_timers(at_ms);
+        drop(running);
         self.finish_turn(at_ms, inputs.collect())
     }
 
@@ -285,6 +290,11 @@ impl Execution {
         self.ctx.history.borrow().bytes()
     }
 
+    /// Formats whatever its code tells `tracing`, even if nobody listens: what a `Display` changes shows in a test then.
+    pub fn format_everything(&self) {
+        self.ctx.tracing.format_everything();
+    }
+
     /// A view of where its code is, for other threads.
     pub fn position(&self) -> Position {
         self.ctx.position()
@@ -295,6 +305,7 @@ impl Drop for Execution {
     /// Dropping the live state emits nothing: it was evicted, not cancelled (PROTOCOL 17).
     fn drop(&mut self) {
         self.ctx.evicting.set(true);
+        let _muted = self.ctx.tracing.begin(true);
         for id in self.tasks.ids(|_| true) {
             self.tasks.drop_task(id, &self.ctx);
         }
