@@ -9,6 +9,7 @@ use std::fmt;
 use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
 use tracing::{Instrument as _, Level};
+use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
 
@@ -73,8 +74,10 @@ impl<S: tracing::Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Keeping {
     }
 }
 
+/// With a level for the whole process, which `tracing` compares before it asks anybody.
 fn listen() {
-    let _ = tracing::subscriber::set_global_default(tracing_subscriber::registry().with(Keeping));
+    let subscriber = tracing_subscriber::registry().with(LevelFilter::INFO).with(Keeping);
+    let _ = tracing::subscriber::set_global_default(subscriber);
 }
 
 #[workflow]
@@ -214,6 +217,56 @@ async fn a_foreign_future_in_a_span_is_found() {
     let told = reason(db.client().start(waits_in_a_span()).await.unwrap().result().await);
     assert_eq!(told.code(), "AB0204");
     worker.shutdown().await.unwrap();
+}
+
+/// A state that tells when it is made and when it goes.
+struct Telling(u32);
+
+impl Default for Telling {
+    fn default() -> Self {
+        tracing::info!(target: TARGET, "telling: made");
+        Self(0)
+    }
+}
+
+impl Drop for Telling {
+    fn drop(&mut self) {
+        tracing::info!(target: TARGET, "telling: gone");
+    }
+}
+
+#[workflow]
+impl Telling {
+    #[run]
+    async fn run(&mut self) -> u32 {
+        for _ in 0..3 {
+            let _local = Local;
+            nap().await;
+            self.0 += 1;
+        }
+        self.0
+    }
+}
+
+struct Local;
+
+impl Drop for Local {
+    fn drop(&mut self) {
+        tracing::info!(target: TARGET, "telling: a local");
+    }
+}
+
+#[tokio::test]
+async fn what_an_eviction_drops_and_a_load_makes_is_not_told() {
+    listen();
+    let db = Db::new().await;
+    let worker = db.abide.worker("det").workflow(Telling::run).cache_bytes(1).start().await.unwrap();
+    assert_eq!(db.client().start(Telling::run()).await.unwrap().result().await.unwrap(), 3);
+    worker.shutdown().await.unwrap();
+    let told = told_of("telling");
+    assert_eq!(told.get("telling: made"), Some(&1), "{told:?}");
+    assert_eq!(told.get("telling: a local"), Some(&3), "{told:?}");
+    assert_eq!(told.get("telling: gone"), None, "{told:?}");
 }
 
 /// A value that counts how often it was asked for.

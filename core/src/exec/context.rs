@@ -150,6 +150,10 @@ impl Context {
         *self.slot.borrow_mut() = Some(slot);
     }
 
+    pub(crate) fn take_slot(&self) -> Option<Box<dyn Any>> {
+        self.slot.take()
+    }
+
     pub(crate) fn slot<S: 'static>(&self) -> Option<Slot<S>> {
         self.slot.borrow().as_ref()?.downcast_ref::<Slot<S>>().cloned()
     }

@@ -84,8 +84,17 @@ impl Execution {
     /// An execution that has not started: give it [`Execution::replay`] or [`Input::Start`]. `knows` says whether the
     /// worker can run an activity; one that it cannot run suspends the execution where it is called.
     pub fn new(workflow: &WorkflowType, info: Info, knows: Rc<dyn Fn(&str) -> bool>) -> Self {
+        Self::made(workflow, info, knows, false)
+    }
+
+    /// One that has started before and is to be replayed: what making its state tells `tracing` was told then.
+    pub fn again(workflow: &WorkflowType, info: Info, knows: Rc<dyn Fn(&str) -> bool>) -> Self {
+        Self::made(workflow, info, knows, true)
+    }
+
+    fn made(workflow: &WorkflowType, info: Info, knows: Rc<dyn Fn(&str) -> bool>, muted: bool) -> Self {
         let ctx = Context::new(info, knows);
-        let running = ctx.tracing.begin(false);
+        let running = ctx.tracing.begin(muted);
         let made = catch_unwind(AssertUnwindSafe(|| workflow.make()));
         drop(running);
         let program = made.unwrap_or_else(|panic| {
@@ -311,9 +320,11 @@ impl Drop for Execution {
         }
         let compensations = self.ctx.compensations.borrow_mut().take_all();
         let spawned = self.ctx.spawned.take();
+        let state = (self.ctx.take_slot(), std::mem::replace(&mut self.program, WorkflowType::stateless()));
         let _entered = context::enter(&self.ctx);
         // User code: a panic in a drop must not end the thread. There is nobody left to tell.
         let _ = catch_unwind(AssertUnwindSafe(|| drop((compensations, spawned))));
+        let _ = catch_unwind(AssertUnwindSafe(|| drop(state)));
     }
 }
 
