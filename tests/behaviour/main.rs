@@ -8,6 +8,7 @@ pub const ON_POSTGRES: bool = false;
 /// What the user's own SQL runs on.
 pub type UserConnection = sqlx::SqliteConnection;
 
+mod blocking;
 mod cancellation;
 mod client;
 mod clock_steps;

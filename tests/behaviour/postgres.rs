@@ -8,6 +8,7 @@ pub const ON_POSTGRES: bool = true;
 /// What the user's own SQL runs on.
 pub type UserConnection = sqlx::PgConnection;
 
+mod blocking;
 mod cancellation;
 mod client;
 mod close_race;

@@ -304,7 +304,7 @@ impl Inner {
         drop(table);
         let (inner, given, asked) = (Arc::clone(&self), Arc::clone(&report), token.clone());
         let body = tokio::spawn(async move {
-            let _slot = slot;
+            let slot = Arc::new(slot);
             let (unbounded, needs) = (limit.is_none(), entry.database());
             let ended = match transactions {
                 Some(transactions) if needs.is_some() => {
@@ -313,7 +313,7 @@ impl Inner {
                     warned(name, unbounded, run).await
                 }
                 None if needs.is_some() => transaction::unplanned(name),
-                _ => warned(name, unbounded, entry.run(context, input)).await.into(),
+                _ => warned(name, unbounded, entry.run_in(&slot, context, input)).await.into(),
             };
             given.give(settle(ended, name, asked.is_cancelled(), shutdown.load(Ordering::Acquire)));
             inner.end(key);
