@@ -46,6 +46,8 @@ pub trait ActivityDef: Sized + 'static {
     const NAME: &'static str;
     /// The database whose transaction its body runs in (`transactional`). `None`: it runs in none of the engine's.
     const DATABASE: Option<Database> = None;
+    /// Whether its body is a plain `fn`, which blocks its thread: it runs on the blocking pool, by [`ActivityDef::block`].
+    const BLOCKING: bool = false;
     /// What the method is called on; `()` for a free function.
     type Host: Send + Sync + 'static;
     /// Its arguments, as a tuple.
@@ -68,6 +70,11 @@ pub trait ActivityDef: Sized + 'static {
     /// How long this error asks to wait before the next attempt (`retry_after`).
     fn retry_after(_error: &<Self::Outcome as Outcome>::Err) -> Option<Duration> {
         None
+    }
+
+    /// Runs the user's body, if it is one that blocks.
+    fn block(_host: &Self::Host, _args: Self::Args) -> Self::Returned {
+        crate::outcome::never()
     }
 
     /// Runs the user's body.

@@ -27,6 +27,7 @@ mod payload;
 mod policy;
 #[doc(hidden)]
 pub mod probe;
+mod spans;
 mod state;
 
 pub use asked::*;

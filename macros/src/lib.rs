@@ -3,8 +3,8 @@
 
 use proc_macro::TokenStream;
 
-/// Makes an `async fn`, or the async methods of an `impl` block, activities: code with effects, which a worker runs, at
-/// least once, and whose result the workflow's history keeps.
+/// Makes a function, or the async methods of an `impl` block, activities: code with effects, which a worker runs, at
+/// least once, and whose result the workflow's history keeps. A plain `fn` may block: it runs on the blocking pool.
 ///
 /// ```ignore
 /// #[activity(start_to_close = "30s", retry(max_attempts = 3))]
@@ -13,7 +13,13 @@ use proc_macro::TokenStream;
 /// #[activity]
 /// impl Payments {
 ///     async fn refund(&self, receipt: Receipt) -> Result<(), PaymentError> { .. }
+///
+///     #[activity(start_to_close = "5m")] // a plain method is one if it says so
+///     fn render(&self, receipt: Receipt) -> Vec<u8> { .. }
 /// }
+///
+/// #[activity]
+/// fn digest(file: PathBuf) -> Result<String, Failure> { .. } // may block
 /// ```
 ///
 /// In a workflow it is called like a function: `charge(payment).await?`. In a test, `charge::body(payment).await` and

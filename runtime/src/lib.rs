@@ -130,4 +130,9 @@ pub mod __private {
     #[cfg(feature = "testing")]
     pub use crate::testing::simulation;
     pub use abide_core::*;
+
+    /// The attributes, for an item that one of them gives back with less in it.
+    pub mod attributes {
+        pub use abide_macros::{activity, deterministic, helper, workflow};
+    }
 }

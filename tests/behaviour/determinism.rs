@@ -1,11 +1,8 @@
-//! What a workflow reads of the world is the same after a replay, and a replay says nothing twice.
+//! What a workflow reads of the world is the same after a replay.
 
 use super::support::{Db, Log, Steps, eventually};
 use abide::prelude::*;
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Mutex, OnceLock};
-use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 
 /// How often the side effect was really read.
 static READS: AtomicU32 = AtomicU32::new(0);
@@ -95,60 +92,4 @@ async fn runs_draw_different_numbers_and_log_none() {
     assert_ne!(seen[0][1], seen[1][1]);
     assert_ne!(seen[0][4], seen[1][4]);
     worker.shutdown().await.unwrap();
-}
-
-/// Counts the events that workflow code of this test logs, by their text.
-struct Counting;
-
-fn counted() -> &'static Mutex<HashMap<String, u32>> {
-    static COUNTED: OnceLock<Mutex<HashMap<String, u32>>> = OnceLock::new();
-    COUNTED.get_or_init(Mutex::default)
-}
-
-struct Text(String);
-
-impl tracing::field::Visit for Text {
-    fn record_debug(&mut self, field: &tracing::field::Field, value: &dyn std::fmt::Debug) {
-        if field.name() == "message" {
-            self.0 = format!("{value:?}");
-        }
-    }
-}
-
-impl<S: tracing::Subscriber> Layer<S> for Counting {
-    fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
-        if event.metadata().target() == "talkative" {
-            let mut text = Text(String::new());
-            event.record(&mut text);
-            *counted().lock().unwrap().entry(text.0).or_default() += 1;
-        }
-    }
-}
-
-#[workflow]
-async fn talkative(rounds: u32) -> Result<u32, Failure> {
-    tracing::info!(target: "talkative", "it begins");
-    let mut sum = 0;
-    for n in 0..rounds {
-        sum += Steps::note(n).await?;
-        tracing::info!(target: "talkative", "round {n}");
-        workflow::sleep(std::time::Duration::from_millis(2)).await;
-    }
-    tracing::info!(target: "talkative", "it ends");
-    Ok(sum)
-}
-
-#[tokio::test]
-async fn a_replay_logs_nothing() {
-    let _ = tracing::subscriber::set_global_default(tracing_subscriber::registry().with(Counting));
-    let (db, log) = (Db::new().await, Log::default());
-    // A cache that holds nothing: it is replayed after every wait.
-    let worker = db.abide.worker("det").workflow(talkative).activities(Steps(log.clone())).cache_bytes(1);
-    let worker = worker.start().await.unwrap();
-    let run = db.client().start(talkative(5)).await.unwrap();
-    assert_eq!(run.result().await.unwrap(), 10);
-    worker.shutdown().await.unwrap();
-    let counted = counted().lock().unwrap().clone();
-    assert_eq!(counted.len(), 7, "{counted:?}");
-    assert!(counted.values().all(|times| *times == 1), "{counted:?}");
 }

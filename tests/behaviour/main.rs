@@ -8,6 +8,7 @@ pub const ON_POSTGRES: bool = false;
 /// What the user's own SQL runs on.
 pub type UserConnection = sqlx::SqliteConnection;
 
+mod blocking;
 mod busy_runtime;
 mod cancellation;
 mod client;
@@ -33,6 +34,7 @@ mod handlers;
 mod helpers;
 mod histories;
 mod lease_lost;
+mod listeners;
 mod long_history;
 mod mismatch;
 mod outbox;

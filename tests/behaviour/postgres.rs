@@ -8,6 +8,7 @@ pub const ON_POSTGRES: bool = true;
 /// What the user's own SQL runs on.
 pub type UserConnection = sqlx::PgConnection;
 
+mod blocking;
 mod busy_runtime;
 mod cancellation;
 mod client;
@@ -31,6 +32,7 @@ mod full_slots;
 mod handlers;
 mod helpers;
 mod histories;
+mod listeners;
 mod long_history;
 mod mismatch;
 mod outbox;

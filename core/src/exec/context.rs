@@ -16,6 +16,7 @@ use super::waker::{Frame, Strict};
 use crate::flow::random::Rng;
 use crate::guard::Site;
 use crate::ids::EventId;
+use crate::spans::Tracing;
 use crate::state::Slot;
 use crate::{Event, flow::info::Info};
 use std::any::Any;
@@ -96,6 +97,7 @@ pub(crate) struct Context {
     pub(crate) halt: RefCell<Option<Halt>>,
     /// The run follows today's rules: what they refuse at a call is refused. One that began earlier does what it did.
     pub(crate) is_strict: Cell<bool>,
+    pub(crate) tracing: Tracing,
     /// The task being polled.
     pub(crate) task: Cell<usize>,
     /// The live state is being dropped, not the workflow's futures: drops emit nothing (PROTOCOL 17).
@@ -132,6 +134,7 @@ impl Context {
             rng: RefCell::default(),
             halt: RefCell::default(),
             is_strict: Cell::new(false),
+            tracing: Tracing::default(),
             task: Cell::new(0),
             evicting: Cell::new(false),
             read_only: Cell::new(false),
@@ -148,6 +151,10 @@ impl Context {
 
     pub(crate) fn set_slot(&self, slot: Box<dyn Any>) {
         *self.slot.borrow_mut() = Some(slot);
+    }
+
+    pub(crate) fn take_slot(&self) -> Option<Box<dyn Any>> {
+        self.slot.take()
     }
 
     pub(crate) fn slot<S: 'static>(&self) -> Option<Slot<S>> {

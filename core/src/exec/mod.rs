@@ -84,8 +84,19 @@ impl Execution {
     /// An execution that has not started: give it [`Execution::replay`] or [`Input::Start`]. `knows` says whether the
     /// worker can run an activity; one that it cannot run suspends the execution where it is called.
     pub fn new(workflow: &WorkflowType, info: Info, knows: Rc<dyn Fn(&str) -> bool>) -> Self {
+        Self::made(workflow, info, knows, false)
+    }
+
+    /// One that has started before and is to be replayed: what making its state tells `tracing` was told then.
+    pub fn again(workflow: &WorkflowType, info: Info, knows: Rc<dyn Fn(&str) -> bool>) -> Self {
+        Self::made(workflow, info, knows, true)
+    }
+
+    fn made(workflow: &WorkflowType, info: Info, knows: Rc<dyn Fn(&str) -> bool>, muted: bool) -> Self {
         let ctx = Context::new(info, knows);
+        let running = ctx.tracing.begin(muted);
         let made = catch_unwind(AssertUnwindSafe(|| workflow.make()));
+        drop(running);
         let program = made.unwrap_or_else(|panic| {
             let message = format!("in `Default` of its state: {}", tasks::panic_message(&*panic));
             ctx.suspend(Suspension::panicked(&message, None));
@@ -127,9 +138,10 @@ impl Execution {
             self.ctx.suspend(Suspension::damaged(at));
             return self.standing();
         }
-        let nobody = tracing::subscriber::NoSubscriber::default();
         self.replays = true;
-        tracing::subscriber::with_default(nobody, || self.replay_recorded());
+        let running = self.ctx.tracing.begin(true);
+        self.replay_recorded();
+        drop(running);
         self.replays = false;
         self.standing()
     }
@@ -165,6 +177,7 @@ impl Execution {
         if !self.ctx.halted() {
             self.keep_so_far();
         }
+        let running = self.ctx.tracing.begin(false);
         let mut messages = inputs.iter().filter(|input| input.is_message()).count();
         let mut inputs = inputs.into_iter();
         self.redeliver();
@@ -178,6 +191,7 @@ impl Execution {
         self.hold_close = false;
         self.run_till_quiet();
         self.fire_timers(at_ms);
+        drop(running);
         self.finish_turn(at_ms, inputs.collect())
     }
 
@@ -288,6 +302,11 @@ impl Execution {
         self.ctx.history.borrow().bytes()
     }
 
+    /// Formats whatever its code tells `tracing`, even if nobody listens: what a `Display` changes shows in a test then.
+    pub fn format_everything(&self) {
+        self.ctx.tracing.format_everything();
+    }
+
     /// A view of where its code is, for other threads.
     pub fn position(&self) -> Position {
         self.ctx.position()
@@ -298,14 +317,17 @@ impl Drop for Execution {
     /// Dropping the live state emits nothing: it was evicted, not cancelled (PROTOCOL 17).
     fn drop(&mut self) {
         self.ctx.evicting.set(true);
+        let _muted = self.ctx.tracing.begin(true);
         for id in self.tasks.ids(|_| true) {
             self.tasks.drop_task(id, &self.ctx);
         }
         let compensations = self.ctx.compensations.borrow_mut().take_all();
         let spawned = self.ctx.spawned.take();
+        let state = (self.ctx.take_slot(), std::mem::replace(&mut self.program, WorkflowType::stateless()));
         let _entered = context::enter(&self.ctx);
         // User code: a panic in a drop must not end the thread. There is nobody left to tell.
         let _ = catch_unwind(AssertUnwindSafe(|| drop((compensations, spawned))));
+        let _ = catch_unwind(AssertUnwindSafe(|| drop(state)));
     }
 }
 

@@ -50,6 +50,7 @@ impl Execution {
     pub fn query(&self, name: &str, input: &Payload) -> Result<Result<Payload, FailureRecord>, QueryFault> {
         self.ctx.read_only.set(true);
         let answer = {
+            let _running = self.ctx.tracing.begin(false);
             let _entered = context::enter(&self.ctx);
             catch_unwind(AssertUnwindSafe(|| self.program.query(name, input)))
         };

@@ -14,6 +14,7 @@ use pin_project_lite::pin_project;
 use std::future::{Future, IntoFuture};
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use tracing::instrument::Instrumented;
 
 macro_rules! cloning_future {
     ([$($generics:tt)*] $ty:ty where $($bounds:tt)*) => {
@@ -30,6 +31,13 @@ cloning_future!([F] JoinAll<F> where F: WorkflowFuture);
 cloning_future!([F] TryJoinAll<F> where F: WorkflowFuture + TryFuture);
 cloning_future!(['a, S] Next<'a, S> where S: WorkflowStream + Unpin + ?Sized);
 cloning_future!([S, C] Collect<S, C> where S: WorkflowStream, C: Default + Extend<S::Item>);
+#[diagnostic::do_not_recommend]
+impl<F: WorkflowFuture> WorkflowFuture for Instrumented<F> {
+    fn clones_waker(&self, seal: Seal) -> bool {
+        self.inner().clones_waker(seal)
+    }
+}
+
 engine_future!([F] SelectAll<F> where F: WorkflowFuture + Unpin);
 engine_future!([A, B] Join<A, B> where A: WorkflowFuture, B: WorkflowFuture);
 engine_future!([A, F, T] Map<A, F> where A: WorkflowFuture, F: FnOnce(A::Output) -> T);

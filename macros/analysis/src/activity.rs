@@ -22,8 +22,7 @@ use syn::spanned::Spanned;
 use syn::{ImplItem, Item, ItemFn, Signature, Type};
 use transaction::Inputs;
 
-const HELP: &str =
-    "put it on a free `async fn`, or on an `impl` block whose async methods are the activities";
+const HELP: &str = "put it on a free function, or on an `impl` block whose async methods are the activities";
 
 pub(crate) fn expand(args: TokenStream, item: TokenStream) -> TokenStream {
     let mut errors = Errors::default();
@@ -37,7 +36,7 @@ pub(crate) fn expand(args: TokenStream, item: TokenStream) -> TokenStream {
         Ok(Item::Impl(mut block)) => {
             for item in &mut block.items {
                 if let ImplItem::Fn(method) = item
-                    && method.sig.asyncness.is_some()
+                    && methods::is_marked(method)
                 {
                     refuse_mark(&mut method.attrs, "an activity", &mut errors);
                 }
@@ -45,7 +44,8 @@ pub(crate) fn expand(args: TokenStream, item: TokenStream) -> TokenStream {
             methods::expand(&private, &args, &block, &mut errors)
         }
         Ok(Item::Fn(_)) => {
-            let help = "move `#[activity]` to the `impl` block: all of its async methods are activities then";
+            let help = "put `#[activity]` on the `impl` block: all of its async methods are activities then, and its plain \
+                        ones that bear the attribute too";
             errors.add(Code::Misplaced, &head(&item), "`#[activity]` on a single method", help);
             item
         }
@@ -63,8 +63,9 @@ pub(crate) fn expand(args: TokenStream, item: TokenStream) -> TokenStream {
 
 /// What is wrong with the signature of an activity, whatever its form; and what it takes.
 fn check(args: &ActivityArgs, sig: &Signature, errors: &mut Errors) -> Inputs {
-    if sig.asyncness.is_none() {
-        errors.add(Code::Signature, &sig.fn_token, "an activity is an `async fn`", "write `async fn`");
+    if let (None, Some(word)) = (sig.asyncness, &args.transactional) {
+        let help = "write `async fn`: the connection is tokio's, and lent to an async body";
+        errors.at(Code::Signature, word.span(), "a transactional activity cannot be a blocking `fn`", help);
     }
     if !sig.generics.params.is_empty() {
         let help = "history knows an activity by its name alone: write one activity for each type";
@@ -244,6 +245,16 @@ fn definition(private: &Private, args: &ActivityArgs, of: &Definition<'_>) -> To
     let future =
         quote_spanned!(output.span()=> impl ::core::future::Future<Output = #output> + ::core::marker::Send);
     let outcome = outcome(private, output);
+    let run = match of.sig.asyncness {
+        Some(_) => quote!(fn call(#call) -> #future { #body }),
+        None => quote! {
+            const BLOCKING: bool = true;
+            fn block(#call) -> #output { #body }
+            fn call(host: &Self::Host, args: Self::Args) -> #future {
+                async move { <Self as #private::ActivityDef>::block(host, args) }
+            }
+        },
+    };
     quote! {
         impl #private::ActivityDef for #name {
             const NAME: &'static str = #key;
@@ -255,7 +266,7 @@ fn definition(private: &Private, args: &ActivityArgs, of: &Definition<'_>) -> To
             #options
             #retry_if
             #retry_after
-            fn call(#call) -> #future { #body }
+            #run
         }
     }
 }

@@ -1,10 +1,14 @@
 //! The attributes before a statement or an expression, of whatever kind it is; and those inside of a function.
 
+use crate::errors::{Code, Errors};
+use crate::signature::contains_word;
 use proc_macro2::{TokenStream, TokenTree};
 use quote::ToTokens;
 use syn::parse::{ParseStream, Parser};
 use syn::visit_mut::{self, VisitMut};
-use syn::{AttrStyle, Attribute, Expr, ImplItemFn, Item, ItemFn, ItemImpl, Stmt, TraitItemFn};
+use syn::{
+    AttrStyle, Attribute, Block, Expr, ImplItemFn, Item, ItemFn, ItemImpl, Signature, Stmt, TraitItemFn,
+};
 
 /// Moves `#![allow(..)]` from the inside of functions and `impl`s to where we print attributes: before them. It means the
 /// same there.
@@ -73,4 +77,35 @@ pub(crate) fn of_expression(expr: &Expr) -> Vec<Attribute> {
 /// Whether rustc may take the thing away.
 pub(crate) fn is_conditional(attributes: &[Attribute]) -> bool {
     attributes.iter().any(|attribute| attribute.path().is_ident("cfg"))
+}
+
+/// Whether `#[tracing::instrument]` has been expanded in there.
+pub(crate) fn is_instrumented(tokens: TokenStream) -> bool {
+    contains_word(tokens, &["__tracing_attr_span"])
+}
+
+/// Refuses `#[tracing::instrument]` on a function that becomes another one, whose body it would not wrap, and takes it off.
+pub(crate) fn refuse_instrument(
+    attrs: &mut Vec<Attribute>,
+    sig: &Signature,
+    block: &mut Block,
+    errors: &mut Errors,
+) {
+    const HELP: &str = "make the span in its body: `async { .. }.instrument(tracing::info_span!(\"order\", id)).await` \
+                        is a workflow future, or instrument the calls of it";
+    const MESSAGE: &str = "`#[tracing::instrument]` does not work on workflow code that is `async`";
+    if sig.asyncness.is_none() {
+        return;
+    }
+    let is_instrument =
+        |attr: &Attribute| attr.path().segments.last().is_some_and(|last| last.ident == "instrument");
+    if let Some(at) = attrs.iter().position(is_instrument) {
+        let attr = attrs.remove(at);
+        errors.add(Code::Instrument, &attr.meta, MESSAGE, HELP);
+    } else if is_instrumented(block.to_token_stream()) {
+        // It stood above ours, and has been expanded.
+        errors.add(Code::Instrument, &sig.ident, MESSAGE, HELP);
+        *block = syn::parse_quote!({ ::core::unreachable!() });
+        attrs.push(syn::parse_quote!(#[allow(unused_variables)]));
+    }
 }

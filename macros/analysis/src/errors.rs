@@ -43,6 +43,8 @@ pub(crate) enum Code {
     HiddenAwait,
     /// An async closure.
     AsyncClosure,
+    /// An effect where code is evaluated only in some builds or for some listeners.
+    Unheard,
     /// An attribute in the wrong place.
     Misplaced,
     /// An unknown or misspelt attribute or argument.
@@ -57,6 +59,10 @@ pub(crate) enum Code {
     GuardAwait,
     /// Brackets in brackets in brackets.
     Depth,
+    /// `#[tracing::instrument]` on workflow code.
+    Instrument,
+    /// More conditions in an item than can be told apart.
+    Conditions,
     /// A retry without a wait.
     Wait,
 }
@@ -82,6 +88,7 @@ impl Code {
             Self::Reaches => "AB0116",
             Self::HiddenAwait => "AB0118",
             Self::AsyncClosure => "AB0119",
+            Self::Unheard => "AB0120",
             Self::Misplaced => "AB0301",
             Self::Unknown => "AB0302",
             Self::Signature => "AB0303",
@@ -89,6 +96,8 @@ impl Code {
             Self::Reserved => "AB0305",
             Self::GuardAwait => "AB0306",
             Self::Depth => "AB0307",
+            Self::Instrument => "AB0308",
+            Self::Conditions => "AB0309",
             Self::Wait => "AB0311",
         }
     }

@@ -10,6 +10,7 @@ mod args;
 mod attributes;
 mod body;
 mod catalogue;
+mod conditional;
 mod depth;
 mod errors;
 mod exceptions;
@@ -34,22 +35,24 @@ use proc_macro2::TokenStream;
 
 /// `#[activity]`, on a free `async fn` or on an `impl` block.
 pub fn activity(args: TokenStream, item: TokenStream) -> TokenStream {
-    depth::shallow(args, item, activity::expand)
+    depth::shallow(args, item, |args, item| conditional::decided("activity", args, item, activity::expand))
 }
 
 /// `#[workflow]`, on an `impl` block with a `#[run]` method or on a free `async fn`.
 pub fn workflow(args: TokenStream, item: TokenStream) -> TokenStream {
-    depth::shallow(args, item, workflow::expand)
+    depth::shallow(args, item, |args, item| conditional::decided("workflow", args, item, workflow::expand))
 }
 
 /// `#[workflow::helper]`, on a function, a method, an `impl`, a `trait`, or an inline `mod`.
 pub fn helper(args: TokenStream, item: TokenStream) -> TokenStream {
-    depth::shallow(args, item, helper::expand)
+    depth::shallow(args, item, |args, item| conditional::decided("helper", args, item, helper::expand))
 }
 
 /// `#[workflow::deterministic("why")]`: a helper whose author vouches for it.
 pub fn deterministic(args: TokenStream, item: TokenStream) -> TokenStream {
-    depth::shallow(args, item, helper::expand_deterministic)
+    depth::shallow(args, item, |args, item| {
+        conditional::decided("deterministic", args, item, helper::expand_deterministic)
+    })
 }
 
 /// `#[run]`, `#[signal]` and `#[query]` where no `#[workflow]` has taken them: always an error that says where they

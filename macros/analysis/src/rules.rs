@@ -38,6 +38,7 @@ pub(crate) fn class(code: Code) -> &'static str {
         Code::Unsafe => "unsafe code",
         Code::ForeignSelect => "foreign `select!`",
         Code::HashOrder => "hash order",
+        Code::Unheard => "what depends on who listens",
         _ => "not deterministic",
     }
 }
@@ -66,6 +67,14 @@ const OUTSIDE: &str =
     "reaches outside of the workflow: a replay would do it again, and may get another answer";
 const MACHINE: &str = "is not deterministic: another machine or process gives another answer";
 const PRINTS: &str = "prints again on every replay";
+const TELLS: &str = "is not muted on replay: every replay tells it again";
+const COUNTS: &str = "is not muted on replay: every replay counts again";
+const LISTENS: &str =
+    "depends on who listens: another process, or this one after a restart, gives another answer";
+const LISTENER: &str = "takes the workflow's subscriber away, which mutes replays";
+pub(crate) const UNHEARD: &str =
+    "may not happen: by build, level and listener, such arguments are evaluated or not";
+pub(crate) const BEFORE: &str = "do it before, into a variable, and hand that over";
 pub(crate) const ADDRESS: &str = "is not deterministic: an address differs in every process";
 pub(crate) const GLOBAL: &str = "is state outside of the workflow: a replay finds it changed";
 const LOCKS: &str =
@@ -157,6 +166,32 @@ pub(crate) static RULES: &[Rule] = &[
         PRINTS,
         TRACING,
     ),
+    rule(
+        Code::Console,
+        "log::{trace,debug,info,warn,error,log}! slog::{trace,debug,info,warn,error,crit,log}!",
+        TELLS,
+        TRACING,
+    ),
+    rule(
+        Code::Console,
+        "metrics::{counter,gauge,histogram,increment_counter,increment_gauge,decrement_gauge,absolute_counter}!",
+        COUNTS,
+        "count in an `#[activity]`, or from what clients and workers see: results, `list()`, `describe()`",
+    ),
+    rule(
+        Code::Unheard,
+        "tracing::{enabled,event_enabled,span_enabled}! tracing::Span::{is_disabled,is_none,id,with_subscriber} \
+         {tracing,tracing::level_filters,tracing::metadata}::LevelFilter::current tracing::dispatcher::{get_default,has_been_set} \
+         log::log_enabled! log::max_level",
+        LISTENS,
+        "tell the event itself: in workflow code its arguments are evaluated whoever listens",
+    ),
+    rule(
+        Code::Unheard,
+        "tracing::subscriber::{set_default,with_default,set_global_default} tracing::dispatcher::{set_default,with_default,set_global_default}",
+        LISTENER,
+        "set the subscriber in `main`",
+    ),
     rule(Code::Address, "std::ptr::{hash,addr_eq,fn_addr_eq} by_address::*", ADDRESS, OWN_ID),
     rule(
         Code::Global,
@@ -202,6 +237,16 @@ pub(crate) static RULES: &[Rule] = &[
 /// Types that no rule names and whose methods matter all the same: a glob may bring them.
 const TYPES: &[&str] = &["std::collections::HashMap", "std::collections::HashSet"];
 
+/// Macros whose arguments some builds or processes do not evaluate.
+const OPTIONAL: &str = "tracing::{trace,debug,info,warn,error,event,span,trace_span,debug_span,info_span,warn_span,error_span}! \
+    std::{debug_assert,debug_assert_eq,debug_assert_ne}!";
+
+/// Whether a macro may leave its arguments out.
+pub(crate) fn is_optional(path: &[String]) -> bool {
+    let path = path.join("::");
+    patterns(OPTIONAL).any(|pattern| pattern == path)
+}
+
 /// Parts of a `*` that are pure.
 const ALLOWED: &str = "tokio::time::Instant::* tokio::time::{Duration,error}::* tokio::time::Duration \
     tokio::sync::TryLockError std::process::ExitCode::* std::process::ExitStatus::* \
@@ -245,7 +290,9 @@ fn table() -> &'static Table {
             RULES.iter().flat_map(|rule| patterns(rule.paths).map(move |path| (path, Some(rule))));
         let patterns: HashMap<_, _> = forbidden.chain(patterns(ALLOWED).map(|path| (path, None))).collect();
         let mut known = std::collections::HashSet::new();
-        for pattern in patterns.keys().map(String::as_str).chain(TYPES.iter().copied()) {
+        let optional: Vec<String> = self::patterns(OPTIONAL).collect();
+        let others = optional.iter().map(String::as_str).chain(TYPES.iter().copied());
+        for pattern in patterns.keys().map(String::as_str).chain(others) {
             let path = pattern.trim_end_matches("::*");
             known.extend(path.match_indices("::").map(|(at, _)| path[..at].to_owned()));
             known.insert(path.to_owned());
@@ -312,48 +359,5 @@ pub(crate) fn canonical(mut path: Vec<String>) -> Vec<String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn code(path: &str) -> Option<Code> {
-        let path = canonical(path.split("::").map(str::to_owned).collect());
-        find(&path).map(|rule| rule.code)
-    }
-
-    #[test]
-    fn the_longest_pattern_decides() {
-        assert_eq!(code("std::time::Instant::now"), Some(Code::Clock));
-        assert_eq!(code("core::time::Duration::from_secs"), None);
-        assert_eq!(code("tokio::time::Duration::from_secs"), None);
-        assert_eq!(code("tokio::time::error::Elapsed::new"), None);
-        assert_eq!(code("tokio::time::sleep"), Some(Code::Timer));
-        assert_eq!(code("std::fs::File::open"), Some(Code::Io));
-        assert_eq!(code("reqwest::StatusCode::OK"), None);
-        assert_eq!(code("reqwest::Client::new"), Some(Code::Io));
-        assert_eq!(code("std::sync::Arc::new"), None);
-        assert_eq!(code("std::println!"), Some(Code::Console));
-        assert_eq!(code("rand::prelude::random"), Some(Code::Random));
-        assert_eq!(code("std::path::PathBuf::exists"), Some(Code::Io));
-        assert_eq!(code("std::process::id"), Some(Code::Environment));
-        assert_eq!(code("uuid::Uuid::nil"), None);
-    }
-
-    #[test]
-    fn globs_bring_only_what_is_known() {
-        let known = |path: &str| is_known(&path.split("::").map(str::to_owned).collect::<Vec<_>>(), false);
-        assert!(known("std::time::Instant"));
-        assert!(known("tokio::time::sleep"));
-        assert!(!known("tokio::time::whatever"));
-        assert!(!known("abide::prelude::charge"));
-    }
-
-    #[test]
-    fn no_pattern_is_written_twice() {
-        let mut seen = HashMap::new();
-        for rule in RULES {
-            for pattern in patterns(rule.paths) {
-                assert!(seen.insert(pattern.clone(), rule.code).is_none(), "{pattern} twice");
-            }
-        }
-    }
-}
+#[path = "rules_tests.rs"]
+mod tests;

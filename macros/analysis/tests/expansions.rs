@@ -4,6 +4,7 @@
 mod expansions {
     mod arguments;
     mod cases;
+    mod conditions;
     mod deep;
     mod forms;
     mod mistakes;

@@ -3,7 +3,9 @@
 //! Everything that user code can do wrong ends here as an outcome: input that does not decode, a panic, an error, a
 //! result that does not encode. Nothing is retried or timed here; that is the runner's and the worker's.
 
+use super::blocking::SLOT;
 use super::context::ActivityContext;
+use super::runner::Slot;
 use crate::hub::BoxFuture;
 use abide_core::exec::AttemptOutcome;
 use abide_core::{ActivityDef, Database, Fault, Outcome};
@@ -20,6 +22,7 @@ type Run = dyn Fn(ActivityContext, Payload) -> BoxFuture<'static, AttemptOutcome
 pub(crate) struct ActivityEntry {
     name: &'static str,
     database: Option<Database>,
+    blocks: bool,
     run: Box<Run>,
 }
 
@@ -30,12 +33,16 @@ impl ActivityEntry {
             let host = Arc::clone(&host);
             async move {
                 match decoded::<D>(input) {
+                    Ok(args) if D::BLOCKING => {
+                        let body = move || outcome::<D>(D::Outcome::split(D::block(&host, args)));
+                        super::blocking::run(body).await
+                    }
                     Ok(args) => outcome::<D>(D::Outcome::split(D::call(&host, args).await)),
                     Err(refused) => refused,
                 }
             }
         };
-        Self::of(D::NAME, D::DATABASE, run)
+        Self { blocks: D::BLOCKING, ..Self::of(D::NAME, D::DATABASE, run) }
     }
 
     /// Code that may be anything, under an activity's name.
@@ -50,7 +57,7 @@ impl ActivityEntry {
         let run = move |context, input| -> BoxFuture<'static, AttemptOutcome> {
             Box::pin(super::context::CURRENT.scope(context, caught(name, run(input))))
         };
-        Self { name, database, run: Box::new(run) }
+        Self { name, database, blocks: false, run: Box::new(run) }
     }
 
     /// The same in a process that a test makes up, which counts its attempts. One that is not mocked is run there.
@@ -75,7 +82,7 @@ impl ActivityEntry {
             };
             if is_mock { Box::pin(body) } else { test.run_activity(name, Box::pin(body)) }
         };
-        Self { name: self.name, database: self.database, run: Box::new(run) }
+        Self { name: self.name, database: self.database, blocks: self.blocks, run: Box::new(run) }
     }
 
     /// Its name in history.
@@ -91,6 +98,19 @@ impl ActivityEntry {
     /// One attempt. Never panics.
     pub(crate) fn run(&self, context: ActivityContext, input: Payload) -> BoxFuture<'static, AttemptOutcome> {
         (self.run)(context, input)
+    }
+
+    /// One attempt, in a slot that a body which blocks keeps until it returns. Never panics.
+    pub(super) fn run_in(
+        &self,
+        slot: &Arc<Slot>,
+        context: ActivityContext,
+        input: Payload,
+    ) -> BoxFuture<'static, AttemptOutcome> {
+        match self.blocks {
+            true => Box::pin(SLOT.scope(Arc::clone(slot), self.run(context, input))),
+            false => self.run(context, input),
+        }
     }
 }
 

@@ -13,6 +13,41 @@
 //! }
 //! ```
 //!
+//! # Blocking activities
+//!
+//! An `#[activity]` that is a plain `fn` may block its thread: it runs on the blocking pool of the tokio runtime
+//! ([`tokio::task::spawn_blocking`]), so that nothing else waits for it. In the `impl` of several activities a plain
+//! method is one where it bears `#[activity]` itself.
+//!
+//! ```
+//! use abide::prelude::*;
+//!
+//! #[activity(start_to_close = "10m")]
+//! fn render(pages: u32) -> Result<u32, Failure> {
+//!     let context = activity::context();
+//!     for page in 0..pages {
+//!         if context.is_cancelled() {
+//!             return Err(Failure::new("asked to stop")); // nothing can end a thread: it has to look
+//!         }
+//!         std::thread::sleep(std::time::Duration::from_millis(1)); // or a long computation of `page`
+//!         let _ = page;
+//!     }
+//!     Ok(pages)
+//! }
+//!
+//! #[workflow]
+//! async fn publish(pages: u32) -> Result<u32, Failure> {
+//!     Ok(render(pages).await?) // called as every activity
+//! }
+//!
+//! assert_eq!(render::body(3).unwrap(), 3); // in a test
+//! ```
+//!
+//! Limits, retries, panics, [`context()`] and the token are those of every activity. A limit that runs out ends the
+//! *attempt*, not the thread: the body keeps its slot until it returns, and may overlap with the next attempt. So does
+//! a shutdown: the end of the tokio runtime waits for the body. Let it ask [`ActivityContext::is_cancelled`] now and then.
+//! The pool has 512 threads unless the runtime is built with another `max_blocking_threads`.
+//!
 //! # Transactional activities
 //!
 //! `#[activity(transactional)]` makes an activity's SQL happen exactly once: the body is lent a connection inside of the
@@ -59,6 +94,7 @@
 //! Here too, out of sight: the registry's entry (`entry`) and the runner (`runner`), which give a worker exactly one
 //! outcome for each attempt. Neither writes to the store, and waits between attempts are the worker's.
 
+mod blocking;
 mod connection;
 pub(crate) mod context;
 pub(crate) mod entry;

@@ -316,7 +316,7 @@ impl Inner {
         let entered = self.bodies.enter(key, name, context.workflow_id());
         let (inner, given, asked) = (Arc::clone(&self), Arc::clone(&report), token.clone());
         let body = tokio::spawn(async move {
-            let _slot = slot;
+            let slot = Arc::new(slot);
             let (unbounded, needs) = (limit.is_none(), entry.database());
             let run = async {
                 match transactions {
@@ -326,7 +326,7 @@ impl Inner {
                         warned(name, unbounded, run).await
                     }
                     None if needs.is_some() => transaction::unplanned(name),
-                    _ => warned(name, unbounded, entry.run(context, input)).await.into(),
+                    _ => warned(name, unbounded, entry.run_in(&slot, context, input)).await.into(),
                 }
             };
             let ended = entered.count(run).await;

@@ -97,9 +97,17 @@ impl ActivityEnv {
 
     /// Runs a body: `charge::body(990)`, or a method of a host, `payments.charge(990)`.
     pub async fn run<F: Future>(&self, body: F) -> F::Output {
+        CURRENT.scope(self.context(), body).await
+    }
+
+    /// Runs the body of a blocking activity, on this thread: `env.run_blocking(|| render::body(3))`.
+    pub fn run_blocking<R>(&self, body: impl FnOnce() -> R) -> R {
+        CURRENT.sync_scope(self.context(), body)
+    }
+
+    fn context(&self) -> ActivityContext {
         let deadline = self.time_left.and_then(|left| Instant::now().checked_add(left));
-        let context = ActivityContext::new(self.info.clone(), self.name, deadline, self.token.clone());
-        CURRENT.scope(context, body).await
+        ActivityContext::new(self.info.clone(), self.name, deadline, self.token.clone())
     }
 }
 

@@ -78,7 +78,7 @@ impl Gate {
             self.runtime.spawn_blocking(move || {
                 if stopped.recv_timeout(TOLD_AFTER) == Err(RecvTimeoutError::Timeout) {
                     tell_standstill(&weak);
-                    drop(stopped.recv());
+                    let _ = stopped.recv();
                 }
             });
             state.stopper = Some(stopper);

@@ -239,8 +239,9 @@ impl Thread {
             let reason = load::unknown_type(&live.names.workflow_type);
             return self.suspend(live, reason);
         };
-        let mut exec = Execution::new(&workflow, live.info(), self.knows());
         let started = !rows.rows.is_empty();
+        let make = if started { Execution::again } else { Execution::new };
+        let mut exec = make(&workflow, live.info(), self.knows());
         self.bytes -= live.bytes.min(self.bytes);
         live.bytes = super::live::BASE_BYTES + rows.bytes * 2;
         self.bytes += live.bytes;

@@ -187,7 +187,7 @@ pub(super) async fn replayed(
     };
     let looked = session.abide.host().run_aside(move || {
         let live = super::live::Live::claimed(&row);
-        let mut exec = Execution::new(&workflow, live.info(), std::rc::Rc::new(|_: &str| true));
+        let mut exec = Execution::again(&workflow, live.info(), std::rc::Rc::new(|_: &str| true));
         exec.replay(journal.rows);
         // Where it broke off is an answer to where it waits.
         match exec.broke_off().filter(|_| name != AWAITING_QUERY && !mutant!(QueryBrokenOff)) {

@@ -73,6 +73,7 @@ impl Thread {
         #[cfg(feature = "testing")]
         if self.session.options.checks_replay {
             let given = inputs.clone();
+            exec.format_everything();
             let mut turn = self.watched(live.id, exec, |exec| exec.turn(inputs, now_ms));
             if let Some(workflow) = self.session.registry.workflow_type(&live.names.workflow_type) {
                 verify::turn(live, exec, workflow, &mut turn, given);

@@ -163,7 +163,7 @@ fn replay(
     attempts: Vec<FailedAttempt>,
 ) -> Option<Seen> {
     let fresh = std::thread::spawn(move || {
-        let mut exec = Execution::new(&workflow, info, Rc::new(|_: &str| true));
+        let mut exec = Execution::again(&workflow, info, Rc::new(|_: &str| true));
         exec.resume_attempts(attempts);
         exec.replay(rows);
         Seen::of(&exec)

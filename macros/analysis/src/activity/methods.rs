@@ -60,9 +60,18 @@ fn host(args: &ActivityArgs, block: &ItemImpl, errors: &mut Errors) -> Option<Id
     }
 }
 
-/// Async methods are activities; other methods stay as they are.
+/// Async methods are activities, and plain ones that say so; other methods stay as they are.
+pub(super) fn is_marked(function: &ImplItemFn) -> bool {
+    function.sig.asyncness.is_some() || function.attrs.iter().any(is_own)
+}
+
+/// Whether an attribute is `#[activity]`, by whatever path.
+fn is_own(attr: &syn::Attribute) -> bool {
+    attr.path().segments.last().is_some_and(|last| last.ident == "activity")
+}
+
 fn is_activity(function: &ImplItemFn, errors: &mut Errors) -> bool {
-    if function.sig.asyncness.is_none() {
+    if !is_marked(function) {
         return false;
     }
     if signature::self_kind(&function.sig) != SelfKind::Shared {
@@ -102,7 +111,7 @@ impl Activity {
         let own = own_args(attrs, errors);
         let inputs = check(own.as_ref().unwrap_or(args), sig, errors);
         let broken = errors.len() > before || signature::self_kind(sig) != SelfKind::Shared;
-        let attrs: Vec<_> = attrs.iter().filter(|attr| !attr.path().is_ident("activity")).cloned().collect();
+        let attrs: Vec<_> = attrs.iter().filter(|attr| !is_own(attr)).cloned().collect();
         let Split { docs, cfgs, body: body_attrs } = attributes::split(&attrs);
         let name = sig.ident.clone();
         let output = signature::output(sig);
@@ -132,6 +141,7 @@ impl Activity {
                     false => quote!(host: &Self::Host, #pattern: Self::Args),
                 },
                 body: match broken {
+                    true if sig.asyncness.is_none() => quote!(#private::never()),
                     true => quote!(async { #private::never() }),
                     false => inputs.run(
                         private,
@@ -144,12 +154,17 @@ impl Activity {
         let receiver = sig.receiver();
         let all = signature::arguments(sig);
         let of_body = all.iter().map(|Argument { name, ty, .. }| quote!(#name: #ty));
-        let future = quote_spanned!(output.span()=> impl ::core::future::Future<Output = #output> + ::core::marker::Send);
+        let returned = match sig.asyncness {
+            Some(_) => {
+                quote_spanned!(output.span()=> impl ::core::future::Future<Output = #output> + ::core::marker::Send)
+            }
+            None => quote!(#output),
+        };
         let cfgs = quote!(#(#cfgs)*);
         Self {
             call: quote!(#(#docs)* #cfgs #vis #call),
             body: quote!(#cfgs #(#body_attrs)* #sig #block),
-            declaration: quote!(#cfgs fn #name(#receiver, #(#of_body),*) -> #future;),
+            declaration: quote!(#cfgs fn #name(#receiver, #(#of_body),*) -> #returned;),
             definition: quote! {
                 #cfgs #[allow(non_camel_case_types, dead_code, unreachable_pub)]
                 pub struct #name<F>(::core::marker::PhantomData<F>);
@@ -163,7 +178,7 @@ impl Activity {
 
 /// `#[activity(..)]` on a method of the impl: options of its own, instead of those of the block.
 fn own_args(attrs: &[syn::Attribute], errors: &mut Errors) -> Option<ActivityArgs> {
-    let attr = attrs.iter().find(|attr| attr.path().is_ident("activity"))?;
+    let attr = attrs.iter().find(|attr| is_own(attr))?;
     let tokens = match &attr.meta {
         syn::Meta::List(list) => list.tokens.clone(),
         _ => TokenStream::new(),

@@ -88,6 +88,11 @@ fn arguments(rewriter: &mut Rewriter<'_>, mut expr: ExprMacro, name: &str) -> Ex
         return Expr::Macro(expr);
     }
     if rewriter.scope.awaits && contains_word(tokens.clone(), &["await"]) {
+        if rewriter.errors.holds(&tokens) {
+            // The lexical layer has told of it.
+            rewriter.broken = true;
+            return Expr::Macro(expr);
+        }
         rewriter.errors.add(
             Code::HiddenAwait,
             &expr.mac.path,

@@ -1,6 +1,7 @@
 //! One marked function: its signature without `async`, and its body rewritten.
 
 use super::{Mark, SelfHome};
+use crate::attributes::refuse_instrument;
 use crate::body::{AsyncBody, Home, sync_body};
 use crate::errors::{Code, Errors};
 use crate::krate::Private;
@@ -76,6 +77,8 @@ fn of(private: &Private, mark: Mark, parts: &Parts<'_>, errors: &mut Errors) -> 
 
 fn async_fn(private: &Private, mark: Mark, parts: &Parts<'_>, errors: &mut Errors) -> TokenStream {
     let Parts { attrs, vis, sig, block } = parts;
+    let (mut attrs, mut block) = (attrs.to_vec(), (*block).clone());
+    refuse_instrument(&mut attrs, sig, &mut block, errors);
     let kind = signature::self_kind(sig);
     let is_state = mark.home == SelfHome::State;
     if is_state && kind == SelfKind::Other {
@@ -102,7 +105,7 @@ fn async_fn(private: &Private, mark: Mark, parts: &Parts<'_>, errors: &mut Error
         bindings: TokenStream::new(),
         names: names(&signature::arguments(sig)),
         output: &output,
-        block,
+        block: &block,
         probes: mark.probes,
     };
     let expanded = body.expand(errors);

@@ -74,6 +74,7 @@ fn marked(args: TokenStream, item: TokenStream, attribute: &str) -> TokenStream 
         Some(_) => SelfHome::State,
         None => SelfHome::Value,
     };
+    let item = refuse_expanded(item, &mut errors);
     let vouched = attribute == "#[workflow::deterministic]";
     let mark = Mark { home, vouched, probes: !vouched && !args.no_probes };
     if let (Some(state), Ok(function)) = (&args.state, syn::parse2::<ImplItemFn>(item.clone()))
@@ -87,6 +88,17 @@ fn marked(args: TokenStream, item: TokenStream, attribute: &str) -> TokenStream 
     }
     let expanded = item_of(&private, mark, item, attribute, &mut errors);
     quote!(#errors #expanded)
+}
+
+/// A function that `#[tracing::instrument]` has already made another one of, with an empty body.
+fn refuse_expanded(item: TokenStream, errors: &mut Errors) -> TokenStream {
+    if !attributes::is_instrumented(item.clone()) {
+        return item;
+    }
+    let Ok(mut function) = syn::parse2::<ImplItemFn>(item.clone()) else { return item };
+    let ImplItemFn { attrs, sig, block, .. } = &mut function;
+    attributes::refuse_instrument(attrs, sig, block, errors);
+    function.into_token_stream()
 }
 
 fn item_of(

@@ -34,7 +34,12 @@ const ONE_BY_ONE: &[&str] = &[
 impl Walker<'_> {
     pub(super) fn bind(&mut self, pattern: &Pat, ty: Ty) {
         match pattern {
-            Pat::Ident(name) if name.subpat.is_none() => self.bind_name(text(&name.ident), ty),
+            Pat::Ident(name) if name.subpat.is_none() => {
+                self.bind_name(text(&name.ident), ty);
+                if name.mutability.is_some() {
+                    self.bound_to_change(&text(&name.ident));
+                }
+            }
             Pat::Type(typed) => self.bind_typed(&typed.pat, &typed.ty),
             Pat::Reference(inner) => self.bind(&inner.pat, ty),
             Pat::Paren(inner) => self.bind(&inner.pat, ty),
@@ -64,7 +69,7 @@ impl Walker<'_> {
     }
 
     /// `let (a, b): (Item, u32)`.
-    fn bind_typed(&mut self, pattern: &Pat, ty: &Type) {
+    pub(super) fn bind_typed(&mut self, pattern: &Pat, ty: &Type) {
         match (pattern, ty) {
             (Pat::Tuple(pats), Type::Tuple(types)) if pats.elems.len() == types.elems.len() => {
                 for (pat, ty) in pats.elems.iter().zip(&types.elems) {
@@ -72,8 +77,13 @@ impl Walker<'_> {
                 }
             }
             _ => {
-                let ty = self.krate.type_at(&self.env, ty);
-                self.bind(pattern, ty);
+                let found = self.krate.type_at(&self.env, ty);
+                self.bind(pattern, found);
+                if let (Pat::Ident(name), Type::Reference(reference)) = (pattern, ty)
+                    && reference.mutability.is_some()
+                {
+                    self.bound_to_change(&text(&name.ident));
+                }
             }
         }
     }

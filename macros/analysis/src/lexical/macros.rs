@@ -56,11 +56,21 @@ impl Walker<'_> {
         }
         let before = self.hits.len();
         match self.krate.resolve(&self.env, &written, Want::Macro) {
-            Some(Found::Foreign(path)) => self.foreign_macro(&path, &written, mac),
+            Some(Found::Foreign(path)) => {
+                self.foreign_macro(&path, &written, mac);
+                if rules::is_optional(&path) {
+                    self.unheard(mac, &name);
+                }
+            }
             Some(Found::Macro(own)) => self.own_macro(&own, mac),
             Some(_) => {}
             None if written.segments.len() == 1 && PRELUDE.contains(&name.as_str()) => {
                 self.foreign_macro(&["std".to_owned(), format!("{name}!")], &written, mac);
+            }
+            None if written.segments.len() == 1
+                && rules::is_optional(&["std".to_owned(), format!("{name}!")]) =>
+            {
+                self.unheard(mac, &name);
             }
             None => {}
         }
@@ -229,13 +239,13 @@ fn shows_address(tokens: TokenStream) -> bool {
 }
 
 /// The arguments of a macro that takes expressions.
-struct Arguments {
-    expressions: Vec<Expr>,
+pub(super) struct Arguments {
+    pub(super) expressions: Vec<Expr>,
     /// Of `matches!`, behind the first expression.
     pattern: Option<Pat>,
 }
 
-fn expressions(tokens: TokenStream, name: &str) -> Option<Arguments> {
+pub(super) fn expressions(tokens: TokenStream, name: &str) -> Option<Arguments> {
     if let Ok(list) = Punctuated::<Expr, Token![,]>::parse_terminated.parse2(tokens.clone()) {
         return Some(Arguments { expressions: list.into_iter().collect(), pattern: None });
     }

@@ -8,6 +8,7 @@
 //! A name that is not certainly known is let through: layers A, V and P stand behind this one.
 
 mod bind;
+mod effects;
 mod follow;
 mod infer;
 mod lookup;

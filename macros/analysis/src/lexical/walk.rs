@@ -13,12 +13,19 @@ use std::rc::Rc;
 use syn::visit::{self, Visit};
 use syn::{Block, Expr, FnArg, Item, Pat, Signature, Stmt, Type};
 
+/// What is known of a local.
+pub(super) struct Local {
+    ty: Ty,
+    /// A call of it may change what it has captured: it is `mut`, or a `&mut`.
+    changes: bool,
+}
+
 /// One body, or a part of one.
 pub(super) struct Walker<'a> {
     pub(super) krate: &'a Crate,
     pub(super) env: Env,
     /// What the locals in scope are, from the outermost block.
-    pub(super) locals: Vec<HashMap<String, Ty>>,
+    pub(super) locals: Vec<HashMap<String, Local>>,
     pub(super) hits: Vec<Hit>,
     /// A function that a workflow calls, not the workflow itself: the compiler's layers do not see into it.
     pub(super) followed: bool,
@@ -51,10 +58,7 @@ impl<'a> Walker<'a> {
         self.within(|walker| {
             for input in &sig.inputs {
                 match input {
-                    FnArg::Typed(arg) => {
-                        let ty = walker.krate.type_at(&walker.env, &arg.ty);
-                        walker.bind(&arg.pat, ty);
-                    }
+                    FnArg::Typed(arg) => walker.bind_typed(&arg.pat, &arg.ty),
                     FnArg::Receiver(_) => {}
                 }
             }
@@ -85,11 +89,27 @@ impl<'a> Walker<'a> {
     /// Binds what a pattern names.
     pub(super) fn bind_name(&mut self, name: String, ty: Ty) {
         if let Some(scope) = self.locals.last_mut() {
-            scope.insert(name, ty);
+            scope.insert(name, Local { ty, changes: false });
+        }
+    }
+
+    /// What was bound last is `mut`, or a `&mut`.
+    pub(super) fn bound_to_change(&mut self, name: &str) {
+        if let Some(local) = self.locals.last_mut().and_then(|scope| scope.get_mut(name)) {
+            local.changes = true;
         }
     }
 
     pub(super) fn local(&self, name: &str) -> Option<&Ty> {
+        self.named_local(name).map(|local| &local.ty)
+    }
+
+    /// Whether a call of this local may change something: that of an `FnMut`.
+    pub(super) fn changes(&self, name: &str) -> bool {
+        self.named_local(name).is_some_and(|local| local.changes)
+    }
+
+    fn named_local(&self, name: &str) -> Option<&Local> {
         self.locals.iter().rev().find_map(|scope| scope.get(name))
     }
 

@@ -1,49 +1,102 @@
-//! Which items a `#[cfg(..)]` takes away. What rustc's command line says is known (`test`, features); the rest, such as
-//! the target, is not, and then the item stays.
+//! Which items a `#[cfg(..)]` takes away. What rustc's command line says is known (`test`, features, flags of one's
+//! own); the rest, such as the target, is not, and then the item stays.
 
 use proc_macro2::TokenTree;
 use syn::Attribute;
+use syn::parse::{Parse, ParseStream};
 use syn::punctuated::Punctuated;
 use syn::{Meta, Token};
 
 /// Whether an item is certainly not compiled.
 pub(crate) fn is_off(attrs: &[Attribute], cfgs: &[String]) -> bool {
-    attrs
-        .iter()
-        .filter(|attr| attr.path().is_ident("cfg"))
-        .any(|attr| attr.parse_args::<Meta>().is_ok_and(|meta| holds(&meta, cfgs) == Some(false)))
+    let predicates = attrs.iter().filter(|attr| attr.path().is_ident("cfg"));
+    let mut predicates = predicates.filter_map(|attr| attr.parse_args::<Predicate>().ok());
+    predicates.any(|predicate| predicate.holds(&mut |leaf| Predicate::leaf(leaf, cfgs)) == Some(false))
 }
 
-/// Whether a predicate holds; `None`: not known.
-fn holds(meta: &Meta, cfgs: &[String]) -> Option<bool> {
-    match meta {
-        Meta::Path(path) if path.is_ident("test") => Some(cfgs.iter().any(|cfg| cfg == "test")),
-        Meta::Path(_) => None,
-        Meta::NameValue(pair) if pair.path.is_ident("feature") => {
-            let syn::Expr::Lit(value) = &pair.value else { return None };
-            let syn::Lit::Str(value) = &value.lit else { return None };
-            let wanted = format!("feature=\"{}\"", value.value());
-            Some(cfgs.contains(&wanted))
+/// What rustc sets by itself, or a driver of it: its command line does not say.
+const BUILT_IN: &[&str] = &[
+    "clippy",
+    "debug_assertions",
+    "doc",
+    "doctest",
+    "emscripten_wasm_eh",
+    "fmt_debug",
+    "miri",
+    "overflow_checks",
+    "panic",
+    "proc_macro",
+    "relocation_model",
+    "rustfmt",
+    "sanitize",
+    "sanitizer_cfi_generalize_pointers",
+    "sanitizer_cfi_normalize_integers",
+    "ub_checks",
+    "unix",
+    "windows",
+];
+
+/// The predicate of a `#[cfg(..)]`.
+pub(crate) enum Predicate {
+    Is(bool),
+    Leaf(Meta),
+    Not(Box<Self>),
+    All(Vec<Self>),
+    Any(Vec<Self>),
+}
+
+impl Parse for Predicate {
+    fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
+        if input.peek(syn::LitBool) {
+            return Ok(Self::Is(input.parse::<syn::LitBool>()?.value));
         }
-        Meta::NameValue(_) => None,
-        Meta::List(list) => {
-            let parts = list.parse_args_with(Punctuated::<Meta, Token![,]>::parse_terminated).ok()?;
-            let mut parts = parts.iter().map(|part| holds(part, cfgs));
-            match list.path.get_ident()?.to_string().as_str() {
-                "not" => parts.next()?.map(|held| !held),
-                "all" => fold(parts, false),
-                "any" => fold(parts, true),
-                _ => None,
+        let meta: Meta = input.parse()?;
+        let Meta::List(list) = &meta else { return Ok(Self::Leaf(meta)) };
+        let parts = || list.parse_args_with(Punctuated::<Self, Token![,]>::parse_terminated);
+        Ok(match list.path.get_ident().map(ToString::to_string).as_deref() {
+            Some("not") => Self::Not(Box::new(list.parse_args()?)),
+            Some("all") => Self::All(parts()?.into_iter().collect()),
+            Some("any") => Self::Any(parts()?.into_iter().collect()),
+            _ => Self::Leaf(meta),
+        })
+    }
+}
+
+impl Predicate {
+    /// Whether it holds, by its leaves; `None`: not known. Where that is so, all leaves were asked that it depends on.
+    pub(crate) fn holds(&self, leaf: &mut dyn FnMut(&Meta) -> Option<bool>) -> Option<bool> {
+        match self {
+            Self::Is(held) => Some(*held),
+            Self::Leaf(meta) => leaf(meta),
+            Self::Not(inner) => inner.holds(leaf).map(|held| !held),
+            Self::All(parts) => fold(parts, false, leaf),
+            Self::Any(parts) => fold(parts, true, leaf),
+        }
+    }
+
+    /// Whether a flag or `key = "value"` is set, as far as rustc's command line says.
+    pub(crate) fn leaf(meta: &Meta, cfgs: &[String]) -> Option<bool> {
+        let name = meta.path().get_ident()?.to_string();
+        if BUILT_IN.contains(&name.as_str()) || name.starts_with("target_") {
+            return None;
+        }
+        match meta {
+            Meta::Path(_) => Some(cfgs.contains(&name)),
+            Meta::NameValue(pair) => {
+                let syn::Expr::Lit(value) = &pair.value else { return None };
+                let syn::Lit::Str(value) = &value.lit else { return None };
+                Some(cfgs.contains(&format!("{name}=\"{}\"", value.value())))
             }
+            Meta::List(_) => None,
         }
     }
 }
 
 /// `any` is decided by a `true`, `all` by a `false`; an unknown part makes the rest unknown.
-fn fold(parts: impl Iterator<Item = Option<bool>>, decisive: bool) -> Option<bool> {
+fn fold(parts: &[Predicate], decisive: bool, leaf: &mut dyn FnMut(&Meta) -> Option<bool>) -> Option<bool> {
     let mut known = true;
     for part in parts {
-        match part {
+        match part.holds(leaf) {
             Some(value) if value == decisive => return Some(decisive),
             Some(_) => {}
             None => known = false,
@@ -90,5 +143,8 @@ mod tests {
         assert!(!off(parse_quote!(#[cfg(any(unix, feature = "b"))])));
         assert!(!off(parse_quote!(#[cfg(not(unix))])));
         assert!(!off(parse_quote!(#[inline])));
+        assert!(off(parse_quote!(#[cfg(loom)])));
+        assert!(off(parse_quote!(#[cfg(false)])));
+        assert!(!off(parse_quote!(#[cfg(target_os = "linux")])));
     }
 }

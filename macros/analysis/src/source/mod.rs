@@ -13,7 +13,7 @@ mod methods;
 mod resolve;
 mod types;
 
-pub(crate) use cfg::{is_off, is_punct, text};
+pub(crate) use cfg::{Predicate, is_off, is_punct, text};
 pub(crate) use content::{Content, Origin};
 pub(crate) use item::{Function, Macro, Static, TypeDef, Written, attrs_of};
 pub(crate) use locate::Place;

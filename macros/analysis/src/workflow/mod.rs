@@ -15,7 +15,7 @@ use crate::lexical;
 use crate::signature::{self, SelfKind};
 use proc_macro2::TokenStream;
 use quote::quote;
-use syn::Item;
+use syn::{Item, ItemFn};
 
 const HELP: &str =
     "put it on an `impl` block with a `#[run] async fn run(&mut self, ..)`, or on a free `async fn`";
@@ -24,7 +24,10 @@ pub(crate) fn expand(args: TokenStream, item: TokenStream) -> TokenStream {
     let mut errors = Errors::default();
     let args = WorkflowArgs::parse(args, "#[workflow]", &mut errors);
     let private = Private::new(args.krate.as_ref());
-    let parsed = attributes::parse_item(&item);
+    let mut parsed = attributes::parse_item(&item);
+    if let Ok(Item::Fn(ItemFn { attrs, sig, block, .. })) = &mut parsed {
+        attributes::refuse_instrument(attrs, sig, block, &mut errors);
+    }
     if let Ok(item) = &parsed {
         lexical::check_item(item, &mut errors);
     }

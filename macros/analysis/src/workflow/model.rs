@@ -3,6 +3,7 @@
 use super::handlers;
 use crate::activity::check_owned;
 use crate::args::WorkflowArgs;
+use crate::attributes::refuse_instrument;
 use crate::errors::{Code, Errors};
 use crate::helper::{Mark, SelfHome, own_mark};
 use crate::signature::{self, Argument, SelfKind};
@@ -105,6 +106,8 @@ impl Model {
 fn method(mut function: ImplItemFn, errors: &mut Errors) -> Method {
     let mark = own_mark(Mark::of(SelfHome::State), &mut function.attrs, errors);
     let (role, name) = role(&mut function.attrs, errors);
+    let ImplItemFn { attrs, sig, block, .. } = &mut function;
+    refuse_instrument(attrs, sig, block, errors);
     let before = errors.len();
     let sig = &function.sig;
     let mut method = Method {

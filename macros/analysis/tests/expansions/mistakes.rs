@@ -25,7 +25,7 @@ fn an_activity_keeps_its_call() {
         "activity",
         "",
         "pub fn charge<T>(n: &T) -> u32 { n }",
-        &["AB0303", "AB0303", "AB0303"],
+        &["AB0303", "AB0303"],
         &["pub fn charge<T>(n: &T)", "pub enum charge", "ActivityDef for charge"],
     );
     check("activity", "name = \"\"", "async fn charge() {}", &["AB0304"], &["ActivityDef for charge"]);

@@ -118,7 +118,7 @@ fn run(known: &Known, info: Info, rows: Vec<JournalRow>) -> Facts {
     let given = rows.iter().map(|row| row.events.len() as u64).sum();
     let last = rows.last().and_then(|row| row.events.last()).cloned();
     // Every activity is known: none is run.
-    let mut execution = Execution::new(&known.workflow, info, Rc::new(|_: &str| true));
+    let mut execution = Execution::again(&known.workflow, info, Rc::new(|_: &str| true));
     execution.observe();
     let standing = execution.replay(rows);
     let (events, trace) = (execution.history_len(), execution.take_trace());

@@ -1,5 +1,6 @@
 //! What the walk finds, in crates that are written down here. The compiler's own words are in `ui-tests`.
 
+mod effects;
 mod following;
 
 use super::Check;
@@ -17,6 +18,9 @@ const EXTERNS: &[(&str, &str)] = &[
     ("clock", "chrono"),
     ("uuid", "uuid"),
     ("serde_json", "serde_json"),
+    ("tracing", "tracing"),
+    ("log", "log"),
+    ("metrics", "metrics"),
 ];
 
 /// The findings of all items that are marked `#[workflow]` in the first file.

@@ -1,0 +1,281 @@
+//! `#[cfg(..)]` inside of a marked item, wherever rustc takes one: methods, parameters, generics, statements, arms, fields,
+//! elements. They are decided before anything else is done, for what is made of a function depends on how many arguments
+//! it has, and a handler may stand there twice, for one platform and for all others.
+//!
+//! What rustc's command line says is known (features, `test`, flags of one's own). Where a condition is not (`unix`,
+//! `debug_assertions`; in an editor: all), the item is given back once for each way that it may turn out, under
+//! `#[cfg(all(..))]` and the attribute again: rustc takes one of them. The item's own conditions are rustc's affair.
+
+mod places;
+
+use crate::errors::{Code, Errors};
+use crate::helper::is_other;
+use crate::krate::Private;
+use crate::signature::contains_word;
+use crate::source::{Crate, Predicate};
+use proc_macro2::TokenStream;
+use quote::{ToTokens, format_ident, quote};
+use std::collections::BTreeMap;
+use syn::punctuated::{Pair, Punctuated};
+use syn::visit_mut::VisitMut;
+use syn::{Attribute, Expr, Item, Meta, Token};
+
+/// Different conditions whose outcome is not known, in one item: each doubles how often it is written.
+const MAX_OPEN: usize = 5;
+
+/// `expand(args, item)` for an item without conditions; see the module's head. `attribute` is its name in `__private`.
+pub(crate) fn decided(
+    attribute: &str,
+    args: TokenStream,
+    item: TokenStream,
+    expand: impl FnOnce(TokenStream, TokenStream) -> TokenStream,
+) -> TokenStream {
+    if !contains_word(item.clone(), &["cfg", "cfg_attr"]) {
+        return expand(args, item);
+    }
+    let Some(parsed) = Marked::parse(&item) else { return expand(args, item) };
+    let krate = Crate::current();
+    let cfgs = krate.is_known().then(|| krate.cfgs());
+    let activity = attribute == "activity";
+    // The body of an activity stays as it is.
+    let mut decide = Decide::new(cfgs, activity, !activity);
+    let mut decided = parsed.clone();
+    decided.visit(&mut decide);
+    if decide.open.len() > MAX_OPEN {
+        // Statements and arms can do without: what is made of them keeps its conditions.
+        decide = Decide::new(cfgs, activity, false);
+        decided = parsed.clone();
+        decided.visit(&mut decide);
+    }
+    if decide.open.is_empty() {
+        let asked = decide.closed.values();
+        // rustc has a lint for names that it does not know.
+        let asked = (matches!(parsed, Marked::Item(_)) && !decide.closed.is_empty()).then(|| {
+            quote!(
+                #[cfg(any(#(#asked),*))]
+                const _: () = ();
+            )
+        });
+        let expanded = expand(args, decided.into_token_stream());
+        return quote!(#expanded #asked);
+    }
+    let open: Vec<(String, Meta)> = decide.open.clone().into_iter().collect();
+    if open.len() <= MAX_OPEN {
+        return ways(attribute, &args, &parsed, &open, decide);
+    }
+    if cfgs.is_none() {
+        // In an editor: one way, whichever, is more than none.
+        decide.assumed = Some(open.into_iter().map(|(text, _)| (text, false)).collect());
+        decided = parsed;
+        decided.visit(&mut decide);
+        return expand(args, decided.into_token_stream());
+    }
+    let mut errors = Errors::default();
+    let message = format!("{} different conditions in one marked item, {MAX_OPEN} at most", open.len());
+    let help = "move what differs into functions of its own, and put `#[cfg(..)]` on those";
+    open.iter().take(1).for_each(|(_, meta)| errors.add(Code::Conditions, meta, &message, help));
+    quote!(#errors)
+}
+
+/// The item in each way that its conditions may turn out.
+fn ways(
+    attribute: &str,
+    args: &TokenStream,
+    item: &Marked,
+    open: &[(String, Meta)],
+    mut decide: Decide<'_>,
+) -> TokenStream {
+    let private = Private::new(krate_of(args).as_ref());
+    let name = format_ident!("{}", attribute);
+    let ways = (0..1_usize << open.len()).map(|way| {
+        let holds = |index: usize| way >> index & 1 == 1;
+        let conditions = open.iter().enumerate().map(|(at, (_, meta))| match holds(at) {
+            true => quote!(#meta),
+            false => quote!(not(#meta)),
+        });
+        let assumed = open.iter().enumerate().map(|(at, (text, _))| (text.clone(), holds(at)));
+        decide.assumed = Some(assumed.collect());
+        let mut item = item.clone();
+        item.visit(&mut decide);
+        quote!(#[cfg(all(#(#conditions),*))] #[#private::attributes::#name(#args)] #item)
+    });
+    ways.collect()
+}
+
+/// The `crate = path` among the arguments, whatever else there is.
+fn krate_of(args: &TokenStream) -> Option<syn::Path> {
+    let mut tokens = args.clone().into_iter();
+    tokens.find(|token| matches!(token, proc_macro2::TokenTree::Ident(word) if word == "crate"))?;
+    tokens.next()?;
+    let path = tokens.take_while(|token| !crate::source::is_punct(token, ','));
+    syn::parse2(path.collect()).ok()
+}
+
+/// What an attribute of ours is on.
+#[derive(Clone)]
+enum Marked {
+    Item(Item),
+    Method(syn::ImplItemFn),
+    Declared(syn::TraitItemFn),
+}
+
+impl Marked {
+    fn parse(tokens: &TokenStream) -> Option<Self> {
+        // A method parses as a free function where it has no `self`, and prints the same.
+        if let Ok(item) = syn::parse2(tokens.clone())
+            && !matches!(item, Item::Verbatim(_))
+        {
+            return Some(Self::Item(item));
+        }
+        if let Ok(method) = syn::parse2(tokens.clone()) {
+            return Some(Self::Method(method));
+        }
+        syn::parse2(tokens.clone()).ok().map(Self::Declared)
+    }
+
+    fn visit(&mut self, decide: &mut Decide<'_>) {
+        decide.outermost = true;
+        match self {
+            Self::Item(item) => decide.visit_item_mut(item),
+            Self::Method(method) => decide.visit_impl_item_fn_mut(method),
+            Self::Declared(method) => decide.visit_trait_item_fn_mut(method),
+        }
+    }
+}
+
+impl ToTokens for Marked {
+    fn to_tokens(&self, tokens: &mut TokenStream) {
+        match self {
+            Self::Item(item) => item.to_tokens(tokens),
+            Self::Method(method) => method.to_tokens(tokens),
+            Self::Declared(method) => method.to_tokens(tokens),
+        }
+    }
+}
+
+/// Takes away what is not compiled, and the conditions of what is.
+struct Decide<'a> {
+    /// What rustc was told; `None`: nobody knows.
+    cfgs: Option<&'a [String]>,
+    /// Conditions that it decided.
+    closed: BTreeMap<String, Meta>,
+    /// Conditions whose outcome is not known, by their text.
+    open: BTreeMap<String, Meta>,
+    /// How they are taken to turn out.
+    assumed: Option<BTreeMap<String, bool>>,
+    /// The marked item has activities: what else there is in it is left alone.
+    activity: bool,
+    /// Whether bodies are looked into.
+    bodies: bool,
+    /// What comes next is the marked item itself.
+    outermost: bool,
+}
+
+impl<'a> Decide<'a> {
+    fn new(cfgs: Option<&'a [String]>, activity: bool, bodies: bool) -> Self {
+        Self {
+            cfgs,
+            closed: BTreeMap::new(),
+            open: BTreeMap::new(),
+            assumed: None,
+            activity,
+            bodies,
+            outermost: true,
+        }
+    }
+
+    /// Whether an item in a marked one is left alone: an activity among helpers, a test.
+    fn is_other(&mut self, attrs: &[Attribute]) -> bool {
+        !std::mem::take(&mut self.outermost) && !self.activity && is_other(attrs)
+    }
+
+    /// Whether the thing stays. Its conditions go, those that are open stay.
+    fn stays(&mut self, attrs: &mut Vec<Attribute>) -> bool {
+        let mut kept = Vec::new();
+        let mut stays = true;
+        // What a `cfg_attr` gives may be a condition again.
+        let mut left: Vec<Attribute> = std::mem::take(attrs).into_iter().rev().collect();
+        while let Some(attr) = left.pop() {
+            if attr.path().is_ident("cfg") {
+                let predicate = attr.parse_args::<Predicate>().ok();
+                match predicate.map(|predicate| self.holds(&predicate)) {
+                    // Helpers are told from tests by it.
+                    Some(Some(true))
+                        if attr.parse_args::<syn::Path>().is_ok_and(|path| path.is_ident("test")) =>
+                    {
+                        kept.push(attr);
+                    }
+                    Some(Some(held)) => stays &= held,
+                    Some(None) | None => kept.push(attr),
+                }
+            } else if let Some((predicate, given)) = conditional_attributes(&attr) {
+                match self.holds(&predicate) {
+                    Some(true) => left.extend(given.into_iter().rev()),
+                    Some(false) => {}
+                    None => kept.push(attr),
+                }
+            } else {
+                kept.push(attr);
+            }
+        }
+        *attrs = kept;
+        stays
+    }
+
+    fn holds(&mut self, predicate: &Predicate) -> Option<bool> {
+        let (cfgs, assumed) = (self.cfgs, self.assumed.as_ref());
+        let (mut open, mut closed) = (Vec::new(), Vec::new());
+        let held = predicate.holds(&mut |leaf: &Meta| {
+            let text = leaf.to_token_stream().to_string();
+            let known = cfgs.and_then(|cfgs| Predicate::leaf(leaf, cfgs));
+            let held = known.or_else(|| assumed.and_then(|assumed| assumed.get(&text).copied()));
+            match held {
+                None => open.push((text, leaf.clone())),
+                Some(_) => closed.push((text, leaf.clone())),
+            }
+            held
+        });
+        self.closed.extend(closed);
+        if held.is_none() {
+            self.open.extend(open);
+        }
+        held
+    }
+
+    fn list<T, P: Default>(
+        &mut self,
+        list: &mut Punctuated<T, P>,
+        attrs: impl Fn(&mut T) -> Option<&mut Vec<Attribute>>,
+    ) {
+        let trailing = list.trailing_punct();
+        let pairs = std::mem::take(list).into_pairs().map(Pair::into_value);
+        let kept = pairs.into_iter().filter_map(|mut value| {
+            let stays = attrs(&mut value).is_none_or(|attrs| self.stays(attrs));
+            stays.then_some(value)
+        });
+        kept.for_each(|value| list.push(value));
+        if trailing && !list.is_empty() {
+            list.push_punct(P::default());
+        }
+    }
+
+    fn expressions(&mut self, list: &mut Punctuated<Expr, Token![,]>) {
+        if contains_word(list.to_token_stream(), &["cfg", "cfg_attr"]) {
+            self.list(list, places::attrs_of_expr);
+        }
+    }
+}
+
+/// The predicate of a `#[cfg_attr(..)]`, and the attributes that it gives.
+fn conditional_attributes(attr: &Attribute) -> Option<(Predicate, Vec<Attribute>)> {
+    if !attr.path().is_ident("cfg_attr") {
+        return None;
+    }
+    let parse = |input: syn::parse::ParseStream<'_>| {
+        let predicate: Predicate = input.parse()?;
+        input.parse::<Token![,]>()?;
+        let metas = Punctuated::<Meta, Token![,]>::parse_terminated(input)?;
+        Ok((predicate, metas.into_iter().map(|meta| Attribute { meta, ..attr.clone() }).collect()))
+    };
+    attr.parse_args_with(parse).ok()
+}

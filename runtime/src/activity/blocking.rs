@@ -1,0 +1,31 @@
+//! Bodies that block: each runs on the blocking pool, with its attempt's context, and keeps its slot until it returns.
+//!
+//! The attempt's task waits for it. Where a limit or a shutdown drops that task, the thread runs on, for nothing can end
+//! one: what it returns then is nobody's. Its panics go on in the task, where they are caught as those of every body.
+
+use super::context::{CURRENT, context};
+use super::runner::Slot;
+use abide_core::exec::AttemptOutcome;
+use std::sync::Arc;
+
+tokio::task_local! {
+    /// The slot of an attempt whose body may outlive the attempt.
+    pub(super) static SLOT: Arc<Slot>;
+}
+
+/// Runs the body, on a thread that may block.
+pub(super) async fn run(body: impl FnOnce() -> AttemptOutcome + Send + 'static) -> AttemptOutcome {
+    let (context, slot) = (context(), SLOT.try_with(Arc::clone).ok());
+    let ran = tokio::task::spawn_blocking(move || {
+        let _slot = slot;
+        CURRENT.sync_scope(context, body)
+    });
+    match ran.await {
+        Ok(outcome) => outcome,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // The runtime ends, and this task with it: the body has not begun.
+            Err(_) => std::future::pending().await,
+        },
+    }
+}

@@ -1,8 +1,0 @@
-use abide::prelude::*;
-
-#[activity]
-fn charge(cents: u32) -> u32 {
-    cents
-}
-
-fn main() {}
