@@ -92,6 +92,8 @@ mod list {
         ForgetRequestIds "forget-request-ids" Simulation { from: 15, runs: 50 }, "A message is taken in again under a request id that history has.";
         LoseWakeUp "lose-wake-up" Simulation { from: 8, runs: 50 }, "The second of two tasks that one event wakes is not polled.";
         CountRetryTwice "count-retry-twice" Simulation { from: 1, runs: 50 }, "A failed attempt counts as two.";
+        ForgetFailed "forget-failed" Simulation { from: 1, runs: 50 }, "A load does not bring the failed attempts that are kept.";
+        KeepFailed "keep-failed" Test("store::conformance::on_memory::attempts::a_close_and_a_terminate_leave_no_failed_attempt"), "A close leaves failed attempts behind.";
         CompensateForwards "compensate-forwards" Simulation { from: 18, runs: 50 }, "Compensations run in the order in which they were registered.";
         RetryBeforeDurable "retry-before-durable" Simulation { from: 1, runs: 50 }, "A retry is started before the row says that it may have been.";
         AssumeCommitted "assume-committed" Simulation { from: 2, runs: 50 }, "A batch that broke off is taken for committed, without a look.";

@@ -259,7 +259,9 @@ impl Thread {
                 Standing::Open
             }
             None => {
-                exec.resume_attempts(rows.attempts);
+                if !mutant!(ForgetFailed) {
+                    exec.resume_attempts(rows.attempts);
+                }
                 self.watched(live.id, &mut exec, |exec| exec.replay(rows.rows))
             }
         };
