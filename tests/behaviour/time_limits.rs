@@ -2,8 +2,8 @@
 
 use abide::history::{Event, FailureKind};
 use abide::prelude::*;
-use abide::testing::TestEnv;
 use abide::testing::replay::{History, Replayer};
+use abide::testing::{TestEnv, mock};
 use abide::{TimeoutKind, WorkflowError};
 use serde::{Deserialize, Serialize};
 use std::error::Error;
@@ -11,27 +11,23 @@ use std::time::Duration;
 
 #[derive(Debug, Clone, PartialEq, thiserror::Error, Serialize, Deserialize)]
 enum PayError {
-    #[error("declined in attempt {0}")]
+    #[error("declined with code {0}")]
     Declined(u32),
 }
 
-/// Declines so many times, and then hangs.
-async fn declines(times: u32) -> Result<u32, PayError> {
-    let attempt = abide::activity::context().attempt();
-    if attempt <= times {
-        return Err(PayError::Declined(attempt));
-    }
-    std::future::pending().await
+/// Each is mocked.
+async fn unmocked() -> Result<u32, PayError> {
+    Err(PayError::Declined(0))
 }
 
 #[activity(schedule_to_close = "10s", retry(initial_interval = "1s", backoff_coefficient = 1.0))]
-async fn all(times: u32) -> Result<u32, PayError> {
-    declines(times).await
+async fn all() -> Result<u32, PayError> {
+    unmocked().await
 }
 
 #[activity(start_to_close = "2s", retry(initial_interval = "1s", max_attempts = 4))]
-async fn each(times: u32) -> Result<u32, PayError> {
-    declines(times).await
+async fn each() -> Result<u32, PayError> {
+    unmocked().await
 }
 
 #[activity(
@@ -39,41 +35,37 @@ async fn each(times: u32) -> Result<u32, PayError> {
     start_to_close = "3s",
     retry(initial_interval = "1s", backoff_coefficient = 1.0)
 )]
-async fn both(times: u32) -> Result<u32, PayError> {
-    declines(times).await
+async fn both() -> Result<u32, PayError> {
+    unmocked().await
 }
 
 #[activity(schedule_to_start = "5s", retry(initial_interval = "1s"))]
-async fn slot(times: u32) -> Result<u32, PayError> {
-    declines(times).await
+async fn slot() -> Result<u32, PayError> {
+    unmocked().await
 }
 
 #[activity]
-async fn busy(ms: u64) -> u64 {
-    tokio::time::sleep(Duration::from_millis(ms)).await;
-    ms
+async fn busy() -> u32 {
+    0
 }
 
 #[activity(schedule_to_close = "5s")]
 async fn plain() -> u32 {
-    match abide::activity::context().attempt() {
-        1 => panic!("no such account"),
-        _ => std::future::pending().await,
-    }
+    0
 }
 
 #[workflow]
-async fn pays(kind: String, times: u32) -> Result<u32, ActivityError<PayError>> {
+async fn pays(kind: String) -> Result<u32, ActivityError<PayError>> {
     match kind.as_str() {
-        "all" => all(times).await,
-        "each" => each(times).await,
-        "both" => both(times).await,
+        "all" => all().await,
+        "each" => each().await,
+        "both" => both().await,
         _ => {
             let blocks = workflow::spawn(async move {
                 workflow::sleep(Duration::from_millis(500)).await;
-                let _ = busy(60_000).await;
+                busy().await
             });
-            let paid = slot(times).await;
+            let paid = slot().await;
             let _ = blocks.await;
             paid
         }
@@ -91,52 +83,70 @@ fn timed_out(kind: TimeoutKind, cause: Option<Told>) -> Told {
     ActivityError::TimedOut { kind, cause: cause.map(Box::new) }
 }
 
+/// A second before an attempt's end, in which it is decided how the next one goes.
+const BETWEEN: Duration = Duration::from_millis(500);
+
+/// How a call of `kind` ends that is declined so many times and hangs then; and what its history and a replay say of it.
+async fn ends(kind: &str, declined: u32) -> Told {
+    let env = TestEnv::start().await.unwrap();
+    let declines = |_: ()| Err(PayError::Declined(7));
+    let (all_, each_, both_) =
+        (mock(all, move || declines(())), mock(each, move || declines(())), mock(both, move || declines(())));
+    let (slot_, busy_) = (mock(slot, move || declines(())), mock(busy, || 1).delay(Duration::from_secs(60)));
+    let hang = || {
+        let _ = all_.clone().never_ends();
+        let _ = each_.clone().never_ends();
+        let _ = both_.clone().never_ends();
+    };
+    if declined == 0 {
+        hang();
+    }
+    let worker = env.worker("pays").workflow(pays).mock(&all_).mock(&each_).mock(&both_).mock(&slot_);
+    let worker = worker.mock(&busy_).max_concurrent_activities(1).start().await.unwrap();
+    let run = env.client().start(pays(kind.to_owned())).await.unwrap();
+    // They begin a second after each other.
+    env.sleep(BETWEEN + Duration::from_secs(u64::from(declined.saturating_sub(1)))).await;
+    hang();
+    let Err(WorkflowError::Failed(error)) = run.result().await else { panic!("{kind}: it cannot end well") };
+    let ActivityError::TimedOut { cause, .. } = &error else { panic!("{error:?}") };
+    assert_eq!(error.source().map(ToString::to_string), cause.as_ref().map(ToString::to_string));
+    assert!(error.source().is_none_or(|source| source.downcast_ref::<Told>() == cause.as_deref()));
+    let history = run.history().await.unwrap();
+    let recorded = history.iter().flat_map(|row| &row.events).find_map(|event| match event {
+        Event::ActivityFailed { failure, .. } => Some(failure.clone()),
+        _ => None,
+    });
+    let recorded = recorded.unwrap().cause.map(|cause| cause.kind);
+    let application = matches!(cause.as_deref(), Some(ActivityError::Failed(_)));
+    assert_eq!(recorded == Some(FailureKind::Application), application, "{recorded:?}");
+    Replayer::new().workflow(pays).replay(&History::of(&run).await.unwrap()).assert_ok();
+    worker.shutdown().await.unwrap();
+    error
+}
+
 #[tokio::test]
 async fn the_last_failure_is_the_cause_of_every_time_limit() {
     use TimeoutKind::{ScheduleToClose, ScheduleToStart, StartToClose};
-    let declined = |n| Some(ActivityError::Failed(PayError::Declined(n)));
-    for (kind, times, expected) in [
-        ("all", 2, timed_out(ScheduleToClose, declined(2))),
-        ("all", 0, timed_out(ScheduleToClose, None)),
-        // Its later attempts ran out of time as well, which says less than the error of the first.
-        ("each", 1, timed_out(StartToClose, declined(1))),
-        ("each", 0, timed_out(StartToClose, None)),
-        ("both", 1, timed_out(ScheduleToClose, declined(1))),
-        ("both", 0, timed_out(ScheduleToClose, Some(timed_out(StartToClose, None)))),
-        ("slot", 1, timed_out(ScheduleToStart, declined(1))),
-    ] {
-        let env = TestEnv::start().await.unwrap();
-        let worker = env.worker("pays").workflow(pays).activity(all).activity(each).activity(both);
-        let worker = worker.activity(slot).activity(busy).max_concurrent_activities(1).start().await.unwrap();
-        let run = env.client().start(pays(kind.to_owned(), times)).await.unwrap();
-        let Err(WorkflowError::Failed(error)) = run.result().await else {
-            panic!("{kind}: it cannot end well")
-        };
-        assert_eq!(error, expected, "{kind} {times}");
-        let ActivityError::TimedOut { cause, .. } = &error else { panic!("{error:?}") };
-        let source = error.source().map(ToString::to_string);
-        assert_eq!(source, cause.as_ref().map(ToString::to_string));
-        assert!(error.source().is_none_or(|source| source.downcast_ref::<Told>() == cause.as_deref()));
-        // It is in the history, and a replay tells the same.
-        let history = run.history().await.unwrap();
-        let recorded = history.iter().flat_map(|row| &row.events).find_map(|event| match event {
-            Event::ActivityFailed { failure, .. } => Some(failure.clone()),
-            _ => None,
-        });
-        let recorded = recorded.unwrap();
-        let of_kind = recorded.cause.as_ref().map(|cause| cause.kind);
-        let application = matches!(cause.as_deref(), Some(ActivityError::Failed(_)));
-        assert_eq!(of_kind == Some(FailureKind::Application), application, "{recorded:?}");
-        Replayer::new().workflow(pays).replay(&History::of(&run).await.unwrap()).assert_ok();
-        worker.shutdown().await.unwrap();
-    }
+    let declined = || Some(ActivityError::Failed(PayError::Declined(7)));
+    assert_eq!(ends("all", 2).await, timed_out(ScheduleToClose, declined()));
+    assert_eq!(ends("all", 0).await, timed_out(ScheduleToClose, None));
+    // The later attempts ran out of time as well, which says less than the error of the first.
+    assert_eq!(ends("each", 1).await, timed_out(StartToClose, declined()));
+    assert_eq!(ends("each", 0).await, timed_out(StartToClose, None));
+    assert_eq!(ends("both", 1).await, timed_out(ScheduleToClose, declined()));
+    let each = timed_out(StartToClose, None);
+    assert_eq!(ends("both", 0).await, timed_out(ScheduleToClose, Some(each)));
+    assert_eq!(ends("slot", 1).await, timed_out(ScheduleToStart, declined()));
 }
 
 #[tokio::test]
 async fn a_plain_activity_tells_its_panic() {
     let env = TestEnv::start().await.unwrap();
-    let worker = env.worker("pays").workflow(pays_plainly).activity(plain).start().await.unwrap();
+    let panics = mock(plain, || -> u32 { panic!("no such account") });
+    let worker = env.worker("pays").workflow(pays_plainly).mock(&panics).start().await.unwrap();
     let run = env.client().start(pays_plainly()).await.unwrap();
+    env.sleep(BETWEEN).await;
+    let _ = panics.never_ends();
     let Err(WorkflowError::Failed(error)) = run.result().await else { panic!("it cannot end well") };
     let CallError::TimedOut { kind: TimeoutKind::ScheduleToClose, cause: Some(cause) } = &error else {
         panic!("{error:?}")
