@@ -36,13 +36,6 @@ enum Held {
 }
 
 impl Hold {
-    /// Time stands still until the guard is dropped, or the body waits.
-    pub(super) fn new(gate: &Arc<Gate>, name: &'static str) -> Holding {
-        let hold = Self { gate: Arc::clone(gate), name, held: Mutex::new(Held::No), waits: 0.into() };
-        hold.take();
-        Holding(Arc::new(hold))
-    }
-
     fn take(&self) {
         self.gate.change(|state| {
             let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
@@ -79,6 +72,13 @@ impl Drop for Holding {
 }
 
 impl Holding {
+    /// Time stands still until this is dropped, or the body waits.
+    pub(super) fn new(gate: &Arc<Gate>, name: &'static str) -> Self {
+        let hold = Hold { gate: Arc::clone(gate), name, held: Mutex::new(Held::No), waits: 0.into() };
+        hold.take();
+        Self(Arc::new(hold))
+    }
+
     /// The body, which lets time pass where it waits.
     pub(super) fn around(
         &self,

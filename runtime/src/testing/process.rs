@@ -5,7 +5,7 @@
 //! connections or an HTTP client would find its time limits gone by when the clock jumps.
 
 use super::gate::Gate;
-use super::hold::{self, Hold};
+use super::hold::{self, Holding};
 use super::random::Random;
 use crate::activity::ActivityContext;
 use crate::host::{Endless, GivenUp, TestHost};
@@ -181,7 +181,7 @@ impl TestHost for Process {
         name: &'static str,
         body: BoxFuture<'static, AttemptOutcome>,
     ) -> BoxFuture<'static, AttemptOutcome> {
-        let holding = Hold::new(&self.gate, name);
+        let holding = Holding::new(&self.gate, name);
         let body = holding.around(body);
         let running = tokio_util::task::AbortOnDropHandle::new(self.outside.spawn(body));
         Box::pin(async move {
