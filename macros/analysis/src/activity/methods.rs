@@ -9,7 +9,7 @@ use crate::signature::{self, Argument, SelfKind, tuple};
 use proc_macro2::{Ident, TokenStream};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::spanned::Spanned;
-use syn::{ImplItem, ImplItemFn, ItemImpl, Type};
+use syn::{ImplItem, ImplItemFn, ItemImpl, Signature, Type};
 
 pub(super) fn expand(
     private: &Private,
@@ -151,20 +151,12 @@ impl Activity {
                 },
             },
         );
-        let receiver = sig.receiver();
-        let all = signature::arguments(sig);
-        let of_body = all.iter().map(|Argument { name, ty, .. }| quote!(#name: #ty));
-        let returned = match sig.asyncness {
-            Some(_) => {
-                quote_spanned!(output.span()=> impl ::core::future::Future<Output = #output> + ::core::marker::Send)
-            }
-            None => quote!(#output),
-        };
+        let declared = declared(sig, &output);
         let cfgs = quote!(#(#cfgs)*);
         Self {
             call: quote!(#(#docs)* #cfgs #vis #call),
             body: quote!(#cfgs #(#body_attrs)* #sig #block),
-            declaration: quote!(#cfgs fn #name(#receiver, #(#of_body),*) -> #returned;),
+            declaration: quote!(#cfgs #declared),
             definition: quote! {
                 #cfgs #[allow(non_camel_case_types, dead_code, unreachable_pub)]
                 pub struct #name<F>(::core::marker::PhantomData<F>);
@@ -174,6 +166,19 @@ impl Activity {
             marker,
         }
     }
+}
+
+/// The body's signature in its trait.
+fn declared(sig: &Signature, output: &Type) -> TokenStream {
+    let (name, receiver, arguments) = (&sig.ident, sig.receiver(), signature::arguments(sig));
+    let arguments = arguments.iter().map(|Argument { name, ty, .. }| quote!(#name: #ty));
+    let returned = match sig.asyncness {
+        Some(_) => {
+            quote_spanned!(output.span()=> impl ::core::future::Future<Output = #output> + ::core::marker::Send)
+        }
+        None => quote!(#output),
+    };
+    quote!(fn #name(#receiver, #(#arguments),*) -> #returned;)
 }
 
 /// `#[activity(..)]` on a method of the impl: options of its own, instead of those of the block.

@@ -39,7 +39,7 @@ const BUILT_IN: &[&str] = &[
 /// The predicate of a `#[cfg(..)]`.
 pub(crate) enum Predicate {
     Is(bool),
-    Leaf(Meta),
+    Leaf(Box<Meta>),
     Not(Box<Self>),
     All(Vec<Self>),
     Any(Vec<Self>),
@@ -51,13 +51,13 @@ impl Parse for Predicate {
             return Ok(Self::Is(input.parse::<syn::LitBool>()?.value));
         }
         let meta: Meta = input.parse()?;
-        let Meta::List(list) = &meta else { return Ok(Self::Leaf(meta)) };
+        let Meta::List(list) = &meta else { return Ok(Self::Leaf(Box::new(meta))) };
         let parts = || list.parse_args_with(Punctuated::<Self, Token![,]>::parse_terminated);
         Ok(match list.path.get_ident().map(ToString::to_string).as_deref() {
             Some("not") => Self::Not(Box::new(list.parse_args()?)),
             Some("all") => Self::All(parts()?.into_iter().collect()),
             Some("any") => Self::Any(parts()?.into_iter().collect()),
-            _ => Self::Leaf(meta),
+            _ => Self::Leaf(Box::new(meta)),
         })
     }
 }
