@@ -39,14 +39,12 @@ impl Execution {
     }
 
     pub(super) fn terminated(&mut self) {
-        self.overran = self.ends_beyond_history();
         self.ending = Ending::Closed;
     }
 
     /// Whether the code has come to an end that no event has: a live run writes it before anybody sees it.
     pub(super) fn ends_beyond_history(&self) -> bool {
-        self.overran
-            || self.is_decided() && !self.is_compensating() && !self.ctx.activities.borrow().must_wait()
+        self.is_decided() && !self.is_compensating() && !self.ctx.activities.borrow().must_wait()
     }
 
     fn is_compensating(&self) -> bool {

@@ -352,6 +352,21 @@ fn at_its_limit_it_can_be_read_and_cancelled_and_nothing_else() {
     assert_eq!(end.standing, Standing::Closed, "{end:?}");
 }
 
+/// The same where a suspended run was terminated: its code halts by itself, after what it asked for in vain, as it did then.
+#[test]
+fn code_that_halts_where_its_history_ends_is_where_it_was() {
+    let (mut exec, first) = started(ActivityOptions::default());
+    let bad = Input::Signal { name: "bad".to_owned(), input: Payload::null(), request_id: "s".to_owned() };
+    let suspended = exec.turn(vec![bad], 2_000);
+    assert!(matches!(suspended.standing, Standing::Suspended(_)));
+    let terminated = Event::Terminated { reason: "enough".to_owned() };
+    let events = first.events.into_iter().chain(suspended.events).chain([terminated]).collect();
+    let mut exec = new(ActivityOptions::default());
+    let standing = exec.replay_to_look(vec![JournalRow { seq: EventId(1), at_ms: 1_000, events }]);
+    assert!(matches!(standing, Standing::Suspended(_)));
+    assert_eq!(exec.broke_off(), None);
+}
+
 /// PROTOCOL 21: a replay that only looks is an answer where the code asked for exactly what the journal holds.
 #[test]
 fn a_replay_that_goes_on_beyond_its_history_is_no_answer() {
@@ -363,7 +378,7 @@ fn a_replay_that_goes_on_beyond_its_history_is_no_answer() {
     assert!(matches!(events.as_slice(), [.., Event::Completed { .. }]) && events.len() == 6, "{events:?}");
     let replayed = |events: Vec<Event>| {
         let mut exec = new(ActivityOptions::default());
-        exec.replay(vec![JournalRow { seq: EventId(1), at_ms: 1_000, events }]);
+        exec.replay_to_look(vec![JournalRow { seq: EventId(1), at_ms: 1_000, events }]);
         exec.broke_off().map(|reason| reason.code)
     };
     let beyond = Some("AB0201".to_owned());

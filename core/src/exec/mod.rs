@@ -36,7 +36,7 @@ pub use program::{QueryFault, WorkflowType};
 pub(crate) use tasks::{Spawned, TaskKind};
 pub use turn::{Action, ActivityStart, AttemptOutcome, Input, Standing, Stop, Turn};
 
-use crate::event::JournalRow;
+use crate::event::{Event, JournalRow};
 use crate::flow::info::Info;
 use crate::ids::EventId;
 use crate::payload::Payload;
@@ -72,8 +72,6 @@ pub struct Execution {
     acted: usize,
     /// Messages of this turn are still to be taken in: the execution closes after them.
     hold_close: bool,
-    /// It was terminated where its code had come to an end that its history does not have.
-    overran: bool,
     /// Its state could not be made, and it has no journal yet.
     unmade: bool,
     /// It repeats its journal.
@@ -118,7 +116,6 @@ impl Execution {
             delivered: 0,
             acted: 0,
             hold_close: false,
-            overran: false,
             unmade,
             replays: false,
         }
@@ -144,6 +141,20 @@ impl Execution {
         drop(running);
         self.replays = false;
         self.standing()
+    }
+
+    /// Brings it to where its code was when its journal ended, to look at it. That it was terminated came from outside, wherever the code
+    /// was: where the code goes on from there tells [`Execution::broke_off`].
+    pub fn replay_to_look(&mut self, mut rows: Vec<JournalRow>) -> Standing {
+        if let Some(row) = rows.last_mut()
+            && matches!(row.events.last(), Some(Event::Terminated { .. }))
+        {
+            row.events.pop();
+            if row.events.is_empty() {
+                rows.pop();
+            }
+        }
+        self.replay(rows)
     }
 
     fn replay_recorded(&mut self) {

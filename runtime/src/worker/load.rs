@@ -188,7 +188,7 @@ pub(super) async fn replayed(
     let looked = session.abide.host().run_aside(move || {
         let live = super::live::Live::claimed(&row);
         let mut exec = Execution::again(&workflow, live.info(), std::rc::Rc::new(|_: &str| true));
-        exec.replay(journal.rows);
+        exec.replay_to_look(journal.rows);
         // Where it broke off is an answer to where it waits.
         match exec.broke_off().filter(|_| name != AWAITING_QUERY && !mutant!(QueryBrokenOff)) {
             None => query(&exec, &name, &input, &row.workflow_type).map(Some),
