@@ -17,6 +17,7 @@ mod close_race;
 mod combinators;
 mod commits;
 mod determinism;
+mod early_signals;
 mod ends;
 mod errors_database;
 mod errors_decode;

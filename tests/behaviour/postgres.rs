@@ -16,6 +16,7 @@ mod close_race;
 mod combinators;
 mod commits;
 mod determinism;
+mod early_signals;
 mod ends;
 mod errors_decode;
 mod errors_hang;

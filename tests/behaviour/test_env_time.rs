@@ -45,7 +45,9 @@ async fn time_passes_for_an_activity_that_awaits_a_workflow() {
     assert_eq!(env.client().start(nests(30)).await.unwrap().result().await.unwrap(), 33);
     assert_eq!(env.now().duration_since(begun).as_hours(), 32 * 24, "no more than it waited for");
     let limited = env.client().start(nests_with_a_limit(30)).await.unwrap().result().await;
-    let Err(WorkflowError::Failed(ActivityError::TimedOut { kind, .. })) = limited else { panic!("{limited:?}") };
+    let Err(WorkflowError::Failed(ActivityError::TimedOut { kind, .. })) = limited else {
+        panic!("{limited:?}")
+    };
     assert_eq!(kind, TimeoutKind::StartToClose, "for its own limit as well");
     worker.shutdown().await.unwrap();
 }

@@ -121,6 +121,17 @@ impl Suspension {
     }
 }
 
+impl Suspension {
+    /// Signals that its start has counted are in neither its journal nor its inbox.
+    pub(crate) fn lost_signals(left: u32) -> Self {
+        let message = format!(
+            "its journal is damaged: {left} signals that were acknowledged before its first turn are in neither its \
+             journal nor its inbox. Restore the rows of its inbox and resume it, or terminate it"
+        );
+        Self::new(Self::DAMAGED, message)
+    }
+}
+
 /// What stops the executor for good (until it is loaded again).
 #[derive(Debug)]
 pub(crate) struct Halt(pub(crate) Suspension);
