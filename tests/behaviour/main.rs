@@ -39,6 +39,7 @@ mod listeners;
 mod long_history;
 mod mismatch;
 mod outbox;
+mod polled_again;
 mod replays;
 mod replays_database;
 mod retries;

@@ -37,6 +37,7 @@ mod listeners;
 mod long_history;
 mod mismatch;
 mod outbox;
+mod polled_again;
 mod pooler;
 mod replays;
 mod replays_database;

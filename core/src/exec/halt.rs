@@ -58,7 +58,7 @@ impl Suspension {
 
     pub(crate) fn panicked(message: &str, site: Option<&'static Site>) -> Self {
         // An engine panic on misuse carries its own code.
-        let code = ["AB0118", "AB0210"].into_iter().find(|code| message.starts_with(code));
+        let code = ["AB0118", "AB0210", "AB0218"].into_iter().find(|code| message.starts_with(code));
         match code {
             Some(code) => Self::new(code, message.trim_start_matches(code).trim_start_matches(": ")),
             None => Self::new(
