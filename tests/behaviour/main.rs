@@ -37,6 +37,7 @@ mod histories;
 mod lease_lost;
 mod listeners;
 mod long_history;
+mod long_texts;
 mod mismatch;
 mod outbox;
 mod polled_again;

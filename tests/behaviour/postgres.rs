@@ -35,6 +35,7 @@ mod helpers;
 mod histories;
 mod listeners;
 mod long_history;
+mod long_texts;
 mod mismatch;
 mod outbox;
 mod polled_again;

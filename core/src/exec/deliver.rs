@@ -8,6 +8,7 @@ use super::{Execution, Input, Spawned, Suspension, TaskKind, context};
 use crate::event::{Event, RULES};
 use crate::ids::EventId;
 use crate::payload::Payload;
+use crate::text::bounded;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 impl Execution {
@@ -31,7 +32,7 @@ impl Execution {
             }
             Input::Cancel { request_id, reason } => {
                 if mutant!(ForgetRequestIds) || !self.cancels.contains(&request_id) {
-                    self.record(Event::CancelRequested { request_id, reason });
+                    self.record(Event::CancelRequested { request_id, reason: bounded(reason) });
                 }
             }
             Input::Recovered { running, retried_ms } => {

@@ -3,6 +3,7 @@
 use crate::event::Event;
 use crate::guard::Site;
 use crate::ids::EventId;
+use crate::text::bounded;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -29,13 +30,13 @@ impl fmt::Display for Suspension {
 }
 
 impl Suspension {
-    /// A reason with this code.
-    pub fn new(code: &str, message: impl Into<String>) -> Self {
-        Self { code: code.to_owned(), message: message.into(), site: None }
+    /// A reason with this code. Its message is bounded to 8 KiB.
+    pub fn new(code: &str, message: impl fmt::Display) -> Self {
+        Self { code: code.to_owned(), message: bounded(message), site: None }
     }
 
     pub(crate) fn at(mut self, site: Option<&'static Site>) -> Self {
-        self.site = site.map(Site::to_string);
+        self.site = site.map(bounded);
         self
     }
 

@@ -34,6 +34,7 @@ pub use context::Position;
 pub use halt::Suspension;
 pub use history::Trace;
 pub use program::{QueryFault, WorkflowType};
+pub use tasks::panic_message;
 pub(crate) use tasks::{Spawned, TaskKind};
 pub use turn::{Action, ActivityStart, AttemptOutcome, Input, Standing, Stop, Turn};
 
