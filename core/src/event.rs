@@ -16,12 +16,15 @@ use serde::{Deserialize, Serialize};
 #[allow(missing_docs)] // The fields are what their variant's line says.
 pub enum Event {
     /// Input: always event 1. `seed` feeds `workflow::random` and `workflow::uuid`. `rules`: which of the engine's rules the
-    /// run follows: [`RULES`] when it was recorded, absent is 0.
+    /// run follows: [`RULES`] when it was recorded, absent is 0. The next `early` signals were acknowledged before the first
+    /// turn: they are delivered before `run` is first polled.
     Started {
         input: Payload,
         seed: u64,
         #[serde(default, skip_serializing_if = "is_zero")]
         rules: u32,
+        #[serde(default, skip_serializing_if = "is_zero")]
+        early: u32,
     },
     /// Input: an activity returned.
     ActivityCompleted { activity: EventId, result: Payload },
@@ -109,6 +112,11 @@ fn is_zero(n: &u32) -> bool {
 #[allow(clippy::trivially_copy_pass_by_ref)] // serde's signature
 fn is_no(b: &bool) -> bool {
     !*b
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde's signature
+fn is_zero(n: &u32) -> bool {
+    *n == 0
 }
 
 impl Event {

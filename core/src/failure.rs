@@ -3,6 +3,7 @@
 
 use crate::outcome::Fault;
 use crate::payload::{Payload, PayloadError};
+use crate::text::{bounded, causes};
 use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
 use std::error::Error;
 use std::fmt;
@@ -79,9 +80,9 @@ fn present<'de, D: Deserializer<'de>>(field: D) -> Result<Option<Payload>, D::Er
 }
 
 impl FailureRecord {
-    /// A failure without a typed error.
-    pub fn new(kind: FailureKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), chain: Vec::new(), data: None, cause: None }
+    /// A failure without a typed error. Its text is bounded to 8 KiB.
+    pub fn new(kind: FailureKind, message: impl fmt::Display) -> Self {
+        Self { kind, message: bounded(message), chain: Vec::new(), data: None, cause: None }
     }
 
     /// A time limit that ran out after `last` is told with it. Where `last` was a time limit too, its own cause says more; one kind
@@ -140,10 +141,10 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// A failure with this text.
+    /// A failure with this text. Of one that is longer than 8 KiB the head and the tail are kept.
     pub fn new(message: impl fmt::Display) -> Self {
         Self {
-            message: message.to_string(),
+            message: bounded(message),
             chain: Vec::new(),
             data: None,
             non_retryable: false,
@@ -188,7 +189,7 @@ impl Failure {
         self.next_retry_delay
     }
 
-    /// The texts of the causes, outermost first.
+    /// The texts of the causes, outermost first: at most 16, of at most 2 KiB each.
     pub fn chain(&self) -> &[String] {
         &self.chain
     }
@@ -210,17 +211,6 @@ impl Failure {
     fn from_error(error: &dyn Error) -> Self {
         Self { chain: causes(error), ..Self::new(error) }
     }
-}
-
-/// The texts of an error's `source()` chain, outermost first.
-pub(crate) fn causes(error: &dyn Error) -> Vec<String> {
-    let mut chain = Vec::new();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        chain.push(cause.to_string());
-        next = cause.source();
-    }
-    chain
 }
 
 impl<E: Error + 'static> From<E> for Failure {

@@ -29,6 +29,7 @@ mod policy;
 pub mod probe;
 mod spans;
 mod state;
+mod text;
 
 pub use asked::*;
 pub use bytes::Bytes;
@@ -46,3 +47,4 @@ pub use outcome::*;
 pub use payload::{Encoded, MAX_PAYLOAD_BYTES, Payload, PayloadError};
 pub use policy::{ActivityOptions, CancellationType, RetryPolicy};
 pub use state::{Parked, Slot, This};
+pub use text::{MAX_CAUSE_BYTES, MAX_CAUSES, MAX_TEXT_BYTES, bounded};

@@ -115,6 +115,7 @@ mod list {
         GrepKnown "grep-known" Test("store::conformance::on_memory::messages::a_closed_run_knows_a_request_by_its_events"), "Whether a closed run knows a request is decided by a search in text (once a bug).";
         KeysBeforeRows "keys-before-rows" Test("store::postgres::lock_tests::a_turn_has_its_row_before_its_key"), "A batch takes keys of the journal before it has its rows (once a bug).";
         CloseStarves "close-starves" Test("store::postgres::lock_tests::a_close_that_is_kept_out_waits_in_line"), "A close tries its row for ever and never waits for it (once a bug).";
+        SignalsAfterRun "signals-after-run" Simulation { from: 1, runs: 50 }, "Signals that came before the first turn are delivered after `run` was polled (once a bug).";
         SkipFence "skip-fence" Permutations, "A batch is written without its lease.";
         ClaimTwice "claim-twice" Permutations, "A claim takes what another has.";
         CloseWithoutLock "close-without-lock" Permutations, "A close locks its execution's row no more than a message does.";

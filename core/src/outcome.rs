@@ -8,6 +8,7 @@
 
 use crate::failure::{ActivityError, CallError, Failure, FailureKind, FailureRecord, TimeoutKind};
 use crate::payload::{Encoded, Payload, PayloadError};
+use crate::text::{bounded, bounded_chain};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::error::Error;
 use std::fmt;
@@ -80,8 +81,8 @@ impl<E: Error + Serialize + DeserializeOwned + 'static> Fault for E {
     fn to_record(&self) -> Result<FailureRecord, PayloadError> {
         Ok(FailureRecord {
             kind: FailureKind::Application,
-            message: self.to_string(),
-            chain: crate::failure::causes(self),
+            message: bounded(self),
+            chain: crate::text::causes(self),
             data: Some(Payload::keep(self)?),
             cause: None,
         })
@@ -104,8 +105,8 @@ impl Fault for Failure {
         let beside = self.beside_texts();
         Ok(FailureRecord {
             kind: FailureKind::Application,
-            message: self.to_string(),
-            chain: self.chain().to_vec(),
+            message: bounded(self),
+            chain: bounded_chain(self.chain().iter()),
             data: beside.as_ref().map(Payload::encode).transpose()?,
             cause: None,
         })

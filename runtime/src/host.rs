@@ -6,8 +6,10 @@
 
 use crate::engine::EngineThread;
 use crate::store::{LEASE, RENEW_EVERY};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::runtime::Handle;
+use uuid::Uuid;
 
 #[cfg(feature = "testing")]
 pub(crate) use given::TestHost;
@@ -120,8 +122,9 @@ impl Pace {
 pub(crate) struct Host {
     pub(crate) pace: Pace,
     engine: EngineThread,
+    run_ids: Arc<RunIds>,
     #[cfg(feature = "testing")]
-    test: Option<std::sync::Arc<dyn TestHost>>,
+    test: Option<Arc<dyn TestHost>>,
 }
 
 impl Default for Host {
@@ -129,21 +132,51 @@ impl Default for Host {
         Self {
             pace: Pace::PROGRAM,
             engine: EngineThread::default(),
+            run_ids: Arc::default(),
             #[cfg(feature = "testing")]
             test: None,
         }
     }
 }
 
+/// Makes the ids of runs: UUIDv7 by the database's clock, so that a list in their order is newest first whichever process
+/// has started what. Within one millisecond, and while the clock is set back, a counter keeps the order of one
+/// process's starts.
+#[derive(Default)]
+pub(crate) struct RunIds(Mutex<(u64, u32)>);
+
+impl RunIds {
+    /// How many there may be of one millisecond; the next is of the one after it.
+    const OF_ONE_MS: u32 = 1 << 26;
+
+    fn next(&self, now_ms: i64, random: u64) -> Uuid {
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let now_ms = u64::try_from(now_ms).unwrap_or(0);
+        *last = match *last {
+            (ms, _) if now_ms > ms => (now_ms, 0),
+            (ms, count) if count + 1 < Self::OF_ONE_MS => (ms, count + 1),
+            (ms, _) => (ms + 1, 0),
+        };
+        let (ms, count) = *last;
+        // After the time come 12 bits, the variant's 2, then 62. The counter is first, around the variant.
+        let mut rest = [0; 10];
+        let (high, low) = ((count >> 14).to_be_bytes(), (count & 0x3fff).to_be_bytes());
+        rest[..2].copy_from_slice(&high[2..]);
+        rest[2..4].copy_from_slice(&low[2..]);
+        rest[4..].copy_from_slice(&random.to_be_bytes()[2..]);
+        uuid::Builder::from_unix_timestamp_millis(ms, &rest).into_uuid()
+    }
+}
+
 #[cfg(feature = "testing")]
 impl Host {
     /// A process that a test makes up.
-    pub(crate) fn of_test(pace: Pace, test: std::sync::Arc<dyn TestHost>) -> Self {
-        Self { pace, engine: EngineThread::default(), test: Some(test) }
+    pub(crate) fn of_test(pace: Pace, test: Arc<dyn TestHost>) -> Self {
+        Self { pace, engine: EngineThread::default(), run_ids: Arc::default(), test: Some(test) }
     }
 
     /// The test's process, where it is one.
-    pub(crate) fn test(&self) -> Option<&std::sync::Arc<dyn TestHost>> {
+    pub(crate) fn test(&self) -> Option<&Arc<dyn TestHost>> {
         self.test.as_ref()
     }
 }
@@ -168,7 +201,18 @@ impl Host {
             let bits = u128::from(test.random()) << 64 | u128::from(test.random());
             return uuid::Builder::from_random_bytes(bits.to_be_bytes()).into_uuid().to_string();
         }
-        uuid::Uuid::now_v7().to_string()
+        Uuid::now_v7().to_string()
+    }
+
+    /// The id of a run that is started now, by the store's clock: see [`RunIds`].
+    pub(crate) fn run_id(&self, now_ms: i64) -> String {
+        #[cfg(feature = "testing")]
+        if let Some(test) = &self.test {
+            // Two numbers, as any id takes: what a seed draws after it stays the same.
+            let random = test.random() ^ test.random();
+            return self.run_ids.next(now_ms, random).to_string();
+        }
+        self.run_ids.next(now_ms, Uuid::now_v7().as_u64_pair().1).to_string()
     }
 
     /// A seed for an execution's random numbers: the random part of a fresh UUID.
@@ -177,7 +221,7 @@ impl Host {
         if let Some(test) = &self.test {
             return test.random();
         }
-        uuid::Uuid::now_v7().as_u64_pair().1
+        Uuid::now_v7().as_u64_pair().1
     }
 
     /// Runs workflow code that may take its time, beside everything else.
@@ -216,5 +260,33 @@ impl Host {
             return told.await.expect("the test's process ran the future to its end");
         }
         future.await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn run_ids_sort_by_time_and_then_by_their_order() {
+        let ids = RunIds::default();
+        let mut made: Vec<Uuid> = (0..70_000).map(|_| ids.next(1_000, u64::MAX)).collect();
+        // A clock that is set back loses no order.
+        made.push(ids.next(1, 0));
+        made.push(ids.next(1_001, 0));
+        assert!(made.is_sorted_by(|a, b| a.to_string() < b.to_string()));
+        assert!(
+            made.iter().all(|id| id.get_version_num() == 7 && id.get_variant() == uuid::Variant::RFC4122)
+        );
+        let ms = |id: &Uuid| id.as_u128() >> 80;
+        assert_eq!((ms(&made[0]), ms(&made[70_000]), ms(&made[70_001])), (1_000, 1_000, 1_001));
+    }
+
+    #[test]
+    fn a_millisecond_that_is_full_goes_on_in_the_next() {
+        let ids = RunIds(Mutex::new((1_000, RunIds::OF_ONE_MS - 1)));
+        let next = ids.next(1_000, 0);
+        assert_eq!(next.as_u128() >> 80, 1_001);
+        assert!(ids.next(1_000, 0) > next);
     }
 }

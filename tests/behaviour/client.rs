@@ -101,6 +101,22 @@ async fn pages_join_up() {
     assert_eq!((pages, seen), (3, ["q6", "q5", "q4", "q3", "q2", "q1", "q0"].map(String::from).to_vec()));
 }
 
+/// By the environment's clock, and within one of its milliseconds in the order of the starts.
+#[tokio::test]
+async fn lists_of_a_test_environment_are_newest_first() {
+    let env = abide::testing::TestEnv::start().await.unwrap();
+    let client = env.client().queue("main");
+    let mut started = Vec::new();
+    for n in 0..20 {
+        client.start(quick(n)).id(format!("q{n}")).await.unwrap();
+        started.insert(0, format!("q{n}"));
+    }
+    assert_eq!(ids(&client, ListFilter::new()).await, started);
+    env.sleep(secs(60)).await;
+    client.start(quick(20)).id("later").await.unwrap();
+    assert_eq!(ids(&client, ListFilter::new().limit(2)).await, ["later", "q19"]);
+}
+
 #[tokio::test]
 async fn a_description_says_what_it_waits_for() {
     let db = Db::new().await;

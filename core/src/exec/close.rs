@@ -97,7 +97,7 @@ impl Execution {
         let verdict = match ended {
             Ok(Ok(result)) => Verdict::Completed(result),
             Ok(Err(failure)) => Verdict::Failed(failure),
-            Err(error) => Verdict::Failed(FailureRecord::new(FailureKind::Invalid, error.to_string())),
+            Err(error) => Verdict::Failed(FailureRecord::new(FailureKind::Invalid, error)),
         };
         let cancelled = self.ctx.cancellation.borrow().dropping().map(str::to_owned);
         let verdict = cancelled.map_or(verdict, Verdict::Canceled);

@@ -47,11 +47,28 @@ pub(crate) fn outside(what: &str) -> ! {
     panic!("AB0210: {what} was used outside of a workflow: it works in functions marked `#[workflow]` only")
 }
 
+/// Refuses a poll of a future that has given its value away, as `async` blocks and tokio's futures do.
+///
+/// # Panics
+/// Always: the execution is suspended with `AB0218`.
+#[cold]
+pub(crate) fn polled_again(what: &str) -> ! {
+    panic!(
+        "AB0218: {what} was awaited again after it had ended, and its value is gone. Keep the value, or leave the future \
+         out of the next round: `_ = &mut future, if !done => ..`"
+    )
+}
+
 /// Refuses what a query must not do, where one runs; see [`Context::refuse_in_query`].
 pub(crate) fn refuse_in_query(did: std::fmt::Arguments<'_>) {
     if let Some(ctx) = current() {
         ctx.refuse_in_query(did);
     }
+}
+
+/// Whether the execution being polled is halted: its futures stay pending, and are dropped with it.
+pub(crate) fn is_halted() -> bool {
+    current().is_some_and(|ctx| ctx.halted())
 }
 
 /// Makes `context` the current one until dropped.

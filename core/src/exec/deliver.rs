@@ -8,14 +8,17 @@ use super::{Execution, Input, Spawned, Suspension, TaskKind, context};
 use crate::event::{Event, RULES};
 use crate::ids::EventId;
 use crate::payload::Payload;
+use crate::text::bounded;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::rc::Rc;
 
 impl Execution {
-    /// Takes in one live input: makes events of it and delivers them.
-    pub(super) fn take_in(&mut self, input: Input) {
+    /// Takes in one live input: makes events of it and delivers them. `early`: how many signals come directly after a
+    /// start.
+    pub(super) fn take_in(&mut self, input: Input, early: u32) {
         match input {
-            Input::Start { input, seed } => self.record(Event::Started { input, seed, rules: RULES }),
+            Input::Start { input, seed } => {
+                self.record(Event::Started { input, seed, rules: RULES, early });
+            }
             Input::Attempt { activity, attempt, outcome } => {
                 let now_ms = self.ctx.now_ms.get();
                 let decision = self.ctx.activities.borrow().decide(activity, attempt, outcome, now_ms);
@@ -29,7 +32,7 @@ impl Execution {
             }
             Input::Cancel { request_id, reason } => {
                 if mutant!(ForgetRequestIds) || !self.cancels.contains(&request_id) {
-                    self.record(Event::CancelRequested { request_id, reason });
+                    self.record(Event::CancelRequested { request_id, reason: bounded(reason) });
                 }
             }
             Input::Recovered { running, retried_ms } => {
@@ -76,8 +79,9 @@ impl Execution {
 
     /// Delivers an input event, live or replayed, and runs till nothing moves.
     pub(super) fn deliver(&mut self, id: EventId, event: Event, live: bool) {
+        self.begin_before(&event);
         match event {
-            Event::Started { input, seed, rules } => self.start(&input, seed, rules),
+            Event::Started { input, seed, rules, early } => self.start(&input, seed, rules, early),
             Event::TimerFired { timer } => self.ctx.timers.borrow_mut().fire(timer),
             Event::Signaled { name, input, request_id, handled } => {
                 self.signals.insert(request_id);
@@ -86,6 +90,7 @@ impl Execution {
                 } else if !self.signal(id, &name, &input) && !self.ctx.history.borrow_mut().unhandled(id) {
                     self.ctx.suspend(Suspension::unhandled(&name));
                 }
+                self.count_early();
             }
             Event::SignalRedelivered { signal } => {
                 if let Some((name, input)) = self.unhandled.remove(&signal)
@@ -141,30 +146,6 @@ impl Execution {
         while !self.ctx.halted() && !self.is_closed() {
             let Some(timer) = self.ctx.timers.borrow().next_due(now_ms) else { break };
             self.record(Event::TimerFired { timer });
-        }
-    }
-
-    fn start(&mut self, input: &Payload, seed: u64, rules: u32) {
-        if self.ctx.halted() {
-            return;
-        }
-        self.ctx.rng.borrow_mut().reseed(seed);
-        self.ctx.is_strict.set(rules >= 1);
-        self.ctx.info.borrow_mut().started_at_ms = self.ctx.now_ms.get();
-        let _entered = context::enter(&self.ctx);
-        let made = catch_unwind(AssertUnwindSafe(|| self.program.run(input)));
-        match made {
-            Ok(Ok(run)) => {
-                let end = Rc::clone(&self.run_end);
-                let future = Box::pin(async move {
-                    let ended = run.await;
-                    *end.borrow_mut() = Some(ended);
-                });
-                let id = self.ctx.reserve_task();
-                self.tasks.add(Spawned { id, kind: TaskKind::Main, future });
-            }
-            Ok(Err(error)) => self.ctx.suspend(Suspension::undecodable("the workflow's input", &error)),
-            Err(panic) => self.ctx.suspend(Suspension::panicked(&panic_message(&*panic), None)),
         }
     }
 

@@ -3,6 +3,7 @@
 use crate::event::Event;
 use crate::guard::Site;
 use crate::ids::EventId;
+use crate::text::bounded;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -29,13 +30,13 @@ impl fmt::Display for Suspension {
 }
 
 impl Suspension {
-    /// A reason with this code.
-    pub fn new(code: &str, message: impl Into<String>) -> Self {
-        Self { code: code.to_owned(), message: message.into(), site: None }
+    /// A reason with this code. Its message is bounded to 8 KiB.
+    pub fn new(code: &str, message: impl fmt::Display) -> Self {
+        Self { code: code.to_owned(), message: bounded(message), site: None }
     }
 
     pub(crate) fn at(mut self, site: Option<&'static Site>) -> Self {
-        self.site = site.map(Site::to_string);
+        self.site = site.map(bounded);
         self
     }
 
@@ -58,7 +59,7 @@ impl Suspension {
 
     pub(crate) fn panicked(message: &str, site: Option<&'static Site>) -> Self {
         // An engine panic on misuse carries its own code.
-        let code = ["AB0118", "AB0210"].into_iter().find(|code| message.starts_with(code));
+        let code = ["AB0118", "AB0210", "AB0218"].into_iter().find(|code| message.starts_with(code));
         match code {
             Some(code) => Self::new(code, message.trim_start_matches(code).trim_start_matches(": ")),
             None => Self::new(
@@ -118,6 +119,17 @@ impl Suspension {
                 "its journal is damaged at event {at}: its rows do not join up, or do not begin with the start"
             ),
         )
+    }
+}
+
+impl Suspension {
+    /// Signals that its start has counted are in neither its journal nor its inbox.
+    pub(crate) fn lost_signals(left: u32) -> Self {
+        let message = format!(
+            "its journal is damaged: {left} signals that were acknowledged before its first turn are in neither its \
+             journal nor its inbox. Restore the rows of its inbox and resume it, or terminate it"
+        );
+        Self::new(Self::DAMAGED, message)
     }
 }
 

@@ -7,7 +7,7 @@
 //!
 //! Modules, in reading order: `turn` (what goes in and comes out), `context` (what futures and executor share), `history` (the cursor), `tasks` and
 //! `waker` (the poll loop), `program` (the user's code, erased), `activities`, `attempts` (failed ones that are tried again), `timers`, `cancel`, `saga` (what
-//! futures wait for), `deliver` (inputs), `close` (ends), `halt` (suspension), `view` (positions and queries).
+//! futures wait for), `start` (the first poll), `deliver` (inputs), `close` (ends), `halt` (suspension), `view` (positions and queries).
 //!
 //! It must never read a clock, draw a random number, do I/O or panic on user data.
 
@@ -21,6 +21,7 @@ mod halt;
 mod history;
 mod program;
 mod saga;
+mod start;
 mod tasks;
 mod timers;
 mod turn;
@@ -33,6 +34,7 @@ pub use context::Position;
 pub use halt::Suspension;
 pub use history::Trace;
 pub use program::{QueryFault, WorkflowType};
+pub use tasks::panic_message;
 pub(crate) use tasks::{Spawned, TaskKind};
 pub use turn::{Action, ActivityStart, AttemptOutcome, Input, Standing, Stop, Turn};
 
@@ -57,6 +59,8 @@ pub struct Execution {
     tasks: Tasks,
     run_end: Rc<RefCell<Option<RunEnd>>>,
     ending: Ending,
+    /// `run`, before its first poll.
+    early: Option<start::Early>,
     /// The mark up to which state waiters have been woken.
     seen_progress: u64,
     /// Request ids of signals that were taken in, and of cancel requests: one id may name one of each (PROTOCOL 41).
@@ -108,6 +112,7 @@ impl Execution {
             tasks: Tasks::default(),
             run_end: Rc::default(),
             ending: Ending::default(),
+            early: None,
             seen_progress: 0,
             signals: HashSet::new(),
             cancels: HashSet::new(),
@@ -197,8 +202,9 @@ impl Execution {
             let Some(input) = inputs.next() else { break };
             messages -= usize::from(input.is_message());
             self.hold_close = messages > 0;
-            self.take_in(input);
+            self.take_in(input, start::early(inputs.as_slice()));
         }
+        self.require_early();
         self.hold_close = false;
         self.run_till_quiet();
         self.fire_timers(at_ms);
@@ -333,7 +339,7 @@ impl Drop for Execution {
             self.tasks.drop_task(id, &self.ctx);
         }
         let compensations = self.ctx.compensations.borrow_mut().take_all();
-        let spawned = self.ctx.spawned.take();
+        let spawned = (self.ctx.spawned.take(), self.early.take());
         let state = (self.ctx.take_slot(), std::mem::replace(&mut self.program, WorkflowType::stateless()));
         let _entered = context::enter(&self.ctx);
         // User code: a panic in a drop must not end the thread. There is nobody left to tell.
@@ -345,3 +351,6 @@ impl Drop for Execution {
 #[cfg(test)]
 #[path = "elsewhere_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+mod start_tests;

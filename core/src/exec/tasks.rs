@@ -3,6 +3,7 @@
 use super::context::{self, Context};
 use super::waker::{ReadyQueue, TaskId, TaskWaker};
 use crate::def::LocalBoxFuture;
+use crate::text::bounded;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -115,11 +116,9 @@ impl Tasks {
     }
 }
 
-/// The text of a panic.
-pub(crate) fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
-    panic
-        .downcast_ref::<&str>()
-        .map(ToString::to_string)
-        .or_else(|| panic.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "a panic without a text".to_owned())
+/// The text of a panic, bounded.
+pub fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    bounded(text.unwrap_or("a panic without a text"))
 }

@@ -24,7 +24,8 @@ pub(crate) const MAX_OPEN_ACTIVITIES: usize = 2_000;
 /// A call of the activity `D`: scheduled at its first poll, cancelled when dropped before its end.
 ///
 /// Its output is `Result<T, ActivityError<E>>` for an activity that returns `Result<T, E>`, and
-/// `Result<T, CallError>` for one that returns `T`.
+/// `Result<T, CallError>` for one that returns `T`. Awaited again by reference after its end, it suspends the execution
+/// with `AB0218`: its result is gone.
 #[must_use = "an activity call does nothing until it is awaited"]
 pub struct ActivityCall<D: ActivityDef> {
     input: Option<Result<Encoded, PayloadError>>,
@@ -164,7 +165,8 @@ impl<D: ActivityDef> Future for ActivityCall<D> {
                 match this.schedule(&ctx) {
                     Ok(Some(id)) => id,
                     // The execution is halted; whatever polls on is dropped with it.
-                    Ok(None) => return Poll::Pending,
+                    Ok(None) if ctx.halted() => return Poll::Pending,
+                    Ok(None) => context::polled_again(&format!("a call of activity `{}`", D::NAME)),
                     Err(error) => return Poll::Ready(Err(error.into())),
                 }
             }

@@ -6,6 +6,7 @@
 // The type parameters of a tuple name the fields too: `pin_project!` copies no attributes to its projections.
 #![allow(non_snake_case)]
 
+use crate::exec::context;
 #[doc(hidden)]
 pub use crate::guard::check;
 use crate::guard::{Checked, WorkflowFuture, engine_future, poll_child};
@@ -25,6 +26,13 @@ pin_project! {
     }
 }
 
+const JOIN: &str = "a `workflow::join!` or `try_join!`";
+
+/// A child whose value was given is polled: its join has ended.
+fn again() -> bool {
+    if context::is_halted() { false } else { context::polled_again(JOIN) }
+}
+
 impl<F: WorkflowFuture> Child<F> {
     /// Polls a running child. Returns whether it is done.
     fn poll_done(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> bool {
@@ -33,7 +41,8 @@ impl<F: WorkflowFuture> Child<F> {
                 Poll::Ready(value) => value,
                 Poll::Pending => return false,
             },
-            ChildProj::Done { .. } | ChildProj::Taken => return true,
+            ChildProj::Done { .. } => return true,
+            ChildProj::Taken => return again(),
         };
         self.set(Self::Done { value });
         true
@@ -42,7 +51,7 @@ impl<F: WorkflowFuture> Child<F> {
     fn take(self: Pin<&mut Self>) -> F::Output {
         match self.project_replace(Self::Taken) {
             ChildTaken::Done { value } => value,
-            _ => panic!("a join was polled after it was done"),
+            _ => context::polled_again(JOIN),
         }
     }
 }
@@ -65,7 +74,7 @@ impl<T, E, F: WorkflowFuture<Output = Result<T, E>>> Child<F> {
     fn take_ok(self: Pin<&mut Self>) -> T {
         match self.take() {
             Ok(value) => value,
-            Err(_) => panic!("a failed join was polled again"),
+            Err(_) => context::polled_again(JOIN),
         }
     }
 }
@@ -276,7 +285,8 @@ engine_future!([T, E: OneOf, F: WorkflowFuture<Output = Result<T, E>>] TryJoin<F
 /// Waits for all of several futures at once: `workflow::join!(a, b).await` gives `(A, B)`.
 ///
 /// Takes 1 to 12 futures and polls them from first to last. The twin of `tokio::join!`, but it is a future, to be
-/// awaited. For a number of futures known only at run time use `futures::future::join_all`.
+/// awaited. Awaited again by reference after its end, it suspends the execution with `AB0218`. For a number of futures known
+/// only at run time use `futures::future::join_all`.
 #[macro_export]
 #[doc(hidden)]
 macro_rules! __join {
@@ -289,7 +299,8 @@ macro_rules! __join {
 /// `workflow::try_join!(a, b).await?` gives `(A, B)`.
 ///
 /// Takes 1 to 12 futures. With `.await?` right after it, `?` converts each operand's error by itself, so their types
-/// may differ. Without, every error must convert into the first operand's.
+/// may differ. Without, every error must convert into the first operand's. Awaited again by reference after its end, it
+/// suspends the execution with `AB0218`.
 #[macro_export]
 #[doc(hidden)]
 macro_rules! __try_join {

@@ -97,6 +97,6 @@ impl Compensated for () {
 
 impl<T, E: fmt::Display> Compensated for Result<T, E> {
     fn failure(self) -> Option<FailureRecord> {
-        self.err().map(|error| FailureRecord::new(FailureKind::Application, error.to_string()))
+        self.err().map(|error| FailureRecord::new(FailureKind::Application, error))
     }
 }

@@ -158,7 +158,8 @@ macro_rules! __select {
 /// Waits until a condition on the workflow's state holds: `workflow::until!(self.approved.is_some()).await`.
 ///
 /// It gives a future; `.timeout(days(3))` limits the wait and makes it a `Result<(), Elapsed>`. The condition is asked
-/// again after each change of the state; it cannot change the state itself.
+/// again after each change of the state; it cannot change the state itself. Awaited again by reference, the future asks
+/// again: it is ready at once where the condition holds.
 #[macro_export]
 #[doc(hidden)]
 macro_rules! __until {

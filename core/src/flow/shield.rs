@@ -9,13 +9,14 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 /// Finishes `future` even when the workflow is cancelled meanwhile; the workflow is then dropped right after it.
-/// For steps that must not be torn apart: a charge and the note of it.
+/// For steps that must not be torn apart: a charge and the note of it. Awaited again by reference after its end, it
+/// suspends the execution with `AB0218`.
 pub fn shielded<F>(future: F) -> Shielded<F::IntoFuture>
 where
     F: IntoFuture,
     F::IntoFuture: WorkflowFuture,
 {
-    Shielded { future: future.into_future(), shield: None, done: false }
+    Shielded { future: future.into_future(), shield: None, stage: Stage::Running }
 }
 
 pin_project! {
@@ -25,8 +26,16 @@ pin_project! {
         #[pin]
         future: F,
         shield: Option<Shield>,
-        done: bool,
+        stage: Stage,
     }
+}
+
+enum Stage {
+    Running,
+    /// Its value was given.
+    Ended,
+    /// It ended after the workflow was cancelled: the executor drops its task.
+    Dropped,
 }
 
 /// Counts as one shielded block of its task while it lives.
@@ -55,9 +64,13 @@ impl<F: WorkflowFuture> Future for Shielded<F> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         let this = self.project();
         let ctx = context::expect("workflow::shielded");
-        if *this.done {
-            ctx.note_wait();
-            return Poll::Pending;
+        match this.stage {
+            Stage::Running => {}
+            Stage::Ended if !ctx.halted() => context::polled_again("a `workflow::shielded`"),
+            Stage::Ended | Stage::Dropped => {
+                ctx.note_wait();
+                return Poll::Pending;
+            }
         }
         if this.shield.is_none() {
             let task = ctx.task.get();
@@ -65,14 +78,17 @@ impl<F: WorkflowFuture> Future for Shielded<F> {
             *this.shield = Some(Shield { ctx: Rc::clone(&ctx), task });
         }
         let Poll::Ready(value) = poll_child(this.future, cx) else { return Poll::Pending };
-        *this.done = true;
         match this.shield.take().is_some_and(Shield::leave) {
             // Cancelled meanwhile: the executor drops this task right after the poll.
             true => {
+                *this.stage = Stage::Dropped;
                 ctx.note_wait();
                 Poll::Pending
             }
-            false => Poll::Ready(value),
+            false => {
+                *this.stage = Stage::Ended;
+                Poll::Ready(value)
+            }
         }
     }
 }
@@ -80,7 +96,8 @@ impl<F: WorkflowFuture> Future for Shielded<F> {
 engine_future!([F: WorkflowFuture] Shielded<F>);
 
 /// Waits for a request to cancel and gives its reason. From this call on the workflow decides for itself: a request
-/// drops nothing, is delivered here only, and the workflow may still complete.
+/// drops nothing, is delivered here only, and the workflow may still complete. Awaited again by reference, it gives the
+/// reason again.
 pub fn cancelled() -> Cancelled {
     let ctx = context::expect("workflow::cancelled");
     ctx.refuse_in_query(format_args!("called `workflow::cancelled`"));

@@ -12,7 +12,8 @@ use std::task::{Context, Poll};
 /// Calls `read` once and records what it gives; a replay takes the recorded value and does not call it.
 ///
 /// For a quick read only (a feature flag, a file's name): it runs on the workflow's thread, and again if the process
-/// dies before the turn is written. What can fail or take time is an activity.
+/// dies before the turn is written. What can fail or take time is an activity. Awaited again by reference after its end, it
+/// suspends the execution with `AB0218`.
 pub fn side_effect<T: Persist, F: FnOnce() -> T>(read: F) -> SideEffect<T, F> {
     context::refuse_in_query(format_args!("called `workflow::side_effect`"));
     SideEffect { read: Some(read), output: std::marker::PhantomData }
@@ -32,7 +33,12 @@ impl<T: Persist, F: FnOnce() -> T> Future for SideEffect<T, F> {
 
     fn poll(mut self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<T> {
         let ctx = context::expect("workflow::side_effect");
-        let Some(read) = self.read.take() else { return Poll::Pending };
+        let Some(read) = self.read.take() else {
+            if ctx.halted() {
+                return Poll::Pending;
+            }
+            context::polled_again("a `workflow::side_effect`")
+        };
         // On replay the recorded value takes the place of this one.
         let value = match ctx.history.borrow().is_replaying() {
             true => Ok(Payload::null()),

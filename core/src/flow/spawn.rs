@@ -18,8 +18,13 @@ where
 {
     let ctx = context::expect("workflow::spawn");
     ctx.refuse_in_query(format_args!("called `workflow::spawn`"));
-    let shared =
-        Rc::new(RefCell::new(Shared { result: None, waker: None, aborted: false, abort_waker: None }));
+    let shared = Rc::new(RefCell::new(Shared {
+        result: None,
+        ended: false,
+        waker: None,
+        aborted: false,
+        abort_waker: None,
+    }));
     let task = Task { future: Some(Box::pin(future.into_future())), shared: Rc::clone(&shared) };
     ctx.spawn(TaskKind::Spawned, Box::pin(task));
     JoinHandle { shared }
@@ -33,7 +38,9 @@ impl context::Context {
 }
 
 struct Shared<T> {
+    /// Taken by whoever awaits it.
     result: Option<Result<T, JoinError>>,
+    ended: bool,
     waker: Option<Waker>,
     aborted: bool,
     abort_waker: Option<Waker>,
@@ -41,7 +48,7 @@ struct Shared<T> {
 
 impl<T> Shared<T> {
     fn finish(&mut self, result: Result<T, JoinError>) {
-        self.result = Some(result);
+        (self.result, self.ended) = (Some(result), true);
         if let Some(waker) = self.waker.take() {
             waker.wake();
         }
@@ -84,7 +91,8 @@ impl<F: Future> Drop for Task<F> {
     }
 }
 
-/// The result of a spawned task: await it, or drop it to detach.
+/// The result of a spawned task: await it, or drop it to detach. Awaited again by reference after it gave the result, it
+/// suspends the execution with `AB0218`, where tokio's panics.
 pub struct JoinHandle<T> {
     shared: Rc<RefCell<Shared<T>>>,
 }
@@ -100,9 +108,9 @@ impl<T> JoinHandle<T> {
         }
     }
 
-    /// Whether the task has ended.
+    /// Whether the task has ended, and stays true.
     pub fn is_finished(&self) -> bool {
-        self.shared.borrow().result.is_some()
+        self.shared.borrow().ended
     }
 }
 
@@ -114,6 +122,7 @@ impl<T> Future for JoinHandle<T> {
         let mut shared = self.shared.borrow_mut();
         match shared.result.take() {
             Some(result) => Poll::Ready(result),
+            None if shared.ended && !ctx.halted() => context::polled_again("the handle of a task"),
             None => {
                 shared.waker = Some(ctx.register(cx));
                 Poll::Pending

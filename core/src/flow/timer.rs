@@ -14,10 +14,11 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 /// Waits for `duration`: milliseconds or years, through crashes and restarts. The workflow's twin of
-/// `tokio::time::sleep`; resolution 1 ms. Dropping it cancels the timer.
+/// `tokio::time::sleep`; resolution 1 ms. It begins at its first poll. Dropping it cancels the timer. Awaited again by
+/// reference after its end it is ready at once.
 pub fn sleep(duration: Duration) -> Sleep {
     context::refuse_in_query(format_args!("started a timer"));
-    Sleep { duration, started: None }
+    Sleep { duration, started: None, ended: false }
 }
 
 /// See [`sleep`].
@@ -25,6 +26,7 @@ pub fn sleep(duration: Duration) -> Sleep {
 pub struct Sleep {
     duration: Duration,
     started: Option<(Rc<Shared>, EventId)>,
+    ended: bool,
 }
 
 impl Sleep {
@@ -44,6 +46,9 @@ impl Future for Sleep {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        if self.ended {
+            return Poll::Ready(());
+        }
         let id = match &self.started {
             Some((_, id)) => *id,
             None => match self.start(&context::expect("workflow::sleep")) {
@@ -56,7 +61,7 @@ impl Future for Sleep {
         if !fired {
             return Poll::Pending;
         }
-        self.started = None;
+        (self.started, self.ended) = (None, true);
         Poll::Ready(())
     }
 }
@@ -75,7 +80,8 @@ impl Drop for Sleep {
 engine_future!([] Sleep);
 
 /// Waits for `future`, at most `limit`: the workflow's twin of `tokio::time::timeout`. When the limit runs out the
-/// future is dropped, which cancels the activities in it.
+/// future is dropped, which cancels the activities in it. Awaited again by reference it says `Elapsed` again; where the
+/// future was ready, its value is gone and that is a mistake (`AB0218`).
 pub fn timeout<F>(limit: Duration, future: F) -> Timeout<F::IntoFuture>
 where
     F: IntoFuture,
@@ -100,6 +106,9 @@ impl<F: WorkflowFuture> Future for Timeout<F> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
+        if this.future.is_none() && !this.sleep.ended && !context::is_halted() {
+            context::polled_again("a `workflow::timeout`");
+        }
         if let Some(future) = this.future.as_mut().as_pin_mut() {
             let polled = crate::guard::poll_child(future, cx);
             if let Poll::Ready(value) = polled {

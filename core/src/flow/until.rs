@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 /// What `until!` expands to: waits till `predicate` holds for the state. It is asked at once, and again after every
-/// change: each time a body of the workflow went on or a handler ran.
+/// change: each time a body of the workflow went on or a handler ran. Awaited again by reference it asks again.
 pub fn until<S: 'static, P: FnMut(&S) -> bool>(slot: &Slot<S>, predicate: P) -> Until<S, P> {
     Until { slot: slot.clone(), predicate }
 }

@@ -58,6 +58,13 @@ pub(super) fn step() -> BoxedStrategy<Step> {
     .boxed()
 }
 
+fn message() -> BoxedStrategy<Input> {
+    let signal =
+        (signal(), "[a-f]").prop_map(|((name, input), request_id)| Input::Signal { name, input, request_id });
+    let cancel = "[a-f]".prop_map(|request_id| Input::Cancel { request_id, reason: "enough".to_owned() });
+    prop_oneof![5 => signal, 1 => cancel].boxed()
+}
+
 /// An execution with its journal.
 pub(super) struct World {
     pub(super) exec: Execution,
@@ -89,9 +96,16 @@ impl World {
     }
 
     pub(super) fn started(program: &[Op], seed: u64) -> Result<Self, TestCaseError> {
+        Self::started_with(program, seed, Vec::new())
+    }
+
+    /// One whose first turn takes in these messages.
+    fn started_with(program: &[Op], seed: u64, messages: Vec<Input>) -> Result<Self, TestCaseError> {
         let input = Payload::encode(&(program,)).expect("a program");
         let mut world = Self { now_ms: 1_000, ..Self::replayed(Vec::new()) };
-        world.turn(vec![Input::Start { input, seed }])?;
+        let mut inputs = vec![Input::Start { input, seed }];
+        inputs.extend(messages);
+        world.turn(inputs)?;
         Ok(world)
     }
 
@@ -257,9 +271,10 @@ proptest! {
     fn whatever_comes_it_numbers_on_and_replays(
         program in program(),
         seed in any::<u64>(),
+        first in vec(message(), 0..4),
         turns in vec(vec(step(), 0..4), 0..12),
     ) {
-        let mut world = World::started(&program, seed)?;
+        let mut world = World::started_with(&program, seed, first)?;
         for steps in turns {
             world.take(steps)?;
         }

@@ -126,6 +126,11 @@ fn time() -> impl Strategy<Value = i64> {
     prop_oneof![6 => 0_i64..100_000, 1 => any::<i64>(), 1 => Just(i64::MAX), 1 => Just(i64::MIN)]
 }
 
+/// How many signals a start says that come first.
+fn early() -> impl Strategy<Value = u32> {
+    prop_oneof![6 => Just(0_u32), 2 => 0_u32..4, 1 => any::<u32>()]
+}
+
 fn attempt() -> impl Strategy<Value = u32> {
     prop_oneof![6 => 0_u32..5, 1 => any::<u32>(), 1 => Just(u32::MAX)]
 }
@@ -137,10 +142,11 @@ pub(super) fn event() -> BoxedStrategy<Event> {
 
 fn input_event() -> BoxedStrategy<Event> {
     prop_oneof![
-        (payload(), any::<u64>(), 0..2_u32).prop_map(|(input, seed, rules)| Event::Started {
+        (payload(), any::<u64>(), 0..2_u32, early()).prop_map(|(input, seed, rules, early)| Event::Started {
             input,
             seed,
-            rules
+            rules,
+            early
         }),
         (id(), payload()).prop_map(|(activity, result)| Event::ActivityCompleted { activity, result }),
         (id(), failure()).prop_map(|(activity, failure)| Event::ActivityFailed { activity, failure }),

@@ -7,10 +7,9 @@ use super::blocking::SLOT;
 use super::context::ActivityContext;
 use super::runner::Slot;
 use crate::hub::BoxFuture;
-use abide_core::exec::AttemptOutcome;
+use abide_core::exec::{AttemptOutcome, panic_message};
 use abide_core::{ActivityDef, Database, Fault, Outcome};
 use abide_core::{FailureKind, FailureRecord, Payload, PayloadError};
-use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -140,8 +139,8 @@ pub(crate) fn outcome<D: ActivityDef>(
 /// The engine cannot take what the code gave: trying again gives the same.
 fn refused(code: &str, what: &str, name: &str, error: &PayloadError) -> AttemptOutcome {
     let message = format!("{code}: the {what} of activity `{name}`: {error}");
-    tracing::warn!(code, activity = name, "{message}");
     let failure = FailureRecord::new(FailureKind::Invalid, message);
+    tracing::warn!(code, activity = name, "{}", failure.message);
     AttemptOutcome::Failed { failure, retryable: false, retry_after: None }
 }
 
@@ -166,10 +165,4 @@ async fn caught(name: &'static str, body: impl Future<Output = AttemptOutcome>) 
         }
     })
     .await
-}
-
-/// The text of a panic's payload.
-fn panic_message(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().copied();
-    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message").to_owned()
 }

@@ -100,12 +100,13 @@ impl<W: WorkflowDef> HandleCore<W> {
     }
 
     /// Asks it to stop: its future is dropped at its await, what is shielded is finished, compensations run, and it
-    /// closes as cancelled. Durable when the await returns; the execution may still be open then.
+    /// closes as cancelled. Durable when the await returns; the execution may still be open then. Of a reason that is longer than
+    /// 8 KiB the head and the tail are kept.
     pub fn cancel(&self, reason: impl Into<String>) -> Request {
         self.untyped.cancel(reason)
     }
 
-    /// Ends it at once. No workflow code runs, nothing is compensated.
+    /// Ends it at once. No workflow code runs, nothing is compensated. The reason as with [`cancel`](Self::cancel).
     pub fn terminate(&self, reason: impl Into<String>) -> Request {
         self.untyped.terminate(reason)
     }

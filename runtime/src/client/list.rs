@@ -3,7 +3,6 @@
 use super::describe::{ExecutionStatus, timestamp};
 use crate::outcome::Reason;
 use crate::store::{ExecutionRow, Filter, Page};
-use abide_core::ExecutionId;
 use jiff::Timestamp;
 
 /// Which executions to list. The default: all, 100 a page.
@@ -61,10 +60,10 @@ impl ListFilter {
 }
 
 /// Where a page ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ListCursor(ExecutionId);
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListCursor(String);
 
-/// Some of the executions, newest first.
+/// Some of the executions, newest first: by when they were started, on the database's clock, whichever process started them.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ExecutionPage {

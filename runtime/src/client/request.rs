@@ -6,7 +6,7 @@ use crate::activity::TransactionConnection;
 use crate::error::{Error, Result};
 use crate::hub::BoxFuture;
 use crate::store::{MessageKind, NewMessage, SendAnswer};
-use abide_core::{Event, ExecutionId, Payload, PayloadError};
+use abide_core::{Event, ExecutionId, Payload, PayloadError, bounded};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -136,7 +136,9 @@ impl Parts {
             What::Signal { name, input } => {
                 (MessageKind::Signal, to_json(&SignalBody { name: name.to_owned(), input: input? }))
             }
-            What::Cancel { reason } => (MessageKind::Cancel, to_json(&CancelBody { reason })),
+            What::Cancel { reason } => {
+                (MessageKind::Cancel, to_json(&CancelBody { reason: bounded(reason) }))
+            }
             What::Terminate { .. } => return Ok((to, None)),
         };
         let execution = to.locate().await?;
@@ -166,7 +168,7 @@ async fn deliver(to: &UntypedHandle, message: NewMessage) -> Result<()> {
 async fn terminate(to: &UntypedHandle, request_id: String, reason: String) -> Result<()> {
     let (store, hub) = (to.client.abide.store(), to.client.abide.hub());
     let execution: ExecutionId = to.locate().await?;
-    let event = Event::Terminated { reason };
+    let event = Event::Terminated { reason: bounded(reason) };
     let written = store.terminate(execution, request_id.clone(), to_json(&event)).await;
     let answer = written.map_err(|error| Error::of_request(error, &request_id))?;
     taken(to, answer)?;

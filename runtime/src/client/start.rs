@@ -153,7 +153,8 @@ impl<W: WorkflowHandle> Start<W> {
     fn checked(self) -> Result<(Client, NewExecution)> {
         let input = self.input?;
         let queue = self.queue.map_or_else(|| queue_here::<W>(&self.client), Ok)?;
-        let run_id = self.client.abide.host().fresh_id();
+        let now_ms = self.client.abide.store().now_ms();
+        let run_id = self.client.abide.host().run_id(now_ms);
         let workflow_id = self.id.unwrap_or_else(|| run_id.clone());
         check_id("workflow id", &workflow_id)?;
         check_id("task queue", &queue)?;
@@ -167,7 +168,7 @@ impl<W: WorkflowHandle> Start<W> {
             workflow_type: W::NAME.to_owned(),
             queue: queue.as_ref().to_owned(),
             input: input.as_json().to_owned(),
-            created_at_ms: store.now_ms(),
+            created_at_ms: now_ms,
             reuse: self.reuse.into(),
             conflict: self.conflict.into(),
             terminate_event: (self.conflict == IdConflictPolicy::TerminateExisting).then(terminate_event),

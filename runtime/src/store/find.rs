@@ -28,16 +28,17 @@ pub(crate) struct Filter {
     /// Rows a page; 0 means 100; never more than 1,000.
     pub(crate) limit: u32,
     /// [`Page::next`] of the page before.
-    pub(crate) after: Option<ExecutionId>,
+    pub(crate) after: Option<String>,
 }
 
-/// A page of executions, newest first.
+/// A page of executions, newest first: by run id, which begins with the time of its start. Ids of executions are blocks of
+/// a process, and say nothing about those of another.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Page {
     /// The rows.
     pub(crate) rows: Vec<ExecutionRow>,
-    /// Where the next page begins; `None` on the last.
-    pub(crate) next: Option<ExecutionId>,
+    /// The run id after which the next page begins; `None` on the last.
+    pub(crate) next: Option<String>,
 }
 
 /// One journal row, undecoded.

@@ -52,7 +52,7 @@ impl Thread {
 
     pub(super) fn turn(&mut self, live: &mut Live) {
         let Some(mut exec) = live.exec.take() else { return };
-        let mut taken = turn::Taken::from(std::mem::take(&mut live.pending), exec.is_at_limit());
+        let mut taken = turn::Taken::from(std::mem::take(&mut live.pending), &exec);
         let inputs = std::mem::take(&mut taken.inputs);
         let turn = self.run_turn(live, &mut exec, inputs);
         live.exec = Some(exec);

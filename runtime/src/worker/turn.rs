@@ -20,16 +20,21 @@ pub(super) struct Taken {
 }
 
 impl Taken {
-    /// `at_limit`: its history may grow no more, and only a request to cancel is taken in, before all others.
+    /// Where its history may grow no more, only a request to cancel is taken in, before all others.
     /// Messages go first: one that waits is taken in before an outcome can close the execution. Then what is decided: what
-    /// this worker says of the same attempt is void (PROTOCOL 22).
-    pub(super) fn from(mut pending: Vec<Pending>, at_limit: bool) -> Self {
+    /// this worker says of the same attempt is void (PROTOCOL 22). Before `run` is first polled signals go before everything
+    /// else (PROTOCOL 42).
+    pub(super) fn from(mut pending: Vec<Pending>, exec: &Execution) -> Self {
+        let at_limit = exec.is_at_limit();
+        let starts = |p: &Pending| matches!(p.input, Input::Start { .. });
+        let begins = exec.awaits_early() || pending.iter().any(starts);
         pending.sort_by_key(|p| match &p.input {
             Input::Start { .. } | Input::Recovered { .. } => 0,
             Input::Cancel { .. } if at_limit => 0,
-            input if input.is_message() => 1,
-            _ if p.decided => 2,
-            _ => 3,
+            Input::Signal { .. } if begins => 1,
+            input if input.is_message() => 2,
+            _ if p.decided => 3,
+            _ => 4,
         });
         let inputs = pending.iter().map(|p| p.input.clone()).collect();
         Self { inputs, origins: pending }

@@ -144,7 +144,9 @@ fn undo(turn: &mut Turn, reason: Suspension, inputs: Vec<Input>) {
     turn.events.truncate(usize::from(starts));
     turn.actions.clear();
     turn.attempts.clear();
-    turn.undelivered = if starts { Vec::new() } else { inputs };
+    turn.undelivered = inputs;
+    // What it begins with stays, and what came with it comes again.
+    turn.undelivered.retain(|input| !starts || !matches!(input, Input::Start { .. }));
     turn.standing = Standing::Suspended(reason);
 }
 

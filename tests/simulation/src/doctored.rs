@@ -110,7 +110,10 @@ fn first_history() -> Vec<Vec<Event>> {
         handled: true,
     };
     vec![
-        vec![Event::Started { input: payload(&(&programs()[0],)), seed: 1, rules: 1 }, scheduled(&flaky())],
+        vec![
+            Event::Started { input: payload(&(&programs()[0],)), seed: 1, rules: 1, early: 0 },
+            scheduled(&flaky()),
+        ],
         vec![completed(2, 1)],
         vec![signaled, leg(2)],
         vec![completed(5, 2), leg(4)],
@@ -138,7 +141,8 @@ fn run(number: usize, status: ExecutionStatus, rows: Vec<Vec<Event>>) -> RunEvid
 }
 
 fn runs() -> Vec<RunEvidence> {
-    let started = |n: usize| Event::Started { input: payload(&(&programs()[n],)), seed: 1, rules: 1 };
+    let started =
+        |n: usize| Event::Started { input: payload(&(&programs()[n],)), seed: 1, rules: 1, early: 0 };
     let sleep = || Event::TimerStarted { fire_at_ms: 11 };
     let second = vec![
         vec![started(1), sleep()],

@@ -136,6 +136,16 @@ impl RunEvidence {
         self.events().filter_map(number).collect()
     }
 
+    /// How many signals of this name came before `run` was first polled.
+    pub(crate) fn early(&self, wanted: &str) -> usize {
+        let Some((_, Event::Started { early, .. })) = self.events().next() else { return 0 };
+        let names = self.events().filter_map(|(_, event)| match event {
+            Event::Signaled { name, .. } => Some(name),
+            _ => None,
+        });
+        names.take(*early as usize).filter(|name| *name == wanted).count()
+    }
+
     /// The activities that were sent to another task queue.
     pub(crate) fn elsewhere(&self) -> impl Iterator<Item = (&str, u64)> {
         let sent = |event: &Event| matches!(event, Event::ActivityScheduled { task_queue: Some(_), .. });

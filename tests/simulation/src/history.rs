@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 pub(crate) fn check(run: &RunEvidence, findings: &mut Findings<'_>) {
     rows(run, findings);
     ends(run, findings);
+    early(run, findings);
     let mut open = Open::default();
     for (number, event) in run.events() {
         open.take(number, event, findings);
@@ -60,6 +61,21 @@ fn ends(run: &RunEvidence, findings: &mut Findings<'_>) {
         (status, _) => findings
             .check(closed == Some(status), "status", || format!("{status}, but the last event is {last:?}")),
     }
+}
+
+/// The signals that a first turn takes in are counted by its start, and come before a cancellation.
+fn early(run: &RunEvidence, findings: &mut Findings<'_>) {
+    let first = run.history.first().map_or(&[][..], |row| &row.events);
+    let [Event::Started { early, .. }, rest @ ..] = first else { return };
+    let is_signal = |event: &&Event| matches!(event, Event::Signaled { .. });
+    let signals = rest.iter().filter(is_signal).count();
+    findings.check(u32::try_from(signals) == Ok(*early), "early", || {
+        format!("its first turn took in {signals} signals, and its start counts {early}")
+    });
+    let cancel = rest.iter().position(|event| matches!(event, Event::CancelRequested { .. }));
+    let late = cancel.map_or(0, |at| rest[at..].iter().filter(is_signal).count());
+    findings
+        .check(late == 0, "early", || format!("{late} signals came after a cancellation in its first turn"));
 }
 
 /// What is open on the way through a history.

@@ -18,6 +18,8 @@ pub(crate) struct Facts {
     pub(crate) weather: Weather,
     /// How many pokes its history has.
     pub(crate) pokes: usize,
+    /// How many of them came before it began.
+    pub(crate) early_pokes: usize,
     /// The reason of the cancellation that its history has.
     pub(crate) cancelled: Option<String>,
     /// What its activities were given, by label.
@@ -136,7 +138,8 @@ impl Model<'_> {
         match (ms, value) {
             (None, Value::Done) if came => {}
             (Some(_), Value::In(value)) if came && **value == Value::Done => {}
-            (Some(_), Value::Elapsed) if pokes > 0 => {}
+            // What came before it began is there whenever it asks.
+            (Some(_), Value::Elapsed) if pokes as usize > self.facts.early_pokes => {}
             _ => self.wrong(format!("{value:?} of {pokes} pokes, where {} came", self.facts.pokes)),
         }
     }

@@ -11,7 +11,7 @@ const ROUGH: Weather = Weather { losses: true, delays: true };
 
 fn facts(weather: Weather) -> Facts {
     let notes = BTreeMap::from([(9, "drawn".to_owned())]);
-    Facts { weather, pokes: 2, cancelled: Some("as scripted".to_owned()), notes }
+    Facts { weather, pokes: 2, early_pokes: 0, cancelled: Some("as scripted".to_owned()), notes }
 }
 
 fn fits(weather: Weather, step: &Step, value: &Value) -> bool {
@@ -215,6 +215,19 @@ fn joins_and_fans_are_whole() {
         &fan,
         &[(&Value::All(vec![other, number()]), false, false), (&Value::All(vec![number()]), false, false)],
     );
+}
+
+#[test]
+fn what_came_before_the_run_began_was_there_in_time() {
+    let program = |pokes| Program {
+        name: "p".to_owned(),
+        steps: vec![Step::Until { pokes, ms: Some(5) }],
+        revision: None,
+    };
+    let output = Output { value: seq(&[Value::Elapsed]), pokes: Vec::new() };
+    let early = Facts { early_pokes: 1, ..facts(ROUGH) };
+    assert!(!check(&program(1), &output, &early).is_empty());
+    assert!(check(&program(2), &output, &early).is_empty());
 }
 
 #[test]

@@ -100,6 +100,7 @@ fn value(
     let facts = Facts {
         weather: evidence.weather,
         pokes: output.pokes.len(),
+        early_pokes: run.early("poke"),
         cancelled: cancellation(run).map(|(_, reason)| reason),
         notes: notes.filter_map(|act| Some((act.label, act.note.clone()?))).collect(),
     };

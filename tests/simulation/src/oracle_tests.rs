@@ -65,6 +65,28 @@ fn histories_that_do_not_join_up() {
 }
 
 #[test]
+fn signals_that_came_before_the_first_turn() {
+    let poke = |request: &str| Event::Signaled {
+        name: "poke".to_owned(),
+        input: payload(&(1_001,)),
+        request_id: request.to_owned(),
+        handled: true,
+    };
+    told("early", "took in 1 signals, and its start counts 0", |e| after(&mut e.runs[0], 0, poke("0/top-1")));
+    told("early", "took in 0 signals, and its start counts 2", |e| {
+        if let Event::Started { early, .. } = at(&mut e.runs[1], 1) {
+            *early = 2;
+        }
+    });
+    told("early", "1 signals came after a cancellation", |e| {
+        let rows = &mut e.runs[2].history;
+        let second = rows.remove(1);
+        rows[0].events.extend(second.events);
+        rows[0].events.insert(3, poke("0/top-1"));
+    });
+}
+
+#[test]
 fn runs_that_do_not_close() {
     told("stuck", "has not closed", |e| e.runs[1].status = ExecutionStatus::Running);
     told("suspended", "AB0201", |e| {
@@ -251,7 +273,7 @@ fn answers_that_are_not_so() {
 fn outcomes_that_cannot_be() {
     told("other input", "started with", |e| {
         let other = Program { name: "other".to_owned(), steps: Vec::new(), revision: None };
-        *at(&mut e.runs[1], 1) = Event::Started { input: payload(&(other,)), seed: 1, rules: 1 };
+        *at(&mut e.runs[1], 1) = Event::Started { input: payload(&(other,)), seed: 1, rules: 1, early: 0 };
     });
     told("outcome", "an error is told as a result", |e| {
         close(

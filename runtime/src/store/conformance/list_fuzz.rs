@@ -71,11 +71,13 @@ struct Listed {
     workflow_type: String,
     queue: String,
     status: Status,
+    /// Made by its start.
+    run_id: String,
 }
 
 fn listed() -> impl Strategy<Value = Listed> {
     (text(), name(), name(), select(STATUSES)).prop_map(|(workflow_id, workflow_type, queue, status)| {
-        Listed { workflow_id, workflow_type, queue, status }
+        Listed { workflow_id, workflow_type, queue, status, run_id: String::new() }
     })
 }
 
@@ -86,7 +88,7 @@ struct Asked {
     /// The first so many characters of this one's id as the prefix.
     prefix_of: Option<(Index, usize)>,
     /// After this one, or beside it.
-    after: Option<(Index, i64)>,
+    after: Option<(Index, i128)>,
 }
 
 fn asked() -> impl Strategy<Value = Asked> {
@@ -94,7 +96,7 @@ fn asked() -> impl Strategy<Value = Asked> {
     let maybe = || proptest::option::weighted(0.3, name());
     let prefix = proptest::option::weighted(0.2, text());
     let limit = prop_oneof![3 => 1_u32..6, 1 => Just(0), 1 => select(vec![100, 999, 1_000, 1_001, u32::MAX])];
-    let anywhere = prop_oneof![4 => -1_i64..2, 1 => any::<i64>()];
+    let anywhere = prop_oneof![4 => -1_i128..2, 1 => any::<i128>()];
     (
         (statuses, maybe(), maybe(), prefix, limit),
         proptest::option::weighted(0.4, (any::<Index>(), 0_usize..6)),
@@ -113,8 +115,10 @@ impl Asked {
         if let Some((which, chars)) = self.prefix_of {
             filter.id_prefix = Some(all[which.index(all.len())].1.workflow_id.chars().take(chars).collect());
         }
-        filter.after =
-            self.after.map(|(which, by)| ExecutionId(all[which.index(all.len())].0.0.saturating_add(by)));
+        filter.after = self.after.map(|(which, by)| {
+            let run_id: uuid::Uuid = all[which.index(all.len())].1.run_id.parse().expect("a UUID");
+            uuid::Uuid::from_u128(run_id.as_u128().wrapping_add_signed(by)).to_string()
+        });
         filter
     }
 }
@@ -122,23 +126,23 @@ impl Asked {
 /// The ids that this filter gives, all pages together, newest first.
 fn model(all: &[(ExecutionId, Listed)], filter: &Filter) -> Vec<ExecutionId> {
     let is = |wanted: &Option<String>, is: &str| wanted.as_deref().is_none_or(|wanted| wanted == is);
-    let fits = |(id, one): &&(ExecutionId, Listed)| {
+    let fits = |(_, one): &&(ExecutionId, Listed)| {
         (filter.statuses.is_empty() || filter.statuses.contains(&one.status))
             && is(&filter.workflow_type, &one.workflow_type)
             && is(&filter.queue, &one.queue)
             && filter.id_prefix.as_deref().is_none_or(|prefix| one.workflow_id.starts_with(prefix))
-            && filter.after.is_none_or(|after| *id < after)
+            && filter.after.as_ref().is_none_or(|after| one.run_id < *after)
     };
-    let mut ids: Vec<ExecutionId> = all.iter().filter(fits).map(|(id, _)| *id).collect();
-    ids.sort_by_key(|id| std::cmp::Reverse(*id));
-    ids
+    let mut fitting: Vec<_> = all.iter().filter(fits).collect();
+    fitting.sort_by_key(|(_, one)| std::cmp::Reverse(&one.run_id));
+    fitting.into_iter().map(|(id, _)| *id).collect()
 }
 
 /// Starts them and brings each to its status, by two processes in turn: their ids are of two blocks.
 async fn filled(lab: &Lab, wanted: Vec<Listed>) -> (Process, Vec<(ExecutionId, Listed)>) {
     let (a, b) = (lab.process().await, lab.process().await);
     let mut all: Vec<(ExecutionId, Listed)> = Vec::new();
-    for (at, one) in wanted.into_iter().enumerate() {
+    for (at, mut one) in wanted.into_iter().enumerate() {
         // Of one name one run is open at most.
         if all.iter().any(|(_, other)| other.workflow_id == one.workflow_id && other.status.is_open()) {
             continue;
@@ -150,6 +154,7 @@ async fn filled(lab: &Lab, wanted: Vec<Listed>) -> (Process, Vec<(ExecutionId, L
             ..process.new_execution(&one.workflow_id)
         };
         let id = new.id;
+        one.run_id.clone_from(&new.run_id);
         match process.append(process.create(new)).await {
             Ok(AppendOutcome::Done) => {}
             // A store may refuse a NUL, and then has none to list.
@@ -202,7 +207,7 @@ async fn check(process: &Process, all: &[(ExecutionId, Listed)], filter: Filter)
         // There is a next page exactly where there is something on it.
         prop_assert_eq!(page.next.is_some(), seen.len() < expected.len(), "{:?}", filter);
         let Some(next) = page.next else { break };
-        prop_assert_eq!(Some(&next), seen.last());
+        prop_assert_eq!(Some(&next), page.rows.last().map(|row| &row.run_id));
         page_of.after = Some(next);
     }
     prop_assert_eq!(seen, expected, "{:?}", filter);

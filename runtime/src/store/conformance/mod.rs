@@ -72,7 +72,8 @@ impl Process {
         NewExecution {
             id,
             workflow_id: name.to_owned(),
-            run_id: format!("run-{id}"),
+            // As the host makes them: in the order of their starts, whichever process makes one.
+            run_id: uuid::Uuid::now_v7().to_string(),
             request_id: None,
             workflow_type: "Order".to_owned(),
             queue: "q".to_owned(),
@@ -259,6 +260,7 @@ suite! {
         one_taken_id_does_not_hurt_its_batch,
         names_of_any_text_come_back_as_they_were,
         lists_come_in_pages_newest_first,
+        lists_are_newest_first_across_processes,
         a_start_can_send_a_message_to_itself,
     }
     tasks {

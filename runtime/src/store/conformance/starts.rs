@@ -223,6 +223,26 @@ pub(super) async fn lists_come_in_pages_newest_first(lab: Lab) {
     assert_eq!(seen, [made[4], made[3], made[1], made[0]]);
 }
 
+/// Ids of executions are blocks of their processes, and say nothing about time.
+pub(super) async fn lists_are_newest_first_across_processes(lab: Lab) {
+    let (a, b) = (lab.process().await, lab.process().await);
+    let mut made = Vec::new();
+    for i in 0..6 {
+        let process = if i % 2 == 0 { &a } else { &b };
+        made.push(process.running(&format!("order-{i}")).await);
+    }
+    made.reverse();
+    assert!(!made.is_sorted_by(|a, b| a > b), "their ids are in another order");
+    let (mut filter, mut seen) = (Filter { limit: 4, ..Filter::default() }, Vec::new());
+    loop {
+        let page = a.store.list(filter.clone()).await.unwrap();
+        seen.extend(page.rows.iter().map(|row| row.id));
+        let Some(next) = page.next else { break };
+        filter.after = Some(next);
+    }
+    assert_eq!(seen, made);
+}
+
 /// What is decided in its first turn already, and kept for its next.
 pub(super) async fn a_start_can_send_a_message_to_itself(lab: Lab) {
     let process = lab.process().await;

@@ -108,7 +108,7 @@ pub(super) async fn a_task_is_claimed_by_one_and_ended_once(lab: Lab) {
         (r#"["clip",7]"#, r#"{"start_to_close_ms":5}"#)
     );
     let names = (taken.workflow_id.as_str(), taken.run_id.clone(), taken.workflow_type.as_str());
-    assert_eq!(names, ("order-1", format!("run-{id}"), "Order"));
+    assert_eq!(names, ("order-1", a.row(id).await.run_id, "Order"));
     let mine = worker.store.owned_tasks(worker.me).await.unwrap();
     assert_eq!(mine, [OwnedTask { key: taken.key, cancel: false }]);
     assert!(!a.finish(taken.key).await, "it is not this worker's");

@@ -38,13 +38,16 @@ impl MemoryStore {
                     && filter.workflow_type.as_ref().is_none_or(|wanted| *wanted == row.workflow_type)
                     && filter.queue.as_ref().is_none_or(|wanted| *wanted == row.queue)
                     && filter.id_prefix.as_ref().is_none_or(|prefix| row.workflow_id.starts_with(prefix))
-                    && filter.after.is_none_or(|after| row.id < after)
+                    && filter.after.as_ref().is_none_or(|after| row.run_id < *after)
             };
-            let all = st.tables.executions.values().rev().filter(|execution| fits(&execution.row));
-            let mut rows: Vec<_> = all.take(limit + 1).map(|execution| st.tables.read(execution)).collect();
+            let all = st.tables.executions.values().filter(|execution| fits(&execution.row));
+            let mut all: Vec<_> = all.collect();
+            all.sort_by(|a, b| b.row.run_id.cmp(&a.row.run_id));
+            let all = all.into_iter().take(limit + 1);
+            let mut rows: Vec<_> = all.map(|execution| st.tables.read(execution)).collect();
             let more = rows.len() > limit;
             rows.truncate(limit);
-            let next = if more { rows.last().map(|row| row.id) } else { None };
+            let next = if more { rows.last().map(|row| row.run_id.clone()) } else { None };
             Page { rows, next }
         })
         .await

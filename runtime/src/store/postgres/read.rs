@@ -160,12 +160,12 @@ impl PostgresStore {
             Box::pin(async move {
                 let mut query =
                     list_query(&shared.sql.fill(columns!()), &shared.sql.fill("{s}.execution"), &filter);
-                query.push(" ORDER BY e.id DESC LIMIT ").push_bind(i64::from(limit) + 1);
+                query.push(" ORDER BY e.run_id DESC LIMIT ").push_bind(i64::from(limit) + 1);
                 let rows = query.build().fetch_all(connection).await?;
                 let mut rows = rows.iter().map(execution).collect::<Result<Vec<_>, _>>()?;
                 let more = rows.len() > limit as usize;
                 rows.truncate(limit as usize);
-                let next = if more { rows.last().map(|row| row.id) } else { None };
+                let next = if more { rows.last().map(|row| row.run_id.clone()) } else { None };
                 Ok(Page { rows, next })
             })
         })
@@ -233,8 +233,9 @@ pub(super) fn list_query(columns: &str, table: &str, filter: &Filter) -> QueryBu
     if let Some(prefix) = &filter.id_prefix {
         query.push(" AND starts_with(e.workflow_id, ").push_bind(prefix.clone()).push(")");
     }
-    if let Some(after) = filter.after {
-        query.push(" AND e.id < ").push_bind(after.0);
+    // Lower-case hex with its hyphens in one place: every collation sorts it alike, and the index serves it.
+    if let Some(after) = &filter.after {
+        query.push(" AND e.run_id < ").push_bind(after.clone());
     }
     query
 }

@@ -128,9 +128,9 @@ async fn no_hot_statement_reads_a_whole_table() {
     let filter = Filter { statuses: vec![crate::store::Status::Running], ..Filter::default() };
     let (columns, table) = (store.shared.sql.fill(read::columns!()), store.shared.sql.fill("{s}.execution"));
     let list = read::list_query(&columns, &table, &filter);
-    let list = format!("{} ORDER BY e.id DESC LIMIT 100", list.sql().as_str());
+    let list = format!("{} ORDER BY e.run_id DESC LIMIT 100", list.sql().as_str());
     let plan = plan(&mut connection, &list, "(ARRAY[0])").await;
-    assert!(plan.iter().any(|step| step.contains("Index Scan Backward using execution_pkey")), "{plan:?}");
+    assert!(plan.iter().any(|step| step.contains("Index Scan Backward using execution_run_id")), "{plan:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

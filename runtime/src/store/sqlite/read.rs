@@ -98,13 +98,13 @@ impl SqliteStore {
             limit => limit.min(1_000),
         };
         let mut query = list_query(&filter);
-        query.push(" ORDER BY e.id DESC LIMIT ").push_bind(i64::from(limit) + 1);
+        query.push(" ORDER BY e.run_id DESC LIMIT ").push_bind(i64::from(limit) + 1);
         let rows = query.build().fetch_all(&self.readers).await.map_err(|error| self.read_error(error))?;
         let rows: Result<Vec<_>, _> = rows.iter().map(execution).collect();
         let mut rows = rows.map_err(|error| self.read_error(error))?;
         let more = rows.len() > limit as usize;
         rows.truncate(limit as usize);
-        let next = if more { rows.last().map(|row| row.id) } else { None };
+        let next = if more { rows.last().map(|row| row.run_id.clone()) } else { None };
         Ok(Page { rows, next })
     }
 
@@ -161,8 +161,8 @@ fn list_query(filter: &Filter) -> QueryBuilder<Sqlite> {
         query.push(" AND substr(CAST(e.workflow_id AS BLOB), 1, ").push_bind(prefix.len() as i64);
         query.push(") = ").push_bind(prefix.clone().into_bytes());
     }
-    if let Some(after) = filter.after {
-        query.push(" AND e.id < ").push_bind(after.0);
+    if let Some(after) = &filter.after {
+        query.push(" AND e.run_id < ").push_bind(after.clone());
     }
     query
 }

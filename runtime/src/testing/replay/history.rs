@@ -75,7 +75,8 @@ impl History {
 
     pub(super) fn recorded(row: &ExecutionRow, mut rows: Vec<JournalRow>) -> Result<Self> {
         if let Some(input) = row.input.clone().filter(|_| rows.is_empty()) {
-            let events = vec![Event::Started { input: Payload::from_json(input)?, seed: 0, rules: RULES }];
+            let input = Payload::from_json(input)?;
+            let events = vec![Event::Started { input, seed: 0, rules: RULES, early: 0 }];
             rows.push(JournalRow { seq: EventId(1), at_ms: row.created_at_ms, events });
         }
         Ok(Self {

@@ -7,7 +7,10 @@ use abide_core::{Event, FailureRecord, Site};
 /// A recorded event. `at_ms` is the time of its row.
 pub(super) fn recorded(event: &Event, at_ms: i64) -> String {
     let words = match event {
-        Event::Started { input, .. } => format!("started with {}", input.as_json()),
+        Event::Started { input, early: 0, .. } => format!("started with {}", input.as_json()),
+        Event::Started { input, early, .. } => {
+            format!("started with {}, after {early} signals", input.as_json())
+        }
         Event::ActivityCompleted { activity, result } => {
             format!("activity {activity} gave {}", result.as_json())
         }
