@@ -97,8 +97,8 @@ impl Body {
             activity = name,
             workflow_id,
             "AB0623: activity `{name}` of workflow `{workflow_id}` has blocked its thread for more than 1 s: \
-             nothing else runs on that thread meanwhile; move what blocks into `tokio::task::spawn_blocking(..)` \
-             and await it"
+             nothing else runs on that thread meanwhile; make the activity a plain `fn`, which runs on the blocking \
+             pool, or move what blocks into `tokio::task::spawn_blocking(..)` and await it"
         );
     }
 }
