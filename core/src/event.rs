@@ -114,11 +114,6 @@ fn is_no(b: &bool) -> bool {
     !*b
 }
 
-#[allow(clippy::trivially_copy_pass_by_ref)] // serde's signature
-fn is_zero(n: &u32) -> bool {
-    *n == 0
-}
-
 impl Event {
     /// Whether workflow code emitted it (as against received it).
     pub fn is_command(&self) -> bool {

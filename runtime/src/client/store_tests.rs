@@ -166,7 +166,7 @@ async fn a_description_and_a_list_need_no_worker() {
     let ids = |page: ExecutionPage| page.executions.into_iter().map(|e| e.workflow_id).collect::<Vec<_>>();
     assert_eq!(ids(client.list(ListFilter::new().id_prefix("a-")).await.unwrap()), ["a-2", "a-1"]);
     let running = client.list(ListFilter::new().status(ExecutionStatus::Running).limit(1)).await.unwrap();
-    let next = running.next.expect("there is a second page");
+    let next = running.next.clone().expect("there is a second page");
     assert_eq!(ids(running), ["b-1"]);
     let filter = ListFilter::new().status(ExecutionStatus::Running).limit(1).after(next);
     assert_eq!(ids(client.list(filter).await.unwrap()), ["a-1"]);
