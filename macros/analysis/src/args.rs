@@ -1,5 +1,6 @@
 //! The arguments of the attributes. Every mistake is told on its own token, with the names that exist.
 
+use crate::durations;
 use crate::errors::{Code, Errors};
 use crate::suggest;
 use proc_macro2::{Ident, TokenStream};
@@ -150,17 +151,7 @@ impl ActivityArgs {
     }
 
     fn timeout(&mut self, field: &'static str, value: &Expr, errors: &mut Errors) {
-        if text(value).and_then(|text| millis(&text.value())) == Some(0) {
-            let help = "write at least \"1ms\", or leave it out where there is no limit";
-            errors.add(
-                Code::Value,
-                value,
-                "a time limit of zero has run out before an attempt can begin",
-                help,
-            );
-            return;
-        }
-        self.timeouts.extend(duration(value, errors).map(|duration| (field, duration)));
+        self.timeouts.extend(durations::limit(value, errors).map(|limit| (field, limit)));
     }
 }
 
@@ -186,9 +177,9 @@ fn retry(list: TokenStream, errors: &mut Errors) -> Vec<(&'static str, TokenStre
         let text = name.as_ref().map(ToString::to_string).unwrap_or_default();
         let field = match (text.as_str(), &value) {
             ("initial_interval", Value::Expr(value)) => {
-                wait(value, errors).map(|value| ("initial_interval", value))
+                durations::wait(value, errors).map(|value| ("initial_interval", value))
             }
-            ("max_interval", Value::Expr(value)) => wait(value, errors)
+            ("max_interval", Value::Expr(value)) => durations::wait(value, errors)
                 .map(|value| ("max_interval", quote!(::core::option::Option::Some(#value)))),
             ("backoff_coefficient", Value::Expr(value)) => Some(("backoff_coefficient", quote!(#value))),
             ("max_attempts", Value::Expr(value)) => Some(("max_attempts", quote!(#value))),
@@ -204,18 +195,6 @@ fn retry(list: TokenStream, errors: &mut Errors) -> Vec<(&'static str, TokenStre
         fields.extend(field);
     }
     fields
-}
-
-/// A wait between attempts: a duration that is not zero.
-fn wait(value: &Expr, errors: &mut Errors) -> Option<TokenStream> {
-    let wait = duration(value, errors)?;
-    if text(value).and_then(|text| millis(&text.value())) == Some(0) {
-        let help = "write at least \"1ms\", better what the service can bear: each failed attempt is written to the database, \
-                    so that one that is down would cost hundreds of commits a second";
-        errors.add(Code::Wait, value, "a retry without a wait", help);
-        return None;
-    }
-    Some(wait)
 }
 
 fn cancellation(value: &Expr, errors: &mut Errors) -> Option<Ident> {
@@ -324,7 +303,7 @@ pub(crate) fn is_reason(value: &Expr) -> bool {
     text(value).is_some_and(|why| !why.value().trim().is_empty())
 }
 
-fn text(value: &Expr) -> Option<&LitStr> {
+pub(crate) fn text(value: &Expr) -> Option<&LitStr> {
     match value {
         Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) => Some(text),
         _ => None,
@@ -363,58 +342,4 @@ fn crate_path(value: &Expr, errors: &mut Errors) -> Option<Path> {
         errors.add(Code::Value, value, "not a path to abide", "write `crate = path::to::abide`");
     }
     path
-}
-
-/// `"500ms"`, `"30s"`, `"5m"`, `"2h"`, `"3d"`, or several in a row: `"1m30s"`.
-fn duration(value: &Expr, errors: &mut Errors) -> Option<TokenStream> {
-    match text(value).and_then(|text| millis(&text.value())) {
-        Some(millis) => Some(quote!(::core::time::Duration::from_millis(#millis))),
-        None => {
-            let help = "write a text like \"500ms\", \"30s\", \"5m\", \"2h\", \"3d\" or \"1m30s\"";
-            errors.add(Code::Value, value, "not a duration", help);
-            None
-        }
-    }
-}
-
-fn millis(text: &str) -> Option<u64> {
-    let mut rest = text.trim();
-    let mut sum = 0_u64;
-    loop {
-        let digits = rest.find(|c: char| !c.is_ascii_digit())?;
-        let number: u64 = rest[..digits].parse().ok()?;
-        rest = &rest[digits..];
-        let end = rest.find(|c: char| c.is_ascii_digit()).unwrap_or(rest.len());
-        let unit = match rest[..end].trim() {
-            "ms" => 1,
-            "s" => 1_000,
-            "m" | "min" => 60_000,
-            "h" => 3_600_000,
-            "d" => 86_400_000,
-            _ => return None,
-        };
-        sum = sum.checked_add(number.checked_mul(unit)?)?;
-        rest = &rest[end..];
-        if rest.is_empty() {
-            return Some(sum);
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::millis;
-
-    #[test]
-    fn durations() {
-        assert_eq!(millis("500ms"), Some(500));
-        assert_eq!(millis("1m30s"), Some(90_000));
-        assert_eq!(millis(" 3d "), Some(259_200_000));
-        assert_eq!(millis("0s"), Some(0));
-        for bad in
-            ["", "30", "s", "30 seconds", "-1s", "1.5h", "99999999999999999999s", "18446744073709551615d"]
-        {
-            assert_eq!(millis(bad), None, "{bad}");
-        }
-    }
 }

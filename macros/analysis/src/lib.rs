@@ -12,6 +12,7 @@ mod body;
 mod catalogue;
 mod conditional;
 mod depth;
+mod durations;
 mod errors;
 mod exceptions;
 mod graph;

@@ -45,7 +45,7 @@ fn nonsense() -> impl Strategy<Value = String> {
     proptest::collection::vec(prop_oneof![4 => flat, 1 => retry], 0..5).prop_map(|list| list.join(", "))
 }
 
-/// A duration as it may be written, and its milliseconds.
+/// A duration that is not zero, as it may be written, and its milliseconds.
 fn duration() -> impl Strategy<Value = (String, u64)> {
     const UNITS: &[(&str, u64)] =
         &[("ms", 1), ("s", 1_000), ("m", 60_000), ("min", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
@@ -61,7 +61,7 @@ fn duration() -> impl Strategy<Value = (String, u64)> {
             sum = more;
             text += &format!("{number}{before}{unit}{after}");
         }
-        if text.is_empty() { ("0ms".to_owned(), 0) } else { (text, sum) }
+        if sum == 0 { ("1ms".to_owned(), 1) } else { (text, sum) }
     })
 }
 
