@@ -7,6 +7,7 @@
 
 mod back;
 mod look;
+mod risk;
 mod same;
 #[cfg(test)]
 mod tests;

@@ -1,7 +1,8 @@
 //! Whether a value comes back from its JSON as it was: asked when it is written, while somebody can still be told. In
 //! history such a value would suspend its execution for good, or be another one in silence.
 
-use super::look::{Look, Risk, Risks, Step, Watch};
+use super::look::Look;
+use super::risk::{Risk, Risks, Step, Watch};
 use super::{Payload, PayloadError};
 use serde::{Serialize, de::DeserializeOwned};
 use std::fmt::Write as _;
