@@ -25,9 +25,23 @@ async fn blow_up(to: usize) -> String {
     "x".repeat(to)
 }
 
+/// Its data are as long as is asked; a text would be bounded.
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
+struct Loud {
+    data: String,
+}
+
+impl std::fmt::Display for Loud {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("loud")
+    }
+}
+
+impl std::error::Error for Loud {}
+
 #[activity]
-async fn fail_loudly(to: usize) -> Result<(), Failure> {
-    Err(Failure::new("x".repeat(to)))
+async fn fail_loudly(to: usize) -> Result<(), Loud> {
+    Err(Loud { data: "x".repeat(to) })
 }
 
 #[derive(Default)]
@@ -66,7 +80,7 @@ async fn blows_up(bytes: usize) -> Result<usize, CallError> {
 }
 
 #[workflow]
-async fn fails_loudly(bytes: usize) -> Result<(), ActivityError<Failure>> {
+async fn fails_loudly(bytes: usize) -> Result<(), ActivityError<Loud>> {
     fail_loudly(bytes).await
 }
 

@@ -18,6 +18,56 @@ struct Again {
     open: bool,
 }
 
+/// Waits twice for what gives its value once.
+#[workflow::helper]
+async fn twice(what: &str) -> Result<(), Failure> {
+    match what {
+        "activity twice" => {
+            let mut call = Steps::note(1);
+            (&mut call).await?;
+            (&mut call).await?;
+        }
+        "handle twice" => {
+            let mut task = workflow::spawn(workflow::sleep(SHORT));
+            (&mut task).await?;
+            (&mut task).await?;
+        }
+        "timeout twice" => {
+            let mut limited = workflow::timeout(days(1), workflow::sleep(SHORT));
+            (&mut limited).await?;
+            (&mut limited).await?;
+        }
+        "shielded twice" => {
+            let mut shielded = workflow::shielded(workflow::sleep(SHORT));
+            (&mut shielded).await;
+            (&mut shielded).await;
+        }
+        "side effect twice" => {
+            let mut read = workflow::side_effect(|| 1);
+            (&mut read).await;
+            (&mut read).await;
+        }
+        "join twice" => {
+            let mut both = workflow::join!(workflow::sleep(SHORT), workflow::sleep(SHORT));
+            (&mut both).await;
+            (&mut both).await;
+        }
+        "try_join twice" => {
+            let mut both = workflow::try_join!(Steps::note(1), Steps::note(2));
+            (&mut both).await?;
+            (&mut both).await?;
+        }
+        "compensate twice" => {
+            let mut saga = workflow::saga();
+            let mut undo = Box::pin(saga.compensate());
+            (&mut undo).await?;
+            (&mut undo).await?;
+        }
+        other => return Err(Failure::new(format!("there is no {other}"))),
+    }
+    Ok(())
+}
+
 #[workflow]
 impl Again {
     #[run]
@@ -52,58 +102,17 @@ impl Again {
                 (&mut task).await?;
                 self.done.push(task.is_finished().to_string());
             }
-            "activity twice" => {
-                let mut call = Steps::note(1);
-                (&mut call).await?;
-                (&mut call).await?;
-            }
             "refused activity twice" => {
                 let mut call = Steps::note(1).task_queue("");
                 self.done.push((&mut call).await.unwrap_err().to_string());
                 (&mut call).await?;
-            }
-            "handle twice" => {
-                let mut task = workflow::spawn(workflow::sleep(SHORT));
-                (&mut task).await?;
-                (&mut task).await?;
-            }
-            "timeout twice" => {
-                let mut limited = workflow::timeout(days(1), workflow::sleep(SHORT));
-                (&mut limited).await?;
-                (&mut limited).await?;
-            }
-            "shielded twice" => {
-                let mut shielded = workflow::shielded(workflow::sleep(SHORT));
-                (&mut shielded).await;
-                (&mut shielded).await;
-            }
-            "side effect twice" => {
-                let mut read = workflow::side_effect(|| 1);
-                (&mut read).await;
-                (&mut read).await;
-            }
-            "join twice" => {
-                let mut both = workflow::join!(workflow::sleep(SHORT), workflow::sleep(SHORT));
-                (&mut both).await;
-                (&mut both).await;
-            }
-            "try_join twice" => {
-                let mut both = workflow::try_join!(Steps::note(1), Steps::note(2));
-                (&mut both).await?;
-                (&mut both).await?;
             }
             "failed try_join twice" => {
                 let mut both = workflow::try_join!(Steps::endless("x".into()), Steps::note(1).task_queue(""));
                 self.done.push((&mut both).await.unwrap_err().to_string());
                 (&mut both).await?;
             }
-            "compensate twice" => {
-                let mut saga = workflow::saga();
-                let mut undo = Box::pin(saga.compensate());
-                (&mut undo).await?;
-                (&mut undo).await?;
-            }
-            other => return Err(Failure::new(format!("there is no {other}"))),
+            other => twice(other).await?,
         }
         // Replayed in the test from here.
         workflow::until!(self.open).await;

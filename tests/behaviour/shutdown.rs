@@ -215,10 +215,7 @@ async fn another_worker_takes_over_at_once() {
 /// Given up while it waits for a slot, it is waited for.
 #[workflow]
 async fn gives_up() -> Result<bool, Failure> {
-    let begun = workflow::spawn(Slow::stubborn());
-    let waiting = workflow::timeout(Duration::from_millis(300), Slow::queued()).await;
-    drop(begun);
-    Ok(waiting.is_err())
+    Ok(workflow::timeout(Duration::from_millis(300), Slow::queued()).await.is_err())
 }
 
 /// PROTOCOL 17: a shutdown's runner never reports what only waits for a slot; whoever has the run next finds that out at once.
@@ -227,11 +224,18 @@ async fn what_is_given_up_during_the_grace_while_it_waits_for_a_slot_ends_under_
     let (db, log) = (Db::new().await, Log::default());
     let builder = || worker(&db, &log).workflow(gives_up).max_concurrent_activities(1);
     let first = builder().shutdown_grace(Duration::from_secs(1)).start().await.unwrap();
-    let run = db.client().start(gives_up()).await.unwrap();
+    let other = db.client().start(runs_stubborn()).await.unwrap();
     eventually("the slot is taken", async || !log.lines().is_empty()).await;
+    let run = db.client().start(gives_up()).await.unwrap();
     first.shutdown().await.unwrap();
+    assert_eq!(
+        run.describe().await.unwrap().status,
+        ExecutionStatus::Running,
+        "it waits for its activity's end"
+    );
     let second = builder().start().await.unwrap();
     assert!(run.result().await.unwrap(), "it was given up");
     assert!(!log.lines().contains(&"queued".to_owned()), "{:?}", log.lines());
+    assert_eq!(other.result().await.unwrap(), 2);
     second.shutdown().await.unwrap();
 }
