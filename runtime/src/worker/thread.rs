@@ -331,6 +331,7 @@ impl Thread {
     }
 }
 
-#[cfg(all(test, feature = "testing"))]
+#[cfg(test)]
+#[cfg(feature = "testing")]
 #[path = "thread_tests.rs"]
 mod tests;
