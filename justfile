@@ -44,7 +44,7 @@ simulate-hour:
 # Every mutant from the first seed on, for those who changed the engine and look for new seeds.
 mutants:
     cargo build --release -p simulation
-    for m in $(target/release/simulation --list-mutants | awk '$2 != "permutations" { print $1 }'); do \
+    for m in $(target/release/simulation --list-mutants | awk '$3 == "from" { print $1 }'); do \
         echo "$m: $(target/release/simulation --mutant $m --runs 3000 | grep breaks || echo 'not found')"; done
 
 # Engine and raw driver, side by side.

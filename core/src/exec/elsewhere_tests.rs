@@ -52,8 +52,8 @@ impl WorkflowDef for Twice {
         first.unwrap_or(0) + ActivityCall::<Step>::new(()).await.unwrap_or(0)
     }
 
-    fn signal(_: &str) -> Option<SignalFn<()>> {
-        Some(SignalFn::Sync(|(), _| panic!("bad")))
+    fn signal(name: &str) -> Option<SignalFn<()>> {
+        (name == "bad").then_some(SignalFn::Sync(|(), _| panic!("bad")))
     }
 }
 
@@ -392,4 +392,20 @@ fn a_replay_that_goes_on_beyond_its_history_is_no_answer() {
             assert_eq!(replayed(stopped), expected, "terminated after {len} events");
         }
     }
+}
+
+/// PROTOCOL 41: a signal and a cancel request under one id are two messages; the same one twice is one.
+#[test]
+fn an_id_names_one_message_of_each_kind() {
+    let (mut exec, _) = started(ActivityOptions::default());
+    let signal = || Input::Signal {
+        name: "nobody takes it".to_owned(),
+        input: Payload::null(),
+        request_id: "order-7".to_owned(),
+    };
+    let cancel = || Input::Cancel { request_id: "order-7".to_owned(), reason: "enough".to_owned() };
+    let turn = exec.turn(vec![signal(), cancel(), signal(), cancel()], 2_000);
+    let count = |is: fn(&Event) -> bool| turn.events.iter().filter(|event| is(event)).count();
+    assert_eq!(count(|event| matches!(event, Event::Signaled { .. })), 1);
+    assert_eq!(count(|event| matches!(event, Event::CancelRequested { .. })), 1);
 }

@@ -64,7 +64,7 @@ impl Thread {
         self.read_again(live);
     }
 
-    fn read_again(&mut self, live: &mut Live) {
+    pub(super) fn read_again(&mut self, live: &mut Live) {
         live.unload();
         self.read(live, None);
     }

@@ -99,6 +99,8 @@ pub(super) struct Live {
     pub(super) loading: Option<u64>,
     /// It was named as this worker's while it was about to be let go, or being read: it is looked at again afterwards.
     pub(super) named: bool,
+    /// It was read again since an outcome is there of an activity that it does not know.
+    pub(super) read_again: bool,
     /// An append of which nobody knows what became of it: the load tells.
     pub(super) in_doubt: Option<InFlight>,
     pub(super) pending: Vec<Pending>,
@@ -140,6 +142,7 @@ impl Live {
             exec: None,
             loading: None,
             named: false,
+            read_again: false,
             in_doubt: None,
             pending: Vec::new(),
             in_flight: None,
@@ -230,6 +233,16 @@ impl Live {
             self.pending.iter().any(this)
         };
         current.iter().filter(|start| waits(start)).map(|start| start.activity).collect()
+    }
+
+    /// An activity that an outcome in the inbox speaks of and that the live state does not know: the commit that scheduled it came
+    /// after the load, by an append of unknown outcome (PROTOCOL 34).
+    pub(super) fn unknown_activity(&self) -> Option<EventId> {
+        let known = self.exec.as_ref()?.history_len();
+        self.pending.iter().filter(|pending| pending.row.is_some()).find_map(|pending| match pending.input {
+            Input::Attempt { activity, .. } => (activity.0 > known).then_some(activity),
+            _ => None,
+        })
     }
 
     /// When a timer or a retry is next due.

@@ -51,6 +51,9 @@ impl Thread {
     }
 
     pub(super) fn turn(&mut self, live: &mut Live) {
+        if self.reads_again(live) {
+            return;
+        }
         let Some(mut exec) = live.exec.take() else { return };
         let mut taken = turn::Taken::from(std::mem::take(&mut live.pending), &exec);
         let inputs = std::mem::take(&mut taken.inputs);
@@ -66,6 +69,21 @@ impl Thread {
             Some(append) => self.submit(live, append, in_flight),
             None => self.done(live, in_flight),
         }
+    }
+
+    /// Reads a run again, once, whose inbox has the outcome of an activity that its live state does not know. An outcome that still
+    /// fits nothing is taken in with a warning: else the run would be read for ever.
+    fn reads_again(&mut self, live: &mut Live) -> bool {
+        let Some(activity) = live.unknown_activity() else {
+            live.read_again = false;
+            return false;
+        };
+        if std::mem::replace(&mut live.read_again, true) {
+            tracing::warn!(execution = %live.id, %activity, "an outcome of an unknown activity is dropped");
+            return false;
+        }
+        self.read_again(live);
+        true
     }
 
     fn run_turn(&mut self, live: &mut Live, exec: &mut Execution, inputs: Vec<Input>) -> Turn {

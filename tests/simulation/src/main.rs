@@ -47,6 +47,7 @@ use clap::{Parser, ValueEnum};
 use real::Store;
 use report::Outcome;
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
 #[derive(Parser)]
 #[command(about = "Random workflows under random faults, against a model of what they may come to")]
@@ -57,6 +58,9 @@ struct Args {
     /// The first of them.
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// Begins no further seed after so many seconds.
+    #[arg(long)]
+    seconds: Option<u64>,
     /// On which store: `memory` is virtual time, the others are real.
     #[arg(long, value_enum, default_value = "memory")]
     store: StoreKind,
@@ -135,8 +139,12 @@ fn on_real(args: &Args, store: &Store) -> ExitCode {
 
 fn all(args: &Args, run: impl Fn(u64) -> Outcome) -> ExitCode {
     let (mut totals, mut failed) = (report::Totals::begin(), 0);
+    let began = Instant::now();
     let every = (args.runs / 10).clamp(1, 1_000);
     for seed in args.seed..args.seed.saturating_add(args.runs) {
+        if args.seconds.is_some_and(|seconds| began.elapsed() >= Duration::from_secs(seconds)) {
+            break;
+        }
         if args.show {
             println!("seed {seed}\n{}", scenario::Scenario::generate(seed));
         }
