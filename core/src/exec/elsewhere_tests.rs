@@ -409,3 +409,15 @@ fn an_id_names_one_message_of_each_kind() {
     assert_eq!(count(|event| matches!(event, Event::Signaled { .. })), 1);
     assert_eq!(count(|event| matches!(event, Event::CancelRequested { .. })), 1);
 }
+
+/// PROTOCOL 20: a turn without an input has a time as well, which the next owner's clock may be behind.
+#[test]
+fn time_does_not_go_back_behind_a_row_of_commands_alone() {
+    let (_, first) = started(ActivityOptions::default());
+    let [begun, scheduled] = first.events.try_into().unwrap();
+    let row = |seq, at_ms, event| JournalRow { seq: EventId(seq), at_ms, events: vec![event] };
+    let mut exec = new(ActivityOptions::default());
+    exec.replay(vec![row(1, 1_000, begun), row(2, 2_000, scheduled)]);
+    let ended = AttemptOutcome::Completed(Payload::encode(&1).unwrap());
+    assert_eq!(exec.turn(vec![attempt(2, 1, ended)], 1_500).at_ms, 2_000);
+}

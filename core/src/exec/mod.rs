@@ -136,6 +136,7 @@ impl Execution {
     pub fn replay(&mut self, rows: Vec<JournalRow>) -> Standing {
         // What it could not take of a journal must not look like one that is to begin.
         self.unmade &= rows.is_empty();
+        let last_ms = rows.last().map(|row| row.at_ms);
         if let Err(at) = self.ctx.history.borrow_mut().load(rows) {
             self.ctx.suspend(Suspension::damaged(at));
             return self.standing();
@@ -145,6 +146,8 @@ impl Execution {
         self.replay_recorded();
         drop(running);
         self.replays = false;
+        // A row of commands alone has a time that no input has told: what follows is not before it (PROTOCOL 20).
+        self.ctx.now_ms.set(self.ctx.now_ms.get().max(last_ms.unwrap_or(i64::MIN)));
         self.standing()
     }
 
