@@ -77,17 +77,17 @@ mod list {
 
     mutants! {
         ActBeforeDurable "act-before-durable" Simulation { from: 1, runs: 50 }, "Activities are started when a turn is handed in, not when it is durable.";
-        AckBeforeCommit "ack-before-commit" Simulation { from: 316, runs: 50 }, "A message is acknowledged when its turn is handed in.";
+        AckBeforeCommit "ack-before-commit" Simulation { from: 427, runs: 50 }, "A message is acknowledged when its turn is handed in.";
         ForgetInboxDelete "forget-inbox-delete" Simulation { from: 1, runs: 50 }, "What a turn took in stays in the inbox.";
         SwapTwoEvents "swap-two-events" Simulation { from: 1, runs: 50 }, "The last two events of a turn are written in the other order.";
         ForgetTimerOnTakeOver "forget-timer-on-take-over" Simulation { from: 1, runs: 50 }, "An execution that is loaded forgets its timers.";
-        DropCompletionAtShutdown "drop-completion-at-shutdown" Simulation { from: 402, runs: 50 }, "Outcomes that come while the worker shuts down are dropped.";
-        ReuseIncarnation "reuse-incarnation" Simulation { from: 68, runs: 50 }, "A worker that lost its lease goes on under its old id.";
+        DropCompletionAtShutdown "drop-completion-at-shutdown" Simulation { from: 48, runs: 50 }, "Outcomes that come while the worker shuts down are dropped.";
+        ReuseIncarnation "reuse-incarnation" Simulation { from: 269, runs: 50 }, "A worker that lost its lease goes on under its old id.";
         RestoreOldState "restore-old-state" Simulation { from: 136, runs: 50 }, "A claimed execution goes on from the state that was cached here before.";
         SkipRecovered "skip-recovered" Simulation { from: 7, runs: 50 }, "A take-over does not count lost attempts.";
         IgnoreConflict "ignore-conflict" Simulation { from: 3, runs: 50 }, "A refused close is taken for a durable one.";
-        IgnoreLost "ignore-lost" Simulation { from: 131, runs: 50 }, "A turn of an execution that is another's is taken for durable.";
-        IgnoreUnknown "ignore-unknown" Simulation { from: 2, runs: 50 }, "A turn whose outcome is unknown is taken for durable.";
+        IgnoreLost "ignore-lost" Simulation { from: 940, runs: 50 }, "A turn of an execution that is another's is taken for durable.";
+        IgnoreUnknown "ignore-unknown" Simulation { from: 70, runs: 50 }, "A turn whose outcome is unknown is taken for durable.";
         ChangeWithoutRev "change-without-rev" Test("store::conformance::on_memory::revisions::a_release_sent_twice_frees_nothing_that_was_claimed_since"), "The change of a row does not look at its revision (once a bug).";
         ForgetRequestIds "forget-request-ids" Simulation { from: 15, runs: 50 }, "A message is taken in again under a request id that history has.";
         LoseWakeUp "lose-wake-up" Simulation { from: 8, runs: 50 }, "The second of two tasks that one event wakes is not polled.";
@@ -101,11 +101,11 @@ mod list {
         StartAgain "start-again" Simulation { from: 1, runs: 50 }, "An attempt that runs here is started again after a load.";
         ForgetWakeAt "forget-wake-at" Simulation { from: 4, runs: 50 }, "The row of a released execution does not say when it is due.";
         ForgetActive "forget-active" Simulation { from: 86, runs: 50 }, "The row of an execution does not say that an activity may be running.";
-        StartOverLive "start-over-live" Simulation { from: 1497, runs: 50 }, "A start that is asked again takes the place of the execution that lives here (once a bug).";
-        KnownIsOwned "known-is-owned" Simulation { from: 2193, runs: 50 }, "A start whose row is there counts as this worker's own (once a bug).";
-        LeaveDirty "leave-dirty" Simulation { from: 2660, runs: 50 }, "What an execution has to do at once waits till its thread is woken (once a bug).";
+        StartOverLive "start-over-live" Test("worker::thread::tests::a_start_of_what_lives_here_already_changes_nothing"), "A start that is asked again takes the place of the execution that lives here (once a bug).";
+        KnownIsOwned "known-is-owned" Test("store::conformance::on_memory::starts::a_start_that_is_in_unowned_is_not_taken_for_an_owned_one"), "A start whose row is there counts as this worker's own (once a bug).";
+        LeaveDirty "leave-dirty" Simulation { from: 1770, runs: 50 }, "What an execution has to do at once waits till its thread is woken (once a bug).";
         DropOutcome "drop-outcome" Simulation { from: 336, runs: 50 }, "Outcomes that are not written yet are forgotten when their execution is loaded again.";
-        OverlookDifference "overlook-difference" Simulation { from: 134, runs: 50 }, "A command is taken for the recorded one if it is of its kind.";
+        OverlookDifference "overlook-difference" Simulation { from: 217, runs: 50 }, "A command is taken for the recorded one if it is of its kind.";
         QueryBrokenOff "query-broken-off" Simulation { from: 41, runs: 50 }, "A query is answered from a replay that broke off (once a bug).";
         TakeAnyTry "take-any-try" Simulation { from: 8464, runs: 50 }, "A start that an earlier try has put there counts as made by this one (once a bug).";
         AnswerBeyond "answer-beyond" Simulation { from: 1, runs: 50 }, "A query is answered from a replay that went on beyond the history (once a bug).";

@@ -9,11 +9,46 @@ use crate::store::{
     Suspicion, WorkerInfo,
 };
 use crate::worker::load::{Found, Loaded};
-use abide_core::Incarnation;
+use crate::worker::registry::Registry;
+use abide_core::{Incarnation, Sel, Slot, WorkflowDef};
 use std::sync::mpsc::channel;
 use std::time::Instant;
 
-/// A thread, driven by hand. It has no workflow type: what it loads it suspends.
+/// A start of an order.
+fn order(id: ExecutionId) -> NewExecution {
+    NewExecution {
+        id,
+        workflow_id: format!("w{id}"),
+        run_id: format!("r{id}"),
+        request_id: None,
+        workflow_type: "Order".to_owned(),
+        queue: "q".to_owned(),
+        input: "[]".to_owned(),
+        created_at_ms: 1,
+        reuse: ReusePolicy::default(),
+        conflict: ConflictPolicy::default(),
+        terminate_event: None,
+    }
+}
+
+/// Ends at once.
+struct Order;
+
+impl WorkflowDef for Order {
+    const NAME: &'static str = "Order";
+    type State = ();
+    type Args = ();
+    type Returned = u32;
+    type Outcome = Sel<u32, false>;
+
+    fn init() {}
+
+    async fn run(_: Slot<()>, (): ()) -> u32 {
+        7
+    }
+}
+
+/// A thread, driven by hand. Without a workflow type it suspends what it loads.
 struct Bench {
     store: Arc<dyn Store>,
     thread: Thread,
@@ -22,6 +57,10 @@ struct Bench {
 
 impl Bench {
     async fn new() -> Self {
+        Self::with(Registry::default()).await
+    }
+
+    async fn with(registry: Registry) -> Self {
         #[cfg(all(feature = "mutants", feature = "sqlite", feature = "postgres"))]
         crate::store::postgres::permutations::mutants::let_live_by_environment();
         let began = Instant::now();
@@ -30,7 +69,7 @@ impl Bench {
         let store: Arc<dyn Store> = store;
         let me = Self::worker(&store).await;
         let abide = Abide::of(Arc::clone(&store), Host::default());
-        let session = Session::new(abide, "q".to_owned(), me, Arc::default(), Arc::default());
+        let session = Session::new(abide, "q".to_owned(), me, Arc::new(registry), Arc::default());
         let (sender, mailbox) = channel();
         let thread = Thread::new(session, Arc::new(ThreadHandle::new(0, sender)));
         Self { store, thread, mailbox }
@@ -43,19 +82,7 @@ impl Bench {
     /// A run that this worker has claimed.
     async fn claimed(&self) -> ExecutionId {
         let id = self.store.execution_id();
-        let started = self.store.start(NewExecution {
-            id,
-            workflow_id: format!("w{id}"),
-            run_id: format!("r{id}"),
-            request_id: None,
-            workflow_type: "Order".to_owned(),
-            queue: "q".to_owned(),
-            input: "[]".to_owned(),
-            created_at_ms: 1,
-            reuse: ReusePolicy::default(),
-            conflict: ConflictPolicy::default(),
-            terminate_event: None,
-        });
+        let started = self.store.start(order(id));
         assert!(matches!(started.await.unwrap(), StartAnswer::Started));
         self.claim(self.thread.session.me).await;
         id
@@ -164,4 +191,18 @@ async fn a_name_is_looked_at_again_once_its_entry_is_let_go() {
     // The name goes to the thread of its session, which reads the run and finds it is nobody's.
     bench.own(id);
     assert!(bench.loading(id).is_some(), "a new name makes a new entry");
+}
+
+/// A start whose answer was lost is asked again, while its run was claimed here.
+#[tokio::test]
+async fn a_start_of_what_lives_here_already_changes_nothing() {
+    let mut registry = Registry::default();
+    registry.workflow::<Order>();
+    let mut bench = Bench::with(registry).await;
+    let id = bench.claimed().await;
+    bench.own(id);
+    let (reply, answer) = tokio::sync::oneshot::channel();
+    bench.thread.take(Message::Start { new: Box::new(order(id)), reply });
+    assert!(matches!(answer.await.unwrap(), Ok(None)), "the store is to be asked");
+    assert_eq!(bench.loading(id), Some(1), "its entry waits for its load");
 }
