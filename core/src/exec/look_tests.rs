@@ -1,0 +1,73 @@
+//! What a replay that only looks may answer, which messages are the same, and times that do not go back.
+
+use super::*;
+
+/// A suspended run that was terminated: its code halts by itself, after what it asked for in vain, as it did then.
+#[test]
+fn code_that_halts_where_its_history_ends_is_where_it_was() {
+    let (mut exec, first) = started(ActivityOptions::default());
+    let bad = Input::Signal { name: "bad".to_owned(), input: Payload::null(), request_id: "s".to_owned() };
+    let suspended = exec.turn(vec![bad], 2_000);
+    assert!(matches!(suspended.standing, Standing::Suspended(_)));
+    let terminated = Event::Terminated { reason: "enough".to_owned() };
+    let events = first.events.into_iter().chain(suspended.events).chain([terminated]).collect();
+    let mut exec = new(ActivityOptions::default());
+    let standing = exec.replay_to_look(vec![JournalRow { seq: EventId(1), at_ms: 1_000, events }]);
+    assert!(matches!(standing, Standing::Suspended(_)));
+    assert_eq!(exec.broke_off(), None);
+}
+
+/// PROTOCOL 21: a replay that only looks is an answer where the code asked for exactly what the journal holds.
+#[test]
+fn a_replay_that_goes_on_beyond_its_history_is_no_answer() {
+    let ended = |activity| attempt(activity, 1, AttemptOutcome::Completed(Payload::encode(&1).unwrap()));
+    let (mut exec, first) = started(ActivityOptions::default());
+    let mut events = first.events;
+    events.extend(exec.turn(vec![ended(2)], 2_000).events);
+    events.extend(exec.turn(vec![ended(4)], 3_000).events);
+    assert!(matches!(events.as_slice(), [.., Event::Completed { .. }]) && events.len() == 6, "{events:?}");
+    let replayed = |events: Vec<Event>| {
+        let mut exec = new(ActivityOptions::default());
+        exec.replay_to_look(vec![JournalRow { seq: EventId(1), at_ms: 1_000, events }]);
+        exec.broke_off().map(|reason| reason.code)
+    };
+    let beyond = Some("AB0201".to_owned());
+    for len in 1..=6 {
+        // After an odd number of events the code goes on: it asks for a command, or ends.
+        let expected = if len % 2 == 0 { None } else { beyond.clone() };
+        assert_eq!(replayed(events[..len].to_vec()), expected, "after {len} events");
+        if len < 6 {
+            let terminated = Event::Terminated { reason: "enough".to_owned() };
+            let stopped = events[..len].iter().cloned().chain([terminated]).collect();
+            assert_eq!(replayed(stopped), expected, "terminated after {len} events");
+        }
+    }
+}
+
+/// PROTOCOL 41: a signal and a cancel request under one id are two messages; the same one twice is one.
+#[test]
+fn an_id_names_one_message_of_each_kind() {
+    let (mut exec, _) = started(ActivityOptions::default());
+    let signal = || Input::Signal {
+        name: "nobody takes it".to_owned(),
+        input: Payload::null(),
+        request_id: "order-7".to_owned(),
+    };
+    let cancel = || Input::Cancel { request_id: "order-7".to_owned(), reason: "enough".to_owned() };
+    let turn = exec.turn(vec![signal(), cancel(), signal(), cancel()], 2_000);
+    let count = |is: fn(&Event) -> bool| turn.events.iter().filter(|event| is(event)).count();
+    assert_eq!(count(|event| matches!(event, Event::Signaled { .. })), 1);
+    assert_eq!(count(|event| matches!(event, Event::CancelRequested { .. })), 1);
+}
+
+/// PROTOCOL 20: a turn without an input has a time as well, which the next owner's clock may be behind.
+#[test]
+fn time_does_not_go_back_behind_a_row_of_commands_alone() {
+    let (_, first) = started(ActivityOptions::default());
+    let [begun, scheduled] = first.events.try_into().unwrap();
+    let row = |seq, at_ms, event| JournalRow { seq: EventId(seq), at_ms, events: vec![event] };
+    let mut exec = new(ActivityOptions::default());
+    exec.replay(vec![row(1, 1_000, begun), row(2, 2_000, scheduled)]);
+    let ended = AttemptOutcome::Completed(Payload::encode(&1).unwrap());
+    assert_eq!(exec.turn(vec![attempt(2, 1, ended)], 1_500).at_ms, 2_000);
+}
