@@ -107,7 +107,7 @@ mod list {
         DropOutcome "drop-outcome" Simulation { from: 336, runs: 50 }, "Outcomes that are not written yet are forgotten when their execution is loaded again.";
         OverlookDifference "overlook-difference" Simulation { from: 217, runs: 50 }, "A command is taken for the recorded one if it is of its kind.";
         QueryBrokenOff "query-broken-off" Simulation { from: 41, runs: 50 }, "A query is answered from a replay that broke off (once a bug).";
-        TakeAnyTry "take-any-try" Simulation { from: 8464, runs: 50 }, "A start that an earlier try has put there counts as made by this one (once a bug).";
+        TakeAnyTry "take-any-try" Test("store::conformance::on_memory::starts::a_start_that_an_earlier_try_has_put_there_is_not_this_one"), "A start that an earlier try has put there counts as made by this one (once a bug).";
         AnswerBeyond "answer-beyond" Simulation { from: 1, runs: 50 }, "A query is answered from a replay that went on beyond the history (once a bug).";
         NeverDue "never-due" Simulation { from: 1, runs: 50 }, "What an owner asked to stop in its back-off is due for nobody after it (once a bug).";
         LoadTwice "load-twice" Test("worker::thread::tests::an_answer_to_an_earlier_load_is_dropped"), "An answer to an earlier load is taken (once a bug).";

@@ -176,7 +176,7 @@ pub(crate) static RULES: &[Rule] = &[
         Code::Console,
         "metrics::{counter,gauge,histogram,increment_counter,increment_gauge,decrement_gauge,absolute_counter}!",
         COUNTS,
-        "count in an `#[activity]`, or from what clients and workers see: results, `list()`, `describe()`",
+        "count in an `#[activity]`, or from what clients see: results, and the lists and descriptions of runs",
     ),
     rule(
         Code::Unheard,
@@ -190,7 +190,7 @@ pub(crate) static RULES: &[Rule] = &[
         Code::Unheard,
         "tracing::subscriber::{set_default,with_default,set_global_default} tracing::dispatcher::{set_default,with_default,set_global_default}",
         LISTENER,
-        "set the subscriber in `main`",
+        "set the subscriber where the program begins",
     ),
     rule(Code::Address, "std::ptr::{hash,addr_eq,fn_addr_eq} by_address::*", ADDRESS, OWN_ID),
     rule(
