@@ -108,8 +108,8 @@ mod list {
         OverlookDifference "overlook-difference" Simulation { from: 217, runs: 50 }, "A command is taken for the recorded one if it is of its kind.";
         QueryBrokenOff "query-broken-off" Simulation { from: 41, runs: 50 }, "A query is answered from a replay that broke off (once a bug).";
         TakeAnyTry "take-any-try" Test("store::conformance::on_memory::starts::a_start_that_an_earlier_try_has_put_there_is_not_this_one"), "A start that an earlier try has put there counts as made by this one (once a bug).";
-        AnswerBeyond "answer-beyond" Simulation { from: 1, runs: 50 }, "A query is answered from a replay that went on beyond the history (once a bug).";
-        NeverDue "never-due" Simulation { from: 1, runs: 50 }, "What an owner asked to stop in its back-off is due for nobody after it (once a bug).";
+        AnswerBeyond "answer-beyond" Simulation { from: 182617701548061, runs: 50 }, "A query is answered from a replay that went on beyond the history (once a bug).";
+        NeverDue "never-due" Test("worker::thread::tests::what_was_asked_to_stop_and_runs_nowhere_is_due_at_once"), "What an owner asked to stop in its back-off is due for nobody after it (once a bug).";
         LoadTwice "load-twice" Test("worker::thread::tests::an_answer_to_an_earlier_load_is_dropped"), "An answer to an earlier load is taken (once a bug).";
         ReviveWithoutRow "revive-without-row" Test("worker::thread::tests::what_the_row_gives_to_another_is_let_go"), "After an unknown answer the row is not looked at (once a bug).";
         GrepKnown "grep-known" Test("store::conformance::on_memory::messages::a_closed_run_knows_a_request_by_its_events"), "Whether a closed run knows a request is decided by a search in text (once a bug).";

@@ -6,11 +6,14 @@ use crate::host::Host;
 use crate::store::memory::{ConnectOptions, Server, ServerOptions};
 use crate::store::{
     Append, AppendOutcome, Claim, ConflictPolicy, NewExecution, ReusePolicy, RowChange, StartAnswer, Store,
-    Suspicion, WorkerInfo,
+    StoredTurn, Suspicion, WorkerInfo,
 };
 use crate::worker::load::{Found, Loaded};
 use crate::worker::registry::Registry;
-use abide_core::{Incarnation, Sel, Slot, WorkflowDef};
+use abide_core::flow::timeout;
+use abide_core::{
+    ActivityCall, ActivityDef, ActivityOptions, CancellationType, Incarnation, Sel, Slot, WorkflowDef,
+};
 use std::sync::mpsc::channel;
 use std::time::Instant;
 
@@ -23,7 +26,7 @@ fn order(id: ExecutionId) -> NewExecution {
         request_id: None,
         workflow_type: "Order".to_owned(),
         queue: "q".to_owned(),
-        input: "[]".to_owned(),
+        input: "null".to_owned(),
         created_at_ms: 1,
         reuse: ReusePolicy::default(),
         conflict: ConflictPolicy::default(),
@@ -45,6 +48,44 @@ impl WorkflowDef for Order {
 
     async fn run(_: Slot<()>, (): ()) -> u32 {
         7
+    }
+}
+
+/// An activity that never ends, and is waited for where it is given up.
+struct Queued;
+
+impl ActivityDef for Queued {
+    const NAME: &'static str = "queued";
+    type Host = ();
+    type Args = ();
+    type Returned = u32;
+    type Outcome = Sel<u32, false>;
+
+    fn options() -> ActivityOptions {
+        let cancellation = CancellationType::WaitCancellationCompleted;
+        ActivityOptions { cancellation, ..ActivityOptions::default() }
+    }
+
+    async fn call((): &(), (): ()) -> u32 {
+        std::future::pending().await
+    }
+}
+
+/// Gives its activity up at once, and ends when that has ended.
+struct GivesUp;
+
+impl WorkflowDef for GivesUp {
+    const NAME: &'static str = "Order";
+    type State = ();
+    type Args = ();
+    type Returned = u32;
+    type Outcome = Sel<u32, false>;
+
+    fn init() {}
+
+    async fn run(_: Slot<()>, (): ()) -> u32 {
+        let waited = timeout(Duration::from_millis(1), ActivityCall::<Queued>::new(())).await;
+        u32::from(waited.is_err())
     }
 }
 
@@ -108,6 +149,12 @@ impl Bench {
         let (tell, told) = tokio::sync::oneshot::channel();
         self.store.submit(append, Box::new(|outcome| drop(tell.send(outcome))));
         assert!(matches!(told.await.unwrap(), Ok(AppendOutcome::Done)));
+    }
+
+    /// Takes in what has arrived, and goes on.
+    fn round(&mut self) {
+        let first = self.mailbox.try_recv().ok();
+        assert!(self.thread.round(first, &self.mailbox).is_continue());
     }
 
     fn own(&mut self, execution: ExecutionId) {
@@ -205,4 +252,37 @@ async fn a_start_of_what_lives_here_already_changes_nothing() {
     bench.thread.take(Message::Start { new: Box::new(order(id)), reply });
     assert!(matches!(answer.await.unwrap(), Ok(None)), "the store is to be asked");
     assert_eq!(bench.loading(id), Some(1), "its entry waits for its load");
+}
+
+/// PROTOCOL 17: its activity was asked to stop when the worker leaves: whoever has the run next finds that nothing runs any more.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_asked_to_stop_and_runs_nowhere_is_due_at_once() {
+    let mut registry = Registry::default();
+    registry.workflow::<GivesUp>();
+    registry.activity::<Queued>(Arc::new(()));
+    let mut bench = Bench::with(registry).await;
+    let id = bench.store.execution_id();
+    let (reply, answer) = tokio::sync::oneshot::channel();
+    bench.thread.take(Message::Start { new: Box::new(order(id)), reply });
+    let written = async |bench: &Bench| bench.store.load(id).await.unwrap().map(|run| run.journal.unwrap());
+    let gave_up =
+        |turns: &[StoredTurn]| turns.iter().any(|turn| turn.body.contains("activity_cancel_requested"));
+    let mut rounds = 0;
+    while !written(&bench).await.is_some_and(|turns| gave_up(&turns)) {
+        bench.round();
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        rounds += 1;
+        assert!(rounds < 10_000, "{:?}", bench.store.load(id).await);
+    }
+    assert!(matches!(answer.await.unwrap(), Ok(Some(StartAnswer::Started))));
+    bench.thread.take(Message::Drain(CancellationToken::new()));
+    while !bench.thread.live.is_empty() {
+        bench.round();
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        rounds += 1;
+        assert!(rounds < 20_000, "it is not let go");
+    }
+    let row = bench.store.load(id).await.unwrap().unwrap().row;
+    assert_eq!(row.owner, None);
+    assert!(row.wake_at_ms.is_some_and(|at| at <= bench.store.now_ms()), "nobody would claim it: {row:?}");
 }
