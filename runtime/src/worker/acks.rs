@@ -74,7 +74,7 @@ impl Thread {
     /// until they are written.
     fn doubt(
         &mut self,
-        mut live: Live,
+        mut live: Box<Live>,
         mut in_flight: InFlight,
         told: impl Fn() -> Result<Option<()>, Error>,
     ) {
@@ -97,7 +97,7 @@ impl Thread {
     }
 
     /// The outcome is unknown, or the lease is gone.
-    fn refused(&mut self, live: Live, in_flight: InFlight, error: &StoreError) {
+    fn refused(&mut self, live: Box<Live>, in_flight: InFlight, error: &StoreError) {
         self.session.failed(error);
         let fenced = matches!(error, StoreError::Fenced);
         self.doubt(live, in_flight, || if fenced { Ok(None) } else { Err(Error::from(error.clone())) });
@@ -111,7 +111,7 @@ impl Thread {
     }
 
     /// It is closed, or another's: its activities stop, and nothing more is written.
-    fn gone(&mut self, mut live: Live) {
+    fn gone(&mut self, mut live: Box<Live>) {
         let execution = live.id;
         self.session.attempts.drop_all(execution);
         if let Some(in_flight) = live.in_flight.take() {
@@ -123,7 +123,8 @@ impl Thread {
         self.session.hub().look(execution);
     }
 
-    fn let_go(&mut self, live: Live) {
+    fn let_go(&mut self, live: Box<Live>) {
+        let live = *live;
         self.bytes -= live.bytes.min(self.bytes);
         for pending in live.pending {
             if let Some(reply) = pending.reply {
@@ -185,7 +186,7 @@ impl Thread {
         let Loaded { execution, load, found } = loaded;
         // An answer that no entry waits for is of another time (PROTOCOL 34).
         let waits = |live: &Live| live.loading == Some(load) || live.loading.is_some() && mutant!(LoadTwice);
-        if !self.live.get(&execution).is_some_and(waits) {
+        if !self.live.get(&execution).is_some_and(|live| waits(live)) {
             return;
         }
         let Some(mut live) = self.remove(execution) else { return };
@@ -223,7 +224,7 @@ impl Thread {
     }
 
     /// The row says that nobody here may run it (any more).
-    fn not_mine(&mut self, mut live: Live, in_doubt: Option<InFlight>, status: Option<Status>) {
+    fn not_mine(&mut self, mut live: Box<Live>, in_doubt: Option<InFlight>, status: Option<Status>) {
         if status != Some(Status::Suspended) {
             return self.gone(live);
         }

@@ -26,7 +26,7 @@ impl Thread {
         if self.live.contains_key(&new.id) && !mutant!(StartOverLive) {
             return drop(reply.send(Ok(None)));
         }
-        let mut live = Live::starting(&new);
+        let mut live = Box::new(Live::starting(&new));
         let mut exec = Execution::new(workflow, live.info(), self.knows());
         let input = match abide_core::Payload::from_json(new.input.clone()) {
             Ok(input) => input,

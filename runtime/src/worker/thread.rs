@@ -25,7 +25,8 @@ use tokio_util::sync::CancellationToken;
 pub(super) struct Thread {
     pub(super) session: Arc<Session>,
     pub(super) me: Arc<ThreadHandle>,
-    pub(super) live: HashMap<ExecutionId, Live>,
+    /// Boxed: each turn takes its execution out and puts it back.
+    pub(super) live: HashMap<ExecutionId, Box<Live>>,
     timers: BinaryHeap<Reverse<(i64, ExecutionId)>>,
     dirty: Vec<ExecutionId>,
     draining: Option<CancellationToken>,
@@ -183,7 +184,7 @@ impl Thread {
             live.named |= live.in_flight.is_some() || live.loading.is_some();
             return;
         }
-        let mut live = Live::named(execution);
+        let mut live = Box::new(Live::named(execution));
         self.session.set_owned(execution, Arc::clone(&self.me));
         self.read(&mut live, permit);
         self.live.insert(execution, live);
@@ -318,7 +319,7 @@ impl Thread {
         }
     }
 
-    pub(super) fn remove(&mut self, execution: ExecutionId) -> Option<Live> {
+    pub(super) fn remove(&mut self, execution: ExecutionId) -> Option<Box<Live>> {
         self.live.remove(&execution)
     }
 
