@@ -51,12 +51,28 @@ pub(crate) enum Decision {
     Again(FailedAttempt),
 }
 
-/// What a turn leads to, in order.
-pub(crate) enum Effect {
+/// What a turn leads to, each in order.
+#[derive(Default)]
+pub(crate) struct Effects {
     /// To be done once the turn is durable.
-    Act(Action),
+    pub(crate) actions: Vec<Action>,
     /// To be written with it.
-    Keep(AttemptChange),
+    pub(crate) changes: Vec<AttemptChange>,
+}
+
+/// How many effects of each kind there were at a point of a turn.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct EffectCount {
+    actions: usize,
+    changes: usize,
+}
+
+impl Effects {
+    /// Drops what came after that point.
+    pub(crate) fn truncate(&mut self, to: EffectCount) {
+        self.actions.truncate(to.actions);
+        self.changes.truncate(to.changes);
+    }
 }
 
 /// See the module's head.
@@ -65,7 +81,7 @@ pub(crate) struct Activities {
     open: BTreeMap<EventId, Activity>,
     /// Failed attempts that the store has kept, of activities that the replay has not met yet.
     loaded: BTreeMap<EventId, FailedAttempt>,
-    effects: Vec<Effect>,
+    effects: Effects,
 }
 
 impl Activities {
@@ -77,7 +93,7 @@ impl Activities {
     /// `live`: it is not in the history yet, so its start is still to be made.
     pub(crate) fn schedule(&mut self, id: EventId, mut activity: Activity, live: bool) {
         if live {
-            self.effects.push(Effect::Act(Action::Start(activity.start(id))));
+            self.effects.actions.push(Action::Start(activity.start(id)));
         } else if let Some(failed) = self.loaded.remove(&id) {
             activity.failed(failed);
             activity.kept = true;
@@ -126,12 +142,8 @@ impl Activities {
         }
         let abandoned = kind == CancellationType::Abandon;
         if live {
-            self.effects.push(Effect::Act(if abandoned {
-                Action::Abandon(id)
-            } else {
-                Action::Cancel(stop)
-            }));
-            self.effects.extend(forgets.then_some(Effect::Keep(AttemptChange::Gone(id))));
+            self.effects.actions.push(if abandoned { Action::Abandon(id) } else { Action::Cancel(stop) });
+            self.effects.changes.extend(forgets.then_some(AttemptChange::Gone(id)));
         }
         (!abandoned).then_some(Event::ActivityCancelRequested { activity: id })
     }
@@ -186,8 +198,8 @@ impl Activities {
         let Some(activity) = self.open.get_mut(&failed.activity) else { return };
         activity.failed(failed.clone());
         activity.kept = true;
-        self.effects.push(Effect::Act(Action::Start(activity.start(failed.activity))));
-        self.effects.push(Effect::Keep(AttemptChange::Failed(failed)));
+        self.effects.actions.push(Action::Start(activity.start(failed.activity)));
+        self.effects.changes.push(AttemptChange::Failed(failed));
     }
 
     /// Applies an event about an activity, live or replayed.
@@ -203,10 +215,10 @@ impl Activities {
         let Some(activity) = self.open.get_mut(&id) else { return };
         // Elsewhere the row has gone with the outcome.
         if live && activity.options.transactional && !activity.options.is_elsewhere() {
-            self.effects.push(Effect::Act(Action::Ended { activity: id, attempt: activity.attempt }));
+            self.effects.actions.push(Action::Ended { activity: id, attempt: activity.attempt });
         }
         if live && activity.kept {
-            self.effects.push(Effect::Keep(AttemptChange::Gone(id)));
+            self.effects.changes.push(AttemptChange::Gone(id));
         }
         if activity.cancel_requested {
             self.open.remove(&id);
@@ -225,13 +237,13 @@ impl Activities {
         activity.failed(FailedAttempt { activity: id, attempt, next_at_ms, failure: failure.clone(), lost });
     }
 
-    pub(crate) fn take_effects(&mut self) -> Vec<Effect> {
+    pub(crate) fn take_effects(&mut self) -> Effects {
         std::mem::take(&mut self.effects)
     }
 
     /// How many effects there are since the last take.
-    pub(crate) fn acted(&self) -> usize {
-        self.effects.len()
+    pub(crate) fn acted(&self) -> EffectCount {
+        EffectCount { actions: self.effects.actions.len(), changes: self.effects.changes.len() }
     }
 
     /// The attempts that are due now or later in the owner: what a new owner starts.

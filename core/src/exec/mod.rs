@@ -42,7 +42,7 @@ use crate::event::{Event, JournalRow};
 use crate::flow::info::Info;
 use crate::ids::EventId;
 use crate::payload::Payload;
-use activities::Effect;
+use activities::{EffectCount, Effects};
 use close::Ending;
 use context::Context;
 use program::{Program, RunEnd};
@@ -73,7 +73,7 @@ pub struct Execution {
     /// How many fresh events there were when the last input was delivered.
     delivered: usize,
     /// How many effects these events have led to.
-    acted: usize,
+    acted: EffectCount,
     /// Messages of this turn are still to be taken in: the execution closes after them.
     hold_close: bool,
     /// Its state could not be made, and it has no journal yet.
@@ -119,7 +119,7 @@ impl Execution {
             unhandled: BTreeMap::new(),
             redelivered: false,
             delivered: 0,
-            acted: 0,
+            acted: EffectCount::default(),
             hold_close: false,
             unmade,
             replays: false,
@@ -235,20 +235,14 @@ impl Execution {
             self.ctx.history.borrow_mut().truncate(self.delivered);
             effects.truncate(self.acted);
         }
-        (self.delivered, self.acted) = (0, 0);
+        (self.delivered, self.acted) = (0, EffectCount::default());
         let (seq, mut events) = self.ctx.history.borrow_mut().take();
         if let [.., last, end] = events.as_mut_slice()
             && mutant!(SwapTwoEvents)
         {
             std::mem::swap(last, end);
         }
-        let (mut actions, mut changes) = (Vec::new(), Vec::new());
-        for effect in effects {
-            match effect {
-                Effect::Act(action) => actions.push(action),
-                Effect::Keep(change) => changes.push(change),
-            }
-        }
+        let Effects { actions, changes } = effects;
         // A close leaves nothing of them.
         let attempts = attempts::last_of_each(changes.into_iter().filter(|_| standing != Standing::Closed));
         Turn { seq, at_ms, events, actions, attempts, standing, undelivered }

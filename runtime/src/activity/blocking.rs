@@ -6,22 +6,24 @@
 use super::context::{CURRENT, context};
 use super::runner::Slot;
 use abide_core::exec::AttemptOutcome;
-use std::sync::Arc;
+use std::cell::Cell;
 
 tokio::task_local! {
-    /// The slot of an attempt whose body may outlive the attempt.
-    pub(super) static SLOT: Arc<Slot>;
+    /// The slot of the attempt that runs in this task.
+    pub(super) static SLOT: Cell<Option<Slot>>;
 }
 
-/// Runs the body, on a thread that may block.
+/// Runs the body, on a thread that may block. The slot goes with it and comes back with its outcome: the body may
+/// outlive its attempt.
 pub(super) async fn run(body: impl FnOnce() -> AttemptOutcome + Send + 'static) -> AttemptOutcome {
-    let (context, slot) = (context(), SLOT.try_with(Arc::clone).ok());
-    let ran = tokio::task::spawn_blocking(move || {
-        let _slot = slot;
-        CURRENT.sync_scope(context, body)
-    });
+    let (context, slot) = (context(), SLOT.try_with(Cell::take).ok().flatten());
+    let ran = tokio::task::spawn_blocking(move || (CURRENT.sync_scope(context, body), slot));
     match ran.await {
-        Ok(outcome) => outcome,
+        Ok((outcome, slot)) => {
+            // Outside of an attempt there is none.
+            let _ = SLOT.try_with(|own| own.set(slot));
+            outcome
+        }
         Err(error) => match error.try_into_panic() {
             Ok(panic) => std::panic::resume_unwind(panic),
             // The runtime ends, and this task with it: the body has not begun.

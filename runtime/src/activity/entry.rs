@@ -3,9 +3,7 @@
 //! Everything that user code can do wrong ends here as an outcome: input that does not decode, a panic, an error, a
 //! result that does not encode. Nothing is retried or timed here; that is the runner's and the worker's.
 
-use super::blocking::SLOT;
 use super::context::ActivityContext;
-use super::runner::Slot;
 use crate::hub::BoxFuture;
 use abide_core::exec::{AttemptOutcome, panic_message};
 use abide_core::{ActivityDef, Database, Fault, Outcome};
@@ -21,7 +19,6 @@ type Run = dyn Fn(ActivityContext, Payload) -> BoxFuture<'static, AttemptOutcome
 pub(crate) struct ActivityEntry {
     name: &'static str,
     database: Option<Database>,
-    blocks: bool,
     run: Box<Run>,
 }
 
@@ -41,7 +38,7 @@ impl ActivityEntry {
                 }
             }
         };
-        Self { blocks: D::BLOCKING, ..Self::of(D::NAME, D::DATABASE, run) }
+        Self::of(D::NAME, D::DATABASE, run)
     }
 
     /// Code that may be anything, under an activity's name.
@@ -56,7 +53,7 @@ impl ActivityEntry {
         let run = move |context, input| -> BoxFuture<'static, AttemptOutcome> {
             Box::pin(super::context::CURRENT.scope(context, caught(name, run(input))))
         };
-        Self { name, database, blocks: false, run: Box::new(run) }
+        Self { name, database, run: Box::new(run) }
     }
 
     /// The same in a process that a test makes up, which counts its attempts. One that is not mocked is run there.
@@ -81,7 +78,7 @@ impl ActivityEntry {
             };
             if is_mock { Box::pin(body) } else { test.run_activity(name, Box::pin(body)) }
         };
-        Self { name: self.name, database: self.database, blocks: self.blocks, run: Box::new(run) }
+        Self { name: self.name, database: self.database, run: Box::new(run) }
     }
 
     /// Its name in history.
@@ -97,19 +94,6 @@ impl ActivityEntry {
     /// One attempt. Never panics.
     pub(crate) fn run(&self, context: ActivityContext, input: Payload) -> BoxFuture<'static, AttemptOutcome> {
         (self.run)(context, input)
-    }
-
-    /// One attempt, in a slot that a body which blocks keeps until it returns. Never panics.
-    pub(super) fn run_in(
-        &self,
-        slot: &Arc<Slot>,
-        context: ActivityContext,
-        input: Payload,
-    ) -> BoxFuture<'static, AttemptOutcome> {
-        match self.blocks {
-            true => Box::pin(SLOT.scope(Arc::clone(slot), self.run(context, input))),
-            false => self.run(context, input),
-        }
     }
 }
 

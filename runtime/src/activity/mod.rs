@@ -99,6 +99,7 @@ mod connection;
 pub(crate) mod context;
 pub(crate) mod entry;
 pub(crate) mod runner;
+mod running;
 pub(crate) mod transaction;
 mod waits;
 pub(crate) mod warn;

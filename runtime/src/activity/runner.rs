@@ -5,27 +5,28 @@
 //! never lets more run than there are slots. A limit is kept by a task of its own, so that it is told in time even
 //! then. Whoever is first (the code, a limit, the shutdown) reports; the others find the report taken.
 
+use super::blocking::SLOT;
 use super::context::{ActivityContext, AttemptInfo};
 use super::entry::ActivityEntry;
+pub(crate) use super::running::ReportFn;
+use super::running::Running;
 use super::transaction::{self, Ended, Transactions};
 use super::waits::Waits;
-use super::warn::{Bodies, Looks, warned};
+use super::warn::{Looks, is_blocked, warned};
 use abide_core::exec::AttemptOutcome;
 use abide_core::{ActivityOptions, FailureKind, FailureRecord, Payload, TimeoutKind};
+use std::cell::Cell;
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::pin::pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
-use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 /// The right to run one attempt; given back when it is dropped.
 pub(crate) type Slot = OwnedSemaphorePermit;
-
-/// Takes an attempt's end, once. Must not block.
-pub(crate) type ReportFn = Box<dyn FnOnce(Ended) + Send>;
 
 /// One attempt to be run.
 pub(crate) struct Attempt {
@@ -97,8 +98,8 @@ struct Inner {
     slots: Arc<Semaphore>,
     /// Cancelled when nothing more may start.
     stopping: CancellationToken,
-    running: Mutex<BTreeMap<u64, Running>>,
-    bodies: Bodies,
+    /// What has started, until its body has ended: a limit may have told its end before.
+    running: Mutex<BTreeMap<u64, Arc<Running>>>,
     waits: Arc<Waits>,
     next: AtomicU64,
     ended: Notify,
@@ -107,24 +108,17 @@ struct Inner {
     lease: Duration,
 }
 
-/// A started attempt, as a shutdown needs it.
-struct Running {
-    name: &'static str,
-    token: CancellationToken,
-    shutdown: Arc<AtomicBool>,
-    report: Arc<Report>,
-    task: Option<AbortHandle>,
+/// An attempt among those that run, until this is dropped: with its body.
+struct Entered {
+    inner: Arc<Inner>,
+    key: u64,
+    running: Arc<Running>,
 }
 
-/// The report, until somebody takes it.
-struct Report(Mutex<Option<ReportFn>>);
-
-impl Report {
-    fn give(&self, ended: impl Into<Ended>) {
-        let report = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(report) = report {
-            report(ended.into());
-        }
+impl Drop for Entered {
+    fn drop(&mut self) {
+        self.inner.running().remove(&self.key);
+        self.inner.ended.notify_waiters();
     }
 }
 
@@ -135,7 +129,6 @@ impl Runner {
             slots: Arc::new(Semaphore::new(slots.clamp(1, Semaphore::MAX_PERMITS))),
             stopping: CancellationToken::new(),
             running: Mutex::default(),
-            bodies: Bodies::default(),
             waits: Waits::new(slots.max(1)),
             next: AtomicU64::new(0),
             ended: Notify::new(),
@@ -192,14 +185,20 @@ impl Runner {
 
     /// Looks for bodies that block their threads (AB0623), and for slots that all wait for workflows (AB0624).
     pub(crate) fn look(&self, looks: &mut Looks) {
-        self.inner.bodies.look(looks);
+        let blocked: Vec<_> = {
+            let table = self.inner.running();
+            let inside = table.iter().filter_map(|(key, running)| Some((*key, running.polls.current()?)));
+            looks.look(inside).iter().filter_map(|key| table.get(key).cloned()).collect()
+        };
+        // Told without the lock: what a subscriber does may take its time.
+        blocked.iter().for_each(|running| is_blocked(running));
         self.inner.waits.look();
     }
 
     /// How many attempts are running.
     #[cfg(test)]
     fn running(&self) -> usize {
-        self.inner.running().len()
+        self.inner.untold().len()
     }
 
     /// Starts nothing more, and asks what runs to stop: the worker may have lost its lease (PROTOCOL 18).
@@ -211,10 +210,7 @@ impl Runner {
     /// Drops what runs, without a report: another worker owns it now.
     pub(crate) fn abandon(&self) {
         self.cancel_all();
-        for running in self.inner.running().values() {
-            drop(running.report.0.lock().unwrap_or_else(PoisonError::into_inner).take());
-            running.task.iter().for_each(AbortHandle::abort);
-        }
+        self.inner.untold().iter().for_each(|running| running.abandon());
     }
 
     /// Stops (PROTOCOL 4): starts nothing more (what only waited for a slot loses nothing and is not reported), gives
@@ -225,14 +221,13 @@ impl Runner {
         if tokio::time::timeout(grace, self.inner.idle()).await.is_ok() {
             return;
         }
-        for running in self.inner.running().values().filter(|running| !running.token.is_cancelled()) {
-            running.shutdown.store(true, Ordering::Release);
-            running.token.cancel();
+        for running in self.inner.untold().iter().filter(|running| !running.token.is_cancelled()) {
+            running.shut_down();
         }
         if tokio::time::timeout(last, self.inner.idle()).await.is_ok() {
             return;
         }
-        for running in std::mem::take(&mut *self.inner.running()).into_values() {
+        for running in self.inner.untold() {
             tracing::warn!(
                 code = "AB0606",
                 activity = running.name,
@@ -240,8 +235,8 @@ impl Runner {
                  failed and is repeated by the next worker, if its retry policy allows",
                 running.name
             );
-            running.task.iter().for_each(AbortHandle::abort);
-            running.report.give(lost_to_shutdown(running.name));
+            running.abort();
+            running.give(lost_to_shutdown(running.name));
         }
     }
 }
@@ -253,8 +248,13 @@ impl Inner {
         self.renewed.lock().unwrap_or_else(PoisonError::into_inner).elapsed() >= self.lease / 4 * 3
     }
 
-    fn running(&self) -> MutexGuard<'_, BTreeMap<u64, Running>> {
+    fn running(&self) -> MutexGuard<'_, BTreeMap<u64, Arc<Running>>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The attempts whose end is still to be told.
+    fn untold(&self) -> Vec<Arc<Running>> {
+        self.running().values().filter(|running| running.is_untold()).cloned().collect()
     }
 
     async fn idle(&self) {
@@ -262,7 +262,7 @@ impl Inner {
             let ended = self.ended.notified();
             tokio::pin!(ended);
             ended.as_mut().enable();
-            if self.running().is_empty() {
+            if self.untold().is_empty() {
                 return;
             }
             ended.await;
@@ -293,17 +293,10 @@ impl Inner {
         let Attempt { entry, info, input, limits, transactions, report } = attempt;
         let (key, name) = (self.next.fetch_add(1, Ordering::Relaxed), entry.name());
         let limit = limits.running();
-        let context = ActivityContext::new(info, name, limit.map(|(at, _)| at), token.clone());
-        let context = context.in_slot(self.waits.slot(key));
-        let report = Arc::new(Report(Mutex::new(Some(report))));
-        let shutdown = Arc::new(AtomicBool::new(false));
-        let running = Running {
-            name,
-            token: token.clone(),
-            shutdown: Arc::clone(&shutdown),
-            report: Arc::clone(&report),
-            task: None,
-        };
+        let running = Running::new(name, Arc::clone(&info.workflow_id), token.clone(), report);
+        let running = Arc::new(running);
+        let slots = self.waits.slot(key);
+        let context = ActivityContext::new(info, name, limit.map(|(at, _)| at), token).in_slot(slots);
         // Entered before the task exists: an attempt that ends at once must find its entry to take it out. Asked under
         // the lock: a shutdown forbids starts before it counts what runs, so what it does not count never starts.
         let mut table = self.running();
@@ -311,33 +304,26 @@ impl Inner {
         if self.stopping.is_cancelled() || self.is_stale() {
             return;
         }
-        table.insert(key, running);
+        table.insert(key, Arc::clone(&running));
         drop(table);
-        let entered = self.bodies.enter(key, name, context.workflow_id());
-        let (inner, given, asked) = (Arc::clone(&self), Arc::clone(&report), token.clone());
+        let entered = Entered { inner: Arc::clone(&self), key, running: Arc::clone(&running) };
         let body = tokio::spawn(async move {
-            let slot = Arc::new(slot);
-            let (unbounded, needs) = (limit.is_none(), entry.database());
-            let run = async {
+            let (unbounded, needs, running) = (limit.is_none(), entry.database(), &entered.running);
+            let run = pin!(SLOT.scope(Cell::new(Some(slot)), async {
                 match transactions {
                     Some(transactions) if needs.is_some() => {
                         let body = || entry.run(context.clone(), input.clone());
-                        let run = std::pin::pin!(transactions.run(name, asked.clone(), body));
+                        let run = pin!(transactions.run(name, running.token.clone(), body));
                         warned(name, unbounded, run).await
                     }
                     None if needs.is_some() => transaction::unplanned(name),
-                    _ => warned(name, unbounded, entry.run_in(&slot, context, input)).await.into(),
+                    _ => warned(name, unbounded, entry.run(context, input)).await.into(),
                 }
-            };
-            let ended = entered.count(run).await;
-            drop(entered);
-            given.give(settle(ended, name, asked.is_cancelled(), shutdown.load(Ordering::Acquire)));
-            inner.end(key);
+            }));
+            let ended = running.polls.count(run).await;
+            running.give(settle(ended, running));
         });
-        let task = body.abort_handle();
-        if let Some(running) = self.running().get_mut(&key) {
-            running.task = Some(task.clone());
-        }
+        running.runs_in(body.abort_handle());
         if let Some(limit) = limit {
             tokio::spawn(async move {
                 tokio::select! {
@@ -345,19 +331,14 @@ impl Inner {
                     _ = body => {}
                     kind = ran_out(Some(limit)) => {
                         // Reported first: what the body does with its cancelled token is no longer this attempt's.
-                        report.give(timed_out(name, kind));
-                        token.cancel();
-                        task.abort();
-                        self.end(key);
+                        running.give(timed_out(name, kind));
+                        running.token.cancel();
+                        running.abort();
+                        self.ended.notify_waiters();
                     }
                 }
             });
         }
-    }
-
-    fn end(&self, key: u64) {
-        self.running().remove(&key);
-        self.ended.notify_waiters();
     }
 }
 
@@ -373,10 +354,14 @@ async fn ran_out(limit: Option<(Instant, TimeoutKind)>) -> TimeoutKind {
 }
 
 /// What an ended body means: one that failed after it was asked to stop was stopped.
-fn settle(ended: Ended, name: &str, asked: bool, shutdown: bool) -> Ended {
+fn settle(ended: Ended, running: &Running) -> Ended {
     match ended {
-        Ended::Told(AttemptOutcome::Failed { .. }) if shutdown => lost_to_shutdown(name).into(),
-        Ended::Told(AttemptOutcome::Failed { .. }) if asked => AttemptOutcome::Cancelled.into(),
+        Ended::Told(AttemptOutcome::Failed { .. }) if running.is_shut_down() => {
+            lost_to_shutdown(running.name).into()
+        }
+        Ended::Told(AttemptOutcome::Failed { .. }) if running.token.is_cancelled() => {
+            AttemptOutcome::Cancelled.into()
+        }
         other => other,
     }
 }

@@ -4,10 +4,8 @@
 //! not by the runtime that it blocks: a thread of the engine's looks at each body's count of polls. Looks are counted,
 //! not seconds: a process that was stopped and goes on has no blocked thread.
 
+use super::running::Running;
 use std::collections::BTreeMap;
-use std::pin::pin;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// How long an attempt without any limit may run before it is named in a warning.
@@ -35,124 +33,60 @@ pub(super) async fn warned<T>(name: &str, unbounded: bool, mut body: impl Future
     body.await
 }
 
-/// The bodies that run, also those whose outcome a limit has decided.
-#[derive(Clone, Default)]
-pub(super) struct Bodies(Arc<Mutex<BTreeMap<u64, Arc<Body>>>>);
-
-struct Body {
-    name: &'static str,
-    workflow_id: String,
-    /// Counts up before and after each poll: odd inside of one.
-    polls: AtomicU64,
-}
-
-/// A body among those that run, until this is dropped.
-pub(super) struct Entered {
-    bodies: Bodies,
-    key: u64,
-    body: Arc<Body>,
-}
-
 /// What the looks so far have found inside a poll: which poll, and in how many looks in a row.
 #[derive(Default)]
 pub(crate) struct Looks(BTreeMap<u64, (u64, u32)>);
 
-impl Bodies {
-    pub(super) fn enter(&self, key: u64, name: &'static str, workflow_id: &str) -> Entered {
-        let body = Arc::new(Body { name, workflow_id: workflow_id.to_owned(), polls: AtomicU64::new(0) });
-        self.table().insert(key, Arc::clone(&body));
-        Entered { bodies: self.clone(), key, body }
-    }
-
-    /// One look. Names the bodies that block their threads; how many it has named.
-    pub(super) fn look(&self, looks: &mut Looks) -> usize {
-        let before = std::mem::take(&mut looks.0);
+impl Looks {
+    /// One look at the bodies that are inside a poll: the key of each, and which poll. Those that are to be named.
+    pub(super) fn look(&mut self, inside: impl Iterator<Item = (u64, u64)>) -> Vec<u64> {
+        let before = std::mem::take(&mut self.0);
         let mut blocked = Vec::new();
-        for (key, body) in self.table().iter() {
-            let poll = body.polls.load(Ordering::Relaxed);
-            if poll % 2 == 0 {
-                continue;
-            }
-            let seen = before.get(key).filter(|(known, _)| *known == poll).map_or(0, |(_, seen)| *seen) + 1;
-            looks.0.insert(*key, (poll, seen));
+        for (key, poll) in inside {
+            let seen = before.get(&key).filter(|(known, _)| *known == poll).map_or(0, |(_, seen)| *seen) + 1;
+            self.0.insert(key, (poll, seen));
             if seen >= BLOCKS_AFTER && (seen - BLOCKS_AFTER).is_multiple_of(AGAIN_AFTER) {
-                blocked.push(Arc::clone(body));
+                blocked.push(key);
             }
         }
-        // Told without the lock: what a subscriber does may take its time.
-        blocked.iter().for_each(|body| body.is_blocked());
-        blocked.len()
-    }
-
-    fn table(&self) -> MutexGuard<'_, BTreeMap<u64, Arc<Body>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        blocked
     }
 }
 
-impl Body {
-    fn is_blocked(&self) {
-        let Self { name, workflow_id, .. } = self;
-        tracing::warn!(
-            code = "AB0623",
-            activity = name,
-            workflow_id,
-            "AB0623: activity `{name}` of workflow `{workflow_id}` has blocked its thread for more than 1 s: \
-             nothing else runs on that thread meanwhile; make the activity a plain `fn`, which runs on the blocking \
-             pool, or move what blocks into `tokio::task::spawn_blocking(..)` and await it"
-        );
-    }
-}
-
-impl Entered {
-    /// The body, its polls counted.
-    pub(super) async fn count<F: Future>(&self, body: F) -> F::Output {
-        let mut body = pin!(body);
-        std::future::poll_fn(|context| {
-            let _inside = Inside::of(&self.body.polls);
-            body.as_mut().poll(context)
-        })
-        .await
-    }
-}
-
-impl Drop for Entered {
-    fn drop(&mut self) {
-        self.bodies.table().remove(&self.key);
-    }
-}
-
-/// One poll; it ends as well where the body panics.
-struct Inside<'p>(&'p AtomicU64);
-
-impl<'p> Inside<'p> {
-    fn of(polls: &'p AtomicU64) -> Self {
-        polls.fetch_add(1, Ordering::Relaxed);
-        Self(polls)
-    }
-}
-
-impl Drop for Inside<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_add(1, Ordering::Relaxed);
-    }
+/// Names a body that blocks its thread.
+pub(super) fn is_blocked(running: &Running) {
+    let Running { name, workflow_id, .. } = running;
+    tracing::warn!(
+        code = "AB0623",
+        activity = name,
+        workflow_id = &**workflow_id,
+        "AB0623: activity `{name}` of workflow `{workflow_id}` has blocked its thread for more than 1 s: \
+         nothing else runs on that thread meanwhile; make the activity a plain `fn`, which runs on the blocking \
+         pool, or move what blocks into `tokio::task::spawn_blocking(..)` and await it"
+    );
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::running::Polls;
     use super::*;
+    use std::sync::Arc;
     use std::sync::mpsc::channel;
 
-    fn looks(bodies: &Bodies, looks: &mut Looks, times: u32) -> usize {
-        (0..times).map(|_| bodies.look(looks)).sum()
+    /// So many looks at these bodies: how often one was named.
+    fn looks(bodies: &[&Polls], looks: &mut Looks, times: u32) -> usize {
+        let inside =
+            || bodies.iter().zip(1..).filter_map(|(polls, key)| polls.current().map(|poll| (key, poll)));
+        (0..times).map(|_| looks.look(inside()).len()).sum()
     }
 
     #[test]
     fn a_body_that_blocks_is_named_while_it_blocks() {
-        let (bodies, mut seen) = (Bodies::default(), Looks::default());
-        let entered = bodies.enter(1, "resize", "w");
+        let (polls, mut seen) = (Arc::new(Polls::default()), Looks::default());
         let ((inside, is_inside), (go, wait)) = (channel(), channel::<()>());
+        let counted = Arc::clone(&polls);
         let thread = std::thread::spawn(move || {
-            let body = entered.count(async move {
+            let body = counted.count(async move {
                 inside.send(()).unwrap();
                 wait.recv().unwrap();
             });
@@ -160,38 +94,24 @@ mod tests {
             runtime.block_on(body);
         });
         is_inside.recv().unwrap();
-        assert_eq!(looks(&bodies, &mut seen, BLOCKS_AFTER - 1), 0, "not yet");
-        assert_eq!(looks(&bodies, &mut seen, 1), 1);
-        assert_eq!(looks(&bodies, &mut seen, AGAIN_AFTER - 1), 0, "not at each look");
-        assert_eq!(looks(&bodies, &mut seen, 1), 1);
+        assert_eq!(looks(&[&polls], &mut seen, BLOCKS_AFTER - 1), 0, "not yet");
+        assert_eq!(looks(&[&polls], &mut seen, 1), 1);
+        assert_eq!(looks(&[&polls], &mut seen, AGAIN_AFTER - 1), 0, "not at each look");
+        assert_eq!(looks(&[&polls], &mut seen, 1), 1);
         go.send(()).unwrap();
         thread.join().unwrap();
-        assert!(bodies.table().is_empty(), "it has ended");
-        assert_eq!((looks(&bodies, &mut seen, 10), seen.0.len()), (0, 0));
+        assert_eq!((looks(&[&polls], &mut seen, 10), seen.0.len()), (0, 0), "its poll has ended");
     }
 
     #[test]
     fn bodies_that_wait_and_bodies_that_are_polled_often_are_not_named() {
-        let (bodies, mut seen) = (Bodies::default(), Looks::default());
-        let (waits, busy) = (bodies.enter(1, "waits", "w"), bodies.enter(2, "busy", "w"));
+        let (waits, busy, mut seen) = (Polls::default(), Polls::default(), Looks::default());
         let context = &mut std::task::Context::from_waker(std::task::Waker::noop());
-        let mut waits = pin!(waits.count(std::future::pending::<()>()));
-        assert!(waits.as_mut().poll(context).is_pending());
+        let mut body = std::pin::pin!(waits.count(std::future::pending::<()>()));
+        assert!(body.as_mut().poll(context).is_pending());
         for _ in 0..3 * BLOCKS_AFTER {
-            let _inside = Inside::of(&busy.body.polls);
-            assert_eq!(bodies.look(&mut seen), 0, "each look meets another poll");
+            let _inside = busy.inside();
+            assert_eq!(looks(&[&waits, &busy], &mut seen, 1), 0, "each look meets another poll");
         }
-    }
-
-    #[test]
-    fn a_poll_that_panics_has_ended() {
-        let (bodies, mut seen) = (Bodies::default(), Looks::default());
-        let entered = bodies.enter(1, "resize", "w");
-        let polled = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            let context = &mut std::task::Context::from_waker(std::task::Waker::noop());
-            let _ = pin!(entered.count(async { panic!("at the disco") })).poll(context);
-        }));
-        assert!(polled.is_err());
-        assert_eq!(looks(&bodies, &mut seen, 2 * BLOCKS_AFTER), 0);
     }
 }

@@ -12,7 +12,7 @@ use sqlx::query::Query;
 use sqlx::sqlite::SqliteArguments;
 use sqlx::{AssertSqlSafe, Sqlite};
 use std::collections::HashSet;
-use std::fmt::Write;
+use std::fmt::{self, Display, Write};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, OnceLock};
 
@@ -334,10 +334,14 @@ fn text(text: &str) -> String {
     serde_json::to_string(text).expect("text is always JSON")
 }
 
-fn or_null<T: std::fmt::Display>(value: Option<T>) -> String {
-    value.map_or_else(|| "null".to_owned(), |value| value.to_string())
+/// The value, or `null`, written where it goes.
+fn or_null<T: Display>(value: Option<T>) -> impl Display {
+    fmt::from_fn(move |f| match &value {
+        Some(value) => value.fmt(f),
+        None => f.write_str("null"),
+    })
 }
 
-fn put(to: &mut String, element: std::fmt::Arguments<'_>) {
+fn put(to: &mut String, element: fmt::Arguments<'_>) {
     to.write_fmt(element).expect("writing to a String does not fail");
 }

@@ -1,0 +1,136 @@
+//! A started attempt, as its body, its limit, a shutdown and the looks at blocked threads share it.
+
+use super::transaction::Ended;
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use tokio::task::AbortHandle;
+use tokio_util::sync::CancellationToken;
+
+/// Takes an attempt's end, once. Must not block.
+pub(crate) type ReportFn = Box<dyn FnOnce(Ended) + Send>;
+
+/// One started attempt, until its body has really ended.
+pub(super) struct Running {
+    pub(super) name: &'static str,
+    pub(super) workflow_id: Arc<str>,
+    pub(super) token: CancellationToken,
+    pub(super) polls: Polls,
+    /// The worker's shutdown has asked it to stop.
+    shutdown: AtomicBool,
+    report: Mutex<Option<ReportFn>>,
+    task: OnceLock<AbortHandle>,
+}
+
+impl Running {
+    pub(super) fn new(
+        name: &'static str,
+        workflow_id: Arc<str>,
+        token: CancellationToken,
+        report: ReportFn,
+    ) -> Self {
+        Self {
+            name,
+            workflow_id,
+            token,
+            polls: Polls::default(),
+            shutdown: AtomicBool::new(false),
+            report: Mutex::new(Some(report)),
+            task: OnceLock::new(),
+        }
+    }
+
+    /// The task that runs its body.
+    pub(super) fn runs_in(&self, task: AbortHandle) {
+        // A second task would be a second body: there is none.
+        let _ = self.task.set(task);
+    }
+
+    /// Tells its end, unless somebody has.
+    pub(super) fn give(&self, ended: impl Into<Ended>) {
+        if let Some(report) = self.take_report() {
+            report(ended.into());
+        }
+    }
+
+    /// Whether its end is still to be told.
+    pub(super) fn is_untold(&self) -> bool {
+        self.report.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
+    fn take_report(&self) -> Option<ReportFn> {
+        self.report.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Asks it to stop, for the worker's shutdown.
+    pub(super) fn shut_down(&self) {
+        self.shutdown.store(true, Ordering::Release);
+        self.token.cancel();
+    }
+
+    /// Whether the worker's shutdown has asked it to stop.
+    pub(super) fn is_shut_down(&self) -> bool {
+        self.shutdown.load(Ordering::Acquire)
+    }
+
+    /// Drops its body at its next await.
+    pub(super) fn abort(&self) {
+        self.task.get().into_iter().for_each(AbortHandle::abort);
+    }
+
+    /// Nobody is to hear of it.
+    pub(super) fn abandon(&self) {
+        drop(self.take_report());
+        self.abort();
+    }
+}
+
+/// Counts up before and after each poll of a body: odd inside of one.
+#[derive(Default)]
+pub(super) struct Polls(AtomicU64);
+
+impl Polls {
+    /// The body, its polls counted.
+    pub(super) async fn count<F: Future>(&self, body: F) -> F::Output {
+        let mut body = pin!(body);
+        std::future::poll_fn(|context| {
+            let _inside = self.inside();
+            body.as_mut().poll(context)
+        })
+        .await
+    }
+
+    /// The number of the poll that it is in, if it is in one.
+    pub(super) fn current(&self) -> Option<u64> {
+        let count = self.0.load(Ordering::Relaxed);
+        (count % 2 == 1).then_some(count)
+    }
+
+    /// One poll. It ends as well where the body panics.
+    pub(super) fn inside(&self) -> impl Drop {
+        struct Inside<'p>(&'p AtomicU64);
+        impl Drop for Inside<'_> {
+            fn drop(&mut self) {
+                self.0.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Inside(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_poll_that_panics_has_ended() {
+        let polls = Polls::default();
+        let polled = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            let context = &mut std::task::Context::from_waker(std::task::Waker::noop());
+            let _ = pin!(polls.count(async { panic!("at the disco") })).poll(context);
+        }));
+        assert!(polled.is_err());
+        assert_eq!((polls.current(), polls.0.into_inner()), (None, 2));
+    }
+}
