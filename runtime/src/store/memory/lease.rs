@@ -19,8 +19,8 @@ use tokio::time::Instant;
 
 /// How many executions a take-over sets free in one transaction.
 const FREE_AT_ONCE: usize = 1_000;
-/// How long the lease of a worker whose lock is free lasts from its last renewal.
-const EARLY: Duration = Duration::from_secs(5);
+/// How long the lease of a worker whose lock is free lasts from its last renewal: with the look that ends it, less than 5 s.
+const EARLY: Duration = Duration::from_millis(4_900);
 /// How long an answer is waited for on the line that renews.
 const NO_ANSWER: Duration = Duration::from_secs(4);
 /// The longest pause between two tries to connect that line.

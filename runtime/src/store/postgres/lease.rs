@@ -23,8 +23,8 @@ use tokio::sync::oneshot;
 /// How many executions a take-over sets free in one transaction.
 const FREE_AT_ONCE: i64 = 1_000;
 
-/// How long the lease of a worker whose lock is free lasts from its last renewal.
-const EARLY: Duration = Duration::from_secs(5);
+/// How long the lease of a worker whose lock is free lasts from its last renewal: with the look that ends it, less than 5 s.
+const EARLY: Duration = Duration::from_millis(4_900);
 
 /// Every worker. One without a lease that is still there: its take-over was begun and not finished. The halves of a lock are how
 /// `pg_locks` shows a key of 64 bits.

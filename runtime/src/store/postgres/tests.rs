@@ -202,7 +202,7 @@ async fn a_free_lock_counts_where_the_server_has_run_since_the_last_renewal() {
     let here = "UPDATE abide.lease SET server = (SELECT server FROM abide.lease WHERE worker = $2 LIMIT 1) WHERE worker = $1";
     sqlx::query(here).bind(gone.0).bind(me.0).execute(&mut dba).await.unwrap();
     let deaths = other.dead_workers().await.unwrap();
-    assert_eq!(lease_of(&mut dba, gone).await, 5_000);
+    assert_eq!(lease_of(&mut dba, gone).await, 4_900);
     assert!(deaths.next.is_some() || deaths.dead.len() == 1, "looked for when it has run out: {deaths:?}");
     assert_eq!(lease_of(&mut dba, me).await, 12_000, "its own lock is held");
     assert_eq!(other.take_over_from(me).await.unwrap(), 0);

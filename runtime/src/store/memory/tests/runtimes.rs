@@ -86,7 +86,7 @@ fn a_process_dies_with_its_runtime_and_its_last_commit_does_not() {
     assert_eq!(world.server.look(|tables| tables.turns(id).count()), 1);
     (0..50).for_each(|_| world.step());
     assert_eq!(world.server.look(|tables| tables.turns(id).count()), 2);
-    // Its lock is free: its lease ends 5 s after it was last renewed.
+    // Its lock is free: its lease ends less than 5 s after it was last renewed.
     let dead = b.me;
     let store = Arc::clone(&a.store);
     let found = async move {
