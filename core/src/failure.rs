@@ -1,10 +1,12 @@
 //! Errors as history keeps them and as workflow code sees them. Kinds are closed and text is stored, never made
 //! again, so that a replayed error is identical byte for byte.
 
+use crate::chain::Chain;
 use crate::outcome::Fault;
 use crate::payload::{Payload, PayloadError};
-use crate::text::{bounded, causes};
+use crate::text::{bounded, causes, write_causes};
 use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
+use std::any::Any;
 use std::error::Error;
 use std::fmt;
 use std::time::Duration;
@@ -126,12 +128,15 @@ impl fmt::Display for FailureRecord {
 /// }
 /// assert_eq!(parse("x").unwrap_err().to_string(), "invalid digit found in string");
 /// ```
+///
+/// `?` on the error of an activity, whose type is [`ActivityError<Failure>`](ActivityError), gives the activity's own
+/// `Failure` back where it has failed: with its causes, its typed error and whether a retry may mend it.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct Failure {
     #[serde(default, skip_serializing_if = "String::is_empty")]
     message: String,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    chain: Vec<String>,
+    #[serde(default, skip_serializing_if = "Chain::is_empty")]
+    chain: Chain,
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     data: Option<Payload>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -145,7 +150,7 @@ impl Failure {
     pub fn new(message: impl fmt::Display) -> Self {
         Self {
             message: bounded(message),
-            chain: Vec::new(),
+            chain: Chain::default(),
             data: None,
             non_retryable: false,
             next_retry_delay: None,
@@ -190,13 +195,18 @@ impl Failure {
     }
 
     /// The texts of the causes, outermost first: at most 16, of at most 2 KiB each.
-    pub fn chain(&self) -> &[String] {
-        &self.chain
+    pub fn chain(&self) -> impl Iterator<Item = &str> {
+        self.chain.texts()
+    }
+
+    /// The outermost of its causes. It is the source of every error that holds this failure.
+    pub(crate) fn cause(&self) -> Option<&(dyn Error + 'static)> {
+        self.chain.first()
     }
 
     /// All but its texts, where there is anything else.
     pub(crate) fn beside_texts(&self) -> Option<Self> {
-        let beside = Self { message: String::new(), chain: Vec::new(), ..self.clone() };
+        let beside = Self { message: String::new(), chain: Chain::default(), ..self.clone() };
         (beside != Self::new("")).then_some(beside)
     }
 
@@ -204,18 +214,26 @@ impl Failure {
     pub(crate) fn with_texts(beside: Option<Self>, record: &FailureRecord) -> Self {
         match beside.unwrap_or_else(|| Self::new("")) {
             whole if !whole.message.is_empty() || !whole.chain.is_empty() => whole,
-            beside => Self { message: record.message.clone(), chain: record.chain.clone(), ..beside },
+            beside => Self { message: record.message.clone(), chain: record.chain.clone().into(), ..beside },
+        }
+    }
+
+    /// The failure that this is, or that an activity has failed with.
+    pub(crate) fn within(error: &dyn Any) -> Option<&Self> {
+        match error.downcast_ref::<ActivityError<Self>>() {
+            Some(ActivityError::Failed(failure)) => Some(failure),
+            _ => error.downcast_ref(),
         }
     }
 
     fn from_error(error: &dyn Error) -> Self {
-        Self { chain: causes(error), ..Self::new(error) }
+        Self { chain: causes(error).into(), ..Self::new(error) }
     }
 }
 
 impl<E: Error + 'static> From<E> for Failure {
     fn from(error: E) -> Self {
-        Self::from_error(&error)
+        Self::within(&error).cloned().unwrap_or_else(|| Self::from_error(&error))
     }
 }
 
@@ -227,8 +245,7 @@ impl fmt::Display for Failure {
 
 impl fmt::Debug for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)?;
-        self.chain.iter().try_for_each(|cause| write!(f, "\n  caused by: {cause}"))
+        write_causes(f, &self.message, self.cause())
     }
 }
 

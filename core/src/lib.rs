@@ -12,6 +12,7 @@ pub mod mutant;
 
 mod asked;
 mod bytes;
+mod chain;
 mod def;
 mod event;
 pub mod exec;
@@ -47,4 +48,4 @@ pub use outcome::*;
 pub use payload::{Encoded, MAX_PAYLOAD_BYTES, Payload, PayloadError};
 pub use policy::{ActivityOptions, CancellationType, RetryPolicy};
 pub use state::{Parked, Slot, This};
-pub use text::{MAX_CAUSE_BYTES, MAX_CAUSES, MAX_TEXT_BYTES, bounded};
+pub use text::{MAX_CAUSE_BYTES, MAX_CAUSES, MAX_TEXT_BYTES, bounded, write_causes};

@@ -97,7 +97,7 @@ impl<E: Error + Serialize + DeserializeOwned + 'static> Fault for E {
 #[diagnostic::do_not_recommend]
 impl Fault for Failure {
     fn cause(&self) -> Option<&(dyn Error + 'static)> {
-        None
+        Failure::cause(self)
     }
 
     fn to_record(&self) -> Result<FailureRecord, PayloadError> {
@@ -106,7 +106,7 @@ impl Fault for Failure {
         Ok(FailureRecord {
             kind: FailureKind::Application,
             message: bounded(self),
-            chain: bounded_chain(self.chain().iter()),
+            chain: bounded_chain(self.chain()),
             data: beside.as_ref().map(Payload::encode).transpose()?,
             cause: None,
         })

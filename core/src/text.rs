@@ -33,12 +33,22 @@ fn bounded_to(max: usize, text: impl fmt::Display) -> String {
 
 /// The texts of an error's `source()` chain, outermost first, at most [`MAX_CAUSES`] of at most [`MAX_CAUSE_BYTES`].
 pub(crate) fn causes(error: &dyn Error) -> Vec<String> {
-    let (mut chain, mut next) = (Vec::new(), error.source());
-    while let Some(cause) = next.filter(|_| chain.len() < MAX_WALK) {
-        chain.push(cause);
-        next = cause.source();
-    }
-    bounded_chain(chain.into_iter())
+    bounded_chain(walk(error.source()))
+}
+
+/// An error and the errors that caused it, outermost first.
+fn walk<'e>(first: Option<&'e (dyn Error + 'static)>) -> impl Iterator<Item = &'e (dyn Error + 'static)> {
+    std::iter::successors(first, |cause: &&'e (dyn Error + 'static)| (*cause).source()).take(MAX_WALK)
+}
+
+/// How an error prints for `Debug`, which is what `main` and `unwrap()` print: its text and its causes, a line each.
+pub fn write_causes(
+    f: &mut fmt::Formatter<'_>,
+    message: impl fmt::Display,
+    source: Option<&(dyn Error + 'static)>,
+) -> fmt::Result {
+    write!(f, "{message}")?;
+    bounded_chain(walk(source)).iter().try_for_each(|cause| write!(f, "\n  caused by: {cause}"))
 }
 
 /// The same of a chain of texts.

@@ -6,15 +6,16 @@
 //! nothing here is ever written into a history.
 
 use crate::store::StoreError;
-use abide_core::PayloadError;
+use abide_core::{PayloadError, write_causes};
+use std::error::Error as _;
 use std::fmt;
 
 /// The result of an operation of the engine.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Why an operation of the engine did not succeed. Every text begins with the code that [`Error::code`] gives and
-/// that has a page in `docs/errors/`.
-#[derive(Debug, thiserror::Error)]
+/// that has a page in `docs/errors/`. Its `Debug` is its text and its causes, a line each: what `main` and `unwrap()` print.
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// A run of this workflow id is open, and the conflict policy is to fail.
@@ -300,8 +301,14 @@ impl Error {
     }
 }
 
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_causes(f, self, self.source())
+    }
+}
+
 /// What a store said. Its kinds belong to the store and may change; the code is stable.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct StoreFailure(StoreError);
 
 impl StoreFailure {
@@ -314,6 +321,12 @@ impl StoreFailure {
 impl fmt::Display for StoreFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.0.code(), self.0)
+    }
+}
+
+impl fmt::Debug for StoreFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_causes(f, self, self.source())
     }
 }
 

@@ -96,7 +96,7 @@ pub use crate::outcome::{Reason, WorkflowError};
 pub use crate::store::Metrics;
 pub use crate::worker::{Worker, WorkerBuilder};
 pub use abide_core::{
-    ActivityError, Bytes, CallError, CancellationType, Elapsed, Failure, MAX_PAYLOAD_BYTES, RetryPolicy,
+    ActivityError, Bytes, CallError, CancellationType, Elapsed, Failure, Fault, MAX_PAYLOAD_BYTES, RetryPolicy,
     TimeoutKind,
 };
 // `activity` and `workflow` are each an attribute and, below, a module: two namespaces, one `use`.

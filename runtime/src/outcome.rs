@@ -5,7 +5,8 @@
 
 use crate::error::Error;
 use crate::store::StoreError;
-use abide_core::{Event, ExecutionId, FailureKind, FailureRecord, Fault, Outcome};
+use abide_core::{Event, ExecutionId, FailureKind, FailureRecord, Fault, Outcome, write_causes};
+use std::error::Error as _;
 use std::fmt;
 
 /// Why [`result()`](crate::HandleCore::result) gave no value.
@@ -20,7 +21,8 @@ use std::fmt;
 ///     }
 /// }
 /// ```
-#[derive(Debug)]
+///
+/// Its `Debug` is its text and its causes, a line each, with each compensation that failed: what `main` and `unwrap()` print.
 #[non_exhaustive]
 pub enum WorkflowError<E> {
     /// It returned this error.
@@ -89,6 +91,14 @@ impl<E: Fault> fmt::Display for WorkflowError<E> {
             }
             Self::Client(error) => error.fmt(f),
         }
+    }
+}
+
+impl<E: Fault> fmt::Debug for WorkflowError<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_causes(f, self, self.source())?;
+        let failures = self.compensation_failures();
+        failures.iter().try_for_each(|failure| write!(f, "\n  not compensated: {failure}"))
     }
 }
 

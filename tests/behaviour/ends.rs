@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 /// Why `result()` says that the execution is suspended.
-pub fn reason<T: Debug, E: Debug>(ended: Result<T, WorkflowError<E>>) -> abide::Reason {
+pub fn reason<T: Debug, E: abide::Fault>(ended: Result<T, WorkflowError<E>>) -> abide::Reason {
     match ended {
         Err(WorkflowError::Suspended(reason)) => reason,
         other => panic!("not suspended, but {other:?}"),

@@ -27,6 +27,7 @@ mod errors_ids;
 mod errors_messages;
 mod errors_panic;
 mod errors_payload;
+mod errors_text;
 mod errors_types;
 mod eviction;
 mod farm;

@@ -25,6 +25,7 @@ mod errors_messages;
 mod errors_panic;
 mod errors_payload;
 mod errors_server;
+mod errors_text;
 mod errors_types;
 mod eviction;
 mod farm;

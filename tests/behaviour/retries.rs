@@ -138,7 +138,7 @@ impl Witness {
         let error = Bank::gives_up().await.unwrap_err();
         self.texts.push(format!("{error} / {error:?}"));
         let error: Failure = Bank::own_delay().await.unwrap_err().into();
-        self.texts.push(format!("{error} / {error:?} / {:?}", error.chain()));
+        self.texts.push(format!("{error} / {error:?} / {:?}", error.chain().collect::<Vec<_>>()));
         workflow::until!(self.done).await;
         self.texts.clone()
     }

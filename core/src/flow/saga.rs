@@ -1,9 +1,10 @@
 //! Sagas: steps that are undone, newest first, when the workflow fails or is cancelled (PROTOCOL 30).
 
 use crate::exec::context::{self, Context as Shared};
-use crate::failure::{FailureKind, FailureRecord};
+use crate::failure::{Failure, FailureKind, FailureRecord};
 use crate::flow::shield::{Shielded, shielded};
 use crate::guard::{Block, Site, WorkflowFuture, block, guard};
+use crate::outcome::Fault as _;
 use std::error::Error;
 use std::fmt;
 use std::future::IntoFuture;
@@ -95,8 +96,11 @@ impl Compensated for () {
     }
 }
 
-impl<T, E: fmt::Display> Compensated for Result<T, E> {
+impl<T, E: fmt::Display + 'static> Compensated for Result<T, E> {
     fn failure(self) -> Option<FailureRecord> {
-        self.err().map(|error| FailureRecord::new(FailureKind::Application, error))
+        let error = self.err()?;
+        // What cannot be encoded has its text.
+        let whole = Failure::within(&error).and_then(|failure| failure.to_record().ok());
+        Some(whole.unwrap_or_else(|| FailureRecord::new(FailureKind::Application, error)))
     }
 }

@@ -9,6 +9,7 @@ use crate::outcome::{WorkflowError, of_close};
 use crate::store::ExecutionRow;
 use abide_core::{
     FailureRecord, Fault, JournalRow, Never, Outcome, Payload, PayloadError, Persist, Sel, WorkflowDef,
+    write_causes,
 };
 use std::fmt;
 use std::marker::PhantomData;
@@ -168,8 +169,7 @@ pub(super) fn check_type<W: WorkflowDef>(row: &ExecutionRow) -> Result<()> {
     })
 }
 
-/// Why a query that returns `Result<T, E>` gave no value.
-#[derive(Debug)]
+/// Why a query that returns `Result<T, E>` gave no value. Its `Debug` is its text and its causes, a line each.
 #[non_exhaustive]
 pub enum QueryError<E> {
     /// Its handler returned this error.
@@ -196,6 +196,12 @@ impl<E: Fault> fmt::Display for QueryError<E> {
             Self::Failed(error) => fmt::Display::fmt(error, f),
             Self::Client(error) => error.fmt(f),
         }
+    }
+}
+
+impl<E: Fault> fmt::Debug for QueryError<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_causes(f, self, std::error::Error::source(self))
     }
 }
 
