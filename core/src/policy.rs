@@ -48,7 +48,9 @@ impl RetryPolicy {
         let short = waits.into_iter().find(|(_, wait)| wait.is_some_and(|wait| wait < MIN_WAIT));
         match short {
             Some((field, Some(wait))) if self.max_attempts != 1 => Err(format!(
-                "AB0432: the retry policy of activity `{activity}` has {field} = {wait:?}: each failed attempt is written to the                  database twice, so that a service that is down would cost hundreds of commits a second. The shortest wait is 1 ms;                  leave `{field}` out, or write what the service can bear"
+                "AB0432: the retry policy of activity `{activity}` has {field} = {wait:?}: each failed attempt is \
+                 written to the database, so that a service that is down would cost hundreds of commits a second. The shortest wait \
+                 is 1 ms; leave `{field}` out, or write what the service can bear"
             )),
             _ => Ok(()),
         }
@@ -162,6 +164,7 @@ mod tests {
             (policy(Duration::from_secs(1), Some(tiny), 3), "max_interval = 1ns"),
         ] {
             let told = policy.check("ask").unwrap_err();
+            assert!(!told.contains("  "), "{told}");
             assert!(told.starts_with("AB0432: ") && told.contains(field) && told.contains("`ask`"), "{told}");
             assert_eq!(policy.delay_after(1), Some(least), "an older history may have it");
         }

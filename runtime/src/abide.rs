@@ -75,8 +75,8 @@ impl Abide {
     }
 
     /// A worker of this task queue, to be given its workflows and activities and then started.
-    pub fn worker(&self, queue: impl Into<String>) -> WorkerBuilder {
-        WorkerBuilder::new(self.clone(), queue.into())
+    pub fn worker(&self, queue: impl AsRef<str>) -> WorkerBuilder {
+        WorkerBuilder::new(self.clone(), queue.as_ref().to_owned())
     }
 
     /// What was written by this process so far.

@@ -5,6 +5,10 @@
 //! the user's typed error or the client's trouble. A storage error is never a workflow's outcome (PROTOCOL 8), so
 //! nothing here is ever written into a history.
 
+mod kind;
+
+pub use kind::ErrorKind;
+
 use crate::store::StoreError;
 use abide_core::{PayloadError, write_causes};
 use std::error::Error as _;

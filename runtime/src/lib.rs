@@ -91,13 +91,13 @@ pub use crate::client::{
     IdConflictPolicy, IdReusePolicy, ListCursor, ListFilter, MAX_ID_CHARS, PendingActivity, PendingTimer,
     QueryError, Request, Start, UntypedHandle,
 };
-pub use crate::error::{Error, Result, StoreFailure};
+pub use crate::error::{Error, ErrorKind, Result, StoreFailure};
 pub use crate::outcome::{Reason, WorkflowError};
 pub use crate::store::Metrics;
 pub use crate::worker::{Worker, WorkerBuilder};
 pub use abide_core::{
-    ActivityError, Bytes, CallError, CancellationType, Elapsed, Failure, Fault, MAX_PAYLOAD_BYTES, RetryPolicy,
-    TimeoutKind,
+    ActivityError, Bytes, CallError, CancellationType, Elapsed, Failure, Fault, MAX_PAYLOAD_BYTES,
+    RetryPolicy, TimeoutKind,
 };
 // `activity` and `workflow` are each an attribute and, below, a module: two namespaces, one `use`.
 pub use abide_macros::{activity, query, run, signal, workflow};

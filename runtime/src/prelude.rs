@@ -4,7 +4,7 @@ pub use crate::activity::ActivityContext;
 pub use crate::{
     Abide, ActivityError, Bytes, CallError, CancellationType, Client, Elapsed, Error, ExecutionStatus,
     Failure, Handle, IdConflictPolicy, IdReusePolicy, ListFilter, QueryError, RetryPolicy, TimeoutKind,
-    Worker, WorkflowError,
+    Worker, WorkerBuilder, WorkflowError,
 };
 // `activity` and `workflow` are each an attribute and a module at once.
 pub use crate::{activity, query, run, signal, workflow};

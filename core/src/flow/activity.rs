@@ -88,8 +88,8 @@ impl<D: ActivityDef> ActivityCall<D> {
     /// Has the workers of this task queue run it, in whatever process they are: 1 to 1,000 characters (`AB0610`). The
     /// workflow's own worker needs the function, not its registration. One that names the workflow's own queue
     /// is given to that queue's workers as well, this one among them.
-    pub fn task_queue(mut self, queue: impl Into<Arc<str>>) -> Self {
-        self.options.task_queue = Some(queue.into());
+    pub fn task_queue(mut self, queue: impl AsRef<str>) -> Self {
+        self.options.task_queue = Some(Arc::from(queue.as_ref()));
         self
     }
 

@@ -25,20 +25,20 @@ impl ListFilter {
     }
 
     /// Those of this workflow type.
-    pub fn workflow_type(mut self, name: impl Into<String>) -> Self {
-        self.filter.workflow_type = Some(name.into());
+    pub fn workflow_type(mut self, name: impl AsRef<str>) -> Self {
+        self.filter.workflow_type = Some(name.as_ref().to_owned());
         self
     }
 
     /// Those of this task queue.
-    pub fn queue(mut self, queue: impl Into<String>) -> Self {
-        self.filter.queue = Some(queue.into());
+    pub fn queue(mut self, queue: impl AsRef<str>) -> Self {
+        self.filter.queue = Some(queue.as_ref().to_owned());
         self
     }
 
     /// Those whose workflow id begins with this.
-    pub fn id_prefix(mut self, prefix: impl Into<String>) -> Self {
-        self.filter.id_prefix = Some(prefix.into());
+    pub fn id_prefix(mut self, prefix: impl AsRef<str>) -> Self {
+        self.filter.id_prefix = Some(prefix.as_ref().to_owned());
         self
     }
 

@@ -52,8 +52,8 @@ impl Client {
     /// This client with a default task queue for its starts. Without one, a start goes to the queue of a worker in
     /// this process that serves the workflow.
     #[must_use]
-    pub fn queue(mut self, queue: impl Into<Arc<str>>) -> Self {
-        self.queue = Some(queue.into());
+    pub fn queue(mut self, queue: impl AsRef<str>) -> Self {
+        self.queue = Some(Arc::from(queue.as_ref()));
         self
     }
 
@@ -64,13 +64,13 @@ impl Client {
     }
 
     /// A typed handle by workflow id. Nothing is looked up yet; each use finds the newest run of that id.
-    pub fn handle<W: WorkflowHandle>(&self, workflow_id: impl Into<Arc<str>>) -> Handle<W> {
-        Handle::new(UntypedHandle::by_workflow_id(self.clone(), workflow_id.into()))
+    pub fn handle<W: WorkflowHandle>(&self, workflow_id: impl AsRef<str>) -> Handle<W> {
+        Handle::new(self.execution(workflow_id))
     }
 
     /// A handle by workflow id where the type is not known, or its code is not at hand.
-    pub fn execution(&self, workflow_id: impl Into<Arc<str>>) -> UntypedHandle {
-        UntypedHandle::by_workflow_id(self.clone(), workflow_id.into())
+    pub fn execution(&self, workflow_id: impl AsRef<str>) -> UntypedHandle {
+        UntypedHandle::by_workflow_id(self.clone(), Arc::from(workflow_id.as_ref()))
     }
 
     /// Executions, newest first, a page at a time.

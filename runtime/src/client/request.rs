@@ -62,9 +62,9 @@ impl Request {
     }
 
     /// Names this message: sent again under the same name, it does nothing more. Default: a fresh UUIDv7.
-    pub fn request_id(mut self, request_id: impl Into<String>) -> Self {
+    pub fn request_id(mut self, request_id: impl AsRef<str>) -> Self {
         if let Some(parts) = &mut self.parts {
-            parts.request_id = Some(request_id.into());
+            parts.request_id = Some(request_id.as_ref().to_owned());
         }
         self
     }

@@ -71,21 +71,21 @@ impl<W: WorkflowHandle> Start<W> {
     }
 
     /// The workflow id, 1 to 1,000 characters; at most one open run has it. Default: a fresh UUIDv7.
-    pub fn id(mut self, workflow_id: impl Into<String>) -> Self {
-        self.id = Some(workflow_id.into());
+    pub fn id(mut self, workflow_id: impl AsRef<str>) -> Self {
+        self.id = Some(workflow_id.as_ref().to_owned());
         self
     }
 
     /// The task queue. Default: the client's, else that of a worker in this process that serves the workflow.
-    pub fn queue(mut self, queue: impl Into<Arc<str>>) -> Self {
-        self.queue = Some(queue.into());
+    pub fn queue(mut self, queue: impl AsRef<str>) -> Self {
+        self.queue = Some(Arc::from(queue.as_ref()));
         self
     }
 
     /// Names this start: another start with the same request id answers with the run that the first one started,
     /// whatever has become of it. Default: a fresh one, so that each start is its own.
-    pub fn request_id(mut self, request_id: impl Into<String>) -> Self {
-        self.request_id = Some(request_id.into());
+    pub fn request_id(mut self, request_id: impl AsRef<str>) -> Self {
+        self.request_id = Some(request_id.as_ref().to_owned());
         self
     }
 

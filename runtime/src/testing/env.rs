@@ -98,7 +98,7 @@ impl TestEnv {
     }
 
     /// A worker of this task queue: give it workflows, activities and [mocks](super::mock), and start it.
-    pub fn worker(&self, queue: impl Into<String>) -> WorkerBuilder {
+    pub fn worker(&self, queue: impl AsRef<str>) -> WorkerBuilder {
         self.abide.worker(queue).for_test(self.checks_replay)
     }
 
