@@ -265,21 +265,27 @@ async fn settle<C: Committer>(
     }
 }
 
+/// What an append is told that has failed by itself. `None`: the failure was not its own, and the same again may succeed.
+pub(crate) fn verdict(failed: &Failed) -> Option<Result<AppendOutcome, StoreError>> {
+    match failed.kind {
+        Kind::Conflict => Some(Ok(AppendOutcome::Conflict)),
+        Kind::Lost => Some(Ok(AppendOutcome::Lost)),
+        Kind::Refused => Some(Ok(AppendOutcome::BadRow(failed.error.to_string()))),
+        Kind::Fenced => Some(Err(StoreError::Fenced)),
+        _ => None,
+    }
+}
+
 /// An append that fails by itself, or a store that does.
 fn refuse<C: Committer>(to: &mut C, group: Group, failed: Failed) {
-    let outcome = match failed.kind {
-        Kind::Conflict => Ok(AppendOutcome::Conflict),
-        Kind::Lost => Ok(AppendOutcome::Lost),
-        Kind::Refused => Ok(AppendOutcome::BadRow(failed.error.to_string())),
-        _ => {
+    match verdict(&failed) {
+        Some(verdict) => group.into_iter().for_each(|(_, ack)| ack(verdict.clone())),
+        None => {
             if failed.error.is_fatal() {
                 to.die(&failed.error);
             }
-            return tell(group, &failed.error);
+            tell(group, &failed.error);
         }
-    };
-    for (_, ack) in group {
-        ack(outcome.clone());
     }
 }
 

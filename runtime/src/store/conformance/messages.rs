@@ -111,6 +111,21 @@ pub(super) async fn replies_are_taken_once(lab: Lab) {
     assert_eq!(a.store.take_reply("q1".into()).await.unwrap(), None, "expired");
 }
 
+/// What is kept goes forward only (PROTOCOL 93): a late answer of an earlier stage, or a second one of the same, changes nothing.
+pub(super) async fn replies_go_forward(lab: Lab) {
+    let process = lab.process().await;
+    let reply = |stage, body: &str| Reply {
+        request_id: "u1".into(),
+        body: body.into(),
+        stage,
+        expires_at_ms: i64::MAX,
+    };
+    for (stage, body) in [(0, "accepted"), (1, "completed"), (0, "late"), (1, "again")] {
+        process.store.put_reply(reply(stage, body)).await.unwrap();
+    }
+    assert_eq!(process.store.take_reply("u1".into()).await.unwrap().as_deref(), Some("completed"));
+}
+
 pub(super) async fn who_has_to_look_is_told(lab: Lab) {
     let (a, b) = (lab.process().await, lab.process().await);
     let (at_a, at_b) = (a.running("order-1").await, b.running("order-2").await);

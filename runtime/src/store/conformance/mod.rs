@@ -224,6 +224,7 @@ suite! {
         a_closed_run_knows_a_request_by_its_events,
         terminate_is_immediate_and_once,
         replies_are_taken_once,
+        replies_go_forward,
         who_has_to_look_is_told,
     }
     ownership {

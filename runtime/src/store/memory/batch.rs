@@ -1,6 +1,6 @@
 //! The statement of a group commit: all that some appends write, by leases that are there.
 //!
-//! The sections of `postgres/batch.rs`, in its order. Each looks at the tables as they were before the statement, so that what a batch does
+//! The sections of `postgres/batch.rs`. Their order does not count here: a statement takes all of its locks at once, or waits with none. Each looks at the tables as they were before the statement, so that what a batch does
 //! twice is found out, as there, and told from its appends by halving. Each part that changes something passes the fence (PROTOCOL 13).
 
 use super::attempt;

@@ -56,7 +56,7 @@ fn not_open(st: &Statement<'_>, message: &NewMessage) -> SendAnswer {
     if known { SendAnswer::Known } else { SendAnswer::Closed }
 }
 
-/// Keeps an answer; one of the same or an earlier stage stays. Forgets some of those that have expired.
+/// Keeps an answer; what is there of the same or a later stage stays. Forgets some of those that have expired.
 fn keep(st: &mut Statement<'_>, reply: &Reply, now_ms: i64) -> Looked<()> {
     let key = Key::Reply(reply.request_id.clone());
     st.wait(&key, Mode::Update)?;

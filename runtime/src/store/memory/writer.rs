@@ -156,10 +156,13 @@ async fn close(shared: &Arc<Shared>, mut append: Append, ack: Ack) {
             ack(Ok(AppendOutcome::Done));
         }
         Ok(None) => ack(Ok(AppendOutcome::Conflict)),
-        Err(_) => {
-            append.tries = append.tries.saturating_add(1);
-            again(shared, append, ack);
-        }
+        Err(failure) => match group::verdict(&failed(failure)) {
+            Some(verdict) => ack(verdict),
+            None => {
+                append.tries = append.tries.saturating_add(1);
+                again(shared, append, ack);
+            }
+        },
     }
 }
 

@@ -4,37 +4,32 @@
 //! its close out for ever: a try needs a moment without any lock on the row, and who waits in line does not.
 
 use super::batch::Batch;
-use super::failure::kind;
+use super::failure::{failed, kind};
 use super::guard::Locks;
 use super::open;
 use super::shared::Shared;
-use super::writer::{NO_ANSWER, again, tell_committed, write_batch};
-use crate::store::group::Kind;
+use super::writer::{again, answered, tell_committed, write_batch};
+use crate::store::group::{self, Kind};
 use crate::store::{Ack, Append, AppendOutcome, Counters};
 use sqlx::{Executor, PgConnection};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long the row is waited for. The deadlock detector's second is as long: nobody is kept waiting by this for longer.
+/// How many closes wait in this way at most, each with a connection for itself and one that looks who holds its row. The others go on
+/// trying with the batches.
+pub(super) const ALONE: usize = 2;
+/// How long the row is waited for. The deadlock detector's second is as long.
 const PATIENT: &str = "BEGIN; SET LOCAL lock_timeout = '1s'";
 /// When it is asked who holds the row.
 const LOOK_AFTER: Duration = Duration::from_millis(500);
 
-/// What became of the close.
-enum Went {
-    Done,
-    /// A message waits.
-    Conflict,
-    /// It was not had: it is tried again later, as before.
-    Later,
-}
-
 /// Closes, or puts the append back into the queue. Whatever breaks here, the queue's next try finds out by the journal's key whether it is
 /// in.
 pub(super) async fn close_alone(shared: &Arc<Shared>, slot: i16, mut append: Append, ack: Ack) {
-    let went = tokio::time::timeout(NO_ANSWER, close(shared, slot, &append)).await;
-    match went {
-        Ok(Ok(Went::Done)) => {
+    append.tries = append.tries.saturating_add(1);
+    let Ok(_turn) = shared.alone.try_acquire() else { return again(shared, append, ack) };
+    match answered(shared, close(shared, slot, &append)).await {
+        Ok(Some(AppendOutcome::Done)) => {
             let counters = &shared.counters;
             for count in [&counters.commits, &counters.batches, &counters.appends] {
                 Counters::add(count, 1);
@@ -42,53 +37,62 @@ pub(super) async fn close_alone(shared: &Arc<Shared>, slot: i16, mut append: App
             tell_committed(shared, std::iter::once(&append));
             ack(Ok(AppendOutcome::Done));
         }
-        Ok(Ok(Went::Conflict)) => ack(Ok(AppendOutcome::Conflict)),
-        Ok(Ok(Went::Later) | Err(_)) | Err(_) => {
-            append.tries = append.tries.saturating_add(1);
-            again(shared, append, ack);
-        }
+        Ok(Some(outcome)) => ack(Ok(outcome)),
+        Ok(None) => again(shared, append, ack),
+        Err(error) => match group::verdict(&failed(&shared.name, error)) {
+            Some(verdict) => ack(verdict),
+            None => again(shared, append, ack),
+        },
     }
 }
 
-async fn close(shared: &Shared, slot: i16, append: &Append) -> Result<Went, sqlx::Error> {
+/// `None`: its row was not had, and it is tried again later, as before.
+async fn close(shared: &Shared, slot: i16, append: &Append) -> Result<Option<AppendOutcome>, sqlx::Error> {
     let mut connection = open::connect(&shared.options.connect, "close").await?;
     connection.execute(sqlx::raw_sql(PATIENT)).await?;
     match lock(shared, &mut connection, append).await {
         Ok(()) => {}
-        Err(error) if kind(&error) == Kind::Busy => return Ok(Went::Later),
+        Err(error) if kind(&error) == Kind::Busy => return Ok(None),
         Err(error) => return Err(error),
     }
-    let Some(locks) = Locks::of(shared, std::iter::once(append)) else { return Ok(Went::Later) };
+    let Some(locks) = Locks::of(shared, std::iter::once(append)) else { return Ok(None) };
     // The row is held: what the guard asks is whether a message is there, by a younger look.
     let guarded = locks.take_within(&mut connection).await?;
     if guarded.conflicts.contains(&append.execution) {
-        return Ok(Went::Conflict);
+        return Ok(Some(AppendOutcome::Conflict));
     }
     if guarded.leaves_out(append.execution) {
-        return Ok(Went::Later);
+        return Ok(None);
     }
     write_batch(&mut connection, shared, Batch::of(std::iter::once(append)), slot).await?;
     connection.execute(sqlx::raw_sql("COMMIT")).await?;
-    Ok(Went::Done)
+    Ok(Some(AppendOutcome::Done))
 }
 
 /// Waits for the row in line with everybody else. Who holds it is told in the log, where that takes long.
 async fn lock(shared: &Shared, connection: &mut PgConnection, append: &Append) -> Result<(), sqlx::Error> {
     const LOCK: &str = "SELECT 1 FROM {s}.execution WHERE id = $1 FOR UPDATE";
     let me: i32 = sqlx::query_scalar("SELECT pg_backend_pid()").fetch_one(&mut *connection).await?;
-    let mut locked =
-        std::pin::pin!(sqlx::query(shared.sql.of(LOCK)).bind(append.execution.0).execute(connection));
-    tokio::select! {
+    let locking = sqlx::query(shared.sql.of(LOCK)).bind(append.execution.0).execute(connection);
+    let (mut locking, mut held_by) = (std::pin::pin!(locking), Vec::new());
+    // Whoever has the row at last does not keep it for an answer about who had it.
+    let looking = async {
+        tokio::time::sleep(LOOK_AFTER).await;
+        holders(shared, me).await.unwrap_or_default()
+    };
+    let locked = tokio::select! {
         biased;
-        locked = &mut locked => return locked.map(drop),
-        () = tokio::time::sleep(LOOK_AFTER) => {}
-    }
-    let (holders, locked) = tokio::join!(holders(shared, me), locked);
+        locked = &mut locking => locked,
+        holders = looking => {
+            held_by = holders;
+            locking.await
+        }
+    };
     if locked.is_err() {
         tracing::warn!(
             code = "AB0515",
             execution = %append.execution,
-            holders = ?holders.unwrap_or_default(),
+            holders = ?held_by,
             "AB0515: a run cannot close: other sessions hold its row (their process ids are in `holders`); is a transaction \
              of yours open that has signalled it?"
         );

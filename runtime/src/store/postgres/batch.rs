@@ -156,7 +156,8 @@ impl<'a> Batch<'a> {
 
 /// The text for these sections, still with `{s}`. Order is that of [`Batch::query`], and that of the locks (PROTOCOL 95): lease, rows of
 /// executions, keys of the journal, tasks, inboxes. Within a statement only a reference keeps an order, so each section that locks
-/// reads from those before it.
+/// what another session may wait for reads from those before it; what only a row's holder touches (its attempts, its consumed messages,
+/// what its close deletes) comes whenever it comes.
 pub(super) fn text(sections: u16) -> String {
     let has = |section| sections & section != 0;
     let (mut text, mut next) = (FENCE.to_owned(), 3);

@@ -1,12 +1,14 @@
 //! Who waits for whom, with sessions that are held open in the middle of what they do: one order of locks (PROTOCOL 95), closes that
 //! wait in line (96), request ids of starts (98), and what a user's transaction gives back (37).
 
+use super::alone::ALONE;
 use super::failure::kind;
 use crate::store::conformance::transactions::User;
 use crate::store::conformance::{Lab, Process};
 use crate::store::group::Kind;
 use crate::store::{
     Append, AppendOutcome, ConflictPolicy, NewExecution, RowChange, SendAnswer, StartAnswer, Status,
+    StoreError,
 };
 use abide_core::ExecutionId;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
@@ -94,6 +96,97 @@ async fn a_close_that_waits_in_line_sees_the_message_that_came_first() {
     run(&mut sender, message).await.unwrap();
     let told = tokio::time::timeout(FOR_EVER, closed).await.expect("it is told").unwrap();
     assert!(matches!(told, Ok(AppendOutcome::Conflict)), "{told:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_close_that_waits_in_line_is_told_that_its_worker_has_lost_its_lease() {
+    let lab = Lab::postgres();
+    let (mut sender, mut watcher) = (session(&lab).await, session(&lab).await);
+    let a = lab.process().await;
+    let id = a.running("order-1").await;
+    run(&mut sender, lock(id, "FOR KEY SHARE")).await.unwrap();
+    let closed = a.submit(a.close(id, 2));
+    waits(&mut watcher, "close").await;
+    run(&mut watcher, "DELETE FROM abide.lease").await.unwrap();
+    run(&mut sender, "COMMIT").await.unwrap();
+    let told = tokio::time::timeout(FOR_EVER, closed).await.expect("it is told").unwrap();
+    assert!(matches!(told, Err(StoreError::Fenced)), "{told:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn closes_that_are_kept_out_take_few_connections() {
+    let lab = Lab::postgres();
+    let (mut sender, mut watcher) = (session(&lab).await, session(&lab).await);
+    let a = lab.process().await;
+    let mut closes = Vec::new();
+    run(&mut sender, "BEGIN").await.unwrap();
+    for n in 0..12 {
+        let id = a.running(&format!("order-{n}")).await;
+        let held = format!("SELECT 1 FROM abide.execution WHERE id = {id} FOR KEY SHARE");
+        run(&mut sender, held).await.unwrap();
+        closes.push(a.submit(a.close(id, 2)));
+    }
+    let query = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
+        AND application_name = 'abide close'";
+    for _ in 0..20 {
+        waits(&mut watcher, "close").await;
+        let open: i64 = sqlx::query_scalar(query).fetch_one(&mut watcher).await.unwrap();
+        assert!(open <= 2 * ALONE as i64, "{open} connections");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    run(&mut sender, "COMMIT").await.unwrap();
+    for closed in closes {
+        let told = tokio::time::timeout(FOR_EVER, closed).await.expect("it is told").unwrap();
+        assert!(matches!(told, Ok(AppendOutcome::Done)), "{told:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_close_that_is_put_off_is_told_that_the_store_ends() {
+    let lab = Lab::postgres();
+    let mut sender = session(&lab).await;
+    let a = lab.process().await;
+    let ids = [a.running("order-1").await, a.running("order-2").await];
+    run(&mut sender, "BEGIN").await.unwrap();
+    let mut closes = Vec::new();
+    for id in ids {
+        let held = format!("SELECT 1 FROM abide.execution WHERE id = {id} FOR KEY SHARE");
+        run(&mut sender, held).await.unwrap();
+        closes.push(a.submit(a.close(id, 2)));
+    }
+    while a.store.metrics().retries == 0 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    tokio::time::timeout(FOR_EVER, a.store.close()).await.expect("it ends").unwrap();
+    for closed in closes {
+        let told = tokio::time::timeout(FOR_EVER, closed).await.expect("it is told").unwrap();
+        assert!(matches!(told, Err(StoreError::Closed)), "{told:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_start_that_ends_a_held_run_holds_up_no_batch() {
+    let lab = Lab::postgres();
+    let (mut sender, mut watcher) = (session(&lab).await, session(&lab).await);
+    let a = lab.process().await;
+    let (held, other) = (a.running("order-1").await, a.running("order-2").await);
+    run(&mut sender, lock(held, "FOR KEY SHARE")).await.unwrap();
+    let conflict = ConflictPolicy::TerminateExisting;
+    let again = a.submit(a.create(NewExecution { conflict, ..a.new_execution("order-1") }));
+    waits(&mut watcher, "writer").await;
+    let query = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
+        AND application_name = 'abide writer' AND wait_event_type = 'Lock' AND clock_timestamp() - query_start > '1s'";
+    for seq in 2..22 {
+        let told = a.append(a.turn(other, seq, 1)).await;
+        assert!(matches!(told, Ok(AppendOutcome::Done)), "{told:?}");
+        let stuck: i64 = sqlx::query_scalar(query).fetch_one(&mut watcher).await.unwrap();
+        assert_eq!(stuck, 0, "the writer waits for the sender");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    run(&mut sender, "COMMIT").await.unwrap();
+    let told = tokio::time::timeout(FOR_EVER, again).await.expect("it is told").unwrap();
+    assert!(matches!(told, Ok(AppendOutcome::Done)), "{told:?}");
+    assert_eq!(a.row(held).await.status, Status::Terminated);
 }
 
 /// An owned start of another workflow id under the request id.

@@ -126,7 +126,7 @@ impl PostgresStore {
         .await
     }
 
-    /// Keeps an answer; one of the same or an earlier stage stays. Forgets some of those that have expired.
+    /// Keeps an answer; what is there of the same or a later stage stays. Forgets some of those that have expired.
     pub(super) async fn write_reply(&self, reply: Reply) -> Result<(), StoreError> {
         const QUERY: &str = "WITH old AS (
                 DELETE FROM {s}.reply WHERE request_id IN (

@@ -63,7 +63,7 @@ pub(crate) struct PostgresStore {
 
 impl Drop for PostgresStore {
     fn drop(&mut self) {
-        self.shared.queue.close();
+        self.shared.close();
     }
 }
 
@@ -270,10 +270,11 @@ impl Store for PostgresStore {
 
     fn close(&self) -> StoreFuture<'_, ()> {
         Box::pin(async move {
-            self.shared.queue.close();
+            self.shared.close();
             let mut ended = self.shared.ended.subscribe();
             // An error means that the writers are gone, which is what is waited for.
             drop(ended.wait_for(|ended| *ended == writer::SLOTS).await);
+            drop(self.shared.put_off.subscribe().wait_for(|put_off| *put_off == 0).await);
             self.calls.close().await;
             self.transactions.close().await;
             Ok(())

@@ -145,18 +145,19 @@ pub(super) async fn open_store(url: &str, options: OpenOptions) -> Result<Postgr
 }
 
 /// The store's thread: all that talks to the server but for the writers, so that user code that blocks its own runtime stalls nothing,
-/// and a user's runtime that ends breaks nothing off. Ends when the writers have ended.
+/// and a user's runtime that ends breaks nothing off. Ends when the writers have ended, and what they have put off.
 async fn live(options: OpenOptions, name: String, ready: oneshot::Sender<Result<PostgresStore, StoreError>>) {
     let store = match prepare(options, name).await {
         Ok(store) => store,
         Err(error) => return drop(ready.send(Err(error))),
     };
-    let mut ended = store.shared.ended.subscribe();
+    let (mut ended, mut put_off) = (store.shared.ended.subscribe(), store.shared.put_off.subscribe());
     if let Err(unwanted) = ready.send(Ok(store)) {
         drop(unwanted);
     }
     // An error means that all is dropped already.
     drop(ended.wait_for(|ended| *ended == writer::SLOTS).await);
+    drop(put_off.wait_for(|put_off| *put_off == 0).await);
     // Calls that wait for the database's answer get it, or its lack.
     tokio::time::sleep(Duration::from_millis(50)).await;
 }

@@ -116,7 +116,7 @@ pub(super) struct Journal<'a> {
 impl<'a> Journal<'a> {
     pub(super) const PARAMETERS: usize = 7;
 
-    /// `@@` is where [`FIRST_ROWS`](Self::FIRST_ROWS) and [`OF_STARTED`](Self::OF_STARTED) go.
+    /// `@@` is where [`AFTER_ROWS`](Self::AFTER_ROWS) and [`OF_STARTED`](Self::OF_STARTED) go.
     pub(super) const SQL: &'static str = ", written AS (
     INSERT INTO {s}.journal (execution, seq, n, at, writer, body)
     SELECT j.execution, j.seq, j.n, j.at, j.writer, j.body

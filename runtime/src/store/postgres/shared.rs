@@ -1,5 +1,6 @@
 //! What the store's handle, its writers and its control task share.
 
+use super::alone::ALONE;
 use super::control::Command;
 use super::open::OpenOptions;
 use super::sql::Sql;
@@ -13,7 +14,8 @@ use std::convert::Infallible;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{Notify, Semaphore, mpsc, watch};
+use tokio_util::sync::CancellationToken;
 
 /// How many of an execution's id bits count within a process (see SQLite's).
 const COUNTER_BITS: u32 = 40;
@@ -33,6 +35,12 @@ pub(super) struct Shared {
     pub(super) news: watch::Sender<u64>,
     /// How many writers have ended.
     pub(super) ended: watch::Sender<usize>,
+    /// How many appends are put off, or close alone: the store's thread ends after them.
+    pub(super) put_off: watch::Sender<usize>,
+    /// Cancelled with the queue's end: what is put off waits no longer.
+    pub(super) closing: CancellationToken,
+    /// The right to wait for a row on a connection of one's own.
+    pub(super) alone: Semaphore,
     pub(super) control: mpsc::UnboundedSender<Command>,
     pub(super) tidings: Tidings,
     /// This opening's number: the high half of its execution ids.
@@ -74,6 +82,9 @@ impl Shared {
             changes: watch::Sender::new(0),
             news: watch::Sender::new(0),
             ended: watch::Sender::new(0),
+            put_off: watch::Sender::new(0),
+            closing: CancellationToken::new(),
+            alone: Semaphore::new(ALONE),
             control,
             tidings: Tidings::default(),
             block,
@@ -81,6 +92,12 @@ impl Shared {
             mine: Mutex::default(),
             silent,
         }
+    }
+
+    /// Takes nothing more; what is queued is still written.
+    pub(super) fn close(&self) {
+        self.queue.close();
+        self.closing.cancel();
     }
 
     /// A connection was given up since nobody answered.

@@ -134,20 +134,20 @@ impl PostgresStore {
     }
 }
 
-/// A start that nobody owns yet: due at once, its input in the row.
+/// A start that nobody owns yet: due at once, its input in the row. The runs that it has ended come with the answer.
 pub(super) async fn start(
     connection: &mut PgConnection,
     shared: &Shared,
     new: &NewExecution,
-) -> sqlx::Result<(StartAnswer, Option<Ended>)> {
-    // Twice only where an owned start, or one of the same request id and another workflow id, came between.
+) -> sqlx::Result<(StartAnswer, Vec<Ended>)> {
+    let mut all_ended = Vec::new();
+    // Twice only where an owned start of the same workflow id came between: it holds that id's lock only if its policies look at
+    // other runs.
     loop {
         let (answer, ended) = decide(connection, shared, new).await?;
-        if !matches!(answer, StartAnswer::Started) {
-            return Ok((answer, ended));
-        }
-        if insert(connection, shared, new).await? {
-            return Ok((answer, ended));
+        all_ended.extend(ended);
+        if !matches!(answer, StartAnswer::Started) || insert(connection, shared, new).await? {
+            return Ok((answer, all_ended));
         }
     }
 }

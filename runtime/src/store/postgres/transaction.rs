@@ -85,8 +85,8 @@ impl PostgresStore {
         let connection = self.enter(connection).await?;
         let answer = async {
             let (answer, ended) = start(connection, &self.shared, &new).await?;
-            let told = ended.and_then(|ended| ended.owner).map(Tiding::Worker);
-            let told: Vec<_> = told.into_iter().chain([Tiding::queue(&new.queue), Tiding::News]).collect();
+            let told = ended.iter().filter_map(|ended| ended.owner).map(Tiding::Worker);
+            let told: Vec<_> = told.chain([Tiding::queue(&new.queue), Tiding::News]).collect();
             tell_with_the_commit(connection, &self.shared, &told).await?;
             Ok(answer)
         };

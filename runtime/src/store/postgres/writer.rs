@@ -27,6 +27,9 @@ use std::time::{Duration, Instant};
 pub(super) const SLOTS: usize = 2;
 /// How often a start is decided anew before it is put off: what it met is then decided by others at the same moment.
 const DECISIONS: u32 = 8;
+/// How long a start that ends another run waits for that run's row, which a user's open transaction may hold: other appends wait
+/// meanwhile. It is put off then, and tried again.
+const START_PATIENCE: &str = "SET LOCAL lock_timeout = '50ms'";
 /// How long a broken connection is tried anew before an outcome is called unknown.
 const RECONNECT: Duration = Duration::from_secs(15);
 /// No answer for so long, though the server ends each statement after 30 s: it is gone, or the way to it. The connection is closed
@@ -157,9 +160,14 @@ pub(super) async fn write_batch(
 }
 
 /// The answer, unless there is none for too long. The connection is closed then: see [`NO_ANSWER`].
-async fn answered<T>(answer: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, sqlx::Error> {
-    let silence = |_| Err(open::silence(NO_ANSWER));
-    tokio::time::timeout(NO_ANSWER, answer).await.unwrap_or_else(silence)
+pub(super) async fn answered<T>(
+    shared: &Shared,
+    answer: impl Future<Output = Result<T, sqlx::Error>>,
+) -> Result<T, sqlx::Error> {
+    tokio::time::timeout(NO_ANSWER, answer).await.unwrap_or_else(|_| {
+        shared.note_silence();
+        Err(open::silence(NO_ANSWER))
+    })
 }
 
 fn missing(group: &[(Append, Ack)], created: &[i64]) -> Committed {
@@ -171,7 +179,8 @@ fn missing(group: &[(Append, Ack)], created: &[i64]) -> Committed {
 impl Committer for Writer {
     async fn attempt(&mut self, group: &[(Append, Ack)]) -> Result<Committed, Failed> {
         self.shared.fault(Stage::BeforeCommit)?;
-        match answered(self.send(group)).await {
+        let shared = Arc::clone(&self.shared);
+        match answered(&shared, self.send(group)).await {
             Ok(committed) => self.shared.fault(Stage::AfterCommit).map(|()| committed),
             Err(error) => Err(self.failed(error).await),
         }
@@ -180,8 +189,9 @@ impl Committer for Writer {
     async fn start_alone(&mut self, append: &Append) -> Result<AppendOutcome, Failed> {
         let Some(new) = &append.create else { return Ok(AppendOutcome::Lost) };
         let (shared, slot) = (Arc::clone(&self.shared), self.slot);
-        let outcome = answered(async {
+        let outcome = answered(&shared, async {
             let mut transaction = self.connection().await?.begin().await?;
+            transaction.execute(START_PATIENCE).await?;
             // Held by a user's transaction, perhaps for long: it is asked again later, and holds nobody up.
             if !start::try_lock(&mut transaction, &shared, new).await? {
                 transaction.rollback().await?;
@@ -226,7 +236,7 @@ impl Committer for Writer {
         let (shared, slot) = (Arc::clone(&self.shared), self.slot);
         let query =
             sqlx::query_scalar::<_, i64>(shared.sql.of("SELECT worker FROM {s}.lease WHERE slot = $1"));
-        let alive = answered(async { query.bind(slot).fetch_all(self.connection().await?).await });
+        let alive = answered(&shared, async { query.bind(slot).fetch_all(self.connection().await?).await });
         match alive.await {
             Ok(alive) => Ok(alive.into_iter().collect()),
             Err(error) => Err(self.failed(error).await),
@@ -245,7 +255,7 @@ impl Committer for Writer {
             .bind(column(|append| append.owner.0))
             .bind(column(|append| append.at_ms));
         let connection = self.patient().await?;
-        let found = answered(async {
+        let found = answered(&shared, async {
             let found = query.fetch_all(&mut *connection).await?;
             if !found.is_empty() {
                 connection.execute(SETTLE).await?;
@@ -269,7 +279,7 @@ impl Committer for Writer {
             .bind(column(|append| append.owner.0))
             .bind(column(|append| append.rev.unwrap_or(-1)));
         let connection = self.patient().await?;
-        match answered(query.fetch_all(connection)).await {
+        match answered(&shared, query.fetch_all(connection)).await {
             Ok(unchanged) => Ok(unchanged.into_iter().map(ExecutionId).collect()),
             Err(error) => Err(self.failed(error).await.error),
         }
@@ -308,14 +318,17 @@ impl Committer for Writer {
     }
 
     fn later(&mut self, group: Group) {
-        // On the store's thread, which outlives the writers.
+        // On the store's thread, which ends after what is put off.
         for (append, ack) in group {
-            let (shared, slot) = (Arc::clone(&self.shared), self.slot);
+            let (put_off, slot) = (PutOff::new(&self.shared), self.slot);
             self.runtime.spawn(async move {
-                tokio::time::sleep(group::put_off(&append)).await;
-                match group::waits_alone(&append) {
-                    true => close_alone(&shared, slot, append, ack).await,
-                    false => again(&shared, append, ack),
+                let shared = &put_off.0;
+                let pause = tokio::time::sleep(group::put_off(&append));
+                // Nothing comes after the end of the queue that could let go of what is in the way.
+                let closing = shared.closing.run_until_cancelled(pause).await.is_none();
+                match !closing && group::waits_alone(&append) {
+                    true => close_alone(shared, slot, append, ack).await,
+                    false => again(shared, append, ack),
                 }
             });
         }
@@ -355,6 +368,22 @@ pub(super) fn tell_committed<'a>(shared: &Shared, appends: impl Iterator<Item = 
     }
 }
 
+/// An append that is put off, among those of its store, until this is dropped.
+struct PutOff(Arc<Shared>);
+
+impl PutOff {
+    fn new(shared: &Arc<Shared>) -> Self {
+        shared.put_off.send_modify(|count| *count += 1);
+        Self(Arc::clone(shared))
+    }
+}
+
+impl Drop for PutOff {
+    fn drop(&mut self) {
+        self.0.put_off.send_modify(|count| *count -= 1);
+    }
+}
+
 /// Queues an append again.
 pub(super) fn again(shared: &Shared, append: Append, ack: Ack) {
     if let Err(group) = shared.queue.again(vec![(append, ack)]) {
@@ -365,7 +394,7 @@ pub(super) fn again(shared: &Shared, append: Append, ack: Ack) {
 /// Also where the thread panicked: nobody is left waiting, and nobody waits from now on.
 impl Drop for Writer {
     fn drop(&mut self) {
-        self.shared.queue.close();
+        self.shared.close();
         if self.slot == 0 {
             while let Taken::Appends(appends) = self.shared.queue.take(Turn::First, Some(Instant::now())) {
                 group::tell(appends, &StoreError::Closed);

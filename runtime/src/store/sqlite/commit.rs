@@ -49,7 +49,11 @@ impl Committer for Writer {
                     let missing = connection.fetch_all(batch).await?;
                     match missing.is_empty() {
                         true => AppendOutcome::Done,
-                        false => AppendOutcome::BadRow("the start was refused twice".to_owned()),
+                        // What was decided holds for as long as the write lock is held: nothing of it may stay.
+                        false => {
+                            connection.execute("ROLLBACK").await?;
+                            return Ok(AppendOutcome::BadRow("the start was refused twice".to_owned()));
+                        }
                     }
                 }
                 answer => AppendOutcome::Duplicate(answer),

@@ -46,7 +46,7 @@ async fn is_in_journal(connection: &mut SqliteConnection, message: &NewMessage) 
     Ok(took_in(bodies.iter().map(String::as_str), message.kind, &message.request_id))
 }
 
-/// Keeps an answer; one of the same or an earlier stage stays. Forgets those that have expired.
+/// Keeps an answer; what is there of the same or a later stage stays. Forgets those that have expired.
 pub(super) async fn put_reply(
     connection: &mut SqliteConnection,
     reply: &Reply,
