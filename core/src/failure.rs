@@ -2,6 +2,7 @@
 //! again, so that a replayed error is identical byte for byte.
 
 use crate::chain::Chain;
+use crate::exec::context;
 use crate::outcome::Fault;
 use crate::payload::{Payload, PayloadError};
 use crate::text::{bounded, causes, write_causes};
@@ -233,7 +234,10 @@ impl Failure {
 
 impl<E: Error + 'static> From<E> for Failure {
     fn from(error: E) -> Self {
-        Self::within(&error).cloned().unwrap_or_else(|| Self::from_error(&error))
+        // A run that began under older rules goes on as it did.
+        let strict = context::current().is_none_or(|run| run.is_strict.get());
+        let whole = Self::within(&error).filter(|_| strict);
+        whole.cloned().unwrap_or_else(|| Self::from_error(&error))
     }
 }
 

@@ -1,7 +1,8 @@
 //! The engine's own thread: what keeps a worker alive runs here, whatever the user's runtime is busy with.
 //!
 //! One thread for each open database, begun with the first worker: it renews leases, and looks for threads that block.
-//! Nothing here may run code of the user's, or wait for anything that only the user's runtime can do.
+//! Nothing here may wait for anything that only the user's runtime can do. The one code of the user's that runs here is the `tracing`
+//! subscriber, which is told of leases and threads in trouble.
 
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -158,6 +158,11 @@ async fn a_body_that_blocks_is_asked_to_stop() {
     worker.shutdown().await.unwrap();
 }
 
+#[workflow]
+async fn deaf_once() -> String {
+    format!("{:?}", Blocks::deaf().await.map_err(|error| error.to_string()))
+}
+
 #[tokio::test]
 async fn a_body_that_outlives_its_attempt_keeps_its_slot() {
     let (db, blocks) = (Db::new().await, Blocks::new());
@@ -174,6 +179,33 @@ async fn a_body_that_outlives_its_attempt_keeps_its_slot() {
     run.result().await.unwrap();
     assert_eq!(blocks.log.lines(), ["deaf", "next"]);
     worker.shutdown().await.unwrap();
+}
+
+/// The pool's only thread is kept busy: the body waits for it until its limit has run out.
+#[test]
+fn a_body_whose_attempt_ended_before_it_had_a_thread_never_begins() {
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    let runtime = runtime.worker_threads(2).max_blocking_threads(1).enable_all().build().unwrap();
+    runtime.block_on(async {
+        let (db, blocks) = (Db::new().await, Blocks::new());
+        let (door, keeps) = (Arc::clone(&blocks.door), Arc::new(Barrier::new(2)));
+        let at = Arc::clone(&keeps);
+        let kept = tokio::task::spawn_blocking(move || {
+            at.wait();
+            door.pass();
+        });
+        tokio::task::block_in_place(|| keeps.wait());
+        let worker = db.abide.worker("blocking").workflow(deaf_once).activities(blocks.clone());
+        let worker = worker.start().await.unwrap();
+        let told = db.client().start(deaf_once()).await.unwrap().result().await.unwrap();
+        assert!(told.contains("timed out"), "{told}");
+        blocks.door.open();
+        kept.await.unwrap();
+        // Whatever waited for the thread has had it before this.
+        tokio::task::spawn_blocking(|| {}).await.unwrap();
+        assert_eq!(blocks.log.lines(), [""; 0], "nobody waits for it, and another attempt may run");
+        worker.shutdown().await.unwrap();
+    });
 }
 
 #[tokio::test]

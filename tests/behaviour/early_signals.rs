@@ -1,10 +1,12 @@
 //! Signals that were acknowledged before the first turn are handled before `run` is first polled: live, after an
 //! eviction, and in a test environment.
 
+use super::ends::reason;
 use super::support::{Db, eventually};
 use abide::history::Event;
 use abide::prelude::*;
 use abide::testing::TestEnv;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Keeps what it was told; its result is what it had been told when `run` began.
 #[derive(Default)]
@@ -154,5 +156,54 @@ async fn in_a_test_environment_as_well() {
     run.open().await.unwrap();
     assert_eq!(run.result().await.unwrap(), FIRST);
     assert!(early(&run).await >= 5, "the last one may have come before the first turn");
+    worker.shutdown().await.unwrap();
+}
+
+/// Whether the code is still wrong.
+static WRONG: AtomicBool = AtomicBool::new(true);
+
+#[activity(retry(max_attempts = 1))]
+async fn once() -> u32 {
+    7
+}
+
+/// Its first handler calls an activity, and the second panics: in the same turn.
+#[derive(Default)]
+struct Halts {
+    ended: Option<String>,
+    open: bool,
+}
+
+#[workflow]
+impl Halts {
+    #[run]
+    async fn run(&mut self) -> String {
+        workflow::until!(self.open && self.ended.is_some()).await;
+        self.ended.clone().unwrap_or_default()
+    }
+
+    #[signal]
+    async fn work(&mut self) {
+        self.ended = Some(format!("{:?}", once().await));
+    }
+
+    #[signal]
+    fn open(&mut self) {
+        assert!(!WRONG.load(Ordering::SeqCst), "wrong");
+        self.open = true;
+    }
+}
+
+#[tokio::test]
+async fn an_activity_of_a_turn_that_was_suspended_runs() {
+    let db = Db::new().await;
+    let run = db.client().start(Halts::run()).queue("early").await.unwrap();
+    run.work().await.unwrap();
+    run.open().await.unwrap();
+    let worker = db.abide.worker("early").workflow(Halts::run).activity(once).start().await.unwrap();
+    assert_eq!(reason(run.result().await).code(), "AB0202");
+    WRONG.store(false, Ordering::SeqCst);
+    run.resume().await.unwrap();
+    assert_eq!(run.result().await.unwrap(), "Ok(7)", "its only attempt has run");
     worker.shutdown().await.unwrap();
 }

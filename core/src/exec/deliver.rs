@@ -201,11 +201,11 @@ impl Execution {
         self.check_length();
     }
 
-    /// Suspends what grows beyond the limit. What was written may be read: a replay is measured by what it adds.
+    /// Suspends what grows beyond the limit. What was written may be read: a replay at the limit is measured by what it adds.
     fn check_length(&mut self) {
         let history = self.ctx.history.borrow();
         let full = match self.replays {
-            true => history.fresh() as u64 >= END_EVENTS,
+            true => history.is_full() && history.fresh() as u64 >= END_EVENTS,
             false => history.is_full(),
         };
         if full && !self.is_closed() && !self.ctx.halted() {

@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// A suspended run that was terminated: its code halts by itself, after what it asked for in vain, as it did then.
+/// A suspended run that was terminated: its code halts by itself, as it did then.
 #[test]
 fn code_that_halts_where_its_history_ends_is_where_it_was() {
     let (mut exec, first) = started(ActivityOptions::default());

@@ -205,7 +205,11 @@ impl Execution {
             let Some(input) = inputs.next() else { break };
             messages -= usize::from(input.is_message());
             self.hold_close = messages > 0;
-            self.take_in(input, start::early(inputs.as_slice()));
+            let early = match input {
+                Input::Start { .. } => start::early(inputs.as_slice()),
+                _ => 0,
+            };
+            self.take_in(input, early);
         }
         self.require_early();
         self.hold_close = false;
@@ -293,12 +297,13 @@ impl Execution {
     }
 
     /// Whether a turn without inputs has something to do: commands that a replay found beyond its history, a close that
-    /// was held, signals that today's code knows, or a history at its limit.
+    /// was held, signals that today's code knows, early signals that never came, or a history at its limit.
     pub fn has_more(&self) -> bool {
         self.ctx.history.borrow().fresh() > 0
             || self.is_decided()
             || self.can_redeliver()
             || self.is_at_limit()
+            || self.awaits_early()
     }
 
     /// Whether it keeps signals that no handler took: a later build may.

@@ -72,12 +72,15 @@ impl Execution {
         }
     }
 
-    /// `run` is polled before anything is delivered that is not a signal. A start whose signals are all there never
-    /// comes to this; a journal that has lost some does, and does the same each time.
+    /// `run` is polled before anything is delivered that is not a signal, or a new owner's note of what was lost. A start whose signals
+    /// are all there never comes to this; a journal that has lost some does, and does the same each time.
     pub(super) fn begin_before(&mut self, event: &Event) {
         let waits = matches!(
             event,
-            Event::Signaled { .. } | Event::SignalRedelivered { .. } | Event::Terminated { .. }
+            Event::Signaled { .. }
+                | Event::SignalRedelivered { .. }
+                | Event::Recovered { .. }
+                | Event::Terminated { .. }
         );
         if !waits && self.early.is_some() {
             self.begin();

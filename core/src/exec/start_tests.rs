@@ -4,7 +4,7 @@ use super::*;
 use crate::def::{ActivityDef, LocalBoxFuture, SignalFn, WorkflowDef};
 use crate::event::Event;
 use crate::flow::activity::ActivityCall;
-use crate::flow::{shielded, sleep};
+use crate::flow::{shielded, side_effect, sleep};
 use crate::guard::{Site, block, guard};
 use crate::outcome::{Sel, decode_args};
 use crate::payload::PayloadError;
@@ -240,4 +240,66 @@ fn signals_that_are_gone_suspend() {
         2,
         "it goes on with a second"
     );
+}
+
+/// A suspended run is claimed, and its new owner notes first what was lost.
+#[test]
+fn what_a_new_owner_notes_does_not_come_between_run_and_its_early_signals() {
+    BROKEN.set(true);
+    let given = vec![start(), signal("note", "a"), signal("note", "bad"), signal("note", "c")];
+    let first = fresh().turn(given, 1_000);
+    BROKEN.set(false);
+    let mut exec = replayed(&[row(&first)]);
+    assert!(exec.has_more(), "what its start has counted is waited for");
+    let noted = Input::Recovered { running: Vec::new(), retried_ms: 0 };
+    let second = exec.turn([noted].into_iter().chain(first.undelivered.clone()).collect(), 2_000);
+    let told = words(&second.events);
+    assert_eq!(told[1..], ["note", r#"step ["[\"a\", \"bad\", \"c\"]"]"#], "{told:?}");
+    let again = replayed(&[row(&first), row(&second)]);
+    assert_eq!((again.standing(), again.history_len()), (Standing::Open, exec.history_len()));
+}
+
+#[test]
+fn a_turn_without_inputs_finds_that_early_signals_are_gone() {
+    let event = Event::Started { input: Payload::encode(&()).unwrap(), seed: 1, rules: 1, early: 2 };
+    let mut exec = replayed(&[JournalRow { seq: EventId(1), at_ms: 1_000, events: vec![event] }]);
+    assert!(exec.has_more());
+    let turn = exec.turn(Vec::new(), 2_000);
+    assert!(matches!(&turn.standing, Standing::Suspended(reason) if reason.code == "AB0209"));
+}
+
+/// Asks for more than a turn at the limit may add, all at once.
+struct Eager;
+
+const MANY: u32 = 12_000;
+
+impl WorkflowDef for Eager {
+    const NAME: &'static str = "seen";
+    type State = ();
+    type Args = ();
+    type Returned = u32;
+    type Outcome = Sel<u32, false>;
+
+    fn init() {}
+
+    async fn run(_: Slot<()>, (): ()) -> u32 {
+        let mut sum = 0;
+        for _ in 0..MANY {
+            sum += guard(side_effect(|| 1), &SITE).await;
+        }
+        sum
+    }
+}
+
+/// The turn was never written, and the code is mended: the replay goes beyond its history as a live turn would.
+#[test]
+fn a_replay_far_from_the_limit_may_add_as_much_as_a_turn() {
+    let info = Info::new("w".to_owned(), "r".to_owned(), "seen".to_owned(), "q".to_owned());
+    let event = Event::Started { input: Payload::encode(&()).unwrap(), seed: 1, rules: 1, early: 0 };
+    let mut exec = Execution::again(&WorkflowType::of::<Eager>(), info, Rc::new(|_: &str| true));
+    let standing = exec.replay(vec![JournalRow { seq: EventId(1), at_ms: 1_000, events: vec![event] }]);
+    assert_eq!(standing, Standing::Open);
+    let turn = exec.turn(Vec::new(), 2_000);
+    let expected = Payload::encode(&MANY).unwrap();
+    assert!(matches!(turn.events.last(), Some(Event::Completed { result }) if result.is_same(&expected)));
 }

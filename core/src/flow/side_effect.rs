@@ -42,7 +42,8 @@ impl<T: Persist, F: FnOnce() -> T> Future for SideEffect<T, F> {
         // On replay the recorded value takes the place of this one.
         let value = match ctx.history.borrow().is_replaying() {
             true => Ok(Payload::null()),
-            false => Payload::keep(&read()),
+            false if ctx.is_strict.get() => Payload::keep(&read()),
+            false => Payload::encode(&read()),
         };
         let recorded = match value {
             Ok(value) => ctx.command(Event::SideEffect { value }, &|e| matches!(e, Event::SideEffect { .. })),

@@ -116,7 +116,10 @@ impl Visit for Fields {
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.keep(field, Kept::Text(field::debug(Text(format!("{value:?}")))));
+        let mut text = String::new();
+        // A value whose formatting fails has written what it could.
+        let _ = write!(text, "{value:?}");
+        self.keep(field, Kept::Text(field::debug(Text(text))));
     }
 }
 

@@ -61,7 +61,11 @@ pub(super) fn metadata(id: u64) -> Option<&'static Metadata<'static>> {
 
 /// Notes a new span; with its fields if `later` may hear of it.
 pub(super) fn add(attributes: &Attributes<'_>, parent: Parent, later: Option<&Dispatch>) -> Id {
-    let listens = later.is_some_and(|application| !application.is::<NoSubscriber>());
+    // What nobody wants is not formatted: live it was not.
+    let wants = |application: &Dispatch| {
+        !application.is::<NoSubscriber>() && application.enabled(attributes.metadata())
+    };
+    let listens = later.is_some_and(wants);
     let fields = match listens {
         true => Fields::of(|visitor| attributes.record(visitor)),
         false => Fields::default(),

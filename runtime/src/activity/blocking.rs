@@ -7,10 +7,21 @@ use super::context::{CURRENT, context};
 use super::runner::Slot;
 use abide_core::exec::AttemptOutcome;
 use std::cell::Cell;
+use tokio::task::AbortHandle;
 
 tokio::task_local! {
     /// The slot of the attempt that runs in this task.
     pub(super) static SLOT: Cell<Option<Slot>>;
+}
+
+/// A body whose attempt ends while it waits for a thread never begins: another attempt may have.
+struct NotBegun(AbortHandle);
+
+impl Drop for NotBegun {
+    fn drop(&mut self) {
+        // Does nothing to one that has begun.
+        self.0.abort();
+    }
 }
 
 /// Runs the body, on a thread that may block. The slot goes with it and comes back with its outcome: the body may
@@ -18,6 +29,7 @@ tokio::task_local! {
 pub(super) async fn run(body: impl FnOnce() -> AttemptOutcome + Send + 'static) -> AttemptOutcome {
     let (context, slot) = (context(), SLOT.try_with(Cell::take).ok().flatten());
     let ran = tokio::task::spawn_blocking(move || (CURRENT.sync_scope(context, body), slot));
+    let _waits = NotBegun(ran.abort_handle());
     match ran.await {
         Ok((outcome, slot)) => {
             // Outside of an attempt there is none.

@@ -19,6 +19,7 @@ pub(super) struct Running {
     /// The worker's shutdown has asked it to stop.
     shutdown: AtomicBool,
     report: Mutex<Option<ReportFn>>,
+    told: AtomicBool,
     task: OnceLock<AbortHandle>,
 }
 
@@ -36,6 +37,7 @@ impl Running {
             polls: Polls::default(),
             shutdown: AtomicBool::new(false),
             report: Mutex::new(Some(report)),
+            told: AtomicBool::new(false),
             task: OnceLock::new(),
         }
     }
@@ -50,12 +52,13 @@ impl Running {
     pub(super) fn give(&self, ended: impl Into<Ended>) {
         if let Some(report) = self.take_report() {
             report(ended.into());
+            self.told.store(true, Ordering::Release);
         }
     }
 
-    /// Whether its end is still to be told.
+    /// Whether its end is still to be told. One that is being told is: who waits for all to be told waits for it.
     pub(super) fn is_untold(&self) -> bool {
-        self.report.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+        !self.told.load(Ordering::Acquire)
     }
 
     fn take_report(&self) -> Option<ReportFn> {
@@ -81,6 +84,7 @@ impl Running {
     /// Nobody is to hear of it.
     pub(super) fn abandon(&self) {
         drop(self.take_report());
+        self.told.store(true, Ordering::Release);
         self.abort();
     }
 }
@@ -122,6 +126,21 @@ impl Polls {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Who waits for all ends to be told must not go on while one is being told.
+    #[test]
+    fn an_end_is_told_once_its_report_has_returned() {
+        let shared: Arc<OnceLock<Arc<Running>>> = Arc::default();
+        let (within, seen) = (Arc::clone(&shared), Arc::new(AtomicBool::new(false)));
+        let saw = Arc::clone(&seen);
+        let report: ReportFn =
+            Box::new(move |_| saw.store(within.get().is_some_and(|it| it.is_untold()), Ordering::Release));
+        let running = Arc::new(Running::new("act", Arc::from("w"), CancellationToken::new(), report));
+        assert!(shared.set(Arc::clone(&running)).is_ok());
+        running.give(abide_core::exec::AttemptOutcome::Cancelled);
+        assert!(seen.load(Ordering::Acquire), "untold while it is told");
+        assert!(!running.is_untold());
+    }
 
     #[test]
     fn a_poll_that_panics_has_ended() {

@@ -83,7 +83,7 @@ impl Thread {
             return self.let_go(live);
         }
         for origin in &mut in_flight.origins {
-            live.rows_seen.retain(|row| Some(*row) != origin.row);
+            live.saw_no_more(origin.row);
             if let Some(reply) = origin.reply.take() {
                 let _ = reply.send(told());
             }
@@ -106,14 +106,15 @@ impl Thread {
     /// It was terminated from outside.
     pub(super) fn forget(&mut self, execution: ExecutionId) {
         if let Some(live) = self.remove(execution) {
+            self.session.attempts.drop_all(execution);
             self.gone(live);
         }
     }
 
-    /// It is closed, or another's: its activities stop, and nothing more is written.
+    /// It is closed, or another's: its activities stop, but those that it has abandoned, and nothing more is written.
     fn gone(&mut self, mut live: Box<Live>) {
         let execution = live.id;
-        self.session.attempts.drop_all(execution);
+        self.session.attempts.leave(execution);
         if let Some(in_flight) = live.in_flight.take() {
             in_flight.start.into_iter().for_each(|start| drop(start.send(Ok(None))));
             let replies = in_flight.origins.into_iter().filter_map(|origin| origin.reply);
@@ -170,10 +171,16 @@ impl Thread {
                 self.session.hub().closed(live.id, || Arc::new(close));
             }
             None => {
-                // What it gave up before it had to stop stays given up.
-                for action in &actions {
-                    if let Action::Cancel(stop) = action {
-                        self.session.attempts.cancel(live.id, stop.activity);
+                // What it gave up before it had to stop stays given up; what it had begun runs on, and whoever resumes it finds the
+                // outcomes. An attempt that nobody started would count as lost.
+                let now_ms = self.session.store().now_ms();
+                for action in actions {
+                    match action {
+                        Action::Cancel(stop) => self.session.attempts.cancel(live.id, stop.activity),
+                        Action::Start(start) if start.not_before_ms.is_none_or(|at_ms| at_ms <= now_ms) => {
+                            attempts::start(&self.session, live.id, &live.names, start);
+                        }
+                        _ => {}
                     }
                 }
                 self.session.hub().look(live.id);
@@ -225,8 +232,13 @@ impl Thread {
 
     /// The row says that nobody here may run it (any more).
     fn not_mine(&mut self, mut live: Box<Live>, in_doubt: Option<InFlight>, status: Option<Status>) {
-        if status != Some(Status::Suspended) {
-            return self.gone(live);
+        match status {
+            Some(Status::Suspended) => {}
+            Some(Status::Terminated) => {
+                self.session.attempts.drop_all(live.id);
+                return self.gone(live);
+            }
+            _ => return self.gone(live),
         }
         // Its attempts run on: whoever resumes it finds their outcomes. It may have been this worker that suspended it.
         if let Some(in_flight) = in_doubt.filter(|it| matches!(it.standing, Standing::Suspended(_))) {

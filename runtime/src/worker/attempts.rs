@@ -82,7 +82,7 @@ impl Attempts {
         }
     }
 
-    /// The execution was terminated, or is another's: its attempts are asked to stop, and their outcomes are nobody's.
+    /// The execution was terminated: its attempts are asked to stop, and their outcomes are nobody's.
     pub(super) fn drop_all(&self, execution: ExecutionId) {
         self.remove_all(execution).for_each(|entry| entry.token.cancel());
     }

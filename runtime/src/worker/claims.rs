@@ -95,9 +95,14 @@ async fn take(session: &Arc<Session>, rows: Vec<ExecutionRow>) {
         if (SUSPECT_FROM..session.options.max_crashes).contains(&row.crashes) {
             lock(&session.suspects).insert(row.id, Instant::now());
         }
-        let permit = Arc::clone(&session.loads).acquire_owned().await.ok();
-        load::name(session, row.id, permit);
+        name_in_turn(session, row.id).await;
     }
+}
+
+/// Names it to its thread, once few enough are being read.
+pub(super) async fn name_in_turn(session: &Arc<Session>, execution: ExecutionId) {
+    let permit = Arc::clone(&session.loads).acquire_owned().await.ok();
+    load::name(session, execution, permit);
 }
 
 /// An append of a row's change alone, outside of any turn.

@@ -11,6 +11,7 @@ use super::thread::Thread;
 use crate::store::{AppendOutcome, InboxRow, NewExecution, NewMessage, StoreError};
 use abide_core::exec::{AttemptOutcome, Position};
 use abide_core::{EventId, ExecutionId};
+use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -22,8 +23,8 @@ use tokio_util::sync::CancellationToken;
 pub(super) enum Message {
     /// A client starts an execution here.
     Start { new: Box<NewExecution>, reply: StartReply },
-    /// The database says that this worker owns an execution (PROTOCOL 34). `permit` bounds how many of a claim are read at once.
-    Own { execution: ExecutionId, permit: Option<OwnedSemaphorePermit> },
+    /// The database says that this worker owns an execution (PROTOCOL 34). See [`ThreadHandle::named`].
+    Own { execution: ExecutionId },
     /// What the thread has asked to be read.
     Load(Box<Loaded>),
     /// A client's message.
@@ -56,6 +57,9 @@ pub(super) struct Busy {
 pub(super) struct ThreadHandle {
     pub(super) index: usize,
     sender: Mutex<Sender<Message>>,
+    /// The executions that its mailbox names, each with the right to be read, where a claim has taken it. Outside of the mailbox, which
+    /// is lost with a thread that blocks for good.
+    pub(super) named: Mutex<HashMap<ExecutionId, Option<OwnedSemaphorePermit>>>,
     /// Wakes a thread that is a task.
     #[cfg(feature = "testing")]
     pub(super) arrived: tokio::sync::Notify,
@@ -74,6 +78,7 @@ impl ThreadHandle {
         Self {
             index,
             sender: Mutex::new(sender),
+            named: Mutex::default(),
             #[cfg(feature = "testing")]
             arrived: tokio::sync::Notify::new(),
             busy: Mutex::new(None),

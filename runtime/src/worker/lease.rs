@@ -1,6 +1,6 @@
 //! Staying alive and noticing who is not: the lease, take-over, and the comparison of memory with the database.
 
-use super::load;
+use super::claims;
 use super::session::{End, Session};
 use crate::store::{Find, Status, StoreError};
 use std::sync::Arc;
@@ -106,8 +106,8 @@ async fn leave_attempts(session: &Session) -> Result<(), StoreError> {
 async fn adopt(session: &Arc<Session>) -> Result<(), StoreError> {
     for id in session.store().owned(session.me).await? {
         if !session.owns(id) {
-            tracing::warn!(execution = %id, "an execution is owned and not loaded: it is read");
-            load::name(session, id, None);
+            tracing::debug!(execution = %id, "an execution is owned and not loaded: its thread is asked to read it");
+            claims::name_in_turn(session, id).await;
         }
     }
     Ok(())

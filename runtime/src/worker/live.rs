@@ -245,6 +245,13 @@ impl Live {
         })
     }
 
+    /// This row of the inbox is gone, or is to be taken in again.
+    pub(super) fn saw_no_more(&mut self, row: Option<i64>) {
+        if let Some(row) = row {
+            self.rows_seen.remove(&row);
+        }
+    }
+
     /// When a timer or a retry is next due.
     pub(super) fn due_ms(&self) -> Option<i64> {
         let timer = self.exec.as_ref().map_or(self.timer_ms, Execution::next_timer_ms);

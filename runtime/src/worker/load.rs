@@ -2,7 +2,7 @@
 
 use super::handle::{Message, ThreadHandle};
 use super::live::Look;
-use super::session::Session;
+use super::session::{Session, lock};
 use crate::client::AwaitPosition;
 use crate::client::message::AWAITING_QUERY;
 use crate::error::{Error, Result};
@@ -11,6 +11,7 @@ use crate::store::{AttemptRow, ExecutionRow, InboxRow, MessageKind, StoredRun, S
 use abide_core::exec::{Execution, FailedAttempt, QueryFault, Suspension};
 use abide_core::{ExecutionId, JournalRow, Payload, Site};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -88,8 +89,13 @@ pub(super) async fn found(session: &Session, execution: ExecutionId) -> Option<E
 
 /// Tells its thread that the database says this worker owns the execution. The thread reads it, unless it has it already.
 pub(super) fn name(session: &Session, execution: ExecutionId, permit: Option<OwnedSemaphorePermit>) {
-    // Where the thread is being replaced, the comparison with the database finds it later.
-    let _ = session.home_of(execution).send(Message::Own { execution, permit });
+    let thread = session.home_of(execution);
+    let _ = lock(&thread.named).insert(execution, permit);
+    if thread.send(Message::Own { execution }).is_err() {
+        // It is being replaced: the comparison with the database finds the run.
+        lock(&thread.named).remove(&execution);
+        session.doubtful.store(true, Ordering::Release);
+    }
 }
 
 /// Reads an execution for the thread that has an entry for it and waits for this load. Needs a tokio runtime's context.

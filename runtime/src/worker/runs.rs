@@ -148,7 +148,7 @@ impl Thread {
             if let Input::Attempt { activity, attempt, .. } = origin.input {
                 self.session.attempts.settle(live.id, activity, attempt);
             }
-            live.rows_seen.retain(|row| Some(*row) != origin.row);
+            live.saw_no_more(origin.row);
         }
         // A suspect that only waits runs nothing that could end the process: the next one may run.
         if live.known.crashes == 0 || !live.known.active {

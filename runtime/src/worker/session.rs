@@ -125,9 +125,13 @@ impl Session {
         self.end.borrow().is_some()
     }
 
-    /// Ends it; the first reason stands.
+    /// Ends it; the first reason stands. Without a lease, what runs is asked to stop here and now: the user's runtime may be blocked
+    /// (PROTOCOL 18).
     pub(super) fn finish(&self, end: End) {
         self.draining.store(true, Ordering::Release);
+        if matches!(end, End::Fenced) {
+            self.runner.cancel_all();
+        }
         self.end.send_if_modified(|now| {
             let first = now.is_none();
             first.then(|| *now = Some(end));
@@ -164,8 +168,13 @@ impl Session {
     /// Puts a fresh thread into the place of a blocked one.
     pub(super) fn replace_thread(self: &Arc<Self>, old: &Arc<ThreadHandle>) -> Arc<ThreadHandle> {
         let fresh = ThreadHandle::spawn(self, old.index);
-        self.threads.write().unwrap_or_else(PoisonError::into_inner)[old.index] = Arc::clone(&fresh);
+        self.put_thread(old.index, Arc::clone(&fresh));
         fresh
+    }
+
+    /// From now on this is the thread of that index.
+    pub(super) fn put_thread(&self, index: usize, thread: Arc<ThreadHandle>) {
+        self.threads.write().unwrap_or_else(PoisonError::into_inner)[index] = thread;
     }
 
     pub(super) fn owner_thread(&self, execution: ExecutionId) -> Option<Arc<ThreadHandle>> {

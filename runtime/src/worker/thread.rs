@@ -7,7 +7,7 @@ use super::attempts;
 use super::handle::{Message, ThreadHandle};
 use super::live::{Live, Look, Pending, SendReply, input_of};
 use super::load;
-use super::session::Session;
+use super::session::{Session, lock};
 use crate::store::NewMessage;
 use abide_core::ExecutionId;
 use abide_core::exec::{ActivityStart, AttemptOutcome, Input};
@@ -151,7 +151,7 @@ impl Thread {
     fn take(&mut self, message: Message) {
         match message {
             Message::Start { new, reply } => self.start(*new, reply),
-            Message::Own { execution, permit } => self.own(execution, permit),
+            Message::Own { execution } => self.own(execution),
             Message::Load(loaded) => self.load(*loaded),
             Message::Send { message, reply } => self.message(message, reply),
             Message::Inbox { execution, rows } => {
@@ -179,7 +179,8 @@ impl Thread {
 
     /// The database says that an execution is this worker's. One that the thread has is left alone; where it is about to be let
     /// go, or is being read, it is looked at again afterwards (PROTOCOL 34).
-    fn own(&mut self, execution: ExecutionId, permit: Option<OwnedSemaphorePermit>) {
+    fn own(&mut self, execution: ExecutionId) {
+        let permit = lock(&self.me.named).remove(&execution).flatten();
         if let Some(live) = self.live.get_mut(&execution) {
             live.named |= live.in_flight.is_some() || live.loading.is_some();
             return;
@@ -335,4 +336,4 @@ impl Thread {
 #[cfg(test)]
 #[cfg(feature = "testing")]
 #[path = "thread_tests.rs"]
-mod tests;
+pub(super) mod tests;

@@ -90,14 +90,14 @@ impl WorkflowDef for GivesUp {
 }
 
 /// A thread, driven by hand. Without a workflow type it suspends what it loads.
-struct Bench {
-    store: Arc<dyn Store>,
-    thread: Thread,
+pub(in crate::worker) struct Bench {
+    pub(in crate::worker) store: Arc<dyn Store>,
+    pub(in crate::worker) thread: Thread,
     mailbox: Receiver<Message>,
 }
 
 impl Bench {
-    async fn new() -> Self {
+    pub(in crate::worker) async fn new() -> Self {
         Self::with(Registry::default()).await
     }
 
@@ -121,7 +121,7 @@ impl Bench {
     }
 
     /// A run that this worker has claimed.
-    async fn claimed(&self) -> ExecutionId {
+    pub(in crate::worker) async fn claimed(&self) -> ExecutionId {
         let id = self.store.execution_id();
         let started = self.store.start(order(id));
         assert!(matches!(started.await.unwrap(), StartAnswer::Started));
@@ -158,7 +158,7 @@ impl Bench {
     }
 
     fn own(&mut self, execution: ExecutionId) {
-        self.thread.take(Message::Own { execution, permit: None });
+        self.thread.take(Message::Own { execution });
     }
 
     fn loading(&self, execution: ExecutionId) -> Option<u64> {
@@ -233,11 +233,12 @@ async fn a_name_is_looked_at_again_once_its_entry_is_let_go() {
     assert!(bench.thread.live[&id].named, "its append is on its way and may let it go");
     let Ok(acked) = bench.mailbox.recv_timeout(Duration::from_secs(10)) else { panic!("no answer") };
     let acked = if matches!(acked, Message::Load(_)) { bench.mailbox.recv().unwrap() } else { acked };
+    let me = Arc::clone(&bench.thread.me);
+    bench.thread.session.put_thread(bench.thread.session.home_of(id).index, me);
     bench.thread.take(acked);
     assert!(bench.thread.live.is_empty(), "suspended and let go");
-    // The name goes to the thread of its session, which reads the run and finds it is nobody's.
-    bench.own(id);
-    assert!(bench.loading(id).is_some(), "a new name makes a new entry");
+    let named = bench.mailbox.try_recv();
+    assert!(matches!(named, Ok(Message::Own { execution }) if execution == id), "it is named again");
 }
 
 /// A start whose answer was lost is asked again, while its run was claimed here.

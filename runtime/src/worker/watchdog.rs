@@ -13,7 +13,7 @@ use super::load;
 use super::session::{Session, lock};
 use super::turn;
 use crate::activity::warn::Looks;
-use crate::store::Append;
+use crate::store::{Append, AppendOutcome, StoreError};
 use abide_core::ExecutionId;
 use abide_core::exec::Suspension;
 use std::collections::HashMap;
@@ -111,6 +111,12 @@ async fn replace(session: &Arc<Session>, thread: &Arc<ThreadHandle>, culprit: Op
     for execution in moved {
         load::name(session, execution, None);
     }
+    // What its mailbox named: nobody may ever read that.
+    let mut named: Vec<_> = std::mem::take(&mut *lock(&thread.named)).into_iter().collect();
+    named.sort_unstable_by_key(|(execution, _)| *execution);
+    for (execution, permit) in named {
+        load::name(session, execution, permit);
+    }
 }
 
 fn site_of(busy: &Busy) -> String {
@@ -123,7 +129,9 @@ fn still_blocked(session: &Arc<Session>, blocked: &mut Blocked, offences: u32) -
     blocked.looks += 1;
     match busy {
         None if offences < 2 && blocked.looks < SUSPEND_AFTER => {
-            // It came back: its turn was thrown away, and is run again where it can be.
+            // It came back: its turn was thrown away, and is run again where it can be. Its new thread has it from now on, should
+            // that be written off before it hears of it.
+            session.set_owned(blocked.execution, session.home_of(blocked.execution));
             load::name(session, blocked.execution, None);
             false
         }
@@ -163,9 +171,16 @@ fn suspend(session: &Arc<Session>, execution: ExecutionId, reason: Suspension) {
             ..claims::bare(&session, execution, change, Some(row.rev))
         };
         let ended = Arc::clone(&session);
-        let ack = move |_| {
-            for (activity, attempt) in kept {
-                ended.attempts.settle(execution, activity, attempt);
+        let ack = move |result: Result<AppendOutcome, StoreError>| {
+            match &result {
+                Ok(AppendOutcome::Done) => {
+                    for (activity, attempt) in kept {
+                        ended.attempts.settle(execution, activity, attempt);
+                    }
+                }
+                // The outcomes stay until they are written, and whoever has the run is found by the comparison with the database.
+                Ok(_) => ended.doubtful.store(true, Ordering::Release),
+                Err(error) => ended.failed(error),
             }
             ended.disown(execution);
             ended.hub().look(execution);
@@ -173,3 +188,8 @@ fn suspend(session: &Arc<Session>, execution: ExecutionId, reason: Suspension) {
         session.store().submit(append, Box::new(ack));
     });
 }
+
+#[cfg(test)]
+#[cfg(feature = "testing")]
+#[path = "watchdog_tests.rs"]
+mod tests;
