@@ -163,13 +163,16 @@ impl Runner {
         token
     }
 
-    /// Waits for a free slot and takes it, and what else is free, so many at most. None where nothing may start any more.
-    pub(crate) async fn reserve(&self, most: usize) -> Vec<Slot> {
+    /// Waits for a free slot and takes it, and what else is free, so many at most. None where nothing may start any more. Where the
+    /// worker has `own` workflows half of what is free stays free: none of their activities waits until a claim is answered.
+    pub(crate) async fn reserve(&self, most: usize, own: bool) -> Vec<Slot> {
         let first = tokio::select! {
             biased;
             () = self.inner.stopping.cancelled() => None,
             slot = Arc::clone(&self.inner.slots).acquire_owned() => slot.ok(),
         };
+        // Beside the first, which is taken.
+        let most = if own { most.min(1 + self.inner.slots.available_permits() / 2) } else { most };
         let free = || Arc::clone(&self.inner.slots).try_acquire_owned().ok();
         first
             .into_iter()

@@ -193,6 +193,17 @@ async fn slots_bound_what_runs_and_a_queued_cancel_is_told() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_claim_under_way_leaves_slots_to_the_worker_s_own_workflows() {
+    let mut bench = Bench::new(4);
+    let claiming = bench.runner.reserve(100, true).await;
+    assert_eq!(claiming.len(), 2, "the one that it has waited for, and half of the others");
+    bench.run(Do::Return(0), &NO_LIMITS());
+    assert_eq!(bench.outcome().await, "completed 1", "before the claim is answered");
+    drop(claiming);
+    assert_eq!(bench.runner.reserve(100, false).await.len(), 4, "where there is nobody else");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_shutdown_loses_nothing_that_was_only_queued() {
     let mut bench = Bench::new(2);
     bench.run(Do::Hang, &NO_LIMITS());

@@ -112,9 +112,10 @@ pub(super) async fn claim_loop(session: Arc<Session>) {
     if names.is_empty() {
         return;
     }
+    let has_workflows = !session.registry.workflow_names().is_empty();
     let mut changes = session.store().changes();
     loop {
-        let slots = session.runner.reserve(CLAIM_LIMIT).await;
+        let slots = session.runner.reserve(CLAIM_LIMIT, has_workflows).await;
         if slots.is_empty() {
             return;
         }

@@ -66,7 +66,7 @@ async fn a_run_that_came_back_is_its_new_thread_s_before_that_has_heard_of_it() 
 async fn a_lost_lease_stops_what_runs_without_the_users_runtime() {
     let bench = Bench::new().await;
     let session = &bench.thread.session;
-    assert_eq!(session.runner.reserve(1).await.len(), 1);
+    assert_eq!(session.runner.reserve(1, false).await.len(), 1);
     session.finish(End::Fenced);
-    assert!(session.runner.reserve(1).await.is_empty(), "nothing may start");
+    assert!(session.runner.reserve(1, false).await.is_empty(), "nothing may start");
 }
