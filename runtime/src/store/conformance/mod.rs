@@ -248,6 +248,7 @@ suite! {
         a_task_given_back_twice_stays_with_whoever_has_claimed_it_since,
         one_id_may_name_a_message_of_each_kind,
         a_run_is_read_whole,
+        a_run_is_read_as_of_one_moment,
     }
     starts {
         an_open_run_decides_by_the_conflict_policy,

@@ -144,3 +144,35 @@ pub(super) async fn a_run_is_read_whole(lab: Lab) {
     assert!(a.is_done(a.turn(id, 6, 1)).await);
     assert!(a.run(id).await.journal.unwrap_err().contains("event 5"), "a gap is told");
 }
+
+/// PROTOCOL 34: row, journal and inbox are of one moment, whatever is written meanwhile. Each turn takes one message in and changes the row.
+pub(super) async fn a_run_is_read_as_of_one_moment(lab: Lab) {
+    const MESSAGES: usize = 40;
+    let a = lab.process().await;
+    let id = a.running("order-1").await;
+    for n in 0..MESSAGES {
+        assert_eq!(a.send(id, &format!("s{n}")).await, SendAnswer::Sent);
+    }
+    let before = a.run(id).await;
+    let (rows, rev) = (before.inbox, before.row.rev);
+    let turns = async {
+        for (seq, row) in (2..).zip(&rows) {
+            let change = RowChange { active: Some(seq % 2 == 0), ..RowChange::default() };
+            let turn = Append { consumed: vec![row.id], row: Some(change), ..a.turn(id, seq, 1) };
+            assert!(a.is_done(turn).await);
+        }
+    };
+    let looks = async {
+        let mut seen = 0;
+        while seen < MESSAGES {
+            let run = a.run(id).await;
+            seen = run.journal.unwrap().len() - 1;
+            let left: Vec<i64> = run.inbox.iter().map(|row| row.id).collect();
+            let expected: Vec<i64> = rows[seen..].iter().map(|row| row.id).collect();
+            assert_eq!(left, expected, "after {seen} turns");
+            assert_eq!((run.row.rev - rev) as usize, seen, "the row is of the same moment");
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::join!(turns, looks);
+}
