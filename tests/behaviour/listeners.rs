@@ -8,18 +8,27 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
-use tracing::{Instrument as _, Level};
-use tracing_subscriber::filter::LevelFilter;
+use tracing::Instrument as _;
+use tracing_subscriber::filter::{LevelFilter, filter_fn};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
 
 const TARGET: &str = "told";
 
-/// Keeps the events of these tests, with the spans that they are in: `a{id=1}:b: text`.
-struct Keeping;
+type Lines = Mutex<Vec<String>>;
 
-fn kept() -> &'static Mutex<Vec<String>> {
-    static KEPT: OnceLock<Mutex<Vec<String>>> = OnceLock::new();
+/// Keeps events there, with the spans that they are in: `a{id=1}:b: text`.
+struct Keeping(&'static Lines);
+
+/// Those of these tests.
+fn kept() -> &'static Lines {
+    static KEPT: OnceLock<Lines> = OnceLock::new();
+    KEPT.get_or_init(Mutex::default)
+}
+
+/// Those of the engine, which are for the user.
+fn of_engine() -> &'static Lines {
+    static KEPT: OnceLock<Lines> = OnceLock::new();
     KEPT.get_or_init(Mutex::default)
 }
 
@@ -30,6 +39,11 @@ fn told_of(word: &str) -> HashMap<String, u32> {
         *counted.entry(line.clone()).or_default() += 1;
     }
     counted
+}
+
+/// What the engine has told that holds this word, in order.
+pub fn engine_told(word: &str) -> Vec<String> {
+    of_engine().lock().unwrap().iter().filter(|line| line.contains(word)).cloned().collect()
 }
 
 #[derive(Default)]
@@ -45,10 +59,6 @@ impl tracing::field::Visit for Text {
 }
 
 impl<S: tracing::Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Keeping {
-    fn enabled(&self, metadata: &tracing::Metadata<'_>, _: Context<'_, S>) -> bool {
-        metadata.target() == TARGET && *metadata.level() <= Level::INFO
-    }
-
     fn on_new_span(&self, attrs: &tracing::span::Attributes<'_>, id: &tracing::Id, ctx: Context<'_, S>) {
         let mut text = Text::default();
         attrs.record(&mut text);
@@ -70,13 +80,17 @@ impl<S: tracing::Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Keeping {
         }
         let mut text = Text::default();
         event.record(&mut text);
-        kept().lock().unwrap().push(format!("{line}{}", text.0));
+        self.0.lock().unwrap().push(format!("{line}{}", text.0));
     }
 }
 
 /// With a level for the whole process, which `tracing` compares before it asks anybody.
-fn listen() {
-    let subscriber = tracing_subscriber::registry().with(LevelFilter::INFO).with(Keeping);
+pub fn listen() {
+    let tests = Keeping(kept()).with_filter(filter_fn(|metadata| metadata.target() == TARGET));
+    let engine = ["abide::workflow", "abide::activity", "abide::worker"];
+    let engine = filter_fn(move |metadata| engine.contains(&metadata.target()));
+    let engine = Keeping(of_engine()).with_filter(engine);
+    let subscriber = tracing_subscriber::registry().with(LevelFilter::INFO).with(tests).with(engine);
     let _ = tracing::subscriber::set_global_default(subscriber);
 }
 

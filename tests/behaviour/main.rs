@@ -37,6 +37,7 @@ mod helpers;
 mod histories;
 mod lease_lost;
 mod listeners;
+mod log;
 mod long_history;
 mod long_texts;
 mod mismatch;

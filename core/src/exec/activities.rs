@@ -7,7 +7,7 @@
 //! An activity that names a task queue runs *elsewhere*: its attempts are rows in the database, which outlive the owner.
 //! Nothing that is about the owner's own running attempts counts them.
 
-use super::attempts::{AttemptChange, FailedAttempt};
+use super::attempts::{AttemptChange, AttemptFailure, FailedAttempt};
 use super::{Action, ActivityStart, AttemptOutcome, Stop};
 use crate::event::Event;
 use crate::failure::{FailureKind, FailureRecord};
@@ -58,6 +58,8 @@ pub(crate) struct Effects {
     pub(crate) actions: Vec<Action>,
     /// To be written with it.
     pub(crate) changes: Vec<AttemptChange>,
+    /// Told in the log.
+    pub(crate) failures: Vec<AttemptFailure>,
 }
 
 /// How many effects of each kind there were at a point of a turn.
@@ -65,6 +67,7 @@ pub(crate) struct Effects {
 pub(crate) struct EffectCount {
     actions: usize,
     changes: usize,
+    failures: usize,
 }
 
 impl Effects {
@@ -72,6 +75,7 @@ impl Effects {
     pub(crate) fn truncate(&mut self, to: EffectCount) {
         self.actions.truncate(to.actions);
         self.changes.truncate(to.changes);
+        self.failures.truncate(to.failures);
     }
 }
 
@@ -196,6 +200,12 @@ impl Activities {
     /// Another attempt follows this one. Live only: a replay learns of it by [`Activities::load`].
     pub(crate) fn again(&mut self, failed: FailedAttempt) {
         let Some(activity) = self.open.get_mut(&failed.activity) else { return };
+        self.effects.failures.push(AttemptFailure {
+            name: activity.name,
+            attempt: failed.attempt,
+            failure: failed.failure.clone(),
+            next_at_ms: Some(failed.next_at_ms),
+        });
         activity.failed(failed.clone());
         activity.kept = true;
         self.effects.actions.push(Action::Start(activity.start(failed.activity)));
@@ -220,6 +230,13 @@ impl Activities {
         if live && activity.kept {
             self.effects.changes.push(AttemptChange::Gone(id));
         }
+        if let Err(failure) = &ended
+            && live
+            && failure.kind != FailureKind::Cancelled
+        {
+            let (name, attempt, failure) = (activity.name, activity.attempt, failure.clone());
+            self.effects.failures.push(AttemptFailure { name, attempt, failure, next_at_ms: None });
+        }
         if activity.cancel_requested {
             self.open.remove(&id);
             return;
@@ -243,7 +260,8 @@ impl Activities {
 
     /// How many effects there are since the last take.
     pub(crate) fn acted(&self) -> EffectCount {
-        EffectCount { actions: self.effects.actions.len(), changes: self.effects.changes.len() }
+        let Effects { actions, changes, failures } = &self.effects;
+        EffectCount { actions: actions.len(), changes: changes.len(), failures: failures.len() }
     }
 
     /// The attempts that are due now or later in the owner: what a new owner starts.

@@ -43,6 +43,19 @@ impl AttemptChange {
     }
 }
 
+/// A failed attempt, for the log.
+#[derive(Clone, Debug)]
+pub struct AttemptFailure {
+    /// The activity's type.
+    pub name: &'static str,
+    /// From 1.
+    pub attempt: u32,
+    /// How it has failed.
+    pub failure: FailureRecord,
+    /// When the next one follows. `None`: the activity has failed.
+    pub next_at_ms: Option<i64>,
+}
+
 /// The last change of each activity: a row is written once.
 pub(super) fn last_of_each(changes: impl Iterator<Item = AttemptChange>) -> Vec<AttemptChange> {
     let last: BTreeMap<EventId, AttemptChange> = changes.map(|change| (change.activity(), change)).collect();

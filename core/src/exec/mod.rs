@@ -29,7 +29,7 @@ mod view;
 pub(crate) mod waker;
 
 pub(crate) use activities::{Activity, Ended as ActivityEnded, millis};
-pub use attempts::{AttemptChange, FailedAttempt};
+pub use attempts::{AttemptChange, AttemptFailure, FailedAttempt};
 pub use context::Position;
 pub use halt::Suspension;
 pub use history::Trace;
@@ -246,10 +246,10 @@ impl Execution {
         {
             std::mem::swap(last, end);
         }
-        let Effects { actions, changes } = effects;
+        let Effects { actions, changes, failures } = effects;
         // A close leaves nothing of them.
         let attempts = attempts::last_of_each(changes.into_iter().filter(|_| standing != Standing::Closed));
-        Turn { seq, at_ms, events, actions, attempts, standing, undelivered }
+        Turn { seq, at_ms, events, actions, attempts, failures, standing, undelivered }
     }
 
     /// How it stands.

@@ -1,6 +1,6 @@
 //! What goes into a turn and what comes out of it: inputs, actions, how the execution then stands. Plain data.
 
-use super::{AttemptChange, Suspension};
+use super::{AttemptChange, AttemptFailure, Suspension};
 use crate::event::Event;
 use crate::failure::FailureRecord;
 use crate::ids::EventId;
@@ -152,6 +152,8 @@ pub struct Turn {
     pub actions: Vec<Action>,
     /// What the append does to the failed attempts that are kept beside the history; may be all that there is to write.
     pub attempts: Vec<AttemptChange>,
+    /// The attempts that have failed, for the log.
+    pub failures: Vec<AttemptFailure>,
     /// How the execution stands.
     pub standing: Standing,
     /// Inputs that a suspended execution could not take in: to be kept for its resumption.

@@ -28,7 +28,9 @@ impl Drop for NotBegun {
 /// outlive its attempt.
 pub(super) async fn run(body: impl FnOnce() -> AttemptOutcome + Send + 'static) -> AttemptOutcome {
     let (context, slot) = (context(), SLOT.try_with(Cell::take).ok().flatten());
-    let ran = tokio::task::spawn_blocking(move || (CURRENT.sync_scope(context, body), slot));
+    let span = tracing::Span::current();
+    let ran =
+        tokio::task::spawn_blocking(move || (span.in_scope(|| CURRENT.sync_scope(context, body)), slot));
     let _waits = NotBegun(ran.abort_handle());
     match ran.await {
         Ok((outcome, slot)) => {

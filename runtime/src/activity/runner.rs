@@ -24,6 +24,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 /// The right to run one attempt; given back when it is dropped.
 pub(crate) type Slot = OwnedSemaphorePermit;
@@ -298,6 +299,14 @@ impl Inner {
         let limit = limits.running();
         let running = Running::new(name, Arc::clone(&info.workflow_id), token.clone(), report);
         let running = Arc::new(running);
+        let span = tracing::info_span!(
+            target: "abide::activity",
+            "activity",
+            activity = name,
+            workflow_id = &*info.workflow_id,
+            run_id = &*info.run_id,
+            attempt = info.attempt,
+        );
         let slots = self.waits.slot(key);
         let context = ActivityContext::new(info, name, limit.map(|(at, _)| at), token).in_slot(slots);
         // Entered before the task exists: an attempt that ends at once must find its entry to take it out. Asked under
@@ -323,7 +332,7 @@ impl Inner {
                     _ => warned(name, unbounded, entry.run(context, input)).await.into(),
                 }
             }));
-            let ended = running.polls.count(run).await;
+            let ended = running.polls.count(run.instrument(span)).await;
             running.give(settle(ended, running));
         });
         running.runs_in(body.abort_handle());

@@ -3,6 +3,7 @@
 use super::attempts;
 use super::live::{InFlight, Live};
 use super::load::{self, Loaded};
+use super::news;
 use super::thread::Thread;
 use crate::error::Error;
 use crate::store::{AppendOutcome, Status, StoreError};
@@ -106,6 +107,7 @@ impl Thread {
     /// It was terminated from outside.
     pub(super) fn forget(&mut self, execution: ExecutionId) {
         if let Some(live) = self.remove(execution) {
+            news::terminated(&live);
             self.session.attempts.drop_all(execution);
             self.gone(live);
         }

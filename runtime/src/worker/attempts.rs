@@ -66,7 +66,6 @@ impl Attempts {
         }
     }
 
-    #[cfg(feature = "testing")]
     pub(super) fn len(&self) -> usize {
         lock(&self.0).len()
     }

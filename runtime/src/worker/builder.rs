@@ -99,6 +99,34 @@ impl WorkerBuilder {
         self
     }
 
+    /// Adds what a module has: a function that registers its workflows and activities, so that the list stands beside them.
+    ///
+    /// ```
+    /// # use abide::prelude::*;
+    /// mod orders {
+    ///     use abide::prelude::*;
+    ///     #[workflow]
+    ///     pub async fn order(id: u32) -> Result<u32, CallError> {
+    ///         pack(id).await
+    ///     }
+    ///     #[activity]
+    ///     pub async fn pack(id: u32) -> u32 {
+    ///         id
+    ///     }
+    ///     /// All that this module has.
+    ///     pub fn steps(worker: WorkerBuilder) -> WorkerBuilder {
+    ///         worker.workflow(order).activity(pack)
+    ///     }
+    /// }
+    /// # async fn start(abide: Abide) -> abide::Result<()> {
+    /// let worker = abide.worker("orders").include(orders::steps).start().await?;
+    /// # worker.shutdown().await
+    /// # }
+    /// ```
+    pub fn include(self, steps: impl FnOnce(Self) -> Self) -> Self {
+        steps(self)
+    }
+
     /// As a test's environment wants it: each turn checked, and live state dropped after each, so that the next one begins
     /// with a replay.
     #[cfg(feature = "testing")]
@@ -165,6 +193,49 @@ impl WorkerBuilder {
     pub fn max_crashes(mut self, crashes: u32) -> Self {
         self.options.max_crashes = crashes.max(1);
         self
+    }
+
+    /// Starts the worker, waits until `stop` is ready, and shuts it down gracefully: a worker's whole `main`. `stop` is any future, whatever
+    /// it gives: `tokio::signal::ctrl_c()`, a channel, a cancellation token. Dropped before its end, it drops the worker.
+    ///
+    /// ```no_run
+    /// # use abide::prelude::*;
+    /// # #[workflow]
+    /// # async fn order() {}
+    /// #[tokio::main]
+    /// async fn main() -> abide::Result<()> {
+    ///     let abide = Abide::open("sqlite://orders.db").await?;
+    ///     abide.worker("orders").workflow(order).run_until(tokio::signal::ctrl_c()).await
+    /// }
+    /// ```
+    ///
+    /// A process manager stops a service with SIGTERM, Ctrl-C is SIGINT:
+    ///
+    /// ```
+    /// # #[cfg(unix)]
+    /// async fn asked_to_stop() {
+    ///     use tokio::signal::unix::{SignalKind, signal};
+    ///     let mut terminate = signal(SignalKind::terminate()).expect("a process has signals");
+    ///     tokio::select! {
+    ///         _ = tokio::signal::ctrl_c() => {}
+    ///         _ = terminate.recv() => {}
+    ///     }
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`WorkerBuilder::start`], and `AB0607` where the worker had to stop by itself.
+    pub async fn run_until<F: Future>(self, stop: F) -> Result<()> {
+        let mut worker = self.start().await?;
+        let stopped = tokio::select! {
+            biased;
+            _ = stop => None,
+            stopped = worker.stopped() => Some(stopped),
+        };
+        match stopped {
+            Some(stopped) => stopped,
+            None => worker.shutdown().await,
+        }
     }
 
     /// Starts the worker: it registers, and begins to claim and run what is due.

@@ -4,6 +4,7 @@
 //! the execution is owned.
 
 use super::attempts::Names;
+use super::news::News;
 use crate::client::message::{CancelBody, SignalBody};
 use crate::error::Result;
 use crate::hub::QueryAnswer;
@@ -55,6 +56,8 @@ pub(super) struct InFlight {
     pub(super) known: Option<Known>,
     /// The closing event.
     pub(super) close: Option<Event>,
+    /// What the log says once it is durable.
+    pub(super) news: News,
     /// Nobody owns it afterwards.
     pub(super) releases: bool,
 }
@@ -70,6 +73,7 @@ impl InFlight {
             start: None,
             known: None,
             close: None,
+            news: News::default(),
         }
     }
 }

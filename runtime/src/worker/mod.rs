@@ -23,6 +23,7 @@ mod lease;
 mod live;
 mod load;
 mod local;
+mod news;
 mod registry;
 mod runs;
 mod session;

@@ -9,7 +9,7 @@ use super::session::lock;
 use super::thread::Thread;
 #[cfg(feature = "testing")]
 use super::verify;
-use super::{attempts, turn};
+use super::{attempts, news, turn};
 use crate::store::{Append, NewExecution, RowChange, StartAnswer};
 use abide_core::ExecutionId;
 use abide_core::exec::{Execution, Input, Standing, Suspension, Turn};
@@ -87,6 +87,7 @@ impl Thread {
     }
 
     fn run_turn(&mut self, live: &mut Live, exec: &mut Execution, inputs: Vec<Input>) -> Turn {
+        let _entered = news::span(live).entered();
         let now_ms = self.session.store().now_ms();
         #[cfg(feature = "testing")]
         if self.session.options.checks_replay {
@@ -142,7 +143,8 @@ impl Thread {
 
     /// The append is durable, or there was nothing to write: now the outside may see it.
     pub(super) fn done(&mut self, live: &mut Live, in_flight: InFlight) {
-        let InFlight { actions, standing, origins, start, known, close, .. } = in_flight;
+        let InFlight { actions, standing, origins, start, known, close, news, .. } = in_flight;
+        news.tell(&self.session, live, close.as_ref());
         live.known = known.unwrap_or(live.known);
         for origin in &origins {
             if let Input::Attempt { activity, attempt, .. } = origin.input {

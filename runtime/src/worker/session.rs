@@ -4,6 +4,7 @@
 use super::attempts::Attempts;
 use super::builder::Options;
 use super::handle::{Message, ThreadHandle};
+use super::news::Throttle;
 use super::registry::Registry;
 use super::tasks::Tasks;
 use crate::Abide;
@@ -54,6 +55,8 @@ pub(super) struct Session {
     /// Takes no more starts and claims.
     pub(super) draining: AtomicBool,
     pub(super) end: watch::Sender<Option<End>>,
+    /// How many failed attempts the log has told of late.
+    pub(super) told: Mutex<Throttle>,
     /// Executions that were claimed as suspects and have made no progress yet, and since when they are here.
     pub(super) suspects: Mutex<HashMap<ExecutionId, Instant>>,
     /// How many claimed executions may still be read: a claim waits for the reads of the one before it.
@@ -90,6 +93,7 @@ impl Session {
             doubtful: AtomicBool::new(false),
             draining: AtomicBool::new(false),
             end: watch::Sender::new(None),
+            told: Mutex::default(),
             suspects: Mutex::default(),
             loads: Arc::new(Semaphore::new(LOADS_AT_ONCE)),
             since: Instant::now(),
@@ -192,6 +196,12 @@ impl Session {
         if !owned.contains_key(&execution) {
             self.attempts.leave(execution);
         }
+    }
+
+    /// How many runs it owns, and how many attempts are not written yet, of its own runs and of others'.
+    pub(super) fn has(&self) -> (usize, usize) {
+        let owned = self.owned.read().unwrap_or_else(PoisonError::into_inner).len();
+        (owned, self.attempts.len() + self.tasks.len())
     }
 
     /// How much it keeps for executions, a number for each kind.

@@ -25,7 +25,8 @@ const UNWRITTEN_LOOKS: u32 = 500;
 const RETRY: Duration = Duration::from_secs(1);
 
 /// A running worker. Keep it: dropping it stops the worker without a grace, as a crash would (nothing is lost, and
-/// what it ran is taken over). [`Worker::shutdown`] is the graceful way.
+/// what it ran is taken over; AB0625 warns where it ran anything). [`Worker::shutdown`] is the graceful way.
+#[must_use = "a worker stops when it is dropped: keep it in a variable, and end it with `.shutdown().await`"]
 pub struct Worker {
     inner: Arc<Inner>,
     supervisor: Option<JoinHandle<Result<()>>>,
@@ -58,6 +59,14 @@ impl Worker {
             shutdown: CancellationToken::new(),
         });
         let first = inner.begin().await?;
+        tracing::info!(
+            target: "abide::worker",
+            queue = inner.queue,
+            build = inner.options.build,
+            workflows = ?inner.registry.workflow_names(),
+            activities = ?inner.registry.activity_names(),
+            "a worker has started"
+        );
         let supervisor = tokio::spawn(Arc::clone(&inner).supervise(first));
         Ok(Self { inner, supervisor: Some(supervisor) })
     }
@@ -105,6 +114,18 @@ impl Drop for Worker {
             return;
         }
         if let Some(session) = lock(&self.inner.session).as_ref() {
+            let (runs, attempts) = session.has();
+            if runs > 0 || attempts > 0 {
+                tracing::warn!(
+                    target: "abide::worker",
+                    code = "AB0625",
+                    queue = self.inner.queue,
+                    "AB0625: the worker of task queue `{}` was dropped while it had {runs} runs and {attempts} attempts of \
+                     activities: they go on in another worker, and those attempts count as lost. Keep the worker in a variable, \
+                     and end it with `.shutdown().await`",
+                    self.inner.queue
+                );
+            }
             session.finish(End::Shutdown);
         }
     }
@@ -186,6 +207,12 @@ impl Inner {
             };
         };
         *lock(&self.session) = None;
+        match &result {
+            Ok(()) => tracing::info!(target: "abide::worker", queue = self.queue, "a worker has stopped"),
+            Err(error) => {
+                tracing::error!(target: "abide::worker", code = error.code(), queue = self.queue, "{error}")
+            }
+        }
         self.stopped.send_replace(true);
         result
     }

@@ -59,7 +59,6 @@ pub(super) struct Tasks {
 }
 
 impl Tasks {
-    #[cfg(feature = "testing")]
     pub(super) fn len(&self) -> usize {
         lock(&self.table).len()
     }

@@ -2,6 +2,7 @@
 
 use super::attempts;
 use super::live::{InFlight, Known, Live, Pending};
+use super::news::News;
 use super::session::Session;
 use super::tokens::{self, Tokens};
 use crate::client::message::{CancelBody, SignalBody, to_json};
@@ -80,6 +81,8 @@ pub(super) fn compose(
     let idle = row.is_none() && consumed.is_empty() && messages.is_empty() && changes.is_empty();
     let nothing = turn.events.is_empty() && turn.attempts.is_empty() && idle;
     let close = turn.events.last().filter(|_| closes).cloned();
+    let news =
+        News { begins: matches!(turn.events.first(), Some(Event::Started { .. })), failures: turn.failures };
     known.rev += i64::from(row.is_some());
     let append = Append {
         rev: Some(live.known.rev),
@@ -94,7 +97,7 @@ pub(super) fn compose(
         ..Append::bare(session.me, live.id, turn.at_ms)
     };
     let in_flight =
-        InFlight { actions: here, origins, known: Some(known), close, ..InFlight::of(turn.standing) };
+        InFlight { actions: here, origins, known: Some(known), close, news, ..InFlight::of(turn.standing) };
     ((!nothing).then_some(append), in_flight)
 }
 

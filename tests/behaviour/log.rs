@@ -1,0 +1,99 @@
+//! What the log says: runs that begin and end, failed attempts, workers; and the spans that user code is in.
+
+use super::listeners::{engine_told, listen};
+use super::support::{Db, eventually};
+use abide::prelude::*;
+
+/// Fails twice, and tells the log of its third attempt.
+#[activity(retry(initial_interval = "1ms"))]
+async fn third_time() -> Result<u32, Failure> {
+    match activity::context().attempt() {
+        attempt @ 1..=2 => Err(Failure::new(format!("no {attempt}"))),
+        attempt => {
+            tracing::info!(target: "abide::activity", "the third time");
+            Ok(attempt)
+        }
+    }
+}
+
+#[activity]
+fn never() -> Result<(), Failure> {
+    tracing::info!(target: "abide::activity", "on a thread that may block");
+    Err(Failure::new("declined").non_retryable())
+}
+
+#[workflow]
+async fn unlucky() -> Result<(), Failure> {
+    third_time().await?;
+    tracing::info!(target: "abide::workflow", "halfway");
+    Ok(never().await?)
+}
+
+#[workflow]
+async fn waits_for_ever() {
+    workflow::sleep(days(30)).await;
+}
+
+fn steps(worker: WorkerBuilder) -> WorkerBuilder {
+    worker.workflow(unlucky).activity(third_time).activity(never)
+}
+
+#[tokio::test]
+async fn a_run_is_told_from_its_start_to_its_end_with_each_failed_attempt() {
+    listen();
+    let db = Db::new().await;
+    let worker = db.abide.worker("log-runs").include(steps).start().await.unwrap();
+    let run = db.client().start(unlucky()).id("log-unlucky").await.unwrap();
+    run.result().await.unwrap_err();
+    worker.shutdown().await.unwrap();
+
+    let told = engine_told("log-unlucky");
+    let has =
+        |words: &[&str]| told.iter().filter(|line| words.iter().all(|word| line.contains(word))).count();
+    assert_eq!(has(&["a workflow has begun", "workflow_type=\"unlucky\""]), 1, "{told:#?}");
+    for attempt in [1, 2] {
+        let words = format!(
+            "AB0626: attempt {attempt} of activity `third_time` of workflow `log-unlucky` has failed: no {attempt}; attempt {} follows in",
+            attempt + 1
+        );
+        assert_eq!(has(&[&words]), 1, "{told:#?}");
+    }
+    assert_eq!(
+        has(&["attempt 1 of activity `never`", "has failed: declined; it is not tried again"]),
+        1,
+        "{told:#?}"
+    );
+    assert_eq!(has(&["a workflow has ended: failed", "error=declined"]), 1, "{told:#?}");
+    // Bodies are in spans that say whose they are.
+    assert_eq!(has(&["activity{activity=\"third_time\"", "attempt=3", "the third time"]), 1, "{told:#?}");
+    assert_eq!(has(&["activity{activity=\"never\"", "on a thread that may block"]), 1, "{told:#?}");
+    assert_eq!(has(&["workflow{workflow_type=\"unlucky\"", "halfway"]), 1, "{told:#?}");
+
+    let workers = engine_told("log-runs");
+    assert!(workers[0].contains("a worker has started") && workers[0].contains("third_time"), "{workers:#?}");
+    assert!(workers.last().is_some_and(|line| line.contains("a worker has stopped")), "{workers:#?}");
+}
+
+#[tokio::test]
+async fn a_worker_that_is_dropped_with_work_is_told() {
+    listen();
+    let db = Db::new().await;
+    let worker = db.abide.worker("log-dropped").workflow(waits_for_ever).start().await.unwrap();
+    let run = db.client().start(waits_for_ever()).await.unwrap();
+    drop(worker);
+    eventually("it is told", async || engine_told("`log-dropped` was dropped").len() == 1).await;
+    let told = engine_told("`log-dropped` was dropped");
+    assert!(told[0].contains("AB0625") && told[0].contains("while it had 1 runs and 0 attempts"), "{told:?}");
+    run.terminate("the test ends").await.unwrap();
+}
+
+#[tokio::test]
+async fn a_worker_runs_until_it_is_asked_to_stop() {
+    let db = Db::new().await;
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let worker = tokio::spawn(db.abide.worker("until").include(steps).run_until(stopped));
+    let run = db.client().start(unlucky()).queue("until").await.unwrap();
+    run.result().await.unwrap_err();
+    stop.send(()).unwrap();
+    worker.await.unwrap().unwrap();
+}
