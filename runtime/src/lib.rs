@@ -89,7 +89,7 @@ pub use crate::abide::{Abide, AbideBuilder, Migration};
 pub use crate::client::{
     AwaitPosition, Client, Description, ExecutionPage, ExecutionStatus, ExecutionSummary, Handle, HandleCore,
     IdConflictPolicy, IdReusePolicy, ListCursor, ListFilter, MAX_ID_CHARS, PendingActivity, PendingTimer,
-    QueryError, Request, Start, UntypedHandle,
+    QueryError, Request, Serving, Start, UntypedHandle,
 };
 pub use crate::error::{Error, ErrorKind, Result, StoreFailure};
 pub use crate::outcome::{Reason, WorkflowError};

@@ -2,6 +2,7 @@
 
 use super::listeners::{engine_told, listen};
 use super::support::{Db, eventually};
+use abide::Serving;
 use abide::prelude::*;
 
 /// Fails twice, and tells the log of its third attempt.
@@ -96,4 +97,73 @@ async fn a_worker_runs_until_it_is_asked_to_stop() {
     run.result().await.unwrap_err();
     stop.send(()).unwrap();
     worker.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_task_queue_that_nobody_serves_is_told() {
+    listen();
+    let db = Db::new().await;
+    let run = db.client().start(waits_for_ever()).id("log-unserved").queue("log-ordres").await.unwrap();
+    let serving = async || run.describe().await.unwrap().serving;
+    assert_eq!(serving().await, Some(Serving::NoWorker));
+    let activities = db.abide.worker("log-ordres").activity(never).start().await.unwrap();
+    assert_eq!(serving().await, Some(Serving::ActivitiesOnly));
+    let told = async || engine_told("AB0627: workflow `log-unserved`").len();
+    tokio::select! {
+        _ = run.result() => panic!("nobody runs it"),
+        () = eventually("it is told", async || told().await == 1) => {}
+    }
+    let line = engine_told("AB0627: workflow `log-unserved`").remove(0);
+    assert!(
+        line.contains(
+            "waits on task queue `log-ordres`: the live workers of its task queue have activities only"
+        ),
+        "{line}"
+    );
+    let worker = db.abide.worker("log-ordres").workflow(waits_for_ever).start().await.unwrap();
+    assert_eq!(serving().await, Some(Serving::Served));
+    run.terminate("the test ends").await.unwrap();
+    assert_eq!(serving().await, None);
+    worker.shutdown().await.unwrap();
+    activities.shutdown().await.unwrap();
+}
+
+/// Ends while its handler waits.
+#[derive(Default)]
+struct Hasty {
+    told: bool,
+}
+
+#[workflow]
+impl Hasty {
+    #[run]
+    async fn run(&mut self) {
+        workflow::until!(self.told).await;
+    }
+
+    #[signal]
+    async fn linger(&mut self) {
+        self.told = true;
+        workflow::sleep(days(1)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_handler_that_is_cut_off_is_told() {
+    listen();
+    let db = Db::new().await;
+    let worker = db.abide.worker("log-hasty").workflow(Hasty::run).start().await.unwrap();
+    let run = db.client().start(Hasty::run()).id("log-hasty").await.unwrap();
+    run.linger().await.unwrap();
+    run.result().await.unwrap();
+    worker.shutdown().await.unwrap();
+    let [told] = engine_told("AB0628: workflow `log-hasty`").try_into().unwrap();
+    assert!(told.contains("its handler of signal `linger` is unfinished"), "{told}");
+}
+
+#[tokio::test]
+async fn a_worker_s_queue_has_a_name() {
+    let db = Db::new().await;
+    let Err(error) = db.abide.worker("").include(steps).start().await else { panic!("it has none") };
+    assert_eq!(error.code(), "AB0412");
 }

@@ -108,7 +108,17 @@ impl Execution {
         self.ctx.history.borrow_mut().is_ending();
         for handler in self.tasks.ids(|kind| matches!(kind, TaskKind::Handler(_))) {
             if let Some(TaskKind::Handler(name)) = self.tasks.kind(handler) {
-                tracing::warn!(signal = %name, site = ?self.ctx.site(), "a signal handler was unfinished at the close");
+                let info = self.ctx.info.borrow();
+                let site = self.ctx.site().map_or_else(|| "an await".to_owned(), ToString::to_string);
+                tracing::warn!(
+                    target: "abide::workflow",
+                    code = "AB0628",
+                    workflow_id = info.workflow_id,
+                    signal = %name,
+                    "AB0628: workflow `{}` ends at {site} while its handler of signal `{name}` is unfinished: the handler is dropped \
+                     where it waits",
+                    info.workflow_id
+                );
             }
         }
         // After a result the close itself ends whatever still runs; before compensations it has to be cancelled.

@@ -6,6 +6,7 @@
 use super::UntypedHandle;
 use super::message::AWAITING_QUERY;
 use super::pending::Pending;
+use super::serving::Serving;
 use super::wait::{closing_event, reason};
 use crate::error::Result;
 use crate::outcome::Reason;
@@ -104,6 +105,8 @@ pub struct Description {
     pub created_at: Timestamp,
     /// When it closed.
     pub closed_at: Option<Timestamp>,
+    /// Whether a live worker can run it; `None` where it is closed.
+    pub serving: Option<Serving>,
     /// How many events its history holds.
     pub history_length: u64,
     /// The awaits at which its code waits now; of a suspended one the await it stood at, where that is known. Empty
@@ -193,7 +196,12 @@ impl UntypedHandle {
             ) => compensation_failures,
             _ => Vec::new(),
         };
+        let serving = match row.status.is_open() {
+            true => Some(self.serving(&row).await?),
+            false => None,
+        };
         Ok(Description {
+            serving,
             suspension: (row.status == Status::Suspended).then(|| reason(row.suspension.as_ref())),
             workflow_id: row.workflow_id,
             run_id: row.run_id,

@@ -15,6 +15,7 @@ pub(crate) mod message;
 mod pending;
 mod query;
 mod request;
+mod serving;
 mod start;
 mod wait;
 
@@ -25,6 +26,7 @@ pub use list::{ExecutionPage, ExecutionSummary, ListCursor, ListFilter};
 #[cfg(feature = "testing")]
 pub(crate) use pending::journal;
 pub use request::Request;
+pub use serving::Serving;
 pub use start::{IdConflictPolicy, IdReusePolicy, Start};
 
 use crate::abide::Abide;
@@ -92,7 +94,7 @@ impl Client {
 }
 
 /// Refuses an id or name that is empty or too long, at the call.
-fn check_id(what: &'static str, id: &str) -> Result<()> {
+pub(crate) fn check_id(what: &'static str, id: &str) -> Result<()> {
     // The length in bytes bounds that in characters: mostly nothing is counted.
     let chars = if id.len() <= MAX_ID_CHARS { id.len() } else { id.chars().count() };
     match chars {

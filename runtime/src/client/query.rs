@@ -10,8 +10,8 @@ use abide_core::Payload;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// How long a client waits for another process to answer.
-const ANSWER_WAIT: Duration = Duration::from_secs(10);
+/// How long a client waits for another process to answer: longer than a lease, so that a restart may be under way.
+const ANSWER_WAIT: Duration = Duration::from_secs(20);
 
 impl UntypedHandle {
     /// Asks the query `name`, at first in this process.

@@ -51,6 +51,8 @@ impl UntypedHandle {
         let mut known = self.run_id().is_some();
         let mut changes = abide.store().news();
         let (mut pause, mut waiting) = (Duration::ZERO, None);
+        // Looked at once, after the first silence: it may be that nobody can run it.
+        let (mut silent, mut looked) = (false, false);
         loop {
             if let Some(event) = watch.closed() {
                 return Ok((execution, End::Closed(event)));
@@ -61,6 +63,9 @@ impl UntypedHandle {
                 let row = self.row_by(Find::Execution(execution)).await?;
                 check(&row)?;
                 known = true;
+                if silent && !std::mem::replace(&mut looked, true) {
+                    self.warn_if_unserved(&row).await;
+                }
                 if let Some(end) = end_of(row)? {
                     return Ok((execution, end));
                 }
@@ -81,7 +86,7 @@ impl UntypedHandle {
                     tokio::time::sleep(pause).await;
                     pause = (pause * 2).clamp(Duration::from_millis(5), LONGEST_PAUSE);
                 }
-                Ok(News::None) => known = false,
+                Ok(News::None) => (known, silent) = (false, true),
                 Err(GivenUp::NothingLeft) => return Err(self.nothing_left().await),
                 Err(GivenUp::Endless(endless)) => return Err(endless.into()),
             }

@@ -133,6 +133,9 @@ pub(crate) trait Store: Send + Sync + 'static {
     /// Everything that `owner` owns by the database, to compare with its memory (PROTOCOL 14).
     fn owned(&self, owner: Incarnation) -> StoreFuture<'_, Vec<ExecutionId>>;
 
+    /// The workflow types of each live worker of a task queue; none for one that has activities only.
+    fn served(&self, queue: String) -> StoreFuture<'_, Vec<Vec<String>>>;
+
     // --- ownership ----------------------------------------------------------------------------------------------
 
     /// Registers a worker: an incarnation never used before, its lease, and whatever tells its death early.

@@ -62,6 +62,7 @@ impl Registry {
 
     /// Refuses an empty registry, one with a name given twice, and an activity that needs another database.
     pub(super) fn check(&self, queue: &str, database: Database) -> Result<()> {
+        crate::client::check_id("task queue", queue)?;
         let other = |entry: &&Arc<ActivityEntry>| entry.database().is_some_and(|needs| needs != database);
         if let Some(entry) = self.activities.values().find(other) {
             return Err(Error::WrongDatabase {

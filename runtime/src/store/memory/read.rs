@@ -80,4 +80,14 @@ impl MemoryStore {
         })
         .await
     }
+
+    pub(super) async fn read_served(&self, queue: String) -> Result<Vec<Vec<String>>, StoreError> {
+        self.seen("served", move |st| {
+            let lives = |id| st.tables.leases.get(id).is_some_and(|lease| lease.until_ms > st.now_ms);
+            let workers =
+                st.tables.workers.iter().filter(|(id, worker)| worker.info.queue == queue && lives(id));
+            workers.map(|(_, worker)| worker.info.types.clone()).collect()
+        })
+        .await
+    }
 }

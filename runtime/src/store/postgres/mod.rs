@@ -180,6 +180,10 @@ impl Store for PostgresStore {
         Box::pin(self.read_owned(owner))
     }
 
+    fn served(&self, queue: String) -> StoreFuture<'_, Vec<Vec<String>>> {
+        Box::pin(self.read_served(queue))
+    }
+
     fn register(&self, info: WorkerInfo) -> StoreFuture<'_, Incarnation> {
         Box::pin(self.register_worker(info))
     }

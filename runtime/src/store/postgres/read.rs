@@ -209,6 +209,19 @@ impl PostgresStore {
         });
         Ok(ids.await?.into_iter().map(ExecutionId).collect())
     }
+
+    pub(super) async fn read_served(&self, queue: String) -> Result<Vec<Vec<String>>, StoreError> {
+        const SERVED: &str = "SELECT w.types FROM {s}.worker w WHERE w.queue = $1
+            AND EXISTS (SELECT 1 FROM {s}.lease l WHERE l.worker = w.id AND l.lease_until > {now})";
+        if is_unkept(&queue) {
+            return Ok(Vec::new());
+        }
+        self.read(move |shared, connection| {
+            let served = sqlx::query_scalar(shared.sql.of(SERVED)).bind(queue.clone());
+            Box::pin(async move { Ok(served.fetch_all(connection).await?) })
+        })
+        .await
+    }
 }
 
 /// Postgres keeps no text with a NUL, so nothing has it; and it refuses to be asked.

@@ -137,6 +137,15 @@ impl SqliteStore {
         let ids = ids.bind(owner.0).fetch_all(&self.readers).await.map_err(|error| self.read_error(error))?;
         Ok(ids.into_iter().map(ExecutionId).collect())
     }
+
+    pub(super) async fn read_served(&self, queue: String) -> Result<Vec<Vec<String>>, StoreError> {
+        const SERVED: &str = "SELECT w.types FROM worker w WHERE w.queue = ?
+            AND EXISTS (SELECT 1 FROM lease l WHERE l.worker = w.id AND l.lease_until > ?)";
+        let types = sqlx::query_scalar::<_, String>(SERVED).bind(queue).bind(self.shared.clock.now_ms());
+        let types = types.fetch_all(&self.readers).await.map_err(|error| self.read_error(error))?;
+        // A list that does not read counts as an empty one.
+        Ok(types.iter().map(|types| serde_json::from_str(types).unwrap_or_default()).collect())
+    }
 }
 
 fn list_query(filter: &Filter) -> QueryBuilder<Sqlite> {
