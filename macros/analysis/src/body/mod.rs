@@ -26,6 +26,7 @@ mod tail;
 use crate::errors::Errors;
 use crate::krate::Private;
 use crate::signature::{contains_word, has_impl_trait};
+pub(crate) use cells::ends;
 use probe::Probes;
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
