@@ -7,7 +7,7 @@
 use super::cells::{self, Ends};
 use super::probe::{Operands, Place};
 use super::rewrite::{Rewriter, Scope};
-use super::{ME, hoist, select};
+use super::{ME, constant, hoist, select, uses_self};
 use crate::errors::Code;
 use crate::signature::contains_word;
 use crate::text;
@@ -168,23 +168,35 @@ fn until(rewriter: &mut Rewriter<'_>, mac: &mut Macro) {
         return;
     }
     if !rewriter.scope.slot {
-        let help = "it watches the workflow's state: make the helper a method of the `#[workflow] impl`";
-        rewriter.errors.add(
-            Code::Misplaced,
-            &mac.path,
-            "`until!` in a function without the workflow's state",
-            help,
-        );
+        let (message, help) = match rewriter.is_free_workflow {
+            true => (
+                "`until!` in a workflow without state: nothing can change its condition",
+                "write a type with a `#[workflow] impl`: its `#[signal]` methods change the state that the condition \
+                 reads. To wait for a time write `workflow::sleep(..)`, for a task its `JoinHandle`",
+            ),
+            false => (
+                "`until!` in a function without the workflow's state",
+                "it watches the workflow's state: make the helper a method of the `#[workflow] impl`",
+            ),
+        };
+        rewriter.errors.add(Code::Misplaced, &mac.path, message, help);
         return;
     }
+    if constant::check(&condition, rewriter.errors) {
+        return;
+    }
+    let me = rewriter.local(ME, mac.path.span());
+    let (until, me) = match uses_self(&condition) {
+        true => (quote!(until), quote!(#me)),
+        false => (quote!(until_apart), quote!(_)),
+    };
     let scope = Scope { me: rewriter.scope.me || rewriter.scope.native, awaits: false, ..rewriter.scope };
     rewriter.within(scope, |rewriter| {
         rewriter.probe_body(Place::Closure, |rewriter| rewriter.checked_expr(&mut condition));
     });
     rewriter.slot_used = true;
     let private = rewriter.private;
-    let me = rewriter.local(ME, mac.path.span());
-    let until = quote!(#private::flow::until(&__abide_slot, |#me| #condition));
+    let until = quote!(#private::flow::until::#until(&__abide_slot, |#me| #condition));
     let until = rewriter.whole(of_macro(mac), &until);
     mac.tokens = quote!(@abide #until);
 }

@@ -37,6 +37,8 @@ pub(super) struct Rewriter<'a> {
     pub(super) awaited: bool,
     /// Whether the body holds what must not be compiled at all, though it was told of before.
     pub(super) broken: bool,
+    /// Whether it is the body of a free-function workflow.
+    pub(super) is_free_workflow: bool,
     /// The `self` of the signature, for hygiene.
     receiver: Span,
     pub(super) probes: Probes,
@@ -53,7 +55,17 @@ impl<'a> Rewriter<'a> {
         receiver: Span,
         probes: Probes,
     ) -> Self {
-        Self { private, errors, scope, slot_used: false, awaited: false, broken: false, receiver, probes }
+        Self {
+            private,
+            errors,
+            scope,
+            slot_used: false,
+            awaited: false,
+            broken: false,
+            is_free_workflow: false,
+            receiver,
+            probes,
+        }
     }
 
     pub(super) fn local(&self, name: &str, at: Span) -> proc_macro2::Ident {
