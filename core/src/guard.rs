@@ -156,6 +156,7 @@ pub(crate) fn poll_child<F: WorkflowFuture>(child: Pin<&mut F>, cx: &mut Context
 
 pin_project! {
     /// An async body (an `async` block, a helper, a task); made by [`block`].
+    #[must_use = "futures do nothing until they are awaited"]
     pub struct Block<F> {
         #[pin]
         inner: F,

@@ -16,6 +16,7 @@ mod clock_steps;
 mod close_race;
 mod combinators;
 mod commits;
+mod conditions;
 mod determinism;
 mod early_signals;
 mod ends;

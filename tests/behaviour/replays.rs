@@ -140,11 +140,19 @@ async fn goes_on(payment: Payment) -> Result<String, Failure> {
     Ok(receipt)
 }
 
+#[derive(Default)]
+struct Waits {
+    paid: bool,
+}
+
 #[workflow(name = "order")]
-async fn waits(payment: Payment) -> Result<String, Failure> {
-    reserve(payment.order.clone()).await?;
-    workflow::until!(payment.cents == 0).await;
-    Ok(payment.order)
+impl Waits {
+    #[run]
+    async fn run(&mut self, payment: Payment) -> Result<String, Failure> {
+        reserve(payment.order.clone()).await?;
+        workflow::until!(self.paid).await;
+        Ok(payment.order)
+    }
 }
 
 #[workflow(name = "order")]
@@ -280,7 +288,7 @@ async fn a_step_where_the_run_ended() {
 
 #[tokio::test]
 async fn nothing_where_a_step_was() {
-    fails(&Replayer::new().workflow(waits), &yesterday().await, "AB0201", 3);
+    fails(&Replayer::new().workflow(Waits::run), &yesterday().await, "AB0201", 3);
 }
 
 #[tokio::test]

@@ -191,7 +191,11 @@ impl Execution {
             }
             _ => {
                 if main && self.nothing_can_wake() {
-                    self.ctx.suspend(Suspension::stuck(self.ctx.site()));
+                    let condition = self.ctx.state_waiter_sites().first().copied();
+                    self.ctx.suspend(match condition {
+                        Some(site) => Suspension::unchangeable(site),
+                        None => Suspension::stuck(self.ctx.site()),
+                    });
                 }
                 false
             }
@@ -202,8 +206,19 @@ impl Execution {
         let ctx = &self.ctx;
         ctx.activities.borrow().len() == 0
             && ctx.timers.borrow().next_at_ms().is_none()
-            && !ctx.has_state_waiters()
+            && !self.handlers_can_wake()
             && !ctx.cancellation.borrow().is_waited_for()
+    }
+
+    /// Whether a condition on the state is open that a signal may change. While history is repeated, what differs is told by
+    /// comparing, not by this.
+    fn handlers_can_wake(&self) -> bool {
+        let is_replaying = self.ctx.history.borrow().is_replaying();
+        let is_open = match is_replaying {
+            true => self.ctx.has_state_waiters(),
+            false => self.ctx.waits_for_handlers(),
+        };
+        is_open && (is_replaying || self.program.has_handlers())
     }
 
     fn close(&mut self, verdict: Verdict) {

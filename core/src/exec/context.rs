@@ -127,8 +127,17 @@ pub(crate) struct Context {
     next_task: Cell<usize>,
     waits: Cell<u64>,
     progress: Cell<u64>,
-    state_waiters: RefCell<Vec<(Waker, Option<&'static Site>)>>,
+    /// How often `workflow::now()` was called.
+    pub(crate) clock_looks: Cell<u64>,
+    state_waiters: RefCell<Vec<StateWaiter>>,
     bodies: RefCell<Vec<Frame>>,
+}
+
+/// A body that waits for the workflow's state to change.
+struct StateWaiter {
+    waker: Waker,
+    site: Option<&'static Site>,
+    is_timeless: bool,
 }
 
 /// What [`Context::check_wait`] compares with.
@@ -161,6 +170,7 @@ impl Context {
             next_task: Cell::new(0),
             waits: Cell::new(0),
             progress: Cell::new(0),
+            clock_looks: Cell::new(0),
             state_waiters: RefCell::default(),
             bodies: RefCell::default(),
         })
@@ -276,31 +286,38 @@ impl Context {
         self.progress.set(self.progress.get() + 1);
     }
 
-    /// Registers a wait for the workflow's state to change.
-    pub(crate) fn wait_for_state(&self, cx: &TaskContext<'_>) {
+    /// Registers a wait for the workflow's state to change. `is_timeless`: a handler may change what it waits for, and
+    /// not the clock alone.
+    pub(crate) fn wait_for_state(&self, cx: &TaskContext<'_>, is_timeless: bool) {
         let waker = self.register(cx);
         let mut waiters = self.state_waiters.borrow_mut();
-        if !waiters.iter().any(|(w, _)| w.will_wake(&waker)) {
-            waiters.push((waker, self.site()));
+        match waiters.iter_mut().find(|waiter| waiter.waker.will_wake(&waker)) {
+            Some(waiter) => waiter.is_timeless |= is_timeless,
+            None => waiters.push(StateWaiter { waker, site: self.site(), is_timeless }),
         }
     }
 
     /// Wakes whoever waits for the state, if it may have changed since `seen`; gives the new mark.
     pub(crate) fn wake_state_waiters(&self, seen: u64) -> u64 {
         if self.progress.get() != seen {
-            for (waiter, _) in self.state_waiters.take() {
-                waiter.wake();
+            for waiter in self.state_waiters.take() {
+                waiter.waker.wake();
             }
         }
         self.progress.get()
     }
 
     pub(crate) fn state_waiter_sites(&self) -> Vec<&'static Site> {
-        self.state_waiters.borrow().iter().filter_map(|(_, site)| *site).collect()
+        self.state_waiters.borrow().iter().filter_map(|waiter| waiter.site).collect()
     }
 
     pub(crate) fn has_state_waiters(&self) -> bool {
         !self.state_waiters.borrow().is_empty()
+    }
+
+    /// Whether some body waits for what a handler may change.
+    pub(crate) fn waits_for_handlers(&self) -> bool {
+        self.state_waiters.borrow().iter().any(|waiter| waiter.is_timeless)
     }
 
     /// The id of a task to be added; ids are not used again, so that a late wake hits nothing.

@@ -57,6 +57,17 @@ impl Suspension {
         .at(site)
     }
 
+    /// A condition of `until!` that nothing is left to change.
+    pub(crate) fn unchangeable(site: &'static Site) -> Self {
+        Self::new(
+            "AB0204",
+            "it waits for a condition that nothing can change: no signal handler reaches it, and no activity or timer \
+             is open. Passing time does not ask a condition again: wait with `workflow::sleep`, or limit the wait by \
+             `.timeout(..)`",
+        )
+        .at(Some(site))
+    }
+
     pub(crate) fn panicked(message: &str, site: Option<&'static Site>) -> Self {
         // An engine panic on misuse carries its own code.
         let code = ["AB0118", "AB0210", "AB0218"].into_iter().find(|code| message.starts_with(code));

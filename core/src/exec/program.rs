@@ -70,6 +70,8 @@ pub(crate) trait Program {
     fn install(&self, ctx: &Rc<Context>);
     fn run(&self, input: &Payload) -> Result<LocalBoxFuture<RunEnd>, PayloadError>;
     fn handles(&self, signal: &str) -> bool;
+    /// Whether any signal reaches the state.
+    fn has_handlers(&self) -> bool;
     fn signal(&self, name: &str, input: &Payload) -> SignalStep;
     fn query(&self, name: &str, input: &Payload) -> Result<Result<Payload, FailureRecord>, QueryFault>;
 }
@@ -84,6 +86,10 @@ impl Program for Stateless {
     }
 
     fn handles(&self, _: &str) -> bool {
+        false
+    }
+
+    fn has_handlers(&self) -> bool {
         false
     }
 
@@ -112,6 +118,10 @@ impl<W: WorkflowDef> Program for Typed<W> {
 
     fn handles(&self, signal: &str) -> bool {
         W::signal(signal).is_some()
+    }
+
+    fn has_handlers(&self) -> bool {
+        !W::signal_names().is_empty()
     }
 
     fn signal(&self, name: &str, input: &Payload) -> SignalStep {

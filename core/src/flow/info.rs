@@ -38,6 +38,8 @@ pub fn info() -> Info {
 
 /// The workflow's own clock: the time of the turn being run, the same on replay. It stands still between awaits.
 pub fn now() -> jiff::Timestamp {
-    let ms = context::expect("workflow::now").now_ms.get();
+    let ctx = context::expect("workflow::now");
+    ctx.clock_looks.set(ctx.clock_looks.get() + 1);
+    let ms = ctx.now_ms.get();
     jiff::Timestamp::from_millisecond(ms).unwrap_or(jiff::Timestamp::MAX)
 }

@@ -12,7 +12,14 @@ use std::time::Duration;
 /// What `until!` expands to: waits till `predicate` holds for the state. It is asked at once, and again after every
 /// change: each time a body of the workflow went on or a handler ran. Awaited again by reference it asks again.
 pub fn until<S: 'static, P: FnMut(&S) -> bool>(slot: &Slot<S>, predicate: P) -> Until<S, P> {
-    Until { slot: slot.clone(), predicate }
+    Until { slot: slot.clone(), predicate, is_apart: false }
+}
+
+/// The same, for a condition that does not name the state: a signal may change it only through a cell that the two
+/// share.
+#[doc(hidden)]
+pub fn until_apart<S: 'static, P: FnMut(&S) -> bool>(slot: &Slot<S>, predicate: P) -> Until<S, P> {
+    Until { slot: slot.clone(), predicate, is_apart: true }
 }
 
 /// See [`until`].
@@ -20,6 +27,7 @@ pub fn until<S: 'static, P: FnMut(&S) -> bool>(slot: &Slot<S>, predicate: P) -> 
 pub struct Until<S, P> {
     slot: Slot<S>,
     predicate: P,
+    is_apart: bool,
 }
 
 // It never pins the predicate, which it only calls.
@@ -37,12 +45,15 @@ impl<S: 'static, P: FnMut(&S) -> bool> Future for Until<S, P> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let ctx = context::expect("workflow::until!");
-        let Self { slot, predicate } = &mut *self;
-        match slot.with(predicate) {
+        let Self { slot, predicate, is_apart } = &mut *self;
+        let looks = ctx.clock_looks.get();
+        let holds = slot.with(predicate);
+        let is_timeless = !*is_apart || ctx.clock_looks.get() == looks;
+        match holds {
             Some(true) => Poll::Ready(()),
             // Where another body holds the state for the moment, its next await asks again.
             Some(false) | None => {
-                ctx.wait_for_state(cx);
+                ctx.wait_for_state(cx, is_timeless);
                 Poll::Pending
             }
         }

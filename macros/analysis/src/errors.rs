@@ -65,6 +65,8 @@ pub(crate) enum Code {
     Conditions,
     /// A retry without a wait.
     Wait,
+    /// A condition of `until!` that nothing can change.
+    Constant,
 }
 
 impl Code {
@@ -99,6 +101,7 @@ impl Code {
             Self::Instrument => "AB0308",
             Self::Conditions => "AB0309",
             Self::Wait => "AB0311",
+            Self::Constant => "AB0312",
         }
     }
 }

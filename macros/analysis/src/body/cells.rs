@@ -2,7 +2,7 @@
 //! behind its end. Spans are the user's, so that rustc's words underline the user's expression.
 
 use super::probe::Entered;
-use super::rewrite::{Rewriter, parenthesized};
+use super::rewrite::Rewriter;
 use super::tail::{self, Tail};
 use proc_macro2::{Delimiter, Group, Ident, Literal, Span, TokenStream, TokenTree};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
@@ -21,9 +21,7 @@ pub(super) struct Found {
 impl Rewriter<'_> {
     /// Puts the `match` around `expr`, which is rewritten already.
     pub(super) fn wrap(&mut self, question: &'static str, entered: Entered, expr: &mut Expr) {
-        let (start, end) = entered.spans;
-        let hygiene = self.probes.hygiene;
-        let (start, end) = (start.resolved_at(hygiene), end.resolved_at(hygiene));
+        let (start, end) = self.of_the_user(entered.spans);
         let index = self.probes.found.len();
         let cell = format_ident!("__abide_probe_{index}", span = start);
         let sink = entered.sink.map(|mut place| {
@@ -44,8 +42,27 @@ impl Rewriter<'_> {
         let mut arms = Group::new(Delimiter::Brace, arm);
         arms.set_span(end);
         let probed = quote!(#keyword (#expr,) #arms);
-        *expr = Expr::Verbatim(if entered.bare { probed } else { parenthesized(start, probed) });
+        *expr = Expr::Verbatim(if entered.bare { probed } else { self.whole(entered.spans, &probed) });
         self.probes.found.push(Found { cell, sink: sink.map(|(name, _)| name), question, start, end });
+    }
+
+    /// `(tokens,).0`: a `match` or block of ours in the place of an expression that reaches from `start` to `end`. At the
+    /// start of a statement it would end that; and rustc's words about the value, such as "unused `Result` that must be
+    /// used", underline what the user wrote. Parentheses alone have a single span, and rustc would call them superfluous.
+    pub(super) fn whole(&self, ends: Ends, tokens: &TokenStream) -> TokenStream {
+        let (start, end) = self.of_the_user(ends);
+        let mut tuple = Group::new(Delimiter::Parenthesis, quote!(#tokens,));
+        tuple.set_span(start);
+        let mut field = Literal::usize_unsuffixed(0);
+        field.set_span(end);
+        let dot = quote_spanned!(end=> .);
+        quote!(#tuple #dot #field)
+    }
+
+    /// With the hygiene of the user's own body: rustc then does not speak of the attribute's expansion.
+    fn of_the_user(&self, (start, end): Ends) -> Ends {
+        let hygiene = self.probes.hygiene;
+        (start.resolved_at(hygiene), end.resolved_at(hygiene))
     }
 
     /// The statements of a rewritten body, with its cells before and its checks behind them.
@@ -92,8 +109,11 @@ fn check(probe: &Found) -> TokenStream {
     quote!(#module #colons #refuse #call;)
 }
 
-/// The first and the last token of an expression.
-pub(super) fn ends(expr: &Expr) -> (Span, Span) {
+/// The first and the last token of an expression, as the user wrote it.
+pub(crate) type Ends = (Span, Span);
+
+/// The ends of an expression that is not rewritten yet.
+pub(crate) fn ends(expr: &impl ToTokens) -> Ends {
     let mut spans = expr.to_token_stream().into_iter().map(|token| match token {
         TokenTree::Group(group) => (group.span_open(), group.span_close()),
         other => (other.span(), other.span()),

@@ -5,12 +5,12 @@
 //! effect, so that the order of effects does not change. What else stands before the await goes along in its order. A
 //! receiver that is a call is left alone, and so is rustc's error.
 
-use super::rewrite::{Rewriter, parenthesized};
+use super::cells::{self, Ends};
+use super::rewrite::Rewriter;
 use super::{select_of, uses_self};
 use crate::signature::contains_word;
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, format_ident, quote};
-use syn::spanned::Spanned;
 use syn::visit::{self, Visit};
 use syn::visit_mut::{self, VisitMut};
 use syn::{BinOp, Expr, UnOp};
@@ -71,14 +71,14 @@ fn mentions(expr: &Expr, name: &Ident) -> bool {
 impl Plan {
     /// Takes the operands out of `expr` and puts the `match` around it.
     pub(super) fn apply(self, rewriter: &mut Rewriter<'_>, mut expr: Expr) -> Expr {
+        let ends = cells::ends(&expr);
         if let Expr::Binary(binary) = &mut expr {
             // The whole value goes first, with its temporaries: `self.name += &a().await?`.
             let name = variable(0);
             let mut value = std::mem::replace(&mut *binary.right, Expr::Verbatim(name.to_token_stream()));
             rewriter.visit_expr_mut(&mut value);
             rewriter.visit_expr_mut(&mut binary.left);
-            let at = binary.op.span();
-            return Expr::Verbatim(parenthesized(at, quote!(match #value { #name => #binary })));
+            return Expr::Verbatim(rewriter.whole(ends, &quote!(match #value { #name => #binary })));
         }
         let mut taken = Vec::new();
         match &mut expr {
@@ -86,9 +86,8 @@ impl Plan {
             Expr::Call(call) => self.take(call.args.iter_mut(), &mut taken),
             _ => {}
         }
-        let at = expr.span();
         visit_mut::visit_expr_mut(rewriter, &mut expr);
-        Expr::Verbatim(around(at, rewriter, taken, expr.to_token_stream()))
+        Expr::Verbatim(around(ends, rewriter, taken, &expr.to_token_stream()))
     }
 
     /// Replaces the planned ones of `args` by variables.
@@ -110,16 +109,16 @@ impl Plan {
 
 /// `match (taken, ..) { (v0, ..) => inner }`.
 pub(super) fn around(
-    at: Span,
+    ends: Ends,
     rewriter: &mut Rewriter<'_>,
     mut taken: Vec<Expr>,
-    inner: TokenStream,
+    inner: &TokenStream,
 ) -> TokenStream {
     for operand in &mut taken {
         rewriter.visit_expr_mut(operand);
     }
     let names = (0..taken.len()).map(variable);
-    parenthesized(at, quote!(match (#(#taken,)*) { (#(#names,)*) => #inner }))
+    rewriter.whole(ends, &quote!(match (#(#taken,)*) { (#(#names,)*) => #inner }))
 }
 
 fn variable(index: usize) -> Ident {

@@ -4,9 +4,10 @@
 //! `select!` and `until!` are expanded here and handed to the macro of that name behind an `@abide`: so the user's
 //! path is resolved by rustc, and an editor finds the documentation.
 
+use super::cells::{self, Ends};
 use super::probe::{Operands, Place};
-use super::rewrite::{Rewriter, Scope, parenthesized};
-use super::{ME, hoist, select};
+use super::rewrite::{Rewriter, Scope};
+use super::{ME, constant, hoist, select, uses_self};
 use crate::errors::Code;
 use crate::signature::contains_word;
 use crate::text;
@@ -106,7 +107,7 @@ fn arguments(rewriter: &mut Rewriter<'_>, mut expr: ExprMacro, name: &str) -> Ex
 }
 
 fn parsed(rewriter: &mut Rewriter<'_>, mut expr: ExprMacro, name: &str, args: Args) -> Expr {
-    let trailing = args.trailing_punct();
+    let (ends, trailing) = (of_macro(&expr.mac), args.trailing_punct());
     let mut args: Vec<Expr> = args.into_iter().collect();
     let plan = match rewriter.scope.me && BY_REFERENCE.contains(&name) {
         true => hoist::plan_by_reference(&args),
@@ -128,7 +129,7 @@ fn parsed(rewriter: &mut Rewriter<'_>, mut expr: ExprMacro, name: &str, args: Ar
     expr.mac.tokens = quote!(#(#args),* #comma);
     match taken.is_empty() {
         true => Expr::Macro(expr),
-        false => Expr::Verbatim(hoist::around(expr.mac.path.span(), rewriter, taken, expr.to_token_stream())),
+        false => Expr::Verbatim(hoist::around(ends, rewriter, taken, &expr.to_token_stream())),
     }
 }
 
@@ -167,27 +168,47 @@ fn until(rewriter: &mut Rewriter<'_>, mac: &mut Macro) {
         return;
     }
     if !rewriter.scope.slot {
-        let help = "it watches the workflow's state: make the helper a method of the `#[workflow] impl`";
-        rewriter.errors.add(
-            Code::Misplaced,
-            &mac.path,
-            "`until!` in a function without the workflow's state",
-            help,
-        );
+        let (message, help) = match rewriter.is_free_workflow {
+            true => (
+                "`until!` in a workflow without state: nothing can change its condition",
+                "write a type with a `#[workflow] impl`: its `#[signal]` methods change the state that the condition \
+                 reads. To wait for a time write `workflow::sleep(..)`, for a task its `JoinHandle`",
+            ),
+            false => (
+                "`until!` in a function without the workflow's state",
+                "it watches the workflow's state: make the helper a method of the `#[workflow] impl`",
+            ),
+        };
+        rewriter.errors.add(Code::Misplaced, &mac.path, message, help);
         return;
     }
+    if constant::check(&condition, rewriter.errors) {
+        return;
+    }
+    let me = rewriter.local(ME, mac.path.span());
+    let (until, me) = match uses_self(&condition) {
+        true => (quote!(until), quote!(#me)),
+        false => (quote!(until_apart), quote!(_)),
+    };
     let scope = Scope { me: rewriter.scope.me || rewriter.scope.native, awaits: false, ..rewriter.scope };
     rewriter.within(scope, |rewriter| {
         rewriter.probe_body(Place::Closure, |rewriter| rewriter.checked_expr(&mut condition));
     });
     rewriter.slot_used = true;
     let private = rewriter.private;
-    let me = rewriter.local(ME, mac.path.span());
-    mac.tokens = quote!(@abide #private::flow::until(&__abide_slot, |#me| #condition));
+    let until = quote!(#private::flow::until::#until(&__abide_slot, |#me| #condition));
+    let until = rewriter.whole(of_macro(mac), &until);
+    mac.tokens = quote!(@abide #until);
+}
+
+/// The ends of an invocation.
+pub(super) fn of_macro(mac: &Macro) -> Ends {
+    (cells::ends(&mac.path).0, mac.delimiter.span().close())
 }
 
 /// `try_join!(a, b).await?`: `?` converts the error of each operand by itself, so that their types may differ.
 pub(super) fn expr_try(rewriter: &mut Rewriter<'_>, mut expr: ExprTry) -> Expr {
+    let ends = (cells::ends(&expr.expr).0, expr.question_token.span());
     let Some((mut mac, site, at, count)) = try_join(rewriter, &expr.expr) else {
         rewriter.visit_expr_mut(&mut expr.expr);
         return Expr::Try(expr);
@@ -197,7 +218,7 @@ pub(super) fn expr_try(rewriter: &mut Rewriter<'_>, mut expr: ExprTry) -> Expr {
         quote!(@each #tokens)
     };
     let private = rewriter.private.at(at.resolved_at(proc_macro2::Span::call_site()));
-    let awaited = rewriter.awaited(&mac.to_token_stream(), &site, at);
+    let awaited = rewriter.awaited(&mac.to_token_stream(), &site, at, ends);
     let one_of = format_ident!("OneOf{}", count);
     let question = expr.question_token;
     let arms = variants(count).map(|variant| {
@@ -206,12 +227,9 @@ pub(super) fn expr_try(rewriter: &mut Rewriter<'_>, mut expr: ExprTry) -> Expr {
             ::core::result::Result::Err(#private::flow::join::#one_of::#variant(__abide_error)) => match #error #question {},
         }
     });
-    Expr::Verbatim(parenthesized(
-        at,
-        quote! {
-            match #awaited { ::core::result::Result::Ok(__abide_values) => __abide_values, #(#arms)* }
-        },
-    ))
+    let opened =
+        quote!(match #awaited { ::core::result::Result::Ok(__abide_values) => __abide_values, #(#arms)* });
+    Expr::Verbatim(rewriter.whole(ends, &opened))
 }
 
 /// The parts of `try_join!(..).await`, its operands rewritten.

@@ -15,6 +15,7 @@
 
 mod candidates;
 mod cells;
+mod constant;
 mod hoist;
 mod macros;
 mod probe;
@@ -26,6 +27,7 @@ mod tail;
 use crate::errors::Errors;
 use crate::krate::Private;
 use crate::signature::{contains_word, has_impl_trait};
+pub(crate) use cells::ends;
 use probe::Probes;
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
@@ -39,7 +41,7 @@ use syn::{Block, Type};
 pub(crate) enum Home {
     /// `run` of a workflow with state: `__abide_slot` is an argument.
     Run,
-    /// A free-function workflow: the slot is there, and holds `()`.
+    /// A free-function workflow: it has no state.
     FreeRun,
     /// An async method: the slot is that of the execution that runs now.
     Method,
@@ -73,13 +75,14 @@ impl AsyncBody<'_> {
         let scope = Scope {
             me: uses_self,
             native: false,
-            slot: uses_self || self.home == Home::FreeRun,
+            slot: matches!(self.home, Home::Run | Home::Method),
             awaits: true,
         };
         let before = errors.len();
         reasons::check(self.block, errors);
         let probes = Probes::new(self.probes, self.output, self.block.brace_token.span.join());
         let mut rewriter = Rewriter::new(private, errors, scope, self.receiver, probes);
+        rewriter.is_free_workflow = self.home == Home::FreeRun;
         let statements = rewriter.statements(self.block);
         let (slot_used, awaits, broken) = (rewriter.slot_used, rewriter.awaited, rewriter.broken);
         if broken || errors.len() > before {
@@ -95,7 +98,9 @@ impl AsyncBody<'_> {
         };
         let pin = pin_output(private, self.output);
         let slot = match self.home {
-            Home::Method if uses_self => quote!(let __abide_slot = #private::This::current(self).slot();),
+            Home::Method if uses_self || slot_used => {
+                quote!(let __abide_slot = #private::This::current(self).slot();)
+            }
             _ => TokenStream::new(),
         };
         // The braces are the user's, so that "expected `X`, found `()`" points at them.

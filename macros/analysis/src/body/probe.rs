@@ -142,7 +142,9 @@ impl Rewriter<'_> {
             context = Context::Typed;
         }
         let operand = std::mem::replace(&mut self.probes.operand, makes_operands(expr));
-        let question = match self.probes.place == Place::Off || self.skip(expr) || has_attributes(expr) {
+        // What is dropped at once shows nothing; and rustc warns of a `#[must_use]` function only where it sees the call.
+        let plain = self.probes.place == Place::Off || around.discarded;
+        let question = match plain || self.skip(expr) || has_attributes(expr) {
             true => None,
             false => self.question(expr, &around, context),
         };
@@ -287,7 +289,10 @@ impl Rewriter<'_> {
                     self.probe_local(local, sorted);
                 }
                 Some(other) => {
-                    let discarded = matches!(other, Stmt::Expr(Expr::Try(_), Some(_)));
+                    let discarded = matches!(
+                        other,
+                        Stmt::Expr(Expr::Try(_) | Expr::Call(_) | Expr::MethodCall(_), Some(_))
+                    );
                     let expected =
                         output.clone().filter(|_| index == last && matches!(other, Stmt::Expr(_, None)));
                     self.probes.around = Around { discarded, expected, ..Around::default() };

@@ -1,11 +1,12 @@
 //! The walk over a body: awaits, async blocks, closures, `self`.
 
+use super::cells::Ends;
 use super::probe::{Place, Probes};
-use super::{ME, STATE, Taken, hoist, local, macros, tail, take_state, uses_self};
+use super::{ME, STATE, Taken, cells, hoist, local, macros, tail, take_state, uses_self};
 use crate::errors::{Code, Errors};
 use crate::krate::Private;
 use crate::{lexical, lints, text};
-use proc_macro2::{Delimiter, Group, Span, TokenStream, TokenTree};
+use proc_macro2::{Group, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::visit_mut::{self, VisitMut};
@@ -36,6 +37,8 @@ pub(super) struct Rewriter<'a> {
     pub(super) awaited: bool,
     /// Whether the body holds what must not be compiled at all, though it was told of before.
     pub(super) broken: bool,
+    /// Whether it is the body of a free-function workflow.
+    pub(super) is_free_workflow: bool,
     /// The `self` of the signature, for hygiene.
     receiver: Span,
     pub(super) probes: Probes,
@@ -52,7 +55,17 @@ impl<'a> Rewriter<'a> {
         receiver: Span,
         probes: Probes,
     ) -> Self {
-        Self { private, errors, scope, slot_used: false, awaited: false, broken: false, receiver, probes }
+        Self {
+            private,
+            errors,
+            scope,
+            slot_used: false,
+            awaited: false,
+            broken: false,
+            is_free_workflow: false,
+            receiver,
+            probes,
+        }
     }
 
     pub(super) fn local(&self, name: &str, at: Span) -> proc_macro2::Ident {
@@ -76,12 +89,20 @@ impl<'a> Rewriter<'a> {
     }
 
     /// A guarded await of `future` (rewritten already): with the state, the hand-over.
-    pub(super) fn awaited(&mut self, future: &TokenStream, site: &TokenStream, at: Span) -> TokenStream {
+    ///
+    /// `ends` are those of the whole expression, `at` is where rustc shall say that the state is given away.
+    pub(super) fn awaited(
+        &mut self,
+        future: &TokenStream,
+        site: &TokenStream,
+        at: Span,
+        ends: Ends,
+    ) -> TokenStream {
         let (state, me) = (self.local(STATE, at), self.local(ME, at));
         let at = at.resolved_at(Span::call_site());
         let private = self.private.at(at);
         if !self.scope.me {
-            return quote_spanned!(at=> #private::guard(#future, &#site).await);
+            return self.whole(ends, &quote_spanned!(at=> #private::guard(#future, &#site).await));
         }
         self.awaited = true;
         let handed_over = quote_spanned! {at=> match #private::guard(#future, &#site) { __abide_future => {
@@ -91,7 +112,7 @@ impl<'a> Rewriter<'a> {
             let _ = &#me;
             __abide_value
         }}};
-        parenthesized(at, handed_over)
+        self.whole(ends, &handed_over)
     }
 
     /// An expression that is awaited. One mistake, one message: where the lexical layer told of it, rustc need not
@@ -126,17 +147,17 @@ impl<'a> Rewriter<'a> {
             self.visit_expr_mut(&mut expr.base);
             return Expr::Await(expr);
         }
-        let at = expr.base.span();
-        let site = text::site(self.private, &expr.base, at);
+        let ends = (cells::ends(&expr.base).0, expr.await_token.span);
+        let site = text::site(self.private, &expr.base, expr.base.span());
         self.future(&mut expr.base);
         let future = expr.base.to_token_stream();
         let attrs = &expr.attrs;
-        let awaited = self.awaited(&future, &site, expr.await_token.span);
+        let awaited = self.awaited(&future, &site, expr.await_token.span, ends);
         Expr::Verbatim(quote!(#(#attrs)* #awaited))
     }
 
     fn expr_async(&mut self, expr: ExprAsync) -> Expr {
-        let outer = self.scope;
+        let (outer, ends) = (self.scope, (expr.async_token.span, expr.block.brace_token.span.close()));
         let me = (outer.me || outer.native) && uses_self(&expr.block);
         let scope = Scope { me, native: false, slot: outer.slot, awaits: true };
         let outer_awaits = std::mem::replace(&mut self.awaited, false);
@@ -160,7 +181,7 @@ impl<'a> Rewriter<'a> {
         // The slot moves in even where the block does not say `move`: it is used by value there.
         let future = quote!(#private::block(#(#attrs)* #async_token #capture #body));
         match slot {
-            Some(slot) => Expr::Verbatim(parenthesized(async_token.span, quote!({ #slot #future }))),
+            Some(slot) => Expr::Verbatim(self.whole(ends, &quote!({ #slot #future }))),
             None => Expr::Verbatim(future),
         }
     }
@@ -175,7 +196,7 @@ impl<'a> Rewriter<'a> {
             );
             return Expr::Closure(expr);
         }
-        let scope = Scope { awaits: false, ..self.scope };
+        let (scope, ends) = (Scope { awaits: false, ..self.scope }, cells::ends(&expr.body));
         let slot_used = self.within(scope, |this| {
             this.probe_body(Place::Closure, |this| this.checked_expr(&mut expr.body));
         });
@@ -183,8 +204,8 @@ impl<'a> Rewriter<'a> {
         match expr.capture.is_some() && slot_used {
             // A `move` closure would take the body's own slot away.
             true => {
-                let at = expr.inputs_begin.span;
-                Expr::Verbatim(parenthesized(at, quote!({ let __abide_slot = __abide_slot.clone(); #expr })))
+                let ends = (expr.inputs_begin.span, ends.1);
+                Expr::Verbatim(self.whole(ends, &quote!({ let __abide_slot = __abide_slot.clone(); #expr })))
             }
             false => Expr::Closure(expr),
         }
@@ -241,14 +262,6 @@ impl<'a> Rewriter<'a> {
 
 fn is_colon(token: Option<&TokenTree>) -> bool {
     matches!(token, Some(TokenTree::Punct(punct)) if punct.as_char() == ':')
-}
-
-/// Parentheses of ours: a `match` or block at the start of a statement would end it. They bear a span of the
-/// expansion, so that rustc does not call them superfluous.
-pub(super) fn parenthesized(at: Span, tokens: TokenStream) -> TokenStream {
-    let mut group = Group::new(Delimiter::Parenthesis, tokens);
-    group.set_span(at.resolved_at(Span::mixed_site()));
-    TokenTree::Group(group).into()
 }
 
 /// What `workflow::side_effect(..)` records may differ: clippy is not asked about it either. A match arm takes attributes

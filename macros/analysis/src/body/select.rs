@@ -1,7 +1,7 @@
 //! `select!`: parsed, and expanded into one await and a `match`. Handlers lie outside of the future, so that `?`,
 //! `return`, `break` and further awaits in them mean what they say; the losers are dropped before.
 
-use super::macros::variants;
+use super::macros::{of_macro, variants};
 use super::rewrite::{Rewriter, Scope};
 use crate::errors::Code;
 use crate::text;
@@ -91,7 +91,7 @@ pub(super) fn expand(rewriter: &mut Rewriter<'_>, mac: &mut Macro) {
             return;
         }
     };
-    let at = mac.path.span();
+    let (at, ends) = (mac.path.span(), of_macro(mac));
     let site = text::site(rewriter.private, mac, at);
     let private = rewriter.private;
     let selected = format_ident!("Selected{}", select.branches.len());
@@ -122,9 +122,9 @@ pub(super) fn expand(rewriter: &mut Rewriter<'_>, mac: &mut Macro) {
         quote!(#[allow(unreachable_patterns)] _ => ::core::unreachable!("a branch that won matches its pattern"),)
     });
     let race = quote!(#private::flow::select::select((#(#branches,)*)));
-    let awaited = rewriter.awaited(&race, &site, at);
-    mac.tokens = quote! {
-        @abide {
+    let awaited = rewriter.awaited(&race, &site, at, ends);
+    let selected = quote! {
+        {
             let __abide_selected = #awaited;
             match __abide_selected {
                 #(#arms)*
@@ -133,6 +133,8 @@ pub(super) fn expand(rewriter: &mut Rewriter<'_>, mac: &mut Macro) {
             }
         }
     };
+    let selected = rewriter.whole(ends, &selected);
+    mac.tokens = quote!(@abide #selected);
 }
 
 /// The `if` of a branch: asked once, before the race.

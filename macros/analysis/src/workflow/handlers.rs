@@ -5,6 +5,7 @@
 //! the types (`Asked` of abide-core), and the rest is told at run time, in the query's answer (AB0409).
 
 use super::model::{Method, Role};
+use crate::body;
 use crate::errors::{Code, Errors};
 use crate::krate::Private;
 use crate::signature::contains_word;
@@ -170,6 +171,10 @@ fn ask(private: &Private, expr: &Expr) -> syn::ExprMatch {
     });
     // Not parsed there: `S {}.f()` is none that may stand before a brace, and syn prints it with parentheses.
     *asked.expr = expr.clone();
+    // From the expression's start to its end: what rustc says of the unused value underlines the user's statement.
+    let (start, end) = body::ends(expr);
+    asked.match_token.span = start;
+    asked.brace_token = syn::token::Brace(end);
     for arm in &mut asked.arms {
         *arm.body = Expr::Verbatim(quote!({ #question __abide_value }));
     }
