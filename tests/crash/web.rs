@@ -165,9 +165,9 @@ impl Site {
 fn read(said: &str) -> Option<Answer> {
     let (head, body) = said.split_once("\r\n\r\n")?;
     let status = head.split(' ').nth(1)?.parse().ok()?;
-    let lengths = head.lines().filter_map(|line| line.split_once(": "));
-    let length = lengths.filter(|(name, _)| name.eq_ignore_ascii_case("content-length")).map(|(_, n)| n);
-    if length.last().is_some_and(|length| length.parse() != Ok(body.len())) {
+    let mut fields = head.lines().filter_map(|line| line.split_once(": "));
+    let length = fields.find(|(name, _)| name.eq_ignore_ascii_case("content-length"));
+    if length.is_some_and(|(_, length)| length.parse() != Ok(body.len())) {
         return None;
     }
     Some(Answer { status, body: serde_json::from_str(body).unwrap_or_default() })
