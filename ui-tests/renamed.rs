@@ -86,14 +86,14 @@ const CASES: &[Case] = &[
     Case {
         name: "inline",
         edition: "2024",
-        dependencies: "[dependencies]\nlasting = { package = \"abide\", path = \"ROOT/runtime\" }",
+        dependencies: "[dependencies]\nlasting = { package = \"abide\", path = \"ROOT/runtime\", default-features = false }",
         abide: "lasting",
         argument: "",
     },
     Case {
         name: "table",
         edition: "2024",
-        dependencies: "[dependencies.long-lived]\npath = \"ROOT/runtime\"\npackage = \"abide\"",
+        dependencies: "[dependencies.long-lived]\npath = \"ROOT/runtime\"\npackage = \"abide\"\ndefault-features = false",
         abide: "long_lived",
         argument: "",
     },
@@ -122,7 +122,7 @@ const CASES: &[Case] = &[
     Case {
         name: "edition-2021",
         edition: "2021",
-        dependencies: "[dependencies]\nabide = { path = \"ROOT/runtime\" }",
+        dependencies: "[dependencies]\nabide = { path = \"ROOT/runtime\", default-features = false }",
         abide: "abide",
         argument: "",
     },
@@ -155,13 +155,14 @@ fn every_way_to_rename_it() {
     let members: Vec<String> = CASES.iter().map(|case| format!("\"{}\"", case.name)).collect();
     let workspace = format!(
         "[workspace]\nresolver = \"3\"\nmembers = [\"facade\", {}]\n\n[workspace.dependencies]\n\
-         kept = {{ package = \"abide\", path = \"ROOT/runtime\" }}\n",
+         kept = {{ package = \"abide\", path = \"ROOT/runtime\", default-features = false }}\n",
         members.join(", ")
     );
     write(&folder.join("Cargo.toml"), &at_root(&workspace));
     // The same versions as here, so that nothing is fetched and little is built again.
     fs::copy(root.join("Cargo.lock"), folder.join("Cargo.lock")).expect("the lock file is copied");
-    let dependencies = at_root("[dependencies]\nabide = { path = \"ROOT/runtime\" }");
+    let dependencies =
+        at_root("[dependencies]\nabide = { path = \"ROOT/runtime\", default-features = false }");
     package(&folder, "facade", "2024", &dependencies, "pub use abide as durable;\n");
     for case in CASES {
         package(&folder, case.name, case.edition, &at_root(case.dependencies), &source(case));

@@ -46,8 +46,9 @@
 //! ```
 //!
 //! # Features
-//! None is on by default; without a store the crate compiles and opens nothing.
-//! * `sqlite`: `sqlite://orders.db`, compiled in. Several processes may open one file, on one machine.
+//! `sqlite` is on by default. Without a store (`default-features = false`) the crate compiles and opens nothing, which is enough for a
+//! library of workflows and activities.
+//! * `sqlite`: `sqlite://orders.db`, compiled in, which needs a C compiler. Several processes may open one file, on one machine.
 //! * `postgres`: `postgres://user@host/database`, Postgres 13 or later, any number of processes on any number of machines. Options:
 //!   [`AbideBuilder::schema`], [`AbideBuilder::max_connections`], [`AbideBuilder::migrate`]. `docs/postgres.md` is for operators.
 //! * `tls`: encrypted connections to Postgres, by rustls. Without it `sslmode=prefer`, the default, is not encrypted.

@@ -24,6 +24,7 @@ mod sqlite_lock;
 mod transactions;
 #[path = "../src/victim/transactions.rs"]
 mod transactions_victim;
+mod web;
 mod workers;
 #[path = "../src/victim/workflows.rs"]
 mod workflows;

@@ -77,17 +77,16 @@ impl Scene {
 
     /// Starts a child with these variables in its environment.
     pub(crate) fn spawn_with(&self, role: &str, variables: &[(&str, &str)]) -> Victim {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_victim"));
+        command.arg(role).arg(self.folder()).env("VICTIM_DATABASE", self.url());
+        self.start(command.envs(variables.iter().copied()))
+    }
+
+    /// Starts this program as a child.
+    pub(crate) fn start(&self, command: &mut Command) -> Victim {
         let said = std::fs::File::options().append(true).create(true).open(self.path("children.log"));
-        let mut child = Command::new(env!("CARGO_BIN_EXE_victim"))
-            .arg(role)
-            .arg(self.folder())
-            .env("VICTIM_DATABASE", self.url())
-            .envs(variables.iter().copied())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(said.expect("the log opens"))
-            .spawn()
-            .expect("the victim starts");
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(said.expect("the log opens"));
+        let mut child = command.spawn().expect("the child starts");
         let input = child.stdin.take();
         let output = child.stdout.take().expect("its output is piped");
         let (sender, lines) = channel();
@@ -135,8 +134,18 @@ impl Victim {
 
     /// Waits until it has said this line.
     pub(crate) fn until_says(&mut self, line: &str) {
-        let said = std::iter::from_fn(|| self.lines.recv_timeout(PATIENCE).ok()).any(|said| said == line);
-        assert!(said, "the victim never said `{line}`: {:?}", self.child.try_wait());
+        self.until_says_what_begins_with(line, |rest| rest.is_empty().then_some(()));
+    }
+
+    /// Waits until it has said a line that begins so, and gives what `read` finds in the rest of it.
+    pub(crate) fn until_says_what_begins_with<T>(
+        &mut self,
+        begin: &str,
+        read: impl Fn(&str) -> Option<T>,
+    ) -> T {
+        let mut said = std::iter::from_fn(|| self.lines.recv_timeout(PATIENCE).ok());
+        let found = said.find_map(|line| read(line.strip_prefix(begin)?));
+        found.unwrap_or_else(|| panic!("the victim never said `{begin}`: {:?}", self.child.try_wait()))
     }
 
     /// `kill -9`. True where it was still there to be killed.
@@ -161,7 +170,8 @@ impl Victim {
         self.signal("-CONT");
     }
 
-    fn signal(&self, signal: &str) {
+    /// `kill` with this signal.
+    pub(crate) fn signal(&self, signal: &str) {
         let sent = Command::new("kill").arg(signal).arg(self.pid().to_string()).status();
         assert!(sent.expect("kill runs").success(), "kill {signal}");
     }

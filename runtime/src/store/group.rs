@@ -76,6 +76,7 @@ const LONGEST_DELAY_MS: u64 = 500;
 /// How long an append is put off, after so many tries: 10 ms, doubled up to 500 ms, each spread by a quarter either way. Two guards that
 /// skip each other's rows would meet again and again without the spread; it is taken from the execution's id, so that a
 /// simulation repeats it.
+#[cfg_attr(not(any(feature = "postgres", feature = "testing")), allow(dead_code))] // SQLite has one writer
 pub(crate) fn put_off(append: &Append) -> Duration {
     let doubled = FIRST_DELAY_MS << append.tries.saturating_sub(1).min(6);
     let delay = doubled.min(LONGEST_DELAY_MS) * 1_000;
@@ -85,6 +86,7 @@ pub(crate) fn put_off(append: &Append) -> Duration {
 }
 
 /// Whether it is a close that waits for its row by itself from now on.
+#[cfg_attr(not(any(feature = "postgres", feature = "testing")), allow(dead_code))] // SQLite has one writer
 pub(crate) fn waits_alone(append: &Append) -> bool {
     append.tries >= PATIENCE && append.is_closing() && append.create.is_none() && !mutant!(CloseStarves)
 }

@@ -132,7 +132,10 @@ fn check(args: &Args, dir: &Path) -> AnyResult<Vec<Checked>> {
 fn write_crate(folder: &Path, form: Form, workflows: usize) -> AnyResult<()> {
     fs::create_dir_all(folder.join("src"))?;
     let runtime = repository().join("runtime");
-    manifest(folder, &format!("abide = {{ path = {:?} }}", runtime.display().to_string()))?;
+    manifest(
+        folder,
+        &format!("abide = {{ path = {:?}, default-features = false }}", runtime.display().to_string()),
+    )?;
     let modules: String = (0..workflows).map(|number| format!("mod order_{number};\n")).collect();
     fs::write(folder.join("src/lib.rs"), format!("#![allow(dead_code, unused)]\n{modules}"))?;
     for number in 0..workflows {

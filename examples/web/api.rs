@@ -1,0 +1,88 @@
+//! The routes. Each is one call of abide's client: a start, a query, a signal, a wait for the result.
+
+use crate::orders::{NewOrder, Order, Receipt, Status};
+use crate::refusal::Refusal;
+use abide::activity::CancellationToken;
+use abide::prelude::*;
+use axum::extract::{Path, Query, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use serde::Deserialize;
+use std::time::Duration;
+
+/// How long a request waits for a result, in seconds: where it does not say, and at most.
+const WAIT_S: u64 = 10;
+const LONGEST_WAIT_S: u64 = 60;
+
+#[derive(Clone)]
+struct Service {
+    client: Client,
+    stop: CancellationToken,
+}
+
+/// All routes. Requests that wait end once `stop` is cancelled.
+pub fn routes(client: Client, stop: CancellationToken) -> Router {
+    Router::new()
+        .route("/orders", post(place))
+        .route("/orders/{id}", get(status))
+        .route("/orders/{id}/approval", post(approve))
+        .route("/orders/{id}/result", get(result))
+        .with_state(Service { client, stop })
+}
+
+/// `POST /orders`: 201 once the order is on the disk. The customer chooses its id, which is also the id of the request: sent again
+/// after a lost answer, it places nothing twice.
+async fn place(State(service): State<Service>, Json(order): Json<NewOrder>) -> Result<Response, Refusal> {
+    let id = order.id.clone();
+    let started = service.client.start(Order::run(order)).id(&id).request_id(&id).await?;
+    let location = [(header::LOCATION, format!("/orders/{id}"))];
+    let body = Json(serde_json::json!({ "id": id, "run_id": started.run_id() }));
+    Ok((StatusCode::CREATED, location, body).into_response())
+}
+
+/// `GET /orders/{id}`: where it stands.
+async fn status(State(service): State<Service>, Path(id): Path<String>) -> Result<Json<Status>, Refusal> {
+    Ok(Json(service.client.handle::<Order>(&id).status().await?))
+}
+
+#[derive(Deserialize)]
+struct Approval {
+    approved: bool,
+}
+
+/// `POST /orders/{id}/approval`: 204 once the answer is on the disk, 409 where the order has ended.
+async fn approve(
+    State(service): State<Service>,
+    Path(id): Path<String>,
+    Json(approval): Json<Approval>,
+) -> Result<StatusCode, Refusal> {
+    service.client.handle::<Order>(&id).approve(approval.approved).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+#[derive(Deserialize)]
+struct Wait {
+    wait_s: Option<u64>,
+}
+
+/// `GET /orders/{id}/result?wait_s=10`: 200 with the receipt; 202 where it is not there in time, or the service stops.
+async fn result(
+    State(service): State<Service>,
+    Path(id): Path<String>,
+    Query(wait): Query<Wait>,
+) -> Result<Response, Refusal> {
+    let limit = Duration::from_secs(wait.wait_s.unwrap_or(WAIT_S).min(LONGEST_WAIT_S));
+    let order = service.client.handle::<Order>(&id);
+    let receipt: Receipt = tokio::select! {
+        result = order.result() => result?,
+        () = tokio::time::sleep(limit) => return Ok(not_yet()),
+        () = service.stop.cancelled() => return Ok(not_yet()),
+    };
+    Ok(Json(receipt).into_response())
+}
+
+fn not_yet() -> Response {
+    (StatusCode::ACCEPTED, [(header::RETRY_AFTER, "1")]).into_response()
+}

@@ -1,0 +1,101 @@
+//! A web service whose orders survive `kill -9`: axum in front, abide behind, both in one process.
+//!
+//! ```sh
+//! cargo run --example web
+//! curl -i localhost:3000/orders -H 'content-type: application/json' -d '{"id": "A-1", "customer": "Ada", "cents": 990}'
+//! curl -i localhost:3000/orders/A-1
+//! curl -i localhost:3000/orders/A-1/approval -H 'content-type: application/json' -d '{"approved": true}'
+//! curl -i localhost:3000/orders/A-1/result
+//! ```
+//!
+//! Read `orders.rs` first (the workflow), then `api.rs` (the routes) and `refusal.rs` (errors as statuses).
+//!
+//! It listens on 127.0.0.1 only: it asks nobody who they are. `PORT` is the port, 3000 by default, 0 for a free one. `DATABASE_URL`
+//! is a `sqlite://` URL; by default a file in `target/web`. Ctrl-C and SIGTERM stop it: requests first, then the worker.
+
+// A program has no callers: a plain `pub` reads better than `pub(crate)`.
+#![allow(unreachable_pub)]
+
+mod api;
+mod orders;
+mod refusal;
+
+use abide::activity::CancellationToken;
+use abide::prelude::*;
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use tokio::net::TcpListener;
+
+const QUEUE: &str = "orders";
+
+/// How long open requests may take once the process is asked to stop. A client that sends half a request must not hold it up.
+const LAST_REQUESTS: Duration = Duration::from_secs(5);
+
+type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    tracing_subscriber::fmt().with_env_filter(log_filter()).with_writer(std::io::stderr).init();
+    let url = database()?;
+    let abide = Abide::open(&url).await?;
+    orders::create_table(&url).await?;
+    let port = std::env::var("PORT").ok().map_or(Ok(3000), |port| port.parse())?;
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
+    println!("listening on http://{}", listener.local_addr()?);
+    serve(&abide, listener).await?;
+    Ok(abide.close().await?)
+}
+
+/// Runs server and worker until the process is asked to stop.
+async fn serve(abide: &Abide, listener: TcpListener) -> Result<()> {
+    let stop = CancellationToken::new();
+    let mut worker = orders::steps(abide.worker(QUEUE)).start().await?;
+    let routes = api::routes(abide.client().queue(QUEUE), stop.clone());
+    let server = axum::serve(listener, routes).with_graceful_shutdown(stop.clone().cancelled_owned());
+    let server = tokio::spawn(server.into_future());
+    tokio::select! {
+        asked = asked_to_stop() => asked?,
+        broken = worker.stopped() => broken?,
+    }
+    // Requests end before the worker: it may have to answer them.
+    stop.cancel();
+    match tokio::time::timeout(LAST_REQUESTS, server).await {
+        Ok(served) => served??,
+        Err(_elapsed) => tracing::warn!("requests are open after {LAST_REQUESTS:?}: their clients ask again"),
+    }
+    Ok(worker.shutdown().await?)
+}
+
+/// Ctrl-C, and what a service manager sends.
+async fn asked_to_stop() -> std::io::Result<()> {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let mut terminate = signal(SignalKind::terminate())?;
+        tokio::select! {
+            interrupted = tokio::signal::ctrl_c() => interrupted,
+            _ = terminate.recv() => Ok(()),
+        }
+    }
+    #[cfg(not(unix))]
+    tokio::signal::ctrl_c().await
+}
+
+/// The URL of the database: by default a file under `target/` of the workspace that cargo runs us from.
+fn database() -> Result<String> {
+    if let Ok(url) = std::env::var("DATABASE_URL") {
+        return Ok(url);
+    }
+    let package = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
+    let workspace = package.as_deref().and_then(|package| package.ancestors().nth(2));
+    let folder = workspace.unwrap_or(Path::new(".")).join("target").join("web");
+    std::fs::create_dir_all(&folder)?;
+    Ok(format!("sqlite://{}", folder.join("orders.db").display()))
+}
+
+fn log_filter() -> tracing_subscriber::EnvFilter {
+    tracing_subscriber::EnvFilter::builder()
+        .with_default_directive(tracing_subscriber::filter::LevelFilter::WARN.into())
+        .from_env_lossy()
+}
