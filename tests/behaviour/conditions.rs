@@ -106,7 +106,10 @@ async fn a_condition_that_nothing_can_change_suspends_in_the_same_poll() {
     assert_eq!(late.describe().await.unwrap().status, ExecutionStatus::Suspended, "the start has told it");
     let told = reason(late.result().await);
     assert_eq!(told.code(), "AB0204");
-    says(told.message(), &["nothing can change", "workflow::sleep", "conditions.rs:", "is_past(deadline_ms)"]);
+    says(
+        told.message(),
+        &["nothing can change", "workflow::sleep", "conditions.rs:", "is_past(deadline_ms)"],
+    );
     worker.shutdown().await.unwrap();
 }
 

@@ -35,6 +35,7 @@ mod handlers;
 mod helpers;
 mod histories;
 mod listeners;
+mod log;
 mod long_history;
 mod long_texts;
 mod mismatch;

@@ -8,9 +8,9 @@ use super::failure::{failed, kind};
 use super::guard::Locks;
 use super::open;
 use super::shared::Shared;
-use super::writer::{again, answered, tell_committed, write_batch};
+use super::writer::{answered, tell_committed, write_batch};
 use crate::store::group::{self, Kind};
-use crate::store::{Ack, Append, AppendOutcome, Counters};
+use crate::store::{Ack, Append, AppendOutcome, Counters, StoreError};
 use sqlx::{Executor, PgConnection};
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,9 +23,44 @@ const PATIENT: &str = "BEGIN; SET LOCAL lock_timeout = '1s'";
 /// When it is asked who holds the row.
 const LOOK_AFTER: Duration = Duration::from_millis(500);
 
+/// An append that is put off, among those of its store, until this is dropped.
+pub(super) struct PutOff(Arc<Shared>);
+
+impl PutOff {
+    pub(super) fn new(shared: &Arc<Shared>) -> Self {
+        shared.put_off.send_modify(|count| *count += 1);
+        Self(Arc::clone(shared))
+    }
+}
+
+impl Drop for PutOff {
+    fn drop(&mut self) {
+        self.0.put_off.send_modify(|count| *count -= 1);
+    }
+}
+
+/// Queues an append again.
+fn again(shared: &Shared, append: Append, ack: Ack) {
+    if let Err(group) = shared.queue.again(vec![(append, ack)]) {
+        group::tell(group, &StoreError::Closed);
+    }
+}
+
+/// Tries an append again after a while; a close that has been put off for long waits for its row by itself.
+pub(super) async fn later(put_off: PutOff, slot: i16, append: Append, ack: Ack) {
+    let shared = &put_off.0;
+    let pause = tokio::time::sleep(group::put_off(&append));
+    // Nothing comes after the end of the queue that could let go of what is in the way.
+    let closing = shared.closing.run_until_cancelled(pause).await.is_none();
+    match !closing && group::waits_alone(&append) {
+        true => close_alone(shared, slot, append, ack).await,
+        false => again(shared, append, ack),
+    }
+}
+
 /// Closes, or puts the append back into the queue. Whatever breaks here, the queue's next try finds out by the journal's key whether it is
 /// in.
-pub(super) async fn close_alone(shared: &Arc<Shared>, slot: i16, mut append: Append, ack: Ack) {
+async fn close_alone(shared: &Arc<Shared>, slot: i16, mut append: Append, ack: Ack) {
     append.tries = append.tries.saturating_add(1);
     let Ok(_turn) = shared.alone.try_acquire() else { return again(shared, append, ack) };
     match answered(shared, close(shared, slot, &append)).await {

@@ -5,7 +5,7 @@
 //! keep the server's cores busy. A batch without a close is one statement; one with a close is begun by [`guard`], a round trip
 //! more for the locks and one for the commit.
 
-use super::alone::close_alone;
+use super::alone::{self, PutOff};
 use super::batch::Batch;
 use super::failure::failed;
 use super::guard::{self, Guarded};
@@ -320,17 +320,7 @@ impl Committer for Writer {
     fn later(&mut self, group: Group) {
         // On the store's thread, which ends after what is put off.
         for (append, ack) in group {
-            let (put_off, slot) = (PutOff::new(&self.shared), self.slot);
-            self.runtime.spawn(async move {
-                let shared = &put_off.0;
-                let pause = tokio::time::sleep(group::put_off(&append));
-                // Nothing comes after the end of the queue that could let go of what is in the way.
-                let closing = shared.closing.run_until_cancelled(pause).await.is_none();
-                match !closing && group::waits_alone(&append) {
-                    true => close_alone(shared, slot, append, ack).await,
-                    false => again(shared, append, ack),
-                }
-            });
+            self.runtime.spawn(alone::later(PutOff::new(&self.shared), self.slot, append, ack));
         }
     }
 
@@ -365,29 +355,6 @@ pub(super) fn tell_committed<'a>(shared: &Shared, appends: impl Iterator<Item = 
     }
     if news {
         shared.tell_news();
-    }
-}
-
-/// An append that is put off, among those of its store, until this is dropped.
-struct PutOff(Arc<Shared>);
-
-impl PutOff {
-    fn new(shared: &Arc<Shared>) -> Self {
-        shared.put_off.send_modify(|count| *count += 1);
-        Self(Arc::clone(shared))
-    }
-}
-
-impl Drop for PutOff {
-    fn drop(&mut self) {
-        self.0.put_off.send_modify(|count| *count -= 1);
-    }
-}
-
-/// Queues an append again.
-pub(super) fn again(shared: &Shared, append: Append, ack: Ack) {
-    if let Err(group) = shared.queue.again(vec![(append, ack)]) {
-        group::tell(group, &StoreError::Closed);
     }
 }
 
