@@ -127,3 +127,42 @@ async fn helpers_of_every_kind_run_live_and_on_replay() {
     assert_eq!(log.lines().len(), 8, "nothing ran again: {:?}", log.lines());
     second.shutdown().await.unwrap();
 }
+
+/// These tests are compiled under `cfg(test)`: what is conditional by it is there.
+impl Pricing {
+    #[workflow::helper]
+    fn fee(&self, n: u32) -> u32 {
+        #[cfg(test)]
+        let n = n + self.rate;
+        n
+    }
+}
+
+#[derive(Default)]
+struct Tested {
+    poked: Option<u32>,
+}
+
+#[workflow]
+impl Tested {
+    #[run]
+    async fn run(&mut self) -> u32 {
+        let pricing = Pricing { asked: 0, rate: 2 };
+        workflow::until!(self.poked.is_some()).await;
+        pricing.fee(self.poked.unwrap_or_default())
+    }
+
+    #[cfg(test)]
+    #[signal]
+    fn poke(&mut self, #[cfg(not(test))] why: String, n: u32) {
+        self.poked = Some(n);
+    }
+}
+
+#[tokio::test]
+async fn what_is_compiled_for_tests_alone_works_in_them() {
+    let env = TestEnv::builder().workflow(Tested::run).start().await.unwrap();
+    let run = env.start(Tested::run()).await.unwrap();
+    run.poke(40).await.unwrap();
+    assert_eq!(run.result().await.unwrap(), 42);
+}

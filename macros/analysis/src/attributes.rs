@@ -2,9 +2,8 @@
 
 use crate::errors::{Code, Errors};
 use crate::signature::contains_word;
-use proc_macro2::{TokenStream, TokenTree};
+use proc_macro2::TokenStream;
 use quote::ToTokens;
-use syn::parse::{ParseStream, Parser};
 use syn::visit_mut::{self, VisitMut};
 use syn::{
     AttrStyle, Attribute, Block, Expr, ImplItemFn, Item, ItemFn, ItemImpl, Signature, Stmt, TraitItemFn,
@@ -50,29 +49,77 @@ pub(crate) fn parse_item(tokens: &TokenStream) -> syn::Result<Item> {
 }
 
 /// Those of a statement.
-pub(crate) fn of_statement(stmt: &Stmt) -> Vec<Attribute> {
+pub(crate) fn of_statement(stmt: &Stmt) -> &[Attribute] {
     match stmt {
-        Stmt::Local(local) => local.attrs.clone(),
-        Stmt::Item(item) => crate::source::attrs_of(item).to_vec(),
-        Stmt::Macro(mac) => mac.attrs.clone(),
-        Stmt::Expr(expr, _) => of_expression(expr),
+        Stmt::Local(local) => &local.attrs,
+        Stmt::Item(item) => crate::source::attrs_of(item),
+        Stmt::Macro(mac) => &mac.attrs,
+        Stmt::Expr(expr, _) => of_expression(expr).map_or(&[], Vec::as_slice),
     }
 }
 
-/// Those of an expression. There are forty kinds, and all of them begin with their attributes.
-pub(crate) fn of_expression(expr: &Expr) -> Vec<Attribute> {
-    let tokens = expr.to_token_stream();
-    let first = tokens.clone().into_iter().next();
-    if !matches!(first, Some(TokenTree::Punct(punct)) if punct.as_char() == '#') {
-        return Vec::new();
+/// The same, to be changed.
+pub(crate) fn of_statement_mut(stmt: &mut Stmt) -> Option<&mut Vec<Attribute>> {
+    match stmt {
+        Stmt::Local(local) => Some(&mut local.attrs),
+        Stmt::Item(item) => crate::source::attrs_of_mut(item),
+        Stmt::Macro(mac) => Some(&mut mac.attrs),
+        Stmt::Expr(expr, _) => of_expression_mut(expr),
     }
-    let attributes = |input: ParseStream<'_>| {
-        let attributes = input.call(Attribute::parse_outer)?;
-        input.parse::<TokenStream>()?;
-        Ok(attributes)
-    };
-    attributes.parse2(tokens).unwrap_or_default()
 }
+
+/// The attributes before an expression. syn hangs those of a statement `a = b` or `a + b` on its first operand.
+macro_rules! before_expression {
+    ($name:ident, $($mutable:tt)?) => {
+        pub(crate) fn $name(expr: &$($mutable)? Expr) -> Option<&$($mutable)? Vec<Attribute>> {
+            match expr {
+                Expr::Assign(expr) => $name(&$($mutable)? expr.left),
+                Expr::Binary(expr) => $name(&$($mutable)? expr.left),
+                Expr::Cast(expr) => $name(&$($mutable)? expr.expr),
+                Expr::Array(syn::ExprArray { attrs, .. })
+                | Expr::Async(syn::ExprAsync { attrs, .. })
+                | Expr::Await(syn::ExprAwait { attrs, .. })
+                | Expr::Block(syn::ExprBlock { attrs, .. })
+                | Expr::Break(syn::ExprBreak { attrs, .. })
+                | Expr::Call(syn::ExprCall { attrs, .. })
+                | Expr::Closure(syn::ExprClosure { attrs, .. })
+                | Expr::Const(syn::ExprConst { attrs, .. })
+                | Expr::Continue(syn::ExprContinue { attrs, .. })
+                | Expr::Field(syn::ExprField { attrs, .. })
+                | Expr::ForLoop(syn::ExprForLoop { attrs, .. })
+                | Expr::Group(syn::ExprGroup { attrs, .. })
+                | Expr::If(syn::ExprIf { attrs, .. })
+                | Expr::Index(syn::ExprIndex { attrs, .. })
+                | Expr::Infer(syn::ExprInfer { attrs, .. })
+                | Expr::Let(syn::ExprLet { attrs, .. })
+                | Expr::Lit(syn::ExprLit { attrs, .. })
+                | Expr::Loop(syn::ExprLoop { attrs, .. })
+                | Expr::Macro(syn::ExprMacro { attrs, .. })
+                | Expr::Match(syn::ExprMatch { attrs, .. })
+                | Expr::MethodCall(syn::ExprMethodCall { attrs, .. })
+                | Expr::Paren(syn::ExprParen { attrs, .. })
+                | Expr::Path(syn::ExprPath { attrs, .. })
+                | Expr::Range(syn::ExprRange { attrs, .. })
+                | Expr::RawAddr(syn::ExprRawAddr { attrs, .. })
+                | Expr::Reference(syn::ExprReference { attrs, .. })
+                | Expr::Repeat(syn::ExprRepeat { attrs, .. })
+                | Expr::Return(syn::ExprReturn { attrs, .. })
+                | Expr::Struct(syn::ExprStruct { attrs, .. })
+                | Expr::Try(syn::ExprTry { attrs, .. })
+                | Expr::TryBlock(syn::ExprTryBlock { attrs, .. })
+                | Expr::Tuple(syn::ExprTuple { attrs, .. })
+                | Expr::Unary(syn::ExprUnary { attrs, .. })
+                | Expr::Unsafe(syn::ExprUnsafe { attrs, .. })
+                | Expr::While(syn::ExprWhile { attrs, .. })
+                | Expr::Yield(syn::ExprYield { attrs, .. }) => Some(attrs),
+                _ => None,
+            }
+        }
+    };
+}
+
+before_expression!(of_expression,);
+before_expression!(of_expression_mut, mut);
 
 /// Whether rustc may take the thing away.
 pub(crate) fn is_conditional(attributes: &[Attribute]) -> bool {

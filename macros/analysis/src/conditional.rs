@@ -7,12 +7,15 @@
 //! `#[cfg(all(..))]` and the attribute again: rustc takes one of them. The item's own conditions are rustc's affair.
 
 mod places;
+#[cfg(test)]
+mod tests;
 
 use crate::errors::{Code, Errors};
 use crate::helper::is_other;
 use crate::krate::Private;
 use crate::signature::contains_word;
 use crate::source::{Crate, Predicate};
+use crate::workflow::handles;
 use proc_macro2::TokenStream;
 use quote::{ToTokens, format_ident, quote};
 use std::collections::BTreeMap;
@@ -36,28 +39,21 @@ pub(crate) fn decided(
     let Some(parsed) = Marked::parse(&item) else { return expand(args, item) };
     let krate = Crate::current();
     let cfgs = krate.is_known().then(|| krate.cfgs());
-    let activity = attribute == "activity";
     // The body of an activity stays as it is.
-    let mut decide = Decide::new(cfgs, activity, !activity);
+    let bodies = attribute != "activity";
+    let mut decide = Decide::new(cfgs, attribute, bodies);
     let mut decided = parsed.clone();
     decided.visit(&mut decide);
     if decide.open.len() > MAX_OPEN {
         // Statements and arms can do without: what is made of them keeps its conditions.
-        decide = Decide::new(cfgs, activity, false);
+        decide = Decide::new(cfgs, attribute, false);
         decided = parsed.clone();
         decided.visit(&mut decide);
     }
     if decide.open.is_empty() {
-        let asked = decide.closed.values();
-        // rustc has a lint for names that it does not know.
-        let asked = (matches!(parsed, Marked::Item(_)) && !decide.closed.is_empty()).then(|| {
-            quote!(
-                #[cfg(any(#(#asked),*))]
-                const _: () = ();
-            )
-        });
+        let around = decided.ask(&decide.closed);
         let expanded = expand(args, decided.into_token_stream());
-        return quote!(#expanded #asked);
+        return quote!(#expanded #around);
     }
     let open: Vec<(String, Meta)> = decide.open.clone().into_iter().collect();
     if open.len() <= MAX_OPEN {
@@ -121,7 +117,7 @@ enum Marked {
 
 impl Marked {
     fn parse(tokens: &TokenStream) -> Option<Self> {
-        // A method parses as a free function where it has no `self`, and prints the same.
+        // A method with a body parses as a free function, `self` or not, and prints the same.
         if let Ok(item) = syn::parse2(tokens.clone())
             && !matches!(item, Item::Verbatim(_))
         {
@@ -131,6 +127,32 @@ impl Marked {
             return Some(Self::Method(method));
         }
         syn::parse2(tokens.clone()).ok().map(Self::Declared)
+    }
+
+    /// Leaves the conditions that were decided where rustc sees them, for it has a lint for names that it does not know:
+    /// in a function's body, for that may stand in an `impl` or a `trait`. What goes behind the item is given back.
+    fn ask(&mut self, closed: &BTreeMap<String, Meta>) -> Option<TokenStream> {
+        let asked = closed.values();
+        let asked = quote!(
+            #[cfg(any(#(#asked),*))]
+            const _: () = ();
+        );
+        let block = match self {
+            _ if closed.is_empty() => return None,
+            Self::Item(Item::Fn(function)) => &mut function.block,
+            Self::Method(method) => &mut method.block,
+            Self::Item(_) => return Some(asked),
+            Self::Declared(method) => {
+                let asked = closed.values();
+                // Never applied.
+                method
+                    .attrs
+                    .push(syn::parse_quote!(#[cfg_attr(all(any(#(#asked),*), false), allow(unused))]));
+                return None;
+            }
+        };
+        block.stmts.insert(0, syn::Stmt::Item(syn::parse_quote!(#asked)));
+        None
     }
 
     fn visit(&mut self, decide: &mut Decide<'_>) {
@@ -163,8 +185,8 @@ struct Decide<'a> {
     open: BTreeMap<String, Meta>,
     /// How they are taken to turn out.
     assumed: Option<BTreeMap<String, bool>>,
-    /// The marked item has activities: what else there is in it is left alone.
-    activity: bool,
+    /// The marked item has helpers: what is something else in it is left alone.
+    helpers: bool,
     /// Whether bodies are looked into.
     bodies: bool,
     /// What comes next is the marked item itself.
@@ -172,13 +194,13 @@ struct Decide<'a> {
 }
 
 impl<'a> Decide<'a> {
-    fn new(cfgs: Option<&'a [String]>, activity: bool, bodies: bool) -> Self {
+    fn new(cfgs: Option<&'a [String]>, attribute: &str, bodies: bool) -> Self {
         Self {
             cfgs,
             closed: BTreeMap::new(),
             open: BTreeMap::new(),
             assumed: None,
-            activity,
+            helpers: matches!(attribute, "helper" | "deterministic"),
             bodies,
             outermost: true,
         }
@@ -186,7 +208,7 @@ impl<'a> Decide<'a> {
 
     /// Whether an item in a marked one is left alone: an activity among helpers, a test.
     fn is_other(&mut self, attrs: &[Attribute]) -> bool {
-        !std::mem::take(&mut self.outermost) && !self.activity && is_other(attrs)
+        !std::mem::take(&mut self.outermost) && self.helpers && is_other(attrs)
     }
 
     /// Whether the thing stays. Its conditions go, those that are open stay.
@@ -200,11 +222,7 @@ impl<'a> Decide<'a> {
                 let predicate = attr.parse_args::<Predicate>().ok();
                 match predicate.map(|predicate| self.holds(&predicate)) {
                     // Helpers are told from tests by it.
-                    Some(Some(true))
-                        if attr.parse_args::<syn::Path>().is_ok_and(|path| path.is_ident("test")) =>
-                    {
-                        kept.push(attr);
-                    }
+                    Some(Some(true)) if is_test(&attr) => kept.push(attr),
                     Some(Some(held)) => stays &= held,
                     Some(None) | None => kept.push(attr),
                 }
@@ -219,6 +237,16 @@ impl<'a> Decide<'a> {
             }
         }
         *attrs = kept;
+        stays
+    }
+
+    /// The same of a method. A handler under `#[cfg(test)]` is one like any other, and checked: by this condition only
+    /// helpers are told from tests.
+    fn method_stays(&mut self, attrs: &mut Vec<Attribute>) -> bool {
+        let stays = self.stays(attrs);
+        if handles(attrs) {
+            attrs.retain(|attr| !attr.path().is_ident("cfg") || !is_test(attr));
+        }
         stays
     }
 
@@ -261,9 +289,14 @@ impl<'a> Decide<'a> {
 
     fn expressions(&mut self, list: &mut Punctuated<Expr, Token![,]>) {
         if contains_word(list.to_token_stream(), &["cfg", "cfg_attr"]) {
-            self.list(list, places::attrs_of_expr);
+            self.list(list, crate::attributes::of_expression_mut);
         }
     }
+}
+
+/// `#[cfg(test)]`, and nothing more.
+fn is_test(attr: &Attribute) -> bool {
+    attr.parse_args::<syn::Path>().is_ok_and(|path| path.is_ident("test"))
 }
 
 /// The predicate of a `#[cfg_attr(..)]`, and the attributes that it gives.

@@ -180,7 +180,7 @@ pub(crate) static RULES: &[Rule] = &[
     ),
     rule(
         Code::Unheard,
-        "tracing::{enabled,event_enabled,span_enabled}! tracing::Span::{is_disabled,is_none,id,with_subscriber} \
+        "tracing::{enabled,event_enabled,span_enabled}! tracing::Span::{is_disabled,is_none,id,with_subscriber,metadata,has_field,field} \
          {tracing,tracing::level_filters,tracing::metadata}::LevelFilter::current tracing::dispatcher::{get_default,has_been_set} \
          log::log_enabled! log::max_level",
         LISTENS,
@@ -239,7 +239,16 @@ const TYPES: &[&str] = &["std::collections::HashMap", "std::collections::HashSet
 
 /// Macros whose arguments some builds or processes do not evaluate.
 const OPTIONAL: &str = "tracing::{trace,debug,info,warn,error,event,span,trace_span,debug_span,info_span,warn_span,error_span}! \
-    std::{debug_assert,debug_assert_eq,debug_assert_ne}!";
+    tracing::instrument! std::{debug_assert,debug_assert_eq,debug_assert_ne}!";
+
+/// What gives a span.
+const SPANS: &str = "tracing::{span,trace_span,debug_span,info_span,warn_span,error_span}! tracing::Span::{current,none,new,new_root}";
+
+/// Whether a macro or function gives a `tracing::Span`.
+pub(crate) fn makes_span(path: &[String]) -> bool {
+    let path = path.join("::");
+    patterns(SPANS).any(|pattern| pattern == path)
+}
 
 /// Whether a macro may leave its arguments out.
 pub(crate) fn is_optional(path: &[String]) -> bool {
@@ -274,6 +283,9 @@ const SAME: &[(&str, &str)] = &[
     ("parking_lot::lock_api", "parking_lot"),
     ("std::thread::local", "std::thread"),
     ("std::path::PathBuf", "std::path::Path"),
+    ("tracing::span::Span", "tracing::Span"),
+    ("tracing::span::EnteredSpan", "tracing::Span"),
+    ("tracing_attributes::instrument", "tracing::instrument"),
 ];
 
 struct Table {

@@ -280,7 +280,7 @@ impl Rewriter<'_> {
             let (before, after) = block.stmts.split_at_mut(index + 1);
             let place = self.probes.place;
             // A cell for what rustc takes away would never get its type.
-            if before.last().is_some_and(|stmt| is_conditional(&attributes::of_statement(stmt))) {
+            if before.last().is_some_and(|stmt| is_conditional(attributes::of_statement(stmt))) {
                 self.probes.place = Place::Off;
             }
             match before.last_mut() {

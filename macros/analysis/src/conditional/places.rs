@@ -1,70 +1,10 @@
 //! The places of an item where rustc takes a `#[cfg(..)]`.
 
 use super::Decide;
+use crate::attributes;
+use crate::source::attrs_of_mut;
 use syn::visit_mut::{self, VisitMut};
-use syn::{Attribute, Expr, FnArg, ImplItem, Item, Pat, Stmt, TraitItem};
-
-pub(super) fn attrs_of_expr(expr: &mut Expr) -> Option<&mut Vec<Attribute>> {
-    match expr {
-        Expr::Path(expr) => Some(&mut expr.attrs),
-        Expr::Lit(expr) => Some(&mut expr.attrs),
-        Expr::Call(expr) => Some(&mut expr.attrs),
-        Expr::MethodCall(expr) => Some(&mut expr.attrs),
-        Expr::Field(expr) => Some(&mut expr.attrs),
-        Expr::Reference(expr) => Some(&mut expr.attrs),
-        Expr::Struct(expr) => Some(&mut expr.attrs),
-        Expr::Await(expr) => Some(&mut expr.attrs),
-        Expr::Try(expr) => Some(&mut expr.attrs),
-        Expr::Macro(expr) => Some(&mut expr.attrs),
-        Expr::Block(expr) => Some(&mut expr.attrs),
-        Expr::If(expr) => Some(&mut expr.attrs),
-        Expr::Match(expr) => Some(&mut expr.attrs),
-        Expr::Loop(expr) => Some(&mut expr.attrs),
-        Expr::While(expr) => Some(&mut expr.attrs),
-        Expr::ForLoop(expr) => Some(&mut expr.attrs),
-        Expr::Unsafe(expr) => Some(&mut expr.attrs),
-        Expr::Assign(expr) => Some(&mut expr.attrs),
-        Expr::Binary(expr) => Some(&mut expr.attrs),
-        Expr::Unary(expr) => Some(&mut expr.attrs),
-        Expr::Cast(expr) => Some(&mut expr.attrs),
-        Expr::Index(expr) => Some(&mut expr.attrs),
-        Expr::Tuple(expr) => Some(&mut expr.attrs),
-        Expr::Array(expr) => Some(&mut expr.attrs),
-        Expr::Paren(expr) => Some(&mut expr.attrs),
-        Expr::Closure(expr) => Some(&mut expr.attrs),
-        Expr::Async(expr) => Some(&mut expr.attrs),
-        Expr::Return(expr) => Some(&mut expr.attrs),
-        Expr::Break(expr) => Some(&mut expr.attrs),
-        Expr::Continue(expr) => Some(&mut expr.attrs),
-        _ => None,
-    }
-}
-
-fn attrs_of_statement(stmt: &mut Stmt) -> Option<&mut Vec<Attribute>> {
-    match stmt {
-        Stmt::Local(local) => Some(&mut local.attrs),
-        Stmt::Macro(mac) => Some(&mut mac.attrs),
-        Stmt::Item(item) => attrs_of_item(item),
-        Stmt::Expr(expr, _) => attrs_of_expr(expr),
-    }
-}
-
-fn attrs_of_item(item: &mut Item) -> Option<&mut Vec<Attribute>> {
-    match item {
-        Item::Fn(item) => Some(&mut item.attrs),
-        Item::Impl(item) => Some(&mut item.attrs),
-        Item::Trait(item) => Some(&mut item.attrs),
-        Item::Mod(item) => Some(&mut item.attrs),
-        Item::Use(item) => Some(&mut item.attrs),
-        Item::Const(item) => Some(&mut item.attrs),
-        Item::Static(item) => Some(&mut item.attrs),
-        Item::Struct(item) => Some(&mut item.attrs),
-        Item::Enum(item) => Some(&mut item.attrs),
-        Item::Type(item) => Some(&mut item.attrs),
-        Item::Macro(item) => Some(&mut item.attrs),
-        _ => None,
-    }
-}
+use syn::{FnArg, ImplItem, Pat, TraitItem};
 
 impl VisitMut for Decide<'_> {
     fn visit_item_fn_mut(&mut self, function: &mut syn::ItemFn) {
@@ -84,7 +24,7 @@ impl VisitMut for Decide<'_> {
             return;
         }
         if let Some((_, items)) = &mut module.content {
-            items.retain_mut(|item| attrs_of_item(item).is_none_or(|attrs| self.stays(attrs)));
+            items.retain_mut(|item| attrs_of_mut(item).is_none_or(|attrs| self.stays(attrs)));
         }
         visit_mut::visit_item_mod_mut(self, module);
     }
@@ -94,7 +34,7 @@ impl VisitMut for Decide<'_> {
             return;
         }
         block.items.retain_mut(|item| match item {
-            ImplItem::Fn(item) => self.stays(&mut item.attrs),
+            ImplItem::Fn(item) => self.method_stays(&mut item.attrs),
             ImplItem::Const(item) => self.stays(&mut item.attrs),
             ImplItem::Type(item) => self.stays(&mut item.attrs),
             ImplItem::Macro(item) => self.stays(&mut item.attrs),
@@ -135,7 +75,9 @@ impl VisitMut for Decide<'_> {
         if !self.bodies {
             return;
         }
-        block.stmts.retain_mut(|stmt| attrs_of_statement(stmt).is_none_or(|attrs| self.stays(attrs)));
+        block
+            .stmts
+            .retain_mut(|stmt| attributes::of_statement_mut(stmt).is_none_or(|attrs| self.stays(attrs)));
         visit_mut::visit_block_mut(self, block);
     }
 
@@ -159,6 +101,11 @@ impl VisitMut for Decide<'_> {
             Pat::Ident(pat) => Some(&mut pat.attrs),
             Pat::Type(pat) => Some(&mut pat.attrs),
             Pat::Wild(pat) => Some(&mut pat.attrs),
+            Pat::Tuple(pat) => Some(&mut pat.attrs),
+            Pat::TupleStruct(pat) => Some(&mut pat.attrs),
+            Pat::Struct(pat) => Some(&mut pat.attrs),
+            Pat::Slice(pat) => Some(&mut pat.attrs),
+            Pat::Reference(pat) => Some(&mut pat.attrs),
             _ => None,
         });
         visit_mut::visit_expr_closure_mut(self, expr);

@@ -1,6 +1,6 @@
 //! What the names of a pattern are, as far as the types around it are written.
 
-use super::syntax::bound;
+use super::syntax::{bound, lends};
 use super::walk::Walker;
 use crate::source::{Env, Found, Ty, Want, Written, text};
 use syn::{Expr, ExprMethodCall, Member, Pat, Type};
@@ -32,6 +32,50 @@ const ONE_BY_ONE: &[&str] = &[
 ];
 
 impl Walker<'_> {
+    /// What a `let` binds.
+    pub(super) fn bind_local(&mut self, local: &syn::Local, ty: Ty) {
+        let init = local.init.as_ref().map(|init| &*init.expr);
+        // Before the new names hide older ones.
+        let acting = init.map(|init| self.acting_parts(&local.pat, init)).unwrap_or_default();
+        self.bind(&local.pat, ty);
+        init.into_iter().for_each(|init| self.lent(&local.pat, init));
+        for (name, acts) in acting {
+            self.bound_to_act(&name, acts);
+        }
+    }
+
+    /// The names of a pattern whose values do something when they are called.
+    fn acting_parts(&self, pattern: &Pat, value: &Expr) -> Vec<(String, String)> {
+        match (pattern, value) {
+            (Pat::Type(typed), value) => self.acting_parts(&typed.pat, value),
+            (Pat::Tuple(pats), Expr::Tuple(values)) if pats.elems.len() == values.elems.len() => {
+                let pairs = pats.elems.iter().zip(&values.elems);
+                pairs.flat_map(|(pat, value)| self.acting_parts(pat, value)).collect()
+            }
+            (Pat::Ident(name), value) => {
+                self.acts(value).map(|acts| (text(&name.ident), acts)).into_iter().collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// What was bound last is a part of `value`, and a call of it may change something where that is lent by `&mut`.
+    pub(super) fn lent(&mut self, pattern: &Pat, value: &Expr) {
+        match (pattern, value) {
+            (Pat::Type(typed), value) => self.lent(&typed.pat, value),
+            (Pat::Tuple(pats), Expr::Tuple(values)) if pats.elems.len() == values.elems.len() => {
+                pats.elems.iter().zip(&values.elems).for_each(|(pat, value)| self.lent(pat, value));
+            }
+            _ => self.bound_to_change_all(pattern, lends(value)),
+        }
+    }
+
+    pub(super) fn bound_to_change_all(&mut self, pattern: &Pat, changes: bool) {
+        for name in bound(pattern).iter().filter(|_| changes) {
+            self.bound_to_change(name);
+        }
+    }
+
     pub(super) fn bind(&mut self, pattern: &Pat, ty: Ty) {
         match pattern {
             Pat::Ident(name) if name.subpat.is_none() => {

@@ -1,172 +1,186 @@
 //! Arguments that may not be evaluated: those of `tracing`'s macros (a level that the build leaves out) and of
 //! `debug_assert!` (a release build). What they do there must not matter to the workflow (AB0120).
 //!
-//! Told is what certainly does something: an `.await`, a call of `workflow::uuid` and its kin, an assignment, a `&mut`
-//! borrow, a call of an `FnMut` local, a way out of the body. What a function does that is called there is not known.
+//! Told is what certainly does something: an `.await`, `workflow::uuid` and its kin, an assignment, a `&mut` borrow, a
+//! call of an `FnMut` local, a way out of the body. What a function does that is called there is not known.
+
+mod fields;
+mod own;
 
 use super::Hit;
-use super::macros::expressions;
+use super::expand::expand;
 use super::walk::Walker;
+use crate::attributes;
 use crate::errors::Code;
 use crate::rules;
-use crate::source::{Want, Written, is_punct, text};
-use proc_macro2::{Delimiter, TokenStream, TokenTree};
+use crate::source::{Found, Macro as MacroDef, Want, Written, is_off, text};
+use own::Names;
+use proc_macro2::TokenTree;
 use quote::ToTokens;
-use std::collections::HashSet;
 use syn::visit::{self, Visit};
-use syn::{Expr, Macro, Pat};
+use syn::{Block, Expr, Label, Macro, Stmt};
 
 /// What of `workflow::` does something when it is called, awaited or not.
-const ACTING: &[&str] =
-    &["random", "random_range", "uuid", "side_effect", "spawn", "saga", "patched", "continue_as_new"];
+const ACTING: &[&str] = &["random", "random_range", "uuid", "side_effect", "spawn", "saga", "cancelled"];
+/// Macros of the crate that are looked into, one in the other's arguments or expansion.
+const MAX_EXPANDED: usize = 16;
 
 impl Walker<'_> {
     /// Looks for effects in the arguments of a macro that may leave them out.
     pub(super) fn unheard(&mut self, mac: &Macro, name: &str) {
-        let mut effects = Effects {
-            walker: self,
-            name,
-            hits: Vec::new(),
-            own: HashSet::new(),
-            returns: true,
-            breaks: true,
-        };
-        match name.starts_with("debug_assert") {
+        let shown = format!("{name}!");
+        self.effects(&shown, |effects| match name.starts_with("debug_assert") {
             true => effects.arguments(&mac.tokens, name),
             false => effects.fields(&mac.tokens, name),
-        }
+        });
+    }
+
+    /// Tells what the visit finds in the arguments of `name`.
+    fn effects(&mut self, name: &str, visit: impl FnOnce(&mut Effects<'_, '_>)) {
+        let mut effects = Effects::new(self, name);
+        visit(&mut effects);
         let hits = effects.hits;
         self.hits.extend(hits);
     }
+
+    /// What a value does when it is called, if that is known: `workflow::uuid`, a closure, a local that is one of these.
+    pub(super) fn acts(&self, value: &Expr) -> Option<String> {
+        match value {
+            Expr::Paren(inner) => self.acts(&inner.expr),
+            Expr::Group(inner) => self.acts(&inner.expr),
+            Expr::Reference(inner) => self.acts(&inner.expr),
+            Expr::Path(path) => self.acting(path),
+            Expr::Closure(closure) => {
+                let mut effects = Effects::new(self, "");
+                effects.visit_expr_closure(closure);
+                effects.found.into_iter().next()
+            }
+            Expr::Call(call) => match &*call.func {
+                Expr::Path(path) if keeps(&path.path) => call.args.iter().find_map(|arg| self.acts(arg)),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// What a path names that does something when it is called.
+    fn acting(&self, path: &syn::ExprPath) -> Option<String> {
+        if let Some(name) = path.path.get_ident().map(text)
+            && self.local(&name).is_some()
+        {
+            return self.local_acts(&name).map(str::to_owned);
+        }
+        let written = Written::of(&path.path);
+        let last = written.segments.last()?;
+        let acts =
+            path.qself.is_none() && ACTING.contains(&last.as_str()) && self.is_ours(&written, Want::Value);
+        acts.then(|| format!("`workflow::{last}`"))
+    }
+}
+
+/// Whether what is called keeps its argument as it is: `Some(f)`, `Box::new(f)`.
+fn keeps(path: &syn::Path) -> bool {
+    let words: Vec<String> = path.segments.iter().rev().take(2).map(|segment| text(&segment.ident)).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    matches!(words.as_slice(), ["Some", ..] | ["new", "Box" | "Rc" | "Arc"])
 }
 
 struct Effects<'a, 'w> {
     walker: &'a Walker<'w>,
-    /// The macro.
+    /// The macro or attribute.
     name: &'a str,
     hits: Vec<Hit>,
+    /// The same, by their words alone.
+    found: Vec<String>,
     /// What the arguments bind themselves: a change of that is nobody else's.
-    own: HashSet<String>,
+    own: Names,
     /// Whether `return` and `?`, and whether `break` and `continue`, would leave the arguments here.
     returns: bool,
     breaks: bool,
+    /// The labels around that the arguments declare themselves.
+    labels: Vec<String>,
+    /// Whether what the next closure is given refers to what is the arguments' own.
+    given: Option<bool>,
+    /// The macros of the crate around.
+    expanded: usize,
 }
 
-impl Effects<'_, '_> {
+impl<'a, 'w> Effects<'a, 'w> {
+    fn new(walker: &'a Walker<'w>, name: &'a str) -> Self {
+        Self {
+            walker,
+            name,
+            hits: Vec::new(),
+            found: Vec::new(),
+            own: Names::new(),
+            returns: true,
+            breaks: true,
+            labels: Vec::new(),
+            given: None,
+            expanded: 0,
+        }
+    }
+
     fn tell(&mut self, tokens: &impl ToTokens, what: &str) {
-        let what = format!("{what} in the arguments of `{}!`", self.name);
+        self.found.push(what.to_owned());
+        let what = format!("{what} in the arguments of `{}`", self.name);
         self.hits.push(Hit::rule(tokens, Code::Unheard, what, rules::UNHEARD, rules::BEFORE));
     }
 
-    /// Of a macro of `tracing`: what looks like a block may be fields.
-    fn fields(&mut self, tokens: &TokenStream, name: &str) {
-        let mut parts = split(tokens.clone());
-        match parts.iter().any(|part| is_fields(part)) {
-            true => parts.drain(..).for_each(|part| self.part(part)),
-            false => self.arguments(tokens, name),
-        }
-    }
-
-    fn arguments(&mut self, tokens: &TokenStream, name: &str) {
-        match expressions(tokens.clone(), name) {
-            Some(arguments) => {
-                for argument in &arguments.expressions {
-                    match argument {
-                        // `name = value` is a field.
-                        Expr::Assign(field) if matches!(&*field.left, Expr::Path(_) | Expr::Field(_)) => {
-                            self.visit_expr(&field.right);
-                        }
-                        other => self.visit_expr(other),
-                    }
-                }
+    /// Whether the function that is called was told.
+    fn call(&mut self, function: &Expr) -> bool {
+        let Expr::Path(path) = function else { return false };
+        let local = path.path.get_ident().map(text).filter(|local| !self.own.contains_key(local));
+        match local {
+            Some(local) if self.walker.changes(&local) => {
+                self.tell(function, &format!("a call of the `FnMut` `{local}`"));
+                true
             }
-            None => split(tokens.clone()).into_iter().for_each(|part| self.part(part)),
+            _ => false,
         }
     }
 
-    /// `target: "x"`, `a.b = %value`, `?value`, `{ a = 1 }`.
-    fn part(&mut self, mut part: Vec<TokenTree>) {
-        if let [TokenTree::Ident(_), colon, next, ..] = part.as_slice()
-            && is_punct(colon, ':')
-            && !is_punct(next, ':')
-        {
-            part.drain(..2);
-        }
-        if let [TokenTree::Group(group)] = part.as_slice()
-            && is_fields(&part)
-        {
-            return split(group.stream()).into_iter().for_each(|part| self.part(part));
-        }
-        if let Some(at) = (0..part.len()).find(|at| is_lone_equals(&part, *at))
-            && part[..at].iter().all(
-                |token| !matches!(token, TokenTree::Group(group) if group.delimiter() != Delimiter::Brace),
-            )
-        {
-            part.drain(..=at);
-        }
-        let sigils = part.iter().take_while(|token| is_punct(token, '%') || is_punct(token, '?')).count();
-        part.drain(..sigils);
-        match syn::parse2::<Expr>(part.iter().cloned().collect()) {
-            Ok(expr) => self.visit_expr(&expr),
-            Err(_) => self.awaits_in(&part),
-        }
-    }
-
-    /// `.await` in tokens that are no expression.
-    fn awaits_in(&mut self, tokens: &[TokenTree]) {
-        let mut before = None;
-        for token in tokens {
-            match token {
-                TokenTree::Ident(word) if word == "await" && before.is_some_and(|it| is_punct(it, '.')) => {
-                    self.tell(token, "`.await`");
-                }
-                TokenTree::Group(group) => {
-                    self.awaits_in(&group.stream().into_iter().collect::<Vec<_>>());
-                }
-                _ => {}
-            }
-            before = Some(token);
-        }
-    }
-
-    /// Whether what is changed there is the arguments' own.
-    fn is_own(&self, place: &Expr) -> bool {
-        match place {
-            Expr::Path(path) => path.path.get_ident().is_some_and(|name| self.own.contains(&text(name))),
-            Expr::Field(field) => self.is_own(&field.base),
-            Expr::Index(index) => self.is_own(&index.expr),
-            Expr::Paren(paren) => self.is_own(&paren.expr),
-            Expr::Unary(unary) => self.is_own(&unary.expr),
-            // A value that lives in the arguments alone.
-            _ => true,
-        }
-    }
-
-    fn bind(&mut self, pattern: &Pat) {
-        self.own.extend(super::syntax::bound(pattern));
-    }
-
-    fn call(&mut self, call: &syn::ExprCall) {
-        let Expr::Path(function) = &*call.func else { return };
-        if let Some(local) = function.path.get_ident().map(text)
-            && !self.own.contains(&local)
-            && self.walker.changes(&local)
-        {
-            return self.tell(&call.func, &format!("a call of the `FnMut` `{local}`"));
-        }
-        let written = Written::of(&function.path);
-        let last = written.segments.last().cloned().unwrap_or_default();
-        if ACTING.contains(&last.as_str()) && self.walker.is_ours(&written, Want::Value) {
-            self.tell(&call.func, &format!("`workflow::{last}`"));
-        }
+    /// What is bound in there is bound nowhere else.
+    fn scoped(&mut self, visit: impl FnOnce(&mut Self)) {
+        let outer = self.own.clone();
+        visit(self);
+        self.own = outer;
     }
 
     /// Visits code that a way out of leads somewhere else.
     fn inside(&mut self, returns: bool, breaks: bool, visit: impl FnOnce(&mut Self)) {
         let outer = (self.returns, self.breaks);
         (self.returns, self.breaks) = (self.returns && returns, self.breaks && breaks);
-        visit(self);
+        self.scoped(visit);
         (self.returns, self.breaks) = outer;
+    }
+
+    fn labelled(&mut self, label: Option<&Label>, visit: impl FnOnce(&mut Self)) {
+        let outer = self.labels.len();
+        self.labels.extend(label.map(|label| text(&label.name.ident)));
+        visit(self);
+        self.labels.truncate(outer);
+    }
+
+    /// Whether a `break` or `continue` leaves the arguments.
+    fn leaves(&self, label: Option<&syn::Lifetime>) -> bool {
+        label.map_or(self.breaks, |label| !self.labels.contains(&text(&label.ident)))
+    }
+
+    /// What a macro of the crate makes of its arguments. Whether that is known.
+    fn expanded(&mut self, own: &MacroDef, mac: &Macro) -> bool {
+        let at = mac.path.segments.last().map_or_else(proc_macro2::Span::call_site, |last| last.ident.span());
+        if self.expanded >= MAX_EXPANDED {
+            return false;
+        }
+        let Some(tokens) = expand(own.rules.clone(), &mac.tokens, at) else { return false };
+        self.expanded += 1;
+        match syn::parse::Parser::parse2(Block::parse_within, tokens.clone()) {
+            Ok(stmts) => self.scoped(|effects| stmts.iter().for_each(|stmt| effects.visit_stmt(stmt))),
+            Err(_) => self.awaits_in(&tokens.into_iter().collect::<Vec<TokenTree>>()),
+        }
+        self.expanded -= 1;
+        true
     }
 }
 
@@ -177,12 +191,34 @@ impl<'ast> Visit<'ast> for Effects<'_, '_> {
     }
 
     fn visit_expr_call(&mut self, expr: &'ast syn::ExprCall) {
-        self.call(expr);
-        visit::visit_expr_call(self, expr);
+        if !self.call(&expr.func) {
+            self.visit_expr(&expr.func);
+        }
+        expr.args.iter().for_each(|arg| self.visit_expr(arg));
+    }
+
+    fn visit_expr_path(&mut self, expr: &'ast syn::ExprPath) {
+        let is_own = expr.path.get_ident().is_some_and(|name| self.own.contains_key(&text(name)));
+        let Some(what) = self.walker.acting(expr).filter(|_| !is_own) else { return };
+        match expr.path.get_ident() {
+            Some(local) if self.walker.local(&text(local)).is_some() => {
+                self.tell(expr, &format!("`{local}`, that is {what},"));
+            }
+            _ => self.tell(expr, &what),
+        }
+    }
+
+    fn visit_expr_method_call(&mut self, expr: &'ast syn::ExprMethodCall) {
+        self.visit_expr(&expr.receiver);
+        for arg in &expr.args {
+            self.given = matches!(arg, Expr::Closure(_)).then(|| self.reaches(&expr.receiver));
+            self.visit_expr(arg);
+        }
+        self.given = None;
     }
 
     fn visit_expr_assign(&mut self, expr: &'ast syn::ExprAssign) {
-        if !self.is_own(&expr.left) {
+        if !self.assigns_own(&expr.left) {
             self.tell(expr, "an assignment");
         }
         visit::visit_expr_assign(self, expr);
@@ -225,19 +261,22 @@ impl<'ast> Visit<'ast> for Effects<'_, '_> {
     }
 
     fn visit_expr_return(&mut self, expr: &'ast syn::ExprReturn) {
-        if self.returns {
-            self.tell(expr, "`return`");
+        // What it returns is part of the same mistake.
+        match self.returns {
+            true => self.tell(expr, "`return`"),
+            false => visit::visit_expr_return(self, expr),
         }
     }
 
     fn visit_expr_break(&mut self, expr: &'ast syn::ExprBreak) {
-        if self.breaks {
-            self.tell(expr, "`break`");
+        match self.leaves(expr.label.as_ref()) {
+            true => self.tell(expr, "`break`"),
+            false => visit::visit_expr_break(self, expr),
         }
     }
 
     fn visit_expr_continue(&mut self, expr: &'ast syn::ExprContinue) {
-        if self.breaks {
+        if self.leaves(expr.label.as_ref()) {
             self.tell(expr, "`continue`");
         }
     }
@@ -246,40 +285,85 @@ impl<'ast> Visit<'ast> for Effects<'_, '_> {
     fn visit_expr_async(&mut self, _: &'ast syn::ExprAsync) {}
 
     fn visit_expr_closure(&mut self, expr: &'ast syn::ExprClosure) {
-        expr.inputs.iter().for_each(|input| self.bind(input));
-        self.inside(false, false, |effects| effects.visit_expr(&expr.body));
+        let inner = self.given.take().unwrap_or(true);
+        self.inside(false, false, |effects| {
+            expr.inputs.iter().for_each(|input| effects.bind(input, inner));
+            effects.visit_expr(&expr.body);
+        });
     }
 
     fn visit_expr_loop(&mut self, expr: &'ast syn::ExprLoop) {
-        self.inside(true, false, |effects| visit::visit_expr_loop(effects, expr));
+        self.labelled(expr.label.as_ref(), |effects| {
+            effects.inside(true, false, |effects| effects.visit_block(&expr.body));
+        });
     }
 
     fn visit_expr_while(&mut self, expr: &'ast syn::ExprWhile) {
-        self.inside(true, false, |effects| visit::visit_expr_while(effects, expr));
+        self.labelled(expr.label.as_ref(), |effects| {
+            effects.inside(true, false, |effects| visit::visit_expr_while(effects, expr));
+        });
     }
 
     fn visit_expr_for_loop(&mut self, expr: &'ast syn::ExprForLoop) {
-        self.bind(&expr.pat);
-        self.inside(true, false, |effects| visit::visit_expr_for_loop(effects, expr));
+        self.visit_expr(&expr.expr);
+        let inner = self.reaches(&expr.expr);
+        self.labelled(expr.label.as_ref(), |effects| {
+            effects.inside(true, false, |effects| {
+                effects.bind(&expr.pat, inner);
+                effects.visit_block(&expr.body);
+            });
+        });
+    }
+
+    fn visit_expr_block(&mut self, expr: &'ast syn::ExprBlock) {
+        self.labelled(expr.label.as_ref(), |effects| effects.visit_block(&expr.block));
+    }
+
+    fn visit_block(&mut self, block: &'ast Block) {
+        self.scoped(|effects| visit::visit_block(effects, block));
+    }
+
+    fn visit_stmt(&mut self, stmt: &'ast Stmt) {
+        if !is_off(attributes::of_statement(stmt), self.walker.krate.cfgs()) {
+            visit::visit_stmt(self, stmt);
+        }
+    }
+
+    fn visit_expr_if(&mut self, expr: &'ast syn::ExprIf) {
+        self.scoped(|effects| visit::visit_expr_if(effects, expr));
     }
 
     fn visit_local(&mut self, local: &'ast syn::Local) {
-        self.bind(&local.pat);
         visit::visit_local(self, local);
+        let inner = local.init.as_ref().is_none_or(|init| self.reaches(&init.expr));
+        self.bind(&local.pat, inner);
     }
 
-    fn visit_arm(&mut self, arm: &'ast syn::Arm) {
-        self.bind(&arm.pat);
-        visit::visit_arm(self, arm);
+    fn visit_expr_match(&mut self, expr: &'ast syn::ExprMatch) {
+        self.visit_expr(&expr.expr);
+        let inner = self.reaches(&expr.expr);
+        for arm in expr.arms.iter().filter(|arm| !is_off(&arm.attrs, self.walker.krate.cfgs())) {
+            self.scoped(|effects| {
+                effects.bind(&arm.pat, inner);
+                visit::visit_arm(effects, arm);
+            });
+        }
     }
 
     fn visit_expr_let(&mut self, expr: &'ast syn::ExprLet) {
-        self.bind(&expr.pat);
         visit::visit_expr_let(self, expr);
+        let inner = self.reaches(&expr.expr);
+        self.bind(&expr.pat, inner);
     }
 
     fn visit_macro(&mut self, mac: &'ast Macro) {
-        let name = mac.path.segments.last().map(|last| text(&last.ident)).unwrap_or_default();
+        let path = Written::of(&mac.path);
+        if let Some(Found::Macro(own)) = self.walker.krate.resolve(&self.walker.env, &path, Want::Macro)
+            && self.expanded(&own, mac)
+        {
+            return;
+        }
+        let name = path.segments.last().cloned().unwrap_or_default();
         self.arguments(&mac.tokens, &name);
     }
 
@@ -288,39 +372,4 @@ impl<'ast> Visit<'ast> for Effects<'_, '_> {
     fn visit_type(&mut self, _: &'ast syn::Type) {}
 
     fn visit_attribute(&mut self, _: &'ast syn::Attribute) {}
-}
-
-/// `{ a = 1, %b }`, not a block of code.
-fn is_fields(part: &[TokenTree]) -> bool {
-    let [TokenTree::Group(group)] = part else { return false };
-    let inside: Vec<TokenTree> = group.stream().into_iter().collect();
-    let code = inside.iter().any(|token| is_punct(token, ';'));
-    let fields = || {
-        inside.iter().any(|token| is_punct(token, ','))
-            || (0..inside.len()).any(|at| is_lone_equals(&inside, at))
-    };
-    group.delimiter() == Delimiter::Brace && !code && fields()
-}
-
-/// The parts between commas and semicolons.
-fn split(tokens: TokenStream) -> Vec<Vec<TokenTree>> {
-    let mut parts = vec![Vec::new()];
-    for token in tokens {
-        match (is_punct(&token, ',') || is_punct(&token, ';'), parts.last_mut()) {
-            (false, Some(part)) => part.push(token),
-            _ => parts.push(Vec::new()),
-        }
-    }
-    parts
-}
-
-/// `=` that is no part of another operator.
-fn is_lone_equals(part: &[TokenTree], at: usize) -> bool {
-    const OPERATORS: &str = "=!<>+-*/%^&|";
-    let is_any = |token: Option<&TokenTree>, of: &str| {
-        token.is_some_and(|token| of.chars().any(|wanted| is_punct(token, wanted)))
-    };
-    is_any(part.get(at), "=")
-        && !is_any(part.get(at + 1), "=>")
-        && !(at > 0 && is_any(part.get(at - 1), OPERATORS))
 }

@@ -172,7 +172,7 @@ fn read(krate: &Crate, function: &Rc<Function>) -> Vec<Reach> {
     let _forced = Forced::new();
     let env = Env { module: function.module, blocks: Vec::new(), self_ty: function.self_ty.clone() };
     let mut walker = Walker::new(krate, env, true);
-    walker.function(&function.sig, &function.block);
+    walker.function(&function.instrument, &function.sig, &function.block);
     let step = Step { name: display(krate, function), file: shown(&function.file), line: function.line };
     below(&step, walker.hits, &function.file)
 }

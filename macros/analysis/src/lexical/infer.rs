@@ -22,6 +22,8 @@ const ITERATORS: &[&str] =
     &["iter", "iter_mut", "into_iter", "drain", "filter", "rev", "skip", "take", "copied", "chain"];
 /// Methods that may give one of what is inside.
 const PICKING: &[&str] = &["first", "last", "get", "pop", "next", "nth", "find", "remove", "peek"];
+/// Methods of a span, or of one that is entered, that give it back.
+const SPANS: &[&str] = &["entered", "exit", "or_current", "record", "follows_from"];
 const HASHED: &[&str] = &[
     "std::collections::HashMap",
     "std::collections::HashSet",
@@ -59,6 +61,14 @@ impl Walker<'_> {
             Expr::If(inner) => self.infer_block(&inner.then_branch),
             Expr::Block(inner) => self.infer_block(&inner.block),
             Expr::MethodCall(call) => self.infer_method(call),
+            Expr::Macro(call) => self.infer_macro(&call.mac),
+            _ => Ty::Unknown,
+        }
+    }
+
+    fn infer_macro(&self, mac: &syn::Macro) -> Ty {
+        match self.krate.resolve(&self.env, &Written::of(&mac.path), Want::Macro) {
+            Some(Found::Foreign(path)) if rules::makes_span(&path) => span(),
             _ => Ty::Unknown,
         }
     }
@@ -119,6 +129,7 @@ impl Walker<'_> {
                 _ => Ty::Unknown,
             },
             Some(Found::Own) => self.constructed(path),
+            Some(Found::Foreign(path)) if rules::makes_span(&path) => span(),
             Some(Found::Foreign(mut path)) => match path.pop() {
                 Some(last) if CONSTRUCTORS.contains(&last.as_str()) => Ty::Foreign(path, Vec::new()),
                 _ => Ty::Unknown,
@@ -139,6 +150,7 @@ impl Walker<'_> {
             name if UNWRAPPING.contains(&name) => receiver.unwrapped(),
             name if ITERATORS.contains(&name) => receiver.iterator(),
             name if PICKING.contains(&name) => receiver.picked(),
+            name if SPANS.contains(&name) && receiver.path() == span().path() => receiver,
             "join" if receiver.path().as_deref() == Some("std::path::Path") => receiver,
             _ => Ty::Unknown,
         }
@@ -214,6 +226,10 @@ impl Walker<'_> {
             }
         }
     }
+}
+
+fn span() -> Ty {
+    Ty::Foreign(vec!["tracing".to_owned(), "Span".to_owned()], Vec::new())
 }
 
 fn is_hashed(ty: &Ty) -> bool {

@@ -1,14 +1,15 @@
 //! Macro calls: the macro itself may be against a rule, its arguments are read as the expressions that they are, and a
 //! `macro_rules!` of the crate is read too.
 
+use super::expand::expand;
 use super::walk::Walker;
-use super::{Hit, Kind, follow, named};
+use super::{Hit, Kind, follow, named, tokens};
 use crate::body::select_of;
 use crate::errors::Code;
 use crate::rules;
 use crate::signature::contains_word;
 use crate::source::{Forced, Found, Macro as MacroDef, Want, Written, is_punct};
-use proc_macro2::{TokenStream, TokenTree};
+use proc_macro2::{Span, TokenStream, TokenTree};
 use syn::parse::{ParseStream, Parser};
 use syn::punctuated::Punctuated;
 use syn::visit::Visit;
@@ -44,6 +45,9 @@ const FORMATTING: &[&str] = &[
     "ensure",
 ];
 
+/// For one call of a macro of the crate, so many others are looked into.
+const MAX_EXPANDED: usize = 64;
+
 /// Macros of std that need no `use`.
 const PRELUDE: &[&str] = &["print", "println", "eprint", "eprintln", "dbg", "thread_local"];
 
@@ -67,11 +71,7 @@ impl Walker<'_> {
             None if written.segments.len() == 1 && PRELUDE.contains(&name.as_str()) => {
                 self.foreign_macro(&["std".to_owned(), format!("{name}!")], &written, mac);
             }
-            None if written.segments.len() == 1
-                && rules::is_optional(&["std".to_owned(), format!("{name}!")]) =>
-            {
-                self.unheard(mac, &name);
-            }
+            None if is_optional(None, &written) => self.unheard(mac, &name),
             None => {}
         }
         // A foreign `select!` is replaced as a whole: what it polls is told with it.
@@ -159,8 +159,49 @@ impl Walker<'_> {
         }
         drop(forced);
         let name = format!("{}!", own.name);
+        let told = !hits.is_empty();
         for hit in hits {
             self.through_macro(own, &name, hit, mac);
+        }
+        self.handed_on(own, mac, told);
+    }
+
+    /// What the caller's tokens do where the macro hands them to one that may leave its arguments out. What the macro's own
+    /// tokens do there may have been told.
+    fn handed_on(&mut self, own: &MacroDef, mac: &Macro, told: bool) {
+        let Some(name) = mac.path.segments.last().map(|last| last.ident.clone()) else { return };
+        let Some(tokens) = expand(own.rules.clone(), &mac.tokens, name.span()) else { return };
+        let before = self.hits.len();
+        let mut left = MAX_EXPANDED;
+        self.calls_in(tokens, &mut left);
+        let found = self.hits.split_off(before);
+        let at = name.span().start();
+        self.hits.extend(found.into_iter().filter(|hit| !told || hit.start.start() != at));
+    }
+
+    /// The calls among tokens of macros that may leave their arguments out, and of those that hand theirs on to one.
+    fn calls_in(&mut self, tokens: TokenStream, left: &mut usize) {
+        for part in tokens::calls(tokens) {
+            let mac = match part {
+                tokens::Part::Call(mac) => mac,
+                tokens::Part::Group(inner) => {
+                    self.calls_in(inner, left);
+                    continue;
+                }
+            };
+            let written = Written::of(&mac.path);
+            let name = written.segments.last().cloned().unwrap_or_default();
+            match self.krate.resolve(&self.env, &written, Want::Macro) {
+                Some(Found::Macro(own)) if *left > 0 => {
+                    *left -= 1;
+                    let at = mac.path.segments.last().map_or_else(Span::call_site, |last| last.ident.span());
+                    let expanded = expand(own.rules.clone(), &mac.tokens, at);
+                    expanded.into_iter().for_each(|tokens| self.calls_in(tokens, left));
+                }
+                Some(Found::Macro(_)) => {}
+                found if is_optional(found.as_ref(), &written) => self.unheard(&mac, &name),
+                _ => self.calls_in(mac.tokens, left),
+            }
         }
     }
 
@@ -184,6 +225,16 @@ impl Walker<'_> {
             }
         };
         self.hit(&mac.path, kind);
+    }
+}
+
+/// Whether what a call leads to may leave its arguments out.
+fn is_optional(found: Option<&Found>, written: &Written) -> bool {
+    match (found, written.segments.as_slice()) {
+        (Some(Found::Foreign(path)), _) => rules::is_optional(path),
+        // Out of std's prelude.
+        (None, [name]) => rules::is_optional(&["std".to_owned(), format!("{name}!")]),
+        _ => false,
     }
 }
 
@@ -242,7 +293,7 @@ fn shows_address(tokens: TokenStream) -> bool {
 pub(super) struct Arguments {
     pub(super) expressions: Vec<Expr>,
     /// Of `matches!`, behind the first expression.
-    pattern: Option<Pat>,
+    pub(super) pattern: Option<Pat>,
 }
 
 pub(super) fn expressions(tokens: TokenStream, name: &str) -> Option<Arguments> {

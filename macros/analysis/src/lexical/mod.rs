@@ -9,8 +9,10 @@
 
 mod bind;
 mod effects;
+mod expand;
 mod follow;
 mod infer;
+mod locals;
 mod lookup;
 mod macros;
 mod syntax;
@@ -56,8 +58,8 @@ pub(crate) fn check_tokens(item: &TokenStream, errors: &mut Errors) {
     // A method parses as an `ImplItemFn`, a free function too: its grammar is the wider one.
     if let Ok(function) = syn::parse2::<ImplItemFn>(item.clone()) {
         check.function(&function, None, errors);
-    } else if let Ok(TraitItemFn { sig, default: Some(block), .. }) = syn::parse2(item.clone()) {
-        check.body(check.env(sig.ident.span(), None), &sig, &block, errors);
+    } else if let Ok(TraitItemFn { attrs, sig, default: Some(block), .. }) = syn::parse2(item.clone()) {
+        check.body(check.env(sig.ident.span(), None), &attrs, &sig, &block, errors);
     } else if let Ok(item) = syn::parse2::<Item>(item.clone()) {
         check.item(&item, errors);
     }
@@ -75,7 +77,7 @@ impl Check {
         match item {
             Item::Fn(function) => {
                 let env = self.env(function.sig.ident.span(), None);
-                self.body(env, &function.sig, &function.block, errors);
+                self.body(env, &function.attrs, &function.sig, &function.block, errors);
             }
             Item::Impl(block) => {
                 let self_ty = Rc::from(block.self_ty.clone());
@@ -90,8 +92,8 @@ impl Check {
             }
             Item::Trait(item) => {
                 for inner in &item.items {
-                    if let TraitItem::Fn(TraitItemFn { sig, default: Some(block), .. }) = inner {
-                        self.body(self.env(sig.ident.span(), None), sig, block, errors);
+                    if let TraitItem::Fn(TraitItemFn { attrs, sig, default: Some(block), .. }) = inner {
+                        self.body(self.env(sig.ident.span(), None), attrs, sig, block, errors);
                     }
                 }
             }
@@ -110,12 +112,19 @@ impl Check {
             return;
         }
         let env = self.env(function.sig.ident.span(), self_ty);
-        self.body(env, &function.sig, &function.block, errors);
+        self.body(env, &function.attrs, &function.sig, &function.block, errors);
     }
 
-    fn body(&self, env: Env, sig: &syn::Signature, block: &syn::Block, errors: &mut Errors) {
+    fn body(
+        &self,
+        env: Env,
+        attrs: &[syn::Attribute],
+        sig: &syn::Signature,
+        block: &syn::Block,
+        errors: &mut Errors,
+    ) {
         let mut walker = Walker::new(&self.krate, env, false);
-        walker.function(sig, block);
+        walker.function(attrs, sig, block);
         walker.hits.into_iter().for_each(|hit| hit.tell(errors));
     }
 

@@ -28,6 +28,18 @@ pub(super) fn is_address(expr: &Expr) -> bool {
     }
 }
 
+/// Whether a value is lent to be changed: `&mut f`, `fs.iter_mut()`, `f.as_mut().unwrap()`.
+pub(super) fn lends(value: &Expr) -> bool {
+    match value {
+        Expr::Paren(inner) => lends(&inner.expr),
+        Expr::Group(inner) => lends(&inner.expr),
+        Expr::Try(inner) => lends(&inner.expr),
+        Expr::Reference(inner) => inner.mutability.is_some(),
+        Expr::MethodCall(call) => text(&call.method).ends_with("_mut") || lends(&call.receiver),
+        _ => false,
+    }
+}
+
 struct Names(Vec<String>);
 
 /// The names that a pattern binds.

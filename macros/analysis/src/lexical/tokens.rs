@@ -74,17 +74,8 @@ impl Walker<'_> {
         if is_macro {
             tokens.next();
             let Some(TokenTree::Group(group)) = tokens.next() else { return };
-            let arguments = group.stream();
-            if let Ok(path) = syn::parse2::<syn::Path>(all) {
-                let delimiter = match group.delimiter() {
-                    Delimiter::Brace => syn::MacroDelimiter::Brace(syn::token::Brace::default()),
-                    Delimiter::Bracket => syn::MacroDelimiter::Bracket(syn::token::Bracket::default()),
-                    Delimiter::Parenthesis | Delimiter::None => {
-                        syn::MacroDelimiter::Paren(syn::token::Paren::default())
-                    }
-                };
-                let bang_token = syn::token::Not::default();
-                self.macro_call(&syn::Macro { path, bang_token, delimiter, tokens: arguments });
+            if let Some(call) = call(all, &group) {
+                self.macro_call(&call);
             }
             return;
         }
@@ -107,6 +98,45 @@ impl Walker<'_> {
             "do it in an `#[activity]`",
         ));
     }
+}
+
+/// A macro's call, or tokens that may have some.
+pub(super) enum Part {
+    Call(syn::Macro),
+    Group(TokenStream),
+}
+
+/// The calls of macros among tokens, and the groups that are no arguments of one.
+pub(super) fn calls(stream: TokenStream) -> Vec<Part> {
+    let mut tokens = stream.into_iter().collect::<Vec<_>>().into_iter().peekable();
+    let mut parts = Vec::new();
+    while let Some(token) = tokens.next() {
+        if let TokenTree::Group(group) = &token {
+            parts.push(Part::Group(group.stream()));
+        }
+        if !matches!(token, TokenTree::Ident(_)) {
+            continue;
+        }
+        let all = path(token, &mut tokens).into_iter().collect();
+        let mut ahead = tokens.clone();
+        if is(&ahead.next(), '!')
+            && let Some(TokenTree::Group(group)) = ahead.next()
+        {
+            tokens = ahead;
+            parts.extend(call(all, &group).map(Part::Call));
+        }
+    }
+    parts
+}
+
+fn call(path: TokenStream, arguments: &proc_macro2::Group) -> Option<syn::Macro> {
+    let delimiter = match arguments.delimiter() {
+        Delimiter::Brace => syn::MacroDelimiter::Brace(syn::token::Brace::default()),
+        Delimiter::Bracket => syn::MacroDelimiter::Bracket(syn::token::Bracket::default()),
+        Delimiter::Parenthesis | Delimiter::None => syn::MacroDelimiter::Paren(syn::token::Paren::default()),
+    };
+    let path = syn::parse2(path).ok()?;
+    Some(syn::Macro { path, bang_token: syn::token::Not::default(), delimiter, tokens: arguments.stream() })
 }
 
 fn is(token: &Option<TokenTree>, wanted: char) -> bool {

@@ -1,7 +1,8 @@
 //! The walk over one body: scopes, locals with the types that are written, and each path, call, macro and cast on the
 //! way.
 
-use super::syntax::{exempts, is_address};
+use super::locals::Local;
+use super::syntax::{exempts, is_address, lends};
 use super::{Hit, Kind, ends};
 use crate::attributes;
 use crate::errors::Code;
@@ -11,14 +12,10 @@ use quote::ToTokens;
 use std::collections::HashMap;
 use std::rc::Rc;
 use syn::visit::{self, Visit};
-use syn::{Block, Expr, FnArg, Item, Pat, Signature, Stmt, Type};
+use syn::{Attribute, Block, Expr, FnArg, Item, Pat, Signature, Stmt, Type};
 
-/// What is known of a local.
-pub(super) struct Local {
-    ty: Ty,
-    /// A call of it may change what it has captured: it is `mut`, or a `&mut`.
-    changes: bool,
-}
+/// A function in a body: its attributes, signature and block.
+struct Inner<'a>(&'a [Attribute], &'a Signature, &'a Block);
 
 /// One body, or a part of one.
 pub(super) struct Walker<'a> {
@@ -35,6 +32,8 @@ pub(super) struct Walker<'a> {
     expected: Option<Type>,
     /// What the arguments of the closure that is visited next are.
     pub(super) closure_argument: Option<Ty>,
+    /// They are lent, to be changed.
+    closure_lent: bool,
     /// The macros of the crate that are being read: one that expands to itself is read once.
     pub(super) macros: Vec<*const Macro>,
 }
@@ -50,17 +49,21 @@ impl<'a> Walker<'a> {
             unordered: false,
             expected: None,
             closure_argument: None,
+            closure_lent: false,
             macros: Vec::new(),
         }
     }
 
-    pub(super) fn function(&mut self, sig: &Signature, block: &Block) {
+    pub(super) fn function(&mut self, attrs: &[Attribute], sig: &Signature, block: &Block) {
         self.within(|walker| {
             for input in &sig.inputs {
                 match input {
                     FnArg::Typed(arg) => walker.bind_typed(&arg.pat, &arg.ty),
                     FnArg::Receiver(_) => {}
                 }
+            }
+            if sig.asyncness.is_none() {
+                walker.instrumented(attrs);
             }
             walker.visit_block(block);
         });
@@ -73,7 +76,7 @@ impl<'a> Walker<'a> {
         self.locals.pop();
     }
 
-    fn arm(&mut self, arm: &syn::Arm, ty: &Ty) {
+    fn arm(&mut self, arm: &syn::Arm, of: &Expr, ty: &Ty) {
         self.within(|walker| {
             match &arm.pat {
                 Pat::Guard(guarded) => {
@@ -82,35 +85,9 @@ impl<'a> Walker<'a> {
                 }
                 pat => walker.bind(pat, ty.clone()),
             }
+            walker.lent(&arm.pat, of);
             walker.visit_expr(&arm.body);
         });
-    }
-
-    /// Binds what a pattern names.
-    pub(super) fn bind_name(&mut self, name: String, ty: Ty) {
-        if let Some(scope) = self.locals.last_mut() {
-            scope.insert(name, Local { ty, changes: false });
-        }
-    }
-
-    /// What was bound last is `mut`, or a `&mut`.
-    pub(super) fn bound_to_change(&mut self, name: &str) {
-        if let Some(local) = self.locals.last_mut().and_then(|scope| scope.get_mut(name)) {
-            local.changes = true;
-        }
-    }
-
-    pub(super) fn local(&self, name: &str) -> Option<&Ty> {
-        self.named_local(name).map(|local| &local.ty)
-    }
-
-    /// Whether a call of this local may change something: that of an `FnMut`.
-    pub(super) fn changes(&self, name: &str) -> bool {
-        self.named_local(name).is_some_and(|local| local.changes)
-    }
-
-    fn named_local(&self, name: &str) -> Option<&Local> {
-        self.locals.iter().rev().find_map(|scope| scope.get(name))
     }
 
     pub(super) fn hit(&mut self, tokens: &impl ToTokens, kind: Kind) {
@@ -136,7 +113,7 @@ impl<'a> Walker<'a> {
                     walker.unordered = order::sorted_by(local, block.stmts.get(index + 1));
                     walker.expected = order::written(local).cloned();
                 }
-                if !is_off(&attributes::of_statement(stmt), walker.krate.cfgs()) {
+                if !is_off(attributes::of_statement(stmt), walker.krate.cfgs()) {
                     walker.visit_stmt(stmt);
                 }
             }
@@ -147,10 +124,11 @@ impl<'a> Walker<'a> {
     }
 
     /// A function in the body: its own locals, its own `Self`.
-    fn inner_function(&mut self, sig: &Signature, block: &Block, self_ty: Option<Rc<Type>>) {
+    fn inner_function(&mut self, function: Inner<'_>, self_ty: Option<Rc<Type>>) {
+        let Inner(attrs, sig, block) = function;
         let outer = std::mem::take(&mut self.locals);
         let outer_ty = std::mem::replace(&mut self.env.self_ty, self_ty);
-        self.function(sig, block);
+        self.function(attrs, sig, block);
         self.locals = outer;
         self.env.self_ty = outer_ty;
     }
@@ -177,13 +155,14 @@ impl<'ast> Visit<'ast> for Walker<'_> {
             }
             ty = self.infer(&init.expr);
         }
-        self.bind(&local.pat, ty);
+        self.bind_local(local, ty);
     }
 
     fn visit_expr_let(&mut self, expr: &'ast syn::ExprLet) {
         self.visit_expr(&expr.expr);
         let ty = self.infer(&expr.expr);
         self.bind(&expr.pat, ty);
+        self.lent(&expr.pat, &expr.expr);
     }
 
     fn visit_expr_if(&mut self, expr: &'ast syn::ExprIf) {
@@ -200,6 +179,7 @@ impl<'ast> Visit<'ast> for Walker<'_> {
         let element = self.infer(&expr.expr).element();
         self.within(|walker| {
             walker.bind(&expr.pat, element);
+            walker.lent(&expr.pat, &expr.expr);
             walker.visit_block(&expr.body);
         });
     }
@@ -208,7 +188,7 @@ impl<'ast> Visit<'ast> for Walker<'_> {
         self.visit_expr(&expr.expr);
         let ty = self.infer(&expr.expr);
         for arm in expr.arms.iter().filter(|arm| !is_off(&arm.attrs, self.krate.cfgs())) {
-            self.arm(arm, &ty);
+            self.arm(arm, &expr.expr, &ty);
         }
     }
 
@@ -220,11 +200,12 @@ impl<'ast> Visit<'ast> for Walker<'_> {
     }
 
     fn visit_expr_closure(&mut self, expr: &'ast syn::ExprClosure) {
-        let argument = self.closure_argument.take();
+        let (argument, lent) = (self.closure_argument.take(), std::mem::take(&mut self.closure_lent));
         self.within(|walker| {
             for (index, input) in expr.inputs.iter().enumerate() {
                 let ty = argument.clone().filter(|_| index == 0 && expr.inputs.len() == 1);
                 walker.bind(input, ty.unwrap_or(Ty::Unknown));
+                walker.bound_to_change_all(input, lent);
             }
             walker.visit_expr(&expr.body);
         });
@@ -273,7 +254,9 @@ impl<'ast> Visit<'ast> for Walker<'_> {
         }
         self.unordered = false;
         for arg in &expr.args {
-            self.closure_argument = matches!(arg, Expr::Closure(_)).then(|| self.closure_argument_of(expr));
+            let is_closure = matches!(arg, Expr::Closure(_));
+            self.closure_argument = is_closure.then(|| self.closure_argument_of(expr));
+            self.closure_lent = is_closure && lends(&expr.receiver);
             self.visit_expr(arg);
         }
         self.closure_argument = None;
@@ -319,12 +302,13 @@ impl<'ast> Visit<'ast> for Walker<'_> {
 
     fn visit_item(&mut self, item: &'ast Item) {
         match item {
-            Item::Fn(item) => self.inner_function(&item.sig, &item.block, None),
+            Item::Fn(item) => self.inner_function(Inner(&item.attrs, &item.sig, &item.block), None),
             Item::Impl(item) => {
                 let self_ty = Rc::new((*item.self_ty).clone());
                 for inner in &item.items {
                     if let syn::ImplItem::Fn(method) = inner {
-                        self.inner_function(&method.sig, &method.block, Some(self_ty.clone()));
+                        let function = Inner(&method.attrs, &method.sig, &method.block);
+                        self.inner_function(function, Some(self_ty.clone()));
                     }
                 }
             }
@@ -342,8 +326,10 @@ impl<'ast> Visit<'ast> for Walker<'_> {
             Item::Macro(item) => self.visit_item_macro(item),
             Item::Trait(item) => {
                 for inner in &item.items {
-                    if let syn::TraitItem::Fn(syn::TraitItemFn { sig, default: Some(block), .. }) = inner {
-                        self.inner_function(sig, block, None);
+                    if let syn::TraitItem::Fn(syn::TraitItemFn { attrs, sig, default: Some(block), .. }) =
+                        inner
+                    {
+                        self.inner_function(Inner(attrs, sig, block), None);
                     }
                 }
             }

@@ -7,7 +7,8 @@ use super::item::{attrs_of, constant, fields, function, is_marked};
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::rc::Rc;
-use syn::{Block, ImplItem, Item, Stmt, TraitItem, Type, UseTree};
+use syn::punctuated::Punctuated;
+use syn::{Block, ImplItem, Item, Stmt, Token, TraitItem, Type, UseTree};
 /// A child module that has its own scope.
 pub(crate) struct Child {
     pub(crate) id: ModuleId,
@@ -22,6 +23,8 @@ pub(crate) struct Content {
     /// Names that a `#[cfg(..)]` gives one of several meanings, and nobody here knows which.
     pub(crate) uncertain: HashSet<String>,
     pub(crate) globs: Vec<Rc<Written>>,
+    /// Crates that an `extern crate` with `#[macro_use]` takes macros of: all of them, or these.
+    pub(crate) macro_crates: Vec<(String, Option<Vec<String>>)>,
     pub(crate) impls: Vec<Impl>,
     /// The item that is being added has a `#[cfg(..)]` that may hold.
     conditional: bool,
@@ -186,6 +189,13 @@ impl Content {
             "self" => Def::Use(Rc::new(Written { rooted: false, segments: vec!["crate".to_owned()] })),
             name => Def::Crate(modules.external(name).unwrap_or_else(|| name.to_owned())),
         };
+        if let Def::Crate(own) = &def
+            && let Some(attr) = item.attrs.iter().find(|attr| attr.path().is_ident("macro_use"))
+        {
+            let names = attr.parse_args_with(Punctuated::<syn::Ident, Token![,]>::parse_terminated);
+            let names = names.ok().map(|names| names.iter().map(text).collect());
+            self.macro_crates.push((own.clone(), names));
+        }
         self.name(&alias, def);
     }
 

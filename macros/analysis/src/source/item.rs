@@ -34,6 +34,8 @@ pub(crate) struct Function {
     pub(crate) marked: bool,
     /// Its other attributes: one may be abide's under another name.
     pub(crate) attributes: Vec<Written>,
+    /// Those of them that may evaluate something when it is called: `#[tracing::instrument(fields(..))]`.
+    pub(crate) instrument: Vec<Attribute>,
 }
 
 /// A struct, enum, union, trait or type alias.
@@ -112,6 +114,7 @@ pub(super) fn function(
         file: origin.file.clone(),
         marked: origin.marked || is_marked(attrs),
         attributes: attrs.iter().map(|attr| Written::of(attr.path())).collect(),
+        instrument: attrs.iter().filter(|attr| matches!(attr.meta, syn::Meta::List(_))).cloned().collect(),
     }
 }
 
@@ -151,24 +154,38 @@ pub(super) fn is_marked(attrs: &[Attribute]) -> bool {
     })
 }
 
+/// The kinds of items, in one place: [`attrs_of`] and [`attrs_of_mut`].
+macro_rules! attributes {
+    ($item:ident) => {
+        match $item {
+            Item::Const(syn::ItemConst { attrs, .. })
+            | Item::Enum(syn::ItemEnum { attrs, .. })
+            | Item::ExternCrate(syn::ItemExternCrate { attrs, .. })
+            | Item::Fn(syn::ItemFn { attrs, .. })
+            | Item::ForeignMod(syn::ItemForeignMod { attrs, .. })
+            | Item::Impl(syn::ItemImpl { attrs, .. })
+            | Item::Macro(syn::ItemMacro { attrs, .. })
+            | Item::Mod(syn::ItemMod { attrs, .. })
+            | Item::Static(syn::ItemStatic { attrs, .. })
+            | Item::Struct(syn::ItemStruct { attrs, .. })
+            | Item::Trait(syn::ItemTrait { attrs, .. })
+            | Item::TraitAlias(syn::ItemTraitAlias { attrs, .. })
+            | Item::Type(syn::ItemType { attrs, .. })
+            | Item::Union(syn::ItemUnion { attrs, .. })
+            | Item::Use(syn::ItemUse { attrs, .. }) => Some(attrs),
+            _ => None,
+        }
+    };
+}
+
 /// The attributes of an item.
 pub(crate) fn attrs_of(item: &Item) -> &[Attribute] {
-    match item {
-        Item::Const(item) => &item.attrs,
-        Item::Enum(item) => &item.attrs,
-        Item::ExternCrate(item) => &item.attrs,
-        Item::Fn(item) => &item.attrs,
-        Item::Impl(item) => &item.attrs,
-        Item::Macro(item) => &item.attrs,
-        Item::Mod(item) => &item.attrs,
-        Item::Static(item) => &item.attrs,
-        Item::Struct(item) => &item.attrs,
-        Item::Trait(item) => &item.attrs,
-        Item::Type(item) => &item.attrs,
-        Item::Union(item) => &item.attrs,
-        Item::Use(item) => &item.attrs,
-        _ => &[],
-    }
+    attributes!(item).map_or(&[], Vec::as_slice)
+}
+
+/// The same, to be changed. `None`: tokens that are no known item.
+pub(crate) fn attrs_of_mut(item: &mut Item) -> Option<&mut Vec<Attribute>> {
+    attributes!(item)
 }
 
 /// The lines of a syntax node, inclusive.

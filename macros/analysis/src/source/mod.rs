@@ -15,7 +15,7 @@ mod types;
 
 pub(crate) use cfg::{Predicate, is_off, is_punct, text};
 pub(crate) use content::{Content, Origin};
-pub(crate) use item::{Function, Macro, Static, TypeDef, Written, attrs_of};
+pub(crate) use item::{Function, Macro, Static, TypeDef, Written, attrs_of, attrs_of_mut};
 pub(crate) use locate::Place;
 pub(crate) use resolve::{Env, Found, Want};
 pub(crate) use types::Ty;

@@ -209,7 +209,7 @@ impl Crate {
         }
         match want {
             Want::Type => self.external(name).map(|name| Found::Foreign(vec![name])),
-            Want::Macro => self.textual_macro(env.module, name),
+            Want::Macro => self.textual_macro(env.module, name).or_else(|| self.used_macro(name)),
             Want::Value => None,
         }
     }
@@ -238,6 +238,16 @@ impl Crate {
         (0..count)
             .filter(|id| self.module(*id).content.get().is_some())
             .find_map(|id| self.macro_in(id, name))
+    }
+
+    /// A macro of a crate that the root takes in with `#[macro_use]`, if a rule is about it.
+    fn used_macro(&self, name: &str) -> Option<Found> {
+        let root = self.content(ROOT);
+        root.macro_crates.iter().find_map(|(krate, names)| {
+            let path = vec![krate.clone(), name.to_owned()];
+            let is_there = names.as_ref().is_none_or(|names| names.iter().any(|taken| taken == name));
+            (is_there && rules::is_known(&path, true)).then_some(Found::Foreign(path))
+        })
     }
 
     fn macro_in(&self, id: ModuleId, name: &str) -> Option<Found> {

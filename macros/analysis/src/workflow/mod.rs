@@ -13,6 +13,7 @@ use crate::helper::{head, refuse_mark};
 use crate::krate::Private;
 use crate::lexical;
 use crate::signature::{self, SelfKind};
+pub(crate) use model::handles;
 use proc_macro2::TokenStream;
 use quote::quote;
 use syn::{Item, ItemFn};

@@ -206,6 +206,11 @@ fn word(attr: &Attribute) -> Option<String> {
     }
 }
 
+/// Whether a method is a workflow's body or a handler.
+pub(crate) fn handles(attrs: &[Attribute]) -> bool {
+    attrs.iter().filter_map(word).any(|word| ROLES.contains(&word.as_str()))
+}
+
 fn check_run(method: &Method, errors: &mut Errors) {
     let sig = &method.function.sig;
     if sig.asyncness.is_none() {
