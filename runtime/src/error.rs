@@ -225,6 +225,18 @@ pub enum Error {
         /// What the last one failed with.
         failure: String,
     },
+    /// In a test's environment: its time stands still for an activity that runs in real time.
+    #[error(
+        "AB0433: the test's time stands still: {activities} has run in real time for {seconds} s, and a wait cannot end before time \
+         passes. An activity that awaits a workflow lets time pass where its own body does, not a task that it has spawned. \
+         Await it there, mock the activity, or allow more by `TestEnv::builder().standstill_limit(..)`"
+    )]
+    Standstill {
+        /// The activities that run, by name.
+        activities: String,
+        /// For how long the oldest of them has, by the wall clock.
+        seconds: u64,
+    },
     /// A terminate cannot be a part of a transaction.
     #[error(
         "AB0418: a terminate, or a start that terminates the open run, cannot be a part of a transaction: cancel within it, or terminate \
@@ -272,6 +284,14 @@ impl From<crate::host::Endless> for Error {
     }
 }
 
+impl From<crate::host::Standstill> for Error {
+    fn from(standstill: crate::host::Standstill) -> Self {
+        let names = standstill.activities.iter().map(|name| format!("`{name}`"));
+        let activities = names.collect::<Vec<_>>().join(", ");
+        Self::Standstill { activities, seconds: standstill.lasted.as_secs() }
+    }
+}
+
 impl Error {
     /// The error's code, the name of its page in `docs/errors/`.
     pub fn code(&self) -> &'static str {
@@ -299,6 +319,7 @@ impl Error {
             Self::NotWithin => "AB0418",
             Self::NothingLeft { .. } => "AB0419",
             Self::RetriedWithoutEnd { .. } => "AB0431",
+            Self::Standstill { .. } => "AB0433",
             Self::HistoryFormat { .. } => "AB0213",
             Self::HistoryUnusable { .. } => "AB0214",
         }

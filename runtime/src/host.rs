@@ -20,6 +20,7 @@ mod given {
     use super::GivenUp;
     use crate::activity::ActivityContext;
     use crate::hub::BoxFuture;
+    use abide_core::FailureRecord;
     use abide_core::exec::AttemptOutcome;
 
     /// See the module's head.
@@ -30,8 +31,11 @@ mod given {
         /// Runs the future among the process's own tasks: what it spawns is spawned there.
         fn run_inside(&self, future: BoxFuture<'static, ()>) -> BoxFuture<'static, ()>;
 
-        /// An attempt begins; `failure` is what the activity has failed with before, where that is known.
-        fn attempt_begins(&self, attempt: &ActivityContext, failure: Option<String>);
+        /// An attempt begins.
+        fn attempt_begins(&self, attempt: &ActivityContext);
+
+        /// An attempt has failed with this.
+        fn attempt_failed(&self, attempt: &ActivityContext, failure: &FailureRecord);
 
         /// Runs the body of an activity that is not mocked.
         fn run_activity(
@@ -53,6 +57,18 @@ pub(crate) enum GivenUp {
     NothingLeft,
     /// An activity is tried again and again.
     Endless(Endless),
+    /// Time stands still, because of an activity that runs in real time.
+    Standstill(Standstill),
+}
+
+/// See [`GivenUp::Standstill`].
+#[derive(Clone, Debug)]
+#[cfg_attr(not(feature = "testing"), allow(dead_code))]
+pub(crate) struct Standstill {
+    /// The activities that run, by name.
+    pub(crate) activities: Vec<String>,
+    /// For how long the oldest of them has.
+    pub(crate) lasted: Duration,
 }
 
 /// See [`GivenUp::Endless`].

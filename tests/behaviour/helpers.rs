@@ -2,6 +2,7 @@
 
 use super::support::{Db, Log, Steps, eventually};
 use abide::prelude::*;
+use abide::testing::TestEnv;
 
 /// No workflow's state: `self` is a value on the workflow's stack.
 struct Pricing {
@@ -161,8 +162,10 @@ impl Tested {
 
 #[tokio::test]
 async fn what_is_compiled_for_tests_alone_works_in_them() {
-    let env = TestEnv::builder().workflow(Tested::run).start().await.unwrap();
-    let run = env.start(Tested::run()).await.unwrap();
+    let env = TestEnv::start().await.unwrap();
+    let worker = env.worker("tested").workflow(Tested::run).start().await.unwrap();
+    let run = env.client().start(Tested::run()).await.unwrap();
     run.poke(40).await.unwrap();
     assert_eq!(run.result().await.unwrap(), 42);
+    worker.shutdown().await.unwrap();
 }

@@ -55,6 +55,7 @@ mod support;
 mod task_ends;
 mod task_queues;
 mod test_env;
+mod test_env_standstill;
 mod test_env_time;
 mod time_limits;
 mod transactions;

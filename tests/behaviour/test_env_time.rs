@@ -112,6 +112,32 @@ async fn a_retry_without_end_is_told() {
     worker.shutdown().await.unwrap();
 }
 
+#[workflow]
+async fn asks_about(question: u64) -> Result<u64, Failure> {
+    Ok(ask_the_oracle(question).await?)
+}
+
+/// Of calls of one activity that fail side by side, each has its own last failure.
+#[tokio::test]
+async fn a_retry_without_end_is_told_with_its_own_failure() {
+    let env = TestEnv::builder().attempt_limit(20).start().await.unwrap();
+    let worker = env.worker("endless").workflow(asks_about).activity(ask_the_oracle).start().await.unwrap();
+    let (one, two) = (asks_about(1), asks_about(2));
+    let one = env.client().start(one).id("oracle-1").await.unwrap();
+    let two = env.client().start(two).id("oracle-2").await.unwrap();
+    for _ in 0..6 {
+        let error = one.result().await.unwrap_err().to_string();
+        let of = |id: u64| {
+            error.contains(&format!("of workflow `oracle-{id}`"))
+                && error.contains(&format!("nobody answers question {id}"))
+        };
+        assert!(error.starts_with("AB0431") && (of(1) || of(2)), "{error}");
+    }
+    one.terminate("enough").await.unwrap();
+    two.terminate("enough").await.unwrap();
+    worker.shutdown().await.unwrap();
+}
+
 #[tokio::test]
 async fn a_sleep_among_retries_without_end_panics() {
     let env = TestEnv::builder().attempt_limit(20).start().await.unwrap();

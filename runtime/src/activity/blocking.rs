@@ -24,9 +24,26 @@ impl Drop for NotBegun {
     }
 }
 
+#[cfg(feature = "testing")]
+tokio::task_local! {
+    /// What a test's process takes to the body's thread, beside its context: it is there until what this gives is dropped.
+    pub(crate) static ENTER: std::sync::Arc<dyn Fn() -> Box<dyn std::any::Any> + Send + Sync>;
+}
+
+#[cfg(feature = "testing")]
+fn entered<T>(body: impl FnOnce() -> T + Send + 'static) -> impl FnOnce() -> T + Send + 'static {
+    let enter = ENTER.try_with(std::sync::Arc::clone).ok();
+    move || {
+        let _entered = enter.map(|enter| enter());
+        body()
+    }
+}
+
 /// Runs the body, on a thread that may block. The slot goes with it and comes back with its outcome: the body may
 /// outlive its attempt.
 pub(super) async fn run(body: impl FnOnce() -> AttemptOutcome + Send + 'static) -> AttemptOutcome {
+    #[cfg(feature = "testing")]
+    let body = entered(body);
     let (context, slot) = (context(), SLOT.try_with(Cell::take).ok().flatten());
     let span = tracing::Span::current();
     let ran =

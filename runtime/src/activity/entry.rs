@@ -60,19 +60,16 @@ impl ActivityEntry {
     #[cfg(feature = "testing")]
     pub(crate) fn through(self: &Arc<Self>, test: &Arc<dyn crate::host::TestHost>, is_mock: bool) -> Self {
         let (this, test) = (Arc::clone(self), Arc::clone(test));
-        let last = Arc::new(std::sync::Mutex::new(None::<String>));
         let run = move |context: ActivityContext, input| -> BoxFuture<'static, AttemptOutcome> {
-            let failure = last.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
-            test.attempt_begins(&context, failure);
-            let (this, last, name) = (Arc::clone(&this), Arc::clone(&last), this.name);
+            test.attempt_begins(&context);
+            let (this, host, name) = (Arc::clone(&this), Arc::clone(&test), this.name);
             // Its limits are of the test's clock, and what is not mocked runs by another.
             let left = context.time_left();
             let body = async move {
                 let context = if is_mock { context } else { context.with_time_left(left) };
-                let outcome = this.run(context, input).await;
+                let outcome = this.run(context.clone(), input).await;
                 if let AttemptOutcome::Failed { failure, .. } = &outcome {
-                    *last.lock().unwrap_or_else(std::sync::PoisonError::into_inner) =
-                        Some(failure.to_string());
+                    host.attempt_failed(&context, failure);
                 }
                 outcome
             };

@@ -94,7 +94,7 @@
 //! Here too, out of sight: the registry's entry (`entry`) and the runner (`runner`), which give a worker exactly one
 //! outcome for each attempt. Neither writes to the store, and waits between attempts are the worker's.
 
-mod blocking;
+pub(crate) mod blocking;
 mod connection;
 pub(crate) mod context;
 pub(crate) mod entry;

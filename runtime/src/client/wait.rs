@@ -89,6 +89,7 @@ impl UntypedHandle {
                 Ok(News::None) => (known, silent) = (false, true),
                 Err(GivenUp::NothingLeft) => return Err(self.nothing_left().await),
                 Err(GivenUp::Endless(endless)) => return Err(endless.into()),
+                Err(GivenUp::Standstill(standstill)) => return Err(standstill.into()),
             }
         }
     }

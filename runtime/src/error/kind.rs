@@ -79,6 +79,7 @@ impl Error {
             | Self::NoTestEnvironment { .. }
             | Self::NothingLeft { .. }
             | Self::RetriedWithoutEnd { .. }
+            | Self::Standstill { .. }
             | Self::HistoryFormat { .. }
             | Self::HistoryUnusable { .. } => ErrorKind::Internal,
         }

@@ -13,6 +13,9 @@ use tokio::task::JoinHandle;
 /// How often an activity is tried in a test, unless the test says otherwise.
 const ATTEMPT_LIMIT: u32 = 1_000;
 
+/// For how long an activity may hold a test's time, unless the test says otherwise.
+const STANDSTILL_LIMIT: Duration = Duration::from_secs(60);
+
 /// The environment variable that gives a test's seed.
 const SEED: &str = "ABIDE_SEED";
 
@@ -24,7 +27,7 @@ const SEED: &str = "ABIDE_SEED";
 ///   else can run. A month takes no longer than a minute. It stops again at the moment that was waited for.
 /// * **Activities** may be [mocked](super::mock). One that is not mocked runs as in production, in real time on the
 ///   test's own runtime, and the environment's time stands still meanwhile; but while its body awaits the result of
-///   a workflow, time passes.
+///   a workflow, time passes. One that holds it for a minute of real time is told: AB0433.
 /// * **Each turn is checked**: it is replayed from its recorded history, decoded anew, on a fresh thread, and live state
 ///   is dropped after every turn. Code that does something else in a replay is suspended (AB0201) with the
 ///   position of the await, in the first test that runs it.
@@ -94,6 +97,7 @@ impl TestEnv {
             manual_time: false,
             checks_replay: true,
             attempt_limit: ATTEMPT_LIMIT,
+            standstill_limit: STANDSTILL_LIMIT,
         }
     }
 
@@ -123,11 +127,14 @@ impl TestEnv {
     ///
     /// # Panics
     /// With AB0431, where an activity fails and is tried again more often than
-    /// [`attempt_limit`](TestEnvBuilder::attempt_limit) meanwhile.
+    /// [`attempt_limit`](TestEnvBuilder::attempt_limit) meanwhile; with AB0433, where one runs in real time for longer than
+    /// [`standstill_limit`](TestEnvBuilder::standstill_limit).
     pub async fn sleep(&self, duration: Duration) {
         let Some(process) = &self.process else { return tokio::time::sleep(duration).await };
-        if let Err(GivenUp::Endless(endless)) = process.sleep(duration).await {
-            panic!("{}", crate::Error::from(endless));
+        match process.sleep(duration).await {
+            Ok(()) | Err(GivenUp::NothingLeft) => {}
+            Err(GivenUp::Endless(endless)) => panic!("{}", crate::Error::from(endless)),
+            Err(GivenUp::Standstill(standstill)) => panic!("{}", crate::Error::from(standstill)),
         }
     }
 
@@ -199,6 +206,7 @@ pub struct TestEnvBuilder {
     manual_time: bool,
     checks_replay: bool,
     attempt_limit: u32,
+    standstill_limit: Duration,
 }
 
 impl TestEnvBuilder {
@@ -240,6 +248,13 @@ impl TestEnvBuilder {
         self
     }
 
+    /// How long, by the wall clock, an activity that is not mocked may hold the environment's time before the waits of the
+    /// test are given up with AB0433. Default: 60 s. On a real database there is no limit.
+    pub fn standstill_limit(mut self, limit: Duration) -> Self {
+        self.standstill_limit = limit.max(Duration::from_millis(1));
+        self
+    }
+
     /// Begins it.
     ///
     /// # Errors
@@ -256,6 +271,7 @@ impl TestEnvBuilder {
             start_ms: self.start_at.unwrap_or_else(Timestamp::now).as_millisecond(),
             waits_let_time_pass: !self.manual_time,
             attempt_limit: self.attempt_limit,
+            standstill_limit: self.standstill_limit,
         };
         let process = Process::start(&options).map_err(|error| unusable(&error))?;
         let host = Host::of_test(Pace::NEVER, Arc::clone(&process) as _);

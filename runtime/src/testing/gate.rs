@@ -4,7 +4,7 @@
 //! what stops it here. Time stops at the very wake-up that a waiter waited for, on the thread that wakes it: else the
 //! clock would have jumped on before the test, on its own thread, has seen what happened.
 
-use crate::host::{Endless, GivenUp};
+use crate::host::{Endless, GivenUp, Standstill};
 use crate::hub::BoxFuture;
 use std::collections::BTreeMap;
 use std::pin::{Pin, pin};
@@ -12,11 +12,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll, Wake, Waker};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
-/// Time that stands still for so long, by the wall clock, while somebody waits for it to pass is told of.
+/// Time that stands still for so long, by the wall clock, while somebody waits for it to pass is told of on stderr.
 const TOLD_AFTER: Duration = Duration::from_secs(10);
 
 /// See the module's head.
@@ -25,6 +25,8 @@ pub(super) struct Gate {
     state: Arc<Mutex<State>>,
     /// Why whoever waits has to give up. The end of time stays.
     given_up: watch::Sender<Option<GivenUp>>,
+    /// For so long, by the wall clock, one hold may last while somebody waits.
+    limit: Duration,
 }
 
 #[derive(Default)]
@@ -32,7 +34,7 @@ pub(super) struct State {
     /// Who waits for something that the engine does.
     waiting: usize,
     /// What runs in real time and must find its limits where it left them: activities that are not mocked, by name.
-    holding: BTreeMap<u64, &'static str>,
+    holding: BTreeMap<u64, Holder>,
     next_hold: u64,
     /// Ends the blocking task that stops the clock.
     stopper: Option<Sender<()>>,
@@ -40,11 +42,23 @@ pub(super) struct State {
     shut: bool,
 }
 
+struct Holder {
+    name: &'static str,
+    since: Instant,
+}
+
 impl State {
     pub(super) fn hold(&mut self, name: &'static str) -> u64 {
         self.next_hold += 1;
-        self.holding.insert(self.next_hold, name);
+        self.holding.insert(self.next_hold, Holder { name, since: Instant::now() });
         self.next_hold
+    }
+
+    /// Why time stands still, where somebody waits for it to pass.
+    fn standstill(&self) -> Option<Standstill> {
+        let since = self.holding.values().map(|holder| holder.since).min()?;
+        let activities = self.holding.values().map(|holder| holder.name.to_owned()).collect();
+        (self.waiting > 0).then(|| Standstill { activities, lasted: since.elapsed() })
     }
 
     pub(super) fn let_go(&mut self, hold: u64) {
@@ -54,8 +68,8 @@ impl State {
 
 impl Gate {
     /// A gate before the clock of this runtime, which must be a paused one. Time stands still.
-    pub(super) fn new(runtime: Handle) -> Arc<Self> {
-        let gate = Self { runtime, state: Arc::default(), given_up: watch::Sender::new(None) };
+    pub(super) fn new(runtime: Handle, limit: Duration) -> Arc<Self> {
+        let gate = Self { runtime, state: Arc::default(), given_up: watch::Sender::new(None), limit };
         gate.change(|_| {});
         Arc::new(gate)
     }
@@ -72,13 +86,18 @@ impl Gate {
             state.stopper = None;
         } else if state.stopper.is_none() {
             let (stopper, stopped) = channel::<()>();
-            let weak = Arc::downgrade(&self.state);
+            let (weak, given_up, limit) = (Arc::downgrade(&self.state), self.given_up.clone(), self.limit);
             // Counted by the clock as soon as it is spawned.
             // It ends when the stopper is dropped.
             self.runtime.spawn_blocking(move || {
-                if stopped.recv_timeout(TOLD_AFTER) == Err(RecvTimeoutError::Timeout) {
-                    tell_standstill(&weak);
-                    let _ = stopped.recv();
+                let mut told = false;
+                while stopped.recv_timeout(TOLD_AFTER.min(limit)) == Err(RecvTimeoutError::Timeout) {
+                    let Some(standstill) = standstill(&weak) else { continue };
+                    if standstill.lasted >= limit {
+                        give_up(&given_up, GivenUp::Standstill(standstill));
+                    } else if !std::mem::replace(&mut told, true) {
+                        tell_standstill(standstill);
+                    }
                 }
             });
             state.stopper = Some(stopper);
@@ -112,13 +131,7 @@ impl Gate {
 
     /// An activity is tried again and again: whoever waits now is told. Who waits later may have mended it.
     pub(super) fn endless(&self, endless: Endless) {
-        self.given_up.send_if_modified(|given_up| {
-            let open = !matches!(given_up, Some(GivenUp::NothingLeft));
-            if open {
-                *given_up = Some(GivenUp::Endless(endless));
-            }
-            open
-        });
+        give_up(&self.given_up, GivenUp::Endless(endless));
     }
 
     /// Never stops the clock again, so that its runtime can end.
@@ -127,19 +140,26 @@ impl Gate {
     }
 }
 
-/// What an activity waits for in tasks of its own is not seen, and it may simply take long: a hint, and no error.
-fn tell_standstill(state: &Weak<Mutex<State>>) {
-    let Some(state) = state.upgrade() else { return };
+/// Tells whoever waits now, unless time has come to its end.
+fn give_up(waiters: &watch::Sender<Option<GivenUp>>, why: GivenUp) {
+    waiters.send_if_modified(|given_up| {
+        let open = !matches!(given_up, Some(GivenUp::NothingLeft));
+        if open {
+            *given_up = Some(why);
+        }
+        open
+    });
+}
+
+fn standstill(state: &Weak<Mutex<State>>) -> Option<Standstill> {
+    let state = state.upgrade()?;
     let state = state.lock().unwrap_or_else(PoisonError::into_inner);
-    if state.waiting > 0 && !state.holding.is_empty() {
-        let names: Vec<String> = state.holding.values().map(|name| format!("`{name}`")).collect();
-        let names = names.join(", ");
-        eprintln!(
-            "abide: a test waits, and its environment's time stands still while {names} runs in real time. An activity that \
-             waits for a workflow lets time pass where its own body awaits, not a task that it has spawned; another one \
-             may be mocked"
-        );
-    }
+    state.standstill()
+}
+
+/// It may simply take long: a hint, before it is an error.
+fn tell_standstill(standstill: Standstill) {
+    eprintln!("abide: {}", crate::Error::from(standstill));
 }
 
 /// One waiter's part in letting time pass.

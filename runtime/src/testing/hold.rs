@@ -1,12 +1,16 @@
 //! An activity that is not mocked runs in real time, and the environment's clock stands still meanwhile: unless its body
 //! itself waits for a workflow, which may need that time to pass.
 //!
-//! The clock is held again at the very wake-up of the body, on the thread that wakes it, like a waiter's (`gate`).
+//! The clock is held again at the very wake-up of the body, on the thread that wakes it, like a waiter's (`gate`). A body on
+//! a thread of its own waits there, where nobody sees it fall asleep: there each wait that is pending lets time pass.
 
 use super::gate::Gate;
+use crate::activity::blocking::ENTER;
 use crate::host::GivenUp;
 use crate::hub::BoxFuture;
 use abide_core::exec::AttemptOutcome;
+use std::any::Any;
+use std::cell::RefCell;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,6 +19,28 @@ use std::task::{Context, Poll, Wake, Waker};
 tokio::task_local! {
     /// The activity that runs in this task.
     static CURRENT: Arc<Hold>;
+}
+
+thread_local! {
+    /// The activity whose body blocks this thread.
+    static ON_THREAD: RefCell<Option<Arc<Hold>>> = const { RefCell::new(None) };
+}
+
+/// The thread is an activity's until this is dropped.
+struct OnThread {
+    before: Option<Arc<Hold>>,
+}
+
+impl OnThread {
+    fn enter(hold: &Arc<Hold>) -> Self {
+        Self { before: ON_THREAD.replace(Some(Arc::clone(hold))) }
+    }
+}
+
+impl Drop for OnThread {
+    fn drop(&mut self) {
+        ON_THREAD.set(self.before.take());
+    }
 }
 
 /// One running body and its hold on the clock.
@@ -36,6 +62,21 @@ enum Held {
 }
 
 impl Hold {
+    /// Holds the clock, or lets go of it, if `decide` says so.
+    fn change(&self, decide: impl FnOnce(&Self) -> Option<bool>) {
+        self.gate.change(|state| {
+            let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+            match (decide(self), *held) {
+                (Some(false), Held::Yes(number)) => {
+                    state.let_go(number);
+                    *held = Held::No;
+                }
+                (Some(true), Held::No) => *held = Held::Yes(state.hold(self.name)),
+                _ => {}
+            }
+        });
+    }
+
     fn take(&self) {
         self.gate.change(|state| {
             let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
@@ -85,16 +126,119 @@ impl Holding {
         body: BoxFuture<'static, AttemptOutcome>,
     ) -> BoxFuture<'static, AttemptOutcome> {
         let hold = Arc::clone(&self.0);
-        let body = Box::pin(CURRENT.scope(Arc::clone(&hold), body));
+        let on_thread = Arc::clone(&self.0);
+        let enter: Arc<dyn Fn() -> Box<dyn Any> + Send + Sync> =
+            Arc::new(move || Box::new(OnThread::enter(&on_thread)));
+        let body = Box::pin(CURRENT.scope(Arc::clone(&hold), ENTER.scope(enter, body)));
         Box::pin(Body { hold, body })
     }
 }
 
 /// A wait for the engine: where the body of an activity asks for it, it is seen.
 pub(super) fn noted<'a>(wait: BoxFuture<'a, Result<(), GivenUp>>) -> BoxFuture<'a, Result<(), GivenUp>> {
-    match CURRENT.try_with(Arc::clone) {
-        Ok(hold) => Box::pin(Wait { hold, counted: false, wait }),
-        Err(_) => wait,
+    if let Ok(hold) = CURRENT.try_with(Arc::clone) {
+        return Box::pin(Wait { hold, counted: false, wait });
+    }
+    match ON_THREAD.with_borrow(Clone::clone) {
+        Some(hold) => Box::pin(ThreadWait { parked: Arc::new(Parked::new(hold)), wait }),
+        None => wait,
+    }
+}
+
+/// A wait on the thread of a body that blocks.
+struct ThreadWait<'a> {
+    parked: Arc<Parked>,
+    wait: BoxFuture<'a, Result<(), GivenUp>>,
+}
+
+struct Parked {
+    hold: Arc<Hold>,
+    /// It is pending, and nothing has woken it: one of the hold's waits. Changed under the gate's lock.
+    counted: AtomicBool,
+    woken: AtomicBool,
+}
+
+impl Parked {
+    fn new(hold: Arc<Hold>) -> Self {
+        Self { hold, counted: false.into(), woken: false.into() }
+    }
+
+    /// It is pending, if nothing has woken it since the poll.
+    fn wait(&self) {
+        self.hold.change(|hold| {
+            if self.woken.load(Ordering::Acquire) {
+                return Some(true);
+            }
+            if !self.counted.swap(true, Ordering::AcqRel) {
+                hold.waits.fetch_add(1, Ordering::AcqRel);
+            }
+            Some(false)
+        });
+    }
+
+    /// What it waits for has come: time stands still before the body sees it.
+    fn wake(&self) {
+        self.hold.change(|_| {
+            self.woken.store(true, Ordering::Release);
+            self.uncount().then_some(true)
+        });
+    }
+
+    /// It has ended. Others of the same body may still be pending: the thread may sleep on them without another poll.
+    fn end(&self) {
+        self.hold.change(|hold| {
+            self.uncount();
+            Some(hold.waits.load(Ordering::Acquire) == 0)
+        });
+    }
+
+    /// Whether it was counted.
+    fn uncount(&self) -> bool {
+        let counted = self.counted.swap(false, Ordering::AcqRel);
+        if counted {
+            self.hold.waits.fetch_sub(1, Ordering::AcqRel);
+        }
+        counted
+    }
+}
+
+impl Future for ThreadWait<'_> {
+    type Output = Result<(), GivenUp>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let parked = Arc::clone(&self.parked);
+        parked.woken.store(false, Ordering::Release);
+        let waker =
+            Waker::from(Arc::new(Unparking { parked: Arc::clone(&parked), outer: cx.waker().clone() }));
+        let poll = self.wait.as_mut().poll(&mut Context::from_waker(&waker));
+        match poll {
+            Poll::Pending => parked.wait(),
+            Poll::Ready(_) => parked.end(),
+        }
+        poll
+    }
+}
+
+impl Drop for ThreadWait<'_> {
+    fn drop(&mut self) {
+        self.parked.end();
+    }
+}
+
+/// Stops the clock before it wakes the thread.
+struct Unparking {
+    parked: Arc<Parked>,
+    outer: Waker,
+}
+
+impl Wake for Unparking {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.parked.wake();
+        self.outer.wake_by_ref();
     }
 }
 

@@ -10,9 +10,11 @@ use super::random::Random;
 use crate::activity::ActivityContext;
 use crate::host::{Endless, GivenUp, TestHost};
 use crate::hub::BoxFuture;
+use abide_core::FailureRecord;
 use abide_core::exec::AttemptOutcome;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{JoinHandle, ThreadId};
 use std::time::Duration;
 use tokio::runtime::{Builder, Handle, LocalOptions};
@@ -32,6 +34,8 @@ pub(super) struct Process {
     random: Random,
     waits_let_time_pass: bool,
     attempt_limit: u32,
+    /// What the activities that have reached it have failed with, by call.
+    failures: Mutex<BTreeMap<String, String>>,
     end: CancellationToken,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
@@ -42,6 +46,7 @@ pub(super) struct ProcessOptions {
     pub(super) start_ms: i64,
     pub(super) waits_let_time_pass: bool,
     pub(super) attempt_limit: u32,
+    pub(super) standstill_limit: Duration,
 }
 
 /// The virtual clock, for all threads: only its own can ask tokio.
@@ -93,13 +98,14 @@ impl Process {
         let start_ms = options.start_ms;
         let clock = Clock { thread: thread_id, started, start_ms, now_ms: AtomicI64::new(start_ms) };
         let process = Arc::new(Self {
-            gate: Gate::new(runtime.clone()),
+            gate: Gate::new(runtime.clone(), options.standstill_limit),
             runtime,
             outside: Handle::current(),
             clock,
             random: Random::new(options.seed),
             waits_let_time_pass: options.waits_let_time_pass,
             attempt_limit: options.attempt_limit,
+            failures: Mutex::default(),
             end,
             thread: Mutex::new(Some(thread)),
         });
@@ -114,6 +120,10 @@ impl Process {
 
     pub(super) fn now_ms(&self) -> i64 {
         self.clock.now_ms()
+    }
+
+    fn failures(&self) -> MutexGuard<'_, BTreeMap<String, String>> {
+        self.failures.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Lets so much time pass, also where waiting does not.
@@ -164,16 +174,23 @@ impl TestHost for Process {
         Box::pin(async move { drop(running.await) })
     }
 
-    fn attempt_begins(&self, attempt: &ActivityContext, failure: Option<String>) {
+    fn attempt_begins(&self, attempt: &ActivityContext) {
         if attempt.attempt() <= self.attempt_limit {
             return;
         }
+        let failure = self.failures().remove(&attempt.idempotency_key());
         self.gate.endless(Endless {
             activity: attempt.activity_type().to_owned(),
             workflow_id: attempt.workflow_id().to_owned(),
             attempts: attempt.attempt() - 1,
             failure: failure.unwrap_or_else(|| "a time limit, or the loss of its worker".to_owned()),
         });
+    }
+
+    fn attempt_failed(&self, attempt: &ActivityContext, failure: &FailureRecord) {
+        if attempt.attempt() >= self.attempt_limit {
+            self.failures().insert(attempt.idempotency_key(), failure.to_string());
+        }
     }
 
     fn run_activity(

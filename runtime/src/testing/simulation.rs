@@ -11,7 +11,7 @@ use crate::hub::BoxFuture;
 use crate::store::memory::{Conditions, ConnectOptions, MemoryStore, Server, ServerOptions, Tables, Write};
 use crate::store::{LEASE, Store};
 use abide_core::exec::AttemptOutcome;
-use abide_core::{Event, ExecutionId, FailureKind};
+use abide_core::{Event, ExecutionId, FailureKind, FailureRecord};
 use std::sync::Arc;
 use tokio::runtime::Handle;
 
@@ -253,7 +253,9 @@ impl TestHost for Seeded {
         future
     }
 
-    fn attempt_begins(&self, _: &ActivityContext, _: Option<String>) {}
+    fn attempt_begins(&self, _: &ActivityContext) {}
+
+    fn attempt_failed(&self, _: &ActivityContext, _: &FailureRecord) {}
 
     fn run_activity(
         &self,

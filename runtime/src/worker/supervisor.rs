@@ -8,6 +8,7 @@ use super::session::{End, Session, lock};
 use super::{claims, lease, tasks, watchdog};
 use crate::Abide;
 use crate::error::{Error, Result};
+use crate::host::GivenUp;
 use crate::hub::LocalWorker;
 use crate::store::{StoreError, WorkerInfo};
 use std::sync::{Arc, Mutex, Weak};
@@ -87,7 +88,11 @@ impl Worker {
         self.inner.shutdown.cancel();
         let host = self.inner.abide.host().clone();
         // Nothing else can happen only where the activities' bodies never end: then there is nobody to wait for.
-        host.wait(self.join()).await.unwrap_or(Ok(()))
+        match host.wait(self.join()).await {
+            Ok(ended) => ended,
+            Err(GivenUp::Standstill(standstill)) => Err(standstill.into()),
+            Err(GivenUp::NothingLeft | GivenUp::Endless(_)) => Ok(()),
+        }
     }
 
     /// Waits until the worker stops by itself: only a fatal error of its database makes it do so.
