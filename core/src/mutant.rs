@@ -85,7 +85,7 @@ mod list {
         ReuseIncarnation "reuse-incarnation" Simulation { from: 269, runs: 50 }, "A worker that lost its lease goes on under its old id.";
         RestoreOldState "restore-old-state" Simulation { from: 136, runs: 50 }, "A claimed execution goes on from the state that was cached here before.";
         SkipRecovered "skip-recovered" Simulation { from: 7, runs: 50 }, "A take-over does not count lost attempts.";
-        IgnoreConflict "ignore-conflict" Simulation { from: 3, runs: 50 }, "A refused close is taken for a durable one.";
+        IgnoreConflict "ignore-conflict" Simulation { from: 1_000, runs: 50 }, "A refused close is taken for a durable one.";
         IgnoreLost "ignore-lost" Simulation { from: 940, runs: 50 }, "A turn of an execution that is another's is taken for durable.";
         IgnoreUnknown "ignore-unknown" Simulation { from: 70, runs: 50 }, "A turn whose outcome is unknown is taken for durable.";
         ChangeWithoutRev "change-without-rev" Test("store::conformance::on_memory::revisions::a_release_sent_twice_frees_nothing_that_was_claimed_since"), "The change of a row does not look at its revision (once a bug).";
@@ -104,7 +104,7 @@ mod list {
         StartOverLive "start-over-live" Test("worker::thread::tests::a_start_of_what_lives_here_already_changes_nothing"), "A start that is asked again takes the place of the execution that lives here (once a bug).";
         KnownIsOwned "known-is-owned" Test("store::conformance::on_memory::starts::a_start_that_is_in_unowned_is_not_taken_for_an_owned_one"), "A start whose row is there counts as this worker's own (once a bug).";
         LeaveDirty "leave-dirty" Simulation { from: 1770, runs: 50 }, "What an execution has to do at once waits till its thread is woken (once a bug).";
-        DropOutcome "drop-outcome" Simulation { from: 336, runs: 50 }, "Outcomes that are not written yet are forgotten when their execution is loaded again.";
+        DropOutcome "drop-outcome" Simulation { from: 1_000, runs: 50 }, "Outcomes that are not written yet are forgotten when their execution is loaded again.";
         OverlookDifference "overlook-difference" Simulation { from: 217, runs: 50 }, "A command is taken for the recorded one if it is of its kind.";
         QueryBrokenOff "query-broken-off" Simulation { from: 41, runs: 50 }, "A query is answered from a replay that broke off (once a bug).";
         TakeAnyTry "take-any-try" Test("store::conformance::on_memory::starts::a_start_that_an_earlier_try_has_put_there_is_not_this_one"), "A start that an earlier try has put there counts as made by this one (once a bug).";
