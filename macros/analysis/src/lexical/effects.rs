@@ -7,6 +7,7 @@
 use super::Hit;
 use super::macros::expressions;
 use super::walk::Walker;
+use crate::body::awaiting;
 use crate::errors::Code;
 use crate::rules;
 use crate::source::{Want, Written, is_punct, text};
@@ -174,6 +175,13 @@ impl<'ast> Visit<'ast> for Effects<'_, '_> {
     fn visit_expr_await(&mut self, expr: &'ast syn::ExprAwait) {
         // What it awaits is part of the same mistake.
         self.tell(expr, "`.await`");
+    }
+
+    fn visit_expr_macro(&mut self, expr: &'ast syn::ExprMacro) {
+        match awaiting(&expr.mac) {
+            Some(name) => self.tell(expr, &format!("`{name}!`")),
+            None => visit::visit_expr_macro(self, expr),
+        }
     }
 
     fn visit_expr_call(&mut self, expr: &'ast syn::ExprCall) {
