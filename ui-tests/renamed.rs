@@ -49,7 +49,7 @@ impl Order {
             n = rate(3) => self.n += n?,
             _ = workflow::sleep(secs(1)) => {}
         }
-        let (a, _) = workflow::try_join!(rate(4), self.step()).await?;
+        let (a, _) = workflow::try_join!(rate(4), self.step())?;
         workflow::until!(self.open).await;
         Ok(workflow::allow!("a test", a + self.n))
     }

@@ -86,7 +86,7 @@ pub trait ActivityDef: Sized + 'static {
     message = "`{Self}` is not an activity",
     label = "not an activity",
     note = "mark the function with `#[activity]`",
-    note = "pass the function itself, `charge`, not a call, `charge(..)`; register methods with `.activities(value)` and workflows with `.workflow(..)`"
+    note = "pass the function itself, `charge`, not a call, `charge(..)`; register methods by their value, `.activities(payments)`, and workflows with `.workflow(..)`"
 )]
 pub trait ActivityFn<Args> {
     /// The activity.
@@ -150,7 +150,7 @@ callables!(A B C D E F G H);
 #[diagnostic::on_unimplemented(
     message = "`{Self}` has no activities",
     label = "no `#[activity]` impl",
-    note = "mark its `impl` block with `#[activity]`"
+    note = "mark its `impl` block with `#[activity]`; a free function goes to `.activity(charge)`"
 )]
 pub trait Activities: Send + Sync + Sized + 'static {
     /// Hands each of its activities to `registry`.

@@ -89,8 +89,8 @@ pub enum Event {
 
 /// The rules of runs that begin now. A run keeps those that it began with, so that a recorded history replays as it was
 /// recorded. From 1 on: an activity's input and a run's result that do not come back from their JSON are refused, and so is a
-/// time limit of zero.
-pub const RULES: u32 = 1;
+/// time limit of zero. From 2 on: each call of `workflow::cancelled()` waits for the next request.
+pub const RULES: u32 = 2;
 
 /// What an event costs beside its texts: its kind, the names of its fields, numbers.
 const FRAME_BYTES: usize = 48;

@@ -38,7 +38,8 @@ impl<R> ProbeElse for Probe<R> {}
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be stored in a workflow's history",
     label = "not a serde type",
-    note = "derive `serde::Serialize` and `serde::Deserialize` for it, and let it own its data"
+    note = "derive `serde::Serialize` and `serde::Deserialize` for it, and let it own its data",
+    note = "of an `Rc<T>` or `Arc<T>` history keeps the value: take `T`, and share it in the body"
 )]
 pub trait Persist: Serialize + DeserializeOwned + 'static {}
 

@@ -91,7 +91,6 @@ impl OrderWorkflow {
         let pieces = order.items.iter().map(|item| item.quantity).sum();
         let label = Providers::print_label(order.id.clone(), order.carrier.clone(), order.address.clone());
         let ((), tracking) = workflow::try_join!(Providers::pack(order.id.clone(), pieces), label)
-            .await
             .map_err(OrderFailed::Delivery)?;
 
         // A durable timer: it runs on while the program is down.

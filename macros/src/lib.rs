@@ -42,7 +42,8 @@ use proc_macro::TokenStream;
 /// | `transactional` | its SQL commits with its result: the first argument is the connection, `tx: &mut sqlx::PgConnection` or `tx: &mut sqlx::SqliteConnection`, and no part of the call | no |
 /// | `crate = path` | where abide is | found in `Cargo.toml` |
 ///
-/// Durations are texts: `"500ms"`, `"30s"`, `"5m"`, `"2h"`, `"3d"`, `"1m30s"`.
+/// Durations are texts, `"500ms"`, `"30s"`, `"5m"`, `"2h"`, `"3d"`, `"1m30s"`, or the name of a constant:
+/// `start_to_close = LIMIT` with `const LIMIT: Duration = mins(5);`. `max_attempts` and `backoff_coefficient` take any expression.
 #[proc_macro_attribute]
 pub fn activity(args: TokenStream, item: TokenStream) -> TokenStream {
     abide_analysis::activity(args.into(), item.into()).into()

@@ -8,4 +8,4 @@ pub use crate::{
 };
 // `activity` and `workflow` are each an attribute and a module at once.
 pub use crate::{activity, query, run, signal, workflow};
-pub use abide_core::flow::{days, hours, mins, secs};
+pub use abide_core::flow::{days, hours, millis, mins, secs};

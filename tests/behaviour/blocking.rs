@@ -83,7 +83,7 @@ impl Blocks {
 
 #[workflow]
 async fn together() -> Result<u32, Failure> {
-    let (a, b) = workflow::join!(Blocks::meet(1), Blocks::meet(2)).await;
+    let (a, b) = workflow::join!(Blocks::meet(1), Blocks::meet(2));
     Ok(a? + b?)
 }
 

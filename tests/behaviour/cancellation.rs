@@ -27,6 +27,38 @@ async fn decides() -> Result<String, Failure> {
     Ok(format!("went on after: {reason}"))
 }
 
+/// What each call of `workflow::cancelled()` gave.
+#[derive(Default)]
+struct Asked {
+    reasons: Vec<String>,
+    open: bool,
+}
+
+#[workflow]
+impl Asked {
+    #[run]
+    async fn run(&mut self) -> Vec<String> {
+        let both = workflow::join!(workflow::cancelled(), workflow::cancelled());
+        self.reasons.extend([both.0, both.1]);
+        workflow::until!(self.open).await;
+        let next = workflow::cancelled().await;
+        self.reasons.push(next);
+        let last = workflow::cancelled().await;
+        self.reasons.push(last);
+        self.reasons.clone()
+    }
+
+    #[signal]
+    fn open(&mut self) {
+        self.open = true;
+    }
+
+    #[query]
+    fn reasons(&self) -> Vec<String> {
+        self.reasons.clone()
+    }
+}
+
 #[workflow]
 async fn loses() -> Result<String, Failure> {
     workflow::select! {
@@ -80,6 +112,59 @@ async fn a_workflow_may_decide_for_itself() {
     assert_eq!(run.result().await.unwrap(), "went on after: please stop");
     assert_eq!(log.lines(), ["note 9"]);
     worker.shutdown().await.unwrap();
+}
+
+#[tokio::test]
+async fn each_call_waits_for_the_next_request_and_none_in_between_is_lost() {
+    let db = Db::new().await;
+    let first = db.abide.worker("cancel").workflow(Asked::run).start().await.unwrap();
+    let run = db.client().start(Asked::run()).await.unwrap();
+    run.cancel("one").await.unwrap();
+    run.cancel("in between").await.unwrap();
+    assert_eq!(run.reasons().await.unwrap(), ["one", "one"], "calls that wait at once give the same");
+    first.shutdown().await.unwrap();
+    // Replayed from here.
+    let second = db.abide.worker("cancel").workflow(Asked::run).start().await.unwrap();
+    run.open().await.unwrap();
+    eventually("the one in between is given", async || {
+        run.reasons().await.is_ok_and(|reasons| reasons == ["one", "one", "in between"])
+    })
+    .await;
+    assert_eq!(run.describe().await.unwrap().status, ExecutionStatus::Running, "the last call waits");
+    run.cancel("last").await.unwrap();
+    assert_eq!(run.result().await.unwrap(), ["one", "one", "in between", "last"]);
+    second.shutdown().await.unwrap();
+}
+
+#[workflow]
+async fn asks_twice() -> (String, String) {
+    let first = workflow::cancelled().await;
+    (first, workflow::cancelled().await)
+}
+
+/// A run that began under older rules keeps its first request for every call.
+#[test]
+fn a_run_of_older_rules_gives_the_first_request_again() {
+    use abide::testing::replay::{History, Replayer};
+    let history = |rules: u32, end: &str| {
+        let json = format!(
+            r#"{{"abide_history": 1, "workflow_type": "asks_twice", "workflow_id": "w", "run_id": "r", "task_queue": "q",
+  "rows": [{{"seq": 1, "at_ms": 0, "events": [
+      {{"started":{{"input":null,"seed":7,"rules":{rules}}}}},
+      {{"cancel_requested":{{"request_id":"1","reason":"one"}}}}{end}
+  ]}}]}}"#
+        );
+        History::from_json(&json).unwrap()
+    };
+    let replayer = Replayer::new().workflow(asks_twice);
+    let twice = r#",{"completed":{"result":["one","one"]}}"#;
+    replayer.replay(&history(1, twice)).assert_ok();
+    replayer.replay(&history(2, "")).assert_ok();
+    let report = replayer.replay(&history(2, twice));
+    assert!(!report.is_ok(), "the second call waits: {report}");
+    let next =
+        r#",{"cancel_requested":{"request_id":"2","reason":"two"}},{"completed":{"result":["one","two"]}}"#;
+    replayer.replay(&history(2, next)).assert_ok();
 }
 
 #[tokio::test]

@@ -34,8 +34,7 @@ async fn busy() -> Result<u32, Failure> {
     let (n, (), _) = workflow::try_join!(fails_and_waits(), Gate::pass(), async {
         workflow::sleep(days(2)).await;
         Steps::note(1).await.map_err(ActivityError::<Failure>::from)
-    })
-    .await?;
+    })?;
     Ok(n)
 }
 

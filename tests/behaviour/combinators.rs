@@ -3,8 +3,9 @@
 
 use super::support::{Db, Log, Steps};
 use abide::prelude::*;
-use futures::StreamExt;
 use futures::stream::FuturesUnordered;
+use futures::{FutureExt, StreamExt, TryFutureExt, TryStreamExt};
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 
 #[derive(Default)]
@@ -30,6 +31,21 @@ impl Combine {
             "join_all" => futures::future::join_all(calls).await,
             "try_join_all" => return Ok(futures::future::try_join_all(calls).await?),
             "buffered" => futures::stream::iter(calls).buffered(16).collect().await,
+            "try_collect" => {
+                return Ok(futures::stream::iter(calls).buffer_unordered(16).try_collect().await?);
+            }
+            "and_then" => {
+                let calls = calls.map(|call| call.and_then(futures::future::ok).fuse());
+                let (all, ()) =
+                    futures::future::join(futures::future::join_all(calls), futures::future::ready(())).await;
+                all
+            }
+            "for_each_concurrent" => {
+                let all = RefCell::new(Vec::new());
+                let calls = futures::stream::iter(calls);
+                calls.for_each_concurrent(16, |call| call.map(|one| all.borrow_mut().push(one))).await;
+                all.into_inner()
+            }
             "buffer_unordered" => futures::stream::iter(calls).buffer_unordered(16).collect().await,
             _ => {
                 let mut all = Vec::new();
@@ -108,4 +124,20 @@ async fn buffer_unordered() {
 #[tokio::test]
 async fn futures_unordered() {
     check("futures_unordered").await;
+}
+
+#[tokio::test]
+async fn try_collect() {
+    check("try_collect").await;
+}
+
+/// Children that clone wakers inside of other combinators.
+#[tokio::test]
+async fn and_then() {
+    check("and_then").await;
+}
+
+#[tokio::test]
+async fn for_each_concurrent() {
+    check("for_each_concurrent").await;
 }

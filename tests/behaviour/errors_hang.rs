@@ -61,7 +61,7 @@ async fn waits_beside_an_activity() -> Result<u32, Failure> {
     let (sender, receiver) = workflow::allow!("a mistake", tokio::sync::oneshot::channel::<u32>());
     std::mem::forget(sender);
     let hidden = async move { workflow::assume_deterministic("a mistake", receiver).await };
-    let (got, stopped) = workflow::join!(hidden, Steps::endless("beside".to_owned())).await;
+    let (got, stopped) = workflow::join!(hidden, Steps::endless("beside".to_owned()));
     stopped?;
     Ok(got?)
 }

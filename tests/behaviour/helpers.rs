@@ -63,7 +63,7 @@ mod inside {
     use abide::prelude::*;
 
     pub async fn by_any(ship: &mut impl Shipping, n: u32) -> Result<u32, CallError> {
-        let (twice, noted) = workflow::try_join!(ship.twice(n), Steps::note(n + 1)).await?;
+        let (twice, noted) = workflow::try_join!(ship.twice(n), Steps::note(n + 1))?;
         Ok(twice + noted)
     }
 }
@@ -80,7 +80,7 @@ impl Orders {
     async fn run(&mut self) -> Result<u32, Failure> {
         let mut pricing = Pricing { asked: 0, rate: 2 };
         self.total += pricing.quote(10).await?;
-        let (left, right) = workflow::try_join!(pricing.later(20), pricing.later(30)).await?;
+        let (left, right) = workflow::try_join!(pricing.later(20), pricing.later(30))?;
         let mut stack = Stack { items: vec![left] };
         self.total += stack.push_after(right).await.iter().sum::<u32>();
         self.total += inside::by_any(&mut Van(1), 40).await?;

@@ -187,8 +187,7 @@ async fn instrumented(n: u32) -> Result<u32, Failure> {
             tracing::info!(target: TARGET, "instrumented: right");
         }
         .instrument(pack)
-    )
-    .await;
+    );
     drop(entered);
     tracing::info!(target: TARGET, "instrumented: end");
     Ok(first + both.0?)

@@ -47,16 +47,6 @@ async fn twice(what: &str) -> Result<(), Failure> {
             (&mut read).await;
             (&mut read).await;
         }
-        "join twice" => {
-            let mut both = workflow::join!(workflow::sleep(SHORT), workflow::sleep(SHORT));
-            (&mut both).await;
-            (&mut both).await;
-        }
-        "try_join twice" => {
-            let mut both = workflow::try_join!(Steps::note(1), Steps::note(2));
-            (&mut both).await?;
-            (&mut both).await?;
-        }
         "compensate twice" => {
             let mut saga = workflow::saga();
             let mut undo = Box::pin(saga.compensate());
@@ -106,11 +96,6 @@ impl Again {
                 let mut call = Steps::note(1).task_queue("");
                 self.done.push((&mut call).await.unwrap_err().to_string());
                 (&mut call).await?;
-            }
-            "failed try_join twice" => {
-                let mut both = workflow::try_join!(Steps::endless("x".into()), Steps::note(1).task_queue(""));
-                self.done.push((&mut both).await.unwrap_err().to_string());
-                (&mut both).await?;
             }
             other => twice(other).await?,
         }
@@ -189,9 +174,6 @@ async fn what_has_given_its_value_suspends() {
         ("timeout twice", "a `workflow::timeout`"),
         ("shielded twice", "a `workflow::shielded`"),
         ("side effect twice", "a `workflow::side_effect`"),
-        ("join twice", "a `workflow::join!` or `try_join!`"),
-        ("try_join twice", "a `workflow::join!` or `try_join!`"),
-        ("failed try_join twice", "a `workflow::join!` or `try_join!`"),
         ("compensate twice", "a `workflow::shielded`"),
     ] {
         let run = db.client().start(Again::run(what.into())).queue("again").await.unwrap();

@@ -16,7 +16,7 @@ impl Forms {
     async fn run(&mut self, n: u32) -> Result<Vec<u32>, Failure> {
         self.items.push(Steps::note(n).await?); // hoisted: the place is taken after the await
         self.total += Steps::note(n + 1).await?;
-        let (left, right) = workflow::try_join!(self.double(n), Steps::note(n + 2)).await?;
+        let (left, right) = workflow::try_join!(self.double(n), Steps::note(n + 2))?;
         self.items.extend([left, right]);
         for item in &self.items {
             self.total += item; // disjoint borrows, as in any method

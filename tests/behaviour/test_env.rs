@@ -212,6 +212,11 @@ impl Forgotten {
     async fn run(&mut self) {
         workflow::until!(self.done).await;
     }
+
+    #[signal]
+    fn done(&mut self) {
+        self.done = true;
+    }
 }
 
 #[tokio::test]

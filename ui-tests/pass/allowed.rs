@@ -202,8 +202,8 @@ async fn all_of_abide(n: u64) -> Result<u64, Failure> {
         workflow::sleep(secs(1)).await;
         n
     });
-    let (a, ()) = workflow::join!(price("a".into()), workflow::sleep(secs(1))).await;
-    let (b, c) = workflow::try_join!(price("b".into()), price("c".into())).await?;
+    let (a, ()) = workflow::join!(price("a".into()), workflow::sleep(secs(1)));
+    let (b, c) = workflow::try_join!(price("b".into()), price("c".into()))?;
     let d = workflow::timeout(secs(5), price("d".into())).await.map_or(Ok(0), |priced| priced)?;
     let e = workflow::select! {
         e = price("e".into()) => e?,

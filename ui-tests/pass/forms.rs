@@ -107,10 +107,10 @@ impl Order {
         let receipt = charge(payment.clone()).start_to_close(secs(5)).await?;
         self.hoisted(receipt).await?;
         address.push('x');
-        let (a, b) = workflow::try_join!(charge(payment.clone()), label(address.clone())).await?;
+        let (a, b) = workflow::try_join!(charge(payment.clone()), label(address.clone()))?;
         let same: Result<(Receipt, Receipt), ActivityError<PayError>> =
-            workflow::try_join!(charge(payment.clone()), charge(payment.clone())).await;
-        let (c, ()) = workflow::join!(self.step_a(1), self.step_b()).await;
+            workflow::try_join!(charge(payment.clone()), charge(payment.clone()));
+        let (c, ()) = workflow::join!(self.step_a(1), self.step_b());
         self.blocks().await;
         self.control_flow().await;
         let decided = workflow::until!(self.approved.is_some() && c > 0).timeout(days(3)).await;
@@ -161,8 +161,7 @@ impl Order {
                 self.total += 1.0;
                 self.step_b().await;
             }
-        )
-        .await;
+        );
         let mut closure = |k: u32| {
             self.n += k;
             self.n

@@ -89,7 +89,7 @@ impl Pricing {
             n = price(self.currency.clone()) => { self.asked += n.unwrap_or(0); }
             () = workflow::sleep(secs(limit.into())) => self.asked = 0,
         }
-        let (a, b) = workflow::join!(self.later(1), async { self.boxed(2).await }).await;
+        let (a, b) = workflow::join!(self.later(1), async { self.boxed(2).await });
         a + b
     }
 }
@@ -299,7 +299,7 @@ impl Order {
         self.n += pricing.quote(&sku).await?;
         self.n += pricing.count(1).await;
         self.n += pricing.currency().await.len() as u32 + pricing.race(3).await;
-        let (a, b) = workflow::join!(pricing.quote("a"), pricing.later(2)).await;
+        let (a, b) = workflow::join!(pricing.quote("a"), pricing.later(2));
         self.n += a? + b;
         self.n += Pricing::zero().await + pricing.consume().await.len() as u32;
         self.n += Rc::new(Pricing::new("chf")).shared().await;

@@ -35,8 +35,7 @@ impl Order {
         let both = workflow::join!(
             pay(1).instrument(span.clone()),
             async { workflow::sleep(secs(1)).await }.instrument(info_span!(parent: &span, "wait"))
-        )
-        .await;
+        );
         let all = futures::future::join_all((0..2).map(|n| pay(n).in_current_span())).instrument(span).await;
         self.paid = Some(paid + both.0? + all.into_iter().sum::<Result<u32, _>>()?);
         tracing::event!(tracing::Level::INFO, { paid = self.paid }, "done");

@@ -281,8 +281,7 @@ async fn flow(n: u32) -> Result<u32, Failure> {
             list.len()
         },
         async { list.iter().sum::<u32>() }
-    )
-    .await;
+    );
     let got = workflow::select! { x = leaf(1) => { let mut t = x; for y in list.iter() { t += y; } t }, y = leaf(2), if list.iter().any(|x| *x > 1) => y };
     let task = workflow::spawn({
         let list = list.clone();

@@ -1,4 +1,4 @@
-//! `select!`, `join!`, `try_join!` and `until!` under other names, and re-exported.
+//! `select!` under other names, and the macros re-exported.
 
 use abide::prelude::*;
 
@@ -7,9 +7,7 @@ mod own {
     pub use abide::workflow::{join, try_join, until};
 }
 
-use abide::workflow::join as both;
 use abide::workflow::select as pick;
-use abide::workflow::try_join as all;
 use workflow::select;
 
 #[activity]
@@ -38,10 +36,10 @@ impl Order {
         };
         let three = select! { n = rate(3) => n? };
         self.items.push(pick! { n = rate(4) => n? });
-        let (a, b) = both!(rate(one), self.step()).await;
-        let (c, d) = all!(rate(two), rate(three)).await?;
-        let (e, ()) = own::join!(async { self.n += 1; self.n }, self.step()).await;
-        let (f,) = own::try_join!(rate(e)).await?;
+        let (a, b) = own::join!(rate(one), self.step());
+        let (c, d) = own::try_join!(rate(two), rate(three))?;
+        let (e, ()) = own::join!(async { self.n += 1; self.n }, self.step());
+        let (f,) = own::try_join!(rate(e))?;
         own::until!(self.n > 0).await;
         let () = b;
         Ok(a? + c + d + f)

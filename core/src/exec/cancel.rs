@@ -10,8 +10,12 @@ use std::task::Waker;
 /// See the module's head.
 #[derive(Default)]
 pub(crate) struct Cancellation {
-    /// The reason of the request, once there is one.
-    requested: Option<String>,
+    /// The reasons of the requests, in their order.
+    requested: Vec<String>,
+    /// How many of them `workflow::cancelled()` has given.
+    given: usize,
+    /// Whether each call waits for the next request; else all of them give the first.
+    pub(crate) counts_requests: bool,
     /// The workflow decides for itself.
     listening: bool,
     listeners: Vec<Waker>,
@@ -26,25 +30,27 @@ pub(crate) struct Cancellation {
 impl Cancellation {
     /// Takes a request; true where tasks are to be dropped for it.
     pub(crate) fn request(&mut self, reason: String) -> bool {
-        if self.requested.is_some() {
-            return false;
-        }
-        self.requested = Some(reason);
+        self.requested.push(reason);
         self.listeners.drain(..).for_each(Waker::wake);
-        !self.listening
+        self.requested.len() == 1 && !self.listening
     }
 
-    pub(crate) fn requested(&self) -> Option<&str> {
-        self.requested.as_deref()
+    /// The reason of this request. A later call of `workflow::cancelled()` waits for the one behind it.
+    pub(crate) fn give(&mut self, request: usize) -> Option<&str> {
+        let reason = self.requested.get(request)?;
+        self.given = self.given.max(request + 1);
+        Some(reason)
     }
 
     /// The reason that tasks were dropped for, if they were.
     pub(crate) fn dropping(&self) -> Option<&str> {
-        self.requested.as_deref().filter(|_| !self.listening)
+        self.requested.first().map(String::as_str).filter(|_| !self.listening)
     }
 
-    pub(crate) fn listen(&mut self) {
-        self.listening |= self.requested.is_none();
+    /// Listens from now on. Gives the number of the request that is next, from 0: one that came in between counts.
+    pub(crate) fn listen(&mut self) -> usize {
+        self.listening |= self.requested.is_empty();
+        if self.counts_requests { self.given } else { 0 }
     }
 
     pub(crate) fn add_listener(&mut self, waker: Waker) {

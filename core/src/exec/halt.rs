@@ -94,11 +94,13 @@ impl Suspension {
 
     /// The worker has no such activity.
     pub fn unknown_activity(name: &str) -> Self {
+        let register = match name.split_once('.') {
+            Some((host, _)) => format!("register the value that has it with `.activities({host} {{ .. }})`"),
+            None => format!("register it with `.activity({name})`"),
+        };
         Self::new(
             "AB0207",
-            format!(
-                "it calls activity `{name}`, which this worker does not have: register it with `.activity({name})`"
-            ),
+            format!("it calls activity `{name}`, which this worker does not have: {register}"),
         )
     }
 

@@ -41,6 +41,7 @@ impl Execution {
         }
         self.ctx.rng.borrow_mut().reseed(seed);
         self.ctx.is_strict.set(rules >= 1);
+        self.ctx.cancellation.borrow_mut().counts_requests = rules >= 2;
         self.ctx.info.borrow_mut().started_at_ms = self.ctx.now_ms.get();
         let _entered = context::enter(&self.ctx);
         let made = catch_unwind(AssertUnwindSafe(|| self.program.run(input)));

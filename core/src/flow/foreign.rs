@@ -5,11 +5,8 @@
 use crate::exec::context;
 use crate::guard::{Seal, WorkflowFuture, engine_future};
 use futures_util::TryFuture;
-use futures_util::future::{Join, JoinAll, Map, Ready, SelectAll, TryJoinAll};
-use futures_util::stream::{
-    BufferUnordered, Buffered, Collect, FuturesOrdered, FuturesUnordered, Iter, Map as StreamMap, Next,
-    Stream,
-};
+use futures_util::future::{self, Join, JoinAll, Ready, SelectAll, TryJoinAll};
+use futures_util::stream::{self, FuturesOrdered, FuturesUnordered, Stream};
 use pin_project_lite::pin_project;
 use std::future::{Future, IntoFuture};
 use std::pin::Pin;
@@ -29,19 +26,74 @@ macro_rules! cloning_future {
 
 cloning_future!([F] JoinAll<F> where F: WorkflowFuture);
 cloning_future!([F] TryJoinAll<F> where F: WorkflowFuture + TryFuture);
-cloning_future!(['a, S] Next<'a, S> where S: WorkflowStream + Unpin + ?Sized);
-cloning_future!([S, C] Collect<S, C> where S: WorkflowStream, C: Default + Extend<S::Item>);
+cloning_future!(['a, S] stream::Next<'a, S> where S: WorkflowStream + Unpin + ?Sized);
+cloning_future!(['a, S] stream::TryNext<'a, S> where S: WorkflowStream + Unpin + ?Sized, Self: Future);
+cloning_future!([F] SelectAll<F> where F: WorkflowFuture + Unpin);
+cloning_future!([A, B] Join<A, B> where A: WorkflowFuture, B: WorkflowFuture);
+cloning_future!([T] Ready<T> where T: Sized);
+cloning_future!([T] std::future::Ready<T> where T: Sized);
+
+/// Futures over futures that wait for nothing else. Their children are workflow futures, which may clone wakers: so they get
+/// the permit.
+macro_rules! futures_over {
+    ($([$($child:ident)*; $($other:ident)*] $ty:ty;)*) => {
+        $(cloning_future!([$($child,)* $($other),*] $ty where $($child: WorkflowFuture,)* Self: Future);)*
+    };
+}
+
+futures_over! {
+    [A B; F] future::Then<A, B, F>;
+    [A; F] future::Map<A, F>;
+    [A; F] future::Inspect<A, F>;
+    [A;] future::Fuse<A>;
+    [A B;] future::Either<A, B>;
+    [A B C;] future::Join3<A, B, C>;
+    [A B C D;] future::Join4<A, B, C, D>;
+    [A B C D E;] future::Join5<A, B, C, D, E>;
+    [A B; F] future::AndThen<A, B, F>;
+    [A B; F] future::OrElse<A, B, F>;
+    [A; F] future::MapOk<A, F>;
+    [A; F] future::MapErr<A, F>;
+    [A; F G] future::MapOkOrElse<A, F, G>;
+    [A; F] future::UnwrapOrElse<A, F>;
+    [A; F] future::InspectOk<A, F>;
+    [A; F] future::InspectErr<A, F>;
+    [A; E] future::ErrInto<A, E>;
+    [A; T] future::OkInto<A, T>;
+    [A;] future::OptionFuture<A>;
+}
+
+cloning_future!([A, B] future::TryJoin<A, B> where A: WorkflowFuture + TryFuture, B: WorkflowFuture + TryFuture, Self: Future);
+cloning_future!([A, B, C] future::TryJoin3<A, B, C> where A: WorkflowFuture + TryFuture, B: WorkflowFuture + TryFuture,
+    C: WorkflowFuture + TryFuture, Self: Future);
+
+/// Futures that read a stream to its end. `B` is what their closures give.
+macro_rules! futures_of_streams {
+    ($([$($future:ident)*; $($other:ident)*] $ty:ty;)*) => {
+        $(cloning_future!([S, $($future,)* $($other),*] $ty where S: WorkflowStream, $($future: WorkflowFuture,)* Self: Future);)*
+    };
+}
+
+futures_of_streams! {
+    [; C] stream::Collect<S, C>;
+    [; C] stream::TryCollect<S, C>;
+    [B; F] stream::ForEach<S, B, F>;
+    [B; F] stream::ForEachConcurrent<S, B, F>;
+    [B; F] stream::TryForEach<S, B, F>;
+    [B; F] stream::TryForEachConcurrent<S, B, F>;
+    [B; T F] stream::Fold<S, B, T, F>;
+    [B; T F] stream::TryFold<S, B, T, F>;
+    [B; F] stream::All<S, B, F>;
+    [B; F] stream::Any<S, B, F>;
+    [;] stream::Count<S>;
+}
+
 #[diagnostic::do_not_recommend]
 impl<F: WorkflowFuture> WorkflowFuture for Instrumented<F> {
     fn clones_waker(&self, seal: Seal) -> bool {
         self.inner().clones_waker(seal)
     }
 }
-
-engine_future!([F] SelectAll<F> where F: WorkflowFuture + Unpin);
-engine_future!([A, B] Join<A, B> where A: WorkflowFuture, B: WorkflowFuture);
-engine_future!([A, F, T] Map<A, F> where A: WorkflowFuture, F: FnOnce(A::Output) -> T);
-cloning_future!([T] Ready<T> where T: Sized);
 
 /// A stream that only arranges workflow futures.
 #[diagnostic::on_unimplemented(
@@ -51,18 +103,46 @@ cloning_future!([T] Ready<T> where T: Sized);
 )]
 pub trait WorkflowStream: Stream {}
 
+/// Streams that wait for nothing but workflow futures and other such streams.
+macro_rules! streams {
+    ($([$($generics:tt)*] $ty:ty;)*) => {
+        $(#[diagnostic::do_not_recommend] impl<$($generics)*> WorkflowStream for $ty where Self: Stream {})*
+    };
+}
+
+streams! {
+    [F: WorkflowFuture] FuturesUnordered<F>;
+    [F: WorkflowFuture] FuturesOrdered<F>;
+    [F: WorkflowFuture] stream::Once<F>;
+    [I] stream::Iter<I>;
+    [T] stream::Empty<T>;
+    [S: WorkflowStream<Item: WorkflowFuture>] stream::Buffered<S>;
+    [S: WorkflowStream<Item: WorkflowFuture>] stream::BufferUnordered<S>;
+    [S: WorkflowStream, F] stream::Map<S, F>;
+    [S: WorkflowStream, F] stream::MapOk<S, F>;
+    [S: WorkflowStream, F] stream::MapErr<S, F>;
+    [S: WorkflowStream, F] stream::Inspect<S, F>;
+    [S: WorkflowStream, B: WorkflowFuture, F] stream::Then<S, B, F>;
+    [S: WorkflowStream, B: WorkflowFuture, F] stream::AndThen<S, B, F>;
+    [S: WorkflowStream, B: WorkflowFuture, F] stream::Filter<S, B, F>;
+    [S: WorkflowStream, B: WorkflowFuture, F] stream::FilterMap<S, B, F>;
+    [S: WorkflowStream, B: WorkflowFuture, F] stream::TakeWhile<S, B, F>;
+    [S: WorkflowStream, B: WorkflowFuture, F] stream::SkipWhile<S, B, F>;
+    [S: WorkflowStream] stream::Enumerate<S>;
+    [S: WorkflowStream] stream::Take<S>;
+    [S: WorkflowStream] stream::Skip<S>;
+    [S: WorkflowStream] stream::Fuse<S>;
+    [S: WorkflowStream] stream::Chunks<S>;
+    [A: WorkflowStream, B: WorkflowStream] stream::Chain<A, B>;
+    [A: WorkflowStream, B: WorkflowStream] stream::Zip<A, B>;
+}
+
 #[diagnostic::do_not_recommend]
-impl<F: WorkflowFuture> WorkflowStream for FuturesUnordered<F> {}
+impl<S: WorkflowStream + Unpin + ?Sized> WorkflowStream for &mut S {}
 #[diagnostic::do_not_recommend]
-impl<F: WorkflowFuture> WorkflowStream for FuturesOrdered<F> {}
+impl<S: WorkflowStream + Unpin + ?Sized> WorkflowStream for Box<S> {}
 #[diagnostic::do_not_recommend]
-impl<I: Iterator> WorkflowStream for Iter<I> {}
-#[diagnostic::do_not_recommend]
-impl<S: WorkflowStream, F: FnMut(S::Item) -> T, T> WorkflowStream for StreamMap<S, F> {}
-#[diagnostic::do_not_recommend]
-impl<S: WorkflowStream<Item: WorkflowFuture>> WorkflowStream for Buffered<S> {}
-#[diagnostic::do_not_recommend]
-impl<S: WorkflowStream<Item: WorkflowFuture>> WorkflowStream for BufferUnordered<S> {}
+impl<P> WorkflowStream for Pin<P> where P: std::ops::DerefMut<Target: WorkflowStream> + Unpin {}
 
 /// Awaits a future of your own that you know to be deterministic: it makes the same choices on every replay and
 /// waits for nothing but workflow futures. `why` is for the reader, and for tools that list all such places.

@@ -282,32 +282,39 @@ impl<T, E: OneOf, F: Future<Output = Result<T, E>>> Future for TryJoin<F> {
 
 engine_future!([T, E: OneOf, F: WorkflowFuture<Output = Result<T, E>>] TryJoin<F>);
 
-/// Waits for all of several futures at once: `workflow::join!(a, b).await` gives `(A, B)`.
+/// Waits for all of several futures at once: `let (a, b) = workflow::join!(first, second);`.
 ///
-/// Takes 1 to 12 futures and polls them from first to last. The twin of `tokio::join!`, but it is a future, to be
-/// awaited. Awaited again by reference after its end, it suspends the execution with `AB0218`. For a number of futures known
-/// only at run time use `futures::future::join_all`.
+/// As `tokio::join!` it awaits by itself: there is no `.await` to write, and it stands in an async body that is marked
+/// `#[workflow]` or `#[workflow::helper]`. For a future of it write `async { workflow::join!(..) }`. Takes 1 to 12 futures
+/// and polls them from first to last. For a number of futures known only at run time use `futures::future::join_all`.
 #[macro_export]
 #[doc(hidden)]
 macro_rules! __join {
-    ($($future:expr),+ $(,)?) => {
-        $crate::flow::join::join(($($crate::flow::join::check($future),)+))
+    (@abide $($expanded:tt)*) => { $($expanded)* };
+    ($($anything:tt)*) => {
+        ::core::compile_error!(
+            "`workflow::join!` awaits, so it works in an async function or block marked `#[workflow]` or `#[workflow::helper]`, written out there under its own name\n\
+             help: mark the function; for a future of it write `async { workflow::join!(..) }`; it takes no `.await`\n\
+             note: AB0301, explained by `cargo abide explain AB0301`"
+        )
     };
 }
 
 /// Waits for all of several fallible futures at once, or for the first error, which drops the others:
-/// `workflow::try_join!(a, b).await?` gives `(A, B)`.
+/// `let (a, b) = workflow::try_join!(first, second)?;`.
 ///
-/// Takes 1 to 12 futures. With `.await?` right after it, `?` converts each operand's error by itself, so their types
-/// may differ. Without, every error must convert into the first operand's. Awaited again by reference after its end, it
-/// suspends the execution with `AB0218`.
+/// As `tokio::try_join!` it awaits by itself: there is no `.await` to write, and it stands in an async body that is marked
+/// `#[workflow]` or `#[workflow::helper]`. Takes 1 to 12 futures. With `?` right after it, `?` converts each operand's error
+/// by itself, so their types may differ. Without, every error must convert into the first operand's.
 #[macro_export]
 #[doc(hidden)]
 macro_rules! __try_join {
-    (@each $($future:expr),+ $(,)?) => {
-        $crate::flow::join::try_join_each(($($crate::flow::join::try_check($future),)+))
-    };
-    ($($future:expr),+ $(,)?) => {
-        $crate::flow::join::try_join(($($crate::flow::join::try_check($future),)+))
+    (@abide $($expanded:tt)*) => { $($expanded)* };
+    ($($anything:tt)*) => {
+        ::core::compile_error!(
+            "`workflow::try_join!` awaits, so it works in an async function or block marked `#[workflow]` or `#[workflow::helper]`, written out there under its own name\n\
+             help: mark the function; for a future of it write `async { workflow::try_join!(..) }`; it takes no `.await`\n\
+             note: AB0301, explained by `cargo abide explain AB0301`"
+        )
     };
 }

@@ -29,6 +29,11 @@ pub use until::{Until, until};
 
 use std::time::Duration;
 
+/// This many milliseconds.
+pub const fn millis(n: u64) -> Duration {
+    Duration::from_millis(n)
+}
+
 /// This many seconds.
 pub const fn secs(n: u64) -> Duration {
     Duration::from_secs(n)

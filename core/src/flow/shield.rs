@@ -96,18 +96,24 @@ impl<F: WorkflowFuture> Future for Shielded<F> {
 engine_future!([F: WorkflowFuture] Shielded<F>);
 
 /// Waits for a request to cancel and gives its reason. From this call on the workflow decides for itself: a request
-/// drops nothing, is delivered here only, and the workflow may still complete. Awaited again by reference, it gives the
-/// reason again.
+/// drops nothing, is delivered here only, and the workflow may still complete.
+///
+/// Each call waits for the request behind the last one that was given. One that came in between is not lost: the next call
+/// gives it at once. Calls that wait at the same time give the same one. Awaited again by reference, it gives its reason
+/// again.
 pub fn cancelled() -> Cancelled {
     let ctx = context::expect("workflow::cancelled");
     ctx.refuse_in_query(format_args!("called `workflow::cancelled`"));
-    ctx.cancellation.borrow_mut().listen();
-    Cancelled(())
+    let request = ctx.cancellation.borrow_mut().listen();
+    Cancelled { request }
 }
 
 /// See [`cancelled`].
 #[must_use = "futures do nothing until they are awaited"]
-pub struct Cancelled(());
+pub struct Cancelled {
+    /// Which request, from 0.
+    request: usize,
+}
 
 impl Future for Cancelled {
     type Output = String;
@@ -116,7 +122,7 @@ impl Future for Cancelled {
         let ctx = context::expect("workflow::cancelled");
         let waker = ctx.register(cx);
         let mut cancellation = ctx.cancellation.borrow_mut();
-        match cancellation.requested() {
+        match cancellation.give(self.request) {
             Some(reason) => Poll::Ready(reason.to_owned()),
             None => {
                 cancellation.add_listener(waker);

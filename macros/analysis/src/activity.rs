@@ -17,7 +17,7 @@ use crate::signature::{self, Argument, SelfKind, tuple, tuple_type};
 use crate::stored;
 use attributes::Split;
 use proc_macro2::TokenStream;
-use quote::{quote, quote_spanned};
+use quote::{ToTokens, quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{ImplItem, Item, ItemFn, Signature, Type};
 use transaction::Inputs;
@@ -79,7 +79,7 @@ fn check(args: &ActivityArgs, sig: &Signature, errors: &mut Errors) -> Inputs {
     inputs
 }
 
-/// Arguments are stored, so they own their data.
+/// Arguments and results are stored, so they own their data.
 pub(crate) fn check_owned(sig: &Signature, what: &str, errors: &mut Errors) {
     check_stored(&signature::arguments(sig), sig, what, errors);
 }
@@ -89,18 +89,28 @@ fn check_stored(arguments: &[Argument], sig: &Signature, what: &str, errors: &mu
         if errors.holds(&argument.ty) {
             continue;
         }
-        let borrowed = match &argument.ty {
-            Type::Reference(reference)
-                if reference.lifetime.as_ref().is_none_or(|lifetime| lifetime.ident != "static") =>
-            {
-                true
-            }
-            ty => signature::has_impl_trait(ty),
+        let found = match &argument.ty {
+            ty if signature::has_impl_trait(ty) => Some(ty.to_token_stream()),
+            ty => signature::borrow(ty),
         };
-        if borrowed {
+        if let Some(found) = found {
             let message = format!("an argument of {what} is stored in history, so it must own its data");
-            errors.add(Code::Signature, &argument.ty, &message, "take an owned type: `String`, `Vec<T>`");
+            errors.add(Code::Signature, &found, &message, "take an owned type: `String`, `Vec<T>`");
         }
+    }
+    let output = signature::output(sig);
+    if let Some(borrowed) = signature::borrow(&output).filter(|borrowed| !errors.holds(borrowed)) {
+        let (message, help) = match what {
+            "a query" => (
+                "the answer of a query is sent to another process, so it must own its data".to_owned(),
+                "return an owned type: `String`, `Vec<T>`, made by `self.name.clone()`",
+            ),
+            _ => (
+                format!("the result of {what} is stored in history, so it must own its data"),
+                "return an owned type: `String`, `Vec<T>`",
+            ),
+        };
+        errors.add(Code::Signature, &borrowed, &message, help);
     }
     let count = arguments.len();
     if count > 8 {
@@ -166,7 +176,10 @@ fn stand_in(private: &Private, name: &syn::Ident, arguments: &[Argument], sig: &
     let (generics, clause) = (&sig.generics, &sig.generics.where_clause);
     let inputs = arguments.iter().map(|Argument { name, ty, .. }| quote!(#name: #ty));
     let output = signature::output(sig);
-    let (returned, outcome) = match generics.params.is_empty() && !signature::has_impl_trait(&output) {
+    let (returned, outcome) = match generics.params.is_empty()
+        && !signature::has_impl_trait(&output)
+        && signature::borrow(&output).is_none()
+    {
         true => (quote!(#output), outcome(private, &output)),
         false => (quote!(()), quote!(#private::Sel<(), false>)),
     };

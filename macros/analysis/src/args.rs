@@ -68,9 +68,10 @@ fn twice(args: &[Arg], errors: &mut Errors) {
 }
 
 fn unknown(name: Option<&Ident>, value: &Value, attribute: &str, known: &[&str], errors: &mut Errors) {
-    let help = |name: &str| match suggest::nearest(name, known) {
-        Some(near) => format!("did you mean `{near}`?"),
-        None => format!("it takes {}", suggest::list(known)),
+    let help = |name: &str| match (suggest::elsewhere(attribute, name), suggest::nearest(name, known)) {
+        (Some(here), _) => format!("did you mean {here}?"),
+        (None, Some(near)) => format!("did you mean `{near}`?"),
+        (None, None) => format!("it takes {}", suggest::list(known)),
     };
     match (name, value) {
         (Some(name), _) => {

@@ -2,9 +2,10 @@
 
 use crate::args::text;
 use crate::errors::{Code, Errors};
-use proc_macro2::TokenStream;
-use quote::quote;
-use syn::Expr;
+use proc_macro2::{Span, TokenStream};
+use quote::{quote, quote_spanned};
+use syn::spanned::Spanned;
+use syn::{Expr, ExprPath};
 
 /// A time limit of an activity.
 pub(crate) fn limit(value: &Expr, errors: &mut Errors) -> Option<TokenStream> {
@@ -30,7 +31,20 @@ fn positive(
         errors.add(code, value, wrong, help);
         return None;
     }
+    if let Expr::Path(constant) = value {
+        return Some(named(constant, &format!("{}: {wrong}", code.text())));
+    }
     duration(value, errors)
+}
+
+/// `start_to_close = LIMIT`: a constant `Duration`. That it is not zero is asked when rustc knows its value.
+fn named(constant: &ExprPath, wrong: &str) -> TokenStream {
+    let at = constant.span().resolved_at(Span::call_site());
+    quote_spanned! {at=> {
+        const __ABIDE_LIMIT: ::core::time::Duration = #constant;
+        const _: () = ::core::assert!(!__ABIDE_LIMIT.is_zero(), #wrong);
+        __ABIDE_LIMIT
+    }}
 }
 
 /// `"500ms"`, `"30s"`, `"5m"`, `"2h"`, `"3d"`, or several in a row: `"1m30s"`.
@@ -38,7 +52,7 @@ fn duration(value: &Expr, errors: &mut Errors) -> Option<TokenStream> {
     match text(value).and_then(|text| millis(&text.value())) {
         Some(millis) => Some(quote!(::core::time::Duration::from_millis(#millis))),
         None => {
-            let help = "write a text like \"500ms\", \"30s\", \"5m\", \"2h\", \"3d\" or \"1m30s\"";
+            let help = "write a text like \"500ms\", \"30s\", \"5m\", \"2h\", \"3d\" or \"1m30s\", or the name of a constant `Duration`";
             errors.add(Code::Value, value, "not a duration", help);
             None
         }

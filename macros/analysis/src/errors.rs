@@ -67,6 +67,8 @@ pub(crate) enum Code {
     Wait,
     /// A condition of `until!` that nothing can change.
     Constant,
+    /// An `.await` after a macro that awaits by itself.
+    AwaitedAgain,
 }
 
 impl Code {
@@ -102,6 +104,7 @@ impl Code {
             Self::Conditions => "AB0309",
             Self::Wait => "AB0311",
             Self::Constant => "AB0312",
+            Self::AwaitedAgain => "AB0313",
         }
     }
 }

@@ -3,7 +3,7 @@
 //! The walk keeps the point that control comes from. Branches meet in junctions, which are taken out at the end: an
 //! edge of the result runs from one await to the next one, with the labels met on the way.
 
-use crate::body::select_of;
+use crate::body::{awaiting, select_of};
 use crate::krate::Private;
 use crate::text;
 use proc_macro2::TokenStream;
@@ -223,8 +223,13 @@ impl Walk<'_> {
         if self.select(mac) {
             return;
         }
+        let joins = awaiting(mac).is_some();
         if let Ok(args) = Punctuated::<Expr, Token![,]>::parse_terminated.parse2(mac.tokens.clone()) {
             args.iter().for_each(|arg| self.visit_expr(arg));
+        }
+        if joins {
+            let node = self.node("Await", mac);
+            self.go_on(node, "");
         }
     }
 }

@@ -5,6 +5,7 @@ use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, format_ident, quote};
 use syn::punctuated::Punctuated;
 use syn::spanned::Spanned;
+use syn::visit::{self, Visit};
 use syn::visit_mut::{self, VisitMut};
 use syn::{FnArg, GenericParam, Lifetime, Pat, ReceiverKind, ReturnType, Signature, Token, Type};
 
@@ -88,6 +89,36 @@ pub(crate) fn output(signature: &Signature) -> Type {
 /// Whether a type mentions `impl Trait`.
 pub(crate) fn has_impl_trait(ty: &Type) -> bool {
     contains_word(ty.to_token_stream(), &["impl"])
+}
+
+/// The first reference or lifetime in a type that borrows: history keeps no such value. A `'static` reference counts, since
+/// nothing can be read back into one; a lifetime argument does not where it is `'static` (`Cow<'static, str>`).
+pub(crate) fn borrow(ty: &Type) -> Option<TokenStream> {
+    struct Search(Option<TokenStream>);
+    impl<'ast> Visit<'ast> for Search {
+        fn visit_type_reference(&mut self, reference: &'ast syn::TypeReference) {
+            self.0.get_or_insert_with(|| reference.to_token_stream());
+        }
+
+        fn visit_lifetime(&mut self, lifetime: &'ast Lifetime) {
+            if lifetime.ident != "static" {
+                self.0.get_or_insert_with(|| lifetime.to_token_stream());
+            }
+        }
+
+        fn visit_path_segment(&mut self, segment: &'ast syn::PathSegment) {
+            if segment.ident != "PhantomData" {
+                visit::visit_path_segment(self, segment);
+            }
+        }
+
+        fn visit_type_fn_ptr(&mut self, _: &'ast syn::TypeFnPtr) {}
+
+        fn visit_parenthesized_generic_arguments(&mut self, _: &'ast syn::ParenthesizedGenericArguments) {}
+    }
+    let mut search = Search(None);
+    search.visit_type(ty);
+    search.0
 }
 
 /// Whether one of these words is anywhere in the tokens, groups included.

@@ -15,6 +15,42 @@ pub(crate) fn nearest<'a>(name: &str, candidates: &[&'a str]) -> Option<&'a str>
         .map(|(_, candidate)| candidate)
 }
 
+/// What abide has for the names of other engines' options, and for ours in another attribute.
+const ELSEWHERE: &[(&str, &str, &str)] = &[
+    ("#[activity]", "start_to_close_timeout", "`start_to_close`"),
+    ("#[activity]", "schedule_to_close_timeout", "`schedule_to_close`"),
+    ("#[activity]", "schedule_to_start_timeout", "`schedule_to_start`"),
+    ("#[activity]", "timeout", "`start_to_close`, the limit of one attempt"),
+    ("#[activity]", "retry_policy", "`retry(..)`"),
+    ("#[activity]", "retries", "`retry(max_attempts = 3)`"),
+    ("#[activity]", "max_attempts", "`retry(max_attempts = 3)`"),
+    ("#[activity]", "maximum_attempts", "`retry(max_attempts = 3)`"),
+    ("#[activity]", "non_retryable", NON_RETRYABLE),
+    ("#[activity]", "non_retryable_errors", NON_RETRYABLE),
+    ("#[activity]", "non_retryable_error_types", NON_RETRYABLE),
+    ("#[activity]", "cancellation_type", "`cancellation`"),
+    ("#[activity]", "queue", "`task_queue`"),
+    ("retry(..)", "maximum_attempts", "`max_attempts`"),
+    ("retry(..)", "maximum_interval", "`max_interval`"),
+    ("retry(..)", "initial", "`initial_interval`"),
+    ("retry(..)", "backoff", "`backoff_coefficient`"),
+    ("retry(..)", "coefficient", "`backoff_coefficient`"),
+    ("retry(..)", "attempts", "`max_attempts`"),
+    ("retry(..)", "non_retryable", NON_RETRYABLE),
+    ("retry(..)", "non_retryable_errors", NON_RETRYABLE),
+    ("retry(..)", "non_retryable_error_types", NON_RETRYABLE),
+    ("#[workflow]", "task_queue", "`.queue(..)` at the start, or the queue of `abide.worker(..)`"),
+    ("#[workflow]", "queue", "`.queue(..)` at the start, or the queue of `abide.worker(..)`"),
+];
+
+const NON_RETRYABLE: &str = "`retry_if`, an argument of the activity that asks the error: `#[activity(retry_if = PaymentError::is_temporary)]`";
+
+/// What stands for this argument, by the words of other engines.
+pub(crate) fn elsewhere(attribute: &str, name: &str) -> Option<&'static str> {
+    let found = ELSEWHERE.iter().find(|(of, theirs, _)| *of == attribute && *theirs == name);
+    found.map(|(_, _, ours)| *ours)
+}
+
 /// The Levenshtein distance: insertions, deletions and replacements.
 fn distance(a: &str, b: &str) -> usize {
     let b: Vec<char> = b.chars().collect();

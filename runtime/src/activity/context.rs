@@ -121,7 +121,7 @@ impl ActivityContext {
     }
 
     /// Resolves when the attempt should stop: its workflow has dropped or cancelled it, a limit ran out, or the worker
-    /// shuts down. Asking is all that happens, save for limits and the end of a shutdown's grace.
+    /// shuts down. The future borrows nothing. Asking is all that happens, save for limits and the end of a shutdown's grace.
     ///
     /// ```
     /// # async fn copy_next_block() -> bool { false }
@@ -129,14 +129,15 @@ impl ActivityContext {
     /// let context = abide::activity::context();
     /// loop {
     ///     tokio::select! {
-    ///         () = context.cancelled() => break, // tidy up and return
+    ///         () = context.cancelled() => break, // or `abide::activity::context().cancelled()`; tidy up, return
     ///         more = copy_next_block() => if !more { break },
     ///     }
     /// }
     /// # }
     /// ```
-    pub async fn cancelled(&self) {
-        self.inner.token.cancelled().await;
+    pub fn cancelled(&self) -> impl Future<Output = ()> + Send + Sync + use<> {
+        // It owns its token: in a `select!`, a context that is made in the branch's expression ends before its future.
+        self.inner.token.clone().cancelled_owned()
     }
 
     /// Whether [`ActivityContext::cancelled`] has resolved.

@@ -108,11 +108,11 @@ impl Scripted {
         let mut flows: Vec<Flow> = branches.into_iter().map(|branch| self.sequence(branch)).collect();
         let values = match (flows.pop(), flows.pop(), flows.pop()) {
             (Some(second), Some(first), None) => {
-                let (first, second) = workflow::join!(first, second).await;
+                let (first, second) = workflow::join!(first, second);
                 vec![first, second]
             }
             (Some(third), Some(second), Some(first)) if flows.is_empty() => {
-                let (first, second, third) = workflow::join!(first, second, third).await;
+                let (first, second, third) = workflow::join!(first, second, third);
                 vec![first, second, third]
             }
             (last, before, first) => {
@@ -128,11 +128,11 @@ impl Scripted {
             branches.into_iter().map(|branch| self.sequence(branch)).enumerate().collect();
         let joined = match (flows.pop(), flows.pop(), flows.pop()) {
             (Some(second), Some(first), None) => {
-                let joined = workflow::try_join!(unbroken(first), unbroken(second)).await;
+                let joined = workflow::try_join!(unbroken(first), unbroken(second));
                 joined.map(|(first, second)| vec![first, second])
             }
             (Some(third), Some(second), Some(first)) if flows.is_empty() => {
-                let joined = workflow::try_join!(unbroken(first), unbroken(second), unbroken(third)).await;
+                let joined = workflow::try_join!(unbroken(first), unbroken(second), unbroken(third));
                 joined.map(|(first, second, third)| vec![first, second, third])
             }
             (last, before, first) => {

@@ -222,7 +222,7 @@ pub(crate) async fn two_faced(n: u64, ms: u64) -> Result<(), Failure> {
         }
         Ok::<(), CallError>(())
     };
-    let (ended, ticked) = workflow::join!(Work::abort(10 * n, ms), busy).await;
+    let (ended, ticked) = workflow::join!(Work::abort(10 * n, ms), busy);
     ticked?;
     Ok(ended?)
 }

@@ -7,7 +7,7 @@ async fn rate(a: u32) -> f64 {
 
 #[workflow]
 async fn report(day: u32) -> u32 {
-    workflow::join!(rate(day), std::future::pending::<()>()).await;
+    workflow::join!(rate(day), std::future::pending::<()>());
     day
 }
 

@@ -7,7 +7,7 @@ async fn rate(a: u32) -> f64 {
 
 #[workflow]
 async fn report(day: u32) -> u32 {
-    let _ = workflow::try_join!(workflow::sleep(secs(1)), rate(day)).await;
+    let _ = workflow::try_join!(workflow::sleep(secs(1)), rate(day));
     day
 }
 

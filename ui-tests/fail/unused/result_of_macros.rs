@@ -18,8 +18,8 @@ impl Order {
         workflow::until!(self.ready);
         workflow::until!(self.ready).timeout(secs(1));
         workflow::until!(self.ready).timeout(secs(1)).await;
-        workflow::join!(charge(1), charge(2)).await;
-        workflow::try_join!(charge(1), charge(2)).await;
+        workflow::join!(charge(1), charge(2));
+        workflow::try_join!(charge(1), charge(2));
         workflow::select! { receipt = charge(1) => receipt, _ = workflow::sleep(secs(1)) => Ok(1) };
         1
     }

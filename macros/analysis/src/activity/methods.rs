@@ -47,6 +47,11 @@ fn host(args: &ActivityArgs, block: &ItemImpl, errors: &mut Errors) -> Option<Id
         errors.add(Code::Signature, &block.generics, "an `impl` with activities cannot be generic", help);
         return None;
     }
+    if let Some(borrowed) = signature::borrow(&block.self_ty) {
+        let help = "let its fields own their data, or share it by an `Arc<T>`: a worker keeps the value as long as it runs";
+        errors.add(Code::Signature, &borrowed, "a value with activities cannot borrow", help);
+        return None;
+    }
     if let Some(name) = &args.name {
         let help = "an `impl` block has many activities: each is called `Type.method`";
         errors.add(Code::Misplaced, name, "`name` on an `impl` block", help);

@@ -7,7 +7,7 @@
 
 use super::cells::{self, Ends};
 use super::rewrite::Rewriter;
-use super::{select_of, uses_self};
+use super::{awaiting, uses_self};
 use crate::signature::contains_word;
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, format_ident, quote};
@@ -208,8 +208,7 @@ impl<'ast> Visit<'ast> for Search {
     }
 
     fn visit_macro(&mut self, mac: &'ast syn::Macro) {
-        let selects = mac.path.segments.last().is_some_and(|last| last.ident == "select");
-        self.0 |= selects || select_of(mac).is_some() || contains_word(mac.tokens.clone(), &["await"]);
+        self.0 |= awaiting(mac).is_some() || contains_word(mac.tokens.clone(), &["await"]);
     }
 
     fn visit_item(&mut self, _: &'ast syn::Item) {}

@@ -1,25 +1,24 @@
 //! Macro invocations in a body. Arguments that parse as expressions are rewritten as such; other tokens only get
 //! their `self` renamed, and an `.await` among them is refused, since it would escape the guard.
 //!
-//! `select!` and `until!` are expanded here and handed to the macro of that name behind an `@abide`: so the user's
+//! `select!`, `join!`, `try_join!` and `until!` are expanded here and handed to the macro of that name behind an `@abide`: so the user's
 //! path is resolved by rustc, and an editor finds the documentation.
 
 use super::cells::{self, Ends};
 use super::probe::{Operands, Place};
 use super::rewrite::{Rewriter, Scope};
-use super::{ME, constant, hoist, select, uses_self};
+use super::{ME, constant, hoist, join, select, uses_self};
 use crate::errors::Code;
 use crate::signature::contains_word;
-use crate::text;
 use proc_macro2::{Ident, TokenStream};
-use quote::{ToTokens, format_ident, quote, quote_spanned};
+use quote::{ToTokens, format_ident, quote};
 use syn::parse::Parser;
 use syn::punctuated::Punctuated;
 use syn::spanned::Spanned;
 use syn::visit_mut::VisitMut;
-use syn::{Expr, ExprMacro, ExprTry, Macro, Token};
+use syn::{Expr, ExprMacro, Macro, Token};
 
-type Args = Punctuated<Expr, Token![,]>;
+pub(super) type Args = Punctuated<Expr, Token![,]>;
 
 /// Macros of std and tracing that borrow their arguments.
 const BY_REFERENCE: &[&str] = &[
@@ -47,9 +46,6 @@ const BY_REFERENCE: &[&str] = &[
 /// Macros that do with an argument what a function would: it can be probed. Not `assert!`, which shows its source.
 const LIKE_FUNCTIONS: &[&str] = &["vec", "matches", "todo", "unimplemented", "unreachable"];
 
-/// Macros of ours, whose operands are futures: only what is inside of those is worth a probe.
-const OF_FUTURES: &[&str] = &["join", "try_join"];
-
 pub(super) fn expr_macro(rewriter: &mut Rewriter<'_>, mut expr: ExprMacro) -> Expr {
     let name = expr.mac.path.segments.last().map(|last| last.ident.to_string()).unwrap_or_default();
     if rewriter.scope.awaits && is_foreign(rewriter, &expr.mac) {
@@ -64,6 +60,7 @@ pub(super) fn expr_macro(rewriter: &mut Rewriter<'_>, mut expr: ExprMacro) -> Ex
             select::expand(rewriter, &mut expr.mac);
             Expr::Macro(expr)
         }
+        "join" | "try_join" if rewriter.scope.awaits => join::expand(rewriter, expr, name == "try_join"),
         "until" => {
             until(rewriter, &mut expr.mac);
             Expr::Macro(expr)
@@ -73,7 +70,7 @@ pub(super) fn expr_macro(rewriter: &mut Rewriter<'_>, mut expr: ExprMacro) -> Ex
 }
 
 /// A `select!` or join of another crate: the lexical layer has told of it, and its expansion would fail anyway.
-fn is_foreign(rewriter: &mut Rewriter<'_>, mac: &Macro) -> bool {
+pub(super) fn is_foreign(rewriter: &mut Rewriter<'_>, mac: &Macro) -> bool {
     let found = rewriter.errors.is_at(Code::ForeignSelect, &mac.path);
     rewriter.broken |= found;
     found
@@ -121,7 +118,6 @@ fn parsed(rewriter: &mut Rewriter<'_>, mut expr: ExprMacro, name: &str, args: Ar
         rewriter.in_macro(operands(name), |rewriter| match arg {
             // `name = value` of a format macro.
             Expr::Assign(named) => rewriter.visit_expr_mut(&mut named.right),
-            future if OF_FUTURES.contains(&name) => rewriter.future(future),
             arg => rewriter.visit_expr_mut(arg),
         });
     }
@@ -136,7 +132,6 @@ fn parsed(rewriter: &mut Rewriter<'_>, mut expr: ExprMacro, name: &str, args: Ar
 fn operands(name: &str) -> Operands {
     match name {
         "assert" | "debug_assert" => Operands::Hidden,
-        name if OF_FUTURES.contains(&name) => Operands::Futures,
         name if LIKE_FUNCTIONS.contains(&name) || BY_REFERENCE.contains(&name) => Operands::Values,
         _ => Operands::Hidden,
     }
@@ -204,58 +199,6 @@ fn until(rewriter: &mut Rewriter<'_>, mac: &mut Macro) {
 /// The ends of an invocation.
 pub(super) fn of_macro(mac: &Macro) -> Ends {
     (cells::ends(&mac.path).0, mac.delimiter.span().close())
-}
-
-/// `try_join!(a, b).await?`: `?` converts the error of each operand by itself, so that their types may differ.
-pub(super) fn expr_try(rewriter: &mut Rewriter<'_>, mut expr: ExprTry) -> Expr {
-    let ends = (cells::ends(&expr.expr).0, expr.question_token.span());
-    let Some((mut mac, site, at, count)) = try_join(rewriter, &expr.expr) else {
-        rewriter.visit_expr_mut(&mut expr.expr);
-        return Expr::Try(expr);
-    };
-    mac.tokens = {
-        let tokens = &mac.tokens;
-        quote!(@each #tokens)
-    };
-    let private = rewriter.private.at(at.resolved_at(proc_macro2::Span::call_site()));
-    let awaited = rewriter.awaited(&mac.to_token_stream(), &site, at, ends);
-    let one_of = format_ident!("OneOf{}", count);
-    let question = expr.question_token;
-    let arms = variants(count).map(|variant| {
-        let error = quote_spanned!(question.span()=> ::core::result::Result::Err::<#private::Never, _>(__abide_error));
-        quote! {
-            ::core::result::Result::Err(#private::flow::join::#one_of::#variant(__abide_error)) => match #error #question {},
-        }
-    });
-    let opened =
-        quote!(match #awaited { ::core::result::Result::Ok(__abide_values) => __abide_values, #(#arms)* });
-    Expr::Verbatim(rewriter.whole(ends, &opened))
-}
-
-/// The parts of `try_join!(..).await`, its operands rewritten.
-fn try_join(
-    rewriter: &mut Rewriter<'_>,
-    expr: &Expr,
-) -> Option<(Macro, TokenStream, proc_macro2::Span, usize)> {
-    let Expr::Await(expr) = expr else { return None };
-    let Expr::Macro(inner) = &*expr.base else { return None };
-    let last = inner.mac.path.segments.last()?;
-    let ours = last.ident == "try_join" && !is_foreign(rewriter, &inner.mac);
-    if !ours || !rewriter.scope.awaits {
-        return None;
-    }
-    let mut args = Args::parse_terminated.parse2(inner.mac.tokens.clone()).ok()?;
-    let count = args.len();
-    if !(1..=12).contains(&count) {
-        return None;
-    }
-    let site = text::site(rewriter.private, &inner, inner.mac.path.span());
-    for arg in &mut args {
-        rewriter.in_macro(Operands::Futures, |rewriter| rewriter.future(arg));
-    }
-    let mut mac = inner.mac.clone();
-    mac.tokens = args.to_token_stream();
-    Some((mac, site, expr.await_token.span, count))
 }
 
 /// The names of the variants of `OneOf3` and `Selected3`.

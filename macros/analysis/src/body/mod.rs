@@ -4,7 +4,7 @@
 //! ```text
 //! self.x += 1;      __self.x += 1;                                     // `__self`: a plain `&mut S`
 //! e.await           match guard(e, &SITE) { f => {                     // `match` keeps temporaries alive, as `.await` does
-//!                       let parked = workflow_state.park();            // one borrow, so one E0499 at most
+//!                       let parked = state.park();            // one borrow, so one E0499 at most
 //!                       let value = f.await;
 //!                       __self = parked.resume();
 //!                       value } }
@@ -17,6 +17,7 @@ mod candidates;
 mod cells;
 mod constant;
 mod hoist;
+mod join;
 mod macros;
 mod probe;
 mod reasons;
@@ -28,6 +29,7 @@ use crate::errors::Errors;
 use crate::krate::Private;
 use crate::signature::{contains_word, has_impl_trait};
 pub(crate) use cells::ends;
+pub(crate) use join::awaiting;
 use probe::Probes;
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
@@ -166,8 +168,9 @@ fn local(name: &str, at: Span, receiver: Span) -> Ident {
 
 /// What `self` is called in a rewritten body.
 const ME: &str = "self_";
-/// The local that holds the state.
-const STATE: &str = "workflow_state";
+/// The local that holds the state. rustc names it in its E0499, the error of a reference that is kept across an await; it takes
+/// no note of ours there, so the name says where help is: AB0314.
+const STATE: &str = "workflow_state_see_ab0314";
 
 /// The statements that take the state from `__abide_slot`, at the start of a body.
 ///

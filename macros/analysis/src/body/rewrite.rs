@@ -2,7 +2,7 @@
 
 use super::cells::Ends;
 use super::probe::{Place, Probes};
-use super::{ME, STATE, Taken, cells, hoist, local, macros, tail, take_state, uses_self};
+use super::{ME, STATE, Taken, cells, hoist, join, local, macros, tail, take_state, uses_self};
 use crate::errors::{Code, Errors};
 use crate::krate::Private;
 use crate::{lexical, lints, text};
@@ -147,6 +147,9 @@ impl<'a> Rewriter<'a> {
             self.visit_expr_mut(&mut expr.base);
             return Expr::Await(expr);
         }
+        if join::awaited_again(self, &expr) {
+            return Expr::Await(expr);
+        }
         let ends = (cells::ends(&expr.base).0, expr.await_token.span);
         let site = text::site(self.private, &expr.base, expr.base.span());
         self.future(&mut expr.base);
@@ -285,7 +288,7 @@ impl VisitMut for Rewriter<'_> {
             Expr::Async(inner) => self.expr_async(inner),
             Expr::Closure(inner) => self.expr_closure(inner),
             Expr::Macro(inner) => macros::expr_macro(self, inner),
-            Expr::Try(inner) => macros::expr_try(self, inner),
+            Expr::Try(inner) => join::expr_try(self, inner),
             Expr::Path(inner) if self.scope.me && inner.path.is_ident("self") => {
                 Expr::Verbatim(self.local(ME, inner.span()).into_token_stream())
             }

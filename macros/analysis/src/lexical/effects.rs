@@ -11,6 +11,7 @@ use super::Hit;
 use super::expand::expand;
 use super::walk::Walker;
 use crate::attributes;
+use crate::body::awaiting;
 use crate::errors::Code;
 use crate::rules;
 use crate::source::{Found, Macro as MacroDef, Want, Written, is_off, text};
@@ -188,6 +189,13 @@ impl<'ast> Visit<'ast> for Effects<'_, '_> {
     fn visit_expr_await(&mut self, expr: &'ast syn::ExprAwait) {
         // What it awaits is part of the same mistake.
         self.tell(expr, "`.await`");
+    }
+
+    fn visit_expr_macro(&mut self, expr: &'ast syn::ExprMacro) {
+        match awaiting(&expr.mac) {
+            Some(name) => self.tell(expr, &format!("`{name}!`")),
+            None => visit::visit_expr_macro(self, expr),
+        }
     }
 
     fn visit_expr_call(&mut self, expr: &'ast syn::ExprCall) {

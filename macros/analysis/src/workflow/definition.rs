@@ -10,7 +10,7 @@ use crate::graph;
 use crate::helper::{Mark, function_of};
 use crate::krate::Private;
 use crate::lints;
-use crate::signature::{SelfKind, names, tuple, tuple_type};
+use crate::signature::{self, SelfKind, names, tuple, tuple_type};
 use crate::stored;
 use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
@@ -33,9 +33,12 @@ pub(super) fn expand(
         .filter(|method| method.role != Role::Run)
         .map(|method| method_of(private, method, !args.no_probes, errors))
         .collect();
-    let generic = !generics.params.is_empty();
-    let start =
-        model.run().map(|run| start_fn(private, self_ty, run, generic || run.broken, !args.no_probes));
+    let generic = !generics.params.is_empty() || signature::borrow(self_ty).is_some();
+    // Not where the state borrows: rustc would ask for a lifetime of the call.
+    let start = model
+        .run()
+        .filter(|_| signature::borrow(self_ty).is_none())
+        .map(|run| start_fn(private, self_ty, run, generic || run.broken, !args.no_probes));
     let inherent = quote!(#(#attrs)* impl #generics #self_ty { #(#others)* #start #(#methods)* });
     let (Some(run), false) = (model.run().filter(|run| !run.broken), generic) else { return inherent };
     let name = args.name.as_ref().map_or(default_name, syn::LitStr::value);
@@ -68,6 +71,13 @@ fn workflow_name(block: &ItemImpl, errors: &mut Errors) -> Option<String> {
     if !block.generics.params.is_empty() {
         let help = "history knows a workflow by its name alone: write one workflow for each type; helpers may be generic";
         errors.add(Code::Signature, &block.generics, "a workflow cannot be generic", help);
+    }
+    if block.generics.params.is_empty()
+        && let Some(borrowed) = signature::borrow(&block.self_ty)
+    {
+        let help = "let its fields own their data: `String`, `Vec<T>`";
+        let message = "a workflow's state cannot borrow: it outlives the process that began it";
+        errors.add(Code::Signature, &borrowed, message, help);
     }
     match &*block.self_ty {
         Type::Path(path) => path.path.segments.last().map(|last| last.ident.to_string()),

@@ -4,7 +4,7 @@
 use super::model::{Method, Model, Role};
 use crate::activity::outcome;
 use crate::krate::Private;
-use crate::signature::{tuple, tuple_type};
+use crate::signature::{self, tuple, tuple_type};
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::spanned::Spanned;
@@ -12,7 +12,8 @@ use syn::spanned::Spanned;
 /// The struct and its methods for `workflow`, a type.
 pub(super) fn expand(private: &Private, workflow: &impl ToTokens, model: &Model) -> TokenStream {
     let signals = model.with(Role::Signal).map(|method| signal(private, method));
-    let queries = model.with(Role::Query).map(|method| query(private, method));
+    let named = |method: &&Method| signature::borrow(&method.output).is_none();
+    let queries = model.with(Role::Query).filter(named).map(|method| query(private, method));
     let handlers = model.methods.iter().filter(|method| matches!(method.role, Role::Signal | Role::Query));
     let handlers = handlers.filter(|method| !method.broken);
     let codecs = handlers.map(|method| codecs(private, method));

@@ -93,6 +93,10 @@ impl<'ast> Visit<'ast> for Check<'_> {
         if self.recorded(&mac.path) {
             return;
         }
+        if body::awaiting(mac).is_some() {
+            self.awaits(mac.path.span());
+            return;
+        }
         let hidden = contains_word(mac.tokens.clone(), &["await"]);
         match Punctuated::<Expr, Token![,]>::parse_terminated.parse2(mac.tokens.clone()) {
             Ok(args) => {

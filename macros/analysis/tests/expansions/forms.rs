@@ -137,8 +137,8 @@ fn async_blocks_and_closures() {
 #[test]
 fn macros() {
     insta::assert_snapshot!(run_body(
-        "workflow::join!(self.a(), async { self.b().await }).await;
-         let (a, b) = workflow::try_join!(charge(x), label(y)).await?;
+        "workflow::join!(self.a(), async { self.b().await });
+         let (a, b) = workflow::try_join!(charge(x), label(y))?;
          workflow::until!(self.approved.is_some() && n > 3).timeout(days(3)).await;
          json!({ \"n\": self.n });
          vec![self.n; 3];"

@@ -89,7 +89,7 @@ impl<'ast> Visit<'ast> for Found {
 }
 
 /// What is put in the place of a token, or beside one.
-const PIECES: &str = r###"r#async  r#await  r#type  r#self_  ünïcode  _  __abide_slot  self_  workflow_state  self  Self  super  crate
+const PIECES: &str = r###"r#async  r#await  r#type  r#self_  ünïcode  _  __abide_slot  self_  workflow_state_see_ab0314  self  Self  super  crate
     $crate  async  await  .await  unsafe  const  static  move  dyn  impl  fn  mut  ref  where  yield  union  auto
     raw  gen  try  macro_rules  extern "C"  'a  'static  '_  'r#await  0x_ff_u8  1e999  -1  1.0f32  1..  x.0.1  b"x"
     c"x"  r#"raw"#  "x"suffix  '\u{1F600}'  99999999999999999999999999999999999999999999  <T>  <'a, const N: usize>

@@ -89,7 +89,7 @@ const PIECES: &[&str] = &[
     "let x = async move { self.n += 1; b().await };",
     "workflow::select! { Some(x) = a(), if self.n > 0 => { self.b().await } else => {} }",
     "workflow::until!(self.done).await;",
-    "let (a, b) = workflow::try_join!(a(), self.b()).await?;",
+    "let (a, b) = workflow::try_join!(a(), self.b())?;",
     "match self.x { Some(n) if b().await => n, _ => return 1 };",
     "'outer: loop { for i in &self.items { if i { break 'outer } else { continue } } }",
     "json!({ \"x\": self.x });",

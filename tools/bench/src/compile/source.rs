@@ -70,7 +70,7 @@ const METHOD: &str = r#"
         if self.approved == Some(false) {
             return Err(Failure::new(format!("{name} was refused after {receipt}")));
         }
-        let (a, b) = workflow::try_join!(charge(name.clone(), 1), charge(name.clone(), 2)).await?;
+        let (a, b) = workflow::try_join!(charge(name.clone(), 1), charge(name.clone(), 2))?;
         let late = workflow::timeout(mins(@), charge(name.clone(), a + b)).await;
         let late = match late {
             Ok(paid) => paid?,
