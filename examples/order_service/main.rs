@@ -10,8 +10,9 @@
 //!
 //! `ORDER_SERVICE_DIR` says where its database and the providers' ledger lie; by default in `target/order_service`.
 //!
-//! With `DATABASE_URL=postgres://..` it works on Postgres, in the schema `order_service`, and may run several times at
-//! once: the processes share the orders and the ledger, and each ends with the same summary, whoever is killed.
+//! With `--features postgres` and `DATABASE_URL=postgres://..` it works on Postgres, in the schema `order_service`, and may
+//! run several times at once: the processes share the orders and the ledger, and each ends with the same summary, whoever
+//! is killed.
 
 // A program has no callers: a plain `pub` reads better than `pub(crate)`.
 #![allow(unreachable_pub)]
@@ -33,6 +34,8 @@ use crate::workflow::OrderWorkflow;
 use abide::prelude::*;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::prelude::*;
 
 const QUEUE: &str = "orders";
 
@@ -40,7 +43,7 @@ type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    tracing_subscriber::fmt().with_env_filter(log_filter()).with_writer(std::io::stderr).init();
+    log();
     match serve(&directory()).await {
         Ok(code) => code,
         Err(error) => {
@@ -118,8 +121,10 @@ fn directory() -> PathBuf {
     workspace.join("target").join("order_service")
 }
 
-fn log_filter() -> tracing_subscriber::EnvFilter {
-    tracing_subscriber::EnvFilter::builder()
-        .with_default_directive(tracing_subscriber::filter::LevelFilter::WARN.into())
-        .from_env_lossy()
+/// What `RUST_LOG` asks for, as in `RUST_LOG=warn,abide=debug`; warnings by default.
+fn log() {
+    let asked = std::env::var("RUST_LOG").ok().and_then(|asked| asked.parse().ok());
+    let wanted = asked.unwrap_or_else(|| Targets::new().with_default(LevelFilter::WARN));
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    tracing_subscriber::registry().with(lines.with_filter(wanted)).init();
 }

@@ -24,8 +24,11 @@ use abide::activity::CancellationToken;
 use abide::prelude::*;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::time::Duration;
 use tokio::net::TcpListener;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::prelude::*;
 
 const QUEUE: &str = "orders";
 
@@ -36,7 +39,7 @@ type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    tracing_subscriber::fmt().with_env_filter(log_filter()).with_writer(std::io::stderr).init();
+    log();
     let url = database()?;
     let abide = Abide::open(&url).await?;
     orders::create_table(&url).await?;
@@ -47,24 +50,29 @@ async fn main() -> Result<()> {
     Ok(abide.close().await?)
 }
 
-/// Runs server and worker until the process is asked to stop.
+/// Runs server and worker until the process is asked to stop. The worker ends last: it may have to answer the requests that are open.
 async fn serve(abide: &Abide, listener: TcpListener) -> Result<()> {
+    let mut served = Ok(());
+    let serving = async { served = answer(abide.client().queue(QUEUE), listener).await };
+    abide.worker(QUEUE).include(orders::steps).run_until(serving).await?;
+    served
+}
+
+/// Answers requests; once asked to stop, those that are open.
+async fn answer(client: Client, listener: TcpListener) -> Result<()> {
     let stop = CancellationToken::new();
-    let mut worker = orders::steps(abide.worker(QUEUE)).start().await?;
-    let routes = api::routes(abide.client().queue(QUEUE), stop.clone());
-    let server = axum::serve(listener, routes).with_graceful_shutdown(stop.clone().cancelled_owned());
-    let server = tokio::spawn(server.into_future());
+    let server = axum::serve(listener, api::routes(client, stop.clone()));
+    let mut server = pin!(server.with_graceful_shutdown(stop.clone().cancelled_owned()).into_future());
     tokio::select! {
+        served = &mut server => return Ok(served?),
         asked = asked_to_stop() => asked?,
-        broken = worker.stopped() => broken?,
     }
-    // Requests end before the worker: it may have to answer them.
     stop.cancel();
     match tokio::time::timeout(LAST_REQUESTS, server).await {
-        Ok(served) => served??,
+        Ok(served) => served?,
         Err(_elapsed) => tracing::warn!("requests are open after {LAST_REQUESTS:?}: their clients ask again"),
     }
-    Ok(worker.shutdown().await?)
+    Ok(())
 }
 
 /// Ctrl-C, and what a service manager sends.
@@ -94,8 +102,10 @@ fn database() -> Result<String> {
     Ok(format!("sqlite://{}", folder.join("orders.db").display()))
 }
 
-fn log_filter() -> tracing_subscriber::EnvFilter {
-    tracing_subscriber::EnvFilter::builder()
-        .with_default_directive(tracing_subscriber::filter::LevelFilter::WARN.into())
-        .from_env_lossy()
+/// What `RUST_LOG` asks for, as in `RUST_LOG=warn,abide=debug`; warnings by default.
+fn log() {
+    let asked = std::env::var("RUST_LOG").ok().and_then(|asked| asked.parse().ok());
+    let wanted = asked.unwrap_or_else(|| Targets::new().with_default(LevelFilter::WARN));
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    tracing_subscriber::registry().with(lines.with_filter(wanted)).init();
 }
