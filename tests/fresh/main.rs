@@ -54,6 +54,8 @@ fn pasted(dependencies: &str, root: &Path) -> String {
 fn cargo(folder: &Path, arguments: &[&str]) -> String {
     let mut cargo = Command::new(env!("CARGO"));
     cargo.args(arguments).current_dir(folder).env("CARGO_TARGET_DIR", target()).env("TMPDIR", folder);
+    // As the workspace's profile says: what was compiled for it serves here too.
+    cargo.env("CARGO_PROFILE_DEV_DEBUG", "line-tables-only");
     let output = cargo.output().expect("cargo runs");
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success() && !said.contains("warning"), "cargo {arguments:?}: {said}");
