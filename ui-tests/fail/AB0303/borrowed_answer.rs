@@ -12,6 +12,6 @@ impl Order {
     #[signal]
     fn set(&mut self, name: &str) { self.name = name.into(); }
     #[signal]
-    fn set2(&mut self, name: Option<&'static str>) { }
+    fn set2(&mut self, _name: Option<&'static str>) { }
 }
 fn main() {}
