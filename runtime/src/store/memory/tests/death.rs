@@ -62,7 +62,7 @@ async fn a_death_is_found_out_before_the_lease_has_run_out() {
             }
         };
         let (deaths, took) = timed(found).await;
-        assert_eq!(took, ms(5_001), "looked for when it has run out");
+        assert_eq!(took, ms(4_901), "looked for when it has run out");
         assert!(!deaths.dead[0].gone);
         assert_eq!(a.store.take_over(b.me).await.unwrap(), 1);
         assert_eq!(a.row(id).await.recovered_from, Some(b.me));
@@ -104,7 +104,7 @@ async fn locks_that_the_server_let_go_when_it_restarted_tell_nothing() {
     b.store.renew(b.me).await.unwrap();
     let deaths = fresh.store.dead().await.unwrap();
     assert_eq!((deaths.dead.len(), deaths.next), (0, Some(ms(4_900))), "renewed since, without its lock");
-    assert_eq!(until(fresh.me) - until(b.me), -2_000 + 7_000);
+    assert_eq!(until(fresh.me) - until(b.me), -2_000 + 7_100);
     assert_eq!(until(a.me), until(fresh.me), "but not the one that has not been seen since");
 }
 
@@ -117,7 +117,7 @@ async fn a_line_that_breaks_lets_go_of_the_locks_until_it_is_there_again() {
     assert!(matches!(b.store.renew(b.me).await, Err(StoreError::Unknown { .. })));
     assert_eq!(a.store.dead().await.unwrap().dead, []);
     let until = |worker| scene.server.look(|tables| tables.leases[&worker].until_ms);
-    assert_eq!(until(a.me) - until(b.me), 7_000, "shortened");
+    assert_eq!(until(a.me) - until(b.me), 7_100, "shortened");
     b.store.renew(b.me).await.unwrap();
     assert_eq!(a.store.dead().await.unwrap().dead, []);
     assert!(until(b.me) >= until(a.me), "the next renewal undoes that");
