@@ -33,6 +33,10 @@ impl fmt::Display for Serving {
 impl UntypedHandle {
     /// Who may run it, as the database knows its workers.
     pub(super) async fn serving(&self, row: &ExecutionRow) -> Result<Serving> {
+        // Its owner in this process lives.
+        if self.client.abide.hub().owner_of(row.id).is_some() {
+            return Ok(Serving::Served);
+        }
         let workers = self.client.abide.store().served(row.queue.clone()).await?;
         Ok(match () {
             () if workers.is_empty() => Serving::NoWorker,

@@ -20,28 +20,43 @@ pub(super) fn expand(rules: TokenStream, arguments: &TokenStream, at: Span) -> O
         return None;
     }
     let given: Vec<TokenTree> = arguments.clone().into_iter().collect();
-    let mut rules = rules.into_iter().peekable();
-    let mut matcher = TokenStream::new();
-    while let Some(token) = rules.next() {
+    for Rule { matcher, transcriber } in self::rules(rules) {
+        let parts = parts(matcher)?;
+        if let Some((bound, used)) = matched(&parts, &given)
+            && used == given.len()
+        {
+            return Output { at, left: MAX_EXPANSION }.transcribe(transcriber, &bound);
+        }
+    }
+    None
+}
+
+/// `(matcher) => {transcriber};`
+pub(super) struct Rule {
+    pub(super) matcher: TokenStream,
+    pub(super) transcriber: TokenStream,
+}
+
+/// The rules of a `macro_rules!`, in order.
+pub(super) fn rules(body: TokenStream) -> Vec<Rule> {
+    let (mut found, mut matcher) = (Vec::new(), TokenStream::new());
+    let mut body = body.into_iter().peekable();
+    while let Some(token) = body.next() {
         match token {
             TokenTree::Group(group) => matcher = group.stream(),
-            // `(matcher) => {transcriber};`
-            token if is_punct(&token, '=') && rules.peek().is_some_and(|next| is_punct(next, '>')) => {
-                rules.next();
-                let TokenTree::Group(transcriber) = rules.next()? else { return None };
-                let parts = parts(std::mem::take(&mut matcher))?;
-                match matched(&parts, &given) {
-                    Some((bound, used)) if used == given.len() => {
-                        let mut output = Output { at, left: MAX_EXPANSION };
-                        return output.transcribe(transcriber.stream(), &bound);
-                    }
-                    _ => {}
+            token if is_punct(&token, '=') && body.peek().is_some_and(|next| is_punct(next, '>')) => {
+                body.next();
+                if let Some(TokenTree::Group(transcriber)) = body.next() {
+                    found.push(Rule {
+                        matcher: std::mem::take(&mut matcher),
+                        transcriber: transcriber.stream(),
+                    });
                 }
             }
             _ => {}
         }
     }
-    None
+    found
 }
 
 /// How many tokens there are, however deep.

@@ -1,7 +1,7 @@
 //! Macro calls: the macro itself may be against a rule, its arguments are read as the expressions that they are, and a
 //! `macro_rules!` of the crate is read too.
 
-use super::expand::expand;
+use super::expand::{self, expand};
 use super::walk::Walker;
 use super::{Hit, Kind, follow, named, tokens};
 use crate::body::select_of;
@@ -240,25 +240,9 @@ fn is_optional(found: Option<&Found>, written: &Written) -> bool {
 
 /// The right sides of the rules that may take these arguments. A matcher's words before its first `$` must be there.
 fn transcribers(rules: TokenStream, arguments: &TokenStream) -> Vec<TokenStream> {
-    let mut found = Vec::new();
-    let mut rules = rules.into_iter().peekable();
-    let mut matcher = TokenStream::new();
-    while let Some(token) = rules.next() {
-        match token {
-            TokenTree::Group(group) => matcher = group.stream(),
-            // `(matcher) => {transcriber};`
-            token if is_punct(&token, '=') && rules.peek().is_some_and(|next| is_punct(next, '>')) => {
-                rules.next();
-                if let Some(TokenTree::Group(transcriber)) = rules.next()
-                    && may_match(matcher.clone(), arguments)
-                {
-                    found.push(transcriber.stream());
-                }
-            }
-            _ => {}
-        }
-    }
-    found
+    let rules = expand::rules(rules).into_iter();
+    let fitting = rules.filter(|rule| may_match(rule.matcher.clone(), arguments));
+    fitting.map(|rule| rule.transcriber).collect()
 }
 
 fn may_match(matcher: TokenStream, arguments: &TokenStream) -> bool {

@@ -41,8 +41,21 @@ async fn waits(watcher: &mut PgConnection, name: &str) {
     waited.unwrap_or_else(|_| panic!("no session `{name}` waits for a lock"));
 }
 
+/// Locks the run's row.
+fn row(id: ExecutionId, how: &str) -> String {
+    format!("SELECT 1 FROM abide.execution WHERE id = {id} {how}")
+}
+
+/// The same, in a transaction that begins with it.
 fn lock(id: ExecutionId, how: &str) -> String {
-    format!("BEGIN; SELECT 1 FROM abide.execution WHERE id = {id} {how}")
+    format!("BEGIN; {}", row(id, how))
+}
+
+/// What an append is told.
+async fn told(
+    append: tokio::sync::oneshot::Receiver<Result<AppendOutcome, StoreError>>,
+) -> Result<AppendOutcome, StoreError> {
+    tokio::time::timeout(FOR_EVER, append).await.expect("it is told").unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -76,7 +89,7 @@ async fn a_close_that_is_kept_out_waits_in_line() {
     // Meanwhile it holds up nobody.
     assert!(matches!(a.append(a.close(other, 2)).await, Ok(AppendOutcome::Done)));
     run(&mut sender, "COMMIT").await.unwrap();
-    let told = tokio::time::timeout(FOR_EVER, closed).await.expect("it is told").unwrap();
+    let told = told(closed).await;
     assert!(matches!(told, Ok(AppendOutcome::Done)), "{told:?}");
     assert_eq!(a.row(id).await.status, Status::Completed);
 }
@@ -94,7 +107,7 @@ async fn a_close_that_waits_in_line_sees_the_message_that_came_first() {
         "INSERT INTO abide.inbox (execution, kind, request_id, body, at) VALUES ({id}, 0, 's1', '{{}}', 1); COMMIT"
     );
     run(&mut sender, message).await.unwrap();
-    let told = tokio::time::timeout(FOR_EVER, closed).await.expect("it is told").unwrap();
+    let told = told(closed).await;
     assert!(matches!(told, Ok(AppendOutcome::Conflict)), "{told:?}");
 }
 
@@ -109,7 +122,7 @@ async fn a_close_that_waits_in_line_is_told_that_its_worker_has_lost_its_lease()
     waits(&mut watcher, "close").await;
     run(&mut watcher, "DELETE FROM abide.lease").await.unwrap();
     run(&mut sender, "COMMIT").await.unwrap();
-    let told = tokio::time::timeout(FOR_EVER, closed).await.expect("it is told").unwrap();
+    let told = told(closed).await;
     assert!(matches!(told, Err(StoreError::Fenced)), "{told:?}");
 }
 
@@ -122,8 +135,7 @@ async fn closes_that_are_kept_out_take_few_connections() {
     run(&mut sender, "BEGIN").await.unwrap();
     for n in 0..12 {
         let id = a.running(&format!("order-{n}")).await;
-        let held = format!("SELECT 1 FROM abide.execution WHERE id = {id} FOR KEY SHARE");
-        run(&mut sender, held).await.unwrap();
+        run(&mut sender, row(id, "FOR KEY SHARE")).await.unwrap();
         closes.push(a.submit(a.close(id, 2)));
     }
     let query = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
@@ -136,7 +148,7 @@ async fn closes_that_are_kept_out_take_few_connections() {
     }
     run(&mut sender, "COMMIT").await.unwrap();
     for closed in closes {
-        let told = tokio::time::timeout(FOR_EVER, closed).await.expect("it is told").unwrap();
+        let told = told(closed).await;
         assert!(matches!(told, Ok(AppendOutcome::Done)), "{told:?}");
     }
 }
@@ -150,8 +162,7 @@ async fn a_close_that_is_put_off_is_told_that_the_store_ends() {
     run(&mut sender, "BEGIN").await.unwrap();
     let mut closes = Vec::new();
     for id in ids {
-        let held = format!("SELECT 1 FROM abide.execution WHERE id = {id} FOR KEY SHARE");
-        run(&mut sender, held).await.unwrap();
+        run(&mut sender, row(id, "FOR KEY SHARE")).await.unwrap();
         closes.push(a.submit(a.close(id, 2)));
     }
     while a.store.metrics().retries == 0 {
@@ -159,7 +170,7 @@ async fn a_close_that_is_put_off_is_told_that_the_store_ends() {
     }
     tokio::time::timeout(FOR_EVER, a.store.close()).await.expect("it ends").unwrap();
     for closed in closes {
-        let told = tokio::time::timeout(FOR_EVER, closed).await.expect("it is told").unwrap();
+        let told = told(closed).await;
         assert!(matches!(told, Err(StoreError::Closed)), "{told:?}");
     }
 }
@@ -184,7 +195,7 @@ async fn a_start_that_ends_a_held_run_holds_up_no_batch() {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     run(&mut sender, "COMMIT").await.unwrap();
-    let told = tokio::time::timeout(FOR_EVER, again).await.expect("it is told").unwrap();
+    let told = told(again).await;
     assert!(matches!(told, Ok(AppendOutcome::Done)), "{told:?}");
     assert_eq!(a.row(held).await.status, Status::Terminated);
 }
@@ -210,7 +221,7 @@ async fn a_request_id_in_an_open_transaction_holds_up_no_batch() {
         assert!(matches!(told, Ok(Ok(AppendOutcome::Done))), "it waits for the user");
     }
     user.run("COMMIT").await;
-    let told = tokio::time::timeout(FOR_EVER, same).await.expect("it is told").unwrap();
+    let told = told(same).await;
     let Ok(AppendOutcome::Duplicate(StartAnswer::Known(row))) = told else { panic!("{told:?}") };
     assert_eq!(row.workflow_id, "order-2");
 }
