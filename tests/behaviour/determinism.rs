@@ -2,10 +2,22 @@
 
 use super::support::{Db, Log, Steps, eventually};
 use abide::prelude::*;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::collections::HashMap;
+use std::sync::Mutex;
 
-/// How often the side effect was really read.
-static READS: AtomicU32 = AtomicU32::new(0);
+/// How often the side effect of each workflow was really read.
+static READS: Mutex<Option<HashMap<String, u32>>> = Mutex::new(None);
+
+fn read(workflow_id: &str) -> u32 {
+    let mut reads = READS.lock().unwrap();
+    let count = reads.get_or_insert_default().entry(workflow_id.to_owned()).or_default();
+    *count += 1;
+    *count
+}
+
+fn reads(workflow_id: &str) -> u32 {
+    READS.lock().unwrap().as_ref().and_then(|reads| reads.get(workflow_id).copied()).unwrap_or(0)
+}
 
 #[derive(Default)]
 struct Reader {
@@ -23,8 +35,9 @@ impl Reader {
             self.values.push(workflow::random_range(0..1_000_000).to_string());
             self.values.push(workflow::random::<f64>().to_string());
             self.values.push(workflow::uuid().to_string());
-            let read = workflow::side_effect(|| READS.fetch_add(1, Ordering::SeqCst)).await;
-            self.values.push(read.to_string());
+            let id = workflow::info().workflow_id;
+            let count = workflow::side_effect(move || read(&id)).await;
+            self.values.push(count.to_string());
             Steps::note(n).await?;
             workflow::sleep(std::time::Duration::from_millis(2)).await;
         }
@@ -55,7 +68,7 @@ async fn values_are_the_same_after_a_replay() {
     let run = db.client().start(Reader::run(3)).id("reader").await.unwrap();
     eventually("it waits", async || run.values().await.unwrap().len() == 20).await;
     let live = run.values().await.unwrap();
-    let reads = READS.load(Ordering::SeqCst);
+    assert_eq!(reads("reader"), 3);
     first.shutdown().await.unwrap();
 
     let second = worker().await.unwrap();
@@ -63,7 +76,7 @@ async fn values_are_the_same_after_a_replay() {
     run.done().await.unwrap();
     let end = run.result().await.unwrap();
     assert_eq!(end[..20], live);
-    assert_eq!(READS.load(Ordering::SeqCst), reads, "a replay takes the recorded value");
+    assert_eq!(reads("reader"), 3, "a replay takes the recorded value");
     assert_eq!(run.values().await.unwrap(), end, "also after its close");
     second.shutdown().await.unwrap();
 
