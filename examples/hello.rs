@@ -16,8 +16,7 @@ async fn hello(name: String) -> Result<String, Failure> {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let file = std::env::temp_dir().join("hello.db");
-    let abide = Abide::open(&format!("sqlite://{}", file.display())).await?;
+    let abide = Abide::open(std::env::temp_dir().join("hello.db")).await?;
     let worker = abide.worker("greetings").workflow(hello).activity(greet).start().await?;
     let run = abide.client().start(hello("world".to_string())).await?;
     println!("{}", run.result().await?);

@@ -73,7 +73,7 @@ impl Auction {
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let dir = std::env::temp_dir().join(format!("abide-auction-{}", std::process::id()));
     std::fs::create_dir_all(&dir)?;
-    let abide = Abide::open(&format!("sqlite://{}", dir.join("auction.db").display())).await?;
+    let abide = Abide::open(dir.join("auction.db")).await?;
     let worker = abide.worker("auctions").workflow(Auction::run).activity(mail).start().await?;
 
     let auction = abide.client().start(Auction::run("A lamp".to_string())).id("lot-1").await?;

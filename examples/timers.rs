@@ -50,7 +50,7 @@ async fn breakfast() -> Result<Vec<String>, Failure> {
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let dir = std::env::temp_dir().join(format!("abide-timers-{}", std::process::id()));
     std::fs::create_dir_all(&dir)?;
-    let abide = Abide::open(&format!("sqlite://{}", dir.join("timers.db").display())).await?;
+    let abide = Abide::open(dir.join("timers.db")).await?;
     let worker = abide.worker("kitchen").workflow(breakfast).activity(brew).start().await?;
 
     let run = abide.client().start(breakfast()).await?;

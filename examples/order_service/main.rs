@@ -94,7 +94,7 @@ async fn open(dir: &Path) -> Result<Abide> {
     }
     let file = dir.join("orders.db");
     println!("database: {}", file.display());
-    Ok(Abide::open(&format!("sqlite://{}", file.display())).await?)
+    Ok(Abide::open(&file).await?)
 }
 
 /// Says what an earlier run left.

@@ -4,15 +4,16 @@
 //! starts no worker and claims nothing.
 
 use crate::Metrics;
-use crate::client::Client;
-use crate::error::{Error, Result};
+use crate::client::{Client, Looks};
+use crate::error::Result;
 use crate::host::Host;
 use crate::hub::Hub;
+use crate::location::{Database, Location};
 use crate::store::{FaultHook, Store};
 use crate::worker::WorkerBuilder;
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 /// An open database. Cheap to clone; all clones share one writer and one view of this process's workers, so open a
@@ -23,10 +24,9 @@ use std::time::Duration;
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> abide::Result<()> {
 /// # let folder = tempfile::tempdir().expect("a temporary folder");
-/// # let url = format!("sqlite://{}/orders.db", folder.path().display());
 /// use abide::{Abide, ListFilter};
 ///
-/// let abide = Abide::open(&url).await?; // "sqlite://orders.db"
+/// let abide = Abide::open(folder.path().join("orders.db")).await?; // or a URL: "postgres://app@db/orders"
 /// let page = abide.client().list(ListFilter::new()).await?;
 /// assert!(page.executions.is_empty());
 /// # Ok(())
@@ -43,22 +43,35 @@ struct Inner {
     store: Arc<dyn Store>,
     hub: Arc<Hub>,
     host: Host,
+    looks: Looks,
+}
+
+/// An open database that this does not keep open.
+pub(crate) struct WeakAbide(Weak<Inner>);
+
+impl WeakAbide {
+    pub(crate) fn upgrade(&self) -> Option<Abide> {
+        self.0.upgrade().map(|inner| Abide { inner })
+    }
 }
 
 impl Abide {
-    /// Opens the database at `url`: `sqlite://path/to/file.db`, relative to the working directory, or `sqlite:///absolute/path.db`,
-    /// which is made where it is not there; or `postgres://user:password@host:5432/database`, any number of processes on any number of
-    /// machines, whose tables are made in a schema of their own.
+    /// Opens the database at `location`:
+    /// - a [`Path`](std::path::Path) or `PathBuf`, or the URL `sqlite://path/to/file.db` (relative to the working directory) or
+    ///   `sqlite:///absolute/path.db`: an SQLite file, which is made where it is not there;
+    /// - `postgres://user:password@host:5432/database`: any number of processes on any number of machines, whose tables are
+    ///   made in a schema of their own.
     ///
-    /// Errors: `AB0501` and what follows it, each saying what is wrong with the path, the file or the disk.
-    pub async fn open(url: impl AsRef<str>) -> Result<Self> {
-        Self::builder(url.as_ref()).open().await
+    /// # Errors
+    /// `AB0501` and what follows it, each saying what is wrong with the path, the file or the disk.
+    pub async fn open(location: impl Into<Location>) -> Result<Self> {
+        Self::builder(location).open().await
     }
 
     /// Like [`Abide::open`], with options.
-    pub fn builder(url: impl Into<String>) -> AbideBuilder {
+    pub fn builder(location: impl Into<Location>) -> AbideBuilder {
         AbideBuilder {
-            url: url.into(),
+            location: location.into(),
             busy_timeout: Duration::from_secs(10),
             schema: "abide".to_owned(),
             connections: 10,
@@ -91,7 +104,8 @@ impl Abide {
     }
 
     pub(crate) fn of(store: Arc<dyn Store>, host: Host) -> Self {
-        Self { inner: Arc::new(Inner { store, hub: Arc::default(), host }) }
+        let inner = Inner { store, hub: Arc::default(), host, looks: Looks::default() };
+        Self { inner: Arc::new(inner) }
     }
 
     pub(crate) fn store(&self) -> &Arc<dyn Store> {
@@ -105,6 +119,14 @@ impl Abide {
 
     pub(crate) fn hub(&self) -> &Arc<Hub> {
         &self.inner.hub
+    }
+
+    pub(crate) fn downgrade(&self) -> WeakAbide {
+        WeakAbide(Arc::downgrade(&self.inner))
+    }
+
+    pub(crate) fn looks(&self) -> &Looks {
+        &self.inner.looks
     }
 
     pub(crate) fn host(&self) -> &Host {
@@ -121,7 +143,7 @@ impl fmt::Debug for Abide {
 /// Options of [`Abide::builder`].
 #[must_use = "nothing is opened until `.open().await`"]
 pub struct AbideBuilder {
-    url: String,
+    location: Location,
     busy_timeout: Duration,
     schema: String,
     connections: u32,
@@ -187,15 +209,14 @@ impl AbideBuilder {
     /// # Errors
     /// `AB0501` where the database cannot be reached, `AB0502` where it is a standby, `AB0505` and `AB0506` where the schema is another program's or a newer one.
     pub async fn pending_migrations(self) -> Result<Vec<Migration>> {
-        #[cfg(feature = "postgres")]
-        if is_postgres(&self.url) {
-            let (url, options) = self.postgres();
-            let pending = crate::store::postgres::pending_migrations(&url, options).await?;
-            return Ok(pending.into_iter().map(|(version, sql)| Migration { version, sql }).collect());
-        }
-        match self.url.starts_with("sqlite:") {
-            true => Ok(Vec::new()),
-            false => Err(unknown(&self.url)),
+        match self.location.database()? {
+            #[cfg(feature = "postgres")]
+            Database::Postgres(url) => {
+                let pending = crate::store::postgres::pending_migrations(&url, self.postgres()).await?;
+                Ok(pending.into_iter().map(|(version, sql)| Migration { version, sql }).collect())
+            }
+            #[cfg(feature = "sqlite")]
+            Database::Sqlite(_) => Ok(Vec::new()),
         }
     }
 
@@ -228,85 +249,25 @@ impl AbideBuilder {
 }
 
 async fn open_store(options: AbideBuilder) -> Result<Arc<dyn Store>> {
-    #[cfg(feature = "sqlite")]
-    if options.url.starts_with("sqlite:") {
-        use crate::store::sqlite;
-        let AbideBuilder { url, busy_timeout, attempt_limit, fault, skew_ms, .. } = options;
-        let default = sqlite::OpenOptions::default();
-        let chosen = sqlite::OpenOptions { busy_timeout, attempt_limit, fault, skew_ms, ..default };
-        return Ok(sqlite::open(&url, chosen).await?);
+    match options.location.database()? {
+        #[cfg(feature = "sqlite")]
+        Database::Sqlite(file) => {
+            use crate::store::sqlite;
+            let AbideBuilder { busy_timeout, attempt_limit, fault, skew_ms, .. } = options;
+            let default = sqlite::OpenOptions::default();
+            let chosen = sqlite::OpenOptions { busy_timeout, attempt_limit, fault, skew_ms, ..default };
+            Ok(sqlite::open(&file, chosen).await?)
+        }
+        #[cfg(feature = "postgres")]
+        Database::Postgres(url) => Ok(crate::store::postgres::open(&url, options.postgres()).await?),
     }
-    #[cfg(feature = "postgres")]
-    if is_postgres(&options.url) {
-        let (url, options) = options.postgres();
-        return Ok(crate::store::postgres::open(&url, options).await?);
-    }
-    Err(unknown(&options.url))
 }
 
 #[cfg(feature = "postgres")]
 impl AbideBuilder {
-    fn postgres(self) -> (String, crate::store::postgres::OpenOptions) {
-        let Self { url, busy_timeout, schema, connections, migrate, fault, .. } = self;
+    fn postgres(self) -> crate::store::postgres::OpenOptions {
+        let Self { busy_timeout, schema, connections, migrate, fault, .. } = self;
         let default = crate::store::postgres::OpenOptions::default();
-        (
-            url,
-            crate::store::postgres::OpenOptions {
-                busy_timeout,
-                schema,
-                connections,
-                migrate,
-                fault,
-                ..default
-            },
-        )
-    }
-}
-
-#[cfg(feature = "postgres")]
-fn is_postgres(url: &str) -> bool {
-    url.starts_with("postgres:") || url.starts_with("postgresql:")
-}
-
-fn unknown(url: &str) -> Error {
-    let help = match url.split_once(':') {
-        Some(("sqlite", _)) => "build with abide's feature `sqlite`",
-        Some(("postgres" | "postgresql", _)) => "build with abide's feature `postgres`",
-        _ => "use `sqlite://path/to/file.db` or `postgres://user@host/database`",
-    };
-    Error::UnknownDatabase { url: without_password(url), help }
-}
-
-/// The URL as an error may show it: `postgres://user:secret@host/db` without the secret.
-pub(crate) fn without_password(url: &str) -> String {
-    let (address, options) = url.split_once('?').map_or((url, None), |(address, rest)| (address, Some(rest)));
-    let user_part =
-        address.split_once("://").and_then(|(scheme, rest)| Some((scheme, rest.rsplit_once('@')?)));
-    let address = match user_part {
-        Some((scheme, (user, host))) => {
-            let name = user.split_once(':').map_or(user, |(name, _)| name);
-            format!("{scheme}://{name}@{host}")
-        }
-        None => address.to_owned(),
-    };
-    let shown = |options: &str| {
-        let plain = options.split('&').filter(|option| !option.starts_with("password="));
-        format!("{address}?{}", plain.collect::<Vec<_>>().join("&"))
-    };
-    options.map_or(address.clone(), shown)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::without_password;
-
-    #[test]
-    fn errors_show_no_password() {
-        assert_eq!(without_password("postgres://me:secret@host/db"), "postgres://me@host/db");
-        assert_eq!(
-            without_password("postgres://h/db?password=secret&sslmode=require"),
-            "postgres://h/db?sslmode=require"
-        );
-        assert_eq!(without_password("sqlite://orders.db"), "sqlite://orders.db");
+        crate::store::postgres::OpenOptions { busy_timeout, schema, connections, migrate, fault, ..default }
     }
 }

@@ -210,6 +210,14 @@ impl Host {
         self.engine.handle()
     }
 
+    /// Whether a test or a simulation makes this process up.
+    pub(crate) fn is_test(&self) -> bool {
+        #[cfg(feature = "testing")]
+        return self.test.is_some();
+        #[cfg(not(feature = "testing"))]
+        return false;
+    }
+
     /// An id that was never used: a UUIDv7, so that ids made close in time are close in an index.
     pub(crate) fn fresh_id(&self) -> String {
         #[cfg(feature = "testing")]

@@ -76,6 +76,7 @@ mod engine;
 mod error;
 mod host;
 mod hub;
+mod location;
 mod outcome;
 pub mod prelude;
 mod raw;
@@ -93,6 +94,7 @@ pub use crate::client::{
     QueryError, Request, Serving, Start, UntypedHandle,
 };
 pub use crate::error::{Error, ErrorKind, Result, StoreFailure};
+pub use crate::location::Location;
 pub use crate::outcome::{Reason, WorkflowError};
 pub use crate::store::Metrics;
 pub use crate::worker::{Worker, WorkerBuilder};

@@ -28,8 +28,8 @@ async fn stranger(folder: &tempfile::TempDir) -> SqliteConnection {
     SqliteConnection::connect_with(&options).await.unwrap()
 }
 
-async fn open(url: &str) -> abide::Error {
-    Abide::open(url).await.expect_err("it cannot be opened")
+async fn open(location: impl Into<abide::Location>) -> abide::Error {
+    Abide::open(location).await.expect_err("it cannot be opened")
 }
 
 #[tokio::test]
@@ -40,12 +40,16 @@ async fn urls_and_paths() {
         assert!(!error.to_string().contains("secret"), "{error}");
     }
     let folder = tempfile::tempdir().unwrap();
-    let at = |name: &str| format!("sqlite://{}", folder.path().join(name).display());
-    fs::write(folder.path().join("file"), "").unwrap();
+    let at = |name: &str| folder.path().join(name);
+    fs::write(at("file"), "").unwrap();
     for name in ["", "missing/orders.db", "file/orders.db"] {
-        assert_eq!(open(&at(name)).await.code(), "AB0501", "{name}");
+        assert_eq!(open(at(name)).await.code(), "AB0501", "{name}");
+        assert_eq!(open(format!("sqlite://{}", at(name).display())).await.code(), "AB0501", "{name}");
     }
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing was made");
+    let abide = Abide::open(at("what?.db")).await.unwrap();
+    assert!(at("what?.db").exists(), "a path is a file, and no URL");
+    abide.close().await.unwrap();
 }
 
 #[tokio::test]
@@ -59,7 +63,7 @@ async fn read_only() {
     let mut locked = writable.clone();
     locked.set_readonly(true);
     fs::set_permissions(&file, locked).unwrap();
-    assert_eq!(open(&Db::url(&folder)).await.code(), "AB0502");
+    assert_eq!(open(Db::url(&folder)).await.code(), "AB0502");
     fs::set_permissions(&file, writable).unwrap();
     let abide = Db::open(&folder).await;
     assert!(abide.client().execution(run.id()).describe().await.is_ok(), "it is as it was");
@@ -70,13 +74,13 @@ async fn not_a_database_of_abides() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("abide.db");
     fs::write(&file, "these are the minutes of the meeting").unwrap();
-    assert_eq!(open(&Db::url(&folder)).await.code(), "AB0505");
+    assert_eq!(open(Db::url(&folder)).await.code(), "AB0505");
     assert_eq!(fs::read_to_string(&file).unwrap(), "these are the minutes of the meeting");
     fs::remove_file(&file).unwrap();
 
     let mut other = stranger(&folder).await;
     other.execute("CREATE TABLE invoice (id INTEGER)").await.unwrap();
-    let error = open(&Db::url(&folder)).await;
+    let error = open(Db::url(&folder)).await;
     assert_eq!(error.code(), "AB0505");
     says(&error.to_string(), &["invoice"]);
     let tables = "SELECT count(*) FROM sqlite_master WHERE type = 'table'";
@@ -93,7 +97,7 @@ async fn written_by_a_newer_version() {
     let mut later = stranger(&folder).await;
     let insert = "INSERT INTO abide_migration (version, build, applied_at) VALUES (999, 'later', 0)";
     later.execute(insert).await.unwrap();
-    let error = open(&Db::url(&folder)).await;
+    let error = open(Db::url(&folder)).await;
     assert_eq!(error.code(), "AB0506");
     says(&error.to_string(), &["999", "newer build"]);
     later.execute("DELETE FROM abide_migration WHERE version = 999").await.unwrap();

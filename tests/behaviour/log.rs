@@ -128,6 +128,19 @@ async fn a_task_queue_that_nobody_serves_is_told() {
     activities.shutdown().await.unwrap();
 }
 
+#[tokio::test]
+async fn a_start_that_nobody_takes_is_told_though_nobody_waits_for_it() {
+    listen();
+    let db = Db::new().await;
+    let client = db.client().queue("log-bare");
+    let first = client.start(waits_for_ever()).id("log-bare-1").await.unwrap();
+    let second = client.start(waits_for_ever()).id("log-bare-2").await.unwrap();
+    eventually("it is told", async || engine_told("AB0627: workflow `log-bare-1`").len() == 1).await;
+    assert!(engine_told("AB0627: workflow `log-bare-2`").is_empty(), "one line for a task queue");
+    first.terminate("the test ends").await.unwrap();
+    second.terminate("the test ends").await.unwrap();
+}
+
 /// Ends while its handler waits.
 #[derive(Default)]
 struct Hasty {

@@ -197,7 +197,7 @@ impl UntypedHandle {
             _ => Vec::new(),
         };
         let serving = match row.status.is_open() {
-            true => Some(self.serving(&row).await?),
+            true => Some(self.client.serving(&row).await?),
             false => None,
         };
         Ok(Description {

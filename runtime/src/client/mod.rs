@@ -26,6 +26,7 @@ pub use list::{ExecutionPage, ExecutionSummary, ListCursor, ListFilter};
 #[cfg(feature = "testing")]
 pub(crate) use pending::journal;
 pub use request::Request;
+pub(crate) use serving::Looks;
 pub use serving::Serving;
 pub use start::{IdConflictPolicy, IdReusePolicy, Start};
 

@@ -1,9 +1,48 @@
 //! Whether anybody can run an execution: a task queue that nobody serves is silent by itself.
 
-use super::UntypedHandle;
+use super::Client;
 use crate::error::Result;
-use crate::store::{ExecutionRow, Status};
+use crate::store::{ExecutionRow, Find, NewExecution, Status};
+use std::collections::HashMap;
 use std::fmt;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// After how long a start that no worker of this process took is looked at.
+const LOOKED_AFTER: Duration = Duration::from_secs(5);
+
+/// How often one task queue is told of, at most.
+const TOLD_EVERY: Duration = Duration::from_secs(60);
+
+/// How many task queues are remembered. Beyond them nothing is told until one is forgotten.
+const REMEMBERED: usize = 256;
+
+/// Which task queues and workflow types this process has looked at lately, so that the log tells of each once a minute
+/// and not at each start.
+#[derive(Default)]
+pub(crate) struct Looks(Mutex<HashMap<(String, String), Instant>>);
+
+impl Looks {
+    /// Whether the caller is the one to look: nobody has within [`TOLD_EVERY`].
+    fn take(&self, queue: &str, workflow_type: &str) -> bool {
+        let mut taken = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        taken.retain(|_, since| now.duration_since(*since) < TOLD_EVERY);
+        let key = (queue.to_owned(), workflow_type.to_owned());
+        let free = taken.len() < REMEMBERED && !taken.contains_key(&key);
+        if free {
+            taken.insert(key, now);
+        }
+        free
+    }
+
+    /// There was nothing to tell: the next one looks again.
+    fn give_back(&self, queue: &str, workflow_type: &str) {
+        let mut taken = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        taken.remove(&(queue.to_owned(), workflow_type.to_owned()));
+    }
+}
 
 /// Whether a live worker can run an execution: [`Description::serving`](super::Description::serving).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -30,14 +69,14 @@ impl fmt::Display for Serving {
     }
 }
 
-impl UntypedHandle {
+impl Client {
     /// Who may run it, as the database knows its workers.
     pub(super) async fn serving(&self, row: &ExecutionRow) -> Result<Serving> {
         // Its owner in this process lives.
-        if self.client.abide.hub().owner_of(row.id).is_some() {
+        if self.abide.hub().owner_of(row.id).is_some() {
             return Ok(Serving::Served);
         }
-        let workers = self.client.abide.store().served(row.queue.clone()).await?;
+        let workers = self.abide.store().served(row.queue.clone()).await?;
         Ok(match () {
             () if workers.is_empty() => Serving::NoWorker,
             () if workers.iter().any(|types| types.contains(&row.workflow_type)) => Serving::Served,
@@ -48,22 +87,72 @@ impl UntypedHandle {
 
     /// Warns where it waits for a worker that is not there. A look that fails says nothing: the wait goes on.
     pub(super) async fn warn_if_unserved(&self, row: &ExecutionRow) {
-        if row.status != Status::Running || row.owner.is_some() {
+        let looks = self.abide.looks();
+        if looks.take(&row.queue, &row.workflow_type) && !self.told_unserved(row).await {
+            looks.give_back(&row.queue, &row.workflow_type);
+        }
+    }
+
+    /// Looks in [`LOOKED_AFTER`], where nobody has lately, whether somebody can run what was started just now: the caller
+    /// may never wait for it. A test's time is its own: there the waits tell.
+    pub(super) fn look_later(&self, started: &NewExecution) {
+        let (queue, workflow_type) = (started.queue.clone(), started.workflow_type.clone());
+        if self.abide.host().is_test() || !self.abide.looks().take(&queue, &workflow_type) {
             return;
         }
-        let Ok(serving) = self.serving(row).await else { return };
-        if serving != Serving::Served {
-            tracing::warn!(
-                target: "abide::workflow",
-                code = "AB0627",
-                workflow_id = row.workflow_id,
-                workflow_type = row.workflow_type,
-                queue = row.queue,
-                "AB0627: workflow `{}` of type `{}` waits on task queue `{}`: {serving}",
-                row.workflow_id,
-                row.workflow_type,
-                row.queue
-            );
+        let (abide, execution) = (self.abide.downgrade(), started.id);
+        tokio::spawn(async move {
+            tokio::time::sleep(LOOKED_AFTER).await;
+            let Some(abide) = abide.upgrade() else { return };
+            let told = match abide.store().find(Find::Execution(execution)).await {
+                Ok(Some(row)) => abide.client().told_unserved(&row).await,
+                Ok(None) | Err(_) => false,
+            };
+            if !told {
+                abide.looks().give_back(&queue, &workflow_type);
+            }
+        });
+    }
+
+    /// Whether nobody can run it; then the log has it.
+    async fn told_unserved(&self, row: &ExecutionRow) -> bool {
+        if row.status != Status::Running || row.owner.is_some() {
+            return false;
         }
+        let Ok(serving) = self.serving(row).await else { return false };
+        if serving == Serving::Served {
+            return false;
+        }
+        tracing::warn!(
+            target: "abide::workflow",
+            code = "AB0627",
+            workflow_id = row.workflow_id,
+            workflow_type = row.workflow_type,
+            queue = row.queue,
+            "AB0627: workflow `{}` of type `{}` waits on task queue `{}`: {serving}",
+            row.workflow_id,
+            row.workflow_type,
+            row.queue
+        );
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn one_looks_in_a_minute_and_what_is_remembered_is_bounded() {
+        let looks = Looks::default();
+        assert!(looks.take("orders", "Order"));
+        assert!(!looks.take("orders", "Order"));
+        assert!(looks.take("orders", "Bill"));
+        looks.give_back("orders", "Order");
+        assert!(looks.take("orders", "Order"));
+        let taken = (0..1_000).filter(|n| looks.take(&n.to_string(), "Order")).count();
+        assert_eq!(taken, REMEMBERED - 2);
+        tokio::time::advance(TOLD_EVERY).await;
+        assert!(looks.take("orders", "Order"));
     }
 }

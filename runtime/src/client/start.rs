@@ -136,7 +136,9 @@ impl<W: WorkflowHandle> Start<W> {
             }
             let (client, new) = self.checked()?;
             let (started, workflow_id) = begun(&client, &new);
-            let answer = client.abide.store().start_within(user_connection(connection)?, new).await?;
+            let asked = client.abide.store().start_within(user_connection(connection)?, new.clone());
+            let answer = asked.await?;
+            look_later(&client, &new, &answer);
             of_answer(client, started, workflow_id, answer)
         })
     }
@@ -245,9 +247,17 @@ async fn submit_once(client: &Client, new: &NewExecution) -> Result<StartAnswer>
         }
     }
     let answer = store.start(new.clone()).await?;
+    look_later(client, new, &answer);
     // A worker of this process may have been registered meanwhile, and does not see this process's own commits.
     hub.wake_workers();
     Ok(answer)
+}
+
+/// It is the store's: somebody has to claim it.
+fn look_later(client: &Client, new: &NewExecution, answer: &StartAnswer) {
+    if matches!(answer, StartAnswer::Started) {
+        client.look_later(new);
+    }
 }
 
 fn terminate_event() -> String {

@@ -76,7 +76,7 @@ type Ended = std::result::Result<<Sel<u32, false> as Outcome>::Ok, WorkflowError
 
 async fn open() -> (tempfile::TempDir, Abide) {
     let folder = tempfile::tempdir().unwrap();
-    let abide = Abide::open(format!("sqlite://{}/abide.db", folder.path().display())).await.unwrap();
+    let abide = Abide::open(folder.path().join("abide.db")).await.unwrap();
     (folder, abide)
 }
 

@@ -64,7 +64,7 @@ impl UntypedHandle {
                 check(&row)?;
                 known = true;
                 if silent && !std::mem::replace(&mut looked, true) {
-                    self.warn_if_unserved(&row).await;
+                    self.client.warn_if_unserved(&row).await;
                 }
                 if let Some(end) = end_of(row)? {
                     return Ok((execution, end));

@@ -106,7 +106,6 @@ impl StoreError {
             | Self::Newer { .. }
             | Self::Io { .. }
             | Self::Network { .. }
-            | Self::Scheme { .. }
             | Self::Pooler { .. }
             | Self::Behind { .. }
             | Self::TooLong { .. }

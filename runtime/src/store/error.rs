@@ -49,9 +49,6 @@ pub(crate) enum StoreError {
     /// On a network file system, whose locks cannot be trusted.
     #[error("the database `{path}` is on a network file system ({kind}): SQLite's locks are not safe there")]
     Network { path: String, kind: String },
-    /// An URL that names no known store.
-    #[error("unknown database URL `{url}`: use `sqlite://path/to/file.db`")]
-    Scheme { url: String },
     /// The server does not answer, or has no connection left.
     #[error("the database `{path}` cannot be reached: {message}")]
     Unreachable { path: String, message: String },
@@ -138,7 +135,6 @@ impl StoreError {
             Self::Newer { .. } => "AB0506",
             Self::Io { .. } => "AB0507",
             Self::Network { .. } => "AB0508",
-            Self::Scheme { .. } => "AB0509",
             Self::Fenced => "AB0510",
             Self::Migration { .. } => "AB0511",
             Self::Database { .. } | Self::Closed => "AB0512",

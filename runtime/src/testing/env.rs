@@ -4,7 +4,7 @@ use super::process::{Process, ProcessOptions};
 use crate::host::{GivenUp, Host, Pace};
 use crate::store::Store;
 use crate::store::memory::{ConnectOptions, Server, ServerOptions};
-use crate::{Abide, Client, Result, WorkerBuilder};
+use crate::{Abide, Client, Location, Result, WorkerBuilder};
 use jiff::Timestamp;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -200,7 +200,7 @@ impl std::fmt::Debug for TestEnv {
 #[must_use = "there is no environment until `.start().await`"]
 #[derive(Debug)]
 pub struct TestEnvBuilder {
-    database: Option<String>,
+    database: Option<Location>,
     seed: Option<u64>,
     start_at: Option<Timestamp>,
     manual_time: bool,
@@ -210,9 +210,9 @@ pub struct TestEnvBuilder {
 }
 
 impl TestEnvBuilder {
-    /// Runs the same test on a real database, `sqlite://..` or `postgres://..`, in real time. Default: in memory.
-    pub fn database(mut self, url: impl Into<String>) -> Self {
-        self.database = Some(url.into());
+    /// Runs the same test on a real database, an SQLite file or `postgres://..`, in real time. Default: in memory.
+    pub fn database(mut self, location: impl Into<Location>) -> Self {
+        self.database = Some(location.into());
         self
     }
 
@@ -262,8 +262,8 @@ impl TestEnvBuilder {
     pub async fn start(self) -> Result<TestEnv> {
         let seed = self.seed.map_or_else(seed, Ok)?;
         let checks_replay = self.checks_replay;
-        if let Some(url) = &self.database {
-            let abide = Abide::open(url).await?;
+        if let Some(location) = self.database {
+            let abide = Abide::open(location).await?;
             return Ok(TestEnv { abide, seed, process: None, checks_replay });
         }
         let options = ProcessOptions {

@@ -53,9 +53,7 @@ impl Place {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let name = format!("bench_{}_{}_{side}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         Ok(match self {
-            Self::Folder(folder) => {
-                Abide::open(format!("sqlite://{}", folder.path().join(name).display())).await?
-            }
+            Self::Folder(folder) => Abide::open(folder.path().join(name)).await?,
             Self::Server { url, .. } => Abide::builder(url).schema(name).open().await?,
         })
     }

@@ -108,9 +108,15 @@ impl Lab {
         return false;
     }
 
+    /// SQLite's file.
+    pub(in crate::store) fn file(&self) -> PathBuf {
+        let Self::Sqlite(folder) = self else { panic!("it is no file") };
+        folder.join("test.db")
+    }
+
     pub(in crate::store) fn url(&self) -> String {
         match self {
-            Self::Sqlite(folder) => format!("sqlite://{}", folder.join("test.db").display()),
+            Self::Sqlite(_) => format!("sqlite://{}", self.file().display()),
             Self::Postgres(url) => url.clone(),
             #[cfg(feature = "testing")]
             Self::Memory(_) | Self::Slow(_) => panic!("it has no SQL"),
@@ -127,11 +133,8 @@ impl Lab {
         let lease = lease.unwrap_or(LEASE);
         let store = match self {
             Self::Sqlite(_) => {
-                sqlite::open(
-                    &self.url(),
-                    sqlite::OpenOptions { lease, fault, ..sqlite::OpenOptions::default() },
-                )
-                .await
+                let options = sqlite::OpenOptions { lease, fault, ..sqlite::OpenOptions::default() };
+                sqlite::open(&self.file(), options).await
             }
             Self::Postgres(_) => {
                 let options = postgres::OpenOptions { lease, fault, ..postgres::OpenOptions::default() };

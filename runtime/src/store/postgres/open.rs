@@ -108,7 +108,7 @@ pub(super) fn pool(options: &OpenOptions, role: &'static str, silent: &Arc<Silen
 
 /// The URL, and how errors name it.
 pub(super) fn parse(url: &str, options: OpenOptions) -> Result<(OpenOptions, String), StoreError> {
-    let shown = format!("{} (schema {})", crate::abide::without_password(url), options.schema);
+    let shown = format!("{} (schema {})", crate::location::without_password(url), options.schema);
     let refused = |message: String| StoreError::Open { path: shown.clone(), message, source: None };
     let mut characters = options.schema.chars();
     let first = characters.next().is_some_and(|c| c.is_ascii_lowercase() || c == '_');

@@ -50,13 +50,13 @@ impl Default for OpenOptions {
 /// How long SQLite itself waits for a lock; we wait in slices of this, to warn and to answer in between.
 const LOCK_SLICE: Duration = Duration::from_millis(250);
 
-/// Opens the database of this URL, making it where there is none.
-pub(crate) async fn open(url: &str, options: OpenOptions) -> Result<Arc<dyn Store>, StoreError> {
-    Ok(Arc::new(open_store(url, options).await?))
+/// Opens the database in this file, making it where there is none.
+pub(crate) async fn open(file: &Path, options: OpenOptions) -> Result<Arc<dyn Store>, StoreError> {
+    Ok(Arc::new(open_store(file, options).await?))
 }
 
-pub(super) async fn open_store(url: &str, options: OpenOptions) -> Result<SqliteStore, StoreError> {
-    let path = place::check(&place::parse(url)?)?;
+pub(super) async fn open_store(file: &Path, options: OpenOptions) -> Result<SqliteStore, StoreError> {
+    let path = place::check(file)?;
     let deadline = Instant::now() + options.busy_timeout;
     let (connection, block) = loop {
         match prepare(&path).await {

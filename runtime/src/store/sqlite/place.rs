@@ -33,17 +33,6 @@ const NETWORK: &[&str] = &[
 /// What the first bytes of every SQLite file are.
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 
-/// The file that a URL names.
-pub(super) fn parse(url: &str) -> Result<PathBuf, StoreError> {
-    let path = url.strip_prefix("sqlite://").or_else(|| url.strip_prefix("sqlite:"));
-    match path {
-        Some(path) if !path.is_empty() && !path.contains('?') && !path.contains(":memory:") => {
-            Ok(PathBuf::from(path))
-        }
-        _ => Err(StoreError::Scheme { url: url.to_owned() }),
-    }
-}
-
 /// Checks all that can be checked without SQLite, and gives the path with its folder resolved, so that every process
 /// finds the same lock files beside it.
 pub(super) fn check(path: &Path) -> Result<PathBuf, StoreError> {
@@ -137,15 +126,5 @@ mod tests {
         assert_eq!(kind("/mnt/orders.db"), Some("tmpfs"));
         assert_eq!(kind("/mntx/orders.db"), Some("ext4"));
         assert_eq!(kind("/mnt/share/orders.db"), Some("ext4"), "a later mount covers an earlier one");
-    }
-
-    #[test]
-    fn urls_name_files() {
-        assert_eq!(parse("sqlite://orders.db").unwrap(), PathBuf::from("orders.db"));
-        assert_eq!(parse("sqlite:///tmp/a b.db").unwrap(), PathBuf::from("/tmp/a b.db"));
-        assert_eq!(parse("sqlite:orders.db").unwrap(), PathBuf::from("orders.db"));
-        for url in ["", "orders.db", "mysql://x", "sqlite://", "sqlite::memory:", "sqlite://a.db?mode=ro"] {
-            assert_eq!(parse(url).unwrap_err().code(), "AB0509", "{url}");
-        }
     }
 }

@@ -5,51 +5,45 @@ use crate::store::conformance::{Lab, Process};
 use crate::store::{AppendOutcome, Fault, SendAnswer, Stage};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, Connection, Executor, Row};
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
-fn path(lab: &Lab) -> PathBuf {
-    let Lab::Sqlite(folder) = lab else { unreachable!("these tests are SQLite's") };
-    folder.join("test.db")
-}
-
 async fn opened(lab: &Lab, options: OpenOptions) -> Process {
-    Process::of(open(&lab.url(), options).await.unwrap()).await
+    Process::of(open(&lab.file(), options).await.unwrap()).await
 }
 
 /// A connection of another program.
 async fn stranger(lab: &Lab) -> SqliteConnection {
-    let options = SqliteConnectOptions::new().filename(path(lab)).create_if_missing(true);
+    let options = SqliteConnectOptions::new().filename(lab.file()).create_if_missing(true);
     SqliteConnection::connect_with(&options).await.unwrap()
 }
 
-async fn refused(url: &str) -> &'static str {
+async fn refused(file: &Path) -> &'static str {
     let options = OpenOptions { busy_timeout: Duration::from_millis(300), ..OpenOptions::default() };
-    open(url, options).await.map(drop).unwrap_err().code()
+    open(file, options).await.map(drop).unwrap_err().code()
 }
 
 #[tokio::test]
 async fn what_cannot_be_opened_says_why() {
     let lab = Lab::sqlite();
-    let folder = path(&lab).parent().unwrap().to_owned();
-    assert_eq!(refused("postgres://x").await, "AB0509");
-    assert_eq!(refused(&format!("sqlite://{}", folder.display())).await, "AB0501");
-    assert_eq!(refused(&format!("sqlite://{}/no/such.db", folder.display())).await, "AB0501");
-    std::fs::write(path(&lab), "Dear diary, this is no database.").unwrap();
-    assert_eq!(refused(&lab.url()).await, "AB0505");
-    std::fs::write(path(&lab), "SQLite format 3\0 and then nonsense, for quite a while").unwrap();
-    assert_eq!(refused(&lab.url()).await, "AB0505");
+    let folder = lab.file().parent().unwrap().to_owned();
+    assert_eq!(refused(&folder).await, "AB0501");
+    assert_eq!(refused(&folder.join("no/such.db")).await, "AB0501");
+    std::fs::write(lab.file(), "Dear diary, this is no database.").unwrap();
+    assert_eq!(refused(&lab.file()).await, "AB0505");
+    std::fs::write(lab.file(), "SQLite format 3\0 and then nonsense, for quite a while").unwrap();
+    assert_eq!(refused(&lab.file()).await, "AB0505");
 }
 
 #[tokio::test]
 async fn a_read_only_file_says_so() {
     let lab = Lab::sqlite();
     lab.process().await.die().await;
-    let mut permissions = std::fs::metadata(path(&lab)).unwrap().permissions();
+    let mut permissions = std::fs::metadata(lab.file()).unwrap().permissions();
     permissions.set_readonly(true);
-    std::fs::set_permissions(path(&lab), permissions).unwrap();
-    assert_eq!(refused(&lab.url()).await, "AB0502");
+    std::fs::set_permissions(lab.file(), permissions).unwrap();
+    assert_eq!(refused(&lab.file()).await, "AB0502");
 }
 
 #[tokio::test]
@@ -58,12 +52,12 @@ async fn a_foreign_database_is_left_alone() {
     let mut other = stranger(&lab).await;
     other.execute("CREATE TABLE invoice (id INTEGER)").await.unwrap();
     other.close().await.unwrap();
-    let before = std::fs::read(path(&lab)).unwrap();
-    assert_eq!(refused(&lab.url()).await, "AB0505");
+    let before = std::fs::read(lab.file()).unwrap();
+    assert_eq!(refused(&lab.file()).await, "AB0505");
     let tables = "SELECT group_concat(name) FROM sqlite_master";
     let tables: String = sqlx::query_scalar(tables).fetch_one(&mut stranger(&lab).await).await.unwrap();
     assert_eq!(tables, "invoice");
-    assert_eq!(std::fs::read(path(&lab)).unwrap().len(), before.len());
+    assert_eq!(std::fs::read(lab.file()).unwrap().len(), before.len());
 }
 
 #[tokio::test]
@@ -72,7 +66,7 @@ async fn a_newer_schema_is_refused() {
     lab.process().await.die().await;
     let newer = "INSERT INTO abide_migration VALUES (99, 'later', 0)";
     stranger(&lab).await.execute(newer).await.unwrap();
-    assert_eq!(refused(&lab.url()).await, "AB0506");
+    assert_eq!(refused(&lab.file()).await, "AB0506");
 }
 
 #[tokio::test]
@@ -87,11 +81,11 @@ async fn a_migration_cut_off_leaves_nothing() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn many_open_at_once() {
     let lab = Lab::sqlite();
-    let url = lab.url();
+    let file = lab.file();
     let open = |_| {
-        let url = url.clone();
+        let file = file.clone();
         tokio::spawn(
-            async move { open(&url, OpenOptions::default()).await.map(|store| store.execution_id().0) },
+            async move { open(&file, OpenOptions::default()).await.map(|store| store.execution_id().0) },
         )
     };
     let mut blocks = Vec::new();
@@ -117,7 +111,7 @@ async fn a_strangers_lock_is_told_to_clients_and_waited_out_by_appends() {
     assert_eq!(refused.code(), "AB0503", "{refused}");
     assert!(asked.elapsed() < Duration::from_secs(3), "{:?}", asked.elapsed());
     assert_eq!(process.row(id).await.history_len, 1, "reading goes on");
-    assert!(matches!(open(&lab.url(), process_options()).await.map(drop), Err(StoreError::Busy { .. })));
+    assert!(matches!(open(&lab.file(), process_options()).await.map(drop), Err(StoreError::Busy { .. })));
     tool.execute("ROLLBACK").await.unwrap();
     assert!(matches!(append.await.unwrap(), Ok(AppendOutcome::Done)));
     assert_eq!(process.send(id, "s1").await, SendAnswer::Sent);
@@ -192,7 +186,7 @@ async fn the_dead_are_known_at_once_and_their_lock_files_go() {
     let found = a.store.dead().await.unwrap().dead;
     assert_eq!(found.iter().map(|dead| (dead.incarnation, dead.gone)).collect::<Vec<_>>(), [(dead, true)]);
     assert_eq!(a.store.take_over(dead).await.unwrap(), 1);
-    let files = std::fs::read_dir(path(&lab).parent().unwrap()).unwrap();
+    let files = std::fs::read_dir(lab.file().parent().unwrap()).unwrap();
     let locks = files.filter(|file| file.as_ref().unwrap().path().extension().is_some_and(|e| e == "lock"));
     assert_eq!(locks.count(), 1, "the dead one's lock file is gone");
 }

@@ -8,7 +8,7 @@ use sqlx::{Connection, Executor};
 use std::time::Duration;
 
 async fn opened(lab: &Lab, options: OpenOptions) -> Process {
-    Process::of(open(&lab.url(), options).await.unwrap()).await
+    Process::of(open(&lab.file(), options).await.unwrap()).await
 }
 
 #[tokio::test]
