@@ -110,7 +110,12 @@ pub use abide_macros::{activity, query, run, signal, workflow};
 /// Only these futures, combinators over them (`join_all`, `FuturesUnordered`, `buffered` of the `futures` crate) and
 /// functions marked with [`#[workflow::helper]`](macro@workflow::helper) can be awaited in a workflow; rustc refuses the rest.
 pub mod workflow {
-    pub use abide_core::flow::*;
+    pub use abide_core::flow::{
+        AssumeDeterministic, Cancelled, Compensated, CompensationError, Info, JoinError, JoinHandle, Random,
+        Saga, Shielded, SideEffect, Sleep, Timeout, Until, WorkflowFuture, WorkflowStream,
+        assume_deterministic, cancelled, days, hours, info, millis, mins, now, random, random_range, saga,
+        secs, shielded, side_effect, sleep, spawn, timeout, uuid,
+    };
     pub use abide_core::{
         __allow as allow, __join as join, __select as select, __try_join as try_join, __until as until,
     };

@@ -17,7 +17,7 @@ pub mod timer;
 pub mod until;
 
 pub use crate::guard::WorkflowFuture;
-pub use foreign::{WorkflowStream, assume_deterministic};
+pub use foreign::{AssumeDeterministic, WorkflowStream, assume_deterministic};
 pub use info::{Info, info, now};
 pub use random::{Random, random, random_range, uuid};
 pub use saga::{Compensated, CompensationError, Saga, saga};
