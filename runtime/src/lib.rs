@@ -78,8 +78,10 @@ mod host;
 mod hub;
 mod location;
 mod outcome;
+mod policy;
 pub mod prelude;
 mod raw;
+mod status;
 mod store;
 mod worker;
 
@@ -89,13 +91,15 @@ pub mod testing;
 
 pub use crate::abide::{Abide, AbideBuilder, Migration};
 pub use crate::client::{
-    AwaitPosition, Client, Description, ExecutionPage, ExecutionStatus, ExecutionSummary, Handle, HandleCore,
-    IdConflictPolicy, IdReusePolicy, ListCursor, ListFilter, MAX_ID_CHARS, PendingActivity, PendingTimer,
-    QueryError, Request, Serving, Start, UntypedHandle,
+    AwaitPosition, Client, Description, ExecutionPage, ExecutionSummary, Handle, HandleCore, ListCursor,
+    ListFilter, MAX_ID_CHARS, PendingActivity, PendingTimer, QueryError, Request, Serving, Start,
+    UntypedHandle,
 };
 pub use crate::error::{Error, ErrorKind, Result, StoreFailure};
 pub use crate::location::Location;
 pub use crate::outcome::{Reason, WorkflowError};
+pub use crate::policy::{IdConflictPolicy, IdReusePolicy};
+pub use crate::status::ExecutionStatus;
 pub use crate::store::Metrics;
 pub use crate::worker::{Worker, WorkerBuilder};
 pub use abide_core::{

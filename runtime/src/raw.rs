@@ -4,9 +4,9 @@
 
 use crate::abide::Abide;
 use crate::error::{Error, Result};
-use crate::store::{
-    Append, AppendOutcome, ConflictPolicy, NewExecution, ReusePolicy, RowChange, Status, Store,
-};
+use crate::policy::{IdConflictPolicy, IdReusePolicy};
+use crate::status::ExecutionStatus;
+use crate::store::{Append, AppendOutcome, NewExecution, RowChange, Store};
 use crate::store::{StoreError, WorkerInfo};
 use abide_core::{EventId, Incarnation, JournalRow};
 use std::sync::Arc;
@@ -67,7 +67,7 @@ impl Raw {
         for (i, (seq, n, body)) in script.rows.iter().enumerate() {
             let at_ms = self.store.now_ms();
             let closing = (i == last).then(|| RowChange {
-                status: Some(Status::Completed),
+                status: Some(ExecutionStatus::Completed),
                 result: Some(r#"{"completed":{"result":null}}"#.to_owned()),
                 ..RowChange::default()
             });
@@ -104,8 +104,8 @@ impl Raw {
             queue: "raw".to_owned(),
             input: "[]".to_owned(),
             created_at_ms: at_ms,
-            reuse: ReusePolicy::default(),
-            conflict: ConflictPolicy::default(),
+            reuse: IdReusePolicy::default(),
+            conflict: IdConflictPolicy::default(),
             terminate_event: None,
         }
     }

@@ -42,6 +42,7 @@ mod log;
 mod long_history;
 mod long_texts;
 mod mismatch;
+mod newer;
 mod older;
 mod outbox;
 mod polled_again;

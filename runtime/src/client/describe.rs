@@ -10,7 +10,8 @@ use super::serving::Serving;
 use super::wait::{closing_event, reason};
 use crate::error::Result;
 use crate::outcome::Reason;
-use crate::store::{ExecutionRow, Status};
+use crate::status::ExecutionStatus;
+use crate::store::ExecutionRow;
 use abide_core::{Event, FailureRecord, Payload, Site};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -19,71 +20,6 @@ use std::time::Duration;
 
 /// How long a description waits for the positions.
 const POSITION_WAIT: Duration = Duration::from_secs(2);
-
-/// Where an execution stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum ExecutionStatus {
-    /// Running or waiting.
-    Running,
-    /// Stopped by the engine for a reason that a fix can remove: resume it then.
-    Suspended,
-    /// `run` returned a value.
-    Completed,
-    /// `run` returned an error.
-    Failed,
-    /// It was cancelled.
-    Canceled,
-    /// It was terminated.
-    Terminated,
-}
-
-impl ExecutionStatus {
-    /// Whether it can still run.
-    pub fn is_open(self) -> bool {
-        matches!(self, Self::Running | Self::Suspended)
-    }
-}
-
-impl fmt::Display for ExecutionStatus {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Running => "running",
-            Self::Suspended => "suspended",
-            Self::Completed => "completed",
-            Self::Failed => "failed",
-            Self::Canceled => "canceled",
-            Self::Terminated => "terminated",
-        })
-    }
-}
-
-impl From<Status> for ExecutionStatus {
-    fn from(status: Status) -> Self {
-        match status {
-            Status::Running => Self::Running,
-            Status::Suspended => Self::Suspended,
-            Status::Completed => Self::Completed,
-            Status::Failed => Self::Failed,
-            Status::Canceled => Self::Canceled,
-            Status::Terminated => Self::Terminated,
-        }
-    }
-}
-
-impl From<ExecutionStatus> for Status {
-    fn from(status: ExecutionStatus) -> Self {
-        match status {
-            ExecutionStatus::Running => Self::Running,
-            ExecutionStatus::Suspended => Self::Suspended,
-            ExecutionStatus::Completed => Self::Completed,
-            ExecutionStatus::Failed => Self::Failed,
-            ExecutionStatus::Canceled => Self::Canceled,
-            ExecutionStatus::Terminated => Self::Terminated,
-        }
-    }
-}
 
 /// An execution as [`describe()`](UntypedHandle::describe) saw it.
 #[derive(Clone, Debug)]
@@ -120,6 +56,9 @@ pub struct Description {
     pub unhandled_signals: Vec<String>,
     /// Compensations that failed, of an execution that has closed.
     pub compensation_failures: Vec<FailureRecord>,
+    /// Why its history cannot be read, where it cannot: it is damaged (`AB0209`), or a newer release of abide wrote it
+    /// (`AB0213`). What would be known by the history is then empty.
+    pub unreadable: Option<Reason>,
 }
 
 /// An await in workflow code.
@@ -180,17 +119,20 @@ impl UntypedHandle {
     /// What it is doing: status, live await positions, pending activities and timers, and why it is suspended.
     pub async fn describe(&self) -> Result<Description> {
         let row = self.row().await?;
+        let mut unreadable = None;
         // The journal first: the positions are then at least as new as what is pending.
         let pending = match row.status {
-            Status::Running | Status::Suspended => Pending::read(&self.client, row.id).await?,
+            ExecutionStatus::Running | ExecutionStatus::Suspended => {
+                readable(Pending::read(&self.client, row.id).await, &mut unreadable)?
+            }
             _ => Pending::default(),
         };
         let awaiting = match row.status {
-            Status::Running => self.awaiting(&row).await.unwrap_or_default(),
-            Status::Suspended => stood_at(&row).into_iter().collect(),
+            ExecutionStatus::Running => self.awaiting(&row).await.unwrap_or_default(),
+            ExecutionStatus::Suspended => stood_at(&row).into_iter().collect(),
             _ => Vec::new(),
         };
-        let compensation_failures = match closed(&row)? {
+        let compensation_failures = match readable(closed(&row), &mut unreadable)? {
             Some(
                 Event::Failed { compensation_failures, .. } | Event::Canceled { compensation_failures, .. },
             ) => compensation_failures,
@@ -202,12 +144,12 @@ impl UntypedHandle {
         };
         Ok(Description {
             serving,
-            suspension: (row.status == Status::Suspended).then(|| reason(row.suspension.as_ref())),
+            suspension: (row.status == ExecutionStatus::Suspended).then(|| reason(row.suspension.as_ref())),
             workflow_id: row.workflow_id,
             run_id: row.run_id,
             workflow_type: row.workflow_type,
             queue: row.queue,
-            status: row.status.into(),
+            status: row.status,
             created_at: timestamp(row.created_at_ms),
             closed_at: row.closed_at_ms.map(timestamp),
             history_length: row.history_len,
@@ -216,6 +158,7 @@ impl UntypedHandle {
             pending_timers: pending.timers,
             unhandled_signals: pending.unhandled,
             compensation_failures,
+            unreadable,
         })
     }
 
@@ -234,6 +177,18 @@ impl UntypedHandle {
         row.owner?;
         let answer = self.ask_elsewhere(row, AWAITING_QUERY, Payload::null(), POSITION_WAIT).await;
         answer.ok()?.ok()?.decode().ok()
+    }
+}
+
+/// A history that cannot be read is a part of the description. The database's trouble is none.
+fn readable<T: Default>(read: Result<T>, unreadable: &mut Option<Reason>) -> Result<T> {
+    match read {
+        Err(error) if matches!(error.code(), "AB0209" | "AB0213") => {
+            let (code, message) = (error.code().to_owned(), error.to_string());
+            *unreadable = Some(Reason { code, message, build: String::new() });
+            Ok(T::default())
+        }
+        other => other,
     }
 }
 

@@ -78,7 +78,7 @@ impl UntypedHandle {
             }
             ResumeAnswer::NotSuspended(status) => {
                 let workflow_id = self.id().to_owned();
-                Err(Error::NotSuspended { workflow_id, status: status.into() })
+                Err(Error::NotSuspended { workflow_id, status })
             }
             ResumeAnswer::NoSuchExecution => Err(Error::NoSuchExecution { id: self.id().to_owned() }),
         }

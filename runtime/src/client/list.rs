@@ -1,7 +1,8 @@
 //! Listing executions: a filter in, a page out.
 
-use super::describe::{ExecutionStatus, timestamp};
+use super::describe::timestamp;
 use crate::outcome::Reason;
+use crate::status::ExecutionStatus;
 use crate::store::{ExecutionRow, Filter, Page};
 use jiff::Timestamp;
 
@@ -20,7 +21,7 @@ impl ListFilter {
 
     /// Those with this status; called again, with this one as well.
     pub fn status(mut self, status: ExecutionStatus) -> Self {
-        self.filter.statuses.push(status.into());
+        self.filter.statuses.push(status);
         self
     }
 
@@ -104,7 +105,7 @@ pub struct ExecutionSummary {
 
 impl ExecutionSummary {
     fn of(row: ExecutionRow) -> Self {
-        let status = ExecutionStatus::from(row.status);
+        let status = row.status;
         let suspended = status == ExecutionStatus::Suspended;
         Self {
             suspension: suspended.then(|| super::wait::reason(row.suspension.as_ref())),

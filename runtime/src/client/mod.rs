@@ -19,7 +19,7 @@ mod serving;
 mod start;
 mod wait;
 
-pub use describe::{AwaitPosition, Description, ExecutionStatus, PendingActivity, PendingTimer};
+pub use describe::{AwaitPosition, Description, PendingActivity, PendingTimer};
 pub use execution::UntypedHandle;
 pub use handle::{Answer, Handle, HandleCore, QueryCodec, QueryError, WorkflowHandle};
 pub use list::{ExecutionPage, ExecutionSummary, ListCursor, ListFilter};
@@ -28,7 +28,7 @@ pub(crate) use pending::journal;
 pub use request::Request;
 pub(crate) use serving::Looks;
 pub use serving::Serving;
-pub use start::{IdConflictPolicy, IdReusePolicy, Start};
+pub use start::Start;
 
 use crate::abide::Abide;
 use crate::activity::TransactionConnection;

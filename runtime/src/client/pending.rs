@@ -22,14 +22,7 @@ pub(crate) async fn journal(client: &Client, execution: ExecutionId) -> Result<V
 }
 
 fn decode(execution: ExecutionId, turns: Vec<StoredTurn>) -> Result<Vec<JournalRow>> {
-    let decoded = turns.into_iter().map(|turn| match serde_json::from_str(&turn.body) {
-        Ok(events) => Ok(JournalRow { seq: turn.seq, at_ms: turn.at_ms, events }),
-        Err(error) => {
-            let message = format!("the row of event {} does not decode: {error}", turn.seq);
-            Err(StoreError::Damaged { execution, message }.into())
-        }
-    });
-    decoded.collect()
+    turns.iter().map(|turn| turn.read().map_err(|unreadable| unreadable.of(execution).into())).collect()
 }
 
 impl Pending {

@@ -2,7 +2,8 @@
 
 use super::Client;
 use crate::error::Result;
-use crate::store::{ExecutionRow, Find, NewExecution, Status};
+use crate::status::ExecutionStatus;
+use crate::store::{ExecutionRow, Find, NewExecution};
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
@@ -116,7 +117,7 @@ impl Client {
 
     /// Whether nobody can run it; then the log has it.
     async fn told_unserved(&self, row: &ExecutionRow) -> bool {
-        if row.status != Status::Running || row.owner.is_some() {
+        if row.status != ExecutionStatus::Running || row.owner.is_some() {
             return false;
         }
         let Ok(serving) = self.serving(row).await else { return false };

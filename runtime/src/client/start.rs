@@ -4,7 +4,8 @@ use super::{Client, Handle, UntypedHandle, WorkflowHandle, check_id, check_reque
 use crate::activity::TransactionConnection;
 use crate::error::{Error, Result};
 use crate::hub::BoxFuture;
-use crate::store::{ConflictPolicy, ExecutionRow, NewExecution, ReusePolicy, StartAnswer};
+use crate::policy::{IdConflictPolicy, IdReusePolicy};
+use crate::store::{ExecutionRow, NewExecution, StartAnswer};
 use abide_core::{Event, Payload, PayloadError, WorkflowCall};
 use std::future::IntoFuture;
 use std::marker::PhantomData;
@@ -16,32 +17,6 @@ const ASKED_AT_MOST: u32 = 3;
 
 /// The wait between two of them.
 const BETWEEN_ASKING: Duration = Duration::from_millis(100);
-
-/// What a start does where a *closed* run has its workflow id. Temporal's names and default.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum IdReusePolicy {
-    /// Start another run.
-    #[default]
-    AllowDuplicate,
-    /// Start another run only if the newest closed one did not complete; else `AB0402`.
-    AllowDuplicateFailedOnly,
-    /// Refuse: `AB0402`.
-    RejectDuplicate,
-}
-
-/// What a start does where an *open* run has its workflow id. Temporal's names and default.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum IdConflictPolicy {
-    /// Refuse: `AB0401`.
-    #[default]
-    Fail,
-    /// Give a handle of the open run.
-    UseExisting,
-    /// Terminate the open run and start another.
-    TerminateExisting,
-}
 
 /// A workflow about to be started: set what differs from the defaults, then `.await` it for its [`Handle`].
 #[must_use = "a start does nothing until it is awaited"]
@@ -171,8 +146,8 @@ impl<W: WorkflowHandle> Start<W> {
             queue: queue.as_ref().to_owned(),
             input: input.as_json().to_owned(),
             created_at_ms: now_ms,
-            reuse: self.reuse.into(),
-            conflict: self.conflict.into(),
+            reuse: self.reuse,
+            conflict: self.conflict,
             terminate_event: (self.conflict == IdConflictPolicy::TerminateExisting).then(terminate_event),
         };
         Ok((self.client, new))
@@ -264,24 +239,4 @@ fn terminate_event() -> String {
     let reason =
         "another run of this workflow id was started with IdConflictPolicy::TerminateExisting".to_owned();
     super::message::to_json(&Event::Terminated { reason })
-}
-
-impl From<IdReusePolicy> for ReusePolicy {
-    fn from(policy: IdReusePolicy) -> Self {
-        match policy {
-            IdReusePolicy::AllowDuplicate => Self::AllowDuplicate,
-            IdReusePolicy::AllowDuplicateFailedOnly => Self::AllowDuplicateFailedOnly,
-            IdReusePolicy::RejectDuplicate => Self::RejectDuplicate,
-        }
-    }
-}
-
-impl From<IdConflictPolicy> for ConflictPolicy {
-    fn from(policy: IdConflictPolicy) -> Self {
-        match policy {
-            IdConflictPolicy::Fail => Self::Fail,
-            IdConflictPolicy::UseExisting => Self::UseExisting,
-            IdConflictPolicy::TerminateExisting => Self::TerminateExisting,
-        }
-    }
 }

@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used)] // tests
 
 use super::*;
+use crate::policy::{IdConflictPolicy, IdReusePolicy};
+use crate::status::ExecutionStatus;
 use crate::{Abide, WorkflowError};
 use abide_core::{Never, Outcome, Payload, Sel, Slot, WorkflowDef};
 use std::ops::Deref;

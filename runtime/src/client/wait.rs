@@ -8,7 +8,8 @@ use super::UntypedHandle;
 use crate::error::{Error, Result};
 use crate::host::GivenUp;
 use crate::outcome::Reason;
-use crate::store::{ExecutionRow, Find, Status, StoreError, Suspension};
+use crate::status::ExecutionStatus;
+use crate::store::{ExecutionRow, Find, StoreError, Suspension, read_event};
 use abide_core::{Event, ExecutionId};
 use std::sync::Arc;
 use std::time::Duration;
@@ -121,11 +122,9 @@ impl UntypedHandle {
 
 fn end_of(row: ExecutionRow) -> Result<Option<End>> {
     match row.status {
-        Status::Running => Ok(None),
-        Status::Suspended => Ok(Some(End::Suspended(reason(row.suspension.as_ref())))),
-        Status::Completed | Status::Failed | Status::Canceled | Status::Terminated => {
-            closing_event(&row).map(|event| Some(End::Closed(Arc::new(event))))
-        }
+        ExecutionStatus::Suspended => Ok(Some(End::Suspended(reason(row.suspension.as_ref())))),
+        status if status.is_open() => Ok(None),
+        _ => closing_event(&row).map(|event| Some(End::Closed(Arc::new(event)))),
     }
 }
 
@@ -133,8 +132,7 @@ fn end_of(row: ExecutionRow) -> Result<Option<End>> {
 pub(super) fn closing_event(row: &ExecutionRow) -> Result<Event> {
     let damaged = |message| StoreError::Damaged { execution: row.id, message };
     let body = row.result.as_deref().ok_or_else(|| damaged("it is closed and has no result".into()))?;
-    let event = serde_json::from_str(body);
-    event.map_err(|error| damaged(format!("its result does not decode: {error}")).into())
+    read_event(body).map_err(|unreadable| unreadable.of(row.id).into())
 }
 
 /// The reason as a client gives it.

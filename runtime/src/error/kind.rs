@@ -112,7 +112,8 @@ impl StoreError {
             | Self::TransactionEnded { .. }
             | Self::Migration { .. }
             | Self::Database { .. }
-            | Self::Damaged { .. } => ErrorKind::Internal,
+            | Self::Damaged { .. }
+            | Self::NewerHistory { .. } => ErrorKind::Internal,
         }
     }
 }

@@ -2,9 +2,11 @@
 
 use super::attempt::AttemptChange;
 use super::error::StoreError;
-use super::execution::{ExecutionRow, NewExecution, ReusePolicy, StartAnswer, Status, Suspension};
+use super::execution::{ExecutionRow, NewExecution, StartAnswer, Suspension};
 use super::message::NewMessage;
 use super::task::TaskChange;
+use crate::policy::IdReusePolicy;
+use crate::status::ExecutionStatus;
 use abide_core::{EventId, ExecutionId, Incarnation};
 
 /// Called once by the writer when an append is durable or refused. Must not block: it runs between two commits.
@@ -52,12 +54,12 @@ pub(crate) struct Append {
 pub(crate) struct RowChange {
     /// A closed status closes it: the owner goes, and the append is a `Conflict` while the inbox holds a message
     /// that is not in `consumed` (PROTOCOL 16). `Suspended` sets it free.
-    pub(crate) status: Option<Status>,
+    pub(crate) status: Option<ExecutionStatus>,
     /// When it is next due while nobody owns it. `Some(None)`: never. Needed before a release, and while owned if
     /// it should be known after a crash; a take-over makes `active` executions due by itself.
     pub(crate) wake_at_ms: Option<Option<i64>>,
     /// Whether an activity may be running in the owner (PROTOCOL 19); one that waits for its back-off is not. A claim
-    /// sets it, so that a turn that ends the process is told from one that nobody ran. With `Status::Suspended` the owner is kept as
+    /// sets it, so that a turn that ends the process is told from one that nobody ran. With `ExecutionStatus::Suspended` the owner is kept as
     /// `recovered_from`: whoever has the execution next counts what ran there as lost, unless it runs there still.
     pub(crate) active: Option<bool>,
     /// Retries that are due by then may be started; written before they are, so that the next owner knows which attempts
@@ -65,7 +67,7 @@ pub(crate) struct RowChange {
     pub(crate) retried_ms: Option<i64>,
     /// The closing event, JSON. `closed_at_ms` is the append's `at_ms`.
     pub(crate) result: Option<String>,
-    /// Why it is suspended; goes with `Status::Suspended`. Its build joins the builds that have tried.
+    /// Why it is suspended; goes with `ExecutionStatus::Suspended`. Its build joins the builds that have tried.
     pub(crate) suspension: Option<Suspension>,
     /// Progress: crashes are counted from 0 again.
     pub(crate) reset_crashes: bool,
@@ -121,7 +123,7 @@ impl Append {
     pub(crate) fn decided(&self) -> Self {
         let mut decided = self.clone();
         if let Some(new) = &mut decided.create {
-            new.reuse = ReusePolicy::AllowDuplicate;
+            new.reuse = IdReusePolicy::AllowDuplicate;
         }
         decided
     }

@@ -118,6 +118,11 @@ pub(crate) enum StoreError {
     /// A journal whose rows do not join up, or that does not decode.
     #[error("the journal of execution {execution} is damaged: {message}")]
     Damaged { execution: ExecutionId, message: String },
+    /// A newer release has written it.
+    #[error(
+        "the history of execution {execution} was written by a newer release of abide: {message}. Use that release"
+    )]
+    NewerHistory { execution: ExecutionId, message: String },
     /// The store was closed.
     #[error("the database is closed")]
     Closed,
@@ -141,6 +146,7 @@ impl StoreError {
             Self::BadRow { .. } => "AB0212",
             Self::Unknown { .. } => "AB0410",
             Self::Damaged { .. } => "AB0209",
+            Self::NewerHistory { .. } => "AB0213",
             Self::Pooler { .. } => "AB0513",
             Self::Behind { .. } => "AB0514",
             Self::Conflicting { .. } => "AB0515",

@@ -3,57 +3,10 @@
 //! The row holds what is needed without replaying: who owns it, when it is due, how it ended. It never holds
 //! workflow state; that is the journal's.
 
+use crate::policy::{IdConflictPolicy, IdReusePolicy};
+use crate::status::ExecutionStatus;
 use abide_core::{ExecutionId, Incarnation};
 use serde::{Deserialize, Serialize};
-
-/// Where an execution stands. The numbers are stored and never change their meaning; below 10 is open.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Status {
-    /// Running or waiting.
-    Running,
-    /// Stopped by the engine for a reason that a fix can remove; open.
-    Suspended,
-    /// `run` returned a value.
-    Completed,
-    /// `run` returned an error.
-    Failed,
-    /// It was cancelled.
-    Canceled,
-    /// Ended from outside.
-    Terminated,
-}
-
-impl Status {
-    /// The number in the database. 2 is kept for Paused, 14 for ContinuedAsNew, 15 for TimedOut.
-    pub(crate) const fn code(self) -> i64 {
-        match self {
-            Self::Running => 0,
-            Self::Suspended => 1,
-            Self::Completed => 10,
-            Self::Failed => 11,
-            Self::Canceled => 12,
-            Self::Terminated => 13,
-        }
-    }
-
-    /// The status of a stored number; `None` for one that this version does not know.
-    pub(crate) const fn from_code(code: i64) -> Option<Self> {
-        Some(match code {
-            0 => Self::Running,
-            1 => Self::Suspended,
-            10 => Self::Completed,
-            11 => Self::Failed,
-            12 => Self::Canceled,
-            13 => Self::Terminated,
-            _ => return None,
-        })
-    }
-
-    /// Whether it can still run.
-    pub(crate) const fn is_open(self) -> bool {
-        self.code() < 10
-    }
-}
 
 /// One execution as the database has it.
 #[derive(Clone, Debug)]
@@ -69,7 +22,7 @@ pub(crate) struct ExecutionRow {
     /// The task queue whose workers may claim it.
     pub(crate) queue: String,
     /// Where it stands.
-    pub(crate) status: Status,
+    pub(crate) status: ExecutionStatus,
     /// The live worker that runs it.
     pub(crate) owner: Option<Incarnation>,
     /// Counts the changes that owners, claims, take-overs and resumes have made (PROTOCOL 93).
@@ -136,9 +89,9 @@ pub(crate) struct NewExecution {
     /// Now, on the store's clock. An unowned start is due at this time.
     pub(crate) created_at_ms: i64,
     /// What a closed run of the same workflow id means.
-    pub(crate) reuse: ReusePolicy,
+    pub(crate) reuse: IdReusePolicy,
     /// What an open run of the same workflow id means.
-    pub(crate) conflict: ConflictPolicy,
+    pub(crate) conflict: IdConflictPolicy,
     /// The closing event that `TerminateExisting` writes for the open run, JSON.
     pub(crate) terminate_event: Option<String>,
 }
@@ -149,30 +102,6 @@ impl NewExecution {
     pub(crate) fn has_fresh_id(&self) -> bool {
         self.workflow_id == self.run_id
     }
-}
-
-/// What a closed run of the same workflow id means for a start. Temporal's names and default.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum ReusePolicy {
-    /// Start another run.
-    #[default]
-    AllowDuplicate,
-    /// Only if the newest closed run did not complete.
-    AllowDuplicateFailedOnly,
-    /// Refuse.
-    RejectDuplicate,
-}
-
-/// What an open run of the same workflow id means for a start. Temporal's names and default.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum ConflictPolicy {
-    /// Refuse.
-    #[default]
-    Fail,
-    /// Answer with the open run.
-    UseExisting,
-    /// Terminate the open run and start.
-    TerminateExisting,
 }
 
 /// What became of a start.
@@ -196,7 +125,7 @@ pub(crate) enum ResumeAnswer {
     /// It may run again.
     Resumed,
     /// It was not suspended but this (AB0414).
-    NotSuspended(Status),
+    NotSuspended(ExecutionStatus),
     /// No such execution (AB0406).
     NoSuchExecution,
 }

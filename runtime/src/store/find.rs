@@ -1,9 +1,11 @@
-//! Looking things up: by name, by filter, and the journal.
+//! Looking things up: by name, by filter, and all of a run.
 
 use super::attempt::AttemptRow;
-use super::execution::{ExecutionRow, Status};
+use super::execution::ExecutionRow;
+use super::journal::StoredTurn;
 use super::message::InboxRow;
-use abide_core::{EventId, ExecutionId, Incarnation};
+use crate::status::ExecutionStatus;
+use abide_core::ExecutionId;
 
 /// A name of an execution.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,7 +20,7 @@ pub(crate) enum Find {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Filter {
     /// Any of these; empty: any.
-    pub(crate) statuses: Vec<Status>,
+    pub(crate) statuses: Vec<ExecutionStatus>,
     /// This workflow type.
     pub(crate) workflow_type: Option<String>,
     /// This task queue.
@@ -41,21 +43,6 @@ pub(crate) struct Page {
     pub(crate) next: Option<String>,
 }
 
-/// One journal row, undecoded.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct StoredTurn {
-    /// The number of its first event.
-    pub(crate) seq: EventId,
-    /// How many events.
-    pub(crate) n: u32,
-    /// When the turn was polled.
-    pub(crate) at_ms: i64,
-    /// The incarnation that wrote it; 0 for the store itself (a terminate).
-    pub(crate) writer: Incarnation,
-    /// The events, a JSON array.
-    pub(crate) body: String,
-}
-
 /// All that is stored of one run, as of one moment (PROTOCOL 34).
 #[derive(Clone, Debug)]
 pub(crate) struct StoredRun {
@@ -67,21 +54,4 @@ pub(crate) struct StoredRun {
     pub(crate) attempts: Vec<AttemptRow>,
     /// Its inbox, in the order in which it was sent.
     pub(crate) inbox: Vec<InboxRow>,
-}
-
-/// Checks that the rows of a journal, oldest first, join up.
-///
-/// # Errors
-/// Which event is missing.
-pub(crate) fn joined(turns: Vec<StoredTurn>) -> Result<Vec<StoredTurn>, String> {
-    let mut next = 1;
-    for StoredTurn { seq, n, .. } in &turns {
-        if seq.0 != next || *n < 1 {
-            return Err(format!(
-                "event {next} should come next, the row found begins at {seq} with {n} events"
-            ));
-        }
-        next += u64::from(*n);
-    }
-    Ok(turns)
 }

@@ -18,6 +18,8 @@ pub(crate) enum MessageKind {
     /// The outcome of an attempt that ended elsewhere, by the database's time, with a user's transaction, or while nobody
     /// owned its execution (it was suspended).
     Attempt,
+    /// Of a newer release. It stays in the inbox, wakes nobody and holds up no close.
+    Newer(i64),
 }
 
 impl MessageKind {
@@ -29,19 +31,31 @@ impl MessageKind {
             Self::Query => 2,
             Self::Terminated => 3,
             Self::Attempt => 4,
+            Self::Newer(code) => code,
         }
     }
 
     /// The kind of a stored number.
-    pub(crate) const fn from_code(code: i64) -> Option<Self> {
-        Some(match code {
+    pub(crate) const fn from_code(code: i64) -> Self {
+        match code {
             0 => Self::Signal,
             1 => Self::Cancel,
             2 => Self::Query,
             3 => Self::Terminated,
             4 => Self::Attempt,
-            _ => return None,
-        })
+            code => Self::Newer(code),
+        }
+    }
+
+    /// Whether it is an input of a workflow: the others are for its worker. In SQL: `kind IN (0, 1, 4)`.
+    pub(crate) const fn is_input(self) -> bool {
+        matches!(self, Self::Signal | Self::Cancel | Self::Attempt)
+    }
+
+    /// Whether this release knows it. In SQL: `kind <= 4`.
+    #[cfg(feature = "testing")]
+    pub(crate) const fn is_known(self) -> bool {
+        !matches!(self, Self::Newer(_))
     }
 }
 
@@ -115,7 +129,7 @@ pub(crate) fn took_in<'b>(
     let event = match kind {
         MessageKind::Signal => "signaled",
         MessageKind::Cancel => "cancel_requested",
-        MessageKind::Query | MessageKind::Terminated | MessageKind::Attempt => return false,
+        _ => return false,
     };
     let is_it =
         |found: &Value| found.get(event).and_then(|it| it.get("request_id")?.as_str()) == Some(request_id);

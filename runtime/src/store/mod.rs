@@ -16,6 +16,7 @@ mod execution;
 mod find;
 mod group;
 mod hook;
+mod journal;
 #[cfg(feature = "testing")]
 pub(crate) mod memory;
 mod message;
@@ -37,12 +38,11 @@ pub(crate) use attempt::{AttemptChange, AttemptRow};
 pub(crate) use error::StoreError;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub(crate) use error::Trouble;
-pub(crate) use execution::{
-    ConflictPolicy, ExecutionRow, NewExecution, ResumeAnswer, ReusePolicy, StartAnswer, Status, Suspension,
-};
-pub(crate) use find::{Filter, Find, Page, StoredRun, StoredTurn, joined};
+pub(crate) use execution::{ExecutionRow, NewExecution, ResumeAnswer, StartAnswer, Suspension};
+pub(crate) use find::{Filter, Find, Page, StoredRun};
 pub(crate) use hook::Counters;
 pub use hook::{Fault, FaultHook, Metrics, Stage};
+pub(crate) use journal::{StoredTurn, Unreadable, joined, read_event};
 pub(crate) use message::{InboxRow, MessageKind, NewMessage, Reply, SendAnswer, request_text, took_in};
 pub(crate) use owner::{Claim, Claimed, DeadWorker, Deaths, Suspicion, WorkerInfo};
 pub(crate) use owner::{LEASE, RENEW_EVERY, SUSPECT_FROM};

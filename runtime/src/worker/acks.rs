@@ -6,7 +6,8 @@ use super::load::{self, Loaded};
 use super::news;
 use super::thread::Thread;
 use crate::error::Error;
-use crate::store::{AppendOutcome, Status, StoreError};
+use crate::status::ExecutionStatus;
+use crate::store::{AppendOutcome, StoreError};
 use abide_core::exec::{Action, ActivityStart, AttemptOutcome, Execution, Input, Standing, Suspension};
 use abide_core::{Event, ExecutionId};
 use std::sync::Arc;
@@ -233,10 +234,10 @@ impl Thread {
     }
 
     /// The row says that nobody here may run it (any more).
-    fn not_mine(&mut self, mut live: Box<Live>, in_doubt: Option<InFlight>, status: Option<Status>) {
+    fn not_mine(&mut self, mut live: Box<Live>, in_doubt: Option<InFlight>, status: Option<ExecutionStatus>) {
         match status {
-            Some(Status::Suspended) => {}
-            Some(Status::Terminated) => {
+            Some(ExecutionStatus::Suspended) => {}
+            Some(ExecutionStatus::Terminated) => {
                 self.session.attempts.drop_all(live.id);
                 return self.gone(live);
             }

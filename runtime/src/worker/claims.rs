@@ -160,10 +160,12 @@ pub(super) async fn drain_inbox(session: &Arc<Session>) -> Result<(), StoreError
 
 /// Keeps the rows that are inputs; the others are the worker's own business and are done here.
 pub(super) fn set_aside(session: &Arc<Session>, rows: Vec<InboxRow>) -> Vec<InboxRow> {
-    let (inputs, others): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| load::is_input(row.kind));
+    let (inputs, others): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| row.kind.is_input());
     for row in others {
         match row.kind {
             MessageKind::Terminated => terminated(session, &row),
+            // Kept for a release that knows it.
+            MessageKind::Newer(_) => {}
             _ => {
                 let session = Arc::clone(session);
                 tokio::spawn(async move { answer_query(&session, row).await });

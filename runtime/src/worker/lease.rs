@@ -2,7 +2,8 @@
 
 use super::claims;
 use super::session::{End, Session};
-use crate::store::{Find, Status, StoreError};
+use crate::status::ExecutionStatus;
+use crate::store::{Find, StoreError};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -94,7 +95,7 @@ async fn leave_attempts(session: &Session) -> Result<(), StoreError> {
     let strangers = session.attempts.executions().into_iter().filter(|id| !session.owns(*id));
     for id in strangers {
         match session.store().find(Find::Execution(id)).await? {
-            Some(row) if row.status == Status::Suspended || row.owner == Some(session.me) => {}
+            Some(row) if row.status == ExecutionStatus::Suspended || row.owner == Some(session.me) => {}
             _ => session.leave_attempts(id),
         }
     }

@@ -7,7 +7,7 @@ use crate::client::AwaitPosition;
 use crate::client::message::AWAITING_QUERY;
 use crate::error::{Error, Result};
 use crate::hub::QueryAnswer;
-use crate::store::{AttemptRow, ExecutionRow, InboxRow, MessageKind, StoredRun, StoredTurn};
+use crate::store::{AttemptRow, ExecutionRow, InboxRow, StoredRun, StoredTurn, Unreadable};
 use abide_core::exec::{Execution, FailedAttempt, QueryFault, Suspension};
 use abide_core::{ExecutionId, JournalRow, Payload, Site};
 use std::sync::Arc;
@@ -46,12 +46,15 @@ pub(super) fn decode(
     attempts: &[AttemptRow],
 ) -> std::result::Result<Journal, Suspension> {
     let bytes = turns.iter().map(|turn| turn.body.len()).sum();
-    let rows = turns.into_iter().map(|turn| match serde_json::from_str(&turn.body) {
-        Ok(events) => Ok(JournalRow { seq: turn.seq, at_ms: turn.at_ms, events }),
-        Err(error) => {
-            let message = format!("its journal does not decode at event {}: {error}", turn.seq);
-            Err(Suspension::new("AB0209", message))
-        }
+    let rows = turns.iter().map(|turn| {
+        turn.read().map_err(|unreadable| match unreadable {
+            Unreadable::Newer(message) => {
+                Suspension::new("AB0213", format!("a newer release of abide wrote its history: {message}"))
+            }
+            Unreadable::Damaged(message) => {
+                Suspension::new("AB0209", format!("its journal is damaged: {message}"))
+            }
+        })
     });
     let rows = rows.collect::<std::result::Result<_, _>>()?;
     let attempts = attempts.iter().map(AttemptRow::decode).collect::<std::result::Result<_, _>>();
@@ -211,9 +214,4 @@ pub(super) async fn replayed(
         Ok(answer) => answer,
         Err(error) => Err(Error::QueryFailed { query: String::new(), message: error.to_string() }),
     }
-}
-
-/// Whether a row of the inbox is an input; the others are for the worker itself.
-pub(super) fn is_input(kind: MessageKind) -> bool {
-    matches!(kind, MessageKind::Signal | MessageKind::Cancel | MessageKind::Attempt)
 }

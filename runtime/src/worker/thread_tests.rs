@@ -3,10 +3,11 @@
 use super::*;
 use crate::Abide;
 use crate::host::Host;
+use crate::policy::{IdConflictPolicy, IdReusePolicy};
 use crate::store::memory::{ConnectOptions, Server, ServerOptions};
 use crate::store::{
-    Append, AppendOutcome, Claim, ConflictPolicy, NewExecution, ReusePolicy, RowChange, StartAnswer, Store,
-    StoredTurn, Suspicion, WorkerInfo,
+    Append, AppendOutcome, Claim, NewExecution, RowChange, StartAnswer, Store, StoredTurn, Suspicion,
+    WorkerInfo,
 };
 use crate::worker::load::{Found, Loaded};
 use crate::worker::registry::Registry;
@@ -28,8 +29,8 @@ fn order(id: ExecutionId) -> NewExecution {
         queue: "q".to_owned(),
         input: "null".to_owned(),
         created_at_ms: 1,
-        reuse: ReusePolicy::default(),
-        conflict: ConflictPolicy::default(),
+        reuse: IdReusePolicy::default(),
+        conflict: IdConflictPolicy::default(),
         terminate_event: None,
     }
 }

@@ -6,7 +6,8 @@ use super::news::News;
 use super::session::Session;
 use super::tokens::{self, Tokens};
 use crate::client::message::{CancelBody, SignalBody, to_json};
-use crate::store::{Append, AttemptChange, MessageKind, NewMessage, RowChange, Status, Suspension};
+use crate::status::ExecutionStatus;
+use crate::store::{Append, AttemptChange, MessageKind, NewMessage, RowChange, Suspension};
 use abide_core::Event;
 use abide_core::exec::{self, Execution, Input, Standing, Turn};
 
@@ -257,12 +258,12 @@ fn row_change(
     ((row != RowChange::default()).then_some(row), known)
 }
 
-fn status_of(close: &Event) -> Status {
+fn status_of(close: &Event) -> ExecutionStatus {
     match close {
-        Event::Completed { .. } => Status::Completed,
-        Event::Canceled { .. } => Status::Canceled,
-        Event::Terminated { .. } => Status::Terminated,
-        _ => Status::Failed,
+        Event::Completed { .. } => ExecutionStatus::Completed,
+        Event::Canceled { .. } => ExecutionStatus::Canceled,
+        Event::Terminated { .. } => ExecutionStatus::Terminated,
+        _ => ExecutionStatus::Failed,
     }
 }
 
@@ -278,7 +279,7 @@ pub(super) fn suspension(session: &Session, live: &Live, reason: &exec::Suspensi
     let here = !session.attempts.of(live.id).is_empty();
     let active = here || live.exec.as_ref().is_some_and(Execution::has_activities);
     RowChange {
-        status: Some(Status::Suspended),
+        status: Some(ExecutionStatus::Suspended),
         active: Some(active),
         suspension: Some(Suspension {
             code: reason.code.clone(),

@@ -39,7 +39,7 @@ async fn what_a_lost_mailbox_names_is_named_again_and_its_right_to_be_read_comes
     // A thread of the session has it, or has ended it.
     let row = async || bench.store.load(id).await.unwrap().unwrap().row;
     for _ in 0..10_000 {
-        if row().await.status == crate::store::Status::Suspended {
+        if row().await.status == crate::status::ExecutionStatus::Suspended {
             return;
         }
         tokio::time::sleep(Duration::from_millis(1)).await;

@@ -1,6 +1,7 @@
 //! Appends: group commit, duplicates, conflicts at a close, refused rows, and journals that do not join up.
 
 use super::*;
+use crate::status::ExecutionStatus;
 
 pub(super) async fn concurrent_appends_share_commits(lab: Lab) {
     let process = lab.process().await;
@@ -66,7 +67,7 @@ pub(super) async fn a_message_stops_a_close_until_it_is_taken_in(lab: Lab) {
     let inbox = process.store.inbox(process.me).await.unwrap();
     let close = Append { consumed: vec![inbox[0].id], ..process.close(id, 2) };
     assert!(matches!(process.append(close).await, Ok(AppendOutcome::Done)));
-    assert_eq!(process.row(id).await.status, Status::Completed);
+    assert_eq!(process.row(id).await.status, ExecutionStatus::Completed);
 }
 
 pub(super) async fn one_refused_row_is_found_and_the_others_are_in(lab: Lab) {
@@ -130,17 +131,20 @@ pub(super) async fn a_suspension_is_kept_and_resumed(lab: Lab) {
         other_builds: false,
         at_ms: 1,
     };
-    let stop =
-        RowChange { status: Some(Status::Suspended), suspension: Some(why.clone()), ..RowChange::default() };
+    let stop = RowChange {
+        status: Some(ExecutionStatus::Suspended),
+        suspension: Some(why.clone()),
+        ..RowChange::default()
+    };
     let rest = process.message(id, "s1");
     let append = Append { row: Some(stop), messages: vec![rest], ..process.turn(id, 2, 1) };
     assert!(matches!(process.append(append).await, Ok(AppendOutcome::Done)));
     let row = process.row(id).await;
-    assert_eq!((row.status, row.owner, row.suspension), (Status::Suspended, None, Some(why)));
+    assert_eq!((row.status, row.owner, row.suspension), (ExecutionStatus::Suspended, None, Some(why)));
     assert_eq!(process.send(id, "s2").await, SendAnswer::Sent, "messages gather");
     assert_eq!(ids(&process.claim().await), []);
     assert_eq!(process.store.resume(id).await.unwrap(), ResumeAnswer::Resumed);
-    assert_eq!(process.store.resume(id).await.unwrap(), ResumeAnswer::NotSuspended(Status::Running));
+    assert_eq!(process.store.resume(id).await.unwrap(), ResumeAnswer::NotSuspended(ExecutionStatus::Running));
     assert_eq!(process.store.resume(ExecutionId(1)).await.unwrap(), ResumeAnswer::NoSuchExecution);
     assert_eq!(ids(&process.claim().await), [id]);
     let inbox = process.store.inbox(process.me).await.unwrap();

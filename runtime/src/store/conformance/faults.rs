@@ -1,6 +1,7 @@
 //! Faults: what breaks in a commit never loses, doubles or invents anything.
 
 use super::*;
+use crate::status::ExecutionStatus;
 use std::collections::VecDeque;
 use std::sync::Mutex;
 
@@ -35,7 +36,7 @@ async fn check(lab: &Lab, faults: &[(Stage, Fault)]) {
         process.submit(process.turn(old, 2, 2)),
         process.submit(process.create(new)),
         process.submit(Append {
-            row: Some(closed(Status::Failed)),
+            row: Some(closed(ExecutionStatus::Failed)),
             ..process.create(process.new_execution("e"))
         }),
     ];

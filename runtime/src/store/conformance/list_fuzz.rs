@@ -55,13 +55,13 @@ fn name() -> impl Strategy<Value = String> {
     prop_oneof![9 => select(NAMES).prop_map(str::to_owned), 1 => text()]
 }
 
-const STATUSES: &[Status] = &[
-    Status::Running,
-    Status::Suspended,
-    Status::Completed,
-    Status::Failed,
-    Status::Canceled,
-    Status::Terminated,
+const STATUSES: &[ExecutionStatus] = &[
+    ExecutionStatus::Running,
+    ExecutionStatus::Suspended,
+    ExecutionStatus::Completed,
+    ExecutionStatus::Failed,
+    ExecutionStatus::Canceled,
+    ExecutionStatus::Terminated,
 ];
 
 /// One execution, as far as a list looks at it.
@@ -70,7 +70,7 @@ struct Listed {
     workflow_id: String,
     workflow_type: String,
     queue: String,
-    status: Status,
+    status: ExecutionStatus,
     /// Made by its start.
     run_id: String,
 }
@@ -162,9 +162,9 @@ async fn filled(lab: &Lab, wanted: Vec<Listed>) -> (Process, Vec<(ExecutionId, L
             other => panic!("{one:?}: {other:?}"),
         }
         let row = match one.status {
-            Status::Running => None,
-            Status::Suspended => Some(RowChange {
-                status: Some(Status::Suspended),
+            ExecutionStatus::Running => None,
+            ExecutionStatus::Suspended => Some(RowChange {
+                status: Some(ExecutionStatus::Suspended),
                 suspension: Some(Suspension {
                     code: "AB0202".to_owned(),
                     message: one.queue.clone(),

@@ -1,6 +1,7 @@
 //! Messages and replies: order, dedup, closed and unknown executions, terminate, what other processes are told.
 
 use super::*;
+use crate::status::ExecutionStatus;
 
 pub(super) async fn messages_keep_their_order_and_come_once(lab: Lab) {
     let (a, b) = (lab.process().await, lab.process().await);
@@ -66,7 +67,7 @@ pub(super) async fn terminate_is_immediate_and_once(lab: Lab) {
         assert_eq!(terminate("t1").await.unwrap(), SendAnswer::Known);
         assert_eq!(terminate("t2").await.unwrap(), SendAnswer::Closed);
         let row = process.row(id).await;
-        assert_eq!((row.status, row.result.as_deref()), (Status::Terminated, Some(event)));
+        assert_eq!((row.status, row.result.as_deref()), (ExecutionStatus::Terminated, Some(event)));
         assert_eq!(process.store.journal(id).await.unwrap().last().unwrap().body, format!("[{event}]"));
     }
     assert_eq!(process.run(free).await.inbox, [], "nobody owns it, nobody is told");

@@ -9,6 +9,7 @@ mod faults;
 mod lab;
 mod list_fuzz;
 mod messages;
+mod newer;
 mod ownership;
 mod revisions;
 mod starts;
@@ -18,6 +19,8 @@ pub(super) mod transactions;
 pub(super) use lab::{Lab, Settings};
 
 use super::*;
+use crate::policy::{IdConflictPolicy, IdReusePolicy};
+use crate::status::ExecutionStatus;
 use abide_core::EventId;
 use std::sync::Arc;
 use std::time::Duration;
@@ -79,8 +82,8 @@ impl Process {
             queue: "q".to_owned(),
             input: "[1]".to_owned(),
             created_at_ms: self.store.now_ms(),
-            reuse: ReusePolicy::default(),
-            conflict: ConflictPolicy::default(),
+            reuse: IdReusePolicy::default(),
+            conflict: IdConflictPolicy::default(),
             terminate_event: None,
         }
     }
@@ -121,7 +124,7 @@ impl Process {
 
     /// An append that closes.
     pub(super) fn close(&self, execution: ExecutionId, seq: u64) -> Append {
-        Append { row: Some(closed(Status::Completed)), rev: Some(0), ..self.turn(execution, seq, 1) }
+        Append { row: Some(closed(ExecutionStatus::Completed)), rev: Some(0), ..self.turn(execution, seq, 1) }
     }
 
     pub(super) fn message(&self, to: ExecutionId, request_id: &str) -> NewMessage {
@@ -160,7 +163,7 @@ pub(super) fn let_go() -> RowChange {
     RowChange { release: true, ..RowChange::default() }
 }
 
-pub(super) fn closed(status: Status) -> RowChange {
+pub(super) fn closed(status: ExecutionStatus) -> RowChange {
     let result = Some(r#"{"completed":{"result":7}}"#.to_owned());
     RowChange { status: Some(status), result, ..RowChange::default() }
 }
@@ -226,6 +229,11 @@ suite! {
         replies_are_taken_once,
         replies_go_forward,
         who_has_to_look_is_told,
+    }
+    newer {
+        a_message_of_an_unknown_kind_stays_and_wakes_nobody,
+        a_run_of_an_unknown_open_status_is_open_and_nobodys,
+        a_run_of_an_unknown_closed_status_is_closed,
     }
     ownership {
         an_unowned_start_is_claimed_by_one,

@@ -1,6 +1,7 @@
 //! Ownership: claims, the fence, take-over of the dead and of the late, suspects, builds.
 
 use super::*;
+use crate::status::ExecutionStatus;
 
 fn release(wake_at_ms: Option<i64>) -> RowChange {
     RowChange { release: true, wake_at_ms: Some(wake_at_ms), ..RowChange::default() }
@@ -10,7 +11,7 @@ fn release(wake_at_ms: Option<i64>) -> RowChange {
 fn suspended_by(build: &str) -> RowChange {
     let (code, message, build) = ("AB0201".to_owned(), String::new(), build.to_owned());
     let why = Suspension { code, message, site: None, build, other_builds: true, at_ms: 1 };
-    RowChange { status: Some(Status::Suspended), suspension: Some(why), ..RowChange::default() }
+    RowChange { status: Some(ExecutionStatus::Suspended), suspension: Some(why), ..RowChange::default() }
 }
 
 /// So that nobody waits long for a death that only the lease tells.
@@ -184,7 +185,7 @@ pub(super) async fn each_other_build_tries_once(lab: Lab) {
     assert_eq!(claim("b1").await, []);
     assert_eq!(claim("b2").await, [id]);
     let row = process.row(id).await;
-    assert_eq!((row.status, row.suspension), (Status::Running, None));
+    assert_eq!((row.status, row.suspension), (ExecutionStatus::Running, None));
     suspend("b2").await;
     assert_eq!((claim("b1").await, claim("b2").await), (vec![], vec![]));
     let any = Claim { types: None, ..process.claim_of("b3", false) };

@@ -3,6 +3,7 @@
 
 use super::faults;
 use super::*;
+use crate::status::ExecutionStatus;
 use abide_core::exec::AttemptOutcome;
 
 fn release() -> RowChange {
@@ -39,12 +40,13 @@ pub(super) async fn a_release_sent_twice_frees_nothing_that_was_claimed_since(la
 pub(super) async fn a_suspension_sent_twice_does_not_stop_what_was_resumed_since(lab: Lab) {
     let a = lab.process().await;
     let id = a.running("order-1").await;
-    let first = a.bare(id, RowChange { status: Some(Status::Suspended), ..RowChange::default() }).await;
+    let first =
+        a.bare(id, RowChange { status: Some(ExecutionStatus::Suspended), ..RowChange::default() }).await;
     assert!(a.is_done(first.clone()).await);
     assert_eq!(a.store.resume(id).await.unwrap(), ResumeAnswer::Resumed);
     assert_eq!(ids(&a.claim().await), [id]);
     assert!(a.is_lost(first).await);
-    assert_eq!(a.row(id).await.status, Status::Running);
+    assert_eq!(a.row(id).await.status, ExecutionStatus::Running);
 }
 
 pub(super) async fn a_late_change_of_the_same_owner_changes_nothing(lab: Lab) {

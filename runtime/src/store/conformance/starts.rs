@@ -25,12 +25,18 @@ fn name(answer: &StartAnswer) -> &'static str {
 }
 
 /// With a run of the same id that is open (`Running`) or closed so: what do these policies answer?
-async fn check(lab: &Lab, before: Status, reuse: ReusePolicy, conflict: ConflictPolicy, expected: &str) {
+async fn check(
+    lab: &Lab,
+    before: ExecutionStatus,
+    reuse: IdReusePolicy,
+    conflict: IdConflictPolicy,
+    expected: &str,
+) {
     for owned in [false, true] {
         let lab = lab.another();
         let process = lab.process().await;
         let first = process.running("order-1").await;
-        if before != Status::Running {
+        if before != ExecutionStatus::Running {
             let close = Append { row: Some(closed(before)), ..process.turn(first, 2, 1) };
             assert!(matches!(process.append(close).await, Ok(AppendOutcome::Done)));
         }
@@ -56,22 +62,24 @@ async fn check(lab: &Lab, before: Status, reuse: ReusePolicy, conflict: Conflict
 }
 
 pub(super) async fn an_open_run_decides_by_the_conflict_policy(lab: Lab) {
-    let reuse = ReusePolicy::AllowDuplicate;
-    check(&lab, Status::Running, reuse, ConflictPolicy::Fail, "taken").await;
-    check(&lab, Status::Running, reuse, ConflictPolicy::UseExisting, "existing").await;
+    let reuse = IdReusePolicy::AllowDuplicate;
+    check(&lab, ExecutionStatus::Running, reuse, IdConflictPolicy::Fail, "taken").await;
+    check(&lab, ExecutionStatus::Running, reuse, IdConflictPolicy::UseExisting, "existing").await;
     // The run that is terminated for it is no closed run that the reuse policy speaks of.
-    for reuse in [reuse, ReusePolicy::AllowDuplicateFailedOnly, ReusePolicy::RejectDuplicate] {
-        check(&lab, Status::Running, reuse, ConflictPolicy::TerminateExisting, "started").await;
+    for reuse in [reuse, IdReusePolicy::AllowDuplicateFailedOnly, IdReusePolicy::RejectDuplicate] {
+        check(&lab, ExecutionStatus::Running, reuse, IdConflictPolicy::TerminateExisting, "started").await;
     }
 }
 
 pub(super) async fn a_closed_run_decides_by_the_reuse_policy(lab: Lab) {
-    let conflict = ConflictPolicy::Fail;
-    check(&lab, Status::Completed, ReusePolicy::AllowDuplicate, conflict, "started").await;
-    check(&lab, Status::Completed, ReusePolicy::AllowDuplicateFailedOnly, conflict, "refused").await;
-    check(&lab, Status::Failed, ReusePolicy::AllowDuplicateFailedOnly, conflict, "started").await;
-    check(&lab, Status::Canceled, ReusePolicy::AllowDuplicateFailedOnly, conflict, "started").await;
-    check(&lab, Status::Failed, ReusePolicy::RejectDuplicate, conflict, "refused").await;
+    let conflict = IdConflictPolicy::Fail;
+    check(&lab, ExecutionStatus::Completed, IdReusePolicy::AllowDuplicate, conflict, "started").await;
+    check(&lab, ExecutionStatus::Completed, IdReusePolicy::AllowDuplicateFailedOnly, conflict, "refused")
+        .await;
+    check(&lab, ExecutionStatus::Failed, IdReusePolicy::AllowDuplicateFailedOnly, conflict, "started").await;
+    check(&lab, ExecutionStatus::Canceled, IdReusePolicy::AllowDuplicateFailedOnly, conflict, "started")
+        .await;
+    check(&lab, ExecutionStatus::Failed, IdReusePolicy::RejectDuplicate, conflict, "refused").await;
 }
 
 pub(super) async fn a_known_request_answers_with_its_run(lab: Lab) {
@@ -120,12 +128,12 @@ pub(super) async fn a_start_that_an_earlier_try_has_put_there_is_not_this_one(la
 pub(super) async fn terminate_existing_tells_the_owner_and_refuses_its_appends(lab: Lab) {
     let (a, b) = (lab.process().await, lab.process().await);
     let old = a.running("order-1").await;
-    let conflict = ConflictPolicy::TerminateExisting;
+    let conflict = IdConflictPolicy::TerminateExisting;
     let terminate_event = Some(r#"{"terminated":{"reason":"replaced"}}"#.to_owned());
     let new = NewExecution { conflict, terminate_event, ..b.new_execution("order-1") };
     assert_eq!(name(&start(&b, new, false).await), "started");
     let row = a.row(old).await;
-    assert_eq!((row.status, row.history_len), (Status::Terminated, 2));
+    assert_eq!((row.status, row.history_len), (ExecutionStatus::Terminated, 2));
     assert!(row.result.unwrap().contains("replaced"));
     assert!(matches!(a.append(a.turn(old, 2, 1)).await, Ok(AppendOutcome::Lost)));
     assert!(matches!(a.append(a.close(old, 2)).await, Ok(AppendOutcome::Lost)));
@@ -143,11 +151,11 @@ pub(super) async fn an_empty_workflow_is_one_commit(lab: Lab) {
     let before = process.store.metrics();
     let new = process.new_execution("order-1");
     let id = new.id;
-    let whole = Append { row: Some(closed(Status::Completed)), ..process.create(new) };
+    let whole = Append { row: Some(closed(ExecutionStatus::Completed)), ..process.create(new) };
     assert!(matches!(process.append(whole).await, Ok(AppendOutcome::Done)));
     assert_eq!(process.store.metrics().commits - before.commits, 1);
     let row = process.row(id).await;
-    assert_eq!((row.status, row.owner), (Status::Completed, None));
+    assert_eq!((row.status, row.owner), (ExecutionStatus::Completed, None));
     assert!(row.closed_at_ms.is_some() && row.result.is_some() && row.input.is_none());
     assert_eq!(process.store.journal(id).await.unwrap().len(), 1);
 }
@@ -156,7 +164,7 @@ pub(super) async fn a_start_that_closes_at_once_respects_an_open_run(lab: Lab) {
     let process = lab.process().await;
     process.running("taken").await;
     let whole = |name: &str| {
-        let row = Some(closed(Status::Completed));
+        let row = Some(closed(ExecutionStatus::Completed));
         process.submit(Append { row, ..process.create(process.new_execution(name)) })
     };
     let told = whole("taken").await.unwrap();
@@ -212,7 +220,7 @@ pub(super) async fn lists_come_in_pages_newest_first(lab: Lab) {
         made.push(process.running(&format!("order-{i}")).await);
     }
     assert!(matches!(process.append(process.close(made[2], 2)).await, Ok(AppendOutcome::Done)));
-    let mut filter = Filter { limit: 2, statuses: vec![Status::Running], ..Filter::default() };
+    let mut filter = Filter { limit: 2, statuses: vec![ExecutionStatus::Running], ..Filter::default() };
     let mut seen = Vec::new();
     loop {
         let page = process.store.list(filter.clone()).await.unwrap();

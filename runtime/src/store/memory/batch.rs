@@ -9,10 +9,10 @@ use super::start::{bare_row, drop_tasks, insert, write_turn};
 use super::statement::{Looked, Statement};
 use super::tables::Execution;
 use super::tokens;
+use crate::policy::IdReusePolicy;
+use crate::status::ExecutionStatus;
 use crate::store::group::Kind;
-use crate::store::{
-    Append, ExecutionRow, NewExecution, ReusePolicy, RowChange, Status, StoredTurn, Suspension,
-};
+use crate::store::{Append, ExecutionRow, NewExecution, RowChange, StoredTurn, Suspension};
 use abide_core::{ExecutionId, Incarnation};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,7 +21,7 @@ struct Batch {
     /// Those of its owners whose leases are there.
     alive: BTreeSet<Incarnation>,
     /// Its starts that are in.
-    created: BTreeMap<ExecutionId, Status>,
+    created: BTreeMap<ExecutionId, ExecutionStatus>,
 }
 
 impl Batch {
@@ -82,14 +82,14 @@ fn create_all(st: &mut Statement<'_>, batch: &mut Batch, appends: &[&Append]) ->
 
 /// Reuse policies other than the default look at the newest closed run. A start that closes at once has to look for an open run
 /// itself, and so has one with such a policy. Both are asked under the lock of the workflow id (see `guard`).
-fn is_allowed(st: &Statement<'_>, new: &NewExecution, status: Status) -> bool {
+fn is_allowed(st: &Statement<'_>, new: &NewExecution, status: ExecutionStatus) -> bool {
     let closed = st.tables.newest_closed(&new.workflow_id).map(|closed| closed.row.status);
     let reuses = match (new.reuse, closed) {
-        (ReusePolicy::AllowDuplicate, _) | (_, None) => true,
-        (ReusePolicy::AllowDuplicateFailedOnly, Some(closed)) => closed != Status::Completed,
-        (ReusePolicy::RejectDuplicate, Some(_)) => false,
+        (IdReusePolicy::AllowDuplicate, _) | (_, None) => true,
+        (IdReusePolicy::AllowDuplicateFailedOnly, Some(closed)) => closed != ExecutionStatus::Completed,
+        (IdReusePolicy::RejectDuplicate, Some(_)) => false,
     };
-    let plain = status.is_open() && new.reuse == ReusePolicy::AllowDuplicate;
+    let plain = status.is_open() && new.reuse == IdReusePolicy::AllowDuplicate;
     reuses && (plain || st.tables.open_run(&new.workflow_id).is_none())
 }
 
@@ -97,9 +97,9 @@ fn is_allowed(st: &Statement<'_>, new: &NewExecution, status: Status) -> bool {
 fn created(append: &Append, new: &NewExecution) -> Execution {
     let none = RowChange::default();
     let change = append.row.as_ref().unwrap_or(&none);
-    let status = change.status.unwrap_or(Status::Running);
-    let frees = change.release || status != Status::Running;
-    let running = status == Status::Running;
+    let status = change.status.unwrap_or(ExecutionStatus::Running);
+    let frees = change.release || status != ExecutionStatus::Running;
+    let running = status == ExecutionStatus::Running;
     let row = ExecutionRow {
         owner: (!frees).then_some(append.owner),
         wake_at_ms: change.wake_at_ms.flatten().filter(|_| running),
@@ -179,11 +179,11 @@ fn change_all(st: &mut Statement<'_>, batch: &Batch, appends: &[&Append]) -> Loo
 }
 
 fn changed(mut execution: Execution, append: &Append, change: &RowChange) -> Execution {
-    let stops = change.status.is_some_and(|status| status != Status::Running);
+    let stops = change.status.is_some_and(|status| status != ExecutionStatus::Running);
     let row = &mut execution.row;
     row.rev += 1;
     // What runs for a suspended execution may die with this owner, who is forgotten then.
-    if change.status == Some(Status::Suspended) && change.active == Some(true) {
+    if change.status == Some(ExecutionStatus::Suspended) && change.active == Some(true) {
         row.recovered_from = row.owner;
     } else if change.clear_recovered {
         row.recovered_from = None;

@@ -8,8 +8,9 @@ use super::locks::{Key, Mode};
 use super::session::{Failure, Session};
 use super::statement::{Looked, Statement};
 use super::tables::{Execution, Tables};
+use crate::status::ExecutionStatus;
 use crate::store::owner::SUSPECT_FROM;
-use crate::store::{Claim, Claimed, ExecutionRow, Status, StoreError};
+use crate::store::{Claim, Claimed, ExecutionRow, StoreError};
 use abide_core::{ExecutionId, Incarnation};
 use std::collections::BTreeMap;
 
@@ -74,7 +75,7 @@ impl Wanted<'_> {
         due.sort_by_key(|execution| execution.row.wake_at_ms);
         let due = due.iter().map(|due| (due.row.id, due.row.wake_at_ms.unwrap_or(self.now)));
         self.lock(st, due, &mut chosen);
-        let written = tables.inbox.values().filter_map(|message| {
+        let written = tables.inbox.values().filter(|message| message.kind.is_known()).filter_map(|message| {
             let to = tables.executions.get(&message.execution).filter(free)?;
             Some((to.row.id, message.at_ms))
         });
@@ -83,10 +84,10 @@ impl Wanted<'_> {
             let row = &execution.row;
             self.claim.types.is_some()
                 && row.owner.is_none()
-                && row.status.is_open()
+                && matches!(row.status, ExecutionStatus::Running | ExecutionStatus::Suspended)
                 && self.is_wanted(tables, row)
                 // No worker has died of what it was suspended for.
-                && (row.status == Status::Suspended || self.is_trusted(row))
+                && (row.status == ExecutionStatus::Suspended || self.is_trusted(row))
                 && self.is_offered(execution)
         };
         let offered = tables.executions.values().filter(may_offer);
@@ -129,12 +130,12 @@ impl Wanted<'_> {
         for mut execution in chosen.cloned() {
             let offered = self.is_offered(&execution);
             let row = &mut execution.row;
-            if row.status == Status::Suspended || offered {
+            if row.status == ExecutionStatus::Suspended || offered {
                 row.wake_at_ms = Some(self.now);
             }
             row.rev += 1;
             (row.owner, row.active) = (Some(self.claim.owner), true);
-            (row.status, row.suspension) = (Status::Running, None);
+            (row.status, row.suspension) = (ExecutionStatus::Running, None);
             if offered {
                 execution.trying_builds.push(self.claim.build.clone());
             }

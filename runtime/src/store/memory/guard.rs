@@ -8,7 +8,7 @@ use super::batch::locks_row;
 use super::locks::{Key, Mode};
 use super::session::{Failure, Session};
 use super::statement::Statement;
-use crate::store::{Append, MessageKind, NewExecution};
+use crate::store::{Append, NewExecution};
 use abide_core::ExecutionId;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -94,8 +94,7 @@ impl Locks {
         guarded.locked.extend(session.run(lock).await?);
         let look = |st: &mut Statement<'_>| {
             let holds_up = |id: &ExecutionId, taken_in: &BTreeSet<i64>| {
-                let counts = |kind| !matches!(kind, MessageKind::Query | MessageKind::Terminated);
-                st.tables.inbox_of(*id).any(|row| counts(row.kind) && !taken_in.contains(&row.id))
+                st.tables.inbox_of(*id).any(|row| row.kind.is_input() && !taken_in.contains(&row.id))
             };
             let held_up = self.closes.iter().filter(|(id, taken_in)| holds_up(id, taken_in));
             Ok(held_up.map(|(id, _)| *id).collect::<Vec<_>>())

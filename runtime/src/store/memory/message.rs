@@ -5,9 +5,8 @@ use super::locks::{Key, Mode};
 use super::session::{Failure, Session};
 use super::statement::{Looked, Statement};
 use super::write::Write;
-use crate::store::{
-    InboxRow, MessageKind, NewMessage, Reply, SendAnswer, Status, StoreError, request_text, took_in,
-};
+use crate::status::ExecutionStatus;
+use crate::store::{InboxRow, MessageKind, NewMessage, Reply, SendAnswer, StoreError, request_text, took_in};
 use abide_core::Incarnation;
 
 /// Whom a message concerns.
@@ -108,7 +107,7 @@ impl MemoryStore {
             let to = st.tables.executions.get(&row.execution).map(|to| &to.row);
             let may_answer = to.is_some_and(|to| {
                 to.owner.is_none()
-                    && to.status != Status::Running
+                    && to.status != ExecutionStatus::Running
                     && queues.contains(&to.queue)
                     && types.contains(&to.workflow_type)
             });

@@ -11,10 +11,12 @@ use super::shared::{Shared, Tiding};
 use super::statement::{Looked, Statement};
 use super::tables::Execution;
 use super::write::Write;
+use crate::policy::{IdConflictPolicy, IdReusePolicy};
+use crate::status::ExecutionStatus;
 use crate::store::group::Kind;
 use crate::store::{
-    ConflictPolicy, ExecutionRow, MessageKind, NewExecution, Reply, ResumeAnswer, ReusePolicy, SendAnswer,
-    StartAnswer, Status, StoreError, StoredTurn,
+    ExecutionRow, MessageKind, NewExecution, Reply, ResumeAnswer, SendAnswer, StartAnswer, StoreError,
+    StoredTurn,
 };
 use abide_core::{EventId, ExecutionId, Incarnation};
 
@@ -56,16 +58,18 @@ pub(super) async fn decide(
     let open = session.run(|st| Ok(read(st, st.tables.open_run(&new.workflow_id)))).await?;
     let closed = session.run(|st| Ok(read(st, st.tables.newest_closed(&new.workflow_id)))).await?;
     match (&open, new.conflict) {
-        (Some(open), ConflictPolicy::Fail) => return Ok((StartAnswer::Taken(Box::new(open.clone())), None)),
-        (Some(open), ConflictPolicy::UseExisting) => {
+        (Some(open), IdConflictPolicy::Fail) => {
+            return Ok((StartAnswer::Taken(Box::new(open.clone())), None));
+        }
+        (Some(open), IdConflictPolicy::UseExisting) => {
             return Ok((StartAnswer::Existing(Box::new(open.clone())), None));
         }
-        (Some(_), ConflictPolicy::TerminateExisting) | (None, _) => {}
+        (Some(_), IdConflictPolicy::TerminateExisting) | (None, _) => {}
     }
     let refused = closed.filter(|closed| match new.reuse {
-        ReusePolicy::AllowDuplicate => false,
-        ReusePolicy::AllowDuplicateFailedOnly => closed.status == Status::Completed,
-        ReusePolicy::RejectDuplicate => true,
+        IdReusePolicy::AllowDuplicate => false,
+        IdReusePolicy::AllowDuplicateFailedOnly => closed.status == ExecutionStatus::Completed,
+        IdReusePolicy::RejectDuplicate => true,
     });
     if let Some(refused) = refused {
         return Ok((StartAnswer::Refused(Box::new(refused)), None));
@@ -129,13 +133,13 @@ fn unowned(new: &NewExecution) -> Execution {
     let row = ExecutionRow {
         wake_at_ms: Some(new.created_at_ms),
         input: Some(new.input.clone()),
-        ..bare_row(new, Status::Running)
+        ..bare_row(new, ExecutionStatus::Running)
     };
     Execution { row, request_id: new.request_id.clone(), tried_builds: None, trying_builds: Vec::new() }
 }
 
 /// A new row with nothing but its names.
-pub(super) fn bare_row(new: &NewExecution, status: Status) -> ExecutionRow {
+pub(super) fn bare_row(new: &NewExecution, status: ExecutionStatus) -> ExecutionRow {
     ExecutionRow {
         id: new.id,
         workflow_id: new.workflow_id.clone(),
@@ -205,7 +209,7 @@ async fn close(session: &mut Session, row: &ExecutionRow, event: &str, at_ms: i6
     let end = |st: &mut Statement<'_>| {
         let Some(mut execution) = st.tables.executions.get(&row.id).cloned() else { return Ok(None) };
         let ended = &mut execution.row;
-        ended.status = Status::Terminated;
+        ended.status = ExecutionStatus::Terminated;
         ended.result = Some(event.to_owned());
         (ended.closed_at_ms, ended.wake_at_ms) = (Some(at_ms), None);
         (ended.active, ended.suspension) = (false, None);
@@ -285,14 +289,14 @@ pub(super) async fn resume(
         None => return Ok((ResumeAnswer::NoSuchExecution, None)),
         Some(found) => found,
     };
-    if status != Status::Suspended {
+    if status != ExecutionStatus::Suspended {
         return Ok((ResumeAnswer::NotSuspended(status), None));
     }
     let set = |st: &mut Statement<'_>| {
         let Some(mut execution) = st.tables.executions.get(&id).cloned() else { return Ok(()) };
         let row = &mut execution.row;
         row.rev += 1;
-        (row.status, row.owner, row.wake_at_ms) = (Status::Running, None, Some(now));
+        (row.status, row.owner, row.wake_at_ms) = (ExecutionStatus::Running, None, Some(now));
         (row.crashes, row.suspension) = (0, None);
         (execution.tried_builds, execution.trying_builds) = (None, Vec::new());
         st.update(execution)

@@ -3,7 +3,8 @@
 //! Ordered maps only: whatever walks over them walks in the same order in every run of a simulation.
 
 use super::write::{TaskRow, Write};
-use crate::store::{AttemptRow, ExecutionRow, InboxRow, Reply, Status, StoredTurn, WorkerInfo};
+use crate::status::ExecutionStatus;
+use crate::store::{AttemptRow, ExecutionRow, InboxRow, Reply, StoredTurn, WorkerInfo};
 use abide_core::{EventId, ExecutionId, Incarnation};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -182,13 +183,13 @@ impl Tables {
 
     /// Whether what nobody owns is asked for by the inbox.
     pub(crate) fn has_mail(&self, id: ExecutionId) -> bool {
-        self.inbox_of(id).next().is_some()
+        self.inbox_of(id).any(|row| row.kind.is_known())
     }
 }
 
 impl Execution {
     /// Whether nobody owns it, and it is not suspended or closed.
     pub(super) fn is_free(&self) -> bool {
-        self.row.owner.is_none() && self.row.status == Status::Running
+        self.row.owner.is_none() && self.row.status == ExecutionStatus::Running
     }
 }

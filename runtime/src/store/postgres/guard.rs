@@ -5,7 +5,6 @@
 //! locks it fully, and only *then* looks into the inbox, by a statement of its own, whose snapshot is younger than the lock. One text with all
 //! of that is one round trip. What a stranger holds is left for later, never waited for: nobody waits here while he holds locks.
 
-use super::rows::{QUERY, TERMINATED};
 use super::shared::Shared;
 use super::sql::lock_key;
 use crate::store::{Append, NewExecution};
@@ -140,7 +139,7 @@ fn text(
         let lock = if mutant!(CloseWithoutLock) { "FOR KEY SHARE" } else { "FOR UPDATE" };
         put(format_args!(
             "SELECT 1, id, 0::bigint FROM \"{schema}\".execution WHERE id IN ({list}) ORDER BY id {lock} SKIP LOCKED;\
-             SELECT 2, execution, id FROM \"{schema}\".inbox WHERE execution IN ({list}) AND kind NOT IN ({QUERY},{TERMINATED});"
+             SELECT 2, execution, id FROM \"{schema}\".inbox WHERE execution IN ({list}) AND kind IN (0, 1, 4);"
         ));
     }
     text

@@ -3,13 +3,12 @@
 
 use super::alone::ALONE;
 use super::failure::kind;
+use crate::policy::IdConflictPolicy;
+use crate::status::ExecutionStatus;
 use crate::store::conformance::transactions::User;
 use crate::store::conformance::{Lab, Process};
 use crate::store::group::Kind;
-use crate::store::{
-    Append, AppendOutcome, ConflictPolicy, NewExecution, RowChange, SendAnswer, StartAnswer, Status,
-    StoreError,
-};
+use crate::store::{Append, AppendOutcome, NewExecution, RowChange, SendAnswer, StartAnswer, StoreError};
 use abide_core::ExecutionId;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 use std::time::Duration;
@@ -91,7 +90,7 @@ async fn a_close_that_is_kept_out_waits_in_line() {
     run(&mut sender, "COMMIT").await.unwrap();
     let told = told(closed).await;
     assert!(matches!(told, Ok(AppendOutcome::Done)), "{told:?}");
-    assert_eq!(a.row(id).await.status, Status::Completed);
+    assert_eq!(a.row(id).await.status, ExecutionStatus::Completed);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -182,7 +181,7 @@ async fn a_start_that_ends_a_held_run_holds_up_no_batch() {
     let a = lab.process().await;
     let (held, other) = (a.running("order-1").await, a.running("order-2").await);
     run(&mut sender, lock(held, "FOR KEY SHARE")).await.unwrap();
-    let conflict = ConflictPolicy::TerminateExisting;
+    let conflict = IdConflictPolicy::TerminateExisting;
     let again = a.submit(a.create(NewExecution { conflict, ..a.new_execution("order-1") }));
     waits(&mut watcher, "writer").await;
     let query = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
@@ -197,7 +196,7 @@ async fn a_start_that_ends_a_held_run_holds_up_no_batch() {
     run(&mut sender, "COMMIT").await.unwrap();
     let told = told(again).await;
     assert!(matches!(told, Ok(AppendOutcome::Done)), "{told:?}");
-    assert_eq!(a.row(held).await.status, Status::Terminated);
+    assert_eq!(a.row(held).await.status, ExecutionStatus::Terminated);
 }
 
 /// An owned start of another workflow id under the request id.
@@ -235,7 +234,7 @@ async fn what_writes_nothing_within_a_users_transaction_gives_its_locks_back() {
     let mut user = User::of(&lab).await;
     user.run("BEGIN").await;
     let held = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()";
-    for conflict in [ConflictPolicy::Fail, ConflictPolicy::UseExisting] {
+    for conflict in [IdConflictPolicy::Fail, IdConflictPolicy::UseExisting] {
         let again = NewExecution { conflict, ..start_under(&a, "order-1", "r") };
         let answer = a.store.start_within(user.connection(), again).await.unwrap();
         assert!(matches!(answer, StartAnswer::Taken(_) | StartAnswer::Existing(_)), "{answer:?}");

@@ -72,14 +72,8 @@ async fn not_open(
     Ok(SendAnswer::Known)
 }
 
-/// The kind of a stored number.
-pub(super) fn kind(code: i64) -> sqlx::Result<MessageKind> {
-    MessageKind::from_code(code)
-        .ok_or_else(|| sqlx::Error::Decode(format!("message kind {code} is not known to this build").into()))
-}
-
 fn inbox_row(row: &PgRow) -> sqlx::Result<InboxRow> {
-    let kind = kind(i64::from(row.try_get::<i16, _>(2)?))?;
+    let kind = MessageKind::from_code(i64::from(row.try_get::<i16, _>(2)?));
     Ok(InboxRow {
         id: row.try_get(0)?,
         execution: ExecutionId(row.try_get(1)?),

@@ -1,8 +1,10 @@
 //! Reading: executions, lists, journals. Each call is one statement on a connection of the pool.
 
 use super::PostgresStore;
+use crate::status::ExecutionStatus;
 use crate::store::{
-    AttemptRow, ExecutionRow, Filter, Find, InboxRow, Page, Status, StoreError, StoredRun, StoredTurn, joined,
+    AttemptRow, ExecutionRow, Filter, Find, InboxRow, MessageKind, Page, StoreError, StoredRun, StoredTurn,
+    joined,
 };
 use abide_core::{EventId, ExecutionId, Incarnation};
 use sqlx::postgres::PgRow;
@@ -58,8 +60,7 @@ pub(super) const OWNED: &str = "SELECT id FROM {s}.execution WHERE owner = $1";
 /// A row of these columns.
 pub(super) fn execution(row: &PgRow) -> Result<ExecutionRow, sqlx::Error> {
     let status: i16 = row.try_get(5)?;
-    let status = Status::from_code(i64::from(status))
-        .ok_or_else(|| sqlx::Error::Decode(format!("status {status} is not known to this build").into()))?;
+    let status = ExecutionStatus::from_code(i64::from(status));
     let suspension: Option<String> = row.try_get(11)?;
     let suspension = suspension.as_deref().map(serde_json::from_str).transpose();
     Ok(ExecutionRow {
@@ -108,7 +109,7 @@ fn run(rows: &[PgRow]) -> Result<Option<StoredRun>, sqlx::Error> {
             _ => inbox.push(InboxRow {
                 id: first,
                 execution: ExecutionId(0),
-                kind: super::message::kind(second)?,
+                kind: MessageKind::from_code(second),
                 request_id: row.try_get(25)?,
                 body: row.try_get(24)?,
                 at_ms: third,

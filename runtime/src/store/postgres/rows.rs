@@ -1,8 +1,8 @@
 //! The sections of a batch: each its arrays, its text and how the two meet. (Those of tasks are in `tokens`.)
 
-use crate::store::{
-    Append, MessageKind, NewExecution, NewMessage, ReusePolicy, RowChange, Status, Suspension,
-};
+use crate::policy::IdReusePolicy;
+use crate::status::ExecutionStatus;
+use crate::store::{Append, MessageKind, NewExecution, NewMessage, RowChange, Suspension};
 use sqlx::Postgres;
 use sqlx::postgres::PgArguments;
 use sqlx::query::Query;
@@ -66,9 +66,9 @@ impl<'a> Creates<'a> {
         change: Option<&'a RowChange>,
         first: bool,
     ) {
-        let status = change.and_then(|row| row.status).unwrap_or(Status::Running);
-        let frees = change.is_some_and(|row| row.release) || status != Status::Running;
-        let running = |row: &&RowChange| row.status.is_none_or(|status| status == Status::Running);
+        let status = change.and_then(|row| row.status).unwrap_or(ExecutionStatus::Running);
+        let frees = change.is_some_and(|row| row.release) || status != ExecutionStatus::Running;
+        let running = |row: &&RowChange| row.status.is_none_or(|status| status == ExecutionStatus::Running);
         self.ids.push(new.id.0);
         self.workflow_ids.push(&new.workflow_id);
         self.run_ids.push(&new.run_id);
@@ -86,9 +86,9 @@ impl<'a> Creates<'a> {
         self.results.push(change.and_then(|row| row.result.as_deref()));
         self.reuse.push(match new.reuse {
             _ if !first => 3,
-            ReusePolicy::AllowDuplicate => 0,
-            ReusePolicy::AllowDuplicateFailedOnly => 1,
-            ReusePolicy::RejectDuplicate => 2,
+            IdReusePolicy::AllowDuplicate => 0,
+            IdReusePolicy::AllowDuplicateFailedOnly => 1,
+            IdReusePolicy::RejectDuplicate => 2,
         });
         self.by.push(append.owner.0);
     }
@@ -271,7 +271,7 @@ impl<'a> Changes<'a> {
     pub(super) const AFTER_MESSAGES: &'static str = " AND (SELECT count(*) FROM receivers) >= 0";
 
     pub(super) fn add(&mut self, append: &'a Append, row: &'a RowChange) {
-        let stops = row.status.is_some_and(|status| status != Status::Running);
+        let stops = row.status.is_some_and(|status| status != ExecutionStatus::Running);
         self.ids.push(append.execution.0);
         self.owners.push(append.owner.0);
         self.statuses.push(row.status.map(|status| status.code() as i16));
@@ -284,7 +284,7 @@ impl<'a> Changes<'a> {
         self.resets.push(row.reset_crashes);
         // What runs for a suspended execution may die with this owner, who is forgotten then.
         self.recovered.push(match row.status {
-            Some(Status::Suspended) if row.active == Some(true) => 2,
+            Some(ExecutionStatus::Suspended) if row.active == Some(true) => 2,
             _ => i16::from(row.clear_recovered),
         });
         self.suspensions.push(row.suspension.as_ref().map(json));

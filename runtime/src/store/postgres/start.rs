@@ -10,10 +10,9 @@ use super::read::{execution, select};
 use super::rows::TERMINATED;
 use super::shared::{Shared, Tiding};
 use super::sql::SETTLE;
-use crate::store::{
-    ConflictPolicy, ExecutionRow, NewExecution, ResumeAnswer, ReusePolicy, SendAnswer, StartAnswer, Status,
-    StoreError,
-};
+use crate::policy::{IdConflictPolicy, IdReusePolicy};
+use crate::status::ExecutionStatus;
+use crate::store::{ExecutionRow, NewExecution, ResumeAnswer, SendAnswer, StartAnswer, StoreError};
 use abide_core::ExecutionId;
 use sqlx::{Executor, PgConnection, Row};
 
@@ -74,16 +73,18 @@ pub(super) async fn decide(
     let closed = sqlx::query(shared.sql.of(CLOSED)).bind(&new.workflow_id).fetch_optional(&mut *connection);
     let closed = closed.await?.as_ref().map(execution).transpose()?;
     match (open.as_ref(), new.conflict) {
-        (Some(open), ConflictPolicy::Fail) => return Ok((StartAnswer::Taken(Box::new(open.clone())), None)),
-        (Some(open), ConflictPolicy::UseExisting) => {
+        (Some(open), IdConflictPolicy::Fail) => {
+            return Ok((StartAnswer::Taken(Box::new(open.clone())), None));
+        }
+        (Some(open), IdConflictPolicy::UseExisting) => {
             return Ok((StartAnswer::Existing(Box::new(open.clone())), None));
         }
-        (Some(_), ConflictPolicy::TerminateExisting) | (None, _) => {}
+        (Some(_), IdConflictPolicy::TerminateExisting) | (None, _) => {}
     }
     let refused = closed.filter(|closed| match new.reuse {
-        ReusePolicy::AllowDuplicate => false,
-        ReusePolicy::AllowDuplicateFailedOnly => closed.status == Status::Completed,
-        ReusePolicy::RejectDuplicate => true,
+        IdReusePolicy::AllowDuplicate => false,
+        IdReusePolicy::AllowDuplicateFailedOnly => closed.status == ExecutionStatus::Completed,
+        IdReusePolicy::RejectDuplicate => true,
     });
     if let Some(refused) = refused {
         return Ok((StartAnswer::Refused(Box::new(refused)), None));
@@ -219,7 +220,7 @@ async fn close(
     let body = format!("[{event}]");
     let written = sqlx::query(shared.sql.of(EVENT)).bind(row.id.0).bind(seq).bind(at_ms).bind(body);
     written.execute(&mut *connection).await?;
-    let status = Status::Terminated.code() as i16;
+    let status = ExecutionStatus::Terminated.code() as i16;
     let update = sqlx::query(shared.sql.of(ROW)).bind(row.id.0).bind(status).bind(event).bind(at_ms);
     // What the update sees is what counts: it may have been claimed since it was read.
     let owner: Option<i64> = update.fetch_one(&mut *connection).await?.try_get(0)?;
@@ -249,8 +250,8 @@ pub(super) async fn resume(
     let row = sqlx::query(shared.sql.of(READ)).bind(id.0).fetch_optional(&mut *connection).await?;
     let Some(row) = row else { return Ok((ResumeAnswer::NoSuchExecution, None)) };
     let code: i16 = row.try_get(0)?;
-    if i64::from(code) != Status::Suspended.code() {
-        let status = Status::from_code(i64::from(code)).ok_or(sqlx::Error::RowNotFound)?;
+    if i64::from(code) != ExecutionStatus::Suspended.code() {
+        let status = ExecutionStatus::from_code(i64::from(code));
         return Ok((ResumeAnswer::NotSuspended(status), None));
     }
     sqlx::query(shared.sql.of(RESUME)).bind(id.0).bind(now).execute(connection).await?;

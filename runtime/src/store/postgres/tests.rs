@@ -125,7 +125,7 @@ async fn no_hot_statement_reads_a_whole_table() {
         let plan = plan(&mut connection, &store.shared.sql.fill(statement), arguments).await;
         assert_eq!(whole_table(&plan), None, "{statement}");
     }
-    let filter = Filter { statuses: vec![crate::store::Status::Running], ..Filter::default() };
+    let filter = Filter { statuses: vec![crate::status::ExecutionStatus::Running], ..Filter::default() };
     let (columns, table) = (store.shared.sql.fill(read::columns!()), store.shared.sql.fill("{s}.execution"));
     let list = read::list_query(&columns, &table, &filter);
     let list = format!("{} ORDER BY e.run_id DESC LIMIT 100", list.sql().as_str());

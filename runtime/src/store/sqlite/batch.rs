@@ -4,9 +4,9 @@
 
 use super::sql;
 use super::task::Fate;
-use crate::store::{
-    Append, AttemptChange, AttemptRow, NewExecution, NewTask, ReusePolicy, RowChange, Status, TaskChange,
-};
+use crate::policy::IdReusePolicy;
+use crate::status::ExecutionStatus;
+use crate::store::{Append, AttemptChange, AttemptRow, NewExecution, NewTask, RowChange, TaskChange};
 use abide_core::ExecutionId;
 use sqlx::query::Query;
 use sqlx::sqlite::SqliteArguments;
@@ -180,11 +180,11 @@ impl Batch {
     fn add_create(&mut self, append: &Append, new: &NewExecution, change: Option<&RowChange>) {
         let default = RowChange::default();
         let row = change.unwrap_or(&default);
-        let status = row.status.unwrap_or(Status::Running);
-        let frees = row.release || status != Status::Running;
+        let status = row.status.unwrap_or(ExecutionStatus::Running);
+        let frees = row.release || status != ExecutionStatus::Running;
         let owner = (!frees).then_some(append.owner.0);
-        let wake = if status == Status::Running { row.wake_at_ms.flatten() } else { None };
-        let active = i32::from(row.active == Some(true) && status == Status::Running);
+        let wake = if status == ExecutionStatus::Running { row.wake_at_ms.flatten() } else { None };
+        let active = i32::from(row.active == Some(true) && status == ExecutionStatus::Running);
         let (suspension, build) = suspension(row);
         let build = build.map(|build| format!("[{build}]"));
         let (result, result_len) = row.result.as_ref().map_or((0, 0), |result| self.cut(result));
@@ -194,9 +194,9 @@ impl Batch {
         let reuse = match new.reuse {
             // A statement does not see its own rows: the second start of an id (or of its hash) is decided alone.
             _ if !self.workflow_ids.insert(hasher.finish()) => 3,
-            ReusePolicy::AllowDuplicate => 0,
-            ReusePolicy::AllowDuplicateFailedOnly => 1,
-            ReusePolicy::RejectDuplicate => 2,
+            IdReusePolicy::AllowDuplicate => 0,
+            IdReusePolicy::AllowDuplicateFailedOnly => 1,
+            IdReusePolicy::RejectDuplicate => 2,
         };
         let request_id = new.request_id.as_deref().map(text);
         put(
@@ -223,7 +223,7 @@ impl Batch {
     }
 
     fn add_row(&mut self, append: &Append, row: &RowChange) {
-        let stops = row.status.is_some_and(|status| status != Status::Running);
+        let stops = row.status.is_some_and(|status| status != ExecutionStatus::Running);
         let release = i32::from(row.release || stops);
         let (sets_wake, wake) = match (stops, row.wake_at_ms) {
             (true, _) => (1, None),
@@ -233,7 +233,7 @@ impl Batch {
         let active = if stops { Some(false) } else { row.active };
         // What runs for a suspended execution may die with this owner, who is forgotten then.
         let recovered = match row.status {
-            Some(Status::Suspended) if row.active == Some(true) => 2,
+            Some(ExecutionStatus::Suspended) if row.active == Some(true) => 2,
             _ => i32::from(row.clear_recovered),
         };
         let (suspension, build) = suspension(row);
@@ -246,7 +246,7 @@ impl Batch {
                 "[{},{},{},{release},{sets_wake},{},{},{result},{result_len},{},{},{},{},{},{},{}]",
                 append.execution,
                 append.owner,
-                or_null(row.status.map(Status::code)),
+                or_null(row.status.map(ExecutionStatus::code)),
                 or_null(wake),
                 or_null(active.map(i32::from)),
                 or_null(closed_at),

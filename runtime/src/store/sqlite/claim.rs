@@ -47,7 +47,7 @@ SELECT id FROM (
     "
     UNION ALL
     SELECT e.id, i.at FROM inbox i CROSS JOIN execution e ON e.id = i.execution
-    WHERE e.owner IS NULL AND e.status = 0 AND (e.crashes < $6 OR e.crashes >= $7) AND ",
+    WHERE i.kind <= 4 AND e.owner IS NULL AND e.status = 0 AND (e.crashes < $6 OR e.crashes >= $7) AND ",
     is_wanted!("e"),
     "
     UNION ALL
@@ -65,7 +65,7 @@ const SUSPECT: &str = concat!(
     "
 SELECT id FROM execution
 WHERE owner IS NULL AND status = 0 AND crashes >= 2 AND crashes >= $6 AND crashes <= $7
-  AND (wake_at <= $3 OR EXISTS (SELECT 1 FROM inbox WHERE inbox.execution = execution.id)) AND ",
+  AND (wake_at <= $3 OR EXISTS (SELECT 1 FROM inbox WHERE inbox.execution = execution.id AND kind <= 4)) AND ",
     is_wanted!("execution"),
     "
 ORDER BY crashes, wake_at, id LIMIT 1"

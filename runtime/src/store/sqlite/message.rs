@@ -78,10 +78,7 @@ pub(super) async fn drop_rows(connection: &mut SqliteConnection, ids: &[i64]) ->
 }
 
 pub(super) fn inbox_row(row: &SqliteRow) -> sqlx::Result<InboxRow> {
-    let kind: i64 = row.try_get(2)?;
-    let kind = MessageKind::from_code(kind).ok_or_else(|| {
-        sqlx::Error::Decode(format!("message kind {kind} is not known to this build").into())
-    })?;
+    let kind = MessageKind::from_code(row.try_get(2)?);
     Ok(InboxRow {
         id: row.try_get(0)?,
         execution: ExecutionId(row.try_get(1)?),

@@ -6,7 +6,8 @@ use super::SqliteStore;
 use super::attempt;
 use super::failure::store_error;
 use super::message::inbox_row;
-use crate::store::{ExecutionRow, Filter, Find, Page, Status, StoreError, StoredRun, StoredTurn, joined};
+use crate::status::ExecutionStatus;
+use crate::store::{ExecutionRow, Filter, Find, Page, StoreError, StoredRun, StoredTurn, joined};
 use abide_core::{EventId, ExecutionId, Incarnation};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{AssertSqlSafe, Connection, QueryBuilder, Row, Sqlite};
@@ -35,8 +36,7 @@ fn turn(row: &SqliteRow) -> StoredTurn {
 /// A row of [`COLUMNS`].
 pub(super) fn execution(row: &SqliteRow) -> Result<ExecutionRow, sqlx::Error> {
     let status: i64 = row.try_get(5)?;
-    let status = Status::from_code(status)
-        .ok_or_else(|| sqlx::Error::Decode(format!("status {status} is not known to this build").into()))?;
+    let status = ExecutionStatus::from_code(status);
     let suspension: Option<String> = row.try_get(11)?;
     let suspension = suspension.as_deref().map(serde_json::from_str).transpose();
     Ok(ExecutionRow {

@@ -92,7 +92,7 @@ DELETE FROM task WHERE execution IN (SELECT value FROM json_each($8))";
 
 const CHECK_CLOSES: &str = "
 SELECT json_extract('{}', 'abide_conflict_' || i.id) FROM json_each($8) x JOIN inbox i ON i.execution = x.value
-WHERE i.kind <> 2";
+WHERE i.kind IN (0, 1, 4)";
 
 /// A row of another owner or revision, or closed meanwhile, is left alone, and the check below raises. Only the release of a run
 /// that is known to be closed names no revision: nobody claims it (PROTOCOL 93).

@@ -3,9 +3,9 @@
 
 use super::attempt;
 use super::read::{execution, select};
-use crate::store::{
-    ConflictPolicy, ExecutionRow, NewExecution, ResumeAnswer, ReusePolicy, SendAnswer, StartAnswer, Status,
-};
+use crate::policy::{IdConflictPolicy, IdReusePolicy};
+use crate::status::ExecutionStatus;
+use crate::store::{ExecutionRow, NewExecution, ResumeAnswer, SendAnswer, StartAnswer};
 use abide_core::ExecutionId;
 use sqlx::{Row, SqliteConnection};
 
@@ -30,14 +30,14 @@ pub(super) async fn decide(
     let closed = sqlx::query(closed).bind(&new.workflow_id).fetch_optional(&mut *connection).await?;
     let closed = closed.as_ref().map(execution).transpose()?;
     match (&open, new.conflict) {
-        (Some(_), ConflictPolicy::Fail) => return Ok(taken(open, StartAnswer::Taken)),
-        (Some(_), ConflictPolicy::UseExisting) => return Ok(taken(open, StartAnswer::Existing)),
-        (Some(_), ConflictPolicy::TerminateExisting) | (None, _) => {}
+        (Some(_), IdConflictPolicy::Fail) => return Ok(taken(open, StartAnswer::Taken)),
+        (Some(_), IdConflictPolicy::UseExisting) => return Ok(taken(open, StartAnswer::Existing)),
+        (Some(_), IdConflictPolicy::TerminateExisting) | (None, _) => {}
     }
     let refused = closed.filter(|closed| match new.reuse {
-        ReusePolicy::AllowDuplicate => false,
-        ReusePolicy::AllowDuplicateFailedOnly => closed.status == Status::Completed,
-        ReusePolicy::RejectDuplicate => true,
+        IdReusePolicy::AllowDuplicate => false,
+        IdReusePolicy::AllowDuplicateFailedOnly => closed.status == ExecutionStatus::Completed,
+        IdReusePolicy::RejectDuplicate => true,
     });
     if refused.is_some() {
         return Ok(taken(refused, StartAnswer::Refused));
@@ -125,7 +125,7 @@ async fn close(
         suspension = NULL, tried_builds = NULL, trying_builds = NULL WHERE id = $1";
     sqlx::query(update)
         .bind(row.id.0)
-        .bind(Status::Terminated.code())
+        .bind(ExecutionStatus::Terminated.code())
         .bind(event)
         .bind(at_ms)
         .execute(&mut *connection)
@@ -151,8 +151,8 @@ pub(super) async fn resume(
         sqlx::query("SELECT status FROM execution WHERE id = ?").bind(id.0).fetch_optional(&mut *connection);
     let Some(row) = row.await? else { return Ok(ResumeAnswer::NoSuchExecution) };
     let code: i64 = row.try_get(0)?;
-    if code != Status::Suspended.code() {
-        let status = Status::from_code(code).ok_or(sqlx::Error::RowNotFound)?;
+    if code != ExecutionStatus::Suspended.code() {
+        let status = ExecutionStatus::from_code(code);
         return Ok(ResumeAnswer::NotSuspended(status));
     }
     let update = "UPDATE execution SET status = 0, owner = NULL, rev = rev + 1, wake_at = ?, crashes = 0, suspension = NULL,

@@ -5,11 +5,13 @@ use super::report::Reports;
 use super::{Replayer, run, verdict};
 use crate::abide::Abide;
 use crate::error::{Error, Result};
-use crate::store::{ExecutionRow, Filter, Status};
+use crate::status::ExecutionStatus;
+use crate::store::{ExecutionRow, Filter};
 
 pub(super) async fn replay(replayer: &Replayer, abide: &Abide) -> Result<Reports> {
     let mut reports = Reports::default();
-    let mut filter = Filter { statuses: vec![Status::Running, Status::Suspended], ..Filter::default() };
+    let mut filter =
+        Filter { statuses: vec![ExecutionStatus::Running, ExecutionStatus::Suspended], ..Filter::default() };
     loop {
         let page = abide.store().list(filter.clone()).await?;
         for row in page.rows {
@@ -42,7 +44,7 @@ async fn one(replayer: &Replayer, abide: &Abide, row: ExecutionRow, reports: &mu
     let thread = run::begin(known, &history, running);
     let _ = done.await;
     let mut report = verdict::of(&history, &run::end(thread));
-    if let Some(suspension) = row.suspension.filter(|_| row.status == Status::Suspended) {
+    if let Some(suspension) = row.suspension.filter(|_| row.status == ExecutionStatus::Suspended) {
         let code = &suspension.code;
         report.remark(match report.is_ok() {
             true => format!("it is suspended ({code}) in the database; this code repeats its history"),

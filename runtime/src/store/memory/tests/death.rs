@@ -2,6 +2,7 @@
 
 use super::super::End;
 use super::*;
+use crate::status::ExecutionStatus;
 
 #[tokio::test(start_paused = true)]
 async fn what_was_sent_is_committed_and_nothing_is_answered() {
@@ -38,7 +39,7 @@ async fn what_was_not_sent_is_rolled_back_and_its_locks_are_free_at_once() {
     pass(1_000).await;
     assert!(!terminate.is_finished());
     let row = a.row(id).await;
-    assert_eq!((row.status, row.history_len), (Status::Running, 1));
+    assert_eq!((row.status, row.history_len), (ExecutionStatus::Running, 1));
 }
 
 /// By who was there, and by who came only after.

@@ -7,6 +7,8 @@ use super::super::statement::{Looked, Statement};
 use super::super::task::Ended;
 use super::super::{batch, claim, guard, lease, message, start, task};
 use super::*;
+use crate::policy::IdReusePolicy;
+use crate::status::ExecutionStatus;
 use crate::store::group::Kind;
 use abide_core::{EventId, Incarnation};
 use tokio::sync::oneshot;
@@ -159,7 +161,7 @@ impl Stage {
         let id = self.suspended;
         self.alone(move |st| {
             let mut execution = st.tables.executions[&id].clone();
-            (execution.row.status, execution.row.wake_at_ms) = (Status::Suspended, None);
+            (execution.row.status, execution.row.wake_at_ms) = (ExecutionStatus::Suspended, None);
             st.update(execution)
         })
         .await;
@@ -248,7 +250,7 @@ impl Stage {
             "Close" => self.process.close(self.owned, NEXT),
             _ => {
                 let new = self.start(self.fresh(side), "owned");
-                self.owned_start(NewExecution { reuse: ReusePolicy::RejectDuplicate, ..new })
+                self.owned_start(NewExecution { reuse: IdReusePolicy::RejectDuplicate, ..new })
             }
         };
         let locks = guard::Locks::of([&append].into_iter()).unwrap();

@@ -1,6 +1,8 @@
 //! The operations, each by the statements that production code sends, in a transaction that the test ends.
 
 use super::scene::{LOCAL, NEXT, Scene, WAITING};
+use crate::policy::IdReusePolicy;
+use crate::status::ExecutionStatus;
 use crate::store::Trouble;
 use crate::store::group::Kind;
 use crate::store::postgres::batch::Batch;
@@ -11,8 +13,8 @@ use crate::store::postgres::writer::write_batch;
 use crate::store::postgres::{claim, control, lease, message, start, transaction};
 use crate::store::task::timed_out;
 use crate::store::{
-    Append, AttemptChange, AttemptRow, Claim, MessageKind, NewExecution, NewMessage, ResumeAnswer,
-    ReusePolicy, RowChange, SendAnswer, StartAnswer, Status, StoreError, Suspicion, TaskChange, TaskClaim,
+    Append, AttemptChange, AttemptRow, Claim, MessageKind, NewExecution, NewMessage, ResumeAnswer, RowChange,
+    SendAnswer, StartAnswer, StoreError, Suspicion, TaskChange, TaskClaim,
 };
 use abide_core::exec::AttemptOutcome;
 use abide_core::{EventId, Incarnation, TimeoutKind};
@@ -260,7 +262,7 @@ impl Op {
 /// A closing turn, by the guard and the batch, as the writer does it.
 async fn close(scene: &Scene, connection: &mut PgConnection) -> Result<Told, Trouble> {
     let row = RowChange {
-        status: Some(Status::Completed),
+        status: Some(ExecutionStatus::Completed),
         result: Some(r#"{"completed":{"result":7}}"#.to_owned()),
         ..RowChange::default()
     };
@@ -280,7 +282,7 @@ async fn close(scene: &Scene, connection: &mut PgConnection) -> Result<Told, Tro
 /// A start with a policy, by the guard and the batch, as the writer does it: what stays out of the batch is decided alone.
 async fn start_only(scene: &Scene, connection: &mut PgConnection, side: usize) -> Result<Told, Trouble> {
     let new = scene.start(fresh(scene, side), "owned");
-    let new = NewExecution { reuse: ReusePolicy::RejectDuplicate, ..new };
+    let new = NewExecution { reuse: IdReusePolicy::RejectDuplicate, ..new };
     let id = new.id;
     let append = Append { owner: scene.other, create: Some(Box::new(new)), ..scene.turn(id, 1, 1) };
     let locks = Locks::of(&scene.shared, [&append].into_iter()).expect("a policy locks its id");

@@ -156,8 +156,8 @@ impl Scene {
             queue: self.name.clone(),
             input: "[1]".to_owned(),
             created_at_ms: self.shared.clock.now_ms() - 1_000,
-            reuse: crate::store::ReusePolicy::default(),
-            conflict: crate::store::ConflictPolicy::default(),
+            reuse: crate::policy::IdReusePolicy::default(),
+            conflict: crate::policy::IdConflictPolicy::default(),
             terminate_event: None,
         }
     }

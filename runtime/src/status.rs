@@ -1,0 +1,89 @@
+//! Where an execution stands: the one enum of the database, the engine and the public API.
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// Where an execution stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum ExecutionStatus {
+    /// Running or waiting.
+    Running,
+    /// Stopped by the engine for a reason that a fix can remove: resume it then.
+    Suspended,
+    /// `run` returned a value.
+    Completed,
+    /// `run` returned an error.
+    Failed,
+    /// It was cancelled.
+    Canceled,
+    /// It was terminated.
+    Terminated,
+    /// A status that a newer release of abide has written, by its number in the database. [`is_open`](Self::is_open) holds
+    /// for it too: numbers below 10 are open.
+    Newer(i64),
+}
+
+impl ExecutionStatus {
+    /// Whether it can still run.
+    pub const fn is_open(self) -> bool {
+        self.code() < 10
+    }
+
+    /// The number in the database. It never changes its meaning. 2 is kept for paused, 14 for continued as new, 15 for timed
+    /// out, 30 for being deleted, 31 for being imported.
+    pub(crate) const fn code(self) -> i64 {
+        match self {
+            Self::Running => 0,
+            Self::Suspended => 1,
+            Self::Completed => 10,
+            Self::Failed => 11,
+            Self::Canceled => 12,
+            Self::Terminated => 13,
+            Self::Newer(code) => code,
+        }
+    }
+
+    /// The status of a stored number.
+    pub(crate) const fn from_code(code: i64) -> Self {
+        match code {
+            0 => Self::Running,
+            1 => Self::Suspended,
+            10 => Self::Completed,
+            11 => Self::Failed,
+            12 => Self::Canceled,
+            13 => Self::Terminated,
+            code => Self::Newer(code),
+        }
+    }
+}
+
+impl fmt::Display for ExecutionStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Running => "running",
+            Self::Suspended => "suspended",
+            Self::Completed => "completed",
+            Self::Failed => "failed",
+            Self::Canceled => "canceled",
+            Self::Terminated => "terminated",
+            Self::Newer(code) => return f.pad(&format!("status {code} of a newer release")),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_number_is_a_status_and_tells_whether_it_is_open() {
+        for code in -1..40 {
+            let status = ExecutionStatus::from_code(code);
+            assert_eq!(status.code(), code);
+            assert_eq!(status.is_open(), code < 10);
+        }
+        assert_eq!(ExecutionStatus::Newer(14).to_string(), "status 14 of a newer release");
+    }
+}
