@@ -3,6 +3,8 @@
 //! Each rule is a function from a [`Tree`] to findings, one sentence each, and has a test of its own that shows it can
 //! fail. A finding is mended, not listed: the only list of exceptions is [`rust::LONGER_FILES`], with reasons.
 
+#[path = "tidy/circles.rs"]
+mod circles;
 #[path = "tidy/docs.rs"]
 mod docs;
 #[path = "tidy/modules.rs"]
@@ -57,4 +59,9 @@ fn the_readme_keeps_its_promises() {
 #[test]
 fn nothing_names_the_machine_it_was_written_on() {
     none(docs::machine_paths(&Tree::of_this_repository()));
+}
+
+#[test]
+fn modules_have_no_circles_but_those_that_are_named() {
+    none(circles::findings(&Tree::of_this_repository()));
 }

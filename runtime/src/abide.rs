@@ -4,13 +4,12 @@
 //! starts no worker and claims nothing.
 
 use crate::Metrics;
-use crate::client::{Client, Looks};
+use crate::client::Looks;
 use crate::error::Result;
 use crate::host::Host;
 use crate::hub::Hub;
 use crate::location::{Database, Location};
 use crate::store::{FaultHook, Store};
-use crate::worker::WorkerBuilder;
 use std::fmt;
 use std::sync::atomic::AtomicI64;
 use std::sync::{Arc, Weak};
@@ -80,16 +79,6 @@ impl Abide {
             fault: None,
             skew_ms: None,
         }
-    }
-
-    /// A client: starts workflows and talks to them.
-    pub fn client(&self) -> Client {
-        Client::new(self.clone())
-    }
-
-    /// A worker of this task queue, to be given its workflows and activities and then started.
-    pub fn worker(&self, queue: impl AsRef<str>) -> WorkerBuilder {
-        WorkerBuilder::new(self.clone(), queue.as_ref().to_owned())
     }
 
     /// What was written by this process so far.

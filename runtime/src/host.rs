@@ -19,7 +19,7 @@ pub(crate) use given::TestHost;
 mod given {
     use super::GivenUp;
     use crate::activity::ActivityContext;
-    use crate::hub::BoxFuture;
+    use crate::future::BoxFuture;
     use abide_core::FailureRecord;
     use abide_core::exec::AttemptOutcome;
 

@@ -4,22 +4,16 @@
 //! its answers may be "not here", and the caller then goes through the store as if it were another process. It
 //! holds no workflow state and never writes. Its locks are held for a look-up only, never across an await.
 
-use crate::client::AwaitPosition;
 use crate::error::Result;
+use crate::future::BoxFuture;
 use crate::store::{NewExecution, NewMessage, StartAnswer};
-use abide_core::{Event, ExecutionId, FailureRecord, Payload};
+use crate::wire::{AwaitPosition, QueryAnswer};
+use abide_core::{Event, ExecutionId, Payload};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, Weak};
 use tokio::sync::Notify;
-
-/// A boxed future that may move between threads.
-pub(crate) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
-
-/// What a query handler answered: its value or its error, both encoded.
-pub(crate) type QueryAnswer = std::result::Result<Payload, FailureRecord>;
 
 /// A running worker, as clients of its process see it. Each answer may be `None`: "not mine (any more)".
 pub(crate) trait LocalWorker: Send + Sync + 'static {

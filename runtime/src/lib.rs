@@ -74,6 +74,7 @@ mod abide;
 mod client;
 mod engine;
 mod error;
+mod future;
 mod host;
 mod hub;
 mod location;
@@ -83,6 +84,7 @@ pub mod prelude;
 mod raw;
 mod status;
 mod store;
+mod wire;
 mod worker;
 
 pub mod activity;
@@ -91,9 +93,8 @@ pub mod testing;
 
 pub use crate::abide::{Abide, AbideBuilder, Migration};
 pub use crate::client::{
-    AwaitPosition, Client, Description, ExecutionPage, ExecutionSummary, Handle, HandleCore, ListCursor,
-    ListFilter, MAX_ID_CHARS, PendingActivity, PendingTimer, QueryError, Request, Serving, Start,
-    UntypedHandle,
+    Client, Description, ExecutionPage, ExecutionSummary, Handle, HandleCore, ListCursor, ListFilter,
+    MAX_ID_CHARS, PendingActivity, PendingTimer, QueryError, Request, Serving, Start, UntypedHandle,
 };
 pub use crate::error::{Error, ErrorKind, Result, StoreFailure};
 pub use crate::location::Location;
@@ -101,6 +102,7 @@ pub use crate::outcome::{Reason, WorkflowError};
 pub use crate::policy::{IdConflictPolicy, IdReusePolicy};
 pub use crate::status::ExecutionStatus;
 pub use crate::store::Metrics;
+pub use crate::wire::AwaitPosition;
 pub use crate::worker::{Worker, WorkerBuilder};
 pub use abide_core::{
     ActivityError, Bytes, CallError, CancellationType, Elapsed, Failure, Fault, MAX_PAYLOAD_BYTES,

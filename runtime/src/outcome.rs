@@ -4,7 +4,7 @@
 //! decoded here and nowhere else.
 
 use crate::error::Error;
-use crate::store::StoreError;
+use crate::store::{StoreError, Suspension};
 use abide_core::{Event, ExecutionId, FailureKind, FailureRecord, Fault, Outcome, write_causes};
 use std::error::Error as _;
 use std::fmt;
@@ -123,6 +123,18 @@ pub struct Reason {
 }
 
 impl Reason {
+    /// That of a suspended execution's row.
+    pub(crate) fn of(suspension: Option<&Suspension>) -> Self {
+        match suspension {
+            Some(known) => {
+                Self { code: known.code.clone(), message: known.message.clone(), build: known.build.clone() }
+            }
+            None => {
+                Self { code: "AB0512".into(), message: "no reason was recorded".into(), build: String::new() }
+            }
+        }
+    }
+
     /// The code, one of `AB02xx`.
     pub fn code(&self) -> &str {
         &self.code

@@ -4,10 +4,12 @@
 //! one: what it returns then is nobody's. Its panics go on in the task, where they are caught as those of every body.
 
 use super::context::{CURRENT, context};
-use super::runner::Slot;
 use abide_core::exec::AttemptOutcome;
 use std::cell::Cell;
 use tokio::task::AbortHandle;
+
+/// The right to run one attempt; given back when it is dropped.
+pub(crate) type Slot = tokio::sync::OwnedSemaphorePermit;
 
 tokio::task_local! {
     /// The slot of the attempt that runs in this task.

@@ -3,6 +3,7 @@
 //! Read-only for user code. Outside an activity (a unit test that calls the body) there is a detached context, so that
 //! a body never needs to know who calls it.
 
+use super::info::AttemptInfo;
 use super::waits::{InSlot, Waiting};
 use abide_core::EventId;
 use std::sync::Arc;
@@ -43,17 +44,6 @@ pub(crate) fn wait_for(awaited: &str) -> Option<Waiting> {
         Some(slot.as_ref()?.wait_for(activity_type, info, awaited))
     });
     waiting.ok().flatten()
-}
-
-/// Names the attempt: filled in by the worker.
-#[derive(Clone, Debug)]
-pub(crate) struct AttemptInfo {
-    pub(crate) workflow_id: Arc<str>,
-    pub(crate) run_id: Arc<str>,
-    pub(crate) workflow_type: Arc<str>,
-    pub(crate) activity: EventId,
-    /// From 1.
-    pub(crate) attempt: u32,
 }
 
 impl ActivityContext {

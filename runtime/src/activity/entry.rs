@@ -4,7 +4,7 @@
 //! result that does not encode. Nothing is retried or timed here; that is the runner's and the worker's.
 
 use super::context::ActivityContext;
-use crate::hub::BoxFuture;
+use crate::future::BoxFuture;
 use abide_core::exec::{AttemptOutcome, panic_message};
 use abide_core::{ActivityDef, Database, Fault, Outcome};
 use abide_core::{FailureKind, FailureRecord, Payload, PayloadError};

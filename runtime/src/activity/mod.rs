@@ -98,6 +98,7 @@ pub(crate) mod blocking;
 mod connection;
 pub(crate) mod context;
 pub(crate) mod entry;
+pub(crate) mod info;
 pub(crate) mod runner;
 mod running;
 pub(crate) mod transaction;

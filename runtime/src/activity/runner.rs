@@ -6,8 +6,10 @@
 //! then. Whoever is first (the code, a limit, the shutdown) reports; the others find the report taken.
 
 use super::blocking::SLOT;
-use super::context::{ActivityContext, AttemptInfo};
+use super::blocking::Slot;
+use super::context::ActivityContext;
 use super::entry::ActivityEntry;
+use super::info::AttemptInfo;
 pub(crate) use super::running::ReportFn;
 use super::running::Running;
 use super::transaction::{self, Ended, Transactions};
@@ -25,9 +27,6 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
-
-/// The right to run one attempt; given back when it is dropped.
-pub(crate) type Slot = OwnedSemaphorePermit;
 
 /// One attempt to be run.
 pub(crate) struct Attempt {

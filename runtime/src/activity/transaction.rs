@@ -5,9 +5,9 @@
 //! the transaction, and the attempt ends like any other. Where the database breaks the transaction off, the body runs
 //! again in a new one: that is no attempt of the retry policy, since a storage error is never an outcome.
 
-use crate::client::message::to_json;
-use crate::hub::BoxFuture;
+use crate::future::BoxFuture;
 use crate::store::{AttemptBody, AttemptTransaction, INSIDE, Store, StoreError, TaskKey, may_succeed_again};
+use crate::wire::to_json;
 use abide_core::exec::AttemptOutcome;
 use abide_core::{FailureKind, FailureRecord, Incarnation, TimeoutKind};
 use std::sync::{Arc, Mutex, PoisonError};

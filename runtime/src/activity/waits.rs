@@ -4,7 +4,7 @@
 //! needs a slot: with all slots held by such waits, nobody goes on, for ever. Told at once where an attempt waits for a
 //! slot, and after a while where none is seen: the workflows may need activities that lie in a task queue.
 
-use super::context::AttemptInfo;
+use super::info::AttemptInfo;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -4,18 +4,17 @@
 //! positions come from the live state or a replay, and are empty where no process that has the code answers.
 
 use super::UntypedHandle;
-use super::message::AWAITING_QUERY;
-use super::pending::Pending;
+use super::pending::{Pending, PendingActivity, PendingTimer};
 use super::serving::Serving;
-use super::wait::{closing_event, reason};
+use super::time::timestamp;
+use super::wait::closing_event;
 use crate::error::Result;
 use crate::outcome::Reason;
 use crate::status::ExecutionStatus;
 use crate::store::ExecutionRow;
-use abide_core::{Event, FailureRecord, Payload, Site};
+use crate::wire::{AWAITING_QUERY, AwaitPosition};
+use abide_core::{Event, FailureRecord, Payload};
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
-use std::fmt;
 use std::time::Duration;
 
 /// How long a description waits for the positions.
@@ -61,60 +60,6 @@ pub struct Description {
     pub unreadable: Option<Reason>,
 }
 
-/// An await in workflow code.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct AwaitPosition {
-    /// The file, as rustc named it.
-    pub file: String,
-    /// The line, from 1.
-    pub line: u32,
-    /// The column, from 1.
-    pub column: u32,
-    /// What is awaited, as it was written.
-    pub text: String,
-}
-
-impl From<&Site> for AwaitPosition {
-    fn from(site: &Site) -> Self {
-        Self { file: site.file.to_owned(), line: site.line, column: site.column, text: site.text.to_owned() }
-    }
-}
-
-impl fmt::Display for AwaitPosition {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}:{} `{}`", self.file, self.line, self.column, self.text)
-    }
-}
-
-/// An activity that has been scheduled and has not ended.
-#[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
-pub struct PendingActivity {
-    /// The number of the event that scheduled it.
-    pub id: u64,
-    /// Its name.
-    pub activity_type: String,
-    /// The task queue whose workers run it; `None`: the worker that runs the workflow does.
-    pub task_queue: Option<String>,
-    /// The attempt that runs or is next, from 1.
-    pub attempt: u32,
-    /// Why the attempt before failed.
-    pub last_failure: Option<FailureRecord>,
-    /// When the attempt is due, where it waits for that; [`Timestamp::MAX`] stands for every later time.
-    pub next_attempt_at: Option<Timestamp>,
-}
-
-/// A timer that has been started and has not fired.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct PendingTimer {
-    /// The number of the event that started it.
-    pub id: u64,
-    /// When it is due. [`Timestamp::MAX`], in the year 9999, stands for every later time.
-    pub due_at: Timestamp,
-}
-
 impl UntypedHandle {
     /// What it is doing: status, live await positions, pending activities and timers, and why it is suspended.
     pub async fn describe(&self) -> Result<Description> {
@@ -144,7 +89,8 @@ impl UntypedHandle {
         };
         Ok(Description {
             serving,
-            suspension: (row.status == ExecutionStatus::Suspended).then(|| reason(row.suspension.as_ref())),
+            suspension: (row.status == ExecutionStatus::Suspended)
+                .then(|| Reason::of(row.suspension.as_ref())),
             workflow_id: row.workflow_id,
             run_id: row.run_id,
             workflow_type: row.workflow_type,
@@ -203,10 +149,4 @@ fn stood_at(row: &ExecutionRow) -> Option<AwaitPosition> {
 
 fn closed(row: &ExecutionRow) -> Result<Option<Event>> {
     if row.status.is_open() { Ok(None) } else { closing_event(row).map(Some) }
-}
-
-/// A time of the store's; what jiff has no time for is the end of its range. A timer may be set for later than that.
-pub(super) fn timestamp(ms: i64) -> Timestamp {
-    let end = if ms < 0 { Timestamp::MIN } else { Timestamp::MAX };
-    Timestamp::from_millisecond(ms).unwrap_or(end)
 }

@@ -2,11 +2,11 @@
 //!
 //! The verbs live beside it, one file each: `request` (signal, cancel, terminate), `query`, `wait`, `describe`.
 
-use super::{Client, Request};
+use super::Client;
 use crate::error::{Error, Result};
 use crate::hub::CloseWatch;
 use crate::store::{ExecutionRow, Find, NewExecution, ResumeAnswer};
-use abide_core::{ExecutionId, JournalRow};
+use abide_core::ExecutionId;
 use std::fmt;
 use std::sync::Arc;
 
@@ -28,8 +28,15 @@ struct Run {
     watch: Option<Arc<CloseWatch>>,
 }
 
+impl Client {
+    /// A handle by workflow id where the type is not known, or its code is not at hand.
+    pub fn execution(&self, workflow_id: impl AsRef<str>) -> UntypedHandle {
+        UntypedHandle::by_workflow_id(self.clone(), Arc::from(workflow_id.as_ref()))
+    }
+}
+
 impl UntypedHandle {
-    pub(super) fn by_workflow_id(client: Client, workflow_id: Arc<str>) -> Self {
+    fn by_workflow_id(client: Client, workflow_id: Arc<str>) -> Self {
         Self { client, workflow_id, run: None }
     }
 
@@ -54,18 +61,6 @@ impl UntypedHandle {
         self.run.as_ref().map(|run| run.run_id.as_ref())
     }
 
-    /// Asks it to stop, as PROTOCOL.md's rule 29 has it: the workflow's future is dropped at its await, what is
-    /// shielded is finished, compensations run, and it closes as cancelled. Durable when the await returns; the
-    /// execution may still be open then.
-    pub fn cancel(&self, reason: impl Into<String>) -> Request {
-        Request::cancel(self.clone(), reason.into())
-    }
-
-    /// Ends it at once. No workflow code runs, nothing is compensated.
-    pub fn terminate(&self, reason: impl Into<String>) -> Request {
-        Request::terminate(self.clone(), reason.into())
-    }
-
     /// Lets a suspended execution run again, after its cause was mended. `AB0414` where it is not suspended.
     pub async fn resume(&self) -> Result<()> {
         let execution = self.locate().await?;
@@ -82,20 +77,6 @@ impl UntypedHandle {
             }
             ResumeAnswer::NoSuchExecution => Err(Error::NoSuchExecution { id: self.id().to_owned() }),
         }
-    }
-
-    /// Its history so far: one row for each turn, as the journal holds it.
-    pub async fn history(&self) -> Result<Vec<JournalRow>> {
-        let execution = self.locate().await?;
-        super::pending::journal(&self.client, execution).await
-    }
-
-    /// The row and the journal of the run that it means now: what a history is exported from.
-    #[cfg(feature = "testing")]
-    pub(crate) async fn recorded(&self) -> Result<(ExecutionRow, Vec<JournalRow>)> {
-        let row = self.row().await?;
-        let rows = super::pending::journal(&self.client, row.id).await?;
-        Ok((row, rows))
     }
 
     /// The key of the run that this handle is bound to.

@@ -3,7 +3,7 @@
 //! a method added here later can never shadow a user's; the engine's own is then `HandleCore::cancel(&handle)`.
 
 use super::wait::End;
-use super::{Description, Request, UntypedHandle};
+use super::{Client, Description, Request, UntypedHandle};
 use crate::error::{Error, Result};
 use crate::outcome::{WorkflowError, of_close};
 use crate::store::ExecutionRow;
@@ -25,6 +25,13 @@ pub trait WorkflowHandle: WorkflowDef {
 /// Cheap to clone, `Send` and `Sync` whatever `W` is.
 pub struct Handle<W: WorkflowHandle> {
     methods: W::Methods,
+}
+
+impl Client {
+    /// A typed handle by workflow id. Nothing is looked up yet; each use finds the newest run of that id.
+    pub fn handle<W: WorkflowHandle>(&self, workflow_id: impl AsRef<str>) -> Handle<W> {
+        Handle::new(self.execution(workflow_id))
+    }
 }
 
 impl<W: WorkflowHandle> Handle<W> {

@@ -1,10 +1,31 @@
 //! Listing executions: a filter in, a page out.
 
-use super::describe::timestamp;
+use super::Client;
+use super::time::timestamp;
+use crate::error::Result;
 use crate::outcome::Reason;
 use crate::status::ExecutionStatus;
 use crate::store::{ExecutionRow, Filter, Page};
 use jiff::Timestamp;
+
+impl Client {
+    /// Executions, newest first, a page at a time.
+    ///
+    /// ```
+    /// # async fn demo(client: abide::Client) -> abide::Result<()> {
+    /// use abide::{ExecutionStatus, ListFilter};
+    /// let page = client.list(ListFilter::new().status(ExecutionStatus::Suspended)).await?;
+    /// for execution in &page.executions {
+    ///     println!("{} {}", execution.workflow_id, execution.status);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn list(&self, filter: ListFilter) -> Result<ExecutionPage> {
+        let page = self.abide.store().list(filter.filter).await?;
+        Ok(ExecutionPage::of(page))
+    }
+}
 
 /// Which executions to list. The default: all, 100 a page.
 #[derive(Clone, Debug, Default)]
@@ -54,10 +75,6 @@ impl ListFilter {
         self.filter.after = Some(cursor.0);
         self
     }
-
-    pub(super) fn into_store(self) -> Filter {
-        self.filter
-    }
 }
 
 /// Where a page ended.
@@ -75,7 +92,7 @@ pub struct ExecutionPage {
 }
 
 impl ExecutionPage {
-    pub(super) fn of(page: Page) -> Self {
+    fn of(page: Page) -> Self {
         let executions = page.rows.into_iter().map(ExecutionSummary::of).collect();
         Self { executions, next: page.next.map(ListCursor) }
     }
@@ -108,7 +125,7 @@ impl ExecutionSummary {
         let status = row.status;
         let suspended = status == ExecutionStatus::Suspended;
         Self {
-            suspension: suspended.then(|| super::wait::reason(row.suspension.as_ref())),
+            suspension: suspended.then(|| Reason::of(row.suspension.as_ref())),
             workflow_id: row.workflow_id,
             run_id: row.run_id,
             workflow_type: row.workflow_type,

@@ -5,28 +5,30 @@
 //! same. Each call carries a request id, so that asking again after a doubt does nothing twice (PROTOCOL 6).
 //!
 //! Reading order: `start`, `handle` (typed), `execution` (the work behind it), `request` (signal, cancel, terminate),
-//! `query`, `wait` (results), `describe` and `pending`, `list`, `message` (what goes into inbox rows).
+//! `query`, `wait` (results), `describe` and `pending`, `list`, `serving` (whether anybody runs it). Bodies of inbox rows are in [`crate::wire`].
 
 mod describe;
 mod execution;
 mod handle;
 mod list;
-pub(crate) mod message;
+mod looks;
 mod pending;
 mod query;
 mod request;
 mod serving;
 mod start;
+mod time;
 mod wait;
 
-pub use describe::{AwaitPosition, Description, PendingActivity, PendingTimer};
+pub use describe::Description;
 pub use execution::UntypedHandle;
 pub use handle::{Answer, Handle, HandleCore, QueryCodec, QueryError, WorkflowHandle};
 pub use list::{ExecutionPage, ExecutionSummary, ListCursor, ListFilter};
+pub(crate) use looks::Looks;
 #[cfg(feature = "testing")]
 pub(crate) use pending::journal;
+pub use pending::{PendingActivity, PendingTimer};
 pub use request::Request;
-pub(crate) use serving::Looks;
 pub use serving::Serving;
 pub use start::Start;
 
@@ -34,7 +36,6 @@ use crate::abide::Abide;
 use crate::activity::TransactionConnection;
 use crate::error::{Error, Result};
 use crate::store::{StoreError, UserConnection};
-use abide_core::WorkflowCall;
 use std::sync::Arc;
 
 /// The longest id or name, in characters: Temporal's limit.
@@ -47,50 +48,20 @@ pub struct Client {
     queue: Option<Arc<str>>,
 }
 
-impl Client {
-    pub(crate) fn new(abide: Abide) -> Self {
-        Self { abide, queue: None }
+impl Abide {
+    /// A client: starts workflows and talks to them.
+    pub fn client(&self) -> Client {
+        Client { abide: self.clone(), queue: None }
     }
+}
 
+impl Client {
     /// This client with a default task queue for its starts. Without one, a start goes to the queue of a worker in
     /// this process that serves the workflow.
     #[must_use]
     pub fn queue(mut self, queue: impl AsRef<str>) -> Self {
         self.queue = Some(Arc::from(queue.as_ref()));
         self
-    }
-
-    /// Starts a workflow: `client.start(OrderWorkflow::run(order)).id("order-42").await?`. When the await returns, the
-    /// start is durable.
-    pub fn start<W: WorkflowHandle>(&self, call: WorkflowCall<W>) -> Start<W> {
-        Start::new(self.clone(), call)
-    }
-
-    /// A typed handle by workflow id. Nothing is looked up yet; each use finds the newest run of that id.
-    pub fn handle<W: WorkflowHandle>(&self, workflow_id: impl AsRef<str>) -> Handle<W> {
-        Handle::new(self.execution(workflow_id))
-    }
-
-    /// A handle by workflow id where the type is not known, or its code is not at hand.
-    pub fn execution(&self, workflow_id: impl AsRef<str>) -> UntypedHandle {
-        UntypedHandle::by_workflow_id(self.clone(), Arc::from(workflow_id.as_ref()))
-    }
-
-    /// Executions, newest first, a page at a time.
-    ///
-    /// ```
-    /// # async fn demo(client: abide::Client) -> abide::Result<()> {
-    /// use abide::{ExecutionStatus, ListFilter};
-    /// let page = client.list(ListFilter::new().status(ExecutionStatus::Suspended)).await?;
-    /// for execution in &page.executions {
-    ///     println!("{} {}", execution.workflow_id, execution.status);
-    /// }
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub async fn list(&self, filter: ListFilter) -> Result<ExecutionPage> {
-        let page = self.abide.store().list(filter.into_store()).await?;
-        Ok(ExecutionPage::of(page))
     }
 }
 

@@ -1,12 +1,41 @@
 //! What is pending by the journal alone: the fold of its events. Read-only; decides nothing.
 
-use super::Client;
-use super::describe::{PendingActivity, PendingTimer, timestamp};
+use super::time::timestamp;
+use super::{Client, UntypedHandle};
 use crate::error::Result;
 use crate::store::{AttemptRow, StoreError, StoredTurn};
 use abide_core::exec::FailedAttempt;
 use abide_core::{Event, EventId, ExecutionId, FailureKind, FailureRecord, JournalRow};
+use jiff::Timestamp;
 use std::collections::BTreeMap;
+
+/// An activity that has been scheduled and has not ended.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct PendingActivity {
+    /// The number of the event that scheduled it.
+    pub id: u64,
+    /// Its name.
+    pub activity_type: String,
+    /// The task queue whose workers run it; `None`: the worker that runs the workflow does.
+    pub task_queue: Option<String>,
+    /// The attempt that runs or is next, from 1.
+    pub attempt: u32,
+    /// Why the attempt before failed.
+    pub last_failure: Option<FailureRecord>,
+    /// When the attempt is due, where it waits for that; [`Timestamp::MAX`] stands for every later time.
+    pub next_attempt_at: Option<Timestamp>,
+}
+
+/// A timer that has been started and has not fired.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PendingTimer {
+    /// The number of the event that started it.
+    pub id: u64,
+    /// When it is due. [`Timestamp::MAX`], in the year 9999, stands for every later time.
+    pub due_at: Timestamp,
+}
 
 /// What has begun and not ended.
 #[derive(Debug, Default)]
@@ -14,6 +43,22 @@ pub(super) struct Pending {
     pub(super) activities: Vec<PendingActivity>,
     pub(super) timers: Vec<PendingTimer>,
     pub(super) unhandled: Vec<String>,
+}
+
+impl UntypedHandle {
+    /// Its history so far: one row for each turn, as the journal holds it.
+    pub async fn history(&self) -> Result<Vec<JournalRow>> {
+        let execution = self.locate().await?;
+        journal(&self.client, execution).await
+    }
+
+    /// The row and the journal of the run that it means now: what a history is exported from.
+    #[cfg(feature = "testing")]
+    pub(crate) async fn recorded(&self) -> Result<(crate::store::ExecutionRow, Vec<JournalRow>)> {
+        let row = self.row().await?;
+        let rows = journal(&self.client, row.id).await?;
+        Ok((row, rows))
+    }
 }
 
 /// Reads and decodes an execution's journal.

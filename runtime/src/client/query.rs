@@ -2,10 +2,10 @@
 //! owner through a request row and a reply row (PROTOCOL 26).
 
 use super::UntypedHandle;
-use super::message::{QueryBody, ReplyBody, to_json};
 use crate::error::{Error, Result};
-use crate::hub::QueryAnswer;
 use crate::store::{ExecutionRow, MessageKind, NewMessage, SendAnswer};
+use crate::wire::QueryAnswer;
+use crate::wire::{QueryBody, ReplyBody, to_json};
 use abide_core::Payload;
 use std::time::Duration;
 use tokio::time::Instant;

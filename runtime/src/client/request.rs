@@ -1,11 +1,11 @@
 //! Signal, cancel, terminate: messages that are durable when their await returns, each under a request id of its own.
 
-use super::message::{CancelBody, SignalBody, to_json};
 use super::{UntypedHandle, check_request_id, user_connection};
 use crate::activity::TransactionConnection;
 use crate::error::{Error, Result};
-use crate::hub::BoxFuture;
+use crate::future::BoxFuture;
 use crate::store::{MessageKind, NewMessage, SendAnswer};
+use crate::wire::{CancelBody, SignalBody, to_json};
 use abide_core::{Event, ExecutionId, Payload, PayloadError, bounded};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -25,6 +25,20 @@ pub struct Request {
     /// Until it is first polled.
     parts: Option<Box<Parts>>,
     sending: BoxFuture<'static, Result<()>>,
+}
+
+impl UntypedHandle {
+    /// Asks it to stop, as PROTOCOL.md's rule 29 has it: the workflow's future is dropped at its await, what is
+    /// shielded is finished, compensations run, and it closes as cancelled. Durable when the await returns; the
+    /// execution may still be open then.
+    pub fn cancel(&self, reason: impl Into<String>) -> Request {
+        Request::cancel(self.clone(), reason.into())
+    }
+
+    /// Ends it at once. No workflow code runs, nothing is compensated.
+    pub fn terminate(&self, reason: impl Into<String>) -> Request {
+        Request::terminate(self.clone(), reason.into())
+    }
 }
 
 struct Parts {
@@ -53,11 +67,11 @@ impl Request {
         Self::new(to, What::Signal { name, input })
     }
 
-    pub(super) fn cancel(to: UntypedHandle, reason: String) -> Self {
+    fn cancel(to: UntypedHandle, reason: String) -> Self {
         Self::new(to, What::Cancel { reason })
     }
 
-    pub(super) fn terminate(to: UntypedHandle, reason: String) -> Self {
+    fn terminate(to: UntypedHandle, reason: String) -> Self {
         Self::new(to, What::Terminate { reason })
     }
 

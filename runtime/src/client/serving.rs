@@ -4,46 +4,11 @@ use super::Client;
 use crate::error::Result;
 use crate::status::ExecutionStatus;
 use crate::store::{ExecutionRow, Find, NewExecution};
-use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
-use tokio::time::Instant;
 
 /// After how long a start that no worker of this process took is looked at.
 const LOOKED_AFTER: Duration = Duration::from_secs(5);
-
-/// How often one task queue is told of, at most.
-const TOLD_EVERY: Duration = Duration::from_secs(60);
-
-/// How many task queues are remembered. Beyond them nothing is told until one is forgotten.
-const REMEMBERED: usize = 256;
-
-/// Which task queues and workflow types this process has looked at lately, so that the log tells of each once a minute
-/// and not at each start.
-#[derive(Default)]
-pub(crate) struct Looks(Mutex<HashMap<(String, String), Instant>>);
-
-impl Looks {
-    /// Whether the caller is the one to look: nobody has within [`TOLD_EVERY`].
-    fn take(&self, queue: &str, workflow_type: &str) -> bool {
-        let mut taken = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = Instant::now();
-        taken.retain(|_, since| now.duration_since(*since) < TOLD_EVERY);
-        let key = (queue.to_owned(), workflow_type.to_owned());
-        let free = taken.len() < REMEMBERED && !taken.contains_key(&key);
-        if free {
-            taken.insert(key, now);
-        }
-        free
-    }
-
-    /// There was nothing to tell: the next one looks again.
-    fn give_back(&self, queue: &str, workflow_type: &str) {
-        let mut taken = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        taken.remove(&(queue.to_owned(), workflow_type.to_owned()));
-    }
-}
 
 /// Whether a live worker can run an execution: [`Description::serving`](super::Description::serving).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -136,24 +101,5 @@ impl Client {
             row.queue
         );
         true
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test(start_paused = true)]
-    async fn one_looks_in_a_minute_and_what_is_remembered_is_bounded() {
-        let looks = Looks::default();
-        assert!(looks.take("orders", "Order"));
-        assert!(!looks.take("orders", "Order"));
-        assert!(looks.take("orders", "Bill"));
-        looks.give_back("orders", "Order");
-        assert!(looks.take("orders", "Order"));
-        let taken = (0..1_000).filter(|n| looks.take(&n.to_string(), "Order")).count();
-        assert_eq!(taken, REMEMBERED - 2);
-        tokio::time::advance(TOLD_EVERY).await;
-        assert!(looks.take("orders", "Order"));
     }
 }

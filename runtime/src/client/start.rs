@@ -3,7 +3,7 @@
 use super::{Client, Handle, UntypedHandle, WorkflowHandle, check_id, check_request_id, user_connection};
 use crate::activity::TransactionConnection;
 use crate::error::{Error, Result};
-use crate::hub::BoxFuture;
+use crate::future::BoxFuture;
 use crate::policy::{IdConflictPolicy, IdReusePolicy};
 use crate::store::{ExecutionRow, NewExecution, StartAnswer};
 use abide_core::{Event, Payload, PayloadError, WorkflowCall};
@@ -31,8 +31,16 @@ pub struct Start<W> {
     workflow: PhantomData<fn() -> W>,
 }
 
+impl Client {
+    /// Starts a workflow: `client.start(OrderWorkflow::run(order)).id("order-42").await?`. When the await returns, the
+    /// start is durable.
+    pub fn start<W: WorkflowHandle>(&self, call: WorkflowCall<W>) -> Start<W> {
+        Start::new(self.clone(), call)
+    }
+}
+
 impl<W: WorkflowHandle> Start<W> {
-    pub(super) fn new(client: Client, call: WorkflowCall<W>) -> Self {
+    fn new(client: Client, call: WorkflowCall<W>) -> Self {
         Self {
             queue: client.queue.clone(),
             client,
@@ -238,5 +246,5 @@ fn look_later(client: &Client, new: &NewExecution, answer: &StartAnswer) {
 fn terminate_event() -> String {
     let reason =
         "another run of this workflow id was started with IdConflictPolicy::TerminateExisting".to_owned();
-    super::message::to_json(&Event::Terminated { reason })
+    crate::wire::to_json(&Event::Terminated { reason })
 }

@@ -6,6 +6,7 @@ use super::*;
 use crate::policy::{IdConflictPolicy, IdReusePolicy};
 use crate::status::ExecutionStatus;
 use crate::{Abide, WorkflowError};
+use abide_core::WorkflowCall;
 use abide_core::{Never, Outcome, Payload, Sel, Slot, WorkflowDef};
 use std::ops::Deref;
 use std::time::Duration;

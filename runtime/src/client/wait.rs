@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::host::GivenUp;
 use crate::outcome::Reason;
 use crate::status::ExecutionStatus;
-use crate::store::{ExecutionRow, Find, StoreError, Suspension, read_event};
+use crate::store::{ExecutionRow, Find, StoreError, read_event};
 use abide_core::{Event, ExecutionId};
 use std::sync::Arc;
 use std::time::Duration;
@@ -122,7 +122,7 @@ impl UntypedHandle {
 
 fn end_of(row: ExecutionRow) -> Result<Option<End>> {
     match row.status {
-        ExecutionStatus::Suspended => Ok(Some(End::Suspended(reason(row.suspension.as_ref())))),
+        ExecutionStatus::Suspended => Ok(Some(End::Suspended(Reason::of(row.suspension.as_ref())))),
         status if status.is_open() => Ok(None),
         _ => closing_event(&row).map(|event| Some(End::Closed(Arc::new(event)))),
     }
@@ -133,16 +133,4 @@ pub(super) fn closing_event(row: &ExecutionRow) -> Result<Event> {
     let damaged = |message| StoreError::Damaged { execution: row.id, message };
     let body = row.result.as_deref().ok_or_else(|| damaged("it is closed and has no result".into()))?;
     read_event(body).map_err(|unreadable| unreadable.of(row.id).into())
-}
-
-/// The reason as a client gives it.
-pub(super) fn reason(suspension: Option<&Suspension>) -> Reason {
-    match suspension {
-        Some(known) => {
-            Reason { code: known.code.clone(), message: known.message.clone(), build: known.build.clone() }
-        }
-        None => {
-            Reason { code: "AB0512".into(), message: "no reason was recorded".into(), build: String::new() }
-        }
-    }
 }

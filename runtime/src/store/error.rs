@@ -1,6 +1,7 @@
 //! What can go wrong in a store. Operator's errors: none of them may ever become a workflow's outcome.
 
 use abide_core::ExecutionId;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -127,6 +128,10 @@ pub(crate) enum StoreError {
     #[error("the database is closed")]
     Closed,
 }
+
+/// What a store's method gives back. Boxed, since the trait is used as `dyn`; the hot path ([`Store::submit`])
+/// has no future at all.
+pub(crate) type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
 
 impl StoreError {
     /// The code, the name of its page in `docs/errors/`.

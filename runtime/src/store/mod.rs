@@ -35,9 +35,9 @@ pub(crate) mod conformance;
 
 pub(crate) use append::{Ack, Append, AppendOutcome, RowChange};
 pub(crate) use attempt::{AttemptChange, AttemptRow};
-pub(crate) use error::StoreError;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub(crate) use error::Trouble;
+pub(crate) use error::{StoreError, StoreFuture};
 pub(crate) use execution::{ExecutionRow, NewExecution, ResumeAnswer, StartAnswer, Suspension};
 pub(crate) use find::{Filter, Find, Page, StoredRun};
 pub(crate) use hook::Counters;
@@ -51,12 +51,7 @@ pub(crate) use task::{AttemptBody, ClaimedTasks, NewTask, OwnedTask, Task, TaskC
 pub(crate) use transaction::{AttemptTransaction, INSIDE, UserConnection, may_succeed_again};
 
 use abide_core::{Database, ExecutionId, Incarnation};
-use std::pin::Pin;
 use tokio::sync::watch;
-
-/// What a store's method gives back. Boxed, since the trait is used as `dyn`; the hot path ([`Store::submit`])
-/// has no future at all.
-pub(crate) type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
 
 /// One open database. Shared as `Arc<dyn Store>` by the workers and clients of a process.
 ///

@@ -1,8 +1,7 @@
 //! A user's own SQL and the engine's in one transaction: transactional activities and transactional clients (PROTOCOL 22).
 
-use super::StoreFuture;
-use super::error::StoreError;
-use crate::hub::BoxFuture;
+use super::error::{StoreError, StoreFuture};
+use crate::future::BoxFuture;
 use std::any::Any;
 use std::path::Path;
 use std::sync::Arc;

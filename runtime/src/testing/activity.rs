@@ -1,6 +1,7 @@
 //! A made-up attempt around an activity's body: for unit tests of the body alone.
 
-use crate::activity::context::{ActivityContext, AttemptInfo, CURRENT};
+use crate::activity::context::{ActivityContext, CURRENT};
+use crate::activity::info::AttemptInfo;
 use abide_core::EventId;
 use std::sync::Arc;
 use std::time::Duration;

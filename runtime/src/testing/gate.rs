@@ -4,8 +4,8 @@
 //! what stops it here. Time stops at the very wake-up that a waiter waited for, on the thread that wakes it: else the
 //! clock would have jumped on before the test, on its own thread, has seen what happened.
 
+use crate::future::BoxFuture;
 use crate::host::{Endless, GivenUp, Standstill};
-use crate::hub::BoxFuture;
 use std::collections::BTreeMap;
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -6,8 +6,8 @@
 
 use super::gate::Gate;
 use crate::activity::blocking::ENTER;
+use crate::future::BoxFuture;
 use crate::host::GivenUp;
-use crate::hub::BoxFuture;
 use abide_core::exec::AttemptOutcome;
 use std::any::Any;
 use std::cell::RefCell;

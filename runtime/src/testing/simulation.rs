@@ -6,8 +6,8 @@
 use super::random::Random;
 use crate::Abide;
 use crate::activity::ActivityContext;
+use crate::future::BoxFuture;
 use crate::host::{GivenUp, Host, Pace, TestHost};
-use crate::hub::BoxFuture;
 use crate::store::memory::{Conditions, ConnectOptions, MemoryStore, Server, ServerOptions, Tables, Write};
 use crate::store::{LEASE, Store};
 use abide_core::exec::AttemptOutcome;

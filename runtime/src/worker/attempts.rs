@@ -5,11 +5,11 @@
 
 use super::handle::Message;
 use super::session::{Session, lock};
-use crate::activity::context::AttemptInfo;
+use crate::activity::info::AttemptInfo;
 use crate::activity::runner::{Attempt, Limits};
 use crate::activity::transaction::{Ended, Transactions};
-use crate::client::message::to_json;
 use crate::store::{AttemptBody, MessageKind, NewMessage, TaskKey};
+use crate::wire::to_json;
 use abide_core::exec::{ActivityStart, AttemptOutcome};
 use abide_core::{CancellationType, EventId, ExecutionId};
 use std::collections::{BTreeMap, BTreeSet};

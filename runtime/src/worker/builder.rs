@@ -62,11 +62,19 @@ pub struct WorkerBuilder {
     options: Options,
 }
 
-impl WorkerBuilder {
-    pub(crate) fn new(abide: Abide, queue: String) -> Self {
-        Self { abide, queue, registry: Registry::default(), options: Options::default() }
+impl Abide {
+    /// A worker of this task queue, to be given its workflows and activities and then started.
+    pub fn worker(&self, queue: impl AsRef<str>) -> WorkerBuilder {
+        WorkerBuilder {
+            abide: self.clone(),
+            queue: queue.as_ref().to_owned(),
+            registry: Registry::default(),
+            options: Options::default(),
+        }
     }
+}
 
+impl WorkerBuilder {
     /// Adds a workflow: the function itself, `OrderWorkflow::run` or `nightly_report`.
     pub fn workflow<A, F: WorkflowFn<A>>(mut self, _run: F) -> Self {
         self.registry.workflow::<F::Def>();

@@ -3,11 +3,11 @@
 use super::handle::Message;
 use super::load;
 use super::session::{Session, lock};
-use crate::client::message::{QueryBody, ReplyBody, to_json};
 use crate::store::{
     Append, Claim, ExecutionRow, Find, InboxRow, MessageKind, Reply, RowChange, SUSPECT_FROM, StoreError,
     Suspicion,
 };
+use crate::wire::{QueryBody, ReplyBody, to_json};
 use abide_core::ExecutionId;
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -5,10 +5,10 @@
 
 use super::attempts::Names;
 use super::news::News;
-use crate::client::message::{CancelBody, SignalBody};
 use crate::error::Result;
-use crate::hub::QueryAnswer;
 use crate::store::{AttemptBody, ExecutionRow, InboxRow, MessageKind, NewExecution, StartAnswer};
+use crate::wire::QueryAnswer;
+use crate::wire::{CancelBody, SignalBody};
 use abide_core::exec::{Action, ActivityStart, Execution, Input, Standing};
 use abide_core::flow::Info;
 use abide_core::{Event, EventId, ExecutionId, Payload, Site};

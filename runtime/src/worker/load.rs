@@ -3,11 +3,11 @@
 use super::handle::{Message, ThreadHandle};
 use super::live::Look;
 use super::session::{Session, lock};
-use crate::client::AwaitPosition;
-use crate::client::message::AWAITING_QUERY;
 use crate::error::{Error, Result};
-use crate::hub::QueryAnswer;
 use crate::store::{AttemptRow, ExecutionRow, InboxRow, StoredRun, StoredTurn, Unreadable};
+use crate::wire::AWAITING_QUERY;
+use crate::wire::AwaitPosition;
+use crate::wire::QueryAnswer;
 use abide_core::exec::{Execution, FailedAttempt, QueryFault, Suspension};
 use abide_core::{ExecutionId, JournalRow, Payload, Site};
 use std::sync::Arc;

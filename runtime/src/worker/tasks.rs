@@ -6,11 +6,12 @@
 
 use super::claims::until;
 use super::session::{Session, lock};
-use crate::activity::context::AttemptInfo;
-use crate::activity::runner::{Attempt, Limits, Slot};
+use crate::activity::blocking::Slot;
+use crate::activity::info::AttemptInfo;
+use crate::activity::runner::{Attempt, Limits};
 use crate::activity::transaction::Ended;
-use crate::client::message::to_json;
 use crate::store::{AttemptBody, OwnedTask, StoreError, Task, TaskClaim, TaskKey};
+use crate::wire::to_json;
 use abide_core::exec::AttemptOutcome;
 use abide_core::{ActivityOptions, FailureKind, FailureRecord, Payload};
 use serde::{Deserialize, Serialize};

@@ -10,8 +10,8 @@
 use super::attempts;
 use super::live::Pending;
 use super::tasks::TaskLimits;
-use crate::client::message::to_json;
 use crate::store::{NewMessage, NewTask, TaskChange};
+use crate::wire::to_json;
 use abide_core::exec::{Action, ActivityStart, AttemptOutcome, Input, Stop};
 use abide_core::{EventId, ExecutionId};
 use std::collections::BTreeMap;

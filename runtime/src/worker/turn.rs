@@ -5,9 +5,9 @@ use super::live::{InFlight, Known, Live, Pending};
 use super::news::News;
 use super::session::Session;
 use super::tokens::{self, Tokens};
-use crate::client::message::{CancelBody, SignalBody, to_json};
 use crate::status::ExecutionStatus;
 use crate::store::{Append, AttemptChange, MessageKind, NewMessage, RowChange, Suspension};
+use crate::wire::{CancelBody, SignalBody, to_json};
 use abide_core::Event;
 use abide_core::exec::{self, Execution, Input, Standing, Turn};
 

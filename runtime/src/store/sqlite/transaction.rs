@@ -6,7 +6,7 @@
 
 use super::failure::{kind, store_error};
 use super::{Shared, SqliteStore, open};
-use crate::hub::BoxFuture;
+use crate::future::BoxFuture;
 use crate::store::group::Kind;
 use crate::store::{
     AttemptTransaction, Counters, MessageKind, Stage, StoreError, StoreFuture, TaskKey, UserConnection,

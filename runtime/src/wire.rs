@@ -1,14 +1,43 @@
-//! What goes into inbox rows and reply rows: JSON that client and owner agree on, also across processes and builds.
+//! Bodies of inbox rows and of reply rows: JSON that client and owner agree on, also across processes and builds.
 //!
 //! Fields may be added with a default, never renamed: rows of an older build may wait in a database for months.
 
 use crate::error::Error;
-use crate::hub::QueryAnswer;
-use abide_core::{FailureRecord, Payload};
+use abide_core::{FailureRecord, Payload, Site};
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// The reserved query that asks where an execution waits; the answer is a list of `AwaitPosition`.
 pub(crate) const AWAITING_QUERY: &str = "__abide_awaiting";
+
+/// What a query handler answered: its value or its error, both encoded.
+pub(crate) type QueryAnswer = std::result::Result<Payload, FailureRecord>;
+
+/// An await in workflow code.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct AwaitPosition {
+    /// The file, as rustc named it.
+    pub file: String,
+    /// The line, from 1.
+    pub line: u32,
+    /// The column, from 1.
+    pub column: u32,
+    /// What is awaited, as it was written.
+    pub text: String,
+}
+
+impl From<&Site> for AwaitPosition {
+    fn from(site: &Site) -> Self {
+        Self { file: site.file.to_owned(), line: site.line, column: site.column, text: site.text.to_owned() }
+    }
+}
+
+impl fmt::Display for AwaitPosition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{} `{}`", self.file, self.line, self.column, self.text)
+    }
+}
 
 /// The body of a `Signal` row.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

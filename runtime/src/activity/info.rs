@@ -1,0 +1,15 @@
+//! Which attempt a body runs as.
+
+use abide_core::EventId;
+use std::sync::Arc;
+
+/// Names the attempt: filled in by the worker.
+#[derive(Clone, Debug)]
+pub(crate) struct AttemptInfo {
+    pub(crate) workflow_id: Arc<str>,
+    pub(crate) run_id: Arc<str>,
+    pub(crate) workflow_type: Arc<str>,
+    pub(crate) activity: EventId,
+    /// From 1.
+    pub(crate) attempt: u32,
+}
