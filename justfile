@@ -68,6 +68,11 @@ bench-restart:
 cluster *options:
     cargo run -p cluster -- {{options}}
 
+# Instructions and allocations of an append, an activity and a replay, beside those in docs/benchmarks.md; with --write
+# they go there.
+count *options:
+    cargo run --release -p bench -- count {{options}}
+
 # What the checks cost at compile time, with and without.
 bench-compile:
     cargo run --release -p bench -- compile

@@ -6,9 +6,10 @@
 //! engine. Their ratio is what the engine costs; it is what to compare between machines, not the absolute numbers.
 //!
 //! `cargo run --release -p bench -- scale` measures several worker processes on one Postgres, `.. -- w6 --store postgres` how long a
-//! service that is killed and started again takes to complete its work, `.. -- compile` what the checks cost at compile time.
+//! service that is killed and started again takes to complete its work, `.. -- compile` what the checks cost at compile time, `.. -- count` counts instructions and allocations.
 
 mod compile;
+mod count;
 mod heavy;
 mod load;
 mod place;
@@ -65,7 +66,12 @@ enum Other {
     Restart(restart::Args),
     /// Measures what a large Postgres database costs: many workflows, many that sleep, millions of events.
     Heavy(heavy::Args),
-    /// One of those processes.
+    /// Counts instructions and allocations, beside the last counts (needs valgrind).
+    Count(count::Args),
+    /// One of its runs.
+    #[command(hide = true)]
+    Unit(count::UnitArgs),
+    /// One of the processes of `scale`.
     #[command(hide = true)]
     Worker(scale::WorkerArgs),
 }
@@ -80,6 +86,8 @@ async fn main() -> AnyResult<()> {
         Some(Other::Scale(args)) => return scale::run(args).await,
         Some(Other::Restart(args)) => return restart::run(args).await,
         Some(Other::Heavy(args)) => return heavy::run(args).await,
+        Some(Other::Count(args)) => return count::run(args).await,
+        Some(Other::Unit(args)) => return count::unit(args).await,
         Some(Other::Worker(args)) => return scale::work(args).await,
         None => {}
     }

@@ -57,6 +57,39 @@ pub(crate) async fn ten_steps() -> Result<u32, CallError> {
     Ok(n)
 }
 
+/// Steps enough for 10,000 events, a hundred at a time.
+#[derive(Default)]
+struct Long {
+    done: u32,
+}
+
+#[workflow]
+impl Long {
+    #[run]
+    async fn run(&mut self) -> Result<u32, CallError> {
+        for _ in 0..50 {
+            let steps = (0..100).map(|_| step(0));
+            self.done += futures_util::future::try_join_all(steps).await?.len() as u32;
+        }
+        Ok(self.done)
+    }
+
+    #[query]
+    fn done(&self) -> u32 {
+        self.done
+    }
+}
+
+/// Asks the long run, which is closed: its history is replayed for it.
+pub(crate) async fn ask(engine: &Engine) -> AnyResult<()> {
+    let done = engine.client.handle::<Long>(LONG).done().await?;
+    assert_eq!(done, 5_000, "a replay of the whole history answers");
+    Ok(())
+}
+
+/// The long run's workflow id.
+const LONG: &str = "long";
+
 /// How long a step of [`slow_steps`] takes.
 pub(crate) const SLOW_STEP: Duration = Duration::from_millis(100);
 
@@ -94,7 +127,7 @@ impl Engine {
     /// Starts a worker on a database of its own with room for all that is in flight.
     pub(crate) async fn open(abide: Abide, workload: Workload, in_flight: usize) -> AnyResult<Self> {
         let worker = abide.worker("bench").workflow(empty).workflow(ten_steps).activity(step);
-        let worker = worker.workflow(slow_steps).activity(slow_step);
+        let worker = worker.workflow(slow_steps).activity(slow_step).workflow(Long::run);
         let worker = worker.max_concurrent_activities(in_flight.max(100)).start().await?;
         Ok(Self { client: abide.client().queue("bench"), abide, worker: Arc::new(worker), workload })
     }
@@ -120,12 +153,25 @@ impl Engine {
         self.abide.metrics().commits
     }
 
-    /// Ends the worker.
-    pub(crate) async fn close(self) -> AnyResult<()> {
+    /// Runs the workflow that [`ask`] asks.
+    pub(crate) async fn long_history(&self) -> AnyResult<()> {
+        self.client.start(Long::run()).id(LONG).await?.result().await?;
+        Ok(())
+    }
+
+    /// Ends the worker. The database stays open.
+    pub(crate) async fn shutdown(self) -> AnyResult<()> {
         if let Ok(worker) = Arc::try_unwrap(self.worker) {
             worker.shutdown().await?;
         }
-        Ok(self.abide.close().await?)
+        Ok(())
+    }
+
+    /// Ends the worker and closes the database.
+    pub(crate) async fn close(self) -> AnyResult<()> {
+        let abide = self.abide.clone();
+        self.shutdown().await?;
+        Ok(abide.close().await?)
     }
 }
 
