@@ -23,7 +23,6 @@ const KNOWN: &[(&str, &str, &str)] = &[
     ),
     ("core/src", "exec exec::close exec::start", "`close` and `start` are parts of one impl"),
     ("core/src", "payload payload::back payload::same", "the type and its checks"),
-    ("core/src", "spans spans::forward", "one type in two files"),
     ("macros/analysis/src", "crate conditional", "a helper of the root"),
     ("macros/analysis/src", "args durations", "a helper of `args`"),
     (

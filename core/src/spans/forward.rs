@@ -1,8 +1,8 @@
 //! The subscriber of workflow code: interested in everything, and it records nothing itself.
 
 use super::fields::{Fields, Format};
+use super::scope::{Scope, scope};
 use super::table::{self, Parent};
-use super::{Scope, scope};
 use std::sync::LazyLock;
 use tracing::dispatcher::Dispatch;
 use tracing::metadata::LevelFilter;

@@ -16,44 +16,16 @@
 
 mod fields;
 mod forward;
+mod scope;
 mod table;
 
+pub(crate) use scope::Tracing;
+
 use forward::FORWARD;
-use std::cell::{Cell, RefCell};
-use std::rc::Rc;
-use tracing::dispatcher::{self, DefaultGuard, Dispatch};
-
-/// The spans that an execution has entered and not left, the innermost last; and how it is told.
-#[derive(Clone, Default)]
-pub(crate) struct Tracing {
-    spans: Rc<RefCell<Vec<u64>>>,
-    /// Each value is formatted, whether somebody listens or not.
-    format: Rc<Cell<bool>>,
-}
-
-/// Whose code runs on this thread, and who hears of it.
-#[derive(Clone)]
-struct Scope {
-    application: Dispatch,
-    /// Recorded history is repeated, or the live state is dropped.
-    muted: bool,
-    entered: Tracing,
-}
-
-thread_local! {
-    static SCOPE: RefCell<Option<Scope>> = const { RefCell::new(None) };
-}
-
-fn scope() -> Option<Scope> {
-    SCOPE.with_borrow(Clone::clone)
-}
+use scope::{SCOPE, Scope, scope};
+use tracing::dispatcher::{self, DefaultGuard};
 
 impl Tracing {
-    /// Formats what live code tells, even if nobody listens: what a `Display` changes then shows in a test.
-    pub(crate) fn format_everything(&self) {
-        self.format.set(true);
-    }
-
     /// Until the guard is dropped, `tracing` in code of this execution is told, or not if `muted`.
     pub(crate) fn begin(&self, muted: bool) -> Running {
         let outer = scope();
@@ -70,21 +42,6 @@ impl Tracing {
         let forwarding = dispatcher::set_default(&FORWARD[0]);
         SCOPE.set(Some(scope));
         Running { outer, forwarding: Some(forwarding) }
-    }
-
-    fn push(&self, id: u64) {
-        self.spans.borrow_mut().push(id);
-    }
-
-    /// Whether it was entered; it is not any more.
-    fn remove(&self, id: u64) -> bool {
-        let mut spans = self.spans.borrow_mut();
-        let at = spans.iter().rposition(|other| *other == id);
-        at.map(|at| spans.remove(at)).is_some()
-    }
-
-    fn innermost(&self) -> Option<u64> {
-        self.spans.borrow().last().copied()
     }
 }
 
