@@ -166,6 +166,30 @@ async fn only_what_is_suspended_is_resumed() {
     worker.shutdown().await.unwrap();
 }
 
+/// Of another type than the runs below.
+#[derive(Default)]
+struct Waits {
+    told: bool,
+}
+
+#[workflow]
+impl Waits {
+    #[run]
+    async fn run(&mut self) {
+        workflow::until!(self.told).await;
+    }
+
+    #[signal]
+    fn tell(&mut self) {
+        self.told = true;
+    }
+
+    #[query]
+    fn told(&self) -> bool {
+        self.told
+    }
+}
+
 #[tokio::test]
 async fn a_handle_knows_its_type() {
     let db = Db::new().await;
@@ -179,6 +203,10 @@ async fn a_handle_knows_its_type() {
     let existing = db.client().start(busy()).id("b").await.unwrap();
     let other = db.client().start(quick(2)).id("b").id_conflict_policy(IdConflictPolicy::UseExisting);
     assert_eq!(refused(other.await), "AB0416", "an open run of another type");
+    let wrong = db.client().handle::<Waits>("b");
+    assert_eq!(refused(wrong.tell().await), "AB0416", "its signal is not sent");
+    assert_eq!(refused(wrong.told().await), "AB0416", "nor its query");
+    assert_eq!(existing.describe().await.unwrap().unhandled_signals, [String::new(); 0]);
     assert_eq!(existing.describe().await.unwrap().status, ExecutionStatus::Running);
     assert_eq!((run.id(), run.run_id().is_some()), ("q", true));
     assert_eq!(db.client().handle::<quick>("q").run_id(), None);

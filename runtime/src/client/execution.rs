@@ -20,6 +20,9 @@ pub struct UntypedHandle {
     run: Option<Run>,
 }
 
+/// Refuses a row of another workflow type than a handle's: AB0416.
+pub(super) type TypeCheck = fn(&ExecutionRow) -> Result<()>;
+
 #[derive(Clone)]
 struct Run {
     execution: ExecutionId,
@@ -90,6 +93,16 @@ impl UntypedHandle {
             Some(run) => Ok(run.execution),
             None => self.row().await.map(|row| row.id),
         }
+    }
+
+    /// The same for a message of a typed handle. A handle that is bound to a run was made of its start, or of its row.
+    pub(super) async fn locate_as(&self, check: TypeCheck) -> Result<ExecutionId> {
+        if let Some(run) = &self.run {
+            return Ok(run.execution);
+        }
+        let row = self.row().await?;
+        check(&row)?;
+        Ok(row.id)
     }
 
     /// The execution's row, as it is now.

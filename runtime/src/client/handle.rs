@@ -142,7 +142,7 @@ impl<W: WorkflowDef> HandleCore<W> {
     /// For generated code: sends a signal.
     #[doc(hidden)]
     pub fn signal_with(&self, name: &'static str, input: Result<Payload, PayloadError>) -> Request {
-        Request::signal(self.untyped.clone(), name, input)
+        Request::signal(self.untyped.clone(), name, input, check_type::<W>)
     }
 
     /// For generated code: asks a query.
@@ -156,7 +156,7 @@ impl<W: WorkflowDef> HandleCore<W> {
         let untyped = self.untyped.clone();
         async move {
             let asked = match input {
-                Ok(input) => untyped.ask(name, input).await,
+                Ok(input) => untyped.ask(name, input, check_type::<W>).await,
                 Err(error) => Err(error.into()),
             };
             (codec.reply)(asked)

@@ -2,6 +2,7 @@
 //! owner through a request row and a reply row (PROTOCOL 26).
 
 use super::UntypedHandle;
+use super::execution::TypeCheck;
 use crate::error::{Error, Result};
 use crate::store::{ExecutionRow, MessageKind, NewMessage, SendAnswer};
 use crate::wire::QueryAnswer;
@@ -15,7 +16,7 @@ const ANSWER_WAIT: Duration = Duration::from_secs(20);
 
 impl UntypedHandle {
     /// Asks the query `name`, at first in this process.
-    pub(super) async fn ask(&self, name: &str, input: Payload) -> Result<QueryAnswer> {
+    pub(super) async fn ask(&self, name: &str, input: Payload, check: TypeCheck) -> Result<QueryAnswer> {
         self.client.abide.outside()?;
         let hub = self.client.abide.hub();
         // The owner at once, where this handle knows the run: the usual case costs no read.
@@ -26,6 +27,7 @@ impl UntypedHandle {
             return Ok(answer);
         }
         let row = self.row().await?;
+        check(&row)?;
         let here = hub.owner_of(row.id).or_else(|| hub.server_of(&row.workflow_type, None));
         if let Some(worker) = here
             && let Some(answer) = worker.query(row.id, name, input.clone()).await?

@@ -1,5 +1,6 @@
 //! Signal, cancel, terminate: messages that are durable when their await returns, each under a request id of its own.
 
+use super::execution::TypeCheck;
 use super::{UntypedHandle, check_request_id, user_connection};
 use crate::activity::TransactionConnection;
 use crate::error::{Error, Result};
@@ -48,7 +49,7 @@ struct Parts {
 }
 
 enum What {
-    Signal { name: &'static str, input: std::result::Result<Payload, PayloadError> },
+    Signal { name: &'static str, input: std::result::Result<Payload, PayloadError>, check: TypeCheck },
     Cancel { reason: String },
     Terminate { reason: String },
 }
@@ -63,8 +64,9 @@ impl Request {
         to: UntypedHandle,
         name: &'static str,
         input: std::result::Result<Payload, PayloadError>,
+        check: TypeCheck,
     ) -> Self {
-        Self::new(to, What::Signal { name, input })
+        Self::new(to, What::Signal { name, input, check })
     }
 
     fn cancel(to: UntypedHandle, reason: String) -> Self {
@@ -146,16 +148,17 @@ impl Parts {
         let Self { to, what, request_id } = *self;
         let request_id = request_id.unwrap_or_else(|| to.client.abide.host().fresh_id());
         check_request_id(&request_id)?;
-        let (kind, body) = match what {
-            What::Signal { name, input } => {
-                (MessageKind::Signal, to_json(&SignalBody { name: name.to_owned(), input: input? }))
+        let (execution, kind, body) = match what {
+            What::Signal { name, input, check } => {
+                let body = to_json(&SignalBody { name: name.to_owned(), input: input? });
+                (to.locate_as(check).await?, MessageKind::Signal, body)
             }
             What::Cancel { reason } => {
-                (MessageKind::Cancel, to_json(&CancelBody { reason: bounded(reason) }))
+                let body = to_json(&CancelBody { reason: bounded(reason) });
+                (to.locate().await?, MessageKind::Cancel, body)
             }
             What::Terminate { .. } => return Ok((to, None)),
         };
-        let execution = to.locate().await?;
         let at_ms = to.client.abide.store().now_ms();
         Ok((to, Some(NewMessage { execution, kind, request_id, body, at_ms })))
     }
