@@ -19,7 +19,7 @@ impl Order {
 #[workflow]
 async fn week(day: u32) -> Result<u32, Failure> {
     let order = Order::run(day).await?;
-    let (a, b) = workflow::join!(report(day), workflow::sleep(secs(1)));
+    let _ = workflow::join!(report(day), workflow::sleep(secs(1)));
     Ok(order)
 }
 
