@@ -4,7 +4,8 @@
 //! gives is then refused or not. This works in generic code too, where a question of constants does not.
 //!
 //! * [`Owner`]: whose `self` a helper method has.
-//! * [`Asked`]: whether what a query calls is something to wait for.
+//! * [`Asked`]: whether what a query or an `#[init]` calls is something to wait for.
+//! * [`DefaultState`], [`SameInput`]: where a workflow's state comes from.
 
 use crate::def::WorkflowDef;
 use crate::guard::WorkflowFuture;
@@ -116,6 +117,62 @@ impl InAQuery for ToBeAwaited<()> {}
 
 /// Refuses a workflow future.
 pub fn only_in_a_query<T: InAQuery>(_: T) {}
+
+/// What an `#[init]` may call.
+#[diagnostic::on_unimplemented(
+    message = "an `#[init]` cannot run activities, timers or tasks: it makes the state before the workflow begins",
+    label = "something to be awaited, which nobody does",
+    note = "let `run` await it, and keep the result in the state",
+    note = "AB0319, explained by `cargo abide explain AB0319`"
+)]
+pub trait InAnInit {}
+
+impl InAnInit for PlainValue {}
+
+#[diagnostic::do_not_recommend]
+impl InAnInit for ToBeAwaited<()> {}
+
+/// Refuses a workflow future.
+pub fn only_in_an_init<T: InAnInit>(_: T) {}
+
+/// The state of a workflow without an `#[init]`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` has neither `Default` nor an `#[init]`: there is no state to begin with",
+    label = "a workflow's state",
+    note = "derive it, where the state begins the same for every input: `#[derive(Default)]`",
+    note = "or make the state from the input of `run`, in this `impl`: `#[init] fn new(order: Order) -> Self {{ .. }}`",
+    note = "AB0315, explained by `cargo abide explain AB0315`"
+)]
+pub trait DefaultState {
+    /// The state.
+    fn default_state() -> Self;
+}
+
+#[diagnostic::do_not_recommend]
+impl<S: Default> DefaultState for S {
+    fn default_state() -> Self {
+        Self::default()
+    }
+}
+
+/// The type of an argument of `#[init]`, with that of `run` in its place.
+#[diagnostic::on_unimplemented(
+    message = "`#[init]` takes `{Self}` where `#[run]` takes `{Run}`: both are given the workflow's input",
+    label = "`#[run]` takes `{Run}`",
+    note = "give both the same arguments, in the same order",
+    note = "AB0318, explained by `cargo abide explain AB0318`"
+)]
+pub trait SameInput<Run> {
+    /// What it is given.
+    fn given(input: Run) -> Self;
+}
+
+#[diagnostic::do_not_recommend]
+impl<T> SameInput<T> for T {
+    fn given(input: T) -> Self {
+        input
+    }
+}
 
 /// What everything does: a bound of it names a lifetime in the type of a helper's future.
 pub trait Borrows<'a> {}

@@ -6,7 +6,8 @@
 use crate::FailureRecord;
 use crate::flow::activity::ActivityCall;
 use crate::graph::FnGraph;
-use crate::outcome::{Arguments, Outcome};
+use crate::guard::{Seal, WorkflowFuture};
+use crate::outcome::{Arguments, Outcome, Sel};
 use crate::payload::{Payload, PayloadError};
 use crate::policy::ActivityOptions;
 use crate::state::Slot;
@@ -14,6 +15,7 @@ use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
 use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 /// A boxed future that need not be `Send`: workflow code stays on one thread.
@@ -189,8 +191,18 @@ pub trait WorkflowDef: Sized + 'static {
     /// The await points of each of its functions and the control flow between them.
     const GRAPHS: &'static [FnGraph] = &[];
 
-    /// The state before `run` starts.
-    fn init() -> Self::State;
+    /// Whether its state is made from its input (`#[init]`), by [`WorkflowDef::init_with`].
+    const FROM_INPUT: bool = false;
+
+    /// The state before anything is delivered, where it is the same for every input.
+    fn init() -> Self::State {
+        crate::outcome::never()
+    }
+
+    /// The state before anything is delivered, made from the arguments of `run`.
+    fn init_with(_args: Self::Args) -> Self::State {
+        crate::outcome::never()
+    }
 
     /// The user's `run`.
     fn run(slot: Slot<Self::State>, args: Self::Args) -> impl Future<Output = Self::Returned> + 'static;
@@ -233,5 +245,53 @@ impl<W: WorkflowDef> WorkflowCall<W> {
     /// The encoded arguments.
     pub fn into_input(self) -> Result<Payload, PayloadError> {
         self.input
+    }
+}
+
+/// A workflow whose call can be awaited: none yet. It is here for its words.
+#[doc(hidden)]
+#[diagnostic::on_unimplemented(
+    message = "a call of the workflow `{Self}` cannot be awaited: child workflows come in a later version",
+    label = "this names a run, and nothing runs it",
+    note = "a client starts it, in an `#[activity]` too: `client.start(report(day)).await?`; its handle has the `result()`",
+    note = "what two workflows share, with its awaits, is an `async fn` marked `#[workflow::helper]`",
+    note = "AB0117, explained by `cargo abide explain AB0117`"
+)]
+pub trait ChildWorkflow: WorkflowDef {}
+
+#[diagnostic::do_not_recommend]
+impl ChildWorkflow for NoChild {}
+
+/// The one that there is: without it rustc would propose to write one.
+#[doc(hidden)]
+pub enum NoChild {}
+
+impl WorkflowDef for NoChild {
+    const NAME: &'static str = "";
+    type State = ();
+    type Args = ();
+    type Returned = ();
+    type Outcome = Sel<(), false>;
+
+    async fn run(_: Slot<()>, (): ()) {}
+}
+
+/// What a child workflow would give, for code that never runs.
+#[doc(hidden)]
+pub fn no_child<W: WorkflowDef>(_: WorkflowCall<W>) -> impl WorkflowFuture<Output = W::Returned> {
+    crate::guard::later()
+}
+
+impl<W: ChildWorkflow> Future for WorkflowCall<W> {
+    type Output = W::Returned;
+
+    fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<W::Returned> {
+        Poll::Pending
+    }
+}
+
+impl<W: ChildWorkflow> WorkflowFuture for WorkflowCall<W> {
+    fn clones_waker(&self, _: Seal) -> bool {
+        false
     }
 }

@@ -35,8 +35,8 @@ mod text;
 pub use asked::*;
 pub use bytes::Bytes;
 pub use def::{
-    Activities, ActivityDef, ActivityFn, ActivityRegistry, AnyActivityFn, Database, LocalBoxFuture, QueryFn,
-    SignalFn, WorkflowCall, WorkflowDef, WorkflowFn,
+    Activities, ActivityDef, ActivityFn, ActivityRegistry, AnyActivityFn, ChildWorkflow, Database,
+    LocalBoxFuture, NoChild, QueryFn, SignalFn, WorkflowCall, WorkflowDef, WorkflowFn, no_child,
 };
 pub use event::{Event, JournalRow, RULES};
 pub use failure::{ActivityError, CallError, Elapsed, Failure, FailureKind, FailureRecord, TimeoutKind};

@@ -70,7 +70,8 @@ pub fn activity(args: TokenStream, item: TokenStream) -> TokenStream {
 /// async fn nightly_report(day: Date) -> Result<Url, Failure> { .. }
 /// ```
 ///
-/// `self` is used plainly: at each `.await` the macro parks the state, so that signals and queries reach it, and takes it
+/// The state is there before anything is delivered: `Default::default()`, or what an [`#[init]`](macro@init) makes of the
+/// input. `self` is used plainly: at each `.await` the macro parks the state, so that signals and queries reach it, and takes it
 /// back afterwards. Only workflow futures can be awaited. Other async methods of the block are helpers.
 ///
 /// Arguments: `name = ".."` (its type in history; default: the type's or function's name), `crate = path`, `no_probes`.
@@ -145,6 +146,35 @@ pub fn deterministic(args: TokenStream, item: TokenStream) -> TokenStream {
 #[proc_macro_attribute]
 pub fn run(args: TokenStream, item: TokenStream) -> TokenStream {
     abide_analysis::misplaced("run", args.into(), item.into()).into()
+}
+
+/// Marks the function that makes a workflow's state from its input, in an `impl` block marked `#[workflow]`. It is given
+/// the arguments of `#[run]`, and returns `Self`. Without one, the state is `Default::default()`; where there are both,
+/// `#[init]` is called.
+///
+/// ```ignore
+/// struct OrderWorkflow { order: Order, status: Status } // no `Default`: there is no order by default
+///
+/// #[workflow]
+/// impl OrderWorkflow {
+///     #[init]
+///     fn new(order: Order) -> Self { Self { order, status: Status::New } }
+///
+///     #[run]
+///     async fn run(&mut self, order: Order) -> Result<Receipt, OrderFailed> { .. }
+///
+///     #[query] fn status(&self) -> Status { self.status }
+/// }
+/// ```
+///
+/// It runs at the start and in each replay, before any signal is delivered and before `run` is polled: the first signal
+/// meets a whole state, and a query of a run that nobody has begun is answered from it. So it is a plain function of the
+/// input: it obeys the rules of workflow code (AB01xx), and `workflow::now()`, `random()`, `info()` and whatever else
+/// belongs to a run are for `run` (AB0319). `run` is given arguments of its own, decoded from the same input. A panic in
+/// it suspends the run (AB0202), to go on with a fixed build.
+#[proc_macro_attribute]
+pub fn init(args: TokenStream, item: TokenStream) -> TokenStream {
+    abide_analysis::misplaced("init", args.into(), item.into()).into()
 }
 
 /// Marks a method, sync or async, that handles a signal, in an `impl` block marked `#[workflow]`. `name = ".."` gives it

@@ -109,7 +109,7 @@ pub use abide_core::{
     RetryPolicy, TimeoutKind,
 };
 // `activity` and `workflow` are each an attribute and, below, a module: two namespaces, one `use`.
-pub use abide_macros::{activity, query, run, signal, workflow};
+pub use abide_macros::{activity, init, query, run, signal, workflow};
 
 /// The attribute [`#[workflow]`](macro@workflow), and what workflow code calls and awaits. Same shapes as tokio's.
 ///

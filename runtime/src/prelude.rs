@@ -7,5 +7,5 @@ pub use crate::{
     Worker, WorkerBuilder, WorkflowError,
 };
 // `activity` and `workflow` are each an attribute and a module at once.
-pub use crate::{activity, query, run, signal, workflow};
+pub use crate::{activity, init, query, run, signal, workflow};
 pub use abide_core::flow::{days, hours, millis, mins, secs};

@@ -36,6 +36,7 @@ mod full_slots;
 mod handlers;
 mod helpers;
 mod histories;
+mod init;
 mod lease_lost;
 mod listeners;
 mod log;

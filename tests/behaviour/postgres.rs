@@ -34,6 +34,7 @@ mod full_slots;
 mod handlers;
 mod helpers;
 mod histories;
+mod init;
 mod listeners;
 mod log;
 mod long_history;

@@ -100,8 +100,10 @@ impl Position {
     }
 }
 
-/// See the module's head.
-pub(crate) struct Context {
+/// See the module's head. The name is what rustc says where an activity, or code outside of workflows, awaits something
+/// that holds one: "the trait `Send` is not implemented for `Rc<..>`".
+#[allow(non_camel_case_types)]
+pub(crate) struct only_workflows_await_this_see_ab0316 {
     pub(crate) info: RefCell<Info>,
     pub(crate) now_ms: Cell<i64>,
     pub(crate) history: RefCell<History>,
@@ -132,6 +134,8 @@ pub(crate) struct Context {
     state_waiters: RefCell<Vec<StateWaiter>>,
     bodies: RefCell<Vec<Frame>>,
 }
+
+pub(crate) use only_workflows_await_this_see_ab0316 as Context;
 
 /// A body that waits for the workflow's state to change.
 struct StateWaiter {

@@ -81,6 +81,17 @@ impl Suspension {
         .at(site)
     }
 
+    /// Its state could not be made: `by` panicked. It has no context, so that what needs one says so.
+    pub(crate) fn stateless(by: &str, message: &str) -> Self {
+        match message.strip_prefix("AB0210: ") {
+            Some(told) => {
+                let help = "let `run` call it, and keep the result in the state";
+                Self::new("AB0210", format!("{by} runs before the workflow begins: {told}; {help}"))
+            }
+            None => Self::panicked(&format!("in {by}: {message}"), None),
+        }
+    }
+
     pub(crate) fn undecodable(what: &str, error: &dyn fmt::Display) -> Self {
         Self::new("AB0203", format!("{what} does not decode as today's type: {error}"))
     }

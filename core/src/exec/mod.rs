@@ -100,8 +100,7 @@ impl Execution {
         let made = catch_unwind(AssertUnwindSafe(|| workflow.make()));
         drop(running);
         let program = made.unwrap_or_else(|panic| {
-            let message = format!("in `Default` of its state: {}", tasks::panic_message(&*panic));
-            ctx.suspend(Suspension::panicked(&message, None));
+            ctx.suspend(Suspension::stateless("`Default` of its state", &tasks::panic_message(&*panic)));
             WorkflowType::stateless()
         });
         program.install(&ctx);
@@ -311,6 +310,11 @@ impl Execution {
         !self.unhandled.is_empty()
     }
 
+    /// Whether its state is still to be made from its input: before its start there is nothing to be looked at.
+    pub fn wants_input(&self) -> bool {
+        self.program.wants_input()
+    }
+
     /// How many events its history has.
     pub fn history_len(&self) -> u64 {
         self.ctx.history.borrow().len()
@@ -353,6 +357,9 @@ impl Drop for Execution {
 #[cfg(test)]
 #[path = "elsewhere_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+mod init_tests;
 
 #[cfg(test)]
 mod start_tests;

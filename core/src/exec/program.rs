@@ -4,9 +4,10 @@ use super::context::Context;
 use crate::def::{LocalBoxFuture, SignalFn, WorkflowDef};
 use crate::failure::FailureRecord;
 use crate::graph::FnGraph;
-use crate::outcome::Outcome;
+use crate::outcome::{Arguments, Outcome};
 use crate::payload::{Encoded, Payload, PayloadError};
 use crate::state::{Slot, erase};
+use std::cell::OnceCell;
 use std::rc::Rc;
 
 /// How `run` ended: its result or error, or a value that could not be encoded.
@@ -28,7 +29,10 @@ impl WorkflowType {
         Self {
             name: W::NAME,
             graphs: W::GRAPHS,
-            make: || Box::new(Typed::<W> { slot: Slot::new(W::init()) }),
+            make: || {
+                let made = (!W::FROM_INPUT).then(|| Slot::new(W::init()));
+                Box::new(Typed::<W> { slot: made.map_or_else(OnceCell::new, OnceCell::from) })
+            },
         }
     }
 
@@ -68,6 +72,10 @@ pub enum QueryFault {
 /// One execution's code and state.
 pub(crate) trait Program {
     fn install(&self, ctx: &Rc<Context>);
+    /// Whether its state is still to be made, from its input.
+    fn wants_input(&self) -> bool;
+    /// Makes its state, where it is made from the input and is not there.
+    fn make_state(&self, input: &Payload) -> Result<(), PayloadError>;
     fn run(&self, input: &Payload) -> Result<LocalBoxFuture<RunEnd>, PayloadError>;
     fn handles(&self, signal: &str) -> bool;
     /// Whether any signal reaches the state.
@@ -80,6 +88,14 @@ struct Stateless;
 
 impl Program for Stateless {
     fn install(&self, _: &Rc<Context>) {}
+
+    fn wants_input(&self) -> bool {
+        false
+    }
+
+    fn make_state(&self, _: &Payload) -> Result<(), PayloadError> {
+        Ok(())
+    }
 
     fn run(&self, _: &Payload) -> Result<LocalBoxFuture<RunEnd>, PayloadError> {
         Ok(Box::pin(std::future::pending()))
@@ -98,21 +114,43 @@ impl Program for Stateless {
     }
 
     fn query(&self, _: &str, _: &Payload) -> Result<Result<Payload, FailureRecord>, QueryFault> {
-        Err(QueryFault::Unavailable("its state could not be made".to_owned()))
+        Err(unmade())
     }
 }
 
+fn unmade() -> QueryFault {
+    QueryFault::Unavailable("its state could not be made".to_owned())
+}
+
 struct Typed<W: WorkflowDef> {
-    slot: Slot<W::State>,
+    /// Empty before a state that is made from the input is there.
+    slot: OnceCell<Slot<W::State>>,
 }
 
 impl<W: WorkflowDef> Program for Typed<W> {
     fn install(&self, ctx: &Rc<Context>) {
-        ctx.set_slot(erase(&self.slot));
+        if let Some(slot) = self.slot.get() {
+            ctx.set_slot(erase(slot));
+        }
+    }
+
+    fn wants_input(&self) -> bool {
+        self.slot.get().is_none()
+    }
+
+    fn make_state(&self, input: &Payload) -> Result<(), PayloadError> {
+        if self.slot.get().is_none() {
+            let state = W::init_with(W::Args::decode(input)?);
+            self.slot.get_or_init(|| Slot::new(state));
+        }
+        Ok(())
     }
 
     fn run(&self, input: &Payload) -> Result<LocalBoxFuture<RunEnd>, PayloadError> {
-        let run = W::run(self.slot.clone(), <W::Args as crate::outcome::Arguments>::decode(input)?);
+        // Decoded for itself: the state was given arguments of its own, which need not be `Clone`.
+        let args = W::Args::decode(input)?;
+        let slot = self.slot.get().expect("the state is made before `run` is called").clone();
+        let run = W::run(slot, args);
         Ok(Box::pin(async move { W::Outcome::write(run.await) }))
     }
 
@@ -125,13 +163,13 @@ impl<W: WorkflowDef> Program for Typed<W> {
     }
 
     fn signal(&self, name: &str, input: &Payload) -> SignalStep {
-        let step = match W::signal(name) {
-            None => None,
-            Some(SignalFn::Sync(handler)) => {
-                self.slot.with_mut(|state| handler(state, input).map(|()| SignalStep::Done))
+        let step = match (W::signal(name), self.slot.get()) {
+            (None, _) | (_, None) => None,
+            (Some(SignalFn::Sync(handler)), Some(slot)) => {
+                slot.with_mut(|state| handler(state, input).map(|()| SignalStep::Done))
             }
-            Some(SignalFn::Async(handler)) => {
-                self.slot.with(|state| handler(state, input).map(SignalStep::Task))
+            (Some(SignalFn::Async(handler)), Some(slot)) => {
+                slot.with(|state| handler(state, input).map(SignalStep::Task))
             }
         };
         step.and_then(Result::ok).unwrap_or(SignalStep::Unhandled)
@@ -139,7 +177,7 @@ impl<W: WorkflowDef> Program for Typed<W> {
 
     fn query(&self, name: &str, input: &Payload) -> Result<Result<Payload, FailureRecord>, QueryFault> {
         let handler = W::query(name).ok_or(QueryFault::Unknown(W::query_names()))?;
-        let answer = self.slot.with(|state| handler(state, input));
+        let answer = self.slot.get().ok_or_else(unmade)?.with(|state| handler(state, input));
         let busy = || QueryFault::Unavailable("its state is in use".to_owned());
         answer.ok_or_else(busy)?.map_err(QueryFault::Payload)
     }

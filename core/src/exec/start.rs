@@ -43,6 +43,10 @@ impl Execution {
         self.ctx.is_strict.set(rules >= 1);
         self.ctx.cancellation.borrow_mut().counts_requests = rules >= 2;
         self.ctx.info.borrow_mut().started_at_ms = self.ctx.now_ms.get();
+        self.make_state(input);
+        if self.ctx.halted() {
+            return;
+        }
         let _entered = context::enter(&self.ctx);
         let made = catch_unwind(AssertUnwindSafe(|| self.program.run(input)));
         match made {
@@ -62,6 +66,25 @@ impl Execution {
             Ok(Err(error)) => self.ctx.suspend(Suspension::undecodable("the workflow's input", &error)),
             Err(panic) => self.ctx.suspend(Suspension::panicked(&panic_message(&*panic), None)),
         }
+    }
+
+    /// Makes the state of a type that makes it from the input. No context is entered: what it reads is the input
+    /// alone, so that whoever looks at a run before its start sees the state that it will start with.
+    fn make_state(&self, input: &Payload) {
+        if !self.program.wants_input() {
+            return;
+        }
+        match catch_unwind(AssertUnwindSafe(|| self.program.make_state(input))) {
+            Ok(Ok(())) => self.program.install(&self.ctx),
+            Ok(Err(error)) => self.ctx.suspend(Suspension::undecodable("the workflow's input", &error)),
+            Err(panic) => self.ctx.suspend(Suspension::stateless("its `#[init]`", &panic_message(&*panic))),
+        }
+    }
+
+    /// Makes the state of a run that has not started, to look at it.
+    pub fn prepare_to_look(&mut self, input: &Payload) {
+        let _muted = self.ctx.tracing.begin(true);
+        self.make_state(input);
     }
 
     /// A signal was delivered.

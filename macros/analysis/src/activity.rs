@@ -13,6 +13,7 @@ use crate::attributes::parse_item;
 use crate::errors::{Code, Errors};
 use crate::helper::{head, refuse_mark};
 use crate::krate::Private;
+use crate::lexical;
 use crate::signature::{self, Argument, SelfKind, tuple, tuple_type};
 use crate::stored;
 use attributes::Split;
@@ -31,14 +32,23 @@ pub(crate) fn expand(args: TokenStream, item: TokenStream) -> TokenStream {
     let expanded = match parse_item(&item) {
         Ok(Item::Fn(mut function)) if signature::self_kind(&function.sig) == SelfKind::None => {
             refuse_mark(&mut function.attrs, "an activity", &mut errors);
+            let ItemFn { attrs, sig, block, .. } = &mut function;
+            if lexical::refuse_activities(sig, block, None, &mut errors) {
+                stub(attrs, block);
+            }
             free(&private, &args, &function, &mut errors)
         }
         Ok(Item::Impl(mut block)) => {
+            let block_ty = block.self_ty.clone();
             for item in &mut block.items {
                 if let ImplItem::Fn(method) = item
                     && methods::is_marked(method)
                 {
                     refuse_mark(&mut method.attrs, "an activity", &mut errors);
+                    let syn::ImplItemFn { attrs, sig, block, .. } = method;
+                    if lexical::refuse_activities(sig, block, Some(&block_ty), &mut errors) {
+                        stub(attrs, block);
+                    }
                 }
             }
             methods::expand(&private, &args, &block, &mut errors)
@@ -59,6 +69,12 @@ pub(crate) fn expand(args: TokenStream, item: TokenStream) -> TokenStream {
         }
     };
     quote!(#errors #expanded)
+}
+
+/// Takes the body away, of which everything was told.
+fn stub(attrs: &mut Vec<syn::Attribute>, block: &mut syn::Block) {
+    *block = syn::parse_quote!({ ::core::unreachable!() });
+    attrs.push(syn::parse_quote!(#[allow(unused_variables, unused_mut)]));
 }
 
 /// What is wrong with the signature of an activity, whatever its form; and what it takes.

@@ -224,7 +224,7 @@ pub(crate) struct WorkflowArgs {
 impl WorkflowArgs {
     pub(crate) fn parse(tokens: TokenStream, attribute: &str, errors: &mut Errors) -> Self {
         let known: &[&str] = match attribute {
-            "#[run]" => &[],
+            "#[run]" | "#[init]" => &[],
             "#[workflow]" => &["name", "crate", "no_probes"],
             _ => &["name"],
         };

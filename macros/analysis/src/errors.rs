@@ -37,6 +37,8 @@ pub(crate) enum Code {
     ForeignSelect,
     /// The order of a hash map or set.
     HashOrder,
+    /// A workflow that a workflow calls.
+    ForeignAwait,
     /// A helper that reaches any of these.
     Reaches,
     /// An `.await` where the macro cannot rewrite it.
@@ -69,6 +71,14 @@ pub(crate) enum Code {
     Constant,
     /// An `.await` after a macro that awaits by itself.
     AwaitedAgain,
+    /// An activity that awaits another one.
+    ActivityCall,
+    /// A second `#[init]`, or a signature that one cannot have.
+    InitSignature,
+    /// An `#[init]` with other arguments than `#[run]`.
+    InitInput,
+    /// An `#[init]` that does more than make the state.
+    InitBody,
 }
 
 impl Code {
@@ -90,6 +100,7 @@ impl Code {
             Self::ForeignSelect => "AB0114",
             Self::HashOrder => "AB0115",
             Self::Reaches => "AB0116",
+            Self::ForeignAwait => "AB0117",
             Self::HiddenAwait => "AB0118",
             Self::AsyncClosure => "AB0119",
             Self::Unheard => "AB0120",
@@ -105,6 +116,10 @@ impl Code {
             Self::Wait => "AB0311",
             Self::Constant => "AB0312",
             Self::AwaitedAgain => "AB0313",
+            Self::ActivityCall => "AB0316",
+            Self::InitSignature => "AB0317",
+            Self::InitInput => "AB0318",
+            Self::InitBody => "AB0319",
         }
     }
 }

@@ -56,7 +56,7 @@ pub fn deterministic(args: TokenStream, item: TokenStream) -> TokenStream {
     })
 }
 
-/// `#[run]`, `#[signal]` and `#[query]` where no `#[workflow]` has taken them: always an error that says where they
+/// `#[run]`, `#[init]`, `#[signal]` and `#[query]` where no `#[workflow]` has taken them: always an error that says where they
 /// belong.
 pub fn misplaced(name: &str, args: TokenStream, item: TokenStream) -> TokenStream {
     misplaced::expand(name, args, item)

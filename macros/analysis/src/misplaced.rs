@@ -1,4 +1,4 @@
-//! `#[run]`, `#[signal]` and `#[query]` outside of a `#[workflow]` impl. Inside of one, `#[workflow]` takes them away
+//! `#[run]`, `#[init]`, `#[signal]` and `#[query]` outside of a `#[workflow]` impl. Inside of one, `#[workflow]` takes them away
 //! before rustc looks; so whoever gets here stands in the wrong place.
 
 use crate::errors::{Code, Errors};
@@ -11,12 +11,16 @@ pub(crate) fn expand(name: &str, _args: TokenStream, item: TokenStream) -> Token
         "run" => {
             "mark the `impl` block with `#[workflow]`; a workflow without handlers can be a free `async fn` with `#[workflow]`"
         }
+        "init" => {
+            "put it into the `#[workflow] impl` of the state that it makes; a workflow that is a free function has no state"
+        }
         "update" => {
             "updates come in a later version: use a `#[signal]` to change the state and a `#[query]` to read it"
         }
         _ => "mark the `impl` block with `#[workflow]`; a workflow that is a free function has no handlers",
     };
-    let message = format!("`#[{name}]` belongs on a method of an `impl` block that is marked `#[workflow]`");
+    let what = if name == "init" { "function" } else { "method" };
+    let message = format!("`#[{name}]` belongs on a {what} of an `impl` block that is marked `#[workflow]`");
     errors.at(Code::Misplaced, proc_macro2::Span::call_site(), &message, help);
     quote!(#errors #item)
 }

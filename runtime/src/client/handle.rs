@@ -9,7 +9,7 @@ use crate::outcome::{WorkflowError, of_close};
 use crate::store::ExecutionRow;
 use abide_core::{
     FailureRecord, Fault, JournalRow, Never, Outcome, Payload, PayloadError, Persist, Sel, WorkflowDef,
-    write_causes,
+    never, write_causes,
 };
 use std::fmt;
 use std::marker::PhantomData;
@@ -139,6 +139,24 @@ impl<W: WorkflowDef> HandleCore<W> {
         self.untyped.clone()
     }
 
+    /// Only there to say that a signal is sent by its own method. A workflow's own signal of this name comes first.
+    #[doc(hidden)]
+    pub fn signal<N: SignalByName, I>(&self, _name: N, _input: I) -> Request {
+        never()
+    }
+
+    /// Only there to say that a query is asked by its own method.
+    #[doc(hidden)]
+    pub fn query<N: QueryByName>(&self, _name: N) -> std::future::Ready<Result<Payload>> {
+        never()
+    }
+
+    /// Only there to say that there are no updates.
+    #[doc(hidden)]
+    pub fn update<N: UpdateByName, I>(&self, _name: N, _input: I) -> std::future::Ready<Result<Payload>> {
+        never()
+    }
+
     /// For generated code: sends a signal.
     #[doc(hidden)]
     pub fn signal_with(&self, name: &'static str, input: Result<Payload, PayloadError>) -> Request {
@@ -163,6 +181,59 @@ impl<W: WorkflowDef> HandleCore<W> {
         }
     }
 }
+
+impl UntypedHandle {
+    /// Only there to say that a signal is sent by its own method, of a handle that knows the type.
+    #[doc(hidden)]
+    pub fn signal<N: SignalByName, I>(&self, _name: N, _input: I) -> Request {
+        never()
+    }
+
+    /// Only there to say that a query is asked by its own method, of a handle that knows the type.
+    #[doc(hidden)]
+    pub fn query<N: QueryByName>(&self, _name: N) -> std::future::Ready<Result<Payload>> {
+        never()
+    }
+}
+
+/// What the name of a signal would have to be: nothing is.
+#[doc(hidden)]
+#[diagnostic::on_unimplemented(
+    message = "a signal is sent by its own method of the handle, not by its name",
+    label = "write `handle.approve(true).await?`, not `handle.signal(\"approve\", true)`",
+    note = "each `#[signal]` of the workflow is a method of its handle, with the arguments of its handler",
+    note = "for a run that was started elsewhere: `client.handle::<OrderWorkflow>(\"order-7\")`"
+)]
+pub trait SignalByName {}
+
+/// What the name of a query would have to be: nothing is.
+#[doc(hidden)]
+#[diagnostic::on_unimplemented(
+    message = "a query is asked by its own method of the handle, not by its name",
+    label = "write `handle.status().await?`, not `handle.query(\"status\")`",
+    note = "each `#[query]` of the workflow is a method of its handle, with the arguments of its handler",
+    note = "for a run that was started elsewhere: `client.handle::<OrderWorkflow>(\"order-7\")`"
+)]
+pub trait QueryByName {}
+
+/// What the name of an update would have to be: nothing is.
+#[doc(hidden)]
+#[diagnostic::on_unimplemented(
+    message = "updates come in a later version of abide",
+    label = "there are signals and queries: `handle.approve(true).await?`, `handle.status().await?`",
+    note = "change the state by a `#[signal]`, and read it by a `#[query]`: each is a method of the handle"
+)]
+pub trait UpdateByName {}
+
+// One impl of each: without any, rustc would propose to write one.
+#[diagnostic::do_not_recommend]
+impl SignalByName for Never {}
+
+#[diagnostic::do_not_recommend]
+impl QueryByName for Never {}
+
+#[diagnostic::do_not_recommend]
+impl UpdateByName for Never {}
 
 /// Refuses an execution of another type than `W`.
 pub(super) fn check_type<W: WorkflowDef>(row: &ExecutionRow) -> Result<()> {

@@ -9,7 +9,7 @@ use crate::wire::AWAITING_QUERY;
 use crate::wire::AwaitPosition;
 use crate::wire::QueryAnswer;
 use abide_core::exec::{Execution, FailedAttempt, QueryFault, Suspension};
-use abide_core::{ExecutionId, JournalRow, Payload, Site};
+use abide_core::{Event, ExecutionId, JournalRow, Payload, Site};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -197,7 +197,12 @@ pub(super) async fn replayed(
     let looked = session.abide.host().run_aside(move || {
         let live = super::live::Live::claimed(&row);
         let mut exec = Execution::again(&workflow, live.info(), std::rc::Rc::new(|_: &str| true));
+        let begun = journal.rows.iter().flat_map(|row| &row.events).any(is_start);
         exec.replay_to_look(journal.rows);
+        // One that nobody has begun is looked at as it will begin.
+        if let Some(input) = live.unstarted.filter(|_| !begun) {
+            exec.prepare_to_look(&input);
+        }
         // Where it broke off is an answer to where it waits.
         match exec.broke_off().filter(|_| name != AWAITING_QUERY && !mutant!(QueryBrokenOff)) {
             None => query(&exec, &name, &input, &row.workflow_type).map(Some),
@@ -214,4 +219,8 @@ pub(super) async fn replayed(
         Ok(answer) => answer,
         Err(error) => Err(Error::QueryFailed { query: String::new(), message: error.to_string() }),
     }
+}
+
+fn is_start(event: &Event) -> bool {
+    matches!(event, Event::Started { .. })
 }

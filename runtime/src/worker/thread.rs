@@ -245,7 +245,7 @@ impl Thread {
             }
             return;
         };
-        if !exec.has_more() {
+        if !exec.has_more() && !exec.wants_input() {
             // What is live here is durable: a look need not wait for the next append.
             for look in live.looks.drain(..) {
                 load::answer(exec, look, &live.names.workflow_type);

@@ -121,8 +121,16 @@ impl<'a> Rewriter<'a> {
         let told = self.errors.holds(expr);
         self.visit_expr_mut(expr);
         if told {
-            let private = self.private;
-            *expr = Expr::Verbatim(quote!(#private::flow::assume_deterministic("told of", #expr)));
+            *expr = Expr::Verbatim(self.excused(expr));
+        }
+    }
+
+    /// A future whose mistake was told, as one that rustc takes.
+    fn excused(&self, expr: &Expr) -> TokenStream {
+        let private = self.private;
+        match self.errors.is_at(Code::ForeignAwait, expr) {
+            true => quote!(#private::no_child(#expr)),
+            false => quote!(#private::flow::assume_deterministic("told of", #expr)),
         }
     }
 
@@ -136,8 +144,8 @@ impl<'a> Rewriter<'a> {
             return;
         }
         for arg in call.args.iter_mut().filter(|arg| self.errors.holds(arg)) {
-            let private = self.private;
-            *arg = syn::parse_quote!(#private::flow::assume_deterministic("told of", #arg));
+            let excused = self.excused(arg);
+            *arg = Expr::Verbatim(excused);
         }
     }
 

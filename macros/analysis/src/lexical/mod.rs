@@ -8,6 +8,7 @@
 //! A name that is not certainly known is let through: layers A, V and P stand behind this one.
 
 mod bind;
+mod calls;
 mod effects;
 mod expand;
 mod follow;
@@ -25,6 +26,8 @@ use crate::errors::{Code, Errors};
 use crate::helper::is_other;
 use crate::rules;
 use crate::source::{Crate, Env, Place, attrs_of};
+use crate::workflow::is_init;
+pub(crate) use calls::refuse_activities;
 use follow::Reach;
 use proc_macro2::{Span, TokenStream};
 use quote::ToTokens;
@@ -86,7 +89,9 @@ impl Check {
                         self.function(function, Some(&self_ty), errors);
                     }
                 }
-                if block.trait_.is_none() {
+                let makes =
+                    |item: &ImplItem| matches!(item, ImplItem::Fn(function) if is_init(&function.attrs));
+                if block.trait_.is_none() && !block.items.iter().any(makes) {
                     self.default_state(&block.self_ty, errors);
                 }
             }
@@ -128,7 +133,7 @@ impl Check {
         walker.hits.into_iter().for_each(|hit| hit.tell(errors));
     }
 
-    /// The engine makes a workflow's state with `Default`, on every replay.
+    /// The engine makes a workflow's state with `Default`, on every replay, where no `#[init]` does.
     fn default_state(&self, ty: &Type, errors: &mut Errors) {
         let self_ty: Rc<Type> = Rc::new(ty.clone());
         let env = self.env(first_span(ty), Some(&self_ty));

@@ -141,7 +141,7 @@ pub(super) fn fields(fields: Fields) -> HashMap<String, Type> {
 /// Whether an attribute of abide is among them.
 pub(super) fn is_marked(attrs: &[Attribute]) -> bool {
     const OURS: &[&str] =
-        &["activity", "workflow", "helper", "deterministic", "run", "signal", "query", "update"];
+        &["activity", "workflow", "helper", "deterministic", "run", "init", "signal", "query", "update"];
     attrs.iter().any(|attr| {
         let words: Vec<String> = attr.path().segments.iter().map(|segment| text(&segment.ident)).collect();
         match words.as_slice() {

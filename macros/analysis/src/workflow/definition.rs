@@ -1,7 +1,7 @@
 //! The struct form: `#[workflow] impl OrderWorkflow { .. }`.
 
 use super::model::{Method, Model, Role};
-use super::{handle, handlers};
+use super::{handle, handlers, init};
 use crate::activity::outcome;
 use crate::args::WorkflowArgs;
 use crate::body::{AsyncBody, Home};
@@ -54,10 +54,10 @@ fn method_of(private: &Private, method: &Method, probes: bool, errors: &mut Erro
     if method.stubbed {
         return quote!(#(#attrs)* #[allow(unused_variables)] #vis #sig { #private::never() });
     }
-    if method.role != Role::Query {
+    if !matches!(method.role, Role::Query | Role::Init) {
         return function_of(private, mark, &method.function, errors);
     }
-    let block = handlers::ask_statements(private, &method.function.block);
+    let block = handlers::ask_statements(private, method.role, &method.function.block);
     function_of(private, mark, &syn::ImplItemFn { block, ..method.function.clone() }, errors)
 }
 
@@ -134,7 +134,7 @@ fn definition(
     let body_attrs = run.function.attrs.iter().filter(|attr| !attr.path().is_ident("doc"));
     let (output, lints) = (&run.output, lints::deny());
     let future = quote_spanned!(output.span()=> impl ::core::future::Future<Output = #output> + 'static);
-    let init = quote_spanned!(self_ty.span()=> <Self as ::core::default::Default>::default());
+    let state = init::definition(private, self_ty, model);
     quote! {
         impl #private::WorkflowDef for #self_ty {
             const NAME: &'static str = #name;
@@ -144,7 +144,7 @@ fn definition(
             type Outcome = #outcome;
             const GRAPHS: &'static [#private::FnGraph] = &[#(#graphs),*];
 
-            fn init() -> Self { #init }
+            #state
 
             #(#body_attrs)*
             #lints
@@ -188,7 +188,7 @@ fn graphs(private: &Private, model: &Model, broken: bool) -> Vec<TokenStream> {
             let role = match method.role {
                 Role::Run => "Run",
                 Role::Signal => "Signal",
-                Role::Query | Role::Helper => "Helper",
+                Role::Init | Role::Query | Role::Helper => "Helper",
             };
             graph::of(private, &method.function.sig.ident.to_string(), role, &method.function.block)
         })

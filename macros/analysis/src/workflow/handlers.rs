@@ -1,4 +1,4 @@
-//! What the body of a handler may do. A query is answered at once, from the state: it cannot wait, and what makes
+//! What the body of a handler, or of an `#[init]`, may do. A query is answered at once, from the state: it cannot wait, and what makes
 //! history is refused. A plain signal cannot wait either, but its help is another: `async fn`.
 //!
 //! Names are read here; what they do not tell, an activity or an imported `sleep` called as a statement, is asked of
@@ -37,10 +37,13 @@ const RECORDED: &[&str] = &[
     "uuid",
 ];
 
+/// What else of `workflow::` an `#[init]` cannot call: there is no run yet whose time or id it would be.
+const OF_A_RUN: &[&str] = &["info", "now"];
+
 /// Finds what the handler's role does not allow.
 pub(super) fn check_body(method: &mut Method, errors: &mut Errors) {
     let plain = method.function.sig.asyncness.is_none();
-    if plain && matches!(method.role, Role::Query | Role::Signal) {
+    if plain && matches!(method.role, Role::Query | Role::Signal | Role::Init) {
         Check { role: method.role, errors }.visit_block(&method.function.block);
     }
 }
@@ -57,22 +60,37 @@ impl Check<'_> {
                 "a query cannot wait: it is answered at once, from the state",
                 "let `run` or a `#[signal]` await it and keep the result in the state; answer from there",
             ),
+            Role::Init => (
+                "an `#[init]` cannot wait: it makes the state before the workflow begins",
+                "let `run` await it, and keep the result in the state",
+            ),
             _ => ("an `.await` in a signal that is no `async fn`", "write `async fn`"),
         };
-        self.errors.at(Code::Signature, at, message, help);
+        self.errors.at(self.code(), at, message, help);
+    }
+
+    fn code(&self) -> Code {
+        if self.role == Role::Init { Code::InitBody } else { Code::Signature }
     }
 
     /// Whether it was told.
     fn recorded(&mut self, path: &syn::Path) -> bool {
         let mut words = path.segments.iter().rev().map(|segment| segment.ident.to_string());
         let (last, module) = (words.next(), words.next());
-        let Some(name) = last.filter(|name| RECORDED.contains(&name.as_str())) else { return false };
-        if self.role != Role::Query || module.as_deref() != Some("workflow") {
-            return false;
-        }
-        let message = format!("`workflow::{name}` in a query: a query can only read the state");
-        let help = "let `run` or a `#[signal]` call it and keep the result in the state; answer from there";
-        self.errors.add(Code::Signature, path, &message, help);
+        let Some(name) = last.filter(|_| module.as_deref() == Some("workflow")) else { return false };
+        let is = |names: &[&str]| names.contains(&name.as_str());
+        let (message, help) = match self.role {
+            Role::Query if is(RECORDED) => (
+                format!("`workflow::{name}` in a query: a query can only read the state"),
+                "let `run` or a `#[signal]` call it and keep the result in the state; answer from there",
+            ),
+            Role::Init if is(RECORDED) || is(OF_A_RUN) => (
+                format!("`workflow::{name}` in an `#[init]`: it makes the state from the input alone"),
+                "let `run` call it, and keep the result in the state",
+            ),
+            _ => return false,
+        };
+        self.errors.add(self.code(), path, &message, help);
         true
     }
 }
@@ -84,7 +102,7 @@ impl<'ast> Visit<'ast> for Check<'_> {
     }
 
     fn visit_expr_async(&mut self, expr: &'ast syn::ExprAsync) {
-        if self.role == Role::Query {
+        if matches!(self.role, Role::Query | Role::Init) {
             self.awaits(expr.async_token.span);
         }
     }
@@ -126,21 +144,24 @@ impl<'ast> Visit<'ast> for Check<'_> {
     fn visit_item(&mut self, _: &'ast syn::Item) {}
 }
 
-/// Asks the types of what a query calls as statements: something to be awaited is refused where it stands.
-pub(super) fn ask_statements(private: &Private, block: &Block) -> Block {
+/// Asks the types of what a query or an `#[init]` calls as statements: something to be awaited is refused where it stands.
+pub(super) fn ask_statements(private: &Private, role: Role, block: &Block) -> Block {
     let mut asked = block.clone();
-    Asking(private).visit_block_mut(&mut asked);
+    Asking { private, role }.visit_block_mut(&mut asked);
     asked
 }
 
-struct Asking<'a>(&'a Private);
+struct Asking<'a> {
+    private: &'a Private,
+    role: Role,
+}
 
 impl VisitMut for Asking<'_> {
     fn visit_stmt_mut(&mut self, stmt: &mut Stmt) {
         visit_mut::visit_stmt_mut(self, stmt);
         match stmt {
             Stmt::Expr(expr @ (Expr::Call(_) | Expr::MethodCall(_)), Some(_)) => {
-                let mut asked = ask(self.0, expr);
+                let mut asked = self.ask(expr);
                 asked.attrs.push(may_not_return());
                 *expr = Expr::Match(asked);
             }
@@ -148,7 +169,7 @@ impl VisitMut for Asking<'_> {
                 if matches!(&*init.expr, Expr::Call(_) | Expr::MethodCall(_)) =>
             {
                 attrs.push(may_not_return());
-                *init.expr = Expr::Match(ask(self.0, &init.expr));
+                *init.expr = Expr::Match(self.ask(&init.expr));
             }
             _ => {}
         }
@@ -157,32 +178,38 @@ impl VisitMut for Asking<'_> {
     fn visit_item_mut(&mut self, _: &mut syn::Item) {}
 }
 
-/// The type of a statement's value is known where it stands: no later statement can say more of it.
-fn ask(private: &Private, expr: &Expr) -> syn::ExprMatch {
-    let at = expr.span().resolved_at(Span::call_site());
-    let private = private.at(at);
-    let question: TokenStream = quote_spanned! {at=>
-        if false {
-            #[allow(unused_imports)]
-            use #private::AnyAnswer as _;
-            #private::only_in_a_query(#private::Asked::of(&__abide_value).what());
+impl Asking<'_> {
+    /// The type of a statement's value is known where it stands: no later statement can say more of it.
+    fn ask(&self, expr: &Expr) -> syn::ExprMatch {
+        let at = expr.span().resolved_at(Span::call_site());
+        let private = self.private.at(at);
+        let only = match self.role {
+            Role::Init => quote_spanned!(at=> only_in_an_init),
+            _ => quote_spanned!(at=> only_in_a_query),
+        };
+        let question: TokenStream = quote_spanned! {at=>
+            if false {
+                #[allow(unused_imports)]
+                use #private::AnyAnswer as _;
+                #private::#only(#private::Asked::of(&__abide_value).what());
+            }
+        };
+        // The user's expression stays one, for the rewriting to come; what is asked of it is not looked at again.
+        let mut asked: syn::ExprMatch = syn::parse_quote!(match () {
+            #[allow(unreachable_code)]
+            __abide_value => {}
+        });
+        // Not parsed there: `S {}.f()` is none that may stand before a brace, and syn prints it with parentheses.
+        *asked.expr = expr.clone();
+        // From the expression's start to its end: what rustc says of the unused value underlines the user's statement.
+        let (start, end) = body::ends(expr);
+        asked.match_token.span = start;
+        asked.brace_token = syn::token::Brace(end);
+        for arm in &mut asked.arms {
+            *arm.body = Expr::Verbatim(quote!({ #question __abide_value }));
         }
-    };
-    // The user's expression stays one, for the rewriting to come; what is asked of it is not looked at again.
-    let mut asked: syn::ExprMatch = syn::parse_quote!(match () {
-        #[allow(unreachable_code)]
-        __abide_value => {}
-    });
-    // Not parsed there: `S {}.f()` is none that may stand before a brace, and syn prints it with parentheses.
-    *asked.expr = expr.clone();
-    // From the expression's start to its end: what rustc says of the unused value underlines the user's statement.
-    let (start, end) = body::ends(expr);
-    asked.match_token.span = start;
-    asked.brace_token = syn::token::Brace(end);
-    for arm in &mut asked.arms {
-        *arm.body = Expr::Verbatim(quote!({ #question __abide_value }));
+        asked
     }
-    asked
 }
 
 /// For a statement whose value is asked about: it may have none.

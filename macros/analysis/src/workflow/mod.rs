@@ -4,6 +4,7 @@ mod definition;
 mod free;
 mod handle;
 mod handlers;
+mod init;
 mod model;
 
 use crate::args::WorkflowArgs;
@@ -13,7 +14,7 @@ use crate::helper::{head, refuse_mark};
 use crate::krate::Private;
 use crate::lexical;
 use crate::signature::{self, SelfKind};
-pub(crate) use model::handles;
+pub(crate) use model::{handles, is_init};
 use proc_macro2::TokenStream;
 use quote::quote;
 use syn::{Item, ItemFn};

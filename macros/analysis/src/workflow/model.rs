@@ -1,6 +1,6 @@
 //! The parts of a `#[workflow] impl`: its `run`, handlers and helpers, and what is wrong with them.
 
-use super::handlers;
+use super::{handlers, init};
 use crate::activity::check_owned;
 use crate::args::WorkflowArgs;
 use crate::attributes::refuse_instrument;
@@ -17,6 +17,8 @@ use syn::{Attribute, ImplItem, ImplItemFn, ItemImpl, Meta, Type};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Role {
     Run,
+    /// Makes the state from the input.
+    Init,
     Signal,
     Query,
     Helper,
@@ -46,7 +48,10 @@ pub(super) struct Model {
     pub(super) others: Vec<ImplItem>,
 }
 
-const ROLES: &[&str] = &["run", "signal", "query"];
+const ROLES: &[&str] = &["run", "init", "signal", "query"];
+
+/// A word of rustc's that is near to one of these.
+const NO_ROLE: &[&str] = &["inline"];
 
 /// Names that the handle's own traits have first (API.md §5).
 const RESERVED: &[&str] = &["clone", "into", "try_into"];
@@ -56,12 +61,15 @@ impl Model {
         let mut model = Self::default();
         for item in &block.items {
             match item {
-                ImplItem::Fn(function) => model.methods.push(method(function.clone(), errors)),
+                ImplItem::Fn(function) => {
+                    model.methods.push(method(function.clone(), &block.self_ty, errors));
+                }
                 other => model.others.push(other.clone()),
             }
         }
         model.check_runs(block, errors);
         model.check_names(errors);
+        init::check_all(&mut model, errors);
         model
     }
 
@@ -103,7 +111,7 @@ impl Model {
     }
 }
 
-fn method(mut function: ImplItemFn, errors: &mut Errors) -> Method {
+fn method(mut function: ImplItemFn, self_ty: &Type, errors: &mut Errors) -> Method {
     let mark = own_mark(Mark::of(SelfHome::State), &mut function.attrs, errors);
     let (role, name) = role(&mut function.attrs, errors);
     let ImplItemFn { attrs, sig, block, .. } = &mut function;
@@ -123,6 +131,7 @@ fn method(mut function: ImplItemFn, errors: &mut Errors) -> Method {
     };
     match role {
         Role::Run => check_run(&method, errors),
+        Role::Init => init::check(&method, self_ty, errors),
         Role::Signal => check_signal(&method, errors),
         Role::Query => check_query(&method, errors),
         Role::Helper => {}
@@ -145,6 +154,7 @@ fn role(attrs: &mut Vec<Attribute>, errors: &mut Errors) -> (Role, Option<String
         };
         let found = match word.as_str() {
             "run" => Role::Run,
+            "init" => Role::Init,
             "signal" => Role::Signal,
             "query" => Role::Query,
             "update" => {
@@ -168,6 +178,7 @@ fn role(attrs: &mut Vec<Attribute>, errors: &mut Errors) -> (Role, Option<String
                 errors.add(Code::Unknown, &attr.meta, &message, &format!("did you mean `#[{near}]`?"));
                 // Taken as meant, so that no second error follows.
                 match near {
+                    "init" => Role::Init,
                     "signal" => Role::Signal,
                     "query" => Role::Query,
                     _ => Role::Run,
@@ -175,7 +186,7 @@ fn role(attrs: &mut Vec<Attribute>, errors: &mut Errors) -> (Role, Option<String
             }
         };
         if role != Role::Helper {
-            let help = "a method is `#[run]`, a `#[signal]` or a `#[query]`";
+            let help = "a method is `#[run]`, `#[init]`, a `#[signal]` or a `#[query]`";
             errors.add(Code::Misplaced, &attr.meta, "a method with two roles", help);
             continue;
         }
@@ -200,6 +211,7 @@ fn word(attr: &Attribute) -> Option<String> {
     match words.as_slice() {
         [one] if ROLES.contains(&one.as_str()) => Some(one.clone()),
         [one] if ["update", "activity", "workflow"].contains(&one.as_str()) => Some(one.clone()),
+        [one] if NO_ROLE.contains(&one.as_str()) => None,
         [one] => suggest::nearest(one, ROLES).map(|_| one.clone()),
         [.., module, one] if module == "workflow" || module == "abide" => Some(one.clone()),
         _ => None,
@@ -209,6 +221,11 @@ fn word(attr: &Attribute) -> Option<String> {
 /// Whether a method is a workflow's body or a handler.
 pub(crate) fn handles(attrs: &[Attribute]) -> bool {
     attrs.iter().filter_map(word).any(|word| ROLES.contains(&word.as_str()))
+}
+
+/// Whether a method makes a workflow's state.
+pub(crate) fn is_init(attrs: &[Attribute]) -> bool {
+    attrs.iter().filter_map(word).any(|word| word == "init")
 }
 
 fn check_run(method: &Method, errors: &mut Errors) {

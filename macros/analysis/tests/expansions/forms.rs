@@ -74,6 +74,19 @@ fn workflow_with_handlers() {
 }
 
 #[test]
+fn workflow_with_init() {
+    insta::assert_snapshot!(show(&expand(
+        "workflow",
+        "",
+        "impl Order {
+            /// Counted.
+            #[init] fn new(items: Items, mut by: Times) -> Self { by.add(1); Self { n: items.len() * by } }
+            #[run] async fn run(&mut self, _: Items, by: u32) -> u32 { self.n * by }
+        }",
+    )));
+}
+
+#[test]
 fn helpers() {
     insta::assert_snapshot!(show(&expand(
         "helper",

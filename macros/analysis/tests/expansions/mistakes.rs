@@ -51,6 +51,35 @@ fn a_connection_needs_the_word() {
 }
 
 #[test]
+fn a_workflow_keeps_its_init() {
+    let run = "#[run] async fn run(&mut self, n: u32) {}";
+    let check = |init: &str, code: &str, left: &str| {
+        let left = [left, "fn run(n: u32)", "const FROM_INPUT: bool = true", "WorkflowHandle for Order"];
+        check("workflow", "", &format!("impl Order {{ {init} {run} }}"), &[code], &left);
+    };
+    check("#[init] async fn new(n: u32) -> Self { Self }", "AB0317", "fn new(");
+    check("#[init] fn new(self, n: u32) -> Self { self }", "AB0317", "fn new(self, n: u32)");
+    check("#[init] fn new<T>(n: T) -> Self { Self }", "AB0317", "fn new<T>(n: T)");
+    check("#[init] fn new(n: u32) -> Result<Self, u32> { Ok(Self) }", "AB0317", "-> Result<Self, u32>");
+    check("#[init] fn a(n: u32) -> Self { Self } #[init] fn b(n: u32) -> Self { Self }", "AB0317", "fn b(");
+    check("#[init] fn new() -> Self { Self }", "AB0318", "fn new()");
+    check("#[init] fn new(n: u32) -> Self { workflow::now(); Self }", "AB0319", "fn new(n: u32)");
+    check("#[inti] fn new(n: u32) -> Self { Self }", "AB0302", "fn new(n: u32)");
+}
+
+/// The name of an attribute of rustc's that is near to it.
+#[test]
+fn inline_is_no_init() {
+    check(
+        "workflow",
+        "",
+        "impl Order { #[run] async fn run(&self) {} #[inline] fn n(&self) {} }",
+        &[],
+        &["#[inline]"],
+    );
+}
+
+#[test]
 fn a_workflow_keeps_its_methods() {
     check(
         "workflow",

@@ -1,0 +1,165 @@
+//! Calls of the crate's own workflows and activities where they cannot be made. rustc would speak of `Send`, or of a type
+//! that is no future; here the name is known.
+//!
+//! Only what certainly leads to one is told: a name that is bound in the function may be something else.
+
+use super::walk::Walker;
+use super::{Check, Hit, Kind};
+use crate::errors::{Code, Errors};
+use crate::source::{Crate, Env, Found, Function, Want, Written};
+use proc_macro2::TokenStream;
+use quote::ToTokens;
+use std::collections::HashSet;
+use std::rc::Rc;
+use syn::visit::{self, Visit};
+use syn::{Block, Expr, ExprCall, Signature, Type};
+
+const NO_CHILD: &str = "cannot be called in a workflow: child workflows come in a later version";
+const START: &str = "let a client start it, in an `#[activity]` too: `client.start(report(day)).await?`; what two workflows share is an \
+                     `async fn` marked `#[workflow::helper]`";
+
+impl Walker<'_> {
+    /// A call in a workflow: that of another workflow only names a run.
+    pub(super) fn called(&mut self, call: &ExprCall) {
+        let Expr::Path(func) = &*call.func else { return };
+        let written = Written::of(&func.path);
+        if self.followed
+            || func.qself.is_some()
+            || matches!(written.segments.as_slice(), [name] if self.local(name).is_some())
+        {
+            return;
+        }
+        if callee(self.krate, &self.env, &written).is_some_and(|function| is_workflow(&function)) {
+            let what = format!("the workflow `{}`", written);
+            let reason = NO_CHILD;
+            self.hit(call, Kind::Rule { code: Code::ForeignAwait, what, reason, instead: START });
+        }
+    }
+}
+
+/// The function of the crate that a path leads to.
+fn callee(krate: &Crate, env: &Env, written: &Written) -> Option<Rc<Function>> {
+    match krate.resolve(env, written, Want::Value)? {
+        Found::Function(function) => Some(function),
+        Found::Type(def, rest) => match rest.as_slice() {
+            [name] => krate.method(&def, name, None),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+fn bears(function: &Function, word: &str) -> bool {
+    function.attributes.iter().any(|path| path.segments.last().is_some_and(|last| last == word))
+}
+
+fn is_workflow(function: &Function) -> bool {
+    let is_method = function.sig.receiver().is_some();
+    bears(function, if is_method { "run" } else { "workflow" })
+}
+
+/// A free activity; or a method that is called by its type, without a value, as those of an `#[activity] impl` are.
+fn is_activity(function: &Function, call: &ExprCall) -> bool {
+    let other = ["run", "signal", "query", "init"].iter().any(|word| bears(function, word));
+    match function.sig.receiver() {
+        None => bears(function, "activity"),
+        Some(_) => function.marked && !other && call.args.len() < function.sig.inputs.len(),
+    }
+}
+
+/// Tells of each activity that the body of an activity awaits. Whether there was one.
+pub(crate) fn refuse_activities(
+    sig: &Signature,
+    block: &Block,
+    self_ty: Option<&Type>,
+    errors: &mut Errors,
+) -> bool {
+    // Nothing is read for an activity that cannot be meant.
+    if !crate::signature::contains_word(block.to_token_stream(), &["await"]) {
+        return false;
+    }
+    let check = Check { krate: Crate::current(), place: None };
+    let self_ty = self_ty.map(|ty| Rc::new(ty.clone()));
+    let env = check.env(sig.ident.span(), self_ty.as_ref());
+    let mut bound = Bound::default();
+    bound.visit_signature(sig);
+    bound.visit_block(block);
+    let mut calls = Calls { krate: &check.krate, env: &env, bound: bound.0, hits: Vec::new() };
+    calls.visit_block(block);
+    let told = !calls.hits.is_empty();
+    calls.hits.into_iter().for_each(|hit| hit.tell(errors));
+    told
+}
+
+/// Every name that a function binds.
+#[derive(Default)]
+struct Bound(HashSet<String>);
+
+impl<'ast> Visit<'ast> for Bound {
+    fn visit_pat_ident(&mut self, pat: &'ast syn::PatIdent) {
+        self.0.insert(pat.ident.to_string());
+        visit::visit_pat_ident(self, pat);
+    }
+
+    fn visit_item(&mut self, item: &'ast syn::Item) {
+        if let syn::Item::Fn(function) = item {
+            self.0.insert(function.sig.ident.to_string());
+        }
+    }
+}
+
+struct Calls<'a> {
+    krate: &'a Crate,
+    env: &'a Env,
+    bound: HashSet<String>,
+    hits: Vec<Hit>,
+}
+
+/// The call that is awaited, with or without options: `charge(n).start_to_close(LIMIT)`.
+fn awaited(expr: &Expr) -> Option<&ExprCall> {
+    match expr {
+        Expr::Call(call) => Some(call),
+        Expr::MethodCall(call) => awaited(&call.receiver),
+        Expr::Paren(inner) => awaited(&inner.expr),
+        Expr::Group(inner) => awaited(&inner.expr),
+        Expr::Reference(inner) => awaited(&inner.expr),
+        _ => None,
+    }
+}
+
+impl<'ast> Visit<'ast> for Calls<'_> {
+    fn visit_expr_await(&mut self, expr: &'ast syn::ExprAwait) {
+        if let Some(call) = awaited(&expr.base)
+            && let Expr::Path(func) = &*call.func
+            && func.qself.is_none()
+        {
+            let written = Written::of(&func.path);
+            let is_bound = matches!(written.segments.as_slice(), [name] if self.bound.contains(name));
+            let function = (!is_bound).then(|| callee(self.krate, self.env, &written)).flatten();
+            if let Some(function) = function.filter(|function| is_activity(function, call)) {
+                self.refuse(call.to_token_stream(), &written, &function);
+            }
+        }
+        visit::visit_expr_await(self, expr);
+    }
+
+    fn visit_item(&mut self, _: &'ast syn::Item) {}
+}
+
+impl Calls<'_> {
+    fn refuse(&mut self, tokens: TokenStream, written: &Written, function: &Function) {
+        let instead = match function.sig.receiver() {
+            None => {
+                "call its body, here and without retries of its own: `charge::body(n).await`; or let the workflow call both"
+            }
+            Some(_) => {
+                "call the method on a value, here and without retries of its own: `payments.charge(n).await`; or let the \
+                 workflow call both"
+            }
+        };
+        let what = format!("the activity `{written}`");
+        let reason =
+            "is called in an activity: activities are called by workflows, whose history keeps the result";
+        self.hits.push(Hit::rule(&tokens, Code::ActivityCall, what, reason, instead));
+    }
+}
