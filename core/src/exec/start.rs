@@ -59,7 +59,9 @@ impl Execution {
                     self.begin();
                 }
             }
-            Ok(Err(error)) => self.ctx.suspend(Suspension::undecodable("the workflow's input", &error)),
+            Ok(Err(error)) => {
+                self.ctx.suspend(Suspension::undecodable("the workflow's input", &error, Some(input)));
+            }
             Err(panic) => self.ctx.suspend(Suspension::panicked(&panic_message(&*panic), None)),
         }
     }
