@@ -45,7 +45,7 @@ pub use graph::*;
 pub use guard::{Block, Guard, Site, WorkflowFuture, block, guard, later};
 pub use ids::{EventId, ExecutionId, Incarnation};
 pub use outcome::*;
-pub use payload::{Encoded, MAX_PAYLOAD_BYTES, Payload, PayloadError};
+pub use payload::{Encoded, MAX_PAYLOAD_BYTES, Payload, PayloadError, unread};
 pub use policy::{ActivityOptions, CancellationType, RetryPolicy};
 pub use state::{Parked, Slot, This};
 pub use text::{MAX_CAUSE_BYTES, MAX_CAUSES, MAX_TEXT_BYTES, bounded, write_causes};

@@ -6,11 +6,16 @@
 //! What does not come back from its JSON as it was is refused when it is written ([`Payload::keep`]).
 
 mod back;
+mod first;
 mod look;
+mod place;
 mod risk;
 mod same;
 #[cfg(test)]
 mod tests;
+mod unread;
+
+pub use unread::unread;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::DeserializeOwned};
 use serde_json::value::RawValue;
@@ -72,7 +77,7 @@ impl Payload {
     pub fn decode<T: DeserializeOwned>(&self) -> Result<T, PayloadError> {
         serde_json::from_str(self.0.get()).map_err(|e| PayloadError::Decode {
             type_name: std::any::type_name::<T>(),
-            message: e.to_string(),
+            message: unread(self.0.get(), &e),
         })
     }
 
@@ -83,6 +88,7 @@ impl Payload {
 
     /// Takes JSON text as it is; fails where it is not JSON.
     pub fn from_json(json: String) -> Result<Self, PayloadError> {
+        // Its words tell what is wrong with the text, and quote nothing of it.
         RawValue::from_string(json)
             .map(|raw| Self(Arc::from(raw)))
             .map_err(|e| PayloadError::Decode { type_name: "JSON", message: e.to_string() })
@@ -172,12 +178,12 @@ pub enum PayloadError {
         /// What serde said.
         message: String,
     },
-    /// The recorded JSON is not a value of today's type.
+    /// The recorded JSON is not a value of today's type. The text tells places, names and lengths, not what is recorded.
     #[error("AB0404: the recorded payload is not a `{type_name}`: {message}")]
     Decode {
         /// The Rust type.
         type_name: &'static str,
-        /// What serde said.
+        /// What serde said, without values.
         message: String,
     },
     /// The value's own JSON cannot be read as its type.
@@ -185,7 +191,7 @@ pub enum PayloadError {
     Unreadable {
         /// The Rust type.
         type_name: &'static str,
-        /// What serde said.
+        /// What serde said, without values.
         message: String,
         /// The paths of what may be the reason, and what is there.
         places: String,

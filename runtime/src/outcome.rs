@@ -187,7 +187,7 @@ fn failed<E: Fault>(failure: &FailureRecord) -> WorkflowError<E> {
 }
 
 fn not_a_close<E>(execution: ExecutionId, event: &Event) -> WorkflowError<E> {
-    let message = format!("its result is no closing event: {event:?}");
+    let message = format!("its result is no closing event: it is {}", abide_core::exec::describe(event));
     Error::from(StoreError::Damaged { execution, message }).into()
 }
 

@@ -46,6 +46,17 @@ pub fn engine_told(word: &str) -> Vec<String> {
     of_engine().lock().unwrap().iter().filter(|line| line.contains(word)).cloned().collect()
 }
 
+/// Everything that abide has told, whatever its target.
+fn of_abide() -> &'static Lines {
+    static KEPT: OnceLock<Lines> = OnceLock::new();
+    KEPT.get_or_init(Mutex::default)
+}
+
+/// What abide has told, with the spans around it, that holds this word: of any part of it.
+pub fn everything_told(word: &str) -> Vec<String> {
+    of_abide().lock().unwrap().iter().filter(|line| line.contains(word)).cloned().collect()
+}
+
 #[derive(Default)]
 struct Text(String);
 
@@ -62,7 +73,8 @@ impl<S: tracing::Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Keeping {
     fn on_new_span(&self, attrs: &tracing::span::Attributes<'_>, id: &tracing::Id, ctx: Context<'_, S>) {
         let mut text = Text::default();
         attrs.record(&mut text);
-        ctx.span(id).unwrap().extensions_mut().insert(text);
+        // Two of these may see one span.
+        ctx.span(id).unwrap().extensions_mut().replace(text);
     }
 
     fn on_record(&self, id: &tracing::Id, values: &tracing::span::Record<'_>, ctx: Context<'_, S>) {
@@ -90,7 +102,10 @@ pub fn listen() {
     let engine = ["abide::workflow", "abide::activity", "abide::worker"];
     let engine = filter_fn(move |metadata| engine.contains(&metadata.target()));
     let engine = Keeping(of_engine()).with_filter(engine);
-    let subscriber = tracing_subscriber::registry().with(LevelFilter::INFO).with(tests).with(engine);
+    let all = filter_fn(|metadata| metadata.target().starts_with("abide"));
+    let all = Keeping(of_abide()).with_filter(all);
+    let subscriber =
+        tracing_subscriber::registry().with(LevelFilter::INFO).with(tests).with(engine).with(all);
     let _ = tracing::subscriber::set_global_default(subscriber);
 }
 

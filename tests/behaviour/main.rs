@@ -47,6 +47,7 @@ mod newer;
 mod older;
 mod outbox;
 mod polled_again;
+mod privacy;
 mod replays;
 mod replays_database;
 mod retries;

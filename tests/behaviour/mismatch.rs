@@ -113,7 +113,12 @@ impl Case {
 async fn with_another_activity() {
     let case = Case::at_the_gate().await;
     let changed = case.worker().workflow(another_activity).start().await.unwrap();
-    let parts = ["`Steps.note` with [2]", "`Steps.undo` with [\"b\"]", "mismatch.rs:", "Steps::undo("];
+    let parts = [
+        "`Steps.note` with an input of 3 bytes",
+        "`Steps.undo` with an input of 5 bytes",
+        "mismatch.rs:",
+        "Steps::undo(",
+    ];
     case.check(changed, &parts).await;
 }
 
@@ -121,7 +126,12 @@ async fn with_another_activity() {
 async fn with_another_input() {
     let case = Case::at_the_gate().await;
     let changed = case.worker().workflow(another_input).start().await.unwrap();
-    let parts = ["with [2]", "with [22]", "the same activity with another input", "Steps::note(22)"];
+    let parts = [
+        "`Steps.note` with an input of 3 bytes",
+        "with an input of 4 bytes, which differs first at `[0]`: a number was recorded, another now",
+        "the same activity with another input",
+        "Steps::note(22)",
+    ];
     case.check(changed, &parts).await;
 }
 
@@ -129,28 +139,29 @@ async fn with_another_input() {
 async fn with_a_step_removed() {
     let case = Case::at_the_gate().await;
     let changed = case.worker().workflow(removed_step).start().await.unwrap();
-    case.check(changed, &["`Steps.note` with [2]", "`Gate.pass`", "removed", "Gate::pass()"]).await;
+    case.check(changed, &["`Steps.note` with an input", "`Gate.pass`", "removed", "Gate::pass()"]).await;
 }
 
 #[tokio::test]
 async fn with_nothing_where_a_step_was() {
     let case = Case::at_the_gate().await;
     let changed = case.worker().workflow(removed_last_step).start().await.unwrap();
-    case.check(changed, &["`Steps.note` with [2]", "nothing more", "a step was removed"]).await;
+    case.check(changed, &["`Steps.note` with an input", "nothing more", "a step was removed"]).await;
 }
 
 #[tokio::test]
 async fn with_a_step_added() {
     let case = Case::at_the_gate().await;
     let changed = case.worker().workflow(added_step).start().await.unwrap();
-    case.check(changed, &["`Steps.note` with [2]", "a timer", "added", "workflow::sleep(secs(1))"]).await;
+    case.check(changed, &["`Steps.note` with an input", "a timer", "added", "workflow::sleep(secs(1))"])
+        .await;
 }
 
 #[tokio::test]
 async fn with_an_early_end() {
     let case = Case::at_the_gate().await;
     let changed = case.worker().workflow(ends_early).start().await.unwrap();
-    case.check(changed, &["`Steps.note` with [2]", "the workflow's completion"]).await;
+    case.check(changed, &["`Steps.note` with an input", "the workflow's completion"]).await;
 }
 
 #[tokio::test]

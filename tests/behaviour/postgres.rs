@@ -45,6 +45,7 @@ mod older;
 mod outbox;
 mod polled_again;
 mod pooler;
+mod privacy;
 mod replays;
 mod replays_database;
 mod retries;

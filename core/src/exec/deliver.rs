@@ -88,7 +88,7 @@ impl Execution {
                 if !handled {
                     self.unhandled.insert(id, (name, input));
                 } else if !self.signal(id, &name, &input) && !self.ctx.history.borrow_mut().unhandled(id) {
-                    self.ctx.suspend(Suspension::unhandled(&name));
+                    self.ctx.suspend(Suspension::unhandled(&name, &input));
                 }
                 self.count_early();
             }
@@ -96,7 +96,7 @@ impl Execution {
                 if let Some((name, input)) = self.unhandled.remove(&signal)
                     && !self.signal(signal, &name, &input)
                 {
-                    self.ctx.suspend(Suspension::unhandled(&name));
+                    self.ctx.suspend(Suspension::unhandled(&name, &input));
                 }
             }
             Event::CancelRequested { request_id, reason } => {

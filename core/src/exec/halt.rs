@@ -1,8 +1,12 @@
 //! Why an execution cannot go on: the reason that it is suspended with, in words a person can act on.
+//!
+//! The words tell positions, names, kinds and lengths. What is recorded, and what the code has passed, may be personal data, and a reason
+//! goes into logs and lists: values are kept beside the words, for those who ask for them.
 
 use crate::event::Event;
 use crate::guard::Site;
 use crate::ids::EventId;
+use crate::payload::{Payload, PayloadError};
 use crate::text::bounded;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -17,6 +21,20 @@ pub struct Suspension {
     /// Where in the workflow's code, if known: `src/orders.rs:42:9 charge(order.payment)`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub site: Option<String>,
+    /// The values that it is about, cut to 200 characters each: no part of the message, and never stored.
+    #[serde(skip)]
+    pub values: Option<String>,
+}
+
+/// The most characters of a value that are shown, where values are.
+const SHOWN_CHARS: usize = 200;
+
+/// The beginning of a value's JSON, for those who have asked to see values.
+pub fn shown(value: &Payload) -> String {
+    let json = value.as_json();
+    let short: String = json.chars().take(SHOWN_CHARS).collect();
+    let dots = if short.len() < json.len() { ".." } else { "" };
+    format!("{short}{dots}")
 }
 
 impl fmt::Display for Suspension {
@@ -32,7 +50,20 @@ impl fmt::Display for Suspension {
 impl Suspension {
     /// A reason with this code. Its message is bounded to 8 KiB.
     pub fn new(code: &str, message: impl fmt::Display) -> Self {
-        Self { code: code.to_owned(), message: bounded(message), site: None }
+        Self { code: code.to_owned(), message: bounded(message), site: None, values: None }
+    }
+
+    /// The message, and the values that it is about where they are to be shown.
+    pub fn told(&self, values: bool) -> String {
+        match self.values.as_ref().filter(|_| values) {
+            Some(values) => format!("{}. {values}", self.message),
+            None => self.message.clone(),
+        }
+    }
+
+    fn about(mut self, what: &str, value: &Payload) -> Self {
+        self.values = Some(format!("{what}: {}", shown(value)));
+        self
     }
 
     pub(crate) fn at(mut self, site: Option<&'static Site>) -> Self {
@@ -92,15 +123,20 @@ impl Suspension {
         }
     }
 
-    pub(crate) fn undecodable(what: &str, error: &dyn fmt::Display) -> Self {
-        Self::new("AB0203", format!("{what} does not decode as today's type: {error}"))
+    /// `recorded`: what does not decode, where it is one value.
+    pub(crate) fn undecodable(what: &str, error: &PayloadError, recorded: Option<&Payload>) -> Self {
+        let reason = Self::new("AB0203", format!("{what} does not decode as today's type: {error}"));
+        match recorded {
+            Some(recorded) => reason.about("Recorded", recorded),
+            None => reason,
+        }
     }
 
-    pub(crate) fn unhandled(signal: &str) -> Self {
+    pub(crate) fn unhandled(signal: &str, input: &Payload) -> Self {
         let message = format!(
             "signal `{signal}` was handled when it came, but today's code has no handler that takes its recorded input"
         );
-        Self::new("AB0203", message)
+        Self::new("AB0203", message).about("Recorded", input)
     }
 
     /// The worker has no such activity.
@@ -177,7 +213,7 @@ pub(crate) struct Mismatch {
 
 impl Mismatch {
     pub(crate) fn into_suspension(self, site: Option<&'static Site>) -> Suspension {
-        let got = self.got.as_ref().map_or_else(|| "nothing more".to_owned(), describe);
+        let asked = self.asked();
         let cause = match (&self.expected, &self.got) {
             (Event::ActivityScheduled { name: a, .. }, Some(Event::ActivityScheduled { name: b, .. }))
                 if a == b =>
@@ -194,23 +230,53 @@ impl Mismatch {
             }
         };
         let message = format!(
-            "history and code differ: event {} is {}, but the code asked for {got}. Likely cause: {cause}. Deploy \
+            "history and code differ: event {} is {}, but the code asked for {asked}. Likely cause: {cause}. Deploy \
              code that repeats this history and resume it",
             self.at,
             describe(&self.expected),
         );
-        Suspension::new(Suspension::DIFFERS, message).at(site)
+        let values: Vec<String> = [("Recorded", Some(&self.expected)), ("Now", self.got.as_ref())]
+            .into_iter()
+            .filter_map(|(when, event)| Some(format!("{when}: {}", shown(value_of(event?)?))))
+            .collect();
+        let values = (!values.is_empty()).then(|| values.join(". "));
+        Suspension { values, ..Suspension::new(Suspension::DIFFERS, message).at(site) }
+    }
+
+    /// What the code asked for, and where its input differs first if that is all that differs.
+    fn asked(&self) -> String {
+        let Some(got) = &self.got else { return "nothing more".to_owned() };
+        match (&self.expected, got) {
+            (
+                Event::ActivityScheduled { name: old, input: recorded, .. },
+                Event::ActivityScheduled { name: new, input: now, .. },
+            ) if old == new => {
+                let at = recorded.differs_at(now).map(|at| format!(", which differs first {at}"));
+                let bytes = now.as_json().len();
+                format!("it with an input of {bytes} bytes{}", at.unwrap_or_default())
+            }
+            _ => describe(got),
+        }
     }
 }
 
-/// One event in a few words.
-pub(crate) fn describe(event: &Event) -> String {
+/// The value that a command or an input of the history holds.
+fn value_of(event: &Event) -> Option<&Payload> {
+    match event {
+        Event::Started { input, .. }
+        | Event::Signaled { input, .. }
+        | Event::ActivityScheduled { input, .. } => Some(input),
+        Event::ActivityCompleted { result, .. } | Event::Completed { result } => Some(result),
+        // What a replay is asked for has no value yet.
+        _ => None,
+    }
+}
+
+/// One event in a few words, without the values in it.
+pub fn describe(event: &Event) -> String {
     match event {
         Event::ActivityScheduled { name, input, .. } => {
-            let input = input.as_json();
-            let short: String = input.chars().take(200).collect();
-            let dots = if short.len() < input.len() { ".." } else { "" };
-            format!("activity `{name}` with {short}{dots}")
+            format!("activity `{name}` with an input of {} bytes", input.as_json().len())
         }
         Event::ActivityCancelRequested { activity } => format!("the cancellation of activity {activity}"),
         Event::TimerStarted { .. } => "a timer".to_owned(),
@@ -219,6 +285,21 @@ pub(crate) fn describe(event: &Event) -> String {
         Event::Completed { .. } => "the workflow's completion".to_owned(),
         Event::Failed { .. } => "the workflow's failure".to_owned(),
         Event::Canceled { .. } => "the workflow's cancellation".to_owned(),
-        other => format!("{other:?}"),
+        Event::Started { .. } => "the workflow's start".to_owned(),
+        Event::ActivityCompleted { activity, .. } => format!("the result of activity {activity}"),
+        Event::ActivityFailed { activity, .. } => format!("the failure of activity {activity}"),
+        Event::AttemptFailed { activity, attempt, .. } => {
+            format!("the failure of attempt {attempt} of activity {activity}")
+        }
+        Event::TimerFired { timer } => format!("the end of timer {timer}"),
+        Event::Signaled { name, .. } => format!("signal `{name}`"),
+        Event::SignalRedelivered { signal } => format!("signal {signal}, given to a handler"),
+        Event::CancelRequested { .. } => "a request to cancel".to_owned(),
+        Event::Recovered { .. } => "a take-over".to_owned(),
+        Event::Terminated { .. } => "the workflow's termination".to_owned(),
     }
 }
+
+#[cfg(test)]
+#[path = "halt_tests.rs"]
+mod tests;

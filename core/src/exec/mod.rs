@@ -31,7 +31,7 @@ pub(crate) mod waker;
 pub(crate) use activities::{Activity, Ended as ActivityEnded, millis};
 pub use attempts::{AttemptChange, AttemptFailure, FailedAttempt};
 pub use context::Position;
-pub use halt::Suspension;
+pub use halt::{Suspension, describe, shown};
 pub use history::Trace;
 pub use program::{QueryFault, WorkflowType};
 pub use tasks::panic_message;

@@ -63,7 +63,9 @@ impl Execution {
                     self.begin();
                 }
             }
-            Ok(Err(error)) => self.ctx.suspend(Suspension::undecodable("the workflow's input", &error)),
+            Ok(Err(error)) => {
+                self.ctx.suspend(Suspension::undecodable("the workflow's input", &error, Some(input)));
+            }
             Err(panic) => self.ctx.suspend(Suspension::panicked(&panic_message(&*panic), None)),
         }
     }
@@ -76,7 +78,9 @@ impl Execution {
         }
         match catch_unwind(AssertUnwindSafe(|| self.program.make_state(input))) {
             Ok(Ok(())) => self.program.install(&self.ctx),
-            Ok(Err(error)) => self.ctx.suspend(Suspension::undecodable("the workflow's input", &error)),
+            Ok(Err(error)) => {
+                self.ctx.suspend(Suspension::undecodable("the workflow's input", &error, Some(input)));
+            }
             Err(panic) => self.ctx.suspend(Suspension::stateless("its `#[init]`", &panic_message(&*panic))),
         }
     }

@@ -138,15 +138,16 @@ impl<D: ActivityDef> ActivityCall<D> {
     }
 
     fn seen(&self, ctx: &Shared, ended: ActivityEnded) -> Option<Seen<D>> {
-        let decoded = match ended {
+        let decoded = match &ended {
             Ok(result) => result.decode().map(Ok),
-            Err(failure) => seen_failure::<D>(&failure).map(Err),
+            Err(failure) => seen_failure::<D>(failure).map(Err),
         };
         match decoded {
             Ok(seen) => Some(seen),
             Err(error) => {
                 let what = format!("the recorded result of activity `{}`", D::NAME);
-                ctx.suspend(Suspension::undecodable(&what, &error).at(ctx.site()));
+                let recorded = ended.as_ref().map_or_else(|failure| failure.data.as_ref(), Some);
+                ctx.suspend(Suspension::undecodable(&what, &error, recorded).at(ctx.site()));
                 None
             }
         }

@@ -56,9 +56,8 @@ impl<T: Persist, F: FnOnce() -> T> Future for SideEffect<T, F> {
         match value.decode() {
             Ok(value) => Poll::Ready(value),
             Err(error) => {
-                ctx.suspend(
-                    Suspension::undecodable("the recorded value of a side effect", &error).at(ctx.site()),
-                );
+                let what = "the recorded value of a side effect";
+                ctx.suspend(Suspension::undecodable(what, &error, Some(&value)).at(ctx.site()));
                 Poll::Pending
             }
         }

@@ -2,7 +2,9 @@
 //! history such a value would suspend its execution for good, or be another one in silence.
 
 use super::look::Look;
+use super::place::Path;
 use super::risk::{Risk, Risks, Step, Watch};
+use super::unread::unread;
 use super::{Payload, PayloadError};
 use serde::{Serialize, de::DeserializeOwned};
 use std::fmt::Write as _;
@@ -10,9 +12,6 @@ use std::fmt::Write as _;
 /// At most so many places are looked at, and told.
 const NOTED: usize = 1_000;
 const TOLD: usize = 3;
-/// A path is cut to so many bytes, a key in it to fewer.
-const PATH_BYTES: usize = 200;
-const KEY_BYTES: usize = 40;
 
 /// Why `payload`, which `value` was written as, does not come back as that value. Nearly all values are done with after
 /// a look at their shape, which costs nothing where the type has nothing that could be lost.
@@ -38,7 +37,7 @@ fn read_back<T: Serialize + DeserializeOwned>(
     let back = match serde_json::from_str::<T>(payload.as_json()) {
         Ok(back) => back,
         Err(error) => {
-            let message = error.to_string();
+            let message = unread(payload.as_json(), &error);
             // A field that was left out is a reason where one is missing, and there alone.
             let missing = message.starts_with("missing field");
             let places = told(Spots::of(value), |spot| (spot.1 == Risk::LeftOut) == missing);
@@ -105,24 +104,21 @@ impl Spots {
 /// Notes the path of each risk.
 #[derive(Default)]
 struct Trail {
-    path: String,
+    path: Path,
     spots: Spots,
 }
 
 impl Watch for Trail {
     fn enter(&mut self, step: Step<'_>) -> usize {
-        let mark = self.path.len();
-        let _ = match step {
-            Step::Field(name) if mark == 0 => write!(self.path, "{name}"),
-            Step::Field(name) => write!(self.path, ".{name}"),
-            Step::Index(index) => write!(self.path, "[{index}]"),
-            Step::Key(key) => write!(self.path, "[{key}]"),
-        };
-        mark
+        match step {
+            Step::Field(name) => self.path.field(name),
+            Step::Index(index) => self.path.index(index),
+            Step::Key(key, nth) => self.path.key(key, nth),
+        }
     }
 
     fn leave(&mut self, mark: usize) {
-        self.path.truncate(mark);
+        self.path.leave(mark);
     }
 
     fn met(&mut self, risk: Risk) {
@@ -130,7 +126,7 @@ impl Watch for Trail {
         if spots.len() == NOTED {
             return;
         }
-        let path = cut(&self.path, PATH_BYTES);
+        let path = self.path.cut().into_owned();
         // A `Some(NaN)` is two risks, a map with numbers as keys is many.
         if spots.last().is_none_or(|(last, _)| *last != path) {
             spots.push((path, risk));
@@ -138,14 +134,7 @@ impl Watch for Trail {
     }
 
     fn key<K: Serialize + ?Sized>(&self, key: &K) -> String {
-        cut(&serde_json::to_string(key).unwrap_or_default(), KEY_BYTES)
-    }
-}
-
-/// At most so many bytes of it.
-fn cut(text: &str, bytes: usize) -> String {
-    match text.len() <= bytes {
-        true => text.to_owned(),
-        false => format!("{}..", &text[..text.floor_char_boundary(bytes)]),
+        // A key that is no text is no name either.
+        serde_json::to_value(key).ok().and_then(|key| key.as_str().map(str::to_owned)).unwrap_or_default()
     }
 }

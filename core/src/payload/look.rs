@@ -330,7 +330,8 @@ impl<W: Watch> SerializeMap for Inner<'_, W> {
 
     #[inline]
     fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Unseen> {
-        self.look.child(Step::Key(&self.key), value).map(|_| ())
+        self.index += 1;
+        self.look.child(Step::Key(&self.key, self.index), value).map(|_| ())
     }
 
     #[inline]

@@ -79,7 +79,8 @@ pub(super) trait Watch {
 pub(super) enum Step<'a> {
     Field(&'static str),
     Index(usize),
-    Key(&'a str),
+    /// With its place among the keys, from 1.
+    Key(&'a str, usize),
 }
 
 /// Nobody: the risks are only counted.

@@ -9,7 +9,7 @@ pub(super) fn same(a: &str, b: &str) -> bool {
     a == b || !super::is_too_deep(a) && !super::is_too_deep(b) && same_value(a, b)
 }
 
-fn same_value(a: &str, b: &str) -> bool {
+pub(super) fn same_value(a: &str, b: &str) -> bool {
     let kinds = (a.as_bytes().first(), b.as_bytes().first());
     match kinds {
         _ if a == b => true,
@@ -35,7 +35,7 @@ fn same_value(a: &str, b: &str) -> bool {
 
 type Object<'a> = BTreeMap<String, &'a RawValue>;
 
-fn read<'a, T: serde::Deserialize<'a>>(json: &'a str) -> Option<T> {
+pub(super) fn read<'a, T: serde::Deserialize<'a>>(json: &'a str) -> Option<T> {
     serde_json::from_str(json).ok()
 }
 

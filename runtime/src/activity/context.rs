@@ -35,6 +35,13 @@ struct Inner {
     token: CancellationToken,
     /// The slot that it runs in.
     slot: Option<InSlot>,
+    /// Whether the engine's words about it may show values.
+    shows_values: bool,
+}
+
+/// Whether the engine's words about the attempt that runs in this task may show values.
+pub(crate) fn shows_values() -> bool {
+    CURRENT.try_with(|context| context.inner.shows_values).unwrap_or(false)
 }
 
 /// What `awaited`, a workflow, is waited for by: the activity that runs in this task, if one does. Until the answer is dropped.
@@ -53,7 +60,9 @@ impl ActivityContext {
         deadline: Option<Instant>,
         token: CancellationToken,
     ) -> Self {
-        Self { inner: Arc::new(Inner { info, activity_type, deadline, token, slot: None }) }
+        Self {
+            inner: Arc::new(Inner { info, activity_type, deadline, token, slot: None, shows_values: false }),
+        }
     }
 
     /// The same attempt, in this slot.
@@ -65,12 +74,21 @@ impl ActivityContext {
         self
     }
 
+    /// The same attempt, of a worker that shows values or does not.
+    pub(crate) fn showing_values(mut self, show: bool) -> Self {
+        if let Some(inner) = Arc::get_mut(&mut self.inner) {
+            inner.shows_values = show;
+        }
+        self
+    }
+
     /// The same attempt with its deadline so far away.
     #[cfg(feature = "testing")]
     pub(crate) fn with_time_left(&self, left: Option<Duration>) -> Self {
         let deadline = left.and_then(|left| Instant::now().checked_add(left));
         let (info, token) = (self.inner.info.clone(), self.inner.token.clone());
         let same = Self::new(info, self.inner.activity_type, deadline, token);
+        let same = same.showing_values(self.inner.shows_values);
         match self.inner.slot.clone() {
             Some(slot) => same.in_slot(slot),
             None => same,

@@ -5,9 +5,9 @@
 
 use super::context::ActivityContext;
 use crate::future::BoxFuture;
-use abide_core::exec::{AttemptOutcome, panic_message};
+use abide_core::exec::{AttemptOutcome, panic_message, shown};
 use abide_core::{ActivityDef, Database, Fault, Outcome};
-use abide_core::{FailureKind, FailureRecord, Payload, PayloadError};
+use abide_core::{FailureKind, FailureRecord, Payload};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -96,7 +96,11 @@ impl ActivityEntry {
 
 /// The arguments, or the outcome of an attempt that cannot read them.
 pub(crate) fn decoded<D: ActivityDef>(input: Payload) -> Result<D::Args, AttemptOutcome> {
-    abide_core::decode_args::<D::Args>(&input).map_err(|error| refused("AB0604", "input", D::NAME, &error))
+    abide_core::decode_args::<D::Args>(&input).map_err(|error| {
+        let value = super::context::shows_values().then(|| format!(". Recorded: {}", shown(&input)));
+        let told = format!("{error}{}", value.unwrap_or_default());
+        refused("AB0604", "input", D::NAME, &told)
+    })
 }
 
 /// What history keeps of what a body returned.
@@ -118,7 +122,7 @@ pub(crate) fn outcome<D: ActivityDef>(
 }
 
 /// The engine cannot take what the code gave: trying again gives the same.
-fn refused(code: &str, what: &str, name: &str, error: &PayloadError) -> AttemptOutcome {
+fn refused(code: &str, what: &str, name: &str, error: &dyn std::fmt::Display) -> AttemptOutcome {
     let message = format!("{code}: the {what} of activity `{name}`: {error}");
     let failure = FailureRecord::new(FailureKind::Invalid, message);
     tracing::warn!(code, activity = name, "{}", failure.message);

@@ -106,6 +106,7 @@ struct Inner {
     /// When the worker's lease was last renewed, by the clock that runs on while a process is stopped.
     renewed: Mutex<Instant>,
     lease: Duration,
+    shows_values: bool,
 }
 
 /// An attempt among those that run, until this is dropped: with its body.
@@ -123,8 +124,8 @@ impl Drop for Entered {
 }
 
 impl Runner {
-    /// A runner with room for `slots` attempts at a time, of a worker whose lease lasts so long.
-    pub(crate) fn new(slots: usize, lease: Duration) -> Self {
+    /// A runner with room for `slots` attempts at a time, of a worker whose lease lasts so long, and which shows values or does not.
+    pub(crate) fn new(slots: usize, lease: Duration, shows_values: bool) -> Self {
         let inner = Inner {
             slots: Arc::new(Semaphore::new(slots.clamp(1, Semaphore::MAX_PERMITS))),
             stopping: CancellationToken::new(),
@@ -134,6 +135,7 @@ impl Runner {
             ended: Notify::new(),
             renewed: Mutex::new(Instant::now()),
             lease,
+            shows_values,
         };
         Self { inner: Arc::new(inner) }
     }
@@ -307,7 +309,8 @@ impl Inner {
             attempt = info.attempt,
         );
         let slots = self.waits.slot(key);
-        let context = ActivityContext::new(info, name, limit.map(|(at, _)| at), token).in_slot(slots);
+        let context = ActivityContext::new(info, name, limit.map(|(at, _)| at), token);
+        let context = context.in_slot(slots).showing_values(self.shows_values);
         // Entered before the task exists: an attempt that ends at once must find its entry to take it out. Asked under
         // the lock: a shutdown forbids starts before it counts what runs, so what it does not count never starts.
         let mut table = self.running();

@@ -46,7 +46,7 @@ struct Bench {
 
 impl Bench {
     fn new(slots: usize) -> Self {
-        Self { runner: Runner::new(slots, NEVER_LOST), outcomes: mpsc::unbounded_channel() }
+        Self { runner: Runner::new(slots, NEVER_LOST, false), outcomes: mpsc::unbounded_channel() }
     }
 
     fn run(&self, what: Do, options: &ActivityOptions) -> CancellationToken {
@@ -162,7 +162,7 @@ async fn a_limit_is_told_although_the_body_blocks_its_thread() {
     let (sender, mut outcomes) = mpsc::unbounded_channel();
     let started = Instant::now();
     let options = ActivityOptions { start_to_close: Some(Duration::from_millis(50)), ..NO_LIMITS() };
-    Runner::new(1, NEVER_LOST).run(Attempt {
+    Runner::new(1, NEVER_LOST, false).run(Attempt {
         entry: Arc::new(ActivityEntry::new::<Blocks>(Arc::new(()))),
         info,
         input: Payload::null(),
@@ -267,7 +267,7 @@ async fn a_call_from_before_its_activity_became_transactional_fails_and_may_be_t
     let (sender, mut outcomes) = mpsc::unbounded_channel();
     let entry = Arc::new(ActivityEntry::new::<Became>(Arc::new(())));
     let (input, limits, report) = (Payload::null(), Limits::default(), told(sender));
-    Runner::new(1, NEVER_LOST).run(Attempt { entry, info, input, limits, transactions: None, report });
+    Runner::new(1, NEVER_LOST, false).run(Attempt { entry, info, input, limits, transactions: None, report });
     let outcome = outcomes.recv().await.unwrap();
     let AttemptOutcome::Failed { failure, retryable: true, .. } = outcome else { panic!("{outcome:?}") };
     assert!(failure.message.starts_with("AB0615"), "{failure:?}");

@@ -67,7 +67,8 @@ impl UntypedHandle {
             }
         }
         self.client.abide.hub().wake_workers();
-        while let Some(left) = wait.checked_sub(asked.elapsed()) {
+        // Not one more look where the time is up to the instant: a clock that stands still would never let it end.
+        while let Some(left) = wait.checked_sub(asked.elapsed()).filter(|left| !left.is_zero()) {
             // A worker of this process may take it as well, and its reply is no foreign change: hence the second.
             let next = tokio::time::timeout(left.min(Duration::from_secs(1)), changes.changed()).await;
             if let Some(body) = store.take_reply(request_id.clone()).await? {
@@ -86,7 +87,15 @@ fn read_reply(query: &str, body: &str) -> Result<QueryAnswer> {
     serde_json::from_str::<ReplyBody>(body)
         .unwrap_or_else(|error| ReplyBody::Refused {
             query: query.to_owned(),
-            message: format!("its answer is of another version of abide: {error}"),
+            message: format!(
+                "its answer is of another version of abide: {}",
+                abide_core::unread(body, &error)
+            ),
         })
         .into_answer()
 }
+
+#[cfg(test)]
+#[cfg(feature = "testing")]
+#[path = "query_tests.rs"]
+mod tests;

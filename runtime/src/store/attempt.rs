@@ -54,8 +54,10 @@ impl AttemptRow {
     /// Which row does not decode.
     pub(crate) fn decode(&self) -> Result<FailedAttempt, String> {
         let Self { activity, attempt, next_at_ms, failure } = self;
-        let wrong =
-            |error| format!("its last failed attempt of activity {activity} does not decode: {error}");
+        let wrong = |error| {
+            let why = abide_core::unread(failure, &error);
+            format!("its last failed attempt of activity {activity} does not decode: {why}")
+        };
         let decoded: FailureRecord = serde_json::from_str(failure).map_err(wrong)?;
         let beside: Beside = serde_json::from_str(failure).map_err(wrong)?;
         let lost = u32::from(decoded.kind == abide_core::FailureKind::WorkerLost);

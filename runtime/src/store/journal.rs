@@ -70,12 +70,14 @@ pub(crate) fn read_event(body: &str) -> Result<Event, Unreadable> {
 fn read<T: DeserializeOwned>(body: &str, what: std::fmt::Arguments<'_>) -> Result<T, Unreadable> {
     serde_json::from_str(body).map_err(|error| {
         let text = error.to_string();
-        // serde names the event alone, and no value: payloads are raw JSON.
+        // Names of events and of what is in one are the engine's own; payloads are raw JSON, and are not looked into.
         match text.strip_prefix("unknown variant `").and_then(|rest| rest.split_once('`')) {
             Some((name, _)) => {
                 Unreadable::Newer(format!("{what} has `{name}`, which this release does not know"))
             }
-            None => Unreadable::Damaged(format!("{what} does not decode: {text}")),
+            None => {
+                Unreadable::Damaged(format!("{what} does not decode: {}", abide_core::unread(body, &error)))
+            }
         }
     })
 }
@@ -101,5 +103,22 @@ mod tests {
             assert!(matches!(turn(body).read(), Err(Unreadable::Damaged(_))), "{body}");
         }
         assert_eq!(turn(r#"[{"timer_fired":{"timer":2}}]"#).read().unwrap().events.len(), 1);
+    }
+
+    #[test]
+    fn damage_is_told_without_what_is_recorded() {
+        for body in [
+            r#"[{"cancel_requested":{"request_id":"r","reason":["secret"]}}]"#,
+            r#"[{"timer_fired":{"timer":"secret"}}]"#,
+            r#"[{"activity_failed":{"activity":2,"failure":{"kind":"application","message":"no","chain":"secret"}}}]"#,
+        ] {
+            let Err(Unreadable::Damaged(told)) = read::<Vec<Event>>(body, format_args!("it")) else {
+                panic!("{body}")
+            };
+            assert!(
+                told.starts_with("it does not decode: invalid type: ") && !told.contains("secret"),
+                "{told}"
+            );
+        }
     }
 }

@@ -17,6 +17,7 @@ pub(super) struct Options {
     pub(super) grace: Duration,
     pub(super) build: String,
     pub(super) max_crashes: u32,
+    pub(super) shows_values: bool,
     /// Each turn is replayed and compared.
     #[cfg(feature = "testing")]
     pub(super) checks_replay: bool,
@@ -32,6 +33,7 @@ impl Default for Options {
             grace: Duration::from_secs(10),
             build: build_of_this_program(),
             max_crashes: 5,
+            shows_values: false,
             #[cfg(feature = "testing")]
             checks_replay: false,
         }
@@ -143,6 +145,8 @@ impl WorkerBuilder {
             self.options.cache_bytes = 0;
         }
         self.options.threads = 1;
+        // What a test works with is nobody's data, and whoever reads its failures wants to see it.
+        self.options.shows_values = true;
         self.checks_replay(checks_replay)
     }
 
@@ -167,6 +171,30 @@ impl WorkerBuilder {
     /// wait. Default: 100.
     pub fn max_concurrent_activities(mut self, slots: usize) -> Self {
         self.options.slots = slots.max(1);
+        self
+    }
+
+    /// Whether the reasons of suspensions and failed attempts show the values that they are about: recorded inputs and results, and what
+    /// the code passes now, the first 200 characters of each. They go to the log, to [`Description::suspension`](crate::Description) and
+    /// `WorkflowError::Suspended`, to the database, and (of an activity's input, AB0604) to the history. So everybody who reads these reads
+    /// the values, and they stay there when the option is taken away again.
+    ///
+    /// Default: false. Values may be personal data; the reasons then tell the names of fields, positions, kinds and lengths. The log,
+    /// suspensions and the engine's own failures hold no recorded value. What your code says stays as it said it: texts of its errors and
+    /// panics, its own `tracing` events. Test environments show values.
+    ///
+    /// ```
+    /// # use abide::prelude::*;
+    /// # #[workflow]
+    /// # async fn order(id: u32) -> u32 { id }
+    /// # async fn start(abide: Abide) -> abide::Result<()> {
+    /// let staging = std::env::var_os("STAGING").is_some();
+    /// let worker = abide.worker("orders").workflow(order).show_values(staging).start().await?;
+    /// # worker.shutdown().await
+    /// # }
+    /// ```
+    pub fn show_values(mut self, show: bool) -> Self {
+        self.options.shows_values = show;
         self
     }
 

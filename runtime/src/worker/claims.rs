@@ -30,12 +30,13 @@ pub(super) async fn claim_loop(session: Arc<Session>) {
     let mut changes = session.store().changes();
     while !session.draining.load(Ordering::Acquire) {
         let types = Some(session.registry.workflow_names());
+        let asked_ms = session.store().now_ms();
         let claimed = session.store().claim(claim(&session, types, next_suspect(&session))).await;
         let wait = match claimed {
             Ok(claimed) => {
                 let full = claimed.rows.len() >= CLAIM_LIMIT as usize;
                 take(&session, claimed.rows).await;
-                if full { Duration::ZERO } else { until(&session, claimed.next_due_ms) }
+                if full { Duration::ZERO } else { until(&session, claimed.next_due_ms, asked_ms) }
             }
             Err(error) => {
                 session.failed(&error);
@@ -81,12 +82,17 @@ fn claim(session: &Session, types: Option<Vec<String>>, suspect: Option<u32>) ->
     }
 }
 
-pub(super) fn until(session: &Session, due_ms: Option<i64>) -> Duration {
-    let left =
-        due_ms.map(|at| Duration::from_millis(u64::try_from(at - session.store().now_ms()).unwrap_or(0)));
-    // A due time in the past is that of something this worker may not run now: no hot loop for it.
-    let poll = session.pace().poll;
-    left.filter(|left| !left.is_zero()).map_or(poll, |left| left.min(poll))
+/// How long to wait after a claim that was asked for at `asked_ms` and was told `due_ms`.
+pub(super) fn until(session: &Session, due_ms: Option<i64>, asked_ms: i64) -> Duration {
+    wait(due_ms, asked_ms, session.store().now_ms(), session.pace().poll)
+}
+
+/// What was due when the claim was asked for and was not taken is something this worker may not run now: no hot loop for it. What has
+/// become due since then was too late for that claim: the next one follows at once.
+fn wait(due_ms: Option<i64>, asked_ms: i64, now_ms: i64, poll: Duration) -> Duration {
+    let next = due_ms.filter(|at_ms| *at_ms > asked_ms);
+    let left = |at_ms: i64| Duration::from_millis(u64::try_from(at_ms.saturating_sub(now_ms)).unwrap_or(0));
+    next.map_or(poll, |at_ms| left(at_ms).min(poll))
 }
 
 /// Names what was taken to its threads, which read it. Waits while enough is being read.
@@ -232,3 +238,8 @@ pub(super) async fn find(
 ) -> Result<Option<ExecutionRow>, StoreError> {
     session.store().find(Find::Execution(execution)).await
 }
+
+#[cfg(test)]
+#[cfg(feature = "testing")]
+#[path = "claims_tests.rs"]
+mod tests;

@@ -313,7 +313,8 @@ pub(super) fn input_of(kind: MessageKind, body: &str, request_id: String) -> Inp
 
 /// What cannot be read is kept in the history as a signal that nobody handles.
 fn unreadable(body: &str, request_id: String, error: &serde_json::Error) -> Input {
-    tracing::error!(code = "AB0404", request_id, "AB0404: a message could not be read: {error}");
+    let why = abide_core::unread(body, error);
+    tracing::error!(code = "AB0404", request_id, "AB0404: a message could not be read: {why}");
     let input = Payload::encode(body).unwrap_or_else(|_| Payload::null());
     Input::Signal { name: "unreadable message".to_owned(), input, request_id }
 }

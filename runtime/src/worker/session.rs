@@ -84,7 +84,7 @@ impl Session {
         options: Arc<Options>,
     ) -> Arc<Self> {
         let session = Arc::new(Self {
-            runner: Runner::new(options.slots, abide.host().pace.lease),
+            runner: Runner::new(options.slots, abide.host().pace.lease, options.shows_values),
             attempts: Attempts::default(),
             tasks: Tasks::default(),
             claim_hint: Notify::new(),

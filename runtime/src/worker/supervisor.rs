@@ -258,6 +258,8 @@ impl Inner {
             Ok(()) | Err(StoreError::Fenced) => {}
             Err(error) => tracing::warn!(code = error.code(), "the worker could not unregister: {error}"),
         }
+        // What it has let go may be due sooner than the next poll, and a store does not tell this process of its own commits.
+        self.abide.hub().wake_workers();
     }
 
     /// PROTOCOL 4: nothing new starts; what runs gets its grace; every outcome is written; everything is released.

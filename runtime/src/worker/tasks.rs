@@ -141,11 +141,12 @@ async fn claim(session: &Arc<Session>, names: &[String], slots: Vec<Slot>) -> Du
         names: names.to_vec(),
         limit: u32::try_from(limit).unwrap_or(1),
     };
+    let asked_ms = session.store().now_ms();
     match session.store().claim_tasks(wanted).await {
         Ok(claimed) => {
             let full = claimed.tasks.len() >= limit;
             claimed.tasks.into_iter().zip(slots).for_each(|(task, slot)| run(session, task, slot));
-            if full { Duration::ZERO } else { until(session, claimed.next_due_ms) }
+            if full { Duration::ZERO } else { until(session, claimed.next_due_ms, asked_ms) }
         }
         Err(error) => {
             session.tasks.doubtful.store(true, Ordering::Release);

@@ -273,7 +273,10 @@ pub(super) fn suspension(session: &Session, live: &Live, reason: &exec::Suspensi
     let at = reason.site.as_ref().map(|site| format!(", at {site}")).unwrap_or_default();
     let message = format!(
         "workflow {} ({}, run {}) is suspended: {}{at}",
-        names.workflow_type, names.workflow_id, names.run_id, reason.message
+        names.workflow_type,
+        names.workflow_id,
+        names.run_id,
+        reason.told(session.options.shows_values)
     );
     tracing::error!(code = reason.code, "{}: {message}", reason.code);
     let here = !session.attempts.of(live.id).is_empty();

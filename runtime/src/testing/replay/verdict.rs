@@ -156,7 +156,8 @@ impl View<'_> {
         let right = std::iter::once(right.to_owned()).chain(site).collect();
         let message = match reason.message.split_once(". Deploy") {
             Some((what, _)) if reason.code == "AB0202" => what.to_owned(),
-            _ => reason.message.clone(),
+            // A report is for whoever has the history anyway.
+            _ => reason.told(true),
         };
         self.stopped(&reason.code, at, right, message, advice.to_owned())
     }

@@ -52,7 +52,8 @@ pub(super) fn asked(event: &Event, now_ms: i64) -> String {
         Event::Canceled { reason, compensation_failures } => {
             format!("cancelled: {reason}{}", uncompensated(compensation_failures))
         }
-        other => format!("{other:?}"),
+        // No command: it stands in the history where the code asks for one.
+        other => abide_core::exec::describe(other),
     };
     one_line(&words)
 }

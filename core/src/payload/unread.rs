@@ -1,0 +1,173 @@
+//! Why a JSON text is not read as a type, without what it holds. `serde` quotes values (``invalid type: string "alice"``, ``unknown
+//! variant `x` ``), and its words go into logs, suspensions and failures. Here they are taken apart: what comes from the code stays (the
+//! expected type, names of fields and variants), what comes from the text goes, and the place in it is added.
+
+use super::place::{Path, is_name, kind};
+use std::borrow::Cow;
+
+/// Why `json` was not read, of which `serde_json` said this. It tells no value.
+pub fn unread(json: &str, error: &serde_json::Error) -> String {
+    // The words of `serde_json` itself, for what is no JSON, quote nothing.
+    if !error.is_data() {
+        return error.to_string();
+    }
+    let text = error.to_string();
+    let position = format!(" at line {} column {}", error.line(), error.column());
+    let said = without_values(text.strip_suffix(&position).unwrap_or(&text));
+    match offset(json, error.line(), error.column()) {
+        None => said.into_owned(),
+        Some(offset) => {
+            let (path, found) = place(json, offset);
+            let there = found.map(|json| format!(", where {} is", kind(json))).unwrap_or_default();
+            format!("{said}, {path}{there} (byte {offset} of {})", json.len())
+        }
+    }
+}
+
+/// What serde's own kinds of errors say beside the value. All else is the text of a `Deserialize` that somebody wrote, and may quote it.
+fn without_values(said: &str) -> Cow<'_, str> {
+    let kept = [typed(said), unknown(said), fixed(said)].into_iter().flatten().next();
+    kept.unwrap_or(Cow::Borrowed("its `Deserialize` refuses it"))
+}
+
+/// `` invalid type: string "..", expected u32 ``.
+fn typed(said: &str) -> Option<Cow<'_, str>> {
+    let kind = ["invalid type: ", "invalid value: "].into_iter().find(|kind| said.starts_with(kind))?;
+    let (found, expected) = said[kind.len()..].rsplit_once(", expected ")?;
+    // Of the value no more than the words before it.
+    let word = found.split(['`', '"']).next().unwrap_or_default().trim_end();
+    let known = [
+        "boolean",
+        "integer",
+        "floating point",
+        "character",
+        "string",
+        "byte array",
+        "null",
+        "unit value",
+        "Option value",
+        "newtype struct",
+        "sequence",
+        "map",
+        "enum",
+        "unit variant",
+        "newtype variant",
+        "tuple variant",
+        "struct variant",
+    ];
+    let word = if known.contains(&word) { word } else { "another value" };
+    Some(format!("{kind}{word}, expected {expected}").into())
+}
+
+/// `` unknown variant `..`, expected one of `a`, `b` ``, and the same of a field. A field's name is a key.
+fn unknown(said: &str) -> Option<Cow<'_, str>> {
+    let (what, rest) = ["variant", "field"].into_iter().find_map(|what| {
+        Some((what, said.strip_prefix("unknown ")?.strip_prefix(what)?.strip_prefix(" `")?))
+    })?;
+    let ends = ["`, expected ", "`, there are no variants", "`, there are no fields"];
+    let at = ends.iter().filter_map(|end| rest.rfind(end)).max()?;
+    let (name, tail) = (&rest[..at], &rest[at + 1..]);
+    Some(match what == "field" && is_name(name) {
+        true => Cow::Borrowed(said),
+        false => format!("unknown {what}{tail}").into(),
+    })
+}
+
+/// What names the code alone, and numbers of elements.
+fn fixed(said: &str) -> Option<Cow<'_, str>> {
+    let named = |before: &str| said.strip_prefix(before)?.strip_suffix('`').filter(|name| is_path(name));
+    let known = named("missing field `").or_else(|| named("duplicate field `")).is_some()
+        || said
+            .strip_prefix("invalid length ")
+            .and_then(|rest| rest.split_once(", expected "))
+            .is_some_and(|(n, _)| n.parse::<u64>().is_ok())
+        || said.strip_prefix("data did not match any variant of untagged enum ").is_some_and(is_name);
+    known.then_some(Cow::Borrowed(said))
+}
+
+/// A name in the code: of a field that was renamed to `card-number`, too.
+fn is_path(name: &str) -> bool {
+    !name.is_empty() && name.len() <= 100 && name.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'`')
+}
+
+/// The byte of a line and a column, which `serde_json` counts from 1, the latter in bytes.
+fn offset(json: &str, line: usize, column: usize) -> Option<usize> {
+    let before: usize = json.split_inclusive('\n').take(line.checked_sub(1)?).map(str::len).sum();
+    (before + column <= json.len()).then_some(before + column)
+}
+
+/// One container that a place lies in.
+enum Step<'a> {
+    Index(usize),
+    /// The last key, and its place among the keys.
+    Key(&'a str, usize),
+}
+
+/// The path of the value that ends at this byte or contains it, and the value where it ends there.
+fn place(json: &str, offset: usize) -> (Path, Option<&str>) {
+    let bytes = json.as_bytes();
+    let (mut steps, mut starts): (Vec<Step<'_>>, Vec<usize>) = (Vec::new(), Vec::new());
+    let (mut at, mut ended, mut wants_key) = (0, None, false);
+    while at < offset.min(bytes.len()) {
+        let from = at;
+        at += 1;
+        match bytes[from] {
+            b'{' | b'[' => {
+                wants_key = bytes[from] == b'{';
+                steps.push(if wants_key { Step::Key("", 0) } else { Step::Index(0) });
+                starts.push(from);
+                ended = None;
+            }
+            b'}' | b']' => {
+                steps.pop();
+                ended = starts.pop().map(|start| (start, at));
+            }
+            b',' => {
+                match steps.last_mut() {
+                    Some(Step::Index(index)) => *index += 1,
+                    Some(Step::Key(..)) => wants_key = true,
+                    None => {}
+                }
+                ended = None;
+            }
+            b':' | b' ' | b'\t' | b'\n' | b'\r' => {}
+            b'"' => {
+                at = end_of_text(bytes, at);
+                match steps.last_mut() {
+                    Some(Step::Key(key, nth)) if wants_key => {
+                        (*key, *nth, wants_key) = (&json[from + 1..at.max(from + 2) - 1], *nth + 1, false);
+                    }
+                    _ => ended = Some((from, at)),
+                }
+            }
+            _ => {
+                while at < bytes.len() && !b",]}: \t\n\r\"[{".contains(&bytes[at]) {
+                    at += 1;
+                }
+                ended = Some((from, at));
+            }
+        }
+    }
+    let mut path = Path::default();
+    for step in &steps {
+        // It is not left again.
+        let _ = match step {
+            Step::Index(index) => path.index(*index),
+            Step::Key(_, 0) => continue,
+            Step::Key(key, nth) => path.key(key, *nth),
+        };
+    }
+    (path, ended.filter(|(_, end)| *end >= offset).map(|(from, end)| &json[from..end]))
+}
+
+/// The byte behind a text's closing quote.
+fn end_of_text(bytes: &[u8], mut at: usize) -> usize {
+    while at < bytes.len() && bytes[at] != b'"' {
+        at += if bytes[at] == b'\\' { 2 } else { 1 };
+    }
+    (at + 1).min(bytes.len())
+}
+
+#[cfg(test)]
+#[path = "unread_tests.rs"]
+mod tests;

@@ -1,0 +1,133 @@
+//! When a claim is followed by the next.
+
+use super::*;
+use crate::store::memory::{Call, Conditions, ConnectOptions, Course, Server, ServerOptions};
+use crate::store::{ConflictPolicy, NewExecution, ReusePolicy, StartAnswer, Store, WorkerInfo};
+use crate::worker::registry::Registry;
+use crate::{Abide, host::Host};
+use abide_core::{Sel, Slot, WorkflowDef};
+use std::sync::{Mutex, OnceLock};
+
+const POLL: Duration = Duration::from_secs(1);
+
+#[test]
+fn what_is_due_since_the_claim_was_asked_for_is_claimed_at_once() {
+    let ms = Duration::from_millis;
+    for (due_ms, now_ms, expected) in [
+        (None, 105, POLL),
+        // Before the claim: it may not run here now.
+        (Some(90), 105, POLL),
+        (Some(100), 100, POLL),
+        (Some(100), 105, POLL),
+        // While the claim was under way.
+        (Some(101), 101, ms(0)),
+        (Some(101), 105, ms(0)),
+        (Some(105), 105, ms(0)),
+        // To come.
+        (Some(106), 105, ms(1)),
+        (Some(155), 105, ms(50)),
+        (Some(60_000), 105, POLL),
+        (Some(i64::MAX), i64::MIN, POLL),
+        // The clock was set back meanwhile.
+        (Some(120), 80, ms(40)),
+    ] {
+        assert_eq!(wait(due_ms, 100, now_ms, POLL), expected, "{due_ms:?} at {now_ms}");
+    }
+}
+
+struct Order;
+
+impl WorkflowDef for Order {
+    const NAME: &'static str = "Order";
+    type State = ();
+    type Args = ();
+    type Returned = u32;
+    type Outcome = Sel<u32, false>;
+
+    fn init() {}
+
+    async fn run(_: Slot<()>, (): ()) -> u32 {
+        7
+    }
+}
+
+/// The answer to a claim takes 20 ms; notes when each was asked for.
+#[derive(Default)]
+struct Slow {
+    began: OnceLock<Instant>,
+    claims: Mutex<Vec<Duration>>,
+}
+
+impl Slow {
+    fn age(&self) -> Duration {
+        self.began.get_or_init(Instant::now).elapsed()
+    }
+}
+
+impl Conditions for Slow {
+    fn course(&self, call: &Call) -> Course {
+        if call.name != "claim" {
+            return Course::default();
+        }
+        lock(&self.claims).push(self.age());
+        Course { after: Duration::from_millis(20), ..Course::default() }
+    }
+}
+
+/// Its time comes while the answer to a claim that was too early for it is on its way: no poll lies between that and the next claim.
+#[tokio::test(start_paused = true)]
+async fn a_run_that_is_due_during_a_claim_does_not_wait_for_the_poll() {
+    let slow = Arc::new(Slow::default());
+    slow.age();
+    let clock = Arc::clone(&slow);
+    let now_ms = Arc::new(move || 1_000_000 + i64::try_from(clock.age().as_millis()).unwrap());
+    let runtime = Some(tokio::runtime::Handle::current());
+    let options = ServerOptions { conditions: Some(slow.clone()), runtime, ..ServerOptions::new(now_ms) };
+    let store: Arc<dyn Store> = Server::new(options).connect(ConnectOptions::default());
+    let mut registry = Registry::default();
+    registry.workflow::<Order>();
+    let me = store.register(WorkerInfo { queue: "q".to_owned(), ..WorkerInfo::default() }).await.unwrap();
+    let id = store.execution_id();
+    let started = store.start(NewExecution {
+        id,
+        workflow_id: "w".to_owned(),
+        run_id: "r".to_owned(),
+        request_id: None,
+        workflow_type: "Order".to_owned(),
+        queue: "q".to_owned(),
+        input: "null".to_owned(),
+        created_at_ms: 1,
+        reuse: ReusePolicy::default(),
+        conflict: ConflictPolicy::default(),
+        terminate_event: None,
+    });
+    assert!(matches!(started.await.unwrap(), StartAnswer::Started));
+    let abide = Abide::of(Arc::clone(&store), Host::default());
+    let session = Session::new(abide, "q".to_owned(), me, Arc::new(registry), Arc::default());
+    let types = Some(session.registry.workflow_names());
+    assert_eq!(store.claim(claim(&session, types, None)).await.unwrap().rows.len(), 1);
+    let row =
+        RowChange { release: true, wake_at_ms: Some(Some(store.now_ms() + 10)), ..RowChange::default() };
+    let rev = store.load(id).await.unwrap().unwrap().row.rev;
+    let (tell, told) = tokio::sync::oneshot::channel();
+    store.submit(bare(&session, id, row, Some(rev)), Box::new(|outcome| drop(tell.send(outcome))));
+    told.await.unwrap().unwrap();
+
+    let began = slow.age();
+    lock(&slow.claims).clear();
+    let claims = tokio::spawn(claim_loop(Arc::clone(&session)));
+    let asked = async || {
+        while lock(&slow.claims).len() < 2 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), asked()).await.expect("there is a second claim");
+    claims.abort();
+    session.finish(super::super::session::End::Shutdown);
+    for thread in session.threads() {
+        let _ = thread.send(Message::Stop);
+    }
+    let times = lock(&slow.claims).clone();
+    assert_eq!(times[0], began);
+    assert!(times[1] - began < Duration::from_millis(100), "{times:?}");
+}
