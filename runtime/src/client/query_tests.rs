@@ -2,8 +2,9 @@
 
 use super::*;
 use crate::host::Host;
+use crate::policy::{IdConflictPolicy, IdReusePolicy};
 use crate::store::memory::{ConnectOptions, Server, ServerOptions};
-use crate::store::{ConflictPolicy, LEASE, NewExecution, Reply, ReusePolicy, StartAnswer, Store};
+use crate::store::{LEASE, NewExecution, Reply, StartAnswer, Store};
 use crate::{Abide, ErrorKind};
 use std::sync::Arc;
 
@@ -21,8 +22,8 @@ async fn deserted() -> (Arc<dyn Store>, UntypedHandle) {
         queue: "deserted".to_owned(),
         input: "null".to_owned(),
         created_at_ms: 1,
-        reuse: ReusePolicy::default(),
-        conflict: ConflictPolicy::default(),
+        reuse: IdReusePolicy::default(),
+        conflict: IdConflictPolicy::default(),
         terminate_event: None,
     });
     assert!(matches!(started.await.unwrap(), StartAnswer::Started));
@@ -34,7 +35,7 @@ async fn deserted() -> (Arc<dyn Store>, UntypedHandle) {
 async fn a_query_that_nobody_answers_fails_after_20_s() {
     let (_store, handle) = deserted().await;
     let asked = Instant::now();
-    let error = handle.ask("status", Payload::null()).await.unwrap_err();
+    let error = handle.ask("status", Payload::null(), |_| Ok(())).await.unwrap_err();
     assert_eq!(asked.elapsed().as_secs(), 20);
     assert_eq!((error.code(), error.kind()), ("AB0413", ErrorKind::Unavailable));
     let Error::QueryTimeout { query, queue, waited_ms } = &error else { panic!("{error:?}") };
@@ -56,7 +57,7 @@ async fn a_query_outlasts_a_restart() {
         let expires_at_ms = store.now_ms() + 60_000;
         store.put_reply(Reply { request_id, body, stage: 0, expires_at_ms }).await.unwrap();
     };
-    let (answer, ()) = tokio::join!(handle.ask("status", Payload::null()), answers);
+    let (answer, ()) = tokio::join!(handle.ask("status", Payload::null(), |_| Ok(())), answers);
     assert_eq!(answer.unwrap().unwrap().as_json(), "7");
 }
 

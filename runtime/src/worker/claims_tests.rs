@@ -1,8 +1,9 @@
 //! When a claim is followed by the next.
 
 use super::*;
+use crate::policy::{IdConflictPolicy, IdReusePolicy};
 use crate::store::memory::{Call, Conditions, ConnectOptions, Course, Server, ServerOptions};
-use crate::store::{ConflictPolicy, NewExecution, ReusePolicy, StartAnswer, Store, WorkerInfo};
+use crate::store::{NewExecution, StartAnswer, Store, WorkerInfo};
 use crate::worker::registry::Registry;
 use crate::{Abide, host::Host};
 use abide_core::{Sel, Slot, WorkflowDef};
@@ -97,8 +98,8 @@ async fn a_run_that_is_due_during_a_claim_does_not_wait_for_the_poll() {
         queue: "q".to_owned(),
         input: "null".to_owned(),
         created_at_ms: 1,
-        reuse: ReusePolicy::default(),
-        conflict: ConflictPolicy::default(),
+        reuse: IdReusePolicy::default(),
+        conflict: IdConflictPolicy::default(),
         terminate_event: None,
     });
     assert!(matches!(started.await.unwrap(), StartAnswer::Started));
