@@ -11,11 +11,12 @@ const TICK: Duration = Duration::from_millis(200);
 /// Takes as long as it is told to, unless nobody waits any more: cancellation is a request, and an activity that
 /// may run long looks for it.
 #[activity(start_to_close = "90s")]
-async fn brew(cup: u32, takes_ms: u64) -> String {
+async fn brew(cup: u32, takes_ms: u64) -> Result<String, Failure> {
     let context = activity::context();
     tokio::select! {
-        () = context.cancelled() => format!("cup {cup}, poured away"),
-        () = tokio::time::sleep(Duration::from_millis(takes_ms)) => format!("cup {cup}"),
+        // An error: `Ok` would be recorded as a cup that is ready.
+        () = context.cancelled() => Err(Failure::new(format!("cup {cup} was poured away"))),
+        () = tokio::time::sleep(Duration::from_millis(takes_ms)) => Ok(format!("cup {cup}")),
     }
 }
 
@@ -71,7 +72,7 @@ mod tests {
     async fn the_first_cup_is_late_and_the_second_is_not() -> Result<(), Failure> {
         let env = TestEnv::start().await?;
         let cups =
-            mock(brew, |cup: u32, _takes_ms: u64| format!("cup {cup}")).delay(Duration::from_millis(150));
+            mock(brew, |cup: u32, _takes_ms: u64| Ok(format!("cup {cup}"))).delay(Duration::from_millis(150));
         let worker = env.worker("kitchen").workflow(breakfast).mock(&cups).start().await?;
         let run = env.client().start(breakfast()).await?;
         let log = run.result().await?;
@@ -79,7 +80,7 @@ mod tests {
         assert_eq!(log[2], "cup 2 was first");
         worker.shutdown().await?;
 
-        let slow = mock(brew, |cup: u32, _takes_ms: u64| format!("cup {cup}")).delay(mins(1));
+        let slow = mock(brew, |cup: u32, _takes_ms: u64| Ok(format!("cup {cup}"))).delay(mins(1));
         let worker = env.worker("kitchen").workflow(breakfast).mock(&slow).start().await?;
         let log = env.client().start(breakfast()).await?.result().await?;
         assert!(log[1].starts_with("cup 1: "), "{log:?}");

@@ -5,7 +5,7 @@ use crate::chain::Chain;
 use crate::exec::context;
 use crate::outcome::Fault;
 use crate::payload::{Payload, PayloadError};
-use crate::text::{bounded, causes, write_causes};
+use crate::text::{bounded, bounded_chain, causes, unsaid, write_causes};
 use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
 use std::any::Any;
 use std::error::Error;
@@ -114,7 +114,8 @@ impl FailureRecord {
 impl fmt::Display for FailureRecord {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)?;
-        self.chain.iter().try_for_each(|cause| write!(f, ": {cause}"))?;
+        let chain = self.chain.iter().map(String::as_str);
+        unsaid(&self.message, chain).try_for_each(|cause| write!(f, ": {cause}"))?;
         self.cause.iter().try_for_each(|cause| write!(f, ": {cause}"))
     }
 }
@@ -168,6 +169,26 @@ impl Failure {
     /// The typed error kept by [`Failure::typed`], if it is an `E`.
     pub fn downcast<E: DeserializeOwned>(&self) -> Option<E> {
         self.data.as_ref()?.decode().ok()
+    }
+
+    /// Says what was being done: this text becomes the message, and the message so far the outermost cause. The typed error
+    /// stays, and whether a retry may mend it. As `anyhow`'s.
+    ///
+    /// ```
+    /// use abide_core::Failure;
+    /// fn read(name: &str) -> Result<String, Failure> {
+    ///     std::fs::read_to_string(name).map_err(|error| Failure::from(error).context(format!("reading {name}")))
+    /// }
+    /// let failure = read("no-such.csv").unwrap_err();
+    /// assert_eq!(failure.to_string(), "reading no-such.csv");
+    /// assert_eq!(failure.chain().count(), 1);
+    /// ```
+    #[must_use]
+    pub fn context(mut self, text: impl fmt::Display) -> Self {
+        let message = std::mem::replace(&mut self.message, bounded(text));
+        let chain = std::iter::once(message).chain(self.chain.texts().map(str::to_owned));
+        self.chain = bounded_chain(chain).into();
+        self
     }
 
     /// Marks it as one that no retry can mend: the activity fails at once.

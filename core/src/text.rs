@@ -41,14 +41,32 @@ fn walk<'e>(first: Option<&'e (dyn Error + 'static)>) -> impl Iterator<Item = &'
     std::iter::successors(first, |cause: &&'e (dyn Error + 'static)| (*cause).source()).take(MAX_WALK)
 }
 
+/// The causes that the texts before them do not end with already: `#[error("not read: {0}")] NotRead(#[from] io::Error)` says
+/// its cause itself.
+pub(crate) fn unsaid<'c>(
+    message: &str,
+    causes: impl Iterator<Item = &'c str>,
+) -> impl Iterator<Item = &'c str> {
+    let mut said = message.to_owned();
+    causes.filter(move |cause| {
+        let says = said.ends_with(cause);
+        if !says {
+            (*cause).clone_into(&mut said);
+        }
+        !says
+    })
+}
+
 /// How an error prints for `Debug`, which is what `main` and `unwrap()` print: its text and its causes, a line each.
 pub fn write_causes(
     f: &mut fmt::Formatter<'_>,
     message: impl fmt::Display,
     source: Option<&(dyn Error + 'static)>,
 ) -> fmt::Result {
-    write!(f, "{message}")?;
-    bounded_chain(walk(source)).iter().try_for_each(|cause| write!(f, "\n  caused by: {cause}"))
+    let (message, causes) = (message.to_string(), bounded_chain(walk(source)));
+    f.write_str(&message)?;
+    let mut causes = unsaid(&message, causes.iter().map(String::as_str));
+    causes.try_for_each(|cause| write!(f, "\n  caused by: {cause}"))
 }
 
 /// The same of a chain of texts.
@@ -139,6 +157,16 @@ impl Write for Kept {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_cause_that_was_said_is_not_said_again() {
+        let unsaid = |message: &'static str, causes: &'static [&'static str]| {
+            super::unsaid(message, causes.iter().copied()).collect::<Vec<_>>()
+        };
+        assert_eq!(unsaid("not read: f.csv: line 7", &["f.csv: line 7", "line 7"]), [""; 0]);
+        assert_eq!(unsaid("not read", &["f.csv: line 7", "line 7", "eof"]), ["f.csv: line 7", "eof"]);
+        assert_eq!(unsaid("not read", &["not", "read"]), ["not", "read"]);
+    }
 
     #[test]
     fn what_fits_is_left_as_it_is() {

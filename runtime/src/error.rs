@@ -200,13 +200,13 @@ pub enum Error {
     },
     /// In a test's environment: no timer, time limit, activity or message is left that could end the wait.
     #[error(
-        "AB0419: workflow `{workflow_id}` waits at {awaiting}, and nothing is left that could end it: no timer, no activity, no \
-         message. Send what it waits for, or plan it with `env.after(..)`, before you await its result"
+        "AB0419: workflow `{workflow_id}` waits {awaiting}, and nothing is left that could end it: no timer, no activity, no \
+         message. Begin or send what it waits for, or plan it with `env.after(..)`, before you await its result"
     )]
     NothingLeft {
         /// Its workflow id.
         workflow_id: String,
-        /// Its await points, each with its position.
+        /// For what: `at` and its await points, each with its position; or `for a worker`, and why it has none.
         awaiting: String,
     },
     /// In a test's environment: an activity was tried again as often as the environment allows.

@@ -13,12 +13,16 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, Weak};
+use std::time::Duration;
 use tokio::sync::Notify;
 
 /// A running worker, as clients of its process see it. Each answer may be `None`: "not mine (any more)".
 pub(crate) trait LocalWorker: Send + Sync + 'static {
     /// The task queue that it works on.
     fn queue(&self) -> &str;
+
+    /// Its build, and for how long it has run.
+    fn build(&self) -> (&str, Duration);
 
     /// Whether this workflow type is registered.
     fn serves(&self, workflow_type: &str) -> bool;

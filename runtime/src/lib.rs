@@ -91,6 +91,9 @@ pub mod activity;
 #[cfg(feature = "testing")]
 pub mod testing;
 
+/// The crate whose [`Timestamp`](jiff::Timestamp) the API has: `abide::jiff::Timestamp`.
+pub use jiff;
+
 pub use crate::abide::{Abide, AbideBuilder, Migration};
 pub use crate::client::{
     Client, Description, ExecutionPage, ExecutionSummary, Handle, HandleCore, ListCursor, ListFilter,

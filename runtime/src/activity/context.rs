@@ -131,17 +131,21 @@ impl ActivityContext {
     /// Resolves when the attempt should stop: its workflow has dropped or cancelled it, a limit ran out, or the worker
     /// shuts down. The future borrows nothing. Asking is all that happens, save for limits and the end of a shutdown's grace.
     ///
+    /// **Return an error if the work is not done.** `Ok` says that it is, and is recorded as the activity's result: after a
+    /// shutdown the next worker would not run it again.
+    ///
     /// ```
+    /// # use abide::Failure;
     /// # async fn copy_next_block() -> bool { false }
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
-    /// let context = abide::activity::context();
-    /// loop {
-    ///     tokio::select! {
-    ///         () = context.cancelled() => break, // or `abide::activity::context().cancelled()`; tidy up, return
-    ///         more = copy_next_block() => if !more { break },
+    /// async fn copy() -> Result<(), Failure> {
+    ///     let context = abide::activity::context();
+    ///     loop {
+    ///         tokio::select! {
+    ///             () = context.cancelled() => return Err(Failure::new("asked to stop")), // tidy up first
+    ///             more = copy_next_block() => if !more { return Ok(()) },
+    ///         }
     ///     }
     /// }
-    /// # }
     /// ```
     pub fn cancelled(&self) -> impl Future<Output = ()> + Send + Sync + use<> {
         // It owns its token: in a `select!`, a context that is made in the branch's expression ends before its future.

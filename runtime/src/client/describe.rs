@@ -55,6 +55,8 @@ pub struct Description {
     pub unhandled_signals: Vec<String>,
     /// Compensations that failed, of an execution that has closed.
     pub compensation_failures: Vec<FailureRecord>,
+    /// The reason of the last request to cancel it: it is being cancelled, or was.
+    pub cancel_reason: Option<String>,
     /// Why its history cannot be read, where it cannot: it is damaged (`AB0209`), or a newer release of abide wrote it
     /// (`AB0213`). What would be known by the history is then empty.
     pub unreadable: Option<Reason>,
@@ -77,11 +79,10 @@ impl UntypedHandle {
             ExecutionStatus::Suspended => stood_at(&row).into_iter().collect(),
             _ => Vec::new(),
         };
-        let compensation_failures = match readable(closed(&row), &mut unreadable)? {
-            Some(
-                Event::Failed { compensation_failures, .. } | Event::Canceled { compensation_failures, .. },
-            ) => compensation_failures,
-            _ => Vec::new(),
+        let (compensation_failures, reason) = match readable(closed(&row), &mut unreadable)? {
+            Some(Event::Failed { compensation_failures, .. }) => (compensation_failures, None),
+            Some(Event::Canceled { compensation_failures, reason }) => (compensation_failures, Some(reason)),
+            _ => (Vec::new(), None),
         };
         let serving = match row.status.is_open() {
             true => Some(self.client.serving(&row).await?),
@@ -104,6 +105,7 @@ impl UntypedHandle {
             pending_timers: pending.timers,
             unhandled_signals: pending.unhandled,
             compensation_failures,
+            cancel_reason: reason.or(pending.cancel_reason),
             unreadable,
         })
     }

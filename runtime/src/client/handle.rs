@@ -28,7 +28,9 @@ pub struct Handle<W: WorkflowHandle> {
 }
 
 impl Client {
-    /// A typed handle by workflow id. Nothing is looked up yet; each use finds the newest run of that id.
+    /// A typed handle by workflow id: `client.handle::<OrderWorkflow>("order-42")`; of a workflow that is a function, by the
+    /// function's name: `client.handle::<nightly_report>("report-7")`. Nothing is looked up yet; each use finds the newest run
+    /// of that id, and refuses one of another workflow type with `AB0416`.
     pub fn handle<W: WorkflowHandle>(&self, workflow_id: impl AsRef<str>) -> Handle<W> {
         Handle::new(self.execution(workflow_id))
     }
@@ -90,7 +92,8 @@ impl<W: WorkflowDef> HandleCore<W> {
     }
 
     /// Waits for the execution's end and gives what `run` returned. A suspended execution gives
-    /// [`WorkflowError::Suspended`] at once: it may never end, and somebody should know. A handle by workflow id stays
+    /// [`WorkflowError::Suspended`] at once: it may never end, and somebody should know. Only where a worker of another build has
+    /// just been started in this process does it wait until that worker has tried the execution, for at most 10 s. A handle by workflow id stays
     /// with the run that it found first.
     pub fn result(
         &self,

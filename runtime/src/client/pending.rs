@@ -43,6 +43,8 @@ pub(super) struct Pending {
     pub(super) activities: Vec<PendingActivity>,
     pub(super) timers: Vec<PendingTimer>,
     pub(super) unhandled: Vec<String>,
+    /// Of the last request to cancel it.
+    pub(super) cancel_reason: Option<String>,
 }
 
 impl UntypedHandle {
@@ -91,6 +93,7 @@ impl Pending {
                     Event::Signaled { name, handled: false, .. } => {
                         unhandled.insert(id, name.clone());
                     }
+                    Event::CancelRequested { reason, .. } => pending.cancel_reason = Some(reason.clone()),
                     Event::SignalRedelivered { signal } => {
                         unhandled.remove(&signal.0);
                     }

@@ -4,7 +4,7 @@
 //! again, at most every few ms at first and four times a second later. The row is always read after the watch was
 //! taken, so nothing falls between.
 
-use super::UntypedHandle;
+use super::{Description, Serving, UntypedHandle};
 use crate::error::{Error, Result};
 use crate::host::GivenUp;
 use crate::outcome::Reason;
@@ -20,6 +20,9 @@ const SAFETY_NET: Duration = Duration::from_secs(5);
 
 /// The longest pause between two reads of the row while foreign commits keep coming.
 const LONGEST_PAUSE: Duration = Duration::from_millis(250);
+
+/// A worker takes up what another build has suspended when it starts; or, where there is much of it, soon after.
+const TRIED_WITHIN: Duration = Duration::from_secs(10);
 
 /// Why the waiting ended.
 pub(super) enum End {
@@ -67,8 +70,11 @@ impl UntypedHandle {
                 if silent && !std::mem::replace(&mut looked, true) {
                     self.client.warn_if_unserved(&row).await;
                 }
-                if let Some(end) = end_of(row)? {
-                    return Ok((execution, end));
+                let tried_soon = self.is_tried_soon(&row);
+                match end_of(row)? {
+                    Some(End::Suspended(_)) if tried_soon => known = false,
+                    Some(end) => return Ok((execution, end)),
+                    None => {}
                 }
             }
             // An activity that waits here holds its slot meanwhile.
@@ -95,13 +101,29 @@ impl UntypedHandle {
         }
     }
 
+    /// Whether a worker of this process is about to take up what another build has suspended (PROTOCOL 21): a program that starts
+    /// its worker and asks for the result at once would be told of what is mended already.
+    fn is_tried_soon(&self, row: &ExecutionRow) -> bool {
+        let Some(suspension) = row.suspension.as_ref().filter(|suspension| suspension.other_builds) else {
+            return false;
+        };
+        let worker = self.client.abide.hub().server_of(&row.workflow_type, Some(&row.queue));
+        worker.is_some_and(|worker| {
+            let (build, age) = worker.build();
+            build != suspension.build && age < TRIED_WITHIN
+        })
+    }
+
     /// In a test's environment: what it waits for cannot come any more.
     async fn nothing_left(&self) -> Error {
         let awaiting = match self.describe().await {
-            Ok(description) => {
-                description.awaiting.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+            Ok(Description { serving: Some(serving), queue, .. }) if serving != Serving::Served => {
+                format!("for a worker of task queue `{queue}` ({serving})")
             }
-            Err(error) => error.to_string(),
+            Ok(Description { awaiting, .. }) => {
+                format!("at {}", awaiting.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))
+            }
+            Err(error) => format!("({error})"),
         };
         Error::NothingLeft { workflow_id: self.id().to_owned(), awaiting }
     }

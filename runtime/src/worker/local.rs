@@ -15,6 +15,7 @@ use crate::wire::QueryAnswer;
 use abide_core::{ExecutionId, Payload};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 use tokio::sync::oneshot;
 
 /// A session, given to the hub.
@@ -23,6 +24,10 @@ pub(super) struct Local(pub(super) Arc<Session>);
 impl LocalWorker for Local {
     fn queue(&self) -> &str {
         &self.0.queue
+    }
+
+    fn build(&self) -> (&str, Duration) {
+        (&self.0.options.build, self.0.since.elapsed())
     }
 
     fn serves(&self, workflow_type: &str) -> bool {

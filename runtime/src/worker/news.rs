@@ -4,7 +4,7 @@
 use super::live::Live;
 use super::session::{Session, lock};
 use abide_core::Event;
-use abide_core::exec::AttemptFailure;
+use abide_core::exec::{AttemptFailure, Execution};
 use std::collections::HashMap;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -49,18 +49,29 @@ impl News {
         for failure in &self.failures {
             self::failed(session, live, failure);
         }
-        let (status, error) = match close {
+        let (status, error, reason) = match close {
             None => return,
-            Some(Event::Completed { .. }) => ("completed", None),
-            Some(Event::Failed { failure, .. }) => ("failed", Some(tracing::field::display(failure))),
-            Some(Event::Canceled { .. }) => ("canceled", None),
-            Some(_) => ("ended", None),
+            Some(Event::Completed { .. }) => ("completed", None, None),
+            Some(Event::Failed { failure, .. }) => ("failed", Some(tracing::field::display(failure)), None),
+            Some(Event::Canceled { reason, .. }) => ("cancelled", None, Some(reason.as_str())),
+            Some(_) => ("ended", None, None),
         };
         tracing::info!(
             target: "abide::workflow",
-            workflow_type, workflow_id, run_id, status, error,
+            workflow_type, workflow_id, run_id, status, error, reason,
             "a workflow has ended: {status}"
         );
+        let lost = live.exec.as_ref().map(Execution::unknown_signals).unwrap_or_default();
+        if !lost.is_empty() {
+            let names = lost.iter().map(|(_, name)| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+            tracing::warn!(
+                target: "abide::workflow",
+                code = "AB0629",
+                workflow_type, workflow_id, run_id,
+                "AB0629: workflow `{workflow_id}` has ended, and no handler has taken {} of its signals: {names}",
+                lost.len()
+            );
+        }
     }
 }
 
