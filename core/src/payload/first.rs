@@ -1,7 +1,7 @@
 //! Where two values differ first, without telling either (`place` says how a place is named).
 
-use super::place::{Entries, Path, kind};
-use super::same::{read, same_value};
+use super::place::{Entries, Path, kind, read};
+use super::same::same_value;
 use super::{Payload, is_too_deep};
 use serde_json::value::RawValue;
 

@@ -4,7 +4,6 @@
 //! The keys of a map are data, and JSON does not tell a map from a struct. So a key is named where it could be a field's name (ASCII
 //! letters, digits and `_`, no digit first, at most 40 of them), and else by its place among the keys, from 1: `{key 3}`.
 
-use super::same::read;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
@@ -93,6 +92,11 @@ pub(super) fn kind(json: &str) -> String {
         },
         _ => "a number".to_owned(),
     }
+}
+
+/// A part of a JSON text; `None` where it is not of this kind.
+pub(super) fn read<'a, T: Deserialize<'a>>(json: &'a str) -> Option<T> {
+    serde_json::from_str(json).ok()
 }
 
 /// An object's entries, in the order of the text.

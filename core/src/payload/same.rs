@@ -1,6 +1,7 @@
 //! Whether two JSON texts say the same. Not by `serde_json::Value`, whose numbers are 64 bits: 10^30 and 10^30 + 1 are one
 //! there.
 
+use super::place::read;
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 
@@ -34,10 +35,6 @@ pub(super) fn same_value(a: &str, b: &str) -> bool {
 }
 
 type Object<'a> = BTreeMap<String, &'a RawValue>;
-
-pub(super) fn read<'a, T: serde::Deserialize<'a>>(json: &'a str) -> Option<T> {
-    serde_json::from_str(json).ok()
-}
 
 /// A number's digits without zeros at either end, and the power of ten of the last one.
 #[derive(PartialEq, Eq)]
