@@ -206,7 +206,7 @@ async fn a_handle_knows_its_type() {
     let wrong = db.client().handle::<Waits>("b");
     assert_eq!(refused(wrong.tell().await), "AB0416", "its signal is not sent");
     assert_eq!(refused(wrong.told().await), "AB0416", "nor its query");
-    assert_eq!(existing.describe().await.unwrap().unhandled_signals, [String::new(); 0]);
+    assert!(existing.describe().await.unwrap().unhandled_signals.is_empty());
     assert_eq!(existing.describe().await.unwrap().status, ExecutionStatus::Running);
     assert_eq!((run.id(), run.run_id().is_some()), ("q", true));
     assert_eq!(db.client().handle::<quick>("q").run_id(), None);

@@ -141,6 +141,72 @@ async fn a_start_that_nobody_takes_is_told_though_nobody_waits_for_it() {
     second.terminate("the test ends").await.unwrap();
 }
 
+/// Knows one signal.
+#[derive(Default)]
+struct Known {
+    told: bool,
+}
+
+#[workflow(name = "Known")]
+impl Known {
+    #[run]
+    async fn run(&mut self) {
+        workflow::until!(self.told).await;
+    }
+
+    #[signal]
+    fn end(&mut self) {
+        self.told = true;
+    }
+}
+
+/// The same workflow, as a newer client knows it.
+#[derive(Default)]
+struct KnownBetter;
+
+#[workflow(name = "Known")]
+impl KnownBetter {
+    #[run]
+    async fn run(&mut self) {}
+
+    #[signal]
+    fn hurry(&mut self) {}
+}
+
+#[tokio::test]
+async fn an_end_with_a_signal_that_nobody_took_is_told() {
+    listen();
+    let db = Db::new().await;
+    let worker = db.abide.worker("log-known").workflow(Known::run).start().await.unwrap();
+    let run = db.client().start(Known::run()).id("log-known").await.unwrap();
+    db.client().handle::<KnownBetter>("log-known").hurry().await.unwrap();
+    run.end().await.unwrap();
+    run.result().await.unwrap();
+    eventually("it is told", async || engine_told("AB0629: workflow `log-known`").len() == 1).await;
+    let line = engine_told("AB0629: workflow `log-known`").remove(0);
+    assert!(line.contains("no handler has taken 1 of its signals: `hurry`"), "{line}");
+    worker.shutdown().await.unwrap();
+}
+
+#[tokio::test]
+async fn the_reason_of_a_cancel_is_told() {
+    listen();
+    let db = Db::new().await;
+    let worker = db.abide.worker("log-reason").workflow(waits_for_ever).start().await.unwrap();
+    let run = db.client().start(waits_for_ever()).id("log-reason").await.unwrap();
+    assert_eq!(run.describe().await.unwrap().cancel_reason, None);
+    run.cancel("the customer left").await.unwrap();
+    assert!(matches!(run.result().await, Err(WorkflowError::Cancelled)));
+    assert_eq!(run.describe().await.unwrap().cancel_reason.as_deref(), Some("the customer left"));
+    let told = || {
+        engine_told("a workflow has ended: cancelled")
+            .into_iter()
+            .any(|line| line.contains("the customer left"))
+    };
+    eventually("it is told", async || told()).await;
+    worker.shutdown().await.unwrap();
+}
+
 /// Ends while its handler waits.
 #[derive(Default)]
 struct Hasty {
