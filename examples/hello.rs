@@ -1,4 +1,4 @@
-//! The smallest service: one activity, one workflow. `cargo run --example hello`
+//! The smallest service: one activity, one workflow.
 use abide::prelude::*;
 
 #[activity(start_to_close = "10s")]
@@ -16,7 +16,8 @@ async fn hello(name: String) -> Result<String, Failure> {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let abide = Abide::open(std::env::temp_dir().join("hello.db")).await?;
+    tracing_subscriber::fmt().with_writer(std::io::stderr).init(); // the log
+    let abide = Abide::open("sqlite://hello.db").await?; // a file, made where it is not there
     let worker = abide.worker("greetings").workflow(hello).activity(greet).start().await?;
     let run = abide.client().start(hello("world".to_string())).await?;
     println!("{}", run.result().await?);
