@@ -77,8 +77,9 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         compensation_failures: Vec<FailureRecord>,
     },
-    /// Command, the last event: it was cancelled.
-    Canceled {
+    /// Command, the last event: it was cancelled. Stored under its first name.
+    #[serde(rename = "canceled")]
+    Cancelled {
         reason: String,
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         compensation_failures: Vec<FailureRecord>,
@@ -126,7 +127,7 @@ impl Event {
                 | Self::SideEffect { .. }
                 | Self::Completed { .. }
                 | Self::Failed { .. }
-                | Self::Canceled { .. }
+                | Self::Cancelled { .. }
         )
     }
 
@@ -149,7 +150,7 @@ impl Event {
             Self::Failed { failure, compensation_failures } => {
                 failure.bytes() + compensation_failures.iter().map(FailureRecord::bytes).sum::<usize>()
             }
-            Self::Canceled { reason, compensation_failures } => {
+            Self::Cancelled { reason, compensation_failures } => {
                 reason.len() + compensation_failures.iter().map(FailureRecord::bytes).sum::<usize>()
             }
             Self::Terminated { reason } => reason.len(),
@@ -166,7 +167,7 @@ impl Event {
     pub fn is_close(&self) -> bool {
         matches!(
             self,
-            Self::Completed { .. } | Self::Failed { .. } | Self::Canceled { .. } | Self::Terminated { .. }
+            Self::Completed { .. } | Self::Failed { .. } | Self::Cancelled { .. } | Self::Terminated { .. }
         )
     }
 }

@@ -58,7 +58,7 @@ async fn serve(dir: &Path) -> Result<ExitCode> {
     let books = dir.join("ledger.jsonl");
     let orders = Order::load()?;
     let abide = open(dir).await?;
-    let client = abide.client().queue(QUEUE);
+    let client = abide.client().task_queue(QUEUE);
     announce(&client, orders.len()).await?;
 
     let providers = Providers { ledger: Ledger::open(&books)? };

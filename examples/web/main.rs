@@ -53,7 +53,7 @@ async fn main() -> Result<()> {
 /// Runs server and worker until the process is asked to stop. The worker ends last: it may have to answer the requests that are open.
 async fn serve(abide: &Abide, listener: TcpListener) -> Result<()> {
     let mut served = Ok(());
-    let serving = async { served = answer(abide.client().queue(QUEUE), listener).await };
+    let serving = async { served = answer(abide.client().task_queue(QUEUE), listener).await };
     abide.worker(QUEUE).include(orders::steps).run_until(serving).await?;
     served
 }

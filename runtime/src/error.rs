@@ -102,7 +102,7 @@ pub enum Error {
     /// A start named no task queue and none could be told.
     #[error(
         "AB0411: no task queue for workflow type `{workflow_type}`: no worker in this process serves it, so say \
-         `.queue(\"..\")` on the start or on the client"
+         `.task_queue(\"..\")` on the start or on the client"
     )]
     NoTaskQueue {
         /// The workflow's type.
@@ -126,14 +126,14 @@ pub enum Error {
     },
     /// No worker answered a query in time.
     #[error(
-        "AB0413: no worker answered query `{query}` within {waited_ms} ms: is a worker for task queue `{queue}` \
+        "AB0413: no worker answered query `{query}` within {waited_ms} ms: is a worker for task queue `{task_queue}` \
          running?"
     )]
     QueryTimeout {
         /// The query asked for.
         query: String,
         /// The execution's task queue.
-        queue: String,
+        task_queue: String,
         /// How long the client waited.
         waited_ms: u64,
     },
@@ -169,10 +169,12 @@ pub enum Error {
     #[error(transparent)]
     Store(StoreFailure),
     /// A worker has nothing to run.
-    #[error("AB0601: the worker of task queue `{queue}` has neither a workflow nor an activity registered")]
+    #[error(
+        "AB0601: the worker of task queue `{task_queue}` has neither a workflow nor an activity registered"
+    )]
     NothingRegistered {
         /// The worker's task queue.
-        queue: String,
+        task_queue: String,
     },
     /// Two registrations of one name.
     #[error("AB0601: {kind} `{name}` is registered twice: give one of them another `name = \"..\"`")]
@@ -268,10 +270,10 @@ pub enum Error {
         source: Option<Box<dyn std::error::Error + Send + Sync>>,
     },
     /// A worker has stopped and takes nothing more.
-    #[error("AB0607: the worker of task queue `{queue}` has stopped: {message}")]
+    #[error("AB0607: the worker of task queue `{task_queue}` has stopped: {message}")]
     WorkerStopped {
         /// The worker's task queue.
-        queue: String,
+        task_queue: String,
         /// Why.
         message: String,
     },

@@ -119,6 +119,7 @@ pub use abide_macros::{activity, init, query, run, signal, workflow};
 /// Only these futures, combinators over them (`join_all`, `FuturesUnordered`, `buffered` of the `futures` crate) and
 /// functions marked with [`#[workflow::helper]`](macro@workflow::helper) can be awaited in a workflow; rustc refuses the rest.
 pub mod workflow {
+    pub use abide_core::ActivityCall;
     pub use abide_core::flow::{
         AssumeDeterministic, Cancelled, Compensated, CompensationError, Info, JoinError, JoinHandle, Random,
         Saga, Shielded, SideEffect, Sleep, Timeout, Until, WorkflowFuture, WorkflowStream,

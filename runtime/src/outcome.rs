@@ -165,7 +165,7 @@ pub(crate) fn of_close<O: Outcome>(
     match close {
         Event::Completed { result } => result.decode().map_err(|e| Error::from(e).into()),
         Event::Failed { failure, compensation_failures } => Err(failed(failure).with(compensation_failures)),
-        Event::Canceled { compensation_failures, .. } => {
+        Event::Cancelled { compensation_failures, .. } => {
             Err(WorkflowError::Cancelled.with(compensation_failures))
         }
         Event::Terminated { .. } => Err(WorkflowError::Terminated),

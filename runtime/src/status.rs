@@ -17,7 +17,7 @@ pub enum ExecutionStatus {
     /// `run` returned an error.
     Failed,
     /// It was cancelled.
-    Canceled,
+    Cancelled,
     /// It was terminated.
     Terminated,
     /// A status that a newer release of abide has written, by its number in the database. [`is_open`](Self::is_open) holds
@@ -39,7 +39,7 @@ impl ExecutionStatus {
             Self::Suspended => 1,
             Self::Completed => 10,
             Self::Failed => 11,
-            Self::Canceled => 12,
+            Self::Cancelled => 12,
             Self::Terminated => 13,
             Self::Newer(code) => code,
         }
@@ -52,7 +52,7 @@ impl ExecutionStatus {
             1 => Self::Suspended,
             10 => Self::Completed,
             11 => Self::Failed,
-            12 => Self::Canceled,
+            12 => Self::Cancelled,
             13 => Self::Terminated,
             code => Self::Newer(code),
         }
@@ -66,7 +66,7 @@ impl fmt::Display for ExecutionStatus {
             Self::Suspended => "suspended",
             Self::Completed => "completed",
             Self::Failed => "failed",
-            Self::Canceled => "canceled",
+            Self::Cancelled => "cancelled",
             Self::Terminated => "terminated",
             Self::Newer(code) => return f.pad(&format!("status {code} of a newer release")),
         })

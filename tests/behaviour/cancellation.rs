@@ -87,7 +87,7 @@ async fn a_cancelled_workflow_is_dropped_and_its_activity_sees_the_token() {
     run.cancel("enough").await.unwrap();
     assert!(matches!(run.result().await, Err(WorkflowError::Cancelled)));
     eventually("the activity stopped", async || log.lines().contains(&"stopped only".to_owned())).await;
-    assert_eq!(run.describe().await.unwrap().status, abide::ExecutionStatus::Canceled);
+    assert_eq!(run.describe().await.unwrap().status, abide::ExecutionStatus::Cancelled);
     worker.shutdown().await.unwrap();
 }
 

@@ -57,7 +57,7 @@ async fn lists_are_filtered_and_newest_first() {
     client.start(quick(2)).id("a-2").await.unwrap().result().await.unwrap();
     client.start(fails()).id("b-1").await.unwrap().result().await.unwrap_err();
     client.start(busy()).id("b_2").await.unwrap();
-    client.start(quick(3)).id("c").queue("other").await.unwrap();
+    client.start(quick(3)).id("c").task_queue("other").await.unwrap();
 
     let all = ListFilter::new;
     assert_eq!(ids(&client, all()).await, ["c", "b_2", "b-1", "a-2", "a-1"]);
@@ -65,7 +65,7 @@ async fn lists_are_filtered_and_newest_first() {
     let over = all().status(ExecutionStatus::Completed).status(ExecutionStatus::Failed);
     assert_eq!(ids(&client, over).await, ["b-1", "a-2", "a-1"]);
     assert_eq!(ids(&client, all().workflow_type("quick")).await, ["c", "a-2", "a-1"]);
-    assert_eq!(ids(&client, all().queue("other")).await, ["c"]);
+    assert_eq!(ids(&client, all().task_queue("other")).await, ["c"]);
     assert_eq!(ids(&client, all().id_prefix("b-")).await, ["b-1"]);
     assert_eq!(ids(&client, all().id_prefix("b_")).await, ["b_2"], "no wildcards");
     let both = all().id_prefix("a").workflow_type("quick").status(ExecutionStatus::Running);
@@ -81,7 +81,7 @@ async fn lists_are_filtered_and_newest_first() {
 #[tokio::test]
 async fn pages_join_up() {
     let db = Db::new().await;
-    let client = db.client().queue("main");
+    let client = db.client().task_queue("main");
     for n in 0..7 {
         client.start(quick(n)).id(format!("q{n}")).await.unwrap();
     }
@@ -104,7 +104,7 @@ async fn pages_join_up() {
 #[tokio::test]
 async fn lists_of_a_test_environment_are_newest_first() {
     let env = abide::testing::TestEnv::start().await.unwrap();
-    let client = env.client().queue("main");
+    let client = env.client().task_queue("main");
     let mut started = Vec::new();
     for n in 0..20 {
         client.start(quick(n)).id(format!("q{n}")).await.unwrap();
@@ -128,7 +128,7 @@ async fn a_description_says_what_it_waits_for() {
     .await;
     let seen = run.describe().await.unwrap();
     assert_eq!(
-        (seen.workflow_id.as_str(), seen.workflow_type.as_str(), seen.queue.as_str()),
+        (seen.workflow_id.as_str(), seen.workflow_type.as_str(), seen.task_queue.as_str()),
         ("busy", "busy", "main")
     );
     assert_eq!((seen.status, Some(seen.run_id.as_str())), (ExecutionStatus::Running, run.run_id()));

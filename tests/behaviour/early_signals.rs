@@ -53,7 +53,7 @@ impl Told {
 
 /// A start and five signals, which are all acknowledged; one of them has no handler.
 async fn start_and_tell(client: &Client) -> Handle<Told> {
-    let run = client.start(Told::run()).queue("early").await.unwrap();
+    let run = client.start(Told::run()).task_queue("early").await.unwrap();
     run.tell("a".into()).await.unwrap();
     run.tell_twice("b".into()).await.unwrap();
     client.handle::<Other>(run.id()).ring().await.unwrap();
@@ -132,7 +132,7 @@ async fn what_is_there_at_the_first_turn_is_what_run_sees() {
 async fn a_cancel_among_the_signals_comes_after_the_first_poll() {
     let db = Db::new().await;
     let client = db.client();
-    let run = client.start(Told::run()).queue("early").await.unwrap();
+    let run = client.start(Told::run()).task_queue("early").await.unwrap();
     run.tell("a".into()).await.unwrap();
     run.cancel("enough").await.unwrap();
     run.tell("b".into()).await.unwrap();
@@ -197,7 +197,7 @@ impl Halts {
 #[tokio::test]
 async fn an_activity_of_a_turn_that_was_suspended_runs() {
     let db = Db::new().await;
-    let run = db.client().start(Halts::run()).queue("early").await.unwrap();
+    let run = db.client().start(Halts::run()).task_queue("early").await.unwrap();
     run.work().await.unwrap();
     run.open().await.unwrap();
     let worker = db.abide.worker("early").workflow(Halts::run).activity(once).start().await.unwrap();

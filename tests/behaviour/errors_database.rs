@@ -56,7 +56,7 @@ async fn urls_and_paths() {
 async fn read_only() {
     let folder = tempfile::tempdir().unwrap();
     let abide = Db::open(&folder).await;
-    let run = abide.client().queue("db").start(steps(0)).await.unwrap();
+    let run = abide.client().task_queue("db").start(steps(0)).await.unwrap();
     abide.close().await.unwrap();
     let file = folder.path().join("abide.db");
     let writable = fs::metadata(&file).unwrap().permissions();
@@ -92,7 +92,7 @@ async fn not_a_database_of_abides() {
 async fn written_by_a_newer_version() {
     let folder = tempfile::tempdir().unwrap();
     let abide = Db::open(&folder).await;
-    let run = abide.client().queue("db").start(steps(0)).await.unwrap();
+    let run = abide.client().task_queue("db").start(steps(0)).await.unwrap();
     abide.close().await.unwrap();
     let mut later = stranger(&folder).await;
     let insert = "INSERT INTO abide_migration (version, build, applied_at) VALUES (999, 'later', 0)";
@@ -116,7 +116,7 @@ async fn locked_by_a_stranger() {
         runs.push(abide.client().start(steps(n)).await.unwrap());
     }
     let impatient = Abide::builder(Db::url(&folder)).busy_timeout(Duration::from_millis(300)).open();
-    let impatient = impatient.await.unwrap().client().queue("elsewhere");
+    let impatient = impatient.await.unwrap().client().task_queue("elsewhere");
 
     let mut stranger = stranger(&folder).await;
     stranger.execute("BEGIN IMMEDIATE").await.unwrap();
@@ -162,7 +162,7 @@ async fn a_full_disk() {
 
     full.store(true, Ordering::Relaxed);
     gate.open();
-    let client = abide.client().queue("elsewhere");
+    let client = abide.client().task_queue("elsewhere");
     assert_eq!(refused(client.start(steps(1)).id("late").await), "AB0504");
     assert_eq!(run.describe().await.unwrap().status, ExecutionStatus::Running, "nobody blames the workflow");
     tokio::time::sleep(Duration::from_secs(1)).await;

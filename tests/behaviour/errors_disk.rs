@@ -59,7 +59,7 @@ async fn a_disk_that_is_really_full() {
     left.truncate(1);
     while std::io::Write::write_all(&mut file, &left).is_ok() {}
 
-    let elsewhere = abide.client().queue("elsewhere");
+    let elsewhere = abide.client().task_queue("elsewhere");
     let mut refused = None;
     for _ in 0..2_000 {
         // The file has a few pages to spare; large inputs use them up.

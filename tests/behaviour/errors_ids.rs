@@ -92,7 +92,7 @@ async fn a_repeated_start_answers_with_the_first_run() {
     worker.shutdown().await.unwrap();
 
     // The same without a worker, straight into the database.
-    let alone = client.clone().queue("ids");
+    let alone = client.clone().task_queue("ids");
     let known = alone.start(holds(5)).id("a").request_id("r").await.unwrap();
     assert_eq!(known.run_id(), first.run_id());
     let unowned = alone.start(holds(6)).id("b").request_id("s").await.unwrap();
@@ -103,7 +103,7 @@ async fn a_repeated_start_answers_with_the_first_run() {
 #[tokio::test]
 async fn the_policies_hold_without_a_worker() {
     let db = Db::new().await;
-    let client = db.client().queue("ids");
+    let client = db.client().task_queue("ids");
     let first = client.start(done(1)).id("a").await.unwrap();
     assert_eq!(refused(client.start(done(2)).id("a").await), "AB0401");
     let same = client.start(done(2)).id("a").id_conflict_policy(IdConflictPolicy::UseExisting);
@@ -123,12 +123,12 @@ async fn the_policies_hold_without_a_worker() {
 #[tokio::test]
 async fn ids_have_1_to_1000_characters() {
     let (db, longest) = (Db::new().await, "ä".repeat(abide::MAX_ID_CHARS));
-    let client = db.client().queue("ids");
+    let client = db.client().task_queue("ids");
     let long = format!("{longest}!");
     for id in ["", long.as_str()] {
         assert_eq!(refused(client.start(done(1)).id(id).await), "AB0412");
         assert_eq!(refused(client.start(done(1)).request_id(id).await), "AB0412");
-        assert_eq!(refused(client.start(done(1)).queue(id).await), "AB0412");
+        assert_eq!(refused(client.start(done(1)).task_queue(id).await), "AB0412");
         assert_eq!(refused(client.execution("none").cancel("x").request_id(id).await), "AB0412");
     }
     assert!(client.list(ListFilter::new()).await.unwrap().executions.is_empty());

@@ -206,7 +206,7 @@ async fn a_signal_that_does_not_decode_is_kept_and_harms_nobody() {
 async fn a_suspended_execution_keeps_its_messages() {
     let db = Db::new().await;
     let stranger = db.abide.worker("messages").workflow(Confused::run).build_id("x").start().await.unwrap();
-    let run = db.client().start(strict("x".to_owned())).queue("messages").await.unwrap();
+    let run = db.client().start(strict("x".to_owned())).task_queue("messages").await.unwrap();
     assert_eq!(reason(run.result().await).code(), "AB0206");
     run.cancel("while it is suspended").await.unwrap();
     let worker = db.abide.worker("messages").workflow(strict).build_id("y").start().await.unwrap();
@@ -225,7 +225,7 @@ async fn strict(text: String) -> String {
 #[tokio::test]
 async fn a_query_that_nobody_answers() {
     let db = Db::new().await;
-    let run = db.client().queue("deserted").start(Counter::run()).await.unwrap();
+    let run = db.client().task_queue("deserted").start(Counter::run()).await.unwrap();
     let error = run.value().await.unwrap_err();
     assert_eq!(error.code(), "AB0413");
     says(&error.to_string(), &["value", "deserted"]);

@@ -29,7 +29,7 @@ async fn calls_not_yet(n: u32) -> Result<u32, Failure> {
 async fn an_unknown_workflow_type_waits_for_a_worker_that_has_it() {
     let db = Db::new().await;
     let stranger = db.abide.worker("types").workflow(present).start().await.unwrap();
-    let run = db.client().start(absent(5)).queue("types").await.unwrap();
+    let run = db.client().start(absent(5)).task_queue("types").await.unwrap();
     let told = reason(run.result().await);
     assert_eq!(told.code(), "AB0206");
     says(told.message(), &["absent", "register it"]);

@@ -66,7 +66,7 @@ async fn transactional_activities_wait_for_a_connection_and_lose_no_attempt() {
 #[tokio::test]
 async fn a_call_that_finds_none_free_says_so_and_can_be_repeated() {
     let bank = narrow().await;
-    let client = bank.abide.client().queue("bank");
+    let client = bank.abide.client().task_queue("bank");
     let run = client.start(pay(1, 1)).id("held").await.unwrap();
     // Another's lock on its row: whoever sends it something waits, and keeps the connection.
     let mut other = bank.user().await;

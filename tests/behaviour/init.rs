@@ -81,7 +81,7 @@ fn steps(worker: WorkerBuilder) -> WorkerBuilder {
 async fn the_state_is_there_before_early_signals_and_run() {
     for cache_bytes in [usize::MAX, 1] {
         let (db, log) = (Db::new().await, Log::default());
-        let run = db.client().start(Work::run(order(&[1, 2]), 2)).queue("init").await.unwrap();
+        let run = db.client().start(Work::run(order(&[1, 2]), 2)).task_queue("init").await.unwrap();
         run.add(3).await.unwrap();
         let worker = db.abide.worker("init").include(steps).activities(Steps(log.clone()));
         let worker = worker.cache_bytes(cache_bytes).start().await.unwrap();
@@ -106,7 +106,7 @@ async fn a_run_that_nobody_has_begun_is_looked_at_as_it_will_begin() {
     let db = Db::new().await;
     let beside = db.abide.worker("beside").workflow(Work::run).activities(Steps(Log::default()));
     let beside = beside.start().await.unwrap();
-    let run = db.client().start(Work::run(order(&[1, 2]), 2)).queue("init").await.unwrap();
+    let run = db.client().start(Work::run(order(&[1, 2]), 2)).task_queue("init").await.unwrap();
     assert_eq!(run.left().await.unwrap(), [2, 1]);
     assert!(run.history().await.unwrap().is_empty());
     run.terminate("never begun").await.unwrap();
@@ -209,11 +209,11 @@ impl Unmade {
 async fn a_panic_suspends_and_a_fixed_build_goes_on() {
     let (db, log) = (Db::new().await, Log::default());
     let client = db.client();
-    let run = client.start(Unmade::run(2)).queue("init").await.unwrap();
+    let run = client.start(Unmade::run(2)).task_queue("init").await.unwrap();
     run.add(5).await.unwrap();
     let worker = db.abide.worker("init").workflow(Unmade::run).activities(Steps(log.clone()));
     let worker = worker.start().await.unwrap();
-    let well = client.start(Unmade::run(1)).queue("init").await.unwrap();
+    let well = client.start(Unmade::run(1)).task_queue("init").await.unwrap();
     assert_eq!(well.result().await.unwrap(), 2, "the worker goes on");
     let told = reason(run.result().await);
     assert_eq!(told.code(), "AB0202");
@@ -266,7 +266,7 @@ impl Number {
 async fn an_input_that_does_not_decode_suspends() {
     let db = Db::new().await;
     let other = db.abide.worker("init").workflow(Number::run).start().await.unwrap();
-    let run = db.client().start(Text::run("seven".to_owned())).queue("init").await.unwrap();
+    let run = db.client().start(Text::run("seven".to_owned())).task_queue("init").await.unwrap();
     let told = reason(run.result().await);
     assert_eq!(told.code(), "AB0203");
     says(told.message(), &["input", "u32"]);

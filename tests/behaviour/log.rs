@@ -93,7 +93,7 @@ async fn a_worker_runs_until_it_is_asked_to_stop() {
     let db = Db::new().await;
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let worker = tokio::spawn(db.abide.worker("until").include(steps).run_until(stopped));
-    let run = db.client().start(unlucky()).queue("until").await.unwrap();
+    let run = db.client().start(unlucky()).task_queue("until").await.unwrap();
     run.result().await.unwrap_err();
     stop.send(()).unwrap();
     worker.await.unwrap().unwrap();
@@ -103,7 +103,7 @@ async fn a_worker_runs_until_it_is_asked_to_stop() {
 async fn a_task_queue_that_nobody_serves_is_told() {
     listen();
     let db = Db::new().await;
-    let run = db.client().start(waits_for_ever()).id("log-unserved").queue("log-ordres").await.unwrap();
+    let run = db.client().start(waits_for_ever()).id("log-unserved").task_queue("log-ordres").await.unwrap();
     let serving = async || run.describe().await.unwrap().serving;
     assert_eq!(serving().await, Some(Serving::NoWorker));
     let activities = db.abide.worker("log-ordres").activity(never).start().await.unwrap();
@@ -132,7 +132,7 @@ async fn a_task_queue_that_nobody_serves_is_told() {
 async fn a_start_that_nobody_takes_is_told_though_nobody_waits_for_it() {
     listen();
     let db = Db::new().await;
-    let client = db.client().queue("log-bare");
+    let client = db.client().task_queue("log-bare");
     let first = client.start(waits_for_ever()).id("log-bare-1").await.unwrap();
     let second = client.start(waits_for_ever()).id("log-bare-2").await.unwrap();
     eventually("it is told", async || engine_told("AB0627: workflow `log-bare-1`").len() == 1).await;

@@ -61,7 +61,7 @@ impl Collects {
 async fn a_long_panic_is_cut_in_the_suspension_and_in_lists() {
     let db = Db::new().await;
     let worker = db.abide.worker("long").workflow(panics_long).start().await.unwrap();
-    let run = db.client().start(panics_long()).queue("long").await.unwrap();
+    let run = db.client().start(panics_long()).task_queue("long").await.unwrap();
     let reason = reason(run.result().await);
     assert!(reason.message().len() < ROW, "{} bytes", reason.message().len());
     says(reason.message(), &["panicked: begin x", "bytes cut ..]", "x end", "Deploy a fix"]);
@@ -78,7 +78,7 @@ async fn errors_and_reasons_are_cut_once_and_stay_so() {
         worker.activity(panics_long_within).activity(fails_long).cache_bytes(1).start()
     };
     let first = worker().await.unwrap();
-    let run = db.client().start(Collects::run()).queue("long").await.unwrap();
+    let run = db.client().start(Collects::run()).task_queue("long").await.unwrap();
     super::support::eventually("both have failed", async || {
         let events = run.history().await.unwrap().into_iter().flat_map(|row| row.events);
         events.filter(|event| matches!(event, Event::ActivityFailed { .. })).count() == 2

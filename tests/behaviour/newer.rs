@@ -89,8 +89,8 @@ async fn an_event_of_a_newer_release_suspends_the_run_until_a_release_that_knows
 async fn a_status_of_a_newer_release_is_told_by_its_number() {
     let folder = tempfile::tempdir().unwrap();
     let abide = Db::open(&folder).await;
-    let run = abide.client().queue("newer").start(Patient::run()).id("newer").await.unwrap();
-    let other = abide.client().queue("newer").start(Patient::run()).await.unwrap();
+    let run = abide.client().task_queue("newer").start(Patient::run()).id("newer").await.unwrap();
+    let other = abide.client().task_queue("newer").start(Patient::run()).await.unwrap();
     let ended = r#"UPDATE {s}execution SET status = 14, closed_at = 0, result = '{"continued_as_new":{}}' WHERE id = "#;
     sql(&folder, &format!("{ended}{ONE}")).await;
     let worker = abide.worker("newer").workflow(Patient::run).start().await.unwrap();

@@ -130,7 +130,7 @@ const OPEN: &[(&str, &[&str], usize)] = &[
 /// Writes runs of every kind. Their worker is not shut down.
 async fn fill(abide: &Abide) {
     THEN.store(true, Ordering::SeqCst);
-    let client = abide.client().queue("older");
+    let client = abide.client().task_queue("older");
     let worker = abide.worker("older").workflow(Journey::run).activities(Depot(Log::default()));
     let worker = worker.start().await.unwrap();
     for (id, steps, gone) in OPEN {
@@ -160,7 +160,7 @@ async fn fill(abide: &Abide) {
     let ended = client.start(Journey::run(way(&["wait"]))).id("terminated").await.unwrap();
     ended.terminate("for good").await.unwrap();
     // Nobody has begun this one, and two signals wait for it.
-    let elsewhere = abide.client().queue("older-later");
+    let elsewhere = abide.client().task_queue("older-later");
     let early = elsewhere.start(Journey::run(way(&["a", "wait"]))).id("early").await.unwrap();
     early.tell(7).await.unwrap();
     early.tell(8).await.unwrap();
@@ -179,7 +179,7 @@ async fn finish(abide: &Abide) {
     let closed = |id: &'static str| client.handle::<Journey>(id);
     assert_eq!(closed("completed").result().await.unwrap()[0], "a");
     assert!(closed("failed").result().await.unwrap_err().to_string().contains("no way"));
-    assert_eq!(closed("cancelled").describe().await.unwrap().status, ExecutionStatus::Canceled);
+    assert_eq!(closed("cancelled").describe().await.unwrap().status, ExecutionStatus::Cancelled);
     assert_eq!(closed("terminated").describe().await.unwrap().status, ExecutionStatus::Terminated);
     let listed = client.list(ListFilter::new()).await.unwrap();
     assert_eq!(listed.executions.len(), OPEN.len() + 6);
@@ -198,7 +198,7 @@ async fn finish(abide: &Abide) {
     assert_eq!(closed("completed").seen().await.unwrap().len(), 2, "a closed run is asked");
     let again = abide
         .client()
-        .queue("older")
+        .task_queue("older")
         .start(Journey::run(way(&[])))
         .id("completed")
         .request_id("start-completed");

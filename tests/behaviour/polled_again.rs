@@ -146,11 +146,11 @@ async fn what_has_no_value_to_give_away_is_ready_again() {
     ];
     let mut runs = Vec::new();
     for (what, expected, least) in cases {
-        let run = db.client().start(Again::run(what.into())).queue("again").await.unwrap();
+        let run = db.client().start(Again::run(what.into())).task_queue("again").await.unwrap();
         eventually(what, async || events(&run.untyped()).await >= least).await;
         runs.push((what, run, expected));
     }
-    let listens = db.client().start(Listens::run()).queue("again").await.unwrap();
+    let listens = db.client().start(Listens::run()).task_queue("again").await.unwrap();
     listens.cancel("enough").await.unwrap();
     first.shutdown().await.unwrap();
     let second = worker().await.unwrap();
@@ -176,7 +176,7 @@ async fn what_has_given_its_value_suspends() {
         ("side effect twice", "a `workflow::side_effect`"),
         ("compensate twice", "a `workflow::shielded`"),
     ] {
-        let run = db.client().start(Again::run(what.into())).queue("again").await.unwrap();
+        let run = db.client().start(Again::run(what.into())).task_queue("again").await.unwrap();
         let reason = reason(run.result().await);
         assert_eq!(reason.code(), "AB0218", "{what}: {reason}");
         says(reason.message(), &[name, "polled_again.rs", "&mut"]);

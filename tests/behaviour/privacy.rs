@@ -315,7 +315,7 @@ async fn a_signal_and_a_query_that_do_not_decode() {
     listen();
     let (db, secret) = (Db::new().await, secret("messages"));
     let worker = db.abide.worker("privacy").workflow(NumberDesk::run).start().await.unwrap();
-    let run = db.client().start(Desk::run()).id("desk").queue("privacy").await.unwrap();
+    let run = db.client().start(Desk::run()).id("desk").task_queue("privacy").await.unwrap();
     run.guest(secret.clone()).await.unwrap();
     let error = run.knows(secret.clone()).await.unwrap_err();
     assert_eq!(error.code(), "AB0409");

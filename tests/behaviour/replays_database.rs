@@ -258,7 +258,7 @@ async fn runs_that_nobody_has_begun_have_their_arguments() {
     // More than a page of them, and more than a summary keeps.
     let starts = (0..130).map(|n| {
         let start = db.client().start(Approval::run("A-1".to_owned())).id(format!("order-{n}"));
-        start.queue("nobody").into_future()
+        start.task_queue("nobody").into_future()
     });
     let runs = futures::future::try_join_all(starts).await.unwrap();
     let history = History::of(&runs[0]).await.unwrap();

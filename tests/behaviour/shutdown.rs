@@ -170,7 +170,7 @@ async fn messages_and_starts_during_it_are_kept() {
     const LETTERS: u32 = 60;
     let (db, log) = (Db::new().await, Log::default());
     let first = worker(&db, &log).start().await.unwrap();
-    let client = db.client().queue("shutdown");
+    let client = db.client().task_queue("shutdown");
     let run = client.start(Letters::run(LETTERS)).await.unwrap();
     let (handle, starting) = (run.clone(), client.clone());
     let sender = tokio::spawn(async move {

@@ -235,7 +235,7 @@ async fn a_wait_that_nothing_ends_is_told_with_its_position() -> Result<(), Fail
 async fn a_wait_for_a_worker_that_is_not_there_says_so() -> Result<(), Failure> {
     let env = TestEnv::start().await?;
     let worker = env.worker("desk").workflow(pay).activity(charge).start().await?;
-    let run = env.client().start(pay()).queue("dekc").id("w-2").await?;
+    let run = env.client().start(pay()).task_queue("dekc").id("w-2").await?;
     let error = run.result().await.unwrap_err().to_string();
     let says = "AB0419: workflow `w-2` waits for a worker of task queue `dekc` (no live worker is on its task queue)";
     assert!(error.starts_with(says), "{error}");

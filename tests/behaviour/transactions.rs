@@ -82,7 +82,7 @@ impl Teller {
                 within.rollback().await?;
             }
             ("start", _) => {
-                let client = self.abide.client().queue("elsewhere");
+                let client = self.abide.client().task_queue("elsewhere");
                 client.start(pay(1, 1)).id("from-inside").within(tx).await?;
             }
             _ => {}

@@ -123,7 +123,7 @@ async fn a_client_is_told_that_the_outcome_is_unknown_and_may_ask_again() {
         let other = scene.open().await;
         let service = worker(&other, &scene.ledger()).start().await.expect("it starts");
         let abide = open(&scene, &plan, at, StoreFault::Lost).await;
-        let client = abide.client().queue(QUEUE);
+        let client = abide.client().task_queue(QUEUE);
         let run = client.start(Letters::run(1)).await.expect("it starts");
         plan.arm(1);
         let told = run.letter(4).request_id("letter").await.expect_err("it breaks off");
@@ -152,7 +152,7 @@ async fn a_worker_stops_at_a_failed_fsync_and_nothing_is_lost() {
         assert_eq!(stopped.code(), "AB0607");
         assert!(stopped.to_string().contains("AB0507"), "{stopped}");
         let refused =
-            abide.client().queue(QUEUE).start(sequence(2, 1, 1)).await.expect_err("nothing is written");
+            abide.client().task_queue(QUEUE).start(sequence(2, 1, 1)).await.expect_err("nothing is written");
         assert_eq!(refused.code(), "AB0507");
         let asked = plan.asked.load(Ordering::SeqCst);
         assert_eq!(asked, 1, "nothing is tried again");

@@ -33,7 +33,7 @@ async fn a_first_open_that_is_killed_is_finished_by_the_next() {
         let abide = scene.open().await;
         assert_eq!(tables(&scene.path("abide.db")).await, expected, "kill {kill}");
         let worker = worker(&abide, &scene.ledger()).start().await.expect("a worker starts");
-        let run = abide.client().queue(QUEUE).start(stubborn(1)).await.expect("it takes work");
+        let run = abide.client().task_queue(QUEUE).start(stubborn(1)).await.expect("it takes work");
         assert_eq!(run.result().await.expect("it completes"), 20);
         worker.shutdown().await.expect("it shuts down");
     }
@@ -66,7 +66,7 @@ async fn many_that_open_a_new_file_at_once_make_one_database_whoever_is_killed()
         assert_eq!(tables(&scene.path("abide.db")).await, expected, "round {round}");
         let abide = scene.open().await;
         let worker = worker(&abide, &scene.ledger()).start().await.expect("a worker starts");
-        let run = abide.client().queue(QUEUE).start(stubborn(1)).await.expect("it takes work");
+        let run = abide.client().task_queue(QUEUE).start(stubborn(1)).await.expect("it takes work");
         assert_eq!(run.result().await.expect("it completes"), 20);
         worker.shutdown().await.expect("it shuts down");
     }

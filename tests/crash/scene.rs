@@ -67,7 +67,7 @@ impl Scene {
 
     /// A client in this process, where there is no worker.
     pub(crate) async fn client(&self) -> Client {
-        self.open().await.client().queue(crate::workflows::QUEUE)
+        self.open().await.client().task_queue(crate::workflows::QUEUE)
     }
 
     /// Starts a child.

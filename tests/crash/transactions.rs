@@ -53,7 +53,7 @@ async fn start(scene: &Scene) -> Vec<Handle<bookings>> {
     // Where the user's own statements find it, and a stranger's too.
     let table = if crate::ON_POSTGRES { TABLE.replace("booked", "public.booked") } else { TABLE.to_owned() };
     connect(scene.database()).await.run(&table).await;
-    let client = abide.client().queue(QUEUE);
+    let client = abide.client().task_queue(QUEUE);
     let mut runs = Vec::new();
     for n in 0..WORKFLOWS {
         runs.push(client.start(bookings(n, STEPS, crate::ON_POSTGRES)).await.expect("it starts"));

@@ -23,7 +23,7 @@ pub(super) enum Ending {
 pub(super) enum Verdict {
     Completed(crate::Payload),
     Failed(FailureRecord),
-    Canceled(String),
+    Cancelled(String),
 }
 
 static COMPENSATION: Site = Site { file: "saga", line: 0, column: 0, text: "compensation" };
@@ -100,7 +100,7 @@ impl Execution {
             Err(error) => Verdict::Failed(FailureRecord::new(FailureKind::Invalid, error)),
         };
         let cancelled = self.ctx.cancellation.borrow().dropping().map(str::to_owned);
-        let verdict = cancelled.map_or(verdict, Verdict::Canceled);
+        let verdict = cancelled.map_or(verdict, Verdict::Cancelled);
         self.decide(verdict);
     }
 
@@ -186,7 +186,7 @@ impl Execution {
         let cancelled = self.ctx.cancellation.borrow().dropping().map(str::to_owned);
         match cancelled {
             Some(reason) if !main && !self.ctx.cancellation.borrow().has_doomed() => {
-                self.decide(Verdict::Canceled(reason));
+                self.decide(Verdict::Cancelled(reason));
                 true
             }
             _ => {
@@ -226,7 +226,7 @@ impl Execution {
         let event = match verdict {
             Verdict::Completed(result) => Event::Completed { result },
             Verdict::Failed(failure) => Event::Failed { failure, compensation_failures },
-            Verdict::Canceled(reason) => Event::Canceled { reason, compensation_failures },
+            Verdict::Cancelled(reason) => Event::Cancelled { reason, compensation_failures },
         };
         let wanted = event.clone();
         let same = move |recorded: &Event| same_close(&wanted, recorded);

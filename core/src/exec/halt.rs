@@ -39,10 +39,9 @@ pub fn shown(value: &Payload) -> String {
 
 impl fmt::Display for Suspension {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.code, self.message)?;
         match &self.site {
-            Some(site) => write!(f, ", at {site}"),
-            None => Ok(()),
+            Some(site) => write!(f, "{}: at {site}: {}", self.code, self.message),
+            None => write!(f, "{}: {}", self.code, self.message),
         }
     }
 }
@@ -106,7 +105,7 @@ impl Suspension {
             Some(code) => Self::new(code, message.trim_start_matches(code).trim_start_matches(": ")),
             None => Self::new(
                 "AB0202",
-                format!("its code panicked: {message}. Deploy a fix and resume it; nothing is lost"),
+                format!("its code panicked: {message}. Nothing is lost: deploy a fix, and a worker of the new build takes it up"),
             ),
         }
         .at(site)
@@ -231,7 +230,7 @@ impl Mismatch {
         };
         let message = format!(
             "history and code differ: event {} is {}, but the code asked for {asked}. Likely cause: {cause}. Deploy \
-             code that repeats this history and resume it",
+             code that repeats this history: a worker of that build takes it up",
             self.at,
             describe(&self.expected),
         );
@@ -284,7 +283,7 @@ pub fn describe(event: &Event) -> String {
         Event::SideEffect { .. } => "a side effect".to_owned(),
         Event::Completed { .. } => "the workflow's completion".to_owned(),
         Event::Failed { .. } => "the workflow's failure".to_owned(),
-        Event::Canceled { .. } => "the workflow's cancellation".to_owned(),
+        Event::Cancelled { .. } => "the workflow's cancellation".to_owned(),
         Event::Started { .. } => "the workflow's start".to_owned(),
         Event::ActivityCompleted { activity, .. } => format!("the result of activity {activity}"),
         Event::ActivityFailed { activity, .. } => format!("the failure of activity {activity}"),

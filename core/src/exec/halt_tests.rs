@@ -62,7 +62,7 @@ fn no_event_is_told_with_its_value() {
         Event::SideEffect { value: secret() },
         Event::Completed { result: secret() },
         Event::Failed { failure: failure(), compensation_failures: vec![failure()] },
-        Event::Canceled { reason: "secret".to_owned(), compensation_failures: vec![] },
+        Event::Cancelled { reason: "secret".to_owned(), compensation_failures: vec![] },
         Event::Terminated { reason: "secret".to_owned() },
     ] {
         differs(event.clone(), Some(scheduled("charge", "[]")));

@@ -184,7 +184,7 @@ fn command() -> BoxedStrategy<Event> {
         (failure(), vec(failure(), 0..2))
             .prop_map(|(failure, compensation_failures)| Event::Failed { failure, compensation_failures }),
         (text(), vec(failure(), 0..2))
-            .prop_map(|(reason, compensation_failures)| Event::Canceled { reason, compensation_failures }),
+            .prop_map(|(reason, compensation_failures)| Event::Cancelled { reason, compensation_failures }),
     ]
     .boxed()
 }

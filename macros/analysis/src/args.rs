@@ -69,6 +69,7 @@ fn twice(args: &[Arg], errors: &mut Errors) {
 
 fn unknown(name: Option<&Ident>, value: &Value, attribute: &str, known: &[&str], errors: &mut Errors) {
     let help = |name: &str| match (suggest::elsewhere(attribute, name), suggest::nearest(name, known)) {
+        (Some(here), _) if here.contains('?') => format!("did you mean {here}"),
         (Some(here), _) => format!("did you mean {here}?"),
         (None, Some(near)) => format!("did you mean `{near}`?"),
         (None, None) => format!("it takes {}", suggest::list(known)),

@@ -21,6 +21,8 @@ const ELSEWHERE: &[(&str, &str, &str)] = &[
     ("#[activity]", "schedule_to_close_timeout", "`schedule_to_close`"),
     ("#[activity]", "schedule_to_start_timeout", "`schedule_to_start`"),
     ("#[activity]", "timeout", "`start_to_close`, the limit of one attempt"),
+    ("#[activity]", "heartbeat_timeout", HEARTBEAT),
+    ("#[activity]", "heartbeat", HEARTBEAT),
     ("#[activity]", "retry_policy", "`retry(..)`"),
     ("#[activity]", "retries", "`retry(max_attempts = 3)`"),
     ("#[activity]", "max_attempts", "`retry(max_attempts = 3)`"),
@@ -39,11 +41,13 @@ const ELSEWHERE: &[(&str, &str, &str)] = &[
     ("retry(..)", "non_retryable", NON_RETRYABLE),
     ("retry(..)", "non_retryable_errors", NON_RETRYABLE),
     ("retry(..)", "non_retryable_error_types", NON_RETRYABLE),
-    ("#[workflow]", "task_queue", "`.queue(..)` at the start, or the queue of `abide.worker(..)`"),
-    ("#[workflow]", "queue", "`.queue(..)` at the start, or the queue of `abide.worker(..)`"),
+    ("#[workflow]", "task_queue", "`.task_queue(..)` at the start, or the queue of `abide.worker(..)`"),
+    ("#[workflow]", "queue", "`.task_queue(..)` at the start, or the queue of `abide.worker(..)`"),
 ];
 
 const NON_RETRYABLE: &str = "`retry_if`, an argument of the activity that asks the error: `#[activity(retry_if = PaymentError::is_temporary)]`";
+
+const HEARTBEAT: &str = "`start_to_close`, the limit of one attempt? Heartbeats come in a later version; a dead worker is noticed without them";
 
 /// What stands for this argument, by the words of other engines.
 pub(crate) fn elsewhere(attribute: &str, name: &str) -> Option<&'static str> {

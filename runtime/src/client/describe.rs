@@ -8,7 +8,7 @@ use super::pending::{Pending, PendingActivity, PendingTimer};
 use super::serving::Serving;
 use super::time::timestamp;
 use super::wait::closing_event;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::outcome::Reason;
 use crate::status::ExecutionStatus;
 use crate::store::ExecutionRow;
@@ -31,7 +31,7 @@ pub struct Description {
     /// The workflow's name.
     pub workflow_type: String,
     /// The task queue whose workers run it.
-    pub queue: String,
+    pub task_queue: String,
     /// Where it stands.
     pub status: ExecutionStatus,
     /// Why it is suspended, where it is.
@@ -81,7 +81,7 @@ impl UntypedHandle {
         };
         let (compensation_failures, reason) = match readable(closed(&row), &mut unreadable)? {
             Some(Event::Failed { compensation_failures, .. }) => (compensation_failures, None),
-            Some(Event::Canceled { compensation_failures, reason }) => (compensation_failures, Some(reason)),
+            Some(Event::Cancelled { compensation_failures, reason }) => (compensation_failures, Some(reason)),
             _ => (Vec::new(), None),
         };
         let serving = match row.status.is_open() {
@@ -95,7 +95,7 @@ impl UntypedHandle {
             workflow_id: row.workflow_id,
             run_id: row.run_id,
             workflow_type: row.workflow_type,
-            queue: row.queue,
+            task_queue: row.queue,
             status: row.status,
             created_at: timestamp(row.created_at_ms),
             closed_at: row.closed_at_ms.map(timestamp),
@@ -108,6 +108,20 @@ impl UntypedHandle {
             cancel_reason: reason.or(pending.cancel_reason),
             unreadable,
         })
+    }
+
+    /// In a test's environment: what it waits for cannot come any more.
+    pub(super) async fn nothing_left(&self) -> Error {
+        let awaiting = match self.describe().await {
+            Ok(Description { serving: Some(serving), task_queue, .. }) if serving != Serving::Served => {
+                format!("for a worker of task queue `{task_queue}` ({serving})")
+            }
+            Ok(Description { awaiting, .. }) => {
+                format!("at {}", awaiting.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))
+            }
+            Err(error) => format!("({error})"),
+        };
+        Error::NothingLeft { workflow_id: self.id().to_owned(), awaiting }
     }
 
     /// Best effort: a description without positions is better than none.

@@ -53,7 +53,7 @@ impl ListFilter {
     }
 
     /// Those of this task queue.
-    pub fn queue(mut self, queue: impl AsRef<str>) -> Self {
+    pub fn task_queue(mut self, queue: impl AsRef<str>) -> Self {
         self.filter.queue = Some(queue.as_ref().to_owned());
         self
     }
@@ -109,7 +109,7 @@ pub struct ExecutionSummary {
     /// The workflow's name.
     pub workflow_type: String,
     /// The task queue whose workers run it.
-    pub queue: String,
+    pub task_queue: String,
     /// Where it stands.
     pub status: ExecutionStatus,
     /// Why it is suspended, where it is.
@@ -129,7 +129,7 @@ impl ExecutionSummary {
             workflow_id: row.workflow_id,
             run_id: row.run_id,
             workflow_type: row.workflow_type,
-            queue: row.queue,
+            task_queue: row.queue,
             status,
             created_at: timestamp(row.created_at_ms),
             closed_at: row.closed_at_ms.map(timestamp),

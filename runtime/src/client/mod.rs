@@ -59,7 +59,7 @@ impl Client {
     /// This client with a default task queue for its starts. Without one, a start goes to the queue of a worker in
     /// this process that serves the workflow.
     #[must_use]
-    pub fn queue(mut self, queue: impl AsRef<str>) -> Self {
+    pub fn task_queue(mut self, queue: impl AsRef<str>) -> Self {
         self.queue = Some(Arc::from(queue.as_ref()));
         self
     }

@@ -79,7 +79,7 @@ impl UntypedHandle {
             }
         }
         let waited_ms = u64::try_from(asked.elapsed().as_millis()).unwrap_or(u64::MAX);
-        Err(Error::QueryTimeout { query: name.to_owned(), queue: row.queue.clone(), waited_ms })
+        Err(Error::QueryTimeout { query: name.to_owned(), task_queue: row.queue.clone(), waited_ms })
     }
 }
 

@@ -38,7 +38,7 @@ async fn a_query_that_nobody_answers_fails_after_20_s() {
     let error = handle.ask("status", Payload::null(), |_| Ok(())).await.unwrap_err();
     assert_eq!(asked.elapsed().as_secs(), 20);
     assert_eq!((error.code(), error.kind()), ("AB0413", ErrorKind::Unavailable));
-    let Error::QueryTimeout { query, queue, waited_ms } = &error else { panic!("{error:?}") };
+    let Error::QueryTimeout { query, task_queue: queue, waited_ms } = &error else { panic!("{error:?}") };
     assert_eq!((query.as_str(), queue.as_str(), waited_ms / 1_000), ("status", "deserted", 20));
     assert!(error.to_string().contains("within 2000"), "{error}");
 }

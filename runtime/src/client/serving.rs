@@ -94,7 +94,7 @@ impl Client {
             code = "AB0627",
             workflow_id = row.workflow_id,
             workflow_type = row.workflow_type,
-            queue = row.queue,
+            task_queue = row.queue,
             "AB0627: workflow `{}` of type `{}` waits on task queue `{}`: {serving}",
             row.workflow_id,
             row.workflow_type,

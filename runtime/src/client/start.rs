@@ -60,7 +60,7 @@ impl<W: WorkflowHandle> Start<W> {
     }
 
     /// The task queue. Default: the client's, else that of a worker in this process that serves the workflow.
-    pub fn queue(mut self, queue: impl AsRef<str>) -> Self {
+    pub fn task_queue(mut self, queue: impl AsRef<str>) -> Self {
         self.queue = Some(Arc::from(queue.as_ref()));
         self
     }

@@ -92,16 +92,16 @@ async fn a_start_needs_a_queue_and_a_good_id() {
     let (_folder, abide) = open().await;
     let client = abide.client();
     assert_eq!(code(client.start(call(1)).await), "AB0411");
-    assert_eq!(code(client.start(call(1)).queue("q").id("").await), "AB0412");
-    assert_eq!(code(client.start(call(1)).queue("q").request_id("x".repeat(1_001)).await), "AB0412");
-    let handle = client.queue("q").start(call(1)).id("a").await.unwrap();
+    assert_eq!(code(client.start(call(1)).task_queue("q").id("").await), "AB0412");
+    assert_eq!(code(client.start(call(1)).task_queue("q").request_id("x".repeat(1_001)).await), "AB0412");
+    let handle = client.task_queue("q").start(call(1)).id("a").await.unwrap();
     assert_eq!((handle.id(), handle.run_id().is_some()), ("a", true));
 }
 
 #[tokio::test]
 async fn ids_are_taken_reused_and_remembered() {
     let (_folder, abide) = open().await;
-    let client = abide.client().queue("q");
+    let client = abide.client().task_queue("q");
     let first = client.start(call(1)).id("a").request_id("r1").await.unwrap();
     let again = client.start(call(1)).id("a").request_id("r1").await.unwrap();
     assert_eq!(first.run_id(), again.run_id());
@@ -127,7 +127,7 @@ async fn ids_are_taken_reused_and_remembered() {
 #[tokio::test]
 async fn messages_wait_for_a_worker_and_are_refused_after_the_close() {
     let (_folder, abide) = open().await;
-    let handle = abide.client().queue("q").start(call(1)).id("a").await.unwrap();
+    let handle = abide.client().task_queue("q").start(call(1)).id("a").await.unwrap();
     handle.signal_with("go", Payload::encode(&(1,))).request_id("s1").await.unwrap();
     handle.signal_with("go", Payload::encode(&(1,))).request_id("s1").await.unwrap();
     handle.cancel("no need").await.unwrap();
@@ -145,7 +145,7 @@ async fn messages_wait_for_a_worker_and_are_refused_after_the_close() {
 #[tokio::test]
 async fn what_is_not_there_and_what_is_of_another_type() {
     let (_folder, abide) = open().await;
-    let client = abide.client().queue("q");
+    let client = abide.client().task_queue("q");
     let nobody = client.handle::<Wait>("nobody");
     assert_eq!(code(nobody.signal_with("go", Payload::encode(&())).await), "AB0406");
     assert_eq!(code(nobody.describe().await), "AB0406");
@@ -158,7 +158,7 @@ async fn what_is_not_there_and_what_is_of_another_type() {
 #[tokio::test]
 async fn a_description_and_a_list_need_no_worker() {
     let (_folder, abide) = open().await;
-    let client = abide.client().queue("q");
+    let client = abide.client().task_queue("q");
     for id in ["a-1", "a-2", "b-1"] {
         client.start(call(1)).id(id).await.unwrap();
     }
@@ -181,7 +181,7 @@ async fn another_process_is_told_of_the_end() {
     let url = format!("sqlite://{}/abide.db", folder.path().display());
     // A second opening shares nothing with the first but the file, like another process.
     let elsewhere = Abide::open(url).await.unwrap();
-    let handle = abide.client().queue("q").start(call(1)).id("a").await.unwrap();
+    let handle = abide.client().task_queue("q").start(call(1)).id("a").await.unwrap();
     let waiting = tokio::spawn(elsewhere.client().handle::<Wait>("a").result());
     tokio::time::sleep(Duration::from_millis(100)).await;
     handle.terminate("over").await.unwrap();

@@ -4,8 +4,8 @@
 //! again, at most every few ms at first and four times a second later. The row is always read after the watch was
 //! taken, so nothing falls between.
 
-use super::{Description, Serving, UntypedHandle};
-use crate::error::{Error, Result};
+use super::UntypedHandle;
+use crate::error::Result;
 use crate::host::GivenUp;
 use crate::outcome::Reason;
 use crate::status::ExecutionStatus;
@@ -112,20 +112,6 @@ impl UntypedHandle {
             let (build, age) = worker.build();
             build != suspension.build && age < TRIED_WITHIN
         })
-    }
-
-    /// In a test's environment: what it waits for cannot come any more.
-    async fn nothing_left(&self) -> Error {
-        let awaiting = match self.describe().await {
-            Ok(Description { serving: Some(serving), queue, .. }) if serving != Serving::Served => {
-                format!("for a worker of task queue `{queue}` ({serving})")
-            }
-            Ok(Description { awaiting, .. }) => {
-                format!("at {}", awaiting.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))
-            }
-            Err(error) => format!("({error})"),
-        };
-        Error::NothingLeft { workflow_id: self.id().to_owned(), awaiting }
     }
 
     /// Waits until another process has written something, while the execution is not owned in this one.

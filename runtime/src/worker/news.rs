@@ -53,7 +53,7 @@ impl News {
             None => return,
             Some(Event::Completed { .. }) => ("completed", None, None),
             Some(Event::Failed { failure, .. }) => ("failed", Some(tracing::field::display(failure)), None),
-            Some(Event::Canceled { reason, .. }) => ("cancelled", None, Some(reason.as_str())),
+            Some(Event::Cancelled { reason, .. }) => ("cancelled", None, Some(reason.as_str())),
             Some(_) => ("ended", None, None),
         };
         tracing::info!(

@@ -74,7 +74,7 @@ impl Registry {
             return Err(Error::RegisteredTwice { kind, name: name.to_owned() });
         }
         match self.workflows.is_empty() && self.activities.is_empty() {
-            true => Err(Error::NothingRegistered { queue: queue.to_owned() }),
+            true => Err(Error::NothingRegistered { task_queue: queue.to_owned() }),
             false => Ok(()),
         }
     }

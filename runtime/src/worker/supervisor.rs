@@ -62,7 +62,7 @@ impl Worker {
         let first = inner.begin().await?;
         tracing::info!(
             target: "abide::worker",
-            queue = inner.queue,
+            task_queue = inner.queue,
             build = inner.options.build,
             workflows = ?inner.registry.workflow_names(),
             activities = ?inner.registry.activity_names(),
@@ -73,7 +73,7 @@ impl Worker {
     }
 
     /// The task queue that it works on.
-    pub fn queue(&self) -> &str {
+    pub fn task_queue(&self) -> &str {
         &self.inner.queue
     }
 
@@ -108,7 +108,7 @@ impl Worker {
     async fn join(&mut self) -> Result<()> {
         let Some(supervisor) = self.supervisor.take() else { return Ok(()) };
         supervisor.await.unwrap_or_else(|error| {
-            Err(Error::WorkerStopped { queue: self.inner.queue.clone(), message: error.to_string() })
+            Err(Error::WorkerStopped { task_queue: self.inner.queue.clone(), message: error.to_string() })
         })
     }
 }
@@ -124,7 +124,7 @@ impl Drop for Worker {
                 tracing::warn!(
                     target: "abide::worker",
                     code = "AB0625",
-                    queue = self.inner.queue,
+                    task_queue = self.inner.queue,
                     "AB0625: the worker of task queue `{}` was dropped while it had {runs} runs and {attempts} attempts of \
                      activities: they go on in another worker, and those attempts count as lost. Keep the worker in a variable, \
                      and end it with `.shutdown().await`",
@@ -147,7 +147,7 @@ struct Begun {
 impl Inner {
     async fn begin(&self) -> Result<Begun> {
         let engine = self.abide.host().engine().map_err(|error| Error::WorkerStopped {
-            queue: self.queue.clone(),
+            task_queue: self.queue.clone(),
             message: format!("the engine's thread could not be started: {error}"),
         })?;
         let info = WorkerInfo {
@@ -199,7 +199,7 @@ impl Inner {
                 }
                 End::Fatal(message) => {
                     self.kill(&mut begun).await;
-                    break Err(Error::WorkerStopped { queue: self.queue.clone(), message });
+                    break Err(Error::WorkerStopped { task_queue: self.queue.clone(), message });
                 }
                 End::Fenced => {
                     tracing::warn!(code = "AB0510", "AB0510: the lease is lost; the worker begins anew");
@@ -213,9 +213,11 @@ impl Inner {
         };
         *lock(&self.session) = None;
         match &result {
-            Ok(()) => tracing::info!(target: "abide::worker", queue = self.queue, "a worker has stopped"),
+            Ok(()) => {
+                tracing::info!(target: "abide::worker", task_queue = self.queue, "a worker has stopped")
+            }
             Err(error) => {
-                tracing::error!(target: "abide::worker", code = error.code(), queue = self.queue, "{error}")
+                tracing::error!(target: "abide::worker", code = error.code(), task_queue = self.queue, "{error}")
             }
         }
         self.stopped.send_replace(true);

@@ -261,7 +261,7 @@ fn row_change(
 fn status_of(close: &Event) -> ExecutionStatus {
     match close {
         Event::Completed { .. } => ExecutionStatus::Completed,
-        Event::Canceled { .. } => ExecutionStatus::Canceled,
+        Event::Cancelled { .. } => ExecutionStatus::Cancelled,
         Event::Terminated { .. } => ExecutionStatus::Terminated,
         _ => ExecutionStatus::Failed,
     }
@@ -270,9 +270,9 @@ fn status_of(close: &Event) -> ExecutionStatus {
 /// The row of a suspended execution, told in the log as well.
 pub(super) fn suspension(session: &Session, live: &Live, reason: &exec::Suspension, at_ms: i64) -> RowChange {
     let names = &live.names;
-    let at = reason.site.as_ref().map(|site| format!(", at {site}")).unwrap_or_default();
+    let at = reason.site.as_ref().map(|site| format!(" at {site}")).unwrap_or_default();
     let message = format!(
-        "workflow {} ({}, run {}) is suspended: {}{at}",
+        "workflow {} ({}, run {}) is suspended{at}: {}",
         names.workflow_type,
         names.workflow_id,
         names.run_id,

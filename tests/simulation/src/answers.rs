@@ -120,7 +120,7 @@ fn is_end(run: &RunEvidence, end: &End) -> bool {
             failed(failure).is_some_and(|found| found == *error)
                 && compensation_failures.len() == *compensations
         }
-        (Event::Canceled { compensation_failures, .. }, End::Canceled { compensations }) => {
+        (Event::Cancelled { compensation_failures, .. }, End::Cancelled { compensations }) => {
             compensation_failures.len() == *compensations
         }
         (Event::Terminated { .. }, End::Terminated) => true,

@@ -57,7 +57,7 @@ pub(crate) enum Answer {
 pub(crate) enum End {
     Completed(Output),
     Failed { error: ScriptFailed, compensations: usize },
-    Canceled { compensations: usize },
+    Cancelled { compensations: usize },
     Terminated,
     Suspended { code: String, message: String },
     Other(String),

@@ -190,7 +190,7 @@ impl<D: Door> Player<'_, D> {
             Conflict::UseExisting => IdConflictPolicy::UseExisting,
             Conflict::Terminate => IdConflictPolicy::TerminateExisting,
         };
-        start.queue(HOME).request_id(request).id_reuse_policy(reuse).id_conflict_policy(conflict).await
+        start.task_queue(HOME).request_id(request).id_reuse_policy(reuse).id_conflict_policy(conflict).await
     }
 
     /// A handle of one run in any process: the start that is asked again under its request id gives it.
@@ -227,7 +227,7 @@ async fn result(run: &Handle<Scripted>) -> Result<End, Error> {
     let compensations = error.compensation_failures().len();
     Ok(match error.into_end() {
         WorkflowError::Failed(error) => End::Failed { error, compensations },
-        WorkflowError::Cancelled => End::Canceled { compensations },
+        WorkflowError::Cancelled => End::Cancelled { compensations },
         WorkflowError::Terminated => End::Terminated,
         WorkflowError::Suspended(reason) => {
             End::Suspended { code: reason.code().to_owned(), message: reason.message().to_owned() }

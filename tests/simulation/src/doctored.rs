@@ -155,13 +155,13 @@ fn runs() -> Vec<RunEvidence> {
         vec![
             request,
             Event::TimerCancelled { timer: EventId(2) },
-            Event::Canceled { reason: "as scripted".to_owned(), compensation_failures: Vec::new() },
+            Event::Cancelled { reason: "as scripted".to_owned(), compensation_failures: Vec::new() },
         ],
     ];
     vec![
         run(0, ExecutionStatus::Failed, first_history()),
         run(1, ExecutionStatus::Completed, second),
-        run(2, ExecutionStatus::Canceled, third),
+        run(2, ExecutionStatus::Cancelled, third),
     ]
 }
 
@@ -206,7 +206,7 @@ fn calls() -> Vec<Call> {
         call(2, Asked::Cancel { request: "2/cancel-2".to_owned() }, Answer::Taken),
         call(0, Asked::Result, Answer::Ended(End::Failed { error: error(), compensations: 0 })),
         call(1, Asked::Result, Answer::Ended(End::Completed(output()))),
-        call(2, Asked::Result, Answer::Ended(End::Canceled { compensations: 0 })),
+        call(2, Asked::Result, Answer::Ended(End::Cancelled { compensations: 0 })),
     ]
 }
 

@@ -199,7 +199,7 @@ pub(crate) async fn gather(client: &Client, scenario: &Scenario) -> Result<Vec<R
             }
             // A request that started nothing must not start anything now.
             let program = scenario.programs[actor.program].clone();
-            let start = client.start(Scripted::run(program)).id(actor.workflow_id.clone()).queue(HOME);
+            let start = client.start(Scripted::run(program)).id(actor.workflow_id.clone()).task_queue(HOME);
             let start = start.request_id(request).id_reuse_policy(IdReusePolicy::RejectDuplicate).await;
             let handle = match start {
                 Ok(handle) => handle,

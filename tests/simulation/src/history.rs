@@ -47,7 +47,7 @@ fn ends(run: &RunEvidence, findings: &mut Findings<'_>) {
     let closed = match last {
         Some(Event::Completed { .. }) => Some(ExecutionStatus::Completed),
         Some(Event::Failed { .. }) => Some(ExecutionStatus::Failed),
-        Some(Event::Canceled { .. }) => Some(ExecutionStatus::Canceled),
+        Some(Event::Cancelled { .. }) => Some(ExecutionStatus::Cancelled),
         Some(Event::Terminated { .. }) => Some(ExecutionStatus::Terminated),
         _ => None,
     };

@@ -70,7 +70,7 @@ fn outcome(evidence: &Evidence, run: &RunEvidence, program: &Program, findings: 
                 findings.add("outcome", format!("it failed with what is no error of its own: {failure:?}"))
             }
         },
-        Some((_, Event::Canceled { .. })) => {
+        Some((_, Event::Cancelled { .. })) => {
             let requested = cancellation(run).is_some();
             findings.check(requested, "outcome", || "it was cancelled, and nobody asked for that".to_owned());
         }

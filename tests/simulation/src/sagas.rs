@@ -36,7 +36,7 @@ pub(crate) fn check(run: &RunEvidence, program: &Program, findings: &mut Finding
         }
     }
     let last = run.events().last().map(|(_, event)| event);
-    let Some(Event::Failed { compensation_failures, .. } | Event::Canceled { compensation_failures, .. }) =
+    let Some(Event::Failed { compensation_failures, .. } | Event::Cancelled { compensation_failures, .. }) =
         last
     else {
         return;

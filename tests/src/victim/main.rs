@@ -89,7 +89,7 @@ async fn serve(builder: abide::WorkerBuilder, meanwhile: impl Future<Output = ()
 }
 
 async fn send(abide: &Abide, folder: &Path, name: &str, first: u64) {
-    sender::send(&abide.client().queue(workflows::QUEUE), folder, name, first).await;
+    sender::send(&abide.client().task_queue(workflows::QUEUE), folder, name, first).await;
 }
 
 /// Reads until the other side closes its end.

@@ -73,7 +73,7 @@ impl Sql<'_> {
 async fn many(args: &Args, abide: &Abide, url: &str, schema: &str, sql: &Sql<'_>) -> AnyResult<()> {
     let worker = |_| child(&WorkerArgs::serving(url, schema, Workload::W2));
     let children = (0..3).map(worker).collect::<AnyResult<Vec<_>>>()?;
-    let (begun, client) = (Instant::now(), abide.client().queue("bench"));
+    let (begun, client) = (Instant::now(), abide.client().task_queue("bench"));
     let (mut runs, mut results) = (JoinSet::new(), 0);
     for _ in 0..args.workflows {
         while runs.len() >= AT_ONCE {
@@ -176,7 +176,7 @@ fn fill(args: &Args, sql: &Sql<'_>) -> AnyResult<()> {
 async fn looks(abide: &Abide, sql: &Sql<'_>) -> AnyResult<Vec<(&'static str, f64)>> {
     let worker = abide.worker("looks").workflow(ten_steps).activity(crate::workload::step).start().await?;
     let other = Abide::builder(sql.place.url().unwrap_or_default()).schema(sql.schema).open().await?;
-    let client = other.client().queue("looks");
+    let client = other.client().task_queue("looks");
     let (mut claims, mut lists) = (Vec::new(), Vec::new());
     for _ in 0..50 {
         let begun = Instant::now();

@@ -42,7 +42,7 @@ pub(crate) async fn run(args: &Args) -> AnyResult<()> {
     let place = Place::new(args.store, &args.dir)?;
     let (url, schema) = place.address("w6");
     let abide = Abide::builder(&url).schema(&schema).open().await?;
-    let client = abide.client().queue("bench");
+    let client = abide.client().task_queue("bench");
     let worker = WorkerArgs::serving(&url, &schema, Workload::W1);
     if !args.json {
         println!("{}", Line::HEAD);

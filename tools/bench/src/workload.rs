@@ -129,7 +129,7 @@ impl Engine {
         let worker = abide.worker("bench").workflow(empty).workflow(ten_steps).activity(step);
         let worker = worker.workflow(slow_steps).activity(slow_step).workflow(Long::run);
         let worker = worker.max_concurrent_activities(in_flight.max(100)).start().await?;
-        Ok(Self { client: abide.client().queue("bench"), abide, worker: Arc::new(worker), workload })
+        Ok(Self { client: abide.client().task_queue("bench"), abide, worker: Arc::new(worker), workload })
     }
 
     /// The history of one workflow: what the raw driver writes.

@@ -60,7 +60,7 @@ const STATUSES: &[ExecutionStatus] = &[
     ExecutionStatus::Suspended,
     ExecutionStatus::Completed,
     ExecutionStatus::Failed,
-    ExecutionStatus::Canceled,
+    ExecutionStatus::Cancelled,
     ExecutionStatus::Terminated,
 ];
 

@@ -77,7 +77,7 @@ pub(super) async fn a_closed_run_decides_by_the_reuse_policy(lab: Lab) {
     check(&lab, ExecutionStatus::Completed, IdReusePolicy::AllowDuplicateFailedOnly, conflict, "refused")
         .await;
     check(&lab, ExecutionStatus::Failed, IdReusePolicy::AllowDuplicateFailedOnly, conflict, "started").await;
-    check(&lab, ExecutionStatus::Canceled, IdReusePolicy::AllowDuplicateFailedOnly, conflict, "started")
+    check(&lab, ExecutionStatus::Cancelled, IdReusePolicy::AllowDuplicateFailedOnly, conflict, "started")
         .await;
     check(&lab, ExecutionStatus::Failed, IdReusePolicy::RejectDuplicate, conflict, "refused").await;
 }

@@ -49,7 +49,7 @@ pub(super) fn asked(event: &Event, now_ms: i64) -> String {
         Event::Failed { failure, compensation_failures } => {
             format!("failed: {failure}{}", uncompensated(compensation_failures))
         }
-        Event::Canceled { reason, compensation_failures } => {
+        Event::Cancelled { reason, compensation_failures } => {
             format!("cancelled: {reason}{}", uncompensated(compensation_failures))
         }
         // No command: it stands in the history where the code asks for one.
