@@ -1,22 +1,25 @@
-//! Questions about types that the macros ask and rustc answers while it checks their expansion. Nothing here runs.
+//! Questions about types. The macros emit them and rustc answers them when it checks the expansion. No code
+//! here runs.
 //!
-//! A method that only exists where a bound holds shadows a trait's method that always exists; what the one or the other
-//! gives is then refused or not. This works in generic code too, where a question of constants does not.
+//! A method that exists only where a bound holds shadows a trait's method that always exists. The type that
+//! the chosen method returns is then accepted or refused. This works in generic code too; a question asked by
+//! constants does not.
 //!
-//! * [`Owner`]: whose `self` a helper method has.
-//! * [`Asked`]: whether what a query or an `#[init]` calls is something to wait for.
+//! * [`Owner`]: the type of `self` in a helper method.
+//! * [`Asked`]: whether the value that a query or an `#[init]` gets from a call must be awaited.
 //! * [`DefaultState`], [`SameInput`]: where a workflow's state comes from.
 
 use crate::def::WorkflowDef;
 use crate::guard::WorkflowFuture;
 use std::marker::PhantomData;
 
-/// Asks about `T`: [`Owner::whose`] is a [`WorkflowState`] where `T` is a workflow, else [`AnyValue::whose`] is found
-/// and gives a [`PlainValue`]. In a generic `impl` too: no workflow is generic.
+/// Asks about `T`. If `T` is a workflow, [`Owner::whose`] is found and returns a [`WorkflowState`]; otherwise
+/// [`AnyValue::whose`] is found and returns a [`PlainValue`]. In a generic `impl` too, because no workflow is
+/// generic.
 pub struct Owner<T: ?Sized>(PhantomData<T>);
 
 impl<T: ?Sized> Owner<T> {
-    /// The question.
+    /// Asks the question.
     #[allow(clippy::new_without_default)] // what a macro calls
     pub fn new() -> Self {
         Self(PhantomData)
@@ -24,15 +27,15 @@ impl<T: ?Sized> Owner<T> {
 }
 
 impl<W: WorkflowDef> Owner<W> {
-    /// A workflow's state.
+    /// Returns the type that stands for a workflow's state.
     pub fn whose(&self) -> WorkflowState<W> {
         WorkflowState(PhantomData)
     }
 }
 
-/// The answer for everything that is no workflow.
+/// The answer for every type that is not a workflow.
 pub trait AnyValue {
-    /// A plain value.
+    /// Returns the type that stands for a plain value.
     fn whose(&self) -> PlainValue {
         PlainValue
     }
@@ -46,7 +49,7 @@ pub struct WorkflowState<W>(PhantomData<W>);
 /// See [`Owner`].
 pub struct PlainValue;
 
-/// What a helper method outside of a `#[workflow] impl` may belong to.
+/// The owners of a helper method outside of a `#[workflow] impl`: every type except a workflow.
 #[diagnostic::on_unimplemented(
     message = "`self` is a workflow's state here, which the awaits of its callers hand over",
     label = "the state of a workflow",
@@ -60,19 +63,19 @@ impl OnlyAValue for PlainValue {}
 /// Refuses a workflow's state.
 pub fn only_a_value<T: OnlyAValue>(_: T) {}
 
-/// Asks about a value: [`Asked::what`] is [`ToBeAwaited`] where it is a workflow future, else [`AnyAnswer::what`] is
-/// found and gives a [`PlainValue`].
+/// Asks about a value. If it is a workflow future, [`Asked::what`] is found and returns [`ToBeAwaited`];
+/// otherwise [`AnyAnswer::what`] is found and returns a [`PlainValue`].
 pub struct Asked<T>(PhantomData<T>);
 
 impl<T> Asked<T> {
-    /// About the type of this value.
+    /// Asks about the type of this value.
     pub fn of(_: &T) -> Self {
         Self(PhantomData)
     }
 }
 
-/// What answers as a workflow future does: one, and `()`. A call that never returns has a value of any type; the one
-/// impl of [`InAQuery`] that fits then makes it `()`.
+/// Types that are answered like a workflow future: workflow futures, and `()`. A call that never returns has
+/// a value of any type. Only one impl of [`InAQuery`] then fits, and it makes that type `()`.
 pub trait Waits {}
 
 #[diagnostic::do_not_recommend]
@@ -82,15 +85,15 @@ impl<F: WorkflowFuture> Waits for F {}
 impl Waits for () {}
 
 impl<F: Waits> Asked<F> {
-    /// A workflow future.
+    /// Returns the type that stands for a workflow future.
     pub fn what(&self) -> ToBeAwaited<F> {
         ToBeAwaited(PhantomData)
     }
 }
 
-/// The answer for everything that is no workflow future.
+/// The answer for every type that is not a workflow future.
 pub trait AnyAnswer {
-    /// A plain value.
+    /// Returns the type that stands for a plain value.
     fn what(&self) -> PlainValue {
         PlainValue
     }
@@ -101,7 +104,7 @@ impl<T> AnyAnswer for Asked<T> {}
 /// See [`Asked`].
 pub struct ToBeAwaited<F>(PhantomData<F>);
 
-/// What a query may call.
+/// The values that a call in a query may return.
 #[diagnostic::on_unimplemented(
     message = "a query cannot run activities, timers or tasks: it is answered at once, from the state",
     label = "something to be awaited, which nobody does",
@@ -118,7 +121,7 @@ impl InAQuery for ToBeAwaited<()> {}
 /// Refuses a workflow future.
 pub fn only_in_a_query<T: InAQuery>(_: T) {}
 
-/// What an `#[init]` may call.
+/// The values that a call in an `#[init]` may return.
 #[diagnostic::on_unimplemented(
     message = "an `#[init]` cannot run activities, timers or tasks: it makes the state before the workflow begins",
     label = "something to be awaited, which nobody does",
@@ -135,7 +138,7 @@ impl InAnInit for ToBeAwaited<()> {}
 /// Refuses a workflow future.
 pub fn only_in_an_init<T: InAnInit>(_: T) {}
 
-/// The state of a workflow without an `#[init]`.
+/// The initial state of a workflow without an `#[init]`.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` has neither `Default` nor an `#[init]`: there is no state to begin with",
     label = "a workflow's state",
@@ -144,7 +147,7 @@ pub fn only_in_an_init<T: InAnInit>(_: T) {}
     note = "AB0315, explained by `cargo abide explain AB0315`"
 )]
 pub trait DefaultState {
-    /// The state.
+    /// Returns the state.
     fn default_state() -> Self;
 }
 
@@ -155,7 +158,7 @@ impl<S: Default> DefaultState for S {
     }
 }
 
-/// The type of an argument of `#[init]`, with that of `run` in its place.
+/// The type of an argument of `#[init]`. `Run` is the type of the argument of `run` in the same place.
 #[diagnostic::on_unimplemented(
     message = "`#[init]` takes `{Self}` where `#[run]` takes `{Run}`: both are given the workflow's input",
     label = "`#[run]` takes `{Run}`",
@@ -163,7 +166,7 @@ impl<S: Default> DefaultState for S {
     note = "AB0318, explained by `cargo abide explain AB0318`"
 )]
 pub trait SameInput<Run> {
-    /// What it is given.
+    /// Converts the argument of `run`.
     fn given(input: Run) -> Self;
 }
 
@@ -174,7 +177,7 @@ impl<T> SameInput<T> for T {
     }
 }
 
-/// What everything does: a bound of it names a lifetime in the type of a helper's future.
+/// Every type implements this. A bound of it names a lifetime in the type of a helper's future.
 pub trait Borrows<'a> {}
 
 #[diagnostic::do_not_recommend]

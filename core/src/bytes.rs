@@ -1,4 +1,4 @@
-//! A byte string that is one text in history: serde gives `Vec<u8>` to JSON as a list of numbers.
+//! A byte string that history stores as one text. serde writes a `Vec<u8>` to JSON as a list of numbers.
 
 use base64::Engine as _;
 use base64::display::Base64Display;
@@ -8,9 +8,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 use std::ops::Deref;
 
-/// A list of numbers announces its length: no more than so much is taken on trust.
+/// The most bytes to reserve from the length that a list of numbers announces.
 const TRUSTED_BYTES: usize = 64 * 1024;
-/// How much of it `Debug` shows.
+/// The most bytes that `Debug` shows.
 const SHOWN_BYTES: usize = 24;
 
 /// Bytes as an argument, a result or a field: base64 in history, 4 characters for 3 bytes.
@@ -18,9 +18,9 @@ const SHOWN_BYTES: usize = 24;
 /// A `Vec<u8>` is a list of numbers in JSON, up to 4 characters for each byte (3.57 on average): the limit of 2 MiB
 /// ([`MAX_PAYLOAD_BYTES`](crate::MAX_PAYLOAD_BYTES)) ends a list of large numbers at 512 KiB, and `Bytes` at 1.5 MiB.
 ///
-/// It reads the list too, so that a field can become `Bytes` while runs that have recorded a `Vec<u8>` are open. A text is read
-/// as base64 with the standard alphabet and its padding (RFC 4648, section 4), and refused where it is anything else. In a
-/// format that is not for people it is what serde's bytes are there.
+/// `Bytes` also reads a list of numbers, so that a field can become `Bytes` while runs that have recorded a
+/// `Vec<u8>` are open. It reads a text as base64 with the standard alphabet and padding (RFC 4648, section
+/// 4), and refuses every other text. A format that is not human-readable uses serde's bytes.
 ///
 /// ```
 /// use abide_core::Bytes;
@@ -53,7 +53,7 @@ impl<'de> Deserialize<'de> for Bytes {
     }
 }
 
-/// Takes every form that bytes are written in.
+/// The visitor: it accepts every form in which bytes are written.
 struct Read;
 
 impl<'de> Visitor<'de> for Read {
@@ -128,7 +128,7 @@ impl FromIterator<u8> for Bytes {
     }
 }
 
-/// How many there are, and the first of them in base64.
+/// Shows the number of bytes, and the first ones in base64.
 impl fmt::Debug for Bytes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let shown = &self.0[..self.0.len().min(SHOWN_BYTES)];
@@ -151,13 +151,13 @@ mod tests {
             let payload = Payload::keep(&(Bytes::from(bytes.clone()), Some(Bytes::default()))).unwrap();
             let (back, none): (Bytes, Option<Bytes>) = payload.decode().unwrap();
             prop_assert_eq!((&*back, none.map(|none| none.len())), (bytes.as_slice(), Some(0)));
-            // What was recorded while it was a `Vec<u8>`.
+            // A value recorded when the field was a `Vec<u8>`.
             let list = Payload::encode(&bytes).unwrap();
             prop_assert_eq!(Vec::from(list.decode::<Bytes>().unwrap()), bytes);
         }
     }
 
-    /// The vectors of RFC 4648, section 10.
+    /// The test vectors of RFC 4648, section 10.
     #[test]
     fn it_is_base64() {
         for (bytes, text) in [

@@ -1,4 +1,5 @@
-//! The causes of a [`Failure`](crate::Failure): texts for its history, errors for those who follow `source()`.
+//! The causes of a [`Failure`](crate::Failure): history stores their texts, and callers of `source()` get
+//! errors.
 
 use serde::{Deserialize, Serialize};
 use std::error::Error;
@@ -9,7 +10,7 @@ use std::fmt;
 #[serde(from = "Vec<String>", into = "Vec<String>")]
 pub(crate) struct Chain(Option<Box<Cause>>);
 
-/// One cause, of which only the text is left.
+/// One cause. Only its text is left.
 #[derive(Clone, Debug, PartialEq)]
 struct Cause {
     text: String,

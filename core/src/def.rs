@@ -1,4 +1,5 @@
-//! What the attributes make of a user's functions: definitions that the executor and the runtime can drive.
+//! The definitions that the attributes generate from a user's functions. The executor and the runtime run
+//! them.
 //!
 //! The macros implement [`ActivityDef`] and [`WorkflowDef`]; a call (`charge(p)`, `OrderWorkflow::run(o)`) is a value
 //! that carries its definition as a type, so one function item serves calls, starts and registration.
@@ -46,17 +47,19 @@ impl fmt::Display for Database {
 pub trait ActivityDef: Sized + 'static {
     /// Its name in history: `charge`, or `Payments.charge` for a method.
     const NAME: &'static str;
-    /// The database whose transaction its body runs in (`transactional`). `None`: it runs in none of the engine's.
+    /// The database whose transaction the body uses (`transactional`). `None`: the body uses no transaction
+    /// of the engine.
     const DATABASE: Option<Database> = None;
-    /// Whether its body is a plain `fn`, which blocks its thread: it runs on the blocking pool, by [`ActivityDef::block`].
+    /// Whether its body is a plain `fn`, which blocks its thread. [`ActivityDef::block`] runs it on the
+    /// blocking pool.
     const BLOCKING: bool = false;
-    /// What the method is called on; `()` for a free function.
+    /// The type of the method's `self`; `()` for a free function.
     type Host: Send + Sync + 'static;
     /// Its arguments, as a tuple.
     type Args: Arguments + Send;
-    /// What it returns, as written.
+    /// Its return type, as written.
     type Returned;
-    /// What it returns, taken apart.
+    /// Its return type, split into value and error.
     type Outcome: Outcome<Returned = Self::Returned>;
 
     /// The defaults that its attribute sets.
@@ -64,17 +67,17 @@ pub trait ActivityDef: Sized + 'static {
         ActivityOptions::default()
     }
 
-    /// Whether a retry may mend this error (`retry_if`).
+    /// Whether a retry may succeed after this error (`retry_if`).
     fn retryable(_error: &<Self::Outcome as Outcome>::Err) -> bool {
         true
     }
 
-    /// How long this error asks to wait before the next attempt (`retry_after`).
+    /// The wait before the next attempt that this error asks for (`retry_after`).
     fn retry_after(_error: &<Self::Outcome as Outcome>::Err) -> Option<Duration> {
         None
     }
 
-    /// Runs the user's body, if it is one that blocks.
+    /// Runs the user's body if it is a blocking one.
     fn block(_host: &Self::Host, _args: Self::Args) -> Self::Returned {
         crate::outcome::never()
     }
@@ -83,7 +86,7 @@ pub trait ActivityDef: Sized + 'static {
     fn call(host: &Self::Host, args: Self::Args) -> impl Future<Output = Self::Returned> + Send;
 }
 
-/// A function that calls an activity: what `.activity(charge)` takes.
+/// A function that calls an activity: the argument of `.activity(charge)`.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not an activity",
     label = "not an activity",
@@ -95,7 +98,7 @@ pub trait ActivityFn<Args> {
     type Def: ActivityDef<Host = ()>;
 }
 
-/// A function that calls an activity, a method's included: what `abide::testing::mock` takes.
+/// A function that calls an activity, also a method: the argument of `abide::testing::mock`.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not an activity",
     label = "not an activity",
@@ -107,7 +110,7 @@ pub trait AnyActivityFn<Args> {
     type Def: ActivityDef<Args = Args>;
 }
 
-/// A function that starts a workflow: what `.workflow(OrderWorkflow::run)` takes.
+/// A function that starts a workflow: the argument of `.workflow(OrderWorkflow::run)`.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a workflow",
     label = "not a workflow",
@@ -148,32 +151,33 @@ callables!(A B C D E F);
 callables!(A B C D E F G);
 callables!(A B C D E F G H);
 
-/// A type whose methods are activities: what `.activities(Payments { .. })` takes.
+/// A type whose methods are activities: the argument of `.activities(Payments { .. })`.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` has no activities",
     label = "no `#[activity]` impl",
     note = "mark its `impl` block with `#[activity]`; a free function goes to `.activity(charge)`"
 )]
 pub trait Activities: Send + Sync + Sized + 'static {
-    /// Hands each of its activities to `registry`.
+    /// Adds each of its activities to `registry`.
     fn register<R: ActivityRegistry<Self>>(registry: &mut R);
 }
 
-/// Takes the activities of a host, one by one.
+/// Receives the activities of a host, one by one.
 pub trait ActivityRegistry<H> {
-    /// Adds one.
+    /// Adds one activity.
     fn add<D: ActivityDef<Host = H>>(&mut self);
 }
 
 /// How a signal is delivered to the state `S`. The payload is the tuple of its arguments.
 pub enum SignalFn<S> {
-    /// A plain `fn`: runs in place.
+    /// A plain `fn`. It runs in place.
     Sync(fn(&mut S, &Payload) -> Result<(), PayloadError>),
-    /// An `async fn`: gives a task of its own.
+    /// An `async fn`. Its future becomes a task.
     Async(fn(&S, &Payload) -> Result<LocalBoxFuture<()>, PayloadError>),
 }
 
-/// How a query is answered from the state `S`: `Err` where its arguments do not decode or its answer does not encode.
+/// Answers a query from the state `S`. The outer `Err`: the arguments do not decode or the answer does not
+/// encode.
 pub type QueryFn<S> = fn(&S, &Payload) -> Result<Result<Payload, FailureRecord>, PayloadError>;
 
 /// A workflow, as its attribute defines it.
@@ -184,52 +188,52 @@ pub trait WorkflowDef: Sized + 'static {
     type State: 'static;
     /// The arguments of `run`, as a tuple.
     type Args: Arguments;
-    /// What `run` returns, as written.
+    /// The return type of `run`, as written.
     type Returned;
-    /// What `run` returns, taken apart.
+    /// The return type of `run`, split into value and error.
     type Outcome: Outcome<Returned = Self::Returned>;
     /// The await points of each of its functions and the control flow between them.
     const GRAPHS: &'static [FnGraph] = &[];
 
-    /// Whether its state is made from its input (`#[init]`), by [`WorkflowDef::init_with`].
+    /// Whether [`WorkflowDef::init_with`] makes its state from the input (`#[init]`).
     const FROM_INPUT: bool = false;
 
-    /// The state before anything is delivered, where it is the same for every input.
+    /// Makes the initial state where it is the same for every input.
     fn init() -> Self::State {
         crate::outcome::never()
     }
 
-    /// The state before anything is delivered, made from the arguments of `run`.
+    /// Makes the initial state from the arguments of `run`.
     fn init_with(_args: Self::Args) -> Self::State {
         crate::outcome::never()
     }
 
-    /// The user's `run`.
+    /// Calls the user's `run`.
     fn run(slot: Slot<Self::State>, args: Self::Args) -> impl Future<Output = Self::Returned> + 'static;
 
-    /// The handler of a signal.
+    /// Returns the handler of a signal.
     fn signal(_name: &str) -> Option<SignalFn<Self::State>> {
         None
     }
 
-    /// The handler of a query.
+    /// Returns the handler of a query.
     fn query(_name: &str) -> Option<QueryFn<Self::State>> {
         None
     }
 
-    /// The signals it handles.
+    /// The names of the signals that it handles.
     fn signal_names() -> &'static [&'static str] {
         &[]
     }
 
-    /// The queries it answers.
+    /// The names of the queries that it answers.
     fn query_names() -> &'static [&'static str] {
         &[]
     }
 }
 
-/// A call of a workflow, to be started by a client. Its input is encoded at once, so that it is `Send` whatever its
-/// arguments are; an input that cannot be encoded is told by the start.
+/// A call of a workflow, which a client starts. The arguments are encoded at once, so that the call is `Send`
+/// whatever types they have. If they cannot be encoded, the start returns the error.
 #[must_use = "a workflow call does nothing until a client starts it"]
 pub struct WorkflowCall<W> {
     input: Result<Payload, PayloadError>,
@@ -242,13 +246,13 @@ impl<W: WorkflowDef> WorkflowCall<W> {
         Self { input: args.encode(), workflow: PhantomData }
     }
 
-    /// The encoded arguments.
+    /// Returns the encoded arguments.
     pub fn into_input(self) -> Result<Payload, PayloadError> {
         self.input
     }
 }
 
-/// A workflow whose call can be awaited: none yet. It is here for its words.
+/// A workflow whose call can be awaited. None exists yet. The trait is here for its error message.
 #[doc(hidden)]
 #[diagnostic::on_unimplemented(
     message = "a call of the workflow `{Self}` cannot be awaited: child workflows come in a later version",
@@ -262,7 +266,7 @@ pub trait ChildWorkflow: WorkflowDef {}
 #[diagnostic::do_not_recommend]
 impl ChildWorkflow for NoChild {}
 
-/// The one that there is: without it rustc would propose to write one.
+/// The only implementor. Without it, rustc would suggest to implement the trait.
 #[doc(hidden)]
 pub enum NoChild {}
 
@@ -276,7 +280,7 @@ impl WorkflowDef for NoChild {
     async fn run(_: Slot<()>, (): ()) {}
 }
 
-/// What a child workflow would give, for code that never runs.
+/// The value that a child workflow would return, for code that never runs.
 #[doc(hidden)]
 pub fn no_child<W: WorkflowDef>(_: WorkflowCall<W>) -> impl WorkflowFuture<Output = W::Returned> {
     crate::guard::later()

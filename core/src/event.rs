@@ -1,23 +1,24 @@
-//! The history of an execution: what happened to it (inputs) and what it asked for (commands), in one order.
+//! The history of an execution: what happened to it (inputs) and what it asked for (commands), in order.
 //!
-//! A journal row holds the events of one turn. An input is followed by the commands that it led to, and the executor
-//! delivers inputs one by one, so that an execution's choices depend on the order of its events alone, never on how
-//! they were gathered into turns. The enum is externally tagged: `RawValue` payloads need it.
+//! A journal row holds the events of one turn. The commands that an input leads to follow it. The executor
+//! delivers inputs one by one, so an execution's decisions depend only on the order of its events, and never
+//! on how they were grouped into turns. The enum is externally tagged because `RawValue` payloads need it.
 
 use crate::failure::FailureRecord;
 use crate::ids::EventId;
 use crate::payload::Payload;
 use serde::{Deserialize, Serialize};
 
-/// One event. Its number ([`EventId`]) is its place in the history, from 1, and is not stored.
+/// One event. Its number ([`EventId`]) is its position in the history, from 1, and is not stored.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 #[allow(missing_docs)] // The fields are what their variant's line says.
 pub enum Event {
-    /// Input: always event 1. `seed` feeds `workflow::random` and `workflow::uuid`. `rules`: which of the engine's rules the
-    /// run follows: [`RULES`] when it was recorded, absent is 0. The next `early` signals were acknowledged before the first
-    /// turn: they are delivered before `run` is first polled.
+    /// Input: always event 1. `seed` feeds `workflow::random` and `workflow::uuid`. `rules` is the version of
+    /// the engine's rules that the run follows: [`RULES`] when it was recorded; an absent one is 0. The next
+    /// `early` signals were acknowledged before the first turn, so they are delivered before the first poll
+    /// of `run`.
     Started {
         input: Payload,
         seed: u64,
@@ -28,13 +29,13 @@ pub enum Event {
     },
     /// Input: an activity returned.
     ActivityCompleted { activity: EventId, result: Payload },
-    /// Input: an activity failed for good.
+    /// Input: an activity failed, and no attempt follows.
     ActivityFailed { activity: EventId, failure: FailureRecord },
     /// Input: one attempt failed; attempt `attempt + 1` is due at `next_at_ms`.
     AttemptFailed { activity: EventId, attempt: u32, failure: FailureRecord, next_at_ms: i64 },
     /// Input: a timer was due.
     TimerFired { timer: EventId },
-    /// Input: a message. `handled` is false where the code then running had no handler that takes it.
+    /// Input: a signal. `handled` is false if the code that ran at the time had no handler that takes it.
     Signaled {
         name: String,
         input: Payload,
@@ -42,16 +43,17 @@ pub enum Event {
         #[serde(default = "yes", skip_serializing_if = "is_yes")]
         handled: bool,
     },
-    /// Input: a signal kept as unhandled is given to a build that knows it.
+    /// Input: a signal that was kept as unhandled is delivered to a build that has a handler for it.
     SignalRedelivered { signal: EventId },
-    /// Input: somebody asked for cancellation.
+    /// Input: cancellation was requested.
     CancelRequested { request_id: String, reason: String },
-    /// Input: this owner took the execution over from a dead one. Every activity that the dead owner may have been
-    /// running has lost one attempt (PROTOCOL 4).
+    /// Input: this owner took the execution over from a dead one. Every activity that the dead owner may have
+    /// been running has lost one attempt (PROTOCOL 4).
     Recovered { lost: Vec<EventId> },
 
-    /// Command: run an activity, by the workers of `task_queue` where one is named. Both marks are kept: attributes may
-    /// change while it is open, and whoever has it has it.
+    /// Command: run an activity. If `task_queue` is set, its workers run it. History records `task_queue` and
+    /// `transactional` because attributes may change while the activity is open, and the recorded values keep
+    /// applying.
     ActivityScheduled {
         name: String,
         input: Payload,
@@ -62,38 +64,39 @@ pub enum Event {
     },
     /// Command: the workflow dropped the activity's future.
     ActivityCancelRequested { activity: EventId },
-    /// Command: wake at `fire_at_ms`.
+    /// Command: wake up at `fire_at_ms`.
     TimerStarted { fire_at_ms: i64 },
     /// Command: the workflow dropped the timer's future.
     TimerCancelled { timer: EventId },
-    /// Command and its result in one: a recorded value.
+    /// Command that includes its result: a recorded value.
     SideEffect { value: Payload },
 
     /// Command, the last event: `run` returned a value.
     Completed { result: Payload },
-    /// Command, the last event: `run` returned an error. `compensation_failures` are those of its sagas.
+    /// Command, the last event: `run` returned an error. `compensation_failures`: those of its sagas.
     Failed {
         failure: FailureRecord,
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         compensation_failures: Vec<FailureRecord>,
     },
-    /// Command, the last event: it was cancelled. Stored under its first name.
+    /// Command, the last event: the execution was cancelled. It is stored under its original name.
     #[serde(rename = "canceled")]
     Cancelled {
         reason: String,
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         compensation_failures: Vec<FailureRecord>,
     },
-    /// Input, the last event: ended from outside, no workflow code ran.
+    /// Input, the last event: terminated from outside. No workflow code ran.
     Terminated { reason: String },
 }
 
-/// The rules of runs that begin now. A run keeps those that it began with, so that a recorded history replays as it was
-/// recorded. From 1 on: an activity's input and a run's result that do not come back from their JSON are refused, and so is a
-/// time limit of zero. From 2 on: each call of `workflow::cancelled()` waits for the next request.
+/// The version of the rules for runs that begin now. A run keeps the version that it began with, so that a
+/// recorded history replays as it was recorded. From 1 on, the engine refuses an activity's input and a run's
+/// result that do not come back from their JSON, and a time limit of zero. From 2 on, each call of
+/// `workflow::cancelled()` waits for the next request.
 pub const RULES: u32 = 2;
 
-/// What an event costs beside its texts: its kind, the names of its fields, numbers.
+/// The estimated bytes of an event without its texts: its kind, the names of its fields, numbers.
 const FRAME_BYTES: usize = 48;
 
 fn yes() -> bool {
@@ -116,7 +119,7 @@ fn is_no(b: &bool) -> bool {
 }
 
 impl Event {
-    /// Whether workflow code emitted it (as against received it).
+    /// Whether workflow code emitted the event. If not, it is an input.
     pub fn is_command(&self) -> bool {
         matches!(
             self,
@@ -131,7 +134,7 @@ impl Event {
         )
     }
 
-    /// About how many bytes it takes in the journal, without encoding it: its payloads and texts, and a constant.
+    /// Estimates the event's bytes in the journal without encoding it: payloads, texts and a constant.
     pub(crate) fn bytes(&self) -> usize {
         let texts = match self {
             Self::Started { input, .. } => input.as_json().len(),
@@ -163,7 +166,7 @@ impl Event {
         texts + FRAME_BYTES
     }
 
-    /// Whether it ends the execution.
+    /// Whether the event ends the execution.
     pub fn is_close(&self) -> bool {
         matches!(
             self,
@@ -177,7 +180,7 @@ impl Event {
 pub struct JournalRow {
     /// The number of the first event.
     pub seq: EventId,
-    /// When the turn was polled: ms since the Unix epoch, on the store's clock.
+    /// The time of the turn: ms since the Unix epoch, on the store's clock.
     pub at_ms: i64,
     /// The events.
     pub events: Vec<Event>,

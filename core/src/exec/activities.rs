@@ -1,11 +1,11 @@
-//! The activities of one execution: what is scheduled, which attempt, and what a failed attempt leads to.
+//! The activities of one execution: their schedules, their current attempts, and their failures.
 //!
-//! The core decides about retries and the runtime runs attempts. That an activity has failed is an event (`ActivityFailed`), so
-//! a replay repeats it whatever the policy has become since. That it is tried again is none: the last failed attempt of each
-//! activity is kept beside the history (see `attempts`). Older histories have `AttemptFailed` events, which are repeated.
-//!
-//! An activity that names a task queue runs *elsewhere*: its attempts are rows in the database, which outlive the owner.
-//! Nothing that is about the owner's own running attempts counts them.
+//! The core decides about retries and the runtime runs attempts. The failure of an activity is an event
+//! (`ActivityFailed`), so a replay repeats it even if the policy has changed. A retry is not an event: the
+//! last failed attempt of each activity is stored beside the history (see `attempts`). Older histories have
+//! `AttemptFailed` events, which a replay repeats. An activity that names a task queue runs *elsewhere*: its
+//! attempts are rows in the database, which outlive the owner. Functions about the owner's own running
+//! attempts do not count them.
 
 use super::attempts::{AttemptChange, AttemptFailure, FailedAttempt};
 use super::{Action, ActivityStart, AttemptOutcome, Stop};
@@ -22,28 +22,28 @@ use std::time::Duration;
 /// How an activity ended.
 pub(crate) type Ended = Result<Payload, FailureRecord>;
 
-/// One activity that the workflow still has an interest in, or that must end before the execution may.
+/// One activity whose result the workflow waits for, or that must end before the execution closes.
 pub(crate) struct Activity {
     pub(crate) name: &'static str,
     pub(crate) input: Payload,
     pub(crate) options: ActivityOptions,
     pub(crate) scheduled_at_ms: i64,
     pub(crate) attempt: u32,
-    /// The next attempt waits until then.
+    /// The next attempt waits until this time.
     pub(crate) next_at_ms: Option<i64>,
     pub(crate) last_failure: Option<FailureRecord>,
-    /// How many attempts in a row, up to the current one, went down with their worker.
+    /// How many consecutive attempts, up to the current one, were lost with their worker.
     lost: u32,
-    /// The store keeps its last failed attempt.
+    /// Whether the store holds its last failed attempt.
     kept: bool,
     pub(crate) site: Option<&'static Site>,
-    /// Its future was dropped; it is waited for only at the close.
+    /// Its future was dropped. Only the close waits for it.
     pub(crate) cancel_requested: bool,
     ended: Option<Ended>,
     waker: Option<Waker>,
 }
 
-/// What has become of an attempt.
+/// What follows the end of an attempt.
 pub(crate) enum Decision {
     /// The activity has ended.
     Ended(Event),
@@ -51,18 +51,18 @@ pub(crate) enum Decision {
     Again(FailedAttempt),
 }
 
-/// What a turn leads to, each in order.
+/// The effects of a turn. Each list is in order.
 #[derive(Default)]
 pub(crate) struct Effects {
-    /// To be done once the turn is durable.
+    /// Actions for after the append.
     pub(crate) actions: Vec<Action>,
-    /// To be written with it.
+    /// Changes that the append writes.
     pub(crate) changes: Vec<AttemptChange>,
-    /// Told in the log.
+    /// Failures to log.
     pub(crate) failures: Vec<AttemptFailure>,
 }
 
-/// How many effects of each kind there were at a point of a turn.
+/// How many effects of each kind exist at a point of a turn.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct EffectCount {
     actions: usize,
@@ -71,7 +71,7 @@ pub(crate) struct EffectCount {
 }
 
 impl Effects {
-    /// Drops what came after that point.
+    /// Drops the effects after that point.
     pub(crate) fn truncate(&mut self, to: EffectCount) {
         self.actions.truncate(to.actions);
         self.changes.truncate(to.changes);
@@ -79,22 +79,22 @@ impl Effects {
     }
 }
 
-/// See the module's head.
+/// The table of activities; see the head of this module.
 #[derive(Default)]
 pub(crate) struct Activities {
     open: BTreeMap<EventId, Activity>,
-    /// Failed attempts that the store has kept, of activities that the replay has not met yet.
+    /// Failed attempts from the store whose activities the replay has not scheduled yet.
     loaded: BTreeMap<EventId, FailedAttempt>,
     effects: Effects,
 }
 
 impl Activities {
-    /// Takes what the store has kept of failed attempts, before a replay.
+    /// Takes the failed attempts from the store, before a replay.
     pub(crate) fn load(&mut self, failed: Vec<FailedAttempt>) {
         self.loaded = failed.into_iter().map(|failed| (failed.activity, failed)).collect();
     }
 
-    /// `live`: it is not in the history yet, so its start is still to be made.
+    /// `live`: the event is not in the history yet, so the activity must still be started.
     pub(crate) fn schedule(&mut self, id: EventId, mut activity: Activity, live: bool) {
         if live {
             self.effects.actions.push(Action::Start(activity.start(id)));
@@ -120,14 +120,14 @@ impl Activities {
         }
     }
 
-    /// The workflow dropped the future of `id`. Gives the command to emit. `live`: that is not in the history yet.
+    /// The workflow dropped the future of `id`. Returns the command to emit. `live`: it is not recorded yet.
     pub(crate) fn dropped(&mut self, id: EventId, live: bool) -> Option<Event> {
         let activity = self.open.get_mut(&id)?;
         if activity.ended.is_some() {
             self.open.remove(&id);
             return None;
         }
-        // One that is waited for keeps its number: its end names it.
+        // An activity that the close waits for keeps its stored attempt: its outcome names that number.
         let forgets =
             activity.kept && activity.options.cancellation != CancellationType::WaitCancellationCompleted;
         let kind = activity.options.cancellation;
@@ -157,7 +157,7 @@ impl Activities {
         self.open.values().any(|a| a.cancel_requested)
     }
 
-    /// What the outcome of an attempt means; `None` where nobody asks for it any more.
+    /// Decides what follows an attempt's outcome. `None`: the outcome no longer counts.
     pub(crate) fn decide(
         &self,
         id: EventId,
@@ -181,8 +181,8 @@ impl Activities {
         })
     }
 
-    /// The activities that a dead owner may have been running. A retry that was due later than `retried_ms` was never
-    /// started, nor was what is scheduled after `written`, by a replay that went on beyond its history.
+    /// The activities that a dead owner may have been running. It never started a retry that was due after
+    /// `retried_ms`, nor an activity scheduled after `written` (by a replay that went on beyond its history).
     pub(crate) fn lost(&self, running: &[EventId], written: EventId, retried_ms: i64) -> Vec<EventId> {
         let lost = |(id, a): &(&EventId, &Activity)| {
             **id <= written && a.is_due(retried_ms) && !running.contains(id)
@@ -190,14 +190,14 @@ impl Activities {
         self.open.iter().filter(lost).map(|(id, _)| *id).collect()
     }
 
-    /// What it means that the attempt of `id` was lost; `None` where nobody asks for it any more.
+    /// Decides what follows the loss of `id`'s attempt. `None`: the activity is no longer open.
     pub(crate) fn lose(&self, id: EventId, now_ms: i64) -> Option<Decision> {
         let activity = self.open.get(&id).filter(|a| a.ended.is_none())?;
         let failure = FailureRecord::new(FailureKind::WorkerLost, "the worker died with this attempt");
         Some(activity.after_failure(id, failure, true, Some(Duration::ZERO), now_ms))
     }
 
-    /// Another attempt follows this one. Live only: a replay learns of it by [`Activities::load`].
+    /// A retry follows this failed attempt. Live only: [`Activities::load`] gives a replay its own.
     pub(crate) fn again(&mut self, failed: FailedAttempt) {
         let Some(activity) = self.open.get_mut(&failed.activity) else { return };
         self.effects.failures.push(AttemptFailure {
@@ -223,7 +223,7 @@ impl Activities {
             _ => return,
         };
         let Some(activity) = self.open.get_mut(&id) else { return };
-        // Elsewhere the row has gone with the outcome.
+        // Elsewhere, the write of the outcome has deleted the row.
         if live && activity.options.transactional && !activity.options.is_elsewhere() {
             self.effects.actions.push(Action::Ended { activity: id, attempt: activity.attempt });
         }
@@ -247,7 +247,7 @@ impl Activities {
         }
     }
 
-    /// An event of an older history. What the store has kept is younger.
+    /// Applies an event of an older history. An attempt from the store is newer than the event.
     fn attempt_failed(&mut self, id: EventId, attempt: u32, failure: &FailureRecord, next_at_ms: i64) {
         let Some(activity) = self.open.get_mut(&id).filter(|activity| !activity.kept) else { return };
         let lost = if failure.kind == FailureKind::WorkerLost { activity.lost + 1 } else { 0 };
@@ -264,7 +264,7 @@ impl Activities {
         EffectCount { actions: actions.len(), changes: changes.len(), failures: failures.len() }
     }
 
-    /// The attempts that are due now or later in the owner: what a new owner starts.
+    /// The attempts that a new owner must start itself, now or later.
     pub(crate) fn outstanding(&self) -> Vec<ActivityStart> {
         self.here()
             .filter(|(_, a)| a.ended.is_none() && !a.cancel_requested)
@@ -272,12 +272,12 @@ impl Activities {
             .collect()
     }
 
-    /// Those of the owner that were asked to stop and are waited for.
+    /// The owner's attempts that were asked to stop and that the close waits for.
     pub(crate) fn cancelling(&self) -> Vec<(EventId, u32)> {
         self.here().filter(|(_, a)| a.cancel_requested).map(|(id, a)| (*id, a.attempt)).collect()
     }
 
-    /// Those that the execution's owner runs itself: what dies with it, and what it may not lose sight of.
+    /// The activities that the execution's owner runs itself. Their attempts die with the owner.
     fn here(&self) -> impl Iterator<Item = (&EventId, &Activity)> {
         self.open.iter().filter(|(_, a)| !a.options.is_elsewhere())
     }
@@ -291,18 +291,18 @@ impl Activities {
         self.open.iter().filter(|(_, a)| a.ended.is_none()).map(|(id, a)| (*id, a))
     }
 
-    /// Whether an attempt runs now in the owner, or is about to: one is open and waits for no back-off.
+    /// Whether an attempt in the owner is running or about to: an activity is open and waits for no back-off.
     pub(crate) fn any_due(&self, now_ms: i64) -> bool {
         self.open.values().any(|a| a.is_due(now_ms))
     }
 
-    /// The back-offs that end after `after_ms`, the next one of them. Those elsewhere end in the database.
+    /// When the next back-off after `after_ms` ends. The database handles back-offs elsewhere.
     pub(crate) fn next_retry_ms(&self, after_ms: i64) -> Option<i64> {
         let open = self.here().filter(|(_, a)| a.ended.is_none() && !a.cancel_requested);
         open.filter_map(|(_, a)| a.next_at_ms).filter(|at| *at > after_ms).min()
     }
 
-    /// The most attempts that one open activity of the owner's has lost in a row.
+    /// The most consecutive attempts that any one open activity of the owner has lost.
     pub(crate) fn lost_in_a_row(&self) -> u32 {
         self.here().filter(|(_, a)| a.ended.is_none()).map(|(_, a)| a.lost).max().unwrap_or(0)
     }
@@ -337,7 +337,7 @@ impl Activity {
         }
     }
 
-    /// An attempt elsewhere is none of the owner's: it lives on when the owner dies.
+    /// An attempt elsewhere does not count: it survives the owner.
     fn is_due(&self, now_ms: i64) -> bool {
         let waits = self.next_at_ms.is_some_and(|at| at > now_ms);
         self.ended.is_none() && !waits && !self.options.is_elsewhere()
@@ -355,9 +355,9 @@ impl Activity {
         }
     }
 
-    /// It has failed, and its next attempt is the one to come.
+    /// Records a failed attempt. The next attempt becomes the current one.
     fn failed(&mut self, failed: FailedAttempt) {
-        // The number is what was recorded, whatever it says.
+        // Use the recorded number, even if it is unexpected.
         self.attempt = failed.attempt.saturating_add(1 + u32::from(mutant!(CountRetryTwice)));
         self.lost = failed.lost;
         self.next_at_ms = Some(failed.next_at_ms);
@@ -372,10 +372,10 @@ impl Activity {
         retry_after: Option<Duration>,
         now_ms: i64,
     ) -> Decision {
-        // One that takes its workers down elsewhere, time and again, is not to do so in a hot loop; here, its owner's
-        // crashes are counted.
+        // An activity elsewhere that crashes its workers repeatedly must not do so in a hot loop: apply the
+        // back-off. Here, the owner's crashes are counted instead.
         let again = failure.kind == FailureKind::WorkerLost && self.options.is_elsewhere() && self.lost > 0;
-        // What its worker lost is not the service's fault, and is tried again at once.
+        // A lost worker is not a failure of the activity: retry at once.
         let ours = matches!(failure.kind, FailureKind::WorkerLost | FailureKind::WorkerShutdown);
         let asked = retry_after.filter(|asked| !again && (ours || *asked >= MIN_WAIT));
         let delay = self.options.retry.delay_after(self.attempt).map(|delay| asked.unwrap_or(delay));
@@ -394,7 +394,7 @@ impl Activity {
     }
 }
 
-/// A duration in whole milliseconds, the engine's resolution; what does not fit is the end of time.
+/// A duration in whole milliseconds, the engine's resolution. Saturates at `i64::MAX`.
 pub(crate) fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }

@@ -1,40 +1,42 @@
-//! Failed attempts whose activity goes on: kept beside the history, so that retries do not make it grow (PROTOCOL 4).
+//! Failed attempts of activities that go on. They are stored beside the history, so that retries do not make
+//! it grow (PROTOCOL 4).
 //!
-//! A failed attempt that another one follows is no event. Workflow code never sees it, so a replay does not need it; what the
-//! next owner needs is the last one of each activity. The turn says what to write ([`AttemptChange`]), the store keeps it with
-//! the turn's append, and a load hands it back before the replay ([`super::Execution::resume_attempts`]).
+//! A failed attempt that is retried is not an event. Workflow code never sees it, so a replay does not need
+//! it. The next owner needs the last one of each activity. The turn returns what to write
+//! ([`AttemptChange`]), the store writes it with the turn's append, and a load returns it before the replay
+//! ([`super::Execution::resume_attempts`]).
 
 use crate::failure::FailureRecord;
 use crate::ids::EventId;
 use std::collections::BTreeMap;
 
-/// The last attempt of an open activity that failed; another one follows.
+/// The last failed attempt of an open activity. Another attempt follows it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FailedAttempt {
     /// The activity's id in its execution.
     pub activity: EventId,
-    /// Which attempt it was, from 1: so many have failed.
+    /// The number of the failed attempt, from 1.
     pub attempt: u32,
-    /// When the next one is due: ms since the Unix epoch, on the store's clock.
+    /// When the next attempt is due: ms since the Unix epoch, on the store's clock.
     pub next_at_ms: i64,
     /// How it failed.
     pub failure: FailureRecord,
-    /// How many attempts in a row, up to this one, went down with their worker.
+    /// How many consecutive attempts, up to this one, were lost with their worker.
     pub lost: u32,
 }
 
-/// What a turn's append does to the failed attempts that the store keeps. At most one change for an activity. A closing append
-/// makes none: the store deletes all that are left by itself.
+/// How a turn's append changes the stored failed attempts: at most one change for an activity. A closing
+/// append has no changes, because the store then deletes all failed attempts of the execution.
 #[derive(Clone, Debug, PartialEq)]
 pub enum AttemptChange {
-    /// It takes the place of the one before.
+    /// Replaces the stored attempt of the activity.
     Failed(FailedAttempt),
-    /// The activity has ended, or nobody waits for it: nothing is kept.
+    /// The activity has ended, or no future waits for it: deletes the stored attempt.
     Gone(EventId),
 }
 
 impl AttemptChange {
-    /// Whose it is.
+    /// The activity that the change is about.
     pub fn activity(&self) -> EventId {
         match self {
             Self::Failed(failed) => failed.activity,
@@ -48,15 +50,15 @@ impl AttemptChange {
 pub struct AttemptFailure {
     /// The activity's type.
     pub name: &'static str,
-    /// From 1.
+    /// The number of the attempt, from 1.
     pub attempt: u32,
-    /// How it has failed.
+    /// How it failed.
     pub failure: FailureRecord,
-    /// When the next one follows. `None`: the activity has failed.
+    /// When the next attempt is due. `None`: the activity has failed.
     pub next_at_ms: Option<i64>,
 }
 
-/// The last change of each activity: a row is written once.
+/// Keeps the last change of each activity, so that each row is written once.
 pub(super) fn last_of_each(changes: impl Iterator<Item = AttemptChange>) -> Vec<AttemptChange> {
     let last: BTreeMap<EventId, AttemptChange> = changes.map(|change| (change.activity(), change)).collect();
     last.into_values().collect()

@@ -1,53 +1,55 @@
 //! Cancellation as Rust does it: the future is dropped (PROTOCOL 29).
 //!
-//! A request drops every task at its current await, except that a task inside of `workflow::shielded` finishes that
-//! block first, and except where the workflow took `workflow::cancelled()`: then the request is delivered there only.
+//! A request drops every task at its current await, with two exceptions. A task inside `workflow::shielded`
+//! finishes that block first. A workflow that called `workflow::cancelled()` gets the request there, and no
+//! task is dropped.
 
 use super::waker::TaskId;
 use std::collections::{BTreeMap, BTreeSet};
 use std::task::Waker;
 
-/// See the module's head.
+/// The cancellation state of one execution; see the head of this module.
 #[derive(Default)]
 pub(crate) struct Cancellation {
-    /// The reasons of the requests, in their order.
+    /// The reasons of the requests, in order of arrival.
     requested: Vec<String>,
-    /// How many of them `workflow::cancelled()` has given.
+    /// How many requests `workflow::cancelled()` has returned.
     given: usize,
-    /// Whether each call waits for the next request; else all of them give the first.
+    /// True: each call waits for the next request. False: every call returns the first one.
     pub(crate) counts_requests: bool,
-    /// The workflow decides for itself.
+    /// The workflow called `workflow::cancelled()`, so no task is dropped.
     listening: bool,
     listeners: Vec<Waker>,
     /// How many shielded blocks each task is in.
     shields: BTreeMap<TaskId, u32>,
     /// Tasks to drop when they leave their last shielded block.
     doomed: BTreeSet<TaskId>,
-    /// Doomed tasks that have left it.
+    /// Doomed tasks that have left their last shielded block.
     ripe: BTreeSet<TaskId>,
 }
 
 impl Cancellation {
-    /// Takes a request; true where tasks are to be dropped for it.
+    /// Records a request. True: tasks must be dropped for it.
     pub(crate) fn request(&mut self, reason: String) -> bool {
         self.requested.push(reason);
         self.listeners.drain(..).for_each(Waker::wake);
         self.requested.len() == 1 && !self.listening
     }
 
-    /// The reason of this request. A later call of `workflow::cancelled()` waits for the one behind it.
+    /// Returns the reason of this request. A later call of `workflow::cancelled()` waits for the next one.
     pub(crate) fn give(&mut self, request: usize) -> Option<&str> {
         let reason = self.requested.get(request)?;
         self.given = self.given.max(request + 1);
         Some(reason)
     }
 
-    /// The reason that tasks were dropped for, if they were.
+    /// The reason that tasks were dropped for, if any were.
     pub(crate) fn dropping(&self) -> Option<&str> {
         self.requested.first().map(String::as_str).filter(|_| !self.listening)
     }
 
-    /// Listens from now on. Gives the number of the request that is next, from 0: one that came in between counts.
+    /// Listens from now on. Returns the number of the next request, from 0. Earlier requests count if
+    /// no call has returned them.
     pub(crate) fn listen(&mut self) -> usize {
         self.listening |= self.requested.is_empty();
         if self.counts_requests { self.given } else { 0 }
@@ -63,7 +65,7 @@ impl Cancellation {
         !self.listeners.is_empty()
     }
 
-    /// Whether `task` may be dropped now; if it is shielded, it is dropped later.
+    /// Whether `task` may be dropped now. A shielded task is dropped later.
     pub(crate) fn doom(&mut self, task: TaskId) -> bool {
         let shielded = self.shields.contains_key(&task);
         if shielded {
@@ -89,12 +91,12 @@ impl Cancellation {
         }
     }
 
-    /// Whether `task` has to stop here.
+    /// Whether `task` must stop here.
     pub(crate) fn is_ripe(&self, task: TaskId) -> bool {
         self.ripe.contains(&task)
     }
 
-    /// A doomed task whose shielded blocks are done.
+    /// Takes a doomed task that has left its last shielded block.
     pub(crate) fn pop_ripe(&mut self) -> Option<TaskId> {
         self.ripe.pop_first()
     }

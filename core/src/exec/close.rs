@@ -1,4 +1,5 @@
-//! How executions end: a result, an error, a cancellation; compensations before the latter two (PROTOCOL 29, 30).
+//! How executions end: with a result, an error or a cancellation. Compensations run before the latter two
+//! (PROTOCOL 29, 30).
 
 use super::{Execution, Spawned, Suspension, TaskKind, context};
 use crate::event::Event;
@@ -6,19 +7,20 @@ use crate::failure::{FailureKind, FailureRecord};
 use crate::guard::{Site, block, guard};
 use std::rc::Rc;
 
-/// How far the end has come.
+/// The progress of the end.
 #[derive(Default, Debug)]
 pub(super) enum Ending {
-    /// `run` is under way.
+    /// `run` is running.
     #[default]
     Running,
-    /// `run` is over, or was dropped; compensations may be under way. The closing event comes when all is quiet.
+    /// `run` has ended or was dropped. Compensations may be running. The closing event follows when no task
+    /// is ready.
     Decided(Verdict),
-    /// The closing event is emitted.
+    /// The closing event was emitted.
     Closed,
 }
 
-/// What the closing event will say.
+/// The content of the closing event.
 #[derive(Clone, Debug)]
 pub(super) enum Verdict {
     Completed(crate::Payload),
@@ -29,7 +31,7 @@ pub(super) enum Verdict {
 static COMPENSATION: Site = Site { file: "saga", line: 0, column: 0, text: "compensation" };
 
 impl Execution {
-    /// Whether nothing more can happen.
+    /// Whether the execution is closed.
     pub fn is_closed(&self) -> bool {
         matches!(self.ending, Ending::Closed)
     }
@@ -42,7 +44,8 @@ impl Execution {
         self.ending = Ending::Closed;
     }
 
-    /// Whether the code has come to an end that no event has: a live run writes it before anybody sees it.
+    /// Whether the code has ended but the history has no closing event. A live run writes that event before
+    /// anyone sees it.
     pub(super) fn ends_beyond_history(&self) -> bool {
         self.is_decided() && !self.is_compensating() && !self.ctx.activities.borrow().must_wait()
     }
@@ -51,7 +54,7 @@ impl Execution {
         !self.tasks.ids(|kind| *kind == TaskKind::Compensation).is_empty()
     }
 
-    /// Drops tasks for a cancellation request, or hands it to those that listen.
+    /// Drops tasks for a cancellation request, or gives the request to a listening workflow.
     pub(super) fn cancel(&mut self, reason: String) {
         let drops = self.ctx.cancellation.borrow_mut().request(reason);
         if !drops || !matches!(self.ending, Ending::Running) {
@@ -82,7 +85,7 @@ impl Execution {
         self.ctx.note_progress();
     }
 
-    /// A task came to its own end.
+    /// A task ended by itself.
     pub(super) fn task_ended(&mut self, kind: &TaskKind) {
         if *kind != TaskKind::Main {
             return;
@@ -121,7 +124,8 @@ impl Execution {
                 );
             }
         }
-        // After a result the close itself ends whatever still runs; before compensations it has to be cancelled.
+        // After a result, the close ends all open activities and timers. Before compensations, they must be
+        // cancelled.
         let completed = matches!(verdict, Verdict::Completed(_));
         self.ctx.evicting.set(completed);
         for task in self.tasks.ids(|kind| *kind != TaskKind::Compensation) {
@@ -139,7 +143,7 @@ impl Execution {
     fn forget_compensations(&mut self) {
         let all = self.ctx.compensations.borrow_mut().take_all();
         let _entered = context::enter(&self.ctx);
-        // They were never polled, so there is nothing that their drop could cancel.
+        // These futures were never polled, so their drop cannot cancel anything.
         drop(all);
     }
 
@@ -161,8 +165,8 @@ impl Execution {
         self.ctx.spawned.borrow_mut().push(Spawned { id, kind: TaskKind::Compensation, future });
     }
 
-    /// Nothing is ready. Decides a cancellation whose tasks are gone, closes what is decided, and tells a run that
-    /// nothing can wake. True where something moved.
+    /// No task is ready. Decides a cancellation when its tasks are gone, closes a decided execution, and
+    /// suspends a run that nothing can wake. True: something changed.
     pub(super) fn settle(&mut self) -> bool {
         match &self.ending {
             Ending::Running => self.settle_running(),
@@ -210,8 +214,8 @@ impl Execution {
             && !ctx.cancellation.borrow().is_waited_for()
     }
 
-    /// Whether a condition on the state is open that a signal may change. While history is repeated, what differs is told by
-    /// comparing, not by this.
+    /// Whether an open condition on the state can change by a signal. During a replay, the comparison with
+    /// history finds differences, so this check is less strict.
     fn handlers_can_wake(&self) -> bool {
         let is_replaying = self.ctx.history.borrow().is_replaying();
         let is_open = match is_replaying {
@@ -236,7 +240,8 @@ impl Execution {
     }
 }
 
-/// Results may be encoded in another order of keys on replay: the kind decides, and the recorded one stays.
+/// A replay may encode a result with its keys in another order. Only the kind is compared; the recorded event
+/// stays.
 fn same_close(wanted: &Event, recorded: &Event) -> bool {
     std::mem::discriminant(wanted) == std::mem::discriminant(recorded)
 }
