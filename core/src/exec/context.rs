@@ -1,9 +1,9 @@
-//! What an execution's futures share with its executor: the *context*, reached through a thread-local while a task of
-//! the execution is polled.
+//! The state that an execution's futures share with its executor: the *context*. A thread-local holds it
+//! while a task of the execution is polled.
 //!
-//! Who may touch what: futures of [`crate::flow`] register commands and waits here during a poll; the executor
-//! (`exec/mod.rs`) delivers inputs and takes commands between polls. Everything is on one thread, so cells suffice,
-//! and no borrow of a cell is ever held while user code runs.
+//! Who may touch what: futures of [`crate::flow`] register commands and waits here during a poll. The
+//! executor (`exec/mod.rs`) delivers inputs and takes commands between polls. Everything is on one thread, so
+//! cells suffice. No cell may be borrowed while user code runs.
 
 use super::activities::Activities;
 use super::cancel::Cancellation;
@@ -34,20 +34,20 @@ pub(crate) fn current() -> Option<Rc<Context>> {
     CURRENT.with_borrow(Clone::clone)
 }
 
-/// The context, for calls that make sense in a workflow only.
+/// Returns the context, for calls that are valid only in a workflow.
 ///
 /// # Panics
-/// Outside of a workflow, with `AB0210`: there is no value to return.
+/// Outside of a workflow, with `AB0210`: no value can be returned.
 pub(crate) fn expect(what: &str) -> Rc<Context> {
     current().unwrap_or_else(|| outside(what))
 }
 
-/// Refuses a workflow call made outside of a workflow.
+/// Panics for a workflow call made outside of a workflow.
 pub(crate) fn outside(what: &str) -> ! {
     panic!("AB0210: {what} was used outside of a workflow: it works in functions marked `#[workflow]` only")
 }
 
-/// Refuses a poll of a future that has given its value away, as `async` blocks and tokio's futures do.
+/// Panics when a future is polled after it returned its value, as `async` blocks and tokio's futures do.
 ///
 /// # Panics
 /// Always: the execution is suspended with `AB0218`.
@@ -59,19 +59,19 @@ pub(crate) fn polled_again(what: &str) -> ! {
     )
 }
 
-/// Refuses what a query must not do, where one runs; see [`Context::refuse_in_query`].
+/// Panics if a query is running: a query must not do this. See [`Context::refuse_in_query`].
 pub(crate) fn refuse_in_query(did: std::fmt::Arguments<'_>) {
     if let Some(ctx) = current() {
         ctx.refuse_in_query(did);
     }
 }
 
-/// Whether the execution being polled is halted: its futures stay pending, and are dropped with it.
+/// Whether the execution being polled is halted. Its futures stay pending until it is dropped.
 pub(crate) fn is_halted() -> bool {
     current().is_some_and(|ctx| ctx.halted())
 }
 
-/// Makes `context` the current one until dropped.
+/// Resets the current context when dropped; see [`enter`].
 pub(crate) struct Entered(Option<Rc<Context>>);
 
 pub(crate) fn enter(context: &Rc<Context>) -> Entered {
@@ -85,7 +85,7 @@ impl Drop for Entered {
     }
 }
 
-/// The place of the await that was polled last, readable from another thread: what is told of a turn that takes long.
+/// The place of the last polled await. Other threads can read it, to report a turn that takes long.
 #[derive(Clone, Default)]
 pub struct Position(Arc<Mutex<Option<&'static Site>>>);
 
@@ -100,8 +100,8 @@ impl Position {
     }
 }
 
-/// See the module's head. The name is what rustc says where an activity, or code outside of workflows, awaits something
-/// that holds one: "the trait `Send` is not implemented for `Rc<..>`".
+/// The context; see the head of this module. rustc prints the name where an activity, or code outside of
+/// workflows, awaits something that holds a context: "the trait `Send` is not implemented for `Rc<..>`".
 #[allow(non_camel_case_types)]
 pub(crate) struct only_workflows_await_this_see_ab0316 {
     pub(crate) info: RefCell<Info>,
@@ -114,14 +114,15 @@ pub(crate) struct only_workflows_await_this_see_ab0316 {
     pub(crate) cancellation: RefCell<Cancellation>,
     pub(crate) rng: RefCell<Rng>,
     pub(crate) halt: RefCell<Option<Halt>>,
-    /// The run follows today's rules: what they refuse at a call is refused. One that began earlier does what it did.
+    /// The run has rules >= 1, so calls refuse what those rules forbid. An older run keeps its behaviour.
     pub(crate) is_strict: Cell<bool>,
     pub(crate) tracing: Tracing,
     /// The task being polled.
     pub(crate) task: Cell<usize>,
-    /// The live state is being dropped, not the workflow's futures: drops emit nothing (PROTOCOL 17).
+    /// The live state is being dropped, but the workflow did not drop its futures. Drops emit nothing
+    /// (PROTOCOL 17).
     pub(crate) evicting: Cell<bool>,
-    /// A query runs: nothing may be scheduled.
+    /// A query is running, so nothing may be scheduled.
     pub(crate) read_only: Cell<bool>,
     slot: RefCell<Option<Box<dyn Any>>>,
     position: Position,
@@ -144,7 +145,7 @@ struct StateWaiter {
     is_timeless: bool,
 }
 
-/// What [`Context::check_wait`] compares with.
+/// The values that [`Context::check_wait`] compares with.
 pub(crate) struct Before {
     waits: u64,
     holders: usize,
@@ -194,8 +195,8 @@ impl Context {
 
     // Commands.
 
-    /// Gives a command its number, and compares it with history where that knows this number already. `None` where
-    /// they differ: the execution is halted, and the caller stays pending.
+    /// Numbers a command, and compares it with the recorded event of that number if there is one. `None`:
+    /// they differ, so the execution is halted and the caller stays pending.
     pub(crate) fn command(
         &self,
         event: Event,
@@ -216,10 +217,10 @@ impl Context {
         }
     }
 
-    /// Refuses what a query must not do.
+    /// Panics if a query is running: a query must not do this.
     ///
     /// # Panics
-    /// In a query, whose answer is then `AB0409` with this text; the execution itself is unharmed.
+    /// In a query. Its answer is then `AB0409` with this text. The execution itself is not affected.
     pub(crate) fn refuse_in_query(&self, did: std::fmt::Arguments<'_>) {
         assert!(!self.read_only.get(), "a query handler {did}: queries can only read the state");
     }
@@ -238,8 +239,8 @@ impl Context {
 
     // Waits and wakers.
 
-    /// The waker that an engine future registers: the body's outer waker where `cx` carries the strict one, else
-    /// `cx`'s own, which belongs to a combinator. Counts as a wait.
+    /// Returns the waker that an engine future must register. If `cx` has the strict waker, that is the outer
+    /// waker of the body; if not, it is the waker of `cx`, which belongs to a combinator. Counts as a wait.
     pub(crate) fn register(&self, cx: &TaskContext<'_>) -> Waker {
         self.note_wait();
         self.outer_waker(cx)
@@ -260,8 +261,8 @@ impl Context {
         Before { waits: self.waits.get(), holders: self.holders(cx) }
     }
 
-    /// After a guarded await stayed pending: something of the engine's must have registered a wait, and nobody may
-    /// have kept the strict waker.
+    /// Checks a guarded await that stayed pending: an engine future must have registered a wait, and no
+    /// future may have kept the strict waker.
     pub(crate) fn check_wait(&self, cx: &TaskContext<'_>, before: Before, site: &'static Site) {
         let foreign = self.holders(cx) > before.holders;
         let stuck = self.waits.get() == before.waits;
@@ -285,13 +286,13 @@ impl Context {
 
     // Workflow state.
 
-    /// Some body went on, or a handler ran: conditions may have changed.
+    /// A body made progress or a handler ran, so conditions may have changed.
     pub(crate) fn note_progress(&self) {
         self.progress.set(self.progress.get() + 1);
     }
 
-    /// Registers a wait for the workflow's state to change. `is_timeless`: a handler may change what it waits for, and
-    /// not the clock alone.
+    /// Waits for a change of the workflow's state. `is_timeless`: a handler may change the condition, and not
+    /// only the clock.
     pub(crate) fn wait_for_state(&self, cx: &TaskContext<'_>, is_timeless: bool) {
         let waker = self.register(cx);
         let mut waiters = self.state_waiters.borrow_mut();
@@ -301,7 +302,7 @@ impl Context {
         }
     }
 
-    /// Wakes whoever waits for the state, if it may have changed since `seen`; gives the new mark.
+    /// Wakes all waiters for the state if it may have changed since `seen`. Returns the new mark.
     pub(crate) fn wake_state_waiters(&self, seen: u64) -> u64 {
         if self.progress.get() != seen {
             for waiter in self.state_waiters.take() {
@@ -319,12 +320,12 @@ impl Context {
         !self.state_waiters.borrow().is_empty()
     }
 
-    /// Whether some body waits for what a handler may change.
+    /// Whether a body waits for a condition that a handler may change.
     pub(crate) fn waits_for_handlers(&self) -> bool {
         self.state_waiters.borrow().iter().any(|waiter| waiter.is_timeless)
     }
 
-    /// The id of a task to be added; ids are not used again, so that a late wake hits nothing.
+    /// Reserves the id of a new task. Ids are never reused, so that a late wake has no effect.
     pub(crate) fn reserve_task(&self) -> usize {
         self.next_task.replace(self.next_task.get() + 1)
     }
@@ -349,7 +350,7 @@ impl Context {
     }
 }
 
-/// A body is being polled; leaves it when dropped.
+/// Marks a body as being polled until it is dropped.
 pub(crate) struct BodyEntered<'a>(&'a Context);
 
 impl Drop for BodyEntered<'_> {

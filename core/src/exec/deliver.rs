@@ -1,4 +1,4 @@
-//! Inputs on their way into an execution, and the loop that runs its tasks till nothing moves.
+//! Delivers inputs to an execution, and polls its tasks until none is ready.
 
 use super::activities::Decision;
 use super::history::END_EVENTS;
@@ -12,8 +12,8 @@ use crate::text::bounded;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 impl Execution {
-    /// Takes in one live input: makes events of it and delivers them. `early`: how many signals come directly after a
-    /// start.
+    /// Takes one live input: records it as events and delivers them. `early`: the number of signals directly
+    /// after a start.
     pub(super) fn take_in(&mut self, input: Input, early: u32) {
         match input {
             Input::Start { input, seed } => {
@@ -44,8 +44,8 @@ impl Execution {
         }
     }
 
-    /// An attempt went down with its worker. Whether it is tried again is asked now and not for all at once: what became of
-    /// the ones before may have cancelled this one, or have been the end.
+    /// An attempt was lost with its worker. The retry decision is made for one attempt at a time, because the
+    /// effects of the attempts before may have cancelled this one or closed the execution.
     fn lose(&mut self, activity: EventId) {
         if self.ctx.halted() || self.is_closed() {
             return;
@@ -54,7 +54,7 @@ impl Execution {
         decision.into_iter().for_each(|decision| self.decided(decision));
     }
 
-    /// An activity's end is an event; that it is tried again is none, and wakes nobody.
+    /// The end of an activity is an event. A retry is not an event and wakes no task.
     fn decided(&mut self, decision: Decision) {
         match decision {
             Decision::Ended(event) => self.record(event),
@@ -71,13 +71,13 @@ impl Execution {
         self.deliver(id, event, true);
     }
 
-    /// What there is now stays in this turn, whatever halts the execution later in it.
+    /// The current events and effects stay in this turn, even if the execution is halted later in it.
     pub(super) fn keep_so_far(&mut self) {
         self.delivered = self.ctx.history.borrow().fresh();
         self.acted = self.ctx.activities.borrow().acted();
     }
 
-    /// Delivers an input event, live or replayed, and runs till nothing moves.
+    /// Delivers an input event, live or replayed, and polls tasks until none is ready.
     pub(super) fn deliver(&mut self, id: EventId, event: Event, live: bool) {
         self.begin_before(&event);
         match event {
@@ -107,15 +107,16 @@ impl Execution {
             Event::Terminated { .. } => self.terminated(),
             event => {
                 self.ctx.activities.borrow_mut().apply(&event, live);
-                // What the event itself leads to stays where the code that it wakes has to be halted.
+                // Keep the effects of the event itself, even if the code that it wakes halts the execution.
                 self.acted = self.ctx.activities.borrow().acted();
             }
         }
         self.run_till_quiet();
     }
 
-    /// Signals kept as unhandled go to code that now knows them: in the first turn after a load, since the code of a
-    /// live execution does not change. One that this code cannot take either leaves no event.
+    /// Delivers signals that were kept as unhandled to code that now has a handler for them. This happens in
+    /// the first turn after a load, because the code of a live execution does not change. A signal that still
+    /// has no handler leaves no event.
     pub(super) fn redeliver(&mut self) {
         if std::mem::replace(&mut self.redelivered, true) {
             return;
@@ -149,7 +150,7 @@ impl Execution {
         }
     }
 
-    /// Calls the handler; false where there is none that takes it, and it is kept.
+    /// Calls the handler. False: no handler takes the signal, so it is kept.
     fn signal(&mut self, id: EventId, name: &str, input: &Payload) -> bool {
         let step = {
             let _entered = context::enter(&self.ctx);
@@ -177,7 +178,7 @@ impl Execution {
         true
     }
 
-    /// Polls ready tasks until none is left, and acts on what they came to.
+    /// Polls ready tasks until none is left, and handles their results.
     pub(super) fn run_till_quiet(&mut self) {
         while !self.ctx.halted() && !self.is_closed() {
             let spawned = self.ctx.spawned.take();
@@ -197,11 +198,12 @@ impl Execution {
             }
             self.check_length();
         }
-        // An input may have woken nobody.
+        // The input may have woken no task.
         self.check_length();
     }
 
-    /// Suspends what grows beyond the limit. What was written may be read: a replay at the limit is measured by what it adds.
+    /// Suspends an execution that grows beyond the limit. Recorded events may exceed it: only events that a
+    /// replay adds count.
     fn check_length(&mut self) {
         let history = self.ctx.history.borrow();
         let full = match self.replays {

@@ -1,5 +1,5 @@
-//! An activity elsewhere is none of its owner's running attempts; and the actions of a turn are those of the events that
-//! stay in it, also where it is halted, and where a replay goes on beyond its history.
+//! An attempt elsewhere is not one of its owner's running attempts. The actions of a turn belong to the
+//! events that stay in it, also if the turn is halted, and if a replay goes on beyond its history.
 
 use super::*;
 use crate::def::{ActivityDef, SignalFn, WorkflowDef};
@@ -35,7 +35,7 @@ impl ActivityDef for Step {
     }
 }
 
-/// Calls it twice, one after the other; signal `bad` panics.
+/// Calls the activity twice, one call after the other. Signal `bad` panics.
 struct Twice;
 
 impl WorkflowDef for Twice {
@@ -86,7 +86,7 @@ fn done() -> AttemptOutcome {
     AttemptOutcome::Completed(Payload::encode(&7).unwrap())
 }
 
-/// The actions in a few words: what, which activity, which attempt.
+/// Prints actions in short: kind, activity, attempt.
 fn words(turn: &Turn) -> Vec<String> {
     let word = |action: &Action| match action {
         Action::Start(start) => format!("start {} {}", start.activity, start.attempt),
@@ -104,12 +104,12 @@ fn one_elsewhere_is_none_of_the_owners() {
         assert_eq!(words(&first), ["start 2 1"], "whoever starts it");
         assert_eq!((exec.has_activities(), exec.any_due(1_000)), (here, here));
         assert_eq!(exec.outstanding().len(), usize::from(here));
-        // Its owner dies: it has lost an attempt only where it ran there.
+        // The owner dies. The activity has lost an attempt only if it ran in the owner.
         let turn = exec.turn(vec![Input::Recovered { running: vec![], retried_ms: 1_000 }], 2_000);
         let lost = if here { vec![EventId(2)] } else { vec![] };
         assert_eq!(turn.events[0], Event::Recovered { lost });
         assert_eq!(exec.lost_in_a_row(), u32::from(here));
-        // Nor is its back-off.
+        // The owner does not handle its back-off either.
         let (mut exec, _) = started(OPTIONS.with_borrow(Clone::clone));
         let turn = exec.turn(vec![attempt(2, 1, failed(FailureKind::WorkerLost))], 2_000);
         assert_eq!(words(&turn), ["start 2 2"]);
@@ -192,13 +192,13 @@ fn a_replay_starts_what_its_history_does_not_have() {
     let mut replayed = new(elsewhere());
     assert_eq!(replayed.replay(whole), Standing::Open);
     assert_eq!(words(&replayed.turn(vec![], 3_000)), [""; 0], "all of it was sent");
-    // The code of then went no further than the completion (it was suspended there).
+    // The code of that time recorded only the completion and was suspended there.
     let cut = vec![row(&first, &first.events), row(&second, &second.events[..1])];
     let mut replayed = new(elsewhere());
     assert_eq!(replayed.replay(cut), Standing::Open);
     assert!(replayed.has_more());
     assert_eq!(words(&replayed.turn(vec![], 3_000)), ["start 4 1"]);
-    // What nobody has started is not lost either.
+    // An attempt that was never started cannot be lost.
     let cut = vec![row(&first, &first.events), row(&second, &second.events[..1])];
     let mut replayed = new(ActivityOptions::default());
     replayed.replay(cut);
@@ -283,7 +283,8 @@ fn attempts_of_what_is_given_up_are_kept_while_it_is_waited_for() {
     assert_eq!(replayed.replay(rows(&[&first, &second, &third])), Standing::Open);
     let turn = replayed.turn(vec![attempt(2, 2, AttemptOutcome::Cancelled)], 4_000);
     assert_eq!((turn.standing, turn.attempts), (Standing::Closed, vec![]), "it knows which attempt it was");
-    // What a turn gives up for good, it forgets; also where a replay goes on beyond its history.
+    // A turn deletes the stored attempt of an activity it gives up, also if a replay goes on beyond its
+    // history.
     let race = |exec: &mut Execution| exec.turn(vec![cancel()], 3_000).attempts;
     let (mut exec, first) = started(elsewhere());
     let second = exec.turn(vec![attempt(2, 1, failed(FailureKind::Panicked))], 2_000);
@@ -320,7 +321,7 @@ fn histories_that_hold_failed_attempts_replay() {
     assert_eq!((replayed.outstanding()[0].attempt, replayed.lost_in_a_row()), (4, 3));
 }
 
-/// The limit counts for inputs that wake nobody; what stands at it can be read, and cancelled.
+/// The limit also counts inputs that wake no task. An execution at the limit can be read and cancelled.
 #[test]
 fn at_its_limit_it_can_be_read_and_cancelled_and_nothing_else() {
     let (mut exec, first) = started(ActivityOptions::default());
@@ -331,7 +332,7 @@ fn at_its_limit_it_can_be_read_and_cancelled_and_nothing_else() {
     };
     let cancel = |n: u64| Input::Cancel { request_id: format!("c{n}"), reason: "enough".to_owned() };
     let lost = |n: u64| Input::Recovered { running: vec![], retried_ms: n as i64 };
-    // A take-over is an input, and wakes nobody.
+    // A take-over is an input that wakes no task.
     let turn = exec.turn((0..60_000).map(lost).collect(), 2_000);
     assert_eq!((exec.history_len(), turn.undelivered.len() as u64), (51_200, 60_000 - 51_198));
     assert!(matches!(&turn.standing, Standing::Suspended(reason) if reason.code == "AB0211"));
@@ -347,7 +348,7 @@ fn at_its_limit_it_can_be_read_and_cancelled_and_nothing_else() {
     assert!(matches!(again.standing, Standing::Suspended(reason) if reason.code == "AB0211"));
     assert_eq!((again.events.len(), again.undelivered.len()), (0, 2), "nothing is taken in, nothing is lost");
     let mut exec = load();
-    // What a take-over or a resume brings comes before it.
+    // The inputs of a take-over or a resume come before the request.
     let end = exec.turn(vec![lost(9), cancel(1)], 3_000);
     assert_eq!(end.standing, Standing::Closed, "{end:?}");
 }

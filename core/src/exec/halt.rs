@@ -1,7 +1,8 @@
-//! Why an execution cannot go on: the reason that it is suspended with, in words a person can act on.
+//! Why an execution cannot go on: the reason of its suspension, in words that tell a person what to do.
 //!
-//! The words tell positions, names, kinds and lengths. What is recorded, and what the code has passed, may be personal data, and a reason
-//! goes into logs and lists: values are kept beside the words, for those who ask for them.
+//! The words contain positions, names, kinds and lengths. Recorded values and the values of the code may be
+//! personal data, and a reason goes into logs and lists. Values are kept beside the words, for callers that
+//! ask for them.
 
 use crate::event::Event;
 use crate::guard::Site;
@@ -11,7 +12,7 @@ use crate::text::bounded;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// The reason of a suspension. Its text begins with its code; `docs/errors/` has a page for each.
+/// The reason of a suspension. Its text begins with its code. `docs/errors/` has a page for each code.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Suspension {
     /// `AB02xx`.
@@ -21,15 +22,16 @@ pub struct Suspension {
     /// Where in the workflow's code, if known: `src/orders.rs:42:9 charge(order.payment)`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub site: Option<String>,
-    /// The values that it is about, cut to 200 characters each: no part of the message, and never stored.
+    /// The values that the message is about, cut to 200 characters each. They are not part of the message and
+    /// never stored.
     #[serde(skip)]
     pub values: Option<String>,
 }
 
-/// The most characters of a value that are shown, where values are.
+/// The most characters shown of a value, where values are shown.
 const SHOWN_CHARS: usize = 200;
 
-/// The beginning of a value's JSON, for those who have asked to see values.
+/// The beginning of a value's JSON, for callers that have asked to see values.
 pub fn shown(value: &Payload) -> String {
     let json = value.as_json();
     let short: String = json.chars().take(SHOWN_CHARS).collect();
@@ -52,7 +54,7 @@ impl Suspension {
         Self { code: code.to_owned(), message: bounded(message), site: None, values: None }
     }
 
-    /// The message, and the values that it is about where they are to be shown.
+    /// The message, with the values if `values` is set.
     pub fn told(&self, values: bool) -> String {
         match self.values.as_ref().filter(|_| values) {
             Some(values) => format!("{}. {values}", self.message),
@@ -87,7 +89,7 @@ impl Suspension {
         .at(site)
     }
 
-    /// A condition of `until!` that nothing is left to change.
+    /// Nothing is left that can change a condition of `until!`.
     pub(crate) fn unchangeable(site: &'static Site) -> Self {
         Self::new(
             "AB0204",
@@ -111,7 +113,7 @@ impl Suspension {
         .at(site)
     }
 
-    /// Its state could not be made: `by` panicked. It has no context, so that what needs one says so.
+    /// `by` panicked while it made the state. Without a context, calls that need one panic with that reason.
     pub(crate) fn stateless(by: &str, message: &str) -> Self {
         match message.strip_prefix("AB0210: ") {
             Some(told) => {
@@ -122,7 +124,7 @@ impl Suspension {
         }
     }
 
-    /// `recorded`: what does not decode, where it is one value.
+    /// `recorded`: the value that does not decode, if it is a single value.
     pub(crate) fn undecodable(what: &str, error: &PayloadError, recorded: Option<&Payload>) -> Self {
         let reason = Self::new("AB0203", format!("{what} does not decode as today's type: {error}"));
         match recorded {
@@ -158,10 +160,10 @@ impl Suspension {
         Self::new("AB0211", message).at(site)
     }
 
-    /// The code of one whose history and code differ.
+    /// The code of a suspension because history and code differ.
     pub(crate) const DIFFERS: &str = "AB0201";
 
-    /// A replay that only looks has gone on where the history ends.
+    /// A replay that only looks has gone on beyond the end of the history.
     pub(crate) fn beyond(last: EventId, site: Option<&'static Site>) -> Self {
         let message =
             format!("history and code differ: the history ends at event {last}, and the code goes on");
@@ -182,7 +184,7 @@ impl Suspension {
 }
 
 impl Suspension {
-    /// Signals that its start has counted are in neither its journal nor its inbox.
+    /// Early signals that the start has counted are in neither the journal nor the inbox.
     pub(crate) fn lost_signals(left: u32) -> Self {
         let message = format!(
             "its journal is damaged: {left} signals that were acknowledged before its first turn are in neither its \
@@ -192,7 +194,7 @@ impl Suspension {
     }
 }
 
-/// What stops the executor for good (until it is loaded again).
+/// Why the executor has stopped. It stays stopped until the execution is loaded again.
 #[derive(Debug)]
 pub(crate) struct Halt(pub(crate) Suspension);
 
@@ -242,7 +244,7 @@ impl Mismatch {
         Suspension { values, ..Suspension::new(Suspension::DIFFERS, message).at(site) }
     }
 
-    /// What the code asked for, and where its input differs first if that is all that differs.
+    /// Describes the command that the code asked for, and the first difference if only the input differs.
     fn asked(&self) -> String {
         let Some(got) = &self.got else { return "nothing more".to_owned() };
         match (&self.expected, got) {
@@ -259,19 +261,19 @@ impl Mismatch {
     }
 }
 
-/// The value that a command or an input of the history holds.
+/// The value of a recorded command or input.
 fn value_of(event: &Event) -> Option<&Payload> {
     match event {
         Event::Started { input, .. }
         | Event::Signaled { input, .. }
         | Event::ActivityScheduled { input, .. } => Some(input),
         Event::ActivityCompleted { result, .. } | Event::Completed { result } => Some(result),
-        // What a replay is asked for has no value yet.
+        // A request that a replay makes has no value yet.
         _ => None,
     }
 }
 
-/// One event in a few words, without the values in it.
+/// Describes one event in a few words, without its values.
 pub fn describe(event: &Event) -> String {
     match event {
         Event::ActivityScheduled { name, input, .. } => {

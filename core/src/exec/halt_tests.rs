@@ -1,4 +1,4 @@
-//! The reasons of suspensions, and what they do not say.
+//! The reasons of suspensions, and the values that they must not contain.
 
 use super::*;
 use crate::failure::{FailureKind, FailureRecord};
@@ -41,7 +41,7 @@ fn other_commands_are_told_by_name_and_length() {
     assert!(differs(scheduled("charge", "[\"secret\"]"), None).message.contains("asked for nothing more"));
 }
 
-/// An input of the history stands where the code asks for a command.
+/// The history has an input where the code asks for a command.
 #[test]
 fn no_event_is_told_with_its_value() {
     let secret = || payload("[\"secret\"]");

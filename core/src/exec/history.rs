@@ -1,4 +1,4 @@
-//! The cursor in an execution's history: recorded events while it replays, new ones while it runs.
+//! The position in an execution's history: recorded events during a replay, new events after it.
 
 use super::halt::Mismatch;
 use crate::event::{Event, JournalRow};
@@ -6,43 +6,45 @@ use crate::guard::Site;
 use crate::ids::EventId;
 use std::collections::VecDeque;
 
-/// At this many events an execution is suspended rather than let grow without end (SEMANTICS: Temporal's limit).
+/// The most events of an execution: 51,200, Temporal's limit. An execution at this limit is suspended.
 pub(crate) const MAX_EVENTS: u64 = 51_200;
 
-/// The same for the bytes of its events: 50 MiB. Counted by their payloads and texts, not by what the journal's JSON
-/// comes to in the end, so that nothing has to be encoded for it.
+/// The most bytes of its events: 50 MiB. Payloads and texts are counted, and not the journal's JSON, so that
+/// nothing has to be encoded to count.
 pub(crate) const MAX_BYTES: usize = 50 * 1024 * 1024;
 
-/// So much more there may be from the moment at which its end has begun: a cancellation's shielded blocks and compensations
-/// need room wherever it stands.
+/// The events allowed in addition once the end has begun. The shielded blocks and compensations of a
+/// cancellation need this room even at the limit.
 pub(crate) const END_EVENTS: u64 = 10_240;
 
-/// The same for bytes: 10 MiB.
+/// The bytes allowed in addition once the end has begun: 10 MiB.
 pub(crate) const END_BYTES: usize = 10 * 1024 * 1024;
 
-/// What the code asked for while it was observed: kept on demand, since a replay that only has to go on needs none of it.
+/// The commands that the code asked for. They are kept on demand only: a replay that resumes an execution
+/// needs none.
 #[derive(Clone, Debug, Default)]
 pub struct Trace {
-    /// Each command by its number, and the await that asked for it.
+    /// The number of each command, and the await that asked for it.
     pub sites: Vec<(EventId, Option<&'static Site>)>,
-    /// The last command, as the code asked for it: one that differs from the recorded one, or the end.
+    /// The last command that the code asked for: one that differs from the recorded one, or the closing
+    /// event.
     pub last: Option<(EventId, Event)>,
 }
 
-/// See the module's head.
+/// The history of one execution; see the head of this module.
 #[derive(Default)]
 pub(crate) struct History {
-    /// Recorded events that the replay has not met yet, with the time of their row.
+    /// Recorded events that the replay has not reached, each with the time of its row.
     recorded: VecDeque<(i64, Event)>,
-    /// Events of the current turn, to be appended.
+    /// Events of the current turn, for the append.
     fresh: Vec<Event>,
-    /// How many events have been met or made.
+    /// The number of events that were replayed or added.
     len: u64,
-    /// About how many bytes these have.
+    /// Their estimated bytes.
     bytes: usize,
-    /// How many events and bytes there were when its end began.
+    /// The number of events and bytes when the end began.
     ending_from: Option<(u64, usize)>,
-    /// Kept where somebody observes.
+    /// `Some` if a trace was requested.
     trace: Option<Trace>,
 }
 
@@ -51,8 +53,8 @@ fn is_of_kind(recorded: &Event, event: &Event) -> bool {
 }
 
 impl History {
-    /// Loads rows; fails where their numbers do not join up, or where they begin otherwise than with a start: nothing
-    /// would ever run, and nobody be told.
+    /// Loads rows. Fails if their numbers are not consecutive, or if the first event is not a start: such an
+    /// execution would never run, and no error would be reported.
     pub(crate) fn load(&mut self, rows: Vec<JournalRow>) -> Result<(), EventId> {
         let mut expected = self.len + 1;
         for row in rows {
@@ -60,7 +62,7 @@ impl History {
                 return Err(EventId(expected));
             }
             for (at, event) in (expected..).zip(&row.events) {
-                // One that nobody had begun to run may have been terminated.
+                // An execution may be terminated before its first turn.
                 let starts = matches!(event, Event::Started { .. } | Event::Terminated { .. });
                 if at == 1 && !starts || at > 1 && matches!(event, Event::Started { .. }) {
                     return Err(EventId(at));
@@ -72,7 +74,7 @@ impl History {
         Ok(())
     }
 
-    /// The next recorded event, if it is an input. A command there is one that the code no longer emits.
+    /// The next recorded event, if it is an input. If it is a command, the code no longer emits that command.
     pub(crate) fn next_input(&mut self) -> Option<Result<(i64, EventId, Event), Box<Mismatch>>> {
         let (_, event) = self.recorded.front()?;
         if event.is_command() {
@@ -94,7 +96,8 @@ impl History {
         EventId(self.len)
     }
 
-    /// No handler took the signal of event `id`: a fresh event says so. False for a recorded one.
+    /// No handler took the signal of event `id`. Marks the event if it is new; returns false if it is
+    /// recorded.
     pub(crate) fn unhandled(&mut self, id: EventId) -> bool {
         let first = self.len + 1 - self.fresh.len() as u64;
         let fresh = id.0.checked_sub(first).and_then(|at| self.fresh.get_mut(at as usize));
@@ -107,7 +110,7 @@ impl History {
         }
     }
 
-    /// Numbers a command. On replay the recorded command is compared with it and returned in its place.
+    /// Numbers a command. On replay, compares it with the recorded command and returns the recorded one.
     pub(crate) fn command(
         &mut self,
         event: Event,
@@ -134,12 +137,12 @@ impl History {
         Ok((at, event))
     }
 
-    /// Begins to keep a trace.
+    /// Starts to keep a trace.
     pub(crate) fn observe(&mut self) {
         self.trace.get_or_insert_default();
     }
 
-    /// Notes a command before it is compared. `site` is looked up only where somebody observes.
+    /// Adds a command to the trace before it is compared. `site` is called only if a trace is kept.
     pub(crate) fn note(&mut self, event: &Event, site: impl FnOnce() -> Option<&'static Site>) {
         if let Some(trace) = &mut self.trace {
             let at = EventId(self.len + 1);
@@ -148,12 +151,12 @@ impl History {
         }
     }
 
-    /// Takes what was noted so far.
+    /// Takes the trace so far.
     pub(crate) fn take_trace(&mut self) -> Trace {
         self.trace.take().unwrap_or_default()
     }
 
-    /// Whether the next recorded event is an input: then the recorded run had not closed here.
+    /// Whether the next recorded event is an input. If so, the recorded run had not closed at this point.
     pub(crate) fn next_is_input(&self) -> bool {
         self.recorded.front().is_some_and(|(_, event)| !event.is_command())
     }
@@ -162,7 +165,8 @@ impl History {
         !self.recorded.is_empty()
     }
 
-    /// Whether code has still to repeat something: that it was terminated comes from outside, wherever the code was.
+    /// Whether the code must still replay an event. A termination does not count: it may come at any point of
+    /// the code.
     pub(crate) fn has_more_of_the_code(&self) -> bool {
         self.recorded.iter().any(|(_, event)| !matches!(event, Event::Terminated { .. }))
     }
@@ -171,22 +175,23 @@ impl History {
         self.len
     }
 
-    /// The last event that the journal has: a command after it has had no effect yet.
+    /// The last event in the journal. Commands after it have had no effect yet.
     pub(crate) fn written(&self) -> EventId {
         EventId(self.len - self.fresh.len() as u64)
     }
 
-    /// About how many bytes its events have.
+    /// The estimated bytes of the events.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// Its end has begun: it was cancelled, or is about to be, or is decided. The first time counts.
+    /// The end has begun: the execution was cancelled, is about to be, or is decided. Only the first call
+    /// counts.
     pub(crate) fn is_ending(&mut self) {
         self.ending_from.get_or_insert((self.len, self.bytes));
     }
 
-    /// Whether it may not grow any more.
+    /// Whether the history may not grow any more.
     pub(crate) fn is_full(&self) -> bool {
         let (events, bytes) = match self.ending_from {
             None => (MAX_EVENTS, MAX_BYTES),
@@ -195,19 +200,19 @@ impl History {
         self.len >= events || self.bytes >= bytes
     }
 
-    /// How many fresh events there are.
+    /// The number of new events.
     pub(crate) fn fresh(&self) -> usize {
         self.fresh.len()
     }
 
-    /// Forgets the fresh events after the first `keep`: commands of a turn that halted.
+    /// Drops the new events after the first `keep`: commands of a turn that was halted.
     pub(crate) fn truncate(&mut self, keep: usize) {
         self.len -= (self.fresh.len() - keep) as u64;
         self.bytes -= self.fresh[keep..].iter().map(Event::bytes).sum::<usize>();
         self.fresh.truncate(keep);
     }
 
-    /// Takes the fresh events and the number of the first.
+    /// Takes the new events and the number of the first one.
     pub(crate) fn take(&mut self) -> (EventId, Vec<Event>) {
         let events = std::mem::take(&mut self.fresh);
         (EventId(self.len + 1 - events.len() as u64), events)

@@ -1,4 +1,5 @@
-//! A state that is made from the input: at the start, before early signals and `run`, in each replay, and for a look before.
+//! A state made from the input: at the start, before early signals and `run`, in each replay, and for a look
+//! before the start.
 
 use super::*;
 use crate::def::{QueryFn, SignalFn, WorkflowDef};
@@ -18,7 +19,7 @@ thread_local! {
 
 static SITE: Site = Site { file: "init_tests.rs", line: 1, column: 1, text: "a step" };
 
-/// Its state is what it was told: of the input, by signals, by `run`.
+/// Its state is the list of values that it got from the input, from signals and from `run`.
 struct Given;
 
 impl WorkflowDef for Given {

@@ -1,8 +1,8 @@
-//! What a replay that only looks may answer, which messages are the same, and times that do not go back.
+//! When a replay that only looks may answer, which messages are duplicates, and that times never go back.
 
 use super::*;
 
-/// A suspended run that was terminated: its code halts by itself, as it did then.
+/// A suspended run that was terminated: its code halts by itself, as it did in the recorded run.
 #[test]
 fn code_that_halts_where_its_history_ends_is_where_it_was() {
     let (mut exec, first) = started(ActivityOptions::default());
@@ -17,7 +17,7 @@ fn code_that_halts_where_its_history_ends_is_where_it_was() {
     assert_eq!(exec.broke_off(), None);
 }
 
-/// PROTOCOL 21: a replay that only looks is an answer where the code asked for exactly what the journal holds.
+/// PROTOCOL 21: a replay that only looks may answer if the code asked for exactly the events in the journal.
 #[test]
 fn a_replay_that_goes_on_beyond_its_history_is_no_answer() {
     let ended = |activity| attempt(activity, 1, AttemptOutcome::Completed(Payload::encode(&1).unwrap()));
@@ -44,7 +44,8 @@ fn a_replay_that_goes_on_beyond_its_history_is_no_answer() {
     }
 }
 
-/// PROTOCOL 41: a signal and a cancel request under one id are two messages; the same one twice is one.
+/// PROTOCOL 41: a signal and a cancel request with the same id are two messages. The same one twice is one
+/// message.
 #[test]
 fn an_id_names_one_message_of_each_kind() {
     let (mut exec, _) = started(ActivityOptions::default());
@@ -60,7 +61,7 @@ fn an_id_names_one_message_of_each_kind() {
     assert_eq!(count(|event| matches!(event, Event::CancelRequested { .. })), 1);
 }
 
-/// PROTOCOL 20: a turn without an input has a time as well, which the next owner's clock may be behind.
+/// PROTOCOL 20: a turn without an input also has a time. The next owner's clock may be behind it.
 #[test]
 fn time_does_not_go_back_behind_a_row_of_commands_alone() {
     let (_, first) = started(ActivityOptions::default());

@@ -1,15 +1,17 @@
-//! The deterministic executor: an execution is a future and its history (DESIGN §3).
+//! The deterministic executor: an execution is a future and its history.
 //!
-//! The runtime feeds it: [`Execution::replay`] takes the journal, [`Execution::turn`] takes new [`Input`]s and gives a
-//! [`Turn`]: the events to append, and the [`Action`]s to perform *after* the append is durable (PROTOCOL 1). Inputs
-//! are delivered one by one, and the tasks are polled till nothing moves before the next: so what an execution does
-//! depends on the order of its events alone.
+//! The runtime calls it. [`Execution::replay`] takes the journal. [`Execution::turn`] takes new [`Input`]s
+//! and returns a [`Turn`]: the events to append, and the [`Action`]s to perform *after* the append is durable
+//! (PROTOCOL 1). Inputs are delivered one by one, and tasks are polled until none is ready before the next
+//! input. So the behaviour of an execution depends on the order of its events alone.
 //!
-//! Modules, in reading order: `turn` (what goes in and comes out), `context` (what futures and executor share), `history` (the cursor), `tasks` and
-//! `waker` (the poll loop), `program` (the user's code, erased), `activities`, `attempts` (failed ones that are tried again), `timers`, `cancel`, `saga` (what
-//! futures wait for), `start` (the first poll), `deliver` (inputs), `close` (ends), `halt` (suspension), `view` (positions and queries).
+//! Modules, in reading order: `turn` (inputs and results), `context` (shared by futures and executor),
+//! `history` (the position), `tasks` and `waker` (the poll loop), `program` (the user's code, type-erased),
+//! `activities`, `attempts` (failed attempts that are retried), `timers`, `cancel`, `saga` (what futures wait
+//! for), `start` (the first poll), `deliver` (inputs), `close` (ends), `halt` (suspension), `view` (positions
+//! and queries).
 //!
-//! It must never read a clock, draw a random number, do I/O or panic on user data.
+//! The executor must never read a clock, draw a random number, do I/O or panic on user data.
 
 mod activities;
 mod attempts;
@@ -59,37 +61,40 @@ pub struct Execution {
     tasks: Tasks,
     run_end: Rc<RefCell<Option<RunEnd>>>,
     ending: Ending,
-    /// `run`, before its first poll.
+    /// `run` before its first poll.
     early: Option<start::Early>,
-    /// The mark up to which state waiters have been woken.
+    /// The value of `progress` when state waiters were last woken.
     seen_progress: u64,
-    /// Request ids of signals that were taken in, and of cancel requests: one id may name one of each (PROTOCOL 41).
+    /// Request ids of signals, and of cancel requests. A signal and a cancel request may share an id
+    /// (PROTOCOL 41).
     signals: HashSet<String>,
     cancels: HashSet<String>,
     /// Signals without a handler, by event.
     unhandled: BTreeMap<EventId, (String, Payload)>,
-    /// Whether they were offered to today's handlers.
+    /// Whether the unhandled signals were offered to the current handlers.
     redelivered: bool,
-    /// How many fresh events there were when the last input was delivered.
+    /// The number of new events when the last input was delivered.
     delivered: usize,
-    /// How many effects these events have led to.
+    /// The number of effects of those events.
     acted: EffectCount,
-    /// Messages of this turn are still to be taken in: the execution closes after them.
+    /// Messages of this turn are not delivered yet. The execution closes after them.
     hold_close: bool,
-    /// Its state could not be made, and it has no journal yet.
+    /// The state could not be made, and the execution has no journal yet.
     unmade: bool,
-    /// It repeats its journal.
+    /// A replay is running.
     replays: bool,
 }
 
 impl Execution {
-    /// An execution that has not started: give it [`Execution::replay`] or [`Input::Start`]. `knows` says whether the
-    /// worker can run an activity; one that it cannot run suspends the execution where it is called.
+    /// Creates an execution that has not started: give it [`Execution::replay`] or [`Input::Start`]. `knows`
+    /// tells whether the worker can run an activity. A call of an activity that it cannot run suspends the
+    /// execution.
     pub fn new(workflow: &WorkflowType, info: Info, knows: Rc<dyn Fn(&str) -> bool>) -> Self {
         Self::made(workflow, info, knows, false)
     }
 
-    /// One that has started before and is to be replayed: what making its state tells `tracing` was told then.
+    /// Creates an execution that must be replayed. The first run has sent the `tracing` output of making the
+    /// state already.
     pub fn again(workflow: &WorkflowType, info: Info, knows: Rc<dyn Fn(&str) -> bool>) -> Self {
         Self::made(workflow, info, knows, true)
     }
@@ -125,15 +130,15 @@ impl Execution {
         }
     }
 
-    /// Hands in the failed attempts that the store has kept, before [`Execution::replay`].
+    /// Takes the failed attempts from the store, before [`Execution::replay`].
     pub fn resume_attempts(&mut self, failed: Vec<FailedAttempt>) {
         self.ctx.activities.borrow_mut().load(failed);
     }
 
-    /// Brings it to where its journal ends. Code that emits other commands than the recorded ones suspends it; so
-    /// does a journal whose rows do not join up.
+    /// Replays the journal. The execution is suspended if its code emits other commands than the recorded
+    /// ones, or if the numbers of the journal's rows are not consecutive.
     pub fn replay(&mut self, rows: Vec<JournalRow>) -> Standing {
-        // What it could not take of a journal must not look like one that is to begin.
+        // An execution with a damaged journal must not look like a new one.
         self.unmade &= rows.is_empty();
         let last_ms = rows.last().map(|row| row.at_ms);
         if let Err(at) = self.ctx.history.borrow_mut().load(rows) {
@@ -145,13 +150,15 @@ impl Execution {
         self.replay_recorded();
         drop(running);
         self.replays = false;
-        // A row of commands alone has a time that no input has told: what follows is not before it (PROTOCOL 20).
+        // The last row may have commands only, and then no input has set its time. Later times must not be
+        // before it (PROTOCOL 20).
         self.ctx.now_ms.set(self.ctx.now_ms.get().max(last_ms.unwrap_or(i64::MIN)));
         self.standing()
     }
 
-    /// Brings it to where its code was when its journal ended, to look at it. That it was terminated came from outside, wherever the code
-    /// was: where the code goes on from there tells [`Execution::broke_off`].
+    /// Replays to the point where the code was when the journal ended, to look at the execution. A
+    /// termination came from outside, at any point of the code, so it is not replayed.
+    /// [`Execution::broke_off`] tells where the code goes on.
     pub fn replay_to_look(&mut self, mut rows: Vec<JournalRow>) -> Standing {
         if let Some(row) = rows.last_mut()
             && matches!(row.events.last(), Some(Event::Terminated { .. }))
@@ -165,7 +172,8 @@ impl Execution {
     }
 
     fn replay_recorded(&mut self) {
-        // An end that code reaches beyond its history is closed in a live turn, after the messages that wait for it.
+        // The code may end beyond its history. A live turn then writes the close, after the messages that
+        // wait.
         self.hold_close = true;
         while !self.ctx.halted() {
             let next = self.ctx.history.borrow_mut().next_input();
@@ -180,18 +188,18 @@ impl Execution {
         }
     }
 
-    /// Takes in what happened, and says what it led to. `now_ms` is the store's time.
+    /// Delivers inputs and returns their effects. `now_ms` is the store's time.
     pub fn turn(&mut self, inputs: Vec<Input>, now_ms: i64) -> Turn {
         let at_ms = now_ms.max(self.ctx.now_ms.get());
         self.ctx.now_ms.set(at_ms);
-        // At its limit it takes nothing in but a request to cancel, which makes room for its end.
+        // At its limit, an execution takes no input but a cancel request, which makes room for its end.
         if self.is_at_limit() {
             match inputs.iter().any(|input| matches!(input, Input::Cancel { .. })) {
                 true => self.ctx.history.borrow_mut().is_ending(),
                 false => self.too_long(),
             }
         }
-        // What a replay asked for before it halted beyond its history goes the way of a halted turn's.
+        // If a replay halted beyond its history, drop its commands as in a halted turn.
         if !self.ctx.halted() {
             self.keep_so_far();
         }
@@ -199,7 +207,8 @@ impl Execution {
         let mut messages = inputs.iter().filter(|input| input.is_message()).count();
         let mut inputs = inputs.into_iter();
         self.redeliver();
-        // An execution that could not even be made keeps its arguments: its history begins like any other.
+        // An execution whose state could not be made still records its start, so that its history begins like
+        // any other.
         while self.unmade && self.history_len() == 0 || !self.ctx.halted() && !self.is_closed() {
             let Some(input) = inputs.next() else { break };
             messages -= usize::from(input.is_message());
@@ -218,7 +227,8 @@ impl Execution {
         self.finish_turn(at_ms, inputs.collect())
     }
 
-    /// Whether its history may grow no more. Then a turn is to be given requests to cancel before all other messages.
+    /// Whether the history may not grow any more. The caller must then deliver cancel requests before all
+    /// other messages.
     pub fn is_at_limit(&self) -> bool {
         self.ctx.history.borrow().is_full() && !self.ctx.halted() && !self.is_closed()
     }
@@ -234,7 +244,7 @@ impl Execution {
         let mut effects = self.ctx.activities.borrow_mut().take_effects();
         let standing = self.standing();
         if matches!(standing, Standing::Suspended(_)) {
-            // Commands after the input that could not be taken in had no effect, and must not bind the fixed code.
+            // Commands after the last delivered input had no effect, and must not bind the fixed code.
             self.ctx.history.borrow_mut().truncate(self.delivered);
             effects.truncate(self.acted);
         }
@@ -246,12 +256,12 @@ impl Execution {
             std::mem::swap(last, end);
         }
         let Effects { actions, changes, failures } = effects;
-        // A close leaves nothing of them.
+        // A close deletes all stored attempts, so it needs no changes.
         let attempts = attempts::last_of_each(changes.into_iter().filter(|_| standing != Standing::Closed));
         Turn { seq, at_ms, events, actions, attempts, failures, standing, undelivered }
     }
 
-    /// How it stands.
+    /// The state of the execution.
     pub fn standing(&self) -> Standing {
         match &*self.ctx.halt.borrow() {
             Some(halt) => Standing::Suspended(halt.0.clone()),
@@ -260,32 +270,33 @@ impl Execution {
         }
     }
 
-    /// The attempts that a new owner has to start itself, now or when they are due.
+    /// The attempts that a new owner must start itself, now or when they are due.
     pub fn outstanding(&self) -> Vec<ActivityStart> {
         self.ctx.activities.borrow().outstanding()
     }
 
-    /// Attempts in the owner that were asked to stop and that the execution waits for.
+    /// The owner's attempts that were asked to stop and that the execution waits for.
     pub fn cancelling(&self) -> Vec<(EventId, u32)> {
         self.ctx.activities.borrow().cancelling()
     }
 
-    /// Whether an attempt may be running in the owner, or about to.
+    /// Whether an attempt may be running in the owner, or about to run.
     pub fn has_activities(&self) -> bool {
         self.ctx.activities.borrow().any_here()
     }
 
-    /// Whether an attempt may be running in the owner at `now_ms`, or is about to: one that waits for a back-off is not.
+    /// Whether an attempt may be running in the owner at `now_ms`, or about to run. An attempt in back-off
+    /// does not count.
     pub fn any_due(&self, now_ms: i64) -> bool {
         self.ctx.activities.borrow().any_due(now_ms)
     }
 
-    /// When the next back-off ends, of those that end after `after_ms`.
+    /// When the next back-off after `after_ms` ends.
     pub fn next_retry_ms(&self, after_ms: i64) -> Option<i64> {
         self.ctx.activities.borrow().next_retry_ms(after_ms)
     }
 
-    /// The most attempts that one open activity has lost in a row because its worker died.
+    /// The most consecutive attempts that one open activity has lost because its worker died.
     pub fn lost_in_a_row(&self) -> u32 {
         self.ctx.activities.borrow().lost_in_a_row()
     }
@@ -295,8 +306,9 @@ impl Execution {
         self.ctx.timers.borrow().next_at_ms()
     }
 
-    /// Whether a turn without inputs has something to do: commands that a replay found beyond its history, a close that
-    /// was held, signals that today's code knows, early signals that never came, or a history at its limit.
+    /// Whether a turn without inputs has something to do: commands that a replay made beyond its history, a
+    /// close that was held, unhandled signals that now have a handler, early signals that never came, or a
+    /// history at its limit.
     pub fn has_more(&self) -> bool {
         self.ctx.history.borrow().fresh() > 0
             || self.is_decided()
@@ -305,12 +317,12 @@ impl Execution {
             || self.awaits_early()
     }
 
-    /// Whether it keeps signals that no handler took: a later build may.
+    /// Whether it keeps signals without a handler. A later build may have one.
     pub fn has_unhandled(&self) -> bool {
         !self.unhandled.is_empty()
     }
 
-    /// Whether its state is still to be made from its input: before its start there is nothing to be looked at.
+    /// Whether its state must still be made from its input. Before the start, no state can be looked at.
     pub fn wants_input(&self) -> bool {
         self.program.wants_input()
     }
@@ -320,12 +332,13 @@ impl Execution {
         self.ctx.history.borrow().len()
     }
 
-    /// About how many bytes its events have.
+    /// The estimated bytes of its events.
     pub fn history_bytes(&self) -> usize {
         self.ctx.history.borrow().bytes()
     }
 
-    /// Formats whatever its code tells `tracing`, even if nobody listens: what a `Display` changes shows in a test then.
+    /// Formats all `tracing` output of the code, even if no subscriber listens. Tests then find a `Display`
+    /// that changes state.
     pub fn format_everything(&self) {
         self.ctx.tracing.format_everything();
     }
@@ -337,7 +350,7 @@ impl Execution {
 }
 
 impl Drop for Execution {
-    /// Dropping the live state emits nothing: it was evicted, not cancelled (PROTOCOL 17).
+    /// Dropping the live state emits nothing: the execution was evicted, not cancelled (PROTOCOL 17).
     fn drop(&mut self) {
         self.ctx.evicting.set(true);
         let _muted = self.ctx.tracing.begin(true);
@@ -348,7 +361,8 @@ impl Drop for Execution {
         let spawned = (self.ctx.spawned.take(), self.early.take());
         let state = (self.ctx.take_slot(), std::mem::replace(&mut self.program, WorkflowType::stateless()));
         let _entered = context::enter(&self.ctx);
-        // User code: a panic in a drop must not end the thread. There is nobody left to tell.
+        // This drops user code. A panic in a drop must not end the thread, and no caller is left to report it
+        // to.
         let _ = catch_unwind(AssertUnwindSafe(|| drop((compensations, spawned))));
         let _ = catch_unwind(AssertUnwindSafe(|| drop(state)));
     }

@@ -1,4 +1,4 @@
-//! A workflow definition behind an erased type, so that the executor is compiled once.
+//! A workflow definition behind an erased type, so that the executor is compiled only once.
 
 use super::context::Context;
 use crate::def::{LocalBoxFuture, SignalFn, WorkflowDef};
@@ -10,7 +10,7 @@ use crate::state::{Slot, erase};
 use std::cell::OnceCell;
 use std::rc::Rc;
 
-/// How `run` ended: its result or error, or a value that could not be encoded.
+/// How `run` ended: a result or an error, or a value that could not be encoded.
 pub(crate) type RunEnd = Result<Result<Encoded, FailureRecord>, PayloadError>;
 
 /// A registered workflow type.
@@ -36,7 +36,7 @@ impl WorkflowType {
         }
     }
 
-    /// Stands in where the state could not be made: the execution is suspended and runs nothing.
+    /// A placeholder if the state could not be made. The execution is suspended and runs nothing.
     pub(crate) fn stateless() -> Box<dyn Program> {
         Box::new(Stateless)
     }
@@ -46,39 +46,39 @@ impl WorkflowType {
     }
 }
 
-/// What became of a signal.
+/// The result of delivering a signal.
 pub(crate) enum SignalStep {
-    /// No handler takes it: the name is unknown or the payload is not its arguments.
+    /// No handler takes it: the name is unknown, or the payload does not decode as its arguments.
     Unhandled,
     /// A plain handler ran.
     Done,
-    /// An async handler is to run as a task.
+    /// An async handler must run as a task.
     Task(LocalBoxFuture<()>),
 }
 
 /// Why a query has no answer.
 #[derive(Debug)]
 pub enum QueryFault {
-    /// No such query; the known ones.
+    /// The query does not exist. Holds the known ones.
     Unknown(&'static [&'static str]),
-    /// Arguments or answer are not what the type says.
+    /// The arguments do not decode or the answer does not encode.
     Payload(PayloadError),
     /// The handler panicked, with this message.
     Panicked(String),
-    /// The state cannot be seen: the execution is suspended in mid-turn.
+    /// The state is not available: the execution was suspended during a turn.
     Unavailable(String),
 }
 
 /// One execution's code and state.
 pub(crate) trait Program {
     fn install(&self, ctx: &Rc<Context>);
-    /// Whether its state is still to be made, from its input.
+    /// Whether its state must still be made from its input.
     fn wants_input(&self) -> bool;
-    /// Makes its state, where it is made from the input and is not there.
+    /// Makes the state if the type makes it from the input and it does not exist yet.
     fn make_state(&self, input: &Payload) -> Result<(), PayloadError>;
     fn run(&self, input: &Payload) -> Result<LocalBoxFuture<RunEnd>, PayloadError>;
     fn handles(&self, signal: &str) -> bool;
-    /// Whether any signal reaches the state.
+    /// Whether the workflow has a signal handler.
     fn has_handlers(&self) -> bool;
     fn signal(&self, name: &str, input: &Payload) -> SignalStep;
     fn query(&self, name: &str, input: &Payload) -> Result<Result<Payload, FailureRecord>, QueryFault>;
@@ -123,7 +123,7 @@ fn unmade() -> QueryFault {
 }
 
 struct Typed<W: WorkflowDef> {
-    /// Empty before a state that is made from the input is there.
+    /// Empty until the state is made, if the type makes it from the input.
     slot: OnceCell<Slot<W::State>>,
 }
 
@@ -147,7 +147,7 @@ impl<W: WorkflowDef> Program for Typed<W> {
     }
 
     fn run(&self, input: &Payload) -> Result<LocalBoxFuture<RunEnd>, PayloadError> {
-        // Decoded for itself: the state was given arguments of its own, which need not be `Clone`.
+        // Decode again: `#[init]` consumed its own arguments, which need not be `Clone`.
         let args = W::Args::decode(input)?;
         let slot = self.slot.get().expect("the state is made before `run` is called").clone();
         let run = W::run(slot, args);

@@ -1,13 +1,13 @@
-//! Compensations that a workflow registered (PROTOCOL 30). They belong to the execution, since there is no async
-//! drop: the executor runs them when `run` fails or is cancelled.
+//! Compensations that a workflow registered (PROTOCOL 30). They belong to the execution, because Rust has no
+//! async drop. The executor runs them when `run` fails or is cancelled.
 
 use crate::def::LocalBoxFuture;
 use crate::failure::FailureRecord;
 
-/// A registered compensation: runs once, gives its failure if it had one.
+/// A registered compensation. It runs once, and returns its failure if it fails.
 pub(crate) type Compensation = LocalBoxFuture<Option<FailureRecord>>;
 
-/// See the module's head. A stack over all sagas of the execution.
+/// The compensations of all sagas of the execution, as one stack; see the head of this module.
 #[derive(Default)]
 pub(crate) struct Compensations {
     stack: Vec<(u64, Compensation)>,
@@ -25,7 +25,7 @@ impl Compensations {
         self.stack.push((saga, compensation));
     }
 
-    /// The newest one, of one saga or of all.
+    /// Takes the newest compensation, of one saga or of all.
     pub(crate) fn pop(&mut self, saga: Option<u64>) -> Option<Compensation> {
         let mine = |(of, _): &(u64, Compensation)| saga.is_none_or(|saga| saga == *of);
         let newest = self.stack.iter().rposition(mine)?;
@@ -33,7 +33,8 @@ impl Compensations {
         Some(self.stack.remove(oldest.unwrap_or(newest)).1)
     }
 
-    /// Forgets those of one saga, and gives them to be dropped where no cell is borrowed.
+    /// Removes the compensations of one saga, and returns them. The caller drops them while no cell is
+    /// borrowed.
     pub(crate) fn forget(&mut self, saga: u64) -> Vec<Compensation> {
         let (gone, kept) = std::mem::take(&mut self.stack).into_iter().partition(|(of, _)| *of == saga);
         self.stack = kept;

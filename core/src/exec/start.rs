@@ -1,8 +1,9 @@
-//! How an execution begins: `run` is called at once, and first polled after the signals that were acknowledged before
-//! the first turn (PROTOCOL 42).
+//! How an execution begins. `run` is called at once. Its first poll follows the signals that were
+//! acknowledged before the first turn (PROTOCOL 42).
 //!
-//! `Started.early` counts these signals, so that a replay polls `run` at the same place. A cancellation is never one of
-//! them: it is delivered after the first poll, or no shielded block would ever begin.
+//! `Started.early` counts these signals, so that a replay polls `run` at the same point. A cancellation is
+//! not an early message: it is delivered after the first poll, because otherwise no shielded block could
+//! begin.
 
 use super::tasks::panic_message;
 use super::{Execution, Input, Spawned, Suspension, TaskKind, context};
@@ -12,14 +13,14 @@ use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
-/// `run`, called and not polled yet.
+/// `run`, called but not polled yet.
 pub(super) struct Early {
-    /// How many signals it still waits for.
+    /// The number of signals that it still waits for.
     left: u32,
     run: Spawned,
 }
 
-/// How many signals come first of these inputs. One that comes twice is one event.
+/// The number of signals at the beginning of these inputs. A duplicate signal is one event.
 pub(super) fn early(inputs: &[Input]) -> u32 {
     let mut ids = HashSet::new();
     for input in inputs {
@@ -70,8 +71,9 @@ impl Execution {
         }
     }
 
-    /// Makes the state of a type that makes it from the input. No context is entered: what it reads is the input
-    /// alone, so that whoever looks at a run before its start sees the state that it will start with.
+    /// Makes the state of a type that makes it from the input. No context is entered, so the state depends on
+    /// the input alone. A look at a run before its start therefore sees the state that the run will start
+    /// with.
     fn make_state(&self, input: &Payload) {
         if !self.program.wants_input() {
             return;
@@ -91,7 +93,7 @@ impl Execution {
         self.make_state(input);
     }
 
-    /// A signal was delivered.
+    /// Counts a delivered signal.
     pub(super) fn count_early(&mut self) {
         let Some(early) = &mut self.early else { return };
         early.left = early.left.saturating_sub(1);
@@ -100,8 +102,9 @@ impl Execution {
         }
     }
 
-    /// `run` is polled before anything is delivered that is not a signal, or a new owner's note of what was lost. A start whose signals
-    /// are all there never comes to this; a journal that has lost some does, and does the same each time.
+    /// Polls `run` before an event that is not a signal, a take-over (`Recovered`) or a termination. If all
+    /// early signals are there, `run` has begun already. If the journal has lost some, each replay begins
+    /// `run` at the same point.
     pub(super) fn begin_before(&mut self, event: &Event) {
         let waits = matches!(
             event,
@@ -116,15 +119,15 @@ impl Execution {
         }
     }
 
-    /// After the task of the signal that was delivered last, if it has one.
+    /// Queues `run`, after the task of the last delivered signal if it has one.
     fn begin(&mut self) {
         if let Some(Early { run, .. }) = self.early.take() {
             self.ctx.spawned.borrow_mut().push(run);
         }
     }
 
-    /// A turn that has delivered all that came, and still waits for signals that were counted: their rows are lost, and
-    /// nothing would ever wake it.
+    /// A turn has delivered all its inputs and the start still waits for early signals. Their rows are lost,
+    /// and nothing would ever wake the execution, so it is suspended.
     pub(super) fn require_early(&self) {
         if let Some(early) = self.early.as_ref().filter(|_| !self.ctx.halted()) {
             self.ctx.suspend(Suspension::lost_signals(early.left));

@@ -1,4 +1,5 @@
-//! Signals that were acknowledged before the first turn come before `run`, live and replayed; a cancellation comes after.
+//! Signals acknowledged before the first turn come before `run`, live and replayed. A cancellation comes
+//! after.
 
 use super::*;
 use crate::def::{ActivityDef, LocalBoxFuture, SignalFn, WorkflowDef};
@@ -30,7 +31,7 @@ impl ActivityDef for Step {
     async fn call((): &(), _: (String,)) {}
 }
 
-/// Tells what had come when `run` was first polled, after a shielded step.
+/// After a shielded step, it returns the signals that had arrived at the first poll of `run`.
 struct Seen;
 
 impl WorkflowDef for Seen {
@@ -73,7 +74,7 @@ fn note(state: &mut Vec<String>, input: &Payload) -> Result<(), PayloadError> {
     Ok(())
 }
 
-/// Notes at once, and again after an activity.
+/// Makes a note at once, and another one after an activity.
 fn work(state: &Vec<String>, input: &Payload) -> Result<LocalBoxFuture<()>, PayloadError> {
     let (text,) = decode_args::<(String,)>(input)?;
     let slot = This::current(state).slot();
@@ -102,7 +103,7 @@ fn cancel() -> Input {
     Input::Cancel { request_id: "cancel".to_owned(), reason: "enough".to_owned() }
 }
 
-/// The events in a few words.
+/// Prints events in short.
 fn words(events: &[Event]) -> Vec<String> {
     let word = |event: &Event| match event {
         Event::Started { early, .. } => format!("started {early}"),
@@ -116,7 +117,7 @@ fn words(events: &[Event]) -> Vec<String> {
     events.iter().map(word).collect()
 }
 
-/// What a replay of these rows comes to.
+/// Replays these rows.
 fn replayed(rows: &[JournalRow]) -> Execution {
     let mut exec = fresh();
     exec.replay(rows.to_vec());
@@ -155,7 +156,7 @@ fn signals_come_before_run_and_a_cancel_after() {
     assert!(!again.has_more() && !again.awaits_early());
 }
 
-/// What an async handler does before its first await comes before `run`, also of the last signal.
+/// The code of an async handler before its first await runs before `run`, also for the last signal.
 #[test]
 fn an_async_handler_is_polled_before_run() {
     let first = fresh().turn(vec![start(), signal("note", "a"), signal("work", "b")], 1_000);
@@ -185,7 +186,7 @@ fn a_name_that_nobody_handles_counts_and_waits() {
     assert!(matches!(second.events[..], [Event::SignalRedelivered { signal: EventId(2) }]));
 }
 
-/// What was recorded before there was a count: `run` was polled first.
+/// A history without a count was recorded when `run` was polled first.
 #[test]
 fn a_history_without_a_count_is_replayed_as_it_was_recorded() {
     let mut exec = fresh();
@@ -199,7 +200,7 @@ fn a_history_without_a_count_is_replayed_as_it_was_recorded() {
     assert!(again.turn(Vec::new(), 1_000).events.is_empty());
 }
 
-/// What could not be delivered is still waited for when the code is mended.
+/// The fixed code still waits for signals that could not be delivered.
 #[test]
 fn signals_that_a_halted_turn_left_come_before_run_as_well() {
     let given = || vec![start(), signal("note", "a"), signal("note", "bad"), signal("note", "c")];
@@ -214,7 +215,7 @@ fn signals_that_a_halted_turn_left_come_before_run_as_well() {
         BROKEN.set(false);
         let mut exec = replayed(&[row(&first)]);
         assert!(exec.awaits_early());
-        // The next message is not one of them, and comes after `run`.
+        // The next message is not an early signal, so it comes after `run`.
         let more = left.into_iter().chain([signal("note", "d"), cancel()]);
         let second = exec.turn(more.collect(), 2_000);
         let told = words(&second.events);
@@ -242,7 +243,7 @@ fn signals_that_are_gone_suspend() {
     );
 }
 
-/// A suspended run is claimed, and its new owner notes first what was lost.
+/// A suspended run is claimed. Its new owner first records the lost attempts.
 #[test]
 fn what_a_new_owner_notes_does_not_come_between_run_and_its_early_signals() {
     BROKEN.set(true);
@@ -268,7 +269,7 @@ fn a_turn_without_inputs_finds_that_early_signals_are_gone() {
     assert!(matches!(&turn.standing, Standing::Suspended(reason) if reason.code == "AB0209"));
 }
 
-/// Asks for more than a turn at the limit may add, all at once.
+/// Asks for more commands at once than a turn at the limit may add.
 struct Eager;
 
 const MANY: u32 = 12_000;
@@ -291,7 +292,7 @@ impl WorkflowDef for Eager {
     }
 }
 
-/// The turn was never written, and the code is mended: the replay goes beyond its history as a live turn would.
+/// The turn was never written, and the code is fixed. The replay goes on beyond its history like a live turn.
 #[test]
 fn a_replay_far_from_the_limit_may_add_as_much_as_a_turn() {
     let info = Info::new("w".to_owned(), "r".to_owned(), "seen".to_owned(), "q".to_owned());

@@ -1,4 +1,5 @@
-//! The tasks of one execution and the loop that polls them: single-threaded, in the order they were woken.
+//! The tasks of one execution and the loop that polls them. They run on one thread, in the order they were
+//! woken.
 
 use super::context::{self, Context};
 use super::waker::{ReadyQueue, TaskId, TaskWaker};
@@ -9,20 +10,20 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll, Waker};
 
-/// What a task is for: decides what its end and a cancellation mean.
+/// The purpose of a task. It decides what its end and a cancellation mean.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum TaskKind {
     /// The workflow's `run`.
     Main,
-    /// An async signal handler, by name.
+    /// An async signal handler, with its name.
     Handler(String),
-    /// `workflow::spawn`.
+    /// A task of `workflow::spawn`.
     Spawned,
-    /// Runs the compensations.
+    /// The task that runs the compensations.
     Compensation,
 }
 
-/// A task to be added, from inside of a poll.
+/// A task to add, made during a poll.
 pub(crate) struct Spawned {
     pub(crate) id: TaskId,
     pub(crate) kind: TaskKind,
@@ -36,18 +37,18 @@ struct Task {
     waker: Waker,
 }
 
-/// See the module's head.
+/// The tasks and the ready queue; see the head of this module.
 #[derive(Default)]
 pub(crate) struct Tasks {
     tasks: Vec<Option<Task>>,
     ready: Arc<ReadyQueue>,
 }
 
-/// What one poll came to.
+/// The result of one poll.
 pub(crate) enum Polled {
     /// The task ended.
     Ended(TaskKind),
-    /// It waits.
+    /// The task waits.
     Pending,
     /// User code panicked, with this message.
     Panicked(String),
@@ -96,7 +97,8 @@ impl Tasks {
         }
     }
 
-    /// Drops a task's future inside of the context, where drops may emit commands. Gives the message of a panic.
+    /// Drops a task's future inside the context, so that drops can emit commands. Returns the message of a
+    /// panic.
     pub(crate) fn drop_task(&mut self, id: TaskId, ctx: &Rc<Context>) -> Option<String> {
         let task = self.tasks.get_mut(id).and_then(Option::take)?;
         let _entered = context::enter(ctx);
@@ -105,7 +107,7 @@ impl Tasks {
         dropped.err().map(|panic| panic_message(&*panic))
     }
 
-    /// The ids of the live tasks that `which` picks, in order.
+    /// The ids of the live tasks that `which` accepts, in order.
     pub(crate) fn ids(&self, which: impl Fn(&TaskKind) -> bool) -> Vec<TaskId> {
         let live = self.tasks.iter().enumerate();
         live.filter_map(|(id, task)| task.as_ref().filter(|task| which(&task.kind)).map(|_| id)).collect()
@@ -116,7 +118,7 @@ impl Tasks {
     }
 }
 
-/// The text of a panic, bounded.
+/// The text of a panic, cut to a limit.
 pub fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().copied();
     let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));

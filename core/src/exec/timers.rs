@@ -13,7 +13,7 @@ pub(crate) struct Timer {
     waker: Option<Waker>,
 }
 
-/// See the module's head.
+/// The timers; see the head of this module.
 #[derive(Default)]
 pub(crate) struct Timers(BTreeMap<EventId, Timer>);
 
@@ -22,7 +22,7 @@ impl Timers {
         self.0.insert(id, Timer { fire_at_ms, site, fired: false, waker: None });
     }
 
-    /// Whether it has fired; else registers the waker.
+    /// Whether the timer has fired. If not, registers the waker.
     pub(crate) fn poll(&mut self, id: EventId, waker: impl FnOnce() -> Waker) -> bool {
         match self.0.get_mut(&id) {
             Some(timer) if !timer.fired => {
@@ -36,7 +36,7 @@ impl Timers {
         }
     }
 
-    /// The future of `id` was dropped; true where it had not fired.
+    /// The future of `id` was dropped. True: the timer had not fired.
     pub(crate) fn dropped(&mut self, id: EventId) -> bool {
         self.0.remove(&id).is_some_and(|timer| !timer.fired)
     }
@@ -50,7 +50,7 @@ impl Timers {
         }
     }
 
-    /// The first timer due at `now_ms`, by time and then by number.
+    /// The first timer due at `now_ms`, ordered by time and then by number.
     pub(crate) fn next_due(&self, now_ms: i64) -> Option<EventId> {
         let (at, id) = self.open().map(|(id, timer)| (timer.fire_at_ms, id)).min()?;
         (at <= now_ms).then_some(id)

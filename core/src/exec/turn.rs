@@ -1,4 +1,4 @@
-//! What goes into a turn and what comes out of it: inputs, actions, how the execution then stands. Plain data.
+//! The data of a turn: its inputs, its actions, and the state of the execution after it. No logic.
 
 use super::{AttemptChange, AttemptFailure, Suspension};
 use crate::event::Event;
@@ -12,7 +12,7 @@ use std::time::Duration;
 /// Something that happened to an execution.
 #[derive(Clone, Debug)]
 pub enum Input {
-    /// Its first: the arguments, and the seed of its random numbers.
+    /// The first input: the arguments, and the seed of the random numbers.
     Start {
         /// The encoded arguments of `run`.
         input: Payload,
@@ -28,34 +28,34 @@ pub enum Input {
         /// How it ended.
         outcome: AttemptOutcome,
     },
-    /// A signal. One with a known request id is dropped.
+    /// A signal. It is dropped if its request id is known.
     Signal {
         /// The handler's name.
         name: String,
         /// Its encoded arguments.
         input: Payload,
-        /// The sender's id of this call.
+        /// The sender's id of this request.
         request_id: String,
     },
     /// A request to cancel.
     Cancel {
-        /// The sender's id of this call.
+        /// The sender's id of this request.
         request_id: String,
-        /// For people.
+        /// The reason, for people.
         reason: String,
     },
-    /// This owner took over from one that is gone: always the first input then. Every activity that may have been
-    /// running there has lost an attempt, except those that still run here.
+    /// This owner took over from one that is gone. It is then always the first input. Every activity that may
+    /// have been running in the old owner has lost an attempt, except those that still run here.
     Recovered {
-        /// Activities whose attempt is known to be running in this process.
+        /// Activities whose attempt is still running in this process.
         running: Vec<EventId>,
-        /// No retry that was due later than this was ever started.
+        /// No retry that was due after this time was ever started.
         retried_ms: i64,
     },
 }
 
 impl Input {
-    /// Whether somebody sent it: a message is taken in before its execution may close.
+    /// Whether a sender sent it. A message is delivered before its execution may close.
     pub fn is_message(&self) -> bool {
         matches!(self, Self::Signal { .. } | Self::Cancel { .. })
     }
@@ -69,43 +69,43 @@ pub enum AttemptOutcome {
     Completed(Payload),
     /// It failed.
     Failed {
-        /// How.
+        /// The failure.
         failure: FailureRecord,
-        /// Whether a retry may mend it.
+        /// Whether a retry may succeed.
         retryable: bool,
-        /// The wait that it asks for, instead of the policy's.
+        /// The wait that the failure asks for, instead of the policy's.
         retry_after: Option<Duration>,
     },
-    /// It ended because its token was cancelled.
+    /// It ended because its cancellation token was cancelled.
     Cancelled,
 }
 
-/// Something to do once the turn's append is durable.
+/// An action to perform once the turn's append is durable.
 #[derive(Clone, Debug)]
 pub enum Action {
     /// Run an attempt.
     Start(ActivityStart),
     /// Ask the attempt to stop.
     Cancel(Stop),
-    /// Leave the attempt alone; nobody waits for its result.
+    /// Leave the attempt alone; its result is discarded.
     Abandon(EventId),
-    /// A transactional activity of the owner's has ended by this attempt.
+    /// This attempt has ended a transactional activity that the owner runs itself.
     #[allow(missing_docs)] // as its line says
     Ended { activity: EventId, attempt: u32 },
 }
 
-/// An attempt that nobody wants any more.
+/// An attempt whose result is no longer needed.
 #[derive(Clone, Copy, Debug)]
 pub struct Stop {
     /// The activity's id in its execution.
     pub activity: EventId,
     /// From 1.
     pub attempt: u32,
-    /// Another process may run it.
+    /// Whether another process may run it.
     pub elsewhere: bool,
-    /// It has a row in the database.
+    /// Whether it has a row in the database.
     pub token: bool,
-    /// Its end is waited for.
+    /// Whether the execution waits for its end.
     pub wait: bool,
 }
 
@@ -124,38 +124,38 @@ pub struct ActivityStart {
     pub options: ActivityOptions,
     /// When it was scheduled.
     pub scheduled_at_ms: i64,
-    /// Not to be started earlier (back-off).
+    /// The earliest start (back-off).
     pub not_before_ms: Option<i64>,
 }
 
-/// How an execution stands after a turn.
+/// The state of an execution after a turn.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Standing {
-    /// It waits.
+    /// It waits for inputs.
     Open,
-    /// It ended; the closing event is the turn's last.
+    /// It ended. The closing event is the last event of the turn.
     Closed,
     /// It cannot go on.
     Suspended(Suspension),
 }
 
-/// What a turn came to.
+/// The result of a turn.
 #[derive(Debug)]
 pub struct Turn {
     /// The number of the first event.
     pub seq: EventId,
-    /// The turn's time: never before the last one's.
+    /// The time of the turn. It is never before the time of the last turn.
     pub at_ms: i64,
-    /// The events to append; may be empty.
+    /// The events to append. May be empty.
     pub events: Vec<Event>,
-    /// What to do after the append.
+    /// The actions to perform after the append.
     pub actions: Vec<Action>,
-    /// What the append does to the failed attempts that are kept beside the history; may be all that there is to write.
+    /// How the append changes the stored failed attempts. May be the only content of the append.
     pub attempts: Vec<AttemptChange>,
-    /// The attempts that have failed, for the log.
+    /// The failed attempts, for the log.
     pub failures: Vec<AttemptFailure>,
-    /// How the execution stands.
+    /// The state of the execution.
     pub standing: Standing,
-    /// Inputs that a suspended execution could not take in: to be kept for its resumption.
+    /// Inputs that a suspended execution could not deliver. The caller keeps them until it resumes.
     pub undelivered: Vec<Input>,
 }

@@ -1,4 +1,4 @@
-//! Looking at an execution without changing it: where it waits, queries, and what a replay came to.
+//! Looks at an execution without changing it: its await points, queries, and the result of a replay.
 
 use super::program::QueryFault;
 use super::tasks::panic_message;
@@ -10,7 +10,7 @@ use crate::payload::Payload;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 impl Execution {
-    /// The await points that it waits at, in the order of their place in the code.
+    /// The await points where it waits, in source order.
     pub fn awaiting(&self) -> Vec<&'static Site> {
         let activities = self.ctx.activities.borrow();
         let timers = self.ctx.timers.borrow();
@@ -26,15 +26,16 @@ impl Execution {
         sites
     }
 
-    /// Why its replay did not come to exactly where its journal ends, if it did not: its state is then that of no moment that
-    /// anybody has seen (PROTOCOL 21). Either the journal goes on, or the code does: it asks for a command, or comes to an end, that
-    /// the journal does not have. Code that halts by itself at the journal's end, as when it was suspended, is where it was.
+    /// Why the replay did not end exactly where the journal ends. `None`: it did. Otherwise the state is one
+    /// that no turn has written (PROTOCOL 21). Either the journal goes on, or the code does: it asks for a
+    /// command, or reaches an end, that is not in the journal. Code that halts by itself at the journal's
+    /// end, as it did in the recorded run, is not a deviation.
     pub fn broke_off(&self) -> Option<Suspension> {
         let history = self.ctx.history.borrow();
         match &*self.ctx.halt.borrow() {
             Some(halt) => {
                 let reason = &halt.0;
-                // Of a damaged journal only what comes before the damage is loaded.
+                // If the journal is damaged, only the part before the damage is loaded.
                 let is_elsewhere = [Suspension::DAMAGED, Suspension::DIFFERS].contains(&reason.code.as_str());
                 (is_elsewhere || history.has_more_of_the_code()).then(|| reason.clone())
             }
@@ -58,17 +59,17 @@ impl Execution {
         answer.unwrap_or_else(|panic| Err(QueryFault::Panicked(panic_message(&*panic))))
     }
 
-    /// Keeps a [`Trace`] of each command from now on, for [`Execution::take_trace`]. Asked for before a replay.
+    /// Keeps a [`Trace`] of each command from now on, for [`Execution::take_trace`]. Call it before a replay.
     pub fn observe(&self) {
         self.ctx.history.borrow_mut().observe();
     }
 
-    /// What was observed so far. Empty where nobody asked for it.
+    /// The trace so far. Empty without [`Execution::observe`].
     pub fn take_trace(&self) -> Trace {
         self.ctx.history.borrow_mut().take_trace()
     }
 
-    /// Signals in its history that no handler has taken and that this code has no handler for.
+    /// Recorded signals without a handler, of which this code has no handler either.
     pub fn unknown_signals(&self) -> Vec<(EventId, String)> {
         let unknown = self.unhandled.iter().filter(|(_, (name, _))| !self.program.handles(name));
         unknown.map(|(id, (name, _))| (*id, name.clone())).collect()

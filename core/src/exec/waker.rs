@@ -1,4 +1,4 @@
-//! Wakers of one execution: which task is ready, and which wakers a foreign future must not have kept.
+//! Wakers of one execution: which task is ready, and which wakers a foreign future must not keep.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -9,7 +9,7 @@ use std::task::{Wake, Waker};
 /// The key of a task in its execution.
 pub(crate) type TaskId = usize;
 
-/// Tasks that have something to do, in the order they were woken: that order is part of what a replay repeats.
+/// The ready tasks, in the order they were woken. A replay repeats that order.
 #[derive(Default)]
 pub(crate) struct ReadyQueue(Mutex<VecDeque<TaskId>>);
 
@@ -39,7 +39,7 @@ impl TaskWaker {
         Arc::new(Self { task, queued: AtomicBool::new(false), ready })
     }
 
-    /// Called just before the poll, so that a wake during the poll queues the task again.
+    /// Clears the flag just before the poll, so that a wake during the poll queues the task again.
     pub(crate) fn clear(&self) {
         self.queued.store(false, Ordering::Relaxed);
     }
@@ -57,8 +57,8 @@ impl Wake for TaskWaker {
     }
 }
 
-/// The strict waker of one async body. It wakes nothing: whoever keeps a clone of it is a future that the engine does
-/// not own, and its count tells.
+/// The strict waker of one async body. It wakes nothing. Only a future that the engine does not own keeps a
+/// clone of it, and the count of clones shows that.
 pub(crate) struct Strict {
     mark: Arc<Mark>,
     waker: Waker,
@@ -92,19 +92,20 @@ impl fmt::Debug for Strict {
     }
 }
 
-/// The body being polled: its strict waker's mark, and the waker that really wakes it.
+/// The body being polled: the mark of its strict waker, and the waker that wakes its task.
 pub(crate) struct Frame {
     mark: Arc<Mark>,
     pub(crate) outer: Waker,
 }
 
 impl Frame {
-    /// Whether `waker` is this body's strict one. Compared by its data pointer: vtables may be duplicated.
+    /// Whether `waker` is this body's strict waker. Compares data pointers, because vtables may be
+    /// duplicated.
     pub(crate) fn is_strict(&self, waker: &Waker) -> bool {
         waker.data() == Arc::as_ptr(&self.mark).cast()
     }
 
-    /// How many hold the strict waker.
+    /// How many clones of the strict waker exist.
     pub(crate) fn holders(&self) -> usize {
         Arc::strong_count(&self.mark)
     }
