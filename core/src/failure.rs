@@ -1,5 +1,5 @@
-//! Errors as history keeps them and as workflow code sees them. Kinds are closed and text is stored, never made
-//! again, so that a replayed error is identical byte for byte.
+//! Errors as history stores them and as workflow code sees them. The kinds are closed, and texts are stored
+//! and never formatted again, so that a replayed error is identical byte for byte.
 
 use crate::chain::Chain;
 use crate::exec::context;
@@ -38,12 +38,12 @@ impl fmt::Display for TimeoutKind {
     }
 }
 
-/// What kind of failure a [`FailureRecord`] is.
+/// The kind of a [`FailureRecord`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum FailureKind {
-    /// User code returned an error; `data` holds it.
+    /// User code returned an error. `data` holds it.
     Application,
     /// A limit ran out.
     TimedOut(TimeoutKind),
@@ -51,9 +51,9 @@ pub enum FailureKind {
     Cancelled,
     /// User code panicked.
     Panicked,
-    /// Its worker died with it.
+    /// Its worker died during the attempt.
     WorkerLost,
-    /// Its worker shut down before it ended.
+    /// Its worker shut down before the attempt ended.
     WorkerShutdown,
     /// The engine refused its input or result (too large, not encodable).
     Invalid,
@@ -62,7 +62,7 @@ pub enum FailureKind {
 /// A failure in history.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FailureRecord {
-    /// What kind of failure.
+    /// The kind of the failure.
     pub kind: FailureKind,
     /// Its `Display` text.
     pub message: String,
@@ -72,24 +72,26 @@ pub struct FailureRecord {
     /// The typed error, encoded.
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub data: Option<Payload>,
-    /// Where a time limit ran out: how the attempts before had failed last.
+    /// The last failure of the attempts before, if a time limit ran out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cause: Option<Box<FailureRecord>>,
 }
 
-/// What is there is a typed error, even where it is `null`: so is one without fields, `struct NotFound;`.
+/// A present field is a typed error, even if it is `null`: a struct without fields (`struct NotFound;`)
+/// encodes so.
 fn present<'de, D: Deserializer<'de>>(field: D) -> Result<Option<Payload>, D::Error> {
     Payload::deserialize(field).map(Some)
 }
 
 impl FailureRecord {
-    /// A failure without a typed error. Its text is bounded to 8 KiB.
+    /// A failure without a typed error. Its text is cut to 8 KiB.
     pub fn new(kind: FailureKind, message: impl fmt::Display) -> Self {
         Self { kind, message: bounded(message), chain: Vec::new(), data: None, cause: None }
     }
 
-    /// A time limit that ran out after `last` is told with it. Where `last` was a time limit too, its own cause says more; one kind
-    /// is told once, so that a chain has no more links than there are kinds.
+    /// Adds `last` as the cause if this is a time limit that ran out. If `last` is a time limit too, its own
+    /// cause is more useful. Each kind appears at most once, so the chain has no more links than there are
+    /// kinds.
     pub(crate) fn caused_by(mut self, last: Option<&Self>) -> Self {
         if let (FailureKind::TimedOut(_), Some(last)) = (self.kind, last) {
             self.cause = match &last.cause {
@@ -103,7 +105,7 @@ impl FailureRecord {
 }
 
 impl FailureRecord {
-    /// The bytes of its texts.
+    /// The size of its texts in bytes.
     pub(crate) fn bytes(&self) -> usize {
         let data = self.data.as_ref().map_or(0, |data| data.as_json().len());
         let cause = self.cause.as_ref().map_or(0, |cause| cause.bytes());
@@ -120,8 +122,9 @@ impl fmt::Display for FailureRecord {
     }
 }
 
-/// Any error, as history can keep it: text and chain. Like `anyhow::Error`, `?` turns every `std::error::Error` into
-/// one, and it is not itself a `std::error::Error`. Use it where a workflow or activity needs no typed error.
+/// Any error in the form that history stores: text and chain. As with `anyhow::Error`, `?` converts every
+/// `std::error::Error` into it, and it is not a `std::error::Error` itself. Use it where a workflow or
+/// activity needs no typed error.
 ///
 /// ```
 /// use abide_core::Failure;
@@ -131,8 +134,8 @@ impl fmt::Display for FailureRecord {
 /// assert_eq!(parse("x").unwrap_err().to_string(), "invalid digit found in string");
 /// ```
 ///
-/// `?` on the error of an activity, whose type is [`ActivityError<Failure>`](ActivityError), gives the activity's own
-/// `Failure` back where it has failed: with its causes, its typed error and whether a retry may mend it.
+/// `?` on the error of an activity of type [`ActivityError<Failure>`](ActivityError) returns the activity's
+/// own `Failure` if the activity failed: with its causes, its typed error, and whether a retry may succeed.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct Failure {
     #[serde(default, skip_serializing_if = "String::is_empty")]
@@ -148,7 +151,7 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// A failure with this text. Of one that is longer than 8 KiB the head and the tail are kept.
+    /// A failure with this text. Of a text longer than 8 KiB, the head and the tail are kept.
     pub fn new(message: impl fmt::Display) -> Self {
         Self {
             message: bounded(message),
@@ -159,20 +162,21 @@ impl Failure {
         }
     }
 
-    /// Keeps the error's text and chain, and the error itself, to be read back by [`Failure::downcast`]. Fails where it
-    /// cannot be encoded (`AB0403`, `AB0405`) or would not come back (`AB0216`, `AB0217`).
+    /// Keeps the error's text and chain, and the error itself, for [`Failure::downcast`]. Returns an error if
+    /// it cannot be encoded (`AB0403`, `AB0405`) or does not come back from its JSON (`AB0216`, `AB0217`).
     pub fn typed<E: Error + Serialize + DeserializeOwned>(error: &E) -> Result<Self, PayloadError> {
         let data = Some(Payload::keep(error)?);
         Ok(Self { data, ..Self::from_error(error) })
     }
 
-    /// The typed error kept by [`Failure::typed`], if it is an `E`.
+    /// Returns the typed error kept by [`Failure::typed`], if it is an `E`.
     pub fn downcast<E: DeserializeOwned>(&self) -> Option<E> {
         self.data.as_ref()?.decode().ok()
     }
 
-    /// Says what was being done: this text becomes the message, and the message so far the outermost cause. The typed error
-    /// stays, and whether a retry may mend it. As `anyhow`'s.
+    /// Adds a text that says what the code was doing. The text becomes the message, and the old message
+    /// becomes the outermost cause. The typed error and whether a retry may succeed do not change. It works
+    /// like `anyhow`'s `context`.
     ///
     /// ```
     /// use abide_core::Failure;
@@ -191,22 +195,22 @@ impl Failure {
         self
     }
 
-    /// Marks it as one that no retry can mend: the activity fails at once.
+    /// Marks it as a failure that no retry can fix: the activity fails at once.
     #[must_use]
     pub fn non_retryable(mut self) -> Self {
         self.non_retryable = true;
         self
     }
 
-    /// Sets the wait before the next attempt, instead of the retry policy's. One of less than 1 ms says nothing: the policy's
-    /// counts then.
+    /// Sets the wait before the next attempt, instead of the retry policy's. A wait of less than 1 ms has no
+    /// effect: the policy's wait then applies.
     #[must_use]
     pub fn retry_after(mut self, delay: Duration) -> Self {
         self.next_retry_delay = Some(delay);
         self
     }
 
-    /// Whether a retry may mend it. Default: true.
+    /// Whether a retry may succeed. Default: true.
     pub fn is_retryable(&self) -> bool {
         !self.non_retryable
     }
@@ -221,18 +225,18 @@ impl Failure {
         self.chain.texts()
     }
 
-    /// The outermost of its causes. It is the source of every error that holds this failure.
+    /// The outermost cause. It is the source of every error that holds this failure.
     pub(crate) fn cause(&self) -> Option<&(dyn Error + 'static)> {
         self.chain.first()
     }
 
-    /// All but its texts, where there is anything else.
+    /// The parts that are not texts, if it has any.
     pub(crate) fn beside_texts(&self) -> Option<Self> {
         let beside = Self { message: String::new(), chain: Chain::default(), ..self.clone() };
         (beside != Self::new("")).then_some(beside)
     }
 
-    /// One with the texts of its record. In older histories it has them itself.
+    /// Adds the texts of its record. In older histories it has texts of its own.
     pub(crate) fn with_texts(beside: Option<Self>, record: &FailureRecord) -> Self {
         match beside.unwrap_or_else(|| Self::new("")) {
             whole if !whole.message.is_empty() || !whole.chain.is_empty() => whole,
@@ -240,7 +244,7 @@ impl Failure {
         }
     }
 
-    /// The failure that this is, or that an activity has failed with.
+    /// Returns the failure if the error is one, or if it is the failure of an activity.
     pub(crate) fn within(error: &dyn Any) -> Option<&Self> {
         match error.downcast_ref::<ActivityError<Self>>() {
             Some(ActivityError::Failed(failure)) => Some(failure),
@@ -255,7 +259,7 @@ impl Failure {
 
 impl<E: Error + 'static> From<E> for Failure {
     fn from(error: E) -> Self {
-        // A run that began under older rules goes on as it did.
+        // A run that began under older rules keeps its behaviour.
         let strict = context::current().is_none_or(|run| run.is_strict.get());
         let whole = Self::within(&error).filter(|_| strict);
         whole.cloned().unwrap_or_else(|| Self::from_error(&error))
@@ -284,16 +288,16 @@ pub enum ActivityError<E> {
     TimedOut {
         /// Which limit.
         kind: TimeoutKind,
-        /// How the last attempt before had failed, where one had: also this error's source.
+        /// The last failure of the attempts before, if there was one. It is also this error's source.
         cause: Option<Box<Self>>,
     },
     /// It was cancelled.
     Cancelled,
     /// It panicked, with this message.
     Panicked(String),
-    /// Its worker died or shut down with it, and no attempt was left.
+    /// Its worker died or shut down during it, and no attempt was left.
     WorkerLost,
-    /// The engine refused its input or result; the text begins with a code.
+    /// The engine refused its input or result. The text begins with a code.
     Invalid(String),
 }
 
@@ -305,16 +309,16 @@ pub enum CallError {
     TimedOut {
         /// Which limit.
         kind: TimeoutKind,
-        /// How the last attempt before had failed, where one had: also this error's source.
+        /// The last failure of the attempts before, if there was one. It is also this error's source.
         cause: Option<Box<Self>>,
     },
     /// It was cancelled.
     Cancelled,
     /// It panicked, with this message.
     Panicked(String),
-    /// Its worker died or shut down with it, and no attempt was left.
+    /// Its worker died or shut down during it, and no attempt was left.
     WorkerLost,
-    /// The engine refused its input or result; the text begins with a code.
+    /// The engine refused its input or result. The text begins with a code.
     Invalid(String),
 }
 
@@ -330,7 +334,7 @@ impl fmt::Display for CallError {
     }
 }
 
-// By hand: the source is the error itself, not its box, so that it can be downcast.
+// Written by hand: the source is the error itself and not its box, so that it can be downcast.
 impl Error for CallError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
@@ -367,7 +371,8 @@ impl<E: Fault> fmt::Display for ActivityError<E> {
     }
 }
 
-// Bound on `Fault`, not on `Error`: `Failure` is not an `Error`, and `?` must still work on its calls.
+// The bound is `Fault` and not `Error`, because `Failure` is not an `Error` and `?` must still work on its
+// calls.
 impl<E: Fault> Error for ActivityError<E> {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {

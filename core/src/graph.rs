@@ -1,7 +1,8 @@
-//! The static graph of a workflow function: its await points and the control flow between them, as the macro saw
-//! them. It is documentation, the live position, and the first line of a mismatch report.
+//! The static graph of a workflow function: its await points and the control flow between them, as the macro
+//! found them. It is used for documentation, for the live position, and in the first line of a mismatch
+//! report.
 //!
-//! Everything is const-constructible, so that a graph costs a program nothing until somebody looks.
+//! All types are const-constructible, so that an unused graph costs a program nothing at run time.
 
 use crate::guard::Site;
 use std::fmt;
@@ -11,7 +12,7 @@ use std::fmt;
 pub struct FnGraph {
     /// The function's name: `run`, a handler, a helper.
     pub name: &'static str,
-    /// What role it plays.
+    /// The role of the function.
     pub role: FnRole,
     /// Its await points, in source order. Edges name them by their index here.
     pub nodes: &'static [Node],
@@ -19,7 +20,7 @@ pub struct FnGraph {
     pub edges: &'static [Edge],
 }
 
-/// What a function is to its workflow.
+/// The role of a function in its workflow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FnRole {
@@ -34,15 +35,15 @@ pub enum FnRole {
 /// An await point.
 #[derive(Clone, Copy, Debug)]
 pub struct Node {
-    /// What is awaited.
+    /// The kind of the await.
     pub kind: NodeKind,
-    /// Where, and in which words.
+    /// Its place and source text.
     pub site: Site,
-    /// The awaited expression in the canonical form: its tokens, one blank between each two.
+    /// The awaited expression in canonical form: its tokens with one blank between each two.
     pub canonical: &'static str,
 }
 
-/// What an await point waits for.
+/// The kind of an await point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum NodeKind {
@@ -54,7 +55,7 @@ pub enum NodeKind {
     Select,
 }
 
-/// Control can go from one point to another without an await between them.
+/// Control can flow from one point to another without an await between them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Edge {
     /// From here.
@@ -72,12 +73,13 @@ pub enum Point {
     Start,
     /// An await point, by its index in [`FnGraph::nodes`].
     Node(u16),
-    /// Where it ends: the last expression, a `return`, a `?`.
+    /// Where the function ends: the last expression, a `return`, a `?`.
     End,
 }
 
 impl FnGraph {
-    /// The canonical form: the same for two functions that differ in formatting, comments or place only.
+    /// The canonical form. It is the same for two functions that differ only in formatting, comments or
+    /// place.
     pub fn canonical(&self) -> impl fmt::Display + '_ {
         Canonical(self)
     }

@@ -1,10 +1,10 @@
-//! The await guard: what makes a foreign await a compile error, and, where it slips through, a report in the very
-//! poll that meets it (layers A and P of the determinism catalogue).
+//! The await guard. It makes a foreign await a compile error. If a foreign await gets past the compiler, the
+//! guard reports it in the poll that reaches it (layers A and P of docs/determinism.md).
 //!
-//! Each async body (task, async block, helper) polls its futures with a *strict* waker of its own. The engine's
-//! futures never clone it: they register the body's outer waker. So a raised count after a poll means that a future
-//! the engine does not own waits there. Combinators that clone wakers by design (`FuturesUnordered` and its kin) get
-//! the outer waker itself, the *permit*.
+//! Each async body (task, async block, helper) polls its futures with its own *strict* waker. The engine's
+//! futures never clone it: they register the body's outer waker. A higher count of clones after a poll
+//! therefore means that a future that the engine does not own waits there. Combinators that clone wakers by
+//! design (such as `FuturesUnordered`) get the outer waker itself, the *permit*.
 
 use crate::exec::context;
 use crate::exec::waker::Strict;
@@ -13,7 +13,7 @@ use std::future::{Future, IntoFuture};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-/// The place of one await: file, line, column and source text. The macros put one beside each `.await`.
+/// The place of one await: file, line, column and source text. The macros put one next to each `.await`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Site {
     /// The file, as rustc names it.
@@ -32,9 +32,11 @@ impl std::fmt::Display for Site {
     }
 }
 
-/// A future that a workflow may await: abide's own, combinators over them, and functions marked with its attributes.
+/// A future that a workflow may await: abide's own futures, combinators over them, and functions with its
+/// attributes.
 ///
-/// Sealed. The one door for a future that you know to be deterministic is `workflow::assume_deterministic`.
+/// The trait is sealed. Use `workflow::assume_deterministic` for another future that you know to be
+/// deterministic.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be awaited in a workflow",
     label = "not a workflow future: it is not recorded, so a replay cannot repeat it",
@@ -43,8 +45,8 @@ impl std::fmt::Display for Site {
     note = "AB0117, explained by `cargo abide explain AB0117`"
 )]
 pub trait WorkflowFuture: Future {
-    /// Whether polling it clones the waker by design. Only this crate can name the argument's type, so only it can
-    /// implement the trait.
+    /// Whether a poll of it clones the waker by design. Only this crate can name the argument's type, so only
+    /// this crate can implement the trait.
     #[doc(hidden)]
     fn clones_waker(&self, _: Seal) -> bool;
 }
@@ -53,7 +55,7 @@ pub trait WorkflowFuture: Future {
 #[derive(Clone, Copy)]
 pub struct Seal(pub(crate) ());
 
-/// The common case: a future of the engine that registers wakers by its own rules.
+/// The common case: an engine future, which registers wakers by the engine's rules.
 macro_rules! engine_future {
     ($(#[$meta:meta])* [$($generics:tt)*] $ty:ty $(where $($bounds:tt)*)?) => {
         $(#[$meta])*
@@ -68,8 +70,8 @@ macro_rules! engine_future {
 pub(crate) use engine_future;
 
 pin_project! {
-    /// A future that [`check`] found to be a [`WorkflowFuture`]. It is one whatever `F` is, so that rustc refuses a
-    /// foreign future once, where it is written, and not again for everything around it.
+    /// A future that [`check`] accepted as a [`WorkflowFuture`]. The impl does not depend on `F`, so rustc
+    /// refuses a foreign future only once, where it is written, and not again in the code around it.
     pub struct Checked<F> {
         #[pin]
         inner: F,
@@ -77,7 +79,7 @@ pin_project! {
     }
 }
 
-/// Refuses a foreign future.
+/// Refuses a foreign future at compile time.
 pub fn check<F>(future: F) -> Checked<F::IntoFuture>
 where
     F: IntoFuture,
@@ -143,7 +145,7 @@ impl<F: Future> Future for Guard<F> {
 
 engine_future!([F: Future] Guard<F>);
 
-/// Polls a child of an engine combinator, which hands on its own waker.
+/// Polls a child of an engine combinator, which passes on its own waker.
 pub(crate) fn poll_child<F: WorkflowFuture>(child: Pin<&mut F>, cx: &mut Context<'_>) -> Poll<F::Output> {
     if !child.clones_waker(Seal(())) {
         return child.poll(cx);
@@ -165,7 +167,7 @@ pin_project! {
     }
 }
 
-/// Makes an async body of abide's own: it gets a strict waker, and may be awaited in a workflow.
+/// Makes an async body of abide's own. It gets a strict waker, and a workflow may await it.
 pub fn block<F: Future>(future: F) -> Block<F> {
     Block { inner: future, strict: Strict::new() }
 }

@@ -1,21 +1,24 @@
-//! Names for things that must not be mixed up. Plain data: no id is drawn here, since `core` has no randomness.
+//! Id types for things that must not be confused. Plain data: this crate has no randomness, so it creates no
+//! ids.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// The key of one execution (one run) inside one database. Made of a block that the store hands to a process and
-/// a counter, so that it is unique without a round trip and close in time means close in the index.
+/// The key of one execution (one run) in one database. It consists of a block that the store gives to a
+/// process and a counter. It is unique without a round trip, and runs that start at about the same time are
+/// close in the index.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ExecutionId(pub i64);
 
-/// A worker's incarnation: an id never used twice, so that an owner needs no epoch (PROTOCOL 12).
+/// The id of a worker process's incarnation. It is never used twice, so an owner needs no epoch
+/// (PROTOCOL 12).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Incarnation(pub i64);
 
-/// The number of an event in its execution's history, from 1. A command's number is also its id: the activity
-/// that event 7 scheduled is activity 7.
+/// The number of an event in its execution's history, from 1. A command's number is also its id: event 7
+/// schedules activity 7.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct EventId(pub u64);

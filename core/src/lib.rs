@@ -1,10 +1,11 @@
 //! `abide-core`: the sans-I/O half of [abide](https://docs.rs/abide), durable execution for Rust.
 //!
-//! Users depend on `abide`, which re-exports what they need. Here live the plain types (ids, events, failures,
-//! policies), the deterministic executor ([`exec`]) and the futures that workflow code awaits ([`flow`]).
+//! Users depend on `abide`, which re-exports the items they need. This crate has the plain types (ids,
+//! events, failures, policies), the deterministic executor ([`exec`]) and the futures that workflow code
+//! awaits ([`flow`]).
 //!
-//! This crate never reads a clock, draws a random number or does I/O: the runtime hands it inputs and the time, and
-//! takes away events and actions. That is what makes a replay exact and a simulation possible.
+//! This crate never reads a clock, draws a random number or does I/O. The runtime passes inputs and the time
+//! to it, and takes events and actions from it. This makes exact replay and simulation possible.
 
 #[macro_use]
 #[doc(hidden)]

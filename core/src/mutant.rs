@@ -1,10 +1,10 @@
-//! Mutants: defects that are put into the engine on purpose, by name, so that the tests which must find them are tested
-//! themselves (mutation testing, DeMillo, Lipton, Sayward 1978).
+//! Mutants: named defects that tests put into the engine on purpose, to check that the tests find them
+//! (mutation testing, DeMillo, Lipton, Sayward 1978).
 //!
-//! `mutant!(Name)` is `false` in every build but one with the feature `mutants`, and costs nothing there. With it, one
-//! mutant at most is alive in a process.
+//! `mutant!(Name)` is `false` in every build without the feature `mutants`, and costs nothing there. With the
+//! feature, at most one mutant is active in a process.
 
-/// Whether this defect is to be made now.
+/// Whether this defect is active.
 #[macro_export]
 #[doc(hidden)]
 #[cfg(feature = "mutants")]
@@ -14,7 +14,7 @@ macro_rules! mutant {
     };
 }
 
-/// Without the feature nothing is defective.
+/// Without the feature, no defect is active.
 #[macro_export]
 #[doc(hidden)]
 #[cfg(not(feature = "mutants"))]
@@ -31,10 +31,10 @@ pub use list::{FoundBy, Mutant, is_alive, let_live};
 mod list {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
-    /// Which tests must find a mutant.
+    /// The tests that must find a mutant.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub enum FoundBy {
-        /// The simulation, in at most so many runs from this seed on.
+        /// The simulation, within this many runs that start at this seed.
         #[allow(missing_docs)] // as its line says
         Simulation { from: u64, runs: u64 },
         /// The permutations of Postgres statements.
@@ -52,10 +52,10 @@ mod list {
             }
 
             impl Mutant {
-                /// All of them.
+                /// All mutants.
                 pub const ALL: &[Self] = &[$(Self::$name),*];
 
-                /// Its name, as it is given on a command line.
+                /// Its name on the command line.
                 pub fn name(self) -> &'static str {
                     match self { $(Self::$name => $text,)* }
                 }
@@ -65,7 +65,7 @@ mod list {
                     match self { $(Self::$name => $what,)* }
                 }
 
-                /// Who must find it.
+                /// The tests that must find it.
                 pub fn found_by(self) -> FoundBy {
                     match self { $(Self::$name => $found,)* }
                 }
@@ -124,12 +124,12 @@ mod list {
 
     static ALIVE: AtomicUsize = AtomicUsize::new(usize::MAX);
 
-    /// Whether this mutant lives in this process.
+    /// Whether this mutant is active in this process.
     pub fn is_alive(mutant: Mutant) -> bool {
         ALIVE.load(Ordering::Relaxed) == mutant as usize
     }
 
-    /// Makes it live, from now on; `None` ends it.
+    /// Activates a mutant; `None` deactivates it.
     pub fn let_live(mutant: Option<Mutant>) {
         ALIVE.store(mutant.map_or(usize::MAX, |mutant| mutant as usize), Ordering::Relaxed);
     }

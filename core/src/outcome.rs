@@ -1,10 +1,12 @@
-//! `T` or `Result<T, E>`: how an activity or workflow answers, decided by traits and never by the text of a type.
+//! `T` or `Result<T, E>`: what an activity or workflow returns. Traits decide this, never the text of a type.
 //!
-//! An inherent constant shadows a trait's constant on a concrete type, and a const generic argument carries the answer
-//! to the type level. The macros emit `Sel<R, { use ProbeElse as _; <Probe<R>>::FALLIBLE }>`, and [`Outcome`] is
-//! implemented for `Sel<Result<T, E>, true>` and for `Sel<T, false>`. Aliases of `Result` work therefore.
+//! An inherent constant shadows a trait's constant on a concrete type, and a const generic argument brings
+//! the answer to the type level. The macros emit `Sel<R, { use ProbeElse as _; <Probe<R>>::FALLIBLE }>`, and
+//! [`Outcome`] is implemented for `Sel<Result<T, E>, true>` and for `Sel<T, false>`. Aliases of `Result`
+//! therefore work.
 //!
-//! The blanket impls are `do_not_recommend`: else rustc answers a missing derive with a list of foreign types.
+//! The blanket impls are `do_not_recommend`. Otherwise rustc reports a missing derive with a list of foreign
+//! types.
 
 use crate::failure::{ActivityError, CallError, Failure, FailureKind, FailureRecord, TimeoutKind};
 use crate::payload::{Encoded, Payload, PayloadError};
@@ -18,7 +20,7 @@ use std::time::Duration;
 /// The return type `R` of a workflow, activity or query, with the answer of [`Probe`].
 pub struct Sel<R, const FALLIBLE: bool>(PhantomData<fn() -> R>);
 
-/// Asks whether `R` is a `Result`: `<Probe<R>>::FALLIBLE`, with [`ProbeElse`] in scope.
+/// Tells whether `R` is a `Result`: `<Probe<R>>::FALLIBLE`, with [`ProbeElse`] in scope.
 pub struct Probe<R>(PhantomData<R>);
 
 impl<T, E> Probe<Result<T, E>> {
@@ -26,7 +28,7 @@ impl<T, E> Probe<Result<T, E>> {
     pub const FALLIBLE: bool = true;
 }
 
-/// The answer for everything that is not a `Result`.
+/// The answer for every type that is not a `Result`.
 pub trait ProbeElse {
     /// Not a `Result`: cannot fail.
     const FALLIBLE: bool = false;
@@ -34,7 +36,7 @@ pub trait ProbeElse {
 
 impl<R> ProbeElse for Probe<R> {}
 
-/// A value that history can keep: an argument, a result. Implemented for every serde type without borrows.
+/// A value that history can store: an argument, a result. Every serde type without borrows implements it.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be stored in a workflow's history",
     label = "not a serde type",
@@ -46,23 +48,23 @@ pub trait Persist: Serialize + DeserializeOwned + 'static {}
 #[diagnostic::do_not_recommend]
 impl<T: Serialize + DeserializeOwned + 'static> Persist for T {}
 
-/// An error that history can keep: a serde type that is an `Error`, or [`Failure`].
+/// An error that history can store: a serde type that is an `Error`, or [`Failure`].
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be the error of an activity or workflow",
     label = "not an error that history can keep",
     note = "derive `thiserror::Error`, `serde::Serialize` and `serde::Deserialize` for it, or use `abide::Failure`"
 )]
 pub trait Fault: fmt::Display + fmt::Debug + Sized + 'static {
-    /// The cause, as `Error::source`.
+    /// The cause, like `Error::source`.
     fn cause(&self) -> Option<&(dyn Error + 'static)>;
 
-    /// What history keeps of it.
+    /// Converts it to the form that history stores.
     fn to_record(&self) -> Result<FailureRecord, PayloadError>;
 
     /// Reads it back.
     fn from_record(record: &FailureRecord) -> Result<Self, PayloadError>;
 
-    /// Whether another attempt may mend it. Default: true.
+    /// Whether another attempt may succeed. Default: true.
     fn retryable(&self) -> bool {
         true
     }
@@ -94,7 +96,8 @@ impl<E: Error + Serialize + DeserializeOwned + 'static> Fault for E {
     }
 }
 
-// Not covered by the blanket impl: `Failure` is no `Error`, so that `?` can turn every `Error` into one.
+// The blanket impl does not cover it: `Failure` is not an `Error`, so that `?` can convert every `Error` into
+// it.
 #[diagnostic::do_not_recommend]
 impl Fault for Failure {
     fn cause(&self) -> Option<&(dyn Error + 'static)> {
@@ -102,7 +105,7 @@ impl Fault for Failure {
     }
 
     fn to_record(&self) -> Result<FailureRecord, PayloadError> {
-        // The texts are the record's own; most failures have nothing beside them.
+        // The record holds the texts. Most failures have nothing else.
         let beside = self.beside_texts();
         Ok(FailureRecord {
             kind: FailureKind::Application,
@@ -134,7 +137,7 @@ fn data_of<E>(record: &FailureRecord) -> Result<&Payload, PayloadError> {
     })
 }
 
-/// The error of what cannot fail.
+/// The error type of an operation that cannot fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Never {}
 
@@ -146,32 +149,32 @@ impl fmt::Display for Never {
 
 impl Error for Never {}
 
-/// What a workflow, activity or query returns, taken apart.
+/// The return value of a workflow, activity or query, split into value and error.
 pub trait Outcome: 'static {
-    /// As written: `T` or `Result<T, E>`.
+    /// The type as written: `T` or `Result<T, E>`.
     type Returned;
-    /// The value.
+    /// The type of the value.
     type Ok: Persist;
-    /// The error; [`Never`] for a plain `T`.
+    /// The type of the error; [`Never`] for a plain `T`.
     type Err: Fault;
     /// The error that a caller in a workflow sees: [`ActivityError`], or [`CallError`] for a plain `T`.
     type Seen: From<CallError>;
 
-    /// Takes a returned value apart.
+    /// Splits a returned value.
     fn split(returned: Self::Returned) -> Result<Self::Ok, Self::Err>;
 
-    /// The caller's view of an error.
+    /// Converts an error to the caller's view.
     fn seen(error: Self::Err) -> Self::Seen;
 
-    /// The caller's view of a time limit that ran out, and of what the attempts before it had failed with last.
+    /// The caller's view of a time limit that ran out. `cause`: the last failure of the attempts before.
     fn timed_out(kind: TimeoutKind, cause: Option<Self::Seen>) -> Self::Seen;
 
-    /// What history keeps of a returned value. Fails where it would not come back.
+    /// Converts a returned value to the form that history stores. Fails if the value does not come back.
     fn encode(returned: Self::Returned) -> Result<Result<Payload, FailureRecord>, PayloadError> {
         Self::write(returned)?.map_or_else(|failure| Ok(Err(failure)), |value| value.kept().map(Ok))
     }
 
-    /// The same, and whether the value comes back.
+    /// The same, and tells whether the value comes back.
     #[doc(hidden)]
     fn write(returned: Self::Returned) -> Result<Result<Encoded, FailureRecord>, PayloadError> {
         match Self::split(returned) {
@@ -219,11 +222,11 @@ impl<T: Persist> Outcome for Sel<T, false> {
     }
 }
 
-/// A list of arguments: a tuple of what history can keep. It is no subtrait of serde's, so that rustc speaks of the one
-/// argument that cannot be kept, and not of tuples.
+/// A list of arguments: a tuple of values that history can store. It is not a subtrait of serde's traits, so
+/// that rustc reports the one argument that cannot be stored and not the tuple.
 #[doc(hidden)]
 pub trait Arguments: Sized + 'static {
-    /// Fails where they would not come back.
+    /// Encodes the arguments. Fails if they do not come back.
     fn encode(&self) -> Result<Payload, PayloadError> {
         self.write()?.kept()
     }
@@ -244,7 +247,7 @@ macro_rules! arguments {
             }
         }
 
-        // Not once for all tuples by `Arguments`: rustc would tell of that trait, and not of the argument alone.
+        // Not one impl for all tuples by `Arguments`: rustc would report that trait instead of the argument.
         impl<$($name),*> Codec<($($name,)*)> {
             pub const fn of() -> Self
             where
@@ -271,8 +274,8 @@ pub fn decode_args<A: Arguments>(payload: &Payload) -> Result<A, PayloadError> {
     A::decode(payload)
 }
 
-/// How the arguments of a signal or query are written and read. The bound is asked once, where it is made: what uses it
-/// adds no second error.
+/// Writes and reads the arguments of a signal or query. The bound is checked once, where the codec is made.
+/// Uses of the codec add no second error.
 #[doc(hidden)]
 pub struct Codec<A> {
     encode: fn(&A) -> Result<Payload, PayloadError>,
@@ -289,7 +292,7 @@ impl<A> Codec<A> {
     }
 }
 
-/// Asks a closure of an attribute; a function, so that the closure's argument has a type.
+/// Calls a closure of an attribute. It is a function so that the closure's argument has a type.
 #[doc(hidden)]
 pub fn decide<E, R>(error: &E, decide: impl FnOnce(&E) -> R) -> R {
     decide(error)

@@ -1,9 +1,9 @@
-//! Values on their way into and out of history. JSON by default, because people read their database.
+//! Values as history stores them. The format is JSON, so that people can read their database.
 //!
-//! A payload is kept as the JSON text itself ([`RawValue`]): it is written once by the user's type and read once by
-//! it, and never becomes a `serde_json::Value` on the hot path (measured 4x slower).
+//! A payload is the JSON text itself ([`RawValue`]). The user's type writes it once and reads it once. It
+//! never becomes a `serde_json::Value` on the hot path (measured: 4x slower).
 //!
-//! What does not come back from its JSON as it was is refused when it is written ([`Payload::keep`]).
+//! A value that does not come back unchanged from its JSON is refused when it is written ([`Payload::keep`]).
 
 mod back;
 mod first;
@@ -25,19 +25,19 @@ use std::sync::Arc;
 /// The largest payload that a call accepts, in bytes: 2 MiB, Temporal's limit.
 pub const MAX_PAYLOAD_BYTES: usize = 2 * 1024 * 1024;
 
-/// The most lists and maps in each other: what `serde_json` still reads.
+/// The most nested lists and maps: the limit of `serde_json` for reading.
 const MAX_DEPTH: usize = 127;
 
 /// One encoded value: an argument list, a result, an error's data.
 ///
-/// Cheap to clone: a value goes through an input, an event, a result and a row.
+/// Cheap to clone, because a value passes through an input, an event, a result and a row.
 #[derive(Clone)]
 pub struct Payload(Arc<RawValue>);
 
 impl Payload {
-    /// Encodes `value`. Fails if the type's `Serialize` refuses or if the value is nested too deeply to be decoded again
-    /// (`AB0403`), and if it is over [`MAX_PAYLOAD_BYTES`] (`AB0405`). Whether the value comes back is [`Payload::keep`]'s
-    /// question.
+    /// Encodes `value`. Fails if the type's `Serialize` fails or if the value is nested too deeply to be
+    /// decoded again (`AB0403`), and if it is over [`MAX_PAYLOAD_BYTES`] (`AB0405`). Does not check whether
+    /// the value comes back; see [`Payload::keep`].
     pub fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Self, PayloadError> {
         let refused = |message| PayloadError::Encode { type_name: std::any::type_name::<T>(), message };
         let raw = serde_json::value::to_raw_value(value).map_err(|e| refused(e.to_string()))?;
@@ -52,14 +52,14 @@ impl Payload {
         }
     }
 
-    /// Encodes a value that is to be read back. Fails as [`Payload::encode`] does, where the JSON is not read as a `T` again
-    /// (`AB0216`: a `NaN`, a 128-bit integer in an untagged enum), and where it is read as another value (`AB0217`: a
-    /// `Some(None)`, which comes back as `None`).
+    /// Encodes a value that will be read back. Fails like [`Payload::encode`]. Also fails if the JSON cannot
+    /// be read as a `T` again (`AB0216`: a `NaN`, a 128-bit integer in an untagged enum), and if it is read
+    /// as another value (`AB0217`: a `Some(None)`, which comes back as `None`).
     pub fn keep<T: Serialize + DeserializeOwned>(value: &T) -> Result<Self, PayloadError> {
         Self::write(value)?.kept()
     }
 
-    /// Encodes a value, and says whether it comes back.
+    /// Encodes a value, and tells whether it comes back.
     #[doc(hidden)]
     pub fn write<T: Serialize + DeserializeOwned>(value: &T) -> Result<Encoded, PayloadError> {
         let payload = Self::encode(value)?;
@@ -67,8 +67,8 @@ impl Payload {
         Ok(Encoded { payload, refusal })
     }
 
-    /// Whether both are the same JSON: the order of an object's keys and how a text is escaped do not matter, and numbers are
-    /// compared exactly, however long they are.
+    /// Whether both are the same JSON. The order of an object's keys and the escapes in a text do not matter.
+    /// Numbers are compared exactly, at any length.
     pub fn is_same(&self, other: &Self) -> bool {
         same::same(self.as_json(), other.as_json())
     }
@@ -86,9 +86,9 @@ impl Payload {
         self.0.get()
     }
 
-    /// Takes JSON text as it is; fails where it is not JSON.
+    /// Takes JSON text unchanged. Fails if it is not JSON.
     pub fn from_json(json: String) -> Result<Self, PayloadError> {
-        // Its words tell what is wrong with the text, and quote nothing of it.
+        // The error message says what is wrong with the text, and quotes nothing of it.
         RawValue::from_string(json)
             .map(|raw| Self(Arc::from(raw)))
             .map_err(|e| PayloadError::Decode { type_name: "JSON", message: e.to_string() })
@@ -100,7 +100,7 @@ impl Payload {
     }
 }
 
-/// As the JSON itself.
+/// Serializes as the JSON itself.
 impl Serialize for Payload {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         self.0.serialize(serializer)
@@ -113,7 +113,7 @@ impl<'de> Deserialize<'de> for Payload {
     }
 }
 
-/// A payload, and why its value does not come back from it, if it does not.
+/// A payload, and the reason if its value does not come back from it.
 #[doc(hidden)]
 #[derive(Clone, Debug)]
 pub struct Encoded {
@@ -122,21 +122,22 @@ pub struct Encoded {
 }
 
 impl Encoded {
-    /// The payload; an error where its value does not come back.
+    /// Returns the payload, or an error if its value does not come back.
     pub fn kept(self) -> Result<Payload, PayloadError> {
         self.refusal.map_or(Ok(self.payload), |error| Err(*error))
     }
 
-    /// The payload, whatever comes back: for a history that was recorded before this was asked.
+    /// Returns the payload without the check: for a history that was recorded before the check existed.
     pub fn unchecked(self) -> Payload {
         self.payload
     }
 }
 
-/// Whether this JSON could not be read again. Told when it is written: in history it would suspend its execution for good.
+/// Whether this JSON is nested too deeply to be read again. Once in history, it would suspend its execution
+/// for good.
 fn is_too_deep(json: &str) -> bool {
     let opens = |byte: &u8| matches!(byte, b'[' | b'{');
-    // Nearly all payloads are done with here.
+    // This returns for nearly all payloads.
     if json.len() <= 2 * MAX_DEPTH || json.bytes().filter(opens).count() <= MAX_DEPTH {
         return false;
     }
@@ -170,20 +171,21 @@ impl fmt::Debug for Payload {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PayloadError {
-    /// The type's `Serialize` failed (for JSON: a map whose keys are not strings, mostly).
+    /// The type's `Serialize` failed (for JSON: usually a map whose keys are not strings).
     #[error("AB0403: a value of type `{type_name}` cannot be encoded as JSON: {message}")]
     Encode {
         /// The Rust type.
         type_name: &'static str,
-        /// What serde said.
+        /// The message of serde.
         message: String,
     },
-    /// The recorded JSON is not a value of today's type. The text tells places, names and lengths, not what is recorded.
+    /// The recorded JSON is not a value of the current type. The text contains places, names and lengths, but
+    /// no values.
     #[error("AB0404: the recorded payload is not a `{type_name}`: {message}")]
     Decode {
         /// The Rust type.
         type_name: &'static str,
-        /// What serde said, without values.
+        /// The message of serde, without values.
         message: String,
     },
     /// The value's own JSON cannot be read as its type.
@@ -191,9 +193,9 @@ pub enum PayloadError {
     Unreadable {
         /// The Rust type.
         type_name: &'static str,
-        /// What serde said, without values.
+        /// The message of serde, without values.
         message: String,
-        /// The paths of what may be the reason, and what is there.
+        /// The paths of the possible reasons, and what is there.
         places: String,
     },
     /// The value's own JSON is read as another value.
@@ -201,7 +203,7 @@ pub enum PayloadError {
     Changed {
         /// The Rust type.
         type_name: &'static str,
-        /// The paths of what would be lost, and what is there.
+        /// The paths of the values that would be lost, and what is there.
         places: String,
     },
     /// Over [`MAX_PAYLOAD_BYTES`].

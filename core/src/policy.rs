@@ -1,18 +1,18 @@
-//! How an activity is run: timeouts, retries, cancellation. Defaults are Temporal's (SEMANTICS.md).
+//! How an activity runs: timeouts, retries, cancellation. The defaults are Temporal's.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-/// When and how often a failed activity is tried again. The defaults are Temporal's.
+/// When and how often a failed activity is retried. The defaults are Temporal's.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RetryPolicy {
     /// The wait before the second attempt: at least 1 ms (`AB0432`). Default: 1 s.
     pub initial_interval: Duration,
-    /// What each further wait is multiplied with. Default: 2.0.
+    /// The factor of each further wait. Default: 2.0.
     pub backoff_coefficient: f64,
     /// The longest wait: at least 1 ms (`AB0432`). Default: 100 × `initial_interval`.
     pub max_interval: Option<Duration>,
-    /// How many attempts in all; 0 means without limit. Default: 0.
+    /// The most attempts in total; 0 means no limit. Default: 0.
     pub max_attempts: u32,
 }
 
@@ -31,7 +31,7 @@ impl Default for RetryPolicy {
 }
 
 impl RetryPolicy {
-    /// The wait after `attempt` (from 1) failed, or `None` where that was the last one.
+    /// The wait after failed attempt `attempt` (from 1). `None`: it was the last one.
     pub fn delay_after(&self, attempt: u32) -> Option<Duration> {
         if self.max_attempts != 0 && attempt >= self.max_attempts {
             return None;
@@ -42,7 +42,7 @@ impl RetryPolicy {
         Some(Duration::try_from_secs_f64(secs).map_or(max, |d| d.min(max)).max(MIN_WAIT))
     }
 
-    /// What is wrong with its waits. One that allows a single attempt has none.
+    /// Checks the waits. A policy with a single attempt has none.
     fn check(&self, activity: &str) -> Result<(), String> {
         let waits = [("initial_interval", Some(self.initial_interval)), ("max_interval", self.max_interval)];
         let short = waits.into_iter().find(|(_, wait)| wait.is_some_and(|wait| wait < MIN_WAIT));
@@ -59,56 +59,58 @@ impl RetryPolicy {
 
 /// What happens to a running activity when the workflow drops its future (a lost `select!` branch, an expired
 /// `timeout`, a cancelled run).
+/// `timeout`, a cancelled run).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CancellationType {
-    /// Ask it to stop through its token and go on at once. Temporal's default and ours.
+    /// Ask it to stop through its cancellation token, and go on at once. The default, as in Temporal.
     #[default]
     TryCancel,
-    /// Ask it to stop; the execution closes only after it has ended.
+    /// Ask it to stop. The execution closes only after the activity has ended.
     WaitCancellationCompleted,
-    /// Leave it alone; its result is dropped. One that names a task queue is left alone until its workflow closes.
+    /// Leave it alone and discard its result. An activity on a task queue is left alone until its workflow
+    /// closes.
     Abandon,
 }
 
 /// The options of one activity call: defaults from the attribute, changed at the call.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ActivityOptions {
-    /// The limit of one attempt. Default: none.
+    /// The time limit of one attempt. Default: none.
     pub start_to_close: Option<Duration>,
-    /// The limit of all attempts together, from the moment it is scheduled. Default: none.
+    /// The time limit of all attempts together, from the moment of scheduling. Default: none.
     pub schedule_to_close: Option<Duration>,
-    /// How long it may wait for a slot, or for a worker of its task queue; never retried. Default: none.
+    /// How long it may wait for a slot, or for a worker of its task queue. Never retried. Default: none.
     pub schedule_to_start: Option<Duration>,
-    /// When and how often a failed attempt is repeated.
+    /// When and how often a failed attempt is retried.
     pub retry: RetryPolicy,
-    /// What happens when the workflow drops the call.
+    /// What happens when the workflow drops the future of the call.
     pub cancellation: CancellationType,
-    /// The task queue whose workers run it. Default: none, it runs in the worker that runs the workflow.
+    /// The task queue whose workers run it. Default: none; the worker of the workflow runs it.
     pub task_queue: Option<Arc<str>>,
-    /// Its result commits together with its SQL: set by the attribute.
+    /// Whether its result commits together with its SQL. Set by the attribute.
     pub transactional: bool,
 }
 
 /// The shortest time limit: the engine's resolution.
 const MIN_LIMIT: Duration = Duration::from_millis(1);
 
-/// The most characters of a task queue's name.
+/// The most characters of the name of a task queue.
 const MAX_QUEUE_CHARS: usize = 1_000;
 
 impl ActivityOptions {
-    /// Whether another process may run it: nothing of it runs in the execution's owner then.
+    /// Whether another process may run it. If so, no attempt runs in the execution's owner.
     pub fn is_elsewhere(&self) -> bool {
         self.task_queue.is_some()
     }
 
-    /// Whether its attempts have a row in the database, which decides who may end them (PROTOCOL 22).
+    /// Whether its attempts have a row in the database. The row decides who may end them (PROTOCOL 22).
     pub fn has_token(&self) -> bool {
         self.is_elsewhere() || self.transactional
     }
 
-    /// What today's rules refuse: waits of its retry policy that are too short, a time limit that has run out before anything
-    /// can begin. Not asked in runs that began before.
+    /// Checks the rules for limits: the waits of the retry policy are not too short, and no time limit has
+    /// run out before the start. Runs that began under older rules skip this check.
     pub(crate) fn check_limits(&self, activity: &str) -> Result<(), String> {
         self.retry.check(activity)?;
         let limits = [
@@ -126,7 +128,7 @@ impl ActivityOptions {
         })
     }
 
-    /// What is wrong with the task queue that it names.
+    /// Checks the name of the task queue.
     pub(crate) fn check(&self, activity: &str) -> Result<(), String> {
         let Some(queue) = &self.task_queue else { return Ok(()) };
         if self.transactional {

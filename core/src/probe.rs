@@ -1,5 +1,5 @@
-//! Value probes: what refuses an expression of workflow code by its *inferred* type, whatever it is called (layer V of
-//! the determinism catalogue). Only rustc reads what the macros emit here; nothing of it ever runs.
+//! Value probes: they refuse an expression of workflow code by its *inferred* type, whatever its name is
+//! (layer V of docs/determinism.md). Only rustc reads the code that the macros emit here. It never runs.
 //!
 //! ```text
 //! let (cell,);                                                     // declared at the top of the body
@@ -7,11 +7,12 @@
 //! return TAIL;
 //! ordered(cell.order());                                           // at the end: asks, when inference is done
 //! ```
-//! Behind [`never`] the borrow checker does not look, so that a cell extends no borrow, although it bears the borrow's
-//! lifetime. The question is an autoref specialisation: a trait's method with `self` answers for the types that are
-//! refused, the method of [`Otherwise`] with `&self` for all others. The answer goes to a function whose bound nothing
-//! refused fulfils, and whose message is ours. It is one trait for each question, not inherent methods: of a type that
-//! rustc does not know (a misspelt name) all of those would be candidates, and rustc would list them.
+//! The borrow checker skips code after [`never`], so a cell extends no borrow although its type has the
+//! borrow's lifetime. The question is an autoref specialisation. A trait's method with `self` answers for the
+//! refused types, and the method of [`Otherwise`] with `&self` answers for all others. The answer is passed
+//! to a function whose bound no refused type meets, and the message of that bound is ours. Each question is a
+//! trait, and not inherent methods: for a type that rustc does not know (a misspelt name), all inherent
+//! methods would be candidates, and rustc would list them.
 
 use crate::outcome::never as value;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap, HashSet, hash_map, hash_set};
@@ -21,7 +22,7 @@ use std::time::{Instant, SystemTime};
 /// The type of a probed expression.
 pub struct Seen<T: ?Sized>(PhantomData<Box<T>>);
 
-/// Takes the type of a value.
+/// Returns the type of a value.
 pub fn of<T>(_: &T) -> Seen<T> {
     Seen(PhantomData)
 }
@@ -31,15 +32,15 @@ pub fn named<T: ?Sized>() -> Seen<T> {
     Seen(PhantomData)
 }
 
-/// What follows is no part of the flow: the borrow checker skips it.
+/// The code after it is unreachable, so the borrow checker skips it.
 pub fn never() -> ! {
     unreachable!("generated code that only rustc reads")
 }
 
-/// An answer: `()` for what is fine, else the type that is refused.
+/// An answer: `()` for an accepted type, or the refused type.
 pub struct Is<T>(PhantomData<fn() -> T>);
 
-/// What is iterated in an order that every replay repeats.
+/// Types whose iteration order is the same on every replay.
 #[diagnostic::on_unimplemented(
     message = "iterating a hash map or set in a workflow: the order differs on every replay",
     label = "this is a `{Self}`",
@@ -51,7 +52,7 @@ pub trait Ordered {}
 #[diagnostic::do_not_recommend]
 impl Ordered for () {}
 
-/// What is the same on every replay: no clock was read for it.
+/// Values that are the same on every replay: no clock was read for them.
 #[diagnostic::on_unimplemented(
     message = "a clock is read in a workflow: on replay it returns another time",
     label = "this comes from a clock: `{Self}`",
@@ -63,7 +64,7 @@ pub trait Timeless {}
 #[diagnostic::do_not_recommend]
 impl Timeless for () {}
 
-/// What is written to history in the same order every time.
+/// Values that history always stores in the same order.
 #[diagnostic::on_unimplemented(
     message = "a hash set cannot be stored in a workflow's history: its order differs on every replay",
     label = "this is a `{Self}`",
@@ -78,13 +79,13 @@ impl Listed for () {}
 /// Refuses hash maps, hash sets and their iterators.
 pub fn ordered<T: Ordered>(_: Is<T>) {}
 
-/// Refuses times of a clock.
+/// Refuses times from a clock.
 pub fn timeless<T: Timeless>(_: Is<T>) {}
 
 /// Refuses hash sets.
 pub fn listed<T: Listed>(_: Is<T>) {}
 
-/// What a body that asks imports, nameless: a user's own `Order` stays what it is.
+/// The traits that a body with questions imports, without names: a user's own `Order` keeps its meaning.
 pub mod questions {
     pub use super::{
         AnInstant as _, BareInstant as _, BareTime as _, List as _, Order as _, Otherwise as _, Sorted as _,
@@ -92,7 +93,7 @@ pub mod questions {
     };
 }
 
-/// The answers for everything that is fine.
+/// The answers for all accepted types.
 pub trait Otherwise {
     /// Whether it is a hash map or set, or an iterator of one.
     fn order(&self) -> Is<()> {
@@ -104,22 +105,23 @@ pub trait Otherwise {
         value()
     }
 
-    /// The same of `Instant` alone: a `SystemTime` can come out of a recorded value.
+    /// The same for `Instant` alone: a `SystemTime` can come from a recorded value.
     fn instant(&self) -> Is<()> {
         value()
     }
 
-    /// As `time`, but not in an `Option` or `Result`, whose type may be open still where a closure or block ends.
+    /// Like `time`, but not in an `Option` or `Result`: their type may still be open where a closure or block
+    /// ends.
     fn bare_time(&self) -> Is<()> {
         value()
     }
 
-    /// As `instant`, but not in an `Option` or `Result`.
+    /// Like `instant`, but not in an `Option` or `Result`.
     fn bare_instant(&self) -> Is<()> {
         value()
     }
 
-    /// Whether its own order does not tell in which order it was filled.
+    /// Whether its own order is independent of the order of insertion.
     fn sorts(&self) -> Keeps {
         value()
     }
@@ -132,21 +134,21 @@ pub trait Otherwise {
 
 impl<T: ?Sized> Otherwise for Seen<T> {}
 
-/// The answer of a collection whose own order does not tell in which order it was filled.
+/// The answer for a collection whose own order is independent of the order of insertion.
 pub struct Sorts;
 
 /// The answer of every other collection.
 pub struct Keeps;
 
 impl Sorts {
-    /// Nothing is left to ask about what goes into it.
+    /// Nothing needs to be asked about inserted values.
     pub fn takes<T>(self, _: Seen<T>) -> Seen<()> {
         named()
     }
 }
 
 impl Keeps {
-    /// What goes into it must be ordered.
+    /// Inserted values must come in a deterministic order.
     pub fn takes<T>(self, seen: Seen<T>) -> Seen<T> {
         seen
     }

@@ -1,8 +1,9 @@
-//! The hand-over of a workflow's state at `.await` (API.md §4).
+//! Moves a workflow's state at `.await`.
 //!
-//! Between two awaits a body owns the state through a plain `&mut S`; at each await it parks the state in the
-//! execution's [`Slot`], where signals and queries can reach it, and takes it back afterwards. All of it is safe code:
-//! the state moves in and out of a cell, and rustc refuses a reference that is kept across an await.
+//! Between two awaits, a body owns the state through a plain `&mut S`. At each await it puts the state into
+//! the execution's [`Slot`], where signals and queries can reach it, and takes it back afterwards. All of
+//! this is safe code: the state moves in and out of a cell, and rustc refuses a reference that is kept across
+//! an await.
 
 use crate::exec::context;
 use std::any::Any;
@@ -12,7 +13,7 @@ use std::rc::Rc;
 const IN_USE: &str = "AB0118: the workflow's state is in use: a macro of another crate hid an `.await` from \
                       `#[workflow]`; write it out, or await outside of the macro";
 
-/// Where an execution's state lies while no body holds it.
+/// Holds an execution's state while no body has it.
 pub struct Slot<S> {
     state: Rc<RefCell<Option<Box<S>>>>,
     address: usize,
@@ -32,35 +33,35 @@ impl<S: 'static> Slot<S> {
         Self { state: Rc::new(RefCell::new(Some(boxed))), address }
     }
 
-    /// Looks at the parked state; `None` where a body holds it.
+    /// Reads the parked state. `None`: a body has it.
     pub(crate) fn with<R>(&self, f: impl FnOnce(&S) -> R) -> Option<R> {
         self.state.borrow().as_deref().map(f)
     }
 
-    /// Changes the parked state; `None` where a body holds it. The state stays out of the cell meanwhile, so that
-    /// even a handler that reaches for it again meets an error and no double borrow.
+    /// Changes the parked state. `None`: a body has it. The state stays out of the cell during the call, so a
+    /// handler that accesses it again gets an error instead of a double borrow.
     pub(crate) fn with_mut<R>(&self, f: impl FnOnce(&mut S) -> R) -> Option<R> {
         let mut this = This::of(self.clone());
         this.take().then(|| f(this.held.as_deref_mut().expect("taken just now")))
     }
 }
 
-/// A body's hold on the state: created once per body, parked at each await, put back when dropped.
+/// A body's access to the state. It is created once per body, parked at each await, and put back when
+/// dropped.
 pub struct This<S> {
     slot: Slot<S>,
     held: Option<Box<S>>,
 }
 
 impl<S: 'static> This<S> {
-    /// A hold on the state in `slot`, which stays there until [`This::resume`].
+    /// Access to the state in `slot`, which stays there until [`This::resume`].
     pub fn of(slot: Slot<S>) -> Self {
         Self { slot, held: None }
     }
 
-    /// The hold of a helper method called as `self.helper()`: the state must be this execution's own.
+    /// The access of a helper method called as `self.helper()`. The state must be the one of this execution.
     ///
-    /// # Panics
-    /// Where `state` is another value than the running execution's state: the executor suspends with `AB0118`.
+    /// # Panics If `state` is not the running execution's state: the executor suspends with `AB0118`.
     pub fn current(state: &S) -> Self {
         let address = std::ptr::from_ref(state) as usize;
         let slot = context::current().and_then(|ctx| ctx.slot::<S>()).filter(|slot| slot.address == address);
@@ -81,13 +82,13 @@ impl<S: 'static> This<S> {
     /// Takes the state.
     ///
     /// # Panics
-    /// Where another body holds it: the executor suspends with `AB0118`.
+    /// If another body has it: the executor suspends with `AB0118`.
     pub fn resume(&mut self) -> &mut S {
         assert!(self.held.is_some() || self.take(), "{IN_USE}");
         self.held.as_deref_mut().expect("taken just now")
     }
 
-    /// Puts the state into the slot for the time of one await.
+    /// Puts the state into the slot for the duration of one await.
     pub fn park(&mut self) -> Parked<'_, S> {
         self.put_back();
         Parked { this: self }
@@ -116,7 +117,7 @@ impl<S> Drop for This<S> {
     }
 }
 
-/// The state is parked: one await is under way.
+/// The state is parked because an await is pending.
 pub struct Parked<'a, S> {
     this: &'a mut This<S>,
 }
@@ -125,13 +126,13 @@ impl<'a, S: 'static> Parked<'a, S> {
     /// Takes the state back after the await.
     ///
     /// # Panics
-    /// As [`This::resume`].
+    /// Like [`This::resume`].
     pub fn resume(self) -> &'a mut S {
         self.this.resume()
     }
 }
 
-/// A slot whose type is known to its owner only.
+/// A slot whose state type only its owner knows.
 pub(crate) fn erase<S: 'static>(slot: &Slot<S>) -> Box<dyn Any> {
     Box::new(slot.clone())
 }

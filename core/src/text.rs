@@ -1,7 +1,9 @@
-//! Bounds on texts that come from user code, before they become durable or are logged.
+//! Limits for texts from user code, before they become durable or are logged.
 //!
-//! A panic's message, an error's text or a reason may be of any length, and a history, a suspension and each row of a list
-//! would hold it. What is too long keeps its head and its tail, and says how much is missing. What was bounded is not
+//! A panic's message, an error's text or a reason can have any length, and a history, a suspension and each
+//! row of a list would hold it. A text that is too long keeps its head and its tail, and says how many bytes
+//! are missing. A text within its limit never changes, and recorded texts are never cut on replay: a replayed
+//! error is identical byte for byte.
 //! changed again, and what is recorded is never bounded on replay: a replayed error is the same byte for byte.
 
 use std::collections::VecDeque;
@@ -14,19 +16,19 @@ pub const MAX_TEXT_BYTES: usize = 8 * 1024;
 pub const MAX_CAUSE_BYTES: usize = 2 * 1024;
 /// The most causes of an error.
 pub const MAX_CAUSES: usize = 16;
-/// A chain of causes is followed so far: one that leads back to itself has no end.
+/// The most causes that are followed, because a chain that leads back to itself has no end.
 const MAX_WALK: usize = 1_000;
-/// Room for the words that stand for what is missing.
+/// Space for the words that replace the missing bytes.
 const WORDS: usize = 64;
 
-/// At most [`MAX_TEXT_BYTES`] of a text.
+/// Cuts a text to [`MAX_TEXT_BYTES`].
 pub fn bounded(text: impl fmt::Display) -> String {
     bounded_to(MAX_TEXT_BYTES, text)
 }
 
 fn bounded_to(max: usize, text: impl fmt::Display) -> String {
     let mut kept = Kept { max, head: String::new(), tail: String::new(), all: 0 };
-    // A `Display` that fails has said what it could.
+    // If a `Display` fails, the text so far is kept.
     let _ = write!(kept, "{text}");
     kept.finish()
 }
@@ -36,13 +38,13 @@ pub(crate) fn causes(error: &dyn Error) -> Vec<String> {
     bounded_chain(walk(error.source()))
 }
 
-/// An error and the errors that caused it, outermost first.
+/// An error and its causes, outermost first.
 fn walk<'e>(first: Option<&'e (dyn Error + 'static)>) -> impl Iterator<Item = &'e (dyn Error + 'static)> {
     std::iter::successors(first, |cause: &&'e (dyn Error + 'static)| (*cause).source()).take(MAX_WALK)
 }
 
-/// The causes that the texts before them do not end with already: `#[error("not read: {0}")] NotRead(#[from] io::Error)` says
-/// its cause itself.
+/// The causes whose text is not already at the end of the text before.
+/// `#[error("not read: {0}")] NotRead(#[from] io::Error)` includes its cause.
 pub(crate) fn unsaid<'c>(
     message: &str,
     causes: impl Iterator<Item = &'c str>,
@@ -57,7 +59,7 @@ pub(crate) fn unsaid<'c>(
     })
 }
 
-/// How an error prints for `Debug`, which is what `main` and `unwrap()` print: its text and its causes, a line each.
+/// Writes an error for `Debug`, which `main` and `unwrap()` print: its text and its causes, one line each.
 pub fn write_causes(
     f: &mut fmt::Formatter<'_>,
     message: impl fmt::Display,
@@ -69,7 +71,7 @@ pub fn write_causes(
     causes.try_for_each(|cause| write!(f, "\n  caused by: {cause}"))
 }
 
-/// The same of a chain of texts.
+/// The same for a chain of texts.
 pub(crate) fn bounded_chain(chain: impl Iterator<Item: fmt::Display>) -> Vec<String> {
     let half = MAX_CAUSES / 2;
     let (mut first, mut last, mut cut) = (Vec::new(), VecDeque::new(), 0);
@@ -87,7 +89,7 @@ pub(crate) fn bounded_chain(chain: impl Iterator<Item: fmt::Display>) -> Vec<Str
     let text = |cause| bounded_to(MAX_CAUSE_BYTES, cause);
     let mut texts: Vec<String> = first.into_iter().map(text).collect();
     if cut > 0 {
-        // Its place is one of theirs.
+        // The note about the missing causes takes the place of one cause.
         last.pop_front();
         texts.push(format!("[.. {} causes cut ..]", cut + 1));
     }
@@ -95,13 +97,13 @@ pub(crate) fn bounded_chain(chain: impl Iterator<Item: fmt::Display>) -> Vec<Str
     texts
 }
 
-/// What is kept of a text that is being written.
+/// The part that is kept of a text while it is written.
 struct Kept {
     max: usize,
-    /// All of it while it fits.
+    /// The whole text while it fits, then its head.
     head: String,
     tail: String,
-    /// How many bytes were written.
+    /// The number of bytes written.
     all: usize,
 }
 
@@ -137,7 +139,7 @@ impl Write for Kept {
         let (head, tail) = (self.max - WORDS - self.tail_bytes(), self.tail_bytes());
         let mut rest = text;
         if fitted {
-            // The first that does not fit: what was kept as a whole is divided.
+            // The first part that does not fit: split the text so far into head and tail.
             if self.head.len() < head {
                 let (more, left) = text.split_at(text.floor_char_boundary(head - self.head.len()));
                 self.head.push_str(more);
@@ -187,7 +189,7 @@ mod tests {
         assert_eq!(bounded(&short), short, "bounded twice is bounded once");
     }
 
-    /// However it is written, and wherever its characters end.
+    /// The result does not depend on how the text is written in parts, or where its characters end.
     #[test]
     fn pieces_make_no_difference() {
         for piece in ["x", "äö", "😀", "a😀bc", "0123456789abcdef"] {

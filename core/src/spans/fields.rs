@@ -1,4 +1,4 @@
-//! The fields of a span or an event, kept: what a replay has seen is told later.
+//! The fields of a span or an event, kept so that a span seen during a replay can be reported later.
 
 use std::fmt::{self, Write as _};
 use tracing::Metadata;
@@ -34,7 +34,7 @@ impl Kept {
     }
 }
 
-/// What a value's `Debug` has written.
+/// The text that a value's `Debug` wrote.
 #[derive(Clone)]
 struct Text(String);
 
@@ -44,7 +44,7 @@ impl fmt::Debug for Text {
     }
 }
 
-/// See the module's head.
+/// The kept fields; see the head of this module.
 #[derive(Clone, Default)]
 pub(super) struct Fields(Vec<(Field, Kept)>);
 
@@ -55,7 +55,7 @@ impl Fields {
         fields
     }
 
-    /// Takes over what was recorded later.
+    /// Adds fields that were recorded later.
     pub(super) fn extend(&mut self, later: Self) {
         later.0.into_iter().for_each(|(field, value)| self.keep(&field, value));
     }
@@ -68,7 +68,7 @@ impl Fields {
         }
     }
 
-    /// Gives them to `f` in the form that `tracing` has them.
+    /// Passes them to `f` in the form that `tracing` uses.
     pub(super) fn with<R>(
         &self,
         metadata: &'static Metadata<'static>,
@@ -117,13 +117,13 @@ impl Visit for Fields {
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         let mut text = String::new();
-        // A value whose formatting fails has written what it could.
+        // If formatting fails, the text so far is kept.
         let _ = write!(text, "{value:?}");
         self.keep(field, Kept::Text(field::debug(Text(text))));
     }
 }
 
-/// Formats each value, and keeps none.
+/// Formats each value and discards the text.
 pub(super) struct Format;
 
 struct Nowhere;
@@ -136,7 +136,7 @@ impl fmt::Write for Nowhere {
 
 impl Visit for Format {
     fn record_debug(&mut self, _: &Field, value: &dyn fmt::Debug) {
-        // An error of the value's own is the subscriber's affair, where there is one.
+        // Ignore formatting errors: if a subscriber listens, it handles them.
         let _ = write!(Nowhere, "{value:?}");
     }
 }

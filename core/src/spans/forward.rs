@@ -1,4 +1,4 @@
-//! The subscriber of workflow code: interested in everything, and it records nothing itself.
+//! The subscriber of workflow code. It wants every callsite, and records nothing itself.
 
 use super::fields::{Fields, Format};
 use super::scope::{Scope, scope};
@@ -11,16 +11,17 @@ use tracing::subscriber::Interest;
 use tracing::{Event, Metadata, Subscriber};
 use tracing_core::span::Current;
 
-/// Alive to the process's end: `tracing` asks every living dispatcher what interests it when it caches that for a
-/// callsite, or the highest level for the process. There are two of them, because a single one is not asked: the
-/// thread's own is, and a callsite that an activity meets first would be cached as one that nobody wants.
+/// The dispatchers live until the process ends. `tracing` asks every living dispatcher for its interest when
+/// it caches the interest of a callsite or the highest level of the process. With a single dispatcher,
+/// `tracing` asks only the thread's own, and would cache a callsite that an activity reaches first as
+/// unwanted. So there are two.
 pub(super) static FORWARD: LazyLock<[Dispatch; 2]> =
     LazyLock::new(|| [Dispatch::new(Forward), Dispatch::new(Forward)]);
 
-/// See the module's head.
+/// The subscriber; see the head of this module.
 struct Forward;
 
-/// Crates that no workflow runs in. Their callsites stay as cheap as the application's subscriber has them.
+/// Crates that no workflow code runs in. Their callsites keep the cost of the application's subscriber.
 const ELSEWHERE: &[&str] = &[
     "abide",
     "abide_core",
@@ -59,7 +60,7 @@ fn is_elsewhere(metadata: &Metadata<'_>) -> bool {
 }
 
 impl Scope {
-    /// Who hears of it.
+    /// The subscriber that receives the output. `None` while muted.
     fn listener(&self) -> Option<&Dispatch> {
         (!self.muted).then_some(&self.application)
     }
@@ -77,7 +78,7 @@ impl Subscriber for Forward {
     fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
         match is_elsewhere(metadata) {
             true => Interest::never(),
-            // Not `always`: elsewhere the thread's own subscriber is asked.
+            // Not `always`: on other threads, `tracing` must ask the thread's own subscriber.
             false => Interest::sometimes(),
         }
     }
@@ -97,7 +98,7 @@ impl Subscriber for Forward {
             attributes.record(&mut Format);
         }
         let parent = scope.parent_of(attributes);
-        // What live code makes is made at once, of the values that it has.
+        // A span of live code is made at once from its original values.
         let later = scope.muted || attributes.parent().is_some_and(table::is_known);
         let id = table::add(attributes, parent, later.then_some(&scope.application));
         if let Some(application) = scope.listener() {
@@ -169,7 +170,7 @@ impl Subscriber for Forward {
 
     fn try_close(&self, span: Id) -> bool {
         match (table::is_known(&span), scope()) {
-            // A registry closes the spans of its own by way of the thread's dispatcher.
+            // A registry closes its own spans through the thread's dispatcher.
             (false, Some(scope)) => scope.application.try_close(span),
             _ => table::close(span.into_u64()),
         }

@@ -1,18 +1,21 @@
-//! `tracing` in workflow code: it evaluates the same whoever listens, and a replay tells nothing again.
+//! `tracing` in workflow code: it evaluates the same with any subscriber, and a replay repeats no output.
 //!
 //! ```text
 //! workflow code ─ info!(..), info_span!(..) ─▶ Forward (wants everything) ─┬ live: to the application, if it wants it
 //!                                                                         └ replay: kept, or dropped
 //! ```
-//! While code of an execution runs, [`Forward`] is the thread's dispatcher, live and on replay alike. It is interested in
-//! every callsite, so `tracing` evaluates the arguments whatever the application's subscriber, its filter or its level
-//! are, and without one as well. What is told goes on to the application's subscriber, which filters it as ever.
+//! While code of an execution runs, [`Forward`] is the thread's dispatcher, live and on replay alike. It
+//! wants every callsite, so `tracing` always evaluates the arguments: with any subscriber, filter or level of
+//! the application, and without a subscriber. The output goes on to the application's subscriber, which
+//! filters it as usual.
 //!
-//! A span that a replay makes is kept with its fields (`table`), and is made in the application's subscriber when live
-//! code first enters it. Which spans an execution has entered is its own: they are left at the end of each turn and
-//! entered again in the next one, so that none covers what other executions do on the thread.
+//! A span created during a replay is kept with its fields (`table`). It is made in the application's
+//! subscriber when live code first enters it. Each execution has its own list of entered spans. They are left
+//! at the end of each turn and entered again in the next one, so that none covers the work of other
+//! executions on the thread.
 //!
-//! Nothing here may hold a lock or a borrow while it calls a subscriber: that formats values, which is user code.
+//! No code here may hold a lock or a borrow while it calls a subscriber: a subscriber formats values, which
+//! is user code.
 
 mod fields;
 mod forward;
@@ -26,7 +29,8 @@ use scope::{SCOPE, Scope, scope};
 use tracing::dispatcher::{self, DefaultGuard};
 
 impl Tracing {
-    /// Until the guard is dropped, `tracing` in code of this execution is told, or not if `muted`.
+    /// Until the guard is dropped, `tracing` output of this execution goes to the subscriber, unless it is
+    /// `muted`.
     pub(crate) fn begin(&self, muted: bool) -> Running {
         let outer = scope();
         let application = match &outer {
@@ -45,7 +49,7 @@ impl Tracing {
     }
 }
 
-/// Code of an execution runs; see [`Tracing::begin`].
+/// Marks that code of an execution runs; see [`Tracing::begin`].
 pub(crate) struct Running {
     outer: Option<Scope>,
     forwarding: Option<DefaultGuard>,

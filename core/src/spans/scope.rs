@@ -1,22 +1,22 @@
-//! Whose code runs on a thread, and which spans it has entered.
+//! The execution whose code runs on a thread, and the spans that it has entered.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use tracing::dispatcher::Dispatch;
 
-/// The spans that an execution has entered and not left, the innermost last; and how it is told.
+/// The spans that an execution has entered and not left, the innermost last, and how its output is formatted.
 #[derive(Clone, Default)]
 pub(crate) struct Tracing {
     pub(super) spans: Rc<RefCell<Vec<u64>>>,
-    /// Each value is formatted, whether somebody listens or not.
+    /// Whether each value is formatted even if no subscriber listens.
     pub(super) format: Rc<Cell<bool>>,
 }
 
-/// Whose code runs on this thread, and who hears of it.
+/// The execution whose code runs on this thread, and the subscriber of its output.
 #[derive(Clone)]
 pub(super) struct Scope {
     pub(super) application: Dispatch,
-    /// Recorded history is repeated, or the live state is dropped.
+    /// A replay is running, or the live state is being dropped.
     pub(super) muted: bool,
     pub(super) entered: Tracing,
 }
@@ -30,7 +30,8 @@ pub(super) fn scope() -> Option<Scope> {
 }
 
 impl Tracing {
-    /// Formats what live code tells, even if nobody listens: what a `Display` changes then shows in a test.
+    /// Formats the output of live code even if no subscriber listens. Tests then find a `Display` that
+    /// changes state.
     pub(crate) fn format_everything(&self) {
         self.format.set(true);
     }
@@ -39,7 +40,7 @@ impl Tracing {
         self.spans.borrow_mut().push(id);
     }
 
-    /// Whether it was entered; it is not any more.
+    /// Removes a span that was entered. False: it was not entered.
     pub(super) fn remove(&self, id: u64) -> bool {
         let mut spans = self.spans.borrow_mut();
         let at = spans.iter().rposition(|other| *other == id);

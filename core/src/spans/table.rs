@@ -1,8 +1,10 @@
-//! The spans of workflow code: by ids of our own, since one that a replay has made exists in no subscriber yet.
+//! The spans of workflow code. They have ids of our own, because a span that a replay created exists in no
+//! subscriber yet.
 //!
-//! A span is *made* in the application's subscriber at once where live code creates it, else when live code first enters
-//! it, or something under it; its parents come first. Whatever is told to a subscriber about a made span is told with
-//! that subscriber as the thread's dispatcher: a registry closes spans by way of that.
+//! If live code creates a span, it is *made* in the application's subscriber at once. Otherwise it is made
+//! when live code first enters it or a span under it. Its parents are made first. All calls about a made span
+//! run with its subscriber as the thread's dispatcher, because a registry closes spans through that
+//! dispatcher.
 
 use super::fields::Fields;
 use std::collections::HashMap;
@@ -13,20 +15,20 @@ use tracing::dispatcher::{self, Dispatch};
 use tracing::span::{Attributes, Id, Record};
 use tracing::subscriber::NoSubscriber;
 
-/// What a span lies in.
+/// The parent of a span.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Parent {
-    /// Nothing.
+    /// No parent.
     Root,
-    /// Another one, of ours or of the application's own.
+    /// Another span, of ours or of the application's own.
     Of(u64),
 }
 
 #[derive(Clone)]
 enum Made {
-    /// Not asked yet.
+    /// Not made yet.
     Later,
-    /// The application does not want it.
+    /// The application does not want the span.
     Unwanted,
     As(Dispatch, Id),
 }
@@ -36,14 +38,14 @@ struct Span {
     parent: Parent,
     fields: Fields,
     follows: Vec<u64>,
-    /// How many `Span`s there are of it, and spans in it.
+    /// The number of `Span` handles of it, and of spans in it.
     holders: usize,
     made: Made,
 }
 
 type Spans = HashMap<u64, Span>;
 
-/// Ids of ours are far from those that a registry gives.
+/// Our ids are far from those that a registry assigns.
 static NEXT: AtomicU64 = AtomicU64::new(0x5ABD_0000_0000_0001);
 static SPANS: LazyLock<Mutex<Spans>> = LazyLock::new(Mutex::default);
 
@@ -59,9 +61,9 @@ pub(super) fn metadata(id: u64) -> Option<&'static Metadata<'static>> {
     spans().get(&id).map(|span| span.metadata)
 }
 
-/// Notes a new span; with its fields if `later` may hear of it.
+/// Adds a span. Its fields are kept if `later` may want them.
 pub(super) fn add(attributes: &Attributes<'_>, parent: Parent, later: Option<&Dispatch>) -> Id {
-    // What nobody wants is not formatted: live it was not.
+    // An unwanted span is not formatted, as in live code.
     let wants = |application: &Dispatch| {
         !application.is::<NoSubscriber>() && application.enabled(attributes.metadata())
     };
@@ -83,7 +85,7 @@ pub(super) fn add(attributes: &Attributes<'_>, parent: Parent, later: Option<&Di
     Id::from_u64(id)
 }
 
-/// What `id` is in its subscriber.
+/// The subscriber of `id`, and its id there.
 fn made(id: u64) -> Option<(Dispatch, Id)> {
     match &spans().get(&id)?.made {
         Made::As(dispatch, id) => Some((dispatch.clone(), id.clone())),
@@ -91,7 +93,7 @@ fn made(id: u64) -> Option<(Dispatch, Id)> {
     }
 }
 
-/// Makes what is to be made: `id`, and before it what it lies in.
+/// Makes `id` in the subscriber, and its parents before it.
 fn make(application: &Dispatch, id: u64) {
     let mut chain = vec![id];
     {
@@ -136,8 +138,8 @@ fn make_one(application: &Dispatch, id: u64) {
     }
 }
 
-/// What a span is called in the subscriber: one of ours that was made, or the next one around it that was, or one that
-/// is the application's own.
+/// The id of a span in the subscriber: its own if it was made, or that of the nearest made span around it. An
+/// id that is not in the table is the application's own.
 fn in_subscriber(mut id: u64) -> Option<Id> {
     let spans = spans();
     loop {
@@ -156,7 +158,8 @@ fn settle(id: u64, made: Made) {
     }
 }
 
-/// Makes a span that live code has just created. Where its place is the thread's, so it is in the subscriber.
+/// Makes a span that live code has just created. If its parent comes from the thread, the subscriber finds it
+/// itself.
 pub(super) fn make_now(application: &Dispatch, id: &Id, attributes: &Attributes<'_>) {
     let parent = attributes.parent().map(Id::into_u64);
     if parent.is_some_and(|parent| spans().contains_key(&parent)) {
@@ -170,7 +173,7 @@ pub(super) fn make_now(application: &Dispatch, id: &Id, attributes: &Attributes<
     settle(id.into_u64(), made);
 }
 
-/// The innermost span, from `id` outwards, that the application has.
+/// The innermost span, from `id` outwards, that exists in the application's subscriber.
 pub(super) fn nearest(application: &Dispatch, id: u64) -> Option<Id> {
     make(application, id);
     in_subscriber(id)
@@ -230,7 +233,7 @@ pub(super) fn share(id: &Id) -> Id {
     id.clone()
 }
 
-/// One holder less; the last one closes the span, and with it goes its hold on what it lies in.
+/// Removes one holder. The last one closes the span and releases its parent.
 pub(super) fn close(id: u64) -> bool {
     let mut next = Some(id);
     let mut closed = false;
