@@ -18,30 +18,31 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-/// At most this many activities of one execution may be open at once (SEMANTICS: Temporal's limit).
+/// The most open activities of one execution: Temporal's limit.
 pub(crate) const MAX_OPEN_ACTIVITIES: usize = 2_000;
 
-/// A call of the activity `D`: scheduled at its first poll, cancelled when dropped before its end.
+/// A call of the activity `D`. It is scheduled at its first poll, and cancelled when it is dropped before its
+/// end.
 ///
 /// Its output is `Result<T, ActivityError<E>>` for an activity that returns `Result<T, E>`, and
-/// `Result<T, CallError>` for one that returns `T`. Awaited again by reference after its end, it suspends the execution
-/// with `AB0218`: its result is gone.
+/// `Result<T, CallError>` for one that returns `T`. If it is awaited again by reference after its end, the
+/// execution is suspended with `AB0218`, because its result was already taken.
 #[must_use = "an activity call does nothing until it is awaited"]
 pub struct ActivityCall<D: ActivityDef> {
     input: Option<Result<Encoded, PayloadError>>,
     options: ActivityOptions,
     scheduled: Option<(Rc<Shared>, EventId)>,
-    // The `Rc` above keeps it from being `Send`: workflow futures stay on their thread, and a spawn bounded by `Send`
-    // refuses them.
+    // The `Rc` above makes it `!Send`: workflow futures stay on their thread, and a spawn function that
+    // requires `Send` refuses them.
     definition: PhantomData<fn() -> D>,
 }
 
-/// What a call of `D` gives.
+/// The output of a call of `D`.
 type Seen<D> =
     Result<<<D as ActivityDef>::Outcome as Outcome>::Ok, <<D as ActivityDef>::Outcome as Outcome>::Seen>;
 
 impl<D: ActivityDef> ActivityCall<D> {
-    /// A call with these arguments and the options of the activity's attribute.
+    /// Makes a call with these arguments and the options of the activity's attribute.
     pub fn new(args: D::Args) -> Self {
         context::refuse_in_query(format_args!("called the activity `{}`", D::NAME));
         let input = Some(args.write());
@@ -60,8 +61,8 @@ impl<D: ActivityDef> ActivityCall<D> {
         self
     }
 
-    /// Limits the wait for a free slot, or for a worker of its task queue; such a timeout is never retried. At least 1 ms
-    /// (`AB0430`).
+    /// Limits the wait for a free slot, or for a worker of its task queue. Such a timeout is never retried.
+    /// At least 1 ms (`AB0430`).
     pub fn schedule_to_start(mut self, limit: Duration) -> Self {
         self.options.schedule_to_start = Some(limit);
         self
@@ -73,7 +74,7 @@ impl<D: ActivityDef> ActivityCall<D> {
         self
     }
 
-    /// Sets how many attempts there are in all; 0 means without limit.
+    /// Sets the most attempts in total; 0 means no limit.
     pub fn max_attempts(mut self, attempts: u32) -> Self {
         self.options.retry.max_attempts = attempts;
         self
@@ -85,9 +86,9 @@ impl<D: ActivityDef> ActivityCall<D> {
         self
     }
 
-    /// Has the workers of this task queue run it, in whatever process they are: 1 to 1,000 characters (`AB0610`). The
-    /// workflow's own worker needs the function, not its registration. One that names the workflow's own queue
-    /// is given to that queue's workers as well, this one among them.
+    /// Lets the workers of this task queue run it, in any process. The name has 1 to 1,000 characters
+    /// (`AB0610`). The workflow's own worker needs the function, but need not register it. If the queue is
+    /// the workflow's own, all workers of that queue may run it, also this one.
     pub fn task_queue(mut self, queue: impl AsRef<str>) -> Self {
         self.options.task_queue = Some(Arc::from(queue.as_ref()));
         self
@@ -165,7 +166,7 @@ impl<D: ActivityDef> Future for ActivityCall<D> {
                 let ctx = context::expect("an activity call");
                 match this.schedule(&ctx) {
                     Ok(Some(id)) => id,
-                    // The execution is halted; whatever polls on is dropped with it.
+                    // The execution is halted. This future is dropped with it.
                     Ok(None) if ctx.halted() => return Poll::Pending,
                     Ok(None) => context::polled_again(&format!("a call of activity `{}`", D::NAME)),
                     Err(error) => return Poll::Ready(Err(error.into())),
@@ -196,13 +197,14 @@ impl<D: ActivityDef> Drop for ActivityCall<D> {
 
 engine_future!([D: ActivityDef] ActivityCall<D>);
 
-/// The rule of PROTOCOL 5: equal bytes, or the same JSON once both are read as today's type and written again.
+/// The rule of PROTOCOL 5: equal bytes, or the same JSON after both were read as today's type and written
+/// again.
 fn same_input<D: ActivityDef>(recorded: &Payload, wanted: &Payload) -> bool {
     recorded == wanted
         || matches!((again::<D>(recorded), again::<D>(wanted)), (Some(a), Some(b)) if a.is_same(&b))
 }
 
-/// As today's type writes it.
+/// Encodes the payload again with today's type.
 fn again<D: ActivityDef>(payload: &Payload) -> Option<Payload> {
     let args = D::Args::decode(payload).ok()?;
     args.write().ok().map(Encoded::unchecked)

@@ -1,25 +1,26 @@
-//! `workflow::allow!("why", expr)`: the escape hatch for one expression.
+//! `workflow::allow!("why", expr)`: allows one expression that a rule refuses.
 
-/// What `workflow::allow!` expands to: a field takes attributes where an expression does not on stable, and its value
-/// keeps its temporaries to the end of the statement, as the bare expression does.
+/// The expansion of `workflow::allow!`. A field can have attributes, but on stable an expression cannot. The
+/// field's value keeps its temporaries until the end of the statement, as the bare expression does.
 #[doc(hidden)]
 pub struct Allowed<T> {
     pub why: (),
     pub value: T,
 }
 
-/// Whether a reason says something; asked while rustc compiles.
+/// Whether a reason is not blank. Evaluated at compile time.
 #[doc(hidden)]
 pub const fn is_reason(why: &str) -> bool {
     !why.as_bytes().trim_ascii().is_empty()
 }
 
-/// Allows one expression in workflow code whatever the rules of determinism say of it, for the reason that is written
-/// there. The expression stays as it is: its value, its awaits, `?` and `return`, and what it borrows.
+/// Allows one expression in workflow code that the determinism rules refuse, for the reason given. The
+/// expression does not change: its value, its awaits, `?` and `return`, and its borrows stay the same.
 ///
-/// For what its author knows to be the same on every replay, or not to matter. The reason is a text literal that is not
-/// empty; tools list all of them. A value that may differ belongs into `workflow::side_effect`, an effect into an
-/// activity: an allowed expression is evaluated again on every replay.
+/// Use it for an expression that you know to be the same on every replay, or whose value does not matter. The
+/// reason is a text literal that is not empty, and tools list all reasons. An allowed expression is evaluated
+/// again on every replay. Put a value that may differ into `workflow::side_effect`, and an effect into an
+/// activity.
 ///
 /// ```
 /// use abide_core::__allow as allow; // in a program: `use abide::workflow;` and `workflow::allow!`

@@ -1,6 +1,6 @@
-//! Combinators of the `futures` crate that workflows may use: they only arrange the engine's own futures.
+//! Combinators of the `futures` crate that workflows may use. They only combine the engine's own futures.
 //!
-//! Those that give their children wakers of their own clone the outer waker by design, and say so.
+//! Combinators that give their children wakers of their own clone the outer waker by design. They are marked.
 
 use crate::exec::context;
 use crate::guard::{Seal, WorkflowFuture, engine_future};
@@ -33,8 +33,8 @@ cloning_future!([A, B] Join<A, B> where A: WorkflowFuture, B: WorkflowFuture);
 cloning_future!([T] Ready<T> where T: Sized);
 cloning_future!([T] std::future::Ready<T> where T: Sized);
 
-/// Futures over futures that wait for nothing else. Their children are workflow futures, which may clone wakers: so they get
-/// the permit.
+/// Futures that wait only for their child futures. The children are workflow futures, which may clone wakers,
+/// so they get the permit.
 macro_rules! futures_over {
     ($([$($child:ident)*; $($other:ident)*] $ty:ty;)*) => {
         $(cloning_future!([$($child,)* $($other),*] $ty where $($child: WorkflowFuture,)* Self: Future);)*
@@ -67,7 +67,7 @@ cloning_future!([A, B] future::TryJoin<A, B> where A: WorkflowFuture + TryFuture
 cloning_future!([A, B, C] future::TryJoin3<A, B, C> where A: WorkflowFuture + TryFuture, B: WorkflowFuture + TryFuture,
     C: WorkflowFuture + TryFuture, Self: Future);
 
-/// Futures that read a stream to its end. `B` is what their closures give.
+/// Futures that read a stream to its end. `B` is the output of their closures.
 macro_rules! futures_of_streams {
     ($([$($future:ident)*; $($other:ident)*] $ty:ty;)*) => {
         $(cloning_future!([S, $($future,)* $($other),*] $ty where S: WorkflowStream, $($future: WorkflowFuture,)* Self: Future);)*
@@ -95,7 +95,7 @@ impl<F: WorkflowFuture> WorkflowFuture for Instrumented<F> {
     }
 }
 
-/// A stream that only arranges workflow futures.
+/// A stream that waits only for workflow futures.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be awaited in a workflow",
     label = "not a stream of workflow futures",
@@ -103,7 +103,7 @@ impl<F: WorkflowFuture> WorkflowFuture for Instrumented<F> {
 )]
 pub trait WorkflowStream: Stream {}
 
-/// Streams that wait for nothing but workflow futures and other such streams.
+/// Streams that wait only for workflow futures and other such streams.
 macro_rules! streams {
     ($([$($generics:tt)*] $ty:ty;)*) => {
         $(#[diagnostic::do_not_recommend] impl<$($generics)*> WorkflowStream for $ty where Self: Stream {})*
@@ -144,11 +144,11 @@ impl<S: WorkflowStream + Unpin + ?Sized> WorkflowStream for Box<S> {}
 #[diagnostic::do_not_recommend]
 impl<P> WorkflowStream for Pin<P> where P: std::ops::DerefMut<Target: WorkflowStream> + Unpin {}
 
-/// Awaits a future of your own that you know to be deterministic: it makes the same choices on every replay and
-/// waits for nothing but workflow futures. `why` is for the reader, and for tools that list all such places.
+/// Awaits a future of your own that you know to be deterministic: it makes the same decisions on every replay
+/// and waits only for workflow futures. `why` is for readers, and for tools that list all such places.
 ///
 /// # Panics
-/// Where `why` says nothing. In a marked function an empty literal does not compile.
+/// If `why` is blank. In a marked function, an empty literal does not compile.
 pub fn assume_deterministic<F: IntoFuture>(
     why: &'static str,
     future: F,
@@ -175,7 +175,8 @@ impl<F: Future> Future for AssumeDeterministic<F> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         let ctx = context::expect("workflow::assume_deterministic");
         let permit = ctx.outer_waker(cx);
-        // It may clone the waker, as a combinator does, but some wait of the engine's must be under it: the guard asks.
+        // It may clone the waker, as a combinator does. The guard checks that it registers a wait of the
+        // engine.
         self.project().future.poll(&mut Context::from_waker(&permit))
     }
 }

@@ -1,4 +1,4 @@
-//! What a workflow may know of itself, and the time.
+//! Facts about the running execution, and its time.
 
 use crate::exec::context;
 
@@ -18,25 +18,26 @@ pub struct Info {
     pub started_at_ms: i64,
     /// The number of events so far.
     pub history_len: u64,
-    /// Whether recorded history is being repeated. For logging only: to branch on it is not deterministic.
+    /// Whether a replay is running. For logging only: a branch on it is not deterministic.
     pub is_replaying: bool,
 }
 
 impl Info {
-    /// The facts that are known before the start.
+    /// Creates the facts that are known before the start.
     pub fn new(workflow_id: String, run_id: String, workflow_type: String, task_queue: String) -> Self {
         Self { workflow_id, run_id, workflow_type, task_queue, ..Self::default() }
     }
 }
 
-/// Facts about the running execution.
+/// Returns facts about the running execution.
 pub fn info() -> Info {
     let ctx = context::expect("workflow::info");
     let history = ctx.history.borrow();
     Info { history_len: history.len(), is_replaying: history.is_replaying(), ..ctx.info.borrow().clone() }
 }
 
-/// The workflow's own clock: the time of the turn being run, the same on replay. It stands still between awaits.
+/// The workflow's own clock: the time of the current turn, the same on replay. It does not move between
+/// awaits.
 pub fn now() -> jiff::Timestamp {
     let ctx = context::expect("workflow::now");
     ctx.clock_looks.set(ctx.clock_looks.get() + 1);

@@ -1,9 +1,10 @@
-//! `workflow::join!` and `workflow::try_join!`: several futures at once, polled from top to bottom on every poll, so
-//! that replay meets their commands in the same order.
+//! `workflow::join!` and `workflow::try_join!`: several futures at once. Each poll polls them in the written
+//! order, so that a replay makes their commands in the same order.
 //!
-//! The children are polled in place, with the waker that the join was given: a join costs no task and no allocation.
+//! The children are polled in place, with the waker of the join. A join needs no task and no allocation.
 
-// The type parameters of a tuple name the fields too: `pin_project!` copies no attributes to its projections.
+// The type parameters of a tuple are also the field names: `pin_project!` copies no attributes to its
+// projections.
 #![allow(non_snake_case)]
 
 use crate::exec::context;
@@ -16,7 +17,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 pin_project! {
-    /// A child of a join: running, or done and waiting for its siblings.
+    /// A child of a join. It is running, or done and waiting for the other children.
     #[project = ChildProj]
     #[project_replace = ChildTaken]
     enum Child<F: Future> {
@@ -28,7 +29,7 @@ pin_project! {
 
 const JOIN: &str = "a `workflow::join!` or `try_join!`";
 
-/// A child whose value was given is polled: its join has ended.
+/// A child was polled after its value was taken: its join has ended.
 fn again() -> bool {
     if context::is_halted() { false } else { context::polled_again(JOIN) }
 }
@@ -57,7 +58,7 @@ impl<F: WorkflowFuture> Child<F> {
 }
 
 impl<T, E, F: WorkflowFuture<Output = Result<T, E>>> Child<F> {
-    /// Polls a running child; an error comes out at once, a value waits. `Ok(true)` means done.
+    /// Polls a running child. Returns an error at once, and keeps a value. `Ok(true)` means done.
     fn poll_ok(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Result<bool, E> {
         if !self.as_mut().poll_done(cx) {
             return Ok(false);
@@ -80,8 +81,8 @@ impl<T, E, F: WorkflowFuture<Output = Result<T, E>>> Child<F> {
 }
 
 pin_project! {
-    /// An operand that [`try_check`] found to give a `Result`. Its output is one whatever `F` is, so that rustc refuses
-    /// another operand once, where it is written.
+    /// An operand whose output [`try_check`] accepted as a `Result`. The impl does not depend on `F`, so
+    /// rustc refuses another operand only once, where it is written.
     pub struct TryChecked<F: Future, T, E> {
         #[pin]
         inner: Checked<F>,
@@ -89,7 +90,7 @@ pin_project! {
     }
 }
 
-/// As [`check`], for the operands of `try_join!`.
+/// Like [`check`], for the operands of `try_join!`.
 pub fn try_check<F, T, E>(future: F) -> TryChecked<F::IntoFuture, T, E>
 where
     F: IntoFuture<Output = Result<T, E>>,
@@ -109,7 +110,7 @@ impl<F: Future, T, E> Future for TryChecked<F, T, E> {
 
 engine_future!([F: Future, T, E] TryChecked<F, T, E>);
 
-/// A tuple of futures, to be joined.
+/// A tuple of futures to join.
 #[doc(hidden)]
 pub trait Operands {
     type Join;
@@ -118,7 +119,7 @@ pub trait Operands {
     fn try_join(self) -> Self::TryJoin;
 }
 
-/// Which of several operands failed, with its error. `First` is what all can become: the first one's error.
+/// Which operand failed, with its error. All errors can convert into `First`, the error of the first operand.
 #[doc(hidden)]
 pub trait OneOf {
     type First;
@@ -208,7 +209,7 @@ macro_rules! arity {
     };
 }
 
-/// A future of a `Result`, with the two types named.
+/// A future of a `Result` that names the two types.
 #[doc(hidden)]
 #[allow(private_interfaces)] // the methods are for this file alone
 pub trait TryFuture: WorkflowFuture + Sized {
@@ -254,13 +255,13 @@ pub fn join<O: Operands>(operands: O) -> O::Join {
     operands.join()
 }
 
-/// Joins a tuple of futures of `Result`s; which one failed stays known.
+/// Joins a tuple of futures of `Result`s. The result tells which one failed.
 #[doc(hidden)]
 pub fn try_join_each<O: Operands>(operands: O) -> O::TryJoin {
     operands.try_join()
 }
 
-/// Joins a tuple of futures of `Result`s; every error becomes the first operand's.
+/// Joins a tuple of futures of `Result`s. Every error is converted into the first operand's.
 #[doc(hidden)]
 pub fn try_join<O: Operands>(operands: O) -> TryJoin<O::TryJoin> {
     TryJoin { inner: operands.try_join() }
@@ -284,9 +285,10 @@ engine_future!([T, E: OneOf, F: WorkflowFuture<Output = Result<T, E>>] TryJoin<F
 
 /// Waits for all of several futures at once: `let (a, b) = workflow::join!(first, second);`.
 ///
-/// As `tokio::join!` it awaits by itself: there is no `.await` to write, and it stands in an async body that is marked
-/// `#[workflow]` or `#[workflow::helper]`. For a future of it write `async { workflow::join!(..) }`. Takes 1 to 12 futures
-/// and polls them from first to last. For a number of futures known only at run time use `futures::future::join_all`.
+/// Like `tokio::join!`, it awaits by itself, so do not write `.await`. Use it in an async body marked with
+/// `#[workflow]` or `#[workflow::helper]`. To make a future of it, write `async { workflow::join!(..) }`. It
+/// takes 1 to 12 futures and polls them from first to last. If the number of futures is known only at run
+/// time, use `futures::future::join_all`.
 #[macro_export]
 #[doc(hidden)]
 macro_rules! __join {
@@ -300,12 +302,13 @@ macro_rules! __join {
     };
 }
 
-/// Waits for all of several fallible futures at once, or for the first error, which drops the others:
+/// Waits for all of several fallible futures at once, or for the first error, which drops the other futures:
 /// `let (a, b) = workflow::try_join!(first, second)?;`.
 ///
-/// As `tokio::try_join!` it awaits by itself: there is no `.await` to write, and it stands in an async body that is marked
-/// `#[workflow]` or `#[workflow::helper]`. Takes 1 to 12 futures. With `?` right after it, `?` converts each operand's error
-/// by itself, so their types may differ. Without, every error must convert into the first operand's.
+/// Like `tokio::try_join!`, it awaits by itself, so do not write `.await`. Use it in an async body marked
+/// with `#[workflow]` or `#[workflow::helper]`. It takes 1 to 12 futures. If `?` follows directly, it
+/// converts each operand's error by itself, so the error types may differ. Without `?`, every error must
+/// convert into the first operand's.
 #[macro_export]
 #[doc(hidden)]
 macro_rules! __try_join {

@@ -1,6 +1,7 @@
-//! The workflow API: what workflow code awaits and calls. The runtime re-exports it as `abide::workflow`.
+//! The workflow API: the futures and functions that workflow code uses. The runtime re-exports it as
+//! `abide::workflow`.
 //!
-//! Same shapes as tokio's, so that a reader needs no new words: `sleep`, `timeout`, `spawn`, `join!`, `select!`.
+//! Names and signatures follow tokio's: `sleep`, `timeout`, `spawn`, `join!`, `select!`.
 
 pub mod activity;
 pub mod allow;
@@ -29,27 +30,27 @@ pub use until::{Until, until};
 
 use std::time::Duration;
 
-/// This many milliseconds.
+/// Returns a duration of `n` milliseconds.
 pub const fn millis(n: u64) -> Duration {
     Duration::from_millis(n)
 }
 
-/// This many seconds.
+/// Returns a duration of `n` seconds.
 pub const fn secs(n: u64) -> Duration {
     Duration::from_secs(n)
 }
 
-/// This many minutes.
+/// Returns a duration of `n` minutes.
 pub const fn mins(n: u64) -> Duration {
     Duration::from_secs(n * 60)
 }
 
-/// This many hours.
+/// Returns a duration of `n` hours.
 pub const fn hours(n: u64) -> Duration {
     Duration::from_secs(n * 3_600)
 }
 
-/// This many days of 24 hours.
+/// Returns a duration of `n` days of 24 hours.
 pub const fn days(n: u64) -> Duration {
     Duration::from_secs(n * 86_400)
 }

@@ -1,10 +1,11 @@
-//! Randomness that a replay repeats: a sequence from the execution's own seed. Nothing is logged for it.
+//! Random values that a replay repeats: a sequence from the execution's own seed. History records no event
+//! for them.
 
 use crate::exec::context;
 use std::ops::Range;
 
-/// The execution's generator: SplitMix64 (Steele, Lea, Flood 2014). Written here and never to be changed: open runs
-/// depend on its very numbers, which a library may alter between versions.
+/// The execution's generator: SplitMix64 (Steele, Lea, Flood 2014). It is written here and must never change.
+/// Open runs depend on its exact numbers, which a library may change between versions.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Rng(u64);
 
@@ -24,12 +25,12 @@ impl Rng {
 
 fn next() -> u64 {
     let ctx = context::expect("workflow::random");
-    // The workflow's own sequence would go on, and a replay, where nobody asks, would not.
+    // A query would advance the workflow's sequence. A replay runs no query, so its sequence would differ.
     ctx.refuse_in_query(format_args!("drew a random value"));
     ctx.rng.borrow_mut().next()
 }
 
-/// A type that [`random`] can draw.
+/// A type of which [`random`] can return a value.
 pub trait Random: Sized {
     #[doc(hidden)]
     fn from_bits(bits: u64) -> Self;
@@ -59,22 +60,23 @@ impl Random for f64 {
     }
 }
 
-/// A random value that is the same on replay: integers over their whole range, `f64` in `[0, 1)`, `bool`.
+/// Returns a random value that is the same on replay: integers over their whole range, `f64` in `[0, 1)`,
+/// `bool`.
 pub fn random<T: Random>() -> T {
     T::from_bits(next())
 }
 
-/// A random number in `range`, the same on replay. An empty range gives its start.
+/// Returns a random number in `range` that is the same on replay. An empty range returns its start.
 pub fn random_range(range: Range<u64>) -> u64 {
     let width = range.end.saturating_sub(range.start);
     if width == 0 {
         return range.start;
     }
-    // Lemire's multiply-shift: the bias is below 2^-32 for any width that people use.
+    // Lemire's multiply-shift. The bias is below 2^-32 for a width below 2^32.
     range.start + ((u128::from(next()) * u128::from(width)) >> 64) as u64
 }
 
-/// A random UUID (version 4 in shape) that is the same on replay.
+/// Returns a random UUID (in the format of version 4) that is the same on replay.
 pub fn uuid() -> uuid::Uuid {
     let bits = (u128::from(next()) << 64) | u128::from(next());
     uuid::Builder::from_random_bytes(bits.to_be_bytes()).into_uuid()

@@ -12,10 +12,11 @@ use std::rc::Rc;
 
 static COMPENSATION: Site = Site { file: "saga", line: 0, column: 0, text: "compensation" };
 
-/// Begins a saga. It belongs to the execution: what is registered runs even though this value is long gone.
+/// Begins a saga. Its compensations belong to the execution, so they run even if this value was dropped.
 ///
-/// When `run` returns an error or is cancelled, the engine runs what is registered in reverse order, shielded from
-/// cancellation, each with its own retries; one that fails does not stop the others. A normal return forgets them.
+/// When `run` returns an error or is cancelled, the engine runs the registered compensations in reverse
+/// order, shielded from cancellation, each with its own retries. If one fails, the others still run. A normal
+/// return drops them all.
 pub fn saga() -> Saga {
     let ctx = context::expect("workflow::saga");
     ctx.refuse_in_query(format_args!("began a saga"));
@@ -30,7 +31,7 @@ pub struct Saga {
 }
 
 impl Saga {
-    /// Registers what undoes the step just made: an activity call, or an `async move` block.
+    /// Registers a compensation for the step just made: an activity call, or an `async move` block.
     pub fn on_failure<F>(&mut self, compensation: F)
     where
         F: IntoFuture,
@@ -42,9 +43,9 @@ impl Saga {
         self.ctx.compensations.borrow_mut().push(self.id, boxed);
     }
 
-    /// Runs this saga's compensations now, newest first. Gives the failures of those that failed.
+    /// Runs this saga's compensations now, newest first. Returns the failures of those that failed.
     ///
-    /// Shielded: a cancellation meanwhile takes effect afterwards.
+    /// Shielded: a cancellation during it takes effect afterwards.
     pub fn compensate(
         &mut self,
     ) -> Shielded<Block<impl Future<Output = Result<(), CompensationError>> + use<>>> {
@@ -60,18 +61,18 @@ impl Saga {
         }))
     }
 
-    /// Forgets this saga's compensations: its steps stay, whatever happens later.
+    /// Drops this saga's compensations: its steps are never undone.
     pub fn forget(&mut self) {
         let gone = self.ctx.compensations.borrow_mut().forget(self.id);
         drop(gone);
     }
 }
 
-/// Some compensations failed; the others ran.
+/// Some compensations failed. The others succeeded.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct CompensationError {
-    /// How each failed, newest first.
+    /// The failures, newest compensation first.
     pub failures: Vec<FailureRecord>,
 }
 
@@ -84,7 +85,7 @@ impl fmt::Display for CompensationError {
 
 impl Error for CompensationError {}
 
-/// What a compensation may return: nothing, or a `Result`.
+/// The output of a compensation: nothing, or a `Result`.
 pub trait Compensated {
     #[doc(hidden)]
     fn failure(self) -> Option<FailureRecord>;
@@ -99,7 +100,7 @@ impl Compensated for () {
 impl<T, E: fmt::Display + 'static> Compensated for Result<T, E> {
     fn failure(self) -> Option<FailureRecord> {
         let error = self.err()?;
-        // What cannot be encoded has its text.
+        // If it cannot be encoded, keep its text.
         let whole = Failure::within(&error).and_then(|failure| failure.to_record().ok());
         Some(whole.unwrap_or_else(|| FailureRecord::new(FailureKind::Application, error)))
     }

@@ -1,10 +1,11 @@
-//! `workflow::select!`: the first of several futures. Polled from top to bottom, always in the written order: tokio
-//! draws a random order, and a replay would draw another.
+//! `workflow::select!`: the first of several futures. They are always polled in the written order. tokio
+//! polls in a random order, which a replay could not repeat.
 //!
-//! A branch whose value does not match its pattern is out of the race, as with tokio. The losers are dropped before
-//! the winner's handler runs.
+//! As with tokio, a branch whose value does not match its pattern is disabled. The other branches are dropped
+//! before the handler of the first ready one runs.
 
-// The type parameters of a tuple name the fields too: `pin_project!` copies no attributes to its projections.
+// The type parameters of a tuple are also the field names: `pin_project!` copies no attributes to its
+// projections.
 #![allow(non_snake_case)]
 
 use crate::guard::{Checked, WorkflowFuture, check, engine_future, poll_child};
@@ -14,7 +15,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 pin_project! {
-    /// One branch: its future, until it is out of the race, and the question whether a value matches its pattern.
+    /// One branch: its future, until the branch is disabled, and a function that checks whether a value
+    /// matches its pattern.
     #[doc(hidden)]
     pub struct Branch<F, P> {
         #[pin]
@@ -23,7 +25,7 @@ pin_project! {
     }
 }
 
-/// One branch of a `select!`; `enabled` is its `if`.
+/// Makes one branch of a `select!`. `enabled` is its `if` condition.
 #[doc(hidden)]
 pub fn branch<F, P>(future: F, enabled: bool, matches: P) -> Branch<Checked<F::IntoFuture>, P>
 where
@@ -36,7 +38,7 @@ where
 }
 
 impl<F: WorkflowFuture, P: FnMut(&F::Output) -> bool> Branch<F, P> {
-    /// `Ready(None)`: out of the race.
+    /// `Ready(None)`: the branch is disabled.
     fn poll_branch(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<F::Output>> {
         let mut this = self.project();
         let Some(future) = this.future.as_mut().as_pin_mut() else { return Poll::Ready(None) };
@@ -57,7 +59,7 @@ pub trait Branches {
     fn select(self) -> Self::Select;
 }
 
-/// The race of a tuple of branches.
+/// The future that polls a tuple of branches.
 #[doc(hidden)]
 pub fn select<B: Branches>(branches: B) -> B::Select {
     branches.select()
@@ -72,11 +74,11 @@ macro_rules! arity {
             pub struct $select<$($f, $p),+> { $(#[pin] $f: Branch<$f, $p>,)+ }
         }
 
-        /// Which branch won.
+        /// Which branch was ready first.
         #[doc(hidden)]
         pub enum $selected<$($f),+> {
             $($f($f),)+
-            /// All branches are out of the race.
+            /// All branches are disabled.
             Nobody,
         }
 
@@ -123,7 +125,7 @@ arity!(Select10 Selected10: A PA, B PB, C PC, D PD, E PE, F PF, G PG, H PH, I PI
 arity!(Select11 Selected11: A PA, B PB, C PC, D PD, E PE, F PF, G PG, H PH, I PI, J PJ, K PK);
 arity!(Select12 Selected12: A PA, B PB, C PC, D PD, E PE, F PF, G PG, H PH, I PI, J PJ, K PK, L PL);
 
-/// Told where every branch of a `select!` without `else` is out of the race.
+/// Panics because every branch of a `select!` without `else` is disabled.
 #[doc(hidden)]
 #[cold]
 pub fn nobody() -> ! {
@@ -131,7 +133,7 @@ pub fn nobody() -> ! {
 }
 
 /// Waits for the first of several futures and runs its handler: `pattern = future => handler`, as with
-/// `tokio::select!`, but polled from top to bottom, so that a replay chooses the same branch.
+/// `tokio::select!`. It polls in the written order, so that a replay chooses the same branch.
 ///
 /// ```text
 /// workflow::select! {
@@ -140,8 +142,9 @@ pub fn nobody() -> ! {
 ///     else => unreachable!(),
 /// }
 /// ```
-/// The body of a function marked with `#[workflow]` or `#[workflow::helper]` understands it; there is no `.await` to
-/// write. Losers are dropped before the handler runs, which cancels their activities and timers.
+/// It works in the body of a function marked with `#[workflow]` or `#[workflow::helper]`. Do not write
+/// `.await`. The other branches are dropped before the handler runs, which cancels their activities and
+/// timers.
 #[macro_export]
 #[doc(hidden)]
 macro_rules! __select {
@@ -157,9 +160,9 @@ macro_rules! __select {
 
 /// Waits until a condition on the workflow's state holds: `workflow::until!(self.approved.is_some()).await`.
 ///
-/// It gives a future; `.timeout(days(3))` limits the wait and makes it a `Result<(), Elapsed>`. The condition is asked
-/// again after each change of the state; it cannot change the state itself. Awaited again by reference, the future asks
-/// again: it is ready at once where the condition holds.
+/// It returns a future. `.timeout(days(3))` limits the wait and changes the output to `Result<(), Elapsed>`.
+/// The condition is checked after each change of the state, and cannot change the state itself. If the future
+/// is awaited again by reference, it checks again and is ready at once if the condition holds.
 #[macro_export]
 #[doc(hidden)]
 macro_rules! __until {

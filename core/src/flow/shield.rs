@@ -1,4 +1,4 @@
-//! Cancellation as seen by a workflow: `shielded` and `cancelled`.
+//! Cancellation in workflow code: `shielded` and `cancelled`.
 
 use crate::exec::context::{self, Context as Shared};
 use crate::guard::{WorkflowFuture, engine_future, poll_child};
@@ -8,9 +8,9 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-/// Finishes `future` even when the workflow is cancelled meanwhile; the workflow is then dropped right after it.
-/// For steps that must not be torn apart: a charge and the note of it. Awaited again by reference after its end, it
-/// suspends the execution with `AB0218`.
+/// Finishes `future` even if the workflow is cancelled during it. The task is then dropped right after it.
+/// Use it for steps that belong together, such as a charge and its record. If it is awaited again by
+/// reference after its end, the execution is suspended with `AB0218`.
 pub fn shielded<F>(future: F) -> Shielded<F::IntoFuture>
 where
     F: IntoFuture,
@@ -32,13 +32,13 @@ pin_project! {
 
 enum Stage {
     Running,
-    /// Its value was given.
+    /// Its value was taken.
     Ended,
-    /// It ended after the workflow was cancelled: the executor drops its task.
+    /// It ended after the workflow was cancelled. The executor drops its task.
     Dropped,
 }
 
-/// Counts as one shielded block of its task while it lives.
+/// While it exists, its task counts as being in one more shielded block.
 struct Shield {
     ctx: Rc<Shared>,
     task: usize,
@@ -79,7 +79,7 @@ impl<F: WorkflowFuture> Future for Shielded<F> {
         }
         let Poll::Ready(value) = poll_child(this.future, cx) else { return Poll::Pending };
         match this.shield.take().is_some_and(Shield::leave) {
-            // Cancelled meanwhile: the executor drops this task right after the poll.
+            // The workflow was cancelled during the block. The executor drops this task right after the poll.
             true => {
                 *this.stage = Stage::Dropped;
                 ctx.note_wait();
@@ -95,12 +95,12 @@ impl<F: WorkflowFuture> Future for Shielded<F> {
 
 engine_future!([F: WorkflowFuture] Shielded<F>);
 
-/// Waits for a request to cancel and gives its reason. From this call on the workflow decides for itself: a request
-/// drops nothing, is delivered here only, and the workflow may still complete.
+/// Waits for a cancel request and returns its reason. From this call on, the workflow handles cancellation
+/// itself: a request drops no task and is delivered only here, and the workflow may still complete.
 ///
-/// Each call waits for the request behind the last one that was given. One that came in between is not lost: the next call
-/// gives it at once. Calls that wait at the same time give the same one. Awaited again by reference, it gives its reason
-/// again.
+/// Each call waits for the request after the last returned one. A request between two calls is not lost: the
+/// next call returns it at once. Calls that wait at the same time return the same request. If the future is
+/// awaited again by reference, it returns its reason again.
 pub fn cancelled() -> Cancelled {
     let ctx = context::expect("workflow::cancelled");
     ctx.refuse_in_query(format_args!("called `workflow::cancelled`"));
@@ -111,7 +111,7 @@ pub fn cancelled() -> Cancelled {
 /// See [`cancelled`].
 #[must_use = "futures do nothing until they are awaited"]
 pub struct Cancelled {
-    /// Which request, from 0.
+    /// The number of the request, from 0.
     request: usize,
 }
 

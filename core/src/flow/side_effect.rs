@@ -1,4 +1,4 @@
-//! A recorded value: the one place for a quick read of something that is not deterministic.
+//! A recorded value, for a quick read of something that is not deterministic.
 
 use crate::event::Event;
 use crate::exec::{Suspension, context};
@@ -9,11 +9,11 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-/// Calls `read` once and records what it gives; a replay takes the recorded value and does not call it.
+/// Calls `read` once and records its value. A replay returns the recorded value and does not call `read`.
 ///
-/// For a quick read only (a feature flag, a file's name): it runs on the workflow's thread, and again if the process
-/// dies before the turn is written. What can fail or take time is an activity. Awaited again by reference after its end, it
-/// suspends the execution with `AB0218`.
+/// For a quick read only (a feature flag, a file's name). It runs on the workflow's thread, and runs again if
+/// the process dies before the turn is written. Use an activity for a call that can fail or take time. If the
+/// future is awaited again by reference after its end, the execution is suspended with `AB0218`.
 pub fn side_effect<T: Persist, F: FnOnce() -> T>(read: F) -> SideEffect<T, F> {
     context::refuse_in_query(format_args!("called `workflow::side_effect`"));
     SideEffect { read: Some(read), output: std::marker::PhantomData }
@@ -39,7 +39,7 @@ impl<T: Persist, F: FnOnce() -> T> Future for SideEffect<T, F> {
             }
             context::polled_again("a `workflow::side_effect`")
         };
-        // On replay the recorded value takes the place of this one.
+        // On replay, the recorded value replaces this one.
         let value = match ctx.history.borrow().is_replaying() {
             true => Ok(Payload::null()),
             false if ctx.is_strict.get() => Payload::keep(&read()),

@@ -1,4 +1,4 @@
-//! Tasks inside of a workflow: `workflow::spawn`, the twin of `tokio::spawn`.
+//! Tasks in a workflow: `workflow::spawn`, like `tokio::spawn`.
 
 use crate::exec::{Spawned, TaskKind, context};
 use crate::guard::{WorkflowFuture, engine_future};
@@ -8,8 +8,8 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
-/// Runs `future` concurrently with the caller, in the same execution and thread. Dropping the handle detaches the
-/// task; it ends with the execution.
+/// Runs `future` concurrently with the caller, in the same execution and thread. If the handle is dropped,
+/// the task goes on without it, and ends at the latest when the execution ends.
 pub fn spawn<F>(future: F) -> JoinHandle<F::Output>
 where
     F: IntoFuture,
@@ -38,7 +38,7 @@ impl context::Context {
 }
 
 struct Shared<T> {
-    /// Taken by whoever awaits it.
+    /// The awaiting task takes it.
     result: Option<Result<T, JoinError>>,
     ended: bool,
     waker: Option<Waker>,
@@ -83,7 +83,7 @@ impl<F: WorkflowFuture> Future for Task<F> {
 }
 
 impl<F: Future> Drop for Task<F> {
-    /// Dropped before its end (the run was cancelled): whoever waits for it learns that.
+    /// The task was dropped before its end (the run was cancelled). Wakes the task that awaits the handle.
     fn drop(&mut self) {
         if self.future.is_some() {
             self.shared.borrow_mut().finish(Err(JoinError(())));
@@ -91,14 +91,15 @@ impl<F: Future> Drop for Task<F> {
     }
 }
 
-/// The result of a spawned task: await it, or drop it to detach. Awaited again by reference after it gave the result, it
-/// suspends the execution with `AB0218`, where tokio's panics.
+/// The handle of a spawned task. Await it for the result, or drop it to detach the task. If it is awaited
+/// again by reference after it returned the result, the execution is suspended with `AB0218`; tokio's handle
+/// panics.
 pub struct JoinHandle<T> {
     shared: Rc<RefCell<Shared<T>>>,
 }
 
 impl<T> JoinHandle<T> {
-    /// Drops the task's future at its current await; awaiting the handle then gives [`JoinError`].
+    /// Drops the task's future at its current await. Awaiting the handle then returns [`JoinError`].
     pub fn abort(&self) {
         context::refuse_in_query(format_args!("aborted a task"));
         let mut shared = self.shared.borrow_mut();
@@ -108,7 +109,7 @@ impl<T> JoinHandle<T> {
         }
     }
 
-    /// Whether the task has ended, and stays true.
+    /// Whether the task has ended. Once true, it stays true.
     pub fn is_finished(&self) -> bool {
         self.shared.borrow().ended
     }

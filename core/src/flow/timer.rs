@@ -13,9 +13,9 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-/// Waits for `duration`: milliseconds or years, through crashes and restarts. The workflow's twin of
-/// `tokio::time::sleep`; resolution 1 ms. It begins at its first poll. Dropping it cancels the timer. Awaited again by
-/// reference after its end it is ready at once.
+/// Waits for `duration`, from milliseconds to years, through crashes and restarts, like `tokio::time::sleep`.
+/// Resolution: 1 ms. The timer starts at the first poll. A drop cancels it. If it is awaited again by
+/// reference after its end, it is ready at once.
 pub fn sleep(duration: Duration) -> Sleep {
     context::refuse_in_query(format_args!("started a timer"));
     Sleep { duration, started: None, ended: false }
@@ -32,7 +32,7 @@ pub struct Sleep {
 impl Sleep {
     fn start(&mut self, ctx: &Rc<Shared>) -> Option<EventId> {
         let fire_at_ms = ctx.now_ms.get().saturating_add(millis(self.duration));
-        // The recorded time counts, so that a changed duration does not break open runs.
+        // The recorded time is used, so that a changed duration does not break open runs.
         let same = |recorded: &Event| matches!(recorded, Event::TimerStarted { .. });
         let (id, recorded) = ctx.command(Event::TimerStarted { fire_at_ms }, &same)?;
         let Event::TimerStarted { fire_at_ms } = recorded else { return None };
@@ -79,9 +79,9 @@ impl Drop for Sleep {
 
 engine_future!([] Sleep);
 
-/// Waits for `future`, at most `limit`: the workflow's twin of `tokio::time::timeout`. When the limit runs out the
-/// future is dropped, which cancels the activities in it. Awaited again by reference it says `Elapsed` again; where the
-/// future was ready, its value is gone and that is a mistake (`AB0218`).
+/// Waits for `future`, at most `limit`, like `tokio::time::timeout`. When the limit runs out, the future is
+/// dropped, which cancels its activities. If it is awaited again by reference after `Elapsed`, it returns
+/// `Elapsed` again. If its future was ready, the value was taken and the execution is suspended (`AB0218`).
 pub fn timeout<F>(limit: Duration, future: F) -> Timeout<F::IntoFuture>
 where
     F: IntoFuture,
@@ -112,7 +112,8 @@ impl<F: WorkflowFuture> Future for Timeout<F> {
         if let Some(future) = this.future.as_mut().as_pin_mut() {
             let polled = crate::guard::poll_child(future, cx);
             if let Poll::Ready(value) = polled {
-                // The future goes first, so that what it drops comes before the end of the timer, live and replayed.
+                // Drop the future first, so that its commands come before the end of the timer, live and
+                // replayed.
                 this.future.set(None);
                 return Poll::Ready(Ok(value));
             }

@@ -1,4 +1,4 @@
-//! Waiting for the workflow's own state: `workflow::until!(self.approved.is_some()).timeout(days(3)).await`.
+//! Waits for the workflow's own state: `workflow::until!(self.approved.is_some()).timeout(days(3)).await`.
 
 use super::timer::{Timeout, timeout};
 use crate::exec::context;
@@ -9,14 +9,15 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-/// What `until!` expands to: waits till `predicate` holds for the state. It is asked at once, and again after every
-/// change: each time a body of the workflow went on or a handler ran. Awaited again by reference it asks again.
+/// The expansion of `until!`: waits until `predicate` holds for the state. It is checked at once, and each
+/// time a body of the workflow made progress or a handler ran. If the future is awaited again by reference,
+/// it checks again.
 pub fn until<S: 'static, P: FnMut(&S) -> bool>(slot: &Slot<S>, predicate: P) -> Until<S, P> {
     Until { slot: slot.clone(), predicate, is_apart: false }
 }
 
-/// The same, for a condition that does not name the state: a signal may change it only through a cell that the two
-/// share.
+/// The same for a condition that does not name the state. A signal can change it only through a cell that
+/// both share.
 #[doc(hidden)]
 pub fn until_apart<S: 'static, P: FnMut(&S) -> bool>(slot: &Slot<S>, predicate: P) -> Until<S, P> {
     Until { slot: slot.clone(), predicate, is_apart: true }
@@ -30,11 +31,11 @@ pub struct Until<S, P> {
     is_apart: bool,
 }
 
-// It never pins the predicate, which it only calls.
+// It only calls the predicate and never pins it.
 impl<S, P> Unpin for Until<S, P> {}
 
 impl<S: 'static, P: FnMut(&S) -> bool> Until<S, P> {
-    /// Gives up after `limit`: `Err(Elapsed)`.
+    /// Stops waiting after `limit` with `Err(Elapsed)`.
     pub fn timeout(self, limit: Duration) -> Timeout<Self> {
         timeout(limit, self)
     }
@@ -51,7 +52,7 @@ impl<S: 'static, P: FnMut(&S) -> bool> Future for Until<S, P> {
         let is_timeless = !*is_apart || ctx.clock_looks.get() == looks;
         match holds {
             Some(true) => Poll::Ready(()),
-            // Where another body holds the state for the moment, its next await asks again.
+            // If another body has the state, its next await triggers another check.
             Some(false) | None => {
                 ctx.wait_for_state(cx, is_timeless);
                 Poll::Pending

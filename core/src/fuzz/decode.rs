@@ -1,4 +1,5 @@
-//! The journal's codec: what is written is read back as it was, and what cannot be an event is an error, never a panic.
+//! The journal's codec: events are read back as they were written, and bytes that are no event are an error,
+//! never a panic.
 
 use super::cases;
 use super::values::{event, failure, json};
@@ -11,7 +12,7 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 use std::time::Duration;
 
-/// A text with a few bytes changed, at the places that `changes` says.
+/// Changes a few bytes of a text, at the places in `changes`.
 fn damaged(text: &str, changes: &[(Index, u8, u8)]) -> Vec<u8> {
     let mut bytes = text.as_bytes().to_vec();
     for (place, byte, kind) in changes {
@@ -29,7 +30,7 @@ fn damaged(text: &str, changes: &[(Index, u8, u8)]) -> Vec<u8> {
     bytes
 }
 
-/// Whatever `bytes` decode as is written again as something that decodes to the same.
+/// If `bytes` decode as an event, encoding and decoding that event again returns the same event.
 fn read(bytes: &[u8]) -> Result<(), TestCaseError> {
     if let Ok(events) = serde_json::from_slice::<Vec<Event>>(bytes) {
         let text = serde_json::to_string(&events).expect("events encode");
@@ -81,7 +82,7 @@ proptest! {
     }
 }
 
-/// An error without fields is `null` in JSON, and still an error of its type after a replay.
+/// An error without fields is `null` in JSON. After a replay it is still an error of its type.
 #[test]
 fn an_error_without_fields_comes_back() {
     #[derive(Debug, PartialEq, serde::Serialize, serde::Deserialize, thiserror::Error)]

@@ -1,7 +1,7 @@
-//! Random histories, inputs and payloads: what the journal gives back is what was written, what it cannot be is an
-//! error, and an execution that is handed any of it stands somewhere, with numbers that join up.
+//! Random histories, inputs and payloads. The journal returns what was written. Anything else is an error. An
+//! execution that gets any of them is in a defined state, and the numbers of its events are consecutive.
 //!
-//! `PROPTEST_CASES` raises the number of cases; a failure prints the smallest case that was found, and the seed.
+//! `PROPTEST_CASES` raises the number of cases. A failure prints the smallest case found, and the seed.
 
 mod decode;
 
@@ -16,7 +16,7 @@ use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 use std::hash::{BuildHasher, RandomState};
 
-/// `count` cases, or as many as `PROPTEST_CASES` says. The seed is in the output of a test that fails.
+/// `count` cases, or the number in `PROPTEST_CASES`. A failed test prints the seed.
 pub(crate) fn cases(count: u32) -> ProptestConfig {
     let given = ProptestConfig::default();
     let seed = match given.rng_seed {

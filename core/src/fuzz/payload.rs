@@ -1,4 +1,4 @@
-//! Payloads: what encodes is decoded as it was; any text is refused or kept as the JSON that it is.
+//! Payloads: an encoded value decodes unchanged. Any text is refused, or kept as the JSON that it is.
 
 use super::cases;
 use super::values::{json, text};
@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// Every shape that serde knows, and the floats that JSON has.
+/// Every type that serde has, and the floats that JSON has.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 enum Value {
     Unit,
@@ -42,7 +42,7 @@ fn value() -> BoxedStrategy<Value> {
     .boxed()
 }
 
-/// Lists in each other, as deep as one likes.
+/// Nested lists of any depth.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 struct Deep(Vec<Deep>);
 
@@ -90,7 +90,7 @@ proptest! {
 #[test]
 fn the_size_is_limited_to_the_byte() {
     for (over, code) in [(-1, None), (0, None), (1, Some("AB0405"))] {
-        // Two quotes are JSON's.
+        // The two quotes belong to JSON.
         let length = MAX_PAYLOAD_BYTES as i64 + over - 2;
         let told = Payload::encode(&"x".repeat(length as usize));
         assert_eq!(told.err().map(|error| error.code()), code);
@@ -106,7 +106,7 @@ fn what_is_too_deep_to_be_read_is_not_written() {
     for levels in [128, 129, 1_000] {
         assert_eq!(Payload::encode(&deep(levels)).unwrap_err().code(), "AB0403", "{levels}");
     }
-    // Many beside each other are none in each other; nor is a bracket in a text one.
+    // Many lists side by side are not nested, and a bracket in a text is no list.
     let wide = (vec![vec![0_u8; 1]; 200], "[{\\\"[".repeat(200), vec!["\\\\[".repeat(200)]);
     assert_eq!(
         Payload::encode(&wide).unwrap().decode::<(Vec<Vec<u8>>, String, Vec<String>)>().unwrap(),
@@ -114,7 +114,7 @@ fn what_is_too_deep_to_be_read_is_not_written() {
     );
 }
 
-/// The smallest that was found: without care the last digit is another.
+/// The smallest number found whose last digit changes without `float_roundtrip`.
 #[test]
 fn a_float_is_not_its_neighbour() {
     let float = f64::from_bits(2_205_094_558_584_903_655);

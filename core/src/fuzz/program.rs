@@ -1,4 +1,5 @@
-//! A workflow whose code is its input: a random list of steps. What a macro would write is written by hand here.
+//! A workflow whose code is its input: a random list of steps. Code that a macro would generate is written by
+//! hand here.
 
 use super::values::signal_name;
 use crate::def::{ActivityDef, LocalBoxFuture, QueryFn, SignalFn, WorkflowDef};
@@ -18,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use std::pin::Pin;
 use std::time::Duration;
 
-/// Which activity, and how it is called.
+/// The activity, and how it is called.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) enum Kind {
     Here,
@@ -36,14 +37,14 @@ pub(super) enum Op {
     Call(Kind),
     Sleep(u64),
     Note(u32),
-    /// Runs its steps where the random bit is set.
+    /// Runs its steps if the random bit is set.
     Perhaps(Vec<Op>),
     Race(Vec<Op>, Vec<Op>),
     Both(Vec<Op>, Vec<Op>),
     Spawn(Vec<Op>),
     SpawnAndWait(Vec<Op>),
     Abort(Vec<Op>),
-    /// Until so many signals have come, or the time is over.
+    /// Waits until this many signals have arrived, or the time is over.
     Until(usize, Option<u64>),
     Limit(u64, Vec<Op>),
     Shield(Vec<Op>),
@@ -137,7 +138,7 @@ fn call(kind: Kind) -> Boxed<Result<u32, Failure>> {
     Box::pin(block(async move { Ok(guard(step, &SITE).await?) }))
 }
 
-/// What the workflow's handlers share with it.
+/// The state that the workflow shares with its handlers.
 #[derive(Default)]
 pub(super) struct State {
     pushed: Vec<u32>,
@@ -240,7 +241,7 @@ fn push(state: &mut State, input: &Payload) -> Result<(), PayloadError> {
     Ok(())
 }
 
-/// An activity, and then a change of the state.
+/// Calls an activity, and then changes the state.
 fn work(state: &State, input: &Payload) -> Result<LocalBoxFuture<()>, PayloadError> {
     let (kind,) = decode_args::<(Kind,)>(input)?;
     let slot = This::current(state).slot();
@@ -250,7 +251,7 @@ fn work(state: &State, input: &Payload) -> Result<LocalBoxFuture<()>, PayloadErr
     })))
 }
 
-/// A signal with arguments that its handler takes, mostly.
+/// A signal, usually with arguments that its handler takes.
 pub(super) fn signal() -> BoxedStrategy<(String, Payload)> {
     prop_oneof![
         3 => any::<u32>().prop_map(|n| ("push".to_owned(), Payload::encode(&(n,)).expect("a number"))),

@@ -1,5 +1,6 @@
-//! Histories that no execution has had: events of real ones dropped, doubled, moved, or with other numbers in them. The
-//! journal may have been restored by hand or written by other code; the executor has to stand it.
+//! Histories that no execution has produced: events of real ones are dropped, duplicated, moved, or get other
+//! numbers. A journal may have been restored by hand or written by other code, and the executor must handle
+//! it.
 
 use super::cases;
 use super::program::{Kind, Op, Programmed, program};
@@ -16,7 +17,7 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 use std::rc::Rc;
 
-/// What is done to a history at one place.
+/// A change of a history at one place.
 #[derive(Clone, Debug)]
 enum Damage {
     Drop,
@@ -24,11 +25,11 @@ enum Damage {
     Swap(Index),
     Insert(Event),
     Put(Event),
-    /// Another number in the place of the one that the event names.
+    /// Replaces the number that the event names.
     Renumber(EventId),
-    /// The rest is gone.
+    /// Removes the rest.
     Cut,
-    /// The row that begins here has another number.
+    /// Gives another number to the row that begins here.
     Seq(EventId),
 }
 
@@ -46,7 +47,7 @@ fn damage() -> BoxedStrategy<Vec<(Index, Damage)>> {
     vec((any::<Index>(), prop_oneof![40 => one, 1 => seq]), 0..5).boxed()
 }
 
-/// The number that an event names, if it names one.
+/// The number that an event names, if it has one.
 fn names(event: &mut Event) -> Option<&mut EventId> {
     match event {
         Event::ActivityCompleted { activity: id, .. }
@@ -61,7 +62,7 @@ fn names(event: &mut Event) -> Option<&mut EventId> {
     }
 }
 
-/// One event a row: which turn it was in makes no difference.
+/// One event per row: the boundaries of turns make no difference.
 fn damaged(rows: Vec<JournalRow>, changes: &[(Index, Damage)]) -> Vec<JournalRow> {
     let mut events: Vec<(i64, Event)> = Vec::new();
     for row in rows {
@@ -95,16 +96,16 @@ fn damaged(rows: Vec<JournalRow>, changes: &[(Index, Damage)]) -> Vec<JournalRow
     events.into_iter().enumerate().map(row).collect()
 }
 
-/// Replays and goes on; everything that an execution owes is asked by [`World::turn`].
+/// Replays and goes on. [`World::turn`] checks the invariants.
 fn stand(rows: Vec<JournalRow>, turns: Vec<Vec<Step>>, take_over: bool) -> Result<(), TestCaseError> {
     let mut world = World::replayed(rows);
     if let Standing::Suspended(reason) = world.exec.standing() {
         prop_assert!(reason.code.starts_with("AB02") && reason.code != "AB0202", "{}", reason);
     }
     world.exec.awaiting();
-    // Without a start there is nothing that could be open.
+    // Without a start, nothing can be open.
     prop_assert!(world.exec.standing() != Standing::Open || world.rows.is_empty() || is_started(&world.rows));
-    // What has no journal is started before anything else.
+    // An execution without a journal is started first.
     if world.rows.is_empty() {
         world.turn(vec![Input::Start { input: Payload::null(), seed: 1 }])?;
     }
@@ -162,8 +163,8 @@ fn an_empty_row_is_damage() {
     assert!(matches!(standing, Standing::Suspended(reason) if reason.code == "AB0209"));
 }
 
-/// What code asks for beyond its history, before it cannot go on, has had no effect and must not bind the code that is
-/// mended: as in a live turn.
+/// If code halts beyond its history, the commands before the halt had no effect and must not bind the fixed
+/// code, as in a live turn.
 #[test]
 fn a_replay_that_halts_beyond_its_history_writes_nothing() {
     let program = [Op::Both(vec![Op::Call(Kind::Here)], vec![Op::Call(Kind::Transactional)])];
@@ -179,13 +180,13 @@ fn a_replay_that_halts_beyond_its_history_writes_nothing() {
     assert!(turn.events.is_empty() && turn.actions.is_empty(), "{:?} {:?}", turn.events, turn.actions);
 }
 
-/// A worker that has one activity of the two.
+/// A worker that has only one of the two activities.
 fn unknowing() -> Execution {
     let info = Info::new("w".to_owned(), "r".to_owned(), "programmed".to_owned(), "q".to_owned());
     Execution::new(&WorkflowType::of::<Programmed>(), info, Rc::new(|name: &str| name == "step"))
 }
 
-/// A journal that cannot be taken in is no beginning: its first number is taken.
+/// A journal that cannot be loaded is not a new execution: its first number is in use.
 #[test]
 fn damage_at_the_beginning_takes_nothing_in() {
     let start = || Input::Start { input: Payload::null(), seed: 1 };

@@ -1,6 +1,6 @@
-//! Random programs with random inputs. What an execution owes, whatever comes: its events number on without a gap, its
-//! close is its last event, it stands open, closed or suspended with a code, and a replay of its history brings it to
-//! the same place.
+//! Random programs with random inputs. The invariants: the numbers of events are consecutive, the close is
+//! the last event, the execution is open, closed or suspended with a code, and a replay of its history leads
+//! to the same state.
 
 use super::program::{Kind, Op, Programmed, program, signal};
 use super::values::{failure, json, text};
@@ -19,17 +19,17 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
-/// What happens to an execution in a turn.
+/// One thing that happens to an execution.
 #[derive(Clone, Debug)]
 pub(super) enum Step {
     /// One of the running attempts ends.
     End(Index, AttemptOutcome),
-    /// An attempt ends that may not be there.
+    /// An attempt ends that may not exist.
     Stray(EventId, u32, AttemptOutcome),
     Signal(String, Payload, String),
     Cancel(String),
     Wait(i64),
-    /// It is evicted and loaded again, by the same owner or, where true, by another.
+    /// The execution is evicted and loaded again: by the same owner, or by another if true.
     Load(bool),
 }
 
@@ -44,7 +44,7 @@ fn outcome() -> BoxedStrategy<AttemptOutcome> {
 }
 
 pub(super) fn step() -> BoxedStrategy<Step> {
-    // Few ids, so that some come twice.
+    // Few ids, so that duplicates occur.
     let request = || prop_oneof![3 => "[a-f]", 2 => text()];
     prop_oneof![
         8 => (any::<Index>(), outcome()).prop_map(|(which, outcome)| Step::End(which, outcome)),
@@ -69,13 +69,13 @@ fn message() -> BoxedStrategy<Input> {
 pub(super) struct World {
     pub(super) exec: Execution,
     pub(super) rows: Vec<JournalRow>,
-    /// What a store would have kept of failed attempts.
+    /// The failed attempts that a store would hold.
     kept: BTreeMap<EventId, FailedAttempt>,
-    /// How many events the journal has.
+    /// The number of events in the journal.
     written: u64,
     now_ms: i64,
     running: Vec<(EventId, u32)>,
-    /// Those that were told to stop.
+    /// The attempts that were told to stop.
     stopped: Vec<EventId>,
 }
 
@@ -85,7 +85,7 @@ pub(super) fn fresh() -> Execution {
 }
 
 impl World {
-    /// An execution that stands where this journal ends.
+    /// Replays this journal.
     pub(super) fn replayed(rows: Vec<JournalRow>) -> Self {
         let written = rows.iter().map(|row| row.events.len() as u64).sum();
         let now_ms = rows.last().map_or(0, |row| row.at_ms);
@@ -99,7 +99,7 @@ impl World {
         Self::started_with(program, seed, Vec::new())
     }
 
-    /// One whose first turn takes in these messages.
+    /// Starts an execution. Its first turn has these messages.
     fn started_with(program: &[Op], seed: u64, messages: Vec<Input>) -> Result<Self, TestCaseError> {
         let input = Payload::encode(&(program,)).expect("a program");
         let mut world = Self { now_ms: 1_000, ..Self::replayed(Vec::new()) };
@@ -109,7 +109,7 @@ impl World {
         Ok(world)
     }
 
-    /// Takes steps up to the next that is no input as one turn.
+    /// Delivers the steps up to the next one that is no input, as one turn.
     pub(super) fn take(&mut self, steps: Vec<Step>) -> Result<(), TestCaseError> {
         let mut inputs = Vec::new();
         for step in steps {
@@ -149,7 +149,8 @@ impl World {
         prop_assert_eq!(&turn.standing, &self.exec.standing());
         prop_assert!(turn.events.is_empty() || turn.at_ms >= last_ms, "time went back");
         match before {
-            // Where it cannot go on it takes nothing in, and has nothing to write. Only its arguments are always kept.
+            // A suspended execution takes no input and writes nothing. Only its arguments are always
+            // recorded.
             Standing::Suspended(_) if self.written > 0 => {
                 prop_assert!(turn.events.is_empty(), "a suspended execution wrote {:?}", turn.events);
                 prop_assert!(turn.attempts.is_empty(), "a suspended execution wrote {:?}", turn.attempts);
@@ -192,7 +193,7 @@ impl World {
             Standing::Open => prop_assert_eq!(closes, 0),
             Standing::Suspended(reason) => {
                 prop_assert_eq!(closes, 0);
-                // No program panics: what panics is ours.
+                // No program panics, so a panic is a defect of the engine.
                 prop_assert!(reason.code.starts_with("AB02") && reason.code != "AB0202", "{}", reason);
             }
         }
@@ -204,7 +205,7 @@ impl World {
         Ok(())
     }
 
-    /// Does to the failed attempts what the turn's append would do. None is left of what has ended.
+    /// Applies the turn's changes to the failed attempts. None may be left of an activity that has ended.
     fn keep(&mut self, turn: &Turn) -> Result<(), TestCaseError> {
         for change in &turn.attempts {
             match change {
@@ -227,7 +228,7 @@ impl World {
         Ok(())
     }
 
-    /// Replays the journal, which must come to the same, if its last owner could write all that it wanted to.
+    /// Replays the journal. If the last owner wrote everything, the replay must lead to the same state.
     fn load(&mut self, taken_over: bool) -> Result<(), TestCaseError> {
         let mut again = fresh();
         again.resume_attempts(self.kept.values().cloned().collect());
@@ -244,7 +245,7 @@ impl World {
                     .map(|s| (s.activity, s.attempt, s.not_before_ms, s.scheduled_at_ms))
                     .collect::<Vec<_>>()
             };
-            // A close ends what is left, and its attempts are nobody's.
+            // A close ends the open attempts, and their outcomes are discarded.
             if !after.is_closed() {
                 prop_assert_eq!(starts(after), starts(&before));
                 prop_assert_eq!(after.cancelling(), before.cancelling());
@@ -282,7 +283,7 @@ proptest! {
     }
 }
 
-/// Two attempts are lost with their worker, and what becomes of the first decides about the second.
+/// Two attempts are lost with their worker. The result of the first decides about the second.
 fn taken_over(program: &[Op]) -> Vec<Event> {
     let mut world = World::started(program, 1).unwrap();
     world.take(vec![Step::Wait(9_000)]).unwrap();

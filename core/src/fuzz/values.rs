@@ -1,4 +1,5 @@
-//! Arbitrary events, failures and JSON. Boxed: proptest keeps what it draws on the stack, and a test has 2 MiB of that.
+//! Arbitrary events, failures and JSON. Boxed, because proptest keeps values on the stack and a test has 2
+//! MiB of stack.
 
 use crate::event::Event;
 use crate::failure::{FailureKind, FailureRecord, TimeoutKind};
@@ -8,7 +9,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-/// A text: short, of any characters, now and then one that JSON, SQL or a terminal trips over.
+/// A text: short, of any characters, sometimes one that is special in JSON, SQL or a terminal.
 pub(super) fn text() -> BoxedStrategy<String> {
     let odd = [
         "",
@@ -41,7 +42,7 @@ fn number() -> impl Strategy<Value = String> {
     ]
 }
 
-/// A JSON string as somebody may have written it: with escapes that serde does not write, and halves of characters.
+/// A JSON string as other programs may write it: with escapes that serde does not write, and lone surrogates.
 fn string() -> impl Strategy<Value = String> {
     let piece = prop_oneof![
         4 => "[a-z ]{1,6}".prop_map(|text| text),
@@ -73,7 +74,7 @@ pub(super) fn json() -> BoxedStrategy<String> {
             }),
         ]
     });
-    // The same key twice, and the levels that nobody writes by hand.
+    // Includes duplicate keys, and nesting that no person would write.
     prop_oneof![
         12 => nested.clone(),
         1 => nested.clone().prop_map(|value| format!("{{\"a\":{value},\"a\":1}}")),
@@ -117,7 +118,7 @@ pub(super) fn failure() -> BoxedStrategy<FailureRecord> {
         .boxed()
 }
 
-/// Mostly the numbers of a short history, so that events refer to each other; sometimes any.
+/// Usually the number of a short history, so that events refer to each other; sometimes any number.
 pub(super) fn id() -> impl Strategy<Value = EventId> {
     prop_oneof![8 => 0_u64..12, 1 => any::<u64>(), 1 => Just(u64::MAX)].prop_map(EventId)
 }
@@ -126,7 +127,7 @@ fn time() -> impl Strategy<Value = i64> {
     prop_oneof![6 => 0_i64..100_000, 1 => any::<i64>(), 1 => Just(i64::MAX), 1 => Just(i64::MIN)]
 }
 
-/// How many signals a start says that come first.
+/// The number of early signals that a start records.
 fn early() -> impl Strategy<Value = u32> {
     prop_oneof![6 => Just(0_u32), 2 => 0_u32..4, 1 => any::<u32>()]
 }
@@ -189,7 +190,7 @@ fn command() -> BoxedStrategy<Event> {
     .boxed()
 }
 
-/// A signal that the fuzzed workflow knows, or any.
+/// A signal that the fuzzed workflow has a handler for, or any other.
 pub(super) fn signal_name() -> impl Strategy<Value = String> {
     prop_oneof![4 => select(vec!["push", "work"]).prop_map(str::to_owned), 1 => text()]
 }

@@ -1,5 +1,6 @@
-//! Whether a value comes back from its JSON as it was: asked when it is written, while somebody can still be told. In
-//! history such a value would suspend its execution for good, or be another one in silence.
+//! Checks that a value comes back unchanged from its JSON. The check runs on write, because the writer can
+//! still get an error. In history such a value would suspend its execution for good, or silently be another
+//! value.
 
 use super::look::Look;
 use super::place::Path;
@@ -9,12 +10,12 @@ use super::{Payload, PayloadError};
 use serde::{Serialize, de::DeserializeOwned};
 use std::fmt::Write as _;
 
-/// At most so many places are looked at, and told.
+/// The most places that are examined and reported.
 const NOTED: usize = 1_000;
 const TOLD: usize = 3;
 
-/// Why `payload`, which `value` was written as, does not come back as that value. Nearly all values are done with after
-/// a look at their shape, which costs nothing where the type has nothing that could be lost.
+/// Why `payload`, the JSON of `value`, does not come back as that value. For nearly all values, a look at
+/// their shape is enough. The look costs nothing if the type has no part that could be lost.
 #[inline]
 pub(super) fn refusal<T: Serialize + DeserializeOwned>(value: &T, payload: &Payload) -> Option<PayloadError> {
     match Risks::of(value) {
@@ -38,7 +39,7 @@ fn read_back<T: Serialize + DeserializeOwned>(
         Ok(back) => back,
         Err(error) => {
             let message = unread(payload.as_json(), &error);
-            // A field that was left out is a reason where one is missing, and there alone.
+            // A field that was left out is a reason only if a missing field is reported.
             let missing = message.starts_with("missing field");
             let places = told(Spots::of(value), |spot| (spot.1 == Risk::LeftOut) == missing);
             return Some(PayloadError::Unreadable { type_name, message, places });
@@ -55,10 +56,10 @@ fn read_back<T: Serialize + DeserializeOwned>(
     }
 }
 
-/// A path, and what is there.
+/// A path, and the risk there.
 type Spot = (String, Risk);
 
-/// The spots that fit, one clause each; all of them where none fits.
+/// The spots that `fits` accepts, one clause each. All spots if it accepts none.
 fn told(spots: Spots, fits: impl Fn(&Spot) -> bool) -> String {
     let all = spots.0;
     let fitting: Vec<&Spot> = all.iter().filter(|spot| fits(spot)).collect();
@@ -88,14 +89,14 @@ fn clause((path, risk): &Spot) -> String {
     }
 }
 
-/// The first risks of a value, in its own order.
+/// The first risks of a value, in the value's own order.
 #[derive(Default)]
 struct Spots(Vec<Spot>);
 
 impl Spots {
     fn of<T: Serialize>(value: &T) -> Self {
         let mut look = Look::new(Trail::default());
-        // It has just succeeded, with another watch.
+        // It has just succeeded with another watch.
         let _ = value.serialize(&mut look);
         look.watch.spots
     }
@@ -127,14 +128,14 @@ impl Watch for Trail {
             return;
         }
         let path = self.path.cut().into_owned();
-        // A `Some(NaN)` is two risks, a map with numbers as keys is many.
+        // A `Some(NaN)` has two risks, and a map with numbers as keys has many.
         if spots.last().is_none_or(|(last, _)| *last != path) {
             spots.push((path, risk));
         }
     }
 
     fn key<K: Serialize + ?Sized>(&self, key: &K) -> String {
-        // A key that is no text is no name either.
+        // A key that is not a text has no name.
         serde_json::to_value(key).ok().and_then(|key| key.as_str().map(str::to_owned)).unwrap_or_default()
     }
 }

@@ -1,12 +1,12 @@
-//! Where two values differ first, without telling either (`place` says how a place is named).
+//! The first difference of two values, without their contents (`place` says how a place is named).
 
 use super::place::{Entries, Path, kind, read};
 use super::same::same_value;
 use super::{Payload, is_too_deep};
 use serde_json::value::RawValue;
 
-/// Where they differ first, and what is there in each: `` at `[0].price`: a number was recorded, null now ``. `None`: they are
-/// the same.
+/// The first difference, and the kinds of both values there:
+/// `` at `[0].price`: a number was recorded, null now ``. `None`: they are the same.
 pub(super) fn difference(recorded: &str, now: &str) -> Option<String> {
     if recorded == now {
         return None;
@@ -19,13 +19,13 @@ pub(super) fn difference(recorded: &str, now: &str) -> Option<String> {
     found
 }
 
-/// A place in what is not looked into: by bytes.
+/// The first differing byte, for a part whose structure is not read.
 fn at_byte(recorded: &str, now: &str) -> String {
     let at = recorded.bytes().zip(now.bytes()).take_while(|(a, b)| a == b).count();
     format!("at byte {at}, below more than 127 lists and maps")
 }
 
-/// Whether a difference was found, which is put into `found`.
+/// Whether a difference was found. It is written to `found`.
 fn walk(path: &mut Path, recorded: &str, now: &str, found: &mut Option<String>) -> bool {
     if same_value(recorded, now) {
         return false;
@@ -85,8 +85,8 @@ fn told(path: &Path, recorded: Option<&str>, now: Option<&str>) -> String {
 }
 
 impl Payload {
-    /// Where this recorded value and `now` differ first, and what is there in each, without their values: names of fields, positions,
-    /// kinds and lengths. `None`: they are the same JSON.
+    /// The first difference between this recorded value and `now`, without their values: names of fields,
+    /// positions, kinds and lengths. `None`: they are the same JSON.
     pub(crate) fn differs_at(&self, now: &Self) -> Option<String> {
         difference(self.as_json(), now.as_json())
     }
@@ -107,7 +107,7 @@ mod tests {
                 r#"[{"items":[{"price":1},{"price":2},{"price":"x"}]}]"#,
                 "at `[0].items[2].price`: a number was recorded, a string of 1 character now",
             ),
-            // Keys that are data are told by their place.
+            // Keys that are data are named by their position.
             (
                 r#"[{"a":1,"b@x.org":2}]"#,
                 r#"[{"b@x.org":3,"a":1}]"#,

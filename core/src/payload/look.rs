@@ -1,10 +1,10 @@
-//! A serializer that writes nothing: it looks for values whose JSON may not be read back as what they were.
+//! A serializer that writes nothing. It looks for values that may not be read back unchanged from their JSON.
 //!
-//! JSON has no `NaN` and no `Some(None)`; serde buffers what is `untagged`, tagged or flattened, and its buffer knows no
-//! 128-bit integers and no keys but texts. Whether such a value comes back depends on the type's own `Deserialize`, so
-//! what is found here is a reason to read the JSON back, not a verdict.
+//! JSON has no `NaN` and no `Some(None)`. serde buffers `untagged`, tagged or flattened types, and its buffer
+//! supports no 128-bit integers and only texts as keys. Whether such a value comes back depends on the type's
+//! own `Deserialize`. So a risk found here is a reason to read the JSON back, and not a result.
 //!
-//! A type without floats, options, 128-bit integers and maps gives the compiler nothing to do: its look is optimized out.
+//! For a type without floats, options, 128-bit integers and maps, the compiler optimizes the whole look away.
 
 use super::risk::{Counted, Risk, Risks, Step, Unseen, Watch, Wrote};
 use serde::ser::{
@@ -21,7 +21,7 @@ impl Risks {
     }
 }
 
-/// See the module's head.
+/// The serializer; see the head of this module.
 pub(super) struct Look<W> {
     risks: Risks,
     pub(super) watch: W,
@@ -73,11 +73,11 @@ impl<W: Watch> Look<W> {
     }
 }
 
-/// A list, a map or a struct that is being looked through.
+/// The part of the look inside a list, a map or a struct.
 pub(super) struct Inner<'a, W> {
     look: &'a mut Look<W>,
     index: usize,
-    /// Of an enum's variant, whose name is a step of its own.
+    /// Set in an enum's variant: the variant's name is a step of its own.
     mark: Option<usize>,
     key: String,
 }
@@ -106,7 +106,7 @@ impl<W: Watch> Inner<'_, W> {
     }
 }
 
-/// Methods that look at nothing.
+/// Methods that ignore their value.
 macro_rules! nothing {
     ($($method:ident($type:ty) -> $wrote:ident)*) => {$(
         #[inline]
@@ -237,7 +237,7 @@ impl<'a, W: Watch> Serializer for &'a mut Look<W> {
 
     #[inline]
     fn serialize_struct(self, name: &'static str, _: usize) -> Result<Self::SerializeStruct, Unseen> {
-        // JSON that is kept as text, `Payload` among it: serde's buffer has no place for it.
+        // JSON that is kept as text, such as `Payload`. serde's buffer does not support it.
         if name == "$serde_json::private::RawValue" {
             self.meet(Risk::Raw);
         }
@@ -255,7 +255,7 @@ impl<'a, W: Watch> Serializer for &'a mut Look<W> {
         Ok(self.inner(Some(variant)))
     }
 
-    /// The text itself is not wanted.
+    /// The text itself is not needed.
     #[inline]
     fn collect_str<T: fmt::Display + ?Sized>(self, _: &T) -> Seen {
         Ok(Wrote::Text)
@@ -288,7 +288,7 @@ lists! {
     SerializeTupleVariant::serialize_field
 }
 
-/// What has named fields.
+/// Types with named fields.
 macro_rules! fields {
     ($($trait:ident)*) => {$(
         impl<W: Watch> $trait for Inner<'_, W> {

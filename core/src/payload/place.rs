@@ -1,25 +1,26 @@
-//! Places in a value and what is there, in words that do not tell the value: names of fields, positions, kinds and lengths. They go
-//! into logs and suspensions, where what a user's customers have entered must not be.
+//! Names the places in a value and the kinds of values there, without the values: names of fields, positions,
+//! kinds and lengths. They go into logs and suspensions, which must not contain data of a user's customers.
 //!
-//! The keys of a map are data, and JSON does not tell a map from a struct. So a key is named where it could be a field's name (ASCII
-//! letters, digits and `_`, no digit first, at most 40 of them), and else by its place among the keys, from 1: `{key 3}`.
+//! The keys of a map are data, and JSON does not tell a map from a struct. So a key is shown if it could be a
+//! field's name (ASCII letters, digits and `_`, no digit first, at most 40 of them). Any other key is shown
+//! by its position among the keys, from 1: `{key 3}`.
 
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::fmt::{self, Write as _};
 
-/// A path is cut to so many bytes, which are all ASCII.
+/// The most bytes of a path. They are all ASCII.
 const PATH_BYTES: usize = 200;
-/// The longest key that is named.
+/// The longest key that is shown.
 const KEY_BYTES: usize = 40;
 
-/// `items[2].price`; empty: the value itself.
+/// A path such as `items[2].price`. An empty one is the value itself.
 #[derive(Default)]
 pub(super) struct Path(String);
 
 impl Path {
-    /// Goes to a field; gives what [`Path::leave`] takes.
+    /// Enters a field. Returns the argument for [`Path::leave`].
     pub(super) fn field(&mut self, name: &str) -> usize {
         let mark = self.0.len();
         if mark > 0 {
@@ -35,7 +36,7 @@ impl Path {
         mark
     }
 
-    /// The `nth` key of an object, from 1.
+    /// Enters the `nth` key of an object, from 1.
     pub(super) fn key(&mut self, key: &str, nth: usize) -> usize {
         match is_name(key) {
             true => self.field(key),
@@ -47,7 +48,7 @@ impl Path {
         self.0.truncate(mark);
     }
 
-    /// Of a path that is too long, its beginning.
+    /// The path, or the beginning of one that is too long.
     pub(super) fn cut(&self) -> Cow<'_, str> {
         match self.0.len() <= PATH_BYTES {
             true => Cow::Borrowed(&self.0),
@@ -72,7 +73,7 @@ pub(super) fn is_name(key: &str) -> bool {
     !key.is_empty() && key.len() <= KEY_BYTES && !key.as_bytes()[0].is_ascii_digit() && key.bytes().all(word)
 }
 
-/// What a JSON text is: `a string of 5 characters`.
+/// Describes a JSON text: `a string of 5 characters`.
 pub(super) fn kind(json: &str) -> String {
     let counted = |n: usize, one: &str, many: &str| format!("{n} {}", if n == 1 { one } else { many });
     match json.trim_start().as_bytes().first() {
@@ -94,7 +95,7 @@ pub(super) fn kind(json: &str) -> String {
     }
 }
 
-/// A part of a JSON text; `None` where it is not of this kind.
+/// Reads a part of a JSON text. `None`: it has another kind.
 pub(super) fn read<'a, T: Deserialize<'a>>(json: &'a str) -> Option<T> {
     serde_json::from_str(json).ok()
 }

@@ -1,9 +1,10 @@
-//! What may be lost between a value and its JSON, how often, and who wants to know where (`look` finds it).
+//! The risks between a value and its JSON, their counts, and the trait that records their places (`look`
+//! finds them).
 
 use serde::Serialize;
 use std::fmt;
 
-/// What may not come back. The number is its place in [`Risks`].
+/// A part that may not come back. The number is its index in [`Risks`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Risk {
     NotANumber,
@@ -18,7 +19,7 @@ pub(super) enum Risk {
 
 const KINDS: usize = 8;
 
-/// How often each risk was met. Two values that differ in nothing but the order of a hash map give the same.
+/// How often each risk occurs. Two values that differ only in the order of a hash map have the same counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Risks {
     pub(super) counts: [u32; KINDS],
@@ -31,14 +32,14 @@ impl Risks {
         self.counts == [0; KINDS]
     }
 
-    /// Whether the other value has this risk as often.
+    /// Whether the other value has this risk equally often.
     pub(super) fn agree(&self, other: &Self, risk: Risk) -> bool {
         self.counts[risk as usize] == other.counts[risk as usize]
             && (risk != Risk::Wide || self.wide == other.wide)
     }
 }
 
-/// What a serialized value has become.
+/// The result of serializing a value.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Wrote {
     Null,
@@ -46,7 +47,7 @@ pub(super) enum Wrote {
     Other,
 }
 
-/// The value's `Serialize` failed, although it did not when the JSON was written.
+/// The value's `Serialize` failed, although it succeeded when the JSON was written.
 #[derive(Debug)]
 pub(super) struct Unseen;
 
@@ -64,13 +65,13 @@ impl serde::ser::Error for Unseen {
     }
 }
 
-/// Who wants to know where a risk is.
+/// Receives the risks and their places.
 pub(super) trait Watch {
-    /// Goes into a field, an element or an entry; gives what [`Watch::leave`] takes.
+    /// Enters a field, an element or an entry. Returns the argument for [`Watch::leave`].
     fn enter(&mut self, step: Step<'_>) -> usize;
     fn leave(&mut self, mark: usize);
     fn met(&mut self, risk: Risk);
-    /// The text of a map's key; called only where it is needed.
+    /// Returns the text of a map's key. Called only if it is needed.
     fn key<K: Serialize + ?Sized>(&self, key: &K) -> String;
 }
 
@@ -79,11 +80,11 @@ pub(super) trait Watch {
 pub(super) enum Step<'a> {
     Field(&'static str),
     Index(usize),
-    /// With its place among the keys, from 1.
+    /// A key, with its position among the keys, from 1.
     Key(&'a str, usize),
 }
 
-/// Nobody: the risks are only counted.
+/// Ignores the places: the risks are only counted.
 pub(super) struct Counted;
 
 impl Watch for Counted {

@@ -1,11 +1,11 @@
-//! Whether two JSON texts say the same. Not by `serde_json::Value`, whose numbers are 64 bits: 10^30 and 10^30 + 1 are one
-//! there.
+//! Compares two JSON texts. `serde_json::Value` cannot be used: its numbers have 64 bits, so 10^30 and 10^30
+//! + 1 are equal there.
 
 use super::place::read;
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 
-/// Equal texts first: nearly all that is compared is equal to the byte.
+/// Compares the bytes first, because nearly all compared texts are equal to the byte.
 pub(super) fn same(a: &str, b: &str) -> bool {
     a == b || !super::is_too_deep(a) && !super::is_too_deep(b) && same_value(a, b)
 }
@@ -36,7 +36,7 @@ pub(super) fn same_value(a: &str, b: &str) -> bool {
 
 type Object<'a> = BTreeMap<String, &'a RawValue>;
 
-/// A number's digits without zeros at either end, and the power of ten of the last one.
+/// A number's digits without zeros at both ends, and the power of ten of the last digit.
 #[derive(PartialEq, Eq)]
 struct Number {
     negative: bool,
@@ -58,7 +58,7 @@ impl Number {
         let exponent =
             exponent.checked_sub(fraction.len() as i64)?.checked_add((digits.len() - kept.len()) as i64)?;
         let kept = kept.trim_start_matches('0');
-        // Zero is zero, whatever its exponent and sign.
+        // Zero is zero with any exponent and sign.
         Some(match kept.is_empty() {
             true => Self { negative: false, digits: String::new(), exponent: 0 },
             false => Self { negative, digits: kept.to_owned(), exponent },

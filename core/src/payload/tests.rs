@@ -1,4 +1,5 @@
-//! What does not come back from its JSON is refused when it is written, by its path; what comes back is not.
+//! A value that does not come back from its JSON is refused on write, with its path. Other values are
+//! accepted.
 
 use super::{Payload, PayloadError};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -69,7 +70,7 @@ fn options_that_become_none() {
     kept(&Ok::<Option<u8>, String>(None));
 }
 
-/// How people tell "leave it" and "delete it" apart: it comes back.
+/// A common way to tell "leave it" from "delete it". It comes back.
 #[test]
 fn a_type_that_reads_its_own_null_is_taken() {
     fn present<'de, D: serde::Deserializer<'de>>(field: D) -> Result<Option<Option<u8>>, D::Error> {
@@ -90,7 +91,7 @@ fn a_type_that_reads_its_own_null_is_taken() {
         let back: Patch = payload.decode().unwrap();
         assert!(back.age == age && back.rate.is_nan(), "{back:?}");
     }
-    // What it reads as `NaN` was an infinity.
+    // The value that reads as `NaN` was an infinity.
     let infinite = refused(&Patch { age: Some(None), rate: f64::INFINITY });
     assert_eq!(infinite, (AB0217, "`rate` is infinite, which JSON has not".to_owned()));
 }
@@ -179,7 +180,7 @@ fn fields_that_are_left_out() {
     kept(&Other { note: None, count: 5 });
 }
 
-/// The order of a hash map is another one when it is read back.
+/// A hash map has another order when it is read back.
 #[test]
 fn order_is_no_difference() {
     let map: HashMap<u64, Option<u128>> = (0..200).map(|n| (n, Some(u128::from(n) << 70))).collect();

@@ -1,13 +1,14 @@
-//! Why a JSON text is not read as a type, without what it holds. `serde` quotes values (``invalid type: string "alice"``, ``unknown
-//! variant `x` ``), and its words go into logs, suspensions and failures. Here they are taken apart: what comes from the code stays (the
-//! expected type, names of fields and variants), what comes from the text goes, and the place in it is added.
+//! Why a JSON text cannot be read as a type, without the contents of the text. `serde` quotes values
+//! (``invalid type: string "alice"``, ``unknown variant `x` ``), and its messages go into logs, suspensions
+//! and failures. This module keeps the parts that come from the code (the expected type, names of fields and
+//! variants), removes the parts that come from the text, and adds the place in the text.
 
 use super::place::{Path, is_name, kind};
 use std::borrow::Cow;
 
-/// Why `json` was not read, of which `serde_json` said this. It tells no value.
+/// Why `json` was not read, where `error` is the error of `serde_json`. The result contains no value.
 pub fn unread(json: &str, error: &serde_json::Error) -> String {
-    // The words of `serde_json` itself, for what is no JSON, quote nothing.
+    // The messages of `serde_json` for invalid JSON quote nothing.
     if !error.is_data() {
         return error.to_string();
     }
@@ -24,7 +25,8 @@ pub fn unread(json: &str, error: &serde_json::Error) -> String {
     }
 }
 
-/// What serde's own kinds of errors say beside the value. All else is the text of a `Deserialize` that somebody wrote, and may quote it.
+/// The parts of serde's own messages beside the value. Any other message comes from a custom `Deserialize`
+/// and may quote it.
 fn without_values(said: &str) -> Cow<'_, str> {
     let kept = [typed(said), unknown(said), fixed(said)].into_iter().flatten().next();
     kept.unwrap_or(Cow::Borrowed("its `Deserialize` refuses it"))
@@ -34,7 +36,7 @@ fn without_values(said: &str) -> Cow<'_, str> {
 fn typed(said: &str) -> Option<Cow<'_, str>> {
     let kind = ["invalid type: ", "invalid value: "].into_iter().find(|kind| said.starts_with(kind))?;
     let (found, expected) = said[kind.len()..].rsplit_once(", expected ")?;
-    // Of the value no more than the words before it.
+    // Of the value, keep only the words before it.
     let word = found.split(['`', '"']).next().unwrap_or_default().trim_end();
     let known = [
         "boolean",
@@ -59,7 +61,8 @@ fn typed(said: &str) -> Option<Cow<'_, str>> {
     Some(format!("{kind}{word}, expected {expected}").into())
 }
 
-/// `` unknown variant `..`, expected one of `a`, `b` ``, and the same of a field. A field's name is a key.
+/// `` unknown variant `..`, expected one of `a`, `b` ``, and the same for a field. The field's name is a key
+/// of the text.
 fn unknown(said: &str) -> Option<Cow<'_, str>> {
     let (what, rest) = ["variant", "field"].into_iter().find_map(|what| {
         Some((what, said.strip_prefix("unknown ")?.strip_prefix(what)?.strip_prefix(" `")?))
@@ -73,7 +76,7 @@ fn unknown(said: &str) -> Option<Cow<'_, str>> {
     })
 }
 
-/// What names the code alone, and numbers of elements.
+/// Messages that contain only names in the code and numbers of elements.
 fn fixed(said: &str) -> Option<Cow<'_, str>> {
     let named = |before: &str| said.strip_prefix(before)?.strip_suffix('`').filter(|name| is_path(name));
     let known = named("missing field `").or_else(|| named("duplicate field `")).is_some()
@@ -85,25 +88,25 @@ fn fixed(said: &str) -> Option<Cow<'_, str>> {
     known.then_some(Cow::Borrowed(said))
 }
 
-/// A name in the code: of a field that was renamed to `card-number`, too.
+/// A name in the code, also of a field that was renamed to `card-number`.
 fn is_path(name: &str) -> bool {
     !name.is_empty() && name.len() <= 100 && name.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'`')
 }
 
-/// The byte of a line and a column, which `serde_json` counts from 1, the latter in bytes.
+/// The byte offset of a line and a column. `serde_json` counts both from 1, and columns in bytes.
 fn offset(json: &str, line: usize, column: usize) -> Option<usize> {
     let before: usize = json.split_inclusive('\n').take(line.checked_sub(1)?).map(str::len).sum();
     (before + column <= json.len()).then_some(before + column)
 }
 
-/// One container that a place lies in.
+/// One container around a place.
 enum Step<'a> {
     Index(usize),
-    /// The last key, and its place among the keys.
+    /// The last key, and its position among the keys.
     Key(&'a str, usize),
 }
 
-/// The path of the value that ends at this byte or contains it, and the value where it ends there.
+/// The path of the value that ends at this byte or contains it, and the value if it ends there.
 fn place(json: &str, offset: usize) -> (Path, Option<&str>) {
     let bytes = json.as_bytes();
     let (mut steps, mut starts): (Vec<Step<'_>>, Vec<usize>) = (Vec::new(), Vec::new());
@@ -150,7 +153,7 @@ fn place(json: &str, offset: usize) -> (Path, Option<&str>) {
     }
     let mut path = Path::default();
     for step in &steps {
-        // It is not left again.
+        // The path is not left again.
         let _ = match step {
             Step::Index(index) => path.index(*index),
             Step::Key(_, 0) => continue,
@@ -160,7 +163,7 @@ fn place(json: &str, offset: usize) -> (Path, Option<&str>) {
     (path, ended.filter(|(_, end)| *end >= offset).map(|(from, end)| &json[from..end]))
 }
 
-/// The byte behind a text's closing quote.
+/// The byte after a text's closing quote.
 fn end_of_text(bytes: &[u8], mut at: usize) -> usize {
     while at < bytes.len() && bytes[at] != b'"' {
         at += if bytes[at] == b'\\' { 2 } else { 1 };

@@ -1,4 +1,4 @@
-//! Why JSON is not read, of every kind of error that serde has: never a word of the value.
+//! Why JSON is not read, for every kind of serde's errors. The message never contains the value.
 
 use super::unread;
 use serde::de::{DeserializeOwned, Error as _};
@@ -99,7 +99,7 @@ fn names_of_fields_are_told_and_other_keys_are_not() {
     assert!(told::<(u8, u8)>("[1]").starts_with("invalid length 1, expected a tuple of size 2"));
 }
 
-/// The words of a `Deserialize` that somebody wrote may quote the value.
+/// The message of a custom `Deserialize` may quote the value.
 #[test]
 fn the_words_of_a_deserialize_are_left_out() {
     let own = told::<Vec<Even>>("[\"secret\"]");
@@ -121,7 +121,7 @@ fn what_is_no_json_is_told_by_its_position() {
     assert!(told::<Vec<u8>>("").starts_with("EOF"));
 }
 
-/// Whatever a text and an error are, there is an answer.
+/// Every text and every error has an answer.
 #[test]
 fn any_text_has_an_answer() {
     for json in [
