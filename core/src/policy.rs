@@ -59,7 +59,6 @@ impl RetryPolicy {
 
 /// What happens to a running activity when the workflow drops its future (a lost `select!` branch, an expired
 /// `timeout`, a cancelled run).
-/// `timeout`, a cancelled run).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CancellationType {

@@ -4,7 +4,6 @@
 //! row of a list would hold it. A text that is too long keeps its head and its tail, and says how many bytes
 //! are missing. A text within its limit never changes, and recorded texts are never cut on replay: a replayed
 //! error is identical byte for byte.
-//! changed again, and what is recorded is never bounded on replay: a replayed error is the same byte for byte.
 
 use std::collections::VecDeque;
 use std::error::Error;

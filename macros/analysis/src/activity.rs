@@ -1,8 +1,9 @@
-//! `#[activity]`: a function that is called in a workflow and runs in a worker (API.md §1).
+//! `#[activity]`: a function that workflows call and a worker runs.
 //!
-//! A free `async fn charge` becomes a plain `fn charge`, which gives the call, and an empty `enum charge`, which is its
-//! definition and bears the body as `charge::body`. For methods, the call is an associated function and the body a
-//! method of a trait, so that `Payments::charge(x)` is the call and `self.charge(x)` runs in place.
+//! A free `async fn charge` becomes a plain `fn charge`, which returns the call, and an empty `enum charge`,
+//! which is the definition and has the body as `charge::body`. For a method, the call is an associated
+//! function and the body is a method of a trait. So `Payments::charge(x)` is the call, and `self.charge(x)`
+//! runs the body in place.
 
 mod attributes;
 mod methods;
@@ -71,13 +72,13 @@ pub(crate) fn expand(args: TokenStream, item: TokenStream) -> TokenStream {
     quote!(#errors #expanded)
 }
 
-/// Takes the body away, of which everything was told.
+/// Removes a body whose mistakes were all reported.
 fn stub(attrs: &mut Vec<syn::Attribute>, block: &mut syn::Block) {
     *block = syn::parse_quote!({ ::core::unreachable!() });
     attrs.push(syn::parse_quote!(#[allow(unused_variables, unused_mut)]));
 }
 
-/// What is wrong with the signature of an activity, whatever its form; and what it takes.
+/// Checks the signature of an activity of any form, and returns its inputs.
 fn check(args: &ActivityArgs, sig: &Signature, errors: &mut Errors) -> Inputs {
     if let (None, Some(word)) = (sig.asyncness, &args.transactional) {
         let help = "write `async fn`: the connection is tokio's, and lent to an async body";
@@ -95,7 +96,7 @@ fn check(args: &ActivityArgs, sig: &Signature, errors: &mut Errors) -> Inputs {
     inputs
 }
 
-/// Arguments and results are stored, so they own their data.
+/// Arguments and results are stored, so they must own their data.
 pub(crate) fn check_owned(sig: &Signature, what: &str, errors: &mut Errors) {
     check_stored(&signature::arguments(sig), sig, what, errors);
 }
@@ -187,7 +188,7 @@ fn free(private: &Private, args: &ActivityArgs, function: &ItemFn, errors: &mut 
     }
 }
 
-/// What stands for an activity whose signature is wrong: its callers meet no second error.
+/// Replaces an activity whose signature is wrong, so that its callers cause no second error.
 fn stand_in(private: &Private, name: &syn::Ident, arguments: &[Argument], sig: &Signature) -> TokenStream {
     let (generics, clause) = (&sig.generics, &sig.generics.where_clause);
     let inputs = arguments.iter().map(|Argument { name, ty, .. }| quote!(#name: #ty));
@@ -213,7 +214,7 @@ fn stand_in(private: &Private, name: &syn::Ident, arguments: &[Argument], sig: &
     }
 }
 
-/// The function that gives the call: the user's name, docs and arguments.
+/// The function that returns the call. It has the user's name, docs and arguments.
 fn call_fn(
     private: &Private,
     arguments: &[Argument],
@@ -251,7 +252,7 @@ struct Definition<'a> {
     body: TokenStream,
 }
 
-/// `impl ActivityDef`.
+/// The `impl ActivityDef`.
 fn definition(private: &Private, args: &ActivityArgs, of: &Definition<'_>) -> TokenStream {
     let Definition { name, key, host, output, call, body, .. } = of;
     let args_type = tuple_type(of.sig, &of.inputs.arguments);
@@ -300,7 +301,7 @@ fn definition(private: &Private, args: &ActivityArgs, of: &Definition<'_>) -> To
     }
 }
 
-/// `Sel<R, ..>`: whether `R` is a `Result` is asked of rustc, not of the text.
+/// `Sel<R, ..>`: rustc decides whether `R` is a `Result`, not the text of the type.
 pub(crate) fn outcome(private: &Private, output: &Type) -> TokenStream {
     let private = private.at(output.span());
     quote_spanned! {output.span()=>

@@ -1,4 +1,4 @@
-//! The arguments of the attributes. Every mistake is told on its own token, with the names that exist.
+//! The arguments of the attributes. Every mistake is reported on its own token, with the names that exist.
 
 use crate::durations;
 use crate::errors::{Code, Errors};
@@ -56,7 +56,7 @@ fn parse(tokens: TokenStream, form: &str, errors: &mut Errors) -> Vec<Arg> {
     }
 }
 
-/// Of two values one would be lost.
+/// Reports an argument that is given twice, because one of the values would be lost.
 fn twice(args: &[Arg], errors: &mut Errors) {
     let names = args.iter().filter_map(|arg| arg.name.as_ref());
     for (at, name) in names.clone().enumerate() {
@@ -92,7 +92,7 @@ fn unknown(name: Option<&Ident>, value: &Value, attribute: &str, known: &[&str],
 pub(crate) struct ActivityArgs {
     pub(crate) name: Option<LitStr>,
     pub(crate) krate: Option<Path>,
-    /// `start_to_close`, `schedule_to_close`, `schedule_to_start`: field and duration.
+    /// The pairs of field and duration of `start_to_close`, `schedule_to_close`, `schedule_to_start`.
     pub(crate) timeouts: Vec<(&'static str, TokenStream)>,
     /// Fields of the retry policy.
     pub(crate) retry: Vec<(&'static str, TokenStream)>,
@@ -218,7 +218,7 @@ fn cancellation(value: &Expr, errors: &mut Errors) -> Option<Ident> {
 pub(crate) struct WorkflowArgs {
     pub(crate) name: Option<LitStr>,
     pub(crate) krate: Option<Path>,
-    /// The values in its bodies are not probed.
+    /// Turns the value probes off in its bodies.
     pub(crate) no_probes: bool,
 }
 
@@ -255,9 +255,9 @@ impl WorkflowArgs {
 /// The arguments of `#[workflow::helper]` and `#[workflow::deterministic("why")]`.
 #[derive(Default)]
 pub(crate) struct HelperArgs {
-    /// `state`: `self` is the workflow's state, though this is not the `#[workflow] impl`.
+    /// `state`: `self` is the workflow's state, although this is not the `#[workflow] impl`.
     pub(crate) state: Option<Ident>,
-    /// The values in its bodies are not probed.
+    /// Turns the value probes off in its bodies.
     pub(crate) no_probes: bool,
     pub(crate) krate: Option<Path>,
 }
@@ -267,7 +267,7 @@ impl HelperArgs {
         Self::parse_at(tokens, attribute, &TokenStream::new(), errors)
     }
 
-    /// `at` is underlined where an argument is missing; the attribute itself where it is empty.
+    /// If an argument is missing, `at` is underlined; if `at` is empty, the attribute itself.
     pub(crate) fn parse_at(
         tokens: TokenStream,
         attribute: &str,
@@ -300,7 +300,7 @@ impl HelperArgs {
     }
 }
 
-/// A text that says something.
+/// A string literal that is not blank.
 pub(crate) fn is_reason(value: &Expr) -> bool {
     text(value).is_some_and(|why| !why.value().trim().is_empty())
 }
@@ -312,13 +312,15 @@ pub(crate) fn text(value: &Expr) -> Option<&LitStr> {
     }
 }
 
-/// A string literal, not empty, at most 200 characters: it becomes a key in the database. Postgres keeps no NUL.
+/// A string literal, not empty, at most 200 characters: it becomes a key in the database. Postgres accepts no
+/// NUL.
 fn name_text(value: &Expr, errors: &mut Errors) -> Option<LitStr> {
     let help = "write a text of 1 to 200 characters, like `name = \"orders\"`";
     bounded(value, 200, ("not a name", help), errors)
 }
 
-/// A string literal as long as a worker's queue may be; what it does not know at compile time is checked at the call.
+/// A string literal no longer than a task queue's name may be. The call checks values unknown at compile
+/// time.
 fn queue_text(value: &Expr, errors: &mut Errors) -> Option<LitStr> {
     let help = "write a text of 1 to 1,000 characters, like `task_queue = \"gpu\"`; one that is computed goes to the call: \
                 `transcode(clip).task_queue(queue)`";

@@ -1,4 +1,4 @@
-//! The attributes before a statement or an expression, of whatever kind it is; and those inside of a function.
+//! The attributes before any statement or expression, and the inner attributes of a function.
 
 use crate::errors::{Code, Errors};
 use crate::signature::contains_word;
@@ -9,8 +9,8 @@ use syn::{
     AttrStyle, Attribute, Block, Expr, ImplItemFn, Item, ItemFn, ItemImpl, Signature, Stmt, TraitItemFn,
 };
 
-/// Moves `#![allow(..)]` from the inside of functions and `impl`s to where we print attributes: before them. It means the
-/// same there.
+/// Moves `#![allow(..)]` from the inside of functions and `impl`s to the place where attributes are printed:
+/// before them. The meaning is the same there.
 pub(crate) struct Outward;
 
 impl Outward {
@@ -41,14 +41,14 @@ impl VisitMut for Outward {
     }
 }
 
-/// Parses what an attribute of ours is on, with its own attributes before it.
+/// Parses an item under one of our attributes, with its own attributes.
 pub(crate) fn parse_item(tokens: &TokenStream) -> syn::Result<Item> {
     let mut item = syn::parse2(tokens.clone())?;
     Outward.visit_item_mut(&mut item);
     Ok(item)
 }
 
-/// Those of a statement.
+/// The attributes of a statement.
 pub(crate) fn of_statement(stmt: &Stmt) -> &[Attribute] {
     match stmt {
         Stmt::Local(local) => &local.attrs,
@@ -58,7 +58,7 @@ pub(crate) fn of_statement(stmt: &Stmt) -> &[Attribute] {
     }
 }
 
-/// The same, to be changed.
+/// The same, mutable.
 pub(crate) fn of_statement_mut(stmt: &mut Stmt) -> Option<&mut Vec<Attribute>> {
     match stmt {
         Stmt::Local(local) => Some(&mut local.attrs),
@@ -68,7 +68,8 @@ pub(crate) fn of_statement_mut(stmt: &mut Stmt) -> Option<&mut Vec<Attribute>> {
     }
 }
 
-/// The attributes before an expression. syn hangs those of a statement `a = b` or `a + b` on its first operand.
+/// The attributes before an expression. syn attaches those of a statement `a = b` or `a + b` to its first
+/// operand.
 macro_rules! before_expression {
     ($name:ident, $($mutable:tt)?) => {
         pub(crate) fn $name(expr: &$($mutable)? Expr) -> Option<&$($mutable)? Vec<Attribute>> {
@@ -121,17 +122,18 @@ macro_rules! before_expression {
 before_expression!(of_expression,);
 before_expression!(of_expression_mut, mut);
 
-/// Whether rustc may take the thing away.
+/// Whether rustc may remove the node.
 pub(crate) fn is_conditional(attributes: &[Attribute]) -> bool {
     attributes.iter().any(|attribute| attribute.path().is_ident("cfg"))
 }
 
-/// Whether `#[tracing::instrument]` has been expanded in there.
+/// Whether the tokens contain an expansion of `#[tracing::instrument]`.
 pub(crate) fn is_instrumented(tokens: TokenStream) -> bool {
     contains_word(tokens, &["__tracing_attr_span"])
 }
 
-/// Refuses `#[tracing::instrument]` on a function that becomes another one, whose body it would not wrap, and takes it off.
+/// Refuses `#[tracing::instrument]` on a function that becomes another one: it would not wrap the body.
+/// Removes it.
 pub(crate) fn refuse_instrument(
     attrs: &mut Vec<Attribute>,
     sig: &Signature,
@@ -150,7 +152,7 @@ pub(crate) fn refuse_instrument(
         let attr = attrs.remove(at);
         errors.add(Code::Instrument, &attr.meta, MESSAGE, HELP);
     } else if is_instrumented(block.to_token_stream()) {
-        // It stood above ours, and has been expanded.
+        // It was above our attribute, so it was expanded first.
         errors.add(Code::Instrument, &sig.ident, MESSAGE, HELP);
         *block = syn::parse_quote!({ ::core::unreachable!() });
         attrs.push(syn::parse_quote!(#[allow(unused_variables)]));

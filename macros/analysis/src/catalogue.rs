@@ -1,16 +1,16 @@
-//! The catalogue for tools: its lines as single paths, and the line that a path falls under. One table for the macro and for
-//! whoever else tells users what workflow code must not do.
+//! The rules for tools: each rule as single paths, and the rule for a given path. The macro and all tools
+//! that tell users what workflow code must not do use this one table.
 
 use crate::rules::{self, RULES, Rule};
 
 /// A path that workflow code must not name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Forbidden {
-    /// Its code: a page in `docs/errors/`.
+    /// Its code, which has a page in `docs/errors/`.
     pub code: &'static str,
-    /// The full path. `a::b::*` is everything below `a::b`, `a::b!` a macro.
+    /// The full path. `a::b::*` is every path below `a::b`; `a::b!` is a macro.
     pub path: String,
-    /// What is wrong with it: goes on after its name.
+    /// The reason. The text continues after the path's name.
     pub why: &'static str,
     /// What to write instead.
     pub instead: &'static str,
@@ -22,12 +22,12 @@ impl Forbidden {
     }
 }
 
-/// All lines, their alternatives written out.
+/// All rules, with their alternatives expanded.
 pub fn catalogue() -> impl Iterator<Item = Forbidden> {
     RULES.iter().flat_map(|rule| rules::patterns(rule.paths).map(|path| Forbidden::new(rule, path)))
 }
 
-/// The line that `path` falls under, if it is forbidden. A macro's path ends with `!`.
+/// The rule against `path`, if there is one. A macro's path ends with `!`.
 pub fn forbidden(path: &str) -> Option<Forbidden> {
     let segments = rules::canonical(path.split("::").map(str::to_owned).collect());
     rules::find(&segments).map(|rule| Forbidden::new(rule, path.to_owned()))

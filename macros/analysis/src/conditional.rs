@@ -1,10 +1,11 @@
-//! `#[cfg(..)]` inside of a marked item, wherever rustc takes one: methods, parameters, generics, statements, arms, fields,
-//! elements. They are decided before anything else is done, for what is made of a function depends on how many arguments
-//! it has, and a handler may stand there twice, for one platform and for all others.
+//! `#[cfg(..)]` inside a marked item, wherever rustc accepts one: methods, parameters, generics, statements,
+//! arms, fields, elements. They are evaluated first, because the expansion of a function depends on the
+//! number of its arguments, and a handler may be written twice, for one platform and for all others.
 //!
-//! What rustc's command line says is known (features, `test`, flags of one's own). Where a condition is not (`unix`,
-//! `debug_assertions`; in an editor: all), the item is given back once for each way that it may turn out, under
-//! `#[cfg(all(..))]` and the attribute again: rustc takes one of them. The item's own conditions are rustc's affair.
+//! Values on rustc's command line are known (features, `test`, the user's own flags). If a condition is
+//! unknown (`unix`, `debug_assertions`; in an editor: all), the item is emitted once for each possible
+//! outcome, under `#[cfg(all(..))]` and with the attribute again. rustc compiles one of them. rustc handles
+//! the conditions on the item itself.
 
 mod places;
 #[cfg(test)]
@@ -23,10 +24,11 @@ use syn::punctuated::{Pair, Punctuated};
 use syn::visit_mut::VisitMut;
 use syn::{Attribute, Expr, Item, Meta, Token};
 
-/// Different conditions whose outcome is not known, in one item: each doubles how often it is written.
+/// The most different unknown conditions in one item. Each one doubles the number of emitted items.
 const MAX_OPEN: usize = 5;
 
-/// `expand(args, item)` for an item without conditions; see the module's head. `attribute` is its name in `__private`.
+/// `expand(args, item)` for an item without conditions; see the head of this module. `attribute`: its name in
+/// `__private`.
 pub(crate) fn decided(
     attribute: &str,
     args: TokenStream,
@@ -39,13 +41,13 @@ pub(crate) fn decided(
     let Some(parsed) = Marked::parse(&item) else { return expand(args, item) };
     let krate = Crate::current();
     let cfgs = krate.is_known().then(|| krate.cfgs());
-    // The body of an activity stays as it is.
+    // The body of an activity does not change.
     let bodies = attribute != "activity";
     let mut decide = Decide::new(cfgs, attribute, bodies);
     let mut decided = parsed.clone();
     decided.visit(&mut decide);
     if decide.open.len() > MAX_OPEN {
-        // Statements and arms can do without: what is made of them keeps its conditions.
+        // Statements and arms need no evaluation: their expansion keeps their conditions.
         decide = Decide::new(cfgs, attribute, false);
         decided = parsed.clone();
         decided.visit(&mut decide);
@@ -60,7 +62,7 @@ pub(crate) fn decided(
         return ways(attribute, &args, &parsed, &open, decide);
     }
     if cfgs.is_none() {
-        // In an editor: one way, whichever, is more than none.
+        // In an editor, expand one of the outcomes: any is better than none.
         decide.assumed = Some(open.into_iter().map(|(text, _)| (text, false)).collect());
         decided = parsed;
         decided.visit(&mut decide);
@@ -73,7 +75,7 @@ pub(crate) fn decided(
     quote!(#errors)
 }
 
-/// The item in each way that its conditions may turn out.
+/// The item for each possible outcome of its conditions.
 fn ways(
     attribute: &str,
     args: &TokenStream,
@@ -98,7 +100,7 @@ fn ways(
     ways.collect()
 }
 
-/// The `crate = path` among the arguments, whatever else there is.
+/// The `crate = path` argument, among any other arguments.
 fn krate_of(args: &TokenStream) -> Option<syn::Path> {
     let mut tokens = args.clone().into_iter();
     tokens.find(|token| matches!(token, proc_macro2::TokenTree::Ident(word) if word == "crate"))?;
@@ -107,7 +109,7 @@ fn krate_of(args: &TokenStream) -> Option<syn::Path> {
     syn::parse2(path.collect()).ok()
 }
 
-/// What an attribute of ours is on.
+/// The item under one of our attributes.
 #[derive(Clone)]
 enum Marked {
     Item(Item),
@@ -117,7 +119,7 @@ enum Marked {
 
 impl Marked {
     fn parse(tokens: &TokenStream) -> Option<Self> {
-        // A method with a body parses as a free function, `self` or not, and prints the same.
+        // A method with a body also parses as a free function, with or without `self`, and prints the same.
         if let Ok(item) = syn::parse2(tokens.clone())
             && !matches!(item, Item::Verbatim(_))
         {
@@ -129,8 +131,9 @@ impl Marked {
         syn::parse2(tokens.clone()).ok().map(Self::Declared)
     }
 
-    /// Leaves the conditions that were decided where rustc sees them, for it has a lint for names that it does not know:
-    /// in a function's body, for that may stand in an `impl` or a `trait`. What goes behind the item is given back.
+    /// Keeps the evaluated conditions visible to rustc, which has a lint for unknown names. For a function
+    /// they go into its body, because it may be in an `impl` or a `trait`. For other items, returns tokens to
+    /// emit after the item.
     fn ask(&mut self, closed: &BTreeMap<String, Meta>) -> Option<TokenStream> {
         let asked = closed.values();
         let asked = quote!(
@@ -144,7 +147,7 @@ impl Marked {
             Self::Item(_) => return Some(asked),
             Self::Declared(method) => {
                 let asked = closed.values();
-                // Never applied.
+                // This attribute never applies.
                 method
                     .attrs
                     .push(syn::parse_quote!(#[cfg_attr(all(any(#(#asked),*), false), allow(unused))]));
@@ -175,21 +178,21 @@ impl ToTokens for Marked {
     }
 }
 
-/// Takes away what is not compiled, and the conditions of what is.
+/// Removes code that is not compiled, and the conditions of the compiled code.
 struct Decide<'a> {
-    /// What rustc was told; `None`: nobody knows.
+    /// The `cfg`s of rustc's command line. `None`: unknown.
     cfgs: Option<&'a [String]>,
-    /// Conditions that it decided.
+    /// Conditions that they decided.
     closed: BTreeMap<String, Meta>,
-    /// Conditions whose outcome is not known, by their text.
+    /// Conditions with an unknown outcome, by their text.
     open: BTreeMap<String, Meta>,
-    /// How they are taken to turn out.
+    /// The outcomes that are assumed for them.
     assumed: Option<BTreeMap<String, bool>>,
-    /// The marked item has helpers: what is something else in it is left alone.
+    /// Whether the marked item has helpers. Other items in it then do not change.
     helpers: bool,
-    /// Whether bodies are looked into.
+    /// Whether bodies are visited.
     bodies: bool,
-    /// What comes next is the marked item itself.
+    /// Whether the next visited item is the marked item itself.
     outermost: bool,
 }
 
@@ -206,22 +209,22 @@ impl<'a> Decide<'a> {
         }
     }
 
-    /// Whether an item in a marked one is left alone: an activity among helpers, a test.
+    /// Whether an item in a marked one is left unchanged: an activity among helpers, a test.
     fn is_other(&mut self, attrs: &[Attribute]) -> bool {
         !std::mem::take(&mut self.outermost) && self.helpers && is_other(attrs)
     }
 
-    /// Whether the thing stays. Its conditions go, those that are open stay.
+    /// Whether the node stays. Removes its evaluated conditions and keeps the unknown ones.
     fn stays(&mut self, attrs: &mut Vec<Attribute>) -> bool {
         let mut kept = Vec::new();
         let mut stays = true;
-        // What a `cfg_attr` gives may be a condition again.
+        // The attributes of a `cfg_attr` may contain conditions again.
         let mut left: Vec<Attribute> = std::mem::take(attrs).into_iter().rev().collect();
         while let Some(attr) = left.pop() {
             if attr.path().is_ident("cfg") {
                 let predicate = attr.parse_args::<Predicate>().ok();
                 match predicate.map(|predicate| self.holds(&predicate)) {
-                    // Helpers are told from tests by it.
+                    // Kept, because it tells tests from helpers.
                     Some(Some(true)) if is_test(&attr) => kept.push(attr),
                     Some(Some(held)) => stays &= held,
                     Some(None) | None => kept.push(attr),
@@ -240,8 +243,8 @@ impl<'a> Decide<'a> {
         stays
     }
 
-    /// The same of a method. A handler under `#[cfg(test)]` is one like any other, and checked: by this condition only
-    /// helpers are told from tests.
+    /// The same for a method. A handler under `#[cfg(test)]` is checked like any other. The condition is only
+    /// needed to tell tests from helpers.
     fn method_stays(&mut self, attrs: &mut Vec<Attribute>) -> bool {
         let stays = self.stays(attrs);
         if handles(attrs) {
@@ -294,12 +297,12 @@ impl<'a> Decide<'a> {
     }
 }
 
-/// `#[cfg(test)]`, and nothing more.
+/// Exactly `#[cfg(test)]`.
 fn is_test(attr: &Attribute) -> bool {
     attr.parse_args::<syn::Path>().is_ok_and(|path| path.is_ident("test"))
 }
 
-/// The predicate of a `#[cfg_attr(..)]`, and the attributes that it gives.
+/// The predicate of a `#[cfg_attr(..)]`, and its attributes.
 fn conditional_attributes(attr: &Attribute) -> Option<(Predicate, Vec<Attribute>)> {
     if !attr.path().is_ident("cfg_attr") {
         return None;

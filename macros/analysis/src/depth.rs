@@ -1,14 +1,15 @@
-//! How deeply code may be nested. syn parses, prints and frees by recursion, and so do we: without a limit a long enough
-//! row of brackets ends rustc with a stack overflow, and nothing says where.
+//! Limits the nesting of code. syn parses, prints and drops by recursion, and so do we. Without a limit, a
+//! long enough row of brackets ends rustc with a stack overflow, with no position in the message.
 //!
-//! rustc itself overflows at some 600 blocks in each other; in an unoptimised macro syn does at some 200 (measured on
-//! rustc's 8 MiB). The limit is that of rustc for macros in macros, and generous for people.
+//! rustc itself overflows at about 600 nested blocks. In an unoptimised macro, syn overflows at about 200
+//! (measured with rustc's 8 MiB stack). The limit is rustc's limit for nested macros, and is more than people
+//! write.
 
 use crate::errors::{Code, Errors};
 use proc_macro2::{Span, TokenStream, TokenTree};
 use quote::ToTokens;
 
-/// The most brackets in each other.
+/// The most nested brackets.
 const MAX_DEPTH: usize = 128;
 
 /// The first bracket beyond [`MAX_DEPTH`]. Counts without recursion.
@@ -29,7 +30,8 @@ fn message() -> String {
     format!("code is nested more than {MAX_DEPTH} brackets deep")
 }
 
-/// `expand(args, item)`, if both are shallow enough to be read. Else the finding alone: rustc is not to meet them either.
+/// `expand(args, item)` if both are within the limit. If not, only the finding, so that rustc does not read
+/// them either.
 pub(crate) fn shallow(
     args: TokenStream,
     item: TokenStream,
@@ -41,7 +43,7 @@ pub(crate) fn shallow(
     errors.to_token_stream()
 }
 
-/// As [`syn::parse_file`], for a file that nobody has looked at before.
+/// Like [`syn::parse_file`], for a file that was not checked before.
 pub(crate) fn parse_file(text: &str) -> syn::Result<syn::File> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let shebang = text.starts_with("#!") && !text[2..].trim_start().starts_with('[');

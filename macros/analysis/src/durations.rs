@@ -1,4 +1,4 @@
-//! Durations in attributes: text with units, and what must not be zero.
+//! Durations in attributes: a text with units. Some must not be zero.
 
 use crate::args::text;
 use crate::errors::{Code, Errors};
@@ -21,7 +21,7 @@ pub(crate) fn wait(value: &Expr, errors: &mut Errors) -> Option<TokenStream> {
     positive(value, (Code::Wait, "a retry without a wait", help), errors)
 }
 
-/// A duration that is not zero; what is said of one that is.
+/// A duration that is not zero; reports one that is.
 fn positive(
     value: &Expr,
     (code, wrong, help): (Code, &str, &str),
@@ -37,7 +37,7 @@ fn positive(
     duration(value, errors)
 }
 
-/// `start_to_close = LIMIT`: a constant `Duration`. That it is not zero is asked when rustc knows its value.
+/// `start_to_close = LIMIT`: a constant `Duration`. rustc checks that it is not zero when it knows the value.
 fn named(constant: &ExprPath, wrong: &str) -> TokenStream {
     let at = constant.span().resolved_at(Span::call_site());
     quote_spanned! {at=> {

@@ -1,19 +1,19 @@
-//! The findings of one expansion. All of them are told at once, each on the user's tokens, in the house's words:
-//! what is wrong, what helps, and a code that has a page.
+//! The findings of one expansion. All are reported at once, each on the user's tokens, in one form: the
+//! mistake, the help, and a code that has a page.
 
 use proc_macro2::{Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote_spanned};
 
-/// A finding's code: a page in `docs/errors/`.
+/// The code of a finding. Each has a page in `docs/errors/`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Code {
     /// A clock read.
     Clock,
-    /// A timer that history does not know.
+    /// A timer that history does not record.
     Timer,
     /// A random number.
     Random,
-    /// A random or clock-made id.
+    /// A random id, or one made from a clock.
     Id,
     /// A thread.
     Thread,
@@ -35,11 +35,11 @@ pub(crate) enum Code {
     Unsafe,
     /// A foreign `select!` or `join!`.
     ForeignSelect,
-    /// The order of a hash map or set.
+    /// The iteration order of a hash map or set.
     HashOrder,
     /// A workflow that a workflow calls.
     ForeignAwait,
-    /// A helper that reaches any of these.
+    /// A helper that reaches one of the above.
     Reaches,
     /// An `.await` where the macro cannot rewrite it.
     HiddenAwait,
@@ -51,7 +51,7 @@ pub(crate) enum Code {
     Misplaced,
     /// An unknown or misspelt attribute or argument.
     Unknown,
-    /// A signature that cannot be.
+    /// A signature that is not possible.
     Signature,
     /// A bad value of an argument.
     Value,
@@ -59,11 +59,11 @@ pub(crate) enum Code {
     Reserved,
     /// An await in a match guard over the state.
     GuardAwait,
-    /// Brackets in brackets in brackets.
+    /// Brackets nested too deeply.
     Depth,
     /// `#[tracing::instrument]` on workflow code.
     Instrument,
-    /// More conditions in an item than can be told apart.
+    /// More conditions in an item than can be evaluated.
     Conditions,
     /// A retry without a wait.
     Wait,
@@ -141,7 +141,7 @@ struct Finding {
 pub(crate) struct Errors(Vec<Finding>);
 
 impl Errors {
-    /// Adds a finding on `tokens`: what is wrong, and what helps.
+    /// Adds a finding on `tokens`: the mistake and the help.
     pub(crate) fn add(&mut self, code: Code, tokens: &impl ToTokens, message: &str, help: &str) {
         let mut spans = tokens.to_token_stream().into_iter().map(|token| token.span());
         let start = spans.next().unwrap_or_else(Span::call_site);
@@ -159,7 +159,7 @@ impl Errors {
         self.add_at(code, start, end, message, help);
     }
 
-    /// Whether a finding begins in these tokens: then nothing else is said of them.
+    /// Whether a finding begins in these tokens. If so, nothing else is reported on them.
     pub(crate) fn holds(&self, tokens: &impl ToTokens) -> bool {
         !self.0.is_empty() && self.begins_in(tokens.to_token_stream())
     }
@@ -186,7 +186,7 @@ impl Errors {
         self.0.push(Finding { code, start, end, text });
     }
 
-    /// Adds what syn said about tokens that it could not parse.
+    /// Adds syn's message about tokens that it could not parse.
     pub(crate) fn syn(&mut self, code: Code, error: &syn::Error, help: &str) {
         for error in error.clone() {
             self.at(code, error.span(), &error.to_string(), help);
@@ -209,7 +209,7 @@ impl Errors {
 }
 
 impl ToTokens for Errors {
-    /// One `compile_error!` a finding. The first span of the invocation and its last one make the underlined range.
+    /// One `compile_error!` per finding. The first and last span of the invocation are the underlined range.
     fn to_tokens(&self, tokens: &mut TokenStream) {
         for Finding { start, end, text, .. } in &self.0 {
             let path = quote_spanned!(*start=> ::core::compile_error!);

@@ -1,7 +1,8 @@
-//! The escape hatches in a file: each place where somebody vouches for what abide would refuse, with the reason given.
+//! The escape hatches in a file: each place where an author allows code that abide would refuse, with the
+//! reason.
 //!
-//! Found in the tokens, so also inside of macro calls. Names are resolved along the file's `use`s; never guessed from a
-//! last segment alone.
+//! The search reads tokens, so it also covers macro arguments. Names are resolved with the file's `use`s, and
+//! never guessed from a last segment alone.
 
 use crate::depth;
 use crate::text;
@@ -16,11 +17,11 @@ pub struct Exception {
     pub line: usize,
     /// From 1.
     pub column: usize,
-    /// Which of the three.
+    /// The kind of escape hatch.
     pub kind: ExceptionKind,
-    /// What it covers: an expression, or the head of an item.
+    /// The covered code: an expression, or the head of an item.
     pub covers: String,
-    /// Why, in the author's words. Empty where none is given, or where it is no string literal.
+    /// The author's reason. Empty if there is none, or if it is not a string literal.
     pub reason: String,
 }
 
@@ -57,7 +58,7 @@ impl fmt::Display for ExceptionKind {
     }
 }
 
-/// All escape hatches of a file, in the order of their places. An error where the text is no Rust file.
+/// All escape hatches of a file, in source order. Returns an error if the text is not a Rust file.
 pub fn exceptions(file_text: &str) -> Result<Vec<Exception>, syn::Error> {
     let file = depth::parse_file(file_text)?;
     let tokens: TokenStream = file_text.parse()?;
@@ -69,7 +70,7 @@ pub fn exceptions(file_text: &str) -> Result<Vec<Exception>, syn::Error> {
     Ok(found)
 }
 
-/// What the `use`s of a file call things.
+/// The names that the `use`s of a file import.
 #[derive(Default)]
 struct Names {
     /// Local name → full path.
@@ -111,11 +112,11 @@ impl Names {
         self.aliases.insert(local.to_owned(), full);
     }
 
-    /// Which escape hatch a path means.
+    /// The escape hatch that a path means.
     fn kind(&self, path: &[String]) -> Option<ExceptionKind> {
         let (first, rest) = path.split_first()?;
         let full: Vec<String> = match self.aliases.get(first) {
-            // `use abide::workflow` means itself; a second look would not end.
+            // `use abide::workflow` is its own full path. Resolving it again would not end.
             Some(full) => full.iter().chain(rest).cloned().collect(),
             None => path.to_vec(),
         };
@@ -179,7 +180,7 @@ fn is(token: Option<&TokenTree>, sign: char) -> bool {
     matches!(token, Some(TokenTree::Punct(punct)) if punct.as_char() == sign)
 }
 
-/// The path `a::b::c` that begins at `at`, where it is, and what comes after it. Empty where none begins.
+/// The path `a::b::c` that begins at `at`, its position, and the index after it. Empty if none begins there.
 fn path_at(tokens: &[TokenTree], at: usize) -> (Vec<String>, Span, usize) {
     let mut path = Vec::new();
     let mut next = at;
@@ -210,7 +211,7 @@ fn hatch_in_attribute(tokens: TokenStream, names: &Names) -> Option<String> {
     }
 }
 
-/// Reason and the rest of `("why", rest)`.
+/// The reason and the rest of `("why", rest)`.
 fn arguments(tokens: TokenStream) -> (String, String) {
     let mut tokens = tokens.into_iter();
     let reason = tokens.next().and_then(|first| syn::parse2::<syn::LitStr>(first.into()).ok());

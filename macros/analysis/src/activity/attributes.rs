@@ -1,4 +1,4 @@
-//! Where the user's own attributes go: docs to what is called, `cfg` to everything, the rest to the body.
+//! Distributes the user's own attributes: docs to the call, `cfg` to every item, all others to the body.
 
 use syn::Attribute;
 
@@ -10,7 +10,7 @@ pub(crate) struct Split<'a> {
     pub(crate) body: Vec<&'a Attribute>,
 }
 
-/// Sorts them.
+/// Sorts the attributes.
 pub(crate) fn split(attrs: &[Attribute]) -> Split<'_> {
     let mut split = Split { docs: Vec::new(), cfgs: Vec::new(), body: Vec::new() };
     for attr in attrs {

@@ -1,4 +1,4 @@
-//! `#[activity] impl Payments { async fn charge(&self, ..) }`: activities with something to work with.
+//! `#[activity] impl Payments { async fn charge(&self, ..) }`: activities that use a value of a type.
 
 use super::attributes::{self, Split};
 use super::{Definition, call_fn, check, definition};
@@ -34,7 +34,7 @@ pub(super) fn expand(
     emit(private, block, &host, &activities, &rest)
 }
 
-/// The name of the host's type, if it can be one.
+/// The name of the host's type, if the type can be a host.
 fn host(args: &ActivityArgs, block: &ItemImpl, errors: &mut Errors) -> Option<Ident> {
     if let Some((path, _)) = &block.trait_ {
         let help = "put it on an inherent `impl Payments { .. }`, whose methods may call those of the trait";
@@ -65,12 +65,12 @@ fn host(args: &ActivityArgs, block: &ItemImpl, errors: &mut Errors) -> Option<Id
     }
 }
 
-/// Async methods are activities, and plain ones that say so; other methods stay as they are.
+/// Async methods are activities, and so are plain methods marked `#[activity]`. Other methods do not change.
 pub(super) fn is_marked(function: &ImplItemFn) -> bool {
     function.sig.asyncness.is_some() || function.attrs.iter().any(is_own)
 }
 
-/// Whether an attribute is `#[activity]`, by whatever path.
+/// Whether an attribute is `#[activity]`, by any path.
 fn is_own(attr: &syn::Attribute) -> bool {
     attr.path().segments.last().is_some_and(|last| last.ident == "activity")
 }
@@ -91,11 +91,11 @@ fn is_activity(function: &ImplItemFn, errors: &mut Errors) -> bool {
 }
 
 struct Activity {
-    /// The type that stands for it.
+    /// The marker type of the activity.
     marker: TokenStream,
-    /// The call, an inherent associated function.
+    /// The call: an inherent associated function.
     call: TokenStream,
-    /// The body, a method of the trait, and its declaration.
+    /// The body: a method of the trait, and its declaration.
     body: TokenStream,
     declaration: TokenStream,
     definition: TokenStream,
@@ -124,8 +124,8 @@ impl Activity {
         let types: Vec<_> = inputs.arguments.iter().map(|argument| &argument.ty).collect();
         let pattern = tuple(inputs.arguments.iter().map(|argument| &argument.name));
         let default_key = format!("{}.{}", host, name);
-        // Its visibility is the least of everything in it, as rustc wants it of an impl's associated types: it can be
-        // seen wherever the method can be called, and a private host or argument is no E0446.
+        // Its visibility is the lowest of all its parts, as rustc requires for an impl's associated types. It
+        // is visible wherever the method can be called, and a private host or argument causes no E0446.
         let marker = quote!(#name<fn(#host_type, #(#types),*) -> #output>);
         let call = call_fn(private, &inputs.arguments, &marker, sig);
         let definition = definition(
@@ -186,7 +186,7 @@ fn declared(sig: &Signature, output: &Type) -> TokenStream {
     quote!(fn #name(#receiver, #(#arguments),*) -> #returned;)
 }
 
-/// `#[activity(..)]` on a method of the impl: options of its own, instead of those of the block.
+/// `#[activity(..)]` on a method of the impl: its own options, which replace those of the block.
 fn own_args(attrs: &[syn::Attribute], errors: &mut Errors) -> Option<ActivityArgs> {
     let attr = attrs.iter().find(|attr| is_own(attr))?;
     let tokens = match &attr.meta {

@@ -1,5 +1,5 @@
-//! `#[activity(transactional)]`: the first argument is the connection, inside of the engine's transaction. The body has
-//! it, a call has not, and history knows nothing of it.
+//! `#[activity(transactional)]`: the first argument is the connection in the engine's transaction. The body
+//! has this argument. A call and history do not.
 
 use crate::args::ActivityArgs;
 use crate::errors::{Code, Errors};
@@ -13,15 +13,15 @@ use syn::{Signature, Type};
 const HELP: &str =
     "write `tx: &mut sqlx::PgConnection` or `tx: &mut sqlx::SqliteConnection` as its first argument";
 
-/// What an activity takes besides `self`.
+/// The inputs of an activity without `self`.
 pub(super) struct Inputs {
     /// The connection's type, without the `&mut`.
     connection: Option<Type>,
-    /// What a call has, and history keeps.
+    /// The arguments of a call, which history stores.
     pub(super) arguments: Vec<Argument>,
 }
 
-/// Tells the connection from the arguments, by the attribute.
+/// Separates the connection from the arguments, as the attribute says.
 pub(super) fn inputs(args: &ActivityArgs, sig: &Signature, errors: &mut Errors) -> Inputs {
     let mut arguments = signature::arguments(sig);
     let Some(word) = &args.transactional else {
@@ -52,7 +52,7 @@ pub(super) fn inputs(args: &ActivityArgs, sig: &Signature, errors: &mut Errors) 
     Inputs { connection, arguments }
 }
 
-/// Whether a type is a connection, or meant to be one.
+/// Whether a type is a connection, or was meant as one.
 fn is_meant(ty: &Type) -> bool {
     match ty {
         Type::Reference(reference) => is_meant(&reference.elem),
@@ -64,7 +64,8 @@ fn is_meant(ty: &Type) -> bool {
     }
 }
 
-/// A connection without the word: it is told how to have one, instead of to own its data.
+/// Reports a connection without the word `transactional`: how to get one, instead of that it must own its
+/// data.
 fn hint(arguments: &[Argument], errors: &mut Errors) {
     let Some(first) = arguments.first() else { return };
     if matches!(first.ty, Type::Reference(_)) && is_meant(&first.ty) {
@@ -75,7 +76,7 @@ fn hint(arguments: &[Argument], errors: &mut Errors) {
 }
 
 impl Inputs {
-    /// `const DATABASE`, which also asks rustc whether the type is one that the engine can lend.
+    /// `const DATABASE`. It also makes rustc check that the engine can provide a connection of this type.
     pub(super) fn database(&self, private: &Private) -> Option<TokenStream> {
         self.connection.as_ref().map(|ty| {
             let private = private.at(ty.span());
@@ -86,7 +87,7 @@ impl Inputs {
         })
     }
 
-    /// The body's call: `function(host, tx, a, b)`, with the attempt's connection lent for as long as it runs.
+    /// The call of the body, `function(host, tx, a, b)`. It borrows the attempt's connection while it runs.
     pub(super) fn run(&self, private: &Private, function: &TokenStream, host: Option<&Ident>) -> TokenStream {
         let host = host.map(|host| quote!(#host,));
         let names = self.arguments.iter().map(|argument| &argument.name);

@@ -1,17 +1,17 @@
-//! Which expressions are worth a probe, by their form alone: the iterables and calls whose type could be one that the
-//! catalogue refuses. What rustc could come to understand otherwise through a probe is left out (see `probe`).
+//! Selects the expressions to probe by their form alone: iterables and calls whose type the rules could
+//! refuse. An expression whose type a probe could change for rustc is left out (see `probe`).
 
 use crate::order;
 use syn::visit::{self, Visit};
 use syn::{Expr, ExprCall, ExprMethodCall, Pat};
 
-/// Names of constructors: what they give is told by their type's name.
+/// Names of constructors. The name of their type tells what they return.
 const CONSTRUCTORS: &[&str] = &[
     "new", "default", "from", "try_from", "into", "try_into", "pin", "parse", "identity", "take", "replace",
     "swap", "drop", "max", "min",
 ];
 
-/// Methods of std without arguments, the everyday ones: none of them reads a clock.
+/// Common methods of std without arguments. None of them reads a clock.
 const PLAIN: &[&str] = &[
     "abs",
     "as_bytes",
@@ -102,27 +102,27 @@ const PLAIN: &[&str] = &[
     "into_bytes",
 ];
 
-/// Times that std reads off a file, whatever is handed to them.
+/// Times that std reads from a file, for any argument.
 const FILE_TIMES: &[&str] = &["modified", "accessed", "created"];
 
-/// What a call may read of a clock.
+/// What a call may read from a clock.
 #[derive(Clone, Copy)]
 pub(super) enum Clock {
-    /// An `Instant` or a `SystemTime`: nothing goes in that a recorded `SystemTime` could come out of.
+    /// An `Instant` or a `SystemTime`: no argument can contain a recorded `SystemTime`.
     Any,
-    /// An `Instant`, which history cannot hold.
+    /// An `Instant`, which history cannot store.
     Instant,
 }
 
-/// Whether this call gives an unordered iterator, on the right receiver.
+/// Whether this call returns an unordered iterator, on a hash map or set.
 pub(super) fn is_unordered(call: &ExprMethodCall) -> bool {
-    // Twice the same: `m.keys().into_iter()`.
+    // Not twice: `m.keys().into_iter()`.
     order::iterates(call)
         && !is_literal(&call.receiver)
         && !matches!(bare(&call.receiver), Expr::MethodCall(inner) if is_unordered(inner))
 }
 
-/// Whether the iterable of a `for` is told apart without its type, or asked about already.
+/// Whether the iterable of a `for` is known without its type, or has been checked already.
 pub(super) fn is_known_iterable(expr: &Expr) -> bool {
     is_literal(expr) || matches!(bare(expr), Expr::MethodCall(call) if is_unordered(call))
 }
@@ -135,7 +135,7 @@ fn is_literal(expr: &Expr) -> bool {
     }
 }
 
-/// What is in parentheses, or borrowed.
+/// The expression inside parentheses or a borrow.
 pub(super) fn bare(expr: &Expr) -> &Expr {
     match expr {
         Expr::Paren(inner) => bare(&inner.expr),
@@ -175,12 +175,12 @@ pub(super) fn clock_of_method(call: &ExprMethodCall) -> Option<Clock> {
     }
 }
 
-/// Methods that take anything iterable as their one argument.
+/// Methods whose only argument may be any iterable.
 pub(super) fn takes_iterable(call: &ExprMethodCall) -> bool {
     call.args.len() == 1 && ["extend", "zip", "chain"].iter().any(|name| call.method == name)
 }
 
-/// `x`, `self.x`, `x.y[0]` without calls: an expression that may be named a second time.
+/// `x`, `self.x`, `x.y[0]` without calls: an expression that may be repeated.
 pub(super) fn is_plain_place(expr: &Expr) -> bool {
     match expr {
         Expr::Path(_) => true,
@@ -199,7 +199,7 @@ pub(super) fn untyped_names<'a>(pats: impl IntoIterator<Item = &'a Pat>) -> Vec<
     named.collect()
 }
 
-/// Closures need the type that is expected of their call.
+/// Closures need the type that their call expects.
 fn has_closure(expr: &Expr) -> bool {
     struct Search(bool);
     impl<'ast> Visit<'ast> for Search {

@@ -1,5 +1,5 @@
-//! What is emitted for a probe: the `match` around the expression, the cells at the top of the body, and the questions
-//! behind its end. Spans are the user's, so that rustc's words underline the user's expression.
+//! The tokens of a probe: the `match` around the expression, the cells at the top of the body, and the
+//! questions after its end. They have the user's spans, so that rustc underlines the user's expression.
 
 use super::probe::Entered;
 use super::rewrite::Rewriter;
@@ -9,7 +9,7 @@ use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::visit_mut::VisitMut;
 use syn::{Expr, Stmt};
 
-/// A probe of the body that is walked.
+/// A probe in the body being walked.
 pub(super) struct Found {
     cell: Ident,
     sink: Option<Ident>,
@@ -19,7 +19,7 @@ pub(super) struct Found {
 }
 
 impl Rewriter<'_> {
-    /// Puts the `match` around `expr`, which is rewritten already.
+    /// Puts the `match` around `expr`, which has already been rewritten.
     pub(super) fn wrap(&mut self, question: &'static str, entered: Entered, expr: &mut Expr) {
         let (start, end) = self.of_the_user(entered.spans);
         let index = self.probes.found.len();
@@ -29,8 +29,9 @@ impl Rewriter<'_> {
             (format_ident!("__abide_sink_{index}", span = start), place)
         });
         let sinks = sink.as_ref().map(|(name, place)| quote!(#name = __abide_probe::of(&#place);));
-        // From the expression's start to its end, as if the user had written it there: what rustc itself says of the
-        // `match` or of its value, like "not an iterator", then underlines the expression. That is why it is a tuple.
+        // The spans reach from the expression's start to its end, as if the user had written the `match`.
+        // rustc's own messages about the `match` or its value, such as "not an iterator", then underline the
+        // expression. A tuple makes this possible.
         let keyword = Ident::new("match", start);
         let mut field = Literal::usize_unsuffixed(0);
         field.set_span(end);
@@ -46,9 +47,10 @@ impl Rewriter<'_> {
         self.probes.found.push(Found { cell, sink: sink.map(|(name, _)| name), question, start, end });
     }
 
-    /// `(tokens,).0`: a `match` or block of ours in the place of an expression that reaches from `start` to `end`. At the
-    /// start of a statement it would end that; and rustc's words about the value, such as "unused `Result` that must be
-    /// used", underline what the user wrote. Parentheses alone have a single span, and rustc would call them superfluous.
+    /// `(tokens,).0`: puts a `match` or block of ours in the place of an expression from `start` to `end`.
+    /// Without the tuple, it would end a statement that begins with it. rustc's messages about the value,
+    /// such as "unused `Result` that must be used", underline the user's expression. Parentheses alone have
+    /// one span, and rustc would report them as unnecessary.
     pub(super) fn whole(&self, ends: Ends, tokens: &TokenStream) -> TokenStream {
         let (start, end) = self.of_the_user(ends);
         let mut tuple = Group::new(Delimiter::Parenthesis, quote!(#tokens,));
@@ -59,13 +61,13 @@ impl Rewriter<'_> {
         quote!(#tuple #dot #field)
     }
 
-    /// With the hygiene of the user's own body: rustc then does not speak of the attribute's expansion.
+    /// Uses the hygiene of the user's body, so that rustc does not mention the attribute's expansion.
     fn of_the_user(&self, (start, end): Ends) -> Ends {
         let hygiene = self.probes.hygiene;
         (start.resolved_at(hygiene), end.resolved_at(hygiene))
     }
 
-    /// The statements of a rewritten body, with its cells before and its checks behind them.
+    /// The statements of a rewritten body, with its cells before and its checks after them.
     pub(super) fn checked(&mut self, ends: &Tail, statements: &[Stmt]) -> TokenStream {
         let found = std::mem::take(&mut self.probes.found);
         if found.is_empty() {
@@ -84,7 +86,8 @@ impl Rewriter<'_> {
     }
 }
 
-/// `ordered(cell.order())`: path and argument cover the probed expression, so that rustc underlines all of it, once.
+/// `ordered(cell.order())`: path and argument have the span of the probed expression, so that rustc
+/// underlines it once.
 fn check(probe: &Found) -> TokenStream {
     let Found { cell, sink, question, start, end } = probe;
     let refuse = match *question {
@@ -109,7 +112,7 @@ fn check(probe: &Found) -> TokenStream {
     quote!(#module #colons #refuse #call;)
 }
 
-/// The first and the last token of an expression, as the user wrote it.
+/// The first and the last token of an expression, as written by the user.
 pub(crate) type Ends = (Span, Span);
 
 /// The ends of an expression that is not rewritten yet.

@@ -1,5 +1,6 @@
-//! Conditions of `until!` that nothing can change, as far as their form tells: no `self` in them, and nothing that could
-//! read a shared cell. What a call of the user's reads is not known here; the engine tells that at run time (AB0204).
+//! Conditions of `until!` that nothing can change, as far as their form shows: no `self`, and no part that
+//! could read a shared cell. The form does not show what a call of the user's function reads. The engine
+//! reports that at run time (AB0204).
 
 use super::uses_self;
 use crate::errors::{Code, Errors};
@@ -7,7 +8,7 @@ use syn::parse::{ParseStream, Parser};
 use syn::visit::{self, Visit};
 use syn::{Expr, ExprCall, Macro, Path};
 
-/// Methods of `Option` and `Result`, which hold no shared cell themselves.
+/// Methods of `Option` and `Result`, which contain no shared cell themselves.
 const PLAIN: &[&str] =
     &["is_some", "is_none", "is_ok", "is_err", "is_some_and", "is_none_or", "is_ok_and", "is_err_and"];
 
@@ -102,7 +103,7 @@ fn is_plain_test(expr: &Expr) -> bool {
     }
 }
 
-/// What `matches!(scrutinee, ..)` looks at.
+/// The scrutinee of `matches!(scrutinee, ..)`.
 fn of_matches(mac: &Macro) -> Option<Expr> {
     let first = |input: ParseStream| {
         let scrutinee: Expr = input.parse()?;

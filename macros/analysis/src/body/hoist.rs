@@ -1,9 +1,10 @@
-//! The hoisting rule. `self.items.push(a().await?)` borrows `self.items` before it waits; plain Rust accepts that,
-//! the hand-over cannot. So the awaits go first: `match (a().await?,) { (v0,) => self.items.push(v0) }`.
+//! The hoisting rule. `self.items.push(a().await?)` borrows `self.items` before it waits. Plain Rust accepts
+//! that, but the hand-over of the state cannot. So the awaits are moved first: `match (a().await?,) { (v0,)
+//! => self.items.push(v0) }`.
 //!
-//! Only operands that come *before* an await and are places of the state, or borrows of one, stay behind: they have no
-//! effect, so that the order of effects does not change. What else stands before the await goes along in its order. A
-//! receiver that is a call is left alone, and so is rustc's error.
+//! An operand *before* an await stays in place only if it is a place of the state, or a borrow of one: it has
+//! no effect, so the order of effects does not change. All other operands before the await move with it in
+//! their order. A receiver that is a call does not move, and rustc then reports its error.
 
 use super::cells::{self, Ends};
 use super::rewrite::Rewriter;
@@ -15,9 +16,9 @@ use syn::visit::{self, Visit};
 use syn::visit_mut::{self, VisitMut};
 use syn::{BinOp, Expr, UnOp};
 
-/// Which operands of an expression go first.
+/// The operands of an expression that move.
 pub(super) struct Plan {
-    /// Indexes into the expression's arguments; for `place op= value` the value is argument 0.
+    /// Indexes into the expression's arguments. For `place op= value`, the value is argument 0.
     arguments: Vec<usize>,
 }
 
@@ -33,7 +34,7 @@ pub(super) fn plan(expr: &Expr) -> Option<Plan> {
     }
 }
 
-/// For the arguments of a macro that takes them by reference, like `println!`: a place stays a place.
+/// For the arguments of a macro that takes them by reference, like `println!`: a place stays in place.
 pub(super) fn plan_by_reference(args: &[Expr]) -> Option<Plan> {
     let last = args.iter().rposition(has_await)?;
     let (before, _) = args.split_at(last);
@@ -73,7 +74,7 @@ impl Plan {
     pub(super) fn apply(self, rewriter: &mut Rewriter<'_>, mut expr: Expr) -> Expr {
         let ends = cells::ends(&expr);
         if let Expr::Binary(binary) = &mut expr {
-            // The whole value goes first, with its temporaries: `self.name += &a().await?`.
+            // The whole value moves, with its temporaries: `self.name += &a().await?`.
             let name = variable(0);
             let mut value = std::mem::replace(&mut *binary.right, Expr::Verbatim(name.to_token_stream()));
             rewriter.visit_expr_mut(&mut value);
@@ -90,7 +91,7 @@ impl Plan {
         Expr::Verbatim(around(ends, rewriter, taken, &expr.to_token_stream()))
     }
 
-    /// Replaces the planned ones of `args` by variables.
+    /// Replaces the planned operands of `args` by variables.
     pub(super) fn take<'a>(&self, args: impl Iterator<Item = &'a mut Expr>, taken: &mut Vec<Expr>) {
         for (index, arg) in args.enumerate() {
             if !self.arguments.contains(&index) {
@@ -153,7 +154,7 @@ pub(super) fn is_state_place(expr: &Expr) -> bool {
     }
 }
 
-/// `self`, `&self.a`, `&mut self.a`: what holds a borrow of the state, and does nothing else.
+/// `self`, `&self.a`, `&mut self.a`: an expression that borrows the state and does nothing else.
 fn is_state_borrow(expr: &Expr) -> bool {
     match expr {
         Expr::Path(path) => path.path.is_ident("self"),
@@ -177,7 +178,7 @@ fn is_place(expr: &Expr) -> bool {
     }
 }
 
-/// What has no effect and reads no state.
+/// An expression that has no effect and reads no state.
 fn is_pure(expr: &Expr) -> bool {
     match expr {
         Expr::Lit(_) | Expr::Path(_) | Expr::Closure(_) | Expr::Const(_) => true,
@@ -189,7 +190,7 @@ fn is_pure(expr: &Expr) -> bool {
     }
 }
 
-/// Whether evaluating `expr` can wait: an await in it that belongs to the same body.
+/// Whether the evaluation of `expr` can wait: it contains an await of the same body.
 pub(super) fn has_await(expr: &Expr) -> bool {
     let mut search = Search(false);
     search.visit_expr(expr);

@@ -1,4 +1,4 @@
-//! `join!` and `try_join!`: like tokio's they await by themselves, so each is expanded into a guarded await.
+//! `join!` and `try_join!`: like tokio's, they await by themselves. Each is expanded into a guarded await.
 
 use super::cells;
 use super::macros::{self, Args, of_macro, variants};
@@ -13,14 +13,14 @@ use syn::parse::Parser;
 use syn::spanned::Spanned;
 use syn::{Expr, ExprAwait, ExprMacro, ExprTry, Macro};
 
-/// Whether a macro of this name awaits by itself: `select!`, `join!`, `try_join!`. Gives its name.
+/// The name of the macro if it awaits by itself: `select!`, `join!`, `try_join!`.
 pub(crate) fn awaiting(mac: &Macro) -> Option<String> {
     let name = mac.path.segments.last()?.ident.to_string();
     let known = ["select", "join", "try_join"].contains(&name.as_str());
     (known || select_of(mac).is_some()).then_some(name)
 }
 
-/// Refuses `join!(..).await`. Returns whether it did.
+/// Refuses `join!(..).await`. Returns whether it was one.
 pub(super) fn awaited_again(rewriter: &mut Rewriter<'_>, expr: &ExprAwait) -> bool {
     let Expr::Macro(inner) = unwrapped(&expr.base) else { return false };
     let Some(name) = awaiting(&inner.mac) else { return false };
@@ -44,7 +44,7 @@ fn unwrapped(expr: &Expr) -> &Expr {
     }
 }
 
-/// The operands, rewritten; `None` where that many cannot be joined.
+/// The operands, rewritten. `None`: this number of operands cannot be joined.
 fn operands(rewriter: &mut Rewriter<'_>, mac: &Macro) -> Option<Vec<Expr>> {
     let parsed = Args::parse_terminated.parse2(mac.tokens.clone());
     let mut operands: Vec<Expr> = match parsed {
@@ -69,7 +69,7 @@ fn operands(rewriter: &mut Rewriter<'_>, mac: &Macro) -> Option<Vec<Expr>> {
 
 /// The future of a join: `function` joins the operands, each checked by `check`.
 fn race(rewriter: &Rewriter<'_>, at: Span, function: &str, check: &str, operands: &[Expr]) -> TokenStream {
-    // rustc's "required by this call" then underlines the macro's name.
+    // With this hygiene, rustc's "required by this call" underlines the macro's name.
     let at = at.resolved_at(Span::call_site());
     let private = rewriter.private.at(at);
     let (function, check) = (Ident::new(function, at), Ident::new(check, at));
@@ -77,7 +77,7 @@ fn race(rewriter: &Rewriter<'_>, at: Span, function: &str, check: &str, operands
     quote!(#private::flow::join::#function((#(#check(#operands),)*)))
 }
 
-/// `join!(..)`, and `try_join!(..)` without a `?` behind it.
+/// `join!(..)`, and `try_join!(..)` without a following `?`.
 pub(super) fn expand(rewriter: &mut Rewriter<'_>, mut expr: ExprMacro, is_try: bool) -> Expr {
     let (at, ends) = (expr.mac.path.span(), of_macro(&expr.mac));
     let site = text::site(rewriter.private, &expr.mac, at);
@@ -91,7 +91,7 @@ pub(super) fn expand(rewriter: &mut Rewriter<'_>, mut expr: ExprMacro, is_try: b
     Expr::Macro(expr)
 }
 
-/// `try_join!(a, b)?`: `?` converts the error of each operand by itself, so that their types may differ.
+/// `try_join!(a, b)?`: `?` converts the error of each operand by itself, so the error types may differ.
 pub(super) fn expr_try(rewriter: &mut Rewriter<'_>, mut expr: ExprTry) -> Expr {
     let ends = (cells::ends(&expr.expr).0, expr.question_token.span);
     let mut mac = match &*expr.expr {

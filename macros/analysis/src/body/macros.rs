@@ -1,8 +1,9 @@
-//! Macro invocations in a body. Arguments that parse as expressions are rewritten as such; other tokens only get
-//! their `self` renamed, and an `.await` among them is refused, since it would escape the guard.
+//! Macro invocations in a body. Arguments that parse as expressions are rewritten as expressions. In other
+//! tokens, only `self` is renamed. An `.await` among them is refused, because the guard would not see it.
 //!
-//! `select!`, `join!`, `try_join!` and `until!` are expanded here and handed to the macro of that name behind an `@abide`: so the user's
-//! path is resolved by rustc, and an editor finds the documentation.
+//! `select!`, `join!`, `try_join!` and `until!` are expanded here. The expansion calls the macro of that name
+//! with an `@abide` before the arguments, so rustc resolves the user's path and an editor finds the
+//! documentation.
 
 use super::cells::{self, Ends};
 use super::probe::{Operands, Place};
@@ -43,7 +44,8 @@ const BY_REFERENCE: &[&str] = &[
     "error",
 ];
 
-/// Macros that do with an argument what a function would: it can be probed. Not `assert!`, which shows its source.
+/// Macros that use an argument as a function would, so it can be probed. Not `assert!`, which shows its
+/// source.
 const LIKE_FUNCTIONS: &[&str] = &["vec", "matches", "todo", "unimplemented", "unreachable"];
 
 pub(super) fn expr_macro(rewriter: &mut Rewriter<'_>, mut expr: ExprMacro) -> Expr {
@@ -69,7 +71,8 @@ pub(super) fn expr_macro(rewriter: &mut Rewriter<'_>, mut expr: ExprMacro) -> Ex
     }
 }
 
-/// A `select!` or join of another crate: the lexical layer has told of it, and its expansion would fail anyway.
+/// A `select!` or join of another crate. The lexical layer has reported it, and its expansion would fail
+/// anyway.
 pub(super) fn is_foreign(rewriter: &mut Rewriter<'_>, mac: &Macro) -> bool {
     let found = rewriter.errors.is_at(Code::ForeignSelect, &mac.path);
     rewriter.broken |= found;
@@ -87,7 +90,7 @@ fn arguments(rewriter: &mut Rewriter<'_>, mut expr: ExprMacro, name: &str) -> Ex
     }
     if rewriter.scope.awaits && contains_word(tokens.clone(), &["await"]) {
         if rewriter.errors.holds(&tokens) {
-            // The lexical layer has told of it.
+            // The lexical layer has reported it.
             rewriter.broken = true;
             return Expr::Macro(expr);
         }
@@ -116,7 +119,7 @@ fn parsed(rewriter: &mut Rewriter<'_>, mut expr: ExprMacro, name: &str, args: Ar
     }
     for arg in &mut args {
         rewriter.in_macro(operands(name), |rewriter| match arg {
-            // `name = value` of a format macro.
+            // `name = value` in a format macro.
             Expr::Assign(named) => rewriter.visit_expr_mut(&mut named.right),
             arg => rewriter.visit_expr_mut(arg),
         });

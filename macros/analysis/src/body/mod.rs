@@ -1,5 +1,5 @@
-//! The body of workflow code, rewritten: each `.await` is guarded, and where the body uses `self` the state is handed
-//! over at it (API.md §4).
+//! Rewrites the body of workflow code. Each `.await` is guarded. If the body uses `self`, each await also
+//! hands over the state.
 //!
 //! ```text
 //! self.x += 1;      __self.x += 1;                                     // `__self`: a plain `&mut S`
@@ -10,8 +10,9 @@
 //!                       value } }
 //! async { self }    block(async { /* takes the state at its first poll */ })
 //! ```
-//! Locals have call-site hygiene and the spans of the user's tokens: rustc then speaks of `self` and `.await` where
-//! the user wrote them. A body with findings of our own is replaced by a stub, so that rustc adds none.
+//! Locals have call-site hygiene and the spans of the user's tokens, so rustc's messages mention `self` and
+//! `.await` where the user wrote them. A body with findings of our own is replaced by a stub, so that rustc
+//! adds none.
 
 mod candidates;
 mod cells;
@@ -38,14 +39,14 @@ pub(crate) use select::select_of;
 use syn::spanned::Spanned;
 use syn::{Block, Type};
 
-/// What a body belongs to, which says where its state comes from.
+/// The kind of a body, which decides where its state comes from.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Home {
     /// `run` of a workflow with state: `__abide_slot` is an argument.
     Run,
     /// A free-function workflow: it has no state.
     FreeRun,
-    /// An async method: the slot is that of the execution that runs now.
+    /// An async method: the slot of the current execution.
     Method,
     /// A free helper: no state.
     Free,
@@ -55,17 +56,17 @@ pub(crate) enum Home {
 pub(crate) struct AsyncBody<'a> {
     pub(crate) private: &'a Private,
     pub(crate) home: Home,
-    /// Whether the user wrote `&self`: the body then gets `&S`, and rustc refuses changes.
+    /// Whether the user wrote `&self`. The body then gets `&S`, and rustc refuses changes.
     pub(crate) shared: bool,
-    /// Where the state's local is said to be made: the `self` of the signature.
+    /// The span for the state's local: the `self` of the signature.
     pub(crate) receiver: Span,
     /// Statements that bind the arguments.
     pub(crate) bindings: TokenStream,
-    /// The arguments' names, which a stub uses up.
+    /// The arguments' names, which a stub uses.
     pub(crate) names: Vec<Ident>,
     pub(crate) output: &'a Type,
     pub(crate) block: &'a Block,
-    /// Whether values are probed.
+    /// Whether its values are probed.
     pub(crate) probes: bool,
 }
 
@@ -105,13 +106,13 @@ impl AsyncBody<'_> {
             }
             _ => TokenStream::new(),
         };
-        // The braces are the user's, so that "expected `X`, found `()`" points at them.
+        // The user's braces, so that "expected `X`, found `()`" points at them.
         let braced =
             quote_spanned!(self.block.brace_token.span.join()=> { #pin #bindings #prelude #statements });
         quote!(#slot #private::block(async move #braced))
     }
 
-    /// What stands for a body in which mistakes were found.
+    /// Replaces a body in which mistakes were found.
     pub(crate) fn stub(&self) -> TokenStream {
         let (private, bindings, names) = (self.private, &self.bindings, &self.names);
         let output = self.output;
@@ -124,8 +125,9 @@ impl AsyncBody<'_> {
     }
 }
 
-/// Rewrites the async blocks in a plain method or function, whose `self` stays what it is, and probes its values.
-/// `receiver` is the `self` of a method of the workflow's state: async blocks take that from its slot.
+/// Rewrites the async blocks in a plain method or function, without changing its `self`, and probes its
+/// values. `receiver` is the `self` of a method of the workflow's state: async blocks take `self` from its
+/// slot.
 pub(crate) fn sync_body(
     private: &Private,
     receiver: Option<Span>,
@@ -155,30 +157,32 @@ pub(crate) fn sync_body(
     quote_spanned!(block.brace_token.span.join()=> { #slot #statements })
 }
 
-/// Whether `self` is used as a value somewhere in the tokens.
+/// Whether the tokens use `self` as a value.
 fn uses_self(tokens: &impl ToTokens) -> bool {
     contains_word(tokens.to_token_stream(), &["self"])
 }
 
-/// An identifier of ours at the user's `at`, with the hygiene of the receiver: rustc then names it in its words, and all
-/// of them mean the same local even where the user's tokens come out of a macro.
+/// Makes an identifier at the user's position `at`, with the hygiene of the receiver. rustc then prints its
+/// name, and all such identifiers mean the same local, even if the user's tokens come from a macro.
 fn local(name: &str, at: Span, receiver: Span) -> Ident {
     Ident::new(name, at.resolved_at(receiver))
 }
 
-/// What `self` is called in a rewritten body.
+/// The name of `self` in a rewritten body.
 const ME: &str = "self_";
-/// The local that holds the state. rustc names it in its E0499, the error of a reference that is kept across an await; it takes
-/// no note of ours there, so the name says where help is: AB0314.
+/// The local that holds the state. rustc prints this name in its E0499 for a reference that is kept across an
+/// await. We cannot add a note there, so the name says where help is: AB0314.
 const STATE: &str = "workflow_state_see_ab0314";
 
 /// The statements that take the state from `__abide_slot`, at the start of a body.
 ///
-/// `let _ = &self_` reads it: rustc must not call it unused in a body that only assigns to it, after its last await.
+/// `let _ = &self_` reads it, so that rustc does not report it as unused in a body that only assigns to it
+/// after its last await.
 fn take_state(private: &Private, at: Span, state: &Taken) -> TokenStream {
     let Taken { receiver, shared, slot_used, awaits } = *state;
     let (state, me) = (local(STATE, at, receiver), local(ME, at, receiver));
-    // The whole pattern needs it: rustc names no local whose pattern has a word of an expansion in it.
+    // The whole pattern needs this span: rustc prints no name if the pattern contains a token from an
+    // expansion.
     let own = at.resolved_at(receiver);
     let state_pattern = quote_spanned!(own=> mut #state);
     let at = at.resolved_at(Span::call_site());
@@ -200,15 +204,16 @@ fn take_state(private: &Private, at: Span, state: &Taken) -> TokenStream {
 /// How a body takes the state.
 struct Taken {
     receiver: Span,
-    /// By `&self`.
+    /// Takes `&self`.
     shared: bool,
     /// Whether the body names the slot.
     slot_used: bool,
-    /// Whether it gives the state away at an await and takes it again.
+    /// Whether it hands the state over at an await.
     awaits: bool,
 }
 
-/// Tells rustc the type of an async block: from its `?`s and its last expression it guesses wrong.
+/// Tells rustc the type of an async block. rustc would infer a wrong one from its `?`s and its last
+/// expression.
 fn pin_output(private: &Private, output: &Type) -> TokenStream {
     match has_impl_trait(output) {
         true => TokenStream::new(),

@@ -1,5 +1,5 @@
-//! Value probes: which expressions of a body have their *type* asked for, and what is emitted for it (layer V of the
-//! determinism catalogue; the types that answer are in `abide_core::probe`).
+//! Value probes: selects the expressions of a body whose *type* is checked, and emits the checks (layer V of
+//! docs/determinism.md; the types that answer are in `abide_core::probe`).
 //!
 //! ```text
 //! let (__abide_probe_0,);                                     // one cell for each probe
@@ -7,11 +7,12 @@
 //! return TAIL;                                                // as the body's tail: the same type is expected of it
 //! ordered(__abide_probe_0.order());                           // when inference is done
 //! ```
-//! A probe must never break code that rustc accepts. The `match` lets temporaries live as long as before, but hides the
-//! type that is expected of `E`: so a call is probed where nothing expects a type, or where it has no argument that
-//! could need one. Closures and async blocks have cells of their own, for a cell bears lifetimes that a capture would
-//! carry out of the body. At the end of those, less is inferred than at the end of the function: only what must be
-//! known where it stands is asked there.
+//! A probe must never break code that rustc accepts. The `match` keeps temporaries alive as before, but it
+//! hides the type that `E` is expected to have. So a call is probed only where no type is expected, or if it
+//! has no argument that could need one. Closures and async blocks have cells of their own, because a cell has
+//! lifetimes that a capture would carry out of the body. At the end of a closure or async block, less is
+//! inferred than at the end of the function. There, only types that rustc must know at the expression are
+//! checked.
 
 use super::candidates::{self, Clock};
 use super::cells::{Found, ends};
@@ -26,81 +27,81 @@ use syn::spanned::Spanned;
 use syn::visit_mut::VisitMut;
 use syn::{Block, Expr, ExprCall, ExprClosure, Local, Pat, Stmt, Type};
 
-/// Whose body is walked.
+/// The kind of the body being walked.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Place {
-    /// No probes: switched off, or tokens that must stay as they are.
+    /// No probes: they are turned off, or the tokens must not change.
     Off,
     Function,
     Async,
     Closure,
 }
 
-/// What a macro does with its arguments.
+/// How a macro uses its arguments.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Operands {
-    /// What a function would.
+    /// It uses them as a function would.
     Values,
     /// It polls them.
     Futures,
-    /// Not known, or it shows their source: they are left as they are.
+    /// Unknown, or it shows their source. They do not change.
     Hidden,
 }
 
-/// Whether a type is expected of the expression visited next.
+/// Whether the next visited expression has an expected type.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 enum Context {
-    /// Not known.
+    /// Unknown.
     #[default]
     Unknown,
-    /// It may be: an argument, a field, a `let` with a type.
+    /// It may have one: an argument, a field, a `let` with a type.
     Typed,
-    /// It is not: a `let` without a type, a scrutinee, the operand of `?`.
+    /// It has none: a `let` without a type, a scrutinee, the operand of `?`.
     Untyped,
-    /// It is not, and rustc must know the type where it stands: a receiver, what a field or element is taken of.
+    /// It has none, and rustc must know its type there: a receiver, or the base of a field or element.
     Known,
 }
 
-/// What stands around the expression visited next.
+/// The surroundings of the next visited expression.
 #[derive(Clone, Default)]
 struct Around {
     context: Context,
-    /// The order of what it gives shows nowhere.
+    /// The order of its items is not observable.
     free: bool,
     /// It is iterated.
     iterated: bool,
-    /// It stands after `for .. in`.
+    /// It comes after `for .. in`.
     head: bool,
     /// Its value is dropped.
     discarded: bool,
-    /// The type that is written for it.
+    /// Its written type.
     expected: Option<Type>,
     /// The collection that its items go into.
     sink: Option<Expr>,
 }
 
-/// The probes of the body that is walked.
+/// The probes of the body being walked.
 pub(super) struct Probes {
     pub(super) place: Place,
     around: Around,
-    /// Whether the parent expression makes operands of its children.
+    /// Whether the parent expression uses its children as operands.
     operand: bool,
-    /// Names of parameters whose types are inferred later than their closure's end.
+    /// Names of parameters whose types are inferred only after their closure's end.
     untyped: Vec<String>,
-    /// The type that is written for the body's last expression.
+    /// The written type of the body's last expression.
     output: Option<Type>,
     pub(super) found: Vec<Found>,
-    /// The hygiene of the user's own body: rustc then does not speak of the attribute's expansion.
+    /// The hygiene of the user's body, so that rustc does not mention the attribute's expansion.
     pub(super) hygiene: Span,
 }
 
-/// What [`Rewriter::enter`] found out about an expression, for [`Rewriter::leave`].
+/// What [`Rewriter::enter`] found about an expression, for [`Rewriter::leave`].
 pub(super) struct Entered {
     question: Option<&'static str>,
     pub(super) sink: Option<Expr>,
     operand: bool,
     pub(super) spans: (Span, Span),
-    /// Whether it stands where a `match` needs no parentheses: after `for .. in`.
+    /// Whether a `match` needs no parentheses there: after `for .. in`.
     pub(super) bare: bool,
 }
 
@@ -119,7 +120,7 @@ impl Probes {
     }
 }
 
-/// Whether an expression that could be asked about has attributes: one may be a `#[cfg(..)]`.
+/// Whether an expression that could be probed has attributes. One may be a `#[cfg(..)]`.
 fn has_attributes(expr: &Expr) -> bool {
     match expr {
         Expr::Call(call) => !call.attrs.is_empty(),
@@ -129,12 +130,13 @@ fn has_attributes(expr: &Expr) -> bool {
 }
 
 impl Rewriter<'_> {
-    /// Whether `expr` holds a finding already: one mistake gives one message.
+    /// Whether `expr` contains a finding already. One mistake gives one message.
     fn skip(&self, expr: &Expr) -> bool {
         self.errors.holds(expr)
     }
 
-    /// Before an expression is rewritten: whether to probe it, and what its children are told.
+    /// Called before an expression is rewritten. Decides whether to probe it, and sets the surroundings of
+    /// its children.
     pub(super) fn enter(&mut self, expr: &Expr) -> Entered {
         let around = std::mem::take(&mut self.probes.around);
         let mut context = around.context;
@@ -142,7 +144,8 @@ impl Rewriter<'_> {
             context = Context::Typed;
         }
         let operand = std::mem::replace(&mut self.probes.operand, makes_operands(expr));
-        // What is dropped at once shows nothing; and rustc warns of a `#[must_use]` function only where it sees the call.
+        // A dropped value is not observable, and rustc reports an unused `#[must_use]` function only if it
+        // sees the call.
         let plain = self.probes.place == Place::Off || around.discarded;
         let question = match plain || self.skip(expr) || has_attributes(expr) {
             true => None,
@@ -155,7 +158,7 @@ impl Rewriter<'_> {
         Entered { question, sink, operand, spans, bare }
     }
 
-    /// After it was rewritten: puts the probe around it.
+    /// Called after it was rewritten. Puts the probe around it.
     pub(super) fn leave(&mut self, entered: Entered, expr: &mut Expr) {
         self.probes.operand = entered.operand;
         self.probes.around = Around::default();
@@ -200,7 +203,7 @@ impl Rewriter<'_> {
         }
     }
 
-    /// `syn` visits the child first that these expressions look at first.
+    /// Sets the surroundings for the child that `syn` visits first.
     fn tell_first_child(&mut self, expr: &Expr, around: Around, context: Context) {
         let untyped = Around { context: Context::Untyped, ..Around::default() };
         let known = Around { context: Context::Known, ..Around::default() };
@@ -213,7 +216,7 @@ impl Rewriter<'_> {
             }
             Expr::Field(_) | Expr::Index(_) => known,
             Expr::Unary(unary) if matches!(unary.op, syn::UnOp::Deref(_)) => known,
-            // `fails()?;`: nobody may ever say what it would have given.
+            // `fails()?;`: the type of its value may be known nowhere.
             Expr::Try(_) if around.discarded => Around::default(),
             Expr::Try(_) | Expr::Let(_) => untyped,
             Expr::Match(inner) if !inner.arms.is_empty() => untyped,
@@ -223,7 +226,7 @@ impl Rewriter<'_> {
         };
     }
 
-    /// Calls whose arguments are iterated. Returns whether it has walked `expr`.
+    /// Walks calls whose arguments are iterated. Returns whether it has walked `expr`.
     pub(super) fn iterated_arguments(&mut self, expr: &mut Expr) -> bool {
         match expr {
             Expr::MethodCall(call) if candidates::takes_iterable(call) => {
@@ -248,13 +251,13 @@ impl Rewriter<'_> {
         }
     }
 
-    /// A `let`; `next` is the statement behind it.
+    /// A `let`. `sorted`: the next statement sorts its variable.
     pub(super) fn probe_local(&mut self, local: &mut Local, sorted: bool) {
         self.visit_pat_mut(&mut local.pat);
         let expected = order::written(local).cloned();
         let context = match &local.pat {
             Pat::Wild(_) => Context::Unknown,
-            // rustc's words about a wrong type are better without a probe, and `u32` is no clock's.
+            // Without a probe, rustc reports a wrong type better, and a type such as `u32` is no clock's.
             Pat::Type(typed) if stored::is_known(&typed.ty) => Context::Unknown,
             Pat::Type(_) => Context::Typed,
             _ => Context::Untyped,
@@ -272,14 +275,14 @@ impl Rewriter<'_> {
         }
     }
 
-    /// The statements of a block, each with a look at the next.
+    /// Walks the statements of a block. Each step also sees the next statement.
     pub(super) fn probe_statements(&mut self, block: &mut Block) {
         let output = self.probes.output.take();
         let last = block.stmts.len().saturating_sub(1);
         for index in 0..block.stmts.len() {
             let (before, after) = block.stmts.split_at_mut(index + 1);
             let place = self.probes.place;
-            // A cell for what rustc takes away would never get its type.
+            // If rustc removes the statement, its cell would never get a type.
             if before.last().is_some_and(|stmt| is_conditional(attributes::of_statement(stmt))) {
                 self.probes.place = Place::Off;
             }
@@ -304,7 +307,7 @@ impl Rewriter<'_> {
         }
     }
 
-    /// Without probes where rustc may take the thing away.
+    /// Walks without probes if rustc may remove the node.
     pub(super) fn conditionally(&mut self, attributes: &[syn::Attribute], walk: impl FnOnce(&mut Self)) {
         let place = self.probes.place;
         if is_conditional(attributes) {
@@ -327,7 +330,7 @@ impl Rewriter<'_> {
         walked
     }
 
-    /// Walks a body inside of this one, which has probes of its own.
+    /// Walks an inner body, which has its own probes.
     pub(super) fn probe_body<R>(&mut self, place: Place, walk: impl FnOnce(&mut Self) -> R) -> R {
         let place = if self.probes.place == Place::Off { Place::Off } else { place };
         let outer_place = std::mem::replace(&mut self.probes.place, place);
@@ -341,7 +344,7 @@ impl Rewriter<'_> {
         walked
     }
 
-    /// Rewrites the body of a closure; with probes in it, it becomes a block.
+    /// Rewrites the body of a closure. If it has probes, it becomes a block.
     pub(super) fn checked_expr(&mut self, body: &mut Expr) {
         let at = body.span();
         let plain_block =
@@ -364,7 +367,7 @@ impl Rewriter<'_> {
     }
 }
 
-/// Whether the children of `expr` are values that something is done with.
+/// Whether `expr` uses its children as values.
 fn makes_operands(expr: &Expr) -> bool {
     matches!(
         expr,

@@ -1,12 +1,13 @@
-//! Reasons at escape hatches: `workflow::assume_deterministic("", ..)` is told while compiling. (`workflow::allow!`
-//! sees to its own reason, in any code; so does `assume_deterministic` at run time, where no attribute reads it.)
+//! Reasons of escape hatches: a blank one in `workflow::assume_deterministic("", ..)` is reported at compile
+//! time. (`workflow::allow!` checks its own reason in any code, and `assume_deterministic` does so at run
+//! time where no attribute reads it.)
 
 use crate::args::is_reason;
 use crate::errors::{Code, Errors};
 use syn::visit::{self, Visit};
 use syn::{Block, Expr, ExprCall, Lit};
 
-/// Finds reasons that say nothing.
+/// Finds blank reasons.
 pub(super) fn check(block: &Block, errors: &mut Errors) {
     Check(errors).visit_block(block);
 }

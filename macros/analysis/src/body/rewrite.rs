@@ -14,14 +14,14 @@ use syn::{
     Block, Expr, ExprAsync, ExprAwait, ExprClosure, ExprRepeat, GenericArgument, Item, Local, Pat, Stmt,
 };
 
-/// What holds at a place of the body.
+/// The rules at one place of the body.
 #[derive(Clone, Copy)]
 pub(super) struct Scope {
-    /// `self` is `__self` here, and awaits hand the state over.
+    /// `self` is `__self` here, and awaits hand over the state.
     pub(super) me: bool,
     /// `self` is the user's own receiver here: a method that is not `async`.
     pub(super) native: bool,
-    /// `__abide_slot` can be named.
+    /// `__abide_slot` is in scope.
     pub(super) slot: bool,
     /// Awaits belong to this async body.
     pub(super) awaits: bool,
@@ -35,7 +35,7 @@ pub(super) struct Rewriter<'a> {
     pub(super) slot_used: bool,
     /// Whether the rewritten code hands the state over at an await.
     pub(super) awaited: bool,
-    /// Whether the body holds what must not be compiled at all, though it was told of before.
+    /// Whether the body contains code that must not be compiled. Its mistake was reported before.
     pub(super) broken: bool,
     /// Whether it is the body of a free-function workflow.
     pub(super) is_free_workflow: bool,
@@ -72,7 +72,7 @@ impl<'a> Rewriter<'a> {
         local(name, at, self.receiver)
     }
 
-    /// The statements of the function's own block, rewritten.
+    /// The rewritten statements of the function's own block.
     pub(super) fn statements(&mut self, block: &Block) -> TokenStream {
         let (mut block, ends) = (block.clone(), tail::of(block));
         self.visit_block_mut(&mut block);
@@ -88,9 +88,10 @@ impl<'a> Rewriter<'a> {
         std::mem::replace(&mut self.slot_used, used)
     }
 
-    /// A guarded await of `future` (rewritten already): with the state, the hand-over.
+    /// A guarded await of `future`, which has already been rewritten. With a state, it hands the state over.
     ///
-    /// `ends` are those of the whole expression, `at` is where rustc shall say that the state is given away.
+    /// `ends` are those of the whole expression. `at` is the span where rustc reports that the state is
+    /// handed over.
     pub(super) fn awaited(
         &mut self,
         future: &TokenStream,
@@ -115,8 +116,8 @@ impl<'a> Rewriter<'a> {
         self.whole(ends, &handed_over)
     }
 
-    /// An expression that is awaited. One mistake, one message: where the lexical layer told of it, rustc need not
-    /// refuse the future too.
+    /// Rewrites an awaited expression. One mistake gives one message: if the lexical layer has reported the
+    /// future, rustc must not refuse it too.
     pub(super) fn future(&mut self, expr: &mut Expr) {
         let told = self.errors.holds(expr);
         self.visit_expr_mut(expr);
@@ -125,7 +126,7 @@ impl<'a> Rewriter<'a> {
         }
     }
 
-    /// A future whose mistake was told, as one that rustc takes.
+    /// Converts a future whose mistake was reported into one that rustc accepts.
     fn excused(&self, expr: &Expr) -> TokenStream {
         let private = self.private;
         match self.errors.is_at(Code::ForeignAwait, expr) {
@@ -134,7 +135,7 @@ impl<'a> Rewriter<'a> {
         }
     }
 
-    /// The same for `workflow::spawn(future)` and its kin.
+    /// The same for `workflow::spawn(future)` and similar functions.
     fn excuse(&self, expr: &mut Expr) {
         let Expr::Call(call) = expr else { return };
         let Expr::Path(path) = &*call.func else { return };
@@ -151,7 +152,7 @@ impl<'a> Rewriter<'a> {
 
     fn expr_await(&mut self, mut expr: ExprAwait) -> Expr {
         if !self.scope.awaits {
-            // Not an async body: rustc says so.
+            // Not an async body. rustc reports that.
             self.visit_expr_mut(&mut expr.base);
             return Expr::Await(expr);
         }
@@ -189,7 +190,7 @@ impl<'a> Rewriter<'a> {
         });
         let ExprAsync { attrs, async_token, capture, block, .. } = &expr;
         let body = quote_spanned!(block.brace_token.span.join()=> { #prelude #statements });
-        // The slot moves in even where the block does not say `move`: it is used by value there.
+        // The slot moves in even if the block does not say `move`, because the block uses it by value.
         let future = quote!(#private::block(#(#attrs)* #async_token #capture #body));
         match slot {
             Some(slot) => Expr::Verbatim(self.whole(ends, &quote!({ #slot #future }))),
@@ -213,7 +214,7 @@ impl<'a> Rewriter<'a> {
         });
         self.slot_used |= slot_used;
         match expr.capture.is_some() && slot_used {
-            // A `move` closure would take the body's own slot away.
+            // A `move` closure would take the body's own slot.
             true => {
                 let ends = (expr.inputs_begin.span, ends.1);
                 Expr::Verbatim(self.whole(ends, &quote!({ let __abide_slot = __abide_slot.clone(); #expr })))
@@ -247,7 +248,7 @@ impl<'a> Rewriter<'a> {
         }
     }
 
-    /// Rewrites `self` in tokens that are no expressions.
+    /// Rewrites `self` in tokens that are not expressions.
     pub(super) fn tokens(&mut self, stream: TokenStream) -> TokenStream {
         if !self.scope.me {
             return stream;
@@ -275,8 +276,8 @@ fn is_colon(token: Option<&TokenTree>) -> bool {
     matches!(token, Some(TokenTree::Punct(punct)) if punct.as_char() == ':')
 }
 
-/// What `workflow::side_effect(..)` records may differ: clippy is not asked about it either. A match arm takes attributes
-/// where an argument does not.
+/// Values recorded by `workflow::side_effect(..)` may differ, so clippy must not check them either. A match
+/// arm can have attributes, but an argument cannot.
 fn spare(expr: &mut Expr) {
     let Expr::Call(call) = expr else { return };
     if let Some(arg) = call.args.last_mut() {
@@ -347,7 +348,7 @@ impl VisitMut for Rewriter<'_> {
         self.conditionally(&arm.attrs.clone(), |this| visit_mut::visit_arm_mut(this, arm));
     }
 
-    /// An item in a body is no part of it.
+    /// An item in a body is not part of the body.
     fn visit_item_mut(&mut self, _: &mut Item) {}
 
     fn visit_type_mut(&mut self, _: &mut syn::Type) {}

@@ -1,5 +1,6 @@
-//! `select!`: parsed, and expanded into one await and a `match`. Handlers lie outside of the future, so that `?`,
-//! `return`, `break` and further awaits in them mean what they say; the losers are dropped before.
+//! Parses `select!` and expands it into one await and a `match`. Handlers are outside of the future, so that
+//! `?`, `return`, `break` and further awaits in them keep their meaning. The other branches are dropped
+//! before the handler runs.
 
 use super::macros::{of_macro, variants};
 use super::rewrite::{Rewriter, Scope};
@@ -29,7 +30,7 @@ pub(crate) struct Branch {
 impl Parse for Select {
     fn parse(input: ParseStream) -> syn::Result<Self> {
         let mut select = Self { branches: Vec::new(), otherwise: None };
-        // tokio's way to ask for this order; ours has no other.
+        // tokio's word for this order. Our `select!` has no other order.
         if input.fork().parse::<syn::Ident>().is_ok_and(|word| word == "biased") && input.peek2(Token![;]) {
             input.parse::<syn::Ident>()?;
             input.parse::<Token![;]>()?;
@@ -74,9 +75,9 @@ fn handler(input: ParseStream) -> syn::Result<Expr> {
     Ok(handler)
 }
 
-/// The `select!` behind this invocation, if it is one. Under another name (`use workflow::select as pick;`) it is known
-/// by its grammar: no other macro has `pattern = future => handler`, and one that is not ours has no `@abide` and is
-/// refused by rustc.
+/// The `select!` of this invocation, if it is one. Under another name (`use workflow::select as pick;`), its
+/// grammar shows it: no other macro has `pattern = future => handler`. If such a macro is not ours, it has no
+/// `@abide`, and rustc refuses it.
 pub(crate) fn select_of(mac: &Macro) -> Option<Select> {
     syn::parse2::<Select>(mac.tokens.clone()).ok().filter(|select| !select.branches.is_empty())
 }
@@ -137,14 +138,14 @@ pub(super) fn expand(rewriter: &mut Rewriter<'_>, mac: &mut Macro) {
     mac.tokens = quote!(@abide #selected);
 }
 
-/// The `if` of a branch: asked once, before the race.
+/// The `if` of a branch. It is evaluated once, before the first poll.
 fn enabled(rewriter: &mut Rewriter<'_>, mut condition: Expr) -> TokenStream {
     let scope = Scope { ..rewriter.scope };
     rewriter.within(scope, |rewriter| rewriter.visit_expr_mut(&mut condition));
     condition.to_token_stream()
 }
 
-/// The pattern without its bindings, to ask whether a borrowed value matches; `None` where every value does.
+/// The pattern without its bindings, to check whether a borrowed value matches. `None`: every value matches.
 fn shape(pattern: &Pat) -> Option<Pat> {
     let mut shape = pattern.clone();
     Unbind.visit_pat_mut(&mut shape);
@@ -167,7 +168,7 @@ struct Unbind;
 impl VisitMut for Unbind {
     fn visit_pat_mut(&mut self, pattern: &mut Pat) {
         if let Pat::Ident(binding) = pattern {
-            // `None`, `LIMIT`: by Rust's naming these are no bindings.
+            // By Rust's naming, `None` and `LIMIT` are no bindings.
             let constant = binding.by_ref.is_none()
                 && binding.mutability.is_none()
                 && binding.ident.to_string().starts_with(char::is_uppercase);

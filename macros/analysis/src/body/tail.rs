@@ -1,27 +1,27 @@
-//! The end of a body: its last expression, and how statements of ours come after it.
+//! The end of a body: its last expression, and how our statements are added after it.
 
 use proc_macro2::TokenStream;
 use quote::{ToTokens, quote};
 use syn::visit::{self, Visit};
 use syn::{Block, Expr, ExprBreak, MacroDelimiter, Stmt};
 
-/// Macros that never give a value back.
+/// Macros that never return a value.
 const DIVERGING: &[&str] = &["panic", "todo", "unreachable", "unimplemented"];
 
-/// Braced macros that stand for an expression, not for statements.
+/// Macros in braces that are an expression and not statements.
 const EXPRESSIONS: &[&str] = &["select", "vec", "format", "json", "matches"];
 
 /// How `block` ends.
 pub(super) enum Tail {
-    /// With a value, in its last expression: `return` can say the same, and expects the same type of it.
+    /// With a value in its last expression. `return` can return it, and expects the same type of it.
     Value,
-    /// With a statement, or an expression that is as good as one.
+    /// With a statement, or an expression that acts as one.
     Statement,
-    /// So that nothing can come after it.
+    /// With code that nothing can follow.
     Closed,
 }
 
-/// How `block`, not yet rewritten, ends.
+/// The end of `block`, which is not yet rewritten.
 pub(super) fn of(block: &Block) -> Tail {
     match block.stmts.last() {
         Some(Stmt::Expr(expr, None)) => of_expr(expr),
@@ -30,9 +30,9 @@ pub(super) fn of(block: &Block) -> Tail {
     }
 }
 
-/// How a body that is this expression ends.
+/// The end of a body that is this expression.
 pub(super) fn of_expr(expr: &Expr) -> Tail {
-    // Attributes are refused on the operand of `return`.
+    // The operand of `return` cannot have attributes.
     if expr.to_token_stream().into_iter().next().is_some_and(|token| token.to_string() == "#") {
         return Tail::Closed;
     }
@@ -56,8 +56,9 @@ fn of_macro(mac: &syn::Macro) -> Tail {
     }
 }
 
-/// `statements` of a body with `open` before and `checks` behind them; `tail` says how they ended before they were
-/// rewritten. The lint must not speak of `return TAIL` where the tail is a `match` whose arms all return.
+/// Puts `open` before the `statements` of a body and `checks` after them. `tail` is their end before they
+/// were rewritten. The allowed lint would report `return TAIL` if the tail is a `match` whose arms all
+/// return.
 pub(super) fn with_checks(
     tail: &Tail,
     open: &TokenStream,
@@ -74,7 +75,7 @@ pub(super) fn with_checks(
             { #checks };
         },
         (Tail::Statement, _) => {
-            // A block-like last expression is a statement as it stands; a macro is made one.
+            // A block-like last expression is already a statement. A macro becomes one.
             let end = matches!(statements.last(), Some(Stmt::Expr(expr, None)) if !is_block_like(expr))
                 .then(|| quote!(;));
             quote! {
@@ -101,7 +102,7 @@ fn breaks_with_value(block: &Block) -> bool {
         }
 
         fn visit_macro(&mut self, mac: &'ast syn::Macro) {
-            // `select!` and its like have handlers, which may break.
+            // `select!` and similar macros have handlers, which may break.
             self.0 |= crate::signature::contains_word(mac.tokens.clone(), &["break"]);
         }
     }

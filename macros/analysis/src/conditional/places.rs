@@ -1,4 +1,4 @@
-//! The places of an item where rustc takes a `#[cfg(..)]`.
+//! The places in an item where rustc accepts a `#[cfg(..)]`.
 
 use super::Decide;
 use crate::attributes;

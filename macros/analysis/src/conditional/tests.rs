@@ -1,11 +1,11 @@
-//! What is decided where rustc's command line is known, as in a build.
+//! Conditions that are evaluated when rustc's command line is known, as in a build.
 
 use super::{Decide, Marked};
 use quote::ToTokens;
 
 const CFGS: &[&str] = &["test", "feature=\"fees\""];
 
-/// The item as it is handed on, and what goes behind it.
+/// The item that is passed on, and the tokens after it.
 #[track_caller]
 fn decided(attribute: &str, item: &str) -> (String, String) {
     let cfgs: Vec<String> = CFGS.iter().map(ToString::to_string).collect();
@@ -59,7 +59,7 @@ fn handlers_under_test_are_handlers() {
         "impl W { #[cfg(test)] fn made(#[cfg(feature = \"big\")] n: u32) {} }",
         &format!("impl W {{ #[cfg(test)] fn made() {{}} }} {asked}"),
     );
-    // Among helpers it is a test's, and left alone.
+    // Among helpers it belongs to a test, and does not change.
     check(
         "helper",
         "impl W { #[cfg(test)] fn made(#[cfg(feature = \"big\")] n: u32) {} }",
