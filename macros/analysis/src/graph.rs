@@ -1,7 +1,7 @@
-//! The static graph of a function: its await points, and how control goes from one to the next.
+//! The static graph of a function: its await points, and how control flows from one to the next.
 //!
-//! The walk keeps the point that control comes from. Branches meet in junctions, which are taken out at the end: an
-//! edge of the result runs from one await to the next one, with the labels met on the way.
+//! The walk tracks the point that control comes from. Branches join in junctions, which are removed at the
+//! end. An edge of the result leads from one await to the next one, with the labels on the way.
 
 use crate::body::{awaiting, select_of};
 use crate::krate::Private;
@@ -58,7 +58,7 @@ struct Walk<'a> {
     points: Vec<Point>,
     edges: Vec<(usize, usize, String)>,
     nodes: Vec<TokenStream>,
-    /// Where control comes from; `None` after a `return`, `break` or `continue`.
+    /// The point that control comes from. `None` after a `return`, `break` or `continue`.
     at: Option<usize>,
     /// Where `return` and `?` go.
     end: usize,
@@ -71,7 +71,7 @@ impl Walk<'_> {
         self.points.len() - 1
     }
 
-    /// An edge from here, if control gets here.
+    /// Adds an edge from the current point if control reaches it.
     fn go(&mut self, to: usize, label: &str) {
         if let Some(at) = self.at {
             self.edges.push((at, to, label.to_owned()));
@@ -92,7 +92,7 @@ impl Walk<'_> {
         self.go(exit, "");
     }
 
-    /// Goes on from a point where branches met, if one of them came there.
+    /// Continues from a junction if a branch reached it.
     fn meet(&mut self, point: usize) {
         self.at = self.edges.iter().any(|(_, to, _)| *to == point).then_some(point);
     }
@@ -119,7 +119,7 @@ impl Walk<'_> {
         self.meet(exit);
     }
 
-    /// `break` and `continue`: the exit or head of the loop they name.
+    /// `break` and `continue`: an edge to the exit or head of the named loop.
     fn jump(&mut self, label: Option<&Lifetime>, target: impl Fn(&Loop) -> usize, word: &str) {
         let named = |found: &&Loop| label.is_none_or(|label| found.label.as_ref() == Some(label));
         let to = self.loops.iter().rev().find(named).map(target);
@@ -148,7 +148,7 @@ impl Walk<'_> {
         true
     }
 
-    /// The edges between real points.
+    /// The edges between points that are not junctions.
     fn direct(&self) -> BTreeSet<(usize, usize, String)> {
         let mut direct = BTreeSet::new();
         for from in (0..self.points.len()).filter(|from| self.points[*from] != Point::Junction) {
@@ -208,7 +208,7 @@ impl Walk<'_> {
         self.meet(exit);
     }
 
-    /// An async block: its awaits happen when it is polled; its `return` and `?` end it alone.
+    /// An async block. Its awaits happen when it is polled. Its `return` and `?` end only the block.
     fn expr_async(&mut self, block: &Block) {
         let exit = self.junction();
         let end = std::mem::replace(&mut self.end, exit);

@@ -1,7 +1,8 @@
-//! The path to abide in the user's crate: the `crate = path` argument, else the name that the user's `Cargo.toml`
-//! gives it (`x = { package = "abide" }`, there or in the workspace's), else `::abide`.
+//! The path to abide in the user's crate: the `crate = path` argument; if there is none, the name in the
+//! user's `Cargo.toml` (`x = { package = "abide" }`, there or in the workspace's); if there is none,
+//! `::abide`.
 //!
-//! The manifest is read by a few lines of our own: a TOML parser would be in every user's build.
+//! A few lines here read the manifest, because a TOML parser would be in every user's build.
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::quote;
@@ -12,7 +13,7 @@ use std::path::{Path, PathBuf};
 pub(crate) struct Private(TokenStream);
 
 impl Private {
-    /// With the `crate = path` argument, where there is one.
+    /// With the `crate = path` argument, if there is one.
     pub(crate) fn new(path: Option<&syn::Path>) -> Self {
         match path {
             Some(path) => Self(quote!(#path::__private)),
@@ -25,7 +26,7 @@ impl Private {
 }
 
 impl Private {
-    /// The same path with another span: errors in generated code are then told there.
+    /// The same path with another span, where rustc reports errors in generated code.
     pub(crate) fn at(&self, span: Span) -> Self {
         let respan = |mut token: proc_macro2::TokenTree| {
             token.set_span(span);
@@ -41,8 +42,8 @@ impl quote::ToTokens for Private {
     }
 }
 
-/// What `CARGO_MANIFEST_DIR/Cargo.toml` calls abide, where it is renamed: there, or in the workspace's manifest for a
-/// dependency that is inherited from it.
+/// The name of abide in `CARGO_MANIFEST_DIR/Cargo.toml`, if it is renamed: there, or in the workspace's
+/// manifest for an inherited dependency.
 fn renamed() -> Option<String> {
     let directory = PathBuf::from(std::env::var_os("CARGO_MANIFEST_DIR")?);
     let manifest = std::fs::read_to_string(directory.join("Cargo.toml")).ok()?;
@@ -50,7 +51,7 @@ fn renamed() -> Option<String> {
         Some(name) => name,
         None => {
             let inherited = inherited(&manifest);
-            // The usual case reads one file.
+            // Usually, only one file is read.
             let renamed = !inherited.is_empty() && !inherited.contains(&"abide");
             let workspace = renamed.then(|| workspace(&directory, &manifest))??;
             rename_in(&workspace, Some(&inherited))?
@@ -59,7 +60,7 @@ fn renamed() -> Option<String> {
     Some(name.replace('-', "_")).filter(|name| syn::parse_str::<Ident>(name).is_ok())
 }
 
-/// The text of the nearest manifest above that is a workspace's, or of the one that `package.workspace` names.
+/// The text of the nearest workspace manifest above, or of the one that `package.workspace` names.
 fn workspace(directory: &Path, manifest: &str) -> Option<String> {
     let named = lines(manifest).find_map(|(table, line)| match (table, key_value(line)?) {
         ("package", ("workspace", path)) => Some(unquoted(path)),
@@ -73,10 +74,11 @@ fn workspace(directory: &Path, manifest: &str) -> Option<String> {
     above.find(|text| lines(text).any(|(table, _)| table == "workspace" || table.starts_with("workspace.")))
 }
 
-/// Manifests that are looked at, from a crate's own upwards.
+/// The most manifests to read, from a crate's own upwards.
 const MAX_ANCESTORS: usize = 16;
 
-/// The dependencies that say `workspace = true`: `x = { workspace = true }`, `x.workspace = true`, or a table of `x`.
+/// The dependencies with `workspace = true`: `x = { workspace = true }`, `x.workspace = true`, or a table of
+/// `x`.
 fn inherited(manifest: &str) -> Vec<&str> {
     let found = lines(manifest).filter_map(|(table, line)| {
         let (key, value) = key_value(line)?;
@@ -92,8 +94,8 @@ fn inherited(manifest: &str) -> Vec<&str> {
     found.collect()
 }
 
-/// Looks for `name = { .. package = "abide" .. }` and for `[dependencies.name]` with `package = "abide"`; with `only`,
-/// for one of these names.
+/// Searches for `name = { .. package = "abide" .. }` and for `[dependencies.name]` with `package = "abide"`.
+/// With `only`, it accepts only one of these names.
 fn rename_in(manifest: &str, only: Option<&[&str]>) -> Option<String> {
     let mut found = lines(manifest).filter_map(|(table, line)| {
         let (key, value) = key_value(line)?;
@@ -124,7 +126,7 @@ fn dependency_table(table: &str) -> Option<Option<&str>> {
     is_list(list).then(|| Some(unquoted(name)))
 }
 
-/// The lines of a manifest, each with the name of its table. Of an inline table only the first line is read.
+/// The lines of a manifest, each with the name of its table. Only the first line of an inline table is read.
 fn lines(manifest: &str) -> impl Iterator<Item = (&str, &str)> {
     let mut table = "";
     manifest.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')).map(

@@ -1,9 +1,9 @@
-//! What abide's attributes do, as a plain library: parse → model → check → graph → expand, over `proc_macro2` tokens.
-//! The macros are thin entry points to it, and tools use it without a compiler around them.
+//! The logic of abide's attributes, as a plain library: parse → model → check → graph → expand, over
+//! `proc_macro2` tokens. The macros are thin entry points to it, and tools use it without a compiler.
 //!
-//! **Total**: every function here takes any token stream and never panics. A user's mistake becomes `compile_error!`s
-//! on the user's tokens *and* an expansion with the same signatures, so that one mistake gives one message and an
-//! editor goes on understanding half-typed code.
+//! **Total**: every function here accepts any token stream and never panics. A user's mistake becomes
+//! `compile_error!`s on the user's tokens *and* an expansion with the same signatures. So one mistake gives
+//! one message, and an editor still understands incomplete code.
 
 mod activity;
 mod args;
@@ -49,15 +49,15 @@ pub fn helper(args: TokenStream, item: TokenStream) -> TokenStream {
     depth::shallow(args, item, |args, item| conditional::decided("helper", args, item, helper::expand))
 }
 
-/// `#[workflow::deterministic("why")]`: a helper whose author vouches for it.
+/// `#[workflow::deterministic("why")]`: a helper for which its author takes responsibility.
 pub fn deterministic(args: TokenStream, item: TokenStream) -> TokenStream {
     depth::shallow(args, item, |args, item| {
         conditional::decided("deterministic", args, item, helper::expand_deterministic)
     })
 }
 
-/// `#[run]`, `#[init]`, `#[signal]` and `#[query]` where no `#[workflow]` has taken them: always an error that says where they
-/// belong.
+/// `#[run]`, `#[init]`, `#[signal]` and `#[query]` that no `#[workflow]` has removed. Always an error that
+/// says where they belong.
 pub fn misplaced(name: &str, args: TokenStream, item: TokenStream) -> TokenStream {
     misplaced::expand(name, args, item)
 }

@@ -1,15 +1,15 @@
-//! Clippy's part (layer C of the determinism catalogue): `cargo abide init` writes what workflow code must not name into
-//! `clippy.toml`, and generated functions ask for those lints. So they hold in workflow code and nowhere else, and reach
-//! into the expansions of other crates' macros. rustc itself knows nothing of them.
+//! The part of clippy (layer C of docs/determinism.md). `cargo abide init` writes the paths that workflow
+//! code must not use into `clippy.toml`, and generated functions enable those lints. So they apply only in
+//! workflow code, and also in the expansions of other crates' macros. rustc itself does not know these lints.
 
 use syn::{Attribute, parse_quote};
 
-/// For a function of workflow code. It goes last: of two levels on one item the later holds.
+/// For a function of workflow code. It comes last, because the later of two levels on one item applies.
 pub(crate) fn deny() -> Attribute {
     parse_quote!(#[deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::disallowed_macros)])
 }
 
-/// For a function whose author vouches for it.
+/// For a function marked `deterministic`.
 pub(crate) fn allow() -> Attribute {
     parse_quote!(#[allow(clippy::disallowed_methods, clippy::disallowed_types, clippy::disallowed_macros)])
 }

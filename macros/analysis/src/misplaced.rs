@@ -1,5 +1,6 @@
-//! `#[run]`, `#[init]`, `#[signal]` and `#[query]` outside of a `#[workflow]` impl. Inside of one, `#[workflow]` takes them away
-//! before rustc looks; so whoever gets here stands in the wrong place.
+//! `#[run]`, `#[init]`, `#[signal]` and `#[query]` outside of a `#[workflow]` impl. Inside of one,
+//! `#[workflow]` removes them before rustc expands them. So an attribute that gets here is in the wrong
+//! place.
 
 use crate::errors::{Code, Errors};
 use proc_macro2::TokenStream;

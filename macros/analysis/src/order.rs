@@ -1,22 +1,24 @@
-//! Where the order of a hash map or set does not show: chains of method calls that sort, count or compare what they are
-//! given, whatever the order. Shared by the lexical rules and the value probes, which refuse the other chains.
+//! Where the order of a hash map or set is not observable: method chains that sort, count or compare their
+//! items in a way that does not depend on the order. The lexical rules and the value probes share this, and
+//! refuse all other chains.
 //!
-//! A chain is read from its outermost call inwards. Of `m.keys().map(f).collect::<BTreeSet<_>>()` the outermost call
-//! [`forgets`] the order, `map` [`passes`] the items on, so that at `m.keys()` the order is [`forgotten`]:
+//! A chain is read from its outermost call inwards. In `m.keys().map(f).collect::<BTreeSet<_>>()`, the
+//! outermost call [`forgets`] the order, and `map` [`passes`] the items on, so that at `m.keys()` the order
+//! is [`forgotten`]:
 //!
 //! ```text
 //! let mut free = false;
 //! while let Expr::MethodCall(call) = expr { free = order::forgotten(call, free, sorted); expr = &call.receiver; .. }
 //! ```
-//! It goes by names, like the rest of what a macro can do. Not seen: a closure with effects, equal keys that a `map`
-//! made, a sort by a key that leaves ties.
+//! It uses names only, as a macro must. It does not detect a closure with effects, equal keys made by a
+//! `map`, or a sort by a key with ties.
 
 use syn::{
     AngleBracketedGenericArguments, Expr, ExprMethodCall, GenericArgument, Local, Pat, PathArguments, Stmt,
     Type,
 };
 
-/// Methods that give an iterator of a hash map or set, where they are called on one.
+/// Methods that return an iterator of a hash map or set.
 const ITERATING: &[(&str, usize)] = &[
     ("iter", 0),
     ("iter_mut", 0),
@@ -34,13 +36,13 @@ const ITERATING: &[(&str, usize)] = &[
     ("symmetric_difference", 1),
 ];
 
-/// Collections that sort for themselves, or whose own order is refused where it would show.
+/// Collections that sort their items, or whose own order is refused where it is observable.
 const SORTED: &[&str] = &["BTreeMap", "BTreeSet", "BinaryHeap", "HashMap", "HashSet"];
 
-/// Methods whose answer no order changes.
+/// Methods whose result does not depend on the order.
 const ANSWERS: &[&str] = &["count", "len", "is_empty", "all", "any", "min", "max"];
 
-/// Methods that hand on what they get, item by item.
+/// Methods that pass their items on, one by one.
 const ADAPTERS: &[&str] = &[
     "iter",
     "iter_mut",
@@ -58,7 +60,8 @@ const ADAPTERS: &[&str] = &[
     "inspect",
 ];
 
-/// Numbers whose sum is the same in every order, also where it overflows; not so signed ones and floats.
+/// Number types whose sum is the same in every order, even if it overflows. Signed integers and floats are
+/// not.
 const UNSIGNED: &[&str] = &["u8", "u16", "u32", "u64", "u128", "usize"];
 
 /// Whether `call` iterates over its receiver, if that is a hash map or set.
@@ -66,8 +69,8 @@ pub(crate) fn iterates(call: &ExprMethodCall) -> bool {
     ITERATING.iter().any(|(name, count)| call.method == name && call.args.len() == *count)
 }
 
-/// Whether the order in which the receiver of `call` gives its items shows nowhere. `outside`: the same, answered for
-/// `call` itself. `expected`: the type that is written for the value of `call`, where there is one.
+/// Whether the order of the items from the receiver of `call` is not observable. `outside`: the same for
+/// `call` itself. `expected`: the written type of the value of `call`, if there is one.
 pub(crate) fn forgotten(call: &ExprMethodCall, outside: bool, expected: Option<&Type>) -> bool {
     forgets(call, expected) || (outside && (passes(call) || call.method == "collect"))
 }
@@ -87,17 +90,17 @@ pub(crate) fn forgets(call: &ExprMethodCall, expected: Option<&Type>) -> bool {
     }
 }
 
-/// Whether `call` hands its receiver's items on, each by itself.
+/// Whether `call` passes its receiver's items on, one by one.
 pub(crate) fn passes(call: &ExprMethodCall) -> bool {
     ADAPTERS.iter().any(|name| call.method == name)
 }
 
-/// Whether a collection of this type forgets the order in which it was filled: `BTreeMap<..>`, `HashSet<_>`.
+/// Whether a collection of this type does not keep the order of insertion: `BTreeMap<..>`, `HashSet<_>`.
 pub(crate) fn is_sorted(ty: &Type) -> bool {
     last_word(ty).is_some_and(|word| SORTED.contains(&word.as_str()))
 }
 
-/// Whether `func` is `BTreeMap::from_iter` or its like, whose argument's order is forgotten.
+/// Whether `func` is `BTreeMap::from_iter` or similar, for which the order of the argument does not matter.
 pub(crate) fn is_sorting_fn(func: &Expr) -> bool {
     let Expr::Path(path) = func else { return false };
     let words: Vec<String> = path.path.segments.iter().map(|segment| segment.ident.to_string()).collect();
@@ -115,7 +118,7 @@ pub(crate) fn sorted_by(local: &Local, next: Option<&Stmt>) -> bool {
     receiver.path.is_ident(&bound.ident) && call.method.to_string().starts_with("sort")
 }
 
-/// The type that is written for what `local` binds.
+/// The written type of the variable of `local`.
 pub(crate) fn written(local: &Local) -> Option<&Type> {
     match &local.pat {
         Pat::Type(typed) => Some(&typed.ty),
@@ -130,7 +133,7 @@ fn first_type(arguments: &AngleBracketedGenericArguments) -> Option<&Type> {
     })
 }
 
-/// The last word of a path, without its arguments.
+/// The last segment of a path, without its arguments.
 fn last_word(ty: &Type) -> Option<String> {
     let Type::Path(path) = ty else { return None };
     let last = path.path.segments.last()?;
@@ -143,7 +146,7 @@ mod tests {
     use super::{forgotten, is_sorting_fn, sorted_by, written};
     use syn::{Block, Expr, Stmt, Type};
 
-    /// Whether the order of `m.keys()` is forgotten, the innermost call of the chain.
+    /// Whether the order is forgotten at `m.keys()`, the innermost call of the chain.
     fn free(chain: &str, expected: Option<&Type>) -> bool {
         let mut expr = syn::parse_str::<Expr>(chain).expect("an expression");
         let (mut outside, mut expected) = (false, expected);

@@ -1,26 +1,27 @@
-//! The catalogue of what workflow code must not do, as one table: a code, the paths, what goes wrong, what to write
-//! instead. The macros, the command line tool and the tests read the same lines.
+//! The rules for workflow code, as one table: a code, the paths, the reason, and what to write instead. The
+//! macros, the command line tool and the tests read the same table.
 //!
-//! A path is a full one, with the crate's own name. `a::b::*` is everything below `a::b`, `a::b!` a macro,
-//! `{x, y}` alternatives. The longest pattern that fits decides, so [`ALLOWED`] can take a part out of a `*`.
+//! A path is a full one, with the crate's own name. `a::b::*` is every path below `a::b`, `a::b!` is a macro,
+//! and `{x, y}` are alternatives. The longest matching pattern decides, so [`ALLOWED`] can make exceptions
+//! from a `*`.
 
 use crate::errors::Code;
 use std::collections::HashMap;
 use std::sync::OnceLock;
 
-/// One line of the catalogue.
+/// One rule.
 #[derive(Debug)]
 pub(crate) struct Rule {
     pub(crate) code: Code,
     /// The patterns, separated by spaces.
     pub(crate) paths: &'static str,
-    /// What is wrong: ``goes on after "`path` "``.
+    /// The reason: the text continues after ``"`path` "``.
     pub(crate) reason: &'static str,
-    /// What helps.
+    /// What to write instead.
     pub(crate) instead: &'static str,
 }
 
-/// The word for a code in a chain of calls.
+/// The name of a code's class in a chain of calls.
 pub(crate) fn class(code: Code) -> &'static str {
     match code {
         Code::Clock => "clock",
@@ -85,7 +86,7 @@ const fn rule(code: Code, paths: &'static str, reason: &'static str, instead: &'
     Rule { code, paths, reason, instead }
 }
 
-/// The catalogue.
+/// The table of rules.
 pub(crate) static RULES: &[Rule] = &[
     rule(
         Code::Clock,
@@ -234,17 +235,17 @@ pub(crate) static RULES: &[Rule] = &[
     ),
 ];
 
-/// Types that no rule names and whose methods matter all the same: a glob may bring them.
+/// Types that no rule names but whose methods matter: a glob may import them.
 const TYPES: &[&str] = &["std::collections::HashMap", "std::collections::HashSet"];
 
 /// Macros whose arguments some builds or processes do not evaluate.
 const OPTIONAL: &str = "tracing::{trace,debug,info,warn,error,event,span,trace_span,debug_span,info_span,warn_span,error_span}! \
     tracing::instrument! std::{debug_assert,debug_assert_eq,debug_assert_ne}!";
 
-/// What gives a span.
+/// Macros and functions that return a span.
 const SPANS: &str = "tracing::{span,trace_span,debug_span,info_span,warn_span,error_span}! tracing::Span::{current,none,new,new_root}";
 
-/// Whether a macro or function gives a `tracing::Span`.
+/// Whether a macro or function returns a `tracing::Span`.
 pub(crate) fn makes_span(path: &[String]) -> bool {
     let path = path.join("::");
     patterns(SPANS).any(|pattern| pattern == path)
@@ -256,7 +257,7 @@ pub(crate) fn is_optional(path: &[String]) -> bool {
     patterns(OPTIONAL).any(|pattern| pattern == path)
 }
 
-/// Parts of a `*` that are pure.
+/// Paths under a `*` that are pure.
 const ALLOWED: &str = "tokio::time::Instant::* tokio::time::{Duration,error}::* tokio::time::Duration \
     tokio::sync::TryLockError std::process::ExitCode::* std::process::ExitStatus::* \
     reqwest::{Url,StatusCode,Method,Version,header}::* hyper::{StatusCode,Method,Uri,Version,header,http}::* ureq::http::* \
@@ -266,7 +267,7 @@ const ALLOWED: &str = "tokio::time::Instant::* tokio::time::{Duration,error}::* 
     fastrand::Rng::with_seed rusqlite::types::* libc::{c_int,c_char,c_void} \
     uuid::* diesel::result::* object_store::path::*";
 
-/// Other paths to the same things.
+/// Other paths to the same items.
 const SAME: &[(&str, &str)] = &[
     ("core", "std"),
     ("alloc", "std"),
@@ -289,7 +290,7 @@ const SAME: &[(&str, &str)] = &[
 ];
 
 struct Table {
-    /// A pattern, and its line; `None`: allowed.
+    /// A pattern and its rule. `None`: allowed.
     patterns: HashMap<String, Option<&'static Rule>>,
     /// All prefixes of patterns without a `*`, and the patterns themselves.
     known: std::collections::HashSet<String>,
@@ -313,7 +314,7 @@ fn table() -> &'static Table {
     })
 }
 
-/// The patterns of a line, their alternatives written out.
+/// The patterns of a rule, with their alternatives expanded.
 pub(crate) fn patterns(line: &'static str) -> impl Iterator<Item = String> {
     line.split_whitespace().flat_map(alternatives)
 }
@@ -330,7 +331,7 @@ pub(crate) fn find(path: &[String]) -> Option<&'static Rule> {
     if let Some(found) = patterns.get(&path.join("::")) {
         return *found;
     }
-    // An error is a value like any other.
+    // An error type is an ordinary value.
     if path.iter().skip(1).any(|segment| segment.ends_with("Error") || segment == "ErrorKind") {
         return None;
     }
@@ -341,7 +342,7 @@ pub(crate) fn find(path: &[String]) -> Option<&'static Rule> {
         .flatten()
 }
 
-/// Whether some pattern begins with this path, or is it.
+/// Whether a pattern begins with this path or equals it.
 pub(crate) fn is_known(path: &[String], is_macro: bool) -> bool {
     let mut path = canonical(path.to_vec()).join("::");
     if is_macro && !path.ends_with('!') {
@@ -355,9 +356,9 @@ pub(crate) fn is_crate(name: &str) -> bool {
     table().known.contains(name)
 }
 
-/// The path that the patterns use.
+/// Converts a path to the form that the patterns use.
 pub(crate) fn canonical(mut path: Vec<String>) -> Vec<String> {
-    // A re-export may lead to another one.
+    // A re-export may refer to another one.
     for _ in 0..SAME.len() {
         let found = SAME.iter().find_map(|(from, to)| {
             let from: Vec<&str> = from.split("::").collect();

@@ -1,4 +1,4 @@
-//! What the catalogue decides.
+//! The decisions of the rules.
 
 use super::*;
 

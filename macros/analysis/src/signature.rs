@@ -1,5 +1,5 @@
-//! What the macros need to know of a function's signature: arguments as names and types, the receiver, the return
-//! type, and a form of it for functions that return a future instead of being `async`.
+//! The parts of a function's signature that the macros need: arguments as names and types, the receiver, the
+//! return type, and a form for functions that return a future instead of being `async`.
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, format_ident, quote};
@@ -13,7 +13,7 @@ use syn::{FnArg, GenericParam, Lifetime, Pat, ReceiverKind, ReturnType, Signatur
 pub(crate) struct Argument {
     /// The pattern as typed.
     pub(crate) pattern: Pat,
-    /// A name for the outside: the pattern's own, or `arg0`.
+    /// A name for callers: the pattern's own, or `arg0`.
     pub(crate) name: Ident,
     /// Its type as typed.
     pub(crate) ty: Type,
@@ -74,7 +74,7 @@ fn is_self(ty: &Type) -> bool {
     matches!(ty, Type::Path(path) if path.path.is_ident("Self"))
 }
 
-/// The return type as typed; `()` where there is none, at the function's name.
+/// The return type as typed. If there is none, `()` with the span of the function's name.
 pub(crate) fn output(signature: &Signature) -> Type {
     match &signature.output {
         ReturnType::Type(_, ty) => (**ty).clone(),
@@ -91,8 +91,9 @@ pub(crate) fn has_impl_trait(ty: &Type) -> bool {
     contains_word(ty.to_token_stream(), &["impl"])
 }
 
-/// The first reference or lifetime in a type that borrows: history keeps no such value. A `'static` reference counts, since
-/// nothing can be read back into one; a lifetime argument does not where it is `'static` (`Cow<'static, str>`).
+/// The first reference or lifetime in a type that borrows, because history cannot store such a value. A
+/// `'static` reference counts, because nothing can be read back into one. A `'static` lifetime argument does
+/// not count (`Cow<'static, str>`).
 pub(crate) fn borrow(ty: &Type) -> Option<TokenStream> {
     struct Search(Option<TokenStream>);
     impl<'ast> Visit<'ast> for Search {
@@ -121,7 +122,7 @@ pub(crate) fn borrow(ty: &Type) -> Option<TokenStream> {
     search.0
 }
 
-/// Whether one of these words is anywhere in the tokens, groups included.
+/// Whether the tokens contain one of these words, also inside groups.
 pub(crate) fn contains_word(tokens: TokenStream, words: &[&str]) -> bool {
     tokens.into_iter().any(|token| match token {
         proc_macro2::TokenTree::Ident(ident) => words.iter().any(|word| ident == word),
@@ -130,14 +131,14 @@ pub(crate) fn contains_word(tokens: TokenStream, words: &[&str]) -> bool {
     })
 }
 
-/// `(a, b,)`: a tuple of anything, also of one.
+/// `(a, b,)`: a tuple of any items, also of one.
 pub(crate) fn tuple<T: ToTokens>(items: impl IntoIterator<Item = T>) -> TokenStream {
     let items = items.into_iter();
     quote!((#(#items,)*))
 }
 
-/// The tuple type of the arguments. Its parentheses are those of the signature, so that a word about the whole tuple
-/// points there.
+/// The tuple type of the arguments. It has the parentheses of the signature, so that a message about the
+/// whole tuple points there.
 pub(crate) fn tuple_type(signature: &Signature, arguments: &[Argument]) -> TokenStream {
     let span = signature.paren_token.span.join();
     let types = arguments.iter().map(|argument| &argument.ty);
@@ -146,9 +147,9 @@ pub(crate) fn tuple_type(signature: &Signature, arguments: &[Argument]) -> Token
     group.to_token_stream()
 }
 
-/// Turns `async fn f(&mut self, s: &str) -> R` into `fn f<'a>(&self, s: &'a str) -> impl Future<Output = R> + use<'a>`:
-/// the future must not hold `self`, so every other lifetime needs a name. Arguments of type `impl Trait` become named
-/// parameters, since `use<..>` must name them.
+/// Turns `async fn f(&mut self, s: &str) -> R` into `fn f<'a>(&self, s: &'a str) -> impl Future<Output = R> +
+/// use<'a>`. The future must not hold `self`, so every other lifetime needs a name. Arguments of type
+/// `impl Trait` become named parameters, because `use<..>` must name them.
 pub(crate) fn into_future_fn(signature: &Signature, future: &TokenStream) -> Signature {
     let mut signature = signature.clone();
     let mut names = Names { generics: Vec::new(), count: 0 };
@@ -183,12 +184,12 @@ pub(crate) fn into_future_fn(signature: &Signature, future: &TokenStream) -> Sig
     signature
 }
 
-/// Turns `async fn f(&self, s: &str) -> R` into `fn f(&self, s: &str) -> impl Future<Output = R>`: the future borrows
-/// what it is given, as that of an `async fn` does. The words of a macro have the edition of the macro, so that
-/// `impl` captures every lifetime and parameter in crates of all editions.
+/// Turns `async fn f(&self, s: &str) -> R` into `fn f(&self, s: &str) -> impl Future<Output = R>`. The future
+/// borrows its arguments, as the future of an `async fn` does. Tokens of a macro have the edition of the
+/// macro, so `impl` captures every lifetime and parameter in crates of all editions.
 ///
-/// `borrows` is a trait with a lifetime that everything has. A bound of it names the lifetime of `&self`: else rustc, where
-/// that borrow is in somebody's way, proposes a `use<>` at the attribute.
+/// `borrows` is a trait with a lifetime that every type implements. A bound of it names the lifetime of
+/// `&self`. Without it, rustc suggests a `use<>` at the attribute if that borrow causes an error.
 pub(crate) fn into_borrowing_fn(
     signature: &Signature,
     future: &TokenStream,
@@ -218,7 +219,7 @@ fn own_lifetimes(signature: &Signature) -> impl Iterator<Item = Lifetime> + '_ {
     })
 }
 
-/// `&mut self` becomes `&self`: the method takes the state from the slot, not from here.
+/// `&mut self` becomes `&self`: the method takes the state from the slot and not from its receiver.
 fn leave_self(receiver: &mut syn::Receiver) {
     receiver.mutability = None;
     match &mut receiver.kind {
@@ -236,7 +237,7 @@ fn leave_self(receiver: &mut syn::Receiver) {
     }
 }
 
-/// Gives names to elided lifetimes and to argument-position `impl Trait`.
+/// Names elided lifetimes and argument-position `impl Trait`.
 struct Names {
     generics: Vec<GenericParam>,
     count: usize,
@@ -261,7 +262,7 @@ impl Names {
 impl VisitMut for Names {
     fn visit_type_mut(&mut self, ty: &mut Type) {
         match ty {
-            // Their elided lifetimes are their own.
+            // Their elided lifetimes are local to them.
             Type::FnPtr(_) => return,
             Type::ImplTrait(impl_trait) => {
                 let name = format_ident!("__Abide{}", self.count, span = impl_trait.impl_token.span);
@@ -288,7 +289,7 @@ impl VisitMut for Names {
     fn visit_parenthesized_generic_arguments_mut(&mut self, _: &mut syn::ParenthesizedGenericArguments) {}
 }
 
-/// Puts the one lifetime of the arguments where the return type elides it.
+/// Inserts the only lifetime of the arguments where the return type elides it.
 struct Elided(Lifetime);
 
 impl VisitMut for Elided {

@@ -1,6 +1,6 @@
 //! "Did you mean": the nearest of a few names.
 
-/// The one of `candidates` that a typist may have meant, if any is near enough.
+/// The candidate that the user may have meant, if one is near enough.
 pub(crate) fn nearest<'a>(name: &str, candidates: &[&'a str]) -> Option<&'a str> {
     let limit = match name.chars().count() {
         0..=2 => 0,
@@ -15,7 +15,7 @@ pub(crate) fn nearest<'a>(name: &str, candidates: &[&'a str]) -> Option<&'a str>
         .map(|(_, candidate)| candidate)
 }
 
-/// What abide has for the names of other engines' options, and for ours in another attribute.
+/// abide's words for the options of other engines, and for our options in another attribute.
 const ELSEWHERE: &[(&str, &str, &str)] = &[
     ("#[activity]", "start_to_close_timeout", "`start_to_close`"),
     ("#[activity]", "schedule_to_close_timeout", "`schedule_to_close`"),
@@ -49,7 +49,7 @@ const NON_RETRYABLE: &str = "`retry_if`, an argument of the activity that asks t
 
 const HEARTBEAT: &str = "`start_to_close`, the limit of one attempt? Heartbeats come in a later version; a dead worker is noticed without them";
 
-/// What stands for this argument, by the words of other engines.
+/// abide's word for this argument of another engine.
 pub(crate) fn elsewhere(attribute: &str, name: &str) -> Option<&'static str> {
     let found = ELSEWHERE.iter().find(|(of, theirs, _)| *of == attribute && *theirs == name);
     found.map(|(_, _, ours)| *ours)

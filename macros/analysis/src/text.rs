@@ -1,13 +1,14 @@
-//! Positions and words of the user's source: `file:line:column`, the text of an expression, and its canonical form.
+//! Positions and texts of the user's source: `file:line:column`, the text of an expression, and its canonical
+//! form.
 
 use crate::krate::Private;
 use proc_macro2::{Delimiter, LineColumn, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote};
 
-/// The longest text a site keeps; the rest becomes an ellipsis.
+/// The most characters of a site's text. The rest becomes an ellipsis.
 const MAX_CHARS: usize = 120;
 
-/// `Site { .. }`: the place and words of an awaited expression.
+/// `Site { .. }`: the place and text of an awaited expression.
 pub(crate) fn site(private: &Private, tokens: &impl ToTokens, at: Span) -> TokenStream {
     let stream = tokens.to_token_stream();
     let file = at.file();
@@ -29,15 +30,16 @@ pub(crate) fn shorten(text: &str) -> String {
     }
 }
 
-/// The text as the user wrote it, with line breaks and indentation folded into one blank. rustc does not join spans
-/// on stable, so it is put together token by token: a blank stands where the positions show a gap.
+/// The text as the user wrote it, with each line break and its indentation replaced by one blank. rustc does
+/// not join spans on stable, so the text is built token by token, with a blank where the positions show a
+/// gap.
 pub(crate) fn source(stream: TokenStream) -> String {
     let mut out = Text { text: String::new(), end: None };
     out.stream(stream);
     out.text
 }
 
-/// The canonical form: tokens with one blank between each two, whatever the formatting was.
+/// The canonical form: tokens with one blank between each two, for any formatting.
 pub(crate) fn canonical(tokens: &impl ToTokens) -> String {
     let mut words = Vec::new();
     flatten(tokens.to_token_stream(), &mut words);
@@ -78,7 +80,8 @@ impl Text {
             match token {
                 TokenTree::Group(group) => {
                     let (open, close) = delimiters(group.delimiter());
-                    // syn gives a group that it makes again one span for both ends; a delimiter is one character wide.
+                    // A group that syn creates again has one span for both ends. A delimiter is one character
+                    // wide.
                     let (start, end) = (group.span_open().start(), group.span_close().end());
                     self.word(open, start, LineColumn { column: start.column + 1, ..start });
                     self.stream(group.stream());

@@ -1,5 +1,5 @@
-//! What the attributes expand to, as snapshots; that mistakes leave an expansion behind; and that no token stream makes
-//! them panic.
+//! Snapshots of the attributes' expansions. Also checks that mistakes leave an expansion, and that no token
+//! stream causes a panic.
 
 mod expansions {
     mod arguments;
@@ -30,7 +30,7 @@ mod expansions {
         }
     }
 
-    /// Formatted, without the paths that repeat in every line. How proc-macro2 numbers its sources depends on the thread.
+    /// Formatted, without repeated paths. How proc-macro2 numbers its sources depends on the thread.
     pub(crate) fn show(tokens: &TokenStream) -> String {
         let file = syn::parse2::<syn::File>(tokens.clone()).expect("an expansion is a list of items");
         let shown = prettyplease::unparse(&file)

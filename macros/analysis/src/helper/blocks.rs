@@ -1,7 +1,7 @@
-//! A marked `impl`, `trait` or `mod`: every function in it, modules inside of it included.
+//! A marked `impl`, `trait` or `mod`: expands every function in it, also in inner modules.
 //!
-//! What bears an attribute of its own that says otherwise is left alone: an activity and a workflow, and tests, whose
-//! `async fn`s belong to another runtime.
+//! An item does not change if its own attribute makes it something else: an activity, a workflow, or a test,
+//! whose `async fn` belongs to another runtime.
 
 use super::function::{declared, function_of};
 use super::{Mark, SelfHome};
@@ -53,7 +53,7 @@ pub(super) fn item(private: &Private, mark: Mark, item: &mut Item, errors: &mut 
     }
 }
 
-/// A trait's signature says how its method takes `self`; that of the state's method is another.
+/// The signature in the trait decides how a method takes `self`. That of a state's method would differ.
 fn no_trait(at: &impl ToTokens, errors: &mut Errors) {
     let help =
         "the method of a trait cannot hand the state over: write an inherent method, and call it from there";
@@ -81,7 +81,7 @@ fn trait_method(
     Some(TraitItem::Verbatim(declared(private, mark, function, errors)))
 }
 
-/// Whether the item is something else than a helper: an activity, a workflow, a test.
+/// Whether the item is not a helper: an activity, a workflow, a test.
 pub(crate) fn is_other(attrs: &[Attribute]) -> bool {
     attrs.iter().any(|attr| {
         let last = attr.path().segments.last().map(|last| last.ident.to_string()).unwrap_or_default();
@@ -93,7 +93,7 @@ pub(crate) fn is_other(attrs: &[Attribute]) -> bool {
     })
 }
 
-/// Takes a second mark of ours off an item in a marked block: rustc would expand it once more.
+/// Removes a second mark of ours from an item in a marked block, because rustc would expand it again.
 pub(crate) fn own_mark(mut mark: Mark, attrs: &mut Vec<Attribute>, errors: &mut Errors) -> Mark {
     attrs.retain(|attr| {
         let Some(attribute) = helper_attribute(attr) else { return true };
@@ -112,7 +112,7 @@ pub(crate) fn own_mark(mut mark: Mark, attrs: &mut Vec<Attribute>, errors: &mut 
     mark
 }
 
-/// Takes the mark of a helper off what is a workflow or an activity, and says so.
+/// Removes the mark of a helper from a workflow or an activity, and reports it.
 pub(crate) fn refuse_mark(attrs: &mut Vec<Attribute>, what: &str, errors: &mut Errors) {
     attrs.retain(|attr| {
         if let Some(attribute) = helper_attribute(attr) {
@@ -122,7 +122,7 @@ pub(crate) fn refuse_mark(attrs: &mut Vec<Attribute>, what: &str, errors: &mut E
     });
 }
 
-/// The same, where the mark comes first and the other attribute after it.
+/// The same if the mark comes first and the other attribute after it.
 pub(super) fn refuse_other(attrs: &[Attribute], attribute: &str, errors: &mut Errors) -> bool {
     let other = attrs.iter().find(|attr| {
         let last = attr.path().segments.last().map(|last| last.ident.to_string()).unwrap_or_default();
@@ -138,7 +138,7 @@ pub(super) fn refuse_other(attrs: &[Attribute], attribute: &str, errors: &mut Er
 const TWO_MARKS: &str =
     "an activity runs in a worker, a helper inside of a workflow: a function has one of the marks";
 
-/// `#[workflow::helper]`, `#[helper]` where it is imported, and the same for `deterministic`.
+/// `#[workflow::helper]`, `#[helper]` if it is imported, and the same for `deterministic`.
 fn helper_attribute(attr: &Attribute) -> Option<&'static str> {
     let words: Vec<String> = attr.path().segments.iter().map(|segment| segment.ident.to_string()).collect();
     let ours = matches!(words.as_slice(), [_]) || words.iter().rev().nth(1).is_some_and(|m| m == "workflow");

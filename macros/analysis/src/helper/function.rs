@@ -61,7 +61,7 @@ fn of(private: &Private, mark: Mark, parts: &Parts<'_>, errors: &mut Errors) -> 
     let waits = contains_word(block.to_token_stream(), &["async"]);
     let lints = mark.lints();
     let before = errors.len();
-    // A probe is no constant.
+    // A probe cannot run in a constant.
     let probes = mark.probes && sig.constness.is_none();
     let body = sync_body(private, receiver, block, &signature::output(sig), probes, errors);
     if errors.len() > before {
@@ -117,7 +117,7 @@ fn async_fn(private: &Private, mark: Mark, parts: &Parts<'_>, errors: &mut Error
     new.constness = None;
     let check = value_check(private, mark, sig);
     let lints = mark.lints();
-    // In the `impl` of a trait whose method was written as `-> impl WorkflowFuture`, the bound is one more.
+    // If the trait's method is written as `-> impl WorkflowFuture`, the `impl` has one more bound.
     let refines = (borrows && kind != SelfKind::None).then(|| quote!(#[allow(refining_impl_trait)]));
     quote!(#(#attrs)* #refines #lints #vis #new { #check #expanded })
 }
@@ -126,7 +126,7 @@ fn borrowing(private: &Private, sig: &Signature) -> Signature {
     into_borrowing_fn(sig, &quote!(#private::WorkflowFuture), &quote!(#private::Borrows))
 }
 
-/// A value of the type that `sig` returns, for a body that has mistakes of its own.
+/// A value of the type that `sig` returns, for a body with mistakes.
 fn stub(private: &Private, sig: &Signature) -> TokenStream {
     let output = signature::output(sig);
     let future = has_impl_trait(&output) && contains_word(output.to_token_stream(), &["WorkflowFuture"]);
@@ -136,9 +136,9 @@ fn stub(private: &Private, sig: &Signature) -> TokenStream {
     }
 }
 
-/// Refuses a workflow's own state where a plain value's method is meant: its future would hold the state across the
-/// awaits of whoever calls it, and rustc's words for that say nothing of what helps. Asked by a method that only
-/// exists for a workflow, so that it works in generic `impl`s too.
+/// Refuses a workflow's own state as `self` of a plain value's method. Its future would hold the state across
+/// its caller's awaits, and rustc's message for that does not say what helps. The check calls a method that
+/// exists only for a workflow, so it also works in generic `impl`s.
 fn value_check(private: &Private, mark: Mark, sig: &Signature) -> Option<TokenStream> {
     let receiver = sig.receiver().filter(|_| mark.home == SelfHome::Value)?;
     let at = receiver.self_token.span().resolved_at(Span::call_site());

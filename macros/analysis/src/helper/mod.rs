@@ -1,10 +1,11 @@
-//! `#[workflow::helper]` and `#[workflow::deterministic]`: code that workflows may call. A plain function stays as it
-//! is; an `async` one becomes a function that gives a workflow future. On an `impl`, a `trait` or an inline `mod` it
-//! means every function in it.
+//! `#[workflow::helper]` and `#[workflow::deterministic]`: code that workflows may call. A plain function
+//! does not change. An `async` one becomes a function that returns a workflow future. On an `impl`, a `trait`
+//! or an inline `mod`, the attribute applies to every function in it.
 //!
-//! Whose `self` is it? In a `#[workflow] impl` it is the workflow's state, which is handed over at each await, so the
-//! future must not hold it. Everywhere else it is a value like any other, and the future borrows it. Where a workflow
-//! keeps methods in a second `impl`, `#[workflow::helper(state)]` says so; one that forgets it meets a type that knows.
+//! The meaning of `self`: in a `#[workflow] impl`, it is the workflow's state, which each await hands over,
+//! so the future must not hold it. Elsewhere it is an ordinary value, and the future borrows it. A second
+//! `impl` with methods of a workflow needs `#[workflow::helper(state)]`. If it is missing, a type check
+//! reports that.
 
 mod blocks;
 mod function;
@@ -25,18 +26,18 @@ pub(crate) use function::function_of;
 
 const HELP: &str = "put it on a function, a method, an `impl`, a `trait`, or an inline `mod { .. }` of them";
 
-/// What a marked function is.
+/// The kind of a marked function.
 #[derive(Clone, Copy)]
 pub(crate) struct Mark {
     pub(crate) home: SelfHome,
-    /// Its author vouches for it: `#[workflow::deterministic("why")]`.
+    /// Its author takes responsibility: `#[workflow::deterministic("why")]`.
     pub(crate) vouched: bool,
     /// Whether the values in its body are probed.
     pub(crate) probes: bool,
 }
 
 impl Mark {
-    /// One that nothing more is said of.
+    /// A function with no other options.
     pub(crate) fn of(home: SelfHome) -> Self {
         Self { home, vouched: false, probes: true }
     }
@@ -47,14 +48,14 @@ impl Mark {
     }
 }
 
-/// Whose `self` a method has.
+/// The meaning of `self` in a method.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SelfHome {
     /// The workflow's state.
     State,
     /// A value that no workflow hands over.
     Value,
-    /// As a value, and what is wrong with it was told.
+    /// Like a value. Its mistake was reported.
     Refused,
 }
 
@@ -90,7 +91,7 @@ fn marked(args: TokenStream, item: TokenStream, attribute: &str) -> TokenStream 
     quote!(#errors #expanded)
 }
 
-/// A function that `#[tracing::instrument]` has already made another one of, with an empty body.
+/// A function that `#[tracing::instrument]` has already replaced, with an empty body.
 fn refuse_expanded(item: TokenStream, errors: &mut Errors) -> TokenStream {
     if !attributes::is_instrumented(item.clone()) {
         return item;
@@ -108,7 +109,7 @@ fn item_of(
     attribute: &str,
     errors: &mut Errors,
 ) -> TokenStream {
-    // A method parses as an `ImplItemFn`, a free function too: its grammar is the wider one.
+    // A method parses as an `ImplItemFn`, and so does a free function: its grammar includes both.
     if let Ok(mut function) = syn::parse2::<ImplItemFn>(item.clone()) {
         Outward.visit_impl_item_fn_mut(&mut function);
         if blocks::refuse_other(&function.attrs, attribute, errors) {
@@ -143,7 +144,7 @@ fn item_of(
     }
 }
 
-/// The first words of an item, to be underlined: up to its body.
+/// The first tokens of an item, to underline: up to its body.
 pub(crate) fn head(item: &TokenStream) -> TokenStream {
     let is_body = |token: &proc_macro2::TokenTree| matches!(token, proc_macro2::TokenTree::Group(group) if group.delimiter() == proc_macro2::Delimiter::Brace);
     item.clone().into_iter().take_while(|token| !is_body(token)).collect()

@@ -1,11 +1,12 @@
-//! What the names of a pattern are, as far as the types around it are written.
+//! The types of the names in a pattern, as far as types are written around it.
 
 use super::syntax::{bound, lends};
 use super::walk::Walker;
 use crate::source::{Env, Found, Ty, Want, Written, text};
 use syn::{Expr, ExprMethodCall, Member, Pat, Type};
 
-/// Methods that hand what is inside of a collection, an iterator, an `Option` or a `Result` to a closure, one by one.
+/// Methods that pass the items of a collection, an iterator, an `Option` or a `Result` to a closure, one by
+/// one.
 const ONE_BY_ONE: &[&str] = &[
     "map",
     "filter",
@@ -32,10 +33,10 @@ const ONE_BY_ONE: &[&str] = &[
 ];
 
 impl Walker<'_> {
-    /// What a `let` binds.
+    /// Binds the names of a `let`.
     pub(super) fn bind_local(&mut self, local: &syn::Local, ty: Ty) {
         let init = local.init.as_ref().map(|init| &*init.expr);
-        // Before the new names hide older ones.
+        // Before the new names shadow older ones.
         let acting = init.map(|init| self.acting_parts(&local.pat, init)).unwrap_or_default();
         self.bind(&local.pat, ty);
         init.into_iter().for_each(|init| self.lent(&local.pat, init));
@@ -44,7 +45,7 @@ impl Walker<'_> {
         }
     }
 
-    /// The names of a pattern whose values do something when they are called.
+    /// The names of a pattern whose values have an effect when they are called.
     fn acting_parts(&self, pattern: &Pat, value: &Expr) -> Vec<(String, String)> {
         match (pattern, value) {
             (Pat::Type(typed), value) => self.acting_parts(&typed.pat, value),
@@ -59,7 +60,8 @@ impl Walker<'_> {
         }
     }
 
-    /// What was bound last is a part of `value`, and a call of it may change something where that is lent by `&mut`.
+    /// The last bound names are parts of `value`. A call of one may change something if `value` is borrowed
+    /// by `&mut`.
     pub(super) fn lent(&mut self, pattern: &Pat, value: &Expr) {
         match (pattern, value) {
             (Pat::Type(typed), value) => self.lent(&typed.pat, value),
@@ -147,7 +149,7 @@ impl Walker<'_> {
         }
     }
 
-    /// What a method hands to its closure.
+    /// The type that a method passes to its closure.
     pub(super) fn closure_argument_of(&self, call: &ExprMethodCall) -> Ty {
         match ONE_BY_ONE.contains(&text(&call.method).as_str()) {
             true => self.infer(&call.receiver).element(),
@@ -155,7 +157,7 @@ impl Walker<'_> {
         }
     }
 
-    /// What an awaited expression gives: a call of the crate's own, behind its options.
+    /// The output of an awaited expression: a call of the crate's own functions, without its options.
     pub(super) fn infer_awaited(&self, mut expr: &Expr) -> Ty {
         while let Expr::MethodCall(call) = expr {
             expr = &call.receiver;
@@ -178,7 +180,7 @@ impl Walker<'_> {
         }
         let output = self.output(&function);
         let is_result = output.path().is_some_and(|path| path.ends_with("Result"));
-        // An activity's outcome may be a failure, whatever its body returns.
+        // An activity can fail, even if its body returns no `Result`.
         match function.marked && !is_result {
             true => Ty::Foreign(vec!["std".into(), "result".into(), "Result".into()], vec![output]),
             false => output,

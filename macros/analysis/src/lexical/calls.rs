@@ -1,7 +1,7 @@
-//! Calls of the crate's own workflows and activities where they cannot be made. rustc would speak of `Send`, or of a type
-//! that is no future; here the name is known.
+//! Calls of the crate's own workflows and activities in places where they cannot be made. rustc's message
+//! would be about `Send`, or about a type that is not a future. Here the name is known.
 //!
-//! Only what certainly leads to one is told: a name that is bound in the function may be something else.
+//! Only certain mistakes are reported: a name that is bound in the function may be something else.
 
 use super::walk::Walker;
 use super::{Check, Hit, Kind};
@@ -19,7 +19,7 @@ const START: &str = "let a client start it, in an `#[activity]` too: `client.sta
                      `async fn` marked `#[workflow::helper]`";
 
 impl Walker<'_> {
-    /// A call in a workflow: that of another workflow only names a run.
+    /// A call in a workflow. A call of another workflow only names a run.
     pub(super) fn called(&mut self, call: &ExprCall) {
         let Expr::Path(func) = &*call.func else { return };
         let written = Written::of(&func.path);
@@ -37,7 +37,7 @@ impl Walker<'_> {
     }
 }
 
-/// The function of the crate that a path leads to.
+/// The function of the crate that a path resolves to.
 fn callee(krate: &Crate, env: &Env, written: &Written) -> Option<Rc<Function>> {
     match krate.resolve(env, written, Want::Value)? {
         Found::Function(function) => Some(function),
@@ -58,7 +58,8 @@ fn is_workflow(function: &Function) -> bool {
     bears(function, if is_method { "run" } else { "workflow" })
 }
 
-/// A free activity; or a method that is called by its type, without a value, as those of an `#[activity] impl` are.
+/// A free activity, or a method that is called by its type and without a value, like those of an
+/// `#[activity] impl`.
 fn is_activity(function: &Function, call: &ExprCall) -> bool {
     let other = ["run", "signal", "query", "init"].iter().any(|word| bears(function, word));
     match function.sig.receiver() {
@@ -67,14 +68,14 @@ fn is_activity(function: &Function, call: &ExprCall) -> bool {
     }
 }
 
-/// Tells of each activity that the body of an activity awaits. Whether there was one.
+/// Reports each activity that the body of an activity awaits. Returns whether there was one.
 pub(crate) fn refuse_activities(
     sig: &Signature,
     block: &Block,
     self_ty: Option<&Type>,
     errors: &mut Errors,
 ) -> bool {
-    // Nothing is read for an activity that cannot be meant.
+    // Files are read only for an activity that may be meant.
     if !crate::signature::contains_word(block.to_token_stream(), &["await"]) {
         return false;
     }
@@ -91,7 +92,7 @@ pub(crate) fn refuse_activities(
     told
 }
 
-/// Every name that a function binds.
+/// All names that a function binds.
 #[derive(Default)]
 struct Bound(HashSet<String>);
 
@@ -115,7 +116,7 @@ struct Calls<'a> {
     hits: Vec<Hit>,
 }
 
-/// The call that is awaited, with or without options: `charge(n).start_to_close(LIMIT)`.
+/// The awaited call, with or without options: `charge(n).start_to_close(LIMIT)`.
 fn awaited(expr: &Expr) -> Option<&ExprCall> {
     match expr {
         Expr::Call(call) => Some(call),

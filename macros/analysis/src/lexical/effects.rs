@@ -1,8 +1,9 @@
-//! Arguments that may not be evaluated: those of `tracing`'s macros (a level that the build leaves out) and of
-//! `debug_assert!` (a release build). What they do there must not matter to the workflow (AB0120).
+//! Arguments that may not be evaluated: those of `tracing`'s macros (for a level that the build leaves out)
+//! and of `debug_assert!` (in a release build). Their effects must not matter to the workflow (AB0120).
 //!
-//! Told is what certainly does something: an `.await`, `workflow::uuid` and its kin, an assignment, a `&mut` borrow, a
-//! call of an `FnMut` local, a way out of the body. What a function does that is called there is not known.
+//! Only certain effects are reported: an `.await`, `workflow::uuid` and similar functions, an assignment, a
+//! `&mut` borrow, a call of an `FnMut` local, an exit from the body. The effects of other called functions
+//! are not known.
 
 mod fields;
 mod own;
@@ -21,13 +22,13 @@ use quote::ToTokens;
 use syn::visit::{self, Visit};
 use syn::{Block, Expr, Label, Macro, Stmt};
 
-/// What of `workflow::` does something when it is called, awaited or not.
+/// The functions of `workflow::` that have an effect when they are called, awaited or not.
 const ACTING: &[&str] = &["random", "random_range", "uuid", "side_effect", "spawn", "saga", "cancelled"];
-/// Macros of the crate that are looked into, one in the other's arguments or expansion.
+/// The most nested macros of the crate that are expanded, in arguments or expansions.
 const MAX_EXPANDED: usize = 16;
 
 impl Walker<'_> {
-    /// Looks for effects in the arguments of a macro that may leave them out.
+    /// Finds effects in the arguments of a macro that may leave them out.
     pub(super) fn unheard(&mut self, mac: &Macro, name: &str) {
         let shown = format!("{name}!");
         self.effects(&shown, |effects| match name.starts_with("debug_assert") {
@@ -36,7 +37,7 @@ impl Walker<'_> {
         });
     }
 
-    /// Tells what the visit finds in the arguments of `name`.
+    /// Reports the effects that the visit finds in the arguments of `name`.
     fn effects(&mut self, name: &str, visit: impl FnOnce(&mut Effects<'_, '_>)) {
         let mut effects = Effects::new(self, name);
         visit(&mut effects);
@@ -44,7 +45,8 @@ impl Walker<'_> {
         self.hits.extend(hits);
     }
 
-    /// What a value does when it is called, if that is known: `workflow::uuid`, a closure, a local that is one of these.
+    /// The effect of calling a value, if it is known: `workflow::uuid`, a closure, a local that holds one of
+    /// these.
     pub(super) fn acts(&self, value: &Expr) -> Option<String> {
         match value {
             Expr::Paren(inner) => self.acts(&inner.expr),
@@ -64,7 +66,7 @@ impl Walker<'_> {
         }
     }
 
-    /// What a path names that does something when it is called.
+    /// The effect of calling the named function.
     fn acting(&self, path: &syn::ExprPath) -> Option<String> {
         if let Some(name) = path.path.get_ident().map(text)
             && self.local(&name).is_some()
@@ -79,7 +81,7 @@ impl Walker<'_> {
     }
 }
 
-/// Whether what is called keeps its argument as it is: `Some(f)`, `Box::new(f)`.
+/// Whether the called function keeps its argument unchanged: `Some(f)`, `Box::new(f)`.
 fn keeps(path: &syn::Path) -> bool {
     let words: Vec<String> = path.segments.iter().rev().take(2).map(|segment| text(&segment.ident)).collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
@@ -91,18 +93,18 @@ struct Effects<'a, 'w> {
     /// The macro or attribute.
     name: &'a str,
     hits: Vec<Hit>,
-    /// The same, by their words alone.
+    /// The texts of the findings.
     found: Vec<String>,
-    /// What the arguments bind themselves: a change of that is nobody else's.
+    /// Names that the arguments bind themselves. A change of them has no effect outside.
     own: Names,
     /// Whether `return` and `?`, and whether `break` and `continue`, would leave the arguments here.
     returns: bool,
     breaks: bool,
-    /// The labels around that the arguments declare themselves.
+    /// The labels around, if the arguments declare them.
     labels: Vec<String>,
-    /// Whether what the next closure is given refers to what is the arguments' own.
+    /// Whether the arguments of the next closure refer only to values that the macro arguments own.
     given: Option<bool>,
-    /// The macros of the crate around.
+    /// The number of the crate's macros around.
     expanded: usize,
 }
 
@@ -128,7 +130,7 @@ impl<'a, 'w> Effects<'a, 'w> {
         self.hits.push(Hit::rule(tokens, Code::Unheard, what, rules::UNHEARD, rules::BEFORE));
     }
 
-    /// Whether the function that is called was told.
+    /// Checks a called function. Returns whether it was reported.
     fn call(&mut self, function: &Expr) -> bool {
         let Expr::Path(path) = function else { return false };
         let local = path.path.get_ident().map(text).filter(|local| !self.own.contains_key(local));
@@ -141,14 +143,14 @@ impl<'a, 'w> Effects<'a, 'w> {
         }
     }
 
-    /// What is bound in there is bound nowhere else.
+    /// Visits code whose bindings end with it.
     fn scoped(&mut self, visit: impl FnOnce(&mut Self)) {
         let outer = self.own.clone();
         visit(self);
         self.own = outer;
     }
 
-    /// Visits code that a way out of leads somewhere else.
+    /// Visits code in which `return` or `break` has another target.
     fn inside(&mut self, returns: bool, breaks: bool, visit: impl FnOnce(&mut Self)) {
         let outer = (self.returns, self.breaks);
         (self.returns, self.breaks) = (self.returns && returns, self.breaks && breaks);
@@ -168,7 +170,7 @@ impl<'a, 'w> Effects<'a, 'w> {
         label.map_or(self.breaks, |label| !self.labels.contains(&text(&label.ident)))
     }
 
-    /// What a macro of the crate makes of its arguments. Whether that is known.
+    /// Checks the expansion of a macro of the crate. Returns whether it is known.
     fn expanded(&mut self, own: &MacroDef, mac: &Macro) -> bool {
         let at = mac.path.segments.last().map_or_else(proc_macro2::Span::call_site, |last| last.ident.span());
         if self.expanded >= MAX_EXPANDED {
@@ -187,7 +189,7 @@ impl<'a, 'w> Effects<'a, 'w> {
 
 impl<'ast> Visit<'ast> for Effects<'_, '_> {
     fn visit_expr_await(&mut self, expr: &'ast syn::ExprAwait) {
-        // What it awaits is part of the same mistake.
+        // Its operand belongs to the same mistake.
         self.tell(expr, "`.await`");
     }
 
@@ -269,7 +271,7 @@ impl<'ast> Visit<'ast> for Effects<'_, '_> {
     }
 
     fn visit_expr_return(&mut self, expr: &'ast syn::ExprReturn) {
-        // What it returns is part of the same mistake.
+        // The returned value belongs to the same mistake.
         match self.returns {
             true => self.tell(expr, "`return`"),
             false => visit::visit_expr_return(self, expr),
@@ -289,7 +291,7 @@ impl<'ast> Visit<'ast> for Effects<'_, '_> {
         }
     }
 
-    /// Nothing in it runs there.
+    /// Its code does not run there.
     fn visit_expr_async(&mut self, _: &'ast syn::ExprAsync) {}
 
     fn visit_expr_closure(&mut self, expr: &'ast syn::ExprClosure) {

@@ -1,7 +1,7 @@
-//! The expansion of a `macro_rules!` of the crate, as far as it can be read: for what a caller's tokens become.
+//! Expands a `macro_rules!` of the crate, as far as it can be read, to find how it uses its caller's tokens.
 //!
-//! The caller's tokens keep their spans, the macro's own are said to stand at its name. What is not understood (a
-//! fragment like `$x:stmt`, `${count(x)}`) gives no expansion, and what is too long neither.
+//! The caller's tokens keep their spans. The macro's own tokens get the span of its name. There is no
+//! expansion if a part is not supported (a fragment like `$x:stmt`, `${count(x)}`) or too long.
 
 use crate::source::{is_punct, text};
 use proc_macro2::{Delimiter, Group, Ident, Literal, Punct, Span, TokenStream, TokenTree};
@@ -9,12 +9,12 @@ use std::collections::HashMap;
 use syn::Pat;
 use syn::parse::{Parse, ParseStream, Parser};
 
-/// Longer arguments are not read.
+/// The most tokens of arguments.
 const MAX_ARGUMENTS: usize = 2_048;
-/// Nor are longer expansions.
+/// The most tokens of an expansion.
 const MAX_EXPANSION: usize = 16_384;
 
-/// What the first rule makes of the arguments that takes them.
+/// Expands the arguments with the first rule that matches them.
 pub(super) fn expand(rules: TokenStream, arguments: &TokenStream, at: Span) -> Option<TokenStream> {
     if size(arguments) > MAX_ARGUMENTS {
         return None;
@@ -59,7 +59,7 @@ pub(super) fn rules(body: TokenStream) -> Vec<Rule> {
     found
 }
 
-/// How many tokens there are, however deep.
+/// The number of tokens, at any depth.
 fn size(tokens: &TokenStream) -> usize {
     let one = |token| match token {
         TokenTree::Group(group) => 1 + size(&group.stream()),
@@ -83,7 +83,7 @@ struct Repeat {
     at_most_once: bool,
 }
 
-/// What a name of a matcher stands for.
+/// The value of a name in a matcher.
 #[derive(Clone)]
 enum Bound {
     One(TokenStream),
@@ -109,7 +109,7 @@ const FRAGMENTS: &[&str] = &[
     "vis",
 ];
 
-/// `None`: it has something that is not understood.
+/// Parses a matcher. `None`: it has an unsupported part.
 fn parts(tokens: TokenStream) -> Option<Vec<Part>> {
     let mut parts = Vec::new();
     let mut tokens = tokens.into_iter();
@@ -140,7 +140,7 @@ fn parts(tokens: TokenStream) -> Option<Vec<Part>> {
 }
 
 fn repeat(tokens: &mut impl Iterator<Item = TokenTree>) -> Option<Repeat> {
-    // A separator is one token of Rust's, at most three here: `..=`.
+    // A separator is one token of Rust, here with at most three characters: `..=`.
     let mut separator = Vec::new();
     for token in tokens.take(4) {
         let (any, some, one) = (is_punct(&token, '*'), is_punct(&token, '+'), is_punct(&token, '?'));
@@ -152,7 +152,7 @@ fn repeat(tokens: &mut impl Iterator<Item = TokenTree>) -> Option<Repeat> {
     None
 }
 
-/// What the names stand for, and how many of the tokens are taken.
+/// The values of the names, and the number of matched tokens.
 fn matched(parts: &[Part], tokens: &[TokenTree]) -> Option<(Bindings, usize)> {
     let (mut bound, mut at) = (Bindings::new(), 0);
     for part in parts {
@@ -221,7 +221,7 @@ fn names(parts: &[Part]) -> Vec<String> {
     parts.iter().flat_map(of).collect()
 }
 
-/// What `$name:kind` takes from the front, and how many tokens that is.
+/// The tokens that `$name:kind` matches at the front, and their number.
 fn fragment(kind: &str, tokens: &[TokenTree]) -> Option<(TokenStream, usize)> {
     let first = || tokens.first();
     let whole =
@@ -255,7 +255,7 @@ fn fragment(kind: &str, tokens: &[TokenTree]) -> Option<(TokenStream, usize)> {
     }
 }
 
-/// How many tokens a parser takes from the front.
+/// The number of tokens that a parser consumes at the front.
 fn prefix<T>(tokens: &[TokenTree], parse: fn(ParseStream<'_>) -> syn::Result<T>) -> Option<usize> {
     let counted = |input: ParseStream<'_>| {
         parse(input)?;
@@ -265,11 +265,11 @@ fn prefix<T>(tokens: &[TokenTree], parse: fn(ParseStream<'_>) -> syn::Result<T>)
     tokens.len().checked_sub(rest)
 }
 
-/// An expansion in the making.
+/// An expansion being built.
 struct Output {
-    /// Where the macro's own tokens are said to stand.
+    /// The span for the macro's own tokens.
     at: Span,
-    /// How many tokens it may still get.
+    /// The number of tokens that may still be added.
     left: usize,
 }
 
@@ -307,7 +307,7 @@ impl Output {
         Some(made)
     }
 
-    /// `$( .. )*`: once for each of what its names stand for.
+    /// `$( .. )*`: once for each value of its names.
     fn rounds(&mut self, inner: &TokenStream, repeat: &Repeat, bound: &Bindings) -> Option<TokenStream> {
         let mut used = Vec::new();
         used_in(inner.clone(), &mut used);
@@ -340,7 +340,8 @@ impl Output {
         Some(())
     }
 
-    /// A token of the macro's, made anew: its own is one of proc-macro2's, and the caller's may be the compiler's.
+    /// Copies a token of the macro. The original belongs to proc-macro2, but the caller's may be the
+    /// compiler's.
     fn copy(&mut self, token: TokenTree) -> Option<TokenTree> {
         self.take(1)?;
         let mut copy = match token {

@@ -1,5 +1,5 @@
-//! Functions of the same crate, followed to whatever they reach. Each is read once a process; what it reaches is
-//! kept as text, for its tokens must not meet the compiler's.
+//! Follows functions of the same crate to all forbidden calls that they reach. Each is read once per process.
+//! Results are kept as text, because the tokens must not be mixed with the compiler's.
 
 use super::infer::at;
 use super::walk::Walker;
@@ -13,7 +13,7 @@ use std::path::Path;
 use std::rc::Rc;
 use syn::visit::Visit;
 
-/// One way to a forbidden call.
+/// One path to a forbidden call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Reach {
     steps: Vec<Step>,
@@ -29,17 +29,18 @@ struct Step {
     line: usize,
 }
 
-/// A longer chain is cut: nobody reads it.
+/// The most steps of a chain.
 const MAX_DEPTH: usize = 64;
-/// Of one function, so many ways are kept.
+/// The most chains kept for one function.
 const MAX_REACHES: usize = 16;
 
 type Reaches = Rc<Vec<Reach>>;
 
 thread_local! {
-    /// What is known of the functions of the crate, by address; each is kept, so that no other gets its address.
+    /// The results for the crate's functions, by address. Each function is kept alive, so that no other gets
+    /// its address.
     static KNOWN: RefCell<HashMap<*const Function, (Rc<Function>, Reaches)>> = RefCell::default();
-    /// Those that are being followed.
+    /// The functions being followed.
     static OPEN: RefCell<Open> = RefCell::default();
 }
 
@@ -47,11 +48,11 @@ thread_local! {
 struct Open {
     functions: Vec<*const Function>,
     statics: Vec<*const Static>,
-    /// What initializers reach; each `static` is kept, so that no other gets its address.
+    /// The results for initializers. Each `static` is kept alive, so that no other gets its address.
     initialized: HashMap<*const Static, (Rc<Static>, Vec<Reach>)>,
-    /// What was found in functions of a circle since the outermost one was opened: each is read once.
+    /// The results for functions of a cycle since the outermost one was entered. Each is read once.
     seen: HashMap<*const Function, Reaches>,
-    /// How far down a circle of calls was met: what is above it is not known in full.
+    /// The lowest depth that a cycle of calls leads back to. The results for deeper functions are incomplete.
     circle: Option<usize>,
 }
 
@@ -67,7 +68,7 @@ impl fmt::Display for Reach {
 }
 
 impl Walker<'_> {
-    /// A call of, or a pointer to, a function of the crate.
+    /// Follows a call of, or a pointer to, a function of the crate.
     pub(super) fn follow(&mut self, function: &Rc<Function>, tokens: &impl ToTokens) {
         if self.krate.is_marked(function) {
             return;
@@ -79,7 +80,7 @@ impl Walker<'_> {
         }
     }
 
-    /// What the initializer of a `static` reaches: it runs when the workflow first touches it.
+    /// Follows the initializer of a `static`. It runs when the workflow first accesses it.
     pub(super) fn initializer(&self, item: &Rc<Static>, written: &str) -> Vec<Reach> {
         let key = Rc::as_ptr(item);
         let again = OPEN.with_borrow_mut(|open| {
@@ -114,10 +115,11 @@ impl Walker<'_> {
 }
 
 impl Open {
-    /// Opens a function and gives its depth; or, of one that is open or was read already, what is known of it.
+    /// Enters a function and returns its depth. If it is open or was read already, returns its result so far.
     fn enter(&mut self, key: *const Function) -> Result<usize, Reaches> {
         if let Some(partial) = self.seen.get(&key) {
-            // It may lack what goes through an open function: so only the outermost one will be known in full.
+            // The result may lack chains through an open function, so only the outermost one will be
+            // complete.
             self.circle = Some(0);
             return Err(partial.clone());
         }
@@ -133,7 +135,7 @@ impl Open {
         Ok(self.functions.len() - 1)
     }
 
-    /// Closes it. Returns whether what was found is all.
+    /// Leaves a function. Returns whether its result is complete.
     fn leave(&mut self, key: *const Function, depth: usize, found: &Reaches) -> bool {
         self.functions.pop();
         let complete = self.circle.is_none_or(|circle| circle >= depth);
@@ -149,7 +151,7 @@ impl Open {
     }
 }
 
-/// What a function reaches.
+/// The forbidden calls that a function reaches.
 fn reaches(krate: &Crate, function: &Rc<Function>) -> Reaches {
     let key = Rc::as_ptr(function);
     if let Some(known) = KNOWN.with_borrow(|known| known.get(&key).map(|(_, reaches)| reaches.clone())) {
@@ -177,7 +179,7 @@ fn read(krate: &Crate, function: &Rc<Function>) -> Vec<Reach> {
     below(&step, walker.hits, &function.file)
 }
 
-/// The chains of `hits`, each behind `step`, every forbidden call once.
+/// The chains of `hits`, each after `step`. Every forbidden call appears once.
 fn below(step: &Step, hits: Vec<Hit>, file: &Path) -> Vec<Reach> {
     let mut found: Vec<Reach> = Vec::new();
     for hit in hits {
@@ -214,7 +216,7 @@ fn display(krate: &Crate, function: &Function) -> String {
     krate.display(function.module, &format!("{of_type}{}", function.name))
 }
 
-/// A file as the user names it: from the package's folder.
+/// The path of a file as the user sees it: relative to the package's folder.
 pub(super) fn shown(file: &Path) -> String {
     if file.as_os_str().is_empty() {
         return "in this body".to_owned();
@@ -223,7 +225,7 @@ pub(super) fn shown(file: &Path) -> String {
     let from_package = || {
         let package = package?;
         let inside = file.strip_prefix(&package).ok().map(Path::to_path_buf);
-        // rustc's paths start at the workspace's folder.
+        // rustc's paths start in the workspace's folder.
         inside.or_else(|| {
             let here = std::env::current_dir().ok()?;
             here.join(file).strip_prefix(&package).ok().map(Path::to_path_buf)
@@ -232,7 +234,7 @@ pub(super) fn shown(file: &Path) -> String {
     from_package().unwrap_or_else(|| file.to_path_buf()).display().to_string()
 }
 
-/// What a `macro_rules!` of the crate brings, behind a step for the macro itself.
+/// The forbidden calls of a `macro_rules!` of the crate, after a step for the macro itself.
 pub(super) fn through(name: &str, own: &crate::source::Macro, line: usize, hit: Hit) -> Vec<Reach> {
     let step = Step { name: name.to_owned(), file: shown(&own.file), line: own.line };
     let mut chains = below(&step, vec![hit], &own.file);

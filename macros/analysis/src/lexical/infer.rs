@@ -1,5 +1,5 @@
-//! What an expression is, where its type is written: on a `let`, an argument, a field, a constructor's path, the
-//! return type of a function of the crate. Nothing is guessed.
+//! Finds the type of an expression where it is written: on a `let`, an argument, a field, a constructor's
+//! path, the return type of a function of the crate. It never guesses.
 
 use super::walk::Walker;
 use super::{Hit, Kind};
@@ -10,19 +10,19 @@ use quote::ToTokens;
 use std::rc::Rc;
 use syn::{Expr, ExprMethodCall, Member, ReturnType};
 
-/// Functions of a type that give a value of it.
+/// Associated functions that return a value of their type.
 const CONSTRUCTORS: &[&str] = &["new", "from", "default", "with_capacity", "open"];
-/// Methods that give the type that they are called on.
+/// Methods that return the type of their receiver.
 const SAME: &[&str] =
     &["clone", "to_owned", "as_ref", "as_mut", "borrow", "borrow_mut", "to_path_buf", "as_path", "cloned"];
-/// Methods that give what is inside of an `Option` or `Result`.
+/// Methods that return the value inside an `Option` or `Result`.
 const UNWRAPPING: &[&str] = &["unwrap", "expect", "unwrap_or", "unwrap_or_else", "unwrap_or_default"];
-/// Methods that iterate over what is inside.
+/// Methods that iterate over the items of their receiver.
 const ITERATORS: &[&str] =
     &["iter", "iter_mut", "into_iter", "drain", "filter", "rev", "skip", "take", "copied", "chain"];
-/// Methods that may give one of what is inside.
+/// Methods that may return one item of their receiver.
 const PICKING: &[&str] = &["first", "last", "get", "pop", "next", "nth", "find", "remove", "peek"];
-/// Methods of a span, or of one that is entered, that give it back.
+/// Methods of a span, or of an entered one, that return it.
 const SPANS: &[&str] = &["entered", "exit", "or_current", "record", "follows_from"];
 const HASHED: &[&str] = &[
     "std::collections::HashMap",
@@ -90,7 +90,7 @@ impl Walker<'_> {
         }
     }
 
-    /// A unit or tuple struct, or a variant of an enum: its name is its constructor.
+    /// A unit or tuple struct, or a variant of an enum. Its name is its constructor.
     fn constructed(&self, path: &syn::Path) -> Ty {
         match self.krate.resolve(&self.env, &Written::of(path), Want::Type) {
             Some(Found::Type(def, rest)) if rest.iter().all(|name| name.starts_with(char::is_uppercase)) => {
@@ -100,7 +100,7 @@ impl Walker<'_> {
         }
     }
 
-    /// Its last expression, where that needs nothing that the block declares.
+    /// The type of its last expression, if that needs no name declared in the block.
     fn infer_block(&self, block: &syn::Block) -> Ty {
         match block.stmts.as_slice() {
             [syn::Stmt::Expr(expr, None)] => self.infer(expr),
@@ -158,7 +158,7 @@ impl Walker<'_> {
 
     fn returned(&self, function: &Function) -> Ty {
         match function.sig.asyncness {
-            // Its future is what it gives.
+            // An async function returns its future.
             Some(_) => Ty::Unknown,
             None => self.output(function),
         }
@@ -173,7 +173,7 @@ impl Walker<'_> {
         }
     }
 
-    /// The order of a hash map, in a function that is followed: the compiler's probes do not see into it.
+    /// Checks the order of a hash map in a followed function, where the compiler's probes do not reach.
     pub(super) fn hash_order(&mut self, call: &ExprMethodCall, receiver: &Ty) {
         if !self.followed || self.unordered || !order::iterates(call) || !is_hashed(receiver) {
             return;
@@ -181,7 +181,7 @@ impl Walker<'_> {
         self.hash_hit(&call.method);
     }
 
-    /// `for x in &map`.
+    /// Checks `for x in &map`.
     pub(super) fn iterated(&mut self, expr: &Expr) {
         if self.followed && is_hashed(&self.infer(expr)) {
             self.hash_hit(expr);
@@ -198,7 +198,7 @@ impl Walker<'_> {
         ));
     }
 
-    /// A `static` of the crate: may it be read at all, and what does making it do?
+    /// Checks a `static` of the crate: whether it may be read, and the effects of its initializer.
     pub(super) fn static_item(&mut self, item: &Rc<Static>, written: &str, tokens: &impl ToTokens) {
         let ty = self.krate.type_at(&at(item), &item.ty);
         let shared = match (item.mutable, item.constant) {
@@ -207,7 +207,7 @@ impl Walker<'_> {
             (false, false) => shared_type(&ty),
         };
         match shared {
-            // One that the body declares was told of where it stands.
+            // A `static` declared in the body was reported at its declaration.
             Some(_) if item.mutable && item.file.as_os_str().is_empty() => {}
             Some(what) => self.hits.push(Hit::rule(
                 tokens,
@@ -216,7 +216,7 @@ impl Walker<'_> {
                 rules::GLOBAL,
                 rules::STATE,
             )),
-            // One that the body declares is read where it stands.
+            // A `static` declared in the body is checked at its declaration.
             None if item.file.as_os_str().is_empty() => {}
             None => {
                 let chains = self.initializer(item, written);

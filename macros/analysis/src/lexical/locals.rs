@@ -1,33 +1,33 @@
-//! The locals in scope: what they are, and what a call of them may do.
+//! The locals in scope: their types, and the effects of calling them.
 
 use super::walk::Walker;
 use crate::source::Ty;
 
-/// What is known of a local.
+/// The known facts about a local.
 pub(super) struct Local {
     ty: Ty,
-    /// A call of it may change what it has captured: it is `mut`, or a `&mut`.
+    /// Calling it may change a captured value: it is `mut`, or a `&mut`.
     changes: bool,
-    /// What a call of it does, if that is known.
+    /// The effect of calling it, if known.
     acts: Option<String>,
 }
 
 impl Walker<'_> {
-    /// Binds what a pattern names.
+    /// Binds a name of a pattern.
     pub(super) fn bind_name(&mut self, name: String, ty: Ty) {
         if let Some(scope) = self.locals.last_mut() {
             scope.insert(name, Local { ty, changes: false, acts: None });
         }
     }
 
-    /// What was bound last is `mut`, or a `&mut`.
+    /// The last bound local is `mut`, or a `&mut`.
     pub(super) fn bound_to_change(&mut self, name: &str) {
         if let Some(local) = self.locals.last_mut().and_then(|scope| scope.get_mut(name)) {
             local.changes = true;
         }
     }
 
-    /// What was bound last does this when it is called.
+    /// The last bound local has this effect when it is called.
     pub(super) fn bound_to_act(&mut self, name: &str, acts: String) {
         if let Some(local) = self.locals.last_mut().and_then(|scope| scope.get_mut(name)) {
             local.acts = Some(acts);
@@ -38,12 +38,12 @@ impl Walker<'_> {
         self.named_local(name).map(|local| &local.ty)
     }
 
-    /// Whether a call of this local may change something: that of an `FnMut`.
+    /// Whether calling this local may change something, as for an `FnMut`.
     pub(super) fn changes(&self, name: &str) -> bool {
         self.named_local(name).is_some_and(|local| local.changes)
     }
 
-    /// What a call of this local does, if that is known.
+    /// The effect of calling this local, if known.
     pub(super) fn local_acts(&self, name: &str) -> Option<&str> {
         self.named_local(name)?.acts.as_deref()
     }

@@ -1,4 +1,4 @@
-//! What a path or a method call leads to: a rule of the catalogue, or a function of the crate to be followed.
+//! Finds the target of a path or a method call: a rule, or a function of the crate, which is then followed.
 
 use super::syntax::{Call, is_address};
 use super::walk::Walker;
@@ -22,7 +22,7 @@ impl Walker<'_> {
         self.found(found, &written.to_string(), tokens);
     }
 
-    /// `<T>::f` and `<T as Trait>::f`: the function may be a rule's by the type or by the trait.
+    /// `<T>::f` and `<T as Trait>::f`. A rule may forbid the function by its type or by its trait.
     pub(super) fn qualified(&mut self, expr: &syn::ExprPath, qself: &syn::QSelf) {
         let written = Written::of(&expr.path);
         let Some(last) = written.segments.last() else { return };
@@ -47,7 +47,7 @@ impl Walker<'_> {
         }
     }
 
-    /// Looks what a path leads to up in the catalogue, or follows it.
+    /// Searches the rules for the target of a path, or follows it.
     pub(super) fn found(&mut self, found: Option<Found>, written: &str, tokens: &impl ToTokens) {
         match found {
             Some(Found::Foreign(path)) => {
@@ -67,7 +67,7 @@ impl Walker<'_> {
         }
     }
 
-    /// Whether a rule is against this path.
+    /// Whether a rule forbids this path.
     pub(super) fn foreign(&mut self, path: &[String], written: &str, tokens: &impl ToTokens) -> bool {
         let Some(rule) = rules::find(path) else { return false };
         let what = named(&path.join("::"), written);
@@ -75,7 +75,7 @@ impl Walker<'_> {
         true
     }
 
-    /// A method of a type that is written somewhere. Whether something is known of it.
+    /// A method of a type that is written in the code. Returns whether the method is known.
     fn method_of(&mut self, ty: &Ty, name: &str, tokens: &impl ToTokens) -> bool {
         match ty {
             Ty::Foreign(path, _) => {
@@ -96,8 +96,8 @@ impl Walker<'_> {
         }
     }
 
-    /// Whether a path that ends like one of abide's is one. The prelude is a glob that nobody can list: what does not
-    /// lead anywhere else is ours if it says `workflow::`.
+    /// Whether a path that ends like one of abide's belongs to abide. Nobody can list the prelude's glob, so
+    /// a path that resolves to nothing else belongs to abide if it contains `workflow::`.
     pub(super) fn is_ours(&self, written: &Written, want: Want) -> bool {
         match self.krate.resolve(&self.env, written, want) {
             Some(Found::Foreign(path)) => path.first().is_some_and(|first| first == "abide"),
@@ -118,7 +118,7 @@ impl Walker<'_> {
             ));
         }
         let ty = self.infer(&expr.receiver);
-        // From the receiver on: then the probes know that it was told of.
+        // Starts at the receiver, so that the probes find the report.
         let call = Call(expr);
         if !self.method_of(&ty, &name, &call) {
             self.method_of(&ty.dereferenced(), &name, &call);
@@ -132,7 +132,7 @@ impl Walker<'_> {
         self.default_within(&found, ty, 0);
     }
 
-    /// A written `Default`, or those of the fields that a derived one calls.
+    /// A written `Default`, or the `Default`s of the fields that a derived one calls.
     fn default_within(&mut self, found: &Ty, tokens: &impl ToTokens, depth: usize) {
         const MAX_DEPTH: usize = 8;
         let Ty::Local(def, _) = found else { return };

@@ -1,5 +1,5 @@
-//! Macro calls: the macro itself may be against a rule, its arguments are read as the expressions that they are, and a
-//! `macro_rules!` of the crate is read too.
+//! Macro calls. A rule may forbid the macro itself. Arguments are read as expressions, and a `macro_rules!`
+//! of the crate is read too.
 
 use super::expand::{self, expand};
 use super::walk::Walker;
@@ -45,7 +45,7 @@ const FORMATTING: &[&str] = &[
     "ensure",
 ];
 
-/// For one call of a macro of the crate, so many others are looked into.
+/// The most macros that are examined for one call of a macro of the crate.
 const MAX_EXPANDED: usize = 64;
 
 /// Macros of std that need no `use`.
@@ -74,7 +74,7 @@ impl Walker<'_> {
             None if is_optional(None, &written) => self.unheard(mac, &name),
             None => {}
         }
-        // A foreign `select!` is replaced as a whole: what it polls is told with it.
+        // A foreign `select!` is replaced as a whole, so its report covers the polled expressions.
         let replaced = self.hits[before..]
             .iter()
             .any(|hit| matches!(hit.kind, Kind::Rule { code: Code::ForeignSelect, .. }));
@@ -91,7 +91,7 @@ impl Walker<'_> {
         self.hits.push(Hit::rule(&mac.path, rule.code, named(&full, &written), rule.reason, rule.instead));
     }
 
-    /// The arguments as expressions; what is none is read token by token.
+    /// Reads arguments as expressions. Other arguments are read token by token.
     fn arguments(&mut self, mac: &Macro, name: &str) {
         if FORMATTING.contains(&name) && shows_address(mac.tokens.clone()) {
             self.hits.push(Hit::rule(
@@ -127,19 +127,19 @@ impl Walker<'_> {
 
     fn argument(&mut self, expr: &Expr) {
         match expr {
-            // `name = value` of a format macro.
+            // `name = value` in a format macro.
             Expr::Assign(named) if matches!(&*named.left, Expr::Path(_)) => self.visit_expr(&named.right),
             expr => self.visit_expr(expr),
         }
     }
 
-    /// A `macro_rules!` of the crate: its expansion stands here, so its paths mean what they mean here.
+    /// A `macro_rules!` of the crate. Its expansion is here, so its paths resolve here.
     fn own_macro(&mut self, own: &MacroDef, mac: &Macro) {
         let at = std::ptr::from_ref(own);
         if self.macros.contains(&at) {
             return;
         }
-        // One that the body itself declares has the compiler's tokens.
+        // A macro declared in the body has the compiler's tokens.
         let forced = (!own.file.as_os_str().is_empty()).then(Forced::new);
         let mut inner = Walker::new(self.krate, self.env.clone(), self.followed);
         inner.macros = self.macros.clone();
@@ -150,7 +150,7 @@ impl Walker<'_> {
             if !self.followed && contains_word(transcriber, &["await"]) {
                 inner.hidden_await(own);
             }
-            // Which of several rules is taken is not known for certain: only if each of them is forbidden is the macro.
+            // The rule that matches is not known for certain, so the macro is forbidden only if each rule is.
             if inner.hits.is_empty() {
                 hits.clear();
                 break;
@@ -166,8 +166,8 @@ impl Walker<'_> {
         self.handed_on(own, mac, told);
     }
 
-    /// What the caller's tokens do where the macro hands them to one that may leave its arguments out. What the macro's own
-    /// tokens do there may have been told.
+    /// The effects of the caller's tokens if the macro passes them to a macro that may leave its arguments
+    /// out. `told`: findings in the macro's own tokens have been reported.
     fn handed_on(&mut self, own: &MacroDef, mac: &Macro, told: bool) {
         let Some(name) = mac.path.segments.last().map(|last| last.ident.clone()) else { return };
         let Some(tokens) = expand(own.rules.clone(), &mac.tokens, name.span()) else { return };
@@ -179,7 +179,8 @@ impl Walker<'_> {
         self.hits.extend(found.into_iter().filter(|hit| !told || hit.start.start() != at));
     }
 
-    /// The calls among tokens of macros that may leave their arguments out, and of those that hand theirs on to one.
+    /// The calls of macros that may leave their arguments out, among these tokens, and of macros that pass
+    /// theirs to one.
     fn calls_in(&mut self, tokens: TokenStream, left: &mut usize) {
         for part in tokens::calls(tokens) {
             let mac = match part {
@@ -228,17 +229,18 @@ impl Walker<'_> {
     }
 }
 
-/// Whether what a call leads to may leave its arguments out.
+/// Whether the called macro may leave its arguments out.
 fn is_optional(found: Option<&Found>, written: &Written) -> bool {
     match (found, written.segments.as_slice()) {
         (Some(Found::Foreign(path)), _) => rules::is_optional(path),
-        // Out of std's prelude.
+        // From std's prelude.
         (None, [name]) => rules::is_optional(&["std".to_owned(), format!("{name}!")]),
         _ => false,
     }
 }
 
-/// The right sides of the rules that may take these arguments. A matcher's words before its first `$` must be there.
+/// The right sides of the rules that may match these arguments. They must contain a matcher's tokens before
+/// its first `$`.
 fn transcribers(rules: TokenStream, arguments: &TokenStream) -> Vec<TokenStream> {
     let rules = expand::rules(rules).into_iter();
     let fitting = rules.filter(|rule| may_match(rule.matcher.clone(), arguments));
@@ -258,7 +260,7 @@ fn may_match(matcher: TokenStream, arguments: &TokenStream) -> bool {
     })
 }
 
-/// `{:p}`, `{x:#p}` in the first text.
+/// `{:p}`, `{x:#p}` in the first text argument.
 fn shows_address(tokens: TokenStream) -> bool {
     let literal = tokens.into_iter().find_map(|token| match token {
         TokenTree::Literal(literal) => syn::parse_str::<syn::LitStr>(&literal.to_string()).ok(),
@@ -276,7 +278,7 @@ fn shows_address(tokens: TokenStream) -> bool {
 /// The arguments of a macro that takes expressions.
 pub(super) struct Arguments {
     pub(super) expressions: Vec<Expr>,
-    /// Of `matches!`, behind the first expression.
+    /// The pattern of `matches!`, after the first expression.
     pub(super) pattern: Option<Pat>,
 }
 

@@ -1,11 +1,12 @@
-//! Layer L: workflow code, read. Every path in it is resolved with the crate's own aliases, modules and functions,
-//! and looked up in the catalogue; functions of the same crate that it calls are followed, however deep.
+//! Layer L: reads workflow code. Every path in it is resolved with the crate's own aliases, modules and
+//! functions, and checked against the rules. Functions of the same crate that it calls are followed, at any
+//! depth.
 //!
 //! ```text
 //! item → Walker (a body, its scopes and written types) → Hits → Errors, on the user's tokens
 //!            └ follow: a function of the crate → the chains by which it reaches a forbidden call
 //! ```
-//! A name that is not certainly known is let through: layers A, V and P stand behind this one.
+//! A name that is not known for certain is accepted. Layers A, V and P check the code after this one.
 
 mod bind;
 mod calls;
@@ -36,7 +37,7 @@ use syn::{ImplItem, ImplItemFn, Item, TraitItem, TraitItemFn, Type};
 pub(crate) use syntax::exempts;
 use walk::Walker;
 
-/// What was found in a body, and where.
+/// A finding in a body, and its place.
 pub(crate) struct Hit {
     start: Span,
     end: Span,
@@ -44,9 +45,9 @@ pub(crate) struct Hit {
 }
 
 enum Kind {
-    /// Against a rule: its code, `path` in full, as written, and what the rule says.
+    /// A rule forbids it: the rule's code, the path in full and as written, and the texts of the rule.
     Rule { code: Code, what: String, reason: &'static str, instead: &'static str },
-    /// By way of a function or macro of the crate.
+    /// A function or macro of the crate reaches a forbidden call.
     Reaches { what: String, chains: Vec<Reach> },
 }
 
@@ -55,10 +56,10 @@ pub(crate) fn check_item(item: &Item, errors: &mut Errors) {
     Check { krate: Crate::current(), place: None }.item(item, errors);
 }
 
-/// Checks what `#[workflow::helper]` is on: an item, or a method by itself.
+/// Checks the item of `#[workflow::helper]`: an item, or a single method.
 pub(crate) fn check_tokens(item: &TokenStream, errors: &mut Errors) {
     let check = Check { krate: Crate::current(), place: None };
-    // A method parses as an `ImplItemFn`, a free function too: its grammar is the wider one.
+    // A method parses as an `ImplItemFn`, and so does a free function: its grammar includes both.
     if let Ok(function) = syn::parse2::<ImplItemFn>(item.clone()) {
         check.function(&function, None, errors);
     } else if let Ok(TraitItemFn { attrs, sig, default: Some(block), .. }) = syn::parse2(item.clone()) {
@@ -71,7 +72,7 @@ pub(crate) fn check_tokens(item: &TokenStream, errors: &mut Errors) {
 /// One check.
 pub(crate) struct Check {
     pub(crate) krate: Rc<Crate>,
-    /// Where the item stands; `None`: where its tokens say.
+    /// The place of the item. `None`: its tokens have the place.
     pub(crate) place: Option<Place>,
 }
 
@@ -133,7 +134,7 @@ impl Check {
         walker.hits.into_iter().for_each(|hit| hit.tell(errors));
     }
 
-    /// The engine makes a workflow's state with `Default`, on every replay, where no `#[init]` does.
+    /// If there is no `#[init]`, the engine makes a workflow's state with `Default`, also on every replay.
     fn default_state(&self, ty: &Type, errors: &mut Errors) {
         let self_ty: Rc<Type> = Rc::new(ty.clone());
         let env = self.env(first_span(ty), Some(&self_ty));
@@ -156,7 +157,8 @@ impl Check {
     }
 }
 
-/// Whether a part of a marked item is checked with it: no activity, no test, nothing that its author vouches for.
+/// Whether a part of a marked item is checked with it. An activity, a test, or code marked `deterministic` is
+/// not.
 fn is_workflow_code(attrs: &[syn::Attribute]) -> bool {
     let last_is =
         |attr: &syn::Attribute, word| attr.path().segments.last().is_some_and(|last| last.ident == word);
@@ -164,7 +166,7 @@ fn is_workflow_code(attrs: &[syn::Attribute]) -> bool {
 }
 
 impl Hit {
-    /// `tokens` are against a rule.
+    /// A finding: a rule forbids `tokens`.
     fn rule(
         tokens: &impl ToTokens,
         code: Code,
@@ -196,7 +198,7 @@ impl Hit {
     }
 }
 
-/// The rest is counted.
+/// The most chains that are printed. The others are counted.
 const MAX_CHAINS: usize = 3;
 const HELP: &str =
     "make it an `#[activity]`, pass the value in, or mark it `#[workflow::deterministic(\"why\")]`";
@@ -213,7 +215,7 @@ fn first_span(tokens: &impl ToTokens) -> Span {
     ends(tokens).0
 }
 
-/// How a finding names a path: in full, and as written where that differs.
+/// How a finding names a path: in full, and as written if that differs.
 fn named(full: &str, written: &str) -> String {
     match full.ends_with(written) {
         true => format!("`{full}`"),
@@ -221,7 +223,7 @@ fn named(full: &str, written: &str) -> String {
     }
 }
 
-/// The word of a code, for the end of a chain.
+/// The name of a code's class, for the end of a chain.
 fn class(code: Code) -> String {
     format!("{} {}", code.text(), rules::class(code))
 }

@@ -1,4 +1,4 @@
-//! Questions about a piece of syntax by itself.
+//! Checks on one piece of syntax.
 
 use crate::source::text;
 use proc_macro2::TokenStream;
@@ -6,8 +6,9 @@ use quote::ToTokens;
 use syn::visit::Visit;
 use syn::{Expr, Pat, Type};
 
-/// Whether a function's name says that what it is given need not repeat: `workflow::side_effect(..)` records what its
-/// closure gives, and `workflow::assume_deterministic("why", ..)` vouches for its future.
+/// Whether the arguments of a function need not be deterministic: `workflow::side_effect(..)` records the
+/// value of its closure, and with `workflow::assume_deterministic("why", ..)` the author takes responsibility
+/// for the future.
 pub(crate) fn exempts(function: &Expr) -> bool {
     let Expr::Path(path) = function else { return false };
     let last = path.path.segments.last();
@@ -28,7 +29,7 @@ pub(super) fn is_address(expr: &Expr) -> bool {
     }
 }
 
-/// Whether a value is lent to be changed: `&mut f`, `fs.iter_mut()`, `f.as_mut().unwrap()`.
+/// Whether a value is borrowed mutably: `&mut f`, `fs.iter_mut()`, `f.as_mut().unwrap()`.
 pub(super) fn lends(value: &Expr) -> bool {
     match value {
         Expr::Paren(inner) => lends(&inner.expr),

@@ -1,4 +1,4 @@
-//! Tokens that are no expressions (`json!({ .. })`, the body of a `macro_rules!`): the paths among them.
+//! Tokens that are not expressions (`json!({ .. })`, the body of a `macro_rules!`): finds the paths in them.
 
 use super::walk::Walker;
 use crate::source::{Want, Written, is_punct, text};
@@ -10,7 +10,8 @@ use syn::visit::Visit;
 type Tokens = Peekable<std::vec::IntoIter<TokenTree>>;
 
 impl Walker<'_> {
-    /// Reads tokens: what of them is an expression, as one (`"key": value`, `name = %value`), the rest word by word.
+    /// Reads tokens: parts that are expressions (`"key": value`, `name = %value`) as such, and the rest token
+    /// by token.
     pub(super) fn arguments_in(&mut self, stream: TokenStream) {
         let mut part = Vec::new();
         let ends = std::iter::once(None);
@@ -42,7 +43,7 @@ impl Walker<'_> {
         }
     }
 
-    /// Reads tokens word by word: `a::b`, `f(..)`, `m!(..)`, `unsafe`.
+    /// Reads tokens one by one: `a::b`, `f(..)`, `m!(..)`, `unsafe`.
     pub(super) fn tokens(&mut self, stream: TokenStream) {
         let mut tokens = stream.into_iter().collect::<Vec<_>>().into_iter().peekable();
         let mut before = None;
@@ -100,13 +101,13 @@ impl Walker<'_> {
     }
 }
 
-/// A macro's call, or tokens that may have some.
+/// The call of a macro, or tokens that may contain one.
 pub(super) enum Part {
     Call(syn::Macro),
     Group(TokenStream),
 }
 
-/// The calls of macros among tokens, and the groups that are no arguments of one.
+/// The calls of macros among tokens, and the groups that are not arguments of one.
 pub(super) fn calls(stream: TokenStream) -> Vec<Part> {
     let mut tokens = stream.into_iter().collect::<Vec<_>>().into_iter().peekable();
     let mut parts = Vec::new();
@@ -154,7 +155,7 @@ fn word(token: &TokenTree) -> Option<String> {
     }
 }
 
-/// The tokens of `a::b::c`, from its first word on.
+/// The tokens of `a::b::c`, from its first segment on.
 fn path(first: TokenTree, tokens: &mut Tokens) -> Vec<TokenTree> {
     let mut path = vec![first];
     loop {

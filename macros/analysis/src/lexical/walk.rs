@@ -1,5 +1,4 @@
-//! The walk over one body: scopes, locals with the types that are written, and each path, call, macro and cast on the
-//! way.
+//! The walk over one body: scopes, locals with their written types, and each path, call, macro and cast.
 
 use super::locals::Local;
 use super::syntax::{exempts, is_address, lends};
@@ -21,20 +20,20 @@ struct Inner<'a>(&'a [Attribute], &'a Signature, &'a Block);
 pub(super) struct Walker<'a> {
     pub(super) krate: &'a Crate,
     pub(super) env: Env,
-    /// What the locals in scope are, from the outermost block.
+    /// The locals in scope, from the outermost block.
     pub(super) locals: Vec<HashMap<String, Local>>,
     pub(super) hits: Vec<Hit>,
-    /// A function that a workflow calls, not the workflow itself: the compiler's layers do not see into it.
+    /// Whether this is a function called by a workflow, where the compiler's layers do not reach.
     pub(super) followed: bool,
-    /// The order of what is visited next shows nowhere.
+    /// The order of the next visited expression is not observable.
     pub(super) unordered: bool,
-    /// The type that is written for what is visited next.
+    /// The written type of the next visited expression.
     expected: Option<Type>,
-    /// What the arguments of the closure that is visited next are.
+    /// The type of the arguments of the next visited closure.
     pub(super) closure_argument: Option<Ty>,
-    /// They are lent, to be changed.
+    /// Whether they are borrowed mutably.
     closure_lent: bool,
-    /// The macros of the crate that are being read: one that expands to itself is read once.
+    /// The macros of the crate being read. A macro that expands to itself is read once.
     pub(super) macros: Vec<*const Macro>,
 }
 
@@ -95,7 +94,7 @@ impl<'a> Walker<'a> {
         self.hits.push(Hit { start, end, kind });
     }
 
-    /// Of what a body declares: it has no file, and is read where it stands.
+    /// The origin of items declared in a body. They have no file, and are checked at their declaration.
     fn origin(&self) -> Origin {
         Origin { module: self.env.module, file: Rc::from(std::path::Path::new("")), marked: true }
     }
@@ -123,7 +122,7 @@ impl<'a> Walker<'a> {
         }
     }
 
-    /// A function in the body: its own locals, its own `Self`.
+    /// A function in the body, with its own locals and its own `Self`.
     fn inner_function(&mut self, function: Inner<'_>, self_ty: Option<Rc<Type>>) {
         let Inner(attrs, sig, block) = function;
         let outer = std::mem::take(&mut self.locals);
@@ -211,7 +210,7 @@ impl<'ast> Visit<'ast> for Walker<'_> {
         });
     }
 
-    /// Only the guards in a pattern are code.
+    /// Only the guards of a pattern are code.
     fn visit_pat(&mut self, pat: &'ast Pat) {
         if let Pat::Guard(pat) = pat {
             self.visit_expr(&pat.guard);
@@ -249,7 +248,7 @@ impl<'ast> Visit<'ast> for Walker<'_> {
         self.unordered = order::forgotten(expr, outside, expected.as_ref());
         self.visit_expr(&expr.receiver);
         self.unordered = outside;
-        // One mistake, one message: what is told of the receiver is not told again of its method.
+        // One mistake gives one message: if the receiver was reported, the method is not.
         if self.hits.len() == before {
             self.method(expr);
         }

@@ -1,5 +1,5 @@
-//! Which items a `#[cfg(..)]` takes away. What rustc's command line says is known (`test`, features, flags of one's
-//! own); the rest, such as the target, is not, and then the item stays.
+//! Which items a `#[cfg(..)]` removes. Values on rustc's command line are known (`test`, features, the user's
+//! own flags). If a condition needs an unknown value, such as the target, the item stays.
 
 use proc_macro2::TokenTree;
 use syn::Attribute;
@@ -14,7 +14,7 @@ pub(crate) fn is_off(attrs: &[Attribute], cfgs: &[String]) -> bool {
     predicates.any(|predicate| predicate.holds(&mut |leaf| Predicate::leaf(leaf, cfgs)) == Some(false))
 }
 
-/// What rustc sets by itself, or a driver of it: its command line does not say.
+/// Values that rustc or a driver sets itself, which are not on the command line.
 const BUILT_IN: &[&str] = &[
     "clippy",
     "debug_assertions",
@@ -63,7 +63,7 @@ impl Parse for Predicate {
 }
 
 impl Predicate {
-    /// Whether it holds, by its leaves; `None`: not known. Where that is so, all leaves were asked that it depends on.
+    /// Whether it holds, by its leaves. `None`: unknown; then every leaf that it depends on was asked.
     pub(crate) fn holds(&self, leaf: &mut dyn FnMut(&Meta) -> Option<bool>) -> Option<bool> {
         match self {
             Self::Is(held) => Some(*held),
@@ -92,7 +92,7 @@ impl Predicate {
     }
 }
 
-/// `any` is decided by a `true`, `all` by a `false`; an unknown part makes the rest unknown.
+/// A `true` decides `any`, a `false` decides `all`. Otherwise an unknown part makes the result unknown.
 fn fold(parts: &[Predicate], decisive: bool, leaf: &mut dyn FnMut(&Meta) -> Option<bool>) -> Option<bool> {
     let mut known = true;
     for part in parts {
@@ -116,7 +116,7 @@ pub(crate) fn path_of(attrs: &[Attribute]) -> Option<String> {
     }
 }
 
-/// An identifier's text, without `r#`.
+/// An identifier's text without `r#`.
 pub(crate) fn text(ident: &proc_macro2::Ident) -> String {
     let text = ident.to_string();
     text.strip_prefix("r#").map(str::to_owned).unwrap_or(text)

@@ -1,4 +1,4 @@
-//! What a module or block declares: its names, its globs, its impls, its macros.
+//! The declarations of a module or block: names, globs, impls, macros.
 
 use super::ModuleId;
 use super::cfg::{is_off, path_of, text};
@@ -20,21 +20,21 @@ pub(crate) struct Child {
 #[derive(Default)]
 pub(crate) struct Content {
     pub(crate) names: HashMap<String, Vec<Def>>,
-    /// Names that a `#[cfg(..)]` gives one of several meanings, and nobody here knows which.
+    /// Names with several meanings, where a `#[cfg(..)]` decides and its outcome is unknown.
     pub(crate) uncertain: HashSet<String>,
     pub(crate) globs: Vec<Rc<Written>>,
-    /// Crates that an `extern crate` with `#[macro_use]` takes macros of: all of them, or these.
+    /// Crates whose macros an `extern crate` with `#[macro_use]` imports: all of them, or these.
     pub(crate) macro_crates: Vec<(String, Option<Vec<String>>)>,
     pub(crate) impls: Vec<Impl>,
-    /// The item that is being added has a `#[cfg(..)]` that may hold.
+    /// Whether the item being added has a `#[cfg(..)]` that may hold.
     conditional: bool,
     /// Inline modules, with their lines.
     pub(crate) inline: Vec<Child>,
-    /// Free functions, for finding what stands inside of them.
+    /// Free functions, to find the items inside them.
     pub(crate) functions: Vec<Rc<Function>>,
 }
 
-/// Makes the modules that a scope declares, if they are to be kept.
+/// Creates the modules that a scope declares, if they are kept.
 pub(crate) trait Modules {
     /// A module in braces.
     fn inline(&mut self, name: &str, items: Vec<Item>, marked: bool) -> Option<ModuleId>;
@@ -43,12 +43,12 @@ pub(crate) trait Modules {
     fn external(&self, name: &str) -> Option<String>;
 }
 
-/// Where the items of a scope come from.
+/// The origin of the items in a scope.
 #[derive(Clone)]
 pub(crate) struct Origin {
     pub(crate) module: ModuleId,
     pub(crate) file: Rc<Path>,
-    /// The module around is marked `#[workflow::helper]`.
+    /// Whether the module around is marked `#[workflow::helper]`.
     pub(crate) marked: bool,
 }
 
@@ -236,7 +236,7 @@ impl Content {
         self.impls.push(Impl { self_ty, of_trait, methods, constants });
     }
 
-    /// A trait's default methods are found as those of a type of its name.
+    /// A trait's default methods are found like those of a type with its name.
     fn trait_of(&mut self, item: syn::ItemTrait, origin: &Origin) {
         let ident = &item.ident;
         let self_ty: Rc<Type> = Rc::new(syn::parse_quote!(#ident));

@@ -1,7 +1,7 @@
-//! What rustc was asked to compile, read off its command line: the crate's root file, the names and true names of its
-//! dependencies, its `cfg`s. This is exact where a manifest would have to be interpreted.
+//! The arguments of rustc, from its command line: the crate's root file, the names and real names of its
+//! dependencies, and its `cfg`s. They are exact, but a manifest would have to be interpreted.
 //!
-//! Where no rustc runs (an editor's macro server, a unit test) there is none, and no file is read.
+//! If no rustc runs (an editor's macro server, a unit test), there is no command line, and no file is read.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -14,12 +14,12 @@ pub(crate) struct Invocation {
     /// The names of the extern prelude, each with the crate's own name: `clock = { package = "chrono" }` is
     /// `("clock", "chrono")`.
     pub(crate) externs: BTreeMap<String, String>,
-    /// `test`, `feature="x"`, ..
+    /// `test`, `feature="x"`, and so on.
     pub(crate) cfgs: Vec<String>,
 }
 
 impl Invocation {
-    /// The one that this process is.
+    /// The run that this process is.
     pub(crate) fn current() -> Option<Self> {
         let args = std::env::args_os().filter_map(|arg| arg.into_string().ok());
         Self::parse(args.flat_map(expand_file))
@@ -51,7 +51,7 @@ impl Invocation {
         (named && !found.root.as_os_str().is_empty()).then_some(found)
     }
 
-    /// The crate's own name behind a name of the extern prelude.
+    /// The crate's own name for a name of the extern prelude.
     pub(crate) fn external(&self, name: &str) -> Option<&str> {
         match name {
             "std" | "core" | "alloc" => Some("std"),
@@ -60,7 +60,7 @@ impl Invocation {
     }
 }
 
-/// Cargo hands a long command line over in a file, one argument a line.
+/// Cargo passes a long command line in a file, one argument per line.
 fn expand_file(arg: String) -> Vec<String> {
     match arg.strip_prefix('@').map(std::fs::read_to_string) {
         Some(Ok(text)) => text.lines().map(str::to_owned).collect(),

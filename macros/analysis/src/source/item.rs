@@ -1,4 +1,4 @@
-//! What a crate is made of, as far as it matters here: functions, types, globals, macros, impls.
+//! The items of a crate that the checks need: functions, types, globals, macros, impls.
 
 use super::ModuleId;
 use super::cfg::text;
@@ -25,16 +25,16 @@ pub(crate) struct Function {
     pub(crate) module: ModuleId,
     pub(crate) sig: Signature,
     pub(crate) block: Block,
-    /// Of a method: what `Self` is.
+    /// The type `Self`, for a method.
     pub(crate) self_ty: Option<Rc<Type>>,
     pub(crate) file: Rc<Path>,
     /// From 1.
     pub(crate) line: usize,
-    /// An attribute of abide is on it or around it: its own expansion checks it, or it is no workflow code.
+    /// An attribute of abide is on it or around it. Its own expansion checks it, or it is not workflow code.
     pub(crate) marked: bool,
     /// Its other attributes: one may be abide's under another name.
     pub(crate) attributes: Vec<Written>,
-    /// Those of them that may evaluate something when it is called: `#[tracing::instrument(fields(..))]`.
+    /// Other attributes that may evaluate code when it is called: `#[tracing::instrument(fields(..))]`.
     pub(crate) instrument: Vec<Attribute>,
 }
 
@@ -56,7 +56,7 @@ pub(crate) struct Static {
     pub(crate) ty: Type,
     pub(crate) init: syn::Expr,
     pub(crate) mutable: bool,
-    /// Made anew wherever it is used: it keeps nothing.
+    /// A constant: it is created at each use and keeps nothing.
     pub(crate) constant: bool,
     pub(crate) file: Rc<Path>,
     pub(crate) line: usize,
@@ -81,7 +81,7 @@ pub(crate) struct Impl {
     pub(crate) constants: Vec<(String, Rc<Static>)>,
 }
 
-/// What a name of the crate is.
+/// The meaning of a name in the crate.
 #[derive(Clone, Debug)]
 pub(crate) enum Def {
     Module(ModuleId),
@@ -92,7 +92,7 @@ pub(crate) enum Def {
     Macro(Rc<Macro>),
     /// A dependency, by its own name.
     Crate(String),
-    /// Something of the crate's own that no rule is about: a constant, a local `static` of a macro.
+    /// An item of the crate that no rule is about: a constant, a local `static` of a macro.
     Own,
 }
 
@@ -154,7 +154,7 @@ pub(super) fn is_marked(attrs: &[Attribute]) -> bool {
     })
 }
 
-/// The kinds of items, in one place: [`attrs_of`] and [`attrs_of_mut`].
+/// The kinds of items, for [`attrs_of`] and [`attrs_of_mut`].
 macro_rules! attributes {
     ($item:ident) => {
         match $item {
@@ -183,7 +183,7 @@ pub(crate) fn attrs_of(item: &Item) -> &[Attribute] {
     attributes!(item).map_or(&[], Vec::as_slice)
 }
 
-/// The same, to be changed. `None`: tokens that are no known item.
+/// The same, mutable. `None`: tokens that are not a known item.
 pub(crate) fn attrs_of_mut(item: &mut Item) -> Option<&mut Vec<Attribute>> {
     attributes!(item)
 }

@@ -1,4 +1,4 @@
-//! Where an item stands: the scope around it, and the `impl` around it.
+//! The place of an item: the scope and the `impl` around it.
 
 use super::content::{Content, Origin};
 use super::item::{Impl, lines};
@@ -18,7 +18,8 @@ pub(crate) struct Place {
 }
 
 impl Crate {
-    /// What is in scope at a place. A file that is no part of the crate counts as its root: nothing is known of it.
+    /// The scope at a place. A file that is not part of the crate counts as its root, with nothing known
+    /// about it.
     pub(crate) fn env_at(&self, place: Option<&Place>) -> Env {
         let unknown = || Env { module: self.nowhere(), blocks: Vec::new(), self_ty: None };
         let Some(place) = place.filter(|_| self.is_known()) else { return unknown() };
@@ -39,7 +40,7 @@ impl Crate {
         }
     }
 
-    /// A scope of which nothing is known.
+    /// A scope with nothing known about it.
     fn nowhere(&self) -> ModuleId {
         let root = self.module(ROOT);
         let content = OnceCell::new();
@@ -55,7 +56,7 @@ impl Crate {
         })
     }
 
-    /// The scope of the blocks of `function` around the place, where they declare something.
+    /// The scope of the blocks of `function` around the place, if they declare something.
     fn within(&self, function: &Function, place: &Place) -> Option<ModuleId> {
         let mut blocks = Around { line: place.line, found: Vec::new() };
         blocks.visit_block(&function.block);
@@ -81,7 +82,7 @@ impl Crate {
         scope
     }
 
-    /// The module whose file this is.
+    /// The module of this file.
     fn module_of(&self, file: &Path) -> Option<ModuleId> {
         let known = |krate: &Self| {
             let modules = krate.modules.borrow();
@@ -92,7 +93,7 @@ impl Crate {
         if let Some(id) = known(self).or_else(|| self.load(file)) {
             return Some(id);
         }
-        // `#[path]`, or modules in files that are named in another way: all of them, until it is found.
+        // `#[path]`, or modules in files with other names: searches all of them.
         let mut next = ROOT;
         while next < self.modules.borrow().len() {
             if !self.module(next).block {
@@ -107,12 +108,12 @@ impl Crate {
     }
 }
 
-/// Whether a module is its file's own, and no inline one of it.
+/// Whether a module is the one of its file, and not an inline one in it.
 fn is_top(modules: &[Rc<Module>], module: &Module) -> bool {
     module.parent.is_none_or(|parent| modules[parent].file != module.file)
 }
 
-/// What `Self` is at a place: the `impl` whose methods' lines are around it.
+/// The type `Self` at a place: that of the `impl` whose method's lines are around it.
 fn impl_at(content: &Content, place: &Place) -> Option<Rc<Type>> {
     let near = |block: &&Impl| {
         block.methods.iter().any(|method| {
@@ -123,7 +124,7 @@ fn impl_at(content: &Content, place: &Place) -> Option<Rc<Type>> {
     content.impls.iter().find(near).map(|block| block.self_ty.clone())
 }
 
-/// The blocks around a line that declare items, from the outermost.
+/// The blocks around a line that declare items, outermost first.
 struct Around<'a> {
     line: usize,
     found: Vec<&'a Block>,

@@ -1,4 +1,4 @@
-//! Methods of the crate's own types, wherever in the crate their `impl` stands.
+//! Methods of the crate's own types, in any file of the crate.
 
 use super::item::{Def, Impl};
 use super::{Crate, Env, Found, Function, ModuleId, ROOT, Static, Ty, TypeDef, Want, Written};
@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 impl Crate {
-    /// The method or associated function `name` of a type; with `of_trait`, that trait's. Files that may hold it are
-    /// read; the others are not. `None` also where several come into question: which one it is, only rustc knows.
+    /// The method or associated function `name` of a type. With `of_trait`, the one of that trait. Only files
+    /// that may contain it are read. Also `None` if several are possible, because only rustc can decide.
     pub(crate) fn method(
         &self,
         ty: &Rc<TypeDef>,
@@ -53,7 +53,7 @@ impl Crate {
         }
     }
 
-    /// The constant `name` of a type, in the files that were read.
+    /// The constant `name` of a type, in the files read so far.
     pub(crate) fn constant(&self, ty: &Rc<TypeDef>, name: &str) -> Option<Rc<Static>> {
         let mut found = None;
         self.each_impl(ty, |block, _| {
@@ -71,7 +71,7 @@ impl Crate {
         }
     }
 
-    /// The text of a file, read once.
+    /// The text of a file. Each file is read once.
     fn text(&self, file: &Path) -> Option<Rc<str>> {
         let mut texts = self.texts.borrow_mut();
         let read = || self.read(file).map(Rc::from);
@@ -83,7 +83,7 @@ impl Crate {
         modules.iter().any(|module| *module.file == *file && module.content.get().is_some())
     }
 
-    /// All impls of a type in the files that were read.
+    /// All impls of a type in the files read so far.
     fn each_impl(&self, ty: &Rc<TypeDef>, mut f: impl FnMut(&Impl, ModuleId)) {
         let count = self.modules.borrow().len();
         for id in 0..count {
@@ -92,7 +92,7 @@ impl Crate {
         }
     }
 
-    /// Whether an attribute of abide is on a function, under whatever name.
+    /// Whether an attribute of abide is on a function, under any name.
     pub(crate) fn is_marked(&self, function: &Function) -> bool {
         let env = Env { module: function.module, blocks: Vec::new(), self_ty: None };
         let ours = |path: &Written| match self.resolve(&env, path, Want::Macro) {
@@ -111,7 +111,7 @@ impl Crate {
         matches!(self.type_at(&env, &block.self_ty), Ty::Local(found, _) if Rc::ptr_eq(&found, ty))
     }
 
-    /// Reads the module of a file, if the crate has it where one expects it: `a/b.rs` or `a/b/mod.rs` is `a::b`.
+    /// Reads the module of a file if it is in its standard place: `a/b.rs` or `a/b/mod.rs` is `a::b`.
     pub(super) fn load(&self, file: &Path) -> Option<ModuleId> {
         let directory = self.module(ROOT).directory.clone();
         let relative = file.strip_prefix(&directory).ok()?.with_extension("");
@@ -156,7 +156,7 @@ impl Crate {
     }
 }
 
-/// No crate nests deeper, or has more files that a person wrote.
+/// The limits on folder depth and files. Crates written by people stay below them.
 const MAX_DEPTH: usize = 16;
 const MAX_FILES: usize = 10_000;
 

@@ -1,8 +1,8 @@
-//! The user's crate as text: which module a place belongs to, what a path there means, where a function's body is.
+//! The user's crate as text: the module of a place, the meaning of a path there, the body of a function.
 //!
-//! Files are parsed only when a path leads into them, once a process. Their tokens are proc-macro2's own, with lines
-//! and columns; [`Forced`] keeps them apart from the compiler's, which must never meet them. Nothing here changes or
-//! writes a file, and whatever cannot be read is unknown, never an error.
+//! Files are parsed only when a path leads into them, once per process. Their tokens are proc-macro2's own,
+//! with lines and columns. [`Forced`] keeps them apart from the compiler's tokens, because they must never be
+//! mixed. No code here changes or writes a file. Anything that cannot be read is unknown, never an error.
 
 mod cfg;
 mod content;
@@ -29,12 +29,12 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use syn::Item;
 
-/// A module's place in its crate's table.
+/// A module's index in its crate's table.
 pub(crate) type ModuleId = usize;
 
 /// The crate's root module.
 const ROOT: ModuleId = 0;
-/// A longer file is not read: it is not written by hand.
+/// The largest file that is read. Larger files are not written by hand.
 const MAX_FILE_BYTES: usize = 2 << 20;
 
 /// A crate's source.
@@ -42,15 +42,15 @@ pub(crate) struct Crate {
     files: Files,
     invocation: Invocation,
     modules: RefCell<Vec<Rc<Module>>>,
-    /// All files below the root, once they were asked for.
+    /// All files below the root, once they are needed.
     listing: OnceCell<Vec<PathBuf>>,
-    /// Their texts, as far as they were searched.
+    /// Their texts, for the files that were searched.
     texts: RefCell<HashMap<PathBuf, Option<Rc<str>>>>,
-    /// The methods that they were searched for, by type and name.
+    /// The methods that were searched for, by type and name.
     asked: RefCell<HashSet<(String, String)>>,
 }
 
-/// Where the text comes from.
+/// The source of the text.
 enum Files {
     Disk,
     #[cfg(test)]
@@ -61,22 +61,22 @@ struct Module {
     /// For display: `a::b`.
     path: Vec<String>,
     parent: Option<ModuleId>,
-    /// A scope in a function: names that it lacks are its parent's.
+    /// Whether it is a scope in a function, which also sees its parent's names.
     block: bool,
     file: Rc<Path>,
-    /// Where files of child modules are.
+    /// The folder of the files of child modules.
     directory: PathBuf,
     marked: bool,
     content: OnceCell<Rc<Content>>,
 }
 
 thread_local! {
-    /// The crate that this rustc compiles. A macro server's threads have none.
+    /// The crate that this rustc compiles. The threads of a macro server have none.
     static CURRENT: OnceCell<Rc<Crate>> = const { OnceCell::new() };
     static FORCED: Cell<u32> = const { Cell::new(0) };
 }
 
-/// While it lives, new tokens are proc-macro2's own, with positions, even in a macro.
+/// While it exists, new tokens are proc-macro2's own, with positions, even in a macro.
 pub(crate) struct Forced(());
 
 impl Forced {
@@ -97,7 +97,7 @@ impl Drop for Forced {
 }
 
 impl Crate {
-    /// The crate under compilation, or an empty one where no rustc runs.
+    /// The crate under compilation, or an empty one if no rustc runs.
     pub(crate) fn current() -> Rc<Self> {
         CURRENT.with(|current| {
             let new = || match Invocation::current() {
@@ -129,7 +129,7 @@ impl Crate {
         }
     }
 
-    /// A crate of which nothing is known but the dependencies that everybody has.
+    /// A crate about which only its standard dependencies are known.
     fn empty() -> Self {
         let krate = Self::new(Files::Disk, Invocation::default());
         let root = krate.module(ROOT);
@@ -137,7 +137,8 @@ impl Crate {
         krate
     }
 
-    /// A crate of these files, for tests; the first is its root. `externs` are the names of its dependencies.
+    /// A crate with these files, for tests. The first is its root. `externs` are the names of its
+    /// dependencies.
     #[cfg(test)]
     pub(crate) fn of(files: &[(&str, &str)], externs: &[(&str, &str)]) -> Rc<Self> {
         let owned = |(name, own): &(&str, &str)| ((*name).to_owned(), (*own).to_owned());
@@ -150,7 +151,7 @@ impl Crate {
         Rc::new(Self::new(Files::Memory(files), invocation))
     }
 
-    /// Whether the source can be read at all.
+    /// Whether the source can be read.
     pub(crate) fn is_known(&self) -> bool {
         !self.invocation.root.as_os_str().is_empty()
     }
@@ -171,7 +172,7 @@ impl Crate {
         &self.invocation.cfgs
     }
 
-    /// What a module declares; its file is read now, if it was not before.
+    /// The declarations of a module. Reads its file at the first call.
     fn content(&self, id: ModuleId) -> Rc<Content> {
         let module = self.module(id);
         if let Some(content) = module.content.get() {
@@ -191,8 +192,8 @@ impl Crate {
         Content::of(items.iter().cloned(), origin, self.cfgs(), &mut Passing(self))
     }
 
-    /// The scope of a block under check. It dies with the check: its tokens may be the compiler's, which no expansion
-    /// may keep. So no module of it is kept either.
+    /// The scope of a block under check. It ends with the check: its tokens may be the compiler's, and no
+    /// expansion may keep them. So none of its modules is kept either.
     pub(crate) fn block(&self, block: &syn::Block, origin: &Origin) -> Content {
         Content::of_block(block, origin, self.cfgs(), &mut Passing(self))
     }
@@ -224,7 +225,7 @@ impl Crate {
     }
 }
 
-/// Makes the children of one module.
+/// Creates the children of one module.
 struct Builder<'a> {
     krate: &'a Crate,
     parent: ModuleId,

@@ -1,5 +1,5 @@
-//! What a path means at a place: the rules of Rust's name resolution that matter here. Resolved, never suffix-matched:
-//! a user's own `Instant` is not std's.
+//! The meaning of a path at a place, by the rules of Rust's name resolution that matter here. Paths are
+//! resolved and never matched by their suffix: a user's own `Instant` is not std's.
 
 use super::item::Def;
 use super::{Content, Crate, Function, Macro, ModuleId, ROOT, Static, Ty, TypeDef, Written};
@@ -7,17 +7,17 @@ use crate::rules;
 use std::rc::Rc;
 use syn::Type;
 
-/// A place in the crate: what is in scope there.
+/// A place in the crate, with its scope.
 #[derive(Clone)]
 pub(crate) struct Env {
     pub(crate) module: ModuleId,
-    /// Scopes of blocks around the place, from the outermost.
+    /// Scopes of blocks around the place, outermost first.
     pub(crate) blocks: Vec<Rc<Content>>,
-    /// What `Self` is.
+    /// The type `Self`.
     pub(crate) self_ty: Option<Rc<Type>>,
 }
 
-/// Which namespace the last segment is looked up in.
+/// The namespace for the last segment.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Want {
     Value,
@@ -25,25 +25,25 @@ pub(crate) enum Want {
     Macro,
 }
 
-/// What a path leads to.
+/// The target of a path.
 #[derive(Clone, Debug)]
 pub(crate) enum Found {
-    /// Something of another crate, by its full path: `std::time::Instant::now`.
+    /// An item of another crate, by its full path: `std::time::Instant::now`.
     Foreign(Vec<String>),
     Module(ModuleId),
     Function(Rc<Function>),
-    /// A type of the crate, and what follows it: `["new"]`.
+    /// A type of the crate, and the segments after it: `["new"]`.
     Type(Rc<TypeDef>, Vec<String>),
     Static(Rc<Static>),
     Macro(Rc<Macro>),
-    /// The crate's own, and of no interest.
+    /// An item of the crate that no rule is about.
     Own,
 }
 
-/// The `use`s that are being followed: one that leads back to itself ends there.
+/// The `use`s being followed. A `use` that leads back to itself ends the search.
 type Trail = Vec<*const Written>;
 
-/// Macros of std that are always there: no file is read in search of them.
+/// Macros of std that are always in scope. No file is searched for them.
 const STD_MACROS: &[&str] = &[
     "assert",
     "assert_eq",
@@ -82,11 +82,11 @@ const STD_MACROS: &[&str] = &[
     "writeln",
 ];
 
-/// No honest path is longer.
+/// The most `use`s on the way of a path.
 const MAX_TRAIL: usize = 32;
 
 impl Crate {
-    /// `None`: not known, such as a local, a generic or a name of std's prelude.
+    /// `None`: unknown, such as a local, a generic, or a name of std's prelude.
     pub(crate) fn resolve(&self, env: &Env, path: &Written, want: Want) -> Option<Found> {
         let found = self.follow(env, path, want, &mut Vec::new())?;
         Some(match found {
@@ -109,7 +109,7 @@ impl Crate {
         self.descend(env, found, rest, want, trail)
     }
 
-    /// Goes on from `found` along the other segments.
+    /// Continues from `found` along the other segments.
     fn descend(
         &self,
         env: &Env,
@@ -165,7 +165,7 @@ impl Crate {
 
     fn external(&self, name: &str) -> Option<String> {
         self.invocation.external(name).map(str::to_owned).or_else(|| {
-            // In an editor nothing is known of the dependencies: then a name stands for itself, if a rule is about it.
+            // In an editor, no dependencies are known. A name then means itself if a rule is about it.
             (!self.is_known() && rules::is_crate(name)).then(|| name.to_owned())
         })
     }
@@ -214,8 +214,8 @@ impl Crate {
         }
     }
 
-    /// A `macro_rules!` by its name alone: in scope below its definition, out of a `#[macro_use]` module, or exported.
-    /// Of these, the nearest one counts.
+    /// A `macro_rules!` by its name alone: in scope below its definition, from a `#[macro_use]` module, or
+    /// exported. The nearest one is used.
     fn textual_macro(&self, from: ModuleId, name: &str) -> Option<Found> {
         if STD_MACROS.contains(&name) {
             return None;
@@ -240,7 +240,7 @@ impl Crate {
             .find_map(|id| self.macro_in(id, name))
     }
 
-    /// A macro of a crate that the root takes in with `#[macro_use]`, if a rule is about it.
+    /// A macro of a crate that the root imports with `#[macro_use]`, if a rule is about it.
     fn used_macro(&self, name: &str) -> Option<Found> {
         let root = self.content(ROOT);
         root.macro_crates.iter().find_map(|(krate, names)| {
@@ -267,7 +267,7 @@ impl Crate {
         }
     }
 
-    /// A name that a module declares, imports or gets by a glob.
+    /// A name that a module declares, imports or gets from a glob.
     pub(super) fn lookup(&self, id: ModuleId, name: &str, want: Want, trail: &mut Trail) -> Option<Found> {
         let env = Env { module: id, blocks: Vec::new(), self_ty: None };
         self.named(&self.content(id), &env, name, want, trail)
@@ -312,7 +312,7 @@ impl Crate {
                 Some(_) => self.unalias(env, def, Vec::new(), trail)?,
                 None => Found::Type(def.clone(), Vec::new()),
             },
-            // A unit or tuple struct is a value too.
+            // A unit or tuple struct is also a value.
             (Def::Type(_), Want::Value) => Found::Own,
             (Def::Function(function), Want::Value) => Found::Function(function.clone()),
             (Def::Static(item), Want::Value) => Found::Static(item.clone()),
@@ -338,7 +338,8 @@ impl Crate {
         let target = self.follow(env, glob, Want::Type, trail);
         let found = match target {
             Some(Found::Module(id)) => self.lookup(id, name, want, trail),
-            // Nobody lists what another crate's module holds: only a name that a rule is about is taken to be there.
+            // The items of another crate's module are unknown. Only a name that a rule is about is assumed to
+            // be there.
             Some(Found::Foreign(mut path)) => {
                 path.push(name.to_owned());
                 rules::is_known(&path, want == Want::Macro).then_some(Found::Foreign(path))

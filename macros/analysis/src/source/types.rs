@@ -1,10 +1,10 @@
-//! Types as they are written: enough of them to know what a method call is a call of.
+//! Types as written, in enough detail to find the target of a method call.
 
 use super::{Crate, Env, Found, TypeDef, Want, Written};
 use std::rc::Rc;
 use syn::{GenericArgument, PathArguments, Type};
 
-/// A type, as far as its text tells.
+/// A type, as far as its text shows it.
 #[derive(Clone, Debug)]
 pub(crate) enum Ty {
     Foreign(Vec<String>, Vec<Ty>),
@@ -12,7 +12,7 @@ pub(crate) enum Ty {
     Unknown,
 }
 
-/// The types of std's prelude that others are wrapped in.
+/// The types of std's prelude that contain other types.
 const PRELUDE: &[(&str, &str)] = &[
     ("Option", "std::option::Option"),
     ("Result", "std::result::Result"),
@@ -21,7 +21,7 @@ const PRELUDE: &[(&str, &str)] = &[
     ("String", "std::string::String"),
 ];
 
-/// Types whose methods are those of the type inside.
+/// Types whose methods include those of the type inside.
 const POINTERS: &[&str] = &["std::boxed::Box", "std::rc::Rc", "std::sync::Arc", "std::borrow::Cow"];
 
 impl Ty {
@@ -45,7 +45,7 @@ impl Ty {
         }
     }
 
-    /// Behind `Box`, `Arc` and the like.
+    /// The type inside `Box`, `Arc` and similar types.
     pub(crate) fn dereferenced(&self) -> Self {
         let mut ty = self.clone();
         while let Some(inner) = ty.inner(POINTERS) {
@@ -54,7 +54,7 @@ impl Ty {
         ty
     }
 
-    /// What iterating over it gives: of maps nothing is known.
+    /// The type of its items. Unknown for maps.
     pub(crate) fn element(&self) -> Self {
         let Some(path) = self.path() else { return Self::Unknown };
         let one = ["Vec", "VecDeque", "BTreeSet", "HashSet", "Option", "Result", "slice", "Iterator"];
@@ -73,7 +73,7 @@ impl Ty {
         }
     }
 
-    /// What `first()`, `get(..)` or `next()` gives.
+    /// The type that `first()`, `get(..)` or `next()` returns.
     pub(crate) fn picked(&self) -> Self {
         match self.dereferenced().element() {
             Self::Unknown => Self::Unknown,
@@ -84,7 +84,7 @@ impl Ty {
         }
     }
 
-    /// What `?`, `unwrap` and `expect` give.
+    /// The type that `?`, `unwrap` and `expect` return.
     pub(crate) fn unwrapped(&self) -> Self {
         self.inner(&["std::option::Option", "std::result::Result"]).unwrap_or(Self::Unknown)
     }

@@ -34,7 +34,7 @@ pub(super) fn expand(
         .map(|method| method_of(private, method, !args.no_probes, errors))
         .collect();
     let generic = !generics.params.is_empty() || signature::borrow(self_ty).is_some();
-    // Not where the state borrows: rustc would ask for a lifetime of the call.
+    // Not if the state borrows, because rustc would ask for a lifetime of the call.
     let start = model
         .run()
         .filter(|_| signature::borrow(self_ty).is_none())
@@ -61,7 +61,7 @@ fn method_of(private: &Private, method: &Method, probes: bool, errors: &mut Erro
     function_of(private, mark, &syn::ImplItemFn { block, ..method.function.clone() }, errors)
 }
 
-/// The type's own name, if the impl can be a workflow's.
+/// The type's own name, if the impl can be a workflow.
 fn workflow_name(block: &ItemImpl, errors: &mut Errors) -> Option<String> {
     if let Some((path, _)) = &block.trait_ {
         let help = "put it on an inherent `impl OrderWorkflow { .. }`";
@@ -88,7 +88,7 @@ fn workflow_name(block: &ItemImpl, errors: &mut Errors) -> Option<String> {
     }
 }
 
-/// `fn run(order: Order) -> WorkflowCall<Self>`: what a client starts and a worker registers.
+/// `fn run(order: Order) -> WorkflowCall<Self>`: a client starts it and a worker registers it.
 fn start_fn(private: &Private, self_ty: &Type, run: &Method, broken: bool, probes: bool) -> TokenStream {
     let attrs = &run.function.attrs;
     let (vis, name) = (&run.function.vis, &run.function.sig.ident);
@@ -177,7 +177,7 @@ fn run_body(private: &Private, run: &Method, probes: bool, errors: &mut Errors) 
     .expand(errors)
 }
 
-/// The graphs of all functions that can wait.
+/// The graphs of all functions that can await.
 fn graphs(private: &Private, model: &Model, broken: bool) -> Vec<TokenStream> {
     if broken {
         return Vec::new();
@@ -225,7 +225,7 @@ fn signal_arm(private: &Private, method: &Method, probes: bool) -> TokenStream {
     let (args, codec) = (tuple(&names), handle::args_codec(method));
     let (sets, conditions) = (sets(private, method, probes), handle::conditions(method));
     let decode = quote!(#sets let #args = #codec.decode(__abide_input)?;);
-    // A signal answers nothing: another type than `()` is told where it is written.
+    // A signal returns nothing. Another type than `()` is reported where it is written.
     let at = method.output.span().resolved_at(Span::call_site());
     let state = quote!(__abide_state);
     let call = quote_spanned!(at=> Self::#name(#state, #(#names),*));

@@ -1,5 +1,5 @@
-//! The short form: `#[workflow] async fn nightly_report(day: Date) -> Result<Url, Failure> { .. }`, with no state and no
-//! handlers. An empty enum of the function's name is its definition.
+//! The short form: `#[workflow] async fn nightly_report(day: Date) -> Result<Url, Failure> { .. }`, without
+//! state and handlers. An empty enum with the function's name is its definition.
 
 use super::handle;
 use super::model::Model;
@@ -49,7 +49,8 @@ pub(super) fn expand(
         false => stored::no_sets(private, &arguments, &signature::output(sig)),
     };
     let (body, definition) = match broken {
-        // The signature stays, and stands for a workflow: who calls or registers it meets no second error.
+        // The signature stays and acts as a workflow, so that callers and registrations cause no second
+        // error.
         true => (quote!({ let _ = #call_args; #private::never() }), stand_in(private, name)),
         false => (
             quote!({ #sets #private::WorkflowCall::new(&#call_args) }),
@@ -71,7 +72,7 @@ pub(super) fn expand(
     }
 }
 
-/// A workflow of no arguments that does nothing.
+/// A workflow without arguments that does nothing.
 fn stand_in(private: &Private, name: &Ident) -> TokenStream {
     quote! {
         impl #private::WorkflowDef for #name {

@@ -1,5 +1,6 @@
-//! The typed methods of a workflow's handle: one for each signal and query, in a struct that nobody names. The handle
-//! dereferences to it, and it to the engine's own methods, so that a user's name always wins (API.md §5).
+//! The typed methods of a workflow's handle: one for each signal and query, in a struct without a public
+//! name. The handle dereferences to it, and it dereferences to the engine's own methods, so that a user's
+//! name always wins.
 
 use super::model::{Method, Model, Role};
 use crate::activity::outcome;
@@ -20,7 +21,7 @@ pub(super) fn expand(private: &Private, workflow: &impl ToTokens, model: &Model)
     quote! {
         #(#codecs)*
 
-        // Generic, so that a private workflow is no "private type in a public interface".
+        // Generic, so that a private workflow causes no error "private type in a public interface".
         #[doc(hidden)]
         #[allow(unreachable_pub, missing_docs, missing_debug_implementations)]
         pub struct Methods<W>(#private::HandleCore<W>);
@@ -57,7 +58,7 @@ fn parts(method: &Method) -> (TokenStream, TokenStream, TokenStream) {
     (quote!(#(#attrs)*), quote!(#(, #names: #types)*), tuple(&names))
 }
 
-/// The `#[cfg(..)]`s of a handler: what is made for it comes and goes with it.
+/// The `#[cfg(..)]`s of a handler. All items made for the handler get them.
 pub(super) fn conditions(method: &Method) -> TokenStream {
     let attrs = method.function.attrs.iter().filter(|attr| attr.path().is_ident("cfg"));
     quote!(#(#attrs)*)
@@ -78,11 +79,11 @@ fn bare(method: &Method) -> String {
     format!("{kind}_{}", method.function.sig.ident.to_string().trim_start_matches("r#"))
 }
 
-/// Here, and nowhere else, it is asked whether history can keep a handler's arguments and answer.
+/// Only here rustc checks whether history can store a handler's arguments and answer.
 fn codecs(private: &Private, method: &Method) -> TokenStream {
     let args_type = tuple_type(&method.function.sig, &method.arguments);
     let args = args_codec(method);
-    // One argument: it is the one. Several: rustc names the type, and all of them are underlined.
+    // One argument: its span. Several: rustc names the type, and all of them are underlined.
     let at = match method.arguments.as_slice() {
         [one] => one.ty.span(),
         _ => method.function.sig.paren_token.span.join(),

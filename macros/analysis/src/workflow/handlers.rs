@@ -1,8 +1,10 @@
-//! What the body of a handler, or of an `#[init]`, may do. A query is answered at once, from the state: it cannot wait, and what makes
-//! history is refused. A plain signal cannot wait either, but its help is another: `async fn`.
+//! The rules for the body of a handler or of an `#[init]`. A query is answered at once from the state: it
+//! cannot wait, and functions that record history are refused. A plain signal cannot wait either, but for it
+//! the help is `async fn`.
 //!
-//! Names are read here; what they do not tell, an activity or an imported `sleep` called as a statement, is asked of
-//! the types (`Asked` of abide-core), and the rest is told at run time, in the query's answer (AB0409).
+//! This module reads names. Names do not show an activity, or an imported `sleep`, called as a statement:
+//! their types are checked (`Asked` of abide-core). Other mistakes are reported at run time, in the query's
+//! answer (AB0409).
 
 use super::model::{Method, Role};
 use crate::body;
@@ -18,7 +20,7 @@ use syn::visit::{self, Visit};
 use syn::visit_mut::{self, VisitMut};
 use syn::{Block, Expr, Local, Pat, Stmt, Token};
 
-/// What of `workflow::` makes history, or moves a sequence that history depends on.
+/// The functions of `workflow::` that record history or advance a sequence that history depends on.
 const RECORDED: &[&str] = &[
     "assume_deterministic",
     "cancelled",
@@ -37,10 +39,11 @@ const RECORDED: &[&str] = &[
     "uuid",
 ];
 
-/// What else of `workflow::` an `#[init]` cannot call: there is no run yet whose time or id it would be.
+/// Other functions of `workflow::` that an `#[init]` cannot call, because no run with a time or an id exists
+/// yet.
 const OF_A_RUN: &[&str] = &["info", "now"];
 
-/// Finds what the handler's role does not allow.
+/// Finds code that the handler's role does not allow.
 pub(super) fn check_body(method: &mut Method, errors: &mut Errors) {
     let plain = method.function.sig.asyncness.is_none();
     if plain && matches!(method.role, Role::Query | Role::Signal | Role::Init) {
@@ -73,7 +76,7 @@ impl Check<'_> {
         if self.role == Role::Init { Code::InitBody } else { Code::Signature }
     }
 
-    /// Whether it was told.
+    /// Checks a path. Returns whether it was reported.
     fn recorded(&mut self, path: &syn::Path) -> bool {
         let mut words = path.segments.iter().rev().map(|segment| segment.ident.to_string());
         let (last, module) = (words.next(), words.next());
@@ -98,7 +101,7 @@ impl Check<'_> {
 impl<'ast> Visit<'ast> for Check<'_> {
     fn visit_expr_await(&mut self, expr: &'ast syn::ExprAwait) {
         self.awaits(expr.await_token.span);
-        // What it awaits is part of the same mistake.
+        // Its operand belongs to the same mistake.
     }
 
     fn visit_expr_async(&mut self, expr: &'ast syn::ExprAsync) {
@@ -129,7 +132,7 @@ impl<'ast> Visit<'ast> for Check<'_> {
     }
 
     fn visit_expr_call(&mut self, expr: &'ast syn::ExprCall) {
-        // The arguments of what is refused are part of the same mistake.
+        // The arguments of a refused call belong to the same mistake.
         let told = matches!(&*expr.func, Expr::Path(function) if self.recorded(&function.path));
         if !told {
             visit::visit_expr_call(self, expr);
@@ -144,7 +147,8 @@ impl<'ast> Visit<'ast> for Check<'_> {
     fn visit_item(&mut self, _: &'ast syn::Item) {}
 }
 
-/// Asks the types of what a query or an `#[init]` calls as statements: something to be awaited is refused where it stands.
+/// Checks the types of calls that are statements in a query or an `#[init]`: a value that must be awaited is
+/// refused.
 pub(super) fn ask_statements(private: &Private, role: Role, block: &Block) -> Block {
     let mut asked = block.clone();
     Asking { private, role }.visit_block_mut(&mut asked);
@@ -179,7 +183,8 @@ impl VisitMut for Asking<'_> {
 }
 
 impl Asking<'_> {
-    /// The type of a statement's value is known where it stands: no later statement can say more of it.
+    /// Checks an expression. The type of a statement's value is known there: no later statement can change
+    /// it.
     fn ask(&self, expr: &Expr) -> syn::ExprMatch {
         let at = expr.span().resolved_at(Span::call_site());
         let private = self.private.at(at);
@@ -194,14 +199,16 @@ impl Asking<'_> {
                 #private::#only(#private::Asked::of(&__abide_value).what());
             }
         };
-        // The user's expression stays one, for the rewriting to come; what is asked of it is not looked at again.
+        // The user's expression stays an expression, for the rewriting that follows. The check is not
+        // rewritten.
         let mut asked: syn::ExprMatch = syn::parse_quote!(match () {
             #[allow(unreachable_code)]
             __abide_value => {}
         });
-        // Not parsed there: `S {}.f()` is none that may stand before a brace, and syn prints it with parentheses.
+        // Not parsed there: `S {}.f()` may not come before a brace, and syn prints it with parentheses.
         *asked.expr = expr.clone();
-        // From the expression's start to its end: what rustc says of the unused value underlines the user's statement.
+        // From the expression's start to its end, so that a message about an unused value underlines the
+        // user's statement.
         let (start, end) = body::ends(expr);
         asked.match_token.span = start;
         asked.brace_token = syn::token::Brace(end);
@@ -212,7 +219,7 @@ impl Asking<'_> {
     }
 }
 
-/// For a statement whose value is asked about: it may have none.
+/// For a statement whose value is checked: it may not return.
 fn may_not_return() -> syn::Attribute {
     syn::parse_quote!(#[allow(unreachable_code)])
 }

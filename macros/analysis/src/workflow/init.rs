@@ -1,5 +1,6 @@
-//! `#[init] fn new(order: Order) -> Self`: where a workflow's state comes from, if not from `Default`. It is given what
-//! `run` is given, and it makes the state from that alone: a run that nobody has begun is looked at in this state.
+//! `#[init] fn new(order: Order) -> Self`: makes a workflow's state instead of `Default`. It gets the
+//! arguments of `run`, and makes the state from them alone, because a run that has not started is looked at
+//! in this state.
 
 use super::model::{Method, Model, Role};
 use crate::errors::{Code, Errors};
@@ -11,7 +12,7 @@ use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{ReturnType, Type};
 
-/// Its signature, but for what it is given.
+/// Checks its signature, except for its arguments.
 pub(super) fn check(method: &Method, self_ty: &Type, errors: &mut Errors) {
     const FORM: &str = "write a plain function that makes the state: `fn new(order: Order) -> Self`";
     let sig = &method.function.sig;
@@ -48,7 +49,8 @@ fn is_state(ty: &Type, self_ty: &Type) -> bool {
     last(ty).is_some_and(|name| name == "Self" || Some(name) == last(self_ty))
 }
 
-/// There is at most one, and it is given as much as `run`. What the arguments' types are, rustc compares.
+/// Checks that there is at most one, with as many arguments as `run`. rustc compares the types of the
+/// arguments.
 pub(super) fn check_all(model: &mut Model, errors: &mut Errors) {
     let inits = || model.with(Role::Init);
     for second in inits().skip(1) {
@@ -76,7 +78,7 @@ pub(super) fn check_all(model: &mut Model, errors: &mut Errors) {
     }
 }
 
-/// Arguments as they are written.
+/// Arguments as written.
 fn written(arguments: &[Argument]) -> String {
     let each = arguments.iter().map(|argument| {
         text::shorten(&format!("{}: {}", argument.name, text::source(argument.ty.to_token_stream())))
@@ -103,7 +105,7 @@ pub(super) fn definition(private: &Private, self_ty: &Type, model: &Model) -> To
                 Self::#name(#(#inputs),*)
             })
         }
-        // What is wrong with it was told.
+        // Its mistake was reported.
         _ => TokenStream::new(),
     };
     quote!(const FROM_INPUT: bool = true; #made)
@@ -113,7 +115,7 @@ fn names(init: &Method) -> Vec<proc_macro2::Ident> {
     (0..init.arguments.len()).map(|index| format_ident!("__abide_{index}")).collect()
 }
 
-/// An argument of `run`, for `#[init]`: of two names of types rustc says whether they mean one.
+/// An argument of `run`, for `#[init]`. rustc decides whether two type names mean the same type.
 fn given(private: &Private, name: &proc_macro2::Ident, mine: &Type, run: &Type) -> TokenStream {
     if text::canonical(mine) == text::canonical(run) {
         return quote!(#name);

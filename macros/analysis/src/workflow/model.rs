@@ -1,4 +1,4 @@
-//! The parts of a `#[workflow] impl`: its `run`, handlers and helpers, and what is wrong with them.
+//! The parts of a `#[workflow] impl`: `run`, handlers and helpers, and their mistakes.
 
 use super::{handlers, init};
 use crate::activity::check_owned;
@@ -13,7 +13,7 @@ use quote::quote;
 use syn::spanned::Spanned;
 use syn::{Attribute, ImplItem, ImplItemFn, ItemImpl, Meta, Type};
 
-/// What a method is to its workflow.
+/// The role of a method in its workflow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Role {
     Run,
@@ -24,7 +24,7 @@ pub(super) enum Role {
     Helper,
 }
 
-/// A method, without the attributes that are ours.
+/// A method, without our attributes.
 pub(super) struct Method {
     pub(super) role: Role,
     pub(super) function: ImplItemFn,
@@ -33,15 +33,15 @@ pub(super) struct Method {
     pub(super) arguments: Vec<Argument>,
     pub(super) output: Type,
     pub(super) kind: SelfKind,
-    /// What `#[workflow::helper(..)]` and `#[workflow::deterministic("why")]` on it say.
+    /// The options of `#[workflow::helper(..)]` and `#[workflow::deterministic("why")]` on it.
     pub(super) mark: Mark,
-    /// It is wrong: what would call it is left out, so that rustc adds nothing.
+    /// It is wrong. Calls of it are left out, so that rustc adds no error.
     pub(super) broken: bool,
-    /// Its body does what its role does not allow: a stub takes its place.
+    /// Its body does something that its role does not allow. A stub replaces it.
     pub(super) stubbed: bool,
 }
 
-/// The methods, and the items that are none (constants, types).
+/// The methods, and the other items (constants, types).
 #[derive(Default)]
 pub(super) struct Model {
     pub(super) methods: Vec<Method>,
@@ -50,10 +50,10 @@ pub(super) struct Model {
 
 const ROLES: &[&str] = &["run", "init", "signal", "query"];
 
-/// A word of rustc's that is near to one of these.
+/// A word of rustc that is similar to one of these.
 const NO_ROLE: &[&str] = &["inline"];
 
-/// Names that the handle's own traits have first (API.md §5).
+/// Names of methods that the handle's own traits have, and that would be found first.
 const RESERVED: &[&str] = &["clone", "into", "try_into"];
 
 impl Model {
@@ -143,7 +143,7 @@ fn method(mut function: ImplItemFn, self_ty: &Type, errors: &mut Errors) -> Meth
     method
 }
 
-/// Takes our attributes off a method and reads its role from them.
+/// Removes our attributes from a method and reads its role from them.
 fn role(attrs: &mut Vec<Attribute>, errors: &mut Errors) -> (Role, Option<String>) {
     let (mut role, mut name) = (Role::Helper, None);
     let mut kept = Vec::new();
@@ -176,7 +176,7 @@ fn role(attrs: &mut Vec<Attribute>, errors: &mut Errors) -> (Role, Option<String
                 let message = format!("`#[{other}]` is no attribute of a workflow's method");
                 let near = suggest::nearest(other, ROLES).unwrap_or("run");
                 errors.add(Code::Unknown, &attr.meta, &message, &format!("did you mean `#[{near}]`?"));
-                // Taken as meant, so that no second error follows.
+                // Treated as meant, so that no second error follows.
                 match near {
                     "init" => Role::Init,
                     "signal" => Role::Signal,
@@ -204,7 +204,7 @@ fn arguments(attr: &Attribute, attribute: &str, errors: &mut Errors) -> Workflow
     }
 }
 
-/// The word of an attribute that is ours, or that may be meant to be: `#[querry]`, `#[workflow::signal]`.
+/// The word of an attribute that is ours, or that may be meant as one: `#[querry]`, `#[workflow::signal]`.
 fn word(attr: &Attribute) -> Option<String> {
     let path = attr.path();
     let words: Vec<String> = path.segments.iter().map(|segment| segment.ident.to_string()).collect();

@@ -1,4 +1,5 @@
-//! The attributes' arguments: whatever stands there is told or taken, and what is taken is what was written.
+//! The attributes' arguments: every argument is reported or accepted, and an accepted one has the written
+//! value.
 
 use super::cases::cases;
 use super::expand_tokens;
@@ -21,7 +22,7 @@ const VALUES: &str = r##""99999999999999999999d"  "18446744073709551615ms"  "184
     "1.5h"  "٣s"  "1s"suffix  b"1s"  c"1s"  30  -1  1e999  f64::NAN  true  abide  ::a::b  <X as Y>::Z  a::<T>::b  |e| e
     { x }  x.await  "wait"  ""  "a b"  "self"  "crate::x"  "1a"  'x'  (1, 2)  async { 1 }  return  x = y  u32::MAX + 1"##;
 
-/// A Rust literal of this text.
+/// A Rust literal with this text.
 fn literal(text: &str) -> String {
     syn::LitStr::new(text, proc_macro2::Span::call_site()).to_token_stream().to_string()
 }
@@ -45,7 +46,7 @@ fn nonsense() -> impl Strategy<Value = String> {
     proptest::collection::vec(prop_oneof![4 => flat, 1 => retry], 0..5).prop_map(|list| list.join(", "))
 }
 
-/// A duration that is not zero, as it may be written, and its milliseconds.
+/// A nonzero duration in any notation, and its milliseconds.
 fn duration() -> impl Strategy<Value = (String, u64)> {
     const UNITS: &[(&str, u64)] =
         &[("ms", 1), ("s", 1_000), ("m", 60_000), ("min", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
@@ -53,7 +54,7 @@ fn duration() -> impl Strategy<Value = (String, u64)> {
     proptest::collection::vec(part, 1..5).prop_map(|parts| {
         let (mut text, mut sum) = (String::new(), 0_u64);
         for (number, bits, (unit, millis), before, after) in parts {
-            // The number of bits is drawn, so that small and large numbers are as frequent.
+            // The number of bits is random, so that small and large numbers are equally frequent.
             let number = number >> bits;
             let Some(more) = number.checked_mul(millis).and_then(|more| sum.checked_add(more)) else {
                 continue;
@@ -65,7 +66,7 @@ fn duration() -> impl Strategy<Value = (String, u64)> {
     })
 }
 
-/// Arguments in an order of their own, each with the statement that its value comes to.
+/// Arguments in random order, each with the statement that its value becomes.
 fn settings() -> impl Strategy<Value = Vec<(String, String)>> {
     let time = |name: &'static str| {
         duration().prop_map(move |(text, ms)| {

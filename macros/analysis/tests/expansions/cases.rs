@@ -1,10 +1,10 @@
-//! How many cases a property is tried with, and with which seed, so that a failure can be had again; and on which stack.
+//! The number of cases of a property test, its seed, so that a failure can be repeated, and its stack.
 
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 use std::hash::{BuildHasher, RandomState};
 
-/// `count` cases, or as many as `PROPTEST_CASES` says. The seed is in the output of a test that fails.
+/// `count` cases, or the number in `PROPTEST_CASES`. A failed test prints the seed.
 pub(crate) fn cases(count: u32) -> ProptestConfig {
     let given = ProptestConfig::default();
     let seed = match given.rng_seed {
@@ -20,7 +20,7 @@ pub(crate) fn cases(count: u32) -> ProptestConfig {
     }
 }
 
-/// On a stack as large as that of rustc's own thread, which macros run on. Tests have a quarter of it.
+/// Runs on a stack as large as that of rustc's own thread, which runs macros. Tests have a quarter of it.
 pub(crate) fn on_rustcs_stack<T: Send>(run: impl FnOnce() -> T + Send) -> T {
     std::thread::scope(|scope| {
         let thread = std::thread::Builder::new().stack_size(8 * 1024 * 1024).spawn_scoped(scope, run);

@@ -1,8 +1,8 @@
-//! `#[cfg(..)]` inside of marked items, where nothing is known of them, as in an editor: one item for each way.
+//! `#[cfg(..)]` inside of marked items with unknown values, as in an editor: one item for each outcome.
 
 use super::{expand, show};
 
-/// The ways that an item is given back in, without spaces.
+/// The outcomes for which an item is emitted, without spaces.
 #[track_caller]
 fn ways(which: &str, item: &str) -> Vec<String> {
     let shown = show(&expand(which, "no_probes", item)).replace([' ', '\n'], "");

@@ -1,11 +1,11 @@
-//! Nesting: syn, like rustc, walks code by recursion. Up to a depth that nobody writes the macros do as well, on the
-//! stack that rustc gives them; beyond it they say so before the stack is at its end.
+//! Nesting. syn, like rustc, walks code by recursion. Up to a depth that nobody writes, the macros do so too,
+//! on the stack that rustc gives them. Beyond it, they report an error before the stack overflows.
 
 use super::cases::on_rustcs_stack;
 use super::expand;
 use super::mutations::told;
 
-/// What opens and closes one level, and how many brackets deep that is.
+/// The tokens that open and close one level, and the number of brackets in it.
 const SHAPES: &[(&str, &str, usize)] = &[
     ("(", ")", 1),
     ("{", "}", 1),
@@ -34,7 +34,7 @@ const SHAPES: &[(&str, &str, usize)] = &[
     ("if x { 1 } else ", "", 0),
 ];
 
-/// The codes that each kind of item gives with this expression in its body.
+/// The codes that each kind of item gets with this expression in its body.
 fn codes(open: &str, close: &str, levels: usize) -> Vec<String> {
     let inner = if open.ends_with("else ") { "{ 2 }" } else { "1" };
     let deep = format!("{}{inner}{}", open.repeat(levels), close.repeat(levels));
@@ -56,7 +56,7 @@ fn codes(open: &str, close: &str, levels: usize) -> Vec<String> {
 #[test]
 fn what_people_write_is_within_the_stack() {
     for (open, close, brackets) in SHAPES {
-        // Three brackets are those of the item itself.
+        // The item itself has three brackets.
         let levels = if *brackets == 0 { 300 } else { 125 / brackets };
         let told = codes(open, close, levels);
         assert!(!told.iter().any(|text| text.contains("AB0307")), "{open}: {told:?}");

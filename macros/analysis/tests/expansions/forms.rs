@@ -1,4 +1,4 @@
-//! The forms of API.md §4, each as the macro rewrites it.
+//! The forms of awaits and of `self`, each as the macro rewrites it.
 
 use super::{expand, run_body, show};
 use proc_macro2::TokenStream;

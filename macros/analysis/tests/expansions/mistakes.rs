@@ -1,4 +1,4 @@
-//! Mistakes: all of them are told at once, and the names that other code needs are still there.
+//! Mistakes: all are reported at once, and the names that other code needs still exist.
 
 use super::{expand, show};
 
@@ -67,7 +67,7 @@ fn a_workflow_keeps_its_init() {
     check("#[inti] fn new(n: u32) -> Self { Self }", "AB0302", "fn new(n: u32)");
 }
 
-/// The name of an attribute of rustc's that is near to it.
+/// The name of an attribute of rustc that is similar to it.
 #[test]
 fn inline_is_no_init() {
     check(
@@ -133,7 +133,7 @@ fn hidden_awaits() {
     );
 }
 
-/// `#![allow(..)]` in a body is Rust. It is no mistake, and was printed where it was one.
+/// `#![allow(..)]` in a body is valid Rust. It was once printed where it is a mistake.
 #[test]
 fn inner_attributes_come_out_as_outer_ones() {
     let inner = "#![allow(dead_code)]";
@@ -164,7 +164,7 @@ fn a_path_to_abide_is_a_plain_one() {
     check("activity", "crate = \"crate::b\"", "async fn f() {}", &[], &["crate::b::__private::ActivityDef"]);
 }
 
-/// What a query calls is asked in a `match`, where a struct's braces would be the arms'.
+/// A query's call is checked in a `match`, where a struct's braces would be read as the arms.
 #[test]
 fn a_query_may_call_a_method_of_a_struct_in_braces() {
     let item = "impl W { #[run] async fn run(&mut self) {} \

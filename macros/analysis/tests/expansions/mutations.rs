@@ -1,6 +1,6 @@
-//! Workflows and activities of the examples and of the compile tests, with a few tokens changed: code on the way from
-//! one that compiles to another, as an editor sees it. Whatever was changed, each attribute gives Rust or says what is
-//! wrong, with a code.
+//! Workflows and activities of the examples and of the compile tests, with a few tokens changed, as an editor
+//! sees code while it is written. For every change, each attribute returns valid Rust or reports an error
+//! with a code.
 
 use super::cases::{cases, on_rustcs_stack};
 use super::total::ATTRIBUTES;
@@ -13,7 +13,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use syn::visit::{self, Visit};
 
-/// An item and what is written in its attribute.
+/// An item and the arguments of its attribute.
 #[derive(Clone)]
 pub(super) struct Marked {
     which: String,
@@ -21,7 +21,7 @@ pub(super) struct Marked {
     item: TokenStream,
 }
 
-/// Every item with an attribute of ours, in every file of these folders.
+/// Every item with an attribute of ours, in all files of these folders.
 fn corpus() -> Vec<Marked> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let mut files = Vec::new();
@@ -88,7 +88,7 @@ impl<'ast> Visit<'ast> for Found {
     }
 }
 
-/// What is put in the place of a token, or beside one.
+/// The pieces that replace a token or are inserted beside one.
 const PIECES: &str = r###"r#async  r#await  r#type  r#self_  ünïcode  _  __abide_slot  self_  workflow_state_see_ab0314  self  Self  super  crate
     $crate  async  await  .await  unsafe  const  static  move  dyn  impl  fn  mut  ref  where  yield  union  auto
     raw  gen  try  macro_rules  extern "C"  'a  'static  '_  'r#await  0x_ff_u8  1e999  -1  1.0f32  1..  x.0.1  b"x"
@@ -108,7 +108,7 @@ const PIECES: &str = r###"r#async  r#await  r#type  r#self_  ünïcode  _  __abi
     [u8; { self.x }]  <X as Y<'_>>::Z  !  HashSet<u32>  extern crate x;  type X = u32;  const X: u32 = f().await;
     &raw const x  *x  _ = x"###;
 
-/// Pieces with two blanks or a line break between each two.
+/// The pieces of a text, separated by two blanks or a line break.
 pub(super) fn pieces(text: &str) -> Vec<String> {
     text.split("  ")
         .flat_map(str::lines)
@@ -123,8 +123,8 @@ fn delimiter() -> impl Strategy<Value = Delimiter> {
     proptest::sample::select(vec![Parenthesis, Brace, Bracket, None])
 }
 
-/// A place, what is done there, and whether it is undone where it leaves no item: most changes break a file off at the
-/// parser, and what lies behind it is to be reached as well.
+/// A place, the change there, and whether the change is undone if it leaves no item. The parser stops at most
+/// changes, and the code after it should be reached too.
 type Step = (usize, Change, bool);
 
 fn changes() -> impl Strategy<Value = Vec<Step>> {
@@ -142,7 +142,7 @@ fn changes() -> impl Strategy<Value = Vec<Step>> {
     proptest::collection::vec((any::<usize>(), change, proptest::bool::weighted(0.95)), 0..12)
 }
 
-/// A changed item, shown as Rust, so that a failure can be made a test of its own.
+/// A changed item, printed as Rust, so that a failure can become a test of its own.
 #[derive(Clone)]
 struct Case(Marked);
 
@@ -171,7 +171,7 @@ fn mutated(corpus: Vec<Marked>) -> impl Strategy<Value = Case> {
     let at = 0..corpus.len();
     (at, which, changes(), changes()).prop_map(move |(at, which, in_args, in_item)| {
         let Marked { which: own, args, item } = &corpus[at];
-        // Arguments are few: they are changed once in a while, and the item nearly always.
+        // There are few arguments, so they are changed rarely, and the item nearly always.
         let in_args = if in_args.len() < 9 { &[][..] } else { &in_args[..] };
         let which = which.map_or_else(|| own.clone(), str::to_owned);
         let any = |_: &TokenStream| true;
@@ -194,7 +194,7 @@ pub(super) fn told(expanded: TokenStream, texts: &mut Vec<String>) {
     }
 }
 
-/// What every expansion owes: it is Rust, or it says what is wrong, with a code.
+/// Checks every expansion: it is valid Rust, or it reports an error with a code.
 pub(super) fn check(expanded: TokenStream) -> Result<(), TestCaseError> {
     let mut texts = Vec::new();
     told(expanded.clone(), &mut texts);
@@ -218,7 +218,7 @@ fn changed_workflows_and_activities() {
     let run = on_rustcs_stack(|| {
         let mut runner = proptest::test_runner::TestRunner::new(cases(1_500));
         let run = runner.run(&mutated(corpus()), |Case(Marked { which, args, item })| {
-            // What tools ask of a file.
+            // The query that tools make on a file.
             if let Ok(found) = abide_analysis::exceptions(&item.to_string()) {
                 prop_assert!(found.iter().all(|one| one.line > 0 && one.column > 0));
             }

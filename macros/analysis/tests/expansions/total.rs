@@ -1,4 +1,4 @@
-//! Totality: whatever the tokens are, the macros give tokens back and never panic.
+//! Totality: for any tokens, the macros return tokens and never panic.
 
 use super::cases::cases;
 use super::expand_tokens;
@@ -83,7 +83,7 @@ pub(super) fn stream(most: usize) -> impl Strategy<Value = TokenStream> {
     proptest::collection::vec(token(), 0..most).prop_map(|tokens| tokens.into_iter().collect())
 }
 
-/// Pieces that parse, put together at random: they reach deeper than random tokens do.
+/// Pieces that parse, combined at random: they reach deeper than random tokens.
 const PIECES: &[&str] = &[
     "self.items.push(a(self.n).await?);",
     "let x = async move { self.n += 1; b().await };",

@@ -1,4 +1,4 @@
-//! Token trees that can be changed at any place: what the mutations of real workflows are made with.
+//! Token trees that can be changed at any place, for the mutations of real workflows.
 
 use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
 
@@ -33,18 +33,18 @@ pub(super) fn count(nodes: &[Node]) -> usize {
     nodes.iter().map(one).sum()
 }
 
-/// One change. Places are numbers of any size; they are taken modulo what there is.
+/// One change. Places are any numbers, taken modulo the number of nodes.
 #[derive(Clone, Debug)]
 pub(super) enum Change {
     Delete,
     Double,
     SwapWithNext,
-    /// With the node at another place, which comes here as well: a subtree where it does not belong.
+    /// With a copy of the node at another place: a subtree where it does not belong.
     CopyFrom(usize),
     Replace(String),
     Insert(String),
     Delimit(Delimiter),
-    /// In this many groups, one in the other.
+    /// In this many nested groups.
     Wrap(Delimiter, usize),
 }
 
@@ -77,7 +77,7 @@ fn node<'a>(nodes: &'a [Node], place: &mut usize) -> Option<&'a Node> {
     None
 }
 
-/// Whether the place was found in here.
+/// Changes the node. Returns whether the place was found here.
 fn change_at(nodes: &mut Vec<Node>, place: &mut usize, change: &Change, other: Vec<Node>) -> bool {
     for at in 0..nodes.len() {
         if *place == 0 {

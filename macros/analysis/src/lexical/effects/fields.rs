@@ -1,5 +1,5 @@
-//! What the arguments of a macro are: those of `tracing` have a grammar of their own, and `#[tracing::instrument]` has
-//! some of it.
+//! The arguments of `tracing`'s macros, which have a grammar of their own. `#[tracing::instrument]` has a
+//! part of it.
 
 use super::Effects;
 use crate::lexical::macros::expressions;
@@ -10,7 +10,7 @@ use syn::visit::Visit;
 use syn::{Attribute, Expr, Meta};
 
 impl Walker<'_> {
-    /// What `#[tracing::instrument]` on a plain function evaluates when it is called.
+    /// The code that `#[tracing::instrument]` on a plain function evaluates when the function is called.
     pub(in crate::lexical) fn instrumented(&mut self, attrs: &[Attribute]) {
         for attr in attrs {
             let Meta::List(list) = &attr.meta else { continue };
@@ -47,7 +47,7 @@ impl Walker<'_> {
 }
 
 impl Effects<'_, '_> {
-    /// Of a macro of `tracing`: what looks like a block before its text may be fields.
+    /// The arguments of a macro of `tracing`. A block before its text may be fields.
     pub(super) fn fields(&mut self, tokens: &TokenStream, name: &str) {
         let parts = split(tokens.clone());
         let text = parts.iter().position(|part| matches!(part.first(), Some(TokenTree::Literal(_))));
@@ -83,7 +83,7 @@ impl Effects<'_, '_> {
         }
     }
 
-    /// `target: "x"`, `a.b = %value`, `?value`, and `{ a = 1 }` where that is not `code`.
+    /// `target: "x"`, `a.b = %value`, `?value`, and `{ a = 1 }` if `code` is false.
     fn part(&mut self, mut part: Vec<TokenTree>, code: bool) {
         if let [TokenTree::Ident(_), colon, next, ..] = part.as_slice()
             && is_punct(colon, ':')
@@ -112,7 +112,7 @@ impl Effects<'_, '_> {
         }
     }
 
-    /// `.await` in tokens that are no expression.
+    /// `.await` in tokens that are not an expression.
     pub(super) fn awaits_in(&mut self, tokens: &[TokenTree]) {
         let mut before = None;
         for token in tokens {
@@ -154,7 +154,7 @@ fn split(tokens: TokenStream) -> Vec<Vec<TokenTree>> {
     parts
 }
 
-/// `=` that is no part of another operator.
+/// A `=` that is not part of another operator.
 fn is_lone_equals(part: &[TokenTree], at: usize) -> bool {
     const OPERATORS: &str = "=!<>+-*/%^&|";
     let is_any = |token: Option<&TokenTree>, of: &str| {

@@ -1,5 +1,5 @@
-//! Whose a place is that is changed in the arguments: their own (a local of a block, a temporary value), or that of the
-//! code around, which a `&mut` may reach however long the chain of methods is that gave it.
+//! The owner of a place that the arguments change: the arguments (a local of a block, a temporary value), or
+//! the code around them. A `&mut` may reach the code around through a method chain of any length.
 
 use super::Effects;
 use crate::source::text;
@@ -7,29 +7,29 @@ use std::collections::HashMap;
 use syn::visit::{self, Visit};
 use syn::{Expr, Pat};
 
-/// Methods that give a value of its own, which shares nothing with what they are called on.
+/// Methods that return a new value, which shares nothing with their receiver.
 const COPYING: &[&str] =
     &["clone", "cloned", "copied", "to_owned", "to_string", "to_vec", "len", "count", "sum", "product"];
 
 /// A name that the arguments bind.
 #[derive(Clone, Copy)]
 pub(super) struct Own {
-    /// `mut n`: it is the value itself that is changed by way of it. Another one is changed only through a `&mut` that it
-    /// holds.
+    /// `mut n`: a change through this name changes the value itself. Without `mut`, only a `&mut` in the
+    /// value allows a change.
     mutable: bool,
-    /// What it refers to is the arguments' own as well.
+    /// The arguments also own the values that it refers to.
     inner: bool,
 }
 
 pub(super) type Names = HashMap<String, Own>;
 
 impl Effects<'_, '_> {
-    /// `inner`: what the value refers to is the arguments' own.
+    /// `inner`: the arguments own the values that this value refers to.
     pub(super) fn bind(&mut self, pattern: &Pat, inner: bool) {
         Bind { names: &mut self.own, inner }.visit_pat(pattern);
     }
 
-    /// Whether all that an assignment changes is the arguments' own.
+    /// Whether an assignment changes only values that the arguments own.
     pub(super) fn assigns_own(&self, target: &Expr) -> bool {
         match target {
             Expr::Tuple(tuple) => tuple.elems.iter().all(|target| self.assigns_own(target)),
@@ -45,7 +45,7 @@ impl Effects<'_, '_> {
         }
     }
 
-    /// Whether what is borrowed is the arguments' own: a local of theirs, or a value that lives there alone.
+    /// Whether the arguments own the borrowed place: a local of theirs, or a temporary value.
     pub(super) fn is_own(&self, place: &Expr) -> bool {
         match place {
             Expr::Path(path) => path.path.get_ident().is_some_and(|name| self.own.contains_key(&text(name))),
@@ -58,7 +58,7 @@ impl Effects<'_, '_> {
         }
     }
 
-    /// Whether a part of it is the arguments' own.
+    /// Whether the arguments own a part of it.
     fn holds(&self, base: &Expr) -> bool {
         match base {
             Expr::Path(path) => self.named(path).is_some_and(|own| own.mutable || own.inner),
@@ -79,12 +79,12 @@ impl Effects<'_, '_> {
         }
     }
 
-    /// Whether `*reference` is the arguments' own. A reference that a function gives is to something elsewhere.
+    /// Whether the arguments own `*reference`. A reference that a function returns points elsewhere.
     fn points_to_own(&self, reference: &Expr) -> bool {
         !matches!(reference, Expr::Call(_)) && self.reaches(reference)
     }
 
-    /// Whether what a value refers to is the arguments' own.
+    /// Whether the arguments own all that a value refers to.
     pub(super) fn reaches(&self, value: &Expr) -> bool {
         match value {
             Expr::Path(path) => self.named(path).is_some_and(|own| own.inner),
@@ -95,7 +95,7 @@ impl Effects<'_, '_> {
             Expr::Unary(unary) if matches!(unary.op, syn::UnOp::Deref(_)) => self.reaches(&unary.expr),
             Expr::Reference(inner) => self.is_own(&inner.expr),
             Expr::MethodCall(call) if COPYING.contains(&text(&call.method).as_str()) => true,
-            // A method takes `self` by reference where that is what it wants.
+            // A method may take `self` by reference.
             Expr::MethodCall(call) => match &*call.receiver {
                 Expr::Path(path) => self.named(path).is_some_and(|own| own.mutable || own.inner),
                 receiver => self.reaches(receiver),
@@ -108,7 +108,7 @@ impl Effects<'_, '_> {
         }
     }
 
-    /// A part of a new value: one that is copied or moved into it is its own from then on.
+    /// A part of a new value. A copied or moved part belongs to the new value.
     fn is_let_in(&self, part: &Expr) -> bool {
         match part {
             Expr::MethodCall(_) | Expr::Reference(_) | Expr::Call(_) => self.reaches(part),

@@ -1,4 +1,5 @@
-//! Arguments that a build or a process may leave out, and who listens (AB0120); what replays do not mute (AB0109).
+//! Arguments that may not be evaluated, depending on the build and on subscribers (AB0120), and output that a
+//! replay repeats (AB0109).
 
 use super::check_body;
 
@@ -116,7 +117,7 @@ fn places_that_are_not_the_arguments_own() {
     check("{ let p = self.list.last_mut().unwrap(); p.n = 1; true }", EFFECT);
     check("{ let Some(p) = self.list.last_mut() else { panic!() }; *p = made(); true }", EFFECT);
     check("{ let last = self.list.len(); self.list[last].n = 1; true }", EFFECT);
-    // Their own.
+    // The arguments own these.
     check("{ let (mut c, mut d) = (a, b); (c, d) = (d, c); c > d }", &[]);
     check("{ let mut p = P { n: 1 }; p.n = 2; P { n: 1 }.n = 2; p.n > 1 }", &[]);
     check("{ let mut m = M::new(); for x in &xs { *m.entry(x).or_insert(0) += 1; } m.is_empty() }", &[]);
@@ -253,7 +254,7 @@ fn macros_of_the_crate_in_arguments() {
     check("tracing::info!(\"{}\", own!(n));", &[]);
     check("tracing::info!(\"{}\", nothing!(next()));", &[]);
     check("tracing::info!(\"{}\", forever!(n));", &[]);
-    // The macro itself is wrong, wherever it is called.
+    // The macro itself is wrong at every call.
     check_body(
         "macro_rules! told { ($x:expr) => { tracing::info!(\"{} {}\", $x, workflow::uuid()) } }",
         "told!(1);",

@@ -1,4 +1,4 @@
-//! What is followed, how far, and what is not because nobody here can know.
+//! Which functions are followed, how far, and which cannot be followed.
 
 use super::{check, check_body};
 

@@ -1,4 +1,4 @@
-//! What the walk finds, in crates that are written down here. The compiler's own words are in `ui-tests`.
+//! The findings of the walk, in crates written in these tests. `ui-tests` have the compiler's messages.
 
 mod effects;
 mod following;
@@ -23,7 +23,7 @@ const EXTERNS: &[(&str, &str)] = &[
     ("metrics", "metrics"),
 ];
 
-/// The findings of all items that are marked `#[workflow]` in the first file.
+/// The findings of all items marked `#[workflow]` in the first file.
 fn findings(files: &[(&str, &str)]) -> Vec<String> {
     let krate = Crate::of(files, EXTERNS);
     let file = syn::parse_file(files[0].1).expect("the test's code parses");
@@ -53,7 +53,7 @@ impl<'ast> Visit<'ast> for Marked {
     }
 }
 
-/// Checks the codes that `code` is found to hold, in order.
+/// Checks the codes of the findings in `code`, in order.
 #[track_caller]
 fn check(code: &str, expected: &[&str]) {
     check_files(&[("src/lib.rs", code)], expected);
