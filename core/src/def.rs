@@ -1,8 +1,8 @@
 //! The definitions that the attributes generate from a user's functions. The executor and the runtime run
 //! them.
 //!
-//! The macros implement [`ActivityDef`] and [`WorkflowDef`]; a call (`charge(p)`, `OrderWorkflow::run(o)`) is a value
-//! that carries its definition as a type, so one function item serves calls, starts and registration.
+//! The macros implement [`ActivityDef`] and [`WorkflowDef`]. A call (`charge(p)`, `OrderWorkflow::run(o)`) is
+//! a value that has its definition as a type, so one function item serves calls, starts and registration.
 
 use crate::FailureRecord;
 use crate::flow::activity::ActivityCall;

@@ -62,7 +62,7 @@ pub struct Edge {
     pub from: Point,
     /// To here.
     pub to: Point,
-    /// The branch taken on the way, in the words of the source (`if`, `else`, `match Ok(_)`, `loop`, `?`), or "".
+    /// The branch on the way, as in the source (`if`, `else`, `match Ok(_)`, `loop`, `?`), or "" if there is none.
     pub label: &'static str,
 }
 

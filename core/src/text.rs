@@ -32,7 +32,8 @@ fn bounded_to(max: usize, text: impl fmt::Display) -> String {
     kept.finish()
 }
 
-/// The texts of an error's `source()` chain, outermost first, at most [`MAX_CAUSES`] of at most [`MAX_CAUSE_BYTES`].
+/// The texts of an error's `source()` chain, outermost first: at most [`MAX_CAUSES`] texts of at most
+/// [`MAX_CAUSE_BYTES`].
 pub(crate) fn causes(error: &dyn Error) -> Vec<String> {
     bounded_chain(walk(error.source()))
 }

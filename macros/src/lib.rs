@@ -44,7 +44,8 @@ use proc_macro::TokenStream;
 /// | `crate = path` | the path to abide | found in `Cargo.toml` |
 ///
 /// Durations are texts, `"500ms"`, `"30s"`, `"5m"`, `"2h"`, `"3d"`, `"1m30s"`, or the name of a constant:
-/// `start_to_close = LIMIT` with `const LIMIT: Duration = mins(5);`. `max_attempts` and `backoff_coefficient` take any expression.
+/// `start_to_close = LIMIT` with `const LIMIT: Duration = mins(5);`. `max_attempts` and `backoff_coefficient`
+/// take any expression.
 #[proc_macro_attribute]
 pub fn activity(args: TokenStream, item: TokenStream) -> TokenStream {
     abide_analysis::activity(args.into(), item.into()).into()
@@ -77,7 +78,8 @@ pub fn activity(args: TokenStream, item: TokenStream) -> TokenStream {
 /// state, so that signals and queries reach it, and takes it back afterwards. Only workflow futures can be
 /// awaited. Other async methods of the block are helpers.
 ///
-/// Arguments: `name = ".."` (its type in history; default: the type's or function's name), `crate = path`, `no_probes`.
+/// Arguments: `name = ".."` (its type in history; default: the name of the type or function), `crate = path`,
+/// `no_probes`.
 ///
 /// # Types that are refused
 ///
@@ -108,7 +110,8 @@ pub fn workflow(args: TokenStream, item: TokenStream) -> TokenStream {
     abide_analysis::workflow(args.into(), item.into()).into()
 }
 
-/// Marks code that workflows call: a function, a method, or everything in an `impl`, a `trait` or an inline `mod`.
+/// Marks code that workflows call: a function, a method, or every function in an `impl`, a `trait` or an
+/// inline `mod`.
 ///
 /// ```ignore
 /// impl Pricing {
@@ -175,23 +178,23 @@ pub fn run(args: TokenStream, item: TokenStream) -> TokenStream {
 /// It runs at the start and in each replay, before any signal is delivered and before `run` is polled. So the
 /// first signal finds a complete state, and a query of a run that has not started is answered from it. It
 /// must be a plain function of the input: the rules of workflow code (AB01xx) apply, and `workflow::now()`,
-/// `random()`, `info()` and other functions of a run are refused in it (AB0319). `run` gets its own arguments,
-/// decoded from the same input. A panic in `#[init]` suspends the run (AB0202). The run goes on with a fixed
-/// build.
+/// `random()`, `info()` and other functions of a run are refused in it (AB0319). `run` gets its own
+/// arguments, decoded from the same input. A panic in `#[init]` suspends the run (AB0202). The run goes on
+/// with a fixed build.
 #[proc_macro_attribute]
 pub fn init(args: TokenStream, item: TokenStream) -> TokenStream {
     abide_analysis::misplaced("init", args.into(), item.into()).into()
 }
 
-/// Marks a method, sync or async, that handles a signal, in an `impl` block marked `#[workflow]`. `name = ".."` gives it
-/// another name in history.
+/// Marks a method, sync or async, that handles a signal, in an `impl` block marked `#[workflow]`.
+/// `name = ".."` gives it another name in history.
 #[proc_macro_attribute]
 pub fn signal(args: TokenStream, item: TokenStream) -> TokenStream {
     abide_analysis::misplaced("signal", args.into(), item.into()).into()
 }
 
-/// Marks a method that answers a query from the state, in an `impl` block marked `#[workflow]`. It takes `&self`.
-/// `name = ".."` gives it another name for clients.
+/// Marks a method that answers a query from the state, in an `impl` block marked `#[workflow]`. It takes
+/// `&self`. `name = ".."` gives it another name for clients.
 #[proc_macro_attribute]
 pub fn query(args: TokenStream, item: TokenStream) -> TokenStream {
     abide_analysis::misplaced("query", args.into(), item.into()).into()

@@ -107,7 +107,7 @@ pub(crate) fn is_sorting_fn(func: &Expr) -> bool {
     matches!(words.as_slice(), [.., ty, name] if name == "from_iter" && SORTED.contains(&ty.as_str()))
 }
 
-/// Whether `next` sorts the variable that `local` binds: `let mut v: Vec<_> = m.into_iter().collect(); v.sort();`.
+/// Whether `next` sorts the variable of `local`: `let mut v: Vec<_> = m.into_iter().collect(); v.sort();`.
 pub(crate) fn sorted_by(local: &Local, next: Option<&Stmt>) -> bool {
     let pat = match &local.pat {
         Pat::Type(typed) => &*typed.pat,

@@ -133,7 +133,7 @@ fn hidden_awaits() {
     );
 }
 
-/// `#![allow(..)]` in a body is valid Rust. It was once printed where it is a mistake.
+/// `#![allow(..)]` in a body is valid Rust. The expansion must not print it at a place where it is an error.
 #[test]
 fn inner_attributes_come_out_as_outer_ones() {
     let inner = "#![allow(dead_code)]";
