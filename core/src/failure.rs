@@ -78,7 +78,7 @@ pub struct FailureRecord {
 }
 
 /// A present field is a typed error, even if it is `null`: a struct without fields (`struct NotFound;`)
-/// encodes so.
+/// encodes to `null`.
 fn present<'de, D: Deserializer<'de>>(field: D) -> Result<Option<Payload>, D::Error> {
     Payload::deserialize(field).map(Some)
 }

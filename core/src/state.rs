@@ -61,7 +61,8 @@ impl<S: 'static> This<S> {
 
     /// The access of a helper method called as `self.helper()`. The state must be the one of this execution.
     ///
-    /// # Panics If `state` is not the running execution's state: the executor suspends with `AB0118`.
+    /// # Panics
+    /// If `state` is not the running execution's state: the executor suspends with `AB0118`.
     pub fn current(state: &S) -> Self {
         let address = std::ptr::from_ref(state) as usize;
         let slot = context::current().and_then(|ctx| ctx.slot::<S>()).filter(|slot| slot.address == address);

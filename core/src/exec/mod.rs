@@ -157,8 +157,8 @@ impl Execution {
     }
 
     /// Replays to the point where the code was when the journal ended, to look at the execution. A
-    /// termination came from outside, at any point of the code, so it is not replayed.
-    /// [`Execution::broke_off`] tells where the code goes on.
+    /// termination came from outside, at any point of the code, so it is not replayed. If the code
+    /// goes on from there, [`Execution::broke_off`] reports that.
     pub fn replay_to_look(&mut self, mut rows: Vec<JournalRow>) -> Standing {
         if let Some(row) = rows.last_mut()
             && matches!(row.events.last(), Some(Event::Terminated { .. }))

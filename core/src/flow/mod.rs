@@ -1,7 +1,7 @@
 //! The workflow API: the futures and functions that workflow code uses. The runtime re-exports it as
 //! `abide::workflow`.
 //!
-//! Names and signatures follow tokio's: `sleep`, `timeout`, `spawn`, `join!`, `select!`.
+//! Names and use follow tokio's: `sleep`, `timeout`, `spawn`, `join!`, `select!`.
 
 pub mod activity;
 pub mod allow;

@@ -1,5 +1,5 @@
-//! Compares two JSON texts. `serde_json::Value` cannot be used: its numbers have 64 bits, so 10^30 and 10^30
-//! + 1 are equal there.
+//! Compares two JSON texts. `serde_json::Value` cannot be used: its numbers have 64 bits, so it reads
+//! `10^30` and `10^30 + 1` as equal.
 
 use super::place::read;
 use serde_json::value::RawValue;
