@@ -1,5 +1,5 @@
 //! The await guard. It makes a foreign await a compile error. If a foreign await gets past the compiler, the
-//! guard reports it in the poll that reaches it (layers A and P of docs/determinism.md).
+//! guard reports it in the poll that reaches it (layers A and P of `docs/determinism.md`).
 //!
 //! Each async body (task, async block, helper) polls its futures with its own *strict* waker. The engine's
 //! futures never clone it: they register the body's outer waker. A higher count of clones after a poll

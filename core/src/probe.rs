@@ -1,5 +1,5 @@
 //! Value probes: they refuse an expression of workflow code by its *inferred* type, whatever its name is
-//! (layer V of docs/determinism.md). Only rustc reads the code that the macros emit here. It never runs.
+//! (layer V of `docs/determinism.md`). Only rustc reads the code that the macros emit here. It never runs.
 //!
 //! ```text
 //! let (cell,);                                                     // declared at the top of the body

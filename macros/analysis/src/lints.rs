@@ -1,4 +1,4 @@
-//! The part of clippy (layer C of docs/determinism.md). `cargo abide init` writes the paths that workflow
+//! The part of clippy (layer C of `docs/determinism.md`). `cargo abide init` writes the paths that workflow
 //! code must not use into `clippy.toml`, and generated functions enable those lints. So they apply only in
 //! workflow code, and also in the expansions of other crates' macros. rustc itself does not know these lints.
 

@@ -1,6 +1,6 @@
 //! The hoisting rule. `self.items.push(a().await?)` borrows `self.items` before it waits. Plain Rust accepts
-//! that, but the hand-over of the state cannot. So the awaits are moved first: `match (a().await?,) { (v0,)
-//! => self.items.push(v0) }`.
+//! that, but the hand-over of the state cannot. So the awaits are moved first:
+//! `match (a().await?,) { (v0,) => self.items.push(v0) }`.
 //!
 //! An operand *before* an await stays in place only if it is a place of the state, or a borrow of one: it has
 //! no effect, so the order of effects does not change. All other operands before the await move with it in

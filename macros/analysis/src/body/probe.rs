@@ -1,5 +1,5 @@
 //! Value probes: selects the expressions of a body whose *type* is checked, and emits the checks (layer V of
-//! docs/determinism.md; the types that answer are in `abide_core::probe`).
+//! `docs/determinism.md`; the types that answer are in `abide_core::probe`).
 //!
 //! ```text
 //! let (__abide_probe_0,);                                     // one cell for each probe

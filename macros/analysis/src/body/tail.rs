@@ -57,8 +57,8 @@ fn of_macro(mac: &syn::Macro) -> Tail {
 }
 
 /// Puts `open` before the `statements` of a body and `checks` after them. `tail` is their end before they
-/// were rewritten. The allowed lint would report `return TAIL` if the tail is a `match` whose arms all
-/// return.
+/// were rewritten. `unreachable_code` is allowed, because `return TAIL` is unreachable if the tail is
+/// a `match` whose arms all return.
 pub(super) fn with_checks(
     tail: &Tail,
     open: &TokenStream,

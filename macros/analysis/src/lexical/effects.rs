@@ -100,7 +100,7 @@ struct Effects<'a, 'w> {
     /// Whether `return` and `?`, and whether `break` and `continue`, would leave the arguments here.
     returns: bool,
     breaks: bool,
-    /// The labels around, if the arguments declare them.
+    /// The labels in scope that the arguments declare.
     labels: Vec<String>,
     /// Whether the arguments of the next closure refer only to values that the macro arguments own.
     given: Option<bool>,
