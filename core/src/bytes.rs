@@ -16,8 +16,8 @@ const SHOWN_BYTES: usize = 24;
 /// Bytes as an argument, a result or a field: base64 in history, 4 characters for 3 bytes.
 ///
 /// In JSON, a `Vec<u8>` is a list of numbers, with up to 4 characters for each byte (3.57 on average). The
-/// limit of 2 MiB ([`MAX_PAYLOAD_BYTES`](crate::MAX_PAYLOAD_BYTES)) allows 512 KiB in a list of large numbers,
-/// and 1.5 MiB in `Bytes`.
+/// limit of 2 MiB ([`MAX_PAYLOAD_BYTES`](crate::MAX_PAYLOAD_BYTES)) allows 512 KiB in a list of large
+/// numbers, and 1.5 MiB in `Bytes`.
 ///
 /// `Bytes` also reads a list of numbers, so that a field can become `Bytes` while runs that have recorded a
 /// `Vec<u8>` are open. It reads a text as base64 with the standard alphabet and padding (RFC 4648, section

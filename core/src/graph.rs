@@ -62,7 +62,7 @@ pub struct Edge {
     pub from: Point,
     /// To here.
     pub to: Point,
-    /// The branch on the way, as in the source (`if`, `else`, `match Ok(_)`, `loop`, `?`), or "" if there is none.
+    /// The branch on the way, as in the source (`if`, `else`, `match Ok(_)`, `loop`, `?`), or "" for none.
     pub label: &'static str,
 }
 
