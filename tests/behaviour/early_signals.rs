@@ -67,7 +67,7 @@ async fn start_and_tell(client: &Client) -> Handle<Told> {
 #[derive(Default)]
 struct Other;
 
-#[workflow]
+#[workflow(name = "Told")]
 impl Other {
     #[run]
     async fn run(&mut self) {}

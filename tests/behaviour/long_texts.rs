@@ -64,7 +64,7 @@ async fn a_long_panic_is_cut_in_the_suspension_and_in_lists() {
     let run = db.client().start(panics_long()).task_queue("long").await.unwrap();
     let reason = reason(run.result().await);
     assert!(reason.message().len() < ROW, "{} bytes", reason.message().len());
-    says(reason.message(), &["panicked: begin x", "bytes cut ..]", "x end", "Deploy a fix"]);
+    says(reason.message(), &["panicked: begin x", "bytes cut ..]", "x end", "deploy a fix"]);
     let page = db.client().list(ListFilter::new()).await.unwrap();
     assert!(page.executions[0].suspension.as_ref().is_some_and(|why| why.message().len() < ROW));
     worker.shutdown().await.unwrap();

@@ -346,7 +346,7 @@ async fn receipt_with_note(order: String) -> Result<ReceiptWithNote, NoNumber> {
 async fn each_kind_of_end_is_repeated_and_an_added_optional_field_is_no_other_end() {
     let db = Db::new().await;
     let worker = db.abide.worker("orders").workflow(receipt).start().await.unwrap();
-    for (order, end) in [("7", "completed"), ("seven", "failed"), ("", "canceled")] {
+    for (order, end) in [("7", "completed"), ("seven", "failed"), ("", "cancelled")] {
         let run = db.client().start(receipt(order.to_owned())).await.unwrap();
         if order.is_empty() {
             run.cancel("not needed").await.unwrap();
