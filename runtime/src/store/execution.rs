@@ -51,6 +51,34 @@ pub(crate) struct ExecutionRow {
     pub(crate) history_len: u64,
 }
 
+#[cfg(any(test, feature = "testing"))]
+impl ExecutionRow {
+    /// A new row that runs, with nothing but its names.
+    pub(crate) fn of(new: &NewExecution) -> Self {
+        Self {
+            id: new.id,
+            workflow_id: new.workflow_id.clone(),
+            run_id: new.run_id.clone(),
+            workflow_type: new.workflow_type.clone(),
+            queue: new.queue.clone(),
+            status: ExecutionStatus::Running,
+            owner: None,
+            rev: 0,
+            wake_at_ms: None,
+            active: false,
+            retried_ms: 0,
+            crashes: 0,
+            recovered_from: None,
+            suspension: None,
+            input: None,
+            result: None,
+            created_at_ms: new.created_at_ms,
+            closed_at_ms: None,
+            history_len: 0,
+        }
+    }
+}
+
 /// Why an execution is suspended. One JSON column, so that people can read it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Suspension {
@@ -67,6 +95,14 @@ pub(crate) struct Suspension {
     pub(crate) other_builds: bool,
     /// When.
     pub(crate) at_ms: i64,
+}
+
+impl Suspension {
+    /// As its column has it.
+    #[cfg(any(feature = "sqlite", feature = "postgres"))]
+    pub(crate) fn json(&self) -> String {
+        serde_json::to_string(self).expect("a suspension is plain text and numbers")
+    }
 }
 
 /// An execution to be started.

@@ -5,6 +5,7 @@
 //! *unknown*: the journal is read back on a fresh connection before anybody is told anything (PROTOCOL 8). Locks and
 //! full disks are waited out, by tokio's clock, so that a simulation can have its own. Nothing here ever decides what becomes of a workflow.
 
+use super::decide::Notices;
 use super::{Ack, Append, AppendOutcome, Counters, ExecutionRow, StartAnswer, StoreError};
 use abide_core::ExecutionId;
 use std::collections::HashSet;
@@ -54,7 +55,7 @@ pub(crate) struct Failed {
 }
 
 /// A batch that is in, but for these.
-#[derive(Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Committed {
     /// Starts whose ids are taken.
     pub(crate) missing: HashSet<ExecutionId>,
@@ -64,6 +65,14 @@ pub(crate) struct Committed {
     pub(crate) locked: HashSet<ExecutionId>,
     /// Left out of the batch, which was full.
     pub(crate) over: HashSet<ExecutionId>,
+}
+
+impl Committed {
+    /// Whether the batch leaves this one out.
+    #[cfg(any(feature = "postgres", feature = "testing"))]
+    pub(crate) fn leaves_out(&self, id: ExecutionId) -> bool {
+        [&self.conflicts, &self.locked, &self.over].iter().any(|out| out.contains(&id))
+    }
 }
 
 /// How often a close may be put off before it waits for its row by itself.
@@ -89,6 +98,17 @@ pub(crate) fn put_off(append: &Append) -> Duration {
 #[cfg_attr(not(any(feature = "postgres", feature = "testing")), allow(dead_code))] // SQLite has one writer
 pub(crate) fn waits_alone(append: &Append) -> bool {
     append.tries >= PATIENCE && append.is_closing() && append.create.is_none() && !mutant!(CloseStarves)
+}
+
+/// Waits for a lock or for room on a server: others go on meanwhile.
+#[cfg(any(feature = "postgres", feature = "testing"))]
+pub(crate) async fn wait_out(name: &str, kind: Kind, since: Instant) {
+    if since.elapsed() > Duration::from_secs(1) {
+        let code = if kind == Kind::Full { "AB0504" } else { "AB0515" };
+        tracing::warn!(code, "the database `{name}` is not writing ({kind:?}); appends wait");
+    }
+    let pause = if kind == Kind::Full { 500 } else { 5 };
+    tokio::time::sleep(Duration::from_millis(pause)).await;
 }
 
 /// How often an outcome is read back before it is called unknown.
@@ -119,8 +139,8 @@ pub(crate) trait Committer {
         tracing::error!(code = error.code(), "{error}");
         *self.dead() = Some(error.clone());
     }
-    /// These are durable, and are about to be told so.
-    fn committed(&mut self, group: &[(Append, Ack)]);
+    /// Notifies those whom a commit concerns.
+    fn notify(&mut self, notices: &Notices<'_>);
     /// Tries these again after [`put_off`]; a close that has been put off [`PATIENCE`] times waits for its row by itself, without
     /// holding up a batch (PROTOCOL 96).
     fn later(&mut self, group: Group);
@@ -184,7 +204,7 @@ async fn acknowledge<C: Committer>(to: &mut C, group: Group, committed: Committe
     }
     if !done.is_empty() {
         count(to.counters(), done.len());
-        to.committed(&done);
+        to.notify(&Notices::of(done.iter().map(|(append, _)| append)));
     }
     for (_, ack) in done {
         ack(Ok(AppendOutcome::Done));
@@ -207,6 +227,7 @@ async fn alone<C: Committer>(to: &mut C, mut append: Append, ack: Ack, todo: &mu
         Ok(outcome) => {
             if matches!(outcome, AppendOutcome::Done) {
                 count(to.counters(), 1);
+                to.notify(&Notices::of([&append]));
             }
             ack(Ok(outcome));
         }
@@ -306,7 +327,10 @@ async fn drop_fenced<C: Committer>(to: &mut C, group: Group, todo: &mut Vec<Grou
 async fn look_at_duplicate<C: Committer>(to: &mut C, group: Group, todo: &mut Vec<Group>) {
     for (append, ack) in group {
         match to.found(&[&append]).await {
-            Ok(found) if !found.is_empty() => ack(Ok(AppendOutcome::Done)),
+            Ok(found) if !found.is_empty() => {
+                to.notify(&Notices::of([&append]));
+                ack(Ok(AppendOutcome::Done));
+            }
             Ok(_) if append.create.is_some() => alone(to, append, ack, todo).await,
             Ok(_) => ack(Ok(AppendOutcome::Lost)),
             Err(error) => ack(Err(error)),

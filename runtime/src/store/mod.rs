@@ -11,6 +11,7 @@
 mod append;
 mod attempt;
 mod clock;
+mod decide;
 mod error;
 mod execution;
 mod find;
@@ -21,6 +22,7 @@ mod journal;
 pub(crate) mod memory;
 mod message;
 mod owner;
+mod patience;
 #[cfg(feature = "postgres")]
 pub(crate) mod postgres;
 mod queue;
@@ -43,7 +45,7 @@ pub(crate) use find::{Filter, Find, Page, StoredRun};
 pub(crate) use hook::Counters;
 pub use hook::{Fault, FaultHook, Metrics, Stage};
 pub(crate) use journal::{StoredTurn, Unreadable, joined, read_event};
-pub(crate) use message::{InboxRow, MessageKind, NewMessage, Reply, SendAnswer, request_text, took_in};
+pub(crate) use message::{InboxRow, MessageKind, NewMessage, Reply, SendAnswer, request_text};
 pub(crate) use owner::{Claim, Claimed, DeadWorker, Deaths, Suspicion, WorkerInfo};
 pub(crate) use owner::{LEASE, RENEW_EVERY, SUSPECT_FROM};
 

@@ -35,7 +35,7 @@ pub(crate) struct NewTask {
 }
 
 /// What an append does to the tasks of its execution. At most one change for an activity. A closing append, and a terminate,
-/// delete all that are left by themselves.
+/// delete all of them instead: its changes are not looked at.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum TaskChange {
     /// A first attempt, or one whose row its own end has deleted.
@@ -60,17 +60,6 @@ pub(crate) enum TaskChange {
     /// Whoever runs it is asked to stop, and its end is waited for. Not begun, it stays for nobody to claim: an outcome `Cancelled` goes into
     /// the inbox at once.
     Cancel(EventId),
-}
-
-impl TaskChange {
-    /// Whether another worker may have to look: something to claim, or to stop.
-    pub(crate) fn is_news(&self) -> bool {
-        match self {
-            Self::Insert(task) | Self::Replace { with: task, .. } => task.queue.is_some(),
-            Self::Drop(_) | Self::Cancel(_) => true,
-            Self::Settle { .. } => false,
-        }
-    }
 }
 
 /// Names one attempt.
@@ -142,8 +131,8 @@ pub(crate) struct OwnedTask {
     pub(crate) cancel: bool,
 }
 
-/// The body of an inbox row that carries an outcome to its execution, JSON. Its request id is `attempt/{activity}/{attempt}`, so that an attempt
-/// has one end there.
+/// The body of an inbox row that carries an outcome to its execution, JSON. Its request id names the attempt, so that it has one end
+/// there.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct AttemptBody {
     pub(crate) activity: EventId,

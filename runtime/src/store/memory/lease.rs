@@ -9,8 +9,10 @@ use super::session::{Failure, Session, Style};
 use super::shared::NAME;
 use super::statement::{Looked, Statement};
 use super::tables::{Execution, Lease, ProcessId, Worker};
-use super::task::{json, tell_outcome};
+use super::task::tell_outcome;
 use super::write::Write;
+use crate::store::decide::Notify;
+use crate::store::patience::reconnect_after;
 use crate::store::task::lost;
 use crate::store::{DeadWorker, Deaths, InboxRow, MessageKind, StoreError, WorkerInfo};
 use abide_core::{ExecutionId, Incarnation};
@@ -21,10 +23,8 @@ use tokio::time::Instant;
 const FREE_AT_ONCE: usize = 1_000;
 /// How long the lease of a worker whose lock is free lasts from its last renewal: with the look that ends it, less than 5 s.
 const EARLY: Duration = Duration::from_millis(4_900);
-/// How long an answer is waited for on the line that renews.
+/// How long the control connection waits for an answer.
 const NO_ANSWER: Duration = Duration::from_secs(4);
-/// The longest pause between two tries to connect that line.
-const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 fn ms(time: Duration) -> i64 {
     i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
@@ -56,21 +56,21 @@ impl MemoryStore {
         });
         let id = registered.await?;
         self.shared.mine().insert(id, queue);
-        if self.shared.line().is_there {
+        if self.shared.control().is_there {
             self.shared.server.hold(self.shared.process, std::iter::once(id));
         }
         Ok(id)
     }
 
-    /// On a line of its own, which no call holds up; when it breaks, the locks that it holds are let go until it is there again.
+    /// On the control connection, which no call holds up; when it breaks, its locks are free until it is back.
     pub(super) async fn renew_lease(&self, owner: Incarnation) -> Result<(), StoreError> {
         let shared = &self.shared;
         if shared.queue.is_closed() {
             return Err(StoreError::Closed);
         }
-        let line = *shared.line();
-        if !line.is_there {
-            tokio::time::sleep(pause_after(line.failures)).await;
+        let control = *shared.control();
+        if !control.is_there {
+            tokio::time::sleep(reconnect_after(control.failures)).await;
         }
         let lease_ms = ms(shared.lease);
         let renewed = answered(shared, NO_ANSWER, "renew", Style::Once, move |session| {
@@ -78,29 +78,29 @@ impl MemoryStore {
         });
         match renewed.await {
             Ok(renewed) => {
-                self.line_is_there();
+                self.control_is_back();
                 let now_ms = renewed.ok_or(StoreError::Fenced)?;
                 shared.clock.iter().for_each(|clock| clock.set(now_ms));
                 Ok(())
             }
             Err(failure) => {
-                let mut line = shared.line();
-                line.failures = line.failures.saturating_add(1);
-                if std::mem::take(&mut line.is_there) {
-                    line.broke = Some(Instant::now());
+                let mut control = shared.control();
+                control.failures = control.failures.saturating_add(1);
+                if std::mem::take(&mut control.is_there) {
+                    control.broke = Some(Instant::now());
                 }
-                drop(line);
+                drop(control);
                 shared.server.let_go(shared.process, None);
                 Err(failure.error(NAME))
             }
         }
     }
 
-    fn line_is_there(&self) {
-        let mut line = self.shared.line();
-        line.failures = 0;
-        if !std::mem::replace(&mut line.is_there, true) {
-            drop(line);
+    fn control_is_back(&self) {
+        let mut control = self.shared.control();
+        control.failures = 0;
+        if !std::mem::replace(&mut control.is_there, true) {
+            drop(control);
             let mine: Vec<_> = self.shared.mine().keys().copied().collect();
             self.shared.server.hold(self.shared.process, mine.into_iter());
         }
@@ -112,8 +112,8 @@ impl MemoryStore {
         let left = left.await;
         let queue = self.shared.mine().remove(&owner);
         self.shared.server.let_go(self.shared.process, Some(owner));
-        queue.iter().for_each(|queue| self.shared.tell_queue(queue));
-        self.shared.tell_news();
+        queue.iter().for_each(|queue| self.shared.notify_queue(queue));
+        self.shared.notify_clients();
         left
     }
 
@@ -155,8 +155,8 @@ impl MemoryStore {
 
     /// Whether free locks of others mean anything to this process: whatever broke its own line may have broken everybody's.
     fn hears_locks(&self) -> bool {
-        let line = *self.shared.line();
-        line.is_there && line.broke.is_none_or(|at| at.elapsed() > self.shared.lease)
+        let control = *self.shared.control();
+        control.is_there && control.broke.is_none_or(|at| at.elapsed() > self.shared.lease)
     }
 
     /// Shortens the leases of those of these workers whose locks are free and who have renewed at this very run of the server; how
@@ -206,7 +206,7 @@ impl MemoryStore {
                 some => freed += some,
             }
         }
-        self.shared.tell_all_workers();
+        self.shared.notify_workers();
         Ok(freed)
     }
 }
@@ -234,10 +234,6 @@ fn seen(st: &Statement<'_>, incarnation: Incarnation) -> Option<Seen> {
         same_server: lease.is_some_and(|lease| lease.server == st.sessions.server),
         held: st.sessions.lives.contains_key(&incarnation),
     })
-}
-
-fn pause_after(failures: u32) -> Duration {
-    Duration::from_millis(20 << failures.min(7)).min(LONGEST_PAUSE)
 }
 
 /// The database's time, if the lease is there.
@@ -278,7 +274,7 @@ pub(super) fn lose_tasks(st: &mut Statement<'_>, dead: Incarnation) -> Looked<()
         st.lock(Key::Task(row.execution, row.task.activity), Mode::Update)?;
         st.write(Write::TaskGone(row.execution, row.task.activity));
         if st.receiver(row.execution)?.is_some() {
-            tell_outcome(st, row, &json(&lost()), now)?;
+            tell_outcome(st, row, &lost(), now)?;
         }
     }
     Ok(())

@@ -6,22 +6,15 @@ use super::session::{Failure, Session};
 use super::statement::{Looked, Statement};
 use super::write::Write;
 use crate::status::ExecutionStatus;
-use crate::store::{InboxRow, MessageKind, NewMessage, Reply, SendAnswer, StoreError, request_text, took_in};
+use crate::store::decide::{self, Notify, Receiver};
+use crate::store::{InboxRow, MessageKind, NewMessage, Reply, SendAnswer, StoreError, request_text};
 use abide_core::Incarnation;
-
-/// Whom a message concerns.
-#[derive(Clone, Debug)]
-pub(super) struct Receiver {
-    pub(super) owner: Option<Incarnation>,
-    pub(super) queue: String,
-}
 
 /// Puts a message into an open execution's inbox, and locks its row lightly: it does not close meanwhile (PROTOCOL 16). A closed one
 /// still answers queries. `None`: there is no such receiver; the flag: whether it was not there yet.
 fn put(st: &mut Statement<'_>, message: &NewMessage) -> Looked<Option<(Receiver, bool)>> {
-    let receives = |open: bool| open || message.kind == MessageKind::Query;
     let Some(receiver) = st.tables.executions.get(&message.execution) else { return Ok(None) };
-    if !receives(receiver.row.status.is_open()) {
+    if !receiver.row.status.is_open() && !message.kind.reaches_closed() {
         return Ok(None);
     }
     st.lock(Key::Execution(message.execution), Mode::KeyShare)?;
@@ -43,16 +36,17 @@ pub(super) async fn send(
 
 /// A closed one may have taken this request in: an event of its journal knows.
 fn not_open(st: &Statement<'_>, message: &NewMessage) -> SendAnswer {
-    if !st.tables.executions.contains_key(&message.execution) {
-        return SendAnswer::NoSuchExecution;
+    let bodies = st.tables.turns(message.execution).map(|turn| turn.body.as_str());
+    let exists = st.tables.executions.contains_key(&message.execution);
+    if mutant!(GrepKnown) && exists {
+        let text = request_text(&message.request_id);
+        return if bodies.into_iter().any(|body| body.contains(&text)) {
+            SendAnswer::Known
+        } else {
+            SendAnswer::Closed
+        };
     }
-    let text = request_text(&message.request_id);
-    let mut bodies = st.tables.turns(message.execution).map(|turn| turn.body.as_str());
-    let known = match mutant!(GrepKnown) {
-        true => bodies.any(|body| body.contains(&text)),
-        false => took_in(bodies, message.kind, &message.request_id),
-    };
-    if known { SendAnswer::Known } else { SendAnswer::Closed }
+    decide::not_open(exists.then_some(bodies), message)
 }
 
 /// Keeps an answer; what is there of the same or a later stage stays. Forgets some of those that have expired.
@@ -85,9 +79,7 @@ impl MemoryStore {
     pub(super) async fn deliver(&self, message: NewMessage) -> Result<SendAnswer, StoreError> {
         let sent = self.once("send", move |session| Box::pin(async move { send(session, &message).await }));
         let (answer, receiver) = sent.await?;
-        if let Some(Receiver { owner, queue }) = receiver {
-            self.shared.tell_owner(owner, &queue);
-        }
+        receiver.iter().for_each(|receiver| self.shared.notify_receiver(receiver));
         Ok(answer)
     }
 
@@ -140,7 +132,7 @@ impl MemoryStore {
             Box::pin(async move { session.run(|st| keep(st, &reply, now)).await })
         })
         .await?;
-        self.shared.tell_news();
+        self.shared.notify_clients();
         Ok(())
     }
 

@@ -3,31 +3,26 @@
 use super::MemoryStore;
 use super::claim::holds_lease;
 use super::locks::{Key, Mode};
-use super::message::Receiver;
 use super::session::{Failure, Session};
-use super::shared::Tiding;
 use super::statement::{Looked, Statement};
 use super::write::{TaskRow, Write};
+use crate::store::decide::{Notify, Receiver, attempt_request_id, outcome_body, outcome_json};
 use crate::store::task::timed_out;
 use crate::store::{ClaimedTasks, MessageKind, OwnedTask, StoreError, Task, TaskClaim, TaskKey};
 use abide_core::exec::AttemptOutcome;
 use abide_core::{EventId, ExecutionId, Incarnation, TimeoutKind};
 use std::collections::BTreeMap;
 
-/// An outcome as bodies have it.
-pub(super) fn json(outcome: &AttemptOutcome) -> String {
-    serde_json::to_string(outcome).expect("an outcome is text and encoded payloads")
-}
-
 /// Puts an attempt's outcome into its execution's inbox.
-pub(super) fn tell_outcome(st: &mut Statement<'_>, row: &TaskRow, outcome: &str, at_ms: i64) -> Looked<bool> {
+pub(super) fn tell_outcome(
+    st: &mut Statement<'_>,
+    row: &TaskRow,
+    outcome: &AttemptOutcome,
+    at_ms: i64,
+) -> Looked<bool> {
     let (activity, attempt) = (row.task.activity, row.task.attempt);
-    let body = format!(r#"{{"activity":{activity},"attempt":{attempt},"outcome":{outcome}}}"#);
-    st.put(row.execution, MessageKind::Attempt, &request_id(activity, attempt), body, at_ms)
-}
-
-fn request_id(activity: EventId, attempt: u32) -> String {
-    format!("attempt/{activity}/{attempt}")
+    let body = outcome_body(activity, attempt, &outcome_json(outcome));
+    st.put(row.execution, MessageKind::Attempt, &attempt_request_id(activity, attempt), body, at_ms)
 }
 
 impl TaskRow {
@@ -139,7 +134,7 @@ pub(super) fn finish(st: &mut Statement<'_>, owner: Incarnation, key: TaskKey, b
         return Ok(Ended::Otherwise);
     };
     delete(st, token)?;
-    let (id, now) = (request_id(key.activity, key.attempt), st.now_ms);
+    let (id, now) = (attempt_request_id(key.activity, key.attempt), st.now_ms);
     st.put(key.execution, MessageKind::Attempt, &id, body.to_owned(), now)?;
     Ok(Ended::By(Receiver { owner: receiver.row.owner, queue: receiver.row.queue.clone() }))
 }
@@ -166,7 +161,7 @@ fn release(st: &mut Statement<'_>, owner: Incarnation, keys: &[TaskKey]) -> Look
         }
         delete(st, row)?;
         if st.receiver(row.execution)?.is_some() {
-            tell_outcome(st, row, &json(&AttemptOutcome::Cancelled), now)?;
+            tell_outcome(st, row, &AttemptOutcome::Cancelled, now)?;
         }
         released.push(None);
     }
@@ -177,20 +172,20 @@ fn release(st: &mut Statement<'_>, owner: Incarnation, keys: &[TaskKey]) -> Look
 pub(super) fn expire(st: &mut Statement<'_>) -> Looked<u64> {
     let (tables, now) = (st.tables, st.now_ms);
     let is_over = |until: Option<i64>| until.is_some_and(|until| until <= now);
-    let mut late: BTreeMap<(ExecutionId, EventId), String> = BTreeMap::new();
+    let mut late: BTreeMap<(ExecutionId, EventId), AttemptOutcome> = BTreeMap::new();
     let mut add =
-        |outcome: &AttemptOutcome, which: &dyn Fn(&TaskRow) -> bool, by: fn(&TaskRow) -> Option<i64>| {
+        |outcome: AttemptOutcome, which: &dyn Fn(&TaskRow) -> bool, by: fn(&TaskRow) -> Option<i64>| {
             let mut rows: Vec<_> = tables.tasks.iter().filter(|(_, row)| which(row)).collect();
             rows.sort_by_key(|(_, row)| by(row));
             for (key, _) in rows.into_iter().take(100) {
-                late.entry(*key).or_insert_with(|| json(outcome));
+                late.entry(*key).or_insert_with(|| outcome.clone());
             }
         };
     let unbegun = |row: &TaskRow| row.is_free() && is_over(row.task.start_by_ms);
-    add(&timed_out(TimeoutKind::ScheduleToStart), &unbegun, |row| row.task.start_by_ms);
+    add(timed_out(TimeoutKind::ScheduleToStart), &unbegun, |row| row.task.start_by_ms);
     let unended = |row: &TaskRow| row.task.queue.is_some() && is_over(row.task.close_by_ms) && !unbegun(row);
-    add(&timed_out(TimeoutKind::ScheduleToClose), &unended, |row| row.task.close_by_ms);
-    add(&AttemptOutcome::Cancelled, &|row| row.is_free() && row.cancel, |_| None);
+    add(timed_out(TimeoutKind::ScheduleToClose), &unended, |row| row.task.close_by_ms);
+    add(AttemptOutcome::Cancelled, &|row| row.is_free() && row.cancel, |_| None);
     let mut gone = 0;
     for (key, outcome) in late {
         let Some(row) = tables.tasks.get(&key) else { continue };
@@ -229,9 +224,7 @@ impl MemoryStore {
             })
         });
         let ended = ended.await?;
-        if let Some(Receiver { owner, queue }) = &ended {
-            self.shared.tell_owner(*owner, queue);
-        }
+        ended.iter().for_each(|receiver| self.shared.notify_receiver(receiver));
         Ok(ended.is_some())
     }
 
@@ -241,8 +234,8 @@ impl MemoryStore {
         });
         for queue in queues.await? {
             match queue {
-                Some(queue) => self.shared.tell_queue(&queue),
-                None => self.shared.tell_all_workers(),
+                Some(queue) => self.shared.notify_queue(&queue),
+                None => self.shared.notify_workers(),
             }
         }
         Ok(())
@@ -266,7 +259,7 @@ impl MemoryStore {
             self.once("expire_tasks", move |session| Box::pin(async move { session.run(expire).await }));
         let expired = expired.await?;
         if expired > 0 {
-            self.shared.tell(&Tiding::Workers);
+            self.shared.notify_workers();
         }
         Ok(expired)
     }

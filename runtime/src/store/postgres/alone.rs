@@ -5,10 +5,11 @@
 
 use super::batch::Batch;
 use super::failure::{failed, kind};
-use super::guard::Locks;
+use super::guard;
 use super::open;
 use super::shared::Shared;
-use super::writer::{answered, tell_committed, write_batch};
+use super::writer::{answered, write_batch};
+use crate::store::decide::{Notices, Notify};
 use crate::store::group::{self, Kind};
 use crate::store::{Ack, Append, AppendOutcome, Counters, StoreError};
 use sqlx::{Executor, PgConnection};
@@ -69,7 +70,7 @@ async fn close_alone(shared: &Arc<Shared>, slot: i16, mut append: Append, ack: A
             for count in [&counters.commits, &counters.batches, &counters.appends] {
                 Counters::add(count, 1);
             }
-            tell_committed(shared, std::iter::once(&append));
+            shared.notify(&Notices::of([&append]));
             ack(Ok(AppendOutcome::Done));
         }
         Ok(Some(outcome)) => ack(Ok(outcome)),
@@ -90,9 +91,9 @@ async fn close(shared: &Shared, slot: i16, append: &Append) -> Result<Option<App
         Err(error) if kind(&error) == Kind::Busy => return Ok(None),
         Err(error) => return Err(error),
     }
-    let Some(locks) = Locks::of(shared, std::iter::once(append)) else { return Ok(None) };
+    let Some(locks) = guard::locks(shared, std::iter::once(append)) else { return Ok(None) };
     // The row is held: what the guard asks is whether a message is there, by a younger look.
-    let guarded = locks.take_within(&mut connection).await?;
+    let guarded = guard::take(&locks, false, &mut connection, shared).await?;
     if guarded.conflicts.contains(&append.execution) {
         return Ok(Some(AppendOutcome::Conflict));
     }

@@ -10,6 +10,7 @@ use super::failure::{CONFLICT, FENCED, LOST};
 use super::rows::{Changes, Creates, Journal, Messages};
 use super::tokens::Tasks;
 use crate::store::Append;
+use crate::store::decide::{NewRow, RowWrite};
 use sqlx::postgres::PgArguments;
 use sqlx::query::Query;
 use sqlx::{AssertSqlSafe, Postgres};
@@ -82,13 +83,13 @@ impl<'a> Batch<'a> {
             self.sections |= JOURNAL;
         }
         match (&append.create, &append.row) {
-            (Some(new), row) => {
+            (Some(new), _) => {
                 let first = self.workflow_ids.insert(&new.workflow_id);
-                self.creates.add(append, new, row.as_ref(), first);
+                self.creates.add(append, &NewRow::of(append, new), first);
                 self.sections |= CREATES;
             }
-            (None, Some(row)) => {
-                self.changes.add(append, row);
+            (None, Some(change)) => {
+                self.changes.add(&RowWrite::of(append, change));
                 self.sections |= ROWS;
             }
             (None, None) => {}
@@ -107,15 +108,13 @@ impl<'a> Batch<'a> {
             self.messages.add(append, message);
             self.sections |= MESSAGES;
         }
-        if !append.is_closing() {
-            for change in &append.tasks {
-                self.tasks.add(append, change);
-                self.sections |= TASKS;
-            }
-            for change in &append.attempts {
-                self.attempts.add(append, change);
-                self.sections |= ATTEMPTS;
-            }
+        for change in append.task_changes() {
+            self.tasks.add(append, change);
+            self.sections |= TASKS;
+        }
+        for change in append.attempt_changes() {
+            self.attempts.add(append, change);
+            self.sections |= ATTEMPTS;
         }
     }
 

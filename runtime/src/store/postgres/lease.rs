@@ -7,11 +7,12 @@
 
 use super::PostgresStore;
 use super::control::Command;
+use super::keys::lock_key;
 use super::process::Here;
 use super::shared::Shared;
-use super::sql::lock_key;
 use super::writer::SLOTS;
 use crate::store::Trouble;
+use crate::store::decide::{Notify, outcome_json, outcome_row};
 use crate::store::task::lost;
 use crate::store::{DeadWorker, Deaths, StoreError, WorkerInfo};
 use abide_core::Incarnation;
@@ -129,9 +130,9 @@ impl PostgresStore {
         let queue = self.shared.mine().remove(&owner);
         drop(self.shared.control.send(Command::Release(owner)));
         if let Some(queue) = queue {
-            self.shared.tell_queue(&queue);
+            self.shared.notify_queue(&queue);
         }
-        self.shared.tell_news();
+        self.shared.notify_clients();
         left
     }
 
@@ -211,7 +212,7 @@ impl PostgresStore {
                 break;
             }
         }
-        self.shared.tell_all_workers();
+        self.shared.notify_workers();
         Ok(freed)
     }
 }
@@ -240,7 +241,8 @@ pub(super) async fn lose_tasks(
     dead: Incarnation,
 ) -> Result<(), Trouble> {
     // The executions first, then the tasks, each in the order of their keys (PROTOCOL 95).
-    const LOSE: &str = "WITH receivers AS MATERIALIZED (
+    const LOSE: &str = concat!(
+        "WITH receivers AS MATERIALIZED (
             SELECT id FROM {s}.execution WHERE id IN (SELECT execution FROM {s}.task WHERE owner = $1) AND status < 10
             ORDER BY id FOR KEY SHARE),
         held AS MATERIALIZED (
@@ -250,11 +252,12 @@ pub(super) async fn lose_tasks(
             DELETE FROM {s}.task t USING held h WHERE t.execution = h.execution AND t.activity = h.activity
             RETURNING t.execution, t.activity, t.attempt)
         INSERT INTO {s}.inbox (execution, kind, request_id, body, at)
-        SELECT g.execution, 4, 'attempt/' || g.activity || '/' || g.attempt, '{\"activity\":' || g.activity
-            || ',\"attempt\":' || g.attempt || ',\"outcome\":' || $2 || '}', {now}
-        FROM gone g JOIN receivers r ON r.id = g.execution
-        ON CONFLICT DO NOTHING";
-    let lose = sqlx::query(shared.sql.of(LOSE)).bind(dead.0).bind(super::task::json(&lost()));
+        SELECT ",
+        outcome_row!("g.", "$2"),
+        ", {now} FROM gone g JOIN receivers r ON r.id = g.execution
+        ON CONFLICT DO NOTHING"
+    );
+    let lose = sqlx::query(shared.sql.of(LOSE)).bind(dead.0).bind(outcome_json(&lost()));
     lose.execute(connection).await?;
     Ok(())
 }

@@ -5,16 +5,11 @@ use super::rows::QUERY;
 use super::shared::Shared;
 use super::sql::SETTLE;
 use crate::store::Trouble;
-use crate::store::{InboxRow, MessageKind, NewMessage, Reply, SendAnswer, StoreError, request_text, took_in};
+use crate::store::decide::{self, Notify, Receiver};
+use crate::store::{InboxRow, MessageKind, NewMessage, Reply, SendAnswer, StoreError, request_text};
 use abide_core::{ExecutionId, Incarnation};
 use sqlx::postgres::PgRow;
 use sqlx::{Executor, PgConnection, Row};
-
-/// Whom a message concerns.
-pub(super) struct Receiver {
-    pub(super) owner: Option<i64>,
-    pub(super) queue: String,
-}
 
 /// A closed execution still answers queries.
 pub(super) const SEND: &str = "WITH receiver AS MATERIALIZED (
@@ -42,7 +37,8 @@ pub(super) async fn send(
     let Some(row) = sent else {
         return Ok((not_open(connection, shared, message).await?, None));
     };
-    let receiver = Receiver { owner: row.try_get(0)?, queue: row.try_get(1)? };
+    let owner: Option<i64> = row.try_get(0)?;
+    let receiver = Receiver { owner: owner.map(Incarnation), queue: row.try_get(1)? };
     match row.try_get::<i64, _>(2)? {
         0 => Ok((SendAnswer::Known, None)),
         _ => Ok((SendAnswer::Sent, Some(receiver))),
@@ -61,15 +57,15 @@ async fn not_open(
     let to = message.execution.0;
     let exists = sqlx::query_scalar::<_, bool>(shared.sql.of(EXISTS)).bind(to);
     if !exists.fetch_one(&mut *connection).await? {
-        return Ok(SendAnswer::NoSuchExecution);
+        return Ok(decide::not_open(None::<[&str; 0]>, message));
     }
     let bodies = sqlx::query_scalar::<_, String>(shared.sql.of(BODIES)).bind(to);
     let bodies = bodies.bind(request_text(&message.request_id)).fetch_all(&mut *connection).await?;
-    if !took_in(bodies.iter().map(String::as_str), message.kind, &message.request_id) {
-        return Ok(SendAnswer::Closed);
+    let answer = decide::not_open(Some(bodies.iter().map(String::as_str)), message);
+    if answer == SendAnswer::Known {
+        connection.execute(SETTLE).await?;
     }
-    connection.execute(SETTLE).await?;
-    Ok(SendAnswer::Known)
+    Ok(answer)
 }
 
 fn inbox_row(row: &PgRow) -> sqlx::Result<InboxRow> {
@@ -137,7 +133,7 @@ impl PostgresStore {
             Box::pin(async move { Ok(query.execute(connection).await.map(drop)?) })
         })
         .await?;
-        self.shared.tell_news();
+        self.shared.notify_clients();
         Ok(())
     }
 
@@ -178,9 +174,7 @@ impl PostgresStore {
             Box::pin(async move { Ok(send(connection, shared, &message).await?) })
         });
         let (answer, receiver) = sent.await?;
-        if let Some(Receiver { owner, queue }) = receiver {
-            self.shared.tell_owner(owner, &queue);
-        }
+        receiver.iter().for_each(|receiver| self.shared.notify_receiver(receiver));
         Ok(answer)
     }
 }

@@ -13,11 +13,13 @@ mod claim;
 mod control;
 mod failure;
 mod guard;
+mod keys;
 mod lease;
 #[cfg(test)]
 mod lock_tests;
 mod message;
 mod migrate;
+mod notification;
 mod open;
 #[cfg(test)]
 pub(crate) mod permutations;
@@ -31,6 +33,7 @@ mod start;
 mod task;
 #[cfg(test)]
 mod tests;
+mod timeout;
 mod tokens;
 mod transaction;
 mod writer;
@@ -38,6 +41,7 @@ mod writer;
 pub(crate) use open::{OpenOptions, open, pending_migrations};
 use shared::Shared;
 
+use super::decide::Notify;
 use super::{
     Ack, Append, AttemptTransaction, Claim, Claimed, ClaimedTasks, Deaths, ExecutionRow, Filter, Find,
     InboxRow, Metrics, NewExecution, NewMessage, OwnedTask, Page, Reply, ResumeAnswer, SendAnswer,
@@ -84,7 +88,7 @@ impl Store for PostgresStore {
         Box::pin(async move {
             let queue = new.queue.clone();
             if self.start_fresh(&new).await? {
-                self.shared.tell_queue(&queue);
+                self.shared.notify_queue(&queue);
                 return Ok(StartAnswer::Started);
             }
             let started = self.call(move |shared, connection| {
@@ -92,8 +96,8 @@ impl Store for PostgresStore {
                 Box::pin(async move { Ok(start::start(connection, shared, &new).await?) })
             });
             let (answer, ended) = started.await?;
-            ended.iter().for_each(|ended| ended.tell(&self.shared));
-            self.shared.tell_queue(&queue);
+            self.shared.notify_ended(ended.as_slice());
+            self.shared.notify_queue(&queue);
             Ok(answer)
         })
     }
@@ -117,7 +121,7 @@ impl Store for PostgresStore {
                 })
             });
             let (answer, ended) = terminated.await?;
-            ended.iter().for_each(|ended| ended.tell(&self.shared));
+            self.shared.notify_ended(ended.as_slice());
             Ok(answer)
         })
     }
@@ -129,8 +133,8 @@ impl Store for PostgresStore {
                 Box::pin(async move { Ok(start::resume(connection, shared, execution, now).await?) })
             });
             let (answer, queue) = resumed.await?;
-            queue.iter().for_each(|queue| self.shared.tell_queue(queue));
-            self.shared.tell_news();
+            queue.iter().for_each(|queue| self.shared.notify_queue(queue));
+            self.shared.notify_clients();
             Ok(answer)
         })
     }

@@ -2,8 +2,9 @@
 
 use super::failure::store_error;
 use super::process::Here;
-use super::shared::{Shared, Silence};
+use super::shared::Shared;
 use super::sql::{NOW, Sql};
+use super::timeout::LastTimeout;
 use super::{PostgresStore, control, migrate, writer};
 use crate::store::owner::LEASE;
 use crate::store::{FaultHook, Store, StoreError};
@@ -80,18 +81,18 @@ pub(super) async fn connect(options: &PgConnectOptions, role: &str) -> Result<Pg
         connection.execute(SETTINGS).await?;
         Ok(connection)
     };
-    tokio::time::timeout(CONNECT, connecting).await.unwrap_or_else(|_| Err(silence(CONNECT)))
+    tokio::time::timeout(CONNECT, connecting).await.unwrap_or_else(|_| Err(no_answer(CONNECT)))
 }
 
 /// The error of a server that says nothing.
-pub(super) fn silence(limit: Duration) -> sqlx::Error {
+pub(super) fn no_answer(limit: Duration) -> sqlx::Error {
     let message = format!("the server did not answer for {} s", limit.as_secs());
     sqlx::Error::Io(std::io::Error::new(std::io::ErrorKind::TimedOut, message))
 }
 
 /// A pool; its connections are opened when they are needed.
-pub(super) fn pool(options: &OpenOptions, role: &'static str, silent: &Arc<Silence>) -> PgPool {
-    let silent = Arc::clone(silent);
+pub(super) fn pool(options: &OpenOptions, role: &'static str, last_timeout: &Arc<LastTimeout>) -> PgPool {
+    let last_timeout = Arc::clone(last_timeout);
     PgPoolOptions::new()
         .min_connections(0)
         .max_connections(options.connections.max(1))
@@ -99,7 +100,7 @@ pub(super) fn pool(options: &OpenOptions, role: &'static str, silent: &Arc<Silen
         .idle_timeout(Duration::from_secs(60))
         .test_before_acquire(false)
         .before_acquire(move |_, meta| {
-            let usable = silent.is_older_than(meta.age);
+            let usable = last_timeout.is_older_than(meta.age);
             Box::pin(async move { Ok(usable) })
         })
         .after_connect(|connection, _| Box::pin(async move { connection.execute(SETTINGS).await.map(drop) }))
@@ -175,9 +176,9 @@ async fn prepare(options: OpenOptions, name: String) -> Result<PostgresStore, St
     let now_ms = now.fetch_one(&mut connection).await.map_err(failed)?;
     drop(connection.close().await);
     let (control, commands) = mpsc::unbounded_channel();
-    let silent = Arc::new(Silence::default());
-    let pools = (pool(&options, "calls", &silent), pool(&options, "transactions", &silent));
-    let shared = Arc::new(Shared::new(name, options, sql, block, now_ms, control, silent));
+    let last_timeout = Arc::new(LastTimeout::default());
+    let pools = (pool(&options, "calls", &last_timeout), pool(&options, "transactions", &last_timeout));
+    let shared = Arc::new(Shared::new(name, options, sql, block, now_ms, control, last_timeout));
     writer::spawn(&shared)?;
     tokio::spawn(control::run(Arc::downgrade(&shared), commands));
     tokio::spawn(control::listen(Arc::downgrade(&shared)));

@@ -8,15 +8,14 @@
 use super::alone::{self, PutOff};
 use super::batch::Batch;
 use super::failure::failed;
-use super::guard::{self, Guarded};
+use super::guard;
 use super::shared::Shared;
 use super::sql::SETTLE;
 use super::{open, start};
+use crate::store::decide::{Notices, Notify};
 use crate::store::group::{self, Committed, Committer, Failed, Group, Kind};
 use crate::store::queue::{Taken, Turn};
-use crate::store::{
-    Ack, Append, AppendOutcome, Counters, MessageKind, Stage, StartAnswer, StoreError, TaskChange,
-};
+use crate::store::{Ack, Append, AppendOutcome, Counters, Stage, StartAnswer, StoreError};
 use abide_core::ExecutionId;
 use sqlx::{Connection, Executor, PgConnection, Row};
 use std::collections::HashSet;
@@ -108,20 +107,15 @@ impl Writer {
     /// One statement where nothing closes, else a transaction.
     async fn send(&mut self, group: &[(Append, Ack)]) -> Result<Committed, sqlx::Error> {
         let (shared, slot) = (Arc::clone(&self.shared), self.slot);
-        let locks = guard::Locks::of(&shared, group.iter().map(|(append, _)| append));
+        let locks = guard::locks(&shared, group.iter().map(|(append, _)| append));
         let connection = self.connection().await?;
         let Some(locks) = locks else {
             let batch = Batch::of(group.iter().map(|(append, _)| append));
             return Ok(missing(group, &write_batch(connection, &shared, batch, slot).await?));
         };
-        let guarded = locks.take(connection).await?;
-        let rest: Vec<&Append> = group
-            .iter()
-            .map(|(append, _)| append)
-            .filter(|append| !guarded.leaves_out(append.execution))
-            .collect();
-        let Guarded { conflicts, locked, over } = guarded;
-        let mut committed = Committed { conflicts, locked, over, ..Committed::default() };
+        let mut committed = guard::take(&locks, true, connection, &shared).await?;
+        let rest = group.iter().map(|(append, _)| append);
+        let rest: Vec<&Append> = rest.filter(|append| !committed.leaves_out(append.execution)).collect();
         if rest.is_empty() {
             connection.execute(sqlx::raw_sql("ROLLBACK")).await?;
             return Ok(committed);
@@ -165,8 +159,8 @@ pub(super) async fn answered<T>(
     answer: impl Future<Output = Result<T, sqlx::Error>>,
 ) -> Result<T, sqlx::Error> {
     tokio::time::timeout(NO_ANSWER, answer).await.unwrap_or_else(|_| {
-        shared.note_silence();
-        Err(open::silence(NO_ANSWER))
+        shared.note_timeout();
+        Err(open::no_answer(NO_ANSWER))
     })
 }
 
@@ -218,7 +212,7 @@ impl Committer for Writer {
                 return Ok(None);
             }
             transaction.commit().await?;
-            all_ended.iter().for_each(|ended| ended.tell(&shared));
+            shared.notify_ended(&all_ended);
             Ok(outcome)
         });
         match outcome.await {
@@ -293,16 +287,7 @@ impl Committer for Writer {
     }
 
     async fn wait_out(&mut self, kind: Kind, since: tokio::time::Instant) {
-        if since.elapsed() > Duration::from_secs(1) {
-            let code = if kind == Kind::Full { "AB0504" } else { "AB0515" };
-            tracing::warn!(
-                code,
-                "the database `{}` is not writing ({kind:?}); appends wait",
-                self.shared.name
-            );
-        }
-        let pause = if kind == Kind::Full { 500 } else { 5 };
-        tokio::time::sleep(Duration::from_millis(pause)).await;
+        group::wait_out(&self.shared.name, kind, since).await;
     }
 
     fn gives_up(&self, since: tokio::time::Instant) -> bool {
@@ -313,8 +298,8 @@ impl Committer for Writer {
         &mut self.dead
     }
 
-    fn committed(&mut self, group: &[(Append, Ack)]) {
-        tell_committed(&self.shared, group.iter().map(|(append, _)| append));
+    fn notify(&mut self, notices: &Notices<'_>) {
+        self.shared.notify(notices);
     }
 
     fn later(&mut self, group: Group) {
@@ -330,34 +315,6 @@ impl Committer for Writer {
         &self.shared.counters
     }
 }
-/// Tells whom these appends concern, which are durable.
-pub(super) fn tell_committed<'a>(shared: &Shared, appends: impl Iterator<Item = &'a Append>) {
-    let mut news = false;
-    for append in appends {
-        news |= append.row.as_ref().is_some_and(|row| row.status.is_some());
-        let suspended = append.row.as_ref().is_some_and(|row| row.offered_by.is_some());
-        if let Some(new) = append.create.as_ref().filter(|_| suspended) {
-            shared.tell_queue(&new.queue);
-        }
-        for task in append.tasks.iter().filter(|task| task.is_news()) {
-            match task {
-                TaskChange::Insert(task) | TaskChange::Replace { with: task, .. } => {
-                    task.queue.iter().for_each(|queue| shared.tell_queue(queue));
-                }
-                // Whoever runs it.
-                _ => shared.tell_all_workers(),
-            }
-        }
-        // An outcome kept for a suspended execution concerns its next owner, whom a claim finds.
-        if append.messages.iter().any(|message| message.kind != MessageKind::Attempt) {
-            shared.tell_all_workers();
-        }
-    }
-    if news {
-        shared.tell_news();
-    }
-}
-
 /// Also where the thread panicked: nobody is left waiting, and nobody waits from now on.
 impl Drop for Writer {
     fn drop(&mut self) {

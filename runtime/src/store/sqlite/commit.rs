@@ -4,8 +4,9 @@ use super::batch::Batch;
 use super::failure::{kind, store_error};
 use super::start;
 use super::writer::Writer;
+use crate::store::decide::Notices;
 use crate::store::group::{self, Committed, Committer, Failed, Group, Kind};
-use crate::store::{Ack, Append, AppendOutcome, Counters, Stage, StartAnswer, StoreError, TaskChange};
+use crate::store::{Ack, Append, AppendOutcome, Counters, Stage, StartAnswer, StoreError};
 use abide_core::ExecutionId;
 use sqlx::{Executor, Row};
 use std::collections::HashSet;
@@ -42,7 +43,8 @@ impl Committer for Writer {
         let outcome = async {
             let connection = self.connection().await?;
             connection.execute("BEGIN IMMEDIATE").await?;
-            let outcome = match start::decide(connection, new).await? {
+            let (answer, ended) = start::decide(connection, new).await?;
+            let outcome = match answer {
                 StartAnswer::Started => {
                     let decided = append.decided();
                     let batch = Batch::of([&decided].into_iter()).query(false);
@@ -52,18 +54,25 @@ impl Committer for Writer {
                         // What was decided holds for as long as the write lock is held: nothing of it may stay.
                         false => {
                             connection.execute("ROLLBACK").await?;
-                            return Ok(AppendOutcome::BadRow("the start was refused twice".to_owned()));
+                            let refused = AppendOutcome::BadRow("the start was refused twice".to_owned());
+                            return Ok((refused, false));
                         }
                     }
                 }
                 answer => AppendOutcome::Duplicate(answer),
             };
             connection.execute("COMMIT").await?;
-            Ok::<_, sqlx::Error>(outcome)
+            Ok::<_, sqlx::Error>((outcome, ended))
         }
         .await;
         match outcome {
-            Ok(outcome) => Ok(outcome),
+            Ok((outcome, ended)) => {
+                // The owner of the run that was ended for it may be here.
+                if ended {
+                    self.shared.tick();
+                }
+                Ok(outcome)
+            }
             Err(error) => {
                 self.clean().await;
                 Err(self.failed(error))
@@ -121,10 +130,9 @@ impl Committer for Writer {
         &mut self.dead
     }
 
-    fn committed(&mut self, group: &[(Append, Ack)]) {
-        let news =
-            |append: &Append| !append.messages.is_empty() || append.tasks.iter().any(TaskChange::is_news);
-        if group.iter().any(|(append, _)| news(append)) {
+    fn notify(&mut self, notices: &Notices<'_>) {
+        // Clients of this process hear of its own runs from their workers.
+        if notices.concern_workers() {
             self.shared.tick();
         }
     }

@@ -1,30 +1,33 @@
 //! The inbox and replies: messages in, answers out.
 
 use super::SqliteStore;
-use crate::store::{InboxRow, MessageKind, NewMessage, Reply, SendAnswer, StoreError, request_text, took_in};
+use crate::store::decide::not_open;
+use crate::store::{InboxRow, MessageKind, NewMessage, Reply, SendAnswer, StoreError, request_text};
 use abide_core::{ExecutionId, Incarnation};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
 
-/// Puts a message into an open execution's inbox. A closed one may have taken this request in: its journal knows.
+/// Puts a message into an open execution's inbox. The journal of a closed one tells whether it has taken this request in: only a retry
+/// to a closed execution costs that; an open one's owner knows its own history.
 pub(super) async fn send(
     connection: &mut SqliteConnection,
     message: &NewMessage,
 ) -> sqlx::Result<SendAnswer> {
+    const INSERT: &str = "INSERT INTO inbox (execution, kind, request_id, body, at) VALUES (?, ?, ?, ?, ?)
+        ON CONFLICT DO NOTHING";
+    const BODIES: &str = "SELECT body FROM journal WHERE execution = ? AND instr(body, ?) > 0";
     let to = message.execution.0;
     let open = sqlx::query_scalar::<_, bool>("SELECT status < 10 FROM execution WHERE id = ?").bind(to);
     match open.fetch_optional(&mut *connection).await? {
-        None => return Ok(SendAnswer::NoSuchExecution),
-        // A closed execution still answers.
-        Some(false) if message.kind == MessageKind::Query => {}
-        Some(false) if is_in_journal(connection, message).await? => {
-            return Ok(SendAnswer::Known);
+        Some(open) if open || message.kind.reaches_closed() => {}
+        None => return Ok(not_open(None::<[&str; 0]>, message)),
+        Some(_) => {
+            let bodies = sqlx::query_scalar::<_, String>(BODIES).bind(to);
+            let bodies = bodies.bind(request_text(&message.request_id)).fetch_all(connection).await?;
+            return Ok(not_open(Some(bodies.iter().map(String::as_str)), message));
         }
-        Some(false) => return Ok(SendAnswer::Closed),
-        Some(true) => {}
     }
-    let insert = "INSERT INTO inbox (execution, kind, request_id, body, at) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING";
-    let inserted = sqlx::query(insert)
+    let inserted = sqlx::query(INSERT)
         .bind(to)
         .bind(message.kind.code())
         .bind(&message.request_id)
@@ -33,17 +36,6 @@ pub(super) async fn send(
         .execute(connection)
         .await?;
     Ok(if inserted.rows_affected() == 1 { SendAnswer::Sent } else { SendAnswer::Known })
-}
-
-/// Looks for an event of this kind with the request id. Reads the rows whose text has the id, which only a retry to a closed
-/// execution costs; an open one's owner knows its own history.
-async fn is_in_journal(connection: &mut SqliteConnection, message: &NewMessage) -> sqlx::Result<bool> {
-    let query = sqlx::query_scalar::<_, String>(
-        "SELECT body FROM journal WHERE execution = ? AND instr(body, ?) > 0",
-    );
-    let query = query.bind(message.execution.0).bind(request_text(&message.request_id));
-    let bodies = query.fetch_all(connection).await?;
-    Ok(took_in(bodies.iter().map(String::as_str), message.kind, &message.request_id))
 }
 
 /// Keeps an answer; what is there of the same or a later stage stays. Forgets those that have expired.

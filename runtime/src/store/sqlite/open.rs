@@ -3,13 +3,14 @@
 use super::failure::store_error;
 use super::{Shared, SqliteStore, migrate, place, transaction, writer};
 use crate::store::owner::LEASE;
+use crate::store::patience::Patience;
 use crate::store::{FaultHook, Store, StoreError};
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
 use sqlx::{ConnectOptions, Connection, SqliteConnection};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How a database is opened. `Default` is what is meant for use.
 #[derive(Clone)]
@@ -57,16 +58,13 @@ pub(crate) async fn open(file: &Path, options: OpenOptions) -> Result<Arc<dyn St
 
 pub(super) async fn open_store(file: &Path, options: OpenOptions) -> Result<SqliteStore, StoreError> {
     let path = place::check(file)?;
-    let deadline = Instant::now() + options.busy_timeout;
+    // Others that open at the same moment hold locks for a moment.
+    let mut patience = Patience::steady(options.busy_timeout, Duration::from_millis(20));
     let (connection, block) = loop {
         match prepare(&path).await {
             Ok(ready) => break ready,
-            // Others that open at the same moment hold locks for a moment.
-            Err(StoreError::Busy { .. }) if Instant::now() < deadline => {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
             Err(StoreError::Busy { path, .. }) => {
-                return Err(StoreError::Busy { path, waited: options.busy_timeout });
+                patience.again(StoreError::Busy { path, waited: options.busy_timeout }).await?;
             }
             Err(error) => return Err(error),
         }

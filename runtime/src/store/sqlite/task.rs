@@ -5,6 +5,7 @@
 
 use super::SqliteStore;
 use crate::store::Trouble;
+use crate::store::decide::{attempt_request_id, outcome_json, outcome_row};
 use crate::store::task::{lost, timed_out};
 use crate::store::{ClaimedTasks, MessageKind, OwnedTask, StoreError, Task, TaskClaim, TaskKey};
 use abide_core::exec::AttemptOutcome;
@@ -30,13 +31,16 @@ pub(super) const CHANGES: [&str; 5] = [
 SELECT json_extract('{}', 'abide_conflict_' || x.key) FROM json_each($12) x
 WHERE x.value->>3 = 1 AND NOT EXISTS (SELECT 1 FROM task t
     WHERE t.execution = x.value->>0 AND t.activity = x.value->>1 AND t.attempt = x.value->>2)",
-    "
+    concat!(
+        "
 INSERT INTO inbox (execution, kind, request_id, body, at)
-SELECT t.execution, 4, 'attempt/' || t.activity || '/' || t.attempt,
-    '{\"activity\":' || t.activity || ',\"attempt\":' || t.attempt || ',\"outcome\":\"cancelled\"}', x.value->>4
+SELECT ",
+        outcome_row!("t.", "'\"cancelled\"'"),
+        ", x.value->>4
 FROM json_each($12) x CROSS JOIN task t ON t.execution = x.value->>0 AND t.activity = x.value->>1
 WHERE x.value->>3 = 2 AND t.owner IS NULL AND t.queue IS NOT NULL
-ON CONFLICT DO NOTHING",
+ON CONFLICT DO NOTHING"
+    ),
     "
 UPDATE task SET cancel = 1 WHERE owner IS NOT NULL AND rowid IN (
     SELECT t.rowid FROM json_each($12) x CROSS JOIN task t ON t.execution = x.value->>0 AND t.activity = x.value->>1
@@ -89,13 +93,16 @@ pub(super) const LOOKS: [&str; 6] = [DUE, NEXT_DUE, ANY_LATE, LATE_CLOSE, LATE_S
 /// How many late tasks are ended in one transaction.
 const LATE_AT_ONCE: i64 = 1_000;
 
-/// Moves the rows of `$4`, rowids, into the inbox with one outcome: `$1`, JSON, at `$2`, as kind `$3`.
-const TO_INBOX: &str = "
+/// Moves the rows of `$3`, rowids, into the inbox with one outcome: `$1`, JSON, at `$2`.
+const TO_INBOX: &str = concat!(
+    "
 INSERT INTO inbox (execution, kind, request_id, body, at)
-SELECT execution, $3, 'attempt/' || activity || '/' || attempt,
-    '{\"activity\":' || activity || ',\"attempt\":' || attempt || ',\"outcome\":' || $1 || '}', $2
-FROM task WHERE rowid IN (SELECT value FROM json_each($4))
-ON CONFLICT DO NOTHING";
+SELECT ",
+    outcome_row!("", "$1"),
+    ", $2
+FROM task WHERE rowid IN (SELECT value FROM json_each($3))
+ON CONFLICT DO NOTHING"
+);
 
 /// Ends these attempts, all by the same outcome.
 async fn end(
@@ -108,7 +115,7 @@ async fn end(
         return Ok(());
     }
     let rowids = json(rowids);
-    let insert = sqlx::query(TO_INBOX).bind(json(outcome)).bind(now).bind(MessageKind::Attempt.code());
+    let insert = sqlx::query(TO_INBOX).bind(outcome_json(outcome)).bind(now);
     insert.bind(&rowids).execute(&mut *connection).await?;
     let delete = sqlx::query("DELETE FROM task WHERE rowid IN (SELECT value FROM json_each(?))");
     delete.bind(rowids).execute(connection).await.map(drop)
@@ -203,7 +210,7 @@ pub(super) async fn finish(
     sqlx::query(insert)
         .bind(of.execution.0)
         .bind(MessageKind::Attempt.code())
-        .bind(format!("attempt/{activity}/{attempt}"))
+        .bind(attempt_request_id(of.activity, attempt))
         .bind(body)
         .bind(now)
         .execute(connection)

@@ -7,6 +7,7 @@
 use super::failure::{kind, store_error};
 use super::{Shared, SqliteStore, open};
 use crate::future::BoxFuture;
+use crate::store::decide::attempt_request_id;
 use crate::store::group::Kind;
 use crate::store::{
     AttemptTransaction, Counters, MessageKind, Stage, StoreError, StoreFuture, TaskKey, UserConnection,
@@ -182,7 +183,7 @@ impl Attempt {
         let outcome = sqlx::query(outcome)
             .bind(execution.0)
             .bind(MessageKind::Attempt.code())
-            .bind(format!("attempt/{activity}/{attempt}"))
+            .bind(attempt_request_id(activity, attempt))
             .bind(body)
             .bind(self.shared.clock.now_ms());
         if outcome.execute(&mut *connection).await.map_err(failed)?.rows_affected() != 1 {

@@ -253,8 +253,8 @@ impl Stage {
                 self.owned_start(NewExecution { reuse: IdReusePolicy::RejectDuplicate, ..new })
             }
         };
-        let locks = guard::Locks::of([&append].into_iter()).unwrap();
-        let guarded = locks.take(session).await?;
+        let locks = guard::locks([&append].into_iter()).unwrap();
+        let guarded = guard::take(&locks, session).await?;
         if guarded.conflicts.contains(&append.execution) {
             return Ok(refused(Kind::Conflict));
         }

@@ -1,0 +1,34 @@
+//! What the protocol decides, apart from any database: stores lock, encode and execute what is decided here.
+//!
+//! Pure functions of rows that a store has read and of what a caller asks. [`start`] (id policies), [`end`] (terminate, resume,
+//! replace), [`row`] (what an append does to its execution's row), [`send`] (who receives a message), [`outcome`] (the inbox row of
+//! an ended attempt), [`guard`] (what a batch locks first), [`notices`] (whom to notify after a commit). Nothing here knows SQL,
+//! except for the fragments that the dialects share.
+
+mod end;
+#[cfg(any(feature = "postgres", feature = "testing"))] // SQLite has one writer and one lock
+mod guard;
+mod notices;
+mod outcome;
+mod row;
+mod send;
+mod start;
+
+pub(super) use end::{OutsideEnd, TOLD, remembered, terminates};
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub(super) use end::{end_columns, resume_columns};
+#[cfg(any(feature = "postgres", feature = "testing"))]
+pub(super) use guard::{Locks, StartName, start_names};
+pub(super) use notices::Notices;
+#[cfg(any(feature = "postgres", feature = "testing"))]
+pub(super) use notices::{Ended, Notify, Receiver};
+#[cfg(feature = "testing")]
+pub(super) use outcome::outcome_body;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub(super) use outcome::{attempt_id, outcome_row};
+pub(super) use outcome::{attempt_request_id, outcome_json};
+pub(super) use row::{NewRow, Recovered, RowWrite};
+pub(super) use send::not_open;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub(super) use start::reuse_code;
+pub(super) use start::{Found, StartDecision, allows_reuse};
