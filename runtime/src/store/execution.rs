@@ -3,6 +3,8 @@
 //! The row holds what is needed without replaying: who owns it, when it is due, how it ended. It never holds
 //! workflow state; that is the journal's.
 
+use super::error::StoreFuture;
+use super::message::SendAnswer;
 use crate::policy::{IdConflictPolicy, IdReusePolicy};
 use crate::status::ExecutionStatus;
 use abide_core::{ExecutionId, Incarnation};
@@ -164,4 +166,24 @@ pub(crate) enum ResumeAnswer {
     NotSuspended(ExecutionStatus),
     /// No such execution (AB0406).
     NoSuchExecution,
+}
+
+/// Starts, and what is done to a run from outside.
+pub(crate) trait Starts: Send + Sync {
+    /// Starts an execution that nobody owns yet; `id` in it comes from [`Journal::execution_id`](super::Journal::execution_id). Policies and
+    /// request id are decided in the transaction. (A start already owned is an [`Append`] with `create`.)
+    fn start(&self, new: NewExecution) -> StoreFuture<'_, StartAnswer>;
+
+    /// Ends an execution at once, owned or not. `event` is the JSON of its closing event, `at_ms` is now. An owner
+    /// is told by an inbox row of kind [`MessageKind::Terminated`]; whatever it still appends answers
+    /// [`AppendOutcome::Lost`]. A known request id answers `Known`.
+    fn terminate(
+        &self,
+        execution: ExecutionId,
+        request_id: String,
+        event: String,
+    ) -> StoreFuture<'_, SendAnswer>;
+
+    /// Lets a suspended execution run again: unowned, due now, its crash counter at 0, every build may try.
+    fn resume(&self, execution: ExecutionId) -> StoreFuture<'_, ResumeAnswer>;
 }

@@ -1,6 +1,7 @@
 //! Messages: inbox rows on their way to an execution, and replies on their way back to another process.
 
-use abide_core::ExecutionId;
+use super::error::StoreFuture;
+use abide_core::{ExecutionId, Incarnation};
 use serde_json::Value;
 
 /// What an inbox row is. The numbers are stored.
@@ -117,6 +118,27 @@ pub(crate) struct Reply {
     pub(crate) stage: i16,
     /// When it may be forgotten.
     pub(crate) expires_at_ms: i64,
+}
+
+/// Messages to executions, and replies to other processes.
+pub(crate) trait Inbox: Send + Sync {
+    /// Puts a message into an open execution's inbox, once per request id.
+    fn send(&self, message: NewMessage) -> StoreFuture<'_, SendAnswer>;
+
+    /// The inbox rows of everything `owner` owns, in the order they were sent.
+    fn inbox(&self, owner: Incarnation) -> StoreFuture<'_, Vec<InboxRow>>;
+
+    /// Queries that wait for executions which nobody may own (closed or suspended ones), of these queues and types.
+    fn open_queries(&self, queues: Vec<String>, types: Vec<String>) -> StoreFuture<'_, Vec<InboxRow>>;
+
+    /// Deletes inbox rows that were dealt with outside of any append: answered queries.
+    fn drop_messages(&self, ids: Vec<i64>) -> StoreFuture<'_, ()>;
+
+    /// Keeps an answer for another process until `expires_at_ms` (PROTOCOL 26). The first answer stays.
+    fn put_reply(&self, reply: Reply) -> StoreFuture<'_, ()>;
+
+    /// Takes an answer out, if it is there.
+    fn take_reply(&self, request_id: String) -> StoreFuture<'_, Option<String>>;
 }
 
 /// Whether a journal has taken in a message of this kind under this request id (PROTOCOL 94). `bodies` are the rows' events as JSON;

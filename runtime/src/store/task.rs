@@ -5,6 +5,7 @@
 //! puts the outcome into its execution's inbox, in one transaction; a retry, a time limit or a cancel of the execution's
 //! owner deletes or replaces the same row in its own append. One of them finds the row, so exactly one wins.
 
+use super::error::StoreFuture;
 use abide_core::exec::AttemptOutcome;
 use abide_core::{EventId, ExecutionId, FailureKind, FailureRecord, Incarnation, TimeoutKind};
 use serde::{Deserialize, Serialize};
@@ -129,6 +130,25 @@ pub(crate) struct OwnedTask {
     pub(crate) key: TaskKey,
     /// Its workflow asks it to stop, and waits for its end.
     pub(crate) cancel: bool,
+}
+
+/// Attempts that the database arbitrates.
+pub(crate) trait Tasks: Send + Sync {
+    /// Takes unclaimed tasks of these queues and names, the oldest first, fenced like an append where there are any.
+    fn claim_tasks(&self, claim: TaskClaim) -> StoreFuture<'_, ClaimedTasks>;
+
+    /// Ends a claimed attempt: its row goes and its outcome, the body of an [`MessageKind::Attempt`], comes into the inbox,
+    /// fenced. False: it was decided otherwise, and nothing was written.
+    fn finish_task(&self, owner: Incarnation, key: TaskKey, body: String) -> StoreFuture<'_, bool>;
+
+    /// Gives claimed tasks back that were never begun: they lose nothing.
+    fn release_tasks(&self, owner: Incarnation, keys: Vec<TaskKey>) -> StoreFuture<'_, ()>;
+
+    /// The tasks that `owner` has claimed and not ended.
+    fn owned_tasks(&self, owner: Incarnation) -> StoreFuture<'_, Vec<OwnedTask>>;
+
+    /// Ends the tasks whose time has run out, as `TimedOut`; how many. Any worker may do this at any time.
+    fn expire_tasks(&self) -> StoreFuture<'_, u64>;
 }
 
 /// The body of an inbox row that carries an outcome to its execution, JSON. Its request id names the attempt, so that it has one end

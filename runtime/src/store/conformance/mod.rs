@@ -21,7 +21,7 @@ pub(super) use lab::{Lab, Settings};
 use super::*;
 use crate::policy::{IdConflictPolicy, IdReusePolicy};
 use crate::status::ExecutionStatus;
-use abide_core::EventId;
+use abide_core::{EventId, ExecutionId, Incarnation};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::oneshot;

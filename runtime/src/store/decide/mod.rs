@@ -22,13 +22,21 @@ pub(super) use guard::{Locks, StartName, start_names};
 pub(super) use notices::Notices;
 #[cfg(any(feature = "postgres", feature = "testing"))]
 pub(super) use notices::{Ended, Notify, Receiver};
+#[cfg(feature = "postgres")]
+pub(super) use outcome::attempt_id;
+#[cfg(any(feature = "sqlite", feature = "testing"))]
+pub(super) use outcome::attempt_request_id;
 #[cfg(feature = "testing")]
 pub(super) use outcome::outcome_body;
+pub(super) use outcome::outcome_json;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
-pub(super) use outcome::{attempt_id, outcome_row};
-pub(super) use outcome::{attempt_request_id, outcome_json};
-pub(super) use row::{NewRow, Recovered, RowWrite};
+pub(super) use outcome::outcome_row;
+#[cfg(feature = "testing")]
+pub(super) use row::Recovered;
+pub(super) use row::{NewRow, RowWrite};
 pub(super) use send::not_open;
+#[cfg(feature = "testing")]
+pub(super) use start::allows_reuse;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub(super) use start::reuse_code;
-pub(super) use start::{Found, StartDecision, allows_reuse};
+pub(super) use start::{Found, StartDecision};

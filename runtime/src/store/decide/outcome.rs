@@ -1,9 +1,11 @@
 //! The inbox row that carries an attempt's outcome to its execution: its dedup key and its body, made here or by a statement.
 
+#[cfg(any(feature = "sqlite", feature = "testing"))]
 use abide_core::EventId;
 use abide_core::exec::AttemptOutcome;
 
 /// The dedup key: an attempt has one outcome in an inbox.
+#[cfg(any(feature = "sqlite", feature = "testing"))]
 pub(crate) fn attempt_request_id(activity: EventId, attempt: u32) -> String {
     format!("attempt/{activity}/{attempt}")
 }
@@ -20,13 +22,13 @@ pub(crate) fn outcome_body(activity: EventId, attempt: u32, outcome: &str) -> St
 }
 
 /// [`attempt_request_id`] in SQL, of two expressions.
-#[cfg(any(feature = "sqlite", feature = "postgres"))]
+#[cfg(feature = "postgres")]
 macro_rules! attempt_id {
     ($activity:literal, $attempt:literal) => {
         concat!("'attempt/' || ", $activity, " || '/' || ", $attempt)
     };
 }
-#[cfg(any(feature = "sqlite", feature = "postgres"))]
+#[cfg(feature = "postgres")]
 pub(crate) use attempt_id;
 
 /// In SQL: the columns `execution, kind, request_id, body` of the row, for a row of `task` with this prefix and an outcome, JSON.
@@ -53,7 +55,7 @@ macro_rules! outcome_row {
 pub(crate) use outcome_row;
 
 #[cfg(test)]
-#[cfg(all(feature = "testing", any(feature = "sqlite", feature = "postgres")))]
+#[cfg(all(feature = "testing", feature = "postgres"))]
 mod tests {
     use super::*;
     use crate::store::{AttemptBody, MessageKind};

@@ -1,7 +1,10 @@
 //! What a sender is answered whose message nobody receives.
 
-use crate::store::message::{MessageKind, NewMessage, SendAnswer, took_in};
+#[cfg(any(feature = "sqlite", feature = "testing", test))]
+use crate::store::message::MessageKind;
+use crate::store::message::{NewMessage, SendAnswer, took_in};
 
+#[cfg(any(feature = "sqlite", feature = "testing"))]
 impl MessageKind {
     /// Whether a closed execution receives it, too: it still answers queries. In SQL: `kind = 2`.
     pub(crate) fn reaches_closed(self) -> bool {

@@ -3,9 +3,10 @@
 //! As in `postgres/call.rs`: what the database breaks off for others' sake is done again, and so is a read, or what reached nobody. A write
 //! whose connection broke is unknown, and the caller is told so (PROTOCOL 8).
 
-use super::MemoryStore;
 use super::session::{Failure, Session, Style, Work};
 use super::shared::{NAME, Shared};
+use super::statement::Statement;
+use super::store::MemoryStore;
 use crate::store::group::Kind;
 use crate::store::patience::{Patience, Tried};
 use crate::store::{Counters, Stage, StoreError};
@@ -25,6 +26,15 @@ impl MemoryStore {
         T: Send + 'static,
     {
         self.tried(name, Style::Read, work).await
+    }
+
+    /// One statement that reads.
+    pub(super) async fn seen<T: Send + 'static>(
+        &self,
+        name: &'static str,
+        see: impl Fn(&Statement<'_>) -> T + Clone + Send + Sync + 'static,
+    ) -> Result<T, StoreError> {
+        self.read(name, move |session| Box::pin(async move { session.run(|st| Ok(see(st))).await })).await
     }
 
     /// Statements that write, each by itself.

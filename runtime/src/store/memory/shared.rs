@@ -22,7 +22,7 @@ const COUNTER_BITS: u32 = 40;
 /// What errors call the database.
 pub(super) const NAME: &str = "memory";
 
-/// Shared by [`MemoryStore`](super::MemoryStore) and its writer.
+/// Shared by [`MemoryStore`](super::store::MemoryStore) and its writer.
 pub(super) struct Shared {
     pub(super) server: Arc<Server>,
     /// This process.

@@ -2,19 +2,20 @@
 //!
 //! A start holds the lock of its workflow id (PROTOCOL 23), an end holds its execution's row.
 
-use super::MemoryStore;
 use super::attempt;
 use super::guard::start_keys;
 use super::locks::{Key, Mode};
 use super::session::{Failure, Session};
 use super::statement::{Looked, Statement};
+use super::store::MemoryStore;
 use super::tables::Execution;
 use super::write::Write;
 use crate::status::ExecutionStatus;
 use crate::store::decide::{Ended, Found, Notify, OutsideEnd, StartDecision, TOLD, remembered, terminates};
 use crate::store::group::Kind;
 use crate::store::{
-    ExecutionRow, MessageKind, NewExecution, ResumeAnswer, SendAnswer, StartAnswer, StoreError, StoredTurn,
+    ExecutionRow, MessageKind, NewExecution, ResumeAnswer, SendAnswer, StartAnswer, Starts, StoreFuture,
+    StoredTurn,
 };
 use abide_core::ExecutionId;
 
@@ -239,52 +240,57 @@ pub(super) async fn resume(
     Ok((answer, queue))
 }
 
-impl MemoryStore {
-    pub(super) async fn begin_execution(&self, new: NewExecution) -> Result<StartAnswer, StoreError> {
-        let queue = new.queue.clone();
-        // One whose workflow id was made for it meets no other run. False: it is in already, by a call whose answer was lost.
-        if new.has_fresh_id() && new.request_id.is_none() {
-            let new = new.clone();
-            let fresh = self.once("start", move |session| {
-                Box::pin(async move { session.run(|st| insert(st, &new, unowned(&new))).await })
-            });
-            if fresh.await? {
-                self.shared.notify_queue(&queue);
-                return Ok(StartAnswer::Started);
+impl Starts for MemoryStore {
+    fn start(&self, new: NewExecution) -> StoreFuture<'_, StartAnswer> {
+        Box::pin(async move {
+            let queue = new.queue.clone();
+            // One whose workflow id was made for it meets no other run. False: it is in already, by a call whose answer was lost.
+            if new.has_fresh_id() && new.request_id.is_none() {
+                let new = new.clone();
+                let fresh = self.once("start", move |session| {
+                    Box::pin(async move { session.run(|st| insert(st, &new, unowned(&new))).await })
+                });
+                if fresh.await? {
+                    self.shared.notify_queue(&queue);
+                    return Ok(StartAnswer::Started);
+                }
             }
-        }
-        let started = self.call("start", move |session| Box::pin(async move { start(session, &new).await }));
-        let (answer, ended) = started.await?;
-        self.shared.notify_ended(ended.as_slice());
-        self.shared.notify_queue(&queue);
-        Ok(answer)
+            let started =
+                self.call("start", move |session| Box::pin(async move { start(session, &new).await }));
+            let (answer, ended) = started.await?;
+            self.shared.notify_ended(ended.as_slice());
+            self.shared.notify_queue(&queue);
+            Ok(answer)
+        })
     }
 
-    pub(super) async fn end_execution(
+    fn terminate(
         &self,
         execution: ExecutionId,
         request_id: String,
         event: String,
-        now: i64,
-    ) -> Result<SendAnswer, StoreError> {
-        let terminated = self.call("terminate", move |session| {
-            Box::pin(async move { terminate(session, execution, &request_id, &event, now).await })
-        });
-        let (answer, ended) = terminated.await?;
-        self.shared.notify_ended(ended.as_slice());
-        Ok(answer)
+    ) -> StoreFuture<'_, SendAnswer> {
+        let now = self.shared.now_ms();
+        Box::pin(async move {
+            let terminated = self.call("terminate", move |session| {
+                Box::pin(async move { terminate(session, execution, &request_id, &event, now).await })
+            });
+            let (answer, ended) = terminated.await?;
+            self.shared.notify_ended(ended.as_slice());
+            Ok(answer)
+        })
     }
 
-    pub(super) async fn resume_execution(
-        &self,
-        execution: ExecutionId,
-        now: i64,
-    ) -> Result<ResumeAnswer, StoreError> {
-        let resumed = self
-            .call("resume", move |session| Box::pin(async move { resume(session, execution, now).await }));
-        let (answer, queue) = resumed.await?;
-        queue.iter().for_each(|queue| self.shared.notify_queue(queue));
-        self.shared.notify_clients();
-        Ok(answer)
+    fn resume(&self, execution: ExecutionId) -> StoreFuture<'_, ResumeAnswer> {
+        let now = self.shared.now_ms();
+        Box::pin(async move {
+            let resumed = self.call("resume", move |session| {
+                Box::pin(async move { resume(session, execution, now).await })
+            });
+            let (answer, queue) = resumed.await?;
+            queue.iter().for_each(|queue| self.shared.notify_queue(queue));
+            self.shared.notify_clients();
+            Ok(answer)
+        })
     }
 }

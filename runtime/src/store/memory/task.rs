@@ -1,14 +1,16 @@
 //! Tasks: attempts that run in another process, and the rows that arbitrate them (PROTOCOL 22). The statements of `postgres/task.rs`.
 
-use super::MemoryStore;
 use super::claim::holds_lease;
 use super::locks::{Key, Mode};
 use super::session::{Failure, Session};
 use super::statement::{Looked, Statement};
+use super::store::MemoryStore;
 use super::write::{TaskRow, Write};
 use crate::store::decide::{Notify, Receiver, attempt_request_id, outcome_body, outcome_json};
 use crate::store::task::timed_out;
-use crate::store::{ClaimedTasks, MessageKind, OwnedTask, StoreError, Task, TaskClaim, TaskKey};
+use crate::store::{
+    ClaimedTasks, MessageKind, OwnedTask, StoreError, StoreFuture, Task, TaskClaim, TaskKey, Tasks,
+};
 use abide_core::exec::AttemptOutcome;
 use abide_core::{EventId, ExecutionId, Incarnation, TimeoutKind};
 use std::collections::BTreeMap;
@@ -111,7 +113,7 @@ pub(super) async fn claim_tasks(session: &mut Session, claim: &TaskClaim) -> Res
         tasks.extend(session.run(|st| take(st, claim, queue, room)).await?);
         match session.run(|st| Ok(next_task(st, claim, queue))).await {
             Ok(next) => next_due_ms = next.into_iter().chain(next_due_ms).min(),
-            // What was taken is ours, and must be told.
+            // These tasks are claimed already: return them despite the error.
             Err(failure) if tasks.is_empty() || matches!(failure, Failure::Gone) => return Err(failure),
             Err(_) => break,
         }
@@ -202,65 +204,64 @@ pub(super) fn expire(st: &mut Statement<'_>) -> Looked<u64> {
     Ok(gone)
 }
 
-impl MemoryStore {
-    pub(super) async fn take_tasks(&self, claim: TaskClaim) -> Result<ClaimedTasks, StoreError> {
-        self.once("claim_tasks", move |session| Box::pin(async move { claim_tasks(session, &claim).await }))
+impl Tasks for MemoryStore {
+    fn claim_tasks(&self, claim: TaskClaim) -> StoreFuture<'_, ClaimedTasks> {
+        Box::pin(async move {
+            self.once("claim_tasks", move |session| {
+                Box::pin(async move { claim_tasks(session, &claim).await })
+            })
             .await
-    }
-
-    pub(super) async fn end_task(
-        &self,
-        owner: Incarnation,
-        key: TaskKey,
-        body: String,
-    ) -> Result<bool, StoreError> {
-        let ended = self.once("finish_task", move |session| {
-            Box::pin(async move {
-                match session.run(|st| finish(st, owner, key, &body)).await? {
-                    Ended::By(receiver) => Ok(Some(receiver)),
-                    Ended::Otherwise => Ok(None),
-                    Ended::Fenced => Err(Failure::Refused(StoreError::Fenced)),
-                }
-            })
-        });
-        let ended = ended.await?;
-        ended.iter().for_each(|receiver| self.shared.notify_receiver(receiver));
-        Ok(ended.is_some())
-    }
-
-    pub(super) async fn give_back(&self, owner: Incarnation, keys: Vec<TaskKey>) -> Result<(), StoreError> {
-        let queues = self.once("release_tasks", move |session| {
-            Box::pin(async move { session.run(|st| release(st, owner, &keys)).await })
-        });
-        for queue in queues.await? {
-            match queue {
-                Some(queue) => self.shared.notify_queue(&queue),
-                None => self.shared.notify_workers(),
-            }
-        }
-        Ok(())
-    }
-
-    pub(super) async fn read_tasks(&self, owner: Incarnation) -> Result<Vec<OwnedTask>, StoreError> {
-        self.read("owned_tasks", move |session| {
-            Box::pin(async move {
-                let look = |st: &mut Statement<'_>| {
-                    let mine = st.tables.tasks.values().filter(|row| row.owner == Some(owner));
-                    Ok(mine.map(|row| OwnedTask { key: row.key(), cancel: row.cancel }).collect())
-                };
-                session.run(look).await
-            })
         })
-        .await
     }
 
-    pub(super) async fn end_expired(&self) -> Result<u64, StoreError> {
-        let expired =
-            self.once("expire_tasks", move |session| Box::pin(async move { session.run(expire).await }));
-        let expired = expired.await?;
-        if expired > 0 {
-            self.shared.notify_workers();
-        }
-        Ok(expired)
+    fn finish_task(&self, owner: Incarnation, key: TaskKey, body: String) -> StoreFuture<'_, bool> {
+        Box::pin(async move {
+            let ended = self.once("finish_task", move |session| {
+                Box::pin(async move {
+                    match session.run(|st| finish(st, owner, key, &body)).await? {
+                        Ended::By(receiver) => Ok(Some(receiver)),
+                        Ended::Otherwise => Ok(None),
+                        Ended::Fenced => Err(Failure::Refused(StoreError::Fenced)),
+                    }
+                })
+            });
+            let ended = ended.await?;
+            ended.iter().for_each(|receiver| self.shared.notify_receiver(receiver));
+            Ok(ended.is_some())
+        })
+    }
+
+    fn release_tasks(&self, owner: Incarnation, keys: Vec<TaskKey>) -> StoreFuture<'_, ()> {
+        Box::pin(async move {
+            let queues = self.once("release_tasks", move |session| {
+                Box::pin(async move { session.run(|st| release(st, owner, &keys)).await })
+            });
+            for queue in queues.await? {
+                match queue {
+                    Some(queue) => self.shared.notify_queue(&queue),
+                    None => self.shared.notify_workers(),
+                }
+            }
+            Ok(())
+        })
+    }
+
+    fn owned_tasks(&self, owner: Incarnation) -> StoreFuture<'_, Vec<OwnedTask>> {
+        Box::pin(self.seen("owned_tasks", move |st| {
+            let mine = st.tables.tasks.values().filter(|row| row.owner == Some(owner));
+            mine.map(|row| OwnedTask { key: row.key(), cancel: row.cancel }).collect()
+        }))
+    }
+
+    fn expire_tasks(&self) -> StoreFuture<'_, u64> {
+        Box::pin(async move {
+            let expired =
+                self.once("expire_tasks", move |session| Box::pin(async move { session.run(expire).await }));
+            let expired = expired.await?;
+            if expired > 0 {
+                self.shared.notify_workers();
+            }
+            Ok(expired)
+        })
     }
 }

@@ -8,12 +8,13 @@
 use super::attempt::Attempts;
 use super::failure::{CONFLICT, FENCED, LOST};
 use super::rows::{Changes, Creates, Journal, Messages};
+use super::shared::Shared;
 use super::tokens::Tasks;
 use crate::store::Append;
 use crate::store::decide::{NewRow, RowWrite};
 use sqlx::postgres::PgArguments;
 use sqlx::query::Query;
-use sqlx::{AssertSqlSafe, Postgres};
+use sqlx::{AssertSqlSafe, PgConnection, Postgres, Row};
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -151,6 +152,17 @@ impl<'a> Batch<'a> {
         }
         query
     }
+}
+
+/// The ids of the starts that are in.
+pub(super) async fn write_batch(
+    connection: &mut PgConnection,
+    shared: &Shared,
+    batch: Batch<'_>,
+    slot: i16,
+) -> Result<Vec<i64>, sqlx::Error> {
+    let text = shared.sql.batch(batch.sections, text);
+    batch.query(text, slot).fetch_one(connection).await?.try_get(1)
 }
 
 /// The text for these sections, still with `{s}`. Order is that of [`Batch::query`], and that of the locks (PROTOCOL 95): lease, rows of

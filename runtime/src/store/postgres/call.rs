@@ -4,10 +4,10 @@
 //! failure, a deadlock, a lock not had in time) is done again. A connection that breaks is replaced; where it broke in a commit, or
 //! in the one statement, nobody knows, and the caller is told so (PROTOCOL 8).
 
+use super::connection::{NO_ANSWER, no_answer};
 use super::failure::kind;
 use super::shared::Shared;
-use super::writer::NO_ANSWER;
-use super::{PostgresStore, open};
+use super::store::PostgresStore;
 use crate::store::group::Kind;
 use crate::store::patience::{Patience, Tried};
 use crate::store::{Counters, Stage, StoreError, Trouble};
@@ -105,7 +105,7 @@ where
         // The pool would wait for the same answer before it uses the connection again.
         drop(connection.detach());
         shared.note_timeout();
-        return refused(shared, open::no_answer(NO_ANSWER), style == Style::Read);
+        return refused(shared, no_answer(NO_ANSWER), style == Style::Read);
     };
     match done {
         Ok(Ok(value)) => {

@@ -5,10 +5,11 @@
 //! nobody's try. Suspects, which have crashed their owners, are left out unless asked for, and then come one at a time.
 //! A row that another claims at this moment is passed over (`SKIP LOCKED`), so claims never wait for each other.
 
-use super::read::{columns, execution};
+use super::rows::signed;
 use super::shared::Shared;
 use crate::store::Trouble;
 use crate::store::owner::SUSPECT_FROM;
+use crate::store::row::{all, execution, execution_columns};
 use crate::store::{Claim, Claimed, ExecutionRow, StoreError};
 use sqlx::PgConnection;
 
@@ -60,7 +61,7 @@ taken AS (
     FROM chosen, fence WHERE e.id = chosen.id AND e.owner IS NULL
     RETURNING e.*)
 SELECT ",
-            columns!(),
+            execution_columns!("{s}."),
             " FROM taken e ORDER BY e.wake_at, e.id"
         )
     };
@@ -148,7 +149,7 @@ pub(super) async fn claim(
         let next = sqlx::query_scalar::<_, i64>(shared.sql.of(NEXT_DUE)).bind(queue).bind(&claim.types);
         match next.bind(signed(SUSPECT_FROM)).fetch_optional(&mut *connection).await {
             Ok(next) => next_due_ms = next_due_ms.into_iter().chain(next).min(),
-            // What was taken is ours, and must be told.
+            // These rows are claimed already: return them despite the error.
             Err(_) if !rows.is_empty() => break,
             Err(error) => return Err(error.into()),
         }
@@ -183,7 +184,7 @@ async fn some(
         .bind(signed(SUSPECT_FROM))
         .bind(signed(crashes));
     let rows = query.fetch_all(connection).await?;
-    Ok(rows.iter().map(execution).collect::<Result<_, _>>()?)
+    Ok(all(&rows, execution)?)
 }
 
 /// Whether an incarnation's lease is there.
@@ -194,8 +195,4 @@ pub(super) async fn holds_lease(
 ) -> sqlx::Result<bool> {
     const QUERY: &str = "SELECT EXISTS (SELECT FROM {s}.lease WHERE worker = $1)";
     sqlx::query_scalar(shared.sql.of(QUERY)).bind(worker).fetch_one(connection).await
-}
-
-fn signed(crashes: u32) -> i32 {
-    i32::try_from(crashes).unwrap_or(i32::MAX)
 }

@@ -4,8 +4,9 @@
 //! advisory locks (one for each worker of this process) and notifies; another only listens. When one breaks it is opened anew with a back-off; what
 //! was missed meanwhile is made good by a look at everything.
 
+use super::command::Command;
+use super::connection::{self, no_answer};
 use super::notification::Notification;
-use super::open;
 use super::shared::Shared;
 use crate::store::StoreError;
 use crate::store::patience::reconnect_after;
@@ -15,28 +16,16 @@ use sqlx::postgres::PgListener;
 use std::collections::HashMap;
 use std::sync::Weak;
 use std::time::{Duration, Instant};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
 /// At most one notification in this time.
 const NOTIFY_EVERY: Duration = Duration::from_millis(10);
-/// No answer for so long: the way to the server is gone, or the server. Two renewals must have room for it and for another line
-/// before a worker gives its lease up. A renewal that arrives after all does no harm.
+/// Answer timeout: the server is gone, or the way to it. Two renewals must have room for it and for another connection before a worker
+/// gives its lease up. A renewal that arrives after all does no harm.
 const NO_ANSWER: Duration = Duration::from_secs(4);
 /// How often the listener, when it hears nothing, asks whether anybody is there: in rounds of [`ROUND`].
 const QUIET_ROUNDS: u32 = 3;
 const ROUND: Duration = Duration::from_secs(5);
-
-/// What the control task is asked for. Bounded by those who wait for the answers: workers, and one notification at a time.
-pub(super) enum Command {
-    /// Holds this lock for as long as the process and its connection live.
-    Hold(Incarnation, i64, oneshot::Sender<Result<(), StoreError>>),
-    /// Lets go of it.
-    Release(Incarnation),
-    /// Renews a lease; the database's time.
-    Renew(Incarnation, oneshot::Sender<Result<i64, StoreError>>),
-    /// Whether free locks of others mean anything here.
-    HearsLocks(oneshot::Sender<bool>),
-}
 
 pub(super) const RENEW: &str =
     "UPDATE {s}.lease SET lease_until = {now} + $2, renewed_at = {now}, server = {server}
@@ -146,7 +135,7 @@ impl ControlConnection {
             if self.failures > 0 {
                 tokio::time::sleep(reconnect_after(self.failures)).await;
             }
-            self.connection = Some(open::connect(&shared.options.connect, "control").await?);
+            self.connection = Some(connection::connect(&shared.options.connect, "control").await?);
             Box::pin(self.hold_all(shared)).await?;
         }
         self.failures = 0;
@@ -189,7 +178,7 @@ async fn hold(connection: &mut PgConnection, key: i64) -> Result<bool, sqlx::Err
 
 /// The answer, unless there is none for too long: then the connection is not to be used again.
 async fn answered<T>(answer: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, sqlx::Error> {
-    let timed_out = |_| Err(open::no_answer(NO_ANSWER));
+    let timed_out = |_| Err(no_answer(NO_ANSWER));
     tokio::time::timeout(NO_ANSWER, answer).await.unwrap_or_else(timed_out)
 }
 
@@ -230,7 +219,7 @@ pub(super) async fn listen(shared: Weak<Shared>) {
 }
 
 async fn listener(shared: &Shared) -> Result<PgListener, sqlx::Error> {
-    let options = open::named(&shared.options.connect, "listener");
+    let options = connection::named(&shared.options.connect, "listener");
     let pool = sqlx::postgres::PgPoolOptions::new()
         .max_connections(1)
         .acquire_timeout(shared.options.busy_timeout)

@@ -5,27 +5,26 @@
 //! started, or was promoted, since that renewal tells nothing, nor does our own line where it has just been mended: everybody's lock was
 //! let go then. A process of this machine that has ended by the word of the operating system is dead at once (see [`process`](super::process)).
 
-use super::PostgresStore;
-use super::control::Command;
+use super::claim;
+use super::command::Command;
+use super::find::is_unkept;
 use super::keys::lock_key;
 use super::process::Here;
-use super::shared::Shared;
-use super::writer::SLOTS;
-use crate::store::Trouble;
+use super::shared::{SLOTS, Shared};
+use super::store::PostgresStore;
 use crate::store::decide::{Notify, outcome_json, outcome_row};
+use crate::store::owner::{EARLY, FREE_AT_ONCE};
 use crate::store::task::lost;
-use crate::store::{DeadWorker, Deaths, StoreError, WorkerInfo};
-use abide_core::Incarnation;
+use crate::store::{
+    Claim, Claimed, DeadWorker, Deaths, Ownership, StoreError, StoreFuture, Trouble, WorkerInfo,
+};
+use abide_core::{ExecutionId, Incarnation};
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
 use std::time::Duration;
 use tokio::sync::oneshot;
 
-/// How many executions a take-over sets free in one transaction.
-const FREE_AT_ONCE: i64 = 1_000;
-
-/// How long the lease of a worker whose lock is free lasts from its last renewal: with the look that ends it, less than 5 s.
-const EARLY: Duration = Duration::from_millis(4_900);
+pub(super) const OWNED: &str = "SELECT id FROM {s}.execution WHERE owner = $1";
 
 /// Every worker. One without a lease that is still there: its take-over was begun and not finished. The halves of a lock are how
 /// `pg_locks` shows a key of 64 bits.
@@ -79,91 +78,167 @@ impl Seen {
     }
 }
 
-impl PostgresStore {
-    pub(super) async fn register_worker(&self, info: WorkerInfo) -> Result<Incarnation, StoreError> {
-        const WORKER: &str =
-            "INSERT INTO {s}.worker (name, build, queue, types, life_key, process, started_at)
+impl Ownership for PostgresStore {
+    fn register(&self, info: WorkerInfo) -> StoreFuture<'_, Incarnation> {
+        Box::pin(async move {
+            const WORKER: &str =
+                "INSERT INTO {s}.worker (name, build, queue, types, life_key, process, started_at)
             VALUES ($1, $2, $3, $5, $4, $6, {now}) RETURNING id";
-        const LEASE: &str = "INSERT INTO {s}.lease (worker, slot, lease_until, renewed_at, server)
+            const LEASE: &str = "INSERT INTO {s}.lease (worker, slot, lease_until, renewed_at, server)
             SELECT $1, slot, {now} + $2, {now}, {server} FROM generate_series(0, $3 - 1) slot";
-        let key = lock_key(self.shared.sql.schema(), "life", &uuid::Uuid::now_v7().simple().to_string());
-        let (lease_ms, queue) = (self.shared.options.lease.as_millis() as i64, info.queue.clone());
-        let process = self.here.as_ref().map(Here::text).unwrap_or_default();
-        let id = self.call(move |shared, connection| {
-            let (info, process) = (info.clone(), process.clone());
-            Box::pin(async move {
-                let worker = sqlx::query_scalar::<_, i64>(shared.sql.of(WORKER))
-                    .bind(info.name)
-                    .bind(info.build)
-                    .bind(info.queue)
-                    .bind(key)
-                    .bind(info.types)
-                    .bind(process);
-                let id = worker.fetch_one(&mut *connection).await?;
-                let lease = sqlx::query(shared.sql.of(LEASE)).bind(id).bind(lease_ms).bind(SLOTS as i32);
-                lease.execute(connection).await?;
-                Ok(id)
-            })
-        });
-        let id = Incarnation(id.await?);
-        self.shared.mine().insert(id, queue);
-        let (held, answer) = oneshot::channel();
-        // Without the lock only the lease tells of its death: no reason not to work.
-        if self.shared.control.send(Command::Hold(id, key, held)).is_ok() {
-            drop(answer.await);
-        }
-        Ok(id)
-    }
-
-    pub(super) async fn renew_lease(&self, owner: Incarnation) -> Result<(), StoreError> {
-        let (renewed, answer) = oneshot::channel();
-        let gone = |_| StoreError::Closed;
-        self.shared.control.send(Command::Renew(owner, renewed)).map_err(|_| StoreError::Closed)?;
-        let now_ms = answer.await.map_err(gone)??;
-        self.shared.clock.set(now_ms);
-        Ok(())
-    }
-
-    pub(super) async fn unregister_worker(&self, owner: Incarnation) -> Result<(), StoreError> {
-        let left = self.call(move |shared, connection| Box::pin(leave(connection, shared, owner)));
-        let left = left.await;
-        let queue = self.shared.mine().remove(&owner);
-        drop(self.shared.control.send(Command::Release(owner)));
-        if let Some(queue) = queue {
-            self.shared.notify_queue(&queue);
-        }
-        self.shared.notify_clients();
-        left
-    }
-
-    pub(super) async fn dead_workers(&self) -> Result<Deaths, StoreError> {
-        let rows = self.read(|shared, connection| {
-            let all = sqlx::query(shared.sql.of(WORKERS)).bind(None::<i64>);
-            Box::pin(async move { Ok(all.fetch_all(connection).await?) })
-        });
-        let (mut deaths, mut suspects) = (Deaths::default(), Vec::new());
-        for row in rows.await? {
-            let worker = Seen::of(&row)?;
-            let mine = self.shared.mine().contains_key(&worker.incarnation);
-            let gone = !mine && self.is_gone(&worker);
-            if gone || worker.left_ms.is_none_or(|left_ms| left_ms < 0) {
-                let Seen { incarnation, name, .. } = worker;
-                deaths.dead.push(DeadWorker { incarnation, name, gone });
-            } else if let Some(left_ms) =
-                worker.left_ms.filter(|_| !mine && !worker.held && worker.same_server)
-            {
-                suspects.push((left_ms, worker.incarnation.0));
+            let key = lock_key(self.shared.sql.schema(), "life", &uuid::Uuid::now_v7().simple().to_string());
+            let (lease_ms, queue) = (self.shared.options.lease.as_millis() as i64, info.queue.clone());
+            let process = self.here.as_ref().map(Here::text).unwrap_or_default();
+            let id = self.call(move |shared, connection| {
+                let (info, process) = (info.clone(), process.clone());
+                Box::pin(async move {
+                    let worker = sqlx::query_scalar::<_, i64>(shared.sql.of(WORKER))
+                        .bind(info.name)
+                        .bind(info.build)
+                        .bind(info.queue)
+                        .bind(key)
+                        .bind(info.types)
+                        .bind(process);
+                    let id = worker.fetch_one(&mut *connection).await?;
+                    let lease = sqlx::query(shared.sql.of(LEASE)).bind(id).bind(lease_ms).bind(SLOTS as i32);
+                    lease.execute(connection).await?;
+                    Ok(id)
+                })
+            });
+            let id = Incarnation(id.await?);
+            self.shared.mine().insert(id, queue);
+            let (held, answer) = oneshot::channel();
+            // Without the lock only the lease tells of its death: no reason not to work.
+            if self.shared.control.send(Command::Hold(id, key, held)).is_ok() {
+                drop(answer.await);
             }
-        }
-        if !suspects.is_empty() && self.hears_locks().await {
-            let known = suspects.iter().map(|(left_ms, _)| *left_ms).min();
-            let short = self.shorten_leases(suspects.into_iter().map(|(_, worker)| worker).collect()).await?;
-            let left = known.into_iter().chain(short).min();
-            deaths.next = left.map(|ms| Duration::from_millis(u64::try_from(ms).unwrap_or(0)));
-        }
-        Ok(deaths)
+            Ok(id)
+        })
     }
 
+    fn renew(&self, owner: Incarnation) -> StoreFuture<'_, ()> {
+        Box::pin(async move {
+            let (renewed, answer) = oneshot::channel();
+            let gone = |_| StoreError::Closed;
+            self.shared.control.send(Command::Renew(owner, renewed)).map_err(|_| StoreError::Closed)?;
+            let now_ms = answer.await.map_err(gone)??;
+            self.shared.clock.set(now_ms);
+            Ok(())
+        })
+    }
+
+    fn unregister(&self, owner: Incarnation) -> StoreFuture<'_, ()> {
+        Box::pin(async move {
+            let left = self.call(move |shared, connection| Box::pin(leave(connection, shared, owner)));
+            let left = left.await;
+            let queue = self.shared.mine().remove(&owner);
+            drop(self.shared.control.send(Command::Release(owner)));
+            if let Some(queue) = queue {
+                self.shared.notify_queue(&queue);
+            }
+            self.shared.notify_clients();
+            left
+        })
+    }
+
+    fn dead(&self) -> StoreFuture<'_, Deaths> {
+        Box::pin(async move {
+            let rows = self.read(|shared, connection| {
+                let all = sqlx::query(shared.sql.of(WORKERS)).bind(None::<i64>);
+                Box::pin(async move { Ok(all.fetch_all(connection).await?) })
+            });
+            let (mut deaths, mut suspects) = (Deaths::default(), Vec::new());
+            for row in rows.await? {
+                let worker = Seen::of(&row)?;
+                let mine = self.shared.mine().contains_key(&worker.incarnation);
+                let gone = !mine && self.is_gone(&worker);
+                if gone || worker.left_ms.is_none_or(|left_ms| left_ms < 0) {
+                    let Seen { incarnation, name, .. } = worker;
+                    deaths.dead.push(DeadWorker { incarnation, name, gone });
+                } else if let Some(left_ms) =
+                    worker.left_ms.filter(|_| !mine && !worker.held && worker.same_server)
+                {
+                    suspects.push((left_ms, worker.incarnation.0));
+                }
+            }
+            if !suspects.is_empty() && self.hears_locks().await {
+                let known = suspects.iter().map(|(left_ms, _)| *left_ms).min();
+                let short =
+                    self.shorten_leases(suspects.into_iter().map(|(_, worker)| worker).collect()).await?;
+                let left = known.into_iter().chain(short).min();
+                deaths.next = left.map(|ms| Duration::from_millis(u64::try_from(ms).unwrap_or(0)));
+            }
+            Ok(deaths)
+        })
+    }
+
+    /// Fence first and commit, then read (PROTOCOL 14); the worker's row goes last, so that anybody can finish.
+    fn take_over(&self, dead: Incarnation) -> StoreFuture<'_, u64> {
+        Box::pin(async move {
+            let seen = self.read(move |shared, connection| {
+                let one = sqlx::query(shared.sql.of(WORKERS)).bind(Some(dead.0));
+                Box::pin(async move { Ok(one.fetch_optional(connection).await?) })
+            });
+            let Some(row) = seen.await? else { return Ok(0) };
+            // What has ended does not come back: it has still ended when the lease is deleted.
+            let gone = self.is_gone(&Seen::of(&row)?) && !self.shared.mine().contains_key(&dead);
+            if !self
+                .call(move |shared, connection| Box::pin(fence_out(connection, shared, dead, gone)))
+                .await?
+            {
+                return Ok(0);
+            }
+            self.call(move |shared, connection| Box::pin(lose_tasks(connection, shared, dead))).await?;
+            let mut freed = 0;
+            loop {
+                let now = self.shared.clock.now_ms();
+                let some =
+                    self.call(move |shared, connection| Box::pin(set_free(connection, shared, dead, now)));
+                let some = some.await?;
+                freed += some;
+                if some == 0 {
+                    break;
+                }
+            }
+            self.shared.notify_workers();
+            Ok(freed)
+        })
+    }
+
+    fn claim(&self, claim: Claim) -> StoreFuture<'_, Claimed> {
+        let now = self.shared.clock.now_ms();
+        Box::pin(self.once(move |shared, connection| {
+            let claim = claim.clone();
+            Box::pin(async move { claim::claim(connection, shared, &claim, now).await })
+        }))
+    }
+
+    fn owned(&self, owner: Incarnation) -> StoreFuture<'_, Vec<ExecutionId>> {
+        Box::pin(self.read(move |shared, connection| {
+            let query = sqlx::query_scalar(shared.sql.of(OWNED)).bind(owner.0);
+            Box::pin(
+                async move { Ok(query.fetch_all(connection).await?.into_iter().map(ExecutionId).collect()) },
+            )
+        }))
+    }
+
+    fn served(&self, queue: String) -> StoreFuture<'_, Vec<Vec<String>>> {
+        const SERVED: &str = "SELECT w.types FROM {s}.worker w WHERE w.queue = $1
+            AND EXISTS (SELECT 1 FROM {s}.lease l WHERE l.worker = w.id AND l.lease_until > {now})";
+        Box::pin(async move {
+            if is_unkept(&queue) {
+                return Ok(Vec::new());
+            }
+            self.read(move |shared, connection| {
+                let served = sqlx::query_scalar(shared.sql.of(SERVED)).bind(queue.clone());
+                Box::pin(async move { Ok(served.fetch_all(connection).await?) })
+            })
+            .await
+        })
+    }
+}
+
+impl PostgresStore {
     /// Whether the operating system says that its process has ended. Two machines that are copies of one, made while it ran, look like
     /// the same one to it; so the server must have seen the end of the process's session as well, which takes it no time.
     fn is_gone(&self, worker: &Seen) -> bool {
@@ -187,33 +262,6 @@ impl PostgresStore {
             Box::pin(async move { Ok(query.fetch_one(connection).await?) })
         })
         .await
-    }
-
-    /// Fence first and commit, then read (PROTOCOL 14); the worker's row goes last, so that anybody can finish.
-    pub(super) async fn take_over_from(&self, dead: Incarnation) -> Result<u64, StoreError> {
-        let seen = self.read(move |shared, connection| {
-            let one = sqlx::query(shared.sql.of(WORKERS)).bind(Some(dead.0));
-            Box::pin(async move { Ok(one.fetch_optional(connection).await?) })
-        });
-        let Some(row) = seen.await? else { return Ok(0) };
-        // What has ended does not come back: it has still ended when the lease is deleted.
-        let gone = self.is_gone(&Seen::of(&row)?) && !self.shared.mine().contains_key(&dead);
-        if !self.call(move |shared, connection| Box::pin(fence_out(connection, shared, dead, gone))).await? {
-            return Ok(0);
-        }
-        self.call(move |shared, connection| Box::pin(lose_tasks(connection, shared, dead))).await?;
-        let mut freed = 0;
-        loop {
-            let now = self.shared.clock.now_ms();
-            let some = self.call(move |shared, connection| Box::pin(set_free(connection, shared, dead, now)));
-            let some = some.await?;
-            freed += some;
-            if some == 0 {
-                break;
-            }
-        }
-        self.shared.notify_workers();
-        Ok(freed)
     }
 }
 
@@ -294,7 +342,7 @@ pub(super) async fn set_free(
     const LAST: &str = "DELETE FROM {s}.worker w WHERE id = $1
         AND NOT EXISTS (SELECT FROM {s}.execution WHERE owner = $1) AND NOT EXISTS (SELECT FROM {s}.task WHERE owner = $1)
         AND NOT EXISTS (SELECT FROM {s}.lease WHERE worker = $1)";
-    let free = sqlx::query(shared.sql.of(FREE)).bind(dead.0).bind(now).bind(FREE_AT_ONCE);
+    let free = sqlx::query(shared.sql.of(FREE)).bind(dead.0).bind(now).bind(FREE_AT_ONCE as i64);
     let freed = free.fetch_all(&mut *connection).await?;
     forget_closed(&mut *connection, shared, &freed).await?;
     if freed.is_empty() {

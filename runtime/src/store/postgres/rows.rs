@@ -2,10 +2,12 @@
 
 use crate::store::decide::{NewRow, RowWrite, reuse_code};
 use crate::store::{Append, MessageKind, NewMessage, Suspension};
+use abide_core::EventId;
 use sqlx::Postgres;
 use sqlx::postgres::PgArguments;
 use sqlx::query::Query;
 
+/// A statement with its parameters.
 pub(super) type Bound<'a> = Query<'a, Postgres, PgArguments>;
 
 /// Starts already owned, with the changes of their first turn in the same row.
@@ -285,3 +287,13 @@ impl<'a> Changes<'a> {
 /// The kind that tells an owner that it was terminated, and the one of queries, which no close waits for.
 pub(super) const TERMINATED: i16 = MessageKind::Terminated.code() as i16;
 pub(super) const QUERY: i16 = MessageKind::Query.code() as i16;
+
+/// An activity's number as the database has it.
+pub(super) fn number(activity: EventId) -> i64 {
+    i64::try_from(activity.0).unwrap_or(i64::MAX)
+}
+
+/// An attempt's number as the database has it.
+pub(super) fn signed(attempt: u32) -> i32 {
+    i32::try_from(attempt).unwrap_or(i32::MAX)
+}

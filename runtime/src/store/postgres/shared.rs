@@ -1,9 +1,10 @@
 //! What the store's handle, its writers and its control task share.
 
-use super::alone::ALONE;
-use super::control::Command;
+use super::command::Command;
+use super::connection::{NO_ANSWER, no_answer};
+use super::failure;
 use super::notification::{Notification, Pending};
-use super::open::OpenOptions;
+use super::options::OpenOptions;
 use super::sql::Sql;
 use super::timeout::LastTimeout;
 use crate::store::clock::Clock;
@@ -23,7 +24,14 @@ use tokio_util::sync::CancellationToken;
 /// How many of an execution's id bits count within a process (see SQLite's).
 const COUNTER_BITS: u32 = 40;
 
-/// Shared by [`PostgresStore`](super::PostgresStore) and what runs for it.
+/// How many writers there are; each has a slot of the lease (PROTOCOL 12).
+pub(super) const SLOTS: usize = 2;
+
+/// How many closes wait for their rows at once, each with a connection for itself and one that looks who holds its row. The others go on
+/// trying with the batches.
+pub(super) const ALONE: usize = 2;
+
+/// Shared by [`PostgresStore`](super::store::PostgresStore) and what runs for it.
 pub(super) struct Shared {
     /// The database, for errors: its URL without the password, and the schema.
     pub(super) name: String,
@@ -89,6 +97,17 @@ impl Shared {
     pub(super) fn close(&self) {
         self.queue.close();
         self.closing.cancel();
+    }
+
+    /// The answer, unless the server gives none for too long: then the connection is to be closed.
+    pub(super) async fn answered<T>(
+        &self,
+        answer: impl Future<Output = Result<T, sqlx::Error>>,
+    ) -> Result<T, sqlx::Error> {
+        tokio::time::timeout(NO_ANSWER, answer).await.unwrap_or_else(|_| {
+            self.note_timeout();
+            Err(no_answer(NO_ANSWER))
+        })
     }
 
     /// A connection was given up since the server did not answer.
@@ -162,7 +181,7 @@ impl Shared {
     /// An error on the user's own connection: none of it says anything of the store.
     pub(super) fn user_error(&self, error: sqlx::Error) -> StoreError {
         let message = error.to_string();
-        match super::failure::kind(&error) {
+        match failure::kind(&error) {
             Kind::Refused => StoreError::BadRow { message },
             Kind::Busy => StoreError::Conflicting { message },
             _ => self.error(error),
@@ -181,7 +200,7 @@ impl Shared {
                 ),
             },
             sqlx::Error::PoolClosed => StoreError::Closed,
-            error => super::failure::store_error(&self.name, error, Duration::ZERO),
+            error => failure::store_error(&self.name, error, Duration::ZERO),
         }
     }
 }

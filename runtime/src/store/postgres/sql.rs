@@ -2,7 +2,6 @@
 //!
 //! Each text is kept, so that a connection prepares it once.
 
-use super::batch;
 use sqlx::AssertSqlSafe;
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -51,11 +50,11 @@ impl Sql {
         }))
     }
 
-    /// The batch with these sections.
-    pub(super) fn batch(&self, sections: u16) -> AssertSqlSafe<Arc<str>> {
+    /// The batch with these sections, by the function that writes its text.
+    pub(super) fn batch(&self, sections: u16, text: fn(u16) -> String) -> AssertSqlSafe<Arc<str>> {
         let known = self.batches.read().unwrap_or_else(PoisonError::into_inner).get(&sections).cloned();
         AssertSqlSafe(known.unwrap_or_else(|| {
-            let text: Arc<str> = Arc::from(self.fill(&batch::text(sections)));
+            let text: Arc<str> = Arc::from(self.fill(&text(sections)));
             let mut batches = self.batches.write().unwrap_or_else(PoisonError::into_inner);
             Arc::clone(batches.entry(sections).or_insert(text))
         }))

@@ -3,18 +3,22 @@
 //! What SQLite's one write lock gives is taken by name here: a start holds the locks of its workflow id (PROTOCOL 23) and of its
 //! request id (PROTOCOL 98), an end holds its execution's row. Whoever holds the one may ask for the other in this order only.
 
-use super::PostgresStore;
 use super::attempt;
+use super::find::{BY_ID, select};
 use super::keys::start_keys;
-use super::read::{execution, select};
 use super::rows::TERMINATED;
 use super::shared::Shared;
 use super::sql::SETTLE;
+use super::store::PostgresStore;
 use crate::status::ExecutionStatus;
 use crate::store::decide::{
-    Ended, Found, OutsideEnd, StartDecision, TOLD, end_columns, remembered, resume_columns, terminates,
+    Ended, Found, Notify, OutsideEnd, StartDecision, TOLD, end_columns, remembered, resume_columns,
+    terminates,
 };
-use crate::store::{ExecutionRow, NewExecution, ResumeAnswer, SendAnswer, StartAnswer, StoreError};
+use crate::store::row::execution;
+use crate::store::{
+    ExecutionRow, NewExecution, ResumeAnswer, SendAnswer, StartAnswer, Starts, StoreError, StoreFuture,
+};
 use abide_core::{ExecutionId, Incarnation};
 use sqlx::postgres::PgRow;
 use sqlx::{Executor, PgConnection};
@@ -97,22 +101,6 @@ async fn insert(connection: &mut PgConnection, shared: &Shared, new: &NewExecuti
     Ok(insert.execute(connection).await?.rows_affected() == 1)
 }
 
-impl PostgresStore {
-    /// One whose workflow id was made for it meets no other run, and is one statement instead of seven. False: it was not; or it is
-    /// in already, by a call whose answer was lost.
-    pub(super) async fn start_fresh(&self, new: &NewExecution) -> Result<bool, StoreError> {
-        if !new.has_fresh_id() || new.request_id.is_some() {
-            return Ok(false);
-        }
-        let new = new.clone();
-        self.once(move |shared, connection| {
-            let new = new.clone();
-            Box::pin(async move { Ok(insert(connection, shared, &new).await?) })
-        })
-        .await
-    }
-}
-
 /// A start that nobody owns yet: due at once, its input in the row. The runs that it has ended come with the answer.
 pub(super) async fn start(
     connection: &mut PgConnection,
@@ -138,13 +126,12 @@ async fn lock(
     id: ExecutionId,
 ) -> sqlx::Result<Option<ExecutionRow>> {
     const LOCK: &str = "SELECT 1 FROM {s}.execution WHERE id = $1 FOR UPDATE";
-    const READ: &str = select!("WHERE e.id = $1");
     let locked = sqlx::query(shared.sql.of(LOCK)).bind(id.0).fetch_optional(&mut *connection).await?;
     if locked.is_none() {
         return Ok(None);
     }
     // By a statement of its own, whose snapshot is younger than the lock.
-    let row = sqlx::query(shared.sql.of(READ)).bind(id.0).fetch_optional(connection).await?;
+    let row = sqlx::query(shared.sql.of(BY_ID)).bind(id.0).fetch_optional(connection).await?;
     row.as_ref().map(execution).transpose()
 }
 
@@ -224,4 +211,73 @@ pub(super) async fn resume(
     }
     sqlx::query(shared.sql.of(RESUME)).bind(id.0).bind(now).execute(connection).await?;
     Ok((answer, queue))
+}
+
+impl Starts for PostgresStore {
+    fn start(&self, new: NewExecution) -> StoreFuture<'_, StartAnswer> {
+        Box::pin(async move {
+            let queue = new.queue.clone();
+            if self.start_fresh(&new).await? {
+                self.shared.notify_queue(&queue);
+                return Ok(StartAnswer::Started);
+            }
+            let started = self.call(move |shared, connection| {
+                let new = new.clone();
+                Box::pin(async move { Ok(start(connection, shared, &new).await?) })
+            });
+            let (answer, ended) = started.await?;
+            self.shared.notify_ended(ended.as_slice());
+            self.shared.notify_queue(&queue);
+            Ok(answer)
+        })
+    }
+
+    fn terminate(
+        &self,
+        execution: ExecutionId,
+        request_id: String,
+        event: String,
+    ) -> StoreFuture<'_, SendAnswer> {
+        let now = self.shared.clock.now_ms();
+        Box::pin(async move {
+            let terminated = self.call(move |shared, connection| {
+                let (request_id, event) = (request_id.clone(), event.clone());
+                Box::pin(async move {
+                    Ok(terminate(connection, shared, execution, &request_id, &event, now).await?)
+                })
+            });
+            let (answer, ended) = terminated.await?;
+            self.shared.notify_ended(ended.as_slice());
+            Ok(answer)
+        })
+    }
+
+    fn resume(&self, execution: ExecutionId) -> StoreFuture<'_, ResumeAnswer> {
+        let now = self.shared.clock.now_ms();
+        Box::pin(async move {
+            let resumed = self.call(move |shared, connection| {
+                Box::pin(async move { Ok(resume(connection, shared, execution, now).await?) })
+            });
+            let (answer, queue) = resumed.await?;
+            queue.iter().for_each(|queue| self.shared.notify_queue(queue));
+            self.shared.notify_clients();
+            Ok(answer)
+        })
+    }
+}
+
+impl PostgresStore {
+    /// One whose workflow id was made for it meets no other run, and is one statement instead of seven. False: it was not; or it is
+    /// in already, by a call whose answer was lost.
+    async fn start_fresh(&self, new: &NewExecution) -> Result<bool, StoreError> {
+        if !new.has_fresh_id() || new.request_id.is_some() {
+            return Ok(false);
+        }
+        let new = new.clone();
+        self.once(move |shared, connection| {
+            let new = new.clone();
+            Box::pin(async move { Ok(insert(connection, shared, &new).await?) })
+        })
+        .await
+    }
 }

@@ -1,15 +1,15 @@
 //! Tasks: attempts that run in another process, and the rows that arbitrate them (PROTOCOL 22).
 
-use super::PostgresStore;
 use super::claim::holds_lease;
+use super::rows::{number, signed};
 use super::shared::Shared;
-use crate::store::Trouble;
+use super::store::PostgresStore;
 use crate::store::decide::{Notify, Receiver, attempt_id, outcome_json, outcome_row};
+use crate::store::row::{self, all};
 use crate::store::task::timed_out;
-use crate::store::{ClaimedTasks, OwnedTask, StoreError, Task, TaskClaim, TaskKey};
+use crate::store::{ClaimedTasks, OwnedTask, StoreError, StoreFuture, TaskClaim, TaskKey, Tasks, Trouble};
 use abide_core::exec::AttemptOutcome;
-use abide_core::{EventId, ExecutionId, Incarnation, TimeoutKind};
-use sqlx::postgres::PgRow;
+use abide_core::{Incarnation, TimeoutKind};
 use sqlx::{PgConnection, Row};
 
 /// `$1` worker, `$2` queue, `$3` names, `$4` limit. Oldest due first. The lease is asked for last, so that a claim that finds nothing
@@ -116,83 +116,6 @@ free AS (
 SELECT queue FROM free UNION ALL SELECT NULL FROM ended"
 );
 
-impl PostgresStore {
-    pub(super) async fn take_tasks(&self, claim: TaskClaim) -> Result<ClaimedTasks, StoreError> {
-        self.once(move |shared, connection| {
-            let claim = claim.clone();
-            Box::pin(async move { claim_tasks(connection, shared, &claim).await })
-        })
-        .await
-    }
-
-    pub(super) async fn end_task(
-        &self,
-        owner: Incarnation,
-        key: TaskKey,
-        body: String,
-    ) -> Result<bool, StoreError> {
-        let ended = self.once(move |shared, connection| {
-            let body = body.clone();
-            Box::pin(async move { finish(connection, shared, owner, key, &body).await })
-        });
-        let ended = ended.await?;
-        ended.iter().for_each(|receiver| self.shared.notify_receiver(receiver));
-        Ok(ended.is_some())
-    }
-
-    pub(super) async fn give_back(&self, owner: Incarnation, keys: Vec<TaskKey>) -> Result<(), StoreError> {
-        let queues = self.once(move |shared, connection| {
-            let executions: Vec<i64> = keys.iter().map(|key| key.execution.0).collect();
-            let activities: Vec<i64> = keys.iter().map(|key| number(key.activity)).collect();
-            let attempts: Vec<i32> = keys.iter().map(|key| signed(key.attempt)).collect();
-            let query = sqlx::query_scalar::<_, Option<String>>(shared.sql.of(RELEASE));
-            let query = query.bind(owner.0).bind(executions).bind(activities).bind(attempts);
-            let nonces: Vec<i64> = keys.iter().map(|key| key.nonce).collect();
-            let query = query.bind(outcome_json(&AttemptOutcome::Cancelled)).bind(nonces);
-            Box::pin(async move { Ok(query.fetch_all(connection).await?) })
-        });
-        for queue in queues.await? {
-            match queue {
-                Some(queue) => self.shared.notify_queue(&queue),
-                None => self.shared.notify_workers(),
-            }
-        }
-        Ok(())
-    }
-
-    pub(super) async fn read_tasks(&self, owner: Incarnation) -> Result<Vec<OwnedTask>, StoreError> {
-        const QUERY: &str =
-            "SELECT execution, activity, attempt, nonce, cancel FROM {s}.task WHERE owner = $1";
-        self.read(move |shared, connection| {
-            Box::pin(async move {
-                let rows = sqlx::query(shared.sql.of(QUERY)).bind(owner.0).fetch_all(connection).await?;
-                let task = |row: &PgRow| {
-                    Ok::<_, sqlx::Error>(OwnedTask { key: key(row, 3)?, cancel: row.try_get(4)? })
-                };
-                Ok(rows.iter().map(task).collect::<Result<_, _>>()?)
-            })
-        })
-        .await
-    }
-
-    pub(super) async fn end_expired(&self) -> Result<u64, StoreError> {
-        let expired = self.once(move |shared, connection| {
-            Box::pin(async move {
-                let query = sqlx::query(shared.sql.of(EXPIRE))
-                    .bind(outcome_json(&timed_out(TimeoutKind::ScheduleToStart)))
-                    .bind(outcome_json(&timed_out(TimeoutKind::ScheduleToClose)))
-                    .bind(outcome_json(&AttemptOutcome::Cancelled));
-                Ok(query.execute(connection).await?.rows_affected())
-            })
-        });
-        let expired = expired.await?;
-        if expired > 0 {
-            self.shared.notify_workers();
-        }
-        Ok(expired)
-    }
-}
-
 /// Takes unclaimed tasks.
 pub(super) async fn claim_tasks(
     connection: &mut PgConnection,
@@ -205,12 +128,12 @@ pub(super) async fn claim_tasks(
         let query =
             sqlx::query(shared.sql.of(CLAIM_TASKS)).bind(claim.owner.0).bind(queue).bind(&claim.names);
         for row in query.bind(room.max(0)).fetch_all(&mut *connection).await? {
-            tasks.push(task(&row)?);
+            tasks.push(row::task(&row)?);
         }
         let next = sqlx::query_scalar::<_, i64>(shared.sql.of(NEXT_TASK)).bind(queue).bind(&claim.names);
         match next.fetch_optional(&mut *connection).await {
             Ok(next) => next_due_ms = next.into_iter().chain(next_due_ms).min(),
-            // What was taken is ours, and must be told.
+            // These tasks are claimed already: return them despite the error.
             Err(_) if !tasks.is_empty() => break,
             Err(error) => return Err(error.into()),
         }
@@ -248,36 +171,79 @@ pub(super) async fn finish(
     }
 }
 
-fn task(row: &PgRow) -> sqlx::Result<Task> {
-    Ok(Task {
-        key: key(row, 11)?,
-        name: row.try_get(3)?,
-        input: row.try_get(4)?,
-        limits: row.try_get(5)?,
-        run_at_ms: row.try_get(6)?,
-        close_by_ms: row.try_get(7)?,
-        workflow_id: row.try_get(8)?,
-        run_id: row.try_get(9)?,
-        workflow_type: row.try_get(10)?,
-    })
-}
+impl Tasks for PostgresStore {
+    fn claim_tasks(&self, claim: TaskClaim) -> StoreFuture<'_, ClaimedTasks> {
+        Box::pin(async move {
+            self.once(move |shared, connection| {
+                let claim = claim.clone();
+                Box::pin(async move { claim_tasks(connection, shared, &claim).await })
+            })
+            .await
+        })
+    }
 
-/// The first three columns, and the nonce where it stands.
-fn key(row: &PgRow, nonce: usize) -> sqlx::Result<TaskKey> {
-    Ok(TaskKey {
-        execution: ExecutionId(row.try_get(0)?),
-        activity: EventId(row.try_get::<i64, _>(1)?.unsigned_abs()),
-        attempt: row.try_get::<i32, _>(2)?.unsigned_abs(),
-        nonce: row.try_get(nonce)?,
-    })
-}
+    fn finish_task(&self, owner: Incarnation, key: TaskKey, body: String) -> StoreFuture<'_, bool> {
+        Box::pin(async move {
+            let ended = self.once(move |shared, connection| {
+                let body = body.clone();
+                Box::pin(async move { finish(connection, shared, owner, key, &body).await })
+            });
+            let ended = ended.await?;
+            ended.iter().for_each(|receiver| self.shared.notify_receiver(receiver));
+            Ok(ended.is_some())
+        })
+    }
 
-/// An activity's number as the database has it.
-pub(super) fn number(activity: EventId) -> i64 {
-    i64::try_from(activity.0).unwrap_or(i64::MAX)
-}
+    fn release_tasks(&self, owner: Incarnation, keys: Vec<TaskKey>) -> StoreFuture<'_, ()> {
+        Box::pin(async move {
+            let queues = self.once(move |shared, connection| {
+                let executions: Vec<i64> = keys.iter().map(|key| key.execution.0).collect();
+                let activities: Vec<i64> = keys.iter().map(|key| number(key.activity)).collect();
+                let attempts: Vec<i32> = keys.iter().map(|key| signed(key.attempt)).collect();
+                let query = sqlx::query_scalar::<_, Option<String>>(shared.sql.of(RELEASE));
+                let query = query.bind(owner.0).bind(executions).bind(activities).bind(attempts);
+                let nonces: Vec<i64> = keys.iter().map(|key| key.nonce).collect();
+                let query = query.bind(outcome_json(&AttemptOutcome::Cancelled)).bind(nonces);
+                Box::pin(async move { Ok(query.fetch_all(connection).await?) })
+            });
+            for queue in queues.await? {
+                match queue {
+                    Some(queue) => self.shared.notify_queue(&queue),
+                    None => self.shared.notify_workers(),
+                }
+            }
+            Ok(())
+        })
+    }
 
-/// An attempt's number as the database has it.
-pub(super) fn signed(attempt: u32) -> i32 {
-    i32::try_from(attempt).unwrap_or(i32::MAX)
+    fn owned_tasks(&self, owner: Incarnation) -> StoreFuture<'_, Vec<OwnedTask>> {
+        Box::pin(async move {
+            const QUERY: &str =
+                "SELECT execution, activity, attempt, nonce, cancel FROM {s}.task WHERE owner = $1";
+            self.read(move |shared, connection| {
+                let query = sqlx::query(shared.sql.of(QUERY)).bind(owner.0);
+                Box::pin(async move { Ok(all(&query.fetch_all(connection).await?, row::owned_task)?) })
+            })
+            .await
+        })
+    }
+
+    fn expire_tasks(&self) -> StoreFuture<'_, u64> {
+        Box::pin(async move {
+            let expired = self.once(move |shared, connection| {
+                Box::pin(async move {
+                    let query = sqlx::query(shared.sql.of(EXPIRE))
+                        .bind(outcome_json(&timed_out(TimeoutKind::ScheduleToStart)))
+                        .bind(outcome_json(&timed_out(TimeoutKind::ScheduleToClose)))
+                        .bind(outcome_json(&AttemptOutcome::Cancelled));
+                    Ok(query.execute(connection).await?.rows_affected())
+                })
+            });
+            let expired = expired.await?;
+            if expired > 0 {
+                self.shared.notify_workers();
+            }
+            Ok(expired)
+        })
+    }
 }

@@ -1,6 +1,6 @@
 //! The section of a batch that changes tasks: what a turn decides about attempts that the database arbitrates (PROTOCOL 22).
 
-use super::rows::Bound;
+use super::rows::{Bound, number, signed};
 use crate::store::decide::{outcome_json, outcome_row};
 use crate::store::{Append, NewTask, TaskChange};
 use abide_core::exec::AttemptOutcome;
@@ -93,11 +93,9 @@ asked AS (
             TaskChange::Drop(activity) => (3, None, None, *activity),
             TaskChange::Cancel(activity) => (4, None, None, *activity),
         };
-        let signed = |attempt: u32| i32::try_from(attempt).unwrap_or(i32::MAX);
-        let id = |id: u64| i64::try_from(id).unwrap_or(i64::MAX);
         self.kinds.push(kind);
         self.executions.push(append.execution.0);
-        self.activities.push(id(activity.0));
+        self.activities.push(number(activity));
         self.attempts.push(task.map_or(0, |task| signed(task.attempt)));
         self.of.push(of.map(signed));
         let text = |of: fn(&'a NewTask) -> &'a str| task.map(of);

@@ -3,20 +3,20 @@
 //! The transaction of an attempt ends with one statement: take the token, put the outcome into the inbox, pass the fence. A
 //! token that is gone means that the attempt was decided otherwise, and all is rolled back, the user's rows too.
 
+use super::connection::{NO_ANSWER, no_answer};
 use super::control::channel;
 use super::failure::kind;
 use super::message::send;
 use super::notification::Notification;
+use super::rows::{number, signed};
 use super::shared::Shared;
 use super::start::start;
-use super::task::{number, signed};
-use super::writer::NO_ANSWER;
-use super::{PostgresStore, open};
+use super::store::PostgresStore;
 use crate::store::decide::{Notify, Receiver, attempt_id};
 use crate::store::group::Kind;
 use crate::store::{
     AttemptTransaction, Counters, NewExecution, NewMessage, SendAnswer, Stage, StartAnswer, StoreError,
-    StoreFuture, TaskKey, UserConnection,
+    StoreFuture, TaskKey, UserConnection, Within,
 };
 use abide_core::Incarnation;
 use sqlx::{Executor, PgConnection, Postgres, Row, Transaction};
@@ -56,69 +56,78 @@ struct Attempt {
     key: TaskKey,
 }
 
-impl PostgresStore {
+impl Within for PostgresStore {
     /// The connection belongs to the store's thread: there it is opened.
-    pub(super) async fn begin(
+    fn begin_attempt(
         &self,
         owner: Incarnation,
         key: TaskKey,
-    ) -> Result<Box<dyn AttemptTransaction>, StoreError> {
-        let (shared, pool) = (Arc::clone(&self.shared), self.transactions.clone());
-        shared.fail(Stage::AttemptBegins)?;
-        let begun = self.runtime.spawn(async move {
-            let begun = async {
-                let mut transaction = pool.begin().await?;
-                transaction.execute(sqlx::raw_sql(AT_LEISURE)).await?;
-                Ok(transaction)
-            };
-            match tokio::time::timeout(NO_ANSWER, begun).await {
-                Ok(Ok(transaction)) => Ok(Box::new(Attempt { shared, transaction, owner, key }) as _),
-                Ok(Err(error)) => Err(again(&shared, error)),
-                Err(_) => {
-                    shared.note_timeout();
-                    Err(again(&shared, open::no_answer(NO_ANSWER)))
+    ) -> StoreFuture<'_, Box<dyn AttemptTransaction>> {
+        Box::pin(async move {
+            let (shared, pool) = (Arc::clone(&self.shared), self.transactions.clone());
+            shared.fail(Stage::AttemptBegins)?;
+            let begun = self.runtime.spawn(async move {
+                let begun = async {
+                    let mut transaction = pool.begin().await?;
+                    transaction.execute(sqlx::raw_sql(AT_LEISURE)).await?;
+                    Ok(transaction)
+                };
+                match tokio::time::timeout(NO_ANSWER, begun).await {
+                    Ok(Ok(transaction)) => Ok(Box::new(Attempt { shared, transaction, owner, key }) as _),
+                    Ok(Err(error)) => Err(again(&shared, error)),
+                    Err(_) => {
+                        shared.note_timeout();
+                        Err(again(&shared, no_answer(NO_ANSWER)))
+                    }
                 }
-            }
-        });
-        begun.await.unwrap_or(Err(StoreError::Closed))
+            });
+            begun.await.unwrap_or(Err(StoreError::Closed))
+        })
     }
 
-    pub(super) async fn start_on(
-        &self,
-        connection: UserConnection<'_>,
+    fn start_within<'a>(
+        &'a self,
+        connection: UserConnection<'a>,
         new: NewExecution,
-    ) -> Result<StartAnswer, StoreError> {
-        let connection = self.enter(connection).await?;
-        let answer = async {
-            let (answer, ended) = start(connection, &self.shared, &new).await?;
-            let owners = ended.iter().filter_map(|ended| ended.owner);
-            let told = owners.map(|owner| Notification::Worker(owner.0));
-            let told: Vec<_> = told.chain([Notification::queue(&new.queue), Notification::News]).collect();
-            tell_with_the_commit(connection, &self.shared, &told).await?;
-            Ok(answer)
-        };
-        let answer = answer.await;
-        self.leave(connection, answer, |answer| matches!(answer, StartAnswer::Started)).await
+    ) -> StoreFuture<'a, StartAnswer> {
+        Box::pin(async move {
+            let connection = self.enter(connection).await?;
+            let answer = async {
+                let (answer, ended) = start(connection, &self.shared, &new).await?;
+                let owners = ended.iter().filter_map(|ended| ended.owner);
+                let told = owners.map(|owner| Notification::Worker(owner.0));
+                let told: Vec<_> =
+                    told.chain([Notification::queue(&new.queue), Notification::News]).collect();
+                tell_with_the_commit(connection, &self.shared, &told).await?;
+                Ok(answer)
+            };
+            let answer = answer.await;
+            self.leave(connection, answer, |answer| matches!(answer, StartAnswer::Started)).await
+        })
     }
 
-    pub(super) async fn send_on(
-        &self,
-        connection: UserConnection<'_>,
+    fn send_within<'a>(
+        &'a self,
+        connection: UserConnection<'a>,
         message: NewMessage,
-    ) -> Result<SendAnswer, StoreError> {
-        let connection = self.enter(connection).await?;
-        let answer = async {
-            let (answer, receiver) = send(connection, &self.shared, &message).await?;
-            if let Some(receiver) = receiver {
-                let told = Notification::receiver(&receiver);
-                tell_with_the_commit(connection, &self.shared, &[told]).await?;
-            }
-            Ok(answer)
-        };
-        let answer = answer.await;
-        self.leave(connection, answer, |answer| *answer == SendAnswer::Sent).await
+    ) -> StoreFuture<'a, SendAnswer> {
+        Box::pin(async move {
+            let connection = self.enter(connection).await?;
+            let answer = async {
+                let (answer, receiver) = send(connection, &self.shared, &message).await?;
+                if let Some(receiver) = receiver {
+                    let told = Notification::receiver(&receiver);
+                    tell_with_the_commit(connection, &self.shared, &[told]).await?;
+                }
+                Ok(answer)
+            };
+            let answer = answer.await;
+            self.leave(connection, answer, |answer| *answer == SendAnswer::Sent).await
+        })
     }
+}
 
+impl PostgresStore {
     /// Checks that it is a connection to this database and schema, and begins what can be undone alone.
     async fn enter<'c>(&self, connection: UserConnection<'c>) -> Result<&'c mut PgConnection, StoreError> {
         // The table's own number tells it from one of the same name elsewhere.
@@ -195,7 +204,7 @@ impl AttemptTransaction for Attempt {
             // A server that says nothing any more: the token will tell.
             tokio::time::timeout(NO_ANSWER, ending).await.unwrap_or_else(|_| {
                 shared.note_timeout();
-                Err(StoreError::Unknown { message: open::no_answer(NO_ANSWER).to_string() })
+                Err(StoreError::Unknown { message: no_answer(NO_ANSWER).to_string() })
             })
         })
     }

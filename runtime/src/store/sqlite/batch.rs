@@ -3,7 +3,7 @@
 //! The hot path: no `serde_json::Value`, no call per row, nothing kept of an append but its bytes.
 
 use super::sql;
-use super::task::Fate;
+use super::tokens::Fate;
 use crate::status::ExecutionStatus;
 use crate::store::decide::{NewRow, RowWrite, reuse_code};
 use crate::store::{Append, AttemptChange, AttemptRow, NewExecution, NewTask, Suspension, TaskChange};

@@ -1,8 +1,8 @@
 //! What the store's handle and its writer share: the queue, the clock, ids, counters.
 
 use super::job::Item;
-use super::lease::LifeLock;
-use super::open::OpenOptions;
+use super::life::LifeLock;
+use super::options::OpenOptions;
 use crate::store::clock::Clock;
 use crate::store::group::Kind;
 use crate::store::queue::Queue;
@@ -11,7 +11,7 @@ use abide_core::ExecutionId;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::sync::watch;
 
@@ -22,7 +22,7 @@ const COUNTER_BITS: u32 = 40;
 /// A call that takes this long says that something stalls this process's writing.
 const SLOW: Duration = Duration::from_secs(2);
 
-/// Shared by [`SqliteStore`](super::SqliteStore) and the writer's thread.
+/// Shared by [`SqliteStore`](super::store::SqliteStore) and the writer's thread.
 pub(super) struct Shared {
     /// The file, resolved.
     pub(super) path: PathBuf,
@@ -33,7 +33,7 @@ pub(super) struct Shared {
     pub(super) changes: watch::Sender<u64>,
     /// Whether the writer has ended.
     pub(super) closed: watch::Sender<bool>,
-    pub(super) locks: Mutex<HashMap<i64, LifeLock>>,
+    locks: Mutex<HashMap<i64, LifeLock>>,
     next_id: AtomicI64,
     /// Since when this process writes without being held up.
     calm_since: Mutex<Instant>,
@@ -75,6 +75,11 @@ impl Shared {
     pub(super) fn late(&self, worker: i64) -> Option<i64> {
         let seen = self.leases.lock().unwrap_or_else(PoisonError::into_inner);
         seen.get(&worker).filter(|(_, since)| since.elapsed() >= self.options.lease).map(|(until, _)| *until)
+    }
+
+    /// The locks of this process's workers.
+    pub(super) fn life_locks(&self) -> MutexGuard<'_, HashMap<i64, LifeLock>> {
+        self.locks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn execution_id(&self) -> ExecutionId {

@@ -6,7 +6,7 @@
 //! written `$n`: sqlx binds a gap in `?n` to something else. Order matters: fence first, then what is inserted,
 //! then the inbox, then tasks, failed attempts, then the check before a close, and rows that change hands last.
 
-use super::{attempt, task};
+use super::{attempt, tokens};
 use std::sync::Arc;
 
 /// Which sections a batch has; bits of [`Sections`].
@@ -158,7 +158,7 @@ pub(super) fn text(sections: u16, transaction: bool) -> Arc<str> {
         add(INSERT_MESSAGES);
     }
     if has(TASKS) {
-        task::CHANGES.iter().for_each(|part| add(part));
+        tokens::CHANGES.iter().for_each(|part| add(part));
     }
     if has(ATTEMPTS) {
         attempt::CHANGES.iter().for_each(|part| add(part));

@@ -2,31 +2,41 @@
 //! a transaction, where the write lock makes looking and deciding one.
 
 use super::attempt;
-use super::read::{execution, select};
+use super::store::SqliteStore;
 use crate::status::ExecutionStatus;
 use crate::store::decide::{
     Found, OutsideEnd, StartDecision, TOLD, end_columns, remembered, resume_columns, terminates,
 };
-use crate::store::{MessageKind, NewExecution, ResumeAnswer, SendAnswer, StartAnswer};
+use crate::store::row::{execution, execution_columns};
+use crate::store::{MessageKind, NewExecution, ResumeAnswer, SendAnswer, StartAnswer, Starts, StoreFuture};
 use abide_core::ExecutionId;
 use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteRow;
 
+/// `SELECT .. FROM execution e` with this ending.
+macro_rules! select {
+    ($ending:literal) => {
+        concat!("SELECT ", execution_columns!(""), " FROM execution e ", $ending)
+    };
+}
+
+const KNOWN: &str =
+    select!("WHERE e.run_id IN ($1, $2) OR (e.request_id IS NOT NULL AND e.request_id = $2) LIMIT 1");
+const OPEN: &str = select!("WHERE e.workflow_id = ? AND e.status < 10");
+const CLOSED: &str =
+    select!("WHERE e.workflow_id = ? AND e.status >= 10 ORDER BY e.created_at DESC, e.id DESC LIMIT 1");
+
 /// The runs that a start meets.
 async fn found(connection: &mut SqliteConnection, new: &NewExecution) -> sqlx::Result<Found> {
     let read = |row: Option<SqliteRow>| row.as_ref().map(execution).transpose();
-    let known =
-        select("WHERE e.run_id IN ($1, $2) OR (e.request_id IS NOT NULL AND e.request_id = $2) LIMIT 1");
-    let known = sqlx::query(known).bind(&new.run_id).bind(&new.request_id);
+    let known = sqlx::query(KNOWN).bind(&new.run_id).bind(&new.request_id);
     let known = read(known.fetch_optional(&mut *connection).await?)?;
     if known.is_some() {
         return Ok(Found { known, ..Found::default() });
     }
-    let open = sqlx::query(select("WHERE e.workflow_id = ? AND e.status < 10")).bind(&new.workflow_id);
+    let open = sqlx::query(OPEN).bind(&new.workflow_id);
     let open = read(open.fetch_optional(&mut *connection).await?)?;
-    let closed =
-        select("WHERE e.workflow_id = ? AND e.status >= 10 ORDER BY e.created_at DESC, e.id DESC LIMIT 1");
-    let closed = sqlx::query(closed).bind(&new.workflow_id).fetch_optional(connection).await?;
+    let closed = sqlx::query(CLOSED).bind(&new.workflow_id).fetch_optional(connection).await?;
     Ok(Found { known, open, closed: read(closed)? })
 }
 
@@ -72,7 +82,7 @@ pub(super) async fn start(
 }
 
 /// Ends an execution from outside. A request id that did so before is `Known`.
-pub(super) async fn terminate(
+async fn terminate(
     connection: &mut SqliteConnection,
     id: ExecutionId,
     request_id: &str,
@@ -82,7 +92,7 @@ pub(super) async fn terminate(
     let remembered = remembered(id, request_id, at_ms);
     let known = sqlx::query("SELECT 1 FROM reply WHERE request_id = ?").bind(&remembered.request_id);
     let known = known.fetch_optional(&mut *connection).await?.is_some();
-    let row = sqlx::query(select("WHERE e.id = ?")).bind(id.0).fetch_optional(&mut *connection).await?;
+    let row = sqlx::query(select!("WHERE e.id = ?")).bind(id.0).fetch_optional(&mut *connection).await?;
     let row = match terminates(known, row.as_ref().map(execution).transpose()?) {
         Ok(row) => row,
         Err(answer) => return Ok(answer),
@@ -123,11 +133,7 @@ async fn end(connection: &mut SqliteConnection, end: OutsideEnd<'_>, owned: bool
 }
 
 /// Lets a suspended execution run again.
-pub(super) async fn resume(
-    connection: &mut SqliteConnection,
-    id: ExecutionId,
-    now: i64,
-) -> sqlx::Result<ResumeAnswer> {
+async fn resume(connection: &mut SqliteConnection, id: ExecutionId, now: i64) -> sqlx::Result<ResumeAnswer> {
     const RESUME: &str = concat!("UPDATE execution SET ", resume_columns!(), " WHERE id = $1");
     let status = sqlx::query_scalar("SELECT status FROM execution WHERE id = ?").bind(id.0);
     let status = status.fetch_optional(&mut *connection).await?.map(ExecutionStatus::from_code);
@@ -136,4 +142,27 @@ pub(super) async fn resume(
         sqlx::query(RESUME).bind(id.0).bind(now).execute(connection).await?;
     }
     Ok(answer)
+}
+
+impl Starts for SqliteStore {
+    fn start(&self, new: NewExecution) -> StoreFuture<'_, StartAnswer> {
+        Box::pin(self.telling(move |c| Box::pin(async move { Ok(start(c, &new).await?) })))
+    }
+
+    fn terminate(
+        &self,
+        execution: ExecutionId,
+        request_id: String,
+        event: String,
+    ) -> StoreFuture<'_, SendAnswer> {
+        let now = self.shared.clock.now_ms();
+        Box::pin(self.telling(move |c| {
+            Box::pin(async move { Ok(terminate(c, execution, &request_id, &event, now).await?) })
+        }))
+    }
+
+    fn resume(&self, execution: ExecutionId) -> StoreFuture<'_, ResumeAnswer> {
+        let now = self.shared.clock.now_ms();
+        Box::pin(self.telling(move |c| Box::pin(async move { Ok(resume(c, execution, now).await?) })))
+    }
 }

@@ -6,11 +6,10 @@ use crate::status::ExecutionStatus;
 use crate::store::Trouble;
 use crate::store::decide::outcome_json;
 use crate::store::group::Kind;
-use crate::store::postgres::batch::Batch;
+use crate::store::postgres::batch::{Batch, write_batch};
 use crate::store::postgres::failure::kind;
 use crate::store::postgres::guard;
 use crate::store::postgres::task::{EXPIRE, claim_tasks, finish};
-use crate::store::postgres::writer::write_batch;
 use crate::store::postgres::{claim, control, lease, message, start, transaction};
 use crate::store::task::timed_out;
 use crate::store::{
