@@ -6,6 +6,7 @@
 //! full disks are waited out, by tokio's clock, so that a simulation can have its own. Nothing here ever decides what becomes of a workflow.
 
 use super::decide::Notices;
+use super::failure::{Failed, Kind};
 use super::{Ack, Append, AppendOutcome, Counters, ExecutionRow, StartAnswer, StoreError};
 use abide_core::ExecutionId;
 use std::collections::HashSet;
@@ -15,44 +16,6 @@ use tokio::time::Instant;
 
 /// Appends on their way, each with who waits for it.
 pub(crate) type Group = Vec<(Append, Ack)>;
-
-/// What an error of a call means for what was asked.
-#[cfg_attr(not(all(feature = "sqlite", feature = "postgres")), allow(dead_code))] // each store has some of its own
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
-    /// Raised by the fence.
-    Fenced,
-    /// Raised by the check before a close, or of an attempt's token.
-    Conflict,
-    /// Raised where an execution changed hands.
-    Lost,
-    /// The journal has a row with this execution and seq.
-    Duplicate,
-    /// Another program has the lock, or the database broke the transaction off: the same again may succeed.
-    Busy,
-    /// No room on the disk.
-    Full,
-    /// The file or file system is read-only.
-    ReadOnly,
-    /// The disk failed; what is on it is not known.
-    Io,
-    /// Not a database.
-    NotADatabase,
-    /// The database cannot be opened.
-    CannotOpen,
-    /// The database refuses what it was given.
-    Refused,
-    /// The connection broke: the outcome is unknown.
-    Broken,
-    /// Damaged, out of memory, misuse: nothing to go on with.
-    Other,
-}
-
-/// A failed attempt.
-pub(crate) struct Failed {
-    pub(crate) kind: Kind,
-    pub(crate) error: StoreError,
-}
 
 /// A batch that is in, but for these.
 #[derive(Clone, Debug, Default)]
@@ -75,14 +38,14 @@ impl Committed {
     }
 }
 
-/// How often a close may be put off before it waits for its row by itself.
+/// How often a close is put off before it waits for its row on its own connection.
 pub(crate) const PATIENCE: u32 = 5;
 /// The first delay of an append that is put off, in ms; it doubles with each try.
 const FIRST_DELAY_MS: u64 = 10;
 /// The longest.
 const LONGEST_DELAY_MS: u64 = 500;
 
-/// How long an append is put off, after so many tries: 10 ms, doubled up to 500 ms, each spread by a quarter either way. Two guards that
+/// The delay before an append is tried again, after so many tries: 10 ms, doubled up to 500 ms, each spread by a quarter either way. Two guards that
 /// skip each other's rows would meet again and again without the spread; it is taken from the execution's id, so that a
 /// simulation repeats it.
 #[cfg_attr(not(any(feature = "postgres", feature = "testing")), allow(dead_code))] // SQLite has one writer

@@ -48,17 +48,37 @@ impl MessageKind {
         }
     }
 
-    /// Whether it is an input of a workflow: the others are for its worker. In SQL: `kind IN (0, 1, 4)`.
+    /// Whether it is an input of a workflow: the others are for its worker. In SQL: [`input_kinds`].
     pub(crate) const fn is_input(self) -> bool {
         matches!(self, Self::Signal | Self::Cancel | Self::Attempt)
     }
 
-    /// Whether this release knows it. In SQL: `kind <= 4`.
-    #[cfg(feature = "testing")]
+    /// Whether this release knows it. In SQL: [`known_kinds`].
+    #[cfg(any(test, feature = "testing"))]
     pub(crate) const fn is_known(self) -> bool {
         !matches!(self, Self::Newer(_))
     }
 }
+
+/// [`MessageKind::is_input`] in SQL, of a column `kind`.
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+macro_rules! input_kinds {
+    () => {
+        "IN (0, 1, 4)"
+    };
+}
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub(crate) use input_kinds;
+
+/// [`MessageKind::is_known`] in SQL, of a column `kind`.
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+macro_rules! known_kinds {
+    () => {
+        "<= 4"
+    };
+}
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub(crate) use known_kinds;
 
 /// A message to be put into an inbox.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -167,6 +187,16 @@ pub(crate) fn request_text(request_id: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(any(feature = "sqlite", feature = "postgres"))]
+    #[test]
+    fn the_kinds_in_statements_are_those_of_the_enum() {
+        let known = || (0..100).map(MessageKind::from_code).filter(|kind| kind.is_known());
+        let inputs: Vec<_> =
+            known().filter(|kind| kind.is_input()).map(|kind| kind.code().to_string()).collect();
+        assert_eq!(input_kinds!(), format!("IN ({})", inputs.join(", ")));
+        assert_eq!(known_kinds!(), format!("<= {}", known().map(MessageKind::code).max().unwrap()));
+    }
 
     #[test]
     fn a_request_is_known_by_its_event_and_kind_alone() {

@@ -17,6 +17,7 @@ mod clock;
 mod decide;
 mod error;
 mod execution;
+mod failure;
 mod find;
 mod group;
 mod hook;
@@ -51,7 +52,7 @@ pub(crate) use hook::Counters;
 pub use hook::{Fault, FaultHook, Metrics, Stage};
 pub(crate) use journal::{Journal, StoredRun, StoredTurn, Unreadable, joined, read_event};
 pub(crate) use message::{Inbox, InboxRow, MessageKind, NewMessage, Reply, SendAnswer, request_text};
-pub(crate) use owner::{Claim, Claimed, DeadWorker, Deaths, Ownership, Suspicion, WorkerInfo};
+pub(crate) use owner::{Claim, Claimed, Deaths, Ownership, Suspicion, WorkerInfo};
 pub(crate) use owner::{LEASE, RENEW_EVERY, SUSPECT_FROM};
 
 pub(crate) use task::{

@@ -74,7 +74,7 @@ pub(crate) struct Claim {
     pub(crate) owner: Incarnation,
     /// Task queues.
     pub(crate) queues: Vec<String>,
-    /// Registered workflow types. `None`: those that no worker of the task queue has (to report or suspend what nobody knows).
+    /// Registered workflow types. `None`: those that no worker of the task queue has (to report or suspend unknown types).
     pub(crate) types: Option<Vec<String>>,
     /// The worker's build: a suspended execution that allows other builds is tried once by each.
     pub(crate) build: String,

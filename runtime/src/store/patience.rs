@@ -1,4 +1,4 @@
-//! How long something that failed for a passing reason is tried again, and after which pauses.
+//! Retries: for how long, and the pauses between.
 
 use super::error::StoreError;
 use std::time::Duration;

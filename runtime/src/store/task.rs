@@ -126,7 +126,7 @@ pub(crate) struct ClaimedTasks {
 /// A task that its claimant has, by the database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct OwnedTask {
-    /// Which attempt. One that is not among them any more is nobody's: it is to be stopped, and its outcome dropped.
+    /// Which attempt. A claimed task that is not listed any more has been decided otherwise: stop it and discard its outcome.
     pub(crate) key: TaskKey,
     /// Its workflow asks it to stop, and waits for its end.
     pub(crate) cancel: bool,

@@ -106,7 +106,7 @@ pub(crate) trait Within: Send + Sync {
     ) -> StoreFuture<'a, SendAnswer>;
 }
 
-/// Whether the same transaction, begun anew, may succeed. One of which nobody knows as well: had it committed, its token is gone, and the
+/// Whether the same transaction, begun anew, may succeed. So may one whose outcome is unknown: had it committed, its token is gone, and the
 /// next one changes nothing (PROTOCOL 8, 22).
 pub(crate) fn may_succeed_again(error: &StoreError) -> bool {
     matches!(

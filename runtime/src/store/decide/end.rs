@@ -71,6 +71,20 @@ macro_rules! end_columns {
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub(crate) use end_columns;
 
+/// The statements by which an end deletes what its run has left: `$1` the execution, in a schema with this prefix.
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+macro_rules! end_deletes {
+    ($schema:literal) => {
+        [
+            concat!("DELETE FROM ", $schema, "task WHERE execution = $1"),
+            concat!("DELETE FROM ", $schema, "attempt WHERE execution = $1"),
+            concat!("DELETE FROM ", $schema, "inbox WHERE execution = $1"),
+        ]
+    };
+}
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub(crate) use end_deletes;
+
 /// What a resume sets in the row of a suspended execution: `$2` is now.
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 macro_rules! resume_columns {

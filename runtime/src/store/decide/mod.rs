@@ -1,10 +1,11 @@
 //! What the protocol decides, apart from any database: stores lock, encode and execute what is decided here.
 //!
-//! Pure functions of rows that a store has read and of what a caller asks. [`start`] (id policies), [`end`] (terminate, resume,
-//! replace), [`row`] (what an append does to its execution's row), [`send`] (who receives a message), [`outcome`] (the inbox row of
-//! an ended attempt), [`guard`] (what a batch locks first), [`notices`] (whom to notify after a commit). Nothing here knows SQL,
-//! except for the fragments that the dialects share.
+//! Pure functions of rows that a store has read and of what a caller asks: [`start`] (id policies), [`end`] (terminate, resume,
+//! replace), [`death`] (who is dead, take-over), [`row`] (what an append does to its execution's row), [`send`] (what a sender is
+//! answered), [`outcome`] (the inbox row of an ended attempt), [`guard`] (what a batch locks first), [`notices`] (whom to notify after a
+//! commit). Nothing here knows SQL, except for the fragments that the dialects share.
 
+mod death;
 mod end;
 #[cfg(any(feature = "postgres", feature = "testing"))] // SQLite has one writer and one lock
 mod guard;
@@ -14,9 +15,13 @@ mod row;
 mod send;
 mod start;
 
+#[cfg(any(feature = "postgres", feature = "testing"))]
+pub(super) use death::{Seen, Suspects, judge};
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub(super) use death::{left_columns, taken_over_columns};
 pub(super) use end::{OutsideEnd, TOLD, remembered, terminates};
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
-pub(super) use end::{end_columns, resume_columns};
+pub(super) use end::{end_columns, end_deletes, resume_columns};
 #[cfg(any(feature = "postgres", feature = "testing"))]
 pub(super) use guard::{Locks, StartName, start_names};
 pub(super) use notices::Notices;

@@ -36,7 +36,7 @@ pub(crate) struct RowWrite<'a> {
     pub(crate) resets_crashes: bool,
     pub(crate) recovered: Recovered,
     pub(crate) suspension: Option<&'a Suspension>,
-    /// Joins the builds that have tried, and others may take it up once. An empty one is nobody's: each may try.
+    /// Joins the builds that have tried, and others may take it up once. An empty one is no worker's: each may try.
     pub(crate) build: Option<&'a str>,
     pub(crate) retried_ms: Option<i64>,
 }

@@ -11,7 +11,7 @@ use super::tokens;
 use crate::policy::IdReusePolicy;
 use crate::status::ExecutionStatus;
 use crate::store::decide::{NewRow, Recovered, RowWrite, allows_reuse};
-use crate::store::group::Kind;
+use crate::store::failure::Kind;
 use crate::store::{Append, ExecutionRow, NewExecution, StoredTurn};
 use abide_core::{ExecutionId, Incarnation};
 use std::collections::{BTreeMap, BTreeSet};
@@ -192,7 +192,7 @@ fn changed(mut execution: Execution, write: RowWrite<'_>) -> Execution {
         Some(build) => {
             execution.trying_builds.clear();
             let tried = execution.tried_builds.get_or_insert_default();
-            // An empty build is nobody's: each may try.
+            // An empty build is no worker's: each may try.
             if build.is_empty() {
                 tried.clear();
             }

@@ -7,7 +7,7 @@ use super::session::{Failure, Session, Style, Work};
 use super::shared::{NAME, Shared};
 use super::statement::Statement;
 use super::store::MemoryStore;
-use crate::store::group::Kind;
+use crate::store::failure::Kind;
 use crate::store::patience::{Patience, Tried};
 use crate::store::{Counters, Stage, StoreError};
 use std::sync::Arc;

@@ -4,7 +4,6 @@
 
 use super::call::answered;
 use super::claim;
-use super::life::{Seen, seen};
 use super::locks::{Key, Mode};
 use super::session::{Failure, Session, Style};
 use super::shared::NAME;
@@ -13,12 +12,12 @@ use super::store::MemoryStore;
 use super::tables::{Execution, Lease, ProcessId, Worker};
 use super::task::tell_outcome;
 use super::write::Write;
-use crate::store::decide::Notify;
+use crate::store::decide::{Notify, Seen, Suspects, judge};
 use crate::store::owner::{EARLY, FREE_AT_ONCE};
 use crate::store::patience::reconnect_after;
 use crate::store::task::lost;
 use crate::store::{
-    Claim, Claimed, DeadWorker, Deaths, InboxRow, MessageKind, Ownership, StoreError, StoreFuture, WorkerInfo,
+    Claim, Claimed, Deaths, InboxRow, MessageKind, Ownership, StoreError, StoreFuture, WorkerInfo,
 };
 use abide_core::{ExecutionId, Incarnation};
 use std::time::Duration;
@@ -123,25 +122,12 @@ impl Ownership for MemoryStore {
                         .await
                 })
             });
-            let (mut deaths, mut suspects) = (Deaths::default(), Vec::new());
-            for worker in all.await?.into_iter().flatten() {
-                let mine = self.shared.mine().contains_key(&worker.incarnation);
-                let gone = !mine && self.is_gone(&worker);
-                if gone || worker.left_ms.is_none_or(|left_ms| left_ms < 0) {
-                    let Seen { incarnation, name, .. } = worker;
-                    deaths.dead.push(DeadWorker { incarnation, name, gone });
-                } else if let Some(left_ms) =
-                    worker.left_ms.filter(|_| !mine && !worker.held && worker.same_server)
-                {
-                    suspects.push((left_ms, worker.incarnation));
-                }
-            }
-            if !suspects.is_empty() && self.hears_locks() {
-                let known = suspects.iter().map(|(left_ms, _)| *left_ms).min();
-                let short =
-                    self.shorten_leases(suspects.into_iter().map(|(_, worker)| worker).collect()).await?;
-                let left = known.into_iter().chain(short).min();
-                deaths.next = left.map(|ms| Duration::from_millis(u64::try_from(ms).unwrap_or(0)));
+            let is_mine = |worker| self.shared.mine().contains_key(&worker);
+            let workers = all.await?.into_iter().flatten();
+            let (mut deaths, suspects) = judge(workers, is_mine, |process| self.has_ended(process));
+            if !suspects.workers.is_empty() && self.hears_locks() {
+                let known = suspects.left_ms();
+                deaths.next = Suspects::next(known, self.shorten_leases(suspects.workers).await?);
             }
             Ok(deaths)
         })
@@ -155,7 +141,8 @@ impl Ownership for MemoryStore {
             });
             let Some(worker) = one.await? else { return Ok(0) };
             // What has ended does not come back: it has still ended when the lease is deleted.
-            let gone = self.is_gone(&worker) && !self.shared.mine().contains_key(&dead);
+            let is_mine = self.shared.mine().contains_key(&dead);
+            let gone = worker.is_gone(is_mine, |process| self.has_ended(process));
             let fenced = self.call("fence_out", move |session| {
                 Box::pin(async move { fence_out(session, dead, gone).await })
             });
@@ -219,10 +206,10 @@ impl MemoryStore {
         }
     }
 
-    /// Whether the operating system says that its process has ended, and the server has seen the end of its session.
-    fn is_gone(&self, worker: &Seen) -> bool {
-        let here = worker.process.filter(|of| Some(of.machine) == self.shared.machine);
-        !worker.held && here.is_some_and(|of| self.shared.server.is_killed(of.process))
+    /// Whether the operating system says that a process of this machine has ended.
+    fn has_ended(&self, process: &Option<ProcessId>) -> bool {
+        let here = process.filter(|of| Some(of.machine) == self.shared.machine);
+        here.is_some_and(|of| self.shared.server.is_killed(of.process))
     }
 
     /// Whether free locks of others mean anything to this process: whatever broke its own line may have broken everybody's.
@@ -251,6 +238,18 @@ impl MemoryStore {
         };
         self.once("shorten", move |session| Box::pin(async move { session.run(shorten).await })).await
     }
+}
+
+fn seen(st: &Statement<'_>, incarnation: Incarnation) -> Option<Seen<Option<ProcessId>>> {
+    let (worker, lease) = (st.tables.workers.get(&incarnation)?, st.tables.leases.get(&incarnation));
+    Some(Seen {
+        incarnation,
+        name: worker.info.name.clone(),
+        process: worker.process,
+        left_ms: lease.map(|lease| lease.until_ms - st.now_ms),
+        same_server: lease.is_some_and(|lease| lease.server == st.sessions.server),
+        held: st.sessions.lives.contains_key(&incarnation),
+    })
 }
 
 /// The database's time, if the lease is there.
@@ -327,7 +326,7 @@ pub(super) async fn set_free(session: &mut Session, dead: Incarnation, now: i64)
     Ok(freed.len() as u64)
 }
 
-/// What was terminated and is nobody's any more: nobody is to be told so.
+/// Deletes the messages to closed executions that have lost their owner: nobody is left to read them.
 fn forget_closed(st: &mut Statement<'_>, freed: &[ExecutionId]) -> Looked<()> {
     let tables = st.tables;
     let is_closed = |id: &ExecutionId| tables.executions.get(id).is_some_and(|to| !to.row.status.is_open());

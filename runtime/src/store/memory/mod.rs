@@ -7,7 +7,7 @@
 //! Reading order: [`tables`] and [`write`] (what is committed), [`locks`], [`statement`] (one look at them), [`server`] (transactions),
 //! [`session`] and [`conditions`] (a call's course); then a process's side: [`open`], [`shared`], [`call`], [`writer`], [`batch`],
 //! [`tokens`], [`attempt`] and [`guard`], then the traits, each in the file of its name: [`journal`], [`start`], [`message`], [`find`],
-//! [`lease`] with [`claim`] and [`life`], [`task`], [`transaction`], and [`store`].
+//! [`lease`] with [`claim`], [`task`], [`transaction`], and [`store`].
 //!
 //! Nothing here may read the wall clock, draw a random number, start a thread, or walk over a map without an order.
 //!
@@ -24,7 +24,6 @@ mod find;
 mod guard;
 mod journal;
 mod lease;
-mod life;
 mod locks;
 mod message;
 mod open;

@@ -10,7 +10,7 @@ use super::shared::{Notification, Shared};
 use super::statement::{Halt, Looked, Sequences, Sessions, Statement};
 use super::tables::Tables;
 use super::write::Write;
-use crate::store::group::Kind;
+use crate::store::failure::Kind;
 use abide_core::Incarnation;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};

@@ -1,10 +1,9 @@
 //! What one process's store and its writer share: its names, its clock, and who of it is to be told what.
 
 use super::server::Server;
-use super::session::met;
 use crate::store::clock::Clock;
 use crate::store::decide::Notify;
-use crate::store::group::Failed;
+use crate::store::failure::{Failed, fault};
 use crate::store::queue::Queue;
 use crate::store::{Counters, FaultHook, Stage};
 use abide_core::{ExecutionId, Incarnation};
@@ -170,8 +169,7 @@ impl Shared {
 
     /// Asks the test's hook for a fault at this stage.
     pub(super) fn fault(&self, stage: Stage) -> Result<(), Failed> {
-        let fault = self.fault.as_ref().and_then(|hook| hook(stage));
-        fault.map_or(Ok(()), |fault| Err(met(fault, NAME)))
+        fault(self.fault.as_ref(), stage, NAME)
     }
 }
 

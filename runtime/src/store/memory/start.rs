@@ -12,7 +12,7 @@ use super::tables::Execution;
 use super::write::Write;
 use crate::status::ExecutionStatus;
 use crate::store::decide::{Ended, Found, Notify, OutsideEnd, StartDecision, TOLD, remembered, terminates};
-use crate::store::group::Kind;
+use crate::store::failure::Kind;
 use crate::store::{
     ExecutionRow, MessageKind, NewExecution, ResumeAnswer, SendAnswer, StartAnswer, Starts, StoreFuture,
     StoredTurn,

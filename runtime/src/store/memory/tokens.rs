@@ -4,7 +4,7 @@ use super::locks::{Key, Mode};
 use super::statement::{Looked, Statement};
 use super::task::{delete, tell_outcome};
 use super::write::{TaskRow, Write};
-use crate::store::group::Kind;
+use crate::store::failure::Kind;
 use crate::store::{Append, NewTask, TaskChange};
 use abide_core::exec::AttemptOutcome;
 use abide_core::{EventId, ExecutionId};

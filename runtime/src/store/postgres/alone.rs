@@ -9,13 +9,14 @@ use super::failure::{failed, kind};
 use super::guard;
 use super::shared::Shared;
 use crate::store::decide::{Notices, Notify};
-use crate::store::group::{self, Kind};
+use crate::store::failure::Kind;
+use crate::store::group;
 use crate::store::{Ack, Append, AppendOutcome, Counters, StoreError};
 use sqlx::{Executor, PgConnection};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long the row is waited for. The deadlock detector's second is as long.
+/// Lock timeout, as long as the deadlock detector waits.
 const PATIENT: &str = "BEGIN; SET LOCAL lock_timeout = '1s'";
 /// When it is asked who holds the row.
 const LOOK_AFTER: Duration = Duration::from_millis(500);

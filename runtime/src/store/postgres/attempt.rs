@@ -3,9 +3,6 @@
 use super::rows::{Bound, number, signed};
 use crate::store::{Append, AttemptChange};
 
-/// Deletes all of an execution that ends from outside.
-pub(super) const DELETE: &str = "DELETE FROM {s}.attempt WHERE execution = $1";
-
 /// Changes of failed attempts.
 #[derive(Default)]
 pub(super) struct Attempts<'a> {

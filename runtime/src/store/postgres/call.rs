@@ -2,13 +2,13 @@
 //!
 //! Three kinds: a read, one statement that writes, a transaction. What the database breaks off for others' sake (a serialization
 //! failure, a deadlock, a lock not had in time) is done again. A connection that breaks is replaced; where it broke in a commit, or
-//! in the one statement, nobody knows, and the caller is told so (PROTOCOL 8).
+//! in the one statement, the outcome is unknown, and the caller is told so (PROTOCOL 8).
 
 use super::connection::{NO_ANSWER, no_answer};
 use super::failure::kind;
 use super::shared::Shared;
 use super::store::PostgresStore;
-use crate::store::group::Kind;
+use crate::store::failure::Kind;
 use crate::store::patience::{Patience, Tried};
 use crate::store::{Counters, Stage, StoreError, Trouble};
 use sqlx::{Connection, PgConnection, PgPool};

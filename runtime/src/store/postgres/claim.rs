@@ -8,6 +8,7 @@
 use super::rows::signed;
 use super::shared::Shared;
 use crate::store::Trouble;
+use crate::store::message::known_kinds;
 use crate::store::owner::SUSPECT_FROM;
 use crate::store::row::{all, execution, execution_columns};
 use crate::store::{Claim, Claimed, ExecutionRow, StoreError};
@@ -82,7 +83,9 @@ pub(super) const CLAIM: &str = concat!(
 written AS MATERIALIZED (
     SELECT e.id, i.at AS due FROM {s}.inbox i CROSS JOIN LATERAL (
         SELECT e.id FROM {s}.execution e
-        WHERE e.id = i.execution AND i.kind <= 4 AND e.owner IS NULL AND e.status = 0 AND e.queue = $2
+        WHERE e.id = i.execution AND i.kind ",
+    known_kinds!(),
+    " AND e.owner IS NULL AND e.status = 0 AND e.queue = $2
             AND (e.crashes < $7 OR e.crashes >= $8) AND ",
     is_wanted!("e.type"),
     "
@@ -108,7 +111,9 @@ pub(super) const CLAIM_SUSPECT: &str = concat!(
     "WITH chosen AS MATERIALIZED (
     SELECT id FROM {s}.execution e
     WHERE owner IS NULL AND status = 0 AND crashes >= 2 AND crashes >= $7 AND crashes <= $8 AND queue = $2
-        AND (wake_at <= $4 OR EXISTS (SELECT FROM {s}.inbox i WHERE i.execution = e.id AND i.kind <= 4)) AND ",
+        AND (wake_at <= $4 OR EXISTS (SELECT FROM {s}.inbox i WHERE i.execution = e.id AND i.kind ",
+    known_kinds!(),
+    ")) AND ",
     is_wanted!("type"),
     "
     ORDER BY crashes, wake_at, id LIMIT least($6, 1) FOR NO KEY UPDATE SKIP LOCKED),

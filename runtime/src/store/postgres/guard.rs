@@ -5,6 +5,7 @@ use super::shared::Shared;
 use crate::store::Append;
 use crate::store::decide;
 use crate::store::group::Committed;
+use crate::store::message::input_kinds;
 use abide_core::ExecutionId;
 use sqlx::{AssertSqlSafe, Executor, PgConnection, Row};
 use std::fmt::Write;
@@ -51,10 +52,11 @@ fn text(shared: &Shared, locks: &Locks, begin: &str) -> String {
     let list: Vec<String> = locks.closes().map(|id| id.to_string()).collect();
     if !list.is_empty() {
         let list = list.join(",");
+        let inputs = input_kinds!();
         let lock = if mutant!(CloseWithoutLock) { "FOR KEY SHARE" } else { "FOR UPDATE" };
         put(format_args!(
             "SELECT 1, id, 0::bigint FROM \"{schema}\".execution WHERE id IN ({list}) ORDER BY id {lock} SKIP LOCKED;\
-             SELECT 2, execution, id FROM \"{schema}\".inbox WHERE execution IN ({list}) AND kind IN (0, 1, 4);"
+             SELECT 2, execution, id FROM \"{schema}\".inbox WHERE execution IN ({list}) AND kind {inputs};"
         ));
     }
     text

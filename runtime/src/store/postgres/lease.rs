@@ -12,16 +12,15 @@ use super::keys::lock_key;
 use super::process::Here;
 use super::shared::{SLOTS, Shared};
 use super::store::PostgresStore;
-use crate::store::decide::{Notify, outcome_json, outcome_row};
+use crate::store::decide::{
+    Notify, Seen, Suspects, judge, left_columns, outcome_json, outcome_row, taken_over_columns,
+};
 use crate::store::owner::{EARLY, FREE_AT_ONCE};
 use crate::store::task::lost;
-use crate::store::{
-    Claim, Claimed, DeadWorker, Deaths, Ownership, StoreError, StoreFuture, Trouble, WorkerInfo,
-};
+use crate::store::{Claim, Claimed, Deaths, Ownership, StoreError, StoreFuture, Trouble, WorkerInfo};
 use abide_core::{ExecutionId, Incarnation};
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
-use std::time::Duration;
 use tokio::sync::oneshot;
 
 pub(super) const OWNED: &str = "SELECT id FROM {s}.execution WHERE owner = $1";
@@ -48,34 +47,18 @@ const SHORTEN: &str = "WITH short AS (UPDATE {s}.lease l SET lease_until = l.ren
         RETURNING l.lease_until)
     SELECT min(lease_until) - {now} FROM short";
 
-/// A worker as a look sees it.
-struct Seen {
-    incarnation: Incarnation,
-    name: String,
-    /// See [`process`](super::process).
-    process: String,
-    /// Until its lease runs out; `None` where it has none.
-    left_ms: Option<i64>,
-    /// Whether it has renewed its lease at this very run of the server.
-    same_server: bool,
-    /// Whether somebody holds the lock that says that it lives.
-    held: bool,
-}
-
-impl Seen {
-    fn of(row: &PgRow) -> Result<Self, StoreError> {
-        let read = || -> sqlx::Result<Self> {
-            Ok(Self {
-                incarnation: Incarnation(row.try_get(0)?),
-                name: row.try_get(1)?,
-                process: row.try_get(2)?,
-                left_ms: row.try_get(3)?,
-                same_server: row.try_get(4)?,
-                held: row.try_get(5)?,
-            })
-        };
-        read().map_err(|error| StoreError::Unknown { message: error.to_string() })
-    }
+fn seen(row: &PgRow) -> Result<Seen<String>, StoreError> {
+    let read = || -> sqlx::Result<Seen<String>> {
+        Ok(Seen {
+            incarnation: Incarnation(row.try_get(0)?),
+            name: row.try_get(1)?,
+            process: row.try_get(2)?,
+            left_ms: row.try_get(3)?,
+            same_server: row.try_get(4)?,
+            held: row.try_get(5)?,
+        })
+    };
+    read().map_err(|error| StoreError::Unknown { message: error.to_string() })
 }
 
 impl Ownership for PostgresStore {
@@ -147,26 +130,12 @@ impl Ownership for PostgresStore {
                 let all = sqlx::query(shared.sql.of(WORKERS)).bind(None::<i64>);
                 Box::pin(async move { Ok(all.fetch_all(connection).await?) })
             });
-            let (mut deaths, mut suspects) = (Deaths::default(), Vec::new());
-            for row in rows.await? {
-                let worker = Seen::of(&row)?;
-                let mine = self.shared.mine().contains_key(&worker.incarnation);
-                let gone = !mine && self.is_gone(&worker);
-                if gone || worker.left_ms.is_none_or(|left_ms| left_ms < 0) {
-                    let Seen { incarnation, name, .. } = worker;
-                    deaths.dead.push(DeadWorker { incarnation, name, gone });
-                } else if let Some(left_ms) =
-                    worker.left_ms.filter(|_| !mine && !worker.held && worker.same_server)
-                {
-                    suspects.push((left_ms, worker.incarnation.0));
-                }
-            }
-            if !suspects.is_empty() && self.hears_locks().await {
-                let known = suspects.iter().map(|(left_ms, _)| *left_ms).min();
-                let short =
-                    self.shorten_leases(suspects.into_iter().map(|(_, worker)| worker).collect()).await?;
-                let left = known.into_iter().chain(short).min();
-                deaths.next = left.map(|ms| Duration::from_millis(u64::try_from(ms).unwrap_or(0)));
+            let workers = rows.await?.iter().map(seen).collect::<Result<Vec<_>, _>>()?;
+            let is_mine = |worker| self.shared.mine().contains_key(&worker);
+            let (mut deaths, suspects) = judge(workers, is_mine, |process| self.has_ended(process));
+            if !suspects.workers.is_empty() && self.hears_locks().await {
+                let known = suspects.left_ms();
+                deaths.next = Suspects::next(known, self.shorten_leases(suspects.workers).await?);
             }
             Ok(deaths)
         })
@@ -175,13 +144,14 @@ impl Ownership for PostgresStore {
     /// Fence first and commit, then read (PROTOCOL 14); the worker's row goes last, so that anybody can finish.
     fn take_over(&self, dead: Incarnation) -> StoreFuture<'_, u64> {
         Box::pin(async move {
-            let seen = self.read(move |shared, connection| {
+            let found = self.read(move |shared, connection| {
                 let one = sqlx::query(shared.sql.of(WORKERS)).bind(Some(dead.0));
                 Box::pin(async move { Ok(one.fetch_optional(connection).await?) })
             });
-            let Some(row) = seen.await? else { return Ok(0) };
+            let Some(row) = found.await? else { return Ok(0) };
             // What has ended does not come back: it has still ended when the lease is deleted.
-            let gone = self.is_gone(&Seen::of(&row)?) && !self.shared.mine().contains_key(&dead);
+            let is_mine = self.shared.mine().contains_key(&dead);
+            let gone = seen(&row)?.is_gone(is_mine, |process| self.has_ended(process));
             if !self
                 .call(move |shared, connection| Box::pin(fence_out(connection, shared, dead, gone)))
                 .await?
@@ -239,10 +209,9 @@ impl Ownership for PostgresStore {
 }
 
 impl PostgresStore {
-    /// Whether the operating system says that its process has ended. Two machines that are copies of one, made while it ran, look like
-    /// the same one to it; so the server must have seen the end of the process's session as well, which takes it no time.
-    fn is_gone(&self, worker: &Seen) -> bool {
-        !worker.held && self.here.as_ref().is_some_and(|here| here.has_ended(&worker.process))
+    /// Whether the operating system says that a process of this machine has ended.
+    fn has_ended(&self, process: &str) -> bool {
+        self.here.as_ref().is_some_and(|here| here.has_ended(process))
     }
 
     /// Whether free locks of others mean anything to this process.
@@ -254,7 +223,8 @@ impl PostgresStore {
 
     /// Shortens the leases of those of these workers whose locks are free and who have renewed at this very run of the server; how
     /// many ms the first of those has left.
-    async fn shorten_leases(&self, suspects: Vec<i64>) -> Result<Option<i64>, StoreError> {
+    async fn shorten_leases(&self, suspects: Vec<Incarnation>) -> Result<Option<i64>, StoreError> {
+        let suspects: Vec<i64> = suspects.into_iter().map(|worker| worker.0).collect();
         let early_ms = EARLY.min(self.shared.options.lease).as_millis() as i64;
         self.once(move |shared, connection| {
             let query = sqlx::query_scalar::<_, Option<i64>>(shared.sql.of(SHORTEN));
@@ -310,13 +280,15 @@ pub(super) async fn lose_tasks(
     Ok(())
 }
 
-pub(super) const FREE: &str = "UPDATE {s}.execution e SET owner = NULL, rev = e.rev + 1, recovered_from = $1,
-            crashes = crashes + active::integer,
-            wake_at = CASE WHEN active AND status < 10 THEN $2 ELSE wake_at END
+pub(super) const FREE: &str = concat!(
+    "UPDATE {s}.execution e SET ",
+    taken_over_columns!(),
+    "
         FROM (SELECT id FROM {s}.execution WHERE owner = $1 LIMIT $3 FOR NO KEY UPDATE) o
-        WHERE e.id = o.id AND e.owner = $1 RETURNING e.id";
+        WHERE e.id = o.id AND e.owner = $1 RETURNING e.id"
+);
 
-/// What was terminated and is nobody's any more: nobody is to be told so. Asked after it was set free, by a younger look: until
+/// Deletes the messages to closed executions that have lost their owner: nobody is left to read them. Asked after it was set free, by a younger look: until
 /// then a terminate may have told its owner.
 async fn forget_closed(
     connection: &mut PgConnection,
@@ -357,12 +329,12 @@ pub(super) async fn leave(
     shared: &Shared,
     owner: Incarnation,
 ) -> Result<(), Trouble> {
-    const FREE: &str = "UPDATE {s}.execution SET owner = NULL, rev = rev + 1,
-        recovered_from = CASE WHEN active THEN $1 ELSE recovered_from END,
-        wake_at = CASE WHEN active AND status < 10 THEN {now} ELSE wake_at END WHERE owner = $1 RETURNING id";
+    const LEAVE: &str =
+        concat!("UPDATE {s}.execution SET ", left_columns!(), " WHERE owner = $1 RETURNING id");
     let lease = sqlx::query(shared.sql.of("DELETE FROM {s}.lease WHERE worker = $1")).bind(owner.0);
     lease.execute(&mut *connection).await?;
-    let freed = sqlx::query(shared.sql.of(FREE)).bind(owner.0).fetch_all(&mut *connection).await?;
+    let freed = sqlx::query(shared.sql.of(LEAVE)).bind(owner.0).bind(shared.clock.now_ms());
+    let freed = freed.fetch_all(&mut *connection).await?;
     lose_tasks(connection, shared, owner).await?;
     forget_closed(&mut *connection, shared, &freed).await?;
     sqlx::query(shared.sql.of("DELETE FROM {s}.worker WHERE id = $1"))

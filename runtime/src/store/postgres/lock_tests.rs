@@ -7,7 +7,7 @@ use crate::policy::IdConflictPolicy;
 use crate::status::ExecutionStatus;
 use crate::store::conformance::transactions::User;
 use crate::store::conformance::{Lab, Process};
-use crate::store::group::Kind;
+use crate::store::failure::Kind;
 use crate::store::{Append, AppendOutcome, NewExecution, RowChange, SendAnswer, StartAnswer, StoreError};
 use abide_core::ExecutionId;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};

@@ -9,7 +9,7 @@ use super::keys::lock_key;
 use super::schema::{MIGRATION_TABLE, MIGRATIONS, version};
 use super::sql::Sql;
 use crate::store::StoreError;
-use crate::store::group::Kind;
+use crate::store::failure::Kind;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, Row};
 use std::sync::Arc;
 use std::time::Duration;

@@ -102,7 +102,7 @@ async fn prepare(options: OpenOptions, name: String) -> Result<PostgresStore, St
 
 /// A server that starts, or has no room just now, is waited for.
 async fn first_connection(options: &OpenOptions, name: &str) -> Result<(PgConnection, Duration), StoreError> {
-    use crate::store::group::Kind;
+    use crate::store::failure::Kind;
     let begun = Instant::now();
     loop {
         let error = match connect(&options.connect, "opening").await {

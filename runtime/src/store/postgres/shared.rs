@@ -9,9 +9,9 @@ use super::sql::Sql;
 use super::timeout::LastTimeout;
 use crate::store::clock::Clock;
 use crate::store::decide::Notify;
-use crate::store::group::{Failed, Kind};
+use crate::store::failure::{Failed, Kind, fault};
 use crate::store::queue::Queue;
-use crate::store::{Counters, Fault, Stage, StoreError};
+use crate::store::{Counters, Stage, StoreError};
 use abide_core::{ExecutionId, Incarnation};
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -155,19 +155,7 @@ impl Shared {
 
     /// Asks the test's hook for a fault at this stage.
     pub(super) fn fault(&self, stage: Stage) -> Result<(), Failed> {
-        let Some(fault) = self.options.fault.as_ref().and_then(|hook| hook(stage)) else {
-            return Ok(());
-        };
-        let path = self.name.clone();
-        let message = "injected".to_owned();
-        let (kind, error) = match fault {
-            Fault::Lost => (Kind::Broken, StoreError::Unknown { message }),
-            Fault::Busy => (Kind::Busy, StoreError::Busy { path, waited: Duration::ZERO }),
-            Fault::Full => (Kind::Full, StoreError::Full { path }),
-            Fault::ReadOnly => (Kind::ReadOnly, StoreError::ReadOnly { path }),
-            Fault::Fsync => (Kind::Io, StoreError::Io { path, message, source: None }),
-        };
-        Err(Failed { kind, error })
+        fault(self.options.fault.as_ref(), stage, &self.name)
     }
 
     /// The error of a fault that a test injects at this stage of an attempt.

@@ -3,7 +3,6 @@
 //! What SQLite's one write lock gives is taken by name here: a start holds the locks of its workflow id (PROTOCOL 23) and of its
 //! request id (PROTOCOL 98), an end holds its execution's row. Whoever holds the one may ask for the other in this order only.
 
-use super::attempt;
 use super::find::{BY_ID, select};
 use super::keys::start_keys;
 use super::rows::TERMINATED;
@@ -12,8 +11,8 @@ use super::sql::SETTLE;
 use super::store::PostgresStore;
 use crate::status::ExecutionStatus;
 use crate::store::decide::{
-    Ended, Found, Notify, OutsideEnd, StartDecision, TOLD, end_columns, remembered, resume_columns,
-    terminates,
+    Ended, Found, Notify, OutsideEnd, StartDecision, TOLD, end_columns, end_deletes, remembered,
+    resume_columns, terminates,
 };
 use crate::store::row::execution;
 use crate::store::{
@@ -167,8 +166,6 @@ async fn end(connection: &mut PgConnection, shared: &Shared, end: OutsideEnd<'_>
     const EVENT: &str =
         "INSERT INTO {s}.journal (execution, seq, n, at, writer, body) VALUES ($1, $2, $3, $4, $5, $6)";
     const ROW: &str = concat!("UPDATE {s}.execution SET ", end_columns!(), " WHERE id = $1 RETURNING owner");
-    const TASKS: &str = "DELETE FROM {s}.task WHERE execution = $1";
-    const INBOX: &str = "DELETE FROM {s}.inbox WHERE execution = $1";
     const TELL: &str = "INSERT INTO {s}.inbox (execution, kind, request_id, body, at)
         VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING";
     let (id, turn) = (end.execution.0, &end.turn);
@@ -184,8 +181,8 @@ async fn end(connection: &mut PgConnection, shared: &Shared, end: OutsideEnd<'_>
     let update = sqlx::query_scalar(shared.sql.of(ROW)).bind(id).bind(OutsideEnd::STATUS.code() as i16);
     // The owner that the update sees counts: it may have been claimed since it was read.
     let owner: Option<i64> = update.bind(end.event).bind(end.at_ms).fetch_one(&mut *connection).await?;
-    for table in [TASKS, attempt::DELETE, INBOX] {
-        sqlx::query(shared.sql.of(table)).bind(id).execute(&mut *connection).await?;
+    for delete in end_deletes!("{s}.") {
+        sqlx::query(shared.sql.of(delete)).bind(id).execute(&mut *connection).await?;
     }
     if owner.is_some() {
         let tell = sqlx::query(shared.sql.of(TELL)).bind(id).bind(TERMINATED).bind(TOLD);

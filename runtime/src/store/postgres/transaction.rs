@@ -13,7 +13,7 @@ use super::shared::Shared;
 use super::start::start;
 use super::store::PostgresStore;
 use crate::store::decide::{Notify, Receiver, attempt_id};
-use crate::store::group::Kind;
+use crate::store::failure::Kind;
 use crate::store::{
     AttemptTransaction, Counters, NewExecution, NewMessage, SendAnswer, Stage, StartAnswer, StoreError,
     StoreFuture, TaskKey, UserConnection, Within,

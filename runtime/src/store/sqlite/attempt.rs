@@ -19,8 +19,5 @@ ON CONFLICT (execution, activity) DO UPDATE SET
 pub(super) const DELETE_OF_CLOSED: &str = "
 DELETE FROM attempt WHERE execution IN (SELECT value FROM json_each($8))";
 
-/// Deletes all of an execution that ends from outside.
-pub(super) const DELETE: &str = "DELETE FROM attempt WHERE execution = ?";
-
 pub(super) const READ: &str =
     "SELECT activity, attempt, next_at, failure FROM attempt WHERE execution = ? ORDER BY activity";

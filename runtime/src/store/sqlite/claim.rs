@@ -5,6 +5,7 @@
 //! which have crashed their owners, are left out unless asked for, and then come one at a time.
 
 use crate::store::Trouble;
+use crate::store::message::known_kinds;
 use crate::store::owner::SUSPECT_FROM;
 use crate::store::row::{all, execution, execution_columns};
 use crate::store::{Claim, Claimed, StoreError};
@@ -48,7 +49,9 @@ SELECT id FROM (
     "
     UNION ALL
     SELECT e.id, i.at FROM inbox i CROSS JOIN execution e ON e.id = i.execution
-    WHERE i.kind <= 4 AND e.owner IS NULL AND e.status = 0 AND (e.crashes < $6 OR e.crashes >= $7) AND ",
+    WHERE i.kind ",
+    known_kinds!(),
+    " AND e.owner IS NULL AND e.status = 0 AND (e.crashes < $6 OR e.crashes >= $7) AND ",
     is_wanted!("e"),
     "
     UNION ALL
@@ -66,7 +69,9 @@ const SUSPECT: &str = concat!(
     "
 SELECT id FROM execution
 WHERE owner IS NULL AND status = 0 AND crashes >= 2 AND crashes >= $6 AND crashes <= $7
-  AND (wake_at <= $3 OR EXISTS (SELECT 1 FROM inbox WHERE inbox.execution = execution.id AND kind <= 4)) AND ",
+  AND (wake_at <= $3 OR EXISTS (SELECT 1 FROM inbox WHERE inbox.execution = execution.id AND kind ",
+    known_kinds!(),
+    ")) AND ",
     is_wanted!("execution"),
     "
 ORDER BY crashes, wake_at, id LIMIT 1"

@@ -5,7 +5,8 @@ use super::failure::{kind, store_error};
 use super::start;
 use super::writer::Writer;
 use crate::store::decide::Notices;
-use crate::store::group::{self, Committed, Committer, Failed, Group, Kind};
+use crate::store::failure::{Failed, Kind};
+use crate::store::group::{self, Committed, Committer, Group};
 use crate::store::{Ack, Append, AppendOutcome, Counters, Stage, StartAnswer, StoreError};
 use abide_core::ExecutionId;
 use sqlx::{Executor, Row};
@@ -15,22 +16,18 @@ use tokio::time::Instant;
 
 impl Committer for Writer {
     async fn attempt(&mut self, group: &[(Append, Ack)]) -> Result<Committed, Failed> {
-        if let Some(kind) = self.fault(Stage::BeforeCommit) {
-            return Err(Failed { kind, error: self.shared.injected(kind) });
-        }
+        self.shared.fault(Stage::BeforeCommit)?;
         let query = Batch::of(group.iter().map(|(append, _)| append)).query(true);
         let rows = match self.connection().await {
             Ok(connection) => connection.fetch_all(query).await,
             Err(error) => Err(error),
         };
         match rows {
-            Ok(rows) => match self.fault(Stage::AfterCommit) {
-                Some(kind) => Err(Failed { kind, error: self.shared.injected(kind) }),
-                None => {
-                    let missing = rows.iter().map(|row| ExecutionId(row.get(0))).collect();
-                    Ok(Committed { missing, ..Committed::default() })
-                }
-            },
+            Ok(rows) => {
+                self.shared.fault(Stage::AfterCommit)?;
+                let missing = rows.iter().map(|row| ExecutionId(row.get(0))).collect();
+                Ok(Committed { missing, ..Committed::default() })
+            }
             Err(error) => {
                 self.clean().await;
                 Err(self.failed(error))

@@ -1,14 +1,14 @@
 //! Workers: incarnations, leases, and take-over (PROTOCOL 12-14, 18, 19).
 //!
-//! Whoever's lock file is free is gone. A live one is only taken over when its lease has run out, and only by a process that was itself able to write all that time: a stranger's lock stalls everybody alike.
+//! A worker whose lock file is free is gone. A live one is taken over only after its lease has run out, and only by a process that was
+//! able to write all that time: a lock that another program holds stalls all processes alike.
 
 use super::life::{LifeLock, is_free, lock_path};
 use super::store::SqliteStore;
 use super::{claim, task};
-use crate::store::owner::FREE_AT_ONCE;
-use crate::store::{
-    Claim, Claimed, DeadWorker, Deaths, Ownership, StoreError, StoreFuture, Trouble, WorkerInfo,
-};
+use crate::store::decide::{left_columns, taken_over_columns};
+use crate::store::owner::{DeadWorker, FREE_AT_ONCE};
+use crate::store::{Claim, Claimed, Deaths, Ownership, StoreError, StoreFuture, Trouble, WorkerInfo};
 use abide_core::{ExecutionId, Incarnation};
 use sqlx::{Row, SqliteConnection};
 
@@ -79,22 +79,9 @@ impl Ownership for SqliteStore {
     fn unregister(&self, owner: Incarnation) -> StoreFuture<'_, ()> {
         Box::pin(async move {
             let now = self.shared.clock.now_ms();
-            let left = self.call(move |connection| {
-            Box::pin(async move {
-                sqlx::query("DELETE FROM lease WHERE worker = ?").bind(owner.0).execute(&mut *connection).await?;
-                // A clean leave is no crash: nothing is counted, and what was left behind is due at once.
-                forget_closed(&mut *connection, owner).await?;
-                let free = "UPDATE execution SET owner = NULL, rev = rev + 1, recovered_from = CASE WHEN active THEN $1
-                    ELSE recovered_from END, wake_at = CASE WHEN active AND status < 10 THEN $2 ELSE wake_at END
-                    WHERE owner = $1";
-                sqlx::query(free).bind(owner.0).bind(now).execute(&mut *connection).await?;
-                task::lose(connection, owner, now, i64::MAX).await?;
-                sqlx::query("DELETE FROM worker WHERE id = ?").bind(owner.0).execute(connection).await?;
-                Ok(())
-            })
-        });
+            let left = self.call(move |connection| Box::pin(leave(connection, owner, now)));
             let left = left.await;
-            // Whatever the database says: nobody here is that worker any more, and a free lock says so to everybody.
+            // Whether or not the database could be written: this process is not that worker any more, and the free lock says so.
             let lock = self.shared.life_locks().remove(&owner.0);
             if let (Some(lock), Ok(())) = (lock, &left) {
                 lock.leave();
@@ -208,13 +195,30 @@ async fn fence_out(
     Ok(left.fetch_one(connection).await? == 0)
 }
 
-/// What was terminated and is about to be nobody's: nobody is to be told so.
+/// Deletes the messages to closed executions that are about to lose their owner: nobody is left to read them.
 async fn forget_closed(connection: &mut SqliteConnection, owner: Incarnation) -> Result<(), Trouble> {
     let closed = "DELETE FROM inbox
         WHERE execution IN (SELECT id FROM execution WHERE owner = ? AND status >= 10) AND kind <> 2";
     sqlx::query(closed).bind(owner.0).execute(connection).await?;
     Ok(())
 }
+
+/// A clean leave: what was left behind is due at once.
+async fn leave(connection: &mut SqliteConnection, owner: Incarnation, now: i64) -> Result<(), Trouble> {
+    const LEAVE: &str = concat!("UPDATE execution SET ", left_columns!(), " WHERE owner = $1");
+    sqlx::query("DELETE FROM lease WHERE worker = ?").bind(owner.0).execute(&mut *connection).await?;
+    forget_closed(&mut *connection, owner).await?;
+    sqlx::query(LEAVE).bind(owner.0).bind(now).execute(&mut *connection).await?;
+    task::lose(connection, owner, now, i64::MAX).await?;
+    sqlx::query("DELETE FROM worker WHERE id = ?").bind(owner.0).execute(connection).await?;
+    Ok(())
+}
+
+const FREE: &str = concat!(
+    "UPDATE execution SET ",
+    taken_over_columns!(),
+    " WHERE id IN (SELECT id FROM execution WHERE owner = $1 LIMIT $3)"
+);
 
 /// Sets some of what it owned free; the crash counter rises for what was running. The attempts that it ran for others are
 /// lost. With nothing left its row goes, and true comes with the count.
@@ -224,12 +228,8 @@ async fn set_free(
     now: i64,
 ) -> Result<(u64, bool), Trouble> {
     forget_closed(&mut *connection, dead).await?;
-    let free = "UPDATE execution SET owner = NULL, rev = rev + 1, recovered_from = $1,
-            crashes = crashes + (active <> 0),
-            wake_at = CASE WHEN active AND status < 10 THEN $2 ELSE wake_at END
-        WHERE id IN (SELECT id FROM execution WHERE owner = $1 LIMIT $3)";
-    let free =
-        sqlx::query(free).bind(dead.0).bind(now).bind(FREE_AT_ONCE as i64).execute(&mut *connection).await?;
+    let free = sqlx::query(FREE).bind(dead.0).bind(now).bind(FREE_AT_ONCE as i64);
+    let free = free.execute(&mut *connection).await?;
     let lost = task::lose(connection, dead, now, FREE_AT_ONCE as i64).await?;
     let done = free.rows_affected() == 0 && lost == 0;
     if done {

@@ -4,9 +4,9 @@ use super::job::Item;
 use super::life::LifeLock;
 use super::options::OpenOptions;
 use crate::store::clock::Clock;
-use crate::store::group::Kind;
+use crate::store::failure::{Failed, Kind, fault};
 use crate::store::queue::Queue;
-use crate::store::{Counters, Fault, Stage, StoreError};
+use crate::store::{Counters, Stage, StoreError};
 use abide_core::ExecutionId;
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -87,31 +87,16 @@ impl Shared {
     }
 
     /// Asks the test's hook for a fault at this stage.
-    pub(super) fn fault(&self, stage: Stage) -> Option<Kind> {
-        let fault = self.options.fault.as_ref()?(stage)?;
-        Some(match fault {
-            Fault::Lost => Kind::Broken,
-            Fault::Busy => Kind::Busy,
-            Fault::Full => Kind::Full,
-            Fault::ReadOnly => Kind::ReadOnly,
-            Fault::Fsync => Kind::Io,
-        })
-    }
-
-    /// Fails where the test's hook wants it.
-    pub(super) fn fail(&self, stage: Stage) -> Result<(), StoreError> {
-        self.fault(stage).map_or(Ok(()), |kind| Err(self.injected(kind)))
-    }
-
-    /// The error that an injected fault would have given.
-    pub(super) fn injected(&self, kind: Kind) -> StoreError {
-        let path = self.path.display().to_string();
-        match kind {
-            Kind::Io => StoreError::Io { path, message: "fsync failed (injected)".to_owned(), source: None },
-            Kind::ReadOnly => StoreError::ReadOnly { path },
-            Kind::Broken => StoreError::Unknown { message: "the call broke off (injected)".to_owned() },
-            _ => self.obstacle(kind, Duration::ZERO).1,
+    pub(super) fn fault(&self, stage: Stage) -> Result<(), Failed> {
+        match &self.options.fault {
+            Some(hook) => fault(Some(hook), stage, &self.path.display().to_string()),
+            None => Ok(()),
         }
+    }
+
+    /// The error of a fault that a test injects at this stage.
+    pub(super) fn fail(&self, stage: Stage) -> Result<(), StoreError> {
+        self.fault(stage).map_err(|failed| failed.error)
     }
 
     /// How long to pause for a lock or for room, and what to tell those who do not wait.

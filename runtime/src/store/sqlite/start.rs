@@ -1,11 +1,10 @@
 //! Starts and ends from outside: id policies, unowned starts, terminate, resume. All on the writer's connection, inside
 //! a transaction, where the write lock makes looking and deciding one.
 
-use super::attempt;
 use super::store::SqliteStore;
 use crate::status::ExecutionStatus;
 use crate::store::decide::{
-    Found, OutsideEnd, StartDecision, TOLD, end_columns, remembered, resume_columns, terminates,
+    Found, OutsideEnd, StartDecision, TOLD, end_columns, end_deletes, remembered, resume_columns, terminates,
 };
 use crate::store::row::{execution, execution_columns};
 use crate::store::{MessageKind, NewExecution, ResumeAnswer, SendAnswer, StartAnswer, Starts, StoreFuture};
@@ -119,10 +118,8 @@ async fn end(connection: &mut SqliteConnection, end: OutsideEnd<'_>, owned: bool
         .await?;
     let row = sqlx::query(ROW).bind(id).bind(OutsideEnd::STATUS.code()).bind(end.event).bind(end.at_ms);
     row.execute(&mut *connection).await?;
-    for table in
-        ["DELETE FROM inbox WHERE execution = ?", "DELETE FROM task WHERE execution = ?", attempt::DELETE]
-    {
-        sqlx::query(table).bind(id).execute(&mut *connection).await?;
+    for delete in end_deletes!("") {
+        sqlx::query(delete).bind(id).execute(&mut *connection).await?;
     }
     if owned {
         let tell = "INSERT INTO inbox (execution, kind, request_id, body, at) VALUES (?, ?, ?, ?, ?)";

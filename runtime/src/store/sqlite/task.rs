@@ -166,7 +166,7 @@ async fn release(
     Ok(())
 }
 
-/// The claimed attempts of a worker that is gone, so many at most: whether their effects took place nobody knows. How many.
+/// Ends the claimed attempts of a worker that is gone, `most` at most, as lost: their effects may have taken place. How many.
 pub(super) async fn lose(
     connection: &mut SqliteConnection,
     gone: Incarnation,

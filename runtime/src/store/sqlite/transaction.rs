@@ -16,7 +16,7 @@ use super::store::SqliteStore;
 use super::{message, start};
 use crate::future::BoxFuture;
 use crate::store::decide::attempt_request_id;
-use crate::store::group::Kind;
+use crate::store::failure::Kind;
 use crate::store::{
     AttemptTransaction, Counters, MessageKind, NewExecution, NewMessage, SendAnswer, Stage, StartAnswer,
     StoreError, StoreFuture, TaskKey, UserConnection, Within,

@@ -10,7 +10,8 @@ use super::failure::{kind, store_error};
 use super::job::{Granted, Item, MAX_JOBS, Pause, Queued};
 use super::shared::Shared;
 use crate::store::Trouble;
-use crate::store::group::{self, Committer, Kind};
+use crate::store::failure::Kind;
+use crate::store::group::{self, Committer};
 use crate::store::owner::CHANGE_POLL;
 use crate::store::queue::{Taken, Turn};
 use crate::store::{Counters, Stage, StoreError};
@@ -138,11 +139,6 @@ impl Writer {
         self.shared.note_duration(since.elapsed());
     }
 
-    /// Asks the test's hook for a fault at this stage.
-    pub(super) fn fault(&self, stage: Stage) -> Option<Kind> {
-        self.shared.fault(stage)
-    }
-
     /// A lock or a full disk: waits a little, and refuses the calls that have waited long enough.
     pub(super) fn pause(&mut self, kind: Kind, since: Instant) {
         self.shared.disturbed();
@@ -173,14 +169,14 @@ impl Writer {
             }
         }
         let started = Instant::now();
-        let committed = match self.fault(Stage::BeforeCommit) {
-            Some(kind) => Err(self.shared.injected(kind)),
-            None => self.commit().await,
+        let committed = match self.shared.fail(Stage::BeforeCommit) {
+            Err(error) => Err(error),
+            Ok(()) => self.commit().await,
         };
         let outcome = match committed {
             Ok(()) => {
                 Counters::add(&self.shared.counters.commits, 1);
-                self.fault(Stage::AfterCommit).map_or(Ok(()), |kind| Err(self.shared.injected(kind)))
+                self.shared.fail(Stage::AfterCommit)
             }
             Err(error) => {
                 self.clean().await;

@@ -9,7 +9,7 @@ use super::super::{batch, claim, guard, lease, message, start, task};
 use super::*;
 use crate::policy::IdReusePolicy;
 use crate::status::ExecutionStatus;
-use crate::store::group::Kind;
+use crate::store::failure::Kind;
 use abide_core::{EventId, Incarnation};
 use tokio::sync::oneshot;
 

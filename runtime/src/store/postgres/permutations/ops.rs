@@ -5,7 +5,7 @@ use crate::policy::IdReusePolicy;
 use crate::status::ExecutionStatus;
 use crate::store::Trouble;
 use crate::store::decide::outcome_json;
-use crate::store::group::Kind;
+use crate::store::failure::Kind;
 use crate::store::postgres::batch::{Batch, write_batch};
 use crate::store::postgres::failure::kind;
 use crate::store::postgres::guard;
