@@ -41,21 +41,6 @@ const KNOWN: &[(&str, &str, &str)] = &[
     ("macros/analysis/src", "source::resolve source::types", "names and types are resolved by each other"),
     (
         "runtime/src",
-        "store::postgres store::postgres::alone store::postgres::attempt store::postgres::batch \
-         store::postgres::claim store::postgres::control store::postgres::guard store::postgres::migrate \
-         store::postgres::open store::postgres::read store::postgres::shared store::postgres::sql \
-         store::postgres::start store::postgres::task store::postgres::tokens store::postgres::writer",
-        "the methods of one trait",
-    ),
-    (
-        "runtime/src",
-        "store::sqlite store::sqlite::claim store::sqlite::job store::sqlite::lease store::sqlite::message \
-         store::sqlite::open store::sqlite::read store::sqlite::shared store::sqlite::start \
-         store::sqlite::task store::sqlite::transaction store::sqlite::writer",
-        "the methods of one trait",
-    ),
-    (
-        "runtime/src",
         "worker::attempts worker::builder worker::claims worker::handed_in worker::handle worker::lease \
          worker::live worker::load worker::local worker::news worker::session worker::supervisor \
          worker::tasks worker::thread worker::tokens worker::turn worker::watchdog",

@@ -139,6 +139,17 @@ impl Append {
         self.n == 0 && self.row.is_some() && self.rev.is_some()
     }
 
+    /// What it changes of tasks: nothing where it closes, since a close deletes them all. Whether an attempt was decided otherwise is
+    /// asked of the inbox then, which holds its outcome and keeps the close out.
+    pub(crate) fn task_changes(&self) -> &[TaskChange] {
+        if self.is_closing() { &[] } else { &self.tasks }
+    }
+
+    /// What it changes of failed attempts: nothing where it closes, since a close deletes them all.
+    pub(crate) fn attempt_changes(&self) -> &[AttemptChange] {
+        if self.is_closing() { &[] } else { &self.attempts }
+    }
+
     /// Whether it ends the execution.
     pub(crate) fn is_closing(&self) -> bool {
         self.row.as_ref().and_then(|row| row.status).is_some_and(|status| !status.is_open())

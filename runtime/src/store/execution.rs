@@ -3,6 +3,8 @@
 //! The row holds what is needed without replaying: who owns it, when it is due, how it ended. It never holds
 //! workflow state; that is the journal's.
 
+use super::error::StoreFuture;
+use super::message::SendAnswer;
 use crate::policy::{IdConflictPolicy, IdReusePolicy};
 use crate::status::ExecutionStatus;
 use abide_core::{ExecutionId, Incarnation};
@@ -51,6 +53,34 @@ pub(crate) struct ExecutionRow {
     pub(crate) history_len: u64,
 }
 
+#[cfg(any(test, feature = "testing"))]
+impl ExecutionRow {
+    /// A new row that runs, with nothing but its names.
+    pub(crate) fn of(new: &NewExecution) -> Self {
+        Self {
+            id: new.id,
+            workflow_id: new.workflow_id.clone(),
+            run_id: new.run_id.clone(),
+            workflow_type: new.workflow_type.clone(),
+            queue: new.queue.clone(),
+            status: ExecutionStatus::Running,
+            owner: None,
+            rev: 0,
+            wake_at_ms: None,
+            active: false,
+            retried_ms: 0,
+            crashes: 0,
+            recovered_from: None,
+            suspension: None,
+            input: None,
+            result: None,
+            created_at_ms: new.created_at_ms,
+            closed_at_ms: None,
+            history_len: 0,
+        }
+    }
+}
+
 /// Why an execution is suspended. One JSON column, so that people can read it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Suspension {
@@ -67,6 +97,14 @@ pub(crate) struct Suspension {
     pub(crate) other_builds: bool,
     /// When.
     pub(crate) at_ms: i64,
+}
+
+impl Suspension {
+    /// As its column has it.
+    #[cfg(any(feature = "sqlite", feature = "postgres"))]
+    pub(crate) fn json(&self) -> String {
+        serde_json::to_string(self).expect("a suspension is plain text and numbers")
+    }
 }
 
 /// An execution to be started.
@@ -128,4 +166,24 @@ pub(crate) enum ResumeAnswer {
     NotSuspended(ExecutionStatus),
     /// No such execution (AB0406).
     NoSuchExecution,
+}
+
+/// Starts, and what is done to a run from outside.
+pub(crate) trait Starts: Send + Sync {
+    /// Starts an execution that nobody owns yet; `id` in it comes from [`Journal::execution_id`](super::Journal::execution_id). Policies and
+    /// request id are decided in the transaction. (A start already owned is an [`Append`] with `create`.)
+    fn start(&self, new: NewExecution) -> StoreFuture<'_, StartAnswer>;
+
+    /// Ends an execution at once, owned or not. `event` is the JSON of its closing event, `at_ms` is now. An owner
+    /// is told by an inbox row of kind [`MessageKind::Terminated`]; whatever it still appends answers
+    /// [`AppendOutcome::Lost`]. A known request id answers `Known`.
+    fn terminate(
+        &self,
+        execution: ExecutionId,
+        request_id: String,
+        event: String,
+    ) -> StoreFuture<'_, SendAnswer>;
+
+    /// Lets a suspended execution run again: unowned, due now, its crash counter at 0, every build may try.
+    fn resume(&self, execution: ExecutionId) -> StoreFuture<'_, ResumeAnswer>;
 }

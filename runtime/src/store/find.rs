@@ -1,9 +1,7 @@
-//! Looking things up: by name, by filter, and all of a run.
+//! Looking executions up: by name and by filter.
 
-use super::attempt::AttemptRow;
+use super::error::StoreFuture;
 use super::execution::ExecutionRow;
-use super::journal::StoredTurn;
-use super::message::InboxRow;
 use crate::status::ExecutionStatus;
 use abide_core::ExecutionId;
 
@@ -43,15 +41,31 @@ pub(crate) struct Page {
     pub(crate) next: Option<String>,
 }
 
-/// All that is stored of one run, as of one moment (PROTOCOL 34).
-#[derive(Clone, Debug)]
-pub(crate) struct StoredRun {
-    /// Its row.
-    pub(crate) row: ExecutionRow,
-    /// Its journal, oldest first; or why it is damaged.
-    pub(crate) journal: Result<Vec<StoredTurn>, String>,
-    /// The last failed attempts of its open activities, by activity (PROTOCOL 4).
-    pub(crate) attempts: Vec<AttemptRow>,
-    /// Its inbox, in the order in which it was sent.
-    pub(crate) inbox: Vec<InboxRow>,
+impl Filter {
+    /// The most rows of a page.
+    pub(crate) fn page_len(&self) -> usize {
+        match self.limit {
+            0 => 100,
+            limit => limit.min(1_000) as usize,
+        }
+    }
+}
+
+impl Page {
+    /// Of rows newest first, one more than a page has where there are more.
+    pub(crate) fn of(mut rows: Vec<ExecutionRow>, len: usize) -> Self {
+        let more = rows.len() > len;
+        rows.truncate(len);
+        let next = if more { rows.last().map(|row| row.run_id.clone()) } else { None };
+        Self { rows, next }
+    }
+}
+
+/// Looking executions up.
+pub(crate) trait Lookup: Send + Sync {
+    /// One execution, by any of its names.
+    fn find(&self, by: Find) -> StoreFuture<'_, Option<ExecutionRow>>;
+
+    /// Executions, newest first, a page at a time.
+    fn list(&self, filter: Filter) -> StoreFuture<'_, Page>;
 }

@@ -5,6 +5,8 @@
 //! *unknown*: the journal is read back on a fresh connection before anybody is told anything (PROTOCOL 8). Locks and
 //! full disks are waited out, by tokio's clock, so that a simulation can have its own. Nothing here ever decides what becomes of a workflow.
 
+use super::decide::Notices;
+use super::failure::{Failed, Kind};
 use super::{Ack, Append, AppendOutcome, Counters, ExecutionRow, StartAnswer, StoreError};
 use abide_core::ExecutionId;
 use std::collections::HashSet;
@@ -15,46 +17,8 @@ use tokio::time::Instant;
 /// Appends on their way, each with who waits for it.
 pub(crate) type Group = Vec<(Append, Ack)>;
 
-/// What an error of a call means for what was asked.
-#[cfg_attr(not(all(feature = "sqlite", feature = "postgres")), allow(dead_code))] // each store has some of its own
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
-    /// Raised by the fence.
-    Fenced,
-    /// Raised by the check before a close, or of an attempt's token.
-    Conflict,
-    /// Raised where an execution changed hands.
-    Lost,
-    /// The journal has a row with this execution and seq.
-    Duplicate,
-    /// Another program has the lock, or the database broke the transaction off: the same again may succeed.
-    Busy,
-    /// No room on the disk.
-    Full,
-    /// The file or file system is read-only.
-    ReadOnly,
-    /// The disk failed; what is on it is not known.
-    Io,
-    /// Not a database.
-    NotADatabase,
-    /// The database cannot be opened.
-    CannotOpen,
-    /// The database refuses what it was given.
-    Refused,
-    /// The connection broke: the outcome is unknown.
-    Broken,
-    /// Damaged, out of memory, misuse: nothing to go on with.
-    Other,
-}
-
-/// A failed attempt.
-pub(crate) struct Failed {
-    pub(crate) kind: Kind,
-    pub(crate) error: StoreError,
-}
-
 /// A batch that is in, but for these.
-#[derive(Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Committed {
     /// Starts whose ids are taken.
     pub(crate) missing: HashSet<ExecutionId>,
@@ -66,14 +30,22 @@ pub(crate) struct Committed {
     pub(crate) over: HashSet<ExecutionId>,
 }
 
-/// How often a close may be put off before it waits for its row by itself.
+impl Committed {
+    /// Whether the batch leaves this one out.
+    #[cfg(any(feature = "postgres", feature = "testing"))]
+    pub(crate) fn leaves_out(&self, id: ExecutionId) -> bool {
+        [&self.conflicts, &self.locked, &self.over].iter().any(|out| out.contains(&id))
+    }
+}
+
+/// How often a close is put off before it waits for its row on its own connection.
 pub(crate) const PATIENCE: u32 = 5;
 /// The first delay of an append that is put off, in ms; it doubles with each try.
 const FIRST_DELAY_MS: u64 = 10;
 /// The longest.
 const LONGEST_DELAY_MS: u64 = 500;
 
-/// How long an append is put off, after so many tries: 10 ms, doubled up to 500 ms, each spread by a quarter either way. Two guards that
+/// The delay before an append is tried again, after so many tries: 10 ms, doubled up to 500 ms, each spread by a quarter either way. Two guards that
 /// skip each other's rows would meet again and again without the spread; it is taken from the execution's id, so that a
 /// simulation repeats it.
 #[cfg_attr(not(any(feature = "postgres", feature = "testing")), allow(dead_code))] // SQLite has one writer
@@ -89,6 +61,17 @@ pub(crate) fn put_off(append: &Append) -> Duration {
 #[cfg_attr(not(any(feature = "postgres", feature = "testing")), allow(dead_code))] // SQLite has one writer
 pub(crate) fn waits_alone(append: &Append) -> bool {
     append.tries >= PATIENCE && append.is_closing() && append.create.is_none() && !mutant!(CloseStarves)
+}
+
+/// Waits for a lock or for room on a server: others go on meanwhile.
+#[cfg(any(feature = "postgres", feature = "testing"))]
+pub(crate) async fn wait_out(name: &str, kind: Kind, since: Instant) {
+    if since.elapsed() > Duration::from_secs(1) {
+        let code = if kind == Kind::Full { "AB0504" } else { "AB0515" };
+        tracing::warn!(code, "the database `{name}` is not writing ({kind:?}); appends wait");
+    }
+    let pause = if kind == Kind::Full { 500 } else { 5 };
+    tokio::time::sleep(Duration::from_millis(pause)).await;
 }
 
 /// How often an outcome is read back before it is called unknown.
@@ -119,8 +102,8 @@ pub(crate) trait Committer {
         tracing::error!(code = error.code(), "{error}");
         *self.dead() = Some(error.clone());
     }
-    /// These are durable, and are about to be told so.
-    fn committed(&mut self, group: &[(Append, Ack)]);
+    /// Notifies those whom a commit concerns.
+    fn notify(&mut self, notices: &Notices<'_>);
     /// Tries these again after [`put_off`]; a close that has been put off [`PATIENCE`] times waits for its row by itself, without
     /// holding up a batch (PROTOCOL 96).
     fn later(&mut self, group: Group);
@@ -184,7 +167,7 @@ async fn acknowledge<C: Committer>(to: &mut C, group: Group, committed: Committe
     }
     if !done.is_empty() {
         count(to.counters(), done.len());
-        to.committed(&done);
+        to.notify(&Notices::of(done.iter().map(|(append, _)| append)));
     }
     for (_, ack) in done {
         ack(Ok(AppendOutcome::Done));
@@ -207,6 +190,7 @@ async fn alone<C: Committer>(to: &mut C, mut append: Append, ack: Ack, todo: &mu
         Ok(outcome) => {
             if matches!(outcome, AppendOutcome::Done) {
                 count(to.counters(), 1);
+                to.notify(&Notices::of([&append]));
             }
             ack(Ok(outcome));
         }
@@ -306,7 +290,10 @@ async fn drop_fenced<C: Committer>(to: &mut C, group: Group, todo: &mut Vec<Grou
 async fn look_at_duplicate<C: Committer>(to: &mut C, group: Group, todo: &mut Vec<Group>) {
     for (append, ack) in group {
         match to.found(&[&append]).await {
-            Ok(found) if !found.is_empty() => ack(Ok(AppendOutcome::Done)),
+            Ok(found) if !found.is_empty() => {
+                to.notify(&Notices::of([&append]));
+                ack(Ok(AppendOutcome::Done));
+            }
             Ok(_) if append.create.is_some() => alone(to, append, ack, todo).await,
             Ok(_) => ack(Ok(AppendOutcome::Lost)),
             Err(error) => ack(Err(error)),

@@ -29,7 +29,7 @@ pub enum Stage {
 pub enum Fault {
     /// The call breaks off: its outcome is unknown until it is read back.
     Lost,
-    /// The database is locked by a stranger.
+    /// Another program holds the database's lock.
     Busy,
     /// The disk is full.
     Full,

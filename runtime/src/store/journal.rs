@@ -1,6 +1,10 @@
 //! Rows of the journal as they are stored, and how they are read.
 
-use super::error::StoreError;
+use super::append::{Ack, Append};
+use super::attempt::AttemptRow;
+use super::error::{StoreError, StoreFuture};
+use super::execution::ExecutionRow;
+use super::message::InboxRow;
 use abide_core::{Event, EventId, ExecutionId, Incarnation, JournalRow};
 use serde::de::DeserializeOwned;
 
@@ -17,6 +21,42 @@ pub(crate) struct StoredTurn {
     pub(crate) writer: Incarnation,
     /// The events, a JSON array.
     pub(crate) body: String,
+}
+
+/// All that is stored of one run, as of one moment (PROTOCOL 34).
+#[derive(Clone, Debug)]
+pub(crate) struct StoredRun {
+    /// Its row.
+    pub(crate) row: ExecutionRow,
+    /// Its journal, oldest first; or why it is damaged.
+    pub(crate) journal: Result<Vec<StoredTurn>, String>,
+    /// The last failed attempts of its open activities, by activity (PROTOCOL 4).
+    pub(crate) attempts: Vec<AttemptRow>,
+    /// Its inbox, in the order in which it was sent.
+    pub(crate) inbox: Vec<InboxRow>,
+}
+
+/// Turns of executions, on their way to the journal and back.
+pub(crate) trait Journal: Send + Sync {
+    /// Queues one turn of one execution and returns at once. `ack` is called once, from the writer, when the turn
+    /// is durable or refused; it must not block. Callers bound the queue: at most one append of an execution is in
+    /// flight (PROTOCOL 2).
+    ///
+    /// Errors: `Fenced` (the owner's lease is gone: drop everything it owns), `Unknown` (read-back failed as well),
+    /// or a fatal one. Locks and a full disk are waited out, with warnings: an append is never refused for them.
+    fn submit(&self, append: Append, ack: Ack);
+
+    /// A fresh execution id, without a round trip; unique in this database, for ever.
+    fn execution_id(&self) -> ExecutionId;
+
+    /// Now, in ms since the Unix epoch, on the store's clock (PROTOCOL 20). Never goes back within a process.
+    fn now_ms(&self) -> i64;
+
+    /// The journal, oldest first. Seq and n join up from 1, or it is `Damaged` (AB0209).
+    fn journal(&self, execution: ExecutionId) -> StoreFuture<'_, Vec<StoredTurn>>;
+
+    /// Row, journal, failed attempts and inbox of one run, all as of one moment (PROTOCOL 34). `None`: there is no such run.
+    fn load(&self, execution: ExecutionId) -> StoreFuture<'_, Option<StoredRun>>;
 }
 
 /// Checks that the rows of a journal, oldest first, join up.

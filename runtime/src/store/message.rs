@@ -1,6 +1,7 @@
 //! Messages: inbox rows on their way to an execution, and replies on their way back to another process.
 
-use abide_core::ExecutionId;
+use super::error::StoreFuture;
+use abide_core::{ExecutionId, Incarnation};
 use serde_json::Value;
 
 /// What an inbox row is. The numbers are stored.
@@ -47,17 +48,37 @@ impl MessageKind {
         }
     }
 
-    /// Whether it is an input of a workflow: the others are for its worker. In SQL: `kind IN (0, 1, 4)`.
+    /// Whether it is an input of a workflow: the others are for its worker. In SQL: [`input_kinds`].
     pub(crate) const fn is_input(self) -> bool {
         matches!(self, Self::Signal | Self::Cancel | Self::Attempt)
     }
 
-    /// Whether this release knows it. In SQL: `kind <= 4`.
-    #[cfg(feature = "testing")]
+    /// Whether this release knows it. In SQL: [`known_kinds`].
+    #[cfg(any(test, feature = "testing"))]
     pub(crate) const fn is_known(self) -> bool {
         !matches!(self, Self::Newer(_))
     }
 }
+
+/// [`MessageKind::is_input`] in SQL, of a column `kind`.
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+macro_rules! input_kinds {
+    () => {
+        "IN (0, 1, 4)"
+    };
+}
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub(crate) use input_kinds;
+
+/// [`MessageKind::is_known`] in SQL, of a column `kind`.
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+macro_rules! known_kinds {
+    () => {
+        "<= 4"
+    };
+}
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub(crate) use known_kinds;
 
 /// A message to be put into an inbox.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -119,6 +140,27 @@ pub(crate) struct Reply {
     pub(crate) expires_at_ms: i64,
 }
 
+/// Messages to executions, and replies to other processes.
+pub(crate) trait Inbox: Send + Sync {
+    /// Puts a message into an open execution's inbox, once per request id.
+    fn send(&self, message: NewMessage) -> StoreFuture<'_, SendAnswer>;
+
+    /// The inbox rows of everything `owner` owns, in the order they were sent.
+    fn inbox(&self, owner: Incarnation) -> StoreFuture<'_, Vec<InboxRow>>;
+
+    /// Queries that wait for executions which nobody may own (closed or suspended ones), of these queues and types.
+    fn open_queries(&self, queues: Vec<String>, types: Vec<String>) -> StoreFuture<'_, Vec<InboxRow>>;
+
+    /// Deletes inbox rows that were dealt with outside of any append: answered queries.
+    fn drop_messages(&self, ids: Vec<i64>) -> StoreFuture<'_, ()>;
+
+    /// Keeps an answer for another process until `expires_at_ms` (PROTOCOL 26). The first answer stays.
+    fn put_reply(&self, reply: Reply) -> StoreFuture<'_, ()>;
+
+    /// Takes an answer out, if it is there.
+    fn take_reply(&self, request_id: String) -> StoreFuture<'_, Option<String>>;
+}
+
 /// Whether a journal has taken in a message of this kind under this request id (PROTOCOL 94). `bodies` are the rows' events as JSON;
 /// an event tells by its own field, never by its text: a payload may hold any text.
 pub(crate) fn took_in<'b>(
@@ -145,6 +187,16 @@ pub(crate) fn request_text(request_id: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(any(feature = "sqlite", feature = "postgres"))]
+    #[test]
+    fn the_kinds_in_statements_are_those_of_the_enum() {
+        let known = || (0..100).map(MessageKind::from_code).filter(|kind| kind.is_known());
+        let inputs: Vec<_> =
+            known().filter(|kind| kind.is_input()).map(|kind| kind.code().to_string()).collect();
+        assert_eq!(input_kinds!(), format!("IN ({})", inputs.join(", ")));
+        assert_eq!(known_kinds!(), format!("<= {}", known().map(MessageKind::code).max().unwrap()));
+    }
 
     #[test]
     fn a_request_is_known_by_its_event_and_kind_alone() {

@@ -5,6 +5,7 @@
 //! puts the outcome into its execution's inbox, in one transaction; a retry, a time limit or a cancel of the execution's
 //! owner deletes or replaces the same row in its own append. One of them finds the row, so exactly one wins.
 
+use super::error::StoreFuture;
 use abide_core::exec::AttemptOutcome;
 use abide_core::{EventId, ExecutionId, FailureKind, FailureRecord, Incarnation, TimeoutKind};
 use serde::{Deserialize, Serialize};
@@ -35,7 +36,7 @@ pub(crate) struct NewTask {
 }
 
 /// What an append does to the tasks of its execution. At most one change for an activity. A closing append, and a terminate,
-/// delete all that are left by themselves.
+/// delete all of them instead: its changes are not looked at.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum TaskChange {
     /// A first attempt, or one whose row its own end has deleted.
@@ -60,17 +61,6 @@ pub(crate) enum TaskChange {
     /// Whoever runs it is asked to stop, and its end is waited for. Not begun, it stays for nobody to claim: an outcome `Cancelled` goes into
     /// the inbox at once.
     Cancel(EventId),
-}
-
-impl TaskChange {
-    /// Whether another worker may have to look: something to claim, or to stop.
-    pub(crate) fn is_news(&self) -> bool {
-        match self {
-            Self::Insert(task) | Self::Replace { with: task, .. } => task.queue.is_some(),
-            Self::Drop(_) | Self::Cancel(_) => true,
-            Self::Settle { .. } => false,
-        }
-    }
 }
 
 /// Names one attempt.
@@ -136,14 +126,33 @@ pub(crate) struct ClaimedTasks {
 /// A task that its claimant has, by the database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct OwnedTask {
-    /// Which attempt. One that is not among them any more is nobody's: it is to be stopped, and its outcome dropped.
+    /// Which attempt. A claimed task that is not listed any more has been decided otherwise: stop it and discard its outcome.
     pub(crate) key: TaskKey,
     /// Its workflow asks it to stop, and waits for its end.
     pub(crate) cancel: bool,
 }
 
-/// The body of an inbox row that carries an outcome to its execution, JSON. Its request id is `attempt/{activity}/{attempt}`, so that an attempt
-/// has one end there.
+/// Attempts that the database arbitrates.
+pub(crate) trait Tasks: Send + Sync {
+    /// Takes unclaimed tasks of these queues and names, the oldest first, fenced like an append where there are any.
+    fn claim_tasks(&self, claim: TaskClaim) -> StoreFuture<'_, ClaimedTasks>;
+
+    /// Ends a claimed attempt: its row goes and its outcome, the body of an [`MessageKind::Attempt`], comes into the inbox,
+    /// fenced. False: it was decided otherwise, and nothing was written.
+    fn finish_task(&self, owner: Incarnation, key: TaskKey, body: String) -> StoreFuture<'_, bool>;
+
+    /// Gives claimed tasks back that were never begun: they lose nothing.
+    fn release_tasks(&self, owner: Incarnation, keys: Vec<TaskKey>) -> StoreFuture<'_, ()>;
+
+    /// The tasks that `owner` has claimed and not ended.
+    fn owned_tasks(&self, owner: Incarnation) -> StoreFuture<'_, Vec<OwnedTask>>;
+
+    /// Ends the tasks whose time has run out, as `TimedOut`; how many. Any worker may do this at any time.
+    fn expire_tasks(&self) -> StoreFuture<'_, u64>;
+}
+
+/// The body of an inbox row that carries an outcome to its execution, JSON. Its request id names the attempt, so that it has one end
+/// there.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct AttemptBody {
     pub(crate) activity: EventId,

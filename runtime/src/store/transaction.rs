@@ -1,7 +1,11 @@
 //! A user's own SQL and the engine's in one transaction: transactional activities and transactional clients (PROTOCOL 22).
 
 use super::error::{StoreError, StoreFuture};
+use super::execution::{NewExecution, StartAnswer};
+use super::message::{NewMessage, SendAnswer};
+use super::task::TaskKey;
 use crate::future::BoxFuture;
+use abide_core::Incarnation;
 use std::any::Any;
 use std::path::Path;
 use std::sync::Arc;
@@ -81,7 +85,28 @@ pub(crate) trait AttemptTransaction: Send {
     }
 }
 
-/// Whether the same transaction, begun anew, may succeed. One of which nobody knows as well: had it committed, its token is gone, and the
+/// A user's SQL and the engine's in one transaction.
+pub(crate) trait Within: Send + Sync {
+    /// Begins the transaction of an attempt whose token row an append of `owner` has written.
+    fn begin_attempt(&self, owner: Incarnation, key: TaskKey)
+    -> StoreFuture<'_, Box<dyn AttemptTransaction>>;
+
+    /// Like [`Starts::start`](super::Starts::start), on the user's connection: it happens if the user commits.
+    fn start_within<'a>(
+        &'a self,
+        connection: UserConnection<'a>,
+        new: NewExecution,
+    ) -> StoreFuture<'a, StartAnswer>;
+
+    /// Like [`Inbox::send`](super::Inbox::send), on the user's connection.
+    fn send_within<'a>(
+        &'a self,
+        connection: UserConnection<'a>,
+        message: NewMessage,
+    ) -> StoreFuture<'a, SendAnswer>;
+}
+
+/// Whether the same transaction, begun anew, may succeed. So may one whose outcome is unknown: had it committed, its token is gone, and the
 /// next one changes nothing (PROTOCOL 8, 22).
 pub(crate) fn may_succeed_again(error: &StoreError) -> bool {
     matches!(

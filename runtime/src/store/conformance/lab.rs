@@ -2,6 +2,7 @@
 
 use super::Process;
 use crate::store::*;
+use abide_core::Incarnation;
 use std::path::PathBuf;
 #[cfg(feature = "testing")]
 use std::sync::Arc;

@@ -21,7 +21,7 @@ pub(super) use lab::{Lab, Settings};
 use super::*;
 use crate::policy::{IdConflictPolicy, IdReusePolicy};
 use crate::status::ExecutionStatus;
-use abide_core::EventId;
+use abide_core::{EventId, ExecutionId, Incarnation};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -265,6 +265,7 @@ suite! {
         a_start_that_is_in_unowned_is_not_taken_for_an_owned_one,
         a_start_that_an_earlier_try_has_put_there_is_not_this_one,
         terminate_existing_tells_the_owner_and_refuses_its_appends,
+        an_owner_is_notified_that_a_start_has_replaced_its_run,
         an_empty_workflow_is_one_commit,
         a_start_that_closes_at_once_respects_an_open_run,
         one_taken_id_does_not_hurt_its_batch,
@@ -285,6 +286,7 @@ suite! {
         the_attempts_of_one_that_leaves_are_lost_and_those_of_the_owner_are_not,
         time_ends_what_nobody_took_and_what_nobody_ended,
         a_close_and_a_terminate_leave_no_task,
+        a_close_deletes_tasks_whatever_else_it_changes_of_them,
         an_outcome_holds_up_a_close,
         whoever_holds_no_lease_takes_and_ends_nothing,
         a_start_that_is_refused_leaves_no_task,

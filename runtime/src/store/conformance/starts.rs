@@ -146,6 +146,25 @@ pub(super) async fn terminate_existing_tells_the_owner_and_refuses_its_appends(l
     assert_eq!(a.run(old).await.inbox, []);
 }
 
+pub(super) async fn an_owner_is_notified_that_a_start_has_replaced_its_run(lab: Lab) {
+    let process = lab.process().await;
+    let old = process.running("order-1").await;
+    let (mut changes, mut news) = (process.store.changes(), process.store.news());
+    changes.mark_unchanged();
+    news.mark_unchanged();
+    let conflict = IdConflictPolicy::TerminateExisting;
+    let new = NewExecution { conflict, ..process.new_execution("order-1") };
+    assert_eq!(name(&start(&process, new, true).await), "started");
+    for told in [&mut changes, &mut news] {
+        tokio::time::timeout(Duration::from_secs(10), told.changed()).await.unwrap().unwrap();
+    }
+    let told = process.store.inbox(process.me).await.unwrap();
+    assert_eq!(
+        told.iter().map(|row| (row.execution, row.kind)).collect::<Vec<_>>(),
+        [(old, MessageKind::Terminated)]
+    );
+}
+
 pub(super) async fn an_empty_workflow_is_one_commit(lab: Lab) {
     let process = lab.process().await;
     let before = process.store.metrics();

@@ -12,8 +12,8 @@ pub(super) fn change_all(
     appends: &[&Append],
     is_in: impl Fn(&Append) -> bool,
 ) -> Looked<()> {
-    for append in appends.iter().filter(|append| !append.is_closing() && is_in(append)) {
-        for change in &append.attempts {
+    for append in appends.iter().filter(|append| is_in(append)) {
+        for change in append.attempt_changes() {
             match change {
                 AttemptChange::Keep(row) => {
                     st.lock(Key::Attempt(append.execution, row.activity), Mode::Update)?;

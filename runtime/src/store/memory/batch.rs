@@ -4,15 +4,15 @@
 //! twice is found out, as there, and told from its appends by halving. Each part that changes something passes the fence (PROTOCOL 13).
 
 use super::attempt;
-use super::locks::{Key, Mode};
-use super::start::{bare_row, drop_tasks, insert, write_turn};
+use super::start::{drop_tasks, insert, write_turn};
 use super::statement::{Looked, Statement};
 use super::tables::Execution;
 use super::tokens;
 use crate::policy::IdReusePolicy;
 use crate::status::ExecutionStatus;
-use crate::store::group::Kind;
-use crate::store::{Append, ExecutionRow, NewExecution, RowChange, StoredTurn, Suspension};
+use crate::store::decide::{NewRow, Recovered, RowWrite, allows_reuse};
+use crate::store::failure::Kind;
+use crate::store::{Append, ExecutionRow, NewExecution, StoredTurn};
 use abide_core::{ExecutionId, Incarnation};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -71,7 +71,7 @@ fn create_all(st: &mut Statement<'_>, batch: &mut Batch, appends: &[&Append]) ->
         if !batch.alive.contains(&append.owner) || !first {
             continue;
         }
-        let execution = created(append, new);
+        let execution = created(NewRow::of(append, new));
         let status = execution.row.status;
         if is_allowed(st, new, status) && insert(st, new, execution)? {
             batch.created.insert(new.id, status);
@@ -83,40 +83,26 @@ fn create_all(st: &mut Statement<'_>, batch: &mut Batch, appends: &[&Append]) ->
 /// Reuse policies other than the default look at the newest closed run. A start that closes at once has to look for an open run
 /// itself, and so has one with such a policy. Both are asked under the lock of the workflow id (see `guard`).
 fn is_allowed(st: &Statement<'_>, new: &NewExecution, status: ExecutionStatus) -> bool {
-    let closed = st.tables.newest_closed(&new.workflow_id).map(|closed| closed.row.status);
-    let reuses = match (new.reuse, closed) {
-        (IdReusePolicy::AllowDuplicate, _) | (_, None) => true,
-        (IdReusePolicy::AllowDuplicateFailedOnly, Some(closed)) => closed != ExecutionStatus::Completed,
-        (IdReusePolicy::RejectDuplicate, Some(_)) => false,
-    };
+    let closed = st.tables.newest_closed(&new.workflow_id);
+    let reuses = closed.is_none_or(|closed| allows_reuse(new.reuse, closed.row.status));
     let plain = status.is_open() && new.reuse == IdReusePolicy::AllowDuplicate;
     reuses && (plain || st.tables.open_run(&new.workflow_id).is_none())
 }
 
-/// The row of a start already owned, with the changes of its first turn.
-fn created(append: &Append, new: &NewExecution) -> Execution {
-    let none = RowChange::default();
-    let change = append.row.as_ref().unwrap_or(&none);
-    let status = change.status.unwrap_or(ExecutionStatus::Running);
-    let frees = change.release || status != ExecutionStatus::Running;
-    let running = status == ExecutionStatus::Running;
+fn created(row: NewRow<'_>) -> Execution {
+    let NewRow { new, status, owner, wake_at_ms, active, suspension, build, closed_at_ms, result } = row;
     let row = ExecutionRow {
-        owner: (!frees).then_some(append.owner),
-        wake_at_ms: change.wake_at_ms.flatten().filter(|_| running),
-        active: running && change.active == Some(true),
-        suspension: change.suspension.clone(),
-        result: change.result.clone(),
-        closed_at_ms: append.is_closing().then_some(append.at_ms),
-        ..bare_row(new, status)
+        status,
+        owner,
+        wake_at_ms,
+        active,
+        suspension: suspension.cloned(),
+        result: result.map(str::to_owned),
+        closed_at_ms,
+        ..ExecutionRow::of(new)
     };
-    let tried_builds = offered(change).map(|build| vec![build.to_owned()]);
+    let tried_builds = build.map(|build| vec![build.to_owned()]);
     Execution { row, request_id: new.request_id.clone(), tried_builds, trying_builds: Vec::new() }
-}
-
-/// The build to note, if others may try what it had to suspend.
-fn offered(change: &RowChange) -> Option<&str> {
-    let suspension = change.suspension.as_ref().filter(|suspension| suspension.other_builds);
-    suspension.map(|Suspension { build, .. }| build.as_str())
 }
 
 fn write_turns(st: &mut Statement<'_>, batch: &Batch, appends: &[&Append]) -> Looked<()> {
@@ -170,7 +156,7 @@ fn change_all(st: &mut Statement<'_>, batch: &Batch, appends: &[&Append]) -> Loo
         });
         match execution {
             Some(execution) if batch.alive.contains(&append.owner) && seen.insert(append.execution) => {
-                st.update(changed(execution.clone(), append, change))?;
+                st.update(changed(execution.clone(), RowWrite::of(append, change)))?;
             }
             _ => all = false,
         }
@@ -178,43 +164,35 @@ fn change_all(st: &mut Statement<'_>, batch: &Batch, appends: &[&Append]) -> Loo
     Ok(all)
 }
 
-fn changed(mut execution: Execution, append: &Append, change: &RowChange) -> Execution {
-    let stops = change.status.is_some_and(|status| status != ExecutionStatus::Running);
+fn changed(mut execution: Execution, write: RowWrite<'_>) -> Execution {
     let row = &mut execution.row;
     row.rev += 1;
-    // What runs for a suspended execution may die with this owner, who is forgotten then.
-    if change.status == Some(ExecutionStatus::Suspended) && change.active == Some(true) {
-        row.recovered_from = row.owner;
-    } else if change.clear_recovered {
-        row.recovered_from = None;
+    match write.recovered {
+        Recovered::Keep => {}
+        Recovered::Forget => row.recovered_from = None,
+        Recovered::Owner => row.recovered_from = row.owner,
     }
-    if change.release || stops {
+    if write.releases {
         row.owner = None;
     }
-    match change.wake_at_ms {
-        _ if stops => row.wake_at_ms = None,
-        Some(wake_at_ms) => row.wake_at_ms = wake_at_ms,
-        None => {}
+    row.wake_at_ms = write.wake_at_ms.unwrap_or(row.wake_at_ms);
+    row.active = write.active.unwrap_or(row.active);
+    if let Some(status) = write.status {
+        (row.status, row.suspension) = (status, write.suspension.cloned());
     }
-    row.active = change.active.unwrap_or(row.active) && !stops;
-    if let Some(status) = change.status {
-        (row.status, row.suspension) = (status, change.suspension.clone());
+    if let Some(result) = write.result {
+        row.result = Some(result.to_owned());
     }
-    if change.result.is_some() {
-        row.result.clone_from(&change.result);
-    }
-    if append.is_closing() {
-        row.closed_at_ms = Some(append.at_ms);
-    }
-    if change.reset_crashes {
+    row.closed_at_ms = write.closed_at_ms.or(row.closed_at_ms);
+    if write.resets_crashes {
         row.crashes = 0;
     }
-    row.retried_ms = change.retried_ms.unwrap_or(row.retried_ms);
-    match offered(change).or(change.offered_by.as_deref()) {
+    row.retried_ms = write.retried_ms.unwrap_or(row.retried_ms);
+    match write.build {
         Some(build) => {
             execution.trying_builds.clear();
             let tried = execution.tried_builds.get_or_insert_default();
-            // An empty build is nobody's: each may try.
+            // An empty build is no worker's: each may try.
             if build.is_empty() {
                 tried.clear();
             }
@@ -222,15 +200,10 @@ fn changed(mut execution: Execution, append: &Append, change: &RowChange) -> Exe
                 tried.push(build.to_owned());
             }
         }
-        None if change.reset_crashes || change.status.is_some() => {
+        None if write.resets_crashes || write.status.is_some() => {
             (execution.tried_builds, execution.trying_builds) = (None, Vec::new());
         }
         None => {}
     }
     execution
-}
-
-/// The keys that a batch would have to wait for before it begins, see `guard`.
-pub(super) fn locks_row(st: &mut Statement<'_>, id: ExecutionId) -> bool {
-    st.tables.executions.contains_key(&id) && st.try_lock(Key::Execution(id), Mode::Update)
 }

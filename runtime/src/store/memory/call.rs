@@ -3,26 +3,20 @@
 //! As in `postgres/call.rs`: what the database breaks off for others' sake is done again, and so is a read, or what reached nobody. A write
 //! whose connection broke is unknown, and the caller is told so (PROTOCOL 8).
 
-use super::MemoryStore;
 use super::session::{Failure, Session, Style, Work};
 use super::shared::{NAME, Shared};
-use crate::store::group::Kind;
+use super::statement::Statement;
+use super::store::MemoryStore;
+use crate::store::failure::Kind;
+use crate::store::patience::{Patience, Tried};
 use crate::store::{Counters, Stage, StoreError};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::Instant;
 
 /// How long a call is tried.
 pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 /// No answer for so long: the server is gone, or the way to it.
 pub(super) const NO_ANSWER: Duration = Duration::from_secs(45);
-
-/// How a try ended.
-enum Tried<T> {
-    Done(T),
-    Failed(StoreError),
-    Again(StoreError),
-}
 
 impl MemoryStore {
     /// Reads.
@@ -32,6 +26,15 @@ impl MemoryStore {
         T: Send + 'static,
     {
         self.tried(name, Style::Read, work).await
+    }
+
+    /// One statement that reads.
+    pub(super) async fn seen<T: Send + 'static>(
+        &self,
+        name: &'static str,
+        see: impl Fn(&Statement<'_>) -> T + Clone + Send + Sync + 'static,
+    ) -> Result<T, StoreError> {
+        self.read(name, move |session| Box::pin(async move { session.run(|st| Ok(see(st))).await })).await
     }
 
     /// Statements that write, each by itself.
@@ -81,16 +84,13 @@ where
     F: for<'c> FnOnce(&'c mut Session) -> Work<'c, T> + Clone + Send + 'static,
     T: Send + 'static,
 {
-    let since = Instant::now();
-    let mut pause = Duration::from_millis(1);
+    let mut patience = Patience::of_call(BUSY_TIMEOUT);
     loop {
         match attempt(&shared, name, style, work.clone()).await {
             Tried::Done(value) => return Ok(value),
             Tried::Failed(error) => return Err(error),
-            Tried::Again(error) if since.elapsed() >= BUSY_TIMEOUT => return Err(error),
-            Tried::Again(_) => tokio::time::sleep(pause).await,
+            Tried::Again(error) => patience.again(error).await?,
         }
-        pause = (pause * 2).min(Duration::from_millis(200));
     }
 }
 

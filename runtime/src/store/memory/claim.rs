@@ -3,7 +3,6 @@
 //! The statements of `postgres/claim.rs`: what is due, what is written to, what is offered to another build; suspects apart. A row that
 //! another claims at this moment is passed over, so claims never wait for each other.
 
-use super::MemoryStore;
 use super::locks::{Key, Mode};
 use super::session::{Failure, Session};
 use super::statement::{Looked, Statement};
@@ -192,7 +191,7 @@ pub(super) async fn claim(session: &mut Session, claim: &Claim, now: i64) -> Res
         let wanted = of(queue, 0);
         match session.run(|st| Ok(wanted.next_due(st))).await {
             Ok(next) => next_due_ms = next_due_ms.into_iter().chain(next).min(),
-            // What was taken is ours, and must be told.
+            // These rows are claimed already: return them despite the error.
             Err(failure) if rows.is_empty() || matches!(failure, Failure::Gone) => return Err(failure),
             Err(_) => break,
         }
@@ -206,11 +205,4 @@ pub(super) async fn claim(session: &mut Session, claim: &Claim, now: i64) -> Res
 /// Whether an incarnation's lease is there.
 pub(super) async fn holds_lease(session: &mut Session, owner: Incarnation) -> Result<bool, Failure> {
     session.run(|st| Ok(st.tables.leases.contains_key(&owner))).await
-}
-
-impl MemoryStore {
-    pub(super) async fn take_executions(&self, wanted: Claim) -> Result<Claimed, StoreError> {
-        let now = self.shared.now_ms();
-        self.once("claim", move |session| Box::pin(async move { claim(session, &wanted, now).await })).await
-    }
 }

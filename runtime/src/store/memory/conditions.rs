@@ -41,7 +41,7 @@ pub struct Course {
 pub enum End {
     /// With its answer.
     Answered,
-    /// Nothing is done, and the caller is told why: a lock that was not had in time, a full disk; `Lost`: nobody answers the door.
+    /// Nothing is done, and the caller is told why: a lock that was not had in time, a full disk; `Lost`: the server is unreachable.
     Refused(Fault),
     /// The connection breaks, and what was done is rolled back. The caller knows nothing of that.
     BrokenBefore,

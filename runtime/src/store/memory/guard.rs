@@ -1,107 +1,56 @@
-//! What a batch locks before it begins: rows that close, workflow ids whose policies look at other runs, and request ids of starts
-//! (PROTOCOL 16, 23, 98).
-//!
-//! A close locks its row fully, and only then looks into the inbox, by a statement of its own, whose snapshot is younger than the lock. What
-//! a stranger holds is left for later, never waited for.
+//! Takes the locks of a batch before it begins (see [`Locks`]).
 
-use super::batch::locks_row;
 use super::locks::{Key, Mode};
 use super::session::{Failure, Session};
 use super::statement::Statement;
+use crate::store::decide::{self, StartName, start_names};
+use crate::store::group::Committed;
 use crate::store::{Append, NewExecution};
 use abide_core::ExecutionId;
-use std::collections::{BTreeMap, BTreeSet};
 
-/// The most workflow ids that one batch locks.
-const MOST_IDS: usize = 64;
+pub(super) type Locks = decide::Locks<Key>;
 
-/// What is to be locked.
-#[derive(Clone, Default)]
-pub(super) struct Locks {
-    /// Starts for whose ids there was no room.
-    over: BTreeSet<ExecutionId>,
-    /// The executions that close, each with the messages that its last turn has taken in.
-    closes: BTreeMap<ExecutionId, BTreeSet<i64>>,
-    /// The starts of each locked id.
-    ids: BTreeMap<Key, Vec<ExecutionId>>,
-}
-
-/// What must stay out of the batch.
-#[derive(Clone, Default)]
-pub(super) struct Guarded {
-    /// A message waits for them.
-    pub(super) conflicts: BTreeSet<ExecutionId>,
-    /// Somebody holds their row or id.
-    pub(super) locked: BTreeSet<ExecutionId>,
-    /// There was no room for their locks.
-    pub(super) over: BTreeSet<ExecutionId>,
-}
-
-impl Guarded {
-    pub(super) fn leaves_out(&self, id: ExecutionId) -> bool {
-        [&self.conflicts, &self.locked, &self.over].iter().any(|out| out.contains(&id))
+fn start_key(name: StartName<'_>) -> Key {
+    match name {
+        StartName::Workflow(id) => Key::Starts(id.to_owned()),
+        StartName::Request(id) => Key::Requests(id.to_owned()),
     }
 }
 
-/// What a start locks: its workflow id, unless that is of our own making, and its request id.
-pub(super) fn start_keys(new: &NewExecution) -> Vec<Key> {
-    let name = (!new.has_fresh_id()).then(|| Key::Starts(new.workflow_id.clone()));
-    name.into_iter().chain(new.request_id.clone().map(Key::Requests)).collect()
+/// All locks of a start.
+pub(super) fn start_keys(new: &NewExecution) -> impl Iterator<Item = Key> {
+    start_names(new).map(start_key)
 }
 
-impl Locks {
-    /// `None`: nothing is to be locked, and the batch is one statement.
-    pub(super) fn of<'a>(appends: impl Iterator<Item = &'a Append>) -> Option<Self> {
-        let mut locks = Self::default();
-        for append in appends {
-            match &append.create {
-                Some(new) => {
-                    let keys = start_keys(new);
-                    if locks.ids.len() + keys.len() > MOST_IDS {
-                        locks.over.insert(append.execution);
-                        continue;
-                    }
-                    for key in keys {
-                        locks.ids.entry(key).or_default().push(append.execution);
-                    }
-                }
-                None if append.is_closing() => {
-                    locks.closes.insert(append.execution, append.consumed.iter().copied().collect());
-                }
-                _ => {}
-            }
-        }
-        (!locks.closes.is_empty() || !locks.ids.is_empty()).then_some(locks)
-    }
+/// What a batch of these has to lock. `None`: nothing, and the batch is one statement.
+pub(super) fn locks<'a>(appends: impl Iterator<Item = &'a Append>) -> Option<Locks> {
+    Locks::of(appends, start_key)
+}
 
-    /// Takes the locks.
-    pub(super) async fn take(self, session: &mut Session) -> Result<Guarded, Failure> {
-        let mut guarded = Guarded { over: self.over, ..Guarded::default() };
-        if !self.ids.is_empty() {
-            let lock = |st: &mut Statement<'_>| {
-                let held = self.ids.iter().filter(|(id, _)| !st.try_lock((*id).clone(), Mode::Update));
-                Ok(held.flat_map(|(_, starts)| starts.iter().copied()).collect::<Vec<_>>())
-            };
-            guarded.locked.extend(session.run(lock).await?);
-        }
-        if self.closes.is_empty() {
-            return Ok(guarded);
-        }
+/// Takes the locks; the result says what the batch leaves out.
+pub(super) async fn take(locks: &Locks, session: &mut Session) -> Result<Committed, Failure> {
+    let mut out = locks.tried();
+    if locks.ids().next().is_some() {
         let lock = |st: &mut Statement<'_>| {
-            let held = self.closes.keys().filter(|id| !locks_row(st, **id));
-            Ok(held.copied().collect::<Vec<_>>())
+            Ok(locks.ids().filter(|id| !st.try_lock((*id).clone(), Mode::Update)).collect::<Vec<_>>())
         };
-        guarded.locked.extend(session.run(lock).await?);
-        let look = |st: &mut Statement<'_>| {
-            let holds_up = |id: &ExecutionId, taken_in: &BTreeSet<i64>| {
-                st.tables.inbox_of(*id).any(|row| row.kind.is_input() && !taken_in.contains(&row.id))
-            };
-            let held_up = self.closes.iter().filter(|(id, taken_in)| holds_up(id, taken_in));
-            Ok(held_up.map(|(id, _)| *id).collect::<Vec<_>>())
-        };
-        let held_up = session.run(look).await?;
-        let locked = &guarded.locked;
-        guarded.conflicts = held_up.into_iter().filter(|id| !locked.contains(id)).collect();
-        Ok(guarded)
+        let held = session.run(lock).await?;
+        held.into_iter().for_each(|id| locks.id_is_held(id, &mut out));
     }
+    if locks.closes().next().is_none() {
+        return Ok(out);
+    }
+    let is_had = |st: &mut Statement<'_>, id: &ExecutionId| {
+        st.tables.executions.contains_key(id) && st.try_lock(Key::Execution(*id), Mode::Update)
+    };
+    let lock = |st: &mut Statement<'_>| Ok(locks.closes().filter(|id| !is_had(st, id)).collect::<Vec<_>>());
+    out.locked.extend(session.run(lock).await?);
+    let look = |st: &mut Statement<'_>| {
+        let inputs = |id| st.tables.inbox_of(id).filter(|row| row.kind.is_input());
+        Ok(locks.closes().flat_map(inputs).map(|row| (row.execution, row.id)).collect::<Vec<_>>())
+    };
+    for (execution, message) in session.run(look).await? {
+        locks.meets(execution, message, &mut out);
+    }
+    Ok(out)
 }

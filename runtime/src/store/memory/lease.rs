@@ -2,161 +2,220 @@
 //!
 //! A lease is judged by the database's clock alone. One row a worker: a process has one writer here.
 
-use super::MemoryStore;
 use super::call::answered;
+use super::claim;
 use super::locks::{Key, Mode};
 use super::session::{Failure, Session, Style};
 use super::shared::NAME;
 use super::statement::{Looked, Statement};
+use super::store::MemoryStore;
 use super::tables::{Execution, Lease, ProcessId, Worker};
-use super::task::{json, tell_outcome};
+use super::task::tell_outcome;
 use super::write::Write;
+use crate::store::decide::{Notify, Seen, Suspects, judge};
+use crate::store::owner::{EARLY, FREE_AT_ONCE};
+use crate::store::patience::reconnect_after;
 use crate::store::task::lost;
-use crate::store::{DeadWorker, Deaths, InboxRow, MessageKind, StoreError, WorkerInfo};
+use crate::store::{
+    Claim, Claimed, Deaths, InboxRow, MessageKind, Ownership, StoreError, StoreFuture, WorkerInfo,
+};
 use abide_core::{ExecutionId, Incarnation};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// How many executions a take-over sets free in one transaction.
-const FREE_AT_ONCE: usize = 1_000;
-/// How long the lease of a worker whose lock is free lasts from its last renewal: with the look that ends it, less than 5 s.
-const EARLY: Duration = Duration::from_millis(4_900);
-/// How long an answer is waited for on the line that renews.
+/// How long the control connection waits for an answer.
 const NO_ANSWER: Duration = Duration::from_secs(4);
-/// The longest pause between two tries to connect that line.
-const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 fn ms(time: Duration) -> i64 {
     i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
 }
 
-impl MemoryStore {
-    pub(super) async fn register_worker(&self, info: WorkerInfo) -> Result<Incarnation, StoreError> {
-        let (lease_ms, queue) = (ms(self.shared.lease), info.queue.clone());
-        let process = self.shared.process;
-        let process = self.shared.machine.map(|machine| ProcessId { machine, process });
-        let registered = self.call("register", move |session| {
-            Box::pin(async move {
-                let insert = |st: &mut Statement<'_>| {
-                    let id = st.new_incarnation();
-                    st.lock(Key::Worker(id), Mode::Update)?;
-                    st.write(Write::Worker(Worker { id, info: info.clone(), process }));
-                    Ok(id)
-                };
-                let id = session.run(insert).await?;
-                let grant = |st: &mut Statement<'_>| {
-                    let (now, server) = (st.now_ms, st.sessions.server);
-                    st.lock(Key::Lease(id), Mode::Update)?;
-                    let lease = Lease { until_ms: now + lease_ms, renewed_ms: now, server };
-                    st.write(Write::Lease(id, lease));
+impl Ownership for MemoryStore {
+    fn register(&self, info: WorkerInfo) -> StoreFuture<'_, Incarnation> {
+        Box::pin(async move {
+            let (lease_ms, queue) = (ms(self.shared.lease), info.queue.clone());
+            let process = self.shared.process;
+            let process = self.shared.machine.map(|machine| ProcessId { machine, process });
+            let registered = self.call("register", move |session| {
+                Box::pin(async move {
+                    let insert = |st: &mut Statement<'_>| {
+                        let id = st.new_incarnation();
+                        st.lock(Key::Worker(id), Mode::Update)?;
+                        st.write(Write::Worker(Worker { id, info: info.clone(), process }));
+                        Ok(id)
+                    };
+                    let id = session.run(insert).await?;
+                    let grant = |st: &mut Statement<'_>| {
+                        let (now, server) = (st.now_ms, st.sessions.server);
+                        st.lock(Key::Lease(id), Mode::Update)?;
+                        let lease = Lease { until_ms: now + lease_ms, renewed_ms: now, server };
+                        st.write(Write::Lease(id, lease));
+                        Ok(())
+                    };
+                    session.run(grant).await.map(|()| id)
+                })
+            });
+            let id = registered.await?;
+            self.shared.mine().insert(id, queue);
+            if self.shared.control().is_there {
+                self.shared.server.hold(self.shared.process, std::iter::once(id));
+            }
+            Ok(id)
+        })
+    }
+
+    /// On the control connection, which no call holds up; when it breaks, its locks are free until it is back.
+    fn renew(&self, owner: Incarnation) -> StoreFuture<'_, ()> {
+        Box::pin(async move {
+            let shared = &self.shared;
+            if shared.queue.is_closed() {
+                return Err(StoreError::Closed);
+            }
+            let control = *shared.control();
+            if !control.is_there {
+                tokio::time::sleep(reconnect_after(control.failures)).await;
+            }
+            let lease_ms = ms(shared.lease);
+            let renewed = answered(shared, NO_ANSWER, "renew", Style::Once, move |session| {
+                Box::pin(async move { session.run(|st| extend(st, owner, lease_ms)).await })
+            });
+            match renewed.await {
+                Ok(renewed) => {
+                    self.control_is_back();
+                    let now_ms = renewed.ok_or(StoreError::Fenced)?;
+                    shared.clock.iter().for_each(|clock| clock.set(now_ms));
                     Ok(())
-                };
-                session.run(grant).await.map(|()| id)
-            })
-        });
-        let id = registered.await?;
-        self.shared.mine().insert(id, queue);
-        if self.shared.line().is_there {
-            self.shared.server.hold(self.shared.process, std::iter::once(id));
-        }
-        Ok(id)
-    }
-
-    /// On a line of its own, which no call holds up; when it breaks, the locks that it holds are let go until it is there again.
-    pub(super) async fn renew_lease(&self, owner: Incarnation) -> Result<(), StoreError> {
-        let shared = &self.shared;
-        if shared.queue.is_closed() {
-            return Err(StoreError::Closed);
-        }
-        let line = *shared.line();
-        if !line.is_there {
-            tokio::time::sleep(pause_after(line.failures)).await;
-        }
-        let lease_ms = ms(shared.lease);
-        let renewed = answered(shared, NO_ANSWER, "renew", Style::Once, move |session| {
-            Box::pin(async move { session.run(|st| extend(st, owner, lease_ms)).await })
-        });
-        match renewed.await {
-            Ok(renewed) => {
-                self.line_is_there();
-                let now_ms = renewed.ok_or(StoreError::Fenced)?;
-                shared.clock.iter().for_each(|clock| clock.set(now_ms));
-                Ok(())
-            }
-            Err(failure) => {
-                let mut line = shared.line();
-                line.failures = line.failures.saturating_add(1);
-                if std::mem::take(&mut line.is_there) {
-                    line.broke = Some(Instant::now());
                 }
-                drop(line);
-                shared.server.let_go(shared.process, None);
-                Err(failure.error(NAME))
+                Err(failure) => {
+                    let mut control = shared.control();
+                    control.failures = control.failures.saturating_add(1);
+                    if std::mem::take(&mut control.is_there) {
+                        control.broke = Some(Instant::now());
+                    }
+                    drop(control);
+                    shared.server.let_go(shared.process, None);
+                    Err(failure.error(NAME))
+                }
             }
-        }
+        })
     }
 
-    fn line_is_there(&self) {
-        let mut line = self.shared.line();
-        line.failures = 0;
-        if !std::mem::replace(&mut line.is_there, true) {
-            drop(line);
+    fn unregister(&self, owner: Incarnation) -> StoreFuture<'_, ()> {
+        Box::pin(async move {
+            let left =
+                self.call("unregister", move |session| Box::pin(async move { leave(session, owner).await }));
+            let left = left.await;
+            let queue = self.shared.mine().remove(&owner);
+            self.shared.server.let_go(self.shared.process, Some(owner));
+            queue.iter().for_each(|queue| self.shared.notify_queue(queue));
+            self.shared.notify_clients();
+            left
+        })
+    }
+
+    fn dead(&self) -> StoreFuture<'_, Deaths> {
+        Box::pin(async move {
+            let all = self.read("dead", move |session| {
+                Box::pin(async move {
+                    session
+                        .run(|st| Ok(st.tables.workers.keys().map(|id| seen(st, *id)).collect::<Vec<_>>()))
+                        .await
+                })
+            });
+            let is_mine = |worker| self.shared.mine().contains_key(&worker);
+            let workers = all.await?.into_iter().flatten();
+            let (mut deaths, suspects) = judge(workers, is_mine, |process| self.has_ended(process));
+            if !suspects.workers.is_empty() && self.hears_locks() {
+                let known = suspects.left_ms();
+                deaths.next = Suspects::next(known, self.shorten_leases(suspects.workers).await?);
+            }
+            Ok(deaths)
+        })
+    }
+
+    /// Fence first and commit, then read (PROTOCOL 14); the worker's row goes last, so that anybody can finish.
+    fn take_over(&self, dead: Incarnation) -> StoreFuture<'_, u64> {
+        Box::pin(async move {
+            let one = self.read("dead", move |session| {
+                Box::pin(async move { session.run(|st| Ok(seen(st, dead))).await })
+            });
+            let Some(worker) = one.await? else { return Ok(0) };
+            // What has ended does not come back: it has still ended when the lease is deleted.
+            let is_mine = self.shared.mine().contains_key(&dead);
+            let gone = worker.is_gone(is_mine, |process| self.has_ended(process));
+            let fenced = self.call("fence_out", move |session| {
+                Box::pin(async move { fence_out(session, dead, gone).await })
+            });
+            if !fenced.await? {
+                return Ok(0);
+            }
+            self.call("lose_tasks", move |session| {
+                Box::pin(async move { session.run(|st| lose_tasks(st, dead)).await })
+            })
+            .await?;
+            let mut freed = 0;
+            loop {
+                let now = self.shared.now_ms();
+                let some = self.call("set_free", move |session| {
+                    Box::pin(async move { set_free(session, dead, now).await })
+                });
+                match some.await? {
+                    0 => break,
+                    some => freed += some,
+                }
+            }
+            self.shared.notify_workers();
+            Ok(freed)
+        })
+    }
+
+    fn claim(&self, wanted: Claim) -> StoreFuture<'_, Claimed> {
+        let now = self.shared.now_ms();
+        Box::pin(
+            self.once("claim", move |session| {
+                Box::pin(async move { claim::claim(session, &wanted, now).await })
+            }),
+        )
+    }
+
+    fn owned(&self, owner: Incarnation) -> StoreFuture<'_, Vec<ExecutionId>> {
+        Box::pin(self.seen("owned", move |st| {
+            let owned = st.tables.executions.values().filter(|execution| execution.row.owner == Some(owner));
+            owned.map(|execution| execution.row.id).collect()
+        }))
+    }
+
+    fn served(&self, queue: String) -> StoreFuture<'_, Vec<Vec<String>>> {
+        Box::pin(self.seen("served", move |st| {
+            let lives = |id| st.tables.leases.get(id).is_some_and(|lease| lease.until_ms > st.now_ms);
+            let workers =
+                st.tables.workers.iter().filter(|(id, worker)| worker.info.queue == queue && lives(id));
+            workers.map(|(_, worker)| worker.info.types.clone()).collect()
+        }))
+    }
+}
+
+impl MemoryStore {
+    fn control_is_back(&self) {
+        let mut control = self.shared.control();
+        control.failures = 0;
+        if !std::mem::replace(&mut control.is_there, true) {
+            drop(control);
             let mine: Vec<_> = self.shared.mine().keys().copied().collect();
             self.shared.server.hold(self.shared.process, mine.into_iter());
         }
     }
 
-    pub(super) async fn unregister_worker(&self, owner: Incarnation) -> Result<(), StoreError> {
-        let left =
-            self.call("unregister", move |session| Box::pin(async move { leave(session, owner).await }));
-        let left = left.await;
-        let queue = self.shared.mine().remove(&owner);
-        self.shared.server.let_go(self.shared.process, Some(owner));
-        queue.iter().for_each(|queue| self.shared.tell_queue(queue));
-        self.shared.tell_news();
-        left
-    }
-
-    pub(super) async fn dead_workers(&self) -> Result<Deaths, StoreError> {
-        let all = self.read("dead", move |session| {
-            Box::pin(async move {
-                session
-                    .run(|st| Ok(st.tables.workers.keys().map(|id| seen(st, *id)).collect::<Vec<_>>()))
-                    .await
-            })
-        });
-        let (mut deaths, mut suspects) = (Deaths::default(), Vec::new());
-        for worker in all.await?.into_iter().flatten() {
-            let mine = self.shared.mine().contains_key(&worker.incarnation);
-            let gone = !mine && self.is_gone(&worker);
-            if gone || worker.left_ms.is_none_or(|left_ms| left_ms < 0) {
-                let Seen { incarnation, name, .. } = worker;
-                deaths.dead.push(DeadWorker { incarnation, name, gone });
-            } else if let Some(left_ms) =
-                worker.left_ms.filter(|_| !mine && !worker.held && worker.same_server)
-            {
-                suspects.push((left_ms, worker.incarnation));
-            }
-        }
-        if !suspects.is_empty() && self.hears_locks() {
-            let known = suspects.iter().map(|(left_ms, _)| *left_ms).min();
-            let short = self.shorten_leases(suspects.into_iter().map(|(_, worker)| worker).collect()).await?;
-            let left = known.into_iter().chain(short).min();
-            deaths.next = left.map(|ms| Duration::from_millis(u64::try_from(ms).unwrap_or(0)));
-        }
-        Ok(deaths)
-    }
-
-    /// Whether the operating system says that its process has ended, and the server has seen the end of its session.
-    fn is_gone(&self, worker: &Seen) -> bool {
-        let here = worker.process.filter(|of| Some(of.machine) == self.shared.machine);
-        !worker.held && here.is_some_and(|of| self.shared.server.is_killed(of.process))
+    /// Whether the operating system says that a process of this machine has ended.
+    fn has_ended(&self, process: &Option<ProcessId>) -> bool {
+        let here = process.filter(|of| Some(of.machine) == self.shared.machine);
+        here.is_some_and(|of| self.shared.server.is_killed(of.process))
     }
 
     /// Whether free locks of others mean anything to this process: whatever broke its own line may have broken everybody's.
     fn hears_locks(&self) -> bool {
-        let line = *self.shared.line();
-        line.is_there && line.broke.is_none_or(|at| at.elapsed() > self.shared.lease)
+        let control = *self.shared.control();
+        control.is_there && control.broke.is_none_or(|at| at.elapsed() > self.shared.lease)
     }
 
     /// Shortens the leases of those of these workers whose locks are free and who have renewed at this very run of the server; how
@@ -179,52 +238,9 @@ impl MemoryStore {
         };
         self.once("shorten", move |session| Box::pin(async move { session.run(shorten).await })).await
     }
-
-    /// Fence first and commit, then read (PROTOCOL 14); the worker's row goes last, so that anybody can finish.
-    pub(super) async fn take_over_from(&self, dead: Incarnation) -> Result<u64, StoreError> {
-        let one = self
-            .read("dead", move |session| Box::pin(async move { session.run(|st| Ok(seen(st, dead))).await }));
-        let Some(worker) = one.await? else { return Ok(0) };
-        // What has ended does not come back: it has still ended when the lease is deleted.
-        let gone = self.is_gone(&worker) && !self.shared.mine().contains_key(&dead);
-        let fenced = self
-            .call("fence_out", move |session| Box::pin(async move { fence_out(session, dead, gone).await }));
-        if !fenced.await? {
-            return Ok(0);
-        }
-        self.call("lose_tasks", move |session| {
-            Box::pin(async move { session.run(|st| lose_tasks(st, dead)).await })
-        })
-        .await?;
-        let mut freed = 0;
-        loop {
-            let now = self.shared.now_ms();
-            let some = self
-                .call("set_free", move |session| Box::pin(async move { set_free(session, dead, now).await }));
-            match some.await? {
-                0 => break,
-                some => freed += some,
-            }
-        }
-        self.shared.tell_all_workers();
-        Ok(freed)
-    }
 }
 
-/// A worker as a look sees it.
-struct Seen {
-    incarnation: Incarnation,
-    name: String,
-    process: Option<ProcessId>,
-    /// Until its lease runs out; `None` where it has none: a take-over was begun and not finished.
-    left_ms: Option<i64>,
-    /// Whether it has renewed its lease at this very run of the server.
-    same_server: bool,
-    /// Whether somebody holds the lock that says that it lives.
-    held: bool,
-}
-
-fn seen(st: &Statement<'_>, incarnation: Incarnation) -> Option<Seen> {
+fn seen(st: &Statement<'_>, incarnation: Incarnation) -> Option<Seen<Option<ProcessId>>> {
     let (worker, lease) = (st.tables.workers.get(&incarnation)?, st.tables.leases.get(&incarnation));
     Some(Seen {
         incarnation,
@@ -234,10 +250,6 @@ fn seen(st: &Statement<'_>, incarnation: Incarnation) -> Option<Seen> {
         same_server: lease.is_some_and(|lease| lease.server == st.sessions.server),
         held: st.sessions.lives.contains_key(&incarnation),
     })
-}
-
-fn pause_after(failures: u32) -> Duration {
-    Duration::from_millis(20 << failures.min(7)).min(LONGEST_PAUSE)
 }
 
 /// The database's time, if the lease is there.
@@ -278,7 +290,7 @@ pub(super) fn lose_tasks(st: &mut Statement<'_>, dead: Incarnation) -> Looked<()
         st.lock(Key::Task(row.execution, row.task.activity), Mode::Update)?;
         st.write(Write::TaskGone(row.execution, row.task.activity));
         if st.receiver(row.execution)?.is_some() {
-            tell_outcome(st, row, &json(&lost()), now)?;
+            tell_outcome(st, row, &lost(), now)?;
         }
     }
     Ok(())
@@ -314,7 +326,7 @@ pub(super) async fn set_free(session: &mut Session, dead: Incarnation, now: i64)
     Ok(freed.len() as u64)
 }
 
-/// What was terminated and is nobody's any more: nobody is to be told so.
+/// Deletes the messages to closed executions that have lost their owner: nobody is left to read them.
 fn forget_closed(st: &mut Statement<'_>, freed: &[ExecutionId]) -> Looked<()> {
     let tables = st.tables;
     let is_closed = |id: &ExecutionId| tables.executions.get(id).is_some_and(|to| !to.row.status.is_open());

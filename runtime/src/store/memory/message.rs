@@ -1,27 +1,22 @@
 //! The inbox and replies: messages in, answers out.
 
-use super::MemoryStore;
 use super::locks::{Key, Mode};
 use super::session::{Failure, Session};
 use super::statement::{Looked, Statement};
+use super::store::MemoryStore;
 use super::write::Write;
 use crate::status::ExecutionStatus;
-use crate::store::{InboxRow, MessageKind, NewMessage, Reply, SendAnswer, StoreError, request_text, took_in};
+use crate::store::decide::{self, Notify, Receiver};
+use crate::store::{
+    Inbox, InboxRow, MessageKind, NewMessage, Reply, SendAnswer, StoreError, StoreFuture, request_text,
+};
 use abide_core::Incarnation;
-
-/// Whom a message concerns.
-#[derive(Clone, Debug)]
-pub(super) struct Receiver {
-    pub(super) owner: Option<Incarnation>,
-    pub(super) queue: String,
-}
 
 /// Puts a message into an open execution's inbox, and locks its row lightly: it does not close meanwhile (PROTOCOL 16). A closed one
 /// still answers queries. `None`: there is no such receiver; the flag: whether it was not there yet.
 fn put(st: &mut Statement<'_>, message: &NewMessage) -> Looked<Option<(Receiver, bool)>> {
-    let receives = |open: bool| open || message.kind == MessageKind::Query;
     let Some(receiver) = st.tables.executions.get(&message.execution) else { return Ok(None) };
-    if !receives(receiver.row.status.is_open()) {
+    if !receiver.row.status.is_open() && !message.kind.reaches_closed() {
         return Ok(None);
     }
     st.lock(Key::Execution(message.execution), Mode::KeyShare)?;
@@ -43,16 +38,17 @@ pub(super) async fn send(
 
 /// A closed one may have taken this request in: an event of its journal knows.
 fn not_open(st: &Statement<'_>, message: &NewMessage) -> SendAnswer {
-    if !st.tables.executions.contains_key(&message.execution) {
-        return SendAnswer::NoSuchExecution;
+    let bodies = st.tables.turns(message.execution).map(|turn| turn.body.as_str());
+    let exists = st.tables.executions.contains_key(&message.execution);
+    if mutant!(GrepKnown) && exists {
+        let text = request_text(&message.request_id);
+        return if bodies.into_iter().any(|body| body.contains(&text)) {
+            SendAnswer::Known
+        } else {
+            SendAnswer::Closed
+        };
     }
-    let text = request_text(&message.request_id);
-    let mut bodies = st.tables.turns(message.execution).map(|turn| turn.body.as_str());
-    let known = match mutant!(GrepKnown) {
-        true => bodies.any(|body| body.contains(&text)),
-        false => took_in(bodies, message.kind, &message.request_id),
-    };
-    if known { SendAnswer::Known } else { SendAnswer::Closed }
+    decide::not_open(exists.then_some(bodies), message)
 }
 
 /// Keeps an answer; what is there of the same or a later stage stays. Forgets some of those that have expired.
@@ -81,94 +77,92 @@ fn pop(st: &mut Statement<'_>, request_id: &str) -> Looked<Option<String>> {
 }
 
 impl MemoryStore {
-    /// Sends, and tells whom it concerns.
-    pub(super) async fn deliver(&self, message: NewMessage) -> Result<SendAnswer, StoreError> {
-        let sent = self.once("send", move |session| Box::pin(async move { send(session, &message).await }));
-        let (answer, receiver) = sent.await?;
-        if let Some(Receiver { owner, queue }) = receiver {
-            self.shared.tell_owner(owner, &queue);
-        }
-        Ok(answer)
-    }
-
-    pub(super) async fn read_inbox(&self, owner: Incarnation) -> Result<Vec<InboxRow>, StoreError> {
-        self.rows("inbox", move |st, row| {
-            st.tables.executions.get(&row.execution).is_some_and(|to| to.row.owner == Some(owner))
-        })
-        .await
-    }
-
-    pub(super) async fn read_open_queries(
-        &self,
-        queues: Vec<String>,
-        types: Vec<String>,
-    ) -> Result<Vec<InboxRow>, StoreError> {
-        let rows = self.rows("open_queries", move |st, row| {
-            let to = st.tables.executions.get(&row.execution).map(|to| &to.row);
-            let may_answer = to.is_some_and(|to| {
-                to.owner.is_none()
-                    && to.status != ExecutionStatus::Running
-                    && queues.contains(&to.queue)
-                    && types.contains(&to.workflow_type)
-            });
-            row.kind == MessageKind::Query && may_answer
-        });
-        let mut rows = rows.await?;
-        rows.truncate(100);
-        Ok(rows)
-    }
-
+    /// Those rows of all inboxes.
     async fn rows(
         &self,
         name: &'static str,
         which: impl Fn(&Statement<'_>, &InboxRow) -> bool + Clone + Send + Sync + 'static,
     ) -> Result<Vec<InboxRow>, StoreError> {
-        self.read(name, move |session| {
-            Box::pin(async move {
-                let look = |st: &mut Statement<'_>| {
-                    Ok(st.tables.inbox.values().filter(|row| which(st, row)).cloned().collect())
-                };
-                session.run(look).await
-            })
+        self.seen(name, move |st| st.tables.inbox.values().filter(|row| which(st, row)).cloned().collect())
+            .await
+    }
+}
+
+impl Inbox for MemoryStore {
+    fn send(&self, message: NewMessage) -> StoreFuture<'_, SendAnswer> {
+        Box::pin(async move {
+            let sent =
+                self.once("send", move |session| Box::pin(async move { send(session, &message).await }));
+            let (answer, receiver) = sent.await?;
+            receiver.iter().for_each(|receiver| self.shared.notify_receiver(receiver));
+            Ok(answer)
         })
-        .await
     }
 
-    pub(super) async fn write_reply(&self, reply: Reply) -> Result<(), StoreError> {
+    fn inbox(&self, owner: Incarnation) -> StoreFuture<'_, Vec<InboxRow>> {
+        Box::pin(async move {
+            self.rows("inbox", move |st, row| {
+                st.tables.executions.get(&row.execution).is_some_and(|to| to.row.owner == Some(owner))
+            })
+            .await
+        })
+    }
+
+    fn open_queries(&self, queues: Vec<String>, types: Vec<String>) -> StoreFuture<'_, Vec<InboxRow>> {
+        Box::pin(async move {
+            let rows = self.rows("open_queries", move |st, row| {
+                let to = st.tables.executions.get(&row.execution).map(|to| &to.row);
+                let may_answer = to.is_some_and(|to| {
+                    to.owner.is_none()
+                        && to.status != ExecutionStatus::Running
+                        && queues.contains(&to.queue)
+                        && types.contains(&to.workflow_type)
+                });
+                row.kind == MessageKind::Query && may_answer
+            });
+            let mut rows = rows.await?;
+            rows.truncate(100);
+            Ok(rows)
+        })
+    }
+
+    fn put_reply(&self, reply: Reply) -> StoreFuture<'_, ()> {
         let now = self.shared.now_ms();
-        self.once("put_reply", move |session| {
-            Box::pin(async move { session.run(|st| keep(st, &reply, now)).await })
-        })
-        .await?;
-        self.shared.tell_news();
-        Ok(())
-    }
-
-    pub(super) async fn has_reply(&self, request_id: String) -> Result<bool, StoreError> {
-        self.read("has_reply", move |session| {
-            Box::pin(async move { session.run(|st| Ok(st.tables.replies.contains_key(&request_id))).await })
-        })
-        .await
-    }
-
-    pub(super) async fn pop_reply(&self, request_id: String) -> Result<Option<String>, StoreError> {
-        self.once("take_reply", move |session| {
-            Box::pin(async move { session.run(|st| pop(st, &request_id)).await })
-        })
-        .await
-    }
-
-    /// Deletes rows that were dealt with.
-    pub(super) async fn delete_messages(&self, ids: Vec<i64>) -> Result<(), StoreError> {
-        self.once("drop_messages", move |session| {
-            Box::pin(async move {
-                let delete = |st: &mut Statement<'_>| {
-                    let tables = st.tables;
-                    ids.iter().filter_map(|id| tables.inbox.get(id)).try_for_each(|row| st.take_out(row))
-                };
-                session.run(delete).await
+        Box::pin(async move {
+            self.once("put_reply", move |session| {
+                Box::pin(async move { session.run(|st| keep(st, &reply, now)).await })
             })
+            .await?;
+            self.shared.notify_clients();
+            Ok(())
         })
-        .await
+    }
+
+    fn take_reply(&self, request_id: String) -> StoreFuture<'_, Option<String>> {
+        Box::pin(async move {
+            let id = request_id.clone();
+            if !self.seen("has_reply", move |st| st.tables.replies.contains_key(&id)).await? {
+                return Ok(None);
+            }
+            self.once("take_reply", move |session| {
+                Box::pin(async move { session.run(|st| pop(st, &request_id)).await })
+            })
+            .await
+        })
+    }
+
+    fn drop_messages(&self, ids: Vec<i64>) -> StoreFuture<'_, ()> {
+        Box::pin(async move {
+            self.once("drop_messages", move |session| {
+                Box::pin(async move {
+                    let delete = |st: &mut Statement<'_>| {
+                        let tables = st.tables;
+                        ids.iter().filter_map(|id| tables.inbox.get(id)).try_for_each(|row| st.take_out(row))
+                    };
+                    session.run(delete).await
+                })
+            })
+            .await
+        })
     }
 }

@@ -6,11 +6,11 @@
 
 use super::conditions::{Call, Conditions};
 use super::locks::{Locks, Tx};
-use super::shared::{Shared, Tiding};
+use super::shared::{Notification, Shared};
 use super::statement::{Halt, Looked, Sequences, Sessions, Statement};
 use super::tables::Tables;
 use super::write::Write;
-use crate::store::group::Kind;
+use crate::store::failure::Kind;
 use abide_core::Incarnation;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -287,7 +287,7 @@ impl Server {
     }
 
     /// Tells all other processes, each after a time of its own.
-    pub(super) fn notify(&self, from: u32, tiding: &Tiding) {
+    pub(super) fn notify(&self, from: u32, notification: &Notification) {
         let state = self.state();
         let others = state.processes.iter().filter(|(process, peer)| **process != from && !peer.killed);
         let others: Vec<_> = others.map(|(process, peer)| (*process, peer.shared.clone())).collect();
@@ -297,10 +297,10 @@ impl Server {
                 Some(conditions) => conditions.notify_after(),
                 None => Some(std::time::Duration::ZERO),
             };
-            let (Some(after), tiding) = (after, tiding.clone()) else { continue };
+            let (Some(after), notification) = (after, notification.clone()) else { continue };
             let hear = move || {
                 if let Some(shared) = peer.upgrade() {
-                    shared.hear(&tiding);
+                    shared.hear(&notification);
                 }
             };
             match &self.options.runtime {

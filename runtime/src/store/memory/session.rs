@@ -7,7 +7,7 @@ use super::conditions::{Call, Course, End};
 use super::locks::Tx;
 use super::server::{Asked, Server};
 use super::statement::{Looked, Statement};
-use crate::store::group::{Failed, Kind};
+use crate::store::failure::{Kind, injected};
 use crate::store::{Fault, StoreError};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -39,11 +39,11 @@ pub(super) enum Failure {
     Raised(Kind, String),
     /// The database has met with an obstacle; nothing of it is in.
     Met(Fault),
-    /// Nobody answers the door; nothing of it is in.
+    /// The server is unreachable; nothing was written.
     Unreachable,
-    /// The connection broke off, and nobody knows.
+    /// The connection broke off; the outcome is unknown.
     Broken,
-    /// Its process is dead, and is told nothing.
+    /// Its process is dead and gets no answer.
     Gone,
 }
 
@@ -273,7 +273,7 @@ impl Failure {
         match self {
             Self::Refused(_) => Kind::Other,
             Self::Raised(kind, _) => *kind,
-            Self::Met(fault) => met(*fault, "").kind,
+            Self::Met(fault) => injected(*fault, "").kind,
             Self::Unreachable | Self::Broken | Self::Gone => Kind::Broken,
         }
     }
@@ -287,22 +287,9 @@ impl Failure {
             Self::Raised(Kind::Fenced, _) => StoreError::Fenced,
             Self::Raised(Kind::Refused, message) => StoreError::BadRow { message },
             Self::Raised(_, message) => StoreError::Database { path: path.to_owned(), message, source: None },
-            Self::Met(fault) => met(fault, path).error,
+            Self::Met(fault) => injected(fault, path).error,
             Self::Unreachable => unknown("nobody answers"),
             Self::Broken | Self::Gone => unknown("the connection broke off"),
         }
     }
-}
-
-/// A fault as the store's error.
-pub(super) fn met(fault: Fault, path: &str) -> Failed {
-    let (path, message) = (path.to_owned(), "injected".to_owned());
-    let (kind, error) = match fault {
-        Fault::Lost => (Kind::Broken, StoreError::Unknown { message }),
-        Fault::Busy => (Kind::Busy, StoreError::Busy { path, waited: Duration::ZERO }),
-        Fault::Full => (Kind::Full, StoreError::Full { path }),
-        Fault::ReadOnly => (Kind::ReadOnly, StoreError::ReadOnly { path }),
-        Fault::Fsync => (Kind::Io, StoreError::Io { path, message, source: None }),
-    };
-    Failed { kind, error }
 }

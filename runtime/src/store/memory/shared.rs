@@ -1,9 +1,9 @@
 //! What one process's store and its writer share: its names, its clock, and who of it is to be told what.
 
 use super::server::Server;
-use super::session::met;
 use crate::store::clock::Clock;
-use crate::store::group::Failed;
+use crate::store::decide::Notify;
+use crate::store::failure::{Failed, fault};
 use crate::store::queue::Queue;
 use crate::store::{Counters, FaultHook, Stage};
 use abide_core::{ExecutionId, Incarnation};
@@ -12,7 +12,7 @@ use std::convert::Infallible;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify as Wake, watch};
 use tokio::time::Instant;
 
 /// How many of an execution's id bits count within a process (see SQLite's).
@@ -21,7 +21,7 @@ const COUNTER_BITS: u32 = 40;
 /// What errors call the database.
 pub(super) const NAME: &str = "memory";
 
-/// Shared by [`MemoryStore`](super::MemoryStore) and its writer.
+/// Shared by [`MemoryStore`](super::store::MemoryStore) and its writer.
 pub(super) struct Shared {
     pub(super) server: Arc<Server>,
     /// This process.
@@ -32,7 +32,7 @@ pub(super) struct Shared {
     fault: Option<FaultHook>,
     pub(super) queue: Queue<Infallible>,
     /// The writer has something to do.
-    pub(super) wake: Notify,
+    pub(super) wake: Wake,
     pub(super) counters: Counters,
     /// `None`: the server's own.
     pub(super) clock: Option<Clock>,
@@ -42,15 +42,15 @@ pub(super) struct Shared {
     news: Listeners,
     pub(super) ended: AtomicBool,
     /// Told at the writer's end.
-    pub(super) end: Notify,
-    line: Mutex<Line>,
+    pub(super) end: Wake,
+    control: Mutex<ControlConnection>,
     next_id: AtomicI64,
     mine: Mutex<BTreeMap<Incarnation, String>>,
 }
 
 /// The connection that renews leases and holds the locks that tell a death early.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Line {
+pub(super) struct ControlConnection {
     pub(super) is_there: bool,
     /// When it last broke.
     pub(super) broke: Option<Instant>,
@@ -93,14 +93,14 @@ impl Shared {
             lease,
             fault,
             queue: Queue::default(),
-            wake: Notify::new(),
+            wake: Wake::new(),
             counters: Counters::default(),
             clock,
             changes: Listeners::default(),
             news: Listeners::default(),
             ended: AtomicBool::new(false),
-            end: Notify::new(),
-            line: Mutex::new(Line { is_there: true, broke: None, failures: 0 }),
+            end: Wake::new(),
+            control: Mutex::new(ControlConnection { is_there: true, broke: None, failures: 0 }),
             next_id: AtomicI64::new(i64::from(process) << COUNTER_BITS),
             mine: Mutex::default(),
         }
@@ -114,8 +114,8 @@ impl Shared {
         self.clock.as_ref().map_or_else(|| self.server.now_ms(), Clock::now_ms)
     }
 
-    pub(super) fn line(&self) -> MutexGuard<'_, Line> {
-        self.line.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn control(&self) -> MutexGuard<'_, ControlConnection> {
+        self.control.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The incarnations of this process, each with its task queue.
@@ -141,65 +141,59 @@ impl Shared {
         self.news.tell();
     }
 
-    /// Something for whoever owns an execution, or may claim it.
-    pub(super) fn tell_owner(&self, owner: Option<Incarnation>, queue: &str) {
-        match owner {
-            Some(owner) => self.tell(&Tiding::Worker(owner)),
-            None => self.tell_queue(queue),
-        }
-    }
-
-    /// Something for a worker, and nobody here knows which.
-    pub(super) fn tell_all_workers(&self) {
-        self.tell(&Tiding::Workers);
-    }
-
-    /// Something to claim in this task queue.
-    pub(super) fn tell_queue(&self, queue: &str) {
-        self.tell(&Tiding::Queue(queue.to_owned()));
-    }
-
-    /// Something that a client may wait for.
-    pub(super) fn tell_news(&self) {
-        self.tell(&Tiding::News);
-    }
-
     /// Here at once where it concerns this process, elsewhere by a notification.
-    pub(super) fn tell(&self, tiding: &Tiding) {
-        self.hear(tiding);
-        self.server.notify(self.process, tiding);
+    fn tell(&self, notification: &Notification) {
+        self.hear(notification);
+        self.server.notify(self.process, notification);
     }
 
     /// Tells whom of this process it concerns.
-    pub(super) fn hear(&self, tiding: &Tiding) {
-        if *tiding == Tiding::News {
+    pub(super) fn hear(&self, notification: &Notification) {
+        if *notification == Notification::News {
             return self.tell_clients();
         }
-        if self.concerns(tiding) {
+        if self.concerns(notification) {
             self.tick();
         }
     }
 
-    fn concerns(&self, tiding: &Tiding) -> bool {
+    fn concerns(&self, notification: &Notification) -> bool {
         let mine = self.mine();
-        match tiding {
-            Tiding::Worker(id) => mine.contains_key(id),
-            Tiding::Queue(name) => mine.values().any(|queue| queue == name),
-            Tiding::Workers => !mine.is_empty(),
-            Tiding::News => false,
+        match notification {
+            Notification::Worker(id) => mine.contains_key(id),
+            Notification::Queue(name) => mine.values().any(|queue| queue == name),
+            Notification::Workers => !mine.is_empty(),
+            Notification::News => false,
         }
     }
 
     /// Asks the test's hook for a fault at this stage.
     pub(super) fn fault(&self, stage: Stage) -> Result<(), Failed> {
-        let fault = self.fault.as_ref().and_then(|hook| hook(stage));
-        fault.map_or(Ok(()), |fault| Err(met(fault, NAME)))
+        fault(self.fault.as_ref(), stage, NAME)
+    }
+}
+
+impl Notify for Shared {
+    fn notify_clients(&self) {
+        self.tell(&Notification::News);
+    }
+
+    fn notify_workers(&self) {
+        self.tell(&Notification::Workers);
+    }
+
+    fn notify_worker(&self, worker: Incarnation) {
+        self.tell(&Notification::Worker(worker));
+    }
+
+    fn notify_queue(&self, queue: &str) {
+        self.tell(&Notification::Queue(queue.to_owned()));
     }
 }
 
 /// What one process has to tell the others.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Tiding {
+pub(super) enum Notification {
     /// An execution may have closed, been suspended or answered.
     News,
     /// All workers should look.

@@ -2,45 +2,26 @@
 //!
 //! A start holds the lock of its workflow id (PROTOCOL 23), an end holds its execution's row.
 
-use super::MemoryStore;
 use super::attempt;
 use super::guard::start_keys;
 use super::locks::{Key, Mode};
 use super::session::{Failure, Session};
-use super::shared::{Shared, Tiding};
 use super::statement::{Looked, Statement};
+use super::store::MemoryStore;
 use super::tables::Execution;
 use super::write::Write;
-use crate::policy::{IdConflictPolicy, IdReusePolicy};
 use crate::status::ExecutionStatus;
-use crate::store::group::Kind;
+use crate::store::decide::{Ended, Found, Notify, OutsideEnd, StartDecision, TOLD, remembered, terminates};
+use crate::store::failure::Kind;
 use crate::store::{
-    ExecutionRow, MessageKind, NewExecution, Reply, ResumeAnswer, SendAnswer, StartAnswer, StoreError,
+    ExecutionRow, MessageKind, NewExecution, ResumeAnswer, SendAnswer, StartAnswer, Starts, StoreFuture,
     StoredTurn,
 };
-use abide_core::{EventId, ExecutionId, Incarnation};
-
-/// How long a terminate's request id is remembered: a day.
-const REMEMBER_MS: i64 = 24 * 60 * 60 * 1_000;
-
-/// An execution that was ended from outside: who is to be told.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Ended {
-    owner: Option<Incarnation>,
-}
-
-impl Ended {
-    pub(super) fn tell(&self, shared: &Shared) {
-        if let Some(owner) = self.owner {
-            shared.tell(&Tiding::Worker(owner));
-        }
-        shared.tell_news();
-    }
-}
+use abide_core::ExecutionId;
 
 /// Takes the locks of a start's workflow id and request id, if nobody has them.
 pub(super) async fn try_lock(session: &mut Session, new: &NewExecution) -> Result<bool, Failure> {
-    session.run(|st| Ok(start_keys(new).into_iter().all(|key| st.try_lock(key, Mode::Update)))).await
+    session.run(|st| Ok(start_keys(new).all(|key| st.try_lock(key, Mode::Update)))).await
 }
 
 /// Decides a start by its request id and policies. `Started`: nothing is in the way (any more), insert it.
@@ -51,38 +32,29 @@ pub(super) async fn decide(
     for key in start_keys(new) {
         session.run(|st| st.lock(key.clone(), Mode::Update)).await?;
     }
-    if let Some(known) = session.run(|st| Ok(known(st, new))).await? {
-        return Ok((StartAnswer::Known(Box::new(known)), None));
+    let open = match StartDecision::of(new, found(session, new).await?) {
+        StartDecision::Answer(answer) => return Ok((answer, None)),
+        StartDecision::Start => return Ok((StartAnswer::Started, None)),
+        StartDecision::Replace(open) => open,
+    };
+    // It may have closed by itself meanwhile, which is as good.
+    let ended = match lock(session, open.id).await? {
+        Some(open) if open.status.is_open() => Some(end(session, OutsideEnd::replaced(&open, new)).await?),
+        _ => None,
+    };
+    Ok((StartAnswer::Started, ended))
+}
+
+/// The runs that a start meets.
+async fn found(session: &mut Session, new: &NewExecution) -> Result<Found, Failure> {
+    let known = session.run(|st| Ok(known(st, new))).await?;
+    if known.is_some() {
+        return Ok(Found { known, ..Found::default() });
     }
     let read = |st: &Statement<'_>, found: Option<&Execution>| found.map(|found| st.tables.read(found));
     let open = session.run(|st| Ok(read(st, st.tables.open_run(&new.workflow_id)))).await?;
     let closed = session.run(|st| Ok(read(st, st.tables.newest_closed(&new.workflow_id)))).await?;
-    match (&open, new.conflict) {
-        (Some(open), IdConflictPolicy::Fail) => {
-            return Ok((StartAnswer::Taken(Box::new(open.clone())), None));
-        }
-        (Some(open), IdConflictPolicy::UseExisting) => {
-            return Ok((StartAnswer::Existing(Box::new(open.clone())), None));
-        }
-        (Some(_), IdConflictPolicy::TerminateExisting) | (None, _) => {}
-    }
-    let refused = closed.filter(|closed| match new.reuse {
-        IdReusePolicy::AllowDuplicate => false,
-        IdReusePolicy::AllowDuplicateFailedOnly => closed.status == ExecutionStatus::Completed,
-        IdReusePolicy::RejectDuplicate => true,
-    });
-    if let Some(refused) = refused {
-        return Ok((StartAnswer::Refused(Box::new(refused)), None));
-    }
-    let Some(open) = open else { return Ok((StartAnswer::Started, None)) };
-    let event =
-        new.terminate_event.as_deref().unwrap_or(r#"{"terminated":{"reason":"replaced by a new run"}}"#);
-    // It may have closed by itself meanwhile, which is as good.
-    let ended = match lock(session, open.id).await? {
-        Some(open) if open.status.is_open() => Some(close(session, &open, event, new.created_at_ms).await?),
-        _ => None,
-    };
-    Ok((StartAnswer::Started, ended))
+    Ok(Found { known, open, closed })
 }
 
 fn known(st: &Statement<'_>, new: &NewExecution) -> Option<ExecutionRow> {
@@ -133,34 +105,9 @@ fn unowned(new: &NewExecution) -> Execution {
     let row = ExecutionRow {
         wake_at_ms: Some(new.created_at_ms),
         input: Some(new.input.clone()),
-        ..bare_row(new, ExecutionStatus::Running)
+        ..ExecutionRow::of(new)
     };
     Execution { row, request_id: new.request_id.clone(), tried_builds: None, trying_builds: Vec::new() }
-}
-
-/// A new row with nothing but its names.
-pub(super) fn bare_row(new: &NewExecution, status: ExecutionStatus) -> ExecutionRow {
-    ExecutionRow {
-        id: new.id,
-        workflow_id: new.workflow_id.clone(),
-        run_id: new.run_id.clone(),
-        workflow_type: new.workflow_type.clone(),
-        queue: new.queue.clone(),
-        status,
-        owner: None,
-        rev: 0,
-        wake_at_ms: None,
-        active: false,
-        retried_ms: 0,
-        crashes: 0,
-        recovered_from: None,
-        suspension: None,
-        input: None,
-        result: None,
-        created_at_ms: new.created_at_ms,
-        closed_at_ms: None,
-        history_len: 0,
-    }
 }
 
 pub(super) async fn start(
@@ -200,35 +147,30 @@ pub(super) fn write_turn(st: &mut Statement<'_>, execution: ExecutionId, turn: S
     Ok(())
 }
 
-/// Writes the closing event at the next place of the journal, where the owner's next append meets it. A row in the inbox tells the
-/// owner soon.
-async fn close(session: &mut Session, row: &ExecutionRow, event: &str, at_ms: i64) -> Result<Ended, Failure> {
-    let seq = EventId(row.history_len + 1);
-    let turn = StoredTurn { seq, n: 1, at_ms, writer: Incarnation(0), body: format!("[{event}]") };
-    session.run(|st| write_turn(st, row.id, turn.clone())).await?;
-    let end = |st: &mut Statement<'_>| {
-        let Some(mut execution) = st.tables.executions.get(&row.id).cloned() else { return Ok(None) };
+/// Executes an end from outside.
+async fn end(session: &mut Session, end: OutsideEnd<'_>) -> Result<Ended, Failure> {
+    let (id, event, at_ms) = (end.execution, end.event, end.at_ms);
+    session.run(|st| write_turn(st, id, end.turn.clone())).await?;
+    let close = |st: &mut Statement<'_>| {
+        let Some(mut execution) = st.tables.executions.get(&id).cloned() else { return Ok(None) };
         let ended = &mut execution.row;
-        ended.status = ExecutionStatus::Terminated;
-        ended.result = Some(event.to_owned());
+        (ended.status, ended.result) = (OutsideEnd::STATUS, Some(event.to_owned()));
         (ended.closed_at_ms, ended.wake_at_ms) = (Some(at_ms), None);
         (ended.active, ended.suspension) = (false, None);
         (execution.tried_builds, execution.trying_builds) = (None, Vec::new());
         let owner = execution.row.owner;
         st.update(execution).map(|()| owner)
     };
-    let owner = session.run(end).await?;
+    let owner = session.run(close).await?;
     let clear = |st: &mut Statement<'_>| {
         let tables = st.tables;
-        tables.inbox_of(row.id).try_for_each(|message| st.take_out(message))
+        tables.inbox_of(id).try_for_each(|message| st.take_out(message))
     };
     session.run(clear).await?;
-    session.run(|st| drop_tasks(st, row.id)).await?;
-    session.run(|st| attempt::drop_all(st, row.id)).await?;
+    session.run(|st| drop_tasks(st, id)).await?;
+    session.run(|st| attempt::drop_all(st, id)).await?;
     if owner.is_some() {
-        session
-            .run(|st| st.put(row.id, MessageKind::Terminated, "terminated", event.to_owned(), at_ms))
-            .await?;
+        session.run(|st| st.put(id, MessageKind::Terminated, TOLD, event.to_owned(), at_ms)).await?;
     }
     Ok(Ended { owner })
 }
@@ -250,19 +192,14 @@ pub(super) async fn terminate(
     event: &str,
     at_ms: i64,
 ) -> Result<(SendAnswer, Option<Ended>), Failure> {
-    // Only a request of the same name for the same execution is the same request.
-    let key = format!("terminate:{id}:{request_id}");
+    let remembered = remembered(id, request_id, at_ms);
     let row = lock(session, id).await?;
-    if session.run(|st| Ok(st.tables.replies.contains_key(&key))).await? {
-        return Ok((SendAnswer::Known, None));
-    }
-    let Some(row) = row else { return Ok((SendAnswer::NoSuchExecution, None)) };
-    if !row.status.is_open() {
-        return Ok((SendAnswer::Closed, None));
-    }
-    let ended = close(session, &row, event, at_ms).await?;
-    let remembered =
-        Reply { request_id: key, body: "null".to_owned(), stage: 0, expires_at_ms: at_ms + REMEMBER_MS };
+    let known = session.run(|st| Ok(st.tables.replies.contains_key(&remembered.request_id))).await?;
+    let row = match terminates(known, row) {
+        Ok(row) => row,
+        Err(answer) => return Ok((answer, None)),
+    };
+    let ended = end(session, OutsideEnd::of(&row, event, at_ms)).await?;
     let remember = |st: &mut Statement<'_>| {
         st.lock(Key::Reply(remembered.request_id.clone()), Mode::Update)?;
         if !st.tables.replies.contains_key(&remembered.request_id) {
@@ -285,12 +222,10 @@ pub(super) async fn resume(
         st.lock(Key::Execution(id), Mode::NoKeyUpdate)?;
         Ok(Some((execution.row.status, execution.row.queue.clone())))
     };
-    let (status, queue) = match session.run(read).await? {
-        None => return Ok((ResumeAnswer::NoSuchExecution, None)),
-        Some(found) => found,
-    };
-    if status != ExecutionStatus::Suspended {
-        return Ok((ResumeAnswer::NotSuspended(status), None));
+    let (status, queue) = session.run(read).await?.unzip();
+    let answer = ResumeAnswer::of(status);
+    if answer != ResumeAnswer::Resumed {
+        return Ok((answer, None));
     }
     let set = |st: &mut Statement<'_>| {
         let Some(mut execution) = st.tables.executions.get(&id).cloned() else { return Ok(()) };
@@ -302,55 +237,60 @@ pub(super) async fn resume(
         st.update(execution)
     };
     session.run(set).await?;
-    Ok((ResumeAnswer::Resumed, Some(queue)))
+    Ok((answer, queue))
 }
 
-impl MemoryStore {
-    pub(super) async fn begin_execution(&self, new: NewExecution) -> Result<StartAnswer, StoreError> {
-        let queue = new.queue.clone();
-        // One whose workflow id was made for it meets no other run. False: it is in already, by a call whose answer was lost.
-        if new.has_fresh_id() && new.request_id.is_none() {
-            let new = new.clone();
-            let fresh = self.once("start", move |session| {
-                Box::pin(async move { session.run(|st| insert(st, &new, unowned(&new))).await })
-            });
-            if fresh.await? {
-                self.shared.tell_queue(&queue);
-                return Ok(StartAnswer::Started);
+impl Starts for MemoryStore {
+    fn start(&self, new: NewExecution) -> StoreFuture<'_, StartAnswer> {
+        Box::pin(async move {
+            let queue = new.queue.clone();
+            // One whose workflow id was made for it meets no other run. False: it is in already, by a call whose answer was lost.
+            if new.has_fresh_id() && new.request_id.is_none() {
+                let new = new.clone();
+                let fresh = self.once("start", move |session| {
+                    Box::pin(async move { session.run(|st| insert(st, &new, unowned(&new))).await })
+                });
+                if fresh.await? {
+                    self.shared.notify_queue(&queue);
+                    return Ok(StartAnswer::Started);
+                }
             }
-        }
-        let started = self.call("start", move |session| Box::pin(async move { start(session, &new).await }));
-        let (answer, ended) = started.await?;
-        ended.iter().for_each(|ended| ended.tell(&self.shared));
-        self.shared.tell_queue(&queue);
-        Ok(answer)
+            let started =
+                self.call("start", move |session| Box::pin(async move { start(session, &new).await }));
+            let (answer, ended) = started.await?;
+            self.shared.notify_ended(ended.as_slice());
+            self.shared.notify_queue(&queue);
+            Ok(answer)
+        })
     }
 
-    pub(super) async fn end_execution(
+    fn terminate(
         &self,
         execution: ExecutionId,
         request_id: String,
         event: String,
-        now: i64,
-    ) -> Result<SendAnswer, StoreError> {
-        let terminated = self.call("terminate", move |session| {
-            Box::pin(async move { terminate(session, execution, &request_id, &event, now).await })
-        });
-        let (answer, ended) = terminated.await?;
-        ended.iter().for_each(|ended| ended.tell(&self.shared));
-        Ok(answer)
+    ) -> StoreFuture<'_, SendAnswer> {
+        let now = self.shared.now_ms();
+        Box::pin(async move {
+            let terminated = self.call("terminate", move |session| {
+                Box::pin(async move { terminate(session, execution, &request_id, &event, now).await })
+            });
+            let (answer, ended) = terminated.await?;
+            self.shared.notify_ended(ended.as_slice());
+            Ok(answer)
+        })
     }
 
-    pub(super) async fn resume_execution(
-        &self,
-        execution: ExecutionId,
-        now: i64,
-    ) -> Result<ResumeAnswer, StoreError> {
-        let resumed = self
-            .call("resume", move |session| Box::pin(async move { resume(session, execution, now).await }));
-        let (answer, queue) = resumed.await?;
-        queue.iter().for_each(|queue| self.shared.tell_queue(queue));
-        self.shared.tell_news();
-        Ok(answer)
+    fn resume(&self, execution: ExecutionId) -> StoreFuture<'_, ResumeAnswer> {
+        let now = self.shared.now_ms();
+        Box::pin(async move {
+            let resumed = self.call("resume", move |session| {
+                Box::pin(async move { resume(session, execution, now).await })
+            });
+            let (answer, queue) = resumed.await?;
+            queue.iter().for_each(|queue| self.shared.notify_queue(queue));
+            self.shared.notify_clients();
+            Ok(answer)
+        })
     }
 }

@@ -7,7 +7,7 @@
 use super::locks::{Key, Locks, Mode, Tx};
 use super::tables::{Execution, Tables};
 use super::write::Write;
-use crate::store::group::Kind;
+use crate::store::failure::Kind;
 use crate::store::{InboxRow, MessageKind};
 use abide_core::{ExecutionId, Incarnation};
 use std::collections::BTreeMap;

@@ -1,33 +1,30 @@
 //! Tasks: attempts that run in another process, and the rows that arbitrate them (PROTOCOL 22). The statements of `postgres/task.rs`.
 
-use super::MemoryStore;
 use super::claim::holds_lease;
 use super::locks::{Key, Mode};
-use super::message::Receiver;
 use super::session::{Failure, Session};
-use super::shared::Tiding;
 use super::statement::{Looked, Statement};
+use super::store::MemoryStore;
 use super::write::{TaskRow, Write};
+use crate::store::decide::{Notify, Receiver, attempt_request_id, outcome_body, outcome_json};
 use crate::store::task::timed_out;
-use crate::store::{ClaimedTasks, MessageKind, OwnedTask, StoreError, Task, TaskClaim, TaskKey};
+use crate::store::{
+    ClaimedTasks, MessageKind, OwnedTask, StoreError, StoreFuture, Task, TaskClaim, TaskKey, Tasks,
+};
 use abide_core::exec::AttemptOutcome;
 use abide_core::{EventId, ExecutionId, Incarnation, TimeoutKind};
 use std::collections::BTreeMap;
 
-/// An outcome as bodies have it.
-pub(super) fn json(outcome: &AttemptOutcome) -> String {
-    serde_json::to_string(outcome).expect("an outcome is text and encoded payloads")
-}
-
 /// Puts an attempt's outcome into its execution's inbox.
-pub(super) fn tell_outcome(st: &mut Statement<'_>, row: &TaskRow, outcome: &str, at_ms: i64) -> Looked<bool> {
+pub(super) fn tell_outcome(
+    st: &mut Statement<'_>,
+    row: &TaskRow,
+    outcome: &AttemptOutcome,
+    at_ms: i64,
+) -> Looked<bool> {
     let (activity, attempt) = (row.task.activity, row.task.attempt);
-    let body = format!(r#"{{"activity":{activity},"attempt":{attempt},"outcome":{outcome}}}"#);
-    st.put(row.execution, MessageKind::Attempt, &request_id(activity, attempt), body, at_ms)
-}
-
-fn request_id(activity: EventId, attempt: u32) -> String {
-    format!("attempt/{activity}/{attempt}")
+    let body = outcome_body(activity, attempt, &outcome_json(outcome));
+    st.put(row.execution, MessageKind::Attempt, &attempt_request_id(activity, attempt), body, at_ms)
 }
 
 impl TaskRow {
@@ -116,7 +113,7 @@ pub(super) async fn claim_tasks(session: &mut Session, claim: &TaskClaim) -> Res
         tasks.extend(session.run(|st| take(st, claim, queue, room)).await?);
         match session.run(|st| Ok(next_task(st, claim, queue))).await {
             Ok(next) => next_due_ms = next.into_iter().chain(next_due_ms).min(),
-            // What was taken is ours, and must be told.
+            // These tasks are claimed already: return them despite the error.
             Err(failure) if tasks.is_empty() || matches!(failure, Failure::Gone) => return Err(failure),
             Err(_) => break,
         }
@@ -139,7 +136,7 @@ pub(super) fn finish(st: &mut Statement<'_>, owner: Incarnation, key: TaskKey, b
         return Ok(Ended::Otherwise);
     };
     delete(st, token)?;
-    let (id, now) = (request_id(key.activity, key.attempt), st.now_ms);
+    let (id, now) = (attempt_request_id(key.activity, key.attempt), st.now_ms);
     st.put(key.execution, MessageKind::Attempt, &id, body.to_owned(), now)?;
     Ok(Ended::By(Receiver { owner: receiver.row.owner, queue: receiver.row.queue.clone() }))
 }
@@ -166,7 +163,7 @@ fn release(st: &mut Statement<'_>, owner: Incarnation, keys: &[TaskKey]) -> Look
         }
         delete(st, row)?;
         if st.receiver(row.execution)?.is_some() {
-            tell_outcome(st, row, &json(&AttemptOutcome::Cancelled), now)?;
+            tell_outcome(st, row, &AttemptOutcome::Cancelled, now)?;
         }
         released.push(None);
     }
@@ -177,20 +174,20 @@ fn release(st: &mut Statement<'_>, owner: Incarnation, keys: &[TaskKey]) -> Look
 pub(super) fn expire(st: &mut Statement<'_>) -> Looked<u64> {
     let (tables, now) = (st.tables, st.now_ms);
     let is_over = |until: Option<i64>| until.is_some_and(|until| until <= now);
-    let mut late: BTreeMap<(ExecutionId, EventId), String> = BTreeMap::new();
+    let mut late: BTreeMap<(ExecutionId, EventId), AttemptOutcome> = BTreeMap::new();
     let mut add =
-        |outcome: &AttemptOutcome, which: &dyn Fn(&TaskRow) -> bool, by: fn(&TaskRow) -> Option<i64>| {
+        |outcome: AttemptOutcome, which: &dyn Fn(&TaskRow) -> bool, by: fn(&TaskRow) -> Option<i64>| {
             let mut rows: Vec<_> = tables.tasks.iter().filter(|(_, row)| which(row)).collect();
             rows.sort_by_key(|(_, row)| by(row));
             for (key, _) in rows.into_iter().take(100) {
-                late.entry(*key).or_insert_with(|| json(outcome));
+                late.entry(*key).or_insert_with(|| outcome.clone());
             }
         };
     let unbegun = |row: &TaskRow| row.is_free() && is_over(row.task.start_by_ms);
-    add(&timed_out(TimeoutKind::ScheduleToStart), &unbegun, |row| row.task.start_by_ms);
+    add(timed_out(TimeoutKind::ScheduleToStart), &unbegun, |row| row.task.start_by_ms);
     let unended = |row: &TaskRow| row.task.queue.is_some() && is_over(row.task.close_by_ms) && !unbegun(row);
-    add(&timed_out(TimeoutKind::ScheduleToClose), &unended, |row| row.task.close_by_ms);
-    add(&AttemptOutcome::Cancelled, &|row| row.is_free() && row.cancel, |_| None);
+    add(timed_out(TimeoutKind::ScheduleToClose), &unended, |row| row.task.close_by_ms);
+    add(AttemptOutcome::Cancelled, &|row| row.is_free() && row.cancel, |_| None);
     let mut gone = 0;
     for (key, outcome) in late {
         let Some(row) = tables.tasks.get(&key) else { continue };
@@ -207,67 +204,64 @@ pub(super) fn expire(st: &mut Statement<'_>) -> Looked<u64> {
     Ok(gone)
 }
 
-impl MemoryStore {
-    pub(super) async fn take_tasks(&self, claim: TaskClaim) -> Result<ClaimedTasks, StoreError> {
-        self.once("claim_tasks", move |session| Box::pin(async move { claim_tasks(session, &claim).await }))
+impl Tasks for MemoryStore {
+    fn claim_tasks(&self, claim: TaskClaim) -> StoreFuture<'_, ClaimedTasks> {
+        Box::pin(async move {
+            self.once("claim_tasks", move |session| {
+                Box::pin(async move { claim_tasks(session, &claim).await })
+            })
             .await
-    }
-
-    pub(super) async fn end_task(
-        &self,
-        owner: Incarnation,
-        key: TaskKey,
-        body: String,
-    ) -> Result<bool, StoreError> {
-        let ended = self.once("finish_task", move |session| {
-            Box::pin(async move {
-                match session.run(|st| finish(st, owner, key, &body)).await? {
-                    Ended::By(receiver) => Ok(Some(receiver)),
-                    Ended::Otherwise => Ok(None),
-                    Ended::Fenced => Err(Failure::Refused(StoreError::Fenced)),
-                }
-            })
-        });
-        let ended = ended.await?;
-        if let Some(Receiver { owner, queue }) = &ended {
-            self.shared.tell_owner(*owner, queue);
-        }
-        Ok(ended.is_some())
-    }
-
-    pub(super) async fn give_back(&self, owner: Incarnation, keys: Vec<TaskKey>) -> Result<(), StoreError> {
-        let queues = self.once("release_tasks", move |session| {
-            Box::pin(async move { session.run(|st| release(st, owner, &keys)).await })
-        });
-        for queue in queues.await? {
-            match queue {
-                Some(queue) => self.shared.tell_queue(&queue),
-                None => self.shared.tell_all_workers(),
-            }
-        }
-        Ok(())
-    }
-
-    pub(super) async fn read_tasks(&self, owner: Incarnation) -> Result<Vec<OwnedTask>, StoreError> {
-        self.read("owned_tasks", move |session| {
-            Box::pin(async move {
-                let look = |st: &mut Statement<'_>| {
-                    let mine = st.tables.tasks.values().filter(|row| row.owner == Some(owner));
-                    Ok(mine.map(|row| OwnedTask { key: row.key(), cancel: row.cancel }).collect())
-                };
-                session.run(look).await
-            })
         })
-        .await
     }
 
-    pub(super) async fn end_expired(&self) -> Result<u64, StoreError> {
-        let expired =
-            self.once("expire_tasks", move |session| Box::pin(async move { session.run(expire).await }));
-        let expired = expired.await?;
-        if expired > 0 {
-            self.shared.tell(&Tiding::Workers);
-        }
-        Ok(expired)
+    fn finish_task(&self, owner: Incarnation, key: TaskKey, body: String) -> StoreFuture<'_, bool> {
+        Box::pin(async move {
+            let ended = self.once("finish_task", move |session| {
+                Box::pin(async move {
+                    match session.run(|st| finish(st, owner, key, &body)).await? {
+                        Ended::By(receiver) => Ok(Some(receiver)),
+                        Ended::Otherwise => Ok(None),
+                        Ended::Fenced => Err(Failure::Refused(StoreError::Fenced)),
+                    }
+                })
+            });
+            let ended = ended.await?;
+            ended.iter().for_each(|receiver| self.shared.notify_receiver(receiver));
+            Ok(ended.is_some())
+        })
+    }
+
+    fn release_tasks(&self, owner: Incarnation, keys: Vec<TaskKey>) -> StoreFuture<'_, ()> {
+        Box::pin(async move {
+            let queues = self.once("release_tasks", move |session| {
+                Box::pin(async move { session.run(|st| release(st, owner, &keys)).await })
+            });
+            for queue in queues.await? {
+                match queue {
+                    Some(queue) => self.shared.notify_queue(&queue),
+                    None => self.shared.notify_workers(),
+                }
+            }
+            Ok(())
+        })
+    }
+
+    fn owned_tasks(&self, owner: Incarnation) -> StoreFuture<'_, Vec<OwnedTask>> {
+        Box::pin(self.seen("owned_tasks", move |st| {
+            let mine = st.tables.tasks.values().filter(|row| row.owner == Some(owner));
+            mine.map(|row| OwnedTask { key: row.key(), cancel: row.cancel }).collect()
+        }))
+    }
+
+    fn expire_tasks(&self) -> StoreFuture<'_, u64> {
+        Box::pin(async move {
+            let expired =
+                self.once("expire_tasks", move |session| Box::pin(async move { session.run(expire).await }));
+            let expired = expired.await?;
+            if expired > 0 {
+                self.shared.notify_workers();
+            }
+            Ok(expired)
+        })
     }
 }

@@ -2,9 +2,9 @@
 
 use super::locks::{Key, Mode};
 use super::statement::{Looked, Statement};
-use super::task::{delete, json, tell_outcome};
+use super::task::{delete, tell_outcome};
 use super::write::{TaskRow, Write};
-use crate::store::group::Kind;
+use crate::store::failure::Kind;
 use crate::store::{Append, NewTask, TaskChange};
 use abide_core::exec::AttemptOutcome;
 use abide_core::{EventId, ExecutionId};
@@ -16,8 +16,8 @@ pub(super) fn change_all(
     is_in: impl Fn(&Append) -> bool,
 ) -> Looked<bool> {
     let mut decided = true;
-    for append in appends.iter().filter(|append| !append.is_closing() && is_in(append)) {
-        for task in &append.tasks {
+    for append in appends.iter().filter(|append| is_in(append)) {
+        for task in append.task_changes() {
             decided &= change(st, append, task)?;
         }
     }
@@ -78,7 +78,7 @@ fn cancel(st: &mut Statement<'_>, append: &Append, activity: EventId) -> Looked<
     match there {
         Some(there) if there.owner.is_none() => {
             delete(st, there)?;
-            tell_outcome(st, there, &json(&AttemptOutcome::Cancelled), append.at_ms).map(drop)
+            tell_outcome(st, there, &AttemptOutcome::Cancelled, append.at_ms).map(drop)
         }
         Some(there) => {
             st.write(Write::Task(Box::new(TaskRow { cancel: true, ..there.clone() })));

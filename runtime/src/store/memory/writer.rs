@@ -5,17 +5,18 @@
 
 use super::batch;
 use super::call::{BUSY_TIMEOUT, NO_ANSWER, answered};
-use super::guard::{Guarded, Locks};
+use super::guard::{self, Locks};
 use super::locks::{Key, Mode};
 use super::session::{Failure, Session, Style};
 use super::shared::{NAME, Shared};
 use super::start;
 use super::statement::Statement;
-use crate::store::group::{self, Committed, Committer, Failed, Group, Kind};
+use crate::store::decide::{Ended, Notices, Notify};
+use crate::store::failure::{Failed, Kind};
+use crate::store::group::{self, Committed, Committer, Group};
+use crate::store::patience::Patience;
 use crate::store::queue::Taken;
-use crate::store::{
-    Ack, Append, AppendOutcome, Counters, MessageKind, Stage, StartAnswer, StoreError, TaskChange,
-};
+use crate::store::{Ack, Append, AppendOutcome, Counters, Stage, StartAnswer, StoreError};
 use abide_core::ExecutionId;
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
@@ -60,7 +61,7 @@ impl Writer {
         name: &'static str,
         look: impl Fn(&Statement<'_>) -> HashSet<ExecutionId> + Clone + Send + Sync + 'static,
     ) -> Result<HashSet<ExecutionId>, StoreError> {
-        let since = Instant::now();
+        let mut patience = Patience::steady(RECONNECT, Duration::from_millis(100));
         loop {
             let look = look.clone();
             let seen = answered(&self.shared, NO_ANSWER, name, Style::Read, move |session| {
@@ -71,10 +72,8 @@ impl Writer {
             });
             match seen.await {
                 Ok(seen) => return Ok(seen),
-                Err(Failure::Unreachable)
-                    if since.elapsed() <= RECONNECT && !self.shared.queue.is_closed() =>
-                {
-                    tokio::time::sleep(Duration::from_millis(100)).await;
+                Err(failure @ Failure::Unreachable) if !self.shared.queue.is_closed() => {
+                    patience.again(failure.error(NAME)).await?;
                 }
                 Err(failure) => return Err(failure.error(NAME)),
             }
@@ -91,10 +90,10 @@ async fn write_batch(
     session: &mut Session,
     appends: &[Append],
     locks: Option<Locks>,
-) -> Result<(Guarded, BTreeSet<ExecutionId>), Failure> {
+) -> Result<(Committed, BTreeSet<ExecutionId>), Failure> {
     let guarded = match locks {
-        Some(locks) => locks.take(session).await?,
-        None => Guarded::default(),
+        Some(locks) => guard::take(&locks, session).await?,
+        None => Committed::default(),
     };
     let rest: Vec<&Append> = appends.iter().filter(|append| !guarded.leaves_out(append.execution)).collect();
     if rest.is_empty() {
@@ -128,13 +127,13 @@ async fn decide_alone(session: &mut Session, append: &Append) -> Result<Option<A
 }
 
 /// What became of a start, and the runs that it has ended.
-type Alone = (AppendOutcome, Vec<start::Ended>);
+type Alone = (AppendOutcome, Vec<Ended>);
 
 /// A close that waits for its row, and then looks whether a message is there (PROTOCOL 96). `None`: there is one.
 async fn close_alone(session: &mut Session, append: &Append) -> Result<Option<()>, Failure> {
     session.run(|st| st.lock(Key::Execution(append.execution), Mode::Update)).await?;
-    let Some(locks) = Locks::of(std::iter::once(append)) else { return Ok(None) };
-    if locks.take(session).await?.leaves_out(append.execution) {
+    let Some(locks) = guard::locks(std::iter::once(append)) else { return Ok(None) };
+    if guard::take(&locks, session).await?.leaves_out(append.execution) {
         return Ok(None);
     }
     session.run(|st| batch::write(st, &[append])).await.map(|_| Some(()))
@@ -152,7 +151,7 @@ async fn close(shared: &Arc<Shared>, mut append: Append, ack: Ack) {
             for count in [&counters.commits, &counters.batches, &counters.appends] {
                 Counters::add(count, 1);
             }
-            tell_committed(shared, std::iter::once(&append));
+            shared.notify(&Notices::of([&append]));
             ack(Ok(AppendOutcome::Done));
         }
         Ok(None) => ack(Ok(AppendOutcome::Conflict)),
@@ -180,17 +179,16 @@ impl Committer for Writer {
         let appends: Vec<Append> = group.iter().map(|(append, _)| append.clone()).collect();
         let starts = appends.iter().filter(|append| append.create.is_some());
         let mut missing: HashSet<ExecutionId> = starts.map(|append| append.execution).collect();
-        let locks = Locks::of(appends.iter());
+        let locks = guard::locks(appends.iter());
         let style = if locks.is_some() { Style::Transaction } else { Style::Once };
         let written = answered(&self.shared, NO_ANSWER, "append", style, move |session| {
             Box::pin(async move { write_batch(session, &appends, locks).await })
         });
-        let (guarded, created) = written.await.map_err(failed)?;
+        let (mut committed, created) = written.await.map_err(failed)?;
         self.shared.fault(Stage::AfterCommit)?;
         missing.retain(|id| !created.contains(id));
-        let set = |ids: BTreeSet<ExecutionId>| ids.into_iter().collect::<HashSet<_>>();
-        let Guarded { conflicts, locked, over } = guarded;
-        Ok(Committed { missing, conflicts: set(conflicts), locked: set(locked), over: set(over) })
+        committed.missing = missing;
+        Ok(committed)
     }
 
     async fn start_alone(&mut self, append: &Append) -> Result<AppendOutcome, Failed> {
@@ -200,7 +198,7 @@ impl Committer for Writer {
         });
         match decided.await.map_err(failed)? {
             Some((outcome, ended)) => {
-                ended.iter().for_each(|ended| ended.tell(&self.shared));
+                self.shared.notify_ended(&ended);
                 Ok(outcome)
             }
             // Held by a user's transaction, perhaps for long: it is asked again later, and holds nobody up.
@@ -250,12 +248,7 @@ impl Committer for Writer {
     async fn disconnect(&mut self) {}
 
     async fn wait_out(&mut self, kind: Kind, since: Instant) {
-        if since.elapsed() > Duration::from_secs(1) {
-            let code = if kind == Kind::Full { "AB0504" } else { "AB0515" };
-            tracing::warn!(code, "the database `{NAME}` is not writing ({kind:?}); appends wait");
-        }
-        let pause = if kind == Kind::Full { 500 } else { 5 };
-        tokio::time::sleep(Duration::from_millis(pause)).await;
+        group::wait_out(NAME, kind, since).await;
     }
 
     fn gives_up(&self, since: Instant) -> bool {
@@ -266,8 +259,8 @@ impl Committer for Writer {
         &mut self.dead
     }
 
-    fn committed(&mut self, group: &[(Append, Ack)]) {
-        tell_committed(&self.shared, group.iter().map(|(append, _)| append));
+    fn notify(&mut self, notices: &Notices<'_>) {
+        self.shared.notify(notices);
     }
 
     fn later(&mut self, group: Group) {
@@ -289,34 +282,6 @@ impl Committer for Writer {
         &self.shared.counters
     }
 }
-/// Tells whom these appends concern, which are durable.
-fn tell_committed<'a>(shared: &Shared, appends: impl Iterator<Item = &'a Append>) {
-    let mut news = false;
-    for append in appends {
-        news |= append.row.as_ref().is_some_and(|row| row.status.is_some());
-        let offered = append.row.as_ref().is_some_and(|row| row.offered_by.is_some());
-        if let Some(new) = append.create.as_ref().filter(|_| offered) {
-            shared.tell_queue(&new.queue);
-        }
-        for task in append.tasks.iter().filter(|task| task.is_news()) {
-            match task {
-                TaskChange::Insert(task) | TaskChange::Replace { with: task, .. } => {
-                    task.queue.iter().for_each(|queue| shared.tell_queue(queue));
-                }
-                // Whoever runs it.
-                _ => shared.tell_all_workers(),
-            }
-        }
-        // An outcome kept for a suspended execution concerns its next owner, whom a claim finds.
-        if append.messages.iter().any(|message| message.kind != MessageKind::Attempt) {
-            shared.tell_all_workers();
-        }
-    }
-    if news {
-        shared.tell_news();
-    }
-}
-
 /// Also where the task is dropped with its runtime: nobody waits from now on.
 impl Drop for Writer {
     fn drop(&mut self) {

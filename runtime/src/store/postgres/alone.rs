@@ -3,22 +3,20 @@
 //! A guard only tries the rows that close, since whoever waits holds up a whole batch. Clients that keep signalling a run could keep
 //! its close out for ever: a try needs a moment without any lock on the row, and who waits in line does not.
 
-use super::batch::Batch;
+use super::batch::{Batch, write_batch};
+use super::connection;
 use super::failure::{failed, kind};
-use super::guard::Locks;
-use super::open;
+use super::guard;
 use super::shared::Shared;
-use super::writer::{answered, tell_committed, write_batch};
-use crate::store::group::{self, Kind};
+use crate::store::decide::{Notices, Notify};
+use crate::store::failure::Kind;
+use crate::store::group;
 use crate::store::{Ack, Append, AppendOutcome, Counters, StoreError};
 use sqlx::{Executor, PgConnection};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How many closes wait in this way at most, each with a connection for itself and one that looks who holds its row. The others go on
-/// trying with the batches.
-pub(super) const ALONE: usize = 2;
-/// How long the row is waited for. The deadlock detector's second is as long.
+/// Lock timeout, as long as the deadlock detector waits.
 const PATIENT: &str = "BEGIN; SET LOCAL lock_timeout = '1s'";
 /// When it is asked who holds the row.
 const LOOK_AFTER: Duration = Duration::from_millis(500);
@@ -63,13 +61,13 @@ pub(super) async fn later(put_off: PutOff, slot: i16, append: Append, ack: Ack) 
 async fn close_alone(shared: &Arc<Shared>, slot: i16, mut append: Append, ack: Ack) {
     append.tries = append.tries.saturating_add(1);
     let Ok(_turn) = shared.alone.try_acquire() else { return again(shared, append, ack) };
-    match answered(shared, close(shared, slot, &append)).await {
+    match shared.answered(close(shared, slot, &append)).await {
         Ok(Some(AppendOutcome::Done)) => {
             let counters = &shared.counters;
             for count in [&counters.commits, &counters.batches, &counters.appends] {
                 Counters::add(count, 1);
             }
-            tell_committed(shared, std::iter::once(&append));
+            shared.notify(&Notices::of([&append]));
             ack(Ok(AppendOutcome::Done));
         }
         Ok(Some(outcome)) => ack(Ok(outcome)),
@@ -83,16 +81,16 @@ async fn close_alone(shared: &Arc<Shared>, slot: i16, mut append: Append, ack: A
 
 /// `None`: its row was not had, and it is tried again later, as before.
 async fn close(shared: &Shared, slot: i16, append: &Append) -> Result<Option<AppendOutcome>, sqlx::Error> {
-    let mut connection = open::connect(&shared.options.connect, "close").await?;
+    let mut connection = connection::connect(&shared.options.connect, "close").await?;
     connection.execute(sqlx::raw_sql(PATIENT)).await?;
     match lock(shared, &mut connection, append).await {
         Ok(()) => {}
         Err(error) if kind(&error) == Kind::Busy => return Ok(None),
         Err(error) => return Err(error),
     }
-    let Some(locks) = Locks::of(shared, std::iter::once(append)) else { return Ok(None) };
+    let Some(locks) = guard::locks(shared, std::iter::once(append)) else { return Ok(None) };
     // The row is held: what the guard asks is whether a message is there, by a younger look.
-    let guarded = locks.take_within(&mut connection).await?;
+    let guarded = guard::take(&locks, false, &mut connection, shared).await?;
     if guarded.conflicts.contains(&append.execution) {
         return Ok(Some(AppendOutcome::Conflict));
     }
@@ -137,6 +135,6 @@ async fn lock(shared: &Shared, connection: &mut PgConnection, append: &Append) -
 
 /// The server's processes that another one waits for.
 async fn holders(shared: &Shared, waiting: i32) -> Result<Vec<i32>, sqlx::Error> {
-    let mut connection = open::connect(&shared.options.connect, "close").await?;
+    let mut connection = connection::connect(&shared.options.connect, "close").await?;
     sqlx::query_scalar("SELECT pg_blocking_pids($1)").bind(waiting).fetch_one(&mut connection).await
 }

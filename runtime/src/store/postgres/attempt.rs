@@ -1,11 +1,7 @@
 //! Failed attempts that others follow (PROTOCOL 4): the section of a batch that keeps them.
 
-use super::rows::Bound;
-use super::task::{number, signed};
+use super::rows::{Bound, number, signed};
 use crate::store::{Append, AttemptChange};
-
-/// Deletes all of an execution that ends from outside.
-pub(super) const DELETE: &str = "DELETE FROM {s}.attempt WHERE execution = $1";
 
 /// Changes of failed attempts.
 #[derive(Default)]

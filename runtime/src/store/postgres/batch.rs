@@ -8,11 +8,13 @@
 use super::attempt::Attempts;
 use super::failure::{CONFLICT, FENCED, LOST};
 use super::rows::{Changes, Creates, Journal, Messages};
+use super::shared::Shared;
 use super::tokens::Tasks;
 use crate::store::Append;
+use crate::store::decide::{NewRow, RowWrite};
 use sqlx::postgres::PgArguments;
 use sqlx::query::Query;
-use sqlx::{AssertSqlSafe, Postgres};
+use sqlx::{AssertSqlSafe, PgConnection, Postgres, Row};
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -82,13 +84,13 @@ impl<'a> Batch<'a> {
             self.sections |= JOURNAL;
         }
         match (&append.create, &append.row) {
-            (Some(new), row) => {
+            (Some(new), _) => {
                 let first = self.workflow_ids.insert(&new.workflow_id);
-                self.creates.add(append, new, row.as_ref(), first);
+                self.creates.add(append, &NewRow::of(append, new), first);
                 self.sections |= CREATES;
             }
-            (None, Some(row)) => {
-                self.changes.add(append, row);
+            (None, Some(change)) => {
+                self.changes.add(&RowWrite::of(append, change));
                 self.sections |= ROWS;
             }
             (None, None) => {}
@@ -107,15 +109,13 @@ impl<'a> Batch<'a> {
             self.messages.add(append, message);
             self.sections |= MESSAGES;
         }
-        if !append.is_closing() {
-            for change in &append.tasks {
-                self.tasks.add(append, change);
-                self.sections |= TASKS;
-            }
-            for change in &append.attempts {
-                self.attempts.add(append, change);
-                self.sections |= ATTEMPTS;
-            }
+        for change in append.task_changes() {
+            self.tasks.add(append, change);
+            self.sections |= TASKS;
+        }
+        for change in append.attempt_changes() {
+            self.attempts.add(append, change);
+            self.sections |= ATTEMPTS;
         }
     }
 
@@ -152,6 +152,17 @@ impl<'a> Batch<'a> {
         }
         query
     }
+}
+
+/// The ids of the starts that are in.
+pub(super) async fn write_batch(
+    connection: &mut PgConnection,
+    shared: &Shared,
+    batch: Batch<'_>,
+    slot: i16,
+) -> Result<Vec<i64>, sqlx::Error> {
+    let text = shared.sql.batch(batch.sections, text);
+    batch.query(text, slot).fetch_one(connection).await?.try_get(1)
 }
 
 /// The text for these sections, still with `{s}`. Order is that of [`Batch::query`], and that of the locks (PROTOCOL 95): lease, rows of

@@ -2,28 +2,21 @@
 //!
 //! Three kinds: a read, one statement that writes, a transaction. What the database breaks off for others' sake (a serialization
 //! failure, a deadlock, a lock not had in time) is done again. A connection that breaks is replaced; where it broke in a commit, or
-//! in the one statement, nobody knows, and the caller is told so (PROTOCOL 8).
+//! in the one statement, the outcome is unknown, and the caller is told so (PROTOCOL 8).
 
+use super::connection::{NO_ANSWER, no_answer};
 use super::failure::kind;
 use super::shared::Shared;
-use super::writer::NO_ANSWER;
-use super::{PostgresStore, open};
-use crate::store::group::Kind;
+use super::store::PostgresStore;
+use crate::store::failure::Kind;
+use crate::store::patience::{Patience, Tried};
 use crate::store::{Counters, Stage, StoreError, Trouble};
 use sqlx::{Connection, PgConnection, PgPool};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 /// What a call does on a connection. Made anew for each try.
 pub(super) type Work<'c, T> = Pin<Box<dyn Future<Output = Result<T, Trouble>> + Send + 'c>>;
-
-/// How a try ended.
-enum Tried<T> {
-    Done(T),
-    Failed(StoreError),
-    Again(StoreError),
-}
 
 /// What kind of call it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,18 +68,13 @@ impl PostgresStore {
             return Err(StoreError::Closed);
         }
         let trying = self.runtime.spawn(async move {
-            let since = Instant::now();
-            let mut pause = Duration::from_millis(1);
+            let mut patience = Patience::of_call(shared.options.busy_timeout);
             loop {
                 match attempt(style, &shared, &pool, &mut work).await {
                     Tried::Done(value) => return Ok(value),
                     Tried::Failed(error) => return Err(error),
-                    Tried::Again(error) if since.elapsed() >= shared.options.busy_timeout => {
-                        return Err(error);
-                    }
-                    Tried::Again(_) => tokio::time::sleep(pause).await,
+                    Tried::Again(error) => patience.again(error).await?,
                 }
-                pause = (pause * 2).min(Duration::from_millis(200));
             }
         });
         trying.await.unwrap_or(Err(StoreError::Closed))
@@ -116,8 +104,8 @@ where
     let Ok(done) = done.await else {
         // The pool would wait for the same answer before it uses the connection again.
         drop(connection.detach());
-        shared.note_silence();
-        return refused(shared, open::silence(NO_ANSWER), style == Style::Read);
+        shared.note_timeout();
+        return refused(shared, no_answer(NO_ANSWER), style == Style::Read);
     };
     match done {
         Ok(Ok(value)) => {

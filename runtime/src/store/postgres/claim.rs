@@ -5,10 +5,12 @@
 //! nobody's try. Suspects, which have crashed their owners, are left out unless asked for, and then come one at a time.
 //! A row that another claims at this moment is passed over (`SKIP LOCKED`), so claims never wait for each other.
 
-use super::read::{columns, execution};
+use super::rows::signed;
 use super::shared::Shared;
 use crate::store::Trouble;
+use crate::store::message::known_kinds;
 use crate::store::owner::SUSPECT_FROM;
+use crate::store::row::{all, execution, execution_columns};
 use crate::store::{Claim, Claimed, ExecutionRow, StoreError};
 use sqlx::PgConnection;
 
@@ -60,7 +62,7 @@ taken AS (
     FROM chosen, fence WHERE e.id = chosen.id AND e.owner IS NULL
     RETURNING e.*)
 SELECT ",
-            columns!(),
+            execution_columns!("{s}."),
             " FROM taken e ORDER BY e.wake_at, e.id"
         )
     };
@@ -81,7 +83,9 @@ pub(super) const CLAIM: &str = concat!(
 written AS MATERIALIZED (
     SELECT e.id, i.at AS due FROM {s}.inbox i CROSS JOIN LATERAL (
         SELECT e.id FROM {s}.execution e
-        WHERE e.id = i.execution AND i.kind <= 4 AND e.owner IS NULL AND e.status = 0 AND e.queue = $2
+        WHERE e.id = i.execution AND i.kind ",
+    known_kinds!(),
+    " AND e.owner IS NULL AND e.status = 0 AND e.queue = $2
             AND (e.crashes < $7 OR e.crashes >= $8) AND ",
     is_wanted!("e.type"),
     "
@@ -107,7 +111,9 @@ pub(super) const CLAIM_SUSPECT: &str = concat!(
     "WITH chosen AS MATERIALIZED (
     SELECT id FROM {s}.execution e
     WHERE owner IS NULL AND status = 0 AND crashes >= 2 AND crashes >= $7 AND crashes <= $8 AND queue = $2
-        AND (wake_at <= $4 OR EXISTS (SELECT FROM {s}.inbox i WHERE i.execution = e.id AND i.kind <= 4)) AND ",
+        AND (wake_at <= $4 OR EXISTS (SELECT FROM {s}.inbox i WHERE i.execution = e.id AND i.kind ",
+    known_kinds!(),
+    ")) AND ",
     is_wanted!("type"),
     "
     ORDER BY crashes, wake_at, id LIMIT least($6, 1) FOR NO KEY UPDATE SKIP LOCKED),
@@ -148,7 +154,7 @@ pub(super) async fn claim(
         let next = sqlx::query_scalar::<_, i64>(shared.sql.of(NEXT_DUE)).bind(queue).bind(&claim.types);
         match next.bind(signed(SUSPECT_FROM)).fetch_optional(&mut *connection).await {
             Ok(next) => next_due_ms = next_due_ms.into_iter().chain(next).min(),
-            // What was taken is ours, and must be told.
+            // These rows are claimed already: return them despite the error.
             Err(_) if !rows.is_empty() => break,
             Err(error) => return Err(error.into()),
         }
@@ -183,7 +189,7 @@ async fn some(
         .bind(signed(SUSPECT_FROM))
         .bind(signed(crashes));
     let rows = query.fetch_all(connection).await?;
-    Ok(rows.iter().map(execution).collect::<Result<_, _>>()?)
+    Ok(all(&rows, execution)?)
 }
 
 /// Whether an incarnation's lease is there.
@@ -194,8 +200,4 @@ pub(super) async fn holds_lease(
 ) -> sqlx::Result<bool> {
     const QUERY: &str = "SELECT EXISTS (SELECT FROM {s}.lease WHERE worker = $1)";
     sqlx::query_scalar(shared.sql.of(QUERY)).bind(worker).fetch_one(connection).await
-}
-
-fn signed(crashes: u32) -> i32 {
-    i32::try_from(crashes).unwrap_or(i32::MAX)
 }

@@ -4,39 +4,28 @@
 //! advisory locks (one for each worker of this process) and notifies; another only listens. When one breaks it is opened anew with a back-off; what
 //! was missed meanwhile is made good by a look at everything.
 
-use super::open;
-use super::shared::{Shared, Tiding};
+use super::command::Command;
+use super::connection::{self, no_answer};
+use super::notification::Notification;
+use super::shared::Shared;
 use crate::store::StoreError;
+use crate::store::patience::reconnect_after;
 use abide_core::Incarnation;
 use sqlx::PgConnection;
 use sqlx::postgres::PgListener;
 use std::collections::HashMap;
 use std::sync::Weak;
 use std::time::{Duration, Instant};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
 /// At most one notification in this time.
 const NOTIFY_EVERY: Duration = Duration::from_millis(10);
-/// The longest pause between two tries to connect.
-const LONGEST_PAUSE: Duration = Duration::from_secs(2);
-/// No answer for so long: the way to the server is gone, or the server. Two renewals must have room for it and for another line
-/// before a worker gives its lease up. A renewal that arrives after all does no harm.
+/// Answer timeout: the server is gone, or the way to it. Two renewals must have room for it and for another connection before a worker
+/// gives its lease up. A renewal that arrives after all does no harm.
 const NO_ANSWER: Duration = Duration::from_secs(4);
 /// How often the listener, when it hears nothing, asks whether anybody is there: in rounds of [`ROUND`].
 const QUIET_ROUNDS: u32 = 3;
 const ROUND: Duration = Duration::from_secs(5);
-
-/// What the control task is asked for. Bounded by those who wait for the answers: workers, and one notification at a time.
-pub(super) enum Command {
-    /// Holds this lock for as long as the process and its connection live.
-    Hold(Incarnation, i64, oneshot::Sender<Result<(), StoreError>>),
-    /// Lets go of it.
-    Release(Incarnation),
-    /// Renews a lease; the database's time.
-    Renew(Incarnation, oneshot::Sender<Result<i64, StoreError>>),
-    /// Whether free locks of others mean anything here.
-    HearsLocks(oneshot::Sender<bool>),
-}
 
 pub(super) const RENEW: &str =
     "UPDATE {s}.lease SET lease_until = {now} + $2, renewed_at = {now}, server = {server}
@@ -44,20 +33,20 @@ pub(super) const RENEW: &str =
 
 /// Runs until the store is dropped.
 pub(super) async fn run(shared: Weak<Shared>, mut commands: mpsc::UnboundedReceiver<Command>) {
-    let mut line = Line::default();
+    let mut control = ControlConnection::default();
     loop {
         let Some(strong) = shared.upgrade() else { return };
-        let some = strong.tidings.some.notified();
+        let some = strong.pending.some.notified();
         tokio::pin!(some);
         tokio::select! {
             command = commands.recv() => match command {
-                Some(command) => line.obey(&strong, command).await,
+                Some(command) => control.obey(&strong, command).await,
                 None => return,
             },
             () = &mut some => {
-                line.notify(&strong).await;
+                control.notify(&strong).await;
                 // What comes meanwhile goes with the next one; commands do not wait for it.
-                line.pause(&strong, &mut commands).await;
+                control.pause(&strong, &mut commands).await;
             }
             () = tokio::time::sleep(Duration::from_secs(1)) => {}
         }
@@ -66,7 +55,7 @@ pub(super) async fn run(shared: Weak<Shared>, mut commands: mpsc::UnboundedRecei
 
 /// The connection that renews and notifies.
 #[derive(Default)]
-struct Line {
+struct ControlConnection {
     connection: Option<PgConnection>,
     /// When it last broke.
     broke: Option<Instant>,
@@ -76,7 +65,7 @@ struct Line {
     failures: u32,
 }
 
-impl Line {
+impl ControlConnection {
     /// Obeys commands until the next notification may go.
     async fn pause(&mut self, shared: &Shared, commands: &mut mpsc::UnboundedReceiver<Command>) {
         let until = tokio::time::Instant::now() + NOTIFY_EVERY;
@@ -131,8 +120,8 @@ impl Line {
     }
 
     async fn notify(&mut self, shared: &Shared) {
-        let Some(tidings) = shared.tidings.take() else { return };
-        let payload = format!("p{},{tidings}", shared.block);
+        let Some(pending) = shared.pending.take() else { return };
+        let payload = format!("p{},{pending}", shared.block);
         let query = sqlx::query("SELECT pg_notify($1, $2)").bind(channel(shared)).bind(payload);
         let told = answered(async { query.execute(self.connection(shared).await?).await.map(drop) });
         if let Err(error) = told.await {
@@ -144,9 +133,9 @@ impl Line {
     async fn connection(&mut self, shared: &Shared) -> Result<&mut PgConnection, sqlx::Error> {
         if self.connection.is_none() {
             if self.failures > 0 {
-                tokio::time::sleep(pause_after(self.failures)).await;
+                tokio::time::sleep(reconnect_after(self.failures)).await;
             }
-            self.connection = Some(open::connect(&shared.options.connect, "control").await?);
+            self.connection = Some(connection::connect(&shared.options.connect, "control").await?);
             Box::pin(self.hold_all(shared)).await?;
         }
         self.failures = 0;
@@ -169,8 +158,8 @@ impl Line {
         if self.connection.take().is_some() {
             self.broke = Some(Instant::now());
         }
-        if is_silence(&error) {
-            shared.note_silence();
+        if is_timeout(&error) {
+            shared.note_timeout();
         }
         let error = shared.error(error);
         tracing::warn!(code = error.code(), "the connection that renews leases broke: {error}");
@@ -189,16 +178,12 @@ async fn hold(connection: &mut PgConnection, key: i64) -> Result<bool, sqlx::Err
 
 /// The answer, unless there is none for too long: then the connection is not to be used again.
 async fn answered<T>(answer: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, sqlx::Error> {
-    let silence = |_| Err(open::silence(NO_ANSWER));
-    tokio::time::timeout(NO_ANSWER, answer).await.unwrap_or_else(silence)
+    let timed_out = |_| Err(no_answer(NO_ANSWER));
+    tokio::time::timeout(NO_ANSWER, answer).await.unwrap_or_else(timed_out)
 }
 
-fn is_silence(error: &sqlx::Error) -> bool {
+fn is_timeout(error: &sqlx::Error) -> bool {
     matches!(error, sqlx::Error::Io(error) if error.kind() == std::io::ErrorKind::TimedOut)
-}
-
-fn pause_after(failures: u32) -> Duration {
-    Duration::from_millis(20 << failures.min(7)).min(LONGEST_PAUSE)
 }
 
 /// One channel for each schema.
@@ -229,12 +214,12 @@ pub(super) async fn listen(shared: Weak<Shared>) {
                 drop(strong);
             }
         }
-        tokio::time::sleep(pause_after(failures)).await;
+        tokio::time::sleep(reconnect_after(failures)).await;
     }
 }
 
 async fn listener(shared: &Shared) -> Result<PgListener, sqlx::Error> {
-    let options = open::named(&shared.options.connect, "listener");
+    let options = connection::named(&shared.options.connect, "listener");
     let pool = sqlx::postgres::PgPoolOptions::new()
         .max_connections(1)
         .acquire_timeout(shared.options.busy_timeout)
@@ -271,14 +256,14 @@ fn take(shared: &Shared, payload: &str) {
     if from == format!("p{}", shared.block) {
         return; // told here already
     }
-    let Some(tidings) = Tiding::read(payload) else {
+    let Some(notifications) = Notification::read(payload) else {
         shared.tick();
         return shared.tell_clients();
     };
-    if tidings.contains(&Tiding::News) {
+    if notifications.contains(&Notification::News) {
         shared.tell_clients();
     }
-    if tidings.iter().any(|tiding| shared.concerns(tiding)) {
+    if notifications.iter().any(|notification| shared.concerns(notification)) {
         shared.tick();
     }
 }

@@ -1,10 +1,10 @@
-//! Reads Postgres's errors: which mean "not now", which "never", which "nobody knows", and which we raised ourselves.
+//! Classifies Postgres's errors: try again, never, unknown, and those that our own statements raise.
 //!
 //! The statements raise by casting a word of ours to a number; the word comes back in the message. What the server says
 //! of itself (shutting down, starting up, in recovery) counts as a broken connection: the outcome is read back from whoever answers next.
 
 use crate::store::StoreError;
-use crate::store::group::{Failed, Kind};
+use crate::store::failure::{Failed, Kind};
 use sqlx::Error;
 use std::sync::Arc;
 use std::time::Duration;

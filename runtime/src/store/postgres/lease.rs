@@ -5,26 +5,25 @@
 //! started, or was promoted, since that renewal tells nothing, nor does our own line where it has just been mended: everybody's lock was
 //! let go then. A process of this machine that has ended by the word of the operating system is dead at once (see [`process`](super::process)).
 
-use super::PostgresStore;
-use super::control::Command;
+use super::claim;
+use super::command::Command;
+use super::find::is_unkept;
+use super::keys::lock_key;
 use super::process::Here;
-use super::shared::Shared;
-use super::sql::lock_key;
-use super::writer::SLOTS;
-use crate::store::Trouble;
+use super::shared::{SLOTS, Shared};
+use super::store::PostgresStore;
+use crate::store::decide::{
+    Notify, Seen, Suspects, judge, left_columns, outcome_json, outcome_row, taken_over_columns,
+};
+use crate::store::owner::{EARLY, FREE_AT_ONCE};
 use crate::store::task::lost;
-use crate::store::{DeadWorker, Deaths, StoreError, WorkerInfo};
-use abide_core::Incarnation;
+use crate::store::{Claim, Claimed, Deaths, Ownership, StoreError, StoreFuture, Trouble, WorkerInfo};
+use abide_core::{ExecutionId, Incarnation};
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
-use std::time::Duration;
 use tokio::sync::oneshot;
 
-/// How many executions a take-over sets free in one transaction.
-const FREE_AT_ONCE: i64 = 1_000;
-
-/// How long the lease of a worker whose lock is free lasts from its last renewal: with the look that ends it, less than 5 s.
-const EARLY: Duration = Duration::from_millis(4_900);
+pub(super) const OWNED: &str = "SELECT id FROM {s}.execution WHERE owner = $1";
 
 /// Every worker. One without a lease that is still there: its take-over was begun and not finished. The halves of a lock are how
 /// `pg_locks` shows a key of 64 bits.
@@ -48,125 +47,171 @@ const SHORTEN: &str = "WITH short AS (UPDATE {s}.lease l SET lease_until = l.ren
         RETURNING l.lease_until)
     SELECT min(lease_until) - {now} FROM short";
 
-/// A worker as a look sees it.
-struct Seen {
-    incarnation: Incarnation,
-    name: String,
-    /// See [`process`](super::process).
-    process: String,
-    /// Until its lease runs out; `None` where it has none.
-    left_ms: Option<i64>,
-    /// Whether it has renewed its lease at this very run of the server.
-    same_server: bool,
-    /// Whether somebody holds the lock that says that it lives.
-    held: bool,
+fn seen(row: &PgRow) -> Result<Seen<String>, StoreError> {
+    let read = || -> sqlx::Result<Seen<String>> {
+        Ok(Seen {
+            incarnation: Incarnation(row.try_get(0)?),
+            name: row.try_get(1)?,
+            process: row.try_get(2)?,
+            left_ms: row.try_get(3)?,
+            same_server: row.try_get(4)?,
+            held: row.try_get(5)?,
+        })
+    };
+    read().map_err(|error| StoreError::Unknown { message: error.to_string() })
 }
 
-impl Seen {
-    fn of(row: &PgRow) -> Result<Self, StoreError> {
-        let read = || -> sqlx::Result<Self> {
-            Ok(Self {
-                incarnation: Incarnation(row.try_get(0)?),
-                name: row.try_get(1)?,
-                process: row.try_get(2)?,
-                left_ms: row.try_get(3)?,
-                same_server: row.try_get(4)?,
-                held: row.try_get(5)?,
+impl Ownership for PostgresStore {
+    fn register(&self, info: WorkerInfo) -> StoreFuture<'_, Incarnation> {
+        Box::pin(async move {
+            const WORKER: &str =
+                "INSERT INTO {s}.worker (name, build, queue, types, life_key, process, started_at)
+            VALUES ($1, $2, $3, $5, $4, $6, {now}) RETURNING id";
+            const LEASE: &str = "INSERT INTO {s}.lease (worker, slot, lease_until, renewed_at, server)
+            SELECT $1, slot, {now} + $2, {now}, {server} FROM generate_series(0, $3 - 1) slot";
+            let key = lock_key(self.shared.sql.schema(), "life", &uuid::Uuid::now_v7().simple().to_string());
+            let (lease_ms, queue) = (self.shared.options.lease.as_millis() as i64, info.queue.clone());
+            let process = self.here.as_ref().map(Here::text).unwrap_or_default();
+            let id = self.call(move |shared, connection| {
+                let (info, process) = (info.clone(), process.clone());
+                Box::pin(async move {
+                    let worker = sqlx::query_scalar::<_, i64>(shared.sql.of(WORKER))
+                        .bind(info.name)
+                        .bind(info.build)
+                        .bind(info.queue)
+                        .bind(key)
+                        .bind(info.types)
+                        .bind(process);
+                    let id = worker.fetch_one(&mut *connection).await?;
+                    let lease = sqlx::query(shared.sql.of(LEASE)).bind(id).bind(lease_ms).bind(SLOTS as i32);
+                    lease.execute(connection).await?;
+                    Ok(id)
+                })
+            });
+            let id = Incarnation(id.await?);
+            self.shared.mine().insert(id, queue);
+            let (held, answer) = oneshot::channel();
+            // Without the lock only the lease tells of its death: no reason not to work.
+            if self.shared.control.send(Command::Hold(id, key, held)).is_ok() {
+                drop(answer.await);
+            }
+            Ok(id)
+        })
+    }
+
+    fn renew(&self, owner: Incarnation) -> StoreFuture<'_, ()> {
+        Box::pin(async move {
+            let (renewed, answer) = oneshot::channel();
+            let gone = |_| StoreError::Closed;
+            self.shared.control.send(Command::Renew(owner, renewed)).map_err(|_| StoreError::Closed)?;
+            let now_ms = answer.await.map_err(gone)??;
+            self.shared.clock.set(now_ms);
+            Ok(())
+        })
+    }
+
+    fn unregister(&self, owner: Incarnation) -> StoreFuture<'_, ()> {
+        Box::pin(async move {
+            let left = self.call(move |shared, connection| Box::pin(leave(connection, shared, owner)));
+            let left = left.await;
+            let queue = self.shared.mine().remove(&owner);
+            drop(self.shared.control.send(Command::Release(owner)));
+            if let Some(queue) = queue {
+                self.shared.notify_queue(&queue);
+            }
+            self.shared.notify_clients();
+            left
+        })
+    }
+
+    fn dead(&self) -> StoreFuture<'_, Deaths> {
+        Box::pin(async move {
+            let rows = self.read(|shared, connection| {
+                let all = sqlx::query(shared.sql.of(WORKERS)).bind(None::<i64>);
+                Box::pin(async move { Ok(all.fetch_all(connection).await?) })
+            });
+            let workers = rows.await?.iter().map(seen).collect::<Result<Vec<_>, _>>()?;
+            let is_mine = |worker| self.shared.mine().contains_key(&worker);
+            let (mut deaths, suspects) = judge(workers, is_mine, |process| self.has_ended(process));
+            if !suspects.workers.is_empty() && self.hears_locks().await {
+                let known = suspects.left_ms();
+                deaths.next = Suspects::next(known, self.shorten_leases(suspects.workers).await?);
+            }
+            Ok(deaths)
+        })
+    }
+
+    /// Fence first and commit, then read (PROTOCOL 14); the worker's row goes last, so that anybody can finish.
+    fn take_over(&self, dead: Incarnation) -> StoreFuture<'_, u64> {
+        Box::pin(async move {
+            let found = self.read(move |shared, connection| {
+                let one = sqlx::query(shared.sql.of(WORKERS)).bind(Some(dead.0));
+                Box::pin(async move { Ok(one.fetch_optional(connection).await?) })
+            });
+            let Some(row) = found.await? else { return Ok(0) };
+            // What has ended does not come back: it has still ended when the lease is deleted.
+            let is_mine = self.shared.mine().contains_key(&dead);
+            let gone = seen(&row)?.is_gone(is_mine, |process| self.has_ended(process));
+            if !self
+                .call(move |shared, connection| Box::pin(fence_out(connection, shared, dead, gone)))
+                .await?
+            {
+                return Ok(0);
+            }
+            self.call(move |shared, connection| Box::pin(lose_tasks(connection, shared, dead))).await?;
+            let mut freed = 0;
+            loop {
+                let now = self.shared.clock.now_ms();
+                let some =
+                    self.call(move |shared, connection| Box::pin(set_free(connection, shared, dead, now)));
+                let some = some.await?;
+                freed += some;
+                if some == 0 {
+                    break;
+                }
+            }
+            self.shared.notify_workers();
+            Ok(freed)
+        })
+    }
+
+    fn claim(&self, claim: Claim) -> StoreFuture<'_, Claimed> {
+        let now = self.shared.clock.now_ms();
+        Box::pin(self.once(move |shared, connection| {
+            let claim = claim.clone();
+            Box::pin(async move { claim::claim(connection, shared, &claim, now).await })
+        }))
+    }
+
+    fn owned(&self, owner: Incarnation) -> StoreFuture<'_, Vec<ExecutionId>> {
+        Box::pin(self.read(move |shared, connection| {
+            let query = sqlx::query_scalar(shared.sql.of(OWNED)).bind(owner.0);
+            Box::pin(
+                async move { Ok(query.fetch_all(connection).await?.into_iter().map(ExecutionId).collect()) },
+            )
+        }))
+    }
+
+    fn served(&self, queue: String) -> StoreFuture<'_, Vec<Vec<String>>> {
+        const SERVED: &str = "SELECT w.types FROM {s}.worker w WHERE w.queue = $1
+            AND EXISTS (SELECT 1 FROM {s}.lease l WHERE l.worker = w.id AND l.lease_until > {now})";
+        Box::pin(async move {
+            if is_unkept(&queue) {
+                return Ok(Vec::new());
+            }
+            self.read(move |shared, connection| {
+                let served = sqlx::query_scalar(shared.sql.of(SERVED)).bind(queue.clone());
+                Box::pin(async move { Ok(served.fetch_all(connection).await?) })
             })
-        };
-        read().map_err(|error| StoreError::Unknown { message: error.to_string() })
+            .await
+        })
     }
 }
 
 impl PostgresStore {
-    pub(super) async fn register_worker(&self, info: WorkerInfo) -> Result<Incarnation, StoreError> {
-        const WORKER: &str =
-            "INSERT INTO {s}.worker (name, build, queue, types, life_key, process, started_at)
-            VALUES ($1, $2, $3, $5, $4, $6, {now}) RETURNING id";
-        const LEASE: &str = "INSERT INTO {s}.lease (worker, slot, lease_until, renewed_at, server)
-            SELECT $1, slot, {now} + $2, {now}, {server} FROM generate_series(0, $3 - 1) slot";
-        let key = lock_key(self.shared.sql.schema(), "life", &uuid::Uuid::now_v7().simple().to_string());
-        let (lease_ms, queue) = (self.shared.options.lease.as_millis() as i64, info.queue.clone());
-        let process = self.here.as_ref().map(Here::text).unwrap_or_default();
-        let id = self.call(move |shared, connection| {
-            let (info, process) = (info.clone(), process.clone());
-            Box::pin(async move {
-                let worker = sqlx::query_scalar::<_, i64>(shared.sql.of(WORKER))
-                    .bind(info.name)
-                    .bind(info.build)
-                    .bind(info.queue)
-                    .bind(key)
-                    .bind(info.types)
-                    .bind(process);
-                let id = worker.fetch_one(&mut *connection).await?;
-                let lease = sqlx::query(shared.sql.of(LEASE)).bind(id).bind(lease_ms).bind(SLOTS as i32);
-                lease.execute(connection).await?;
-                Ok(id)
-            })
-        });
-        let id = Incarnation(id.await?);
-        self.shared.mine().insert(id, queue);
-        let (held, answer) = oneshot::channel();
-        // Without the lock only the lease tells of its death: no reason not to work.
-        if self.shared.control.send(Command::Hold(id, key, held)).is_ok() {
-            drop(answer.await);
-        }
-        Ok(id)
-    }
-
-    pub(super) async fn renew_lease(&self, owner: Incarnation) -> Result<(), StoreError> {
-        let (renewed, answer) = oneshot::channel();
-        let gone = |_| StoreError::Closed;
-        self.shared.control.send(Command::Renew(owner, renewed)).map_err(|_| StoreError::Closed)?;
-        let now_ms = answer.await.map_err(gone)??;
-        self.shared.clock.set(now_ms);
-        Ok(())
-    }
-
-    pub(super) async fn unregister_worker(&self, owner: Incarnation) -> Result<(), StoreError> {
-        let left = self.call(move |shared, connection| Box::pin(leave(connection, shared, owner)));
-        let left = left.await;
-        let queue = self.shared.mine().remove(&owner);
-        drop(self.shared.control.send(Command::Release(owner)));
-        if let Some(queue) = queue {
-            self.shared.tell_queue(&queue);
-        }
-        self.shared.tell_news();
-        left
-    }
-
-    pub(super) async fn dead_workers(&self) -> Result<Deaths, StoreError> {
-        let rows = self.read(|shared, connection| {
-            let all = sqlx::query(shared.sql.of(WORKERS)).bind(None::<i64>);
-            Box::pin(async move { Ok(all.fetch_all(connection).await?) })
-        });
-        let (mut deaths, mut suspects) = (Deaths::default(), Vec::new());
-        for row in rows.await? {
-            let worker = Seen::of(&row)?;
-            let mine = self.shared.mine().contains_key(&worker.incarnation);
-            let gone = !mine && self.is_gone(&worker);
-            if gone || worker.left_ms.is_none_or(|left_ms| left_ms < 0) {
-                let Seen { incarnation, name, .. } = worker;
-                deaths.dead.push(DeadWorker { incarnation, name, gone });
-            } else if let Some(left_ms) =
-                worker.left_ms.filter(|_| !mine && !worker.held && worker.same_server)
-            {
-                suspects.push((left_ms, worker.incarnation.0));
-            }
-        }
-        if !suspects.is_empty() && self.hears_locks().await {
-            let known = suspects.iter().map(|(left_ms, _)| *left_ms).min();
-            let short = self.shorten_leases(suspects.into_iter().map(|(_, worker)| worker).collect()).await?;
-            let left = known.into_iter().chain(short).min();
-            deaths.next = left.map(|ms| Duration::from_millis(u64::try_from(ms).unwrap_or(0)));
-        }
-        Ok(deaths)
-    }
-
-    /// Whether the operating system says that its process has ended. Two machines that are copies of one, made while it ran, look like
-    /// the same one to it; so the server must have seen the end of the process's session as well, which takes it no time.
-    fn is_gone(&self, worker: &Seen) -> bool {
-        !worker.held && self.here.as_ref().is_some_and(|here| here.has_ended(&worker.process))
+    /// Whether the operating system says that a process of this machine has ended.
+    fn has_ended(&self, process: &str) -> bool {
+        self.here.as_ref().is_some_and(|here| here.has_ended(process))
     }
 
     /// Whether free locks of others mean anything to this process.
@@ -178,7 +223,8 @@ impl PostgresStore {
 
     /// Shortens the leases of those of these workers whose locks are free and who have renewed at this very run of the server; how
     /// many ms the first of those has left.
-    async fn shorten_leases(&self, suspects: Vec<i64>) -> Result<Option<i64>, StoreError> {
+    async fn shorten_leases(&self, suspects: Vec<Incarnation>) -> Result<Option<i64>, StoreError> {
+        let suspects: Vec<i64> = suspects.into_iter().map(|worker| worker.0).collect();
         let early_ms = EARLY.min(self.shared.options.lease).as_millis() as i64;
         self.once(move |shared, connection| {
             let query = sqlx::query_scalar::<_, Option<i64>>(shared.sql.of(SHORTEN));
@@ -186,33 +232,6 @@ impl PostgresStore {
             Box::pin(async move { Ok(query.fetch_one(connection).await?) })
         })
         .await
-    }
-
-    /// Fence first and commit, then read (PROTOCOL 14); the worker's row goes last, so that anybody can finish.
-    pub(super) async fn take_over_from(&self, dead: Incarnation) -> Result<u64, StoreError> {
-        let seen = self.read(move |shared, connection| {
-            let one = sqlx::query(shared.sql.of(WORKERS)).bind(Some(dead.0));
-            Box::pin(async move { Ok(one.fetch_optional(connection).await?) })
-        });
-        let Some(row) = seen.await? else { return Ok(0) };
-        // What has ended does not come back: it has still ended when the lease is deleted.
-        let gone = self.is_gone(&Seen::of(&row)?) && !self.shared.mine().contains_key(&dead);
-        if !self.call(move |shared, connection| Box::pin(fence_out(connection, shared, dead, gone))).await? {
-            return Ok(0);
-        }
-        self.call(move |shared, connection| Box::pin(lose_tasks(connection, shared, dead))).await?;
-        let mut freed = 0;
-        loop {
-            let now = self.shared.clock.now_ms();
-            let some = self.call(move |shared, connection| Box::pin(set_free(connection, shared, dead, now)));
-            let some = some.await?;
-            freed += some;
-            if some == 0 {
-                break;
-            }
-        }
-        self.shared.tell_all_workers();
-        Ok(freed)
     }
 }
 
@@ -240,7 +259,8 @@ pub(super) async fn lose_tasks(
     dead: Incarnation,
 ) -> Result<(), Trouble> {
     // The executions first, then the tasks, each in the order of their keys (PROTOCOL 95).
-    const LOSE: &str = "WITH receivers AS MATERIALIZED (
+    const LOSE: &str = concat!(
+        "WITH receivers AS MATERIALIZED (
             SELECT id FROM {s}.execution WHERE id IN (SELECT execution FROM {s}.task WHERE owner = $1) AND status < 10
             ORDER BY id FOR KEY SHARE),
         held AS MATERIALIZED (
@@ -250,22 +270,25 @@ pub(super) async fn lose_tasks(
             DELETE FROM {s}.task t USING held h WHERE t.execution = h.execution AND t.activity = h.activity
             RETURNING t.execution, t.activity, t.attempt)
         INSERT INTO {s}.inbox (execution, kind, request_id, body, at)
-        SELECT g.execution, 4, 'attempt/' || g.activity || '/' || g.attempt, '{\"activity\":' || g.activity
-            || ',\"attempt\":' || g.attempt || ',\"outcome\":' || $2 || '}', {now}
-        FROM gone g JOIN receivers r ON r.id = g.execution
-        ON CONFLICT DO NOTHING";
-    let lose = sqlx::query(shared.sql.of(LOSE)).bind(dead.0).bind(super::task::json(&lost()));
+        SELECT ",
+        outcome_row!("g.", "$2"),
+        ", {now} FROM gone g JOIN receivers r ON r.id = g.execution
+        ON CONFLICT DO NOTHING"
+    );
+    let lose = sqlx::query(shared.sql.of(LOSE)).bind(dead.0).bind(outcome_json(&lost()));
     lose.execute(connection).await?;
     Ok(())
 }
 
-pub(super) const FREE: &str = "UPDATE {s}.execution e SET owner = NULL, rev = e.rev + 1, recovered_from = $1,
-            crashes = crashes + active::integer,
-            wake_at = CASE WHEN active AND status < 10 THEN $2 ELSE wake_at END
+pub(super) const FREE: &str = concat!(
+    "UPDATE {s}.execution e SET ",
+    taken_over_columns!(),
+    "
         FROM (SELECT id FROM {s}.execution WHERE owner = $1 LIMIT $3 FOR NO KEY UPDATE) o
-        WHERE e.id = o.id AND e.owner = $1 RETURNING e.id";
+        WHERE e.id = o.id AND e.owner = $1 RETURNING e.id"
+);
 
-/// What was terminated and is nobody's any more: nobody is to be told so. Asked after it was set free, by a younger look: until
+/// Deletes the messages to closed executions that have lost their owner: nobody is left to read them. Asked after it was set free, by a younger look: until
 /// then a terminate may have told its owner.
 async fn forget_closed(
     connection: &mut PgConnection,
@@ -291,7 +314,7 @@ pub(super) async fn set_free(
     const LAST: &str = "DELETE FROM {s}.worker w WHERE id = $1
         AND NOT EXISTS (SELECT FROM {s}.execution WHERE owner = $1) AND NOT EXISTS (SELECT FROM {s}.task WHERE owner = $1)
         AND NOT EXISTS (SELECT FROM {s}.lease WHERE worker = $1)";
-    let free = sqlx::query(shared.sql.of(FREE)).bind(dead.0).bind(now).bind(FREE_AT_ONCE);
+    let free = sqlx::query(shared.sql.of(FREE)).bind(dead.0).bind(now).bind(FREE_AT_ONCE as i64);
     let freed = free.fetch_all(&mut *connection).await?;
     forget_closed(&mut *connection, shared, &freed).await?;
     if freed.is_empty() {
@@ -306,12 +329,12 @@ pub(super) async fn leave(
     shared: &Shared,
     owner: Incarnation,
 ) -> Result<(), Trouble> {
-    const FREE: &str = "UPDATE {s}.execution SET owner = NULL, rev = rev + 1,
-        recovered_from = CASE WHEN active THEN $1 ELSE recovered_from END,
-        wake_at = CASE WHEN active AND status < 10 THEN {now} ELSE wake_at END WHERE owner = $1 RETURNING id";
+    const LEAVE: &str =
+        concat!("UPDATE {s}.execution SET ", left_columns!(), " WHERE owner = $1 RETURNING id");
     let lease = sqlx::query(shared.sql.of("DELETE FROM {s}.lease WHERE worker = $1")).bind(owner.0);
     lease.execute(&mut *connection).await?;
-    let freed = sqlx::query(shared.sql.of(FREE)).bind(owner.0).fetch_all(&mut *connection).await?;
+    let freed = sqlx::query(shared.sql.of(LEAVE)).bind(owner.0).bind(shared.clock.now_ms());
+    let freed = freed.fetch_all(&mut *connection).await?;
     lose_tasks(connection, shared, owner).await?;
     forget_closed(&mut *connection, shared, &freed).await?;
     sqlx::query(shared.sql.of("DELETE FROM {s}.worker WHERE id = $1"))

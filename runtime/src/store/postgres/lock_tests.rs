@@ -1,13 +1,13 @@
 //! Who waits for whom, with sessions that are held open in the middle of what they do: one order of locks (PROTOCOL 95), closes that
 //! wait in line (96), request ids of starts (98), and what a user's transaction gives back (37).
 
-use super::alone::ALONE;
 use super::failure::kind;
+use super::shared::ALONE;
 use crate::policy::IdConflictPolicy;
 use crate::status::ExecutionStatus;
 use crate::store::conformance::transactions::User;
 use crate::store::conformance::{Lab, Process};
-use crate::store::group::Kind;
+use crate::store::failure::Kind;
 use crate::store::{Append, AppendOutcome, NewExecution, RowChange, SendAnswer, StartAnswer, StoreError};
 use abide_core::ExecutionId;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};

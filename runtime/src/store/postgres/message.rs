@@ -1,20 +1,14 @@
 //! The inbox and replies: messages in, answers out.
 
-use super::PostgresStore;
 use super::rows::QUERY;
 use super::shared::Shared;
 use super::sql::SETTLE;
-use crate::store::Trouble;
-use crate::store::{InboxRow, MessageKind, NewMessage, Reply, SendAnswer, StoreError, request_text, took_in};
-use abide_core::{ExecutionId, Incarnation};
-use sqlx::postgres::PgRow;
+use super::store::PostgresStore;
+use crate::store::decide::{self, Notify, Receiver};
+use crate::store::row::{self, all};
+use crate::store::{Inbox, InboxRow, NewMessage, Reply, SendAnswer, StoreFuture, request_text};
+use abide_core::Incarnation;
 use sqlx::{Executor, PgConnection, Row};
-
-/// Whom a message concerns.
-pub(super) struct Receiver {
-    pub(super) owner: Option<i64>,
-    pub(super) queue: String,
-}
 
 /// A closed execution still answers queries.
 pub(super) const SEND: &str = "WITH receiver AS MATERIALIZED (
@@ -42,7 +36,8 @@ pub(super) async fn send(
     let Some(row) = sent else {
         return Ok((not_open(connection, shared, message).await?, None));
     };
-    let receiver = Receiver { owner: row.try_get(0)?, queue: row.try_get(1)? };
+    let owner: Option<i64> = row.try_get(0)?;
+    let receiver = Receiver { owner: owner.map(Incarnation), queue: row.try_get(1)? };
     match row.try_get::<i64, _>(2)? {
         0 => Ok((SendAnswer::Known, None)),
         _ => Ok((SendAnswer::Sent, Some(receiver))),
@@ -61,31 +56,15 @@ async fn not_open(
     let to = message.execution.0;
     let exists = sqlx::query_scalar::<_, bool>(shared.sql.of(EXISTS)).bind(to);
     if !exists.fetch_one(&mut *connection).await? {
-        return Ok(SendAnswer::NoSuchExecution);
+        return Ok(decide::not_open(None::<[&str; 0]>, message));
     }
     let bodies = sqlx::query_scalar::<_, String>(shared.sql.of(BODIES)).bind(to);
     let bodies = bodies.bind(request_text(&message.request_id)).fetch_all(&mut *connection).await?;
-    if !took_in(bodies.iter().map(String::as_str), message.kind, &message.request_id) {
-        return Ok(SendAnswer::Closed);
+    let answer = decide::not_open(Some(bodies.iter().map(String::as_str)), message);
+    if answer == SendAnswer::Known {
+        connection.execute(SETTLE).await?;
     }
-    connection.execute(SETTLE).await?;
-    Ok(SendAnswer::Known)
-}
-
-fn inbox_row(row: &PgRow) -> sqlx::Result<InboxRow> {
-    let kind = MessageKind::from_code(i64::from(row.try_get::<i16, _>(2)?));
-    Ok(InboxRow {
-        id: row.try_get(0)?,
-        execution: ExecutionId(row.try_get(1)?),
-        kind,
-        request_id: row.try_get(3)?,
-        body: row.try_get(4)?,
-        at_ms: row.try_get(5)?,
-    })
-}
-
-fn inbox_rows(rows: &[PgRow]) -> Result<Vec<InboxRow>, Trouble> {
-    Ok(rows.iter().map(inbox_row).collect::<Result<_, _>>()?)
+    Ok(answer)
 }
 
 /// From the inbox's side: it is short while executions are many. The lateral join says so to the planner.
@@ -98,31 +77,45 @@ pub(super) const OPEN_QUERIES: &str = "SELECT i.id, i.execution, i.kind, i.reque
         AND e.queue = ANY($1) AND e.type = ANY($2) OFFSET 0) e
     WHERE i.kind = 2 ORDER BY i.id LIMIT 100";
 
-impl PostgresStore {
-    pub(super) async fn read_inbox(&self, owner: Incarnation) -> Result<Vec<InboxRow>, StoreError> {
-        self.read(move |shared, connection| {
-            Box::pin(async move {
-                inbox_rows(&sqlx::query(shared.sql.of(INBOX)).bind(owner.0).fetch_all(connection).await?)
-            })
+impl Inbox for PostgresStore {
+    fn send(&self, message: NewMessage) -> StoreFuture<'_, SendAnswer> {
+        debug_assert_eq!(QUERY, 2, "the statement names it by its number");
+        Box::pin(async move {
+            let sent = self.once(move |shared, connection| {
+                let message = message.clone();
+                Box::pin(async move { Ok(send(connection, shared, &message).await?) })
+            });
+            let (answer, receiver) = sent.await?;
+            receiver.iter().for_each(|receiver| self.shared.notify_receiver(receiver));
+            Ok(answer)
         })
-        .await
     }
 
-    pub(super) async fn read_open_queries(
-        &self,
-        queues: Vec<String>,
-        types: Vec<String>,
-    ) -> Result<Vec<InboxRow>, StoreError> {
-        self.read(move |shared, connection| {
+    fn inbox(&self, owner: Incarnation) -> StoreFuture<'_, Vec<InboxRow>> {
+        Box::pin(self.read(move |shared, connection| {
+            let query = sqlx::query(shared.sql.of(INBOX)).bind(owner.0);
+            Box::pin(async move { Ok(all(&query.fetch_all(connection).await?, row::message)?) })
+        }))
+    }
+
+    fn open_queries(&self, queues: Vec<String>, types: Vec<String>) -> StoreFuture<'_, Vec<InboxRow>> {
+        Box::pin(self.read(move |shared, connection| {
             let query = sqlx::query(shared.sql.of(OPEN_QUERIES)).bind(queues.clone()).bind(types.clone());
-            Box::pin(async move { inbox_rows(&query.fetch_all(connection).await?) })
-        })
-        .await
+            Box::pin(async move { Ok(all(&query.fetch_all(connection).await?, row::message)?) })
+        }))
     }
 
-    /// Keeps an answer; what is there of the same or a later stage stays. Forgets some of those that have expired.
-    pub(super) async fn write_reply(&self, reply: Reply) -> Result<(), StoreError> {
-        const QUERY: &str = "WITH old AS (
+    fn drop_messages(&self, ids: Vec<i64>) -> StoreFuture<'_, ()> {
+        const DELETE: &str = "DELETE FROM {s}.inbox WHERE id = ANY($1)";
+        Box::pin(self.once(move |shared, connection| {
+            let query = sqlx::query(shared.sql.of(DELETE)).bind(ids.clone());
+            Box::pin(async move { Ok(query.execute(connection).await.map(drop)?) })
+        }))
+    }
+
+    /// Forgets some of those that have expired, too.
+    fn put_reply(&self, reply: Reply) -> StoreFuture<'_, ()> {
+        const PUT: &str = "WITH old AS (
                 DELETE FROM {s}.reply WHERE request_id IN (
                     SELECT request_id FROM {s}.reply WHERE expires_at < $4 LIMIT 100 FOR UPDATE SKIP LOCKED))
             INSERT INTO {s}.reply (request_id, body, expires_at, stage) VALUES ($1, $2, $3, $5)
@@ -130,57 +123,36 @@ impl PostgresStore {
                 SET body = excluded.body, expires_at = excluded.expires_at, stage = excluded.stage
                 WHERE reply.stage < excluded.stage";
         let now = self.shared.clock.now_ms();
-        self.once(move |shared, connection| {
-            let query =
-                sqlx::query(shared.sql.of(QUERY)).bind(reply.request_id.clone()).bind(reply.body.clone());
-            let query = query.bind(reply.expires_at_ms).bind(now).bind(reply.stage);
-            Box::pin(async move { Ok(query.execute(connection).await.map(drop)?) })
+        Box::pin(async move {
+            let put = self.once(move |shared, connection| {
+                let Reply { request_id, body, stage, expires_at_ms } = reply.clone();
+                let query = sqlx::query(shared.sql.of(PUT)).bind(request_id).bind(body);
+                let query = query.bind(expires_at_ms).bind(now).bind(stage);
+                Box::pin(async move { Ok(query.execute(connection).await.map(drop)?) })
+            });
+            put.await?;
+            self.shared.notify_clients();
+            Ok(())
         })
-        .await?;
-        self.shared.tell_news();
-        Ok(())
     }
 
-    /// Takes an answer out.
-    pub(super) async fn pop_reply(&self, request_id: String) -> Result<Option<String>, StoreError> {
-        const QUERY: &str = "DELETE FROM {s}.reply WHERE request_id = $1 RETURNING body";
-        self.once(move |shared, connection| {
-            let query = sqlx::query_scalar(shared.sql.of(QUERY)).bind(request_id.clone());
-            Box::pin(async move { Ok(query.fetch_optional(connection).await?) })
+    fn take_reply(&self, request_id: String) -> StoreFuture<'_, Option<String>> {
+        const THERE: &str = "SELECT EXISTS (SELECT FROM {s}.reply WHERE request_id = $1)";
+        const TAKE: &str = "DELETE FROM {s}.reply WHERE request_id = $1 RETURNING body";
+        Box::pin(async move {
+            let id = request_id.clone();
+            let there = self.read(move |shared, connection| {
+                let query = sqlx::query_scalar(shared.sql.of(THERE)).bind(id.clone());
+                Box::pin(async move { Ok(query.fetch_one(connection).await?) })
+            });
+            if !there.await? {
+                return Ok(None);
+            }
+            self.once(move |shared, connection| {
+                let query = sqlx::query_scalar(shared.sql.of(TAKE)).bind(request_id.clone());
+                Box::pin(async move { Ok(query.fetch_optional(connection).await?) })
+            })
+            .await
         })
-        .await
-    }
-
-    pub(super) async fn has_reply(&self, request_id: String) -> Result<bool, StoreError> {
-        const QUERY: &str = "SELECT EXISTS (SELECT FROM {s}.reply WHERE request_id = $1)";
-        self.read(move |shared, connection| {
-            let query = sqlx::query_scalar(shared.sql.of(QUERY)).bind(request_id.clone());
-            Box::pin(async move { Ok(query.fetch_one(connection).await?) })
-        })
-        .await
-    }
-
-    /// Deletes rows that were dealt with.
-    pub(super) async fn delete_messages(&self, ids: Vec<i64>) -> Result<(), StoreError> {
-        const DELETE: &str = "DELETE FROM {s}.inbox WHERE id = ANY($1)";
-        self.once(move |shared, connection| {
-            let query = sqlx::query(shared.sql.of(DELETE)).bind(ids.clone());
-            Box::pin(async move { Ok(query.execute(connection).await.map(drop)?) })
-        })
-        .await
-    }
-
-    /// Sends, and tells whom it concerns.
-    pub(super) async fn deliver(&self, message: NewMessage) -> Result<SendAnswer, StoreError> {
-        debug_assert_eq!(QUERY, 2, "the statement names it by its number");
-        let sent = self.once(move |shared, connection| {
-            let message = message.clone();
-            Box::pin(async move { Ok(send(connection, shared, &message).await?) })
-        });
-        let (answer, receiver) = sent.await?;
-        if let Some(Receiver { owner, queue }) = receiver {
-            self.shared.tell_owner(owner, &queue);
-        }
-        Ok(answer)
     }
 }

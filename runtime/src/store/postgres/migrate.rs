@@ -5,10 +5,11 @@
 //! make tables can run everything once a DBA has applied the text of [`pending`].
 
 use super::failure::{kind, store_error};
+use super::keys::lock_key;
 use super::schema::{MIGRATION_TABLE, MIGRATIONS, version};
-use super::sql::{Sql, lock_key};
+use super::sql::Sql;
 use crate::store::StoreError;
-use crate::store::group::Kind;
+use crate::store::failure::Kind;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, Row};
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,14 +1,17 @@
-//! Opening: from a URL to a store that works. Connections and their settings, and what they must not lead to.
+//! Opening: from a URL to a store that works, and servers that are refused.
 
+use super::connection::{connect, named, pool};
 use super::failure::store_error;
+use super::options::OpenOptions;
 use super::process::Here;
-use super::shared::{Shared, Silence};
+use super::shared::{SLOTS, Shared};
 use super::sql::{NOW, Sql};
-use super::{PostgresStore, control, migrate, writer};
-use crate::store::owner::LEASE;
-use crate::store::{FaultHook, Store, StoreError};
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor, PgConnection, PgPool};
+use super::store::PostgresStore;
+use super::timeout::LastTimeout;
+use super::{control, migrate, writer};
+use crate::store::{Store, StoreError};
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor, PgConnection};
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,95 +19,6 @@ use tokio::sync::{mpsc, oneshot};
 
 /// The oldest server that is supported.
 const OLDEST: u32 = 130_000;
-
-/// How a database is opened.
-#[derive(Clone)]
-pub(crate) struct OpenOptions {
-    /// How long a call waits for a connection or a lock. Default: 10 s. Appends wait without limit.
-    pub(crate) busy_timeout: Duration,
-    /// How long a worker's lease lasts from its last renewal. Default: [`LEASE`].
-    pub(crate) lease: Duration,
-    /// The schema of the tables. Default: `abide`.
-    pub(crate) schema: String,
-    /// Connections for what clients and workers ask, beside two that write, one that renews and one that listens. As many
-    /// again at most for transactional activities. Default: 10.
-    pub(crate) connections: u32,
-    /// Whether to bring the schema up to date. Default: true.
-    pub(crate) migrate: bool,
-    /// Faults for tests. Default: none.
-    pub(crate) fault: Option<FaultHook>,
-    /// Where to.
-    pub(crate) connect: PgConnectOptions,
-}
-
-impl Default for OpenOptions {
-    fn default() -> Self {
-        Self {
-            busy_timeout: Duration::from_secs(10),
-            lease: LEASE,
-            schema: "abide".to_owned(),
-            connections: 10,
-            migrate: true,
-            fault: None,
-            connect: PgConnectOptions::new_without_pgpass(),
-        }
-    }
-}
-
-/// The settings of every connection. Ours to set, whatever the server's defaults are: what is acknowledged must be on the disk (on those of
-/// the standbys too, where the server waits for them), statements must see what others have committed, and a client that is stopped in the middle of a
-/// transaction must not hold its locks for long. The keepalives make the server notice a client that is gone.
-const SETTINGS: &str = "
-SET synchronous_commit = on;
-SET default_transaction_isolation = 'read committed';
-SET statement_timeout = '30s';
-SET lock_timeout = '5s';
-SET idle_in_transaction_session_timeout = '5s';
-SET tcp_keepalives_idle = 10;
-SET tcp_keepalives_interval = 5;
-SET tcp_keepalives_count = 3;
-SET client_min_messages = warning";
-
-/// Connection options with a name that `pg_stat_activity` shows.
-pub(super) fn named(options: &PgConnectOptions, role: &str) -> PgConnectOptions {
-    options.clone().application_name(&format!("abide {role}"))
-}
-
-/// How long a connection may take to come about: a machine that is gone refuses nothing.
-const CONNECT: Duration = Duration::from_secs(10);
-
-/// A connection of its own.
-pub(super) async fn connect(options: &PgConnectOptions, role: &str) -> Result<PgConnection, sqlx::Error> {
-    let connecting = async {
-        let mut connection = named(options, role).connect().await?;
-        connection.execute(SETTINGS).await?;
-        Ok(connection)
-    };
-    tokio::time::timeout(CONNECT, connecting).await.unwrap_or_else(|_| Err(silence(CONNECT)))
-}
-
-/// The error of a server that says nothing.
-pub(super) fn silence(limit: Duration) -> sqlx::Error {
-    let message = format!("the server did not answer for {} s", limit.as_secs());
-    sqlx::Error::Io(std::io::Error::new(std::io::ErrorKind::TimedOut, message))
-}
-
-/// A pool; its connections are opened when they are needed.
-pub(super) fn pool(options: &OpenOptions, role: &'static str, silent: &Arc<Silence>) -> PgPool {
-    let silent = Arc::clone(silent);
-    PgPoolOptions::new()
-        .min_connections(0)
-        .max_connections(options.connections.max(1))
-        .acquire_timeout(options.busy_timeout)
-        .idle_timeout(Duration::from_secs(60))
-        .test_before_acquire(false)
-        .before_acquire(move |_, meta| {
-            let usable = silent.is_older_than(meta.age);
-            Box::pin(async move { Ok(usable) })
-        })
-        .after_connect(|connection, _| Box::pin(async move { connection.execute(SETTINGS).await.map(drop) }))
-        .connect_lazy_with(named(&options.connect, role))
-}
 
 /// The URL, and how errors name it.
 pub(super) fn parse(url: &str, options: OpenOptions) -> Result<(OpenOptions, String), StoreError> {
@@ -156,7 +70,7 @@ async fn live(options: OpenOptions, name: String, ready: oneshot::Sender<Result<
         drop(unwanted);
     }
     // An error means that all is dropped already.
-    drop(ended.wait_for(|ended| *ended == writer::SLOTS).await);
+    drop(ended.wait_for(|ended| *ended == SLOTS).await);
     drop(put_off.wait_for(|put_off| *put_off == 0).await);
     // Calls that wait for the database's answer get it, or its lack.
     tokio::time::sleep(Duration::from_millis(50)).await;
@@ -175,9 +89,9 @@ async fn prepare(options: OpenOptions, name: String) -> Result<PostgresStore, St
     let now_ms = now.fetch_one(&mut connection).await.map_err(failed)?;
     drop(connection.close().await);
     let (control, commands) = mpsc::unbounded_channel();
-    let silent = Arc::new(Silence::default());
-    let pools = (pool(&options, "calls", &silent), pool(&options, "transactions", &silent));
-    let shared = Arc::new(Shared::new(name, options, sql, block, now_ms, control, silent));
+    let last_timeout = Arc::new(LastTimeout::default());
+    let pools = (pool(&options, "calls", &last_timeout), pool(&options, "transactions", &last_timeout));
+    let shared = Arc::new(Shared::new(name, options, sql, block, now_ms, control, last_timeout));
     writer::spawn(&shared)?;
     tokio::spawn(control::run(Arc::downgrade(&shared), commands));
     tokio::spawn(control::listen(Arc::downgrade(&shared)));
@@ -188,7 +102,7 @@ async fn prepare(options: OpenOptions, name: String) -> Result<PostgresStore, St
 
 /// A server that starts, or has no room just now, is waited for.
 async fn first_connection(options: &OpenOptions, name: &str) -> Result<(PgConnection, Duration), StoreError> {
-    use crate::store::group::Kind;
+    use crate::store::failure::Kind;
     let begun = Instant::now();
     loop {
         let error = match connect(&options.connect, "opening").await {

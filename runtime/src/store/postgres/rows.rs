@@ -1,12 +1,13 @@
 //! The sections of a batch: each its arrays, its text and how the two meet. (Those of tasks are in `tokens`.)
 
-use crate::policy::IdReusePolicy;
-use crate::status::ExecutionStatus;
-use crate::store::{Append, MessageKind, NewExecution, NewMessage, RowChange, Suspension};
+use crate::store::decide::{NewRow, RowWrite, reuse_code};
+use crate::store::{Append, MessageKind, NewMessage, Suspension};
+use abide_core::EventId;
 use sqlx::Postgres;
 use sqlx::postgres::PgArguments;
 use sqlx::query::Query;
 
+/// A statement with its parameters.
 pub(super) type Bound<'a> = Query<'a, Postgres, PgArguments>;
 
 /// Starts already owned, with the changes of their first turn in the same row.
@@ -59,37 +60,24 @@ impl<'a> Creates<'a> {
     ON CONFLICT DO NOTHING RETURNING id, status)";
 
     /// `first`: no other start of this workflow id is in the batch.
-    pub(super) fn add(
-        &mut self,
-        append: &'a Append,
-        new: &'a NewExecution,
-        change: Option<&'a RowChange>,
-        first: bool,
-    ) {
-        let status = change.and_then(|row| row.status).unwrap_or(ExecutionStatus::Running);
-        let frees = change.is_some_and(|row| row.release) || status != ExecutionStatus::Running;
-        let running = |row: &&RowChange| row.status.is_none_or(|status| status == ExecutionStatus::Running);
+    pub(super) fn add(&mut self, append: &'a Append, row: &NewRow<'a>, first: bool) {
+        let new = row.new;
         self.ids.push(new.id.0);
         self.workflow_ids.push(&new.workflow_id);
         self.run_ids.push(&new.run_id);
         self.request_ids.push(new.request_id.as_deref());
         self.types.push(&new.workflow_type);
         self.queues.push(&new.queue);
-        self.statuses.push(status.code() as i16);
-        self.owners.push((!frees).then_some(append.owner.0));
-        self.wakes.push(change.filter(running).and_then(|row| row.wake_at_ms.flatten()));
-        self.active.push(change.filter(running).is_some_and(|row| row.active == Some(true)));
-        self.suspensions.push(change.and_then(|row| row.suspension.as_ref()).map(json));
-        self.builds.push(change.and_then(offered));
+        self.statuses.push(row.status.code() as i16);
+        self.owners.push(row.owner.map(|owner| owner.0));
+        self.wakes.push(row.wake_at_ms);
+        self.active.push(row.active);
+        self.suspensions.push(row.suspension.map(Suspension::json));
+        self.builds.push(row.build);
         self.created.push(new.created_at_ms);
-        self.closed.push(append.is_closing().then_some(append.at_ms));
-        self.results.push(change.and_then(|row| row.result.as_deref()));
-        self.reuse.push(match new.reuse {
-            _ if !first => 3,
-            IdReusePolicy::AllowDuplicate => 0,
-            IdReusePolicy::AllowDuplicateFailedOnly => 1,
-            IdReusePolicy::RejectDuplicate => 2,
-        });
+        self.closed.push(row.closed_at_ms);
+        self.results.push(row.result);
+        self.reuse.push(reuse_code(new.reuse, first));
         self.by.push(append.owner.0);
     }
 
@@ -270,27 +258,22 @@ impl<'a> Changes<'a> {
     /// changed itself; it passes it over in silence, and the message would be lost.
     pub(super) const AFTER_MESSAGES: &'static str = " AND (SELECT count(*) FROM receivers) >= 0";
 
-    pub(super) fn add(&mut self, append: &'a Append, row: &'a RowChange) {
-        let stops = row.status.is_some_and(|status| status != ExecutionStatus::Running);
-        self.ids.push(append.execution.0);
-        self.owners.push(append.owner.0);
+    pub(super) fn add(&mut self, row: &RowWrite<'a>) {
+        self.ids.push(row.execution.0);
+        self.owners.push(row.owner.0);
         self.statuses.push(row.status.map(|status| status.code() as i16));
-        self.frees.push(row.release || stops);
-        self.sets_wake.push(stops || row.wake_at_ms.is_some());
-        self.wakes.push(row.wake_at_ms.flatten().filter(|_| !stops));
-        self.active.push(if stops { Some(false) } else { row.active });
-        self.results.push(row.result.as_deref());
-        self.closed.push(append.is_closing().then_some(append.at_ms));
-        self.resets.push(row.reset_crashes);
-        // What runs for a suspended execution may die with this owner, who is forgotten then.
-        self.recovered.push(match row.status {
-            Some(ExecutionStatus::Suspended) if row.active == Some(true) => 2,
-            _ => i16::from(row.clear_recovered),
-        });
-        self.suspensions.push(row.suspension.as_ref().map(json));
-        self.builds.push(offered(row).or(row.offered_by.as_deref()));
+        self.frees.push(row.releases);
+        self.sets_wake.push(row.wake_at_ms.is_some());
+        self.wakes.push(row.wake_at_ms.flatten());
+        self.active.push(row.active);
+        self.results.push(row.result);
+        self.closed.push(row.closed_at_ms);
+        self.resets.push(row.resets_crashes);
+        self.recovered.push(row.recovered as i16);
+        self.suspensions.push(row.suspension.map(Suspension::json));
+        self.builds.push(row.build);
         self.retried.push(row.retried_ms);
-        self.revs.push(append.rev);
+        self.revs.push(row.rev);
     }
 
     pub(super) fn bind(self, query: Bound<'a>) -> Bound<'a> {
@@ -301,15 +284,16 @@ impl<'a> Changes<'a> {
     }
 }
 
-/// The build to note, if others may try what it had to suspend.
-fn offered(row: &RowChange) -> Option<&str> {
-    row.suspension.as_ref().filter(|suspension| suspension.other_builds).map(|s| s.build.as_str())
-}
-
-fn json(suspension: &Suspension) -> String {
-    serde_json::to_string(suspension).expect("a suspension is plain text and numbers")
-}
-
 /// The kind that tells an owner that it was terminated, and the one of queries, which no close waits for.
 pub(super) const TERMINATED: i16 = MessageKind::Terminated.code() as i16;
 pub(super) const QUERY: i16 = MessageKind::Query.code() as i16;
+
+/// An activity's number as the database has it.
+pub(super) fn number(activity: EventId) -> i64 {
+    i64::try_from(activity.0).unwrap_or(i64::MAX)
+}
+
+/// An attempt's number as the database has it.
+pub(super) fn signed(attempt: u32) -> i32 {
+    i32::try_from(attempt).unwrap_or(i32::MAX)
+}

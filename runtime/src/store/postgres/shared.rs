@@ -1,26 +1,37 @@
 //! What the store's handle, its writers and its control task share.
 
-use super::alone::ALONE;
-use super::control::Command;
-use super::open::OpenOptions;
+use super::command::Command;
+use super::connection::{NO_ANSWER, no_answer};
+use super::failure;
+use super::notification::{Notification, Pending};
+use super::options::OpenOptions;
 use super::sql::Sql;
+use super::timeout::LastTimeout;
 use crate::store::clock::Clock;
-use crate::store::group::{Failed, Kind};
+use crate::store::decide::Notify;
+use crate::store::failure::{Failed, Kind, fault};
 use crate::store::queue::Queue;
-use crate::store::{Counters, Fault, Stage, StoreError};
+use crate::store::{Counters, Stage, StoreError};
 use abide_core::{ExecutionId, Incarnation};
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
-use tokio::sync::{Notify, Semaphore, mpsc, watch};
+use std::time::Duration;
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 /// How many of an execution's id bits count within a process (see SQLite's).
 const COUNTER_BITS: u32 = 40;
 
-/// Shared by [`PostgresStore`](super::PostgresStore) and what runs for it.
+/// How many writers there are; each has a slot of the lease (PROTOCOL 12).
+pub(super) const SLOTS: usize = 2;
+
+/// How many closes wait for their rows at once, each with a connection for itself and one that looks who holds its row. The others go on
+/// trying with the batches.
+pub(super) const ALONE: usize = 2;
+
+/// Shared by [`PostgresStore`](super::store::PostgresStore) and what runs for it.
 pub(super) struct Shared {
     /// The database, for errors: its URL without the password, and the schema.
     pub(super) name: String,
@@ -42,24 +53,12 @@ pub(super) struct Shared {
     /// The right to wait for a row on a connection of one's own.
     pub(super) alone: Semaphore,
     pub(super) control: mpsc::UnboundedSender<Command>,
-    pub(super) tidings: Tidings,
+    pub(super) pending: Pending,
     /// This opening's number: the high half of its execution ids.
     pub(super) block: i64,
     next_id: AtomicI64,
     mine: Mutex<HashMap<Incarnation, String>>,
-    silent: Arc<Silence>,
-}
-
-/// When a connection last met with silence: those of a pool that are as old lead to the same server, and are not tried one by one.
-#[derive(Debug, Default)]
-pub(super) struct Silence(Mutex<Option<Instant>>);
-
-impl Silence {
-    /// Whether what is so old is younger than the last silence.
-    pub(super) fn is_older_than(&self, age: Duration) -> bool {
-        let at = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        at.is_none_or(|at| at.elapsed() > age)
-    }
+    last_timeout: Arc<LastTimeout>,
 }
 
 impl Shared {
@@ -70,7 +69,7 @@ impl Shared {
         block: i64,
         now_ms: i64,
         control: mpsc::UnboundedSender<Command>,
-        silent: Arc<Silence>,
+        last_timeout: Arc<LastTimeout>,
     ) -> Self {
         Self {
             name,
@@ -86,11 +85,11 @@ impl Shared {
             closing: CancellationToken::new(),
             alone: Semaphore::new(ALONE),
             control,
-            tidings: Tidings::default(),
+            pending: Pending::default(),
             block,
             next_id: AtomicI64::new(block << COUNTER_BITS),
             mine: Mutex::default(),
-            silent,
+            last_timeout,
         }
     }
 
@@ -100,9 +99,20 @@ impl Shared {
         self.closing.cancel();
     }
 
-    /// A connection was given up since nobody answered.
-    pub(super) fn note_silence(&self) {
-        *self.silent.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    /// The answer, unless the server gives none for too long: then the connection is to be closed.
+    pub(super) async fn answered<T>(
+        &self,
+        answer: impl Future<Output = Result<T, sqlx::Error>>,
+    ) -> Result<T, sqlx::Error> {
+        tokio::time::timeout(NO_ANSWER, answer).await.unwrap_or_else(|_| {
+            self.note_timeout();
+            Err(no_answer(NO_ANSWER))
+        })
+    }
+
+    /// A connection was given up since the server did not answer.
+    pub(super) fn note_timeout(&self) {
+        self.last_timeout.note();
     }
 
     pub(super) fn execution_id(&self) -> ExecutionId {
@@ -124,64 +134,28 @@ impl Shared {
         self.mine.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Something for whoever owns an execution, or may claim it.
-    pub(super) fn tell_owner(&self, owner: Option<i64>, queue: &str) {
-        match owner {
-            Some(owner) => self.tell(Tiding::Worker(owner)),
-            None => self.tell_queue(queue),
-        }
-    }
-
-    /// Something for a worker, and nobody here knows which.
-    pub(super) fn tell_all_workers(&self) {
-        self.tell(Tiding::Workers);
-    }
-
-    /// Something to claim in this task queue.
-    pub(super) fn tell_queue(&self, queue: &str) {
-        self.tell(Tiding::queue(queue));
-    }
-
-    /// Something that a client may wait for.
-    pub(super) fn tell_news(&self) {
-        self.tell_clients();
-        self.tidings.add(Tiding::News);
-    }
-
     /// Here at once where it concerns this process, elsewhere by a notification.
-    pub(super) fn tell(&self, tiding: Tiding) {
-        if self.concerns(&tiding) {
+    fn tell(&self, notification: Notification) {
+        if self.concerns(&notification) {
             self.tick();
         }
-        self.tidings.add(tiding);
+        self.pending.add(notification);
     }
 
     /// Whether a worker of this process has to look.
-    pub(super) fn concerns(&self, tiding: &Tiding) -> bool {
+    pub(super) fn concerns(&self, notification: &Notification) -> bool {
         let mine = self.mine();
-        match tiding {
-            Tiding::Worker(id) => mine.contains_key(&Incarnation(*id)),
-            Tiding::Queue(_) => mine.values().any(|queue| Tiding::queue(queue) == *tiding),
-            Tiding::Workers => !mine.is_empty(),
-            Tiding::News => false,
+        match notification {
+            Notification::Worker(id) => mine.contains_key(&Incarnation(*id)),
+            Notification::Queue(_) => mine.values().any(|queue| Notification::queue(queue) == *notification),
+            Notification::Workers => !mine.is_empty(),
+            Notification::News => false,
         }
     }
 
     /// Asks the test's hook for a fault at this stage.
     pub(super) fn fault(&self, stage: Stage) -> Result<(), Failed> {
-        let Some(fault) = self.options.fault.as_ref().and_then(|hook| hook(stage)) else {
-            return Ok(());
-        };
-        let path = self.name.clone();
-        let message = "injected".to_owned();
-        let (kind, error) = match fault {
-            Fault::Lost => (Kind::Broken, StoreError::Unknown { message }),
-            Fault::Busy => (Kind::Busy, StoreError::Busy { path, waited: Duration::ZERO }),
-            Fault::Full => (Kind::Full, StoreError::Full { path }),
-            Fault::ReadOnly => (Kind::ReadOnly, StoreError::ReadOnly { path }),
-            Fault::Fsync => (Kind::Io, StoreError::Io { path, message, source: None }),
-        };
-        Err(Failed { kind, error })
+        fault(self.options.fault.as_ref(), stage, &self.name)
     }
 
     /// The error of a fault that a test injects at this stage of an attempt.
@@ -195,7 +169,7 @@ impl Shared {
     /// An error on the user's own connection: none of it says anything of the store.
     pub(super) fn user_error(&self, error: sqlx::Error) -> StoreError {
         let message = error.to_string();
-        match super::failure::kind(&error) {
+        match failure::kind(&error) {
             Kind::Refused => StoreError::BadRow { message },
             Kind::Busy => StoreError::Conflicting { message },
             _ => self.error(error),
@@ -214,105 +188,26 @@ impl Shared {
                 ),
             },
             sqlx::Error::PoolClosed => StoreError::Closed,
-            error => super::failure::store_error(&self.name, error, Duration::ZERO),
+            error => failure::store_error(&self.name, error, Duration::ZERO),
         }
     }
 }
 
-/// What one process has to tell the others.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Tiding {
-    /// An execution may have closed, been suspended or answered.
-    News,
-    /// All workers should look.
-    Workers,
-    /// A worker has a message.
-    Worker(i64),
-    /// Something is claimable in the task queue with this key.
-    Queue(i64),
-}
-
-/// A notification holds 8,000 bytes; beyond so many tidings it says "all".
-const MOST: usize = 256;
-
-/// Collects tidings until the next notification: at most one in 10 ms, however much there is to tell.
-#[derive(Default)]
-pub(super) struct Tidings {
-    waiting: Mutex<BTreeSet<Tiding>>,
-    pub(super) some: Notify,
-}
-
-impl Tidings {
-    fn add(&self, tiding: Tiding) {
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        let first = waiting.is_empty();
-        if waiting.len() <= MOST {
-            waiting.insert(tiding);
-        }
-        drop(waiting);
-        if first {
-            self.some.notify_one();
-        }
+impl Notify for Shared {
+    fn notify_clients(&self) {
+        self.tell_clients();
+        self.pending.add(Notification::News);
     }
 
-    /// What is to be told, as a notification's payload.
-    pub(super) fn take(&self) -> Option<String> {
-        let waiting = std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner));
-        match waiting.len() {
-            0 => None,
-            1..=MOST => Some(waiting.iter().map(Tiding::text).collect::<Vec<_>>().join(",")),
-            _ => Some("*".to_owned()),
-        }
-    }
-}
-
-impl Tiding {
-    /// Of this task queue.
-    pub(super) fn queue(name: &str) -> Self {
-        Self::Queue(super::sql::lock_key("", "queue", name))
+    fn notify_workers(&self) {
+        self.tell(Notification::Workers);
     }
 
-    pub(super) fn text(&self) -> String {
-        match self {
-            Self::News => "n".to_owned(),
-            Self::Workers => "a".to_owned(),
-            Self::Worker(id) => format!("w{id}"),
-            Self::Queue(key) => format!("q{key}"),
-        }
+    fn notify_worker(&self, worker: Incarnation) {
+        self.tell(Notification::Worker(worker.0));
     }
 
-    /// The tidings of a payload. What a later version may add is left out; `None` where all should look.
-    pub(super) fn read(payload: &str) -> Option<Vec<Self>> {
-        if payload == "*" {
-            return None;
-        }
-        let one = |text: &str| match text.split_at_checked(1)? {
-            ("n", "") => Some(Self::News),
-            ("a", "") => Some(Self::Workers),
-            ("w", id) => id.parse().ok().map(Self::Worker),
-            ("q", key) => key.parse().ok().map(Self::Queue),
-            _ => None,
-        };
-        Some(payload.split(',').filter_map(one).collect())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn tidings_come_as_they_went() {
-        let tidings = Tidings::default();
-        assert_eq!(tidings.take(), None);
-        for tiding in [Tiding::Worker(7), Tiding::News, Tiding::Queue(-3), Tiding::Worker(7)] {
-            tidings.add(tiding);
-        }
-        let read = Tiding::read(&tidings.take().unwrap()).unwrap();
-        assert_eq!(read, [Tiding::News, Tiding::Worker(7), Tiding::Queue(-3)]);
-        assert_eq!(tidings.take(), None);
-        (0..1_000).for_each(|id| tidings.add(Tiding::Worker(id)));
-        assert_eq!(Tiding::read(&tidings.take().unwrap()), None, "too many to name are all");
-        assert_eq!(Tiding::read("x1,n,é"), Some(vec![Tiding::News]), "a later version may say more");
+    fn notify_queue(&self, queue: &str) {
+        self.tell(Notification::queue(queue));
     }
 }

@@ -2,7 +2,6 @@
 //!
 //! Each text is kept, so that a connection prepares it once.
 
-use super::batch;
 use sqlx::AssertSqlSafe;
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -51,11 +50,11 @@ impl Sql {
         }))
     }
 
-    /// The batch with these sections.
-    pub(super) fn batch(&self, sections: u16) -> AssertSqlSafe<Arc<str>> {
+    /// The batch with these sections, by the function that writes its text.
+    pub(super) fn batch(&self, sections: u16, text: fn(u16) -> String) -> AssertSqlSafe<Arc<str>> {
         let known = self.batches.read().unwrap_or_else(PoisonError::into_inner).get(&sections).cloned();
         AssertSqlSafe(known.unwrap_or_else(|| {
-            let text: Arc<str> = Arc::from(self.fill(&batch::text(sections)));
+            let text: Arc<str> = Arc::from(self.fill(&text(sections)));
             let mut batches = self.batches.write().unwrap_or_else(PoisonError::into_inner);
             Arc::clone(batches.entry(sections).or_insert(text))
         }))
@@ -84,23 +83,9 @@ fn mutated(template: &str) -> String {
     changes.iter().fold(template.to_owned(), |text, (from, to)| text.replace(from, to))
 }
 
-/// A number that names something for an advisory lock, the same in every process and build: FNV-1a of 64 bits.
-pub(super) fn lock_key(schema: &str, what: &str, name: &str) -> i64 {
-    let text = ["abide", schema, what, name].join("/");
-    let mix = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-    text.bytes().fold(0xcbf2_9ce4_8422_2325, mix).cast_signed()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn keys_never_change() {
-        assert_eq!(lock_key("abide", "start", "order-1"), -8_578_386_905_196_645_850);
-        assert_ne!(lock_key("abide", "start", "order-1"), lock_key("abide", "start", "order-2"));
-        assert_ne!(lock_key("abide", "start", "order-1"), lock_key("other", "start", "order-1"));
-    }
 
     #[test]
     fn the_schema_is_filled_in() {

@@ -1,14 +1,15 @@
 //! Tasks: attempts that run in another process, and the rows that arbitrate them (PROTOCOL 22).
 
-use super::PostgresStore;
 use super::claim::holds_lease;
-use super::shared::{Shared, Tiding};
-use crate::store::Trouble;
+use super::rows::{number, signed};
+use super::shared::Shared;
+use super::store::PostgresStore;
+use crate::store::decide::{Notify, Receiver, attempt_id, outcome_json, outcome_row};
+use crate::store::row::{self, all};
 use crate::store::task::timed_out;
-use crate::store::{ClaimedTasks, OwnedTask, StoreError, Task, TaskClaim, TaskKey};
+use crate::store::{ClaimedTasks, OwnedTask, StoreError, StoreFuture, TaskClaim, TaskKey, Tasks, Trouble};
 use abide_core::exec::AttemptOutcome;
-use abide_core::{EventId, ExecutionId, Incarnation, TimeoutKind};
-use sqlx::postgres::PgRow;
+use abide_core::{Incarnation, TimeoutKind};
 use sqlx::{PgConnection, Row};
 
 /// `$1` worker, `$2` queue, `$3` names, `$4` limit. Oldest due first. The lease is asked for last, so that a claim that finds nothing
@@ -34,7 +35,8 @@ pub(super) const NEXT_TASK: &str = "SELECT run_at FROM {s}.task
 
 /// `$1` worker, `$2` execution, `$3` activity, `$4` attempt, `$5` body, `$6` nonce. The execution first, then the token, as a close does: they
 /// meet without a deadlock.
-pub(super) const FINISH: &str = "WITH fence AS MATERIALIZED (
+pub(super) const FINISH: &str = concat!(
+    "WITH fence AS MATERIALIZED (
     SELECT worker FROM {s}.lease WHERE worker = $1 AND slot = 0 FOR KEY SHARE),
 receiver AS MATERIALIZED (
     SELECT id, owner, queue FROM {s}.execution WHERE id = $2 AND status < 10 FOR KEY SHARE),
@@ -44,14 +46,18 @@ token AS (
     RETURNING t.execution),
 told AS (
     INSERT INTO {s}.inbox (execution, kind, request_id, body, at)
-    SELECT r.id, 4, 'attempt/' || $3 || '/' || $4, $5, {now} FROM receiver r JOIN token ON token.execution = r.id
+    SELECT r.id, 4, ",
+    attempt_id!("$3", "$4"),
+    ", $5, {now} FROM receiver r JOIN token ON token.execution = r.id
     ON CONFLICT DO NOTHING)
 SELECT (SELECT count(*) FROM fence), (SELECT count(*) FROM token), (SELECT owner FROM receiver),
-    (SELECT queue FROM receiver)";
+    (SELECT queue FROM receiver)"
+);
 
 /// `$1` the outcome where nobody began it in time, `$2` where it did not end in time, `$3` of what was given back at the moment in which
 /// it was asked to stop.
-pub(super) const EXPIRE: &str = "WITH late AS MATERIALIZED (
+pub(super) const EXPIRE: &str = concat!(
+    "WITH late AS MATERIALIZED (
     (SELECT execution, activity, $1 AS outcome FROM {s}.task
         WHERE owner IS NULL AND queue IS NOT NULL AND start_by <= (SELECT {now})
         ORDER BY start_by LIMIT 100)
@@ -75,13 +81,16 @@ gone AS (
         AND (t.owner IS NULL OR t.close_by <= (SELECT {now}))
     RETURNING t.execution, t.activity, t.attempt, l.outcome)
 INSERT INTO {s}.inbox (execution, kind, request_id, body, at)
-SELECT g.execution, 4, 'attempt/' || g.activity || '/' || g.attempt, '{\"activity\":' || g.activity
-    || ',\"attempt\":' || g.attempt || ',\"outcome\":' || g.outcome || '}', {now} FROM gone g
-ON CONFLICT DO NOTHING";
+SELECT ",
+    outcome_row!("g.", "g.outcome"),
+    ", {now} FROM gone g
+ON CONFLICT DO NOTHING"
+);
 
 /// `$1` worker, `$2` executions, `$3` activities, `$4` attempts, `$5` the outcome of what its workflow has asked to stop: never begun, it
 /// ends now. `$6` nonces: a claim since then has drawn another, and keeps its task.
-const RELEASE: &str = "WITH receivers AS MATERIALIZED (
+const RELEASE: &str = concat!(
+    "WITH receivers AS MATERIALIZED (
     SELECT id FROM {s}.execution WHERE id = ANY($2) AND status < 10 ORDER BY id FOR KEY SHARE),
 k AS MATERIALIZED (
     SELECT t.execution, t.activity, t.attempt, t.cancel
@@ -95,94 +104,17 @@ ended AS (
     RETURNING t.execution, t.activity, t.attempt),
 told AS (
     INSERT INTO {s}.inbox (execution, kind, request_id, body, at)
-    SELECT e.execution, 4, 'attempt/' || e.activity || '/' || e.attempt, '{\"activity\":' || e.activity
-        || ',\"attempt\":' || e.attempt || ',\"outcome\":' || $5 || '}', {now}
+    SELECT ",
+    outcome_row!("e.", "$5"),
+    ", {now}
     FROM ended e JOIN receivers r ON r.id = e.execution
     ON CONFLICT DO NOTHING),
 free AS (
     UPDATE {s}.task t SET owner = NULL FROM k
     WHERE t.execution = k.execution AND t.activity = k.activity AND NOT k.cancel
     RETURNING t.queue)
-SELECT queue FROM free UNION ALL SELECT NULL FROM ended";
-
-impl PostgresStore {
-    pub(super) async fn take_tasks(&self, claim: TaskClaim) -> Result<ClaimedTasks, StoreError> {
-        self.once(move |shared, connection| {
-            let claim = claim.clone();
-            Box::pin(async move { claim_tasks(connection, shared, &claim).await })
-        })
-        .await
-    }
-
-    pub(super) async fn end_task(
-        &self,
-        owner: Incarnation,
-        key: TaskKey,
-        body: String,
-    ) -> Result<bool, StoreError> {
-        let ended = self.once(move |shared, connection| {
-            let body = body.clone();
-            Box::pin(async move { finish(connection, shared, owner, key, &body).await })
-        });
-        let ended = ended.await?;
-        if let Some((owner, queue)) = &ended {
-            self.shared.tell_owner(*owner, queue);
-        }
-        Ok(ended.is_some())
-    }
-
-    pub(super) async fn give_back(&self, owner: Incarnation, keys: Vec<TaskKey>) -> Result<(), StoreError> {
-        let queues = self.once(move |shared, connection| {
-            let executions: Vec<i64> = keys.iter().map(|key| key.execution.0).collect();
-            let activities: Vec<i64> = keys.iter().map(|key| number(key.activity)).collect();
-            let attempts: Vec<i32> = keys.iter().map(|key| signed(key.attempt)).collect();
-            let query = sqlx::query_scalar::<_, Option<String>>(shared.sql.of(RELEASE));
-            let query = query.bind(owner.0).bind(executions).bind(activities).bind(attempts);
-            let nonces: Vec<i64> = keys.iter().map(|key| key.nonce).collect();
-            let query = query.bind(json(&AttemptOutcome::Cancelled)).bind(nonces);
-            Box::pin(async move { Ok(query.fetch_all(connection).await?) })
-        });
-        for queue in queues.await? {
-            match queue {
-                Some(queue) => self.shared.tell_queue(&queue),
-                None => self.shared.tell_all_workers(),
-            }
-        }
-        Ok(())
-    }
-
-    pub(super) async fn read_tasks(&self, owner: Incarnation) -> Result<Vec<OwnedTask>, StoreError> {
-        const QUERY: &str =
-            "SELECT execution, activity, attempt, nonce, cancel FROM {s}.task WHERE owner = $1";
-        self.read(move |shared, connection| {
-            Box::pin(async move {
-                let rows = sqlx::query(shared.sql.of(QUERY)).bind(owner.0).fetch_all(connection).await?;
-                let task = |row: &PgRow| {
-                    Ok::<_, sqlx::Error>(OwnedTask { key: key(row, 3)?, cancel: row.try_get(4)? })
-                };
-                Ok(rows.iter().map(task).collect::<Result<_, _>>()?)
-            })
-        })
-        .await
-    }
-
-    pub(super) async fn end_expired(&self) -> Result<u64, StoreError> {
-        let expired = self.once(move |shared, connection| {
-            Box::pin(async move {
-                let query = sqlx::query(shared.sql.of(EXPIRE))
-                    .bind(json(&timed_out(TimeoutKind::ScheduleToStart)))
-                    .bind(json(&timed_out(TimeoutKind::ScheduleToClose)))
-                    .bind(json(&AttemptOutcome::Cancelled));
-                Ok(query.execute(connection).await?.rows_affected())
-            })
-        });
-        let expired = expired.await?;
-        if expired > 0 {
-            self.shared.tell(Tiding::Workers);
-        }
-        Ok(expired)
-    }
-}
+SELECT queue FROM free UNION ALL SELECT NULL FROM ended"
+);
 
 /// Takes unclaimed tasks.
 pub(super) async fn claim_tasks(
@@ -196,12 +128,12 @@ pub(super) async fn claim_tasks(
         let query =
             sqlx::query(shared.sql.of(CLAIM_TASKS)).bind(claim.owner.0).bind(queue).bind(&claim.names);
         for row in query.bind(room.max(0)).fetch_all(&mut *connection).await? {
-            tasks.push(task(&row)?);
+            tasks.push(row::task(&row)?);
         }
         let next = sqlx::query_scalar::<_, i64>(shared.sql.of(NEXT_TASK)).bind(queue).bind(&claim.names);
         match next.fetch_optional(&mut *connection).await {
             Ok(next) => next_due_ms = next.into_iter().chain(next_due_ms).min(),
-            // What was taken is ours, and must be told.
+            // These tasks are claimed already: return them despite the error.
             Err(_) if !tasks.is_empty() => break,
             Err(error) => return Err(error.into()),
         }
@@ -212,14 +144,14 @@ pub(super) async fn claim_tasks(
     Ok(ClaimedTasks { tasks, next_due_ms })
 }
 
-/// Ends an attempt: its execution's owner and task queue, or `None` where it was decided otherwise.
+/// Ends an attempt: whom its outcome concerns, or `None` where it was decided otherwise.
 pub(super) async fn finish(
     connection: &mut PgConnection,
     shared: &Shared,
     owner: Incarnation,
     key: TaskKey,
     body: &str,
-) -> Result<Option<(Option<i64>, String)>, Trouble> {
+) -> Result<Option<Receiver>, Trouble> {
     let row = sqlx::query(shared.sql.of(FINISH))
         .bind(owner.0)
         .bind(key.execution.0)
@@ -232,45 +164,86 @@ pub(super) async fn finish(
     match (row.try_get::<i64, _>(0)?, row.try_get::<i64, _>(1)?) {
         (0, _) => Err(Trouble::Refused(StoreError::Fenced)),
         (_, 0) => Ok(None),
-        _ => Ok(Some((row.try_get(2)?, row.try_get::<Option<String>, _>(3)?.unwrap_or_default()))),
+        _ => {
+            let (owner, queue): (Option<i64>, Option<String>) = (row.try_get(2)?, row.try_get(3)?);
+            Ok(Some(Receiver { owner: owner.map(Incarnation), queue: queue.unwrap_or_default() }))
+        }
     }
 }
 
-fn task(row: &PgRow) -> sqlx::Result<Task> {
-    Ok(Task {
-        key: key(row, 11)?,
-        name: row.try_get(3)?,
-        input: row.try_get(4)?,
-        limits: row.try_get(5)?,
-        run_at_ms: row.try_get(6)?,
-        close_by_ms: row.try_get(7)?,
-        workflow_id: row.try_get(8)?,
-        run_id: row.try_get(9)?,
-        workflow_type: row.try_get(10)?,
-    })
-}
+impl Tasks for PostgresStore {
+    fn claim_tasks(&self, claim: TaskClaim) -> StoreFuture<'_, ClaimedTasks> {
+        Box::pin(async move {
+            self.once(move |shared, connection| {
+                let claim = claim.clone();
+                Box::pin(async move { claim_tasks(connection, shared, &claim).await })
+            })
+            .await
+        })
+    }
 
-/// The first three columns, and the nonce where it stands.
-fn key(row: &PgRow, nonce: usize) -> sqlx::Result<TaskKey> {
-    Ok(TaskKey {
-        execution: ExecutionId(row.try_get(0)?),
-        activity: EventId(row.try_get::<i64, _>(1)?.unsigned_abs()),
-        attempt: row.try_get::<i32, _>(2)?.unsigned_abs(),
-        nonce: row.try_get(nonce)?,
-    })
-}
+    fn finish_task(&self, owner: Incarnation, key: TaskKey, body: String) -> StoreFuture<'_, bool> {
+        Box::pin(async move {
+            let ended = self.once(move |shared, connection| {
+                let body = body.clone();
+                Box::pin(async move { finish(connection, shared, owner, key, &body).await })
+            });
+            let ended = ended.await?;
+            ended.iter().for_each(|receiver| self.shared.notify_receiver(receiver));
+            Ok(ended.is_some())
+        })
+    }
 
-/// An activity's number as the database has it.
-pub(super) fn number(activity: EventId) -> i64 {
-    i64::try_from(activity.0).unwrap_or(i64::MAX)
-}
+    fn release_tasks(&self, owner: Incarnation, keys: Vec<TaskKey>) -> StoreFuture<'_, ()> {
+        Box::pin(async move {
+            let queues = self.once(move |shared, connection| {
+                let executions: Vec<i64> = keys.iter().map(|key| key.execution.0).collect();
+                let activities: Vec<i64> = keys.iter().map(|key| number(key.activity)).collect();
+                let attempts: Vec<i32> = keys.iter().map(|key| signed(key.attempt)).collect();
+                let query = sqlx::query_scalar::<_, Option<String>>(shared.sql.of(RELEASE));
+                let query = query.bind(owner.0).bind(executions).bind(activities).bind(attempts);
+                let nonces: Vec<i64> = keys.iter().map(|key| key.nonce).collect();
+                let query = query.bind(outcome_json(&AttemptOutcome::Cancelled)).bind(nonces);
+                Box::pin(async move { Ok(query.fetch_all(connection).await?) })
+            });
+            for queue in queues.await? {
+                match queue {
+                    Some(queue) => self.shared.notify_queue(&queue),
+                    None => self.shared.notify_workers(),
+                }
+            }
+            Ok(())
+        })
+    }
 
-/// An attempt's number as the database has it.
-pub(super) fn signed(attempt: u32) -> i32 {
-    i32::try_from(attempt).unwrap_or(i32::MAX)
-}
+    fn owned_tasks(&self, owner: Incarnation) -> StoreFuture<'_, Vec<OwnedTask>> {
+        Box::pin(async move {
+            const QUERY: &str =
+                "SELECT execution, activity, attempt, nonce, cancel FROM {s}.task WHERE owner = $1";
+            self.read(move |shared, connection| {
+                let query = sqlx::query(shared.sql.of(QUERY)).bind(owner.0);
+                Box::pin(async move { Ok(all(&query.fetch_all(connection).await?, row::owned_task)?) })
+            })
+            .await
+        })
+    }
 
-/// An outcome as bodies have it.
-pub(super) fn json(outcome: &AttemptOutcome) -> String {
-    serde_json::to_string(outcome).expect("an outcome is text and encoded payloads")
+    fn expire_tasks(&self) -> StoreFuture<'_, u64> {
+        Box::pin(async move {
+            let expired = self.once(move |shared, connection| {
+                Box::pin(async move {
+                    let query = sqlx::query(shared.sql.of(EXPIRE))
+                        .bind(outcome_json(&timed_out(TimeoutKind::ScheduleToStart)))
+                        .bind(outcome_json(&timed_out(TimeoutKind::ScheduleToClose)))
+                        .bind(outcome_json(&AttemptOutcome::Cancelled));
+                    Ok(query.execute(connection).await?.rows_affected())
+                })
+            });
+            let expired = expired.await?;
+            if expired > 0 {
+                self.shared.notify_workers();
+            }
+            Ok(expired)
+        })
+    }
 }

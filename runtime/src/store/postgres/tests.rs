@@ -1,9 +1,11 @@
 //! What only Postgres has: its migrations, and the plans of its statements on tables of some size.
 
 use super::batch::{COMBINATIONS, text};
+use super::store::PostgresStore;
 use super::*;
-use super::{claim, message, task, transaction};
-use crate::store::WorkerInfo;
+use crate::store::row::execution_columns;
+use crate::store::{Deaths, Filter, Ownership, Store, WorkerInfo};
+use abide_core::Incarnation;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, Row};
 use std::time::Duration;
 
@@ -112,10 +114,10 @@ async fn no_hot_statement_reads_a_whole_table() {
         (task::FINISH, "(1, 4, 2, 1, '{}', 7)"),
         (task::EXPIRE, "('{}', '{}', '{}')"),
         (transaction::COMPLETE, "(1, 4, 2, 1, '{}')"),
-        (read::BY_ID, "(4)"),
-        (read::BY_WORKFLOW_ID, "('w4')"),
-        (read::JOURNAL, "(4)"),
-        (read::OWNED, "(7)"),
+        (find::BY_ID, "(4)"),
+        (find::BY_WORKFLOW_ID, "('w4')"),
+        (journal::JOURNAL, "(4)"),
+        (lease::OWNED, "(7)"),
         (start::KNOWN, "('r4', 'request')"),
         (start::OPEN, "('w4')"),
         (start::CLOSED, "('w4')"),
@@ -126,8 +128,9 @@ async fn no_hot_statement_reads_a_whole_table() {
         assert_eq!(whole_table(&plan), None, "{statement}");
     }
     let filter = Filter { statuses: vec![crate::status::ExecutionStatus::Running], ..Filter::default() };
-    let (columns, table) = (store.shared.sql.fill(read::columns!()), store.shared.sql.fill("{s}.execution"));
-    let list = read::list_query(&columns, &table, &filter);
+    let (columns, table) =
+        (store.shared.sql.fill(execution_columns!("{s}.")), store.shared.sql.fill("{s}.execution"));
+    let list = find::list_query(&columns, &table, &filter);
     let list = format!("{} ORDER BY e.run_id DESC LIMIT 100", list.sql().as_str());
     let plan = plan(&mut connection, &list, "(ARRAY[0])").await;
     assert!(plan.iter().any(|step| step.contains("Index Scan Backward using execution_run_id")), "{plan:?}");
@@ -197,15 +200,15 @@ async fn a_free_lock_counts_where_the_server_has_run_since_the_last_renewal() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     let (other, me) = registered(&url).await;
-    assert_eq!(other.dead_workers().await.unwrap(), Deaths::default());
+    assert_eq!(other.dead().await.unwrap(), Deaths::default());
     assert_eq!(lease_of(&mut dba, gone).await, 12_000, "its server has restarted since");
     let here = "UPDATE abide.lease SET server = (SELECT server FROM abide.lease WHERE worker = $2 LIMIT 1) WHERE worker = $1";
     sqlx::query(here).bind(gone.0).bind(me.0).execute(&mut dba).await.unwrap();
-    let deaths = other.dead_workers().await.unwrap();
+    let deaths = other.dead().await.unwrap();
     assert_eq!(lease_of(&mut dba, gone).await, 4_900);
     assert!(deaths.next.is_some() || deaths.dead.len() == 1, "looked for when it has run out: {deaths:?}");
     assert_eq!(lease_of(&mut dba, me).await, 12_000, "its own lock is held");
-    assert_eq!(other.take_over_from(me).await.unwrap(), 0);
+    assert_eq!(other.take_over(me).await.unwrap(), 0);
 }
 
 /// Only where both say so: the operating system, and the server, which has seen the end of the session.
@@ -226,10 +229,10 @@ async fn a_process_of_this_machine_that_has_ended_is_dead_at_once() {
         .execute(&mut dba)
         .await
         .unwrap();
-    assert_eq!(other.dead_workers().await.unwrap(), Deaths::default(), "both hold their locks");
+    assert_eq!(other.dead().await.unwrap(), Deaths::default(), "both hold their locks");
     left.close().await.unwrap();
     let found = loop {
-        let found = other.dead_workers().await.unwrap();
+        let found = other.dead().await.unwrap();
         if !found.dead.is_empty() {
             break found;
         }
@@ -238,14 +241,14 @@ async fn a_process_of_this_machine_that_has_ended_is_dead_at_once() {
     let found: Vec<_> = found.dead.iter().map(|dead| (dead.incarnation, dead.gone)).collect();
     assert_eq!(found, [(gone, true)]);
     assert!(lease_of(&mut dba, gone).await > 0, "its lease is still there");
-    assert_eq!(other.take_over_from(gone).await.unwrap(), 0, "it owned nothing");
+    assert_eq!(other.take_over(gone).await.unwrap(), 0, "it owned nothing");
     let left: i64 = sqlx::query_scalar("SELECT count(*) FROM abide.worker WHERE id = $1")
         .bind(gone.0)
         .fetch_one(&mut dba)
         .await
         .unwrap();
     assert_eq!(left, 0);
-    assert_eq!(other.take_over_from(living).await.unwrap(), 0, "its lock is held");
+    assert_eq!(other.take_over(living).await.unwrap(), 0, "its lock is held");
     alive.renew(living).await.unwrap();
 }
 

@@ -1,7 +1,9 @@
 //! The section of a batch that changes tasks: what a turn decides about attempts that the database arbitrates (PROTOCOL 22).
 
-use super::rows::Bound;
+use super::rows::{Bound, number, signed};
+use crate::store::decide::{outcome_json, outcome_row};
 use crate::store::{Append, NewTask, TaskChange};
+use abide_core::exec::AttemptOutcome;
 
 /// Changes of tasks.
 #[derive(Default)]
@@ -29,7 +31,8 @@ impl<'a> Tasks<'a> {
     /// Kinds: 0 insert, 1 replace, 2 settle, 3 drop, 4 cancel. What is asked to stop and was not begun ends at once. `@@` is where
     /// [`AFTER_JOURNAL`](Self::AFTER_JOURNAL) and [`OF_STARTED`](Self::OF_STARTED) go. The rows that are there are locked in
     /// the order of their keys before any is changed (PROTOCOL 95).
-    pub(super) const SQL: &'static str = ", t AS MATERIALIZED (
+    pub(super) const SQL: &'static str = concat!(
+        ", t AS MATERIALIZED (
     SELECT t.* FROM unnest(@1::smallint[], @2::bigint[], @3::bigint[], @4::integer[], @5::integer[], @6::text[],
         @7::text[], @8::text[], @9::text[], @10::bigint[], @11::bigint[], @12::bigint[], @13::bigint[], @14::text[], @15::boolean[])
         AS t(kind, execution, activity, attempt, of, queue, name, input, limits, run_at, start_by, close_by, by, outcome,
@@ -63,13 +66,15 @@ unbegun AS (
     RETURNING k.execution, k.activity, k.attempt, t.outcome, t.run_at),
 cancelled AS (
     INSERT INTO {s}.inbox (execution, kind, request_id, body, at)
-    SELECT execution, 4, 'attempt/' || activity || '/' || attempt, '{\"activity\":' || activity || ',\"attempt\":'
-        || attempt || ',\"outcome\":' || outcome || '}', run_at FROM unbegun
+    SELECT ",
+        outcome_row!("", "outcome"),
+        ", run_at FROM unbegun
     ON CONFLICT DO NOTHING),
 asked AS (
     UPDATE {s}.task k SET cancel = true FROM t
     WHERE t.kind = 4 AND k.execution = t.execution AND k.activity = t.activity AND k.queue IS NOT NULL
-        AND NOT EXISTS (SELECT FROM unbegun u WHERE u.execution = k.execution AND u.activity = k.activity))";
+        AND NOT EXISTS (SELECT FROM unbegun u WHERE u.execution = k.execution AND u.activity = k.activity))"
+    );
 
     /// Where the batch has starts: one that is not in has no tasks.
     pub(super) const OF_STARTED: &'static str =
@@ -88,11 +93,9 @@ asked AS (
             TaskChange::Drop(activity) => (3, None, None, *activity),
             TaskChange::Cancel(activity) => (4, None, None, *activity),
         };
-        let signed = |attempt: u32| i32::try_from(attempt).unwrap_or(i32::MAX);
-        let id = |id: u64| i64::try_from(id).unwrap_or(i64::MAX);
         self.kinds.push(kind);
         self.executions.push(append.execution.0);
-        self.activities.push(id(activity.0));
+        self.activities.push(number(activity));
         self.attempts.push(task.map_or(0, |task| signed(task.attempt)));
         self.of.push(of.map(signed));
         let text = |of: fn(&'a NewTask) -> &'a str| task.map(of);
@@ -104,8 +107,7 @@ asked AS (
         self.start_by.push(task.and_then(|task| task.start_by_ms));
         self.close_by.push(task.and_then(|task| task.close_by_ms));
         self.owners.push(append.owner.0);
-        self.cancelled
-            .push((kind == 4).then(|| super::task::json(&abide_core::exec::AttemptOutcome::Cancelled)));
+        self.cancelled.push((kind == 4).then(|| outcome_json(&AttemptOutcome::Cancelled)));
         self.starts.push(append.create.is_some());
     }
 

@@ -3,25 +3,28 @@
 //! The transaction of an attempt ends with one statement: take the token, put the outcome into the inbox, pass the fence. A
 //! token that is gone means that the attempt was decided otherwise, and all is rolled back, the user's rows too.
 
+use super::connection::{NO_ANSWER, no_answer};
 use super::control::channel;
 use super::failure::kind;
-use super::message::{Receiver, send};
-use super::shared::{Shared, Tiding};
+use super::message::send;
+use super::notification::Notification;
+use super::rows::{number, signed};
+use super::shared::Shared;
 use super::start::start;
-use super::task::{number, signed};
-use super::writer::NO_ANSWER;
-use super::{PostgresStore, open};
-use crate::store::group::Kind;
+use super::store::PostgresStore;
+use crate::store::decide::{Notify, Receiver, attempt_id};
+use crate::store::failure::Kind;
 use crate::store::{
     AttemptTransaction, Counters, NewExecution, NewMessage, SendAnswer, Stage, StartAnswer, StoreError,
-    StoreFuture, TaskKey, UserConnection,
+    StoreFuture, TaskKey, UserConnection, Within,
 };
 use abide_core::Incarnation;
 use sqlx::{Executor, PgConnection, Postgres, Row, Transaction};
 use std::sync::Arc;
 
 /// `$1` worker, `$2` execution, `$3` activity, `$4` attempt, `$5` body.
-pub(super) const COMPLETE: &str = "WITH fence AS MATERIALIZED (
+pub(super) const COMPLETE: &str = concat!(
+    "WITH fence AS MATERIALIZED (
     SELECT worker FROM {s}.lease WHERE worker = $1 AND slot = 0 FOR KEY SHARE),
 receiver AS MATERIALIZED (
     SELECT id, owner, queue FROM {s}.execution WHERE id = $2 AND status < 10 FOR KEY SHARE),
@@ -30,10 +33,13 @@ token AS (
     WHERE t.execution = r.id AND t.activity = $3 AND t.attempt = $4 AND t.queue IS NULL RETURNING t.execution),
 told AS (
     INSERT INTO {s}.inbox (execution, kind, request_id, body, at)
-    SELECT r.id, 4, 'attempt/' || $3 || '/' || $4, $5, {now} FROM receiver r JOIN token ON token.execution = r.id
+    SELECT r.id, 4, ",
+    attempt_id!("$3", "$4"),
+    ", $5, {now} FROM receiver r JOIN token ON token.execution = r.id
     ON CONFLICT DO NOTHING RETURNING 1)
 SELECT (SELECT count(*) FROM fence), (SELECT count(*) FROM told), (SELECT owner FROM receiver),
-    (SELECT queue FROM receiver)";
+    (SELECT queue FROM receiver)"
+);
 
 /// The savepoint tells whether the body has ended the transaction itself, or gone on after an error that undid it. From here on the
 /// transaction holds locks of ours: a process that is stopped must not keep them.
@@ -50,68 +56,78 @@ struct Attempt {
     key: TaskKey,
 }
 
-impl PostgresStore {
+impl Within for PostgresStore {
     /// The connection belongs to the store's thread: there it is opened.
-    pub(super) async fn begin(
+    fn begin_attempt(
         &self,
         owner: Incarnation,
         key: TaskKey,
-    ) -> Result<Box<dyn AttemptTransaction>, StoreError> {
-        let (shared, pool) = (Arc::clone(&self.shared), self.transactions.clone());
-        shared.fail(Stage::AttemptBegins)?;
-        let begun = self.runtime.spawn(async move {
-            let begun = async {
-                let mut transaction = pool.begin().await?;
-                transaction.execute(sqlx::raw_sql(AT_LEISURE)).await?;
-                Ok(transaction)
-            };
-            match tokio::time::timeout(NO_ANSWER, begun).await {
-                Ok(Ok(transaction)) => Ok(Box::new(Attempt { shared, transaction, owner, key }) as _),
-                Ok(Err(error)) => Err(again(&shared, error)),
-                Err(_) => {
-                    shared.note_silence();
-                    Err(again(&shared, open::silence(NO_ANSWER)))
+    ) -> StoreFuture<'_, Box<dyn AttemptTransaction>> {
+        Box::pin(async move {
+            let (shared, pool) = (Arc::clone(&self.shared), self.transactions.clone());
+            shared.fail(Stage::AttemptBegins)?;
+            let begun = self.runtime.spawn(async move {
+                let begun = async {
+                    let mut transaction = pool.begin().await?;
+                    transaction.execute(sqlx::raw_sql(AT_LEISURE)).await?;
+                    Ok(transaction)
+                };
+                match tokio::time::timeout(NO_ANSWER, begun).await {
+                    Ok(Ok(transaction)) => Ok(Box::new(Attempt { shared, transaction, owner, key }) as _),
+                    Ok(Err(error)) => Err(again(&shared, error)),
+                    Err(_) => {
+                        shared.note_timeout();
+                        Err(again(&shared, no_answer(NO_ANSWER)))
+                    }
                 }
-            }
-        });
-        begun.await.unwrap_or(Err(StoreError::Closed))
+            });
+            begun.await.unwrap_or(Err(StoreError::Closed))
+        })
     }
 
-    pub(super) async fn start_on(
-        &self,
-        connection: UserConnection<'_>,
+    fn start_within<'a>(
+        &'a self,
+        connection: UserConnection<'a>,
         new: NewExecution,
-    ) -> Result<StartAnswer, StoreError> {
-        let connection = self.enter(connection).await?;
-        let answer = async {
-            let (answer, ended) = start(connection, &self.shared, &new).await?;
-            let told = ended.iter().filter_map(|ended| ended.owner).map(Tiding::Worker);
-            let told: Vec<_> = told.chain([Tiding::queue(&new.queue), Tiding::News]).collect();
-            tell_with_the_commit(connection, &self.shared, &told).await?;
-            Ok(answer)
-        };
-        let answer = answer.await;
-        self.leave(connection, answer, |answer| matches!(answer, StartAnswer::Started)).await
+    ) -> StoreFuture<'a, StartAnswer> {
+        Box::pin(async move {
+            let connection = self.enter(connection).await?;
+            let answer = async {
+                let (answer, ended) = start(connection, &self.shared, &new).await?;
+                let owners = ended.iter().filter_map(|ended| ended.owner);
+                let told = owners.map(|owner| Notification::Worker(owner.0));
+                let told: Vec<_> =
+                    told.chain([Notification::queue(&new.queue), Notification::News]).collect();
+                tell_with_the_commit(connection, &self.shared, &told).await?;
+                Ok(answer)
+            };
+            let answer = answer.await;
+            self.leave(connection, answer, |answer| matches!(answer, StartAnswer::Started)).await
+        })
     }
 
-    pub(super) async fn send_on(
-        &self,
-        connection: UserConnection<'_>,
+    fn send_within<'a>(
+        &'a self,
+        connection: UserConnection<'a>,
         message: NewMessage,
-    ) -> Result<SendAnswer, StoreError> {
-        let connection = self.enter(connection).await?;
-        let answer = async {
-            let (answer, receiver) = send(connection, &self.shared, &message).await?;
-            if let Some(Receiver { owner, queue }) = receiver {
-                let told = owner.map_or_else(|| Tiding::queue(&queue), Tiding::Worker);
-                tell_with_the_commit(connection, &self.shared, &[told]).await?;
-            }
-            Ok(answer)
-        };
-        let answer = answer.await;
-        self.leave(connection, answer, |answer| *answer == SendAnswer::Sent).await
+    ) -> StoreFuture<'a, SendAnswer> {
+        Box::pin(async move {
+            let connection = self.enter(connection).await?;
+            let answer = async {
+                let (answer, receiver) = send(connection, &self.shared, &message).await?;
+                if let Some(receiver) = receiver {
+                    let told = Notification::receiver(&receiver);
+                    tell_with_the_commit(connection, &self.shared, &[told]).await?;
+                }
+                Ok(answer)
+            };
+            let answer = answer.await;
+            self.leave(connection, answer, |answer| *answer == SendAnswer::Sent).await
+        })
     }
+}
 
+impl PostgresStore {
     /// Checks that it is a connection to this database and schema, and begins what can be undone alone.
     async fn enter<'c>(&self, connection: UserConnection<'c>) -> Result<&'c mut PgConnection, StoreError> {
         // The table's own number tells it from one of the same name elsewhere.
@@ -187,8 +203,8 @@ impl AttemptTransaction for Attempt {
             };
             // A server that says nothing any more: the token will tell.
             tokio::time::timeout(NO_ANSWER, ending).await.unwrap_or_else(|_| {
-                shared.note_silence();
-                Err(StoreError::Unknown { message: open::silence(NO_ANSWER).to_string() })
+                shared.note_timeout();
+                Err(StoreError::Unknown { message: no_answer(NO_ANSWER).to_string() })
             })
         })
     }
@@ -207,9 +223,9 @@ impl AttemptTransaction for Attempt {
 async fn tell_with_the_commit(
     connection: &mut PgConnection,
     shared: &Shared,
-    tidings: &[Tiding],
+    notifications: &[Notification],
 ) -> sqlx::Result<()> {
-    let payload: Vec<String> = tidings.iter().map(Tiding::text).collect();
+    let payload: Vec<String> = notifications.iter().map(Notification::text).collect();
     let notify = sqlx::query("SELECT pg_notify($1, $2)").bind(channel(shared));
     notify.bind(format!("p0,{}", payload.join(","))).execute(connection).await.map(drop)
 }
@@ -248,8 +264,9 @@ async fn write(
     for stage in [Stage::TokenTaken, Stage::OutcomeKept, Stage::FencePassed] {
         shared.fail(stage)?;
     }
-    let queue: Option<String> = row.try_get(3).map_err(read)?;
-    Ok(Some(Receiver { owner: row.try_get(2).map_err(read)?, queue: queue.unwrap_or_default() }))
+    let (owner, queue): (Option<i64>, Option<String>) =
+        (row.try_get(2).map_err(read)?, row.try_get(3).map_err(read)?);
+    Ok(Some(Receiver { owner: owner.map(Incarnation), queue: queue.unwrap_or_default() }))
 }
 
 /// An error of the commit means unknown (PROTOCOL 8), but for a constraint, which is the database's word.
@@ -265,7 +282,7 @@ async fn commit(
         _ => StoreError::Unknown { message: error.to_string() },
     })?;
     Counters::add(&shared.counters.commits, 1);
-    shared.tell_owner(receiver.owner, &receiver.queue);
+    shared.notify_receiver(&receiver);
     shared.fail(Stage::AttemptCommitted)
 }
 

@@ -6,25 +6,24 @@
 //! more for the locks and one for the commit.
 
 use super::alone::{self, PutOff};
-use super::batch::Batch;
+use super::batch::{Batch, write_batch};
+use super::connection;
 use super::failure::failed;
-use super::guard::{self, Guarded};
-use super::shared::Shared;
+use super::guard;
+use super::shared::{SLOTS, Shared};
 use super::sql::SETTLE;
-use super::{open, start};
-use crate::store::group::{self, Committed, Committer, Failed, Group, Kind};
+use super::start;
+use crate::store::decide::{Notices, Notify};
+use crate::store::failure::{Failed, Kind};
+use crate::store::group::{self, Committed, Committer, Group};
 use crate::store::queue::{Taken, Turn};
-use crate::store::{
-    Ack, Append, AppendOutcome, Counters, MessageKind, Stage, StartAnswer, StoreError, TaskChange,
-};
+use crate::store::{Ack, Append, AppendOutcome, Counters, Stage, StartAnswer, StoreError};
 use abide_core::ExecutionId;
-use sqlx::{Connection, Executor, PgConnection, Row};
+use sqlx::{Connection, Executor, PgConnection};
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// How many writers there are; each has a slot of the lease (PROTOCOL 12).
-pub(super) const SLOTS: usize = 2;
 /// How often a start is decided anew before it is put off: what it met is then decided by others at the same moment.
 const DECISIONS: u32 = 8;
 /// How long a start that ends another run waits for that run's row, which a user's open transaction may hold: other appends wait
@@ -32,10 +31,6 @@ const DECISIONS: u32 = 8;
 const START_PATIENCE: &str = "SET LOCAL lock_timeout = '50ms'";
 /// How long a broken connection is tried anew before an outcome is called unknown.
 const RECONNECT: Duration = Duration::from_secs(15);
-/// No answer for so long, though the server ends each statement after 30 s: it is gone, or the way to it. The connection is closed
-/// and the outcome unknown, to be read back (PROTOCOL 8): what arrives after all is met there, or by the journal's key.
-pub(super) const NO_ANSWER: Duration = Duration::from_secs(45);
-
 /// One writer. Everything here is touched by its thread only.
 pub(super) struct Writer {
     pub(super) shared: Arc<Shared>,
@@ -84,7 +79,7 @@ impl Writer {
     /// The connection; opened anew after trouble.
     async fn connection(&mut self) -> Result<&mut PgConnection, sqlx::Error> {
         if self.connection.is_none() {
-            let connected = open::connect(&self.shared.options.connect, "writer").await;
+            let connected = connection::connect(&self.shared.options.connect, "writer").await;
             let mut connection = connected?;
             // The statements' shapes are few and their plans never depend on the numbers.
             connection.execute("SET plan_cache_mode = force_generic_plan").await?;
@@ -108,20 +103,15 @@ impl Writer {
     /// One statement where nothing closes, else a transaction.
     async fn send(&mut self, group: &[(Append, Ack)]) -> Result<Committed, sqlx::Error> {
         let (shared, slot) = (Arc::clone(&self.shared), self.slot);
-        let locks = guard::Locks::of(&shared, group.iter().map(|(append, _)| append));
+        let locks = guard::locks(&shared, group.iter().map(|(append, _)| append));
         let connection = self.connection().await?;
         let Some(locks) = locks else {
             let batch = Batch::of(group.iter().map(|(append, _)| append));
             return Ok(missing(group, &write_batch(connection, &shared, batch, slot).await?));
         };
-        let guarded = locks.take(connection).await?;
-        let rest: Vec<&Append> = group
-            .iter()
-            .map(|(append, _)| append)
-            .filter(|append| !guarded.leaves_out(append.execution))
-            .collect();
-        let Guarded { conflicts, locked, over } = guarded;
-        let mut committed = Committed { conflicts, locked, over, ..Committed::default() };
+        let mut committed = guard::take(&locks, true, connection, &shared).await?;
+        let rest = group.iter().map(|(append, _)| append);
+        let rest: Vec<&Append> = rest.filter(|append| !committed.leaves_out(append.execution)).collect();
         if rest.is_empty() {
             connection.execute(sqlx::raw_sql("ROLLBACK")).await?;
             return Ok(committed);
@@ -148,28 +138,6 @@ impl Writer {
     }
 }
 
-/// The ids of the starts that are in.
-pub(super) async fn write_batch(
-    connection: &mut PgConnection,
-    shared: &Shared,
-    batch: Batch<'_>,
-    slot: i16,
-) -> Result<Vec<i64>, sqlx::Error> {
-    let text = shared.sql.batch(batch.sections);
-    batch.query(text, slot).fetch_one(connection).await?.try_get(1)
-}
-
-/// The answer, unless there is none for too long. The connection is closed then: see [`NO_ANSWER`].
-pub(super) async fn answered<T>(
-    shared: &Shared,
-    answer: impl Future<Output = Result<T, sqlx::Error>>,
-) -> Result<T, sqlx::Error> {
-    tokio::time::timeout(NO_ANSWER, answer).await.unwrap_or_else(|_| {
-        shared.note_silence();
-        Err(open::silence(NO_ANSWER))
-    })
-}
-
 fn missing(group: &[(Append, Ack)], created: &[i64]) -> Committed {
     let starts = group.iter().filter(|(append, _)| append.create.is_some());
     let missing = starts.map(|(append, _)| append.execution).filter(|id| !created.contains(&id.0)).collect();
@@ -180,7 +148,7 @@ impl Committer for Writer {
     async fn attempt(&mut self, group: &[(Append, Ack)]) -> Result<Committed, Failed> {
         self.shared.fault(Stage::BeforeCommit)?;
         let shared = Arc::clone(&self.shared);
-        match answered(&shared, self.send(group)).await {
+        match shared.answered(self.send(group)).await {
             Ok(committed) => self.shared.fault(Stage::AfterCommit).map(|()| committed),
             Err(error) => Err(self.failed(error).await),
         }
@@ -189,7 +157,7 @@ impl Committer for Writer {
     async fn start_alone(&mut self, append: &Append) -> Result<AppendOutcome, Failed> {
         let Some(new) = &append.create else { return Ok(AppendOutcome::Lost) };
         let (shared, slot) = (Arc::clone(&self.shared), self.slot);
-        let outcome = answered(&shared, async {
+        let outcome = shared.answered(async {
             let mut transaction = self.connection().await?.begin().await?;
             transaction.execute(START_PATIENCE).await?;
             // Held by a user's transaction, perhaps for long: it is asked again later, and holds nobody up.
@@ -218,7 +186,7 @@ impl Committer for Writer {
                 return Ok(None);
             }
             transaction.commit().await?;
-            all_ended.iter().for_each(|ended| ended.tell(&shared));
+            shared.notify_ended(&all_ended);
             Ok(outcome)
         });
         match outcome.await {
@@ -236,7 +204,7 @@ impl Committer for Writer {
         let (shared, slot) = (Arc::clone(&self.shared), self.slot);
         let query =
             sqlx::query_scalar::<_, i64>(shared.sql.of("SELECT worker FROM {s}.lease WHERE slot = $1"));
-        let alive = answered(&shared, async { query.bind(slot).fetch_all(self.connection().await?).await });
+        let alive = shared.answered(async { query.bind(slot).fetch_all(self.connection().await?).await });
         match alive.await {
             Ok(alive) => Ok(alive.into_iter().collect()),
             Err(error) => Err(self.failed(error).await),
@@ -255,7 +223,7 @@ impl Committer for Writer {
             .bind(column(|append| append.owner.0))
             .bind(column(|append| append.at_ms));
         let connection = self.patient().await?;
-        let found = answered(&shared, async {
+        let found = shared.answered(async {
             let found = query.fetch_all(&mut *connection).await?;
             if !found.is_empty() {
                 connection.execute(SETTLE).await?;
@@ -279,7 +247,7 @@ impl Committer for Writer {
             .bind(column(|append| append.owner.0))
             .bind(column(|append| append.rev.unwrap_or(-1)));
         let connection = self.patient().await?;
-        match answered(&shared, query.fetch_all(connection)).await {
+        match shared.answered(query.fetch_all(connection)).await {
             Ok(unchanged) => Ok(unchanged.into_iter().map(ExecutionId).collect()),
             Err(error) => Err(self.failed(error).await.error),
         }
@@ -293,16 +261,7 @@ impl Committer for Writer {
     }
 
     async fn wait_out(&mut self, kind: Kind, since: tokio::time::Instant) {
-        if since.elapsed() > Duration::from_secs(1) {
-            let code = if kind == Kind::Full { "AB0504" } else { "AB0515" };
-            tracing::warn!(
-                code,
-                "the database `{}` is not writing ({kind:?}); appends wait",
-                self.shared.name
-            );
-        }
-        let pause = if kind == Kind::Full { 500 } else { 5 };
-        tokio::time::sleep(Duration::from_millis(pause)).await;
+        group::wait_out(&self.shared.name, kind, since).await;
     }
 
     fn gives_up(&self, since: tokio::time::Instant) -> bool {
@@ -313,8 +272,8 @@ impl Committer for Writer {
         &mut self.dead
     }
 
-    fn committed(&mut self, group: &[(Append, Ack)]) {
-        tell_committed(&self.shared, group.iter().map(|(append, _)| append));
+    fn notify(&mut self, notices: &Notices<'_>) {
+        self.shared.notify(notices);
     }
 
     fn later(&mut self, group: Group) {
@@ -330,34 +289,6 @@ impl Committer for Writer {
         &self.shared.counters
     }
 }
-/// Tells whom these appends concern, which are durable.
-pub(super) fn tell_committed<'a>(shared: &Shared, appends: impl Iterator<Item = &'a Append>) {
-    let mut news = false;
-    for append in appends {
-        news |= append.row.as_ref().is_some_and(|row| row.status.is_some());
-        let suspended = append.row.as_ref().is_some_and(|row| row.offered_by.is_some());
-        if let Some(new) = append.create.as_ref().filter(|_| suspended) {
-            shared.tell_queue(&new.queue);
-        }
-        for task in append.tasks.iter().filter(|task| task.is_news()) {
-            match task {
-                TaskChange::Insert(task) | TaskChange::Replace { with: task, .. } => {
-                    task.queue.iter().for_each(|queue| shared.tell_queue(queue));
-                }
-                // Whoever runs it.
-                _ => shared.tell_all_workers(),
-            }
-        }
-        // An outcome kept for a suspended execution concerns its next owner, whom a claim finds.
-        if append.messages.iter().any(|message| message.kind != MessageKind::Attempt) {
-            shared.tell_all_workers();
-        }
-    }
-    if news {
-        shared.tell_news();
-    }
-}
-
 /// Also where the thread panicked: nobody is left waiting, and nobody waits from now on.
 impl Drop for Writer {
     fn drop(&mut self) {

@@ -1,10 +1,5 @@
 //! Failed attempts that others follow (PROTOCOL 4): the section of a batch that keeps them, and how they are read.
 
-use crate::store::AttemptRow;
-use abide_core::EventId;
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
-
 /// The batch's section. `$14`: execution and activity of what goes; `$15`: execution, activity, attempt, when the next is due, and
 /// where in the blob its failure is.
 pub(super) const CHANGES: [&str; 2] = [
@@ -24,17 +19,5 @@ ON CONFLICT (execution, activity) DO UPDATE SET
 pub(super) const DELETE_OF_CLOSED: &str = "
 DELETE FROM attempt WHERE execution IN (SELECT value FROM json_each($8))";
 
-/// Deletes all of an execution that ends from outside.
-pub(super) const DELETE: &str = "DELETE FROM attempt WHERE execution = ?";
-
 pub(super) const READ: &str =
     "SELECT activity, attempt, next_at, failure FROM attempt WHERE execution = ? ORDER BY activity";
-
-pub(super) fn attempt(row: &SqliteRow) -> sqlx::Result<AttemptRow> {
-    Ok(AttemptRow {
-        activity: EventId(row.try_get::<i64, _>(0)?.unsigned_abs()),
-        attempt: row.try_get(1)?,
-        next_at_ms: row.try_get(2)?,
-        failure: row.try_get(3)?,
-    })
-}

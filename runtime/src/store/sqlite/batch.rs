@@ -3,10 +3,10 @@
 //! The hot path: no `serde_json::Value`, no call per row, nothing kept of an append but its bytes.
 
 use super::sql;
-use super::task::Fate;
-use crate::policy::IdReusePolicy;
+use super::tokens::Fate;
 use crate::status::ExecutionStatus;
-use crate::store::{Append, AttemptChange, AttemptRow, NewExecution, NewTask, RowChange, TaskChange};
+use crate::store::decide::{NewRow, RowWrite, reuse_code};
+use crate::store::{Append, AttemptChange, AttemptRow, NewExecution, NewTask, Suspension, TaskChange};
 use abide_core::ExecutionId;
 use sqlx::query::Query;
 use sqlx::sqlite::SqliteArguments;
@@ -100,8 +100,8 @@ impl Batch {
             self.sections |= sql::JOURNAL;
         }
         match (&append.create, &append.row) {
-            (Some(new), row) => self.add_create(append, new, row.as_ref()),
-            (None, Some(row)) => self.add_row(append, row),
+            (Some(new), _) => self.add_create(&NewRow::of(append, new)),
+            (None, Some(change)) => self.add_row(&RowWrite::of(append, change)),
             (None, None) => {}
         }
         if append.is_closing() && append.create.is_none() {
@@ -118,11 +118,11 @@ impl Batch {
             put(self.messages.next(), format_args!("[{to},{kind},{request_id},{body},{at},{id}]"));
             self.sections |= sql::MESSAGES;
         }
-        for change in &append.tasks {
+        for change in append.task_changes() {
             self.add_task(append, change);
             self.sections |= sql::TASKS;
         }
-        for change in append.attempts.iter().filter(|_| !append.is_closing()) {
+        for change in append.attempt_changes() {
             self.add_attempt(append.execution, change);
             self.sections |= sql::ATTEMPTS;
         }
@@ -175,87 +175,65 @@ impl Batch {
         );
     }
 
-    /// A start already owned, with the changes of its first turn in the same row.
-    /// The input is not in the row: the journal's first event has it.
-    fn add_create(&mut self, append: &Append, new: &NewExecution, change: Option<&RowChange>) {
-        let default = RowChange::default();
-        let row = change.unwrap_or(&default);
-        let status = row.status.unwrap_or(ExecutionStatus::Running);
-        let frees = row.release || status != ExecutionStatus::Running;
-        let owner = (!frees).then_some(append.owner.0);
-        let wake = if status == ExecutionStatus::Running { row.wake_at_ms.flatten() } else { None };
-        let active = i32::from(row.active == Some(true) && status == ExecutionStatus::Running);
-        let (suspension, build) = suspension(row);
-        let build = build.map(|build| format!("[{build}]"));
-        let (result, result_len) = row.result.as_ref().map_or((0, 0), |result| self.cut(result));
-        let closed_at = append.is_closing().then_some(append.at_ms);
+    fn add_create(&mut self, row: &NewRow<'_>) {
+        let NewExecution {
+            id,
+            workflow_id,
+            run_id,
+            request_id,
+            workflow_type,
+            queue,
+            created_at_ms,
+            reuse,
+            ..
+        } = row.new;
+        let build = row.build.map(|build| format!("[{}]", text(build)));
+        let (result, result_len) = row.result.map_or((0, 0), |result| self.cut(result));
         let mut hasher = DefaultHasher::new();
-        new.workflow_id.hash(&mut hasher);
-        let reuse = match new.reuse {
-            // A statement does not see its own rows: the second start of an id (or of its hash) is decided alone.
-            _ if !self.workflow_ids.insert(hasher.finish()) => 3,
-            IdReusePolicy::AllowDuplicate => 0,
-            IdReusePolicy::AllowDuplicateFailedOnly => 1,
-            IdReusePolicy::RejectDuplicate => 2,
-        };
-        let request_id = new.request_id.as_deref().map(text);
+        workflow_id.hash(&mut hasher);
+        let reuse = reuse_code(*reuse, self.workflow_ids.insert(hasher.finish()));
         put(
             self.creates.next(),
             format_args!(
-                "[{},{},{},{},{},{},{},{},{},{active},{},{},{},{},{result},{result_len},{reuse}]",
-                new.id,
-                text(&new.workflow_id),
-                text(&new.run_id),
-                or_null(request_id),
-                text(&new.workflow_type),
-                text(&new.queue),
-                status.code(),
-                or_null(owner),
-                or_null(wake),
-                or_null(suspension),
+                "[{id},{},{},{},{},{},{},{},{},{},{},{},{created_at_ms},{},{result},{result_len},{reuse}]",
+                text(workflow_id),
+                text(run_id),
+                or_null(request_id.as_deref().map(text)),
+                text(workflow_type),
+                text(queue),
+                row.status.code(),
+                or_null(row.owner),
+                or_null(row.wake_at_ms),
+                i32::from(row.active),
+                or_null(row.suspension.map(suspension)),
                 or_null(build.as_deref().map(text)),
-                new.created_at_ms,
-                or_null(closed_at),
+                or_null(row.closed_at_ms),
             ),
         );
-        put(self.created.next(), format_args!("{}", new.id));
+        put(self.created.next(), format_args!("{id}"));
         self.sections |= sql::CREATES;
     }
 
-    fn add_row(&mut self, append: &Append, row: &RowChange) {
-        let stops = row.status.is_some_and(|status| status != ExecutionStatus::Running);
-        let release = i32::from(row.release || stops);
-        let (sets_wake, wake) = match (stops, row.wake_at_ms) {
-            (true, _) => (1, None),
-            (false, Some(wake)) => (1, wake),
-            (false, None) => (0, None),
-        };
-        let active = if stops { Some(false) } else { row.active };
-        // What runs for a suspended execution may die with this owner, who is forgotten then.
-        let recovered = match row.status {
-            Some(ExecutionStatus::Suspended) if row.active == Some(true) => 2,
-            _ => i32::from(row.clear_recovered),
-        };
-        let (suspension, build) = suspension(row);
-        let build = build.or_else(|| row.offered_by.as_deref().map(text));
-        let (result, result_len) = row.result.as_ref().map_or((0, 0), |result| self.cut(result));
-        let closed_at = append.is_closing().then_some(append.at_ms);
+    fn add_row(&mut self, row: &RowWrite<'_>) {
+        let (result, result_len) = row.result.map_or((0, 0), |result| self.cut(result));
         put(
             self.rows.next(),
             format_args!(
-                "[{},{},{},{release},{sets_wake},{},{},{result},{result_len},{},{},{},{},{},{},{}]",
-                append.execution,
-                append.owner,
+                "[{},{},{},{},{},{},{},{result},{result_len},{},{},{},{},{},{},{}]",
+                row.execution,
+                row.owner,
                 or_null(row.status.map(ExecutionStatus::code)),
-                or_null(wake),
-                or_null(active.map(i32::from)),
-                or_null(closed_at),
-                i32::from(row.reset_crashes),
-                recovered,
-                or_null(suspension),
-                or_null(build),
+                i32::from(row.releases),
+                i32::from(row.wake_at_ms.is_some()),
+                or_null(row.wake_at_ms.flatten()),
+                or_null(row.active.map(i32::from)),
+                or_null(row.closed_at_ms),
+                i32::from(row.resets_crashes),
+                row.recovered as i32,
+                or_null(row.suspension.map(suspension)),
+                or_null(row.build.map(text)),
                 or_null(row.retried_ms),
-                or_null(append.rev),
+                or_null(row.rev),
             ),
         );
         self.rows_len += 1;
@@ -307,11 +285,9 @@ fn statement(sections: u16, transaction: bool) -> Arc<str> {
     Arc::clone(TEXTS[index].get_or_init(|| sql::text(sections, transaction)))
 }
 
-/// The suspension as JSON text within JSON, and the build to note if others may try.
-fn suspension(row: &RowChange) -> (Option<String>, Option<String>) {
-    let Some(suspension) = &row.suspension else { return (None, None) };
-    let json = serde_json::to_string(suspension).expect("a suspension is plain text and numbers");
-    (Some(text(&json)), suspension.other_builds.then(|| text(&suspension.build)))
+/// The suspension as JSON text within JSON.
+fn suspension(suspension: &Suspension) -> String {
+    text(&suspension.json())
 }
 
 /// Writes a number with leading zeros, by hand: `write!` with a width took a fifth of the writer's time. None of these

@@ -4,10 +4,12 @@
 //! not have, or keeps a signal that another may handle, is claimable once by each build, of types that it has: a claim of any type uses up nobody's try. Suspects,
 //! which have crashed their owners, are left out unless asked for, and then come one at a time.
 
-use super::read::{execution, select};
 use crate::store::Trouble;
+use crate::store::message::known_kinds;
 use crate::store::owner::SUSPECT_FROM;
+use crate::store::row::{all, execution, execution_columns};
 use crate::store::{Claim, Claimed, StoreError};
+use abide_core::Incarnation;
 use sqlx::SqliteConnection;
 
 /// Whether a claimant that names its types, or none (`$2`), may have an execution of this table.
@@ -47,7 +49,9 @@ SELECT id FROM (
     "
     UNION ALL
     SELECT e.id, i.at FROM inbox i CROSS JOIN execution e ON e.id = i.execution
-    WHERE i.kind <= 4 AND e.owner IS NULL AND e.status = 0 AND (e.crashes < $6 OR e.crashes >= $7) AND ",
+    WHERE i.kind ",
+    known_kinds!(),
+    " AND e.owner IS NULL AND e.status = 0 AND (e.crashes < $6 OR e.crashes >= $7) AND ",
     is_wanted!("e"),
     "
     UNION ALL
@@ -65,7 +69,9 @@ const SUSPECT: &str = concat!(
     "
 SELECT id FROM execution
 WHERE owner IS NULL AND status = 0 AND crashes >= 2 AND crashes >= $6 AND crashes <= $7
-  AND (wake_at <= $3 OR EXISTS (SELECT 1 FROM inbox WHERE inbox.execution = execution.id AND kind <= 4)) AND ",
+  AND (wake_at <= $3 OR EXISTS (SELECT 1 FROM inbox WHERE inbox.execution = execution.id AND kind ",
+    known_kinds!(),
+    ")) AND ",
     is_wanted!("execution"),
     "
 ORDER BY crashes, wake_at, id LIMIT 1"
@@ -87,6 +93,12 @@ UPDATE execution SET owner = $2, rev = rev + 1, active = 1,
 WHERE id IN (SELECT value FROM json_each($1)) AND owner IS NULL"
 );
 
+const TAKEN: &str = concat!(
+    "SELECT ",
+    execution_columns!(""),
+    " FROM execution e WHERE e.id IN (SELECT value FROM json_each($1)) ORDER BY e.wake_at, e.id"
+);
+
 const NEXT_DUE: &str = "
 SELECT min(wake_at) FROM execution
 WHERE owner IS NULL AND status = 0 AND wake_at IS NOT NULL AND crashes < $3
@@ -98,10 +110,7 @@ pub(super) async fn claim(
     claim: Claim,
     now: i64,
 ) -> Result<Claimed, Trouble> {
-    let fence = sqlx::query("SELECT 1 FROM lease WHERE worker = ? AND slot = 0").bind(claim.owner.0);
-    if fence.fetch_optional(&mut *connection).await?.is_none() {
-        return Err(Trouble::Refused(StoreError::Fenced));
-    }
+    fence(connection, claim.owner).await?;
     let queues = json(&claim.queues);
     let types = claim.types.as_deref().map(json);
     let mut ids = candidates(connection, &claim, CLAIMABLE, now, claim.suspicion.guilty).await?;
@@ -111,18 +120,24 @@ pub(super) async fn claim(
         let most = most.min(claim.suspicion.guilty.saturating_sub(1));
         ids.extend(candidates(connection, &claim, SUSPECT, now, most).await?);
     }
-    let mut rows = Vec::with_capacity(ids.len());
+    let mut rows = Vec::new();
     if !ids.is_empty() {
         let ids = json(&ids);
         let take = sqlx::query(TAKE).bind(&ids).bind(claim.owner.0).bind(now).bind(&claim.build);
         take.execute(&mut *connection).await?;
-        let taken = select("WHERE e.id IN (SELECT value FROM json_each($1)) ORDER BY e.wake_at, e.id");
-        for row in sqlx::query(taken).bind(&ids).fetch_all(&mut *connection).await? {
-            rows.push(execution(&row)?);
-        }
+        rows = all(&sqlx::query(TAKEN).bind(&ids).fetch_all(&mut *connection).await?, execution)?;
     }
     let next = sqlx::query_scalar(NEXT_DUE).bind(queues).bind(types).bind(SUSPECT_FROM);
     Ok(Claimed { rows, next_due_ms: next.fetch_one(connection).await? })
+}
+
+/// Refuses who holds no lease.
+pub(super) async fn fence(connection: &mut SqliteConnection, owner: Incarnation) -> Result<(), Trouble> {
+    let fence = sqlx::query("SELECT 1 FROM lease WHERE worker = ? AND slot = 0").bind(owner.0);
+    match fence.fetch_optional(connection).await? {
+        Some(_) => Ok(()),
+        None => Err(Trouble::Refused(StoreError::Fenced)),
+    }
 }
 
 async fn candidates(

@@ -4,8 +4,10 @@ use super::batch::Batch;
 use super::failure::{kind, store_error};
 use super::start;
 use super::writer::Writer;
-use crate::store::group::{self, Committed, Committer, Failed, Group, Kind};
-use crate::store::{Ack, Append, AppendOutcome, Counters, Stage, StartAnswer, StoreError, TaskChange};
+use crate::store::decide::Notices;
+use crate::store::failure::{Failed, Kind};
+use crate::store::group::{self, Committed, Committer, Group};
+use crate::store::{Ack, Append, AppendOutcome, Counters, Stage, StartAnswer, StoreError};
 use abide_core::ExecutionId;
 use sqlx::{Executor, Row};
 use std::collections::HashSet;
@@ -14,22 +16,18 @@ use tokio::time::Instant;
 
 impl Committer for Writer {
     async fn attempt(&mut self, group: &[(Append, Ack)]) -> Result<Committed, Failed> {
-        if let Some(kind) = self.fault(Stage::BeforeCommit) {
-            return Err(Failed { kind, error: self.shared.injected(kind) });
-        }
+        self.shared.fault(Stage::BeforeCommit)?;
         let query = Batch::of(group.iter().map(|(append, _)| append)).query(true);
         let rows = match self.connection().await {
             Ok(connection) => connection.fetch_all(query).await,
             Err(error) => Err(error),
         };
         match rows {
-            Ok(rows) => match self.fault(Stage::AfterCommit) {
-                Some(kind) => Err(Failed { kind, error: self.shared.injected(kind) }),
-                None => {
-                    let missing = rows.iter().map(|row| ExecutionId(row.get(0))).collect();
-                    Ok(Committed { missing, ..Committed::default() })
-                }
-            },
+            Ok(rows) => {
+                self.shared.fault(Stage::AfterCommit)?;
+                let missing = rows.iter().map(|row| ExecutionId(row.get(0))).collect();
+                Ok(Committed { missing, ..Committed::default() })
+            }
             Err(error) => {
                 self.clean().await;
                 Err(self.failed(error))
@@ -42,7 +40,8 @@ impl Committer for Writer {
         let outcome = async {
             let connection = self.connection().await?;
             connection.execute("BEGIN IMMEDIATE").await?;
-            let outcome = match start::decide(connection, new).await? {
+            let (answer, ended) = start::decide(connection, new).await?;
+            let outcome = match answer {
                 StartAnswer::Started => {
                     let decided = append.decided();
                     let batch = Batch::of([&decided].into_iter()).query(false);
@@ -52,18 +51,25 @@ impl Committer for Writer {
                         // What was decided holds for as long as the write lock is held: nothing of it may stay.
                         false => {
                             connection.execute("ROLLBACK").await?;
-                            return Ok(AppendOutcome::BadRow("the start was refused twice".to_owned()));
+                            let refused = AppendOutcome::BadRow("the start was refused twice".to_owned());
+                            return Ok((refused, false));
                         }
                     }
                 }
                 answer => AppendOutcome::Duplicate(answer),
             };
             connection.execute("COMMIT").await?;
-            Ok::<_, sqlx::Error>(outcome)
+            Ok::<_, sqlx::Error>((outcome, ended))
         }
         .await;
         match outcome {
-            Ok(outcome) => Ok(outcome),
+            Ok((outcome, ended)) => {
+                // The owner of the run that was ended for it may be here.
+                if ended {
+                    self.shared.tick();
+                }
+                Ok(outcome)
+            }
             Err(error) => {
                 self.clean().await;
                 Err(self.failed(error))
@@ -121,10 +127,9 @@ impl Committer for Writer {
         &mut self.dead
     }
 
-    fn committed(&mut self, group: &[(Append, Ack)]) {
-        let news =
-            |append: &Append| !append.messages.is_empty() || append.tasks.iter().any(TaskChange::is_news);
-        if group.iter().any(|(append, _)| news(append)) {
+    fn notify(&mut self, notices: &Notices<'_>) {
+        // Clients of this process hear of its own runs from their workers.
+        if notices.concern_workers() {
             self.shared.tick();
         }
     }

@@ -1,10 +1,10 @@
-//! Reads SQLite's errors: which mean "not now", which "never", which "nobody knows", and which we raised ourselves.
+//! Classifies SQLite's errors: try again, never, unknown, and those that our own statements raise.
 //!
 //! The batch's statements raise by asking `json_extract` for a path that is none, since SQLite has no `RAISE`
 //! outside triggers; the path's text names the reason and comes back in the message.
 
 use crate::store::StoreError;
-use crate::store::group::Kind;
+use crate::store::failure::Kind;
 use sqlx::Error;
 use sqlx::error::DatabaseError;
 use std::path::Path;

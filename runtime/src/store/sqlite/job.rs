@@ -1,11 +1,11 @@
 //! Jobs: calls of clients and workers that the writer runs in a transaction, between two batches of appends.
 
-use super::transaction::Pause;
 use crate::store::{StoreError, Trouble};
 use sqlx::SqliteConnection;
 use std::pin::Pin;
 use std::time::Instant;
 use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
 
 /// The most calls of clients and workers in one transaction.
 pub(super) const MAX_JOBS: usize = 256;
@@ -87,4 +87,18 @@ impl Item {
 pub(super) struct Queued {
     pub(super) job: Box<dyn Job>,
     pub(super) since: Instant,
+}
+
+/// An attempt's wish that the writer write nothing for a while.
+pub(super) struct Pause {
+    pub(super) since: Instant,
+    pub(super) grant: oneshot::Sender<Result<Granted, StoreError>>,
+}
+
+/// The writer waits until this is dropped or told.
+pub(super) struct Granted {
+    /// Cancelled when the time is over.
+    pub(super) cut_off: CancellationToken,
+    /// An error after which nothing may be written any more.
+    pub(super) back: oneshot::Sender<StoreError>,
 }

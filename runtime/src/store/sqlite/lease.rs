@@ -1,191 +1,177 @@
-//! Workers: incarnations, leases, the lock files that tell a death at once, and take-over (PROTOCOL 12-14, 18, 19).
+//! Workers: incarnations, leases, and take-over (PROTOCOL 12-14, 18, 19).
 //!
-//! A lock file lies beside the database, is named by a random word, and is locked (`flock`) while its process
-//! lives. Whoever can lock it knows that the process is gone. A live one is only taken over when its lease has run
-//! out, and only by a process that was itself able to write all that time: a stranger's lock stalls everybody alike.
+//! A worker whose lock file is free is gone. A live one is taken over only after its lease has run out, and only by a process that was
+//! able to write all that time: a lock that another program holds stalls all processes alike.
 
-use super::{Shared, SqliteStore, task};
-use crate::store::Trouble;
-use crate::store::{DeadWorker, Deaths, StoreError, WorkerInfo};
-use abide_core::Incarnation;
+use super::life::{LifeLock, is_free, lock_path};
+use super::store::SqliteStore;
+use super::{claim, task};
+use crate::store::decide::{left_columns, taken_over_columns};
+use crate::store::owner::{DeadWorker, FREE_AT_ONCE};
+use crate::store::{Claim, Claimed, Deaths, Ownership, StoreError, StoreFuture, Trouble, WorkerInfo};
+use abide_core::{ExecutionId, Incarnation};
 use sqlx::{Row, SqliteConnection};
-use std::fs::{File, TryLockError};
-use std::path::{Path, PathBuf};
 
-/// How many executions a take-over sets free in one transaction.
-const FREE_AT_ONCE: i64 = 1_000;
-
-/// The lock that says that a worker of this process lives.
-#[derive(Debug)]
-pub(super) struct LifeLock {
-    path: PathBuf,
-    /// Locked for as long as it is open.
-    _file: File,
-}
-
-impl LifeLock {
-    fn take(path: PathBuf) -> std::io::Result<Self> {
-        let file = File::options().create_new(true).write(true).open(&path)?;
-        file.try_lock().map_err(|error| match error {
-            TryLockError::Error(error) => error,
-            TryLockError::WouldBlock => std::io::Error::other("a fresh lock file is locked by somebody"),
-        })?;
-        Ok(Self { path, _file: file })
-    }
-
-    /// Unlocks it and removes the file.
-    fn leave(self) {
-        // A file that stays is harmless: its name is never used again.
-        drop(std::fs::remove_file(&self.path));
-    }
-}
-
-/// Where the lock files of a database lie.
-fn lock_path(database: &Path, name: &str) -> PathBuf {
-    let mut file = database.file_name().unwrap_or_default().to_owned();
-    file.push(format!("-{name}.lock"));
-    database.with_file_name(file)
-}
-
-/// Whether the process that held this lock is gone. A file that is missing tells nothing: the lease decides then.
-fn is_free(path: &Path) -> bool {
-    // Shared, so that two who look at once do not take each other for the living.
-    File::open(path).is_ok_and(|file| file.try_lock_shared().is_ok())
-}
-
-impl SqliteStore {
-    pub(super) async fn register_worker(&self, info: WorkerInfo) -> Result<Incarnation, StoreError> {
-        let name = uuid::Uuid::now_v7().simple().to_string();
-        let lock = LifeLock::take(lock_path(&self.shared.path, &name)).map_err(|error| StoreError::Open {
-            path: self.shared.path.display().to_string(),
-            message: format!("no lock file can be made beside it: {error}"),
-            source: Some(std::sync::Arc::new(error)),
-        })?;
-        let now = self.shared.clock.now_ms();
-        let (lease_ms, skew) = (self.shared.options.lease.as_millis() as i64, self.shared.options.skew_ms());
-        let id = self.call(move |connection| {
-            Box::pin(async move {
-                let insert = "INSERT INTO worker (name, build, queue, types, lock_file, started_at)
+impl Ownership for SqliteStore {
+    fn register(&self, info: WorkerInfo) -> StoreFuture<'_, Incarnation> {
+        Box::pin(async move {
+            let name = uuid::Uuid::now_v7().simple().to_string();
+            let lock =
+                LifeLock::take(lock_path(&self.shared.path, &name)).map_err(|error| StoreError::Open {
+                    path: self.shared.path.display().to_string(),
+                    message: format!("no lock file can be made beside it: {error}"),
+                    source: Some(std::sync::Arc::new(error)),
+                })?;
+            let now = self.shared.clock.now_ms();
+            let (lease_ms, skew) =
+                (self.shared.options.lease.as_millis() as i64, self.shared.options.skew_ms());
+            let id = self.call(move |connection| {
+                Box::pin(async move {
+                    let insert = "INSERT INTO worker (name, build, queue, types, lock_file, started_at)
                     VALUES (?, ?, ?, ?, ?, ?)";
-                let insert = sqlx::query(insert)
-                    .bind(info.name)
-                    .bind(info.build)
-                    .bind(info.queue)
-                    .bind(serde_json::to_string(&info.types).unwrap_or_default())
-                    .bind(name)
-                    .bind(now);
-                let id = insert.execute(&mut *connection).await?.last_insert_rowid();
-                let lease = "INSERT INTO lease (worker, slot, lease_until) VALUES (?, 0, ?)";
-                let until = database_now(&mut *connection, skew).await? + lease_ms;
-                sqlx::query(lease).bind(id).bind(until).execute(connection).await?;
-                Ok(id)
-            })
-        });
-        match id.await {
-            Ok(id) => {
-                self.shared.life_locks().insert(id, lock);
-                Ok(Incarnation(id))
-            }
-            Err(error) => {
-                lock.leave();
-                Err(error)
-            }
-        }
-    }
-
-    pub(super) async fn renew_lease(&self, owner: Incarnation) -> Result<(), StoreError> {
-        let (lease_ms, skew) = (self.shared.options.lease.as_millis() as i64, self.shared.options.skew_ms());
-        let now = self.call(move |connection| {
-            Box::pin(async move {
-                let now = database_now(&mut *connection, skew).await?;
-                let renew = sqlx::query("UPDATE lease SET lease_until = ? WHERE worker = ?");
-                let renew = renew.bind(now + lease_ms).bind(owner.0);
-                match renew.execute(connection).await?.rows_affected() {
-                    0 => Err(Trouble::Refused(StoreError::Fenced)),
-                    _ => Ok(now),
+                    let insert = sqlx::query(insert)
+                        .bind(info.name)
+                        .bind(info.build)
+                        .bind(info.queue)
+                        .bind(serde_json::to_string(&info.types).unwrap_or_default())
+                        .bind(name)
+                        .bind(now);
+                    let id = insert.execute(&mut *connection).await?.last_insert_rowid();
+                    let lease = "INSERT INTO lease (worker, slot, lease_until) VALUES (?, 0, ?)";
+                    let until = database_now(&mut *connection, skew).await? + lease_ms;
+                    sqlx::query(lease).bind(id).bind(until).execute(connection).await?;
+                    Ok(id)
+                })
+            });
+            match id.await {
+                Ok(id) => {
+                    self.shared.life_locks().insert(id, lock);
+                    Ok(Incarnation(id))
                 }
-            })
-        });
-        self.shared.clock.set(now.await?);
-        Ok(())
-    }
-
-    pub(super) async fn unregister_worker(&self, owner: Incarnation) -> Result<(), StoreError> {
-        let now = self.shared.clock.now_ms();
-        let left = self.call(move |connection| {
-            Box::pin(async move {
-                sqlx::query("DELETE FROM lease WHERE worker = ?").bind(owner.0).execute(&mut *connection).await?;
-                // A clean leave is no crash: nothing is counted, and what was left behind is due at once.
-                forget_closed(&mut *connection, owner).await?;
-                let free = "UPDATE execution SET owner = NULL, rev = rev + 1, recovered_from = CASE WHEN active THEN $1
-                    ELSE recovered_from END, wake_at = CASE WHEN active AND status < 10 THEN $2 ELSE wake_at END
-                    WHERE owner = $1";
-                sqlx::query(free).bind(owner.0).bind(now).execute(&mut *connection).await?;
-                task::lose(connection, owner, now, i64::MAX).await?;
-                sqlx::query("DELETE FROM worker WHERE id = ?").bind(owner.0).execute(connection).await?;
-                Ok(())
-            })
-        });
-        let left = left.await;
-        // Whatever the database says: nobody here is that worker any more, and a free lock says so to everybody.
-        let lock = self.shared.life_locks().remove(&owner.0);
-        if let (Some(lock), Ok(())) = (lock, &left) {
-            lock.leave();
-        }
-        left
-    }
-
-    pub(super) async fn dead_workers(&self) -> Result<Deaths, StoreError> {
-        let query = "SELECT w.id, w.name, w.lock_file, min(l.lease_until) FROM worker w
-            LEFT JOIN lease l ON l.worker = w.id GROUP BY w.id";
-        let rows =
-            sqlx::query(query).fetch_all(&self.readers).await.map_err(|error| self.read_error(error))?;
-        let leases: Vec<(i64, i64)> =
-            rows.iter().filter_map(|r| Some((r.get(0), r.get::<Option<_>, _>(3)?))).collect();
-        let unrenewed = self.shared.unrenewed(&leases);
-        let mut dead = Vec::new();
-        for row in &rows {
-            let id: i64 = row.get(0);
-            let until: Option<i64> = row.get(3);
-            // Its lease is gone but it is not: a take-over was begun and not finished.
-            let fenced = until.is_none();
-            let mine = self.shared.life_locks().contains_key(&id);
-            let gone = !mine && is_free(&lock_path(&self.shared.path, row.get(2)));
-            // Not by the wall clock, which may have been set: by how long it was not renewed, as seen from here.
-            let late = !mine && unrenewed.contains(&id) && self.shared.is_calm();
-            if gone || late || fenced {
-                dead.push(DeadWorker { incarnation: Incarnation(id), name: row.get(1), gone });
+                Err(error) => {
+                    lock.leave();
+                    Err(error)
+                }
             }
-        }
-        Ok(Deaths { dead, next: None })
+        })
+    }
+
+    fn renew(&self, owner: Incarnation) -> StoreFuture<'_, ()> {
+        Box::pin(async move {
+            let (lease_ms, skew) =
+                (self.shared.options.lease.as_millis() as i64, self.shared.options.skew_ms());
+            let now = self.call(move |connection| {
+                Box::pin(async move {
+                    let now = database_now(&mut *connection, skew).await?;
+                    let renew = sqlx::query("UPDATE lease SET lease_until = ? WHERE worker = ?");
+                    let renew = renew.bind(now + lease_ms).bind(owner.0);
+                    match renew.execute(connection).await?.rows_affected() {
+                        0 => Err(Trouble::Refused(StoreError::Fenced)),
+                        _ => Ok(now),
+                    }
+                })
+            });
+            self.shared.clock.set(now.await?);
+            Ok(())
+        })
+    }
+
+    fn unregister(&self, owner: Incarnation) -> StoreFuture<'_, ()> {
+        Box::pin(async move {
+            let now = self.shared.clock.now_ms();
+            let left = self.call(move |connection| Box::pin(leave(connection, owner, now)));
+            let left = left.await;
+            // Whether or not the database could be written: this process is not that worker any more, and the free lock says so.
+            let lock = self.shared.life_locks().remove(&owner.0);
+            if let (Some(lock), Ok(())) = (lock, &left) {
+                lock.leave();
+            }
+            if left.is_ok() {
+                self.shared.tick();
+            }
+            left
+        })
+    }
+
+    fn dead(&self) -> StoreFuture<'_, Deaths> {
+        Box::pin(async move {
+            let query = "SELECT w.id, w.name, w.lock_file, min(l.lease_until) FROM worker w
+            LEFT JOIN lease l ON l.worker = w.id GROUP BY w.id";
+            let rows = self.reading(async |readers| sqlx::query(query).fetch_all(readers).await).await?;
+            let leases: Vec<(i64, i64)> =
+                rows.iter().filter_map(|r| Some((r.get(0), r.get::<Option<_>, _>(3)?))).collect();
+            let unrenewed = self.shared.unrenewed(&leases);
+            let mut dead = Vec::new();
+            for row in &rows {
+                let id: i64 = row.get(0);
+                let until: Option<i64> = row.get(3);
+                // Its lease is gone but it is not: a take-over was begun and not finished.
+                let fenced = until.is_none();
+                let mine = self.shared.life_locks().contains_key(&id);
+                let gone = !mine && is_free(&lock_path(&self.shared.path, row.get(2)));
+                // Not by the wall clock, which may have been set: by how long it was not renewed, as seen from here.
+                let late = !mine && unrenewed.contains(&id) && self.shared.is_calm();
+                if gone || late || fenced {
+                    dead.push(DeadWorker { incarnation: Incarnation(id), name: row.get(1), gone });
+                }
+            }
+            Ok(Deaths { dead, next: None })
+        })
     }
 
     /// Fence first and commit, then read (PROTOCOL 14); the worker's row goes last, so that anybody can finish.
-    pub(super) async fn take_over_from(&self, dead: Incarnation) -> Result<u64, StoreError> {
-        let name = sqlx::query_scalar::<_, String>("SELECT lock_file FROM worker WHERE id = ?").bind(dead.0);
-        let name = name.fetch_optional(&self.readers).await.map_err(|error| self.read_error(error))?;
-        let Some(name) = name else { return Ok(0) };
-        let lock = lock_path(&self.shared.path, &name);
-        let gone = !self.shared.life_locks().contains_key(&dead.0) && is_free(&lock);
-        let late = self.shared.late(dead.0);
-        if !self.call(move |connection| Box::pin(fence_out(connection, dead, gone, late))).await? {
-            return Ok(0);
-        }
-        let mut freed = 0;
-        loop {
-            let now = self.shared.clock.now_ms();
-            let (some, done) = self.call(move |connection| Box::pin(set_free(connection, dead, now))).await?;
-            freed += some;
-            if done {
-                break;
+    fn take_over(&self, dead: Incarnation) -> StoreFuture<'_, u64> {
+        Box::pin(async move {
+            let name =
+                sqlx::query_scalar::<_, String>("SELECT lock_file FROM worker WHERE id = ?").bind(dead.0);
+            let name = self.reading(async move |readers| name.fetch_optional(readers).await);
+            let Some(name) = name.await? else { return Ok(0) };
+            let lock = lock_path(&self.shared.path, &name);
+            let gone = !self.shared.life_locks().contains_key(&dead.0) && is_free(&lock);
+            let late = self.shared.late(dead.0);
+            if !self.call(move |connection| Box::pin(fence_out(connection, dead, gone, late))).await? {
+                return Ok(0);
             }
-        }
-        if gone {
-            // Its name is never used again and its worker's row is gone, so nobody will ask for this file.
-            drop(std::fs::remove_file(lock));
-        }
-        self.shared.tick();
-        Ok(freed)
+            let mut freed = 0;
+            loop {
+                let now = self.shared.clock.now_ms();
+                let (some, done) =
+                    self.call(move |connection| Box::pin(set_free(connection, dead, now))).await?;
+                freed += some;
+                if done {
+                    break;
+                }
+            }
+            if gone {
+                // Its name is never used again and its worker's row is gone, so nobody will ask for this file.
+                drop(std::fs::remove_file(lock));
+            }
+            self.shared.tick();
+            Ok(freed)
+        })
+    }
+
+    fn claim(&self, claim: Claim) -> StoreFuture<'_, Claimed> {
+        let now = self.shared.clock.now_ms();
+        Box::pin(self.call(move |c| Box::pin(claim::claim(c, claim, now))))
+    }
+
+    fn owned(&self, owner: Incarnation) -> StoreFuture<'_, Vec<ExecutionId>> {
+        Box::pin(self.reading(async move |readers| {
+            let ids = sqlx::query_scalar("SELECT id FROM execution WHERE owner = ?").bind(owner.0);
+            Ok(ids.fetch_all(readers).await?.into_iter().map(ExecutionId).collect())
+        }))
+    }
+
+    fn served(&self, queue: String) -> StoreFuture<'_, Vec<Vec<String>>> {
+        const SERVED: &str = "SELECT w.types FROM worker w WHERE w.queue = ?
+            AND EXISTS (SELECT 1 FROM lease l WHERE l.worker = w.id AND l.lease_until > ?)";
+        let types = sqlx::query_scalar::<_, String>(SERVED).bind(queue).bind(self.shared.clock.now_ms());
+        Box::pin(self.reading(async move |readers| {
+            let types = types.fetch_all(readers).await?;
+            // A list that does not read counts as an empty one.
+            Ok(types.iter().map(|types| serde_json::from_str(types).unwrap_or_default()).collect())
+        }))
     }
 }
 
@@ -209,13 +195,30 @@ async fn fence_out(
     Ok(left.fetch_one(connection).await? == 0)
 }
 
-/// What was terminated and is about to be nobody's: nobody is to be told so.
+/// Deletes the messages to closed executions that are about to lose their owner: nobody is left to read them.
 async fn forget_closed(connection: &mut SqliteConnection, owner: Incarnation) -> Result<(), Trouble> {
     let closed = "DELETE FROM inbox
         WHERE execution IN (SELECT id FROM execution WHERE owner = ? AND status >= 10) AND kind <> 2";
     sqlx::query(closed).bind(owner.0).execute(connection).await?;
     Ok(())
 }
+
+/// A clean leave: what was left behind is due at once.
+async fn leave(connection: &mut SqliteConnection, owner: Incarnation, now: i64) -> Result<(), Trouble> {
+    const LEAVE: &str = concat!("UPDATE execution SET ", left_columns!(), " WHERE owner = $1");
+    sqlx::query("DELETE FROM lease WHERE worker = ?").bind(owner.0).execute(&mut *connection).await?;
+    forget_closed(&mut *connection, owner).await?;
+    sqlx::query(LEAVE).bind(owner.0).bind(now).execute(&mut *connection).await?;
+    task::lose(connection, owner, now, i64::MAX).await?;
+    sqlx::query("DELETE FROM worker WHERE id = ?").bind(owner.0).execute(connection).await?;
+    Ok(())
+}
+
+const FREE: &str = concat!(
+    "UPDATE execution SET ",
+    taken_over_columns!(),
+    " WHERE id IN (SELECT id FROM execution WHERE owner = $1 LIMIT $3)"
+);
 
 /// Sets some of what it owned free; the crash counter rises for what was running. The attempts that it ran for others are
 /// lost. With nothing left its row goes, and true comes with the count.
@@ -225,22 +228,12 @@ async fn set_free(
     now: i64,
 ) -> Result<(u64, bool), Trouble> {
     forget_closed(&mut *connection, dead).await?;
-    let free = "UPDATE execution SET owner = NULL, rev = rev + 1, recovered_from = $1,
-            crashes = crashes + (active <> 0),
-            wake_at = CASE WHEN active AND status < 10 THEN $2 ELSE wake_at END
-        WHERE id IN (SELECT id FROM execution WHERE owner = $1 LIMIT $3)";
-    let free = sqlx::query(free).bind(dead.0).bind(now).bind(FREE_AT_ONCE).execute(&mut *connection).await?;
-    let lost = task::lose(connection, dead, now, FREE_AT_ONCE).await?;
+    let free = sqlx::query(FREE).bind(dead.0).bind(now).bind(FREE_AT_ONCE as i64);
+    let free = free.execute(&mut *connection).await?;
+    let lost = task::lose(connection, dead, now, FREE_AT_ONCE as i64).await?;
     let done = free.rows_affected() == 0 && lost == 0;
     if done {
         sqlx::query("DELETE FROM worker WHERE id = ?").bind(dead.0).execute(connection).await?;
     }
     Ok((free.rows_affected(), done))
-}
-
-impl Shared {
-    /// The locks of this process's workers.
-    pub(super) fn life_locks(&self) -> std::sync::MutexGuard<'_, std::collections::HashMap<i64, LifeLock>> {
-        self.locks.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-    }
 }

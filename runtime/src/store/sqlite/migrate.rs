@@ -7,7 +7,7 @@
 use super::failure::{kind, store_error};
 use super::schema::{APPLICATION_ID, MIGRATIONS, version};
 use crate::store::StoreError;
-use crate::store::group::Kind;
+use crate::store::failure::Kind;
 use sqlx::{AssertSqlSafe, Executor, SqliteConnection};
 use std::path::Path;
 use std::sync::Arc;

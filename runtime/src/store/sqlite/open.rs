@@ -1,54 +1,18 @@
-//! Opening: connections and their settings, and the steps from a URL to a store that works.
+//! Opening: the steps from a path to a store that works.
 
+use super::connection::{connect_options, connect_writer};
 use super::failure::store_error;
-use super::{Shared, SqliteStore, migrate, place, transaction, writer};
-use crate::store::owner::LEASE;
-use crate::store::{FaultHook, Store, StoreError};
-use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
-use sqlx::{ConnectOptions, Connection, SqliteConnection};
+use super::options::OpenOptions;
+use super::shared::Shared;
+use super::store::SqliteStore;
+use super::{migrate, place, transaction, writer};
+use crate::store::patience::Patience;
+use crate::store::{Store, StoreError};
+use sqlx::SqliteConnection;
+use sqlx::sqlite::SqlitePoolOptions;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::{Duration, Instant};
-
-/// How a database is opened. `Default` is what is meant for use.
-#[derive(Clone)]
-pub(crate) struct OpenOptions {
-    /// How long a call waits for a lock that another program holds. Default: 10 s. Appends wait without limit.
-    pub(crate) busy_timeout: Duration,
-    /// How long a worker's lease lasts from its last renewal. Default: [`LEASE`].
-    pub(crate) lease: Duration,
-    /// How long the transaction of an attempt may keep the writer waiting. Default: 5 s, of a lease's 12.
-    pub(crate) attempt_limit: Duration,
-    /// Connections that read. Default: 4.
-    pub(crate) readers: u32,
-    /// Faults for tests. Default: none.
-    pub(crate) fault: Option<FaultHook>,
-    /// What tests add to the wall clock, in ms. Default: none.
-    pub(crate) skew_ms: Option<Arc<AtomicI64>>,
-}
-
-impl OpenOptions {
-    pub(super) fn skew_ms(&self) -> i64 {
-        self.skew_ms.as_ref().map_or(0, |skew| skew.load(Ordering::Relaxed))
-    }
-}
-
-impl Default for OpenOptions {
-    fn default() -> Self {
-        Self {
-            busy_timeout: Duration::from_secs(10),
-            lease: LEASE,
-            attempt_limit: Duration::from_secs(5),
-            readers: 4,
-            fault: None,
-            skew_ms: None,
-        }
-    }
-}
-
-/// How long SQLite itself waits for a lock; we wait in slices of this, to warn and to answer in between.
-const LOCK_SLICE: Duration = Duration::from_millis(250);
+use std::time::Duration;
 
 /// Opens the database in this file, making it where there is none.
 pub(crate) async fn open(file: &Path, options: OpenOptions) -> Result<Arc<dyn Store>, StoreError> {
@@ -57,16 +21,13 @@ pub(crate) async fn open(file: &Path, options: OpenOptions) -> Result<Arc<dyn St
 
 pub(super) async fn open_store(file: &Path, options: OpenOptions) -> Result<SqliteStore, StoreError> {
     let path = place::check(file)?;
-    let deadline = Instant::now() + options.busy_timeout;
+    // Others that open at the same moment hold locks for a moment.
+    let mut patience = Patience::steady(options.busy_timeout, Duration::from_millis(20));
     let (connection, block) = loop {
         match prepare(&path).await {
             Ok(ready) => break ready,
-            // Others that open at the same moment hold locks for a moment.
-            Err(StoreError::Busy { .. }) if Instant::now() < deadline => {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
             Err(StoreError::Busy { path, .. }) => {
-                return Err(StoreError::Busy { path, waited: options.busy_timeout });
+                patience.again(StoreError::Busy { path, waited: options.busy_timeout }).await?;
             }
             Err(error) => return Err(error),
         }
@@ -97,38 +58,4 @@ async fn prepare(path: &Path) -> Result<(SqliteConnection, i64), StoreError> {
     let older = sqlx::query("DELETE FROM id_block WHERE id < ?").bind(block);
     older.execute(&mut connection).await.map_err(failed)?;
     Ok((connection, block))
-}
-
-/// The writer's connection: WAL, and room for its statements.
-pub(super) async fn connect_writer(path: &Path) -> Result<SqliteConnection, sqlx::Error> {
-    let options = writing(path)
-        .create_if_missing(true)
-        .statement_cache_capacity(160)
-        .pragma("cache_size", "-32768")
-        .pragma("temp_store", "MEMORY");
-    let mut connection = SqliteConnection::connect_with(&options).await?;
-    let mode: String = sqlx::query_scalar("PRAGMA journal_mode").fetch_one(&mut connection).await?;
-    if mode != "wal" {
-        sqlx::query_scalar::<_, String>("PRAGMA journal_mode = WAL").fetch_one(&mut connection).await?;
-    }
-    Ok(connection)
-}
-
-/// A connection that writes: every commit on the disk before it is told (`synchronous=FULL`; on macOS fsync does not
-/// reach the disk without `fullfsync`). No mmap: a full or failing disk would be a signal, not an error.
-pub(super) fn writing(path: &Path) -> SqliteConnectOptions {
-    connect_options(path)
-        .pragma("synchronous", "FULL")
-        .pragma("fullfsync", "1")
-        .pragma("checkpoint_fullfsync", "1")
-        // Pages that many commits touch go to the file once: 16 MiB of WAL between checkpoints.
-        .pragma("wal_autocheckpoint", "4096")
-}
-
-fn connect_options(path: &Path) -> SqliteConnectOptions {
-    SqliteConnectOptions::new()
-        .filename(path)
-        .foreign_keys(false)
-        .busy_timeout(LOCK_SLICE)
-        .disable_statement_logging()
 }

@@ -1,5 +1,5 @@
-//! Where the database lies: its URL, its file, its file system. Says early, with a code, what SQLite would say late
-//! and in riddles.
+//! Where the database lies: its URL, its file, its file system. Reports early, with a code, what SQLite would
+//! report late and unclearly.
 
 use crate::store::StoreError;
 use std::fs::File;

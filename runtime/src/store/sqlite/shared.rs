@@ -1,17 +1,17 @@
 //! What the store's handle and its writer share: the queue, the clock, ids, counters.
 
 use super::job::Item;
-use super::lease::LifeLock;
-use super::open::OpenOptions;
+use super::life::LifeLock;
+use super::options::OpenOptions;
 use crate::store::clock::Clock;
-use crate::store::group::Kind;
+use crate::store::failure::{Failed, Kind, fault};
 use crate::store::queue::Queue;
-use crate::store::{Counters, Fault, Stage, StoreError};
+use crate::store::{Counters, Stage, StoreError};
 use abide_core::ExecutionId;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::sync::watch;
 
@@ -22,7 +22,7 @@ const COUNTER_BITS: u32 = 40;
 /// A call that takes this long says that something stalls this process's writing.
 const SLOW: Duration = Duration::from_secs(2);
 
-/// Shared by [`SqliteStore`](super::SqliteStore) and the writer's thread.
+/// Shared by [`SqliteStore`](super::store::SqliteStore) and the writer's thread.
 pub(super) struct Shared {
     /// The file, resolved.
     pub(super) path: PathBuf,
@@ -33,7 +33,7 @@ pub(super) struct Shared {
     pub(super) changes: watch::Sender<u64>,
     /// Whether the writer has ended.
     pub(super) closed: watch::Sender<bool>,
-    pub(super) locks: Mutex<HashMap<i64, LifeLock>>,
+    locks: Mutex<HashMap<i64, LifeLock>>,
     next_id: AtomicI64,
     /// Since when this process writes without being held up.
     calm_since: Mutex<Instant>,
@@ -77,36 +77,26 @@ impl Shared {
         seen.get(&worker).filter(|(_, since)| since.elapsed() >= self.options.lease).map(|(until, _)| *until)
     }
 
+    /// The locks of this process's workers.
+    pub(super) fn life_locks(&self) -> MutexGuard<'_, HashMap<i64, LifeLock>> {
+        self.locks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(super) fn execution_id(&self) -> ExecutionId {
         ExecutionId(self.next_id.fetch_add(1, Ordering::Relaxed))
     }
 
     /// Asks the test's hook for a fault at this stage.
-    pub(super) fn fault(&self, stage: Stage) -> Option<Kind> {
-        let fault = self.options.fault.as_ref()?(stage)?;
-        Some(match fault {
-            Fault::Lost => Kind::Broken,
-            Fault::Busy => Kind::Busy,
-            Fault::Full => Kind::Full,
-            Fault::ReadOnly => Kind::ReadOnly,
-            Fault::Fsync => Kind::Io,
-        })
-    }
-
-    /// Fails where the test's hook wants it.
-    pub(super) fn fail(&self, stage: Stage) -> Result<(), StoreError> {
-        self.fault(stage).map_or(Ok(()), |kind| Err(self.injected(kind)))
-    }
-
-    /// The error that an injected fault would have given.
-    pub(super) fn injected(&self, kind: Kind) -> StoreError {
-        let path = self.path.display().to_string();
-        match kind {
-            Kind::Io => StoreError::Io { path, message: "fsync failed (injected)".to_owned(), source: None },
-            Kind::ReadOnly => StoreError::ReadOnly { path },
-            Kind::Broken => StoreError::Unknown { message: "the call broke off (injected)".to_owned() },
-            _ => self.obstacle(kind, Duration::ZERO).1,
+    pub(super) fn fault(&self, stage: Stage) -> Result<(), Failed> {
+        match &self.options.fault {
+            Some(hook) => fault(Some(hook), stage, &self.path.display().to_string()),
+            None => Ok(()),
         }
+    }
+
+    /// The error of a fault that a test injects at this stage.
+    pub(super) fn fail(&self, stage: Stage) -> Result<(), StoreError> {
+        self.fault(stage).map_err(|failed| failed.error)
     }
 
     /// How long to pause for a lock or for room, and what to tell those who do not wait.

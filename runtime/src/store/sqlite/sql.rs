@@ -6,7 +6,8 @@
 //! written `$n`: sqlx binds a gap in `?n` to something else. Order matters: fence first, then what is inserted,
 //! then the inbox, then tasks, failed attempts, then the check before a close, and rows that change hands last.
 
-use super::{attempt, task};
+use super::{attempt, tokens};
+use crate::store::message::input_kinds;
 use std::sync::Arc;
 
 /// Which sections a batch has; bits of [`Sections`].
@@ -90,9 +91,12 @@ ON CONFLICT DO NOTHING";
 const DELETE_TASKS: &str = "
 DELETE FROM task WHERE execution IN (SELECT value FROM json_each($8))";
 
-const CHECK_CLOSES: &str = "
+const CHECK_CLOSES: &str = concat!(
+    "
 SELECT json_extract('{}', 'abide_conflict_' || i.id) FROM json_each($8) x JOIN inbox i ON i.execution = x.value
-WHERE i.kind IN (0, 1, 4)";
+WHERE i.kind ",
+    input_kinds!()
+);
 
 /// A row of another owner or revision, or closed meanwhile, is left alone, and the check below raises. Only the release of a run
 /// that is known to be closed names no revision: nobody claims it (PROTOCOL 93).
@@ -158,7 +162,7 @@ pub(super) fn text(sections: u16, transaction: bool) -> Arc<str> {
         add(INSERT_MESSAGES);
     }
     if has(TASKS) {
-        task::CHANGES.iter().for_each(|part| add(part));
+        tokens::CHANGES.iter().for_each(|part| add(part));
     }
     if has(ATTEMPTS) {
         attempt::CHANGES.iter().for_each(|part| add(part));

@@ -1,61 +1,20 @@
-//! Tasks: the rows by which attempts are decided (PROTOCOL 22), as appends change them, and as workers claim and end them.
+//! Tasks: the rows by which attempts are decided (PROTOCOL 22), as workers claim and end them.
 //!
 //! Wherever a row goes because its attempt has ended, the outcome comes into its execution's inbox in the same transaction.
 //! What looks for work or for what is late looks on a reader first: most looks find nothing, and cost the writer nothing.
 
-use super::SqliteStore;
-use crate::store::Trouble;
+use super::claim::fence;
+use super::store::SqliteStore;
+use crate::store::decide::{attempt_request_id, outcome_json, outcome_row};
+use crate::store::row::{self, all};
 use crate::store::task::{lost, timed_out};
-use crate::store::{ClaimedTasks, MessageKind, OwnedTask, StoreError, Task, TaskClaim, TaskKey};
+use crate::store::{ClaimedTasks, MessageKind, OwnedTask, StoreFuture, TaskClaim, TaskKey, Tasks, Trouble};
 use abide_core::exec::AttemptOutcome;
-use abide_core::{EventId, ExecutionId, Incarnation, TimeoutKind};
-use sqlx::sqlite::SqliteRow;
+use abide_core::{Incarnation, TimeoutKind};
 use sqlx::{Row, SqliteConnection};
 
-/// What an append means to a row that is there.
-#[derive(Clone, Copy)]
-pub(super) enum Fate {
-    /// Nobody wants it any more.
-    Dropped = 0,
-    /// The owner decides the attempt: without the row it was decided otherwise.
-    Decided = 1,
-    /// To be stopped; not begun, its outcome is there at once.
-    Cancelled = 2,
-}
-
-/// The batch's section. `$12`: execution, activity, attempt, fate, time; `$13`: what comes, its input cut out of the blob.
-/// What was claimed and is cancelled stays, with its mark.
-pub(super) const CHANGES: [&str; 5] = [
-    "
-SELECT json_extract('{}', 'abide_conflict_' || x.key) FROM json_each($12) x
-WHERE x.value->>3 = 1 AND NOT EXISTS (SELECT 1 FROM task t
-    WHERE t.execution = x.value->>0 AND t.activity = x.value->>1 AND t.attempt = x.value->>2)",
-    "
-INSERT INTO inbox (execution, kind, request_id, body, at)
-SELECT t.execution, 4, 'attempt/' || t.activity || '/' || t.attempt,
-    '{\"activity\":' || t.activity || ',\"attempt\":' || t.attempt || ',\"outcome\":\"cancelled\"}', x.value->>4
-FROM json_each($12) x CROSS JOIN task t ON t.execution = x.value->>0 AND t.activity = x.value->>1
-WHERE x.value->>3 = 2 AND t.owner IS NULL AND t.queue IS NOT NULL
-ON CONFLICT DO NOTHING",
-    "
-UPDATE task SET cancel = 1 WHERE owner IS NOT NULL AND rowid IN (
-    SELECT t.rowid FROM json_each($12) x CROSS JOIN task t ON t.execution = x.value->>0 AND t.activity = x.value->>1
-    WHERE x.value->>3 = 2)",
-    "
-DELETE FROM task WHERE rowid IN (
-    SELECT t.rowid FROM json_each($12) x CROSS JOIN task t ON t.execution = x.value->>0 AND t.activity = x.value->>1
-    WHERE x.value->>3 < 2 OR (t.owner IS NULL AND t.queue IS NOT NULL))",
-    "
-WITH n AS MATERIALIZED (SELECT value AS v FROM json_each($13))
-INSERT INTO task (execution, activity, attempt, queue, name, input, limits, run_at, start_by, close_by, nonce)
-SELECT v->>0, v->>1, v->>2, v->>3, v->>4, CAST(substr($2, v->>5, v->>6) AS TEXT), v->>7, v->>8, v->>9, v->>10, random()
-FROM n WHERE EXISTS (SELECT 1 FROM execution WHERE id = v->>0)
-  AND NOT EXISTS (SELECT 1 FROM json_each($11) c JOIN execution e ON e.id = c.value
-    WHERE c.value = v->>0 AND e.input IS NOT NULL)",
-];
-
 /// `$1` a queue, `$2` names, `$3` now. One queue at a time, so that the index gives the order and few rows are looked
-/// at however long the queue is. What is late is left to [`SqliteStore::end_late_tasks`].
+/// at however long the queue is. What is late is left to [`Tasks::expire_tasks`].
 const DUE: &str = "
 SELECT rowid FROM task
 WHERE owner IS NULL AND queue = $1 AND run_at <= $3 AND name IN (SELECT value FROM json_each($2))
@@ -89,13 +48,16 @@ pub(super) const LOOKS: [&str; 6] = [DUE, NEXT_DUE, ANY_LATE, LATE_CLOSE, LATE_S
 /// How many late tasks are ended in one transaction.
 const LATE_AT_ONCE: i64 = 1_000;
 
-/// Moves the rows of `$4`, rowids, into the inbox with one outcome: `$1`, JSON, at `$2`, as kind `$3`.
-const TO_INBOX: &str = "
+/// Moves the rows of `$3`, rowids, into the inbox with one outcome: `$1`, JSON, at `$2`.
+const TO_INBOX: &str = concat!(
+    "
 INSERT INTO inbox (execution, kind, request_id, body, at)
-SELECT execution, $3, 'attempt/' || activity || '/' || attempt,
-    '{\"activity\":' || activity || ',\"attempt\":' || attempt || ',\"outcome\":' || $1 || '}', $2
-FROM task WHERE rowid IN (SELECT value FROM json_each($4))
-ON CONFLICT DO NOTHING";
+SELECT ",
+    outcome_row!("", "$1"),
+    ", $2
+FROM task WHERE rowid IN (SELECT value FROM json_each($3))
+ON CONFLICT DO NOTHING"
+);
 
 /// Ends these attempts, all by the same outcome.
 async fn end(
@@ -108,18 +70,10 @@ async fn end(
         return Ok(());
     }
     let rowids = json(rowids);
-    let insert = sqlx::query(TO_INBOX).bind(json(outcome)).bind(now).bind(MessageKind::Attempt.code());
+    let insert = sqlx::query(TO_INBOX).bind(outcome_json(outcome)).bind(now);
     insert.bind(&rowids).execute(&mut *connection).await?;
     let delete = sqlx::query("DELETE FROM task WHERE rowid IN (SELECT value FROM json_each(?))");
     delete.bind(rowids).execute(connection).await.map(drop)
-}
-
-async fn fence(connection: &mut SqliteConnection, owner: Incarnation) -> Result<(), Trouble> {
-    let fence = sqlx::query("SELECT 1 FROM lease WHERE worker = ? AND slot = 0").bind(owner.0);
-    match fence.fetch_optional(connection).await? {
-        Some(_) => Ok(()),
-        None => Err(Trouble::Refused(StoreError::Fenced)),
-    }
 }
 
 async fn claim(
@@ -141,7 +95,7 @@ async fn claim(
     );
     take.bind(&due).bind(claim.owner.0).execute(&mut *connection).await?;
     let taken = sqlx::query(TAKEN).bind(due).fetch_all(&mut *connection).await?;
-    let tasks = taken.iter().map(task).collect::<sqlx::Result<_>>()?;
+    let tasks = all(&taken, row::task)?;
     Ok(ClaimedTasks { tasks, next_due_ms: next_due(connection, &claim.queues, &names).await? })
 }
 
@@ -159,32 +113,8 @@ async fn next_due(
     Ok(first)
 }
 
-/// The first three columns, and the nonce where it stands.
-fn key(row: &SqliteRow, nonce: usize) -> sqlx::Result<TaskKey> {
-    Ok(TaskKey {
-        execution: ExecutionId(row.try_get(0)?),
-        activity: EventId(row.try_get::<i64, _>(1)?.unsigned_abs()),
-        attempt: row.try_get(2)?,
-        nonce: row.try_get(nonce)?,
-    })
-}
-
-fn task(row: &SqliteRow) -> sqlx::Result<Task> {
-    Ok(Task {
-        key: key(row, 11)?,
-        name: row.try_get(3)?,
-        input: row.try_get(4)?,
-        limits: row.try_get(5)?,
-        run_at_ms: row.try_get(6)?,
-        close_by_ms: row.try_get(7)?,
-        workflow_id: row.try_get(8)?,
-        run_id: row.try_get(9)?,
-        workflow_type: row.try_get(10)?,
-    })
-}
-
 /// Whoever deletes the row has decided the attempt.
-pub(super) async fn finish(
+async fn finish(
     connection: &mut SqliteConnection,
     owner: Incarnation,
     of: TaskKey,
@@ -203,7 +133,7 @@ pub(super) async fn finish(
     sqlx::query(insert)
         .bind(of.execution.0)
         .bind(MessageKind::Attempt.code())
-        .bind(format!("attempt/{activity}/{attempt}"))
+        .bind(attempt_request_id(of.activity, attempt))
         .bind(body)
         .bind(now)
         .execute(connection)
@@ -212,7 +142,7 @@ pub(super) async fn finish(
 }
 
 /// What was asked to stop before it was begun has stopped.
-pub(super) async fn release(
+async fn release(
     connection: &mut SqliteConnection,
     owner: Incarnation,
     keys: &[TaskKey],
@@ -236,7 +166,7 @@ pub(super) async fn release(
     Ok(())
 }
 
-/// The claimed attempts of a worker that is gone, so many at most: whether their effects took place nobody knows. How many.
+/// Ends the claimed attempts of a worker that is gone, `most` at most, as lost: their effects may have taken place. How many.
 pub(super) async fn lose(
     connection: &mut SqliteConnection,
     gone: Incarnation,
@@ -261,36 +191,56 @@ async fn end_late(connection: &mut SqliteConnection, now: i64) -> Result<u64, Tr
     Ok(ended)
 }
 
-impl SqliteStore {
+impl Tasks for SqliteStore {
     /// Most looks find nothing, and are a reader's. Whoever holds no lease learns that where there is something.
-    pub(super) async fn take_tasks(&self, wanted: TaskClaim) -> Result<ClaimedTasks, StoreError> {
+    fn claim_tasks(&self, wanted: TaskClaim) -> StoreFuture<'_, ClaimedTasks> {
         let now = self.shared.clock.now_ms();
-        let next = async {
-            let mut reader = self.readers.acquire().await?;
-            next_due(&mut reader, &wanted.queues, &json(&wanted.names)).await
-        };
-        let next = next.await.map_err(|error| self.read_error(error))?;
-        if next.is_none_or(|at| at > now) {
-            return Ok(ClaimedTasks { tasks: Vec::new(), next_due_ms: next });
-        }
-        self.call(move |connection| Box::pin(claim(connection, wanted, now))).await
+        Box::pin(async move {
+            let next = self.reading(async |readers| {
+                let mut reader = readers.acquire().await?;
+                next_due(&mut reader, &wanted.queues, &json(&wanted.names)).await
+            });
+            let next_due_ms = next.await?;
+            if next_due_ms.is_none_or(|at| at > now) {
+                return Ok(ClaimedTasks { tasks: Vec::new(), next_due_ms });
+            }
+            self.call(move |connection| Box::pin(claim(connection, wanted, now))).await
+        })
     }
 
-    pub(super) async fn read_owned_tasks(&self, owner: Incarnation) -> Result<Vec<OwnedTask>, StoreError> {
-        let rows = sqlx::query(OWNED).bind(owner.0).fetch_all(&self.readers).await;
-        let rows = rows.map_err(|error| self.read_error(error))?;
-        let owned = |row| Ok(OwnedTask { key: key(row, 3)?, cancel: row.try_get(4)? });
-        rows.iter().map(owned).collect::<sqlx::Result<_>>().map_err(|error| self.read_error(error))
+    fn finish_task(&self, owner: Incarnation, key: TaskKey, body: String) -> StoreFuture<'_, bool> {
+        let now = self.shared.clock.now_ms();
+        Box::pin(self.telling(move |connection| {
+            Box::pin(async move { finish(connection, owner, key, &body, now).await })
+        }))
     }
 
-    pub(super) async fn end_late_tasks(&self) -> Result<u64, StoreError> {
+    fn release_tasks(&self, owner: Incarnation, keys: Vec<TaskKey>) -> StoreFuture<'_, ()> {
         let now = self.shared.clock.now_ms();
-        let late = sqlx::query_scalar(ANY_LATE).bind(now).fetch_one(&self.readers).await;
-        if !late.map_err(|error| self.read_error(error))? {
-            return Ok(0);
-        }
-        let ended = self.call(move |connection| Box::pin(end_late(connection, now))).await;
-        self.told(ended)
+        Box::pin(
+            self.telling(move |connection| {
+                Box::pin(async move { release(connection, owner, &keys, now).await })
+            }),
+        )
+    }
+
+    fn owned_tasks(&self, owner: Incarnation) -> StoreFuture<'_, Vec<OwnedTask>> {
+        Box::pin(self.reading(async move |readers| {
+            all(&sqlx::query(OWNED).bind(owner.0).fetch_all(readers).await?, row::owned_task)
+        }))
+    }
+
+    fn expire_tasks(&self) -> StoreFuture<'_, u64> {
+        let now = self.shared.clock.now_ms();
+        Box::pin(async move {
+            let late = self.reading(async move |readers| {
+                sqlx::query_scalar(ANY_LATE).bind(now).fetch_one(readers).await
+            });
+            if !late.await? {
+                return Ok(0);
+            }
+            self.telling(move |connection| Box::pin(end_late(connection, now))).await
+        })
     }
 }
 

@@ -2,10 +2,11 @@
 
 use super::*;
 use crate::store::conformance::{Lab, Process};
-use crate::store::{AppendOutcome, Fault, SendAnswer, Stage};
+use crate::store::{AppendOutcome, Fault, SendAnswer, Stage, StoreError};
 use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{AssertSqlSafe, Connection, Executor, Row};
+use sqlx::{AssertSqlSafe, Connection, Executor, Row, SqliteConnection};
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 

@@ -1,19 +1,29 @@
-//! The transaction of an attempt: the user's statements and the engine's, on a connection of its own.
+//! A user's SQL and the engine's in one transaction: transactional activities and transactional clients (PROTOCOL 22).
 //!
-//! SQLite has one write lock. The writer pauses for the attempt ([`Pause`], a place in its queue), so that the two never
-//! wait for each other by polling; the pause ends when the transaction has ended, or at the time limit, whatever
-//! the body does. A savepoint below the user's statements tells whether the body has ended the transaction itself.
+//! An attempt's is on a connection of its own. SQLite has one write lock: the writer pauses for the attempt ([`Pause`], a place in its
+//! queue), so that the two never wait for each other by polling; the pause ends when the transaction has ended, or at the time limit,
+//! whatever the body does. A savepoint below the user's statements tells whether the body has ended the transaction itself.
+//!
+//! A client's connection is checked to be on the store's file. A savepoint makes the engine's statements one, also where they fail and
+//! the user goes on. Nobody is told: the commit is the user's, and workers find it as they find those of other processes, by the
+//! writer's `PRAGMA data_version`.
 
-use super::failure::{kind, store_error};
-use super::{Shared, SqliteStore, open};
+use super::connection::writing;
+use super::failure::{is_snapshot, kind, store_error};
+use super::job::{Granted, Item, Pause};
+use super::shared::Shared;
+use super::store::SqliteStore;
+use super::{message, start};
 use crate::future::BoxFuture;
-use crate::store::group::Kind;
+use crate::store::decide::attempt_request_id;
+use crate::store::failure::Kind;
 use crate::store::{
-    AttemptTransaction, Counters, MessageKind, Stage, StoreError, StoreFuture, TaskKey, UserConnection,
+    AttemptTransaction, Counters, MessageKind, NewExecution, NewMessage, SendAnswer, Stage, StartAnswer,
+    StoreError, StoreFuture, TaskKey, UserConnection, Within,
 };
 use abide_core::Incarnation;
 use sqlx::sqlite::SqlitePoolOptions;
-use sqlx::{Executor, Sqlite, SqliteConnection, SqlitePool, Transaction};
+use sqlx::{Executor, Row, Sqlite, SqliteConnection, SqlitePool, Transaction};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -26,20 +36,6 @@ const MOST: u32 = 8;
 /// How many steps of a statement are between two looks whether its time is over.
 const STEPS: i32 = 10_000;
 
-/// An attempt's wish that the writer write nothing for a while.
-pub(super) struct Pause {
-    pub(super) since: Instant,
-    pub(super) grant: oneshot::Sender<Result<Granted, StoreError>>,
-}
-
-/// The writer waits until this is dropped or told.
-pub(super) struct Granted {
-    /// Cancelled when the time is over.
-    pub(super) cut_off: CancellationToken,
-    /// An error after which nothing may be written any more.
-    pub(super) back: oneshot::Sender<StoreError>,
-}
-
 /// Where the attempts' connections come from. Each serves one attempt: no setting of a body is met by the next.
 pub(super) fn pool(path: &Path, patience: Duration) -> SqlitePool {
     SqlitePoolOptions::new()
@@ -50,7 +46,7 @@ pub(super) fn pool(path: &Path, patience: Duration) -> SqlitePool {
         .max_lifetime(None)
         .after_release(|_, _| Box::pin(async { Ok(false) }))
         // The user's tables keep their foreign keys, as with any connection of sqlx.
-        .connect_lazy_with(open::writing(path).create_if_missing(false).foreign_keys(true))
+        .connect_lazy_with(writing(path).create_if_missing(false).foreign_keys(true))
 }
 
 /// See the module's head.
@@ -65,7 +61,7 @@ struct Attempt {
 }
 
 impl SqliteStore {
-    pub(super) async fn begin(
+    async fn begin(
         &self,
         owner: Incarnation,
         key: TaskKey,
@@ -88,7 +84,7 @@ impl SqliteStore {
     /// Waits for its turn in the writer's queue.
     async fn pause(&self) -> Result<Granted, StoreError> {
         let (grant, granted) = oneshot::channel();
-        let pause = super::Item::Pause(Pause { since: Instant::now(), grant });
+        let pause = Item::Pause(Pause { since: Instant::now(), grant });
         self.shared.queue.job(pause).map_err(|_| StoreError::Closed)?;
         granted.await.unwrap_or(Err(StoreError::Closed))
     }
@@ -102,6 +98,97 @@ impl SqliteStore {
         drop(handle);
         Ok(transaction)
     }
+
+    async fn enter<'c>(
+        &self,
+        connection: UserConnection<'c>,
+    ) -> Result<&'c mut SqliteConnection, StoreError> {
+        let Some(connection) = connection.into_typed::<SqliteConnection>() else {
+            return Err(self.wrong("of another kind of database".to_owned()));
+        };
+        let file = main_file(connection).await.map_err(|error| self.user_error(error))?;
+        if !is_same(Path::new(&file), &self.shared.path) {
+            return Err(self.wrong(format!("SQLite on `{file}`")));
+        }
+        connection.execute("SAVEPOINT abide_within").await.map_err(|error| self.user_error(error))?;
+        // The write lock before the first look: what is looked at then stays as it is.
+        match connection.execute("UPDATE execution SET status = status WHERE 0").await {
+            Ok(_) => Ok(connection),
+            Err(error) => self.leave(connection, Err(error)).await,
+        }
+    }
+
+    async fn leave<T>(
+        &self,
+        connection: &mut SqliteConnection,
+        answer: sqlx::Result<T>,
+    ) -> Result<T, StoreError> {
+        let end = match answer {
+            Ok(_) => "RELEASE abide_within",
+            Err(_) => "ROLLBACK TO abide_within; RELEASE abide_within",
+        };
+        let left = connection.execute(end).await;
+        let answer = answer.map_err(|error| self.user_error(error))?;
+        left.map_err(|error| self.user_error(error))?;
+        Ok(answer)
+    }
+
+    fn user_error(&self, error: sqlx::Error) -> StoreError {
+        if is_snapshot(&error) {
+            let message = "another has written since it began to read: begin it with \"BEGIN IMMEDIATE\"";
+            return StoreError::Conflicting { message: message.to_owned() };
+        }
+        store_error(&self.shared.path, error, Duration::ZERO)
+    }
+
+    fn wrong(&self, found: String) -> StoreError {
+        StoreError::WrongConnection { found, expected: format!("SQLite on `{}`", self.shared.path.display()) }
+    }
+}
+
+impl Within for SqliteStore {
+    fn begin_attempt(
+        &self,
+        owner: Incarnation,
+        key: TaskKey,
+    ) -> StoreFuture<'_, Box<dyn AttemptTransaction>> {
+        Box::pin(self.begin(owner, key))
+    }
+
+    fn start_within<'a>(
+        &'a self,
+        connection: UserConnection<'a>,
+        new: NewExecution,
+    ) -> StoreFuture<'a, StartAnswer> {
+        Box::pin(async move {
+            let connection = self.enter(connection).await?;
+            let answer = start::start(connection, &new).await;
+            self.leave(connection, answer).await
+        })
+    }
+
+    fn send_within<'a>(
+        &'a self,
+        connection: UserConnection<'a>,
+        message: NewMessage,
+    ) -> StoreFuture<'a, SendAnswer> {
+        Box::pin(async move {
+            let connection = self.enter(connection).await?;
+            let answer = message::send(connection, &message).await;
+            self.leave(connection, answer).await
+        })
+    }
+}
+
+/// The file of a connection's main database; empty for one in memory.
+async fn main_file(connection: &mut SqliteConnection) -> sqlx::Result<String> {
+    let databases = connection.fetch_all("PRAGMA database_list").await?;
+    let main = databases.iter().find(|row| row.try_get::<&str, _>("name").is_ok_and(|name| name == "main"));
+    main.map_or(Ok(String::new()), |row| Ok(row.try_get::<Option<String>, _>("file")?.unwrap_or_default()))
+}
+
+fn is_same(one: &Path, other: &Path) -> bool {
+    one == other || matches!((one.canonicalize(), other.canonicalize()), (Ok(one), Ok(other)) if one == other)
 }
 
 impl AttemptTransaction for Attempt {
@@ -182,7 +269,7 @@ impl Attempt {
         let outcome = sqlx::query(outcome)
             .bind(execution.0)
             .bind(MessageKind::Attempt.code())
-            .bind(format!("attempt/{activity}/{attempt}"))
+            .bind(attempt_request_id(activity, attempt))
             .bind(body)
             .bind(self.shared.clock.now_ms());
         if outcome.execute(&mut *connection).await.map_err(failed)?.rows_affected() != 1 {

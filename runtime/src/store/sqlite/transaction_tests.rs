@@ -3,8 +3,9 @@
 use super::*;
 use crate::store::conformance::transactions::{BOOK, RUNNING, User, begun, book, scheduled, state};
 use crate::store::conformance::{Lab, Process};
-use crate::store::{AppendOutcome, INSIDE, SendAnswer, UserConnection};
-use sqlx::{Connection, Executor};
+use crate::store::{AppendOutcome, INSIDE, SendAnswer, StartAnswer, UserConnection};
+use abide_core::ExecutionId;
+use sqlx::{Connection, Executor, SqliteConnection};
 use std::time::Duration;
 
 async fn opened(lab: &Lab, options: OpenOptions) -> Process {

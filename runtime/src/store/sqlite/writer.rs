@@ -5,13 +5,13 @@
 //! whatever waits, commits it, and tells everybody; the commit before is the window. Between commits it asks
 //! `PRAGMA data_version` whether another process has written (on this connection own commits do not count).
 
-use super::Shared;
+use super::connection::connect_writer;
 use super::failure::{kind, store_error};
-use super::job::{Item, MAX_JOBS, Queued};
-use super::open;
-use super::transaction::{Granted, Pause};
+use super::job::{Granted, Item, MAX_JOBS, Pause, Queued};
+use super::shared::Shared;
 use crate::store::Trouble;
-use crate::store::group::{self, Committer, Kind};
+use crate::store::failure::Kind;
+use crate::store::group::{self, Committer};
 use crate::store::owner::CHANGE_POLL;
 use crate::store::queue::{Taken, Turn};
 use crate::store::{Counters, Stage, StoreError};
@@ -21,8 +21,8 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-/// How long the writer still waits for a transaction whose time is over: its body is dropped at its next await.
-const LAST_WORDS: Duration = Duration::from_secs(1);
+/// How long the writer still waits after it has cut a transaction off: the body is dropped at its next await.
+const ABORT_GRACE: Duration = Duration::from_secs(1);
 
 /// The writer's state. Everything here is touched by its thread only.
 pub(super) struct Writer {
@@ -71,7 +71,7 @@ impl Writer {
     /// The connection; opened anew after trouble.
     pub(super) async fn connection(&mut self) -> Result<&mut SqliteConnection, sqlx::Error> {
         if self.connection.is_none() {
-            self.connection = Some(open::connect_writer(&self.shared.path).await?);
+            self.connection = Some(connect_writer(&self.shared.path).await?);
             // Its version counts from another start: what came meanwhile cannot be told, so it is assumed.
             self.data_version = None;
             self.shared.tick();
@@ -124,7 +124,7 @@ impl Writer {
         let mut told = tokio::time::timeout(limit, &mut released).await;
         if told.is_err() {
             cut_off.cancel();
-            told = tokio::time::timeout(LAST_WORDS, released).await;
+            told = tokio::time::timeout(ABORT_GRACE, released).await;
         }
         match told {
             Ok(Ok(error)) => self.die(&error),
@@ -133,15 +133,10 @@ impl Writer {
                 code = "AB0612",
                 "AB0612: the transaction of an activity still holds the database, {} s after its time limit: does its body block \
                  the thread?",
-                LAST_WORDS.as_secs()
+                ABORT_GRACE.as_secs()
             ),
         }
         self.shared.note_duration(since.elapsed());
-    }
-
-    /// Asks the test's hook for a fault at this stage.
-    pub(super) fn fault(&self, stage: Stage) -> Option<Kind> {
-        self.shared.fault(stage)
     }
 
     /// A lock or a full disk: waits a little, and refuses the calls that have waited long enough.
@@ -174,14 +169,14 @@ impl Writer {
             }
         }
         let started = Instant::now();
-        let committed = match self.fault(Stage::BeforeCommit) {
-            Some(kind) => Err(self.shared.injected(kind)),
-            None => self.commit().await,
+        let committed = match self.shared.fail(Stage::BeforeCommit) {
+            Err(error) => Err(error),
+            Ok(()) => self.commit().await,
         };
         let outcome = match committed {
             Ok(()) => {
                 Counters::add(&self.shared.counters.commits, 1);
-                self.fault(Stage::AfterCommit).map_or(Ok(()), |kind| Err(self.shared.injected(kind)))
+                self.shared.fail(Stage::AfterCommit)
             }
             Err(error) => {
                 self.clean().await;

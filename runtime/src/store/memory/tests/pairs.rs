@@ -9,7 +9,7 @@ use super::super::{batch, claim, guard, lease, message, start, task};
 use super::*;
 use crate::policy::IdReusePolicy;
 use crate::status::ExecutionStatus;
-use crate::store::group::Kind;
+use crate::store::failure::Kind;
 use abide_core::{EventId, Incarnation};
 use tokio::sync::oneshot;
 
@@ -253,8 +253,8 @@ impl Stage {
                 self.owned_start(NewExecution { reuse: IdReusePolicy::RejectDuplicate, ..new })
             }
         };
-        let locks = guard::Locks::of([&append].into_iter()).unwrap();
-        let guarded = locks.take(session).await?;
+        let locks = guard::locks([&append].into_iter()).unwrap();
+        let guarded = guard::take(&locks, session).await?;
         if guarded.conflicts.contains(&append.execution) {
             return Ok(refused(Kind::Conflict));
         }

@@ -4,12 +4,12 @@ use super::scene::{LOCAL, NEXT, Scene, WAITING};
 use crate::policy::IdReusePolicy;
 use crate::status::ExecutionStatus;
 use crate::store::Trouble;
-use crate::store::group::Kind;
-use crate::store::postgres::batch::Batch;
+use crate::store::decide::outcome_json;
+use crate::store::failure::Kind;
+use crate::store::postgres::batch::{Batch, write_batch};
 use crate::store::postgres::failure::kind;
-use crate::store::postgres::guard::Locks;
-use crate::store::postgres::task::{EXPIRE, claim_tasks, finish, json};
-use crate::store::postgres::writer::write_batch;
+use crate::store::postgres::guard;
+use crate::store::postgres::task::{EXPIRE, claim_tasks, finish};
 use crate::store::postgres::{claim, control, lease, message, start, transaction};
 use crate::store::task::timed_out;
 use crate::store::{
@@ -193,9 +193,9 @@ impl Op {
             }
             Self::Expire => {
                 let expire = sqlx::query(shared.sql.of(EXPIRE))
-                    .bind(json(&timed_out(TimeoutKind::ScheduleToStart)))
-                    .bind(json(&timed_out(TimeoutKind::ScheduleToClose)))
-                    .bind(json(&AttemptOutcome::Cancelled));
+                    .bind(outcome_json(&timed_out(TimeoutKind::ScheduleToStart)))
+                    .bind(outcome_json(&timed_out(TimeoutKind::ScheduleToClose)))
+                    .bind(outcome_json(&AttemptOutcome::Cancelled));
                 expire.execute(connection).await?;
                 Ok(Told::Done)
             }
@@ -267,8 +267,8 @@ async fn close(scene: &Scene, connection: &mut PgConnection) -> Result<Told, Tro
         ..RowChange::default()
     };
     let append = Append { row: Some(row), ..scene.turn(scene.owned, NEXT, 1) };
-    let locks = Locks::of(&scene.shared, [&append].into_iter()).expect("a close locks its row");
-    let guarded = locks.take(connection).await?;
+    let locks = guard::locks(&scene.shared, [&append].into_iter()).expect("a close locks its row");
+    let guarded = guard::take(&locks, true, connection, &scene.shared).await?;
     if guarded.conflicts.contains(&scene.owned) {
         return Ok(Told::Refused(Kind::Conflict));
     }
@@ -285,8 +285,8 @@ async fn start_only(scene: &Scene, connection: &mut PgConnection, side: usize) -
     let new = NewExecution { reuse: IdReusePolicy::RejectDuplicate, ..new };
     let id = new.id;
     let append = Append { owner: scene.other, create: Some(Box::new(new)), ..scene.turn(id, 1, 1) };
-    let locks = Locks::of(&scene.shared, [&append].into_iter()).expect("a policy locks its id");
-    if locks.take(connection).await?.locked.contains(&id) {
+    let locks = guard::locks(&scene.shared, [&append].into_iter()).expect("a policy locks its id");
+    if guard::take(&locks, true, connection, &scene.shared).await?.locked.contains(&id) {
         return Ok(Told::Refused(Kind::Busy));
     }
     let created = write_batch(connection, &scene.shared, Batch::of([&append].into_iter()), 0).await?;

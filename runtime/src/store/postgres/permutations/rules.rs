@@ -3,7 +3,7 @@
 use super::ops::{Op, Told, UNBEGUN, claim_work};
 use super::scene::{LOCAL, REMOTE, Scene};
 use super::{Ended, Way};
-use crate::store::group::Kind;
+use crate::store::failure::Kind;
 use sqlx::Executor;
 
 /// What is left of a scene.

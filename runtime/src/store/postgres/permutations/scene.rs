@@ -1,11 +1,13 @@
 //! What the operations of a pair find: an execution with its owner, its inbox, its attempts; another that nobody owns.
 
 use super::ops::Op;
-use crate::store::postgres::open::{self, OpenOptions};
+use crate::store::postgres::options::OpenOptions;
 use crate::store::postgres::shared::Shared;
-use crate::store::postgres::{PostgresStore, lease};
+use crate::store::postgres::store::PostgresStore;
+use crate::store::postgres::{connection, lease, open};
 use crate::store::{
-    Append, AppendOutcome, NewExecution, NewTask, Store, TaskChange, TaskClaim, TaskKey, WorkerInfo,
+    Append, AppendOutcome, Journal, NewExecution, NewTask, Ownership, Starts, TaskChange, TaskClaim, TaskKey,
+    Tasks, WorkerInfo,
 };
 use abide_core::{EventId, ExecutionId, Incarnation};
 use sqlx::pool::PoolConnection;
@@ -30,8 +32,11 @@ pub(super) struct Opened {
 pub(super) async fn store() -> Opened {
     let url = cluster::shared_database();
     let store = open::open_store(&url, OpenOptions::default()).await.unwrap();
-    let sessions =
-        open::pool(&OpenOptions { connections: 60, ..store.shared.options.clone() }, "test", &Arc::default());
+    let sessions = connection::pool(
+        &OpenOptions { connections: 60, ..store.shared.options.clone() },
+        "test",
+        &Arc::default(),
+    );
     Opened { store, sessions }
 }
 
@@ -66,7 +71,7 @@ impl Scene {
                 queue: name.clone(),
                 types: Vec::new(),
             };
-            store.register_worker(info).await.unwrap()
+            store.register(info).await.unwrap()
         };
         let (owner, other, third) = (worker().await, worker().await, worker().await);
         let mut scene = Self {
@@ -107,7 +112,7 @@ impl Scene {
         append(store, Append { tasks, ..self.turn(self.owned, 2, 2) }).await;
         let queues = vec![self.queue("elsewhere")];
         let claim = TaskClaim { owner: self.other, queues, names: vec!["step".into()], limit: 10 };
-        let taken = store.take_tasks(claim).await.unwrap().tasks;
+        let taken = store.claim_tasks(claim).await.unwrap().tasks;
         assert_eq!(taken.len(), 1);
         let waiting = vec![TaskChange::Insert(NewTask {
             start_by_ms: expires.then_some(now - 1),

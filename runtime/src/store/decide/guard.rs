@@ -1,0 +1,157 @@
+//! What a batch locks before it begins: rows that close, workflow ids and request ids of starts (PROTOCOL 16, 23, 98).
+//!
+//! A close must not pass a message that was acknowledged. It locks its row fully, and only then looks into the inbox, by a statement of
+//! its own, whose snapshot is younger than the lock. What another session holds is left for later, never waited for: nobody waits here
+//! while holding locks.
+
+use crate::store::append::Append;
+use crate::store::execution::NewExecution;
+use crate::store::group::Committed;
+use abide_core::ExecutionId;
+use std::collections::{BTreeMap, HashSet};
+
+/// The most workflow ids and request ids that one batch locks: the server's table of locks is shared by all.
+const MOST_IDS: usize = 64;
+
+/// What a start locks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum StartName<'a> {
+    Workflow(&'a str),
+    Request(&'a str),
+}
+
+/// Its workflow id, unless that was made for it and meets no other run; and its request id, which a start under another workflow id may
+/// have too (PROTOCOL 98).
+pub(crate) fn start_names(new: &NewExecution) -> impl Iterator<Item = StartName<'_>> {
+    let name = (!new.has_fresh_id()).then_some(StartName::Workflow(&new.workflow_id));
+    name.into_iter().chain(new.request_id.as_deref().map(StartName::Request))
+}
+
+/// The locks of one batch; `K` names the lock of a start.
+#[derive(Clone, Debug)]
+pub(crate) struct Locks<K> {
+    /// Starts for whose ids there was no room.
+    over: HashSet<ExecutionId>,
+    /// The executions that close, each with the messages that its last turn has taken in.
+    closes: BTreeMap<ExecutionId, HashSet<i64>>,
+    /// The starts of each locked id.
+    ids: BTreeMap<K, Vec<ExecutionId>>,
+}
+
+impl<K: Ord> Locks<K> {
+    /// `None`: nothing is to be locked, and the batch is one statement.
+    pub(crate) fn of<'a>(
+        appends: impl Iterator<Item = &'a Append>,
+        key: impl Fn(StartName<'_>) -> K,
+    ) -> Option<Self> {
+        let mut locks = Self { over: HashSet::new(), closes: BTreeMap::new(), ids: BTreeMap::new() };
+        for append in appends {
+            match &append.create {
+                // A user's transaction that has started the same id (`within`) holds it for as long as the user likes.
+                Some(new) if locks.ids.len() + start_names(new).count() > MOST_IDS => {
+                    locks.over.insert(append.execution);
+                }
+                Some(new) => {
+                    for name in start_names(new) {
+                        locks.ids.entry(key(name)).or_default().push(append.execution);
+                    }
+                }
+                None if append.is_closing() => {
+                    locks.closes.insert(append.execution, append.consumed.iter().copied().collect());
+                }
+                None => {}
+            }
+        }
+        (!locks.closes.is_empty() || !locks.ids.is_empty()).then_some(locks)
+    }
+
+    /// The ids to lock, in order.
+    pub(crate) fn ids(&self) -> impl Iterator<Item = &K> {
+        self.ids.keys()
+    }
+
+    /// The rows to lock, in order.
+    pub(crate) fn closes(&self) -> impl Iterator<Item = ExecutionId> {
+        self.closes.keys().copied()
+    }
+
+    /// Once the locks were tried: what the batch leaves out if all of them were had and no inbox holds a message.
+    pub(crate) fn tried(&self) -> Committed {
+        Committed { over: self.over.clone(), ..Committed::default() }
+    }
+
+    /// Somebody else holds this id: its starts stay out.
+    pub(crate) fn id_is_held(&self, key: &K, out: &mut Committed) {
+        out.locked.extend(self.ids.get(key).into_iter().flatten());
+    }
+
+    /// The inbox of one that closes, whose row is locked, holds this message.
+    pub(crate) fn meets(&self, execution: ExecutionId, message: i64, out: &mut Committed) {
+        let taken_in = self.closes.get(&execution).is_some_and(|taken_in| taken_in.contains(&message));
+        if !taken_in && !out.locked.contains(&execution) {
+            out.conflicts.insert(execution);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::row::tests::new;
+    use super::*;
+    use crate::status::ExecutionStatus;
+    use crate::store::append::RowChange;
+    use abide_core::Incarnation;
+
+    fn bare(id: i64) -> Append {
+        Append::bare(Incarnation(1), ExecutionId(id), 1)
+    }
+
+    fn locks(appends: &[Append]) -> Option<Locks<String>> {
+        Locks::of(appends.iter(), |name| format!("{name:?}"))
+    }
+
+    fn start(id: i64, request_id: Option<&str>) -> Append {
+        let request_id = request_id.map(str::to_owned);
+        let new = NewExecution { id: ExecutionId(id), workflow_id: format!("o{id}"), request_id, ..new() };
+        Append { create: Some(Box::new(new)), ..bare(id) }
+    }
+
+    fn close(id: i64, consumed: Vec<i64>) -> Append {
+        let row = RowChange { status: Some(ExecutionStatus::Completed), ..RowChange::default() };
+        Append { row: Some(row), consumed, ..bare(id) }
+    }
+
+    #[test]
+    fn only_closes_and_named_starts_lock() {
+        assert!(locks(&[bare(1)]).is_none());
+        let mut fresh = start(2, None);
+        let new = fresh.create.as_mut().unwrap();
+        new.workflow_id.clone_from(&new.run_id);
+        assert!(locks(&[fresh]).is_none(), "a workflow id that was made for it");
+        let some = locks(&[start(2, Some("k")), close(1, vec![])]).unwrap();
+        assert_eq!(some.ids().collect::<Vec<_>>(), ["Request(\"k\")", "Workflow(\"o2\")"]);
+        assert_eq!(some.closes().collect::<Vec<_>>(), [ExecutionId(1)]);
+    }
+
+    #[test]
+    fn a_message_that_was_not_taken_in_keeps_a_close_out() {
+        let locks = locks(&[close(1, vec![8]), close(2, vec![])]).unwrap();
+        let mut out = locks.tried();
+        out.locked.insert(ExecutionId(2));
+        locks.meets(ExecutionId(1), 8, &mut out);
+        locks.meets(ExecutionId(2), 9, &mut out);
+        assert!(out.conflicts.is_empty());
+        locks.meets(ExecutionId(1), 9, &mut out);
+        assert!(out.conflicts.contains(&ExecutionId(1)) && out.leaves_out(ExecutionId(2)));
+    }
+
+    #[test]
+    fn starts_beyond_the_most_wait_for_the_next_batch() {
+        let starts: Vec<Append> = (1..=33).map(|id| start(id, Some("k"))).collect();
+        let all = locks(&starts).unwrap();
+        assert!(all.tried().over.is_empty(), "one request id, 33 workflow ids");
+        let starts: Vec<Append> = (1..=66).map(|id| start(id, None)).collect();
+        let over = locks(&starts).unwrap().tried().over;
+        assert_eq!(over, HashSet::from([ExecutionId(65), ExecutionId(66)]));
+    }
+}

@@ -1,0 +1,47 @@
+//! What the protocol decides, apart from any database: stores lock, encode and execute what is decided here.
+//!
+//! Pure functions of rows that a store has read and of what a caller asks: [`start`] (id policies), [`end`] (terminate, resume,
+//! replace), [`death`] (who is dead, take-over), [`row`] (what an append does to its execution's row), [`send`] (what a sender is
+//! answered), [`outcome`] (the inbox row of an ended attempt), [`guard`] (what a batch locks first), [`notices`] (whom to notify after a
+//! commit). Nothing here knows SQL, except for the fragments that the dialects share.
+
+mod death;
+mod end;
+#[cfg(any(feature = "postgres", feature = "testing"))] // SQLite has one writer and one lock
+mod guard;
+mod notices;
+mod outcome;
+mod row;
+mod send;
+mod start;
+
+#[cfg(any(feature = "postgres", feature = "testing"))]
+pub(super) use death::{Seen, Suspects, judge};
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub(super) use death::{left_columns, taken_over_columns};
+pub(super) use end::{OutsideEnd, TOLD, remembered, terminates};
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub(super) use end::{end_columns, end_deletes, resume_columns};
+#[cfg(any(feature = "postgres", feature = "testing"))]
+pub(super) use guard::{Locks, StartName, start_names};
+pub(super) use notices::Notices;
+#[cfg(any(feature = "postgres", feature = "testing"))]
+pub(super) use notices::{Ended, Notify, Receiver};
+#[cfg(feature = "postgres")]
+pub(super) use outcome::attempt_id;
+#[cfg(any(feature = "sqlite", feature = "testing"))]
+pub(super) use outcome::attempt_request_id;
+#[cfg(feature = "testing")]
+pub(super) use outcome::outcome_body;
+pub(super) use outcome::outcome_json;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub(super) use outcome::outcome_row;
+#[cfg(feature = "testing")]
+pub(super) use row::Recovered;
+pub(super) use row::{NewRow, RowWrite};
+pub(super) use send::not_open;
+#[cfg(feature = "testing")]
+pub(super) use start::allows_reuse;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub(super) use start::reuse_code;
+pub(super) use start::{Found, StartDecision};

@@ -1,0 +1,180 @@
+//! Whom to notify after a commit. A hint in each case: who misses it looks by itself within a second.
+
+use crate::store::append::Append;
+use crate::store::message::MessageKind;
+use crate::store::task::TaskChange;
+#[cfg(any(feature = "postgres", feature = "testing"))]
+use abide_core::Incarnation;
+
+/// Those whom some durable writes concern.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Notices<'a> {
+    /// Clients: an execution may have closed or been suspended.
+    pub(crate) clients: bool,
+    /// All workers: something for one of them, and nobody here knows for which.
+    pub(crate) workers: bool,
+    /// The workers of these task queues: something to claim.
+    pub(crate) queues: Vec<&'a str>,
+}
+
+impl<'a> Notices<'a> {
+    /// Of appends that are committed.
+    pub(crate) fn of(appends: impl IntoIterator<Item = &'a Append>) -> Self {
+        let mut notices = Self::default();
+        for append in appends {
+            notices.add(append);
+        }
+        notices
+    }
+
+    fn add(&mut self, append: &'a Append) {
+        if let Some(row) = &append.row {
+            self.clients |= row.status.is_some();
+            // The owner keeps an old run that it offers; of a new one other builds learn here.
+            if let (Some(_), Some(new)) = (&row.offered_by, &append.create) {
+                self.queue(&new.queue);
+            }
+        }
+        for change in append.task_changes() {
+            match change {
+                TaskChange::Insert(task) | TaskChange::Replace { with: task, .. } => {
+                    task.queue.iter().for_each(|queue| self.queue(queue));
+                }
+                // Whoever runs it has to stop.
+                TaskChange::Drop(_) | TaskChange::Cancel(_) => self.workers = true,
+                TaskChange::Settle { .. } => {}
+            }
+        }
+        // An outcome kept for a suspended execution concerns its next owner, whom a claim finds.
+        self.workers |= append.messages.iter().any(|message| message.kind != MessageKind::Attempt);
+    }
+
+    fn queue(&mut self, name: &'a str) {
+        if !self.queues.contains(&name) {
+            self.queues.push(name);
+        }
+    }
+
+    /// Whether a worker has to look.
+    #[cfg(feature = "sqlite")]
+    pub(crate) fn concern_workers(&self) -> bool {
+        self.workers || !self.queues.is_empty()
+    }
+}
+
+/// Whom something for one execution concerns: its owner, or who may claim it.
+#[cfg(any(feature = "postgres", feature = "testing"))]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Receiver {
+    pub(crate) owner: Option<Incarnation>,
+    pub(crate) queue: String,
+}
+
+/// A run that was ended from outside.
+#[cfg(any(feature = "postgres", feature = "testing"))]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Ended {
+    pub(crate) owner: Option<Incarnation>,
+}
+
+/// Who brings notices to the workers and clients of all processes.
+#[cfg(any(feature = "postgres", feature = "testing"))]
+pub(crate) trait Notify {
+    /// Something that a client may wait for.
+    fn notify_clients(&self);
+    /// Something for a worker, and nobody here knows which.
+    fn notify_workers(&self);
+    /// Something for this worker.
+    fn notify_worker(&self, worker: Incarnation);
+    /// Something to claim in this task queue.
+    fn notify_queue(&self, queue: &str);
+
+    /// Something for an execution.
+    fn notify_receiver(&self, receiver: &Receiver) {
+        match receiver.owner {
+            Some(owner) => self.notify_worker(owner),
+            None => self.notify_queue(&receiver.queue),
+        }
+    }
+
+    /// These runs were ended from outside: their owners have to drop them.
+    fn notify_ended(&self, ended: &[Ended]) {
+        for ended in ended {
+            ended.owner.into_iter().for_each(|owner| self.notify_worker(owner));
+            self.notify_clients();
+        }
+    }
+
+    /// What some appends have to tell.
+    fn notify(&self, notices: &Notices<'_>) {
+        notices.queues.iter().for_each(|queue| self.notify_queue(queue));
+        if notices.workers {
+            self.notify_workers();
+        }
+        if notices.clients {
+            self.notify_clients();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::status::ExecutionStatus;
+    use crate::store::append::RowChange;
+    use crate::store::message::NewMessage;
+    use crate::store::task::NewTask;
+    use abide_core::{EventId, ExecutionId, Incarnation};
+
+    fn append() -> Append {
+        Append::bare(Incarnation(1), ExecutionId(1), 1)
+    }
+
+    fn task(queue: Option<&str>) -> NewTask {
+        NewTask {
+            activity: EventId(2),
+            attempt: 1,
+            queue: queue.map(str::to_owned),
+            name: "charge".to_owned(),
+            input: String::new(),
+            limits: "{}".to_owned(),
+            run_at_ms: 1,
+            start_by_ms: None,
+            close_by_ms: None,
+        }
+    }
+
+    fn message(kind: MessageKind) -> NewMessage {
+        let (request_id, body) = ("r".to_owned(), "{}".to_owned());
+        NewMessage { execution: ExecutionId(2), kind, request_id, body, at_ms: 1 }
+    }
+
+    #[test]
+    fn a_turn_of_its_own_concerns_nobody() {
+        let settle = TaskChange::Settle { activity: EventId(2), attempt: 1 };
+        let row = RowChange { wake_at_ms: Some(Some(1)), ..RowChange::default() };
+        let quiet = Append {
+            row: Some(row),
+            tasks: vec![settle, TaskChange::Insert(task(None))],
+            messages: vec![message(MessageKind::Attempt)],
+            ..append()
+        };
+        assert_eq!(Notices::of([&append(), &quiet]), Notices::default());
+    }
+
+    #[test]
+    fn each_is_told_what_concerns_it_once() {
+        let with = |tasks| Append { tasks, ..append() };
+        let gpu = with(vec![TaskChange::Insert(task(Some("gpu")))]);
+        let again = with(vec![TaskChange::Replace { of: 1, with: task(Some("gpu")) }]);
+        let notices = Notices::of([&gpu, &again]);
+        assert_eq!(notices, Notices { queues: vec!["gpu"], ..Notices::default() });
+        for stops in [TaskChange::Drop(EventId(2)), TaskChange::Cancel(EventId(2))] {
+            assert!(Notices::of([&with(vec![stops])]).workers);
+        }
+        assert!(Notices::of([&Append { messages: vec![message(MessageKind::Signal)], ..append() }]).workers);
+        let status = Some(ExecutionStatus::Suspended);
+        let suspends = Append { row: Some(RowChange { status, ..RowChange::default() }), ..append() };
+        assert_eq!(Notices::of([&suspends]), Notices { clients: true, ..Notices::default() });
+    }
+}

@@ -1,0 +1,62 @@
+//! Looking executions up. On the pool of readers, which sees every commit that was acknowledged.
+
+use super::store::SqliteStore;
+use crate::store::row::{all, execution, execution_columns};
+use crate::store::{ExecutionRow, Filter, Find, Lookup, Page, StoreFuture};
+use sqlx::{QueryBuilder, Sqlite};
+
+impl Lookup for SqliteStore {
+    fn find(&self, by: Find) -> StoreFuture<'_, Option<ExecutionRow>> {
+        let mut query = QueryBuilder::<Sqlite>::new("SELECT ");
+        query.push(execution_columns!("")).push(" FROM execution e WHERE ");
+        match by {
+            Find::Execution(id) => query.push("e.id = ").push_bind(id.0),
+            // The open one, if there is one, else the newest: an id is made of a process's block and a counter, so
+            // the newest by id alone may be another process's older one.
+            Find::WorkflowId(id) => query
+                .push("e.workflow_id = ")
+                .push_bind(id)
+                .push(" ORDER BY e.status < 10 DESC, e.created_at DESC, e.id DESC LIMIT 1"),
+        };
+        Box::pin(self.reading(async move |readers| {
+            query.build().fetch_optional(readers).await?.as_ref().map(execution).transpose()
+        }))
+    }
+
+    fn list(&self, filter: Filter) -> StoreFuture<'_, Page> {
+        let len = filter.page_len();
+        let mut query = list_query(&filter);
+        query.push(" ORDER BY e.run_id DESC LIMIT ").push_bind(len as i64 + 1);
+        Box::pin(self.reading(async move |readers| {
+            Ok(Page::of(all(&query.build().fetch_all(readers).await?, execution)?, len))
+        }))
+    }
+}
+
+fn list_query(filter: &Filter) -> QueryBuilder<Sqlite> {
+    let mut query = QueryBuilder::<Sqlite>::new("SELECT ");
+    query.push(execution_columns!("")).push(" FROM execution e WHERE 1");
+    if !filter.statuses.is_empty() {
+        query.push(" AND e.status IN (");
+        let mut codes = query.separated(", ");
+        for status in &filter.statuses {
+            codes.push_bind(status.code());
+        }
+        query.push(")");
+    }
+    if let Some(workflow_type) = &filter.workflow_type {
+        query.push(" AND e.type = ").push_bind(workflow_type.clone());
+    }
+    if let Some(queue) = &filter.queue {
+        query.push(" AND e.queue = ").push_bind(queue.clone());
+    }
+    if let Some(prefix) = &filter.id_prefix {
+        // Knows no wildcards. By bytes: `substr` of a text ends at a NUL.
+        query.push(" AND substr(CAST(e.workflow_id AS BLOB), 1, ").push_bind(prefix.len() as i64);
+        query.push(") = ").push_bind(prefix.clone().into_bytes());
+    }
+    if let Some(after) = &filter.after {
+        query.push(" AND e.run_id < ").push_bind(after.clone());
+    }
+    query
+}

@@ -1,0 +1,48 @@
+//! The section of a batch that changes tasks: what a turn decides about attempts that the database arbitrates (PROTOCOL 22).
+
+use crate::store::decide::outcome_row;
+
+/// What an append means to a row that is there.
+#[derive(Clone, Copy)]
+pub(super) enum Fate {
+    /// Nobody wants it any more.
+    Dropped = 0,
+    /// The owner decides the attempt: without the row it was decided otherwise.
+    Decided = 1,
+    /// To be stopped; not begun, its outcome is there at once.
+    Cancelled = 2,
+}
+
+/// The batch's section. `$12`: execution, activity, attempt, fate, time; `$13`: what comes, its input cut out of the blob.
+/// What was claimed and is cancelled stays, with its mark.
+pub(super) const CHANGES: [&str; 5] = [
+    "
+SELECT json_extract('{}', 'abide_conflict_' || x.key) FROM json_each($12) x
+WHERE x.value->>3 = 1 AND NOT EXISTS (SELECT 1 FROM task t
+    WHERE t.execution = x.value->>0 AND t.activity = x.value->>1 AND t.attempt = x.value->>2)",
+    concat!(
+        "
+INSERT INTO inbox (execution, kind, request_id, body, at)
+SELECT ",
+        outcome_row!("t.", "'\"cancelled\"'"),
+        ", x.value->>4
+FROM json_each($12) x CROSS JOIN task t ON t.execution = x.value->>0 AND t.activity = x.value->>1
+WHERE x.value->>3 = 2 AND t.owner IS NULL AND t.queue IS NOT NULL
+ON CONFLICT DO NOTHING"
+    ),
+    "
+UPDATE task SET cancel = 1 WHERE owner IS NOT NULL AND rowid IN (
+    SELECT t.rowid FROM json_each($12) x CROSS JOIN task t ON t.execution = x.value->>0 AND t.activity = x.value->>1
+    WHERE x.value->>3 = 2)",
+    "
+DELETE FROM task WHERE rowid IN (
+    SELECT t.rowid FROM json_each($12) x CROSS JOIN task t ON t.execution = x.value->>0 AND t.activity = x.value->>1
+    WHERE x.value->>3 < 2 OR (t.owner IS NULL AND t.queue IS NOT NULL))",
+    "
+WITH n AS MATERIALIZED (SELECT value AS v FROM json_each($13))
+INSERT INTO task (execution, activity, attempt, queue, name, input, limits, run_at, start_by, close_by, nonce)
+SELECT v->>0, v->>1, v->>2, v->>3, v->>4, CAST(substr($2, v->>5, v->>6) AS TEXT), v->>7, v->>8, v->>9, v->>10, random()
+FROM n WHERE EXISTS (SELECT 1 FROM execution WHERE id = v->>0)
+  AND NOT EXISTS (SELECT 1 FROM json_each($11) c JOIN execution e ON e.id = c.value
+    WHERE c.value = v->>0 AND e.input IS NOT NULL)",
+];
