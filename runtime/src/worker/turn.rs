@@ -146,7 +146,6 @@ fn warn_of_length(live: &mut Live) {
 
 /// A closed execution does not need the input. An outcome's row is deleted with the close. A message does not
 /// get here, because messages are taken in before a close.
-/// so this is rare.
 fn refuse(live: &mut Live, origin: Pending, origins: &mut Vec<Pending>) {
     match (&origin.input, origin.row) {
         (Input::Attempt { .. }, _) => origins.push(origin),
