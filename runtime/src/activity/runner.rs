@@ -165,9 +165,8 @@ impl Runner {
         token
     }
 
-    /// Waits for a free slot, then takes up to `most` free slots. Empty if nothing may start any more. If the
-    /// worker has `own` workflows, half of the free slots stay free, so that their activities need not wait
-    /// until a claim is answered.
+    /// Waits for a free slot, then takes up to `most` free slots. Empty if nothing may start any more. With
+    /// `own` workflows, half of the free slots stay free: their activities need not wait for a claim.
     pub(crate) async fn reserve(&self, most: usize, own: bool) -> Vec<Slot> {
         let first = tokio::select! {
             biased;
