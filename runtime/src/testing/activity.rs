@@ -43,7 +43,8 @@ impl Default for ActivityEnv {
 }
 
 impl ActivityEnv {
-    /// Attempt 1 of activity 1 of workflow `test-workflow` of type `TestWorkflow`, run `test-run`, without a deadline.
+    /// Attempt 1 of activity 1 of workflow `test-workflow` of type `TestWorkflow`, run `test-run`, without a
+    /// deadline.
     pub fn new() -> Self {
         let info = AttemptInfo {
             workflow_id: Arc::from("test-workflow"),
