@@ -275,8 +275,7 @@ impl Host {
         Ok(future.await)
     }
 
-    /// Runs the future that starts a worker. In a test's process it runs on that process's thread, whoever
-    /// calls.
+    /// Runs the future that starts a worker. In a test's process it always runs on that process's thread.
     pub(crate) async fn inside<T: Send + 'static>(
         &self,
         future: impl Future<Output = T> + Send + 'static,

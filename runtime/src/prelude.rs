@@ -1,5 +1,5 @@
-//! All names that a program with workflows, activities, a worker and a client needs: `use
-//! abide::prelude::*;`.
+//! All names that a program with workflows, activities, a worker and a client needs:
+//! `use abide::prelude::*;`.
 
 pub use crate::activity::ActivityContext;
 pub use crate::{

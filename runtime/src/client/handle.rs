@@ -305,10 +305,10 @@ impl<E: Fault> std::error::Error for QueryError<E> {
     }
 }
 
-/// What the caller of a query gets: [`Result<T>`](crate::Result) for a plain query, `Result<T,
-/// QueryError<E>>` for one that returns a `Result`. There are no bounds on the types here. Whether history
-/// can keep them is checked where the [`QueryCodec`] is created, so that rustc reports an unsuitable type
-/// once.
+/// What the caller of a query gets: [`Result<T>`](crate::Result) for a plain query,
+/// `Result<T, QueryError<E>>` for one that returns a `Result`. There are no bounds on the types here. Whether
+/// history can keep them is checked where the [`QueryCodec`] is created, so that rustc reports an unsuitable
+/// type once.
 pub trait Answer: 'static {
     /// What the handler returns.
     type Returned;

@@ -1,4 +1,4 @@
-//! Remembers which task queues were checked recently, so that the log warns about each once a minute, not at
+//! Remembers which task queues the log has warned about, so that it warns about each once a minute, not at
 //! each start.
 
 use std::collections::HashMap;
@@ -6,18 +6,19 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// The least time between two checks of one task queue.
+/// The least time between two warnings about one task queue.
 const TOLD_EVERY: Duration = Duration::from_secs(60);
 
-/// How many task queues are remembered. Above this, further ones are not checked until an entry expires.
+/// How many task queues are remembered. Above this, further ones are not checked until an entry is removed.
 const REMEMBERED: usize = 256;
 
-/// The task queues and workflow types that this process has checked recently.
+/// The task queues and workflow types that this process has recently warned about, or is checking now.
 #[derive(Default)]
 pub(crate) struct Looks(Mutex<HashMap<(String, String), Instant>>);
 
 impl Looks {
-    /// Whether the caller should check: no one has within [`TOLD_EVERY`].
+    /// Whether the caller should check this task queue. If so, no other caller does within [`TOLD_EVERY`],
+    /// unless [`Looks::give_back`] is called.
     pub(super) fn take(&self, queue: &str, workflow_type: &str) -> bool {
         let mut taken = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();

@@ -173,8 +173,8 @@ impl<D: ActivityDef> Mock<D> {
         self.lock().calls.len()
     }
 
-    /// Asserts that an attempt was made with these arguments, a tuple: `charges.assert_called_with((order,
-    /// 990))`.
+    /// Asserts that an attempt was made with these arguments, a tuple:
+    /// `charges.assert_called_with((order, 990))`.
     ///
     /// # Panics
     /// If there was none. The message lists the calls.

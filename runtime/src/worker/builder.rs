@@ -216,8 +216,8 @@ impl WorkerBuilder {
         self
     }
 
-    /// How long [`Worker::shutdown`] lets running activities finish before it asks them to stop. Default: 10
-    /// s.
+    /// How long [`Worker::shutdown`] lets running activities finish before it asks them to stop. Default:
+    /// 10 s.
     pub fn shutdown_grace(mut self, grace: Duration) -> Self {
         self.options.grace = grace;
         self

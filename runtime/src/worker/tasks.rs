@@ -54,8 +54,8 @@ struct Entry {
 #[derive(Default)]
 pub(super) struct Tasks {
     table: Mutex<BTreeMap<TaskKey, Entry>>,
-    /// Held from a claim until its tasks are in the table. Whoever holds it sees in the table all tasks that
-    /// the database assigns to this worker, unless the answer to a claim was lost.
+    /// A claim holds this until its tasks are in the table. So code that holds it sees in the table all tasks
+    /// that the database assigns to this worker, unless the answer to a claim was lost.
     claiming: tokio::sync::Mutex<()>,
     /// The answer to a claim was lost: the claim may have taken tasks that are not in the table.
     doubtful: AtomicBool,

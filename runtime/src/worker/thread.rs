@@ -307,8 +307,8 @@ impl Thread {
             live.armed_ms = Some(due_ms);
             self.timers.push(Reverse((due_ms, live.id)));
         }
-        // Entries of closed executions stay until they are due. This removes them when the heap is more than
-        // twice as long as the table of live executions.
+        // Entries of closed executions stay until they are due. They are removed when the heap is more than
+        // twice as long as the table of live executions (plus 1,024).
         if self.timers.len() > 2 * self.live.len() + 1_024 {
             let armed =
                 |at_ms, id: &ExecutionId| self.live.get(id).is_some_and(|l| l.armed_ms == Some(at_ms));

@@ -1,5 +1,5 @@
-//! Random workflows under random faults, checked against a model of their possible results: `cargo run -p
-//! simulation -- --store sqlite --runs 20`.
+//! Random workflows under random faults, checked against a model of their possible results:
+//! `cargo run -p simulation -- --store sqlite --runs 20`.
 //!
 //! A seed gives a scenario: programs, and what clients do with them. It is played on several processes over
 //! one database, while processes are paused and killed. Then the oracle checks the histories against what ran

@@ -1,5 +1,6 @@
-//! Compares abide with the raw limit of its store: `cargo run --release -p bench -- --store sqlite w1 w2
-//! [--json]`, or `--store postgres`, on a throw-away cluster or the database of `DATABASE_URL`.
+//! Compares abide with the raw limit of its store:
+//! `cargo run --release -p bench -- --store sqlite w1 w2 [--json]`, or `--store postgres`, on a throw-away
+//! cluster or the database of `DATABASE_URL`.
 //!
 //! For each workload and number of workflows in flight, the engine and the raw driver take turns in the same
 //! run, each on its own database. The raw driver has no engine: it writes the same appends with the same row

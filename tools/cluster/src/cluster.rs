@@ -60,7 +60,7 @@ pub enum Mode {
 #[derive(Debug)]
 pub struct Cluster {
     server: Server,
-    /// The folder of its own folder and those of its replicas.
+    /// The folder that contains the cluster's own folder and those of its replicas.
     folder: PathBuf,
     replicas: Mutex<usize>,
 }

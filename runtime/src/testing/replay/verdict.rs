@@ -156,7 +156,7 @@ impl View<'_> {
         let right = std::iter::once(right.to_owned()).chain(site).collect();
         let message = match reason.message.split_once(". Deploy") {
             Some((what, _)) if reason.code == "AB0202" => what.to_owned(),
-            // Whoever reads the report has the history anyway, so it may show values.
+            // The reader of a report has the history anyway, so the report may show values.
             _ => reason.told(true),
         };
         self.stopped(&reason.code, at, right, message, advice.to_owned())
