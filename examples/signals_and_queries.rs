@@ -1,6 +1,7 @@
-//! Talking to a running workflow: signals change its state, queries read it, both as typed methods of its handle.
+//! Communicating with a running workflow: signals change its state, queries read it. Both are typed methods
+//! of its handle.
 //!
-//! `cargo run --example signals_and_queries`. An auction takes bids until nobody has bid for a while.
+//! `cargo run --example signals_and_queries`. An auction takes bids until there was no bid for a while.
 
 use abide::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -28,7 +29,7 @@ async fn mail(to: String, text: String) {
 impl Auction {
     #[run]
     async fn run(&mut self, lot: String) -> Result<Option<Bid>, Failure> {
-        // Wakes whenever a signal has changed the state and looks again.
+        // Wakes whenever a signal has changed the state, and evaluates the condition again.
         let mut seen = 0;
         while workflow::until!(self.bids.len() > seen).timeout(Duration::from_millis(500)).await.is_ok() {
             seen = self.bids.len();
@@ -41,7 +42,7 @@ impl Auction {
         Ok(winner)
     }
 
-    /// A signal is durable once its call has returned. A plain `fn` runs at once.
+    /// A signal is durable when its call has returned. A plain `fn` runs at once.
     #[signal]
     fn bid(&mut self, by: String, cents: u64) {
         if !self.closed && self.highest().is_none_or(|best| cents > best.cents) {
@@ -49,7 +50,7 @@ impl Auction {
         }
     }
 
-    /// An `async fn` may run activities, beside `run`.
+    /// An `async fn` may run activities, concurrently with `run`.
     #[signal]
     async fn ask(&mut self, by: String, question: String) {
         let standing = self.highest().map_or(0, |best| best.cents);
@@ -58,7 +59,7 @@ impl Auction {
         let _ = answer.await;
     }
 
-    /// `&self`: a query cannot change anything, and the compiler sees to it.
+    /// A query takes `&self`, so the compiler ensures that it changes nothing.
     #[query]
     fn highest_bid(&self) -> Option<Bid> {
         self.highest().cloned()
@@ -93,7 +94,8 @@ mod tests {
     use super::*;
     use abide::testing::{TestEnv, mock};
 
-    /// Bids at chosen times of the environment's clock: each comes before the auction has been quiet for half a second.
+    /// Bids at chosen times of the environment's clock. Each comes before the auction was quiet for half a
+    /// second.
     #[tokio::test]
     async fn the_highest_bid_wins_when_nobody_bids_any_more() -> Result<(), Failure> {
         let env = TestEnv::start().await?;

@@ -1,20 +1,20 @@
-//! Durable time: sleep, timeout, racing a timer against work, and the workflow's own clock.
+//! Durable time: sleep, timeout, racing a timer against an activity, and the workflow's own clock.
 //!
-//! `cargo run --example timers`. The same code works with `days(30)`: a waiting workflow holds no thread, and its
-//! timers run on while the program is down.
+//! `cargo run --example timers`. The same code works with `days(30)`: a waiting workflow holds no thread, and
+//! its timers continue while the program is not running.
 
 use abide::prelude::*;
 use std::time::Duration;
 
 const TICK: Duration = Duration::from_millis(200);
 
-/// Takes as long as it is told to, unless nobody waits any more: cancellation is a request, and an activity that
-/// may run long looks for it.
+/// Takes the given time, unless it is cancelled. Cancellation is a request: an activity that may run long
+/// must check for it.
 #[activity(start_to_close = "90s")]
 async fn brew(cup: u32, takes_ms: u64) -> Result<String, Failure> {
     let context = activity::context();
     tokio::select! {
-        // An error: `Ok` would be recorded as a cup that is ready.
+        // Return an error: `Ok` would be recorded as a cup that is ready.
         () = context.cancelled() => Err(Failure::new(format!("cup {cup} was poured away"))),
         () = tokio::time::sleep(Duration::from_millis(takes_ms)) => Ok(format!("cup {cup}")),
     }
@@ -28,20 +28,20 @@ async fn breakfast() -> Result<Vec<String>, Failure> {
     workflow::sleep(TICK).await;
     log.push("slept".to_string());
 
-    // A limit on anything: the loser is dropped, and dropping cancels it.
+    // A time limit on any future. At the limit the future is dropped, which cancels the activity.
     match workflow::timeout(TICK, brew(1, 60_000)).await {
         Ok(cup) => log.push(format!("{} in time", cup?)),
         Err(elapsed) => log.push(format!("cup 1: {elapsed}")),
     }
 
-    // Whichever comes first. The branches are tried from top to bottom, always: tokio's `select!` picks at random,
-    // which a replay could not repeat.
+    // Waits for the first of several futures. The branches are always polled from top to bottom. tokio's
+    // `select!` picks at random, which a replay could not repeat.
     workflow::select! {
         cup = brew(2, 10) => log.push(format!("{} was first", cup?)),
         _ = workflow::sleep(TICK) => log.push("the timer was first".to_string()),
     }
 
-    // `now()` is the time of the newest event, so that a replay sees the same.
+    // `now()` is the time of the newest event, so that a replay sees the same time.
     let took = workflow::now().duration_since(started);
     log.push(format!("took at least 400 ms: {}", took.as_millis() >= 400));
     Ok(log)
@@ -67,7 +67,7 @@ mod tests {
     use super::*;
     use abide::testing::{TestEnv, mock};
 
-    /// In the environment's time, not in ours: a cup that takes a minute is poured away at once.
+    /// This runs in the environment's time: a cup that takes a minute is cancelled at once.
     #[tokio::test]
     async fn the_first_cup_is_late_and_the_second_is_not() -> Result<(), Failure> {
         let env = TestEnv::start().await?;

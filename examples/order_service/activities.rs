@@ -1,9 +1,9 @@
-//! The activities: everything that touches the outside world. Each may run more than once (a kill, a lost answer,
-//! a time-out), so each hands its idempotency key to the provider.
+//! The activities: all effects on the outside world. Each may run more than once (after a kill, a lost answer
+//! or a time-out), so each passes its idempotency key to the provider.
 //!
-//! Two kinds of failure: *transient* ones (a gateway that does not answer) are tried again without limit, and the
-//! rest (a declined card) at once fail the call. So it does not matter how often the program is killed: an order
-//! ends the same way.
+//! There are two kinds of failure. *Transient* ones (a gateway that does not answer) are retried without
+//! limit. All others (a declined card) fail the call at once. So it does not matter how often the program is
+//! killed: an order ends the same way.
 
 use crate::ledger::{Entry, Kind, Ledger};
 use crate::orders::{Address, Customer, Item};
@@ -11,14 +11,14 @@ use abide::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// Proof of a payment: what a refund needs.
+/// Proof of a payment. A refund needs it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Receipt {
     pub order: String,
     pub cents: i64,
 }
 
-/// Why a provider said no. One type for all three keeps the example short.
+/// Why a provider refused. One type for all three providers keeps the example short.
 #[derive(Clone, Debug, PartialEq, thiserror::Error, Serialize, Deserialize)]
 pub enum Refusal {
     #[error("card declined: {0}")]
@@ -32,7 +32,7 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// Only these are worth another attempt.
+    /// Only transient failures are retried.
     pub fn is_transient(&self) -> bool {
         matches!(self, Self::Transient(_))
     }
@@ -44,7 +44,8 @@ impl From<std::io::Error> for Refusal {
     }
 }
 
-/// The three providers. Registered as a value, so that activities can use what it holds: a client, a pool, a file.
+/// The three providers. They are registered as a value, so that activities can use its fields: a client, a
+/// pool, a file.
 pub struct Providers {
     pub ledger: Ledger,
 }
@@ -55,7 +56,7 @@ pub struct Providers {
     retry_if = Refusal::is_transient
 )]
 impl Providers {
-    /// Warehouse: puts one item aside.
+    /// Warehouse: reserves one item.
     pub async fn reserve(&self, order: String, item: Item) -> Result<(), Refusal> {
         latency(90).await;
         if matches!(item.sku.as_str(), "LAMP-ARC" | "STOOL-OAK") {
@@ -64,13 +65,13 @@ impl Providers {
         self.record(Kind::Reserve, order, 0).await
     }
 
-    /// Warehouse: puts everything of an order back on the shelf; does no harm where nothing was reserved.
+    /// Warehouse: releases all items of an order. Harmless if nothing was reserved.
     pub async fn release(&self, order: String) -> Result<(), Refusal> {
         latency(40).await;
         self.record(Kind::Release, order, 0).await
     }
 
-    /// Bank: takes the money. Declines by the card alone.
+    /// Bank: takes the money. Only the card decides whether it declines.
     pub async fn charge(&self, order: String, card: String, cents: i64) -> Result<Receipt, Refusal> {
         latency(160).await;
         match card.as_str() {
@@ -79,7 +80,8 @@ impl Providers {
             "4000000000000069" => return Err(Refusal::Declined("card expired".into())),
             _ => self.record(Kind::Charge, order.clone(), cents).await?,
         }
-        // The worst kind of network: the money is taken, the answer is lost. The next attempt brings the same key.
+        // The worst network failure: the money is taken, and the answer is lost. The next attempt sends the
+        // same key.
         if card == "4000000000000119" && activity::context().attempt() == 1 {
             return Err(Refusal::Transient("the gateway did not answer".into()));
         }
@@ -98,7 +100,7 @@ impl Providers {
         self.record(Kind::Pack, order, 0).await
     }
 
-    /// Carrier: prints the label and answers with the tracking number.
+    /// Carrier: prints the label and returns the tracking number.
     pub async fn print_label(&self, order: String, carrier: String, to: Address) -> Result<String, Refusal> {
         latency(110).await;
         if matches!(to.country.as_str(), "AQ" | "FO") {
@@ -127,7 +129,7 @@ impl Providers {
     }
 }
 
-/// Providers are far away. Activities may use any async library: this is tokio's own sleep.
+/// Simulates the network. Activities may use any async library: this is tokio's own sleep.
 async fn latency(ms: u64) {
     tokio::time::sleep(Duration::from_millis(ms)).await;
 }

@@ -1,8 +1,9 @@
-//! The outside world's memory: a file to which the fake providers append what they did. It stands for the books of
-//! a bank and a warehouse, so it is no part of the database and knows nothing of workflows.
+//! The records of the outside world: a file to which the fake providers append what they did. It stands for
+//! the books of a bank and a warehouse, so it is not in the database and knows nothing of workflows.
 //!
-//! It never deduplicates. An activity runs *at least once*: one that was killed between its effect and the commit of
-//! its result runs again and writes a second line, with the same idempotency key. Whoever reads the books counts keys.
+//! It does not deduplicate. An activity runs *at least once*: if it is killed between its effect and the
+//! commit of its result, it runs again and writes a second line with the same idempotency key. Readers of the
+//! books count each key once.
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -15,10 +16,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Entry {
     pub kind: Kind,
-    /// The same for each attempt of one activity, whatever happens in between.
+    /// The idempotency key: the same for each attempt of one activity.
     pub key: String,
     pub order: String,
-    /// The amount charged or refunded; 0 for what moves no money.
+    /// The amount charged or refunded. 0 for entries without money.
     pub cents: i64,
 }
 
@@ -39,15 +40,15 @@ pub enum Kind {
 pub struct Ledger(Arc<Mutex<File>>);
 
 impl Ledger {
-    /// Opens the file, or makes it. Other processes may have it open too.
+    /// Opens the file, or creates it. Other processes may have it open too.
     pub fn open(path: &Path) -> io::Result<Self> {
         let file = OpenOptions::new().create(true).append(true).open(path)?;
         Ok(Self(Arc::new(Mutex::new(file))))
     }
 
-    /// Appends one line and returns when the disk has it. It begins with a line break too: somebody's last line may have
-    /// been cut short, by a kill or a power cut, and must not spoil this one. Its writer was never told that it is there,
-    /// and will write it again.
+    /// Appends one line, and returns when it is on the disk. A line break is written before the line too: the
+    /// last line of a process that was killed, or of a power cut, may be incomplete and must not damage this
+    /// one. The writer of the incomplete line got no confirmation, and will write the line again.
     pub async fn append(&self, entry: Entry) -> io::Result<()> {
         let file = Arc::clone(&self.0);
         let write = move || {
@@ -60,14 +61,14 @@ impl Ledger {
     }
 }
 
-/// What the ledger says, each idempotency key counted once.
+/// The totals of the ledger, with each idempotency key counted once.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Books {
     pub charges: usize,
     pub refunds: usize,
     pub charged_cents: i64,
     pub refunded_cents: i64,
-    /// Lines whose key was there before: activities that ran twice.
+    /// Lines with a key that occurred before: activities that ran twice.
     pub repeated: usize,
 }
 
@@ -80,7 +81,7 @@ impl Books {
     fn count(text: &str) -> Self {
         let mut books = Self::default();
         let mut seen = BTreeMap::new();
-        // A line that does not parse is empty or was cut short: see `Ledger::append`.
+        // A line that does not parse is empty or incomplete: see `Ledger::append`.
         for entry in text.lines().filter_map(|line| serde_json::from_str::<Entry>(line).ok()) {
             if seen.insert(entry.key, entry.kind).is_some() {
                 books.repeated += 1;
@@ -122,7 +123,7 @@ mod tests {
         ledger.append(charge("a/1")).await.unwrap();
         ledger.append(charge("b/1")).await.unwrap();
         drop(ledger);
-        // A kill in the middle of a line.
+        // Simulate a kill in the middle of a line.
         let torn = fs::read(&path).unwrap();
         fs::write(&path, &torn[..torn.len() - 9]).unwrap();
 

@@ -4,15 +4,16 @@
 //! cargo run --release --example order_service
 //! ```
 //!
-//! It takes 200 orders from `orders.json`, runs each as a workflow, and ends with a summary that it compares with the
-//! payment provider's own books. Kill it whenever you like and run it again: it goes on where it was, and ends with
-//! the very same summary. Read `workflow.rs` first, then `activities.rs`.
+//! It takes 200 orders from `orders.json`, runs each as a workflow, and ends with a summary that it compares
+//! with the payment provider's own books. Kill it at any time and run it again: it continues where it
+//! stopped, and ends with exactly the same summary. Read `workflow.rs` first, then `activities.rs`.
 //!
-//! `ORDER_SERVICE_DIR` says where its database and the providers' ledger lie; by default in `target/order_service`.
+//! `ORDER_SERVICE_DIR` is the folder of its database and the providers' ledger. Default:
+//! `target/order_service`.
 //!
-//! With `--features postgres` and `DATABASE_URL=postgres://..` it works on Postgres, in the schema `order_service`, and may
-//! run several times at once: the processes share the orders and the ledger, and each ends with the same summary, whoever
-//! is killed.
+//! With `--features postgres` and `DATABASE_URL=postgres://..` it uses Postgres, in the schema
+//! `order_service`, and may run several times at once. The processes share the orders and the ledger, and
+//! each ends with the same summary, whichever of them is killed.
 
 // A program has no callers: a plain `pub` reads better than `pub(crate)`.
 #![allow(unreachable_pub)]
@@ -86,7 +87,7 @@ async fn serve(dir: &Path) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Postgres where `DATABASE_URL` says so, else a file.
+/// Opens Postgres if `DATABASE_URL` is set, otherwise a file.
 async fn open(dir: &Path) -> Result<Abide> {
     if let Ok(url) = std::env::var("DATABASE_URL") {
         println!("database: the schema `order_service` of DATABASE_URL");
@@ -97,7 +98,7 @@ async fn open(dir: &Path) -> Result<Abide> {
     Ok(Abide::open(&file).await?)
 }
 
-/// Says what an earlier run left.
+/// Prints what an earlier run left.
 async fn announce(client: &Client, orders: usize) -> Result<()> {
     let page = client.list(ListFilter::new().workflow_type("OrderWorkflow").limit(1_000)).await?;
     let (open, done): (Vec<_>, Vec<_>) = page.executions.iter().partition(|order| order.status.is_open());
@@ -111,7 +112,8 @@ async fn announce(client: &Client, orders: usize) -> Result<()> {
     Ok(())
 }
 
-/// Under `target/` of the workspace that cargo runs us from, so that it does not matter in which folder.
+/// A folder under `target/` of the workspace from which cargo runs this program, independent of the current
+/// folder.
 fn directory() -> PathBuf {
     if let Some(dir) = std::env::var_os("ORDER_SERVICE_DIR") {
         return dir.into();
@@ -121,7 +123,7 @@ fn directory() -> PathBuf {
     workspace.join("target").join("order_service")
 }
 
-/// What `RUST_LOG` asks for, as in `RUST_LOG=warn,abide=debug`; warnings by default.
+/// Sets up the log as `RUST_LOG` says, for example `RUST_LOG=warn,abide=debug`. Default: warnings.
 fn log() {
     let asked = std::env::var("RUST_LOG").ok().and_then(|asked| asked.parse().ok());
     let wanted = asked.unwrap_or_else(|| Targets::new().with_default(LevelFilter::WARN));

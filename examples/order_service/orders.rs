@@ -1,5 +1,5 @@
-//! The orders: what `orders.json` holds. Everything that decides an order's outcome is written in the order itself,
-//! so that the outcome cannot depend on when, or how often, the program was stopped.
+//! The orders in `orders.json`. An order itself contains everything that decides its outcome, so that the
+//! outcome cannot depend on when, or how often, the program was stopped.
 
 use abide::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -12,13 +12,13 @@ pub struct Order {
     pub customer: Customer,
     pub address: Address,
     pub items: Vec<Item>,
-    /// The card number. The payment provider knows some of them as bad.
+    /// The card number. The payment provider declines some of them.
     pub card: String,
     pub carrier: String,
-    /// What the sales desk will say to an order so large that it is asked.
+    /// The sales desk's answer, for orders that are large enough to need approval.
     #[serde(default)]
     pub approval: Option<Approval>,
-    /// The customer asked us to pay now and ship later.
+    /// For orders that the customer pays now and wants shipped later: how the hold ends.
     #[serde(default)]
     pub hold: Option<Hold>,
     /// How long the parcel waits for the carrier's van.
@@ -36,7 +36,7 @@ pub struct Address {
     pub street: String,
     pub postcode: String,
     pub city: String,
-    /// ISO 3166 code of the country.
+    /// The ISO 3166 code of the country.
     pub country: String,
 }
 
@@ -53,7 +53,7 @@ pub struct Item {
 pub enum Approval {
     Granted,
     Refused,
-    /// Nobody will ever look at it: the only orders whose approval times out.
+    /// The desk never answers. Only these approvals time out.
     NeverAnswered,
 }
 
@@ -72,18 +72,19 @@ impl Order {
         serde_json::from_str(include_str!("orders.json"))
     }
 
-    /// What the customer pays.
+    /// The price of the order.
     pub fn total_cents(&self) -> i64 {
         self.items.iter().map(|item| i64::from(item.quantity) * item.unit_cents).sum()
     }
 
-    /// Orders over 500.00 are shown to the sales desk first.
+    /// Orders over 500.00 need the sales desk's approval.
     pub fn needs_approval(&self) -> bool {
         self.total_cents() > 50_000
     }
 
-    /// How long the desk may take. A shop would give each order the same few days. Here the clock runs out only for
-    /// orders that nobody will ever answer: with the program stopped for a week, the others must not lose their answer.
+    /// How long the desk may take. A shop would give each order the same few days. In this example only
+    /// orders that never get an answer time out: even if the program is stopped for a week, the others must
+    /// not lose their answer.
     pub fn answer_within(&self) -> Duration {
         match self.approval {
             Some(Approval::NeverAnswered) => Duration::from_millis(2_500),
@@ -108,7 +109,8 @@ mod tests {
         for order in &orders {
             assert!(order.total_cents() > 0, "{}", order.id);
             assert_eq!(order.needs_approval(), order.approval.is_some(), "{}", order.id);
-            // Who may have to wait for the desk and for the customer could be cancelled before it is paid.
+            // An order that waits for the desk and also for the customer could be cancelled before it is
+            // paid.
             assert!(order.approval.is_none() || order.hold.is_none(), "{}", order.id);
         }
     }

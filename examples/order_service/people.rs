@@ -1,8 +1,8 @@
-//! The people around an order: whoever placed it, the sales desk that grants it, the customer who changes their
-//! mind. They stand for web handlers: code that holds a client and no workflow code.
+//! The people around an order: the one who places it, the sales desk that approves it, the customer who
+//! changes their mind. They stand for web handlers: code that has a client and no workflow code.
 //!
-//! Nothing here remembers what it has done. After a restart everything is said again under the same request id,
-//! and the engine takes each request once.
+//! This code does not remember what it has done. After a restart it sends everything again with the same
+//! request ids, and the engine accepts each request once.
 
 use crate::Result;
 use crate::orders::{Approval, Hold, Order};
@@ -13,10 +13,10 @@ use abide::prelude::*;
 use futures::stream::{StreamExt as _, TryStreamExt as _};
 use std::time::Duration;
 
-/// How many orders are open at a time: what makes the example last about twenty seconds.
+/// How many orders are open at a time. This makes the example last about twenty seconds.
 const OPEN_AT_ONCE: usize = 20;
 
-/// Places every order and sees it through to its end. Orders placed before are found, not placed again.
+/// Places every order and waits until it ends. An order that was placed before is found, not placed again.
 pub async fn place_all(client: &Client, orders: &[Order], board: &Board) -> Result<Vec<Ending>> {
     let each = orders.iter().map(|order| see_through(client, order, board));
     futures::stream::iter(each).buffer_unordered(OPEN_AT_ONCE).try_collect().await
@@ -33,7 +33,7 @@ async fn see_through(client: &Client, order: &Order, board: &Board) -> Result<En
     }
 }
 
-/// Gives back only an error: with all said, it waits to be dropped.
+/// Returns only errors. When everything is sent, it waits until it is dropped.
 async fn play_the_people(handle: &Handle<OrderWorkflow>, order: &Order) -> abide::Error {
     let said = async {
         if let Some(granted) = desk_answer(order) {
@@ -55,7 +55,7 @@ async fn play_the_people(handle: &Handle<OrderWorkflow>, order: &Order) -> abide
         Ok(())
     };
     match said.await {
-        // AB0407: it is closed, so all was said in an earlier life of this program.
+        // AB0407: the order is closed, so everything was sent in an earlier run of this program.
         Ok(()) => std::future::pending().await,
         Err(abide::Error::ExecutionClosed { .. }) => std::future::pending().await,
         Err(error) => error,
@@ -70,7 +70,7 @@ fn desk_answer(order: &Order) -> Option<bool> {
     }
 }
 
-/// Asks the order where it stands until it is at `status` or past it.
+/// Queries the order's status until it is `status` or later.
 async fn wait_until(handle: &Handle<OrderWorkflow>, status: Status) -> abide::Result<()> {
     while handle.status().await? < status {
         tokio::time::sleep(Duration::from_millis(100)).await;

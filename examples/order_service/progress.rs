@@ -1,4 +1,4 @@
-//! What one sees while it runs: a bar where there is a terminal, else a line now and then.
+//! The progress display: a bar on a terminal, otherwise a line every two seconds.
 
 use crate::workflow::{OrderWorkflow, Status};
 use abide::prelude::*;
@@ -9,10 +9,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 const BAR_CELLS: usize = 20;
-/// A longer line would wrap, and the next one could not be drawn over it.
+/// A longer line would wrap, and the next one could not overwrite it.
 const TERMINAL_COLUMNS: usize = 79;
 
-/// The orders being seen to, and how many have ended.
+/// The orders in progress, and how many have ended.
 #[derive(Clone)]
 pub struct Board {
     orders: usize,
@@ -25,7 +25,7 @@ struct Inner {
     shown: BTreeMap<String, Handle<OrderWorkflow>>,
 }
 
-/// An order on the board, until it is dropped.
+/// An order on the board. It is removed when this is dropped.
 pub struct Shown {
     board: Board,
     id: String,
@@ -55,12 +55,12 @@ impl Board {
             } else {
                 println!("{line}");
             }
-            // Nobody may be reading: that is no reason to stop selling.
+            // The output may have no reader. That is no reason to stop selling.
             let _ = stdout().flush();
         }
     }
 
-    /// Takes the bar away, so that what is printed next starts on a clean line.
+    /// Clears the bar, so that the next output starts on a clean line.
     pub fn clear(&self) {
         if stdout().is_terminal() {
             print!("\r\x1b[2K");
@@ -71,7 +71,7 @@ impl Board {
         let (ended, handles) = self.with(|i| (i.ended, i.shown.values().cloned().collect::<Vec<_>>()));
         let mut standing: BTreeMap<Status, usize> = BTreeMap::new();
         for handle in handles {
-            // A query of an order that ends in this moment may fail; the next line will know.
+            // A query may fail because the order ends at this moment. The next line will be right.
             if let Ok(status) = handle.status().await {
                 *standing.entry(status).or_default() += 1;
             }

@@ -21,20 +21,20 @@ pub enum Ending {
 }
 
 impl Ending {
-    /// Waits for an order's end.
+    /// Waits until the order ends.
     pub async fn of(handle: &Handle<OrderWorkflow>, order: &Order) -> Result<Self> {
         match handle.result().await {
             Ok(shipment) => Ok(Self::Completed { cents: shipment.paid_cents }),
             Err(WorkflowError::Failed(OrderFailed::Delivery(_))) => Ok(Self::Compensated),
             Err(WorkflowError::Failed(_)) => Ok(Self::Rejected),
             Err(WorkflowError::Cancelled) => Ok(Self::Cancelled),
-            // Suspended, terminated, or a refund failed: somebody should look at it.
+            // Suspended, terminated, or a refund failed: an operator should look at it.
             Err(other) => Err(format!("{} did not end as orders do: {other}", order.id).into()),
         }
     }
 }
 
-/// What the last line says.
+/// The numbers of the last line.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Summary {
     orders: usize,
@@ -42,7 +42,7 @@ pub struct Summary {
     rejected: usize,
     compensated: usize,
     cancelled: usize,
-    /// What the completed orders cost, by their own results.
+    /// The total of the completed orders, from their own results.
     completed_cents: i64,
     books: Books,
 }
@@ -64,12 +64,13 @@ impl Summary {
         summary
     }
 
-    /// Calls that the providers saw more than once: a kill or a lost answer came between effect and record.
+    /// How many calls the providers saw more than once, because a kill or a lost answer came between effect
+    /// and record.
     pub fn repeated(&self) -> usize {
         self.books.repeated
     }
 
-    /// Compares what the workflows say with what the bank says. A lost or doubled charge or refund shows here.
+    /// Compares the workflows' results with the bank's books. A lost or repeated charge or refund shows here.
     pub fn check(&self) -> Result<()> {
         let Self { completed, compensated, cancelled, completed_cents, books, .. } = self;
         let equal = [

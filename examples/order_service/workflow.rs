@@ -1,6 +1,6 @@
-//! One order, from the shelf to the door: the workflow.
+//! The workflow of one order, from the shelf to the door.
 //!
-//! It reads like a plain async function, and it survives a kill at any line: after a restart it goes on at the
+//! It reads like a plain async function, and survives a kill at any line: after a restart it continues at the
 //! `.await` where it was. What may go wrong is written where it happens; the saga undoes what was done.
 
 use crate::activities::{Providers, Receipt, Refusal};
@@ -10,7 +10,7 @@ use futures::future::try_join_all;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// The state of one order. Between two awaits it belongs to `run`; at an await, signals and queries see it.
+/// The state of one order. Between two awaits `run` owns it; at an await, signals and queries see it.
 #[derive(Default)]
 pub struct OrderWorkflow {
     status: Status,
@@ -18,7 +18,7 @@ pub struct OrderWorkflow {
     released: bool,
 }
 
-/// Where an order stands.
+/// The status of an order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
@@ -39,7 +39,7 @@ pub struct Shipment {
     pub paid_cents: i64,
 }
 
-/// Why an order was not shipped. It arrives at the client as this very type.
+/// Why an order was not shipped. The client receives this type.
 #[derive(Debug, thiserror::Error, Serialize, Deserialize)]
 pub enum OrderFailed {
     #[error("not in stock: {0}")]
@@ -58,11 +58,11 @@ pub enum OrderFailed {
 impl OrderWorkflow {
     #[run]
     pub async fn run(&mut self, order: Order) -> Result<Shipment, OrderFailed> {
-        // What is registered here runs in reverse order if this function returns an error or is cancelled.
+        // The registered activities run in reverse order if this function returns an error or is cancelled.
         let mut saga = workflow::saga();
 
-        // Registered *before* the call: releasing what was never reserved does no harm, and of three reservations
-        // that run in parallel two may have succeeded.
+        // Registered *before* the call: releasing items that were not reserved is harmless, and if three
+        // reservations run in parallel and one fails, the other two may have succeeded.
         saga.on_failure(Providers::release(order.id.clone()));
         let items = order.items.iter().map(|item| Providers::reserve(order.id.clone(), item.clone()));
         try_join_all(items).await.map_err(OrderFailed::Stock)?;
@@ -71,8 +71,8 @@ impl OrderWorkflow {
             self.ask_the_desk(&order).await?;
         }
 
-        // A charge has no harmless undo, so a cancel that comes now waits until we know whether it went through
-        // and its refund is registered.
+        // A refund is not harmless if there was no charge. So a cancellation that comes now waits until we
+        // know whether the charge succeeded, and until its refund is registered.
         self.status = Status::Paying;
         let receipt = workflow::shielded(async {
             let receipt =
@@ -93,7 +93,7 @@ impl OrderWorkflow {
         let ((), tracking) = workflow::try_join!(Providers::pack(order.id.clone(), pieces), label)
             .map_err(OrderFailed::Delivery)?;
 
-        // A durable timer: it runs on while the program is down.
+        // A durable timer: it continues while the program is not running.
         self.status = Status::AwaitingPickup;
         workflow::sleep(order.pickup_in()).await;
 
@@ -116,7 +116,7 @@ impl OrderWorkflow {
     /// The sales desk's answer.
     #[signal]
     pub fn decide(&mut self, granted: bool) {
-        // The first answer counts: a desk that says it again after a restart changes nothing.
+        // The first answer counts. If the desk repeats it after a restart, nothing changes.
         self.granted.get_or_insert(granted);
     }
 

@@ -1,19 +1,19 @@
-//! The order workflow by itself: the providers are mocked, and the time that desks, customers and vans take is the test
-//! environment's, so that an order of days is over in milliseconds.
+//! The order workflow alone. The providers are mocked. The time that desks, customers and vans take is the
+//! test environment's, so that an order of days is over in milliseconds.
 
 use super::*;
 use crate::orders::{Address, Approval, Customer, Item};
 use abide::testing::{ActivityDef, Mock, TestEnv, mock};
 use abide::{Handle, Worker, WorkflowError};
 
-/// An order that the sales desk is shown and answers so, or that it is not shown.
+/// An order for which the sales desk gives this answer. `None`: an order that needs no approval.
 fn order(approval: Option<Approval>) -> Order {
     let orders = Order::load().unwrap();
     let plain = |order: &&Order| order.hold.is_none() && order.approval == approval;
     orders.iter().find(plain).unwrap().clone()
 }
 
-/// A worker whose providers say yes to everything but, perhaps, to printing a label.
+/// A worker whose providers succeed at everything except, depending on `labels`, at printing a label.
 async fn desk(env: &TestEnv, labels: &Mock<impl ActivityDef>) -> (Worker, Mock<impl ActivityDef>) {
     let refunds = mock(Providers::refund, |_receipt: Receipt| Ok(()));
     let worker = env
@@ -42,13 +42,13 @@ async fn placed(env: &TestEnv, order: Order) -> Handle<OrderWorkflow> {
 async fn an_order_is_approved_paid_and_shipped() {
     let env = TestEnv::start().await.unwrap();
     let printed = |_: String, _: String, _: Address| Ok("T-1".to_owned());
-    // The printer is out of order for a while: the activity's own policy tries again.
+    // The printer is out of order for a while. The activity's own retry policy repeats the attempt.
     let labels = mock(Providers::print_label, printed).fail(3, Refusal::Transient("jammed".into()));
     let (worker, refunds) = desk(&env, &labels).await;
 
     let ordered = order(Some(Approval::Granted));
     let large = placed(&env, ordered.clone()).await;
-    // Time passes only when nothing else can happen: then the order has come to the desk.
+    // Time passes only when nothing else can happen: after this sleep the order waits for the desk.
     env.sleep(std::time::Duration::from_millis(1)).await;
     assert_eq!(large.status().await.unwrap(), Status::AwaitingApproval);
     large.decide(true).await.unwrap();

@@ -1,4 +1,4 @@
-//! The routes. Each is one call of abide's client: a start, a query, a signal, a wait for the result.
+//! The routes. Each makes one call of abide's client: a start, a query, a signal, or a wait for the result.
 
 use crate::orders::{NewOrder, Order, Receipt, Status};
 use crate::refusal::Refusal;
@@ -12,7 +12,7 @@ use axum::{Json, Router};
 use serde::Deserialize;
 use std::time::Duration;
 
-/// How long a request waits for a result, in seconds: where it does not say, and at most.
+/// How long a request waits for a result, in seconds: the default and the maximum.
 const WAIT_S: u64 = 10;
 const LONGEST_WAIT_S: u64 = 60;
 
@@ -22,7 +22,7 @@ struct Service {
     stop: CancellationToken,
 }
 
-/// All routes. Requests that wait end once `stop` is cancelled.
+/// All routes. Waiting requests end when `stop` is cancelled.
 pub fn routes(client: Client, stop: CancellationToken) -> Router {
     Router::new()
         .route("/orders", post(place))
@@ -32,8 +32,8 @@ pub fn routes(client: Client, stop: CancellationToken) -> Router {
         .with_state(Service { client, stop })
 }
 
-/// `POST /orders`: 201 once the order is on the disk. The customer chooses its id, which is also the id of the request: sent again
-/// after a lost answer, it places nothing twice.
+/// `POST /orders`: 201 when the order is on the disk. The customer chooses its id, which is also the request
+/// id: if the request is sent again after a lost answer, it does not place the order twice.
 async fn place(State(service): State<Service>, Json(order): Json<NewOrder>) -> Result<Response, Refusal> {
     let id = order.id.clone();
     let started = service.client.start(Order::run(order)).id(&id).request_id(&id).await?;
@@ -42,7 +42,7 @@ async fn place(State(service): State<Service>, Json(order): Json<NewOrder>) -> R
     Ok((StatusCode::CREATED, location, body).into_response())
 }
 
-/// `GET /orders/{id}`: where it stands.
+/// `GET /orders/{id}`: the order's status.
 async fn status(State(service): State<Service>, Path(id): Path<String>) -> Result<Json<Status>, Refusal> {
     Ok(Json(service.client.handle::<Order>(&id).status().await?))
 }
@@ -52,7 +52,7 @@ struct Approval {
     approved: bool,
 }
 
-/// `POST /orders/{id}/approval`: 204 once the answer is on the disk, 409 where the order has ended.
+/// `POST /orders/{id}/approval`: 204 when the answer is on the disk, 409 if the order has ended.
 async fn approve(
     State(service): State<Service>,
     Path(id): Path<String>,
@@ -67,7 +67,8 @@ struct Wait {
     wait_s: Option<u64>,
 }
 
-/// `GET /orders/{id}/result?wait_s=10`: 200 with the receipt; 202 where it is not there in time, or the service stops.
+/// `GET /orders/{id}/result?wait_s=10`: 200 with the receipt, or 202 if it is not there in time or the
+/// service stops.
 async fn result(
     State(service): State<Service>,
     Path(id): Path<String>,

@@ -10,8 +10,9 @@
 //!
 //! Read `orders.rs` first (the workflow), then `api.rs` (the routes) and `refusal.rs` (errors as statuses).
 //!
-//! It listens on 127.0.0.1 only: it asks nobody who they are. `PORT` is the port, 3000 by default, 0 for a free one. `DATABASE_URL`
-//! is a `sqlite://` URL; by default a file in `target/web`. Ctrl-C and SIGTERM stop it: requests first, then the worker.
+//! It listens only on 127.0.0.1, because it does not authenticate its callers. `PORT` is the port. Default:
+//! 3000; 0 takes a free one. `DATABASE_URL` is a `sqlite://` URL. Default: a file in `target/web`. Ctrl-C and
+//! SIGTERM stop it: first the requests, then the worker.
 
 // A program has no callers: a plain `pub` reads better than `pub(crate)`.
 #![allow(unreachable_pub)]
@@ -32,7 +33,8 @@ use tracing_subscriber::prelude::*;
 
 const QUEUE: &str = "orders";
 
-/// How long open requests may take once the process is asked to stop. A client that sends half a request must not hold it up.
+/// How long open requests may take after the process is asked to stop. A client that sends half a request
+/// must not delay the end.
 const LAST_REQUESTS: Duration = Duration::from_secs(5);
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
@@ -50,7 +52,8 @@ async fn main() -> Result<()> {
     Ok(abide.close().await?)
 }
 
-/// Runs server and worker until the process is asked to stop. The worker ends last: it may have to answer the requests that are open.
+/// Runs server and worker until the process is asked to stop. The worker ends last, because open requests may
+/// need it.
 async fn serve(abide: &Abide, listener: TcpListener) -> Result<()> {
     let mut served = Ok(());
     let serving = async { served = answer(abide.client().task_queue(QUEUE), listener).await };
@@ -58,7 +61,7 @@ async fn serve(abide: &Abide, listener: TcpListener) -> Result<()> {
     served
 }
 
-/// Answers requests; once asked to stop, those that are open.
+/// Serves requests. When asked to stop, it only finishes the open ones.
 async fn answer(client: Client, listener: TcpListener) -> Result<()> {
     let stop = CancellationToken::new();
     let server = axum::serve(listener, api::routes(client, stop.clone()));
@@ -75,7 +78,7 @@ async fn answer(client: Client, listener: TcpListener) -> Result<()> {
     Ok(())
 }
 
-/// Ctrl-C, and what a service manager sends.
+/// Waits for Ctrl-C, or for the signal that a service manager sends.
 async fn asked_to_stop() -> std::io::Result<()> {
     #[cfg(unix)]
     {
@@ -90,7 +93,8 @@ async fn asked_to_stop() -> std::io::Result<()> {
     tokio::signal::ctrl_c().await
 }
 
-/// The URL of the database: by default a file under `target/` of the workspace that cargo runs us from.
+/// The URL of the database. Default: a file under `target/` of the workspace from which cargo runs this
+/// program.
 fn database() -> Result<String> {
     if let Ok(url) = std::env::var("DATABASE_URL") {
         return Ok(url);
@@ -102,7 +106,7 @@ fn database() -> Result<String> {
     Ok(format!("sqlite://{}", folder.join("orders.db").display()))
 }
 
-/// What `RUST_LOG` asks for, as in `RUST_LOG=warn,abide=debug`; warnings by default.
+/// Sets up the log as `RUST_LOG` says, for example `RUST_LOG=warn,abide=debug`. Default: warnings.
 fn log() {
     let asked = std::env::var("RUST_LOG").ok().and_then(|asked| asked.parse().ok());
     let wanted = asked.unwrap_or_else(|| Targets::new().with_default(LevelFilter::WARN));

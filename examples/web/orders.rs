@@ -21,7 +21,7 @@ pub struct Receipt {
     pub cents: i64,
 }
 
-/// Where an order stands.
+/// The status of an order.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
@@ -31,7 +31,7 @@ pub enum Status {
     Booked,
 }
 
-/// Why an order was not booked. It arrives at the client as this very type.
+/// Why an order was not booked. The client receives this type.
 #[derive(Debug, thiserror::Error, Serialize, Deserialize)]
 pub enum OrderFailed {
     #[error("the order was rejected")]
@@ -63,7 +63,7 @@ impl Order {
         Ok(Receipt { order: order.id, number, cents: order.cents })
     }
 
-    /// The first answer counts: one that is sent again changes nothing.
+    /// The first answer counts. An answer that is sent again changes nothing.
     #[signal]
     pub fn approve(&mut self, approved: bool) {
         self.approved.get_or_insert(approved);
@@ -75,7 +75,7 @@ impl Order {
     }
 }
 
-/// Its row and its result are committed together, so an order is booked once, whenever the process is killed.
+/// The row and the result are committed together, so an order is booked once, whenever the process is killed.
 #[activity(transactional, start_to_close = "10s")]
 async fn book(tx: &mut SqliteConnection, order: NewOrder) -> Result<i64, Failure> {
     let insert = "INSERT INTO booking (order_id, customer, cents) VALUES ($1, $2, $3) RETURNING number";
@@ -83,12 +83,12 @@ async fn book(tx: &mut SqliteConnection, order: NewOrder) -> Result<i64, Failure
     Ok(insert.fetch_one(tx).await?)
 }
 
-/// All that a worker of orders needs.
+/// Registers everything that a worker of orders needs.
 pub fn steps(worker: WorkerBuilder) -> WorkerBuilder {
     worker.workflow(Order::run).activity(book)
 }
 
-/// Our own table, in abide's database. Nothing in it forbids two rows for one order: abide sees to it.
+/// Our own table, in abide's database. The table allows two rows for one order; abide prevents them.
 pub async fn create_table(url: &str) -> sqlx::Result<()> {
     let mut connection = SqliteConnection::connect(url).await?;
     let table = "CREATE TABLE IF NOT EXISTS booking \

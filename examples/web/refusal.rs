@@ -1,4 +1,4 @@
-//! Errors as HTTP answers: a status, and a JSON object that tells a program the code and a reader the text.
+//! Errors as HTTP responses: a status, and a JSON object with a code for programs and a text for people.
 
 use crate::orders::OrderFailed;
 use abide::prelude::*;
@@ -6,7 +6,7 @@ use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 
-/// An answer that is no success.
+/// A response that is not a success.
 pub struct Refusal {
     status: StatusCode,
     code: String,
@@ -19,7 +19,7 @@ impl Refusal {
     }
 }
 
-/// What abide's client refuses. abide says which status fits: 404, 409, 422, 503 or 500.
+/// Errors of abide's client. abide says which status fits: 404, 409, 422, 503 or 500.
 impl From<Error> for Refusal {
     fn from(error: Error) -> Self {
         let status = StatusCode::from_u16(error.kind().http_status());
@@ -53,7 +53,7 @@ impl IntoResponse for Refusal {
         let Self { status, code, mut message } = self;
         if status == StatusCode::INTERNAL_SERVER_ERROR {
             tracing::error!(code, message, "a request failed");
-            // What an operator needs to know is not for the caller.
+            // The details are for operators, not for the caller.
             message = "something is wrong here".to_string();
         }
         (status, Json(serde_json::json!({ "code": code, "message": message }))).into_response()

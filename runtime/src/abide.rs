@@ -1,7 +1,7 @@
 //! [`Abide`]: one open database, from which clients and workers are made.
 //!
-//! Holds the store and the process's hub, and nothing else; both are shared by everything made from it. Opening it
-//! starts no worker and claims nothing.
+//! It holds the store and the process's hub, which everything made from it shares. Opening it starts no
+//! worker and claims nothing.
 
 use crate::Metrics;
 use crate::client::Looks;
@@ -15,8 +15,8 @@ use std::sync::atomic::AtomicI64;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-/// An open database. Cheap to clone; all clones share one writer and one view of this process's workers, so open a
-/// database once in a process.
+/// An open database. Cheap to clone. All clones share one writer and one view of this process's workers, so
+/// open a database once in a process.
 ///
 /// ```
 /// # #[cfg(feature = "sqlite")]
@@ -45,7 +45,7 @@ struct Inner {
     looks: Looks,
 }
 
-/// An open database that this does not keep open.
+/// A reference to an open database that does not keep it open.
 pub(crate) struct WeakAbide(Weak<Inner>);
 
 impl WeakAbide {
@@ -56,13 +56,14 @@ impl WeakAbide {
 
 impl Abide {
     /// Opens the database at `location`:
-    /// - a [`Path`](std::path::Path) or `PathBuf`, or the URL `sqlite://path/to/file.db` (relative to the working directory) or
-    ///   `sqlite:///absolute/path.db`: an SQLite file, which is made where it is not there;
-    /// - `postgres://user:password@host:5432/database`: any number of processes on any number of machines, whose tables are
-    ///   made in a schema of their own.
+    /// - a [`Path`](std::path::Path) or `PathBuf`, or the URL `sqlite://path/to/file.db` (relative to the
+    ///   working directory) or `sqlite:///absolute/path.db`: an SQLite file, which is created if it does not
+    ///   exist;
+    /// - `postgres://user:password@host:5432/database`: for any number of processes on any number of
+    ///   machines. The tables are created in a schema of their own.
     ///
     /// # Errors
-    /// `AB0501` and what follows it, each saying what is wrong with the path, the file or the disk.
+    /// `AB0501` and the following codes; each says what is wrong with the path, the file or the disk.
     pub async fn open(location: impl Into<Location>) -> Result<Self> {
         Self::builder(location).open().await
     }
@@ -81,13 +82,13 @@ impl Abide {
         }
     }
 
-    /// What was written by this process so far.
+    /// What this process has written so far.
     pub fn metrics(&self) -> Metrics {
         self.inner.store.metrics()
     }
 
-    /// Writes what is queued and lets go of the database's files. Everything made from this fails afterwards. Shut the
-    /// workers down first. Dropping every clone does the same without waiting.
+    /// Writes what is queued and closes the database. Everything made from this value fails afterwards. Shut
+    /// the workers down first. Dropping every clone does the same without waiting.
     pub async fn close(&self) -> Result<()> {
         Ok(self.inner.store.close().await?)
     }
@@ -101,7 +102,7 @@ impl Abide {
         &self.inner.store
     }
 
-    /// Refuses what would wait for the transaction that it is called from: AB0609.
+    /// Refuses a call from inside a transaction, if the call would wait for that transaction: AB0609.
     pub(crate) fn outside(&self) -> Result<()> {
         Ok(self.inner.store.outside()?)
     }
@@ -142,49 +143,52 @@ pub struct AbideBuilder {
     skew_ms: Option<Arc<AtomicI64>>,
 }
 
-/// A change of the database's schema that is still to be applied: see [`AbideBuilder::pending_migrations`].
+/// A change of the database's schema that is not yet applied: see [`AbideBuilder::pending_migrations`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Migration {
-    /// The version that the schema has afterwards, from 1.
+    /// The version of the schema after the change, from 1.
     pub version: i64,
-    /// Its statements, to be run as they stand in one transaction.
+    /// The change's SQL statements. Run them unchanged, in one transaction.
     pub sql: String,
 }
 
 impl AbideBuilder {
-    /// How long a client's call waits while another program holds the database's lock, before it fails with `AB0503` (Postgres: the
-    /// lock of a row, `AB0515`, or a server that does not answer, `AB0517`).
-    /// A workflow's progress waits without end, and with it a start or a message that a worker of this process takes.
-    /// Default: 10 s.
+    /// How long a client's call waits while another program holds the database's lock, before it fails with
+    /// `AB0503`. On Postgres: while another session holds the lock of a row (`AB0515`), or the server does
+    /// not answer (`AB0517`). A workflow's progress waits without limit, and so does a start or a message
+    /// that a worker of this process accepts. Default: 10 s.
     pub fn busy_timeout(mut self, wait: Duration) -> Self {
         self.busy_timeout = wait;
         self
     }
 
-    /// Postgres: the schema of abide's tables, 1 to 50 of the characters `a-z`, `0-9` and `_`. Two schemas are two worlds: nothing of
-    /// one is seen in the other. Default: `abide`. SQLite has no schemas, and ignores it.
+    /// Postgres: the schema of abide's tables, 1 to 50 of the characters `a-z`, `0-9` and `_`. Two schemas
+    /// are independent: neither sees anything of the other. SQLite has no schemas and ignores this. Default:
+    /// `abide`.
     pub fn schema(mut self, schema: impl Into<String>) -> Self {
         self.schema = schema.into();
         self
     }
 
-    /// Postgres: how many connections this process opens at most for what its clients and workers ask. Beside them it opens two that
-    /// write, one that renews leases, one that listens, and as many again for transactional activities while they run. Default: 10.
+    /// Postgres: the most connections that this process opens for the reads and calls of its clients and
+    /// workers. Besides these, it opens two that write, one that renews leases, one that listens, and as many
+    /// again for transactional activities while they run. Default: 10.
     pub fn max_connections(mut self, connections: u32) -> Self {
         self.connections = connections.max(1);
         self
     }
 
-    /// Postgres: whether opening brings the tables up to date. With `false` a database that is behind is refused with `AB0514`:
-    /// for roles that may not change tables. Default: true.
+    /// Postgres: whether opening the database migrates its tables. With `false`, for roles that may not
+    /// change tables, opening a database with an older schema fails with `AB0514`. Default: true.
     pub fn migrate(mut self, migrate: bool) -> Self {
         self.migrate = migrate;
         self
     }
 
-    /// Postgres: the changes that opening would make to the tables, oldest first, and makes none: for those who review and apply
-    /// them by hand. Empty where nothing is to be done, and for SQLite, whose file migrates itself.
+    /// Postgres: returns the changes that opening would make to the tables, oldest first, without making
+    /// them. For those who review and apply changes by hand. Empty if there is nothing to change, and for
+    /// SQLite, which migrates its file itself.
     ///
     /// ```no_run
     /// # async fn print() -> abide::Result<()> {
@@ -196,7 +200,8 @@ impl AbideBuilder {
     /// ```
     ///
     /// # Errors
-    /// `AB0501` where the database cannot be reached, `AB0502` where it is a standby, `AB0505` and `AB0506` where the schema is another program's or a newer one.
+    /// `AB0501` if the database cannot be reached, `AB0502` if it is a standby, `AB0505` and `AB0506` if the
+    /// schema belongs to another program or to a newer release.
     pub async fn pending_migrations(self) -> Result<Vec<Migration>> {
         match self.location.database()? {
             #[cfg(feature = "postgres")]
@@ -209,7 +214,7 @@ impl AbideBuilder {
         }
     }
 
-    /// For tests: how long the transaction of an activity may last on SQLite.
+    /// For tests: how long an activity's transaction may last on SQLite.
     #[doc(hidden)]
     pub fn attempt_limit(mut self, limit: Duration) -> Self {
         self.attempt_limit = limit;
@@ -223,7 +228,7 @@ impl AbideBuilder {
         self
     }
 
-    /// For tests: what is added to the wall clock, in ms, as if somebody had set it.
+    /// For tests: milliseconds to add to the wall clock, as if its time had been set.
     #[doc(hidden)]
     pub fn clock_skew_ms(mut self, skew_ms: Arc<AtomicI64>) -> Self {
         self.skew_ms = Some(skew_ms);

@@ -1,29 +1,30 @@
-//! The engine's own thread: what keeps a worker alive runs here, whatever the user's runtime is busy with.
+//! The engine's own thread. It runs the loops that keep a worker alive, even if the user's runtime is busy or
+//! blocked.
 //!
-//! One thread for each open database, begun with the first worker: it renews leases, and looks for threads that block.
-//! Nothing here may wait for anything that only the user's runtime can do. The one code of the user's that runs here is the `tracing`
-//! subscriber, which is told of leases and threads in trouble.
+//! There is one such thread for each open database. It starts with the first worker, renews leases, and
+//! checks for threads that block. Code here must not wait for anything that only the user's runtime can do.
+//! The only user code that runs here is the `tracing` subscriber, for messages about leases and threads.
 
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 
-/// See the module's head. The thread ends when the last clone is dropped.
+/// See the module documentation. The thread ends when the last clone is dropped.
 #[derive(Clone, Default)]
 pub(crate) struct EngineThread(Arc<Mutex<Option<Running>>>);
 
 struct Running {
     handle: Handle,
-    /// Dropped, it ends the thread, and with it all that still runs there.
+    /// Dropping this ends the thread and drops all tasks on it.
     _end: oneshot::Sender<Infallible>,
 }
 
 impl EngineThread {
-    /// A handle to spawn on it.
+    /// Returns a handle to spawn tasks on the thread.
     ///
     /// # Errors
-    /// The operating system's, where it gives no thread.
+    /// The operating system's error if it cannot start a thread.
     pub(crate) fn handle(&self) -> std::io::Result<Handle> {
         let mut running = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(running) = running.as_ref() {
@@ -32,7 +33,7 @@ impl EngineThread {
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let handle = runtime.handle().clone();
         let (end, ended) = oneshot::channel::<Infallible>();
-        // An error means that the sender is gone: that is the end.
+        // The channel never carries a value: `ended` resolves when the sender is dropped.
         let run = move || drop(runtime.block_on(ended));
         std::thread::Builder::new().name("abide-engine".to_owned()).spawn(run)?;
         *running = Some(Running { handle: handle.clone(), _end: end });

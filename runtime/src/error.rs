@@ -1,9 +1,10 @@
-//! What an operator sees: [`Error`], with a code, a text that says what to do, and its source chain.
+//! Errors for operators: [`Error`], with a code, a text that says what to do, and its source chain.
 //!
-//! The other family, errors that history keeps and workflow code sees, lives in `abide_core` ([`crate::Failure`],
-//! [`crate::ActivityError`]). The two meet in [`WorkflowError`] and [`QueryError`](crate::QueryError), which carry
-//! the user's typed error or the client's trouble. A storage error is never a workflow's outcome (PROTOCOL 8), so
-//! nothing here is ever written into a history.
+//! The other family of errors, which history keeps and workflow code sees, is in `abide_core`
+//! ([`crate::Failure`], [`crate::ActivityError`]). The two meet in [`WorkflowError`] and
+//! [`QueryError`](crate::QueryError), which carry the user's typed error or the client's error. A storage
+//! error is never a workflow's outcome (PROTOCOL 8), so no error of this module is ever written into a
+//! history.
 
 mod kind;
 
@@ -17,18 +18,19 @@ use std::fmt;
 /// The result of an operation of the engine.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Why an operation of the engine did not succeed. Every text begins with the code that [`Error::code`] gives and
-/// that has a page in `docs/errors/`. Its `Debug` is its text and its causes, a line each: what `main` and `unwrap()` print.
+/// Why an operation of the engine failed. Every text begins with the code that [`Error::code`] returns; each
+/// code has a page in `docs/errors/`. The `Debug` output, which `main` and `unwrap()` print, is the text and
+/// the causes, one per line.
 #[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A run of this workflow id is open, and the conflict policy is to fail.
+    /// A run of this workflow id is open, and the conflict policy is `Fail`.
     #[error(
         "AB0401: workflow id `{workflow_id}` is taken by the open run {run_id}: wait for it, use another id, or \
          start with `.id_conflict_policy(IdConflictPolicy::UseExisting)`"
     )]
     WorkflowIdTaken {
-        /// The id asked for.
+        /// The requested workflow id.
         workflow_id: String,
         /// The run that has it.
         run_id: String,
@@ -39,30 +41,30 @@ pub enum Error {
          start refuses another run"
     )]
     IdReuseRefused {
-        /// The id asked for.
+        /// The requested workflow id.
         workflow_id: String,
         /// The run that had it.
         run_id: String,
     },
-    /// A value could not be encoded (`AB0403`), decoded (`AB0404`), is over the limit (`AB0405`), or would not come back
-    /// from its JSON as it is (`AB0216`, `AB0217`).
+    /// A value cannot be encoded (`AB0403`) or decoded (`AB0404`), is over the limit (`AB0405`), or changes
+    /// when it is written as JSON and read again (`AB0216`, `AB0217`).
     #[error(transparent)]
     Payload(#[from] PayloadError),
-    /// The workflow has failed, because what it returned cannot be kept in its history.
+    /// The workflow has failed because its history cannot keep what it returned.
     #[error("{message}")]
     ResultRefused {
-        /// `AB0403` (cannot be encoded), `AB0405` (over the limit), `AB0216` or `AB0217` (would not come back).
+        /// `AB0403` (not encodable), `AB0405` (over the limit), `AB0216` or `AB0217` (read back changed).
         code: &'static str,
-        /// The refusal, as history keeps it; begins with the code.
+        /// The text of the refusal, as history keeps it. It begins with the code.
         message: String,
     },
-    /// No execution of this id.
+    /// There is no execution with this id.
     #[error("AB0406: no execution with id `{id}` in this database: check the id and the database's path")]
     NoSuchExecution {
-        /// The workflow id, run id or execution id asked for.
+        /// The requested workflow id, run id or execution id.
         id: String,
     },
-    /// The execution has ended and takes no messages.
+    /// The execution has ended and accepts no messages.
     #[error(
         "AB0407: execution `{workflow_id}` is closed and takes no more messages; its result and queries remain"
     )]
@@ -70,36 +72,36 @@ pub enum Error {
         /// Its workflow id.
         workflow_id: String,
     },
-    /// The workflow has no query of this name.
+    /// The workflow has no query with this name.
     #[error(
         "AB0408: workflow type `{workflow_type}` has no query `{query}`: its worker may run another build"
     )]
     UnknownQuery {
         /// The workflow's type.
         workflow_type: String,
-        /// The query asked for.
+        /// The name of the query.
         query: String,
     },
-    /// The query's handler panicked, its input or answer could not be read, or this build cannot replay the run.
+    /// The query's handler panicked, its input or answer was unreadable, or this build cannot replay the run.
     #[error("AB0409: query `{query}` failed: {message}")]
     QueryFailed {
-        /// The query asked for.
+        /// The name of the query.
         query: String,
         /// What went wrong.
         message: String,
     },
-    /// A commit broke off: what was asked for may or may not have happened.
+    /// A commit was interrupted: the operation may or may not have taken effect.
     #[error(
         "AB0410: the outcome is unknown ({message}): ask again with `.request_id(\"{request_id}\")`; an id that \
          took effect answers as it did then"
     )]
     OutcomeUnknown {
-        /// The id to ask again with.
+        /// The request id to repeat the operation with.
         request_id: String,
-        /// What broke.
+        /// What was interrupted.
         message: String,
     },
-    /// A start named no task queue and none could be told.
+    /// A start named no task queue, and none could be determined.
     #[error(
         "AB0411: no task queue for workflow type `{workflow_type}`: no worker in this process serves it, so say \
          `.task_queue(\"..\")` on the start or on the client"
@@ -111,12 +113,12 @@ pub enum Error {
     /// An id or name is empty or too long.
     #[error("AB0412: a {what} has 1 to 1,000 characters, this one has {chars}")]
     InvalidId {
-        /// What it names.
+        /// What the id or name identifies.
         what: &'static str,
         /// Its length.
         chars: usize,
     },
-    /// A request id begins with `abide/`, which the engine's own messages do.
+    /// A request id begins with `abide/`, which is reserved for the engine's own messages.
     #[error(
         "AB0412: request id `{request_id}` begins with `abide/`, which is kept for the engine's own messages: use another"
     )]
@@ -130,7 +132,7 @@ pub enum Error {
          running?"
     )]
     QueryTimeout {
-        /// The query asked for.
+        /// The name of the query.
         query: String,
         /// The execution's task queue.
         task_queue: String,
@@ -147,7 +149,7 @@ pub enum Error {
         /// Its status.
         status: crate::ExecutionStatus,
     },
-    /// The handle is of another type than the execution.
+    /// The handle's workflow type differs from the execution's.
     #[error("AB0416: execution `{workflow_id}` is of workflow type `{found}`, the handle is of `{expected}`")]
     TypeMismatch {
         /// The workflow id.
@@ -157,7 +159,7 @@ pub enum Error {
         /// The execution's type.
         found: String,
     },
-    /// No store takes this URL.
+    /// No store supports this URL.
     #[error("AB0509: no store for the database URL `{url}`: {help}")]
     UnknownDatabase {
         /// The URL, without its password.
@@ -165,10 +167,10 @@ pub enum Error {
         /// What to write instead.
         help: &'static str,
     },
-    /// The store's trouble: `AB05xx`.
+    /// An error of the store: `AB05xx`.
     #[error(transparent)]
     Store(StoreFailure),
-    /// A worker has nothing to run.
+    /// A worker has nothing registered.
     #[error(
         "AB0601: the worker of task queue `{task_queue}` has neither a workflow nor an activity registered"
     )]
@@ -176,7 +178,7 @@ pub enum Error {
         /// The worker's task queue.
         task_queue: String,
     },
-    /// Two registrations of one name.
+    /// Two registrations have the same name.
     #[error("AB0601: {kind} `{name}` is registered twice: give one of them another `name = \"..\"`")]
     RegisteredTwice {
         /// "workflow" or "activity".
@@ -194,13 +196,13 @@ pub enum Error {
         /// The worker's kind of database.
         found: String,
     },
-    /// A test's environment could not be made.
+    /// A test environment could not be created.
     #[error("AB0417: no test environment: {message}")]
     NoTestEnvironment {
         /// Why.
         message: String,
     },
-    /// In a test's environment: no timer, time limit, activity or message is left that could end the wait.
+    /// In a test environment: no timer, time limit, activity or message is left that could end the wait.
     #[error(
         "AB0419: workflow `{workflow_id}` waits {awaiting}, and nothing is left that could end it: no timer, no activity, no \
          message. Begin or send what it waits for, or plan it with `env.after(..)`, before you await its result"
@@ -208,10 +210,11 @@ pub enum Error {
     NothingLeft {
         /// Its workflow id.
         workflow_id: String,
-        /// For what: `at` and its await points, each with its position; or `for a worker`, and why it has none.
+        /// What it waits for: `at` and its await points with their positions; or `for a worker`, and why it
+        /// has none.
         awaiting: String,
     },
-    /// In a test's environment: an activity was tried again as often as the environment allows.
+    /// In a test environment: an activity was retried as often as the environment allows.
     #[error(
         "AB0431: activity `{activity}` of workflow `{workflow_id}` has failed {attempts} times in this test and is tried again, \
          the last time with: {failure}. Let it succeed, give it `max_attempts` or a `schedule_to_close`, or allow more by \
@@ -224,28 +227,28 @@ pub enum Error {
         workflow_id: String,
         /// How many attempts have failed.
         attempts: u32,
-        /// What the last one failed with.
+        /// The failure of the last one.
         failure: String,
     },
-    /// In a test's environment: its time stands still for an activity that runs in real time.
+    /// In a test environment: its time stands still because an activity runs in real time.
     #[error(
         "AB0433: the test's time stands still: {activities} has run in real time for {seconds} s, and a wait cannot end before time \
          passes. An activity that awaits a workflow lets time pass where its own body does, not a task that it has spawned. \
          Await it there, mock the activity, or allow more by `TestEnv::builder().standstill_limit(..)`"
     )]
     Standstill {
-        /// The activities that run, by name.
+        /// The names of the running activities.
         activities: String,
-        /// For how long the oldest of them has, by the wall clock.
+        /// How long the oldest of them has run, by the wall clock.
         seconds: u64,
     },
-    /// A terminate cannot be a part of a transaction.
+    /// A terminate cannot be part of a transaction.
     #[error(
         "AB0418: a terminate, or a start that terminates the open run, cannot be a part of a transaction: cancel within it, or terminate \
          after its commit"
     )]
     NotWithin,
-    /// A history document of a format that this build does not read.
+    /// A history document has a format that this build does not read.
     #[error(
         "AB0213: {what} is a history of format {found}, this build reads format {known}: replay it with the release of abide that wrote \
          it, or export the run again with this one"
@@ -258,7 +261,7 @@ pub enum Error {
         /// The format of this build.
         known: u64,
     },
-    /// A history document cannot be read or written, or is none.
+    /// A history document cannot be read or written, or is not a history.
     #[error("AB0214: {what} cannot be used as a history: {message}. Export the run again with `History::of`")]
     HistoryUnusable {
         /// Where it came from.
@@ -269,7 +272,7 @@ pub enum Error {
         #[source]
         source: Option<Box<dyn std::error::Error + Send + Sync>>,
     },
-    /// A worker has stopped and takes nothing more.
+    /// A worker has stopped and accepts no more work.
     #[error("AB0607: the worker of task queue `{task_queue}` has stopped: {message}")]
     WorkerStopped {
         /// The worker's task queue.
@@ -295,7 +298,7 @@ impl From<crate::host::Standstill> for Error {
 }
 
 impl Error {
-    /// The error's code, the name of its page in `docs/errors/`.
+    /// The error's code, which is the name of its page in `docs/errors/`.
     pub fn code(&self) -> &'static str {
         match self {
             Self::WorkflowIdTaken { .. } => "AB0401",
@@ -334,7 +337,7 @@ impl fmt::Debug for Error {
     }
 }
 
-/// What a store said. Its kinds belong to the store and may change; the code is stable.
+/// An error of a store. Its variants are internal to the store and may change; the code is stable.
 #[derive(Clone)]
 pub struct StoreFailure(StoreError);
 
@@ -370,7 +373,7 @@ impl From<StoreError> for Error {
 }
 
 impl Error {
-    /// A store's error on the way of a request that can be asked again.
+    /// Converts a store error of a request that can be repeated.
     pub(crate) fn of_request(error: StoreError, request_id: &str) -> Self {
         match error {
             StoreError::Unknown { message } => {
@@ -380,12 +383,13 @@ impl Error {
         }
     }
 
-    /// Whether it may or may not have happened.
+    /// Whether the operation may or may not have happened.
     pub(crate) fn is_unknown(&self) -> bool {
         self.code() == "AB0410"
     }
 
-    /// Whether a worker lost its lease under it: nothing was written, and another way may work.
+    /// Whether a worker lost its lease during the operation: nothing was written, and another worker or the
+    /// store may take it.
     pub(crate) fn is_fenced(&self) -> bool {
         matches!(self, Self::Store(StoreFailure(StoreError::Fenced)))
     }

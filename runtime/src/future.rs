@@ -1,4 +1,4 @@
-//! The boxed future that traits of the engine give back.
+//! The boxed future that the engine's traits return.
 
 use std::pin::Pin;
 

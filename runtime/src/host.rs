@@ -1,8 +1,9 @@
-//! What the engine takes from the process that it lives in: threads for workflow code, how often it looks around by
-//! itself, and what must never repeat.
+//! What the engine takes from its process: threads for workflow code, the intervals of its periodic checks,
+//! and unique and random numbers.
 //!
-//! A program has the operating system's. A test environment and a simulation give their own, so that one seed decides
-//! all that happens. Time is no part of it: everything above the stores asks tokio's clock, which tests can pause.
+//! A program uses those of the operating system. A test environment and a simulation supply their own, so
+//! that one seed decides all that happens. Time is not included: everything above the stores uses tokio's
+//! clock, which tests can pause.
 
 use crate::engine::EngineThread;
 use crate::store::{LEASE, RENEW_EVERY};
@@ -14,7 +15,7 @@ use uuid::Uuid;
 #[cfg(feature = "testing")]
 pub(crate) use given::TestHost;
 
-/// A process that a test makes up. Its tasks run on one thread, workflow threads among them.
+/// A simulated process of a test. All its tasks run on one thread, workflow threads included.
 #[cfg(feature = "testing")]
 mod given {
     use super::GivenUp;
@@ -23,18 +24,18 @@ mod given {
     use abide_core::FailureRecord;
     use abide_core::exec::AttemptOutcome;
 
-    /// See the module's head.
+    /// See the module documentation.
     pub(crate) trait TestHost: Send + Sync + 'static {
         /// The next random number.
         fn random(&self) -> u64;
 
-        /// Runs the future among the process's own tasks: what it spawns is spawned there.
+        /// Runs the future among the process's own tasks. Tasks that it spawns run there too.
         fn run_inside(&self, future: BoxFuture<'static, ()>) -> BoxFuture<'static, ()>;
 
-        /// An attempt begins.
+        /// Called when an attempt begins.
         fn attempt_begins(&self, attempt: &ActivityContext);
 
-        /// An attempt has failed with this.
+        /// Called when an attempt has failed.
         fn attempt_failed(&self, attempt: &ActivityContext, failure: &FailureRecord);
 
         /// Runs the body of an activity that is not mocked.
@@ -53,11 +54,11 @@ mod given {
 #[derive(Clone, Debug)]
 #[cfg_attr(not(feature = "testing"), allow(dead_code))]
 pub(crate) enum GivenUp {
-    /// Nothing can happen any more that it could wait for.
+    /// Nothing can happen any more that could end the wait.
     NothingLeft,
-    /// An activity is tried again and again.
+    /// An activity is retried without end.
     Endless(Endless),
-    /// Time stands still, because of an activity that runs in real time.
+    /// Time stands still because an activity runs in real time.
     Standstill(Standstill),
 }
 
@@ -65,9 +66,9 @@ pub(crate) enum GivenUp {
 #[derive(Clone, Debug)]
 #[cfg_attr(not(feature = "testing"), allow(dead_code))]
 pub(crate) struct Standstill {
-    /// The activities that run, by name.
+    /// The names of the running activities.
     pub(crate) activities: Vec<String>,
-    /// For how long the oldest of them has.
+    /// How long the oldest of them has run.
     pub(crate) lasted: Duration,
 }
 
@@ -79,27 +80,28 @@ pub(crate) struct Endless {
     pub(crate) workflow_id: String,
     /// How many attempts have failed.
     pub(crate) attempts: u32,
-    /// What the last one failed with.
+    /// The failure of the last one.
     pub(crate) failure: String,
 }
 
-/// How often a worker looks by itself for what it might not be told, and how long its lease lasts.
+/// How often a worker checks by itself for changes that it may have missed, and how long its lease lasts.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Pace {
-    /// For work and messages: the safety net under all notices.
+    /// Interval of the checks for work and messages, in case a notification was missed.
     pub(crate) poll: Duration,
-    /// For due executions of types that nobody has.
+    /// Interval of the checks for due executions of types that no worker has.
     pub(crate) unknown: Duration,
-    /// For dead workers. On SQLite their locks tell at once.
+    /// Interval of the checks for dead workers. On SQLite their file locks show a death at once.
     pub(crate) dead: Duration,
-    /// At the time, while a timer is set: the wall clock may be set forward, and a computer that was suspended wakes up
-    /// later than its monotonic clock says. Each renewal measures it anew.
+    /// The longest wait for a timer before the wall clock is read again: it may have been set forward, and
+    /// the monotonic clock does not count the time during which a computer was suspended. Each renewal
+    /// measures the wall clock again.
     pub(crate) clock: Duration,
-    /// For workflow threads that block.
+    /// Interval of the checks for blocked workflow threads.
     pub(crate) threads: Duration,
-    /// Between two renewals of the lease.
+    /// Time between two renewals of the lease.
     pub(crate) renew: Duration,
-    /// From a renewal to the lease's end.
+    /// Time from a renewal to the end of the lease.
     pub(crate) lease: Duration,
 }
 
@@ -115,8 +117,8 @@ impl Pace {
         lease: LEASE,
     };
 
-    /// Never: in one process whose tables are in memory nothing is missed, and a clock that jumps from timer to timer
-    /// must not stop at each look.
+    /// No checks. In one process with its tables in memory no change is missed, and a clock that jumps from
+    /// timer to timer must not stop at each check.
     #[cfg(feature = "testing")]
     pub(crate) const NEVER: Self = {
         // Later than the end of a test's time.
@@ -133,7 +135,7 @@ impl Pace {
     };
 }
 
-/// See the module's head. Cheap to clone.
+/// See the module documentation. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Host {
     pub(crate) pace: Pace,
@@ -155,14 +157,14 @@ impl Default for Host {
     }
 }
 
-/// Makes the ids of runs: UUIDv7 by the database's clock, so that a list in their order is newest first whichever process
-/// has started what. Within one millisecond, and while the clock is set back, a counter keeps the order of one
-/// process's starts.
+/// Creates run ids: UUIDv7 by the database's clock, so that a list ordered by run id is ordered by time,
+/// whichever process started the runs. Within one millisecond, and while the clock is set back, a counter
+/// keeps the order of one process's starts.
 #[derive(Default)]
 pub(crate) struct RunIds(Mutex<(u64, u32)>);
 
 impl RunIds {
-    /// How many there may be of one millisecond; the next is of the one after it.
+    /// The number of ids in one millisecond. Further ids take the next millisecond.
     const OF_ONE_MS: u32 = 1 << 26;
 
     fn next(&self, now_ms: i64, random: u64) -> Uuid {
@@ -174,7 +176,8 @@ impl RunIds {
             (ms, _) => (ms + 1, 0),
         };
         let (ms, count) = *last;
-        // After the time come 12 bits, the variant's 2, then 62. The counter is first, around the variant.
+        // After the time come 12 bits, 2 bits of variant, and 62 bits. The counter comes first, around the
+        // variant.
         let mut rest = [0; 10];
         let (high, low) = ((count >> 14).to_be_bytes(), (count & 0x3fff).to_be_bytes());
         rest[..2].copy_from_slice(&high[2..]);
@@ -186,22 +189,23 @@ impl RunIds {
 
 #[cfg(feature = "testing")]
 impl Host {
-    /// A process that a test makes up.
+    /// The host of a test's simulated process.
     pub(crate) fn of_test(pace: Pace, test: Arc<dyn TestHost>) -> Self {
         Self { pace, engine: EngineThread::default(), run_ids: Arc::default(), test: Some(test) }
     }
 
-    /// The test's process, where it is one.
+    /// The test's process, if this is one.
     pub(crate) fn test(&self) -> Option<&Arc<dyn TestHost>> {
         self.test.as_ref()
     }
 }
 
 impl Host {
-    /// Where to spawn what keeps a worker alive: the engine's own thread. A test's process has one thread for all.
+    /// The runtime for the loops that keep a worker alive: the engine's own thread. A test's process has one
+    /// thread for all.
     ///
     /// # Errors
-    /// The operating system's, where it gives no thread.
+    /// The operating system's error if it cannot start a thread.
     pub(crate) fn engine(&self) -> std::io::Result<Handle> {
         #[cfg(feature = "testing")]
         if self.test.is_some() {
@@ -210,7 +214,7 @@ impl Host {
         self.engine.handle()
     }
 
-    /// Whether a test or a simulation makes this process up.
+    /// Whether this is a simulated process of a test or a simulation.
     pub(crate) fn is_test(&self) -> bool {
         #[cfg(feature = "testing")]
         return self.test.is_some();
@@ -218,7 +222,7 @@ impl Host {
         return false;
     }
 
-    /// An id that was never used: a UUIDv7, so that ids made close in time are close in an index.
+    /// An id that was never used: a UUIDv7, so that ids created close in time are close in an index.
     pub(crate) fn fresh_id(&self) -> String {
         #[cfg(feature = "testing")]
         if let Some(test) = &self.test {
@@ -228,18 +232,18 @@ impl Host {
         Uuid::now_v7().to_string()
     }
 
-    /// The id of a run that is started now, by the store's clock: see [`RunIds`].
+    /// The id of a run that starts now, by the store's clock: see [`RunIds`].
     pub(crate) fn run_id(&self, now_ms: i64) -> String {
         #[cfg(feature = "testing")]
         if let Some(test) = &self.test {
-            // Two numbers, as any id takes: what a seed draws after it stays the same.
+            // Draws two random numbers, like every id, so that later draws of a seed stay the same.
             let random = test.random() ^ test.random();
             return self.run_ids.next(now_ms, random).to_string();
         }
         self.run_ids.next(now_ms, Uuid::now_v7().as_u64_pair().1).to_string()
     }
 
-    /// A seed for an execution's random numbers: the random part of a fresh UUID.
+    /// A seed for an execution's random numbers: the random part of a new UUID.
     pub(crate) fn seed(&self) -> u64 {
         #[cfg(feature = "testing")]
         if let Some(test) = &self.test {
@@ -248,7 +252,7 @@ impl Host {
         Uuid::now_v7().as_u64_pair().1
     }
 
-    /// Runs workflow code that may take its time, beside everything else.
+    /// Runs workflow code that may take long, beside everything else.
     pub(crate) async fn run_aside<T: Send + 'static>(
         &self,
         run: impl FnOnce() -> T + Send + 'static,
@@ -260,7 +264,7 @@ impl Host {
         tokio::task::spawn_blocking(run).await
     }
 
-    /// Waits for something that the engine does by itself. Given up in a test's process alone.
+    /// Waits for something that the engine does by itself. Gives up only in a test's process.
     pub(crate) async fn wait<T: Send>(&self, future: impl Future<Output = T> + Send) -> Result<T, GivenUp> {
         #[cfg(feature = "testing")]
         if let Some(test) = &self.test {
@@ -271,7 +275,7 @@ impl Host {
         Ok(future.await)
     }
 
-    /// Runs what begins a worker: in a test's process, whoever calls it.
+    /// Runs the future that starts a worker. In a test's process it always runs on that process's thread.
     pub(crate) async fn inside<T: Send + 'static>(
         &self,
         future: impl Future<Output = T> + Send + 'static,
@@ -295,7 +299,7 @@ mod tests {
     fn run_ids_sort_by_time_and_then_by_their_order() {
         let ids = RunIds::default();
         let mut made: Vec<Uuid> = (0..70_000).map(|_| ids.next(1_000, u64::MAX)).collect();
-        // A clock that is set back loses no order.
+        // If the clock is set back, the order is kept.
         made.push(ids.next(1, 0));
         made.push(ids.next(1_001, 0));
         assert!(made.is_sorted_by(|a, b| a.to_string() < b.to_string()));

@@ -1,8 +1,9 @@
-//! What one process knows by itself: which of its workers serves or owns what, and who waits for which execution.
+//! What one process knows without the store: which of its workers serves or owns what, and which callers wait
+//! for which execution.
 //!
-//! The hub is the short cut between clients and workers of one process. It is never needed for correctness: each of
-//! its answers may be "not here", and the caller then goes through the store as if it were another process. It
-//! holds no workflow state and never writes. Its locks are held for a look-up only, never across an await.
+//! The hub is a short cut between clients and workers of one process. Correctness never depends on it: each
+//! of its answers may be "not here", and the caller then uses the store like another process. It holds no
+//! workflow state and never writes. Its locks are held only for a look-up, never across an await.
 
 use crate::error::Result;
 use crate::future::BoxFuture;
@@ -16,12 +17,12 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, Weak};
 use std::time::Duration;
 use tokio::sync::Notify;
 
-/// A running worker, as clients of its process see it. Each answer may be `None`: "not mine (any more)".
+/// A running worker, as the clients of its process use it. An answer of `None` means "not mine (any more)".
 pub(crate) trait LocalWorker: Send + Sync + 'static {
-    /// The task queue that it works on.
+    /// The task queue that it serves.
     fn queue(&self) -> &str;
 
-    /// Its build, and for how long it has run.
+    /// Its build id, and how long it has run.
     fn build(&self) -> (&str, Duration);
 
     /// Whether this workflow type is registered.
@@ -30,16 +31,17 @@ pub(crate) trait LocalWorker: Send + Sync + 'static {
     /// Whether the execution is loaded and owned here. A hint: it may change before the next call.
     fn owns(&self, execution: ExecutionId) -> bool;
 
-    /// Starts an execution already owned: first turn, one append (PROTOCOL 3). Resolves when it is durable. `None`:
-    /// the worker takes no more (it is shutting down, or has lost its lease) and nothing was written.
+    /// Starts an execution that it owns from the beginning: first turn, one append (PROTOCOL 3). Resolves
+    /// when it is durable. `None`: the worker accepts no more (it is shutting down, or has lost its lease),
+    /// and nothing was written.
     fn start(&self, new: NewExecution) -> BoxFuture<'_, Result<Option<StartAnswer>>>;
 
-    /// Delivers a message to a live execution after its inbox rows. Resolves when the append that holds it is
-    /// durable. `None`: not owned here any more and nothing was written.
+    /// Delivers a message to a live execution, after the messages in its inbox. Resolves when the append that
+    /// holds it is durable. `None`: the execution is not owned here any more, and nothing was written.
     fn message(&self, message: NewMessage) -> BoxFuture<'_, Result<Option<()>>>;
 
-    /// Asks the live state, or a read-only replay where the execution is not owned here or closed. `None`: this
-    /// worker cannot tell.
+    /// Queries the live state, or a read-only replay if the execution is closed or not owned here. `None`:
+    /// this worker cannot answer.
     fn query<'a>(
         &'a self,
         execution: ExecutionId,
@@ -47,15 +49,16 @@ pub(crate) trait LocalWorker: Send + Sync + 'static {
         input: Payload,
     ) -> BoxFuture<'a, Result<Option<QueryAnswer>>>;
 
-    /// Where the execution waits, by its live state or a read-only replay. `None`: this worker cannot tell.
+    /// Where the execution waits, from its live state or a read-only replay. `None`: this worker cannot
+    /// answer.
     fn awaiting(&self, execution: ExecutionId) -> BoxFuture<'_, Result<Option<Vec<AwaitPosition>>>>;
 
-    /// How much it keeps for executions, a number for each kind: nothing, where none is left.
+    /// The sizes of its tables of executions, one number for each. All are 0 if it has no executions.
     #[cfg(feature = "testing")]
     fn keeps(&self) -> Vec<(&'static str, usize)>;
 
-    /// Something was written in this process that may be claimable, or into the inbox of what it owns: look now, do
-    /// not wait for the poll, which does not see this process's own commits.
+    /// This process wrote something that may be claimable, or a message for an execution that this worker
+    /// owns. Check now, and do not wait for the poll, which does not see this process's own commits.
     fn wake(&self);
 }
 
@@ -63,12 +66,13 @@ pub(crate) trait LocalWorker: Send + Sync + 'static {
 #[derive(Default)]
 pub(crate) struct Hub {
     workers: RwLock<Vec<Weak<dyn LocalWorker>>>,
-    /// Workers that have lost their lease and are about to begin anew: they take nothing, but their queue is known.
+    /// Workers that have lost their lease and will register again: they accept nothing, but their queue is
+    /// known.
     resting: RwLock<Vec<Weak<dyn LocalWorker>>>,
     waiters: Mutex<HashMap<ExecutionId, Waiters>>,
 }
 
-/// The watches of one execution. Gone from the map with the last of them, or when the execution closes.
+/// The watches of one execution. Removed from the map with the last watch, or when the execution closes.
 struct Waiters {
     shared: Arc<Shared>,
     watches: usize,
@@ -82,20 +86,21 @@ struct Shared {
 }
 
 impl Hub {
-    /// Adds a worker. It is forgotten when it is dropped, or by [`Hub::deregister`].
+    /// Adds a worker. It is removed when it is dropped, or by [`Hub::deregister`].
     pub(crate) fn register(&self, worker: Weak<dyn LocalWorker>) {
         let mut workers = self.workers.write().unwrap_or_else(PoisonError::into_inner);
         workers.retain(|known| known.strong_count() > 0);
         workers.push(worker);
     }
 
-    /// Forgets a worker: it takes no more starts and messages from this process.
+    /// Removes a worker: it accepts no more starts and messages from this process.
     pub(crate) fn deregister(&self, worker: &Weak<dyn LocalWorker>) {
         let mut workers = self.workers.write().unwrap_or_else(PoisonError::into_inner);
         workers.retain(|known| known.strong_count() > 0 && !known.ptr_eq(worker));
     }
 
-    /// Takes a worker out that will begin anew: until it is dropped its queue still serves the types that it has.
+    /// Removes a worker that will register again. Until it is dropped, its queue is still found for its
+    /// types.
     pub(crate) fn rest(&self, worker: &Weak<dyn LocalWorker>) {
         self.deregister(worker);
         let mut resting = self.resting.write().unwrap_or_else(PoisonError::into_inner);
@@ -103,7 +108,7 @@ impl Hub {
         resting.push(Weak::clone(worker));
     }
 
-    /// The task queue of a worker that has the type, at work or about to be again.
+    /// The task queue of a worker that has the type and is running or will register again.
     pub(crate) fn queue_of(&self, workflow_type: &str) -> Option<Arc<str>> {
         let at_work = self.server_of(workflow_type, None);
         let worker = at_work.or_else(|| {
@@ -123,7 +128,7 @@ impl Hub {
         self.find(|worker| worker.serves(workflow_type) && queue.is_none_or(|queue| worker.queue() == queue))
     }
 
-    /// How much the process keeps for executions, a number for each kind.
+    /// The sizes of the process's tables of executions, one number for each.
     #[cfg(feature = "testing")]
     pub(crate) fn keeps(&self) -> Vec<(&'static str, usize)> {
         let waiters = self.waiters.lock().unwrap_or_else(PoisonError::into_inner).len();
@@ -132,7 +137,7 @@ impl Hub {
         std::iter::once(("watched", waiters)).chain(kept).collect()
     }
 
-    /// Tells the workers that this process wrote something they may claim.
+    /// Notifies the workers that this process wrote something that they may claim.
     pub(crate) fn wake_workers(&self) {
         let workers = self.workers.read().unwrap_or_else(PoisonError::into_inner);
         workers.iter().filter_map(Weak::upgrade).for_each(|worker| worker.wake());
@@ -143,7 +148,7 @@ impl Hub {
         workers.iter().filter_map(Weak::upgrade).find(|worker| wanted(worker.as_ref()))
     }
 
-    /// Watches an execution. Take the watch first and read the row after it, so that no close falls between.
+    /// Watches an execution. Take the watch first and then read the row, so that no close is missed.
     pub(crate) fn watch(self: &Arc<Self>, execution: ExecutionId) -> CloseWatch {
         let mut waiters = self.waiters.lock().unwrap_or_else(PoisonError::into_inner);
         let entry = waiters
@@ -153,17 +158,18 @@ impl Hub {
         CloseWatch { hub: Arc::clone(self), execution, shared: Arc::clone(&entry.shared) }
     }
 
-    /// The execution has closed and its close is durable. `event` is only made where somebody waits.
+    /// The execution has closed, and the close is durable. `event` is only called if a caller waits.
     pub(crate) fn closed(&self, execution: ExecutionId, event: impl FnOnce() -> Arc<Event>) {
         let gone = self.waiters.lock().unwrap_or_else(PoisonError::into_inner).remove(&execution);
         if let Some(waiters) = gone {
-            // The first close stands; there is no second.
+            // The first close stands. There is no second one.
             let _ = waiters.shared.closed.set(event());
             waiters.shared.notify.notify_waiters();
         }
     }
 
-    /// Something about the execution's row has changed (suspended, resumed, closed elsewhere): read it again.
+    /// The execution's row has changed (suspended, resumed, closed elsewhere): waiting callers must read it
+    /// again.
     pub(crate) fn look(&self, execution: ExecutionId) {
         let waiters = self.waiters.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(waiters) = waiters.get(&execution) {
@@ -173,7 +179,7 @@ impl Hub {
     }
 }
 
-/// One watcher of one execution. Dropping it leaves nothing behind.
+/// One watch of one execution. It removes itself when it is dropped.
 pub(crate) struct CloseWatch {
     hub: Arc<Hub>,
     execution: ExecutionId,
@@ -186,17 +192,17 @@ impl CloseWatch {
         self.shared.closed.get().cloned()
     }
 
-    /// How often [`Hub::look`] was called: take it before reading the row, give it to [`CloseWatch::changed`].
+    /// How often [`Hub::look`] was called. Read it before the row, and pass it to [`CloseWatch::changed`].
     pub(crate) fn looks(&self) -> u64 {
         self.shared.looks.load(Ordering::Acquire)
     }
 
-    /// Waits until it has closed or was looked at since `looks`.
+    /// Waits until the execution has closed, or [`Hub::look`] was called since `looks`.
     pub(crate) async fn changed(&self, looks: u64) {
         loop {
             let notified = self.shared.notify.notified();
             tokio::pin!(notified);
-            // Enabled before the check: a notice that falls between the two is not lost.
+            // Enabled before the check, so that a notification between the two is not lost.
             notified.as_mut().enable();
             if self.shared.closed.get().is_some() || self.looks() != looks {
                 return;
@@ -210,7 +216,7 @@ impl Drop for CloseWatch {
     fn drop(&mut self) {
         let mut waiters = self.hub.waiters.lock().unwrap_or_else(PoisonError::into_inner);
         let Entry::Occupied(mut entry) = waiters.entry(self.execution) else { return };
-        // A close took the entry out, and a later watch made another: that one is not ours to count down.
+        // A close removed the entry, and a later watch created a new one, which does not count this watch.
         if !Arc::ptr_eq(&entry.get().shared, &self.shared) {
             return;
         }

@@ -1,6 +1,8 @@
-//! Durable execution for Rust: annotate async functions, and they survive crashes, restarts and months of waiting.
+//! Durable execution for Rust: annotate async functions, and they survive crashes, restarts and months of
+//! waiting.
 //!
-//! No server of its own: a library, and SQLite (one file) or Postgres (any number of workers).
+//! It has no server of its own: it is a library that uses SQLite (one file) or Postgres (any number of
+//! workers).
 //!
 //! ```no_run
 //! # #[cfg(feature = "sqlite")] mod demo {
@@ -46,25 +48,30 @@
 //! ```
 //!
 //! # Features
-//! `sqlite` is on by default. Without a store (`default-features = false`) the crate compiles and opens nothing, which is enough for a
-//! library of workflows and activities.
-//! * `sqlite`: `sqlite://orders.db`, compiled in, which needs a C compiler. Several processes may open one file, on one machine.
-//! * `postgres`: `postgres://user@host/database`, Postgres 13 or later, any number of processes on any number of machines. Options:
-//!   [`AbideBuilder::schema`], [`AbideBuilder::max_connections`], [`AbideBuilder::migrate`]. `docs/postgres.md` is for operators.
-//! * `tls`: encrypted connections to Postgres, by rustls. Without it `sslmode=prefer`, the default, is not encrypted.
-//! * `testing`: what tests of workflows need: the module `testing`, for `[dev-dependencies]`.
+//! `sqlite` is on by default. Without a store (`default-features = false`) the crate compiles but opens no
+//! database. That is enough for a library of workflows and activities.
+//! * `sqlite`: `sqlite://orders.db`. SQLite is compiled in, which needs a C compiler. Several processes of
+//!   one machine may open one file.
+//! * `postgres`: `postgres://user@host/database`, Postgres 13 or later, any number of processes on any number
+//!   of machines. Options: [`AbideBuilder::schema`], [`AbideBuilder::max_connections`],
+//!   [`AbideBuilder::migrate`]. `docs/postgres.md` is for operators.
+//! * `tls`: encrypted connections to Postgres, by rustls. Without it `sslmode=prefer`, the default, is not
+//!   encrypted.
+//! * `testing`: the module `testing`, for tests of workflows. For `[dev-dependencies]`.
 //!
 //! # Where to look
 //! * [`prelude`]: all names that a program needs.
-//! * [`mod@workflow`]: the attribute, and what workflow code calls and awaits (`workflow::sleep`, `workflow::join!`, ..).
-//! * [`mod@activity`]: the attribute, and what a running activity can ask about itself.
-//! * [`Abide`]: the open database. [`Abide::worker`] runs workflows and activities, [`Abide::client`] starts them and
-//!   talks to them through a [`Handle`].
-//! * [`Error`] is what an operator sees; [`WorkflowError`] how a workflow ended; [`ActivityError`], [`CallError`] and
-//!   [`Failure`] what workflow code sees and history keeps. Each has a code, and each code a page in `docs/errors/`.
+//! * [`mod@workflow`]: the attribute, and what workflow code calls and awaits (`workflow::sleep`,
+//!   `workflow::join!`, ..).
+//! * [`mod@activity`]: the attribute, and what a running activity can learn about itself.
+//! * [`Abide`]: the open database. [`Abide::worker`] runs workflows and activities. [`Abide::client`] starts
+//!   workflows and communicates with them through a [`Handle`].
+//! * [`Error`] is for operators. [`WorkflowError`] says how a workflow ended. Workflow code sees, and history
+//!   keeps, [`ActivityError`], [`CallError`] and [`Failure`]. Each has a code, and each code has a page in
+//!   `docs/errors/`.
 //! * [`history`]: the events of an execution, for tools and tests.
 
-// Without a store the crate only has to compile: nobody calls what is behind the facade.
+// Without a store the crate only has to compile: its internals are then unused.
 #![cfg_attr(not(any(feature = "sqlite", feature = "postgres")), allow(dead_code, unused_imports))]
 
 #[macro_use]
@@ -91,7 +98,7 @@ pub mod activity;
 #[cfg(feature = "testing")]
 pub mod testing;
 
-/// The crate whose [`Timestamp`](jiff::Timestamp) the API has: `abide::jiff::Timestamp`.
+/// The crate of the API's [`Timestamp`](jiff::Timestamp): `abide::jiff::Timestamp`.
 pub use jiff;
 
 pub use crate::abide::{Abide, AbideBuilder, Migration};
@@ -111,13 +118,15 @@ pub use abide_core::{
     ActivityError, Bytes, CallError, CancellationType, Elapsed, Failure, Fault, MAX_PAYLOAD_BYTES,
     RetryPolicy, TimeoutKind,
 };
-// `activity` and `workflow` are each an attribute and, below, a module: two namespaces, one `use`.
+// `activity` and `workflow` are each an attribute and (below) a module: two namespaces, one `use`.
 pub use abide_macros::{activity, init, query, run, signal, workflow};
 
-/// The attribute [`#[workflow]`](macro@workflow), and what workflow code calls and awaits. Same shapes as tokio's.
+/// The attribute [`#[workflow]`](macro@workflow), and what workflow code calls and awaits. The functions have
+/// the same shapes as tokio's.
 ///
-/// Only these futures, combinators over them (`join_all`, `FuturesUnordered`, `buffered` of the `futures` crate) and
-/// functions marked with [`#[workflow::helper]`](macro@workflow::helper) can be awaited in a workflow; rustc refuses the rest.
+/// A workflow can await only these futures, combinators over them (`join_all`, `FuturesUnordered`, `buffered`
+/// of the `futures` crate) and functions marked with [`#[workflow::helper]`](macro@workflow::helper). rustc
+/// refuses the rest.
 pub mod workflow {
     pub use abide_core::ActivityCall;
     pub use abide_core::flow::{
@@ -132,12 +141,13 @@ pub mod workflow {
     pub use abide_macros::{deterministic, helper};
 }
 
-/// The history of an execution: [`HandleCore::history`] gives it.
+/// The history of an execution, as [`HandleCore::history`] returns it.
 pub mod history {
     pub use abide_core::{Event, EventId, FailureKind, FailureRecord, JournalRow, Payload, PayloadError};
 }
 
-/// What generated code calls. No part of the API: it changes with any release, together with the macros.
+/// The items that generated code uses. Not part of the API: it changes with any release, together with the
+/// macros.
 #[doc(hidden)]
 pub mod __private {
     pub use crate::activity::{Lent, TransactionConnection};
@@ -149,7 +159,7 @@ pub mod __private {
     pub use crate::testing::simulation;
     pub use abide_core::*;
 
-    /// The attributes, for an item that one of them gives back with less in it.
+    /// The attributes, for an item that an attribute macro returns with another attribute on it.
     pub mod attributes {
         pub use abide_macros::{activity, deterministic, helper, workflow};
     }

@@ -1,17 +1,18 @@
-//! [`Location`]: where a database is, by a URL or by a path.
+//! [`Location`]: where a database is, as a URL or a path.
 
 use crate::error::{Error, Result};
 use std::borrow::Cow;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-/// Where a database is: what [`Abide::open`](crate::Abide::open) and [`Abide::builder`](crate::Abide::builder) take.
+/// Where a database is: the argument of [`Abide::open`](crate::Abide::open) and
+/// [`Abide::builder`](crate::Abide::builder).
 ///
-/// - Text is a URL: `sqlite://orders.db` (relative to the working directory), `sqlite:///var/lib/orders.db`, or
-///   `postgres://user:password@host:5432/database`.
-/// - A [`Path`] or [`PathBuf`] is the file of an SQLite database, whatever characters it has.
+/// - Text is a URL: `sqlite://orders.db` (relative to the working directory), `sqlite:///var/lib/orders.db`,
+///   or `postgres://user:password@host:5432/database`.
+/// - A [`Path`] or [`PathBuf`] is the file of an SQLite database. It may contain any characters.
 ///
-/// Text without a scheme is refused with `AB0509`, so that a wrong `DATABASE_URL` does not make a file.
+/// Text without a scheme is refused with `AB0509`, so that a wrong `DATABASE_URL` does not create a file.
 ///
 /// ```
 /// use abide::Location;
@@ -29,7 +30,7 @@ enum Place {
     File(PathBuf),
 }
 
-/// A location, understood.
+/// A parsed location.
 pub(crate) enum Database {
     #[cfg(feature = "sqlite")]
     Sqlite(PathBuf),
@@ -38,7 +39,8 @@ pub(crate) enum Database {
 }
 
 impl Location {
-    /// Which database it names: `AB0509` where that is none, or one that this build has no feature for.
+    /// The database that this location names. `AB0509` if it names none, or one whose feature this build does
+    /// not have.
     pub(crate) fn database(&self) -> Result<Database> {
         let url = match &self.0 {
             #[cfg(feature = "sqlite")]
@@ -132,7 +134,7 @@ impl From<&Path> for Location {
     }
 }
 
-/// The URL as an error may show it: `postgres://user:secret@host/db` without the secret.
+/// The URL as an error may show it: `postgres://user:secret@host/db` without `secret`.
 pub(crate) fn without_password(url: &str) -> String {
     let (address, options) = url.split_once('?').map_or((url, None), |(address, rest)| (address, Some(rest)));
     let user_part =

@@ -1,7 +1,6 @@
-//! How a workflow ended, as its caller sees it: from the closing event to `Result<T, WorkflowError<E>>`.
+//! How a workflow ended, for its caller: converts the closing event to `Result<T, WorkflowError<E>>`.
 //!
-//! Sits between a handle and the store: the closing event comes from memory or from the execution's row, and is
-//! decoded here and nowhere else.
+//! The closing event comes from memory or from the execution's row. Only this module decodes it.
 
 use crate::error::Error;
 use crate::store::{StoreError, Suspension};
@@ -9,7 +8,7 @@ use abide_core::{Event, ExecutionId, FailureKind, FailureRecord, Fault, Outcome,
 use std::error::Error as _;
 use std::fmt;
 
-/// Why [`result()`](crate::HandleCore::result) gave no value.
+/// Why [`result()`](crate::HandleCore::result) returned no value.
 ///
 /// ```
 /// use abide::{Failure, WorkflowError};
@@ -22,10 +21,11 @@ use std::fmt;
 /// }
 /// ```
 ///
-/// Its `Debug` is its text and its causes, a line each, with each compensation that failed: what `main` and `unwrap()` print.
+/// The `Debug` output, which `main` and `unwrap()` print, is the text and the causes, one per line, with each
+/// compensation that failed.
 #[non_exhaustive]
 pub enum WorkflowError<E> {
-    /// It returned this error.
+    /// `run` returned this error.
     Failed(E),
     /// It was cancelled.
     Cancelled,
@@ -33,17 +33,18 @@ pub enum WorkflowError<E> {
     Terminated,
     /// Its own time limit ran out.
     TimedOut,
-    /// It cannot go on until somebody mends the cause and resumes it. Ask again after the resume.
+    /// It cannot continue until its cause is fixed and it is resumed. Wait for the result again after that.
     Suspended(Reason),
-    /// It ended as `error` says, and some compensations of its sagas failed besides: what they were to undo is
-    /// not undone. Apart from [`WorkflowError::Failed`], so that such an end is not taken for a clean one.
+    /// It ended as `error` says, and in addition some compensations of its sagas failed: their steps are not
+    /// undone. This is separate from [`WorkflowError::Failed`], so that such an end is not mistaken for a
+    /// clean one.
     NotCompensated {
         /// How it ended: [`WorkflowError::Failed`] or [`WorkflowError::Cancelled`].
         error: Box<WorkflowError<E>>,
-        /// What failed, in the order in which it ran.
+        /// The compensations' failures, in the order in which they ran.
         failures: Vec<FailureRecord>,
     },
-    /// The result could not be had; says nothing about the execution.
+    /// The result could not be read. This says nothing about the execution.
     Client(Error),
 }
 
@@ -56,7 +57,7 @@ impl<E> WorkflowError<E> {
         }
     }
 
-    /// How it ended, whatever became of its compensations: never [`WorkflowError::NotCompensated`].
+    /// How it ended, without the failures of its compensations: never [`WorkflowError::NotCompensated`].
     pub fn into_end(self) -> Self {
         match self {
             Self::NotCompensated { error, .. } => error.into_end(),
@@ -102,7 +103,8 @@ impl<E: Fault> fmt::Debug for WorkflowError<E> {
     }
 }
 
-// Bound on `Fault`, not on `Error`: `Failure` is not an `Error`, and `?` must still work on its results.
+// Bound on `Fault`, not on `Error`: `Failure` does not implement `Error`, and `?` must still work on its
+// results.
 impl<E: Fault> std::error::Error for WorkflowError<E> {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
@@ -123,7 +125,7 @@ pub struct Reason {
 }
 
 impl Reason {
-    /// That of a suspended execution's row.
+    /// The reason in a suspended execution's row.
     pub(crate) fn of(suspension: Option<&Suspension>) -> Self {
         match suspension {
             Some(known) => {
@@ -135,12 +137,12 @@ impl Reason {
         }
     }
 
-    /// The code, one of `AB02xx`.
+    /// The code: one of `AB02xx`.
     pub fn code(&self) -> &str {
         &self.code
     }
 
-    /// What happened, where, and what to do; without the code.
+    /// What happened, where, and what to do. Without the code.
     pub fn message(&self) -> &str {
         &self.message
     }
@@ -157,7 +159,7 @@ impl fmt::Display for Reason {
     }
 }
 
-/// Reads the outcome of a closed execution from its closing event.
+/// Decodes the outcome of a closed execution from its closing event.
 pub(crate) fn of_close<O: Outcome>(
     execution: ExecutionId,
     close: &Event,
@@ -176,7 +178,7 @@ pub(crate) fn of_close<O: Outcome>(
 fn failed<E: Fault>(failure: &FailureRecord) -> WorkflowError<E> {
     match failure.kind {
         FailureKind::TimedOut(_) => WorkflowError::TimedOut,
-        // The engine refused what `run` returned; its text begins with a code of its own.
+        // The engine refused the value that `run` returned. The text begins with its own code.
         FailureKind::Invalid => {
             let codes = ["AB0405", "AB0216", "AB0217"];
             let code = codes.into_iter().find(|code| failure.message.starts_with(code)).unwrap_or("AB0403");

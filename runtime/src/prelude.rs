@@ -1,4 +1,5 @@
-//! Everything that a program with workflows, activities, a worker and a client needs: `use abide::prelude::*;`.
+//! All names that a program with workflows, activities, a worker and a client needs:
+//! `use abide::prelude::*;`.
 
 pub use crate::activity::ActivityContext;
 pub use crate::{
@@ -6,6 +7,6 @@ pub use crate::{
     Failure, Handle, IdConflictPolicy, IdReusePolicy, ListFilter, QueryError, RetryPolicy, TimeoutKind,
     Worker, WorkerBuilder, WorkflowError,
 };
-// `activity` and `workflow` are each an attribute and a module at once.
+// `activity` and `workflow` are each an attribute and a module.
 pub use crate::{activity, init, query, run, signal, workflow};
 pub use abide_core::flow::{days, hours, millis, mins, secs};

@@ -1,6 +1,7 @@
-//! The store without an engine, for `tools/bench` alone: the same appends that a worker would make, by the same writer.
+//! The store without an engine, only for `tools/bench`: it makes the same appends as a worker, through the
+//! same writer.
 //!
-//! What it measures is the limit that the engine is compared with: no workflow code, no replay, no hub.
+//! It measures the limit with which the engine is compared: no workflow code, no replay, no hub.
 
 use crate::abide::Abide;
 use crate::error::{Error, Result};
@@ -13,21 +14,21 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::oneshot;
 
-/// An owner that appends and does nothing else.
+/// An owner that only appends.
 pub struct Raw {
     store: Arc<dyn Store>,
     owner: Incarnation,
     renewal: tokio::task::JoinHandle<()>,
 }
 
-/// The rows of one execution, to be written again and again.
+/// The rows of one execution, which can be written many times.
 pub struct Script {
     rows: Vec<(EventId, u32, String)>,
     workflow_type: String,
 }
 
 impl Script {
-    /// Copies an execution's history: same number of rows, same sizes.
+    /// Copies an execution's history: the same number of rows, with the same sizes.
     pub fn of(workflow_type: &str, history: &[JournalRow]) -> serde_json::Result<Self> {
         let rows = history.iter().map(|row| {
             let n = u32::try_from(row.events.len()).unwrap_or(u32::MAX);
@@ -36,14 +37,14 @@ impl Script {
         Ok(Self { rows: rows.collect::<serde_json::Result<_>>()?, workflow_type: workflow_type.to_owned() })
     }
 
-    /// How many appends it has.
+    /// How many appends it makes.
     pub fn appends(&self) -> usize {
         self.rows.len()
     }
 }
 
 impl Raw {
-    /// Registers an owner, and renews its lease while this lives.
+    /// Registers an owner, and renews its lease until this value is dropped.
     pub async fn of(abide: &Abide) -> Result<Self> {
         let store = Arc::clone(abide.store());
         let info = WorkerInfo { name: "raw".into(), ..WorkerInfo::default() };
@@ -60,7 +61,7 @@ impl Raw {
         Ok(Self { store, owner, renewal })
     }
 
-    /// Writes one execution: its first row with the start, its last one with the close, one append after the other.
+    /// Writes one execution, one append after the other: the first with the start, the last with the close.
     pub async fn run(&self, script: &Script) -> Result<()> {
         let execution = self.store.execution_id();
         let last = script.rows.len().saturating_sub(1);
@@ -79,7 +80,7 @@ impl Raw {
                 at_ms,
                 body: body.clone(),
                 row: closing,
-                // Nothing but the close changes it.
+                // Only the close changes the row.
                 rev: Some(0),
                 consumed: Vec::new(),
                 messages: Vec::new(),
@@ -113,7 +114,7 @@ impl Raw {
     async fn append(&self, append: Append) -> Result<()> {
         let (done, written) = oneshot::channel();
         let ack = Box::new(move |outcome| {
-            // Nobody waits any more only where the bench itself was stopped.
+            // The receiver is dropped only if the bench itself was stopped.
             let _ = done.send(outcome);
         });
         self.store.submit(append, ack);

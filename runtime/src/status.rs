@@ -1,16 +1,16 @@
-//! Where an execution stands: the one enum of the database, the engine and the public API.
+//! The status of an execution: one enum for the database, the engine and the public API.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// Where an execution stands.
+/// The status of an execution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum ExecutionStatus {
     /// Running or waiting.
     Running,
-    /// Stopped by the engine for a reason that a fix can remove: resume it then.
+    /// Stopped by the engine for a reason that can be fixed. Resume it after the fix.
     Suspended,
     /// `run` returned a value.
     Completed,
@@ -20,8 +20,8 @@ pub enum ExecutionStatus {
     Cancelled,
     /// It was terminated.
     Terminated,
-    /// A status that a newer release of abide has written, by its number in the database. [`is_open`](Self::is_open) holds
-    /// for it too: numbers below 10 are open.
+    /// A status that a newer release of abide has written, with its number in the database.
+    /// [`is_open`](Self::is_open) works for it too: numbers below 10 are open.
     Newer(i64),
 }
 
@@ -31,8 +31,8 @@ impl ExecutionStatus {
         self.code() < 10
     }
 
-    /// The number in the database. It never changes its meaning. 2 is kept for paused, 14 for continued as new, 15 for timed
-    /// out, 30 for being deleted, 31 for being imported.
+    /// The number in the database. Its meaning never changes. Reserved: 2 for paused, 14 for continued as
+    /// new, 15 for timed out, 30 for being deleted, 31 for being imported.
     pub(crate) const fn code(self) -> i64 {
         match self {
             Self::Running => 0,
@@ -45,7 +45,7 @@ impl ExecutionStatus {
         }
     }
 
-    /// The status of a stored number.
+    /// The status for a number of the database.
     pub(crate) const fn from_code(code: i64) -> Self {
         match code {
             0 => Self::Running,

@@ -1,29 +1,31 @@
-//! Bodies of inbox rows and of reply rows: JSON that client and owner agree on, also across processes and builds.
+//! The bodies of inbox rows and reply rows: JSON that clients and owners exchange, also across processes and
+//! builds.
 //!
-//! Fields may be added with a default, never renamed: rows of an older build may wait in a database for months.
+//! Fields may be added with a default, but never renamed: rows of an older build may stay in a database for
+//! months.
 
 use crate::error::Error;
 use abide_core::{FailureRecord, Payload, Site};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// The reserved query that asks where an execution waits; the answer is a list of `AwaitPosition`.
+/// The reserved query for where an execution waits. The answer is a list of `AwaitPosition`.
 pub(crate) const AWAITING_QUERY: &str = "__abide_awaiting";
 
-/// What a query handler answered: its value or its error, both encoded.
+/// A query handler's answer: its value or its error, both encoded.
 pub(crate) type QueryAnswer = std::result::Result<Payload, FailureRecord>;
 
 /// An await in workflow code.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct AwaitPosition {
-    /// The file, as rustc named it.
+    /// The file, as rustc names it.
     pub file: String,
     /// The line, from 1.
     pub line: u32,
     /// The column, from 1.
     pub column: u32,
-    /// What is awaited, as it was written.
+    /// The awaited expression, as it is written in the source.
     pub text: String,
 }
 
@@ -59,7 +61,7 @@ pub(crate) struct QueryBody {
     pub(crate) input: Payload,
 }
 
-/// The body of a reply to a query. Externally tagged: payloads are raw JSON and need it.
+/// The body of a reply to a query. Externally tagged, because payloads are raw JSON, which needs it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum ReplyBody {
@@ -67,14 +69,14 @@ pub(crate) enum ReplyBody {
     Value(Payload),
     /// The handler's error.
     Failed(FailureRecord),
-    /// No query of this name.
+    /// The workflow type has no query with this name.
     Unknown { workflow_type: String, query: String },
     /// The handler panicked, or the execution cannot be replayed.
     Refused { query: String, message: String },
 }
 
 impl ReplyBody {
-    /// What the owner says to `query`.
+    /// The owner's reply to `query`.
     pub(crate) fn of(query: &str, answer: Result<QueryAnswer, Error>) -> Self {
         match answer {
             Ok(Ok(value)) => Self::Value(value),
@@ -85,7 +87,7 @@ impl ReplyBody {
         }
     }
 
-    /// What the asker makes of it.
+    /// Converts the reply for the client.
     pub(crate) fn into_answer(self) -> Result<QueryAnswer, Error> {
         match self {
             Self::Value(value) => Ok(Ok(value)),
@@ -96,7 +98,7 @@ impl ReplyBody {
     }
 }
 
-/// Writes a body. Cannot fail: the bodies hold strings and JSON that is already encoded.
+/// Encodes a body. Cannot fail: the bodies hold strings and JSON that is already encoded.
 pub(crate) fn to_json<T: Serialize>(body: &T) -> String {
     serde_json::to_string(body).expect("strings and encoded payloads always encode")
 }

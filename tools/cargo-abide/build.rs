@@ -1,5 +1,5 @@
-//! Makes the table of the error pages that `explain` prints: `pages/` (in the repository a link to `docs/errors/`),
-//! each page by `include_str!`. It never writes outside of `OUT_DIR`.
+//! Generates the table of error pages that `explain` prints, each page by `include_str!`. The pages are in
+//! `pages/` (in the repository a link to `docs/errors/`). It never writes outside of `OUT_DIR`.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -7,7 +7,7 @@ use std::{env, fs, io};
 
 fn main() -> io::Result<()> {
     let pages = PathBuf::from(variable("CARGO_MANIFEST_DIR")?).join("pages");
-    // A checkout without symbolic links holds a file with the link's target in it.
+    // In a checkout without symbolic links, `pages` is a file that contains the link's target.
     let pages = match pages.is_file() {
         true => pages.with_file_name(fs::read_to_string(&pages)?.trim()),
         false => pages,

@@ -1,14 +1,16 @@
-//! Bodies that block: each runs on the blocking pool, with its attempt's context, and keeps its slot until it returns.
+//! Blocking bodies: each runs on the blocking pool, with its attempt's context, and keeps its slot until it
+//! returns.
 //!
-//! The attempt's task waits for it. Where a limit or a shutdown drops that task, the thread runs on, for nothing can end
-//! one: what it returns then is nobody's. Its panics go on in the task, where they are caught as those of every body.
+//! The attempt's task waits for the body. If a limit or a shutdown drops that task, the thread runs on,
+//! because a thread cannot be stopped; its result is then discarded. A panic of the body continues in the
+//! task, where it is caught like that of any other body.
 
 use super::context::{CURRENT, context};
 use abide_core::exec::AttemptOutcome;
 use std::cell::Cell;
 use tokio::task::AbortHandle;
 
-/// The right to run one attempt; given back when it is dropped.
+/// The right to run one attempt. Dropping it frees the slot.
 pub(crate) type Slot = tokio::sync::OwnedSemaphorePermit;
 
 tokio::task_local! {
@@ -16,19 +18,20 @@ tokio::task_local! {
     pub(super) static SLOT: Cell<Option<Slot>>;
 }
 
-/// A body whose attempt ends while it waits for a thread never begins: another attempt may have.
+/// Aborts a body whose attempt ends while the body waits for a thread: another attempt may have begun.
 struct NotBegun(AbortHandle);
 
 impl Drop for NotBegun {
     fn drop(&mut self) {
-        // Does nothing to one that has begun.
+        // This has no effect on a body that has begun.
         self.0.abort();
     }
 }
 
 #[cfg(feature = "testing")]
 tokio::task_local! {
-    /// What a test's process takes to the body's thread, beside its context: it is there until what this gives is dropped.
+    /// Enters a test's simulated process on the body's thread, in addition to its context. Dropping the
+    /// returned value leaves the process.
     pub(crate) static ENTER: std::sync::Arc<dyn Fn() -> Box<dyn std::any::Any> + Send + Sync>;
 }
 
@@ -41,8 +44,8 @@ fn entered<T>(body: impl FnOnce() -> T + Send + 'static) -> impl FnOnce() -> T +
     }
 }
 
-/// Runs the body, on a thread that may block. The slot goes with it and comes back with its outcome: the body may
-/// outlive its attempt.
+/// Runs the body on a thread that may block. The slot moves to that thread and comes back with the outcome:
+/// the body may outlive its attempt.
 pub(super) async fn run(body: impl FnOnce() -> AttemptOutcome + Send + 'static) -> AttemptOutcome {
     #[cfg(feature = "testing")]
     let body = entered(body);
@@ -53,13 +56,13 @@ pub(super) async fn run(body: impl FnOnce() -> AttemptOutcome + Send + 'static) 
     let _waits = NotBegun(ran.abort_handle());
     match ran.await {
         Ok((outcome, slot)) => {
-            // Outside of an attempt there is none.
+            // Outside of an attempt there is no slot.
             let _ = SLOT.try_with(|own| own.set(slot));
             outcome
         }
         Err(error) => match error.try_into_panic() {
             Ok(panic) => std::panic::resume_unwind(panic),
-            // The runtime ends, and this task with it: the body has not begun.
+            // The runtime is shutting down, and this task with it. The body has not begun.
             Err(_) => std::future::pending().await,
         },
     }

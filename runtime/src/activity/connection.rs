@@ -1,4 +1,5 @@
-//! The connection that a transactional activity's body is lent: its types, and how the generated call comes by it.
+//! The connection that a transactional activity's body borrows: its types, and how the generated call obtains
+//! it.
 
 use super::transaction::LENT;
 use crate::store::{AttemptTransaction, UserConnection};
@@ -7,15 +8,16 @@ use std::any::Any;
 use std::marker::PhantomData;
 
 mod sealed {
-    /// Only the engine says what it can lend.
+    /// Sealed: only the engine decides which connections it can lend.
     pub trait Sealed {}
 }
 
-/// A connection that the engine can share a transaction with: `sqlx::PgConnection` (feature `postgres`) and
-/// `sqlx::SqliteConnection` (feature `sqlite`), of sqlx 0.9, which your `Cargo.toml` names as well.
+/// A connection that the engine can share a transaction with: `sqlx::PgConnection` (feature `postgres`) or
+/// `sqlx::SqliteConnection` (feature `sqlite`), of sqlx 0.9. Add sqlx 0.9 to your `Cargo.toml` as well.
 ///
-/// It is what a [transactional activity](mod@crate::activity#transactional-activities) takes first, and what `within` takes
-/// ([`Start::within`](crate::Start::within), [`Request::within`](crate::Request::within)).
+/// It is the first parameter of a [transactional activity](mod@crate::activity#transactional-activities), and
+/// the parameter of `within` ([`Start::within`](crate::Start::within),
+/// [`Request::within`](crate::Request::within)).
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a connection that abide can share a transaction with",
     label = "not a connection of a store",
@@ -23,7 +25,7 @@ mod sealed {
     note = "a `sqlx::Transaction` gives one: `&mut *tx`"
 )]
 pub trait TransactionConnection: sealed::Sealed + Any + Send {
-    /// The kind of database that it is a connection of.
+    /// The kind of database of this connection.
     #[doc(hidden)]
     const DATABASE: Database;
 }
@@ -44,37 +46,39 @@ impl TransactionConnection for sqlx::SqliteConnection {
     const DATABASE: Database = Database::Sqlite;
 }
 
-/// The attempt's transaction, out of its place while the body runs. Dropped in the middle (a panic, a time limit, a
-/// cancel) it takes the transaction with it, which rolls back.
+/// The attempt's transaction, taken from its place while the body runs. If it is dropped before the body ends
+/// (a panic, a time limit, a cancellation), the transaction is dropped too, and rolls back.
 pub struct Lent<C> {
     transaction: Box<dyn AttemptTransaction>,
     connection: PhantomData<fn() -> C>,
 }
 
-// No bound of the trait: the definition's `DATABASE` has it, and tells a wrong type once.
+// No bound on the trait: the bound of the definition's `DATABASE` reports a wrong type, and reports it only
+// once.
 impl<C: Any> Lent<C> {
     /// Takes the transaction of the attempt that runs in this task.
     ///
     /// # Panics
-    /// Outside of an attempt of a transactional activity: only generated code calls it, and only the engine calls that.
+    /// Outside of an attempt of a transactional activity. Only generated code calls this, and only the engine
+    /// calls that code.
     pub fn take() -> Self {
         let transaction = LENT.try_with(|lent| lent.take()).ok().flatten();
         let transaction = transaction.expect("the engine begins a transaction before it calls the body");
         Self { transaction, connection: PhantomData }
     }
 
-    /// What the body takes first.
+    /// The body's first argument.
     ///
     /// # Panics
-    /// Where the store is of another kind, which a worker refuses when it starts.
+    /// If the store is of another kind. A worker with such an activity does not start.
     pub fn connection(&mut self) -> &mut C {
         let connection: UserConnection<'_> = self.transaction.connection();
         connection.into_typed().expect("a worker checks its activities' databases when it starts")
     }
 
-    /// The body has ended, and the engine goes on with the transaction.
+    /// Returns the transaction to the engine, after the body has ended.
     pub fn give_back(self) {
-        // Without the task's place for it nobody could complete it: it is rolled back.
+        // Without the task's place the transaction could not be completed: it is rolled back.
         let _ = LENT.try_with(|lent| lent.put(self.transaction));
     }
 }

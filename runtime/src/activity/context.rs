@@ -1,7 +1,7 @@
-//! What a running attempt knows about itself, carried by a task-local.
+//! The facts about a running attempt, carried by a task-local.
 //!
-//! Read-only for user code. Outside an activity (a unit test that calls the body) there is a detached context, so that
-//! a body never needs to know who calls it.
+//! User code can only read it. Outside of an activity (for example in a unit test that calls the body) there
+//! is a detached context, so that a body need not know its caller.
 
 use super::info::AttemptInfo;
 use super::waits::{InSlot, Waiting};
@@ -15,13 +15,14 @@ tokio::task_local! {
     pub(crate) static CURRENT: ActivityContext;
 }
 
-/// The context of the attempt that runs in this task. In a task spawned by the activity's body, and outside of
-/// activities, it is a detached one: attempt 1, no deadline, never cancelled. Take it before you spawn, and move it.
+/// The context of the attempt that runs in this task. In a task spawned by the activity's body, and outside
+/// of activities, it is detached: attempt 1, no deadline, never cancelled. Call this before you spawn, and
+/// move the context.
 pub fn context() -> ActivityContext {
     CURRENT.try_with(ActivityContext::clone).unwrap_or_else(|_| ActivityContext::detached())
 }
 
-/// Which attempt of which activity this is, and when it should stop. Cheap to clone.
+/// The attempt, its activity, and when it should stop. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct ActivityContext {
     inner: Arc<Inner>,
@@ -33,18 +34,19 @@ struct Inner {
     activity_type: &'static str,
     deadline: Option<Instant>,
     token: CancellationToken,
-    /// The slot that it runs in.
+    /// The slot in which the attempt runs.
     slot: Option<InSlot>,
-    /// Whether the engine's words about it may show values.
+    /// Whether the engine's messages about the attempt may show values.
     shows_values: bool,
 }
 
-/// Whether the engine's words about the attempt that runs in this task may show values.
+/// Whether the engine's messages about the attempt that runs in this task may show values.
 pub(crate) fn shows_values() -> bool {
     CURRENT.try_with(|context| context.inner.shows_values).unwrap_or(false)
 }
 
-/// What `awaited`, a workflow, is waited for by: the activity that runs in this task, if one does. Until the answer is dropped.
+/// Records that the activity of this task waits for the workflow `awaited`, until the returned value is
+/// dropped. `None` if no activity runs in this task.
 pub(crate) fn wait_for(awaited: &str) -> Option<Waiting> {
     let waiting = CURRENT.try_with(|context| {
         let Inner { info, activity_type, slot, .. } = &*context.inner;
@@ -65,16 +67,16 @@ impl ActivityContext {
         }
     }
 
-    /// The same attempt, in this slot.
+    /// The same attempt, with its slot.
     pub(crate) fn in_slot(mut self, slot: InSlot) -> Self {
-        // It was just made, and nobody has a clone.
+        // The context is new, so it has no clone yet.
         if let Some(inner) = Arc::get_mut(&mut self.inner) {
             inner.slot = Some(slot);
         }
         self
     }
 
-    /// The same attempt, of a worker that shows values or does not.
+    /// The same attempt, with the worker's choice whether to show values.
     pub(crate) fn showing_values(mut self, show: bool) -> Self {
         if let Some(inner) = Arc::get_mut(&mut self.inner) {
             inner.shows_values = show;
@@ -82,7 +84,7 @@ impl ActivityContext {
         self
     }
 
-    /// The same attempt with its deadline so far away.
+    /// The same attempt, with this much time left until its deadline.
     #[cfg(feature = "testing")]
     pub(crate) fn with_time_left(&self, left: Option<Duration>) -> Self {
         let deadline = left.and_then(|left| Instant::now().checked_add(left));
@@ -107,18 +109,20 @@ impl ActivityContext {
         Self::new(info, "detached", None, CancellationToken::new())
     }
 
-    /// Which attempt this is, from 1.
+    /// The number of this attempt, from 1.
     pub fn attempt(&self) -> u32 {
         self.inner.info.attempt
     }
 
-    /// A key for this call of the activity, `<run id>/<number of its event>`: the same in every attempt, also after a
-    /// crash. Give it to the service you call, and a charge that ran twice is charged once.
+    /// A key for this call of the activity, `<run id>/<number of its event>`: the same in every attempt, also
+    /// after a crash. Pass it to the service that you call: if the attempt runs twice, the service charges
+    /// once.
     pub fn idempotency_key(&self) -> String {
         format!("{}/{}", self.inner.info.run_id, self.inner.info.activity)
     }
 
-    /// When this attempt will be given up: the nearer of start-to-close and schedule-to-close. `None` without either.
+    /// The time at which this attempt is given up: start-to-close or schedule-to-close, whichever is earlier.
+    /// `None` without either.
     pub fn deadline(&self) -> Option<std::time::Instant> {
         self.inner.deadline.map(Instant::into_std)
     }
@@ -128,11 +132,12 @@ impl ActivityContext {
         self.inner.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()))
     }
 
-    /// Resolves when the attempt should stop: its workflow has dropped or cancelled it, a limit ran out, or the worker
-    /// shuts down. The future borrows nothing. Asking is all that happens, save for limits and the end of a shutdown's grace.
+    /// Resolves when the attempt should stop: its workflow has dropped or cancelled it, a limit ran out, or
+    /// the worker shuts down. The future borrows nothing. It is only a request to stop; but the engine drops
+    /// the attempt when a limit runs out and at the end of a shutdown's grace period.
     ///
-    /// **Return an error if the work is not done.** `Ok` says that it is, and is recorded as the activity's result: after a
-    /// shutdown the next worker would not run it again.
+    /// **Return an error if the work is not done.** `Ok` says that the work is done, and is recorded as the
+    /// activity's result: after a shutdown the next worker would not run it again.
     ///
     /// ```
     /// # use abide::Failure;
@@ -148,7 +153,8 @@ impl ActivityContext {
     /// }
     /// ```
     pub fn cancelled(&self) -> impl Future<Output = ()> + Send + Sync + use<> {
-        // It owns its token: in a `select!`, a context that is made in the branch's expression ends before its future.
+        // The future owns its token: in a `select!`, a context that is created in the branch's expression is
+        // dropped before the future.
         self.inner.token.clone().cancelled_owned()
     }
 
@@ -157,9 +163,9 @@ impl ActivityContext {
         self.inner.token.is_cancelled()
     }
 
-    /// The same as a token, for code that takes one.
+    /// The same condition as a token, for code that takes one.
     pub fn cancellation_token(&self) -> CancellationToken {
-        // A child: code that is given it can cancel its own part and nothing else.
+        // A child token: code that receives it can cancel only its own work.
         self.inner.token.child_token()
     }
 
@@ -168,17 +174,17 @@ impl ActivityContext {
         &self.inner.info.workflow_id
     }
 
-    /// The run that called it.
+    /// The run id of the execution that called it.
     pub fn run_id(&self) -> &str {
         &self.inner.info.run_id
     }
 
-    /// The type of the workflow that called it.
+    /// The workflow type of the execution that called it.
     pub fn workflow_type(&self) -> &str {
         &self.inner.info.workflow_type
     }
 
-    /// Its own name: `charge`, `Payments.charge`.
+    /// The activity's name: `charge`, `Payments.charge`.
     pub fn activity_type(&self) -> &str {
         self.inner.activity_type
     }

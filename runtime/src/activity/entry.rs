@@ -1,7 +1,8 @@
-//! One registered activity with its types erased: payload in, one [`AttemptOutcome`] out.
+//! One registered activity without its types: payload in, one [`AttemptOutcome`] out.
 //!
-//! Everything that user code can do wrong ends here as an outcome: input that does not decode, a panic, an error, a
-//! result that does not encode. Nothing is retried or timed here; that is the runner's and the worker's.
+//! Every mistake of user code becomes an outcome here: input that does not decode, a panic, an error, a
+//! result that does not encode. Retries and time limits are not handled here, but by the runner and the
+//! worker.
 
 use super::context::ActivityContext;
 use crate::future::BoxFuture;
@@ -23,7 +24,7 @@ pub(crate) struct ActivityEntry {
 }
 
 impl ActivityEntry {
-    /// Registers `D` with the value that its methods are called on.
+    /// Registers `D` with `host`, the value on which its methods are called.
     pub(crate) fn new<D: ActivityDef>(host: Arc<D::Host>) -> Self {
         let run = move |input| {
             let host = Arc::clone(&host);
@@ -41,7 +42,7 @@ impl ActivityEntry {
         Self::of(D::NAME, D::DATABASE, run)
     }
 
-    /// Code that may be anything, under an activity's name.
+    /// Registers any code under an activity's name.
     pub(crate) fn of<F>(
         name: &'static str,
         database: Option<Database>,
@@ -56,14 +57,15 @@ impl ActivityEntry {
         Self { name, database, run: Box::new(run) }
     }
 
-    /// The same in a process that a test makes up, which counts its attempts. One that is not mocked is run there.
+    /// The same entry in a test's simulated process, which counts its attempts. If it is not a mock, the
+    /// process runs its body.
     #[cfg(feature = "testing")]
     pub(crate) fn through(self: &Arc<Self>, test: &Arc<dyn crate::host::TestHost>, is_mock: bool) -> Self {
         let (this, test) = (Arc::clone(self), Arc::clone(test));
         let run = move |context: ActivityContext, input| -> BoxFuture<'static, AttemptOutcome> {
             test.attempt_begins(&context);
             let (this, host, name) = (Arc::clone(&this), Arc::clone(&test), this.name);
-            // Its limits are of the test's clock, and what is not mocked runs by another.
+            // Its limits are on the test's clock. A body that is not a mock runs on another clock.
             let left = context.time_left();
             let body = async move {
                 let context = if is_mock { context } else { context.with_time_left(left) };
@@ -78,23 +80,23 @@ impl ActivityEntry {
         Self { name: self.name, database: self.database, run: Box::new(run) }
     }
 
-    /// Its name in history.
+    /// The activity's name in history.
     pub(crate) fn name(&self) -> &'static str {
         self.name
     }
 
-    /// The database that it needs, where its SQL commits with its result.
+    /// The database that it needs, if its SQL commits together with its result.
     pub(crate) fn database(&self) -> Option<Database> {
         self.database
     }
 
-    /// One attempt. Never panics.
+    /// Runs one attempt. Never panics.
     pub(crate) fn run(&self, context: ActivityContext, input: Payload) -> BoxFuture<'static, AttemptOutcome> {
         (self.run)(context, input)
     }
 }
 
-/// The arguments, or the outcome of an attempt that cannot read them.
+/// The decoded arguments, or the outcome of an attempt that cannot decode them.
 pub(crate) fn decoded<D: ActivityDef>(input: Payload) -> Result<D::Args, AttemptOutcome> {
     abide_core::decode_args::<D::Args>(&input).map_err(|error| {
         let value = super::context::shows_values().then(|| format!(". Recorded: {}", shown(&input)));
@@ -103,7 +105,7 @@ pub(crate) fn decoded<D: ActivityDef>(input: Payload) -> Result<D::Args, Attempt
     })
 }
 
-/// What history keeps of what a body returned.
+/// The outcome that history keeps of a body's return value.
 pub(crate) fn outcome<D: ActivityDef>(
     returned: Result<<D::Outcome as Outcome>::Ok, <D::Outcome as Outcome>::Err>,
 ) -> AttemptOutcome {
@@ -121,7 +123,8 @@ pub(crate) fn outcome<D: ActivityDef>(
     }
 }
 
-/// The engine cannot take what the code gave: trying again gives the same.
+/// The outcome if the engine cannot read or write a value. A retry would give the same, so it is not
+/// retryable.
 fn refused(code: &str, what: &str, name: &str, error: &dyn std::fmt::Display) -> AttemptOutcome {
     let message = format!("{code}: the {what} of activity `{name}`: {error}");
     let failure = FailureRecord::new(FailureKind::Invalid, message);
@@ -129,9 +132,10 @@ fn refused(code: &str, what: &str, name: &str, error: &dyn std::fmt::Display) ->
     AttemptOutcome::Failed { failure, retryable: false, retry_after: None }
 }
 
-/// A panic in the body is this attempt's failure, not the end of the worker.
+/// Turns a panic of the body into a failure of this attempt, instead of ending the worker.
 async fn caught(name: &'static str, body: impl Future<Output = AttemptOutcome>) -> AttemptOutcome {
-    // Boxed by the caller already; pinned here so that a panicked body is dropped, never polled again.
+    // The caller has already boxed it. It is pinned here so that a body that panicked is dropped and never
+    // polled again.
     let mut body = std::pin::pin!(body);
     std::future::poll_fn(move |cx| {
         let body: Pin<&mut _> = body.as_mut();

@@ -1,9 +1,9 @@
-//! Which attempt a body runs as.
+//! The identity of the attempt that a body runs as.
 
 use abide_core::EventId;
 use std::sync::Arc;
 
-/// Names the attempt: filled in by the worker.
+/// Identifies the attempt. The worker fills it in.
 #[derive(Clone, Debug)]
 pub(crate) struct AttemptInfo {
     pub(crate) workflow_id: Arc<str>,

@@ -1,8 +1,9 @@
-//! Activities, seen from inside: what a running one can ask about itself.
+//! Activities from the inside: what a running activity can learn about itself.
 //!
-//! An activity is an ordinary `async fn` that does I/O. It runs in the worker that runs its workflow, or where it names a task queue
-//! in one that serves it; at least once, and its result is recorded before anybody sees it. [`context()`] tells it its attempt, its idempotency key and its deadline, and when
-//! it should stop.
+//! An activity is an ordinary `async fn` that does I/O. It runs in the worker that runs its workflow or, if
+//! it names a task queue, in a worker that serves that queue. It runs at least once, and its result is
+//! recorded before the workflow sees it. [`context()`] gives it its attempt, its idempotency key, its
+//! deadline, and a request to stop.
 //!
 //! ```
 //! use abide::activity;
@@ -15,9 +16,9 @@
 //!
 //! # Blocking activities
 //!
-//! An `#[activity]` that is a plain `fn` may block its thread: it runs on the blocking pool of the tokio runtime
-//! ([`tokio::task::spawn_blocking`]), so that nothing else waits for it. In the `impl` of several activities a plain
-//! method is one where it bears `#[activity]` itself.
+//! An `#[activity]` that is a plain `fn` may block its thread: it runs on the blocking pool of the tokio
+//! runtime ([`tokio::task::spawn_blocking`]), so that nothing else waits for it. In an `impl` block of
+//! several activities, a plain method is an activity if it has its own `#[activity]`.
 //!
 //! ```
 //! use abide::prelude::*;
@@ -43,15 +44,16 @@
 //! assert_eq!(render::body(3).unwrap(), 3); // in a test
 //! ```
 //!
-//! Limits, retries, panics, [`context()`] and the token are those of every activity. A limit that runs out ends the
-//! *attempt*, not the thread: the body keeps its slot until it returns, and may overlap with the next attempt. So does
-//! a shutdown: the end of the tokio runtime waits for the body. Let it ask [`ActivityContext::is_cancelled`] now and then.
-//! The pool has 512 threads unless the runtime is built with another `max_blocking_threads`.
+//! Limits, retries, panics, [`context()`] and the cancellation token work as for every activity. A limit that
+//! runs out ends the *attempt*, not the thread: the body keeps its slot until it returns, and may overlap
+//! with the next attempt. A shutdown does not end the thread either: the end of the tokio runtime waits for
+//! the body. So the body should check [`ActivityContext::is_cancelled`] regularly. The pool has 512 threads
+//! unless the runtime is built with another `max_blocking_threads`.
 //!
 //! # Transactional activities
 //!
-//! `#[activity(transactional)]` makes an activity's SQL happen exactly once: the body is lent a connection inside of the
-//! engine's transaction, and what it writes commits together with its result, or not at all.
+//! `#[activity(transactional)]` makes an activity's SQL happen exactly once. The body borrows a connection
+//! inside the engine's transaction. What it writes commits together with its result, or not at all.
 //!
 //! ```
 //! # #[cfg(feature = "sqlite")]
@@ -76,23 +78,26 @@
 //! # }
 //! ```
 //!
-//! * Your tables live in the database that abide was opened on (SQLite: in its file; open abide first, then make your
-//!   tables). The connection is `sqlx::PgConnection` or `sqlx::SqliteConnection` of sqlx 0.9, which your `Cargo.toml` names.
-//! * `Ok` commits. An `Err`, a panic, a time limit, a cancel and a shutdown roll back, and the retry policy decides.
-//!   An error of a statement is your `Err` like any other; in Postgres it has spoilt the transaction, and only the next attempt
-//!   can go on. Where the *commit* fails because others were in its way, the body runs again in a new
-//!   transaction, within the same attempt.
-//! * Keep it short: other activities may wait for your locks. On SQLite nothing else is written meanwhile (not even a
-//!   cancel, and one such body runs at a time), so it is cut off after 5 s (AB0612), and a call of the engine from inside is
-//!   refused (AB0609). Fetch what is slow in an activity before it.
-//! * Never `COMMIT` or `ROLLBACK` it yourself (AB0613); `tx.begin()` gives a savepoint within.
+//! * Your tables are in the database that abide was opened on (SQLite: in its file; open abide first, then
+//!   create your tables). The connection is `sqlx::PgConnection` or `sqlx::SqliteConnection` of sqlx 0.9. Add
+//!   sqlx 0.9 to your `Cargo.toml`.
+//! * `Ok` commits. An `Err`, a panic, a time limit, a cancellation and a shutdown roll back, and the retry
+//!   policy decides. An error of a statement is your `Err` like any other. On Postgres it makes the
+//!   transaction unusable, and only the next attempt can continue. If the *commit* fails because of other
+//!   transactions, the body runs again in a new transaction, within the same attempt.
+//! * Keep it short: other activities may wait for your locks. On SQLite nothing else is written meanwhile
+//!   (not even a request to cancel), and only one such body runs at a time. So it is cut off after 5 s
+//!   (AB0612), and calling the engine from inside is refused (AB0609). Do slow work in an activity before it.
+//! * Never call `COMMIT` or `ROLLBACK` yourself (AB0613). `tx.begin()` gives a savepoint.
 //! * Effects outside of the database (an HTTP call in the body) are at-least-once, as in any activity.
 //!
-//! To start or signal a workflow exactly if your own transaction commits: [`Start::within`](crate::Start::within),
-//! [`Request::within`](crate::Request::within). Both also work in the body of a transactional activity.
+//! To start or signal a workflow exactly if your own transaction commits, use
+//! [`Start::within`](crate::Start::within) and [`Request::within`](crate::Request::within). Both also work in
+//! the body of a transactional activity.
 //!
-//! Here too, out of sight: the registry's entry (`entry`) and the runner (`runner`), which give a worker exactly one
-//! outcome for each attempt. Neither writes to the store, and waits between attempts are the worker's.
+//! This module also contains the internal registry entry (`entry`) and runner (`runner`), which give a worker
+//! exactly one outcome for each attempt. Neither writes to the store. The worker handles the waits between
+//! attempts.
 
 pub(crate) mod blocking;
 mod connection;

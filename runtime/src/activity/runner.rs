@@ -1,9 +1,9 @@
-//! Runs attempts: slots, time limits, cancellation, shutdown. Gives exactly one outcome for each attempt.
+//! Runs attempts: slots, time limits, cancellation, shutdown. Each attempt gets exactly one outcome.
 //!
-//! Sits between the worker, which decides what runs and when (back-off is the worker's), and the registered code. An
-//! attempt is one tokio task that holds its slot until the code has really ended, so a body that blocks its thread
-//! never lets more run than there are slots. A limit is kept by a task of its own, so that it is told in time even
-//! then. Whoever is first (the code, a limit, the shutdown) reports; the others find the report taken.
+//! The worker decides what runs and when (including back-off). An attempt is one tokio task, which holds its
+//! slot until its code has really ended, so that a body that blocks its thread never lets more attempts run
+//! than there are slots. A limit has its own task, and is reported in time even then. The first of the code,
+//! a limit and the shutdown reports.
 
 use super::blocking::SLOT;
 use super::blocking::Slot;
@@ -28,19 +28,19 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-/// One attempt to be run.
+/// One attempt to run.
 pub(crate) struct Attempt {
     /// The registered code.
     pub(crate) entry: Arc<ActivityEntry>,
-    /// Which attempt of what.
+    /// The identity of the attempt.
     pub(crate) info: AttemptInfo,
     /// The encoded arguments.
     pub(crate) input: Payload,
     /// How long it may wait and run.
     pub(crate) limits: Limits,
-    /// Where its SQL commits with its result.
+    /// For an activity whose SQL commits with its result: its transactions.
     pub(crate) transactions: Option<Transactions>,
-    /// Told once, unless the runner stops before the attempt got a slot.
+    /// Called once, unless the runner stops before the attempt gets a slot.
     pub(crate) report: ReportFn,
 }
 
@@ -53,11 +53,11 @@ pub(crate) struct Limits {
 }
 
 impl Limits {
-    /// The limits that `options` leave, `elapsed` after the activity was scheduled (for schedule-to-close) and
-    /// `waited` since this attempt became due (for schedule-to-start).
+    /// The limits of an attempt with these `options`: `elapsed` after the activity was scheduled (for
+    /// schedule-to-close) and `waited` after this attempt became due (for schedule-to-start).
     pub(crate) fn new(options: &ActivityOptions, elapsed: Duration, waited: Duration) -> Self {
         let now = Instant::now();
-        // A limit beyond the end of the clock is none.
+        // A limit that the clock cannot represent is no limit.
         let left = |limit: Option<Duration>, spent| now.checked_add(limit?.saturating_sub(spent));
         Self {
             start_to_close: options.start_to_close,
@@ -66,13 +66,13 @@ impl Limits {
         }
     }
 
-    /// The limits of an attempt that was claimed from another execution's owner: it has waited, and starts at once.
+    /// The limits of an attempt that was claimed from another execution's owner. It starts at once.
     pub(crate) fn claimed(start_to_close: Option<Duration>, left: Option<Duration>) -> Self {
         let schedule_to_close = left.and_then(|left| Instant::now().checked_add(left));
         Self { start_to_close, schedule_to_close, schedule_to_start: None }
     }
 
-    /// The nearer limit of an attempt that starts now.
+    /// The earlier limit of an attempt that starts now.
     fn running(&self) -> Option<(Instant, TimeoutKind)> {
         let attempt = self.start_to_close.and_then(|limit| Instant::now().checked_add(limit));
         let attempt = attempt.map(|at| (at, TimeoutKind::StartToClose));
@@ -80,7 +80,7 @@ impl Limits {
         [attempt, all].into_iter().flatten().min_by_key(|(at, _)| *at)
     }
 
-    /// The nearer limit of an attempt that waits for a slot.
+    /// The earlier limit of an attempt that waits for a slot.
     fn waiting(&self) -> Option<(Instant, TimeoutKind)> {
         let start = self.schedule_to_start.map(|at| (at, TimeoutKind::ScheduleToStart));
         let all = self.schedule_to_close.map(|at| (at, TimeoutKind::ScheduleToClose));
@@ -98,18 +98,18 @@ struct Inner {
     slots: Arc<Semaphore>,
     /// Cancelled when nothing more may start.
     stopping: CancellationToken,
-    /// What has started, until its body has ended: a limit may have told its end before.
+    /// Started attempts, until their bodies end. A limit may have reported an attempt's end earlier.
     running: Mutex<BTreeMap<u64, Arc<Running>>>,
     waits: Arc<Waits>,
     next: AtomicU64,
     ended: Notify,
-    /// When the worker's lease was last renewed, by the clock that runs on while a process is stopped.
+    /// When the worker's lease was last renewed, on a clock that continues while the process is stopped.
     renewed: Mutex<Instant>,
     lease: Duration,
     shows_values: bool,
 }
 
-/// An attempt among those that run, until this is dropped: with its body.
+/// An attempt's entry among the running ones. Dropped together with its body.
 struct Entered {
     inner: Arc<Inner>,
     key: u64,
@@ -124,7 +124,7 @@ impl Drop for Entered {
 }
 
 impl Runner {
-    /// A runner with room for `slots` attempts at a time, of a worker whose lease lasts so long, and which shows values or does not.
+    /// `lease`: the worker's lease time. `shows_values`: whether the engine's messages show values.
     pub(crate) fn new(slots: usize, lease: Duration, shows_values: bool) -> Self {
         let inner = Inner {
             slots: Arc::new(Semaphore::new(slots.clamp(1, Semaphore::MAX_PERMITS))),
@@ -140,17 +140,17 @@ impl Runner {
         Self { inner: Arc::new(inner) }
     }
 
-    /// The worker's lease was renewed, by a call that was made `at`.
+    /// Records that the worker's lease was renewed, by a call that was made `at`.
     pub(crate) fn renewed(&self, at: Instant) {
         *self.inner.renewed.lock().unwrap_or_else(PoisonError::into_inner) = at;
     }
 
-    /// Runs an attempt as soon as a slot is free, first come, first served. The token asks it to stop. Needs a tokio
-    /// runtime's context.
+    /// Runs an attempt as soon as a slot is free, first come, first served. The token asks it to stop. Must
+    /// be called in the context of a tokio runtime.
     pub(crate) fn run(&self, attempt: Attempt) -> CancellationToken {
         let token = CancellationToken::new();
         let inner = Arc::clone(&self.inner);
-        // Mostly there is a slot: the attempt's task is then its body, with no wait before it.
+        // Usually a slot is free. Then the attempt's task is its body, with no wait before it.
         match Arc::clone(&inner.slots).try_acquire_owned() {
             Ok(slot) => inner.start(attempt, token.clone(), slot),
             Err(_) => {
@@ -165,15 +165,15 @@ impl Runner {
         token
     }
 
-    /// Waits for a free slot and takes it, and what else is free, so many at most. None where nothing may start any more. Where the
-    /// worker has `own` workflows half of what is free stays free: none of their activities waits until a claim is answered.
+    /// Waits for a free slot, then takes up to `most` free slots. Empty if nothing may start any more. With
+    /// `own` workflows, half of the free slots stay free: their activities need not wait for a claim.
     pub(crate) async fn reserve(&self, most: usize, own: bool) -> Vec<Slot> {
         let first = tokio::select! {
             biased;
             () = self.inner.stopping.cancelled() => None,
             slot = Arc::clone(&self.inner.slots).acquire_owned() => slot.ok(),
         };
-        // Beside the first, which is taken.
+        // In addition to the first slot, which is already taken.
         let most = if own { most.min(1 + self.inner.slots.available_permits() / 2) } else { most };
         let free = || Arc::clone(&self.inner.slots).try_acquire_owned().ok();
         first
@@ -183,19 +183,19 @@ impl Runner {
             .collect()
     }
 
-    /// Runs an attempt in a slot that was reserved; never, and without a report, where nothing may start any more.
+    /// Runs an attempt in a reserved slot. If nothing may start any more, it neither runs nor reports.
     pub(crate) fn run_in(&self, slot: Slot, attempt: Attempt, token: CancellationToken) {
         Arc::clone(&self.inner).start(attempt, token, slot);
     }
 
-    /// Looks for bodies that block their threads (AB0623), and for slots that all wait for workflows (AB0624).
+    /// Checks for bodies that block threads (AB0623), and for slots that all wait for workflows (AB0624).
     pub(crate) fn look(&self, looks: &mut Looks) {
         let blocked: Vec<_> = {
             let table = self.inner.running();
             let inside = table.iter().filter_map(|(key, running)| Some((*key, running.polls.current()?)));
             looks.look(inside).iter().filter_map(|key| table.get(key).cloned()).collect()
         };
-        // Told without the lock: what a subscriber does may take its time.
+        // Warn without the lock: a subscriber may be slow.
         blocked.iter().for_each(|running| is_blocked(running));
         self.inner.waits.look();
     }
@@ -206,21 +206,22 @@ impl Runner {
         self.inner.untold().len()
     }
 
-    /// Starts nothing more, and asks what runs to stop: the worker may have lost its lease (PROTOCOL 18).
+    /// Starts nothing more and asks running attempts to stop: the lease may be lost (PROTOCOL 18).
     pub(crate) fn cancel_all(&self) {
         self.inner.stopping.cancel();
         self.inner.running().values().for_each(|running| running.token.cancel());
     }
 
-    /// Drops what runs, without a report: another worker owns it now.
+    /// Drops running attempts without a report: another worker owns them now.
     pub(crate) fn abandon(&self) {
         self.cancel_all();
         self.inner.untold().iter().for_each(|running| running.abandon());
     }
 
-    /// Stops (PROTOCOL 4): starts nothing more (what only waited for a slot loses nothing and is not reported), gives
-    /// what runs `grace` to end, then asks it to stop, and after `last` drops it. What did not end by itself is
-    /// reported as a failed attempt, `WorkerShutdown`. Returns when every report has been given.
+    /// Stops (PROTOCOL 4). Nothing more starts; an attempt that waits for a slot is not reported and loses
+    /// nothing. Running attempts get `grace` to end, are then asked to stop, and are dropped after `last`.
+    /// Attempts that did not end by themselves are reported as failed (`WorkerShutdown`). Returns when all
+    /// are reported.
     pub(crate) async fn shutdown(&self, grace: Duration, last: Duration) {
         self.inner.stopping.cancel();
         if tokio::time::timeout(grace, self.inner.idle()).await.is_ok() {
@@ -247,8 +248,9 @@ impl Runner {
 }
 
 impl Inner {
-    /// Whether another worker may run by now what this one would begin (PROTOCOL 18). The session is over then, or is about to be: it
-    /// ends a second earlier than this (see `renew_loop`), so nothing that is turned away here is waited for.
+    /// Whether another worker may by now run what this one would start (PROTOCOL 18). The session is then
+    /// over, or is about to end: it ends a second before this (see `renew_loop`), so no caller waits for an
+    /// attempt that is refused here.
     fn is_stale(&self) -> bool {
         self.renewed.lock().unwrap_or_else(PoisonError::into_inner).elapsed() >= self.lease / 4 * 3
     }
@@ -257,7 +259,7 @@ impl Inner {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The attempts whose end is still to be told.
+    /// The attempts whose end is still to be reported.
     fn untold(&self) -> Vec<Arc<Running>> {
         self.running().values().filter(|running| running.is_untold()).cloned().collect()
     }
@@ -274,7 +276,7 @@ impl Inner {
         }
     }
 
-    /// A slot for the attempt, or `None` where it has been reported, or the runner stops.
+    /// Waits for a slot. `None` if the attempt was reported instead, or if the runner stops.
     async fn wait_for_slot(
         &self,
         attempt: Attempt,
@@ -293,7 +295,7 @@ impl Inner {
         None
     }
 
-    /// Starts the body in a task of its own.
+    /// Starts the body in its own task.
     fn start(self: Arc<Self>, attempt: Attempt, token: CancellationToken, slot: OwnedSemaphorePermit) {
         let Attempt { entry, info, input, limits, transactions, report } = attempt;
         let (key, name) = (self.next.fetch_add(1, Ordering::Relaxed), entry.name());
@@ -311,10 +313,11 @@ impl Inner {
         let slots = self.waits.slot(key);
         let context = ActivityContext::new(info, name, limit.map(|(at, _)| at), token);
         let context = context.in_slot(slots).showing_values(self.shows_values);
-        // Entered before the task exists: an attempt that ends at once must find its entry to take it out. Asked under
-        // the lock: a shutdown forbids starts before it counts what runs, so what it does not count never starts.
+        // Insert the entry before the task exists: an attempt that ends at once must find its entry to remove
+        // it. Check under the lock: a shutdown forbids starts before it counts the running attempts, so an
+        // attempt that it does not count never starts.
         let mut table = self.running();
-        // A process that was stopped wakes up with a free slot before it has heard that its lease is gone.
+        // A process that was stopped may continue with a free slot before it knows that its lease is lost.
         if self.stopping.is_cancelled() || self.is_stale() {
             return;
         }
@@ -344,7 +347,7 @@ impl Inner {
                     biased;
                     _ = body => {}
                     kind = ran_out(Some(limit)) => {
-                        // Reported first: what the body does with its cancelled token is no longer this attempt's.
+                        // Report first: what the body does after it is cancelled is ignored.
                         running.give(timed_out(name, kind));
                         running.token.cancel();
                         running.abort();
@@ -356,7 +359,7 @@ impl Inner {
     }
 }
 
-/// Resolves when the limit runs out; never without one.
+/// Resolves when the limit runs out. Never resolves without a limit.
 async fn ran_out(limit: Option<(Instant, TimeoutKind)>) -> TimeoutKind {
     match limit {
         Some((at, kind)) => {
@@ -367,7 +370,7 @@ async fn ran_out(limit: Option<(Instant, TimeoutKind)>) -> TimeoutKind {
     }
 }
 
-/// What an ended body means: one that failed after it was asked to stop was stopped.
+/// The meaning of a body's end: a body that failed after it was asked to stop counts as stopped.
 fn settle(ended: Ended, running: &Running) -> Ended {
     match ended {
         Ended::Told(AttemptOutcome::Failed { .. }) if running.is_shut_down() => {

@@ -1,10 +1,11 @@
-//! Attempts end in exactly one outcome: by themselves, by a limit, by a cancel, by a shutdown.
+//! An attempt has exactly one outcome, whether it ends by itself, by a limit, by a cancellation or by a
+//! shutdown.
 
 use super::*;
 use abide_core::{ActivityDef, EventId, Failure, Sel};
 use tokio::sync::mpsc;
 
-/// What an attempt is told to do.
+/// What an attempt's body is to do.
 #[derive(serde::Serialize, serde::Deserialize)]
 enum Do {
     Return(u32),
@@ -96,7 +97,7 @@ fn describe(outcome: &AttemptOutcome) -> String {
     }
 }
 
-/// No test renews a lease, and virtual time is long.
+/// No test renews a lease, and tests let much virtual time pass.
 const NEVER_LOST: Duration = Duration::from_secs(86_400);
 
 const NO_LIMITS: fn() -> ActivityOptions = ActivityOptions::default;

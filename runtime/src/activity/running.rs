@@ -1,4 +1,4 @@
-//! A started attempt, as its body, its limit, a shutdown and the looks at blocked threads share it.
+//! A started attempt, shared by its body, its limit, a shutdown and the checks for blocked threads.
 
 use super::transaction::Ended;
 use std::pin::pin;
@@ -7,10 +7,10 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
 
-/// Takes an attempt's end, once. Must not block.
+/// Receives an attempt's end, once. Must not block.
 pub(crate) type ReportFn = Box<dyn FnOnce(Ended) + Send>;
 
-/// One started attempt, until its body has really ended.
+/// One started attempt, until its body has actually ended.
 pub(super) struct Running {
     pub(super) name: &'static str,
     pub(super) workflow_id: Arc<str>,
@@ -42,13 +42,13 @@ impl Running {
         }
     }
 
-    /// The task that runs its body.
+    /// Sets the task that runs its body.
     pub(super) fn runs_in(&self, task: AbortHandle) {
-        // A second task would be a second body: there is none.
+        // A second task would be a second body, which does not exist.
         let _ = self.task.set(task);
     }
 
-    /// Tells its end, unless somebody has.
+    /// Reports its end, unless it was already reported.
     pub(super) fn give(&self, ended: impl Into<Ended>) {
         if let Some(report) = self.take_report() {
             report(ended.into());
@@ -56,7 +56,8 @@ impl Running {
         }
     }
 
-    /// Whether its end is still to be told. One that is being told is: who waits for all to be told waits for it.
+    /// Whether its end is still to be reported. This includes an end that is being reported: who waits for
+    /// all reports must wait for that one too.
     pub(super) fn is_untold(&self) -> bool {
         !self.told.load(Ordering::Acquire)
     }
@@ -65,7 +66,7 @@ impl Running {
         self.report.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    /// Asks it to stop, for the worker's shutdown.
+    /// Asks the attempt to stop because the worker shuts down.
     pub(super) fn shut_down(&self) {
         self.shutdown.store(true, Ordering::Release);
         self.token.cancel();
@@ -76,12 +77,12 @@ impl Running {
         self.shutdown.load(Ordering::Acquire)
     }
 
-    /// Drops its body at its next await.
+    /// Drops its body at the body's next await.
     pub(super) fn abort(&self) {
         self.task.get().into_iter().for_each(AbortHandle::abort);
     }
 
-    /// Nobody is to hear of it.
+    /// Drops the attempt without a report.
     pub(super) fn abandon(&self) {
         drop(self.take_report());
         self.told.store(true, Ordering::Release);
@@ -89,12 +90,12 @@ impl Running {
     }
 }
 
-/// Counts up before and after each poll of a body: odd inside of one.
+/// A counter that increases before and after each poll of a body. It is odd during a poll.
 #[derive(Default)]
 pub(super) struct Polls(AtomicU64);
 
 impl Polls {
-    /// The body, its polls counted.
+    /// Runs the body and counts its polls.
     pub(super) async fn count<F: Future>(&self, body: F) -> F::Output {
         let mut body = pin!(body);
         std::future::poll_fn(|context| {
@@ -104,13 +105,13 @@ impl Polls {
         .await
     }
 
-    /// The number of the poll that it is in, if it is in one.
+    /// The number of the current poll, or `None` outside of a poll.
     pub(super) fn current(&self) -> Option<u64> {
         let count = self.0.load(Ordering::Relaxed);
         (count % 2 == 1).then_some(count)
     }
 
-    /// One poll. It ends as well where the body panics.
+    /// Counts one poll. The poll also ends if the body panics.
     pub(super) fn inside(&self) -> impl Drop {
         struct Inside<'p>(&'p AtomicU64);
         impl Drop for Inside<'_> {
@@ -127,7 +128,7 @@ impl Polls {
 mod tests {
     use super::*;
 
-    /// Who waits for all ends to be told must not go on while one is being told.
+    /// Code that waits for all reports must not continue while one is being made.
     #[test]
     fn an_end_is_told_once_its_report_has_returned() {
         let shared: Arc<OnceLock<Arc<Running>>> = Arc::default();

@@ -1,9 +1,10 @@
 //! Attempts whose SQL commits together with their result: the transaction around the body (PROTOCOL 22).
 //!
-//! The body runs; its value goes into the transaction as the outcome, and the transaction is committed. Then nothing is
-//! reported through memory: the inbox holds the outcome. Everything else (an error, a panic, a cancel, a time limit) drops
-//! the transaction, and the attempt ends like any other. Where the database breaks the transaction off, the body runs
-//! again in a new one: that is no attempt of the retry policy, since a storage error is never an outcome.
+//! The body runs. Its value is written into the transaction as the outcome, and the transaction is committed.
+//! Then nothing is reported through memory: the inbox holds the outcome. Everything else (an error, a panic,
+//! a cancellation, a time limit) drops the transaction, and the attempt ends like any other. If the database
+//! aborts the transaction, the body runs again in a new one. The retry policy does not count that as an
+//! attempt, because a storage error is never an outcome.
 
 use crate::future::BoxFuture;
 use crate::store::{AttemptBody, AttemptTransaction, INSIDE, Store, StoreError, TaskKey, may_succeed_again};
@@ -20,11 +21,12 @@ tokio::task_local! {
     pub(super) static LENT: Arc<Place>;
 }
 
-/// The wait before the body is run again in a new transaction: doubled each time, up to the longest.
+/// The first wait before the body runs again in a new transaction. It doubles each time, up to
+/// `LONGEST_PAUSE`.
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
-/// Where a transaction lies while the body does not have it.
+/// Holds the transaction while the body does not have it.
 #[derive(Default)]
 pub(super) struct Place(Mutex<Option<Box<dyn AttemptTransaction>>>);
 
@@ -41,13 +43,13 @@ impl Place {
 /// How an attempt has ended.
 #[derive(Debug)]
 pub(crate) enum Ended {
-    /// With this outcome, which nobody knows yet.
+    /// With this outcome, which is still to be reported.
     Told(AttemptOutcome),
     /// Its outcome is in the inbox.
     Stored,
-    /// It was decided otherwise: nothing of it counts.
+    /// The attempt was already decided: its result does not count.
     Overtaken,
-    /// The store failed for good, or the lease is lost: the worker cannot go on.
+    /// The store failed permanently, or the lease is lost: the worker cannot continue.
     Broken(StoreError),
 }
 
@@ -65,7 +67,8 @@ pub(crate) struct Transactions {
 }
 
 impl Transactions {
-    /// Runs the body in a transaction, again where the database broke it off, until it has ended or is asked to stop.
+    /// Runs the body in a transaction, and again if the database aborted it, until the body has ended or is
+    /// asked to stop.
     pub(crate) async fn run(
         self,
         name: &'static str,
@@ -114,14 +117,14 @@ impl Transactions {
             error = cut_off => return Err(error),
             () = token.cancelled() => return Ok(stopped(name)),
         };
-        // After a panic it is gone: the body had it.
+        // After a panic the transaction is gone: the body had it.
         let Some(transaction) = place.take() else { return Ok(outcome.into()) };
         match outcome {
             AttemptOutcome::Completed(_) => {
                 let TaskKey { activity, attempt, .. } = self.key;
                 let body = to_json(&AttemptBody { activity, attempt, outcome, kept: false });
                 let complete = tokio::spawn(transaction.complete(body));
-                // In a task of its own, since a commit that was begun must run to its end (PROTOCOL 7).
+                // In a task of its own: a commit that has begun must run to its end (PROTOCOL 7).
                 let unknown =
                     |error: tokio::task::JoinError| StoreError::Unknown { message: error.to_string() };
                 Ok(match complete.await.map_err(unknown)?? {
@@ -131,7 +134,7 @@ impl Transactions {
             }
             failed => {
                 if let Err(error) = transaction.roll_back().await {
-                    // It is rolled back when the connection goes, if not now.
+                    // If it is not rolled back now, it is when the connection closes.
                     tracing::warn!(
                         code = error.code(),
                         activity = name,
@@ -144,17 +147,18 @@ impl Transactions {
     }
 }
 
-/// What an error that no repetition mends means for the attempt.
+/// What an error means for the attempt, if running the body again would not help.
 fn after(error: StoreError, name: &str) -> Ended {
     let (kind, retryable) = match error {
-        // Where the commit did happen, the token is gone: the append that tells this is refused, and the inbox is read.
+        // If the commit did happen, the task's row is deleted: the append of this outcome is refused, and the
+        // inbox is read.
         StoreError::Unknown { .. } => (FailureKind::WorkerLost, true),
         StoreError::TooLong { .. } => (FailureKind::TimedOut(TimeoutKind::StartToClose), true),
         StoreError::CommitRefused { .. } => (FailureKind::Invalid, true),
-        // What the body committed by itself stays: doing it again would double it.
+        // What the body committed by itself stays. Doing it again would duplicate it.
         StoreError::TransactionEnded { .. } => (FailureKind::Invalid, false),
         error if error.is_fatal() || matches!(error, StoreError::Fenced) => return Ended::Broken(error),
-        // No connection could be had: the next attempt may have one.
+        // No connection was available. The next attempt may get one.
         _ => (FailureKind::WorkerLost, true),
     };
     let message = format!("{}: activity `{name}`: {error}", error.code());
@@ -162,8 +166,9 @@ fn after(error: StoreError, name: &str) -> Ended {
     AttemptOutcome::Failed { failure: FailureRecord::new(kind, message), retryable, retry_after: None }.into()
 }
 
-/// An activity that has become transactional since this call of it was scheduled, without a token that could decide
-/// it. Nothing is lost: it fails as often as its policy allows, until a build comes that can run it.
+/// The outcome of a call that was scheduled before its activity became transactional, so that no row
+/// arbitrates it. Nothing is lost: it fails as often as its policy allows, until a build runs that can
+/// execute it.
 pub(super) fn unplanned(name: &str) -> Ended {
     let message = format!("AB0615: activity `{name}` was scheduled before it became transactional");
     tracing::warn!(code = "AB0615", activity = name, "{message}");
@@ -171,7 +176,7 @@ pub(super) fn unplanned(name: &str) -> Ended {
     AttemptOutcome::Failed { failure, retryable: true, retry_after: None }.into()
 }
 
-/// Dropped because it was asked to stop; the runner knows why it was.
+/// The body was dropped because it was asked to stop. The runner knows the reason.
 fn stopped(name: &str) -> Ended {
     let failure =
         FailureRecord::new(FailureKind::Cancelled, format!("activity `{name}` was stopped, and rolled back"));

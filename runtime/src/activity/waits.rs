@@ -1,8 +1,9 @@
-//! Activities that wait for workflows while they hold their slots (AB0624).
+//! Detects activities that wait for workflows while they hold their slots (AB0624).
 //!
-//! An activity may start a workflow and wait for its result. Where that workflow needs an activity of the same worker, it
-//! needs a slot: with all slots held by such waits, nobody goes on, for ever. Told at once where an attempt waits for a
-//! slot, and after a while where none is seen: the workflows may need activities that lie in a task queue.
+//! An activity may start a workflow and wait for its result. If that workflow needs an activity of the same
+//! worker, it needs a slot. If such waits hold all slots, none of them can ever end. This is reported at once
+//! if an attempt waits for a slot. If none is seen waiting, it is reported after a while: the workflows may
+//! need activities whose tasks wait in a task queue.
 
 use super::info::AttemptInfo;
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,14 +12,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// No more than one warning in this time.
+/// The least time between two warnings.
 const EVERY: Duration = Duration::from_secs(60);
-/// All slots wait in so many looks in a row, at four looks a second: told even where nobody is seen to need one.
+/// After this many looks in a row that find all slots waiting (10 s at four looks a second), the warning is
+/// given even if no attempt is seen waiting for a slot.
 const LONG: u32 = 40;
-/// So many waits are named at most.
+/// The most waits that a warning names.
 const NAMED: usize = 3;
 
-/// What waits in the slots of one worker, and for them.
+/// The waits of the attempts in one worker's slots, and the attempts that wait for a slot.
 #[derive(Debug)]
 pub(crate) struct Waits {
     slots: usize,
@@ -41,7 +43,7 @@ struct Named {
     workflow_id: Arc<str>,
 }
 
-/// An attempt in a slot that waits for a workflow.
+/// An attempt that holds a slot and waits for a workflow.
 #[derive(Debug)]
 struct Wait {
     attempt: u64,
@@ -49,14 +51,14 @@ struct Wait {
     awaited: String,
 }
 
-/// The slot of a running attempt, as its context knows it.
+/// The slot of a running attempt, for the attempt's context.
 #[derive(Clone, Debug)]
 pub(crate) struct InSlot {
     waits: Arc<Waits>,
     attempt: u64,
 }
 
-/// Something waits until this is dropped.
+/// A recorded wait. It ends when this is dropped.
 #[must_use]
 pub(crate) struct Waiting {
     waits: Arc<Waits>,
@@ -74,7 +76,7 @@ impl Waits {
         InSlot { waits: Arc::clone(self), attempt }
     }
 
-    /// An attempt waits for a slot.
+    /// Records that an attempt waits for a slot.
     pub(super) fn queued(self: &Arc<Self>, activity: &'static str, info: &AttemptInfo) -> Waiting {
         let mut state = self.state();
         let key = state.next_key();
@@ -83,7 +85,7 @@ impl Waits {
         Waiting { waits: Arc::clone(self), key, queued: true }
     }
 
-    /// One look: what stands still for long is told, and told again.
+    /// Looks once: slots that all wait for a long time are reported, and reported again.
     pub(super) fn look(&self) {
         let mut state = self.state();
         state.looks = if self.all_wait(&state) { state.looks.saturating_add(1) } else { 0 };
@@ -96,7 +98,7 @@ impl Waits {
         state.waiting.len() >= self.slots && waits().len() >= self.slots
     }
 
-    /// Warns where all slots wait, and somebody needs one or it has been so for long.
+    /// Warns if all slots wait, and either an attempt needs one or this has lasted long.
     fn tell(&self, mut state: MutexGuard<'_, State>, long: bool) {
         let needed = long || !state.queued.is_empty();
         if !needed || !self.all_wait(&state) || state.told.is_some_and(|at| at.elapsed() < EVERY) {
@@ -104,7 +106,7 @@ impl Waits {
         }
         state.told = Some(Instant::now());
         let told = state.words(self.slots);
-        // Told without the lock: what a subscriber does may take its time.
+        // Warn without the lock: a subscriber may be slow.
         drop(state);
         tracing::warn!(code = "AB0624", "AB0624: {told}");
     }
@@ -128,7 +130,7 @@ impl State {
             let next = self.queued.values().find(|queued| *queued.workflow_id == *wait.awaited);
             next.map(|next| (wait.who.clone(), next.clone()))
         };
-        // Writing to a text does not fail.
+        // Writing to a `String` cannot fail.
         let _ = match self.waiting.values().find_map(in_cycle) {
             Some((who, next)) => write!(
                 words,
@@ -158,7 +160,7 @@ impl State {
 }
 
 impl InSlot {
-    /// The attempt waits for a workflow.
+    /// Records that the attempt waits for a workflow.
     pub(super) fn wait_for(&self, activity: &'static str, info: &AttemptInfo, awaited: &str) -> Waiting {
         let mut state = self.waits.state();
         let key = state.next_key();
@@ -197,7 +199,7 @@ mod tests {
         }
     }
 
-    /// Counts events.
+    /// Collects the messages of events.
     #[derive(Clone, Default)]
     struct Count(Arc<Mutex<Vec<String>>>);
 

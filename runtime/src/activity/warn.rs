@@ -1,24 +1,26 @@
-//! Warnings about attempts that run: without a limit for long (AB0605), and inside one poll for long (AB0623).
+//! Warnings about running attempts: for a long time without a limit (AB0605), or inside one poll for a long
+//! time (AB0623).
 //!
-//! An async body that blocks its thread holds up everything else of the user's runtime. It is told while it blocks, so
-//! not by the runtime that it blocks: a thread of the engine's looks at each body's count of polls. Looks are counted,
-//! not seconds: a process that was stopped and goes on has no blocked thread.
+//! An async body that blocks its thread delays everything else on the user's runtime. The warning must come
+//! while it blocks, so that runtime cannot give it: a thread of the engine looks at each body's count of
+//! polls. It counts looks, not seconds: a process that was stopped and continues has no blocked thread.
 
 use super::running::Running;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// How long an attempt without any limit may run before it is named in a warning.
+/// How long an attempt without any limit may run before a warning names it.
 const WARN_AFTER: Duration = Duration::from_secs(60);
-/// So many looks in a row find a body inside the same poll: more than 1 s, at four looks a second.
+/// After this many looks in a row inside the same poll a body counts as blocked: more than 1 s, at four looks
+/// a second.
 const BLOCKS_AFTER: u32 = 5;
-/// It is named again after so many more looks: a minute.
+/// The number of further looks until the warning is repeated: a minute.
 const AGAIN_AFTER: u32 = 240;
 
-/// Awaits the body, and says once that it runs long where nothing bounds it.
+/// Awaits the body. Warns once if it runs long without a limit.
 pub(super) async fn warned<T>(name: &str, unbounded: bool, mut body: impl Future<Output = T> + Unpin) -> T {
     if unbounded {
-        // Polled after the body: one that ends at once never touches the timer.
+        // The timer is polled after the body, so a body that ends at once never touches it.
         tokio::select! {
             biased;
             outcome = &mut body => return outcome,
@@ -33,12 +35,13 @@ pub(super) async fn warned<T>(name: &str, unbounded: bool, mut body: impl Future
     body.await
 }
 
-/// What the looks so far have found inside a poll: which poll, and in how many looks in a row.
+/// What earlier looks found inside a poll, by attempt: which poll, and in how many looks in a row.
 #[derive(Default)]
 pub(crate) struct Looks(BTreeMap<u64, (u64, u32)>);
 
 impl Looks {
-    /// One look at the bodies that are inside a poll: the key of each, and which poll. Those that are to be named.
+    /// One look at the bodies that are inside a poll, given as the key of each and its poll. Returns the keys
+    /// to warn about.
     pub(super) fn look(&mut self, inside: impl Iterator<Item = (u64, u64)>) -> Vec<u64> {
         let before = std::mem::take(&mut self.0);
         let mut blocked = Vec::new();
@@ -53,7 +56,7 @@ impl Looks {
     }
 }
 
-/// Names a body that blocks its thread.
+/// Warns about a body that blocks its thread.
 pub(super) fn is_blocked(running: &Running) {
     let Running { name, workflow_id, .. } = running;
     tracing::warn!(
@@ -73,7 +76,7 @@ mod tests {
     use std::sync::Arc;
     use std::sync::mpsc::channel;
 
-    /// So many looks at these bodies: how often one was named.
+    /// Makes this many looks at the bodies. Returns the number of warnings.
     fn looks(bodies: &[&Polls], looks: &mut Looks, times: u32) -> usize {
         let inside =
             || bodies.iter().zip(1..).filter_map(|(polls, key)| polls.current().map(|poll| (key, poll)));

@@ -1,7 +1,8 @@
-//! What an execution is doing, for people: the row, what is pending by its journal, and where its code waits.
+//! Describes what an execution is doing: its row, what is pending in its journal, and where its code waits.
 //!
-//! Everything but the await positions comes from what is durable, so it reads the same from any process. The
-//! positions come from the live state or a replay, and are empty where no process that has the code answers.
+//! Everything except the await positions comes from durable data, so every process sees the same. The
+//! positions come from the live state or from a replay. They are empty if no process that has the code
+//! answers.
 
 use super::UntypedHandle;
 use super::pending::{Pending, PendingActivity, PendingTimer};
@@ -20,54 +21,55 @@ use std::time::Duration;
 /// How long a description waits for the positions.
 const POSITION_WAIT: Duration = Duration::from_secs(2);
 
-/// An execution as [`describe()`](UntypedHandle::describe) saw it.
+/// A description of an execution, as [`describe()`](UntypedHandle::describe) returned it.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Description {
-    /// The user's name for it.
+    /// The workflow id.
     pub workflow_id: String,
-    /// This run's own name.
+    /// The run id.
     pub run_id: String,
-    /// The workflow's name.
+    /// The name of the workflow type.
     pub workflow_type: String,
     /// The task queue whose workers run it.
     pub task_queue: String,
-    /// Where it stands.
+    /// Its status.
     pub status: ExecutionStatus,
-    /// Why it is suspended, where it is.
+    /// Why it is suspended, if it is.
     pub suspension: Option<Reason>,
     /// When it was started.
     pub created_at: Timestamp,
     /// When it closed.
     pub closed_at: Option<Timestamp>,
-    /// Whether a live worker can run it; `None` where it is closed.
+    /// Whether a live worker can run it. `None` if it is closed.
     pub serving: Option<Serving>,
     /// How many events its history holds.
     pub history_length: u64,
-    /// The awaits at which its code waits now; of a suspended one the await it stood at, where that is known. Empty
-    /// where it is closed, or where no process that has its code answered.
+    /// The awaits at which its code waits now. For a suspended execution: the await at which it was
+    /// suspended, if known. Empty if it is closed, or if no process that has its code answered.
     pub awaiting: Vec<AwaitPosition>,
     /// Activities that have not ended.
     pub pending_activities: Vec<PendingActivity>,
     /// Timers that have not fired.
     pub pending_timers: Vec<PendingTimer>,
-    /// Signals that no handler has taken, by name: kept for a build that knows them.
+    /// The names of signals that no handler has taken. They are kept for a build that has a handler.
     pub unhandled_signals: Vec<String>,
-    /// Compensations that failed, of an execution that has closed.
+    /// Compensations that failed, if the execution has closed.
     pub compensation_failures: Vec<FailureRecord>,
-    /// The reason of the last request to cancel it: it is being cancelled, or was.
+    /// The reason of the last request to cancel it. `None` if there was no such request.
     pub cancel_reason: Option<String>,
-    /// Why its history cannot be read, where it cannot: it is damaged (`AB0209`), or a newer release of abide wrote it
-    /// (`AB0213`). What would be known by the history is then empty.
+    /// Why its history cannot be read, if so: it is damaged (`AB0209`), or a newer release of abide wrote it
+    /// (`AB0213`). Then the fields that come from the history are empty.
     pub unreadable: Option<Reason>,
 }
 
 impl UntypedHandle {
-    /// What it is doing: status, live await positions, pending activities and timers, and why it is suspended.
+    /// Describes what it is doing: status, live await positions, pending activities and timers, and why it is
+    /// suspended.
     pub async fn describe(&self) -> Result<Description> {
         let row = self.row().await?;
         let mut unreadable = None;
-        // The journal first: the positions are then at least as new as what is pending.
+        // Read the journal first: the positions are then at least as new as the pending items.
         let pending = match row.status {
             ExecutionStatus::Running | ExecutionStatus::Suspended => {
                 readable(Pending::read(&self.client, row.id).await, &mut unreadable)?
@@ -110,7 +112,7 @@ impl UntypedHandle {
         })
     }
 
-    /// In a test's environment: what it waits for cannot come any more.
+    /// In a test environment: the error that says that what it waits for cannot come any more.
     pub(super) async fn nothing_left(&self) -> Error {
         let awaiting = match self.describe().await {
             Ok(Description { serving: Some(serving), task_queue, .. }) if serving != Serving::Served => {
@@ -129,20 +131,21 @@ impl UntypedHandle {
         let hub = self.client.abide.hub();
         let here = hub.owner_of(row.id).or_else(|| hub.server_of(&row.workflow_type, None));
         if let Some(worker) = here {
-            // Not before its turn is durable, and a locked or full disk keeps a turn waiting for as long as it likes.
+            // The worker answers only when its turn is durable, and a locked or full disk may delay that
+            // without limit.
             let asked = tokio::time::timeout(POSITION_WAIT, worker.awaiting(row.id)).await.ok()?;
             if let Ok(Some(positions)) = asked {
                 return Some(positions);
             }
         }
-        // Waiting for a worker makes sense only where one has it.
+        // Wait for another worker only if one owns the execution.
         row.owner?;
         let answer = self.ask_elsewhere(row, AWAITING_QUERY, Payload::null(), POSITION_WAIT).await;
         answer.ok()?.ok()?.decode().ok()
     }
 }
 
-/// A history that cannot be read is a part of the description. The database's trouble is none.
+/// An unreadable history becomes part of the description. A database error does not.
 fn readable<T: Default>(read: Result<T>, unreadable: &mut Option<Reason>) -> Result<T> {
     match read {
         Err(error) if matches!(error.code(), "AB0209" | "AB0213") => {

@@ -1,6 +1,7 @@
-//! One execution as a client holds it, whatever its type: who it is, and how it is found.
+//! One execution as a client holds it, without its type: its identity, and how it is found.
 //!
-//! The verbs live beside it, one file each: `request` (signal, cancel, terminate), `query`, `wait`, `describe`.
+//! The operations are in modules of their own: `request` (signal, cancel, terminate), `query`, `wait`,
+//! `describe`.
 
 use super::Client;
 use crate::error::{Error, Result};
@@ -10,29 +11,29 @@ use abide_core::ExecutionId;
 use std::fmt;
 use std::sync::Arc;
 
-/// A handle of an execution whose type is not known here: everything but its typed result, signals and queries.
-/// Cheap to clone.
+/// A handle of an execution whose type is not known here. It has everything except the typed result, signals
+/// and queries. Cheap to clone.
 #[derive(Clone)]
 pub struct UntypedHandle {
     pub(super) client: Client,
     workflow_id: Arc<str>,
-    /// One run, or the newest of the workflow id at each use.
+    /// One run. `None`: the newest run of the workflow id at each use.
     run: Option<Run>,
 }
 
-/// Refuses a row of another workflow type than a handle's: AB0416.
+/// Refuses a row whose workflow type differs from the handle's: AB0416.
 pub(super) type TypeCheck = fn(&ExecutionRow) -> Result<()>;
 
 #[derive(Clone)]
 struct Run {
     execution: ExecutionId,
     run_id: Arc<str>,
-    /// Held since before the start, so that its close cannot be missed.
+    /// Taken before the start, so that the close cannot be missed.
     watch: Option<Arc<CloseWatch>>,
 }
 
 impl Client {
-    /// A handle by workflow id where the type is not known, or its code is not at hand.
+    /// Returns a handle by workflow id, for a type that is not known or whose code is not available.
     pub fn execution(&self, workflow_id: impl AsRef<str>) -> UntypedHandle {
         UntypedHandle::by_workflow_id(self.clone(), Arc::from(workflow_id.as_ref()))
     }
@@ -58,13 +59,13 @@ impl UntypedHandle {
         &self.workflow_id
     }
 
-    /// The run that this handle is bound to: the one it was started with. `None` for a handle by workflow id, which
-    /// means the newest run at each use.
+    /// The run id of the run that this handle is bound to: the one that it started. `None` for a handle by
+    /// workflow id, which means the newest run at each use.
     pub fn run_id(&self) -> Option<&str> {
         self.run.as_ref().map(|run| run.run_id.as_ref())
     }
 
-    /// Lets a suspended execution run again, after its cause was mended. `AB0414` where it is not suspended.
+    /// Lets a suspended execution run again, after its cause was fixed. `AB0414` if it is not suspended.
     pub async fn resume(&self) -> Result<()> {
         let execution = self.locate().await?;
         let abide = &self.client.abide;
@@ -87,7 +88,7 @@ impl UntypedHandle {
         self.run.as_ref().map(|run| run.execution)
     }
 
-    /// The execution's key. Costs a look-up for a handle by workflow id.
+    /// Returns the execution's key. A handle by workflow id needs a look-up.
     pub(super) async fn locate(&self) -> Result<ExecutionId> {
         match &self.run {
             Some(run) => Ok(run.execution),
@@ -95,7 +96,8 @@ impl UntypedHandle {
         }
     }
 
-    /// The same for a message of a typed handle. A handle that is bound to a run was made of its start, or of its row.
+    /// The same for a message of a typed handle. A handle that is bound to a run came from its start or its
+    /// row, so its type is already known.
     pub(super) async fn locate_as(&self, check: TypeCheck) -> Result<ExecutionId> {
         if let Some(run) = &self.run {
             return Ok(run.execution);
@@ -113,13 +115,13 @@ impl UntypedHandle {
         }
     }
 
-    /// The row that this name finds.
+    /// Finds the row.
     pub(super) async fn row_by(&self, by: Find) -> Result<ExecutionRow> {
         let row = self.client.abide.store().find(by).await?;
         row.ok_or_else(|| Error::NoSuchExecution { id: self.id().to_owned() })
     }
 
-    /// This handle, bound to the run that it means now, with a watch on it.
+    /// Returns the run that this handle means now, with a watch on it.
     pub(super) async fn watched(&self) -> Result<(ExecutionId, Arc<CloseWatch>)> {
         let execution = self.locate().await?;
         let held = self.run.as_ref().and_then(|run| run.watch.clone());

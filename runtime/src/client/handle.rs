@@ -1,6 +1,7 @@
-//! The typed handle. [`Handle<W>`] has no methods of its own: it derefs to the methods that the macro generates from
-//! the workflow's signals and queries, and those to [`HandleCore`]. So a signal called `cancel` or `result` works, and
-//! a method added here later can never shadow a user's; the engine's own is then `HandleCore::cancel(&handle)`.
+//! The typed handle. [`Handle<W>`] has no methods of its own. It derefs to the methods that the macro
+//! generates from the workflow's signals and queries, and these deref to [`HandleCore`]. So a signal named
+//! `cancel` or `result` works, and a method added here later never shadows a user's signal. The engine's
+//! method is then `HandleCore::cancel(&handle)`.
 
 use super::wait::End;
 use super::{Client, Description, Request, UntypedHandle};
@@ -21,16 +22,17 @@ pub trait WorkflowHandle: WorkflowDef {
     type Methods: From<HandleCore<Self>> + Deref<Target = HandleCore<Self>> + Clone + Send + Sync + 'static;
 }
 
-/// A handle of an execution of `W`: its signals and queries as methods, and everything that [`HandleCore`] has.
-/// Cheap to clone, `Send` and `Sync` whatever `W` is.
+/// A handle of an execution of `W`. It has the workflow's signals and queries as methods, and everything of
+/// [`HandleCore`]. Cheap to clone; `Send` and `Sync` for every `W`.
 pub struct Handle<W: WorkflowHandle> {
     methods: W::Methods,
 }
 
 impl Client {
-    /// A typed handle by workflow id: `client.handle::<OrderWorkflow>("order-42")`; of a workflow that is a function, by the
-    /// function's name: `client.handle::<nightly_report>("report-7")`. Nothing is looked up yet; each use finds the newest run
-    /// of that id, and refuses one of another workflow type with `AB0416`.
+    /// Returns a typed handle by workflow id: `client.handle::<OrderWorkflow>("order-42")`. If the workflow
+    /// is a function, use the function's name: `client.handle::<nightly_report>("report-7")`. This call looks
+    /// nothing up. Each use finds the newest run of the id, and fails with `AB0416` if its workflow type is
+    /// another.
     pub fn handle<W: WorkflowHandle>(&self, workflow_id: impl AsRef<str>) -> Handle<W> {
         Handle::new(self.execution(workflow_id))
     }
@@ -62,7 +64,7 @@ impl<W: WorkflowHandle> fmt::Debug for Handle<W> {
     }
 }
 
-/// What every handle of a `W` can do, whatever its signals and queries are.
+/// The methods that every handle has, independent of the signals and queries of `W`.
 pub struct HandleCore<W> {
     untyped: UntypedHandle,
     workflow: PhantomData<fn() -> W>,
@@ -86,15 +88,17 @@ impl<W: WorkflowDef> HandleCore<W> {
         self.untyped.id()
     }
 
-    /// The run that this handle is bound to. `None` for a handle by workflow id: the newest run at each use.
+    /// The run id of the run that this handle is bound to. `None` for a handle by workflow id, which means
+    /// the newest run at each use.
     pub fn run_id(&self) -> Option<&str> {
         self.untyped.run_id()
     }
 
-    /// Waits for the execution's end and gives what `run` returned. A suspended execution gives
-    /// [`WorkflowError::Suspended`] at once: it may never end, and somebody should know. Only where a worker of another build has
-    /// just been started in this process does it wait until that worker has tried the execution, for at most 10 s. A handle by workflow id stays
-    /// with the run that it found first.
+    /// Waits for the execution's end and returns the result of `run`. If the execution is suspended, it
+    /// returns [`WorkflowError::Suspended`] at once, because the execution may never end and its operator
+    /// should know. There is one exception: if a worker of another build has just been started in this
+    /// process, it first waits until that worker has tried the execution, for at most 10 s. A handle by
+    /// workflow id stays with the run that it found first.
     pub fn result(
         &self,
     ) -> impl Future<Output = Result<<W::Outcome as Outcome>::Ok, WorkflowError<<W::Outcome as Outcome>::Err>>>
@@ -110,24 +114,26 @@ impl<W: WorkflowDef> HandleCore<W> {
         }
     }
 
-    /// Asks it to stop: its future is dropped at its await, what is shielded is finished, compensations run, and it
-    /// closes as cancelled. Durable when the await returns; the execution may still be open then. Of a reason that is longer than
-    /// 8 KiB the head and the tail are kept.
+    /// Asks the execution to stop: its future is dropped at its await, shielded blocks finish, compensations
+    /// run, and it closes as cancelled. The request is durable when the await returns; the execution may
+    /// still be open then. If the reason is longer than 8 KiB, only its head and tail are kept.
     pub fn cancel(&self, reason: impl Into<String>) -> Request {
         self.untyped.cancel(reason)
     }
 
-    /// Ends it at once. No workflow code runs, nothing is compensated. The reason as with [`cancel`](Self::cancel).
+    /// Ends the execution at once. No workflow code runs, and nothing is compensated. The reason is limited
+    /// as in [`cancel`](Self::cancel).
     pub fn terminate(&self, reason: impl Into<String>) -> Request {
         self.untyped.terminate(reason)
     }
 
-    /// Lets a suspended execution run again, after its cause was mended. `AB0414` where it is not suspended.
+    /// Lets a suspended execution run again, after its cause was fixed. `AB0414` if it is not suspended.
     pub async fn resume(&self) -> Result<()> {
         self.untyped.resume().await
     }
 
-    /// What it is doing: status, live await positions, pending activities and timers, and why it is suspended.
+    /// Describes what it is doing: status, live await positions, pending activities and timers, and why it is
+    /// suspended.
     pub async fn describe(&self) -> Result<Description> {
         self.untyped.describe().await
     }
@@ -142,19 +148,20 @@ impl<W: WorkflowDef> HandleCore<W> {
         self.untyped.clone()
     }
 
-    /// Only there to say that a signal is sent by its own method. A workflow's own signal of this name comes first.
+    /// Exists only for its compile error, which says that a signal is sent by its own method. A workflow's
+    /// own signal of this name has precedence.
     #[doc(hidden)]
     pub fn signal<N: SignalByName, I>(&self, _name: N, _input: I) -> Request {
         never()
     }
 
-    /// Only there to say that a query is asked by its own method.
+    /// Exists only for its compile error, which says that a query is called by its own method.
     #[doc(hidden)]
     pub fn query<N: QueryByName>(&self, _name: N) -> std::future::Ready<Result<Payload>> {
         never()
     }
 
-    /// Only there to say that there are no updates.
+    /// Exists only for its compile error, which says that there are no updates.
     #[doc(hidden)]
     pub fn update<N: UpdateByName, I>(&self, _name: N, _input: I) -> std::future::Ready<Result<Payload>> {
         never()
@@ -166,7 +173,7 @@ impl<W: WorkflowDef> HandleCore<W> {
         Request::signal(self.untyped.clone(), name, input, check_type::<W>)
     }
 
-    /// For generated code: asks a query.
+    /// For generated code: calls a query.
     #[doc(hidden)]
     pub fn query_with<A: Answer>(
         &self,
@@ -186,20 +193,22 @@ impl<W: WorkflowDef> HandleCore<W> {
 }
 
 impl UntypedHandle {
-    /// Only there to say that a signal is sent by its own method, of a handle that knows the type.
+    /// Exists only for its compile error, which says that a signal is sent by its own method, on a typed
+    /// handle.
     #[doc(hidden)]
     pub fn signal<N: SignalByName, I>(&self, _name: N, _input: I) -> Request {
         never()
     }
 
-    /// Only there to say that a query is asked by its own method, of a handle that knows the type.
+    /// Exists only for its compile error, which says that a query is called by its own method, on a typed
+    /// handle.
     #[doc(hidden)]
     pub fn query<N: QueryByName>(&self, _name: N) -> std::future::Ready<Result<Payload>> {
         never()
     }
 }
 
-/// What the name of a signal would have to be: nothing is.
+/// A bound that no type satisfies, for the compile error of `signal`.
 #[doc(hidden)]
 #[diagnostic::on_unimplemented(
     message = "a signal is sent by its own method of the handle, not by its name",
@@ -209,7 +218,7 @@ impl UntypedHandle {
 )]
 pub trait SignalByName {}
 
-/// What the name of a query would have to be: nothing is.
+/// A bound that no type satisfies, for the compile error of `query`.
 #[doc(hidden)]
 #[diagnostic::on_unimplemented(
     message = "a query is asked by its own method of the handle, not by its name",
@@ -219,7 +228,7 @@ pub trait SignalByName {}
 )]
 pub trait QueryByName {}
 
-/// What the name of an update would have to be: nothing is.
+/// A bound that no type satisfies, for the compile error of `update`.
 #[doc(hidden)]
 #[diagnostic::on_unimplemented(
     message = "updates come in a later version of abide",
@@ -228,7 +237,7 @@ pub trait QueryByName {}
 )]
 pub trait UpdateByName {}
 
-// One impl of each: without any, rustc would propose to write one.
+// One impl for each: without any, rustc would suggest writing one.
 #[diagnostic::do_not_recommend]
 impl SignalByName for Never {}
 
@@ -238,7 +247,7 @@ impl QueryByName for Never {}
 #[diagnostic::do_not_recommend]
 impl UpdateByName for Never {}
 
-/// Refuses an execution of another type than `W`.
+/// Refuses an execution whose workflow type is not `W`: AB0416.
 pub(super) fn check_type<W: WorkflowDef>(row: &ExecutionRow) -> Result<()> {
     if row.workflow_type == W::NAME {
         return Ok(());
@@ -250,12 +259,13 @@ pub(super) fn check_type<W: WorkflowDef>(row: &ExecutionRow) -> Result<()> {
     })
 }
 
-/// Why a query that returns `Result<T, E>` gave no value. Its `Debug` is its text and its causes, a line each.
+/// The error of a query that returns `Result<T, E>`. Its `Debug` output is its text and its causes, one per
+/// line.
 #[non_exhaustive]
 pub enum QueryError<E> {
     /// Its handler returned this error.
     Failed(E),
-    /// The answer could not be had.
+    /// The query could not be answered.
     Client(Error),
 }
 
@@ -295,9 +305,10 @@ impl<E: Fault> std::error::Error for QueryError<E> {
     }
 }
 
-/// What the caller of a query gets: [`Result<T>`](crate::Result) for a plain query, `Result<T, QueryError<E>>` for one
-/// that returns a `Result`. Whatever the types are: that history can keep them is asked where its [`QueryCodec`] is made, so
-/// that rustc refuses one that cannot once.
+/// What the caller of a query gets: [`Result<T>`](crate::Result) for a plain query,
+/// `Result<T, QueryError<E>>` for one that returns a `Result`. There are no bounds on the types here. Whether
+/// history can keep them is checked where the [`QueryCodec`] is created, so that rustc reports an unsuitable
+/// type once.
 pub trait Answer: 'static {
     /// What the handler returns.
     type Returned;
@@ -315,24 +326,24 @@ impl<T: 'static, E: 'static> Answer for Sel<std::result::Result<T, E>, true> {
     type Reply = std::result::Result<T, QueryError<E>>;
 }
 
-/// An answer on its way: the value or error as it is written.
+/// An encoded answer: the value, or the error.
 type Written = std::result::Result<Payload, FailureRecord>;
 
-/// How a query's answer is written and read.
+/// Encodes and decodes a query's answer.
 pub struct QueryCodec<A: Answer> {
     encode: fn(A::Returned) -> std::result::Result<Written, PayloadError>,
     reply: fn(Result<Written>) -> A::Reply,
 }
 
 impl<A: Answer> QueryCodec<A> {
-    /// Writes the handler's answer.
+    /// Encodes the handler's answer.
     pub fn encode(&self, returned: A::Returned) -> std::result::Result<Written, PayloadError> {
         (self.encode)(returned)
     }
 }
 
 impl<T: 'static> QueryCodec<Sel<T, false>> {
-    /// That of a query which cannot fail.
+    /// The codec of a query that cannot fail.
     pub const fn of() -> Self
     where
         T: Persist,
@@ -342,7 +353,7 @@ impl<T: 'static> QueryCodec<Sel<T, false>> {
 }
 
 impl<T: 'static, E: 'static> QueryCodec<Sel<std::result::Result<T, E>, true>> {
-    /// That of a query which may fail.
+    /// The codec of a query that may fail.
     pub const fn of() -> Self
     where
         T: Persist,

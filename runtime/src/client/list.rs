@@ -1,4 +1,4 @@
-//! Listing executions: a filter in, a page out.
+//! Lists executions: takes a filter, returns a page.
 
 use super::Client;
 use super::time::timestamp;
@@ -9,7 +9,7 @@ use crate::store::{ExecutionRow, Filter, Page};
 use jiff::Timestamp;
 
 impl Client {
-    /// Executions, newest first, a page at a time.
+    /// Lists executions, newest first, one page at a time.
     ///
     /// ```
     /// # async fn demo(client: abide::Client) -> abide::Result<()> {
@@ -27,7 +27,7 @@ impl Client {
     }
 }
 
-/// Which executions to list. The default: all, 100 a page.
+/// Which executions to list. Default: all, 100 per page.
 #[derive(Clone, Debug, Default)]
 #[must_use]
 pub struct ListFilter {
@@ -35,53 +35,54 @@ pub struct ListFilter {
 }
 
 impl ListFilter {
-    /// All of them.
+    /// A filter that matches all executions.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Those with this status; called again, with this one as well.
+    /// Matches executions with this status. If it is called again, it matches any of the given statuses.
     pub fn status(mut self, status: ExecutionStatus) -> Self {
         self.filter.statuses.push(status);
         self
     }
 
-    /// Those of this workflow type.
+    /// Matches executions of this workflow type.
     pub fn workflow_type(mut self, name: impl AsRef<str>) -> Self {
         self.filter.workflow_type = Some(name.as_ref().to_owned());
         self
     }
 
-    /// Those of this task queue.
+    /// Matches executions of this task queue.
     pub fn task_queue(mut self, queue: impl AsRef<str>) -> Self {
         self.filter.queue = Some(queue.as_ref().to_owned());
         self
     }
 
-    /// Those whose workflow id begins with this.
+    /// Matches executions whose workflow id begins with this prefix.
     pub fn id_prefix(mut self, prefix: impl AsRef<str>) -> Self {
         self.filter.id_prefix = Some(prefix.as_ref().to_owned());
         self
     }
 
-    /// How many a page, 1 to 1,000. Default: 100.
+    /// How many executions a page holds, 1 to 1,000. Default: 100.
     pub fn limit(mut self, limit: u32) -> Self {
         self.filter.limit = limit.clamp(1, 1_000);
         self
     }
 
-    /// Goes on where a page ended: its [`ExecutionPage::next`].
+    /// Continues where a page ended: its [`ExecutionPage::next`].
     pub fn after(mut self, cursor: ListCursor) -> Self {
         self.filter.after = Some(cursor.0);
         self
     }
 }
 
-/// Where a page ended.
+/// The position where a page ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListCursor(String);
 
-/// Some of the executions, newest first: by when they were started, on the database's clock, whichever process started them.
+/// A page of executions, newest first: ordered by their start, on the database's clock, whichever process
+/// started them.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ExecutionPage {
@@ -102,17 +103,17 @@ impl ExecutionPage {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ExecutionSummary {
-    /// The user's name for it.
+    /// The workflow id.
     pub workflow_id: String,
-    /// This run's own name.
+    /// The run id.
     pub run_id: String,
-    /// The workflow's name.
+    /// The name of the workflow type.
     pub workflow_type: String,
     /// The task queue whose workers run it.
     pub task_queue: String,
-    /// Where it stands.
+    /// Its status.
     pub status: ExecutionStatus,
-    /// Why it is suspended, where it is.
+    /// Why it is suspended, if it is.
     pub suspension: Option<Reason>,
     /// When it was started.
     pub created_at: Timestamp,

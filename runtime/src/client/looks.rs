@@ -1,23 +1,24 @@
-//! Which task queues were looked at lately: the log tells of each once a minute, and not at each start.
+//! Remembers which task queues the log has warned about, so that it warns about each once a minute, not at
+//! each start.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// How often one task queue is told of, at most.
+/// The least time between two warnings about one task queue.
 const TOLD_EVERY: Duration = Duration::from_secs(60);
 
-/// How many task queues are remembered. Beyond them nothing is told until one is forgotten.
+/// How many task queues are remembered. Above this, further ones are not checked until an entry is removed.
 const REMEMBERED: usize = 256;
 
-/// Which task queues and workflow types this process has looked at lately, so that the log tells of each once a minute
-/// and not at each start.
+/// The task queues and workflow types that this process has recently warned about, or is checking now.
 #[derive(Default)]
 pub(crate) struct Looks(Mutex<HashMap<(String, String), Instant>>);
 
 impl Looks {
-    /// Whether the caller is the one to look: nobody has within [`TOLD_EVERY`].
+    /// Whether the caller should check this task queue. If so, no other caller does within [`TOLD_EVERY`],
+    /// unless [`Looks::give_back`] is called.
     pub(super) fn take(&self, queue: &str, workflow_type: &str) -> bool {
         let mut taken = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
@@ -30,7 +31,7 @@ impl Looks {
         free
     }
 
-    /// There was nothing to tell: the next one looks again.
+    /// There was nothing to warn about: the next caller checks again.
     pub(super) fn give_back(&self, queue: &str, workflow_type: &str) {
         let mut taken = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         taken.remove(&(queue.to_owned(), workflow_type.to_owned()));

@@ -1,11 +1,12 @@
-//! The client: starts workflows, talks to them, waits for them, looks at them.
+//! The client: starts workflows, sends them messages, waits for them and describes them.
 //!
-//! A client never touches a worker except through the store, with one short cut: where the hub knows a worker of this
-//! process that serves or owns the execution, the call goes to it through memory, and its answer is durable all the
-//! same. Each call carries a request id, so that asking again after a doubt does nothing twice (PROTOCOL 6).
+//! A client reaches a worker only through the store, with one exception: if the hub knows a worker of this
+//! process that serves or owns the execution, the call goes to it through memory. Its answer is just as
+//! durable. Each call carries a request id, so that a repeated call has no further effect (PROTOCOL 6).
 //!
-//! Reading order: `start`, `handle` (typed), `execution` (the work behind it), `request` (signal, cancel, terminate),
-//! `query`, `wait` (results), `describe` and `pending`, `list`, `serving` (whether anybody runs it). Bodies of inbox rows are in [`crate::wire`].
+//! Reading order: `start`, `handle` (typed), `execution` (the code behind it), `request` (signal, cancel,
+//! terminate), `query`, `wait` (results), `describe` and `pending`, `list`, `serving` (whether a worker can
+//! run it). The bodies of inbox rows are in [`crate::wire`].
 
 mod describe;
 mod execution;
@@ -38,7 +39,7 @@ use crate::error::{Error, Result};
 use crate::store::{StoreError, UserConnection};
 use std::sync::Arc;
 
-/// The longest id or name, in characters: Temporal's limit.
+/// The greatest length of an id or name, in characters. The same as Temporal's limit.
 pub const MAX_ID_CHARS: usize = 1_000;
 
 /// Starts workflows and finds running ones. Cheap to clone; `Send` and `Sync`.
@@ -49,15 +50,15 @@ pub struct Client {
 }
 
 impl Abide {
-    /// A client: starts workflows and talks to them.
+    /// Returns a client, which starts workflows and communicates with them.
     pub fn client(&self) -> Client {
         Client { abide: self.clone(), queue: None }
     }
 }
 
 impl Client {
-    /// This client with a default task queue for its starts. Without one, a start goes to the queue of a worker in
-    /// this process that serves the workflow.
+    /// Sets a default task queue for this client's starts. Without one, a start goes to the queue of a worker
+    /// in this process that serves the workflow.
     #[must_use]
     pub fn task_queue(mut self, queue: impl AsRef<str>) -> Self {
         self.queue = Some(Arc::from(queue.as_ref()));
@@ -65,9 +66,9 @@ impl Client {
     }
 }
 
-/// Refuses an id or name that is empty or too long, at the call.
+/// Checks an id or name when it is passed in: it must not be empty or too long.
 pub(crate) fn check_id(what: &'static str, id: &str) -> Result<()> {
-    // The length in bytes bounds that in characters: mostly nothing is counted.
+    // The length in bytes is an upper bound of the length in characters, so counting is rarely necessary.
     let chars = if id.len() <= MAX_ID_CHARS { id.len() } else { id.chars().count() };
     match chars {
         1..=MAX_ID_CHARS => Ok(()),
@@ -75,7 +76,7 @@ pub(crate) fn check_id(what: &'static str, id: &str) -> Result<()> {
     }
 }
 
-/// The same for a request id; and those of the engine's own messages are refused (PROTOCOL 41).
+/// The same for a request id. Ids of the engine's own messages are refused as well (PROTOCOL 41).
 fn check_request_id(id: &str) -> Result<()> {
     check_id("request id", id)?;
     match id.starts_with("abide/") {
@@ -84,7 +85,7 @@ fn check_request_id(id: &str) -> Result<()> {
     }
 }
 
-/// A user's connection as the store takes it.
+/// Converts a user's connection into the store's type.
 fn user_connection<C: TransactionConnection>(connection: &mut C) -> Result<UserConnection<'_>> {
     let unknown = || StoreError::WrongConnection {
         found: std::any::type_name::<C>().to_owned(),

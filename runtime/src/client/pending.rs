@@ -1,4 +1,4 @@
-//! What is pending by the journal alone: the fold of its events. Read-only; decides nothing.
+//! What is pending according to the journal: a fold over its events. It is read-only and decides nothing.
 
 use super::time::timestamp;
 use super::{Client, UntypedHandle};
@@ -17,13 +17,14 @@ pub struct PendingActivity {
     pub id: u64,
     /// Its name.
     pub activity_type: String,
-    /// The task queue whose workers run it; `None`: the worker that runs the workflow does.
+    /// The task queue whose workers run it. `None`: the worker that runs the workflow runs it.
     pub task_queue: Option<String>,
-    /// The attempt that runs or is next, from 1.
+    /// The number of the attempt that runs or is next, from 1.
     pub attempt: u32,
-    /// Why the attempt before failed.
+    /// Why the previous attempt failed.
     pub last_failure: Option<FailureRecord>,
-    /// When the attempt is due, where it waits for that; [`Timestamp::MAX`] stands for every later time.
+    /// When the next attempt is due, if it waits for its back-off. [`Timestamp::MAX`] stands for every later
+    /// time.
     pub next_attempt_at: Option<Timestamp>,
 }
 
@@ -37,24 +38,24 @@ pub struct PendingTimer {
     pub due_at: Timestamp,
 }
 
-/// What has begun and not ended.
+/// What has begun and has not ended.
 #[derive(Debug, Default)]
 pub(super) struct Pending {
     pub(super) activities: Vec<PendingActivity>,
     pub(super) timers: Vec<PendingTimer>,
     pub(super) unhandled: Vec<String>,
-    /// Of the last request to cancel it.
+    /// The reason of the last request to cancel the execution.
     pub(super) cancel_reason: Option<String>,
 }
 
 impl UntypedHandle {
-    /// Its history so far: one row for each turn, as the journal holds it.
+    /// Reads the history so far: one row for each turn, as the journal holds it.
     pub async fn history(&self) -> Result<Vec<JournalRow>> {
         let execution = self.locate().await?;
         journal(&self.client, execution).await
     }
 
-    /// The row and the journal of the run that it means now: what a history is exported from.
+    /// Reads the row and the journal of the current run, from which a history is exported.
     #[cfg(feature = "testing")]
     pub(crate) async fn recorded(&self) -> Result<(crate::store::ExecutionRow, Vec<JournalRow>)> {
         let row = self.row().await?;
@@ -73,7 +74,7 @@ fn decode(execution: ExecutionId, turns: Vec<StoredTurn>) -> Result<Vec<JournalR
 }
 
 impl Pending {
-    /// What is pending of an execution, all as of one moment.
+    /// Reads what is pending of an execution, all at one moment.
     pub(super) async fn read(client: &Client, execution: ExecutionId) -> Result<Self> {
         let Some(run) = client.abide.store().load(execution).await? else { return Ok(Self::default()) };
         let damaged = |message| StoreError::Damaged { execution, message };
@@ -83,7 +84,7 @@ impl Pending {
         Ok(Self::of(&rows, &attempts.map_err(damaged)?))
     }
 
-    /// Folds a journal, and what is kept of failed attempts beside it.
+    /// Folds a journal, and the failed attempts that are kept beside it.
     fn of(rows: &[JournalRow], attempts: &[FailedAttempt]) -> Self {
         let mut pending = Self::default();
         let mut unhandled = BTreeMap::new();
@@ -154,7 +155,7 @@ impl Pending {
         self.activities.iter_mut().find(|known| known.id == id.0)
     }
 
-    /// One attempt went down with its worker.
+    /// An attempt was lost with its worker.
     fn lose(&mut self, id: EventId) {
         if let Some(known) = self.activity(id) {
             known.attempt += 1;
@@ -211,7 +212,8 @@ mod tests {
         assert_eq!(pending.activities[0].task_queue.as_deref(), Some("payments"));
         assert_eq!(pending.timers, [PendingTimer { id: 5, due_at: timestamp(9_000) }]);
         assert_eq!(pending.unhandled, ["aprove"]);
-        // What is kept beside the journal is younger than what is in it. Of what has ended nothing is told.
+        // The attempt that is kept beside the journal is newer than those in it. Attempts of ended activities
+        // are ignored.
         let failure = FailureRecord::new(FailureKind::Application, "declined again");
         let kept = |activity| FailedAttempt {
             activity: EventId(activity),

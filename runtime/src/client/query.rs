@@ -1,5 +1,5 @@
-//! Asking an execution: its live state where it is loaded here, a read-only replay where its code is here, else its
-//! owner through a request row and a reply row (PROTOCOL 26).
+//! Queries an execution: its live state if it is loaded here, a read-only replay if its code is here,
+//! otherwise its owner, through a request row and a reply row (PROTOCOL 26).
 
 use super::UntypedHandle;
 use super::execution::TypeCheck;
@@ -11,15 +11,16 @@ use abide_core::Payload;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// How long a client waits for another process to answer: longer than a lease, so that a restart may be under way.
+/// How long a client waits for another process to answer: longer than a lease, because a restart may be in
+/// progress.
 const ANSWER_WAIT: Duration = Duration::from_secs(20);
 
 impl UntypedHandle {
-    /// Asks the query `name`, at first in this process.
+    /// Calls the query `name`, first in this process.
     pub(super) async fn ask(&self, name: &str, input: Payload, check: TypeCheck) -> Result<QueryAnswer> {
         self.client.abide.outside()?;
         let hub = self.client.abide.hub();
-        // The owner at once, where this handle knows the run: the usual case costs no read.
+        // If this handle knows the run, ask the owner directly: the usual case costs no read.
         if let Some(execution) = self.bound()
             && let Some(owner) = hub.owner_of(execution)
             && let Some(answer) = owner.query(execution, name, input.clone()).await?
@@ -37,7 +38,7 @@ impl UntypedHandle {
         self.ask_elsewhere(&row, name, input, ANSWER_WAIT).await
     }
 
-    /// Asks the owner through a request row, and waits for its reply row.
+    /// Queries the owner through a request row, and waits for its reply row.
     pub(super) async fn ask_elsewhere(
         &self,
         row: &ExecutionRow,
@@ -46,7 +47,7 @@ impl UntypedHandle {
         wait: Duration,
     ) -> Result<QueryAnswer> {
         let store = self.client.abide.store();
-        // Before the request is there: an answer that comes at once counts as a change.
+        // Before the request is written, so that an answer that comes at once counts as a change.
         let mut changes = store.news();
         changes.mark_unchanged();
         let (asked, request_id) = (Instant::now(), self.client.abide.host().fresh_id());
@@ -67,9 +68,10 @@ impl UntypedHandle {
             }
         }
         self.client.abide.hub().wake_workers();
-        // Not one more look where the time is up to the instant: a clock that stands still would never let it end.
+        // No look at exactly the end of the time: with a clock that stands still the loop would never end.
         while let Some(left) = wait.checked_sub(asked.elapsed()).filter(|left| !left.is_zero()) {
-            // A worker of this process may take it as well, and its reply is no foreign change: hence the second.
+            // A worker of this process may answer too, and its reply is not a foreign change. So check at
+            // least once a second.
             let next = tokio::time::timeout(left.min(Duration::from_secs(1)), changes.changed()).await;
             if let Some(body) = store.take_reply(request_id.clone()).await? {
                 return read_reply(name, &body);

@@ -1,4 +1,4 @@
-//! How long a question to another process waits, by a clock that stands still.
+//! How long a query waits for another process, with a clock that stands still.
 
 use super::*;
 use crate::host::Host;
@@ -8,7 +8,7 @@ use crate::store::{LEASE, NewExecution, Reply, StartAnswer, Store};
 use crate::{Abide, ErrorKind};
 use std::sync::Arc;
 
-/// A run that nobody has, and who asks it.
+/// An execution that no worker owns, and a client that queries it.
 async fn deserted() -> (Arc<dyn Store>, UntypedHandle) {
     let began = Instant::now();
     let clock = Arc::new(move || 1_000_000 + i64::try_from(began.elapsed().as_millis()).unwrap());
@@ -43,7 +43,8 @@ async fn a_query_that_nobody_answers_fails_after_20_s() {
     assert!(error.to_string().contains("within 2000"), "{error}");
 }
 
-/// A worker that died keeps its runs for a lease; a restart takes them up after it.
+/// A worker that died keeps its executions until its lease expires. A restarted worker takes them over after
+/// that.
 #[tokio::test(start_paused = true)]
 async fn a_query_outlasts_a_restart() {
     let (store, handle) = deserted().await;

@@ -1,4 +1,5 @@
-//! Signal, cancel, terminate: messages that are durable when their await returns, each under a request id of its own.
+//! Signal, cancel, terminate: messages that are durable when their await returns. Each has its own request
+//! id.
 
 use super::execution::TypeCheck;
 use super::{UntypedHandle, check_request_id, user_connection};
@@ -12,7 +13,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-/// A message on its way to an execution: a future that is ready when the message is durable.
+/// A message to an execution: a future that is ready when the message is durable.
 ///
 /// ```
 /// # async fn demo(order: abide::UntypedHandle) -> abide::Result<()> {
@@ -23,20 +24,20 @@ use std::task::{Context, Poll};
 /// ```
 #[must_use = "nothing is sent until it is awaited"]
 pub struct Request {
-    /// Until it is first polled.
+    /// `None` after the first poll.
     parts: Option<Box<Parts>>,
     sending: BoxFuture<'static, Result<()>>,
 }
 
 impl UntypedHandle {
-    /// Asks it to stop, as PROTOCOL.md's rule 29 has it: the workflow's future is dropped at its await, what is
-    /// shielded is finished, compensations run, and it closes as cancelled. Durable when the await returns; the
+    /// Asks the execution to stop: the workflow's future is dropped at its await, shielded blocks finish,
+    /// compensations run, and it closes as cancelled. The request is durable when the await returns; the
     /// execution may still be open then.
     pub fn cancel(&self, reason: impl Into<String>) -> Request {
         Request::cancel(self.clone(), reason.into())
     }
 
-    /// Ends it at once. No workflow code runs, nothing is compensated.
+    /// Ends the execution at once. No workflow code runs, and nothing is compensated.
     pub fn terminate(&self, reason: impl Into<String>) -> Request {
         Request::terminate(self.clone(), reason.into())
     }
@@ -77,7 +78,8 @@ impl Request {
         Self::new(to, What::Terminate { reason })
     }
 
-    /// Names this message: sent again under the same name, it does nothing more. Default: a fresh UUIDv7.
+    /// Sets the request id of this message. A message that is sent again under the same id has no further
+    /// effect. Default: a fresh UUIDv7.
     pub fn request_id(mut self, request_id: impl AsRef<str>) -> Self {
         if let Some(parts) = &mut self.parts {
             parts.request_id = Some(request_id.as_ref().to_owned());
@@ -85,8 +87,8 @@ impl Request {
         self
     }
 
-    /// Sends it inside a transaction of yours, on abide's own database: it happens exactly if you commit. For signals and
-    /// cancels.
+    /// Sends the message inside your own transaction, on abide's database: it is sent exactly if you commit.
+    /// For signals and cancellations.
     ///
     /// ```
     /// # #[cfg(feature = "sqlite")]
@@ -100,14 +102,15 @@ impl Request {
     /// ```
     ///
     /// # Errors
-    /// Those of sending; `AB0418` for a terminate; `AB0516` where the connection is of another database; `AB0515` where
-    /// others were in the transaction's way. After an error nothing of it is in your transaction.
+    /// Those of sending; `AB0418` for a terminate; `AB0516` if the connection is of another database;
+    /// `AB0515` if other transactions were in the way. After an error, your transaction contains nothing of
+    /// the message.
     pub fn within<'c, C: TransactionConnection>(
         mut self,
         connection: &'c mut C,
     ) -> BoxFuture<'c, Result<()>> {
         Box::pin(async move {
-            // Taken by the first poll only, and this was never polled: `within` takes it by value.
+            // The first poll takes the parts, and this was never polled: `within` takes it by value.
             let Some(parts) = self.parts.take() else { return Ok(()) };
             let (to, message) = parts.message().await?;
             let message = message.ok_or(Error::NotWithin)?;
@@ -143,7 +146,7 @@ impl Parts {
         }
     }
 
-    /// What goes into the inbox; a terminate is no message.
+    /// The message for the inbox. A terminate has none.
     async fn message(self: Box<Self>) -> Result<(UntypedHandle, Option<NewMessage>)> {
         let Self { to, what, request_id } = *self;
         let request_id = request_id.unwrap_or_else(|| to.client.abide.host().fresh_id());
@@ -164,7 +167,7 @@ impl Parts {
     }
 }
 
-/// Through memory to an owner in this process, else into the inbox.
+/// Delivers through memory to an owner in this process, otherwise to the inbox.
 async fn deliver(to: &UntypedHandle, message: NewMessage) -> Result<()> {
     let (store, hub) = (to.client.abide.store(), to.client.abide.hub());
     let (execution, request_id) = (message.execution, message.request_id.clone());

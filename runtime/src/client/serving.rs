@@ -1,4 +1,5 @@
-//! Whether anybody can run an execution: a task queue that nobody serves is silent by itself.
+//! Whether a worker can run an execution. Without this check, a task queue that no worker serves would give
+//! no sign.
 
 use super::Client;
 use crate::error::Result;
@@ -7,7 +8,7 @@ use crate::store::{ExecutionRow, Find, NewExecution};
 use std::fmt;
 use std::time::Duration;
 
-/// After how long a start that no worker of this process took is looked at.
+/// How long after a start that no worker of this process took its task queue is checked.
 const LOOKED_AFTER: Duration = Duration::from_secs(5);
 
 /// Whether a live worker can run an execution: [`Description::serving`](super::Description::serving).
@@ -36,9 +37,9 @@ impl fmt::Display for Serving {
 }
 
 impl Client {
-    /// Who may run it, as the database knows its workers.
+    /// Whether a worker can run it, according to the workers in the database.
     pub(super) async fn serving(&self, row: &ExecutionRow) -> Result<Serving> {
-        // Its owner in this process lives.
+        // Its owner in this process is alive.
         if self.abide.hub().owner_of(row.id).is_some() {
             return Ok(Serving::Served);
         }
@@ -51,7 +52,8 @@ impl Client {
         })
     }
 
-    /// Warns where it waits for a worker that is not there. A look that fails says nothing: the wait goes on.
+    /// Warns if it waits for a worker that does not exist. If the check fails, nothing is logged: the wait
+    /// continues.
     pub(super) async fn warn_if_unserved(&self, row: &ExecutionRow) {
         let looks = self.abide.looks();
         if looks.take(&row.queue, &row.workflow_type) && !self.told_unserved(row).await {
@@ -59,8 +61,9 @@ impl Client {
         }
     }
 
-    /// Looks in [`LOOKED_AFTER`], where nobody has lately, whether somebody can run what was started just now: the caller
-    /// may never wait for it. A test's time is its own: there the waits tell.
+    /// Checks after [`LOOKED_AFTER`] whether a worker can run the execution that was just started, unless
+    /// this was checked recently: the caller may never wait for it. Not in tests, whose time is virtual;
+    /// there the waits report it.
     pub(super) fn look_later(&self, started: &NewExecution) {
         let (queue, workflow_type) = (started.queue.clone(), started.workflow_type.clone());
         if self.abide.host().is_test() || !self.abide.looks().take(&queue, &workflow_type) {
@@ -80,7 +83,7 @@ impl Client {
         });
     }
 
-    /// Whether nobody can run it; then the log has it.
+    /// Whether no worker can run it; if so, logs a warning.
     async fn told_unserved(&self, row: &ExecutionRow) -> bool {
         if row.status != ExecutionStatus::Running || row.owner.is_some() {
             return false;

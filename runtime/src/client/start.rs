@@ -1,4 +1,4 @@
-//! Starting a workflow: what is asked for, where it goes, and what the answer means.
+//! Starts a workflow: the options, the worker or store that takes the start, and the meaning of the answer.
 
 use super::{Client, Handle, UntypedHandle, WorkflowHandle, check_id, check_request_id, user_connection};
 use crate::activity::TransactionConnection;
@@ -12,13 +12,14 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How often a start is given to the store while its outcome is unknown.
+/// The most times that a start is submitted while its outcome is unknown.
 const ASKED_AT_MOST: u32 = 3;
 
-/// The wait between two of them.
+/// The wait between two submissions.
 const BETWEEN_ASKING: Duration = Duration::from_millis(100);
 
-/// A workflow about to be started: set what differs from the defaults, then `.await` it for its [`Handle`].
+/// A workflow about to be started. Set the options that differ from the defaults, then `.await` it for its
+/// [`Handle`].
 #[must_use = "a start does nothing until it is awaited"]
 pub struct Start<W> {
     client: Client,
@@ -32,8 +33,8 @@ pub struct Start<W> {
 }
 
 impl Client {
-    /// Starts a workflow: `client.start(OrderWorkflow::run(order)).id("order-42").await?`. When the await returns, the
-    /// start is durable.
+    /// Starts a workflow: `client.start(OrderWorkflow::run(order)).id("order-42").await?`. When the await
+    /// returns, the start is durable.
     pub fn start<W: WorkflowHandle>(&self, call: WorkflowCall<W>) -> Start<W> {
         Start::new(self.clone(), call)
     }
@@ -53,38 +54,39 @@ impl<W: WorkflowHandle> Start<W> {
         }
     }
 
-    /// The workflow id, 1 to 1,000 characters; at most one open run has it. Default: a fresh UUIDv7.
+    /// The workflow id, 1 to 1,000 characters. At most one open run has the same id. Default: a fresh UUIDv7.
     pub fn id(mut self, workflow_id: impl AsRef<str>) -> Self {
         self.id = Some(workflow_id.as_ref().to_owned());
         self
     }
 
-    /// The task queue. Default: the client's, else that of a worker in this process that serves the workflow.
+    /// The task queue. Default: the client's; otherwise that of a worker in this process that serves the
+    /// workflow.
     pub fn task_queue(mut self, queue: impl AsRef<str>) -> Self {
         self.queue = Some(Arc::from(queue.as_ref()));
         self
     }
 
-    /// Names this start: another start with the same request id answers with the run that the first one started,
-    /// whatever has become of it. Default: a fresh one, so that each start is its own.
+    /// Sets the request id of this start. Another start with the same request id returns the run that the
+    /// first one started, whatever its state. Default: none, so that each start is its own.
     pub fn request_id(mut self, request_id: impl AsRef<str>) -> Self {
         self.request_id = Some(request_id.as_ref().to_owned());
         self
     }
 
-    /// What to do where a closed run has the id. Default: [`IdReusePolicy::AllowDuplicate`].
+    /// What to do if a closed run has the id. Default: [`IdReusePolicy::AllowDuplicate`].
     pub fn id_reuse_policy(mut self, policy: IdReusePolicy) -> Self {
         self.reuse = policy;
         self
     }
 
-    /// What to do where an open run has the id. Default: [`IdConflictPolicy::Fail`].
+    /// What to do if an open run has the id. Default: [`IdConflictPolicy::Fail`].
     pub fn id_conflict_policy(mut self, policy: IdConflictPolicy) -> Self {
         self.conflict = policy;
         self
     }
 
-    /// Starts it inside a transaction of yours, on abide's own database: it happens exactly if you commit.
+    /// Starts the workflow inside your own transaction, on abide's database: it starts exactly if you commit.
     ///
     /// ```
     /// # #[cfg(feature = "sqlite")]
@@ -101,18 +103,18 @@ impl<W: WorkflowHandle> Start<W> {
     /// # }
     /// ```
     ///
-    /// Request ids and id policies hold as usual. Nobody is told of your commit: a worker finds it within 50 ms (SQLite) or a
-    /// second (Postgres). Until
-    /// then the handle is of an execution that nobody else can see.
+    /// Request ids and id policies apply as usual. Your commit notifies no worker: a worker finds the start
+    /// within 50 ms (SQLite) or a second (Postgres). Until you commit, nothing else can see the execution of
+    /// the returned handle.
     ///
     /// # Errors
-    /// Those of a start; `AB0516` where the connection is of another database; `AB0515` where others were in the
-    /// transaction's way. After an error nothing of the start is in your transaction.
+    /// Those of a start; `AB0516` if the connection is of another database; `AB0515` if other transactions
+    /// were in the way. After an error, your transaction contains nothing of the start.
     pub fn within<'c, C: TransactionConnection>(
         self,
         connection: &'c mut C,
     ) -> BoxFuture<'c, Result<Handle<W>>> {
-        // Boxed: the connection's type is not in the future's, and a wrong one is told once.
+        // Boxed, so that the connection's type is not part of the future, and a wrong type is reported once.
         Box::pin(async move {
             if self.conflict == IdConflictPolicy::TerminateExisting {
                 return Err(Error::NotWithin);
@@ -134,7 +136,7 @@ impl<W: WorkflowHandle> Start<W> {
         of_answer(client, started, workflow_id, answer)
     }
 
-    /// Everything that can be refused without asking the store.
+    /// Checks everything that can be refused without the store.
     fn checked(self) -> Result<(Client, NewExecution)> {
         let input = self.input?;
         let queue = self.queue.map_or_else(|| queue_here::<W>(&self.client), Ok)?;
@@ -178,8 +180,8 @@ impl<W: WorkflowHandle> Handle<W> {
     }
 }
 
-/// The handle of a start to be. Watched before it is started: an empty workflow has closed by the time the start is
-/// acknowledged.
+/// The handle of a start that is not yet submitted. Its watch is taken before: an empty workflow has closed
+/// when the start is acknowledged.
 fn begun(client: &Client, new: &NewExecution) -> (UntypedHandle, String) {
     let watch = Arc::new(client.abide.hub().watch(new.id));
     (UntypedHandle::of_start(client.clone(), new, watch), new.workflow_id.clone())
@@ -204,7 +206,8 @@ fn queue_here<W: WorkflowHandle>(client: &Client) -> Result<Arc<str>> {
     queue.ok_or_else(|| Error::NoTaskQueue { workflow_type: W::NAME.to_owned() })
 }
 
-/// Asks until the outcome is known, a few times: the run id makes the same start answer as it did before.
+/// Submits the start, and again while its outcome is unknown. The run id makes a repeated start return the
+/// first answer.
 async fn submit(client: &Client, new: NewExecution) -> Result<StartAnswer> {
     let mut doubt = String::new();
     for _ in 0..ASKED_AT_MOST {
@@ -217,13 +220,15 @@ async fn submit(client: &Client, new: NewExecution) -> Result<StartAnswer> {
     Err(Error::OutcomeUnknown { request_id: new.request_id.unwrap_or(new.run_id), message: doubt })
 }
 
-/// Gives the start to a worker of this process, already owned; else to the store, for anybody to claim.
+/// Gives the start to a worker of this process, which then owns it; otherwise to the store, for any worker to
+/// claim.
 async fn submit_once(client: &Client, new: &NewExecution) -> Result<StartAnswer> {
     let (store, hub) = (client.abide.store(), client.abide.hub());
     if let Some(worker) = hub.server_of(&new.workflow_type, Some(&new.queue)) {
         match worker.start(new.clone()).await {
             Ok(Some(answer)) => return Ok(answer),
-            // It is leaving, or has lost its lease: nothing was written, and another worker may take it.
+            // The worker is stopping, or has lost its lease: nothing was written, and another worker may take
+            // the start.
             Ok(None) => {}
             Err(error) if error.is_fenced() => {}
             Err(error) => return Err(error),
@@ -231,12 +236,13 @@ async fn submit_once(client: &Client, new: &NewExecution) -> Result<StartAnswer>
     }
     let answer = store.start(new.clone()).await?;
     look_later(client, new, &answer);
-    // A worker of this process may have been registered meanwhile, and does not see this process's own commits.
+    // A worker of this process may have been registered meanwhile, and is not notified of this process's own
+    // commits.
     hub.wake_workers();
     Ok(answer)
 }
 
-/// It is the store's: somebody has to claim it.
+/// If the store took the start, checks later whether a worker can claim it.
 fn look_later(client: &Client, new: &NewExecution, answer: &StartAnswer) {
     if matches!(answer, StartAnswer::Started) {
         client.look_later(new);

@@ -1,4 +1,4 @@
-//! A client alone with a real store: what it may say and must refuse where no worker runs.
+//! A client with a real store and no worker: what it may do and what it must refuse.
 
 #![allow(clippy::unwrap_used)] // tests
 
@@ -179,7 +179,7 @@ async fn a_description_and_a_list_need_no_worker() {
 async fn another_process_is_told_of_the_end() {
     let (folder, abide) = open().await;
     let url = format!("sqlite://{}/abide.db", folder.path().display());
-    // A second opening shares nothing with the first but the file, like another process.
+    // A second open shares nothing with the first except the file, like another process.
     let elsewhere = Abide::open(url).await.unwrap();
     let handle = abide.client().task_queue("q").start(call(1)).id("a").await.unwrap();
     let waiting = tokio::spawn(elsewhere.client().handle::<Wait>("a").result());

@@ -1,8 +1,9 @@
-//! Times of the database as the API gives them.
+//! Converts the database's times to the API's type.
 
 use jiff::Timestamp;
 
-/// A time of the store's; what jiff has no time for is the end of its range. A timer may be set for later than that.
+/// Converts a time in milliseconds. A time outside of jiff's range, which a timer may have, becomes the end
+/// of that range.
 pub(super) fn timestamp(ms: i64) -> Timestamp {
     let end = if ms < 0 { Timestamp::MIN } else { Timestamp::MAX };
     Timestamp::from_millisecond(ms).unwrap_or(end)

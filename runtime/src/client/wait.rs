@@ -1,8 +1,8 @@
-//! Waiting for an execution to close or to be suspended, without polling where memory can tell.
+//! Waits until an execution closes or is suspended, without polling if memory can tell.
 //!
-//! In the owner's process the hub tells. Elsewhere the store says that *something* has changed, and the row is read
-//! again, at most every few ms at first and four times a second later. The row is always read after the watch was
-//! taken, so nothing falls between.
+//! In the owner's process the hub tells. Elsewhere the store tells that *something* has changed, and the row
+//! is read again: after a few milliseconds at first, and later at most four times a second. The row is always
+//! read after the watch was taken, so that no change is missed.
 
 use super::UntypedHandle;
 use crate::error::Result;
@@ -15,16 +15,17 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 
-/// The row is read again after this long in any case: the safety net under the notices.
+/// The row is read again after this time in any case, in case a notification was missed.
 const SAFETY_NET: Duration = Duration::from_secs(5);
 
-/// The longest pause between two reads of the row while foreign commits keep coming.
+/// The longest pause between two reads of the row while other processes keep committing.
 const LONGEST_PAUSE: Duration = Duration::from_millis(250);
 
-/// A worker takes up what another build has suspended when it starts; or, where there is much of it, soon after.
+/// A worker that starts takes up what another build has suspended: at once, or soon after if there is much of
+/// it.
 const TRIED_WITHIN: Duration = Duration::from_secs(10);
 
-/// Why the waiting ended.
+/// Why the wait ended.
 pub(super) enum End {
     /// It has closed, with this event.
     Closed(Arc<Event>),
@@ -32,18 +33,18 @@ pub(super) enum End {
     Suspended(Reason),
 }
 
-/// What ended a wait.
+/// What woke the wait.
 enum News {
-    /// This process knows of something.
+    /// A change that this process knows of.
     Here,
-    /// Another has written something.
+    /// A write of another process.
     Elsewhere,
     /// Nothing for a while.
     None,
 }
 
 impl UntypedHandle {
-    /// Waits until the execution, one run of it, has closed or is suspended. `expected` is checked against its row.
+    /// Waits until one run of the execution has closed or is suspended. `check` is applied to its row.
     pub(super) async fn end(
         &self,
         check: impl Fn(&ExecutionRow) -> Result<()>,
@@ -51,11 +52,12 @@ impl UntypedHandle {
         let abide = &self.client.abide;
         abide.outside()?;
         let (execution, watch) = self.watched().await?;
-        // A handle by id may be of another type; one from a start cannot be, and spares the read.
+        // A handle by workflow id may be of another type, so its row is checked. A handle from a start needs
+        // no read.
         let mut known = self.run_id().is_some();
         let mut changes = abide.store().news();
         let (mut pause, mut waiting) = (Duration::ZERO, None);
-        // Looked at once, after the first silence: it may be that nobody can run it.
+        // Checked once, after the first wait without news: perhaps no worker can run it.
         let (mut silent, mut looked) = (false, false);
         loop {
             if let Some(event) = watch.closed() {
@@ -101,8 +103,9 @@ impl UntypedHandle {
         }
     }
 
-    /// Whether a worker of this process is about to take up what another build has suspended (PROTOCOL 21): a program that starts
-    /// its worker and asks for the result at once would be told of what is mended already.
+    /// Whether a worker of this process is about to try an execution that another build has suspended
+    /// (PROTOCOL 21). Otherwise a program that starts its worker and immediately waits for the result would
+    /// get a suspension that is already fixed.
     fn is_tried_soon(&self, row: &ExecutionRow) -> bool {
         let Some(suspension) = row.suspension.as_ref().filter(|suspension| suspension.other_builds) else {
             return false;
@@ -114,11 +117,11 @@ impl UntypedHandle {
         })
     }
 
-    /// Waits until another process has written something, while the execution is not owned in this one.
+    /// Waits until another process has written something, while this process does not own the execution.
     async fn foreign_change(&self, execution: ExecutionId, changes: &mut watch::Receiver<u64>) {
         loop {
             if changes.changed().await.is_err() {
-                // The store is closed: nothing will come, and the next read of the row says so.
+                // The store is closed: no change will come, and the next read of the row returns that error.
                 return;
             }
             if self.client.abide.hub().owner_of(execution).is_none() {

@@ -1,10 +1,10 @@
-//! The kind of an error, for code that decides by it: which status an HTTP handler answers, whether asking again may help.
+//! The kind of an error, for code that decides by it: an HTTP status, or whether a retry may help.
 
 use super::Error;
 use crate::store::StoreError;
 use abide_core::PayloadError;
 
-/// What kind of trouble an [`Error`] is: [`Error::kind`].
+/// The kind of an [`Error`]: [`Error::kind`].
 ///
 /// ```
 /// use abide::ErrorKind;
@@ -14,21 +14,23 @@ use abide_core::PayloadError;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// There is no execution of this id.
+    /// There is no execution with this id.
     NotFound,
-    /// The execution is not in the state that the call needs: its id is taken, or it has closed.
+    /// The execution is not in the state that the call needs: for example, its id is taken, or it has closed.
     Conflict,
-    /// The call itself is refused, and would be again: an id that is too long, a value that is too large.
+    /// The call itself is refused, and a repeated call would be too: an id that is too long, a value that is
+    /// too large.
     Refused,
-    /// It could not be done now: the database cannot be written, no worker has answered, or the outcome of a commit is
-    /// unknown. The same call may succeed later; with its request id it never takes effect twice.
+    /// The operation is not possible now: the database cannot be written, no worker has answered, or the
+    /// outcome of a commit is unknown. The same call may succeed later. With its request id it never takes
+    /// effect twice.
     Unavailable,
-    /// The program, its worker or its database is not as it should be. An operator has to look at it.
+    /// The program, its worker or its database is in a wrong state. An operator must look at it.
     Internal,
 }
 
 impl ErrorKind {
-    /// The status of an HTTP answer: 404, 409, 422, 503 or 500.
+    /// The HTTP status for this kind: 404, 409, 422, 503 or 500.
     pub const fn http_status(self) -> u16 {
         match self {
             Self::NotFound => 404,
@@ -41,7 +43,7 @@ impl ErrorKind {
 }
 
 impl Error {
-    /// What kind of trouble it is, so that nobody has to know the codes or to match on texts.
+    /// The kind of the error, so that callers need not know the codes or match on texts.
     ///
     /// ```
     /// # async fn status(client: abide::Client) -> u16 {

@@ -1,4 +1,4 @@
-//! A made-up attempt around an activity's body: for unit tests of the body alone.
+//! An artificial attempt around an activity's body, for unit tests of the body alone.
 
 use crate::activity::context::{ActivityContext, CURRENT};
 use crate::activity::info::AttemptInfo;
@@ -8,8 +8,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-/// An environment for one activity's body: what [`activity::context()`](crate::activity::context()) says in it is what
-/// the test has chosen. Named after Temporal's `ActivityEnvironment`.
+/// An environment for one activity's body: [`activity::context()`](crate::activity::context()) returns what
+/// the test has set. Named after Temporal's `ActivityEnvironment`.
 ///
 /// ```
 /// use abide::testing::ActivityEnv;
@@ -43,7 +43,8 @@ impl Default for ActivityEnv {
 }
 
 impl ActivityEnv {
-    /// Attempt 1 of activity 1 of workflow `test-workflow` of type `TestWorkflow`, run `test-run`, without a deadline.
+    /// Attempt 1 of activity 1 of workflow `test-workflow` of type `TestWorkflow`, run `test-run`, without a
+    /// deadline.
     pub fn new() -> Self {
         let info = AttemptInfo {
             workflow_id: Arc::from("test-workflow"),
@@ -55,43 +56,44 @@ impl ActivityEnv {
         Self { info, name: "test", time_left: None, token: CancellationToken::new() }
     }
 
-    /// Which attempt it is, from 1.
+    /// Sets the number of the attempt, from 1.
     pub fn attempt(mut self, attempt: u32) -> Self {
         self.info.attempt = attempt.max(1);
         self
     }
 
-    /// The workflow id of the execution that calls it.
+    /// Sets the workflow id of the calling execution.
     pub fn workflow_id(mut self, workflow_id: &str) -> Self {
         self.info.workflow_id = Arc::from(workflow_id);
         self
     }
 
-    /// The run that calls it; the idempotency key begins with it.
+    /// Sets the run id of the calling execution. The idempotency key begins with it.
     pub fn run_id(mut self, run_id: &str) -> Self {
         self.info.run_id = Arc::from(run_id);
         self
     }
 
-    /// The type of the workflow that calls it.
+    /// Sets the workflow type of the calling execution.
     pub fn workflow_type(mut self, workflow_type: &str) -> Self {
         self.info.workflow_type = Arc::from(workflow_type);
         self
     }
 
-    /// What the body finds as its own name. Default: `test`.
+    /// Sets the activity's name that the body sees. Default: `test`.
     pub fn activity_type(mut self, name: &'static str) -> Self {
         self.name = name;
         self
     }
 
-    /// How long the body has from when it is run. It is told so, and is not cut off.
+    /// Sets the time until the deadline that the body sees, from when it is run. The body is not stopped at
+    /// the deadline. Default: no deadline.
     pub fn time_left(mut self, time_left: Duration) -> Self {
         self.time_left = Some(time_left);
         self
     }
 
-    /// Asks the body to stop, now or as soon as it is run.
+    /// Asks the body to stop: now if it is running, otherwise as soon as it runs.
     pub fn cancel(&self) {
         self.token.cancel();
     }

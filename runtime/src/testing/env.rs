@@ -1,4 +1,4 @@
-//! The environment of a test: a database in memory, a clock that jumps, and workers and clients as in production.
+//! The test environment: a database in memory, a clock that jumps, and workers and clients as in production.
 
 use super::process::{Process, ProcessOptions};
 use crate::host::{GivenUp, Host, Pace};
@@ -10,33 +10,37 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::task::JoinHandle;
 
-/// How often an activity is tried in a test, unless the test says otherwise.
+/// Default limit of an activity's failed attempts in a test.
 const ATTEMPT_LIMIT: u32 = 1_000;
 
-/// For how long an activity may hold a test's time, unless the test says otherwise.
+/// Default limit of the time for which an activity may hold a test's clock.
 const STANDSTILL_LIMIT: Duration = Duration::from_secs(60);
 
-/// The environment variable that gives a test's seed.
+/// The environment variable for a test's seed.
 const SEED: &str = "ABIDE_SEED";
 
-/// An environment for tests of workflows: in process, in memory, with a clock of its own.
+/// An environment for tests of workflows: in process, in memory, with its own clock.
 ///
-/// Workers and clients are the real ones. What differs:
-/// * **Time** stands still, and passes while the test waits for a result ([`result()`](crate::HandleCore::result), a
-///   worker's shutdown) or says [`TestEnv::sleep`]: then it jumps to the next timer, time limit or retry whenever nothing
-///   else can run. A month takes no longer than a minute. It stops again at the moment that was waited for.
-/// * **Activities** may be [mocked](super::mock). One that is not mocked runs as in production, in real time on the
-///   test's own runtime, and the environment's time stands still meanwhile; but while its body awaits the result of
-///   a workflow, time passes. One that holds it for a minute of real time is told: AB0433.
-/// * **Each turn is checked**: it is replayed from its recorded history, decoded anew, on a fresh thread, and live state
-///   is dropped after every turn. Code that does something else in a replay is suspended (AB0201) with the
-///   position of the await, in the first test that runs it.
-/// * **A wait that nothing can end** is told: AB0419, with the awaits that the workflow stands at. Time ends after 1,000 years.
-/// * **A retry without end** is told: AB0431, once an activity has failed 1,000 times.
+/// Workers and clients are the real ones. These things differ:
+/// * **Time** stands still. It passes only while the test waits for a result
+///   ([`result()`](crate::HandleCore::result), a worker's shutdown) or calls [`TestEnv::sleep`]. Then the
+///   clock jumps to the next timer, time limit or retry whenever nothing else can run, so a month takes no
+///   longer than a minute. The clock stops again at the moment that the test waited for.
+/// * **Activities** may be [mocked](super::mock). An activity that is not mocked runs as in production, in
+///   real time on the test's own runtime, and the environment's time stands still meanwhile. But while its
+///   body awaits the result of a workflow, time passes. An activity that holds the time for a minute of real
+///   time fails the wait: AB0433.
+/// * **Each turn is checked**: it is replayed from its recorded history, which is decoded again, on a fresh
+///   thread. Live state is dropped after every turn. Code that behaves differently in a replay is suspended
+///   (AB0201) with the position of the await, in the first test that runs it.
+/// * **A wait that nothing can end** fails with AB0419, which names the awaits at which the workflow waits.
+///   Time ends after 1,000 years.
+/// * **A retry without end** fails with AB0431, when an activity has failed 1,000 times.
 ///
-/// A failed test prints the seed of its environment; set `ABIDE_SEED` to it to run with the same random numbers and ids.
+/// A failed test prints the seed of its environment. Set `ABIDE_SEED` to it to run with the same random
+/// numbers and ids.
 ///
-/// Time-skipping is Temporal's idea; here one rule decides when it happens.
+/// Time-skipping is Temporal's idea. Here one rule decides when time passes.
 ///
 /// ```
 /// use abide::prelude::*;
@@ -74,16 +78,17 @@ const SEED: &str = "ABIDE_SEED";
 pub struct TestEnv {
     abide: Abide,
     seed: u64,
-    /// `None` on a real database, in real time.
+    /// `None` for a real database, in real time.
     process: Option<Arc<Process>>,
     checks_replay: bool,
 }
 
 impl TestEnv {
-    /// An environment in memory. Needs a tokio runtime of any kind: a plain `#[tokio::test]`.
+    /// Starts an environment in memory. Must be called on a tokio runtime of any kind; a plain
+    /// `#[tokio::test]` is enough.
     ///
     /// # Errors
-    /// `AB0417` where the thread of the environment cannot be started, or `ABIDE_SEED` is no number.
+    /// `AB0417` if the thread of the environment cannot be started, or if `ABIDE_SEED` is not a number.
     pub async fn start() -> Result<Self> {
         Self::builder().start().await
     }
@@ -101,33 +106,33 @@ impl TestEnv {
         }
     }
 
-    /// A worker of this task queue: give it workflows, activities and [mocks](super::mock), and start it.
+    /// Builds a worker of this task queue. Add workflows, activities and [mocks](super::mock), and start it.
     pub fn worker(&self, queue: impl AsRef<str>) -> WorkerBuilder {
         self.abide.worker(queue).for_test(self.checks_replay)
     }
 
-    /// A client: starts workflows and talks to them.
+    /// Returns a client, which starts workflows and communicates with them.
     pub fn client(&self) -> Client {
         self.abide.client()
     }
 
-    /// The database, as [`Abide::open`] would give it.
+    /// The database, as [`Abide::open`] would return it.
     pub fn abide(&self) -> &Abide {
         &self.abide
     }
 
-    /// What the environment's clock says: what `workflow::now()` gives in a turn that begins now.
+    /// The time of the environment's clock, which `workflow::now()` returns in a turn that begins now.
     pub fn now(&self) -> Timestamp {
         let now_ms = self.process.as_ref().map_or_else(|| self.abide.store().now_ms(), |p| p.now_ms());
         Timestamp::from_millisecond(now_ms).unwrap_or(Timestamp::MAX)
     }
 
-    /// Lets so much time pass. Time passes only when nothing else can happen, so that after a millisecond of it all that
-    /// was under way has come to where it waits. On a real database it sleeps.
+    /// Lets this much time pass. Time passes only when nothing else can happen. So after a millisecond of it,
+    /// all work in progress has come to a point where it waits. On a real database this sleeps.
     ///
     /// # Panics
-    /// With AB0431, where an activity fails and is tried again more often than
-    /// [`attempt_limit`](TestEnvBuilder::attempt_limit) meanwhile; with AB0433, where one runs in real time for longer than
+    /// With AB0431 if an activity is retried more often than [`attempt_limit`](TestEnvBuilder::attempt_limit)
+    /// meanwhile; with AB0433 if one runs in real time for longer than
     /// [`standstill_limit`](TestEnvBuilder::standstill_limit).
     pub async fn sleep(&self, duration: Duration) {
         let Some(process) = &self.process else { return tokio::time::sleep(duration).await };
@@ -138,8 +143,9 @@ impl TestEnv {
         }
     }
 
-    /// Does something when so much time has passed, while the test waits for something else: sends a signal on the third
-    /// day, say. Await what it gives for what became of it; dropped, it happens nevertheless.
+    /// Runs the future after this much time, while the test waits for something else: for example, to send a
+    /// signal on the third day. Await the returned handle for the future's output. If the handle is dropped,
+    /// the future runs anyway.
     ///
     /// ```
     /// # use abide::prelude::*;
@@ -173,7 +179,8 @@ impl TestEnv {
         }
     }
 
-    /// The seed of the environment's random numbers: printed where a test fails, taken from `ABIDE_SEED`.
+    /// The seed of the environment's random numbers. It is printed when a test fails, and may be set by
+    /// `ABIDE_SEED`.
     pub fn seed(&self) -> u64 {
         self.seed
     }
@@ -210,55 +217,59 @@ pub struct TestEnvBuilder {
 }
 
 impl TestEnvBuilder {
-    /// Runs the same test on a real database, an SQLite file or `postgres://..`, in real time. Default: in memory.
+    /// Runs the same test on a real database, an SQLite file or `postgres://..`, in real time. Default: in
+    /// memory.
     pub fn database(mut self, location: impl Into<Location>) -> Self {
         self.database = Some(location.into());
         self
     }
 
-    /// The seed of random numbers and ids. Default: the environment variable `ABIDE_SEED`; else by chance.
+    /// Sets the seed of random numbers and ids. Default: the environment variable `ABIDE_SEED`; without it a
+    /// random seed.
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = Some(seed);
         self
     }
 
-    /// What the clock says at first. Default: now, by the wall clock.
+    /// Sets the clock's first time. Default: the current time of the wall clock.
     pub fn start_at(mut self, time: Timestamp) -> Self {
         self.start_at = Some(time);
         self
     }
 
-    /// Time passes by [`TestEnv::sleep`] alone, never while a result is waited for: to look at each step.
+    /// Lets time pass only in [`TestEnv::sleep`], never while the test waits for a result. Use it to look at
+    /// each step.
     pub fn manual_time(mut self) -> Self {
         self.manual_time = true;
         self
     }
 
-    /// Whether each turn is replayed and compared. Default: true. Worth turning off only for histories of many
-    /// thousand events, whose replays add up.
+    /// Whether each turn is replayed and compared. Default: true. Turn it off only for histories of many
+    /// thousand events, whose replays take long in sum.
     pub fn replay_checks(mut self, check: bool) -> Self {
         self.checks_replay = check;
         self
     }
 
-    /// How often an activity may fail and be tried again before the waits of the test are given up with AB0431. Default:
+    /// How often an activity may fail and be retried before the waits of the test fail with AB0431. Default:
     /// 1,000. On a real database there is no limit.
     pub fn attempt_limit(mut self, attempts: u32) -> Self {
         self.attempt_limit = attempts.max(1);
         self
     }
 
-    /// How long, by the wall clock, an activity that is not mocked may hold the environment's time before the waits of the
-    /// test are given up with AB0433. Default: 60 s. On a real database there is no limit.
+    /// How long, by the wall clock, an activity that is not mocked may hold the environment's time before the
+    /// waits of the test fail with AB0433. Default: 60 s. On a real database there is no limit.
     pub fn standstill_limit(mut self, limit: Duration) -> Self {
         self.standstill_limit = limit.max(Duration::from_millis(1));
         self
     }
 
-    /// Begins it.
+    /// Starts the environment.
     ///
     /// # Errors
-    /// `AB0417` where its thread cannot be started or `ABIDE_SEED` is no number; those of [`Abide::open`] on a real database.
+    /// `AB0417` if its thread cannot be started or `ABIDE_SEED` is not a number; on a real database those of
+    /// [`Abide::open`].
     pub async fn start(self) -> Result<TestEnv> {
         let seed = self.seed.map_or_else(seed, Ok)?;
         let checks_replay = self.checks_replay;

@@ -1,8 +1,9 @@
-//! Who lets time pass: the clock of a test's process stands still but while somebody waits for something.
+//! Decides when time passes: the clock of a test's process stands still except while a caller waits.
 //!
-//! tokio's paused clock jumps to the next timer whenever nothing else can run, unless a blocking task runs. That task is
-//! what stops it here. Time stops at the very wake-up that a waiter waited for, on the thread that wakes it: else the
-//! clock would have jumped on before the test, on its own thread, has seen what happened.
+//! tokio's paused clock jumps to the next timer whenever nothing else can run, except while a blocking task
+//! runs. Here such a task stops the clock. The clock must stop in the wake-up that a waiter waited for, on
+//! the thread that makes the wake-up. Otherwise the clock would jump on before the test, on its own thread,
+//! has seen what happened.
 
 use crate::future::BoxFuture;
 use crate::host::{Endless, GivenUp, Standstill};
@@ -16,24 +17,25 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
-/// Time that stands still for so long, by the wall clock, while somebody waits for it to pass is told of on stderr.
+/// If time stands still for this long (wall clock) while a caller waits for it to pass, a message goes to
+/// stderr.
 const TOLD_AFTER: Duration = Duration::from_secs(10);
 
-/// See the module's head.
+/// See the module documentation.
 pub(super) struct Gate {
     runtime: Handle,
     state: Arc<Mutex<State>>,
-    /// Why whoever waits has to give up. The end of time stays.
+    /// Why waiting callers must give up. `NothingLeft` is permanent.
     given_up: watch::Sender<Option<GivenUp>>,
-    /// For so long, by the wall clock, one hold may last while somebody waits.
+    /// How long (wall clock) one hold may last while a caller waits.
     limit: Duration,
 }
 
 #[derive(Default)]
 pub(super) struct State {
-    /// Who waits for something that the engine does.
+    /// How many callers wait for something that the engine does.
     waiting: usize,
-    /// What runs in real time and must find its limits where it left them: activities that are not mocked, by name.
+    /// What runs in real time and must not miss its time limits: activities that are not mocked.
     holding: BTreeMap<u64, Holder>,
     next_hold: u64,
     /// Ends the blocking task that stops the clock.
@@ -54,7 +56,7 @@ impl State {
         self.next_hold
     }
 
-    /// Why time stands still, where somebody waits for it to pass.
+    /// Why time stands still, if a caller waits for it to pass.
     fn standstill(&self) -> Option<Standstill> {
         let since = self.holding.values().map(|holder| holder.since).min()?;
         let activities = self.holding.values().map(|holder| holder.name.to_owned()).collect();
@@ -67,7 +69,7 @@ impl State {
 }
 
 impl Gate {
-    /// A gate before the clock of this runtime, which must be a paused one. Time stands still.
+    /// A gate for the clock of this runtime, which must be paused. Time stands still at first.
     pub(super) fn new(runtime: Handle, limit: Duration) -> Arc<Self> {
         let gate = Self { runtime, state: Arc::default(), given_up: watch::Sender::new(None), limit };
         gate.change(|_| {});
@@ -87,8 +89,8 @@ impl Gate {
         } else if state.stopper.is_none() {
             let (stopper, stopped) = channel::<()>();
             let (weak, given_up, limit) = (Arc::downgrade(&self.state), self.given_up.clone(), self.limit);
-            // Counted by the clock as soon as it is spawned.
-            // It ends when the stopper is dropped.
+            // tokio counts the blocking task as soon as it is spawned. The task ends when the stopper is
+            // dropped.
             self.runtime.spawn_blocking(move || {
                 let mut told = false;
                 while stopped.recv_timeout(TOLD_AFTER.min(limit)) == Err(RecvTimeoutError::Timeout) {
@@ -107,7 +109,7 @@ impl Gate {
     /// Lets time pass while the future waits.
     pub(super) async fn wait(self: Arc<Self>, future: BoxFuture<'_, ()>) -> Result<(), GivenUp> {
         let mut given_up = self.given_up.subscribe();
-        // Of those that were told before, the end of time alone still holds.
+        // Of earlier reasons to give up, only the end of time still holds.
         let over = matches!(*given_up.borrow_and_update(), Some(GivenUp::NothingLeft));
         let mut told = pin!(async move {
             if !over && given_up.changed().await.is_err() {
@@ -124,23 +126,24 @@ impl Gate {
         }
     }
 
-    /// The clock has jumped to its end: whoever waits is told.
+    /// The clock has jumped to its end: all waiting callers give up.
     pub(super) fn nothing_is_left(&self) {
         self.given_up.send_replace(Some(GivenUp::NothingLeft));
     }
 
-    /// An activity is tried again and again: whoever waits now is told. Who waits later may have mended it.
+    /// An activity is retried without end: callers that wait now give up. Callers that wait later may have
+    /// fixed it.
     pub(super) fn endless(&self, endless: Endless) {
         give_up(&self.given_up, GivenUp::Endless(endless));
     }
 
-    /// Never stops the clock again, so that its runtime can end.
+    /// Stops the clock never again, so that its runtime can end.
     pub(super) fn shut(&self) {
         self.change(|state| state.shut = true);
     }
 }
 
-/// Tells whoever waits now, unless time has come to its end.
+/// Makes callers that wait now give up, unless the end of time was reached before.
 fn give_up(waiters: &watch::Sender<Option<GivenUp>>, why: GivenUp) {
     waiters.send_if_modified(|given_up| {
         let open = !matches!(given_up, Some(GivenUp::NothingLeft));
@@ -157,12 +160,12 @@ fn standstill(state: &Weak<Mutex<State>>) -> Option<Standstill> {
     state.standstill()
 }
 
-/// It may simply take long: a hint, before it is an error.
+/// The activity may simply take long, so this is only a hint before it becomes an error.
 fn tell_standstill(standstill: Standstill) {
     eprintln!("abide: {}", crate::Error::from(standstill));
 }
 
-/// One waiter's part in letting time pass.
+/// One waiter's share in letting time pass.
 struct Pass {
     gate: Arc<Gate>,
     /// Changed under the gate's lock.
@@ -170,7 +173,7 @@ struct Pass {
 }
 
 impl Pass {
-    /// Unless what it waits for has come since the poll that found nothing.
+    /// Opens, unless what the waiter waits for has come since the poll that returned `Pending`.
     fn open(&self, woken: &Woken) {
         self.gate.change(|state| {
             if !woken.woken.load(Ordering::Acquire) && !self.open.swap(true, Ordering::AcqRel) {
@@ -188,7 +191,7 @@ impl Pass {
     }
 }
 
-/// A future during whose waits time passes.
+/// Lets time pass while the future is pending.
 struct Waiting<'a> {
     pass: Arc<Pass>,
     future: BoxFuture<'a, ()>,
@@ -202,7 +205,8 @@ impl Future for Waiting<'_> {
         let woken = Arc::new(Woken { pass, woken: AtomicBool::new(false), outer: cx.waker().clone() });
         let waker = Waker::from(Arc::clone(&woken));
         let poll = self.future.as_mut().poll(&mut Context::from_waker(&waker));
-        // Not before the poll: what it waits for may be there already, and the clock must not have gone on since.
+        // After the poll, not before: what the future waits for may already be there, and then the clock must
+        // not go on.
         match poll {
             Poll::Ready(()) => self.pass.close(),
             Poll::Pending => self.pass.open(&woken),

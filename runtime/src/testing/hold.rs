@@ -1,8 +1,9 @@
-//! An activity that is not mocked runs in real time, and the environment's clock stands still meanwhile: unless its body
-//! itself waits for a workflow, which may need that time to pass.
+//! An activity that is not mocked runs in real time, and the environment's clock stands still meanwhile. But
+//! if its body waits for a workflow, time passes, because the workflow may need it.
 //!
-//! The clock is held again at the very wake-up of the body, on the thread that wakes it, like a waiter's (`gate`). A body on
-//! a thread of its own waits there, where nobody sees it fall asleep: there each wait that is pending lets time pass.
+//! The clock is held again in the wake-up of the body, on the thread that makes the wake-up, like a waiter's
+//! (`gate`). A body on its own thread waits on that thread, where its sleep cannot be observed. There each
+//! pending wait lets time pass.
 
 use super::gate::Gate;
 use crate::activity::blocking::ENTER;
@@ -26,7 +27,7 @@ thread_local! {
     static ON_THREAD: RefCell<Option<Arc<Hold>>> = const { RefCell::new(None) };
 }
 
-/// The thread is an activity's until this is dropped.
+/// Marks the thread as an activity's until this is dropped.
 struct OnThread {
     before: Option<Arc<Hold>>,
 }
@@ -47,9 +48,9 @@ impl Drop for OnThread {
 pub(super) struct Hold {
     gate: Arc<Gate>,
     name: &'static str,
-    /// The gate's number of it while it holds. Changed under the gate's lock.
+    /// The number of its hold in the gate, while it holds. Changed under the gate's lock.
     held: Mutex<Held>,
-    /// How many waits for the engine are under way in the body.
+    /// How many waits for the engine are pending in the body.
     waits: AtomicUsize,
 }
 
@@ -62,7 +63,7 @@ enum Held {
 }
 
 impl Hold {
-    /// Holds the clock, or lets go of it, if `decide` says so.
+    /// Holds the clock (`Some(true)`) or releases it (`Some(false)`), as `decide` returns.
     fn change(&self, decide: impl FnOnce(&Self) -> Option<bool>) {
         self.gate.change(|state| {
             let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
@@ -86,7 +87,7 @@ impl Hold {
         });
     }
 
-    /// Lets go of the clock if `unless` does not say otherwise by then.
+    /// Releases the clock, unless `unless` returns true at that moment.
     fn release(&self, after: Held, unless: impl FnOnce() -> bool) {
         self.gate.change(|state| {
             let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
@@ -120,7 +121,7 @@ impl Holding {
         Self(Arc::new(hold))
     }
 
-    /// The body, which lets time pass where it waits.
+    /// Wraps the body, so that time passes while it waits.
     pub(super) fn around(
         &self,
         body: BoxFuture<'static, AttemptOutcome>,
@@ -134,7 +135,7 @@ impl Holding {
     }
 }
 
-/// A wait for the engine: where the body of an activity asks for it, it is seen.
+/// Wraps a wait for the engine, so that a wait in an activity's body is noticed.
 pub(super) fn noted<'a>(wait: BoxFuture<'a, Result<(), GivenUp>>) -> BoxFuture<'a, Result<(), GivenUp>> {
     if let Ok(hold) = CURRENT.try_with(Arc::clone) {
         return Box::pin(Wait { hold, counted: false, wait });
@@ -145,7 +146,7 @@ pub(super) fn noted<'a>(wait: BoxFuture<'a, Result<(), GivenUp>>) -> BoxFuture<'
     }
 }
 
-/// A wait on the thread of a body that blocks.
+/// A wait on the thread of a blocking body.
 struct ThreadWait<'a> {
     parked: Arc<Parked>,
     wait: BoxFuture<'a, Result<(), GivenUp>>,
@@ -153,7 +154,8 @@ struct ThreadWait<'a> {
 
 struct Parked {
     hold: Arc<Hold>,
-    /// It is pending, and nothing has woken it: one of the hold's waits. Changed under the gate's lock.
+    /// The wait is pending and was not woken, and counts as one of the hold's waits. Changed under the gate's
+    /// lock.
     counted: AtomicBool,
     woken: AtomicBool,
 }
@@ -163,7 +165,7 @@ impl Parked {
         Self { hold, counted: false.into(), woken: false.into() }
     }
 
-    /// It is pending, if nothing has woken it since the poll.
+    /// Counts the wait as pending, if nothing has woken it since the poll.
     fn wait(&self) {
         self.hold.change(|hold| {
             if self.woken.load(Ordering::Acquire) {
@@ -176,7 +178,7 @@ impl Parked {
         });
     }
 
-    /// What it waits for has come: time stands still before the body sees it.
+    /// What the wait waited for has come: time stands still before the body sees it.
     fn wake(&self) {
         self.hold.change(|_| {
             self.woken.store(true, Ordering::Release);
@@ -184,7 +186,8 @@ impl Parked {
         });
     }
 
-    /// It has ended. Others of the same body may still be pending: the thread may sleep on them without another poll.
+    /// The wait has ended. Other waits of the same body may still be pending: the thread may sleep on them
+    /// without another poll.
     fn end(&self) {
         self.hold.change(|hold| {
             self.uncount();
@@ -192,7 +195,7 @@ impl Parked {
         });
     }
 
-    /// Whether it was counted.
+    /// Returns whether it was counted.
     fn uncount(&self) -> bool {
         let counted = self.counted.swap(false, Ordering::AcqRel);
         if counted {

@@ -1,4 +1,4 @@
-//! Mocks: typed closures in the place of activities, which also know what they were called with.
+//! Mocks: typed closures that replace activities and record their calls.
 
 use crate::activity::entry::{self, ActivityEntry};
 use abide_core::exec::AttemptOutcome;
@@ -7,12 +7,12 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// Mocks an activity: whenever a workflow calls it, `body` answers instead. `body` takes the activity's arguments, their
-/// types written out, and returns what the activity returns. It runs once for each attempt;
-/// [`activity::context()`](crate::activity::context()) works in it. Methods are mocked like functions:
-/// `mock(Payments::charge, ..)`.
+/// Mocks an activity: whenever a workflow calls it, `body` runs instead. `body` takes the activity's
+/// arguments (with their types written out) and returns the activity's return type. It runs once for each
+/// attempt, and can call [`activity::context()`](crate::activity::context()). Methods are mocked like
+/// functions: `mock(Payments::charge, ..)`.
 ///
-/// A mock and its clones are one: the test keeps one and asks it afterwards.
+/// Clones of a mock share their state: the test keeps one and inspects the calls afterwards.
 ///
 /// ```
 /// use abide::prelude::*;
@@ -50,7 +50,7 @@ where
     F: AnyActivityFn<Args>,
     B: MockBody<Args, <F::Def as ActivityDef>::Returned>,
 {
-    // Only its type is wanted.
+    // Only its type is needed.
     drop(activity);
     let answer = move |input| match entry::decoded::<F::Def>(input) {
         Ok(args) => entry::outcome::<F::Def>(<F::Def as ActivityDef>::Outcome::split(body.answer(args))),
@@ -66,7 +66,7 @@ where
     Mock { state: Arc::new(Mutex::new(state)), activity: std::marker::PhantomData }
 }
 
-/// A closure that can stand for an activity with these arguments and this return type.
+/// A closure that can replace an activity with these arguments and this return type.
 #[diagnostic::on_unimplemented(
     message = "this closure cannot stand for the activity: it must take `{Args}` and return `{Returned}`",
     label = "takes or returns something else",
@@ -108,7 +108,7 @@ pub struct Mock<D> {
 
 struct State {
     answer: Arc<dyn Fn(Payload) -> AttemptOutcome + Send + Sync>,
-    /// How the next attempts fail, last one first.
+    /// How the next attempts fail, the last one first.
     failures: Vec<AttemptOutcome>,
     delay: Duration,
     never_ends: bool,
@@ -132,8 +132,9 @@ impl<D: ActivityDef> Mock<D> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The next `times` attempts fail with this error; whether and when they are repeated is decided as in production:
-    /// by the error, the attribute and the retry policy. Called again, it adds to what was said before.
+    /// Makes the next `times` attempts fail with this error. As in production, the error, the attribute and
+    /// the retry policy decide whether and when they are retried. A further call adds failures after those of
+    /// earlier calls.
     pub fn fail(self, times: u32, error: <D::Outcome as Outcome>::Err) -> Self {
         let outcome = entry::outcome::<D>(Err(error));
         let more = std::iter::repeat_n(outcome, times as usize);
@@ -143,23 +144,24 @@ impl<D: ActivityDef> Mock<D> {
         self
     }
 
-    /// Each attempt takes so long, on the environment's clock. Default: no time. Longer than the activity's `start_to_close`, it times
-    /// out, and is retried as its policy says: for ever, by default.
+    /// Sets the duration of each attempt, on the environment's clock. Default: zero. If it is longer than the
+    /// activity's `start_to_close`, the attempt times out, and is retried as its policy says: without end by
+    /// default.
     pub fn delay(self, delay: Duration) -> Self {
         self.lock().delay = delay;
         self
     }
 
-    /// No attempt ever ends by itself: for time limits and cancellation.
+    /// Makes attempts that never end by themselves, for tests of time limits and cancellation.
     pub fn never_ends(self) -> Self {
         self.lock().never_ends = true;
         self
     }
 
-    /// The arguments of each attempt so far, in the order in which they began.
+    /// The arguments of each attempt so far, in the order in which the attempts began.
     ///
     /// # Panics
-    /// Where recorded arguments do not decode as today's type.
+    /// If recorded arguments do not decode as the current type.
     pub fn calls(&self) -> Vec<D::Args> {
         let calls = self.lock().calls.clone();
         let read = |input: &Payload| D::Args::decode(input).expect("what the mock was called with decodes");
@@ -171,10 +173,11 @@ impl<D: ActivityDef> Mock<D> {
         self.lock().calls.len()
     }
 
-    /// Asserts that an attempt was made with these arguments, a tuple: `charges.assert_called_with((order, 990))`.
+    /// Asserts that an attempt was made with these arguments, a tuple:
+    /// `charges.assert_called_with((order, 990))`.
     ///
     /// # Panics
-    /// Where none was, with the calls that were.
+    /// If there was none. The message lists the calls.
     #[track_caller]
     pub fn assert_called_with(&self, args: D::Args) {
         let wanted = args.encode().expect("the arguments encode");
@@ -193,7 +196,7 @@ impl<D: ActivityDef> Mock<D> {
     /// Asserts how many attempts have begun.
     ///
     /// # Panics
-    /// Where it is another number, with the calls that were.
+    /// If the number differs. The message lists the calls.
     #[track_caller]
     pub fn assert_called(&self, times: usize) {
         let calls = self.lock().calls.clone();
@@ -206,7 +209,7 @@ impl<D: ActivityDef> Mock<D> {
         );
     }
 
-    /// The mock as a worker's registry has it.
+    /// The mock as an entry of a worker's registry.
     pub(crate) fn entry(&self) -> ActivityEntry {
         let mock = self.clone();
         ActivityEntry::of(D::NAME, None, move |input| {

@@ -7,12 +7,14 @@
 //! abide = { version = "0.1", features = ["testing"] }
 //! ```
 //!
-//! * [`TestEnv`]: runs workflows in memory, under a clock that jumps from timer to timer, and replays every turn.
-//! * [`mock`]: a typed closure in the place of an activity.
-//! * [`ActivityEnv`]: runs an activity's body alone, with a context of the test's choice.
-//! * [`replay`]: recorded histories, of files or of a database's open runs, against today's code.
+//! * [`TestEnv`]: runs workflows in memory, with a clock that jumps from timer to timer, and replays every
+//!   turn.
+//! * [`mock`]: a typed closure that replaces an activity.
+//! * [`ActivityEnv`]: runs an activity's body alone, with a context that the test sets.
+//! * [`replay`]: checks recorded histories, from files or from a database's open runs, against the current
+//!   code.
 //!
-//! Everything works under a plain `#[tokio::test]`.
+//! Everything works in a plain `#[tokio::test]`.
 
 mod activity;
 mod env;
@@ -25,7 +27,7 @@ pub mod replay;
 #[doc(hidden)]
 pub mod simulation;
 
-/// Any activity: what a test's own function asks for that takes a mock, `&Mock<impl ActivityDef>`.
+/// Any activity. Use it in a test's own function that takes a mock: `&Mock<impl ActivityDef>`.
 pub use abide_core::ActivityDef;
 pub use activity::ActivityEnv;
 pub use env::{TestEnv, TestEnvBuilder};

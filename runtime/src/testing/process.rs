@@ -1,8 +1,9 @@
-//! The process that a test environment makes up: one thread with a paused clock, on which the engine runs, workflow
-//! threads and all; and one seed for whatever is drawn by lot.
+//! The simulated process of a test environment. It has one thread with a paused clock, on which the engine
+//! runs, including workflow threads; and one seed for all randomness.
 //!
-//! The test itself stays on its own runtime, in real time, and so do activities that are not mocked: a pool of database
-//! connections or an HTTP client would find its time limits gone by when the clock jumps.
+//! The test itself stays on its own runtime, in real time, and so do activities that are not mocked:
+//! otherwise the time limits of a database connection pool or an HTTP client would expire when the clock
+//! jumps.
 
 use super::gate::Gate;
 use super::hold::{self, Holding};
@@ -21,26 +22,26 @@ use tokio::runtime::{Builder, Handle, LocalOptions};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-/// How far the clock can jump: a test's time ends there, 1,000 years on.
+/// How far the clock can jump: a test's time ends after 1,000 years.
 const END_OF_TIME: Duration = Duration::from_secs(1_000 * 365 * 86_400);
 
-/// See the module's head.
+/// See the module documentation.
 pub(super) struct Process {
     runtime: Handle,
     gate: Arc<Gate>,
-    /// Where the test runs.
+    /// The test's own runtime.
     outside: Handle,
     clock: Clock,
     random: Random,
     waits_let_time_pass: bool,
     attempt_limit: u32,
-    /// What the activities that have reached it have failed with, by call.
+    /// The last failures of the activities that have reached `attempt_limit`, by call.
     failures: Mutex<BTreeMap<String, String>>,
     end: CancellationToken,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
-/// What a test chooses.
+/// The test's options.
 pub(super) struct ProcessOptions {
     pub(super) seed: u64,
     pub(super) start_ms: i64,
@@ -49,12 +50,12 @@ pub(super) struct ProcessOptions {
     pub(super) standstill_limit: Duration,
 }
 
-/// The virtual clock, for all threads: only its own can ask tokio.
+/// The virtual clock, for all threads. Only its own thread can ask tokio.
 struct Clock {
     thread: ThreadId,
     started: Instant,
     start_ms: i64,
-    /// As it was last read on its own thread.
+    /// The time of the last read on its own thread.
     now_ms: AtomicI64,
 }
 
@@ -73,7 +74,7 @@ impl Clock {
 }
 
 impl Process {
-    /// Begins it. Needs a tokio runtime's context, the test's.
+    /// Starts the process. Must be called in the context of the test's tokio runtime.
     pub(super) fn start(options: &ProcessOptions) -> std::io::Result<Arc<Self>> {
         let end = CancellationToken::new();
         let (tell, told) = std::sync::mpsc::channel();
@@ -126,14 +127,14 @@ impl Process {
         self.failures.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Lets so much time pass, also where waiting does not.
+    /// Lets this much time pass, even if waits do not let time pass.
     pub(super) async fn sleep(self: &Arc<Self>, duration: Duration) -> Result<(), GivenUp> {
         let slept = self.after(duration, async {});
         let wait = Arc::clone(&self.gate).wait(Box::pin(async { drop(slept.await) }));
         hold::noted(Box::pin(wait)).await
     }
 
-    /// Runs the future when so much time has passed.
+    /// Runs the future after this much time.
     pub(super) fn after<F>(
         self: &Arc<Self>,
         duration: Duration,
@@ -147,18 +148,18 @@ impl Process {
         let process = Arc::clone(self);
         self.runtime.spawn(async move {
             tokio::time::sleep_until(at).await;
-            // Other threads see the new time.
+            // Publishes the new time to other threads.
             process.now_ms();
             future.await
         })
     }
 
-    /// Ends the process as a whole: what runs in it is dropped.
+    /// Ends the whole process and drops all its tasks.
     pub(super) fn end(&self) {
         self.gate.shut();
         self.end.cancel();
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
-        // A panic of it was told where it happened.
+        // A panic of the thread was reported where it happened.
         thread.map(JoinHandle::join).into_iter().for_each(drop);
     }
 }
@@ -170,7 +171,7 @@ impl TestHost for Process {
 
     fn run_inside(&self, future: BoxFuture<'static, ()>) -> BoxFuture<'static, ()> {
         let running = self.runtime.spawn(future);
-        // An end by a panic is seen by whoever waits for what it was to give.
+        // If the future panicked, the caller that waits for its output notices.
         Box::pin(async move { drop(running.await) })
     }
 

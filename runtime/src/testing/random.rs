@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// SplitMix64 (Steele, Lea, Flood 2014), shared by all that draws in a process.
+/// SplitMix64 (Steele, Lea, Flood 2014), shared by everything in a process that draws random numbers.
 pub(super) struct Random(AtomicU64);
 
 impl Random {

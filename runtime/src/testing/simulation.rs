@@ -1,7 +1,8 @@
-//! The engine among simulated processes: what `tests/simulation` needs of the inside. No part of the API.
+//! The engine in simulated processes: the internals that `tests/simulation` needs. Not part of the API.
 //!
-//! A database whose calls take their time and break; processes that the caller makes of tokio runtimes with paused
-//! clocks, each with an [`Abide`] of its own. All of them on one thread, so that one seed decides everything.
+//! It offers a database whose calls take time and fail, and processes that the caller builds from tokio
+//! runtimes with paused clocks, each with its own [`Abide`]. All run on one thread, so that one seed decides
+//! everything.
 
 use super::random::Random;
 use crate::Abide;
@@ -18,55 +19,55 @@ use tokio::runtime::Handle;
 pub use crate::store::Fault;
 pub use crate::store::memory::{Call, Course, End};
 
-/// What happens to calls and notifications, and who watches.
+/// Decides what happens to calls and notifications, and observes commits.
 pub trait Weather: Send + Sync {
-    /// How this call goes.
+    /// Decides what happens to this call.
     fn course(&self, call: &Call) -> Course;
 
-    /// How long a notification is on its way; `None`: it is lost.
+    /// How long a notification takes. `None`: it is lost.
     fn notify_after(&self) -> Option<std::time::Duration>;
 
-    /// A transaction has just been committed.
+    /// Called when a transaction was committed.
     fn committed(&self, commit: &Commit<'_>);
 }
 
 /// One commit.
 pub struct Commit<'c> {
-    /// Whose.
+    /// The call that made it.
     pub call: &'c Call,
     writes: &'c [Write],
     tables: &'c Tables,
 }
 
-/// A failed attempt that was committed; another one follows.
+/// A committed failed attempt that another attempt follows.
 pub struct Failed {
-    /// Whose.
+    /// The run id of its execution.
     pub run_id: String,
-    /// The activity's number.
+    /// The number of the activity's event.
     pub activity: u64,
-    /// Which attempt.
+    /// The number of the attempt.
     pub attempt: u32,
-    /// How it failed.
+    /// The kind of its failure.
     pub kind: FailureKind,
 }
 
-/// A turn that was committed.
+/// A committed turn.
 pub struct Turn {
-    /// Whose.
+    /// The run id of its execution.
     pub run_id: String,
     /// The number of its first event.
     pub first: u64,
-    /// What it holds.
+    /// Its events.
     pub events: Vec<Event>,
 }
 
 impl Commit<'_> {
-    /// What was written, a line each.
+    /// The writes, one line each.
     pub fn lines(&self) -> Vec<String> {
         self.writes.iter().map(ToString::to_string).collect()
     }
 
-    /// The turns among it.
+    /// The turns of the commit.
     pub fn turns(&self) -> Vec<Turn> {
         let turns = self.writes.iter().filter_map(|write| match write {
             Write::Turn(execution, turn) => Some((execution, turn)),
@@ -80,7 +81,7 @@ impl Commit<'_> {
         decoded.collect()
     }
 
-    /// The failed attempts among it that another one follows.
+    /// The failed attempts of the commit that another attempt follows.
     pub fn failed_attempts(&self) -> Vec<Failed> {
         let kept = self.writes.iter().filter_map(|write| {
             let Write::Attempt(execution, row) = write else { return None };
@@ -96,14 +97,14 @@ impl Commit<'_> {
         kept.collect()
     }
 
-    /// What must hold at every instant and does not.
+    /// The invariants that this commit violates. They must hold at every moment.
     pub fn broken(&self) -> Vec<String> {
         self.writes.iter().filter_map(|write| self.breaks(write)).collect()
     }
 
     fn breaks(&self, write: &Write) -> Option<String> {
         let Write::Turn(execution, turn) = write else { return None };
-        // The store itself ends what is terminated.
+        // The store itself writes the end of a terminated execution.
         if turn.writer.0 == 0 {
             return None;
         }
@@ -141,26 +142,26 @@ impl Conditions for Watched {
     }
 }
 
-/// A database in memory for any number of processes.
+/// An in-memory database for any number of processes.
 pub struct Database(Arc<Server>);
 
-/// What is left in a database.
+/// What a database still holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Remains {
-    /// Workflow and run ids of what is open, with its row.
+    /// The rows of open executions.
     pub open: Vec<String>,
-    /// Messages that nobody has taken in.
+    /// Messages that no execution has taken in.
     pub messages: Vec<String>,
-    /// Attempts that nobody has decided.
+    /// Rows of attempts that are not decided.
     pub tasks: Vec<String>,
-    /// Failed attempts that are kept.
+    /// Failed attempts that are kept beside the journal.
     pub attempts: Vec<String>,
-    /// Workers that hold a lease.
+    /// The number of workers that hold a lease.
     pub leases: usize,
 }
 
 impl Database {
-    /// One whose calls run as tasks of `runtime`, by this clock, in this weather.
+    /// A database whose calls run as tasks of `runtime`, with this clock and this weather.
     pub fn new(
         runtime: Handle,
         now_ms: Arc<dyn Fn() -> i64 + Send + Sync>,
@@ -176,9 +177,9 @@ impl Database {
         Self(Server::new(options))
     }
 
-    /// A process of its own on it: needs the context of that process's runtime.
+    /// Connects a new process. Must be called in the context of that process's runtime.
     pub fn process(&self, seed: u64) -> Process {
-        // Some processes share a machine, whose operating system tells them when another has ended.
+        // Some processes share a machine, whose operating system reports when one of them has ended.
         let machine = Some((seed % 3) as u32);
         let store = self.0.connect(ConnectOptions {
             lease: LEASE,
@@ -191,12 +192,12 @@ impl Database {
         Process { abide: Abide::of(Arc::clone(&store) as Arc<dyn Store>, host), number, _store: store }
     }
 
-    /// The process has died: its runtime is dropped next.
+    /// Marks the process as dead. The caller drops its runtime next.
     pub fn kill(&self, process: u32) {
         self.0.kill(process);
     }
 
-    /// What is left.
+    /// What the database still holds.
     pub fn remains(&self) -> Remains {
         self.0.look(|tables| {
             let name = |id: &ExecutionId| {
@@ -228,20 +229,21 @@ impl Database {
 
 /// One simulated process.
 pub struct Process {
-    /// Its view of the database.
+    /// Its connection to the database.
     pub abide: Abide,
     /// Its number, for [`Database::kill`].
     pub number: u32,
     _store: Arc<MemoryStore>,
 }
 
-/// What a process still keeps in memory for executions, in words.
+/// What a process still keeps in memory for executions, as text.
 pub fn keeps(process: &Abide) -> Vec<String> {
     let kept = process.hub().keeps().into_iter().filter(|(_, count)| *count > 0);
     kept.map(|(kind, count)| format!("{count} {kind}")).collect()
 }
 
-/// A process whose chance is a seed's, and whose tasks are those of the runtime that it is made on.
+/// A process whose random numbers come from a seed, and whose tasks run on the runtime on which it was
+/// created.
 struct Seeded(Random);
 
 impl TestHost for Seeded {

@@ -1,4 +1,5 @@
-//! What a workflow thread does when the store has answered: perform, end, or begin again.
+//! What a workflow thread does when the store has answered: it performs the turn's actions, ends the
+//! execution, or loads it again.
 
 use super::attempts;
 use super::live::{InFlight, Live};
@@ -25,7 +26,7 @@ impl Thread {
                 if releases {
                     self.let_go(live);
                     if open {
-                        // It may be due soon, and then by a claim.
+                        // The execution may be due soon. A claim then picks it up.
                         self.session.claim_hint.notify_one();
                     }
                     return;
@@ -38,7 +39,7 @@ impl Thread {
                 }
                 return self.let_go(live);
             }
-            // Whoever waits asks again by the store, under the same request id.
+            // The waiting client asks the store again, with the same request id.
             Ok(AppendOutcome::Lost) => return self.doubt(live, in_flight, || Ok(None)),
             Ok(AppendOutcome::BadRow(text)) => match in_flight.start {
                 Some(start) => {
@@ -56,10 +57,10 @@ impl Thread {
         self.live.insert(execution, live);
     }
 
-    /// It closes, but a message came first, or it decides an attempt that was decided otherwise: everything is taken in again,
-    /// with the message, with the outcome.
+    /// The close raced with a message, or the attempt was already decided. Reload, and apply all inputs
+    /// again, with that message or outcome.
     fn conflict(&mut self, live: &mut Live, in_flight: InFlight) {
-        // Its start or recovery, if that was in it, is made again by the load.
+        // If the turn held the start or the recovery, the load creates that input again.
         let again = in_flight.origins.into_iter();
         let again = again.filter(|p| !matches!(p.input, Input::Start { .. } | Input::Recovered { .. }));
         live.pending.splice(0..0, again);
@@ -71,9 +72,9 @@ impl Thread {
         self.read(live, None);
     }
 
-    /// Nobody knows what became of the append, or the row was not as it had to be. Never a workflow's outcome (PROTOCOL 8): row and
-    /// journal are read, and the row tells whether the execution is still this worker's (PROTOCOL 93). Outcomes of attempts are kept
-    /// until they are written.
+    /// The outcome of the append is unknown, or the row was not as expected. That never becomes a workflow's
+    /// outcome (PROTOCOL 8): row and journal are read again, and the row tells whether this worker still owns
+    /// the execution (PROTOCOL 93). Outcomes of attempts are kept until they are written.
     fn doubt(
         &mut self,
         mut live: Box<Live>,
@@ -98,14 +99,14 @@ impl Thread {
         self.live.insert(live.id, live);
     }
 
-    /// The outcome is unknown, or the lease is gone.
+    /// The outcome of the append is unknown, or the lease is lost.
     fn refused(&mut self, live: Box<Live>, in_flight: InFlight, error: &StoreError) {
         self.session.failed(error);
         let fenced = matches!(error, StoreError::Fenced);
         self.doubt(live, in_flight, || if fenced { Ok(None) } else { Err(Error::from(error.clone())) });
     }
 
-    /// It was terminated from outside.
+    /// The execution was terminated from outside.
     pub(super) fn forget(&mut self, execution: ExecutionId) {
         if let Some(live) = self.remove(execution) {
             news::terminated(&live);
@@ -114,7 +115,8 @@ impl Thread {
         }
     }
 
-    /// It is closed, or another's: its activities stop, but those that it has abandoned, and nothing more is written.
+    /// The execution is closed, or another worker owns it. Its activities are asked to stop, except those
+    /// that it may abandon, and nothing more is written.
     fn gone(&mut self, mut live: Box<Live>) {
         let execution = live.id;
         self.session.attempts.leave(execution);
@@ -134,7 +136,7 @@ impl Thread {
             if let Some(reply) = pending.reply {
                 let _ = reply.send(Ok(None));
             }
-            // It came while its execution's last append was on its way.
+            // The outcome arrived while the execution's last append was in flight.
             if let Input::Attempt { activity, attempt, outcome } = pending.input {
                 attempts::not_taken(&self.session, (live.id, activity), attempt, outcome);
             }
@@ -157,7 +159,7 @@ impl Thread {
                         None => self.session.attempts.cancel(live.id, stop.activity),
                     }
                 }
-                // Its row went with the append.
+                // The append has already deleted its row.
                 Action::Ended { .. } => {}
                 Action::Abandon(activity) => live.delayed.retain(|start| start.activity != activity),
             }
@@ -165,7 +167,8 @@ impl Thread {
         self.start_due(live);
     }
 
-    /// It closed, was suspended or released: nobody may reach it through this worker before the others are told.
+    /// The execution closed, was suspended or was released. Disown it first, so that no message reaches it
+    /// through this worker before the waiting clients are notified.
     pub(super) fn ended(&mut self, live: &mut Live, actions: Vec<Action>, close: Option<Event>) {
         self.session.disown(live.id);
         match close {
@@ -174,8 +177,9 @@ impl Thread {
                 self.session.hub().closed(live.id, || Arc::new(close));
             }
             None => {
-                // What it gave up before it had to stop stays given up; what it had begun runs on, and whoever resumes it finds the
-                // outcomes. An attempt that nobody started would count as lost.
+                // Activities that the execution gave up before it was suspended stay given up. Started
+                // attempts run on, and the worker that resumes the execution finds their outcomes. An attempt
+                // that is due is started now: an attempt that never starts would count as lost.
                 let now_ms = self.session.store().now_ms();
                 for action in actions {
                     match action {
@@ -191,10 +195,11 @@ impl Thread {
         }
     }
 
-    /// What was asked for was read: the execution lives (again), or turns out not to be this worker's.
+    /// The requested load has arrived. The execution becomes live (again), or turns out not to belong to this
+    /// worker.
     pub(super) fn load(&mut self, loaded: Loaded) {
         let Loaded { execution, load, found } = loaded;
-        // An answer that no entry waits for is of another time (PROTOCOL 34).
+        // Drop the answer to an earlier load: no entry waits for it (PROTOCOL 34).
         let waits = |live: &Live| live.loading == Some(load) || live.loading.is_some() && mutant!(LoadTwice);
         if !self.live.get(&execution).is_some_and(|live| waits(live)) {
             return;
@@ -233,7 +238,7 @@ impl Thread {
         mutant!(ReviveWithoutRow) || row.owner == Some(self.session.me) && row.status.is_open()
     }
 
-    /// The row says that nobody here may run it (any more).
+    /// The row says that this worker may not run the execution (any more).
     fn not_mine(&mut self, mut live: Box<Live>, in_doubt: Option<InFlight>, status: Option<ExecutionStatus>) {
         match status {
             Some(ExecutionStatus::Suspended) => {}
@@ -243,7 +248,8 @@ impl Thread {
             }
             _ => return self.gone(live),
         }
-        // Its attempts run on: whoever resumes it finds their outcomes. It may have been this worker that suspended it.
+        // Its attempts run on, and the worker that resumes it finds their outcomes. This worker itself may
+        // have suspended it.
         if let Some(in_flight) = in_doubt.filter(|it| matches!(it.standing, Standing::Suspended(_))) {
             self.done(&mut live, in_flight);
         }
@@ -312,7 +318,7 @@ impl Thread {
     }
 }
 
-/// An answer as a mutant understands it: as it is, but in a build that has them.
+/// The store's answer as a mutant misreads it. In a build without mutants it is returned unchanged.
 fn mutated(result: Result<AppendOutcome, StoreError>) -> Result<AppendOutcome, StoreError> {
     let misread = match result {
         Ok(AppendOutcome::Conflict) => mutant!(IgnoreConflict),

@@ -1,7 +1,8 @@
-//! The attempts that run for this session's executions. Kept apart from the live state, which may be evicted, moved
-//! to another thread or suspended while its activities run on.
+//! The attempts that run for this session's executions. They are kept apart from the live state, which may be
+//! evicted, moved to another thread or suspended while its activities run on.
 //!
-//! An outcome stays here until the append that holds it is durable: whoever loads the execution finds it.
+//! An outcome stays here until the append that holds it is durable, so that a thread that loads the execution
+//! finds it.
 
 use super::handle::Message;
 use super::session::{Session, lock};
@@ -19,7 +20,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
-/// The names of an execution that its attempts carry.
+/// The names of an execution, which its attempts carry.
 #[derive(Clone, Debug)]
 pub(super) struct Names {
     pub(super) workflow_id: Arc<str>,
@@ -27,38 +28,39 @@ pub(super) struct Names {
     pub(super) workflow_type: Arc<str>,
 }
 
-/// One attempt that was started here.
+/// One attempt that this worker started.
 struct Entry {
     attempt: u32,
     token: CancellationToken,
-    /// Its workflow may give it up, and end, and it runs on.
+    /// The workflow may give the activity up, and may end, while the attempt runs on.
     abandonable: bool,
     outcome: Option<AttemptOutcome>,
 }
 
-/// See the module's head.
+/// See the module documentation.
 #[derive(Default)]
 pub(super) struct Attempts(Mutex<BTreeMap<(ExecutionId, EventId), Entry>>);
 
-/// All that an execution can have here.
+/// The range of all keys of an execution.
 fn all_of(execution: ExecutionId) -> RangeInclusive<(ExecutionId, EventId)> {
     (execution, EventId(0))..=(execution, EventId(u64::MAX))
 }
 
 impl Attempts {
-    /// Which activities of `execution` have an attempt here, running or ended and not yet written.
+    /// The activities of `execution` with an attempt here: running, or ended with an outcome that is not yet
+    /// written.
     pub(super) fn of(&self, execution: ExecutionId) -> Vec<EventId> {
         lock(&self.0).range(all_of(execution)).map(|((_, activity), _)| *activity).collect()
     }
 
-    /// Outcomes that came while the execution could not take them.
+    /// The outcomes that arrived while the execution could not take them.
     pub(super) fn outcomes(&self, execution: ExecutionId) -> Vec<(EventId, u32, AttemptOutcome)> {
         let table = lock(&self.0);
         let mine = table.range(all_of(execution)).filter(|_| !mutant!(DropOutcome));
         mine.filter_map(|((_, activity), e)| Some((*activity, e.attempt, e.outcome.clone()?))).collect()
     }
 
-    /// The outcome of this attempt is written, or nobody wants it.
+    /// Forgets the attempt: its outcome is written, or is no longer needed.
     pub(super) fn settle(&self, execution: ExecutionId, activity: EventId, attempt: u32) {
         let mut table = lock(&self.0);
         if table.get(&(execution, activity)).is_some_and(|entry| entry.attempt == attempt) {
@@ -70,7 +72,7 @@ impl Attempts {
         lock(&self.0).len()
     }
 
-    /// Whether an outcome waits to be written.
+    /// Whether an outcome is still to be written.
     pub(super) fn unwritten(&self) -> bool {
         lock(&self.0).values().any(|entry| entry.outcome.is_some())
     }
@@ -81,12 +83,13 @@ impl Attempts {
         }
     }
 
-    /// The execution was terminated: its attempts are asked to stop, and their outcomes are nobody's.
+    /// The execution was terminated: its attempts are asked to stop, and their outcomes are discarded.
     pub(super) fn drop_all(&self, execution: ExecutionId) {
         self.remove_all(execution).for_each(|entry| entry.token.cancel());
     }
 
-    /// The execution has closed, or goes on elsewhere without these attempts: the same, but what may be abandoned runs on.
+    /// The execution has closed, or continues elsewhere without these attempts. They are forgotten. Those
+    /// that may not be abandoned are asked to stop.
     pub(super) fn leave(&self, execution: ExecutionId) {
         let stopped = self.remove_all(execution).filter(|entry| !entry.abandonable);
         stopped.for_each(|entry| entry.token.cancel());
@@ -99,8 +102,8 @@ impl Attempts {
         removed.into_iter()
     }
 
-    /// The execution was read again, and these are what it waits for. What it gave up by a turn whose fate was unknown for a while
-    /// is asked to stop.
+    /// The execution was read again, and waits for the attempts in `wanted`. The other attempts are asked to
+    /// stop, unless they may be abandoned: a turn whose outcome was unknown for a while gave them up.
     pub(super) fn stop_others(&self, execution: ExecutionId, wanted: &[ActivityStart]) {
         let is_wanted = |activity: EventId, attempt: u32| {
             wanted.iter().any(|start| (start.activity, start.attempt) == (activity, attempt))
@@ -112,7 +115,7 @@ impl Attempts {
         }
     }
 
-    /// The executions that have attempts here.
+    /// The executions with attempts here.
     pub(super) fn executions(&self) -> BTreeSet<ExecutionId> {
         lock(&self.0).keys().map(|(execution, _)| *execution).collect()
     }
@@ -127,7 +130,7 @@ impl Attempts {
         lock(&self.0).insert(key, Entry { attempt, token, abandonable, outcome: None });
     }
 
-    /// Keeps the outcome; false where the attempt is nobody's any more.
+    /// Keeps the outcome. False if the attempt is not in the table any more: its outcome is discarded.
     fn ended(&self, key: (ExecutionId, EventId), attempt: u32, outcome: &AttemptOutcome) -> bool {
         match lock(&self.0).get_mut(&key).filter(|entry| entry.attempt == attempt) {
             Some(entry) => {
@@ -139,7 +142,7 @@ impl Attempts {
     }
 }
 
-/// Starts an attempt, unless it runs here already. Needs a tokio runtime's context.
+/// Starts an attempt, unless it already runs here. Must be called in the context of a tokio runtime.
 pub(super) fn start(session: &Arc<Session>, execution: ExecutionId, names: &Names, start: ActivityStart) {
     let key = (execution, start.activity);
     let Some(entry) = session.registry.activity_entry(start.name) else { return };
@@ -157,7 +160,8 @@ pub(super) fn start(session: &Arc<Session>, execution: ExecutionId, names: &Name
         activity: start.activity,
         attempt: start.attempt,
     };
-    // Known before it runs: an attempt that ends at once must find its entry. The token follows.
+    // Insert the entry before the attempt runs: an attempt that ends at once must find it. The token is set
+    // afterwards.
     session.attempts.insert(key, &start);
     let (weak, attempt) = (Arc::downgrade(session), start.attempt);
     let report = Box::new(move |end| {
@@ -177,13 +181,14 @@ pub(super) fn start(session: &Arc<Session>, execution: ExecutionId, names: &Name
     }
 }
 
-/// An attempt has ended.
+/// Handles the end of an attempt.
 fn ended(session: &Arc<Session>, key: (ExecutionId, EventId), attempt: u32, end: Ended) {
     let (execution, activity) = key;
     match end {
         Ended::Told(outcome) => tell(session, key, attempt, outcome),
         Ended::Stored => {
-            // What it was is known once the row is taken in: till then it counts as running here.
+            // The outcome becomes known when the thread takes the row in. Until then the attempt counts as
+            // running here.
             if !session.owns(execution) {
                 session.attempts.settle(execution, activity, attempt);
             }
@@ -195,7 +200,8 @@ fn ended(session: &Arc<Session>, key: (ExecutionId, EventId), attempt: u32, end:
     }
 }
 
-/// Its execution's thread takes the outcome in, or the inbox keeps it where nobody owns the execution.
+/// Gives the outcome to the execution's thread, or writes it to the inbox if this session does not own the
+/// execution.
 fn tell(session: &Arc<Session>, key: (ExecutionId, EventId), attempt: u32, outcome: AttemptOutcome) {
     if !session.attempts.ended(key, attempt, &outcome) {
         return;
@@ -210,7 +216,8 @@ fn tell(session: &Arc<Session>, key: (ExecutionId, EventId), attempt: u32, outco
     }
 }
 
-/// Its execution is not here (any more). Needs a tokio runtime's context.
+/// The execution is not here (any more), so its inbox keeps the outcome. Must be called in the context of a
+/// tokio runtime.
 pub(super) fn not_taken(
     session: &Arc<Session>,
     key: (ExecutionId, EventId),
@@ -221,7 +228,7 @@ pub(super) fn not_taken(
     tokio::spawn(async move { keep(&session, key, attempt, outcome).await });
 }
 
-/// The row that keeps an outcome for an execution which cannot take it now, or not by this turn.
+/// The inbox row that keeps an outcome for an execution which cannot take it now, or not by this turn.
 pub(super) fn message(
     execution: ExecutionId,
     (activity, attempt, outcome): (EventId, u32, AttemptOutcome),
@@ -236,7 +243,8 @@ pub(super) fn message(
     }
 }
 
-/// Writes the outcome into the inbox of an execution that nobody here has, unless it is taken in here in the meantime.
+/// Writes the outcome into the inbox of an execution that this session does not own. Stops if the outcome is
+/// taken in here in the meantime.
 async fn keep(session: &Session, key: (ExecutionId, EventId), attempt: u32, outcome: AttemptOutcome) {
     let (execution, activity) = key;
     let message = message(execution, (activity, attempt, outcome), session.store().now_ms());
@@ -251,7 +259,7 @@ async fn keep(session: &Session, key: (ExecutionId, EventId), attempt: u32, outc
             }
         }
     }
-    // It may have been claimed here in between.
+    // This worker may have claimed the execution in between.
     session.claim_hint.notify_one();
     session.inbox_hint.notify_one();
 }

@@ -1,4 +1,4 @@
-//! Which attempts are asked to stop, and which are forgotten, by what becomes of their execution.
+//! Which attempts are asked to stop, and which are forgotten, depending on what happens to their execution.
 
 use super::*;
 use abide_core::{ActivityOptions, Payload};
@@ -17,7 +17,7 @@ fn start(activity: u64, attempt: u32, cancellation: CancellationType) -> Activit
     }
 }
 
-/// Three that run: the second has come to its second attempt, the third may be abandoned.
+/// Three running attempts: the second activity is in its second attempt, the third activity may be abandoned.
 fn running() -> (Attempts, [ActivityStart; 3], [CancellationToken; 3]) {
     let attempts = Attempts::default();
     let starts = [
@@ -37,7 +37,7 @@ fn stopped(tokens: &[CancellationToken; 3]) -> [bool; 3] {
     tokens.each_ref().map(CancellationToken::is_cancelled)
 }
 
-/// A turn whose commit nobody knew of gave some up: its actions were never performed.
+/// A turn whose commit was unknown gave some up: its actions were never performed.
 #[test]
 fn what_is_not_waited_for_any_more_is_stopped_and_still_known() {
     let (attempts, [first, second, _], tokens) = running();

@@ -1,4 +1,4 @@
-//! Building a worker: what it runs, and its limits.
+//! Builds a worker: its workflows, its activities and its limits.
 
 use super::registry::Registry;
 use super::supervisor::Worker;
@@ -18,7 +18,7 @@ pub(super) struct Options {
     pub(super) build: String,
     pub(super) max_crashes: u32,
     pub(super) shows_values: bool,
-    /// Each turn is replayed and compared.
+    /// Whether each turn is replayed and compared.
     #[cfg(feature = "testing")]
     pub(super) checks_replay: bool,
 }
@@ -40,7 +40,8 @@ impl Default for Options {
     }
 }
 
-/// Length and time of the program's file: differs between builds, and is the same for all processes of one.
+/// Length and modification time of the program's file. It differs between builds, and is the same in all
+/// processes of one build.
 fn build_of_this_program() -> String {
     let file = std::env::current_exe().and_then(std::fs::metadata);
     let stamp = file.map(|file| {
@@ -55,7 +56,7 @@ fn build_of_this_program() -> String {
     stamp.unwrap_or_else(|_| env!("CARGO_PKG_VERSION").to_owned())
 }
 
-/// A worker to be: give it workflows and activities, then [`start`](WorkerBuilder::start) it.
+/// Builds a worker: add workflows and activities, then [`start`](WorkerBuilder::start) it.
 #[must_use = "a worker does nothing until it is started"]
 pub struct WorkerBuilder {
     abide: Abide,
@@ -65,7 +66,7 @@ pub struct WorkerBuilder {
 }
 
 impl Abide {
-    /// A worker of this task queue, to be given its workflows and activities and then started.
+    /// Builds a worker of this task queue. Add its workflows and activities, then start it.
     pub fn worker(&self, queue: impl AsRef<str>) -> WorkerBuilder {
         WorkerBuilder {
             abide: self.clone(),
@@ -77,15 +78,15 @@ impl Abide {
 }
 
 impl WorkerBuilder {
-    /// Adds a workflow: the function itself, `OrderWorkflow::run` or `nightly_report`.
+    /// Adds a workflow, given as the function itself: `OrderWorkflow::run` or `nightly_report`.
     pub fn workflow<A, F: WorkflowFn<A>>(mut self, _run: F) -> Self {
         self.registry.workflow::<F::Def>();
         self
     }
 
-    /// Adds an activity that is a free function: the function itself, `charge`. A worker runs the activities that it has
-    /// for its own workflows, and for any workflow that sends them to its task queue; one that has activities only
-    /// is all that such a queue needs:
+    /// Adds an activity that is a free function, given as the function itself: `charge`. A worker runs its
+    /// activities for its own workflows, and for any workflow that sends them to its task queue. For such a
+    /// queue, a worker that has only activities is enough:
     ///
     /// ```
     /// # use abide::prelude::*;
@@ -103,13 +104,14 @@ impl WorkerBuilder {
         self
     }
 
-    /// Adds the activities that are methods of `host`, which they share: connections, keys, clients.
+    /// Adds the activities that are methods of `host`. They share the host: connections, keys, clients.
     pub fn activities<H: Activities>(mut self, host: H) -> Self {
         self.registry.activities(host);
         self
     }
 
-    /// Adds what a module has: a function that registers its workflows and activities, so that the list stands beside them.
+    /// Calls a function that registers a module's workflows and activities, so that the list stands beside
+    /// them in the module.
     ///
     /// ```
     /// # use abide::prelude::*;
@@ -137,15 +139,15 @@ impl WorkerBuilder {
         steps(self)
     }
 
-    /// As a test's environment wants it: each turn checked, and live state dropped after each, so that the next one begins
-    /// with a replay.
+    /// Options of a test environment. With `checks_replay` each turn is checked, and live state is dropped
+    /// after each turn, so that the next turn begins with a replay.
     #[cfg(feature = "testing")]
     pub(crate) fn for_test(mut self, checks_replay: bool) -> Self {
         if checks_replay {
             self.options.cache_bytes = 0;
         }
         self.options.threads = 1;
-        // What a test works with is nobody's data, and whoever reads its failures wants to see it.
+        // A test's values are not personal data, and its failures should show them.
         self.options.shows_values = true;
         self.checks_replay(checks_replay)
     }
@@ -158,30 +160,32 @@ impl WorkerBuilder {
         self
     }
 
-    /// Registers a mock in the place of its activity; the activity itself may be registered as well, as a method of a
-    /// host must be, and is not called then. See [`testing::mock`](crate::testing::mock).
+    /// Registers a mock in place of its activity. The activity itself may be registered as well (methods of a
+    /// host always are), and is then not called. See [`testing::mock`](crate::testing::mock).
     #[cfg(feature = "testing")]
     pub fn mock<D: abide_core::ActivityDef>(mut self, mock: &crate::testing::Mock<D>) -> Self {
         self.registry.mock(mock.entry());
         self
     }
 
-    /// How many activities may run at once. What is over waits for a slot, first come, first served. An activity that waits for
-    /// the result of a workflow holds its slot meanwhile, which that workflow's own activities may need: AB0624 warns where all slots
-    /// wait. Default: 100.
+    /// How many activities may run at once. Further activities wait for a slot, first come, first served. An
+    /// activity that waits for the result of a workflow holds its slot meanwhile, and that workflow's own
+    /// activities may need the slot: AB0624 warns when all slots wait. Default: 100.
     pub fn max_concurrent_activities(mut self, slots: usize) -> Self {
         self.options.slots = slots.max(1);
         self
     }
 
-    /// Whether the reasons of suspensions and failed attempts show the values that they are about: recorded inputs and results, and what
-    /// the code passes now, the first 200 characters of each. They go to the log, to [`Description::suspension`](crate::Description) and
-    /// `WorkflowError::Suspended`, to the database, and (of an activity's input, AB0604) to the history. So everybody who reads these reads
-    /// the values, and they stay there when the option is taken away again.
+    /// Whether the reasons of suspensions and failed attempts show the values concerned: recorded inputs and
+    /// results, and what the code passes now, the first 200 characters of each. The reasons go to the log, to
+    /// [`Description::suspension`](crate::Description) and `WorkflowError::Suspended`, to the database, and
+    /// (for an activity's input, AB0604) to the history. So everyone who reads these reads the values, and
+    /// values that were written stay there when the option is turned off again.
     ///
-    /// Default: false. Values may be personal data; the reasons then tell the names of fields, positions, kinds and lengths. The log,
-    /// suspensions and the engine's own failures hold no recorded value. What your code says stays as it said it: texts of its errors and
-    /// panics, its own `tracing` events. Test environments show values.
+    /// Default: false, because values may be personal data. The reasons then give names of fields, positions,
+    /// kinds and lengths. The log, suspensions and the engine's own failures hold no recorded value. What
+    /// your code writes is not changed: the texts of its errors and panics, and its own `tracing` events.
+    /// Test environments show values.
     ///
     /// ```
     /// # use abide::prelude::*;
@@ -204,35 +208,39 @@ impl WorkerBuilder {
         self
     }
 
-    /// The memory for live executions, in bytes; beyond it the least recently used are dropped and replayed when
-    /// they are next needed. An estimate: history bytes and a constant each. Default: 256 MiB.
+    /// The memory for live executions, in bytes. Above it, the least recently used executions are dropped,
+    /// and replayed when they are next needed. The memory is estimated: history bytes, and a constant for
+    /// each execution. Default: 256 MiB.
     pub fn cache_bytes(mut self, bytes: usize) -> Self {
         self.options.cache_bytes = bytes;
         self
     }
 
-    /// How long [`Worker::shutdown`] lets running activities finish before it asks them to stop. Default: 10 s.
+    /// How long [`Worker::shutdown`] lets running activities finish before it asks them to stop. Default:
+    /// 10 s.
     pub fn shutdown_grace(mut self, grace: Duration) -> Self {
         self.options.grace = grace;
         self
     }
 
-    /// Names the build of this program: an execution that one build had to suspend is tried once by each other build.
-    /// Default: made of the program file's length and time.
+    /// Sets the id of this program's build. If one build had to suspend an execution, each other build tries
+    /// the execution once. Default: derived from the program file's length and modification time.
     pub fn build_id(mut self, build: impl Into<String>) -> Self {
         self.options.build = build.into();
         self
     }
 
-    /// After how many worker deaths in a row, without progress between, an execution is suspended (`AB0205`) as the
-    /// cause of them. Default: 5.
+    /// After how many deaths of its worker in a row, without progress in between, an execution is suspended
+    /// as their cause (`AB0205`). Default: 5.
     pub fn max_crashes(mut self, crashes: u32) -> Self {
         self.options.max_crashes = crashes.max(1);
         self
     }
 
-    /// Starts the worker, waits until `stop` is ready, and shuts it down gracefully: a worker's whole `main`. `stop` is any future, whatever
-    /// it gives: `tokio::signal::ctrl_c()`, a channel, a cancellation token. Dropped before its end, it drops the worker.
+    /// Starts the worker, waits until `stop` is ready, and shuts the worker down gracefully: the whole `main`
+    /// of a worker. `stop` is any future, whatever its output: `tokio::signal::ctrl_c()`, a channel, a
+    /// cancellation token. If the future that `run_until` returns is dropped before its end, the worker is
+    /// dropped too.
     ///
     /// ```no_run
     /// # use abide::prelude::*;
@@ -245,7 +253,7 @@ impl WorkerBuilder {
     /// }
     /// ```
     ///
-    /// A process manager stops a service with SIGTERM, Ctrl-C is SIGINT:
+    /// A process manager stops a service with SIGTERM. Ctrl-C sends SIGINT:
     ///
     /// ```
     /// # #[cfg(unix)]
@@ -260,7 +268,7 @@ impl WorkerBuilder {
     /// ```
     ///
     /// # Errors
-    /// Those of [`WorkerBuilder::start`], and `AB0607` where the worker had to stop by itself.
+    /// Those of [`WorkerBuilder::start`], and `AB0607` if the worker had to stop by itself.
     pub async fn run_until<F: Future>(self, stop: F) -> Result<()> {
         let mut worker = self.start().await?;
         let stopped = tokio::select! {
@@ -274,12 +282,11 @@ impl WorkerBuilder {
         }
     }
 
-    /// Starts the worker: it registers, and begins to claim and run what is due.
+    /// Starts the worker: it registers with the store, and begins to claim and run what is due.
     ///
     /// # Errors
-    /// `AB0601` where nothing is registered or a name is registered twice; `AB0611` where a transactional activity takes a
-    /// connection of another kind of database; `AB05xx` where the database cannot be
-    /// written.
+    /// `AB0601` if nothing is registered or a name is registered twice; `AB0611` if a transactional activity
+    /// takes a connection of another kind of database; `AB05xx` if the database cannot be written.
     #[cfg_attr(
         not(feature = "testing"),
         expect(unused_mut, reason = "a test's process changes the registry")

@@ -1,4 +1,4 @@
-//! Finding work: claims of what is due, and the inboxes of what is owned.
+//! Finds work: claims executions that are due, and reads the inboxes of owned executions.
 
 use super::handle::Message;
 use super::load;
@@ -15,14 +15,14 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// The most that one claim takes.
+/// The most rows that one claim takes.
 const CLAIM_LIMIT: u32 = 100;
-/// So long a suspect runs before the next one may start beside it.
+/// How long a suspect runs before the next suspect may start beside it.
 const ALONE: Duration = Duration::from_secs(10);
-/// How long an answer for another process is kept.
+/// How long an answer for another process is kept, in milliseconds.
 const REPLY_KEPT_MS: i64 = 60_000;
 
-/// Claims what is due until the session is over.
+/// Claims executions that are due, until the session ends.
 pub(super) async fn claim_loop(session: Arc<Session>) {
     if session.registry.workflow_names().is_empty() {
         return;
@@ -52,10 +52,11 @@ pub(super) async fn claim_loop(session: Arc<Session>) {
     }
 }
 
-/// How suspicious the next suspect may be, where one may run now (PROTOCOL 19). One that has run for a while without
-/// harm holds up no other. Those that went down alone with their worker wait until this one has lived for a while
-/// without them: then a death that follows says something, and somebody who kills workers within seconds of their
-/// start never gets as far as to incriminate the innocent.
+/// The highest crash count that the next claimed suspect may have; `None` while no further suspect may run
+/// (PROTOCOL 19). A suspect that has run for `ALONE` without harm no longer holds up the others. Suspects
+/// that died alone with their worker wait until this worker has lived for a while without them. Then a death
+/// that follows is evidence, and killing workers within seconds of their start never incriminates an innocent
+/// execution.
 fn next_suspect(session: &Session) -> Option<u32> {
     let busy = lock(&session.suspects).values().any(|since| since.elapsed() < ALONE);
     (!busy).then(|| most_crashes(session.since.elapsed()))
@@ -82,20 +83,22 @@ fn claim(session: &Session, types: Option<Vec<String>>, suspect: Option<u32>) ->
     }
 }
 
-/// How long to wait after a claim that was asked for at `asked_ms` and was told `due_ms`.
+/// How long to wait after a claim that was sent at `asked_ms` and returned the next due time `due_ms`.
 pub(super) fn until(session: &Session, due_ms: Option<i64>, asked_ms: i64) -> Duration {
     wait(due_ms, asked_ms, session.store().now_ms(), session.pace().poll)
 }
 
-/// What was due when the claim was asked for and was not taken is something this worker may not run now: no hot loop for it. What has
-/// become due since then was too late for that claim: the next one follows at once.
+/// If `due_ms` is not after `asked_ms`, the execution was due but not taken: this worker may not run it now,
+/// so wait a full poll instead of looping. If it became due since then, it was too late for that claim: the
+/// next claim follows at once.
 fn wait(due_ms: Option<i64>, asked_ms: i64, now_ms: i64, poll: Duration) -> Duration {
     let next = due_ms.filter(|at_ms| *at_ms > asked_ms);
     let left = |at_ms: i64| Duration::from_millis(u64::try_from(at_ms.saturating_sub(now_ms)).unwrap_or(0));
     next.map_or(poll, |at_ms| left(at_ms).min(poll))
 }
 
-/// Names what was taken to its threads, which read it. Waits while enough is being read.
+/// Tells each thread which of its executions were claimed; the thread reads them. Waits while enough are
+/// being read.
 async fn take(session: &Arc<Session>, rows: Vec<ExecutionRow>) {
     for row in rows {
         if (SUSPECT_FROM..session.options.max_crashes).contains(&row.crashes) {
@@ -105,19 +108,20 @@ async fn take(session: &Arc<Session>, rows: Vec<ExecutionRow>) {
     }
 }
 
-/// Names it to its thread, once few enough are being read.
+/// Tells its thread that the execution is owned, once few enough executions are being read.
 pub(super) async fn name_in_turn(session: &Arc<Session>, execution: ExecutionId) {
     let permit = Arc::clone(&session.loads).acquire_owned().await.ok();
     load::name(session, execution, permit);
 }
 
-/// An append of a row's change alone, outside of any turn.
+/// An append that only changes the row, outside of any turn.
 pub(super) fn bare(session: &Session, execution: ExecutionId, row: RowChange, rev: Option<i64>) -> Append {
     Append { row: Some(row), rev, ..Append::bare(session.me, execution, session.store().now_ms()) }
 }
 
-/// Takes what is due and of a type that no worker of the queue has: its thread suspends it, so that nobody waits for it in silence. A
-/// worker that has the type takes it from there. One that runs activities only has no say in it.
+/// Claims executions that are due and whose type no worker of the queue has. Their threads suspend them, so
+/// that a client gets the reason instead of waiting in silence. A worker that has the type takes such an
+/// execution from there. A worker without workflows does not take part.
 pub(super) async fn unknown_types_loop(session: Arc<Session>) {
     if session.registry.workflow_names().is_empty() {
         return;
@@ -131,7 +135,7 @@ pub(super) async fn unknown_types_loop(session: Arc<Session>) {
     }
 }
 
-/// Brings inbox rows to the threads: after another process wrote, and when somebody here says so.
+/// Brings inbox rows to the threads: after another process wrote, and when this process asks for it.
 pub(super) async fn inbox_loop(session: Arc<Session>) {
     let mut changes = session.store().changes();
     while !session.is_over() {
@@ -147,7 +151,7 @@ pub(super) async fn inbox_loop(session: Arc<Session>) {
     }
 }
 
-/// Reads the inboxes of everything owned and hands each row to its thread.
+/// Reads the inboxes of all owned executions and hands each row to its thread.
 pub(super) async fn drain_inbox(session: &Arc<Session>) -> Result<(), StoreError> {
     session.inbox_dirty.store(false, Ordering::Release);
     let rows = session.store().inbox(session.me).await?;
@@ -157,20 +161,21 @@ pub(super) async fn drain_inbox(session: &Arc<Session>) -> Result<(), StoreError
     }
     for (execution, rows) in by_execution {
         if session.send(execution, Message::Inbox { execution, rows }).is_err() {
-            // Not live (yet): its load may have read the inbox before these came, so they are looked for again.
+            // Not live (yet). Its load may have read the inbox before these rows came, so look for them
+            // again.
             session.inbox_dirty.store(true, Ordering::Release);
         }
     }
     answer_elsewhere(session).await
 }
 
-/// Keeps the rows that are inputs; the others are the worker's own business and are done here.
+/// Returns the rows that are inputs. The other rows concern the worker itself and are handled here.
 pub(super) fn set_aside(session: &Arc<Session>, rows: Vec<InboxRow>) -> Vec<InboxRow> {
     let (inputs, others): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| row.kind.is_input());
     for row in others {
         match row.kind {
             MessageKind::Terminated => terminated(session, &row),
-            // Kept for a release that knows it.
+            // Keep it for a later release that knows this kind.
             MessageKind::Newer(_) => {}
             _ => {
                 let session = Arc::clone(session);
@@ -191,12 +196,14 @@ fn terminated(session: &Arc<Session>, row: &InboxRow) {
         ended.disown(execution);
         ended.hub().look(execution);
     };
-    // The row shows that it is closed: nobody claims it, and this may be repeated (PROTOCOL 93).
+    // The row shows that the execution is closed: no worker claims it, and this append may be repeated
+    // (PROTOCOL 93).
     let append = Append { consumed: vec![row.id], ..bare(session, execution, change, None) };
     session.store().submit(append, Box::new(ack));
 }
 
-/// Queries of executions that nobody may own: closed or suspended ones, of types that this worker has.
+/// Answers queries of executions that may have no owner: closed or suspended ones, of types that this worker
+/// has.
 async fn answer_elsewhere(session: &Arc<Session>) -> Result<(), StoreError> {
     let types = session.registry.workflow_names();
     for row in session.store().open_queries(vec![session.queue.clone()], types).await? {
@@ -213,7 +220,7 @@ async fn answer_query(session: &Arc<Session>, row: InboxRow) {
         let answer = match super::local::query(session, row.execution, &name, input).await {
             Ok(None) => return,
             Ok(Some(answer)) => Ok(answer),
-            // The database's trouble is no answer: it is asked again, by this worker or another.
+            // A database error is not an answer: this worker, or another, tries the query again.
             Err(error) if error.code().starts_with("AB05") => {
                 return tracing::warn!(code = error.code(), query = name, "a query waits: {error}");
             }
@@ -231,7 +238,7 @@ async fn answer_query(session: &Arc<Session>, row: InboxRow) {
     }
 }
 
-/// The row of an execution, for a look at one that is not live here.
+/// Reads the row of an execution that is not live here.
 pub(super) async fn find(
     session: &Session,
     execution: ExecutionId,

@@ -1,4 +1,4 @@
-//! When a claim is followed by the next.
+//! When the next claim follows a claim.
 
 use super::*;
 use crate::policy::{IdConflictPolicy, IdReusePolicy};
@@ -16,15 +16,15 @@ fn what_is_due_since_the_claim_was_asked_for_is_claimed_at_once() {
     let ms = Duration::from_millis;
     for (due_ms, now_ms, expected) in [
         (None, 105, POLL),
-        // Before the claim: it may not run here now.
+        // Due before the claim: it may not run here now.
         (Some(90), 105, POLL),
         (Some(100), 100, POLL),
         (Some(100), 105, POLL),
-        // While the claim was under way.
+        // Became due while the claim was in progress.
         (Some(101), 101, ms(0)),
         (Some(101), 105, ms(0)),
         (Some(105), 105, ms(0)),
-        // To come.
+        // Due in the future.
         (Some(106), 105, ms(1)),
         (Some(155), 105, ms(50)),
         (Some(60_000), 105, POLL),
@@ -52,7 +52,7 @@ impl WorkflowDef for Order {
     }
 }
 
-/// The answer to a claim takes 20 ms; notes when each was asked for.
+/// A store whose answer to a claim takes 20 ms. It records when each claim was made.
 #[derive(Default)]
 struct Slow {
     began: OnceLock<Instant>,
@@ -75,7 +75,8 @@ impl Conditions for Slow {
     }
 }
 
-/// Its time comes while the answer to a claim that was too early for it is on its way: no poll lies between that and the next claim.
+/// An execution becomes due while the answer to a claim that was too early for it is on its way: the next
+/// claim follows without a poll between.
 #[tokio::test(start_paused = true)]
 async fn a_run_that_is_due_during_a_claim_does_not_wait_for_the_poll() {
     let slow = Arc::new(Slow::default());

@@ -1,7 +1,8 @@
-//! What a workflow thread has handed to the store and has no answer for yet.
+//! Appends that a workflow thread has submitted to the store and that are not answered yet.
 //!
-//! A thread that is written off gives its executions to another, which reads their journals. Before that, all that the first one
-//! handed in must be answered: an append that comes in later would be met as somebody else's, and what it starts be started twice.
+//! When a thread is written off, another thread takes its executions and reads their journals. Before that,
+//! all appends of the first thread must be answered. An append that is committed later would look like
+//! another writer's, and its activities would be started twice.
 
 use super::handle::ThreadHandle;
 use std::pin::pin;
@@ -9,19 +10,20 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::Notify;
 
-/// The count, and who waits for its end.
+/// The number of unanswered appends, and a notification when it drops to 0.
 #[derive(Default)]
 pub(super) struct Unanswered {
     count: AtomicUsize,
     fewer: Notify,
 }
 
-/// One append that was handed in. Dropped with its answer.
+/// One submitted append. Dropped with its answer.
 pub(super) struct HandedIn(Arc<ThreadHandle>);
 
 impl HandedIn {
-    /// Of this thread; nothing where it is written off. Counted before that is asked, so that whoever writes it off and
-    /// then waits sees either this one or none.
+    /// Counts an append of this thread. `None` if the thread is written off. It is counted before that check,
+    /// so that a watchdog that writes the thread off and then waits either sees this append or knows that it
+    /// is not submitted.
     pub(super) fn by(thread: &Arc<ThreadHandle>) -> Option<Self> {
         thread.unanswered.count.fetch_add(1, Ordering::SeqCst);
         let this = Self(Arc::clone(thread));
@@ -43,7 +45,8 @@ impl Drop for HandedIn {
 }
 
 impl ThreadHandle {
-    /// Waits until all that the thread handed in is answered. It has been written off: nothing is added.
+    /// Waits until all submitted appends of the thread are answered. The thread is written off, so no further
+    /// ones follow.
     pub(super) async fn all_answered(&self) {
         loop {
             let mut fewer = pin!(self.unanswered.fewer.notified());

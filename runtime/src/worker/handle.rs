@@ -1,7 +1,7 @@
-//! A workflow thread from outside: its mailbox, the turn that it is in, and how it is begun.
+//! A workflow thread as others see it: its mailbox, the turn that it runs now, and how it is spawned.
 //!
-//! In a program it is a thread of the operating system. In a process that a test makes up it is one more task on the
-//! only thread there is, which waits in its mailbox without blocking; everything else is the same code.
+//! In a program it is a thread of the operating system. In a simulated process of a test it is a task on the
+//! only thread, and waits for its mailbox without blocking. Everything else is the same code.
 
 use super::handed_in::Unanswered;
 use super::live::{Look, SendReply, StartReply};
@@ -19,33 +19,33 @@ use std::sync::{Arc, Mutex};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 
-/// What can happen to a thread.
+/// A message to a workflow thread.
 pub(super) enum Message {
     /// A client starts an execution here.
     Start { new: Box<NewExecution>, reply: StartReply },
     /// The database says that this worker owns an execution (PROTOCOL 34). See [`ThreadHandle::named`].
     Own { execution: ExecutionId },
-    /// What the thread has asked to be read.
+    /// The load that the thread has asked for is done.
     Load(Box<Loaded>),
     /// A client's message.
     Send { message: NewMessage, reply: SendReply },
-    /// Rows of its inbox.
+    /// Inbox rows of the execution.
     Inbox { execution: ExecutionId, rows: Vec<InboxRow> },
     /// An attempt ended.
     Attempt { execution: ExecutionId, activity: EventId, attempt: u32, outcome: AttemptOutcome },
     /// An append was acknowledged.
     Acked { execution: ExecutionId, result: Result<AppendOutcome, StoreError> },
-    /// A look at the state.
+    /// A request to read the state.
     Look { execution: ExecutionId, look: Look },
-    /// It was terminated from outside.
+    /// The execution was terminated from outside.
     Gone { execution: ExecutionId },
-    /// A shutdown: release what is idle; the token is cancelled when nothing is left.
+    /// Shutdown: release idle executions. The token is cancelled when none is left.
     Drain(CancellationToken),
-    /// End at once, dropping everything.
+    /// Stop at once and drop everything.
     Stop,
 }
 
-/// The turn that a thread is in.
+/// The turn that a thread runs now.
 #[derive(Clone)]
 pub(super) struct Busy {
     pub(super) execution: ExecutionId,
@@ -57,19 +57,19 @@ pub(super) struct Busy {
 pub(super) struct ThreadHandle {
     pub(super) index: usize,
     sender: Mutex<Sender<Message>>,
-    /// The executions that its mailbox names, each with the right to be read, where a claim has taken it. Outside of the mailbox, which
-    /// is lost with a thread that blocks for good.
+    /// The executions in the thread's unread `Own` messages, each with its load permit if a claim took it.
+    /// Kept outside of the mailbox, which is lost with a thread that blocks for good.
     pub(super) named: Mutex<HashMap<ExecutionId, Option<OwnedSemaphorePermit>>>,
-    /// Wakes a thread that is a task.
+    /// Wakes the thread when it is a task.
     #[cfg(feature = "testing")]
     pub(super) arrived: tokio::sync::Notify,
     pub(super) busy: Mutex<Option<Busy>>,
-    /// It blocked: another thread has taken its place, and what it still makes is nobody's (PROTOCOL 25).
+    /// The thread blocked and another thread replaced it; its further output is ignored (PROTOCOL 25).
     pub(super) written_off: AtomicBool,
     pub(super) unanswered: Unanswered,
-    /// Something panicked outside of all that is guarded: the thread has ended.
+    /// A panic occurred outside of the guarded code: the thread has ended.
     pub(super) panicked: AtomicBool,
-    /// Cancelled when it is written off: who waits for its answers goes another way.
+    /// Cancelled when the thread is written off. Callers then stop waiting for its answers.
     pub(super) gone: CancellationToken,
 }
 
@@ -98,7 +98,8 @@ impl ThreadHandle {
             tokio::task::spawn_local(async move { Thread::new(session, me).run_beside(receiver).await });
             return handle;
         }
-        // The watchdog, which replaces threads, is on the engine's own.
+        // The watchdog, which replaces threads, calls this on the engine's own runtime; the threads use the
+        // user's.
         let tokio = session.runtime.clone();
         let named = std::thread::Builder::new().name(format!("abide-workflow-{index}"));
         let spawned = named.spawn(move || {
@@ -121,7 +122,7 @@ impl ThreadHandle {
         }
     }
 
-    /// Gives the message back where the thread is gone.
+    /// Sends a message. Returns the message if the thread is gone.
     pub(super) fn send(&self, message: Message) -> Result<(), Message> {
         if self.written_off.load(Ordering::Acquire) {
             return Err(message);

@@ -1,4 +1,4 @@
-//! Staying alive and noticing who is not: the lease, take-over, and the comparison of memory with the database.
+//! Keeps the worker's lease, takes over from dead workers, and compares memory with the database.
 
 use super::claims;
 use super::session::{End, Session};
@@ -9,11 +9,12 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// How long after a lease has run out it is looked for.
+/// Extra delay after a lease expires before we look for its dead worker.
 const SOON: Duration = Duration::from_millis(20);
 
-/// Renews the lease, on the engine's own thread: activities may block the user's runtime for longer than a lease. A worker that could not renew for two thirds of it stops starting activities and asks the
-/// running ones to stop: soon another may run them (PROTOCOL 18).
+/// Renews the lease. Runs on the engine's own thread, because activities may block the user's runtime for
+/// longer than a lease. A worker that could not renew for two thirds of the lease starts no more activities
+/// and asks the running ones to stop: another worker may soon run them (PROTOCOL 18).
 pub(super) async fn renew_loop(session: Arc<Session>) {
     let (pace, mut renewed) = (session.pace(), Instant::now());
     let mut pause = pace.renew;
@@ -33,7 +34,8 @@ pub(super) async fn renew_loop(session: Arc<Session>) {
             Ok(Err(StoreError::Fenced)) => return session.finish(End::Fenced),
             Ok(Err(error)) => {
                 session.failed(&error);
-                // A connection that broke has let go of the lock that says that we live: there is less time than usual.
+                // A broken connection has released the lock that shows that this worker lives. So there is
+                // less time than usual.
                 pause = if pause == pace.renew { pace.renew / 8 } else { (pause * 2).min(pace.renew) };
             }
             Err(_) => {}
@@ -48,17 +50,20 @@ pub(super) async fn renew_loop(session: Arc<Session>) {
     }
 }
 
-/// The renewal itself runs to its end even where nobody waits for it any more: a write is never cut off (PROTOCOL 7).
+/// Renews once. The renewal runs to its end even after the caller's timeout: a write is never cancelled
+/// (PROTOCOL 7).
 async fn renew(session: &Arc<Session>) -> Result<(), StoreError> {
     let renewing = Arc::clone(session);
     let renewal = tokio::spawn(async move { renewing.store().renew(renewing.me).await });
     renewal.await.unwrap_or_else(|error| Err(StoreError::Unknown { message: error.to_string() }))
 }
 
-/// Takes over from dead workers, and adopts what the database says is ours and memory does not know (PROTOCOL 14).
+/// Takes over from dead workers, and adopts executions that this worker owns in the database but not in
+/// memory (PROTOCOL 14).
 pub(super) async fn take_over_loop(session: Arc<Session>) {
     let mut compared = Instant::now();
-    // At once, and soon again: who is started in the place of a process that was killed goes on with its work.
+    // Look at once, and again soon: a worker that replaces a killed process then continues its work without
+    // delay.
     let mut pause = session.pace().dead / 10;
     while !session.is_over() {
         let next = take_over(&session).await.unwrap_or_else(|error| {
@@ -77,7 +82,7 @@ pub(super) async fn take_over_loop(session: Arc<Session>) {
     }
 }
 
-/// When it may be worth to look again before it is time.
+/// Returns how soon the next death can be seen, if that may be before the next regular look.
 async fn take_over(session: &Session) -> Result<Option<Duration>, StoreError> {
     let deaths = session.store().dead().await?;
     for dead in deaths.dead {
@@ -90,7 +95,8 @@ async fn take_over(session: &Session) -> Result<Option<Duration>, StoreError> {
     Ok(deaths.next)
 }
 
-/// Attempts run on here when their execution is suspended, so that their outcomes are not lost. Once another has it, they are.
+/// Attempts run on here while their execution is suspended, so that their outcomes are not lost. Attempts of
+/// other executions that this worker does not own are left.
 async fn leave_attempts(session: &Session) -> Result<(), StoreError> {
     let strangers = session.attempts.executions().into_iter().filter(|id| !session.owns(*id));
     for id in strangers {
@@ -102,8 +108,8 @@ async fn leave_attempts(session: &Session) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// A claim whose answer was lost leaves rows that are ours and nobody runs. They are only named here: their threads read them,
-/// and leave alone what they have (PROTOCOL 34).
+/// If the answer to a claim was lost, this worker owns rows that it does not run. This only tells their
+/// threads, which read the executions, and ignore those that they already have (PROTOCOL 34).
 async fn adopt(session: &Arc<Session>) -> Result<(), StoreError> {
     for id in session.store().owned(session.me).await? {
         if !session.owns(id) {

@@ -1,7 +1,7 @@
 //! One owned execution, as its workflow thread keeps it.
 //!
-//! The execution itself may be evicted (`exec` is `None`) and replayed when it is next needed; the rest stays while
-//! the execution is owned.
+//! The live state itself may be evicted (`exec` is then `None`) and replayed when it is next needed. The rest
+//! stays while this worker owns the execution.
 
 use super::attempts::Names;
 use super::news::News;
@@ -16,16 +16,16 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use tokio::sync::oneshot;
 
-/// Where a client's start waits for its answer.
+/// Answers a client's start.
 pub(super) type StartReply = oneshot::Sender<Result<Option<StartAnswer>>>;
-/// Where a client's message waits for its answer.
+/// Answers a client's message.
 pub(super) type SendReply = oneshot::Sender<Result<Option<()>>>;
 
-/// Something that wants to look at the state.
+/// A request to read the state of an execution.
 pub(super) enum Look {
     /// A query.
     Query { name: String, input: Payload, reply: oneshot::Sender<Result<Option<QueryAnswer>>> },
-    /// Where it waits.
+    /// Where the execution waits.
     Awaiting { reply: oneshot::Sender<Option<Vec<&'static Site>>> },
 }
 
@@ -34,7 +34,8 @@ pub(super) struct Pending {
     pub(super) input: Input,
     /// The inbox row that it came from.
     pub(super) row: Option<i64>,
-    /// An attempt's outcome that deleted the row which arbitrates the attempt: nothing else can be true of it any more.
+    /// The input is an attempt's outcome that deleted the row which arbitrates the attempt: no other outcome
+    /// is valid any more.
     pub(super) decided: bool,
     pub(super) reply: Option<SendReply>,
 }
@@ -45,25 +46,25 @@ impl From<Input> for Pending {
     }
 }
 
-/// What waits for the acknowledgement of the append that is under way.
+/// What waits for the acknowledgement of the append in flight.
 pub(super) struct InFlight {
     pub(super) actions: Vec<Action>,
     pub(super) standing: Standing,
-    /// The inputs that it holds, with the rows they came from and those who wait for them.
+    /// The inputs that the append holds, with their inbox rows and the clients that wait for them.
     pub(super) origins: Vec<Pending>,
     pub(super) start: Option<StartReply>,
-    /// The row of the execution once it is durable.
+    /// The execution's row once the append is durable.
     pub(super) known: Option<Known>,
     /// The closing event.
     pub(super) close: Option<Event>,
-    /// What the log says once it is durable.
+    /// What is logged once the append is durable.
     pub(super) news: News,
-    /// Nobody owns it afterwards.
+    /// No worker owns the execution after the append.
     pub(super) releases: bool,
 }
 
 impl InFlight {
-    /// An append after which the execution stands like this, and for which nobody waits.
+    /// An append after which the execution has this standing, and that no client waits for.
     pub(super) fn of(standing: Standing) -> Self {
         Self {
             actions: Vec::new(),
@@ -78,63 +79,63 @@ impl InFlight {
     }
 }
 
-/// What the database has in the execution's row, by the last acknowledged append.
+/// The state of the execution's row in the database, as of the last acknowledged append.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Known {
-    /// The revision that the next row change must meet (PROTOCOL 93).
+    /// The revision that the next row change expects (PROTOCOL 93).
     pub(super) rev: i64,
     pub(super) wake_ms: Option<i64>,
     pub(super) active: bool,
     pub(super) retried_ms: i64,
     pub(super) crashes: u32,
-    /// It was taken over from an owner that is gone, and `Recovered` is not in the journal yet.
+    /// The execution was taken over from a dead owner, and `Recovered` is not in the journal yet.
     pub(super) recovered: bool,
-    /// Other builds were offered the signals that this one has no handler for.
+    /// Signals that this build has no handler for were offered to other builds.
     pub(super) offered: bool,
 }
 
-/// See the module's head.
+/// See the module documentation.
 pub(super) struct Live {
     pub(super) id: ExecutionId,
     pub(super) names: Names,
     pub(super) queue: String,
     pub(super) exec: Option<Execution>,
-    /// The load that it waits for: one at a time (PROTOCOL 34).
+    /// The load that the execution waits for. There is one at a time (PROTOCOL 34).
     pub(super) loading: Option<u64>,
-    /// It was named as this worker's while it was about to be let go, or being read: it is looked at again afterwards.
+    /// An `Own` message came while the execution was being released or read: check its row again afterwards.
     pub(super) named: bool,
-    /// It was read again since an outcome is there of an activity that it does not know.
+    /// The execution was read again because the inbox has an outcome of an activity that it does not know.
     pub(super) read_again: bool,
-    /// An append of which nobody knows what became of it: the load tells.
+    /// An append whose outcome is unknown: the load resolves it.
     pub(super) in_doubt: Option<InFlight>,
     pub(super) pending: Vec<Pending>,
     pub(super) in_flight: Option<InFlight>,
     pub(super) looks: Vec<Look>,
     /// Retries that wait for their back-off.
     pub(super) delayed: Vec<ActivityStart>,
-    /// After a load: what is outstanding has to be started once the first turn is durable.
+    /// Set by a load: outstanding attempts must be started once the first turn is durable.
     pub(super) restart: bool,
-    /// The journal was empty: these are the arguments to start with.
+    /// The journal was empty: the arguments to start with.
     pub(super) unstarted: Option<Payload>,
     pub(super) known: Known,
     /// The next timer of an evicted execution.
     pub(super) timer_ms: Option<i64>,
-    /// The time that the thread's timer heap has for it.
+    /// The time of its entry in the thread's timer heap.
     pub(super) armed_ms: Option<i64>,
     /// Inbox rows that were taken from the database and not yet deleted.
     pub(super) rows_seen: HashSet<i64>,
-    /// It was said that its history grows long.
+    /// The log has already warned that the history grows long.
     pub(super) warned: bool,
-    /// What the journal has, where each turn is checked.
+    /// What the journal holds, if each turn is checked.
     #[cfg(feature = "testing")]
     pub(super) recorded: super::verify::Recorded,
-    /// An estimate of its memory.
+    /// An estimate of its memory, in bytes.
     pub(super) bytes: usize,
     /// When it was last used, by the thread's counter.
     pub(super) used: u64,
 }
 
-/// What a live execution costs beside its history: futures, tables, names. An estimate.
+/// What a live execution costs beside its history (futures, tables, names), in bytes. An estimate.
 pub(super) const BASE_BYTES: usize = 4 * 1024;
 
 impl Live {
@@ -175,7 +176,7 @@ impl Live {
         Self::blank(new.id, names, new.queue.clone())
     }
 
-    /// One of which nothing is known yet but that the database says it is this worker's.
+    /// An execution of which only the id is known: the database says that this worker owns it.
     pub(super) fn named(id: ExecutionId) -> Self {
         let nothing: Arc<str> = Arc::from("");
         let names =
@@ -189,7 +190,7 @@ impl Live {
         live
     }
 
-    /// Takes over what the row says.
+    /// Takes over the data of the row.
     pub(super) fn know(&mut self, row: &ExecutionRow) {
         self.names = Names {
             workflow_id: Arc::from(row.workflow_id.as_str()),
@@ -219,7 +220,7 @@ impl Live {
         )
     }
 
-    /// Takes inbox rows in, each once.
+    /// Takes in inbox rows, each once.
     pub(super) fn take_rows(&mut self, rows: Vec<InboxRow>) {
         for row in rows {
             if self.rows_seen.insert(row.id) {
@@ -229,7 +230,8 @@ impl Live {
         }
     }
 
-    /// Activities whose attempt has ended and whose outcome waits here: whoever ran it is gone, and it is not lost.
+    /// Activities whose attempt has ended and whose outcome waits here. The worker that ran the attempt may
+    /// be gone: the attempt is not lost.
     pub(super) fn kept(&self) -> Vec<EventId> {
         let current = self.exec.as_ref().map(Execution::outstanding).unwrap_or_default();
         let waits = |start: &ActivityStart| {
@@ -239,8 +241,8 @@ impl Live {
         current.iter().filter(|start| waits(start)).map(|start| start.activity).collect()
     }
 
-    /// An activity that an outcome in the inbox speaks of and that the live state does not know: the commit that scheduled it came
-    /// after the load, by an append of unknown outcome (PROTOCOL 34).
+    /// An activity that an outcome in the inbox names and the live state does not know. The commit that
+    /// scheduled it came after the load, by an append whose outcome was unknown (PROTOCOL 34).
     pub(super) fn unknown_activity(&self) -> Option<EventId> {
         let known = self.exec.as_ref()?.history_len();
         self.pending.iter().filter(|pending| pending.row.is_some()).find_map(|pending| match pending.input {
@@ -249,7 +251,7 @@ impl Live {
         })
     }
 
-    /// This row of the inbox is gone, or is to be taken in again.
+    /// Forgets an inbox row that is deleted, or that must be taken in again.
     pub(super) fn saw_no_more(&mut self, row: Option<i64>) {
         if let Some(row) = row {
             self.rows_seen.remove(&row);
@@ -270,21 +272,21 @@ impl Live {
         }
     }
 
-    /// Whether its row has to be written before it may go on: a back-off has ended, and its retry is started only when
-    /// that is durable; or nothing runs any more and the row says otherwise.
+    /// Whether the row must be written before the execution may continue. Either a back-off has ended, and
+    /// its retry starts only when that is durable; or no activity runs any more, but the row says so.
     pub(super) fn is_row_behind(&self, now_ms: i64) -> bool {
         let Some(exec) = self.exec.as_ref() else { return false };
         let retry = exec.next_retry_ms(self.known.retried_ms).is_some_and(|at_ms| at_ms <= now_ms);
         retry || self.known.active && !exec.any_due(now_ms)
     }
 
-    /// Whether its live state may be dropped: nothing is under way that a replay would not bring back.
+    /// Whether the live state may be dropped: nothing is in progress that a replay would not restore.
     pub(super) fn is_idle(&self) -> bool {
         self.in_flight.is_none() && self.loading.is_none() && self.pending.is_empty() && self.looks.is_empty()
     }
 }
 
-/// What a row of the inbox is.
+/// The pending input for an inbox row.
 fn pending_of(row: InboxRow) -> Pending {
     if row.kind != MessageKind::Attempt {
         return input_of(row.kind, &row.body, row.request_id).into();
@@ -297,7 +299,7 @@ fn pending_of(row: InboxRow) -> Pending {
     }
 }
 
-/// The input that a client's message is.
+/// The input for a client's message.
 pub(super) fn input_of(kind: MessageKind, body: &str, request_id: String) -> Input {
     let read = match kind {
         MessageKind::Cancel => serde_json::from_str::<CancelBody>(body)
@@ -311,7 +313,7 @@ pub(super) fn input_of(kind: MessageKind, body: &str, request_id: String) -> Inp
     read.unwrap_or_else(|error| unreadable(body, request_id, &error))
 }
 
-/// What cannot be read is kept in the history as a signal that nobody handles.
+/// A message that cannot be read is kept in the history as a signal that no handler takes.
 fn unreadable(body: &str, request_id: String, error: &serde_json::Error) -> Input {
     let why = abide_core::unread(body, error);
     tracing::error!(code = "AB0404", request_id, "AB0404: a message could not be read: {why}");

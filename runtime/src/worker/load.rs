@@ -1,4 +1,5 @@
-//! Reading executions: journals into rows for a thread, and looks at live or read-only executions.
+//! Reads executions: decodes journals for a thread, and answers reads of state from live or replayed
+//! executions.
 
 use super::handle::{Message, ThreadHandle};
 use super::live::Look;
@@ -15,7 +16,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::OwnedSemaphorePermit;
 
-/// A decoded journal, with what is kept beside it.
+/// A decoded journal, with the failed attempts that are kept beside it.
 pub(super) struct Journal {
     pub(super) rows: Vec<JournalRow>,
     pub(super) bytes: usize,
@@ -26,13 +27,13 @@ pub(super) struct Journal {
 /// The answer to a thread's load of one execution.
 pub(super) struct Loaded {
     pub(super) execution: ExecutionId,
-    /// Which load it is: the thread drops the answer to a load that it does not wait for any more.
+    /// The number of the load. The thread drops the answer to a load that it no longer waits for.
     pub(super) load: u64,
     /// `None`: there is no such execution.
     pub(super) found: Option<Found>,
 }
 
-/// What a thread needs to bring an execution to life, all as of one moment.
+/// What a thread needs to make an execution live, all read at one moment.
 pub(super) struct Found {
     pub(super) row: ExecutionRow,
     pub(super) journal: std::result::Result<Journal, Suspension>,
@@ -61,8 +62,8 @@ pub(super) fn decode(
     Ok(Journal { rows, bytes, attempts: attempts.map_err(|message| Suspension::new("AB0209", message))? })
 }
 
-/// Reads all of an execution, as often as it takes: a storage error is never a workflow's outcome. The outer `None`: the
-/// session is over.
+/// Reads all of an execution, and retries storage errors: they are never a workflow's outcome. The outer
+/// `None`: the session is over. The inner `None`: there is no such execution.
 async fn read(session: &Session, execution: ExecutionId) -> Option<Option<StoredRun>> {
     let mut wait = Duration::from_millis(10);
     while !session.is_over() {
@@ -78,7 +79,8 @@ async fn read(session: &Session, execution: ExecutionId) -> Option<Option<Stored
     None
 }
 
-/// The row of an execution; asked for as often as it takes, or nobody would ever run it. `None`: there is none, or the session is over.
+/// Reads the row of an execution, and retries storage errors: otherwise no worker would ever run it. `None`:
+/// there is no such execution, or the session is over.
 pub(super) async fn found(session: &Session, execution: ExecutionId) -> Option<ExecutionRow> {
     while !session.is_over() {
         match super::claims::find(session, execution).await {
@@ -90,18 +92,20 @@ pub(super) async fn found(session: &Session, execution: ExecutionId) -> Option<E
     None
 }
 
-/// Tells its thread that the database says this worker owns the execution. The thread reads it, unless it has it already.
+/// Tells the execution's thread that this worker owns the execution, as the database says. The thread reads
+/// the execution, unless it already has it.
 pub(super) fn name(session: &Session, execution: ExecutionId, permit: Option<OwnedSemaphorePermit>) {
     let thread = session.home_of(execution);
     let _ = lock(&thread.named).insert(execution, permit);
     if thread.send(Message::Own { execution }).is_err() {
-        // It is being replaced: the comparison with the database finds the run.
+        // The thread is being replaced. The comparison with the database finds the execution later.
         lock(&thread.named).remove(&execution);
         session.doubtful.store(true, Ordering::Release);
     }
 }
 
-/// Reads an execution for the thread that has an entry for it and waits for this load. Needs a tokio runtime's context.
+/// Reads an execution for the thread that has an entry for it and waits for this load. Must be called in the
+/// context of a tokio runtime.
 pub(super) fn begin(
     session: &Arc<Session>,
     thread: &Arc<ThreadHandle>,
@@ -123,7 +127,7 @@ pub(super) fn begin(
     });
 }
 
-/// The reason of an execution whose type this worker does not have.
+/// The reason to suspend an execution whose type this worker does not have.
 pub(super) fn unknown_type(name: &str) -> Suspension {
     let message = format!(
         "no worker on its task queue has workflow type `{name}`: register it with `.workflow({name})`; it goes on as \
@@ -142,7 +146,7 @@ pub(super) fn answer(exec: &Execution, look: Look, workflow_type: &str) {
     }
 }
 
-/// Nobody here can answer.
+/// Answers that the execution is not live here.
 pub(super) fn not_here(look: Look) {
     match look {
         Look::Query { reply, .. } => drop(reply.send(Ok(None))),
@@ -168,7 +172,7 @@ fn query(exec: &Execution, name: &str, input: &Payload, workflow_type: &str) -> 
     })
 }
 
-/// Await points as a client sees them.
+/// Await points in the form that a client gets.
 pub(super) fn positions(sites: &[&'static Site]) -> Vec<AwaitPosition> {
     let position = |site: &&'static Site| AwaitPosition {
         file: site.file.to_owned(),
@@ -179,9 +183,9 @@ pub(super) fn positions(sites: &[&'static Site]) -> Vec<AwaitPosition> {
     sites.iter().map(position).collect()
 }
 
-/// Answers from a replay that changes nothing: for executions that are closed, suspended or owned elsewhere. A
-/// build whose code differs from the history has no answer, or a wrong one: then the owner is asked instead. Runs
-/// workflow code, so it gets a thread of its own for the time.
+/// Answers from a replay that changes nothing, for executions that are closed, suspended or owned by another
+/// worker. A build whose code differs from the history has no answer, or a wrong one; the owner is then asked
+/// instead. The replay runs workflow code, so it gets a thread of its own.
 pub(super) async fn replayed(
     session: &Arc<Session>,
     row: ExecutionRow,
@@ -189,7 +193,7 @@ pub(super) async fn replayed(
     input: Payload,
 ) -> Result<Option<QueryAnswer>> {
     let Some(workflow) = session.registry.workflow_type(&row.workflow_type).copied() else { return Ok(None) };
-    // What it answers does not depend on failed attempts: workflow code never sees them.
+    // The answer does not depend on failed attempts: workflow code never sees them.
     let journal = match decode(session.store().journal(row.id).await?, &[]) {
         Ok(journal) => journal,
         Err(reason) => return Err(Error::QueryFailed { query: name, message: reason.to_string() }),
@@ -199,14 +203,14 @@ pub(super) async fn replayed(
         let mut exec = Execution::again(&workflow, live.info(), std::rc::Rc::new(|_: &str| true));
         let begun = journal.rows.iter().flat_map(|row| &row.events).any(is_start);
         exec.replay_to_look(journal.rows);
-        // One that nobody has begun is looked at as it will begin.
+        // An execution without a first turn is looked at as its first turn will begin.
         if let Some(input) = live.unstarted.filter(|_| !begun) {
             exec.prepare_to_look(&input);
         }
-        // Where it broke off is an answer to where it waits.
+        // If the replay broke off, its position still answers where the execution waits.
         match exec.broke_off().filter(|_| name != AWAITING_QUERY && !mutant!(QueryBrokenOff)) {
             None => query(&exec, &name, &input, &row.workflow_type).map(Some),
-            // Its owner's build can.
+            // Its owner's build can answer.
             Some(_) if row.owner.is_some() => Ok(None),
             Some(reason) => {
                 let message =

@@ -1,4 +1,4 @@
-//! The worker as clients of its process see it: the short cut past the store.
+//! The worker as the clients of its process use it, without the detour through the store.
 
 use super::claims;
 use super::handle::Message;
@@ -18,7 +18,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::oneshot;
 
-/// A session, given to the hub.
+/// A session as the hub knows it.
 pub(super) struct Local(pub(super) Arc<Session>);
 
 impl LocalWorker for Local {
@@ -48,7 +48,8 @@ impl LocalWorker for Local {
             if thread.send(Message::Start { new: Box::new(new), reply }).is_err() {
                 return Ok(None);
             }
-            // A thread that ends or is written off drops the reply: nothing was written that anybody was told of.
+            // A thread that ends or is written off drops the reply. No caller was told of a write then, so
+            // the caller may ask again.
             tokio::select! {
                 biased;
                 answer = answer => answer.unwrap_or(Ok(None)),
@@ -59,7 +60,7 @@ impl LocalWorker for Local {
 
     fn message(&self, message: NewMessage) -> BoxFuture<'_, Result<Option<()>>> {
         Box::pin(async move {
-            // What the same sender put into the inbox before comes first (PROTOCOL 15).
+            // Messages that the same sender put into the inbox earlier must be taken in first.
             if self.0.inbox_dirty.load(Ordering::Acquire) {
                 claims::drain_inbox(&self.0).await?;
             }
@@ -116,7 +117,7 @@ impl LocalWorker for Local {
     }
 }
 
-/// Where an execution waits that is loaded nowhere, by a read-only replay.
+/// Finds where an execution that no worker has loaded waits, by a read-only replay.
 async fn awaiting_of_nobody(
     session: &Arc<Session>,
     execution: ExecutionId,
@@ -130,7 +131,7 @@ async fn awaiting_of_nobody(
     }
 }
 
-/// Asks the live state, or a read-only replay of what is not live here.
+/// Asks the live state, or a read-only replay if the execution is not live here.
 pub(super) async fn query(
     session: &Arc<Session>,
     execution: ExecutionId,

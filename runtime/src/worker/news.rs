@@ -1,5 +1,5 @@
-//! What the log says of runs: that one has begun, how one has ended, and each failed attempt. Told once it is durable, so that
-//! the log and the database agree; a replay tells nothing.
+//! Logs the start and the end of runs, and each failed attempt. Each is logged once it is durable, so that
+//! the log agrees with the database. A replay logs nothing.
 
 use super::live::Live;
 use super::session::{Session, lock};
@@ -9,20 +9,21 @@ use std::collections::HashMap;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// So many failed attempts of an activity are told in one [`WINDOW`].
+/// The most failed attempts of one activity that are logged in one [`WINDOW`].
 const MOST: u32 = 5;
-/// See [`MOST`]; those beyond are counted, and told with the next one.
+/// The time over which [`MOST`] applies. Further failures are counted, and the next logged one gives their
+/// number.
 const WINDOW: Duration = Duration::from_secs(10);
 
-/// What a turn says, once it is durable.
+/// What is logged of a turn, once it is durable.
 #[derive(Default)]
 pub(super) struct News {
-    /// It is the execution's first.
+    /// The turn is the execution's first.
     pub(super) begins: bool,
     pub(super) failures: Vec<AttemptFailure>,
 }
 
-/// What workflow code tells `tracing` lies in this.
+/// The span that contains what workflow code logs with `tracing`.
 pub(super) fn span(live: &Live) -> tracing::Span {
     let names = &live.names;
     tracing::info_span!(
@@ -36,7 +37,7 @@ pub(super) fn span(live: &Live) -> tracing::Span {
 
 impl News {
     pub(super) fn tell(self, session: &Session, live: &Live, close: Option<&Event>) {
-        // Most turns say nothing.
+        // Most turns log nothing.
         if !self.begins && self.failures.is_empty() && close.is_none() {
             return;
         }
@@ -75,7 +76,7 @@ impl News {
     }
 }
 
-/// It was terminated from outside.
+/// Logs that the execution was terminated from outside.
 pub(super) fn terminated(live: &Live) {
     let names = &live.names;
     tracing::info!(
@@ -88,7 +89,7 @@ pub(super) fn terminated(live: &Live) {
     );
 }
 
-/// An attempt has failed, and its activity goes on, or has failed with it.
+/// Logs that an attempt has failed, and whether the activity is retried.
 fn failed(session: &Session, live: &Live, failed: &AttemptFailure) {
     let AttemptFailure { name, attempt, failure, next_at_ms } = failed;
     let Some(untold) = lock(&session.told).may_tell(name, Instant::now()) else { return };
@@ -114,8 +115,8 @@ fn failed(session: &Session, live: &Live, failed: &AttemptFailure) {
     );
 }
 
-/// A service that is down fails thousands of attempts a second: few of each activity are told. As many entries as there are
-/// activities.
+/// Limits the log of failed attempts: if a service is down, thousands fail each second. It has one entry for
+/// each activity.
 #[derive(Default)]
 pub(super) struct Throttle(HashMap<&'static str, Told>);
 
@@ -126,7 +127,7 @@ struct Told {
 }
 
 impl Throttle {
-    /// Whether this one may be told, and how many were not since the last one that was.
+    /// If this failure may be logged: how many were skipped since the last one that was.
     fn may_tell(&mut self, name: &'static str, now: Instant) -> Option<u64> {
         let entry = self.0.entry(name).or_insert(Told { since: now, told: 0, untold: 0 });
         if now.duration_since(entry.since) >= WINDOW {

@@ -8,13 +8,13 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
-/// See the module's head. A name given twice is told when the worker starts.
+/// See the module documentation. A name that is registered twice is reported when the worker starts.
 #[derive(Default)]
 pub(super) struct Registry {
     workflows: HashMap<&'static str, WorkflowType>,
     activities: HashMap<&'static str, Arc<ActivityEntry>>,
     twice: Option<(&'static str, &'static str)>,
-    /// Which activities are mocks; those registered under their names are not wanted.
+    /// The activities that are mocked. Real activities with these names are not registered.
     #[cfg(feature = "testing")]
     mocks: std::collections::HashSet<&'static str>,
 }
@@ -42,7 +42,7 @@ impl Registry {
         H::register(&mut Host { registry: self, host: Arc::new(host) });
     }
 
-    /// Puts a mock into the place of the activity of its name, registered or not.
+    /// Replaces the activity of this name, registered or not, with a mock.
     #[cfg(feature = "testing")]
     pub(super) fn mock(&mut self, mock: ActivityEntry) {
         let name = mock.name();
@@ -52,7 +52,7 @@ impl Registry {
         }
     }
 
-    /// Has a test's process count all attempts, and run the bodies that are not mocked.
+    /// Lets the test's process count all attempts, and run the bodies that are not mocked.
     #[cfg(feature = "testing")]
     pub(super) fn run_through(&mut self, test: &Arc<dyn crate::host::TestHost>) {
         for (name, entry) in &mut self.activities {
@@ -60,7 +60,8 @@ impl Registry {
         }
     }
 
-    /// Refuses an empty registry, one with a name given twice, and an activity that needs another database.
+    /// Refuses an empty registry, a name that is registered twice, and an activity that needs another
+    /// database.
     pub(super) fn check(&self, queue: &str, database: Database) -> Result<()> {
         crate::client::check_id("task queue", queue)?;
         let other = |entry: &&Arc<ActivityEntry>| entry.database().is_some_and(|needs| needs != database);

@@ -1,5 +1,5 @@
-//! What a workflow thread does with one execution: starts it, runs a turn, hands the append to the store, and acts once
-//! that is durable; releases and evicts.
+//! What a workflow thread does with one execution: it starts it, runs a turn, submits the append, and acts
+//! once that is durable. It also releases and evicts executions.
 
 use super::handed_in::HandedIn;
 use super::handle::Busy;
@@ -22,7 +22,8 @@ impl Thread {
             let _ = reply.send(Ok(None));
             return;
         };
-        // A start whose answer was lost, asked again: its execution was claimed meanwhile, and lives here. The store knows it.
+        // The start is a retry whose first answer was lost. The execution was claimed meanwhile, and lives
+        // here. The store knows the answer.
         if self.live.contains_key(&new.id) && !mutant!(StartOverLive) {
             return drop(reply.send(Ok(None)));
         }
@@ -40,7 +41,7 @@ impl Thread {
         live.exec = Some(exec);
         let (append, mut in_flight) = turn::compose(&self.session, &mut live, first, turn::Taken::default());
         in_flight.start = Some(reply);
-        // The change of its first turn is in the row from the beginning.
+        // The new row already contains the change of its first turn.
         in_flight.known.iter_mut().for_each(|known| known.rev = 0);
         let Some(mut append) = append else { return };
         append.create = Some(Box::new(new));
@@ -71,8 +72,9 @@ impl Thread {
         }
     }
 
-    /// Reads a run again, once, whose inbox has the outcome of an activity that its live state does not know. An outcome that still
-    /// fits nothing is taken in with a warning: else the run would be read for ever.
+    /// Reads an execution again, once, if its inbox has the outcome of an activity that the live state does
+    /// not know. If the activity is still unknown then, the outcome is taken in with a warning: otherwise the
+    /// execution would be read for ever.
     fn reads_again(&mut self, live: &mut Live) -> bool {
         let Some(activity) = live.unknown_activity() else {
             live.read_again = false;
@@ -102,7 +104,7 @@ impl Thread {
         self.watched(live.id, exec, |exec| exec.turn(inputs, now_ms))
     }
 
-    /// Runs workflow code under the watchdog's eyes.
+    /// Runs workflow code under the watchdog.
     pub(super) fn watched<T>(
         &mut self,
         execution: ExecutionId,
@@ -126,7 +128,7 @@ impl Thread {
         self.session.store().submit(append, Box::new(ack));
     }
 
-    /// What mutants do before an append is durable: nothing, but in a build that has them.
+    /// What mutants do before an append is durable. Without mutants it does nothing.
     fn mutated(&mut self, live: &mut Live, mut in_flight: InFlight) -> InFlight {
         if mutant!(ActBeforeDurable) {
             let known = live.known;
@@ -141,7 +143,7 @@ impl Thread {
         in_flight
     }
 
-    /// The append is durable, or there was nothing to write: now the outside may see it.
+    /// The append is durable, or there was nothing to write: its effects may now become visible.
     pub(super) fn done(&mut self, live: &mut Live, in_flight: InFlight) {
         let InFlight { actions, standing, origins, start, known, close, news, .. } = in_flight;
         news.tell(&self.session, live, close.as_ref());
@@ -152,7 +154,7 @@ impl Thread {
             }
             live.saw_no_more(origin.row);
         }
-        // A suspect that only waits runs nothing that could end the process: the next one may run.
+        // A suspect that only waits runs nothing that could end the process. So the next suspect may run.
         if live.known.crashes == 0 || !live.known.active {
             self.session.clear_suspect(live.id);
         }
@@ -171,7 +173,7 @@ impl Thread {
         origins.into_iter().filter_map(|o| o.reply).for_each(|reply| drop(reply.send(Ok(Some(())))));
     }
 
-    /// Suspends an execution whose live state cannot say so itself.
+    /// Suspends an execution whose live state cannot do it.
     pub(super) fn suspend(&mut self, live: &mut Live, reason: Suspension) {
         let at_ms = self.session.store().now_ms();
         let row = turn::suspension(&self.session, live, &reason, at_ms);
@@ -188,13 +190,14 @@ impl Thread {
             .chain(&live.delayed)
             .map(|start| start.not_before_ms.unwrap_or(now_ms))
             .min();
-        // What was asked to stop, is waited for and runs nowhere: whoever loads it ends it, so it is due at once (PROTOCOL 17).
+        // An attempt that was asked to stop, is waited for and runs nowhere ends when the next owner loads
+        // the execution. So the execution is due at once (PROTOCOL 17).
         let stopping = live.exec.as_ref().is_some_and(|exec| !exec.cancelling().is_empty());
         let unknown = live.exec.is_none() && live.known.active || stopping && !mutant!(NeverDue);
         let timer = live.exec.as_ref().map_or(live.timer_ms, Execution::next_timer_ms);
         let wake = timer.into_iter().chain(retry).chain(unknown.then_some(now_ms)).min();
-        // What is queued is started by the next owner without an append before it: the row must say beforehand that
-        // an attempt may be running there, or its loss is not noticed.
+        // The next owner starts queued attempts without an append before. So the row must already say that an
+        // attempt may be running, or its loss is not noticed.
         let active = live.exec.as_ref().map_or(live.known.active, |exec| exec.any_due(now_ms));
         let wake = wake.filter(|_| !mutant!(ForgetWakeAt));
         let row =
@@ -202,10 +205,10 @@ impl Thread {
         self.finish_with(live, row, Standing::Open);
     }
 
-    /// Writes a last change of the row, after which the execution is not owned here.
+    /// Writes a last change of the row, after which this worker does not own the execution.
     fn finish_with(&mut self, live: &mut Live, row: RowChange, standing: Standing) {
         let at_ms = self.session.store().now_ms();
-        // Outcomes that nobody has written go along: whoever has the execution next takes them in.
+        // The append includes outcomes that are not yet written. The next owner takes them in.
         let outcomes = self.session.attempts.outcomes(live.id);
         let origin = |(activity, attempt, outcome)| Input::Attempt { activity, attempt, outcome }.into();
         let origins = outcomes.iter().cloned().map(origin).collect();
@@ -217,7 +220,7 @@ impl Thread {
             ..Append::bare(self.session.me, live.id, at_ms)
         };
         let in_flight = InFlight { releases: true, origins, ..InFlight::of(standing) };
-        // The live state goes first: what is released must not be touched again.
+        // Drop the live state first: a released execution must not be touched again.
         let gone = live.exec.take();
         #[cfg(feature = "mutants")]
         self.old.extend(gone.filter(|_| mutant!(RestoreOldState)).map(|exec| (live.id, exec)));
@@ -226,8 +229,8 @@ impl Thread {
         self.submit(live, append, in_flight);
     }
 
-    /// Drops the live state of the least recently used when there is more than the budget, down to 7/8 of it. What
-    /// runs no activity is set free in the store as well.
+    /// If live states exceed the memory budget, drops the least recently used, down to 7/8 of it. Those that
+    /// run no activity are also released in the store.
     pub(super) fn evict(&mut self) {
         let budget = self.session.options.cache_bytes / self.session.options.threads;
         if self.bytes <= budget {

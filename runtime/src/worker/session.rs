@@ -1,5 +1,5 @@
-//! One incarnation's life: from its registration to its end by shutdown, lost lease or fatal error. Everything that a
-//! worker owns hangs on it, so that dropping it drops all at once.
+//! One incarnation's life, from its registration to its end by shutdown, lost lease or fatal error. The
+//! session holds everything that a worker owns, so that dropping it drops all at once.
 
 use super::attempts::Attempts;
 use super::builder::Options;
@@ -23,18 +23,18 @@ use tokio::time::Instant;
 /// Why a session is over.
 #[derive(Clone, Debug)]
 pub(super) enum End {
-    /// Another worker took over: begin anew with another incarnation.
+    /// The lease is lost: the worker begins again with a new incarnation.
     Fenced,
-    /// The store failed for good, or too many threads are blocked.
+    /// The store failed permanently, or too many threads are blocked.
     Fatal(String),
-    /// It was asked to stop.
+    /// The worker was asked to stop.
     Shutdown,
 }
 
-/// How many executions are read at once because a claim has taken them.
+/// How many claimed executions are read at once.
 const LOADS_AT_ONCE: usize = 16;
 
-/// See the module's head.
+/// See the module documentation.
 pub(super) struct Session {
     pub(super) abide: Abide,
     pub(super) queue: String,
@@ -43,25 +43,26 @@ pub(super) struct Session {
     pub(super) options: Arc<Options>,
     pub(super) runner: Runner,
     pub(super) attempts: Attempts,
-    /// What it runs for others.
+    /// Attempts that it runs for executions which it need not own.
     pub(super) tasks: Tasks,
-    /// Work that may be claimable was written.
+    /// Notified when work was written that may be claimable.
     pub(super) claim_hint: Notify,
-    /// A message may lie in the inbox of something owned.
+    /// Notified when the inbox of an owned execution may have a message.
     pub(super) inbox_hint: Notify,
     pub(super) inbox_dirty: AtomicBool,
-    /// The answer to something was lost, perhaps to a claim: what it took has to be looked for.
+    /// The answer to some store operation was lost, perhaps to a claim. What the claim took must be looked
+    /// for.
     pub(super) doubtful: AtomicBool,
-    /// Takes no more starts and claims.
+    /// The session accepts no more starts and claims no more.
     pub(super) draining: AtomicBool,
     pub(super) end: watch::Sender<Option<End>>,
-    /// How many failed attempts the log has told of late.
+    /// Limits how many failed attempts are logged.
     pub(super) told: Mutex<Throttle>,
-    /// Executions that were claimed as suspects and have made no progress yet, and since when they are here.
+    /// Executions that were claimed as suspects and have made no progress yet, with the time of the claim.
     pub(super) suspects: Mutex<HashMap<ExecutionId, Instant>>,
-    /// How many claimed executions may still be read: a claim waits for the reads of the one before it.
+    /// Permits to read claimed executions: a claim waits for the reads of the one before it.
     pub(super) loads: Arc<Semaphore>,
-    /// When it began.
+    /// When the session began.
     pub(super) since: Instant,
     /// The user's runtime, where activities run.
     pub(super) runtime: Handle,
@@ -69,13 +70,13 @@ pub(super) struct Session {
     owned: RwLock<HashMap<ExecutionId, Arc<ThreadHandle>>>,
 }
 
-/// A lock whose holder panicked is still a lock: nothing here is left half-changed.
+/// Locks, also after a holder of the lock panicked: no data here is left half-changed.
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Session {
-    /// Called on the user's runtime: the activities run there.
+    /// Must be called on the user's runtime: activities run there.
     pub(super) fn new(
         abide: Abide,
         queue: String,
@@ -129,8 +130,8 @@ impl Session {
         self.end.borrow().is_some()
     }
 
-    /// Ends it; the first reason stands. Without a lease, what runs is asked to stop here and now: the user's runtime may be blocked
-    /// (PROTOCOL 18).
+    /// Ends the session; the first reason stands. Without a lease, running activities are asked to stop
+    /// immediately, from here: the user's runtime may be blocked (PROTOCOL 18).
     pub(super) fn finish(&self, end: End) {
         self.draining.store(true, Ordering::Release);
         if matches!(end, End::Fenced) {
@@ -143,7 +144,7 @@ impl Session {
         });
     }
 
-    /// A store's error that this session cannot outlive ends it.
+    /// Handles a store error: an error that this session cannot survive ends it.
     pub(super) fn failed(&self, error: &StoreError) {
         if matches!(error, StoreError::Unknown { .. }) {
             self.doubtful.store(true, Ordering::Release);
@@ -155,12 +156,12 @@ impl Session {
         }
     }
 
-    // Which thread has what.
+    // Which thread has which execution.
 
-    /// The thread that an execution belongs to by its id.
+    /// The thread to which the execution's id assigns it.
     pub(super) fn home_of(&self, execution: ExecutionId) -> Arc<ThreadHandle> {
         let threads = self.threads.read().unwrap_or_else(PoisonError::into_inner);
-        // Ids are counters in blocks: neighbours go to different threads.
+        // Ids are counters in blocks, so neighbours go to different threads.
         let index = execution.0.unsigned_abs() as usize % threads.len();
         Arc::clone(&threads[index])
     }
@@ -169,14 +170,14 @@ impl Session {
         self.threads.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Puts a fresh thread into the place of a blocked one.
+    /// Replaces a blocked thread with a new one.
     pub(super) fn replace_thread(self: &Arc<Self>, old: &Arc<ThreadHandle>) -> Arc<ThreadHandle> {
         let fresh = ThreadHandle::spawn(self, old.index);
         self.put_thread(old.index, Arc::clone(&fresh));
         fresh
     }
 
-    /// From now on this is the thread of that index.
+    /// Makes `thread` the thread of this index.
     pub(super) fn put_thread(&self, index: usize, thread: Arc<ThreadHandle>) {
         self.threads.write().unwrap_or_else(PoisonError::into_inner)[index] = thread;
     }
@@ -189,22 +190,24 @@ impl Session {
         self.owned.read().unwrap_or_else(PoisonError::into_inner).contains_key(&execution)
     }
 
-    /// The execution goes on elsewhere, or has closed there: its attempts that still run here are nobody's.
+    /// The execution continues elsewhere, or has closed there: its attempts that still run here are left, and
+    /// their outcomes are discarded.
     pub(super) fn leave_attempts(&self, execution: ExecutionId) {
-        // Whoever loads it looks at its attempts once it is owned.
+        // A thread that loads the execution checks its attempts itself, once the execution is owned.
         let owned = self.owned.read().unwrap_or_else(PoisonError::into_inner);
         if !owned.contains_key(&execution) {
             self.attempts.leave(execution);
         }
     }
 
-    /// How many runs it owns, and how many attempts are not written yet, of its own runs and of others'.
+    /// How many executions it owns, and how many attempts run or are not yet written, for its own executions
+    /// and for others.
     pub(super) fn has(&self) -> (usize, usize) {
         let owned = self.owned.read().unwrap_or_else(PoisonError::into_inner).len();
         (owned, self.attempts.len() + self.tasks.len())
     }
 
-    /// How much it keeps for executions, a number for each kind.
+    /// The sizes of its tables, one number for each.
     #[cfg(feature = "testing")]
     pub(super) fn keeps(&self) -> Vec<(&'static str, usize)> {
         vec![
@@ -224,7 +227,7 @@ impl Session {
         self.clear_suspect(execution);
     }
 
-    /// What `thread` has, for the one that takes its place.
+    /// The executions that `thread` owns, for the thread that replaces it.
     pub(super) fn owned_by(&self, thread: &Arc<ThreadHandle>) -> Vec<ExecutionId> {
         let owned = self.owned.read().unwrap_or_else(PoisonError::into_inner);
         let mine = owned.iter().filter(|(_, t)| Arc::ptr_eq(t, thread));
@@ -233,7 +236,7 @@ impl Session {
         ids
     }
 
-    /// Sends to the thread that owns the execution; gives the message back where nobody does.
+    /// Sends to the thread that owns the execution. Returns the message if no thread does.
     pub(super) fn send(&self, execution: ExecutionId, message: Message) -> Result<(), Message> {
         match self.owner_thread(execution) {
             Some(thread) => thread.send(message),
@@ -241,7 +244,7 @@ impl Session {
         }
     }
 
-    /// A suspect has made progress, runs nothing any more, or is gone: the next may run.
+    /// A suspect has made progress, runs nothing any more, or is gone: the next suspect may run.
     pub(super) fn clear_suspect(&self, execution: ExecutionId) {
         let was = lock(&self.suspects).remove(&execution);
         if was.is_some() {

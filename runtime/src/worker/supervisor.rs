@@ -1,4 +1,4 @@
-//! The running worker: begins sessions, ends them, and begins anew when a lease was lost.
+//! The running worker: begins sessions, ends them, and begins a new session when the lease was lost.
 
 use super::builder::Options;
 use super::handle::Message;
@@ -18,15 +18,16 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::instrument::WithSubscriber;
 
-/// How long activities that were asked to stop at a shutdown may still take.
+/// At a shutdown: how long activities that were asked to stop may still run.
 const LAST_WORDS: Duration = Duration::from_secs(2);
-/// How often a shutdown looks, every 10 ms, whether the last outcomes are written.
+/// At a shutdown: how many times to check, 10 ms apart, whether the last outcomes are written. 5 s in all.
 const UNWRITTEN_LOOKS: u32 = 500;
-/// The wait before a worker that lost its lease registers anew, when that fails.
+/// The delay before a worker that lost its lease tries again to register.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// A running worker. Keep it: dropping it stops the worker without a grace, as a crash would (nothing is lost, and
-/// what it ran is taken over; AB0625 warns where it ran anything). [`Worker::shutdown`] is the graceful way.
+/// A running worker. Keep it: dropping it stops the worker without a grace period, as a crash would. Nothing
+/// is lost, and another worker takes its executions over; AB0625 warns if it ran anything.
+/// [`Worker::shutdown`] stops it gracefully.
 #[must_use = "a worker stops when it is dropped: keep it in a variable, and end it with `.shutdown().await`"]
 pub struct Worker {
     inner: Arc<Inner>,
@@ -72,22 +73,23 @@ impl Worker {
         Ok(Self { inner, supervisor: Some(supervisor) })
     }
 
-    /// The task queue that it works on.
+    /// The task queue that this worker serves.
     pub fn task_queue(&self) -> &str {
         &self.inner.queue
     }
 
-    /// Stops: takes nothing new, lets running activities finish within the grace (see
-    /// [`shutdown_grace`](crate::WorkerBuilder::shutdown_grace)), asks the rest to stop and records them as failed
-    /// attempts, then lets go of everything it owns. Nothing is lost: another worker, or this one started again, goes
-    /// on where it was.
+    /// Stops the worker. It accepts nothing new, lets running activities finish within the grace period (see
+    /// [`shutdown_grace`](crate::WorkerBuilder::shutdown_grace)), asks the rest to stop and records them as
+    /// failed attempts, then releases everything that it owns. Nothing is lost: another worker, or this one
+    /// started again, continues where it stopped.
     ///
     /// # Errors
-    /// Those that stopped it before: `AB0607` with the reason.
+    /// The error that stopped the worker before: `AB0607` with the reason.
     pub async fn shutdown(mut self) -> Result<()> {
         self.inner.shutdown.cancel();
         let host = self.inner.abide.host().clone();
-        // Nothing else can happen only where the activities' bodies never end: then there is nobody to wait for.
+        // The host reports that nothing can happen any more only if the activities' bodies never end. Then
+        // there is nothing to wait for.
         match host.wait(self.join()).await {
             Ok(ended) => ended,
             Err(GivenUp::Standstill(standstill)) => Err(standstill.into()),
@@ -95,7 +97,7 @@ impl Worker {
         }
     }
 
-    /// Waits until the worker stops by itself: only a fatal error of its database makes it do so.
+    /// Waits until the worker stops by itself, which it does only on a fatal error of its database.
     ///
     /// # Errors
     /// `AB0607` with the reason.
@@ -136,7 +138,7 @@ impl Drop for Worker {
     }
 }
 
-/// The tasks of a session and its place in the hub; dropping it ends both.
+/// The tasks of a session and its registration in the hub. Dropping it ends both.
 struct Begun {
     session: Arc<Session>,
     _local: Arc<Local>,
@@ -165,7 +167,7 @@ impl Inner {
         let (abide, queue) = (self.abide.clone(), self.queue.clone());
         let session = Session::new(abide, queue, me, Arc::clone(&self.registry), Arc::clone(&self.options));
         let mut loops = JoinSet::new();
-        // What keeps it alive must not wait for a runtime that an activity blocks.
+        // The loops that keep the session alive must not wait for a runtime that an activity blocks.
         loops.spawn_on(lease::renew_loop(Arc::clone(&session)).with_current_subscriber(), &engine);
         loops.spawn_on(watchdog::watch(Arc::clone(&session)).with_current_subscriber(), &engine);
         loops.spawn(lease::take_over_loop(Arc::clone(&session)));
@@ -187,7 +189,7 @@ impl Inner {
         let result = loop {
             let end = self.until_end(&begun.session).await;
             match end {
-                // A start that names no queue must find it also while the worker registers anew.
+                // A start that names no queue must find this worker also while it registers again.
                 End::Fenced => self.abide.hub().rest(&begun.hub_entry),
                 _ => self.abide.hub().deregister(&begun.hub_entry),
             }
@@ -224,7 +226,7 @@ impl Inner {
         result
     }
 
-    /// Why the session ends.
+    /// Waits for the end of the session, and returns its reason.
     async fn until_end(&self, session: &Session) -> End {
         let mut end = session.end.subscribe();
         tokio::select! {
@@ -247,7 +249,7 @@ impl Inner {
         }
     }
 
-    /// Drops everything at once. What it owned is taken over, or was already.
+    /// Drops everything at once. Other workers take over what it owned, or already have.
     async fn kill(&self, begun: &mut Begun) {
         let session = &begun.session;
         session.finish(End::Shutdown);
@@ -260,11 +262,13 @@ impl Inner {
             Ok(()) | Err(StoreError::Fenced) => {}
             Err(error) => tracing::warn!(code = error.code(), "the worker could not unregister: {error}"),
         }
-        // What it has let go may be due sooner than the next poll, and a store does not tell this process of its own commits.
+        // The released executions may be due before the next poll, and a store does not notify this process
+        // of its own commits.
         self.abide.hub().wake_workers();
     }
 
-    /// PROTOCOL 4: nothing new starts; what runs gets its grace; every outcome is written; everything is released.
+    /// PROTOCOL 4: nothing new starts, running activities get their grace period, every outcome is written,
+    /// everything is released.
     async fn wind_down(&self, begun: &mut Begun) -> Result<()> {
         let session = &begun.session;
         session.draining.store(true, std::sync::atomic::Ordering::Release);

@@ -1,8 +1,9 @@
 //! Tasks: attempts that this worker runs for executions which it need not own (PROTOCOL 22).
 //!
-//! A claim takes no more than there are free slots, which it holds beforehand, so that what it cannot begin is left to other workers.
-//! An attempt's outcome deletes its row; a row that is gone without that is nobody's attempt any more, and is stopped.
-//! A storage error is never an outcome: the report is tried again for as long as the session lives.
+//! A claim reserves free slots first and takes no more tasks than that. Tasks that this worker cannot begin
+//! are left to other workers. An attempt's outcome deletes its row. If the row is gone without an outcome of
+//! ours, the attempt is stopped and its outcome discarded. A storage error is never an outcome: the report is
+//! retried for as long as the session lives.
 
 use super::claims::until;
 use super::session::{Session, lock};
@@ -22,12 +23,12 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-/// The most that one claim takes.
+/// The most tasks that one claim takes.
 const CLAIM_LIMIT: usize = 100;
-/// The longest wait before a report is tried again.
+/// The longest wait before a report is retried.
 const RETRY_AT_MOST: Duration = Duration::from_secs(2);
 
-/// What a task's runner must know of its activity's options. Stored; fields are added, never changed.
+/// The activity options that the worker which runs the task needs. Stored: fields are added, never changed.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct TaskLimits {
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -36,7 +37,7 @@ pub(super) struct TaskLimits {
 
 impl TaskLimits {
     pub(super) fn of(options: &ActivityOptions) -> Self {
-        // A limit beyond the end of time is none.
+        // A limit that does not fit in 64 bits of milliseconds is no limit.
         let ms = |limit: Duration| u64::try_from(limit.as_millis()).ok();
         Self { start_to_close_ms: options.start_to_close.and_then(ms) }
     }
@@ -45,7 +46,7 @@ impl TaskLimits {
 /// One claimed attempt.
 struct Entry {
     token: CancellationToken,
-    /// Its outcome is on its way to the store.
+    /// Its outcome is being written to the store.
     ended: bool,
 }
 
@@ -53,9 +54,10 @@ struct Entry {
 #[derive(Default)]
 pub(super) struct Tasks {
     table: Mutex<BTreeMap<TaskKey, Entry>>,
-    /// Held while a claim is on its way into the table: then the table has all that the database says is ours.
+    /// A claim holds this until its tasks are in the table. So code that holds it sees in the table all tasks
+    /// that the database assigns to this worker, unless the answer to a claim was lost.
     claiming: tokio::sync::Mutex<()>,
-    /// The answer to a claim was lost: it may have taken something that is not in the table.
+    /// The answer to a claim was lost: the claim may have taken tasks that are not in the table.
     doubtful: AtomicBool,
 }
 
@@ -64,7 +66,7 @@ impl Tasks {
         lock(&self.table).len()
     }
 
-    /// Whether an outcome waits to be written.
+    /// Whether an outcome is still to be written.
     pub(super) fn unwritten(&self) -> bool {
         lock(&self.table).values().any(|entry| entry.ended)
     }
@@ -79,7 +81,8 @@ impl Tasks {
         token
     }
 
-    /// Stops those of `known` that are not ours any more, and asks those to stop that are cancelled.
+    /// Stops and removes the tasks of `known` that this worker no longer owns, and asks cancelled tasks to
+    /// stop.
     fn compare(&self, known: &[TaskKey], owned: &[OwnedTask]) {
         let ours: HashMap<TaskKey, bool> = owned.iter().map(|task| (task.key, task.cancel)).collect();
         let mut table = lock(&self.table);
@@ -92,12 +95,12 @@ impl Tasks {
         }
     }
 
-    /// The attempt has ended; false where it is nobody's any more.
+    /// The attempt has ended. False if it is not in the table any more: its outcome is discarded.
     fn ended(&self, key: TaskKey) -> bool {
         lock(&self.table).get_mut(&key).map(|entry| entry.ended = true).is_some()
     }
 
-    /// Takes out what was never begun, once nothing begins any more.
+    /// Removes the tasks that never began, once none can begin any more.
     fn take_unbegun(&self) -> Vec<TaskKey> {
         let mut table = lock(&self.table);
         let keys: Vec<TaskKey> = table.iter().filter(|(_, e)| !e.ended).map(|(key, _)| *key).collect();
@@ -106,7 +109,7 @@ impl Tasks {
     }
 }
 
-/// Claims tasks of the worker's own queue, for the activities that it has, until nothing may start any more.
+/// Claims tasks of the worker's own queue for its activities, until the runner starts no more.
 pub(super) async fn claim_loop(session: Arc<Session>) {
     let names = session.registry.activity_names();
     if names.is_empty() {
@@ -128,7 +131,7 @@ pub(super) async fn claim_loop(session: Arc<Session>) {
     }
 }
 
-/// How long to wait before the next claim.
+/// Claims once. Returns how long to wait before the next claim.
 async fn claim(session: &Arc<Session>, names: &[String], slots: Vec<Slot>) -> Duration {
     let _claiming = session.tasks.claiming.lock().await;
     if session.draining.load(Ordering::Acquire) {
@@ -159,7 +162,7 @@ async fn claim(session: &Arc<Session>, names: &[String], slots: Vec<Slot>) -> Du
 fn run(session: &Arc<Session>, task: Task, slot: Slot) {
     let key = task.key;
     let Some(entry) = session.registry.activity_entry(&task.name) else {
-        // Not asked for: it is given back.
+        // This worker did not ask for it. `watch_loop` gives it back.
         return session.tasks.doubtful.store(true, Ordering::Release);
     };
     let token = session.tasks.insert(key);
@@ -181,7 +184,7 @@ fn run(session: &Arc<Session>, task: Task, slot: Slot) {
     };
     let weak = Arc::downgrade(session);
     let report = Box::new(move |end| {
-        // Without a transaction there is always an outcome to be told.
+        // Without a transaction the runner always reports an outcome.
         if let (Some(session), Ended::Told(outcome)) = (weak.upgrade(), end) {
             ended(&session, key, outcome);
         }
@@ -191,14 +194,15 @@ fn run(session: &Arc<Session>, task: Task, slot: Slot) {
     session.runner.run_in(slot, attempt, token);
 }
 
-/// An attempt has ended. Needs a tokio runtime's context.
+/// Handles the end of an attempt. Must be called in the context of a tokio runtime.
 fn ended(session: &Arc<Session>, key: TaskKey, outcome: AttemptOutcome) {
     if session.tasks.ended(key) {
         tokio::spawn(finish(Arc::clone(session), key, outcome));
     }
 }
 
-/// Reports the outcome, as often as it takes. One that the store refuses for what is in it is a failure of its own.
+/// Reports the outcome, and retries until it is written. If the store refuses the outcome's content, a
+/// failure that says so is reported instead.
 async fn finish(session: Arc<Session>, key: TaskKey, outcome: AttemptOutcome) {
     let TaskKey { activity, attempt, .. } = key;
     let body = |outcome| to_json(&AttemptBody { activity, attempt, outcome, kept: false });
@@ -217,7 +221,8 @@ async fn finish(session: Arc<Session>, key: TaskKey, outcome: AttemptOutcome) {
     lock(&session.tasks.table).remove(&key);
 }
 
-/// What the store or the codec cannot take: trying again gives the same.
+/// The outcome if the store or the codec refuses a value. A retry would give the same, so it is not
+/// retryable.
 fn refused(code: &str, name: &str, error: &dyn std::fmt::Display) -> AttemptOutcome {
     let message = format!("{code}: {name}: {error}");
     tracing::warn!(code, "{message}");
@@ -225,8 +230,9 @@ fn refused(code: &str, name: &str, error: &dyn std::fmt::Display) -> AttemptOutc
     AttemptOutcome::Failed { failure, retryable: false, retry_after: None }
 }
 
-/// Stops what is nobody's any more or is cancelled, and gives back what a claim took whose answer was lost. Looked for after the
-/// doubt, and once a lease: a claim that broke off may still be on its way when it is looked for at once.
+/// Stops tasks that this worker no longer owns or that are cancelled, and gives back tasks of a claim whose
+/// answer was lost. It looks for such tasks when an answer was lost, and once per lease time: a claim that
+/// was cut off may still be in progress at the first look.
 pub(super) async fn watch_loop(session: Arc<Session>) {
     let (mut changes, mut compared) = (session.store().changes(), Instant::now());
     while !session.is_over() {
@@ -246,7 +252,7 @@ pub(super) async fn watch_loop(session: Arc<Session>) {
 }
 
 async fn watch(session: &Session) -> Result<(), StoreError> {
-    // Memory first: what is in it was claimed by then, so that the database has it.
+    // Read memory first: what is in the table was claimed before that, so the database has it.
     let known = session.tasks.keys();
     if !known.is_empty() {
         let owned = session.store().owned_tasks(session.me).await?;
@@ -263,7 +269,8 @@ async fn watch(session: &Session) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Ends what is late, whoever has it. Each worker looks: the one that runs an activity may be the one that is gone.
+/// Ends tasks that are past their deadline, for all workers. Each worker looks, because the worker that runs
+/// an activity may be dead.
 pub(super) async fn expire_loop(session: Arc<Session>) {
     while !session.is_over() {
         if let Err(error) = session.store().expire_tasks().await {
@@ -273,7 +280,8 @@ pub(super) async fn expire_loop(session: Arc<Session>) {
     }
 }
 
-/// A shutdown, after the runner has stopped: what was claimed and never begun loses nothing.
+/// For a shutdown, after the runner has stopped: gives back tasks that were claimed and never began. They
+/// lose no attempt.
 pub(super) async fn give_back(session: &Session) {
     let _claiming = session.tasks.claiming.lock().await;
     let keys = session.tasks.take_unbegun();

@@ -1,7 +1,8 @@
-//! A workflow thread: runs the turns of the executions that are its own.
+//! A workflow thread: runs the turns of the executions that it owns.
 //!
-//! It takes whatever has arrived, then advances each execution that something happened to: so a burst of outcomes
-//! becomes one turn and one append. It never waits for the store; acknowledgements arrive like any other message.
+//! It takes all messages that have arrived, then advances each execution that they concern. So a burst of
+//! outcomes becomes one turn and one append. It never waits for the store: acknowledgements arrive as
+//! messages too.
 
 use super::attempts;
 use super::handle::{Message, ThreadHandle};
@@ -25,19 +26,19 @@ use tokio_util::sync::CancellationToken;
 pub(super) struct Thread {
     pub(super) session: Arc<Session>,
     pub(super) me: Arc<ThreadHandle>,
-    /// Boxed: each turn takes its execution out and puts it back.
+    /// Boxed, because each turn takes its execution out and puts it back.
     pub(super) live: HashMap<ExecutionId, Box<Live>>,
     timers: BinaryHeap<Reverse<(i64, ExecutionId)>>,
     dirty: Vec<ExecutionId>,
     draining: Option<CancellationToken>,
-    /// What a mutant takes for the state of executions that come back.
+    /// The state that a mutant restores for executions that come back.
     #[cfg(feature = "mutants")]
     pub(super) old: HashMap<ExecutionId, abide_core::exec::Execution>,
     knows: Rc<dyn Fn(&str) -> bool>,
     pub(super) bytes: usize,
     clock: u64,
     pub(super) turns: u64,
-    /// How many loads it has asked for.
+    /// How many loads the thread has requested.
     loads: u64,
 }
 
@@ -61,7 +62,7 @@ impl Thread {
         }
     }
 
-    /// Until it is stopped.
+    /// Runs until the thread is stopped.
     pub(super) fn run(mut self, receiver: &Receiver<Message>) {
         loop {
             let first = match self.next_due() {
@@ -79,7 +80,7 @@ impl Thread {
         }
     }
 
-    /// The same as a task beside others: it waits without blocking.
+    /// The same for a thread that is a task among others: it waits without blocking.
     #[cfg(feature = "testing")]
     pub(super) async fn run_beside(mut self, receiver: Receiver<Message>) {
         loop {
@@ -100,7 +101,7 @@ impl Thread {
         }
     }
 
-    /// Takes in what has arrived, and advances each execution that something happened to.
+    /// Takes in the messages that have arrived, and advances each execution that they concern.
     fn round(&mut self, first: Option<Message>, receiver: &Receiver<Message>) -> ControlFlow<()> {
         if let Some(first) = first {
             for message in std::iter::once(first).chain(receiver.try_iter().take(1_024)) {
@@ -111,7 +112,7 @@ impl Thread {
             }
         }
         self.wake_due();
-        // What is advanced may have more to do at once; nothing else would wake the thread for it.
+        // An advanced execution may have more to do at once. Nothing else would wake the thread for it.
         while !self.dirty.is_empty() {
             for execution in std::mem::take(&mut self.dirty) {
                 self.advance(execution);
@@ -161,7 +162,7 @@ impl Thread {
             }
             Message::Attempt { execution, activity, attempt, outcome } => match self.touch(execution) {
                 Some(live) => live.pending.push(Input::Attempt { activity, attempt, outcome }.into()),
-                // It was let go while this was on its way.
+                // The execution was released while this message was on its way.
                 None => attempts::not_taken(&self.session, (execution, activity), attempt, outcome),
             },
             Message::Acked { execution, result } => self.acked(execution, result),
@@ -177,8 +178,8 @@ impl Thread {
         }
     }
 
-    /// The database says that an execution is this worker's. One that the thread has is left alone; where it is about to be let
-    /// go, or is being read, it is looked at again afterwards (PROTOCOL 34).
+    /// The database says that this worker owns the execution. If the thread already has it, nothing is read.
+    /// If it is being released or read, its row is checked again afterwards (PROTOCOL 34).
     fn own(&mut self, execution: ExecutionId) {
         let permit = lock(&self.me.named).remove(&execution).flatten();
         if let Some(live) = self.live.get_mut(&execution) {
@@ -191,14 +192,14 @@ impl Thread {
         self.live.insert(execution, live);
     }
 
-    /// Asks for the execution's row, journal and inbox.
+    /// Requests the execution's row, journal and inbox.
     pub(super) fn read(&mut self, live: &mut Live, permit: Option<OwnedSemaphorePermit>) {
         self.loads += 1;
         live.loading = Some(self.loads);
         load::begin(&self.session, &self.me, (live.id, self.loads), permit);
     }
 
-    /// The live execution, marked as having something to do.
+    /// Returns the live execution, and marks it as having something to do.
     fn touch(&mut self, execution: ExecutionId) -> Option<&mut Live> {
         self.clock += 1;
         let live = self.live.get_mut(&execution)?;
@@ -246,7 +247,7 @@ impl Thread {
             return;
         };
         if !exec.has_more() && !exec.wants_input() {
-            // What is live here is durable: a look need not wait for the next append.
+            // The live state is durable now, so a look need not wait for the next append.
             for look in live.looks.drain(..) {
                 load::answer(exec, look, &live.names.workflow_type);
             }
@@ -256,19 +257,19 @@ impl Thread {
         if due || !live.pending.is_empty() || exec.has_more() || behind {
             self.turn(live);
         }
-        // What a written-off thread still made is in no journal: nothing of it may be started.
+        // Output of a written-off thread is in no journal: none of its activities may start.
         if live.in_flight.is_none() && !self.me.written_off.load(Ordering::Acquire) {
             self.settled(live);
         }
     }
 
-    /// Nothing is in flight: what waits for that is done.
+    /// No append is in flight: does the work that waited for that.
     fn settled(&mut self, live: &mut Live) {
         if let Some(exec) = live.exec.as_ref() {
             if std::mem::take(&mut live.restart) {
                 live.delayed = exec.outstanding();
                 self.session.attempts.stop_others(live.id, &live.delayed);
-                // Asked to stop before, and nobody runs them any more: they have stopped.
+                // These were asked to stop before, and do not run any more: they have stopped.
                 let here = self.session.attempts.of(live.id);
                 for (activity, attempt) in exec.cancelling().into_iter().filter(|(id, _)| !here.contains(id))
                 {
@@ -298,7 +299,7 @@ impl Thread {
         due.into_iter().for_each(|start| attempts::start(&self.session, live.id, &live.names, start));
     }
 
-    /// Puts the execution's next due time into the heap, if it is earlier than what is there.
+    /// Puts the execution's next due time into the heap, if it is earlier than its entry there.
     fn arm(&mut self, live: &mut Live) {
         let Some(due_ms) = live.due_ms() else { return };
         let free = live.in_flight.is_none() && live.loading.is_none();
@@ -306,7 +307,8 @@ impl Thread {
             live.armed_ms = Some(due_ms);
             self.timers.push(Reverse((due_ms, live.id)));
         }
-        // Entries of executions that have closed stay until they are due: never more of them than of live ones.
+        // Entries of closed executions stay until they are due. They are removed when the heap is more than
+        // twice as long as the table of live executions (plus 1,024).
         if self.timers.len() > 2 * self.live.len() + 1_024 {
             let armed =
                 |at_ms, id: &ExecutionId| self.live.get(id).is_some_and(|l| l.armed_ms == Some(at_ms));

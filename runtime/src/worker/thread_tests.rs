@@ -1,4 +1,4 @@
-//! What a thread keeps, reads and lets go, by messages in an order that is given here (PROTOCOL 34).
+//! What a thread keeps, reads and releases, for messages in a given order (PROTOCOL 34).
 
 use super::*;
 use crate::Abide;
@@ -52,7 +52,7 @@ impl WorkflowDef for Order {
     }
 }
 
-/// An activity that never ends, and is waited for where it is given up.
+/// An activity that never ends. A workflow that gives it up waits for its end.
 struct Queued;
 
 impl ActivityDef for Queued {
@@ -72,7 +72,7 @@ impl ActivityDef for Queued {
     }
 }
 
-/// Gives its activity up at once, and ends when that has ended.
+/// Gives its activity up at once, and ends when the activity has ended.
 struct GivesUp;
 
 impl WorkflowDef for GivesUp {
@@ -90,7 +90,7 @@ impl WorkflowDef for GivesUp {
     }
 }
 
-/// A thread, driven by hand. Without a workflow type it suspends what it loads.
+/// A thread that the test drives. Without a workflow type it suspends what it loads.
 pub(in crate::worker) struct Bench {
     pub(in crate::worker) store: Arc<dyn Store>,
     pub(in crate::worker) thread: Thread,
@@ -121,7 +121,7 @@ impl Bench {
         store.register(WorkerInfo { queue: "q".to_owned(), ..WorkerInfo::default() }).await.unwrap()
     }
 
-    /// A run that this worker has claimed.
+    /// An execution that this worker has claimed.
     pub(in crate::worker) async fn claimed(&self) -> ExecutionId {
         let id = self.store.execution_id();
         let started = self.store.start(order(id));
@@ -142,7 +142,7 @@ impl Bench {
         assert_eq!(self.store.claim(claim).await.unwrap().rows.len(), 1);
     }
 
-    /// Lets a run go behind the thread's back, as an append of another time.
+    /// Releases an execution behind the thread's back, as an old append would.
     async fn release(&self, id: ExecutionId) {
         let row = RowChange { release: true, wake_at_ms: Some(Some(1)), ..RowChange::default() };
         let rev = self.store.load(id).await.unwrap().unwrap().row.rev;
@@ -152,7 +152,7 @@ impl Bench {
         assert!(matches!(told.await.unwrap(), Ok(AppendOutcome::Done)));
     }
 
-    /// Takes in what has arrived, and goes on.
+    /// Takes in the messages that have arrived, and advances the executions.
     fn round(&mut self) {
         let first = self.mailbox.try_recv().ok();
         assert!(self.thread.round(first, &self.mailbox).is_continue());
@@ -166,7 +166,7 @@ impl Bench {
         self.thread.live.get(&execution)?.loading
     }
 
-    /// The answer to a load, by what is stored now.
+    /// The answer to a load, from what is stored now.
     async fn answer(&self, execution: ExecutionId, load: u64) -> Message {
         let run = self.store.load(execution).await.unwrap().unwrap();
         let journal = load::decode(run.journal.unwrap(), &run.attempts);
@@ -185,7 +185,7 @@ async fn an_answer_to_an_earlier_load_is_dropped() {
     bench.own(id);
     let first = bench.loading(id).unwrap();
     let late = bench.answer(id, first).await;
-    // Its entry went, and came again by another name.
+    // Its entry was removed, and came back by another `Own` message.
     bench.thread.take(Message::Gone { execution: id });
     assert!(!bench.thread.session.owns(id));
     bench.own(id);
@@ -243,7 +243,7 @@ async fn a_name_is_looked_at_again_once_its_entry_is_let_go() {
     assert!(bench.mailbox.try_iter().any(named), "it is named again");
 }
 
-/// A start whose answer was lost is asked again, while its run was claimed here.
+/// A start whose answer was lost is sent again, after its execution was claimed here.
 #[tokio::test]
 async fn a_start_of_what_lives_here_already_changes_nothing() {
     let mut registry = Registry::default();
@@ -257,7 +257,8 @@ async fn a_start_of_what_lives_here_already_changes_nothing() {
     assert_eq!(bench.loading(id), Some(1), "its entry waits for its load");
 }
 
-/// PROTOCOL 17: its activity was asked to stop when the worker leaves: whoever has the run next finds that nothing runs any more.
+/// PROTOCOL 17: its activity was asked to stop before the worker leaves. The next owner finds that nothing
+/// runs any more.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_asked_to_stop_and_runs_nowhere_is_due_at_once() {
     let mut registry = Registry::default();

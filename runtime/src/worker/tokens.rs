@@ -1,11 +1,14 @@
-//! What a turn does to the rows of its execution's tasks (PROTOCOL 22): which come, which are replaced, which go.
+//! Derives what a turn changes in the rows of its execution's tasks (PROTOCOL 22): which are inserted,
+//! replaced and deleted.
 //!
-//! Derived from the turn's actions alone, which core makes only with the events that stay in it: so row and journal always
-//! say the same. It decides nothing about an activity, and starts nothing; what runs in this worker is handed on.
+//! The changes follow from the turn's actions alone. Core creates actions only together with events that stay
+//! in the turn, so that row and journal always agree. This module decides nothing about an activity and
+//! starts nothing; actions for this worker are passed on.
 //!
-//! Of an attempt elsewhere the row is gone whenever an outcome is here: whoever ended it has deleted it. Of a transactional
-//! one it is gone if its transaction has committed, and else it is there until this append says otherwise; if it is not, the
-//! append is a conflict, and the committed outcome is waiting in the inbox.
+//! An attempt elsewhere: if its outcome is here, its row is gone, because the worker that ended the attempt
+//! has deleted the row. A transactional attempt: its row is gone if its transaction has committed, and
+//! otherwise it is there until this append changes it. If the append does not find the row, the append is a
+//! conflict, and the committed outcome waits in the inbox.
 
 use super::attempts;
 use super::live::Pending;
@@ -17,17 +20,17 @@ use abide_core::{EventId, ExecutionId};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// See the module's head.
+/// See the module documentation.
 pub(super) struct Tokens {
     pub(super) changes: Vec<TaskChange>,
-    /// To the execution itself: the ends of attempts that never began.
+    /// Messages to the execution itself: the ends of attempts that never began.
     pub(super) messages: Vec<NewMessage>,
-    /// What this worker has to do once the turn is durable.
+    /// Actions for this worker once the turn is durable.
     pub(super) here: Vec<Action>,
 }
 
-/// Takes a turn's actions apart. `origins`: the inputs that the turn took in; `closes`: it is the last one, after which the
-/// store deletes what is left.
+/// Splits a turn's actions. `origins`: the inputs that the turn took in. `closes`: the turn is the last one,
+/// and the store deletes the remaining rows after it.
 pub(super) fn of(
     execution: ExecutionId,
     actions: Vec<Action>,
@@ -46,7 +49,7 @@ pub(super) fn of(
     Tokens { changes, messages, here }
 }
 
-/// What is left of a change where the next attempt is not to be: the decision about the last one.
+/// The part of a change that stays if the next attempt is not to run: the decision about the last attempt.
 fn decided(change: TaskChange) -> Option<TaskChange> {
     match change {
         TaskChange::Replace { of, with } => Some(TaskChange::Settle { activity: with.activity, attempt: of }),
@@ -64,7 +67,7 @@ struct Changes<'a> {
 }
 
 impl Changes<'_> {
-    /// Takes an action in; true where this worker has to act on it.
+    /// Adds an action. True if this worker has to act on it.
     fn add(&mut self, action: &Action) -> bool {
         match action {
             Action::Start(start) if start.options.has_token() => {
@@ -101,10 +104,10 @@ impl Changes<'_> {
     fn stop(&mut self, stop: &Stop) {
         let activity = stop.activity;
         match (stop.elsewhere, stop.wait) {
-            // It ends by itself, here, and that settles it.
+            // The attempt ends by itself, in this worker, and its end settles the row.
             (false, true) => {}
             (true, true) => match self.undo(activity) {
-                // Never to begin: it has ended already, and the workflow waits to be told.
+                // The attempt never begins. So it has already ended, and the workflow waits for that outcome.
                 true => {
                     let ended = (activity, stop.attempt, AttemptOutcome::Cancelled);
                     self.messages.push(attempts::message(self.execution, ended, self.at_ms));
@@ -119,7 +122,7 @@ impl Changes<'_> {
         }
     }
 
-    /// Takes back what this turn would have started. False where it would not.
+    /// Cancels a start that this turn contains. False if it contains none.
     fn undo(&mut self, activity: EventId) -> bool {
         let Some(change) = self.by_activity.remove(&activity) else { return false };
         if let Some(left) = decided(change) {
@@ -128,7 +131,7 @@ impl Changes<'_> {
         true
     }
 
-    /// Whether the row of this attempt went with its outcome.
+    /// Whether the row of this attempt was deleted together with its outcome.
     fn is_gone(&self, activity: EventId, attempt: u32) -> bool {
         self.origins.iter().filter(|origin| origin.decided).any(|origin| match &origin.input {
             Input::Attempt { activity: a, attempt: n, .. } => (*a, *n) == (activity, attempt),
@@ -141,7 +144,7 @@ fn new_task(start: &ActivityStart) -> NewTask {
     let ActivityStart { activity, attempt, name, input, options, scheduled_at_ms, not_before_ms } = start;
     let queue = options.task_queue.as_deref().map(str::to_owned);
     let run_at_ms = not_before_ms.unwrap_or(*scheduled_at_ms);
-    // What the owner runs it also limits; nobody is sent its input.
+    // If the owner runs the attempt, it also applies the limits, and the row does not need the input.
     let elsewhere = queue.is_some();
     let until = |from_ms: i64, limit: Option<Duration>| {
         let limit_ms = i64::try_from(limit.filter(|_| elsewhere)?.as_millis()).ok()?;

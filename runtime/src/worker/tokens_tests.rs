@@ -1,4 +1,4 @@
-//! Each way in which an attempt begins or ends, and what it does to the row.
+//! Each way in which an attempt begins or ends, and what it changes in the row.
 
 use super::*;
 use abide_core::{ActivityOptions, Payload};
@@ -34,13 +34,13 @@ fn ended(attempt: u32) -> Action {
     Action::Ended { activity: EventId(2), attempt }
 }
 
-/// The outcome of an attempt; `decided`: with its row.
+/// The outcome of an attempt. `decided`: its row was deleted with it.
 fn outcome(attempt: u32, decided: bool) -> Pending {
     let input = Input::Attempt { activity: EventId(2), attempt, outcome: AttemptOutcome::Cancelled };
     Pending { decided, ..input.into() }
 }
 
-/// The changes in a few words, how many messages, and how many actions are left.
+/// The changes in a few words, the number of messages, and the number of remaining actions.
 fn check(actions: Vec<Action>, origins: &[Pending], closes: bool, expected: (&[&str], usize, usize)) {
     let shown = format!("{actions:?}");
     let tokens = of(ExecutionId(1), actions, origins, closes, AT);
@@ -84,13 +84,13 @@ fn what_begins_and_ends_in_one_turn_never_was() {
     let remote = elsewhere();
     check(vec![start(1, &remote), stop(true, false, 1)], &[], false, (&[], 0, 0));
     check(vec![start(1, &remote), Action::Abandon(EventId(2))], &[], false, (&[], 0, 1));
-    // Its end is waited for, so there has to be one.
+    // The workflow waits for its end, so there must be one.
     check(vec![start(1, &remote), stop(true, true, 1)], &[], false, (&[], 1, 0));
     check(vec![start(2, &remote), stop(true, true, 2)], &[outcome(1, true)], false, (&[], 1, 0));
     let ours = transactional();
     check(vec![start(1, &ours), stop(false, false, 1)], &[], false, (&[], 0, 2));
     check(vec![start(1, &ours), Action::Abandon(EventId(2))], &[], false, (&[], 0, 2));
-    // It is settled when its end, which is made here, is taken in.
+    // It is settled when its end, which is created here, is taken in.
     check(vec![start(1, &ours), stop(false, true, 1)], &[], false, (&["insert 1"], 0, 2));
 }
 
@@ -106,7 +106,7 @@ fn the_owner_decides_what_nobody_has_decided() {
     check(vec![ended(2)], &[outcome(1, true)], false, (&["settle 2"], 0, 0));
     check(vec![stop(false, false, 1)], &[], false, (&["drop"], 0, 1));
     check(vec![stop(false, true, 1)], &[], false, (&[], 0, 1));
-    // The decision about the first attempt stands, whatever becomes of the second.
+    // The decision about the first attempt stands, whatever happens to the second.
     check(vec![start(2, &ours), stop(false, false, 2)], &[], false, (&["settle 1"], 0, 2));
     check(vec![start(2, &ours), Action::Abandon(EventId(2))], &[], false, (&["settle 1"], 0, 2));
 }

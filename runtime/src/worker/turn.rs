@@ -1,4 +1,4 @@
-//! A turn on its way to the store: the append that holds its events, and what waits for it.
+//! Composes the append that holds a turn's events, and what waits for its acknowledgement.
 
 use super::attempts;
 use super::live::{InFlight, Known, Live, Pending};
@@ -11,10 +11,12 @@ use crate::wire::{CancelBody, SignalBody, to_json};
 use abide_core::Event;
 use abide_core::exec::{self, Execution, Input, Standing, Turn};
 
-/// Codes of suspensions that another build may mend: each tries once by itself (PROTOCOL 21).
+/// Codes of suspensions that do not depend on the build. After any other code, each other build tries once by
+/// itself (PROTOCOL 21).
 const NOT_THE_BUILDS: [&str; 3] = ["AB0205", "AB0208", "AB0212"];
 
-/// What `compose` takes from a turn's inputs before the executor consumes them.
+/// The inputs of a turn, and where they came from. `compose` needs the latter after the executor has consumed
+/// the inputs.
 #[derive(Default)]
 pub(super) struct Taken {
     pub(super) inputs: Vec<Input>,
@@ -22,10 +24,11 @@ pub(super) struct Taken {
 }
 
 impl Taken {
-    /// Where its history may grow no more, only a request to cancel is taken in, before all others.
-    /// Messages go first: one that waits is taken in before an outcome can close the execution. Then what is decided: what
-    /// this worker says of the same attempt is void (PROTOCOL 22). Before `run` is first polled signals go before everything
-    /// else (PROTOCOL 42).
+    /// Sorts the inputs. Messages come before outcomes, so that no outcome closes the execution before a
+    /// waiting message is taken in. Decided outcomes come next: an outcome that this worker reports for the
+    /// same attempt is void (PROTOCOL 22). Before `run` is first polled, signals come before everything else
+    /// (PROTOCOL 42). If the history has reached its limit, only a request to cancel is taken in, so it comes
+    /// first.
     pub(super) fn from(mut pending: Vec<Pending>, exec: &Execution) -> Self {
         let at_limit = exec.is_at_limit();
         let starts = |p: &Pending| matches!(p.input, Input::Start { .. });
@@ -43,8 +46,8 @@ impl Taken {
     }
 }
 
-/// The append of a turn, and what waits for its acknowledgement. `None` for the append where there is nothing to
-/// write.
+/// Composes the append of a turn, and what waits for its acknowledgement. The append is `None` if there is
+/// nothing to write.
 pub(super) fn compose(
     session: &Session,
     live: &mut Live,
@@ -64,7 +67,7 @@ pub(super) fn compose(
         }
     }
     let (row, mut known) = row_change(session, live, &turn.standing, &turn.events, turn.at_ms, progress);
-    // Without a journal row it is the row's revision that tells whether the append is in (PROTOCOL 93).
+    // Without a journal row, the row's revision tells whether the append was written (PROTOCOL 93).
     let row = match turn.events.is_empty() && !turn.attempts.is_empty() {
         true => Some(row.unwrap_or_default()),
         false => row,
@@ -102,15 +105,16 @@ pub(super) fn compose(
     ((!nothing).then_some(append), in_flight)
 }
 
-/// Attempts that an activity loses in a row before nothing but its own outcome counts as progress.
+/// If an activity has lost this many attempts in a row, only its own outcome counts as progress.
 const LOST_IN_A_ROW: u32 = 3;
 
-/// Whether this turn clears its execution of having ended its owners: something came to an end, or nothing runs any
-/// more. Not so what goes on beside an activity that never survives: its execution would never be found out.
+/// Whether this turn shows that the execution did not kill its owners: something ended, or nothing runs any
+/// more. Other work beside an activity that never survives does not count, or the execution would never be
+/// suspended.
 fn progress(live: &Live, turn: &Turn, origins: &[Pending]) -> bool {
-    // Most have nothing to be cleared of.
+    // Most executions have no crashes to reset.
     let Some(exec) = live.exec.as_ref().filter(|_| live.known.crashes > 0) else { return false };
-    // A timer fires once: its append is as much progress as a completion's.
+    // A timer fires once, so its append is as much progress as that of a completion.
     let ended = |event: &Event| matches!(event, Event::TimerFired { .. } | Event::Started { .. });
     let goes_on = turn.events.iter().any(ended)
         || origins.iter().any(|o| o.input.is_message() || matches!(o.input, Input::Attempt { .. }))
@@ -118,7 +122,7 @@ fn progress(live: &Live, turn: &Turn, origins: &[Pending]) -> bool {
     goes_on && exec.lost_in_a_row() < LOST_IN_A_ROW
 }
 
-/// Where the log is told once that a history grows long: a fifth of the limits, as Temporal does.
+/// The history length at which the log warns once: a fifth of the limits, as in Temporal.
 const LONG_EVENTS: u64 = 10_240;
 const LONG_BYTES: usize = 10 * 1024 * 1024;
 
@@ -140,8 +144,8 @@ fn warn_of_length(live: &mut Live) {
     );
 }
 
-/// A closed execution has no use for it. An outcome's row goes with the close; a message cannot come here, since
-/// messages are taken in before a close.
+/// A closed execution does not need the input. An outcome's row is deleted with the close. A message does not
+/// get here, because messages are taken in before a close.
 fn refuse(live: &mut Live, origin: Pending, origins: &mut Vec<Pending>) {
     match (&origin.input, origin.row) {
         (Input::Attempt { .. }, _) => origins.push(origin),
@@ -157,7 +161,8 @@ fn refuse(live: &mut Live, origin: Pending, origins: &mut Vec<Pending>) {
     }
 }
 
-/// A suspended execution keeps what it could not take in: rows stay, the rest becomes rows.
+/// A suspended execution keeps the inputs that it could not take in: inbox rows stay, other inputs become
+/// rows.
 fn keep(
     live: &mut Live,
     origin: Pending,
@@ -193,8 +198,8 @@ fn body_of(events: &[Event]) -> String {
     serde_json::to_string(events).expect("events hold strings and encoded payloads, which always encode")
 }
 
-/// What has to change in the execution's row, on most turns nothing, which saves an update; and what the row then is.
-/// Memory takes that over once the append is durable, not before.
+/// The change of the execution's row, and the row after it. On most turns the row does not change, which
+/// saves an update. Memory takes the new row over once the append is durable, not before.
 fn row_change(
     session: &Session,
     live: &Live,
@@ -206,22 +211,23 @@ fn row_change(
     let (mut row, mut known) = (RowChange::default(), live.known);
     match (standing, &live.exec) {
         (Standing::Open, Some(exec)) => {
-            // Retries that are due now are started once this is durable; what is running then makes it due anyway.
+            // Retries that are due now start once this append is durable. From then on a running attempt
+            // makes the execution due.
             if exec.next_retry_ms(known.retried_ms).is_some_and(|due_ms| due_ms <= at_ms) {
                 known.retried_ms = at_ms;
                 row.retried_ms = Some(at_ms);
             }
             let active = exec.any_due(at_ms);
             let retry = exec.next_retry_ms(at_ms).filter(|_| !active);
-            // It was asked to stop in its back-off, and only this owner knows that it has stopped: its next owner finds out at once
-            // (PROTOCOL 17).
+            // The activity was asked to stop during its back-off, and only this owner knows that it has
+            // stopped. Make the execution due at once, so that its next owner finds out (PROTOCOL 17).
             let stopping = !active && !exec.cancelling().is_empty() && !mutant!(NeverDue);
             let now = stopping.then_some(at_ms);
             let next = exec.next_timer_ms().into_iter().chain(retry).chain(now).min();
             let past = known.wake_ms.is_some_and(|at| at <= at_ms);
             let sooner = next.is_some_and(|next| known.wake_ms.is_none_or(|at| next < at));
-            // A time that has passed goes even where no other follows: after a take-over it would be claimed at once,
-            // for nothing. A running activity makes it due anyway.
+            // Clear a time that has passed, even if no other time follows: after a takeover the execution
+            // would be claimed at once, for nothing. If an activity runs, the execution is due anyway.
             if sooner || past && (next.is_some() || !active) {
                 known.wake_ms = next;
                 row.wake_at_ms = Some(next);
@@ -267,7 +273,7 @@ fn status_of(close: &Event) -> ExecutionStatus {
     }
 }
 
-/// The row of a suspended execution, told in the log as well.
+/// The row of a suspended execution. The suspension is logged as well.
 pub(super) fn suspension(session: &Session, live: &Live, reason: &exec::Suspension, at_ms: i64) -> RowChange {
     let names = &live.names;
     let at = reason.site.as_ref().map(|site| format!(" at {site}")).unwrap_or_default();
@@ -288,7 +294,8 @@ pub(super) fn suspension(session: &Session, live: &Live, reason: &exec::Suspensi
             code: reason.code.clone(),
             message,
             site: reason.site.clone(),
-            // Not a matter of builds: whoever has the type may take it.
+            // An unknown type does not depend on the build: every worker that has the type may take the
+            // execution.
             build: if reason.code == "AB0206" { String::new() } else { session.options.build.clone() },
             other_builds: !NOT_THE_BUILDS.contains(&reason.code.as_str()),
             at_ms,

@@ -1,8 +1,9 @@
-//! Replay in every test: each turn of a test's worker is repeated from its recorded history, on a fresh thread, before
-//! anybody acts upon it.
+//! Replay in every test: each turn of a test's worker is repeated from its recorded history, on a fresh
+//! thread, before anything acts on the turn.
 //!
-//! What a replay would do otherwise after a crash, in production, it does here at once: another command, another order,
-//! another wait. The turn then ends in a suspension instead, as it would after the crash, with the await's position.
+//! If a replay after a crash would behave differently in production, it does so here at once: another
+//! command, another order, another wait. The turn then ends in a suspension, as it would after the crash,
+//! with the await's position.
 
 use super::live::Live;
 use super::load::Journal;
@@ -13,16 +14,17 @@ use abide_core::{EventId, JournalRow, Site};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-/// So many turns are each checked; after them, one in a hundred of those before.
+/// The first `EACH` turns are all checked. After that, turn n is checked if n is a multiple of n / 100, so
+/// that the checks become rarer as the history grows.
 const EACH: usize = 200;
 
-/// The history of an execution as its journal has it, for the checks.
+/// The execution's history, as its journal has it.
 #[derive(Default)]
 pub(super) struct Recorded {
     rows: Vec<JournalRow>,
-    /// How many turns it was written by: a retry is one without a row.
+    /// How many turns wrote the history. A retry is a turn without a journal row.
     turns: usize,
-    /// The failed attempts that are kept beside it.
+    /// The failed attempts that are kept beside the journal.
     attempts: BTreeMap<EventId, FailedAttempt>,
 }
 
@@ -32,7 +34,7 @@ impl Recorded {
         Self { rows: journal.rows.clone(), turns: journal.rows.len(), attempts }
     }
 
-    /// Keeps what the turn's append will, as it comes back from its row.
+    /// Keeps the failed attempts that the turn's append will keep, as they are read back from their rows.
     fn keep(&mut self, changes: &[exec::AttemptChange]) {
         for change in changes.iter().map(AttemptChange::from) {
             match change {
@@ -46,12 +48,12 @@ impl Recorded {
     }
 }
 
-/// What must not depend on how an execution came to where it is.
+/// The state that must not depend on whether an execution was run or replayed.
 #[derive(PartialEq)]
 struct Seen {
     standing: Standing,
     events: u64,
-    /// Activity, attempt, when it is due.
+    /// For each: the activity, the attempt, when it is due (ms).
     attempts: Vec<(EventId, u32, Option<i64>)>,
     timer_ms: Option<i64>,
     awaits: Vec<&'static Site>,
@@ -70,7 +72,7 @@ impl Seen {
         }
     }
 
-    /// What differs, in words.
+    /// Describes what differs.
     fn differs_from(&self, replayed: &Self) -> String {
         let sites = |seen: &Self| {
             let awaits: Vec<String> = seen.awaits.iter().map(ToString::to_string).collect();
@@ -89,14 +91,14 @@ impl Seen {
     }
 }
 
-/// What a closed execution has left open is nobody's.
+/// The open attempts. A closed execution has none: their outcomes are discarded.
 fn attempts(exec: &Execution) -> Vec<(EventId, u32, Option<i64>)> {
     let open = exec.outstanding().into_iter().filter(|_| !exec.is_closed());
     open.map(|start| (start.activity, start.attempt, start.not_before_ms)).collect()
 }
 
-/// Repeats the history with this turn at its end. Where the replay differs, the turn becomes a suspension: nothing of it is
-/// recorded but an execution's start.
+/// Replays the history with this turn at its end. If the replay differs, the turn becomes a suspension: of
+/// the turn, only the start of an execution is recorded.
 pub(super) fn turn(
     live: &mut Live,
     exec: &Execution,
@@ -135,7 +137,7 @@ pub(super) fn turn(
         }
         None => Suspension::new("AB0202", "its code panicked outside of its await points in a replay"),
     };
-    // It is loaded again before it goes on: what was recorded is read then.
+    // The execution is loaded again before it continues, and the recorded history is read then.
     undo(turn, reason, inputs);
 }
 
@@ -145,19 +147,19 @@ fn undo(turn: &mut Turn, reason: Suspension, inputs: Vec<Input>) {
     turn.actions.clear();
     turn.attempts.clear();
     turn.undelivered = inputs;
-    // What it begins with stays, and what came with it comes again.
+    // The start of the execution stays. The inputs that came with it are delivered again.
     turn.undelivered.retain(|input| !starts || !matches!(input, Input::Start { .. }));
     turn.standing = Standing::Suspended(reason);
 }
 
-/// The turn as it comes back from the journal.
+/// The turn as it is read back from the journal.
 fn as_recorded(turn: &Turn) -> JournalRow {
     let encoded = serde_json::to_string(&turn.events).expect("events always encode");
     let events = serde_json::from_str(&encoded).expect("what was encoded decodes");
     JournalRow { seq: turn.seq, at_ms: turn.at_ms, events }
 }
 
-/// `None`: the thread panicked.
+/// Replays on a fresh thread. `None`: the thread panicked.
 fn replay(
     workflow: WorkflowType,
     info: Info,

@@ -1,10 +1,11 @@
-//! Watches for workflow threads that block (PROTOCOL 25), and for activities that block theirs.
+//! Detects workflow threads that block (PROTOCOL 25), and activities that block their threads.
 //!
-//! It runs on the engine's own thread: those who block the user's runtime must not keep it from looking.
+//! It runs on the engine's own thread, so that code which blocks the user's runtime cannot stop it.
 //!
-//! A turn that is seen on [`REPORT_AFTER`] looks in a row is reported with its await site; its thread is written off,
-//! and a new one takes over all its other executions. The culprit is suspended where it does not return in time, or
-//! blocks again. Looks are counted, not seconds: a process that was stopped and goes on is not a blocked thread.
+//! If [`REPORT_AFTER`] looks in a row see the same turn, the turn is reported with its await site. Its thread
+//! is written off, and a new thread takes over all its other executions. The blocking execution is suspended
+//! if it does not return in time, or if it blocks again. The watchdog counts looks, not seconds: a process
+//! that was stopped and continues is not a blocked thread.
 
 use super::attempts;
 use super::claims;
@@ -20,14 +21,14 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-/// 2 s, at four looks a second.
+/// In looks: 2 s at four looks a second.
 const REPORT_AFTER: u32 = 8;
-/// 10 s.
+/// In looks: 10 s at four looks a second.
 const SUSPEND_AFTER: u32 = 40;
-/// So many blocked threads end the worker: something is badly wrong, and memory is not endless.
+/// More blocked threads than this end the worker: something is badly wrong, and memory is limited.
 const MAX_BLOCKED: usize = 16;
 
-/// A thread that was written off and has not returned.
+/// A thread that was written off and has not yet returned.
 struct Blocked {
     thread: Arc<ThreadHandle>,
     execution: ExecutionId,
@@ -72,7 +73,7 @@ pub(super) async fn watch(session: Arc<Session>) {
     }
 }
 
-/// Reports the turn, and gives everything else of the thread to a new one.
+/// Reports the turn, and moves all other executions of the thread to a new one.
 async fn write_off(session: &Arc<Session>, thread: &Arc<ThreadHandle>, busy: &Busy) {
     let site = site_of(busy);
     tracing::error!(
@@ -84,8 +85,8 @@ async fn write_off(session: &Arc<Session>, thread: &Arc<ThreadHandle>, busy: &Bu
     replace(session, thread, Some(busy.execution)).await;
 }
 
-/// Something panicked that is not guarded (a `Drop` of workflow state, mostly): the execution that was being run is
-/// suspended, and the others go on.
+/// Handles a panic outside of the guarded code (mostly in a `Drop` of workflow state): the execution that was
+/// running is suspended, and the others continue.
 async fn after_panic(session: &Arc<Session>, thread: &Arc<ThreadHandle>) {
     let culprit = lock(&thread.busy).take();
     replace(session, thread, culprit.as_ref().map(|busy| busy.execution)).await;
@@ -96,7 +97,8 @@ async fn after_panic(session: &Arc<Session>, thread: &Arc<ThreadHandle>) {
     }
 }
 
-/// A new thread takes the place of one that is of no use any more, and everything that it had but the culprit.
+/// Replaces a thread that cannot be used any more. The new thread takes all its executions except the
+/// culprit.
 async fn replace(session: &Arc<Session>, thread: &Arc<ThreadHandle>, culprit: Option<ExecutionId>) {
     thread.written_off.store(true, Ordering::SeqCst);
     let fresh = session.replace_thread(thread);
@@ -106,12 +108,12 @@ async fn replace(session: &Arc<Session>, thread: &Arc<ThreadHandle>, culprit: Op
         session.set_owned(*execution, Arc::clone(&fresh));
     }
     thread.gone.cancel();
-    // What the old thread handed in is on disk before its journals are read again.
+    // The old thread's appends must be answered before its journals are read again.
     thread.all_answered().await;
     for execution in moved {
         load::name(session, execution, None);
     }
-    // What its mailbox named: nobody may ever read that.
+    // Executions that the old mailbox names: that mailbox may never be read.
     let mut named: Vec<_> = std::mem::take(&mut *lock(&thread.named)).into_iter().collect();
     named.sort_unstable_by_key(|(execution, _)| *execution);
     for (execution, permit) in named {
@@ -123,14 +125,14 @@ fn site_of(busy: &Busy) -> String {
     busy.position.get().map_or_else(|| "a place before its first await".to_owned(), ToString::to_string)
 }
 
-/// One look at a written-off thread; false once it is settled.
+/// Looks once at a written-off thread. False once it is settled.
 fn still_blocked(session: &Arc<Session>, blocked: &mut Blocked, offences: u32) -> bool {
     let busy = lock(&blocked.thread.busy).clone().filter(|busy| busy.execution == blocked.execution);
     blocked.looks += 1;
     match busy {
         None if offences < 2 && blocked.looks < SUSPEND_AFTER => {
-            // It came back: its turn was thrown away, and is run again where it can be. Its new thread has it from now on, should
-            // that be written off before it hears of it.
+            // The thread came back. Its turn was discarded, and is run again where possible. Set the new
+            // owner now, in case the new thread is written off before it reads the message.
             session.set_owned(blocked.execution, session.home_of(blocked.execution));
             load::name(session, blocked.execution, None);
             false
@@ -178,7 +180,8 @@ fn suspend(session: &Arc<Session>, execution: ExecutionId, reason: Suspension) {
                         ended.attempts.settle(execution, activity, attempt);
                     }
                 }
-                // The outcomes stay until they are written, and whoever has the run is found by the comparison with the database.
+                // The outcomes stay until they are written. The comparison with the database finds the
+                // execution's owner.
                 Ok(_) => ended.doubtful.store(true, Ordering::Release),
                 Err(error) => ended.failed(error),
             }

@@ -1,4 +1,4 @@
-//! What becomes of a run, and of what a claim has taken, where the thread that has it never reads its mailbox again.
+//! What happens to an execution, and to what a claim has taken, if its thread never reads its mailbox again.
 
 use super::super::session::End;
 use super::super::thread::tests::Bench;
@@ -6,7 +6,7 @@ use super::*;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
-/// A thread that nobody runs, in the place of the session's.
+/// The handle of a thread that never runs.
 fn stuck() -> (Arc<ThreadHandle>, std::sync::mpsc::Receiver<super::super::handle::Message>) {
     let (sender, mailbox) = channel();
     (Arc::new(ThreadHandle::new(0, sender)), mailbox)
@@ -54,7 +54,7 @@ async fn a_run_that_came_back_is_its_new_thread_s_before_that_has_heard_of_it() 
     let (thread, _mailbox) = stuck();
     session.set_owned(id, Arc::clone(&thread));
     let home = session.home_of(id);
-    // It never reads its mailbox either: it is written off while it is named there.
+    // This thread never reads its mailbox either: it is written off while the execution is named there.
     let (blocks_too, _mailbox_too) = stuck();
     session.put_thread(home.index, Arc::clone(&blocks_too));
     let mut blocked = Blocked { thread, execution: id, looks: 0 };

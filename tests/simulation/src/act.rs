@@ -2,45 +2,46 @@
 
 use serde::{Deserialize, Serialize};
 
-/// The label of the activities that the handler of `visit` runs; a program's own begin above it.
+/// The label of the activities that the handler of `visit` runs. The labels of a program begin above it.
 pub(crate) const VISIT: u32 = 0;
 
-/// A call of the one activity: what it is told to do, and the options of the call.
+/// A call of the one activity, as data: what its attempts do, and the options of the call.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Act {
-    /// Names the place in the program that calls it: one label, one call in a run. Visits share [`VISIT`].
+    /// Identifies the place in the program that makes the call: one call per label in a run. Visits share
+    /// [`VISIT`].
     pub(crate) label: u32,
     pub(crate) role: Role,
-    /// What a `Step::Draw` drew, or which visit it is.
+    /// The value that a `Step::Draw` drew, or the number of the visit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) note: Option<String>,
-    /// What each attempt does; attempts beyond the last one do as that one. Never empty.
+    /// What each attempt does. Attempts beyond the last entry repeat it. Never empty.
     pub(crate) deeds: Vec<Deed>,
     pub(crate) options: Options,
     pub(crate) on_error: OnError,
 }
 
-/// What an activity is for, in the eyes of the oracle.
+/// The role of an activity, for the oracle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Role {
     Plain,
-    /// Its success registers what undoes it with this saga.
+    /// When it succeeds, its saga registers the activity that undoes it.
     Leg {
         saga: u32,
     },
     Undo {
         saga: u32,
     },
-    /// Run by a signal's handler.
+    /// It is run by a signal's handler.
     Visit,
 }
 
 /// What the workflow does with an activity's error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum OnError {
-    /// Notes it and goes on.
+    /// Records the error and continues.
     Keep,
-    /// Ends with it, as `?` does.
+    /// Ends with the error, as `?` does.
     Raise,
 }
 
@@ -49,7 +50,7 @@ pub(crate) enum OnError {
 pub(crate) struct Deed {
     pub(crate) ms: u64,
     pub(crate) how: How,
-    /// Whether it stops when its token says so.
+    /// Whether it stops when its token is cancelled.
     pub(crate) heeds: bool,
 }
 
@@ -57,9 +58,9 @@ pub(crate) struct Deed {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum How {
     Return,
-    /// An error that another attempt may mend.
+    /// With an error that another attempt may fix.
     Retry,
-    /// An error that none mends.
+    /// With an error that no attempt can fix.
     Refuse,
     /// Not by itself: it waits for its token.
     Hang,
@@ -71,14 +72,14 @@ pub(crate) struct Options {
     pub(crate) start_to_close: Option<u64>,
     pub(crate) schedule_to_close: Option<u64>,
     pub(crate) schedule_to_start: Option<u64>,
-    /// 0: without limit.
+    /// 0: no limit.
     pub(crate) max_attempts: u32,
     pub(crate) backoff: u64,
     pub(crate) cancellation: Cancellation,
     pub(crate) place: Place,
 }
 
-/// As `abide::CancellationType`, which does not serialize.
+/// Like `abide::CancellationType`, which does not serialize.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Cancellation {
     #[default]
@@ -95,44 +96,45 @@ pub(crate) enum Place {
     Here,
     /// By the workers of [`AWAY`](crate::effects::AWAY).
     Away,
-    /// On a task queue that nobody serves.
+    /// On a task queue that no worker serves.
     Nowhere,
-    /// In the worker that runs the workflow, in a transaction of its database. Only where there is one.
+    /// In the worker that runs the workflow, in a transaction of its database. Only on stores that have
+    /// transactions.
     Within,
 }
 
 impl Act {
-    /// One that returns at once.
+    /// A call whose activity returns at once.
     pub(crate) fn new(label: u32) -> Self {
         let deeds = vec![Deed { ms: 0, how: How::Return, heeds: false }];
         let options = Options { backoff: 10, ..Options::default() };
         Self { label, role: Role::Plain, note: None, deeds, options, on_error: OnError::Keep }
     }
 
-    /// That of the handler of `visit`. A handler's activity never fails, whatever happens.
+    /// The call of the handler of `visit`. A handler's activity never fails.
     pub(crate) fn visit(n: u64) -> Self {
         Self { role: Role::Visit, note: Some(n.to_string()), ..Self::new(VISIT) }
     }
 
-    /// What this attempt does; they count from 1.
+    /// What this attempt does. Attempts count from 1.
     pub(crate) fn deed(&self, attempt: u32) -> Deed {
         let last = self.deeds.len().saturating_sub(1);
         let at = usize::try_from(attempt.saturating_sub(1)).unwrap_or(last).min(last);
         self.deeds.get(at).copied().unwrap_or(Deed { ms: 0, how: How::Return, heeds: false })
     }
 
-    /// What it returns when it returns: from its input alone.
+    /// The result, which depends only on the input.
     pub(crate) fn result(&self) -> u64 {
         let mut hash = 0xcbf2_9ce4_8422_2325_u64 ^ u64::from(self.label);
         for byte in self.note.iter().flat_map(|note| note.bytes()) {
             hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
         }
-        // JSON's numbers are exact for every reader up to 2^53.
+        // JSON numbers are exact for every reader up to 2^53.
         hash.wrapping_mul(0x0100_0000_01b3) >> 12
     }
 
-    /// Whether it runs without end, also where attempts of it are lost: nobody serves it or it hangs, and nothing limits
-    /// it.
+    /// Whether it runs without end, also if attempts of it are lost: no worker serves it or it hangs, and no
+    /// limit ends it.
     pub(crate) fn is_endless(&self) -> bool {
         let Options { start_to_close, schedule_to_close, schedule_to_start, max_attempts, place, .. } =
             &self.options;
@@ -164,7 +166,7 @@ impl Act {
     }
 }
 
-/// A time made shorter; what was not nothing stays something.
+/// A scaled time. A time greater than 0 stays greater than 0.
 pub(crate) fn scaled(ms: u64, by: u64) -> u64 {
     ms.div_ceil(by.max(1))
 }

@@ -1,5 +1,5 @@
-//! What clients were told, against the histories: nothing acknowledged is lost, nothing is taken twice, and nobody was
-//! told what is not so.
+//! Checks the clients' answers against the histories: nothing acknowledged is lost, nothing is taken in
+//! twice, and no answer is wrong.
 
 use crate::calls::{Answer, Asked, Call, End};
 use crate::evidence::{Evidence, Findings, RunEvidence, Violation};
@@ -20,7 +20,7 @@ pub(crate) fn check(evidence: &Evidence, all: &mut Vec<Violation>) {
             (Asked::Start { request, conflict, .. }, Answer::Started { run_id }) => {
                 let there = runs.iter().any(|run| run.run_id == *run_id);
                 findings.check(there, "lost start", || format!("run {run_id} is nowhere: {call}"));
-                // One that was given somebody else's run may be given another later.
+                // A start that returned another client's run may return a different run later.
                 let first = *started.entry(request).or_insert(run_id);
                 let same = first == run_id || *conflict == Conflict::UseExisting;
                 findings.check(same, "two runs", || format!("`{request}` was told {first} before: {call}"));
@@ -45,7 +45,7 @@ pub(crate) fn check(evidence: &Evidence, all: &mut Vec<Violation>) {
     ids(evidence, all);
 }
 
-/// The run that a call was for, or all that its workflow id has had.
+/// The run that a call was for, or all runs of its workflow id.
 fn runs_of<'e>(evidence: &'e Evidence, call: &Call) -> Vec<&'e RunEvidence> {
     let meant = |run: &&RunEvidence| match &call.run_id {
         Some(run_id) => run.run_id == *run_id,
@@ -63,7 +63,8 @@ fn has(run: &RunEvidence, request: &str) -> bool {
     })
 }
 
-/// What was taken is in the history, unless the run was ended from outside before it could take it in.
+/// An acknowledged message is in the history, unless the run was terminated before it could take the message
+/// in.
 fn taken(runs: &[&RunEvidence], call: &Call, findings: &mut Findings<'_>) {
     let terminated = |run: &&RunEvidence| run.status == ExecutionStatus::Terminated;
     let so = match &call.what {
@@ -76,7 +77,7 @@ fn taken(runs: &[&RunEvidence], call: &Call, findings: &mut Findings<'_>) {
     findings.check(so, "lost message", || format!("it was acknowledged and is in no history: {call}"));
 }
 
-/// What was refused had a reason, and did not happen.
+/// A refused call had a reason for that, and had no effect.
 fn refused(runs: &[&RunEvidence], call: &Call, code: &str, findings: &mut Findings<'_>) {
     let reason = match &call.what {
         Asked::Start { conflict, reuse, .. } => {
@@ -88,14 +89,14 @@ fn refused(runs: &[&RunEvidence], call: &Call, code: &str, findings: &mut Findin
         Asked::Query | Asked::Result => false,
     };
     findings.check(reason, "refused", || format!("it should not have been: {call}"));
-    // By id, an earlier try may have met an earlier run.
+    // A call by workflow id may have met an earlier run at an earlier try.
     if let (Some(request), Some(_)) = (call.what.message(), &call.run_id) {
         let happened = runs.iter().any(|run| has(run, request));
         findings.check(!happened, "refused", || format!("it is in the history all the same: {call}"));
     }
 }
 
-/// A query shows nothing that is not durable.
+/// A query shows only durable state.
 fn seen_before(runs: &[&RunEvidence], progress: &Progress, call: &Call, findings: &mut Findings<'_>) {
     let durable = |run: &&RunEvidence| {
         let visits: BTreeSet<u64> = run.signals("visit").into_iter().collect();
@@ -109,7 +110,7 @@ fn goes_on(before: &Progress, now: &Progress) -> bool {
     more && now.steps >= before.steps
 }
 
-/// Whether the run has ended so.
+/// Whether the run ended in this way.
 fn is_end(run: &RunEvidence, end: &End) -> bool {
     let Some((_, last)) = run.events().last() else { return false };
     match (last, end) {
@@ -133,7 +134,7 @@ pub(crate) fn failed(failure: &FailureRecord) -> Option<ScriptFailed> {
     failure.data.as_ref()?.decode().ok()
 }
 
-/// Whatever a history holds was sent, so, by somebody.
+/// Every message in a history was sent by a client, with this content.
 fn messages(evidence: &Evidence, all: &mut Vec<Violation>) {
     for run in &evidence.runs {
         let mut findings = Findings { of: run.name(), all };
@@ -163,7 +164,7 @@ fn written(asked: &Asked) -> String {
     }
 }
 
-/// Whether a call that was never answered may have been made so.
+/// Whether a call that was never answered may have had this request id.
 fn is_scripted(evidence: &Evidence, workflow_id: &str, wanted: &str) -> bool {
     wanted.contains("/top-")
         || evidence.scenario.asks(workflow_id, |ask| match ask {
@@ -174,7 +175,7 @@ fn is_scripted(evidence: &Evidence, workflow_id: &str, wanted: &str) -> bool {
         })
 }
 
-/// No more runs than starts, and of each workflow id at most one that is open.
+/// There are no more runs than starts, and at most one open run per workflow id.
 fn ids(evidence: &Evidence, all: &mut Vec<Violation>) {
     let workflow_ids: BTreeSet<&str> = evidence.runs.iter().map(|run| run.workflow_id.as_str()).collect();
     for workflow_id in workflow_ids {

@@ -1,8 +1,8 @@
-//! The log against the histories: what ran was asked for, ran once under its number, and what is recorded as its outcome
-//! really happened.
+//! Checks the log against the histories: each activity that ran was scheduled, each attempt ran once, and
+//! each recorded outcome really happened.
 //!
-//! What is not asked: that attempts of one activity do not overlap, and that each recorded attempt has begun. A worker that
-//! is held dead may run on, and one that dies may never have begun what it was to run.
+//! Not checked: that attempts of one activity do not overlap, and that each recorded attempt has begun. A
+//! worker that others consider dead may run on, and one that dies may never have begun its attempts.
 
 use crate::act::Act;
 use crate::effects::{Entry, What};
@@ -10,7 +10,7 @@ use crate::evidence::{Evidence, Failures, Findings, RunEvidence, Violation};
 use abide::history::{Event, FailureKind};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// One attempt: the run, the activity, its number.
+/// One attempt: the run, the activity, the attempt's number.
 type Key<'e> = (&'e str, u64, u32);
 
 /// Checks all runs.
@@ -33,7 +33,8 @@ pub(crate) fn check(evidence: &Evidence, all: &mut Vec<Violation>) {
     too_late(evidence, all);
 }
 
-/// Whatever began was scheduled, with this input; began once; and was preceded by the failures of those before it.
+/// Every attempt that began was scheduled with this input, began once, and came after the failures of earlier
+/// attempts.
 fn begun(
     run: &RunEvidence,
     evidence: &Evidence,
@@ -44,7 +45,8 @@ fn begun(
     let failed = Failed::of(run, evidence);
     for ((_, activity, attempt), entries) in ran.iter().filter(|((of, ..), _)| *of == run.run_id) {
         let begins = entries.iter().filter(|entry| entry.what == What::Begin).count();
-        // Where nobody knows whether its transaction has committed, a transactional one is made again within the attempt.
+        // If it is unknown whether its transaction has committed, a transactional body runs again within the
+        // same attempt.
         let again = transactional.contains(activity);
         findings.check(begins == 1 || again, "began twice", || {
             format!("attempt {attempt} of activity {activity} began {begins} times")
@@ -67,10 +69,10 @@ fn begun(
     }
 }
 
-/// The attempts of a run that failed and led to another.
+/// The attempts of a run that failed and were followed by another.
 struct Failed<'e> {
     run_id: &'e str,
-    /// `None`: not known.
+    /// `None`: unknown.
     all: Option<&'e Failures>,
 }
 
@@ -79,7 +81,7 @@ impl<'e> Failed<'e> {
         Self { run_id: &run.run_id, all: evidence.failures.as_ref() }
     }
 
-    /// Those of each activity.
+    /// The failed attempts of each activity.
     fn each(&self) -> impl Iterator<Item = (u64, u32, FailureKind)> {
         let mine = self.all.into_iter().flatten().filter(|((run, _), _)| run == self.run_id);
         mine.flat_map(|((_, activity), failed)| {
@@ -87,14 +89,14 @@ impl<'e> Failed<'e> {
         })
     }
 
-    /// The last attempt that there may have been of an activity, where that is known.
+    /// The highest possible attempt of an activity, if it is known.
     fn last(&self, activity: u64) -> Option<u32> {
         let failed = self.all?.get(&(self.run_id.to_owned(), activity));
         Some(failed.map_or(1, |failed| failed.len() as u32 + 1))
     }
 }
 
-/// A recorded outcome is what the attempt told.
+/// A recorded outcome is the outcome that the attempt reported.
 fn recorded(
     run: &RunEvidence,
     evidence: &Evidence,
@@ -102,7 +104,7 @@ fn recorded(
     findings: &mut Findings<'_>,
 ) {
     let (acts, failed) = (run.acts(), Failed::of(run, evidence));
-    // By this attempt, or by any where it is not known which one it was.
+    // By this attempt, or by any attempt if it is unknown which one it was.
     let told = |activity: u64, attempt: Option<u32>, what: &dyn Fn(What) -> bool| {
         let of = |key: &Key<'_>| {
             key.0 == run.run_id && key.1 == activity && attempt.is_none_or(|attempt| attempt == key.2)
@@ -152,8 +154,9 @@ fn transactional(run: &RunEvidence) -> BTreeSet<u64> {
     run.events().filter(|(_, event)| so(event)).map(|(number, _)| number).collect()
 }
 
-/// What a transaction has written is there once where its activity has completed, and not where it has failed. One that was
-/// given up, or that its run's end left open, may have committed.
+/// A transaction's write is there exactly once if its activity has completed, and is not there if the
+/// activity has failed. If the activity was given up, or was open when its run ended, the transaction may
+/// have committed.
 fn transactions(run: &RunEvidence, evidence: &Evidence, findings: &mut Findings<'_>) {
     let (mut completed, mut failed, mut given_up) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
     for (_, event) in run.events() {
@@ -179,9 +182,9 @@ fn is_failure(what: What) -> bool {
     what == What::Fail
 }
 
-/// Nothing begins of which the end, or the close of its run, was durable before. Not so elsewhere: there an attempt was claimed
-/// before it, and the claim's answer may have been under way. Nor is an owner told of an end by one
-/// that held it dead.
+/// No attempt begins after the end of its activity, or the close of its run, was durable. Exceptions: an
+/// attempt elsewhere was claimed before that, and the claim's answer may have been in flight. And an owner
+/// does not learn of an end that was written by a worker which considered it dead.
 fn too_late(evidence: &Evidence, all: &mut Vec<Violation>) {
     let mut told = BTreeSet::new();
     let elsewhere: BTreeSet<(&str, u64)> = evidence.runs.iter().flat_map(RunEvidence::elsewhere).collect();

@@ -1,28 +1,28 @@
-//! What clients asked and what they were told: the acknowledgements that the oracle holds the histories against.
+//! The clients' calls and answers: the oracle checks the histories against these acknowledgements.
 
 use crate::scenario::{Conflict, Reuse};
 use crate::value::{Output, Progress, ScriptFailed};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// All calls of a run that have been answered, in the order of their answers. Shared by its clients.
+/// All answered calls of a simulation, in the order of their answers. Shared by its clients.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Calls(Arc<Mutex<Vec<Call>>>);
 
-/// One call: asked under one request id until the answer was certain.
+/// One call, repeated under one request id until the answer was certain.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Call {
     pub(crate) actor: usize,
     pub(crate) workflow_id: String,
-    /// The run that it was for; none: whichever was the newest.
+    /// The run that it was for. `None`: the newest one.
     pub(crate) run_id: Option<String>,
     pub(crate) what: Asked,
-    /// How often it was asked.
+    /// How often it was made.
     pub(crate) tries: u32,
     pub(crate) answer: Answer,
 }
 
-/// What was asked.
+/// The operation that was called.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Asked {
     Start { request: String, reuse: Reuse, conflict: Conflict },
@@ -34,10 +34,10 @@ pub(crate) enum Asked {
     Result,
 }
 
-/// What the answer was.
+/// The answer.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Answer {
-    /// The start gave this run.
+    /// The start returned this run.
     Started {
         run_id: String,
     },
@@ -45,14 +45,14 @@ pub(crate) enum Answer {
     Taken,
     Progress(Progress),
     Ended(End),
-    /// It was refused for good.
+    /// The call was refused permanently.
     Refused {
         code: String,
         text: String,
     },
 }
 
-/// How a run ended, as `result()` tells it.
+/// How a run ended, according to `result()`.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum End {
     Completed(Output),
@@ -78,7 +78,7 @@ impl Calls {
 }
 
 impl Asked {
-    /// The request id of a signal or a cancel: what a history keeps.
+    /// The request id of a signal or a cancellation, as a history keeps it.
     pub(crate) fn message(&self) -> Option<&str> {
         match self {
             Self::Poke { request, .. } | Self::Visit { request, .. } | Self::Cancel { request } => {

@@ -1,7 +1,7 @@
-//! Plays the scripts of a scenario's actors, as careful clients would: what may or may not have happened is asked again
-//! under the same request id, through another process where the first one is gone.
+//! Plays the scripts of a scenario's actors, like careful clients: a call that may or may not have taken
+//! effect is repeated under the same request id, through another process if the first one is gone.
 //!
-//! It reaches processes only through a [`Door`], so that real and virtual ones look the same.
+//! It reaches processes only through a [`Door`], so that real and virtual processes look the same.
 
 use crate::calls::{Answer, Asked, Call, Calls, End};
 use crate::effects::HOME;
@@ -14,34 +14,34 @@ use std::rc::Rc;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// The wait before a call is asked again, in ms.
+/// The wait before a call is repeated, in ms.
 const AGAIN: u64 = 20;
 
 /// How clients reach the processes.
 pub(crate) trait Door {
-    /// A living process, this one if it lives; waits until there is one.
+    /// Returns a living process: process `which` if it lives. Waits until there is one.
     fn enter(&self, which: u32) -> impl Future<Output = Entrance>;
 }
 
-/// A way into one process.
+/// Access to one process.
 pub(crate) struct Entrance {
     pub(crate) client: Client,
-    /// Resolves when the process has died: what was asked there is never answered.
+    /// Resolves when the process has died: its calls are never answered.
     pub(crate) gone: LocalBoxFuture<'static, ()>,
-    /// The process as a place to poll in, where it has a clock of its own.
+    /// The process as a place to poll futures, if it has its own clock.
     pub(crate) inside: Option<Rc<dyn Inside>>,
 }
 
-/// A process that has a clock of its own.
+/// A process with its own clock.
 pub(crate) trait Inside {
-    /// Polls the call there.
+    /// Polls the call in the process.
     fn ask<'f>(
         &self,
         call: LocalBoxFuture<'f, Result<Answer, Error>>,
     ) -> LocalBoxFuture<'f, Result<Answer, Error>>;
 }
 
-/// Plays all scripts to their ends; what was answered is in `calls`.
+/// Plays all scripts to their ends. `calls` receives the answered calls.
 pub(crate) async fn play<D: Door>(door: &D, scenario: &Scenario, calls: &Calls) {
     let begin = Instant::now();
     let players = scenario.actors.iter().enumerate().map(|(number, actor)| {
@@ -58,7 +58,7 @@ struct Player<'s, D> {
     program: &'s Program,
     calls: &'s Calls,
     begin: Instant,
-    /// The runs that it has started, and under which request.
+    /// The runs that the actor has started, with their request ids.
     runs: Vec<Started>,
 }
 
@@ -90,7 +90,8 @@ impl<D: Door> Player<'_, D> {
         }
     }
 
-    /// Of one workflow id only the newest run can be open: it gets what it may wait for. The others have results.
+    /// Only the newest run of a workflow id can be open: it gets the pokes that it may wait for. The others
+    /// have results.
     async fn settle(&mut self, process: u32) {
         for k in 0..self.program.pokes() {
             let request = format!("{}/top-{k}", self.number);
@@ -104,7 +105,7 @@ impl<D: Door> Player<'_, D> {
         }
     }
 
-    /// Asks until the answer is certain.
+    /// Repeats the call until the answer is certain.
     async fn ask(&mut self, process: u32, what: Asked, to: Option<Started>) {
         let mut tries = 0;
         let answer = loop {
@@ -116,14 +117,14 @@ impl<D: Door> Player<'_, D> {
                 Some(process) => process.ask(once),
                 None => once,
             };
-            // The process may be gone in the middle: then nobody knows.
+            // The process may die during the call. The outcome is then unknown.
             let answer = tokio::select! {
                 biased;
                 answer = asking => Some(answer),
                 () = &mut entrance.gone => None,
             };
             match answer {
-                // Another release takes it up.
+                // Another release will take the run up.
                 Some(Ok(Answer::Ended(End::Suspended { .. }))) if self.program.revision.is_some() => {}
                 Some(Ok(answer)) => break answer,
                 Some(Err(error)) if !self.passes(&error) => {
@@ -135,7 +136,7 @@ impl<D: Door> Player<'_, D> {
             tokio::time::sleep(Duration::from_millis(AGAIN)).await;
         };
         if let (Asked::Start { request, conflict, .. }, Answer::Started { run_id }) = (&what, &answer)
-            // Asked again, a start that was given somebody else's run may be given another.
+            // If it is repeated, a start that returned another client's run may return a different one.
             && *conflict != Conflict::UseExisting
             && self.runs.iter().all(|run| run.run_id != *run_id)
         {
@@ -145,8 +146,8 @@ impl<D: Door> Player<'_, D> {
         self.calls.add(Call { actor: self.number, workflow_id, run_id, what, tries, answer });
     }
 
-    /// Whether to ask again: the outcome is unknown, nobody answered, the database or the worker was in trouble, or it was
-    /// one of another release. All else is an answer.
+    /// Whether to repeat the call: the outcome is unknown, no worker answered, the database or the worker
+    /// failed, or the answer came from another release. Everything else is an answer.
     fn passes(&self, error: &Error) -> bool {
         let code = error.code();
         let other_release = self.program.revision.is_some() && code == "AB0409";
@@ -193,7 +194,7 @@ impl<D: Door> Player<'_, D> {
         start.task_queue(HOME).request_id(request).id_reuse_policy(reuse).id_conflict_policy(conflict).await
     }
 
-    /// A handle of one run in any process: the start that is asked again under its request id gives it.
+    /// A handle of one run in any process: its start, repeated with the same request id, returns it.
     async fn handle(&self, client: &Client, to: Option<&Started>) -> Result<Handle<Scripted>, Error> {
         let Some(Started { request, run_id }) = to else {
             return Ok(client.handle::<Scripted>(self.actor.workflow_id.clone()));

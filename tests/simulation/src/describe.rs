@@ -1,11 +1,11 @@
-//! Programs as people read them: one step a line, what is in it below it.
+//! Prints programs for people: one step per line, with its inner steps below it.
 
 use crate::act::{Act, Cancellation, Deed, How, OnError, Options, Place, Role};
 use crate::program::Step;
 use crate::revision::{Change, Revision};
 use std::fmt;
 
-/// Writes steps, indented by their depth.
+/// Prints steps, indented by their depth.
 pub(crate) fn steps(f: &mut fmt::Formatter<'_>, steps: &[Step], depth: usize) -> fmt::Result {
     let indent = "  ".repeat(depth);
     for step in steps {
@@ -32,7 +32,7 @@ pub(crate) fn steps(f: &mut fmt::Formatter<'_>, steps: &[Step], depth: usize) ->
     Ok(())
 }
 
-/// Writes what the second release does otherwise.
+/// Prints what the second release does differently.
 pub(crate) fn revision(f: &mut fmt::Formatter<'_>, revision: &Revision) -> fmt::Result {
     let Revision { at, change } = revision;
     match change {

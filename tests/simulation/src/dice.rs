@@ -1,4 +1,4 @@
-//! The one source of chance: everything random comes from a seed through this.
+//! The only source of randomness: all random values come from a seed through this.
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -12,12 +12,12 @@ impl Dice {
         Self(StdRng::seed_from_u64(seed))
     }
 
-    /// A number from 0, less than `end`.
+    /// A number from 0 to `end - 1`.
     pub(crate) fn below(&mut self, end: u64) -> u64 {
         self.0.random_range(0..end.max(1))
     }
 
-    /// A number of this range, its end included.
+    /// A number from `first` to `last`, both included.
     pub(crate) fn between(&mut self, first: u64, last: u64) -> u64 {
         first + self.below(last.saturating_sub(first) + 1)
     }
@@ -30,7 +30,7 @@ impl Dice {
         all[usize::try_from(self.below(all.len() as u64)).unwrap_or(0)]
     }
 
-    /// Mostly small, seldom large: each doubling is half as likely.
+    /// Mostly small, rarely large: each doubling is half as likely.
     pub(crate) fn tail(&mut self, first: u64, last: u64) -> u64 {
         let mut end = first.max(1);
         while end < last && self.chance(50) {
@@ -39,7 +39,7 @@ impl Dice {
         self.between(first, end.min(last))
     }
 
-    /// A time: each order of magnitude between the two is as likely as the others.
+    /// A time: each power of two between the two limits is equally likely.
     pub(crate) fn ms(&mut self, least: u64, most: u64) -> u64 {
         let least = least.max(1);
         let doublings = u64::from((most / least).max(1).ilog2());
@@ -47,7 +47,7 @@ impl Dice {
         self.between((end / 2).max(least), (end * 2).min(most).max(least))
     }
 
-    /// A place in a list of weights.
+    /// An index into a list of weights.
     pub(crate) fn weighted(&mut self, weights: &[u64]) -> usize {
         let mut at = self.below(weights.iter().sum());
         for (place, weight) in weights.iter().enumerate() {

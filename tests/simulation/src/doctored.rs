@@ -1,7 +1,7 @@
-//! Evidence in which all is well, made by hand, for tests that spoil one thing of it.
+//! Hand-made evidence without violations, for tests that change one detail of it.
 //!
-//! Three runs: `w0` needs a second attempt, is poked, and fails with a saga of two legs; `w1` sleeps and completes; `w2` is
-//! cancelled.
+//! It has three runs: `w0` needs a second attempt, is poked, and fails with a saga of two legs; `w1` sleeps
+//! and completes; `w2` is cancelled.
 
 use crate::act::{Act, Deed, How, Role};
 use crate::calls::{Answer, Asked, Call, End};
@@ -65,7 +65,7 @@ fn scenario() -> Scenario {
     Scenario { seed: 0, programs: programs(), actors: actors.collect() }
 }
 
-/// How `w0` fails.
+/// The error of `w0`.
 pub(crate) fn error() -> ScriptFailed {
     let number = |label| Value::Number(Act::new(label).result());
     let legs = vec![number(2), number(4)];
@@ -73,12 +73,12 @@ pub(crate) fn error() -> ScriptFailed {
     ScriptFailed { output: Output { value: Value::Seq(values), pokes: vec![1_001] } }
 }
 
-/// How `w1` completes.
+/// The output of `w1`.
 pub(crate) fn output() -> Output {
     Output { value: Value::Seq(vec![Value::Done]), pokes: Vec::new() }
 }
 
-/// How `w0` is recorded to have failed.
+/// The event that records the failure of `w0`.
 pub(crate) fn failed(error: &ScriptFailed) -> Event {
     let failure = FailureRecord {
         data: Some(payload(error)),
@@ -184,7 +184,7 @@ fn log() -> Vec<Entry> {
     log
 }
 
-/// A call of the actor of this number.
+/// A call of the actor with this number.
 pub(crate) fn call(actor: usize, what: Asked, answer: Answer) -> Call {
     let run_id = (!matches!(what, Asked::Start { .. })).then(|| format!("r{actor}"));
     Call { actor, workflow_id: format!("w{actor}"), run_id, what, tries: 1, answer }
@@ -210,7 +210,7 @@ fn calls() -> Vec<Call> {
     ]
 }
 
-/// Evidence in which all is well.
+/// Evidence without violations.
 pub(crate) fn good() -> Evidence {
     let (runs, log) = (runs(), log());
     let looks = vec![Look::of(&runs, log.len())];

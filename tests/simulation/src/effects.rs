@@ -1,7 +1,7 @@
-//! The activities of the simulation, and the log in which every beginning and end of an attempt is written.
+//! The activities of the simulation, and the log that records every begin and end of an attempt.
 //!
-//! The log stands for the outside world: it is shared by all processes of a run, and no fault touches it. It must never
-//! look at a clock: its order is the order of what happened.
+//! The log stands for the outside world: all processes of a simulation share it, and no fault affects it. It
+//! must never use a clock: its order is the order in which things happened.
 
 use crate::act::{Act, How};
 use abide::activity::context;
@@ -14,12 +14,12 @@ use std::time::Duration;
 
 /// The task queue of the workflows.
 pub(crate) const HOME: &str = "home";
-/// The task queue of activities that are sent away.
+/// The task queue of activities that run elsewhere.
 pub(crate) const AWAY: &str = "away";
-/// A task queue that nobody serves.
+/// A task queue that no worker serves.
 pub(crate) const NOWHERE: &str = "nowhere";
 
-/// What happened outside, in order.
+/// What happened in the outside world, in order.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Log(Arc<Mutex<Vec<Entry>>>);
 
@@ -38,7 +38,7 @@ pub(crate) struct Entry {
     pub(crate) what: What,
 }
 
-/// What a line says.
+/// The event that a line records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum What {
     Begin,
@@ -52,7 +52,7 @@ pub(crate) enum What {
 }
 
 impl Log {
-    /// A copy of what it holds now.
+    /// A copy of the current entries.
     pub(crate) fn entries(&self) -> Vec<Entry> {
         self.lock().clone()
     }
@@ -94,7 +94,7 @@ pub(crate) struct Refused {
     pub(crate) label: u32,
     pub(crate) attempt: u32,
     pub(crate) retryable: bool,
-    /// It was asked to stop.
+    /// The activity was asked to stop.
     pub(crate) stopped: bool,
 }
 
@@ -112,7 +112,7 @@ impl fmt::Display for Refused {
 
 impl std::error::Error for Refused {}
 
-/// A worker of activities that are sent away.
+/// Builds a worker for activities that run elsewhere.
 pub(crate) fn away(abide: &Abide, effects: Effects) -> abide::WorkerBuilder {
     abide.worker(AWAY).activities(effects)
 }
@@ -132,7 +132,7 @@ impl Effects {
 
 #[activity]
 impl Effects {
-    /// Does what it is told, and writes down that it did.
+    /// Does what its input says, and records it in the log.
     #[activity(retry_if = Refused::is_retryable)]
     pub(crate) async fn act(&self, told: Act) -> Result<u64, Refused> {
         let running = Running::begin(self, &told);
@@ -159,7 +159,7 @@ impl Effects {
 }
 
 impl Effects {
-    /// Does it in a transaction: what it writes there is there where it has returned, and only there.
+    /// Does the same in a transaction. What it writes there must exist exactly if it has returned.
     async fn within(
         &self,
         told: Act,
@@ -179,22 +179,22 @@ impl Effects {
     }
 }
 
-/// The user's table, in which transactional activities write.
+/// The user's table, into which transactional activities write.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Table(pub(crate) String);
 
 impl Table {
-    /// Makes it.
+    /// Creates the table.
     pub(crate) fn create(&self) -> AssertSqlSafe<String> {
         AssertSqlSafe(format!("CREATE TABLE {} (run_id TEXT, activity BIGINT)", self.0))
     }
 
-    /// Writes a row of it.
+    /// Inserts a row.
     fn insert(&self) -> AssertSqlSafe<String> {
         AssertSqlSafe(format!("INSERT INTO {} VALUES ($1, $2)", self.0))
     }
 
-    /// Reads all of them.
+    /// Selects all rows.
     pub(crate) fn select(&self) -> AssertSqlSafe<String> {
         AssertSqlSafe(format!("SELECT run_id, activity FROM {}", self.0))
     }
@@ -228,7 +228,7 @@ impl OnPostgres {
     }
 }
 
-/// An attempt that is under way: dropped before its end, it says so.
+/// A running attempt. If it is dropped before its end, it records that.
 struct Running {
     log: Log,
     entry: Entry,

@@ -1,4 +1,4 @@
-//! What a run of the simulation leaves: plain data for the oracle, whoever has gathered it.
+//! What a simulation leaves behind: plain data for the oracle, from real and virtual processes.
 
 use crate::act::Act;
 use crate::calls::Call;
@@ -11,7 +11,7 @@ use abide::{Client, Error, ExecutionStatus, Failure, IdReusePolicy, ListFilter};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-/// All of it.
+/// All evidence of one simulation.
 #[derive(Clone, Debug)]
 pub(crate) struct Evidence {
     pub(crate) scenario: Scenario,
@@ -19,56 +19,58 @@ pub(crate) struct Evidence {
     pub(crate) log: Vec<Entry>,
     /// The client's calls that were answered.
     pub(crate) calls: Vec<Call>,
-    /// The runs at the end, all of them.
+    /// All runs, as they are at the end.
     pub(crate) runs: Vec<RunEvidence>,
-    /// What was seen on the way.
+    /// What was seen during the simulation.
     pub(crate) looks: Vec<Look>,
-    /// The failed attempts that led to another, where each commit was seen: a database keeps the last one of each activity.
+    /// The failed attempts that were followed by another, if each commit was seen. (A database keeps only the
+    /// last failed attempt of each activity.)
     pub(crate) failures: Option<Failures>,
-    /// How often the transactions of each activity, by run and number, have written.
+    /// How many rows the transactions of each activity have written, by run and activity.
     pub(crate) written: BTreeMap<(String, u64), u64>,
 }
 
-/// Failed attempts, by run, activity and number.
+/// Failed attempts, by run, activity and attempt number.
 pub(crate) type Failures = BTreeMap<(String, u64), BTreeMap<u32, FailureKind>>;
 
-/// What else may have happened than what the scenario says.
+/// What may have happened beside what the scenario says.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Weather {
-    /// Workers may have been lost, or held dead, and attempts with them.
+    /// Workers may have been lost, or considered dead, and their attempts with them.
     pub(crate) losses: bool,
-    /// Things may have taken longer than they say: pauses, a slow machine.
+    /// Things may have taken longer than planned, because of pauses or a slow machine.
     pub(crate) delays: bool,
 }
 
-/// One run of a workflow at the end.
+/// One run of a workflow, as it is at the end.
 #[derive(Clone, Debug)]
 pub(crate) struct RunEvidence {
     pub(crate) workflow_id: String,
     pub(crate) run_id: String,
     pub(crate) status: ExecutionStatus,
-    /// Why it is suspended, where it is.
+    /// Why it is suspended, if it is.
     pub(crate) suspension: Option<String>,
     pub(crate) history: Vec<JournalRow>,
 }
 
-/// What was durable at a moment of which it is known how long the log was: what begins later begins too late.
+/// The durable state at a moment, with the length of the log at that moment. Attempts that begin later begin
+/// too late.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Look {
-    /// How many lines the log had when the reading was over.
+    /// How many lines the log had when the reading had ended.
     pub(crate) log: usize,
-    /// Activities whose end was in the history, by run and number.
+    /// Activities whose end was in the history, by run and activity.
     pub(crate) ended: BTreeSet<(String, u64)>,
     /// Runs that had closed.
     pub(crate) closed: BTreeSet<String>,
 }
 
-/// A broken rule.
+/// A violated rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Violation {
-    /// The rule's name, one word or a few.
+    /// The rule's name, in a few words.
     pub(crate) rule: &'static str,
-    /// The workflow id, or what else it is about.
+    /// The workflow id, or another subject of the violation.
     pub(crate) of: String,
     pub(crate) text: String,
 }
@@ -90,7 +92,7 @@ impl Findings<'_> {
         self.all.push(Violation { rule, of: self.of.clone(), text: text.into() });
     }
 
-    /// Adds it unless `holds`.
+    /// Adds a violation unless `holds`.
     pub(crate) fn check(&mut self, holds: bool, rule: &'static str, text: impl FnOnce() -> String) {
         if !holds {
             self.add(rule, text());
@@ -99,24 +101,24 @@ impl Findings<'_> {
 }
 
 impl RunEvidence {
-    /// The events, each with its number.
+    /// The events with their numbers.
     pub(crate) fn events(&self) -> impl Iterator<Item = (u64, &Event)> {
         (1..).zip(self.history.iter().flat_map(|row| &row.events))
     }
 
-    /// For people: the workflow id, and enough of the run's.
+    /// A name for people: the workflow id, and the end of the run id.
     pub(crate) fn name(&self) -> String {
         let run = &self.run_id;
         format!("{} (run ..{})", self.workflow_id, run.get(run.len().saturating_sub(6)..).unwrap_or(run))
     }
 
-    /// Its program, as its history has it.
+    /// The program in its history.
     pub(crate) fn program(&self) -> Option<Program> {
         let Some((_, Event::Started { input, .. })) = self.events().next() else { return None };
         input.decode::<(Program,)>().ok().map(|(program,)| program)
     }
 
-    /// What each activity was told.
+    /// The input of each activity.
     pub(crate) fn acts(&self) -> BTreeMap<u64, Act> {
         let told = |(number, event): (u64, &Event)| match event {
             Event::ActivityScheduled { input, .. } => Some((number, input.decode::<(Act,)>().ok()?.0)),
@@ -125,7 +127,7 @@ impl RunEvidence {
         self.events().filter_map(told).collect()
     }
 
-    /// The numbers of the signals of this name, in their order.
+    /// The numbers in the signals of this name, in their order.
     pub(crate) fn signals(&self, wanted: &str) -> Vec<u64> {
         let number = |(_, event): (u64, &Event)| match event {
             Event::Signaled { name, input, .. } if name == wanted => {
@@ -165,17 +167,18 @@ impl RunEvidence {
 }
 
 impl Look {
-    /// What these runs say, read before the log had so many lines.
+    /// The state of these runs. `log`: the length of the log after they were read.
     pub(crate) fn of(runs: &[RunEvidence], log: usize) -> Self {
         let closed = runs.iter().filter(|run| !run.status.is_open()).map(|run| run.run_id.clone());
         Self { log, ended: runs.iter().flat_map(RunEvidence::ended).collect(), closed: closed.collect() }
     }
 }
 
-/// Reads all runs through the public API: those that are listed, each found again by the start that made it.
+/// Reads all runs through the public API: those in the list. Each is found again by the start that created
+/// it.
 ///
 /// # Errors
-/// Those of the database, and a run that no start of the scenario has made.
+/// Those of the database, and a run that no start of the scenario has created.
 pub(crate) async fn gather(client: &Client, scenario: &Scenario) -> Result<Vec<RunEvidence>, Failure> {
     let mut listed = BTreeMap::new();
     let mut filter = ListFilter::new();

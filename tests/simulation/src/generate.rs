@@ -1,7 +1,7 @@
-//! Makes scenarios from seeds: small ones mostly, and now and then a larger one.
+//! Generates scenarios from seeds: mostly small ones, sometimes a larger one.
 //!
-//! What it makes always ends: a step that cannot end by itself stands only where something beside it does, and each
-//! script sends the pokes that its program waits for. The model relies on that.
+//! A generated scenario always ends. A step that cannot end by itself occurs only beside another step that
+//! ends, and each script sends the pokes that its program waits for. The model relies on that.
 
 use crate::act::{Act, Cancellation, Deed, How, OnError, Options, Place, Role};
 use crate::dice::Dice;
@@ -9,7 +9,7 @@ use crate::program::{Draw, Fan, Leg, NEVER, Program, SagaEnd, Step, Then};
 use crate::revision::{Change, Revision};
 use crate::scenario::Scenario;
 
-/// How deep steps hold steps.
+/// How deep steps may be nested.
 const DEPTH: u32 = 3;
 /// The most activities in a fan.
 const WIDE: u64 = 24;
@@ -26,11 +26,11 @@ impl Scenario {
     }
 }
 
-/// Where a step is to stand.
+/// The constraints of a step's place.
 #[derive(Clone, Copy)]
 struct Spot {
     depth: u32,
-    /// Something beside it ends, so that it need not.
+    /// A step beside it ends, so it need not end.
     endless: bool,
     /// It may end the run.
     stops: bool,
@@ -40,7 +40,7 @@ struct Maker<'d> {
     dice: &'d mut Dice,
     labels: u32,
     sagas: u32,
-    /// How many steps it may still make.
+    /// How many more steps it may generate.
     budget: u32,
     pokes: u32,
 }
@@ -66,7 +66,7 @@ impl<'d> Maker<'d> {
         Program { name, steps, revision }
     }
 
-    /// Nothing that a script or another step relies on.
+    /// A change that does not affect anything that a script or another step relies on.
     fn revision(&mut self, steps: &[Step]) -> Revision {
         let at = usize::try_from(self.dice.below(steps.len() as u64)).unwrap_or(0);
         let leaves = matches!(steps[at], Step::Act(_) | Step::Sleep { .. } | Step::Draw { .. });
@@ -91,7 +91,7 @@ impl<'d> Maker<'d> {
         if spot.depth >= DEPTH || self.budget == 0 {
             return self.leaf(spot);
         }
-        // Ends of the run are no matter of course: most of a program would never be reached.
+        // Steps that end the run are rare: otherwise most of a program would never be reached.
         let stop = if spot.stops { 2 } else { 0 };
         match self.dice.weighted(&[50, 8, 9, 5, 8, 8, 6, 9, 5, stop]) {
             0 => self.leaf(spot),
@@ -177,7 +177,7 @@ impl<'d> Maker<'d> {
             _ => Fan::BufferUnordered { width },
         };
         let mut acts: Vec<Act> = (0..count).map(|_| self.act(Role::Plain)).collect();
-        // One in many that raises is enough.
+        // At most the first of many activities raises its error.
         acts.iter_mut().skip(1).for_each(|act| act.on_error = OnError::Keep);
         Step::Fan { how, acts }
     }
@@ -205,30 +205,30 @@ impl<'d> Maker<'d> {
     }
 }
 
-/// Activities.
+/// Generates activities.
 impl Maker<'_> {
     fn label(&mut self) -> u32 {
         self.labels += 1;
         self.labels
     }
 
-    /// Any that ends.
+    /// Any activity that ends.
     fn act(&mut self, role: Role) -> Act {
         let mut act = self.simple_act(role);
         if self.dice.chance(25) {
             act.on_error = OnError::Raise;
         }
         match self.dice.below(20) {
-            // Hangs, is cut off, and then goes well or was given its last attempt.
+            // Hangs, is timed out, and then succeeds or has had its last attempt.
             0..=1 => {
-                // Room for what goes well: it is not to be cut off for ever.
+                // The limit leaves enough time for the deeds that return: they must not time out for ever.
                 let longest = act.deeds.iter().map(|deed| deed.ms).max().unwrap_or(0);
                 act.options.start_to_close = Some(self.dice.ms(10, 800) + longest * 2 + 100);
                 let hangs = usize::try_from(self.dice.between(1, 2)).unwrap_or(1);
                 act.deeds.splice(0..0, std::iter::repeat_n(hang(), hangs));
                 act.options.max_attempts = if self.dice.chance(40) { 2 } else { 0 };
             }
-            // Too slow for a limit, perhaps.
+            // Possibly too slow for its limit.
             2 => {
                 let ms = self.dice.ms(20, 800);
                 act.options.start_to_close = Some(ms);
@@ -260,7 +260,7 @@ impl Maker<'_> {
         act
     }
 
-    /// One whose result is known, whatever happens: it has attempts without end, and at last it returns.
+    /// An activity whose result is known in every case: it has unlimited attempts, and finally returns.
     fn simple_act(&mut self, role: Role) -> Act {
         let label = self.label();
         let mut deeds: Vec<Deed> = Vec::new();
@@ -281,7 +281,7 @@ impl Maker<'_> {
 
     fn endless_act(&mut self) -> Act {
         let mut act = self.simple_act(Role::Plain);
-        // One that is left alone would hang on beyond its workflow.
+        // An abandoned activity would hang beyond the end of its workflow.
         if act.options.cancellation == Cancellation::Abandon {
             act.options.cancellation = Cancellation::Try;
         }

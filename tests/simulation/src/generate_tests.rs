@@ -1,4 +1,4 @@
-//! Scenarios are the same for the same seed, and keep the generator's promises.
+//! A seed always gives the same scenario, and scenarios keep the generator's guarantees.
 
 use crate::act::{Act, How, VISIT};
 use crate::model::least;
@@ -29,7 +29,7 @@ fn programs_end_and_name_each_activity_once() {
     }
 }
 
-/// What is left alone when its workflow drops it must end by itself.
+/// An activity that its workflow abandons must end by itself.
 #[test]
 fn nothing_hangs_where_nobody_stops_it() {
     let abandoned = |act: &&Act| act.options.cancellation == crate::act::Cancellation::Abandon;
@@ -62,7 +62,7 @@ fn each_actor_starts_first_and_settles_last() {
     }
 }
 
-/// Everything that programs can say is said in a thousand seeds.
+/// A thousand seeds contain every kind of step.
 #[test]
 fn every_kind_of_step_comes_up() {
     let mut kinds = BTreeSet::new();

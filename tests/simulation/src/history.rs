@@ -1,4 +1,5 @@
-//! Rules of one run's history by itself: it joins up, it begins and closes once, and what began in it ends at most once.
+//! Rules for the history of one run: it has no gaps, it begins and closes once, and what began in it ends at
+//! most once.
 
 use crate::evidence::{Findings, RunEvidence};
 use abide::ExecutionStatus;
@@ -16,14 +17,15 @@ pub(crate) fn check(run: &RunEvidence, findings: &mut Findings<'_>) {
     }
 }
 
-/// Rows without gaps, and times that never go back.
+/// The rows have no gaps, and the times never go back.
 fn rows(run: &RunEvidence, findings: &mut Findings<'_>) {
     let (mut next, mut at_ms) = (1, i64::MIN);
     for row in &run.history {
         let seq = row.seq.0;
         findings.check(seq == next, "gap", || format!("a row begins with event {seq}, not {next}"));
         findings.check(!row.events.is_empty(), "gap", || format!("the row of event {seq} is empty"));
-        // Whoever terminates from outside writes the time at which he asked, which may be earlier.
+        // A termination from outside is written with the time at which it was requested, which may be
+        // earlier.
         let terminated = matches!(row.events[..], [Event::Terminated { .. }]);
         findings
             .check(row.at_ms >= at_ms || terminated, "time", || format!("time went back before event {seq}"));
@@ -31,12 +33,12 @@ fn rows(run: &RunEvidence, findings: &mut Findings<'_>) {
     }
 }
 
-/// The first event is the start, a close is the last one, and the status says the same. Nothing is left open.
+/// The first event is the start, a close is the last event, and the status agrees. Nothing stays open.
 fn ends(run: &RunEvidence, findings: &mut Findings<'_>) {
     let count = run.events().count() as u64;
     for (number, event) in run.events() {
         let started = matches!(event, Event::Started { .. });
-        // One that nobody had begun may be terminated.
+        // A run that no worker has begun may be terminated.
         let never = count == 1 && matches!(event, Event::Terminated { .. });
         findings.check(never || started == (number == 1), "start", || format!("event {number} is {event:?}"));
         if event.is_close() && number != count {
@@ -63,7 +65,7 @@ fn ends(run: &RunEvidence, findings: &mut Findings<'_>) {
     }
 }
 
-/// The signals that a first turn takes in are counted by its start, and come before a cancellation.
+/// The start counts the signals that the first turn takes in, and they come before a cancellation.
 fn early(run: &RunEvidence, findings: &mut Findings<'_>) {
     let first = run.history.first().map_or(&[][..], |row| &row.events);
     let [Event::Started { early, .. }, rest @ ..] = first else { return };
@@ -78,7 +80,7 @@ fn early(run: &RunEvidence, findings: &mut Findings<'_>) {
         .check(late == 0, "early", || format!("{late} signals came after a cancellation in its first turn"));
 }
 
-/// What is open on the way through a history.
+/// What is open at a point of the history.
 #[derive(Default)]
 struct Open {
     activities: BTreeSet<u64>,

@@ -1,8 +1,8 @@
-//! The one workflow of the simulation: does what its program says, with the engine's own words.
+//! The only workflow of the simulation: it does what its program says, with the engine's API.
 //!
-//! Workflow code: nothing here may depend on anything but the program, what the engine answers, and signals.
+//! This is workflow code: it may depend only on the program, the engine's answers, and signals.
 //!
-//! It is built twice, as `interpret` and as `revised`, which are two releases of one workflow.
+//! It is compiled twice, as `interpret` and as `revised`: two releases of one workflow.
 
 use crate::act::{Act, Cancellation, OnError, Options, Place};
 use crate::effects::{AWAY, Effects, HOME, NOWHERE, OnSqlite, Refused};
@@ -17,10 +17,10 @@ use std::pin::Pin;
 use std::time::Duration;
 use workflow::WorkflowFuture;
 
-/// Steps under way. Boxed, since steps hold steps.
+/// Running steps. Boxed, because steps contain steps.
 type Flow = Pin<Box<dyn WorkflowFuture<Output = Value>>>;
 
-/// The state: what signals have brought, and how far it is.
+/// The state: the data of received signals, and the number of begun steps.
 #[derive(Default)]
 pub(crate) struct Scripted {
     steps: u64,
@@ -28,7 +28,7 @@ pub(crate) struct Scripted {
     visits: Vec<u64>,
 }
 
-/// Which of the two this is.
+/// Which of the two releases this is.
 fn release() -> Release {
     if module_path!().ends_with("revised") { Release::Second } else { Release::First }
 }
@@ -176,13 +176,13 @@ impl Scripted {
         task.await.unwrap_or(Value::Aborted)
     }
 
-    /// Counts.
+    /// Records the poke.
     #[signal]
     pub(crate) fn poke(&mut self, n: u64) {
         self.pokes.push(n);
     }
 
-    /// Runs an activity before it counts.
+    /// Runs an activity, then records the visit.
     #[signal]
     pub(crate) async fn visit(&mut self, n: u64) {
         let visited = call(Act::visit(n)).await;
@@ -205,12 +205,12 @@ fn limited(ended: Result<Value, Elapsed>) -> Value {
     ended.map_or(Value::Elapsed, |value| Value::In(Box::new(value)))
 }
 
-/// A branch that is out of every race.
+/// A branch that never wins a race.
 fn idle() -> Flow {
     Box::pin(workflow::sleep(Duration::MAX).map(|()| Value::Done))
 }
 
-/// A branch of a `try_join!`: an error where it ends the run.
+/// A branch of a `try_join!`. It is an error if it ends the run.
 #[workflow::helper]
 async fn unbroken((branch, flow): (usize, Flow)) -> Result<Value, Value> {
     let value = flow.await;
@@ -220,7 +220,7 @@ async fn unbroken((branch, flow): (usize, Flow)) -> Result<Value, Value> {
     }
 }
 
-/// An activity under way. Boxed, since there are two.
+/// A running activity. Boxed, because there are two types.
 type Calling = Pin<Box<dyn WorkflowFuture<Output = Result<u64, ActivityError<Refused>>>>>;
 
 /// The activity's call with all its options.
@@ -231,7 +231,7 @@ fn call(act: Act) -> Calling {
         Place::Here => Box::pin(with(options, Effects::act(act))),
         Place::Away => Box::pin(with(options, Effects::act(act)).task_queue(AWAY)),
         Place::Nowhere => Box::pin(with(options, Effects::act(act)).task_queue(NOWHERE)),
-        // Known by its name, which is the same on both databases.
+        // The activity is identified by its name, which is the same on both databases.
         Place::Within => Box::pin(with(options, OnSqlite::act(act))),
     }
 }
@@ -289,7 +289,7 @@ fn seen(on_error: OnError, ended: Result<u64, ActivityError<Refused>>) -> Value 
     }
 }
 
-/// Many at once; told in the order in which they were asked for, however they end.
+/// Many activities at once. The results are in the order of the calls, however they end.
 #[workflow::helper]
 async fn fan(how: Fan, acts: Vec<Act>) -> Value {
     let calls = acts.into_iter().enumerate().map(|(at, act)| {
@@ -314,7 +314,7 @@ async fn fan(how: Fan, acts: Vec<Act>) -> Value {
     if matches!(how, Fan::Unordered | Fan::BufferUnordered { .. }) {
         all.sort_by_key(|(at, _)| *at);
     }
-    // Not sorted where the combinator promises the order: the model sees it where it is another.
+    // Not sorted if the combinator guarantees the order: the model then sees a wrong order.
     let at = |place: usize, (at, value): (usize, Value)| match place == at {
         true => value,
         false => Value::Failed(Trouble::Other(format!("result {at} came in place {place}"))),
@@ -330,7 +330,7 @@ async fn draw(what: Draw, mut act: Act) -> Value {
         Draw::Uuid => workflow::uuid().to_string(),
         Draw::Now => workflow::now().as_millisecond().to_string(),
         Draw::SideEffect => {
-            // What it reads differs on a replay, which has to take the recorded value instead.
+            // The closure's result differs on a replay, which must use the recorded value instead.
             let info = workflow::info();
             workflow::side_effect(move || format!("{} {}", info.history_len, info.is_replaying)).await
         }
@@ -368,7 +368,7 @@ async fn saga(legs: Vec<Leg>, end: SagaEnd) -> Value {
     Value::Saga { legs: values, failures }
 }
 
-/// A worker of this release of the workflow, and of its activities.
+/// Builds a worker for this release of the workflow, and for its activities.
 pub(crate) fn home(abide: &Abide, effects: Effects) -> abide::WorkerBuilder {
     let build = match release() {
         Release::First => "first",

@@ -1,9 +1,10 @@
-//! Random workflows under random faults, against a model of what they may come to:
+//! Random workflows under random faults, checked against a model of their possible results:
 //! `cargo run -p simulation -- --store sqlite --runs 20`.
 //!
-//! A seed gives a scenario: programs, and what clients do with them. It is played on several processes over one database
-//! while they are paused and killed; then the oracle holds the histories against what ran and what the clients were told.
-//! The first seed that breaks a rule is told with all of it, and the command that plays it again.
+//! A seed gives a scenario: programs, and what clients do with them. It is played on several processes over
+//! one database, while processes are paused and killed. Then the oracle checks the histories against what ran
+//! and what the clients were told. The first seed that violates a rule is printed with all its data, and with
+//! the command that plays it again.
 
 mod act;
 mod answers;
@@ -23,7 +24,7 @@ mod oracle;
 mod program;
 mod real;
 mod report;
-/// The workflow's code once more, as another release has it.
+/// The workflow's code once more, as another release.
 #[allow(clippy::duplicate_mod)]
 #[path = "interpret.rs"]
 mod revised;
@@ -52,34 +53,34 @@ use std::time::{Duration, Instant};
 #[derive(Parser)]
 #[command(about = "Random workflows under random faults, against a model of what they may come to")]
 struct Args {
-    /// How many seeds, one after the other.
+    /// How many seeds to play, one after the other.
     #[arg(long, default_value_t = 100)]
     runs: u64,
-    /// The first of them.
+    /// The first seed.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Begins no further seed after so many seconds.
+    /// Begins no further seed after this many seconds.
     #[arg(long)]
     seconds: Option<u64>,
-    /// On which store: `memory` is virtual time, the others are real.
+    /// The store. `memory` uses virtual time, the others real time.
     #[arg(long, value_enum, default_value = "memory")]
     store: StoreKind,
-    /// Runs each seed twice, which must come to the same to the last line of its trace.
+    /// Plays each seed twice. Both traces must be the same to the last line.
     #[arg(long)]
     twice: bool,
-    /// On real stores: no faults, nobody dies, nothing breaks off.
+    /// On real stores: no faults, no killed processes, no interrupted calls.
     #[arg(long)]
     calm: bool,
-    /// Goes on after a seed that breaks a rule, and tells its violations only.
+    /// Continues after a seed that violates a rule, and prints only its violations.
     #[arg(long)]
     keep_going: bool,
     /// Prints each scenario before it is played.
     #[arg(long)]
     show: bool,
-    /// Plays against an engine with this known mistake: it has to be found.
+    /// Plays against an engine with this known bug, which must be found.
     #[arg(long)]
     mutant: Option<String>,
-    /// Prints the names of the known mistakes.
+    /// Prints the names of the known bugs.
     #[arg(long)]
     list_mutants: bool,
 }
@@ -95,7 +96,7 @@ fn main() -> ExitCode {
     let args = Args::parse();
     let hook = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
-        // A program's own is no news.
+        // A panic of a program is expected, so it is not printed.
         if panic.payload_as_str() != Some(revision::BUG) {
             hook(panic);
         }
@@ -111,7 +112,7 @@ fn main() -> ExitCode {
     match args.store {
         StoreKind::Memory => all(&args, |seed| {
             let outcome = world::run(seed, false);
-            // Run again for those who will read it.
+            // Play it again, with a trace for people.
             if outcome.violations.is_empty() { outcome } else { world::run(seed, true) }
         }),
         StoreKind::Sqlite => on_real(&args, &Store::Sqlite),

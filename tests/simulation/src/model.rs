@@ -1,10 +1,11 @@
-//! What a program may come to.
+//! The possible results of a program.
 //!
-//! The value of a run is a tree of its program's shape, and is checked place by place. Most places are exact, whatever the
-//! timing and whoever dies: activities that have attempts without end and at last return, drawn values, sleeps, joins,
-//! fans, sagas, waits for pokes that cannot be cut short. Only a predicate are: which branch of a `select!` won or broke a
-//! `try_join!` (one that can end; of plain sleeps the shortest), whether a limit ran out (not before what is in it could
-//! have ended, and always before what never ends), and which error an activity with few attempts or a limit has come to.
+//! The value of a run is a tree with the shape of its program, and is checked node by node. Most nodes are
+//! exact, whatever the timing and the killed processes: activities with unlimited attempts that finally
+//! return, drawn values, sleeps, joins, fans, sagas, and waits for pokes without a limit. Only a predicate is
+//! checked for three things. Which branch of a `select!` won or broke a `try_join!`: one that can end, and of
+//! plain sleeps the shortest. Whether a limit ran out: not before the steps inside could have ended, and
+//! always if they never end. And which error an activity with few attempts or a limit ended with.
 
 use crate::act::{Act, How, OnError, Place};
 use crate::evidence::Weather;
@@ -18,15 +19,15 @@ pub(crate) struct Facts {
     pub(crate) weather: Weather,
     /// How many pokes its history has.
     pub(crate) pokes: usize,
-    /// How many of them came before it began.
+    /// How many of the pokes came before it began.
     pub(crate) early_pokes: usize,
-    /// The reason of the cancellation that its history has.
+    /// The reason of the cancellation in its history.
     pub(crate) cancelled: Option<String>,
-    /// What its activities were given, by label.
+    /// The notes that its activities received, by label.
     pub(crate) notes: BTreeMap<u32, String>,
 }
 
-/// What is wrong with this output of this program; empty where nothing is.
+/// What is wrong with this output of this program. Empty if nothing is wrong.
 pub(crate) fn check(program: &Program, output: &Output, facts: &Facts) -> Vec<String> {
     let mut model = Model { facts, place: Vec::new(), wrong: Vec::new() };
     model.sequence(&program.steps, &output.value);
@@ -35,7 +36,7 @@ pub(crate) fn check(program: &Program, output: &Output, facts: &Facts) -> Vec<St
 
 struct Model<'f> {
     facts: &'f Facts,
-    /// Where in the program it is.
+    /// The current place in the program.
     place: Vec<String>,
     wrong: Vec<String>,
 }
@@ -116,13 +117,13 @@ impl Model<'_> {
         match value {
             Value::In(value) => {
                 self.within("in", |model| model.sequence(body, value));
-                // One that ends the run may end it early.
+                // A step that ends the run may end the body early.
                 if value.stops().is_none() && least.is_none_or(|least| least > ms) {
                     self.wrong(format!("{body:?} cannot end within {ms}"));
                 }
             }
             Value::Elapsed => {
-                // Both timers begin in one turn, and fire in the order of their times.
+                // Both timers start in one turn, and fire in the order of their times.
                 if let [Step::Sleep { ms: sleep }] = body
                     && *sleep <= ms
                 {
@@ -138,7 +139,7 @@ impl Model<'_> {
         match (ms, value) {
             (None, Value::Done) if came => {}
             (Some(_), Value::In(value)) if came && **value == Value::Done => {}
-            // What came before it began is there whenever it asks.
+            // Pokes from before it began are always there when it checks.
             (Some(_), Value::Elapsed) if pokes as usize > self.facts.early_pokes => {}
             _ => self.wrong(format!("{value:?} of {pokes} pokes, where {} came", self.facts.pokes)),
         }
@@ -160,7 +161,7 @@ impl Model<'_> {
         }
     }
 
-    /// Of branches that are plain sleeps the shortest fires first, and of equals the first.
+    /// If all branches are plain sleeps, the shortest fires first; of equal ones, the first.
     fn race(&mut self, branches: &[Vec<Step>], won: usize) {
         let sleep = |branch: &Vec<Step>| match branch[..] {
             [Step::Sleep { ms }] => Some(ms),
@@ -214,14 +215,14 @@ impl Model<'_> {
     }
 }
 
-/// What an activity may come to.
+/// The possible results of an activity.
 struct May<'a> {
     act: &'a Act,
     weather: Weather,
 }
 
 impl May<'_> {
-    /// Whether there may be such an attempt.
+    /// Whether there may be an attempt with this number.
     fn has(&self, attempt: u32) -> bool {
         let most = self.act.options.max_attempts;
         self.act.options.place != Place::Nowhere && attempt >= 1 && (most == 0 || attempt <= most)
@@ -236,12 +237,12 @@ impl May<'_> {
     }
 
     fn reaches(&self, attempt: u32) -> bool {
-        // Beyond its deeds the last one repeats itself: what passes once passes always.
+        // Attempts beyond the deeds repeat the last deed. If it passes once, it always passes.
         let distinct = u32::try_from(self.act.deeds.len()).unwrap_or(u32::MAX).saturating_add(1);
         self.has(attempt) && (1..attempt.min(distinct)).all(|earlier| self.passes(earlier))
     }
 
-    /// Whether a failure may be final that another attempt could mend.
+    /// Whether a failure that another attempt could fix may be final.
     fn last(&self, attempt: u32) -> bool {
         attempt == self.act.options.max_attempts || self.act.options.schedule_to_close.is_some()
     }
@@ -284,8 +285,8 @@ impl May<'_> {
     }
 }
 
-/// How long these steps take at the least, by the workflow's own timers; none: they never end. An end of the run in them
-/// makes it shorter.
+/// The least time that these steps take, according to the workflow's own timers. `None`: they never end. A
+/// step that ends the run makes it shorter.
 pub(crate) fn least(steps: &[Step]) -> Option<u64> {
     steps.iter().try_fold(0_u64, |sum, step| Some(sum.saturating_add(least_of(step)?)))
 }
@@ -298,7 +299,7 @@ fn least_of(step: &Step) -> Option<u64> {
         Step::Act(act) if act.is_endless() => None,
         Step::Until { pokes, ms: None } if *pokes >= NEVER => None,
         Step::Until { pokes, ms: Some(ms) } if *pokes >= NEVER => Some(*ms),
-        // A limit ends it where it would take longer.
+        // A limit ends the body if it would take longer.
         Step::Timeout { ms, body } => Some(least(body).map_or(*ms, |least| least.min(*ms))),
         Step::Join { branches } => all(branches)?.into_iter().max(),
         Step::Select { branches } => branches.iter().filter_map(|branch| least(branch)).min(),

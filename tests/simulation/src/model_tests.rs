@@ -1,4 +1,4 @@
-//! The model takes what a program may come to, and nothing else.
+//! The model accepts the possible results of a program, and nothing else.
 
 use crate::act::{Act, Cancellation, Deed, How, OnError, Options, Place};
 use crate::evidence::Weather;
@@ -20,7 +20,7 @@ fn fits(weather: Weather, step: &Step, value: &Value) -> bool {
     check(&program, &output, &facts(weather)).is_empty()
 }
 
-/// Which of these values the step may have in calm and in rough weather: two digits each.
+/// Which of these values the step may have, without faults and with faults.
 #[track_caller]
 fn may(step: &Step, expected: &[(&Value, bool, bool)]) {
     for (value, calm, rough) in expected {

@@ -1,11 +1,11 @@
-//! The engine's mutants, by name: which there are, and which one lives in this run.
+//! The engine's mutants by name: the list, and the one that is active in this run.
 
 use std::process::ExitCode;
 
 #[cfg(feature = "mutants")]
 use abide::__private::mutant::{self, FoundBy, Mutant};
 
-/// Makes this one live.
+/// Activates this mutant.
 #[cfg(feature = "mutants")]
 pub(crate) fn let_live(name: &str) -> Result<(), String> {
     let found: Mutant = name.parse()?;
@@ -21,7 +21,7 @@ pub(crate) fn let_live(name: &str) -> Result<(), String> {
     }
 }
 
-/// Prints all of them.
+/// Prints all mutants.
 #[cfg(feature = "mutants")]
 pub(crate) fn list() -> ExitCode {
     for mutant in Mutant::ALL {

@@ -1,8 +1,9 @@
-//! Whether what has happened may happen: every promise that can be checked from outside, over plain data.
+//! Decides whether what happened is allowed: checks every guarantee that can be checked from outside, on
+//! plain data.
 //!
-//! The rules, by where they are: `history` (one history by itself), `attempts` (what ran), `answers` (what clients were
-//! told), `sagas`, and here what each run came to, by `model`. What is promised, and what is not, is in
-//! `docs/guarantees.md`.
+//! The rules are in `history` (one history alone), `attempts` (what ran), `answers` (what clients were told)
+//! and `sagas`. This module checks the result of each run, with `model`. `docs/guarantees.md` says what is
+//! guaranteed and what is not.
 
 use crate::act::{Cancellation, Role};
 use crate::evidence::{Evidence, Findings, RunEvidence, Violation};
@@ -14,7 +15,7 @@ use crate::{answers, attempts, history, sagas};
 use abide::ExecutionStatus;
 use abide::history::Event;
 
-/// All rules that this evidence shows to be broken; empty where all is well.
+/// All rules that this evidence violates. Empty if there are none.
 pub(crate) fn check(evidence: &Evidence) -> Vec<Violation> {
     let mut all = Vec::new();
     for run in &evidence.runs {
@@ -35,7 +36,8 @@ pub(crate) fn check(evidence: &Evidence) -> Vec<Violation> {
     all
 }
 
-/// What the run did is what its program may do. Where two releases make two programs of it, a whole history is of one of them.
+/// The run did what its program allows. If two releases make two programs of it, the whole history is of one
+/// of them.
 fn as_programmed(evidence: &Evidence, run: &RunEvidence, program: &Program) -> Vec<Violation> {
     let of_release = |program: Program| {
         let mut all = Vec::new();
@@ -48,7 +50,7 @@ fn as_programmed(evidence: &Evidence, run: &RunEvidence, program: &Program) -> V
     program.releases().into_iter().map(of_release).min_by_key(Vec::len).unwrap_or_default()
 }
 
-/// The end of a run is one that its program, and what was asked of it, may come to.
+/// The end of the run is possible for its program and for the calls that it received.
 fn outcome(evidence: &Evidence, run: &RunEvidence, program: &Program, findings: &mut Findings<'_>) {
     let asked = |what: &dyn Fn(&Ask) -> bool| evidence.scenario.asks(&run.workflow_id, what);
     match run.events().last() {
@@ -107,7 +109,7 @@ fn value(
     model::check(program, output, &facts).into_iter().for_each(|wrong| findings.add("outcome", wrong));
 }
 
-/// The first request to cancel that it took in: the event, and its reason.
+/// The first request to cancel that the run took in: the event, and its reason.
 fn cancellation(run: &RunEvidence) -> Option<(u64, String)> {
     run.events().find_map(|(number, event)| match event {
         Event::CancelRequested { reason, .. } => Some((number, reason.clone())),
@@ -115,7 +117,8 @@ fn cancellation(run: &RunEvidence) -> Option<(u64, String)> {
     })
 }
 
-/// A program that does not decide for itself is dropped by a cancel: it asks for nothing more, and completes no more.
+/// A program that does not handle cancellation is dropped by it: after that it issues no commands and does
+/// not complete.
 fn cancelled(run: &RunEvidence, program: &Program, findings: &mut Findings<'_>) {
     let Some((at, _)) = cancellation(run) else { return };
     let shielded = |step: &&Step| {
@@ -138,7 +141,8 @@ fn cancelled(run: &RunEvidence, program: &Program, findings: &mut Findings<'_>) 
             format!("cancelled by event {at}, it went on: event {number} is {event:?}")
         });
     }
-    // A run that had its result waits at its close for those that it had asked to stop, or for messages of the same turn.
+    // A run that had its result waits at its close for activities that it asked to stop, or for messages of
+    // the same turn.
     let waits = program
         .all()
         .iter()

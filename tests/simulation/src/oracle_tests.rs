@@ -1,4 +1,5 @@
-//! The oracle sees each kind of violation: one thing of good evidence is spoilt, and the rule that says so is named.
+//! The oracle detects each kind of violation: each test changes one detail of good evidence and names the
+//! violated rule.
 
 use crate::act::{Act, Role};
 use crate::calls::{Answer, Asked, Call, End};
@@ -13,7 +14,7 @@ use abide::ExecutionStatus;
 use abide::history::{Event, EventId, FailureKind, FailureRecord};
 use std::collections::BTreeMap;
 
-/// What is spoilt is told by this rule, in these words.
+/// Asserts that the change is reported under this rule, with these words.
 #[track_caller]
 fn told(rule: &str, words: &str, spoil: impl FnOnce(&mut Evidence)) {
     let mut evidence = good();
@@ -23,12 +24,12 @@ fn told(rule: &str, words: &str, spoil: impl FnOnce(&mut Evidence)) {
     assert!(found, "not `{rule}` with `{words}`, but {violations:#?}");
 }
 
-/// The row and the place of an event.
+/// An event by its number.
 fn at(run: &mut RunEvidence, number: u64) -> &mut Event {
     run.history.iter_mut().flat_map(|row| &mut row.events).nth(number as usize - 1).unwrap()
 }
 
-/// Puts an event at the end of the row that holds another; later numbers move.
+/// Puts an event at the end of a row. The later rows move.
 fn after(run: &mut RunEvidence, row: usize, event: Event) {
     run.history[row].events.push(event);
     run.history[row + 1..].iter_mut().for_each(|row| row.seq = EventId(row.seq.0 + 1));
@@ -176,7 +177,7 @@ fn outcomes_that_nobody_told() {
         let failure = FailureRecord::new(FailureKind::Application, "refused");
         *at(&mut e.runs[0], 12) = Event::ActivityFailed { activity: EventId(11), failure };
     });
-    // Where the commits were not seen, any attempt may have been the one.
+    // If the commits were not seen, the outcome may be of any attempt.
     told("made up", "completed by attempt one", |e| {
         (e.failures, e.log[3].what) = (None, What::Drop);
     });

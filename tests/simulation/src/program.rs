@@ -1,7 +1,7 @@
-//! A workflow program as data: what the one workflow of the simulation does is its input.
+//! A workflow program as data: the simulation's only workflow gets its behaviour as input.
 //!
-//! Plain data between the generator, which makes it, the interpreter, which runs it, and the model, which says what it may
-//! come to. It must never hold anything that is not the same in every run of a seed. All times are ms.
+//! This is plain data between the generator, which creates it, the interpreter, which runs it, and the model,
+//! which knows its possible results. It must be the same in every run of a seed. All times are ms.
 
 use crate::act::{Act, How, Place, scaled};
 use crate::revision::{Change, Revision};
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 pub(crate) struct Program {
     pub(crate) name: String,
     pub(crate) steps: Vec<Step>,
-    /// Where the second release of the code does otherwise.
+    /// Where the second release of the code differs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) revision: Option<Revision>,
 }
@@ -25,12 +25,12 @@ pub(crate) enum Step {
     Sleep {
         ms: u64,
     },
-    /// `workflow::timeout` around a sub-program.
+    /// `workflow::timeout` around inner steps.
     Timeout {
         ms: u64,
         body: Vec<Step>,
     },
-    /// `until!` so many pokes were received; with a limit if there is one.
+    /// `until!` with this number of received pokes, with a limit if there is one.
     Until {
         pokes: u32,
         ms: Option<u64>,
@@ -39,11 +39,11 @@ pub(crate) enum Step {
     Join {
         branches: Vec<Vec<Step>>,
     },
-    /// `try_join!`: a branch that ends the run ends the join, and drops the others.
+    /// `try_join!`: a branch that ends the run ends the join and drops the others.
     TryJoin {
         branches: Vec<Vec<Step>>,
     },
-    /// Many activities by a combinator of the `futures` crate.
+    /// Many activities, awaited with a combinator of the `futures` crate.
     Fan {
         how: Fan,
         acts: Vec<Act>,
@@ -52,17 +52,18 @@ pub(crate) enum Step {
     Select {
         branches: Vec<Vec<Step>>,
     },
-    /// `workflow::spawn`, and what becomes of the handle.
+    /// `workflow::spawn`, and what happens to the handle.
     Spawn {
         body: Vec<Step>,
         then: Then,
     },
-    /// Gives something that differs in each run to an activity: a replay that draws otherwise has another input.
+    /// Passes a value that differs in each run to an activity. A replay that draws another value has another
+    /// input.
     Draw {
         what: Draw,
         act: Act,
     },
-    /// Legs that are undone, the last first, when the run fails or is cancelled.
+    /// Legs that are undone, the last one first, when the run fails or is cancelled.
     Saga {
         saga: u32,
         legs: Vec<Leg>,
@@ -72,7 +73,7 @@ pub(crate) enum Step {
     Shield {
         body: Vec<Step>,
     },
-    /// `workflow::cancelled`: from here on the workflow decides for itself.
+    /// `workflow::cancelled`: from here on the workflow handles cancellation itself.
     Cancelled,
     /// Ends the run with a value.
     Return,
@@ -80,11 +81,11 @@ pub(crate) enum Step {
     Fail {
         code: u32,
     },
-    /// A bug of the first release; no program has it but by a [`Revision`].
+    /// A bug of the first release. A program has it only through a [`Revision`].
     Panic,
 }
 
-/// What becomes of a spawned task's handle.
+/// What happens to a spawned task's handle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Then {
     Await,
@@ -95,7 +96,7 @@ pub(crate) enum Then {
     },
 }
 
-/// How many activities are awaited at once.
+/// How many activities are awaited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Fan {
     JoinAll,
@@ -105,7 +106,7 @@ pub(crate) enum Fan {
     BufferUnordered { width: usize },
 }
 
-/// What a [`Step::Draw`] draws.
+/// The value that a [`Step::Draw`] draws.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Draw {
     Random,
@@ -115,26 +116,26 @@ pub(crate) enum Draw {
     SideEffect,
 }
 
-/// A step of a saga, and what undoes it.
+/// A step of a saga, and the activity that undoes it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Leg {
     pub(crate) act: Act,
     pub(crate) undo: Act,
 }
 
-/// What becomes of a saga after its last leg.
+/// What happens to a saga after its last leg.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum SagaEnd {
-    /// It stays registered: whatever ends the run later decides.
+    /// It stays registered: the later end of the run decides.
     Keep,
-    /// `compensate()` by hand.
+    /// `compensate()` is called.
     Compensate,
-    /// `forget()`.
+    /// `forget()` is called.
     Forget,
 }
 
 impl Program {
-    /// The same with all times divided.
+    /// Divides all times.
     pub(crate) fn scale(&mut self, by: u64) {
         each(&mut self.steps, &mut |step| step.scale(by));
         if let Some(Revision { change: Change::Add(step), .. }) = &mut self.revision {
@@ -142,7 +143,7 @@ impl Program {
         }
     }
 
-    /// The same with some of its short activities in transactions.
+    /// Moves some of its short activities into transactions.
     pub(crate) fn with_transactions(&mut self) {
         let short = |act: &Act| act.deeds.iter().all(|deed| deed.ms < 50 && deed.how != How::Hang);
         let moves = |act: &Act| act.label.is_multiple_of(3) && act.options.place == Place::Here && short(act);
@@ -152,7 +153,7 @@ impl Program {
         });
     }
 
-    /// All its steps, those within others too, outer ones first.
+    /// All its steps, including inner ones; outer steps come first.
     pub(crate) fn all(&self) -> Vec<&Step> {
         fn walk<'p>(steps: &'p [Step], all: &mut Vec<&'p Step>) {
             for step in steps {
@@ -174,7 +175,7 @@ impl Program {
         wanted.max().unwrap_or(0)
     }
 
-    /// Whether it may listen for cancellation.
+    /// Whether it may handle cancellation itself.
     pub(crate) fn listens(&self) -> bool {
         self.all().contains(&&Step::Cancelled)
     }
@@ -191,7 +192,7 @@ fn each(steps: &mut [Step], change: &mut impl FnMut(&mut Step)) {
 }
 
 impl Step {
-    /// The sub-programs in it.
+    /// Its inner step lists.
     pub(crate) fn bodies(&self) -> Vec<&[Step]> {
         match self {
             Self::Timeout { body, .. } | Self::Spawn { body, .. } | Self::Shield { body } => vec![body],
@@ -212,7 +213,7 @@ impl Step {
         }
     }
 
-    /// The activities that it calls itself.
+    /// The activities that the step itself calls.
     pub(crate) fn acts(&self) -> Vec<&Act> {
         match self {
             Self::Act(act) | Self::Draw { act, .. } => vec![act],

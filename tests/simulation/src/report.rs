@@ -1,22 +1,22 @@
-//! What is printed: totals, and everything about the first run that broke a rule.
+//! The output: totals, and all data of the first run that violated a rule.
 
 use crate::evidence::{Evidence, RunEvidence, Violation};
 use std::fmt;
 use std::time::Instant;
 
-/// What a run came to.
+/// The outcome of a run.
 pub(crate) struct Outcome {
     pub(crate) evidence: Evidence,
     pub(crate) violations: Vec<Violation>,
-    /// How many were injected.
+    /// How many faults were injected.
     pub(crate) faults: u64,
     /// In virtual time: the same for any two runs of one seed.
     pub(crate) digest: u64,
-    /// What happened, one line an event, where it was asked for.
+    /// What happened, one line per event, if it was requested.
     pub(crate) trace: Vec<String>,
 }
 
-/// How much was done.
+/// Totals of all runs.
 pub(crate) struct Totals {
     begin: Instant,
     runs: u64,
@@ -41,7 +41,7 @@ impl Totals {
         self.attempts += begun.count() as u64;
     }
 
-    /// One line now and then.
+    /// Prints a line every `every` runs.
     pub(crate) fn progress(&self, seed: u64, every: u64) {
         if self.runs.is_multiple_of(every) {
             println!("seed {seed}: {self}");
@@ -60,13 +60,13 @@ impl fmt::Display for Totals {
     }
 }
 
-/// Which rules a seed breaks, one line each.
+/// Prints the violations of a seed, one per line.
 pub(crate) fn violations(seed: u64, violations: &[Violation]) {
     println!("seed {seed} breaks {} rules", violations.len());
     violations.iter().for_each(|violation| println!("  {violation}"));
 }
 
-/// Everything about a run that broke a rule.
+/// Prints all data of a run that violated a rule.
 pub(crate) fn failure(seed: u64, command: &str, outcome: &Outcome) {
     let Outcome { evidence, violations, trace, .. } = outcome;
     self::violations(seed, violations);

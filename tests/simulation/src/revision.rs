@@ -1,10 +1,10 @@
-//! Two releases of a workflow's code: what the second one does otherwise than the first, as data.
+//! Two releases of a workflow's code: how the second one differs from the first, as data.
 
 use crate::dice::Dice;
 use crate::program::{Program, Step};
 use serde::{Deserialize, Serialize};
 
-/// What the second release does otherwise, at this place of the outermost steps.
+/// The change of the second release, at this index of the outermost steps.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Revision {
     pub(crate) at: usize,
@@ -14,15 +14,15 @@ pub(crate) struct Revision {
 /// How two releases differ.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) enum Change {
-    /// The second one does this as well.
+    /// The second release also executes this step.
     Add(Step),
-    /// The second one leaves this step out.
+    /// The second release omits this step.
     LeaveOut,
-    /// The first one panics there.
+    /// The first release panics there.
     Mend,
 }
 
-/// What the first release panics with where the second is [`Change::Mend`].
+/// The panic message of the first release for [`Change::Mend`].
 pub(crate) const BUG: &str = "a bug of the first release";
 
 /// A build of the workflow's code.
@@ -33,7 +33,8 @@ pub(crate) enum Release {
 }
 
 impl Release {
-    /// Which one the process of this slot runs. The first two differ, so that no run lacks the release that its history is of.
+    /// The release that the process of this slot runs. The first two differ, so that every run finds the
+    /// release of its history.
     pub(crate) fn draw(dice: &mut Dice, slot: u64, revised: bool) -> Self {
         match slot {
             1 if revised => Self::Second,
@@ -44,7 +45,7 @@ impl Release {
 }
 
 impl Program {
-    /// What this release makes of it.
+    /// The program as this release runs it.
     pub(crate) fn of(mut self, release: Release) -> Self {
         let Some(Revision { at, change }) = self.revision.take() else { return self };
         match (change, release) {
@@ -56,7 +57,7 @@ impl Program {
         self
     }
 
-    /// What its releases make of it: one, or two.
+    /// The programs of its releases: one, or two.
     pub(crate) fn releases(&self) -> Vec<Self> {
         let second = self.revision.is_some().then_some(Release::Second);
         [Some(Release::First), second].into_iter().flatten().map(|release| self.clone().of(release)).collect()

@@ -1,5 +1,5 @@
-//! Sagas, by the order of a history's events: what was registered is undone in reverse order, once, when the run fails or
-//! is cancelled, and never else.
+//! Checks sagas by the order of a history's events: registered steps are undone in reverse order, once, when
+//! the run fails or is cancelled, and only then.
 
 use crate::act::{OnError, Role};
 use crate::evidence::{Findings, RunEvidence};
@@ -43,7 +43,8 @@ pub(crate) fn check(run: &RunEvidence, program: &Program, findings: &mut Finding
     };
     let left: Vec<u32> = walk.stack.iter().map(|(_, undo)| *undo).collect();
     findings.check(left.is_empty(), "not undone", || format!("{left:?} were registered and did not run"));
-    // Those of a saga that was compensated by hand are told by its value, unless the end of the run took them over.
+    // The value of a saga that was compensated explicitly reports its failures, unless the end of the run
+    // took them over.
     let told = compensation_failures.len();
     findings.check(failed.fits(told), "not undone", || format!("{told} failures are told, of {failed:?}"));
 }
@@ -67,10 +68,10 @@ impl Failed {
 
 /// A saga of the program.
 struct Saga {
-    /// What undoes each leg.
+    /// The activity that undoes each leg, by label.
     undo: BTreeMap<u32, u32>,
     end: SagaEnd,
-    /// How many legs have come to an end after which it goes on.
+    /// How many legs have ended so that the saga continues.
     ended: usize,
 }
 
@@ -89,14 +90,14 @@ impl Saga {
 
 struct Walk<'f, 'v> {
     sagas: BTreeMap<u32, Saga>,
-    /// What is registered: the saga, and the label of what undoes.
+    /// What is registered: the saga, and the label of the activity that undoes.
     stack: Vec<(u32, u32)>,
     by_hand: BTreeMap<u32, ()>,
     findings: &'f mut Findings<'v>,
 }
 
 impl Walk<'_, '_> {
-    /// A leg has ended: it registers what undoes it, in the same turn.
+    /// A leg has ended: in the same turn it registers the activity that undoes it.
     fn leg(&mut self, number: u32, label: u32, completed: bool, on_error: OnError) {
         let Some(saga) = self.sagas.get_mut(&number) else { return };
         if completed {
@@ -112,12 +113,13 @@ impl Walk<'_, '_> {
         }
     }
 
-    /// From here on its compensations may be run by hand.
+    /// Whether its compensations may now run explicitly.
     fn is_by_hand(&self, saga: u32) -> bool {
         self.by_hand.contains_key(&saga)
     }
 
-    /// A compensation is begun: it must be the newest, of all or, by hand, of its saga.
+    /// A compensation has begun: it must be the newest of all, or the newest of its saga if that is
+    /// compensated explicitly.
     fn undone(&mut self, event: u64, saga: u32, label: u32) {
         let by_hand = self.is_by_hand(saga);
         let newest = self.stack.iter().rposition(|(of, _)| !by_hand || *of == saga);

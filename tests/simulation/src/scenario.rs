@@ -1,10 +1,10 @@
-//! A scenario: programs, and what clients do with them and when. Plain data, made by `generate`.
+//! A scenario: programs, and what clients do with them at which time. Plain data, created by `generate`.
 
 use crate::act::{Place, scaled};
 use crate::program::Program;
 use std::fmt;
 
-/// Everything that a seed decides but the faults.
+/// Everything that a seed decides, except the faults.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Scenario {
     pub(crate) seed: u64,
@@ -12,11 +12,11 @@ pub(crate) struct Scenario {
     pub(crate) actors: Vec<Actor>,
 }
 
-/// A client that does one thing after the other. Several may share a workflow id.
+/// A client that executes its lines one after the other. Several clients may share a workflow id.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Actor {
     pub(crate) workflow_id: String,
-    /// Which of the scenario's programs it starts.
+    /// The index of the program that it starts.
     pub(crate) program: usize,
     pub(crate) lines: Vec<Line>,
 }
@@ -24,14 +24,14 @@ pub(crate) struct Actor {
 /// One line of an actor's script.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Line {
-    /// Not before: ms since the beginning.
+    /// The earliest time, in ms since the beginning.
     pub(crate) at: u64,
-    /// Through which process, modulo how many there are.
+    /// The process that is used, modulo the number of processes.
     pub(crate) process: u32,
     pub(crate) ask: Ask,
 }
 
-/// What is asked.
+/// The operation that is called.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Ask {
     Start {
@@ -56,21 +56,21 @@ pub(crate) enum Ask {
     Terminate {
         request: String,
     },
-    /// The last line: each run that the actor has started gets the pokes that its program needs, and its result is
-    /// waited for. So nothing waits for ever.
+    /// The last line: the newest run gets the pokes that its program needs, and the results of all started
+    /// runs are awaited. So no run waits for ever.
     Settle,
 }
 
-/// Whom a signal is for.
+/// The target of a signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum To {
-    /// The run that the actor has started last.
+    /// The run that the actor started last.
     Run,
-    /// Whichever is the newest run of the workflow id.
+    /// The newest run of the workflow id.
     Id,
 }
 
-/// As `abide::IdReusePolicy`.
+/// Like `abide::IdReusePolicy`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reuse {
     Allow,
@@ -78,7 +78,7 @@ pub(crate) enum Reuse {
     Reject,
 }
 
-/// As `abide::IdConflictPolicy`.
+/// Like `abide::IdConflictPolicy`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Conflict {
     Fail,
@@ -87,7 +87,7 @@ pub(crate) enum Conflict {
 }
 
 impl Scenario {
-    /// The same with all times divided by this, for real clocks.
+    /// Divides all times, for real clocks.
     pub(crate) fn scale(mut self, by: u64) -> Self {
         self.programs.iter_mut().for_each(|program| program.scale(by));
         let lines = self.actors.iter_mut().flat_map(|actor| &mut actor.lines);
@@ -95,13 +95,13 @@ impl Scenario {
         self
     }
 
-    /// The same with some activities in transactions, for real databases.
+    /// Moves some activities into transactions, for real databases.
     pub(crate) fn with_transactions(mut self) -> Self {
         self.programs.iter_mut().for_each(Program::with_transactions);
         self
     }
 
-    /// Whether an activity may hang on for as long as something beside it takes: it keeps a slot all that time.
+    /// Whether an activity may hang for as long as a step beside it takes. It keeps a slot all that time.
     pub(crate) fn hangs(&self) -> bool {
         let acts = self.programs.iter().flat_map(Program::all).flat_map(|step| step.acts());
         acts.into_iter().any(|act| act.is_endless() && act.options.place != Place::Nowhere)
@@ -112,13 +112,13 @@ impl Scenario {
         self.programs.iter().any(|program| program.revision.is_some())
     }
 
-    /// The program that runs of this workflow id have.
+    /// The program of this workflow id's runs.
     pub(crate) fn program_of(&self, workflow_id: &str) -> Option<&Program> {
         let actor = self.actors.iter().find(|actor| actor.workflow_id == workflow_id)?;
         self.programs.get(actor.program)
     }
 
-    /// Whether anything of the kind is asked for this workflow id.
+    /// Whether a matching call is made for this workflow id.
     pub(crate) fn asks(&self, workflow_id: &str, what: impl Fn(&Ask) -> bool) -> bool {
         let mut actors = self.actors.iter().filter(|actor| actor.workflow_id == workflow_id);
         actors.any(|actor| actor.lines.iter().any(|line| what(&line.ask)))
@@ -148,7 +148,7 @@ impl fmt::Display for Ask {
     }
 }
 
-/// One step a line.
+/// Prints one step per line.
 impl fmt::Display for Scenario {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for program in &self.programs {

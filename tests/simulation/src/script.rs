@@ -1,4 +1,5 @@
-//! Makes the clients' half of a scenario: who starts what, who pokes, asks, cancels and terminates, and when.
+//! Generates the clients' part of a scenario: who starts, pokes, queries, cancels and terminates what, and
+//! when.
 
 use crate::dice::Dice;
 use crate::program::Program;
@@ -6,7 +7,7 @@ use crate::scenario::{Actor, Ask, Conflict, Line, Reuse, To};
 
 /// The most actors of a scenario.
 const ACTORS: u64 = 6;
-/// When the last line may come.
+/// The latest time of a line, in ms.
 const HORIZON: u64 = 5_000;
 
 /// The actors of a scenario with these programs.
@@ -14,7 +15,7 @@ pub(crate) fn actors(dice: &mut Dice, programs: &[Program]) -> Vec<Actor> {
     let count = dice.tail(1, ACTORS);
     let mut actors: Vec<Actor> = Vec::new();
     for number in 0..count {
-        // Two that share a workflow id race for it.
+        // Two actors that share a workflow id race for it.
         let shared = actors.last().filter(|_| dice.chance(12));
         let (workflow_id, program) = match shared {
             Some(other) => (other.workflow_id.clone(), other.program),
@@ -45,7 +46,7 @@ impl Script<'_> {
             let conflict = self.dice.of(&[Conflict::Fail, Conflict::UseExisting, Conflict::Terminate]);
             later.push(self.start(reuse, conflict));
         }
-        // Some are left to the pokes of the end, and some waits with a limit run out.
+        // Some programs only get the pokes at the end, so that some waits with a limit run out.
         let pokes = if self.dice.chance(70) { u64::from(program.pokes()) + self.dice.below(3) } else { 0 };
         (0..pokes).for_each(|_| later.push(self.poke()));
         let visits = self.dice.tail(0, 3);
@@ -64,14 +65,14 @@ impl Script<'_> {
         self.timed(begin, start, later)
     }
 
-    /// In a random order, at random times; the first start is first.
+    /// Puts the calls in random order, at random times. The first start comes first.
     fn timed(&mut self, begin: u64, start: Ask, later: Vec<Ask>) -> Vec<Line> {
         let mut lines = vec![self.line(begin, start)];
         for ask in later {
             let at = begin + self.dice.ms(1, HORIZON);
             lines.push(self.line(at, ask));
         }
-        // Stable: what comes at one moment keeps its order.
+        // The sort is stable: calls at the same time keep their order.
         lines.sort_by_key(|line| line.at);
         let last = lines.last().map_or(begin, |line| line.at);
         let settle = self.line(last, Ask::Settle);
@@ -103,7 +104,7 @@ impl Script<'_> {
         Ask::Visit { request, n: self.number(), to }
     }
 
-    /// Tells one signal from each other.
+    /// A number that differs for each signal.
     fn number(&self) -> u64 {
         1_000 * (self.actor + 1) + self.next
     }

@@ -1,24 +1,26 @@
-//! What a program has come to: a tree of the same shape as the program, so that the model can check it place by place.
+//! The result of a program: a tree with the same shape as the program, so that the model can check it node by
+//! node.
 //!
-//! It is the result of a run, and the detail of its error. Only facts that the workflow saw are in it, no times.
+//! It is a run's result, or the detail of its error. It contains only facts that the workflow saw, and no
+//! times.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// What a step, or a sequence of steps, came to.
+/// The result of a step, or of a sequence of steps.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) enum Value {
-    /// Steps in their order; shorter than the program where the last one ended the run.
+    /// Steps in their order. Shorter than the program if the last one ended the run.
     Seq(Vec<Value>),
-    /// It is done, and there is no more to say.
+    /// The step is done and has no further result.
     Done,
     /// An activity's result.
     Number(u64),
-    /// An activity's error that was kept.
+    /// An activity's error that the workflow recorded.
     Failed(Trouble),
     /// An activity's error that ends the run.
     Raised(Trouble),
-    /// What was drawn, and what the activity that was given it returned.
+    /// The drawn value, and the result of the activity that received it.
     Drawn { note: String, result: Box<Value> },
     /// A body that ended within its limit.
     In(Box<Value>),
@@ -30,7 +32,7 @@ pub(crate) enum Value {
     All(Vec<Value>),
     /// The branch that won, or that broke a `try_join!`.
     Won { branch: usize, value: Box<Value> },
-    /// A saga: its legs, and how many compensations failed where it was compensated by hand.
+    /// A saga: its legs, and how many compensations failed if it was compensated explicitly.
     Saga { legs: Vec<Value>, failures: Option<usize> },
     /// The reason of a cancellation.
     Reason(String),
@@ -43,7 +45,7 @@ pub(crate) enum Value {
 /// Why an activity failed, as the workflow sees it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) enum Trouble {
-    /// The activity's own error, by this attempt.
+    /// The activity's own error, with the attempt that returned it.
     Refused {
         attempt: u32,
         label: u32,
@@ -55,7 +57,7 @@ pub(crate) enum Trouble {
     /// Its worker was lost, and no attempt was left.
     WorkerLost,
     Cancelled,
-    /// None of these is ever expected.
+    /// Never expected.
     Other(String),
 }
 
@@ -67,7 +69,7 @@ pub(crate) enum Stop {
 }
 
 impl Value {
-    /// Whether the run ends with it. Of parallel branches the first one decides.
+    /// Whether the run ends with it. Of parallel branches, the first one decides.
     pub(crate) fn stops(&self) -> Option<Stop> {
         match self {
             Self::Return => Some(Stop::Return),
@@ -89,7 +91,7 @@ pub(crate) struct Output {
     pub(crate) pokes: Vec<u64>,
 }
 
-/// The error of a run: as typed as its result.
+/// The error of a run. It is typed like the result.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct ScriptFailed {
     pub(crate) output: Output,
@@ -103,7 +105,7 @@ impl fmt::Display for ScriptFailed {
 
 impl std::error::Error for ScriptFailed {}
 
-/// What a query tells of a run.
+/// The result of a query.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Progress {
     /// Steps that have begun, in all branches.

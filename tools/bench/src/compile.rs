@@ -1,8 +1,9 @@
-//! What the checks cost at compile time: `cargo run --release -p bench -- compile`.
+//! Measures what the checks cost at compile time: `cargo run --release -p bench -- compile`.
 //!
-//! It generates a crate of workflows and runs `cargo check` on it, with `#[workflow]`, with `#[workflow(no_probes)]`, and as
-//! plain `async fn`s without either, in turns. The difference to the last is the whole attribute: expansion, await guard,
-//! checks, and rustc's work on what was generated. There is no switch to turn the checks off and keep the rest.
+//! It generates a crate of workflows and runs `cargo check` on it in three forms, in turns: with
+//! `#[workflow]`, with `#[workflow(no_probes)]`, and as plain `async fn`s without either. The difference from
+//! the last form is the cost of the whole attribute: expansion, await guard, checks, and rustc's work on the
+//! generated code. There is no switch that turns only the checks off.
 
 mod source;
 
@@ -16,19 +17,19 @@ use std::time::Instant;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// How many workflows, each in a file of its own.
+    /// How many workflows, each in its own file.
     #[arg(long, default_value_t = 50)]
     workflows: usize,
-    /// How often each is measured; the median counts.
+    /// How often each form is measured; the median counts.
     #[arg(long, default_value_t = 5)]
     rounds: usize,
-    /// The lines of the one workflow whose expansion is timed.
+    /// The number of lines of the workflow whose expansion is timed.
     #[arg(long, default_value_t = 1_000)]
     lines: usize,
-    /// Where the crates are made, and kept with what they compiled to.
+    /// The folder in which the crates are created and kept, with their build results.
     #[arg(long, default_value = "target/bench/compile")]
     dir: PathBuf,
-    /// One JSON object a line instead of sentences.
+    /// Prints one JSON object per line instead of sentences.
     #[arg(long)]
     json: bool,
 }
@@ -38,11 +39,11 @@ pub(crate) struct Args {
 struct Checked {
     form: &'static str,
     workflows: usize,
-    /// Nothing of the crate is cached; its dependencies are.
+    /// Nothing of the crate is cached, but its dependencies are.
     clean_s: f64,
-    /// The least of the same times: what is left of them on a machine with nothing else to do.
+    /// The least of these times: an estimate for a machine that does nothing else.
     clean_best_s: f64,
-    /// One number in one workflow was changed; rustc's incremental cache is warm.
+    /// One number in one workflow was changed, and rustc's incremental cache is warm.
     edit_s: f64,
 }
 
@@ -92,7 +93,7 @@ pub(crate) fn run(args: &Args) -> AnyResult<()> {
     Ok(())
 }
 
-/// All forms in turns, so that what else the machine does hits each.
+/// Checks all forms in turns, so that other load on the machine affects each.
 fn check(args: &Args, dir: &Path) -> AnyResult<Vec<Checked>> {
     let mut crates = Vec::new();
     for (number, form) in Form::ALL.into_iter().enumerate() {
@@ -103,7 +104,7 @@ fn check(args: &Args, dir: &Path) -> AnyResult<Vec<Checked>> {
         match warm.and_then(|_| cargo(&folder, &["check", "--quiet"], false)) {
             Ok(_) => crates.push((form, folder, Vec::new(), Vec::new())),
             Err(error) if form == Form::NoProbes => {
-                // The second line is rustc's first.
+                // The first line of rustc is the second line here.
                 let why = error.to_string();
                 eprintln!("`{}` is left out: {}", form.name(), why.lines().nth(1).unwrap_or("?"));
             }
@@ -114,7 +115,7 @@ fn check(args: &Args, dir: &Path) -> AnyResult<Vec<Checked>> {
         for (form, folder, clean, edit) in &mut crates {
             fs::write(folder.join("src/order_0.rs"), source::module(*form, 2 * round + 1))?;
             clean.push(timed(folder, false)?);
-            // With the cache that the last edit left.
+            // With the cache of the last edit.
             fs::write(folder.join("src/order_0.rs"), source::module(*form, 2 * round + 2))?;
             edit.push(timed(folder, true)?);
         }
@@ -145,7 +146,7 @@ fn write_crate(folder: &Path, form: Form, workflows: usize) -> AnyResult<()> {
     Ok(())
 }
 
-/// A manifest, and the lock file of this repository, so that what is measured does not depend on the day.
+/// Writes a manifest, and copies this repository's lock file, so that the result does not depend on the day.
 fn manifest(folder: &Path, dependencies: &str) -> AnyResult<()> {
     let text = format!(
         "[package]\nname = \"measured\"\nversion = \"0.0.0\"\nedition = \"2024\"\n\n[workspace]\n\n[dependencies]\n{dependencies}\n"
@@ -166,7 +167,7 @@ fn timed(folder: &Path, incremental: bool) -> AnyResult<f64> {
 }
 
 fn cargo(folder: &Path, args: &[&str], incremental: bool) -> AnyResult<String> {
-    // Two folders: a change of the setting would throw the other's results away.
+    // Two folders: a change of the setting would discard the other setting's results.
     let target = folder.with_file_name(if incremental { "target_incremental" } else { "target_clean" });
     let output = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
         .args(args)

@@ -1,8 +1,10 @@
-//! Counts instead of times: instructions and allocations of one append, one activity and one replay of 10,000 events.
+//! Counts instructions and allocations instead of times: for one append, one activity, and one replay of
+//! 10,000 events.
 //!
-//! Counts hardly depend on the machine or on what else it does, so a change of the hot path shows where a time would drown in
-//! noise. Each scenario runs twice under valgrind, with few and with many units; the difference, divided, is one unit
-//! without start-up. The last counts stand in `docs/benchmarks.md`; `--write` puts new ones there.
+//! Counts hardly depend on the machine or its other load, so a change of the hot path is visible even if it
+//! is smaller than the noise of a time. Each scenario runs twice under valgrind, with few and with many
+//! units. The difference, divided by the difference in units, is the cost of one unit without start-up. The
+//! last counts are in `docs/benchmarks.md`; `--write` replaces them.
 
 use crate::AnyResult;
 use crate::workload::{self, Engine, RawSide, Workload};
@@ -11,7 +13,8 @@ use clap::ValueEnum;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// How much more than the last count is told as a loss, in percent: two runs of one build differ by less.
+/// An increase over the last count is reported if it is greater, in percent. Two runs of one build differ by
+/// less.
 const NOISE: f64 = 5.0;
 
 const BEGIN: &str = "<!-- counts -->";
@@ -25,7 +28,7 @@ pub(crate) struct Args {
     /// Writes the counts into the page.
     #[arg(long)]
     write: bool,
-    /// Where the databases are made, and removed at the end.
+    /// The folder in which the databases are created. They are removed at the end.
     #[arg(long, default_value = "target/bench")]
     dir: PathBuf,
 }
@@ -39,7 +42,7 @@ pub(crate) struct UnitArgs {
     file: PathBuf,
 }
 
-/// What is counted.
+/// The unit that is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Scenario {
     /// One append by the writer, without an engine.
@@ -61,7 +64,7 @@ impl Scenario {
         }
     }
 
-    /// The units of the two runs.
+    /// The numbers of units of the two runs.
     fn units(self) -> (u32, u32) {
         match self {
             Self::Append | Self::Activity => (220, 1_320),
@@ -77,7 +80,7 @@ struct Counts {
     allocations: u64,
 }
 
-/// Counts all, beside the last counts.
+/// Counts all scenarios, and prints the last counts beside them.
 pub(crate) async fn run(args: &Args) -> AnyResult<()> {
     std::fs::create_dir_all(&args.dir)?;
     let page = std::fs::read_to_string(&args.page).unwrap_or_default();
@@ -114,7 +117,7 @@ pub(crate) async fn run(args: &Args) -> AnyResult<()> {
     }
 }
 
-/// The counts of the page.
+/// Reads a scenario's counts from the page.
 fn last(page: &str, name: &str) -> Option<Counts> {
     let table = page.split_once(BEGIN)?.1.split_once(END)?.0;
     let row = table.lines().find_map(|line| line.strip_prefix(&format!("| {name} | ")))?;
@@ -151,7 +154,7 @@ async fn count(scenario: Scenario, folder: &Path) -> AnyResult<Counts> {
 /// One of valgrind's tools.
 struct Tool {
     arguments: &'static [&'static str],
-    /// What stands before the number in its report.
+    /// The text before the number in its report.
     before: &'static str,
 }
 
@@ -180,14 +183,14 @@ impl Tool {
     }
 }
 
-/// A closed run with 10,000 events.
+/// Creates a closed run with 10,000 events.
 async fn prepare(file: &Path) -> AnyResult<()> {
     let engine = Engine::open(Abide::open(file).await?, Workload::W1, 100).await?;
     engine.long_history().await?;
     engine.close().await
 }
 
-/// One run under valgrind.
+/// Executes the units of one run under valgrind.
 pub(crate) async fn unit(args: &UnitArgs) -> AnyResult<()> {
     let abide = Abide::open(&args.file).await?;
     match args.scenario {

@@ -1,6 +1,8 @@
-//! What a large database costs: many workflows over three worker processes, many that sleep, a journal of millions of events.
+//! Measures a large database: many workflows on three worker processes, many sleeping workflows, a journal of
+//! millions of events.
 //!
-//! Each part says what it checked and what it took. It ends with an error where something is lost, doubled, or owned that should not be.
+//! Each part prints what it checked and how long it took. It ends with an error if something is lost,
+//! doubled, or owned without reason.
 
 use crate::AnyResult;
 use crate::place::{Place, StoreKind};
@@ -20,15 +22,15 @@ pub(crate) struct Args {
     /// How many executions sleep.
     #[arg(long, default_value_t = 100_000)]
     sleeping: usize,
-    /// How many events are added to the journal by hand.
+    /// How many events are added to the journal directly by SQL.
     #[arg(long, default_value_t = 5_000_000)]
     events: usize,
-    /// Where the cluster is made.
+    /// The folder in which the cluster is created.
     #[arg(long, default_value = "target/bench")]
     dir: PathBuf,
 }
 
-/// How many starts are under way at once.
+/// How many starts are in progress at once.
 const AT_ONCE: usize = 256;
 
 /// Runs all parts on one database.
@@ -50,7 +52,7 @@ pub(crate) async fn run(args: &Args) -> AnyResult<()> {
     Ok(())
 }
 
-/// Statements of a stranger.
+/// Runs SQL statements past the engine.
 struct Sql<'a> {
     place: &'a Place,
     schema: &'a str,
@@ -69,7 +71,7 @@ impl Sql<'_> {
     }
 }
 
-/// A client starts them for anybody; three processes run them.
+/// A client starts the workflows for any worker, and three processes run them.
 async fn many(args: &Args, abide: &Abide, url: &str, schema: &str, sql: &Sql<'_>) -> AnyResult<()> {
     let worker = |_| child(&WorkerArgs::serving(url, schema, Workload::W2));
     let children = (0..3).map(worker).collect::<AnyResult<Vec<_>>>()?;
@@ -113,7 +115,7 @@ async fn many(args: &Args, abide: &Abide, url: &str, schema: &str, sql: &Sql<'_>
     Ok(())
 }
 
-/// A worker with a small cache takes them all, and keeps none.
+/// A worker with a small cache starts them all, and keeps none in memory.
 async fn asleep(args: &Args, abide: &Abide, sql: &Sql<'_>) -> AnyResult<()> {
     let worker = abide.worker("asleep").workflow(sleeper).cache_bytes(1024 * 1024).start().await?;
     let (begun, client) = (Instant::now(), abide.client());
@@ -161,7 +163,7 @@ fn fill(args: &Args, sql: &Sql<'_>) -> AnyResult<()> {
          SELECT i, seq, 1, i, 1, '[{{\"timer_fired\":{{\"timer\":7}}}}]'
          FROM generate_series(1, {executions}) i, generate_series(1, {each}) seq"
     ))?;
-    // What such a fill leaves to be done in the background is not what is measured.
+    // The background work that follows such an insert must not be measured.
     sql.run("VACUUM ANALYZE")?;
     sql.run("CHECKPOINT")?;
     let (executions, events) = (
@@ -172,7 +174,8 @@ fn fill(args: &Args, sql: &Sql<'_>) -> AnyResult<()> {
     Ok(())
 }
 
-/// What clients and workers do all the time: a start that another process claims, a list, a timer. Medians.
+/// Frequent operations of clients and workers: a start that another process claims, a list, a timer. Returns
+/// medians.
 async fn looks(abide: &Abide, sql: &Sql<'_>) -> AnyResult<Vec<(&'static str, f64)>> {
     let worker = abide.worker("looks").workflow(ten_steps).activity(crate::workload::step).start().await?;
     let other = Abide::builder(sql.place.url().unwrap_or_default()).schema(sql.schema).open().await?;

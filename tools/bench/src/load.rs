@@ -1,10 +1,10 @@
-//! Keeps so many calls in flight for so long, and notes how long each took.
+//! Keeps a number of calls in flight for some time, and records how long each took.
 
 use crate::AnyResult;
 use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 
-/// What a side did.
+/// The results of one side.
 #[derive(Debug, Default)]
 pub(crate) struct Measured {
     took: Vec<Duration>,
@@ -18,17 +18,17 @@ impl Measured {
         self.elapsed += round.elapsed;
     }
 
-    /// How many ended.
+    /// How many calls ended.
     pub(crate) fn count(&self) -> usize {
         self.took.len()
     }
 
-    /// How many ended a second.
+    /// How many calls ended per second.
     pub(crate) fn per_s(&self) -> f64 {
         self.count() as f64 / self.elapsed.as_secs_f64().max(f64::EPSILON)
     }
 
-    /// The time below which this share of them stayed, in ms.
+    /// The time in ms below which this share of the calls stayed.
     pub(crate) fn percentile_ms(&mut self, share: f64) -> f64 {
         self.took.sort_unstable();
         let at = (self.took.len().saturating_sub(1) as f64 * share).round() as usize;
@@ -36,13 +36,14 @@ impl Measured {
     }
 }
 
-/// Something that can be measured.
+/// A side that can be measured.
 pub(crate) trait Side: Clone + Send + Sync + 'static {
-    /// One workflow, from its start to its result.
+    /// Runs one workflow, from its start to its result.
     fn one(&self) -> impl Future<Output = AnyResult<()>> + Send;
 }
 
-/// Runs `side` again and again in `in_flight` tasks until `time` is over, and lets what was begun end.
+/// Runs `side` repeatedly in `in_flight` tasks until `time` is over, and waits until the calls in progress
+/// have ended.
 pub(crate) async fn run(side: &impl Side, in_flight: usize, time: Duration) -> AnyResult<Measured> {
     let started = Instant::now();
     let mut tasks = JoinSet::new();

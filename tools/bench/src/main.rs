@@ -1,12 +1,16 @@
-//! Measures abide against the raw limit of its store: `cargo run --release -p bench -- --store sqlite w1 w2 [--json]`,
-//! or `--store postgres`, on a throw-away cluster or the database that `DATABASE_URL` names.
+//! Compares abide with the raw limit of its store:
+//! `cargo run --release -p bench -- --store sqlite w1 w2 [--json]`, or `--store postgres`, on a throw-away
+//! cluster or the database of `DATABASE_URL`.
 //!
-//! For each workload and number of workflows in flight, the engine and the raw driver take turns on a database each,
-//! in the same run: the raw driver writes the same appends with the same row sizes through the same writer, and has no
-//! engine. Their ratio is what the engine costs; it is what to compare between machines, not the absolute numbers.
+//! For each workload and number of workflows in flight, the engine and the raw driver take turns in the same
+//! run, each on its own database. The raw driver has no engine: it writes the same appends with the same row
+//! sizes through the same writer. The ratio is the cost of the engine. Compare ratios between machines, not
+//! absolute numbers.
 //!
-//! `cargo run --release -p bench -- scale` measures several worker processes on one Postgres, `.. -- w6 --store postgres` how long a
-//! service that is killed and started again takes to complete its work, `.. -- compile` what the checks cost at compile time, `.. -- count` counts instructions and allocations.
+//! Other measurements: `cargo run --release -p bench -- scale` measures several worker processes on one
+//! Postgres. `.. -- w6 --store postgres` measures how long a service that is killed and started again takes
+//! to complete its work. `.. -- compile` measures what the checks cost at compile time. `.. -- count` counts
+//! instructions and allocations.
 
 mod compile;
 mod count;
@@ -26,7 +30,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 use workload::{Engine, RawSide, Workload};
 
-/// How often engine and raw driver take turns: what else the machine does then hits both.
+/// How often engine and raw driver take turns. So other load on the machine affects both.
 const ROUNDS: u32 = 3;
 
 #[derive(Parser)]
@@ -35,22 +39,23 @@ const ROUNDS: u32 = 3;
 struct Args {
     #[command(subcommand)]
     other: Option<Other>,
-    /// Which workloads: w1 is an empty workflow, w2 ten trivial activities one after the other.
+    /// The workloads: w1 is an empty workflow, w2 is ten trivial activities one after the other.
     #[arg(required = true, value_enum)]
     workloads: Vec<Workload>,
-    /// Which store.
+    /// The store.
     #[arg(long, value_enum, default_value = "sqlite")]
     store: StoreKind,
-    /// How many workflows at a time; may be given several times.
+    /// How many workflows are in flight; may be given several times.
     #[arg(long, default_values_t = [1, 64, 1_024])]
     in_flight: Vec<usize>,
     /// How long each side of each measurement runs, in seconds.
     #[arg(long, default_value_t = 3.0)]
     seconds: f64,
-    /// Where the databases are made, and removed at the end. Say a real disk: a tmpfs has no fsync to wait for.
+    /// The folder in which the databases are created; they are removed at the end. Use a real disk: a tmpfs
+    /// has no fsync to wait for.
     #[arg(long, default_value = "target/bench")]
     dir: PathBuf,
-    /// One JSON object a line instead of a table.
+    /// Prints one JSON object per line instead of a table.
     #[arg(long)]
     json: bool,
 }
@@ -61,17 +66,18 @@ enum Other {
     Compile(compile::Args),
     /// Measures one, two and three worker processes on one Postgres.
     Scale(scale::Args),
-    /// Kills the only worker process and starts it again: how long until all is complete, beside the work that was left.
+    /// Kills the only worker process and starts it again; measures the time until all is complete, and the
+    /// work that was left.
     #[command(name = "w6")]
     Restart(restart::Args),
     /// Measures what a large Postgres database costs: many workflows, many that sleep, millions of events.
     Heavy(heavy::Args),
-    /// Counts instructions and allocations, beside the last counts (needs valgrind).
+    /// Counts instructions and allocations, and compares them with the last counts (needs valgrind).
     Count(count::Args),
-    /// One of its runs.
+    /// Internal: one run of `count`.
     #[command(hide = true)]
     Unit(count::UnitArgs),
-    /// One of the processes of `scale`.
+    /// Internal: one process of `scale`.
     #[command(hide = true)]
     Worker(scale::WorkerArgs),
 }
@@ -113,7 +119,7 @@ async fn measure(args: &Args, place: &Place, workload: Workload, in_flight: usiz
     let raw = RawSide::open(place.open("raw").await?, workload.name(), engine.history().await?).await?;
     let round = Duration::from_secs_f64((args.seconds / f64::from(ROUNDS)).max(0.1));
 
-    // Not counted: it fills caches, compiles statements and starts threads.
+    // Not counted: this fills caches, compiles statements and starts threads.
     load::run(&engine, in_flight, round / 4).await?;
     load::run(&raw, in_flight, round / 4).await?;
 

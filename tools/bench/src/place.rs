@@ -1,4 +1,4 @@
-//! Where the databases of a run lie: files in a folder, or schemas on a Postgres server.
+//! Where the databases of a run are: files in a folder, or schemas on a Postgres server.
 
 use crate::AnyResult;
 use abide::prelude::*;
@@ -6,7 +6,7 @@ use clap::ValueEnum;
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// Which store is measured.
+/// The store that is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum StoreKind {
     /// A file.
@@ -25,16 +25,16 @@ impl StoreKind {
     }
 }
 
-/// The place of one run; what it made is removed with it.
+/// The databases of one run. They are removed when this is dropped.
 pub(crate) enum Place {
     /// Files in this folder.
     Folder(tempfile::TempDir),
-    /// Schemas in this database; with the cluster, if it is ours.
+    /// Schemas in this database. With the cluster, if this run started it.
     Server { url: String, cluster: Option<cluster::Cluster> },
 }
 
 impl Place {
-    /// `dir`: where SQLite's files, or the cluster's, are made.
+    /// `dir`: the folder for SQLite's files, or for the cluster.
     pub(crate) fn new(store: StoreKind, dir: &Path) -> AnyResult<Self> {
         std::fs::create_dir_all(dir)?;
         if store == StoreKind::Sqlite {
@@ -48,7 +48,7 @@ impl Place {
         Ok(Self::Server { url: cluster.create_database()?, cluster: Some(cluster) })
     }
 
-    /// A database of its own for one side of a measurement.
+    /// Opens a new database for one side of a measurement.
     pub(crate) async fn open(&self, side: &str) -> AnyResult<Abide> {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let name = format!("bench_{}_{}_{side}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
@@ -67,7 +67,7 @@ impl Place {
         }
     }
 
-    /// A stranger's statement, on our own cluster.
+    /// Runs a statement past the engine, on our own cluster.
     pub(crate) fn sql(&self, statement: &str) -> AnyResult<cluster::Rows> {
         match self {
             Self::Server { url, cluster: Some(cluster) } => {

@@ -5,7 +5,7 @@ use crate::workload::Workload;
 use serde::Serialize;
 use std::fmt;
 
-/// One measurement. `per_s` counts workflows, also where each has ten steps.
+/// One measurement. `per_s` counts workflows, also if each has ten steps.
 #[derive(Debug, Serialize)]
 pub(crate) struct Line {
     workload: &'static str,
@@ -27,7 +27,7 @@ impl Line {
     pub(crate) const HEAD: &str = "workload  store   in flight  workflows/s   steps/s  raw workflows/s  ratio  \
                             commits/workflow  p50 ms  p99 ms  raw p50 ms";
 
-    /// Puts both sides together.
+    /// Combines the results of both sides.
     pub(crate) fn new(
         workload: Workload,
         store: &'static str,

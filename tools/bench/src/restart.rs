@@ -1,7 +1,9 @@
-//! W6: the only worker process is killed and started again; how long until all its work is complete, beside the work that was left.
+//! W6: kills the only worker process and starts it again. Measures the time until all its work is complete,
+//! and the work that was left.
 //!
-//! The child is this very program. It is killed in the middle of workflows whose steps take a known time, so that what was left is
-//! known as well: the longest rest of a workflow. What is above that is the restart's price.
+//! The child is this same program. It is killed in the middle of workflows whose steps take a known time. So
+//! the work that was left is known too: the longest rest of a workflow. The time beyond that is the cost of
+//! the restart.
 
 use crate::AnyResult;
 use crate::place::{Place, StoreKind};
@@ -17,27 +19,27 @@ use std::time::{Duration, Instant, UNIX_EPOCH};
 /// The arguments of `w6`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Which store.
+    /// The store.
     #[arg(long, value_enum, default_value = "sqlite")]
     store: StoreKind,
     /// How many workflows are running when it is killed.
     #[arg(long, default_value_t = 50)]
     in_flight: usize,
-    /// How many steps each has; one takes 100 ms.
+    /// How many steps each workflow has; a step takes 100 ms.
     #[arg(long, default_value_t = 20)]
     steps: u32,
-    /// How often it is killed, each time with workflows of its own.
+    /// How often it is killed, each time with new workflows.
     #[arg(long, default_value_t = 5)]
     rounds: u32,
-    /// Where the databases are made.
+    /// The folder in which the databases are created.
     #[arg(long, default_value = "target/bench")]
     dir: PathBuf,
-    /// One JSON object a line instead of a table.
+    /// Prints one JSON object per line instead of a table.
     #[arg(long)]
     json: bool,
 }
 
-/// Measures.
+/// Runs the measurement.
 pub(crate) async fn run(args: &Args) -> AnyResult<()> {
     let place = Place::new(args.store, &args.dir)?;
     let (url, schema) = place.address("w6");
@@ -98,7 +100,8 @@ async fn round(args: &Args, client: &Client, worker: &WorkerArgs) -> AnyResult<L
     })
 }
 
-/// How many steps it had ended when another worker went on with it, and when that was, by the store's clock.
+/// How many steps had ended when another worker took the execution over, and the time of that on the store's
+/// clock.
 fn recovery(history: &[JournalRow]) -> Option<(u32, i64)> {
     let mut done = 0;
     for row in history {
@@ -113,21 +116,21 @@ fn recovery(history: &[JournalRow]) -> Option<(u32, i64)> {
     None
 }
 
-/// One kill, in ms from then.
+/// The times of one kill, in ms after it.
 #[derive(Debug, Serialize)]
 struct Line {
     workload: &'static str,
     store: &'static str,
     in_flight: usize,
-    /// The next process works.
+    /// The next process is ready.
     ready_ms: i64,
-    /// The last workflow goes on.
+    /// The last workflow was taken over.
     taken_over_ms: i64,
     /// The last workflow is complete.
     complete_ms: i64,
     /// The work that was left: the longest rest of a workflow.
     left_ms: i64,
-    /// What is above that.
+    /// The time beyond `left_ms`.
     above_ms: i64,
 }
 

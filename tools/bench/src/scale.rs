@@ -1,7 +1,8 @@
-//! One, two and three worker processes on one Postgres: what each adds on this machine.
+//! Measures one, two and three worker processes on one Postgres: how much each process adds on this machine.
 //!
-//! Each process is this very program with a worker and a client of its own, and keeps so many workflows in flight. On two cores
-//! they, and the server, share the two; what is honest to read from it is whether a second process costs more than it brings.
+//! Each process is this same program with its own worker and client, and keeps a number of workflows in
+//! flight. On a machine with two cores, the processes and the server share them. The result then shows only
+//! whether a second process costs more than it adds.
 
 use crate::AnyResult;
 use crate::load;
@@ -16,19 +17,19 @@ use std::time::Duration;
 /// The arguments of `scale`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Which workload.
+    /// The workload.
     #[arg(value_enum, default_value = "w2")]
     workload: Workload,
     /// How many worker processes; may be given several times.
     #[arg(long, default_values_t = [1, 2, 3])]
     workers: Vec<usize>,
-    /// How many workflows at a time, in each process.
+    /// How many workflows are in flight in each process.
     #[arg(long, default_value_t = 256)]
     in_flight: usize,
-    /// How long, in seconds.
+    /// How long to measure, in seconds.
     #[arg(long, default_value_t = 5.0)]
     seconds: f64,
-    /// Where the cluster is made.
+    /// The folder in which the cluster is created.
     #[arg(long, default_value = "target/bench")]
     dir: PathBuf,
 }
@@ -46,13 +47,13 @@ pub(crate) struct WorkerArgs {
 }
 
 impl WorkerArgs {
-    /// A process that serves others.
+    /// A process that only serves workflows of other processes.
     pub(crate) fn serving(url: &str, schema: &str, workload: Workload) -> Self {
         Self { url: url.to_owned(), schema: schema.to_owned(), workload, in_flight: 1_000, seconds: 0.0 }
     }
 }
 
-/// Measures.
+/// Runs the measurement.
 pub(crate) async fn run(args: &Args) -> AnyResult<()> {
     let place = Place::new(StoreKind::Postgres, &args.dir)?;
     let url = place.url().ok_or("Postgres has an URL")?;
@@ -66,7 +67,7 @@ pub(crate) async fn run(args: &Args) -> AnyResult<()> {
                 WorkerArgs { url: url.to_owned(), schema: schema.clone(), workload, in_flight, seconds };
             children.push(child(&worker)?);
         }
-        // All are open and have their worker: now they may begin, together.
+        // All processes have opened the database and started their worker: now they begin together.
         for (child, _) in &mut children {
             child.stdin.as_mut().ok_or("a child without input")?.write_all(b"go\n")?;
         }
@@ -101,7 +102,7 @@ pub(crate) fn child(args: &WorkerArgs) -> AnyResult<(Child, BufReader<std::proce
     }
 }
 
-/// One process: says `ready`, waits for a line, and prints how many workflows a second it ran.
+/// One process: prints `ready`, waits for a line, and prints how many workflows it ran per second.
 pub(crate) async fn work(args: &WorkerArgs) -> AnyResult<()> {
     let abide = Abide::builder(&args.url).schema(&args.schema).open().await?;
     let engine = Engine::open(abide, args.workload, args.in_flight).await?;

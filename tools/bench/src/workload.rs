@@ -1,4 +1,4 @@
-//! The workloads, as the engine runs them and as the raw driver writes them.
+//! The workloads, for the engine and for the raw driver.
 
 use crate::AnyResult;
 use crate::load::Side;
@@ -12,7 +12,7 @@ use std::time::Duration;
 /// How many steps the second workload has.
 const STEPS: u32 = 10;
 
-/// What is run.
+/// A workload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Workload {
     /// An empty workflow.
@@ -57,7 +57,7 @@ pub(crate) async fn ten_steps() -> Result<u32, CallError> {
     Ok(n)
 }
 
-/// Steps enough for 10,000 events, a hundred at a time.
+/// Enough steps for 10,000 events, a hundred at a time.
 #[derive(Default)]
 struct Long {
     done: u32,
@@ -80,7 +80,7 @@ impl Long {
     }
 }
 
-/// Asks the long run, which is closed: its history is replayed for it.
+/// Queries the long run. It is closed, so its history is replayed for the answer.
 pub(crate) async fn ask(engine: &Engine) -> AnyResult<()> {
     let done = engine.client.handle::<Long>(LONG).done().await?;
     assert_eq!(done, 5_000, "a replay of the whole history answers");
@@ -124,7 +124,7 @@ pub(crate) struct Engine {
 }
 
 impl Engine {
-    /// Starts a worker on a database of its own with room for all that is in flight.
+    /// Starts a worker on its own database, with enough slots for all workflows in flight.
     pub(crate) async fn open(abide: Abide, workload: Workload, in_flight: usize) -> AnyResult<Self> {
         let worker = abide.worker("bench").workflow(empty).workflow(ten_steps).activity(step);
         let worker = worker.workflow(slow_steps).activity(slow_step).workflow(Long::run);
@@ -132,7 +132,7 @@ impl Engine {
         Ok(Self { client: abide.client().task_queue("bench"), abide, worker: Arc::new(worker), workload })
     }
 
-    /// The history of one workflow: what the raw driver writes.
+    /// The history of one workflow, which the raw driver writes.
     pub(crate) async fn history(&self) -> AnyResult<Vec<JournalRow>> {
         Ok(match self.workload {
             Workload::W1 => {
@@ -153,13 +153,13 @@ impl Engine {
         self.abide.metrics().commits
     }
 
-    /// Runs the workflow that [`ask`] asks.
+    /// Runs the workflow that [`ask`] queries.
     pub(crate) async fn long_history(&self) -> AnyResult<()> {
         self.client.start(Long::run()).id(LONG).await?.result().await?;
         Ok(())
     }
 
-    /// Ends the worker. The database stays open.
+    /// Shuts the worker down. The database stays open.
     pub(crate) async fn shutdown(self) -> AnyResult<()> {
         if let Ok(worker) = Arc::try_unwrap(self.worker) {
             worker.shutdown().await?;
@@ -167,7 +167,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Ends the worker and closes the database.
+    /// Shuts the worker down and closes the database.
     pub(crate) async fn close(self) -> AnyResult<()> {
         let abide = self.abide.clone();
         self.shutdown().await?;
@@ -188,7 +188,7 @@ impl Side for Engine {
     }
 }
 
-/// The raw side: the same appends and no engine.
+/// The raw side: the same appends, without an engine.
 #[derive(Clone)]
 pub(crate) struct RawSide {
     abide: Abide,
@@ -197,7 +197,7 @@ pub(crate) struct RawSide {
 }
 
 impl RawSide {
-    /// On a database of its own.
+    /// Registers the raw driver on its own database.
     pub(crate) async fn open(abide: Abide, name: &str, history: Vec<JournalRow>) -> AnyResult<Self> {
         let raw = Arc::new(Raw::of(&abide).await?);
         Ok(Self { abide, raw, script: Arc::new(Script::of(name, &history)?) })

@@ -1,10 +1,12 @@
-//! What `clippy.toml` is told (layer C of the determinism catalogue): paths that workflow code must not name, each with its
-//! code and what to write instead. They are those of the macros' own table.
+//! The entries for `clippy.toml`: paths that workflow code must not name, each with its code and its
+//! replacement. They come from the macros' own table.
 //!
-//! Clippy takes exact paths only. The table's exact ones are taken over; of what it forbids with a `*`, the well-known parts
-//! are spelt out here. Those of std must exist, or clippy says so; those of other crates may be missing.
+//! Clippy accepts only exact paths. The table's exact paths are taken over. Of the paths that the table
+//! forbids with a `*`, the well-known ones are listed here. Those of std must exist, or clippy reports them;
+//! those of other crates may be missing.
 //!
-//! Hash order (AB0115) is left to the macro: it lets through where the order does not show, which clippy cannot tell.
+//! Hash order (AB0115) is left to the macro: it allows code in which the order does not matter, which clippy
+//! cannot see.
 
 use abide_analysis::{catalogue, forbidden};
 
@@ -37,7 +39,7 @@ impl Lint {
         }
     }
 
-    /// What a path names: a macro, a type (in capitals), or else a function.
+    /// The kind of a path: a macro, a type (upper case), otherwise a function.
     fn of(path: &str) -> Self {
         let last = path.rsplit("::").next().unwrap_or_default();
         match last.chars().next() {
@@ -53,7 +55,7 @@ impl Lint {
 pub(crate) struct Entry {
     pub(crate) lint: Lint,
     pub(crate) path: String,
-    /// What clippy prints below its own message.
+    /// The text that clippy prints below its own message.
     pub(crate) reason: String,
 }
 
@@ -63,7 +65,7 @@ impl Entry {
         Self { lint: Lint::of(path), path: path.trim_end_matches('!').to_owned(), reason }
     }
 
-    /// Whether the path leads out of std: into a crate that may not be there, or lack the feature.
+    /// Whether the path is outside of std: its crate may not be there, or may lack the feature.
     pub(crate) fn may_be_missing(&self) -> bool {
         !self.path.starts_with("std::")
     }
@@ -72,7 +74,7 @@ impl Entry {
 /// All forbidden paths, each once.
 pub(crate) fn entries() -> Vec<Entry> {
     let exact = catalogue().filter_map(|line| {
-        // Everything of a type is the type itself; everything of a module cannot be said.
+        // `Type::*` becomes the type itself. `module::*` cannot be expressed.
         let path = line.path.strip_suffix("::*").unwrap_or(&line.path);
         let whole = path.len() == line.path.len() || Lint::of(path) == Lint::Types;
         (whole && !is_unknown_to_clippy(path)).then(|| Entry::new(path, line.code, line.instead))
@@ -87,12 +89,12 @@ pub(crate) fn entries() -> Vec<Entry> {
     entries
 }
 
-/// Whether the macro resolves the path, and clippy does not: a second name, one reached by `Deref`, or by a trait.
+/// Whether the macro resolves the path and clippy does not: an alias, or a path through `Deref` or a trait.
 fn is_unknown_to_clippy(path: &str) -> bool {
     path == "std::lazy_static!" || path.starts_with("std::path::PathBuf::") || path.ends_with("::default")
 }
 
-/// Parts of what the table forbids as a whole.
+/// Known paths of what the table forbids with a `*`.
 const SPELT_OUT: &[&str] = &[
     "fastrand::bool",
     "fastrand::f64",

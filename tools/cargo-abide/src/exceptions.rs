@@ -1,4 +1,4 @@
-//! `cargo abide exceptions`: every place of a crate that vouches for itself, for a reviewer.
+//! `cargo abide exceptions`: lists every place of a crate that exempts itself from a check, for a reviewer.
 
 use crate::{Answer, Failed};
 use std::fmt::Write as _;
@@ -45,13 +45,13 @@ pub(crate) fn run(path: &Path) -> Result<Answer, Failed> {
     Ok(Answer { text, exit: u8::from(without > 0 || !failed.is_empty()) })
 }
 
-/// All Rust files below a folder. What cargo builds, and hidden folders, stay out.
+/// All Rust files below a folder, except cargo's build folders and hidden folders.
 fn sources(folder: &Path, files: &mut Vec<PathBuf>) -> std::io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
         let (path, name) = (entry.path(), entry.file_name());
         let name = name.to_string_lossy();
-        // Links are not followed: they may lead in circles.
+        // Symbolic links are not followed: they may form a cycle.
         let kind = entry.file_type()?;
         if kind.is_dir() {
             if !name.starts_with('.') && !is_build_folder(&path, &name) {
@@ -64,7 +64,7 @@ fn sources(folder: &Path, files: &mut Vec<PathBuf>) -> std::io::Result<()> {
     Ok(())
 }
 
-/// `target`, and what cargo has marked as such under another name.
+/// A build folder: `target`, or a folder that cargo has marked as one under another name.
 fn is_build_folder(path: &Path, name: &str) -> bool {
     name == "target" || path.join("CACHEDIR.TAG").is_file()
 }

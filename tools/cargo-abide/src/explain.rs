@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 /// Code and page, sorted by code.
 const PAGES: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/pages.rs"));
 
-/// Codes that have a page already, and that nothing emits yet.
+/// Codes that have a page, but that nothing emits yet.
 const LATER: &[&str] = &["AB0151"];
 
 pub(crate) fn run(code: Option<&str>) -> Result<Answer, Failed> {
@@ -43,7 +43,7 @@ fn page(asked: &str) -> Result<&'static str, Failed> {
     Err(failed + "\nhelp: `cargo abide explain` lists all codes")
 }
 
-/// `ab0101`, `0101` and `101` are `AB0101`.
+/// `ab0101`, `0101` and `101` all mean `AB0101`.
 fn normal(asked: &str) -> String {
     let digits = asked.trim().to_ascii_uppercase();
     let digits = digits.strip_prefix("AB").unwrap_or(&digits);
@@ -53,7 +53,7 @@ fn normal(asked: &str) -> String {
     }
 }
 
-/// How many characters differ, then how far the numbers are apart.
+/// The number of differing characters, then the distance between the numbers.
 fn distance(known: &str, asked: &str) -> (usize, u32) {
     let number = |code: &str| code.trim_start_matches("AB").parse::<u32>().unwrap_or(u32::MAX);
     let longer = known.len().max(asked.len());
@@ -74,7 +74,8 @@ mod tests {
         assert!(LATER.iter().all(|later| PAGES.iter().any(|(code, _)| code == later)));
     }
 
-    /// Whatever a message of the macros says instead is part of a right program, which `ui-tests` compile.
+    /// Every replacement that a message of the macros recommends appears in a correct program, which
+    /// `ui-tests` compile.
     #[test]
     fn what_the_catalogue_recommends_is_shown() {
         let right: Vec<&str> =
@@ -82,7 +83,8 @@ mod tests {
         let right: Vec<&str> = right.iter().filter_map(|rest| rest.split("```").next()).collect();
         for line in abide_analysis::catalogue() {
             for piece in line.instead.split('`').skip(1).step_by(2) {
-                // `workflow::sleep(..)`, `#[activity]`, `..("why")`: without what stands for anything.
+                // `workflow::sleep(..)`, `#[activity]`, `..("why")`: without the parts that stand for any
+                // text.
                 let fixed = piece.split("(..)").next().unwrap_or_default();
                 let fixed = fixed.split("(\"why\")").next().unwrap_or_default().trim_end_matches(']');
                 let shown = right.iter().any(|program| program.contains(fixed));

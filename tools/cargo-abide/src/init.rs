@@ -1,7 +1,8 @@
-//! `cargo abide init`: merges the forbidden paths into `clippy.toml`, and switches clippy's three lints off where they are
-//! not asked for: `#[workflow]` itself asks for them, function by function.
+//! `cargo abide init`: merges the forbidden paths into `clippy.toml`, and sets clippy's three lints to
+//! `allow` by default. `#[workflow]` turns them on for each function.
 //!
-//! It only ever adds. Comments, order and entries of the user stay as they are; a file that it cannot read stays whole.
+//! It only adds. The user's comments, order and entries stay unchanged. A file that it cannot parse is not
+//! changed.
 
 mod merge;
 
@@ -37,14 +38,14 @@ pub(crate) fn run(folder: &Path, dry_run: bool) -> Result<Answer, Failed> {
     Ok(Answer::good(report.text))
 }
 
-/// What a new file begins with.
+/// The first lines of a new file.
 const HEAD: &str =
     "# Added by `cargo abide init`: what workflow code must not name. Only functions that `#[workflow]` and
 # `#[workflow::helper]` mark are checked; each code has a page: `cargo abide explain AB0101`.
 ";
 
-/// The configuration that clippy would read for a package in `folder`, else where to put one: beside the workspace's
-/// `Cargo.toml`. A second one nearer to the package would hide the first.
+/// The configuration file that clippy would read for a package in `folder`. If there is none: a new file
+/// beside the workspace's `Cargo.toml`. A second file nearer to the package would hide the first.
 fn clippy_toml(folder: &Path) -> PathBuf {
     let names = [".clippy.toml", "clippy.toml"];
     let there = folder.ancestors().flat_map(|above| names.map(|name| above.join(name)));
@@ -59,7 +60,7 @@ fn is_workspace(manifest: &Path) -> bool {
     text.parse::<DocumentMut>().is_ok_and(|manifest| manifest.contains_key("workspace"))
 }
 
-/// Without a level clippy would warn of a clock in an activity too, which may read as many as it likes.
+/// Without a level, clippy would also warn about a clock in an activity, where clocks are allowed.
 fn levels(manifest: &Path, merged: &Merged, report: &mut Report) -> Result<(), Failed> {
     for lint in &merged.of_the_user {
         let (key, level) = (lint.key(), lint.level());
@@ -104,7 +105,7 @@ fn parse(path: &Path, text: &str) -> Result<DocumentMut, Failed> {
     text.parse::<DocumentMut>().map_err(|error| format!("{} does not parse: {error}", path.display()))
 }
 
-/// What was done, for the user.
+/// What was done, as text for the user.
 struct Report {
     dry_run: bool,
     text: String,
@@ -116,7 +117,7 @@ impl Report {
         let _ = writeln!(self.text, "{line}");
     }
 
-    /// Writes a file, if it changes and this is no rehearsal, and says so.
+    /// Writes a file, if it changes and this is not a dry run, and reports it.
     fn file(&mut self, path: &Path, before: Option<&str>, after: &str, what: &str) -> Result<(), Failed> {
         let shown = path.display();
         if before == Some(after) {
@@ -133,7 +134,8 @@ impl Report {
     }
 }
 
-/// Beside it, then over it: whoever pulls the plug finds the old file or the new one.
+/// Writes a new file and renames it over the old one: after a power cut, either the old or the new file is
+/// there.
 fn replace(path: &Path, text: &str) -> std::io::Result<()> {
     let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
     let mut name = path.file_name().unwrap_or_default().to_os_string();

@@ -1,7 +1,8 @@
-//! `cargo abide`: explains error codes, sets clippy up for workflow code, and lists where a crate vouches for itself.
+//! `cargo abide`: explains error codes, configures clippy for workflow code, and lists where a crate exempts
+//! itself from a check.
 //!
-//! It only reads the user's crate, but for `init`, which says each file that it changes. It starts no process and never
-//! goes to the network.
+//! It only reads the user's crate, except for `init`, which reports each file that it changes. It starts no
+//! process and never uses the network.
 
 mod clippy;
 mod exceptions;
@@ -37,7 +38,8 @@ enum Command {
         #[arg(long)]
         dry_run: bool,
     },
-    /// Lists every place that vouches for itself, with its reason. Ends with 1 where a reason is missing.
+    /// Lists every place that exempts itself from a check, with its reason. Exits with 1 if a reason is
+    /// missing.
     Exceptions {
         /// A package's folder, or one file.
         #[arg(default_value = ".")]
@@ -45,7 +47,7 @@ enum Command {
     },
 }
 
-/// What a command prints on stdout, and how it ends.
+/// What a command prints on stdout, and its exit code.
 struct Answer {
     text: String,
     exit: u8,
@@ -57,7 +59,7 @@ impl Answer {
     }
 }
 
-/// What went wrong, in words for stderr. The exit code is 2, as for bad arguments.
+/// The error as text for stderr. The exit code is 2, as for wrong arguments.
 type Failed = String;
 
 fn main() -> ExitCode {
@@ -69,7 +71,7 @@ fn main() -> ExitCode {
     };
     match answer {
         Ok(Answer { text, exit }) => {
-            // A reader that has seen enough (`| head`) is no error.
+            // It is not an error if the reader closes the pipe early (`| head`).
             let _ = std::io::Write::write_all(&mut std::io::stdout().lock(), text.as_bytes());
             ExitCode::from(exit)
         }
@@ -80,7 +82,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// cargo calls `cargo-abide abide explain ..`; by hand it is `cargo-abide explain ..`.
+/// cargo calls `cargo-abide abide explain ..`. A user may call `cargo-abide explain ..`.
 fn own_args(mut args: Vec<OsString>) -> Vec<OsString> {
     if args.get(1).is_some_and(|first| first == "abide") {
         args.remove(1);

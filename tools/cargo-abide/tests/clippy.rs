@@ -1,11 +1,11 @@
-//! What `init` writes, seen by clippy itself: the lints hold in workflow code and nowhere else, and reach into the
-//! expansions of other crates' macros, where no other check does.
+//! Runs clippy with the files that `init` writes. The lints apply in workflow code and nowhere else. They
+//! also reach the expansions of other crates' macros, which no other check does.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::{env, fs};
 
-/// Macros of another crate: abide's own checks cannot look into what they expand to, rustc and clippy can.
+/// Macros of another crate. abide's own checks cannot look into their expansions; rustc and clippy can.
 const OUTSIDE: &str = r#"
 #[macro_export]
 macro_rules! clock { () => { ::std::time::Instant::now() }; }
@@ -23,7 +23,7 @@ macro_rules! say { () => { ::std::println!("order") }; }
 macro_rules! lock { () => { ::std::sync::Mutex::new(1) }; }
 "#;
 
-/// A crate that uses them in workflow code, and where they belong.
+/// A crate that uses these macros in workflow code, and also where they are allowed.
 const MAIN: &str = r#"
 use abide::prelude::*;
 use std::collections::HashMap;
@@ -112,14 +112,15 @@ fn cargo(folder: &Path, args: &[&str]) -> Output {
     Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
         .args(args)
         .current_dir(folder)
-        // Kept from run to run; apart from the outer build, whose lock is held by whoever runs these tests.
+        // Kept from run to run. Separate from the outer build, whose lock is held by the process that runs
+        // these tests.
         .env("CARGO_TARGET_DIR", Path::new(env!("CARGO_TARGET_TMPDIR")).join("checked"))
         .output()
         .expect("cargo runs")
 }
 
-/// The crate and its neighbour, with this repository's lock file. Outside of the repository: `init` would write to its
-/// `clippy.toml`, as it should in a crate of it.
+/// The crate and its neighbour, with this repository's lock file. Outside of the repository: otherwise `init`
+/// would write to the repository's `clippy.toml`, as it should for a crate in it.
 fn shop() -> tempfile::TempDir {
     let shop = tempfile::tempdir().expect("a folder");
     let folder = shop.path();
@@ -146,7 +147,7 @@ fn clippy_finds_in_workflow_code_alone_what_other_crates_macros_hide() {
     let init = Command::new(env!("CARGO_BIN_EXE_cargo-abide")).arg("init").current_dir(folder).output();
     assert!(init.expect("it starts").status.success());
     assert_eq!(fs::read_to_string(root().join("clippy.toml")).expect("ours"), ours, "the repository's own");
-    // Without clippy it compiles: nobody else sees into these macros.
+    // Without clippy it compiles: no other check sees into these macros.
     let checked = cargo(folder, &["check", "--quiet"]);
     assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
 
@@ -171,7 +172,7 @@ fn clippy_finds_in_workflow_code_alone_what_other_crates_macros_hide() {
     assert_eq!(found, expected.collect::<Vec<_>>(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// Where the user wrote it: a span in a macro leads to the place of its call.
+/// The line in the user's code: a span in a macro leads to the place of its call.
 fn line_of(span: &serde_json::Value) -> u64 {
     match &span["expansion"] {
         serde_json::Value::Object(expansion) => line_of(&expansion["span"]),

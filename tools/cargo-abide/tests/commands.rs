@@ -1,4 +1,4 @@
-//! Each command as a user runs it: the built binary, its words and its exit code.
+//! Each command as a user runs it: the built binary, its output and its exit code.
 
 use std::fs;
 use std::path::Path;
@@ -22,7 +22,7 @@ fn run(folder: &Path, args: &[&str]) -> Ran {
     ran(Command::new(BIN).args(args).current_dir(folder).output().expect("it starts"))
 }
 
-/// A package of these files.
+/// A package with these files.
 fn package(files: &[(&str, &str)]) -> TempDir {
     let folder = tempfile::tempdir().expect("a folder");
     for (path, text) in files {

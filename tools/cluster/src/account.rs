@@ -1,9 +1,10 @@
-//! Whom the servers run as. Postgres refuses root, so root hands its folders and processes to another user.
+//! The user that the servers run as. Postgres refuses root, so root gives its folders and processes to
+//! another user.
 
 use crate::error::{Error, Tried};
 use std::process::Command;
 
-/// A user and its group, as the kernel knows them.
+/// A user and its group, as numbers.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Account {
     pub(crate) uid: u32,
@@ -11,7 +12,7 @@ pub(crate) struct Account {
 }
 
 impl Account {
-    /// `None` is ourselves.
+    /// `None` means the current user.
     pub(crate) fn for_servers() -> Result<Option<Self>, Error> {
         if !we_are_root()? {
             return Ok(None);
@@ -33,7 +34,7 @@ impl Account {
     }
 }
 
-/// Asks `id`, since std does not tell.
+/// Runs `id`, because std does not have this information.
 pub(crate) fn we_are_root() -> Result<bool, Error> {
     let output = Command::new("id").arg("-u").output().tried("running `id -u`")?;
     Ok(output.stdout.trim_ascii() == b"0")

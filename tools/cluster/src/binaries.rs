@@ -1,13 +1,13 @@
-//! Where Postgres' programs are: in the folder that is named, on PATH, or where Debian puts them.
+//! Finds Postgres' programs: in the given folder, on PATH, or in Debian's folder.
 //!
-//! Must never skip: without them there is an error, and its text says how to get them.
+//! It never skips: without the programs it returns an error, and the text says how to get them.
 
 use crate::error::Error;
 use crate::install;
 use std::env;
 use std::path::{Path, PathBuf};
 
-/// What a folder must hold to be taken. `pg_ctl` is not needed: servers are our own children.
+/// The programs that a folder must have. `pg_ctl` is not needed: servers are our own children.
 const PROGRAMS: [&str; 3] = ["initdb", "postgres", "pg_basebackup"];
 
 /// A folder that holds all of [`PROGRAMS`].
@@ -15,7 +15,7 @@ const PROGRAMS: [&str; 3] = ["initdb", "postgres", "pg_basebackup"];
 pub(crate) struct Binaries(PathBuf);
 
 impl Binaries {
-    /// Looks for them, once they are installed if that is wanted here or by `ABIDE_POSTGRES=install`.
+    /// Looks for the programs. Installs them first if `install` is set or by `ABIDE_POSTGRES=install`.
     pub(crate) fn locate(install: bool) -> Result<Self, Error> {
         let search = Search::of_the_environment();
         if install || env::var_os("ABIDE_POSTGRES").is_some_and(|wish| wish == "install") {
@@ -33,12 +33,12 @@ impl Binaries {
     }
 }
 
-/// Where to look. A value of its own, so that a test can look elsewhere without a change to its environment.
+/// Where to look. A struct, so that a test can look elsewhere without changing its environment.
 struct Search {
-    /// `ABIDE_POSTGRES_BIN`: who names a folder wants that one and no other.
+    /// `ABIDE_POSTGRES_BIN`: if it is set, only this folder counts.
     named: Option<PathBuf>,
     path: Vec<PathBuf>,
-    /// Has a folder for each version, with `bin` in it.
+    /// This folder has a folder for each version, which contains `bin`.
     versions: PathBuf,
 }
 
@@ -92,7 +92,7 @@ mod tests {
     use super::*;
     use std::fs;
 
-    /// An empty folder of this test's own.
+    /// A new empty folder for this test.
     fn scene(name: &str) -> PathBuf {
         let folder = env::temp_dir().join(format!("cluster-binaries-{}-{name}", std::process::id()));
         fs::create_dir(&folder).unwrap();
@@ -112,7 +112,7 @@ mod tests {
         for folder in ["named", "path", "versions/9/bin", "versions/17/bin"] {
             fill(&root.join(folder));
         }
-        // Newer, and not complete.
+        // Newer, but incomplete.
         fs::create_dir_all(root.join("versions/18/bin")).unwrap();
         let mut search = Search {
             named: Some(root.join("named")),
@@ -136,7 +136,7 @@ mod tests {
         for part in ["ABIDE_POSTGRES=install cargo test", "apt-get", "dnf", "brew", "ABIDE_POSTGRES_BIN="] {
             assert!(text.contains(part), "{part} is not in:\n{text}");
         }
-        // A wrong name is told, though PATH would have one.
+        // A wrong name is an error, even if PATH has the programs.
         fill(&root);
         search.named = Some(root.join("elsewhere"));
         let text = search.find().unwrap_err().to_string();

@@ -1,15 +1,16 @@
-//! Certificates of a day's life, made with the `openssl` program: an authority, and a server that it vouches for.
+//! Certificates that are valid for one day, made with the `openssl` program: an authority, and a server
+//! certificate.
 
 use crate::error::{Error, Tried};
 use crate::home::Home;
 use std::fs;
 use std::process::Command;
 
-/// The files below, in the data folder: a replica gets them with its copy.
+/// The files are in the data folder: a replica gets them with its copy.
 pub(crate) const SETTINGS: [(&str, &str); 3] =
     [("ssl", "on"), ("ssl_cert_file", "server.crt"), ("ssl_key_file", "server.key")];
 
-/// What the authority signs with; its key is of no use after that.
+/// The authority's key and certificate. The key is not used again after it has signed.
 const AUTHORITY: &str = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 1 \
     -subj /CN=throw-away-authority -keyout data/ca.key -out data/ca.crt";
 
@@ -19,7 +20,7 @@ const REQUEST: &str = "req -new -newkey ec -pkeyopt ec_paramgen_curve:prime256v1
 const SIGN: &str = "x509 -req -in data/server.csr -CA data/ca.crt -CAkey data/ca.key -CAcreateserial -days 1 \
     -extfile data/server.ext -out data/server.crt";
 
-/// Makes them in `home`'s data folder.
+/// Creates the certificates in `home`'s data folder.
 pub(crate) fn make(home: &Home) -> Result<(), Error> {
     if Command::new("openssl").arg("version").output().is_err() {
         let text = "TLS needs a certificate, and there is no `openssl` on PATH to make one";

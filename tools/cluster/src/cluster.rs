@@ -1,4 +1,4 @@
-//! A cluster as its users see it: made, asked, stopped and killed.
+//! The public API of a cluster: start it, query it, stop it and kill it.
 
 use crate::binaries::Binaries;
 use crate::certificates;
@@ -12,21 +12,22 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-/// What kind of cluster.
+/// Options of a cluster.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Whether a commit waits for the disk (`fsync`). Default: no. Either way it survives a crash of Postgres.
+    /// Whether a commit waits for the disk (`fsync`). Default: no. Either way a commit survives a crash of
+    /// Postgres.
     pub durable: bool,
-    /// Whether it takes TLS as well; needs `openssl` on PATH. Default: no.
+    /// Whether it also accepts TLS; needs `openssl` on PATH. Default: no.
     pub ssl: bool,
     /// Postgres' own `max_connections`. Default: 200.
     pub max_connections: u16,
-    /// Settings for `postgresql.conf`, stronger than ours. Default: none.
+    /// Settings for `postgresql.conf`. They override ours. Default: none.
     pub settings: Vec<(String, String)>,
-    /// The folder in which its own one is made; the user that Postgres runs as must be able to reach it. Default: the
-    /// system's temporary one.
+    /// The folder in which the cluster's folder is created. The user that Postgres runs as must be able to
+    /// reach it. Default: the system's temporary folder.
     pub folder: Option<PathBuf>,
-    /// Whether to install Postgres where it is missing, as `ABIDE_POSTGRES=install` says too. Default: no.
+    /// Whether to install Postgres if it is missing. `ABIDE_POSTGRES=install` does the same. Default: no.
     pub install: bool,
 }
 
@@ -43,32 +44,32 @@ impl Default for Options {
     }
 }
 
-/// How a server is asked to stop.
+/// How to stop a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
-    /// Connections are cut, transactions rolled back, and a checkpoint is written.
+    /// Closes connections, rolls transactions back, and writes a checkpoint.
     Fast,
-    /// As in a crash: everything ends where it is, and the next start recovers.
+    /// As in a crash: everything ends at once, and the next start recovers.
     Immediate,
 }
 
-/// A running Postgres of one's own, on 127.0.0.1. Its user `postgres` needs no password.
+/// A running private Postgres, on 127.0.0.1. Its user `postgres` needs no password.
 ///
-/// Stopped and removed, folder and all, when it is dropped and when this process ends, in whatever way. All calls
-/// block; from async code, use `spawn_blocking` for those that start and stop.
+/// The cluster is stopped and its folder removed when this is dropped, and when this process ends, however it
+/// ends. All calls block; from async code, use `spawn_blocking` for those that start and stop.
 #[derive(Debug)]
 pub struct Cluster {
     server: Server,
-    /// Where its folder and those of its replicas are.
+    /// The folder that contains the cluster's own folder and those of its replicas.
     folder: PathBuf,
     replicas: Mutex<usize>,
 }
 
 impl Cluster {
-    /// Makes one and starts it; about a second.
+    /// Creates a cluster and starts it. This takes about a second.
     ///
     /// # Errors
-    /// [`Error::Missing`] where Postgres, or `openssl`, is not installed; its text says what to do.
+    /// [`Error::Missing`] if Postgres, or `openssl`, is not installed; the text says what to do.
     pub fn start(options: Options) -> Result<Self, Error> {
         let binaries = Binaries::locate(options.install)?;
         let folder = options.folder.clone().unwrap_or_else(std::env::temp_dir);
@@ -89,22 +90,22 @@ impl Cluster {
         url(&self.server, database)
     }
 
-    /// The port, the same for its whole life.
+    /// The port, which never changes.
     pub fn port(&self) -> u16 {
         self.server.port()
     }
 
-    /// Its folder: `data` is Postgres' own, `log` is what the server says.
+    /// Its folder: `data` is Postgres' own, `log` contains the server's output.
     pub fn folder(&self) -> &Path {
         self.server.home().path()
     }
 
-    /// The certificate of the authority that vouches for the server; exists with [`Options::ssl`] only.
+    /// The certificate of the authority that signed the server's. It exists only with [`Options::ssl`].
     pub fn ca_crt(&self) -> PathBuf {
         self.server.home().data().join("ca.crt")
     }
 
-    /// Makes an empty database with a name of its own, and returns its URL.
+    /// Creates an empty database with a new name, and returns its URL.
     pub fn create_database(&self) -> Result<String, Error> {
         static NEXT: AtomicU32 = AtomicU32::new(1);
         let name = format!("db_{}", NEXT.fetch_add(1, Ordering::Relaxed));
@@ -112,38 +113,39 @@ impl Cluster {
         Ok(self.url(&name))
     }
 
-    /// Runs a statement, or several, in a database, on a connection of its own; returns the rows, as text.
+    /// Runs one or several statements in a database, on a new connection. Returns the rows as text.
     ///
     /// # Errors
-    /// [`Error::Sql`] is the server's refusal. A server that says nothing for 60 s is an error too.
+    /// [`Error::Sql`] is the server's refusal. If the server sends nothing for 60 s, that is an error too.
     pub fn sql(&self, database: &str, statement: &str) -> Result<Rows, Error> {
         wire::query(self.port(), database, statement)
     }
 
-    /// Stops it and waits for its end.
+    /// Stops the server and waits for its end.
     pub fn stop(&self, mode: Mode) -> Result<(), Error> {
         self.server.stop(mode)
     }
 
-    /// Kills the postmaster with SIGKILL; its other processes end when they notice, soon after.
+    /// Kills the postmaster with SIGKILL. Its other processes end soon after, when they notice.
     pub fn kill(&self) -> Result<(), Error> {
         self.server.kill()
     }
 
-    /// Starts it after a [`stop`](Self::stop) or a [`kill`](Self::kill), on the same port, and waits until it answers.
+    /// Starts the server after a [`stop`](Self::stop) or a [`kill`](Self::kill), on the same port, and waits
+    /// until it answers.
     pub fn start_again(&self) -> Result<(), Error> {
         self.server.start()
     }
 
-    /// Stops it and starts it again.
+    /// Stops the server and starts it again.
     pub fn restart(&self, mode: Mode) -> Result<(), Error> {
         self.stop(mode)?;
         self.start_again()
     }
 
-    /// Adds a hot standby to which every commit waits to have been streamed.
+    /// Adds a hot standby. Every commit waits until it was streamed to the standby.
     ///
-    /// From then on commits wait while it does not run: drop this cluster first.
+    /// From then on commits wait while the standby does not run, so drop this cluster first.
     pub fn add_replica(&self) -> Result<Replica, Error> {
         let mut count = self.replicas.lock().unwrap_or_else(PoisonError::into_inner);
         let replica = replica::add(&self.server, &self.folder, *count + 1)?;
@@ -156,18 +158,18 @@ pub(crate) fn url(server: &Server, database: &str) -> String {
     format!("postgres://{USER}@127.0.0.1:{}/{database}", server.port())
 }
 
-/// Adds to what initdb has written; what comes last is what counts.
+/// Adds to the file that initdb has written. The last setting of a name counts.
 fn configure(file: &Path, options: &Options) -> Result<(), Error> {
     let max_connections = options.max_connections.to_string();
     let mut settings = vec![
         ("listen_addresses", "127.0.0.1"),
-        // Their paths would be too long in a deep folder.
+        // The paths of the sockets would be too long in a deep folder.
         ("unix_socket_directories", ""),
         ("max_connections", &max_connections),
     ];
     if !options.durable {
-        // `synchronous_commit` stays on: what is committed survives a crash of the server, if not of the machine.
-        // Shared memory in files goes with the folder, also after a SIGKILL.
+        // `synchronous_commit` stays on: commits survive a crash of the server, but not of the machine.
+        // Shared memory in files is removed with the folder, also after a SIGKILL.
         settings.extend([("fsync", "off"), ("dynamic_shared_memory_type", "mmap")]);
     }
     if options.ssl {

@@ -1,21 +1,21 @@
-//! What can go wrong here, said so that a developer who only wanted to run the tests knows what to do.
+//! The errors, worded so that a developer who only wanted to run the tests knows what to do.
 
 use std::{fmt, io};
 
-/// Why there is no cluster, or why it did not do what it was asked.
+/// Why there is no cluster, or why an operation failed.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Error {
-    /// Postgres, or a program that is needed beside it, is not here. The text says how to get it.
+    /// Postgres, or another program that is needed, is missing. The text says how to get it.
     Missing(String),
     /// A program ran and failed.
     Program {
         /// Its name and how it ended.
         what: String,
-        /// What it wrote.
+        /// Its output.
         output: String,
     },
-    /// The server did not start, stop or do what was waited for.
+    /// The server did not start, stop or reach the expected state.
     Server {
         /// What it did instead.
         what: String,
@@ -31,9 +31,9 @@ pub enum Error {
     },
     /// The operating system refused.
     Io {
-        /// What was tried.
+        /// What was attempted.
         what: String,
-        /// Its answer.
+        /// The operating system's error.
         source: io::Error,
     },
 }
@@ -60,7 +60,7 @@ impl std::error::Error for Error {
     }
 }
 
-/// Says what was tried when the operating system refuses.
+/// Adds what was attempted to an error of the operating system.
 pub(crate) trait Tried<T> {
     fn tried(self, what: impl fmt::Display) -> Result<T, Error>;
 }

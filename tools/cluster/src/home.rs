@@ -1,6 +1,8 @@
-//! The folder of one server, and the watchdog that removes it with all that runs in it, however its owner ends.
+//! The folder of one server, and the watchdog that removes it and ends all processes in it, however its owner
+//! ends.
 //!
-//! Must never start a program for the folder outside of the watchdog's process group: it would outlive us.
+//! It must never start a program for the folder outside of the watchdog's process group: the program would
+//! outlive us.
 
 use crate::account::Account;
 use crate::error::{Error, Tried};
@@ -16,13 +18,13 @@ use std::process::{Child, Command, Stdio};
 
 const WATCHDOG: &str = include_str!("watchdog.sh");
 
-/// Removed when it is dropped.
+/// The folder is removed when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Home {
     path: PathBuf,
     account: Option<Account>,
-    /// Holds the write end of the watchdog's input. std opens it close-on-exec, so that no server inherits it; a child
-    /// that is between fork and exec holds it, and is in the watchdog's group before it lets go.
+    /// Holds the write end of the watchdog's input. std opens it close-on-exec, so no server inherits it. A
+    /// child between fork and exec holds it, and is in the watchdog's group before it closes it.
     watchdog: Child,
 }
 
@@ -60,7 +62,7 @@ impl Home {
         self.path.join("data")
     }
 
-    /// A program that is to run in the folder, as the right user, and to end with it.
+    /// A command that will run in the folder, as the right user, and will end with the folder.
     pub(crate) fn command(&self, program: impl Into<PathBuf>) -> Command {
         let mut command = Command::new(program.into());
         let group = i32::try_from(self.watchdog.id()).expect("process ids are positive numbers of 32 bits");
@@ -68,7 +70,7 @@ impl Home {
         if let Some(Account { uid, gid }) = self.account {
             command.uid(uid).gid(gid);
         }
-        // A developer's PGPORT or PGDATA is about another server. Logs are read by us, so they are in English.
+        // A developer's PGPORT or PGDATA is for another server. We read the logs, so they must be in English.
         for (name, _) in std::env::vars_os().filter(|(name, _)| name.as_encoded_bytes().starts_with(b"PG")) {
             command.env_remove(name);
         }
@@ -76,10 +78,11 @@ impl Home {
         command
     }
 
-    /// Runs a program in the folder to its end; what it wrote is told only if it failed.
+    /// Runs a program in the folder to its end. Its output is returned only if it failed.
     ///
-    /// It is let end though we be killed: `initdb` cut short leaves shared memory behind. For that it holds the write
-    /// end too, as an input it never reads, and the watchdog waits for both of us.
+    /// The program may run to its end even if we are killed: an interrupted `initdb` leaves shared memory
+    /// behind. For that it also holds the write end, as an input that it never reads, and the watchdog waits
+    /// for both of us.
     pub(crate) fn run(&self, program: impl Into<PathBuf>, arguments: &[&str]) -> Result<(), Error> {
         let mut command = self.command(program);
         let name = command.get_program().display().to_string();
@@ -88,7 +91,7 @@ impl Home {
         if let Some(write_end) = &self.watchdog.stdin {
             command.stdin(write_end.as_fd().try_clone_to_owned().tried("sharing the watchdog's input")?);
         }
-        // As the servers' user, who must be able to get there.
+        // The program runs as the servers' user, who must have access to the folder.
         let ran = command.status().tried(format_args!("running `{name}` in {}", self.path.display()));
         match ran? {
             status if status.success() => Ok(()),
@@ -98,9 +101,10 @@ impl Home {
         }
     }
 
-    /// Ends what runs in the folder and removes it; waits until that is done.
+    /// Ends all processes in the folder and removes it. Waits until that is done.
     pub(crate) fn remove(&mut self) {
-        // Closes its input first. It always ends itself, by a signal, so there is no status to look at.
+        // `wait` closes the watchdog's input first. The watchdog always ends itself by a signal, so its
+        // status says nothing.
         let _ = self.watchdog.wait();
     }
 }
@@ -111,7 +115,7 @@ impl Drop for Home {
     }
 }
 
-/// The name of the folder that the watchdog has made.
+/// The name of the folder that the watchdog has created.
 fn first_line(watchdog: &mut Child) -> Result<PathBuf, Error> {
     let mut line = Vec::new();
     if let Some(output) = watchdog.stdout.take() {

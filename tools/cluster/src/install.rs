@@ -1,4 +1,4 @@
-//! Installs Debian's package of Postgres. Runs only when someone asked for it, and only as root.
+//! Installs Debian's Postgres package. Runs only on request, and only as root.
 
 use crate::account::we_are_root;
 use crate::error::{Error, Tried};
@@ -7,13 +7,14 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Exists where dpkg does; a lock on it is in no other program's way.
+/// Exists on every system with dpkg. A lock on it does not disturb other programs.
 const LOCKED: &str = "/var/lib/dpkg";
 
-/// Where `postgresql-common` looks for more settings.
+/// The folder in which `postgresql-common` looks for more settings.
 const SETTINGS: &str = "/etc/postgresql-common/createcluster.d";
 
-/// Installs it, unless it is `found`: looked at under the lock, so that nobody finds what is half unpacked.
+/// Installs it, unless it is `found`. The check is made under the lock, so that no process finds a
+/// half-unpacked package.
 pub(crate) fn unless(found: impl Fn() -> Result<bool, Error>) -> Result<(), Error> {
     let locked = File::open(LOCKED).ok();
     if let Some(folder) = &locked {
@@ -46,7 +47,7 @@ fn apt_get(arguments: &[&str]) -> Result<(), Error> {
     succeed(&mut command)
 }
 
-/// While it lives, the package does not make and start a cluster of the whole machine.
+/// While this exists, the package does not create and start a cluster for the whole machine.
 struct NoMainCluster(PathBuf);
 
 impl NoMainCluster {
@@ -61,7 +62,7 @@ impl NoMainCluster {
 
 impl Drop for NoMainCluster {
     fn drop(&mut self) {
-        // A wish that stays does no harm: it makes no cluster.
+        // If the setting stays, it does no harm: it only prevents a cluster.
         let _ = fs::remove_file(&self.0);
     }
 }

@@ -1,4 +1,5 @@
-//! A throw-away Postgres for tests, the bench and examples: in a folder of its own, on a free port, gone afterwards.
+//! A throw-away Postgres for tests, the bench and examples: in its own folder, on a free port, removed
+//! afterwards.
 //!
 //! ```
 //! use cluster::{Cluster, Options};
@@ -12,12 +13,12 @@
 //! # }
 //! ```
 //!
-//! The programs of Postgres come from the folder that `ABIDE_POSTGRES_BIN` names, else from PATH, else from
-//! `/usr/lib/postgresql`. Where there are none, `ABIDE_POSTGRES=install` installs them on Debian, as root. A test that
-//! needs Postgres and finds none fails: nothing here skips.
+//! The programs of Postgres come from the folder `ABIDE_POSTGRES_BIN` if it is set, otherwise from PATH,
+//! otherwise from `/usr/lib/postgresql`. If there are none, `ABIDE_POSTGRES=install` installs them on Debian,
+//! as root. A test that needs Postgres and finds none fails: nothing here skips.
 //!
-//! A reader begins with `cluster`; `server` is a postmaster, `home` its folder and the watchdog that clears up.
-//! Unix only.
+//! Read `cluster` first. `server` is a postmaster; `home` is its folder and the watchdog that cleans up. Unix
+//! only.
 
 mod account;
 mod binaries;

@@ -1,4 +1,5 @@
-//! The log of a home: all that its programs write goes there, so that none ends early because we no longer read.
+//! The log of a home. All its programs write to this file, so that none of them ends because we no longer
+//! read a pipe.
 
 use crate::error::{Error, Tried};
 use std::fs::File;
@@ -6,7 +7,7 @@ use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 use std::process::Command;
 
-/// The log, and where it ended when it was opened.
+/// The log file, and its length when it was opened.
 pub(crate) struct Log {
     file: File,
     start: u64,
@@ -22,14 +23,14 @@ impl Log {
         Ok(Self { file, start })
     }
 
-    /// Makes it the command's output.
+    /// Makes the log the command's output.
     pub(crate) fn take_from(&self, command: &mut Command) -> Result<(), Error> {
         command.stdout(self.file.try_clone().tried("sharing the log")?);
         command.stderr(self.file.try_clone().tried("sharing the log")?);
         Ok(())
     }
 
-    /// What was written since it was opened.
+    /// The text that was written since the log was opened.
     pub(crate) fn read(mut self) -> Result<String, Error> {
         let mut bytes = Vec::new();
         let read =

@@ -1,4 +1,4 @@
-//! Starts a throw-away Postgres, says where it is, and keeps it until its input ends or Ctrl-C:
+//! Starts a throw-away Postgres, prints its URL and folder, and keeps it until its input ends or Ctrl-C:
 //! `cargo run -p cluster -- [--durable] [--ssl] [--install] [--folder DIR]`.
 
 use cluster::{Cluster, Options};
@@ -34,7 +34,7 @@ fn options(mut arguments: impl Iterator<Item = String>) -> Result<Options, Strin
 fn run(options: Options) -> Result<(), String> {
     let cluster = Cluster::start(options).map_err(|error| error.to_string())?;
     println!("{}\n{}", cluster.url("postgres"), cluster.folder().display());
-    // Whoever ends us by a signal need not ask: the watchdog clears up.
+    // If a signal ends us instead, the watchdog cleans up.
     std::io::copy(&mut std::io::stdin(), &mut std::io::sink()).map_err(|error| error.to_string())?;
     Ok(())
 }

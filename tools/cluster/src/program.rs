@@ -3,7 +3,7 @@
 use crate::error::{Error, Tried};
 use std::process::{Command, Stdio};
 
-/// Runs a program to its end; what it wrote is told only if it failed.
+/// Runs a program to its end. Its output is returned only if it failed.
 pub(crate) fn succeed(command: &mut Command) -> Result<(), Error> {
     let program = command.get_program().display().to_string();
     let ran = command.stdin(Stdio::null()).output().tried(format_args!("running `{program}`"))?;

@@ -1,4 +1,4 @@
-//! A synchronous hot standby of a cluster, made by `pg_basebackup` and fed by streaming.
+//! A synchronous hot standby of a cluster, created by `pg_basebackup` and fed by streaming.
 
 use crate::cluster::url;
 use crate::error::Error;
@@ -9,20 +9,20 @@ use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-/// How long it may take until it follows.
+/// How long it may take until the standby follows.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A standby; removed as a cluster is.
+/// A standby. It is removed in the same way as a cluster.
 #[derive(Debug)]
 pub struct Replica(Server);
 
 impl Replica {
-    /// As [`Cluster::url`](crate::Cluster::url); it reads only, until it is promoted.
+    /// As [`Cluster::url`](crate::Cluster::url). The standby is read-only until it is promoted.
     pub fn url(&self, database: &str) -> String {
         url(&self.0, database)
     }
 
-    /// Its port, another than the cluster's.
+    /// Its port, which differs from the cluster's.
     pub fn port(&self) -> u16 {
         self.0.port()
     }
@@ -32,7 +32,8 @@ impl Replica {
         wire::query(self.port(), database, statement)
     }
 
-    /// Makes it a server that writes, and waits until it is. Whether the old one is still there is the caller's matter.
+    /// Promotes it to a server that writes, and waits until that is done. The caller is responsible for the
+    /// old server.
     pub fn promote(&self) -> Result<(), Error> {
         let promoted = self.sql("postgres", "SELECT pg_promote()")?;
         if promoted == [[Some("t".to_string())]] {
@@ -43,7 +44,7 @@ impl Replica {
     }
 }
 
-/// The `number`th replica of `primary`; returns when commits wait for it.
+/// Adds the `number`th replica of `primary`. Returns when commits wait for it.
 pub(crate) fn add(primary: &Server, folder: &Path, number: usize) -> Result<Replica, Error> {
     let home = Home::new(folder)?;
     let name = format!("replica_{number}");
@@ -51,7 +52,8 @@ pub(crate) fn add(primary: &Server, folder: &Path, number: usize) -> Result<Repl
     let how =
         ["--checkpoint=fast", "--wal-method=stream", "--write-recovery-conf", "--no-sync", "--pgdata=data"];
     home.run(primary.binaries().program("pg_basebackup"), &[&how[..], &[from.as_str()]].concat())?;
-    // The primary's wish for replicas comes with the copy, and would make a promoted one wait for the others.
+    // The copy contains the primary's setting for replicas, with which a promoted replica would wait for the
+    // others.
     let replica = Server::first_start(home, primary.binaries().clone(), &["synchronous_standby_names="])?;
     let names: Vec<_> = (1..=number).map(|number| format!("replica_{number}")).collect();
     let wish =

@@ -1,6 +1,7 @@
-//! One server in its [`Home`]: a postmaster that is our own child, on a port of its own.
+//! One server in its [`Home`]: a postmaster that is our own child, on its own port.
 //!
-//! Must never signal a process that is not its unreaped child: only such an id cannot have become another's.
+//! It must never signal a process that is not its unreaped child. Only such a process id cannot belong to
+//! another process.
 
 use crate::Mode;
 use crate::binaries::Binaries;
@@ -19,7 +20,7 @@ use std::time::{Duration, Instant};
 /// How long a server may take to start or to stop.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// How often is looked whether it has.
+/// How often to check whether it has started or stopped.
 const GLANCE: Duration = Duration::from_millis(10);
 
 /// How many ports are tried.
@@ -27,7 +28,7 @@ const PORTS: usize = 20;
 
 const TAKEN: &str = "Address already in use";
 
-/// What postgres says while the orphans of a killed postmaster are still ending.
+/// What postgres prints while the orphans of a killed postmaster are still ending.
 const ORPHANS: &str = "is still in use";
 
 #[derive(Debug)]
@@ -35,13 +36,13 @@ pub(crate) struct Server {
     home: Home,
     binaries: Binaries,
     port: u16,
-    /// Settings of this server alone, stronger than those in its folder.
+    /// Settings of this server only. They override those in its folder.
     settings: Vec<String>,
     postmaster: Mutex<Option<Child>>,
 }
 
 impl Server {
-    /// Starts what `initdb` or `pg_basebackup` has made in `home`, on a free port.
+    /// Starts, on a free port, the data folder that `initdb` or `pg_basebackup` has created in `home`.
     pub(crate) fn first_start(home: Home, binaries: Binaries, settings: &[&str]) -> Result<Self, Error> {
         let settings = settings.iter().map(ToString::to_string).collect();
         let mut server = Self { home, binaries, port: free_port()?, settings, postmaster: Mutex::default() };
@@ -96,14 +97,15 @@ impl Server {
         Err(Error::Server { what, log: log.read()? })
     }
 
-    /// As its pid file says. A connection would not do: on a port that got taken, somebody else answers.
+    /// Whether its pid file says so. A connection would not prove it: if the port is taken, another server
+    /// answers.
     fn is_ready(&self, id: u32) -> bool {
         let text = fs::read_to_string(self.home.data().join("postmaster.pid")).unwrap_or_default();
         let mut lines = text.lines();
         lines.next() == Some(&id.to_string()) && lines.nth(6).is_some_and(|state| state.trim() == "ready")
     }
 
-    /// Nothing happens where it does not run.
+    /// Does nothing if it does not run.
     pub(crate) fn stop(&self, mode: Mode) -> Result<(), Error> {
         let mut postmaster = self.postmaster();
         let Some(child) = postmaster.as_mut() else { return Ok(()) };
@@ -112,7 +114,7 @@ impl Server {
                 Mode::Fast => "INT",
                 Mode::Immediate => "QUIT",
             };
-            // The shell's own `kill`: there is no program of that name on a small Debian.
+            // The shell's built-in `kill`: a minimal Debian has no program of that name.
             let id = child.id().to_string();
             let mut command = Command::new("sh");
             succeed(command.args(["-c", "kill -s \"$0\" \"$1\"", signal, &id]))?;
@@ -125,7 +127,7 @@ impl Server {
         Ok(())
     }
 
-    /// SIGKILL, to the postmaster alone: its backends end when they notice.
+    /// Sends SIGKILL only to the postmaster. Its backends end when they notice.
     pub(crate) fn kill(&self) -> Result<(), Error> {
         self.postmaster().take().map_or(Ok(()), |mut child| kill(&mut child))
     }
@@ -150,7 +152,7 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         self.home.remove();
-        // The watchdog has ended it; this takes its entry out of the process table.
+        // The watchdog has ended it. This removes its entry from the process table.
         if let Some(mut child) = self.postmaster().take() {
             let _ = child.wait();
         }
@@ -158,7 +160,7 @@ impl Drop for Server {
 }
 
 enum Waited {
-    /// What was waited for.
+    /// The expected state was reached.
     Came,
     /// The process ended instead.
     Ended,
@@ -183,8 +185,8 @@ fn kill(child: &mut Child) -> Result<(), Error> {
     child.kill().and_then(|()| child.wait()).map(drop).tried("killing postgres")
 }
 
-/// A port that was free a moment ago, below those that the kernel hands to outgoing connections: one of these could
-/// take it while the server is down.
+/// A port that was free a moment ago. It is below the kernel's range for outgoing connections: such a
+/// connection could take it while the server is down.
 fn free_port() -> Result<u16, Error> {
     let mut last = Ok(());
     for _ in 0..PORTS {

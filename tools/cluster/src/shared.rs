@@ -1,14 +1,17 @@
-//! The one cluster that all tests of a process share: starting takes a second, a fresh database a tenth of one.
+//! The cluster that all tests of a process share: starting one takes a second, creating a database a tenth of
+//! that.
 
 use crate::{Cluster, Error, Options};
 use std::sync::OnceLock;
 
-/// The cluster of this process, started by the first call; not durable. Removed when the process ends.
+/// The cluster of this process. The first call starts it; it is not durable. It is removed when the process
+/// ends.
 ///
 /// # Panics
-/// Where there is no Postgres: with the text that says how to get it.
+/// If there is no Postgres. The message says how to get it.
 pub fn shared() -> &'static Cluster {
-    // The error is kept too: of a hundred tests one looks, and all of them tell.
+    // The error is kept too: of a hundred tests only one looks for Postgres, and all of them report the
+    // error.
     static SHARED: OnceLock<Result<Cluster, Error>> = OnceLock::new();
     match SHARED.get_or_init(|| Cluster::start(Options::default())) {
         Ok(cluster) => cluster,

@@ -1,4 +1,5 @@
-//! What a cluster promises, tried on real ones: it answers, keeps data, fails over, and leaves nothing behind.
+//! Tests of a cluster's guarantees on real clusters: it answers, keeps data, fails over, and leaves nothing
+//! behind.
 
 use cluster::{Cluster, Error, Mode, Options, shared, shared_database};
 use std::fs;
@@ -12,7 +13,8 @@ fn value(text: &str) -> Option<String> {
     Some(text.to_string())
 }
 
-/// Less than the watchdog waits for a server that it cannot reach: such a one must be noticed here.
+/// Less time than the watchdog waits for a server that it cannot reach: such a server must fail the test
+/// here.
 #[track_caller]
 fn soon(what: &str, happened: impl Fn() -> bool) {
     let begun = Instant::now();
@@ -68,7 +70,7 @@ fn what_is_committed_outlives_every_kind_of_stop() {
     for (name, expected) in [("work_mem", "1234kB"), ("fsync", "off"), ("max_connections", "200")] {
         assert_eq!(cluster.sql("postgres", &format!("SHOW {name}")).unwrap(), [[value(expected)]]);
     }
-    // A postmaster that is dead already is no reason to leave something behind.
+    // If the postmaster is already dead, the folder must be removed all the same.
     cluster.kill().unwrap();
     let folder = cluster.folder().to_path_buf();
     drop(cluster);
@@ -112,7 +114,7 @@ fn tls_is_vouched_for_by_the_authority() {
     assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
 }
 
-/// An owner to be killed, and the folder in which its own one is.
+/// Starts an owner process that the test will kill. Returns the folder in which its cluster's folder is.
 fn owner(name: &str) -> (Child, PathBuf) {
     let parent = std::env::temp_dir().join(format!("cluster-owner-{}-{name}", std::process::id()));
     let mut command = Command::new(env!("CARGO_BIN_EXE_cluster"));
@@ -120,7 +122,7 @@ fn owner(name: &str) -> (Child, PathBuf) {
     (command.spawn().expect("the binary was built"), parent)
 }
 
-/// Whether a process is about that folder, where the system tells.
+/// Whether a process uses that folder, on systems that show this.
 fn is_used(folder: &Path) -> bool {
     let name = folder.as_os_str().as_encoded_bytes();
     let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
@@ -142,7 +144,8 @@ fn a_killed_owner_leaves_nothing_behind() {
     let lines: Vec<_> = lines.take(2).map(Result::unwrap).collect();
     let [url, folder] = &lines[..] else { panic!("{lines:?}") };
     let address = url.split(['@', '/']).nth(3).unwrap();
-    // A client that stays connected must not keep it up. It asks for TLS, so that there is an answer to wait for.
+    // A client that stays connected must not keep it running. It asks for TLS, so that there is an answer to
+    // wait for.
     let mut client = TcpStream::connect(address).unwrap();
     client.write_all(&[0, 0, 0, 8, 4, 210, 22, 47]).unwrap();
     client.read_exact(&mut [0]).unwrap();

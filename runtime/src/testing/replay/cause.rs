@@ -1,26 +1,27 @@
-//! The likely cause of a difference, and what to do about it: by the recorded event, by what the code asked for in its
-//! place, and by what the history has after it.
+//! The likely cause of a difference, and what to do about it. It is derived from the recorded event, the
+//! command that the code issued instead, and the rest of the history.
 //!
-//! Guesses, and worded as such: a replay ends at the first difference, so what the code would have done after it is
-//! not known.
+//! These are guesses, and worded as such: a replay ends at the first difference, so the further behaviour of
+//! the code is unknown.
 
 use super::{difference, words};
 use abide_core::{Event, Payload};
 
-/// See the module's head.
+/// See the module documentation.
 pub(super) struct Cause {
     pub(super) why: String,
     pub(super) advice: String,
-    /// Where the values differ, if that is all that differs.
+    /// Where the values differ, if only values differ.
     pub(super) details: Vec<String>,
 }
 
-/// The event that the code had to repeat, what it asked for instead (`None`: nothing more), and the whole history.
+/// The event that the code had to repeat, the command that it issued instead (`None`: it issued none), and
+/// the history.
 pub(super) struct Difference<'a> {
     pub(super) expected: &'a Event,
     pub(super) asked: Option<&'a Event>,
     pub(super) at: u64,
-    /// The workflow's time there.
+    /// The workflow's time at that event.
     pub(super) now_ms: i64,
     pub(super) history: &'a [(u64, i64, &'a Event)],
 }
@@ -29,10 +30,10 @@ const REPEAT: &str = "let the steps that open runs have recorded stand as they a
                       workflow of a new name (`#[workflow(name = \"..\")]`) beside the old one, which stays registered \
                       until its runs have ended";
 const UNRECORDED: &str = "or a branch depends on something that is not recorded";
-/// At most this many steps are named.
+/// The most steps that are named.
 const NAMED: usize = 3;
 
-/// What to do where the end alone differs.
+/// What to do if only the end differs.
 pub(super) const END: &str = "for open runs this is no trouble, since none of them has recorded its end. If it is meant, record this \
                               history anew; else mend it";
 
@@ -92,7 +93,7 @@ impl Difference<'_> {
         told(format!("the history has this step as event {later}: {what}"), REPEAT)
     }
 
-    /// Whether a recorded event is the command that the code asked for.
+    /// Whether a recorded event is the command that the code issued.
     fn is_asked(&self, recorded: &Event, at_ms: i64, asked: &Event) -> bool {
         match (recorded, asked) {
             (
@@ -100,7 +101,7 @@ impl Difference<'_> {
                 Event::ActivityScheduled { name: b, input: y, .. },
             ) => a == b && x.is_same(y),
             (Event::SideEffect { .. }, Event::SideEffect { .. }) => true,
-            // A timer is known by its length alone.
+            // A timer is identified only by its length.
             (a, b) => words::asked(a, at_ms) == words::asked(b, self.now_ms),
         }
     }

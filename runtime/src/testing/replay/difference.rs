@@ -1,18 +1,19 @@
-//! Where two JSON values differ, by path: what a column that is cut cannot show. Numbers are compared as they are
-//! written, not as a float.
+//! Finds where two JSON values differ, by path, which a truncated table column cannot show. Numbers are
+//! compared as text, not as floats.
 
 use abide_core::Payload;
 use serde::de::DeserializeOwned;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// At most this many differences are told.
+/// The most differences that are reported.
 const TOLD: usize = 4;
-/// A value is cut to this many characters.
+/// Values are cut to this many characters.
 const VALUE_CHARS: usize = 60;
-/// What lies deeper is compared as a whole: no payload of the engine's does.
+/// Deeper values are compared as a whole. No payload of the engine is deeper.
 const MAX_DEPTH: usize = 127;
 
-/// The first differences, one sentence each; empty for equal values. The order of an object's keys is no difference.
+/// The first differences, one sentence each. Empty for equal values. The order of an object's keys does not
+/// matter.
 pub(super) fn between(recorded: &Payload, now: &Payload) -> Vec<String> {
     let mut found = Vec::new();
     compare("", 0, Some(recorded), Some(now), &mut found);
@@ -50,7 +51,7 @@ fn compare(
     }
 }
 
-/// Both values, where both are of that shape.
+/// Both values, if both have that shape.
 fn both<T: DeserializeOwned>(a: Option<&Payload>, b: Option<&Payload>, depth: usize) -> Option<(T, T)> {
     let read = |value: Option<&Payload>| value?.decode().ok();
     if depth < MAX_DEPTH { Some((read(a)?, read(b)?)) } else { None }

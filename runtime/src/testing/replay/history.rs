@@ -1,8 +1,8 @@
-//! A recorded history outside of its database: one JSON document that says what it is, one event a line, so that a
-//! change of it can be reviewed as a diff.
+//! A recorded history outside of its database: one JSON document with a format number and one event per line,
+//! so that a change can be reviewed as a diff.
 //!
-//! It carries what a replay needs and nothing else: no owner, no inbox, no status. It must never change what it was
-//! given: payloads stay the text that the journal has.
+//! It contains only what a replay needs: no owner, no inbox, no status. It never changes what it was given:
+//! payloads keep the text of the journal.
 
 use crate::client::UntypedHandle;
 use crate::error::{Error, Result};
@@ -13,13 +13,14 @@ use serde::{Deserialize, Serialize};
 use std::fmt::Write as _;
 use std::path::Path;
 
-/// The number of the document's format. It changes when this build could no longer read what an older one wrote.
+/// The number of the document's format. It changes when this build can no longer read the format of an older
+/// build.
 const FORMAT: u64 = 1;
 
 /// The recorded history of one run, in memory or in a file.
 ///
-/// It holds the run's payloads as they are: arguments, results, signals. Before a history of production goes into a
-/// repository, see that nothing in it is secret.
+/// It holds the run's payloads unchanged: arguments, results, signals. Before you put a history from
+/// production into a repository, check that it contains no secrets.
 ///
 /// ```no_run
 /// # async fn export(abide: abide::Abide) -> abide::Result<()> {
@@ -38,7 +39,7 @@ pub struct History {
     rows: Vec<JournalRow>,
 }
 
-/// What every format of the document has.
+/// The field that every format of the document has.
 #[derive(Deserialize)]
 struct Format {
     abide_history: Option<serde_json::Value>,
@@ -61,12 +62,12 @@ struct Row {
 }
 
 impl History {
-    /// The history of the run that a handle means, as far as it is recorded now. Works on runs that are open, suspended
-    /// or closed, with or without a worker. A run that no worker has begun has its arguments alone: one event, whose seed
-    /// is 0.
+    /// The history of the handle's run, as far as it is recorded now. This works for open, suspended and
+    /// closed runs, with or without a worker. A run that no worker has begun has only its arguments: one
+    /// event, whose seed is 0.
     ///
     /// # Errors
-    /// `AB0406` where there is no such run; `AB0209` where its journal is damaged; `AB05xx` where the database cannot
+    /// `AB0406` if there is no such run; `AB0209` if its journal is damaged; `AB05xx` if the database cannot
     /// be read.
     pub async fn of(handle: impl Into<UntypedHandle>) -> Result<Self> {
         let (row, rows) = handle.into().recorded().await?;
@@ -88,11 +89,11 @@ impl History {
         })
     }
 
-    /// Reads a document that [`History::to_json`] made.
+    /// Reads a document that [`History::to_json`] created.
     ///
     /// # Errors
-    /// `AB0213` where it has another format, `AB0214` where it is no history or is damaged. Rows that do not join up are
-    /// no error here: the replay tells of them (`AB0209`).
+    /// `AB0213` if it has another format; `AB0214` if it is not a history or is damaged. Rows that do not
+    /// join up are not an error here: the replay reports them (`AB0209`).
     pub fn from_json(text: &str) -> Result<Self> {
         Self::parse(text, "the JSON text")
     }
@@ -100,7 +101,7 @@ impl History {
     /// Reads a file that [`History::write`] wrote.
     ///
     /// # Errors
-    /// `AB0214` where the file cannot be read, and those of [`History::from_json`].
+    /// `AB0214` if the file cannot be read, and those of [`History::from_json`].
     pub fn read(path: impl AsRef<Path>) -> Result<Self> {
         let what = format!("the file `{}`", path.as_ref().display());
         match std::fs::read_to_string(path) {
@@ -109,10 +110,10 @@ impl History {
         }
     }
 
-    /// Writes the document to a file, in place of one that is there. Its folder must exist.
+    /// Writes the document to a file, and replaces an existing file. The folder must exist.
     ///
     /// # Errors
-    /// `AB0214` where the file cannot be written.
+    /// `AB0214` if the file cannot be written.
     pub fn write(&self, path: impl AsRef<Path>) -> Result<()> {
         let what = format!("the file `{}`", path.as_ref().display());
         std::fs::write(path, self.to_json()).map_err(|error| unusable(&what, "it cannot be written", error))
@@ -138,7 +139,7 @@ impl History {
         Ok(Self { workflow_type, workflow_id, run_id, task_queue, rows: rows.collect() })
     }
 
-    /// The document: JSON, one line for each event, ends with a line feed.
+    /// The document: JSON, one line for each event. It ends with a line feed.
     pub fn to_json(&self) -> String {
         let mut text = format!("{{\n  \"abide_history\": {FORMAT},\n");
         let names = [
@@ -160,32 +161,32 @@ impl History {
         text
     }
 
-    /// The name of its workflow, by which the code is found.
+    /// The name of its workflow type, by which the code is found.
     pub fn workflow_type(&self) -> &str {
         &self.workflow_type
     }
 
-    /// The user's name for it.
+    /// The workflow id.
     pub fn workflow_id(&self) -> &str {
         &self.workflow_id
     }
 
-    /// The run's own name.
+    /// The run id.
     pub fn run_id(&self) -> &str {
         &self.run_id
     }
 
-    /// The task queue that it was started on.
+    /// The task queue on which it was started.
     pub fn task_queue(&self) -> &str {
         &self.task_queue
     }
 
-    /// Its turns, as the journal has them.
+    /// Its turns, as the journal holds them.
     pub fn rows(&self) -> &[JournalRow] {
         &self.rows
     }
 
-    /// Its events with their numbers, each with the time of its row.
+    /// Its events with their numbers and the times of their rows.
     pub(super) fn events(&self) -> impl Iterator<Item = (u64, i64, &Event)> {
         let rows = self.rows.iter();
         rows.flat_map(|row| (row.seq.0..).zip(&row.events).map(|(number, event)| (number, row.at_ms, event)))

@@ -1,9 +1,10 @@
-//! The replayer: can today's code go on with yesterday's histories?
+//! The replayer: checks whether the current code can continue recorded histories.
 //!
-//! After a deploy a worker replays the history of each open run before the run goes on; code that asks for anything
-//! else than is recorded suspends it (`AB0201`). The replayer does the same beforehand, in a test or against the
-//! database itself, and changes nothing: it needs no worker, runs no activity, writes no row. The idea is Temporal's
-//! `Replayer` (`WorkflowReplayer` in its Java SDK), which its guides have run in CI on exported histories.
+//! After a deployment, a worker replays the history of each open run before the run continues. If the code
+//! issues anything that differs from the history, the run is suspended (`AB0201`). The replayer makes the
+//! same check before the deployment, in a test or against the database itself. It changes nothing: it needs
+//! no worker, runs no activity and writes no row. The idea is Temporal's `Replayer` (`WorkflowReplayer` in
+//! its Java SDK), which its guides recommend to run in CI on exported histories.
 //!
 //! ```
 //! use abide::prelude::*;
@@ -42,7 +43,7 @@
 //! # }
 //! ```
 //!
-//! Before a deploy, the same against the runs that are open now:
+//! Before a deployment, the same for the runs that are open now:
 //!
 //! ```no_run
 //! # use abide::prelude::*;
@@ -57,21 +58,24 @@
 //! # }
 //! ```
 //!
-//! # What it tells
-//! A run passes where the code asks for the recorded commands, in their order, with their names and inputs. What it does
-//! beyond the end of an open run is free; a closed run must end as recorded, too. Else the [`Report`] has the code that
-//! the engine would suspend the run with: `AB0201` (another command, one more, one less, another end), `AB0202` (a
-//! panic), `AB0203` (arguments, a result or a signal that today's types do not read), `AB0204` (a foreign await), `AB0206` (a
-//! type that was not given), `AB0209` (a damaged journal). It shows the history beside what the code did, with the place
-//! of the `.await` that asked for it, marks the first difference, and says what the cause may be and what to do.
+//! # What it reports
+//! A run passes if the code issues the recorded commands in their order, with their names and inputs. After
+//! the end of an open run's history the code may issue anything; a closed run must also end as recorded.
+//! Otherwise the [`Report`] has the code with which the engine would suspend the run: `AB0201` (another
+//! command, one more, one less, another end), `AB0202` (a panic), `AB0203` (arguments, a result or a signal
+//! that the current types cannot read), `AB0204` (a foreign await), `AB0206` (a type that the replayer was
+//! not given), `AB0209` (a damaged journal). The report shows the history beside what the code did, with the
+//! position of the `.await` that issued each command. It marks the first difference, and says what the cause
+//! may be and what to do.
 //!
-//! # What it does not tell
-//! The durations of timers, options of activities and task queues may change under a run, so they are not compared.
-//! A closure of `workflow::side_effect` is not called where its value is recorded; at the end of a history whose next step
-//! it is, it is. Code that never comes to its next await is not broken off: the replay takes as long.
+//! # What it does not report
+//! The durations of timers, options of activities and task queues may change during a run, so they are not
+//! compared. A closure of `workflow::side_effect` is not called if its value is recorded; it is called if the
+//! side effect is the next step after the end of the history. Code that never reaches its next await is not
+//! interrupted: the replay then does not end either.
 //!
-//! Reading order: `history` (the document), `run` (one replay), `verdict` and `cause` (what it means), `words`, `difference` and `table`
-//! (how it is shown), `report`, `open` (a database's runs).
+//! Reading order: `history` (the document), `run` (one replay), `verdict` and `cause` (what it means),
+//! `words`, `difference` and `table` (how it is shown), `report`, `open` (a database's runs).
 
 mod cause;
 mod difference;
@@ -93,7 +97,7 @@ use run::Known;
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// Replays histories on the workflows that it was given; see the [module](self).
+/// Replays histories with the workflows that it was given; see the [module](self).
 #[derive(Clone, Default)]
 #[must_use = "a replayer does nothing until it is given a history"]
 pub struct Replayer {
@@ -101,16 +105,16 @@ pub struct Replayer {
 }
 
 impl Replayer {
-    /// One without workflows.
+    /// A replayer without workflows.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Adds a workflow: the function itself, `OrderWorkflow::run` or `nightly_report`, as for
-    /// [`WorkerBuilder::workflow`](crate::WorkerBuilder::workflow). A history finds it by its name.
+    /// Adds a workflow, given as the function itself: `OrderWorkflow::run` or `nightly_report`, as for
+    /// [`WorkerBuilder::workflow`](crate::WorkerBuilder::workflow). A history is matched to it by its name.
     ///
     /// # Panics
-    /// Where a workflow of this name was added before.
+    /// If a workflow with this name was added before.
     pub fn workflow<A, F: WorkflowFn<A>>(mut self, _run: F) -> Self {
         let known = Known::of::<F::Def>();
         let before = self.workflows.insert(known.workflow.name, known);
@@ -122,10 +126,10 @@ impl Replayer {
         self
     }
 
-    /// Replays one history, on a thread of its own, and waits for it.
+    /// Replays one history on its own thread, and waits for the result.
     ///
     /// # Panics
-    /// Where the operating system gives no thread.
+    /// If the operating system cannot start a thread.
     pub fn replay(&self, history: &History) -> Report {
         match self.known(history.workflow_type()) {
             Some(known) => verdict::of(history, &run::end(run::begin(known, history, ()))),
@@ -133,15 +137,16 @@ impl Replayer {
         }
     }
 
-    /// Replays every run of these workflows that is open in the database, suspended ones too, newest first; runs of other
-    /// types are counted. Workers may go on meanwhile: each run is replayed as it is when its turn comes, and one that
-    /// is started meanwhile may not be. One history is in memory at a time, and the first 100 failing reports are kept.
+    /// Replays every open run of these workflows in the database, newest first, including suspended ones.
+    /// Runs of other types are counted. Workers may continue meanwhile: each run is replayed as it is at that
+    /// moment, and runs that start meanwhile may be missed. One history is in memory at a time, and the first
+    /// 100 reports of failing runs are kept.
     ///
     /// # Errors
-    /// `AB05xx` where the database cannot be read. A run whose journal is damaged is a failing run, not an error.
+    /// `AB05xx` if the database cannot be read. A run with a damaged journal is a failing run, not an error.
     ///
     /// # Panics
-    /// Where the operating system gives no thread.
+    /// If the operating system cannot start a thread.
     pub async fn open_runs(&self, abide: &Abide) -> Result<Reports> {
         open::replay(self, abide).await
     }

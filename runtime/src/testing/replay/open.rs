@@ -1,4 +1,5 @@
-//! Every open run of a database, one after the other: a page of rows and one history in memory at a time.
+//! Replays every open run of a database, one after the other: one page of rows and one history are in memory
+//! at a time.
 
 use super::history::History;
 use super::report::Reports;
@@ -31,7 +32,7 @@ async fn one(replayer: &Replayer, abide: &Abide, row: ExecutionRow, reports: &mu
     };
     let history = match crate::client::journal(&abide.client(), row.id).await {
         Ok(rows) => History::recorded(&row, rows)?,
-        // One damaged run is one failing run; a database that does not answer ends the replay.
+        // A damaged run is one failing run. A database that does not answer ends the replay.
         Err(Error::Store(failure)) if failure.code() == "AB0209" => {
             let history = History::recorded(&row, Vec::new())?;
             reports.add(verdict::unreadable(&history, &failure.to_string()));
@@ -39,7 +40,7 @@ async fn one(replayer: &Replayer, abide: &Abide, row: ExecutionRow, reports: &mu
         }
         Err(error) => return Err(error),
     };
-    // The thread drops its end of the channel when it is done; joining it then blocks nobody.
+    // The thread drops its end of the channel when it is done. Joining it then does not block.
     let (running, done) = tokio::sync::oneshot::channel::<()>();
     let thread = run::begin(known, &history, running);
     let _ = done.await;

@@ -1,20 +1,20 @@
-//! What people read: the report on one run, and the summary of many.
+//! The output for people: the report on one run, and the summary of many.
 //!
-//! A report holds its texts and no history, so that many of them cost little.
+//! A report holds its texts but no history, so that many reports need little memory.
 
 use super::history::History;
 use super::table::{WIDTH, wrap};
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// A paragraph is cut after this many lines.
+/// The most lines of a paragraph. The rest is cut.
 const PARAGRAPH_LINES: usize = 12;
 /// How many reports of failing runs a summary keeps.
 const KEPT: usize = 100;
-/// How many remarks it keeps.
+/// How many remarks a summary keeps.
 const REMARKS: usize = 20;
 
-/// What the replay of one run came to. Its `Display` is the report: plain text, at most 100 columns.
+/// The result of replaying one run. Its `Display` is the report: plain text, at most 100 columns.
 #[derive(Clone, Debug)]
 #[must_use = "a report may tell of a run that cannot go on: `assert_ok()`"]
 pub struct Report {
@@ -28,16 +28,16 @@ pub struct Report {
     remarks: Vec<String>,
 }
 
-/// Why a run does not go on with today's code.
+/// Why a run cannot continue with the current code.
 #[derive(Clone, Debug)]
 pub(super) struct Problem {
     pub(super) code: String,
     pub(super) matched: u64,
     pub(super) headline: String,
     pub(super) table: Option<String>,
-    /// Paragraphs, each with what it is about.
+    /// Paragraphs, each with its heading.
     pub(super) told: Vec<(&'static str, String)>,
-    /// Equal where two runs of a type fail alike.
+    /// Equal for two runs of a type that fail in the same way.
     pub(super) alike: String,
 }
 
@@ -67,21 +67,21 @@ impl Report {
         self.remarks.push(remark);
     }
 
-    /// Whether today's code repeats the history, and can go on after it.
+    /// Whether the current code repeats the history and can continue after it.
     pub fn is_ok(&self) -> bool {
         self.outcome.is_ok()
     }
 
-    /// Returns quietly for a run that passes.
+    /// Asserts that the run passes.
     ///
     /// # Panics
-    /// With the report, for one that does not.
+    /// With the report, if the run does not pass.
     #[track_caller]
     pub fn assert_ok(&self) {
         assert!(self.is_ok(), "{self}");
     }
 
-    /// The code of what is wrong: what the engine would suspend the run with. `None` where nothing is.
+    /// The code with which the engine would suspend the run. `None` if the run passes.
     pub fn code(&self) -> Option<&str> {
         self.outcome.as_ref().err().map(|problem| problem.code.as_str())
     }
@@ -91,33 +91,33 @@ impl Report {
         self.events
     }
 
-    /// How many of them today's code repeated before the first difference.
+    /// How many events the current code repeated before the first difference.
     pub fn matched(&self) -> u64 {
         self.outcome.as_ref().err().map_or(self.events, |problem| problem.matched)
     }
 
-    /// What is worth knowing and no failure: signals in the history that this code has no handler for, and why a run is
-    /// suspended in its database.
+    /// Information that is not a failure: signals in the history for which this code has no handler, and why
+    /// a run is suspended in its database.
     pub fn remarks(&self) -> &[String] {
         &self.remarks
     }
 
-    /// The name of the run's workflow.
+    /// The name of the run's workflow type.
     pub fn workflow_type(&self) -> &str {
         &self.workflow_type
     }
 
-    /// The user's name for the run.
+    /// The workflow id.
     pub fn workflow_id(&self) -> &str {
         &self.workflow_id
     }
 
-    /// The run's own name.
+    /// The run id.
     pub fn run_id(&self) -> &str {
         &self.run_id
     }
 
-    /// Equal for two runs that fail alike.
+    /// Equal for two runs that fail in the same way.
     fn kind(&self) -> (&str, Option<(&str, &str)>) {
         let problem = self.outcome.as_ref().err();
         (&self.workflow_type, problem.map(|problem| (problem.code.as_str(), problem.alike.as_str())))
@@ -159,10 +159,11 @@ fn counted(n: u64, what: &str) -> String {
     if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") }
 }
 
-/// Lines of the report's width, each with this indent, but for the first of a text without one.
+/// Writes lines of the report's width with this indent. Without an indent, only the lines after the first are
+/// indented.
 fn paragraph(f: &mut fmt::Formatter<'_>, indent: &str, text: &str) -> fmt::Result {
     let hanging = if indent.is_empty() { "    " } else { indent };
-    // A long first line would need a width of its own: the narrower one does for all.
+    // A first line without an indent could be wider. The narrower width is used for all lines.
     for (i, line) in wrap(text, WIDTH - hanging.len(), PARAGRAPH_LINES).iter().enumerate() {
         let indent = if i == 0 { indent } else { hanging };
         writeln!(f, "{indent}{line}")?;
@@ -170,8 +171,8 @@ fn paragraph(f: &mut fmt::Formatter<'_>, indent: &str, text: &str) -> fmt::Resul
     Ok(())
 }
 
-/// What the replay of a database's open runs came to. Its `Display` is a summary: the full report of the first run of
-/// each kind of failure, and the names of the others.
+/// The result of replaying a database's open runs. Its `Display` is a summary: the full report on the first
+/// run of each kind of failure, and the names of the others.
 #[derive(Clone, Debug, Default)]
 #[must_use = "it may tell of runs that cannot go on: `assert_ok()`"]
 pub struct Reports {
@@ -201,20 +202,20 @@ impl Reports {
         }
     }
 
-    /// A run of a type that the replayer was not given.
+    /// Counts a run of a type that the replayer was not given.
     pub(super) fn pass_over(&mut self, workflow_type: String) {
         *self.others.entry(workflow_type).or_default() += 1;
     }
 
-    /// Whether every run that was replayed passed. True where there was none: see [`Reports::replayed`].
+    /// Whether every replayed run passed. Also true if there was none: see [`Reports::replayed`].
     pub fn is_ok(&self) -> bool {
         self.failed == 0
     }
 
-    /// Returns quietly where every run passed.
+    /// Asserts that every run passed.
     ///
     /// # Panics
-    /// With the summary, where one did not.
+    /// With the summary, if a run did not pass.
     #[track_caller]
     pub fn assert_ok(&self) {
         assert!(self.is_ok(), "{self}");
@@ -225,17 +226,17 @@ impl Reports {
         self.replayed
     }
 
-    /// How many of them did not pass.
+    /// How many of the replayed runs did not pass.
     pub fn failed(&self) -> u64 {
         self.failed
     }
 
-    /// The reports on those that did not pass: the first 100.
+    /// The reports on the runs that did not pass: the first 100.
     pub fn failures(&self) -> &[Report] {
         &self.kept
     }
 
-    /// The reports that are kept, those that fail alike together, in the order of the first of each kind.
+    /// The kept reports, grouped by kind of failure, in the order of each kind's first report.
     fn kinds(&self) -> Vec<Vec<&Report>> {
         let mut kinds: Vec<Vec<&Report>> = Vec::new();
         for report in &self.kept {

@@ -1,7 +1,7 @@
-//! One replay: a thread of its own for the time, an execution that observes itself, and the bare facts.
+//! One replay: its own thread, an execution that observes itself, and the facts that result.
 //!
-//! It has no store, no worker and no clock, so nothing can be changed and no activity can run. What the facts mean is
-//! `verdict`'s.
+//! It has no store, no worker and no clock, so it cannot change anything or run an activity. `verdict`
+//! interprets the facts.
 
 use super::history::History;
 use abide_core::exec::{Execution, Standing, Suspension, Trace, WorkflowType};
@@ -16,7 +16,8 @@ use std::thread::JoinHandle;
 #[derive(Clone, Copy)]
 pub(super) struct Known {
     pub(super) workflow: WorkflowType,
-    /// A recorded end, read as today's types and written again: so that an added optional field is no other end.
+    /// Decodes a recorded end as the current types and encodes it again, so that an added optional field is
+    /// no difference.
     read: fn(&Event) -> Result<Payload, PayloadError>,
 }
 
@@ -45,32 +46,32 @@ fn read<O: Outcome>(end: &Event) -> Result<Payload, PayloadError> {
         },
         other => other.clone(),
     };
-    // An error that was read back may have lost its sources, which are text for people.
+    // An error that was decoded may have lost its sources, which are only text for people.
     if let Event::Failed { failure, .. } = &mut again {
         failure.chain.clear();
     }
     Payload::encode(&again)
 }
 
-/// What a replay came to.
+/// The facts of a replay.
 pub(super) struct Facts {
-    /// How the execution stands at the end.
+    /// The execution's standing at the end.
     pub(super) standing: Standing,
-    /// How many of the events that it was given it has met.
+    /// How many of the given events it has repeated.
     pub(super) met: u64,
-    /// Commands that it asked for beyond them.
+    /// How many commands it issued after them.
     pub(super) beyond: u64,
     pub(super) trace: Trace,
-    /// Where it waits.
+    /// The awaits at which it waits.
     pub(super) awaiting: Vec<&'static Site>,
     pub(super) unknown_signals: Vec<(EventId, String)>,
-    /// Of a run that came to its recorded end: that end and today's, as today's types write them. `Err`: the recorded one
-    /// cannot be read.
+    /// For a run that reached its recorded end: the recorded end and the current code's end, encoded with the
+    /// current types. `Err`: the recorded end cannot be decoded.
     pub(super) ends: Option<Result<(Payload, Payload), String>>,
 }
 
 impl Facts {
-    /// The thread is gone: user code has panicked where the executor could not catch it.
+    /// The facts if the thread panicked: user code panicked where the executor could not catch it.
     fn lost(panic: &(dyn std::any::Any + Send)) -> Self {
         let text = panic.downcast_ref::<&str>().map(ToString::to_string);
         let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
@@ -86,7 +87,8 @@ impl Facts {
     }
 }
 
-/// Begins a replay on a fresh thread, whose thread-locals no other replay has touched. `done` is dropped at its end.
+/// Starts a replay on a new thread, whose thread-locals no other replay has used. `done` is dropped at its
+/// end.
 pub(super) fn begin(known: Known, history: &History, done: impl Send + 'static) -> JoinHandle<Facts> {
     let names = [history.workflow_id(), history.run_id(), history.workflow_type(), history.task_queue()];
     let [workflow_id, run_id, workflow_type, task_queue] = names.map(str::to_owned);
@@ -103,8 +105,8 @@ pub(super) fn end(thread: JoinHandle<Facts>) -> Facts {
     thread.join().unwrap_or_else(|panic| Facts::lost(&*panic))
 }
 
-/// The rows to replay. A termination comes from outside of the code: what the code does where it came is beyond its
-/// history.
+/// The rows to replay. A termination comes from outside of the code, so it is removed: what the code does
+/// then is beyond its history.
 fn given(history: &History) -> Vec<JournalRow> {
     let mut rows = history.rows().to_vec();
     if let (Some(Event::Terminated { .. }), Some(last)) = (history.last(), rows.last_mut()) {
@@ -117,7 +119,7 @@ fn given(history: &History) -> Vec<JournalRow> {
 fn run(known: &Known, info: Info, rows: Vec<JournalRow>) -> Facts {
     let given = rows.iter().map(|row| row.events.len() as u64).sum();
     let last = rows.last().and_then(|row| row.events.last()).cloned();
-    // Every activity is known: none is run.
+    // Every activity counts as known, because none is run.
     let mut execution = Execution::again(&known.workflow, info, Rc::new(|_: &str| true));
     execution.observe();
     let standing = execution.replay(rows);

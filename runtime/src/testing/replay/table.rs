@@ -1,6 +1,7 @@
-//! The history side by side, in 100 columns: recorded at the left, today's code at the right.
+//! Shows the history in 100 columns: the recorded events on the left, the current code's behaviour on the
+//! right.
 //!
-//! Plain text for terminals and CI logs: no colours, widths in characters. It knows nothing of events.
+//! Plain text for terminals and CI logs: no colours, widths in characters. This module does not know events.
 
 /// The width of a report.
 pub(super) const WIDTH: usize = 100;
@@ -8,31 +9,31 @@ const LEFT: usize = 44;
 pub(super) const RIGHT: usize = WIDTH - HEAD - LEFT - 3;
 /// The mark, the number, and the gap after them.
 const HEAD: usize = 9;
-/// Lines that one cell may take at the mark; a cell elsewhere takes one.
+/// The most lines of a cell in the marked row. In other rows a cell has one line.
 const CELL_LINES: usize = 4;
 
-/// How a row of the table stands.
+/// The state of a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     /// The code did the same.
     Same,
     /// The first difference.
     Mark,
-    /// The replay did not come so far.
+    /// The replay did not reach it.
     Unreached,
 }
 
-/// One recorded event, and what today's code did there.
+/// One recorded event, and what the current code did there.
 #[derive(Clone, Debug)]
 pub(super) struct Row {
     pub(super) number: u64,
     pub(super) kind: Kind,
-    /// Each a paragraph of its cell.
+    /// The paragraphs of each cell.
     pub(super) left: Vec<String>,
     pub(super) right: Vec<String>,
 }
 
-/// The head line, the rows, and how many events are left out before and behind.
+/// The head line, the rows, and how many events are left out before and after them.
 pub(super) fn render(rows: &[Row], before: u64, behind: u64) -> String {
     let mut lines = vec![line(' ', "", "recorded", ' ', "today's code")];
     if before > 0 {
@@ -76,7 +77,7 @@ fn line(mark: char, number: &str, left: &str, sign: char, right: &str) -> String
     line.trim_end().to_owned()
 }
 
-/// Cuts a text to a width; two dots say that there was more.
+/// Cuts a text to a width. Two dots show that there was more.
 pub(super) fn cut(text: &str, width: usize) -> String {
     if text.chars().count() <= width {
         return text.to_owned();
@@ -85,7 +86,8 @@ pub(super) fn cut(text: &str, width: usize) -> String {
     format!("{}..", kept.trim_end())
 }
 
-/// Breaks a text into lines of a width, at spaces where there are any near; at most `lines`, the last one cut.
+/// Breaks a text into lines of a width, at spaces if there are any nearby. Returns at most `lines` lines; the
+/// last one is cut.
 pub(super) fn wrap(text: &str, width: usize, lines: usize) -> Vec<String> {
     let mut wrapped = Vec::new();
     let mut rest = text.trim();
@@ -101,12 +103,12 @@ pub(super) fn wrap(text: &str, width: usize, lines: usize) -> Vec<String> {
     wrapped
 }
 
-/// The byte at which a line of this width ends.
+/// The byte offset at which a line of this width ends.
 fn break_at(text: &str, width: usize) -> usize {
     let Some((full, _)) = text.char_indices().nth(width) else { return text.len() };
     let next_is_space = text[full..].starts_with(' ');
     let space = if next_is_space { Some(full) } else { text[..full].rfind(' ') };
-    // A break far to the left wastes the column: a long word is broken instead.
+    // A break far to the left wastes the column. In that case the long word is broken.
     space.filter(|at| text[..*at].chars().count() * 3 > width).unwrap_or(full)
 }
 

@@ -1,4 +1,4 @@
-//! From the facts of a replay to its report: what differs, where, and in which words.
+//! Converts the facts of a replay into its report: what differs, where, and in which words.
 
 use super::cause::{self, Cause, Difference};
 use super::difference;
@@ -12,10 +12,10 @@ use abide_core::{Event, EventId, Site};
 
 /// How many events a table shows before the first difference, and after it.
 const SHOWN: u64 = 8;
-/// At the mark, how many awaits of those at which the code waits.
+/// How many awaits of the waiting code are shown in the marked row.
 const WAITS_SHOWN: usize = 3;
 
-/// What a replay of `history` came to.
+/// The report on a replay of `history`.
 pub(super) fn of(history: &History, facts: &Facts) -> Report {
     let view = View { events: history.events().collect(), history, facts };
     let problem = match &facts.standing {
@@ -64,7 +64,7 @@ pub(super) fn unknown_type(history: &History, known: &[&str]) -> Report {
     report
 }
 
-/// The report on a run whose journal cannot even be decoded.
+/// The report on a run whose journal cannot be decoded.
 pub(super) fn unreadable(history: &History, message: &str) -> Report {
     let mut report = Report::of(history, 0);
     report.fails(damaged(message, 0));
@@ -92,7 +92,7 @@ struct View<'a> {
 }
 
 impl View<'_> {
-    /// A command that differs, or one that is missing.
+    /// The problem if a command differs or is missing.
     fn differs(&self) -> Option<Problem> {
         let at = self.facts.met + 1;
         let expected = self.events.get(self.facts.met as usize).map(|(.., event)| *event)?;
@@ -110,7 +110,7 @@ impl View<'_> {
         Some(self.problem("AB0201", at, right, cause))
     }
 
-    /// A closed run that came to its end: which one?
+    /// The problem if a closed run reached its end, but another end than the recorded one.
     fn ends_otherwise(&self) -> Option<Problem> {
         let at = self.facts.met;
         let (_, now) = self.facts.trace.last.as_ref()?;
@@ -131,7 +131,7 @@ impl View<'_> {
         }
     }
 
-    /// The engine would suspend it, for another reason than a difference.
+    /// The problem if the engine would suspend the run for another reason than a difference.
     fn suspended(&self, reason: &Suspension) -> Problem {
         let met = self.facts.met;
         let site = reason.site.as_ref().map(|site| site.replacen(" `", " ", 1));
@@ -140,7 +140,7 @@ impl View<'_> {
             "AB0209" => return damaged(&reason.message, met),
             "AB0203" => (met.max(1), "cannot read it", DECODE),
             "AB0202" => {
-                // The place is the last await that was polled: a panic comes from what follows it.
+                // The site is the last await that was polled. The panic is in the code after it.
                 let did = if site.is_some() { "panics after" } else { "panics" };
                 (
                     met + 1,
@@ -156,7 +156,7 @@ impl View<'_> {
         let right = std::iter::once(right.to_owned()).chain(site).collect();
         let message = match reason.message.split_once(". Deploy") {
             Some((what, _)) if reason.code == "AB0202" => what.to_owned(),
-            // A report is for whoever has the history anyway.
+            // The reader of a report has the history anyway, so the report may show values.
             _ => reason.told(true),
         };
         self.stopped(&reason.code, at, right, message, advice.to_owned())
@@ -208,7 +208,7 @@ impl View<'_> {
         table::render(&rows, from - 1, total.saturating_sub(to))
     }
 
-    /// The await that asked for a command which was repeated.
+    /// The await that issued a repeated command.
     fn site(&self, number: u64, at: u64) -> Vec<String> {
         let site = self.site_of(number).filter(|_| number < at);
         site.map(|site| words::short_place(site, table::RIGHT)).into_iter().collect()
@@ -220,20 +220,20 @@ impl View<'_> {
         sites[found].1
     }
 
-    /// An end is asked for by no await, but after one.
+    /// The await that issued the command. An end is not issued by an await, but comes after one.
     fn asked_at(&self, at: u64, event: &Event) -> String {
         let place = self.site_of(at).map(words::place).unwrap_or_default();
         if event.is_close() && !place.is_empty() { format!("after {place}") } else { place }
     }
 
-    /// The workflow's time when it came to the difference: that of the last input it was given.
+    /// The workflow's time at the difference: the time of the last input that it received.
     fn now_ms(&self) -> i64 {
         let met = self.events.iter().take(self.facts.met as usize).rev();
         let mut inputs = met.filter(|(.., event)| !event.is_command());
         inputs.next().map_or(0, |(_, at_ms, _)| *at_ms)
     }
 
-    /// How a run that passes stands.
+    /// Describes the state of a run that passes.
     fn passed(&self) -> String {
         if let Some(Event::Terminated { .. }) = self.history.last() {
             return "up to its termination".to_owned();

@@ -1,10 +1,11 @@
-//! An event in a few words, as a column of a report has it: what was recorded, and what the code asked for.
+//! Describes an event in a few words, for a column of a report: a recorded event, or the command that the
+//! code issued.
 //!
-//! One line each, whatever the payloads hold; cutting to a width is the table's.
+//! Each description is one line, whatever the payloads contain. `table` cuts it to a width.
 
 use abide_core::{Event, FailureRecord, Site};
 
-/// A recorded event. `at_ms` is the time of its row.
+/// Describes a recorded event. `at_ms` is the time of its row.
 pub(super) fn recorded(event: &Event, at_ms: i64) -> String {
     let words = match event {
         Event::Started { input, early: 0, .. } => format!("started with {}", input.as_json()),
@@ -33,7 +34,7 @@ pub(super) fn recorded(event: &Event, at_ms: i64) -> String {
     one_line(&words)
 }
 
-/// A command, at the workflow's time.
+/// Describes a command, relative to the workflow's time.
 pub(super) fn asked(event: &Event, now_ms: i64) -> String {
     let words = match event {
         Event::ActivityScheduled { name, input, task_queue, .. } => {
@@ -43,7 +44,7 @@ pub(super) fn asked(event: &Event, now_ms: i64) -> String {
         Event::ActivityCancelRequested { activity } => format!("cancellation of activity {activity}"),
         Event::TimerStarted { fire_at_ms } => format!("timer of {}", span(fire_at_ms.saturating_sub(now_ms))),
         Event::TimerCancelled { timer } => format!("end of timer {timer} before its time"),
-        // Its value is read only where none is recorded.
+        // Its value is computed only if none is recorded.
         Event::SideEffect { .. } => "side effect".to_owned(),
         Event::Completed { result } => format!("completed with {}", result.as_json()),
         Event::Failed { failure, compensation_failures } => {
@@ -52,13 +53,13 @@ pub(super) fn asked(event: &Event, now_ms: i64) -> String {
         Event::Cancelled { reason, compensation_failures } => {
             format!("cancelled: {reason}{}", uncompensated(compensation_failures))
         }
-        // No command: it stands in the history where the code asks for one.
+        // Not a command, but the history has it where the code issues one.
         other => abide_core::exec::describe(other),
     };
     one_line(&words)
 }
 
-/// A command without its payload.
+/// Describes a command without its payload.
 pub(super) fn kind(event: &Event, at_ms: i64) -> String {
     match event {
         Event::ActivityScheduled { name, .. } => format!("activity `{name}`"),
@@ -85,7 +86,8 @@ pub(super) fn place(site: &Site) -> String {
     }
 }
 
-/// The place of an await in one line of this width: what is awaited says more than the folders of the file.
+/// The place of an await, shortened to this width. The folders are removed first: the awaited expression says
+/// more.
 pub(super) fn short_place(site: &Site, width: usize) -> String {
     let place = place(site);
     let file = site.file.rsplit(['/', '\\']).next().unwrap_or(site.file);
@@ -95,7 +97,7 @@ pub(super) fn short_place(site: &Site, width: usize) -> String {
     super::table::cut(&place.replacen(site.file, file, 1), width)
 }
 
-/// A length of time by its two largest units.
+/// A duration, in its two largest units.
 fn span(ms: i64) -> String {
     let units = [("d", 86_400_000), ("h", 3_600_000), ("min", 60_000), ("s", 1_000), ("ms", 1)];
     let mut rest = ms.max(0);

@@ -1,6 +1,6 @@
-//! What befalls a real process between the statements of its commits: pauses, broken calls, and death.
+//! Faults of a real process between the statements of its commits: pauses, broken calls, and death.
 //!
-//! The engine asks at each stage of each commit, on the thread that commits.
+//! The engine calls the hook at each stage of each commit, on the thread that commits.
 
 use crate::dice::Dice;
 use abide::__private::{FaultHook, Stage, StoreFault};
@@ -9,28 +9,28 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
 
-/// How long a doomed process waits in its commit for its end.
+/// How long a process that is about to die waits in its commit.
 const LAST_WAIT: Duration = Duration::from_secs(2);
 
-/// One process's fate.
+/// The faults of one process.
 #[derive(Debug)]
 pub(crate) struct Fate {
     dice: Mutex<Dice>,
-    /// How many in a thousand stages are broken off, and how many are paused.
+    /// How many of a thousand stages fail, and how many are paused.
     lost: u64,
     paused: u64,
-    /// The faults are over.
+    /// No more faults.
     mended: AtomicBool,
-    /// It is dead: whatever of it still runs writes nothing.
+    /// The process is dead: code of it that still runs writes nothing.
     dead: AtomicBool,
-    /// It dies at this stage, counted down; 0: at none.
+    /// The process dies at this stage, counted down. 0: it does not die.
     dies_in: AtomicU64,
-    /// Told when it has come to the stage at which it dies.
+    /// Notified when the process has reached the stage at which it dies.
     pub(crate) dying: Notify,
     counts: Arc<Counts>,
 }
 
-/// How many faults there were, over all processes.
+/// The numbers of faults over all processes.
 #[derive(Debug, Default)]
 pub(crate) struct Counts {
     pub(crate) lost: AtomicU64,
@@ -51,12 +51,12 @@ impl Counts {
 }
 
 impl Fate {
-    /// One without faults, until it is told to die.
+    /// No faults, until the process is killed.
     pub(crate) fn calm(counts: &Arc<Counts>) -> Arc<Self> {
         Self::new(Dice::new(0), 0, 0, 0, counts)
     }
 
-    /// A random one.
+    /// Random faults.
     pub(crate) fn rough(dice: &mut Dice, counts: &Arc<Counts>) -> Arc<Self> {
         let (lost, paused) = (dice.tail(0, 60), dice.tail(0, 120));
         let dies_in = if dice.chance(35) { dice.tail(2, 200) } else { 0 };
@@ -76,17 +76,17 @@ impl Fate {
         })
     }
 
-    /// From now on nothing befalls it.
+    /// From now on there are no faults.
     pub(crate) fn mend(&self) {
         self.mended.store(true, Ordering::Release);
     }
 
-    /// From now on nothing is written any more.
+    /// From now on nothing is written.
     pub(crate) fn die(&self) {
         self.dead.store(true, Ordering::Release);
     }
 
-    /// The hook of its store.
+    /// The fault hook of its store.
     pub(crate) fn hook(self: &Arc<Self>) -> FaultHook {
         let fate = Arc::clone(self);
         Arc::new(move |stage| fate.at(stage))
@@ -118,7 +118,7 @@ impl Fate {
         })
     }
 
-    /// Stays here until somebody has killed it.
+    /// Stays in this stage until the process is killed.
     fn last_stage(&self) -> Option<StoreFault> {
         self.dying.notify_one();
         let since = std::time::Instant::now();

@@ -1,7 +1,8 @@
-//! Scenarios on real stores, in real time: several processes within this one, and faults between their statements.
+//! Scenarios on real stores, in real time: several processes within this one, and faults between their
+//! statements.
 //!
-//! What happens here depends on the machine's timing: a seed gives the same scenario and the same kinds of faults, not the
-//! same moments.
+//! The course depends on the machine's timing: a seed gives the same scenario and the same kinds of faults,
+//! but not at the same moments.
 
 mod fate;
 mod process;
@@ -24,14 +25,14 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Notify;
 
-/// What a scenario's times are divided by.
+/// The divisor of a scenario's times.
 const FASTER: u64 = 8;
 /// How long a scenario may take before it counts as stuck: several leases.
 const PATIENCE: Duration = Duration::from_secs(90);
-/// The pause between two looks at the histories.
+/// The pause between two reads of the histories.
 const LOOK: Duration = Duration::from_millis(200);
 
-/// Which store.
+/// The store.
 pub(crate) enum Store {
     Sqlite,
     Postgres(Cluster),
@@ -74,19 +75,19 @@ pub(crate) async fn run(store: &Store, seed: u64, faults: bool) -> Outcome {
 struct Site {
     place: Place,
     log: Log,
-    /// A place for each process; empty while its process is dead.
+    /// A slot for each process. `None` while its process is dead.
     slots: RefCell<Vec<Option<Process>>>,
     next: Cell<u32>,
     dice: RefCell<Dice>,
     faults: bool,
-    /// What hangs would keep a slot from what it waits for.
+    /// Whether an activity may hang and keep a slot that other activities need.
     hangs: bool,
-    /// Two releases of the scenario's programs differ.
+    /// Whether two releases of the scenario's programs differ.
     revised: bool,
     counts: Arc<Counts>,
-    /// What befell it, for people.
+    /// What happened to the processes, for people.
     notes: RefCell<Vec<String>>,
-    /// The scripts are played: nobody dies any more.
+    /// Set when the scripts have been played: no process dies any more.
     over: Over,
 }
 
@@ -103,7 +104,7 @@ impl Site {
         let looks = RefCell::new(Vec::new());
         let client = observer.client();
         let play = async {
-            // What is not done by then shows in the histories.
+            // Work that is not done by then shows in the histories.
             let _ = tokio::time::timeout(PATIENCE, client::play(self, &scenario, &calls)).await;
             self.over.cancel();
         };
@@ -128,8 +129,8 @@ impl Site {
         Outcome { evidence, violations, faults: self.counts.all(), digest: 0, trace: self.notes.take() }
     }
 
-    /// Starts another process. The first of a run has all workers, and the second the other release, so that nothing lacks
-    /// one for ever.
+    /// Starts another process. The first process of a simulation has all workers, and the second has the
+    /// other release, so that every run finds a worker in the end.
     async fn process(&self, slot: u64) -> Process {
         let number = self.next.replace(self.next.get() + 1);
         let (build, fate) = {
@@ -151,7 +152,7 @@ impl Site {
         process
     }
 
-    /// Looks at the histories again and again.
+    /// Reads the histories repeatedly.
     async fn look(&self, client: &abide::Client, scenario: &Scenario, looks: &RefCell<Vec<Look>>) {
         while self.over.sleep(LOOK).await {
             if let Ok(runs) = gather(client, scenario).await {
@@ -160,7 +161,8 @@ impl Site {
         }
     }
 
-    /// Processes die and are replaced, some times; then all is well, and whatever was begun has to end.
+    /// Some processes die and are replaced. After that there are no faults, and everything that was begun
+    /// must end.
     async fn trouble(&self) {
         let deaths = if self.faults { self.dice.borrow_mut().tail(1, 12) } else { 0 };
         for _ in 0..deaths {
@@ -193,7 +195,7 @@ impl Site {
         self.notes.borrow_mut().push(format!("after line {at} of the log: {}", text.into()));
     }
 
-    /// A process has come to the stage at which it dies.
+    /// Waits until a process has reached the stage at which it dies.
     async fn somebody_dies(&self) -> usize {
         let fates: Vec<_> = {
             let slots = self.slots.borrow();
@@ -238,7 +240,7 @@ impl Site {
     }
 }
 
-/// Whether it is over: a process is never dropped in the middle of its end.
+/// Whether it is over. With this, a process is never dropped in the middle of its end.
 #[derive(Default)]
 struct Over {
     so: Cell<bool>,
@@ -255,7 +257,7 @@ impl Over {
         self.so.get()
     }
 
-    /// Sleeps; false where it is over.
+    /// Sleeps. False if it is over.
     async fn sleep(&self, time: Duration) -> bool {
         let told = self.told.notified();
         if !self.is_so() {

@@ -1,5 +1,6 @@
-//! A process of the real simulation: a tokio runtime of its own in this one, with an open database and workers. It can be
-//! killed: its runtime goes, its writer writes no more, and nobody says goodbye.
+//! A process of the real simulation: its own tokio runtime within this process, with an open database and
+//! workers. When it is killed, its runtime is dropped, its writer writes no more, and its workers do not
+//! unregister.
 
 use super::fate::Fate;
 use crate::effects::{Effects, Log, OnPostgres, OnSqlite, Table, away};
@@ -23,17 +24,17 @@ pub(crate) struct Place {
     pub(crate) folder: Option<PathBuf>,
 }
 
-/// What differs between processes besides their fates.
+/// The settings that differ between processes, besides their faults.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Build {
     pub(crate) cache_bytes: usize,
     pub(crate) slots: usize,
-    /// Which release of the workflow it runs.
+    /// The release of the workflow that it runs.
     pub(crate) release: Release,
     pub(crate) away: bool,
 }
 
-/// How a process is asked to leave.
+/// How a process is told to stop.
 #[derive(Debug)]
 pub(crate) enum Leave {
     /// Its workers shut down.
@@ -55,7 +56,7 @@ pub(crate) struct Process {
 }
 
 impl Place {
-    /// Opens it without workers and without faults: for those who only look.
+    /// Opens the database without workers and without faults, for reading.
     pub(crate) async fn look(&self) -> abide::Result<Abide> {
         Abide::builder(&self.url).schema(&self.schema).max_connections(3).open().await
     }
@@ -64,12 +65,12 @@ impl Place {
         self.folder.is_none()
     }
 
-    /// The user's table in it.
+    /// The user's table in the database.
     fn table(&self) -> Table {
         Table(if self.is_on_a_server() { format!("{}.written", self.schema) } else { "written".to_owned() })
     }
 
-    /// Makes the user's table, once the database is there.
+    /// Creates the user's table. The database must exist.
     pub(crate) async fn prepare(&self) -> Result<(), sqlx::Error> {
         let create = self.table().create();
         match self.is_on_a_server() {
@@ -78,7 +79,7 @@ impl Place {
         }
     }
 
-    /// How often each activity has written there, by run and number.
+    /// How many rows each activity has written to it, by run and activity.
     pub(crate) async fn written(&self) -> Result<BTreeMap<(String, u64), u64>, sqlx::Error> {
         let rows: Vec<(String, i64)> = match self.is_on_a_server() {
             true => {
@@ -110,7 +111,7 @@ impl Place {
 }
 
 impl Process {
-    /// Starts one, and waits until its workers run.
+    /// Starts a process, and waits until its workers run.
     pub(crate) async fn start(number: u32, place: &Place, log: &Log, build: Build, fate: Arc<Fate>) -> Self {
         let before = place.locks();
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -129,19 +130,20 @@ impl Process {
         Self { number, abide, fate, runtime, orders, gone, locks }
     }
 
-    /// Becomes true when it is gone.
+    /// Becomes true when the process is gone.
     pub(crate) fn gone(&self) -> watch::Receiver<bool> {
         self.gone.subscribe()
     }
 
-    /// Kills it. `at_once`: its death shows by its locks, as that of an operating system's process would; else only its
-    /// leases tell, when they run out. On a server always these: the process's connections live on.
+    /// Kills it. `at_once`: its locks show its death, as for a real process that dies. Otherwise only its
+    /// leases show it, when they expire. On a server it is always the latter, because the process's
+    /// connections stay open.
     pub(crate) fn kill(self, at_once: bool) {
         self.fate.die();
         self.gone.send_replace(true);
         self.runtime.shutdown_background();
         if at_once {
-            // Whoever still has the old file open holds a lock that nobody can see.
+            // A process that still has the old file open holds a lock that is no longer visible.
             for path in self.locks.iter().filter(|path| path.exists()) {
                 let replaced = std::fs::remove_file(path).and_then(|()| std::fs::write(path, ""));
                 replaced.expect("a lock file can be replaced");
@@ -149,12 +151,12 @@ impl Process {
         }
     }
 
-    /// Lets its workers end, and it with them.
+    /// Stops its workers, then the process.
     pub(crate) async fn leave(self, gracefully: bool) {
         let (left, has_left) = oneshot::channel();
         let order = if gracefully { Leave::Gracefully(left) } else { Leave::Hastily(left) };
         if self.orders.send(order).await.is_ok() {
-            // One whose writer has died ends without a word.
+            // A process whose writer has died sends no answer.
             let _ = tokio::time::timeout(Duration::from_secs(20), has_left).await;
         }
         self.gone.send_replace(true);
@@ -162,7 +164,7 @@ impl Process {
     }
 }
 
-/// What runs in it.
+/// Runs the process's workers.
 async fn serve(
     place: Place,
     hook: abide::__private::FaultHook,
@@ -183,7 +185,7 @@ async fn serve(
     match orders.recv().await {
         Some(Leave::Gracefully(left)) => {
             for worker in workers {
-                // A worker that its database's trouble has stopped has said so before.
+                // A worker that a database error has stopped has already reported it.
                 let _ = worker.shutdown().await;
             }
             let _ = abide.close().await;
@@ -191,7 +193,7 @@ async fn serve(
         }
         Some(Leave::Hastily(left)) => {
             drop(workers);
-            // Their supervisors say goodbye.
+            // Leave time for their supervisors to unregister.
             tokio::time::sleep(Duration::from_millis(100)).await;
             let _ = left.send(());
         }

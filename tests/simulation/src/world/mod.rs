@@ -1,8 +1,8 @@
-//! The virtual world: processes, one database, clients, and what goes wrong, all on one thread and by one seed.
+//! The virtual world: processes, one database, clients, and faults, all on one thread and from one seed.
 //!
-//! Each process has a clock of its own, and the world steps them in turn, in random order and by steps of random length:
-//! that is where the schedules come from, together with the time that calls take (`weather`). While nothing moves the
-//! steps grow, so that leases run out quickly. Then faults end, and everything must come to its end.
+//! Each process has its own clock. The world steps the processes in turns, in random order and by random
+//! times. These steps, and the time that calls take (`weather`), produce the schedules. While nothing moves
+//! the steps grow, so that leases expire quickly. Then the faults end, and everything must end.
 
 mod process;
 mod trace;
@@ -29,14 +29,14 @@ use trace::Trace;
 use troubles::{Trouble, Troubles};
 use weather::{Roughness, Sky};
 
-/// So long after the end of all faults everything must have ended.
+/// How long after the end of all faults everything must have ended.
 const PATIENCE: Duration = Duration::from_secs(200);
 /// The longest step while nothing moves.
 const LONGEST_STEP: Duration = Duration::from_millis(400);
-/// When the database's clock begins: 2026-01-01, in ms.
+/// The start of the database's clock: 2026-01-01, in ms.
 const EPOCH_MS: i64 = 1_767_225_600_000;
 
-/// Runs the world of this seed. `traced`: keeps its trace.
+/// Runs the world of this seed. `traced`: whether to keep its trace.
 pub(crate) fn run(seed: u64, traced: bool) -> Outcome {
     World::new(seed, traced).run()
 }
@@ -61,7 +61,7 @@ struct World {
     faults_end: Duration,
 }
 
-/// The living processes, as clients find them.
+/// The living processes, for the clients.
 #[derive(Clone, Default)]
 struct Doors(Rc<RefCell<Vec<Rc<Life>>>>);
 
@@ -142,7 +142,8 @@ impl World {
                 Ok(gathered) => runs = gathered,
                 Err(why) => violations.push(violation("evidence", why)),
             }
-            // What is left over goes within a lease and a little, and by then every close is known to all.
+            // Remaining data is removed within a lease and a little more, and by then every worker knows of
+            // every close.
             let until = self.now + weather::TOLD_BY + Duration::from_secs(1);
             self.until(|world| world.now >= until);
         } else {
@@ -177,7 +178,7 @@ impl World {
         }
     }
 
-    /// Steps the world until `done`. False: it has not come to that in time.
+    /// Steps the world until `done`. False: it was not done in time.
     fn until(&mut self, done: impl Fn(&Self) -> bool) -> bool {
         let mut step = Duration::from_millis(1);
         let end = self.now.max(self.faults_end) + PATIENCE;
@@ -200,7 +201,7 @@ impl World {
         self.now += by;
         self.trace.now_ms.store(u64::try_from(self.now.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
         self.trouble();
-        // The database, the clients, and each process, in any order.
+        // The database, the clients, and each process, in random order.
         let mut turns: Vec<usize> = (0..self.processes.len() + 2).collect();
         for last in (1..turns.len()).rev() {
             turns.swap(last, usize::try_from(self.dice.below(last as u64 + 1)).unwrap_or(0));
@@ -264,7 +265,7 @@ impl World {
         }
     }
 
-    /// Ends the process there, whatever it does, and begins another.
+    /// Kills the process in this slot, whatever it does, and begins another.
     fn replace(&mut self, slot: usize) {
         if let Some(process) = self.processes[slot].take() {
             let number = process.number;
@@ -290,7 +291,7 @@ impl World {
         let (scenario, found) = (self.scenario.clone(), Rc::new(RefCell::new(None)));
         let (put, doors) = (Rc::clone(&found), self.doors.clone());
         self.clients.runtime.spawn_local(async move {
-            // The process may be one that is just leaving.
+            // The process may be about to leave.
             let gathered = loop {
                 let life = Rc::clone(&doors.0.borrow()[0]);
                 let client = life.client.clone();
@@ -310,7 +311,7 @@ impl World {
         gathered.unwrap_or_else(|| Ok(Vec::new())).map_err(|error| error.to_string())
     }
 
-    /// Memory is bounded: once all has closed, nothing is left.
+    /// Memory is bounded: when all runs have closed, nothing is left.
     fn left(&self) -> Vec<Violation> {
         let remains = self.database.remains();
         let all = [

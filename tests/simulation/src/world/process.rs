@@ -1,7 +1,8 @@
-//! A virtual process: a tokio runtime with a paused clock of its own, and in it the real engine with its workers.
+//! A virtual process: its own tokio runtime with a paused clock, which runs the real engine with its workers.
 //!
-//! It is stepped from outside. Dropping its runtime is `kill -9`: everything stops at the await where it is. A process
-//! that is not stepped for a while was stopped, and wakes with its clock far on.
+//! It is stepped from outside. Dropping its runtime is `kill -9`: everything stops at its current await. A
+//! process that is not stepped for a while behaves like a stopped one, whose clock has moved on when it
+//! continues.
 
 use super::trace::Trace;
 use crate::calls::Answer;
@@ -23,7 +24,7 @@ use tokio::runtime::{Builder, Handle, LocalOptions, LocalRuntime};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-/// One paused clock, and the virtual time at which it began.
+/// A runtime with a paused clock, and the virtual time at which it began.
 pub(super) struct Timeline {
     pub(super) runtime: LocalRuntime,
     began: Instant,
@@ -31,7 +32,7 @@ pub(super) struct Timeline {
 }
 
 impl Timeline {
-    /// A runtime that is born at this virtual time.
+    /// A runtime that begins at this virtual time.
     pub(super) fn new(born: Duration) -> Self {
         let built = Builder::new_current_thread()
             .enable_time()
@@ -48,7 +49,7 @@ impl Timeline {
         self.runtime.block_on(async { tokio::time::sleep_until(at).await });
     }
 
-    /// Moves its clock at once, as a process that was stopped finds it.
+    /// Moves its clock in one step, as for a process that was stopped.
     pub(super) fn wake(&self, to: Duration) {
         self.runtime.block_on(async {
             let at = self.began + to.saturating_sub(self.born);
@@ -57,7 +58,7 @@ impl Timeline {
     }
 }
 
-/// How a process is set up.
+/// The settings of a process.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Setup {
     threads: usize,
@@ -65,17 +66,17 @@ pub(super) struct Setup {
     slots: usize,
     grace: Duration,
     checks_replay: bool,
-    /// Which release of the workflow it runs, if it does.
+    /// The release of the workflow that it runs, if any.
     home: Option<Release>,
     away: bool,
 }
 
 impl Setup {
     pub(super) fn draw(dice: &mut Dice, number: u32, scenario: &Scenario) -> Self {
-        // The first two serve everything, so that no world lacks what its programs need.
+        // The first two serve everything, so that every program finds a worker.
         let both = number < 2;
         let only_away = !both && dice.chance(40);
-        // What an activity that hangs keeps a slot from is what it waits for.
+        // A hanging activity keeps its slot, and may wait for an activity that needs one.
         let hangs = scenario.hangs();
         let release = Release::draw(dice, u64::from(number), scenario.is_revised());
         Self {
@@ -95,20 +96,20 @@ impl Setup {
             .cache_bytes(self.cache_bytes)
             .max_concurrent_activities(self.slots)
             .shutdown_grace(self.grace)
-            // Kills are frequent here, and nobody is guilty.
+            // Kills are frequent here, and no execution is their cause.
             .max_crashes(1_000);
         if self.checks_replay { worker.checks_replay(true) } else { worker }
     }
 }
 
-/// What clients and the world see of a process.
+/// The state of a process, for clients and the world.
 pub(super) struct Life {
     pub(super) client: Client,
     handle: Handle,
     pub(super) alive: Cell<bool>,
     stopping: Cell<bool>,
     news: Notify,
-    /// It was asked to stop, and has.
+    /// The process was asked to stop, and has stopped.
     pub(super) stopped: Cell<bool>,
 }
 
@@ -137,7 +138,7 @@ impl Life {
         self.until(|| self.stopping.get()).await;
     }
 
-    /// Resolves when it has died.
+    /// Resolves when the process has died.
     pub(super) fn gone(self: &Rc<Self>) -> LocalBoxFuture<'static, ()> {
         let life = Rc::clone(self);
         Box::pin(async move { life.until(|| !life.alive.get()).await })
@@ -154,7 +155,7 @@ impl Life {
         }
     }
 
-    /// Polls the future as a task of this process: by its clock, never after its death.
+    /// Polls the future as a task of this process: with its clock, and never after its death.
     pub(super) fn inside<'f, T: 'f>(self: &Rc<Self>, future: LocalBoxFuture<'f, T>) -> LocalBoxFuture<'f, T> {
         Box::pin(Inside { life: Rc::clone(self), future: Some(future) })
     }
@@ -183,25 +184,25 @@ impl<T> Future for Inside<'_, T> {
 
 impl<T> Drop for Inside<'_, T> {
     fn drop(&mut self) {
-        // Its timers must find their runtime.
+        // Its timers need their runtime when they are dropped.
         let life = Rc::clone(&self.life);
         let _entered = life.alive.get().then(|| life.handle.enter());
         self.future = None;
     }
 }
 
-/// A process, until its runtime is dropped.
+/// A process. Dropping its runtime ends it.
 pub(super) struct Process {
     pub(super) number: u32,
     pub(super) timeline: Timeline,
     abide: Abide,
     pub(super) life: Rc<Life>,
-    /// Not stepped before.
+    /// The process is not stepped before this time.
     pub(super) stopped_until: Option<Duration>,
 }
 
 impl Process {
-    /// Begins one at this virtual time.
+    /// Begins a process at this virtual time.
     pub(super) fn begin(
         database: &Database,
         log: &Log,
@@ -222,7 +223,7 @@ impl Process {
         let serving =
             serve(abide.clone(), setup, Effects::new(log, *number), Rc::clone(&life), Arc::clone(trace));
         let (number, abide) = (*number, abide.clone());
-        // The store goes with the runtime.
+        // The store is dropped with the runtime.
         timeline.runtime.spawn_local(async move {
             serving.await;
             drop(engine);
@@ -230,7 +231,7 @@ impl Process {
         Self { number, timeline, abide, life, stopped_until: None }
     }
 
-    /// What it keeps in memory for executions, in words.
+    /// What it keeps in memory for executions, as text.
     pub(super) fn keeps(&self) -> Vec<String> {
         simulation::keeps(&self.abide)
     }
@@ -254,7 +255,7 @@ async fn serve(abide: Abide, setup: Setup, effects: Effects, life: Rc<Life>, tra
     life.stopped.set(true);
 }
 
-/// One worker, again where it stops by itself.
+/// Runs one worker, and starts it again if it stops by itself.
 async fn work(build: impl Fn() -> WorkerBuilder, life: &Life, trace: &Trace) {
     loop {
         match build().start().await {

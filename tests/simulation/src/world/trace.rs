@@ -1,5 +1,5 @@
-//! The trace: one line an event, with the virtual time. Kept only when somebody will read it; its digest always, since
-//! two runs of one seed must have the same.
+//! The trace: one line per event, with the virtual time. It is kept only on request. Its digest is always
+//! computed, because two runs of one seed must have the same.
 
 use super::weather::lock;
 use std::collections::hash_map::DefaultHasher;
@@ -7,9 +7,9 @@ use std::hash::{Hash, Hasher};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// See the module's head.
+/// See the module documentation.
 pub(super) struct Trace {
-    /// Virtual ms since the world's beginning.
+    /// Virtual ms since the beginning of the world.
     pub(super) now_ms: AtomicU64,
     kept: bool,
     lines: Mutex<Vec<String>>,

@@ -1,9 +1,9 @@
-//! What breaks processes: kills, pauses, shutdowns, and jumps of the database's clock, and when.
+//! Kills, pauses, shutdowns of processes and jumps of the database's clock, and their times.
 
 use crate::dice::Dice;
 use std::time::Duration;
 
-/// What breaks processes, apart from the weather.
+/// How many troubles there are, apart from the weather.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Troubles {
     kills: u64,
@@ -46,13 +46,13 @@ impl Troubles {
     }
 }
 
-/// What happens to a process, and when.
+/// One trouble.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Trouble {
     Kill,
-    /// It is stopped for so long.
+    /// The process is stopped for this time.
     Pause(Duration),
     Shutdown,
-    /// The database's clock jumps by so much.
+    /// The database's clock jumps by this many ms.
     Clock(i64),
 }

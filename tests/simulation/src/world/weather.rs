@@ -1,7 +1,8 @@
-//! What calls to the database meet, drawn from the seed: how long they take, whether they break, and what of it is told.
+//! The faults of calls to the database, drawn from the seed: how long calls take, whether they fail, and
+//! whether notifications arrive.
 //!
-//! It also watches every commit: the trace and the rules that hold at each instant are here, since nobody else sees
-//! them all.
+//! It also observes every commit: the trace and the rules that hold at every moment are here, because no
+//! other module sees all commits.
 
 use super::trace::Trace;
 use crate::dice::Dice;
@@ -14,28 +15,28 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// How rough it is. Each of a thousand.
+/// How frequent the faults are. Each is a number in a thousand.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Roughness {
     /// Calls that take long.
     pub(super) slow: u64,
     /// Calls that are refused: a lock, a full disk, no connection.
     pub(super) refused: u64,
-    /// Calls that break off before their commit.
+    /// Calls that are interrupted before their commit.
     pub(super) broken_before: u64,
-    /// Calls that break off after it.
+    /// Calls that are interrupted after their commit.
     pub(super) broken_after: u64,
     /// Notifications that are lost.
     pub(super) unheard: u64,
-    /// Appends in whose middle the process dies; [`MOST_DEATHS`] at most.
+    /// Appends during which the process dies; at most [`MOST_DEATHS`].
     pub(super) deadly: u64,
 }
 
-/// How many processes die in the middle of an append, at most.
+/// The most processes that die during an append.
 const MOST_DEATHS: u64 = 5;
 
 impl Roughness {
-    /// A fifth of all worlds is calm, so that results are exact there.
+    /// A fifth of all worlds has no faults, so that results are exact there.
     pub(super) fn draw(dice: &mut Dice) -> Self {
         if dice.chance(20) {
             return Self::default();
@@ -56,36 +57,37 @@ impl Roughness {
     }
 }
 
-/// By then whoever had a run knows that it has closed: longer than any answer, any pause and any lease.
+/// After this time every former owner of a run knows of its close: it is longer than any answer, any pause
+/// and any lease.
 pub(super) const TOLD_BY: Duration = Duration::from_secs(60);
 
-/// See the module's head.
+/// See the module documentation.
 pub(super) struct Sky {
     roughness: Roughness,
-    /// Faults have ended.
+    /// The faults have ended.
     pub(super) clear: AtomicBool,
     pub(super) faults: AtomicU64,
-    /// Calls and answers so far: whether anything moves.
+    /// The number of calls and answers so far. It shows whether anything moves.
     pub(super) stirred: AtomicU64,
     dice: Mutex<Dice>,
     seen: Mutex<Seen>,
-    /// Processes that die now.
+    /// Processes that die at the end of this step.
     doomed: Mutex<Vec<u32>>,
     deaths: AtomicU64,
     trace: Arc<Trace>,
     log: Log,
 }
 
-/// What commits have shown.
+/// What the commits have shown.
 #[derive(Default)]
 pub(super) struct Seen {
     pub(super) looks: Vec<Look>,
     pub(super) broken: Vec<String>,
-    /// Failed attempts that another one follows.
+    /// Failed attempts that were followed by another.
     pub(super) failures: Failures,
     /// How many events each run has.
     lengths: BTreeMap<String, u64>,
-    /// Runs that have closed, and when.
+    /// Closed runs, with the time of their close.
     closed: VecDeque<(Duration, String)>,
 }
 
@@ -123,12 +125,12 @@ impl Sky {
         std::mem::take(&mut *lock(&self.seen))
     }
 
-    /// Who dies at the end of this step: in the middle of an append.
+    /// The processes that die at the end of this step: during an append.
     pub(super) fn take_doomed(&self) -> Vec<u32> {
         std::mem::take(&mut *lock(&self.doomed))
     }
 
-    /// Nothing of runs that have closed long ago may begin from now on.
+    /// Records that no attempt of a run that closed long ago may begin from now on.
     pub(super) fn look_back(&self, now: Duration) {
         let mut seen = lock(&self.seen);
         while let Some((_, run)) = seen.closed.pop_front_if(|(at, _)| *at + TOLD_BY <= now) {

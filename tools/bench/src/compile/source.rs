@@ -1,14 +1,14 @@
-//! The sources that are compiled: workflows of about thirty lines each, as people write them. They use nothing that only
-//! `#[workflow]` can make, so that the same bodies also compile as plain `async fn`s.
+//! The sources to compile: workflows of about thirty lines each, as in real code. They use nothing that only
+//! `#[workflow]` can generate, so that the same bodies also compile as plain `async fn`s.
 
-/// What stands before a workflow.
+/// The attribute of a workflow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Form {
     /// `#[workflow]`: all checks.
     Checked,
-    /// `#[workflow(no_probes)]`: without the checks by type.
+    /// `#[workflow(no_probes)]`: without the checks that need types.
     NoProbes,
-    /// No attribute: rustc alone.
+    /// No attribute: only rustc.
     Plain,
 }
 
@@ -85,12 +85,12 @@ const METHOD: &str = r#"
     }
 "#;
 
-/// One file with one workflow; `salt` is a number in its body, to be changed by an edit.
+/// One file with one workflow. `salt` is a number in its body, which an edit changes.
 pub(crate) fn module(form: Form, salt: usize) -> String {
     format!("{HEAD}{STATE}{}", form.apply(&workflow(1, salt)))
 }
 
-/// An `impl` of at least `lines` lines, as the macro gets it: without its own attribute.
+/// An `impl` of at least `lines` lines, as the macro receives it: without its own attribute.
 pub(crate) fn long_workflow(lines: usize) -> String {
     workflow(lines.div_ceil(METHOD.lines().count()), 0).replace("#[workflow]", "")
 }

@@ -1,18 +1,19 @@
-//! Adding to TOML documents without a change to what is there.
+//! Adds entries to TOML documents without changing the rest.
 
 use crate::clippy::{Entry, Lint};
 use toml_edit::{Array, DocumentMut, InlineTable, Item, Table, Value};
 
-/// What became of the entries.
+/// The result of adding the entries.
 #[derive(Debug, Default)]
 pub(super) struct Merged {
     pub(super) added: usize,
     pub(super) kept: usize,
-    /// Lists that name paths which are not ours.
+    /// Lists that contain paths which are not from abide.
     pub(super) of_the_user: Vec<Lint>,
 }
 
-/// Adds each entry whose path its list does not name yet. The list of a user may be an array or `[[disallowed-methods]]`.
+/// Adds each entry whose path is not yet in its list. The user's list may be an array or
+/// `[[disallowed-methods]]`.
 pub(super) fn entries(document: &mut DocumentMut, entries: &[Entry]) -> Result<Merged, String> {
     let mut merged = Merged::default();
     for lint in Lint::ALL {
@@ -36,7 +37,7 @@ pub(super) fn entries(document: &mut DocumentMut, entries: &[Entry]) -> Result<M
     Ok(merged)
 }
 
-/// The paths of a list; `None` where it is something else.
+/// The paths of a list. `None` if the item is not a list of paths.
 fn paths(item: &Item) -> Option<Vec<String>> {
     let of_value = |value: &Value| match value {
         Value::String(path) => Some(path.value().clone()),
@@ -61,7 +62,7 @@ fn add(item: &mut Item, entry: &Entry) {
             if entry.may_be_missing() {
                 table.insert("allow-invalid", true.into());
             }
-            // What stands after the last comma, perhaps a comment, goes before the new entry.
+            // The text after the last comma, perhaps a comment, is placed before the new entry.
             let before = array.trailing().as_str().unwrap_or_default().trim_end().to_owned();
             let mut value = Value::InlineTable(table);
             value.decor_mut().set_prefix(format!("{before}\n    "));
@@ -82,16 +83,17 @@ fn add(item: &mut Item, entry: &Entry) {
     }
 }
 
-/// What became of the lints' levels.
+/// The result of setting the lints' levels.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Levels {
     Merged,
-    /// `lints.workspace = true`: they are to be set in another file.
+    /// `lints.workspace = true`: the levels must be set in another file.
     Inherited,
     Unreadable(&'static str),
 }
 
-/// Sets each lint that has no level to `allow`: in `[lints.clippy]`, or in the workspace's where there is no package.
+/// Sets each lint without a level to `allow`: in `[lints.clippy]`, or in the workspace's lints if there is no
+/// package.
 pub(super) fn levels(manifest: &mut DocumentMut, lints: &[Lint]) -> Levels {
     if lints.is_empty() {
         return Levels::Merged;
@@ -116,7 +118,7 @@ pub(super) fn levels(manifest: &mut DocumentMut, lints: &[Lint]) -> Levels {
     Levels::Merged
 }
 
-/// A workspace without a package of its own: its levels are taken over by members that ask for them.
+/// Whether this is a workspace without its own package. Members that ask for it inherit its levels.
 pub(super) fn is_virtual(manifest: &DocumentMut) -> bool {
     !manifest.contains_key("package")
 }
@@ -138,7 +140,7 @@ mod tests {
         (document.to_string(), merged)
     }
 
-    /// All lines of `text` but the closing bracket are in the merged file, in their order.
+    /// Checks that all lines of `text` except the closing bracket are in the merged file, in their order.
     #[track_caller]
     fn check(text: &str) -> String {
         let (once, merged) = merge(text);
