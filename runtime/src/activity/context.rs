@@ -115,7 +115,7 @@ impl ActivityContext {
     }
 
     /// A key for this call of the activity, `<run id>/<number of its event>`: the same in every attempt, also
-    /// after a crash. Pass it to the service that you call: if the attempt runs twice, the service charges
+    /// after a crash. Pass it to the service that you call: if the activity runs twice, the service charges
     /// once.
     pub fn idempotency_key(&self) -> String {
         format!("{}/{}", self.inner.info.run_id, self.inner.info.activity)
