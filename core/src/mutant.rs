@@ -96,6 +96,7 @@ mod list {
         KeepFailed "keep-failed" Test("store::conformance::on_memory::attempts::a_close_and_a_terminate_leave_no_failed_attempt"), "A close leaves failed attempts behind.";
         CompensateForwards "compensate-forwards" Simulation { from: 18, runs: 50 }, "Compensations run in the order in which they were registered.";
         RetryBeforeDurable "retry-before-durable" Simulation { from: 1, runs: 50 }, "A retry is started before the row says that it may have been.";
+        RetryUnnoted "retry-unnoted" Test("worker::thread::tests::a_retry_of_a_turn_that_suspends_is_noted_in_the_row"), "A retry starts in a turn that suspends, and the row does not say so (once a bug).";
         AssumeCommitted "assume-committed" Simulation { from: 2, runs: 50 }, "A batch that broke off is taken for committed, without a look.";
         TwoInFlight "two-in-flight" Simulation { from: 1, runs: 50 }, "A turn does not wait for the one before it to be durable.";
         StartAgain "start-again" Simulation { from: 1, runs: 50 }, "An attempt that runs here is started again after a load.";

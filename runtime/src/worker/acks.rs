@@ -179,12 +179,12 @@ impl Thread {
             None => {
                 // Activities that the execution gave up before it was suspended stay given up. Started
                 // attempts run on, and the worker that resumes the execution finds their outcomes. An attempt
-                // that is due is started now: an attempt that never starts would count as lost.
-                let now_ms = self.session.store().now_ms();
+                // that the row counts as started is started now: one that never starts would count as lost.
+                let until_ms = live.known.retried_ms;
                 for action in actions {
                     match action {
                         Action::Cancel(stop) => self.session.attempts.cancel(live.id, stop.activity),
-                        Action::Start(start) if start.not_before_ms.is_none_or(|at_ms| at_ms <= now_ms) => {
+                        Action::Start(start) if start.not_before_ms.is_none_or(|at_ms| at_ms <= until_ms) => {
                             attempts::start(&self.session, live.id, &live.names, start);
                         }
                         _ => {}

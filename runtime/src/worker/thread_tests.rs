@@ -11,10 +11,13 @@ use crate::store::{
 };
 use crate::worker::load::{Found, Loaded};
 use crate::worker::registry::Registry;
-use abide_core::flow::timeout;
+use abide_core::flow::{sleep, timeout};
 use abide_core::{
     ActivityCall, ActivityDef, ActivityOptions, CancellationType, Incarnation, Sel, Slot, WorkflowDef,
 };
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::atomic::AtomicI64;
 use std::sync::mpsc::channel;
 use std::time::Instant;
 
@@ -90,11 +93,38 @@ impl WorkflowDef for GivesUp {
     }
 }
 
+const HOUR: Duration = Duration::from_secs(3_600);
+
+/// Panics when its timer fires, after an hour. Its activity never ends.
+struct Panics;
+
+impl WorkflowDef for Panics {
+    const NAME: &'static str = "Order";
+    type State = ();
+    type Args = ();
+    type Returned = u32;
+    type Outcome = Sel<u32, false>;
+
+    fn init() {}
+
+    async fn run(_: Slot<()>, (): ()) -> u32 {
+        let (mut activity, mut timer) = (pin!(ActivityCall::<Queued>::new(())), pin!(sleep(HOUR)));
+        poll_fn(move |cx| {
+            assert!(timer.as_mut().poll(cx).is_pending(), "a bug");
+            activity.as_mut().poll(cx)
+        })
+        .await
+        .unwrap_or_default()
+    }
+}
+
 /// A thread that the test drives. Without a workflow type it suspends what it loads.
 pub(in crate::worker) struct Bench {
     pub(in crate::worker) store: Arc<dyn Store>,
     pub(in crate::worker) thread: Thread,
     mailbox: Receiver<Message>,
+    /// What the clock is ahead, in ms.
+    ahead_ms: Arc<AtomicI64>,
 }
 
 impl Bench {
@@ -106,7 +136,11 @@ impl Bench {
         #[cfg(all(feature = "mutants", feature = "sqlite", feature = "postgres"))]
         crate::store::postgres::permutations::mutants::let_live_by_environment();
         let began = Instant::now();
-        let clock = Arc::new(move || 1_000_000 + i64::try_from(began.elapsed().as_millis()).unwrap());
+        let ahead_ms = Arc::new(AtomicI64::new(0));
+        let ahead = Arc::clone(&ahead_ms);
+        let clock =
+            move || i64::try_from(began.elapsed().as_millis()).unwrap() + ahead.load(Ordering::Relaxed);
+        let clock = Arc::new(move || 1_000_000 + clock());
         let store = Server::new(ServerOptions::new(clock)).connect(ConnectOptions::default());
         let store: Arc<dyn Store> = store;
         let me = Self::worker(&store).await;
@@ -114,7 +148,7 @@ impl Bench {
         let session = Session::new(abide, "q".to_owned(), me, Arc::new(registry), Arc::default());
         let (sender, mailbox) = channel();
         let thread = Thread::new(session, Arc::new(ThreadHandle::new(0, sender)));
-        Self { store, thread, mailbox }
+        Self { store, thread, mailbox, ahead_ms }
     }
 
     async fn worker(store: &Arc<dyn Store>) -> Incarnation {
@@ -289,4 +323,49 @@ async fn what_was_asked_to_stop_and_runs_nowhere_is_due_at_once() {
     let row = bench.store.load(id).await.unwrap().unwrap().row;
     assert_eq!(row.owner, None);
     assert!(row.wake_at_ms.is_some_and(|at| at <= bench.store.now_ms()), "nobody would claim it: {row:?}");
+}
+
+/// PROTOCOL 4: a retry that is due starts although its turn suspends the execution. The row says so, or the next owner
+/// would start the same attempt.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_retry_of_a_turn_that_suspends_is_noted_in_the_row() {
+    let mut registry = Registry::default();
+    registry.workflow::<Panics>();
+    registry.activity::<Queued>(Arc::new(()));
+    let mut bench = Bench::with(registry).await;
+    let id = bench.store.execution_id();
+    let (reply, _answer) = tokio::sync::oneshot::channel();
+    bench.thread.take(Message::Start { new: Box::new(order(id)), reply });
+    let mut rounds = 0;
+    let is_durable = |bench: &Bench| {
+        bench.thread.live.get(&id).is_some_and(|live| live.exec.is_some() && live.in_flight.is_none())
+    };
+    while !is_durable(&bench) {
+        bench.round();
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        rounds += 1;
+        assert!(rounds < 10_000, "it is not started");
+    }
+    // Its worker dies, and this one takes it over when its timer is due: one turn loses the attempt and panics.
+    bench.thread.take(Message::Gone { execution: id });
+    bench.thread.session.attempts.drop_all(id);
+    bench.own(id);
+    let mut answer = bench.answer(id, bench.loading(id).unwrap()).await;
+    let Message::Load(loaded) = &mut answer else { unreachable!() };
+    let found = loaded.found.as_mut().unwrap();
+    (found.row.recovered_from, found.row.active) = (Some(Incarnation(77)), true);
+    bench.ahead_ms.store(3_600_000, Ordering::Relaxed);
+    bench.thread.take(answer);
+    let suspended = loop {
+        bench.round();
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        let run = bench.store.load(id).await.unwrap().unwrap();
+        if run.row.status == crate::status::ExecutionStatus::Suspended {
+            break run;
+        }
+        rounds += 1;
+        assert!(rounds < 20_000, "{run:?}");
+    };
+    let [failed] = &suspended.attempts[..] else { panic!("{suspended:?}") };
+    assert!(failed.next_at_ms <= suspended.row.retried_ms, "{suspended:?}");
 }

@@ -9,7 +9,7 @@ use crate::status::ExecutionStatus;
 use crate::store::{Append, AttemptChange, MessageKind, NewMessage, RowChange, Suspension};
 use crate::wire::{CancelBody, SignalBody, to_json};
 use abide_core::Event;
-use abide_core::exec::{self, Execution, Input, Standing, Turn};
+use abide_core::exec::{self, Action, Execution, Input, Standing, Turn};
 
 /// Codes of suspensions that do not depend on the build. After any other code, each other build tries once by
 /// itself (PROTOCOL 21).
@@ -66,7 +66,7 @@ pub(super) fn compose(
             _ => refuse(live, origin, &mut origins),
         }
     }
-    let (row, mut known) = row_change(session, live, &turn.standing, &turn.events, turn.at_ms, progress);
+    let (row, mut known) = row_change(session, live, &turn, progress);
     // Without a journal row, the row's revision tells whether the append was written (PROTOCOL 93).
     let row = match turn.events.is_empty() && !turn.attempts.is_empty() {
         true => Some(row.unwrap_or_default()),
@@ -200,15 +200,9 @@ fn body_of(events: &[Event]) -> String {
 
 /// The change of the execution's row, and the row after it. On most turns the row does not change, which
 /// saves an update. Memory takes the new row over once the append is durable, not before.
-fn row_change(
-    session: &Session,
-    live: &Live,
-    standing: &Standing,
-    events: &[Event],
-    at_ms: i64,
-    progress: bool,
-) -> (Option<RowChange>, Known) {
-    let (mut row, mut known) = (RowChange::default(), live.known);
+fn row_change(session: &Session, live: &Live, turn: &Turn, progress: bool) -> (Option<RowChange>, Known) {
+    let Turn { standing, events, at_ms, .. } = turn;
+    let (mut row, mut known, at_ms) = (RowChange::default(), live.known, *at_ms);
     match (standing, &live.exec) {
         (Standing::Open, Some(exec)) => {
             // Retries that are due now start once this append is durable. From then on a running attempt
@@ -243,7 +237,19 @@ fn row_change(
                 row.result = Some(serde_json::to_string(close).expect("an event always encodes"));
             }
         }
-        (Standing::Suspended(reason), _) => row = suspension(session, live, reason, at_ms),
+        (Standing::Suspended(reason), _) => {
+            row = suspension(session, live, reason, at_ms);
+            // Its retries that are due start as well. If the row did not say so, the next owner would start the same
+            // attempt again (PROTOCOL 4).
+            let retry = |action: &Action| match action {
+                Action::Start(start) => start.not_before_ms.filter(|due_ms| *due_ms <= at_ms),
+                _ => None,
+            };
+            if turn.actions.iter().any(|action| retry(action).is_some()) && !mutant!(RetryUnnoted) {
+                known.retried_ms = at_ms;
+                row.retried_ms = Some(at_ms);
+            }
+        }
         (Standing::Open, None) => {}
     }
     if progress {
