@@ -275,7 +275,7 @@ impl Inner {
         session.runner.shutdown(self.options.grace, LAST_WORDS).await;
         tasks::give_back(session).await;
         for _ in 0..UNWRITTEN_LOOKS {
-            if !session.attempts.unwritten() && !session.tasks.unwritten() {
+            if session.is_over() || !session.attempts.unwritten() && !session.tasks.unwritten() {
                 break;
             }
             tokio::time::sleep(Duration::from_millis(10)).await;

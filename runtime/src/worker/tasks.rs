@@ -209,7 +209,10 @@ async fn finish(session: Arc<Session>, key: TaskKey, outcome: AttemptOutcome) {
     let (mut body_now, mut wait) = (body(outcome), Duration::from_millis(10));
     while !session.is_over() {
         match session.store().finish_task(session.me, key, body_now.clone()).await {
-            Ok(_) => break,
+            Ok(_) => {
+                lock(&session.tasks.table).remove(&key);
+                return;
+            }
             Err(StoreError::BadRow { message }) => body_now = body(refused("AB0603", "its", &message)),
             Err(error) => {
                 session.failed(&error);
@@ -218,7 +221,7 @@ async fn finish(session: Arc<Session>, key: TaskKey, outcome: AttemptOutcome) {
             }
         }
     }
-    lock(&session.tasks.table).remove(&key);
+    // It stays in the table: it has begun, and is not to be given back. It counts as lost when the worker leaves.
 }
 
 /// The outcome if the store or the codec refuses a value. A retry would give the same, so it is not
@@ -261,12 +264,18 @@ async fn watch(session: &Session) -> Result<(), StoreError> {
     if session.tasks.doubtful.load(Ordering::Acquire) {
         let _claiming = session.tasks.claiming.lock().await;
         let owned = session.store().owned_tasks(session.me).await?;
-        let known: HashSet<TaskKey> = session.tasks.keys().into_iter().collect();
-        let lost = owned.into_iter().map(|task| task.key).filter(|key| !known.contains(key)).collect();
+        let lost = never_known(&owned, &known, &session.tasks.keys());
         session.store().release_tasks(session.me, lost).await?;
         session.tasks.doubtful.store(false, Ordering::Release);
     }
     Ok(())
+}
+
+/// The tasks of claims whose answers were lost: those that the table had neither before nor after the database was
+/// asked. An attempt that ended meanwhile has left the table, and it has begun.
+fn never_known(owned: &[OwnedTask], before: &[TaskKey], after: &[TaskKey]) -> Vec<TaskKey> {
+    let known: HashSet<&TaskKey> = before.iter().chain(after).collect();
+    owned.iter().map(|task| task.key).filter(|key| !known.contains(key)).collect()
 }
 
 /// Ends tasks that are past their deadline, for all workers. Each worker looks, because the worker that runs
@@ -289,5 +298,24 @@ pub(super) async fn give_back(session: &Session) {
         && let Err(error) = session.store().release_tasks(session.me, keys).await
     {
         session.failed(&error);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use abide_core::{EventId, ExecutionId};
+
+    #[test]
+    fn only_what_was_never_in_the_table_is_given_back() {
+        let key = |activity| TaskKey {
+            execution: ExecutionId(1),
+            activity: EventId(activity),
+            attempt: 1,
+            nonce: 7,
+        };
+        let owned = [1, 2, 3].map(|activity| OwnedTask { key: key(activity), cancel: false });
+        // The second ended while the database was asked, and the third's claim was never answered.
+        assert_eq!(never_known(&owned, &[key(1), key(2)], &[key(1)]), [key(3)]);
     }
 }
