@@ -103,7 +103,10 @@ async fn announce(client: &Client, orders: usize) -> Result<()> {
     let page = client.list(ListFilter::new().workflow_type("OrderWorkflow").limit(1_000)).await?;
     let (open, done): (Vec<_>, Vec<_>) = page.executions.iter().partition(|order| order.status.is_open());
     match (open.len(), done.len()) {
-        (0, 0) => println!("{orders} orders, about 20 seconds. Kill me (Ctrl-C, kill -9) and run me again."),
+        (0, 0) => {
+            println!("{orders} orders, about 20 seconds. Kill me (Ctrl-C, kill -9) and run me again.");
+            println!("Some calls fail on purpose; the log warns of each failed attempt.");
+        }
         (0, done) if done == orders => {
             println!("all {done} orders are done already: delete the folder to start anew")
         }
@@ -127,6 +130,7 @@ fn directory() -> PathBuf {
 fn log() {
     let asked = std::env::var("RUST_LOG").ok().and_then(|asked| asked.parse().ok());
     let wanted = asked.unwrap_or_else(|| Targets::new().with_default(LevelFilter::WARN));
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let colours = std::io::IsTerminal::is_terminal(&std::io::stderr());
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(colours);
     tracing_subscriber::registry().with(lines.with_filter(wanted)).init();
 }

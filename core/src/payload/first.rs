@@ -25,39 +25,46 @@ fn at_byte(recorded: &str, now: &str) -> String {
     format!("at byte {at}, below more than 127 lists and maps")
 }
 
-/// Whether a difference was found. It is written to `found`.
+/// Whether a difference was found. It is written to `found`. Each container is read once: whether two of them are the
+/// same is known when their parts are.
 fn walk(path: &mut Path, recorded: &str, now: &str, found: &mut Option<String>) -> bool {
-    if same_value(recorded, now) {
+    if recorded == now {
         return false;
     }
     let inside = match (recorded.as_bytes().first(), now.as_bytes().first()) {
         (Some(b'['), Some(b'[')) => lists(path, recorded, now, found),
         (Some(b'{'), Some(b'{')) => objects(path, recorded, now, found),
-        _ => false,
+        _ => same_value(recorded, now).then_some(false),
     };
-    if !inside {
+    inside.unwrap_or_else(|| {
         *found = Some(told(path, Some(recorded), Some(now)));
-    }
-    true
+        true
+    })
 }
 
-fn lists(path: &mut Path, recorded: &str, now: &str, found: &mut Option<String>) -> bool {
-    let (Some(a), Some(b)) = (read::<Vec<&RawValue>>(recorded), read::<Vec<&RawValue>>(now)) else {
-        return false;
-    };
-    a.iter().zip(&b).enumerate().any(|(index, (a, b))| {
+/// `None`: they differ as a whole.
+fn lists(path: &mut Path, recorded: &str, now: &str, found: &mut Option<String>) -> Option<bool> {
+    let (a, b) = (read::<Vec<&RawValue>>(recorded)?, read::<Vec<&RawValue>>(now)?);
+    let differs = a.iter().zip(&b).enumerate().any(|(index, (a, b))| {
         let mark = path.index(index);
         let differs = walk(path, a.get(), b.get(), found);
         path.leave(mark);
         differs
-    })
+    });
+    (differs || a.len() == b.len()).then_some(differs)
 }
 
-fn objects(path: &mut Path, recorded: &str, now: &str, found: &mut Option<String>) -> bool {
-    let (Some(a), Some(b)) = (read::<Entries<'_>>(recorded), read::<Entries<'_>>(now)) else { return false };
+/// `None`: they cannot be read.
+fn objects(path: &mut Path, recorded: &str, now: &str, found: &mut Option<String>) -> Option<bool> {
+    let (a, b) = (read::<Entries<'_>>(recorded)?, read::<Entries<'_>>(now)?);
+    let (in_a, in_b) = (a.by_key(), b.by_key());
     for (nth, (key, value)) in a.0.iter().enumerate() {
+        // Of a key that stands twice, the last value counts.
+        if !std::ptr::eq(in_a[key.as_str()], *value) {
+            continue;
+        }
         let mark = path.key(key, nth + 1);
-        let differs = match b.get(key) {
+        let differs = match in_b.get(key.as_str()) {
             Some(other) => walk(path, value.get(), other.get(), found),
             None => {
                 *found = Some(told(path, Some(value.get()), None));
@@ -66,15 +73,14 @@ fn objects(path: &mut Path, recorded: &str, now: &str, found: &mut Option<String
         };
         path.leave(mark);
         if differs {
-            return true;
+            return Some(true);
         }
     }
-    let Some((nth, (key, value))) = b.0.iter().enumerate().find(|(_, (key, _))| a.get(key).is_none()) else {
-        return false;
-    };
+    let new = b.0.iter().enumerate().find(|(_, (key, _))| !in_a.contains_key(key.as_str()));
+    let Some((nth, (key, value))) = new else { return Some(false) };
     path.key(key, nth + 1);
     *found = Some(told(path, None, Some(value.get())));
-    true
+    Some(true)
 }
 
 fn told(path: &Path, recorded: Option<&str>, now: Option<&str>) -> String {
@@ -125,6 +131,25 @@ mod tests {
             assert_eq!(difference(recorded, now).as_deref(), Some(told));
         }
         assert_eq!(difference("[1.0, \"\\u0041\"]", "[1,\"A\"]"), None);
+    }
+
+    #[test]
+    fn large_and_deep_values_are_read_once_for_each_level() {
+        let map = |keys: u32, last: u32| {
+            let entries = (0..keys).map(|key| format!("\"k{key}\":1")).collect::<Vec<_>>().join(",");
+            format!("{{{entries},\"z\":{last}}}")
+        };
+        assert_eq!(
+            difference(&map(50_000, 1), &map(50_000, 2)).as_deref(),
+            Some("at `z`: a number was recorded, another now")
+        );
+        let deep = |last: u32| format!("{}{},{last}{}", "[".repeat(120), map(1_000, 1), "]".repeat(120));
+        assert!(
+            difference(&deep(1), &deep(2))
+                .is_some_and(|told| told.ends_with("a number was recorded, another now"))
+        );
+        // Of a key that stands twice, the last value counts.
+        assert_eq!(difference(r#"{"a":1,"a":2}"#, r#"{"a": 2}"#), None);
     }
 
     #[test]

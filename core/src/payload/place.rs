@@ -8,6 +8,7 @@
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
 
 /// The most bytes of a path. They are all ASCII.
@@ -103,9 +104,10 @@ pub(super) fn read<'a, T: Deserialize<'a>>(json: &'a str) -> Option<T> {
 /// An object's entries, in the order of the text.
 pub(super) struct Entries<'a>(pub(super) Vec<(String, &'a RawValue)>);
 
-impl Entries<'_> {
-    pub(super) fn get(&self, key: &str) -> Option<&RawValue> {
-        self.0.iter().rev().find(|(name, _)| name == key).map(|(_, value)| *value)
+impl<'a> Entries<'a> {
+    /// The value of each key: of a key that stands twice, the last.
+    pub(super) fn by_key(&self) -> BTreeMap<&str, &'a RawValue> {
+        self.0.iter().map(|(key, value)| (key.as_str(), *value)).collect()
     }
 }
 

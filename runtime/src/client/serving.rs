@@ -4,7 +4,8 @@
 use super::Client;
 use crate::error::Result;
 use crate::status::ExecutionStatus;
-use crate::store::{ExecutionRow, Find, NewExecution};
+use crate::store::{ExecutionRow, Find};
+use abide_core::ExecutionId;
 use std::fmt;
 use std::time::Duration;
 
@@ -64,12 +65,12 @@ impl Client {
     /// Checks after [`LOOKED_AFTER`] whether a worker can run the execution that was just started, unless
     /// this was checked recently: the caller may never wait for it. Not in tests, whose time is virtual;
     /// there the waits report it.
-    pub(super) fn look_later(&self, started: &NewExecution) {
-        let (queue, workflow_type) = (started.queue.clone(), started.workflow_type.clone());
-        if self.abide.host().is_test() || !self.abide.looks().take(&queue, &workflow_type) {
+    pub(super) fn look_later(&self, execution: ExecutionId, queue: &str, workflow_type: &str) {
+        if self.abide.host().is_test() || !self.abide.looks().take(queue, workflow_type) {
             return;
         }
-        let (abide, execution) = (self.abide.downgrade(), started.id);
+        let (queue, workflow_type) = (queue.to_owned(), workflow_type.to_owned());
+        let abide = self.abide.downgrade();
         tokio::spawn(async move {
             tokio::time::sleep(LOOKED_AFTER).await;
             let Some(abide) = abide.upgrade() else { return };

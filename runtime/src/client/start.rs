@@ -121,9 +121,11 @@ impl<W: WorkflowHandle> Start<W> {
             }
             let (client, new) = self.checked()?;
             let (started, workflow_id) = begun(&client, &new);
-            let asked = client.abide.store().start_within(user_connection(connection)?, new.clone());
-            let answer = asked.await?;
-            look_later(&client, &new, &answer);
+            let (execution, queue) = (new.id, new.queue.clone());
+            let answer = client.abide.store().start_within(user_connection(connection)?, new).await?;
+            if matches!(answer, StartAnswer::Started) {
+                client.look_later(execution, &queue, W::NAME);
+            }
             of_answer(client, started, workflow_id, answer)
         })
     }
@@ -235,18 +237,13 @@ async fn submit_once(client: &Client, new: &NewExecution) -> Result<StartAnswer>
         }
     }
     let answer = store.start(new.clone()).await?;
-    look_later(client, new, &answer);
+    if matches!(answer, StartAnswer::Started) {
+        client.look_later(new.id, &new.queue, &new.workflow_type);
+    }
     // A worker of this process may have been registered meanwhile, and is not notified of this process's own
     // commits.
     hub.wake_workers();
     Ok(answer)
-}
-
-/// If the store took the start, checks later whether a worker can claim it.
-fn look_later(client: &Client, new: &NewExecution, answer: &StartAnswer) {
-    if matches!(answer, StartAnswer::Started) {
-        client.look_later(new);
-    }
 }
 
 fn terminate_event() -> String {

@@ -1,12 +1,11 @@
 //! When the next claim follows a claim.
 
 use super::*;
-use crate::policy::{IdConflictPolicy, IdReusePolicy};
 use crate::store::memory::{Call, Conditions, ConnectOptions, Course, Server, ServerOptions};
-use crate::store::{NewExecution, StartAnswer, Store, WorkerInfo};
+use crate::store::{StartAnswer, Store, WorkerInfo};
 use crate::worker::registry::Registry;
+use crate::worker::thread::tests::{Order, order};
 use crate::{Abide, host::Host};
-use abide_core::{Sel, Slot, WorkflowDef};
 use std::sync::{Mutex, OnceLock};
 
 const POLL: Duration = Duration::from_secs(1);
@@ -33,22 +32,6 @@ fn what_is_due_since_the_claim_was_asked_for_is_claimed_at_once() {
         (Some(120), 80, ms(40)),
     ] {
         assert_eq!(wait(due_ms, 100, now_ms, POLL), expected, "{due_ms:?} at {now_ms}");
-    }
-}
-
-struct Order;
-
-impl WorkflowDef for Order {
-    const NAME: &'static str = "Order";
-    type State = ();
-    type Args = ();
-    type Returned = u32;
-    type Outcome = Sel<u32, false>;
-
-    fn init() {}
-
-    async fn run(_: Slot<()>, (): ()) -> u32 {
-        7
     }
 }
 
@@ -90,19 +73,7 @@ async fn a_run_that_is_due_during_a_claim_does_not_wait_for_the_poll() {
     registry.workflow::<Order>();
     let me = store.register(WorkerInfo { queue: "q".to_owned(), ..WorkerInfo::default() }).await.unwrap();
     let id = store.execution_id();
-    let started = store.start(NewExecution {
-        id,
-        workflow_id: "w".to_owned(),
-        run_id: "r".to_owned(),
-        request_id: None,
-        workflow_type: "Order".to_owned(),
-        queue: "q".to_owned(),
-        input: "null".to_owned(),
-        created_at_ms: 1,
-        reuse: IdReusePolicy::default(),
-        conflict: IdConflictPolicy::default(),
-        terminate_event: None,
-    });
+    let started = store.start(order(id));
     assert!(matches!(started.await.unwrap(), StartAnswer::Started));
     let abide = Abide::of(Arc::clone(&store), Host::default());
     let session = Session::new(abide, "q".to_owned(), me, Arc::new(registry), Arc::default());

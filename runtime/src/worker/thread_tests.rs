@@ -22,7 +22,7 @@ use std::sync::mpsc::channel;
 use std::time::Instant;
 
 /// A start of an order.
-fn order(id: ExecutionId) -> NewExecution {
+pub(in crate::worker) fn order(id: ExecutionId) -> NewExecution {
     NewExecution {
         id,
         workflow_id: format!("w{id}"),
@@ -39,7 +39,7 @@ fn order(id: ExecutionId) -> NewExecution {
 }
 
 /// Ends at once.
-struct Order;
+pub(in crate::worker) struct Order;
 
 impl WorkflowDef for Order {
     const NAME: &'static str = "Order";
