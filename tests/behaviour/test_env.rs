@@ -242,6 +242,20 @@ async fn a_wait_for_a_worker_that_is_not_there_says_so() -> Result<(), Failure> 
     Ok(worker.shutdown().await?)
 }
 
+#[tokio::test]
+async fn a_run_that_no_build_can_run_is_suspended_and_not_waited_for() -> Result<(), Failure> {
+    let env = TestEnv::start().await?;
+    let worker = |build: &str| env.worker("desk").workflow(pay).build_id(build).start();
+    let (one, two) = (worker("one").await?, worker("two").await?);
+    let run = env.client().start(pay()).await?;
+    let Err(WorkflowError::Suspended(reason)) = run.result().await else {
+        panic!("neither has the activity")
+    };
+    assert_eq!(reason.code(), "AB0207");
+    one.shutdown().await?;
+    Ok(two.shutdown().await?)
+}
+
 static CALLS: AtomicU32 = AtomicU32::new(0);
 
 #[workflow::deterministic("a lie, for the test: it counts calls of the whole process")]
