@@ -93,8 +93,9 @@ pub enum Event {
 /// The version of the rules for runs that begin now. A run keeps the version that it began with, so that a
 /// recorded history replays as it was recorded. From 1 on, the engine refuses an activity's input and a run's
 /// result that do not come back from their JSON, and a time limit of zero. From 2 on, each call of
-/// `workflow::cancelled()` waits for the next request.
-pub const RULES: u32 = 2;
+/// `workflow::cancelled()` waits for the next request. From 3 on, the end of `run` drops the tasks that its last poll
+/// has spawned.
+pub const RULES: u32 = 3;
 
 /// The estimated bytes of an event without its texts: its kind, the names of its fields, numbers.
 const FRAME_BYTES: usize = 48;

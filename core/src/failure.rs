@@ -260,7 +260,7 @@ impl Failure {
 impl<E: Error + 'static> From<E> for Failure {
     fn from(error: E) -> Self {
         // A run that began under older rules keeps its behaviour.
-        let strict = context::current().is_none_or(|run| run.is_strict.get());
+        let strict = context::current().is_none_or(|run| run.is_strict());
         let whole = Self::within(&error).filter(|_| strict);
         whole.cloned().unwrap_or_else(|| Self::from_error(&error))
     }

@@ -91,7 +91,7 @@ impl Execution {
             return;
         }
         let ended = match self.run_end.take() {
-            Some(Ok(Ok(result))) if self.ctx.is_strict.get() => result.kept().map(Ok),
+            Some(Ok(Ok(result))) if self.ctx.is_strict() => result.kept().map(Ok),
             Some(Ok(Ok(result))) => Ok(Ok(result.unchecked())),
             Some(Ok(Err(failure))) => Ok(Err(failure)),
             Some(Err(error)) => Err(error),
@@ -128,9 +128,7 @@ impl Execution {
         // cancelled.
         let completed = matches!(verdict, Verdict::Completed(_));
         self.ctx.evicting.set(completed);
-        for task in self.tasks.ids(|kind| *kind != TaskKind::Compensation) {
-            self.drop_task(task);
-        }
+        self.drop_tasks();
         self.ctx.evicting.set(false);
         if completed {
             self.forget_compensations();
@@ -138,6 +136,22 @@ impl Execution {
             self.start_compensations();
         }
         self.ending = Ending::Decided(verdict);
+    }
+
+    /// Drops all tasks but compensations: also those that were spawned and never polled, and those that a drop spawns. A
+    /// task that is left would go on beside the compensations, and could register one that never runs.
+    fn drop_tasks(&mut self) {
+        loop {
+            // An older run keeps its behaviour.
+            if self.ctx.rules.get() >= 3 {
+                self.add_spawned();
+            }
+            let tasks = self.tasks.ids(|kind| *kind != TaskKind::Compensation);
+            if tasks.is_empty() {
+                break;
+            }
+            tasks.into_iter().for_each(|task| self.drop_task(task));
+        }
     }
 
     fn forget_compensations(&mut self) {

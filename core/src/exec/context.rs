@@ -114,8 +114,8 @@ pub(crate) struct only_workflows_await_this_see_ab0316 {
     pub(crate) cancellation: RefCell<Cancellation>,
     pub(crate) rng: RefCell<Rng>,
     pub(crate) halt: RefCell<Option<Halt>>,
-    /// The run has rules >= 1, so calls refuse what those rules forbid. An older run keeps its behaviour.
-    pub(crate) is_strict: Cell<bool>,
+    /// The rules that the run began with; see [`crate::RULES`]. 0 before the start.
+    pub(crate) rules: Cell<u32>,
     pub(crate) tracing: Tracing,
     /// The task being polled.
     pub(crate) task: Cell<usize>,
@@ -164,7 +164,7 @@ impl Context {
             cancellation: RefCell::default(),
             rng: RefCell::default(),
             halt: RefCell::default(),
-            is_strict: Cell::new(false),
+            rules: Cell::new(0),
             tracing: Tracing::default(),
             task: Cell::new(0),
             evicting: Cell::new(false),
@@ -223,6 +223,11 @@ impl Context {
     /// In a query. Its answer is then `AB0409` with this text. The execution itself is not affected.
     pub(crate) fn refuse_in_query(&self, did: std::fmt::Arguments<'_>) {
         assert!(!self.read_only.get(), "a query handler {did}: queries can only read the state");
+    }
+
+    /// Whether calls refuse what the rules from 1 on forbid. An older run keeps its behaviour.
+    pub(crate) fn is_strict(&self) -> bool {
+        self.rules.get() >= 1
     }
 
     pub(crate) fn halt(&self, halt: Halt) {

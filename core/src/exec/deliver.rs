@@ -178,11 +178,15 @@ impl Execution {
         true
     }
 
+    pub(super) fn add_spawned(&mut self) {
+        let spawned = self.ctx.spawned.take();
+        spawned.into_iter().for_each(|task| self.tasks.add(task));
+    }
+
     /// Polls ready tasks until none is left, and handles their results.
     pub(super) fn run_till_quiet(&mut self) {
         while !self.ctx.halted() && !self.is_closed() {
-            let spawned = self.ctx.spawned.take();
-            spawned.into_iter().for_each(|task| self.tasks.add(task));
+            self.add_spawned();
             self.seen_progress = self.ctx.wake_state_waiters(self.seen_progress);
             match self.tasks.poll_next(&self.ctx) {
                 Some((_, Polled::Pending)) => self.drop_ripe(),

@@ -373,6 +373,9 @@ impl Drop for Execution {
 mod tests;
 
 #[cfg(test)]
+mod end_tests;
+
+#[cfg(test)]
 mod init_tests;
 
 #[cfg(test)]

@@ -41,7 +41,7 @@ impl Execution {
             return;
         }
         self.ctx.rng.borrow_mut().reseed(seed);
-        self.ctx.is_strict.set(rules >= 1);
+        self.ctx.rules.set(rules);
         self.ctx.cancellation.borrow_mut().counts_requests = rules >= 2;
         self.ctx.info.borrow_mut().started_at_ms = self.ctx.now_ms.get();
         self.make_state(input);

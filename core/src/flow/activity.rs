@@ -96,7 +96,7 @@ impl<D: ActivityDef> ActivityCall<D> {
 
     fn schedule(&mut self, ctx: &Rc<Shared>) -> Result<Option<EventId>, CallError> {
         let Some(input) = self.input.take() else { return Ok(None) };
-        let strict = ctx.is_strict.get();
+        let strict = ctx.is_strict();
         let input = input.and_then(|input| if strict { input.kept() } else { Ok(input.unchecked()) });
         let input = input.map_err(|error| CallError::Invalid(error.to_string()))?;
         if strict {

@@ -42,7 +42,7 @@ impl<T: Persist, F: FnOnce() -> T> Future for SideEffect<T, F> {
         // On replay, the recorded value replaces this one.
         let value = match ctx.history.borrow().is_replaying() {
             true => Ok(Payload::null()),
-            false if ctx.is_strict.get() => Payload::keep(&read()),
+            false if ctx.is_strict() => Payload::keep(&read()),
             false => Payload::encode(&read()),
         };
         let recorded = match value {

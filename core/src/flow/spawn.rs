@@ -9,7 +9,8 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
 /// Runs `future` concurrently with the caller, in the same execution and thread. If the handle is dropped,
-/// the task goes on without it, and ends at the latest when the execution ends.
+/// the task goes on without it. The end of `run` drops it at its current await, or before its first poll if it was
+/// spawned just before.
 pub fn spawn<F>(future: F) -> JoinHandle<F::Output>
 where
     F: IntoFuture,
