@@ -5,7 +5,7 @@
 //! a value that has its definition as a type, so one function item serves calls, starts and registration.
 
 use crate::FailureRecord;
-use crate::flow::activity::ActivityCall;
+use crate::future::LocalBoxFuture;
 use crate::graph::FnGraph;
 use crate::guard::{Seal, WorkflowFuture};
 use crate::outcome::{Arguments, Outcome, Sel};
@@ -18,9 +18,6 @@ use std::marker::PhantomData;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
-
-/// A boxed future that need not be `Send`: workflow code stays on one thread.
-pub type LocalBoxFuture<T> = Pin<Box<dyn Future<Output = T>>>;
 
 /// A kind of database that a store is kept in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,71 +82,6 @@ pub trait ActivityDef: Sized + 'static {
     /// Runs the user's body.
     fn call(host: &Self::Host, args: Self::Args) -> impl Future<Output = Self::Returned> + Send;
 }
-
-/// A function that calls an activity: the argument of `.activity(charge)`.
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` is not an activity",
-    label = "not an activity",
-    note = "mark the function with `#[activity]`",
-    note = "pass the function itself, `charge`, not a call, `charge(..)`; register methods by their value, `.activities(payments)`, and workflows with `.workflow(..)`"
-)]
-pub trait ActivityFn<Args> {
-    /// The activity.
-    type Def: ActivityDef<Host = ()>;
-}
-
-/// A function that calls an activity, also a method: the argument of `abide::testing::mock`.
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` is not an activity",
-    label = "not an activity",
-    note = "mark the function with `#[activity]`, or the `impl` block of the method",
-    note = "pass the function itself, `charge` or `Payments::charge`, not a call"
-)]
-pub trait AnyActivityFn<Args> {
-    /// The activity.
-    type Def: ActivityDef<Args = Args>;
-}
-
-/// A function that starts a workflow: the argument of `.workflow(OrderWorkflow::run)`.
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` is not a workflow",
-    label = "not a workflow",
-    note = "mark the function, or the `impl` block of its `#[run]` method, with `#[workflow]`",
-    note = "pass the function itself, `OrderWorkflow::run`, not a call; register activities with `.activity(..)`"
-)]
-pub trait WorkflowFn<Args> {
-    /// The workflow.
-    type Def: WorkflowDef;
-}
-
-macro_rules! callables {
-    ($($name:ident)*) => {
-        #[diagnostic::do_not_recommend]
-        impl<Fun, Def, $($name),*> ActivityFn<($($name,)*)> for Fun
-        where Fun: Fn($($name),*) -> ActivityCall<Def>, Def: ActivityDef<Host = ()> {
-            type Def = Def;
-        }
-        #[diagnostic::do_not_recommend]
-        impl<Fun, Def, $($name),*> AnyActivityFn<($($name,)*)> for Fun
-        where Fun: Fn($($name),*) -> ActivityCall<Def>, Def: ActivityDef<Args = ($($name,)*)> {
-            type Def = Def;
-        }
-        #[diagnostic::do_not_recommend]
-        impl<Fun, Def, $($name),*> WorkflowFn<($($name,)*)> for Fun
-        where Fun: Fn($($name),*) -> WorkflowCall<Def>, Def: WorkflowDef {
-            type Def = Def;
-        }
-    };
-}
-callables!();
-callables!(A);
-callables!(A B);
-callables!(A B C);
-callables!(A B C D);
-callables!(A B C D E);
-callables!(A B C D E F);
-callables!(A B C D E F G);
-callables!(A B C D E F G H);
 
 /// A type whose methods are activities: the argument of `.activities(Payments { .. })`.
 #[diagnostic::on_unimplemented(

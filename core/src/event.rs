@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 #[allow(missing_docs)] // The fields are what their variant's line says.
 pub enum Event {
     /// Input: always event 1. `seed` feeds `workflow::random` and `workflow::uuid`. `rules` is the version of
-    /// the engine's rules that the run follows: [`RULES`] when it was recorded; an absent one is 0. The next
+    /// the engine's rules that the run follows: [`crate::RULES`] when it was recorded; an absent one is 0. The next
     /// `early` signals were acknowledged before the first turn, so they are delivered before the first poll
     /// of `run`.
     Started {
@@ -90,13 +90,6 @@ pub enum Event {
     Terminated { reason: String },
 }
 
-/// The version of the rules for runs that begin now. A run keeps the version that it began with, so that a
-/// recorded history replays as it was recorded. From 1 on, the engine refuses an activity's input and a run's
-/// result that do not come back from their JSON, and a time limit of zero. From 2 on, each call of
-/// `workflow::cancelled()` waits for the next request. From 3 on, the end of `run` drops the tasks that its last poll
-/// has spawned.
-pub const RULES: u32 = 3;
-
 /// The estimated bytes of an event without its texts: its kind, the names of its fields, numbers.
 const FRAME_BYTES: usize = 48;
 
@@ -119,60 +112,141 @@ fn is_no(b: &bool) -> bool {
     !*b
 }
 
+/// Who an event comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Side {
+    /// The execution is told of it.
+    Input,
+    /// Workflow code emitted it.
+    Command,
+}
+
+/// What an event is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Room {
+    Start,
+    Activity,
+    Timer,
+    Signal,
+    Cancel,
+    TakeOver,
+    SideEffect,
+    End,
+}
+
+/// The table of events. Each has a line: its side, its room, the fields whose bytes count, and its words in the report of
+/// a mismatch. An event without a line does not compile.
+macro_rules! events {
+    ($($event:pat => $side:ident $room:ident [$($texts:expr),*] $words:tt;)*) => {
+        #[allow(unused_variables)]
+        impl Event {
+            pub(crate) fn side(&self) -> Side {
+                match self { $($event => Side::$side,)* }
+            }
+
+            pub(crate) fn room(&self) -> Room {
+                match self { $($event => Room::$room,)* }
+            }
+
+            /// Estimates the event's bytes in the journal without encoding it: payloads, texts and a constant.
+            pub(crate) fn bytes(&self) -> usize {
+                let texts: usize = match self { $($event => 0 $(+ Texts::bytes($texts))*,)* };
+                texts + FRAME_BYTES
+            }
+
+            /// Describes the event in a few words, without its values.
+            pub fn describe(&self) -> String {
+                match self { $($event => format! $words,)* }
+            }
+        }
+    };
+}
+
+use Event::{
+    ActivityCancelRequested, ActivityCompleted, ActivityFailed, ActivityScheduled, AttemptFailed,
+    CancelRequested, Cancelled, Completed, Failed, Recovered, SideEffect, SignalRedelivered, Signaled,
+    Started, Terminated, TimerCancelled, TimerFired, TimerStarted,
+};
+
+events! {
+    Started { input, .. } => Input Start [input] ("the workflow's start");
+
+    ActivityScheduled { name, input, task_queue, .. } => Command Activity [name, input, task_queue]
+        ("activity `{name}` with an input of {} bytes", input.as_json().len());
+    ActivityCancelRequested { activity } => Command Activity [] ("the cancellation of activity {activity}");
+    ActivityCompleted { activity, result } => Input Activity [result] ("the result of activity {activity}");
+    ActivityFailed { activity, failure } => Input Activity [failure] ("the failure of activity {activity}");
+    AttemptFailed { activity, attempt, failure, .. } => Input Activity [failure]
+        ("the failure of attempt {attempt} of activity {activity}");
+
+    TimerStarted { .. } => Command Timer [] ("a timer");
+    TimerCancelled { timer } => Command Timer [] ("the end of timer {timer} before its time");
+    TimerFired { timer } => Input Timer [] ("the end of timer {timer}");
+
+    Signaled { name, input, request_id, .. } => Input Signal [name, input, request_id] ("signal `{name}`");
+    SignalRedelivered { signal } => Input Signal [] ("signal {signal}, given to a handler");
+    CancelRequested { request_id, reason } => Input Cancel [request_id, reason] ("a request to cancel");
+    Recovered { lost } => Input TakeOver [lost] ("a take-over");
+    SideEffect { value } => Command SideEffect [value] ("a side effect");
+
+    Completed { result } => Command End [result] ("the workflow's completion");
+    Failed { failure, compensation_failures } => Command End [failure, compensation_failures]
+        ("the workflow's failure");
+    Cancelled { reason, compensation_failures } => Command End [reason, compensation_failures]
+        ("the workflow's cancellation");
+    Terminated { reason } => Input End [reason] ("the workflow's termination");
+}
+
 impl Event {
     /// Whether workflow code emitted the event. If not, it is an input.
     pub fn is_command(&self) -> bool {
-        matches!(
-            self,
-            Self::ActivityScheduled { .. }
-                | Self::ActivityCancelRequested { .. }
-                | Self::TimerStarted { .. }
-                | Self::TimerCancelled { .. }
-                | Self::SideEffect { .. }
-                | Self::Completed { .. }
-                | Self::Failed { .. }
-                | Self::Cancelled { .. }
-        )
-    }
-
-    /// Estimates the event's bytes in the journal without encoding it: payloads, texts and a constant.
-    pub(crate) fn bytes(&self) -> usize {
-        let texts = match self {
-            Self::Started { input, .. } => input.as_json().len(),
-            Self::ActivityCompleted { result: value, .. }
-            | Self::SideEffect { value }
-            | Self::Completed { result: value } => value.as_json().len(),
-            Self::ActivityFailed { failure, .. } | Self::AttemptFailed { failure, .. } => failure.bytes(),
-            Self::Signaled { name, input, request_id, .. } => {
-                name.len() + input.as_json().len() + request_id.len()
-            }
-            Self::CancelRequested { request_id, reason } => request_id.len() + reason.len(),
-            Self::Recovered { lost } => 8 * lost.len(),
-            Self::ActivityScheduled { name, input, task_queue, .. } => {
-                name.len() + input.as_json().len() + task_queue.as_ref().map_or(0, String::len)
-            }
-            Self::Failed { failure, compensation_failures } => {
-                failure.bytes() + compensation_failures.iter().map(FailureRecord::bytes).sum::<usize>()
-            }
-            Self::Cancelled { reason, compensation_failures } => {
-                reason.len() + compensation_failures.iter().map(FailureRecord::bytes).sum::<usize>()
-            }
-            Self::Terminated { reason } => reason.len(),
-            Self::TimerFired { .. }
-            | Self::SignalRedelivered { .. }
-            | Self::ActivityCancelRequested { .. }
-            | Self::TimerStarted { .. }
-            | Self::TimerCancelled { .. } => 0,
-        };
-        texts + FRAME_BYTES
+        self.side() == Side::Command
     }
 
     /// Whether the event ends the execution.
     pub fn is_close(&self) -> bool {
-        matches!(
-            self,
-            Self::Completed { .. } | Self::Failed { .. } | Self::Cancelled { .. } | Self::Terminated { .. }
-        )
+        self.room() == Room::End
+    }
+}
+
+/// The length of a field in the journal.
+trait Texts {
+    fn bytes(&self) -> usize;
+}
+
+impl Texts for String {
+    fn bytes(&self) -> usize {
+        self.len()
+    }
+}
+
+impl Texts for Payload {
+    fn bytes(&self) -> usize {
+        self.as_json().len()
+    }
+}
+
+impl Texts for FailureRecord {
+    fn bytes(&self) -> usize {
+        Self::bytes(self)
+    }
+}
+
+impl Texts for EventId {
+    fn bytes(&self) -> usize {
+        size_of::<u64>()
+    }
+}
+
+impl<T: Texts> Texts for Vec<T> {
+    fn bytes(&self) -> usize {
+        self.iter().map(Texts::bytes).sum()
+    }
+}
+
+impl<T: Texts> Texts for Option<T> {
+    fn bytes(&self) -> usize {
+        self.as_ref().map_or(0, Texts::bytes)
     }
 }
 

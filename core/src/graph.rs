@@ -4,7 +4,7 @@
 //!
 //! All types are const-constructible, so that an unused graph costs a program nothing at run time.
 
-use crate::guard::Site;
+use crate::site::Site;
 use std::fmt;
 
 /// The graph of one function of a workflow.

@@ -7,30 +7,13 @@
 //! design (such as `FuturesUnordered`) get the outer waker itself, the *permit*.
 
 use crate::exec::context;
+use crate::exec::suspension::Suspension;
 use crate::exec::waker::Strict;
+use crate::site::Site;
 use pin_project_lite::pin_project;
 use std::future::{Future, IntoFuture};
 use std::pin::Pin;
 use std::task::{Context, Poll};
-
-/// The place of one await: file, line, column and source text. The macros put one next to each `.await`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Site {
-    /// The file, as rustc names it.
-    pub file: &'static str,
-    /// From 1.
-    pub line: u32,
-    /// From 1.
-    pub column: u32,
-    /// The source text of the awaited expression.
-    pub text: &'static str,
-}
-
-impl std::fmt::Display for Site {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}:{}:{} `{}`", self.file, self.line, self.column, self.text)
-    }
-}
 
 /// A future that a workflow may await: abide's own futures, combinators over them, and functions with its
 /// attributes.
@@ -128,15 +111,17 @@ impl<F: Future> Future for Guard<F> {
         let this = self.project();
         let Some(ctx) = context::current() else { context::outside("an await") };
         ctx.enter_site(this.site);
-        let before = ctx.waits(cx);
+        let before = ctx.bodies.before(cx);
         match poll_child(this.inner, cx) {
             Poll::Ready(value) => {
-                ctx.note_progress();
+                ctx.watch.note_progress();
                 ctx.enter_site(this.site);
                 Poll::Ready(value)
             }
             Poll::Pending => {
-                ctx.check_wait(cx, before, this.site);
+                if ctx.bodies.is_foreign(cx, &before) && !ctx.halted() {
+                    ctx.suspend(Suspension::foreign_await(this.site));
+                }
                 Poll::Pending
             }
         }
@@ -151,9 +136,9 @@ pub(crate) fn poll_child<F: WorkflowFuture>(child: Pin<&mut F>, cx: &mut Context
         return child.poll(cx);
     }
     let Some(ctx) = context::current() else { context::outside("a combinator") };
-    let permit = ctx.outer_waker(cx);
+    let permit = ctx.bodies.outer_waker(cx);
     let polled = child.poll(&mut Context::from_waker(&permit));
-    ctx.note_wait();
+    ctx.bodies.note_wait();
     polled
 }
 
@@ -184,7 +169,7 @@ impl<F: Future> Future for Block<F> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         let this = self.project();
         let Some(ctx) = context::current() else { context::outside("an async block of a workflow") };
-        let _frame = ctx.enter_body(this.strict, cx);
+        let _frame = ctx.bodies.enter(this.strict, cx);
         this.inner.poll(&mut Context::from_waker(this.strict.waker()))
     }
 }

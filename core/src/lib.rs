@@ -13,12 +13,16 @@ pub mod mutant;
 
 mod asked;
 mod bytes;
+mod call_error;
+mod callable;
 mod chain;
 mod def;
 mod event;
 pub mod exec;
 mod failure;
+mod fault;
 pub mod flow;
+mod future;
 #[cfg(test)]
 mod fuzz;
 mod graph;
@@ -27,26 +31,35 @@ mod ids;
 mod outcome;
 mod payload;
 mod policy;
+pub mod primitive;
 #[doc(hidden)]
 pub mod probe;
+mod rules;
+mod site;
 mod spans;
 mod state;
 mod text;
 
 pub use asked::*;
 pub use bytes::Bytes;
+pub use call_error::{ActivityError, CallError, Elapsed};
+pub use callable::{ActivityFn, AnyActivityFn, WorkflowFn};
 pub use def::{
-    Activities, ActivityDef, ActivityFn, ActivityRegistry, AnyActivityFn, ChildWorkflow, Database,
-    LocalBoxFuture, NoChild, QueryFn, SignalFn, WorkflowCall, WorkflowDef, WorkflowFn, no_child,
+    Activities, ActivityDef, ActivityRegistry, ChildWorkflow, Database, NoChild, QueryFn, SignalFn,
+    WorkflowCall, WorkflowDef, no_child,
 };
-pub use event::{Event, JournalRow, RULES};
-pub use failure::{ActivityError, CallError, Elapsed, Failure, FailureKind, FailureRecord, TimeoutKind};
-pub use flow::activity::ActivityCall;
+pub use event::{Event, JournalRow};
+pub use failure::{Failure, FailureKind, FailureRecord, TimeoutKind};
+pub use fault::Fault;
+pub use future::LocalBoxFuture;
 pub use graph::*;
-pub use guard::{Block, Guard, Site, WorkflowFuture, block, guard, later};
+pub use guard::{Block, Guard, WorkflowFuture, block, guard, later};
 pub use ids::{EventId, ExecutionId, Incarnation};
 pub use outcome::*;
 pub use payload::{Encoded, MAX_PAYLOAD_BYTES, Payload, PayloadError, unread};
 pub use policy::{ActivityOptions, CancellationType, RetryPolicy};
+pub use primitive::activity::ActivityCall;
+pub use rules::RULES;
+pub use site::Site;
 pub use state::{Parked, Slot, This};
 pub use text::{MAX_CAUSE_BYTES, MAX_CAUSES, MAX_TEXT_BYTES, bounded, write_causes};

@@ -16,6 +16,11 @@ pub struct RetryPolicy {
     pub max_attempts: u32,
 }
 
+/// A duration in whole milliseconds, the engine's resolution. Saturates at `i64::MAX`.
+pub(crate) fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
 /// The shortest wait before another attempt: the engine's resolution.
 pub(crate) const MIN_WAIT: Duration = Duration::from_millis(1);
 

@@ -65,7 +65,8 @@ impl<S: 'static> This<S> {
     /// If `state` is not the running execution's state: the executor suspends with `AB0118`.
     pub fn current(state: &S) -> Self {
         let address = std::ptr::from_ref(state) as usize;
-        let slot = context::current().and_then(|ctx| ctx.slot::<S>()).filter(|slot| slot.address == address);
+        let slot =
+            context::current().and_then(|ctx| ctx.slot::<Slot<S>>()).filter(|slot| slot.address == address);
         match slot {
             Some(slot) => Self::of(slot),
             None => panic!(
@@ -98,7 +99,7 @@ impl<S: 'static> This<S> {
     fn take(&mut self) -> bool {
         self.held = self.slot.state.borrow_mut().take();
         if let Some(ctx) = context::current().filter(|_| self.held.is_some()) {
-            ctx.note_progress();
+            ctx.watch.note_progress();
         }
         self.held.is_some()
     }

@@ -189,7 +189,7 @@ fn failed<E: Fault>(failure: &FailureRecord) -> WorkflowError<E> {
 }
 
 fn not_a_close<E>(execution: ExecutionId, event: &Event) -> WorkflowError<E> {
-    let message = format!("its result is no closing event: it is {}", abide_core::exec::describe(event));
+    let message = format!("its result is no closing event: it is {}", event.describe());
     Error::from(StoreError::Damaged { execution, message }).into()
 }
 

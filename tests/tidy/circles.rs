@@ -14,14 +14,6 @@ const CRATES: &[&str] = &["core/src", "macros/analysis/src", "macros/src", "runt
 
 /// The circles that there are, each with the folder that they are in and the reason.
 const KNOWN: &[(&str, &str, &str)] = &[
-    (
-        "core/src",
-        "def event exec::activities exec::attempts exec::context exec::halt exec::history exec::saga \
-         exec::tasks exec::timers exec::turn failure flow::activity flow::info flow::random graph guard \
-         outcome state",
-        "a primitive lies in three places: its future in `flow`, its table in `exec`, its definition beside them",
-    ),
-    ("core/src", "exec exec::close exec::start", "`close` and `start` are parts of one impl"),
     ("core/src", "payload payload::back payload::same", "the type and its checks"),
     ("macros/analysis/src", "crate conditional", "a helper of the root"),
     ("macros/analysis/src", "args durations", "a helper of `args`"),

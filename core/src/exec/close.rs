@@ -1,32 +1,16 @@
 //! How executions end: with a result, an error or a cancellation. Compensations run before the latter two
 //! (PROTOCOL 29, 30).
 
-use super::{Execution, Spawned, Suspension, TaskKind, context};
+use super::command::Command;
+use super::phase::{Ending, Verdict};
+use super::spawned::TaskKind;
+use super::suspension::Suspension;
+use super::{Execution, context};
 use crate::event::Event;
 use crate::failure::{FailureKind, FailureRecord};
-use crate::guard::{Site, block, guard};
+use crate::guard::{block, guard};
+use crate::site::Site;
 use std::rc::Rc;
-
-/// The progress of the end.
-#[derive(Default, Debug)]
-pub(super) enum Ending {
-    /// `run` is running.
-    #[default]
-    Running,
-    /// `run` has ended or was dropped. Compensations may be running. The closing event follows when no task
-    /// is ready.
-    Decided(Verdict),
-    /// The closing event was emitted.
-    Closed,
-}
-
-/// The content of the closing event.
-#[derive(Clone, Debug)]
-pub(super) enum Verdict {
-    Completed(crate::Payload),
-    Failed(FailureRecord),
-    Cancelled(String),
-}
 
 static COMPENSATION: Site = Site { file: "saga", line: 0, column: 0, text: "compensation" };
 
@@ -47,7 +31,7 @@ impl Execution {
     /// Whether the code has ended but the history has no closing event. A live run writes that event before
     /// anyone sees it.
     pub(super) fn ends_beyond_history(&self) -> bool {
-        self.is_decided() && !self.is_compensating() && !self.ctx.activities.borrow().must_wait()
+        self.is_decided() && !self.is_compensating() && !self.ctx.tables.activities.borrow().must_wait()
     }
 
     fn is_compensating(&self) -> bool {
@@ -55,13 +39,13 @@ impl Execution {
     }
 
     /// Drops tasks for a cancellation request, or gives the request to a listening workflow.
-    pub(super) fn cancel(&mut self, reason: String) {
-        let drops = self.ctx.cancellation.borrow_mut().request(reason);
+    pub(super) fn cancel(&mut self, request_id: String, reason: String) {
+        let drops = self.ctx.tables.cancellation.borrow_mut().request(request_id, reason);
         if !drops || !matches!(self.ending, Ending::Running) {
             return;
         }
         for task in self.tasks.ids(|kind| *kind != TaskKind::Compensation) {
-            if self.ctx.cancellation.borrow_mut().doom(task) {
+            if self.ctx.tables.cancellation.borrow_mut().doom(task) {
                 self.drop_task(task);
             }
         }
@@ -70,7 +54,7 @@ impl Execution {
     /// Drops doomed tasks that have left their shielded blocks.
     pub(super) fn drop_ripe(&mut self) {
         loop {
-            let ripe = self.ctx.cancellation.borrow_mut().pop_ripe();
+            let ripe = self.ctx.tables.cancellation.borrow_mut().pop_ripe();
             match ripe {
                 Some(task) => self.drop_task(task),
                 None => break,
@@ -82,7 +66,7 @@ impl Execution {
         if let Some(message) = self.tasks.drop_task(task, &self.ctx) {
             self.ctx.suspend(Suspension::panicked(&message, self.ctx.site()));
         }
-        self.ctx.note_progress();
+        self.ctx.watch.note_progress();
     }
 
     /// A task ended by itself.
@@ -102,7 +86,7 @@ impl Execution {
             Ok(Err(failure)) => Verdict::Failed(failure),
             Err(error) => Verdict::Failed(FailureRecord::new(FailureKind::Invalid, error)),
         };
-        let cancelled = self.ctx.cancellation.borrow().dropping().map(str::to_owned);
+        let cancelled = self.ctx.tables.cancellation.borrow().dropping().map(str::to_owned);
         let verdict = cancelled.map_or(verdict, Verdict::Cancelled);
         self.decide(verdict);
     }
@@ -155,28 +139,27 @@ impl Execution {
     }
 
     fn forget_compensations(&mut self) {
-        let all = self.ctx.compensations.borrow_mut().take_all();
+        let all = self.ctx.tables.compensations.borrow_mut().take_all();
         let _entered = context::enter(&self.ctx);
         // These futures were never polled, so their drop cannot cancel anything.
         drop(all);
     }
 
     fn start_compensations(&mut self) {
-        if self.ctx.compensations.borrow().is_empty() {
+        if self.ctx.tables.compensations.borrow().is_empty() {
             return;
         }
         let ctx = Rc::clone(&self.ctx);
         let future = Box::pin(block(async move {
             loop {
-                let next = ctx.compensations.borrow_mut().pop(None);
+                let next = ctx.tables.compensations.borrow_mut().pop(None);
                 let Some(compensation) = next else { break };
                 if let Some(failure) = guard(block(compensation), &COMPENSATION).await {
-                    ctx.compensations.borrow_mut().failed(failure);
+                    ctx.tables.compensations.borrow_mut().failed(failure);
                 }
             }
         }));
-        let id = self.ctx.reserve_task();
-        self.ctx.spawned.borrow_mut().push(Spawned { id, kind: TaskKind::Compensation, future });
+        self.ctx.spawn(TaskKind::Compensation, future);
     }
 
     /// No task is ready. Decides a cancellation when its tasks are gone, closes a decided execution, and
@@ -188,7 +171,7 @@ impl Execution {
                 let history = self.ctx.history.borrow();
                 let held = (self.hold_close && !history.is_replaying()) || history.next_is_input();
                 drop(history);
-                if held || self.is_compensating() || self.ctx.activities.borrow().must_wait() {
+                if held || self.is_compensating() || self.ctx.tables.activities.borrow().must_wait() {
                     return false;
                 }
                 let verdict = verdict.clone();
@@ -201,15 +184,15 @@ impl Execution {
 
     fn settle_running(&mut self) -> bool {
         let main = !self.tasks.ids(|kind| *kind == TaskKind::Main).is_empty();
-        let cancelled = self.ctx.cancellation.borrow().dropping().map(str::to_owned);
+        let cancelled = self.ctx.tables.cancellation.borrow().dropping().map(str::to_owned);
         match cancelled {
-            Some(reason) if !main && !self.ctx.cancellation.borrow().has_doomed() => {
+            Some(reason) if !main && !self.ctx.tables.cancellation.borrow().has_doomed() => {
                 self.decide(Verdict::Cancelled(reason));
                 true
             }
             _ => {
                 if main && self.nothing_can_wake() {
-                    let condition = self.ctx.state_waiter_sites().first().copied();
+                    let condition = self.ctx.watch.sites().first().copied();
                     self.ctx.suspend(match condition {
                         Some(site) => Suspension::unchangeable(site),
                         None => Suspension::stuck(self.ctx.site()),
@@ -222,10 +205,10 @@ impl Execution {
 
     fn nothing_can_wake(&self) -> bool {
         let ctx = &self.ctx;
-        ctx.activities.borrow().len() == 0
-            && ctx.timers.borrow().next_at_ms().is_none()
+        ctx.tables.activities.borrow().len() == 0
+            && ctx.tables.timers.borrow().next_at_ms().is_none()
             && !self.handlers_can_wake()
-            && !ctx.cancellation.borrow().is_waited_for()
+            && !ctx.tables.cancellation.borrow().is_waited_for()
     }
 
     /// Whether an open condition on the state can change by a signal. During a replay, the comparison with
@@ -233,29 +216,36 @@ impl Execution {
     fn handlers_can_wake(&self) -> bool {
         let is_replaying = self.ctx.history.borrow().is_replaying();
         let is_open = match is_replaying {
-            true => self.ctx.has_state_waiters(),
-            false => self.ctx.waits_for_handlers(),
+            true => self.ctx.watch.has_waiters(),
+            false => self.ctx.watch.waits_for_handlers(),
         };
         is_open && (is_replaying || self.program.has_handlers())
     }
 
     fn close(&mut self, verdict: Verdict) {
-        let compensation_failures = self.ctx.compensations.borrow_mut().take_failures();
+        let compensation_failures = self.ctx.tables.compensations.borrow_mut().take_failures();
         let event = match verdict {
             Verdict::Completed(result) => Event::Completed { result },
             Verdict::Failed(failure) => Event::Failed { failure, compensation_failures },
             Verdict::Cancelled(reason) => Event::Cancelled { reason, compensation_failures },
         };
-        let wanted = event.clone();
-        let same = move |recorded: &Event| same_close(&wanted, recorded);
-        if self.ctx.command(event, &same).is_some() {
+        if self.ctx.issue(Close(event)).is_some() {
             self.ending = Ending::Closed;
         }
     }
 }
 
-/// A replay may encode a result with its keys in another order. Only the kind is compared; the recorded event
-/// stays.
-fn same_close(wanted: &Event, recorded: &Event) -> bool {
-    std::mem::discriminant(wanted) == std::mem::discriminant(recorded)
+/// The closing event of the code.
+struct Close(Event);
+
+impl Command for Close {
+    fn event(&self) -> Event {
+        self.0.clone()
+    }
+
+    /// A replay may encode a result with its keys in another order. Only the kind is compared; the recorded event
+    /// stays.
+    fn same(&self, recorded: &Event) -> bool {
+        std::mem::discriminant(&self.0) == std::mem::discriminant(recorded)
+    }
 }

@@ -1,26 +1,34 @@
 //! The state that an execution's futures share with its executor: the *context*. A thread-local holds it
 //! while a task of the execution is polled.
 //!
-//! Who may touch what: futures of [`crate::flow`] register commands and waits here during a poll. The
-//! executor (`exec/mod.rs`) delivers inputs and takes commands between polls. Everything is on one thread, so
-//! cells suffice. No cell may be borrowed while user code runs.
+//! Who may touch what, and when:
+//!
+//! - Workflow code runs only inside a poll, a handler or a drop. It reaches the context through [`expect`].
+//! - The futures of [`crate::primitive`] and [`crate::flow`] call the context's verbs during a poll or a drop:
+//!   [`issue`](Context::issue) a command, [`draft`](Context::draft) an effect of it, [`register`](Context::register) a
+//!   waker, [`wait_for_state`](Context::wait_for_state), [`spawn`](Context::spawn) a task,
+//!   [`suspend`](Context::suspend). A room of `primitive` also changes its own table in [`Context::tables`].
+//! - The executor (the other modules of `exec`) delivers inputs and polls tasks. It owns the history, the draft of the
+//!   turn and the halt: only it records inputs, and only it takes or drops what a turn has produced.
+//! - Everything is on one thread, so cells suffice. No cell may be borrowed while user code runs.
 
-use super::activities::Activities;
-use super::cancel::Cancellation;
-use super::halt::{Halt, Suspension};
-use super::history::History;
-use super::saga::Compensations;
-use super::tasks::Spawned;
-use super::timers::Timers;
-use super::waker::{Frame, Strict};
-use crate::flow::random::Rng;
-use crate::guard::Site;
+use super::bodies::Bodies;
+use super::command::{Command, Issued};
+use super::draft::{Mark, TurnDraft};
+use super::history::{History, Replayed};
+use super::info::Info;
+use super::spawned::{Spawned, TaskKind};
+use super::suspension::Suspension;
+use super::waker::TaskId;
+use super::watch::StateWatch;
+use crate::event::Event;
+use crate::future::LocalBoxFuture;
 use crate::ids::EventId;
+use crate::primitive::tables::Tables;
+use crate::site::Site;
 use crate::spans::Tracing;
-use crate::state::Slot;
-use crate::{Event, flow::info::Info};
 use std::any::Any;
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, RefCell, RefMut};
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context as TaskContext, Waker};
@@ -72,16 +80,20 @@ pub(crate) fn is_halted() -> bool {
 }
 
 /// Resets the current context when dropped; see [`enter`].
-pub(crate) struct Entered(Option<Rc<Context>>);
+pub(crate) struct Entered {
+    outer: Option<Rc<Context>>,
+    _rules: crate::rules::Entered,
+}
 
 pub(crate) fn enter(context: &Rc<Context>) -> Entered {
-    context.bodies.borrow_mut().clear();
-    Entered(CURRENT.replace(Some(Rc::clone(context))))
+    context.bodies.clear();
+    let rules = crate::rules::enter(context.rules.get());
+    Entered { outer: CURRENT.replace(Some(Rc::clone(context))), _rules: rules }
 }
 
 impl Drop for Entered {
     fn drop(&mut self) {
-        CURRENT.set(self.0.take());
+        CURRENT.set(self.outer.take());
     }
 }
 
@@ -104,68 +116,51 @@ impl Position {
 /// workflows, awaits something that holds a context: "the trait `Send` is not implemented for `Rc<..>`".
 #[allow(non_camel_case_types)]
 pub(crate) struct only_workflows_await_this_see_ab0316 {
-    pub(crate) info: RefCell<Info>,
-    pub(crate) now_ms: Cell<i64>,
-    pub(crate) history: RefCell<History>,
-    pub(crate) activities: RefCell<Activities>,
-    pub(crate) timers: RefCell<Timers>,
-    pub(crate) spawned: RefCell<Vec<Spawned>>,
-    pub(crate) compensations: RefCell<Compensations>,
-    pub(crate) cancellation: RefCell<Cancellation>,
-    pub(crate) rng: RefCell<Rng>,
-    pub(crate) halt: RefCell<Option<Halt>>,
+    /// What each primitive remembers.
+    pub(crate) tables: Tables,
+    pub(crate) bodies: Bodies,
+    pub(crate) watch: StateWatch,
+    pub(super) history: RefCell<History>,
+    pub(super) draft: RefCell<TurnDraft>,
+    /// Why the executor has stopped. It stays stopped until the execution is loaded again.
+    pub(super) halt: RefCell<Option<Suspension>>,
+    pub(super) info: RefCell<Info>,
+    pub(super) now_ms: Cell<i64>,
     /// The rules that the run began with; see [`crate::RULES`]. 0 before the start.
-    pub(crate) rules: Cell<u32>,
-    pub(crate) tracing: Tracing,
+    pub(super) rules: Cell<u32>,
+    pub(super) tracing: Tracing,
+    /// Tasks that the executor has not added yet.
+    pub(super) spawned: RefCell<Vec<Spawned>>,
     /// The task being polled.
-    pub(crate) task: Cell<usize>,
+    pub(super) task: Cell<TaskId>,
     /// The live state is being dropped, but the workflow did not drop its futures. Drops emit nothing
     /// (PROTOCOL 17).
-    pub(crate) evicting: Cell<bool>,
+    pub(super) evicting: Cell<bool>,
     /// A query is running, so nothing may be scheduled.
-    pub(crate) read_only: Cell<bool>,
+    pub(super) read_only: Cell<bool>,
     slot: RefCell<Option<Box<dyn Any>>>,
     position: Position,
     knows: Rc<dyn Fn(&str) -> bool>,
-    next_task: Cell<usize>,
-    waits: Cell<u64>,
-    progress: Cell<u64>,
-    /// How often `workflow::now()` was called.
-    pub(crate) clock_looks: Cell<u64>,
-    state_waiters: RefCell<Vec<StateWaiter>>,
-    bodies: RefCell<Vec<Frame>>,
+    next_task: Cell<TaskId>,
+    clock_looks: Cell<u64>,
 }
 
 pub(crate) use only_workflows_await_this_see_ab0316 as Context;
 
-/// A body that waits for the workflow's state to change.
-struct StateWaiter {
-    waker: Waker,
-    site: Option<&'static Site>,
-    is_timeless: bool,
-}
-
-/// The values that [`Context::check_wait`] compares with.
-pub(crate) struct Before {
-    waits: u64,
-    holders: usize,
-}
-
 impl Context {
-    pub(crate) fn new(info: Info, knows: Rc<dyn Fn(&str) -> bool>) -> Rc<Self> {
+    pub(super) fn new(info: Info, knows: Rc<dyn Fn(&str) -> bool>) -> Rc<Self> {
         Rc::new(Self {
+            tables: Tables::default(),
+            bodies: Bodies::default(),
+            watch: StateWatch::default(),
+            history: RefCell::default(),
+            draft: RefCell::default(),
+            halt: RefCell::default(),
             info: RefCell::new(info),
             now_ms: Cell::new(0),
-            history: RefCell::default(),
-            activities: RefCell::default(),
-            timers: RefCell::default(),
-            spawned: RefCell::default(),
-            compensations: RefCell::default(),
-            cancellation: RefCell::default(),
-            rng: RefCell::default(),
-            halt: RefCell::default(),
             rules: Cell::new(0),
             tracing: Tracing::default(),
+            spawned: RefCell::default(),
             task: Cell::new(0),
             evicting: Cell::new(false),
             read_only: Cell::new(false),
@@ -173,48 +168,49 @@ impl Context {
             position: Position::default(),
             knows,
             next_task: Cell::new(0),
-            waits: Cell::new(0),
-            progress: Cell::new(0),
             clock_looks: Cell::new(0),
-            state_waiters: RefCell::default(),
-            bodies: RefCell::default(),
         })
-    }
-
-    pub(crate) fn set_slot(&self, slot: Box<dyn Any>) {
-        *self.slot.borrow_mut() = Some(slot);
-    }
-
-    pub(crate) fn take_slot(&self) -> Option<Box<dyn Any>> {
-        self.slot.take()
-    }
-
-    pub(crate) fn slot<S: 'static>(&self) -> Option<Slot<S>> {
-        self.slot.borrow().as_ref()?.downcast_ref::<Slot<S>>().cloned()
     }
 
     // Commands.
 
-    /// Numbers a command, and compares it with the recorded event of that number if there is one. `None`:
-    /// they differ, so the execution is halted and the caller stays pending.
-    pub(crate) fn command(
-        &self,
-        event: Event,
-        same_input: &dyn Fn(&Event) -> bool,
-    ) -> Option<(EventId, Event)> {
+    /// Numbers a command. On replay, compares it with the recorded event of that number, which decides. `None`: they
+    /// differ, so the execution is halted and the caller stays pending.
+    pub(crate) fn issue<C: Command>(&self, mut command: C) -> Option<Issued<C>> {
         if self.halted() {
             return None;
         }
         self.refuse_in_query(format_args!("scheduled something"));
-        self.history.borrow_mut().note(&event, || self.site());
-        let result = self.history.borrow_mut().command(event, same_input);
-        match result {
-            Ok(numbered) => Some(numbered),
-            Err(mismatch) => {
-                self.halt(Halt::suspend(mismatch.into_suspension(self.site())));
-                None
+        let mut history = self.history.borrow_mut();
+        history.note(|| command.event(), || self.site());
+        let (id, live) = match history.replay_command(&command) {
+            Replayed::Beyond => {
+                let event = command.event();
+                let id = history.add(&event);
+                self.draft.borrow_mut().events.push(event);
+                (id, true)
             }
-        }
+            Replayed::Same(id, recorded) => {
+                command.adopt(recorded);
+                (id, false)
+            }
+            Replayed::Differs(mismatch) => {
+                drop(history);
+                self.suspend(mismatch.into_suspension(self.site()));
+                return None;
+            }
+        };
+        Some(Issued { id, command, live })
+    }
+
+    /// The draft of the turn, for the effects of a live command or input.
+    pub(crate) fn draft(&self) -> RefMut<'_, TurnDraft> {
+        self.draft.borrow_mut()
+    }
+
+    /// Whether a future that is dropped now was given up by the workflow, and must emit its cancellation.
+    pub(crate) fn is_given_up(&self) -> bool {
+        !self.evicting.get() && !self.halted()
     }
 
     /// Panics if a query is running: a query must not do this.
@@ -225,117 +221,123 @@ impl Context {
         assert!(!self.read_only.get(), "a query handler {did}: queries can only read the state");
     }
 
-    /// Whether calls refuse what the rules from 1 on forbid. An older run keeps its behaviour.
-    pub(crate) fn is_strict(&self) -> bool {
-        self.rules.get() >= 1
-    }
-
-    pub(crate) fn halt(&self, halt: Halt) {
-        self.halt.borrow_mut().get_or_insert(halt);
-    }
-
-    pub(crate) fn suspend(&self, suspension: Suspension) {
-        self.halt(Halt::suspend(suspension));
+    /// Stops the executor: the execution cannot go on. The first reason counts.
+    pub(crate) fn suspend(&self, reason: Suspension) {
+        self.halt.borrow_mut().get_or_insert(reason);
     }
 
     pub(crate) fn halted(&self) -> bool {
         self.halt.borrow().is_some()
     }
 
-    // Waits and wakers.
+    // The turn. For the executor only.
 
-    /// Returns the waker that an engine future must register. If `cx` has the strict waker, that is the outer
-    /// waker of the body; if not, it is the waker of `cx`, which belongs to a combinator. Counts as a wait.
+    /// Records an input.
+    pub(crate) fn record(&self, event: Event) -> EventId {
+        debug_assert!(!event.is_command());
+        let id = self.history.borrow_mut().add(&event);
+        self.draft.borrow_mut().events.push(event);
+        id
+    }
+
+    /// Drops what the turn has produced since that point.
+    pub(crate) fn rollback(&self, to: Mark) {
+        let dropped = self.draft.borrow_mut().rollback(to);
+        self.history.borrow_mut().remove(&dropped);
+    }
+
+    pub(crate) fn history_len(&self) -> u64 {
+        self.history.borrow().len()
+    }
+
+    /// The last event in the journal. Commands after it have had no effect yet.
+    pub(super) fn written(&self) -> EventId {
+        EventId(self.history.borrow().len() - self.draft.borrow().events.len() as u64)
+    }
+
+    // Waits and tasks.
+
+    /// Returns the waker that an engine future must register. Counts as a wait.
     pub(crate) fn register(&self, cx: &TaskContext<'_>) -> Waker {
-        self.note_wait();
-        self.outer_waker(cx)
-    }
-
-    pub(crate) fn outer_waker(&self, cx: &TaskContext<'_>) -> Waker {
-        match self.bodies.borrow().last() {
-            Some(frame) if frame.is_strict(cx.waker()) => frame.outer.clone(),
-            _ => cx.waker().clone(),
-        }
-    }
-
-    pub(crate) fn note_wait(&self) {
-        self.waits.set(self.waits.get() + 1);
-    }
-
-    pub(crate) fn waits(&self, cx: &TaskContext<'_>) -> Before {
-        Before { waits: self.waits.get(), holders: self.holders(cx) }
-    }
-
-    /// Checks a guarded await that stayed pending: an engine future must have registered a wait, and no
-    /// future may have kept the strict waker.
-    pub(crate) fn check_wait(&self, cx: &TaskContext<'_>, before: Before, site: &'static Site) {
-        let foreign = self.holders(cx) > before.holders;
-        let stuck = self.waits.get() == before.waits;
-        if (foreign || stuck) && !self.halted() {
-            self.suspend(Suspension::foreign_await(site));
-        }
-    }
-
-    fn holders(&self, cx: &TaskContext<'_>) -> usize {
-        match self.bodies.borrow().last() {
-            Some(frame) if frame.is_strict(cx.waker()) => frame.holders(),
-            _ => 0,
-        }
-    }
-
-    pub(crate) fn enter_body(&self, strict: &Strict, cx: &TaskContext<'_>) -> BodyEntered<'_> {
-        let outer = self.outer_waker(cx);
-        self.bodies.borrow_mut().push(strict.frame(outer));
-        BodyEntered(self)
-    }
-
-    // Workflow state.
-
-    /// A body made progress or a handler ran, so conditions may have changed.
-    pub(crate) fn note_progress(&self) {
-        self.progress.set(self.progress.get() + 1);
+        self.bodies.note_wait();
+        self.bodies.outer_waker(cx)
     }
 
     /// Waits for a change of the workflow's state. `is_timeless`: a handler may change the condition, and not
     /// only the clock.
     pub(crate) fn wait_for_state(&self, cx: &TaskContext<'_>, is_timeless: bool) {
-        let waker = self.register(cx);
-        let mut waiters = self.state_waiters.borrow_mut();
-        match waiters.iter_mut().find(|waiter| waiter.waker.will_wake(&waker)) {
-            Some(waiter) => waiter.is_timeless |= is_timeless,
-            None => waiters.push(StateWaiter { waker, site: self.site(), is_timeless }),
-        }
+        self.watch.add(self.register(cx), self.site(), is_timeless);
     }
 
-    /// Wakes all waiters for the state if it may have changed since `seen`. Returns the new mark.
-    pub(crate) fn wake_state_waiters(&self, seen: u64) -> u64 {
-        if self.progress.get() != seen {
-            for waiter in self.state_waiters.take() {
-                waiter.waker.wake();
-            }
-        }
-        self.progress.get()
+    /// Adds a task. It is polled first after the current poll.
+    pub(crate) fn spawn(&self, kind: TaskKind, future: LocalBoxFuture<()>) {
+        let spawned = self.reserve(kind, future);
+        self.spawned.borrow_mut().push(spawned);
     }
 
-    pub(crate) fn state_waiter_sites(&self) -> Vec<&'static Site> {
-        self.state_waiters.borrow().iter().filter_map(|waiter| waiter.site).collect()
+    /// Gives a task its id. Ids are never reused, so that a late wake has no effect.
+    pub(super) fn reserve(&self, kind: TaskKind, future: LocalBoxFuture<()>) -> Spawned {
+        let id = self.next_task.replace(self.next_task.get() + 1);
+        Spawned { id, kind, future }
     }
 
-    pub(crate) fn has_state_waiters(&self) -> bool {
-        !self.state_waiters.borrow().is_empty()
+    /// The task being polled.
+    pub(crate) fn task(&self) -> TaskId {
+        self.task.get()
     }
 
-    /// Whether a body waits for a condition that a handler may change.
-    pub(crate) fn waits_for_handlers(&self) -> bool {
-        self.state_waiters.borrow().iter().any(|waiter| waiter.is_timeless)
+    // Facts.
+
+    /// The time of the turn.
+    pub(crate) fn now_ms(&self) -> i64 {
+        self.now_ms.get()
     }
 
-    /// Reserves the id of a new task. Ids are never reused, so that a late wake has no effect.
-    pub(crate) fn reserve_task(&self) -> usize {
-        self.next_task.replace(self.next_task.get() + 1)
+    /// The time of the turn, for workflow code.
+    pub(crate) fn look_at_clock(&self) -> i64 {
+        self.clock_looks.set(self.clock_looks.get() + 1);
+        self.now_ms.get()
     }
 
-    // Position.
+    /// How often workflow code has asked for the time.
+    pub(crate) fn clock_looks(&self) -> u64 {
+        self.clock_looks.get()
+    }
+
+    pub(crate) fn info(&self) -> Info {
+        let history = self.history.borrow();
+        let (history_len, is_replaying) = (history.len(), history.is_replaying());
+        Info { history_len, is_replaying, ..self.info.borrow().clone() }
+    }
+
+    /// Whether the next command is compared with a recorded one.
+    pub(crate) fn is_replaying(&self) -> bool {
+        self.history.borrow().is_replaying()
+    }
+
+    /// Whether calls refuse what the rules from 1 on forbid. An older run keeps its behaviour.
+    pub(crate) fn is_strict(&self) -> bool {
+        self.rules.get() >= 1
+    }
+
+    /// Whether this worker can run the activity.
+    pub(crate) fn knows_activity(&self, name: &str) -> bool {
+        (self.knows)(name)
+    }
+
+    // The state and the position of the code.
+
+    pub(super) fn set_slot(&self, slot: Box<dyn Any>) {
+        *self.slot.borrow_mut() = Some(slot);
+    }
+
+    pub(super) fn take_slot(&self) -> Option<Box<dyn Any>> {
+        self.slot.take()
+    }
+
+    pub(crate) fn slot<Slot: Clone + 'static>(&self) -> Option<Slot> {
+        self.slot.borrow().as_ref()?.downcast_ref::<Slot>().cloned()
+    }
 
     pub(crate) fn enter_site(&self, site: &'static Site) {
         self.position.set(site);
@@ -345,21 +347,7 @@ impl Context {
         self.position.get()
     }
 
-    pub(crate) fn position(&self) -> Position {
+    pub(super) fn position(&self) -> Position {
         self.position.clone()
-    }
-
-    /// Whether this worker can run the activity.
-    pub(crate) fn knows_activity(&self, name: &str) -> bool {
-        (self.knows)(name)
-    }
-}
-
-/// Marks a body as being polled until it is dropped.
-pub(crate) struct BodyEntered<'a>(&'a Context);
-
-impl Drop for BodyEntered<'_> {
-    fn drop(&mut self) {
-        self.0.bodies.borrow_mut().pop();
     }
 }

@@ -1,15 +1,15 @@
 //! Delivers inputs to an execution, and polls its tasks until none is ready.
 
-use super::activities::Decision;
+use super::Execution;
 use super::history::END_EVENTS;
-use super::program::SignalStep;
-use super::tasks::{Polled, panic_message};
-use super::{Execution, Input, Spawned, Suspension, TaskKind, context};
-use crate::event::{Event, RULES};
+use super::suspension::Suspension;
+use super::tasks::Polled;
+use super::turn::Input;
+use crate::event::Event;
 use crate::ids::EventId;
-use crate::payload::Payload;
+use crate::primitive::activity::one::{Decision, Ended};
+use crate::rules::RULES;
 use crate::text::bounded;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 impl Execution {
     /// Takes one live input: records it as events and delivers them. `early`: the number of signals directly
@@ -20,24 +20,24 @@ impl Execution {
                 self.record(Event::Started { input, seed, rules: RULES, early });
             }
             Input::Attempt { activity, attempt, outcome } => {
-                let now_ms = self.ctx.now_ms.get();
-                let decision = self.ctx.activities.borrow().decide(activity, attempt, outcome, now_ms);
+                let now_ms = self.ctx.now_ms();
+                let decision = self.ctx.tables.activities.borrow().decide(activity, attempt, outcome, now_ms);
                 decision.into_iter().for_each(|decision| self.decided(decision));
             }
             Input::Signal { name, input, request_id } => {
-                if mutant!(ForgetRequestIds) || !self.signals.contains(&request_id) {
+                if mutant!(ForgetRequestIds) || !self.ctx.tables.signals.borrow().knows(&request_id) {
                     let handled = self.program.handles(&name);
                     self.record(Event::Signaled { name, input, request_id, handled });
                 }
             }
             Input::Cancel { request_id, reason } => {
-                if mutant!(ForgetRequestIds) || !self.cancels.contains(&request_id) {
+                if mutant!(ForgetRequestIds) || !self.ctx.tables.cancellation.borrow().knows(&request_id) {
                     self.record(Event::CancelRequested { request_id, reason: bounded(reason) });
                 }
             }
             Input::Recovered { running, retried_ms } => {
-                let written = self.ctx.history.borrow().written();
-                let lost = self.ctx.activities.borrow().lost(&running, written, retried_ms);
+                let written = self.ctx.written();
+                let lost = self.ctx.tables.activities.borrow().lost(&running, written, retried_ms);
                 self.record(Event::Recovered { lost: lost.clone() });
                 lost.into_iter().for_each(|id| self.lose(id));
             }
@@ -50,7 +50,7 @@ impl Execution {
         if self.ctx.halted() || self.is_closed() {
             return;
         }
-        let decision = self.ctx.activities.borrow().lose(activity, self.ctx.now_ms.get());
+        let decision = self.ctx.tables.activities.borrow().lose(activity, self.ctx.now_ms());
         decision.into_iter().for_each(|decision| self.decided(decision));
     }
 
@@ -59,22 +59,16 @@ impl Execution {
         match decision {
             Decision::Ended(event) => self.record(event),
             Decision::Again(failed) => {
-                self.ctx.activities.borrow_mut().again(failed);
-                self.keep_so_far();
+                self.ctx.tables.activities.borrow_mut().again(failed, &mut self.ctx.draft());
+                self.ctx.draft().mark();
             }
         }
     }
 
     fn record(&mut self, event: Event) {
-        let id = self.ctx.history.borrow_mut().input(event.clone());
-        self.keep_so_far();
+        let id = self.ctx.record(event.clone());
+        self.ctx.draft().mark();
         self.deliver(id, event, true);
-    }
-
-    /// The current events and effects stay in this turn, even if the execution is halted later in it.
-    pub(super) fn keep_so_far(&mut self) {
-        self.delivered = self.ctx.history.borrow().fresh();
-        self.acted = self.ctx.activities.borrow().acted();
     }
 
     /// Delivers an input event, live or replayed, and polls tasks until none is ready.
@@ -82,100 +76,52 @@ impl Execution {
         self.begin_before(&event);
         match event {
             Event::Started { input, seed, rules, early } => self.start(&input, seed, rules, early),
-            Event::TimerFired { timer } => self.ctx.timers.borrow_mut().fire(timer),
+            Event::ActivityCompleted { activity, result } => self.activity_ended(activity, Ok(result), live),
+            Event::ActivityFailed { activity, failure } => self.activity_ended(activity, Err(failure), live),
+            Event::AttemptFailed { activity, attempt, failure, next_at_ms } => {
+                let mut activities = self.ctx.tables.activities.borrow_mut();
+                activities.attempt_failed(activity, attempt, failure, next_at_ms);
+            }
+            Event::TimerFired { timer } => self.ctx.tables.timers.borrow_mut().fire(timer),
             Event::Signaled { name, input, request_id, handled } => {
-                self.signals.insert(request_id);
-                if !handled {
-                    self.unhandled.insert(id, (name, input));
-                } else if !self.signal(id, &name, &input) && !self.ctx.history.borrow_mut().unhandled(id) {
-                    self.ctx.suspend(Suspension::unhandled(&name, &input));
-                }
-                self.count_early();
+                self.signaled(id, (name, input), request_id, handled);
             }
-            Event::SignalRedelivered { signal } => {
-                if let Some((name, input)) = self.unhandled.remove(&signal)
-                    && !self.signal(signal, &name, &input)
-                {
-                    self.ctx.suspend(Suspension::unhandled(&name, &input));
-                }
-            }
+            Event::SignalRedelivered { signal } => self.signal_redelivered(signal),
             Event::CancelRequested { request_id, reason } => {
-                self.cancels.insert(request_id);
                 self.ctx.history.borrow_mut().is_ending();
-                self.cancel(reason);
+                self.cancel(request_id, reason);
             }
+            // The lost attempts follow, each decided by itself.
+            Event::Recovered { .. } => {}
             Event::Terminated { .. } => self.terminated(),
-            event => {
-                self.ctx.activities.borrow_mut().apply(&event, live);
-                // Keep the effects of the event itself, even if the code that it wakes halts the execution.
-                self.acted = self.ctx.activities.borrow().acted();
-            }
+            // Commands are issued and never delivered.
+            Event::ActivityScheduled { .. }
+            | Event::ActivityCancelRequested { .. }
+            | Event::TimerStarted { .. }
+            | Event::TimerCancelled { .. }
+            | Event::SideEffect { .. }
+            | Event::Completed { .. }
+            | Event::Failed { .. }
+            | Event::Cancelled { .. } => debug_assert!(false, "a command is not delivered"),
         }
         self.run_till_quiet();
     }
 
-    /// Delivers signals that were kept as unhandled to code that now has a handler for them. This happens in
-    /// the first turn after a load, because the code of a live execution does not change. A signal that still
-    /// has no handler leaves no event.
-    pub(super) fn redeliver(&mut self) {
-        if std::mem::replace(&mut self.redelivered, true) {
-            return;
+    fn activity_ended(&self, activity: EventId, ended: Ended, live: bool) {
+        let mut draft = self.ctx.draft();
+        let turn = live.then_some(&mut *draft);
+        self.ctx.tables.activities.borrow_mut().end(activity, ended, turn);
+        // Keep the effects of the event itself, even if the code that it wakes halts the execution.
+        if live {
+            draft.mark();
         }
-        let known = self.unhandled.iter().filter(|(_, (name, _))| self.program.handles(name));
-        let known: Vec<EventId> = known.map(|(id, _)| *id).collect();
-        for signal in known {
-            if self.ctx.halted() || self.is_closed() {
-                return;
-            }
-            let Some((name, input)) = self.unhandled.remove(&signal) else { continue };
-            let before = self.ctx.history.borrow().fresh();
-            self.ctx.history.borrow_mut().input(Event::SignalRedelivered { signal });
-            self.keep_so_far();
-            if !self.signal(signal, &name, &input) {
-                self.ctx.history.borrow_mut().truncate(before);
-                self.delivered = before;
-            }
-            self.run_till_quiet();
-        }
-    }
-
-    pub(super) fn can_redeliver(&self) -> bool {
-        !self.redelivered && self.unhandled.values().any(|(name, _)| self.program.handles(name))
     }
 
     pub(super) fn fire_timers(&mut self, now_ms: i64) {
         while !self.ctx.halted() && !self.is_closed() {
-            let Some(timer) = self.ctx.timers.borrow().next_due(now_ms) else { break };
+            let Some(timer) = self.ctx.tables.timers.borrow().next_due(now_ms) else { break };
             self.record(Event::TimerFired { timer });
         }
-    }
-
-    /// Calls the handler. False: no handler takes the signal, so it is kept.
-    fn signal(&mut self, id: EventId, name: &str, input: &Payload) -> bool {
-        let step = {
-            let _entered = context::enter(&self.ctx);
-            catch_unwind(AssertUnwindSafe(|| self.program.signal(name, input)))
-        };
-        match step {
-            Ok(SignalStep::Done) => self.ctx.note_progress(),
-            Ok(SignalStep::Task(future)) => {
-                let id = self.ctx.reserve_task();
-                self.ctx.spawned.borrow_mut().push(Spawned {
-                    id,
-                    kind: TaskKind::Handler(name.to_owned()),
-                    future,
-                });
-            }
-            Ok(SignalStep::Unhandled) => {
-                self.unhandled.insert(id, (name.to_owned(), input.clone()));
-                return false;
-            }
-            Err(panic) => {
-                let message = format!("in the handler of signal `{name}`: {}", panic_message(&*panic));
-                self.ctx.suspend(Suspension::panicked(&message, self.ctx.site()));
-            }
-        }
-        true
     }
 
     pub(super) fn add_spawned(&mut self) {
@@ -184,14 +130,14 @@ impl Execution {
     }
 
     /// Polls ready tasks until none is left, and handles their results.
-    pub(super) fn run_till_quiet(&mut self) {
+    pub(crate) fn run_till_quiet(&mut self) {
         while !self.ctx.halted() && !self.is_closed() {
             self.add_spawned();
-            self.seen_progress = self.ctx.wake_state_waiters(self.seen_progress);
+            self.ctx.watch.wake();
             match self.tasks.poll_next(&self.ctx) {
                 Some((_, Polled::Pending)) => self.drop_ripe(),
                 Some((_, Polled::Ended(kind))) => {
-                    self.ctx.note_progress();
+                    self.ctx.watch.note_progress();
                     self.task_ended(&kind);
                 }
                 Some((_, Polled::Panicked(message))) => {
@@ -209,13 +155,9 @@ impl Execution {
     /// Suspends an execution that grows beyond the limit. Recorded events may exceed it: only events that a
     /// replay adds count.
     fn check_length(&mut self) {
-        let history = self.ctx.history.borrow();
-        let full = match self.replays {
-            true => history.is_full() && history.fresh() as u64 >= END_EVENTS,
-            false => history.is_full(),
-        };
+        let full = self.ctx.history.borrow().is_full();
+        let full = full && (!self.replays || self.ctx.draft().events.len() as u64 >= END_EVENTS);
         if full && !self.is_closed() && !self.ctx.halted() {
-            drop(history);
             self.too_long();
         }
     }

@@ -3,11 +3,13 @@
 use super::*;
 use crate::def::{ActivityDef, WorkflowDef};
 use crate::failure::{Failure, FailureRecord};
-use crate::flow::activity::ActivityCall;
 use crate::flow::{saga, sleep, spawn, timeout};
-use crate::guard::{Site, block, guard};
+use crate::guard::{block, guard};
 use crate::outcome::Sel;
+use crate::payload::Payload;
 use crate::policy::CancellationType;
+use crate::primitive::activity::ActivityCall;
+use crate::site::Site;
 use crate::state::Slot;
 use std::time::Duration;
 

@@ -1,9 +1,10 @@
-//! The position in an execution's history: recorded events during a replay, new events after it.
+//! The position in an execution's history: what is recorded and not replayed yet, and the length so far.
 
-use super::halt::Mismatch;
+use super::command::Command;
+use super::mismatch::Mismatch;
 use crate::event::{Event, JournalRow};
-use crate::guard::Site;
 use crate::ids::EventId;
+use crate::site::Site;
 use std::collections::VecDeque;
 
 /// The most events of an execution: 51,200, Temporal's limit. An execution at this limit is suspended.
@@ -36,8 +37,6 @@ pub struct Trace {
 pub(crate) struct History {
     /// Recorded events that the replay has not reached, each with the time of its row.
     recorded: VecDeque<(i64, Event)>,
-    /// Events of the current turn, for the append.
-    fresh: Vec<Event>,
     /// The number of events that were replayed or added.
     len: u64,
     /// Their estimated bytes.
@@ -46,6 +45,16 @@ pub(crate) struct History {
     ending_from: Option<(u64, usize)>,
     /// `Some` if a trace was requested.
     trace: Option<Trace>,
+}
+
+/// What the history has in the place of a command.
+pub(crate) enum Replayed {
+    /// Nothing: the command is new.
+    Beyond,
+    /// The same command.
+    Same(EventId, Event),
+    /// Another event.
+    Differs(Box<Mismatch>),
 }
 
 fn is_of_kind(recorded: &Event, event: &Event) -> bool {
@@ -82,59 +91,36 @@ impl History {
             return Some(Err(Box::new(Mismatch { at: EventId(self.len + 1), expected, got: None })));
         }
         let (at_ms, event) = self.recorded.pop_front()?;
-        self.len += 1;
-        self.bytes += event.bytes();
-        Some(Ok((at_ms, EventId(self.len), event)))
+        let id = self.add(&event);
+        Some(Ok((at_ms, id, event)))
     }
 
-    /// Adds an input of the current turn.
-    pub(crate) fn input(&mut self, event: Event) -> EventId {
-        debug_assert!(!event.is_command() && self.recorded.is_empty());
-        self.bytes += event.bytes();
-        self.fresh.push(event);
-        self.len += 1;
-        EventId(self.len)
-    }
-
-    /// No handler took the signal of event `id`. Marks the event if it is new; returns false if it is
-    /// recorded.
-    pub(crate) fn unhandled(&mut self, id: EventId) -> bool {
-        let first = self.len + 1 - self.fresh.len() as u64;
-        let fresh = id.0.checked_sub(first).and_then(|at| self.fresh.get_mut(at as usize));
-        match fresh {
-            Some(Event::Signaled { handled, .. }) => {
-                *handled = false;
-                true
-            }
-            _ => false,
+    /// Compares a command with the next recorded event, and takes that event if they are the same.
+    pub(crate) fn replay_command(&mut self, command: &impl Command) -> Replayed {
+        let Some((_, recorded)) = self.recorded.front() else { return Replayed::Beyond };
+        let is_same =
+            command.same(recorded) || mutant!(OverlookDifference) && is_of_kind(recorded, &command.event());
+        if !is_same {
+            let (at, expected, got) = (EventId(self.len + 1), recorded.clone(), Some(command.event()));
+            return Replayed::Differs(Box::new(Mismatch { at, expected, got }));
+        }
+        match self.recorded.pop_front() {
+            Some((_, recorded)) => Replayed::Same(self.add(&recorded), recorded),
+            None => Replayed::Beyond,
         }
     }
 
-    /// Numbers a command. On replay, compares it with the recorded command and returns the recorded one.
-    pub(crate) fn command(
-        &mut self,
-        event: Event,
-        same: &dyn Fn(&Event) -> bool,
-    ) -> Result<(EventId, Event), Box<Mismatch>> {
-        debug_assert!(event.is_command());
-        let at = EventId(self.len + 1);
-        let event = match self.recorded.front() {
-            None => {
-                self.fresh.push(event.clone());
-                event
-            }
-            Some((_, recorded))
-                if same(recorded) || mutant!(OverlookDifference) && is_of_kind(recorded, &event) =>
-            {
-                self.recorded.pop_front().map(|(_, recorded)| recorded).unwrap_or(event)
-            }
-            Some((_, recorded)) => {
-                return Err(Box::new(Mismatch { at, expected: recorded.clone(), got: Some(event) }));
-            }
-        };
+    /// Counts an event, and returns its number.
+    pub(crate) fn add(&mut self, event: &Event) -> EventId {
         self.len += 1;
         self.bytes += event.bytes();
-        Ok((at, event))
+        EventId(self.len)
+    }
+
+    /// Removes the last events: commands of a turn that was halted.
+    pub(crate) fn remove(&mut self, events: &[Event]) {
+        self.len -= events.len() as u64;
+        self.bytes -= events.iter().map(Event::bytes).sum::<usize>();
     }
 
     /// Starts to keep a trace.
@@ -142,12 +128,16 @@ impl History {
         self.trace.get_or_insert_default();
     }
 
-    /// Adds a command to the trace before it is compared. `site` is called only if a trace is kept.
-    pub(crate) fn note(&mut self, event: &Event, site: impl FnOnce() -> Option<&'static Site>) {
+    /// Adds a command to the trace before it is compared. The arguments are called only if a trace is kept.
+    pub(crate) fn note(
+        &mut self,
+        event: impl FnOnce() -> Event,
+        site: impl FnOnce() -> Option<&'static Site>,
+    ) {
         if let Some(trace) = &mut self.trace {
             let at = EventId(self.len + 1);
             trace.sites.push((at, site()));
-            trace.last = Some((at, event.clone()));
+            trace.last = Some((at, event()));
         }
     }
 
@@ -175,11 +165,6 @@ impl History {
         self.len
     }
 
-    /// The last event in the journal. Commands after it have had no effect yet.
-    pub(crate) fn written(&self) -> EventId {
-        EventId(self.len - self.fresh.len() as u64)
-    }
-
     /// The estimated bytes of the events.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
@@ -198,23 +183,5 @@ impl History {
             Some((len, bytes)) => (len.max(MAX_EVENTS) + END_EVENTS, bytes.max(MAX_BYTES) + END_BYTES),
         };
         self.len >= events || self.bytes >= bytes
-    }
-
-    /// The number of new events.
-    pub(crate) fn fresh(&self) -> usize {
-        self.fresh.len()
-    }
-
-    /// Drops the new events after the first `keep`: commands of a turn that was halted.
-    pub(crate) fn truncate(&mut self, keep: usize) {
-        self.len -= (self.fresh.len() - keep) as u64;
-        self.bytes -= self.fresh[keep..].iter().map(Event::bytes).sum::<usize>();
-        self.fresh.truncate(keep);
-    }
-
-    /// Takes the new events and the number of the first one.
-    pub(crate) fn take(&mut self) -> (EventId, Vec<Event>) {
-        let events = std::mem::take(&mut self.fresh);
-        (EventId(self.len + 1 - events.len() as u64), events)
     }
 }

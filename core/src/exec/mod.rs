@@ -5,78 +5,64 @@
 //! (PROTOCOL 1). Inputs are delivered one by one, and tasks are polled until none is ready before the next
 //! input. So the behaviour of an execution depends on the order of its events alone.
 //!
-//! Modules, in reading order: `turn` (inputs and results), `context` (shared by futures and executor),
-//! `history` (the position), `tasks` and `waker` (the poll loop), `program` (the user's code, type-erased),
-//! `activities`, `attempts` (failed attempts that are retried), `timers`, `cancel`, `saga` (what futures wait
-//! for), `start` (the first poll), `deliver` (inputs), `close` (ends), `halt` (suspension), `view` (positions
-//! and queries).
+//! Modules, in reading order: `turn` (inputs and results), `context` (shared by futures and executor; says who may touch
+//! what), `command` and `pending` (what futures ask for and wait for), `history` (the position), `draft` (what the turn has
+//! produced), `tasks`, `bodies`, `watch` and `waker` (the poll loop), `program` (the user's code, type-erased), `start`
+//! (the first poll), `deliver` (inputs), `close` (ends), `suspension` and `mismatch` (why it stops), `view` (positions and
+//! queries). What each primitive does is in [`crate::primitive`].
 //!
 //! The executor must never read a clock, draw a random number, do I/O or panic on user data.
 
-mod activities;
-mod attempts;
-mod cancel;
+pub(crate) mod bodies;
 mod close;
+pub(crate) mod command;
 pub(crate) mod context;
 mod deliver;
-mod halt;
+pub(crate) mod draft;
 mod history;
-mod program;
-mod saga;
+pub(crate) mod info;
+mod mismatch;
+pub(crate) mod pending;
+mod phase;
+pub(crate) mod program;
+pub(crate) mod spawned;
 mod start;
-mod tasks;
-mod timers;
-mod turn;
+pub(crate) mod suspension;
+pub(crate) mod tasks;
+pub(crate) mod turn;
 mod view;
 pub(crate) mod waker;
+pub(crate) mod watch;
 
-pub(crate) use activities::{Activity, Ended as ActivityEnded, millis};
-pub use attempts::{AttemptChange, AttemptFailure, FailedAttempt};
+pub use crate::primitive::activity::attempt::{AttemptChange, AttemptFailure, FailedAttempt};
 pub use context::Position;
-pub use halt::{Suspension, describe, shown};
 pub use history::Trace;
 pub use program::{QueryFault, WorkflowType};
+pub use suspension::{Suspension, shown};
 pub use tasks::panic_message;
-pub(crate) use tasks::{Spawned, TaskKind};
 pub use turn::{Action, ActivityStart, AttemptOutcome, Input, Standing, Stop, Turn};
 
 use crate::event::{Event, JournalRow};
-use crate::flow::info::Info;
 use crate::ids::EventId;
-use crate::payload::Payload;
-use activities::{EffectCount, Effects};
-use close::Ending;
 use context::Context;
+use draft::TurnDraft;
+use info::Info;
+use phase::{Early, Ending};
 use program::{Program, RunEnd};
 use std::cell::RefCell;
-use std::collections::{BTreeMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use tasks::Tasks;
 
 /// One live execution. Not `Send`: it lives on one workflow thread.
 pub struct Execution {
-    ctx: Rc<Context>,
-    program: Box<dyn Program>,
+    pub(crate) ctx: Rc<Context>,
+    pub(crate) program: Box<dyn Program>,
     tasks: Tasks,
     run_end: Rc<RefCell<Option<RunEnd>>>,
     ending: Ending,
     /// `run` before its first poll.
-    early: Option<start::Early>,
-    /// The value of `progress` when state waiters were last woken.
-    seen_progress: u64,
-    /// Request ids of signals, and of cancel requests. A signal and a cancel request may share an id
-    /// (PROTOCOL 41).
-    signals: HashSet<String>,
-    cancels: HashSet<String>,
-    /// Signals without a handler, by event.
-    unhandled: BTreeMap<EventId, (String, Payload)>,
-    /// Whether the unhandled signals were offered to the current handlers.
-    redelivered: bool,
-    /// The number of new events when the last input was delivered.
-    delivered: usize,
-    /// The number of effects of those events.
-    acted: EffectCount,
+    early: Option<Early>,
     /// Messages of this turn are not delivered yet. The execution closes after them.
     hold_close: bool,
     /// The state could not be made, and the execution has no journal yet.
@@ -117,13 +103,6 @@ impl Execution {
             run_end: Rc::default(),
             ending: Ending::default(),
             early: None,
-            seen_progress: 0,
-            signals: HashSet::new(),
-            cancels: HashSet::new(),
-            unhandled: BTreeMap::new(),
-            redelivered: false,
-            delivered: 0,
-            acted: EffectCount::default(),
             hold_close: false,
             unmade,
             replays: false,
@@ -132,7 +111,7 @@ impl Execution {
 
     /// Takes the failed attempts from the store, before [`Execution::replay`].
     pub fn resume_attempts(&mut self, failed: Vec<FailedAttempt>) {
-        self.ctx.activities.borrow_mut().load(failed);
+        self.ctx.tables.activities.borrow_mut().load(failed);
     }
 
     /// Replays the journal. The execution is suspended if its code emits other commands than the recorded
@@ -201,7 +180,7 @@ impl Execution {
         }
         // If a replay halted beyond its history, drop its commands as in a halted turn.
         if !self.ctx.halted() {
-            self.keep_so_far();
+            self.ctx.draft().mark();
         }
         let running = self.ctx.tracing.begin(false);
         let mut messages = inputs.iter().filter(|input| input.is_message()).count();
@@ -214,7 +193,7 @@ impl Execution {
             messages -= usize::from(input.is_message());
             self.hold_close = messages > 0;
             let early = match input {
-                Input::Start { .. } => start::early(inputs.as_slice()),
+                Input::Start { .. } => phase::early(inputs.as_slice()),
                 _ => 0,
             };
             self.take_in(input, early);
@@ -241,30 +220,27 @@ impl Execution {
     }
 
     fn finish_turn(&mut self, at_ms: i64, undelivered: Vec<Input>) -> Turn {
-        let mut effects = self.ctx.activities.borrow_mut().take_effects();
         let standing = self.standing();
         if matches!(standing, Standing::Suspended(_)) {
-            // Commands after the last delivered input had no effect, and must not bind the fixed code.
-            self.ctx.history.borrow_mut().truncate(self.delivered);
-            effects.truncate(self.acted);
+            let marked = self.ctx.draft().marked();
+            self.ctx.rollback(marked);
         }
-        (self.delivered, self.acted) = (0, EffectCount::default());
-        let (seq, mut events) = self.ctx.history.borrow_mut().take();
+        let mut draft = self.ctx.draft.take();
+        let attempts = draft.take_attempts(standing == Standing::Closed);
+        let TurnDraft { mut events, actions, failures, .. } = draft;
+        let seq = EventId(self.history_len() + 1 - events.len() as u64);
         if let [.., last, end] = events.as_mut_slice()
             && mutant!(SwapTwoEvents)
         {
             std::mem::swap(last, end);
         }
-        let Effects { actions, changes, failures } = effects;
-        // A close deletes all stored attempts, so it needs no changes.
-        let attempts = attempts::last_of_each(changes.into_iter().filter(|_| standing != Standing::Closed));
         Turn { seq, at_ms, events, actions, attempts, failures, standing, undelivered }
     }
 
     /// The state of the execution.
     pub fn standing(&self) -> Standing {
         match &*self.ctx.halt.borrow() {
-            Some(halt) => Standing::Suspended(halt.0.clone()),
+            Some(reason) => Standing::Suspended(reason.clone()),
             None if self.is_closed() => Standing::Closed,
             None => Standing::Open,
         }
@@ -272,45 +248,45 @@ impl Execution {
 
     /// The attempts that a new owner must start itself, now or when they are due.
     pub fn outstanding(&self) -> Vec<ActivityStart> {
-        self.ctx.activities.borrow().outstanding()
+        self.ctx.tables.activities.borrow().outstanding()
     }
 
     /// The owner's attempts that were asked to stop and that the execution waits for.
     pub fn cancelling(&self) -> Vec<(EventId, u32)> {
-        self.ctx.activities.borrow().cancelling()
+        self.ctx.tables.activities.borrow().cancelling()
     }
 
     /// Whether an attempt may be running in the owner, or about to run.
     pub fn has_activities(&self) -> bool {
-        self.ctx.activities.borrow().any_here()
+        self.ctx.tables.activities.borrow().any_here()
     }
 
     /// Whether an attempt may be running in the owner at `now_ms`, or about to run. An attempt in back-off
     /// does not count.
     pub fn any_due(&self, now_ms: i64) -> bool {
-        self.ctx.activities.borrow().any_due(now_ms)
+        self.ctx.tables.activities.borrow().any_due(now_ms)
     }
 
     /// When the next back-off after `after_ms` ends.
     pub fn next_retry_ms(&self, after_ms: i64) -> Option<i64> {
-        self.ctx.activities.borrow().next_retry_ms(after_ms)
+        self.ctx.tables.activities.borrow().next_retry_ms(after_ms)
     }
 
     /// The most consecutive attempts that one open activity has lost because its worker died.
     pub fn lost_in_a_row(&self) -> u32 {
-        self.ctx.activities.borrow().lost_in_a_row()
+        self.ctx.tables.activities.borrow().lost_in_a_row()
     }
 
     /// When the next timer is due.
     pub fn next_timer_ms(&self) -> Option<i64> {
-        self.ctx.timers.borrow().next_at_ms()
+        self.ctx.tables.timers.borrow().next_at_ms()
     }
 
     /// Whether a turn without inputs has something to do: commands that a replay made beyond its history, a
     /// close that was held, unhandled signals that now have a handler, early signals that never came, or a
     /// history at its limit.
     pub fn has_more(&self) -> bool {
-        self.ctx.history.borrow().fresh() > 0
+        !self.ctx.draft().events.is_empty()
             || self.is_decided()
             || self.can_redeliver()
             || self.is_at_limit()
@@ -319,7 +295,7 @@ impl Execution {
 
     /// Whether it keeps signals without a handler. A later build may have one.
     pub fn has_unhandled(&self) -> bool {
-        !self.unhandled.is_empty()
+        self.ctx.tables.signals.borrow().has_unhandled()
     }
 
     /// Whether its state must still be made from its input. Before the start, no state can be looked at.
@@ -329,7 +305,7 @@ impl Execution {
 
     /// How many events its history has.
     pub fn history_len(&self) -> u64 {
-        self.ctx.history.borrow().len()
+        self.ctx.history_len()
     }
 
     /// The estimated bytes of its events.
@@ -357,7 +333,7 @@ impl Drop for Execution {
         for id in self.tasks.ids(|_| true) {
             self.tasks.drop_task(id, &self.ctx);
         }
-        let compensations = self.ctx.compensations.borrow_mut().take_all();
+        let compensations = self.ctx.tables.compensations.borrow_mut().take_all();
         let spawned = (self.ctx.spawned.take(), self.early.take());
         let state = (self.ctx.take_slot(), std::mem::replace(&mut self.program, WorkflowType::stateless()));
         let _entered = context::enter(&self.ctx);
@@ -371,6 +347,9 @@ impl Drop for Execution {
 #[cfg(test)]
 #[path = "elsewhere_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+mod abandon_tests;
 
 #[cfg(test)]
 mod end_tests;

@@ -1,8 +1,9 @@
 //! A workflow definition behind an erased type, so that the executor is compiled only once.
 
 use super::context::Context;
-use crate::def::{LocalBoxFuture, SignalFn, WorkflowDef};
+use crate::def::{SignalFn, WorkflowDef};
 use crate::failure::FailureRecord;
+use crate::future::LocalBoxFuture;
 use crate::graph::FnGraph;
 use crate::outcome::{Arguments, Outcome};
 use crate::payload::{Encoded, Payload, PayloadError};

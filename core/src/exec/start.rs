@@ -5,30 +5,15 @@
 //! not an early message: it is delivered after the first poll, because otherwise no shielded block could
 //! begin.
 
+use super::phase::Early;
+use super::spawned::TaskKind;
+use super::suspension::Suspension;
 use super::tasks::panic_message;
-use super::{Execution, Input, Spawned, Suspension, TaskKind, context};
-use crate::event::Event;
+use super::{Execution, context};
+use crate::event::{Event, Room};
 use crate::payload::Payload;
-use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
-
-/// `run`, called but not polled yet.
-pub(super) struct Early {
-    /// The number of signals that it still waits for.
-    left: u32,
-    run: Spawned,
-}
-
-/// The number of signals at the beginning of these inputs. A duplicate signal is one event.
-pub(super) fn early(inputs: &[Input]) -> u32 {
-    let mut ids = HashSet::new();
-    for input in inputs {
-        let Input::Signal { request_id, .. } = input else { break };
-        ids.insert(request_id.as_str());
-    }
-    if mutant!(SignalsAfterRun) { 0 } else { u32::try_from(ids.len()).unwrap_or(u32::MAX) }
-}
 
 impl Execution {
     /// Whether it waits for signals that its start has counted. False before the start.
@@ -40,10 +25,10 @@ impl Execution {
         if self.ctx.halted() {
             return;
         }
-        self.ctx.rng.borrow_mut().reseed(seed);
+        self.ctx.tables.rng.borrow_mut().reseed(seed);
         self.ctx.rules.set(rules);
-        self.ctx.cancellation.borrow_mut().counts_requests = rules >= 2;
-        self.ctx.info.borrow_mut().started_at_ms = self.ctx.now_ms.get();
+        self.ctx.tables.cancellation.borrow_mut().counts_requests = rules >= 2;
+        self.ctx.info.borrow_mut().started_at_ms = self.ctx.now_ms();
         self.make_state(input);
         if self.ctx.halted() {
             return;
@@ -57,8 +42,7 @@ impl Execution {
                     let ended = run.await;
                     *end.borrow_mut() = Some(ended);
                 });
-                let id = self.ctx.reserve_task();
-                let run = Spawned { id, kind: TaskKind::Main, future };
+                let run = self.ctx.reserve(TaskKind::Main, future);
                 self.early = Some(Early { left: early, run });
                 if early == 0 {
                     self.begin();
@@ -94,7 +78,7 @@ impl Execution {
     }
 
     /// Counts a delivered signal.
-    pub(super) fn count_early(&mut self) {
+    pub(crate) fn count_early(&mut self) {
         let Some(early) = &mut self.early else { return };
         early.left = early.left.saturating_sub(1);
         if early.left == 0 {
@@ -106,13 +90,7 @@ impl Execution {
     /// early signals are there, `run` has begun already. If the journal has lost some, each replay begins
     /// `run` at the same point.
     pub(super) fn begin_before(&mut self, event: &Event) {
-        let waits = matches!(
-            event,
-            Event::Signaled { .. }
-                | Event::SignalRedelivered { .. }
-                | Event::Recovered { .. }
-                | Event::Terminated { .. }
-        );
+        let waits = matches!(event.room(), Room::Signal | Room::TakeOver | Room::End);
         if !waits && self.early.is_some() {
             self.begin();
             self.run_till_quiet();

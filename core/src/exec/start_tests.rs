@@ -2,13 +2,16 @@
 //! after.
 
 use super::*;
-use crate::def::{ActivityDef, LocalBoxFuture, SignalFn, WorkflowDef};
+use crate::def::{ActivityDef, SignalFn, WorkflowDef};
 use crate::event::Event;
-use crate::flow::activity::ActivityCall;
 use crate::flow::{shielded, side_effect, sleep};
-use crate::guard::{Site, block, guard};
+use crate::future::LocalBoxFuture;
+use crate::guard::{block, guard};
 use crate::outcome::{Sel, decode_args};
+use crate::payload::Payload;
 use crate::payload::PayloadError;
+use crate::primitive::activity::ActivityCall;
+use crate::site::Site;
 use crate::state::{Slot, This};
 use std::cell::Cell;
 use std::time::Duration;

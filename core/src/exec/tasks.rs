@@ -2,33 +2,14 @@
 //! woken.
 
 use super::context::{self, Context};
+use super::spawned::{Spawned, TaskKind};
 use super::waker::{ReadyQueue, TaskId, TaskWaker};
-use crate::def::LocalBoxFuture;
+use crate::future::LocalBoxFuture;
 use crate::text::bounded;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll, Waker};
-
-/// The purpose of a task. It decides what its end and a cancellation mean.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum TaskKind {
-    /// The workflow's `run`.
-    Main,
-    /// An async signal handler, with its name.
-    Handler(String),
-    /// A task of `workflow::spawn`.
-    Spawned,
-    /// The task that runs the compensations.
-    Compensation,
-}
-
-/// A task to add, made during a poll.
-pub(crate) struct Spawned {
-    pub(crate) id: TaskId,
-    pub(crate) kind: TaskKind,
-    pub(crate) future: LocalBoxFuture<()>,
-}
 
 struct Task {
     kind: TaskKind,
@@ -103,7 +84,7 @@ impl Tasks {
         let task = self.tasks.get_mut(id).and_then(Option::take)?;
         let _entered = context::enter(ctx);
         let dropped = catch_unwind(AssertUnwindSafe(|| drop(task.future)));
-        ctx.cancellation.borrow_mut().forget(id);
+        ctx.tables.cancellation.borrow_mut().forget(id);
         dropped.err().map(|panic| panic_message(&*panic))
     }
 

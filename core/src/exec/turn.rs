@@ -1,11 +1,12 @@
 //! The data of a turn: its inputs, its actions, and the state of the execution after it. No logic.
 
-use super::{AttemptChange, AttemptFailure, Suspension};
+use super::suspension::Suspension;
 use crate::event::Event;
 use crate::failure::FailureRecord;
 use crate::ids::EventId;
 use crate::payload::Payload;
 use crate::policy::ActivityOptions;
+use crate::primitive::activity::attempt::{AttemptChange, AttemptFailure};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 

@@ -1,26 +1,21 @@
 //! Looks at an execution without changing it: its await points, queries, and the result of a replay.
 
+use super::history::Trace;
 use super::program::QueryFault;
+use super::suspension::Suspension;
 use super::tasks::panic_message;
-use super::{Execution, Suspension, Trace, context};
+use super::{Execution, context};
 use crate::failure::FailureRecord;
-use crate::guard::Site;
-use crate::ids::EventId;
 use crate::payload::Payload;
+use crate::site::Site;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 impl Execution {
     /// The await points where it waits, in source order.
     pub fn awaiting(&self) -> Vec<&'static Site> {
-        let activities = self.ctx.activities.borrow();
-        let timers = self.ctx.timers.borrow();
-        let mut sites: Vec<&'static Site> = activities
-            .open()
-            .filter(|(_, activity)| !activity.cancel_requested)
-            .filter_map(|(_, activity)| activity.site)
-            .chain(timers.open().filter_map(|(_, timer)| timer.site))
-            .chain(self.ctx.state_waiter_sites())
-            .collect();
+        let (activities, timers) = (self.ctx.tables.activities.borrow(), self.ctx.tables.timers.borrow());
+        let mut sites: Vec<&'static Site> =
+            activities.sites().chain(timers.sites()).chain(self.ctx.watch.sites()).collect();
         sites.sort_by_key(|site| (site.file, site.line, site.column));
         sites.dedup();
         sites
@@ -33,15 +28,14 @@ impl Execution {
     pub fn broke_off(&self) -> Option<Suspension> {
         let history = self.ctx.history.borrow();
         match &*self.ctx.halt.borrow() {
-            Some(halt) => {
-                let reason = &halt.0;
+            Some(reason) => {
                 // If the journal is damaged, only the part before the damage is loaded.
                 let is_elsewhere = [Suspension::DAMAGED, Suspension::DIFFERS].contains(&reason.code.as_str());
                 (is_elsewhere || history.has_more_of_the_code()).then(|| reason.clone())
             }
             None if mutant!(AnswerBeyond) => None,
-            None if history.fresh() > 0 || self.ends_beyond_history() => {
-                Some(Suspension::beyond(history.written(), self.ctx.site()))
+            None if !self.ctx.draft().events.is_empty() || self.ends_beyond_history() => {
+                Some(Suspension::beyond(self.ctx.written(), self.ctx.site()))
             }
             None => None,
         }
@@ -67,11 +61,5 @@ impl Execution {
     /// The trace so far. Empty without [`Execution::observe`].
     pub fn take_trace(&self) -> Trace {
         self.ctx.history.borrow_mut().take_trace()
-    }
-
-    /// Recorded signals without a handler, of which this code has no handler either.
-    pub fn unknown_signals(&self) -> Vec<(EventId, String)> {
-        let unknown = self.unhandled.iter().filter(|(_, (name, _))| !self.program.handles(name));
-        unknown.map(|(id, (name, _))| (*id, name.clone())).collect()
     }
 }

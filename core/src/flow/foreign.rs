@@ -174,7 +174,7 @@ impl<F: Future> Future for AssumeDeterministic<F> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         let ctx = context::expect("workflow::assume_deterministic");
-        let permit = ctx.outer_waker(cx);
+        let permit = ctx.bodies.outer_waker(cx);
         // It may clone the waker, as a combinator does. The guard checks that it registers a wait of the
         // engine.
         self.project().future.poll(&mut Context::from_waker(&permit))

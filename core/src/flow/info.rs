@@ -1,46 +1,16 @@
 //! Facts about the running execution, and its time.
 
 use crate::exec::context;
-
-/// Facts about the running execution.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Info {
-    /// The id given at start.
-    pub workflow_id: String,
-    /// The id of this run.
-    pub run_id: String,
-    /// The workflow's type.
-    pub workflow_type: String,
-    /// The task queue.
-    pub task_queue: String,
-    /// When it started: ms since the Unix epoch.
-    pub started_at_ms: i64,
-    /// The number of events so far.
-    pub history_len: u64,
-    /// Whether a replay is running. For logging only: a branch on it is not deterministic.
-    pub is_replaying: bool,
-}
-
-impl Info {
-    /// Creates the facts that are known before the start.
-    pub fn new(workflow_id: String, run_id: String, workflow_type: String, task_queue: String) -> Self {
-        Self { workflow_id, run_id, workflow_type, task_queue, ..Self::default() }
-    }
-}
+use crate::exec::info::Info;
 
 /// Returns facts about the running execution.
 pub fn info() -> Info {
-    let ctx = context::expect("workflow::info");
-    let history = ctx.history.borrow();
-    Info { history_len: history.len(), is_replaying: history.is_replaying(), ..ctx.info.borrow().clone() }
+    context::expect("workflow::info").info()
 }
 
 /// The workflow's own clock: the time of the current turn, the same on replay. It does not move between
 /// awaits.
 pub fn now() -> jiff::Timestamp {
-    let ctx = context::expect("workflow::now");
-    ctx.clock_looks.set(ctx.clock_looks.get() + 1);
-    let ms = ctx.now_ms.get();
+    let ms = context::expect("workflow::now").look_at_clock();
     jiff::Timestamp::from_millisecond(ms).unwrap_or(jiff::Timestamp::MAX)
 }

@@ -3,29 +3,24 @@
 //!
 //! Names and use follow tokio's: `sleep`, `timeout`, `spawn`, `join!`, `select!`.
 
-pub mod activity;
 pub mod allow;
 pub mod foreign;
 pub mod info;
 pub mod join;
-pub(crate) mod random;
-pub mod saga;
 pub mod select;
-pub mod shield;
-pub mod side_effect;
 pub mod spawn;
-pub mod timer;
 pub mod until;
 
+pub use crate::exec::info::Info;
 pub use crate::guard::WorkflowFuture;
+pub use crate::primitive::cancel::{Cancelled, Shielded, cancelled, shielded};
+pub use crate::primitive::random::{Random, random, random_range, uuid};
+pub use crate::primitive::saga::{Compensated, CompensationError, Saga, saga};
+pub use crate::primitive::side_effect::{SideEffect, side_effect};
+pub use crate::primitive::timer::{Sleep, Timeout, sleep, timeout};
 pub use foreign::{AssumeDeterministic, WorkflowStream, assume_deterministic};
-pub use info::{Info, info, now};
-pub use random::{Random, random, random_range, uuid};
-pub use saga::{Compensated, CompensationError, Saga, saga};
-pub use shield::{Cancelled, Shielded, cancelled, shielded};
-pub use side_effect::{SideEffect, side_effect};
+pub use info::{info, now};
 pub use spawn::{JoinError, JoinHandle, spawn};
-pub use timer::{Sleep, Timeout, sleep, timeout};
 pub use until::{Until, until};
 
 use std::time::Duration;

@@ -1,6 +1,7 @@
 //! Tasks in a workflow: `workflow::spawn`, like `tokio::spawn`.
 
-use crate::exec::{Spawned, TaskKind, context};
+use crate::exec::context;
+use crate::exec::spawned::TaskKind;
 use crate::guard::{WorkflowFuture, engine_future};
 use std::cell::RefCell;
 use std::future::{Future, IntoFuture};
@@ -29,13 +30,6 @@ where
     let task = Task { future: Some(Box::pin(future.into_future())), shared: Rc::clone(&shared) };
     ctx.spawn(TaskKind::Spawned, Box::pin(task));
     JoinHandle { shared }
-}
-
-impl context::Context {
-    fn spawn(&self, kind: TaskKind, future: crate::LocalBoxFuture<()>) {
-        let id = self.reserve_task();
-        self.spawned.borrow_mut().push(Spawned { id, kind, future });
-    }
 }
 
 struct Shared<T> {

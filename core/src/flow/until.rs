@@ -1,8 +1,8 @@
 //! Waits for the workflow's own state: `workflow::until!(self.approved.is_some()).timeout(days(3)).await`.
 
-use super::timer::{Timeout, timeout};
 use crate::exec::context;
 use crate::guard::engine_future;
+use crate::primitive::timer::{Timeout, timeout};
 use crate::state::Slot;
 use std::future::Future;
 use std::pin::Pin;
@@ -47,9 +47,9 @@ impl<S: 'static, P: FnMut(&S) -> bool> Future for Until<S, P> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let ctx = context::expect("workflow::until!");
         let Self { slot, predicate, is_apart } = &mut *self;
-        let looks = ctx.clock_looks.get();
+        let looks = ctx.clock_looks();
         let holds = slot.with(predicate);
-        let is_timeless = !*is_apart || ctx.clock_looks.get() == looks;
+        let is_timeless = !*is_apart || ctx.clock_looks() == looks;
         match holds {
             Some(true) => Poll::Ready(()),
             // If another body has the state, its next await triggers another check.

@@ -5,7 +5,7 @@ use super::cases;
 use super::values::{event, failure, json};
 use crate::event::Event;
 use crate::failure::{Failure, FailureRecord};
-use crate::outcome::Fault;
+use crate::fault::Fault;
 use crate::payload::Payload;
 use proptest::collection::vec;
 use proptest::prelude::*;

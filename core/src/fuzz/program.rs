@@ -2,15 +2,17 @@
 //! hand here.
 
 use super::values::signal_name;
-use crate::def::{ActivityDef, LocalBoxFuture, QueryFn, SignalFn, WorkflowDef};
+use crate::def::{ActivityDef, QueryFn, SignalFn, WorkflowDef};
 use crate::failure::Failure;
-use crate::flow::activity::ActivityCall;
 use crate::flow::select::{Selected2, branch, select};
 use crate::flow::{self, Saga, join};
-use crate::guard::{Site, WorkflowFuture, block, guard};
+use crate::future::LocalBoxFuture;
+use crate::guard::{WorkflowFuture, block, guard};
 use crate::outcome::{Sel, decode_args};
 use crate::payload::{Payload, PayloadError};
 use crate::policy::CancellationType;
+use crate::primitive::activity::ActivityCall;
+use crate::site::Site;
 use crate::state::{Slot, This};
 use proptest::collection::vec;
 use proptest::prelude::*;

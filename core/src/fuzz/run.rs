@@ -6,10 +6,10 @@ use super::program::{Kind, Op, Programmed, program, signal};
 use super::values::{failure, json, text};
 use super::{cases, values};
 use crate::event::{Event, JournalRow};
+use crate::exec::info::Info;
 use crate::exec::{
     Action, AttemptChange, AttemptOutcome, Execution, FailedAttempt, Input, Standing, Turn, WorkflowType,
 };
-use crate::flow::info::Info;
 use crate::ids::EventId;
 use crate::payload::Payload;
 use proptest::collection::vec;

@@ -54,7 +54,7 @@ pub(super) fn asked(event: &Event, now_ms: i64) -> String {
             format!("cancelled: {reason}{}", uncompensated(compensation_failures))
         }
         // Not a command, but the history has it where the code issues one.
-        other => abide_core::exec::describe(other),
+        other => other.describe(),
     };
     one_line(&words)
 }

@@ -1,10 +1,13 @@
 //! Sagas: steps that are undone, newest first, when the workflow fails or is cancelled (PROTOCOL 30).
 
+pub(crate) mod table;
+
 use crate::exec::context::{self, Context as Shared};
 use crate::failure::{Failure, FailureKind, FailureRecord};
-use crate::flow::shield::{Shielded, shielded};
-use crate::guard::{Block, Site, WorkflowFuture, block, guard};
-use crate::outcome::Fault as _;
+use crate::fault::Fault as _;
+use crate::guard::{Block, WorkflowFuture, block, guard};
+use crate::primitive::cancel::{Shielded, shielded};
+use crate::site::Site;
 use std::error::Error;
 use std::fmt;
 use std::future::IntoFuture;
@@ -20,7 +23,7 @@ static COMPENSATION: Site = Site { file: "saga", line: 0, column: 0, text: "comp
 pub fn saga() -> Saga {
     let ctx = context::expect("workflow::saga");
     ctx.refuse_in_query(format_args!("began a saga"));
-    let id = ctx.compensations.borrow_mut().new_saga();
+    let id = ctx.tables.compensations.borrow_mut().new_saga();
     Saga { ctx, id }
 }
 
@@ -40,7 +43,7 @@ impl Saga {
     {
         let future = compensation.into_future();
         let boxed = Box::pin(block(async move { guard(future, &COMPENSATION).await.failure() }));
-        self.ctx.compensations.borrow_mut().push(self.id, boxed);
+        self.ctx.tables.compensations.borrow_mut().push(self.id, boxed);
     }
 
     /// Runs this saga's compensations now, newest first. Returns the failures of those that failed.
@@ -53,7 +56,7 @@ impl Saga {
         shielded(block(async move {
             let mut failures = Vec::new();
             loop {
-                let next = ctx.compensations.borrow_mut().pop(Some(id));
+                let next = ctx.tables.compensations.borrow_mut().pop(Some(id));
                 let Some(compensation) = next else { break };
                 failures.extend(guard(block(compensation), &COMPENSATION).await);
             }
@@ -63,7 +66,7 @@ impl Saga {
 
     /// Drops this saga's compensations: its steps are never undone.
     pub fn forget(&mut self) {
-        let gone = self.ctx.compensations.borrow_mut().forget(self.id);
+        let gone = self.ctx.tables.compensations.borrow_mut().forget(self.id);
         drop(gone);
     }
 }

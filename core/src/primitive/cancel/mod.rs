@@ -1,5 +1,7 @@
 //! Cancellation in workflow code: `shielded` and `cancelled`.
 
+pub(crate) mod table;
+
 use crate::exec::context::{self, Context as Shared};
 use crate::guard::{WorkflowFuture, engine_future, poll_child};
 use pin_project_lite::pin_project;
@@ -48,13 +50,13 @@ impl Shield {
     fn leave(self) -> bool {
         let (ctx, task) = (Rc::clone(&self.ctx), self.task);
         drop(self);
-        ctx.cancellation.borrow().is_ripe(task)
+        ctx.tables.cancellation.borrow().is_ripe(task)
     }
 }
 
 impl Drop for Shield {
     fn drop(&mut self) {
-        self.ctx.cancellation.borrow_mut().unshield(self.task);
+        self.ctx.tables.cancellation.borrow_mut().unshield(self.task);
     }
 }
 
@@ -68,13 +70,13 @@ impl<F: WorkflowFuture> Future for Shielded<F> {
             Stage::Running => {}
             Stage::Ended if !ctx.halted() => context::polled_again("a `workflow::shielded`"),
             Stage::Ended | Stage::Dropped => {
-                ctx.note_wait();
+                ctx.bodies.note_wait();
                 return Poll::Pending;
             }
         }
         if this.shield.is_none() {
-            let task = ctx.task.get();
-            ctx.cancellation.borrow_mut().shield(task);
+            let task = ctx.task();
+            ctx.tables.cancellation.borrow_mut().shield(task);
             *this.shield = Some(Shield { ctx: Rc::clone(&ctx), task });
         }
         let Poll::Ready(value) = poll_child(this.future, cx) else { return Poll::Pending };
@@ -82,7 +84,7 @@ impl<F: WorkflowFuture> Future for Shielded<F> {
             // The workflow was cancelled during the block. The executor drops this task right after the poll.
             true => {
                 *this.stage = Stage::Dropped;
-                ctx.note_wait();
+                ctx.bodies.note_wait();
                 Poll::Pending
             }
             false => {
@@ -104,7 +106,7 @@ engine_future!([F: WorkflowFuture] Shielded<F>);
 pub fn cancelled() -> Cancelled {
     let ctx = context::expect("workflow::cancelled");
     ctx.refuse_in_query(format_args!("called `workflow::cancelled`"));
-    let request = ctx.cancellation.borrow_mut().listen();
+    let request = ctx.tables.cancellation.borrow_mut().listen();
     Cancelled { request }
 }
 
@@ -121,7 +123,7 @@ impl Future for Cancelled {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<String> {
         let ctx = context::expect("workflow::cancelled");
         let waker = ctx.register(cx);
-        let mut cancellation = ctx.cancellation.borrow_mut();
+        let mut cancellation = ctx.tables.cancellation.borrow_mut();
         match cancellation.give(self.request) {
             Some(reason) => Poll::Ready(reason.to_owned()),
             None => {

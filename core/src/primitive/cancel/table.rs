@@ -4,13 +4,15 @@
 //! finishes that block first. A workflow that called `workflow::cancelled()` gets the request there, and no
 //! task is dropped.
 
-use super::waker::TaskId;
-use std::collections::{BTreeMap, BTreeSet};
+use crate::exec::waker::TaskId;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::task::Waker;
 
 /// The cancellation state of one execution; see the head of this module.
 #[derive(Default)]
 pub(crate) struct Cancellation {
+    /// The request ids. A signal and a cancel request may share an id (PROTOCOL 41).
+    known: HashSet<String>,
     /// The reasons of the requests, in order of arrival.
     requested: Vec<String>,
     /// How many requests `workflow::cancelled()` has returned.
@@ -29,8 +31,14 @@ pub(crate) struct Cancellation {
 }
 
 impl Cancellation {
+    /// Whether a request with this id was taken in.
+    pub(crate) fn knows(&self, request_id: &str) -> bool {
+        self.known.contains(request_id)
+    }
+
     /// Records a request. True: tasks must be dropped for it.
-    pub(crate) fn request(&mut self, reason: String) -> bool {
+    pub(crate) fn request(&mut self, request_id: String, reason: String) -> bool {
+        self.known.insert(request_id);
         self.requested.push(reason);
         self.listeners.drain(..).for_each(Waker::wake);
         self.requested.len() == 1 && !self.listening

@@ -1,11 +1,14 @@
 //! Durable timers: `sleep` and `timeout`.
 
+pub(crate) mod table;
+
+use crate::call_error::Elapsed;
 use crate::event::Event;
+use crate::exec::command::Command;
 use crate::exec::context::{self, Context as Shared};
-use crate::exec::millis;
-use crate::failure::Elapsed;
 use crate::guard::{WorkflowFuture, engine_future};
 use crate::ids::EventId;
+use crate::policy::millis;
 use pin_project_lite::pin_project;
 use std::future::{Future, IntoFuture};
 use std::pin::Pin;
@@ -29,16 +32,48 @@ pub struct Sleep {
     ended: bool,
 }
 
+struct StartTimer {
+    fire_at_ms: i64,
+}
+
+impl Command for StartTimer {
+    fn event(&self) -> Event {
+        Event::TimerStarted { fire_at_ms: self.fire_at_ms }
+    }
+
+    /// The recorded time is used, so that a changed duration does not break open runs.
+    fn same(&self, recorded: &Event) -> bool {
+        matches!(recorded, Event::TimerStarted { .. })
+    }
+
+    fn adopt(&mut self, recorded: Event) {
+        if let Event::TimerStarted { fire_at_ms } = recorded {
+            self.fire_at_ms = fire_at_ms;
+        }
+    }
+}
+
+struct CancelTimer {
+    timer: EventId,
+}
+
+impl Command for CancelTimer {
+    fn event(&self) -> Event {
+        Event::TimerCancelled { timer: self.timer }
+    }
+
+    fn same(&self, recorded: &Event) -> bool {
+        *recorded == self.event()
+    }
+}
+
 impl Sleep {
     fn start(&mut self, ctx: &Rc<Shared>) -> Option<EventId> {
-        let fire_at_ms = ctx.now_ms.get().saturating_add(millis(self.duration));
-        // The recorded time is used, so that a changed duration does not break open runs.
-        let same = |recorded: &Event| matches!(recorded, Event::TimerStarted { .. });
-        let (id, recorded) = ctx.command(Event::TimerStarted { fire_at_ms }, &same)?;
-        let Event::TimerStarted { fire_at_ms } = recorded else { return None };
-        ctx.timers.borrow_mut().start(id, fire_at_ms, ctx.site());
-        self.started = Some((Rc::clone(ctx), id));
-        Some(id)
+        let issued =
+            ctx.issue(StartTimer { fire_at_ms: ctx.now_ms().saturating_add(millis(self.duration)) })?;
+        ctx.tables.timers.borrow_mut().start(issued.id, issued.command.fire_at_ms, ctx.site());
+        self.started = Some((Rc::clone(ctx), issued.id));
+        Some(issued.id)
     }
 }
 
@@ -57,8 +92,7 @@ impl Future for Sleep {
             },
         };
         let Some((ctx, _)) = &self.started else { return Poll::Pending };
-        let fired = ctx.timers.borrow_mut().poll(id, || ctx.register(cx));
-        if !fired {
+        if ctx.tables.timers.borrow_mut().poll(id, || ctx.register(cx)).is_pending() {
             return Poll::Pending;
         }
         (self.started, self.ended) = (None, true);
@@ -69,10 +103,9 @@ impl Future for Sleep {
 impl Drop for Sleep {
     fn drop(&mut self) {
         let Some((ctx, id)) = self.started.take() else { return };
-        let unfired = ctx.timers.borrow_mut().dropped(id);
-        if unfired && !ctx.evicting.get() && !ctx.halted() {
-            let command = Event::TimerCancelled { timer: id };
-            ctx.command(command, &|recorded| *recorded == Event::TimerCancelled { timer: id });
+        let had_not_fired = ctx.tables.timers.borrow_mut().dropped(id);
+        if had_not_fired && ctx.is_given_up() {
+            ctx.issue(CancelTimer { timer: id });
         }
     }
 }

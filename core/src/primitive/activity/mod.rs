@@ -1,15 +1,25 @@
 //! Calling an activity: `charge(payment).start_to_close(secs(5)).await`.
 
+pub(crate) mod attempt;
+pub(crate) mod one;
+pub(crate) mod table;
+
+use crate::call_error::CallError;
 use crate::def::ActivityDef;
 use crate::event::Event;
+use crate::exec::command::Command;
 use crate::exec::context::{self, Context as Shared};
-use crate::exec::{Activity, ActivityEnded, Suspension};
-use crate::failure::{CallError, FailureKind, FailureRecord};
+use crate::exec::suspension::Suspension;
+use crate::exec::turn::Action;
+use crate::failure::{FailureKind, FailureRecord};
+use crate::fault::Fault;
 use crate::guard::engine_future;
 use crate::ids::EventId;
-use crate::outcome::{Arguments, Fault, Outcome};
+use crate::outcome::{Arguments, Outcome};
 use crate::payload::{Encoded, Payload, PayloadError};
 use crate::policy::{ActivityOptions, CancellationType, RetryPolicy};
+use attempt::AttemptChange;
+use one::{Activity, Ended};
 use std::future::Future;
 use std::marker::PhantomData;
 use std::pin::Pin;
@@ -103,43 +113,28 @@ impl<D: ActivityDef> ActivityCall<D> {
             self.options.check_limits(D::NAME).map_err(CallError::Invalid)?;
         }
         self.options.check(D::NAME).map_err(CallError::Invalid)?;
-        if ctx.activities.borrow().len() >= MAX_OPEN_ACTIVITIES {
+        if ctx.tables.activities.borrow().len() >= MAX_OPEN_ACTIVITIES {
             let text =
                 "AB0608: 2,000 activities of this execution are open: await some before scheduling more";
             return Err(CallError::Invalid(text.to_owned()));
         }
-        let live = !ctx.history.borrow().is_replaying();
-        if live && !self.options.is_elsewhere() && !ctx.knows_activity(D::NAME) {
+        if !ctx.is_replaying() && !self.options.is_elsewhere() && !ctx.knows_activity(D::NAME) {
             ctx.suspend(Suspension::unknown_activity(D::NAME).at(ctx.site()));
             return Ok(None);
         }
-        let mut options = self.options.clone();
-        let task_queue = options.task_queue.as_deref().map(str::to_owned);
-        let event = Event::ActivityScheduled {
-            name: D::NAME.to_owned(),
-            input: input.clone(),
-            task_queue,
-            transactional: options.transactional,
-        };
-        let same = |recorded: &Event| match recorded {
-            Event::ActivityScheduled { name, input: old, .. } => {
-                name == D::NAME && same_input::<D>(old, &input)
-            }
-            _ => false,
-        };
-        let Some((id, recorded)) = ctx.command(event, &same) else { return Ok(None) };
-        let Event::ActivityScheduled { input, task_queue, transactional, .. } = recorded else {
-            return Ok(None);
-        };
-        (options.task_queue, options.transactional) = (task_queue.map(Arc::from), transactional);
-        let activity = Activity::new(D::NAME, input, options, ctx.now_ms.get(), ctx.site());
-        ctx.activities.borrow_mut().schedule(id, activity, live);
-        self.scheduled = Some((Rc::clone(ctx), id));
-        Ok(Some(id))
+        let command = Schedule::<D> { input, options: self.options.clone(), definition: PhantomData };
+        let Some(issued) = ctx.issue(command) else { return Ok(None) };
+        let Schedule { input, options, .. } = issued.command;
+        let activity = Activity::new(D::NAME, input, options, ctx.now_ms());
+        let mut activities = ctx.tables.activities.borrow_mut();
+        let start = activities.schedule(issued.id, activity, ctx.site(), issued.live);
+        ctx.draft().actions.extend(start.map(Action::Start));
+        self.scheduled = Some((Rc::clone(ctx), issued.id));
+        Ok(Some(issued.id))
     }
 
-    fn seen(&self, ctx: &Shared, ended: ActivityEnded) -> Option<Seen<D>> {
-        let decoded = match &ended {
+    fn seen(&self, ctx: &Shared, ended: &Ended) -> Option<Seen<D>> {
+        let decoded = match ended {
             Ok(result) => result.decode().map(Ok),
             Err(failure) => seen_failure::<D>(failure).map(Err),
         };
@@ -174,28 +169,84 @@ impl<D: ActivityDef> Future for ActivityCall<D> {
             }
         };
         let Some((ctx, _)) = this.scheduled.clone() else { return Poll::Pending };
-        let ended = ctx.activities.borrow_mut().poll(id, || ctx.register(cx));
-        let Some(ended) = ended else { return Poll::Pending };
+        let ended = ctx.tables.activities.borrow_mut().poll(id, || ctx.register(cx));
+        let Poll::Ready(ended) = ended else { return Poll::Pending };
         this.scheduled = None;
-        this.seen(&ctx, ended).map_or(Poll::Pending, Poll::Ready)
+        this.seen(&ctx, &ended).map_or(Poll::Pending, Poll::Ready)
     }
 }
 
 impl<D: ActivityDef> Drop for ActivityCall<D> {
     fn drop(&mut self) {
         let Some((ctx, id)) = self.scheduled.take() else { return };
-        if ctx.evicting.get() || ctx.halted() {
+        if !ctx.is_given_up() {
             return;
         }
-        let live = !ctx.history.borrow().is_replaying();
-        let command = ctx.activities.borrow_mut().dropped(id, live);
-        if let Some(command) = command {
-            ctx.command(command, &|recorded| *recorded == Event::ActivityCancelRequested { activity: id });
+        let dropped = ctx.tables.activities.borrow_mut().dropped(id);
+        let Some(table::Dropped { action, forgets }) = dropped else { return };
+        let live = match action {
+            // It leaves no event.
+            Action::Abandon(_) => !ctx.is_replaying(),
+            _ => ctx.issue(CancelActivity { activity: id }).is_some_and(|issued| issued.live),
+        };
+        if live {
+            let mut draft = ctx.draft();
+            draft.actions.push(action);
+            draft.attempts.extend(forgets.then_some(AttemptChange::Gone(id)));
         }
     }
 }
 
 engine_future!([D: ActivityDef] ActivityCall<D>);
+
+struct Schedule<D> {
+    input: Payload,
+    options: ActivityOptions,
+    definition: PhantomData<fn() -> D>,
+}
+
+impl<D: ActivityDef> Command for Schedule<D> {
+    fn event(&self) -> Event {
+        Event::ActivityScheduled {
+            name: D::NAME.to_owned(),
+            input: self.input.clone(),
+            task_queue: self.options.task_queue.as_deref().map(str::to_owned),
+            transactional: self.options.transactional,
+        }
+    }
+
+    fn same(&self, recorded: &Event) -> bool {
+        match recorded {
+            Event::ActivityScheduled { name, input, .. } => {
+                name == D::NAME && same_input::<D>(input, &self.input)
+            }
+            _ => false,
+        }
+    }
+
+    /// An attribute may have changed while the activity is open, so the recorded values keep applying.
+    fn adopt(&mut self, recorded: Event) {
+        if let Event::ActivityScheduled { input, task_queue, transactional, .. } = recorded {
+            self.input = input;
+            (self.options.task_queue, self.options.transactional) =
+                (task_queue.map(Arc::from), transactional);
+        }
+    }
+}
+
+struct CancelActivity {
+    activity: EventId,
+}
+
+impl Command for CancelActivity {
+    fn event(&self) -> Event {
+        Event::ActivityCancelRequested { activity: self.activity }
+    }
+
+    fn same(&self, recorded: &Event) -> bool {
+        *recorded == self.event()
+    }
+}
 
 /// The rule of PROTOCOL 5: equal bytes, or the same JSON after both were read as today's type and written
 /// again.

@@ -1,5 +1,6 @@
 //! The reasons of suspensions, and the values that they must not contain.
 
+use super::super::suspension::SHOWN_CHARS;
 use super::*;
 use crate::failure::{FailureKind, FailureRecord};
 

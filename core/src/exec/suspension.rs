@@ -4,10 +4,9 @@
 //! personal data, and a reason goes into logs and lists. Values are kept beside the words, for callers that
 //! ask for them.
 
-use crate::event::Event;
-use crate::guard::Site;
 use crate::ids::EventId;
 use crate::payload::{Payload, PayloadError};
+use crate::site::Site;
 use crate::text::bounded;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -29,7 +28,7 @@ pub struct Suspension {
 }
 
 /// The most characters shown of a value, where values are shown.
-const SHOWN_CHARS: usize = 200;
+pub(super) const SHOWN_CHARS: usize = 200;
 
 /// The beginning of a value's JSON, for callers that have asked to see values.
 pub fn shown(value: &Payload) -> String {
@@ -193,114 +192,3 @@ impl Suspension {
         Self::new(Self::DAMAGED, message)
     }
 }
-
-/// Why the executor has stopped. It stays stopped until the execution is loaded again.
-#[derive(Debug)]
-pub(crate) struct Halt(pub(crate) Suspension);
-
-impl Halt {
-    pub(crate) fn suspend(suspension: Suspension) -> Self {
-        Self(suspension)
-    }
-}
-
-/// A command that differs from the recorded one.
-#[derive(Debug)]
-pub(crate) struct Mismatch {
-    pub(crate) at: EventId,
-    pub(crate) expected: Event,
-    pub(crate) got: Option<Event>,
-}
-
-impl Mismatch {
-    pub(crate) fn into_suspension(self, site: Option<&'static Site>) -> Suspension {
-        let asked = self.asked();
-        let cause = match (&self.expected, &self.got) {
-            (Event::ActivityScheduled { name: a, .. }, Some(Event::ActivityScheduled { name: b, .. }))
-                if a == b =>
-            {
-                "the same activity with another input: a value that changes between runs went into it, or the code \
-                 that computes it was changed under this run"
-            }
-            (_, None) => {
-                "a step was removed under this run, or a branch depends on something that is not recorded"
-            }
-            _ => {
-                "steps were added, removed or put in another order under this run, or a branch depends on something \
-                 that is not recorded"
-            }
-        };
-        let message = format!(
-            "history and code differ: event {} is {}, but the code asked for {asked}. Likely cause: {cause}. Deploy \
-             code that repeats this history: a worker of that build takes it up",
-            self.at,
-            describe(&self.expected),
-        );
-        let values: Vec<String> = [("Recorded", Some(&self.expected)), ("Now", self.got.as_ref())]
-            .into_iter()
-            .filter_map(|(when, event)| Some(format!("{when}: {}", shown(value_of(event?)?))))
-            .collect();
-        let values = (!values.is_empty()).then(|| values.join(". "));
-        Suspension { values, ..Suspension::new(Suspension::DIFFERS, message).at(site) }
-    }
-
-    /// Describes the command that the code asked for, and the first difference if only the input differs.
-    fn asked(&self) -> String {
-        let Some(got) = &self.got else { return "nothing more".to_owned() };
-        match (&self.expected, got) {
-            (
-                Event::ActivityScheduled { name: old, input: recorded, .. },
-                Event::ActivityScheduled { name: new, input: now, .. },
-            ) if old == new => {
-                let at = recorded.differs_at(now).map(|at| format!(", which differs first {at}"));
-                let bytes = now.as_json().len();
-                format!("it with an input of {bytes} bytes{}", at.unwrap_or_default())
-            }
-            _ => describe(got),
-        }
-    }
-}
-
-/// The value of a recorded command or input.
-fn value_of(event: &Event) -> Option<&Payload> {
-    match event {
-        Event::Started { input, .. }
-        | Event::Signaled { input, .. }
-        | Event::ActivityScheduled { input, .. } => Some(input),
-        Event::ActivityCompleted { result, .. } | Event::Completed { result } => Some(result),
-        // A request that a replay makes has no value yet.
-        _ => None,
-    }
-}
-
-/// Describes one event in a few words, without its values.
-pub fn describe(event: &Event) -> String {
-    match event {
-        Event::ActivityScheduled { name, input, .. } => {
-            format!("activity `{name}` with an input of {} bytes", input.as_json().len())
-        }
-        Event::ActivityCancelRequested { activity } => format!("the cancellation of activity {activity}"),
-        Event::TimerStarted { .. } => "a timer".to_owned(),
-        Event::TimerCancelled { timer } => format!("the end of timer {timer} before its time"),
-        Event::SideEffect { .. } => "a side effect".to_owned(),
-        Event::Completed { .. } => "the workflow's completion".to_owned(),
-        Event::Failed { .. } => "the workflow's failure".to_owned(),
-        Event::Cancelled { .. } => "the workflow's cancellation".to_owned(),
-        Event::Started { .. } => "the workflow's start".to_owned(),
-        Event::ActivityCompleted { activity, .. } => format!("the result of activity {activity}"),
-        Event::ActivityFailed { activity, .. } => format!("the failure of activity {activity}"),
-        Event::AttemptFailed { activity, attempt, .. } => {
-            format!("the failure of attempt {attempt} of activity {activity}")
-        }
-        Event::TimerFired { timer } => format!("the end of timer {timer}"),
-        Event::Signaled { name, .. } => format!("signal `{name}`"),
-        Event::SignalRedelivered { signal } => format!("signal {signal}, given to a handler"),
-        Event::CancelRequested { .. } => "a request to cancel".to_owned(),
-        Event::Recovered { .. } => "a take-over".to_owned(),
-        Event::Terminated { .. } => "the workflow's termination".to_owned(),
-    }
-}
-
-#[cfg(test)]
-#[path = "halt_tests.rs"]
-mod tests;

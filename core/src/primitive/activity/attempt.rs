@@ -4,7 +4,7 @@
 //! A failed attempt that is retried is not an event. Workflow code never sees it, so a replay does not need
 //! it. The next owner needs the last one of each activity. The turn returns what to write
 //! ([`AttemptChange`]), the store writes it with the turn's append, and a load returns it before the replay
-//! ([`super::Execution::resume_attempts`]).
+//! ([`crate::exec::Execution::resume_attempts`]).
 
 use crate::failure::FailureRecord;
 use crate::ids::EventId;
@@ -43,6 +43,13 @@ impl AttemptChange {
             Self::Gone(activity) => *activity,
         }
     }
+
+    /// Keeps the last change of each activity, so that each row is written once.
+    pub(crate) fn last_of_each(changes: Vec<Self>) -> Vec<Self> {
+        let last: BTreeMap<EventId, Self> =
+            changes.into_iter().map(|change| (change.activity(), change)).collect();
+        last.into_values().collect()
+    }
 }
 
 /// A failed attempt, for the log.
@@ -56,10 +63,4 @@ pub struct AttemptFailure {
     pub failure: FailureRecord,
     /// When the next attempt is due. `None`: the activity has failed.
     pub next_at_ms: Option<i64>,
-}
-
-/// Keeps the last change of each activity, so that each row is written once.
-pub(super) fn last_of_each(changes: impl Iterator<Item = AttemptChange>) -> Vec<AttemptChange> {
-    let last: BTreeMap<EventId, AttemptChange> = changes.map(|change| (change.activity(), change)).collect();
-    last.into_values().collect()
 }

@@ -1,7 +1,9 @@
 //! A recorded value, for a quick read of something that is not deterministic.
 
 use crate::event::Event;
-use crate::exec::{Suspension, context};
+use crate::exec::command::{Command, Issued};
+use crate::exec::context;
+use crate::exec::suspension::Suspension;
 use crate::guard::engine_future;
 use crate::outcome::Persist;
 use crate::payload::Payload;
@@ -26,6 +28,26 @@ pub struct SideEffect<T, F> {
     output: std::marker::PhantomData<fn() -> T>,
 }
 
+struct Record {
+    value: Payload,
+}
+
+impl Command for Record {
+    fn event(&self) -> Event {
+        Event::SideEffect { value: self.value.clone() }
+    }
+
+    fn same(&self, recorded: &Event) -> bool {
+        matches!(recorded, Event::SideEffect { .. })
+    }
+
+    fn adopt(&mut self, recorded: Event) {
+        if let Event::SideEffect { value } = recorded {
+            self.value = value;
+        }
+    }
+}
+
 impl<T, F> Unpin for SideEffect<T, F> {}
 
 impl<T: Persist, F: FnOnce() -> T> Future for SideEffect<T, F> {
@@ -40,19 +62,19 @@ impl<T: Persist, F: FnOnce() -> T> Future for SideEffect<T, F> {
             context::polled_again("a `workflow::side_effect`")
         };
         // On replay, the recorded value replaces this one.
-        let value = match ctx.history.borrow().is_replaying() {
+        let value = match ctx.is_replaying() {
             true => Ok(Payload::null()),
             false if ctx.is_strict() => Payload::keep(&read()),
             false => Payload::encode(&read()),
         };
-        let recorded = match value {
-            Ok(value) => ctx.command(Event::SideEffect { value }, &|e| matches!(e, Event::SideEffect { .. })),
+        let issued = match value {
+            Ok(value) => ctx.issue(Record { value }),
             Err(error) => {
                 ctx.suspend(Suspension::new(error.code(), error.to_string()).at(ctx.site()));
                 None
             }
         };
-        let Some((_, Event::SideEffect { value })) = recorded else { return Poll::Pending };
+        let Some(Issued { command: Record { value }, .. }) = issued else { return Poll::Pending };
         match value.decode() {
             Ok(value) => Poll::Ready(value),
             Err(error) => {

@@ -1,8 +1,8 @@
 //! Compensations that a workflow registered (PROTOCOL 30). They belong to the execution, because Rust has no
 //! async drop. The executor runs them when `run` fails or is cancelled.
 
-use crate::def::LocalBoxFuture;
 use crate::failure::FailureRecord;
+use crate::future::LocalBoxFuture;
 
 /// A registered compensation. It runs once, and returns its failure if it fails.
 pub(crate) type Compensation = LocalBoxFuture<Option<FailureRecord>>;

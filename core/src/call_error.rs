@@ -1,0 +1,128 @@
+//! The errors that workflow code sees for a call.
+
+use crate::failure::{Failure, TimeoutKind};
+use crate::fault::Fault;
+use serde::{Deserialize, Serialize};
+use std::any::Any;
+use std::error::Error;
+use std::fmt;
+
+/// The error of a call to an activity that returns `Result<T, E>`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum ActivityError<E> {
+    /// It returned this error.
+    Failed(E),
+    /// A limit ran out.
+    TimedOut {
+        /// Which limit.
+        kind: TimeoutKind,
+        /// The last failure of the attempts before, if there was one. It is also this error's source.
+        cause: Option<Box<Self>>,
+    },
+    /// It was cancelled.
+    Cancelled,
+    /// It panicked, with this message.
+    Panicked(String),
+    /// Its worker died or shut down during it, and no attempt was left.
+    WorkerLost,
+    /// The engine refused its input or result. The text begins with a code.
+    Invalid(String),
+}
+
+/// The error of a call to a *plain* activity, one that returns `T`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum CallError {
+    /// A limit ran out.
+    TimedOut {
+        /// Which limit.
+        kind: TimeoutKind,
+        /// The last failure of the attempts before, if there was one. It is also this error's source.
+        cause: Option<Box<Self>>,
+    },
+    /// It was cancelled.
+    Cancelled,
+    /// It panicked, with this message.
+    Panicked(String),
+    /// Its worker died or shut down during it, and no attempt was left.
+    WorkerLost,
+    /// The engine refused its input or result. The text begins with a code.
+    Invalid(String),
+}
+
+impl fmt::Display for CallError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TimedOut { kind, .. } => write!(f, "activity timed out ({kind})"),
+            Self::Cancelled => f.write_str("activity was cancelled"),
+            Self::Panicked(message) => write!(f, "activity panicked: {message}"),
+            Self::WorkerLost => f.write_str("the activity's worker was lost and no attempt is left"),
+            Self::Invalid(text) => f.write_str(text),
+        }
+    }
+}
+
+// Written by hand: the source is the error itself and not its box, so that it can be downcast.
+impl Error for CallError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::TimedOut { cause, .. } => cause.as_deref().map(|cause| cause as &(dyn Error + 'static)),
+            _ => None,
+        }
+    }
+}
+
+impl<E> From<CallError> for ActivityError<E> {
+    fn from(error: CallError) -> Self {
+        match error {
+            CallError::TimedOut { kind, cause } => {
+                Self::TimedOut { kind, cause: cause.map(|cause| Box::new(Self::from(*cause))) }
+            }
+            CallError::Cancelled => Self::Cancelled,
+            CallError::Panicked(message) => Self::Panicked(message),
+            CallError::WorkerLost => Self::WorkerLost,
+            CallError::Invalid(text) => Self::Invalid(text),
+        }
+    }
+}
+
+impl<E: Fault> fmt::Display for ActivityError<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Failed(error) => fmt::Display::fmt(error, f),
+            Self::TimedOut { kind, .. } => CallError::TimedOut { kind: *kind, cause: None }.fmt(f),
+            Self::Cancelled => CallError::Cancelled.fmt(f),
+            Self::Panicked(message) => write!(f, "activity panicked: {message}"),
+            Self::WorkerLost => CallError::WorkerLost.fmt(f),
+            Self::Invalid(text) => f.write_str(text),
+        }
+    }
+}
+
+// The bound is `Fault` and not `Error`, because `Failure` is not an `Error` and `?` must still work on its
+// calls.
+impl<E: Fault> Error for ActivityError<E> {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Failed(error) => error.cause(),
+            Self::TimedOut { cause, .. } => cause.as_deref().map(|cause| cause as &(dyn Error + 'static)),
+            _ => None,
+        }
+    }
+}
+
+/// A `workflow::timeout` or `until!(..).timeout(..)` ran out before its future was ready.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("deadline has elapsed")]
+pub struct Elapsed;
+
+impl Failure {
+    /// Returns the failure if the error is one, or if it is the failure of an activity.
+    pub(crate) fn within(error: &dyn Any) -> Option<&Self> {
+        match error.downcast_ref::<ActivityError<Self>>() {
+            Some(ActivityError::Failed(failure)) => Some(failure),
+            _ => error.downcast_ref(),
+        }
+    }
+}

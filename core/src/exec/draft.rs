@@ -1,0 +1,93 @@
+//! What a turn has produced so far.
+
+use super::turn::Action;
+use crate::event::Event;
+use crate::ids::EventId;
+use crate::primitive::activity::attempt::{AttemptChange, AttemptFailure};
+use std::collections::BTreeSet;
+
+/// The events and effects of the current turn, each list in order.
+///
+/// If the execution is suspended in the turn, what came after the last delivered input is dropped: those commands had no
+/// effect, and must not bind the mended code. [`TurnDraft::mark`] sets the point up to which the turn stays.
+#[derive(Default)]
+pub(crate) struct TurnDraft {
+    pub(crate) events: Vec<Event>,
+    /// To perform after the append.
+    pub(crate) actions: Vec<Action>,
+    /// The append writes them.
+    pub(crate) attempts: Vec<AttemptChange>,
+    /// To log after the append.
+    pub(crate) failures: Vec<AttemptFailure>,
+    mark: Mark,
+}
+
+/// A point of a turn: the length of each list.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Mark {
+    events: usize,
+    actions: usize,
+    attempts: usize,
+    failures: usize,
+}
+
+impl TurnDraft {
+    /// This point of the turn.
+    pub(crate) fn here(&self) -> Mark {
+        Mark {
+            events: self.events.len(),
+            actions: self.actions.len(),
+            attempts: self.attempts.len(),
+            failures: self.failures.len(),
+        }
+    }
+
+    /// What is here stays in the turn, also if the execution is suspended later in it.
+    pub(crate) fn mark(&mut self) {
+        self.mark = self.here();
+    }
+
+    /// The point up to which the turn stays.
+    pub(crate) fn marked(&self) -> Mark {
+        self.mark
+    }
+
+    /// Drops what came after `to`, which is marked then. Returns the dropped events.
+    pub(crate) fn rollback(&mut self, to: Mark) -> Vec<Event> {
+        self.mark = to;
+        self.actions.truncate(to.actions);
+        self.attempts.truncate(to.attempts);
+        self.failures.truncate(to.failures);
+        self.events.split_off(to.events)
+    }
+
+    /// The last change of each activity, so that each row is written once. A close deletes all of an execution's rows.
+    pub(crate) fn take_attempts(&mut self, closes: bool) -> Vec<AttemptChange> {
+        let mut changes = std::mem::take(&mut self.attempts);
+        if closes {
+            return Vec::new();
+        }
+        // A retry that is abandoned in its own turn runs, so the attempt before it stays stored.
+        let abandoned = |action: &Action| match action {
+            Action::Abandon(activity) => Some(*activity),
+            _ => None,
+        };
+        let abandoned: BTreeSet<EventId> = self.actions.iter().filter_map(abandoned).collect();
+        let runs = |change: &AttemptChange| match change {
+            AttemptChange::Gone(activity) => abandoned.contains(activity) && self.starts(*activity),
+            AttemptChange::Failed(_) => false,
+        };
+        changes.retain(|change| !runs(change));
+        AttemptChange::last_of_each(changes)
+    }
+
+    fn starts(&self, activity: EventId) -> bool {
+        self.actions.iter().any(|action| matches!(action, Action::Start(start) if start.activity == activity))
+    }
+
+    /// The event of this number, if it is of this turn. `len`: the number of the last event.
+    pub(crate) fn event_mut(&mut self, id: EventId, len: u64) -> Option<&mut Event> {
+        let first = len + 1 - self.events.len() as u64;
+        self.events.get_mut(usize::try_from(id.0.checked_sub(first)?).ok()?)
+    }
+}

@@ -1,0 +1,24 @@
+//! Tasks that a poll has made.
+
+use super::waker::TaskId;
+use crate::future::LocalBoxFuture;
+
+/// The purpose of a task. It decides what its end and a cancellation mean.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum TaskKind {
+    /// The workflow's `run`.
+    Main,
+    /// An async signal handler, with its name.
+    Handler(String),
+    /// A task of `workflow::spawn`.
+    Spawned,
+    /// The task that runs the compensations.
+    Compensation,
+}
+
+/// A task to add, made during a poll.
+pub(crate) struct Spawned {
+    pub(crate) id: TaskId,
+    pub(crate) kind: TaskKind,
+    pub(crate) future: LocalBoxFuture<()>,
+}

@@ -1,0 +1,20 @@
+//! What an execution remembers of each primitive.
+
+use super::activity::table::Activities;
+use super::cancel::table::Cancellation;
+use super::random::rng::Rng;
+use super::saga::table::Compensations;
+use super::signal::table::Signals;
+use super::timer::table::Timers;
+use std::cell::RefCell;
+
+/// The tables of an execution's primitives. Each is changed by its room and by the executor only.
+#[derive(Default)]
+pub(crate) struct Tables {
+    pub(crate) activities: RefCell<Activities>,
+    pub(crate) timers: RefCell<Timers>,
+    pub(crate) signals: RefCell<Signals>,
+    pub(crate) compensations: RefCell<Compensations>,
+    pub(crate) cancellation: RefCell<Cancellation>,
+    pub(crate) rng: RefCell<Rng>,
+}
