@@ -206,10 +206,11 @@ impl Runner {
         self.inner.untold().len()
     }
 
-    /// Starts nothing more and asks running attempts to stop: the lease may be lost (PROTOCOL 18).
+    /// Starts nothing more and asks running attempts to stop: the lease may be lost (PROTOCOL 18). The workflow has not
+    /// cancelled them, so an attempt that fails now counts as lost with its worker, as at a shutdown.
     pub(crate) fn cancel_all(&self) {
         self.inner.stopping.cancel();
-        self.inner.running().values().for_each(|running| running.token.cancel());
+        self.inner.running().values().for_each(|running| running.shut_down());
     }
 
     /// Drops running attempts without a report: another worker owns them now.
@@ -227,9 +228,7 @@ impl Runner {
         if tokio::time::timeout(grace, self.inner.idle()).await.is_ok() {
             return;
         }
-        for running in self.inner.untold().iter().filter(|running| !running.token.is_cancelled()) {
-            running.shut_down();
-        }
+        self.inner.untold().iter().for_each(|running| running.shut_down());
         if tokio::time::timeout(last, self.inner.idle()).await.is_ok() {
             return;
         }
@@ -384,7 +383,7 @@ fn settle(ended: Ended, running: &Running) -> Ended {
 }
 
 fn lost_to_shutdown(name: &str) -> AttemptOutcome {
-    let message = format!("the worker shut down before activity `{name}` ended");
+    let message = format!("the worker stopped before activity `{name}` ended");
     let failure = FailureRecord::new(FailureKind::WorkerShutdown, message);
     AttemptOutcome::Failed { failure, retryable: true, retry_after: Some(Duration::ZERO) }
 }

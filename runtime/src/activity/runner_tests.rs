@@ -231,6 +231,21 @@ async fn a_shutdown_waits_for_what_ends_in_time() {
     assert!(bench.outcome().await.contains("StartToClose"));
 }
 
+/// The lease may be lost, or the next renewal may succeed. Until then the outcome is still taken in.
+#[tokio::test(start_paused = true)]
+async fn what_stops_for_a_lost_lease_is_not_cancelled_by_its_workflow() {
+    let mut bench = Bench::new(2);
+    bench.run(Do::UntilCancelled, &NO_LIMITS());
+    bench.runner.cancel_all();
+    let outcome = bench.outcome().await;
+    assert!(outcome.starts_with("failed again, Some(0ns): WorkerShutdown"), "{outcome}");
+
+    let mut bench = Bench::new(2);
+    bench.run(Do::UntilCancelled, &NO_LIMITS()).cancel();
+    bench.runner.cancel_all();
+    assert_eq!(bench.outcome().await, "cancelled");
+}
+
 #[tokio::test(start_paused = true)]
 async fn abandoned_attempts_are_not_reported() {
     let mut bench = Bench::new(2);

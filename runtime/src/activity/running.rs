@@ -16,7 +16,7 @@ pub(super) struct Running {
     pub(super) workflow_id: Arc<str>,
     pub(super) token: CancellationToken,
     pub(super) polls: Polls,
-    /// The worker's shutdown has asked it to stop.
+    /// Its worker has asked it to stop, for a shutdown or a lost lease.
     shutdown: AtomicBool,
     report: Mutex<Option<ReportFn>>,
     told: AtomicBool,
@@ -66,13 +66,15 @@ impl Running {
         self.report.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    /// Asks the attempt to stop because the worker shuts down.
+    /// Asks the attempt to stop because its worker stops, unless its workflow has cancelled it before.
     pub(super) fn shut_down(&self) {
-        self.shutdown.store(true, Ordering::Release);
-        self.token.cancel();
+        if !self.token.is_cancelled() {
+            self.shutdown.store(true, Ordering::Release);
+            self.token.cancel();
+        }
     }
 
-    /// Whether the worker's shutdown has asked it to stop.
+    /// Whether its worker has asked it to stop, and not its workflow.
     pub(super) fn is_shut_down(&self) -> bool {
         self.shutdown.load(Ordering::Acquire)
     }

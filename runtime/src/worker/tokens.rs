@@ -17,7 +17,7 @@ use crate::store::{NewMessage, NewTask, TaskChange};
 use crate::wire::to_json;
 use abide_core::exec::{Action, ActivityStart, AttemptOutcome, Input, Stop};
 use abide_core::{EventId, ExecutionId};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// See the module documentation.
@@ -40,13 +40,34 @@ pub(super) fn of(
 ) -> Tokens {
     let mut changes =
         Changes { execution, at_ms, origins, by_activity: BTreeMap::new(), messages: Vec::new() };
-    let here = actions.into_iter().filter(|action| changes.add(action)).collect();
+    let mut here: Vec<Action> = actions.into_iter().filter(|action| changes.add(action)).collect();
+    drop_given_up(&mut here);
     let Changes { by_activity, messages, .. } = changes;
     let mut changes: Vec<TaskChange> = by_activity.into_values().collect();
     if closes {
         changes = changes.into_iter().filter_map(decided).collect();
     }
     Tokens { changes, messages, here }
+}
+
+/// Removes the starts of attempts that the same turn gives up. Such an attempt must not begin: its failed predecessor is
+/// not stored any more, or it has no row to commit with. An abandoned attempt without a row runs.
+fn drop_given_up(actions: &mut Vec<Action>) {
+    let (mut cancelled, mut abandoned) = (BTreeSet::new(), BTreeSet::new());
+    for action in actions.iter() {
+        match action {
+            Action::Cancel(stop) if !stop.wait => drop(cancelled.insert(stop.activity)),
+            Action::Abandon(activity) => drop(abandoned.insert(*activity)),
+            _ => {}
+        }
+    }
+    actions.retain(|action| match action {
+        Action::Start(start) => {
+            let has_no_row = start.options.has_token() && abandoned.contains(&start.activity);
+            !cancelled.contains(&start.activity) && !has_no_row
+        }
+        _ => true,
+    });
 }
 
 /// The part of a change that stays if the next attempt is not to run: the decision about the last attempt.
