@@ -84,8 +84,12 @@ pub(crate) trait Store:
     fn changes(&self) -> watch::Receiver<u64>;
 
     /// Counts up when there may be something that a client of this process waits for: an execution has closed or is suspended, a reply
-    /// is there.
+    /// to this process is there.
     fn news(&self) -> watch::Receiver<u64>;
+
+    /// This process's block of ids, which no other process has. A request that names it
+    /// ([`Reply::asker`]) is answered to this process alone.
+    fn block(&self) -> i64;
 
     /// What was written so far by this process.
     fn metrics(&self) -> Metrics;

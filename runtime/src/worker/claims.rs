@@ -215,7 +215,7 @@ async fn answer_elsewhere(session: &Arc<Session>) -> Result<(), StoreError> {
 async fn answer_query(session: &Arc<Session>, row: InboxRow) {
     let now_ms = session.store().now_ms();
     if row.at_ms + REPLY_KEPT_MS > now_ms
-        && let Ok(QueryBody { name, input }) = serde_json::from_str(&row.body)
+        && let Ok(QueryBody { name, input, asker }) = serde_json::from_str(&row.body)
     {
         let answer = match super::local::query(session, row.execution, &name, input).await {
             Ok(None) => return,
@@ -228,7 +228,7 @@ async fn answer_query(session: &Arc<Session>, row: InboxRow) {
         };
         let body = to_json(&ReplyBody::of(&name, answer));
         let expires_at_ms = now_ms + REPLY_KEPT_MS;
-        let reply = Reply { request_id: row.request_id, body, stage: 0, expires_at_ms };
+        let reply = Reply { request_id: row.request_id, body, stage: 0, expires_at_ms, asker };
         if let Err(error) = session.store().put_reply(reply).await {
             return session.failed(&error);
         }

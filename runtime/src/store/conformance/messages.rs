@@ -98,6 +98,7 @@ pub(super) async fn replies_are_taken_once(lab: Lab) {
         body: body.into(),
         stage: 0,
         expires_at_ms,
+        asker: None,
     };
     assert_eq!(a.store.take_reply("q1".into()).await.unwrap(), None);
     b.store.put_reply(reply("1", i64::MAX)).await.unwrap();
@@ -106,7 +107,13 @@ pub(super) async fn replies_are_taken_once(lab: Lab) {
     assert_eq!(a.store.take_reply("q1".into()).await.unwrap(), None);
     b.store.put_reply(reply("3", 1)).await.unwrap();
     b.store
-        .put_reply(Reply { request_id: "q2".into(), body: "4".into(), stage: 0, expires_at_ms: i64::MAX })
+        .put_reply(Reply {
+            request_id: "q2".into(),
+            body: "4".into(),
+            stage: 0,
+            expires_at_ms: i64::MAX,
+            asker: None,
+        })
         .await
         .unwrap();
     assert_eq!(a.store.take_reply("q1".into()).await.unwrap(), None, "expired");
@@ -120,6 +127,7 @@ pub(super) async fn replies_go_forward(lab: Lab) {
         body: body.into(),
         stage,
         expires_at_ms: i64::MAX,
+        asker: None,
     };
     for (stage, body) in [(0, "accepted"), (1, "completed"), (0, "late"), (1, "again")] {
         process.store.put_reply(reply(stage, body)).await.unwrap();
@@ -156,7 +164,13 @@ pub(super) async fn who_has_to_look_is_told(lab: Lab) {
     assert!(matches!(a.append(close).await, Ok(AppendOutcome::Done)));
     told("a close, for those who wait for it", &mut news_b).await;
     a.store
-        .put_reply(Reply { request_id: "q".into(), body: "1".into(), stage: 0, expires_at_ms: i64::MAX })
+        .put_reply(Reply {
+            request_id: "q".into(),
+            body: "1".into(),
+            stage: 0,
+            expires_at_ms: i64::MAX,
+            asker: None,
+        })
         .await
         .unwrap();
     told("an answer", &mut news_b).await;

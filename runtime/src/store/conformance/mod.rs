@@ -15,6 +15,7 @@ mod revisions;
 mod starts;
 mod tasks;
 pub(super) mod transactions;
+mod wakes;
 
 pub(super) use lab::{Lab, Settings};
 
@@ -291,6 +292,10 @@ suite! {
         whoever_holds_no_lease_takes_and_ends_nothing,
         a_start_that_is_refused_leaves_no_task,
         workers_of_the_process_are_told,
+    }
+    wakes {
+        only_those_whom_a_write_concerns_are_woken,
+        what_concerns_another_process_wakes_nobody_here,
     }
     => transactions {
         rows_and_outcome_are_one,

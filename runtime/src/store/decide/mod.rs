@@ -24,7 +24,7 @@ pub(super) use end::{OutsideEnd, TOLD, remembered, terminates};
 pub(super) use end::{end_columns, end_deletes, resume_columns};
 #[cfg(any(feature = "postgres", feature = "testing"))]
 pub(super) use guard::{Locks, StartName, start_names};
-pub(super) use notices::Notices;
+pub(super) use notices::{Concerned, Notices};
 #[cfg(any(feature = "postgres", feature = "testing"))]
 pub(super) use notices::{Ended, Notify, Receiver};
 #[cfg(feature = "postgres")]

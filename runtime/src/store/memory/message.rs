@@ -127,13 +127,13 @@ impl Inbox for MemoryStore {
     }
 
     fn put_reply(&self, reply: Reply) -> StoreFuture<'_, ()> {
-        let now = self.shared.now_ms();
+        let (now, asker) = (self.shared.now_ms(), reply.asker);
         Box::pin(async move {
             self.once("put_reply", move |session| {
                 Box::pin(async move { session.run(|st| keep(st, &reply, now)).await })
             })
             .await?;
-            self.shared.notify_clients();
+            self.shared.notify_asker(asker);
             Ok(())
         })
     }

@@ -122,16 +122,16 @@ impl Inbox for PostgresStore {
             ON CONFLICT (request_id) DO UPDATE
                 SET body = excluded.body, expires_at = excluded.expires_at, stage = excluded.stage
                 WHERE reply.stage < excluded.stage";
-        let now = self.shared.clock.now_ms();
+        let (now, asker) = (self.shared.clock.now_ms(), reply.asker);
         Box::pin(async move {
             let put = self.once(move |shared, connection| {
-                let Reply { request_id, body, stage, expires_at_ms } = reply.clone();
+                let Reply { request_id, body, stage, expires_at_ms, .. } = reply.clone();
                 let query = sqlx::query(shared.sql.of(PUT)).bind(request_id).bind(body);
                 let query = query.bind(expires_at_ms).bind(now).bind(stage);
                 Box::pin(async move { Ok(query.execute(connection).await.map(drop)?) })
             });
             put.await?;
-            self.shared.notify_clients();
+            self.shared.notify_asker(asker);
             Ok(())
         })
     }

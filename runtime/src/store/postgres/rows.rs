@@ -57,7 +57,7 @@ impl<'a> Creates<'a> {
             ORDER BY x.created_at DESC, x.id DESC LIMIT 1), true) END
         AND (c.status < 10 AND c.reuse = 0 OR NOT EXISTS (
             SELECT FROM {s}.execution x WHERE x.workflow_id = c.workflow_id AND x.status < 10))
-    ON CONFLICT DO NOTHING RETURNING id, status)";
+    ON CONFLICT DO NOTHING RETURNING id, status, owner, queue)";
 
     /// `first`: no other start of this workflow id is in the batch.
     pub(super) fn add(&mut self, append: &'a Append, row: &NewRow<'a>, first: bool) {
@@ -157,7 +157,14 @@ impl<'a> Messages<'a> {
 
     /// The lock on the receiver's row keeps it from closing meanwhile, and nothing else (PROTOCOL 16).
     pub(super) const RECEIVERS: &'static str = ", receivers AS MATERIALIZED (
-    SELECT id FROM {s}.execution WHERE id = ANY(@1::bigint[]) AND status < 10 ORDER BY id FOR KEY SHARE)";
+    SELECT id, owner, queue FROM {s}.execution WHERE id = ANY(@1::bigint[]) AND status < 10 ORDER BY id FOR KEY SHARE)";
+
+    /// Whom the messages concern: not whoever has an outcome kept for a suspended execution, which its next owner finds.
+    pub(super) const CONCERNED: &'static str = "SELECT r.owner, r.queue FROM receivers r
+        WHERE r.id IN (SELECT execution FROM sent WHERE kind <> 4)";
+    /// The same of receivers that the batch starts.
+    pub(super) const CONCERNED_STARTS: &'static str = "SELECT c.owner, c.queue FROM created c
+        WHERE c.id IN (SELECT execution FROM sent WHERE kind <> 4)";
 
     /// `@@` is where [`TO_LOCKED`](Self::TO_LOCKED) or [`OF_STARTED`](Self::OF_STARTED) goes.
     pub(super) const SQL: &'static str = ", sent AS (
@@ -166,7 +173,7 @@ impl<'a> Messages<'a> {
     FROM unnest(@1::bigint[], @2::smallint[], @3::text[], @4::text[], @5::bigint[], @6::bigint[], @7::bigint[])
         AS m(execution, kind, request_id, body, at, owner, starts)
     JOIN fence ON fence.worker = m.owner @@
-    ON CONFLICT DO NOTHING)";
+    ON CONFLICT DO NOTHING RETURNING execution, kind)";
 
     /// Who may receive: who is locked.
     pub(super) const TO_LOCKED: &'static str = "JOIN receivers ON receivers.id = m.execution";

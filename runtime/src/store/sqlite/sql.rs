@@ -129,9 +129,15 @@ WHERE execution.id = v->>0 AND execution.owner = v->>1
 const CHECK_ROWS: &str = "
 SELECT json_extract('{}', 'abide_lost_' || w.n) FROM (SELECT changes() AS n) w WHERE w.n <> $10";
 
-/// The starts that are not in: the only rows that a batch gives back.
+/// Whom the messages concern: the owner and the task queue of each receiver. Not whoever has an outcome kept for a suspended
+/// execution, which its next owner finds.
+const CONCERNED: &str = "
+SELECT NULL, e.owner, e.queue FROM json_each($7) m CROSS JOIN execution e ON e.id = m.value->>0
+WHERE m.value->>1 <> 4 AND e.status < 10";
+
+/// The starts that are not in. A batch gives back these ids, and whom it concerns.
 const NOT_STARTED: &str = "
-SELECT c.value FROM json_each($11) c WHERE NOT EXISTS (SELECT 1 FROM execution WHERE id = c.value AND input IS NULL)";
+SELECT c.value, NULL, NULL FROM json_each($11) c WHERE NOT EXISTS (SELECT 1 FROM execution WHERE id = c.value AND input IS NULL)";
 
 /// The text for these sections. `transaction`: with its own BEGIN and COMMIT.
 pub(super) fn text(sections: u16, transaction: bool) -> Arc<str> {
@@ -175,6 +181,9 @@ pub(super) fn text(sections: u16, transaction: bool) -> Arc<str> {
     if has(ROWS) {
         add(UPDATE_ROWS);
         add(CHECK_ROWS);
+    }
+    if has(MESSAGES) {
+        add(CONCERNED);
     }
     if has(CREATES) {
         add(NOT_STARTED);

@@ -240,7 +240,7 @@ impl Stage {
             "Settle" => Append { tasks: vec![TaskChange::Settle { activity: LOCAL, attempt: 1 }], ..turn },
             _ => self.owned_start(self.start(self.fresh(side), "new")),
         };
-        let created = session.run(|st| batch::write(st, &[&append])).await?;
+        let created = session.run(|st| batch::write(st, &[&append])).await?.created;
         Ok(of(append.create.is_none() || !created.is_empty()))
     }
 
@@ -261,7 +261,7 @@ impl Stage {
         if guarded.locked.contains(&append.execution) {
             return Ok(refused(Kind::Busy));
         }
-        let created = session.run(|st| batch::write(st, &[&append])).await?;
+        let created = session.run(|st| batch::write(st, &[&append])).await?.created;
         Ok(of(append.create.is_none() || !created.is_empty()))
     }
 

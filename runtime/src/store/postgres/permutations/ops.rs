@@ -236,7 +236,7 @@ impl Op {
             }
         };
         let batch = Batch::of([&append].into_iter());
-        let created = write_batch(connection, &scene.shared, batch, 0).await?;
+        let created = write_batch(connection, &scene.shared, batch, 0).await?.created;
         Ok(Told::of(append.create.is_none() || !created.is_empty()))
     }
 
@@ -289,7 +289,7 @@ async fn start_only(scene: &Scene, connection: &mut PgConnection, side: usize) -
     if guard::take(&locks, true, connection, &scene.shared).await?.locked.contains(&id) {
         return Ok(Told::Refused(Kind::Busy));
     }
-    let created = write_batch(connection, &scene.shared, Batch::of([&append].into_iter()), 0).await?;
+    let created = write_batch(connection, &scene.shared, Batch::of([&append].into_iter()), 0).await?.created;
     Ok(Told::of(!created.is_empty()))
 }
 
