@@ -10,6 +10,7 @@ use super::command::Command;
 use super::find::is_unkept;
 use super::keys::lock_key;
 use super::process::Here;
+use super::schema::version;
 use super::shared::{SLOTS, Shared};
 use super::store::PostgresStore;
 use crate::store::decide::{
@@ -65,8 +66,8 @@ impl Ownership for PostgresStore {
     fn register(&self, info: WorkerInfo) -> StoreFuture<'_, Incarnation> {
         Box::pin(async move {
             const WORKER: &str =
-                "INSERT INTO {s}.worker (name, build, queue, types, life_key, process, started_at)
-            VALUES ($1, $2, $3, $5, $4, $6, {now}) RETURNING id";
+                "INSERT INTO {s}.worker (name, build, queue, types, life_key, process, schema, started_at)
+            VALUES ($1, $2, $3, $5, $4, $6, $7, {now}) RETURNING id";
             const LEASE: &str = "INSERT INTO {s}.lease (worker, slot, lease_until, renewed_at, server)
             SELECT $1, slot, {now} + $2, {now}, {server} FROM generate_series(0, $3 - 1) slot";
             let key = lock_key(self.shared.sql.schema(), "life", &uuid::Uuid::now_v7().simple().to_string());
@@ -81,7 +82,8 @@ impl Ownership for PostgresStore {
                         .bind(info.queue)
                         .bind(key)
                         .bind(info.types)
-                        .bind(process);
+                        .bind(process)
+                        .bind(version());
                     let id = worker.fetch_one(&mut *connection).await?;
                     let lease = sqlx::query(shared.sql.of(LEASE)).bind(id).bind(lease_ms).bind(SLOTS as i32);
                     lease.execute(connection).await?;

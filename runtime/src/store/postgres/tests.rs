@@ -44,7 +44,8 @@ SELECT i, activity, 1, 'q' || i % 4, 'step', '[]', '{}', i, CASE WHEN i % 8 = 1 
 FROM generate_series(1, 40000) i, generate_series(2, 9) activity WHERE i % 4 < 2;
 INSERT INTO {s}.attempt SELECT i, activity, 1, i, '{}' FROM generate_series(1, 40000) i, generate_series(2, 5) activity WHERE i % 4 < 2;
 INSERT INTO {s}.reply SELECT 'q' || i, '1', i FROM generate_series(1, 5000) i;
-INSERT INTO {s}.worker (name, build, queue, types, life_key, started_at) SELECT 'w', 'b', 'q1', ARRAY['Other'], i, i FROM generate_series(1, 40) i;
+INSERT INTO {s}.worker (name, build, queue, types, life_key, started_at, schema)
+SELECT 'w', 'b', 'q1', ARRAY['Other'], i, i, 3 FROM generate_series(1, 40) i;
 INSERT INTO {s}.lease SELECT i, slot, 4000000000000, 1 FROM generate_series(1, 40) i, generate_series(0, 1) slot;
 ANALYZE";
 
@@ -170,6 +171,78 @@ async fn a_migration_that_fails_leaves_nothing() {
     assert_eq!(sqlx::query_scalar::<_, i64>(tables).fetch_one(&mut dba).await.unwrap(), 0);
     dba.execute("DROP TYPE abide.reply").await.unwrap();
     assert!(open(&url, OpenOptions::default()).await.is_ok());
+}
+
+/// A schema as the build before the migration that refuses older workers has left it, with a worker of that build.
+async fn older(url: &str, lease_ms: i64) -> PgConnection {
+    let texts = pending_migrations(url, OpenOptions::default()).await.unwrap();
+    let mut dba = connect(url).await;
+    for (_, text) in texts.into_iter().filter(|(version, _)| *version < 3) {
+        dba.execute(sqlx::raw_sql(AssertSqlSafe(format!("BEGIN; {text} COMMIT")))).await.unwrap();
+    }
+    dba.execute(OLDER_WORKER).await.unwrap();
+    let lease = "INSERT INTO abide.lease (worker, slot, lease_until, renewed_at)
+        SELECT id, 0, (extract(epoch FROM clock_timestamp()) * 1000)::bigint + $1, 1 FROM abide.worker";
+    sqlx::query(lease).bind(lease_ms).execute(&mut dba).await.unwrap();
+    dba
+}
+
+const OLDER_WORKER: &str =
+    "INSERT INTO abide.worker (name, build, queue, types, life_key, process, started_at)
+    VALUES ('w', 'b', 'q', '{}', 1, '', 0)";
+
+#[tokio::test]
+async fn a_migration_waits_for_the_lease_of_an_older_worker_that_is_gone() {
+    let url = cluster::shared_database();
+    let mut dba = older(&url, 600).await;
+    // The text itself refuses, as a DBA runs it.
+    let (_, text) = pending_migrations(&url, OpenOptions::default()).await.unwrap().remove(0);
+    let refused =
+        dba.execute(sqlx::raw_sql(AssertSqlSafe(format!("BEGIN; {text} COMMIT")))).await.unwrap_err();
+    assert!(refused.to_string().contains("older abide are running (`w` on task queue `q`)"), "{refused}");
+    dba.execute("ROLLBACK").await.unwrap();
+    let store = open(&url, OpenOptions::default()).await.unwrap();
+    store.register(WorkerInfo::default()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_migration_is_refused_while_an_older_worker_renews_its_lease() {
+    let url = cluster::shared_database();
+    let mut dba = older(&url, 600_000).await;
+    let renewing = tokio::spawn(async move {
+        loop {
+            dba.execute("UPDATE abide.lease SET renewed_at = renewed_at + 1").await.unwrap();
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    });
+    let Err(error) = open(&url, OpenOptions::default()).await else { panic!("it opened") };
+    assert_eq!(error.code(), "AB0511", "{error}");
+    assert!(error.to_string().contains("shut them down first"), "{error}");
+    renewing.abort();
+    let version = "SELECT max(version) FROM abide.migration";
+    let version: i64 = sqlx::query_scalar(version).fetch_one(&mut connect(&url).await).await.unwrap();
+    assert_eq!(version, 2);
+}
+
+/// What an older build, opened before the migration, must not do after it.
+#[tokio::test]
+async fn an_older_worker_cannot_register_and_an_older_client_cannot_end_a_child() {
+    let url = cluster::shared_database();
+    let (store, _) = registered(&url).await;
+    let mut dba = connect(&url).await;
+    let refused = dba.execute(OLDER_WORKER).await.unwrap_err();
+    assert!(refused.to_string().contains("worker_of_an_older_abide"), "{refused}");
+    dba.execute(sqlx::raw_sql(AssertSqlSafe(store.shared.sql.fill(FILL.split(';').next().unwrap()))))
+        .await
+        .unwrap();
+    let close = "UPDATE abide.execution SET status = 13 WHERE id = 1";
+    let told = "UPDATE abide.execution SET status = 13, told = true WHERE id = 1";
+    dba.execute("UPDATE abide.execution SET status = 0, parent = 2, child_no = 1 WHERE id = 1")
+        .await
+        .unwrap();
+    let refused = dba.execute(close).await.unwrap_err();
+    assert!(refused.to_string().contains("execution_told"), "{refused}");
+    dba.execute(told).await.unwrap();
 }
 
 async fn registered(url: &str) -> (PostgresStore, Incarnation) {

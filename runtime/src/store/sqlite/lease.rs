@@ -4,6 +4,7 @@
 //! able to write all that time: a lock that another program holds stalls all processes alike.
 
 use super::life::{LifeLock, is_free, lock_path};
+use super::schema::version;
 use super::store::SqliteStore;
 use super::{claim, task};
 use crate::store::decide::{left_columns, taken_over_columns};
@@ -27,15 +28,16 @@ impl Ownership for SqliteStore {
                 (self.shared.options.lease.as_millis() as i64, self.shared.options.skew_ms());
             let id = self.call(move |connection| {
                 Box::pin(async move {
-                    let insert = "INSERT INTO worker (name, build, queue, types, lock_file, started_at)
-                    VALUES (?, ?, ?, ?, ?, ?)";
+                    let insert = "INSERT INTO worker
+                        (name, build, queue, types, lock_file, started_at, schema) VALUES (?, ?, ?, ?, ?, ?, ?)";
                     let insert = sqlx::query(insert)
                         .bind(info.name)
                         .bind(info.build)
                         .bind(info.queue)
                         .bind(serde_json::to_string(&info.types).unwrap_or_default())
                         .bind(name)
-                        .bind(now);
+                        .bind(now)
+                        .bind(version());
                     let id = insert.execute(&mut *connection).await?.last_insert_rowid();
                     let lease = "INSERT INTO lease (worker, slot, lease_until) VALUES (?, 0, ?)";
                     let until = database_now(&mut *connection, skew).await? + lease_ms;
