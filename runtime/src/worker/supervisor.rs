@@ -172,7 +172,7 @@ impl Inner {
         loops.spawn_on(watchdog::watch(Arc::clone(&session)).with_current_subscriber(), &engine);
         loops.spawn(lease::take_over_loop(Arc::clone(&session)));
         loops.spawn(claims::claim_loop(Arc::clone(&session)));
-        loops.spawn(claims::unknown_types_loop(Arc::clone(&session)));
+        loops.spawn(claims::slow_claim_loop(Arc::clone(&session)));
         loops.spawn(claims::inbox_loop(Arc::clone(&session)));
         loops.spawn(tasks::claim_loop(Arc::clone(&session)));
         loops.spawn(tasks::watch_loop(Arc::clone(&session)));

@@ -137,6 +137,32 @@ async fn no_hot_statement_reads_a_whole_table() {
     assert!(plan.iter().any(|step| step.contains("Index Scan Backward using execution_run_id")), "{plan:?}");
 }
 
+/// The newest run of a workflow id is found at the end of an index, without looking at the others.
+#[tokio::test]
+async fn the_newest_run_of_a_workflow_id_is_the_end_of_an_index() {
+    let (store, mut connection) = filled().await;
+    let more = "INSERT INTO {s}.execution (id, workflow_id, run_id, type, queue, status, created_at, closed_at, result)
+        SELECT i, 'again', 'r' || i, 'Order', 'q1', 10, i, i, '{}' FROM generate_series(200001, 210000) i; ANALYZE";
+    connection.execute(sqlx::raw_sql(AssertSqlSafe(store.shared.sql.fill(more)))).await.unwrap();
+    let looks =
+        [(find::BY_WORKFLOW_ID, "('again')"), (start::CLOSED, "('again')"), (start::OPEN, "('again')")];
+    for (statement, arguments) in looks {
+        let plan = plan(&mut connection, &store.shared.sql.fill(statement), arguments).await;
+        assert!(!plan.iter().any(|step| step.contains("Sort")), "{plan:?}");
+        assert!(
+            plan.iter().any(|step| step.contains("execution_newest") || step.contains("execution_open")),
+            "{plan:?}"
+        );
+    }
+    // The policies of a start in a batch.
+    let statement = text(super::batch::CREATES);
+    connection.execute("SET plan_cache_mode = force_generic_plan").await.unwrap();
+    let last = (1..).take_while(|n| statement.contains(&format!("${n}"))).count();
+    let arguments = format!("({})", vec!["NULL"; last].join(", "));
+    let plan = plan(&mut connection, &store.shared.sql.fill(&statement), &arguments).await;
+    assert!(plan.iter().any(|step| step.contains("Index Scan Backward using execution_newest")), "{plan:?}");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ten_processes_that_start_at_once_migrate_once() {
     let url = cluster::shared_database();

@@ -276,6 +276,22 @@ async fn looking_for_tasks_uses_indexes() {
     }
 }
 
+/// The newest run of a workflow id is found at the end of an index, without looking at the others.
+#[tokio::test]
+async fn the_newest_run_of_a_workflow_id_is_the_end_of_an_index() {
+    let lab = Lab::sqlite();
+    lab.process().await.die().await;
+    let mut connection = stranger(&lab).await;
+    let looks = [find::BY_ID, find::BY_WORKFLOW_ID, start::KNOWN, start::OPEN, start::CLOSED];
+    let batch = sql::text(sql::CREATES, false);
+    for statement in looks.into_iter().chain(batch.split(';')) {
+        for step in plan(&mut connection, statement).await {
+            let slow = step.contains("FOR ORDER BY") || step.starts_with("SCAN e");
+            assert!(!slow, "{step}: {statement}");
+        }
+    }
+}
+
 /// The steps by which SQLite would run it.
 async fn plan(connection: &mut SqliteConnection, statement: &str) -> Vec<String> {
     let plan = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {statement}"));
