@@ -90,6 +90,12 @@ async fn ask(session: &Arc<Session>, arm: &Arm) -> Duration {
         Ok(claimed) => {
             let full = claimed.rows.len() >= CLAIM_LIMIT as usize;
             take(session, claimed.rows).await;
+            if claimed.offered {
+                match session.store().claim_offered((arm.claim)(session)).await {
+                    Ok(rows) => take(session, rows).await,
+                    Err(error) => session.failed(&error),
+                }
+            }
             if full { Duration::ZERO } else { until(session, claimed.next_due_ms, asked_ms) }
         }
         Err(error) => {

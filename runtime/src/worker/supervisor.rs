@@ -5,7 +5,7 @@ use super::handle::Message;
 use super::local::Local;
 use super::registry::Registry;
 use super::session::{End, Session, lock};
-use super::{claims, lease, tasks, watchdog};
+use super::{claims, lease, sweep, tasks, watchdog};
 use crate::Abide;
 use crate::error::{Error, Result};
 use crate::host::GivenUp;
@@ -177,6 +177,7 @@ impl Inner {
         loops.spawn(tasks::claim_loop(Arc::clone(&session)));
         loops.spawn(tasks::watch_loop(Arc::clone(&session)));
         loops.spawn(tasks::expire_loop(Arc::clone(&session)));
+        loops.spawn(sweep::sweep_loop(Arc::clone(&session)));
         let local = Arc::new(Local(Arc::clone(&session)));
         let hub_entry = Arc::downgrade(&local) as Weak<dyn LocalWorker>;
         self.abide.hub().register(Weak::clone(&hub_entry));

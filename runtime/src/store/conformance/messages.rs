@@ -30,6 +30,19 @@ pub(super) async fn messages_of_one_append_reach_open_executions_once(lab: Lab) 
     assert_eq!(process.store.inbox(process.me).await.unwrap().len(), 1);
 }
 
+pub(super) async fn messages_of_one_append_keep_their_order(lab: Lab) {
+    let process = lab.process().await;
+    let from = process.running("order-1").await;
+    let to = [process.running("order-2").await, process.running("order-3").await];
+    // Neither by receiver nor by name.
+    let names: Vec<String> = (0..40).map(|n| format!("m{}", 7 * n % 40)).collect();
+    let messages = names.iter().enumerate().map(|(n, name)| process.message(to[n % 2], name)).collect();
+    let append = Append { messages, ..process.turn(from, 2, 1) };
+    assert!(matches!(process.append(append).await, Ok(AppendOutcome::Done)));
+    let inbox = process.store.inbox(process.me).await.unwrap();
+    assert_eq!(inbox.into_iter().map(|row| row.request_id).collect::<Vec<_>>(), names);
+}
+
 pub(super) async fn closed_and_unknown_executions_say_so(lab: Lab) {
     let process = lab.process().await;
     let id = process.running("order-1").await;

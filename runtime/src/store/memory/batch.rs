@@ -10,9 +10,9 @@ use super::tables::Execution;
 use super::tokens;
 use crate::policy::IdReusePolicy;
 use crate::status::ExecutionStatus;
-use crate::store::decide::{Concerned, NewRow, Recovered, RowWrite, allows_reuse};
+use crate::store::decide::{Concerned, NewRow, Recovered, RowWrite, allows_reuse, parks};
 use crate::store::failure::Kind;
-use crate::store::{Append, ExecutionRow, MessageKind, NewExecution, StoredTurn};
+use crate::store::{Append, ExecutionRow, NewExecution, StoredTurn};
 use abide_core::{ExecutionId, Incarnation};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -150,8 +150,9 @@ fn send(st: &mut Statement<'_>, batch: &mut Batch, appends: &[&Append]) -> Looke
                 let body = message.body.clone();
                 let sent =
                     st.put(message.execution, message.kind, &message.request_id, body, message.at_ms)?;
-                // Whoever has an outcome kept for a suspended execution is its next owner, who finds it.
-                if sent && message.kind != MessageKind::Attempt {
+                // A parked one concerns nobody yet.
+                let is_parked = receiver.is_some_and(|receiver| parks(receiver.row.status, message.kind));
+                if sent && !is_parked {
                     // A start of this batch has the sender's owner.
                     let owner = receiver.map_or(Some(append.owner), |receiver| receiver.row.owner);
                     concerned.add(owner, receiver.map(|receiver| receiver.row.queue.clone()));

@@ -77,14 +77,13 @@ fn pop(st: &mut Statement<'_>, request_id: &str) -> Looked<Option<String>> {
 }
 
 impl MemoryStore {
-    /// Those rows of all inboxes.
+    /// Those rows of all inboxes that are not parked.
     async fn rows(
         &self,
         name: &'static str,
         which: impl Fn(&Statement<'_>, &InboxRow) -> bool + Clone + Send + Sync + 'static,
     ) -> Result<Vec<InboxRow>, StoreError> {
-        self.seen(name, move |st| st.tables.inbox.values().filter(|row| which(st, row)).cloned().collect())
-            .await
+        self.seen(name, move |st| st.tables.unparked().filter(|row| which(st, row)).cloned().collect()).await
     }
 }
 

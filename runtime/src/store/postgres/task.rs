@@ -4,7 +4,9 @@ use super::claim::holds_lease;
 use super::rows::{number, signed};
 use super::shared::Shared;
 use super::store::PostgresStore;
-use crate::store::decide::{Concerned, Notify, Receiver, attempt_id, outcome_json, outcome_row};
+use crate::store::decide::{
+    Concerned, Notify, Receiver, attempt_id, outcome_json, outcome_row, parking_statuses,
+};
 use crate::store::row::{self, all};
 use crate::store::task::timed_out;
 use crate::store::{ClaimedTasks, OwnedTask, StoreError, StoreFuture, TaskClaim, TaskKey, Tasks, Trouble};
@@ -39,16 +41,18 @@ pub(super) const FINISH: &str = concat!(
     "WITH fence AS MATERIALIZED (
     SELECT worker FROM {s}.lease WHERE worker = $1 AND slot = 0 FOR KEY SHARE),
 receiver AS MATERIALIZED (
-    SELECT id, owner, queue FROM {s}.execution WHERE id = $2 AND status < 10 FOR KEY SHARE),
+    SELECT id, owner, queue, status FROM {s}.execution WHERE id = $2 AND status < 10 FOR KEY SHARE),
 token AS (
     DELETE FROM {s}.task t USING fence, receiver r
     WHERE t.execution = r.id AND t.activity = $3 AND t.attempt = $4 AND t.owner = fence.worker AND t.nonce = $6
     RETURNING t.execution),
 told AS (
-    INSERT INTO {s}.inbox (execution, kind, request_id, body, at)
+    INSERT INTO {s}.inbox (execution, kind, request_id, body, at, parked)
     SELECT r.id, 4, ",
     attempt_id!("$3", "$4"),
-    ", $5, {now} FROM receiver r JOIN token ON token.execution = r.id
+    ", $5, {now}, r.status ",
+    parking_statuses!(),
+    " FROM receiver r JOIN token ON token.execution = r.id
     ON CONFLICT DO NOTHING)
 SELECT (SELECT count(*) FROM fence), (SELECT count(*) FROM token), (SELECT owner FROM receiver),
     (SELECT queue FROM receiver)"
@@ -70,7 +74,7 @@ pub(super) const EXPIRE: &str = concat!(
     (SELECT execution, activity, $3 FROM {s}.task
         WHERE owner IS NULL AND queue IS NOT NULL AND cancel AND execution > 0 LIMIT 100)),
 receivers AS MATERIALIZED (
-    SELECT id, owner, queue FROM {s}.execution WHERE id IN (SELECT execution FROM late) AND status < 10
+    SELECT id, owner, queue, status FROM {s}.execution WHERE id IN (SELECT execution FROM late) AND status < 10
     ORDER BY id FOR KEY SHARE),
 held AS MATERIALIZED (
     SELECT t.execution, t.activity FROM {s}.task t JOIN late l ON t.execution = l.execution AND t.activity = l.activity
@@ -82,10 +86,12 @@ gone AS (
         AND (t.owner IS NULL OR t.close_by <= (SELECT {now}))
     RETURNING t.execution, t.activity, t.attempt, l.outcome, t.owner),
 told AS (
-    INSERT INTO {s}.inbox (execution, kind, request_id, body, at)
+    INSERT INTO {s}.inbox (execution, kind, request_id, body, at, parked)
     SELECT ",
     outcome_row!("g.", "g.outcome"),
-    ", {now} FROM gone g
+    ", {now}, r.status ",
+    parking_statuses!(),
+    " FROM gone g JOIN receivers r ON r.id = g.execution
     ON CONFLICT DO NOTHING)
 SELECT r.owner, r.queue, g.owner FROM gone g JOIN receivers r ON r.id = g.execution"
 );
@@ -95,7 +101,7 @@ SELECT r.owner, r.queue, g.owner FROM gone g JOIN receivers r ON r.id = g.execut
 /// execution that has an outcome now.
 const RELEASE: &str = concat!(
     "WITH receivers AS MATERIALIZED (
-    SELECT id, owner, queue FROM {s}.execution WHERE id = ANY($2) AND status < 10 ORDER BY id FOR KEY SHARE),
+    SELECT id, owner, queue, status FROM {s}.execution WHERE id = ANY($2) AND status < 10 ORDER BY id FOR KEY SHARE),
 k AS MATERIALIZED (
     SELECT t.execution, t.activity, t.attempt, t.cancel
     FROM {s}.task t JOIN unnest($2::bigint[], $3::bigint[], $4::integer[], $6::bigint[])
@@ -107,10 +113,12 @@ ended AS (
     DELETE FROM {s}.task t USING k WHERE t.execution = k.execution AND t.activity = k.activity AND k.cancel
     RETURNING t.execution, t.activity, t.attempt),
 told AS (
-    INSERT INTO {s}.inbox (execution, kind, request_id, body, at)
+    INSERT INTO {s}.inbox (execution, kind, request_id, body, at, parked)
     SELECT ",
     outcome_row!("e.", "$5"),
-    ", {now}
+    ", {now}, r.status ",
+    parking_statuses!(),
+    "
     FROM ended e JOIN receivers r ON r.id = e.execution
     ON CONFLICT DO NOTHING),
 free AS (

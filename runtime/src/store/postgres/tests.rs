@@ -106,7 +106,8 @@ async fn no_hot_statement_reads_a_whole_table() {
     let hot = [
         (claim::CLAIM, claim),
         (claim::CLAIM_SUSPECT, claim),
-        (claim::NEXT_DUE, "('q1', ARRAY['Order'], 2)"),
+        (claim::CLAIM_OFFERED, "(1, 'q1', ARRAY['Order'], 20, 'b1', 100)"),
+        (claim::NEXT_DUE, "('q1', ARRAY['Order'], 2, 'b1')"),
         (message::INBOX, "(7)"),
         (message::OPEN_QUERIES, "(ARRAY['q1'], ARRAY['Order'])"),
         (message::SEND, "(4, 0, 'new', '{}')"),
@@ -161,6 +162,54 @@ async fn the_newest_run_of_a_workflow_id_is_the_end_of_an_index() {
     let arguments = format!("({})", vec!["NULL"; last].join(", "));
     let plan = plan(&mut connection, &store.shared.sql.fill(&statement), &arguments).await;
     assert!(plan.iter().any(|step| step.contains("Index Scan Backward using execution_newest")), "{plan:?}");
+}
+
+/// How many rows of the inbox a statement reads.
+async fn inbox_rows(connection: &mut PgConnection, statement: &str, arguments: &str) -> f64 {
+    let prepare = format!("PREPARE hot AS {statement}");
+    connection.execute(sqlx::raw_sql(AssertSqlSafe(prepare))).await.unwrap();
+    let explain = format!("EXPLAIN (ANALYZE, FORMAT JSON) EXECUTE hot{arguments}");
+    connection.execute("BEGIN").await.unwrap();
+    let row = connection.fetch_one(sqlx::raw_sql(AssertSqlSafe(explain))).await.unwrap();
+    connection.execute("ROLLBACK; DEALLOCATE hot").await.unwrap();
+    let plan: serde_json::Value = serde_json::from_str(&row.get_unchecked::<String, _>(0)).unwrap();
+    let (mut read, mut steps) = (0.0, vec![&plan[0]["Plan"]]);
+    while let Some(step) = steps.pop() {
+        steps.extend(step["Plans"].as_array().into_iter().flatten());
+        if step["Relation Name"] == "inbox" {
+            let number = |name: &str| step[name].as_f64().unwrap_or_default();
+            let rows = number("Actual Rows") + number("Rows Removed by Filter");
+            read += rows * number("Actual Loops");
+        }
+    }
+    read
+}
+
+/// A hundred suspended runs with 10,000 unread messages, beside the hundred messages that wait for others (PROTOCOL 97).
+#[tokio::test]
+async fn no_claim_walks_over_the_messages_of_suspended_runs() {
+    let (store, mut connection) = filled().await;
+    let many = "INSERT INTO {s}.execution (id, workflow_id, run_id, type, queue, status, created_at)
+            SELECT i, 'w' || i, 'r' || i, 'Order', 'q1', 1, i FROM generate_series(300001, 300100) i;
+        INSERT INTO {s}.inbox (execution, kind, request_id, body, at, parked)
+            SELECT 300001 + i % 100, 0, 'p' || i, '{}', i, true FROM generate_series(1, 10000) i;
+        ANALYZE";
+    connection.execute(sqlx::raw_sql(AssertSqlSafe(store.shared.sql.fill(many)))).await.unwrap();
+    let claim = "(1, 'q1', ARRAY['Order'], 20, 'b1', 100, 2, 5)";
+    let looks = [
+        (claim::CLAIM, claim),
+        (claim::CLAIM_SUSPECT, claim),
+        (message::INBOX, "(7)"),
+        (message::OPEN_QUERIES, "(ARRAY['q1'], ARRAY['Order'])"),
+        (sweep::PARK, "(1000)"),
+    ];
+    for (statement, arguments) in looks {
+        let read = inbox_rows(&mut connection, &store.shared.sql.fill(statement), arguments).await;
+        assert!(read <= 300.0, "{read} rows: {statement}");
+    }
+    // The measure is right: what reads all of them says so.
+    let all = inbox_rows(&mut connection, &store.shared.sql.fill("SELECT count(*) FROM {s}.inbox"), "").await;
+    assert!(all >= 10_100.0, "{all}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

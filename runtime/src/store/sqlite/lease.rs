@@ -9,7 +9,9 @@ use super::store::SqliteStore;
 use super::{claim, task};
 use crate::store::decide::{left_columns, taken_over_columns};
 use crate::store::owner::{DeadWorker, FREE_AT_ONCE};
-use crate::store::{Claim, Claimed, Deaths, Ownership, StoreError, StoreFuture, Trouble, WorkerInfo};
+use crate::store::{
+    Claim, Claimed, Deaths, ExecutionRow, Ownership, StoreError, StoreFuture, Trouble, WorkerInfo,
+};
 use abide_core::{ExecutionId, Incarnation};
 use sqlx::{Row, SqliteConnection};
 
@@ -156,6 +158,11 @@ impl Ownership for SqliteStore {
     fn claim(&self, claim: Claim) -> StoreFuture<'_, Claimed> {
         let now = self.shared.clock.now_ms();
         Box::pin(self.call(move |c| Box::pin(claim::claim(c, claim, now))))
+    }
+
+    fn claim_offered(&self, claim: Claim) -> StoreFuture<'_, Vec<ExecutionRow>> {
+        let now = self.shared.clock.now_ms();
+        Box::pin(self.call(move |c| Box::pin(claim::claim_offered(c, claim, now))))
     }
 
     fn owned(&self, owner: Incarnation) -> StoreFuture<'_, Vec<ExecutionId>> {

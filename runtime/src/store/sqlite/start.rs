@@ -3,6 +3,7 @@
 
 use super::find::{BY_ID, select};
 use super::store::SqliteStore;
+use super::sweep::unpark;
 use crate::status::ExecutionStatus;
 use crate::store::decide::{
     Found, OutsideEnd, StartDecision, TOLD, end_columns, end_deletes, remembered, resume_columns, terminates,
@@ -130,7 +131,8 @@ async fn resume(connection: &mut SqliteConnection, id: ExecutionId, now: i64) ->
     let status = status.fetch_optional(&mut *connection).await?.map(ExecutionStatus::from_code);
     let answer = ResumeAnswer::of(status);
     if answer == ResumeAnswer::Resumed {
-        sqlx::query(RESUME).bind(id.0).bind(now).execute(connection).await?;
+        sqlx::query(RESUME).bind(id.0).bind(now).execute(&mut *connection).await?;
+        unpark(connection, &format!("[{id}]")).await?;
     }
     Ok(answer)
 }

@@ -292,6 +292,31 @@ async fn the_newest_run_of_a_workflow_id_is_the_end_of_an_index() {
     }
 }
 
+/// Claims and drains read only what is not parked (PROTOCOL 97), however much is.
+#[tokio::test]
+async fn no_claim_walks_over_the_messages_of_suspended_runs() {
+    let lab = Lab::sqlite();
+    lab.process().await.die().await;
+    let mut connection = stranger(&lab).await;
+    for statement in [claim::CLAIMABLE, message::INBOX, message::OPEN_QUERIES, sweep::PARK] {
+        let plan = plan(&mut connection, statement).await;
+        let inbox: Vec<_> = plan.iter().filter(|step| step.starts_with("SCAN i ")).collect();
+        assert_eq!(inbox, ["SCAN i USING INDEX inbox_unparked"], "{plan:?}: {statement}");
+    }
+}
+
+#[tokio::test]
+async fn the_sweep_gives_back_what_is_parked_under_a_run_that_goes_on() {
+    let lab = Lab::sqlite();
+    let process = lab.process().await;
+    let id = process.running("order-1").await;
+    assert_eq!(process.send(id, "s1").await, SendAnswer::Sent);
+    stranger(&lab).await.execute("UPDATE inbox SET parked = 1").await.unwrap();
+    assert_eq!(process.store.inbox(process.me).await.unwrap(), []);
+    assert_eq!(process.store.sweep().await.unwrap(), 1);
+    assert_eq!(process.store.inbox(process.me).await.unwrap().len(), 1);
+}
+
 /// The steps by which SQLite would run it.
 async fn plan(connection: &mut SqliteConnection, statement: &str) -> Vec<String> {
     let plan = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {statement}"));
