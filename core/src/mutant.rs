@@ -120,6 +120,7 @@ mod list {
         SkipFence "skip-fence" Permutations, "A batch is written without its lease.";
         ClaimTwice "claim-twice" Permutations, "A claim takes what another has.";
         CloseWithoutLock "close-without-lock" Permutations, "A close locks its execution's row no more than a message does.";
+        ResumeWithoutLock "resume-without-lock" Permutations, "A resume locks its execution's row no more than a claim does, and passes a sender that has parked its message.";
         MessageWithoutLock "message-without-lock" Permutations, "A message does not lock its execution's row.";
     }
 

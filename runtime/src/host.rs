@@ -91,6 +91,8 @@ pub(crate) struct Pace {
     pub(crate) poll: Duration,
     /// Interval of the checks for due executions of types that no worker has.
     pub(crate) unknown: Duration,
+    /// Interval of the sweep, which corrects what is parked.
+    pub(crate) sweep: Duration,
     /// Interval of the checks for dead workers. On SQLite their file locks show a death at once.
     pub(crate) dead: Duration,
     /// The longest wait for a timer before the wall clock is read again: it may have been set forward, and
@@ -110,6 +112,7 @@ impl Pace {
     pub(crate) const PROGRAM: Self = Self {
         poll: Duration::from_secs(1),
         unknown: Duration::from_secs(5),
+        sweep: Duration::from_secs(60),
         dead: Duration::from_secs(1),
         clock: RENEW_EVERY,
         threads: Duration::from_millis(250),
@@ -126,6 +129,7 @@ impl Pace {
         Self {
             poll: never,
             unknown: never,
+            sweep: never,
             dead: never,
             clock: never,
             threads: never,

@@ -70,6 +70,8 @@ pub(crate) struct Hub {
     /// known.
     resting: RwLock<Vec<Weak<dyn LocalWorker>>>,
     waiters: Mutex<HashMap<ExecutionId, Waiters>>,
+    /// Held by the worker that sweeps for all of this process.
+    pub(crate) sweeping: tokio::sync::Mutex<()>,
 }
 
 /// The watches of one execution. Removed from the map with the last watch, or when the execution closes.

@@ -59,6 +59,9 @@ pub(crate) struct CancelBody {
 pub(crate) struct QueryBody {
     pub(crate) name: String,
     pub(crate) input: Payload,
+    /// The process that asks, by its block of ids: it alone is told of the reply. Older releases write none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) asker: Option<i64>,
 }
 
 /// The body of a reply to a query. Externally tagged, because payloads are raw JSON, which needs it.

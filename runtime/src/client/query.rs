@@ -55,7 +55,7 @@ impl UntypedHandle {
             execution: row.id,
             kind: MessageKind::Query,
             request_id: request_id.clone(),
-            body: to_json(&QueryBody { name: name.to_owned(), input }),
+            body: to_json(&QueryBody { name: name.to_owned(), input, asker: Some(store.block()) }),
             at_ms: store.now_ms(),
         };
         match store.send(message).await? {

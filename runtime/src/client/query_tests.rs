@@ -56,7 +56,7 @@ async fn a_query_outlasts_a_restart() {
         let body = to_json(&ReplyBody::of("status", Ok(Ok(Payload::encode(&7).unwrap()))));
         let request_id = asked[0].request_id.clone();
         let expires_at_ms = store.now_ms() + 60_000;
-        store.put_reply(Reply { request_id, body, stage: 0, expires_at_ms }).await.unwrap();
+        store.put_reply(Reply { request_id, body, stage: 0, expires_at_ms, asker: None }).await.unwrap();
     };
     let (answer, ()) = tokio::join!(handle.ask("status", Payload::null(), |_| Ok(())), answers);
     assert_eq!(answer.unwrap().unwrap().as_json(), "7");

@@ -5,7 +5,7 @@
 //! *unknown*: the journal is read back on a fresh connection before anybody is told anything (PROTOCOL 8). Locks and
 //! full disks are waited out, by tokio's clock, so that a simulation can have its own. Nothing here ever decides what becomes of a workflow.
 
-use super::decide::Notices;
+use super::decide::{Concerned, Notices};
 use super::failure::{Failed, Kind};
 use super::{Ack, Append, AppendOutcome, Counters, ExecutionRow, StartAnswer, StoreError};
 use abide_core::ExecutionId;
@@ -28,6 +28,8 @@ pub(crate) struct Committed {
     pub(crate) locked: HashSet<ExecutionId>,
     /// Left out of the batch, which was full.
     pub(crate) over: HashSet<ExecutionId>,
+    /// Whom the batch concerns. `None`: nobody knows, since its answer was lost.
+    pub(crate) concerned: Option<Concerned>,
 }
 
 impl Committed {
@@ -144,7 +146,7 @@ fn count(counters: &Counters, appends: usize) {
 
 /// Tells a committed group. Starts that are not in are looked at one by one.
 async fn acknowledge<C: Committer>(to: &mut C, group: Group, committed: Committed, todo: &mut Vec<Group>) {
-    let Committed { missing, conflicts, locked, over } = committed;
+    let Committed { missing, conflicts, locked, over, concerned } = committed;
     if !(conflicts.is_empty() && locked.is_empty()) {
         Counters::add(&to.counters().retries, 1);
     }
@@ -167,7 +169,7 @@ async fn acknowledge<C: Committer>(to: &mut C, group: Group, committed: Committe
     }
     if !done.is_empty() {
         count(to.counters(), done.len());
-        to.notify(&Notices::of(done.iter().map(|(append, _)| append)));
+        to.notify(&Notices::of(done.iter().map(|(append, _)| append), concerned.as_ref()));
     }
     for (_, ack) in done {
         ack(Ok(AppendOutcome::Done));
@@ -190,7 +192,7 @@ async fn alone<C: Committer>(to: &mut C, mut append: Append, ack: Ack, todo: &mu
         Ok(outcome) => {
             if matches!(outcome, AppendOutcome::Done) {
                 count(to.counters(), 1);
-                to.notify(&Notices::of([&append]));
+                to.notify(&Notices::of([&append], None));
             }
             ack(Ok(outcome));
         }
@@ -291,7 +293,7 @@ async fn look_at_duplicate<C: Committer>(to: &mut C, group: Group, todo: &mut Ve
     for (append, ack) in group {
         match to.found(&[&append]).await {
             Ok(found) if !found.is_empty() => {
-                to.notify(&Notices::of([&append]));
+                to.notify(&Notices::of([&append], None));
                 ack(Ok(AppendOutcome::Done));
             }
             Ok(_) if append.create.is_some() => alone(to, append, ack, todo).await,

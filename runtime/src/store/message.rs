@@ -138,6 +138,9 @@ pub(crate) struct Reply {
     pub(crate) stage: i16,
     /// When it may be forgotten.
     pub(crate) expires_at_ms: i64,
+    /// The process that asked, by its [`Store::block`](super::Store::block): it alone is told that the reply is there.
+    /// `None`: the request does not say (an older release wrote it), and all clients look. It is not kept.
+    pub(crate) asker: Option<i64>,
 }
 
 /// Messages to executions, and replies to other processes.

@@ -34,6 +34,7 @@ mod queue;
 mod row;
 #[cfg(feature = "sqlite")]
 pub(crate) mod sqlite;
+mod sweep;
 mod task;
 mod transaction;
 
@@ -55,6 +56,7 @@ pub(crate) use message::{Inbox, InboxRow, MessageKind, NewMessage, Reply, SendAn
 pub(crate) use owner::{Claim, Claimed, Deaths, Ownership, Suspicion, WorkerInfo};
 pub(crate) use owner::{LEASE, RENEW_EVERY, SUSPECT_FROM};
 
+pub(crate) use sweep::{SWEEP_AT_ONCE, Sweep};
 pub(crate) use task::{
     AttemptBody, ClaimedTasks, NewTask, OwnedTask, Task, TaskChange, TaskClaim, TaskKey, Tasks,
 };
@@ -68,7 +70,7 @@ use tokio::sync::watch;
 /// Who has the answer to one write and asks for another gets them in that order. Without the answer nothing is certain: SQLite
 /// has one FIFO, Postgres two writers and a pool. A future that is dropped does not undo its write: the write may still happen.
 pub(crate) trait Store:
-    Journal + Starts + Inbox + Lookup + Ownership + Tasks + Within + 'static
+    Journal + Starts + Inbox + Lookup + Ownership + Tasks + Within + Sweep + 'static
 {
     /// Which kind of database it is: a transactional activity needs one of its own kind.
     fn database(&self) -> Database;
@@ -84,8 +86,12 @@ pub(crate) trait Store:
     fn changes(&self) -> watch::Receiver<u64>;
 
     /// Counts up when there may be something that a client of this process waits for: an execution has closed or is suspended, a reply
-    /// is there.
+    /// to this process is there.
     fn news(&self) -> watch::Receiver<u64>;
+
+    /// This process's block of ids, which no other process has. A request that names it
+    /// ([`Reply::asker`]) is answered to this process alone.
+    fn block(&self) -> i64;
 
     /// What was written so far by this process.
     fn metrics(&self) -> Metrics;

@@ -87,11 +87,13 @@ pub(crate) struct Claim {
 /// What a claim got.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Claimed {
-    /// Now owned. A row that was suspended is Running again.
+    /// Now owned.
     pub(crate) rows: Vec<ExecutionRow>,
     /// When the next unowned execution of these queues and types is due; in the past where more is due now than
     /// the limit let in. Suspects that may not run yet do not count.
     pub(crate) next_due_ms: Option<i64>,
+    /// Suspended executions are offered to this build: [`Ownership::claim_offered`] may get some.
+    pub(crate) offered: bool,
 }
 
 /// Workers, their leases, and what they own.
@@ -116,6 +118,10 @@ pub(crate) trait Ownership: Send + Sync {
 
     /// Takes unowned work of these queues and types, fenced like an append.
     fn claim(&self, claim: Claim) -> StoreFuture<'_, Claimed>;
+
+    /// Takes suspended executions that are offered to the claimant's build (PROTOCOL 21), for a claim that said that there are
+    /// some. Each is Running again. A transaction of its own, which also gives their parked messages back (PROTOCOL 97).
+    fn claim_offered(&self, claim: Claim) -> StoreFuture<'_, Vec<ExecutionRow>>;
 
     /// Everything that `owner` owns by the database, to compare with its memory (PROTOCOL 14).
     fn owned(&self, owner: Incarnation) -> StoreFuture<'_, Vec<ExecutionId>>;

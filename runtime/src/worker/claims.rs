@@ -22,32 +22,85 @@ const ALONE: Duration = Duration::from_secs(10);
 /// How long an answer for another process is kept, in milliseconds.
 const REPLY_KEPT_MS: i64 = 60_000;
 
-/// Claims executions that are due, until the session ends.
+/// When an arm is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Rhythm {
+    /// When something may have changed, when the next execution is due, and once a poll.
+    Woken,
+    /// Once in [`Pace::unknown`](crate::host::Pace::unknown).
+    Slow,
+}
+
+/// One kind of work that workers claim.
+struct Arm {
+    rhythm: Rhythm,
+    /// Whether this worker takes part. An arm for every worker, whatever it has registered, says `true`.
+    takes_part: fn(&Session) -> bool,
+    /// What it asks for.
+    claim: fn(&Session) -> Claim,
+}
+
+/// All arms. A worker whose registrations give it no part in an arm never asks for it.
+static ARMS: [Arm; 2] = [
+    // Executions of its types.
+    Arm {
+        rhythm: Rhythm::Woken,
+        takes_part: has_workflows,
+        claim: |session| claim(session, Some(session.registry.workflow_names()), next_suspect(session)),
+    },
+    // Executions whose type no worker of the queue has. Their threads suspend them, so that a client gets the reason
+    // instead of waiting in silence. A worker that has the type takes such an execution from there.
+    Arm { rhythm: Rhythm::Slow, takes_part: has_workflows, claim: |session| claim(session, None, None) },
+];
+
+fn has_workflows(session: &Session) -> bool {
+    !session.registry.workflow_names().is_empty()
+}
+
+/// The arms of this rhythm in which the worker takes part.
+fn arms(session: &Session, rhythm: Rhythm) -> Vec<&'static Arm> {
+    ARMS.iter().filter(|arm| arm.rhythm == rhythm && (arm.takes_part)(session)).collect()
+}
+
+/// Claims executions that are due, until the session ends. A worker that takes part in no arm has nothing to do here.
 pub(super) async fn claim_loop(session: Arc<Session>) {
-    if session.registry.workflow_names().is_empty() {
+    let arms = arms(&session, Rhythm::Woken);
+    if arms.is_empty() {
         return;
     }
     let mut changes = session.store().changes();
     while !session.draining.load(Ordering::Acquire) {
-        let types = Some(session.registry.workflow_names());
-        let asked_ms = session.store().now_ms();
-        let claimed = session.store().claim(claim(&session, types, next_suspect(&session))).await;
-        let wait = match claimed {
-            Ok(claimed) => {
-                let full = claimed.rows.len() >= CLAIM_LIMIT as usize;
-                take(&session, claimed.rows).await;
-                if full { Duration::ZERO } else { until(&session, claimed.next_due_ms, asked_ms) }
-            }
-            Err(error) => {
-                session.failed(&error);
-                session.pace().poll
-            }
-        };
+        let mut wait = session.pace().poll;
+        for arm in &arms {
+            wait = wait.min(ask(&session, arm).await);
+        }
         tokio::select! {
             biased;
             () = session.claim_hint.notified() => {}
             _ = changes.changed() => {}
             () = tokio::time::sleep(wait) => {}
+        }
+    }
+}
+
+/// Claims the work of one arm. Returns how long to wait before the next claim.
+async fn ask(session: &Arc<Session>, arm: &Arm) -> Duration {
+    let asked_ms = session.store().now_ms();
+    match session.store().claim((arm.claim)(session)).await {
+        Ok(claimed) => {
+            let full = claimed.rows.len() >= CLAIM_LIMIT as usize;
+            take(session, claimed.rows).await;
+            if claimed.offered {
+                match session.store().claim_offered((arm.claim)(session)).await {
+                    Ok(rows) => take(session, rows).await,
+                    Err(error) => session.failed(&error),
+                }
+            }
+            if full { Duration::ZERO } else { until(session, claimed.next_due_ms, asked_ms) }
+        }
+        Err(error) => {
+            session.failed(&error);
+            session.pace().poll
         }
     }
 }
@@ -119,18 +172,13 @@ pub(super) fn bare(session: &Session, execution: ExecutionId, row: RowChange, re
     Append { row: Some(row), rev, ..Append::bare(session.me, execution, session.store().now_ms()) }
 }
 
-/// Claims executions that are due and whose type no worker of the queue has. Their threads suspend them, so
-/// that a client gets the reason instead of waiting in silence. A worker that has the type takes such an
-/// execution from there. A worker without workflows does not take part.
-pub(super) async fn unknown_types_loop(session: Arc<Session>) {
-    if session.registry.workflow_names().is_empty() {
-        return;
-    }
-    while !session.draining.load(Ordering::Acquire) {
+/// Claims what need not be found at once, until the session ends.
+pub(super) async fn slow_claim_loop(session: Arc<Session>) {
+    let arms = arms(&session, Rhythm::Slow);
+    while !arms.is_empty() && !session.draining.load(Ordering::Acquire) {
         tokio::time::sleep(session.pace().unknown).await;
-        match session.store().claim(claim(&session, None, None)).await {
-            Ok(claimed) => take(&session, claimed.rows).await,
-            Err(error) => session.failed(&error),
+        for arm in &arms {
+            ask(&session, arm).await;
         }
     }
 }
@@ -215,7 +263,7 @@ async fn answer_elsewhere(session: &Arc<Session>) -> Result<(), StoreError> {
 async fn answer_query(session: &Arc<Session>, row: InboxRow) {
     let now_ms = session.store().now_ms();
     if row.at_ms + REPLY_KEPT_MS > now_ms
-        && let Ok(QueryBody { name, input }) = serde_json::from_str(&row.body)
+        && let Ok(QueryBody { name, input, asker }) = serde_json::from_str(&row.body)
     {
         let answer = match super::local::query(session, row.execution, &name, input).await {
             Ok(None) => return,
@@ -228,7 +276,7 @@ async fn answer_query(session: &Arc<Session>, row: InboxRow) {
         };
         let body = to_json(&ReplyBody::of(&name, answer));
         let expires_at_ms = now_ms + REPLY_KEPT_MS;
-        let reply = Reply { request_id: row.request_id, body, stage: 0, expires_at_ms };
+        let reply = Reply { request_id: row.request_id, body, stage: 0, expires_at_ms, asker };
         if let Err(error) = session.store().put_reply(reply).await {
             return session.failed(&error);
         }

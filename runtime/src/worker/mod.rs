@@ -29,6 +29,7 @@ mod registry;
 mod runs;
 mod session;
 mod supervisor;
+mod sweep;
 mod tasks;
 mod thread;
 mod tokens;

@@ -30,6 +30,19 @@ pub(super) async fn messages_of_one_append_reach_open_executions_once(lab: Lab) 
     assert_eq!(process.store.inbox(process.me).await.unwrap().len(), 1);
 }
 
+pub(super) async fn messages_of_one_append_keep_their_order(lab: Lab) {
+    let process = lab.process().await;
+    let from = process.running("order-1").await;
+    let to = [process.running("order-2").await, process.running("order-3").await];
+    // Neither by receiver nor by name.
+    let names: Vec<String> = (0..40).map(|n| format!("m{}", 7 * n % 40)).collect();
+    let messages = names.iter().enumerate().map(|(n, name)| process.message(to[n % 2], name)).collect();
+    let append = Append { messages, ..process.turn(from, 2, 1) };
+    assert!(matches!(process.append(append).await, Ok(AppendOutcome::Done)));
+    let inbox = process.store.inbox(process.me).await.unwrap();
+    assert_eq!(inbox.into_iter().map(|row| row.request_id).collect::<Vec<_>>(), names);
+}
+
 pub(super) async fn closed_and_unknown_executions_say_so(lab: Lab) {
     let process = lab.process().await;
     let id = process.running("order-1").await;
@@ -98,6 +111,7 @@ pub(super) async fn replies_are_taken_once(lab: Lab) {
         body: body.into(),
         stage: 0,
         expires_at_ms,
+        asker: None,
     };
     assert_eq!(a.store.take_reply("q1".into()).await.unwrap(), None);
     b.store.put_reply(reply("1", i64::MAX)).await.unwrap();
@@ -106,7 +120,13 @@ pub(super) async fn replies_are_taken_once(lab: Lab) {
     assert_eq!(a.store.take_reply("q1".into()).await.unwrap(), None);
     b.store.put_reply(reply("3", 1)).await.unwrap();
     b.store
-        .put_reply(Reply { request_id: "q2".into(), body: "4".into(), stage: 0, expires_at_ms: i64::MAX })
+        .put_reply(Reply {
+            request_id: "q2".into(),
+            body: "4".into(),
+            stage: 0,
+            expires_at_ms: i64::MAX,
+            asker: None,
+        })
         .await
         .unwrap();
     assert_eq!(a.store.take_reply("q1".into()).await.unwrap(), None, "expired");
@@ -120,6 +140,7 @@ pub(super) async fn replies_go_forward(lab: Lab) {
         body: body.into(),
         stage,
         expires_at_ms: i64::MAX,
+        asker: None,
     };
     for (stage, body) in [(0, "accepted"), (1, "completed"), (0, "late"), (1, "again")] {
         process.store.put_reply(reply(stage, body)).await.unwrap();
@@ -156,7 +177,13 @@ pub(super) async fn who_has_to_look_is_told(lab: Lab) {
     assert!(matches!(a.append(close).await, Ok(AppendOutcome::Done)));
     told("a close, for those who wait for it", &mut news_b).await;
     a.store
-        .put_reply(Reply { request_id: "q".into(), body: "1".into(), stage: 0, expires_at_ms: i64::MAX })
+        .put_reply(Reply {
+            request_id: "q".into(),
+            body: "1".into(),
+            stage: 0,
+            expires_at_ms: i64::MAX,
+            asker: None,
+        })
         .await
         .unwrap();
     told("an answer", &mut news_b).await;

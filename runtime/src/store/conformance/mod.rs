@@ -11,10 +11,12 @@ mod list_fuzz;
 mod messages;
 mod newer;
 mod ownership;
+pub(super) mod parked;
 mod revisions;
 mod starts;
 mod tasks;
 pub(super) mod transactions;
+mod wakes;
 
 pub(super) use lab::{Lab, Settings};
 
@@ -150,6 +152,17 @@ impl Process {
         self.store.claim(self.claim_of("b1", false)).await.unwrap()
     }
 
+    /// Claims, also what is suspended and offered, as a worker does.
+    pub(super) async fn take(&self, claim: Claim) -> Vec<ExecutionId> {
+        let claimed = self.store.claim(claim.clone()).await.unwrap();
+        let mut taken = ids(&claimed);
+        if claimed.offered {
+            let offered = self.store.claim_offered(claim).await.unwrap();
+            taken.extend(offered.iter().map(|row| row.id));
+        }
+        taken
+    }
+
     pub(super) fn claim_of(&self, build: &str, suspect: bool) -> Claim {
         let suspicion = Suspicion { suspect: suspect.then_some(u32::MAX), guilty: 5 };
         let queues = vec!["q".to_owned()];
@@ -223,6 +236,7 @@ suite! {
     messages {
         messages_keep_their_order_and_come_once,
         messages_of_one_append_reach_open_executions_once,
+        messages_of_one_append_keep_their_order,
         closed_and_unknown_executions_say_so,
         a_closed_run_knows_a_request_by_its_events,
         terminate_is_immediate_and_once,
@@ -246,6 +260,13 @@ suite! {
         each_other_build_tries_once,
         what_a_build_cannot_take_is_offered_to_others,
         what_another_worker_has_is_no_unknown_type,
+    }
+    parked {
+        what_is_sent_to_a_suspended_run_waits_until_it_is_resumed,
+        an_offer_gives_parked_messages_back,
+        an_outcome_for_a_suspended_run_is_parked_and_a_query_is_not,
+        what_is_sent_to_a_paused_run_is_parked_too,
+        the_sweep_parks_what_came_before_the_suspension,
     }
     revisions {
         a_release_sent_twice_frees_nothing_that_was_claimed_since,
@@ -291,6 +312,10 @@ suite! {
         whoever_holds_no_lease_takes_and_ends_nothing,
         a_start_that_is_refused_leaves_no_task,
         workers_of_the_process_are_told,
+    }
+    wakes {
+        only_those_whom_a_write_concerns_are_woken,
+        what_concerns_another_process_wakes_nobody_here,
     }
     => transactions {
         rows_and_outcome_are_one,

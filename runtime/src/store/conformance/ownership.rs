@@ -8,7 +8,7 @@ fn release(wake_at_ms: Option<i64>) -> RowChange {
 }
 
 /// Suspended, and other builds may try.
-fn suspended_by(build: &str) -> RowChange {
+pub(super) fn suspended_by(build: &str) -> RowChange {
     let (code, message, build) = ("AB0201".to_owned(), String::new(), build.to_owned());
     let why = Suspension { code, message, site: None, build, other_builds: true, at_ms: 1 };
     RowChange { status: Some(ExecutionStatus::Suspended), suspension: Some(why), ..RowChange::default() }
@@ -164,8 +164,8 @@ pub(super) async fn suspects_come_one_at_a_time(lab: Lab) {
     assert_eq!(a.row(first[0]).await.crashes, owner::SUSPECT_FROM);
     let append = Append { row: Some(suspended_by("b1")), ..a.turn(first[0], 0, 0) };
     assert!(matches!(a.append(append).await, Ok(AppendOutcome::Done)));
-    let offered = a.store.claim(a.claim_of("b2", false)).await.unwrap();
-    assert_eq!(ids(&offered), first, "no worker has died of what it is suspended for");
+    let offered = a.take(a.claim_of("b2", false)).await;
+    assert_eq!(offered, first, "no worker has died of what it is suspended for");
     let guilty = Suspicion { suspect: None, guilty: owner::SUSPECT_FROM };
     let claim = Claim { suspicion: guilty, ..a.claim_of("b1", false) };
     assert_eq!(a.store.claim(claim).await.unwrap().rows.len(), 2, "all that are to be suspended, at once");
@@ -180,7 +180,7 @@ pub(super) async fn each_other_build_tries_once(lab: Lab) {
         assert!(matches!(process.append(append).await, Ok(AppendOutcome::Done)));
         seq += 1;
     };
-    let claim = async |build: &str| ids(&process.store.claim(process.claim_of(build, false)).await.unwrap());
+    let claim = async |build: &str| process.take(process.claim_of(build, false)).await;
     suspend("b1").await;
     assert_eq!(claim("b1").await, []);
     assert_eq!(claim("b2").await, [id]);
@@ -189,7 +189,7 @@ pub(super) async fn each_other_build_tries_once(lab: Lab) {
     suspend("b2").await;
     assert_eq!((claim("b1").await, claim("b2").await), (vec![], vec![]));
     let any = Claim { types: None, ..process.claim_of("b3", false) };
-    assert_eq!(ids(&process.store.claim(any).await.unwrap()), [], "who has not its type uses up no try");
+    assert_eq!(process.take(any).await, [], "who has not its type uses up no try");
     assert_eq!(claim("b3").await, [id]);
     // A build that took it up and let it go has not failed: where one that has gets hold of it, it may try again.
     let_go(&process, id, Some(0)).await;
@@ -202,7 +202,7 @@ pub(super) async fn each_other_build_tries_once(lab: Lab) {
 pub(super) async fn what_a_build_cannot_take_is_offered_to_others(lab: Lab) {
     let process = lab.process().await;
     let id = process.running("order-1").await;
-    let claim = async |build: &str| ids(&process.store.claim(process.claim_of(build, false)).await.unwrap());
+    let claim = async |build: &str| process.take(process.claim_of(build, false)).await;
     let offered = RowChange { offered_by: Some("b1".to_owned()), ..release(Some(i64::MAX)) };
     let append = Append { row: Some(offered), ..process.turn(id, 2, 1) };
     assert!(matches!(process.append(append).await, Ok(AppendOutcome::Done)));

@@ -371,6 +371,10 @@ pub(super) async fn workers_of_the_process_are_told(lab: Lab) {
     let [taken] = a.tasks().await.try_into().unwrap();
     assert!(a.finish(taken.key).await);
     told("an outcome").await;
-    assert!(matches!(a.change(id, 3, vec![TaskChange::Drop(EventId(2))]).await, AppendOutcome::Done));
+    let again = vec![TaskChange::Insert(task(3, 1))];
+    assert!(matches!(a.change(id, 3, again).await, AppendOutcome::Done));
+    told("another task").await;
+    assert_eq!(a.tasks().await.len(), 1);
+    assert!(matches!(a.change(id, 4, vec![TaskChange::Drop(EventId(3))]).await, AppendOutcome::Done));
     told("something to stop").await;
 }

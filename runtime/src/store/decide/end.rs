@@ -19,7 +19,7 @@ pub(crate) const TOLD: &str = "terminated";
 /// request.
 pub(crate) fn remembered(id: ExecutionId, request_id: &str, now_ms: i64) -> Reply {
     let request_id = format!("terminate:{id}:{request_id}");
-    Reply { request_id, body: "null".to_owned(), stage: 0, expires_at_ms: now_ms + REMEMBER_MS }
+    Reply { request_id, body: "null".to_owned(), stage: 0, expires_at_ms: now_ms + REMEMBER_MS, asker: None }
 }
 
 /// Whether a terminate may end this row; else its answer. `known`: its request was done before.

@@ -2,7 +2,7 @@
 //!
 //! Pure functions of rows that a store has read and of what a caller asks: [`start`] (id policies), [`end`] (terminate, resume,
 //! replace), [`death`] (who is dead, take-over), [`row`] (what an append does to its execution's row), [`send`] (what a sender is
-//! answered), [`outcome`] (the inbox row of an ended attempt), [`guard`] (what a batch locks first), [`notices`] (whom to notify after a
+//! answered), [`outcome`] (the inbox row of an ended attempt), [`park`] (which messages wait apart), [`guard`] (what a batch locks first), [`notices`] (whom to notify after a
 //! commit). Nothing here knows SQL, except for the fragments that the dialects share.
 
 mod death;
@@ -11,6 +11,7 @@ mod end;
 mod guard;
 mod notices;
 mod outcome;
+mod park;
 mod row;
 mod send;
 mod start;
@@ -24,7 +25,7 @@ pub(super) use end::{OutsideEnd, TOLD, remembered, terminates};
 pub(super) use end::{end_columns, end_deletes, resume_columns};
 #[cfg(any(feature = "postgres", feature = "testing"))]
 pub(super) use guard::{Locks, StartName, start_names};
-pub(super) use notices::Notices;
+pub(super) use notices::{Concerned, Notices};
 #[cfg(any(feature = "postgres", feature = "testing"))]
 pub(super) use notices::{Ended, Notify, Receiver};
 #[cfg(feature = "postgres")]
@@ -36,6 +37,10 @@ pub(super) use outcome::outcome_body;
 pub(super) use outcome::outcome_json;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub(super) use outcome::outcome_row;
+#[cfg(feature = "testing")]
+pub(super) use park::parks;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub(super) use park::{parkable_kinds, parking_statuses, parks_sql};
 #[cfg(feature = "testing")]
 pub(super) use row::Recovered;
 pub(super) use row::{NewRow, RowWrite};

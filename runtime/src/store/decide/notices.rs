@@ -1,10 +1,30 @@
 //! Whom to notify after a commit. A hint in each case: who misses it looks by itself within a second.
 
 use crate::store::append::Append;
-use crate::store::message::MessageKind;
+use crate::store::message::{MessageKind, NewMessage};
 use crate::store::task::TaskChange;
-#[cfg(any(feature = "postgres", feature = "testing"))]
 use abide_core::Incarnation;
+use std::collections::BTreeSet;
+
+/// Whom the statement of a batch has found at the other end of what it wrote: who owns a receiver, who runs an
+/// attempt that must stop.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Concerned {
+    /// These workers must look.
+    pub(crate) owners: BTreeSet<Incarnation>,
+    /// The receivers that nobody owns are in these task queues.
+    pub(crate) queues: BTreeSet<String>,
+}
+
+impl Concerned {
+    /// A receiver, with its owner and its task queue.
+    pub(crate) fn add(&mut self, owner: Option<Incarnation>, queue: Option<String>) {
+        match owner {
+            Some(owner) => drop(self.owners.insert(owner)),
+            None => self.queues.extend(queue),
+        }
+    }
+}
 
 /// Those whom some durable writes concern.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -13,21 +33,31 @@ pub(crate) struct Notices<'a> {
     pub(crate) clients: bool,
     /// All workers: something for one of them, and nobody here knows for which.
     pub(crate) workers: bool,
+    /// These workers: a message, or an attempt to stop.
+    pub(crate) owners: Vec<Incarnation>,
     /// The workers of these task queues: something to claim.
     pub(crate) queues: Vec<&'a str>,
 }
 
 impl<'a> Notices<'a> {
-    /// Of appends that are committed.
-    pub(crate) fn of(appends: impl IntoIterator<Item = &'a Append>) -> Self {
+    /// Of appends that are committed. `concerned` is what their statement returned; `None`: its answer was lost, and
+    /// all workers look.
+    pub(crate) fn of(
+        appends: impl IntoIterator<Item = &'a Append>,
+        concerned: Option<&'a Concerned>,
+    ) -> Self {
         let mut notices = Self::default();
         for append in appends {
-            notices.add(append);
+            notices.add(append, concerned.is_none());
+        }
+        if let Some(Concerned { owners, queues }) = concerned {
+            notices.owners.extend(owners);
+            queues.iter().for_each(|queue| notices.queue(queue));
         }
         notices
     }
 
-    fn add(&mut self, append: &'a Append) {
+    fn add(&mut self, append: &'a Append, is_unknown: bool) {
         if let Some(row) = &append.row {
             self.clients |= row.status.is_some();
             // The owner keeps an old run that it offers; of a new one other builds learn here.
@@ -40,13 +70,14 @@ impl<'a> Notices<'a> {
                 TaskChange::Insert(task) | TaskChange::Replace { with: task, .. } => {
                     task.queue.iter().for_each(|queue| self.queue(queue));
                 }
-                // Whoever runs it has to stop.
-                TaskChange::Drop(_) | TaskChange::Cancel(_) => self.workers = true,
+                // Whoever runs it must stop.
+                TaskChange::Drop(_) | TaskChange::Cancel(_) => self.workers |= is_unknown,
                 TaskChange::Settle { .. } => {}
             }
         }
         // An outcome kept for a suspended execution concerns its next owner, whom a claim finds.
-        self.workers |= append.messages.iter().any(|message| message.kind != MessageKind::Attempt);
+        let tells = |message: &NewMessage| message.kind != MessageKind::Attempt;
+        self.workers |= is_unknown && append.messages.iter().any(tells);
     }
 
     fn queue(&mut self, name: &'a str) {
@@ -55,10 +86,10 @@ impl<'a> Notices<'a> {
         }
     }
 
-    /// Whether a worker has to look.
+    /// Whether a worker of this process has to look. `is_here`: whether a worker is one of this process.
     #[cfg(feature = "sqlite")]
-    pub(crate) fn concern_workers(&self) -> bool {
-        self.workers || !self.queues.is_empty()
+    pub(crate) fn concern_workers(&self, is_here: impl Fn(Incarnation) -> bool) -> bool {
+        self.workers || !self.queues.is_empty() || self.owners.iter().any(|owner| is_here(*owner))
     }
 }
 
@@ -88,6 +119,8 @@ pub(crate) trait Notify {
     fn notify_worker(&self, worker: Incarnation);
     /// Something to claim in this task queue.
     fn notify_queue(&self, queue: &str);
+    /// An answer for a client of the process with this block of ids ([`Store::block`](crate::store::Store::block)).
+    fn notify_process(&self, block: i64);
 
     /// Something for an execution.
     fn notify_receiver(&self, receiver: &Receiver) {
@@ -95,6 +128,20 @@ pub(crate) trait Notify {
             Some(owner) => self.notify_worker(owner),
             None => self.notify_queue(&receiver.queue),
         }
+    }
+
+    /// A reply: whoever asked, or every client where the request does not say who did.
+    fn notify_asker(&self, asker: Option<i64>) {
+        match asker {
+            Some(block) => self.notify_process(block),
+            None => self.notify_clients(),
+        }
+    }
+
+    /// Those whom a statement has named.
+    fn notify_concerned(&self, concerned: &Concerned) {
+        concerned.owners.iter().for_each(|owner| self.notify_worker(*owner));
+        concerned.queues.iter().for_each(|queue| self.notify_queue(queue));
     }
 
     /// These runs were ended from outside: their owners have to drop them.
@@ -108,6 +155,7 @@ pub(crate) trait Notify {
     /// What some appends have to tell.
     fn notify(&self, notices: &Notices<'_>) {
         notices.queues.iter().for_each(|queue| self.notify_queue(queue));
+        notices.owners.iter().for_each(|owner| self.notify_worker(*owner));
         if notices.workers {
             self.notify_workers();
         }
@@ -159,7 +207,7 @@ mod tests {
             messages: vec![message(MessageKind::Attempt)],
             ..append()
         };
-        assert_eq!(Notices::of([&append(), &quiet]), Notices::default());
+        assert_eq!(Notices::of([&append(), &quiet], None), Notices::default());
     }
 
     #[test]
@@ -167,14 +215,27 @@ mod tests {
         let with = |tasks| Append { tasks, ..append() };
         let gpu = with(vec![TaskChange::Insert(task(Some("gpu")))]);
         let again = with(vec![TaskChange::Replace { of: 1, with: task(Some("gpu")) }]);
-        let notices = Notices::of([&gpu, &again]);
+        let mut concerned = Concerned::default();
+        concerned.add(None, Some("gpu".to_owned()));
+        let notices = Notices::of([&gpu, &again], Some(&concerned));
         assert_eq!(notices, Notices { queues: vec!["gpu"], ..Notices::default() });
-        for stops in [TaskChange::Drop(EventId(2)), TaskChange::Cancel(EventId(2))] {
-            assert!(Notices::of([&with(vec![stops])]).workers);
-        }
-        assert!(Notices::of([&Append { messages: vec![message(MessageKind::Signal)], ..append() }]).workers);
         let status = Some(ExecutionStatus::Suspended);
         let suspends = Append { row: Some(RowChange { status, ..RowChange::default() }), ..append() };
-        assert_eq!(Notices::of([&suspends]), Notices { clients: true, ..Notices::default() });
+        assert_eq!(Notices::of([&suspends], None), Notices { clients: true, ..Notices::default() });
+    }
+
+    #[test]
+    fn only_whom_the_statement_names_is_told_and_everybody_where_its_answer_was_lost() {
+        let mut concerned = Concerned::default();
+        concerned.add(Some(Incarnation(7)), Some("not told: it is owned".to_owned()));
+        let drops = Append { tasks: vec![TaskChange::Drop(EventId(2))], ..append() };
+        let cancels = Append { tasks: vec![TaskChange::Cancel(EventId(2))], ..append() };
+        let sends = Append { messages: vec![message(MessageKind::Signal)], ..append() };
+        for append in [drops, cancels, sends] {
+            let told = Notices::of([&append], Some(&concerned));
+            assert_eq!(told, Notices { owners: vec![Incarnation(7)], ..Notices::default() });
+            let lost = Notices::of([&append], None);
+            assert_eq!(lost, Notices { workers: true, ..Notices::default() });
+        }
     }
 }

@@ -10,7 +10,7 @@ use super::tables::Execution;
 use super::tokens;
 use crate::policy::IdReusePolicy;
 use crate::status::ExecutionStatus;
-use crate::store::decide::{NewRow, Recovered, RowWrite, allows_reuse};
+use crate::store::decide::{Concerned, NewRow, Recovered, RowWrite, allows_reuse, parks};
 use crate::store::failure::Kind;
 use crate::store::{Append, ExecutionRow, NewExecution, StoredTurn};
 use abide_core::{ExecutionId, Incarnation};
@@ -22,6 +22,16 @@ struct Batch {
     alive: BTreeSet<Incarnation>,
     /// Its starts that are in.
     created: BTreeMap<ExecutionId, ExecutionStatus>,
+    /// Whom it concerns.
+    concerned: Concerned,
+}
+
+/// What a batch has written.
+pub(super) struct Written {
+    /// The ids of its starts that are in.
+    pub(super) created: BTreeSet<ExecutionId>,
+    /// Whom it concerns.
+    pub(super) concerned: Concerned,
 }
 
 impl Batch {
@@ -32,9 +42,10 @@ impl Batch {
     }
 }
 
-/// Writes a batch: the ids of its starts that are in.
-pub(super) fn write(st: &mut Statement<'_>, appends: &[&Append]) -> Looked<BTreeSet<ExecutionId>> {
-    let mut batch = Batch { alive: BTreeSet::new(), created: BTreeMap::new() };
+/// Writes a batch.
+pub(super) fn write(st: &mut Statement<'_>, appends: &[&Append]) -> Looked<Written> {
+    let mut batch =
+        Batch { alive: BTreeSet::new(), created: BTreeMap::new(), concerned: Concerned::default() };
     let owners: BTreeSet<Incarnation> = appends.iter().map(|append| append.owner).collect();
     for owner in &owners {
         if st.fence(*owner)? {
@@ -44,9 +55,10 @@ pub(super) fn write(st: &mut Statement<'_>, appends: &[&Append]) -> Looked<BTree
     create_all(st, &mut batch, appends)?;
     write_turns(st, &batch, appends)?;
     consume(st, &batch, appends)?;
-    send(st, &batch, appends)?;
+    send(st, &mut batch, appends)?;
     let changed = change_all(st, &batch, appends)?;
-    let decided = tokens::change_all(st, appends, |append| batch.is_in(append))?;
+    let mut concerned = std::mem::take(&mut batch.concerned);
+    let decided = tokens::change_all(st, appends, |append| batch.is_in(append), &mut concerned)?;
     attempt::change_all(st, appends, |append| batch.is_in(append))?;
     for append in appends {
         if append.is_closing() && append.create.is_none() && batch.is_in(append) {
@@ -58,7 +70,7 @@ pub(super) fn write(st: &mut Statement<'_>, appends: &[&Append]) -> Looked<BTree
         () if batch.alive.len() < owners.len() => st.raise(Kind::Fenced, "the lease is gone"),
         () if !changed => st.raise(Kind::Lost, "an execution is not its owner's any more"),
         () if !decided => st.raise(Kind::Conflict, "an attempt was decided otherwise"),
-        () => Ok(batch.created.into_keys().collect()),
+        () => Ok(Written { created: batch.created.into_keys().collect(), concerned }),
     }
 }
 
@@ -128,16 +140,27 @@ fn consume(st: &mut Statement<'_>, batch: &Batch, appends: &[&Append]) -> Looked
 
 /// The lock on the receiver's row keeps it from closing meanwhile, and nothing else (PROTOCOL 16). A receiver may be one of the batch's
 /// starts, which no other statement sees yet.
-fn send(st: &mut Statement<'_>, batch: &Batch, appends: &[&Append]) -> Looked<()> {
+fn send(st: &mut Statement<'_>, batch: &mut Batch, appends: &[&Append]) -> Looked<()> {
+    let mut concerned = std::mem::take(&mut batch.concerned);
     for append in appends.iter().filter(|append| batch.is_in(append)) {
         for message in &append.messages {
             let started = batch.created.get(&message.execution).is_some_and(|status| status.is_open());
-            if started || st.receiver(message.execution)?.is_some() {
+            let receiver = st.receiver(message.execution)?;
+            if started || receiver.is_some() {
                 let body = message.body.clone();
-                st.put(message.execution, message.kind, &message.request_id, body, message.at_ms)?;
+                let sent =
+                    st.put(message.execution, message.kind, &message.request_id, body, message.at_ms)?;
+                // A parked one concerns nobody yet.
+                let is_parked = receiver.is_some_and(|receiver| parks(receiver.row.status, message.kind));
+                if sent && !is_parked {
+                    // A start of this batch has the sender's owner.
+                    let owner = receiver.map_or(Some(append.owner), |receiver| receiver.row.owner);
+                    concerned.add(owner, receiver.map(|receiver| receiver.row.queue.clone()));
+                }
             }
         }
     }
+    batch.concerned = concerned;
     Ok(())
 }
 

@@ -6,6 +6,7 @@
 use super::locks::{Key, Mode};
 use super::session::{Failure, Session};
 use super::statement::{Looked, Statement};
+use super::sweep::unpark;
 use super::tables::{Execution, Tables};
 use crate::status::ExecutionStatus;
 use crate::store::owner::SUSPECT_FROM;
@@ -48,6 +49,31 @@ impl Wanted<'_> {
         tried.is_some_and(|tried| !tried.contains(build)) && !execution.trying_builds.contains(build)
     }
 
+    /// Whether it has this status, nobody owns it, and it is offered to this build, which has its type.
+    fn may_offer(&self, tables: &Tables, execution: &Execution, status: ExecutionStatus) -> bool {
+        let row = &execution.row;
+        self.claim.types.is_some()
+            && row.owner.is_none()
+            && row.status == status
+            && self.is_wanted(tables, row)
+            && self.is_offered(execution)
+    }
+
+    /// The suspended ones that are offered. No worker has died of what such a one was suspended for. Locked fully: a sender that has
+    /// seen it suspended has committed its message by then, or it is passed over (PROTOCOL 97).
+    fn suspended(&self, st: &mut Statement<'_>) -> Looked<Vec<ExecutionRow>> {
+        let tables = st.tables;
+        let offered = tables.executions.values();
+        let offered =
+            offered.filter(|execution| self.may_offer(tables, execution, ExecutionStatus::Suspended));
+        let mut offered: Vec<_> =
+            offered.map(|execution| (execution.row.created_at_ms, execution.row.id)).collect();
+        offered.sort_unstable();
+        let locked = offered.into_iter().filter(|(_, id)| st.try_lock(Key::Execution(*id), Mode::Update));
+        let chosen: Vec<ExecutionId> = locked.take(self.room).map(|(_, id)| id).collect();
+        self.take(st, chosen.into_iter())
+    }
+
     /// The most of these that can be locked.
     fn lock(
         &self,
@@ -74,20 +100,13 @@ impl Wanted<'_> {
         due.sort_by_key(|execution| execution.row.wake_at_ms);
         let due = due.iter().map(|due| (due.row.id, due.row.wake_at_ms.unwrap_or(self.now)));
         self.lock(st, due, &mut chosen);
-        let written = tables.inbox.values().filter(|message| message.kind.is_known()).filter_map(|message| {
+        let written = tables.unparked().filter(|message| message.kind.is_known()).filter_map(|message| {
             let to = tables.executions.get(&message.execution).filter(free)?;
             Some((to.row.id, message.at_ms))
         });
         self.lock(st, written, &mut chosen);
         let may_offer = |execution: &&Execution| {
-            let row = &execution.row;
-            self.claim.types.is_some()
-                && row.owner.is_none()
-                && matches!(row.status, ExecutionStatus::Running | ExecutionStatus::Suspended)
-                && self.is_wanted(tables, row)
-                // No worker has died of what it was suspended for.
-                && (row.status == ExecutionStatus::Suspended || self.is_trusted(row))
-                && self.is_offered(execution)
+            self.may_offer(tables, execution, ExecutionStatus::Running) && self.is_trusted(&execution.row)
         };
         let offered = tables.executions.values().filter(may_offer);
         self.lock(st, offered.map(|execution| (execution.row.id, execution.row.created_at_ms)), &mut chosen);
@@ -145,7 +164,8 @@ impl Wanted<'_> {
         Ok(taken)
     }
 
-    fn next_due(&self, st: &Statement<'_>) -> Option<i64> {
+    /// When the next one is due, and whether something suspended is offered to this build.
+    fn next_due(&self, st: &Statement<'_>) -> (Option<i64>, bool) {
         let may_have = |row: &ExecutionRow| {
             let types = self.claim.types.as_ref();
             row.queue == self.queue
@@ -153,9 +173,13 @@ impl Wanted<'_> {
                 && types.is_none_or(|types| types.contains(&row.workflow_type))
         };
         let free = st.tables.executions.values().filter(|execution| execution.is_free());
-        free.filter(|execution| may_have(&execution.row))
-            .filter_map(|execution| execution.row.wake_at_ms)
-            .min()
+        let due = free.filter(|execution| may_have(&execution.row));
+        let suspended = ExecutionStatus::Suspended;
+        let offers = |execution: &Execution| self.may_offer(st.tables, execution, suspended);
+        (
+            due.filter_map(|execution| execution.row.wake_at_ms).min(),
+            st.tables.executions.values().any(offers),
+        )
     }
 }
 
@@ -186,11 +210,14 @@ pub(super) async fn claim(session: &mut Session, claim: &Claim, now: i64) -> Res
             }
         }
     }
-    let mut next_due_ms: Option<i64> = None;
+    let (mut next_due_ms, mut offered): (Option<i64>, bool) = (None, false);
     for queue in &claim.queues {
         let wanted = of(queue, 0);
         match session.run(|st| Ok(wanted.next_due(st))).await {
-            Ok(next) => next_due_ms = next_due_ms.into_iter().chain(next).min(),
+            Ok((next, offers)) => {
+                next_due_ms = next_due_ms.into_iter().chain(next).min();
+                offered |= offers;
+            }
             // These rows are claimed already: return them despite the error.
             Err(failure) if rows.is_empty() || matches!(failure, Failure::Gone) => return Err(failure),
             Err(_) => break,
@@ -199,7 +226,22 @@ pub(super) async fn claim(session: &mut Session, claim: &Claim, now: i64) -> Res
     if rows.is_empty() && !holds_lease(session, claim.owner).await? {
         return Err(Failure::Refused(StoreError::Fenced));
     }
-    Ok(Claimed { rows, next_due_ms })
+    Ok(Claimed { rows, next_due_ms, offered })
+}
+
+/// Takes suspended executions that are offered to the build, and gives their parked messages back.
+pub(super) async fn claim_offered(
+    session: &mut Session,
+    claim: &Claim,
+    now: i64,
+) -> Result<Vec<ExecutionRow>, Failure> {
+    let mut rows: Vec<ExecutionRow> = Vec::new();
+    for queue in &claim.queues {
+        let wanted = Wanted { claim, queue, room: claim.limit as usize, now };
+        rows.extend(session.run(|st| wanted.suspended(st)).await?);
+    }
+    session.run(|st| rows.iter().try_for_each(|row| unpark(st, row.id))).await?;
+    Ok(rows)
 }
 
 /// Whether an incarnation's lease is there.

@@ -8,7 +8,7 @@ impl Lookup for MemoryStore {
         Box::pin(self.seen("find", move |st| {
             let found = match &by {
                 Find::Execution(id) => st.tables.executions.get(id),
-                // The open one, if there is one, else the newest.
+                // The open run, if there is one, else the newest.
                 Find::WorkflowId(id) => st.tables.open_run(id).or_else(|| st.tables.newest_closed(id)),
             };
             found.map(|execution| st.tables.read(execution))

@@ -17,7 +17,8 @@ use crate::store::owner::{EARLY, FREE_AT_ONCE};
 use crate::store::patience::reconnect_after;
 use crate::store::task::lost;
 use crate::store::{
-    Claim, Claimed, Deaths, InboxRow, MessageKind, Ownership, StoreError, StoreFuture, WorkerInfo,
+    Claim, Claimed, Deaths, ExecutionRow, InboxRow, MessageKind, Ownership, StoreError, StoreFuture,
+    WorkerInfo,
 };
 use abide_core::{ExecutionId, Incarnation};
 use std::time::Duration;
@@ -176,6 +177,13 @@ impl Ownership for MemoryStore {
                 Box::pin(async move { claim::claim(session, &wanted, now).await })
             }),
         )
+    }
+
+    fn claim_offered(&self, wanted: Claim) -> StoreFuture<'_, Vec<ExecutionRow>> {
+        let now = self.shared.now_ms();
+        Box::pin(self.call("claim_offered", move |session| {
+            Box::pin(async move { claim::claim_offered(session, &wanted, now).await })
+        }))
     }
 
     fn owned(&self, owner: Incarnation) -> StoreFuture<'_, Vec<ExecutionId>> {

@@ -77,14 +77,13 @@ fn pop(st: &mut Statement<'_>, request_id: &str) -> Looked<Option<String>> {
 }
 
 impl MemoryStore {
-    /// Those rows of all inboxes.
+    /// Those rows of all inboxes that are not parked.
     async fn rows(
         &self,
         name: &'static str,
         which: impl Fn(&Statement<'_>, &InboxRow) -> bool + Clone + Send + Sync + 'static,
     ) -> Result<Vec<InboxRow>, StoreError> {
-        self.seen(name, move |st| st.tables.inbox.values().filter(|row| which(st, row)).cloned().collect())
-            .await
+        self.seen(name, move |st| st.tables.unparked().filter(|row| which(st, row)).cloned().collect()).await
     }
 }
 
@@ -127,13 +126,13 @@ impl Inbox for MemoryStore {
     }
 
     fn put_reply(&self, reply: Reply) -> StoreFuture<'_, ()> {
-        let now = self.shared.now_ms();
+        let (now, asker) = (self.shared.now_ms(), reply.asker);
         Box::pin(async move {
             self.once("put_reply", move |session| {
                 Box::pin(async move { session.run(|st| keep(st, &reply, now)).await })
             })
             .await?;
-            self.shared.notify_clients();
+            self.shared.notify_asker(asker);
             Ok(())
         })
     }

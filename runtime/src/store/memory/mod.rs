@@ -7,7 +7,7 @@
 //! Reading order: [`tables`] and [`write`] (what is committed), [`locks`], [`statement`] (one look at them), [`server`] (transactions),
 //! [`session`] and [`conditions`] (a call's course); then a process's side: [`open`], [`shared`], [`call`], [`writer`], [`batch`],
 //! [`tokens`], [`attempt`] and [`guard`], then the traits, each in the file of its name: [`journal`], [`start`], [`message`], [`find`],
-//! [`lease`] with [`claim`], [`task`], [`transaction`], and [`store`].
+//! [`lease`] with [`claim`], [`task`], [`sweep`], [`transaction`], and [`store`].
 //!
 //! Nothing here may read the wall clock, draw a random number, start a thread, or walk over a map without an order.
 //!
@@ -34,6 +34,7 @@ mod shared;
 mod start;
 mod statement;
 mod store;
+mod sweep;
 mod tables;
 mod task;
 #[cfg(test)]

@@ -149,11 +149,11 @@ impl Shared {
 
     /// Tells whom of this process it concerns.
     pub(super) fn hear(&self, notification: &Notification) {
-        if *notification == Notification::News {
-            return self.tell_clients();
-        }
-        if self.concerns(notification) {
-            self.tick();
+        match notification {
+            Notification::News => self.tell_clients(),
+            Notification::Reply(block) if *block == i64::from(self.process) => self.tell_clients(),
+            _ if self.concerns(notification) => self.tick(),
+            _ => {}
         }
     }
 
@@ -163,7 +163,7 @@ impl Shared {
             Notification::Worker(id) => mine.contains_key(id),
             Notification::Queue(name) => mine.values().any(|queue| queue == name),
             Notification::Workers => !mine.is_empty(),
-            Notification::News => false,
+            Notification::News | Notification::Reply(_) => false,
         }
     }
 
@@ -189,13 +189,19 @@ impl Notify for Shared {
     fn notify_queue(&self, queue: &str) {
         self.tell(&Notification::Queue(queue.to_owned()));
     }
+
+    fn notify_process(&self, block: i64) {
+        self.tell(&Notification::Reply(block));
+    }
 }
 
 /// What one process has to tell the others.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Notification {
-    /// An execution may have closed, been suspended or answered.
+    /// An execution may have closed or been suspended.
     News,
+    /// A reply to this process.
+    Reply(i64),
     /// All workers should look.
     Workers,
     /// A worker has a message.

@@ -8,6 +8,7 @@ use super::locks::{Key, Mode};
 use super::session::{Failure, Session};
 use super::statement::{Looked, Statement};
 use super::store::MemoryStore;
+use super::sweep::unpark;
 use super::tables::Execution;
 use super::write::Write;
 use crate::status::ExecutionStatus;
@@ -211,7 +212,8 @@ pub(super) async fn terminate(
     Ok((SendAnswer::Sent, Some(ended)))
 }
 
-/// Lets a suspended execution run again. Its task queue comes back, for those who may claim it.
+/// Lets a suspended execution run again. Its task queue comes back, for those who may claim it. The row is locked fully: a sender that has
+/// seen it suspended has committed its message by then, or waits (PROTOCOL 97).
 pub(super) async fn resume(
     session: &mut Session,
     id: ExecutionId,
@@ -219,7 +221,8 @@ pub(super) async fn resume(
 ) -> Result<(ResumeAnswer, Option<String>), Failure> {
     let read = |st: &mut Statement<'_>| {
         let Some(execution) = st.tables.executions.get(&id) else { return Ok(None) };
-        st.lock(Key::Execution(id), Mode::NoKeyUpdate)?;
+        let mode = if mutant!(ResumeWithoutLock) { Mode::NoKeyUpdate } else { Mode::Update };
+        st.lock(Key::Execution(id), mode)?;
         Ok(Some((execution.row.status, execution.row.queue.clone())))
     };
     let (status, queue) = session.run(read).await?.unzip();
@@ -237,6 +240,7 @@ pub(super) async fn resume(
         st.update(execution)
     };
     session.run(set).await?;
+    session.run(|st| unpark(st, id)).await?;
     Ok((answer, queue))
 }
 

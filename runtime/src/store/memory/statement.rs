@@ -7,6 +7,7 @@
 use super::locks::{Key, Locks, Mode, Tx};
 use super::tables::{Execution, Tables};
 use super::write::Write;
+use crate::store::decide::parks;
 use crate::store::failure::Kind;
 use crate::store::{InboxRow, MessageKind};
 use abide_core::{ExecutionId, Incarnation};
@@ -159,6 +160,9 @@ impl<'a> Statement<'a> {
         self.lock(key, Mode::Update)?;
         let request_id = request_id.to_owned();
         self.write(Write::Message(InboxRow { id, execution, kind, request_id, body, at_ms }));
+        if self.tables.executions.get(&execution).is_some_and(|to| parks(to.row.status, kind)) {
+            self.write(Write::Parked(id));
+        }
         Ok(true)
     }
 

@@ -40,6 +40,10 @@ impl Store for MemoryStore {
         self.shared.news()
     }
 
+    fn block(&self) -> i64 {
+        i64::from(self.shared.process)
+    }
+
     fn metrics(&self) -> Metrics {
         self.shared.counters.read()
     }

@@ -54,6 +54,8 @@ pub(crate) struct Tables {
     pub(crate) journal: BTreeMap<(ExecutionId, EventId), StoredTurn>,
     /// By id: the order in which they were sent.
     pub(crate) inbox: BTreeMap<i64, InboxRow>,
+    /// Those of them that are parked (PROTOCOL 97).
+    pub(crate) parked: BTreeSet<i64>,
     pub(crate) workers: BTreeMap<Incarnation, Worker>,
     pub(crate) leases: BTreeMap<Incarnation, Lease>,
     /// By execution and activity.
@@ -85,10 +87,13 @@ impl Tables {
                 self.inbox.insert(row.id, row);
             }
             Write::MessageGone(id) => {
+                self.parked.remove(&id);
                 if let Some(row) = self.inbox.remove(&id) {
                     self.by_receiver.remove(&(row.execution, id));
                 }
             }
+            Write::Parked(id) => drop(self.parked.insert(id)),
+            Write::Unparked(id) => drop(self.parked.remove(&id)),
             Write::Worker(worker) => drop(self.workers.insert(worker.id, worker)),
             Write::WorkerGone(id) => drop(self.workers.remove(&id)),
             Write::Lease(id, lease) => drop(self.leases.insert(id, lease)),
@@ -166,6 +171,11 @@ impl Tables {
         rows.filter_map(|(_, message)| self.inbox.get(message))
     }
 
+    /// The messages that claims and drains read, in the order in which they were sent.
+    pub(crate) fn unparked(&self) -> impl Iterator<Item = &InboxRow> {
+        self.inbox.values().filter(|row| !self.parked.contains(&row.id))
+    }
+
     /// An execution that can still run.
     pub(crate) fn open(&self, id: ExecutionId) -> Option<&Execution> {
         self.executions.get(&id).filter(|execution| execution.row.status.is_open())
@@ -183,7 +193,7 @@ impl Tables {
 
     /// Whether what nobody owns is asked for by the inbox.
     pub(crate) fn has_mail(&self, id: ExecutionId) -> bool {
-        self.inbox_of(id).any(|row| row.kind.is_known())
+        self.inbox_of(id).any(|row| row.kind.is_known() && !self.parked.contains(&row.id))
     }
 }
 

@@ -6,7 +6,7 @@ use super::session::{Failure, Session};
 use super::statement::{Looked, Statement};
 use super::store::MemoryStore;
 use super::write::{TaskRow, Write};
-use crate::store::decide::{Notify, Receiver, attempt_request_id, outcome_body, outcome_json};
+use crate::store::decide::{Concerned, Notify, Receiver, attempt_request_id, outcome_body, outcome_json};
 use crate::store::task::timed_out;
 use crate::store::{
     ClaimedTasks, MessageKind, OwnedTask, StoreError, StoreFuture, Task, TaskClaim, TaskKey, Tasks,
@@ -148,30 +148,31 @@ pub(super) enum Ended {
     Fenced,
 }
 
-/// Gives claimed tasks back; what its workflow has asked to stop ends now. The queues of the former, `None` for the latter.
-fn release(st: &mut Statement<'_>, owner: Incarnation, keys: &[TaskKey]) -> Looked<Vec<Option<String>>> {
+/// Gives claimed tasks back; what its workflow has asked to stop ends now. Whom it concerns: who may claim a task, and the
+/// owner of an execution that has an outcome now.
+fn release(st: &mut Statement<'_>, owner: Incarnation, keys: &[TaskKey]) -> Looked<Concerned> {
     let (tables, now) = (st.tables, st.now_ms);
-    let mut released = Vec::new();
+    let mut concerned = Concerned::default();
     for key in keys {
         let row = tables.tasks.get(&(key.execution, key.activity));
         let Some(row) = row.filter(|row| row.key() == *key && row.owner == Some(owner)) else { continue };
         st.lock(row.row(), Mode::Update)?;
         if !row.cancel {
             st.write(Write::Task(Box::new(TaskRow { owner: None, ..row.clone() })));
-            released.push(row.task.queue.clone());
+            concerned.add(None, row.task.queue.clone());
             continue;
         }
         delete(st, row)?;
-        if st.receiver(row.execution)?.is_some() {
+        if let Some(receiver) = st.receiver(row.execution)? {
             tell_outcome(st, row, &AttemptOutcome::Cancelled, now)?;
+            concerned.add(receiver.row.owner, Some(receiver.row.queue.clone()));
         }
-        released.push(None);
     }
-    Ok(released)
+    Ok(concerned)
 }
 
 /// Ends what nobody began in time, what did not end in time, and what was given back at the moment in which it was asked to stop.
-pub(super) fn expire(st: &mut Statement<'_>) -> Looked<u64> {
+pub(super) fn expire(st: &mut Statement<'_>) -> Looked<(u64, Concerned)> {
     let (tables, now) = (st.tables, st.now_ms);
     let is_over = |until: Option<i64>| until.is_some_and(|until| until <= now);
     let mut late: BTreeMap<(ExecutionId, EventId), AttemptOutcome> = BTreeMap::new();
@@ -188,20 +189,21 @@ pub(super) fn expire(st: &mut Statement<'_>) -> Looked<u64> {
     let unended = |row: &TaskRow| row.task.queue.is_some() && is_over(row.task.close_by_ms) && !unbegun(row);
     add(timed_out(TimeoutKind::ScheduleToClose), &unended, |row| row.task.close_by_ms);
     add(AttemptOutcome::Cancelled, &|row| row.is_free() && row.cancel, |_| None);
-    let mut gone = 0;
+    let (mut gone, mut concerned) = (0, Concerned::default());
     for (key, outcome) in late {
         let Some(row) = tables.tasks.get(&key) else { continue };
-        if st.receiver(row.execution)?.is_none() {
-            continue;
-        }
+        let Some(receiver) = st.receiver(row.execution)? else { continue };
         // What another session has is left to it.
         if !st.try_lock(row.row(), Mode::Update) {
             continue;
         }
         delete(st, row)?;
-        gone += u64::from(tell_outcome(st, row, &outcome, now)?);
+        tell_outcome(st, row, &outcome, now)?;
+        gone += 1;
+        concerned.add(receiver.row.owner, Some(receiver.row.queue.clone()));
+        concerned.add(row.owner, None);
     }
-    Ok(gone)
+    Ok((gone, concerned))
 }
 
 impl Tasks for MemoryStore {
@@ -233,15 +235,10 @@ impl Tasks for MemoryStore {
 
     fn release_tasks(&self, owner: Incarnation, keys: Vec<TaskKey>) -> StoreFuture<'_, ()> {
         Box::pin(async move {
-            let queues = self.once("release_tasks", move |session| {
+            let concerned = self.once("release_tasks", move |session| {
                 Box::pin(async move { session.run(|st| release(st, owner, &keys)).await })
             });
-            for queue in queues.await? {
-                match queue {
-                    Some(queue) => self.shared.notify_queue(&queue),
-                    None => self.shared.notify_workers(),
-                }
-            }
+            self.shared.notify_concerned(&concerned.await?);
             Ok(())
         })
     }
@@ -257,10 +254,8 @@ impl Tasks for MemoryStore {
         Box::pin(async move {
             let expired =
                 self.once("expire_tasks", move |session| Box::pin(async move { session.run(expire).await }));
-            let expired = expired.await?;
-            if expired > 0 {
-                self.shared.notify_workers();
-            }
+            let (expired, concerned) = expired.await?;
+            self.shared.notify_concerned(&concerned);
             Ok(expired)
         })
     }

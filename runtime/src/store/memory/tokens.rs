@@ -4,6 +4,7 @@ use super::locks::{Key, Mode};
 use super::statement::{Looked, Statement};
 use super::task::{delete, tell_outcome};
 use super::write::{TaskRow, Write};
+use crate::store::decide::Concerned;
 use crate::store::failure::Kind;
 use crate::store::{Append, NewTask, TaskChange};
 use abide_core::exec::AttemptOutcome;
@@ -14,11 +15,12 @@ pub(super) fn change_all(
     st: &mut Statement<'_>,
     appends: &[&Append],
     is_in: impl Fn(&Append) -> bool,
+    concerned: &mut Concerned,
 ) -> Looked<bool> {
     let mut decided = true;
     for append in appends.iter().filter(|append| is_in(append)) {
         for task in append.task_changes() {
-            decided &= change(st, append, task)?;
+            decided &= change(st, append, task, concerned)?;
         }
     }
     Ok(decided)
@@ -33,7 +35,12 @@ fn row<'a>(st: &mut Statement<'a>, of: ExecutionId, activity: EventId) -> Looked
     Ok(row)
 }
 
-fn change(st: &mut Statement<'_>, append: &Append, change: &TaskChange) -> Looked<bool> {
+fn change(
+    st: &mut Statement<'_>,
+    append: &Append,
+    change: &TaskChange,
+    concerned: &mut Concerned,
+) -> Looked<bool> {
     let id = append.execution;
     match change {
         TaskChange::Insert(task) => insert(st, id, task).map(|()| true),
@@ -49,10 +56,13 @@ fn change(st: &mut Statement<'_>, append: &Append, change: &TaskChange) -> Looke
             _ => Ok(false),
         },
         TaskChange::Drop(activity) => match row(st, id, *activity)? {
-            Some(there) => delete(st, there).map(|()| true),
+            Some(there) => {
+                concerned.add(there.owner, None);
+                delete(st, there).map(|()| true)
+            }
             None => Ok(true),
         },
-        TaskChange::Cancel(activity) => cancel(st, append, *activity).map(|()| true),
+        TaskChange::Cancel(activity) => cancel(st, append, *activity, concerned).map(|()| true),
     }
 }
 
@@ -72,15 +82,22 @@ fn write(st: &mut Statement<'_>, execution: ExecutionId, task: &NewTask) {
     st.write(Write::Task(Box::new(row)));
 }
 
-/// What is asked to stop and was not begun ends at once.
-fn cancel(st: &mut Statement<'_>, append: &Append, activity: EventId) -> Looked<()> {
+/// What is asked to stop and was not begun ends at once, and its owner has the outcome. Else whoever runs it has to stop.
+fn cancel(
+    st: &mut Statement<'_>,
+    append: &Append,
+    activity: EventId,
+    concerned: &mut Concerned,
+) -> Looked<()> {
     let there = row(st, append.execution, activity)?.filter(|there| there.task.queue.is_some());
     match there {
         Some(there) if there.owner.is_none() => {
+            concerned.add(Some(append.owner), None);
             delete(st, there)?;
             tell_outcome(st, there, &AttemptOutcome::Cancelled, append.at_ms).map(drop)
         }
         Some(there) => {
+            concerned.add(there.owner, None);
             st.write(Write::Task(Box::new(TaskRow { cancel: true, ..there.clone() })));
             Ok(())
         }

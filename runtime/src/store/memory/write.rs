@@ -31,6 +31,9 @@ pub(crate) enum Write {
     Turn(ExecutionId, StoredTurn),
     Message(InboxRow),
     MessageGone(i64),
+    /// A message is parked, or is no more.
+    Parked(i64),
+    Unparked(i64),
     Worker(Worker),
     WorkerGone(Incarnation),
     Lease(Incarnation, Lease),
@@ -55,6 +58,8 @@ impl fmt::Display for Write {
                 write!(f, "message {id} to {execution}: {kind:?} {request_id}")
             }
             Self::MessageGone(id) => write!(f, "message {id} gone"),
+            Self::Parked(id) => write!(f, "message {id} parked"),
+            Self::Unparked(id) => write!(f, "message {id} not parked any more"),
             Self::Worker(worker) => write!(f, "worker {} of {}", worker.id, worker.info.queue),
             Self::WorkerGone(id) => write!(f, "worker {id} gone"),
             Self::Lease(id, lease) => write!(f, "lease {id} until {}", lease.until_ms),

@@ -3,7 +3,7 @@
 //! What becomes of a batch is decided by the real group commit (`store/group.rs`). The task dies with its process's runtime, the call that it
 //! was in does not: it is the server's.
 
-use super::batch;
+use super::batch::{self, Written};
 use super::call::{BUSY_TIMEOUT, NO_ANSWER, answered};
 use super::guard::{self, Locks};
 use super::locks::{Key, Mode};
@@ -99,8 +99,8 @@ async fn write_batch(
     if rest.is_empty() {
         return Ok((guarded, BTreeSet::new()));
     }
-    let created = session.run(|st| batch::write(st, &rest)).await?;
-    Ok((guarded, created))
+    let Written { created, concerned } = session.run(|st| batch::write(st, &rest)).await?;
+    Ok((Committed { concerned: Some(concerned), ..guarded }, created))
 }
 
 /// `None`: somebody else is about to start this workflow id.
@@ -118,7 +118,7 @@ async fn decide_alone(session: &mut Session, append: &Append) -> Result<Option<A
             return Ok(Some((AppendOutcome::Duplicate(answer), all_ended)));
         }
         let decided = append.decided();
-        if !session.run(|st| batch::write(st, &[&decided])).await?.is_empty() {
+        if !session.run(|st| batch::write(st, &[&decided])).await?.created.is_empty() {
             return Ok(Some((AppendOutcome::Done, all_ended)));
         }
     }
@@ -151,7 +151,7 @@ async fn close(shared: &Arc<Shared>, mut append: Append, ack: Ack) {
             for count in [&counters.commits, &counters.batches, &counters.appends] {
                 Counters::add(count, 1);
             }
-            shared.notify(&Notices::of([&append]));
+            shared.notify(&Notices::of([&append], None));
             ack(Ok(AppendOutcome::Done));
         }
         Ok(None) => ack(Ok(AppendOutcome::Conflict)),

@@ -67,7 +67,7 @@ async fn close_alone(shared: &Arc<Shared>, slot: i16, mut append: Append, ack: A
             for count in [&counters.commits, &counters.batches, &counters.appends] {
                 Counters::add(count, 1);
             }
-            shared.notify(&Notices::of([&append]));
+            shared.notify(&Notices::of([&append], None));
             ack(Ok(AppendOutcome::Done));
         }
         Ok(Some(outcome)) => ack(Ok(outcome)),

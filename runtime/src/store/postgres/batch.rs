@@ -11,7 +11,8 @@ use super::rows::{Changes, Creates, Journal, Messages};
 use super::shared::Shared;
 use super::tokens::Tasks;
 use crate::store::Append;
-use crate::store::decide::{NewRow, RowWrite};
+use crate::store::decide::{Concerned, NewRow, RowWrite};
+use abide_core::Incarnation;
 use sqlx::postgres::PgArguments;
 use sqlx::query::Query;
 use sqlx::{AssertSqlSafe, PgConnection, Postgres, Row};
@@ -154,15 +155,29 @@ impl<'a> Batch<'a> {
     }
 }
 
-/// The ids of the starts that are in.
+/// What a batch has written.
+pub(super) struct Written {
+    /// The ids of the starts that are in.
+    pub(super) created: Vec<i64>,
+    /// Whom it concerns.
+    pub(super) concerned: Concerned,
+}
+
+/// Writes a batch.
 pub(super) async fn write_batch(
     connection: &mut PgConnection,
     shared: &Shared,
     batch: Batch<'_>,
     slot: i16,
-) -> Result<Vec<i64>, sqlx::Error> {
+) -> Result<Written, sqlx::Error> {
     let text = shared.sql.batch(batch.sections, text);
-    batch.query(text, slot).fetch_one(connection).await?.try_get(1)
+    let row = batch.query(text, slot).fetch_one(connection).await?;
+    let owners: Vec<i64> = row.try_get(2)?;
+    let concerned = Concerned {
+        owners: owners.into_iter().map(Incarnation).collect(),
+        queues: row.try_get::<Vec<String>, _>(3)?.into_iter().collect(),
+    };
+    Ok(Written { created: row.try_get(1)?, concerned })
 }
 
 /// The text for these sections, still with `{s}`. Order is that of [`Batch::query`], and that of the locks (PROTOCOL 95): lease, rows of
@@ -232,8 +247,27 @@ pub(super) fn text(sections: u16) -> String {
         let receivers = if has(CREATES) { Messages::OF_STARTED } else { Messages::TO_LOCKED };
         add(&Messages::SQL.replace("@@", receivers), Messages::PARAMETERS);
     }
+    let concerned = concerned(sections);
     let created = if has(CREATES) { "ARRAY(SELECT id FROM created)" } else { "'{}'::bigint[]" };
-    format!("{text}\nSELECT (CASE {} ELSE '0' END)::integer, {created}", checks.join("\n    "))
+    format!("{text}\nSELECT (CASE {} ELSE '0' END)::integer, {created}, {concerned}", checks.join("\n    "))
+}
+
+/// Whom the batch concerns, as two arrays: workers, and the task queues of receivers that nobody owns.
+fn concerned(sections: u16) -> String {
+    let parts = [
+        (sections & MESSAGES != 0).then_some(Messages::CONCERNED),
+        (sections & (MESSAGES | CREATES) == MESSAGES | CREATES).then_some(Messages::CONCERNED_STARTS),
+        (sections & TASKS != 0).then_some(Tasks::CONCERNED),
+    ];
+    let parts: Vec<&str> = parts.into_iter().flatten().collect();
+    if parts.is_empty() {
+        return "'{}'::bigint[], '{}'::text[]".to_owned();
+    }
+    let parts = parts.join(" UNION ALL ");
+    format!(
+        "ARRAY(SELECT DISTINCT owner FROM ({parts}) c WHERE owner IS NOT NULL),
+    ARRAY(SELECT DISTINCT queue FROM ({parts}) c WHERE owner IS NULL AND queue IS NOT NULL)"
+    )
 }
 
 /// A section with its parameters numbered: `@1` is `$first`.

@@ -7,6 +7,7 @@
 
 use super::rows::signed;
 use super::shared::Shared;
+use super::sweep::unpark;
 use crate::store::Trouble;
 use crate::store::message::known_kinds;
 use crate::store::owner::SUSPECT_FROM;
@@ -28,12 +29,14 @@ macro_rules! is_wanted {
     };
 }
 
-/// Whether others have failed with it, and `$5`, a build, has neither failed nor taken it up since.
+/// Whether others have failed with it, and this build has neither failed nor taken it up since.
 macro_rules! is_offered {
-    ($e:literal) => {
+    ($e:literal, $build:literal) => {
         concat!(
             $e,
-            ".tried_builds IS NOT NULL AND NOT ($5 = ANY(",
+            ".tried_builds IS NOT NULL AND NOT (",
+            $build,
+            " = ANY(",
             $e,
             ".tried_builds || ",
             $e,
@@ -54,10 +57,10 @@ macro_rules! taken {
 taken AS (
     UPDATE {s}.execution e SET owner = $1, rev = e.rev + 1, active = true, status = 0, suspension = NULL,
         wake_at = CASE WHEN e.status = 1 OR ",
-            is_offered!("e"),
+            is_offered!("e", "$5"),
             " THEN $4 ELSE e.wake_at END,
         trying_builds = CASE WHEN ",
-            is_offered!("e"),
+            is_offered!("e", "$5"),
             " THEN e.trying_builds || $5 ELSE e.trying_builds END
     FROM chosen, fence WHERE e.id = chosen.id AND e.owner IS NULL
     RETURNING e.*)
@@ -68,11 +71,9 @@ SELECT ",
     };
 }
 
-/// A suspended one is no suspect: no worker has died of what it was suspended for.
-///
 /// `$1` worker, `$2` queue, `$3` types or NULL, `$4` now, `$5` build, `$6` limit, `$7` the crash count of a suspect, `$8` of the
-/// guilty. Each arm reads an index in its order and stops at the limit. The inbox is the short side of its join, and the lateral
-/// join says so to the planner.
+/// guilty. Each arm reads an index in its order and stops at the limit. The inbox without what is parked is the short side of its join, and
+/// the lateral join says so to the planner.
 pub(super) const CLAIM: &str = concat!(
     "WITH due AS MATERIALIZED (
     SELECT id, wake_at AS due FROM {s}.execution
@@ -85,7 +86,7 @@ written AS MATERIALIZED (
         SELECT e.id FROM {s}.execution e
         WHERE e.id = i.execution AND i.kind ",
     known_kinds!(),
-    " AND e.owner IS NULL AND e.status = 0 AND e.queue = $2
+    " AND NOT i.parked AND e.owner IS NULL AND e.status = 0 AND e.queue = $2
             AND (e.crashes < $7 OR e.crashes >= $8) AND ",
     is_wanted!("e.type"),
     "
@@ -93,9 +94,8 @@ written AS MATERIALIZED (
     LIMIT $6),
 offered AS MATERIALIZED (
     SELECT id, created_at AS due FROM {s}.execution e
-    WHERE owner IS NULL AND status < 2 AND queue = $2 AND type = ANY($3)
-        AND (status = 1 OR crashes < $7 OR crashes >= $8) AND ",
-    is_offered!("e"),
+    WHERE owner IS NULL AND status = 0 AND queue = $2 AND type = ANY($3) AND (crashes < $7 OR crashes >= $8) AND ",
+    is_offered!("e", "$5"),
     "
     LIMIT $6 FOR NO KEY UPDATE SKIP LOCKED),
 chosen AS MATERIALIZED (
@@ -111,7 +111,7 @@ pub(super) const CLAIM_SUSPECT: &str = concat!(
     "WITH chosen AS MATERIALIZED (
     SELECT id FROM {s}.execution e
     WHERE owner IS NULL AND status = 0 AND crashes >= 2 AND crashes >= $7 AND crashes <= $8 AND queue = $2
-        AND (wake_at <= $4 OR EXISTS (SELECT FROM {s}.inbox i WHERE i.execution = e.id AND i.kind ",
+        AND (wake_at <= $4 OR EXISTS (SELECT FROM {s}.inbox i WHERE i.execution = e.id AND NOT i.parked AND i.kind ",
     known_kinds!(),
     ")) AND ",
     is_wanted!("type"),
@@ -121,10 +121,31 @@ pub(super) const CLAIM_SUSPECT: &str = concat!(
     taken!()
 );
 
-pub(super) const NEXT_DUE: &str = "SELECT wake_at FROM {s}.execution
+/// One suspended execution or more that are offered to this build. `FOR UPDATE`: a sender that has seen it suspended has committed
+/// its message by then (PROTOCOL 97), or the row is passed over. A suspended one is no suspect: no worker has died of what it was
+/// suspended for.
+pub(super) const CLAIM_OFFERED: &str = concat!(
+    "WITH chosen AS MATERIALIZED (
+    SELECT id FROM {s}.execution e
+    WHERE owner IS NULL AND status = 1 AND queue = $2 AND type = ANY($3) AND ",
+    is_offered!("e", "$5"),
+    "
+    ORDER BY created_at, id LIMIT $6 FOR UPDATE SKIP LOCKED),
+",
+    taken!()
+);
+
+/// When the next one is due, and whether something suspended is offered to the build `$4`.
+pub(super) const NEXT_DUE: &str = concat!(
+    "SELECT (SELECT wake_at FROM {s}.execution
     WHERE owner IS NULL AND status = 0 AND wake_at IS NOT NULL AND queue = $1 AND crashes < $3
         AND ($2::text[] IS NULL OR type = ANY($2))
-    ORDER BY wake_at LIMIT 1";
+    ORDER BY wake_at LIMIT 1),
+    EXISTS (SELECT FROM {s}.execution e
+    WHERE owner IS NULL AND status = 1 AND queue = $1 AND type = ANY($2) AND ",
+    is_offered!("e", "$4"),
+    ")"
+);
 
 /// Takes what can be taken now.
 pub(super) async fn claim(
@@ -149,11 +170,15 @@ pub(super) async fn claim(
             }
         }
     }
-    let mut next_due_ms: Option<i64> = None;
+    let (mut next_due_ms, mut offered): (Option<i64>, bool) = (None, false);
     for queue in &claim.queues {
-        let next = sqlx::query_scalar::<_, i64>(shared.sql.of(NEXT_DUE)).bind(queue).bind(&claim.types);
-        match next.bind(signed(SUSPECT_FROM)).fetch_optional(&mut *connection).await {
-            Ok(next) => next_due_ms = next_due_ms.into_iter().chain(next).min(),
+        let next = sqlx::query_as::<_, (Option<i64>, bool)>(shared.sql.of(NEXT_DUE)).bind(queue);
+        let next = next.bind(&claim.types).bind(signed(SUSPECT_FROM)).bind(&claim.build);
+        match next.fetch_one(&mut *connection).await {
+            Ok((next, offers)) => {
+                next_due_ms = next_due_ms.into_iter().chain(next).min();
+                offered |= offers;
+            }
             // These rows are claimed already: return them despite the error.
             Err(_) if !rows.is_empty() => break,
             Err(error) => return Err(error.into()),
@@ -162,7 +187,32 @@ pub(super) async fn claim(
     if rows.is_empty() && !holds_lease(connection, shared, claim.owner.0).await? {
         return Err(Trouble::Refused(StoreError::Fenced));
     }
-    Ok(Claimed { rows, next_due_ms })
+    Ok(Claimed { rows, next_due_ms, offered })
+}
+
+/// Takes suspended executions that are offered to the build, and gives their parked messages back.
+pub(super) async fn claim_offered(
+    connection: &mut PgConnection,
+    shared: &Shared,
+    claim: &Claim,
+    now: i64,
+) -> Result<Vec<ExecutionRow>, Trouble> {
+    let mut rows: Vec<ExecutionRow> = Vec::new();
+    for queue in &claim.queues {
+        let query = sqlx::query(shared.sql.of(CLAIM_OFFERED))
+            .bind(claim.owner.0)
+            .bind(queue)
+            .bind(&claim.types)
+            .bind(now)
+            .bind(&claim.build)
+            .bind(i64::from(claim.limit));
+        rows.extend(all(&query.fetch_all(&mut *connection).await?, execution)?);
+    }
+    if !rows.is_empty() {
+        let ids: Vec<i64> = rows.iter().map(|row| row.id.0).collect();
+        unpark(connection, shared, &ids).await?;
+    }
+    Ok(rows)
 }
 
 #[allow(clippy::too_many_arguments)] // the statement's own

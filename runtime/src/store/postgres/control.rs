@@ -260,7 +260,7 @@ fn take(shared: &Shared, payload: &str) {
         shared.tick();
         return shared.tell_clients();
     };
-    if notifications.contains(&Notification::News) {
+    if notifications.iter().any(|notification| shared.is_news(notification)) {
         shared.tell_clients();
     }
     if notifications.iter().any(|notification| shared.concerns(notification)) {

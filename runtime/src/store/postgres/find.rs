@@ -14,10 +14,13 @@ macro_rules! select {
 pub(super) use select;
 
 pub(super) const BY_ID: &str = select!("WHERE e.id = $1");
-/// The open one, if there is one, else the newest: an id is made of a process's block and a counter, so
-/// the newest by id alone may be another process's older one.
-pub(super) const BY_WORKFLOW_ID: &str =
-    select!("WHERE e.workflow_id = $1 ORDER BY (e.status < 10) DESC, e.created_at DESC, e.id DESC LIMIT 1");
+/// The open run, if there is one, else the newest: each is one row at the end of an index, however many runs the workflow
+/// id has. An execution id is made of a process's block and a counter, so the newest run is not the one with the highest id.
+pub(super) const BY_WORKFLOW_ID: &str = select!(
+    "WHERE e.id = coalesce(
+    (SELECT o.id FROM {s}.execution o WHERE o.workflow_id = $1 AND o.status < 10),
+    (SELECT n.id FROM {s}.execution n WHERE n.workflow_id = $1 ORDER BY n.created_at DESC, n.id DESC LIMIT 1))"
+);
 
 impl Lookup for PostgresStore {
     fn find(&self, by: Find) -> StoreFuture<'_, Option<ExecutionRow>> {

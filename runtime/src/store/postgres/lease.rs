@@ -10,14 +10,18 @@ use super::command::Command;
 use super::find::is_unkept;
 use super::keys::lock_key;
 use super::process::Here;
+use super::schema::version;
 use super::shared::{SLOTS, Shared};
 use super::store::PostgresStore;
 use crate::store::decide::{
-    Notify, Seen, Suspects, judge, left_columns, outcome_json, outcome_row, taken_over_columns,
+    Notify, Seen, Suspects, judge, left_columns, outcome_json, outcome_row, parking_statuses,
+    taken_over_columns,
 };
 use crate::store::owner::{EARLY, FREE_AT_ONCE};
 use crate::store::task::lost;
-use crate::store::{Claim, Claimed, Deaths, Ownership, StoreError, StoreFuture, Trouble, WorkerInfo};
+use crate::store::{
+    Claim, Claimed, Deaths, ExecutionRow, Ownership, StoreError, StoreFuture, Trouble, WorkerInfo,
+};
 use abide_core::{ExecutionId, Incarnation};
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
@@ -65,8 +69,8 @@ impl Ownership for PostgresStore {
     fn register(&self, info: WorkerInfo) -> StoreFuture<'_, Incarnation> {
         Box::pin(async move {
             const WORKER: &str =
-                "INSERT INTO {s}.worker (name, build, queue, types, life_key, process, started_at)
-            VALUES ($1, $2, $3, $5, $4, $6, {now}) RETURNING id";
+                "INSERT INTO {s}.worker (name, build, queue, types, life_key, process, schema, started_at)
+            VALUES ($1, $2, $3, $5, $4, $6, $7, {now}) RETURNING id";
             const LEASE: &str = "INSERT INTO {s}.lease (worker, slot, lease_until, renewed_at, server)
             SELECT $1, slot, {now} + $2, {now}, {server} FROM generate_series(0, $3 - 1) slot";
             let key = lock_key(self.shared.sql.schema(), "life", &uuid::Uuid::now_v7().simple().to_string());
@@ -81,7 +85,8 @@ impl Ownership for PostgresStore {
                         .bind(info.queue)
                         .bind(key)
                         .bind(info.types)
-                        .bind(process);
+                        .bind(process)
+                        .bind(version());
                     let id = worker.fetch_one(&mut *connection).await?;
                     let lease = sqlx::query(shared.sql.of(LEASE)).bind(id).bind(lease_ms).bind(SLOTS as i32);
                     lease.execute(connection).await?;
@@ -183,6 +188,14 @@ impl Ownership for PostgresStore {
         }))
     }
 
+    fn claim_offered(&self, claim: Claim) -> StoreFuture<'_, Vec<ExecutionRow>> {
+        let now = self.shared.clock.now_ms();
+        Box::pin(self.call(move |shared, connection| {
+            let claim = claim.clone();
+            Box::pin(async move { claim::claim_offered(connection, shared, &claim, now).await })
+        }))
+    }
+
     fn owned(&self, owner: Incarnation) -> StoreFuture<'_, Vec<ExecutionId>> {
         Box::pin(self.read(move |shared, connection| {
             let query = sqlx::query_scalar(shared.sql.of(OWNED)).bind(owner.0);
@@ -261,7 +274,8 @@ pub(super) async fn lose_tasks(
     // The executions first, then the tasks, each in the order of their keys (PROTOCOL 95).
     const LOSE: &str = concat!(
         "WITH receivers AS MATERIALIZED (
-            SELECT id FROM {s}.execution WHERE id IN (SELECT execution FROM {s}.task WHERE owner = $1) AND status < 10
+            SELECT id, status FROM {s}.execution
+            WHERE id IN (SELECT execution FROM {s}.task WHERE owner = $1) AND status < 10
             ORDER BY id FOR KEY SHARE),
         held AS MATERIALIZED (
             SELECT execution, activity FROM {s}.task WHERE owner = $1 AND (SELECT count(*) FROM receivers) >= 0
@@ -269,10 +283,12 @@ pub(super) async fn lose_tasks(
         gone AS (
             DELETE FROM {s}.task t USING held h WHERE t.execution = h.execution AND t.activity = h.activity
             RETURNING t.execution, t.activity, t.attempt)
-        INSERT INTO {s}.inbox (execution, kind, request_id, body, at)
+        INSERT INTO {s}.inbox (execution, kind, request_id, body, at, parked)
         SELECT ",
         outcome_row!("g.", "$2"),
-        ", {now} FROM gone g JOIN receivers r ON r.id = g.execution
+        ", {now}, r.status ",
+        parking_statuses!(),
+        " FROM gone g JOIN receivers r ON r.id = g.execution
         ON CONFLICT DO NOTHING"
     );
     let lose = sqlx::query(shared.sql.of(LOSE)).bind(dead.0).bind(outcome_json(&lost()));

@@ -5,12 +5,16 @@ use super::failure::kind;
 use super::shared::ALONE;
 use crate::policy::IdConflictPolicy;
 use crate::status::ExecutionStatus;
+use crate::store::conformance::parked::suspended;
 use crate::store::conformance::transactions::User;
 use crate::store::conformance::{Lab, Process};
 use crate::store::failure::Kind;
-use crate::store::{Append, AppendOutcome, NewExecution, RowChange, SendAnswer, StartAnswer, StoreError};
+use crate::store::{
+    Append, AppendOutcome, NewExecution, ResumeAnswer, RowChange, SendAnswer, StartAnswer, StoreError,
+};
 use abide_core::ExecutionId;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Nobody waits so long where all is well, however busy the machine.
@@ -247,4 +251,82 @@ async fn what_writes_nothing_within_a_users_transaction_gives_its_locks_back() {
     let told = tokio::time::timeout(FOR_EVER, closed).await.expect("the run may close");
     assert!(matches!(told, Ok(AppendOutcome::Done)), "{told:?}");
     user.run("COMMIT").await;
+}
+
+/// What the worker of this process reads of its runs' inboxes.
+async fn inbox(process: &Process) -> Vec<String> {
+    let rows = process.store.inbox(process.me).await.unwrap();
+    rows.into_iter().map(|row| row.request_id).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_resume_waits_for_a_sender_that_has_seen_the_run_suspended() {
+    let lab = Lab::postgres();
+    let mut watcher = session(&lab).await;
+    let a = lab.process().await;
+    let id = suspended(&a, "order-1").await;
+    let mut user = User::of(&lab).await;
+    user.run("BEGIN").await;
+    let sent = a.store.send_within(user.connection(), a.message(id, "s1")).await;
+    assert_eq!(sent.unwrap(), SendAnswer::Sent);
+    let store = Arc::clone(&a.store);
+    let resumed = tokio::spawn(async move { store.resume(id).await });
+    waits(&mut watcher, "calls").await;
+    user.run("COMMIT").await;
+    assert_eq!(resumed.await.unwrap().unwrap(), ResumeAnswer::Resumed);
+    assert_eq!(a.take(a.claim_of("b1", false)).await, [id]);
+    assert_eq!(inbox(&a).await, ["s1"], "the message is parked under a run that goes on");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sender_that_waits_for_a_resume_parks_nothing() {
+    let lab = Lab::postgres();
+    let (mut resume, mut watcher) = (session(&lab).await, session(&lab).await);
+    let a = lab.process().await;
+    let id = suspended(&a, "order-1").await;
+    run(&mut resume, lock(id, "FOR UPDATE")).await.unwrap();
+    let (store, message) = (Arc::clone(&a.store), a.message(id, "s1"));
+    let sent = tokio::spawn(async move { store.send(message).await });
+    waits(&mut watcher, "calls").await;
+    let goes_on = format!("UPDATE abide.execution SET status = 0, rev = rev + 1 WHERE id = {id}; COMMIT");
+    run(&mut resume, goes_on).await.unwrap();
+    assert_eq!(sent.await.unwrap().unwrap(), SendAnswer::Sent);
+    assert_eq!(a.take(a.claim_of("b1", false)).await, [id], "the message wakes it");
+    assert_eq!(inbox(&a).await, ["s1"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_offer_passes_over_a_run_to_which_somebody_is_sending() {
+    let lab = Lab::postgres();
+    let a = lab.process().await;
+    let id = suspended(&a, "order-1").await;
+    let mut user = User::of(&lab).await;
+    user.run("BEGIN").await;
+    let sent = a.store.send_within(user.connection(), a.message(id, "s1")).await;
+    assert_eq!(sent.unwrap(), SendAnswer::Sent);
+    assert_eq!(a.take(a.claim_of("b2", false)).await, []);
+    user.run("COMMIT").await;
+    assert_eq!(a.take(a.claim_of("b2", false)).await, [id]);
+    assert_eq!(inbox(&a).await, ["s1"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_sweep_gives_back_what_is_parked_under_a_run_that_goes_on() {
+    let lab = Lab::postgres();
+    let mut other = session(&lab).await;
+    let a = lab.process().await;
+    let (id, busy) = (a.running("order-1").await, suspended(&a, "order-2").await);
+    assert_eq!(a.send(id, "s1").await, SendAnswer::Sent);
+    run(&mut other, "UPDATE abide.inbox SET parked = true").await.unwrap();
+    assert_eq!(inbox(&a).await, [] as [String; 0]);
+    assert_eq!(a.store.sweep().await.unwrap(), 1);
+    assert_eq!(inbox(&a).await, ["s1"]);
+    // What somebody is about to resume is left to him.
+    assert_eq!(a.send(busy, "s2").await, SendAnswer::Sent);
+    run(&mut other, "UPDATE abide.inbox SET parked = false").await.unwrap();
+    run(&mut other, lock(busy, "FOR UPDATE")).await.unwrap();
+    let swept = tokio::time::timeout(FOR_EVER, a.store.sweep()).await;
+    assert_eq!(swept.expect("it waits for nobody").unwrap(), 0);
+    run(&mut other, "COMMIT").await.unwrap();
+    assert_eq!(a.store.sweep().await.unwrap(), 1);
 }

@@ -4,19 +4,23 @@ use super::rows::QUERY;
 use super::shared::Shared;
 use super::sql::SETTLE;
 use super::store::PostgresStore;
-use crate::store::decide::{self, Notify, Receiver};
+use crate::store::decide::{self, Notify, Receiver, parks_sql};
 use crate::store::row::{self, all};
 use crate::store::{Inbox, InboxRow, NewMessage, Reply, SendAnswer, StoreFuture, request_text};
 use abide_core::Incarnation;
 use sqlx::{Executor, PgConnection, Row};
 
 /// A closed execution still answers queries.
-pub(super) const SEND: &str = "WITH receiver AS MATERIALIZED (
-            SELECT id, owner, queue FROM {s}.execution WHERE id = $1 AND (status < 10 OR $2 = 2) FOR KEY SHARE),
+pub(super) const SEND: &str = concat!(
+    "WITH receiver AS MATERIALIZED (
+            SELECT id, owner, queue, status FROM {s}.execution WHERE id = $1 AND (status < 10 OR $2 = 2) FOR KEY SHARE),
         sent AS (
-            INSERT INTO {s}.inbox (execution, kind, request_id, body, at)
-            SELECT id, $2, $3, $4, {now} FROM receiver ON CONFLICT DO NOTHING RETURNING 1)
-        SELECT r.owner, r.queue, (SELECT count(*) FROM sent) FROM receiver r";
+            INSERT INTO {s}.inbox (execution, kind, request_id, body, at, parked)
+            SELECT id, $2, $3, $4, {now}, ",
+    parks_sql!("status", "$2"),
+    " FROM receiver ON CONFLICT DO NOTHING RETURNING 1)
+        SELECT r.owner, r.queue, (SELECT count(*) FROM sent) FROM receiver r"
+);
 
 /// Puts a message into an open execution's inbox, in one statement that locks its row lightly: it does not close meanwhile (PROTOCOL 16).
 /// A closed one may have taken this request in: its journal knows.
@@ -67,15 +71,15 @@ async fn not_open(
     Ok(answer)
 }
 
-/// From the inbox's side: it is short while executions are many. The lateral join says so to the planner.
+/// From the inbox's side: without what is parked it is short, while executions are many. The lateral join says so to the planner.
 pub(super) const INBOX: &str = "SELECT i.id, i.execution, i.kind, i.request_id, i.body, i.at FROM {s}.inbox i
     CROSS JOIN LATERAL (SELECT FROM {s}.execution e WHERE e.id = i.execution AND e.owner = $1 OFFSET 0) e
-    ORDER BY i.id";
+    WHERE NOT i.parked ORDER BY i.id";
 
 pub(super) const OPEN_QUERIES: &str = "SELECT i.id, i.execution, i.kind, i.request_id, i.body, i.at FROM {s}.inbox i
     CROSS JOIN LATERAL (SELECT FROM {s}.execution e WHERE e.id = i.execution AND e.owner IS NULL AND e.status <> 0
         AND e.queue = ANY($1) AND e.type = ANY($2) OFFSET 0) e
-    WHERE i.kind = 2 ORDER BY i.id LIMIT 100";
+    WHERE i.kind = 2 AND NOT i.parked ORDER BY i.id LIMIT 100";
 
 impl Inbox for PostgresStore {
     fn send(&self, message: NewMessage) -> StoreFuture<'_, SendAnswer> {
@@ -122,16 +126,16 @@ impl Inbox for PostgresStore {
             ON CONFLICT (request_id) DO UPDATE
                 SET body = excluded.body, expires_at = excluded.expires_at, stage = excluded.stage
                 WHERE reply.stage < excluded.stage";
-        let now = self.shared.clock.now_ms();
+        let (now, asker) = (self.shared.clock.now_ms(), reply.asker);
         Box::pin(async move {
             let put = self.once(move |shared, connection| {
-                let Reply { request_id, body, stage, expires_at_ms } = reply.clone();
+                let Reply { request_id, body, stage, expires_at_ms, .. } = reply.clone();
                 let query = sqlx::query(shared.sql.of(PUT)).bind(request_id).bind(body);
                 let query = query.bind(expires_at_ms).bind(now).bind(stage);
                 Box::pin(async move { Ok(query.execute(connection).await.map(drop)?) })
             });
             put.await?;
-            self.shared.notify_clients();
+            self.shared.notify_asker(asker);
             Ok(())
         })
     }

@@ -14,6 +14,9 @@ use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, Row};
 use std::sync::Arc;
 use std::time::Duration;
 
+/// The SQLSTATE `object_in_use`, by which a migration refuses.
+const IN_USE: &str = "55006";
+
 const MAKE_SCHEMA: &str = "CREATE SCHEMA IF NOT EXISTS {s}";
 
 /// Checks, and migrates if `apply`.
@@ -31,8 +34,35 @@ pub(super) async fn migrate(
     if !apply {
         return Err(StoreError::Behind { path: name.to_owned(), found: at, known: version() });
     }
-    while step(name, sql, connection).await? {}
-    Ok(())
+    let mut renewed = None;
+    loop {
+        match step(name, sql, connection).await {
+            Ok(true) => {}
+            Ok(false) => return Ok(()),
+            Err(error) if is_in_use(&error) => {
+                // A lease that is renewed belongs to a worker that lives.
+                let last = last_renewal(sql, connection).await.map_err(failed)?;
+                if last > *renewed.get_or_insert(last) {
+                    return Err(error);
+                }
+                tokio::time::sleep(Duration::from_millis(250)).await;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Whether a migration found workers of an older abide.
+fn is_in_use(error: &StoreError) -> bool {
+    let StoreError::Migration { source: Some(source), .. } = error else { return false };
+    let error = source.downcast_ref::<sqlx::Error>().and_then(|error| error.as_database_error());
+    error.and_then(|error| error.code()).as_deref() == Some(IN_USE)
+}
+
+/// When a lease was last renewed, in ms.
+async fn last_renewal(sql: &Sql, connection: &mut PgConnection) -> Result<i64, sqlx::Error> {
+    let last = sqlx::query_scalar(sql.of("SELECT coalesce(max(renewed_at), 0) FROM {s}.lease"));
+    last.fetch_one(connection).await
 }
 
 /// One migration, in a transaction. False: there was nothing left to do.

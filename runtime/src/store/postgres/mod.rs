@@ -37,6 +37,7 @@ mod shared;
 mod sql;
 mod start;
 mod store;
+mod sweep;
 mod task;
 #[cfg(test)]
 mod tests;

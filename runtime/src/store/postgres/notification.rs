@@ -1,4 +1,7 @@
 //! Notifications: what one process tells the others through the server, collected and sent as one payload.
+//!
+//! Processes of several releases share the channel. A release ignores a notification that it does not know, and still
+//! understands the ones that it no longer sends: whoever such a notification is for looks by itself within a second.
 
 use super::keys::lock_key;
 use crate::store::decide::Receiver;
@@ -9,9 +12,11 @@ use tokio::sync::Notify;
 /// What one process has to tell the others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Notification {
-    /// An execution may have closed, been suspended or answered.
+    /// An execution may have closed or been suspended. An older release says it for each reply, too.
     News,
-    /// All workers should look.
+    /// A reply to the process with this block of ids.
+    Reply(i64),
+    /// All workers should look. An older release says it for each message of an append.
     Workers,
     /// A worker has a message.
     Worker(i64),
@@ -67,6 +72,7 @@ impl Notification {
     pub(super) fn text(&self) -> String {
         match self {
             Self::News => "n".to_owned(),
+            Self::Reply(block) => format!("r{block}"),
             Self::Workers => "a".to_owned(),
             Self::Worker(id) => format!("w{id}"),
             Self::Queue(key) => format!("q{key}"),
@@ -80,6 +86,7 @@ impl Notification {
         }
         let one = |text: &str| match text.split_at_checked(1)? {
             ("n", "") => Some(Self::News),
+            ("r", block) => block.parse().ok().map(Self::Reply),
             ("a", "") => Some(Self::Workers),
             ("w", id) => id.parse().ok().map(Self::Worker),
             ("q", key) => key.parse().ok().map(Self::Queue),
@@ -97,13 +104,19 @@ mod tests {
     fn notifications_are_read_as_they_were_sent() {
         let notifications = Pending::default();
         assert_eq!(notifications.take(), None);
-        for notification in
-            [Notification::Worker(7), Notification::News, Notification::Queue(-3), Notification::Worker(7)]
-        {
+        for notification in [
+            Notification::Worker(7),
+            Notification::News,
+            Notification::Queue(-3),
+            Notification::Worker(7),
+            Notification::Reply(5),
+        ] {
             notifications.add(notification);
         }
         let read = Notification::read(&notifications.take().unwrap()).unwrap();
-        assert_eq!(read, [Notification::News, Notification::Worker(7), Notification::Queue(-3)]);
+        let sorted =
+            [Notification::News, Notification::Reply(5), Notification::Worker(7), Notification::Queue(-3)];
+        assert_eq!(read, sorted);
         assert_eq!(notifications.take(), None);
         (0..1_000).for_each(|id| notifications.add(Notification::Worker(id)));
         assert_eq!(Notification::read(&notifications.take().unwrap()), None, "too many to name are all");

@@ -1,6 +1,6 @@
 //! The sections of a batch: each its arrays, its text and how the two meet. (Those of tasks are in `tokens`.)
 
-use crate::store::decide::{NewRow, RowWrite, reuse_code};
+use crate::store::decide::{NewRow, RowWrite, parks_sql, reuse_code};
 use crate::store::{Append, MessageKind, NewMessage, Suspension};
 use abide_core::EventId;
 use sqlx::Postgres;
@@ -57,7 +57,7 @@ impl<'a> Creates<'a> {
             ORDER BY x.created_at DESC, x.id DESC LIMIT 1), true) END
         AND (c.status < 10 AND c.reuse = 0 OR NOT EXISTS (
             SELECT FROM {s}.execution x WHERE x.workflow_id = c.workflow_id AND x.status < 10))
-    ON CONFLICT DO NOTHING RETURNING id, status)";
+    ON CONFLICT DO NOTHING RETURNING id, status, owner, queue)";
 
     /// `first`: no other start of this workflow id is in the batch.
     pub(super) fn add(&mut self, append: &'a Append, row: &NewRow<'a>, first: bool) {
@@ -157,24 +157,38 @@ impl<'a> Messages<'a> {
 
     /// The lock on the receiver's row keeps it from closing meanwhile, and nothing else (PROTOCOL 16).
     pub(super) const RECEIVERS: &'static str = ", receivers AS MATERIALIZED (
-    SELECT id FROM {s}.execution WHERE id = ANY(@1::bigint[]) AND status < 10 ORDER BY id FOR KEY SHARE)";
+    SELECT id, owner, queue, status FROM {s}.execution WHERE id = ANY(@1::bigint[]) AND status < 10
+    ORDER BY id FOR KEY SHARE)";
 
+    /// Whom the messages concern. A parked one concerns nobody yet.
+    pub(super) const CONCERNED: &'static str = "SELECT r.owner, r.queue FROM receivers r
+        WHERE r.id IN (SELECT execution FROM sent WHERE NOT parked)";
+    /// The same of receivers that the batch starts.
+    pub(super) const CONCERNED_STARTS: &'static str = "SELECT c.owner, c.queue FROM created c
+        WHERE c.id IN (SELECT execution FROM sent WHERE NOT parked)";
+
+    /// A sender's messages keep their order, which a join alone does not.
     /// `@@` is where [`TO_LOCKED`](Self::TO_LOCKED) or [`OF_STARTED`](Self::OF_STARTED) goes.
-    pub(super) const SQL: &'static str = ", sent AS (
-    INSERT INTO {s}.inbox (execution, kind, request_id, body, at)
-    SELECT m.execution, m.kind, m.request_id, m.body, m.at
+    pub(super) const SQL: &'static str = concat!(
+        ", sent AS (
+    INSERT INTO {s}.inbox (execution, kind, request_id, body, at, parked)
+    SELECT m.execution, m.kind, m.request_id, m.body, m.at, ",
+        parks_sql!("r.status", "m.kind"),
+        "
     FROM unnest(@1::bigint[], @2::smallint[], @3::text[], @4::text[], @5::bigint[], @6::bigint[], @7::bigint[])
-        AS m(execution, kind, request_id, body, at, owner, starts)
+        WITH ORDINALITY AS m(execution, kind, request_id, body, at, owner, starts, nth)
     JOIN fence ON fence.worker = m.owner @@
-    ON CONFLICT DO NOTHING)";
+    ORDER BY m.nth
+    ON CONFLICT DO NOTHING RETURNING execution, parked)"
+    );
 
     /// Who may receive: who is locked.
-    pub(super) const TO_LOCKED: &'static str = "JOIN receivers ON receivers.id = m.execution";
+    pub(super) const TO_LOCKED: &'static str = "JOIN receivers r ON r.id = m.execution";
 
     /// Where the batch has starts: a sender that is not in sends nothing, and a receiver may be one of them, which no statement but
     /// this one sees yet.
     pub(super) const OF_STARTED: &'static str =
-        "JOIN (SELECT id FROM receivers UNION SELECT id FROM created WHERE status < 10) r ON r.id = m.execution
+        "JOIN (SELECT id, status FROM receivers UNION SELECT id, status FROM created WHERE status < 10) r ON r.id = m.execution
     WHERE m.starts IS NULL OR m.starts IN (SELECT id FROM created)";
 
     pub(super) fn add(&mut self, append: &'a Append, message: &'a NewMessage) {

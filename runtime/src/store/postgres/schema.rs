@@ -6,7 +6,7 @@
 //! never waits for such an update. `{s}` is the schema, `{now}` the database's clock in ms.
 
 /// The migrations, oldest first. Their place, from 1, is the schema's version.
-pub(super) const MIGRATIONS: &[&str] = &[V1, V2];
+pub(super) const MIGRATIONS: &[&str] = &[V1, V2, V3];
 
 /// The version this build writes.
 pub(super) const fn version() -> i64 {
@@ -144,4 +144,65 @@ CREATE TABLE {s}.attempt (
     failure   text    NOT NULL,          -- JSON
     PRIMARY KEY (execution, activity)
 ) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
+";
+
+/// Columns for children, continued runs, schedules, time limits and versions. No statement sets them yet. They come in one
+/// migration, because it requires that all older workers have ended (PROTOCOL 92).
+///
+/// Left to the migrations of the features that read them, because each would cost every run or task something today: the
+/// index `(closed_at)` for the deletion of old runs (an entry per close); the columns of `task` for heartbeats, limits and
+/// priorities, which need other indexes for its claims; new tables.
+///
+/// A run that was not continued from another has no `chain`: it is the first of its own, and the index has no entry for it.
+const V3: &str = "
+-- No worker of an older abide may run: it would ignore the new columns. The first look takes no lock, so that a refusal
+-- delays nobody. The second is made under locks, in the engine's own order, so that no worker registers meanwhile.
+DO $$
+DECLARE older text;
+BEGIN
+    FOR look IN 1..2 LOOP
+        SELECT string_agg(format('`%s` on task queue `%s`', w.name, w.queue), ', ' ORDER BY w.id) INTO older
+            FROM {s}.worker w
+            WHERE EXISTS (SELECT FROM {s}.lease l WHERE l.worker = w.id AND l.lease_until > {now});
+        IF older IS NOT NULL THEN
+            RAISE EXCEPTION 'workers of an older abide are running (%): shut them down first', older
+                USING ERRCODE = '55006';
+        END IF;
+        LOCK TABLE {s}.lease, {s}.execution, {s}.inbox, {s}.worker IN ACCESS EXCLUSIVE MODE;
+    END LOOP;
+END $$;
+
+ALTER TABLE {s}.execution
+    ADD COLUMN version      integer,             -- of the workflow's code; NULL: not decided, or 1 if there is a journal
+    ADD COLUMN attempt      integer  NOT NULL DEFAULT 1, -- of the workflow, if it is retried as a whole
+    ADD COLUMN chain        bigint,              -- the first run of its chain; NULL: this one
+    ADD COLUMN next         bigint,              -- the run that goes on for it
+    ADD COLUMN parent       bigint,              -- the run that started it
+    ADD COLUMN child_no     bigint,              -- number of the parent's event that started it
+    ADD COLUMN close_policy smallint,            -- when the parent closes: 0 nothing (left), 1 cancel, 2 terminate
+    ADD COLUMN schedule     bigint,              -- the schedule that started it
+    ADD COLUMN slot         bigint,              -- ms; for which of its times
+    ADD COLUMN close_by     bigint,              -- ms; the run's time limit
+    ADD COLUMN chain_by     bigint,              -- ms; the chain's
+    ADD COLUMN context      text,                -- JSON: what it begins with besides its input
+    ADD COLUMN told         boolean  NOT NULL DEFAULT false, -- closed, and its parent and schedule know
+    ADD COLUMN orphans      boolean  NOT NULL DEFAULT false, -- closed, and children are still to be told so
+    -- An older client that ends a run does not know whom to tell.
+    ADD CONSTRAINT execution_told CHECK (status < 10 OR parent IS NULL AND schedule IS NULL OR told);
+-- By equality and by prefix, the newest last.
+CREATE INDEX execution_newest   ON {s}.execution (workflow_id text_pattern_ops, created_at, id);
+DROP INDEX {s}.execution_workflow;
+CREATE INDEX execution_chain    ON {s}.execution (chain, created_at) WHERE chain IS NOT NULL;
+CREATE INDEX execution_children ON {s}.execution (parent, child_no)  WHERE parent IS NOT NULL AND status < 10;
+CREATE INDEX execution_orphans  ON {s}.execution (id)                WHERE orphans;
+CREATE INDEX execution_close_by ON {s}.execution (close_by)          WHERE close_by IS NOT NULL AND status < 10;
+
+ALTER TABLE {s}.inbox ADD COLUMN parked boolean NOT NULL DEFAULT false;  -- its run is suspended
+CREATE INDEX inbox_unparked  ON {s}.inbox (execution) WHERE NOT parked;
+CREATE INDEX inbox_terminate ON {s}.inbox (execution) WHERE kind = 8;
+
+-- Of the abide that registers. An older one gives none, and is refused.
+ALTER TABLE {s}.worker
+    ADD COLUMN schema integer NOT NULL DEFAULT 0,
+    ADD CONSTRAINT worker_of_an_older_abide CHECK (schema >= 3) NOT VALID;
 ";

@@ -142,6 +142,15 @@ impl Shared {
         self.pending.add(notification);
     }
 
+    /// Whether a client of this process has to look.
+    pub(super) fn is_news(&self, notification: &Notification) -> bool {
+        match notification {
+            Notification::News => true,
+            Notification::Reply(block) => *block == self.block,
+            _ => false,
+        }
+    }
+
     /// Whether a worker of this process has to look.
     pub(super) fn concerns(&self, notification: &Notification) -> bool {
         let mine = self.mine();
@@ -149,7 +158,7 @@ impl Shared {
             Notification::Worker(id) => mine.contains_key(&Incarnation(*id)),
             Notification::Queue(_) => mine.values().any(|queue| Notification::queue(queue) == *notification),
             Notification::Workers => !mine.is_empty(),
-            Notification::News => false,
+            Notification::News | Notification::Reply(_) => false,
         }
     }
 
@@ -209,5 +218,12 @@ impl Notify for Shared {
 
     fn notify_queue(&self, queue: &str) {
         self.tell(Notification::queue(queue));
+    }
+
+    fn notify_process(&self, block: i64) {
+        match block == self.block {
+            true => self.tell_clients(),
+            false => self.pending.add(Notification::Reply(block)),
+        }
     }
 }

@@ -78,6 +78,10 @@ fn mutated(template: &str) -> String {
         () if mutant!(MessageWithoutLock) => {
             &[("(status < 10 OR $2 = 2) FOR KEY SHARE", "(status < 10 OR $2 = 2)")]
         }
+        () if mutant!(ResumeWithoutLock) => &[(
+            "SELECT status, queue FROM {s}.execution WHERE id = $1 FOR UPDATE",
+            "SELECT status, queue FROM {s}.execution WHERE id = $1 FOR NO KEY UPDATE",
+        )],
         () => &[],
     };
     changes.iter().fold(template.to_owned(), |text, (from, to)| text.replace(from, to))

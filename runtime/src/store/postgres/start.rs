@@ -9,6 +9,7 @@ use super::rows::TERMINATED;
 use super::shared::Shared;
 use super::sql::SETTLE;
 use super::store::PostgresStore;
+use super::sweep::unpark;
 use crate::status::ExecutionStatus;
 use crate::store::decide::{
     Ended, Found, Notify, OutsideEnd, StartDecision, TOLD, end_columns, end_deletes, remembered,
@@ -191,14 +192,15 @@ async fn end(connection: &mut PgConnection, shared: &Shared, end: OutsideEnd<'_>
     Ok(Ended { owner: owner.map(Incarnation) })
 }
 
-/// Lets a suspended execution run again. Its task queue comes back, for those who may claim it.
+/// Lets a suspended execution run again. Its task queue comes back, for those who may claim it. The row is locked fully: a sender that has
+/// seen it suspended has committed its message by then, or waits (PROTOCOL 97).
 pub(super) async fn resume(
     connection: &mut PgConnection,
     shared: &Shared,
     id: ExecutionId,
     now: i64,
 ) -> sqlx::Result<(ResumeAnswer, Option<String>)> {
-    const READ: &str = "SELECT status, queue FROM {s}.execution WHERE id = $1 FOR NO KEY UPDATE";
+    const READ: &str = "SELECT status, queue FROM {s}.execution WHERE id = $1 FOR UPDATE";
     const RESUME: &str = concat!("UPDATE {s}.execution SET ", resume_columns!(), " WHERE id = $1");
     let row = sqlx::query_as::<_, (i16, String)>(shared.sql.of(READ)).bind(id.0);
     let (status, queue) = row.fetch_optional(&mut *connection).await?.unzip();
@@ -206,7 +208,8 @@ pub(super) async fn resume(
     if answer != ResumeAnswer::Resumed {
         return Ok((answer, None));
     }
-    sqlx::query(shared.sql.of(RESUME)).bind(id.0).bind(now).execute(connection).await?;
+    sqlx::query(shared.sql.of(RESUME)).bind(id.0).bind(now).execute(&mut *connection).await?;
+    unpark(connection, shared, &[id.0]).await?;
     Ok((answer, queue))
 }
 

@@ -40,6 +40,10 @@ impl Store for PostgresStore {
         self.shared.news.subscribe()
     }
 
+    fn block(&self) -> i64 {
+        self.shared.block
+    }
+
     fn metrics(&self) -> Metrics {
         self.shared.counters.read()
     }

@@ -4,7 +4,9 @@ use super::claim::holds_lease;
 use super::rows::{number, signed};
 use super::shared::Shared;
 use super::store::PostgresStore;
-use crate::store::decide::{Notify, Receiver, attempt_id, outcome_json, outcome_row};
+use crate::store::decide::{
+    Concerned, Notify, Receiver, attempt_id, outcome_json, outcome_row, parking_statuses,
+};
 use crate::store::row::{self, all};
 use crate::store::task::timed_out;
 use crate::store::{ClaimedTasks, OwnedTask, StoreError, StoreFuture, TaskClaim, TaskKey, Tasks, Trouble};
@@ -39,22 +41,24 @@ pub(super) const FINISH: &str = concat!(
     "WITH fence AS MATERIALIZED (
     SELECT worker FROM {s}.lease WHERE worker = $1 AND slot = 0 FOR KEY SHARE),
 receiver AS MATERIALIZED (
-    SELECT id, owner, queue FROM {s}.execution WHERE id = $2 AND status < 10 FOR KEY SHARE),
+    SELECT id, owner, queue, status FROM {s}.execution WHERE id = $2 AND status < 10 FOR KEY SHARE),
 token AS (
     DELETE FROM {s}.task t USING fence, receiver r
     WHERE t.execution = r.id AND t.activity = $3 AND t.attempt = $4 AND t.owner = fence.worker AND t.nonce = $6
     RETURNING t.execution),
 told AS (
-    INSERT INTO {s}.inbox (execution, kind, request_id, body, at)
+    INSERT INTO {s}.inbox (execution, kind, request_id, body, at, parked)
     SELECT r.id, 4, ",
     attempt_id!("$3", "$4"),
-    ", $5, {now} FROM receiver r JOIN token ON token.execution = r.id
+    ", $5, {now}, r.status ",
+    parking_statuses!(),
+    " FROM receiver r JOIN token ON token.execution = r.id
     ON CONFLICT DO NOTHING)
 SELECT (SELECT count(*) FROM fence), (SELECT count(*) FROM token), (SELECT owner FROM receiver),
     (SELECT queue FROM receiver)"
 );
 
-/// `$1` the outcome where nobody began it in time, `$2` where it did not end in time, `$3` of what was given back at the moment in which
+/// For each that ends: the owner and the queue of its execution, and who runs it. `$1` the outcome where nobody began it in time, `$2` where it did not end in time, `$3` of what was given back at the moment in which
 /// it was asked to stop.
 pub(super) const EXPIRE: &str = concat!(
     "WITH late AS MATERIALIZED (
@@ -70,7 +74,8 @@ pub(super) const EXPIRE: &str = concat!(
     (SELECT execution, activity, $3 FROM {s}.task
         WHERE owner IS NULL AND queue IS NOT NULL AND cancel AND execution > 0 LIMIT 100)),
 receivers AS MATERIALIZED (
-    SELECT id FROM {s}.execution WHERE id IN (SELECT execution FROM late) AND status < 10 ORDER BY id FOR KEY SHARE),
+    SELECT id, owner, queue, status FROM {s}.execution WHERE id IN (SELECT execution FROM late) AND status < 10
+    ORDER BY id FOR KEY SHARE),
 held AS MATERIALIZED (
     SELECT t.execution, t.activity FROM {s}.task t JOIN late l ON t.execution = l.execution AND t.activity = l.activity
     WHERE (SELECT count(*) FROM receivers) >= 0 ORDER BY t.execution, t.activity FOR UPDATE OF t SKIP LOCKED),
@@ -79,19 +84,24 @@ gone AS (
         JOIN held h ON h.execution = l.execution AND h.activity = l.activity
     WHERE t.execution = l.execution AND t.activity = l.activity AND t.queue IS NOT NULL
         AND (t.owner IS NULL OR t.close_by <= (SELECT {now}))
-    RETURNING t.execution, t.activity, t.attempt, l.outcome)
-INSERT INTO {s}.inbox (execution, kind, request_id, body, at)
-SELECT ",
+    RETURNING t.execution, t.activity, t.attempt, l.outcome, t.owner),
+told AS (
+    INSERT INTO {s}.inbox (execution, kind, request_id, body, at, parked)
+    SELECT ",
     outcome_row!("g.", "g.outcome"),
-    ", {now} FROM gone g
-ON CONFLICT DO NOTHING"
+    ", {now}, r.status ",
+    parking_statuses!(),
+    " FROM gone g JOIN receivers r ON r.id = g.execution
+    ON CONFLICT DO NOTHING)
+SELECT r.owner, r.queue, g.owner FROM gone g JOIN receivers r ON r.id = g.execution"
 );
 
 /// `$1` worker, `$2` executions, `$3` activities, `$4` attempts, `$5` the outcome of what its workflow has asked to stop: never begun, it
-/// ends now. `$6` nonces: a claim since then has drawn another, and keeps its task.
+/// ends now. `$6` nonces: a claim since then has drawn another, and keeps its task. Whom it concerns: who may claim a task, and the owner of an
+/// execution that has an outcome now.
 const RELEASE: &str = concat!(
     "WITH receivers AS MATERIALIZED (
-    SELECT id FROM {s}.execution WHERE id = ANY($2) AND status < 10 ORDER BY id FOR KEY SHARE),
+    SELECT id, owner, queue, status FROM {s}.execution WHERE id = ANY($2) AND status < 10 ORDER BY id FOR KEY SHARE),
 k AS MATERIALIZED (
     SELECT t.execution, t.activity, t.attempt, t.cancel
     FROM {s}.task t JOIN unnest($2::bigint[], $3::bigint[], $4::integer[], $6::bigint[])
@@ -103,17 +113,20 @@ ended AS (
     DELETE FROM {s}.task t USING k WHERE t.execution = k.execution AND t.activity = k.activity AND k.cancel
     RETURNING t.execution, t.activity, t.attempt),
 told AS (
-    INSERT INTO {s}.inbox (execution, kind, request_id, body, at)
+    INSERT INTO {s}.inbox (execution, kind, request_id, body, at, parked)
     SELECT ",
     outcome_row!("e.", "$5"),
-    ", {now}
+    ", {now}, r.status ",
+    parking_statuses!(),
+    "
     FROM ended e JOIN receivers r ON r.id = e.execution
     ON CONFLICT DO NOTHING),
 free AS (
     UPDATE {s}.task t SET owner = NULL FROM k
     WHERE t.execution = k.execution AND t.activity = k.activity AND NOT k.cancel
     RETURNING t.queue)
-SELECT queue FROM free UNION ALL SELECT NULL FROM ended"
+SELECT NULL::bigint, queue FROM free
+UNION ALL SELECT r.owner, r.queue FROM ended e JOIN receivers r ON r.id = e.execution"
 );
 
 /// Takes unclaimed tasks.
@@ -196,22 +209,24 @@ impl Tasks for PostgresStore {
 
     fn release_tasks(&self, owner: Incarnation, keys: Vec<TaskKey>) -> StoreFuture<'_, ()> {
         Box::pin(async move {
-            let queues = self.once(move |shared, connection| {
+            let concerned = self.once(move |shared, connection| {
                 let executions: Vec<i64> = keys.iter().map(|key| key.execution.0).collect();
                 let activities: Vec<i64> = keys.iter().map(|key| number(key.activity)).collect();
                 let attempts: Vec<i32> = keys.iter().map(|key| signed(key.attempt)).collect();
-                let query = sqlx::query_scalar::<_, Option<String>>(shared.sql.of(RELEASE));
+                let query = sqlx::query(shared.sql.of(RELEASE));
                 let query = query.bind(owner.0).bind(executions).bind(activities).bind(attempts);
                 let nonces: Vec<i64> = keys.iter().map(|key| key.nonce).collect();
                 let query = query.bind(outcome_json(&AttemptOutcome::Cancelled)).bind(nonces);
-                Box::pin(async move { Ok(query.fetch_all(connection).await?) })
+                Box::pin(async move {
+                    let mut concerned = Concerned::default();
+                    for row in query.fetch_all(connection).await? {
+                        let owner: Option<i64> = row.try_get(0)?;
+                        concerned.add(owner.map(Incarnation), row.try_get(1)?);
+                    }
+                    Ok(concerned)
+                })
             });
-            for queue in queues.await? {
-                match queue {
-                    Some(queue) => self.shared.notify_queue(&queue),
-                    None => self.shared.notify_workers(),
-                }
-            }
+            self.shared.notify_concerned(&concerned.await?);
             Ok(())
         })
     }
@@ -236,13 +251,18 @@ impl Tasks for PostgresStore {
                         .bind(outcome_json(&timed_out(TimeoutKind::ScheduleToStart)))
                         .bind(outcome_json(&timed_out(TimeoutKind::ScheduleToClose)))
                         .bind(outcome_json(&AttemptOutcome::Cancelled));
-                    Ok(query.execute(connection).await?.rows_affected())
+                    let (mut expired, mut concerned) = (0, Concerned::default());
+                    for row in query.fetch_all(connection).await? {
+                        let (owner, runner): (Option<i64>, Option<i64>) = (row.try_get(0)?, row.try_get(2)?);
+                        expired += 1;
+                        concerned.add(owner.map(Incarnation), row.try_get(1)?);
+                        concerned.add(runner.map(Incarnation), None);
+                    }
+                    Ok((expired, concerned))
                 })
             });
-            let expired = expired.await?;
-            if expired > 0 {
-                self.shared.notify_workers();
-            }
+            let (expired, concerned) = expired.await?;
+            self.shared.notify_concerned(&concerned);
             Ok(expired)
         })
     }

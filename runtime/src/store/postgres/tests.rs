@@ -44,7 +44,8 @@ SELECT i, activity, 1, 'q' || i % 4, 'step', '[]', '{}', i, CASE WHEN i % 8 = 1 
 FROM generate_series(1, 40000) i, generate_series(2, 9) activity WHERE i % 4 < 2;
 INSERT INTO {s}.attempt SELECT i, activity, 1, i, '{}' FROM generate_series(1, 40000) i, generate_series(2, 5) activity WHERE i % 4 < 2;
 INSERT INTO {s}.reply SELECT 'q' || i, '1', i FROM generate_series(1, 5000) i;
-INSERT INTO {s}.worker (name, build, queue, types, life_key, started_at) SELECT 'w', 'b', 'q1', ARRAY['Other'], i, i FROM generate_series(1, 40) i;
+INSERT INTO {s}.worker (name, build, queue, types, life_key, started_at, schema)
+SELECT 'w', 'b', 'q1', ARRAY['Other'], i, i, 3 FROM generate_series(1, 40) i;
 INSERT INTO {s}.lease SELECT i, slot, 4000000000000, 1 FROM generate_series(1, 40) i, generate_series(0, 1) slot;
 ANALYZE";
 
@@ -105,7 +106,8 @@ async fn no_hot_statement_reads_a_whole_table() {
     let hot = [
         (claim::CLAIM, claim),
         (claim::CLAIM_SUSPECT, claim),
-        (claim::NEXT_DUE, "('q1', ARRAY['Order'], 2)"),
+        (claim::CLAIM_OFFERED, "(1, 'q1', ARRAY['Order'], 20, 'b1', 100)"),
+        (claim::NEXT_DUE, "('q1', ARRAY['Order'], 2, 'b1')"),
         (message::INBOX, "(7)"),
         (message::OPEN_QUERIES, "(ARRAY['q1'], ARRAY['Order'])"),
         (message::SEND, "(4, 0, 'new', '{}')"),
@@ -134,6 +136,80 @@ async fn no_hot_statement_reads_a_whole_table() {
     let list = format!("{} ORDER BY e.run_id DESC LIMIT 100", list.sql().as_str());
     let plan = plan(&mut connection, &list, "(ARRAY[0])").await;
     assert!(plan.iter().any(|step| step.contains("Index Scan Backward using execution_run_id")), "{plan:?}");
+}
+
+/// The newest run of a workflow id is found at the end of an index, without looking at the others.
+#[tokio::test]
+async fn the_newest_run_of_a_workflow_id_is_the_end_of_an_index() {
+    let (store, mut connection) = filled().await;
+    let more = "INSERT INTO {s}.execution (id, workflow_id, run_id, type, queue, status, created_at, closed_at, result)
+        SELECT i, 'again', 'r' || i, 'Order', 'q1', 10, i, i, '{}' FROM generate_series(200001, 210000) i; ANALYZE";
+    connection.execute(sqlx::raw_sql(AssertSqlSafe(store.shared.sql.fill(more)))).await.unwrap();
+    let looks =
+        [(find::BY_WORKFLOW_ID, "('again')"), (start::CLOSED, "('again')"), (start::OPEN, "('again')")];
+    for (statement, arguments) in looks {
+        let plan = plan(&mut connection, &store.shared.sql.fill(statement), arguments).await;
+        assert!(!plan.iter().any(|step| step.contains("Sort")), "{plan:?}");
+        assert!(
+            plan.iter().any(|step| step.contains("execution_newest") || step.contains("execution_open")),
+            "{plan:?}"
+        );
+    }
+    // The policies of a start in a batch.
+    let statement = text(super::batch::CREATES);
+    connection.execute("SET plan_cache_mode = force_generic_plan").await.unwrap();
+    let last = (1..).take_while(|n| statement.contains(&format!("${n}"))).count();
+    let arguments = format!("({})", vec!["NULL"; last].join(", "));
+    let plan = plan(&mut connection, &store.shared.sql.fill(&statement), &arguments).await;
+    assert!(plan.iter().any(|step| step.contains("Index Scan Backward using execution_newest")), "{plan:?}");
+}
+
+/// How many rows of the inbox a statement reads.
+async fn inbox_rows(connection: &mut PgConnection, statement: &str, arguments: &str) -> f64 {
+    let prepare = format!("PREPARE hot AS {statement}");
+    connection.execute(sqlx::raw_sql(AssertSqlSafe(prepare))).await.unwrap();
+    let explain = format!("EXPLAIN (ANALYZE, FORMAT JSON) EXECUTE hot{arguments}");
+    connection.execute("BEGIN").await.unwrap();
+    let row = connection.fetch_one(sqlx::raw_sql(AssertSqlSafe(explain))).await.unwrap();
+    connection.execute("ROLLBACK; DEALLOCATE hot").await.unwrap();
+    let plan: serde_json::Value = serde_json::from_str(&row.get_unchecked::<String, _>(0)).unwrap();
+    let (mut read, mut steps) = (0.0, vec![&plan[0]["Plan"]]);
+    while let Some(step) = steps.pop() {
+        steps.extend(step["Plans"].as_array().into_iter().flatten());
+        if step["Relation Name"] == "inbox" {
+            let number = |name: &str| step[name].as_f64().unwrap_or_default();
+            let rows = number("Actual Rows") + number("Rows Removed by Filter");
+            read += rows * number("Actual Loops");
+        }
+    }
+    read
+}
+
+/// A hundred suspended runs with 10,000 unread messages, beside the hundred messages that wait for others (PROTOCOL 97).
+#[tokio::test]
+async fn no_claim_walks_over_the_messages_of_suspended_runs() {
+    let (store, mut connection) = filled().await;
+    let many = "INSERT INTO {s}.execution (id, workflow_id, run_id, type, queue, status, created_at)
+            SELECT i, 'w' || i, 'r' || i, 'Order', 'q1', 1, i FROM generate_series(300001, 300100) i;
+        INSERT INTO {s}.inbox (execution, kind, request_id, body, at, parked)
+            SELECT 300001 + i % 100, 0, 'p' || i, '{}', i, true FROM generate_series(1, 10000) i;
+        ANALYZE";
+    connection.execute(sqlx::raw_sql(AssertSqlSafe(store.shared.sql.fill(many)))).await.unwrap();
+    let claim = "(1, 'q1', ARRAY['Order'], 20, 'b1', 100, 2, 5)";
+    let looks = [
+        (claim::CLAIM, claim),
+        (claim::CLAIM_SUSPECT, claim),
+        (message::INBOX, "(7)"),
+        (message::OPEN_QUERIES, "(ARRAY['q1'], ARRAY['Order'])"),
+        (sweep::PARK, "(1000)"),
+    ];
+    for (statement, arguments) in looks {
+        let read = inbox_rows(&mut connection, &store.shared.sql.fill(statement), arguments).await;
+        assert!(read <= 300.0, "{read} rows: {statement}");
+    }
+    // The measure is right: what reads all of them says so.
+    let all = inbox_rows(&mut connection, &store.shared.sql.fill("SELECT count(*) FROM {s}.inbox"), "").await;
+    assert!(all >= 10_100.0, "{all}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -170,6 +246,78 @@ async fn a_migration_that_fails_leaves_nothing() {
     assert_eq!(sqlx::query_scalar::<_, i64>(tables).fetch_one(&mut dba).await.unwrap(), 0);
     dba.execute("DROP TYPE abide.reply").await.unwrap();
     assert!(open(&url, OpenOptions::default()).await.is_ok());
+}
+
+/// A schema as the build before the migration that refuses older workers has left it, with a worker of that build.
+async fn older(url: &str, lease_ms: i64) -> PgConnection {
+    let texts = pending_migrations(url, OpenOptions::default()).await.unwrap();
+    let mut dba = connect(url).await;
+    for (_, text) in texts.into_iter().filter(|(version, _)| *version < 3) {
+        dba.execute(sqlx::raw_sql(AssertSqlSafe(format!("BEGIN; {text} COMMIT")))).await.unwrap();
+    }
+    dba.execute(OLDER_WORKER).await.unwrap();
+    let lease = "INSERT INTO abide.lease (worker, slot, lease_until, renewed_at)
+        SELECT id, 0, (extract(epoch FROM clock_timestamp()) * 1000)::bigint + $1, 1 FROM abide.worker";
+    sqlx::query(lease).bind(lease_ms).execute(&mut dba).await.unwrap();
+    dba
+}
+
+const OLDER_WORKER: &str =
+    "INSERT INTO abide.worker (name, build, queue, types, life_key, process, started_at)
+    VALUES ('w', 'b', 'q', '{}', 1, '', 0)";
+
+#[tokio::test]
+async fn a_migration_waits_for_the_lease_of_an_older_worker_that_is_gone() {
+    let url = cluster::shared_database();
+    let mut dba = older(&url, 600).await;
+    // The text itself refuses, as a DBA runs it.
+    let (_, text) = pending_migrations(&url, OpenOptions::default()).await.unwrap().remove(0);
+    let refused =
+        dba.execute(sqlx::raw_sql(AssertSqlSafe(format!("BEGIN; {text} COMMIT")))).await.unwrap_err();
+    assert!(refused.to_string().contains("older abide are running (`w` on task queue `q`)"), "{refused}");
+    dba.execute("ROLLBACK").await.unwrap();
+    let store = open(&url, OpenOptions::default()).await.unwrap();
+    store.register(WorkerInfo::default()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_migration_is_refused_while_an_older_worker_renews_its_lease() {
+    let url = cluster::shared_database();
+    let mut dba = older(&url, 600_000).await;
+    let renewing = tokio::spawn(async move {
+        loop {
+            dba.execute("UPDATE abide.lease SET renewed_at = renewed_at + 1").await.unwrap();
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    });
+    let Err(error) = open(&url, OpenOptions::default()).await else { panic!("it opened") };
+    assert_eq!(error.code(), "AB0511", "{error}");
+    assert!(error.to_string().contains("shut them down first"), "{error}");
+    renewing.abort();
+    let version = "SELECT max(version) FROM abide.migration";
+    let version: i64 = sqlx::query_scalar(version).fetch_one(&mut connect(&url).await).await.unwrap();
+    assert_eq!(version, 2);
+}
+
+/// What an older build, opened before the migration, must not do after it.
+#[tokio::test]
+async fn an_older_worker_cannot_register_and_an_older_client_cannot_end_a_child() {
+    let url = cluster::shared_database();
+    let (store, _) = registered(&url).await;
+    let mut dba = connect(&url).await;
+    let refused = dba.execute(OLDER_WORKER).await.unwrap_err();
+    assert!(refused.to_string().contains("worker_of_an_older_abide"), "{refused}");
+    dba.execute(sqlx::raw_sql(AssertSqlSafe(store.shared.sql.fill(FILL.split(';').next().unwrap()))))
+        .await
+        .unwrap();
+    let close = "UPDATE abide.execution SET status = 13 WHERE id = 1";
+    let told = "UPDATE abide.execution SET status = 13, told = true WHERE id = 1";
+    dba.execute("UPDATE abide.execution SET status = 0, parent = 2, child_no = 1 WHERE id = 1")
+        .await
+        .unwrap();
+    let refused = dba.execute(close).await.unwrap_err();
+    assert!(refused.to_string().contains("execution_told"), "{refused}");
+    dba.execute(told).await.unwrap();
 }
 
 async fn registered(url: &str) -> (PostgresStore, Incarnation) {

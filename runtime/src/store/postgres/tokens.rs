@@ -57,13 +57,14 @@ settled AS (
     WHERE (SELECT count(*) FROM held) >= 0 AND t.kind = 2 AND k.execution = t.execution AND k.activity = t.activity AND k.attempt = t.of
     RETURNING 1),
 dropped AS (
-    DELETE FROM {s}.task k USING t WHERE t.kind = 3 AND k.execution = t.execution AND k.activity = t.activity),
+    DELETE FROM {s}.task k USING t WHERE t.kind = 3 AND k.execution = t.execution AND k.activity = t.activity
+    RETURNING k.owner),
 unbegun AS (
     DELETE FROM {s}.task k USING t
     WHERE (SELECT count(*) FROM held) >= 0 AND t.kind = 4 AND k.execution = t.execution AND k.activity = t.activity
         AND k.owner IS NULL
         AND k.queue IS NOT NULL
-    RETURNING k.execution, k.activity, k.attempt, t.outcome, t.run_at),
+    RETURNING k.execution, k.activity, k.attempt, t.outcome, t.run_at, t.by),
 cancelled AS (
     INSERT INTO {s}.inbox (execution, kind, request_id, body, at)
     SELECT ",
@@ -73,8 +74,13 @@ cancelled AS (
 asked AS (
     UPDATE {s}.task k SET cancel = true FROM t
     WHERE t.kind = 4 AND k.execution = t.execution AND k.activity = t.activity AND k.queue IS NOT NULL
-        AND NOT EXISTS (SELECT FROM unbegun u WHERE u.execution = k.execution AND u.activity = k.activity))"
+        AND NOT EXISTS (SELECT FROM unbegun u WHERE u.execution = k.execution AND u.activity = k.activity)
+    RETURNING k.owner)"
     );
+
+    /// Whom the changes concern: who runs what has to stop, and the owner whose inbox has an outcome now.
+    pub(super) const CONCERNED: &'static str = "SELECT owner, NULL::text AS queue FROM dropped
+        UNION ALL SELECT owner, NULL FROM asked UNION ALL SELECT by, NULL FROM unbegun";
 
     /// Where the batch has starts: one that is not in has no tasks.
     pub(super) const OF_STARTED: &'static str =

@@ -12,7 +12,7 @@ use super::rows::{number, signed};
 use super::shared::Shared;
 use super::start::start;
 use super::store::PostgresStore;
-use crate::store::decide::{Notify, Receiver, attempt_id};
+use crate::store::decide::{Notify, Receiver, attempt_id, parking_statuses};
 use crate::store::failure::Kind;
 use crate::store::{
     AttemptTransaction, Counters, NewExecution, NewMessage, SendAnswer, Stage, StartAnswer, StoreError,
@@ -27,15 +27,17 @@ pub(super) const COMPLETE: &str = concat!(
     "WITH fence AS MATERIALIZED (
     SELECT worker FROM {s}.lease WHERE worker = $1 AND slot = 0 FOR KEY SHARE),
 receiver AS MATERIALIZED (
-    SELECT id, owner, queue FROM {s}.execution WHERE id = $2 AND status < 10 FOR KEY SHARE),
+    SELECT id, owner, queue, status FROM {s}.execution WHERE id = $2 AND status < 10 FOR KEY SHARE),
 token AS (
     DELETE FROM {s}.task t USING fence, receiver r
     WHERE t.execution = r.id AND t.activity = $3 AND t.attempt = $4 AND t.queue IS NULL RETURNING t.execution),
 told AS (
-    INSERT INTO {s}.inbox (execution, kind, request_id, body, at)
+    INSERT INTO {s}.inbox (execution, kind, request_id, body, at, parked)
     SELECT r.id, 4, ",
     attempt_id!("$3", "$4"),
-    ", $5, {now} FROM receiver r JOIN token ON token.execution = r.id
+    ", $5, {now}, r.status ",
+    parking_statuses!(),
+    " FROM receiver r JOIN token ON token.execution = r.id
     ON CONFLICT DO NOTHING RETURNING 1)
 SELECT (SELECT count(*) FROM fence), (SELECT count(*) FROM told), (SELECT owner FROM receiver),
     (SELECT queue FROM receiver)"

@@ -6,7 +6,7 @@
 //! more for the locks and one for the commit.
 
 use super::alone::{self, PutOff};
-use super::batch::{Batch, write_batch};
+use super::batch::{Batch, Written, write_batch};
 use super::connection;
 use super::failure::failed;
 use super::guard;
@@ -107,19 +107,20 @@ impl Writer {
         let connection = self.connection().await?;
         let Some(locks) = locks else {
             let batch = Batch::of(group.iter().map(|(append, _)| append));
-            return Ok(missing(group, &write_batch(connection, &shared, batch, slot).await?));
+            let written = write_batch(connection, &shared, batch, slot).await?;
+            return Ok(committed(group, written, Committed::default()));
         };
-        let mut committed = guard::take(&locks, true, connection, &shared).await?;
+        let guarded = guard::take(&locks, true, connection, &shared).await?;
         let rest = group.iter().map(|(append, _)| append);
-        let rest: Vec<&Append> = rest.filter(|append| !committed.leaves_out(append.execution)).collect();
+        let rest: Vec<&Append> = rest.filter(|append| !guarded.leaves_out(append.execution)).collect();
         if rest.is_empty() {
             connection.execute(sqlx::raw_sql("ROLLBACK")).await?;
-            return Ok(committed);
+            return Ok(guarded);
         }
         let batch = Batch::of(rest.into_iter());
-        committed.missing = missing(group, &write_batch(connection, &shared, batch, slot).await?).missing;
+        let written = write_batch(connection, &shared, batch, slot).await?;
         connection.execute(sqlx::raw_sql("COMMIT")).await?;
-        Ok(committed)
+        Ok(committed(group, written, guarded))
     }
 
     /// After an error: whatever transaction is open ends. Where even that fails, the connection goes.
@@ -138,10 +139,11 @@ impl Writer {
     }
 }
 
-fn missing(group: &[(Append, Ack)], created: &[i64]) -> Committed {
+fn committed(group: &[(Append, Ack)], written: Written, guarded: Committed) -> Committed {
+    let Written { created, concerned } = written;
     let starts = group.iter().filter(|(append, _)| append.create.is_some());
     let missing = starts.map(|(append, _)| append.execution).filter(|id| !created.contains(&id.0)).collect();
-    Committed { missing, ..Committed::default() }
+    Committed { missing, concerned: Some(concerned), ..guarded }
 }
 
 impl Committer for Writer {
@@ -176,7 +178,7 @@ impl Committer for Writer {
                 }
                 let decided = append.decided();
                 let batch = Batch::of([&decided].into_iter());
-                if !write_batch(&mut transaction, &shared, batch, slot).await?.is_empty() {
+                if !write_batch(&mut transaction, &shared, batch, slot).await?.created.is_empty() {
                     outcome = Some(AppendOutcome::Done);
                     break;
                 }

@@ -4,11 +4,12 @@
 //! not have, or keeps a signal that another may handle, is claimable once by each build, of types that it has: a claim of any type uses up nobody's try. Suspects,
 //! which have crashed their owners, are left out unless asked for, and then come one at a time.
 
+use super::sweep::unpark;
 use crate::store::Trouble;
 use crate::store::message::known_kinds;
 use crate::store::owner::SUSPECT_FROM;
 use crate::store::row::{all, execution, execution_columns};
-use crate::store::{Claim, Claimed, StoreError};
+use crate::store::{Claim, Claimed, ExecutionRow, StoreError};
 use abide_core::Incarnation;
 use sqlx::SqliteConnection;
 
@@ -39,8 +40,8 @@ macro_rules! is_offered {
 
 /// `$1` queues, `$2` types or NULL, `$3` now, `$4` build, `$5` limit, `$6` the crash count of a suspect, `$7` of the
 /// guilty.
-/// A suspended one is no suspect: no worker has died of what it was suspended for. Oldest due first. A row that two arms name is claimed once.
-const CLAIMABLE: &str = concat!(
+/// Oldest due first. A row that two arms name is claimed once.
+pub(super) const CLAIMABLE: &str = concat!(
     "
 SELECT id FROM (
     SELECT id, wake_at AS due FROM execution
@@ -48,15 +49,15 @@ SELECT id FROM (
     is_wanted!("execution"),
     "
     UNION ALL
-    SELECT e.id, i.at FROM inbox i CROSS JOIN execution e ON e.id = i.execution
-    WHERE i.kind ",
+    SELECT e.id, i.at FROM inbox i INDEXED BY inbox_unparked CROSS JOIN execution e ON e.id = i.execution
+    WHERE NOT i.parked AND i.kind ",
     known_kinds!(),
     " AND e.owner IS NULL AND e.status = 0 AND (e.crashes < $6 OR e.crashes >= $7) AND ",
     is_wanted!("e"),
     "
     UNION ALL
     SELECT id, created_at FROM execution
-    WHERE status < 2 AND owner IS NULL AND (status = 1 OR crashes < $6 OR crashes >= $7) AND ",
+    WHERE status = 0 AND owner IS NULL AND (crashes < $6 OR crashes >= $7) AND ",
     is_offered!(),
     "
       AND queue IN (SELECT value FROM json_each($1)) AND type IN (SELECT value FROM json_each($2))
@@ -69,7 +70,7 @@ const SUSPECT: &str = concat!(
     "
 SELECT id FROM execution
 WHERE owner IS NULL AND status = 0 AND crashes >= 2 AND crashes >= $6 AND crashes <= $7
-  AND (wake_at <= $3 OR EXISTS (SELECT 1 FROM inbox WHERE inbox.execution = execution.id AND kind ",
+  AND (wake_at <= $3 OR EXISTS (SELECT 1 FROM inbox WHERE inbox.execution = execution.id AND NOT parked AND kind ",
     known_kinds!(),
     ")) AND ",
     is_wanted!("execution"),
@@ -99,10 +100,29 @@ const TAKEN: &str = concat!(
     " FROM execution e WHERE e.id IN (SELECT value FROM json_each($1)) ORDER BY e.wake_at, e.id"
 );
 
-const NEXT_DUE: &str = "
-SELECT min(wake_at) FROM execution
+/// Suspended executions that are offered to the build. A suspended one is no suspect: no worker has died of what it was suspended
+/// for.
+const OFFERED: &str = concat!(
+    "
+SELECT id FROM execution
+WHERE status = 1 AND owner IS NULL AND ",
+    is_offered!(),
+    "
+  AND queue IN (SELECT value FROM json_each($1)) AND type IN (SELECT value FROM json_each($2))
+ORDER BY created_at, id LIMIT $3"
+);
+
+/// When the next one is due, and whether something suspended is offered to the build `$4`.
+const NEXT_DUE: &str = concat!(
+    "
+SELECT (SELECT min(wake_at) FROM execution
 WHERE owner IS NULL AND status = 0 AND wake_at IS NOT NULL AND crashes < $3
-  AND queue IN (SELECT value FROM json_each($1)) AND ($2 IS NULL OR type IN (SELECT value FROM json_each($2)))";
+  AND queue IN (SELECT value FROM json_each($1)) AND ($2 IS NULL OR type IN (SELECT value FROM json_each($2)))),
+EXISTS (SELECT 1 FROM execution WHERE status = 1 AND owner IS NULL AND ",
+    is_offered!(),
+    "
+  AND queue IN (SELECT value FROM json_each($1)) AND type IN (SELECT value FROM json_each($2)))"
+);
 
 /// Takes what can be taken now.
 pub(super) async fn claim(
@@ -122,13 +142,44 @@ pub(super) async fn claim(
     }
     let mut rows = Vec::new();
     if !ids.is_empty() {
-        let ids = json(&ids);
-        let take = sqlx::query(TAKE).bind(&ids).bind(claim.owner.0).bind(now).bind(&claim.build);
-        take.execute(&mut *connection).await?;
-        rows = all(&sqlx::query(TAKEN).bind(&ids).fetch_all(&mut *connection).await?, execution)?;
+        rows = take(connection, &claim, &json(&ids), now).await?;
     }
-    let next = sqlx::query_scalar(NEXT_DUE).bind(queues).bind(types).bind(SUSPECT_FROM);
-    Ok(Claimed { rows, next_due_ms: next.fetch_one(connection).await? })
+    let next = sqlx::query_as::<_, (Option<i64>, bool)>(NEXT_DUE).bind(queues).bind(types);
+    let next = next.bind(SUSPECT_FROM).bind(&claim.build).fetch_one(connection);
+    let (next_due_ms, offered) = next.await?;
+    Ok(Claimed { rows, next_due_ms, offered })
+}
+
+/// Takes these, a JSON array.
+async fn take(
+    connection: &mut SqliteConnection,
+    claim: &Claim,
+    ids: &str,
+    now: i64,
+) -> sqlx::Result<Vec<ExecutionRow>> {
+    let take = sqlx::query(TAKE).bind(ids).bind(claim.owner.0).bind(now).bind(&claim.build);
+    take.execute(&mut *connection).await?;
+    all(&sqlx::query(TAKEN).bind(ids).fetch_all(&mut *connection).await?, execution)
+}
+
+/// Takes suspended executions that are offered to the build, and gives their parked messages back.
+pub(super) async fn claim_offered(
+    connection: &mut SqliteConnection,
+    claim: Claim,
+    now: i64,
+) -> Result<Vec<ExecutionRow>, Trouble> {
+    fence(connection, claim.owner).await?;
+    let offered =
+        sqlx::query_scalar(OFFERED).bind(json(&claim.queues)).bind(claim.types.as_deref().map(json));
+    let offered = offered.bind(claim.limit).bind(&claim.build);
+    let ids: Vec<i64> = offered.fetch_all(&mut *connection).await?;
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let ids = json(&ids);
+    let rows = take(connection, &claim, &ids, now).await?;
+    unpark(connection, &ids).await?;
+    Ok(rows)
 }
 
 /// Refuses who holds no lease.

@@ -4,15 +4,28 @@ use super::batch::Batch;
 use super::failure::{kind, store_error};
 use super::start;
 use super::writer::Writer;
-use crate::store::decide::Notices;
+use crate::store::decide::{Concerned, Notices};
 use crate::store::failure::{Failed, Kind};
 use crate::store::group::{self, Committed, Committer, Group};
 use crate::store::{Ack, Append, AppendOutcome, Counters, Stage, StartAnswer, StoreError};
-use abide_core::ExecutionId;
+use abide_core::{ExecutionId, Incarnation};
+use sqlx::sqlite::SqliteRow;
 use sqlx::{Executor, Row};
 use std::collections::HashSet;
 use std::time::Duration;
 use tokio::time::Instant;
+
+/// What a batch gives back: the starts that are not in, and whom it concerns.
+fn read(rows: &[SqliteRow]) -> (HashSet<ExecutionId>, Concerned) {
+    let (mut missing, mut concerned) = (HashSet::new(), Concerned::default());
+    for row in rows {
+        match row.get::<Option<i64>, _>(0) {
+            Some(start) => drop(missing.insert(ExecutionId(start))),
+            None => concerned.add(row.get::<Option<i64>, _>(1).map(Incarnation), row.get(2)),
+        }
+    }
+    (missing, concerned)
+}
 
 impl Committer for Writer {
     async fn attempt(&mut self, group: &[(Append, Ack)]) -> Result<Committed, Failed> {
@@ -25,8 +38,8 @@ impl Committer for Writer {
         match rows {
             Ok(rows) => {
                 self.shared.fault(Stage::AfterCommit)?;
-                let missing = rows.iter().map(|row| ExecutionId(row.get(0))).collect();
-                Ok(Committed { missing, ..Committed::default() })
+                let (missing, concerned) = read(&rows);
+                Ok(Committed { missing, concerned: Some(concerned), ..Committed::default() })
             }
             Err(error) => {
                 self.clean().await;
@@ -45,7 +58,7 @@ impl Committer for Writer {
                 StartAnswer::Started => {
                     let decided = append.decided();
                     let batch = Batch::of([&decided].into_iter()).query(false);
-                    let missing = connection.fetch_all(batch).await?;
+                    let (missing, _) = read(&connection.fetch_all(batch).await?);
                     match missing.is_empty() {
                         true => AppendOutcome::Done,
                         // What was decided holds for as long as the write lock is held: nothing of it may stay.
@@ -129,7 +142,7 @@ impl Committer for Writer {
 
     fn notify(&mut self, notices: &Notices<'_>) {
         // Clients of this process hear of its own runs from their workers.
-        if notices.concern_workers() {
+        if notices.concern_workers(|owner| self.shared.life_locks().contains_key(&owner.0)) {
             self.shared.tick();
         }
     }

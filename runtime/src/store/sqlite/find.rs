@@ -5,21 +5,31 @@ use crate::store::row::{all, execution, execution_columns};
 use crate::store::{ExecutionRow, Filter, Find, Lookup, Page, StoreFuture};
 use sqlx::{QueryBuilder, Sqlite};
 
+/// `SELECT .. FROM execution e` with this ending.
+macro_rules! select {
+    ($ending:literal) => {
+        concat!("SELECT ", $crate::store::row::execution_columns!(""), " FROM execution e ", $ending)
+    };
+}
+pub(super) use select;
+
+pub(super) const BY_ID: &str = select!("WHERE e.id = $1");
+/// The open run, if there is one, else the newest: each is one row at the end of an index, however many runs the workflow
+/// id has. An execution id is made of a process's block and a counter, so the newest run is not the one with the highest id.
+pub(super) const BY_WORKFLOW_ID: &str = select!(
+    "WHERE e.id = coalesce(
+    (SELECT o.id FROM execution o WHERE o.workflow_id = $1 AND o.status < 10),
+    (SELECT n.id FROM execution n WHERE n.workflow_id = $1 ORDER BY n.created_at DESC, n.id DESC LIMIT 1))"
+);
+
 impl Lookup for SqliteStore {
     fn find(&self, by: Find) -> StoreFuture<'_, Option<ExecutionRow>> {
-        let mut query = QueryBuilder::<Sqlite>::new("SELECT ");
-        query.push(execution_columns!("")).push(" FROM execution e WHERE ");
-        match by {
-            Find::Execution(id) => query.push("e.id = ").push_bind(id.0),
-            // The open one, if there is one, else the newest: an id is made of a process's block and a counter, so
-            // the newest by id alone may be another process's older one.
-            Find::WorkflowId(id) => query
-                .push("e.workflow_id = ")
-                .push_bind(id)
-                .push(" ORDER BY e.status < 10 DESC, e.created_at DESC, e.id DESC LIMIT 1"),
+        let query = match by {
+            Find::Execution(id) => sqlx::query(BY_ID).bind(id.0),
+            Find::WorkflowId(id) => sqlx::query(BY_WORKFLOW_ID).bind(id),
         };
         Box::pin(self.reading(async move |readers| {
-            query.build().fetch_optional(readers).await?.as_ref().map(execution).transpose()
+            query.fetch_optional(readers).await?.as_ref().map(execution).transpose()
         }))
     }
 

@@ -4,11 +4,14 @@
 //! able to write all that time: a lock that another program holds stalls all processes alike.
 
 use super::life::{LifeLock, is_free, lock_path};
+use super::schema::version;
 use super::store::SqliteStore;
 use super::{claim, task};
 use crate::store::decide::{left_columns, taken_over_columns};
 use crate::store::owner::{DeadWorker, FREE_AT_ONCE};
-use crate::store::{Claim, Claimed, Deaths, Ownership, StoreError, StoreFuture, Trouble, WorkerInfo};
+use crate::store::{
+    Claim, Claimed, Deaths, ExecutionRow, Ownership, StoreError, StoreFuture, Trouble, WorkerInfo,
+};
 use abide_core::{ExecutionId, Incarnation};
 use sqlx::{Row, SqliteConnection};
 
@@ -27,15 +30,16 @@ impl Ownership for SqliteStore {
                 (self.shared.options.lease.as_millis() as i64, self.shared.options.skew_ms());
             let id = self.call(move |connection| {
                 Box::pin(async move {
-                    let insert = "INSERT INTO worker (name, build, queue, types, lock_file, started_at)
-                    VALUES (?, ?, ?, ?, ?, ?)";
+                    let insert = "INSERT INTO worker
+                        (name, build, queue, types, lock_file, started_at, schema) VALUES (?, ?, ?, ?, ?, ?, ?)";
                     let insert = sqlx::query(insert)
                         .bind(info.name)
                         .bind(info.build)
                         .bind(info.queue)
                         .bind(serde_json::to_string(&info.types).unwrap_or_default())
                         .bind(name)
-                        .bind(now);
+                        .bind(now)
+                        .bind(version());
                     let id = insert.execute(&mut *connection).await?.last_insert_rowid();
                     let lease = "INSERT INTO lease (worker, slot, lease_until) VALUES (?, 0, ?)";
                     let until = database_now(&mut *connection, skew).await? + lease_ms;
@@ -154,6 +158,11 @@ impl Ownership for SqliteStore {
     fn claim(&self, claim: Claim) -> StoreFuture<'_, Claimed> {
         let now = self.shared.clock.now_ms();
         Box::pin(self.call(move |c| Box::pin(claim::claim(c, claim, now))))
+    }
+
+    fn claim_offered(&self, claim: Claim) -> StoreFuture<'_, Vec<ExecutionRow>> {
+        let now = self.shared.clock.now_ms();
+        Box::pin(self.call(move |c| Box::pin(claim::claim_offered(c, claim, now))))
     }
 
     fn owned(&self, owner: Incarnation) -> StoreFuture<'_, Vec<ExecutionId>> {

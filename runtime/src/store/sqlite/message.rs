@@ -1,7 +1,8 @@
 //! The inbox and replies: messages in, answers out.
 
 use super::store::SqliteStore;
-use crate::store::decide::not_open;
+use crate::status::ExecutionStatus;
+use crate::store::decide::{not_open, parks_sql};
 use crate::store::row::{self, all};
 use crate::store::{Inbox, InboxRow, NewMessage, Reply, SendAnswer, StoreFuture, request_text};
 use abide_core::Incarnation;
@@ -13,13 +14,17 @@ pub(super) async fn send(
     connection: &mut SqliteConnection,
     message: &NewMessage,
 ) -> sqlx::Result<SendAnswer> {
-    const INSERT: &str = "INSERT INTO inbox (execution, kind, request_id, body, at) VALUES (?, ?, ?, ?, ?)
-        ON CONFLICT DO NOTHING";
+    const INSERT: &str = concat!(
+        "INSERT INTO inbox (execution, kind, request_id, body, at, parked) VALUES ($1, $2, $3, $4, $5, ",
+        parks_sql!("$6", "$2"),
+        ") ON CONFLICT DO NOTHING"
+    );
     const BODIES: &str = "SELECT body FROM journal WHERE execution = ? AND instr(body, ?) > 0";
     let to = message.execution.0;
-    let open = sqlx::query_scalar::<_, bool>("SELECT status < 10 FROM execution WHERE id = ?").bind(to);
-    match open.fetch_optional(&mut *connection).await? {
-        Some(open) if open || message.kind.reaches_closed() => {}
+    let status = sqlx::query_scalar::<_, i64>("SELECT status FROM execution WHERE id = ?").bind(to);
+    let status = status.fetch_optional(&mut *connection).await?.map(ExecutionStatus::from_code);
+    match status {
+        Some(status) if status.is_open() || message.kind.reaches_closed() => {}
         None => return Ok(not_open(None::<[&str; 0]>, message)),
         Some(_) => {
             let bodies = sqlx::query_scalar::<_, String>(BODIES).bind(to);
@@ -33,6 +38,7 @@ pub(super) async fn send(
         .bind(&message.request_id)
         .bind(&message.body)
         .bind(message.at_ms)
+        .bind(status.map(ExecutionStatus::code))
         .execute(connection)
         .await?;
     Ok(if inserted.rows_affected() == 1 { SendAnswer::Sent } else { SendAnswer::Known })
@@ -49,29 +55,31 @@ async fn put_reply(connection: &mut SqliteConnection, reply: &Reply, now: i64) -
     put.bind(reply.stage).execute(connection).await.map(drop)
 }
 
+/// From the inbox's side: without what is parked it is short, while executions are many.
+pub(super) const INBOX: &str = "SELECT i.id, i.execution, i.kind, i.request_id, i.body, i.at
+    FROM inbox i INDEXED BY inbox_unparked CROSS JOIN execution e ON e.id = i.execution
+    WHERE NOT i.parked AND e.owner = ? ORDER BY i.id";
+
+pub(super) const OPEN_QUERIES: &str = "SELECT i.id, i.execution, i.kind, i.request_id, i.body, i.at
+    FROM inbox i INDEXED BY inbox_unparked CROSS JOIN execution e ON e.id = i.execution
+    WHERE NOT i.parked AND i.kind = 2 AND e.owner IS NULL AND e.status <> 0
+        AND e.queue IN (SELECT value FROM json_each($1)) AND e.type IN (SELECT value FROM json_each($2))
+    ORDER BY i.id LIMIT 100";
+
 impl Inbox for SqliteStore {
     fn send(&self, message: NewMessage) -> StoreFuture<'_, SendAnswer> {
         Box::pin(self.telling(move |c| Box::pin(async move { Ok(send(c, &message).await?) })))
     }
 
-    /// From the inbox's side: it is short while executions are many.
     fn inbox(&self, owner: Incarnation) -> StoreFuture<'_, Vec<InboxRow>> {
-        const QUERY: &str = "SELECT i.id, i.execution, i.kind, i.request_id, i.body, i.at
-            FROM inbox i CROSS JOIN execution e ON e.id = i.execution WHERE e.owner = ? ORDER BY i.id";
         Box::pin(self.reading(async move |readers| {
-            all(&sqlx::query(QUERY).bind(owner.0).fetch_all(readers).await?, row::message)
+            all(&sqlx::query(INBOX).bind(owner.0).fetch_all(readers).await?, row::message)
         }))
     }
 
-    /// From the inbox's side, which is short.
     fn open_queries(&self, queues: Vec<String>, types: Vec<String>) -> StoreFuture<'_, Vec<InboxRow>> {
-        const QUERY: &str = "SELECT i.id, i.execution, i.kind, i.request_id, i.body, i.at
-            FROM inbox i CROSS JOIN execution e ON e.id = i.execution
-            WHERE i.kind = 2 AND e.owner IS NULL AND e.status <> 0
-              AND e.queue IN (SELECT value FROM json_each($1)) AND e.type IN (SELECT value FROM json_each($2))
-            ORDER BY i.id LIMIT 100";
         let json = |names: &[String]| serde_json::to_string(names).unwrap_or_default();
-        let query = sqlx::query(QUERY).bind(json(&queues)).bind(json(&types));
+        let query = sqlx::query(OPEN_QUERIES).bind(json(&queues)).bind(json(&types));
         Box::pin(self.reading(async move |readers| all(&query.fetch_all(readers).await?, row::message)))
     }
 

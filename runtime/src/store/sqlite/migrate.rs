@@ -5,7 +5,8 @@
 //! then find it done.
 
 use super::failure::{kind, store_error};
-use super::schema::{APPLICATION_ID, MIGRATIONS, version};
+use super::life::{is_free, lock_path};
+use super::schema::{APPLICATION_ID, MIGRATIONS, REFUSES_OLDER, version};
 use crate::store::StoreError;
 use crate::store::failure::Kind;
 use sqlx::{AssertSqlSafe, Executor, SqliteConnection};
@@ -53,6 +54,15 @@ async fn step(path: &Path, connection: &mut SqliteConnection) -> Result<bool, St
     };
     let Some(migration) = usize::try_from(at).ok().and_then(|at| MIGRATIONS.get(at)) else { return Ok(true) };
     let number = at + 1;
+    if number == REFUSES_OLDER {
+        let older =
+            running(path, connection).await.map_err(|error| store_error(path, error, Duration::ZERO))?;
+        if !older.is_empty() {
+            let older = older.join(", ");
+            let message = format!("workers of an older abide are running ({older}): shut them down first");
+            return Err(StoreError::Migration { path: shown, version: number, message, source: None });
+        }
+    }
     let applied: Result<(), sqlx::Error> = async {
         if at == 0 {
             connection.execute(AssertSqlSafe(format!("PRAGMA application_id = {APPLICATION_ID}"))).await?;
@@ -78,6 +88,20 @@ async fn step(path: &Path, connection: &mut SqliteConnection) -> Result<bool, St
             source: Some(Arc::new(error)),
         },
     })
+}
+
+/// The workers that run. A lock file tells; where it is missing, the lease does. Not in the migration's text as on
+/// Postgres, because a killed worker's lease lasts for 12 s, and SQL cannot see that its lock file is free.
+async fn running(path: &Path, connection: &mut SqliteConnection) -> Result<Vec<String>, sqlx::Error> {
+    let workers = "SELECT w.name, w.queue, w.lock_file, max(l.lease_until) > unixepoch() * 1000
+        FROM worker w JOIN lease l ON l.worker = w.id GROUP BY w.id";
+    let workers: Vec<(String, String, String, bool)> = sqlx::query_as(workers).fetch_all(connection).await?;
+    let lives = |lock: &str, leased: bool| {
+        let file = lock_path(path, lock);
+        if file.exists() { !is_free(&file) } else { leased }
+    };
+    let running = workers.into_iter().filter(|(.., lock, leased)| lives(lock, *leased));
+    Ok(running.map(|(name, queue, ..)| format!("`{name}` on task queue `{queue}`")).collect())
 }
 
 /// What a database turns out to be.

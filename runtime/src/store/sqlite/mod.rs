@@ -27,6 +27,7 @@ mod shared;
 mod sql;
 mod start;
 mod store;
+mod sweep;
 mod task;
 #[cfg(test)]
 #[cfg(feature = "postgres")]

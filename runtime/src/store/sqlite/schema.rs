@@ -7,7 +7,10 @@
 //! nothing. STRICT: a value of the wrong type is an error, not a surprise for the reader. No foreign keys: every statement that writes joins the row it depends on.
 
 /// The migrations, oldest first. Their place, from 1, is the schema's version.
-pub(super) const MIGRATIONS: &[&str] = &[V1, V2, V3, V4];
+pub(super) const MIGRATIONS: &[&str] = &[V1, V2, V3, V4, V5];
+
+/// The migration that refuses while a worker of an older abide runs (PROTOCOL 92).
+pub(super) const REFUSES_OLDER: i64 = 5;
 
 /// Marks the file as abide's: "ABID".
 pub(super) const APPLICATION_ID: i64 = 0x4142_4944;
@@ -144,4 +147,45 @@ CREATE TABLE attempt (
     failure   TEXT    NOT NULL,          -- JSON
     PRIMARY KEY (execution, activity)
 ) STRICT;
+";
+
+/// Columns for children, continued runs, schedules, time limits and versions. No statement sets them yet. They come in one
+/// migration, because it requires that all older workers have ended (PROTOCOL 92).
+///
+/// Left to the migrations of the features that read them, because each would cost every run or task something today: the
+/// index `(closed_at)` for the deletion of old runs (an entry per close); the columns of `task` for heartbeats, limits and
+/// priorities, which need other indexes for its claims; new tables.
+///
+/// A run that was not continued from another has no `chain`: it is the first of its own, and the index has no entry for it.
+const V5: &str = "
+ALTER TABLE execution ADD COLUMN version      INTEGER;  -- of the workflow's code; NULL: not decided, or 1 if there is a journal
+ALTER TABLE execution ADD COLUMN attempt      INTEGER NOT NULL DEFAULT 1;  -- of the workflow, if it is retried as a whole
+ALTER TABLE execution ADD COLUMN chain        INTEGER;  -- the first run of its chain; NULL: this one
+ALTER TABLE execution ADD COLUMN next         INTEGER;  -- the run that goes on for it
+ALTER TABLE execution ADD COLUMN parent       INTEGER;  -- the run that started it
+ALTER TABLE execution ADD COLUMN child_no     INTEGER;  -- number of the parent's event that started it
+ALTER TABLE execution ADD COLUMN close_policy INTEGER;  -- when the parent closes: 0 nothing (left), 1 cancel, 2 terminate
+ALTER TABLE execution ADD COLUMN schedule     INTEGER;  -- the schedule that started it
+ALTER TABLE execution ADD COLUMN slot         INTEGER;  -- ms; for which of its times
+ALTER TABLE execution ADD COLUMN close_by     INTEGER;  -- ms; the run's time limit
+ALTER TABLE execution ADD COLUMN chain_by     INTEGER;  -- ms; the chain's
+ALTER TABLE execution ADD COLUMN context      TEXT;     -- JSON: what it begins with besides its input
+ALTER TABLE execution ADD COLUMN told         INTEGER NOT NULL DEFAULT 0  -- 1: closed, and its parent and schedule know
+    CONSTRAINT execution_told CHECK (status < 10 OR (parent IS NULL AND schedule IS NULL) OR told);
+ALTER TABLE execution ADD COLUMN orphans      INTEGER NOT NULL DEFAULT 0; -- 1: closed, and children are still to be told so
+CREATE INDEX execution_newest   ON execution (workflow_id, created_at, id);
+DROP INDEX execution_workflow;
+CREATE INDEX execution_chain    ON execution (chain, created_at) WHERE chain IS NOT NULL;
+CREATE INDEX execution_children ON execution (parent, child_no)  WHERE parent IS NOT NULL AND status < 10;
+CREATE INDEX execution_orphans  ON execution (id)                WHERE orphans;
+CREATE INDEX execution_close_by ON execution (close_by)          WHERE close_by IS NOT NULL AND status < 10;
+
+ALTER TABLE inbox ADD COLUMN parked INTEGER NOT NULL DEFAULT 0;  -- 1: its run is suspended
+CREATE INDEX inbox_unparked  ON inbox (execution) WHERE NOT parked;
+CREATE INDEX inbox_terminate ON inbox (execution) WHERE kind = 8;
+
+-- Of the abide that registers. An older one gives none, and is refused.
+ALTER TABLE worker ADD COLUMN schema INTEGER NOT NULL DEFAULT 0;
+CREATE TRIGGER worker_of_an_older_abide BEFORE INSERT ON worker WHEN new.schema < 5
+BEGIN SELECT RAISE(ABORT, 'a newer abide has migrated this database: a worker of this one cannot start'); END;
 ";

@@ -34,6 +34,8 @@ pub(super) struct Shared {
     /// Whether the writer has ended.
     pub(super) closed: watch::Sender<bool>,
     locks: Mutex<HashMap<i64, LifeLock>>,
+    /// This opening's number: the high half of its execution ids.
+    pub(super) block: i64,
     next_id: AtomicI64,
     /// Since when this process writes without being held up.
     calm_since: Mutex<Instant>,
@@ -52,6 +54,7 @@ impl Shared {
             changes: watch::Sender::new(0),
             closed: watch::Sender::new(false),
             locks: Mutex::default(),
+            block,
             next_id: AtomicI64::new(block << COUNTER_BITS),
             calm_since: Mutex::new(Instant::now()),
             leases: Mutex::default(),

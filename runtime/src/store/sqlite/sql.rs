@@ -7,6 +7,7 @@
 //! then the inbox, then tasks, failed attempts, then the check before a close, and rows that change hands last.
 
 use super::{attempt, tokens};
+use crate::store::decide::parks_sql;
 use crate::store::message::input_kinds;
 use std::sync::Arc;
 
@@ -78,14 +79,19 @@ WHERE w.n <> $4 - (SELECT count(*) FROM json_each($11) c
 const DELETE_CONSUMED: &str = "
 DELETE FROM inbox WHERE id IN (SELECT value FROM json_each($6))";
 
-const INSERT_MESSAGES: &str = "
-INSERT INTO inbox (execution, kind, request_id, body, at)
-SELECT m.value->>0, m.value->>1, m.value->>2, m.value->>3, m.value->>4 FROM json_each($7) m
-WHERE EXISTS (SELECT 1 FROM execution WHERE id = m.value->>0 AND status < 10)
+const INSERT_MESSAGES: &str = concat!(
+    "
+INSERT INTO inbox (execution, kind, request_id, body, at, parked)
+SELECT e.id, m.value->>1, m.value->>2, m.value->>3, m.value->>4, ",
+    parks_sql!("e.status", "m.value->>1"),
+    "
+FROM json_each($7) m CROSS JOIN execution e ON e.id = m.value->>0
+WHERE e.status < 10
   AND EXISTS (SELECT 1 FROM execution WHERE id = m.value->>5)
   AND NOT EXISTS (SELECT 1 FROM json_each($11) c JOIN execution e ON e.id = c.value
     WHERE c.value = m.value->>5 AND e.input IS NOT NULL)
-ON CONFLICT DO NOTHING";
+ON CONFLICT DO NOTHING"
+);
 
 /// Nobody is to begin or end anything for what is closed.
 const DELETE_TASKS: &str = "
@@ -129,9 +135,17 @@ WHERE execution.id = v->>0 AND execution.owner = v->>1
 const CHECK_ROWS: &str = "
 SELECT json_extract('{}', 'abide_lost_' || w.n) FROM (SELECT changes() AS n) w WHERE w.n <> $10";
 
-/// The starts that are not in: the only rows that a batch gives back.
+/// Whom the messages concern: the owner and the task queue of each receiver. A parked one concerns nobody yet.
+const CONCERNED: &str = concat!(
+    "
+SELECT NULL, e.owner, e.queue FROM json_each($7) m CROSS JOIN execution e ON e.id = m.value->>0
+WHERE e.status < 10 AND NOT ",
+    parks_sql!("e.status", "m.value->>1")
+);
+
+/// The starts that are not in. A batch gives back these ids, and whom it concerns.
 const NOT_STARTED: &str = "
-SELECT c.value FROM json_each($11) c WHERE NOT EXISTS (SELECT 1 FROM execution WHERE id = c.value AND input IS NULL)";
+SELECT c.value, NULL, NULL FROM json_each($11) c WHERE NOT EXISTS (SELECT 1 FROM execution WHERE id = c.value AND input IS NULL)";
 
 /// The text for these sections. `transaction`: with its own BEGIN and COMMIT.
 pub(super) fn text(sections: u16, transaction: bool) -> Arc<str> {
@@ -175,6 +189,9 @@ pub(super) fn text(sections: u16, transaction: bool) -> Arc<str> {
     if has(ROWS) {
         add(UPDATE_ROWS);
         add(CHECK_ROWS);
+    }
+    if has(MESSAGES) {
+        add(CONCERNED);
     }
     if has(CREATES) {
         add(NOT_STARTED);

@@ -1,28 +1,23 @@
 //! Starts and ends from outside: id policies, unowned starts, terminate, resume. All on the writer's connection, inside
 //! a transaction, where the write lock makes looking and deciding one.
 
+use super::find::{BY_ID, select};
 use super::store::SqliteStore;
+use super::sweep::unpark;
 use crate::status::ExecutionStatus;
 use crate::store::decide::{
     Found, OutsideEnd, StartDecision, TOLD, end_columns, end_deletes, remembered, resume_columns, terminates,
 };
-use crate::store::row::{execution, execution_columns};
+use crate::store::row::execution;
 use crate::store::{MessageKind, NewExecution, ResumeAnswer, SendAnswer, StartAnswer, Starts, StoreFuture};
 use abide_core::ExecutionId;
 use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteRow;
 
-/// `SELECT .. FROM execution e` with this ending.
-macro_rules! select {
-    ($ending:literal) => {
-        concat!("SELECT ", execution_columns!(""), " FROM execution e ", $ending)
-    };
-}
-
-const KNOWN: &str =
+pub(super) const KNOWN: &str =
     select!("WHERE e.run_id IN ($1, $2) OR (e.request_id IS NOT NULL AND e.request_id = $2) LIMIT 1");
-const OPEN: &str = select!("WHERE e.workflow_id = ? AND e.status < 10");
-const CLOSED: &str =
+pub(super) const OPEN: &str = select!("WHERE e.workflow_id = ? AND e.status < 10");
+pub(super) const CLOSED: &str =
     select!("WHERE e.workflow_id = ? AND e.status >= 10 ORDER BY e.created_at DESC, e.id DESC LIMIT 1");
 
 /// The runs that a start meets.
@@ -91,7 +86,7 @@ async fn terminate(
     let remembered = remembered(id, request_id, at_ms);
     let known = sqlx::query("SELECT 1 FROM reply WHERE request_id = ?").bind(&remembered.request_id);
     let known = known.fetch_optional(&mut *connection).await?.is_some();
-    let row = sqlx::query(select!("WHERE e.id = ?")).bind(id.0).fetch_optional(&mut *connection).await?;
+    let row = sqlx::query(BY_ID).bind(id.0).fetch_optional(&mut *connection).await?;
     let row = match terminates(known, row.as_ref().map(execution).transpose()?) {
         Ok(row) => row,
         Err(answer) => return Ok(answer),
@@ -136,7 +131,8 @@ async fn resume(connection: &mut SqliteConnection, id: ExecutionId, now: i64) ->
     let status = status.fetch_optional(&mut *connection).await?.map(ExecutionStatus::from_code);
     let answer = ResumeAnswer::of(status);
     if answer == ResumeAnswer::Resumed {
-        sqlx::query(RESUME).bind(id.0).bind(now).execute(connection).await?;
+        sqlx::query(RESUME).bind(id.0).bind(now).execute(&mut *connection).await?;
+        unpark(connection, &format!("[{id}]")).await?;
     }
     Ok(answer)
 }

@@ -41,6 +41,10 @@ impl Store for SqliteStore {
         self.shared.changes.subscribe()
     }
 
+    fn block(&self) -> i64 {
+        self.shared.block
+    }
+
     fn metrics(&self) -> Metrics {
         self.shared.counters.read()
     }

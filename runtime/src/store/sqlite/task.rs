@@ -5,7 +5,7 @@
 
 use super::claim::fence;
 use super::store::SqliteStore;
-use crate::store::decide::{attempt_request_id, outcome_json, outcome_row};
+use crate::store::decide::{attempt_request_id, outcome_json, outcome_row, parking_statuses};
 use crate::store::row::{self, all};
 use crate::store::task::{lost, timed_out};
 use crate::store::{ClaimedTasks, MessageKind, OwnedTask, StoreFuture, TaskClaim, TaskKey, Tasks, Trouble};
@@ -51,10 +51,12 @@ const LATE_AT_ONCE: i64 = 1_000;
 /// Moves the rows of `$3`, rowids, into the inbox with one outcome: `$1`, JSON, at `$2`.
 const TO_INBOX: &str = concat!(
     "
-INSERT INTO inbox (execution, kind, request_id, body, at)
+INSERT INTO inbox (execution, kind, request_id, body, at, parked)
 SELECT ",
     outcome_row!("", "$1"),
-    ", $2
+    ", $2, coalesce((SELECT e.status FROM execution e WHERE e.id = task.execution), 0) ",
+    parking_statuses!(),
+    "
 FROM task WHERE rowid IN (SELECT value FROM json_each($3))
 ON CONFLICT DO NOTHING"
 );
@@ -113,6 +115,14 @@ async fn next_due(
     Ok(first)
 }
 
+/// An attempt's outcome on its way to its execution.
+pub(super) const OUTCOME: &str = concat!(
+    "INSERT INTO inbox (execution, kind, request_id, body, at, parked) VALUES ($1, $2, $3, $4, $5,
+    coalesce((SELECT status FROM execution WHERE id = $1), 0) ",
+    parking_statuses!(),
+    ") ON CONFLICT DO NOTHING"
+);
+
 /// Whoever deletes the row has decided the attempt.
 async fn finish(
     connection: &mut SqliteConnection,
@@ -129,8 +139,7 @@ async fn finish(
     if delete.bind(of.nonce).execute(&mut *connection).await?.rows_affected() == 0 {
         return Ok(false);
     }
-    let insert = "INSERT INTO inbox (execution, kind, request_id, body, at) VALUES (?, ?, ?, ?, ?)";
-    sqlx::query(insert)
+    sqlx::query(OUTCOME)
         .bind(of.execution.0)
         .bind(MessageKind::Attempt.code())
         .bind(attempt_request_id(of.activity, attempt))

@@ -70,6 +70,60 @@ async fn a_newer_schema_is_refused() {
     assert_eq!(refused(&lab.file()).await, "AB0506");
 }
 
+/// A database as the build before the migration that refuses older workers has left it, with a worker of that build.
+async fn older(lab: &Lab, lock_file: &str, lease_until: i64) -> SqliteConnection {
+    let mut old = stranger(lab).await;
+    let table = "CREATE TABLE abide_migration (version INTEGER PRIMARY KEY, build TEXT, applied_at INTEGER)";
+    old.execute(table).await.unwrap();
+    for (at, migration) in (1..).zip(&schema::MIGRATIONS[..4]) {
+        old.execute(sqlx::raw_sql(*migration)).await.unwrap();
+        let note = sqlx::query("INSERT INTO abide_migration VALUES (?, '0', 0)").bind(at);
+        note.execute(&mut old).await.unwrap();
+    }
+    sqlx::query(OLDER_WORKER).bind(lock_file).execute(&mut old).await.unwrap();
+    let lease = sqlx::query("INSERT INTO lease VALUES (1, 0, ?)").bind(lease_until);
+    lease.execute(&mut old).await.unwrap();
+    old
+}
+
+const OLDER_WORKER: &str = "INSERT INTO worker (name, build, queue, types, lock_file, started_at)
+    VALUES ('w', 'b', 'q', '[]', ?, 0)";
+
+#[tokio::test]
+async fn a_migration_is_refused_while_an_older_worker_runs() {
+    let (lab, missing) = (Lab::sqlite(), Lab::sqlite());
+    // Its lease has run out by the clock, which may have been set; its lock says that it lives.
+    let mut old = older(&lab, "first", 0).await;
+    let lock = life::LifeLock::take(life::lock_path(&lab.file(), "first")).unwrap();
+    let Err(error) = open(&lab.file(), OpenOptions::default()).await else { panic!("it opened") };
+    assert_eq!(error.code(), "AB0511");
+    assert!(error.to_string().contains("(`w` on task queue `q`): shut them down first"), "{error}");
+    drop(lock);
+    let process = lab.process().await;
+    let told = sqlx::query(OLDER_WORKER).bind("second").execute(&mut old).await.unwrap_err();
+    assert!(told.to_string().contains("a newer abide has migrated this database"), "{told}");
+    // Without a lock file the lease tells.
+    let mut old = older(&missing, "third", i64::MAX).await;
+    assert_eq!(refused(&missing.file()).await, "AB0511");
+    old.execute("UPDATE lease SET lease_until = 0").await.unwrap();
+    missing.process().await;
+    drop(process);
+}
+
+/// An older client, which opened the database before the migration, does not know whom to tell of an end.
+#[tokio::test]
+async fn an_older_client_cannot_end_a_child() {
+    let lab = Lab::sqlite();
+    let process = lab.process().await;
+    let id = process.running("order-1").await;
+    let mut old = stranger(&lab).await;
+    let child = sqlx::query("UPDATE execution SET parent = 1, child_no = 1 WHERE id = ?").bind(id.0);
+    child.execute(&mut old).await.unwrap();
+    let refused = old.execute("UPDATE execution SET status = 13").await.unwrap_err();
+    assert!(refused.to_string().contains("execution_told"), "{refused}");
+    old.execute("UPDATE execution SET status = 13, told = 1").await.unwrap();
+}
+
 #[tokio::test]
 async fn a_migration_cut_off_leaves_nothing() {
     let lab = Lab::sqlite();
@@ -220,6 +274,47 @@ async fn looking_for_tasks_uses_indexes() {
             assert!(!slow, "{step}: {statement}");
         }
     }
+}
+
+/// The newest run of a workflow id is found at the end of an index, without looking at the others.
+#[tokio::test]
+async fn the_newest_run_of_a_workflow_id_is_the_end_of_an_index() {
+    let lab = Lab::sqlite();
+    lab.process().await.die().await;
+    let mut connection = stranger(&lab).await;
+    let looks = [find::BY_ID, find::BY_WORKFLOW_ID, start::KNOWN, start::OPEN, start::CLOSED];
+    let batch = sql::text(sql::CREATES, false);
+    for statement in looks.into_iter().chain(batch.split(';')) {
+        for step in plan(&mut connection, statement).await {
+            let slow = step.contains("FOR ORDER BY") || step.starts_with("SCAN e");
+            assert!(!slow, "{step}: {statement}");
+        }
+    }
+}
+
+/// Claims and drains read only what is not parked (PROTOCOL 97), however much is.
+#[tokio::test]
+async fn no_claim_walks_over_the_messages_of_suspended_runs() {
+    let lab = Lab::sqlite();
+    lab.process().await.die().await;
+    let mut connection = stranger(&lab).await;
+    for statement in [claim::CLAIMABLE, message::INBOX, message::OPEN_QUERIES, sweep::PARK] {
+        let plan = plan(&mut connection, statement).await;
+        let inbox: Vec<_> = plan.iter().filter(|step| step.starts_with("SCAN i ")).collect();
+        assert_eq!(inbox, ["SCAN i USING INDEX inbox_unparked"], "{plan:?}: {statement}");
+    }
+}
+
+#[tokio::test]
+async fn the_sweep_gives_back_what_is_parked_under_a_run_that_goes_on() {
+    let lab = Lab::sqlite();
+    let process = lab.process().await;
+    let id = process.running("order-1").await;
+    assert_eq!(process.send(id, "s1").await, SendAnswer::Sent);
+    stranger(&lab).await.execute("UPDATE inbox SET parked = 1").await.unwrap();
+    assert_eq!(process.store.inbox(process.me).await.unwrap(), []);
+    assert_eq!(process.store.sweep().await.unwrap(), 1);
+    assert_eq!(process.store.inbox(process.me).await.unwrap().len(), 1);
 }
 
 /// The steps by which SQLite would run it.

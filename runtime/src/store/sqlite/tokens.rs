@@ -14,7 +14,8 @@ pub(super) enum Fate {
 }
 
 /// The batch's section. `$12`: execution, activity, attempt, fate, time; `$13`: what comes, its input cut out of the blob.
-/// What was claimed and is cancelled stays, with its mark.
+/// What was claimed and is cancelled stays, with its mark. What comes back: the owners of those who have an
+/// outcome now, and who runs what has to stop.
 pub(super) const CHANGES: [&str; 5] = [
     "
 SELECT json_extract('{}', 'abide_conflict_' || x.key) FROM json_each($12) x
@@ -28,16 +29,19 @@ SELECT ",
         ", x.value->>4
 FROM json_each($12) x CROSS JOIN task t ON t.execution = x.value->>0 AND t.activity = x.value->>1
 WHERE x.value->>3 = 2 AND t.owner IS NULL AND t.queue IS NOT NULL
-ON CONFLICT DO NOTHING"
+ON CONFLICT DO NOTHING
+RETURNING NULL, (SELECT e.owner FROM execution e WHERE e.id = execution), NULL"
     ),
     "
 UPDATE task SET cancel = 1 WHERE owner IS NOT NULL AND rowid IN (
     SELECT t.rowid FROM json_each($12) x CROSS JOIN task t ON t.execution = x.value->>0 AND t.activity = x.value->>1
-    WHERE x.value->>3 = 2)",
+    WHERE x.value->>3 = 2)
+RETURNING NULL, owner, NULL",
     "
 DELETE FROM task WHERE rowid IN (
     SELECT t.rowid FROM json_each($12) x CROSS JOIN task t ON t.execution = x.value->>0 AND t.activity = x.value->>1
-    WHERE x.value->>3 < 2 OR (t.owner IS NULL AND t.queue IS NOT NULL))",
+    WHERE x.value->>3 < 2 OR (t.owner IS NULL AND t.queue IS NOT NULL))
+RETURNING NULL, owner, NULL",
     "
 WITH n AS MATERIALIZED (SELECT value AS v FROM json_each($13))
 INSERT INTO task (execution, activity, attempt, queue, name, input, limits, run_at, start_by, close_by, nonce)

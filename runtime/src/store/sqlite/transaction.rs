@@ -13,6 +13,7 @@ use super::failure::{is_snapshot, kind, store_error};
 use super::job::{Granted, Item, Pause};
 use super::shared::Shared;
 use super::store::SqliteStore;
+use super::task::OUTCOME;
 use super::{message, start};
 use crate::future::BoxFuture;
 use crate::store::decide::attempt_request_id;
@@ -264,9 +265,7 @@ impl Attempt {
             return Ok(false);
         }
         self.shared.fail(Stage::TokenTaken)?;
-        let outcome = "INSERT INTO inbox (execution, kind, request_id, body, at) VALUES (?, ?, ?, ?, ?)
-            ON CONFLICT DO NOTHING";
-        let outcome = sqlx::query(outcome)
+        let outcome = sqlx::query(OUTCOME)
             .bind(execution.0)
             .bind(MessageKind::Attempt.code())
             .bind(attempt_request_id(activity, attempt))

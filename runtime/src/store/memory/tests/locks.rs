@@ -1,6 +1,7 @@
 //! Transactions that meet: who waits, who passes by, and what each then sees.
 
 use super::*;
+use crate::store::conformance::parked::suspended;
 
 #[tokio::test(start_paused = true)]
 async fn a_close_leaves_for_later_what_a_message_holds_and_then_finds_it() {
@@ -185,4 +186,61 @@ async fn two_closes_that_write_to_each_other_do_not_wait_for_ever() {
         "{told_a:?} {told_b:?}"
     );
     assert!(took > ms(1_000) && took < ms(2_000), "{took:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_resume_waits_for_a_sender_that_has_seen_the_run_suspended() {
+    let scene = Scene::new();
+    let (a, b) = (scene.process().await, scene.process().await);
+    let id = suspended(&a, "order-1").await;
+    scene.next("send", &b, held(100));
+    let sent = tokio::spawn({
+        let (store, message) = (Arc::clone(&b.store), b.message(id, "s1"));
+        async move { store.send(message).await.unwrap() }
+    });
+    pass(10).await;
+    let (resumed, took) = timed(a.store.resume(id)).await;
+    assert_eq!((resumed.unwrap(), took), (ResumeAnswer::Resumed, ms(90)));
+    assert_eq!(sent.await.unwrap(), SendAnswer::Sent);
+    assert_eq!(scene.server.look(|tables| tables.parked.len()), 0, "parked under a run that goes on");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_offer_passes_over_a_run_to_which_somebody_is_sending() {
+    let scene = Scene::new();
+    let (a, b) = (scene.process().await, scene.process().await);
+    let id = suspended(&a, "order-1").await;
+    scene.next("send", &b, held(100));
+    let sent = tokio::spawn({
+        let (store, message) = (Arc::clone(&b.store), b.message(id, "s1"));
+        async move { store.send(message).await.unwrap() }
+    });
+    pass(10).await;
+    assert_eq!(timed(a.take(a.claim_of("b2", false))).await, (vec![], ms(0)));
+    assert_eq!(sent.await.unwrap(), SendAnswer::Sent);
+    assert_eq!(a.take(a.claim_of("b2", false)).await, [id]);
+    assert_eq!(scene.server.look(|tables| tables.parked.len()), 0, "parked under a run that goes on");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_sweep_gives_back_what_is_parked_under_a_run_that_goes_on() {
+    let scene = Scene::new();
+    let a = scene.process().await;
+    let id = a.running("order-1").await;
+    assert_eq!(a.send(id, "s1").await, SendAnswer::Sent);
+    let row = a.store.inbox(a.me).await.unwrap().remove(0).id;
+    let park = scene.server.call(a.number, "park", super::super::session::Style::Once, move |session| {
+        Box::pin(async move {
+            session
+                .run(|st| {
+                    st.write(Write::Parked(row));
+                    Ok(())
+                })
+                .await
+        })
+    });
+    park.await.unwrap();
+    assert_eq!(a.store.inbox(a.me).await.unwrap(), []);
+    assert_eq!(a.store.sweep().await.unwrap(), 1);
+    assert_eq!(a.store.inbox(a.me).await.unwrap().len(), 1);
 }

@@ -162,6 +162,7 @@ impl Stage {
         self.alone(move |st| {
             let mut execution = st.tables.executions[&id].clone();
             (execution.row.status, execution.row.wake_at_ms) = (ExecutionStatus::Suspended, None);
+            execution.tried_builds = Some(vec!["b0".to_owned()]);
             st.update(execution)
         })
         .await;
@@ -185,10 +186,16 @@ impl Stage {
                 let claim = Claim { owner, ..self.process.claim_of("b1", false) };
                 Ok(of(!claim::claim(session, &claim, now).await?.rows.is_empty()))
             }
-            "Signal" | "Cancel" => {
-                let kind = if op == "Signal" { MessageKind::Signal } else { MessageKind::Cancel };
-                let sent =
-                    NewMessage { kind, ..self.process.message(self.owned, &format!("message-{side}")) };
+            "Offer" => {
+                let owner = if side == 0 { self.other } else { self.third };
+                let queues = vec!["parked".to_owned()];
+                let claim = Claim { owner, queues, ..self.process.claim_of("b1", false) };
+                Ok(of(!claim::claim_offered(session, &claim, now).await?.is_empty()))
+            }
+            "Signal" | "SignalSuspended" | "Cancel" => {
+                let kind = if op == "Cancel" { MessageKind::Cancel } else { MessageKind::Signal };
+                let to = if op == "SignalSuspended" { self.suspended } else { self.owned };
+                let sent = NewMessage { kind, ..self.process.message(to, &format!("message-{side}")) };
                 Ok(of(message::send(session, &sent).await?.0 == SendAnswer::Sent))
             }
             "Start" | "StartNew" => {
@@ -240,7 +247,7 @@ impl Stage {
             "Settle" => Append { tasks: vec![TaskChange::Settle { activity: LOCAL, attempt: 1 }], ..turn },
             _ => self.owned_start(self.start(self.fresh(side), "new")),
         };
-        let created = session.run(|st| batch::write(st, &[&append])).await?;
+        let created = session.run(|st| batch::write(st, &[&append])).await?.created;
         Ok(of(append.create.is_none() || !created.is_empty()))
     }
 
@@ -261,7 +268,7 @@ impl Stage {
         if guarded.locked.contains(&append.execution) {
             return Ok(refused(Kind::Busy));
         }
-        let created = session.run(|st| batch::write(st, &[&append])).await?;
+        let created = session.run(|st| batch::write(st, &[&append])).await?.created;
         Ok(of(append.create.is_none() || !created.is_empty()))
     }
 

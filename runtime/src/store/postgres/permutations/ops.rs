@@ -57,6 +57,10 @@ pub(super) enum Op {
     Terminate,
     /// `suspended` is resumed.
     Resume,
+    /// It is taken up by another build.
+    Offer,
+    /// A signal to it.
+    SignalSuspended,
     /// A transactional attempt of it commits.
     Complete,
     /// Its owner times that attempt out, and replaces it with the next.
@@ -73,7 +77,7 @@ pub(super) enum Op {
     Expire,
 }
 
-pub(super) const OPS: [Op; 24] = [
+pub(super) const OPS: [Op; 26] = [
     Op::Append,
     Op::Close,
     Op::Release,
@@ -91,6 +95,8 @@ pub(super) const OPS: [Op; 24] = [
     Op::StartOnly,
     Op::Terminate,
     Op::Resume,
+    Op::Offer,
+    Op::SignalSuspended,
     Op::Complete,
     Op::Replace,
     Op::Settle,
@@ -161,7 +167,9 @@ impl Op {
             Self::LoseTasks => lease::lose_tasks(connection, shared, scene.owner).await.map(|()| Told::Done),
             Self::Leave => lease::leave(connection, shared, scene.owner).await.map(|()| Told::Done),
             Self::Claim => claim_work(scene, connection, claimant).await.map(|ids| Told::of(!ids.is_empty())),
-            Self::Signal => self.send(scene, connection, MessageKind::Signal, side).await,
+            Self::Signal | Self::SignalSuspended => {
+                self.send(scene, connection, MessageKind::Signal, side).await
+            }
             Self::Cancel => self.send(scene, connection, MessageKind::Cancel, side).await,
             Self::Start | Self::StartNew => {
                 let of = if self == Self::Start { "free" } else { "new" };
@@ -180,6 +188,12 @@ impl Op {
                 let now = shared.clock.now_ms();
                 let (answer, _) = start::resume(connection, shared, scene.suspended, now).await?;
                 Ok(Told::of(answer == ResumeAnswer::Resumed))
+            }
+            Self::Offer => {
+                let claim = Claim { queues: vec![scene.queue("parked")], ..work(scene, claimant) };
+                let now = shared.clock.now_ms();
+                let taken = claim::claim_offered(connection, shared, &claim, now).await?;
+                Ok(Told::of(!taken.is_empty()))
             }
             Self::Complete => complete(scene, connection).await,
             Self::ClaimTasks => {
@@ -236,7 +250,7 @@ impl Op {
             }
         };
         let batch = Batch::of([&append].into_iter());
-        let created = write_batch(connection, &scene.shared, batch, 0).await?;
+        let created = write_batch(connection, &scene.shared, batch, 0).await?.created;
         Ok(Told::of(append.create.is_none() || !created.is_empty()))
     }
 
@@ -248,7 +262,7 @@ impl Op {
         side: usize,
     ) -> Result<Told, Trouble> {
         let message = NewMessage {
-            execution: scene.owned,
+            execution: if self == Self::SignalSuspended { scene.suspended } else { scene.owned },
             kind,
             request_id: format!("message-{side}"),
             body: "{}".to_owned(),
@@ -289,7 +303,7 @@ async fn start_only(scene: &Scene, connection: &mut PgConnection, side: usize) -
     if guard::take(&locks, true, connection, &scene.shared).await?.locked.contains(&id) {
         return Ok(Told::Refused(Kind::Busy));
     }
-    let created = write_batch(connection, &scene.shared, Batch::of([&append].into_iter()), 0).await?;
+    let created = write_batch(connection, &scene.shared, Batch::of([&append].into_iter()), 0).await?.created;
     Ok(Told::of(!created.is_empty()))
 }
 
@@ -316,16 +330,20 @@ pub(super) async fn claim_work(
     connection: &mut PgConnection,
     owner: Incarnation,
 ) -> Result<Vec<i64>, Trouble> {
-    let claim = Claim {
+    let claim = work(scene, owner);
+    let claimed = claim::claim(connection, &scene.shared, &claim, scene.shared.clock.now_ms()).await?;
+    Ok(claimed.rows.iter().map(|row| row.id.0).collect())
+}
+
+fn work(scene: &Scene, owner: Incarnation) -> Claim {
+    Claim {
         owner,
         queues: vec![scene.name.clone()],
         types: Some(vec!["Order".into()]),
         build: "b1".into(),
         limit: 10,
         suspicion: Suspicion { suspect: None, guilty: 5 },
-    };
-    let claimed = claim::claim(connection, &scene.shared, &claim, scene.shared.clock.now_ms()).await?;
-    Ok(claimed.rows.iter().map(|row| row.id.0).collect())
+    }
 }
 
 fn failed_attempt() -> AttemptRow {

@@ -29,6 +29,7 @@ pub(super) async fn check(scene: &Scene, way: Way, ended: [Ended; 2]) {
     owners_can_be_found(scene, &left, &what).await;
     one_open_run_for_each_id(scene, &what).await;
     claims_are_exclusive(scene, &ended, &claimed, &what);
+    only_what_stands_has_parked_messages(scene, &ended, &what).await;
     if done(Op::Close) || done(Op::Terminate) {
         assert!(left.tasks.is_empty() && left.failed == 0, "{what}: a closed execution leaves no attempts");
         assert!(left.status >= 10, "{what}: what closed is closed");
@@ -175,6 +176,19 @@ fn claims_are_exclusive(scene: &Scene, ended: &[Ended; 2], claimed: &[i64], what
     assert_eq!(free, claims == 0, "{what}: `free` is claimed once");
 }
 
+/// What was sent to the suspended run is there; it is parked if the run is suspended still, and only then (PROTOCOL 97).
+async fn only_what_stands_has_parked_messages(scene: &Scene, ended: &[Ended; 2], what: &str) {
+    let sent = ended.iter().filter(|e| e.op == Op::SignalSuspended && e.committed).count();
+    let kept = "SELECT count(*) FROM {s}.inbox WHERE execution = $1";
+    let wrong = "SELECT count(*) FROM {s}.inbox i JOIN {s}.execution e ON e.id = i.execution
+        WHERE e.id = $1 AND i.parked <> (e.status = 1)";
+    let id = [scene.suspended.0];
+    assert_eq!(scene.number(kept, &id).await, sent as i64, "{what}: an acknowledged message is lost");
+    assert_eq!(scene.number(wrong, &id).await, 0, "{what}: a message is parked under a run that goes on");
+    let taken = ended.iter().filter(|e| e.op == Op::Offer && e.committed).count();
+    assert!(taken <= 1, "{what}: both took it up");
+}
+
 /// An operation that met nothing in its way does what it was asked.
 fn alone_it_works(way: Way, ended: &[Ended; 2], what: &str) {
     // Expiries of other scenes reach those that expect one.
@@ -187,7 +201,7 @@ fn alone_it_works(way: Way, ended: &[Ended; 2], what: &str) {
     let turned_away = matches!(second.told, Told::Refused(Kind::Busy));
     let needs_lease = matches!(ended[0].op, Op::SetFree | Op::LoseTasks);
     // What is locked is passed over by claims, and claimed the next time (see `claims_are_exclusive`).
-    let nothing = matches!(second.op, Op::Start | Op::StartOnly | Op::Claim | Op::ClaimTasks);
+    let nothing = matches!(second.op, Op::Start | Op::StartOnly | Op::Claim | Op::ClaimTasks | Op::Offer);
     if !turned_away && !needs_lease && !nothing && !matches!(second.op, Op::SetFree | Op::LoseTasks) {
         assert_eq!(second.told, Told::Done, "{what}: the first was rolled back, so nothing stood in its way");
     }

@@ -125,7 +125,8 @@ impl Scene {
             .await
             .unwrap();
         let mut connection = self.connect().await;
-        let stop = "UPDATE {s}.execution SET status = 1, wake_at = NULL WHERE id = $1";
+        let stop =
+            "UPDATE {s}.execution SET status = 1, wake_at = NULL, tried_builds = ARRAY['b0'] WHERE id = $1";
         self.run(&mut connection, stop, &[self.suspended.0]).await;
         taken[0].key
     }

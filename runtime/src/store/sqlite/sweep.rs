@@ -1,0 +1,48 @@
+//! Parked messages: given back, and corrected (PROTOCOL 97). The write lock makes looking at a status and parking one step.
+
+use super::store::SqliteStore;
+use crate::store::decide::{parkable_kinds, parking_statuses};
+use crate::store::{SWEEP_AT_ONCE, StoreFuture, Sweep};
+use sqlx::SqliteConnection;
+
+/// Gives the parked messages of these executions, a JSON array, back.
+pub(super) async fn unpark(connection: &mut SqliteConnection, executions: &str) -> sqlx::Result<()> {
+    const UNPARK: &str = "UPDATE inbox SET parked = 0
+        WHERE execution IN (SELECT value FROM json_each(?)) AND parked";
+    sqlx::query(UNPARK).bind(executions).execute(connection).await.map(drop)
+}
+
+/// `$1` the most.
+pub(super) const PARK: &str = concat!(
+    "UPDATE inbox SET parked = 1 WHERE id IN (
+    SELECT i.id FROM inbox i INDEXED BY inbox_unparked CROSS JOIN execution e ON e.id = i.execution
+    WHERE NOT i.parked AND i.kind ",
+    parkable_kinds!(),
+    " AND e.status ",
+    parking_statuses!(),
+    " LIMIT $1)"
+);
+
+/// `$1` the most.
+const GIVE_BACK: &str = concat!(
+    "UPDATE inbox SET parked = 0 WHERE id IN (
+    SELECT i.id FROM inbox i CROSS JOIN execution e ON e.id = i.execution
+    WHERE i.parked AND NOT e.status ",
+    parking_statuses!(),
+    " LIMIT $1)"
+);
+
+impl Sweep for SqliteStore {
+    fn sweep(&self) -> StoreFuture<'_, u64> {
+        Box::pin(self.call(|connection| {
+            Box::pin(async move {
+                let mut most = 0;
+                for correct in [PARK, GIVE_BACK] {
+                    let correct = sqlx::query(correct).bind(SWEEP_AT_ONCE.cast_signed());
+                    most = correct.execute(&mut *connection).await?.rows_affected().max(most);
+                }
+                Ok(most)
+            })
+        }))
+    }
+}
