@@ -147,14 +147,12 @@ impl Runner {
 
     /// Runs an attempt as soon as a slot is free, first come, first served. The token asks it to stop. Must
     /// be called in the context of a tokio runtime.
-    pub(crate) fn run(&self, attempt: Attempt) -> CancellationToken {
-        let token = CancellationToken::new();
+    pub(crate) fn run(&self, attempt: Attempt, token: CancellationToken) {
         let inner = Arc::clone(&self.inner);
         // Usually a slot is free. Then the attempt's task is its body, with no wait before it.
         match Arc::clone(&inner.slots).try_acquire_owned() {
-            Ok(slot) => inner.start(attempt, token.clone(), slot),
+            Ok(slot) => inner.start(attempt, token, slot),
             Err(_) => {
-                let token = token.clone();
                 tokio::spawn(async move {
                     if let Some((attempt, slot)) = inner.wait_for_slot(attempt, &token).await {
                         inner.start(attempt, token, slot);
@@ -162,7 +160,6 @@ impl Runner {
                 });
             }
         }
-        token
     }
 
     /// Waits for a free slot, then takes up to `most` free slots. Empty if nothing may start any more. With

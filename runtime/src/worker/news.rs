@@ -1,11 +1,12 @@
 //! Logs the start and the end of runs, and each failed attempt. Each is logged once it is durable, so that
 //! the log agrees with the database. A replay logs nothing.
 
-use super::live::Live;
-use super::session::{Session, lock};
+use super::lock::lock;
+use super::names::Names;
 use abide_core::Event;
 use abide_core::exec::{AttemptFailure, Execution};
 use std::collections::HashMap;
+use std::sync::Mutex;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -23,32 +24,26 @@ pub(super) struct News {
     pub(super) failures: Vec<AttemptFailure>,
 }
 
-/// The span that contains what workflow code logs with `tracing`.
-pub(super) fn span(live: &Live) -> tracing::Span {
-    let names = &live.names;
-    tracing::info_span!(
-        target: "abide::workflow",
-        "workflow",
-        workflow_type = &*names.workflow_type,
-        workflow_id = &*names.workflow_id,
-        run_id = &*names.run_id,
-    )
-}
-
 impl News {
-    pub(super) fn tell(self, session: &Session, live: &Live, close: Option<&Event>) {
-        // Most turns log nothing.
-        if !self.begins && self.failures.is_empty() && close.is_none() {
-            return;
-        }
-        let names = &live.names;
+    /// Whether there is nothing to log. So it is for most turns.
+    pub(super) fn is_empty(&self) -> bool {
+        !self.begins && self.failures.is_empty()
+    }
+
+    pub(super) fn tell(
+        self,
+        names: &Names,
+        exec: Option<&Execution>,
+        close: Option<&Event>,
+        (throttle, now_ms): (&Mutex<Throttle>, i64),
+    ) {
         let (workflow_type, workflow_id, run_id) =
             (&*names.workflow_type, &*names.workflow_id, &*names.run_id);
         if self.begins {
             tracing::info!(target: "abide::workflow", workflow_type, workflow_id, run_id, "a workflow has begun");
         }
         for failure in &self.failures {
-            self::failed(session, live, failure);
+            self::failed(names, failure, (throttle, now_ms));
         }
         let (status, error, reason) = match close {
             None => return,
@@ -62,7 +57,7 @@ impl News {
             workflow_type, workflow_id, run_id, status, error, reason,
             "a workflow has ended: {status}"
         );
-        let lost = live.exec.as_ref().map(Execution::unknown_signals).unwrap_or_default();
+        let lost = exec.map(Execution::unknown_signals).unwrap_or_default();
         if !lost.is_empty() {
             let names = lost.iter().map(|(_, name)| format!("`{name}`")).collect::<Vec<_>>().join(", ");
             tracing::warn!(
@@ -77,8 +72,7 @@ impl News {
 }
 
 /// Logs that the execution was terminated from outside.
-pub(super) fn terminated(live: &Live) {
-    let names = &live.names;
+pub(super) fn terminated(names: &Names) {
     tracing::info!(
         target: "abide::workflow",
         workflow_type = &*names.workflow_type,
@@ -90,12 +84,13 @@ pub(super) fn terminated(live: &Live) {
 }
 
 /// Logs that an attempt has failed, and whether the activity is retried.
-fn failed(session: &Session, live: &Live, failed: &AttemptFailure) {
+fn failed(names: &Names, failed: &AttemptFailure, (throttle, now_ms): (&Mutex<Throttle>, i64)) {
     let AttemptFailure { name, attempt, failure, next_at_ms } = failed;
-    let Some(untold) = lock(&session.told).may_tell(name, Instant::now()) else { return };
+    let may_tell = lock(throttle).may_tell(name, Instant::now());
+    let Some(untold) = may_tell else { return };
     let next = match next_at_ms {
         Some(at_ms) => {
-            let left = at_ms.saturating_sub(session.store().now_ms()).max(0);
+            let left = at_ms.saturating_sub(now_ms).max(0);
             format!("attempt {} follows in {:?}", attempt + 1, Duration::from_millis(left.unsigned_abs()))
         }
         None => "it is not tried again".to_owned(),
@@ -106,12 +101,12 @@ fn failed(session: &Session, live: &Live, failed: &AttemptFailure) {
         target: "abide::activity",
         code = "AB0626",
         activity = name,
-        workflow_id = &*live.names.workflow_id,
-        run_id = &*live.names.run_id,
+        workflow_id = &*names.workflow_id,
+        run_id = &*names.run_id,
         attempt,
         untold,
         "AB0626: attempt {attempt} of activity `{name}` of workflow `{}` has failed: {failure}; {next}{more}",
-        live.names.workflow_id
+        names.workflow_id
     );
 }
 

@@ -1,11 +1,12 @@
 //! The running worker: begins sessions, ends them, and begins a new session when the lease was lost.
 
-use super::builder::Options;
-use super::handle::Message;
 use super::local::Local;
+use super::lock::lock;
+use super::mailbox::Message;
+use super::options::Options;
 use super::registry::Registry;
-use super::session::{End, Session, lock};
-use super::{claims, lease, tasks, watchdog};
+use super::session::{End, Session};
+use super::{claims, inbox, lease, rounds, tasks, watchdog};
 use crate::Abide;
 use crate::error::{Error, Result};
 use crate::host::GivenUp;
@@ -166,6 +167,7 @@ impl Inner {
         };
         let (abide, queue) = (self.abide.clone(), self.queue.clone());
         let session = Session::new(abide, queue, me, Arc::clone(&self.registry), Arc::clone(&self.options));
+        rounds::spawn_all(&session);
         let mut loops = JoinSet::new();
         // The loops that keep the session alive must not wait for a runtime that an activity blocks.
         loops.spawn_on(lease::renew_loop(Arc::clone(&session)).with_current_subscriber(), &engine);
@@ -173,7 +175,7 @@ impl Inner {
         loops.spawn(lease::take_over_loop(Arc::clone(&session)));
         loops.spawn(claims::claim_loop(Arc::clone(&session)));
         loops.spawn(claims::unknown_types_loop(Arc::clone(&session)));
-        loops.spawn(claims::inbox_loop(Arc::clone(&session)));
+        loops.spawn(inbox::inbox_loop(Arc::clone(&session)));
         loops.spawn(tasks::claim_loop(Arc::clone(&session)));
         loops.spawn(tasks::watch_loop(Arc::clone(&session)));
         loops.spawn(tasks::expire_loop(Arc::clone(&session)));
@@ -275,7 +277,7 @@ impl Inner {
         session.runner.shutdown(self.options.grace, LAST_WORDS).await;
         tasks::give_back(session).await;
         for _ in 0..UNWRITTEN_LOOKS {
-            if session.is_over() || !session.attempts.unwritten() && !session.tasks.unwritten() {
+            if session.is_over() || !session.attempts.unwritten() {
                 break;
             }
             tokio::time::sleep(Duration::from_millis(10)).await;

@@ -7,7 +7,7 @@ use std::sync::mpsc::channel;
 use std::time::Duration;
 
 /// The handle of a thread that never runs.
-fn stuck() -> (Arc<ThreadHandle>, std::sync::mpsc::Receiver<super::super::handle::Message>) {
+fn stuck() -> (Arc<ThreadHandle>, std::sync::mpsc::Receiver<super::super::mailbox::Message>) {
     let (sender, mailbox) = channel();
     (Arc::new(ThreadHandle::new(0, sender)), mailbox)
 }
