@@ -12,9 +12,9 @@ use super::entry::ActivityEntry;
 use super::info::AttemptInfo;
 pub(crate) use super::running::ReportFn;
 use super::running::Running;
-use super::transaction::{self, Ended, Transactions};
+use super::transaction::{self, AttemptEnd, Transactions};
 use super::waits::Waits;
-use super::warn::{Looks, is_blocked, warned};
+use super::warn::{Samples, is_blocked, warned};
 use abide_core::exec::AttemptOutcome;
 use abide_core::{ActivityOptions, FailureKind, FailureRecord, Payload, TimeoutKind};
 use std::cell::Cell;
@@ -186,21 +186,21 @@ impl Runner {
     }
 
     /// Checks for bodies that block threads (AB0623), and for slots that all wait for workflows (AB0624).
-    pub(crate) fn look(&self, looks: &mut Looks) {
+    pub(crate) fn sample(&self, samples: &mut Samples) {
         let blocked: Vec<_> = {
             let table = self.inner.running();
             let inside = table.iter().filter_map(|(key, running)| Some((*key, running.polls.current()?)));
-            looks.look(inside).iter().filter_map(|key| table.get(key).cloned()).collect()
+            samples.take(inside).iter().filter_map(|key| table.get(key).cloned()).collect()
         };
         // Warn without the lock: a subscriber may be slow.
         blocked.iter().for_each(|running| is_blocked(running));
-        self.inner.waits.look();
+        self.inner.waits.sample();
     }
 
     /// How many attempts are running.
     #[cfg(test)]
     fn running(&self) -> usize {
-        self.inner.untold().len()
+        self.inner.unreported().len()
     }
 
     /// Starts nothing more and asks running attempts to stop: the lease may be lost (PROTOCOL 18).
@@ -212,7 +212,7 @@ impl Runner {
     /// Drops running attempts without a report: another worker owns them now.
     pub(crate) fn abandon(&self) {
         self.cancel_all();
-        self.inner.untold().iter().for_each(|running| running.abandon());
+        self.inner.unreported().iter().for_each(|running| running.abandon());
     }
 
     /// Stops (PROTOCOL 4). Nothing more starts; an attempt that waits for a slot is not reported and loses
@@ -224,13 +224,13 @@ impl Runner {
         if tokio::time::timeout(grace, self.inner.idle()).await.is_ok() {
             return;
         }
-        for running in self.inner.untold().iter().filter(|running| !running.token.is_cancelled()) {
+        for running in self.inner.unreported().iter().filter(|running| !running.token.is_cancelled()) {
             running.shut_down();
         }
         if tokio::time::timeout(last, self.inner.idle()).await.is_ok() {
             return;
         }
-        for running in self.inner.untold() {
+        for running in self.inner.unreported() {
             tracing::warn!(
                 code = "AB0606",
                 activity = running.name,
@@ -257,8 +257,8 @@ impl Inner {
     }
 
     /// The attempts whose end is still to be reported.
-    fn untold(&self) -> Vec<Arc<Running>> {
-        self.running().values().filter(|running| running.is_untold()).cloned().collect()
+    fn unreported(&self) -> Vec<Arc<Running>> {
+        self.running().values().filter(|running| running.is_unreported()).cloned().collect()
     }
 
     async fn idle(&self) {
@@ -266,7 +266,7 @@ impl Inner {
             let ended = self.ended.notified();
             tokio::pin!(ended);
             ended.as_mut().enable();
-            if self.untold().is_empty() {
+            if self.unreported().is_empty() {
                 return;
             }
             ended.await;
@@ -368,12 +368,12 @@ async fn ran_out(limit: Option<(Instant, TimeoutKind)>) -> TimeoutKind {
 }
 
 /// The meaning of a body's end: a body that failed after it was asked to stop counts as stopped.
-fn settle(ended: Ended, running: &Running) -> Ended {
+fn settle(ended: AttemptEnd, running: &Running) -> AttemptEnd {
     match ended {
-        Ended::Told(AttemptOutcome::Failed { .. }) if running.is_shut_down() => {
+        AttemptEnd::Outcome(AttemptOutcome::Failed { .. }) if running.is_shut_down() => {
             lost_to_shutdown(running.name).into()
         }
-        Ended::Told(AttemptOutcome::Failed { .. }) if running.token.is_cancelled() => {
+        AttemptEnd::Outcome(AttemptOutcome::Failed { .. }) if running.token.is_cancelled() => {
             AttemptOutcome::Cancelled.into()
         }
         other => other,

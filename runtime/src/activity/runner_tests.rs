@@ -84,7 +84,7 @@ impl Bench {
 
 fn told(to: mpsc::UnboundedSender<AttemptOutcome>) -> ReportFn {
     Box::new(move |end| match end {
-        Ended::Told(outcome) => to.send(outcome).unwrap(),
+        AttemptEnd::Outcome(outcome) => to.send(outcome).unwrap(),
         other => panic!("{other:?}"),
     })
 }

@@ -133,7 +133,7 @@ impl Thread {
         // Most turns log nothing.
         if !news.is_empty() || close.is_some() {
             let limit = (&self.session.logged_failures, self.session.store().now_ms());
-            news.tell(&run.names, run.exec(), close.as_ref(), limit);
+            news.log(&run.names, run.exec(), close.as_ref(), limit);
         }
         run.row = row.unwrap_or(run.row);
         for origin in &origins {
@@ -206,7 +206,7 @@ impl Thread {
                         _ => {}
                     }
                 }
-                self.session.hub().look(run.id);
+                self.session.hub().row_changed(run.id);
             }
         }
     }

@@ -218,8 +218,8 @@ fn row_change(session: &Session, run: &Run, turn: &Turn, progress: bool) -> (Opt
         after.offered = true;
         row.offered_by = Some(session.options.build.clone());
     }
-    let told = |event: &Event| matches!(event, Event::Recovered { .. } | Event::Started { .. });
-    if after.recovered && events.iter().any(told) {
+    let noted = |event: &Event| matches!(event, Event::Recovered { .. } | Event::Started { .. });
+    if after.recovered && events.iter().any(noted) {
         after.recovered = false;
         row.clear_recovered = true;
     }

@@ -69,13 +69,13 @@ fn input(session: &Arc<Session>, row: InboxRow) -> Option<InboxRow> {
 
 fn terminated(session: &Arc<Session>, row: &InboxRow) {
     let execution = row.execution;
-    let _ = session.send(execution, Message::Gone { execution });
+    let _ = session.send(execution, Message::Terminated { execution });
     session.attempts.drop_all(execution);
     let change = RowChange { release: true, ..RowChange::default() };
     let ended = Arc::clone(session);
     let ack = move |_| {
         ended.disown(execution);
-        ended.hub().look(execution);
+        ended.hub().row_changed(execution);
     };
     // The row shows that the execution is closed: no worker claims it, and this append may be repeated
     // (PROTOCOL 93).

@@ -114,7 +114,7 @@ impl Thread {
         match live {
             Ok(live) if live.exec.is_closed() => {
                 self.session.attempts.leave(execution);
-                self.session.hub().look(execution);
+                self.session.hub().row_changed(execution);
                 return self.let_go(run);
             }
             Ok(live) => run.phase = Phase::Idle(live),
@@ -138,9 +138,9 @@ impl Thread {
             Some(ExecutionStatus::Suspended) => {}
             Some(ExecutionStatus::Terminated) => {
                 self.session.attempts.drop_all(run.id);
-                return self.gone(run);
+                return self.lost(run);
             }
-            _ => return self.gone(run),
+            _ => return self.lost(run),
         }
         // Its attempts run on, and the worker that resumes it finds their outcomes. This worker itself may
         // have suspended it.

@@ -35,7 +35,7 @@ pub(super) enum Message {
     /// A request to read the state.
     Read { execution: ExecutionId, read: Read },
     /// The run was terminated from outside.
-    Gone { execution: ExecutionId },
+    Terminated { execution: ExecutionId },
     /// Shutdown: release idle runs. The token is cancelled when none is left.
     Drain(CancellationToken),
     /// Stop at once and drop everything.

@@ -30,7 +30,7 @@ impl News {
         !self.begins && self.failures.is_empty()
     }
 
-    pub(super) fn tell(
+    pub(super) fn log(
         self,
         names: &Names,
         exec: Option<&Execution>,
@@ -86,8 +86,8 @@ pub(super) fn terminated(names: &Names) {
 /// Logs that an attempt has failed, and whether the activity is retried.
 fn failed(names: &Names, failed: &AttemptFailure, (throttle, now_ms): (&Mutex<Throttle>, i64)) {
     let AttemptFailure { name, attempt, failure, next_at_ms } = failed;
-    let may_tell = lock(throttle).may_tell(name, Instant::now());
-    let Some(untold) = may_tell else { return };
+    let may_log = lock(throttle).may_log(name, Instant::now());
+    let Some(skipped) = may_log else { return };
     let next = match next_at_ms {
         Some(at_ms) => {
             let left = at_ms.saturating_sub(now_ms).max(0);
@@ -96,7 +96,7 @@ fn failed(names: &Names, failed: &AttemptFailure, (throttle, now_ms): (&Mutex<Th
         None => "it is not tried again".to_owned(),
     };
     let more =
-        if untold == 0 { String::new() } else { format!(" ({untold} more failed attempts were not told)") };
+        if skipped == 0 { String::new() } else { format!(" ({skipped} more failed attempts were not told)") };
     tracing::warn!(
         target: "abide::activity",
         code = "AB0626",
@@ -104,7 +104,7 @@ fn failed(names: &Names, failed: &AttemptFailure, (throttle, now_ms): (&Mutex<Th
         workflow_id = &*names.workflow_id,
         run_id = &*names.run_id,
         attempt,
-        untold,
+        untold = skipped,
         "AB0626: attempt {attempt} of activity `{name}` of workflow `{}` has failed: {failure}; {next}{more}",
         names.workflow_id
     );
@@ -113,27 +113,27 @@ fn failed(names: &Names, failed: &AttemptFailure, (throttle, now_ms): (&Mutex<Th
 /// Limits the log of failed attempts: if a service is down, thousands fail each second. It has one entry for
 /// each activity.
 #[derive(Default)]
-pub(super) struct Throttle(HashMap<&'static str, Told>);
+pub(super) struct Throttle(HashMap<&'static str, Logged>);
 
-struct Told {
+struct Logged {
     since: Instant,
-    told: u32,
-    untold: u64,
+    logged: u32,
+    skipped: u64,
 }
 
 impl Throttle {
     /// If this failure may be logged: how many were skipped since the last one that was.
-    fn may_tell(&mut self, name: &'static str, now: Instant) -> Option<u64> {
-        let entry = self.0.entry(name).or_insert(Told { since: now, told: 0, untold: 0 });
+    fn may_log(&mut self, name: &'static str, now: Instant) -> Option<u64> {
+        let entry = self.0.entry(name).or_insert(Logged { since: now, logged: 0, skipped: 0 });
         if now.duration_since(entry.since) >= WINDOW {
-            (entry.since, entry.told) = (now, 0);
+            (entry.since, entry.logged) = (now, 0);
         }
-        if entry.told == MOST {
-            entry.untold += 1;
+        if entry.logged == MOST {
+            entry.skipped += 1;
             return None;
         }
-        entry.told += 1;
-        Some(std::mem::take(&mut entry.untold))
+        entry.logged += 1;
+        Some(std::mem::take(&mut entry.skipped))
     }
 }
 
@@ -145,7 +145,7 @@ mod tests {
     fn few_of_each_activity_are_told_and_the_others_are_counted() {
         let (mut throttle, now) = (Throttle::default(), Instant::now());
         let told = |throttle: &mut Throttle, name, at| {
-            (0..20).filter_map(|_| throttle.may_tell(name, at)).collect::<Vec<_>>()
+            (0..20).filter_map(|_| throttle.may_log(name, at)).collect::<Vec<_>>()
         };
         assert_eq!(told(&mut throttle, "a", now), [0; 5]);
         assert_eq!(told(&mut throttle, "b", now), [0; 5], "each by itself");

@@ -7,7 +7,7 @@ use super::inputs::outcome_message;
 use super::mailbox::Message;
 use super::session::Session;
 use crate::activity::runner::ReportFn;
-use crate::activity::transaction::Ended;
+use crate::activity::transaction::AttemptEnd;
 use crate::store::{AttemptBody, StoreError, TaskKey};
 use crate::wire::to_json;
 use abide_core::exec::AttemptOutcome;
@@ -29,13 +29,13 @@ pub(super) fn report(session: &Arc<Session>, key: Key, attempt: u32) -> ReportFn
     })
 }
 
-fn ended(session: &Arc<Session>, key: Key, attempt: u32, end: Ended) {
+fn ended(session: &Arc<Session>, key: Key, attempt: u32, end: AttemptEnd) {
     match (key, end) {
-        (Key::Claimed(task), Ended::Told(outcome)) => task_ended(session, task, outcome),
-        (Key::Own(run, activity), Ended::Told(outcome)) => {
-            tell(session, (run, activity), attempt, outcome);
+        (Key::Claimed(task), AttemptEnd::Outcome(outcome)) => task_ended(session, task, outcome),
+        (Key::Own(run, activity), AttemptEnd::Outcome(outcome)) => {
+            deliver(session, (run, activity), attempt, outcome);
         }
-        (Key::Own(run, _), Ended::Stored) => {
+        (Key::Own(run, _), AttemptEnd::Stored) => {
             // The outcome becomes known when the thread takes the row in. Until then the attempt counts as
             // running here.
             if !session.owns(run) {
@@ -44,15 +44,15 @@ fn ended(session: &Arc<Session>, key: Key, attempt: u32, end: Ended) {
             session.inbox_dirty.store(true, Ordering::Release);
             session.inbox_hint.notify_one();
         }
-        (Key::Own(..), Ended::Overtaken) => session.attempts.settle(key, attempt),
-        (_, Ended::Broken(error)) => session.failed(&error),
+        (Key::Own(..), AttemptEnd::Superseded) => session.attempts.settle(key, attempt),
+        (_, AttemptEnd::Fatal(error)) => session.failed(&error),
         // A task has no transaction: its attempt always has an outcome.
-        (Key::Claimed(_), Ended::Stored | Ended::Overtaken) => {}
+        (Key::Claimed(_), AttemptEnd::Stored | AttemptEnd::Superseded) => {}
     }
 }
 
 /// Gives the outcome to the run's thread, or writes it to the inbox if this session does not own the run.
-fn tell(
+fn deliver(
     session: &Arc<Session>,
     (execution, activity): (ExecutionId, EventId),
     attempt: u32,

@@ -73,17 +73,17 @@ impl Thread {
     }
 
     /// The run was terminated from outside.
-    pub(super) fn forget(&mut self, execution: ExecutionId) {
+    pub(super) fn terminated(&mut self, execution: ExecutionId) {
         if let Some(run) = self.runs.remove(&execution) {
             news::terminated(&run.names);
             self.session.attempts.drop_all(execution);
-            self.gone(run);
+            self.lost(run);
         }
     }
 
     /// The run is closed, or another worker owns it. Its activities are asked to stop, except those that it may
     /// abandon, and nothing more is written.
-    pub(super) fn gone(&mut self, mut run: Box<Run>) {
+    pub(super) fn lost(&mut self, mut run: Box<Run>) {
         let execution = run.id;
         self.session.attempts.leave(execution);
         if let Some(in_flight) = run.phase.answered() {
@@ -92,7 +92,7 @@ impl Thread {
             replies.for_each(|reply| drop(reply.send(Ok(None))));
         }
         self.let_go(run);
-        self.session.hub().look(execution);
+        self.session.hub().row_changed(execution);
     }
 
     /// Drops a run. Whoever waits for it is told that it is not here.

@@ -172,7 +172,7 @@ impl Thread {
                 Some(run) => run.mailbox.reads.push(read),
                 None => query::not_here(read),
             },
-            Message::Gone { execution } => self.forget(execution),
+            Message::Terminated { execution } => self.terminated(execution),
             Message::Drain(done) => {
                 self.draining = Some(done);
                 let mut all: Vec<ExecutionId> = self.runs.keys().copied().collect();

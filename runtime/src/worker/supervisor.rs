@@ -20,9 +20,9 @@ use tokio_util::sync::CancellationToken;
 use tracing::instrument::WithSubscriber;
 
 /// At a shutdown: how long activities that were asked to stop may still run.
-const LAST_WORDS: Duration = Duration::from_secs(2);
+const ABORT_GRACE: Duration = Duration::from_secs(2);
 /// At a shutdown: how many times to check, 10 ms apart, whether the last outcomes are written. 5 s in all.
-const UNWRITTEN_LOOKS: u32 = 500;
+const UNWRITTEN_CHECKS: u32 = 500;
 /// The delay before a worker that lost its lease tries again to register.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -274,9 +274,9 @@ impl Inner {
     async fn wind_down(&self, begun: &mut Begun) -> Result<()> {
         let session = &begun.session;
         session.draining.store(true, std::sync::atomic::Ordering::Release);
-        session.runner.shutdown(self.options.grace, LAST_WORDS).await;
+        session.runner.shutdown(self.options.grace, ABORT_GRACE).await;
         tasks::give_back(session).await;
-        for _ in 0..UNWRITTEN_LOOKS {
+        for _ in 0..UNWRITTEN_CHECKS {
             if session.is_over() || !session.attempts.unwritten() {
                 break;
             }

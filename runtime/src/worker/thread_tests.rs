@@ -231,7 +231,7 @@ async fn an_answer_to_an_earlier_load_is_dropped() {
     let first = bench.loading(id).unwrap();
     let late = bench.answer(id, first).await;
     // Its entry was removed, and came back by another `Own` message.
-    bench.thread.take(Message::Gone { execution: id });
+    bench.thread.take(Message::Terminated { execution: id });
     assert!(!bench.thread.session.owns(id));
     bench.own(id);
     let second = bench.loading(id).unwrap();
@@ -249,7 +249,7 @@ async fn a_late_answer_that_no_entry_waits_for_revives_nothing() {
     let id = bench.claimed().await;
     bench.own(id);
     let late = bench.answer(id, bench.loading(id).unwrap()).await;
-    bench.thread.take(Message::Gone { execution: id });
+    bench.thread.take(Message::Terminated { execution: id });
     bench.thread.take(late);
     assert!(bench.thread.runs.is_empty() && !bench.thread.session.owns(id));
 }
@@ -297,7 +297,7 @@ async fn an_answer_to_an_append_of_an_earlier_entry_takes_no_entry_away() {
     let answer = bench.answer(id, bench.loading(id).unwrap()).await;
     bench.thread.take(answer);
     assert!(bench.is_writing(id));
-    bench.thread.take(Message::Gone { execution: id });
+    bench.thread.take(Message::Terminated { execution: id });
     bench.own(id);
     let load = bench.loading(id);
     bench.thread.take(Message::Acked { execution: id, result: Ok(AppendOutcome::Done) });
@@ -374,7 +374,7 @@ async fn a_retry_of_a_turn_that_suspends_is_noted_in_the_row() {
         assert!(rounds < 10_000, "it is not started");
     }
     // Its worker dies, and this one takes it over when its timer is due: one turn loses the attempt and panics.
-    bench.thread.take(Message::Gone { execution: id });
+    bench.thread.take(Message::Terminated { execution: id });
     bench.thread.session.attempts.drop_all(id);
     bench.own(id);
     let mut answer = bench.answer(id, bench.loading(id).unwrap()).await;

@@ -2,9 +2,9 @@
 //!
 //! It runs on the engine's own thread, so that code which blocks the user's runtime cannot stop it.
 //!
-//! If [`REPORT_AFTER`] looks in a row see the same turn, the turn is reported with its await site. Its thread
+//! If [`REPORT_AFTER`] samples in a row see the same turn, the turn is reported with its await site. Its thread
 //! is written off, and a new thread takes over all its other executions. The blocking execution is suspended
-//! if it does not return in time, or if it blocks again. The watchdog counts looks, not seconds: a process
+//! if it does not return in time, or if it blocks again. The watchdog counts samples, not seconds: a process
 //! that was stopped and continues is not a blocked thread.
 
 use super::attempts::Key;
@@ -14,7 +14,7 @@ use super::lock::lock;
 use super::names::Names;
 use super::session::Session;
 use super::{compose, rounds};
-use crate::activity::warn::Looks;
+use crate::activity::warn::Samples;
 use crate::store::{Append, AppendOutcome, ExecutionRow, Find, StoreError};
 use abide_core::ExecutionId;
 use abide_core::exec::Suspension;
@@ -23,9 +23,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-/// In looks: 2 s at four looks a second.
+/// In samples: 2 s at four samples a second.
 const REPORT_AFTER: u32 = 8;
-/// In looks: 10 s at four looks a second.
+/// In samples: 10 s at four samples a second.
 const SUSPEND_AFTER: u32 = 40;
 /// More blocked threads than this end the worker: something is badly wrong, and memory is limited.
 const MAX_BLOCKED: usize = 16;
@@ -34,18 +34,18 @@ const MAX_BLOCKED: usize = 16;
 struct Blocked {
     thread: Arc<ThreadHandle>,
     execution: ExecutionId,
-    looks: u32,
+    samples: u32,
 }
 
-/// Looks at every thread until the session is over.
+/// Samples every thread until the session is over.
 pub(super) async fn watch(session: Arc<Session>) {
     let mut seen: HashMap<usize, (u64, u32)> = HashMap::new();
     let mut blocked: Vec<Blocked> = Vec::new();
     let mut offences: HashMap<ExecutionId, u32> = HashMap::new();
-    let mut bodies = Looks::default();
+    let mut bodies = Samples::default();
     while !session.is_over() {
         tokio::time::sleep(session.pace().threads).await;
-        session.runner.look(&mut bodies);
+        session.runner.sample(&mut bodies);
         for thread in session.threads() {
             if thread.panicked.load(Ordering::Acquire) {
                 after_panic(&session, &thread).await;
@@ -55,16 +55,16 @@ pub(super) async fn watch(session: Arc<Session>) {
                 seen.remove(&thread.index);
                 continue;
             };
-            let looks = match seen.get(&thread.index) {
-                Some((turn, looks)) if *turn == busy.turn => looks + 1,
+            let samples = match seen.get(&thread.index) {
+                Some((turn, samples)) if *turn == busy.turn => samples + 1,
                 _ => 1,
             };
-            seen.insert(thread.index, (busy.turn, looks));
-            if looks >= REPORT_AFTER {
+            seen.insert(thread.index, (busy.turn, samples));
+            if samples >= REPORT_AFTER {
                 seen.remove(&thread.index);
                 write_off(&session, &thread, &busy).await;
                 *offences.entry(busy.execution).or_insert(0) += 1;
-                blocked.push(Blocked { thread, execution: busy.execution, looks });
+                blocked.push(Blocked { thread, execution: busy.execution, samples });
             }
         }
         if blocked.len() > MAX_BLOCKED {
@@ -128,12 +128,12 @@ fn site_of(busy: &Busy) -> String {
     busy.position.get().map_or_else(|| "a place before its first await".to_owned(), ToString::to_string)
 }
 
-/// Looks once at a written-off thread. False once it is settled.
+/// Samples a written-off thread. False once it is settled.
 fn still_blocked(session: &Arc<Session>, blocked: &mut Blocked, offences: u32) -> bool {
     let busy = lock(&blocked.thread.busy).clone().filter(|busy| busy.execution == blocked.execution);
-    blocked.looks += 1;
+    blocked.samples += 1;
     match busy {
-        None if offences < 2 && blocked.looks < SUSPEND_AFTER => {
+        None if offences < 2 && blocked.samples < SUSPEND_AFTER => {
             // The thread came back. Its turn was discarded, and is run again where possible. Set the new
             // owner now, in case the new thread is written off before it reads the message.
             session.set_owned(blocked.execution, session.home_of(blocked.execution));
@@ -144,7 +144,7 @@ fn still_blocked(session: &Arc<Session>, blocked: &mut Blocked, offences: u32) -
             suspend(session, blocked.execution, blocks(None));
             false
         }
-        Some(busy) if blocked.looks == SUSPEND_AFTER => {
+        Some(busy) if blocked.samples == SUSPEND_AFTER => {
             suspend(session, blocked.execution, blocks(Some(site_of(&busy))));
             true
         }
@@ -191,7 +191,7 @@ fn suspend(session: &Arc<Session>, execution: ExecutionId, reason: Suspension) {
                 Err(error) => ended.failed(error),
             }
             ended.disown(execution);
-            ended.hub().look(execution);
+            ended.hub().row_changed(execution);
         };
         session.store().submit(append, Box::new(ack));
     });
