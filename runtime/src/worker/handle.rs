@@ -131,7 +131,7 @@ mod tests {
         let thread = Arc::new(ThreadHandle::new(0, channel().0));
         let (first, second) = (HandedIn::by(&thread).unwrap(), HandedIn::by(&thread).unwrap());
         thread.written_off.store(true, Ordering::SeqCst);
-        assert!(HandedIn::by(&thread).is_none(), "what it makes now is nobody's");
+        assert!(HandedIn::by(&thread).is_none(), "its further output is ignored");
 
         let waiting = tokio::spawn({
             let thread = Arc::clone(&thread);

@@ -97,8 +97,8 @@ async fn take_over(session: &Session) -> Result<Option<Duration>, StoreError> {
 /// Attempts run on here while their execution is suspended, so that their outcomes are not lost. Attempts of
 /// other executions that this worker does not own are left.
 async fn leave_attempts(session: &Session) -> Result<(), StoreError> {
-    let strangers = session.attempts.runs().into_iter().filter(|id| !session.owns(*id));
-    for id in strangers {
+    let unowned = session.attempts.runs().into_iter().filter(|id| !session.owns(*id));
+    for id in unowned {
         match session.store().find(Find::Execution(id)).await? {
             Some(row) if row.status == ExecutionStatus::Suspended || row.owner == Some(session.me) => {}
             _ => session.leave_attempts(id),

@@ -95,7 +95,7 @@ impl Thread {
         self.session.hub().row_changed(execution);
     }
 
-    /// Drops a run. Whoever waits for it is told that it is not here.
+    /// Drops a run. All that waits for it is answered: it is not here.
     pub(super) fn let_go(&mut self, run: Box<Run>) {
         let run = *run;
         self.bytes -= run.bytes.min(self.bytes);

@@ -1,17 +1,18 @@
 //! One run that this worker owns, as its workflow thread keeps it: its phase, and what outlasts the phases.
 //!
 //! ```text
-//!            a name, a start                        an append that releases is durable
-//!                  │                                                ▲
-//!                  ▼                                                │
-//!  Evicted ──▶ Loading ──▶ Idle ──(a turn)──▶ Writing           Leaving
-//!     ▲  │        ▲        │ ▲ │                │ │                 ▲
-//!     │  │        │        │ │ │                │ └─ suspends, closes: let go
-//!     │  │        │        │ │ └────────────────┼─(release, suspension)┤
-//!     │  │        │        │ └── durable ───────┤                      │
-//!     └──┼────────┼────────┘ (eviction)         │                      │
-//!        │        └── conflict, lost, unknown ──┘                      │
-//!        └────────────────────(release)────────────────────────────────┘
+//! Evicted ── something waits for it, or is due ──▶ Loading
+//! Loading ── the row says: mine, and open ───────▶ Idle       else let go
+//!            it cannot be replayed ──────────────▶ Leaving    (suspended)
+//! Idle ───── a turn has something to write ──────▶ Writing
+//!            an outcome of an unknown activity ──▶ Loading
+//!            evicted ────────────────────────────▶ Evicted    while activities run here
+//!            evicted, shutdown ──────────────────▶ Leaving    (released)
+//! Writing ── durable ────────────────────────────▶ Idle       closed or suspended: let go
+//!            conflict, lost, unknown ────────────▶ Loading
+//!            the database refuses it ────────────▶ Leaving    (suspended)
+//! Leaving ── durable ────────────────────────────▶ let go
+//! any ────── terminated from outside ────────────▶ let go
 //! ```
 
 use super::inputs::Pending;
