@@ -27,7 +27,7 @@ pub(super) enum Next {
     /// Its row, journal and inbox are read again.
     ReadAgain {
         /// The append, if its outcome is unknown.
-        in_doubt: Option<InFlight>,
+        in_doubt: Option<Box<InFlight>>,
     },
     Suspend(Suspension),
     /// This worker does not own it any more. `claimable`: it is open, and may be due soon.
@@ -123,7 +123,7 @@ impl Thread {
         }
         match self.session.is_over() {
             true => Next::LetGo { claimable: false },
-            false => Next::ReadAgain { in_doubt: Some(in_flight) },
+            false => Next::ReadAgain { in_doubt: Some(Box::new(in_flight)) },
         }
     }
 

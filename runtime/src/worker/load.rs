@@ -76,7 +76,7 @@ impl Thread {
     pub(super) fn read(
         &mut self,
         run: &mut Run,
-        in_doubt: Option<InFlight>,
+        in_doubt: Option<Box<InFlight>>,
         permit: Option<OwnedSemaphorePermit>,
     ) {
         self.loads += 1;
@@ -85,7 +85,7 @@ impl Thread {
     }
 
     /// Drops the live state, and reads the run.
-    pub(super) fn read_again(&mut self, run: &mut Run, in_doubt: Option<InFlight>) {
+    pub(super) fn read_again(&mut self, run: &mut Run, in_doubt: Option<Box<InFlight>>) {
         drop(run.phase.unload());
         self.read(run, in_doubt, None);
     }
@@ -133,7 +133,12 @@ impl Thread {
     }
 
     /// The row says that this worker may not run the run (any more).
-    fn not_mine(&mut self, mut run: Box<Run>, in_doubt: Option<InFlight>, status: Option<ExecutionStatus>) {
+    fn not_mine(
+        &mut self,
+        mut run: Box<Run>,
+        in_doubt: Option<Box<InFlight>>,
+        status: Option<ExecutionStatus>,
+    ) {
         match status {
             Some(ExecutionStatus::Suspended) => {}
             Some(ExecutionStatus::Terminated) => {
@@ -145,7 +150,7 @@ impl Thread {
         // Its attempts run on, and the worker that resumes it finds their outcomes. This worker itself may
         // have suspended it.
         if let Some(in_flight) = in_doubt.filter(|it| matches!(it.standing, Standing::Suspended(_))) {
-            self.done(&mut run, in_flight);
+            self.done(&mut run, *in_flight);
         }
         self.let_go(run);
     }

@@ -24,6 +24,7 @@ use abide_core::exec::{Action, ActivityStart, Execution, Standing};
 use abide_core::{Event, ExecutionId};
 
 /// What the thread can do with a run now.
+#[expect(clippy::large_enum_variant, reason = "a run is boxed, and most runs are live")]
 pub(super) enum Phase {
     /// Its live state is not in memory. A load brings it back when something waits for it.
     Evicted {
@@ -35,7 +36,7 @@ pub(super) enum Phase {
         /// The number of the load. Other loads are not waited for.
         load: u64,
         /// An append whose outcome is unknown: the load resolves it.
-        in_doubt: Option<InFlight>,
+        in_doubt: Option<Box<InFlight>>,
     },
     /// Its live state is durable. It can run a turn.
     Idle(Live),
@@ -163,7 +164,7 @@ impl Phase {
     }
 
     /// The awaited load is done. Returns the append that it has to resolve.
-    pub(super) fn loaded(&mut self) -> Option<InFlight> {
+    pub(super) fn loaded(&mut self) -> Option<Box<InFlight>> {
         match std::mem::take(self) {
             Self::Loading { in_doubt, .. } => in_doubt,
             other => {
