@@ -65,6 +65,14 @@ fn unreadable(body: &str, request_id: String, error: &serde_json::Error) -> Inpu
     Input::Signal { name: "unreadable message".to_owned(), input, request_id }
 }
 
+/// Whether each load of a run makes the input again.
+pub(super) fn is_made_by_load(input: &Input) -> bool {
+    match input {
+        Input::Start { .. } | Input::Recovered { .. } => true,
+        Input::Signal { .. } | Input::Cancel { .. } | Input::Attempt { .. } => false,
+    }
+}
+
 /// The message that puts an input into the inbox of its run. `None`: the next load makes the input again.
 pub(super) fn message_of(execution: ExecutionId, input: Input, at_ms: i64) -> Option<NewMessage> {
     let (kind, request_id, body) = match input {
@@ -188,8 +196,9 @@ mod tests {
             assert_eq!(format!("{:?}", again.input), format!("{input:?}"));
             assert!(!again.decided, "it was kept: it has decided nothing");
         }
-        for made_by_the_load in [start(), recovered()] {
-            assert!(message_of(ExecutionId(1), made_by_the_load, 5).is_none());
+        for input in [signal("s"), cancel(), attempt(), start(), recovered()] {
+            let is_message = message_of(ExecutionId(1), input.clone(), 5).is_some();
+            assert_ne!(is_message, is_made_by_load(&input), "one of the two brings it back: {input:?}");
         }
     }
 

@@ -22,10 +22,10 @@
 //! 1. `rounds` takes all messages that have arrived and advances the runs that they concern.
 //! 2. `turn` takes the inputs, polls the code, and lets `compose` make the append. `commit::submit` hands it in:
 //!    the run is `Writing`.
-//! 3. The store answers with a message. This walk enters three files: `rounds` takes the message;
-//!    `commit::acknowledge` settles the inputs, performs the actions and answers the clients; `attempts::launch`
-//!    starts what is due. If the append was not written as expected, `acknowledge` only says so
-//!    (`commit::Next`), and `rounds` has the run read again, suspended or let go.
+//! 3. The store answers with a message. This walk enters three files (beside the data: `run` and its mailbox):
+//!    `rounds` takes the message; `commit::acknowledge` settles the inputs, performs the actions and answers the
+//!    clients; `attempts::launch` starts what is due. If the append was not written as expected, `acknowledge`
+//!    only says so (`commit::Next`), and `rounds` has the run read again, suspended or let go.
 //! 4. An attempt ends: `outcomes` gives its outcome to the run's thread, or writes it. Then 1 again.
 //!
 //! # The rest
@@ -41,8 +41,7 @@
 //! load at a time (PROTOCOL 34). The channels into a thread have no bound of their own. Two things bound what
 //! they hold: callers wait for an answer, and a run has at most 2,000 open activities.
 //!
-//! The files of the phases each have an `impl Thread`. They call each other in one direction only: `commit`,
-//! `release`, `load`, `turn`, `rounds`.
+//! `commit`, `release`, `load`, `turn` and `rounds` each have an `impl Thread`. Each calls only those before it.
 
 mod attempts;
 mod builder;
