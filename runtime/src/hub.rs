@@ -76,14 +76,14 @@ pub(crate) struct Hub {
 
 /// The watches of one execution. Removed from the map with the last watch, or when the execution closes.
 struct Waiters {
-    shared: Arc<Shared>,
+    watched: Arc<Watched>,
     watches: usize,
 }
 
 #[derive(Default)]
-struct Shared {
+struct Watched {
     closed: OnceLock<Arc<Event>>,
-    looks: AtomicU64,
+    changes: AtomicU64,
     notify: Notify,
 }
 
@@ -155,9 +155,9 @@ impl Hub {
         let mut waiters = self.waiters.lock().unwrap_or_else(PoisonError::into_inner);
         let entry = waiters
             .entry(execution)
-            .or_insert_with(|| Waiters { shared: Arc::new(Shared::default()), watches: 0 });
+            .or_insert_with(|| Waiters { watched: Arc::new(Watched::default()), watches: 0 });
         entry.watches += 1;
-        CloseWatch { hub: Arc::clone(self), execution, shared: Arc::clone(&entry.shared) }
+        CloseWatch { hub: Arc::clone(self), execution, watched: Arc::clone(&entry.watched) }
     }
 
     /// The execution has closed, and the close is durable. `event` is only called if a caller waits.
@@ -165,18 +165,18 @@ impl Hub {
         let gone = self.waiters.lock().unwrap_or_else(PoisonError::into_inner).remove(&execution);
         if let Some(waiters) = gone {
             // The first close stands. There is no second one.
-            let _ = waiters.shared.closed.set(event());
-            waiters.shared.notify.notify_waiters();
+            let _ = waiters.watched.closed.set(event());
+            waiters.watched.notify.notify_waiters();
         }
     }
 
     /// The execution's row has changed (suspended, resumed, closed elsewhere): waiting callers must read it
     /// again.
-    pub(crate) fn look(&self, execution: ExecutionId) {
+    pub(crate) fn row_changed(&self, execution: ExecutionId) {
         let waiters = self.waiters.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(waiters) = waiters.get(&execution) {
-            waiters.shared.looks.fetch_add(1, Ordering::Release);
-            waiters.shared.notify.notify_waiters();
+            waiters.watched.changes.fetch_add(1, Ordering::Release);
+            waiters.watched.notify.notify_waiters();
         }
     }
 }
@@ -185,28 +185,28 @@ impl Hub {
 pub(crate) struct CloseWatch {
     hub: Arc<Hub>,
     execution: ExecutionId,
-    shared: Arc<Shared>,
+    watched: Arc<Watched>,
 }
 
 impl CloseWatch {
     /// The closing event, once it is known in this process.
     pub(crate) fn closed(&self) -> Option<Arc<Event>> {
-        self.shared.closed.get().cloned()
+        self.watched.closed.get().cloned()
     }
 
-    /// How often [`Hub::look`] was called. Read it before the row, and pass it to [`CloseWatch::changed`].
-    pub(crate) fn looks(&self) -> u64 {
-        self.shared.looks.load(Ordering::Acquire)
+    /// How often [`Hub::row_changed`] was called. Read it before the row, and pass it to [`CloseWatch::changed`].
+    pub(crate) fn changes(&self) -> u64 {
+        self.watched.changes.load(Ordering::Acquire)
     }
 
-    /// Waits until the execution has closed, or [`Hub::look`] was called since `looks`.
-    pub(crate) async fn changed(&self, looks: u64) {
+    /// Waits until the execution has closed, or [`Hub::row_changed`] was called since `changes`.
+    pub(crate) async fn changed(&self, changes: u64) {
         loop {
-            let notified = self.shared.notify.notified();
+            let notified = self.watched.notify.notified();
             tokio::pin!(notified);
             // Enabled before the check, so that a notification between the two is not lost.
             notified.as_mut().enable();
-            if self.shared.closed.get().is_some() || self.looks() != looks {
+            if self.watched.closed.get().is_some() || self.changes() != changes {
                 return;
             }
             notified.await;
@@ -219,7 +219,7 @@ impl Drop for CloseWatch {
         let mut waiters = self.hub.waiters.lock().unwrap_or_else(PoisonError::into_inner);
         let Entry::Occupied(mut entry) = waiters.entry(self.execution) else { return };
         // A close removed the entry, and a later watch created a new one, which does not count this watch.
-        if !Arc::ptr_eq(&entry.get().shared, &self.shared) {
+        if !Arc::ptr_eq(&entry.get().watched, &self.watched) {
             return;
         }
         entry.get_mut().watches -= 1;
@@ -261,17 +261,17 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_close_and_a_look_wake_the_waiter() {
+    async fn a_close_and_a_change_wake_the_waiter() {
         let hub = Arc::new(Hub::default());
         let watch = hub.watch(ID);
-        let looks = watch.looks();
-        hub.look(ID);
-        watch.changed(looks).await;
+        let changes = watch.changes();
+        hub.row_changed(ID);
+        watch.changed(changes).await;
         assert!(watch.closed().is_none());
         let waiting = tokio::spawn({
-            let looks = watch.looks();
+            let changes = watch.changes();
             async move {
-                watch.changed(looks).await;
+                watch.changed(changes).await;
                 watch.closed()
             }
         });

@@ -31,13 +31,6 @@ const KNOWN: &[(&str, &str, &str)] = &[
     ("macros/analysis/src", "lexical::effects lexical::effects::own", "one recursion"),
     ("macros/analysis/src", "source source::content source::item", "the reading of sources is one recursion"),
     ("macros/analysis/src", "source::resolve source::types", "names and types are resolved by each other"),
-    (
-        "runtime/src",
-        "worker::attempts worker::builder worker::claims worker::handed_in worker::handle worker::lease \
-         worker::live worker::load worker::local worker::news worker::session worker::supervisor \
-         worker::tasks worker::thread worker::tokens worker::turn worker::watchdog",
-        "the phases of a run are not apart",
-    ),
 ];
 
 /// A module's path from its crate's root.

@@ -12,9 +12,9 @@ use super::entry::ActivityEntry;
 use super::info::AttemptInfo;
 pub(crate) use super::running::ReportFn;
 use super::running::Running;
-use super::transaction::{self, Ended, Transactions};
+use super::transaction::{self, AttemptEnd, Transactions};
 use super::waits::Waits;
-use super::warn::{Looks, is_blocked, warned};
+use super::warn::{Samples, is_blocked, warned};
 use abide_core::exec::AttemptOutcome;
 use abide_core::{ActivityOptions, FailureKind, FailureRecord, Payload, TimeoutKind};
 use std::cell::Cell;
@@ -147,14 +147,12 @@ impl Runner {
 
     /// Runs an attempt as soon as a slot is free, first come, first served. The token asks it to stop. Must
     /// be called in the context of a tokio runtime.
-    pub(crate) fn run(&self, attempt: Attempt) -> CancellationToken {
-        let token = CancellationToken::new();
+    pub(crate) fn run(&self, attempt: Attempt, token: CancellationToken) {
         let inner = Arc::clone(&self.inner);
         // Usually a slot is free. Then the attempt's task is its body, with no wait before it.
         match Arc::clone(&inner.slots).try_acquire_owned() {
-            Ok(slot) => inner.start(attempt, token.clone(), slot),
+            Ok(slot) => inner.start(attempt, token, slot),
             Err(_) => {
-                let token = token.clone();
                 tokio::spawn(async move {
                     if let Some((attempt, slot)) = inner.wait_for_slot(attempt, &token).await {
                         inner.start(attempt, token, slot);
@@ -162,7 +160,6 @@ impl Runner {
                 });
             }
         }
-        token
     }
 
     /// Waits for a free slot, then takes up to `most` free slots. Empty if nothing may start any more. With
@@ -189,21 +186,21 @@ impl Runner {
     }
 
     /// Checks for bodies that block threads (AB0623), and for slots that all wait for workflows (AB0624).
-    pub(crate) fn look(&self, looks: &mut Looks) {
+    pub(crate) fn sample(&self, samples: &mut Samples) {
         let blocked: Vec<_> = {
             let table = self.inner.running();
             let inside = table.iter().filter_map(|(key, running)| Some((*key, running.polls.current()?)));
-            looks.look(inside).iter().filter_map(|key| table.get(key).cloned()).collect()
+            samples.take(inside).iter().filter_map(|key| table.get(key).cloned()).collect()
         };
         // Warn without the lock: a subscriber may be slow.
         blocked.iter().for_each(|running| is_blocked(running));
-        self.inner.waits.look();
+        self.inner.waits.sample();
     }
 
     /// How many attempts are running.
     #[cfg(test)]
     fn running(&self) -> usize {
-        self.inner.untold().len()
+        self.inner.unreported().len()
     }
 
     /// Starts nothing more and asks running attempts to stop: the lease may be lost (PROTOCOL 18). The workflow has not
@@ -216,7 +213,7 @@ impl Runner {
     /// Drops running attempts without a report: another worker owns them now.
     pub(crate) fn abandon(&self) {
         self.cancel_all();
-        self.inner.untold().iter().for_each(|running| running.abandon());
+        self.inner.unreported().iter().for_each(|running| running.abandon());
     }
 
     /// Stops (PROTOCOL 4). Nothing more starts; an attempt that waits for a slot is not reported and loses
@@ -228,11 +225,11 @@ impl Runner {
         if tokio::time::timeout(grace, self.inner.idle()).await.is_ok() {
             return;
         }
-        self.inner.untold().iter().for_each(|running| running.shut_down());
+        self.inner.unreported().iter().for_each(|running| running.shut_down());
         if tokio::time::timeout(last, self.inner.idle()).await.is_ok() {
             return;
         }
-        for running in self.inner.untold() {
+        for running in self.inner.unreported() {
             tracing::warn!(
                 code = "AB0606",
                 activity = running.name,
@@ -259,8 +256,8 @@ impl Inner {
     }
 
     /// The attempts whose end is still to be reported.
-    fn untold(&self) -> Vec<Arc<Running>> {
-        self.running().values().filter(|running| running.is_untold()).cloned().collect()
+    fn unreported(&self) -> Vec<Arc<Running>> {
+        self.running().values().filter(|running| running.is_unreported()).cloned().collect()
     }
 
     async fn idle(&self) {
@@ -268,7 +265,7 @@ impl Inner {
             let ended = self.ended.notified();
             tokio::pin!(ended);
             ended.as_mut().enable();
-            if self.untold().is_empty() {
+            if self.unreported().is_empty() {
                 return;
             }
             ended.await;
@@ -370,12 +367,12 @@ async fn ran_out(limit: Option<(Instant, TimeoutKind)>) -> TimeoutKind {
 }
 
 /// The meaning of a body's end: a body that failed after it was asked to stop counts as stopped.
-fn settle(ended: Ended, running: &Running) -> Ended {
+fn settle(ended: AttemptEnd, running: &Running) -> AttemptEnd {
     match ended {
-        Ended::Told(AttemptOutcome::Failed { .. }) if running.is_shut_down() => {
+        AttemptEnd::Outcome(AttemptOutcome::Failed { .. }) if running.is_shut_down() => {
             lost_to_shutdown(running.name).into()
         }
-        Ended::Told(AttemptOutcome::Failed { .. }) if running.token.is_cancelled() => {
+        AttemptEnd::Outcome(AttemptOutcome::Failed { .. }) if running.token.is_cancelled() => {
             AttemptOutcome::Cancelled.into()
         }
         other => other,

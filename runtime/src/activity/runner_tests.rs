@@ -64,14 +64,17 @@ impl Bench {
             attempt: 3,
         };
         let sender = self.outcomes.0.clone();
-        self.runner.run(Attempt {
+        let attempt = Attempt {
             entry: Arc::new(ActivityEntry::new::<Act>(Arc::new(()))),
             info,
             input,
             limits: Limits::new(options, Duration::ZERO, Duration::ZERO),
             transactions: None,
             report: told(sender),
-        })
+        };
+        let token = CancellationToken::new();
+        self.runner.run(attempt, token.clone());
+        token
     }
 
     async fn outcome(&mut self) -> String {
@@ -81,7 +84,7 @@ impl Bench {
 
 fn told(to: mpsc::UnboundedSender<AttemptOutcome>) -> ReportFn {
     Box::new(move |end| match end {
-        Ended::Told(outcome) => to.send(outcome).unwrap(),
+        AttemptEnd::Outcome(outcome) => to.send(outcome).unwrap(),
         other => panic!("{other:?}"),
     })
 }
@@ -163,14 +166,15 @@ async fn a_limit_is_told_although_the_body_blocks_its_thread() {
     let (sender, mut outcomes) = mpsc::unbounded_channel();
     let started = Instant::now();
     let options = ActivityOptions { start_to_close: Some(Duration::from_millis(50)), ..NO_LIMITS() };
-    Runner::new(1, NEVER_LOST, false).run(Attempt {
+    let attempt = Attempt {
         entry: Arc::new(ActivityEntry::new::<Blocks>(Arc::new(()))),
         info,
         input: Payload::null(),
         limits: Limits::new(&options, Duration::ZERO, Duration::ZERO),
         transactions: None,
         report: told(sender),
-    });
+    };
+    Runner::new(1, NEVER_LOST, false).run(attempt, CancellationToken::new());
     let outcome = outcomes.recv().await.unwrap();
     assert!(describe(&outcome).contains("StartToClose"));
     assert!(started.elapsed() < Duration::from_millis(350));
@@ -283,7 +287,8 @@ async fn a_call_from_before_its_activity_became_transactional_fails_and_may_be_t
     let (sender, mut outcomes) = mpsc::unbounded_channel();
     let entry = Arc::new(ActivityEntry::new::<Became>(Arc::new(())));
     let (input, limits, report) = (Payload::null(), Limits::default(), told(sender));
-    Runner::new(1, NEVER_LOST, false).run(Attempt { entry, info, input, limits, transactions: None, report });
+    Runner::new(1, NEVER_LOST, false)
+        .run(Attempt { entry, info, input, limits, transactions: None, report }, CancellationToken::new());
     let outcome = outcomes.recv().await.unwrap();
     let AttemptOutcome::Failed { failure, retryable: true, .. } = outcome else { panic!("{outcome:?}") };
     assert!(failure.message.starts_with("AB0615"), "{failure:?}");

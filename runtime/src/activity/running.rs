@@ -1,6 +1,6 @@
 //! A started attempt, shared by its body, its limit, a shutdown and the checks for blocked threads.
 
-use super::transaction::Ended;
+use super::transaction::AttemptEnd;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -8,7 +8,7 @@ use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
 
 /// Receives an attempt's end, once. Must not block.
-pub(crate) type ReportFn = Box<dyn FnOnce(Ended) + Send>;
+pub(crate) type ReportFn = Box<dyn FnOnce(AttemptEnd) + Send>;
 
 /// One started attempt, until its body has actually ended.
 pub(super) struct Running {
@@ -19,7 +19,7 @@ pub(super) struct Running {
     /// Its worker has asked it to stop, for a shutdown or a lost lease.
     shutdown: AtomicBool,
     report: Mutex<Option<ReportFn>>,
-    told: AtomicBool,
+    reported: AtomicBool,
     task: OnceLock<AbortHandle>,
 }
 
@@ -37,7 +37,7 @@ impl Running {
             polls: Polls::default(),
             shutdown: AtomicBool::new(false),
             report: Mutex::new(Some(report)),
-            told: AtomicBool::new(false),
+            reported: AtomicBool::new(false),
             task: OnceLock::new(),
         }
     }
@@ -49,17 +49,17 @@ impl Running {
     }
 
     /// Reports its end, unless it was already reported.
-    pub(super) fn give(&self, ended: impl Into<Ended>) {
+    pub(super) fn give(&self, ended: impl Into<AttemptEnd>) {
         if let Some(report) = self.take_report() {
             report(ended.into());
-            self.told.store(true, Ordering::Release);
+            self.reported.store(true, Ordering::Release);
         }
     }
 
     /// Whether its end is still to be reported. This includes an end that is being reported: who waits for
     /// all reports must wait for that one too.
-    pub(super) fn is_untold(&self) -> bool {
-        !self.told.load(Ordering::Acquire)
+    pub(super) fn is_unreported(&self) -> bool {
+        !self.reported.load(Ordering::Acquire)
     }
 
     fn take_report(&self) -> Option<ReportFn> {
@@ -87,7 +87,7 @@ impl Running {
     /// Drops the attempt without a report.
     pub(super) fn abandon(&self) {
         drop(self.take_report());
-        self.told.store(true, Ordering::Release);
+        self.reported.store(true, Ordering::Release);
         self.abort();
     }
 }
@@ -136,13 +136,14 @@ mod tests {
         let shared: Arc<OnceLock<Arc<Running>>> = Arc::default();
         let (within, seen) = (Arc::clone(&shared), Arc::new(AtomicBool::new(false)));
         let saw = Arc::clone(&seen);
-        let report: ReportFn =
-            Box::new(move |_| saw.store(within.get().is_some_and(|it| it.is_untold()), Ordering::Release));
+        let report: ReportFn = Box::new(move |_| {
+            saw.store(within.get().is_some_and(|it| it.is_unreported()), Ordering::Release)
+        });
         let running = Arc::new(Running::new("act", Arc::from("w"), CancellationToken::new(), report));
         assert!(shared.set(Arc::clone(&running)).is_ok());
         running.give(abide_core::exec::AttemptOutcome::Cancelled);
-        assert!(seen.load(Ordering::Acquire), "untold while it is told");
-        assert!(!running.is_untold());
+        assert!(seen.load(Ordering::Acquire), "unreported while it is reported");
+        assert!(!running.is_unreported());
     }
 
     #[test]

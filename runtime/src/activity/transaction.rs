@@ -42,20 +42,20 @@ impl Place {
 
 /// How an attempt has ended.
 #[derive(Debug)]
-pub(crate) enum Ended {
+pub(crate) enum AttemptEnd {
     /// With this outcome, which is still to be reported.
-    Told(AttemptOutcome),
+    Outcome(AttemptOutcome),
     /// Its outcome is in the inbox.
     Stored,
     /// The attempt was already decided: its result does not count.
-    Overtaken,
+    Superseded,
     /// The store failed permanently, or the lease is lost: the worker cannot continue.
-    Broken(StoreError),
+    Fatal(StoreError),
 }
 
-impl From<AttemptOutcome> for Ended {
+impl From<AttemptOutcome> for AttemptEnd {
     fn from(outcome: AttemptOutcome) -> Self {
-        Self::Told(outcome)
+        Self::Outcome(outcome)
     }
 }
 
@@ -74,7 +74,7 @@ impl Transactions {
         name: &'static str,
         token: CancellationToken,
         body: impl Fn() -> BoxFuture<'static, AttemptOutcome>,
-    ) -> Ended {
+    ) -> AttemptEnd {
         let (since, mut pause) = (Instant::now(), FIRST_PAUSE);
         loop {
             let error = match self.once(name, &token, &body).await {
@@ -102,7 +102,7 @@ impl Transactions {
         name: &'static str,
         token: &CancellationToken,
         body: impl Fn() -> BoxFuture<'static, AttemptOutcome>,
-    ) -> Result<Ended, StoreError> {
+    ) -> Result<AttemptEnd, StoreError> {
         let transaction = tokio::select! {
             biased;
             begun = self.store.begin_attempt(self.owner, self.key) => begun?,
@@ -128,8 +128,8 @@ impl Transactions {
                 let unknown =
                     |error: tokio::task::JoinError| StoreError::Unknown { message: error.to_string() };
                 Ok(match complete.await.map_err(unknown)?? {
-                    true => Ended::Stored,
-                    false => Ended::Overtaken,
+                    true => AttemptEnd::Stored,
+                    false => AttemptEnd::Superseded,
                 })
             }
             failed => {
@@ -148,7 +148,7 @@ impl Transactions {
 }
 
 /// What an error means for the attempt, if running the body again would not help.
-fn after(error: StoreError, name: &str) -> Ended {
+fn after(error: StoreError, name: &str) -> AttemptEnd {
     let (kind, retryable) = match error {
         // If the commit did happen, the task's row is deleted: the append of this outcome is refused, and the
         // inbox is read.
@@ -157,7 +157,7 @@ fn after(error: StoreError, name: &str) -> Ended {
         StoreError::CommitRefused { .. } => (FailureKind::Invalid, true),
         // What the body committed by itself stays. Doing it again would duplicate it.
         StoreError::TransactionEnded { .. } => (FailureKind::Invalid, false),
-        error if error.is_fatal() || matches!(error, StoreError::Fenced) => return Ended::Broken(error),
+        error if error.is_fatal() || matches!(error, StoreError::Fenced) => return AttemptEnd::Fatal(error),
         // No connection was available. The next attempt may get one.
         _ => (FailureKind::WorkerLost, true),
     };
@@ -169,7 +169,7 @@ fn after(error: StoreError, name: &str) -> Ended {
 /// The outcome of a call that was scheduled before its activity became transactional, so that no row
 /// arbitrates it. Nothing is lost: it fails as often as its policy allows, until a build runs that can
 /// execute it.
-pub(super) fn unplanned(name: &str) -> Ended {
+pub(super) fn unplanned(name: &str) -> AttemptEnd {
     let message = format!("AB0615: activity `{name}` was scheduled before it became transactional");
     tracing::warn!(code = "AB0615", activity = name, "{message}");
     let failure = FailureRecord::new(FailureKind::Invalid, message);
@@ -177,7 +177,7 @@ pub(super) fn unplanned(name: &str) -> Ended {
 }
 
 /// The body was dropped because it was asked to stop. The runner knows the reason.
-fn stopped(name: &str) -> Ended {
+fn stopped(name: &str) -> AttemptEnd {
     let failure =
         FailureRecord::new(FailureKind::Cancelled, format!("activity `{name}` was stopped, and rolled back"));
     AttemptOutcome::Failed { failure, retryable: true, retry_after: None }.into()

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 /// The least time between two warnings.
 const EVERY: Duration = Duration::from_secs(60);
-/// After this many looks in a row that find all slots waiting (10 s at four looks a second), the warning is
+/// After this many samples in a row that find all slots waiting (10 s at four samples a second), the warning is
 /// given even if no attempt is seen waiting for a slot.
 const LONG: u32 = 40;
 /// The most waits that a warning names.
@@ -32,8 +32,8 @@ struct State {
     next: u64,
     waiting: BTreeMap<u64, Wait>,
     queued: BTreeMap<u64, Named>,
-    told: Option<Instant>,
-    looks: u32,
+    warned: Option<Instant>,
+    samples: u32,
 }
 
 /// An activity of a workflow.
@@ -81,16 +81,16 @@ impl Waits {
         let mut state = self.state();
         let key = state.next_key();
         state.queued.insert(key, Named { activity, workflow_id: Arc::clone(&info.workflow_id) });
-        self.tell(state, false);
+        self.warn(state, false);
         Waiting { waits: Arc::clone(self), key, queued: true }
     }
 
-    /// Looks once: slots that all wait for a long time are reported, and reported again.
-    pub(super) fn look(&self) {
+    /// Takes one sample: slots that all wait for a long time are reported, and reported again.
+    pub(super) fn sample(&self) {
         let mut state = self.state();
-        state.looks = if self.all_wait(&state) { state.looks.saturating_add(1) } else { 0 };
-        let long = state.looks >= LONG;
-        self.tell(state, long);
+        state.samples = if self.all_wait(&state) { state.samples.saturating_add(1) } else { 0 };
+        let long = state.samples >= LONG;
+        self.warn(state, long);
     }
 
     fn all_wait(&self, state: &State) -> bool {
@@ -99,16 +99,16 @@ impl Waits {
     }
 
     /// Warns if all slots wait, and either an attempt needs one or this has lasted long.
-    fn tell(&self, mut state: MutexGuard<'_, State>, long: bool) {
+    fn warn(&self, mut state: MutexGuard<'_, State>, long: bool) {
         let needed = long || !state.queued.is_empty();
-        if !needed || !self.all_wait(&state) || state.told.is_some_and(|at| at.elapsed() < EVERY) {
+        if !needed || !self.all_wait(&state) || state.warned.is_some_and(|at| at.elapsed() < EVERY) {
             return;
         }
-        state.told = Some(Instant::now());
-        let told = state.words(self.slots);
+        state.warned = Some(Instant::now());
+        let words = state.words(self.slots);
         // Warn without the lock: a subscriber may be slow.
         drop(state);
-        tracing::warn!(code = "AB0624", "AB0624: {told}");
+        tracing::warn!(code = "AB0624", "AB0624: {words}");
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -166,7 +166,7 @@ impl InSlot {
         let key = state.next_key();
         let who = Named { activity, workflow_id: Arc::clone(&info.workflow_id) };
         state.waiting.insert(key, Wait { attempt: self.attempt, who, awaited: awaited.to_owned() });
-        self.waits.tell(state, false);
+        self.waits.warn(state, false);
         Waiting { waits: Arc::clone(&self.waits), key, queued: false }
     }
 }
@@ -249,16 +249,16 @@ mod tests {
         let cycle = "`fetch` of workflow `parent` waits for workflow `child`, whose activity `step` waits for such a slot";
         assert!(words.starts_with("AB0624: all 2 ") && words.contains(cycle), "{words}");
         let _more = waits.queued("step", &of("child"));
-        waits.look();
+        waits.sample();
         tokio::time::advance(Duration::from_secs(59)).await;
-        waits.look();
+        waits.sample();
         assert_eq!(told.take(), [""; 0], "told already");
         tokio::time::advance(Duration::from_secs(1)).await;
-        waits.look();
+        waits.sample();
         assert_eq!(told.take().len(), 1, "still so");
         drop(second);
         tokio::time::advance(Duration::from_secs(60)).await;
-        waits.look();
+        waits.sample();
         assert_eq!(told.take(), [""; 0], "one goes on");
         drop(first);
     }
@@ -269,16 +269,16 @@ mod tests {
         let _here = tracing::subscriber::set_default(told.clone());
         let waits = Waits::new(1);
         let wait = waits.slot(1).wait_for("fetch", &of("parent"), "child");
-        (1..LONG).for_each(|_| waits.look());
+        (1..LONG).for_each(|_| waits.sample());
         assert_eq!(told.take(), [""; 0]);
-        waits.look();
+        waits.sample();
         let [words] = told.take().try_into().unwrap();
         assert!(
             words.contains("`fetch` of workflow `parent` waits for workflow `child`; 0 attempts"),
             "{words}"
         );
         drop(wait);
-        waits.look();
-        assert_eq!(waits.state().looks, 0);
+        waits.sample();
+        assert_eq!(waits.state().samples, 0);
     }
 }

@@ -2,8 +2,8 @@
 //! time (AB0623).
 //!
 //! An async body that blocks its thread delays everything else on the user's runtime. The warning must come
-//! while it blocks, so that runtime cannot give it: a thread of the engine looks at each body's count of
-//! polls. It counts looks, not seconds: a process that was stopped and continues has no blocked thread.
+//! while it blocks, so that runtime cannot give it: a thread of the engine samples each body's count of
+//! polls. It counts samples, not seconds: a process that was stopped and continues has no blocked thread.
 
 use super::running::Running;
 use std::collections::BTreeMap;
@@ -11,10 +11,10 @@ use std::time::Duration;
 
 /// How long an attempt without any limit may run before a warning names it.
 const WARN_AFTER: Duration = Duration::from_secs(60);
-/// After this many looks in a row inside the same poll a body counts as blocked: more than 1 s, at four looks
+/// After this many samples in a row inside the same poll a body counts as blocked: more than 1 s, at four samples
 /// a second.
 const BLOCKS_AFTER: u32 = 5;
-/// The number of further looks until the warning is repeated: a minute.
+/// The number of further samples until the warning is repeated: a minute.
 const AGAIN_AFTER: u32 = 240;
 
 /// Awaits the body. Warns once if it runs long without a limit.
@@ -35,14 +35,14 @@ pub(super) async fn warned<T>(name: &str, unbounded: bool, mut body: impl Future
     body.await
 }
 
-/// What earlier looks found inside a poll, by attempt: which poll, and in how many looks in a row.
+/// What earlier samples found inside a poll, by attempt: which poll, and in how many samples in a row.
 #[derive(Default)]
-pub(crate) struct Looks(BTreeMap<u64, (u64, u32)>);
+pub(crate) struct Samples(BTreeMap<u64, (u64, u32)>);
 
-impl Looks {
-    /// One look at the bodies that are inside a poll, given as the key of each and its poll. Returns the keys
+impl Samples {
+    /// One sample of the bodies that are inside a poll, given as the key of each and its poll. Returns the keys
     /// to warn about.
-    pub(super) fn look(&mut self, inside: impl Iterator<Item = (u64, u64)>) -> Vec<u64> {
+    pub(super) fn take(&mut self, inside: impl Iterator<Item = (u64, u64)>) -> Vec<u64> {
         let before = std::mem::take(&mut self.0);
         let mut blocked = Vec::new();
         for (key, poll) in inside {
@@ -76,16 +76,16 @@ mod tests {
     use std::sync::Arc;
     use std::sync::mpsc::channel;
 
-    /// Makes this many looks at the bodies. Returns the number of warnings.
-    fn looks(bodies: &[&Polls], looks: &mut Looks, times: u32) -> usize {
+    /// Takes this many samples of the bodies. Returns the number of warnings.
+    fn samples(bodies: &[&Polls], samples: &mut Samples, times: u32) -> usize {
         let inside =
             || bodies.iter().zip(1..).filter_map(|(polls, key)| polls.current().map(|poll| (key, poll)));
-        (0..times).map(|_| looks.look(inside()).len()).sum()
+        (0..times).map(|_| samples.take(inside()).len()).sum()
     }
 
     #[test]
     fn a_body_that_blocks_is_named_while_it_blocks() {
-        let (polls, mut seen) = (Arc::new(Polls::default()), Looks::default());
+        let (polls, mut seen) = (Arc::new(Polls::default()), Samples::default());
         let ((inside, is_inside), (go, wait)) = (channel(), channel::<()>());
         let counted = Arc::clone(&polls);
         let thread = std::thread::spawn(move || {
@@ -97,24 +97,24 @@ mod tests {
             runtime.block_on(body);
         });
         is_inside.recv().unwrap();
-        assert_eq!(looks(&[&polls], &mut seen, BLOCKS_AFTER - 1), 0, "not yet");
-        assert_eq!(looks(&[&polls], &mut seen, 1), 1);
-        assert_eq!(looks(&[&polls], &mut seen, AGAIN_AFTER - 1), 0, "not at each look");
-        assert_eq!(looks(&[&polls], &mut seen, 1), 1);
+        assert_eq!(samples(&[&polls], &mut seen, BLOCKS_AFTER - 1), 0, "not yet");
+        assert_eq!(samples(&[&polls], &mut seen, 1), 1);
+        assert_eq!(samples(&[&polls], &mut seen, AGAIN_AFTER - 1), 0, "not at each sample");
+        assert_eq!(samples(&[&polls], &mut seen, 1), 1);
         go.send(()).unwrap();
         thread.join().unwrap();
-        assert_eq!((looks(&[&polls], &mut seen, 10), seen.0.len()), (0, 0), "its poll has ended");
+        assert_eq!((samples(&[&polls], &mut seen, 10), seen.0.len()), (0, 0), "its poll has ended");
     }
 
     #[test]
     fn bodies_that_wait_and_bodies_that_are_polled_often_are_not_named() {
-        let (waits, busy, mut seen) = (Polls::default(), Polls::default(), Looks::default());
+        let (waits, busy, mut seen) = (Polls::default(), Polls::default(), Samples::default());
         let context = &mut std::task::Context::from_waker(std::task::Waker::noop());
         let mut body = std::pin::pin!(waits.count(std::future::pending::<()>()));
         assert!(body.as_mut().poll(context).is_pending());
         for _ in 0..3 * BLOCKS_AFTER {
             let _inside = busy.inside();
-            assert_eq!(looks(&[&waits, &busy], &mut seen, 1), 0, "each look meets another poll");
+            assert_eq!(samples(&[&waits, &busy], &mut seen, 1), 0, "each sample meets another poll");
         }
     }
 }

@@ -71,7 +71,7 @@ impl UntypedHandle {
         let abide = &self.client.abide;
         match abide.store().resume(execution).await? {
             ResumeAnswer::Resumed => {
-                abide.hub().look(execution);
+                abide.hub().row_changed(execution);
                 abide.hub().wake_workers();
                 Ok(())
             }

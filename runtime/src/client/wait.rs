@@ -64,7 +64,7 @@ impl UntypedHandle {
                 return Ok((execution, End::Closed(event)));
             }
             changes.mark_unchanged();
-            let looks = watch.looks();
+            let seen = watch.changes();
             if !known || abide.hub().owner_of(execution).is_none() {
                 let row = self.row_by(Find::Execution(execution)).await?;
                 check(&row)?;
@@ -84,7 +84,7 @@ impl UntypedHandle {
             let news = async {
                 tokio::select! {
                     biased;
-                    () = watch.changed(looks) => News::Here,
+                    () = watch.changed(seen) => News::Here,
                     () = self.foreign_change(execution, &mut changes) => News::Elsewhere,
                     () = tokio::time::sleep(SAFETY_NET) => News::None,
                 }

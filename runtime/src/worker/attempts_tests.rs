@@ -1,7 +1,7 @@
 //! Which attempts are asked to stop, and which are forgotten, depending on what happens to their execution.
 
 use super::*;
-use abide_core::{ActivityOptions, Payload};
+use abide_core::{ActivityOptions, CancellationType, Payload};
 
 const RUN: ExecutionId = ExecutionId(1);
 
@@ -26,9 +26,8 @@ fn running() -> (Attempts, [ActivityStart; 3], [CancellationToken; 3]) {
         start(4, 1, CancellationType::Abandon),
     ];
     let tokens = starts.each_ref().map(|start| {
-        let key = (RUN, start.activity);
-        attempts.insert(key, start);
-        lock(&attempts.0)[&key].token.clone()
+        let abandonable = start.options.cancellation == CancellationType::Abandon;
+        attempts.enter(Key::Own(RUN, start.activity), start.attempt, abandonable)
     });
     (attempts, starts, tokens)
 }
@@ -55,8 +54,8 @@ fn what_is_not_waited_for_any_more_is_stopped_and_still_known() {
 fn a_close_leaves_what_may_be_abandoned_and_a_termination_nothing() {
     let (attempts, _, tokens) = running();
     attempts.leave(RUN);
-    assert_eq!((stopped(&tokens), attempts.executions().len()), ([true, true, false], 0));
+    assert_eq!((stopped(&tokens), attempts.runs().len()), ([true, true, false], 0));
     let (attempts, _, tokens) = running();
     attempts.drop_all(RUN);
-    assert_eq!((stopped(&tokens), attempts.executions().len()), ([true, true, true], 0));
+    assert_eq!((stopped(&tokens), attempts.runs().len()), ([true, true, true], 0));
 }

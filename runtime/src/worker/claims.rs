@@ -1,15 +1,8 @@
-//! Finds work: claims executions that are due, and reads the inboxes of owned executions.
+//! Finds work: claims runs that are due.
 
-use super::handle::Message;
-use super::load;
-use super::session::{Session, lock};
-use crate::store::{
-    Append, Claim, ExecutionRow, Find, InboxRow, MessageKind, Reply, RowChange, SUSPECT_FROM, StoreError,
-    Suspicion,
-};
-use crate::wire::{QueryBody, ReplyBody, to_json};
-use abide_core::ExecutionId;
-use std::collections::BTreeMap;
+use super::lock::lock;
+use super::session::Session;
+use crate::store::{Claim, ExecutionRow, SUSPECT_FROM, Suspicion};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -19,8 +12,6 @@ use tokio::time::Instant;
 const CLAIM_LIMIT: u32 = 100;
 /// How long a suspect runs before the next suspect may start beside it.
 const ALONE: Duration = Duration::from_secs(10);
-/// How long an answer for another process is kept, in milliseconds.
-const REPLY_KEPT_MS: i64 = 60_000;
 
 /// When an arm is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -157,19 +148,8 @@ async fn take(session: &Arc<Session>, rows: Vec<ExecutionRow>) {
         if (SUSPECT_FROM..session.options.max_crashes).contains(&row.crashes) {
             lock(&session.suspects).insert(row.id, Instant::now());
         }
-        name_in_turn(session, row.id).await;
+        session.name_in_turn(row.id).await;
     }
-}
-
-/// Tells its thread that the execution is owned, once few enough executions are being read.
-pub(super) async fn name_in_turn(session: &Arc<Session>, execution: ExecutionId) {
-    let permit = Arc::clone(&session.loads).acquire_owned().await.ok();
-    load::name(session, execution, permit);
-}
-
-/// An append that only changes the row, outside of any turn.
-pub(super) fn bare(session: &Session, execution: ExecutionId, row: RowChange, rev: Option<i64>) -> Append {
-    Append { row: Some(row), rev, ..Append::bare(session.me, execution, session.store().now_ms()) }
 }
 
 /// Claims what need not be found at once, until the session ends.
@@ -181,117 +161,6 @@ pub(super) async fn slow_claim_loop(session: Arc<Session>) {
             ask(&session, arm).await;
         }
     }
-}
-
-/// Brings inbox rows to the threads: after another process wrote, and when this process asks for it.
-pub(super) async fn inbox_loop(session: Arc<Session>) {
-    let mut changes = session.store().changes();
-    while !session.is_over() {
-        if let Err(error) = drain_inbox(&session).await {
-            session.failed(&error);
-        }
-        tokio::select! {
-            biased;
-            () = session.inbox_hint.notified() => {}
-            _ = changes.changed() => {}
-            () = tokio::time::sleep(session.pace().poll) => {}
-        }
-    }
-}
-
-/// Reads the inboxes of all owned executions and hands each row to its thread.
-pub(super) async fn drain_inbox(session: &Arc<Session>) -> Result<(), StoreError> {
-    session.inbox_dirty.store(false, Ordering::Release);
-    let rows = session.store().inbox(session.me).await?;
-    let mut by_execution: BTreeMap<ExecutionId, Vec<InboxRow>> = BTreeMap::new();
-    for row in set_aside(session, rows) {
-        by_execution.entry(row.execution).or_default().push(row);
-    }
-    for (execution, rows) in by_execution {
-        if session.send(execution, Message::Inbox { execution, rows }).is_err() {
-            // Not live (yet). Its load may have read the inbox before these rows came, so look for them
-            // again.
-            session.inbox_dirty.store(true, Ordering::Release);
-        }
-    }
-    answer_elsewhere(session).await
-}
-
-/// Returns the rows that are inputs. The other rows concern the worker itself and are handled here.
-pub(super) fn set_aside(session: &Arc<Session>, rows: Vec<InboxRow>) -> Vec<InboxRow> {
-    let (inputs, others): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| row.kind.is_input());
-    for row in others {
-        match row.kind {
-            MessageKind::Terminated => terminated(session, &row),
-            // Keep it for a later release that knows this kind.
-            MessageKind::Newer(_) => {}
-            _ => {
-                let session = Arc::clone(session);
-                tokio::spawn(async move { answer_query(&session, row).await });
-            }
-        }
-    }
-    inputs
-}
-
-fn terminated(session: &Arc<Session>, row: &InboxRow) {
-    let execution = row.execution;
-    let _ = session.send(execution, Message::Gone { execution });
-    session.attempts.drop_all(execution);
-    let change = RowChange { release: true, ..RowChange::default() };
-    let ended = Arc::clone(session);
-    let ack = move |_| {
-        ended.disown(execution);
-        ended.hub().look(execution);
-    };
-    // The row shows that the execution is closed: no worker claims it, and this append may be repeated
-    // (PROTOCOL 93).
-    let append = Append { consumed: vec![row.id], ..bare(session, execution, change, None) };
-    session.store().submit(append, Box::new(ack));
-}
-
-/// Answers queries of executions that may have no owner: closed or suspended ones, of types that this worker
-/// has.
-async fn answer_elsewhere(session: &Arc<Session>) -> Result<(), StoreError> {
-    let types = session.registry.workflow_names();
-    for row in session.store().open_queries(vec![session.queue.clone()], types).await? {
-        answer_query(session, row).await;
-    }
-    Ok(())
-}
-
-async fn answer_query(session: &Arc<Session>, row: InboxRow) {
-    let now_ms = session.store().now_ms();
-    if row.at_ms + REPLY_KEPT_MS > now_ms
-        && let Ok(QueryBody { name, input, asker }) = serde_json::from_str(&row.body)
-    {
-        let answer = match super::local::query(session, row.execution, &name, input).await {
-            Ok(None) => return,
-            Ok(Some(answer)) => Ok(answer),
-            // A database error is not an answer: this worker, or another, tries the query again.
-            Err(error) if error.code().starts_with("AB05") => {
-                return tracing::warn!(code = error.code(), query = name, "a query waits: {error}");
-            }
-            Err(error) => Err(error),
-        };
-        let body = to_json(&ReplyBody::of(&name, answer));
-        let expires_at_ms = now_ms + REPLY_KEPT_MS;
-        let reply = Reply { request_id: row.request_id, body, stage: 0, expires_at_ms, asker };
-        if let Err(error) = session.store().put_reply(reply).await {
-            return session.failed(&error);
-        }
-    }
-    if let Err(error) = session.store().drop_messages(vec![row.id]).await {
-        session.failed(&error);
-    }
-}
-
-/// Reads the row of an execution that is not live here.
-pub(super) async fn find(
-    session: &Session,
-    execution: ExecutionId,
-) -> Result<Option<ExecutionRow>, StoreError> {
-    session.store().find(Find::Execution(execution)).await
 }
 
 #[cfg(test)]

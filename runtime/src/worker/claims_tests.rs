@@ -2,8 +2,10 @@
 
 use super::*;
 use crate::store::memory::{Call, Conditions, ConnectOptions, Course, Server, ServerOptions};
-use crate::store::{StartAnswer, Store, WorkerInfo};
+use crate::store::{Append, RowChange, StartAnswer, Store, WorkerInfo};
+use crate::worker::mailbox::Message;
 use crate::worker::registry::Registry;
+use crate::worker::rounds;
 use crate::worker::thread::tests::{Order, order};
 use crate::{Abide, host::Host};
 use std::sync::{Mutex, OnceLock};
@@ -77,13 +79,15 @@ async fn a_run_that_is_due_during_a_claim_does_not_wait_for_the_poll() {
     assert!(matches!(started.await.unwrap(), StartAnswer::Started));
     let abide = Abide::of(Arc::clone(&store), Host::default());
     let session = Session::new(abide, "q".to_owned(), me, Arc::new(registry), Arc::default());
+    rounds::spawn_all(&session);
     let types = Some(session.registry.workflow_names());
     assert_eq!(store.claim(claim(&session, types, None)).await.unwrap().rows.len(), 1);
     let row =
         RowChange { release: true, wake_at_ms: Some(Some(store.now_ms() + 10)), ..RowChange::default() };
     let rev = store.load(id).await.unwrap().unwrap().row.rev;
     let (tell, told) = tokio::sync::oneshot::channel();
-    store.submit(bare(&session, id, row, Some(rev)), Box::new(|outcome| drop(tell.send(outcome))));
+    let append = Append { row: Some(row), rev: Some(rev), ..Append::bare(me, id, store.now_ms()) };
+    store.submit(append, Box::new(|outcome| drop(tell.send(outcome))));
     told.await.unwrap().unwrap();
 
     let began = slow.age();

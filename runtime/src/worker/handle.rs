@@ -1,49 +1,20 @@
-//! A workflow thread as others see it: its mailbox, the turn that it runs now, and how it is spawned.
+//! A workflow thread as others see it: its mailbox, the turn that it runs now, and its unanswered appends.
 //!
-//! In a program it is a thread of the operating system. In a simulated process of a test it is a task on the
-//! only thread, and waits for its mailbox without blocking. Everything else is the same code.
+//! When a thread is written off, another thread takes its runs and reads their journals. Before that, all
+//! appends of the first thread must be answered. An append that is committed later would look like another
+//! writer's, and its activities would be started twice.
 
-use super::handed_in::Unanswered;
-use super::live::{Look, SendReply, StartReply};
-use super::load::Loaded;
-use super::session::{Session, lock};
-use super::thread::Thread;
-use crate::store::{AppendOutcome, InboxRow, NewExecution, NewMessage, StoreError};
-use abide_core::exec::{AttemptOutcome, Position};
-use abide_core::{EventId, ExecutionId};
+use super::lock::lock;
+use super::mailbox::Message;
+use abide_core::ExecutionId;
+use abide_core::exec::Position;
 use std::collections::HashMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex};
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{Notify, OwnedSemaphorePermit};
 use tokio_util::sync::CancellationToken;
-
-/// A message to a workflow thread.
-pub(super) enum Message {
-    /// A client starts an execution here.
-    Start { new: Box<NewExecution>, reply: StartReply },
-    /// The database says that this worker owns an execution (PROTOCOL 34). See [`ThreadHandle::named`].
-    Own { execution: ExecutionId },
-    /// The load that the thread has asked for is done.
-    Load(Box<Loaded>),
-    /// A client's message.
-    Send { message: NewMessage, reply: SendReply },
-    /// Inbox rows of the execution.
-    Inbox { execution: ExecutionId, rows: Vec<InboxRow> },
-    /// An attempt ended.
-    Attempt { execution: ExecutionId, activity: EventId, attempt: u32, outcome: AttemptOutcome },
-    /// An append was acknowledged.
-    Acked { execution: ExecutionId, result: Result<AppendOutcome, StoreError> },
-    /// A request to read the state.
-    Look { execution: ExecutionId, look: Look },
-    /// The execution was terminated from outside.
-    Gone { execution: ExecutionId },
-    /// Shutdown: release idle executions. The token is cancelled when none is left.
-    Drain(CancellationToken),
-    /// Stop at once and drop everything.
-    Stop,
-}
 
 /// The turn that a thread runs now.
 #[derive(Clone)]
@@ -62,11 +33,11 @@ pub(super) struct ThreadHandle {
     pub(super) named: Mutex<HashMap<ExecutionId, Option<OwnedSemaphorePermit>>>,
     /// Wakes the thread when it is a task.
     #[cfg(feature = "testing")]
-    pub(super) arrived: tokio::sync::Notify,
+    pub(super) arrived: Notify,
     pub(super) busy: Mutex<Option<Busy>>,
     /// The thread blocked and another thread replaced it; its further output is ignored (PROTOCOL 25).
     pub(super) written_off: AtomicBool,
-    pub(super) unanswered: Unanswered,
+    unanswered: Unanswered,
     /// A panic occurred outside of the guarded code: the thread has ended.
     pub(super) panicked: AtomicBool,
     /// Cancelled when the thread is written off. Callers then stop waiting for its answers.
@@ -80,45 +51,12 @@ impl ThreadHandle {
             sender: Mutex::new(sender),
             named: Mutex::default(),
             #[cfg(feature = "testing")]
-            arrived: tokio::sync::Notify::new(),
+            arrived: Notify::new(),
             busy: Mutex::new(None),
             written_off: AtomicBool::new(false),
             unanswered: Unanswered::default(),
             panicked: AtomicBool::new(false),
             gone: CancellationToken::new(),
-        }
-    }
-
-    pub(super) fn spawn(session: &Arc<Session>, index: usize) -> Arc<Self> {
-        let (sender, receiver) = channel();
-        let handle = Arc::new(Self::new(index, sender));
-        let (session, me) = (Arc::clone(session), Arc::clone(&handle));
-        #[cfg(feature = "testing")]
-        if session.abide.host().test().is_some() {
-            tokio::task::spawn_local(async move { Thread::new(session, me).run_beside(receiver).await });
-            return handle;
-        }
-        // The watchdog, which replaces threads, calls this on the engine's own runtime; the threads use the
-        // user's.
-        let tokio = session.runtime.clone();
-        let named = std::thread::Builder::new().name(format!("abide-workflow-{index}"));
-        let spawned = named.spawn(move || {
-            let _tokio = tokio.enter();
-            Self::run(session, me, &receiver);
-        });
-        if let Err(error) = spawned {
-            tracing::error!("a workflow thread could not be started: {error}");
-            handle.gone.cancel();
-        }
-        handle
-    }
-
-    fn run(session: Arc<Session>, me: Arc<Self>, receiver: &Receiver<Message>) {
-        let handle = Arc::clone(&me);
-        let ran = catch_unwind(AssertUnwindSafe(|| Thread::new(session, me).run(receiver)));
-        if ran.is_err() {
-            // The watchdog gives its executions to another thread.
-            handle.panicked.store(true, Ordering::Release);
         }
     }
 
@@ -131,5 +69,82 @@ impl ThreadHandle {
         #[cfg(feature = "testing")]
         self.arrived.notify_one();
         Ok(())
+    }
+
+    /// Waits until all submitted appends of the thread are answered. The thread is written off, so no further
+    /// ones follow.
+    pub(super) async fn all_answered(&self) {
+        loop {
+            let mut fewer = pin!(self.unanswered.fewer.notified());
+            fewer.as_mut().enable();
+            if self.unanswered.count.load(Ordering::SeqCst) == 0 {
+                return;
+            }
+            fewer.await;
+        }
+    }
+}
+
+/// The number of unanswered appends, and a notification when it drops to 0.
+#[derive(Default)]
+struct Unanswered {
+    count: AtomicUsize,
+    fewer: Notify,
+}
+
+/// One submitted append. Dropped with its answer.
+pub(super) struct HandedIn(Arc<ThreadHandle>);
+
+impl HandedIn {
+    /// Counts an append of this thread. `None` if the thread is written off. It is counted before that check,
+    /// so that a watchdog that writes the thread off and then waits either sees this append or knows that it
+    /// is not submitted.
+    pub(super) fn by(thread: &Arc<ThreadHandle>) -> Option<Self> {
+        thread.unanswered.count.fetch_add(1, Ordering::SeqCst);
+        let this = Self(Arc::clone(thread));
+        (!thread.written_off.load(Ordering::SeqCst)).then_some(this)
+    }
+
+    pub(super) fn thread(&self) -> &ThreadHandle {
+        &self.0
+    }
+}
+
+impl Drop for HandedIn {
+    fn drop(&mut self) {
+        let unanswered = &self.0.unanswered;
+        if unanswered.count.fetch_sub(1, Ordering::SeqCst) == 1 {
+            unanswered.fewer.notify_waiters();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc::channel;
+    use std::time::Duration;
+    use tokio::time::timeout;
+
+    #[tokio::test(start_paused = true)]
+    async fn all_that_was_handed_in_is_waited_for_in_whatever_order_it_is_answered() {
+        let thread = Arc::new(ThreadHandle::new(0, channel().0));
+        let (first, second) = (HandedIn::by(&thread).unwrap(), HandedIn::by(&thread).unwrap());
+        thread.written_off.store(true, Ordering::SeqCst);
+        assert!(HandedIn::by(&thread).is_none(), "its further output is ignored");
+
+        let waiting = tokio::spawn({
+            let thread = Arc::clone(&thread);
+            async move { thread.all_answered().await }
+        });
+        let answers = async {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            drop(second);
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            assert!(!waiting.is_finished(), "the first is not answered");
+            drop(first);
+            waiting.await.unwrap();
+        };
+        timeout(Duration::from_secs(10), answers).await.unwrap();
     }
 }

@@ -1,6 +1,5 @@
 //! Keeps the worker's lease, takes over from dead workers, and compares memory with the database.
 
-use super::claims;
 use super::session::{End, Session};
 use crate::status::ExecutionStatus;
 use crate::store::{Find, StoreError};
@@ -98,8 +97,8 @@ async fn take_over(session: &Session) -> Result<Option<Duration>, StoreError> {
 /// Attempts run on here while their execution is suspended, so that their outcomes are not lost. Attempts of
 /// other executions that this worker does not own are left.
 async fn leave_attempts(session: &Session) -> Result<(), StoreError> {
-    let strangers = session.attempts.executions().into_iter().filter(|id| !session.owns(*id));
-    for id in strangers {
+    let unowned = session.attempts.runs().into_iter().filter(|id| !session.owns(*id));
+    for id in unowned {
         match session.store().find(Find::Execution(id)).await? {
             Some(row) if row.status == ExecutionStatus::Suspended || row.owner == Some(session.me) => {}
             _ => session.leave_attempts(id),
@@ -114,7 +113,7 @@ async fn adopt(session: &Arc<Session>) -> Result<(), StoreError> {
     for id in session.store().owned(session.me).await? {
         if !session.owns(id) {
             tracing::debug!(execution = %id, "an execution is owned and not loaded: its thread is asked to read it");
-            claims::name_in_turn(session, id).await;
+            session.name_in_turn(id).await;
         }
     }
     Ok(())

@@ -1,69 +1,24 @@
-//! Reads executions: decodes journals for a thread, and answers reads of state from live or replayed
-//! executions.
+//! Brings runs into memory: a thread asks for the row, journal and inbox of a run, and makes it live, unless
+//! the row says that it is not this worker's (PROTOCOL 34, 93).
 
-use super::handle::{Message, ThreadHandle};
-use super::live::Look;
-use super::session::{Session, lock};
-use crate::error::{Error, Result};
-use crate::store::{AttemptRow, ExecutionRow, InboxRow, StoredRun, StoredTurn, Unreadable};
-use crate::wire::AWAITING_QUERY;
-use crate::wire::AwaitPosition;
-use crate::wire::QueryAnswer;
-use abide_core::exec::{Execution, FailedAttempt, QueryFault, Suspension};
-use abide_core::{Event, ExecutionId, JournalRow, Payload, Site};
+use super::handle::ThreadHandle;
+use super::inbox;
+use super::lock::lock;
+use super::mailbox::Message;
+use super::run::{BASE_BYTES, InFlight, Live, Phase, Run};
+use super::session::Session;
+use super::stored::{Found, Journal, Loaded, decode};
+use super::thread::Thread;
+use crate::status::ExecutionStatus;
+use crate::store::StoredRun;
+use abide_core::exec::{Execution, Input, Standing, Suspension};
+use abide_core::{ExecutionId, Payload};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::OwnedSemaphorePermit;
 
-/// A decoded journal, with the failed attempts that are kept beside it.
-pub(super) struct Journal {
-    pub(super) rows: Vec<JournalRow>,
-    pub(super) bytes: usize,
-    /// The last failed attempts of open activities.
-    pub(super) attempts: Vec<FailedAttempt>,
-}
-
-/// The answer to a thread's load of one execution.
-pub(super) struct Loaded {
-    pub(super) execution: ExecutionId,
-    /// The number of the load. The thread drops the answer to a load that it no longer waits for.
-    pub(super) load: u64,
-    /// `None`: there is no such execution.
-    pub(super) found: Option<Found>,
-}
-
-/// What a thread needs to make an execution live, all read at one moment.
-pub(super) struct Found {
-    pub(super) row: ExecutionRow,
-    pub(super) journal: std::result::Result<Journal, Suspension>,
-    /// The rows that are inputs.
-    pub(super) inbox: Vec<InboxRow>,
-}
-
-/// Decodes a journal's rows, and those of failed attempts.
-pub(super) fn decode(
-    turns: Vec<StoredTurn>,
-    attempts: &[AttemptRow],
-) -> std::result::Result<Journal, Suspension> {
-    let bytes = turns.iter().map(|turn| turn.body.len()).sum();
-    let rows = turns.iter().map(|turn| {
-        turn.read().map_err(|unreadable| match unreadable {
-            Unreadable::Newer(message) => {
-                Suspension::new("AB0213", format!("a newer release of abide wrote its history: {message}"))
-            }
-            Unreadable::Damaged(message) => {
-                Suspension::new("AB0209", format!("its journal is damaged: {message}"))
-            }
-        })
-    });
-    let rows = rows.collect::<std::result::Result<_, _>>()?;
-    let attempts = attempts.iter().map(AttemptRow::decode).collect::<std::result::Result<_, _>>();
-    Ok(Journal { rows, bytes, attempts: attempts.map_err(|message| Suspension::new("AB0209", message))? })
-}
-
-/// Reads all of an execution, and retries storage errors: they are never a workflow's outcome. The outer
-/// `None`: the session is over. The inner `None`: there is no such execution.
+/// Reads all of a run, and retries storage errors: they are never a workflow's outcome. The outer `None`: the
+/// session is over. The inner `None`: there is no such run.
 async fn read(session: &Session, execution: ExecutionId) -> Option<Option<StoredRun>> {
     let mut wait = Duration::from_millis(10);
     while !session.is_over() {
@@ -79,34 +34,9 @@ async fn read(session: &Session, execution: ExecutionId) -> Option<Option<Stored
     None
 }
 
-/// Reads the row of an execution, and retries storage errors: otherwise no worker would ever run it. `None`:
-/// there is no such execution, or the session is over.
-pub(super) async fn found(session: &Session, execution: ExecutionId) -> Option<ExecutionRow> {
-    while !session.is_over() {
-        match super::claims::find(session, execution).await {
-            Ok(row) => return row,
-            Err(error) => session.failed(&error),
-        }
-        tokio::time::sleep(Duration::from_millis(200)).await;
-    }
-    None
-}
-
-/// Tells the execution's thread that this worker owns the execution, as the database says. The thread reads
-/// the execution, unless it already has it.
-pub(super) fn name(session: &Session, execution: ExecutionId, permit: Option<OwnedSemaphorePermit>) {
-    let thread = session.home_of(execution);
-    let _ = lock(&thread.named).insert(execution, permit);
-    if thread.send(Message::Own { execution }).is_err() {
-        // The thread is being replaced. The comparison with the database finds the execution later.
-        lock(&thread.named).remove(&execution);
-        session.doubtful.store(true, Ordering::Release);
-    }
-}
-
-/// Reads an execution for the thread that has an entry for it and waits for this load. Must be called in the
-/// context of a tokio runtime.
-pub(super) fn begin(
+/// Reads a run for the thread that has an entry for it and waits for this load. Must be called in the context
+/// of a tokio runtime.
+fn begin(
     session: &Arc<Session>,
     thread: &Arc<ThreadHandle>,
     (execution, load): (ExecutionId, u64),
@@ -117,7 +47,7 @@ pub(super) fn begin(
         let Some(run) = read(&session, execution).await else { return };
         let found = run.map(|StoredRun { row, journal, attempts, inbox }| {
             let mine = row.owner == Some(session.me);
-            let inbox = if mine { super::claims::set_aside(&session, inbox) } else { Vec::new() };
+            let inbox = if mine { inbox::set_aside(&session, inbox) } else { Vec::new() };
             let damaged = |message: String| Err(Suspension::new("AB0209", message));
             let journal = journal.map_or_else(damaged, |turns| decode(turns, &attempts));
             Found { journal, inbox, row }
@@ -127,104 +57,174 @@ pub(super) fn begin(
     });
 }
 
-/// The reason to suspend an execution whose type this worker does not have.
-pub(super) fn unknown_type(name: &str) -> Suspension {
+impl Thread {
+    /// The database says that this worker owns the run. If the thread already has it, nothing is read. If it
+    /// is being written or read, its row is checked again afterwards (PROTOCOL 34).
+    pub(super) fn own(&mut self, execution: ExecutionId) {
+        let permit = lock(&self.me.named).remove(&execution).flatten();
+        if let Some(run) = self.runs.get_mut(&execution) {
+            run.named |= !run.phase.is_free();
+            return;
+        }
+        let mut run = Box::new(Run::named(execution));
+        self.session.set_owned(execution, Arc::clone(&self.me));
+        self.read(&mut run, None, permit);
+        self.put(run);
+    }
+
+    /// Requests the run's row, journal and inbox. `in_doubt`: the append that the load has to resolve.
+    pub(super) fn read(
+        &mut self,
+        run: &mut Run,
+        in_doubt: Option<Box<InFlight>>,
+        permit: Option<OwnedSemaphorePermit>,
+    ) {
+        self.loads += 1;
+        run.phase = Phase::Loading { load: self.loads, in_doubt };
+        begin(&self.session, &self.me, (run.id, self.loads), permit);
+    }
+
+    /// Drops the live state, and reads the run.
+    pub(super) fn read_again(&mut self, run: &mut Run, in_doubt: Option<Box<InFlight>>) {
+        drop(run.phase.unload());
+        self.read(run, in_doubt, None);
+    }
+
+    /// The requested load has arrived. The run becomes live (again), or turns out not to belong to this worker.
+    pub(super) fn loaded(&mut self, loaded: Loaded) {
+        let Loaded { execution, load, found } = loaded;
+        // Drop the answer to an earlier load: no entry waits for it (PROTOCOL 34).
+        let waits = |run: &Run| matches!(run.phase, Phase::Loading { load: awaited, .. } if awaited == load || mutant!(LoadTwice));
+        if !self.runs.get(&execution).is_some_and(|run| waits(run)) {
+            return;
+        }
+        let Some(mut run) = self.runs.remove(&execution) else { return };
+        let in_doubt = run.phase.loaded();
+        let Found { row, journal, inbox } = match found {
+            Some(found) if self.is_mine(&found) => found,
+            found => return self.not_mine(run, in_doubt, found.map(|found| found.row.status)),
+        };
+        run.know(&row);
+        run.mailbox.take_rows(inbox);
+        let live = match journal {
+            _ if run.row.crashes >= self.session.options.max_crashes => Err(crash_loop(run.row.crashes)),
+            Ok(journal) => self.revive(&mut run, row.input, journal),
+            Err(reason) => Err(reason),
+        };
+        match live {
+            Ok(live) if live.exec.is_closed() => {
+                self.session.attempts.leave(execution);
+                self.session.hub().row_changed(execution);
+                return self.let_go(run);
+            }
+            Ok(live) => run.phase = Phase::Idle(live),
+            Err(reason) => self.suspend(&mut run, reason),
+        }
+        for (activity, attempt, outcome) in self.session.attempts.outcomes(execution) {
+            run.mailbox.push(Input::Attempt { activity, attempt, outcome });
+        }
+        self.dirty.push(execution);
+        self.put(run);
+    }
+
+    fn is_mine(&self, found: &Found) -> bool {
+        let row = &found.row;
+        mutant!(ReviveWithoutRow) || row.owner == Some(self.session.me) && row.status.is_open()
+    }
+
+    /// The row says that this worker may not run the run (any more).
+    fn not_mine(
+        &mut self,
+        mut run: Box<Run>,
+        in_doubt: Option<Box<InFlight>>,
+        status: Option<ExecutionStatus>,
+    ) {
+        match status {
+            Some(ExecutionStatus::Suspended) => {}
+            Some(ExecutionStatus::Terminated) => {
+                self.session.attempts.drop_all(run.id);
+                return self.lost(run);
+            }
+            _ => return self.lost(run),
+        }
+        // Its attempts run on, and the worker that resumes it finds their outcomes. This worker itself may
+        // have suspended it.
+        if let Some(in_flight) = in_doubt.filter(|it| matches!(it.standing, Standing::Suspended(_))) {
+            self.done(&mut run, *in_flight);
+        }
+        self.let_go(run);
+    }
+
+    /// Replays the journal. The first inputs of the live run go into its mailbox. `input`: the arguments, while
+    /// the journal is empty.
+    fn revive(&mut self, run: &mut Run, input: Option<String>, journal: Journal) -> Result<Live, Suspension> {
+        let Some(workflow) = self.session.registry.workflow_type(&run.names.workflow_type).copied() else {
+            return Err(unknown_type(&run.names.workflow_type));
+        };
+        let started = !journal.rows.is_empty();
+        let make = if started { Execution::again } else { Execution::new };
+        let mut live = Live::of(make(&workflow, run.names.info(), self.knows()));
+        self.bytes -= run.bytes.min(self.bytes);
+        run.bytes = BASE_BYTES + journal.bytes * 2;
+        self.bytes += run.bytes;
+        #[cfg(feature = "testing")]
+        if self.session.options.checks_replay {
+            live.recorded = super::verify::Recorded::of(&journal);
+        }
+        self.replay(run.id, &mut live.exec, journal)?;
+        if let Some(start) = live.exec.outstanding().iter().find(|start| !(self.knows())(start.name)) {
+            return Err(Suspension::unknown_activity(start.name));
+        }
+        if mutant!(ForgetTimerOnTakeOver) {
+            run.armed_ms = Some(i64::MIN);
+        }
+        live.restart = true;
+        if started {
+            if run.row.recovered && !mutant!(SkipRecovered) {
+                let mut running = self.session.attempts.of(run.id);
+                running.extend(run.mailbox.ended(&live.exec));
+                let retried_ms = run.row.retried_ms;
+                run.mailbox.inputs.insert(0, Input::Recovered { running, retried_ms }.into());
+            }
+        } else {
+            let Some(input) = input.and_then(|input| Payload::from_json(input).ok()) else {
+                return Err(Suspension::new("AB0203", "its recorded input is not JSON"));
+            };
+            let seed = self.session.abide.host().seed();
+            run.mailbox.inputs.insert(0, Input::Start { input, seed }.into());
+        }
+        Ok(live)
+    }
+
+    fn replay(&mut self, id: ExecutionId, exec: &mut Execution, journal: Journal) -> Result<(), Suspension> {
+        #[cfg(feature = "mutants")]
+        if let Some(old) = self.old.remove(&id).filter(|_| !journal.rows.is_empty()) {
+            *exec = old;
+            return Ok(());
+        }
+        if !mutant!(ForgetFailed) {
+            exec.resume_attempts(journal.attempts);
+        }
+        match self.watched(id, exec, |exec| exec.replay(journal.rows)) {
+            Standing::Suspended(reason) => Err(reason),
+            Standing::Open | Standing::Closed => Ok(()),
+        }
+    }
+}
+
+fn crash_loop(crashes: u32) -> Suspension {
+    let message = format!(
+        "its worker died {crashes} times in a row while it ran, without progress: it, or an activity of its own, \
+         seems to end the process"
+    );
+    Suspension::new("AB0205", message)
+}
+
+/// The reason to suspend a run whose type this worker does not have.
+fn unknown_type(name: &str) -> Suspension {
     let message = format!(
         "no worker on its task queue has workflow type `{name}`: register it with `.workflow({name})`; it goes on as \
          soon as a worker that has it starts"
     );
     Suspension::new("AB0206", message)
-}
-
-/// Answers a look from a live execution.
-pub(super) fn answer(exec: &Execution, look: Look, workflow_type: &str) {
-    match look {
-        Look::Query { name, input, reply } => {
-            drop(reply.send(query(exec, &name, &input, workflow_type).map(Some)))
-        }
-        Look::Awaiting { reply } => drop(reply.send(Some(exec.awaiting()))),
-    }
-}
-
-/// Answers that the execution is not live here.
-pub(super) fn not_here(look: Look) {
-    match look {
-        Look::Query { reply, .. } => drop(reply.send(Ok(None))),
-        Look::Awaiting { reply } => drop(reply.send(None)),
-    }
-}
-
-fn query(exec: &Execution, name: &str, input: &Payload, workflow_type: &str) -> Result<QueryAnswer> {
-    if name == AWAITING_QUERY {
-        return Ok(Ok(Payload::encode(&positions(&exec.awaiting()))?));
-    }
-    exec.query(name, input).map_err(|fault| match fault {
-        QueryFault::Unknown(_) => {
-            Error::UnknownQuery { workflow_type: workflow_type.to_owned(), query: name.to_owned() }
-        }
-        QueryFault::Payload(error) => {
-            Error::QueryFailed { query: name.to_owned(), message: error.to_string() }
-        }
-        QueryFault::Panicked(message) => {
-            Error::QueryFailed { query: name.to_owned(), message: format!("its handler panicked: {message}") }
-        }
-        QueryFault::Unavailable(message) => Error::QueryFailed { query: name.to_owned(), message },
-    })
-}
-
-/// Await points in the form that a client gets.
-pub(super) fn positions(sites: &[&'static Site]) -> Vec<AwaitPosition> {
-    let position = |site: &&'static Site| AwaitPosition {
-        file: site.file.to_owned(),
-        line: site.line,
-        column: site.column,
-        text: site.text.to_owned(),
-    };
-    sites.iter().map(position).collect()
-}
-
-/// Answers from a replay that changes nothing, for executions that are closed, suspended or owned by another
-/// worker. A build whose code differs from the history has no answer, or a wrong one; the owner is then asked
-/// instead. The replay runs workflow code, so it gets a thread of its own.
-pub(super) async fn replayed(
-    session: &Arc<Session>,
-    row: ExecutionRow,
-    name: String,
-    input: Payload,
-) -> Result<Option<QueryAnswer>> {
-    let Some(workflow) = session.registry.workflow_type(&row.workflow_type).copied() else { return Ok(None) };
-    // The answer does not depend on failed attempts: workflow code never sees them.
-    let journal = match decode(session.store().journal(row.id).await?, &[]) {
-        Ok(journal) => journal,
-        Err(reason) => return Err(Error::QueryFailed { query: name, message: reason.to_string() }),
-    };
-    let looked = session.abide.host().run_aside(move || {
-        let live = super::live::Live::claimed(&row);
-        let mut exec = Execution::again(&workflow, live.info(), std::rc::Rc::new(|_: &str| true));
-        let begun = journal.rows.iter().flat_map(|row| &row.events).any(is_start);
-        exec.replay_to_look(journal.rows);
-        // An execution without a first turn is looked at as its first turn will begin.
-        if let Some(input) = live.unstarted.filter(|_| !begun) {
-            exec.prepare_to_look(&input);
-        }
-        // If the replay broke off, its position still answers where the execution waits.
-        match exec.broke_off().filter(|_| name != AWAITING_QUERY && !mutant!(QueryBrokenOff)) {
-            None => query(&exec, &name, &input, &row.workflow_type).map(Some),
-            // Its owner's build can answer.
-            Some(_) if row.owner.is_some() => Ok(None),
-            Some(reason) => {
-                let message =
-                    format!("this build cannot replay the run: {} ({})", reason.message, reason.code);
-                Err(Error::QueryFailed { query: name, message })
-            }
-        }
-    });
-    match looked.await {
-        Ok(answer) => answer,
-        Err(error) => Err(Error::QueryFailed { query: String::new(), message: error.to_string() }),
-    }
-}
-
-fn is_start(event: &Event) -> bool {
-    matches!(event, Event::Started { .. })
 }

@@ -1,15 +1,12 @@
 //! The worker as the clients of its process use it, without the detour through the store.
 
-use super::claims;
-use super::handle::Message;
-use super::live::Look;
-use super::load;
+use super::mailbox::{Message, Read};
 use super::session::Session;
+use super::{inbox, query};
 use crate::error::Result;
 use crate::future::BoxFuture;
 use crate::hub::LocalWorker;
 use crate::store::{NewExecution, NewMessage, StartAnswer};
-use crate::wire::AWAITING_QUERY;
 use crate::wire::AwaitPosition;
 use crate::wire::QueryAnswer;
 use abide_core::{ExecutionId, Payload};
@@ -62,7 +59,7 @@ impl LocalWorker for Local {
         Box::pin(async move {
             // Messages that the same sender put into the inbox earlier must be taken in first.
             if self.0.inbox_dirty.load(Ordering::Acquire) {
-                claims::drain_inbox(&self.0).await?;
+                inbox::drain(&self.0).await?;
             }
             let Some(thread) = self.0.owner_thread(message.execution) else { return Ok(None) };
             let (reply, answer) = oneshot::channel();
@@ -83,17 +80,17 @@ impl LocalWorker for Local {
         name: &'a str,
         input: Payload,
     ) -> BoxFuture<'a, Result<Option<QueryAnswer>>> {
-        Box::pin(query(&self.0, execution, name, input))
+        Box::pin(query::query(&self.0, execution, name, input))
     }
 
     fn awaiting(&self, execution: ExecutionId) -> BoxFuture<'_, Result<Option<Vec<AwaitPosition>>>> {
         Box::pin(async move {
             let (reply, answer) = oneshot::channel();
-            let look = Message::Look { execution, look: Look::Awaiting { reply } };
+            let read = Message::Read { execution, read: Read::Awaiting { reply } };
             let Some(thread) = self.0.owner_thread(execution) else {
-                return awaiting_of_nobody(&self.0, execution).await;
+                return query::awaiting_of_nobody(&self.0, execution).await;
             };
-            if thread.send(look).is_err() {
+            if thread.send(read).is_err() {
                 return Ok(None);
             }
             let sites = tokio::select! {
@@ -101,7 +98,7 @@ impl LocalWorker for Local {
                 answer = answer => answer.ok().flatten(),
                 () = thread.gone.cancelled() => None,
             };
-            Ok(sites.map(|sites| load::positions(&sites)))
+            Ok(sites.map(|sites| query::positions(&sites)))
         })
     }
 
@@ -114,46 +111,5 @@ impl LocalWorker for Local {
         self.0.inbox_dirty.store(true, Ordering::Release);
         self.0.claim_hint.notify_one();
         self.0.inbox_hint.notify_one();
-    }
-}
-
-/// Finds where an execution that no worker has loaded waits, by a read-only replay.
-async fn awaiting_of_nobody(
-    session: &Arc<Session>,
-    execution: ExecutionId,
-) -> Result<Option<Vec<AwaitPosition>>> {
-    match claims::find(session, execution).await? {
-        Some(row) if row.owner.is_none() => {
-            let answer = load::replayed(session, row, AWAITING_QUERY.to_owned(), Payload::null()).await?;
-            Ok(answer.and_then(|answer| answer.ok()?.decode().ok()))
-        }
-        _ => Ok(None),
-    }
-}
-
-/// Asks the live state, or a read-only replay if the execution is not live here.
-pub(super) async fn query(
-    session: &Arc<Session>,
-    execution: ExecutionId,
-    name: &str,
-    input: Payload,
-) -> Result<Option<QueryAnswer>> {
-    if let Some(thread) = session.owner_thread(execution) {
-        let (reply, answer) = oneshot::channel();
-        let look = Look::Query { name: name.to_owned(), input: input.clone(), reply };
-        let sent = thread.send(Message::Look { execution, look }).is_ok();
-        let answer = tokio::select! {
-            biased;
-            answer = answer, if sent => answer.unwrap_or(Ok(None))?,
-            () = thread.gone.cancelled() => None,
-            else => None,
-        };
-        if answer.is_some() {
-            return Ok(answer);
-        }
-    }
-    match claims::find(session, execution).await? {
-        Some(row) => load::replayed(session, row, name.to_owned(), input).await,
-        None => Ok(None),
     }
 }

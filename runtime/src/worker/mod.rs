@@ -1,38 +1,77 @@
-//! The worker owns executions. It runs their turns on workflow threads and their activities on tokio, and
-//! commits each turn before its effects become visible.
+//! The worker owns runs. It runs their turns on workflow threads and their activities on tokio, and commits
+//! each turn before its effects become visible.
 //!
-//! The path of the data: the claim loop (`claims`) or a client of this process (`local`) brings an execution.
-//! `load` reads its journal. Its workflow thread (`thread`) keeps it live (`live`), runs turns (`runs`) and
-//! hands each turn to the store as one append (`turn`). The store's acknowledgement goes back to the thread
-//! (`acks`), which only then starts activities (`attempts`) and answers clients. `tokens` derives what a turn
-//! changes in the rows of attempts that the database arbitrates. `tasks` runs such attempts for executions of
-//! other workers. `lease` keeps the incarnation alive and takes over from dead ones. `watchdog` detects
-//! threads that block. `supervisor` begins a new session when the lease is lost.
+//! # The phases of a run
 //!
-//! Invariants. One thread owns a live execution, and nothing else touches it. At most one append of an
-//! execution is in flight (PROTOCOL 2). No effect outside happens before the append that holds its command is
-//! durable (PROTOCOL 1). The channels into a thread have no bound of their own. Two things bound what they
-//! hold: callers wait for an answer, and an execution has at most 2,000 open activities.
+//! A workflow thread keeps one entry for each of its runs: `run::Run`. Its phase (`run::Phase`) says who may
+//! touch it:
+//!
+//! | phase | what is in memory | who may act on the run | file |
+//! |---|---|---|---|
+//! | `Evicted` | the row's state | a load, when something waits for it or is due; a release at a shutdown | `load`, `release` |
+//! | `Loading` | nothing that counts | the answer to this load, and no other | `load` |
+//! | `Idle` | the live state, which is durable | a turn; a read; starts whose back-off has ended; an eviction | `turn`, `release` |
+//! | `Writing` | the live state, ahead of the journal | the answer to its append. Nothing outside has happened yet | `commit` |
+//! | `Leaving` | nothing | the answer to the append that releases or suspends it | `commit` |
+//!
+//! What arrives meanwhile waits in the run's mailbox (`mailbox`). `inputs` has one place for each kind of
+//! input: how it is read, when a turn takes it, how it goes back into the inbox.
+//!
+//! # The walk of an append
+//!
+//! 1. `rounds` takes all messages that have arrived and advances the runs that they concern.
+//! 2. `turn` takes the inputs, polls the code, and lets `compose` make the append. `commit::submit` hands it in:
+//!    the run is `Writing`.
+//! 3. The store answers with a message. This walk enters three files (beside the data: `run` and its mailbox):
+//!    `rounds` takes the message; `commit::acknowledge` settles the inputs, performs the actions and answers the
+//!    clients; `attempts::launch` starts what is due. If the append was not written as expected, `acknowledge`
+//!    only says so (`commit::Next`), and `rounds` has the run read again, suspended or let go.
+//! 4. An attempt ends: `outcomes` gives its outcome to the run's thread, or writes it. Then 1 again.
+//!
+//! # The rest
+//!
+//! `session` is one incarnation and what it owns. `supervisor` begins a new one when the lease is lost.
+//! `claims`, `inbox`, `tasks`, `lease` and `watchdog` are its loops; they never touch a run, they send messages
+//! to its thread. `local` is the way in for clients of this process, `query` reads states, `news` logs.
+//!
+//! # Invariants
+//!
+//! One thread owns a live run, and nothing else touches it. At most one append of a run is in flight (PROTOCOL
+//! 2). No effect outside happens before the append that holds its command is durable (PROTOCOL 1). A run has one
+//! load at a time (PROTOCOL 34). The channels into a thread have no bound of their own. Two things bound what
+//! they hold: callers wait for an answer, and a run has at most 2,000 open activities.
+//!
+//! `commit`, `release`, `load`, `turn` and `rounds` each have an `impl Thread`. Each calls only those before it.
 
-mod acks;
 mod attempts;
 mod builder;
 mod claims;
-mod handed_in;
+mod commit;
+mod compose;
 mod handle;
+mod inbox;
+mod inputs;
 mod lease;
-mod live;
 mod load;
 mod local;
+mod lock;
+mod mailbox;
+mod names;
 mod news;
+mod options;
+mod outcomes;
+mod query;
 mod registry;
-mod runs;
+mod release;
+mod rounds;
+mod run;
 mod session;
+mod stored;
 mod supervisor;
 mod sweep;
+mod task_rows;
 mod tasks;
 mod thread;
-mod tokens;
 mod turn;
 #[cfg(feature = "testing")]
 mod verify;

@@ -1,11 +1,12 @@
 //! Logs the start and the end of runs, and each failed attempt. Each is logged once it is durable, so that
 //! the log agrees with the database. A replay logs nothing.
 
-use super::live::Live;
-use super::session::{Session, lock};
+use super::lock::lock;
+use super::names::Names;
 use abide_core::Event;
 use abide_core::exec::{AttemptFailure, Execution};
 use std::collections::HashMap;
+use std::sync::Mutex;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -23,32 +24,26 @@ pub(super) struct News {
     pub(super) failures: Vec<AttemptFailure>,
 }
 
-/// The span that contains what workflow code logs with `tracing`.
-pub(super) fn span(live: &Live) -> tracing::Span {
-    let names = &live.names;
-    tracing::info_span!(
-        target: "abide::workflow",
-        "workflow",
-        workflow_type = &*names.workflow_type,
-        workflow_id = &*names.workflow_id,
-        run_id = &*names.run_id,
-    )
-}
-
 impl News {
-    pub(super) fn tell(self, session: &Session, live: &Live, close: Option<&Event>) {
-        // Most turns log nothing.
-        if !self.begins && self.failures.is_empty() && close.is_none() {
-            return;
-        }
-        let names = &live.names;
+    /// Whether there is nothing to log. So it is for most turns.
+    pub(super) fn is_empty(&self) -> bool {
+        !self.begins && self.failures.is_empty()
+    }
+
+    pub(super) fn log(
+        self,
+        names: &Names,
+        exec: Option<&Execution>,
+        close: Option<&Event>,
+        (throttle, now_ms): (&Mutex<Throttle>, i64),
+    ) {
         let (workflow_type, workflow_id, run_id) =
             (&*names.workflow_type, &*names.workflow_id, &*names.run_id);
         if self.begins {
             tracing::info!(target: "abide::workflow", workflow_type, workflow_id, run_id, "a workflow has begun");
         }
         for failure in &self.failures {
-            self::failed(session, live, failure);
+            self::failed(names, failure, (throttle, now_ms));
         }
         let (status, error, reason) = match close {
             None => return,
@@ -62,7 +57,7 @@ impl News {
             workflow_type, workflow_id, run_id, status, error, reason,
             "a workflow has ended: {status}"
         );
-        let lost = live.exec.as_ref().map(Execution::unknown_signals).unwrap_or_default();
+        let lost = exec.map(Execution::unknown_signals).unwrap_or_default();
         if !lost.is_empty() {
             let names = lost.iter().map(|(_, name)| format!("`{name}`")).collect::<Vec<_>>().join(", ");
             tracing::warn!(
@@ -77,8 +72,7 @@ impl News {
 }
 
 /// Logs that the execution was terminated from outside.
-pub(super) fn terminated(live: &Live) {
-    let names = &live.names;
+pub(super) fn terminated(names: &Names) {
     tracing::info!(
         target: "abide::workflow",
         workflow_type = &*names.workflow_type,
@@ -90,55 +84,56 @@ pub(super) fn terminated(live: &Live) {
 }
 
 /// Logs that an attempt has failed, and whether the activity is retried.
-fn failed(session: &Session, live: &Live, failed: &AttemptFailure) {
+fn failed(names: &Names, failed: &AttemptFailure, (throttle, now_ms): (&Mutex<Throttle>, i64)) {
     let AttemptFailure { name, attempt, failure, next_at_ms } = failed;
-    let Some(untold) = lock(&session.told).may_tell(name, Instant::now()) else { return };
+    let may_log = lock(throttle).may_log(name, Instant::now());
+    let Some(skipped) = may_log else { return };
     let next = match next_at_ms {
         Some(at_ms) => {
-            let left = at_ms.saturating_sub(session.store().now_ms()).max(0);
+            let left = at_ms.saturating_sub(now_ms).max(0);
             format!("attempt {} follows in {:?}", attempt + 1, Duration::from_millis(left.unsigned_abs()))
         }
         None => "it is not tried again".to_owned(),
     };
     let more =
-        if untold == 0 { String::new() } else { format!(" ({untold} more failed attempts were not told)") };
+        if skipped == 0 { String::new() } else { format!(" ({skipped} more failed attempts were not told)") };
     tracing::warn!(
         target: "abide::activity",
         code = "AB0626",
         activity = name,
-        workflow_id = &*live.names.workflow_id,
-        run_id = &*live.names.run_id,
+        workflow_id = &*names.workflow_id,
+        run_id = &*names.run_id,
         attempt,
-        untold,
+        untold = skipped,
         "AB0626: attempt {attempt} of activity `{name}` of workflow `{}` has failed: {failure}; {next}{more}",
-        live.names.workflow_id
+        names.workflow_id
     );
 }
 
 /// Limits the log of failed attempts: if a service is down, thousands fail each second. It has one entry for
 /// each activity.
 #[derive(Default)]
-pub(super) struct Throttle(HashMap<&'static str, Told>);
+pub(super) struct Throttle(HashMap<&'static str, Logged>);
 
-struct Told {
+struct Logged {
     since: Instant,
-    told: u32,
-    untold: u64,
+    logged: u32,
+    skipped: u64,
 }
 
 impl Throttle {
     /// If this failure may be logged: how many were skipped since the last one that was.
-    fn may_tell(&mut self, name: &'static str, now: Instant) -> Option<u64> {
-        let entry = self.0.entry(name).or_insert(Told { since: now, told: 0, untold: 0 });
+    fn may_log(&mut self, name: &'static str, now: Instant) -> Option<u64> {
+        let entry = self.0.entry(name).or_insert(Logged { since: now, logged: 0, skipped: 0 });
         if now.duration_since(entry.since) >= WINDOW {
-            (entry.since, entry.told) = (now, 0);
+            (entry.since, entry.logged) = (now, 0);
         }
-        if entry.told == MOST {
-            entry.untold += 1;
+        if entry.logged == MOST {
+            entry.skipped += 1;
             return None;
         }
-        entry.told += 1;
-        Some(std::mem::take(&mut entry.untold))
+        entry.logged += 1;
+        Some(std::mem::take(&mut entry.skipped))
     }
 }
 
@@ -150,7 +145,7 @@ mod tests {
     fn few_of_each_activity_are_told_and_the_others_are_counted() {
         let (mut throttle, now) = (Throttle::default(), Instant::now());
         let told = |throttle: &mut Throttle, name, at| {
-            (0..20).filter_map(|_| throttle.may_tell(name, at)).collect::<Vec<_>>()
+            (0..20).filter_map(|_| throttle.may_log(name, at)).collect::<Vec<_>>()
         };
         assert_eq!(told(&mut throttle, "a", now), [0; 5]);
         assert_eq!(told(&mut throttle, "b", now), [0; 5], "each by itself");

@@ -2,11 +2,12 @@
 //! session holds everything that a worker owns, so that dropping it drops all at once.
 
 use super::attempts::Attempts;
-use super::builder::Options;
-use super::handle::{Message, ThreadHandle};
+use super::handle::ThreadHandle;
+use super::lock::lock;
+use super::mailbox::Message;
 use super::news::Throttle;
+use super::options::Options;
 use super::registry::Registry;
-use super::tasks::Tasks;
 use crate::Abide;
 use crate::activity::runner::Runner;
 use crate::host::Pace;
@@ -15,9 +16,9 @@ use crate::store::{Store, StoreError};
 use abide_core::{ExecutionId, Incarnation};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use tokio::runtime::Handle;
-use tokio::sync::{Notify, Semaphore, watch};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::Instant;
 
 /// Why a session is over.
@@ -43,8 +44,6 @@ pub(super) struct Session {
     pub(super) options: Arc<Options>,
     pub(super) runner: Runner,
     pub(super) attempts: Attempts,
-    /// Attempts that it runs for executions which it need not own.
-    pub(super) tasks: Tasks,
     /// Notified when work was written that may be claimable.
     pub(super) claim_hint: Notify,
     /// Notified when the inbox of an owned execution may have a message.
@@ -57,7 +56,7 @@ pub(super) struct Session {
     pub(super) draining: AtomicBool,
     pub(super) end: watch::Sender<Option<End>>,
     /// Limits how many failed attempts are logged.
-    pub(super) told: Mutex<Throttle>,
+    pub(super) logged_failures: Mutex<Throttle>,
     /// Executions that were claimed as suspects and have made no progress yet, with the time of the claim.
     pub(super) suspects: Mutex<HashMap<ExecutionId, Instant>>,
     /// Permits to read claimed executions: a claim waits for the reads of the one before it.
@@ -70,13 +69,9 @@ pub(super) struct Session {
     owned: RwLock<HashMap<ExecutionId, Arc<ThreadHandle>>>,
 }
 
-/// Locks, also after a holder of the lock panicked: no data here is left half-changed.
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 impl Session {
-    /// Must be called on the user's runtime: activities run there.
+    /// A session without threads (`rounds::spawn_all` begins them). Must be called on the user's runtime:
+    /// activities run there.
     pub(super) fn new(
         abide: Abide,
         queue: String,
@@ -84,17 +79,16 @@ impl Session {
         registry: Arc<Registry>,
         options: Arc<Options>,
     ) -> Arc<Self> {
-        let session = Arc::new(Self {
+        Arc::new(Self {
             runner: Runner::new(options.slots, abide.host().pace.lease, options.shows_values),
             attempts: Attempts::default(),
-            tasks: Tasks::default(),
             claim_hint: Notify::new(),
             inbox_hint: Notify::new(),
             inbox_dirty: AtomicBool::new(false),
             doubtful: AtomicBool::new(false),
             draining: AtomicBool::new(false),
             end: watch::Sender::new(None),
-            told: Mutex::default(),
+            logged_failures: Mutex::default(),
             suspects: Mutex::default(),
             loads: Arc::new(Semaphore::new(LOADS_AT_ONCE)),
             since: Instant::now(),
@@ -106,12 +100,7 @@ impl Session {
             me,
             registry,
             options,
-        });
-        for index in 0..session.options.threads {
-            let thread = ThreadHandle::spawn(&session, index);
-            session.threads.write().unwrap_or_else(PoisonError::into_inner).push(thread);
-        }
-        session
+        })
     }
 
     pub(super) fn store(&self) -> &Arc<dyn Store> {
@@ -170,11 +159,8 @@ impl Session {
         self.threads.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Replaces a blocked thread with a new one.
-    pub(super) fn replace_thread(self: &Arc<Self>, old: &Arc<ThreadHandle>) -> Arc<ThreadHandle> {
-        let fresh = ThreadHandle::spawn(self, old.index);
-        self.put_thread(old.index, Arc::clone(&fresh));
-        fresh
+    pub(super) fn put_threads(&self, threads: Vec<Arc<ThreadHandle>>) {
+        *self.threads.write().unwrap_or_else(PoisonError::into_inner) = threads;
     }
 
     /// Makes `thread` the thread of this index.
@@ -204,18 +190,38 @@ impl Session {
     /// and for others.
     pub(super) fn has(&self) -> (usize, usize) {
         let owned = self.owned.read().unwrap_or_else(PoisonError::into_inner).len();
-        (owned, self.attempts.len() + self.tasks.len())
+        let (own, tasks) = self.attempts.count();
+        (owned, own + tasks)
     }
 
     /// The sizes of its tables, one number for each.
     #[cfg(feature = "testing")]
     pub(super) fn keeps(&self) -> Vec<(&'static str, usize)> {
+        let (own, tasks) = self.attempts.count();
         vec![
             ("owned", self.owned.read().unwrap_or_else(PoisonError::into_inner).len()),
-            ("attempts", self.attempts.len()),
-            ("tasks", self.tasks.len()),
+            ("attempts", own),
+            ("tasks", tasks),
             ("suspects", lock(&self.suspects).len()),
         ]
+    }
+
+    /// Tells the run's thread that this worker owns the run, as the database says. The thread reads the run,
+    /// unless it already has it (PROTOCOL 34).
+    pub(super) fn name(&self, run: ExecutionId, permit: Option<OwnedSemaphorePermit>) {
+        let thread = self.home_of(run);
+        let _ = lock(&thread.named).insert(run, permit);
+        if thread.send(Message::Own { execution: run }).is_err() {
+            // The thread is being replaced. The comparison with the database finds the run later.
+            lock(&thread.named).remove(&run);
+            self.doubtful.store(true, Ordering::Release);
+        }
+    }
+
+    /// The same, once few enough runs are being read.
+    pub(super) async fn name_in_turn(&self, run: ExecutionId) {
+        let permit = Arc::clone(&self.loads).acquire_owned().await.ok();
+        self.name(run, permit);
     }
 
     pub(super) fn set_owned(&self, execution: ExecutionId, thread: Arc<ThreadHandle>) {

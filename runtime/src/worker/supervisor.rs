@@ -1,11 +1,12 @@
 //! The running worker: begins sessions, ends them, and begins a new session when the lease was lost.
 
-use super::builder::Options;
-use super::handle::Message;
 use super::local::Local;
+use super::lock::lock;
+use super::mailbox::Message;
+use super::options::Options;
 use super::registry::Registry;
-use super::session::{End, Session, lock};
-use super::{claims, lease, sweep, tasks, watchdog};
+use super::session::{End, Session};
+use super::{claims, inbox, lease, rounds, sweep, tasks, watchdog};
 use crate::Abide;
 use crate::error::{Error, Result};
 use crate::host::GivenUp;
@@ -19,9 +20,9 @@ use tokio_util::sync::CancellationToken;
 use tracing::instrument::WithSubscriber;
 
 /// At a shutdown: how long activities that were asked to stop may still run.
-const LAST_WORDS: Duration = Duration::from_secs(2);
+const ABORT_GRACE: Duration = Duration::from_secs(2);
 /// At a shutdown: how many times to check, 10 ms apart, whether the last outcomes are written. 5 s in all.
-const UNWRITTEN_LOOKS: u32 = 500;
+const UNWRITTEN_CHECKS: u32 = 500;
 /// The delay before a worker that lost its lease tries again to register.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -166,6 +167,7 @@ impl Inner {
         };
         let (abide, queue) = (self.abide.clone(), self.queue.clone());
         let session = Session::new(abide, queue, me, Arc::clone(&self.registry), Arc::clone(&self.options));
+        rounds::spawn_all(&session);
         let mut loops = JoinSet::new();
         // The loops that keep the session alive must not wait for a runtime that an activity blocks.
         loops.spawn_on(lease::renew_loop(Arc::clone(&session)).with_current_subscriber(), &engine);
@@ -173,7 +175,7 @@ impl Inner {
         loops.spawn(lease::take_over_loop(Arc::clone(&session)));
         loops.spawn(claims::claim_loop(Arc::clone(&session)));
         loops.spawn(claims::slow_claim_loop(Arc::clone(&session)));
-        loops.spawn(claims::inbox_loop(Arc::clone(&session)));
+        loops.spawn(inbox::inbox_loop(Arc::clone(&session)));
         loops.spawn(tasks::claim_loop(Arc::clone(&session)));
         loops.spawn(tasks::watch_loop(Arc::clone(&session)));
         loops.spawn(tasks::expire_loop(Arc::clone(&session)));
@@ -273,10 +275,10 @@ impl Inner {
     async fn wind_down(&self, begun: &mut Begun) -> Result<()> {
         let session = &begun.session;
         session.draining.store(true, std::sync::atomic::Ordering::Release);
-        session.runner.shutdown(self.options.grace, LAST_WORDS).await;
+        session.runner.shutdown(self.options.grace, ABORT_GRACE).await;
         tasks::give_back(session).await;
-        for _ in 0..UNWRITTEN_LOOKS {
-            if session.is_over() || !session.attempts.unwritten() && !session.tasks.unwritten() {
+        for _ in 0..UNWRITTEN_CHECKS {
+            if session.is_over() || !session.attempts.unwritten() {
                 break;
             }
             tokio::time::sleep(Duration::from_millis(10)).await;

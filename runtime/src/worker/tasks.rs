@@ -5,110 +5,24 @@
 //! ours, the attempt is stopped and its outcome discarded. A storage error is never an outcome: the report is
 //! retried for as long as the session lives.
 
+use super::attempts::Key;
 use super::claims::until;
-use super::session::{Session, lock};
+use super::outcomes;
+use super::session::Session;
+use super::task_rows::TaskLimits;
 use crate::activity::blocking::Slot;
 use crate::activity::info::AttemptInfo;
 use crate::activity::runner::{Attempt, Limits};
-use crate::activity::transaction::Ended;
-use crate::store::{AttemptBody, OwnedTask, StoreError, Task, TaskClaim, TaskKey};
-use crate::wire::to_json;
-use abide_core::exec::AttemptOutcome;
-use abide_core::{ActivityOptions, FailureKind, FailureRecord, Payload};
-use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use crate::store::{OwnedTask, StoreError, Task, TaskClaim, TaskKey};
+use abide_core::Payload;
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
 /// The most tasks that one claim takes.
 const CLAIM_LIMIT: usize = 100;
-/// The longest wait before a report is retried.
-const RETRY_AT_MOST: Duration = Duration::from_secs(2);
-
-/// The activity options that the worker which runs the task needs. Stored: fields are added, never changed.
-#[derive(Debug, Default, Serialize, Deserialize)]
-pub(super) struct TaskLimits {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    start_to_close_ms: Option<u64>,
-}
-
-impl TaskLimits {
-    pub(super) fn of(options: &ActivityOptions) -> Self {
-        // A limit that does not fit in 64 bits of milliseconds is no limit.
-        let ms = |limit: Duration| u64::try_from(limit.as_millis()).ok();
-        Self { start_to_close_ms: options.start_to_close.and_then(ms) }
-    }
-}
-
-/// One claimed attempt.
-struct Entry {
-    token: CancellationToken,
-    /// Its outcome is being written to the store.
-    ended: bool,
-}
-
-/// The claimed attempts of a session.
-#[derive(Default)]
-pub(super) struct Tasks {
-    table: Mutex<BTreeMap<TaskKey, Entry>>,
-    /// A claim holds this until its tasks are in the table. So code that holds it sees in the table all tasks
-    /// that the database assigns to this worker, unless the answer to a claim was lost.
-    claiming: tokio::sync::Mutex<()>,
-    /// The answer to a claim was lost: the claim may have taken tasks that are not in the table.
-    doubtful: AtomicBool,
-}
-
-impl Tasks {
-    pub(super) fn len(&self) -> usize {
-        lock(&self.table).len()
-    }
-
-    /// Whether an outcome is still to be written.
-    pub(super) fn unwritten(&self) -> bool {
-        lock(&self.table).values().any(|entry| entry.ended)
-    }
-
-    fn keys(&self) -> Vec<TaskKey> {
-        lock(&self.table).keys().copied().collect()
-    }
-
-    fn insert(&self, key: TaskKey) -> CancellationToken {
-        let token = CancellationToken::new();
-        lock(&self.table).insert(key, Entry { token: token.clone(), ended: false });
-        token
-    }
-
-    /// Stops and removes the tasks of `known` that this worker no longer owns, and asks cancelled tasks to
-    /// stop.
-    fn compare(&self, known: &[TaskKey], owned: &[OwnedTask]) {
-        let ours: HashMap<TaskKey, bool> = owned.iter().map(|task| (task.key, task.cancel)).collect();
-        let mut table = lock(&self.table);
-        for key in known {
-            match ours.get(key) {
-                Some(false) => {}
-                Some(true) => table.get(key).iter().for_each(|entry| entry.token.cancel()),
-                None => table.remove(key).iter().for_each(|entry| entry.token.cancel()),
-            }
-        }
-    }
-
-    /// The attempt has ended. False if it is not in the table any more: its outcome is discarded.
-    fn ended(&self, key: TaskKey) -> bool {
-        lock(&self.table).get_mut(&key).map(|entry| entry.ended = true).is_some()
-    }
-
-    /// Removes the tasks that never began, once none can begin any more.
-    fn take_unbegun(&self) -> Vec<TaskKey> {
-        let mut table = lock(&self.table);
-        let keys: Vec<TaskKey> = table.iter().filter(|(_, e)| !e.ended).map(|(key, _)| *key).collect();
-        keys.iter().for_each(|key| drop(table.remove(key)));
-        keys
-    }
-}
-
 /// Claims tasks of the worker's own queue for its activities, until the runner starts no more.
 pub(super) async fn claim_loop(session: Arc<Session>) {
     let names = session.registry.activity_names();
@@ -133,7 +47,7 @@ pub(super) async fn claim_loop(session: Arc<Session>) {
 
 /// Claims once. Returns how long to wait before the next claim.
 async fn claim(session: &Arc<Session>, names: &[String], slots: Vec<Slot>) -> Duration {
-    let _claiming = session.tasks.claiming.lock().await;
+    let _claiming = session.attempts.claiming.lock().await;
     if session.draining.load(Ordering::Acquire) {
         return session.pace().poll;
     }
@@ -152,7 +66,7 @@ async fn claim(session: &Arc<Session>, names: &[String], slots: Vec<Slot>) -> Du
             if full { Duration::ZERO } else { until(session, claimed.next_due_ms, asked_ms) }
         }
         Err(error) => {
-            session.tasks.doubtful.store(true, Ordering::Release);
+            session.attempts.doubtful.store(true, Ordering::Release);
             session.failed(&error);
             session.pace().poll
         }
@@ -163,12 +77,14 @@ fn run(session: &Arc<Session>, task: Task, slot: Slot) {
     let key = task.key;
     let Some(entry) = session.registry.activity_entry(&task.name) else {
         // This worker did not ask for it. `watch_loop` gives it back.
-        return session.tasks.doubtful.store(true, Ordering::Release);
+        return session.attempts.doubtful.store(true, Ordering::Release);
     };
-    let token = session.tasks.insert(key);
     let input = match Payload::from_json(task.input) {
         Ok(input) => input,
-        Err(error) => return ended(session, key, refused("AB0604", &task.name, &error)),
+        Err(error) => {
+            session.attempts.enter(Key::Claimed(key), key.attempt, false);
+            return outcomes::task_ended(session, key, outcomes::refused("AB0604", &task.name, &error));
+        }
     };
     let limits: TaskLimits = serde_json::from_str(&task.limits).unwrap_or_default();
     let now_ms = session.store().now_ms();
@@ -182,55 +98,9 @@ fn run(session: &Arc<Session>, task: Task, slot: Slot) {
         activity: key.activity,
         attempt: key.attempt,
     };
-    let weak = Arc::downgrade(session);
-    let report = Box::new(move |end| {
-        // Without a transaction the runner always reports an outcome.
-        if let (Some(session), Ended::Told(outcome)) = (weak.upgrade(), end) {
-            ended(&session, key, outcome);
-        }
-    });
-    let entry = Arc::clone(entry);
-    let attempt = Attempt { entry, info, input, limits, transactions: None, report };
-    session.runner.run_in(slot, attempt, token);
-}
-
-/// Handles the end of an attempt. Must be called in the context of a tokio runtime.
-fn ended(session: &Arc<Session>, key: TaskKey, outcome: AttemptOutcome) {
-    if session.tasks.ended(key) {
-        tokio::spawn(finish(Arc::clone(session), key, outcome));
-    }
-}
-
-/// Reports the outcome, and retries until it is written. If the store refuses the outcome's content, a
-/// failure that says so is reported instead.
-async fn finish(session: Arc<Session>, key: TaskKey, outcome: AttemptOutcome) {
-    let TaskKey { activity, attempt, .. } = key;
-    let body = |outcome| to_json(&AttemptBody { activity, attempt, outcome, kept: false });
-    let (mut body_now, mut wait) = (body(outcome), Duration::from_millis(10));
-    while !session.is_over() {
-        match session.store().finish_task(session.me, key, body_now.clone()).await {
-            Ok(_) => {
-                lock(&session.tasks.table).remove(&key);
-                return;
-            }
-            Err(StoreError::BadRow { message }) => body_now = body(refused("AB0603", "its", &message)),
-            Err(error) => {
-                session.failed(&error);
-                tokio::time::sleep(wait).await;
-                wait = (wait * 2).min(RETRY_AT_MOST);
-            }
-        }
-    }
-    // It stays in the table: it has begun, and is not to be given back. It counts as lost when the worker leaves.
-}
-
-/// The outcome if the store or the codec refuses a value. A retry would give the same, so it is not
-/// retryable.
-fn refused(code: &str, name: &str, error: &dyn std::fmt::Display) -> AttemptOutcome {
-    let message = format!("{code}: {name}: {error}");
-    tracing::warn!(code, "{message}");
-    let failure = FailureRecord::new(FailureKind::Invalid, message);
-    AttemptOutcome::Failed { failure, retryable: false, retry_after: None }
+    let report = outcomes::report(session, Key::Claimed(key), key.attempt);
+    let attempt = Attempt { entry: Arc::clone(entry), info, input, limits, transactions: None, report };
+    session.attempts.launch(&session.runner, (Key::Claimed(key), false), attempt, Some(slot));
 }
 
 /// Stops tasks that this worker no longer owns or that are cancelled, and gives back tasks of a claim whose
@@ -241,7 +111,7 @@ pub(super) async fn watch_loop(session: Arc<Session>) {
     while !session.is_over() {
         if compared.elapsed() >= session.pace().lease {
             compared = Instant::now();
-            session.tasks.doubtful.store(true, Ordering::Release);
+            session.attempts.doubtful.store(true, Ordering::Release);
         }
         if let Err(error) = watch(&session).await {
             session.failed(&error);
@@ -256,17 +126,17 @@ pub(super) async fn watch_loop(session: Arc<Session>) {
 
 async fn watch(session: &Session) -> Result<(), StoreError> {
     // Read memory first: what is in the table was claimed before that, so the database has it.
-    let known = session.tasks.keys();
+    let known = session.attempts.tasks();
     if !known.is_empty() {
         let owned = session.store().owned_tasks(session.me).await?;
-        session.tasks.compare(&known, &owned);
+        session.attempts.compare(&known, &owned);
     }
-    if session.tasks.doubtful.load(Ordering::Acquire) {
-        let _claiming = session.tasks.claiming.lock().await;
+    if session.attempts.doubtful.load(Ordering::Acquire) {
+        let _claiming = session.attempts.claiming.lock().await;
         let owned = session.store().owned_tasks(session.me).await?;
-        let lost = never_known(&owned, &known, &session.tasks.keys());
+        let lost = never_known(&owned, &known, &session.attempts.tasks());
         session.store().release_tasks(session.me, lost).await?;
-        session.tasks.doubtful.store(false, Ordering::Release);
+        session.attempts.doubtful.store(false, Ordering::Release);
     }
     Ok(())
 }
@@ -292,8 +162,8 @@ pub(super) async fn expire_loop(session: Arc<Session>) {
 /// For a shutdown, after the runner has stopped: gives back tasks that were claimed and never began. They
 /// lose no attempt.
 pub(super) async fn give_back(session: &Session) {
-    let _claiming = session.tasks.claiming.lock().await;
-    let keys = session.tasks.take_unbegun();
+    let _claiming = session.attempts.claiming.lock().await;
+    let keys = session.attempts.take_unbegun();
     if !keys.is_empty()
         && let Err(error) = session.store().release_tasks(session.me, keys).await
     {

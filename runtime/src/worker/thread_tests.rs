@@ -9,8 +9,11 @@ use crate::store::{
     Append, AppendOutcome, Claim, NewExecution, RowChange, StartAnswer, Store, StoredTurn, Suspicion,
     WorkerInfo,
 };
-use crate::worker::load::{Found, Loaded};
+use crate::worker::mailbox::Message;
 use crate::worker::registry::Registry;
+use crate::worker::rounds;
+use crate::worker::run::Phase;
+use crate::worker::stored::{self, Found, Loaded};
 use abide_core::flow::{sleep, timeout};
 use abide_core::{
     ActivityCall, ActivityDef, ActivityOptions, CancellationType, Incarnation, Sel, Slot, WorkflowDef,
@@ -18,8 +21,8 @@ use abide_core::{
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::atomic::AtomicI64;
-use std::sync::mpsc::channel;
-use std::time::Instant;
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
 
 /// A start of an order.
 pub(in crate::worker) fn order(id: ExecutionId) -> NewExecution {
@@ -146,6 +149,7 @@ impl Bench {
         let me = Self::worker(&store).await;
         let abide = Abide::of(Arc::clone(&store), Host::default());
         let session = Session::new(abide, "q".to_owned(), me, Arc::new(registry), Arc::default());
+        rounds::spawn_all(&session);
         let (sender, mailbox) = channel();
         let thread = Thread::new(session, Arc::new(ThreadHandle::new(0, sender)));
         Self { store, thread, mailbox, ahead_ms }
@@ -197,13 +201,20 @@ impl Bench {
     }
 
     fn loading(&self, execution: ExecutionId) -> Option<u64> {
-        self.thread.live.get(&execution)?.loading
+        match self.thread.runs.get(&execution)?.phase {
+            Phase::Loading { load, .. } => Some(load),
+            _ => None,
+        }
+    }
+
+    fn is_writing(&self, execution: ExecutionId) -> bool {
+        matches!(self.thread.runs[&execution].phase, Phase::Writing(..) | Phase::Leaving(_))
     }
 
     /// The answer to a load, from what is stored now.
     async fn answer(&self, execution: ExecutionId, load: u64) -> Message {
         let run = self.store.load(execution).await.unwrap().unwrap();
-        let journal = load::decode(run.journal.unwrap(), &run.attempts);
+        let journal = stored::decode(run.journal.unwrap(), &run.attempts);
         Message::Load(Box::new(Loaded {
             execution,
             load,
@@ -220,7 +231,7 @@ async fn an_answer_to_an_earlier_load_is_dropped() {
     let first = bench.loading(id).unwrap();
     let late = bench.answer(id, first).await;
     // Its entry was removed, and came back by another `Own` message.
-    bench.thread.take(Message::Gone { execution: id });
+    bench.thread.take(Message::Terminated { execution: id });
     assert!(!bench.thread.session.owns(id));
     bench.own(id);
     let second = bench.loading(id).unwrap();
@@ -229,7 +240,7 @@ async fn an_answer_to_an_earlier_load_is_dropped() {
     assert_eq!(bench.loading(id), Some(second), "the entry waits for its own load");
     let answer = bench.answer(id, second).await;
     bench.thread.take(answer);
-    assert!(bench.thread.live[&id].in_flight.is_some(), "it is taken: a type that nobody has is suspended");
+    assert!(bench.is_writing(id), "it is taken: a type that nobody has is suspended");
 }
 
 #[tokio::test]
@@ -238,9 +249,9 @@ async fn a_late_answer_that_no_entry_waits_for_revives_nothing() {
     let id = bench.claimed().await;
     bench.own(id);
     let late = bench.answer(id, bench.loading(id).unwrap()).await;
-    bench.thread.take(Message::Gone { execution: id });
+    bench.thread.take(Message::Terminated { execution: id });
     bench.thread.take(late);
-    assert!(bench.thread.live.is_empty() && !bench.thread.session.owns(id));
+    assert!(bench.thread.runs.is_empty() && !bench.thread.session.owns(id));
 }
 
 #[tokio::test]
@@ -253,7 +264,7 @@ async fn what_the_row_gives_to_another_is_let_go() {
     bench.claim(other).await;
     let answer = bench.answer(id, bench.loading(id).unwrap()).await;
     bench.thread.take(answer);
-    assert!(bench.thread.live.is_empty() && !bench.thread.session.owns(id));
+    assert!(bench.thread.runs.is_empty() && !bench.thread.session.owns(id));
     assert_eq!(bench.store.load(id).await.unwrap().unwrap().row.owner, Some(other));
 }
 
@@ -265,16 +276,33 @@ async fn a_name_is_looked_at_again_once_its_entry_is_let_go() {
     let answer = bench.answer(id, bench.loading(id).unwrap()).await;
     bench.thread.take(answer);
     bench.own(id);
-    assert!(bench.thread.live[&id].named, "its append is on its way and may let it go");
+    assert!(bench.thread.runs[&id].named, "its append is on its way and may let it go");
     let Ok(acked) = bench.mailbox.recv_timeout(Duration::from_secs(10)) else { panic!("no answer") };
     let acked = if matches!(acked, Message::Load(_)) { bench.mailbox.recv().unwrap() } else { acked };
     let me = Arc::clone(&bench.thread.me);
     bench.thread.session.put_thread(bench.thread.session.home_of(id).index, me);
     bench.thread.take(acked);
-    assert!(bench.thread.live.is_empty(), "suspended and let go");
+    assert!(bench.thread.runs.is_empty(), "suspended and let go");
     // The answer to its own load may have come after the acknowledgement.
     let named = |message| matches!(message, Message::Own { execution } if execution == id);
     assert!(bench.mailbox.try_iter().any(named), "it is named again");
+}
+
+/// Its run was terminated and named again meanwhile: the answer is to an append of the entry before.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_to_an_append_of_an_earlier_entry_takes_no_entry_away() {
+    let mut bench = Bench::new().await;
+    let id = bench.claimed().await;
+    bench.own(id);
+    let answer = bench.answer(id, bench.loading(id).unwrap()).await;
+    bench.thread.take(answer);
+    assert!(bench.is_writing(id));
+    bench.thread.take(Message::Terminated { execution: id });
+    bench.own(id);
+    let load = bench.loading(id);
+    bench.thread.take(Message::Acked { execution: id, result: Ok(AppendOutcome::Done) });
+    assert_eq!(bench.loading(id), load, "it waits for its load");
+    assert!(bench.thread.session.owns(id));
 }
 
 /// A start whose answer was lost is sent again, after its execution was claimed here.
@@ -314,7 +342,7 @@ async fn what_was_asked_to_stop_and_runs_nowhere_is_due_at_once() {
     }
     assert!(matches!(answer.await.unwrap(), Ok(Some(StartAnswer::Started))));
     bench.thread.take(Message::Drain(CancellationToken::new()));
-    while !bench.thread.live.is_empty() {
+    while !bench.thread.runs.is_empty() {
         bench.round();
         tokio::time::sleep(Duration::from_millis(1)).await;
         rounds += 1;
@@ -337,9 +365,8 @@ async fn a_retry_of_a_turn_that_suspends_is_noted_in_the_row() {
     let (reply, _answer) = tokio::sync::oneshot::channel();
     bench.thread.take(Message::Start { new: Box::new(order(id)), reply });
     let mut rounds = 0;
-    let is_durable = |bench: &Bench| {
-        bench.thread.live.get(&id).is_some_and(|live| live.exec.is_some() && live.in_flight.is_none())
-    };
+    let is_durable =
+        |bench: &Bench| bench.thread.runs.get(&id).is_some_and(|run| matches!(run.phase, Phase::Idle(_)));
     while !is_durable(&bench) {
         bench.round();
         tokio::time::sleep(Duration::from_millis(1)).await;
@@ -347,7 +374,7 @@ async fn a_retry_of_a_turn_that_suspends_is_noted_in_the_row() {
         assert!(rounds < 10_000, "it is not started");
     }
     // Its worker dies, and this one takes it over when its timer is due: one turn loses the attempt and panics.
-    bench.thread.take(Message::Gone { execution: id });
+    bench.thread.take(Message::Terminated { execution: id });
     bench.thread.session.attempts.drop_all(id);
     bench.own(id);
     let mut answer = bench.answer(id, bench.loading(id).unwrap()).await;

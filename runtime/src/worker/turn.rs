@@ -1,311 +1,105 @@
-//! Composes the append that holds a turn's events, and what waits for its acknowledgement.
+//! From inputs to a turn: the thread polls a run's code, and submits what came of it.
 
-use super::attempts;
-use super::live::{InFlight, Known, Live, Pending};
-use super::news::News;
-use super::session::Session;
-use super::tokens::{self, Tokens};
-use crate::status::ExecutionStatus;
-use crate::store::{Append, AttemptChange, MessageKind, NewMessage, RowChange, Suspension};
-use crate::wire::{CancelBody, SignalBody, to_json};
-use abide_core::Event;
-use abide_core::exec::{self, Action, Execution, Input, Standing, Turn};
+use super::compose;
+use super::inputs::Taken;
+use super::mailbox::StartReply;
+use super::names::Names;
+use super::run::{BASE_BYTES, Live, Run};
+use super::thread::Thread;
+#[cfg(feature = "testing")]
+use super::verify;
+use crate::store::NewExecution;
+use abide_core::ExecutionId;
+use abide_core::exec::{Execution, Input, Turn};
 
-/// Codes of suspensions that do not depend on the build. After any other code, each other build tries once by
-/// itself (PROTOCOL 21).
-const NOT_THE_BUILDS: [&str; 3] = ["AB0205", "AB0208", "AB0212"];
-
-/// The inputs of a turn, and where they came from. `compose` needs the latter after the executor has consumed
-/// the inputs.
-#[derive(Default)]
-pub(super) struct Taken {
-    pub(super) inputs: Vec<Input>,
-    origins: Vec<Pending>,
-}
-
-impl Taken {
-    /// Sorts the inputs. Messages come before outcomes, so that no outcome closes the execution before a
-    /// waiting message is taken in. Decided outcomes come next: an outcome that this worker reports for the
-    /// same attempt is void (PROTOCOL 22). Before `run` is first polled, signals come before everything else
-    /// (PROTOCOL 42). If the history has reached its limit, only a request to cancel is taken in, so it comes
-    /// first.
-    pub(super) fn from(mut pending: Vec<Pending>, exec: &Execution) -> Self {
-        let at_limit = exec.is_at_limit();
-        let starts = |p: &Pending| matches!(p.input, Input::Start { .. });
-        let begins = exec.awaits_early() || pending.iter().any(starts);
-        pending.sort_by_key(|p| match &p.input {
-            Input::Start { .. } | Input::Recovered { .. } => 0,
-            Input::Cancel { .. } if at_limit => 0,
-            Input::Signal { .. } if begins => 1,
-            input if input.is_message() => 2,
-            _ if p.decided => 3,
-            _ => 4,
-        });
-        let inputs = pending.iter().map(|p| p.input.clone()).collect();
-        Self { inputs, origins: pending }
+impl Thread {
+    /// Starts a run that this worker owns from the beginning (PROTOCOL 3).
+    pub(super) fn start(&mut self, new: NewExecution, reply: StartReply) {
+        let Some(workflow) = self.session.registry.workflow_type(&new.workflow_type) else {
+            let _ = reply.send(Ok(None));
+            return;
+        };
+        // The start is a retry whose first answer was lost. The run was claimed meanwhile, and lives here. The
+        // store knows the answer.
+        if self.runs.contains_key(&new.id) && !mutant!(StartOverLive) {
+            return drop(reply.send(Ok(None)));
+        }
+        let names = Names::from(&new);
+        let exec = Execution::new(workflow, names.info(), self.knows());
+        let input = match abide_core::Payload::from_json(new.input.clone()) {
+            Ok(input) => input,
+            Err(error) => return drop(reply.send(Err(error.into()))),
+        };
+        let mut run = Box::new(Run::starting(&new, names, exec));
+        let inputs = vec![Input::Start { input, seed: self.session.abide.host().seed() }];
+        let Some(live) = run.phase.live_mut() else { return };
+        let first = self.run_turn(run.id, &run.names, live, inputs);
+        if self.is_written_off() {
+            return;
+        }
+        let (append, mut in_flight) = compose::append(&self.session, &mut run, first, Taken::default());
+        in_flight.start = Some(reply);
+        // The new row already contains the change of its first turn.
+        in_flight.row.iter_mut().for_each(|row| row.rev = 0);
+        let Some(mut append) = append else { return };
+        append.create = Some(Box::new(new));
+        run.bytes += BASE_BYTES;
+        self.bytes += run.bytes;
+        self.submit(&mut run, append, in_flight);
+        self.put(run);
     }
-}
 
-/// Composes the append of a turn, and what waits for its acknowledgement. The append is `None` if there is
-/// nothing to write.
-pub(super) fn compose(
-    session: &Session,
-    live: &mut Live,
-    turn: Turn,
-    taken: Taken,
-) -> (Option<Append>, InFlight) {
-    let undelivered = turn.undelivered.len();
-    let mut origins = taken.origins;
-    let rest = origins.split_off(origins.len().saturating_sub(undelivered));
-    warn_of_length(live);
-    let progress = progress(live, &turn, &origins);
-    let mut messages = Vec::new();
-    for origin in rest {
-        match &turn.standing {
-            Standing::Suspended(_) => keep(live, origin, turn.at_ms, &mut messages, &mut origins),
-            _ => refuse(live, origin, &mut origins),
+    /// Runs a turn with all inputs that wait.
+    pub(super) fn turn(&mut self, run: &mut Run) {
+        if self.reads_again(run) {
+            return;
+        }
+        let Some(live) = run.phase.live_mut() else { return };
+        let mut taken = Taken::from(std::mem::take(&mut run.mailbox.inputs), &live.exec);
+        let inputs = std::mem::take(&mut taken.inputs);
+        let turn = self.run_turn(run.id, &run.names, live, inputs);
+        if self.is_written_off() {
+            return;
+        }
+        let before = run.bytes;
+        let (append, in_flight) = compose::append(&self.session, run, turn, taken);
+        self.bytes += run.bytes - before;
+        match append {
+            Some(append) => self.submit(run, append, in_flight),
+            None => self.done(run, in_flight),
         }
     }
-    let (row, mut known) = row_change(session, live, &turn, progress);
-    // Without a journal row, the row's revision tells whether the append was written (PROTOCOL 93).
-    let row = match turn.events.is_empty() && !turn.attempts.is_empty() {
-        true => Some(row.unwrap_or_default()),
-        false => row,
-    };
-    let closes = turn.standing == Standing::Closed;
-    let Tokens { changes, messages: ends, here } =
-        tokens::of(live.id, turn.actions, &origins, closes, turn.at_ms);
-    messages.extend(ends);
-    let body = body_of(&turn.events);
-    live.bytes += body.len() * 2;
-    let mut consumed: Vec<i64> = origins.iter().filter_map(|origin| origin.row).collect();
-    if mutant!(ForgetInboxDelete) {
-        consumed.clear();
-    }
-    let idle = row.is_none() && consumed.is_empty() && messages.is_empty() && changes.is_empty();
-    let nothing = turn.events.is_empty() && turn.attempts.is_empty() && idle;
-    let close = turn.events.last().filter(|_| closes).cloned();
-    let news =
-        News { begins: matches!(turn.events.first(), Some(Event::Started { .. })), failures: turn.failures };
-    known.rev += i64::from(row.is_some());
-    let append = Append {
-        rev: Some(live.known.rev),
-        seq: turn.seq,
-        n: u32::try_from(turn.events.len()).unwrap_or(u32::MAX),
-        body,
-        row,
-        consumed,
-        messages,
-        tasks: changes,
-        attempts: turn.attempts.iter().map(AttemptChange::from).collect(),
-        ..Append::bare(session.me, live.id, turn.at_ms)
-    };
-    let in_flight =
-        InFlight { actions: here, origins, known: Some(known), close, news, ..InFlight::of(turn.standing) };
-    ((!nothing).then_some(append), in_flight)
-}
 
-/// If an activity has lost this many attempts in a row, only its own outcome counts as progress.
-const LOST_IN_A_ROW: u32 = 3;
-
-/// Whether this turn shows that the execution did not kill its owners: something ended, or nothing runs any
-/// more. Other work beside an activity that never survives does not count, or the execution would never be
-/// suspended.
-fn progress(live: &Live, turn: &Turn, origins: &[Pending]) -> bool {
-    // Most executions have no crashes to reset.
-    let Some(exec) = live.exec.as_ref().filter(|_| live.known.crashes > 0) else { return false };
-    // A timer fires once, so its append is as much progress as that of a completion.
-    let ended = |event: &Event| matches!(event, Event::TimerFired { .. } | Event::Started { .. });
-    let goes_on = turn.events.iter().any(ended)
-        || origins.iter().any(|o| o.input.is_message() || matches!(o.input, Input::Attempt { .. }))
-        || !exec.any_due(turn.at_ms);
-    goes_on && exec.lost_in_a_row() < LOST_IN_A_ROW
-}
-
-/// The history length at which the log warns once: a fifth of the limits, as in Temporal.
-const LONG_EVENTS: u64 = 10_240;
-const LONG_BYTES: usize = 10 * 1024 * 1024;
-
-fn warn_of_length(live: &mut Live) {
-    let Some(exec) = live.exec.as_ref().filter(|_| !live.warned) else { return };
-    let (events, bytes) = (exec.history_len(), exec.history_bytes());
-    if events < LONG_EVENTS && bytes < LONG_BYTES {
-        return;
-    }
-    live.warned = true;
-    let (names, mib) = (&live.names, bytes / (1024 * 1024));
-    tracing::warn!(
-        code = "AB0211",
-        "AB0211: the history of workflow {} ({}, run {}) has {events} events and {mib} MiB: at 51,200 events or 50 MiB \
-         it is suspended; let a new workflow go on from its state before that",
-        names.workflow_type,
-        names.workflow_id,
-        names.run_id
-    );
-}
-
-/// A closed execution does not need the input. An outcome's row is deleted with the close. A message does not
-/// get here, because messages are taken in before a close.
-fn refuse(live: &mut Live, origin: Pending, origins: &mut Vec<Pending>) {
-    match (&origin.input, origin.row) {
-        (Input::Attempt { .. }, _) => origins.push(origin),
-        (_, Some(row)) => {
-            live.rows_seen.remove(&row);
+    /// Reads a run again, once, if its inbox has the outcome of an activity that the live state does not know.
+    /// If the activity is still unknown then, the outcome is taken in with a warning: otherwise the run would
+    /// be read for ever.
+    fn reads_again(&mut self, run: &mut Run) -> bool {
+        let Some(activity) = run.exec().and_then(|exec| run.mailbox.unknown_activity(exec)) else {
+            run.read_again = false;
+            return false;
+        };
+        if std::mem::replace(&mut run.read_again, true) {
+            tracing::warn!(execution = %run.id, %activity, "an outcome of an unknown activity is dropped");
+            return false;
         }
-        (_, None) => {
-            if let Some(reply) = origin.reply {
-                let workflow_id = live.names.workflow_id.to_string();
-                let _ = reply.send(Err(crate::Error::ExecutionClosed { workflow_id }));
+        self.read_again(run, None);
+        true
+    }
+
+    fn run_turn(&mut self, id: ExecutionId, names: &Names, live: &mut Live, inputs: Vec<Input>) -> Turn {
+        let _entered = names.span().entered();
+        let now_ms = self.session.store().now_ms();
+        #[cfg(feature = "testing")]
+        if self.session.options.checks_replay {
+            let given = inputs.clone();
+            live.exec.format_everything();
+            let mut turn = self.watched(id, &mut live.exec, |exec| exec.turn(inputs, now_ms));
+            if let Some(workflow) = self.session.registry.workflow_type(&names.workflow_type) {
+                let run = (&live.exec, names.info());
+                verify::turn(&mut live.recorded, run, workflow, &mut turn, given);
             }
+            return turn;
         }
-    }
-}
-
-/// A suspended execution keeps the inputs that it could not take in: inbox rows stay, other inputs become
-/// rows.
-fn keep(
-    live: &mut Live,
-    origin: Pending,
-    at_ms: i64,
-    messages: &mut Vec<NewMessage>,
-    origins: &mut Vec<Pending>,
-) {
-    if let Some(row) = origin.row {
-        live.rows_seen.remove(&row);
-        return;
-    }
-    let (kind, request_id, body) = match origin.input.clone() {
-        Input::Signal { name, input, request_id } => {
-            (MessageKind::Signal, request_id, to_json(&SignalBody { name, input }))
-        }
-        Input::Cancel { request_id, reason } => {
-            (MessageKind::Cancel, request_id, to_json(&CancelBody { reason }))
-        }
-        Input::Attempt { activity, attempt, outcome } => {
-            messages.push(attempts::message(live.id, (activity, attempt, outcome), at_ms));
-            return origins.push(origin);
-        }
-        Input::Start { .. } | Input::Recovered { .. } => return,
-    };
-    messages.push(NewMessage { execution: live.id, kind, request_id, body, at_ms });
-    origins.push(origin);
-}
-
-fn body_of(events: &[Event]) -> String {
-    if events.is_empty() {
-        return String::new();
-    }
-    serde_json::to_string(events).expect("events hold strings and encoded payloads, which always encode")
-}
-
-/// The change of the execution's row, and the row after it. On most turns the row does not change, which
-/// saves an update. Memory takes the new row over once the append is durable, not before.
-fn row_change(session: &Session, live: &Live, turn: &Turn, progress: bool) -> (Option<RowChange>, Known) {
-    let Turn { standing, events, at_ms, .. } = turn;
-    let (mut row, mut known, at_ms) = (RowChange::default(), live.known, *at_ms);
-    match (standing, &live.exec) {
-        (Standing::Open, Some(exec)) => {
-            // Retries that are due now start once this append is durable. From then on a running attempt
-            // makes the execution due.
-            if exec.next_retry_ms(known.retried_ms).is_some_and(|due_ms| due_ms <= at_ms) {
-                known.retried_ms = at_ms;
-                row.retried_ms = Some(at_ms);
-            }
-            let active = exec.any_due(at_ms);
-            let retry = exec.next_retry_ms(at_ms).filter(|_| !active);
-            // The activity was asked to stop during its back-off, and only this owner knows that it has
-            // stopped. Make the execution due at once, so that its next owner finds out (PROTOCOL 17).
-            let stopping = !active && !exec.cancelling().is_empty() && !mutant!(NeverDue);
-            let now = stopping.then_some(at_ms);
-            let next = exec.next_timer_ms().into_iter().chain(retry).chain(now).min();
-            let past = known.wake_ms.is_some_and(|at| at <= at_ms);
-            let sooner = next.is_some_and(|next| known.wake_ms.is_none_or(|at| next < at));
-            // Clear a time that has passed, even if no other time follows: after a takeover the execution
-            // would be claimed at once, for nothing. If an activity runs, the execution is due anyway.
-            if sooner || past && (next.is_some() || !active) {
-                known.wake_ms = next;
-                row.wake_at_ms = Some(next);
-            }
-            if active != known.active && !mutant!(ForgetActive) {
-                known.active = active;
-                row.active = Some(active);
-            }
-        }
-        (Standing::Closed, _) => {
-            if let Some(close) = events.last() {
-                row.status = Some(status_of(close));
-                row.result = Some(serde_json::to_string(close).expect("an event always encodes"));
-            }
-        }
-        (Standing::Suspended(reason), _) => {
-            row = suspension(session, live, reason, at_ms);
-            // Its retries that are due start as well. If the row did not say so, the next owner would start the same
-            // attempt again (PROTOCOL 4).
-            let retry = |action: &Action| match action {
-                Action::Start(start) => start.not_before_ms.filter(|due_ms| *due_ms <= at_ms),
-                _ => None,
-            };
-            if turn.actions.iter().any(|action| retry(action).is_some()) && !mutant!(RetryUnnoted) {
-                known.retried_ms = at_ms;
-                row.retried_ms = Some(at_ms);
-            }
-        }
-        (Standing::Open, None) => {}
-    }
-    if progress {
-        known.crashes = 0;
-        row.reset_crashes = true;
-        known.offered = false;
-    }
-    let unhandled = *standing == Standing::Open && live.exec.as_ref().is_some_and(Execution::has_unhandled);
-    if unhandled && !known.offered {
-        known.offered = true;
-        row.offered_by = Some(session.options.build.clone());
-    }
-    let told = |event: &Event| matches!(event, Event::Recovered { .. } | Event::Started { .. });
-    if known.recovered && events.iter().any(told) {
-        known.recovered = false;
-        row.clear_recovered = true;
-    }
-    ((row != RowChange::default()).then_some(row), known)
-}
-
-fn status_of(close: &Event) -> ExecutionStatus {
-    match close {
-        Event::Completed { .. } => ExecutionStatus::Completed,
-        Event::Cancelled { .. } => ExecutionStatus::Cancelled,
-        Event::Terminated { .. } => ExecutionStatus::Terminated,
-        _ => ExecutionStatus::Failed,
-    }
-}
-
-/// The row of a suspended execution. The suspension is logged as well.
-pub(super) fn suspension(session: &Session, live: &Live, reason: &exec::Suspension, at_ms: i64) -> RowChange {
-    let names = &live.names;
-    let at = reason.site.as_ref().map(|site| format!(" at {site}")).unwrap_or_default();
-    let message = format!(
-        "workflow {} ({}, run {}) is suspended{at}: {}",
-        names.workflow_type,
-        names.workflow_id,
-        names.run_id,
-        reason.told(session.options.shows_values)
-    );
-    tracing::error!(code = reason.code, "{}: {message}", reason.code);
-    let here = !session.attempts.of(live.id).is_empty();
-    let active = here || live.exec.as_ref().is_some_and(Execution::has_activities);
-    RowChange {
-        status: Some(ExecutionStatus::Suspended),
-        active: Some(active),
-        suspension: Some(Suspension {
-            code: reason.code.clone(),
-            message,
-            site: reason.site.clone(),
-            // An unknown type does not depend on the build: every worker that has the type may take the
-            // execution.
-            build: if reason.code == "AB0206" { String::new() } else { session.options.build.clone() },
-            other_builds: !NOT_THE_BUILDS.contains(&reason.code.as_str()),
-            at_ms,
-        }),
-        ..RowChange::default()
+        self.watched(id, &mut live.exec, |exec| exec.turn(inputs, now_ms))
     }
 }

@@ -5,8 +5,7 @@
 //! command, another order, another wait. The turn then ends in a suspension, as it would after the crash,
 //! with the await's position.
 
-use super::live::Live;
-use super::load::Journal;
+use super::stored::Journal;
 use crate::store::AttemptChange;
 use abide_core::exec::{self, Execution, FailedAttempt, Input, Standing, Suspension, Turn, WorkflowType};
 use abide_core::flow::Info;
@@ -100,8 +99,8 @@ fn attempts(exec: &Execution) -> Vec<(EventId, u32, Option<i64>)> {
 /// Replays the history with this turn at its end. If the replay differs, the turn becomes a suspension: of
 /// the turn, only the start of an execution is recorded.
 pub(super) fn turn(
-    live: &mut Live,
-    exec: &Execution,
+    recorded: &mut Recorded,
+    (exec, info): (&Execution, Info),
     workflow: &WorkflowType,
     turn: &mut Turn,
     inputs: Vec<Input>,
@@ -112,7 +111,6 @@ pub(super) fn turn(
     if turn.events.is_empty() && turn.attempts.is_empty() {
         return;
     }
-    let recorded = &mut live.recorded;
     recorded.keep(&turn.attempts);
     recorded.turns += 1;
     if !turn.events.is_empty() {
@@ -122,7 +120,7 @@ pub(super) fn turn(
         return;
     }
     let (rows, attempts) = (recorded.rows.clone(), recorded.attempts.values().cloned().collect());
-    let (live_run, replayed) = (Seen::of(exec), replay(*workflow, live.info(), rows, attempts));
+    let (live_run, replayed) = (Seen::of(exec), replay(*workflow, info, rows, attempts));
     let reason = match replayed {
         Some(replayed) if replayed == live_run => return,
         Some(Seen { standing: Standing::Suspended(reason), .. }) => reason,

@@ -2,28 +2,30 @@
 //!
 //! It runs on the engine's own thread, so that code which blocks the user's runtime cannot stop it.
 //!
-//! If [`REPORT_AFTER`] looks in a row see the same turn, the turn is reported with its await site. Its thread
+//! If [`REPORT_AFTER`] samples in a row see the same turn, the turn is reported with its await site. Its thread
 //! is written off, and a new thread takes over all its other executions. The blocking execution is suspended
-//! if it does not return in time, or if it blocks again. The watchdog counts looks, not seconds: a process
+//! if it does not return in time, or if it blocks again. The watchdog counts samples, not seconds: a process
 //! that was stopped and continues is not a blocked thread.
 
-use super::attempts;
-use super::claims;
+use super::attempts::Key;
 use super::handle::{Busy, ThreadHandle};
-use super::load;
-use super::session::{Session, lock};
-use super::turn;
-use crate::activity::warn::Looks;
-use crate::store::{Append, AppendOutcome, StoreError};
+use super::inputs::outcome_message;
+use super::lock::lock;
+use super::names::Names;
+use super::session::Session;
+use super::{compose, rounds};
+use crate::activity::warn::Samples;
+use crate::store::{Append, AppendOutcome, ExecutionRow, Find, StoreError};
 use abide_core::ExecutionId;
 use abide_core::exec::Suspension;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
-/// In looks: 2 s at four looks a second.
+/// In samples: 2 s at four samples a second.
 const REPORT_AFTER: u32 = 8;
-/// In looks: 10 s at four looks a second.
+/// In samples: 10 s at four samples a second.
 const SUSPEND_AFTER: u32 = 40;
 /// More blocked threads than this end the worker: something is badly wrong, and memory is limited.
 const MAX_BLOCKED: usize = 16;
@@ -32,18 +34,18 @@ const MAX_BLOCKED: usize = 16;
 struct Blocked {
     thread: Arc<ThreadHandle>,
     execution: ExecutionId,
-    looks: u32,
+    samples: u32,
 }
 
-/// Looks at every thread until the session is over.
+/// Samples every thread until the session is over.
 pub(super) async fn watch(session: Arc<Session>) {
     let mut seen: HashMap<usize, (u64, u32)> = HashMap::new();
     let mut blocked: Vec<Blocked> = Vec::new();
     let mut offences: HashMap<ExecutionId, u32> = HashMap::new();
-    let mut bodies = Looks::default();
+    let mut bodies = Samples::default();
     while !session.is_over() {
         tokio::time::sleep(session.pace().threads).await;
-        session.runner.look(&mut bodies);
+        session.runner.sample(&mut bodies);
         for thread in session.threads() {
             if thread.panicked.load(Ordering::Acquire) {
                 after_panic(&session, &thread).await;
@@ -53,16 +55,16 @@ pub(super) async fn watch(session: Arc<Session>) {
                 seen.remove(&thread.index);
                 continue;
             };
-            let looks = match seen.get(&thread.index) {
-                Some((turn, looks)) if *turn == busy.turn => looks + 1,
+            let samples = match seen.get(&thread.index) {
+                Some((turn, samples)) if *turn == busy.turn => samples + 1,
                 _ => 1,
             };
-            seen.insert(thread.index, (busy.turn, looks));
-            if looks >= REPORT_AFTER {
+            seen.insert(thread.index, (busy.turn, samples));
+            if samples >= REPORT_AFTER {
                 seen.remove(&thread.index);
                 write_off(&session, &thread, &busy).await;
                 *offences.entry(busy.execution).or_insert(0) += 1;
-                blocked.push(Blocked { thread, execution: busy.execution, looks });
+                blocked.push(Blocked { thread, execution: busy.execution, samples });
             }
         }
         if blocked.len() > MAX_BLOCKED {
@@ -101,7 +103,8 @@ async fn after_panic(session: &Arc<Session>, thread: &Arc<ThreadHandle>) {
 /// culprit.
 async fn replace(session: &Arc<Session>, thread: &Arc<ThreadHandle>, culprit: Option<ExecutionId>) {
     thread.written_off.store(true, Ordering::SeqCst);
-    let fresh = session.replace_thread(thread);
+    let fresh = rounds::spawn(session, thread.index);
+    session.put_thread(thread.index, Arc::clone(&fresh));
     let mut moved = session.owned_by(thread);
     moved.retain(|id| Some(*id) != culprit);
     for execution in &moved {
@@ -111,13 +114,13 @@ async fn replace(session: &Arc<Session>, thread: &Arc<ThreadHandle>, culprit: Op
     // The old thread's appends must be answered before its journals are read again.
     thread.all_answered().await;
     for execution in moved {
-        load::name(session, execution, None);
+        session.name(execution, None);
     }
     // Executions that the old mailbox names: that mailbox may never be read.
     let mut named: Vec<_> = std::mem::take(&mut *lock(&thread.named)).into_iter().collect();
     named.sort_unstable_by_key(|(execution, _)| *execution);
     for (execution, permit) in named {
-        load::name(session, execution, permit);
+        session.name(execution, permit);
     }
 }
 
@@ -125,23 +128,23 @@ fn site_of(busy: &Busy) -> String {
     busy.position.get().map_or_else(|| "a place before its first await".to_owned(), ToString::to_string)
 }
 
-/// Looks once at a written-off thread. False once it is settled.
+/// Samples a written-off thread. False once it is settled.
 fn still_blocked(session: &Arc<Session>, blocked: &mut Blocked, offences: u32) -> bool {
     let busy = lock(&blocked.thread.busy).clone().filter(|busy| busy.execution == blocked.execution);
-    blocked.looks += 1;
+    blocked.samples += 1;
     match busy {
-        None if offences < 2 && blocked.looks < SUSPEND_AFTER => {
+        None if offences < 2 && blocked.samples < SUSPEND_AFTER => {
             // The thread came back. Its turn was discarded, and is run again where possible. Set the new
             // owner now, in case the new thread is written off before it reads the message.
             session.set_owned(blocked.execution, session.home_of(blocked.execution));
-            load::name(session, blocked.execution, None);
+            session.name(blocked.execution, None);
             false
         }
         None => {
             suspend(session, blocked.execution, blocks(None));
             false
         }
-        Some(busy) if blocked.looks == SUSPEND_AFTER => {
+        Some(busy) if blocked.samples == SUSPEND_AFTER => {
             suspend(session, blocked.execution, blocks(Some(site_of(&busy))));
             true
         }
@@ -158,26 +161,28 @@ fn blocks(site: Option<String>) -> Suspension {
 fn suspend(session: &Arc<Session>, execution: ExecutionId, reason: Suspension) {
     let session = Arc::clone(session);
     tokio::spawn(async move {
-        let Some(row) = load::found(&session, execution).await else { return };
+        let Some(row) = found(&session, execution).await else { return };
         if row.owner != Some(session.me) {
             return;
         }
-        let live = super::live::Live::claimed(&row);
         let at_ms = session.store().now_ms();
-        let change = turn::suspension(&session, &live, &reason, at_ms);
+        let run = (execution, &Names::from(&row), None);
+        let change = compose::suspension(&session, run, &reason, at_ms);
         let outcomes = session.attempts.outcomes(execution);
         let kept: Vec<_> = outcomes.iter().map(|(activity, attempt, _)| (*activity, *attempt)).collect();
-        let messages = outcomes.into_iter().map(|outcome| attempts::message(execution, outcome, at_ms));
+        let messages = outcomes.into_iter().map(|outcome| outcome_message(execution, outcome, at_ms));
         let append = Append {
             messages: messages.collect(),
-            ..claims::bare(&session, execution, change, Some(row.rev))
+            row: Some(change),
+            rev: Some(row.rev),
+            ..Append::bare(session.me, execution, at_ms)
         };
         let ended = Arc::clone(&session);
         let ack = move |result: Result<AppendOutcome, StoreError>| {
             match &result {
                 Ok(AppendOutcome::Done) => {
                     for (activity, attempt) in kept {
-                        ended.attempts.settle(execution, activity, attempt);
+                        ended.attempts.settle(Key::Own(execution, activity), attempt);
                     }
                 }
                 // The outcomes stay until they are written. The comparison with the database finds the
@@ -186,10 +191,23 @@ fn suspend(session: &Arc<Session>, execution: ExecutionId, reason: Suspension) {
                 Err(error) => ended.failed(error),
             }
             ended.disown(execution);
-            ended.hub().look(execution);
+            ended.hub().row_changed(execution);
         };
         session.store().submit(append, Box::new(ack));
     });
+}
+
+/// Reads the row of an execution, and retries storage errors: otherwise no worker would ever run it. `None`:
+/// there is no such execution, or the session is over.
+async fn found(session: &Session, execution: ExecutionId) -> Option<ExecutionRow> {
+    while !session.is_over() {
+        match session.store().find(Find::Execution(execution)).await {
+            Ok(row) => return row,
+            Err(error) => session.failed(&error),
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    None
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::sync::mpsc::channel;
 use std::time::Duration;
 
 /// The handle of a thread that never runs.
-fn stuck() -> (Arc<ThreadHandle>, std::sync::mpsc::Receiver<super::super::handle::Message>) {
+fn stuck() -> (Arc<ThreadHandle>, std::sync::mpsc::Receiver<super::super::mailbox::Message>) {
     let (sender, mailbox) = channel();
     (Arc::new(ThreadHandle::new(0, sender)), mailbox)
 }
@@ -57,7 +57,7 @@ async fn a_run_that_came_back_is_its_new_thread_s_before_that_has_heard_of_it() 
     // This thread never reads its mailbox either: it is written off while the execution is named there.
     let (blocks_too, _mailbox_too) = stuck();
     session.put_thread(home.index, Arc::clone(&blocks_too));
-    let mut blocked = Blocked { thread, execution: id, looks: 0 };
+    let mut blocked = Blocked { thread, execution: id, samples: 0 };
     assert!(!still_blocked(&session, &mut blocked, 1), "it came back");
     assert_eq!(session.owned_by(&blocks_too), [id]);
 }

@@ -10,18 +10,17 @@
 //! otherwise it is there until this append changes it. If the append does not find the row, the append is a
 //! conflict, and the committed outcome waits in the inbox.
 
-use super::attempts;
-use super::live::Pending;
-use super::tasks::TaskLimits;
+use super::inputs::{Pending, outcome_message};
 use crate::store::{NewMessage, NewTask, TaskChange};
 use crate::wire::to_json;
 use abide_core::exec::{Action, ActivityStart, AttemptOutcome, Input, Stop};
-use abide_core::{EventId, ExecutionId};
+use abide_core::{ActivityOptions, EventId, ExecutionId};
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// See the module documentation.
-pub(super) struct Tokens {
+pub(super) struct TaskRows {
     pub(super) changes: Vec<TaskChange>,
     /// Messages to the execution itself: the ends of attempts that never began.
     pub(super) messages: Vec<NewMessage>,
@@ -37,7 +36,7 @@ pub(super) fn of(
     origins: &[Pending],
     closes: bool,
     at_ms: i64,
-) -> Tokens {
+) -> TaskRows {
     let mut changes =
         Changes { execution, at_ms, origins, by_activity: BTreeMap::new(), messages: Vec::new() };
     let mut here: Vec<Action> = actions.into_iter().filter(|action| changes.add(action)).collect();
@@ -47,7 +46,7 @@ pub(super) fn of(
     if closes {
         changes = changes.into_iter().filter_map(decided).collect();
     }
-    Tokens { changes, messages, here }
+    TaskRows { changes, messages, here }
 }
 
 /// Removes the starts of attempts that the same turn gives up. Such an attempt must not begin: its failed predecessor is
@@ -131,7 +130,7 @@ impl Changes<'_> {
                 // The attempt never begins. So it has already ended, and the workflow waits for that outcome.
                 true => {
                     let ended = (activity, stop.attempt, AttemptOutcome::Cancelled);
-                    self.messages.push(attempts::message(self.execution, ended, self.at_ms));
+                    self.messages.push(outcome_message(self.execution, ended, self.at_ms));
                 }
                 false => drop(self.by_activity.insert(activity, TaskChange::Cancel(activity))),
             },
@@ -161,6 +160,21 @@ impl Changes<'_> {
     }
 }
 
+/// The activity options that the worker which runs the task needs. Stored: fields are added, never changed.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(super) struct TaskLimits {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) start_to_close_ms: Option<u64>,
+}
+
+impl TaskLimits {
+    pub(super) fn of(options: &ActivityOptions) -> Self {
+        // A limit that does not fit in 64 bits of milliseconds is no limit.
+        let ms = |limit: Duration| u64::try_from(limit.as_millis()).ok();
+        Self { start_to_close_ms: options.start_to_close.and_then(ms) }
+    }
+}
+
 fn new_task(start: &ActivityStart) -> NewTask {
     let ActivityStart { activity, attempt, name, input, options, scheduled_at_ms, not_before_ms } = start;
     let queue = options.task_queue.as_deref().map(str::to_owned);
@@ -185,5 +199,5 @@ fn new_task(start: &ActivityStart) -> NewTask {
 }
 
 #[cfg(test)]
-#[path = "tokens_tests.rs"]
+#[path = "task_rows_tests.rs"]
 mod tests;

@@ -43,8 +43,8 @@ fn outcome(attempt: u32, decided: bool) -> Pending {
 /// The changes in a few words, the number of messages, and the number of remaining actions.
 fn check(actions: Vec<Action>, origins: &[Pending], closes: bool, expected: (&[&str], usize, usize)) {
     let shown = format!("{actions:?}");
-    let tokens = of(ExecutionId(1), actions, origins, closes, AT);
-    let words = tokens.changes.iter().map(|change| match change {
+    let rows = of(ExecutionId(1), actions, origins, closes, AT);
+    let words = rows.changes.iter().map(|change| match change {
         TaskChange::Insert(task) => format!("insert {}", task.attempt),
         TaskChange::Replace { of, with } => format!("replace {of} with {}", with.attempt),
         TaskChange::Settle { attempt, .. } => format!("settle {attempt}"),
@@ -53,7 +53,7 @@ fn check(actions: Vec<Action>, origins: &[Pending], closes: bool, expected: (&[&
     });
     let words: Vec<String> = words.collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    assert_eq!((words.as_slice(), tokens.messages.len(), tokens.here.len()), expected, "{shown}");
+    assert_eq!((words.as_slice(), rows.messages.len(), rows.here.len()), expected, "{shown}");
 }
 
 #[test]

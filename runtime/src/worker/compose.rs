@@ -1,0 +1,271 @@
+//! Composes the append that holds a turn's events, and what waits for its acknowledgement.
+//!
+//! All that core's `Turn` says is read here: what becomes rows of the append, and what this worker does once
+//! the append is durable (`commit`).
+
+use super::inputs::{Pending, Taken, message_of};
+use super::names::Names;
+use super::news::News;
+use super::run::{InFlight, RowState, Run};
+use super::session::Session;
+use super::task_rows::{self, TaskRows};
+use crate::status::ExecutionStatus;
+use crate::store::{Append, AttemptChange, NewMessage, RowChange, Suspension};
+use abide_core::exec::{self, Action, Execution, Input, Standing, Turn};
+use abide_core::{Event, ExecutionId};
+
+/// Codes of suspensions that do not depend on the build. After any other code, each other build tries once by
+/// itself (PROTOCOL 21).
+const NOT_THE_BUILDS: [&str; 3] = ["AB0205", "AB0208", "AB0212"];
+
+/// Composes the append of a turn, and what waits for its acknowledgement. The append is `None` if there is
+/// nothing to write.
+pub(super) fn append(
+    session: &Session,
+    run: &mut Run,
+    turn: Turn,
+    taken: Taken,
+) -> (Option<Append>, InFlight) {
+    let undelivered = turn.undelivered.len();
+    let mut origins = taken.origins;
+    let rest = origins.split_off(origins.len().saturating_sub(undelivered));
+    warn_of_length(run);
+    let progress = progress(run, &turn, &origins);
+    let mut messages = Vec::new();
+    for origin in rest {
+        match &turn.standing {
+            Standing::Suspended(_) => keep(run, origin, turn.at_ms, &mut messages, &mut origins),
+            _ => refuse(run, origin, &mut origins),
+        }
+    }
+    let (row, mut after) = row_change(session, run, &turn, progress);
+    // Without a journal row, the row's revision tells whether the append was written (PROTOCOL 93).
+    let row = match turn.events.is_empty() && !turn.attempts.is_empty() {
+        true => Some(row.unwrap_or_default()),
+        false => row,
+    };
+    let closes = turn.standing == Standing::Closed;
+    let TaskRows { changes, messages: ends, here } =
+        task_rows::of(run.id, turn.actions, &origins, closes, turn.at_ms);
+    messages.extend(ends);
+    let body = body_of(&turn.events);
+    run.bytes += body.len() * 2;
+    let mut consumed: Vec<i64> = origins.iter().filter_map(|origin| origin.row).collect();
+    if mutant!(ForgetInboxDelete) {
+        consumed.clear();
+    }
+    let idle = row.is_none() && consumed.is_empty() && messages.is_empty() && changes.is_empty();
+    let nothing = turn.events.is_empty() && turn.attempts.is_empty() && idle;
+    let close = turn.events.last().filter(|_| closes).cloned();
+    let news =
+        News { begins: matches!(turn.events.first(), Some(Event::Started { .. })), failures: turn.failures };
+    after.rev += i64::from(row.is_some());
+    let append = Append {
+        rev: Some(run.row.rev),
+        seq: turn.seq,
+        n: u32::try_from(turn.events.len()).unwrap_or(u32::MAX),
+        body,
+        row,
+        consumed,
+        messages,
+        tasks: changes,
+        attempts: turn.attempts.iter().map(AttemptChange::from).collect(),
+        ..Append::bare(session.me, run.id, turn.at_ms)
+    };
+    let in_flight =
+        InFlight { actions: here, origins, row: Some(after), close, news, ..InFlight::of(turn.standing) };
+    ((!nothing).then_some(append), in_flight)
+}
+
+/// If an activity has lost this many attempts in a row, only its own outcome counts as progress.
+const LOST_IN_A_ROW: u32 = 3;
+
+/// Whether this turn shows that the execution did not kill its owners: something ended, or nothing runs any
+/// more. Other work beside an activity that never survives does not count, or the execution would never be
+/// suspended.
+fn progress(run: &Run, turn: &Turn, origins: &[Pending]) -> bool {
+    // Most executions have no crashes to reset.
+    let Some(exec) = run.exec().filter(|_| run.row.crashes > 0) else { return false };
+    // A timer fires once, so its append is as much progress as that of a completion.
+    let ended = |event: &Event| matches!(event, Event::TimerFired { .. } | Event::Started { .. });
+    let goes_on = turn.events.iter().any(ended)
+        || origins.iter().any(|o| o.input.is_message() || matches!(o.input, Input::Attempt { .. }))
+        || !exec.any_due(turn.at_ms);
+    goes_on && exec.lost_in_a_row() < LOST_IN_A_ROW
+}
+
+/// The history length at which the log warns once: a fifth of the limits, as in Temporal.
+const LONG_EVENTS: u64 = 10_240;
+const LONG_BYTES: usize = 10 * 1024 * 1024;
+
+fn warn_of_length(run: &mut Run) {
+    let Some(exec) = run.exec().filter(|_| !run.warned) else { return };
+    let (events, bytes) = (exec.history_len(), exec.history_bytes());
+    if events < LONG_EVENTS && bytes < LONG_BYTES {
+        return;
+    }
+    run.warned = true;
+    let (names, mib) = (&run.names, bytes / (1024 * 1024));
+    tracing::warn!(
+        code = "AB0211",
+        "AB0211: the history of workflow {} ({}, run {}) has {events} events and {mib} MiB: at 51,200 events or 50 MiB \
+         it is suspended; let a new workflow go on from its state before that",
+        names.workflow_type,
+        names.workflow_id,
+        names.run_id
+    );
+}
+
+/// A closed execution does not need the input. An outcome's row is deleted with the close. A message does not
+/// get here, because messages are taken in before a close.
+fn refuse(run: &mut Run, origin: Pending, origins: &mut Vec<Pending>) {
+    match (&origin.input, origin.row) {
+        (Input::Attempt { .. }, _) => origins.push(origin),
+        (_, row @ Some(_)) => run.mailbox.forget_row(row),
+        (_, None) => {
+            if let Some(reply) = origin.reply {
+                let workflow_id = run.names.workflow_id.to_string();
+                let _ = reply.send(Err(crate::Error::ExecutionClosed { workflow_id }));
+            }
+        }
+    }
+}
+
+/// A suspended run keeps the inputs that it could not take in: inbox rows stay, other inputs become rows.
+fn keep(
+    run: &mut Run,
+    origin: Pending,
+    at_ms: i64,
+    messages: &mut Vec<NewMessage>,
+    origins: &mut Vec<Pending>,
+) {
+    if origin.row.is_some() {
+        run.mailbox.forget_row(origin.row);
+    } else if let Some(message) = message_of(run.id, origin.input.clone(), at_ms) {
+        messages.push(message);
+        origins.push(origin);
+    }
+}
+
+fn body_of(events: &[Event]) -> String {
+    if events.is_empty() {
+        return String::new();
+    }
+    serde_json::to_string(events).expect("events hold strings and encoded payloads, which always encode")
+}
+
+/// The change of the execution's row, and the row after it. On most turns the row does not change, which
+/// saves an update. Memory takes the new row over once the append is durable, not before.
+fn row_change(session: &Session, run: &Run, turn: &Turn, progress: bool) -> (Option<RowChange>, RowState) {
+    let Turn { standing, events, at_ms, .. } = turn;
+    let (mut row, mut after, at_ms) = (RowChange::default(), run.row, *at_ms);
+    match (standing, run.exec()) {
+        (Standing::Open, Some(exec)) => {
+            // Retries that are due now start once this append is durable. From then on a running attempt
+            // makes the execution due.
+            if exec.next_retry_ms(after.retried_ms).is_some_and(|due_ms| due_ms <= at_ms) {
+                after.retried_ms = at_ms;
+                row.retried_ms = Some(at_ms);
+            }
+            let active = exec.any_due(at_ms);
+            let retry = exec.next_retry_ms(at_ms).filter(|_| !active);
+            // The activity was asked to stop during its back-off, and only this owner knows that it has
+            // stopped. Make the execution due at once, so that its next owner finds out (PROTOCOL 17).
+            let stopping = !active && !exec.cancelling().is_empty() && !mutant!(NeverDue);
+            let now = stopping.then_some(at_ms);
+            let next = exec.next_timer_ms().into_iter().chain(retry).chain(now).min();
+            let past = after.wake_ms.is_some_and(|at| at <= at_ms);
+            let sooner = next.is_some_and(|next| after.wake_ms.is_none_or(|at| next < at));
+            // Clear a time that has passed, even if no other time follows: after a takeover the execution
+            // would be claimed at once, for nothing. If an activity runs, the execution is due anyway.
+            if sooner || past && (next.is_some() || !active) {
+                after.wake_ms = next;
+                row.wake_at_ms = Some(next);
+            }
+            if active != after.active && !mutant!(ForgetActive) {
+                after.active = active;
+                row.active = Some(active);
+            }
+        }
+        (Standing::Closed, _) => {
+            if let Some(close) = events.last() {
+                row.status = Some(status_of(close));
+                row.result = Some(serde_json::to_string(close).expect("an event always encodes"));
+            }
+        }
+        (Standing::Suspended(reason), _) => {
+            row = suspension(session, (run.id, &run.names, run.exec()), reason, at_ms);
+            // Its retries that are due start as well. If the row did not say so, the next owner would start the same
+            // attempt again (PROTOCOL 4).
+            let retry = |action: &Action| match action {
+                Action::Start(start) => start.not_before_ms.filter(|due_ms| *due_ms <= at_ms),
+                _ => None,
+            };
+            if turn.actions.iter().any(|action| retry(action).is_some()) && !mutant!(RetryUnnoted) {
+                after.retried_ms = at_ms;
+                row.retried_ms = Some(at_ms);
+            }
+        }
+        (Standing::Open, None) => {}
+    }
+    if progress {
+        after.crashes = 0;
+        row.reset_crashes = true;
+        after.offered = false;
+    }
+    let unhandled = *standing == Standing::Open && run.exec().is_some_and(Execution::has_unhandled);
+    if unhandled && !after.offered {
+        after.offered = true;
+        row.offered_by = Some(session.options.build.clone());
+    }
+    let noted = |event: &Event| matches!(event, Event::Recovered { .. } | Event::Started { .. });
+    if after.recovered && events.iter().any(noted) {
+        after.recovered = false;
+        row.clear_recovered = true;
+    }
+    ((row != RowChange::default()).then_some(row), after)
+}
+
+fn status_of(close: &Event) -> ExecutionStatus {
+    match close {
+        Event::Completed { .. } => ExecutionStatus::Completed,
+        Event::Cancelled { .. } => ExecutionStatus::Cancelled,
+        Event::Terminated { .. } => ExecutionStatus::Terminated,
+        _ => ExecutionStatus::Failed,
+    }
+}
+
+/// The row of a suspended execution. The suspension is logged as well.
+pub(super) fn suspension(
+    session: &Session,
+    (execution, names, exec): (ExecutionId, &Names, Option<&Execution>),
+    reason: &exec::Suspension,
+    at_ms: i64,
+) -> RowChange {
+    let at = reason.site.as_ref().map(|site| format!(" at {site}")).unwrap_or_default();
+    let message = format!(
+        "workflow {} ({}, run {}) is suspended{at}: {}",
+        names.workflow_type,
+        names.workflow_id,
+        names.run_id,
+        reason.told(session.options.shows_values)
+    );
+    tracing::error!(code = reason.code, "{}: {message}", reason.code);
+    let here = !session.attempts.of(execution).is_empty();
+    let active = here || exec.is_some_and(Execution::has_activities);
+    RowChange {
+        status: Some(ExecutionStatus::Suspended),
+        active: Some(active),
+        suspension: Some(Suspension {
+            code: reason.code.clone(),
+            message,
+            site: reason.site.clone(),
+            // An unknown type does not depend on the build: every worker that has the type may take the
+            // execution.
+            build: if reason.code == "AB0206" { String::new() } else { session.options.build.clone() },
+            other_builds: !NOT_THE_BUILDS.contains(&reason.code.as_str()),
+            at_ms,
+        }),
+        ..RowChange::default()
+    }
+}

@@ -1,0 +1,285 @@
+//! One run that this worker owns, as its workflow thread keeps it: its phase, and what outlasts the phases.
+//!
+//! ```text
+//! Evicted ── something waits for it, or is due ──▶ Loading
+//! Loading ── the row says: mine, and open ───────▶ Idle       else let go
+//!            it cannot be replayed ──────────────▶ Leaving    (suspended)
+//! Idle ───── a turn has something to write ──────▶ Writing
+//!            an outcome of an unknown activity ──▶ Loading
+//!            evicted ────────────────────────────▶ Evicted    while activities run here
+//!            evicted, shutdown ──────────────────▶ Leaving    (released)
+//! Writing ── durable ────────────────────────────▶ Idle       closed or suspended: let go
+//!            conflict, lost, unknown ────────────▶ Loading
+//!            the database refuses it ────────────▶ Leaving    (suspended)
+//! Leaving ── durable ────────────────────────────▶ let go
+//! any ────── terminated from outside ────────────▶ let go
+//! ```
+
+use super::inputs::Pending;
+use super::mailbox::{Mailbox, StartReply};
+use super::names::Names;
+use super::news::News;
+use crate::store::{ExecutionRow, NewExecution};
+use abide_core::exec::{Action, ActivityStart, Execution, Standing};
+use abide_core::{Event, ExecutionId};
+
+/// What the thread can do with a run now.
+#[expect(clippy::large_enum_variant, reason = "a run is boxed, and most runs are live")]
+pub(super) enum Phase {
+    /// Its live state is not in memory. A load brings it back when something waits for it.
+    Evicted {
+        /// When a timer or a retry is next due.
+        due_ms: Option<i64>,
+    },
+    /// Its row, journal and inbox are being read. There is one load at a time (PROTOCOL 34).
+    Loading {
+        /// The number of the load. Other loads are not waited for.
+        load: u64,
+        /// An append whose outcome is unknown: the load resolves it.
+        in_doubt: Option<Box<InFlight>>,
+    },
+    /// Its live state is durable. It can run a turn.
+    Idle(Live),
+    /// The append of a turn is in flight (PROTOCOL 2).
+    Writing(Live, InFlight),
+    /// Its live state is dropped. The append that releases or suspends it is in flight.
+    Leaving(InFlight),
+}
+
+/// The live state of a run, and what this worker has to do for it beside its turns.
+pub(super) struct Live {
+    pub(super) exec: Execution,
+    /// Attempts that wait for their back-off.
+    pub(super) delayed: Vec<ActivityStart>,
+    /// Set by a load: outstanding attempts must be started once the first turn is durable.
+    pub(super) restart: bool,
+    /// What the journal holds, if each turn is checked.
+    #[cfg(feature = "testing")]
+    pub(super) recorded: super::verify::Recorded,
+}
+
+/// What waits for the acknowledgement of the append in flight.
+pub(super) struct InFlight {
+    /// What this worker does once the append is durable.
+    pub(super) actions: Vec<Action>,
+    pub(super) standing: Standing,
+    /// The inputs that the append holds, with their inbox rows and the clients that wait for them.
+    pub(super) origins: Vec<Pending>,
+    pub(super) start: Option<StartReply>,
+    /// The run's row once the append is durable.
+    pub(super) row: Option<RowState>,
+    /// The closing event.
+    pub(super) close: Option<Event>,
+    /// What is logged once the append is durable.
+    pub(super) news: News,
+    /// No worker owns the run after the append.
+    pub(super) releases: bool,
+}
+
+/// The state of the run's row in the database, as of the last acknowledged append.
+#[derive(Clone, Copy, Default)]
+pub(super) struct RowState {
+    /// The revision that the next row change expects (PROTOCOL 93).
+    pub(super) rev: i64,
+    pub(super) wake_ms: Option<i64>,
+    pub(super) active: bool,
+    pub(super) retried_ms: i64,
+    pub(super) crashes: u32,
+    /// The run was taken over from a dead owner, and `Recovered` is not in the journal yet.
+    pub(super) recovered: bool,
+    /// Signals that this build has no handler for were offered to other builds.
+    pub(super) offered: bool,
+}
+
+/// See the module documentation.
+pub(super) struct Run {
+    pub(super) id: ExecutionId,
+    pub(super) names: Names,
+    pub(super) phase: Phase,
+    pub(super) mailbox: Mailbox,
+    pub(super) row: RowState,
+    /// An `Own` message came while the run was being written or read: check its row again once it is let go.
+    pub(super) named: bool,
+    /// The run was read again because the inbox has an outcome of an activity that it does not know.
+    pub(super) read_again: bool,
+    /// The log has already warned that the history grows long.
+    pub(super) warned: bool,
+    /// The time of its entry in the thread's timer heap.
+    pub(super) armed_ms: Option<i64>,
+    /// An estimate of its memory, in bytes.
+    pub(super) bytes: usize,
+    /// When it was last used, by the thread's counter.
+    pub(super) used: u64,
+}
+
+/// What a live run costs beside its history (futures, tables, names), in bytes. An estimate.
+pub(super) const BASE_BYTES: usize = 4 * 1024;
+
+impl Default for Phase {
+    fn default() -> Self {
+        Self::Evicted { due_ms: None }
+    }
+}
+
+impl Phase {
+    /// The live state, if it is in memory.
+    pub(super) fn live_mut(&mut self) -> Option<&mut Live> {
+        match self {
+            Self::Idle(live) | Self::Writing(live, _) => Some(live),
+            Self::Evicted { .. } | Self::Loading { .. } | Self::Leaving(_) => None,
+        }
+    }
+
+    /// Whether neither an append nor a load is under way.
+    pub(super) fn is_free(&self) -> bool {
+        matches!(self, Self::Evicted { .. } | Self::Idle(_))
+    }
+
+    /// When a timer or a retry is next due, where the thread has to see to it.
+    pub(super) fn due_ms(&self) -> Option<i64> {
+        match self {
+            Self::Evicted { due_ms } => *due_ms,
+            Self::Idle(live) => live.due_ms(),
+            Self::Loading { .. } | Self::Writing(..) | Self::Leaving(_) => None,
+        }
+    }
+
+    /// The append of a turn is in flight. Without a live state there was no turn.
+    pub(super) fn write(&mut self, in_flight: InFlight) {
+        *self = match std::mem::take(self) {
+            Self::Idle(live) | Self::Writing(live, _) => Self::Writing(live, in_flight),
+            Self::Evicted { .. } | Self::Loading { .. } | Self::Leaving(_) => Self::Leaving(in_flight),
+        }
+    }
+
+    /// The append in flight is answered. `None`: none is.
+    pub(super) fn answered(&mut self) -> Option<InFlight> {
+        let (phase, in_flight) = match std::mem::take(self) {
+            Self::Writing(live, in_flight) => (Self::Idle(live), Some(in_flight)),
+            Self::Leaving(in_flight) => (Self::default(), Some(in_flight)),
+            other => (other, None),
+        };
+        *self = phase;
+        in_flight
+    }
+
+    /// The awaited load is done. Returns the append that it has to resolve.
+    pub(super) fn loaded(&mut self) -> Option<Box<InFlight>> {
+        match std::mem::take(self) {
+            Self::Loading { in_doubt, .. } => in_doubt,
+            other => {
+                *self = other;
+                None
+            }
+        }
+    }
+
+    /// Takes the live state out, to drop it: the journal brings it back.
+    pub(super) fn unload(&mut self) -> Option<Live> {
+        match std::mem::take(self) {
+            Self::Idle(live) => {
+                *self = Self::Evicted { due_ms: live.due_ms() };
+                Some(live)
+            }
+            other => {
+                *self = other;
+                None
+            }
+        }
+    }
+}
+
+impl Live {
+    pub(super) fn of(exec: Execution) -> Self {
+        Self {
+            exec,
+            delayed: Vec::new(),
+            restart: false,
+            #[cfg(feature = "testing")]
+            recorded: super::verify::Recorded::default(),
+        }
+    }
+
+    /// When a timer or a retry is next due.
+    fn due_ms(&self) -> Option<i64> {
+        let retry = self.delayed.iter().filter_map(|start| start.not_before_ms).min();
+        self.exec.next_timer_ms().into_iter().chain(retry).min()
+    }
+
+    /// Whether the row must be written before the run may continue. Either a back-off has ended, and its
+    /// retry starts only when that is durable; or no activity runs any more, but the row says so.
+    pub(super) fn is_row_behind(&self, row: &RowState, now_ms: i64) -> bool {
+        let retry = self.exec.next_retry_ms(row.retried_ms).is_some_and(|at_ms| at_ms <= now_ms);
+        retry || row.active && !self.exec.any_due(now_ms)
+    }
+}
+
+impl InFlight {
+    /// An append after which the run has this standing, and that no client waits for.
+    pub(super) fn of(standing: Standing) -> Self {
+        Self {
+            actions: Vec::new(),
+            releases: standing != Standing::Open,
+            standing,
+            origins: Vec::new(),
+            start: None,
+            row: None,
+            close: None,
+            news: News::default(),
+        }
+    }
+}
+
+impl Run {
+    fn of(id: ExecutionId, names: Names, phase: Phase) -> Self {
+        Self {
+            id,
+            names,
+            phase,
+            mailbox: Mailbox::default(),
+            row: RowState::default(),
+            named: false,
+            read_again: false,
+            warned: false,
+            armed_ms: None,
+            bytes: 0,
+            used: 0,
+        }
+    }
+
+    /// A run that starts here.
+    pub(super) fn starting(new: &NewExecution, names: Names, exec: Execution) -> Self {
+        Self::of(new.id, names, Phase::Idle(Live::of(exec)))
+    }
+
+    /// A run of which only the id is known: the database says that this worker owns it.
+    pub(super) fn named(id: ExecutionId) -> Self {
+        Self::of(id, Names::unknown(), Phase::default())
+    }
+
+    /// Takes over the data of the row.
+    pub(super) fn know(&mut self, row: &ExecutionRow) {
+        self.names = Names::from(row);
+        self.row = RowState {
+            rev: row.rev,
+            wake_ms: row.wake_at_ms,
+            active: row.active,
+            retried_ms: row.retried_ms,
+            crashes: row.crashes,
+            recovered: row.recovered_from.is_some(),
+            offered: self.row.offered,
+        };
+    }
+
+    pub(super) fn exec(&self) -> Option<&Execution> {
+        match &self.phase {
+            Phase::Idle(live) | Phase::Writing(live, _) => Some(&live.exec),
+            Phase::Evicted { .. } | Phase::Loading { .. } | Phase::Leaving(_) => None,
+        }
+    }
+
+    /// Whether the live state may be dropped: nothing is in progress that a replay would not restore.
+    pub(super) fn is_idle(&self) -> bool {
+        self.phase.is_free() && self.mailbox.is_empty()
+    }
+}
