@@ -16,6 +16,7 @@ mod bytes;
 mod call_error;
 mod callable;
 mod chain;
+mod code;
 mod def;
 mod event;
 pub mod exec;
@@ -42,6 +43,7 @@ mod text;
 
 pub use asked::*;
 pub use bytes::Bytes;
+pub use code::Code;
 pub use call_error::{ActivityError, CallError, Elapsed};
 pub use callable::{ActivityFn, AnyActivityFn, WorkflowFn};
 pub use def::{
