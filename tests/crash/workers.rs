@@ -74,6 +74,17 @@ async fn until_all_run(
     runs
 }
 
+/// Starts ten sequences of two steps of half a second, and waits until the first steps of all run.
+pub(crate) async fn ten_sequences(scene: &Scene, client: &Client) -> Vec<(u64, Handle<sequence>)> {
+    let mut runs = Vec::new();
+    for n in 0..10 {
+        let run = client.start(sequence(n, 2, 500)).id(format!("sequence-{n}")).await.expect("it starts");
+        runs.push((n, run));
+    }
+    eventually("all run", async || ran(&lines(&scene.ledger())).len() == 10).await;
+    runs
+}
+
 pub(crate) async fn all_complete(runs: &[(u64, Handle<sequence>)]) {
     for (n, run) in runs {
         assert_eq!(run.result().await.expect("it completes"), 2 * (20 * n + 1));
@@ -145,7 +156,7 @@ async fn what_a_killed_worker_had_is_taken_over_without_waiting_for_its_lease() 
     second.stop();
 }
 
-/// Here nobody claims what was taken from it, so that nothing but the fence keeps it from going on.
+/// Here no worker claims what was taken from it, so that only the fence keeps it from going on.
 #[tokio::test]
 async fn a_worker_stopped_past_its_lease_is_fenced_out_also_where_nobody_has_gone_on() {
     let scene = Scene::new();

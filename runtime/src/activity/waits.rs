@@ -6,6 +6,7 @@
 //! need activities whose tasks wait in a task queue.
 
 use super::info::AttemptInfo;
+use abide_core::Code;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -108,7 +109,7 @@ impl Waits {
         let words = state.words(self.slots);
         // Warn without the lock: a subscriber may be slow.
         drop(state);
-        tracing::warn!(code = "AB0624", "AB0624: {words}");
+        tracing::warn!(code = Code::SlotsHeld.as_str(), "{}: {words}", Code::SlotsHeld);
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -152,8 +153,9 @@ impl State {
         let waiting = self.queued.len();
         let _ = write!(
             words,
-            "; {waiting} attempts wait for a slot, and none starts until one of those waits ends: let the workflow wait for \
-             the other workflow, or run the activities that it needs in a worker of their own"
+            "; {waiting} attempts wait for a slot, and none starts until one of those waits ends: let the \
+             workflow wait for the other workflow, or run the activities that it needs in a worker of their \
+             own"
         );
         words
     }
@@ -246,7 +248,8 @@ mod tests {
         assert_eq!(told.take(), [""; 0], "one slot of two");
         let second = waits.slot(2).wait_for("call", &of("other"), "elsewhere");
         let [words] = told.take().try_into().unwrap();
-        let cycle = "`fetch` of workflow `parent` waits for workflow `child`, whose activity `step` waits for such a slot";
+        let cycle = "`fetch` of workflow `parent` waits for workflow `child`, whose activity `step` waits \
+                     for such a slot";
         assert!(words.starts_with("AB0624: all 2 ") && words.contains(cycle), "{words}");
         let _more = waits.queued("step", &of("child"));
         waits.sample();
