@@ -4,7 +4,6 @@ use super::turn::Action;
 use crate::event::Event;
 use crate::ids::EventId;
 use crate::primitive::activity::attempt::{AttemptChange, AttemptFailure};
-use std::collections::BTreeSet;
 
 /// The events and effects of the current turn, each list in order.
 ///
@@ -63,26 +62,8 @@ impl TurnDraft {
 
     /// The last change of each activity, so that each row is written once. A close deletes all of an execution's rows.
     pub(crate) fn take_attempts(&mut self, closes: bool) -> Vec<AttemptChange> {
-        let mut changes = std::mem::take(&mut self.attempts);
-        if closes {
-            return Vec::new();
-        }
-        // A retry that is abandoned in its own turn runs, so the attempt before it stays stored.
-        let abandoned = |action: &Action| match action {
-            Action::Abandon(activity) => Some(*activity),
-            _ => None,
-        };
-        let abandoned: BTreeSet<EventId> = self.actions.iter().filter_map(abandoned).collect();
-        let runs = |change: &AttemptChange| match change {
-            AttemptChange::Gone(activity) => abandoned.contains(activity) && self.starts(*activity),
-            AttemptChange::Failed(_) => false,
-        };
-        changes.retain(|change| !runs(change));
-        AttemptChange::last_of_each(changes)
-    }
-
-    fn starts(&self, activity: EventId) -> bool {
-        self.actions.iter().any(|action| matches!(action, Action::Start(start) if start.activity == activity))
+        let changes = std::mem::take(&mut self.attempts);
+        if closes { Vec::new() } else { AttemptChange::last_of_each(changes) }
     }
 
     /// The event of this number, if it is of this turn. `len`: the number of the last event.

@@ -349,9 +349,6 @@ impl Drop for Execution {
 mod tests;
 
 #[cfg(test)]
-mod abandon_tests;
-
-#[cfg(test)]
 mod end_tests;
 
 #[cfg(test)]

@@ -50,23 +50,15 @@ pub(super) fn of(
 }
 
 /// Removes the starts of attempts that the same turn gives up. Such an attempt must not begin: its failed predecessor is
-/// not stored any more, or it has no row to commit with. An abandoned attempt without a row runs.
+/// not stored any more, and it has no row to commit with.
 fn drop_given_up(actions: &mut Vec<Action>) {
-    let (mut cancelled, mut abandoned) = (BTreeSet::new(), BTreeSet::new());
-    for action in actions.iter() {
-        match action {
-            Action::Cancel(stop) if !stop.wait => drop(cancelled.insert(stop.activity)),
-            Action::Abandon(activity) => drop(abandoned.insert(*activity)),
-            _ => {}
-        }
-    }
-    actions.retain(|action| match action {
-        Action::Start(start) => {
-            let has_no_row = start.options.has_token() && abandoned.contains(&start.activity);
-            !cancelled.contains(&start.activity) && !has_no_row
-        }
-        _ => true,
-    });
+    let given_up = |action: &Action| match action {
+        Action::Cancel(stop) if !stop.wait => Some(stop.activity),
+        Action::Abandon(activity) => Some(*activity),
+        _ => None,
+    };
+    let given_up: BTreeSet<EventId> = actions.iter().filter_map(given_up).collect();
+    actions.retain(|action| !matches!(action, Action::Start(start) if given_up.contains(&start.activity)));
 }
 
 /// The part of a change that stays if the next attempt is not to run: the decision about the last attempt.
