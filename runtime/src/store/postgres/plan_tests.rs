@@ -146,9 +146,9 @@ async fn the_newest_run_of_a_workflow_id_is_the_end_of_an_index() {
     assert!(plan.iter().any(|step| step.contains("Index Scan Backward using execution_newest")), "{plan:?}");
 }
 
-/// What starts, turns, closes and released runs send asks nobody's row whom to wake.
+/// Starts, turns, closes and releases read no row to find out whom to wake.
 #[test]
-fn a_turn_of_a_run_looks_for_nobody_else() {
+fn only_messages_and_tasks_look_for_whom_to_wake() {
     use super::batch::{ATTEMPTS, CLOSES, CONSUMED, CREATES, JOURNAL, MESSAGES, ROWS, TASKS};
     for sections in 0..COMBINATIONS {
         let quiet = sections & (MESSAGES | TASKS) == 0;
