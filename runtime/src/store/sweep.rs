@@ -2,7 +2,7 @@
 
 use super::error::StoreFuture;
 
-/// The most rows of a kind that one call corrects. Whoever gets as many calls again.
+/// The most rows of a kind that one call corrects. A caller that gets as many calls again.
 pub(crate) const SWEEP_AT_ONCE: u64 = 1_000;
 
 /// Corrections.

@@ -79,11 +79,15 @@ async fn ask(session: &Arc<Session>, arm: &Arm) -> Duration {
     let asked_ms = session.store().now_ms();
     match session.store().claim((arm.claim)(session)).await {
         Ok(claimed) => {
-            let full = claimed.rows.len() >= CLAIM_LIMIT as usize;
+            let is_full = |rows: &[ExecutionRow]| rows.len() >= CLAIM_LIMIT as usize;
+            let mut full = is_full(&claimed.rows);
             take(session, claimed.rows).await;
             if claimed.offered {
                 match session.store().claim_offered((arm.claim)(session)).await {
-                    Ok(rows) => take(session, rows).await,
+                    Ok(rows) => {
+                        full |= is_full(&rows);
+                        take(session, rows).await;
+                    }
                     Err(error) => session.failed(&error),
                 }
             }

@@ -60,6 +60,25 @@ impl Conditions for Slow {
     }
 }
 
+/// Workers that have activities only ask for no executions: no arm of today is for every worker.
+#[tokio::test(start_paused = true)]
+async fn a_worker_without_workflows_takes_part_in_no_arm() {
+    let slow = Arc::new(Slow::default());
+    let options =
+        ServerOptions { conditions: Some(slow.clone()), ..ServerOptions::new(Arc::new(|| 1_000_000)) };
+    let store: Arc<dyn Store> = Server::new(options).connect(ConnectOptions::default());
+    let me = store.register(WorkerInfo { queue: "q".to_owned(), ..WorkerInfo::default() }).await.unwrap();
+    let abide = Abide::of(store, Host::default());
+    let session = Session::new(abide, "q".to_owned(), me, Arc::default(), Arc::default());
+    claim_loop(Arc::clone(&session)).await;
+    slow_claim_loop(Arc::clone(&session)).await;
+    session.finish(super::super::session::End::Shutdown);
+    for thread in session.threads() {
+        let _ = thread.send(Message::Stop);
+    }
+    assert!(lock(&slow.claims).is_empty());
+}
+
 /// An execution becomes due while the answer to a claim that was too early for it is on its way: the next
 /// claim follows without a poll between.
 #[tokio::test(start_paused = true)]

@@ -315,7 +315,7 @@ suite! {
     }
     wakes {
         only_those_whom_a_write_concerns_are_woken,
-        what_concerns_another_process_wakes_nobody_here,
+        what_concerns_another_process_wakes_no_worker_here,
     }
     => transactions {
         rows_and_outcome_are_one,

@@ -87,7 +87,7 @@ pub(super) async fn only_those_whom_a_write_concerns_are_woken(lab: Lab) {
         expected[2].0 += 1;
         heard(&mut ears[2].work, expected[2].0).await;
         start(&a, &mut ears, &mut expected, &format!("who runs it has to stop ({seq})")).await;
-        // What is cancelled is ended by whoever runs it.
+        // The worker that runs what is cancelled ends it.
         if c.store.finish_task(c.me, key, r#"{"cancelled":null}"#.to_owned()).await.unwrap() {
             expected[0].0 += 1;
             heard(&mut ears[0].work, expected[0].0).await;
@@ -113,7 +113,7 @@ pub(super) async fn only_those_whom_a_write_concerns_are_woken(lab: Lab) {
 }
 
 /// Within a process. The other one has gone before, so that nothing else wakes this one.
-pub(super) async fn what_concerns_another_process_wakes_nobody_here(lab: Lab) {
+pub(super) async fn what_concerns_another_process_wakes_no_worker_here(lab: Lab) {
     let b = lab.process().await;
     let of_b = b.running("order-2").await;
     b.die().await;

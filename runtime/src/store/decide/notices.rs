@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 pub(crate) struct Concerned {
     /// These workers must look.
     pub(crate) owners: BTreeSet<Incarnation>,
-    /// The receivers that nobody owns are in these task queues.
+    /// The task queues of receivers without an owner.
     pub(crate) queues: BTreeSet<String>,
 }
 
@@ -70,7 +70,7 @@ impl<'a> Notices<'a> {
                 TaskChange::Insert(task) | TaskChange::Replace { with: task, .. } => {
                     task.queue.iter().for_each(|queue| self.queue(queue));
                 }
-                // Whoever runs it must stop.
+                // The worker that runs it must stop.
                 TaskChange::Drop(_) | TaskChange::Cancel(_) => self.workers |= is_unknown,
                 TaskChange::Settle { .. } => {}
             }
@@ -130,7 +130,7 @@ pub(crate) trait Notify {
         }
     }
 
-    /// A reply: whoever asked, or every client where the request does not say who did.
+    /// A reply, for the process that asked; for every client if the request does not say which that is.
     fn notify_asker(&self, asker: Option<i64>) {
         match asker {
             Some(block) => self.notify_process(block),

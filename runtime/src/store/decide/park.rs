@@ -7,7 +7,7 @@ use crate::status::ExecutionStatus;
 use crate::store::message::MessageKind;
 
 /// Whether a message of this kind is parked when it is sent to a run of this status. Its sender holds a lock on the run's
-/// row, so that whoever lets the run go on sees the message. A query is answered for suspended runs too. A report of an end
+/// row, so that a resume sees the message. A query is answered for suspended runs too. A report of an end
 /// takes no lock, and the rows that tell a worker of an end must be found at once.
 pub(crate) fn parks(status: ExecutionStatus, kind: MessageKind) -> bool {
     let stands = matches!(status.code(), 1 | 2);

@@ -150,7 +150,7 @@ fn send(st: &mut Statement<'_>, batch: &mut Batch, appends: &[&Append]) -> Looke
                 let body = message.body.clone();
                 let sent =
                     st.put(message.execution, message.kind, &message.request_id, body, message.at_ms)?;
-                // A parked one concerns nobody yet.
+                // A parked one concerns no worker yet.
                 let is_parked = receiver.is_some_and(|receiver| parks(receiver.row.status, message.kind));
                 if sent && !is_parked {
                     // A start of this batch has the sender's owner.

@@ -50,7 +50,7 @@ impl Wanted<'_> {
         tried.is_some_and(|tried| !tried.contains(build)) && !execution.trying_builds.contains(build)
     }
 
-    /// Whether it has this status, nobody owns it, and it is offered to this build, which has its type.
+    /// Whether it has this status and no owner, and is offered to this build, which has its type.
     fn may_offer(&self, tables: &Tables, execution: &Execution, status: ExecutionStatus) -> bool {
         let row = &execution.row;
         self.claim.types.is_some()

@@ -82,7 +82,7 @@ fn write(st: &mut Statement<'_>, execution: ExecutionId, task: &NewTask) {
     st.write(Write::Task(Box::new(row)));
 }
 
-/// What is asked to stop and was not begun ends at once, and its owner has the outcome. Else whoever runs it has to stop.
+/// What is asked to stop and was not begun ends at once, and its owner has the outcome. Otherwise the worker that runs it has to stop.
 fn cancel(
     st: &mut Statement<'_>,
     append: &Append,

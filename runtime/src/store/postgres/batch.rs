@@ -252,7 +252,7 @@ pub(super) fn text(sections: u16) -> String {
     format!("{text}\nSELECT (CASE {} ELSE '0' END)::integer, {created}, {concerned}", checks.join("\n    "))
 }
 
-/// Whom the batch concerns, as two arrays: workers, and the task queues of receivers that nobody owns.
+/// Whom the batch concerns, as two arrays: workers, and the task queues of receivers without an owner.
 fn concerned(sections: u16) -> String {
     let parts = [
         (sections & MESSAGES != 0).then_some(Messages::CONCERNED),

@@ -30,6 +30,8 @@ mod open;
 mod options;
 #[cfg(test)]
 pub(crate) mod permutations;
+#[cfg(test)]
+mod plan_tests;
 mod process;
 mod rows;
 mod schema;

@@ -1,7 +1,7 @@
 //! Notifications: what one process tells the others through the server, collected and sent as one payload.
 //!
 //! Processes of several releases share the channel. A release ignores a notification that it does not know, and still
-//! understands the ones that it no longer sends: whoever such a notification is for looks by itself within a second.
+//! understands the ones that it no longer sends. A process that misses a notification looks by itself within a second.
 
 use super::keys::lock_key;
 use crate::store::decide::Receiver;

@@ -160,7 +160,7 @@ impl<'a> Messages<'a> {
     SELECT id, owner, queue, status FROM {s}.execution WHERE id = ANY(@1::bigint[]) AND status < 10
     ORDER BY id FOR KEY SHARE)";
 
-    /// Whom the messages concern. A parked one concerns nobody yet.
+    /// The owners and task queues of those who get messages. A parked message concerns no worker yet.
     pub(super) const CONCERNED: &'static str = "SELECT r.owner, r.queue FROM receivers r
         WHERE r.id IN (SELECT execution FROM sent WHERE NOT parked)";
     /// The same of receivers that the batch starts.

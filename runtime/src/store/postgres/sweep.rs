@@ -17,7 +17,7 @@ pub(super) async fn unpark(
     sqlx::query(shared.sql.of(UNPARK)).bind(executions).execute(connection).await.map(drop)
 }
 
-/// `$1` the most. The lock of a sender keeps the execution as it is until the messages are parked. Nobody is waited for.
+/// `$1` the most. The lock of a sender keeps the execution as it is until the messages are parked. It waits for no lock.
 pub(super) const PARK: &str = concat!(
     "WITH held AS MATERIALIZED (
     SELECT e.id FROM {s}.execution e

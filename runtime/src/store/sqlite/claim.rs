@@ -59,7 +59,7 @@ SELECT id FROM (
     "
     UNION ALL
     SELECT id, created_at FROM execution
-    WHERE status = 0 AND owner IS NULL AND (crashes < $6 OR crashes >= $7) AND ",
+    WHERE status < 2 AND status = 0 AND owner IS NULL AND (crashes < $6 OR crashes >= $7) AND ",
     is_offered!(),
     "
       AND queue IN (SELECT value FROM json_each($1)) AND type IN (SELECT value FROM json_each($2))
@@ -69,7 +69,7 @@ SELECT id FROM (
 /// One suspect, with `$7` crashes at most, the one with the fewest first: if it is harmless, it makes
 /// progress and is no suspect any more. The partial index repeats the condition literally: `crashes >= 2`
 /// (`SUSPECT_FROM`).
-const SUSPECT: &str = concat!(
+pub(super) const SUSPECT: &str = concat!(
     "
 SELECT id FROM execution
 WHERE owner IS NULL AND status = 0 AND crashes >= 2 AND crashes >= $6 AND crashes <= $7
@@ -104,12 +104,12 @@ const TAKEN: &str = concat!(
     " FROM execution e WHERE e.id IN (SELECT value FROM json_each($1)) ORDER BY e.wake_at, e.id"
 );
 
-/// Suspended executions that are offered to the build. A suspended one is no suspect: no worker has died of
+/// Suspended executions that are offered to the build. `status < 2` is the index's own condition, in its own words. A suspended one is no suspect: no worker has died of
 /// what it was suspended for.
-const OFFERED: &str = concat!(
+pub(super) const OFFERED: &str = concat!(
     "
 SELECT id FROM execution
-WHERE status = 1 AND owner IS NULL AND ",
+WHERE status < 2 AND status = 1 AND owner IS NULL AND ",
     is_offered!(),
     "
   AND queue IN (SELECT value FROM json_each($1)) AND type IN (SELECT value FROM json_each($2))
@@ -117,12 +117,12 @@ ORDER BY created_at, id LIMIT $3"
 );
 
 /// When the next one is due, and whether something suspended is offered to the build `$4`.
-const NEXT_DUE: &str = concat!(
+pub(super) const NEXT_DUE: &str = concat!(
     "
 SELECT (SELECT min(wake_at) FROM execution
 WHERE owner IS NULL AND status = 0 AND wake_at IS NOT NULL AND crashes < $3
   AND queue IN (SELECT value FROM json_each($1)) AND ($2 IS NULL OR type IN (SELECT value FROM json_each($2)))),
-EXISTS (SELECT 1 FROM execution WHERE status = 1 AND owner IS NULL AND ",
+EXISTS (SELECT 1 FROM execution WHERE status < 2 AND status = 1 AND owner IS NULL AND ",
     is_offered!(),
     "
   AND queue IN (SELECT value FROM json_each($1)) AND type IN (SELECT value FROM json_each($2)))"

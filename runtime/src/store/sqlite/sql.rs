@@ -135,7 +135,7 @@ WHERE execution.id = v->>0 AND execution.owner = v->>1
 const CHECK_ROWS: &str = "
 SELECT json_extract('{}', 'abide_lost_' || w.n) FROM (SELECT changes() AS n) w WHERE w.n <> $10";
 
-/// Whom the messages concern: the owner and the task queue of each receiver. A parked one concerns nobody yet.
+/// Whom the messages concern: the owner and the task queue of each receiver. A parked message concerns no worker yet.
 const CONCERNED: &str = concat!(
     "
 SELECT NULL, e.owner, e.queue FROM json_each($7) m CROSS JOIN execution e ON e.id = m.value->>0

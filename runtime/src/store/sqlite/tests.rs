@@ -305,6 +305,20 @@ async fn no_claim_walks_over_the_messages_of_suspended_runs() {
     }
 }
 
+/// The claims' statements read no whole table: each arm has an index.
+#[tokio::test]
+async fn claims_use_indexes() {
+    let lab = Lab::sqlite();
+    lab.process().await.die().await;
+    let mut connection = stranger(&lab).await;
+    for statement in [claim::CLAIMABLE, claim::SUSPECT, claim::OFFERED, claim::NEXT_DUE] {
+        for step in plan(&mut connection, statement).await {
+            let slow = step.starts_with("SCAN execution") || step == "SCAN e" || step.starts_with("SCAN e ");
+            assert!(!slow, "{step}: {statement}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn the_sweep_gives_back_what_is_parked_under_a_run_that_goes_on() {
     let lab = Lab::sqlite();
