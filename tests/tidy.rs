@@ -1,14 +1,18 @@
-//! The house rules that a program can check (STYLE: files, functions, words, dead files, docs that name what is not).
+//! The house rules that a program can check (files, functions, words, dead files, docs that name what is not).
 //!
 //! Each rule is a function from a [`Tree`] to findings, one sentence each, and has a test of its own that shows it can
-//! fail. A finding is mended, not listed: the only list of exceptions is [`rust::LONGER_FILES`], with reasons.
+//! fail. A finding is fixed, not listed: the only list of exceptions is [`rust::LONGER_FILES`], with reasons.
 
 #[path = "tidy/circles.rs"]
 mod circles;
+#[path = "tidy/cited.rs"]
+mod cited;
 #[path = "tidy/docs.rs"]
 mod docs;
 #[path = "tidy/modules.rs"]
 mod modules;
+#[path = "tidy/prose.rs"]
+mod prose;
 #[path = "tidy/rust.rs"]
 mod rust;
 #[path = "tidy/tree.rs"]
@@ -37,6 +41,16 @@ fn forbidden_words_stay_out() {
 }
 
 #[test]
+fn lines_are_not_wide() {
+    none(prose::width(&Tree::of_this_repository()));
+}
+
+#[test]
+fn retired_words_are_not_used() {
+    none(prose::vocabulary(&Tree::of_this_repository()));
+}
+
+#[test]
 fn every_source_file_is_compiled_by_something() {
     none(modules::dead_files(&Tree::of_this_repository()));
 }
@@ -47,8 +61,8 @@ fn every_error_code_has_a_page_and_every_page_a_code() {
 }
 
 #[test]
-fn docs_name_only_what_exists() {
-    none(docs::paths(&Tree::of_this_repository()));
+fn what_is_cited_exists() {
+    none(cited::citations(&Tree::of_this_repository()));
 }
 
 #[test]

@@ -1,8 +1,8 @@
-//! The programs on the pages of `docs/errors/`: what a page calls right compiles, and what it calls wrong is refused with the
-//! page's code.
+//! The programs on the pages of `docs/errors/`: what a page calls right compiles, and what it calls wrong is
+//! refused with the page's code.
 //!
-//! A program is a `rust` block that begins with `// right` or `// wrong`. One generated crate holds them all, each wrong
-//! one as a binary of its own, so that one `cargo check` tells everything.
+//! A program is a `rust` block that begins with `// right` or `// wrong`. One generated crate holds them all,
+//! each wrong one as a binary of its own, so that one `cargo check` tells everything.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -165,7 +165,7 @@ fn check(folder: &Path) -> BTreeMap<String, String> {
     let output = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
         .args(["check", "--quiet", "--bins", "--keep-going", "--message-format=json"])
         .current_dir(folder)
-        // Kept from run to run; apart from the outer build, whose lock is held by whoever runs these tests.
+        // Kept from run to run; apart from the outer build, whose lock the run of these tests holds.
         .env("CARGO_TARGET_DIR", folder.with_file_name("checked"))
         .output()
         .expect("cargo runs");

@@ -86,14 +86,16 @@ const CASES: &[Case] = &[
     Case {
         name: "inline",
         edition: "2024",
-        dependencies: "[dependencies]\nlasting = { package = \"abide\", path = \"ROOT/runtime\", default-features = false }",
+        dependencies: "[dependencies]\nlasting = { package = \"abide\", path = \"ROOT/runtime\", \
+                       default-features = false }",
         abide: "lasting",
         argument: "",
     },
     Case {
         name: "table",
         edition: "2024",
-        dependencies: "[dependencies.long-lived]\npath = \"ROOT/runtime\"\npackage = \"abide\"\ndefault-features = false",
+        dependencies: "[dependencies.long-lived]\npath = \"ROOT/runtime\"\npackage = \"abide\"\n\
+                       default-features = false",
         abide: "long_lived",
         argument: "",
     },

@@ -8,7 +8,8 @@ use crate::primitive::activity::ActivityCall;
     message = "`{Self}` is not an activity",
     label = "not an activity",
     note = "mark the function with `#[activity]`",
-    note = "pass the function itself, `charge`, not a call, `charge(..)`; register methods by their value, `.activities(payments)`, and workflows with `.workflow(..)`"
+    note = "pass the function itself, `charge`, not a call, `charge(..)`; register methods by their value, \
+            `.activities(payments)`, and workflows with `.workflow(..)`"
 )]
 pub trait ActivityFn<Args> {
     /// The activity.

@@ -189,7 +189,8 @@ impl<W: WorkflowDef> WorkflowCall<W> {
 #[diagnostic::on_unimplemented(
     message = "a call of the workflow `{Self}` cannot be awaited: child workflows come in a later version",
     label = "this names a run, and nothing runs it",
-    note = "a client starts it, in an `#[activity]` too: `client.start(report(day)).await?`; its handle has the `result()`",
+    note = "a client starts it, in an `#[activity]` too: `client.start(report(day)).await?`; its handle has \
+            the `result()`",
     note = "what two workflows share, with its awaits, is an `async fn` marked `#[workflow::helper]`",
     note = "AB0117, explained by `cargo abide explain AB0117`"
 )]

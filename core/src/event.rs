@@ -134,8 +134,8 @@ pub(crate) enum Room {
     End,
 }
 
-/// The table of events. Each has a line: its side, its room, the fields whose bytes count, and its words in the report of
-/// a mismatch. An event without a line does not compile.
+/// The table of events. Each has a line: its side, its room, the fields whose bytes count, and its words in
+/// the report of a mismatch. An event without a line does not compile.
 macro_rules! events {
     ($($event:pat => $side:ident $room:ident [$($texts:expr),*] $words:tt;)*) => {
         #[allow(unused_variables)]

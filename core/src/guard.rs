@@ -23,8 +23,10 @@ use std::task::{Context, Poll};
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be awaited in a workflow",
     label = "not a workflow future: it is not recorded, so a replay cannot repeat it",
-    note = "timer: `workflow::sleep(..)`; I/O, channel or task: an `#[activity]`; your own `async fn`: mark it `#[workflow::helper]`",
-    note = "a method of an `#[activity]` impl: call it by its type, `Payments::charge(..)`; a workflow: a client starts it, in an activity too",
+    note = "timer: `workflow::sleep(..)`; I/O, channel or task: an `#[activity]`; your own `async fn`: mark \
+            it `#[workflow::helper]`",
+    note = "a method of an `#[activity]` impl: call it by its type, `Payments::charge(..)`; a workflow: a \
+            client starts it, in an activity too",
     note = "AB0117, explained by `cargo abide explain AB0117`"
 )]
 pub trait WorkflowFuture: Future {

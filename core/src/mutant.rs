@@ -76,52 +76,105 @@ mod list {
     use FoundBy::{Permutations, Simulation, Test};
 
     mutants! {
-        ActBeforeDurable "act-before-durable" Simulation { from: 1, runs: 50 }, "Activities are started when a turn is handed in, not when it is durable.";
-        AckBeforeCommit "ack-before-commit" Simulation { from: 427, runs: 50 }, "A message is acknowledged when its turn is handed in.";
-        ForgetInboxDelete "forget-inbox-delete" Simulation { from: 1, runs: 50 }, "What a turn took in stays in the inbox.";
-        SwapTwoEvents "swap-two-events" Simulation { from: 1, runs: 50 }, "The last two events of a turn are written in the other order.";
-        ForgetTimerOnTakeOver "forget-timer-on-take-over" Simulation { from: 1, runs: 50 }, "An execution that is loaded forgets its timers.";
-        DropCompletionAtShutdown "drop-completion-at-shutdown" Simulation { from: 48, runs: 50 }, "Outcomes that come while the worker shuts down are dropped.";
-        ReuseIncarnation "reuse-incarnation" Simulation { from: 269, runs: 50 }, "A worker that lost its lease goes on under its old id.";
-        RestoreOldState "restore-old-state" Simulation { from: 136, runs: 50 }, "A claimed execution goes on from the state that was cached here before.";
-        SkipRecovered "skip-recovered" Simulation { from: 7, runs: 50 }, "A take-over does not count lost attempts.";
-        IgnoreConflict "ignore-conflict" Simulation { from: 1_000, runs: 50 }, "A refused close is taken for a durable one.";
-        IgnoreLost "ignore-lost" Simulation { from: 940, runs: 50 }, "A turn of an execution that is another's is taken for durable.";
-        IgnoreUnknown "ignore-unknown" Simulation { from: 70, runs: 50 }, "A turn whose outcome is unknown is taken for durable.";
-        ChangeWithoutRev "change-without-rev" Test("store::conformance::on_memory::revisions::a_release_sent_twice_frees_nothing_that_was_claimed_since"), "The change of a row does not look at its revision (once a bug).";
-        ForgetRequestIds "forget-request-ids" Simulation { from: 15, runs: 50 }, "A message is taken in again under a request id that history has.";
-        LoseWakeUp "lose-wake-up" Simulation { from: 8, runs: 50 }, "The second of two tasks that one event wakes is not polled.";
-        CountRetryTwice "count-retry-twice" Simulation { from: 1, runs: 50 }, "A failed attempt counts as two.";
-        ForgetFailed "forget-failed" Simulation { from: 1, runs: 50 }, "A load does not bring the failed attempts that are kept.";
-        KeepFailed "keep-failed" Test("store::conformance::on_memory::attempts::a_close_and_a_terminate_leave_no_failed_attempt"), "A close leaves failed attempts behind.";
-        CompensateForwards "compensate-forwards" Simulation { from: 18, runs: 50 }, "Compensations run in the order in which they were registered.";
-        RetryBeforeDurable "retry-before-durable" Simulation { from: 1, runs: 50 }, "A retry is started before the row says that it may have been.";
-        RetryUnnoted "retry-unnoted" Test("worker::thread::tests::a_retry_of_a_turn_that_suspends_is_noted_in_the_row"), "A retry starts in a turn that suspends, and the row does not say so (once a bug).";
-        AssumeCommitted "assume-committed" Simulation { from: 2, runs: 50 }, "A batch that broke off is taken for committed, without a look.";
-        TwoInFlight "two-in-flight" Simulation { from: 1, runs: 50 }, "A turn does not wait for the one before it to be durable.";
-        StartAgain "start-again" Simulation { from: 1, runs: 50 }, "An attempt that runs here is started again after a load.";
-        ForgetWakeAt "forget-wake-at" Simulation { from: 4, runs: 50 }, "The row of a released execution does not say when it is due.";
-        ForgetActive "forget-active" Simulation { from: 86, runs: 50 }, "The row of an execution does not say that an activity may be running.";
-        StartOverLive "start-over-live" Test("worker::thread::tests::a_start_of_what_lives_here_already_changes_nothing"), "A start that is asked again takes the place of the execution that lives here (once a bug).";
-        KnownIsOwned "known-is-owned" Test("store::conformance::on_memory::starts::a_start_that_is_in_unowned_is_not_taken_for_an_owned_one"), "A start whose row is there counts as this worker's own (once a bug).";
-        LeaveDirty "leave-dirty" Simulation { from: 1770, runs: 50 }, "What an execution has to do at once waits till its thread is woken (once a bug).";
-        DropOutcome "drop-outcome" Simulation { from: 1_000, runs: 50 }, "Outcomes that are not written yet are forgotten when their execution is loaded again.";
-        OverlookDifference "overlook-difference" Simulation { from: 217, runs: 50 }, "A command is taken for the recorded one if it is of its kind.";
-        QueryBrokenOff "query-broken-off" Simulation { from: 41, runs: 50 }, "A query is answered from a replay that broke off (once a bug).";
-        TakeAnyTry "take-any-try" Test("store::conformance::on_memory::starts::a_start_that_an_earlier_try_has_put_there_is_not_this_one"), "A start that an earlier try has put there counts as made by this one (once a bug).";
-        AnswerBeyond "answer-beyond" Simulation { from: 182617701548061, runs: 50 }, "A query is answered from a replay that went on beyond the history (once a bug).";
-        NeverDue "never-due" Test("worker::thread::tests::what_was_asked_to_stop_and_runs_nowhere_is_due_at_once"), "What an owner asked to stop in its back-off is due for nobody after it (once a bug).";
-        LoadTwice "load-twice" Test("worker::thread::tests::an_answer_to_an_earlier_load_is_dropped"), "An answer to an earlier load is taken (once a bug).";
-        ReviveWithoutRow "revive-without-row" Test("worker::thread::tests::what_the_row_gives_to_another_is_let_go"), "After an unknown answer the row is not looked at (once a bug).";
-        GrepKnown "grep-known" Test("store::conformance::on_memory::messages::a_closed_run_knows_a_request_by_its_events"), "Whether a closed run knows a request is decided by a search in text (once a bug).";
-        KeysBeforeRows "keys-before-rows" Test("store::postgres::lock_tests::a_turn_has_its_row_before_its_key"), "A batch takes keys of the journal before it has its rows (once a bug).";
-        CloseStarves "close-starves" Test("store::postgres::lock_tests::a_close_that_is_kept_out_waits_in_line"), "A close tries its row for ever and never waits for it (once a bug).";
-        SignalsAfterRun "signals-after-run" Simulation { from: 1, runs: 50 }, "Signals that came before the first turn are delivered after `run` was polled (once a bug).";
-        SkipFence "skip-fence" Permutations, "A batch is written without its lease.";
-        ClaimTwice "claim-twice" Permutations, "A claim takes what another has.";
-        CloseWithoutLock "close-without-lock" Permutations, "A close locks its execution's row no more than a message does.";
-        ResumeWithoutLock "resume-without-lock" Permutations, "A resume locks its execution's row no more than a claim does, and passes a sender that has parked its message.";
-        MessageWithoutLock "message-without-lock" Permutations, "A message does not lock its execution's row.";
+        ActBeforeDurable "act-before-durable" Simulation { from: 1, runs: 50 },
+            "Activities are started when a turn is handed in, not when it is durable.";
+        AckBeforeCommit "ack-before-commit" Simulation { from: 427, runs: 50 },
+            "A message is acknowledged when its turn is handed in.";
+        ForgetInboxDelete "forget-inbox-delete" Simulation { from: 1, runs: 50 },
+            "What a turn took in stays in the inbox.";
+        SwapTwoEvents "swap-two-events" Simulation { from: 1, runs: 50 },
+            "The last two events of a turn are written in the other order.";
+        ForgetTimerOnTakeOver "forget-timer-on-take-over" Simulation { from: 1, runs: 50 },
+            "An execution that is loaded forgets its timers.";
+        DropCompletionAtShutdown "drop-completion-at-shutdown" Simulation { from: 48, runs: 50 },
+            "Outcomes that come while the worker shuts down are dropped.";
+        ReuseIncarnation "reuse-incarnation" Simulation { from: 269, runs: 50 },
+            "A worker that lost its lease goes on under its old id.";
+        RestoreOldState "restore-old-state" Simulation { from: 136, runs: 50 },
+            "A claimed execution goes on from the state that was cached here before.";
+        SkipRecovered "skip-recovered" Simulation { from: 7, runs: 50 },
+            "A take-over does not count lost attempts.";
+        IgnoreConflict "ignore-conflict" Simulation { from: 1_000, runs: 50 },
+            "A refused close is taken for a durable one.";
+        IgnoreLost "ignore-lost" Simulation { from: 940, runs: 50 },
+            "A turn of an execution that is another's is taken for durable.";
+        IgnoreUnknown "ignore-unknown" Simulation { from: 70, runs: 50 },
+            "A turn whose outcome is unknown is taken for durable.";
+        ChangeWithoutRev "change-without-rev"
+            Test("store::conformance::on_memory::revisions::a_release_sent_twice_frees_nothing_that_was_claimed_since"),
+            "The change of a row does not look at its revision (once a bug).";
+        ForgetRequestIds "forget-request-ids" Simulation { from: 15, runs: 50 },
+            "A message is taken in again under a request id that history has.";
+        LoseWakeUp "lose-wake-up" Simulation { from: 8, runs: 50 },
+            "The second of two tasks that one event wakes is not polled.";
+        CountRetryTwice "count-retry-twice" Simulation { from: 1, runs: 50 },
+            "A failed attempt counts as two.";
+        ForgetFailed "forget-failed" Simulation { from: 1, runs: 50 },
+            "A load does not bring the failed attempts that are kept.";
+        KeepFailed "keep-failed"
+            Test("store::conformance::on_memory::attempts::a_close_and_a_terminate_leave_no_failed_attempt"),
+            "A close leaves failed attempts behind.";
+        CompensateForwards "compensate-forwards" Simulation { from: 18, runs: 50 },
+            "Compensations run in the order in which they were registered.";
+        RetryBeforeDurable "retry-before-durable" Simulation { from: 1, runs: 50 },
+            "A retry is started before the row says that it may have been.";
+        RetryUnnoted "retry-unnoted" Test("worker::thread::tests::a_retry_of_a_turn_that_suspends_is_noted_in_the_row"),
+            "A retry starts in a turn that suspends, and the row does not say so (once a bug).";
+        AssumeCommitted "assume-committed" Simulation { from: 2, runs: 50 },
+            "A batch that broke off is taken for committed, without a look.";
+        TwoInFlight "two-in-flight" Simulation { from: 1, runs: 50 },
+            "A turn does not wait for the one before it to be durable.";
+        StartAgain "start-again" Simulation { from: 1, runs: 50 },
+            "An attempt that runs here is started again after a load.";
+        ForgetWakeAt "forget-wake-at" Simulation { from: 4, runs: 50 },
+            "The row of a released execution does not say when it is due.";
+        ForgetActive "forget-active" Simulation { from: 86, runs: 50 },
+            "The row of an execution does not say that an activity may be running.";
+        StartOverLive "start-over-live"
+            Test("worker::thread::tests::a_start_of_what_lives_here_already_changes_nothing"),
+            "A start that is asked again takes the place of the execution that lives here (once a bug).";
+        KnownIsOwned "known-is-owned"
+            Test("store::conformance::on_memory::starts::a_start_that_is_in_unowned_is_not_taken_for_an_owned_one"),
+            "A start whose row is there counts as this worker's own (once a bug).";
+        LeaveDirty "leave-dirty" Simulation { from: 1770, runs: 50 },
+            "What an execution has to do at once waits till its thread is woken (once a bug).";
+        DropOutcome "drop-outcome" Simulation { from: 1_000, runs: 50 },
+            "Outcomes that are not written yet are forgotten when their execution is loaded again.";
+        OverlookDifference "overlook-difference" Simulation { from: 217, runs: 50 },
+            "A command is taken for the recorded one if it is of its kind.";
+        QueryBrokenOff "query-broken-off" Simulation { from: 41, runs: 50 },
+            "A query is answered from a replay that broke off (once a bug).";
+        TakeAnyTry "take-any-try"
+            Test("store::conformance::on_memory::starts::a_start_that_an_earlier_try_has_put_there_is_not_this_one"),
+            "A start that an earlier try has put there counts as made by this one (once a bug).";
+        AnswerBeyond "answer-beyond" Simulation { from: 182617701548061, runs: 50 },
+            "A query is answered from a replay that went on beyond the history (once a bug).";
+        NeverDue "never-due" Test("worker::thread::tests::what_was_asked_to_stop_and_runs_nowhere_is_due_at_once"),
+            "What an owner asked to stop in its back-off is due for nobody after it (once a bug).";
+        LoadTwice "load-twice" Test("worker::thread::tests::an_answer_to_an_earlier_load_is_dropped"),
+            "An answer to an earlier load is taken (once a bug).";
+        ReviveWithoutRow "revive-without-row" Test("worker::thread::tests::what_the_row_gives_to_another_is_let_go"),
+            "After an unknown answer the row is not looked at (once a bug).";
+        GrepKnown "grep-known"
+            Test("store::conformance::on_memory::messages::a_closed_run_knows_a_request_by_its_events"),
+            "Whether a closed run knows a request is decided by a search in text (once a bug).";
+        KeysBeforeRows "keys-before-rows" Test("store::postgres::lock_tests::a_turn_has_its_row_before_its_key"),
+            "A batch takes keys of the journal before it has its rows (once a bug).";
+        CloseStarves "close-starves" Test("store::postgres::lock_tests::a_close_that_is_kept_out_waits_in_line"),
+            "A close tries its row for ever and never waits for it (once a bug).";
+        SignalsAfterRun "signals-after-run" Simulation { from: 1, runs: 50 },
+            "Signals that came before the first turn are delivered after `run` was polled (once a bug).";
+        SkipFence "skip-fence" Permutations,
+            "A batch is written without its lease.";
+        ClaimTwice "claim-twice" Permutations,
+            "A claim takes what another has.";
+        CloseWithoutLock "close-without-lock" Permutations,
+            "A close locks its execution's row no more than a message does.";
+        ResumeWithoutLock "resume-without-lock" Permutations,
+            "A resume locks its execution's row no more than a claim does, and passes a sender that has \
+             parked its message.";
+        MessageWithoutLock "message-without-lock" Permutations,
+            "A message does not lock its execution's row.";
     }
 
     static ALIVE: AtomicUsize = AtomicUsize::new(usize::MAX);

@@ -53,9 +53,10 @@ impl RetryPolicy {
         let short = waits.into_iter().find(|(_, wait)| wait.is_some_and(|wait| wait < MIN_WAIT));
         match short {
             Some((field, Some(wait))) if self.max_attempts != 1 => Err(format!(
-                "AB0432: the retry policy of activity `{activity}` has {field} = {wait:?}: each failed attempt is \
-                 written to the database, so that a service that is down would cost hundreds of commits a second. The shortest wait \
-                 is 1 ms; leave `{field}` out, or write what the service can bear"
+                "AB0432: the retry policy of activity `{activity}` has {field} = {wait:?}: each failed \
+                 attempt is written to the database, so that a service that is down would cost hundreds of \
+                 commits a second. The shortest wait is 1 ms; leave `{field}` out, or write what the \
+                 service can bear"
             )),
             _ => Ok(()),
         }
@@ -126,8 +127,8 @@ impl ActivityOptions {
             limits.into_iter().find_map(|(name, limit)| Some((name, limit.filter(|l| *l < MIN_LIMIT)?)));
         short.map_or(Ok(()), |(name, limit)| {
             Err(format!(
-                "AB0430: activity `{activity}` has {name} = {limit:?}, which has run out before an attempt can begin: the shortest \
-                 limit is 1 ms; leave it out where there is none"
+                "AB0430: activity `{activity}` has {name} = {limit:?}, which has run out before an attempt \
+                 can begin: the shortest limit is 1 ms; leave it out where there is none"
             ))
         })
     }
@@ -137,8 +138,8 @@ impl ActivityOptions {
         let Some(queue) = &self.task_queue else { return Ok(()) };
         if self.transactional {
             return Err(format!(
-                "AB0610: activity `{activity}` is transactional, so it runs in the worker that runs its workflow: it can have \
-                 no task queue"
+                "AB0610: activity `{activity}` is transactional, so it runs in the worker that runs its \
+                 workflow: it can have no task queue"
             ));
         }
         match queue.chars().count() {

@@ -173,7 +173,9 @@ macro_rules! answers {
 }
 
 macro_rules! unordered {
-    ($([$($generics:tt)*] $ty:ty,)*) => { answers!(Order::order -> Is<Self::Answer>: $([$($generics)*] $ty => $ty,)*); };
+    ($([$($generics:tt)*] $ty:ty,)*) => {
+        answers!(Order::order -> Is<Self::Answer>: $([$($generics)*] $ty => $ty,)*);
+    };
 }
 
 unordered! {

@@ -120,7 +120,8 @@ pub enum Error {
     },
     /// A request id begins with `abide/`, which is reserved for the engine's own messages.
     #[error(
-        "AB0412: request id `{request_id}` begins with `abide/`, which is kept for the engine's own messages: use another"
+        "AB0412: request id `{request_id}` begins with `abide/`, which is kept for the engine's own \
+         messages: use another"
     )]
     ReservedId {
         /// The id.
@@ -204,8 +205,9 @@ pub enum Error {
     },
     /// In a test environment: no timer, time limit, activity or message is left that could end the wait.
     #[error(
-        "AB0419: workflow `{workflow_id}` waits {awaiting}, and nothing is left that could end it: no timer, no activity, no \
-         message. Begin or send what it waits for, or plan it with `env.after(..)`, before you await its result"
+        "AB0419: workflow `{workflow_id}` waits {awaiting}, and nothing is left that could end it: no \
+         timer, no activity, no message. Begin or send what it waits for, or plan it with `env.after(..)`, \
+         before you await its result"
     )]
     NothingLeft {
         /// Its workflow id.
@@ -216,9 +218,9 @@ pub enum Error {
     },
     /// In a test environment: an activity was retried as often as the environment allows.
     #[error(
-        "AB0431: activity `{activity}` of workflow `{workflow_id}` has failed {attempts} times in this test and is tried again, \
-         the last time with: {failure}. Let it succeed, give it `max_attempts` or a `schedule_to_close`, or allow more by \
-         `TestEnv::builder().attempt_limit(..)`"
+        "AB0431: activity `{activity}` of workflow `{workflow_id}` has failed {attempts} times in this test \
+         and is tried again, the last time with: {failure}. Let it succeed, give it `max_attempts` or a \
+         `schedule_to_close`, or allow more by `TestEnv::builder().attempt_limit(..)`"
     )]
     RetriedWithoutEnd {
         /// The activity's name.
@@ -232,9 +234,10 @@ pub enum Error {
     },
     /// In a test environment: its time stands still because an activity runs in real time.
     #[error(
-        "AB0433: the test's time stands still: {activities} has run in real time for {seconds} s, and a wait cannot end before time \
-         passes. An activity that awaits a workflow lets time pass where its own body does, not a task that it has spawned. \
-         Await it there, mock the activity, or allow more by `TestEnv::builder().standstill_limit(..)`"
+        "AB0433: the test's time stands still: {activities} has run in real time for {seconds} s, and a \
+         wait cannot end before time passes. An activity that awaits a workflow lets time pass where its \
+         own body does, not a task that it has spawned. Await it there, mock the activity, or allow more by \
+         `TestEnv::builder().standstill_limit(..)`"
     )]
     Standstill {
         /// The names of the running activities.
@@ -244,14 +247,14 @@ pub enum Error {
     },
     /// A terminate cannot be part of a transaction.
     #[error(
-        "AB0418: a terminate, or a start that terminates the open run, cannot be a part of a transaction: cancel within it, or terminate \
-         after its commit"
+        "AB0418: a terminate, or a start that terminates the open run, cannot be a part of a transaction: \
+         cancel within it, or terminate after its commit"
     )]
     NotWithin,
     /// A history document has a format that this build does not read.
     #[error(
-        "AB0213: {what} is a history of format {found}, this build reads format {known}: replay it with the release of abide that wrote \
-         it, or export the run again with this one"
+        "AB0213: {what} is a history of format {found}, this build reads format {known}: replay it with the \
+         release of abide that wrote it, or export the run again with this one"
     )]
     HistoryFormat {
         /// Where it came from.

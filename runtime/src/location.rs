@@ -56,7 +56,8 @@ impl Location {
             }
             #[cfg(feature = "sqlite")]
             Some(("sqlite", _)) => Err(self.refused(
-                "name a file and nothing else: `sqlite://path/to/file.db`, or pass a `Path`; `abide::testing` has a database in memory",
+                "name a file and nothing else: `sqlite://path/to/file.db`, or pass a `Path`; \
+                 `abide::testing` has a database in memory",
             )),
             #[cfg(not(feature = "sqlite"))]
             Some(("sqlite", _)) => Err(self.refused("build with abide's feature `sqlite`")),

@@ -81,7 +81,7 @@ async fn check(kind: &str) {
     }
     let done = async || runs_done(&log);
     super::support::eventually("all steps ran", async || done().await == 542).await;
-    // A worker that starts anew has nothing live: the whole history is replayed.
+    // A new worker has nothing live: the whole history is replayed.
     first.shutdown().await.unwrap();
     let second = worker(&db).await.unwrap();
     for (of, run) in runs {

@@ -107,8 +107,8 @@ async fn signals_before_the_first_worker_come_before_run() {
     }
 }
 
-/// The start, the signals and the worker are in one process, and the worker begins while they come: what is there when the
-/// first turn is made comes first, whatever that is.
+/// The start, the signals and the worker are in one process, and the worker begins while they come: what is
+/// there when the first turn is made comes first, whatever that is.
 #[tokio::test]
 async fn what_is_there_at_the_first_turn_is_what_run_sees() {
     let db = Db::new().await;

@@ -174,13 +174,14 @@ async fn a_full_disk() {
     worker.shutdown().await.unwrap();
 }
 
-/// One row that the database refuses for ever: nobody else is held up.
+/// The database refuses one row for ever: it delays no other run.
 #[tokio::test]
 async fn a_row_that_is_refused() {
     let (folder, log) = (tempfile::tempdir().unwrap(), Log::default());
     let abide = Db::open(&folder).await;
     let (gate, mut stranger) = (Gate::closed(), stranger(&folder).await);
-    let refuse = "CREATE TRIGGER refuse BEFORE INSERT ON journal WHEN NEW.body LIKE '%[1665]%' OR NEW.body LIKE '%[666]%'
+    let refuse = "CREATE TRIGGER refuse BEFORE INSERT ON journal WHEN NEW.body LIKE '%[1665]%' OR NEW.body \
+                  LIKE '%[666]%'
         BEGIN SELECT RAISE(ABORT, 'not that number'); END";
     stranger.execute(refuse).await.unwrap();
     let worker = abide.worker("db").workflow(counts_from).activities(Steps(log.clone()));

@@ -18,7 +18,8 @@ async fn hoard(n: u32) -> Result<u32, Failure> {
 
 /// Runs this test again as a child, in a namespace where `folder` is a disk of 3 MB.
 fn again_on_a_small_disk(folder: &std::path::Path) {
-    let mount = "mount -t tmpfs -o size=3m tmpfs \"$0\" && exec \"$1\" --exact errors_disk::a_disk_that_is_really_full --nocapture";
+    let mount = "mount -t tmpfs -o size=3m tmpfs \"$0\" && exec \"$1\" --exact \
+                 errors_disk::a_disk_that_is_really_full --nocapture";
     // A user namespace of its own (-r) where the user may not mount.
     let options = if is_root() { "-m" } else { "-rm" };
     let mut command = Command::new("unshare");

@@ -1,4 +1,4 @@
-//! Messages that nobody can take: to executions that are not there or over, with names that nobody knows.
+//! Messages that no execution can take: it does not exist, it has ended, or it knows no such name.
 
 use super::ends::{reason, refused, says};
 use super::support::{Db, eventually};
@@ -129,7 +129,7 @@ async fn sent_twice_and_taken_once() {
     }
     assert_eq!(run.value().await.unwrap(), 2);
     worker.shutdown().await.unwrap();
-    run.add(2).request_id("once").await.unwrap(); // to nobody: the journal knows
+    run.add(2).request_id("once").await.unwrap(); // to a closed run: its journal knows
     run.add(3).request_id("twice").await.unwrap();
     run.add(3).request_id("twice").await.unwrap(); // the inbox knows
     let again = self::worker(&db).await;
@@ -221,7 +221,7 @@ async fn strict(text: String) -> String {
     text
 }
 
-/// Nobody who has its code is there.
+/// No worker that has its code is running.
 #[tokio::test]
 async fn a_query_that_nobody_answers() {
     let db = Db::new().await;

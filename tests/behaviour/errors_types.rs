@@ -34,7 +34,7 @@ async fn an_unknown_workflow_type_waits_for_a_worker_that_has_it() {
     assert_eq!(told.code(), "AB0206");
     says(told.message(), &["absent", "register it"]);
     assert_eq!(run.describe().await.unwrap().status, ExecutionStatus::Suspended);
-    // Longer than the stranger's next look: it must not use up the build's one try, nor run it in a loop.
+    // Longer than the other worker's next look: it must not use up the build's one try, nor run it in a loop.
     tokio::time::sleep(Duration::from_secs(6)).await;
     let knows = db.abide.worker("types").workflow(absent).start().await.unwrap();
     eventually("the worker that has it takes it", async || run.result().await.ok() == Some(5)).await;

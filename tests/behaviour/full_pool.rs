@@ -1,4 +1,5 @@
-//! More is asked at once than `max_connections` lets through to the server: what comes too much waits, then says so, and loses nothing.
+//! More is asked at once than `max_connections` lets through to the server: what comes too much waits, then
+//! says so, and loses nothing.
 
 use super::support::eventually;
 use super::transactions::*;
@@ -68,7 +69,7 @@ async fn a_call_that_finds_none_free_says_so_and_can_be_repeated() {
     let bank = narrow().await;
     let client = bank.abide.client().task_queue("bank");
     let run = client.start(pay(1, 1)).id("held").await.unwrap();
-    // Another's lock on its row: whoever sends it something waits, and keeps the connection.
+    // Another session locks its row: a call that sends it a message waits, and keeps its connection.
     let mut other = bank.user().await;
     let mut lock = other.begin().await.unwrap();
     lock.execute("SELECT FROM abide.execution WHERE workflow_id = 'held' FOR UPDATE").await.unwrap();

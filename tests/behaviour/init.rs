@@ -1,5 +1,5 @@
-//! A state that is made from the input (`#[init]`): before anything is delivered, in each replay, and for whoever looks at
-//! a run that nobody has begun.
+//! A state that is made from the input (`#[init]`): before anything is delivered, in each replay, and for a
+//! query of a run that has not begun.
 
 use super::ends::{reason, refused, says};
 use super::support::{Db, Log, Steps, eventually};

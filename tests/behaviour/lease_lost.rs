@@ -1,5 +1,5 @@
-//! A worker that loses its lease begins anew by itself: meanwhile nothing is refused that would be taken a moment later,
-//! and nothing becomes of the workflows but what their code says.
+//! A worker that loses its lease begins again by itself. Meanwhile nothing is refused that would be taken a
+//! moment later, and the workflows end only as their code says.
 
 use super::ends::Gate;
 use super::support::{Db, Log, Steps, eventually};

@@ -1,4 +1,5 @@
-//! `tracing` in workflow code: told once, in the spans that the code is in, and evaluated the same whoever listens.
+//! `tracing` in workflow code: each event is emitted once, in the spans that the code is in, and its arguments are
+//! evaluated the same with every subscriber.
 
 use super::ends::reason;
 use super::support::{Db, Log, Steps};

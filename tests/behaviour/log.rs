@@ -54,7 +54,8 @@ async fn a_run_is_told_from_its_start_to_its_end_with_each_failed_attempt() {
     assert_eq!(has(&["a workflow has begun", "workflow_type=\"unlucky\""]), 1, "{told:#?}");
     for attempt in [1, 2] {
         let words = format!(
-            "AB0626: attempt {attempt} of activity `third_time` of workflow `log-unlucky` has failed: no {attempt}; attempt {} follows in",
+            "AB0626: attempt {attempt} of activity `third_time` of workflow `log-unlucky` has failed: no \
+             {attempt}; attempt {} follows in",
             attempt + 1
         );
         assert_eq!(has(&[&words]), 1, "{told:#?}");

@@ -1,6 +1,6 @@
 //! What abide promises, one file per behaviour, over a real SQLite file and through the public API only.
 
-// A test program has nobody to be private from, and ends where it is wrong.
+// A test program needs no privacy, and ends where it is wrong.
 #![allow(unreachable_pub, missing_docs, clippy::unwrap_used)]
 
 /// The other program, `postgres`, runs the same tests on the other store.

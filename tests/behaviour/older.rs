@@ -1,8 +1,9 @@
 //! A database that an older build has written, killed in the middle: it is migrated, and everything in it goes on.
 //!
-//! `older/abide.db` and `older/abide.sql` were written by the build before the schema's next version, by [`fill`] and no
-//! shutdown. To write them anew, run this test with `ABIDE_KEEP_FOR=600` (seconds): it says where the database is, and
-//! waits. Then copy the file (`sqlite3 .backup`), or `pg_dump --inserts --no-owner --no-privileges` it.
+//! `older/abide.db` and `older/abide.sql` were written by the build before the schema's next version, by
+//! [`fill`] and no shutdown. To write them again, run this test with `ABIDE_KEEP_FOR=600` (seconds): it says
+//! where the database is, and waits. Then copy the file (`sqlite3 .backup`), or
+//! `pg_dump --inserts --no-owner --no-privileges` it.
 
 use super::support::{Db, Log, eventually};
 use abide::activity;
@@ -159,7 +160,7 @@ async fn fill(abide: &Abide) {
     cancelled.result().await.unwrap_err();
     let ended = client.start(Journey::run(way(&["wait"]))).id("terminated").await.unwrap();
     ended.terminate("for good").await.unwrap();
-    // Nobody has begun this one, and two signals wait for it.
+    // No worker has begun this one, and two signals wait for it.
     let elsewhere = abide.client().task_queue("older-later");
     let early = elsewhere.start(Journey::run(way(&["a", "wait"]))).id("early").await.unwrap();
     early.tell(7).await.unwrap();

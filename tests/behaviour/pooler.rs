@@ -1,5 +1,5 @@
-//! A pooler in transaction mode, as small as one can be: each transaction of a client gets whatever session is free, the one that was
-//! used last first. What PgBouncer does, without what makes it useful.
+//! A pooler in transaction mode, as small as one can be: each transaction of a client gets whatever session
+//! is free, the one that was used last first. What PgBouncer does, without what makes it useful.
 
 use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

@@ -1,6 +1,7 @@
-//! What abide promises, one file per behaviour, over a real Postgres server: the very tests of `main`, but for those that look into an SQLite file.
+//! What abide promises, one file per behaviour, over a real Postgres server: the very tests of `main`, but
+//! for those that look into an SQLite file.
 
-// A test program has nobody to be private from, and ends where it is wrong.
+// A test program needs no privacy, and ends where it is wrong.
 #![allow(unreachable_pub, missing_docs, clippy::unwrap_used)]
 
 /// The other program, `main`, runs the same tests on SQLite.

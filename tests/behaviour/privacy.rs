@@ -1,4 +1,5 @@
-//! What is recorded may be personal data: it is in no log line, no suspension, no failure that the engine words; with `show_values` it is.
+//! What is recorded may be personal data: it is in no log line, no suspension, no failure that the engine
+//! words; with `show_values` it is.
 
 use super::ends::{Gate, reason};
 use super::listeners::{everything_told, listen};
@@ -84,7 +85,8 @@ async fn greets(guest: Guest) -> Result<String, Failure> {
     Ok(greet(guest).await?)
 }
 
-/// Everything of a run that is neither its input nor its result: its description, its row in a list, why it is suspended.
+/// Everything of a run that is neither its input nor its result: its description, its row in a list, why it
+/// is suspended.
 async fn texts(db: &Db, run: &UntypedHandle) -> Vec<String> {
     let described = run.describe().await.unwrap();
     let listed = db.client().list(ListFilter::new()).await.unwrap();
@@ -219,7 +221,7 @@ async fn an_activity_that_cannot_read_its_input() {
     }
 }
 
-/// A value that says itself what it holds when it is read: its words may be quoted by nobody.
+/// A value whose own `Deserialize` says what it holds: no text of the engine may quote it.
 #[derive(Clone, Debug, Serialize)]
 struct Loud(Option<f64>, String);
 

@@ -1,5 +1,6 @@
-//! Before a deploy: today's code is replayed on a history of yesterday, and a report says what differs, where in the code,
-//! and why (`abide::testing::replay`). Each case is one change somebody makes, and the snapshot is what they read.
+//! Before a deploy: today's code is replayed on a history of yesterday, and a report says what differs, where
+//! in the code, and why (`abide::testing::replay`). Each case is one change somebody makes, and the snapshot
+//! is what they read.
 
 use super::support::Db;
 use abide::prelude::*;

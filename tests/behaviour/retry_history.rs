@@ -85,7 +85,8 @@ async fn third() -> Result<u32, Failure> {
     Flaky::third().await.map_err(|error| Failure::new(error.to_string()))
 }
 
-/// What has failed is known to whoever has it next: none is repeated, none is left out, and nothing of them is left at the end.
+/// The next owner knows the failed attempts: none is repeated, none is left out, and no row of them is left at
+/// the end.
 #[tokio::test]
 async fn failed_attempts_outlive_the_worker_that_made_them() {
     let (db, log) = (Db::new().await, Log::default());

@@ -218,7 +218,8 @@ async fn gives_up() -> Result<bool, Failure> {
     Ok(workflow::timeout(Duration::from_millis(300), Slow::queued()).await.is_err())
 }
 
-/// PROTOCOL 17: a shutdown's runner never reports what only waits for a slot; whoever has the run next finds that out at once.
+/// PROTOCOL 17: at a shutdown the runner never reports an attempt that only waits for a slot. The next owner of
+/// the run finds that out at once.
 #[tokio::test]
 async fn what_is_given_up_during_the_grace_while_it_waits_for_a_slot_ends_under_the_next_worker() {
     let (db, log) = (Db::new().await, Log::default());

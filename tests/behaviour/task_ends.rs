@@ -58,7 +58,7 @@ async fn a_dropped_call_stops_its_attempt_and_is_not_waited_for() {
     let run = db.client().start(loses()).await.unwrap();
     assert_eq!(run.result().await.unwrap(), 7);
     eventually("it was told", async || log.lines() == ["endless 1", "stopped"]).await;
-    // What nobody has begun is never begun.
+    // What no worker has begun is never begun.
     farm.shutdown().await.unwrap();
     let run = db.client().start(loses()).await.unwrap();
     assert_eq!(run.result().await.unwrap(), 7);
@@ -79,7 +79,7 @@ async fn a_close_waits_for_an_end_elsewhere_where_it_was_asked_to() {
     assert_eq!(run.result().await.unwrap(), 7);
     assert_eq!(log.lines(), ["tidy 1", "tidied up"], "before the close");
     farm.shutdown().await.unwrap();
-    // Nobody has begun it, and nobody will.
+    // No worker has begun it, and none will.
     for run in [db.client().start(tidies()).await.unwrap(), db.client().start(tidies()).await.unwrap()] {
         assert_eq!(run.result().await.unwrap(), 7);
     }

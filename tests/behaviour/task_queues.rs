@@ -1,5 +1,5 @@
-//! Activities elsewhere: a task queue sends them to whoever serves it, in whatever process; their attempts outlive the
-//! workflow's worker, and are not run twice for it.
+//! Activities elsewhere: a task queue sends them to a worker that serves it, in any process. Their attempts outlive
+//! the workflow's worker, and its death does not make them run twice.
 
 use super::ends::{Gate, reason};
 use super::farm::{Farm, at_a_far_gate, fans_out, farm, flows, looks, renders, to_a_queue};

@@ -66,7 +66,7 @@ impl OrderWorkflow {
     }
 }
 
-/// The order test of Temporal's how-to: start an environment, a worker with mocked activities, run the order, assert its result.
+/// Temporal's how-to for orders: an environment, a worker with mocked activities, an order, its result.
 #[tokio::test]
 async fn an_order_is_approved_and_paid() -> Result<(), Failure> {
     let env = TestEnv::start().await?;

@@ -1,5 +1,5 @@
-//! Activities that are not mocked and await workflows where the test environment does not see them: on threads, and in tasks
-//! of their own. Time passes, or a code says why not.
+//! Activities that are not mocked and await workflows where the test environment does not see them: on
+//! threads, and in tasks of their own. Time passes, or a code says why not.
 
 use abide::prelude::*;
 use abide::testing::TestEnv;
@@ -49,7 +49,7 @@ impl Nested {
         })
     }
 
-    /// The wait is in a task that nobody knows to be its own.
+    /// The wait is in a task that the engine does not know to be the activity's own.
     #[activity(retry(max_attempts = 1))]
     async fn spawns(&self, n: u64) -> Result<u64, Failure> {
         let run = self.0.start(waits_days(n)).await?;
@@ -85,8 +85,8 @@ async fn a_wait_in_a_task_of_an_activity_is_told() {
     let worker = env.worker("nested").workflow(waits_days).workflow(nests);
     let worker = worker.activities(Nested(env.client())).start().await.unwrap();
     let run = env.client().start(nests(2, 30)).await.unwrap();
-    // The wait is told, and the task's own wait in the activity as well: whichever comes first. The activity fails with it, and
-    // time passes again.
+    // The wait is told, and the task's own wait in the activity as well: whichever comes first. The activity
+    // fails with it, and time passes again.
     let error = loop {
         match run.result().await {
             Err(WorkflowError::Client(error)) => {

@@ -1,4 +1,5 @@
-//! A time limit that ends an activity which had failed before says how: the last failure is its cause, typed where it is typed.
+//! A time limit that ends an activity which had failed before says how: the last failure is its cause, typed
+//! where it is typed.
 
 use abide::history::{Event, FailureKind};
 use abide::prelude::*;
@@ -86,7 +87,8 @@ fn timed_out(kind: TimeoutKind, cause: Option<Told>) -> Told {
 /// A second before an attempt's end, in which it is decided how the next one goes.
 const BETWEEN: Duration = Duration::from_millis(500);
 
-/// How a call of `kind` ends that is declined so many times and hangs then; and what its history and a replay say of it.
+/// How a call of `kind` ends that is declined so many times and hangs then; and what its history and a replay
+/// say of it.
 async fn ends(kind: &str, declined: u32) -> Told {
     let env = TestEnv::start().await.unwrap();
     let declines = |_: ()| Err(PayError::Declined(7));

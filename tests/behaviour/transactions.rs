@@ -244,8 +244,8 @@ async fn a_commit_of_which_nobody_knows_is_told_by_its_token() {
         let run = bank.abide.client().start(pay_twice("nothing".to_owned(), LONG)).await.unwrap();
         assert_eq!((text(run.result().await).as_str(), left.load(Ordering::SeqCst)), ("89", 0), "{at:?}");
         assert_eq!(bank.cents().await, 89, "{at:?}");
-        // The same attempt again: had its commit happened, the second finds no token and changes nothing, and its outcome may be taken
-        // in before it begins.
+        // The same attempt again: had its commit happened, the second finds no token and changes nothing, and
+        // its outcome may be taken in before it begins.
         let lines = log.lines();
         let least = if at == Stage::FencePassed { 2 } else { 1 };
         assert!((least..=2).contains(&lines.len()), "{at:?}: {lines:?}");

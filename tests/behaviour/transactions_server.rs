@@ -102,7 +102,7 @@ async fn transactions_that_meet_neither_lose_nor_double_anything() {
     worker.shutdown().await.unwrap();
 }
 
-/// Nobody waits for it: others write, and a cancel reaches it at once.
+/// Nothing waits for it: others write, and a cancel reaches it at once.
 #[tokio::test]
 async fn a_long_transaction_holds_nobody_up_and_can_be_cancelled() {
     let (bank, log) = (Bank::new().await, Log::default());

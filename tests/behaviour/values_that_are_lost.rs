@@ -217,7 +217,7 @@ async fn at_the_end_of_a_workflow() {
     worker.shutdown().await.unwrap();
 }
 
-/// A side effect has nobody to give an error to: nothing is recorded, and a resume reads it again.
+/// A side effect can return no error: nothing is recorded, and a resume reads it again.
 #[tokio::test]
 async fn at_a_side_effect() {
     let (db, log) = (Db::new().await, Log::default());
@@ -277,8 +277,8 @@ fn recorded(rules: &str, end: &str) -> History {
     .unwrap()
 }
 
-/// What an older build took, its runs take on: the recorded input is that of the call which is refused today. In a run of
-/// this build it is that of the call after it.
+/// What an older build took, its runs take on: the recorded input is that of the call which is refused today.
+/// In a run of this build it is that of the call after it.
 #[test]
 fn a_recorded_history_replays_as_it_was_recorded() {
     let replayer = Replayer::new().workflow(old);

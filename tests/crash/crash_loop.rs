@@ -137,7 +137,7 @@ async fn a_long_suspect_does_not_block_the_others() {
 }
 
 /// What waits for a message, a timer or a back-off has nothing to do with its worker's death, also where its time came
-/// while nobody was there.
+/// while no worker was running.
 #[tokio::test]
 async fn what_only_waits_is_never_counted() {
     let scene = Scene::new();

@@ -1,5 +1,5 @@
-//! Activities elsewhere, and `kill -9`: of the workflow's process, which costs them nothing, and of their own, which costs an
-//! attempt and no more.
+//! Activities elsewhere, and `kill -9`: of the workflow's process, which costs them nothing, and of their
+//! own, which costs an attempt and no more.
 
 use crate::evidence::{Ran, ran};
 use crate::ledger::lines;

@@ -31,8 +31,8 @@ pub(crate) struct Ran {
 }
 
 impl Evidence {
-    /// Looks at everything, whoever runs: what was acknowledged is in the database a little later, and what is in the
-    /// database was in the ledger before.
+    /// Looks at everything, while the processes run or not: what was acknowledged is in the database a little
+    /// later, and what is in the database was in the ledger before.
     pub(crate) async fn check(&mut self, scene: &Scene) -> BTreeMap<i64, Execution> {
         let acks: Vec<String> =
             ["acks-in", "acks-out"].iter().flat_map(|name| lines(&scene.path(name))).collect();

@@ -166,7 +166,7 @@ async fn a_worker_stops_at_a_failed_fsync_and_nothing_is_lost() {
     }
 }
 
-/// A claim whose answer is lost leaves an execution that is owned and that nobody runs: the worker finds it.
+/// A claim whose answer is lost leaves an execution that is owned and does not run: the worker finds it.
 #[tokio::test]
 async fn what_a_claim_took_is_found_when_its_answer_is_lost() {
     let (scene, plan) = (Scene::new(), Arc::new(Plan::default()));

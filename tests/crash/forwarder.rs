@@ -48,8 +48,8 @@ impl Forwarder {
         self.way.target.store(port, SeqCst);
     }
 
-    /// What is on a connection that is there gets lost from now on, and nobody is told: as if the other machine had
-    /// lost its power.
+    /// What existing connections carry is lost from now on, without an error at either end: as if the other machine
+    /// had lost its power.
     pub(crate) fn lose(&self) {
         self.way.lost.store(u64::MAX, SeqCst);
         // The number of the next one is not known here: it is set by the thread that accepts.
@@ -119,7 +119,7 @@ fn carry(mut from: TcpStream, mut to: TcpStream, number: u64, way: &Way) {
             break;
         }
     }
-    // Of a way that got lost nobody hears the end.
+    // The end of a lost connection is not passed on.
     while number < way.lost.load(SeqCst) && !way.ended.load(SeqCst) {
         sleep(GLANCE);
     }

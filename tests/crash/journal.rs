@@ -1,4 +1,4 @@
-//! The database as a stranger reads it: by SQL, not through the engine.
+//! The database as another program reads it: by SQL, not through the engine.
 
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
@@ -58,7 +58,8 @@ impl Execution {
     }
 }
 
-/// A stranger's connection, where a test plays fate too. Every value comes as text: the same on both databases.
+/// A connection beside the engine's, by which tests read and disturb. Every value comes as text: the same on both
+/// databases.
 pub(crate) enum Connection {
     Sqlite(SqliteConnection),
     Postgres(PgConnection),

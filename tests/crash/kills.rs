@@ -52,7 +52,7 @@ async fn one_scene(dice: &mut Dice, wanted: u64) -> u64 {
             _ => outside = Some(sender),
         }
         let executions = evidence.check(&scene).await;
-        // Whoever kills from outside makes no culprits (PROTOCOL 19).
+        // A kill from outside makes no run a suspect (PROTOCOL 19).
         let suspended = executions.values().find(|execution| execution.status == 1);
         assert!(suspended.is_none(), "{:?}", suspended.map(|e| (&e.workflow_id, &e.suspension)));
     }

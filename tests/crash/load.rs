@@ -52,7 +52,7 @@ impl<'s> Load<'s> {
     pub(crate) async fn look(&mut self) -> BTreeMap<i64, Execution> {
         self.all_are_there();
         let executions = self.evidence.check(self.scene).await;
-        // Whoever kills from outside makes no culprits (PROTOCOL 19), and a database's trouble is no outcome (8).
+        // A kill from outside makes no run a suspect (PROTOCOL 19), and a database's trouble is no outcome (8).
         let suspended = executions.values().find(|execution| execution.status == 1);
         assert!(suspended.is_none(), "{:?}", suspended.map(|e| (&e.workflow_id, &e.suspension)));
         executions

@@ -75,7 +75,7 @@ async fn killed_at_any_moment_it_runs_at_most_once() {
     worker.stop();
 }
 
-/// Its back-off ends while nobody runs: the second attempt was never started, and is not lost.
+/// Its back-off ends while no worker runs: the second attempt was never started, and is not lost.
 #[tokio::test]
 async fn a_retry_that_nobody_was_there_to_start_loses_no_attempt() {
     let (scene, mut runs) = (Scene::new(), Vec::new());

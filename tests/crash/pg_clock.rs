@@ -1,5 +1,5 @@
 //! Workers whose clocks are an hour off. On Postgres the server's clock counts alone, so it does not matter whose are:
-//! here the server's is moved against that of every worker, by a function of a stranger's that hides the built-in one.
+//! here the server's is moved against that of every worker, by a user's function that hides the built-in one.
 
 use crate::journal::{connect, number};
 use crate::load::Load;

@@ -1,5 +1,5 @@
 //! What lies between a worker and its server: connections that are cut, a way that is slow or blocked, a server that is
-//! full, strangers that cancel. Work goes on as soon as it can, and nothing is lost or done twice.
+//! full, other sessions that cancel. Work goes on as soon as it can, and nothing is lost or done twice.
 
 use crate::forwarder::Forwarder;
 use crate::journal::{Connection, Database, connect, number, try_connect};
@@ -122,7 +122,7 @@ async fn a_server_without_room_is_an_error_with_a_code_and_is_waited_for() {
     let refused = Abide::open(scene.url()).await.expect_err("there is no room");
     assert_eq!(refused.code(), "AB0501", "{refused}");
     assert!(refused.to_string().contains("too many clients"), "{refused}");
-    // Of the connections that were cut nobody knows anything; then it is clear.
+    // While connections are being cut, the outcome may be unknown; then it is clear.
     eventually("it is told that there is no room", async || {
         let refused = letters.letter(1).request_id("letter").await.expect_err("there is no room");
         assert!(matches!(refused.code(), "AB0410" | "AB0517"), "{refused}");

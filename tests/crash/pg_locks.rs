@@ -1,5 +1,5 @@
-//! Strangers on the engine's tables: locks that last, deadlocks, errors that tell a transaction to begin anew. Appends
-//! wait; what a workflow sees of it is nothing.
+//! Other sessions on the engine's tables: locks that last, deadlocks, errors that tell a transaction to begin again.
+//! Appends wait; a workflow sees nothing of it.
 
 use crate::evidence::Evidence;
 use crate::journal::{connect, number};
@@ -21,7 +21,7 @@ async fn a_lock_on_the_journal_is_waited_out() {
     load.finish().await;
 }
 
-/// Longer than a lease: the workers lose theirs, since nobody can renew them, and begin anew.
+/// Longer than a lease: the workers lose theirs, since none can renew, and begin again.
 #[tokio::test]
 async fn a_lock_on_the_leases_costs_the_workers_their_incarnations_and_nothing_else() {
     let scene = Scene::new();
@@ -37,7 +37,7 @@ async fn a_lock_on_the_leases_costs_the_workers_their_incarnations_and_nothing_e
     load.finish().await;
 }
 
-/// The stranger locks executions and then the leases, the writer the leases and then an execution.
+/// The other session locks executions and then the leases, the writer the leases and then an execution.
 #[tokio::test]
 async fn a_deadlock_is_no_outcome() {
     let scene = Scene::new();
@@ -49,7 +49,8 @@ async fn a_deadlock_is_no_outcome() {
         runs.push(call.await.expect("it starts"));
     }
     let mut stranger = connect(scene.database()).await;
-    // Whoever has waited for a second looks for a deadlock, and is broken off: the engine, as this one waits longer.
+    // The session that has waited for a second looks for a deadlock and is broken off: the engine's, since this one
+    // waits longer.
     stranger.run("SET deadlock_timeout = '60s'").await;
     let deadlocks = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()";
     let waits = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'abide writer'

@@ -1,5 +1,5 @@
-//! A machine is gone, and its session has ended: whoever is started elsewhere goes on with its work before the lease has
-//! run out.
+//! A machine is gone, and its session has ended: a worker that is started elsewhere goes on with its work
+//! before the lease has run out.
 
 use crate::evidence::{Evidence, ran};
 use crate::journal::{connect, number};

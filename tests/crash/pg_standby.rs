@@ -1,5 +1,5 @@
-//! A synchronous standby takes the primary's place, or is away: what was acknowledged is on both, whatever happens between
-//! a commit and its answer.
+//! A synchronous standby takes the primary's place, or is away: what was acknowledged is on both, whatever
+//! happens between a commit and its answer.
 
 use crate::forwarder::Forwarder;
 use crate::journal::number;
@@ -9,7 +9,7 @@ use crate::workflows::{sequence, worker};
 use cluster::{Cluster, Options};
 use std::time::Duration;
 
-/// The ways of children and strangers to a primary with a synchronous standby.
+/// The ways of children and of the test to a primary with a synchronous standby.
 struct Pair {
     /// Goes first: a primary without its standby waits.
     cluster: Cluster,
@@ -100,7 +100,8 @@ async fn what_only_the_primary_has_is_not_acknowledged() {
     let starts = [("ours", client), ("theirs", scene.client().await)].map(|(id, client)| {
         tokio::spawn(async move { client.start(sequence(2, 1, 1)).id(id).request_id(id).await })
     });
-    let waiting = "FROM pg_stat_activity WHERE application_name IN ('abide writer', 'abide calls') AND wait_event = 'SyncRep'";
+    let waiting = "FROM pg_stat_activity WHERE application_name IN ('abide writer', 'abide calls') AND \
+                   wait_event = 'SyncRep'";
     let both = format!("SELECT count(DISTINCT application_name) {waiting}");
     eventually("their commits wait", async || number(scene.database(), &both).await == 2).await;
     number(scene.database(), &format!("SELECT count(pg_terminate_backend(pid)) {waiting}")).await;

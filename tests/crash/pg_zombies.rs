@@ -86,7 +86,8 @@ async fn a_worker_that_wakes_begins_nothing_of_what_it_had_queued() {
 async fn a_worker_stopped_in_a_transaction_holds_nobody_up_for_long() {
     let scene = Scene::new();
     let mut load = Load::begin(&scene, 2).await;
-    let holds = "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'abide %' AND datname = current_database()
+    let holds = "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'abide %' AND datname = \
+                 current_database()
         AND state = 'idle in transaction' AND state_change < clock_timestamp() - interval '100 ms'";
     for wait in 0..20_000 {
         load.workers[0].freeze();

@@ -16,7 +16,7 @@ pub(crate) struct Scene {
     folder: tempfile::TempDir,
     /// How the children reach the database.
     url: String,
-    /// How a stranger does.
+    /// How the test itself reaches it.
     database: Database,
 }
 
@@ -32,7 +32,7 @@ impl Scene {
         Self { folder, url: format!("sqlite://{}", file.display()), database: Database::Sqlite(file) }
     }
 
-    /// With a Postgres database that the children reach under one URL, and strangers under another.
+    /// With a Postgres database that the children reach under one URL, and the test under another.
     #[allow(dead_code, reason = "files need no way to them")]
     pub(crate) fn on(url: String, strangers: String) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
@@ -51,7 +51,7 @@ impl Scene {
         &self.url
     }
 
-    /// As the stranger sees it.
+    /// As the test reaches it.
     pub(crate) fn database(&self) -> &Database {
         &self.database
     }

@@ -1,4 +1,5 @@
-//! A worker stopped in the middle of a commit holds SQLite's lock: nothing can be done but wait, and nothing may come of it.
+//! A worker stopped in the middle of a commit holds SQLite's lock: nothing can be done but wait, and nothing
+//! may come of it.
 
 use crate::evidence::Evidence;
 use crate::journal::{connect, number};

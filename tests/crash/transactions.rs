@@ -1,5 +1,5 @@
-//! Exactly once, where it can be: the process dies at every boundary between two statements of an attempt's transaction,
-//! and the user's own rows are counted.
+//! Exactly once, where it can be: the process dies at every boundary between two statements of an attempt's
+//! transaction, and the user's own rows are counted.
 
 use crate::journal::{connect, number};
 use crate::scene::{Scene, Victim, within};
@@ -50,7 +50,7 @@ async fn dies_at(stage: &str) {
 
 async fn start(scene: &Scene) -> Vec<Handle<bookings>> {
     let abide = scene.open().await;
-    // Where the user's own statements find it, and a stranger's too.
+    // Where the user's own statements find it, and those of the test.
     let table = if crate::ON_POSTGRES { TABLE.replace("booked", "public.booked") } else { TABLE.to_owned() };
     connect(scene.database()).await.run(&table).await;
     let client = abide.client().task_queue(QUEUE);

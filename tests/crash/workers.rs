@@ -145,7 +145,7 @@ async fn what_a_killed_worker_had_is_taken_over_without_waiting_for_its_lease() 
     second.stop();
 }
 
-/// Here nobody claims what was taken from it, so that nothing but the fence keeps it from going on.
+/// Here no worker claims what was taken from it, so that only the fence keeps it from going on.
 #[tokio::test]
 async fn a_worker_stopped_past_its_lease_is_fenced_out_also_where_nobody_has_gone_on() {
     let scene = Scene::new();

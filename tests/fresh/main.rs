@@ -1,5 +1,5 @@
-//! A newcomer's first program: a new crate outside of the workspace, into which the README's lines are pasted. It is run and
-//! tested by cargo, offline, with the versions of the workspace's lock file.
+//! A newcomer's first program: a new crate outside of the workspace, into which the README's lines are
+//! pasted. It is run and tested by cargo, offline, with the versions of the workspace's lock file.
 //!
 //! The lines are read from README.md; only the path to the clone is put in the place of `../abide`.
 

@@ -1,10 +1,13 @@
-//! The public API of `abide`, as a list in `snapshots/`: a change of the API is a change of the list, which a review sees.
+//! The public API of `abide`, as a list in `snapshots/`: a change of the API is a change of the list, which a
+//! review sees.
 //!
-//! `INSTA_UPDATE=always cargo test -p abide-tests --test public_api` writes it anew. The list is read from the sources by syn, as
-//! rustc would need a nightly to tell it: `sources` parses the crates, `names` follows paths and re-exports, `list` walks what
-//! is public, and `print` writes one line for each item. What cannot be followed fails the test.
+//! `INSTA_UPDATE=always cargo test -p abide-tests --test public_api` writes it again. The list is read from
+//! the sources by syn, as rustc would need a nightly to tell it: `sources` parses the crates, `names` follows
+//! paths and re-exports, `list` walks what is public, and `print` writes one line for each item. What cannot
+//! be followed fails the test.
 //!
-//! Not listed: what is `#[doc(hidden)]`, impls that a `macro_rules!` writes, what a derive makes beyond its name, and auto traits.
+//! Not listed: what is `#[doc(hidden)]`, impls that a `macro_rules!` writes, what a derive makes beyond its
+//! name, and auto traits.
 
 mod list;
 mod names;

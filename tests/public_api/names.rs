@@ -1,4 +1,5 @@
-//! What a path means: through modules, `use`s and re-exports, from crate to crate. Each namespace gives a definition of its own.
+//! What a path means: through modules, `use`s and re-exports, from crate to crate. Each namespace gives a
+//! definition of its own.
 
 use crate::sources::{Crate, is_public, name};
 use std::collections::BTreeSet;

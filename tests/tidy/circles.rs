@@ -1,7 +1,8 @@
 //! Circles of modules: two modules that use each other can be read, tested and moved only together.
 //!
-//! A module uses another one if a path in its code, outside tests, leads to an item that is defined there. Re-exports
-//! (`pub use`) are looked through and make no edge, and neither does `mod x;`. Method calls are not seen: they need types.
+//! A module uses another one if a path in its code, outside tests, leads to an item that is defined there.
+//! Re-exports (`pub use`) are looked through and make no edge, and neither does `mod x;`. Method calls are
+//! not seen: they need types.
 
 use crate::rust::marks_a_test;
 use crate::tree::Tree;
@@ -83,8 +84,8 @@ pub(crate) fn findings(tree: &Tree) -> Vec<String> {
     findings
 }
 
-/// The circles in the crate whose sources are in this folder: each the sorted names of its modules, with one path for each
-/// edge in it.
+/// The circles in the crate whose sources are in this folder: each the sorted names of its modules, with one
+/// path for each edge in it.
 pub(crate) fn circles(tree: &Tree, src: &str) -> Vec<(Vec<String>, Vec<String>)> {
     let mut modules = Crate::default();
     let root = tree.text(&format!("{src}/lib.rs")).unwrap_or_default();

@@ -1,6 +1,6 @@
-//! Rules for documents: error pages, paths, the README.
+//! Rules for documents: error pages, the README, paths of the machine.
 
-use crate::tree::{Tree, folder, join};
+use crate::tree::Tree;
 use std::collections::BTreeSet;
 
 /// Each `ABdddd` in the sources or documents has a page in `docs/errors/`, and each page's code is in the sources.
@@ -42,62 +42,6 @@ fn codes(text: &str) -> Vec<String> {
         word.strip_prefix("AB").is_some_and(|n| n.len() == 4 && n.bytes().all(|digit| digit.is_ascii_digit()))
     };
     words.filter(is_code).map(str::to_string).collect()
-}
-
-/// Links in Markdown, and paths in backticks in Markdown and comments, lead to something.
-pub(crate) fn paths(tree: &Tree) -> Vec<String> {
-    let mut findings = Vec::new();
-    for (path, text) in tree.texts() {
-        let prose = match path.rsplit_once('.') {
-            Some((_, "md")) => without_fences(text),
-            Some((_, "rs")) if !path.starts_with("ui-tests/") => comments(text),
-            _ => continue,
-        };
-        if path.ends_with(".md") {
-            let dead = links(&prose).into_iter().filter(|link| !tree.exists(&join(folder(path), link)));
-            findings.extend(dead.map(|link| format!("{path} links to {link}, which does not exist")));
-        }
-        let dead = backticked(&prose)
-            .into_iter()
-            .filter(|named| looks_like_ours(tree, named) && !tree.exists(named));
-        findings.extend(dead.map(|named| format!("{path} names `{named}`, which does not exist")));
-    }
-    findings
-}
-
-fn without_fences(text: &str) -> String {
-    let mut fenced = false;
-    let mut prose = String::new();
-    for line in text.lines() {
-        if line.trim_start().starts_with("```") {
-            fenced = !fenced;
-        } else if !fenced {
-            prose.push_str(line);
-            prose.push('\n');
-        }
-    }
-    prose
-}
-
-fn comments(text: &str) -> String {
-    let comments: Vec<_> = text.lines().map(str::trim_start).filter(|line| line.starts_with("//")).collect();
-    comments.join("\n")
-}
-
-fn links(prose: &str) -> Vec<&str> {
-    let targets = prose.split("](").skip(1).filter_map(|rest| rest.split_once(')'));
-    let files = targets.map(|(target, _)| target.split('#').next().unwrap_or_default());
-    files.filter(|target| !target.is_empty() && !target.contains("://")).collect()
-}
-
-fn backticked(prose: &str) -> Vec<&str> {
-    prose.lines().flat_map(|line| line.split('`').skip(1).step_by(2)).collect()
-}
-
-/// A path that begins with one of our top folders.
-fn looks_like_ours(tree: &Tree, named: &str) -> bool {
-    let plain = named.chars().all(|c| c.is_ascii_alphanumeric() || "/._-".contains(c));
-    plain && named.split_once('/').is_some_and(|(top, _)| !top.is_empty() && top != "." && tree.exists(top))
 }
 
 /// One `sh` block with two commands, and a program of at most 25 lines that is `examples/hello.rs`.
@@ -173,22 +117,9 @@ mod tests {
     }
 
     #[test]
-    fn dead_links_and_paths_are_told() {
-        let tree = Tree::of(&[
-            (
-                "docs/a.md",
-                "[x](b.md) [y](../README.md#z) [z](https://x.y) `docs/b.md` `docs/c.md` `a/b` `docs/*.md`",
-            ),
-            ("README.md", "```text\n[x](gone.md)\n```\n"),
-            ("core/src/lib.rs", "//! See `docs/gone.md`.\nlet x = \"`docs/gone.md`\";"),
-        ]);
-        let findings = paths(&tree);
-        assert_eq!(findings.len(), 4, "{findings:#?}");
-    }
-
-    #[test]
     fn a_readme_that_breaks_a_promise_is_told() {
-        let good = "```sh\ncargo run --release --example order_service\nABIDE_POSTGRES=install cargo test --workspace\n```\n```rust\nx\n```\n";
+        let good = "```sh\ncargo run --release --example order_service\n\
+                    ABIDE_POSTGRES=install cargo test --workspace\n```\n```rust\nx\n```\n";
         let check =
             |text: &str, hello: &str| readme(&Tree::of(&[("README.md", text), ("examples/hello.rs", hello)]));
         assert!(check(good, "x\n").is_empty());

@@ -84,7 +84,7 @@ impl<'ast> Visit<'ast> for Functions<'_> {
     }
 }
 
-/// Words that must not be in a program that is done. Tests may unwrap; nobody may ignore a test.
+/// Words that must not be in a program that is done. Tests may unwrap; no test may be ignored.
 pub(crate) fn words(tree: &Tree) -> Vec<String> {
     let test_files = modules::test_files(tree);
     let mut findings = Vec::new();

@@ -34,11 +34,25 @@ impl Tree {
         self.texts().filter(|(path, _)| path.ends_with(".rs") && !is_ui_case(path))
     }
 
+    /// The Markdown files.
+    pub(crate) fn documents(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.texts().filter(|(path, _)| path.ends_with(".md"))
+    }
+
     /// Whether there is such a file or folder. `./` and `../` are resolved.
     pub(crate) fn exists(&self, path: &str) -> bool {
         let Some(path) = resolve(path) else { return false };
         let folder = format!("{path}/");
         path.is_empty() || self.0.keys().any(|file| *file == path || file.starts_with(&folder))
+    }
+
+    /// Whether the path of some file, or with a `/` at its end of some folder, ends so.
+    pub(crate) fn has_end(&self, end: &str) -> bool {
+        let inside = format!("/{end}");
+        self.0.keys().any(|file| match end.ends_with('/') {
+            true => file.starts_with(end) || file.contains(&inside),
+            false => file == end || file.ends_with(&inside),
+        })
     }
 }
 
@@ -92,6 +106,12 @@ fn paths_are_resolved() {
     let tree = Tree::of(&[("docs/a/b.md", ""), ("README.md", "")]);
     for there in ["docs", "docs/a/", "docs/a/b.md", "docs/a/../../README.md", "./README.md"] {
         assert!(tree.exists(there), "{there}");
+    }
+    for there in ["b.md", "a/b.md", "docs/a/b.md", "docs/", "a/"] {
+        assert!(tree.has_end(there), "{there}");
+    }
+    for missing in [".md", "c.md", "ocs/a/b.md", "cs/", "b.md/"] {
+        assert!(!tree.has_end(missing), "{missing}");
     }
     for missing in ["docs/b.md", "doc", "README", "../README.md"] {
         assert!(!tree.exists(missing), "{missing}");

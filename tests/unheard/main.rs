@@ -1,6 +1,6 @@
-//! A process in which nobody listens to `tracing`: what workflow code evaluates is the same there, live and on replay.
+//! A process without a subscriber of `tracing`: what workflow code evaluates is the same there, live and on replay.
 
-// A test program has nobody to be private from, and ends where it is wrong.
+// A test program needs no privacy, and ends where it is wrong.
 #![allow(unreachable_pub, missing_docs, clippy::unwrap_used)]
 
 use abide::Abide;

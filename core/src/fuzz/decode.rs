@@ -53,7 +53,11 @@ proptest! {
     }
 
     #[test]
-    fn failures_come_back_as_they_were(record in failure(), retryable in any::<bool>(), delay in any::<Option<Duration>>()) {
+    fn failures_come_back_as_they_were(
+        record in failure(),
+        retryable in any::<bool>(),
+        delay in any::<Option<Duration>>(),
+    ) {
         let text = serde_json::to_string(&record).expect("a record encodes");
         prop_assert_eq!(&serde_json::from_str::<FailureRecord>(&text).expect(&text), &record);
         let mut failure = Failure::new(&record.message);

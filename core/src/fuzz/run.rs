@@ -48,7 +48,8 @@ pub(super) fn step() -> BoxedStrategy<Step> {
     let request = || prop_oneof![3 => "[a-f]", 2 => text()];
     prop_oneof![
         8 => (any::<Index>(), outcome()).prop_map(|(which, outcome)| Step::End(which, outcome)),
-        1 => (values::id(), any::<u32>(), outcome()).prop_map(|(id, attempt, outcome)| Step::Stray(id, attempt, outcome)),
+        1 => (values::id(), any::<u32>(), outcome())
+            .prop_map(|(id, attempt, outcome)| Step::Stray(id, attempt, outcome)),
         4 => (signal(), request()).prop_map(|((name, input), request)| Step::Signal(name, input, request)),
         1 => request().prop_map(Step::Cancel),
         3 => (0_i64..4_000).prop_map(Step::Wait),

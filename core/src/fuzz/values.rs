@@ -26,7 +26,12 @@ pub(super) fn text() -> BoxedStrategy<String> {
         "\r\n",
         "\u{10ffff}",
     ];
-    prop_oneof![3 => "[a-z_.]{0,8}", 2 => "\\PC{0,12}", 1 => any::<String>(), 1 => select(odd.to_vec()).prop_map(str::to_owned)]
+    prop_oneof![
+        3 => "[a-z_.]{0,8}",
+        2 => "\\PC{0,12}",
+        1 => any::<String>(),
+        1 => select(odd.to_vec()).prop_map(str::to_owned),
+    ]
     .boxed()
 }
 
@@ -51,7 +56,8 @@ fn string() -> impl Strategy<Value = String> {
             quoted[1..quoted.len() - 1].to_owned()
         }),
         2 => any::<u16>().prop_map(|unit| format!("\\u{unit:04x}")),
-        1 => select(vec!["\\ud800", "\\udc00", "\\ud83d\\ude00", "\\/", "\\b", "\\u0000", "\\u0022"]).prop_map(str::to_owned),
+        1 => select(vec!["\\ud800", "\\udc00", "\\ud83d\\ude00", "\\/", "\\b", "\\u0000", "\\u0022"])
+            .prop_map(str::to_owned),
     ];
     vec(piece, 0..4).prop_map(|pieces| format!("\"{}\"", pieces.concat()))
 }
@@ -78,7 +84,8 @@ pub(super) fn json() -> BoxedStrategy<String> {
     prop_oneof![
         12 => nested.clone(),
         1 => nested.clone().prop_map(|value| format!("{{\"a\":{value},\"a\":1}}")),
-        1 => (nested, 1_usize..300).prop_map(|(value, deep)| format!("{}{value}{}", "[".repeat(deep), "]".repeat(deep))),
+        1 => (nested, 1_usize..300)
+            .prop_map(|(value, deep)| format!("{}{value}{}", "[".repeat(deep), "]".repeat(deep))),
     ]
     .boxed()
 }

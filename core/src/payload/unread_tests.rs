@@ -68,7 +68,8 @@ fn what_serde_says_is_told_without_the_value() {
         ),
         (
             told::<State>(r#""secret`, expected `x`""#),
-            "unknown variant, expected `new` or `shipped`, at the top, where a string of 21 characters is (byte 23 of 23)",
+            "unknown variant, expected `new` or `shipped`, at the top, where a string of 21 characters is \
+             (byte 23 of 23)",
         ),
         (
             told::<BTreeMap<String, u8>>(r#"{"a":1,"secret@x.org":"4711"}"#),

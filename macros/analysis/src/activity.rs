@@ -55,8 +55,8 @@ pub(crate) fn expand(args: TokenStream, item: TokenStream) -> TokenStream {
             methods::expand(&private, &args, &block, &mut errors)
         }
         Ok(Item::Fn(_)) => {
-            let help = "put `#[activity]` on the `impl` block: all of its async methods are activities then, and its plain \
-                        ones that bear the attribute too";
+            let help = "put `#[activity]` on the `impl` block: all of its async methods are activities \
+                        then, and its plain ones that bear the attribute too";
             errors.add(Code::Misplaced, &head(&item), "`#[activity]` on a single method", help);
             item
         }
@@ -227,7 +227,9 @@ fn call_fn(
     let args = tuple(&names);
     let sets = stored::no_sets(private, arguments, &signature::output(sig));
     quote! {
-        fn #name(#(#names: #types),*) -> #private::ActivityCall<#definition> { #sets #private::ActivityCall::new(#args) }
+        fn #name(#(#names: #types),*) -> #private::ActivityCall<#definition> {
+            #sets #private::ActivityCall::new(#args)
+        }
     }
 }
 
@@ -267,7 +269,9 @@ fn definition(private: &Private, args: &ActivityArgs, of: &Definition<'_>) -> To
     });
     let retry_after = args.retry_after.as_ref().map(|decide| {
         quote! {
-            fn retry_after(error: &<Self::Outcome as #private::Outcome>::Err) -> ::core::option::Option<::core::time::Duration> {
+            fn retry_after(
+                error: &<Self::Outcome as #private::Outcome>::Err
+            ) -> ::core::option::Option<::core::time::Duration> {
                 #private::decide(error, #decide)
             }
         }
@@ -305,7 +309,9 @@ fn definition(private: &Private, args: &ActivityArgs, of: &Definition<'_>) -> To
 pub(crate) fn outcome(private: &Private, output: &Type) -> TokenStream {
     let private = private.at(output.span());
     quote_spanned! {output.span()=>
-        #private::Sel<#output, { #[allow(unused_imports)] use #private::ProbeElse as _; <#private::Probe<#output>>::FALLIBLE }>
+        #private::Sel<#output, {
+            #[allow(unused_imports)] use #private::ProbeElse as _; <#private::Probe<#output>>::FALLIBLE
+        }>
     }
 }
 

@@ -146,7 +146,8 @@ impl ActivityArgs {
             }
         }
         if let (Some(queue), Some(_)) = (&args.task_queue, &args.transactional) {
-            let help = "it runs in the worker that runs the workflow, on that worker's database: leave `task_queue` out";
+            let help = "it runs in the worker that runs the workflow, on that worker's database: leave \
+                        `task_queue` out";
             errors.add(Code::Value, queue, "a transactional activity has no task queue", help);
         }
         args
@@ -322,8 +323,8 @@ fn name_text(value: &Expr, errors: &mut Errors) -> Option<LitStr> {
 /// A string literal no longer than a task queue's name may be. The call checks values unknown at compile
 /// time.
 fn queue_text(value: &Expr, errors: &mut Errors) -> Option<LitStr> {
-    let help = "write a text of 1 to 1,000 characters, like `task_queue = \"gpu\"`; one that is computed goes to the call: \
-                `transcode(clip).task_queue(queue)`";
+    let help = "write a text of 1 to 1,000 characters, like `task_queue = \"gpu\"`; one that is computed \
+                goes to the call: `transcode(clip).task_queue(queue)`";
     bounded(value, 1_000, ("not a task queue", help), errors)
 }
 

@@ -16,8 +16,8 @@ pub(crate) fn limit(value: &Expr, errors: &mut Errors) -> Option<TokenStream> {
 
 /// A wait between attempts.
 pub(crate) fn wait(value: &Expr, errors: &mut Errors) -> Option<TokenStream> {
-    let help = "write at least \"1ms\", better what the service can bear: each failed attempt is written to the database, \
-                so that one that is down would cost hundreds of commits a second";
+    let help = "write at least \"1ms\", better what the service can bear: each failed attempt is written to \
+                the database, so that one that is down would cost hundreds of commits a second";
     positive(value, (Code::Wait, "a retry without a wait", help), errors)
 }
 
@@ -52,7 +52,8 @@ fn duration(value: &Expr, errors: &mut Errors) -> Option<TokenStream> {
     match text(value).and_then(|text| millis(&text.value())) {
         Some(millis) => Some(quote!(::core::time::Duration::from_millis(#millis))),
         None => {
-            let help = "write a text like \"500ms\", \"30s\", \"5m\", \"2h\", \"3d\" or \"1m30s\", or the name of a constant `Duration`";
+            let help = "write a text like \"500ms\", \"30s\", \"5m\", \"2h\", \"3d\" or \"1m30s\", or the \
+                        name of a constant `Duration`";
             errors.add(Code::Value, value, "not a duration", help);
             None
         }

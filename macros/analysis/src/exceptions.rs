@@ -188,7 +188,10 @@ fn path_at(tokens: &[TokenTree], at: usize) -> (Vec<String>, Span, usize) {
     while let Some(TokenTree::Ident(ident)) = tokens.get(next) {
         path.push(ident.to_string());
         next += 1;
-        let joined = matches!(tokens.get(next), Some(TokenTree::Punct(punct)) if punct.as_char() == ':' && punct.spacing() == Spacing::Joint);
+        let joined = matches!(
+            tokens.get(next),
+            Some(TokenTree::Punct(punct)) if punct.as_char() == ':' && punct.spacing() == Spacing::Joint
+        );
         let named = matches!(tokens.get(next + 2), Some(TokenTree::Ident(_)));
         if !(joined && named && is(tokens.get(next + 1), ':')) {
             break;

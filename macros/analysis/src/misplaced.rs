@@ -10,10 +10,12 @@ pub(crate) fn expand(name: &str, _args: TokenStream, item: TokenStream) -> Token
     let mut errors = Errors::default();
     let help = match name {
         "run" => {
-            "mark the `impl` block with `#[workflow]`; a workflow without handlers can be a free `async fn` with `#[workflow]`"
+            "mark the `impl` block with `#[workflow]`; a workflow without handlers can be a free `async fn` \
+             with `#[workflow]`"
         }
         "init" => {
-            "put it into the `#[workflow] impl` of the state that it makes; a workflow that is a free function has no state"
+            "put it into the `#[workflow] impl` of the state that it makes; a workflow that is a free \
+             function has no state"
         }
         "update" => {
             "updates come in a later version: use a `#[signal]` to change the state and a `#[query]` to read it"

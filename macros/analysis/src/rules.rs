@@ -53,10 +53,12 @@ const THREAD: &str =
     "do the work in an `#[activity]`, or run workflow code side by side with `workflow::spawn(..)`";
 const TASK: &str = "use `workflow::spawn(..)` for workflow code, an `#[activity]` for anything else";
 const ACTIVITY: &str = "do it in an `#[activity]`: its result is recorded, and a replay takes the record";
-const INPUT: &str = "pass it in as an input of the workflow, or read it in an `#[activity]`; `workflow::info()` tells about the run";
+const INPUT: &str = "pass it in as an input of the workflow, or read it in an `#[activity]`; \
+                     `workflow::info()` tells about the run";
 const TRACING: &str = "use `tracing`, which is muted on replay, or an `#[activity]`";
 pub(crate) const STATE: &str = "keep it in the workflow's state: a field of its struct";
-const UNTIL: &str = "keep it in the workflow's state and wait with `workflow::until!(..)`: only one task of a workflow runs at a time";
+const UNTIL: &str = "keep it in the workflow's state and wait with `workflow::until!(..)`: only one task of \
+                     a workflow runs at a time";
 pub(crate) const OWN_ID: &str = "give the values ids of your own";
 
 const TIME: &str = "is not deterministic: on replay it returns another time";
@@ -91,7 +93,8 @@ pub(crate) static RULES: &[Rule] = &[
     rule(
         Code::Clock,
         "std::time::Instant::{now,elapsed} std::time::SystemTime::{now,elapsed} tokio::time::Instant::{now,elapsed} \
-         quanta::Instant::{now,elapsed,recent} quanta::Clock::{now,new} web_time::Instant::now coarsetime::Instant::now minstant::Instant::now \
+         quanta::Instant::{now,elapsed,recent} quanta::Clock::{now,new} web_time::Instant::now \
+         coarsetime::Instant::now minstant::Instant::now \
          chrono::Utc::{now,today} chrono::Local::{now,today} \
          time::OffsetDateTime::{now_utc,now_local} time::UtcDateTime::now time::Instant::now \
          jiff::Timestamp::now jiff::Zoned::now jiff::tz::TimeZone::{system,try_system} \
@@ -101,7 +104,8 @@ pub(crate) static RULES: &[Rule] = &[
     ),
     rule(
         Code::Timer,
-        "std::thread::{sleep,sleep_ms,sleep_until,park,park_timeout,yield_now} tokio::time::{sleep,sleep_until,timeout,timeout_at,interval,interval_at,pause,advance,resume} \
+        "std::thread::{sleep,sleep_ms,sleep_until,park,park_timeout,yield_now} \
+         tokio::time::{sleep,sleep_until,timeout,timeout_at,interval,interval_at,pause,advance,resume} \
          tokio::time::* tokio_util::time::* async_std::task::sleep async_std::future::timeout \
          async_io::Timer::{after,at,interval} futures_timer::Delay::new smol::Timer::{after,at,interval} \
          tokio::task::yield_now",
@@ -110,8 +114,10 @@ pub(crate) static RULES: &[Rule] = &[
     ),
     rule(
         Code::Random,
-        "rand::{random,rng,thread_rng,random_range,random_bool,random_iter,random_ratio,fill} rand::rngs::{OsRng,SysRng,ThreadRng} \
-         rand::rngs::{StdRng,SmallRng}::{from_entropy,from_os_rng,try_from_os_rng} rand::SeedableRng::{from_entropy,from_os_rng} \
+        "rand::{random,rng,thread_rng,random_range,random_bool,random_iter,random_ratio,fill} \
+         rand::rngs::{OsRng,SysRng,ThreadRng} \
+         rand::rngs::{StdRng,SmallRng}::{from_entropy,from_os_rng,try_from_os_rng} \
+         rand::SeedableRng::{from_entropy,from_os_rng} \
          rand_core::OsRng rand_chacha::{ChaCha8Rng,ChaCha12Rng,ChaCha20Rng}::{from_entropy,from_os_rng} \
          getrandom::* fastrand::* oorandom::Rand32::new_inc nanorand::tls_rng \
          {std::collections::hash_map,std::hash,ahash}::RandomState::{new,default}",
@@ -121,14 +127,16 @@ pub(crate) static RULES: &[Rule] = &[
     rule(
         Code::Id,
         "uuid::Uuid::{new_v4,new_v7,now_v1,now_v6,now_v7} uuid::Timestamp::now uuid::ContextV7::new \
-         ulid::Ulid::new ulid::Generator::generate nanoid::nanoid nanoid::nanoid! cuid::cuid cuid2::* xid::new ksuid::Ksuid::generate svix_ksuid::Ksuid::new \
+         ulid::Ulid::new ulid::Generator::generate nanoid::nanoid nanoid::nanoid! cuid::cuid cuid2::* \
+         xid::new ksuid::Ksuid::generate svix_ksuid::Ksuid::new \
          rusty_ulid::generate_ulid_string",
         ANOTHER_ID,
         UUID,
     ),
     rule(
         Code::Thread,
-        "std::thread::{spawn,scope} std::thread::Builder::new rayon::* crossbeam::thread::scope crossbeam::scope crossbeam_utils::thread::scope \
+        "std::thread::{spawn,scope} std::thread::Builder::new rayon::* crossbeam::thread::scope \
+         crossbeam::scope crossbeam_utils::thread::scope \
          threadpool::* std::thread::Scope::spawn",
         RUNS,
         THREAD,
@@ -149,14 +157,17 @@ pub(crate) static RULES: &[Rule] = &[
          std::os::unix::net::* std::os::unix::fs::* \
          tokio::fs::* tokio::net::* tokio::process::* tokio::signal::* tokio::io::{stdin} \
          reqwest::* hyper::* hyper_util::* ureq::* isahc::* surf::* attohttpc::* minreq::* curl::* tonic::transport::* \
-         sqlx::* rusqlite::* postgres::* tokio_postgres::* deadpool_postgres::* mysql::* mysql_async::* mongodb::* redis::* diesel::* sea_orm::* \
-         lapin::* rdkafka::* aws_sdk_s3::* object_store::* fs_err::* walkdir::* tempfile::* async_std::fs::* async_std::net::* lettre::*",
+         sqlx::* rusqlite::* postgres::* tokio_postgres::* deadpool_postgres::* mysql::* mysql_async::* \
+         mongodb::* redis::* diesel::* sea_orm::* \
+         lapin::* rdkafka::* aws_sdk_s3::* object_store::* fs_err::* walkdir::* tempfile::* \
+         async_std::fs::* async_std::net::* lettre::*",
         OUTSIDE,
         ACTIVITY,
     ),
     rule(
         Code::Environment,
-        "chrono::Local chrono::Local::* std::env::* std::thread::{available_parallelism,current} std::process::{id} num_cpus::* hostname::* gethostname::* whoami::* sysinfo::* \
+        "chrono::Local chrono::Local::* std::env::* std::thread::{available_parallelism,current} \
+         std::process::{id} num_cpus::* hostname::* gethostname::* whoami::* sysinfo::* \
          dotenv::* dotenvy::* sys_info::* dirs::* home::* std::backtrace::Backtrace::{capture,force_capture}",
         MACHINE,
         INPUT,
@@ -181,15 +192,18 @@ pub(crate) static RULES: &[Rule] = &[
     ),
     rule(
         Code::Unheard,
-        "tracing::{enabled,event_enabled,span_enabled}! tracing::Span::{is_disabled,is_none,id,with_subscriber,metadata,has_field,field} \
-         {tracing,tracing::level_filters,tracing::metadata}::LevelFilter::current tracing::dispatcher::{get_default,has_been_set} \
+        "tracing::{enabled,event_enabled,span_enabled}! \
+         tracing::Span::{is_disabled,is_none,id,with_subscriber,metadata,has_field,field} \
+         {tracing,tracing::level_filters,tracing::metadata}::LevelFilter::current \
+         tracing::dispatcher::{get_default,has_been_set} \
          log::log_enabled! log::max_level",
         LISTENS,
         "tell the event itself: in workflow code its arguments are evaluated whoever listens",
     ),
     rule(
         Code::Unheard,
-        "tracing::subscriber::{set_default,with_default,set_global_default} tracing::dispatcher::{set_default,with_default,set_global_default}",
+        "tracing::subscriber::{set_default,with_default,set_global_default} \
+         tracing::dispatcher::{set_default,with_default,set_global_default}",
         LISTENER,
         "set the subscriber where the program begins",
     ),
@@ -204,8 +218,10 @@ pub(crate) static RULES: &[Rule] = &[
     ),
     rule(
         Code::Lock,
-        "std::sync::{Mutex,RwLock,Condvar,Barrier}::* std::sync::mpsc::* std::sync::mpmc::* tokio::sync::* async_std::sync::* async_std::channel::* parking_lot::* \
-         futures::channel::* futures_channel::* futures::lock::* crossbeam::channel::* crossbeam_channel::* flume::* async_channel::* async_lock::* dashmap::*",
+        "std::sync::{Mutex,RwLock,Condvar,Barrier}::* std::sync::mpsc::* std::sync::mpmc::* tokio::sync::* \
+         async_std::sync::* async_std::channel::* parking_lot::* \
+         futures::channel::* futures_channel::* futures::lock::* crossbeam::channel::* crossbeam_channel::* \
+         flume::* async_channel::* async_lock::* dashmap::*",
         LOCKS,
         UNTIL,
     ),
@@ -243,7 +259,8 @@ const OPTIONAL: &str = "tracing::{trace,debug,info,warn,error,event,span,trace_s
     tracing::instrument! std::{debug_assert,debug_assert_eq,debug_assert_ne}!";
 
 /// Macros and functions that return a span.
-const SPANS: &str = "tracing::{span,trace_span,debug_span,info_span,warn_span,error_span}! tracing::Span::{current,none,new,new_root}";
+const SPANS: &str = "tracing::{span,trace_span,debug_span,info_span,warn_span,error_span}! \
+                     tracing::Span::{current,none,new,new_root}";
 
 /// Whether a macro or function returns a `tracing::Span`.
 pub(crate) fn makes_span(path: &[String]) -> bool {
@@ -260,9 +277,11 @@ pub(crate) fn is_optional(path: &[String]) -> bool {
 /// Paths under a `*` that are pure.
 const ALLOWED: &str = "tokio::time::Instant::* tokio::time::{Duration,error}::* tokio::time::Duration \
     tokio::sync::TryLockError std::process::ExitCode::* std::process::ExitStatus::* \
-    reqwest::{Url,StatusCode,Method,Version,header}::* hyper::{StatusCode,Method,Uri,Version,header,http}::* ureq::http::* \
+    reqwest::{Url,StatusCode,Method,Version,header}::* \
+    hyper::{StatusCode,Method,Uri,Version,header,http}::* ureq::http::* \
     sqlx::types::* redis::{Value,ErrorKind}::* \
-    std::fs::{Permissions,FileType}::* std::env::{split_paths,join_paths} std::env::consts::* tokio::task::{JoinError}::* \
+    std::fs::{Permissions,FileType}::* std::env::{split_paths,join_paths} std::env::consts::* \
+    tokio::task::{JoinError}::* \
     tokio::runtime::RuntimeFlavor::* mongodb::bson::* tokio::net::unix::SocketAddr::* \
     fastrand::Rng::with_seed rusqlite::types::* libc::{c_int,c_char,c_void} \
     uuid::* diesel::result::* object_store::path::*";

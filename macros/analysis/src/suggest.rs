@@ -45,9 +45,11 @@ const ELSEWHERE: &[(&str, &str, &str)] = &[
     ("#[workflow]", "queue", "`.task_queue(..)` at the start, or the queue of `abide.worker(..)`"),
 ];
 
-const NON_RETRYABLE: &str = "`retry_if`, an argument of the activity that asks the error: `#[activity(retry_if = PaymentError::is_temporary)]`";
+const NON_RETRYABLE: &str = "`retry_if`, an argument of the activity that asks the error: \
+                             `#[activity(retry_if = PaymentError::is_temporary)]`";
 
-const HEARTBEAT: &str = "`start_to_close`, the limit of one attempt? Heartbeats come in a later version; a dead worker is noticed without them";
+const HEARTBEAT: &str = "`start_to_close`, the limit of one attempt? Heartbeats come in a later version; a \
+                         dead worker is noticed without them";
 
 /// abide's word for this argument of another engine.
 pub(crate) fn elsewhere(attribute: &str, name: &str) -> Option<&'static str> {

@@ -21,7 +21,8 @@ mod sealed {
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a connection that abide can share a transaction with",
     label = "not a connection of a store",
-    note = "take `&mut sqlx::PgConnection` (abide's feature `postgres`) or `&mut sqlx::SqliteConnection` (feature `sqlite`), of sqlx 0.9",
+    note = "take `&mut sqlx::PgConnection` (abide's feature `postgres`) or `&mut sqlx::SqliteConnection` \
+            (feature `sqlite`), of sqlx 0.9",
     note = "a `sqlx::Transaction` gives one: `&mut *tx`"
 )]
 pub trait TransactionConnection: sealed::Sealed + Any + Send {

@@ -152,8 +152,9 @@ impl State {
         let waiting = self.queued.len();
         let _ = write!(
             words,
-            "; {waiting} attempts wait for a slot, and none starts until one of those waits ends: let the workflow wait for \
-             the other workflow, or run the activities that it needs in a worker of their own"
+            "; {waiting} attempts wait for a slot, and none starts until one of those waits ends: let the \
+             workflow wait for the other workflow, or run the activities that it needs in a worker of their \
+             own"
         );
         words
     }
@@ -246,7 +247,8 @@ mod tests {
         assert_eq!(told.take(), [""; 0], "one slot of two");
         let second = waits.slot(2).wait_for("call", &of("other"), "elsewhere");
         let [words] = told.take().try_into().unwrap();
-        let cycle = "`fetch` of workflow `parent` waits for workflow `child`, whose activity `step` waits for such a slot";
+        let cycle = "`fetch` of workflow `parent` waits for workflow `child`, whose activity `step` waits \
+                     for such a slot";
         assert!(words.starts_with("AB0624: all 2 ") && words.contains(cycle), "{words}");
         let _more = waits.queued("step", &of("child"));
         waits.sample();

@@ -109,7 +109,7 @@ impl Gate {
     /// Lets time pass while the future waits.
     pub(super) async fn wait(self: Arc<Self>, future: BoxFuture<'_, ()>) -> Result<(), GivenUp> {
         let mut given_up = self.given_up.subscribe();
-        // Of earlier reasons to give up, only the end of time still holds.
+        // Of earlier reasons to give up, only `NothingLeft` still holds.
         let over = matches!(*given_up.borrow_and_update(), Some(GivenUp::NothingLeft));
         let mut told = pin!(async move {
             if !over && given_up.changed().await.is_err() {
@@ -143,7 +143,7 @@ impl Gate {
     }
 }
 
-/// Makes callers that wait now give up, unless the end of time was reached before.
+/// Makes callers that wait now give up, unless `NothingLeft` was the reason before.
 fn give_up(waiters: &watch::Sender<Option<GivenUp>>, why: GivenUp) {
     waiters.send_if_modified(|given_up| {
         let open = !matches!(given_up, Some(GivenUp::NothingLeft));

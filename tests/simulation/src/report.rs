@@ -55,7 +55,8 @@ impl fmt::Display for Totals {
         let rate = *runs as f64 / begin.elapsed().as_secs_f64().max(0.001);
         write!(
             f,
-            "{runs} runs ({rate:.1} a second), {executions} executions, {attempts} attempts, {calls} calls, {faults} faults"
+            "{runs} runs ({rate:.1} a second), {executions} executions, {attempts} attempts, {calls} calls, \
+             {faults} faults"
         )
     }
 }

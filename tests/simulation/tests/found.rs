@@ -1,5 +1,6 @@
-//! What CI asks of the simulation: a fixed set of seeds and some random ones hold; a seed repeats itself exactly; every mutant of
-//! the engine is found within its stated number of runs; the same scenarios hold on the real stores.
+//! What CI asks of the simulation: a fixed set of seeds and some random ones hold; a seed repeats itself
+//! exactly; every mutant of the engine is found within its stated number of runs; the same scenarios hold on
+//! the real stores.
 //!
 //! Each in a process of its own, since a mutant lives in a whole process. `just simulate-hour` plays for longer.
 
@@ -26,7 +27,7 @@ fn a_fixed_set_of_seeds_holds() {
     holds(&["--runs", "80"]);
 }
 
-/// Two minutes of seeds that nobody has seen: those of a fixed range wear out, since they are what the engine was mended by.
+/// Two minutes of new seeds: a fixed range finds less with time, since the engine was fixed by it.
 #[test]
 fn two_minutes_of_random_seeds_hold() {
     let seed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos() % 1_000_000_000_000_000;

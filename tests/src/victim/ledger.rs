@@ -2,7 +2,7 @@
 //! read here, and not from its own database.
 //!
 //! A process that is killed while it writes leaves a torn last line. Whole lines end in a mark; the others never
-//! counted: nobody was told that they were written.
+//! counted, since their writing was not acknowledged.
 
 use std::fs::File;
 use std::io::{self, Write};

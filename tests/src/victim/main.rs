@@ -1,9 +1,9 @@
 //! An ordinary service on abide that the crash tests run as a child and kill: `victim ROLE FOLDER`.
 //!
-//! Roles: `open` opens the database and leaves; `send` starts workflows and sends signals (no worker); `work` runs a
-//! worker; `farm` runs one that has activities only; `both` runs a worker, and a sender in the same process; `transact` runs one
-//! of transactional activities. It says `begun` before it touches the database and
-//! `ready` when it works. The end of its input asks it to shut down, so that none outlives the test.
+//! Roles: `open` opens the database and leaves; `send` starts workflows and sends signals (no worker); `work`
+//! runs a worker; `farm` runs one that has activities only; `both` runs a worker, and a sender in the same
+//! process; `transact` runs one of transactional activities. It says `begun` before it touches the database
+//! and `ready` when it works. The end of its input asks it to shut down, so that none outlives the test.
 //!
 //! `VICTIM_DATABASE` is the database's URL; without it, it is a file in the folder.
 

@@ -1,7 +1,8 @@
-//! What the victim runs for the crash tests of transactional activities, and how it is made to die in the middle of one.
+//! What the victim runs for the crash tests of transactional activities, and how it is made to die in the
+//! middle of one.
 //!
-//! `VICTIM_ABORT_AT` names a stage of the attempt's transaction (see [`STAGES`]), `VICTIM_ABORT_CALL` the how many-th time it
-//! is reached; `VICTIM_DATABASE` is the URL, where it is not the folder's SQLite file.
+//! `VICTIM_ABORT_AT` names a stage of the attempt's transaction (see [`STAGES`]), `VICTIM_ABORT_CALL` the how
+//! many-th time it is reached; `VICTIM_DATABASE` is the URL, where it is not the folder's SQLite file.
 
 use abide::__private::{FaultHook, Stage};
 use abide::prelude::*;

@@ -81,7 +81,8 @@ pub(crate) fn run(args: &Args) -> AnyResult<()> {
         } else {
             let Expanded { profile, lines, expansion_ms, best_ms } = expanded;
             println!(
-                "expansion of one workflow of {lines} lines, abide-analysis in {profile}: {expansion_ms:.1} ms, best {best_ms:.1} ms"
+                "expansion of one workflow of {lines} lines, abide-analysis in {profile}: {expansion_ms:.1} \
+                 ms, best {best_ms:.1} ms"
             );
         }
     }
@@ -149,7 +150,8 @@ fn write_crate(folder: &Path, form: Form, workflows: usize) -> AnyResult<()> {
 /// Writes a manifest, and copies this repository's lock file, so that the result does not depend on the day.
 fn manifest(folder: &Path, dependencies: &str) -> AnyResult<()> {
     let text = format!(
-        "[package]\nname = \"measured\"\nversion = \"0.0.0\"\nedition = \"2024\"\n\n[workspace]\n\n[dependencies]\n{dependencies}\n"
+        "[package]\nname = \"measured\"\nversion = \"0.0.0\"\nedition = \"2024\"\n\n[workspace]\n\n\
+         [dependencies]\n{dependencies}\n"
     );
     fs::write(folder.join("Cargo.toml"), text)?;
     fs::copy(repository().join("Cargo.lock"), folder.join("Cargo.lock"))?;

@@ -96,8 +96,8 @@ fn init_writes_the_configuration_once() {
     assert!(first.out.contains("clippy.toml: written, "), "{}", first.out);
     assert!(first.out.contains("Cargo.toml: changed, lints allowed outside of workflows"), "{}", first.out);
     let (clippy, manifest) = (read(&folder, "clippy.toml"), read(&folder, "Cargo.toml"));
-    let line = "{ path = \"std::time::Instant::now\", reason = \"AB0101 in workflow code: use the workflow's own clock: \
-                `workflow::now()`\" },";
+    let line = "{ path = \"std::time::Instant::now\", reason = \"AB0101 in workflow code: use the \
+                workflow's own clock: `workflow::now()`\" },";
     assert!(clippy.contains(line), "{clippy}");
     assert!(rehearsed.out.contains(&clippy) && rehearsed.out.contains(&manifest), "{}", rehearsed.out);
     assert!(manifest.starts_with(MANIFEST.1), "{manifest}");
@@ -111,7 +111,8 @@ fn init_writes_the_configuration_once() {
 
 #[test]
 fn init_keeps_what_a_user_wrote() {
-    let mine = "# ours\nmsrv = \"1.95\" # soon more\ndisallowed-methods = [\n    # never\n    { path = \"shop::secret\" },\n]\n";
+    let mine = "# ours\nmsrv = \"1.95\" # soon more\ndisallowed-methods = [\n    # never\n    \
+                { path = \"shop::secret\" },\n]\n";
     let root = ("Cargo.toml", "[workspace]\nmembers = [\"shop\"]\n");
     let member = ("shop/Cargo.toml", "[package]\nname = \"shop\"\n\n[lints]\nworkspace = true\n");
     let folder = package(&[root, member, (".clippy.toml", mine)]);

@@ -48,7 +48,8 @@ fn host(args: &ActivityArgs, block: &ItemImpl, errors: &mut Errors) -> Option<Id
         return None;
     }
     if let Some(borrowed) = signature::borrow(&block.self_ty) {
-        let help = "let its fields own their data, or share it by an `Arc<T>`: a worker keeps the value as long as it runs";
+        let help = "let its fields own their data, or share it by an `Arc<T>`: a worker keeps the value as \
+                    long as it runs";
         errors.add(Code::Signature, &borrowed, "a value with activities cannot borrow", help);
         return None;
     }

@@ -69,8 +69,9 @@ fn is_meant(ty: &Type) -> bool {
 fn hint(arguments: &[Argument], errors: &mut Errors) {
     let Some(first) = arguments.first() else { return };
     if matches!(first.ty, Type::Reference(_)) && is_meant(&first.ty) {
-        let help = "for a connection inside of the engine's transaction, write `#[activity(transactional)]`; a pool of your own \
-                    goes into the value whose methods are the activities";
+        let help = "for a connection inside of the engine's transaction, write \
+                    `#[activity(transactional)]`; a pool of your own goes into the value whose methods are \
+                    the activities";
         errors.add(Code::Signature, &first.ty, "a connection cannot be stored in history", help);
     }
 }

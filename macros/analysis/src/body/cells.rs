@@ -38,7 +38,10 @@ impl Rewriter<'_> {
         let value = quote_spanned!(start=> abide_value);
         let arm = quote! {
             #[allow(unreachable_code)]
-            #value => { if false { __abide_probe::never(); #cell = __abide_probe::of(&#value.#field); #sinks } #value.#field }
+            #value => {
+                if false { __abide_probe::never(); #cell = __abide_probe::of(&#value.#field); #sinks }
+                #value.#field
+            }
         };
         let mut arms = Group::new(Delimiter::Brace, arm);
         arms.set_span(end);

@@ -113,7 +113,9 @@ pub(super) fn expr_try(rewriter: &mut Rewriter<'_>, mut expr: ExprTry) -> Expr {
     let arms = variants(operands.len()).map(|variant| {
         let error = quote_spanned!(question.span()=> ::core::result::Result::Err::<#private::Never, _>(__abide_error));
         quote! {
-            ::core::result::Result::Err(#private::flow::join::#one_of::#variant(__abide_error)) => match #error #question {},
+            ::core::result::Result::Err(#private::flow::join::#one_of::#variant(__abide_error)) => {
+                match #error #question {}
+            }
         }
     });
     let joined = mac.to_token_stream();

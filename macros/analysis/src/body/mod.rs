@@ -2,9 +2,9 @@
 //! hands over the state.
 //!
 //! ```text
-//! self.x += 1;      __self.x += 1;                                     // `__self`: a plain `&mut S`
-//! e.await           match guard(e, &SITE) { f => {                     // `match` keeps temporaries alive, as `.await` does
-//!                       let parked = state.park();            // one borrow, so one E0499 at most
+//! self.x += 1;      __self.x += 1;                      // `__self`: a plain `&mut S`
+//! e.await           match guard(e, &SITE) { f => {      // `match` keeps temporaries alive, as `.await` does
+//!                       let parked = state.park();  // one borrow, so one E0499 at most
 //!                       let value = f.await;
 //!                       __self = parked.resume();
 //!                       value } }
@@ -119,7 +119,9 @@ impl AsyncBody<'_> {
         match has_impl_trait(output) {
             true => quote!(#private::never()),
             false => {
-                quote!(#private::block(async move { #[allow(unused_mut)] #bindings let _ = (#(&#names,)*); #private::never::<#output>() }))
+                quote!(#private::block(async move {
+                    #[allow(unused_mut)] #bindings let _ = (#(&#names,)*); #private::never::<#output>()
+                }))
             }
         }
     }

@@ -106,7 +106,9 @@ pub(super) fn expand(rewriter: &mut Rewriter<'_>, mac: &mut Macro) {
             None => quote!(|_| true),
             Some(shape) => {
                 refutable = true;
-                quote!(|__abide_value| match __abide_value { #shape => true, #[allow(unreachable_patterns)] _ => false })
+                quote!(|__abide_value| match __abide_value {
+                    #shape => true, #[allow(unreachable_patterns)] _ => false
+                })
             }
         };
         branches.push(quote!(#private::flow::select::branch(#future, #condition, #question)));

@@ -16,7 +16,7 @@ use crate::errors::{Code, Errors};
 use crate::krate::Private;
 use crate::lexical;
 use crate::lints;
-use proc_macro2::TokenStream;
+use proc_macro2::{Delimiter, TokenStream, TokenTree};
 use quote::{ToTokens, quote};
 use syn::visit_mut::VisitMut;
 use syn::{ImplItemFn, Item, TraitItemFn};
@@ -124,7 +124,8 @@ fn item_of(
     match attributes::parse_item(&item) {
         Ok(Item::Mod(module)) if module.content.is_none() => {
             let message = format!("`{attribute}` cannot see into another file");
-            let help = "rustc shows a macro only what stands between braces: mark the functions in that file, or its `impl`s";
+            let help = "rustc shows a macro only what stands between braces: mark the functions in that \
+                        file, or its `impl`s";
             errors.add(Code::Misplaced, &module, &message, help);
             item
         }
@@ -146,6 +147,7 @@ fn item_of(
 
 /// The first tokens of an item, to underline: up to its body.
 pub(crate) fn head(item: &TokenStream) -> TokenStream {
-    let is_body = |token: &proc_macro2::TokenTree| matches!(token, proc_macro2::TokenTree::Group(group) if group.delimiter() == proc_macro2::Delimiter::Brace);
+    let is_body =
+        |token: &TokenTree| matches!(token, TokenTree::Group(group) if group.delimiter() == Delimiter::Brace);
     item.clone().into_iter().take_while(|token| !is_body(token)).collect()
 }

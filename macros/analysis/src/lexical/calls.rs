@@ -15,8 +15,8 @@ use syn::visit::{self, Visit};
 use syn::{Block, Expr, ExprCall, Signature, Type};
 
 const NO_CHILD: &str = "cannot be called in a workflow: child workflows come in a later version";
-const START: &str = "let a client start it, in an `#[activity]` too: `client.start(report(day)).await?`; what two workflows share is an \
-                     `async fn` marked `#[workflow::helper]`";
+const START: &str = "let a client start it, in an `#[activity]` too: `client.start(report(day)).await?`; \
+                     what two workflows share is an `async fn` marked `#[workflow::helper]`";
 
 impl Walker<'_> {
     /// A call in a workflow. A call of another workflow only names a run.
@@ -151,11 +151,12 @@ impl Calls<'_> {
     fn refuse(&mut self, tokens: TokenStream, written: &Written, function: &Function) {
         let instead = match function.sig.receiver() {
             None => {
-                "call its body, here and without retries of its own: `charge::body(n).await`; or let the workflow call both"
+                "call its body, here and without retries of its own: `charge::body(n).await`; or let the \
+                 workflow call both"
             }
             Some(_) => {
-                "call the method on a value, here and without retries of its own: `payments.charge(n).await`; or let the \
-                 workflow call both"
+                "call the method on a value, here and without retries of its own: \
+                 `payments.charge(n).await`; or let the workflow call both"
             }
         };
         let what = format!("the activity `{written}`");

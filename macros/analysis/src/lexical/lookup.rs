@@ -96,7 +96,7 @@ impl Walker<'_> {
         }
     }
 
-    /// Whether a path that ends like one of abide's belongs to abide. Nobody can list the prelude's glob, so
+    /// Whether a path that ends like one of abide's belongs to abide. The prelude's glob cannot be listed, so
     /// a path that resolves to nothing else belongs to abide if it contains `workflow::`.
     pub(super) fn is_ours(&self, written: &Written, want: Want) -> bool {
         match self.krate.resolve(&self.env, written, want) {

@@ -80,7 +80,10 @@ impl Walker<'_> {
             }
             return;
         }
-        let called = matches!(tokens.peek(), Some(TokenTree::Group(group)) if group.delimiter() == Delimiter::Parenthesis);
+        let called = matches!(
+            tokens.peek(),
+            Some(TokenTree::Group(group)) if group.delimiter() == Delimiter::Parenthesis
+        );
         let single = written.segments.len() == 1;
         let bound = written.segments.first().is_some_and(|first| self.local(first).is_some());
         if single && (!called || bound) {

@@ -94,8 +94,9 @@ mod tests {
 
     #[test]
     fn what_cargo_writes() {
-        let line = "rustc --crate-name shop --edition=2024 src/lib.rs --crate-type lib --test --cfg feature=\"x\" \
-                    --extern clock=/t/deps/libchrono-12ab.rmeta --extern=priv:rand=/t/deps/librand-1.rlib -C opt-level=1";
+        let line = "rustc --crate-name shop --edition=2024 src/lib.rs --crate-type lib --test --cfg \
+                    feature=\"x\" --extern clock=/t/deps/libchrono-12ab.rmeta \
+                    --extern=priv:rand=/t/deps/librand-1.rlib -C opt-level=1";
         let found = parse(line).expect("rustc's");
         assert_eq!(found.root.to_str(), Some("src/lib.rs"));
         assert_eq!(found.cfgs, ["test", "feature=\"x\""]);

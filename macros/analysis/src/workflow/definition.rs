@@ -69,7 +69,8 @@ fn workflow_name(block: &ItemImpl, errors: &mut Errors) -> Option<String> {
         return None;
     }
     if !block.generics.params.is_empty() {
-        let help = "history knows a workflow by its name alone: write one workflow for each type; helpers may be generic";
+        let help = "history knows a workflow by its name alone: write one workflow for each type; helpers \
+                    may be generic";
         errors.add(Code::Signature, &block.generics, "a workflow cannot be generic", help);
     }
     if block.generics.params.is_empty()

@@ -22,7 +22,8 @@ fn check(sig: &Signature, errors: &mut Errors) {
         errors.add(Code::Signature, &sig.fn_token, "a workflow is an `async fn`", "write `async fn`");
     }
     if !sig.generics.params.is_empty() {
-        let help = "history knows a workflow by its name alone: write one workflow for each type; helpers may be generic";
+        let help = "history knows a workflow by its name alone: write one workflow for each type; helpers \
+                    may be generic";
         errors.add(Code::Signature, &sig.generics, "a workflow cannot be generic", help);
     }
     check_owned(sig, "a workflow", errors);

@@ -97,7 +97,10 @@ fn codecs(private: &Private, method: &Method) -> TokenStream {
         let at = method.output.span().resolved_at(Span::call_site());
         let here = private.at(at);
         let of = quote_spanned!(at=> <#here::QueryCodec<#outcome>>::of());
-        quote!(#conditions #[allow(non_upper_case_globals, dead_code)] const #name: #private::QueryCodec<#outcome> = #of;)
+        quote! {
+            #conditions #[allow(non_upper_case_globals, dead_code)]
+            const #name: #private::QueryCodec<#outcome> = #of;
+        }
     });
     quote! {
         #conditions
@@ -127,7 +130,10 @@ fn query(private: &Private, method: &Method) -> TokenStream {
     };
     quote! {
         #attrs
-        pub fn #name(&self #inputs) -> impl ::core::future::Future<Output = <#outcome as #private::Answer>::Reply> + ::core::marker::Send + use<> {
+        pub fn #name(
+            &self #inputs
+        ) -> impl ::core::future::Future<Output = <#outcome as #private::Answer>::Reply>
+            + ::core::marker::Send + use<> {
             #body
         }
     }

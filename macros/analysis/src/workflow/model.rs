@@ -261,7 +261,8 @@ fn check_signal(method: &Method, errors: &mut Errors) {
 fn check_query(method: &Method, errors: &mut Errors) {
     let sig = &method.function.sig;
     if let Some(token) = &sig.asyncness {
-        let help = "a query is answered from the state, at once: write a plain `fn`; what runs activities is a `#[signal]`";
+        let help = "a query is answered from the state, at once: write a plain `fn`; what runs activities \
+                    is a `#[signal]`";
         errors.add(Code::Signature, token, "a query cannot be `async`", help);
     }
     match (method.kind, sig.receiver()) {

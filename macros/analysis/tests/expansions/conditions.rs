@@ -31,9 +31,10 @@ fn parameters() {
 
 #[test]
 fn every_place() {
-    let item = "impl W { #[cfg(x)] #[run] async fn run(&mut self) {} #[cfg(not(x))] #[cfg_attr(not(x), run)] \
-        async fn run(&mut self) { #[cfg(x)] a(); let S { #[cfg(x)] b, .. } = S { #[cfg(x)] b: 1, c: [#[cfg(x)] 1, 2] }; \
-        match c { #[cfg(x)] 1 => {} _ => f(#[cfg(x)] 1, 2) } let g = |#[cfg(x)] n: u32| {}; } }";
+    let item = "impl W { #[cfg(x)] #[run] async fn run(&mut self) {} #[cfg(not(x))] #[cfg_attr(not(x), \
+        run)] async fn run(&mut self) { #[cfg(x)] a(); let S { #[cfg(x)] b, .. } = S { #[cfg(x)] b: 1, c: \
+        [#[cfg(x)] 1, 2] }; match c { #[cfg(x)] 1 => {} _ => f(#[cfg(x)] 1, 2) } let g = |#[cfg(x)] n: u32| \
+        {}; } }";
     check(
         "workflow",
         item,

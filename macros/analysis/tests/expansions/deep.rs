@@ -1,4 +1,4 @@
-//! Nesting. syn, like rustc, walks code by recursion. Up to a depth that nobody writes, the macros do so too,
+//! Nesting. syn, like rustc, walks code by recursion. Up to a depth beyond all written code, the macros do so too,
 //! on the stack that rustc gives them. Beyond it, they report an error before the stack overflows.
 
 use super::cases::on_rustcs_stack;

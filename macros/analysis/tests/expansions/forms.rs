@@ -8,7 +8,9 @@ fn activity() {
     insta::assert_snapshot!(show(&expand(
         "activity",
         "start_to_close = \"30s\", retry(max_attempts = 3), retry_if = |e| e.transient()",
-        "/// Charges a card.\n#[tracing::instrument] pub async fn charge(payment: Payment, cents: u64) -> Res<Receipt> { pay(payment, cents).await }",
+        "/// Charges a card.\n\
+         #[tracing::instrument] pub async fn charge(payment: Payment, cents: u64) -> Res<Receipt> { \
+         pay(payment, cents).await }",
     )));
 }
 
@@ -26,7 +28,8 @@ fn activity_methods() {
     insta::assert_snapshot!(show(&expand(
         "activity",
         "",
-        "impl Payments { /// Refunds.\n pub async fn refund(&self, r: Receipt) -> Res<()> { self.api.refund(r).await } fn plain(&self) {} }",
+        "impl Payments { /// Refunds.\n \
+         pub async fn refund(&self, r: Receipt) -> Res<()> { self.api.refund(r).await } fn plain(&self) {} }",
     )));
 }
 
@@ -35,7 +38,8 @@ fn transactional_activity() {
     insta::assert_snapshot!(show(&expand(
         "activity",
         "transactional, start_to_close = \"10s\"",
-        "/// Debits.\npub async fn debit(tx: &mut sqlx::PgConnection, account: i64, cents: i64) -> Res<i64> { book(tx, account, cents).await }",
+        "/// Debits.\npub async fn debit(tx: &mut sqlx::PgConnection, account: i64, cents: i64) -> Res<i64> \
+         { book(tx, account, cents).await }",
     )));
 }
 
@@ -44,7 +48,8 @@ fn transactional_methods() {
     insta::assert_snapshot!(show(&expand(
         "activity",
         "",
-        "impl Bank { #[activity(transactional)] async fn debit(&self, tx: &mut PgConnection, cents: i64) -> Res<()> { self.book(tx, cents).await } async fn tell(&self) {} }",
+        "impl Bank { #[activity(transactional)] async fn debit(&self, tx: &mut PgConnection, cents: i64) -> \
+         Res<()> { self.book(tx, cents).await } async fn tell(&self) {} }",
     )));
 }
 
@@ -53,7 +58,8 @@ fn free_workflow() {
     insta::assert_snapshot!(show(&expand(
         "workflow",
         "name = \"nightly\"",
-        "/// Reports.\npub async fn report(day: Date) -> Result<Url, Failure> { let rows = load(day).await?; Ok(publish(rows).await?) }",
+        "/// Reports.\npub async fn report(day: Date) -> Result<Url, Failure> { let rows = \
+         load(day).await?; Ok(publish(rows).await?) }",
     )));
 }
 
@@ -91,7 +97,8 @@ fn helpers() {
     insta::assert_snapshot!(show(&expand(
         "helper",
         "",
-        "pub async fn twice<F, T>(f: F, name: &str, also: impl Into<String>) -> Vec<T> where F: Fn() -> T { nap(name).await; vec![f(), f()] }",
+        "pub async fn twice<F, T>(f: F, name: &str, also: impl Into<String>) -> Vec<T> where F: Fn() -> T { \
+         nap(name).await; vec![f(), f()] }",
     )));
 }
 
@@ -112,7 +119,9 @@ fn helpers_in_a_trait() {
     insta::assert_snapshot!(show(&expand(
         "helper",
         "",
-        "trait Shipping { const N: u32; async fn ship(&mut self, to: &str) -> u32; fn plan(&self) -> impl WorkflowFuture<Output = u32>; async fn twice(&mut self) { self.ship(A).await; self.ship(B).await; } }",
+        "trait Shipping { const N: u32; async fn ship(&mut self, to: &str) -> u32; fn plan(&self) -> impl \
+         WorkflowFuture<Output = u32>; async fn twice(&mut self) { self.ship(A).await; self.ship(B).await; \
+         } }",
     )));
 }
 

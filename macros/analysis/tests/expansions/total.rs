@@ -134,7 +134,11 @@ proptest! {
     ) {
         let body: TokenStream = body.concat().parse().expect("the pieces are tokens");
         let item = match method {
-            true => quote::quote!(impl Order { #[run] async fn run(&mut self, #inputs) -> #output { #body } #[signal] async fn s(&mut self) { #body } fn p(&mut self) { #body } }),
+            true => quote::quote!(impl Order {
+                #[run] async fn run(&mut self, #inputs) -> #output { #body }
+                #[signal] async fn s(&mut self) { #body }
+                fn p(&mut self) { #body }
+            }),
             false => quote::quote!(async fn f(#inputs) -> #output { #body }),
         };
         expand_tokens(which, args, item);
@@ -143,7 +147,10 @@ proptest! {
     #[test]
     fn bodies_stay_rust(body in proptest::collection::vec(proptest::sample::select(PIECES), 0..6)) {
         let body: TokenStream = body.concat().parse().expect("the pieces are tokens");
-        let item = quote::quote!(impl Order { #[run] async fn run(&mut self, n: u32) -> u32 { #body } async fn h(&self) { #body } });
+        let item = quote::quote!(impl Order {
+            #[run] async fn run(&mut self, n: u32) -> u32 { #body }
+            async fn h(&self) { #body }
+        });
         let expanded = expand_tokens("workflow", TokenStream::new(), item);
         prop_assert!(syn::parse2::<syn::File>(expanded).is_ok());
     }

@@ -1,4 +1,4 @@
-//! Numbers that a newer release writes: this one leaves the rows alone, and everything beside them goes on (PROTOCOL2 G1).
+//! Numbers that a newer release writes: this one leaves the rows alone, and everything beside them goes on.
 
 use super::*;
 

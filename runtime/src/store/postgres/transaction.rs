@@ -1,7 +1,8 @@
 //! A user's SQL and the engine's in one transaction: transactional activities and transactional clients (PROTOCOL 22).
 //!
-//! The transaction of an attempt ends with one statement: take the token, put the outcome into the inbox, pass the fence. A
-//! token that is gone means that the attempt was decided otherwise, and all is rolled back, the user's rows too.
+//! The transaction of an attempt ends with one statement: take the token, put the outcome into the inbox,
+//! pass the fence. A token that is gone means that the attempt was decided otherwise, and all is rolled back,
+//! the user's rows too.
 
 use super::connection::{NO_ANSWER, no_answer};
 use super::control::channel;
@@ -43,8 +44,8 @@ SELECT (SELECT count(*) FROM fence), (SELECT count(*) FROM told), (SELECT owner 
     (SELECT queue FROM receiver)"
 );
 
-/// The savepoint tells whether the body has ended the transaction itself, or gone on after an error that undid it. From here on the
-/// transaction holds locks of ours: a process that is stopped must not keep them.
+/// The savepoint tells whether the body has ended the transaction itself, or gone on after an error that
+/// undid it. From here on the transaction holds locks of ours: a process that is stopped must not keep them.
 const BRIEFLY: &str = "RELEASE SAVEPOINT abide; SET LOCAL idle_in_transaction_session_timeout = '5s'";
 /// The user's own statements may take their time; their limits are the activity's.
 const AT_LEISURE: &str = "SET LOCAL idle_in_transaction_session_timeout = 0; SET LOCAL statement_timeout = 0;
@@ -161,9 +162,9 @@ impl PostgresStore {
         Ok(connection)
     }
 
-    /// What has written nothing leaves the user's transaction as it was: an error of ours, and an answer for which there was nothing to do.
-    /// That gives its locks back: the user's transaction would keep others from starting that name, and the run from closing, for as long
-    /// as the user likes (PROTOCOL 37).
+    /// What has written nothing leaves the user's transaction as it was: an error of ours, and an answer for
+    /// which there was nothing to do. That gives its locks back: the user's transaction would keep others
+    /// from starting that name, and the run from closing, for as long as the user likes (PROTOCOL 23).
     async fn leave<T>(
         &self,
         connection: &mut PgConnection,
@@ -220,8 +221,9 @@ impl AttemptTransaction for Attempt {
     }
 }
 
-/// The server tells all processes, this one too, when the user commits, and nobody otherwise. A notification in a transaction is dear
-/// under load (measured: commits with one top out at 4,000 to 5,000 a second), which is why nothing else of ours has one.
+/// The server tells all processes, this one too, when the user commits, and nobody otherwise. A notification
+/// in a transaction is dear under load (measured: commits with one top out at 4,000 to 5,000 a second), which
+/// is why nothing else of ours has one.
 async fn tell_with_the_commit(
     connection: &mut PgConnection,
     shared: &Shared,

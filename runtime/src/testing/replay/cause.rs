@@ -26,16 +26,16 @@ pub(super) struct Difference<'a> {
     pub(super) history: &'a [(u64, i64, &'a Event)],
 }
 
-const REPEAT: &str = "let the steps that open runs have recorded stand as they are: new steps go behind them, or into a \
-                      workflow of a new name (`#[workflow(name = \"..\")]`) beside the old one, which stays registered \
-                      until its runs have ended";
+const REPEAT: &str = "let the steps that open runs have recorded stand as they are: new steps go behind \
+                      them, or into a workflow of a new name (`#[workflow(name = \"..\")]`) beside the old \
+                      one, which stays registered until its runs have ended";
 const UNRECORDED: &str = "or a branch depends on something that is not recorded";
 /// The most steps that are named.
 const NAMED: usize = 3;
 
 /// What to do if only the end differs.
-pub(super) const END: &str = "for open runs this is no trouble, since none of them has recorded its end. If it is meant, record this \
-                              history anew; else mend it";
+pub(super) const END: &str = "for open runs this is no trouble, since none of them has recorded its end. If \
+                              it is meant, record this history anew; else mend it";
 
 impl Difference<'_> {
     pub(super) fn cause(&self) -> Cause {
@@ -58,8 +58,8 @@ impl Difference<'_> {
         match (self.expected.is_close(), asked.is_close()) {
             (true, true) => told("it ends in another way: what decides about that was changed", END),
             (false, true) => {
-                let why = "today's code ends where the recorded run went on: its last steps were removed, or it returns \
-                           early now";
+                let why = "today's code ends where the recorded run went on: its last steps were removed, \
+                           or it returns early now";
                 told(format!("{why}, {UNRECORDED}"), REPEAT)
             }
             (true, false) => {

@@ -98,9 +98,10 @@ pub(crate) fn long_workflow(lines: usize) -> String {
 fn workflow(methods: usize, salt: usize) -> String {
     let bodies: String = (0..methods).map(|number| METHOD.replace('@', &number.to_string())).collect();
     format!(
-        "\n#[workflow]\nimpl Order {{\n    #[run]\n    async fn run(&mut self, name: String) -> Result<u64, Failure> {{\n        \
-         self.step_0(name, {salt}).await\n    }}\n\n    \
-         #[signal]\n    fn approve(&mut self, yes: bool) {{\n        self.approved = Some(yes);\n    }}\n\n    \
+        "\n#[workflow]\nimpl Order {{\n    #[run]\n    \
+         async fn run(&mut self, name: String) -> Result<u64, Failure> {{\n        \
+         self.step_0(name, {salt}).await\n    }}\n\n    #[signal]\n    \
+         fn approve(&mut self, yes: bool) {{\n        self.approved = Some(yes);\n    }}\n\n    \
          #[query]\n    fn total(&self) -> u64 {{\n        self.total\n    }}\n{bodies}}}\n"
     )
 }

@@ -161,7 +161,8 @@ mod tests {
         check("");
         check("# mine\nallow-unwrap-in-tests = true\n");
         check(
-            "disallowed-methods = [\n  # mine\n  \"a::b\",\n  { path = \"std::env::var\", reason = \"no\" }, # why\n  # last\n]\nmsrv = \"1.95\" # x\n",
+            "disallowed-methods = [\n  # mine\n  \"a::b\",\n  \
+             { path = \"std::env::var\", reason = \"no\" }, # why\n  # last\n]\nmsrv = \"1.95\" # x\n",
         );
         check("disallowed-types = [\"a::B\"]\n");
         check("disallowed-types = [\n    \"a::B\" # no comma\n]\n");

@@ -209,10 +209,13 @@ fn closures_behind_a_reference() {
 const MACROS: &str = "use abide::workflow; use abide::prelude::*;
     macro_rules! tell { ($($t:tt)*) => { tracing::info!($($t)*) } }
     macro_rules! deeper { ($text:literal $(, $value:expr)* $(,)?) => {{ let it = 1; tell!($text, $($value),*); it }} }
-    macro_rules! timed { ($name:literal, $e:expr) => {{ tracing::info!(\"begins {}\", $name); let r = $e; tell!(\"{r}\"); r }} }
+    macro_rules! timed { ($name:literal, $e:expr) => {{ tracing::info!(\"begins {}\", $name); let r = $e; \
+    tell!(\"{r}\"); r }} }
     macro_rules! either { (@quiet $e:expr) => { $e }; ($level:ident: $e:expr) => { tracing::$level!(\"{}\", $e) } }
-    macro_rules! each { ($($name:ident = $value:expr);* $(;)?) => { $(tracing::info!(name = stringify!($name), value = %$value);)* } }
-    macro_rules! one_by_one { () => {}; ($head:expr $(, $tail:expr)*) => { tell!(\"{}\", $head); one_by_one!($($tail),*) } }
+    macro_rules! each { ($($name:ident = $value:expr);* $(;)?) => { $(tracing::info!(name = \
+    stringify!($name), value = %$value);)* } }
+    macro_rules! one_by_one { () => {}; ($head:expr $(, $tail:expr)*) => { tell!(\"{}\", $head); \
+    one_by_one!($($tail),*) } }
     macro_rules! sure { ($($t:tt)*) => { debug_assert!($($t)*) } }
     macro_rules! bump { ($n:ident) => {{ $n += 1; $n }} }
     macro_rules! bumped { () => { bump!(n) } }

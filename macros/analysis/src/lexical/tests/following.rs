@@ -53,9 +53,11 @@ fn one_of_several() {
         "macro_rules! log { (quiet $e:expr) => { drop($e) }; (loud $e:expr) => { println!(\"{}\", $e) }; }";
     check_body(arms, "log!(quiet n);", &[]);
     check_body(arms, "log!(loud n);", &["AB0116"]);
-    let froms = "struct R; impl From<A> for R { fn from(a: A) -> R { rand::random() } } impl From<B> for R { fn from(b: B) -> R { R } }";
+    let froms = "struct R; impl From<A> for R { fn from(a: A) -> R { rand::random() } } impl From<B> for R \
+                 { fn from(b: B) -> R { R } }";
     check_body(froms, "R::from(b);", &[]);
-    let traits = "struct X; trait P { fn go(&self); } trait Q { fn go(&self); } impl P for X { fn go(&self) {} } impl Q for X { fn go(&self) { rand::random() } }";
+    let traits = "struct X; trait P { fn go(&self); } trait Q { fn go(&self); } impl P for X { fn go(&self) \
+                  {} } impl Q for X { fn go(&self) { rand::random() } }";
     check_body(traits, "<X as P>::go(&x);", &[]);
     check_body(traits, "<X as Q>::go(&x);", &["AB0116"]);
     let platforms =
@@ -100,8 +102,8 @@ fn items_in_the_body() {
     check_body("", "mod x { use std::time::Instant as I; pub fn f() { I::now(); } }", &["AB0101"]);
     check_body("", "trait T { fn f(&self) -> u32 { rand::random() } }", &["AB0103"]);
     check(
-        "#[derive(Default)] struct W { ids: Seed } struct Seed(u8); impl Default for Seed { fn default() -> Self { rand::random() } }\n\
-         #[workflow] impl W { async fn run(&mut self) {} }",
+        "#[derive(Default)] struct W { ids: Seed } struct Seed(u8); impl Default for Seed { fn default() -> \
+         Self { rand::random() } }\n#[workflow] impl W { async fn run(&mut self) {} }",
         &["AB0116"],
     );
 }

@@ -170,7 +170,8 @@ fn helpers_of_the_crate() {
         ("src/lib.rs", "mod util;\n#[workflow] async fn w() { util::pick(); }"),
         ("src/util.rs", "pub fn pick() -> u8 {\n    helper()\n}\nfn helper() -> u8 {\n    rand::random()\n}"),
     ]);
-    let chain = "  -> util::pick (src/util.rs:1)\n    -> util::helper (src/util.rs:4)\n      -> rand::random (src/util.rs:5)  AB0103 randomness";
+    let chain = "  -> util::pick (src/util.rs:1)\n    -> util::helper (src/util.rs:4)\n      \
+                 -> rand::random (src/util.rs:5)  AB0103 randomness";
     assert!(found[0].contains(chain), "{}", found[0]);
     check_body(
         "fn a() { b() } fn b() { a(); c() } fn c() { std::thread::sleep(x) }",
@@ -190,7 +191,8 @@ fn helpers_of_the_crate() {
             ),
             (
                 "src/macros.rs",
-                "macro_rules! now { () => { std::time::Instant::now() } }\n#[macro_export] macro_rules! later { () => { println!() } }",
+                "macro_rules! now { () => { std::time::Instant::now() } }\n\
+                 #[macro_export] macro_rules! later { () => { println!() } }",
             ),
         ],
         &["AB0116", "AB0116"],
@@ -220,17 +222,21 @@ fn methods_of_the_crate() {
     let files = [
         (
             "src/lib.rs",
-            "mod a; mod b;\nuse a::Pricing;\n#[workflow] impl W { async fn run(&mut self, p: Pricing) { p.quote(); Pricing::new(); self.own.quote(); } }\nstruct W { own: Pricing }",
+            "mod a; mod b;\nuse a::Pricing;\n\
+             #[workflow] impl W { async fn run(&mut self, p: Pricing) { p.quote(); Pricing::new(); \
+             self.own.quote(); } }\nstruct W { own: Pricing }",
         ),
         ("src/a.rs", "pub struct Pricing;"),
         (
             "src/b/mod.rs",
-            "use crate::a::Pricing;\nimpl Pricing { pub fn quote(&self) { std::env::var(\"X\"); } pub fn new() -> Self { Self } }",
+            "use crate::a::Pricing;\n\
+             impl Pricing { pub fn quote(&self) { std::env::var(\"X\"); } pub fn new() -> Self { Self } }",
         ),
     ];
     check_files(&files, &["AB0116", "AB0116"]);
     check(
-        "struct W; impl Default for W { fn default() -> Self { std::time::Instant::now(); W } }\n#[workflow] impl W { async fn run(&mut self) {} }",
+        "struct W; impl Default for W { fn default() -> Self { std::time::Instant::now(); W } }\n\
+         #[workflow] impl W { async fn run(&mut self) {} }",
         &["AB0116"],
     );
 }
