@@ -11,6 +11,8 @@ mod cited;
 mod docs;
 #[path = "tidy/modules.rs"]
 mod modules;
+#[path = "tidy/pictures.rs"]
+mod pictures;
 #[path = "tidy/prose.rs"]
 mod prose;
 #[path = "tidy/rust.rs"]
@@ -63,6 +65,11 @@ fn every_error_code_has_a_page_and_every_page_a_code() {
 #[test]
 fn what_is_cited_exists() {
     none(cited::citations(&Tree::of_this_repository()));
+}
+
+#[test]
+fn the_pictures_show_what_there_is() {
+    none(pictures::findings(&Tree::of_this_repository()));
 }
 
 #[test]
