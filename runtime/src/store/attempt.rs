@@ -1,7 +1,8 @@
-//! Failed attempts that another one follows: kept beside the journal, so that retries do not make it grow (PROTOCOL 4).
+//! Failed attempts that will be retried: kept beside the journal, so that retries do not make it grow (PROTOCOL 4).
 //!
-//! One row an activity, its last failure: written before the back-off begins by the append that takes the failure in, replaced by
-//! the next, deleted by the append that holds the activity's end. A closing append, and a terminate, delete all that are left.
+//! There is one row for each activity: its last failure. The append that takes the failure in writes it
+//! before the back-off begins. The next failure replaces it, and the append with the activity's end deletes
+//! it. A closing append and a terminate delete all rows of the run.
 
 use abide_core::exec::{self, FailedAttempt};
 use abide_core::{EventId, FailureRecord};
@@ -16,20 +17,21 @@ pub(crate) struct AttemptRow {
     pub(crate) attempt: u32,
     /// When the next one is due.
     pub(crate) next_at_ms: i64,
-    /// How it failed: a [`FailureRecord`] as JSON, with `lost` where more than this attempt went down with their worker.
+    /// How it failed: a [`FailureRecord`] as JSON, with `lost` where more than this attempt went down with
+    /// their worker.
     pub(crate) failure: String,
 }
 
-/// What an append does to them. At most one change for an activity.
+/// A change of these rows by an append. At most one for each activity.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum AttemptChange {
-    /// It comes, in the place of the one before.
+    /// Inserts the row, or replaces the one before.
     Keep(AttemptRow),
-    /// It goes, if it is there.
+    /// Deletes the row, if there is one.
     Drop(EventId),
 }
 
-/// What a row's JSON has beside the failure.
+/// What the JSON of a row holds beside the failure.
 #[derive(Deserialize)]
 struct Beside {
     #[serde(default)]
@@ -48,10 +50,10 @@ impl AttemptRow {
         Self { activity, attempt, next_at_ms, failure }
     }
 
-    /// Reads it back.
+    /// Decodes it.
     ///
     /// # Errors
-    /// Which row does not decode.
+    /// Names the row that does not decode.
     pub(crate) fn decode(&self) -> Result<FailedAttempt, String> {
         let Self { activity, attempt, next_at_ms, failure } = self;
         let wrong = |error| {
@@ -81,7 +83,7 @@ impl From<&exec::AttemptChange> for AttemptChange {
 }
 
 impl AttemptChange {
-    /// The bytes of its text.
+    /// The length of its text, in bytes.
     pub(crate) fn bytes(&self) -> usize {
         match self {
             Self::Keep(row) => row.failure.len(),

@@ -8,7 +8,7 @@ pub(crate) struct Clock {
     started: Instant,
     /// The database's time at `started`, in ms, by the newest measurement.
     base_ms: AtomicI64,
-    /// The newest time given out.
+    /// The newest time returned.
     last_ms: AtomicI64,
 }
 
@@ -20,7 +20,7 @@ impl Clock {
 
     /// The database says now that it is `now_ms`.
     pub(crate) fn set(&self, now_ms: i64) {
-        // Never lowered: a clock that was set back would stop all timers until it has caught up. Time runs on.
+        // Never lowered: after the clock was set back, timers would stop until it has caught up.
         self.base_ms.fetch_max(now_ms - self.started.elapsed().as_millis() as i64, Ordering::Relaxed);
     }
 

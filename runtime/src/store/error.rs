@@ -1,11 +1,11 @@
-//! What can go wrong in a store. Operator's errors: none of them may ever become a workflow's outcome.
+//! Errors of a store. They are for operators: none may become a workflow's outcome.
 
 use abide_core::ExecutionId;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The error beneath, shared: one failed commit is told to everybody in its batch.
+/// The error beneath, shared: every append of a batch gets the error of its commit.
 pub(crate) type Source = Arc<dyn std::error::Error + Send + Sync>;
 
 /// A store's error; each has a code.
@@ -33,7 +33,7 @@ pub(crate) enum StoreError {
     /// No room.
     #[error("the disk of the database `{path}` is full: make room; what was acknowledged is safe")]
     Full { path: String },
-    /// Not an SQLite file, or another program's.
+    /// Not an SQLite file, or the file of another program.
     #[error("`{path}` is not a database of abide's: {message}")]
     Foreign { path: String, message: String },
     /// Written by a later abide.
@@ -55,31 +55,34 @@ pub(crate) enum StoreError {
     Unreachable { path: String, message: String },
     /// Between this process and the server is a pooler that gives each transaction another session.
     #[error(
-        "the database `{path}` is reached through a pooler in transaction mode: sessions must last; use the server's own port, or a pool in session mode"
+        "the database `{path}` is reached through a pooler in transaction mode: sessions must last; use the \
+         server's own port, or a pool in session mode"
     )]
     Pooler { path: String },
     /// The schema is older than this build needs, and was not to be migrated.
     #[error(
-        "the database `{path}` has schema version {found}, this build needs {known}: apply what `pending_migrations()` gives, or open it with `.migrate(true)`"
+        "the database `{path}` has schema version {found}, this build needs {known}: apply what \
+         `pending_migrations()` gives, or open it with `.migrate(true)`"
     )]
     Behind { path: String, found: i64, known: i64 },
-    /// The database broke a transaction off (serialization, deadlock, a statement's time limit): the same again may succeed.
+    /// The database aborted a transaction (serialization, deadlock, a statement's time limit). A retry may succeed.
     #[error("the database broke the transaction off: {message}")]
     Conflicting { message: String },
-    /// The engine was called from inside of a transactional activity on SQLite, whose lock that activity holds.
+    /// A transactional activity on SQLite, which holds the write lock, called the engine.
     #[error("a transactional activity holds the database: call the engine before or after it, not inside")]
     InsideTransaction,
     /// A transactional activity held SQLite's write lock for too long.
     #[error(
-        "the transaction of the activity was not ended within {} ms, while nobody else could write the database: do what is \
-         slow in another activity before it",
+        "the transaction of the activity was not ended within {} ms, while nobody else could write the \
+         database: do what is slow in another activity before it",
         limit.as_millis()
     )]
     TooLong { limit: Duration },
     /// The body of a transactional activity has ended the engine's transaction.
     #[error(
-        "the body of the activity ended the transaction that it was lent ({message}): what it committed stays, and nothing \
-         of the engine's was in it; use `tx.begin()` for a transaction within, never `COMMIT` or `ROLLBACK`"
+        "the body of the activity ended the transaction that it was lent ({message}): what it committed \
+         stays, and nothing of the engine's was in it; use `tx.begin()` for a transaction within, never \
+         `COMMIT` or `ROLLBACK`"
     )]
     TransactionEnded { message: String },
     /// The user's own rows forbid the commit: a constraint that is checked at the end.
@@ -102,7 +105,7 @@ pub(crate) enum StoreError {
         #[source]
         source: Option<Source>,
     },
-    /// Anything else the database says.
+    /// Any other error of the database.
     #[error("the database `{path}` failed: {message}")]
     Database {
         path: String,
@@ -110,10 +113,10 @@ pub(crate) enum StoreError {
         #[source]
         source: Option<Source>,
     },
-    /// It refuses one row, by itself, for ever.
+    /// The database refuses this row, and a retry would not help.
     #[error("the database refuses this row: {message}")]
     BadRow { message: String },
-    /// The outcome could not be told, even by reading back.
+    /// The outcome is unknown, even after reading back.
     #[error("the outcome of a commit is unknown: {message}")]
     Unknown { message: String },
     /// A journal whose rows do not join up, or that does not decode.
@@ -129,7 +132,7 @@ pub(crate) enum StoreError {
     Closed,
 }
 
-/// What a store's method gives back. Boxed, since the trait is used as `dyn`; the hot path ([`Store::submit`])
+/// The future of a store's method. Boxed, since the trait is used as `dyn`; the hot path ([`Store::submit`])
 /// has no future at all.
 pub(crate) type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
 
@@ -164,7 +167,7 @@ impl StoreError {
         }
     }
 
-    /// Whether a worker must stop (as against drop, wait or ask again).
+    /// Whether a worker must stop, rather than discard, wait or retry.
     pub(crate) fn is_fatal(&self) -> bool {
         matches!(self, Self::Io { .. } | Self::Database { .. } | Self::Closed | Self::ReadOnly { .. })
     }
@@ -174,9 +177,9 @@ impl StoreError {
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 #[derive(Debug)]
 pub(crate) enum Trouble {
-    /// The database said so.
+    /// The database's error.
     Sql(sqlx::Error),
-    /// The call itself refuses: nothing of it is to stay.
+    /// The call itself refuses: its transaction is rolled back.
     Refused(StoreError),
 }
 

@@ -1,9 +1,9 @@
-//! What a failed call means, whatever the database, and the failures that tests inject.
+//! Kinds of failed calls, the same for all databases, and the failures that tests inject.
 
 use super::{Fault, FaultHook, Stage, StoreError};
 use std::time::Duration;
 
-/// What an error of a call means for what was asked.
+/// What an error means for its call.
 #[cfg_attr(not(all(feature = "sqlite", feature = "postgres")), allow(dead_code))] // each store has some of its own
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -15,13 +15,13 @@ pub(crate) enum Kind {
     Lost,
     /// The journal has a row with this execution and seq.
     Duplicate,
-    /// Another program has the lock, or the database broke the transaction off: the same again may succeed.
+    /// Another program has the lock, or the database aborted the transaction. A retry may succeed.
     Busy,
     /// No room on the disk.
     Full,
     /// The file or file system is read-only.
     ReadOnly,
-    /// The disk failed; what is on it is not known.
+    /// The disk failed; its content is unknown.
     Io,
     /// Not a database.
     NotADatabase,
@@ -31,7 +31,7 @@ pub(crate) enum Kind {
     Refused,
     /// The connection broke: the outcome is unknown.
     Broken,
-    /// Damaged, out of memory, misuse: nothing to go on with.
+    /// Damaged, out of memory, misuse: the store cannot go on.
     Other,
 }
 
@@ -41,12 +41,12 @@ pub(crate) struct Failed {
     pub(crate) error: StoreError,
 }
 
-/// Fails where a test's hook wants a fault at this stage; `name`: what errors call the database.
+/// Fails if a test's hook injects a fault at this stage. `name`: the database's name in errors.
 pub(crate) fn fault(hook: Option<&FaultHook>, stage: Stage, name: &str) -> Result<(), Failed> {
     hook.and_then(|hook| hook(stage)).map_or(Ok(()), |fault| Err(injected(fault, name)))
 }
 
-/// The error that a fault gives.
+/// The error of an injected fault.
 pub(crate) fn injected(fault: Fault, name: &str) -> Failed {
     let (path, message) = (name.to_owned(), "injected".to_owned());
     let (kind, error) = match fault {

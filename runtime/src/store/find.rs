@@ -1,4 +1,4 @@
-//! Looking executions up: by name and by filter.
+//! Finding executions: by name and by filter.
 
 use super::error::StoreFuture;
 use super::execution::ExecutionRow;
@@ -31,8 +31,8 @@ pub(crate) struct Filter {
     pub(crate) after: Option<String>,
 }
 
-/// A page of executions, newest first: by run id, which begins with the time of its start. Ids of executions are blocks of
-/// a process, and say nothing about those of another.
+/// A page of executions, newest first: ordered by run id, which begins with the time of the start. Execution
+/// ids do not order them, since each process takes its ids from its own blocks.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Page {
     /// The rows.

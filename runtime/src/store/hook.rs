@@ -1,4 +1,4 @@
-//! Faults that tests inject into the writer, and counters of what it did.
+//! Faults that tests inject into the writer, and counters of its work.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub enum Stage {
     /// Before anything is sent to the database.
     BeforeCommit,
-    /// After the database committed, before anybody is told.
+    /// After the database committed, before anything is acknowledged.
     AfterCommit,
     /// A transactional attempt: before its transaction begins.
     AttemptBegins,
@@ -20,14 +20,14 @@ pub enum Stage {
     OutcomeKept,
     /// After the fence, before the commit.
     FencePassed,
-    /// After its commit, before anybody is told.
+    /// After its commit, before anything is acknowledged.
     AttemptCommitted,
 }
 
 /// A fault that a hook injects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// The call breaks off: its outcome is unknown until it is read back.
+    /// The connection breaks: the outcome is unknown until it is read back.
     Lost,
     /// Another program holds the database's lock.
     Busy,
@@ -39,7 +39,7 @@ pub enum Fault {
     Fsync,
 }
 
-/// Asked once a stage, of each batch or attempt. For tests.
+/// Called once at each stage of each batch or attempt. For tests.
 pub type FaultHook = Arc<dyn Fn(Stage) -> Option<Fault> + Send + Sync>;
 
 /// What the writer of this process has done so far.
@@ -66,12 +66,12 @@ pub(crate) struct Counters {
 }
 
 impl Counters {
-    /// One of the counters, up by `n`. Relaxed: they order nothing.
+    /// Adds `n` to a counter. Relaxed, since counters order nothing.
     pub(crate) fn add(counter: &AtomicU64, n: u64) {
         counter.fetch_add(n, Ordering::Relaxed);
     }
 
-    /// A reading.
+    /// Reads all counters.
     pub(crate) fn read(&self) -> Metrics {
         Metrics {
             commits: self.commits.load(Ordering::Relaxed),

@@ -23,7 +23,7 @@ pub(crate) struct StoredTurn {
     pub(crate) body: String,
 }
 
-/// All that is stored of one run, as of one moment (PROTOCOL 34).
+/// Everything that is stored of one run, read at one moment (PROTOCOL 34).
 #[derive(Clone, Debug)]
 pub(crate) struct StoredRun {
     /// Its row.
@@ -36,7 +36,7 @@ pub(crate) struct StoredRun {
     pub(crate) inbox: Vec<InboxRow>,
 }
 
-/// Turns of executions, on their way to the journal and back.
+/// Writes turns of executions to the journal and reads them.
 pub(crate) trait Journal: Send + Sync {
     /// Queues one turn of one execution and returns at once. `ack` is called once, from the writer, when the turn
     /// is durable or refused; it must not block. Callers bound the queue: at most one append of an execution is in
@@ -46,23 +46,24 @@ pub(crate) trait Journal: Send + Sync {
     /// or a fatal one. Locks and a full disk are waited out, with warnings: an append is never refused for them.
     fn submit(&self, append: Append, ack: Ack);
 
-    /// A fresh execution id, without a round trip; unique in this database, for ever.
+    /// A fresh execution id, without a round trip. It is never used again in this database.
     fn execution_id(&self) -> ExecutionId;
 
     /// Now, in ms since the Unix epoch, on the store's clock (PROTOCOL 20). Never goes back within a process.
     fn now_ms(&self) -> i64;
 
-    /// The journal, oldest first. Seq and n join up from 1, or it is `Damaged` (AB0209).
+    /// The journal, oldest first. Its events are numbered from 1 without a gap, or it is `Damaged` (AB0209).
     fn journal(&self, execution: ExecutionId) -> StoreFuture<'_, Vec<StoredTurn>>;
 
-    /// Row, journal, failed attempts and inbox of one run, all as of one moment (PROTOCOL 34). `None`: there is no such run.
+    /// Row, journal, failed attempts and inbox of one run, read at one moment (PROTOCOL 34). `None`: there is
+    /// no such run.
     fn load(&self, execution: ExecutionId) -> StoreFuture<'_, Option<StoredRun>>;
 }
 
-/// Checks that the rows of a journal, oldest first, join up.
+/// Checks that the rows of a journal, oldest first, have no gap.
 ///
 /// # Errors
-/// Which event is missing.
+/// Names the missing event.
 pub(crate) fn joined(turns: Vec<StoredTurn>) -> Result<Vec<StoredTurn>, String> {
     let mut next = 1;
     for StoredTurn { seq, n, .. } in &turns {
@@ -81,7 +82,7 @@ pub(crate) fn joined(turns: Vec<StoredTurn>) -> Result<Vec<StoredTurn>, String> 
 pub(crate) enum Unreadable {
     /// A newer release of abide wrote them: there is an event, or something in one, that this release has no name for.
     Newer(String),
-    /// They are not what any release writes.
+    /// No release writes such events.
     Damaged(String),
 }
 
@@ -102,7 +103,7 @@ impl StoredTurn {
     }
 }
 
-/// One event, the closing one that the row of a closed execution keeps.
+/// Decodes one event: the closing one, which the row of a closed execution keeps.
 pub(crate) fn read_event(body: &str) -> Result<Event, Unreadable> {
     read(body, format_args!("its result"))
 }
@@ -110,7 +111,7 @@ pub(crate) fn read_event(body: &str) -> Result<Event, Unreadable> {
 fn read<T: DeserializeOwned>(body: &str, what: std::fmt::Arguments<'_>) -> Result<T, Unreadable> {
     serde_json::from_str(body).map_err(|error| {
         let text = error.to_string();
-        // Names of events and of what is in one are the engine's own; payloads are raw JSON, and are not looked into.
+        // Only names that the engine writes are checked. Payloads are raw JSON and are not parsed.
         match text.strip_prefix("unknown variant `").and_then(|rest| rest.split_once('`')) {
             Some((name, _)) => {
                 Unreadable::Newer(format!("{what} has `{name}`, which this release does not know"))

@@ -14,7 +14,8 @@ pub(crate) const LEASE: Duration = Duration::from_secs(12);
 /// How many executions a take-over sets free in one transaction.
 pub(crate) const FREE_AT_ONCE: usize = 1_000;
 
-/// How long the lease of a worker whose lock is free lasts from its last renewal: with the look that ends it, less than 5 s.
+/// How long a lease lasts from its last renewal if the worker's lock is free. With the next look for dead
+/// workers that is less than 5 s.
 #[cfg(any(feature = "postgres", feature = "testing"))]
 pub(crate) const EARLY: Duration = Duration::from_millis(4_900);
 
@@ -22,15 +23,15 @@ pub(crate) const EARLY: Duration = Duration::from_millis(4_900);
 #[cfg(feature = "sqlite")]
 pub(crate) const CHANGE_POLL: Duration = Duration::from_millis(50);
 
-/// The crash count from which an execution is a suspect: suspects run one at a time.
+/// The crash count from which an execution is a suspect. Suspects run one at a time.
 pub(crate) const SUSPECT_FROM: u32 = 2;
 
 /// Which executions a claim may take by their crashes (PROTOCOL 19).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Suspicion {
-    /// Whether one suspect may be among them, and with how many crashes at most.
+    /// The most crashes of the one suspect that may be claimed. `None`: no suspect.
     pub(crate) suspect: Option<u32>,
-    /// Whoever has so many is taken in any case: it is to be suspended and does not run.
+    /// An execution with this many crashes is claimed in any case: to be suspended, not to run.
     pub(crate) guilty: u32,
 }
 
@@ -43,54 +44,55 @@ pub(crate) struct WorkerInfo {
     pub(crate) name: String,
     /// Its task queue.
     pub(crate) queue: String,
-    /// The workflow types that it has: what any live worker of a task queue has is no unknown type there.
+    /// The workflow types that it has. A type is unknown in a task queue if no live worker of the queue has it.
     pub(crate) types: Vec<String>,
 }
 
-/// A worker whose lease is gone or about to be.
+/// A worker whose lease has expired or is about to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct DeadWorker {
     /// Its incarnation.
     pub(crate) incarnation: Incarnation,
     /// Host and process, for people.
     pub(crate) name: String,
-    /// Whether its process is known to be gone, as against its lease having run out.
+    /// True: its process is known to be gone. False: its lease has run out.
     pub(crate) gone: bool,
 }
 
-/// What a look for dead workers found.
+/// The result of a look for dead workers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Deaths {
-    /// Who is dead.
+    /// The dead workers.
     pub(crate) dead: Vec<DeadWorker>,
-    /// Somebody's lease, shortened on a suspicion, runs out after so long: look again then.
+    /// A lease that was shortened on a suspicion runs out after this time: look again then.
     pub(crate) next: Option<Duration>,
 }
 
-/// What a worker would take.
+/// What a worker claims.
 #[derive(Clone, Debug)]
 pub(crate) struct Claim {
-    /// Who.
+    /// The claimant.
     pub(crate) owner: Incarnation,
     /// Task queues.
     pub(crate) queues: Vec<String>,
-    /// Registered workflow types. `None`: those that no worker of the task queue has (to report or suspend unknown types).
+    /// Registered workflow types. `None`: those that no worker of the task queue has (to report or suspend
+    /// unknown types).
     pub(crate) types: Option<Vec<String>>,
     /// The worker's build: a suspended execution that allows other builds is tried once by each.
     pub(crate) build: String,
-    /// The most to take.
+    /// The most executions to claim.
     pub(crate) limit: u32,
-    /// What becomes of those that were running when their owners died.
+    /// Which suspects may be claimed.
     pub(crate) suspicion: Suspicion,
 }
 
-/// What a claim got.
+/// The result of a claim.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Claimed {
     /// Now owned.
     pub(crate) rows: Vec<ExecutionRow>,
-    /// When the next unowned execution of these queues and types is due; in the past where more is due now than
-    /// the limit let in. Suspects that may not run yet do not count.
+    /// When the next unowned execution of these queues and types is due; in the past if more are due now than the
+    /// limit allows. Suspects that may not run yet do not count.
     pub(crate) next_due_ms: Option<i64>,
     /// Suspended executions are offered to this build: [`Ownership::claim_offered`] may get some.
     pub(crate) offered: bool,
@@ -98,32 +100,33 @@ pub(crate) struct Claimed {
 
 /// Workers, their leases, and what they own.
 pub(crate) trait Ownership: Send + Sync {
-    /// Registers a worker: an incarnation never used before, its lease, and whatever tells its death early.
+    /// Registers a worker: a new incarnation, its lease, and the locks by which its death is noticed early.
     fn register(&self, info: WorkerInfo) -> StoreFuture<'_, Incarnation>;
 
     /// Renews the lease and measures the clock's offset. Due every [`RENEW_EVERY`].
-    /// `Fenced`: it was taken over; register anew.
+    /// `Fenced`: it was taken over; register again.
     fn renew(&self, owner: Incarnation) -> StoreFuture<'_, ()>;
 
-    /// Leaves: lease and worker row go; what it still owns becomes claimable. Release first.
+    /// Deregisters a worker: deletes its lease and its row. What it still owns becomes claimable. Release first.
     fn unregister(&self, owner: Incarnation) -> StoreFuture<'_, ()>;
 
     /// Workers that are dead: their lease has run out, or they are known to be gone. A hint; [`Ownership::take_over`]
     /// checks again. Never names an incarnation of this process that still holds its lease.
     fn dead(&self) -> StoreFuture<'_, Deaths>;
 
-    /// Fences a dead incarnation out and sets free what it owned (PROTOCOL 14, 19); how many that were.
-    /// Any number of workers may do this at once. 0 where it turns out alive.
+    /// Fences a dead incarnation out and frees the executions that it owned (PROTOCOL 14, 19). Returns how many.
+    /// Any number of workers may do this at once. 0 if it turns out to be alive.
     fn take_over(&self, dead: Incarnation) -> StoreFuture<'_, u64>;
 
-    /// Takes unowned work of these queues and types, fenced like an append.
+    /// Claims unowned executions of these queues and types, fenced like an append.
     fn claim(&self, claim: Claim) -> StoreFuture<'_, Claimed>;
 
-    /// Takes suspended executions that are offered to the claimant's build (PROTOCOL 21), for a claim that said that there are
-    /// some. Each is Running again. A transaction of its own, which also gives their parked messages back (PROTOCOL 97).
+    /// Takes suspended executions that are offered to the claimant's build (PROTOCOL 21), for a claim that
+    /// said that there are some. Each is Running again. A transaction of its own, which also gives their
+    /// parked messages back (PROTOCOL 97).
     fn claim_offered(&self, claim: Claim) -> StoreFuture<'_, Vec<ExecutionRow>>;
 
-    /// Everything that `owner` owns by the database, to compare with its memory (PROTOCOL 14).
+    /// Everything that `owner` owns in the database, to be compared with its memory (PROTOCOL 14).
     fn owned(&self, owner: Incarnation) -> StoreFuture<'_, Vec<ExecutionId>>;
 
     /// The workflow types of each live worker of a task queue; none for one that has activities only.

@@ -9,11 +9,11 @@ use tokio::time::Instant;
 pub(crate) enum Tried<T> {
     Done(T),
     Failed(StoreError),
-    /// The same again may succeed.
+    /// A retry may succeed.
     Again(StoreError),
 }
 
-/// What is left of a caller's patience.
+/// How long a caller still waits.
 pub(crate) struct Patience {
     since: Instant,
     limit: Duration,
@@ -36,7 +36,7 @@ impl Patience {
     /// Waits before the next try.
     ///
     /// # Errors
-    /// `error`, where there is to be none.
+    /// Returns `error` if the time is over.
     pub(crate) async fn again(&mut self, error: StoreError) -> Result<(), StoreError> {
         if self.since.elapsed() >= self.limit {
             return Err(error);
@@ -47,7 +47,7 @@ impl Patience {
     }
 }
 
-/// The pause before a broken connection is opened anew, after so many failures: 40 ms, doubled up to 2 s.
+/// The pause before a broken connection is opened again, by the number of failures: 40 ms, doubled up to 2 s.
 #[cfg(any(feature = "postgres", feature = "testing"))]
 pub(crate) fn reconnect_after(failures: u32) -> Duration {
     Duration::from_millis(20 << failures.min(7)).min(Duration::from_secs(2))

@@ -1,4 +1,5 @@
-//! A user's own SQL and the engine's in one transaction: transactional activities and transactional clients (PROTOCOL 22).
+//! A user's own SQL and the engine's in one transaction: transactional activities and transactional clients
+//! (PROTOCOL 22).
 
 use super::error::{StoreError, StoreFuture};
 use super::execution::{NewExecution, StartAnswer};
@@ -11,11 +12,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 tokio::task_local! {
-    /// The file whose write lock the transaction holds that the body in this task runs in.
+    /// The file whose write lock is held by the transaction of the body that runs in this task.
     pub(crate) static INSIDE: Option<Arc<Path>>;
 }
 
-/// A connection of the user's, inside a transaction of the user's. Which kind it is, is checked against the store.
+/// A user's connection, inside a user's transaction. Its kind must be the store's.
 pub(crate) enum UserConnection<'c> {
     #[cfg(feature = "postgres")]
     Postgres(&'c mut sqlx::PgConnection),
@@ -27,7 +28,7 @@ pub(crate) enum UserConnection<'c> {
 }
 
 impl<'c> UserConnection<'c> {
-    /// The connection as the type that a body has written down. `None`: it is another.
+    /// The connection as the type that a body declares. `None`: it has another type.
     pub(crate) fn into_typed<C: Any>(self) -> Option<&'c mut C> {
         match self {
             #[cfg(feature = "postgres")]
@@ -39,7 +40,7 @@ impl<'c> UserConnection<'c> {
         }
     }
 
-    /// The other way. `None`: no type that a store takes.
+    /// From a typed connection. `None`: no store has this type.
     pub(crate) fn of<C: Any>(connection: &'c mut C) -> Option<Self> {
         let any: &'c mut dyn Any = connection;
         #[cfg(feature = "postgres")]
@@ -61,25 +62,26 @@ pub(crate) trait AttemptTransaction: Send {
     /// Where the user's statements go.
     fn connection(&mut self) -> UserConnection<'_>;
 
-    /// Ends it with this outcome, the body of a message of kind [`Attempt`](super::MessageKind::Attempt): takes the attempt's token, puts the outcome into the inbox,
-    /// passes the fence, commits. False: the attempt was decided otherwise, and nothing of the transaction is in. Runs to its end
-    /// once begun: its caller gives it a task of its own.
+    /// Ends it with this outcome, the body of a message of kind [`Attempt`](super::MessageKind::Attempt):
+    /// deletes the attempt's token, puts the outcome into the inbox, passes the fence, commits. False: the
+    /// attempt was already decided, and the transaction was rolled back. It must run to its end, so its
+    /// caller gives it a task of its own.
     ///
-    /// Errors: `Fenced`; `Unknown` where the commit broke off (the token tells); `Conflicting` where the database broke the transaction off, and
-    /// the same again may succeed; `CommitRefused` where the user's own rows forbid it; `TransactionEnded` where the user's code has
-    /// ended it; `TooLong`.
+    /// Errors: `Fenced`; `Unknown` if the connection broke at the commit (the token shows the outcome);
+    /// `Conflicting` if the database aborted the transaction, and a retry may succeed; `CommitRefused` if the
+    /// user's own rows forbid it; `TransactionEnded` if the user's code has ended it; `TooLong`.
     fn complete(self: Box<Self>, body: String) -> StoreFuture<'static, bool>;
 
-    /// Ends it, and nothing of it is in.
+    /// Rolls it back.
     fn roll_back(self: Box<Self>) -> StoreFuture<'static, ()>;
 
-    /// The file whose write lock it holds: calls of the engine that write it would wait for their own end. `None` where
+    /// The file whose write lock it holds: calls of the engine that write to it would wait for themselves. `None` if
     /// others can write meanwhile.
     fn holds(&self) -> Option<Arc<Path>> {
         None
     }
 
-    /// Ready when the transaction cannot succeed any more, and has to be dropped: its time is over.
+    /// Completes when the time limit is over: the transaction cannot succeed any more and has to be dropped.
     fn cut_off(&self) -> BoxFuture<'static, StoreError> {
         Box::pin(std::future::pending())
     }
@@ -106,8 +108,8 @@ pub(crate) trait Within: Send + Sync {
     ) -> StoreFuture<'a, SendAnswer>;
 }
 
-/// Whether the same transaction, begun anew, may succeed. So may one whose outcome is unknown: had it committed, its token is gone, and the
-/// next one changes nothing (PROTOCOL 8, 22).
+/// Whether a retry of the transaction may succeed. It may if the outcome is unknown: if the first one did
+/// commit, its token is gone, and the retry changes nothing (PROTOCOL 8, 22).
 pub(crate) fn may_succeed_again(error: &StoreError) -> bool {
     matches!(
         error,

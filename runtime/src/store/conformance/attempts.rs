@@ -1,4 +1,5 @@
-//! Failed attempts: the last one of each activity is kept beside the journal, by appends without events, and goes with its end.
+//! Failed attempts: appends without events keep the last one of each activity beside the journal, until the
+//! activity's end.
 
 use super::*;
 
@@ -29,7 +30,7 @@ pub(super) async fn the_last_failed_attempt_of_each_activity_is_kept(lab: Lab) {
     let all =
         [vec![keep(3, 1), keep(2, 1)], vec![keep(2, 2)], vec![keep(2, 3), AttemptChange::Drop(EventId(9))]];
     for (n, attempts) in all.into_iter().enumerate() {
-        // Of several executions in one batch.
+        // Several executions in one batch.
         let beside = Append { rev: Some(n as i64), ..process.failed(other, vec![keep(2, 7 + n as u32)]) };
         let beside = process.submit(beside);
         let outcome = process.append(process.failed(id, attempts)).await;
@@ -44,7 +45,7 @@ pub(super) async fn the_last_failed_attempt_of_each_activity_is_kept(lab: Lab) {
         Append { rev: Some(0), ..process.failed(id, vec![keep(2, 1), AttemptChange::Drop(EventId(3))]) };
     assert!(matches!(process.append(late).await, Ok(AppendOutcome::Lost)));
     assert_eq!(process.kept(id).await, [row(2, 3), row(3, 1)]);
-    // The end of an activity is an event, and takes its row along.
+    // The end of an activity is an event, and deletes its row.
     let end = Append { attempts: vec![AttemptChange::Drop(EventId(2))], ..process.turn(id, 2, 1) };
     assert!(matches!(process.append(end).await, Ok(AppendOutcome::Done)));
     assert_eq!(process.kept(id).await, [row(3, 1)]);
@@ -82,13 +83,13 @@ pub(super) async fn a_worker_that_was_taken_over_keeps_none(lab: Lab) {
     let late = process.append(process.failed(id, vec![keep(2, 2), AttemptChange::Drop(EventId(3))])).await;
     assert!(matches!(late, Err(StoreError::Fenced)), "{late:?}");
     assert_eq!(process.kept(id).await, [row(2, 1)]);
-    // Whoever has it next goes on from there.
+    // The next owner goes on from there.
     let next = lab.process().await;
     assert_eq!(ids(&next.claim().await), [id]);
     assert_eq!(next.kept(id).await, [row(2, 1)]);
 }
 
-/// A task that is replaced, a message that is taken in and one that is sent, a row that changes: all in one.
+/// One append replaces a task, takes a message in, sends another, and changes the row.
 pub(super) async fn they_come_with_all_else_that_an_append_does(lab: Lab) {
     let process = lab.process().await;
     let (id, other) = (process.running("order-1").await, process.running("order-2").await);

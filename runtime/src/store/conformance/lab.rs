@@ -1,4 +1,4 @@
-//! A database for the suite, of each kind: the one place that knows which store it is.
+//! A database of each kind for the suite. Only this file knows which store it is.
 
 use super::Process;
 use crate::store::*;
@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-/// A database of its own, removed at the end.
+/// A database that is removed at the end.
 pub(in crate::store) enum Lab {
     Sqlite(PathBuf),
     /// On the test process's cluster, which is removed as a whole.
@@ -17,7 +17,7 @@ pub(in crate::store) enum Lab {
     /// In memory; every call answers at once.
     #[cfg(feature = "testing")]
     Memory(Arc<memory::Server>),
-    /// In memory; each call takes its time, and holds its locks meanwhile.
+    /// In memory; each call takes time and holds its locks meanwhile.
     #[cfg(feature = "testing")]
     Slow(Arc<memory::Server>),
 }
@@ -101,7 +101,7 @@ impl Lab {
         }
     }
 
-    /// Whether a commit takes so little that nothing gathers meanwhile.
+    /// Whether commits are so fast that no appends gather meanwhile.
     pub(in crate::store) fn answers_at_once(&self) -> bool {
         #[cfg(feature = "testing")]
         return matches!(self, Self::Memory(_));
@@ -150,7 +150,7 @@ impl Lab {
         Process::of(store.unwrap()).await
     }
 
-    /// Waits until `observer` finds out that `dead` is dead.
+    /// Waits until `observer` notices that `dead` is dead.
     pub(in crate::store) async fn found_dead(&self, observer: &Process, dead: Incarnation) {
         for _ in 0..100 {
             if observer.store.dead().await.unwrap().dead.iter().any(|found| found.incarnation == dead) {
@@ -158,7 +158,7 @@ impl Lab {
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        panic!("nobody finds out that {dead} is dead");
+        panic!("the death of {dead} is not noticed");
     }
 }
 

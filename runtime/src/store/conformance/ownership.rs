@@ -1,4 +1,4 @@
-//! Ownership: claims, the fence, take-over of the dead and of the late, suspects, builds.
+//! Ownership: claims, the fence, take-over of dead and of late workers, suspects, builds.
 
 use super::*;
 use crate::status::ExecutionStatus;
@@ -14,7 +14,7 @@ pub(super) fn suspended_by(build: &str) -> RowChange {
     RowChange { status: Some(ExecutionStatus::Suspended), suspension: Some(why), ..RowChange::default() }
 }
 
-/// So that nobody waits long for a death that only the lease tells.
+/// Short leases, so that tests need not wait long for a death that only the lease shows.
 fn short_lease() -> Settings {
     Settings { lease: Some(Duration::from_millis(600)), ..Settings::default() }
 }
@@ -113,7 +113,7 @@ pub(super) async fn the_late_are_fenced_out(lab: Lab) {
     let late = a.store.dead().await.unwrap().dead;
     assert_eq!(late.iter().map(|dead| (dead.incarnation, dead.gone)).collect::<Vec<_>>(), [(b.me, false)]);
     assert_eq!(a.store.take_over(b.me).await.unwrap(), 2);
-    // The zombie: nothing of it is in, whatever the append holds.
+    // The zombie: nothing of its append is written, whatever it holds.
     let messages = vec![b.message(other, "m1")];
     let zombie = Append { messages, row: Some(release(None)), ..b.turn(mine, 2, 1) };
     for append in [b.turn(mine, 2, 1), zombie, b.create(b.new_execution("order-3"))] {
@@ -191,7 +191,8 @@ pub(super) async fn each_other_build_tries_once(lab: Lab) {
     let any = Claim { types: None, ..process.claim_of("b3", false) };
     assert_eq!(process.take(any).await, [], "who has not its type uses up no try");
     assert_eq!(claim("b3").await, [id]);
-    // A build that took it up and let it go has not failed: where one that has gets hold of it, it may try again.
+    // A build that claimed and released it has not failed. When a build that has failed claims it, the first
+    // may try again.
     let_go(&process, id, Some(0)).await;
     assert_eq!(claim("b1").await, [id], "it is due");
     suspend("b1").await;
@@ -215,7 +216,7 @@ pub(super) async fn what_a_build_cannot_take_is_offered_to_others(lab: Lab) {
     assert_eq!(claim("b3").await, [id]);
 }
 
-/// A worker that is asked for what nobody knows leaves what another worker of the task queue has.
+/// A worker that claims unknown types leaves those that another worker of the task queue has.
 pub(super) async fn what_another_worker_has_is_no_unknown_type(lab: Lab) {
     let process = lab.process().await;
     let id = process.new_execution("order-1");

@@ -1,5 +1,5 @@
-//! Revisions: what is sent again, late or twice, changes nothing that has changed since (PROTOCOL 93); one run is read as of one
-//! moment (PROTOCOL 34); and dedup keys have their kind (PROTOCOL 41).
+//! Revisions: a write that is sent again, late or twice, changes nothing that has changed since (PROTOCOL
+//! 93). A run is read at one moment (PROTOCOL 34). Dedup keys include the kind (PROTOCOL 41).
 
 use super::faults;
 use super::*;
@@ -11,7 +11,7 @@ fn release() -> RowChange {
 }
 
 impl Process {
-    /// A change of the row as it now is, without events.
+    /// A change of the current row, without events.
     async fn bare(&self, id: ExecutionId, row: RowChange) -> Append {
         let rev = Some(self.row(id).await.rev);
         Append { row: Some(row), rev, ..Append::bare(self.me, id, self.store.now_ms()) }
@@ -56,7 +56,7 @@ pub(super) async fn a_late_change_of_the_same_owner_changes_nothing(lab: Lab) {
     let late = a.bare(id, active(false)).await;
     assert!(a.is_done(a.bare(id, active(true)).await).await);
     assert!(a.is_lost(late.clone()).await);
-    // With events the whole append stays out.
+    // With events, nothing of the append is written.
     assert!(a.is_lost(Append { rev: late.rev, row: late.row, ..a.turn(id, 2, 1) }).await);
     let run = a.run(id).await;
     assert!(run.row.active);
@@ -75,7 +75,7 @@ pub(super) async fn claims_take_overs_and_resumes_make_new_revisions_and_ends_fr
     let b = lab.process().await;
     b.store.unregister(a.me).await.unwrap();
     assert_eq!(b.row(id).await.rev, 3);
-    // It is due at a time of the database's clock, which this process's own may be behind.
+    // It is due by the database's clock, and this process's clock may be behind it.
     while b.store.now_ms() < b.row(id).await.wake_at_ms.unwrap() {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
@@ -89,11 +89,11 @@ pub(super) async fn the_row_tells_what_became_of_a_release_whose_answer_was_lost
     let (a, armed) = faults::process(&lab, &[]).await;
     let b = lab.process().await;
     let id = a.running("order-1").await;
-    // It is in: it is not sent again, and its owner reads the row.
+    // It was written: it is not sent again, and its owner reads the row.
     armed.lock().unwrap().push_back((Stage::AfterCommit, Fault::Lost));
     assert!(a.is_lost(a.bare(id, release()).await).await);
     assert_eq!(ids(&b.claim().await), [id]);
-    // It is not in: it is sent again.
+    // It was not written: it is sent again.
     let other = a.running("order-2").await;
     armed.lock().unwrap().push_back((Stage::BeforeCommit, Fault::Lost));
     assert!(a.is_done(a.bare(other, release()).await).await);
@@ -109,7 +109,7 @@ pub(super) async fn a_task_given_back_twice_stays_with_whoever_has_claimed_it_si
     assert_ne!(first, second, "each claim draws a nonce");
     a.store.release_tasks(a.me, first.clone()).await.unwrap();
     assert!(a.tasks().await.is_empty(), "one runner an attempt");
-    assert!(!a.finish(first[0]).await, "what was given back is nobody's to end");
+    assert!(!a.finish(first[0]).await, "a task that was given back cannot be ended");
     assert!(a.finish(second[0]).await);
     assert_eq!(a.outcomes(id).await.len(), 1);
 }
@@ -147,7 +147,8 @@ pub(super) async fn a_run_is_read_whole(lab: Lab) {
     assert!(a.run(id).await.journal.unwrap_err().contains("event 5"), "a gap is told");
 }
 
-/// PROTOCOL 34: row, journal and inbox are of one moment, whatever is written meanwhile. Each turn takes one message in and changes the row.
+/// PROTOCOL 34: row, journal and inbox are read at one moment, whatever is written meanwhile. Each turn takes
+/// one message in and changes the row.
 pub(super) async fn a_run_is_read_as_of_one_moment(lab: Lab) {
     const MESSAGES: usize = 40;
     let a = lab.process().await;

@@ -12,7 +12,7 @@ pub(crate) enum User {
 }
 
 impl User {
-    /// With a table of the user's.
+    /// With a user's table.
     pub(crate) async fn of(lab: &Lab) -> Self {
         let mut user = match lab {
             Lab::Sqlite(_) => Self::Sqlite(SqliteConnection::connect(&lab.url()).await.unwrap()),
@@ -24,7 +24,7 @@ impl User {
         user
     }
 
-    /// Runs statements; `{s}` is before the names of the engine's tables.
+    /// Runs statements; `{s}` is the prefix of the engine's tables.
     pub(crate) async fn run(&mut self, sql: &str) {
         let sql = self.fill(sql);
         match self {
@@ -53,7 +53,7 @@ impl User {
     }
 }
 
-/// What is in of one attempt: the user's rows, tokens, outcomes.
+/// What was written for one attempt: the user's rows, tokens, outcomes.
 pub(crate) async fn state(user: &mut User) -> (i64, i64, i64) {
     let booked = user.number("SELECT count(*) FROM booked").await;
     let tokens = user.number("SELECT count(*) FROM {s}task").await;

@@ -1,4 +1,4 @@
-//! Which workers are dead, and how what they owned is set free (PROTOCOL 14, 18, 19).
+//! Which workers are dead, and how their executions are freed (PROTOCOL 14, 18, 19).
 
 #[cfg(any(feature = "postgres", feature = "testing"))]
 use crate::store::owner::{DeadWorker, Deaths};
@@ -7,24 +7,25 @@ use abide_core::Incarnation;
 #[cfg(any(feature = "postgres", feature = "testing"))]
 use std::time::Duration;
 
-/// A worker as a look at a server shows it; `P` names its process.
+/// A worker as the server shows it; `P` names its process.
 #[cfg(any(feature = "postgres", feature = "testing"))]
 pub(crate) struct Seen<P> {
     pub(crate) incarnation: Incarnation,
     pub(crate) name: String,
     pub(crate) process: P,
-    /// Until its lease runs out; `None` where it has none: a take-over was begun and not finished.
+    /// The time until its lease runs out. `None`: it has none, because a take-over was begun and not finished.
     pub(crate) left_ms: Option<i64>,
-    /// Whether it has renewed its lease at this very run of the server.
+    /// Whether it has renewed its lease since the server started.
     pub(crate) same_server: bool,
-    /// Whether somebody holds the lock that says that it lives.
+    /// Whether the advisory lock that shows that it lives is held.
     pub(crate) held: bool,
 }
 
 #[cfg(any(feature = "postgres", feature = "testing"))]
 impl<P> Seen<P> {
-    /// Whether the operating system says that its process has ended. Two machines that are copies of one, made while it ran, look like
-    /// the same one to it; so the server must have seen the end of the process's session as well, which takes it no time.
+    /// Whether the operating system says that its process has ended. Two copies of one running machine look
+    /// like the same machine to the operating system, so the server must have seen the end of the process's
+    /// session too, which it does at once.
     pub(crate) fn is_gone(&self, is_mine: bool, has_ended: impl Fn(&P) -> bool) -> bool {
         !is_mine && !self.held && has_ended(&self.process)
     }
@@ -40,7 +41,7 @@ pub(crate) struct Suspects {
 
 #[cfg(any(feature = "postgres", feature = "testing"))]
 impl Suspects {
-    /// When to look again. `shortened`: what the first of the shortened leases has left.
+    /// When to look again. `shortened`: the time until the first of the shortened leases runs out.
     pub(crate) fn next(left_ms: Option<i64>, shortened: Option<i64>) -> Option<Duration> {
         let left_ms = left_ms.into_iter().chain(shortened).min();
         left_ms.map(|ms| Duration::from_millis(u64::try_from(ms).unwrap_or(0)))
@@ -51,7 +52,7 @@ impl Suspects {
     }
 }
 
-/// Judges all workers. `is_mine`: those of this process are never dead by its own word, nor suspected.
+/// Judges all workers. `is_mine`: a process never calls its own workers dead, nor suspects them.
 #[cfg(any(feature = "postgres", feature = "testing"))]
 pub(crate) fn judge<P>(
     workers: impl IntoIterator<Item = Seen<P>>,
@@ -77,8 +78,8 @@ pub(crate) fn judge<P>(
     (deaths, suspects)
 }
 
-/// What a take-over sets in the row of an execution that the dead owned: `$1` the dead, `$2` now. The crash counter rises for what was
-/// running, which is due at once.
+/// What a take-over sets in the row of an execution of the dead worker: `$1` the dead worker, `$2` now. If an
+/// activity was running, the crash counter rises and the execution is due at once.
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 macro_rules! taken_over_columns {
     () => {
@@ -89,7 +90,8 @@ macro_rules! taken_over_columns {
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub(crate) use taken_over_columns;
 
-/// What a clean leave sets in the rows of its executions: `$1` who leaves, `$2` now. It is no crash, so nothing is counted.
+/// What a clean leave sets in the rows of the worker's executions: `$1` the worker, `$2` now. It is no crash,
+/// so nothing is counted.
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 macro_rules! left_columns {
     () => {

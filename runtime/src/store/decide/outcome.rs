@@ -1,4 +1,4 @@
-//! The inbox row that carries an attempt's outcome to its execution: its dedup key and its body, made here or by a statement.
+//! The inbox row with an attempt's outcome: its dedup key and its body, built here or by a statement.
 
 #[cfg(any(feature = "sqlite", feature = "testing"))]
 use abide_core::EventId;
@@ -31,7 +31,8 @@ macro_rules! attempt_id {
 #[cfg(feature = "postgres")]
 pub(crate) use attempt_id;
 
-/// In SQL: the columns `execution, kind, request_id, body` of the row, for a row of `task` with this prefix and an outcome, JSON.
+/// In SQL: the columns `execution, kind, request_id, body` of the row, for a row of `task` with this prefix
+/// and an outcome, JSON.
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 macro_rules! outcome_row {
     ($task:literal, $outcome:literal) => {
@@ -66,7 +67,7 @@ mod tests {
         let body = outcome_body(EventId(3), 2, &outcome_json(&AttemptOutcome::Cancelled));
         let read: AttemptBody = serde_json::from_str(&body).unwrap();
         assert_eq!((read.activity, read.attempt, read.kept), (EventId(3), 2, false));
-        // The statement, with what it concatenates put in by hand.
+        // The statement's result, concatenated by hand.
         let sql = outcome_row!("t.", "$1").replace("t.activity", "3").replace("t.attempt", "2");
         let sql =
             sql.replace("$1", "\"cancelled\"").replace("' || ", "").replace(" || '", "").replace('\'', "");

@@ -1,4 +1,4 @@
-//! What a sender is answered whose message nobody receives.
+//! The answer to a sender whose message has no open receiver.
 
 #[cfg(any(feature = "sqlite", feature = "testing", test))]
 use crate::store::message::MessageKind;
@@ -6,14 +6,14 @@ use crate::store::message::{NewMessage, SendAnswer, took_in};
 
 #[cfg(any(feature = "sqlite", feature = "testing"))]
 impl MessageKind {
-    /// Whether a closed execution receives it, too: it still answers queries. In SQL: `kind = 2`.
+    /// Whether a closed execution receives it too: it still answers queries. In SQL: `kind = 2`.
     pub(crate) fn reaches_closed(self) -> bool {
         self == Self::Query
     }
 }
 
-/// The answer where there is no open execution. `bodies`: the rows of its journal that may hold the request; `None`: there is no such
-/// execution.
+/// The answer if there is no open execution. `bodies`: the rows of its journal that may hold the request.
+/// `None`: there is no such execution.
 pub(crate) fn not_open<'b>(
     bodies: Option<impl IntoIterator<Item = &'b str>>,
     message: &NewMessage,

@@ -1,4 +1,4 @@
-//! Starts: what a request id, the id policies and other runs of the workflow id make of one.
+//! Decides starts by their request id, the id policies and the other runs of the workflow id.
 
 use crate::policy::{IdConflictPolicy, IdReusePolicy};
 use crate::status::ExecutionStatus;
@@ -7,7 +7,7 @@ use crate::store::execution::{ExecutionRow, NewExecution, StartAnswer};
 /// The runs that a start meets.
 #[derive(Debug, Default)]
 pub(crate) struct Found {
-    /// Started by the same request id or run id. The others need not be read then.
+    /// The run that was started by the same request id or run id. The others need not be read then.
     pub(crate) known: Option<ExecutionRow>,
     /// The open run of the workflow id.
     pub(crate) open: Option<ExecutionRow>,
@@ -15,14 +15,14 @@ pub(crate) struct Found {
     pub(crate) closed: Option<ExecutionRow>,
 }
 
-/// What becomes of a start.
+/// What to do with a start.
 #[derive(Debug)]
 pub(crate) enum StartDecision {
-    /// Nothing is in its way: insert it.
+    /// Insert it.
     Start,
-    /// End this open run from outside, then insert it.
+    /// End this open run from outside, then insert the new one.
     Replace(Box<ExecutionRow>),
-    /// It starts nothing. Never [`StartAnswer::Started`].
+    /// Insert nothing, and answer this. Never [`StartAnswer::Started`].
     Answer(StartAnswer),
 }
 
@@ -44,7 +44,7 @@ impl StartDecision {
     }
 }
 
-/// Whether another run may be started after a run that closed like this.
+/// Whether another run may be started after one that closed with this status.
 pub(crate) fn allows_reuse(policy: IdReusePolicy, closed: ExecutionStatus) -> bool {
     match policy {
         IdReusePolicy::AllowDuplicate => true,
@@ -53,9 +53,9 @@ pub(crate) fn allows_reuse(policy: IdReusePolicy, closed: ExecutionStatus) -> bo
     }
 }
 
-/// The reuse policy of a start within a batch, as the statement that inserts it has it: 0 any, 1 no completed run, 2 no run, 3 not in
-/// this batch. `first`: no other start of its workflow id is in the batch: a statement does not see its own rows, so a second one is
-/// decided alone.
+/// The reuse policy of a start in a batch, as a parameter of the statement: 0 any, 1 no completed run, 2 no
+/// run, 3 not in this batch. `first`: it is the first start of its workflow id in the batch. A statement does
+/// not see its own rows, so a second start is decided by itself.
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub(crate) fn reuse_code(policy: IdReusePolicy, first: bool) -> i16 {
     match policy {

@@ -1,7 +1,8 @@
-//! Calls of clients and workers, from the side of their process: what is tried again, and what a caller is told.
+//! Calls of clients and workers, as their process makes them: which are retried, and what a caller is answered.
 //!
-//! As in `postgres/call.rs`: what the database breaks off for others' sake is done again, and so is a read, or what reached nobody. A write
-//! whose connection broke is unknown, and the caller is told so (PROTOCOL 8).
+//! As in `postgres/call.rs`: a call that the database aborted (a deadlock, a lock's time limit) is retried,
+//! and so is a read, or a call that did not reach the server. A write whose connection broke is unknown, and
+//! its caller is told so (PROTOCOL 8).
 
 use super::session::{Failure, Session, Style, Work};
 use super::shared::{NAME, Shared};
@@ -13,9 +14,9 @@ use crate::store::{Counters, Stage, StoreError};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long a call is tried.
+/// How long a call is retried.
 pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
-/// No answer for so long: the server is gone, or the way to it.
+/// After this time without an answer the server, or the network to it, counts as gone.
 pub(super) const NO_ANSWER: Duration = Duration::from_secs(45);
 
 impl MemoryStore {
@@ -55,8 +56,8 @@ impl MemoryStore {
         self.tried(name, Style::Transaction, work).await
     }
 
-    /// Tries, until it is done or the caller's patience is at its end; also where the caller has gone away, but for a process that
-    /// ends.
+    /// Tries until it is done or the caller's patience is over. It goes on if the caller is dropped, but not
+    /// if the process ends.
     async fn tried<F, T>(&self, name: &'static str, style: Style, work: F) -> Result<T, StoreError>
     where
         F: for<'c> FnOnce(&'c mut Session) -> Work<'c, T> + Clone + Send + 'static,
@@ -122,7 +123,7 @@ where
         Failure::Unreachable => unreachable("nobody answers"),
         Failure::Broken if !writes => unreachable("the connection broke off"),
         Failure::Refused(error) => Tried::Failed(error),
-        // The next place in the journal was taken meanwhile: seen again, it is another.
+        // Another append took the next place in the journal meanwhile. A retry reads the new one.
         failure if matches!(failure.kind(), Kind::Busy | Kind::Duplicate) => {
             Tried::Again(StoreError::Conflicting { message: failure.error(NAME).to_string() })
         }
@@ -130,7 +131,7 @@ where
     }
 }
 
-/// The answer, unless there is none for too long.
+/// The answer, unless it takes too long.
 pub(super) async fn answered<F, T>(
     shared: &Shared,
     limit: Duration,
@@ -148,7 +149,7 @@ where
     }
     match tokio::time::timeout(limit, answer).await {
         Ok(answer) => answer,
-        // The dead find nothing out.
+        // A dead process gets no answer.
         Err(_) if shared.server.is_killed(shared.process) => std::future::pending().await,
         Err(_) => Err(Failure::Broken),
     }

@@ -1,7 +1,8 @@
-//! Claims: unowned work of some queues and types becomes a worker's (PROTOCOL 16, 19, 21).
+//! Claims: a worker becomes the owner of unowned executions of some queues and types (PROTOCOL 16, 19, 21).
 //!
-//! The statements of `postgres/claim.rs`: what is due, what is written to, what is offered to another build; suspects apart. A row that
-//! another claims at this moment is passed over, so claims never wait for each other.
+//! The statements of `postgres/claim.rs`: executions that are due, that have a message, that are offered to
+//! another build; suspects by themselves. A row that another claim has locked is skipped, so claims never
+//! wait for each other.
 
 use super::locks::{Key, Mode};
 use super::session::{Failure, Session};
@@ -23,7 +24,7 @@ struct Wanted<'a> {
 }
 
 impl Wanted<'_> {
-    /// Whether the claimant, which names its types or none, may have it.
+    /// Whether the claimant, which names its types or none, may claim it.
     fn is_wanted(&self, tables: &Tables, row: &ExecutionRow) -> bool {
         if row.queue != self.queue {
             return false;
@@ -37,12 +38,12 @@ impl Wanted<'_> {
         }
     }
 
-    /// Neither a suspect nor, but for the guilty, one who has crashed too often.
+    /// Neither a suspect, nor one that has crashed too often, unless it is claimed to be suspended.
     fn is_trusted(&self, row: &ExecutionRow) -> bool {
         row.crashes < SUSPECT_FROM || row.crashes >= self.claim.suspicion.guilty
     }
 
-    /// Whether others have failed with it, and this build has neither failed nor taken it up since.
+    /// Whether other builds have failed with it, and this build has neither failed nor claimed it since.
     fn is_offered(&self, execution: &Execution) -> bool {
         let build = &self.claim.build;
         let tried = execution.tried_builds.as_ref();
@@ -59,8 +60,9 @@ impl Wanted<'_> {
             && self.is_offered(execution)
     }
 
-    /// The suspended ones that are offered. No worker has died of what such a one was suspended for. Locked fully: a sender that has
-    /// seen it suspended has committed its message by then, or it is passed over (PROTOCOL 97).
+    /// The suspended ones that are offered. No worker has died of what such a one was suspended for. Locked
+    /// fully: a sender that has seen it suspended has committed its message by then, or it is passed over
+    /// (PROTOCOL 97).
     fn suspended(&self, st: &mut Statement<'_>) -> Looked<Vec<ExecutionRow>> {
         let tables = st.tables;
         let offered = tables.executions.values();
@@ -74,7 +76,7 @@ impl Wanted<'_> {
         self.take(st, chosen.into_iter())
     }
 
-    /// The most of these that can be locked.
+    /// As many of these as can be locked.
     fn lock(
         &self,
         st: &mut Statement<'_>,
@@ -88,7 +90,7 @@ impl Wanted<'_> {
         }
     }
 
-    /// What is due, written to or offered.
+    /// What is due, has a message or is offered.
     fn some(&self, st: &mut Statement<'_>) -> Looked<Vec<ExecutionRow>> {
         let tables = st.tables;
         let free = |execution: &&Execution| {
@@ -115,7 +117,7 @@ impl Wanted<'_> {
         self.take(st, chosen.into_iter().take(self.room).map(|(id, _)| id))
     }
 
-    /// One suspect, with `most` crashes at most, the least suspicious first.
+    /// One suspect, with `most` crashes at most, the one with the fewest first.
     fn suspect(&self, st: &mut Statement<'_>, most: u32) -> Looked<Vec<ExecutionRow>> {
         let tables = st.tables;
         let is_due = |row: &ExecutionRow| row.wake_at_ms.is_some_and(|at| at <= self.now);
@@ -133,8 +135,9 @@ impl Wanted<'_> {
         self.take(st, found.into_iter())
     }
 
-    /// By a lease that is there. Whoever claims has a turn running until its first append says otherwise. What a build tries for the
-    /// first time runs (again) and is due.
+    /// Needs the claimant's lease. Sets `active`, since the claimant has a turn running until its first
+    /// append says otherwise. A suspended execution that a build tries for the first time becomes running and
+    /// due.
     fn take(
         &self,
         st: &mut Statement<'_>,
@@ -183,7 +186,7 @@ impl Wanted<'_> {
     }
 }
 
-/// Takes what can be taken now; each statement by itself.
+/// Claims what is claimable now, by statements that commit one by one.
 pub(super) async fn claim(session: &mut Session, claim: &Claim, now: i64) -> Result<Claimed, Failure> {
     let mut rows: Vec<ExecutionRow> = Vec::new();
     let of = |queue, taken: usize| {

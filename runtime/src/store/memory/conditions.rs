@@ -5,8 +5,8 @@ use super::write::Write;
 use crate::store::Fault;
 use std::time::Duration;
 
-/// One call on its way to the database. A store's method that is several calls there (a take-over) is asked about for each, and
-/// so is each try of one that is done again.
+/// One call on its way to the database. If a store's method makes several calls (a take-over), each is asked
+/// about, and so is each retry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Call {
     /// The store's method, or the part of one: `append`, `start_alone`, `alive` and `found` are the writer's.
@@ -15,24 +15,26 @@ pub struct Call {
     pub writes: bool,
     /// Which process asks, by its number.
     pub process: u32,
-    /// The how manyeth call of all, from 1.
+    /// The number of the call, from 1.
     pub nth: u64,
 }
 
 /// The course of one call. The default takes no time and is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Course {
-    /// From the asking to the first statement.
+    /// From the request to the first statement.
     pub before: Duration,
     /// From each statement to the next.
     pub between: Duration,
-    /// From the last statement of a transaction to its commit; its locks are held for so long.
+    /// From the last statement of a transaction to its commit. Locks are held meanwhile.
     pub held: Duration,
-    /// From the end to the answer. [`Duration::MAX`]: there is none, ever; the store gives up by itself, as on a server that is silent.
+    /// From the end to the answer. [`Duration::MAX`]: never. The store gives up by itself, as with a server
+    /// that does not answer.
     pub after: Duration,
     /// How it ends.
     pub end: End,
-    /// When a caller is told that the call broke, from the asking on: possibly long before the commit. `None`: `after` its end.
+    /// When a caller is told that the connection broke, counted from the request: possibly long before the
+    /// commit. `None`: `after` its end.
     pub told: Option<Duration>,
 }
 
@@ -41,11 +43,12 @@ pub struct Course {
 pub enum End {
     /// With its answer.
     Answered,
-    /// Nothing is done, and the caller is told why: a lock that was not had in time, a full disk; `Lost`: the server is unreachable.
+    /// Nothing is done, and the caller is told why: a lock that it did not get in time, a full disk; `Lost`:
+    /// the server is unreachable.
     Refused(Fault),
-    /// The connection breaks, and what was done is rolled back. The caller knows nothing of that.
+    /// The connection breaks, and the call is rolled back. The caller does not know that.
     BrokenBefore,
-    /// The connection breaks, and what was done is committed. The caller knows nothing of that.
+    /// The connection breaks, and the call is committed. The caller does not know that.
     BrokenAfter,
 }
 
@@ -56,21 +59,22 @@ impl Default for Course {
     }
 }
 
-/// What a simulation has in its hands. Asked and told under the database's mutex or beside it: it must not ask the
-/// server or a store for anything.
+/// What a simulation controls. Called with the database's mutex held or not, so it must not call the server or a
+/// store.
 pub(crate) trait Conditions: Send + Sync {
-    /// Asked once a call. Delays count where the server has a runtime.
+    /// Asked once for each call. Delays apply if the server has a runtime.
     fn course(&self, call: &Call) -> Course {
         let _ = call;
         Course::default()
     }
 
-    /// How long a notification is on its way to a process; asked for each that listens. `None`: it is lost.
+    /// How long a notification takes to reach a process; asked for each that listens. `None`: it is lost.
     fn notify_after(&self) -> Option<Duration> {
         Some(Duration::ZERO)
     }
 
-    /// What this call has just committed, and the tables with it: for a trace, and for what must hold at every instant.
+    /// What this call has just committed, and the tables with it: for a trace, and for invariants that hold
+    /// at every instant.
     fn committed(&self, call: &Call, writes: &[Write], tables: &Tables) {
         let _ = (call, writes, tables);
     }

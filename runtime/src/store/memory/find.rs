@@ -1,4 +1,4 @@
-//! Looking executions up. Each call is one statement.
+//! Looks executions up. Each call is one statement.
 
 use super::store::MemoryStore;
 use crate::store::{ExecutionRow, Filter, Find, Lookup, Page, StoreFuture};

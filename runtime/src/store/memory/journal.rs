@@ -1,4 +1,4 @@
-//! Turns: queued for the writer, and read back, each call by one statement.
+//! Turns are queued for the writer, and read by one statement each.
 
 use super::store::MemoryStore;
 use crate::store::{Ack, Append, Journal, StoreError, StoreFuture, StoredRun, StoredTurn, joined};

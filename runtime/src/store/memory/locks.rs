@@ -1,8 +1,9 @@
-//! The locks of transactions that are under way, as Postgres has them: who holds what how, and who has to wait for whom.
+//! The locks of open transactions, as Postgres has them: which transaction holds what, how, and which one
+//! waits for which.
 //!
-//! A lock is held until its transaction ends. Three strengths are all that the store uses: `FOR KEY SHARE` (a fence, a message), `FOR NO
-//! KEY UPDATE` (an update), `FOR UPDATE` (a delete, a close). A key of a unique index is locked fully by whoever inserts or deletes it,
-//! which is how a second insert comes to wait for the first.
+//! A lock is held until its transaction ends. Three strengths are all that the store uses: `FOR KEY SHARE` (a
+//! fence, a message), `FOR NO KEY UPDATE` (an update), `FOR UPDATE` (a delete, a close). A transaction that
+//! inserts or deletes a key of a unique index locks it fully, so that a second insert waits for the first.
 
 use crate::store::MessageKind;
 use abide_core::{EventId, ExecutionId, Incarnation};
@@ -20,9 +21,9 @@ pub(crate) enum Key {
     /// Of its unique indexes.
     RunId(String),
     RequestId(String),
-    /// The workflow id of an open run: also whoever changes that run holds it, since its place in the index is the change's.
+    /// The workflow id of an open run. A change of that run locks it too, since the change writes its index entry.
     OpenRun(String),
-    /// The advisory locks of starts of a workflow id, and with a request id.
+    /// The advisory locks of a start: of its workflow id, and of its request id.
     Starts(String),
     Requests(String),
     Turn(ExecutionId, EventId),
@@ -35,7 +36,7 @@ pub(crate) enum Key {
     Reply(String),
 }
 
-/// How it is locked; the stronger is the greater.
+/// How it is locked; the stronger mode is the greater.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Mode {
     KeyShare,
@@ -53,20 +54,20 @@ impl Mode {
     }
 }
 
-/// Who holds what.
+/// Which transaction holds which lock.
 #[derive(Debug, Default)]
 pub(super) struct Locks {
     held: BTreeMap<Key, BTreeMap<Tx, Mode>>,
 }
 
 impl Locks {
-    /// Who else holds it in a way that does not go together with this one.
+    /// The other transactions that hold it in a conflicting mode.
     pub(super) fn against(&self, key: &Key, mode: Mode, me: Tx) -> Vec<Tx> {
         let holders = self.held.get(key).into_iter().flatten();
         holders.filter(|(tx, held)| **tx != me && mode.conflicts(**held)).map(|(tx, _)| *tx).collect()
     }
 
-    /// Adds locks that nothing stands against.
+    /// Adds locks that conflict with no other.
     pub(super) fn take(&mut self, me: Tx, taken: BTreeMap<Key, Mode>) {
         for (key, mode) in taken {
             let held = self.held.entry(key).or_default().entry(me).or_insert(mode);

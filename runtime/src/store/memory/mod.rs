@@ -1,19 +1,23 @@
-//! The memory store: tables in memory, for tests. A model of Postgres under READ COMMITTED, as `store/postgres/` uses it.
+//! The memory store: tables in memory, for tests. A model of Postgres under READ COMMITTED, as
+//! `store/postgres/` uses it.
 //!
-//! Two have need of it. A user's test environment: every call answers at once. A deterministic simulation: several processes, each a
-//! runtime of its own with a clock of its own, share one [`Server`], whose calls take time, break off and are lost as its
-//! [`Conditions`] say. The same statements as in `store/postgres/`, in the same transactions, with the same locks; without SQL and without I/O.
+//! It has two uses. In a user's test environment every call answers at once. In a deterministic simulation
+//! several processes, each with its own runtime and clock, share one [`Server`], whose calls take time, break
+//! off and are lost as its [`Conditions`] say. It has the statements of `store/postgres/`, in the same
+//! transactions, with the same locks, without SQL and without I/O.
 //!
-//! Reading order: [`tables`] and [`write`] (what is committed), [`locks`], [`statement`] (one look at them), [`server`] (transactions),
-//! [`session`] and [`conditions`] (a call's course); then a process's side: [`open`], [`shared`], [`call`], [`writer`], [`batch`],
-//! [`tokens`], [`attempt`] and [`guard`], then the traits, each in the file of its name: [`journal`], [`start`], [`message`], [`find`],
-//! [`lease`] with [`claim`], [`task`], [`sweep`], [`transaction`], and [`store`].
+//! Reading order: [`tables`] and [`write`] (what is committed), [`locks`], [`statement`] (one statement),
+//! [`server`] (transactions), [`session`] and [`conditions`] (the course of a call); then the side of a
+//! process: [`open`], [`shared`], [`call`], [`writer`], [`batch`], [`tokens`], [`attempt`] and [`guard`],
+//! then the traits, each in the file of its name: [`journal`], [`start`], [`message`], [`find`], [`lease`]
+//! with [`claim`], [`task`], [`sweep`], [`transaction`], and [`store`].
 //!
-//! Nothing here may read the wall clock, draw a random number, start a thread, or walk over a map without an order.
+//! Nothing here may read the wall clock, draw a random number, start a thread, or iterate over an unordered map.
 //!
 //! # What it leaves out
-//! A statement that has to wait takes its locks and its snapshot anew, all at once: what a single SQL statement may see while it
-//! waits in its middle is tried by `store/postgres/permutations/`, on a real server. A process has one writer and one lease row a worker.
+//! A statement that has to wait takes all its locks and its snapshot again, at once. What a single SQL
+//! statement may see while it waits in its middle is tested by `store/postgres/permutations/` on a real
+//! server. A process has one writer, and a worker one lease row.
 
 mod attempt;
 mod batch;

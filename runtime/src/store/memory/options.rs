@@ -10,9 +10,10 @@ pub(crate) struct ConnectOptions {
     pub(crate) lease: Duration,
     /// Faults for tests. Default: none.
     pub(crate) fault: Option<FaultHook>,
-    /// The machine that the process is on, whose operating system tells the others there when it has ended. Default: `None`, unknown.
+    /// The machine of the process, whose operating system shows the other processes there that it has ended.
+    /// Default: `None`, unknown.
     pub(crate) machine: Option<u32>,
-    /// Whether the process has a clock of its own, set by each renewal. Default: false, it reads the server's.
+    /// Whether the process has its own clock, set by each renewal. Default: false, it reads the server's.
     pub(crate) own_clock: bool,
 }
 

@@ -1,8 +1,8 @@
-//! The database itself: the tables, the locks, and the transactions that are under way.
+//! The database itself: the tables, the locks, and the open transactions.
 //!
-//! Everything is one state behind one mutex, which is held only in plain code. A transaction keeps what it writes to itself until its
-//! commit, which makes all of it at one instant; its locks go then. Whoever waits for a lock is woken by any end, in the order of
-//! waiting, and looks again.
+//! Everything is one state behind one mutex, which is never held across an await. A transaction keeps its
+//! writes to itself until its commit, which applies them at one instant and releases its locks. A transaction
+//! that waits for a lock is woken by the end of any other, in the order of waiting, and tries again.
 
 use super::conditions::{Call, Conditions};
 use super::locks::{Locks, Tx};
@@ -23,14 +23,14 @@ pub(crate) type NowMs = Arc<dyn Fn() -> i64 + Send + Sync>;
 /// How a database behaves.
 #[derive(Clone)]
 pub(crate) struct ServerOptions {
-    /// The database's clock. It is asked from each process's runtime as well, so it must not be what tokio says there.
+    /// The database's clock. Each process's runtime reads it too, so it must not be tokio's clock.
     pub(crate) now_ms: NowMs,
-    /// What calls meet. Default: nothing.
+    /// What happens to calls. Default: nothing.
     pub(crate) conditions: Option<Arc<dyn Conditions>>,
-    /// Where calls run, by its clock: each is a task there. Default: they run where they are made, each to its end at once.
+    /// Where calls run, by its clock: each is a task there. Default: they run in the caller, each to its end at once.
     pub(crate) runtime: Option<Handle>,
-    /// Whether a commit that broke may still be on its way when its outcome is read back, as at a server that was stopped for longer than
-    /// its clients wait. Default: it has ended by then.
+    /// Whether a commit whose connection broke may still be under way when its outcome is read back, as with
+    /// a server that was stopped for longer than its clients wait. Default: it has ended by then.
     pub(crate) overtaken: bool,
 }
 
@@ -57,9 +57,9 @@ struct State {
     sessions: Sessions,
     open: BTreeMap<Tx, Open>,
     transactions: u64,
-    /// Who waits for whom.
+    /// Which transaction waits for which.
     waits: BTreeMap<Tx, Vec<Tx>>,
-    /// To be woken at the next end, in this order.
+    /// The waiting, to be woken at the next end, in this order.
     waiting: Vec<oneshot::Sender<()>>,
     processes: BTreeMap<u32, Peer>,
     calls: u64,
@@ -67,10 +67,10 @@ struct State {
     under_way: BTreeMap<u64, Call>,
 }
 
-/// A transaction that is under way.
+/// An open transaction.
 struct Open {
     call: Call,
-    /// Whether the word to commit is on its way to the server: its process is not needed any more.
+    /// Whether its commit was sent to the server: it goes on without its process then.
     sent: bool,
     writes: Vec<Write>,
 }
@@ -81,9 +81,9 @@ struct Peer {
     killed: bool,
 }
 
-/// Why a statement of a transaction has no answer yet, or none at all.
+/// Why a statement of a transaction has no answer, or not yet.
 pub(super) enum Asked {
-    /// To be asked again when this is told.
+    /// It waits: repeat it when this is notified.
     Blocked(oneshot::Receiver<()>),
     /// It has raised this.
     Raised(Kind, String),
@@ -96,13 +96,13 @@ impl Server {
         Arc::new(Self { options, state: Mutex::default(), whole: Mutex::default() })
     }
 
-    /// Looks at what is committed.
+    /// Reads what is committed.
     pub(crate) fn look<T>(&self, look: impl FnOnce(&Tables) -> T) -> T {
         look(&self.state().tables)
     }
 
-    /// Ends a process as `kill -9` does. Its lock is free at once; what it had not yet sent to be committed is rolled back; what it had
-    /// sent is committed. It is told nothing any more: its calls never end.
+    /// Ends a process as `kill -9` does. Its locks are free at once. Transactions whose commit was not sent
+    /// are rolled back, the others are committed. Its calls never end.
     pub(crate) fn kill(&self, process: u32) {
         let mut state = self.state();
         if let Some(peer) = state.processes.get_mut(&process) {
@@ -117,7 +117,7 @@ impl Server {
         }
     }
 
-    /// All sessions end at once, as when the server restarts; each process opens its own again when it next has need of it.
+    /// Ends all sessions at once, as a restart of the server does. Each process opens its own again when it needs it.
     #[cfg(test)]
     pub(super) fn restart(&self) {
         let mut state = self.state();
@@ -138,7 +138,7 @@ impl Server {
         self.options.runtime.is_none()
     }
 
-    /// Nobody else's call is under way, where there is no runtime.
+    /// Held during a call without a runtime, so that calls do not overlap.
     pub(super) fn whole(&self) -> MutexGuard<'_, ()> {
         self.whole.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -155,7 +155,7 @@ impl Server {
         self.state().processes.insert(shared.process, peer);
     }
 
-    /// Holds the locks of these workers' lives, for as long as the process's session is there.
+    /// Holds the advisory locks of these workers while the process's session exists.
     pub(super) fn hold(&self, process: u32, workers: impl Iterator<Item = Incarnation>) {
         let mut state = self.state();
         if state.processes.get(&process).is_some_and(|peer| !peer.killed) {
@@ -163,13 +163,13 @@ impl Server {
         }
     }
 
-    /// The session of a process has ended, or one worker of it has left.
+    /// The session of a process has ended, or one of its workers has left.
     pub(super) fn let_go(&self, process: u32, worker: Option<Incarnation>) {
         let lives = &mut self.state().sessions.lives;
         lives.retain(|life, holder| *holder != process || worker.is_some_and(|worker| worker != *life));
     }
 
-    /// A call comes in. `None`: its process was killed.
+    /// A call arrives. `None`: its process was killed.
     pub(super) fn arrives(&self, process: u32, name: &'static str, writes: bool) -> Option<Call> {
         let mut state = self.state();
         if state.processes.get(&process).is_none_or(|peer| peer.killed) {
@@ -181,14 +181,14 @@ impl Server {
         Some(call)
     }
 
-    /// A call has ended, on the server at least.
+    /// A call has ended on the server.
     pub(super) fn ended(&self, call: &Call) {
         let mut state = self.state();
         state.under_way.remove(&call.nth);
         state.wake();
     }
 
-    /// What a process had asked before this call and has not ended, of these names: to be waited for.
+    /// The earlier calls of a process, of these names, that have not ended: to be waited for.
     pub(super) fn earlier(&self, call: &Call, names: &[&str]) -> Option<oneshot::Receiver<()>> {
         let mut state = self.state();
         let earlier = |other: &Call| other.process == call.process && names.contains(&other.name);
@@ -203,7 +203,7 @@ impl Server {
         tx
     }
 
-    /// Asks a statement of a transaction.
+    /// Runs a statement of a transaction.
     pub(super) fn ask<T>(
         &self,
         tx: Tx,
@@ -257,19 +257,19 @@ impl Server {
         false
     }
 
-    /// Whether a transaction has neither written nor locked anything: nobody notices when it ends.
+    /// Whether a transaction has neither written nor locked anything, so that no other notices its end.
     pub(super) fn is_idle(&self, tx: Tx) -> bool {
         let state = self.state();
         let writes = state.open.get(&tx).is_some_and(|open| !open.writes.is_empty());
         !writes && !state.locks.holds_any(tx)
     }
 
-    /// The word to commit is on its way. False: the transaction is gone.
+    /// The commit is sent. False: the transaction is gone.
     pub(super) fn sent(&self, tx: Tx) -> bool {
         self.state().open.get_mut(&tx).map(|open| open.sent = true).is_some()
     }
 
-    /// All at one instant.
+    /// Applies all writes at one instant.
     pub(super) fn commit(&self, tx: Tx) {
         let mut state = self.state();
         let Some(open) = state.open.remove(&tx) else { return };
@@ -286,7 +286,7 @@ impl Server {
         state.end(tx);
     }
 
-    /// Tells all other processes, each after a time of its own.
+    /// Notifies all other processes, each after its own delay.
     pub(super) fn notify(&self, from: u32, notification: &Notification) {
         let state = self.state();
         let others = state.processes.iter().filter(|(process, peer)| **process != from && !peer.killed);
@@ -315,7 +315,7 @@ impl Server {
         }
     }
 
-    /// The state is whole at every unlock, but for a panic of a simulation's own, after which nothing counts any more.
+    /// The state is consistent at every unlock, except after a panic of the simulation itself, which ends it.
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -336,7 +336,7 @@ impl State {
 
     fn wake(&mut self) {
         for waiting in self.waiting.drain(..) {
-            // Whoever has given up hears nothing.
+            // A waiter that has given up is not woken.
             let _ = waiting.send(());
         }
     }

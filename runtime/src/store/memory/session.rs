@@ -1,7 +1,7 @@
 //! One call at the server: its statements, its transactions, their delays, and how it ends.
 //!
-//! What a caller asks for runs here to its end, whatever becomes of the caller (PROTOCOL 7). Without a runtime there are no delays and
-//! nobody else, so that it runs to its end where it is made.
+//! A call runs here to its end, even if its caller is dropped (PROTOCOL 7). Without a runtime there are no
+//! delays and no other calls, so that it runs to its end in the caller.
 
 use super::conditions::{Call, Course, End};
 use super::locks::Tx;
@@ -16,7 +16,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-/// What a call does. Made anew for each try.
+/// What a call does. Built again for each try.
 pub(super) type Work<'c, T> = Pin<Box<dyn Future<Output = Result<T, Failure>> + Send + 'c>>;
 
 /// What kind of call it is.
@@ -26,18 +26,18 @@ pub(super) enum Style {
     Read,
     /// Each statement is its own transaction.
     Once,
-    /// All statements are one.
+    /// All statements are one transaction.
     Transaction,
 }
 
 /// Why a call has no answer.
 #[derive(Debug)]
 pub(super) enum Failure {
-    /// It refuses by itself: nothing of it is to stay.
+    /// The call itself refuses: it is rolled back.
     Refused(StoreError),
-    /// The database raises this; nothing of it is in.
+    /// The database raises this; nothing was written.
     Raised(Kind, String),
-    /// The database has met with an obstacle; nothing of it is in.
+    /// The database could not execute it now; nothing was written.
     Met(Fault),
     /// The server is unreachable; nothing was written.
     Unreachable,
@@ -49,10 +49,10 @@ pub(super) enum Failure {
 
 /// How long a statement waits for a lock.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
-/// After so long it is looked whether it waits for itself.
+/// After this time the server looks for a deadlock.
 const DEADLOCK_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// A call under way.
+/// A running call.
 pub(super) struct Session {
     server: Arc<Server>,
     call: Call,
@@ -87,14 +87,14 @@ impl Server {
         runtime.spawn(session.on_runtime(work, tell));
         match told.await {
             Ok(answer) => answer,
-            // Whoever is dead, or whom nobody answers.
+            // Its process is dead, or the answer never comes.
             Err(_) => std::future::pending().await,
         }
     }
 }
 
 impl Session {
-    /// Runs where it is made, to its end.
+    /// Runs in the caller, to its end.
     fn at_once<T, F>(self, work: F) -> Result<T, Failure>
     where
         F: for<'c> FnOnce(&'c mut Self) -> Work<'c, T>,
@@ -132,7 +132,7 @@ impl Session {
             tokio::time::sleep(course.after).await;
         }
         if !server.is_killed(process) {
-            // A caller who is gone needs no answer.
+            // The caller may be gone and needs no answer then.
             drop(tell.send(answer));
         }
     }
@@ -229,7 +229,7 @@ impl Session {
         }
     }
 
-    /// The transaction's end: the word to commit is sent, and a little later done. Locks are held meanwhile.
+    /// The transaction's end: the commit is sent, and executed a little later. Locks are held meanwhile.
     async fn end(&mut self, tx: Tx) -> Result<(), Failure> {
         if !self.server.sent(tx) {
             return Err(Failure::Gone);
@@ -244,7 +244,8 @@ impl Session {
         Ok(())
     }
 
-    /// Waits until what this process's writer had asked before has ended: a fresh connection sees it then.
+    /// Waits until the earlier calls of this process's writer have ended, so that a fresh connection sees
+    /// their outcome.
     pub(super) async fn after_earlier(&self, names: &[&str]) {
         while !self.server.is_inline()
             && !self.server.options.overtaken
@@ -268,7 +269,7 @@ impl Course {
 }
 
 impl Failure {
-    /// What it means for what was asked.
+    /// What it means for the call.
     pub(super) fn kind(&self) -> Kind {
         match self {
             Self::Refused(_) => Kind::Other,

@@ -1,8 +1,10 @@
-//! One statement: looks at the tables and the locks at one instant, and says what it locks, what it writes and what it answers.
+//! One statement: reads the tables and the locks at one instant, and says what it locks, what it writes and
+//! what it answers.
 //!
-//! Under READ COMMITTED each statement has a snapshot of its own, takes its locks as it goes, and where it has to wait for one, looks
-//! again at what it finds afterwards. Here it is all or nothing: a statement that has to wait takes nothing yet and is asked
-//! again from its beginning. It must be a function of what it is shown: no clock, no state of its own.
+//! Under READ COMMITTED each statement has its own snapshot and takes its locks as it goes. If it has to wait
+//! for a lock, it reads the row again afterwards. Here a statement is all or nothing: one that has to wait
+//! takes no lock yet and is run again from its beginning. It must be a pure function of what it reads: no
+//! clock, no state of its own.
 
 use super::locks::{Key, Locks, Mode, Tx};
 use super::tables::{Execution, Tables};
@@ -22,10 +24,10 @@ pub(super) enum Halt {
     Raised(Kind, String),
 }
 
-/// What a statement gives.
+/// What a statement returns.
 pub(super) type Looked<T> = Result<T, Halt>;
 
-/// Numbers that the database gives out. As sequences do, they go on whatever becomes of the transaction.
+/// Sequences: a rollback does not give their numbers back.
 #[derive(Debug, Default)]
 pub(super) struct Sequences {
     pub(super) inbox: i64,
@@ -34,18 +36,18 @@ pub(super) struct Sequences {
     pub(super) process: u32,
 }
 
-/// Who is there: the part of the server that no transaction touches.
+/// Sessions and processes: the part of the server that no transaction changes.
 #[derive(Debug, Default)]
 pub(super) struct Sessions {
-    /// The advisory locks that tell a death early, each with the process that holds it.
+    /// The advisory locks that show a death early, each with the process that holds it.
     pub(super) lives: BTreeMap<Incarnation, u32>,
     /// Which run of the server this is.
     pub(super) server: u32,
 }
 
-/// One statement under way.
+/// One running statement.
 pub(super) struct Statement<'a> {
-    /// What is committed, with what its own transaction has written.
+    /// What is committed, and what its own transaction has written.
     pub(super) tables: &'a Tables,
     pub(super) sessions: &'a Sessions,
     /// The database's clock.
@@ -74,7 +76,7 @@ impl<'a> Statement<'a> {
         (self.taken, self.writes)
     }
 
-    /// Locks, or waits for who is in the way.
+    /// Locks, or waits for the transactions that conflict.
     pub(super) fn lock(&mut self, key: Key, mode: Mode) -> Looked<()> {
         self.wait(&key, mode)?;
         let held = self.taken.entry(key).or_insert(mode);
@@ -82,18 +84,18 @@ impl<'a> Statement<'a> {
         Ok(())
     }
 
-    /// `SKIP LOCKED`: locks where nobody is in the way.
+    /// `SKIP LOCKED`: locks what no other transaction has locked.
     pub(super) fn try_lock(&mut self, key: Key, mode: Mode) -> bool {
         self.lock(key, mode).is_ok()
     }
 
-    /// Waits for who is in the way, and locks nothing.
+    /// Waits for the transactions that conflict, and locks nothing.
     pub(super) fn wait(&self, key: &Key, mode: Mode) -> Looked<()> {
         let by = self.locks.against(key, mode, self.me);
         if by.is_empty() { Ok(()) } else { Err(Halt::Blocked(by)) }
     }
 
-    /// Whether this statement has locked it already: it has written it itself, which its snapshot does not show.
+    /// Whether this statement has locked it already. It has written the row then, which its snapshot does not show.
     pub(super) fn has_taken(&self, key: &Key) -> bool {
         self.taken.contains_key(key)
     }
@@ -115,7 +117,7 @@ impl<'a> Statement<'a> {
         self.lock(Key::Lease(owner), Mode::KeyShare).map(|()| true)
     }
 
-    /// The same, where nobody is about to delete it: for who holds other locks already (PROTOCOL 95).
+    /// The same, but does not wait for a delete: for a transaction that holds other locks already (PROTOCOL 95).
     pub(super) fn try_fence(&mut self, owner: Incarnation) -> bool {
         self.tables.leases.contains_key(&owner) && self.try_lock(Key::Lease(owner), Mode::KeyShare)
     }
@@ -127,7 +129,7 @@ impl<'a> Statement<'a> {
         Ok(Some(receiver))
     }
 
-    /// Updates an execution's row. The key of an open run is in the way of who inserts the same one.
+    /// Updates an execution's row. The key of an open run conflicts with an insert of the same key.
     pub(super) fn update(&mut self, execution: Execution) -> Looked<()> {
         let row = &execution.row;
         self.lock(Key::Execution(row.id), Mode::NoKeyUpdate)?;
@@ -138,7 +140,8 @@ impl<'a> Statement<'a> {
         Ok(())
     }
 
-    /// Puts a row into an inbox, `ON CONFLICT DO NOTHING`. Its number is taken now, so that rows may be committed in another order.
+    /// Puts a row into an inbox, `ON CONFLICT DO NOTHING`. Its number is taken now, so that rows may be
+    /// committed in another order.
     pub(super) fn put(
         &mut self,
         execution: ExecutionId,
@@ -173,13 +176,13 @@ impl<'a> Statement<'a> {
         Ok(())
     }
 
-    /// A number that no task ever had: here it need not be random.
+    /// A nonce that no task ever had. Here it need not be random.
     pub(super) fn new_nonce(&mut self) -> i64 {
         self.sequences.nonce += 1;
         self.sequences.nonce
     }
 
-    /// A number that no worker ever had.
+    /// An incarnation that no worker ever had.
     pub(super) fn new_incarnation(&mut self) -> Incarnation {
         self.sequences.worker += 1;
         Incarnation(self.sequences.worker)

@@ -1,6 +1,6 @@
 //! The committed tables, as plain data. The columns are those of `postgres/schema.rs`.
 //!
-//! Ordered maps only: whatever walks over them walks in the same order in every run of a simulation.
+//! Ordered maps only, so that iterations have the same order in every run of a simulation.
 
 use super::write::{TaskRow, Write};
 use crate::status::ExecutionStatus;
@@ -11,13 +11,13 @@ use std::collections::{BTreeMap, BTreeSet};
 /// An execution's row.
 #[derive(Clone, Debug)]
 pub(crate) struct Execution {
-    /// What others read of it; its `history_len` is counted when it is read.
+    /// What readers get; its `history_len` is counted when it is read.
     pub(crate) row: ExecutionRow,
-    /// The user's; without one the run id serves.
+    /// The user's request id; without one, the run id.
     pub(crate) request_id: Option<String>,
-    /// Have failed; each other build may try; `None`: none may.
+    /// Builds that have failed. Each other build may try. `None`: none may.
     pub(crate) tried_builds: Option<Vec<String>>,
-    /// Have taken it up since the last of them failed, and may not again.
+    /// Builds that have claimed it since the last failure, and may not claim it again.
     pub(crate) trying_builds: Vec<String>,
 }
 
@@ -42,7 +42,7 @@ pub(crate) struct ProcessId {
 pub(crate) struct Lease {
     pub(crate) until_ms: i64,
     pub(crate) renewed_ms: i64,
-    /// At which run of the server.
+    /// The run of the server at which it was renewed.
     pub(crate) server: u32,
 }
 
@@ -116,7 +116,7 @@ impl Tables {
         }
     }
 
-    /// A copy in which these changes are made: what a transaction sees that has made them.
+    /// A copy with these changes: what the transaction that has made them sees.
     pub(super) fn with(&self, writes: &[Write]) -> Self {
         let mut copy = self.clone();
         writes.iter().for_each(|write| copy.apply(write));
@@ -133,7 +133,7 @@ impl Tables {
         self.turns(id).next_back().map_or(0, |turn| turn.seq.0 + u64::from(turn.n) - 1)
     }
 
-    /// A row as others read it.
+    /// A row as readers get it.
     pub(crate) fn read(&self, execution: &Execution) -> ExecutionRow {
         ExecutionRow { history_len: self.history_len(execution.row.id), ..execution.row.clone() }
     }
@@ -191,14 +191,14 @@ impl Tables {
         self.attempts.range((id, EventId(0))..=(id, EventId(u64::MAX))).map(|(_, row)| row)
     }
 
-    /// Whether what nobody owns is asked for by the inbox.
+    /// Whether the inbox makes an unowned execution claimable.
     pub(crate) fn has_mail(&self, id: ExecutionId) -> bool {
         self.inbox_of(id).any(|row| row.kind.is_known() && !self.parked.contains(&row.id))
     }
 }
 
 impl Execution {
-    /// Whether nobody owns it, and it is not suspended or closed.
+    /// Whether it has no owner and is neither suspended nor closed.
     pub(super) fn is_free(&self) -> bool {
         self.row.owner.is_none() && self.row.status == ExecutionStatus::Running
     }

@@ -1,4 +1,4 @@
-//! A user's SQL and the engine's in one transaction: there is no SQL here, so that each is refused.
+//! A user's SQL and the engine's in one transaction: refused, since there is no SQL here.
 
 use super::store::MemoryStore;
 use crate::store::{

@@ -1,7 +1,7 @@
-//! What a commit does to the tables: a list of whole rows that come and go.
+//! What a commit does to the tables: a list of whole rows that are written and deleted.
 //!
-//! A row is written whole. That is safe since whoever writes one holds its lock until the commit, so nobody has changed it since it was read.
-//! One line each, so that a simulation can print what happened.
+//! A row is written whole. That is safe: its writer holds its lock from the read to the commit, so no other
+//! transaction has changed it. Each change prints as one line, for a simulation's trace.
 
 use super::tables::{Execution, Lease, Worker};
 use crate::store::task::NewTask;
@@ -9,12 +9,12 @@ use crate::store::{AttemptRow, InboxRow, Reply, StoredTurn};
 use abide_core::{EventId, ExecutionId, Incarnation};
 use std::fmt;
 
-/// A task's row: the attempt as its append wrote it, and what has become of it since.
+/// A task's row: the attempt as its append wrote it, and its state since.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct TaskRow {
     pub(crate) execution: ExecutionId,
     pub(crate) task: NewTask,
-    /// Who runs it.
+    /// The worker that runs it.
     pub(crate) owner: Option<Incarnation>,
     /// Its workflow asks it to stop.
     pub(crate) cancel: bool,
@@ -25,9 +25,9 @@ pub(crate) struct TaskRow {
 /// One change of one row.
 #[derive(Clone, Debug)]
 pub(crate) enum Write {
-    /// Comes, or is as this from now on.
+    /// Inserted or replaced.
     Execution(Box<Execution>),
-    /// Only ever added to.
+    /// Inserted only.
     Turn(ExecutionId, StoredTurn),
     Message(InboxRow),
     MessageGone(i64),

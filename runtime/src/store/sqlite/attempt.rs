@@ -1,7 +1,7 @@
-//! Failed attempts that others follow (PROTOCOL 4): the section of a batch that keeps them, and how they are read.
+//! Failed attempts that will be retried (PROTOCOL 4): the section of a batch that keeps them, and how they are read.
 
-/// The batch's section. `$14`: execution and activity of what goes; `$15`: execution, activity, attempt, when the next is due, and
-/// where in the blob its failure is.
+/// The batch's section. `$14`: execution and activity of the rows to delete; `$15`: execution, activity,
+/// attempt, when the next attempt is due, and where in the blob the failure is.
 pub(super) const CHANGES: [&str; 2] = [
     "
 DELETE FROM attempt WHERE rowid IN (
@@ -15,7 +15,7 @@ ON CONFLICT (execution, activity) DO UPDATE SET
     attempt = excluded.attempt, next_at = excluded.next_at, failure = excluded.failure",
 ];
 
-/// What is closed has none. `$8`: executions.
+/// Closed executions have none. `$8`: executions.
 pub(super) const DELETE_OF_CLOSED: &str = "
 DELETE FROM attempt WHERE execution IN (SELECT value FROM json_each($8))";
 

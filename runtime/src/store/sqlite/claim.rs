@@ -1,8 +1,10 @@
-//! Claims: unowned work of some queues and types becomes a worker's (PROTOCOL 16, 19, 21).
+//! Claims: a worker becomes the owner of unowned executions of some queues and types (PROTOCOL 16, 19, 21).
 //!
-//! Claimable is what is open, unowned, and due or written to; what is suspended for a reason that another build may
-//! not have, or keeps a signal that another may handle, is claimable once by each build, of types that it has: a claim of any type uses up nobody's try. Suspects,
-//! which have crashed their owners, are left out unless asked for, and then come one at a time.
+//! An execution is claimable if it is open and unowned, and is due or has a message. One that is suspended
+//! for a reason that another build may not have, or that keeps a signal that another build may handle, is
+//! claimable once by each build that has its type; a claim of any type does not use up a build's try.
+//! Suspects (executions that have crashed their owners) are left out unless asked for, and are then claimed
+//! one at a time.
 
 use super::sweep::unpark;
 use crate::store::Trouble;
@@ -30,7 +32,7 @@ macro_rules! is_wanted {
     };
 }
 
-/// Whether others have failed with it, and `$4`, a build, has neither failed nor taken it up since.
+/// Whether other builds have failed with it, and build `$4` has neither failed nor claimed it since.
 macro_rules! is_offered {
     () => {
         "tried_builds IS NOT NULL AND NOT EXISTS (SELECT 1 FROM json_each(tried_builds) WHERE value = $4)
@@ -64,8 +66,9 @@ SELECT id FROM (
 ) GROUP BY id ORDER BY min(due), id LIMIT $5"
 );
 
-/// One suspect, with `$7` crashes at most, the least suspicious first: an innocent one makes progress and is none any more. The index of
-/// suspects says `crashes >= 2` (`SUSPECT_FROM`) in so many words.
+/// One suspect, with `$7` crashes at most, the one with the fewest first: if it is harmless, it makes
+/// progress and is no suspect any more. The partial index repeats the condition literally: `crashes >= 2`
+/// (`SUSPECT_FROM`).
 const SUSPECT: &str = concat!(
     "
 SELECT id FROM execution
@@ -78,8 +81,9 @@ WHERE owner IS NULL AND status = 0 AND crashes >= 2 AND crashes >= $6 AND crashe
 ORDER BY crashes, wake_at, id LIMIT 1"
 );
 
-/// Whoever claims has a turn running until its first append says otherwise: that is what `active` means here.
-/// What a build tries for the first time runs (again) and is due, so that a crash right now does not lose it.
+/// Sets `active`, since the claimant has a turn running until its first append says otherwise. A suspended
+/// execution that a build tries for the first time becomes running and due, so that a crash at this moment
+/// does not lose it.
 const TAKE: &str = concat!(
     "
 UPDATE execution SET owner = $2, rev = rev + 1, active = 1,
@@ -100,8 +104,8 @@ const TAKEN: &str = concat!(
     " FROM execution e WHERE e.id IN (SELECT value FROM json_each($1)) ORDER BY e.wake_at, e.id"
 );
 
-/// Suspended executions that are offered to the build. A suspended one is no suspect: no worker has died of what it was suspended
-/// for.
+/// Suspended executions that are offered to the build. A suspended one is no suspect: no worker has died of
+/// what it was suspended for.
 const OFFERED: &str = concat!(
     "
 SELECT id FROM execution
@@ -124,7 +128,7 @@ EXISTS (SELECT 1 FROM execution WHERE status = 1 AND owner IS NULL AND ",
   AND queue IN (SELECT value FROM json_each($1)) AND type IN (SELECT value FROM json_each($2)))"
 );
 
-/// Takes what can be taken now.
+/// Claims what is claimable now.
 pub(super) async fn claim(
     connection: &mut SqliteConnection,
     claim: Claim,
@@ -182,7 +186,7 @@ pub(super) async fn claim_offered(
     Ok(rows)
 }
 
-/// Refuses who holds no lease.
+/// Refuses a claimant without a lease.
 pub(super) async fn fence(connection: &mut SqliteConnection, owner: Incarnation) -> Result<(), Trouble> {
     let fence = sqlx::query("SELECT 1 FROM lease WHERE worker = ? AND slot = 0").bind(owner.0);
     match fence.fetch_optional(connection).await? {

@@ -1,4 +1,4 @@
-//! Looking executions up. On the pool of readers, which sees every commit that was acknowledged.
+//! Looks executions up, on the pool of readers, which sees every acknowledged commit.
 
 use super::store::SqliteStore;
 use crate::store::row::{all, execution, execution_columns};
@@ -14,8 +14,9 @@ macro_rules! select {
 pub(super) use select;
 
 pub(super) const BY_ID: &str = select!("WHERE e.id = $1");
-/// The open run, if there is one, else the newest: each is one row at the end of an index, however many runs the workflow
-/// id has. An execution id is made of a process's block and a counter, so the newest run is not the one with the highest id.
+/// The open run, if there is one, else the newest: each is one row at the end of an index, however many runs
+/// the workflow id has. An execution id is made of a process's block and a counter, so the newest run is not
+/// the one with the highest id.
 pub(super) const BY_WORKFLOW_ID: &str = select!(
     "WHERE e.id = coalesce(
     (SELECT o.id FROM execution o WHERE o.workflow_id = $1 AND o.status < 10),
@@ -61,7 +62,7 @@ fn list_query(filter: &Filter) -> QueryBuilder<Sqlite> {
         query.push(" AND e.queue = ").push_bind(queue.clone());
     }
     if let Some(prefix) = &filter.id_prefix {
-        // Knows no wildcards. By bytes: `substr` of a text ends at a NUL.
+        // Compares bytes, without wildcards: `substr` of a text would end at a NUL.
         query.push(" AND substr(CAST(e.workflow_id AS BLOB), 1, ").push_bind(prefix.len() as i64);
         query.push(") = ").push_bind(prefix.clone().into_bytes());
     }

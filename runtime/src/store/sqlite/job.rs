@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 /// The most calls of clients and workers in one transaction.
 pub(super) const MAX_JOBS: usize = 256;
 
-/// What a job's work gives back while it runs on the writer's connection.
+/// The future of a job's work on the writer's connection.
 pub(super) type Work<'c, T> = Pin<Box<dyn Future<Output = Result<T, Trouble>> + Send + 'c>>;
 
 /// One call of a client or a worker: a few statements in a transaction, shared with other jobs.
@@ -73,29 +73,29 @@ impl Item {
         }
     }
 
-    /// Tells whoever asked that it was not done.
+    /// Answers the caller that it was not done.
     pub(super) fn refuse(self, error: StoreError) {
         match self {
             Self::Call(queued) => queued.job.finish(Err(error)),
-            // It may have gone.
+            // The caller may have gone.
             Self::Pause(pause) => drop(pause.grant.send(Err(error))),
         }
     }
 }
 
-/// A job and when it was asked for: a lock is waited for only so long.
+/// A job and when it was asked for, since a job waits for a lock only so long.
 pub(super) struct Queued {
     pub(super) job: Box<dyn Job>,
     pub(super) since: Instant,
 }
 
-/// An attempt's wish that the writer write nothing for a while.
+/// An attempt's request that the writer pause.
 pub(super) struct Pause {
     pub(super) since: Instant,
     pub(super) grant: oneshot::Sender<Result<Granted, StoreError>>,
 }
 
-/// The writer waits until this is dropped or told.
+/// The writer waits until this is dropped or sent.
 pub(super) struct Granted {
     /// Cancelled when the time is over.
     pub(super) cut_off: CancellationToken,

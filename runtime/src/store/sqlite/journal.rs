@@ -1,6 +1,6 @@
-//! Turns: queued for the writer, and read back on the pool of readers, which sees every commit that was acknowledged.
+//! Turns are queued for the writer, and read on the pool of readers, which sees every acknowledged commit.
 //!
-//! No read transaction outlives its call: the WAL would grow (PROTOCOL 27).
+//! No read transaction outlives its call, because the WAL would grow (PROTOCOL 27).
 
 use super::attempt;
 use super::store::SqliteStore;

@@ -1,12 +1,12 @@
-//! The lock files that tell a death at once.
+//! Lock files, by which the death of a process is noticed at once.
 //!
-//! A lock file lies beside the database, is named by a random word, and is locked (`flock`) while its process lives. Whoever can lock it
-//! knows that the process is gone.
+//! A lock file lies beside the database, has a random name, and is locked (`flock`) while its process lives.
+//! A process that can lock another's file knows that the other is gone.
 
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 
-/// The lock that says that a worker of this process lives.
+/// The lock that shows that a worker of this process lives.
 #[derive(Debug)]
 pub(super) struct LifeLock {
     path: PathBuf,
@@ -38,8 +38,8 @@ pub(super) fn lock_path(database: &Path, name: &str) -> PathBuf {
     database.with_file_name(file)
 }
 
-/// Whether the process that held this lock is gone. A file that is missing tells nothing: the lease decides then.
+/// Whether the process that held this lock is gone. If the file is missing, that is unknown, and the lease decides.
 pub(super) fn is_free(path: &Path) -> bool {
-    // Shared, so that two who look at once do not take each other for the living.
+    // Shared, so that two observers at once do not mistake each other for the owner.
     File::open(path).is_ok_and(|file| file.try_lock_shared().is_ok())
 }

@@ -8,8 +8,9 @@ use crate::store::{Inbox, InboxRow, NewMessage, Reply, SendAnswer, StoreFuture, 
 use abide_core::Incarnation;
 use sqlx::SqliteConnection;
 
-/// Puts a message into an open execution's inbox. The journal of a closed one tells whether it has taken this request in: only a retry
-/// to a closed execution costs that; an open one's owner knows its own history.
+/// Puts a message into an open execution's inbox. For a closed execution, its journal is searched for the
+/// request id; only a retry to a closed execution costs that, since the owner of an open one compares request
+/// ids itself.
 pub(super) async fn send(
     connection: &mut SqliteConnection,
     message: &NewMessage,
@@ -44,7 +45,7 @@ pub(super) async fn send(
     Ok(if inserted.rows_affected() == 1 { SendAnswer::Sent } else { SendAnswer::Known })
 }
 
-/// Keeps an answer; what is there of the same or a later stage stays. Forgets those that have expired.
+/// Keeps an answer, unless one of the same or a later stage is there. Deletes those that have expired.
 async fn put_reply(connection: &mut SqliteConnection, reply: &Reply, now: i64) -> sqlx::Result<()> {
     const PUT: &str = "INSERT INTO reply (request_id, body, expires_at, stage) VALUES (?, ?, ?, ?)
         ON CONFLICT (request_id) DO UPDATE
@@ -94,7 +95,7 @@ impl Inbox for SqliteStore {
         Box::pin(self.call(move |c| Box::pin(async move { Ok(put_reply(c, &reply, now).await?) })))
     }
 
-    /// Whether an answer is there is asked often, so not of the writer.
+    /// Asked often, so a reader answers.
     fn take_reply(&self, request_id: String) -> StoreFuture<'_, Option<String>> {
         const THERE: &str = "SELECT EXISTS (SELECT 1 FROM reply WHERE request_id = ?)";
         const TAKE: &str = "DELETE FROM reply WHERE request_id = ? RETURNING body";

@@ -1,9 +1,10 @@
 //! The SQLite store: one file, one writing connection on a thread of its own, a few that read.
 //!
-//! Reading order: [`schema`] and [`migrate`], [`place`], [`connection`] and [`open`], [`job`] and [`call`], [`writer`], [`batch`],
-//! [`tokens`], [`attempt`] and [`sql`] (the hot path), [`commit`] (what to do when a batch fails), [`failure`] (SQLite's errors), then
-//! the traits, each in the file of its name: [`journal`], [`start`], [`message`], [`find`], [`lease`] with [`claim`] and [`life`],
-//! [`task`], [`transaction`], and [`store`]. Must never write on any connection but the writer's, except in a transaction of the user's.
+//! Reading order: [`schema`] and [`migrate`], [`place`], [`connection`] and [`open`], [`job`] and [`call`],
+//! [`writer`], [`batch`], [`tokens`], [`attempt`] and [`sql`] (the hot path), [`commit`] (what to do when a
+//! batch fails), [`failure`] (SQLite's errors), then the traits, each in the file of its name: [`journal`],
+//! [`start`], [`message`], [`find`], [`lease`] with [`claim`] and [`life`], [`task`], [`transaction`], and
+//! [`store`]. It must never write on another connection than the writer's, except in a user's transaction.
 
 mod attempt;
 mod batch;

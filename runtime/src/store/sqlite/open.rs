@@ -1,4 +1,4 @@
-//! Opening: the steps from a path to a store that works.
+//! Opens a store: the steps from a path to a store that works.
 
 use super::connection::{connect_options, connect_writer};
 use super::failure::store_error;
@@ -14,14 +14,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Opens the database in this file, making it where there is none.
+/// Opens the database in this file, and creates it if there is none.
 pub(crate) async fn open(file: &Path, options: OpenOptions) -> Result<Arc<dyn Store>, StoreError> {
     Ok(Arc::new(open_store(file, options).await?))
 }
 
 pub(super) async fn open_store(file: &Path, options: OpenOptions) -> Result<SqliteStore, StoreError> {
     let path = place::check(file)?;
-    // Others that open at the same moment hold locks for a moment.
+    // Processes that open at the same moment hold locks for a moment.
     let mut patience = Patience::steady(options.busy_timeout, Duration::from_millis(20));
     let (connection, block) = loop {
         match prepare(&path).await {
@@ -54,7 +54,7 @@ async fn prepare(path: &Path) -> Result<(SqliteConnection, i64), StoreError> {
     migrate::migrate(path, &mut connection).await?;
     let block = sqlx::query("INSERT INTO id_block (taken_at) VALUES (unixepoch() * 1000)");
     let block = block.execute(&mut connection).await.map_err(failed)?.last_insert_rowid();
-    // AUTOINCREMENT remembers the highest by itself; older rows tell nothing any more.
+    // AUTOINCREMENT remembers the highest id, so older rows are not needed any more.
     let older = sqlx::query("DELETE FROM id_block WHERE id < ?").bind(block);
     older.execute(&mut connection).await.map_err(failed)?;
     Ok((connection, block))

@@ -30,10 +30,10 @@ const NETWORK: &[&str] = &[
     "fuse.rclone",
 ];
 
-/// What the first bytes of every SQLite file are.
+/// The first bytes of every SQLite file.
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 
-/// Checks all that can be checked without SQLite, and gives the path with its folder resolved, so that every process
+/// Checks all that can be checked without SQLite, and returns the path with its folder resolved, so that every process
 /// finds the same lock files beside it.
 pub(super) fn check(path: &Path) -> Result<PathBuf, StoreError> {
     let open = |message: String, error: Option<std::io::Error>| StoreError::Open {
@@ -85,14 +85,14 @@ fn check_file(path: &Path) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// The kind of file system, if it is one that SQLite's locks cannot be trusted on. Known on Linux only.
+/// The kind of file system, if SQLite's locks cannot be trusted on it. Known on Linux only.
 fn network_file_system(path: &Path) -> Option<String> {
     let mounts = std::fs::read_to_string("/proc/self/mountinfo").ok()?;
     let kind = file_system(&mounts, path)?;
     NETWORK.contains(&kind).then(|| kind.to_owned())
 }
 
-/// The file system of `path`: that of the longest mount point above it; of equals the last, which covers the others.
+/// The file system of `path`: that of the longest mount point above it. Of equal ones the last covers the others.
 /// A line: `36 35 98:0 /root /mount/point rw,noatime master:1 - ext4 /dev/sda1 rw`.
 fn file_system<'m>(mounts: &'m str, path: &Path) -> Option<&'m str> {
     let mut best: Option<(usize, &str)> = None;

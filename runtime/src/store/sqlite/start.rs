@@ -1,5 +1,5 @@
-//! Starts and ends from outside: id policies, unowned starts, terminate, resume. All on the writer's connection, inside
-//! a transaction, where the write lock makes looking and deciding one.
+//! Starts and ends from outside: id policies, unowned starts, terminate, resume. All run on the writer's connection in
+//! a transaction, whose write lock makes reading and deciding one step.
 
 use super::find::{BY_ID, select};
 use super::store::SqliteStore;
@@ -34,8 +34,8 @@ async fn found(connection: &mut SqliteConnection, new: &NewExecution) -> sqlx::R
     Ok(Found { known, open, closed: read(closed)? })
 }
 
-/// Decides a start by its request id and policies, and ends the run that it replaces. `Started`: nothing is in the way (any more),
-/// insert it. The flag: whether a run was ended.
+/// Decides a start by its request id and policies, and ends the run that it replaces. `Started`: insert it.
+/// The flag: whether a run was ended.
 pub(super) async fn decide(
     connection: &mut SqliteConnection,
     new: &NewExecution,
@@ -50,7 +50,7 @@ pub(super) async fn decide(
     }
 }
 
-/// A start that nobody owns yet: due at once, its input in the row.
+/// A start without an owner: due at once, its input in the row.
 pub(super) async fn start(
     connection: &mut SqliteConnection,
     new: &NewExecution,

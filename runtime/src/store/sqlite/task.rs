@@ -1,7 +1,8 @@
 //! Tasks: the rows by which attempts are decided (PROTOCOL 22), as workers claim and end them.
 //!
-//! Wherever a row goes because its attempt has ended, the outcome comes into its execution's inbox in the same transaction.
-//! What looks for work or for what is late looks on a reader first: most looks find nothing, and cost the writer nothing.
+//! A row is deleted because its attempt has ended; the outcome is put into the execution's inbox in the same
+//! transaction. Looks for work and for late tasks read on a reader first. Most find nothing and cost the
+//! writer nothing.
 
 use super::claim::fence;
 use super::store::SqliteStore;
@@ -13,8 +14,8 @@ use abide_core::exec::AttemptOutcome;
 use abide_core::{Incarnation, TimeoutKind};
 use sqlx::{Row, SqliteConnection};
 
-/// `$1` a queue, `$2` names, `$3` now. One queue at a time, so that the index gives the order and few rows are looked
-/// at however long the queue is. What is late is left to [`Tasks::expire_tasks`].
+/// `$1` a queue, `$2` names, `$3` now. One queue at a time, so that the index gives the order and few rows are read
+/// however long the queue is. Late tasks are left to [`Tasks::expire_tasks`].
 const DUE: &str = "
 SELECT rowid FROM task
 WHERE owner IS NULL AND queue = $1 AND run_at <= $3 AND name IN (SELECT value FROM json_each($2))
@@ -41,14 +42,14 @@ const LATE_START: &str = "SELECT rowid FROM task WHERE owner IS NULL AND start_b
 
 const OWNED: &str = "SELECT execution, activity, attempt, nonce, cancel FROM task WHERE owner = $1";
 
-/// What is asked every second and more often, for a test of its plans.
+/// The statements that run every second or more often, for a test of their plans.
 #[cfg(test)]
 pub(super) const LOOKS: [&str; 6] = [DUE, NEXT_DUE, ANY_LATE, LATE_CLOSE, LATE_START, OWNED];
 
 /// How many late tasks are ended in one transaction.
 const LATE_AT_ONCE: i64 = 1_000;
 
-/// Moves the rows of `$3`, rowids, into the inbox with one outcome: `$1`, JSON, at `$2`.
+/// Moves the rows with rowids `$3` into the inbox, with one outcome: `$1`, JSON, at `$2`.
 const TO_INBOX: &str = concat!(
     "
 INSERT INTO inbox (execution, kind, request_id, body, at, parked)
@@ -123,7 +124,7 @@ pub(super) const OUTCOME: &str = concat!(
     ") ON CONFLICT DO NOTHING"
 );
 
-/// Whoever deletes the row has decided the attempt.
+/// The session that deletes the row has decided the attempt.
 async fn finish(
     connection: &mut SqliteConnection,
     owner: Incarnation,
@@ -150,7 +151,7 @@ async fn finish(
     Ok(true)
 }
 
-/// What was asked to stop before it was begun has stopped.
+/// An attempt that was asked to stop before it began has stopped.
 async fn release(
     connection: &mut SqliteConnection,
     owner: Incarnation,
@@ -175,7 +176,8 @@ async fn release(
     Ok(())
 }
 
-/// Ends the claimed attempts of a worker that is gone, `most` at most, as lost: their effects may have taken place. How many.
+/// Ends the claimed attempts of a dead worker, `most` at most, as lost: their effects may have taken place.
+/// Returns how many.
 pub(super) async fn lose(
     connection: &mut SqliteConnection,
     gone: Incarnation,
@@ -201,7 +203,8 @@ async fn end_late(connection: &mut SqliteConnection, now: i64) -> Result<u64, Tr
 }
 
 impl Tasks for SqliteStore {
-    /// Most looks find nothing, and are a reader's. Whoever holds no lease learns that where there is something.
+    /// Reads on a reader first, since most looks find nothing. A worker without a lease is refused only if
+    /// there is something.
     fn claim_tasks(&self, wanted: TaskClaim) -> StoreFuture<'_, ClaimedTasks> {
         let now = self.shared.clock.now_ms();
         Box::pin(async move {

@@ -1,12 +1,14 @@
 //! A user's SQL and the engine's in one transaction: transactional activities and transactional clients (PROTOCOL 22).
 //!
-//! An attempt's is on a connection of its own. SQLite has one write lock: the writer pauses for the attempt ([`Pause`], a place in its
-//! queue), so that the two never wait for each other by polling; the pause ends when the transaction has ended, or at the time limit,
-//! whatever the body does. A savepoint below the user's statements tells whether the body has ended the transaction itself.
+//! An attempt's transaction has a connection of its own. SQLite has one write lock, so the writer pauses for
+//! the attempt ([`Pause`], a place in its queue), and the two never wait for each other by polling. The pause
+//! ends when the transaction has ended, or at the time limit, whatever the body does. A savepoint below the
+//! user's statements shows whether the body has ended the transaction itself.
 //!
-//! A client's connection is checked to be on the store's file. A savepoint makes the engine's statements one, also where they fail and
-//! the user goes on. Nobody is told: the commit is the user's, and workers find it as they find those of other processes, by the
-//! writer's `PRAGMA data_version`.
+//! A client's connection is checked to be on the store's file. The engine's statements are in a savepoint, so
+//! that they take effect together or not at all, also if they fail and the user goes on. The commit is the
+//! user's, so no worker is notified: they notice it by the writer's `PRAGMA data_version`, as they notice
+//! commits of other processes.
 
 use super::connection::writing;
 use super::failure::{is_snapshot, kind, store_error};
@@ -31,13 +33,13 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-/// Connections that may be open at once: one in its transaction, others being closed.
+/// The most connections at once: one in its transaction, others being closed.
 const MOST: u32 = 8;
 
-/// How many steps of a statement are between two looks whether its time is over.
+/// How many steps of a statement run between two checks of the time limit.
 const STEPS: i32 = 10_000;
 
-/// Where the attempts' connections come from. Each serves one attempt: no setting of a body is met by the next.
+/// Makes the attempts' connections. Each serves one attempt, so that no setting of a body reaches the next.
 pub(super) fn pool(path: &Path, patience: Duration) -> SqlitePool {
     SqlitePoolOptions::new()
         .min_connections(0)
@@ -73,7 +75,7 @@ impl SqliteStore {
         let since = Instant::now();
         let begun = self.begin_on(&pause.cut_off).await;
         let transaction = begun.map_err(|error| match kind(&error) {
-            // Nothing was asked of the database yet: it may be asked again.
+            // Nothing was sent to the database yet, so the call may be repeated.
             Kind::Broken => StoreError::Conflicting { message: error.to_string() },
             _ => store_error(&shared.path, error, since.elapsed()),
         })?;
@@ -112,7 +114,7 @@ impl SqliteStore {
             return Err(self.wrong(format!("SQLite on `{file}`")));
         }
         connection.execute("SAVEPOINT abide_within").await.map_err(|error| self.user_error(error))?;
-        // The write lock before the first look: what is looked at then stays as it is.
+        // Takes the write lock before the first read, so that what is read stays as it is.
         match connection.execute("UPDATE execution SET status = status WHERE 0").await {
             Ok(_) => Ok(connection),
             Err(error) => self.leave(connection, Err(error)).await,
@@ -204,7 +206,7 @@ impl AttemptTransaction for Attempt {
             let ended = match self.write(&mut transaction, &body).await {
                 Ok(true) => self.commit(transaction).await,
                 other => {
-                    // Where this fails the connection is closed, which does the same.
+                    // If this fails, the connection is closed, which does the same.
                     drop(transaction.rollback().await);
                     other
                 }
@@ -243,7 +245,7 @@ impl Attempt {
         StoreError::TooLong { limit: self.shared.options.attempt_limit }
     }
 
-    /// Everything but the commit. False: the attempt was decided otherwise.
+    /// Everything except the commit. False: the attempt was already decided.
     async fn write(&self, connection: &mut SqliteConnection, body: &str) -> Result<bool, StoreError> {
         if self.cut_off.is_cancelled() {
             return Err(self.too_long());
@@ -283,14 +285,14 @@ impl Attempt {
         Ok(true)
     }
 
-    /// An error of the commit means unknown (PROTOCOL 8), but for a constraint, which is the database's word.
+    /// An error of the commit means unknown (PROTOCOL 8), except a constraint's, which the database reports.
     async fn commit(&self, transaction: Transaction<'static, Sqlite>) -> Result<bool, StoreError> {
         transaction.commit().await.map_err(|error| match kind(&error) {
             Kind::Io => store_error(&self.shared.path, error, Duration::ZERO),
             Kind::Refused => StoreError::CommitRefused { message: error.to_string() },
             _ => StoreError::Unknown { message: error.to_string() },
         })?;
-        // The attempt's worker is told by its end; others find it as they find any commit that is not the writer's.
+        // The attempt's worker is notified by its end. Others notice the commit as any that is not the writer's.
         Counters::add(&self.shared.counters.commits, 1);
         self.shared.fail(Stage::AttemptCommitted)?;
         Ok(true)
@@ -300,7 +302,7 @@ impl Attempt {
 impl Drop for Attempt {
     fn drop(&mut self) {
         let (Some(transaction), pause) = (self.transaction.take(), self.pause.take()) else { return };
-        // The writer goes on when the lock is free, not before. Outside of any runtime the connection is closed, which rolls back.
+        // The writer goes on only when the lock is free. Without a runtime the connection is closed, which rolls back.
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             runtime.spawn(async move {
                 drop(transaction.rollback().await);

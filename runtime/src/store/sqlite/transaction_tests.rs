@@ -1,4 +1,4 @@
-//! What only SQLite's transactions have: one write lock, which the writer gives away for a while.
+//! What only SQLite's transactions have: one write lock, which the writer releases for a while.
 
 use super::*;
 use crate::store::conformance::transactions::{BOOK, RUNNING, User, begun, book, scheduled, state};
@@ -46,7 +46,7 @@ async fn it_is_cut_off_after_its_time() {
     assert_eq!(transaction.complete("{}".to_owned()).await.unwrap_err().code(), "AB0612");
     assert_eq!(state(&mut user).await, RUNNING);
 
-    // A statement that does not end is broken off as well.
+    // A statement that does not end is interrupted as well.
     let mut transaction = begun(&process, key).await;
     let connection = transaction.connection().into_typed::<SqliteConnection>().unwrap();
     let endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n";
@@ -82,7 +82,7 @@ async fn an_error_within_leaves_the_users_transaction_as_it_was() {
     User::of(&lab).await;
     let mut user = SqliteConnection::connect(&lab.url()).await.unwrap();
     let mut tx = user.begin().await.unwrap();
-    // It reads; then another writes; then it cannot write any more.
+    // It reads; then another session writes; then it cannot write any more.
     let _: Vec<_> = tx.fetch_all("SELECT * FROM booked").await.unwrap();
     let id = process.running("w").await;
     let sent = process.store.send_within(UserConnection::Sqlite(&mut tx), process.message(id, "s")).await;

@@ -1,9 +1,9 @@
 //! The writer: one thread that owns the one connection that writes (PROTOCOL 7).
 //!
-//! A thread with a runtime of its own, not a task of the user's runtime: it must never be cancelled between sending
-//! a batch and reading its answer, and user code that blocks a worker thread must not hold up a commit. It takes
-//! whatever waits, commits it, and tells everybody; the commit before is the window. Between commits it asks
-//! `PRAGMA data_version` whether another process has written (on this connection own commits do not count).
+//! It is a thread with its own runtime, not a task of the user's runtime: it must never be cancelled between sending
+//! a batch and reading its answer, and user code that blocks a worker thread must not delay a commit. It takes
+//! everything that waits, commits it, and acknowledges it; what arrives during a commit goes into the next. Between
+//! commits it asks `PRAGMA data_version` whether another process has written (own commits do not count there).
 
 use super::connection::connect_writer;
 use super::failure::{kind, store_error};
@@ -21,15 +21,15 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-/// How long the writer still waits after it has cut a transaction off: the body is dropped at its next await.
+/// How long the writer still waits after a transaction's time limit: the body is dropped at its next await.
 const ABORT_GRACE: Duration = Duration::from_secs(1);
 
-/// The writer's state. Everything here is touched by its thread only.
+/// The writer's state. Only its thread touches it.
 pub(super) struct Writer {
     pub(super) shared: Arc<Shared>,
     connection: Option<SqliteConnection>,
     data_version: Option<i64>,
-    /// Set once the disk has failed: nothing is written any more.
+    /// Set once the disk has failed. Nothing is written after that.
     pub(super) dead: Option<StoreError>,
 }
 
@@ -63,23 +63,23 @@ impl Writer {
             }
         }
         if let Some(connection) = self.connection.take() {
-            // Closing the last connection folds the WAL back into the file; a failure leaves it to the next open.
+            // Closing the last connection checkpoints the WAL into the file. If that fails, the next open does it.
             drop(connection.close().await);
         }
     }
 
-    /// The connection; opened anew after trouble.
+    /// The connection. It is opened again after an error.
     pub(super) async fn connection(&mut self) -> Result<&mut SqliteConnection, sqlx::Error> {
         if self.connection.is_none() {
             self.connection = Some(connect_writer(&self.shared.path).await?);
-            // Its version counts from another start: what came meanwhile cannot be told, so it is assumed.
+            // A new connection counts versions differently, so commits of others meanwhile are assumed.
             self.data_version = None;
             self.shared.tick();
         }
         Ok(self.connection.as_mut().expect("just opened"))
     }
 
-    /// Ends whatever transaction a failed call has left. Where even that fails, the connection goes.
+    /// Rolls back a transaction that a failed call has left open. If that fails too, drops the connection.
     pub(super) async fn clean(&mut self) {
         let Some(connection) = self.connection.as_mut() else { return };
         match connection.execute("ROLLBACK").await {
@@ -89,14 +89,14 @@ impl Writer {
         }
     }
 
-    /// Gives up the connection, waiting for its thread, so that no call of it can still be on its way.
+    /// Drops the connection and waits for its thread, so that no call of it is still under way.
     pub(super) async fn drop_connection(&mut self) {
         if let Some(connection) = self.connection.take() {
             drop(connection.close().await);
         }
     }
 
-    /// The calls that wait together, then one attempt's transaction, whichever is first in the queue.
+    /// Runs the waiting calls together, or one attempt's transaction, whichever is first in the queue.
     async fn do_items(&mut self) {
         let calls = self.shared.queue.take_jobs(MAX_JOBS, |item| matches!(item, Item::Call(_)));
         let calls: Vec<Queued> = calls.into_iter().filter_map(Item::into_call).collect();
@@ -110,7 +110,7 @@ impl Writer {
         }
     }
 
-    /// Writes nothing while an attempt's transaction lasts, nor longer than its time limit.
+    /// Writes nothing while an attempt's transaction lasts, at most until its time limit.
     async fn let_in(&mut self, pause: Pause) {
         if let Some(dead) = self.dead.clone() {
             return Item::Pause(pause).refuse(dead);
@@ -131,15 +131,15 @@ impl Writer {
             Ok(Err(_)) => {}
             Err(_) => tracing::warn!(
                 code = "AB0612",
-                "AB0612: the transaction of an activity still holds the database, {} s after its time limit: does its body block \
-                 the thread?",
+                "AB0612: the transaction of an activity still holds the database, {} s after its time \
+                 limit: does its body block the thread?",
                 ABORT_GRACE.as_secs()
             ),
         }
         self.shared.note_duration(since.elapsed());
     }
 
-    /// A lock or a full disk: waits a little, and refuses the calls that have waited long enough.
+    /// A lock or a full disk: waits a little, and refuses the calls whose patience is over.
     pub(super) fn pause(&mut self, kind: Kind, since: Instant) {
         self.shared.disturbed();
         let (pause, error) = self.shared.obstacle(kind, since.elapsed());
@@ -190,7 +190,7 @@ impl Writer {
         answer(done, &outcome);
     }
 
-    /// BEGIN IMMEDIATE; a lock is waited out for as long as each caller's patience lasts. False: all are answered.
+    /// `BEGIN IMMEDIATE`. Waits for a lock as long as each caller's patience lasts. False: all were refused.
     async fn begin(&mut self, jobs: &mut Vec<Queued>) -> bool {
         let since = Instant::now();
         loop {
@@ -234,7 +234,7 @@ impl Writer {
         }
         .await;
         let Err(trouble) = done else { return Ok(queued) };
-        // Where this fails the whole transaction is gone, and the commit will say so.
+        // If this fails, the whole transaction is gone, and the commit will report it.
         drop(connection.execute("ROLLBACK TO job; RELEASE job").await);
         queued.job.finish(Err(match trouble {
             Trouble::Sql(error) => store_error(&path, error, Duration::ZERO),
@@ -249,7 +249,7 @@ impl Writer {
         self.connection().await.map_err(unknown)?.execute("COMMIT").await.map(drop).map_err(unknown)
     }
 
-    /// Has another process committed something?
+    /// Whether another process has committed something.
     async fn poll_changes(&mut self) {
         if self.dead.is_some() {
             return;
@@ -263,7 +263,7 @@ impl Writer {
     }
 }
 
-/// Also where the thread panicked: nobody is left waiting, and nobody waits from now on.
+/// Also runs if the thread panicked: every waiting caller is answered, and later ones are refused.
 impl Drop for Writer {
     fn drop(&mut self) {
         self.shared.queue.close();
@@ -273,13 +273,13 @@ impl Drop for Writer {
                 item.refuse(StoreError::Closed);
             }
         }
-        // Nothing of this process's workers can be written any more: others may have their work at once.
+        // This process's workers can write nothing any more, so others may claim their work at once.
         self.shared.life_locks().clear();
         self.shared.closed.send_replace(true);
     }
 }
 
-/// Tells all of them the same.
+/// Gives all of them the same answer.
 fn answer(jobs: Vec<Queued>, outcome: &Result<(), StoreError>) {
     for queued in jobs {
         queued.job.finish(outcome.clone());

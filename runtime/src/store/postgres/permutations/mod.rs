@@ -1,8 +1,9 @@
-//! Every pair of the store's statements against each other, on a real server: where the bugs of PROTOCOL live.
+//! Every pair of the store's statements against each other, on a real server.
 //!
-//! Two sessions. The first begins its operation and holds its transaction open; the second begins, and either waits for the first or is
-//! done beside it; then the transactions end, in each order that is possible. What is left must keep the rules, whatever each was
-//! told. `ops` are the operations as production code runs them, `scene` what they find, `rules` what must hold.
+//! There are two sessions. The first begins its operation and holds its transaction open. The second begins,
+//! and either waits for the first or finishes meanwhile. Then the transactions end, in each possible order.
+//! The resulting rows must keep the rules, whatever each was answered. `ops` has the operations as production
+//! code runs them, `scene` the rows that they find, `rules` what must hold.
 
 #[cfg(all(feature = "sqlite", feature = "testing"))] // as the tests of the model are
 mod model;
@@ -32,17 +33,18 @@ enum Way {
 
 const WAYS: [Way; 3] = [Way::InOrder, Way::FirstRollsBack, Way::SecondFirst];
 
-/// So long the second may take before it counts as waiting for the first. A wrong guess tries another order, and no rule is lost.
+/// After this time the second counts as waiting for the first. A wrong guess tries another order, where the
+/// rules hold too.
 const WAITS: Duration = Duration::from_millis(40);
-/// How many scenes are played at once: each has executions, workers and a task queue of its own.
+/// How many scenes run at once. Each has its own executions, workers and task queue.
 const AT_ONCE: usize = 16;
 
-/// What became of an operation.
+/// The outcome of an operation.
 #[derive(Clone, Copy, Debug)]
 struct Ended {
     op: Op,
     told: Told,
-    /// Its transaction is in: it was not rolled back, and did what it was asked.
+    /// Its transaction committed and did what it was asked.
     committed: bool,
     /// Its place in the order of commits, from 0.
     place: usize,
@@ -78,7 +80,7 @@ async fn every_pair_in_every_order() {
     println!("{all} orders of {} operations; in {waited} the second waited for the first", OPS.len());
 }
 
-/// Plays one order and checks what is left. Whether the second waited for the first.
+/// Runs one order and checks the result. Returns whether the second waited for the first.
 async fn play(store: &scene::Opened, first: Op, second: Op, way: Way) -> bool {
     let scene = Scene::set(store, [first, second]).await;
     let (mut one, mut two) = (scene.connect().await, scene.connect().await);
@@ -99,7 +101,7 @@ async fn play(store: &scene::Opened, first: Op, second: Op, way: Way) -> bool {
                 Some(told) => told,
                 None => tokio::time::timeout(Duration::from_secs(20), &mut running)
                     .await
-                    .expect("nobody waits for ever"),
+                    .expect("each ends in time"),
             };
             drop(running);
             ended_two = end(&mut two, second, told_two, true, 1).await;

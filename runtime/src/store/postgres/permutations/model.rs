@@ -1,6 +1,7 @@
-//! Every pair again, on a server and on its model in memory (`store/memory/`): who waits and who is told what must be the same.
+//! Every pair again, on a server and on its model in memory (`store/memory/`): waits and answers must be the same.
 //!
-//! One pair at a time, so that nobody waits for another pair's. Whether the second waits for a lock, the server says itself.
+//! One pair at a time, so that no pair waits for another pair's locks. The server itself says whether the
+//! second waits for a lock.
 
 use super::ops::{OPS, Op, Told};
 use super::scene::{self, Scene};
@@ -20,7 +21,7 @@ async fn the_model_waits_and_answers_as_the_server_does() {
                 let there = on_server(&store, &mut watcher, first, second, way).await;
                 let names: [&'static str; 2] = [first, second].map(|op| format!("{op:?}").leak() as _);
                 let rolls_back = way == Way::FirstRollsBack;
-                // It has a runtime of its own.
+                // It has its own runtime.
                 let here = tokio::task::spawn_blocking(move || pairs::play(names[0], names[1], rolls_back));
                 let here = here.await.unwrap();
                 waited += u32::from(there.waited);
@@ -35,7 +36,7 @@ async fn the_model_waits_and_answers_as_the_server_does() {
     assert!(differences.is_empty(), "{}:\n{}", differences.len(), differences.join("\n"));
 }
 
-/// All but what needs a user's SQL.
+/// All operations without a user's SQL.
 fn modelled() -> impl Iterator<Item = Op> {
     OPS.into_iter().filter(|op| *op != Op::Complete)
 }
@@ -70,7 +71,7 @@ async fn on_server(
     };
     drop(running);
     end(&mut two, second, told_two, true, 1).await;
-    // A transaction that has failed keeps its locks until it is told to roll back, which the model does by itself.
+    // A failed transaction keeps its locks until it is rolled back. The model rolls back by itself.
     let waited = waited && !matches!(told_one, Told::Refused(_));
     Played { told: [format!("{told_one:?}"), format!("{told_two:?}")], waited }
 }

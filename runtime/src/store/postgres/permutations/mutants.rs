@@ -1,13 +1,13 @@
-//! The mutants of the statements, each of which the permutations, or a test of its own, must find: played in a process of its own, since a
-//! mutant lives in a whole process.
+//! The mutants of the statements. The permutations, or a named test, must find each. Each runs in its own
+//! process, since a mutant applies to a whole process.
 
 use abide_core::mutant::{FoundBy, Mutant, let_live};
 use std::process::Command;
 
-/// Names the mutant to the process that plays with it.
+/// The environment variable that names the mutant to its process.
 const ALIVE: &str = "ABIDE_MUTANT";
 
-/// In such a process: makes it live.
+/// In such a process: turns the mutant on.
 pub(crate) fn let_live_by_environment() {
     if let Ok(name) = std::env::var(ALIVE) {
         let_live(Some(name.parse().expect("a mutant's name")));
@@ -36,7 +36,7 @@ fn is_found(mutant: Mutant, test: &str) {
         .output()
         .unwrap();
     let told = String::from_utf8_lossy(&played.stdout);
-    assert!(!played.status.success(), "nobody noticed `{}`: {told}", mutant.name());
-    // It was played, and failed by a rule: no other trouble of that process.
+    assert!(!played.status.success(), "`{}` was not noticed: {told}", mutant.name());
+    // It ran, and a rule failed: not another trouble of that process.
     assert!(told.contains("running 1 test") && told.contains("1 failed"), "{}: {told}", mutant.name());
 }

@@ -6,7 +6,7 @@ use super::{Ended, Way};
 use crate::store::failure::Kind;
 use sqlx::Executor;
 
-/// What is left of a scene.
+/// The rows of a scene at the end.
 struct Left {
     status: i64,
     owner: Option<i64>,
@@ -43,7 +43,7 @@ pub(super) async fn check(scene: &Scene, way: Way, ended: [Ended; 2]) {
 impl Left {
     async fn read(scene: &Scene) -> Self {
         let mut connection = scene.connect().await;
-        // One snapshot: another scene's expiry may end a task of this one at any moment.
+        // One snapshot, since another scene's expiry may end a task of this one at any moment.
         connection.execute(sqlx::raw_sql("BEGIN ISOLATION LEVEL REPEATABLE READ")).await.unwrap();
         let sql = &scene.shared.sql;
         let row: (i16, Option<i64>) =
@@ -77,7 +77,7 @@ async fn the_journal_joins_up(scene: &Scene, what: &str) {
     assert_eq!(scene.number(gaps, &[scene.owned.0]).await, 0, "{what}: the journal has a gap");
 }
 
-/// What was acknowledged is in the inbox, unless it was terminated; and what nobody owns is claimed for it.
+/// An acknowledged message is in the inbox, unless its run was terminated; and an unowned run is claimed for it.
 fn no_message_is_lost(scene: &Scene, left: &Left, ended: &[Ended; 2], claimed: &[i64], what: &str) {
     let sent: Vec<_> =
         ended.iter().filter(|e| matches!(e.op, Op::Signal | Op::Cancel) && e.committed).collect();
@@ -91,13 +91,13 @@ fn no_message_is_lost(scene: &Scene, left: &Left, ended: &[Ended; 2], claimed: &
     let kept = left.inbox.iter().filter(|(_, id)| id.starts_with("message-")).count();
     assert_eq!(kept, sent.len(), "{what}: an acknowledged message is lost");
     if left.owner.is_none() {
-        assert!(claimed.contains(&scene.owned.0), "{what}: nobody will ever read the message");
+        assert!(claimed.contains(&scene.owned.0), "{what}: no worker will ever read the message");
     }
 }
 
 fn one_decision_for_each_attempt(left: &Left, ended: &[Ended; 2], what: &str) {
     let done = |op: Op| ended.iter().filter(|e| e.op == op && e.committed).count();
-    // A user's rows are in, or the owner has decided; never both, never twice.
+    // Either the user's rows were committed, or the owner has decided; never both, never twice.
     let decisions = done(Op::Complete) + done(Op::Replace) + done(Op::Settle);
     assert!(decisions <= 1, "{what}: an attempt was decided {decisions} times");
     if left.status < 10 {
@@ -121,7 +121,7 @@ fn one_decision_for_each_attempt(left: &Left, ended: &[Ended; 2], what: &str) {
     }
 }
 
-/// Once the lease is gone, and that is committed, its owner writes nothing.
+/// After the delete of a lease has committed, its owner writes nothing.
 async fn nobody_writes_after_the_fence(scene: &Scene, ended: &[Ended; 2], what: &str) {
     let fence = ended.iter().find(|e| matches!(e.op, Op::FenceOut | Op::Leave) && e.committed);
     let before = |op: &Ended| fence.is_some_and(|fence| fence.place < op.place);
@@ -148,11 +148,11 @@ async fn nobody_writes_after_the_fence(scene: &Scene, ended: &[Ended; 2], what: 
     }
 }
 
-/// Whoever owns has a row by which a take-over finds him; whoever has left owns nothing.
+/// A worker that owns something has a row by which a take-over finds it. A worker that has left owns nothing.
 async fn owners_can_be_found(scene: &Scene, left: &Left, what: &str) {
     let Some(owner) = left.owner else { return };
     let known = scene.number("SELECT count(*) FROM {s}.worker WHERE id = $1", &[owner]).await;
-    assert_eq!(known, 1, "{what}: it is owned by nobody that there is");
+    assert_eq!(known, 1, "{what}: its owner does not exist");
 }
 
 async fn one_open_run_for_each_id(scene: &Scene, what: &str) {
@@ -168,7 +168,7 @@ async fn one_open_run_for_each_id(scene: &Scene, what: &str) {
     );
 }
 
-/// Two claims never get the same; and what is due and unowned is not passed over by everybody.
+/// Two claims never get the same row, and not all claims skip a row that is due and unowned.
 fn claims_are_exclusive(scene: &Scene, ended: &[Ended; 2], claimed: &[i64], what: &str) {
     let claims = ended.iter().filter(|e| e.op == Op::Claim && e.committed).count();
     assert!(claims <= 1, "{what}: both claimed the one that is due");
@@ -176,7 +176,8 @@ fn claims_are_exclusive(scene: &Scene, ended: &[Ended; 2], claimed: &[i64], what
     assert_eq!(free, claims == 0, "{what}: `free` is claimed once");
 }
 
-/// What was sent to the suspended run is there; it is parked if the run is suspended still, and only then (PROTOCOL 97).
+/// What was sent to the suspended run is there; it is parked if the run is suspended still, and only then
+/// (PROTOCOL 97).
 async fn only_what_stands_has_parked_messages(scene: &Scene, ended: &[Ended; 2], what: &str) {
     let sent = ended.iter().filter(|e| e.op == Op::SignalSuspended && e.committed).count();
     let kept = "SELECT count(*) FROM {s}.inbox WHERE execution = $1";
@@ -189,7 +190,7 @@ async fn only_what_stands_has_parked_messages(scene: &Scene, ended: &[Ended; 2],
     assert!(taken <= 1, "{what}: both took it up");
 }
 
-/// An operation that met nothing in its way does what it was asked.
+/// An operation without a conflict does what it was asked.
 fn alone_it_works(way: Way, ended: &[Ended; 2], what: &str) {
     // Expiries of other scenes reach those that expect one.
     let alone = ended.iter().all(|e| e.op != Op::Expire);
@@ -197,10 +198,10 @@ fn alone_it_works(way: Way, ended: &[Ended; 2], what: &str) {
         return;
     }
     let second = &ended[1];
-    // A lock that was held at the time, or a message that was seen in its inbox's index, may still turn it away: it is asked again.
+    // A lock that was held at the time, or a message in the inbox's index, may still refuse it: it is retried.
     let turned_away = matches!(second.told, Told::Refused(Kind::Busy));
     let needs_lease = matches!(ended[0].op, Op::SetFree | Op::LoseTasks);
-    // What is locked is passed over by claims, and claimed the next time (see `claims_are_exclusive`).
+    // Claims skip locked rows and claim them the next time (see `claims_are_exclusive`).
     let nothing = matches!(second.op, Op::Start | Op::StartOnly | Op::Claim | Op::ClaimTasks | Op::Offer);
     if !turned_away && !needs_lease && !nothing && !matches!(second.op, Op::SetFree | Op::LoseTasks) {
         assert_eq!(second.told, Told::Done, "{what}: the first was rolled back, so nothing stood in its way");
