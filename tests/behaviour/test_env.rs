@@ -151,20 +151,17 @@ async fn pay() -> Result<String, Failure> {
     Ok(charge("A-1".into(), 1).await?)
 }
 
+fn orders(env: &TestEnv) -> abide::WorkerBuilder {
+    env.worker("orders").workflow(OrderWorkflow::run).activities(Stock)
+}
+
 #[tokio::test]
 async fn signals_come_at_chosen_times() -> Result<(), Failure> {
     let env = TestEnv::start().await?;
     let began = env.now();
     let reserves = mock(Stock::reserve, |_item: String| Ok(7_u64)).delay(hours(1));
     let charges = mock(charge, |_: String, _: u64| Ok("paid".to_owned()));
-    let worker = env
-        .worker("orders")
-        .workflow(OrderWorkflow::run)
-        .activities(Stock)
-        .mock(&reserves)
-        .mock(&charges)
-        .start()
-        .await?;
+    let worker = orders(&env).mock(&reserves).mock(&charges).start().await?;
     let order = env.client().start(OrderWorkflow::run("A-3".into(), 1)).await?;
     env.sleep(days(2)).await;
     assert_eq!(env.now().duration_since(began).as_secs(), 2 * 86_400, "so far, and no further");
@@ -309,14 +306,7 @@ async fn code_that_a_replay_cannot_repeat_is_found_by_its_first_test() -> Result
 async fn approved_in(env: TestEnv) -> Result<(), Failure> {
     let reserves = mock(Stock::reserve, |_item: String| Ok(7_u64)).fail(1, Failure::new("closed for lunch"));
     let charges = mock(charge, |_: String, _: u64| Ok("paid".to_owned()));
-    let worker = env
-        .worker("orders")
-        .workflow(OrderWorkflow::run)
-        .activities(Stock)
-        .mock(&reserves)
-        .mock(&charges)
-        .start()
-        .await?;
+    let worker = orders(&env).mock(&reserves).mock(&charges).start().await?;
     let order = env.client().start(OrderWorkflow::run("A-4".into(), 1)).await?;
     order.approve(true).await?;
     assert_eq!(order.result().await?, "paid");

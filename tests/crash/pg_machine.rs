@@ -1,12 +1,10 @@
 //! A machine is gone, and its session has ended: a worker that is started elsewhere goes on with its work
 //! before the lease has run out.
 
-use crate::evidence::{Evidence, ran};
+use crate::evidence::Evidence;
 use crate::journal::{connect, number};
-use crate::ledger::lines;
 use crate::scene::{Scene, eventually};
-use crate::workers::{all_complete, incarnation};
-use crate::workflows::sequence;
+use crate::workers::{all_complete, incarnation, ten_sequences};
 use std::time::Instant;
 
 #[tokio::test]
@@ -14,12 +12,7 @@ async fn a_machine_that_is_gone_is_told_by_its_session() {
     let (scene, mut evidence) = (Scene::new(), Evidence::default());
     let (first, client) = (scene.worker(), scene.client().await);
     let old = incarnation(&scene, &first).await;
-    let mut runs = Vec::new();
-    for n in 0..10 {
-        let run = client.start(sequence(n, 2, 500)).id(format!("sequence-{n}")).await.expect("it starts");
-        runs.push((n, run));
-    }
-    eventually("all run", async || ran(&lines(&scene.ledger())).len() == 10).await;
+    let runs = ten_sequences(&scene, &client).await;
     let mut stranger = connect(scene.database()).await;
     first.kill();
     let killed = Instant::now();

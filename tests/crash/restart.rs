@@ -5,8 +5,7 @@ use crate::evidence::{Evidence, ran};
 use crate::journal::{connect, number};
 use crate::ledger::lines;
 use crate::scene::{Scene, eventually};
-use crate::workers::{all_complete, incarnation};
-use crate::workflows::sequence;
+use crate::workers::{all_complete, incarnation, ten_sequences};
 use std::time::Instant;
 
 /// No check of a time is closer than this: the machine may be slow.
@@ -17,12 +16,7 @@ async fn a_service_that_is_killed_and_started_again_goes_on_at_once() {
     let (scene, mut evidence) = (Scene::new(), Evidence::default());
     let (first, client) = (scene.worker(), scene.client().await);
     let old = incarnation(&scene, &first).await;
-    let mut runs = Vec::new();
-    for n in 0..10 {
-        let run = client.start(sequence(n, 2, 500)).id(format!("sequence-{n}")).await.expect("it starts");
-        runs.push((n, run));
-    }
-    eventually("all run", async || ran(&lines(&scene.ledger())).len() == 10).await;
+    let runs = ten_sequences(&scene, &client).await;
     // Its lease would last for ever, shortened or not: only its machine can tell that it is gone.
     let later = "UPDATE lease SET lease_until = lease_until + 1000000000";
     let renewed = if crate::ON_POSTGRES { ", renewed_at = renewed_at + 1000000000" } else { "" };

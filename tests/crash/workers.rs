@@ -74,6 +74,17 @@ async fn until_all_run(
     runs
 }
 
+/// Starts ten sequences of two steps of half a second, and waits until the first steps of all run.
+pub(crate) async fn ten_sequences(scene: &Scene, client: &Client) -> Vec<(u64, Handle<sequence>)> {
+    let mut runs = Vec::new();
+    for n in 0..10 {
+        let run = client.start(sequence(n, 2, 500)).id(format!("sequence-{n}")).await.expect("it starts");
+        runs.push((n, run));
+    }
+    eventually("all run", async || ran(&lines(&scene.ledger())).len() == 10).await;
+    runs
+}
+
 pub(crate) async fn all_complete(runs: &[(u64, Handle<sequence>)]) {
     for (n, run) in runs {
         assert_eq!(run.result().await.expect("it completes"), 2 * (20 * n + 1));

@@ -102,10 +102,11 @@ fn package(tree: &Tree, folder: &str, name: &str, missing: &mut Vec<String>) {
 fn table(tree: &Tree, page: &str, missing: &mut Vec<String>) {
     for row in page.lines().filter(|line| line.starts_with("| `")) {
         let cells: Vec<&str> = row.split('|').map(|cell| cell.trim().trim_matches('`')).collect();
-        if let [_, folder, name, ..] = cells[..] {
-            if is_folder(folder) && !name.is_empty() {
-                package(tree, folder, name, missing);
-            }
+        if let [_, folder, name, ..] = cells[..]
+            && is_folder(folder)
+            && !name.is_empty()
+        {
+            package(tree, folder, name, missing);
         }
     }
 }
