@@ -63,6 +63,11 @@ fn every_error_code_has_a_page_and_every_page_a_code() {
 }
 
 #[test]
+fn codes_are_written_in_their_tables_only() {
+    none(docs::written_codes(&Tree::of_this_repository()));
+}
+
+#[test]
 fn what_is_cited_exists() {
     none(cited::citations(&Tree::of_this_repository()));
 }

@@ -16,6 +16,7 @@ mod bytes;
 mod call_error;
 mod callable;
 mod chain;
+mod code;
 mod def;
 mod event;
 pub mod exec;
@@ -44,6 +45,7 @@ pub use asked::*;
 pub use bytes::Bytes;
 pub use call_error::{ActivityError, CallError, Elapsed};
 pub use callable::{ActivityFn, AnyActivityFn, WorkflowFn};
+pub use code::Code;
 pub use def::{
     Activities, ActivityDef, ActivityRegistry, ChildWorkflow, Database, NoChild, QueryFn, SignalFn,
     WorkflowCall, WorkflowDef, no_child,

@@ -17,6 +17,7 @@ mod unread;
 
 pub use unread::unread;
 
+use crate::code::Code;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::DeserializeOwned};
 use serde_json::value::RawValue;
 use std::fmt;
@@ -172,7 +173,7 @@ impl fmt::Debug for Payload {
 #[non_exhaustive]
 pub enum PayloadError {
     /// The type's `Serialize` failed (for JSON: usually a map whose keys are not strings).
-    #[error("AB0403: a value of type `{type_name}` cannot be encoded as JSON: {message}")]
+    #[error("{}: a value of type `{type_name}` cannot be encoded as JSON: {message}", Code::Unencodable)]
     Encode {
         /// The Rust type.
         type_name: &'static str,
@@ -181,7 +182,7 @@ pub enum PayloadError {
     },
     /// The recorded JSON is not a value of the current type. The text contains places, names and lengths, but
     /// no values.
-    #[error("AB0404: the recorded payload is not a `{type_name}`: {message}")]
+    #[error("{}: the recorded payload is not a `{type_name}`: {message}", Code::PayloadType)]
     Decode {
         /// The Rust type.
         type_name: &'static str,
@@ -189,7 +190,10 @@ pub enum PayloadError {
         message: String,
     },
     /// The value's own JSON cannot be read as its type.
-    #[error("AB0216: what a `{type_name}` is written as cannot be read as one again: {message}; {places}")]
+    #[error(
+        "{}: what a `{type_name}` is written as cannot be read as one again: {message}; {places}",
+        Code::Unreadable
+    )]
     Unreadable {
         /// The Rust type.
         type_name: &'static str,
@@ -199,7 +203,10 @@ pub enum PayloadError {
         places: String,
     },
     /// The value's own JSON is read as another value.
-    #[error("AB0217: a `{type_name}` would come back from its JSON as another value: {places}")]
+    #[error(
+        "{}: a `{type_name}` would come back from its JSON as another value: {places}",
+        Code::ReadsBackChanged
+    )]
     Changed {
         /// The Rust type.
         type_name: &'static str,
@@ -208,8 +215,9 @@ pub enum PayloadError {
     },
     /// Over [`MAX_PAYLOAD_BYTES`].
     #[error(
-        "AB0405: a `{type_name}` of {bytes} bytes is over the limit of 2 MiB (2,097,152 bytes): \
-         store it elsewhere and pass a reference"
+        "{}: a `{type_name}` of {bytes} bytes is over the limit of 2 MiB (2,097,152 bytes): \
+         store it elsewhere and pass a reference",
+        Code::PayloadTooLarge
     )]
     TooLarge {
         /// The Rust type.
@@ -222,12 +230,13 @@ pub enum PayloadError {
 impl PayloadError {
     /// The error's code, the name of its page in `docs/errors/`.
     pub fn code(&self) -> &'static str {
-        match self {
-            Self::Encode { .. } => "AB0403",
-            Self::Decode { .. } => "AB0404",
-            Self::TooLarge { .. } => "AB0405",
-            Self::Unreadable { .. } => "AB0216",
-            Self::Changed { .. } => "AB0217",
-        }
+        let code = match self {
+            Self::Encode { .. } => Code::Unencodable,
+            Self::Decode { .. } => Code::PayloadType,
+            Self::TooLarge { .. } => Code::PayloadTooLarge,
+            Self::Unreadable { .. } => Code::Unreadable,
+            Self::Changed { .. } => Code::ReadsBackChanged,
+        };
+        code.as_str()
     }
 }

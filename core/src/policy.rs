@@ -1,5 +1,6 @@
 //! How an activity runs: timeouts, retries, cancellation. The defaults are Temporal's.
 
+use crate::code::Code;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -53,10 +54,11 @@ impl RetryPolicy {
         let short = waits.into_iter().find(|(_, wait)| wait.is_some_and(|wait| wait < MIN_WAIT));
         match short {
             Some((field, Some(wait))) if self.max_attempts != 1 => Err(format!(
-                "AB0432: the retry policy of activity `{activity}` has {field} = {wait:?}: each failed \
+                "{}: the retry policy of activity `{activity}` has {field} = {wait:?}: each failed \
                  attempt is written to the database, so that a service that is down would cost hundreds of \
                  commits a second. The shortest wait is 1 ms; leave `{field}` out, or write what the \
-                 service can bear"
+                 service can bear",
+                Code::WaitTooShort
             )),
             _ => Ok(()),
         }
@@ -127,8 +129,9 @@ impl ActivityOptions {
             limits.into_iter().find_map(|(name, limit)| Some((name, limit.filter(|l| *l < MIN_LIMIT)?)));
         short.map_or(Ok(()), |(name, limit)| {
             Err(format!(
-                "AB0430: activity `{activity}` has {name} = {limit:?}, which has run out before an attempt \
-                 can begin: the shortest limit is 1 ms; leave it out where there is none"
+                "{}: activity `{activity}` has {name} = {limit:?}, which has run out before an attempt \
+                 can begin: the shortest limit is 1 ms; leave it out where there is none",
+                Code::LimitTooShort
             ))
         })
     }
@@ -138,14 +141,16 @@ impl ActivityOptions {
         let Some(queue) = &self.task_queue else { return Ok(()) };
         if self.transactional {
             return Err(format!(
-                "AB0610: activity `{activity}` is transactional, so it runs in the worker that runs its \
-                 workflow: it can have no task queue"
+                "{}: activity `{activity}` is transactional, so it runs in the worker that runs its \
+                 workflow: it can have no task queue",
+                Code::ActivityQueue
             ));
         }
         match queue.chars().count() {
             1..=MAX_QUEUE_CHARS => Ok(()),
             chars => Err(format!(
-                "AB0610: the task queue of activity `{activity}` has {chars} characters: a name has 1 to 1,000"
+                "{}: the task queue of activity `{activity}` has {chars} characters: a name has 1 to 1,000",
+                Code::ActivityQueue
             )),
         }
     }

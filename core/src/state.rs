@@ -5,12 +5,13 @@
 //! this is safe code: the state moves in and out of a cell, and rustc refuses a reference that is kept across
 //! an await.
 
+use crate::code::Code;
 use crate::exec::context;
 use std::any::Any;
 use std::cell::RefCell;
 use std::rc::Rc;
 
-const IN_USE: &str = "AB0118: the workflow's state is in use: a macro of another crate hid an `.await` from \
+const IN_USE: &str = "the workflow's state is in use: a macro of another crate hid an `.await` from \
                       `#[workflow]`; write it out, or await outside of the macro";
 
 /// Holds an execution's state while no body has it.
@@ -70,7 +71,8 @@ impl<S: 'static> This<S> {
         match slot {
             Some(slot) => Self::of(slot),
             None => panic!(
-                "AB0118: `{}` is not this execution's state: async methods of a workflow can only be called on `self`",
+                "{}: `{}` is not this execution's state: async methods of a workflow can only be called on `self`",
+                Code::HiddenAwait,
                 std::any::type_name::<S>()
             ),
         }
@@ -86,7 +88,7 @@ impl<S: 'static> This<S> {
     /// # Panics
     /// If another body has it: the executor suspends with `AB0118`.
     pub fn resume(&mut self) -> &mut S {
-        assert!(self.held.is_some() || self.take(), "{IN_USE}");
+        assert!(self.held.is_some() || self.take(), "{}: {IN_USE}", Code::HiddenAwait);
         self.held.as_deref_mut().expect("taken just now")
     }
 

@@ -11,7 +11,7 @@ mod kind;
 pub use kind::ErrorKind;
 
 use crate::store::StoreError;
-use abide_core::{PayloadError, write_causes};
+use abide_core::{Code, PayloadError, write_causes};
 use std::error::Error as _;
 use std::fmt;
 
@@ -26,8 +26,9 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 pub enum Error {
     /// A run of this workflow id is open, and the conflict policy is `Fail`.
     #[error(
-        "AB0401: workflow id `{workflow_id}` is taken by the open run {run_id}: wait for it, use another id, or \
-         start with `.id_conflict_policy(IdConflictPolicy::UseExisting)`"
+        "{}: workflow id `{workflow_id}` is taken by the open run {run_id}: wait for it, use another id, or \
+         start with `.id_conflict_policy(IdConflictPolicy::UseExisting)`",
+        Code::WorkflowIdTaken
     )]
     WorkflowIdTaken {
         /// The requested workflow id.
@@ -37,8 +38,9 @@ pub enum Error {
     },
     /// A closed run of this workflow id exists, and the reuse policy refuses another.
     #[error(
-        "AB0402: workflow id `{workflow_id}` was used by the closed run {run_id}, and the id reuse policy of this \
-         start refuses another run"
+        "{}: workflow id `{workflow_id}` was used by the closed run {run_id}, and the id reuse policy of this \
+         start refuses another run",
+        Code::IdReuseRefused
     )]
     IdReuseRefused {
         /// The requested workflow id.
@@ -59,14 +61,18 @@ pub enum Error {
         message: String,
     },
     /// There is no execution with this id.
-    #[error("AB0406: no execution with id `{id}` in this database: check the id and the database's path")]
+    #[error(
+        "{}: no execution with id `{id}` in this database: check the id and the database's path",
+        Code::NoSuchExecution
+    )]
     NoSuchExecution {
         /// The requested workflow id, run id or execution id.
         id: String,
     },
     /// The execution has ended and accepts no messages.
     #[error(
-        "AB0407: execution `{workflow_id}` is closed and takes no more messages; its result and queries remain"
+        "{}: execution `{workflow_id}` is closed and takes no more messages; its result and queries remain",
+        Code::ExecutionClosed
     )]
     ExecutionClosed {
         /// Its workflow id.
@@ -74,7 +80,8 @@ pub enum Error {
     },
     /// The workflow has no query with this name.
     #[error(
-        "AB0408: workflow type `{workflow_type}` has no query `{query}`: its worker may run another build"
+        "{}: workflow type `{workflow_type}` has no query `{query}`: its worker may run another build",
+        Code::UnknownQuery
     )]
     UnknownQuery {
         /// The workflow's type.
@@ -83,7 +90,7 @@ pub enum Error {
         query: String,
     },
     /// The query's handler panicked, its input or answer was unreadable, or this build cannot replay the run.
-    #[error("AB0409: query `{query}` failed: {message}")]
+    #[error("{}: query `{query}` failed: {message}", Code::QueryFailed)]
     QueryFailed {
         /// The name of the query.
         query: String,
@@ -92,8 +99,9 @@ pub enum Error {
     },
     /// A commit was interrupted: the operation may or may not have taken effect.
     #[error(
-        "AB0410: the outcome is unknown ({message}): ask again with `.request_id(\"{request_id}\")`; an id that \
-         took effect answers as it did then"
+        "{}: the outcome is unknown ({message}): ask again with `.request_id(\"{request_id}\")`; an id that \
+         took effect answers as it did then",
+        Code::OutcomeUnknown
     )]
     OutcomeUnknown {
         /// The request id to repeat the operation with.
@@ -103,15 +111,16 @@ pub enum Error {
     },
     /// A start named no task queue, and none could be determined.
     #[error(
-        "AB0411: no task queue for workflow type `{workflow_type}`: no worker in this process serves it, so say \
-         `.task_queue(\"..\")` on the start or on the client"
+        "{}: no task queue for workflow type `{workflow_type}`: no worker in this process serves it, so say \
+         `.task_queue(\"..\")` on the start or on the client",
+        Code::NoTaskQueue
     )]
     NoTaskQueue {
         /// The workflow's type.
         workflow_type: String,
     },
     /// An id or name is empty or too long.
-    #[error("AB0412: a {what} has 1 to 1,000 characters, this one has {chars}")]
+    #[error("{}: a {what} has 1 to 1,000 characters, this one has {chars}", Code::InvalidId)]
     InvalidId {
         /// What the id or name identifies.
         what: &'static str,
@@ -120,8 +129,9 @@ pub enum Error {
     },
     /// A request id begins with `abide/`, which is reserved for the engine's own messages.
     #[error(
-        "AB0412: request id `{request_id}` begins with `abide/`, which is kept for the engine's own \
-         messages: use another"
+        "{}: request id `{request_id}` begins with `abide/`, which is kept for the engine's own \
+         messages: use another",
+        Code::InvalidId
     )]
     ReservedId {
         /// The id.
@@ -129,8 +139,9 @@ pub enum Error {
     },
     /// No worker answered a query in time.
     #[error(
-        "AB0413: no worker answered query `{query}` within {waited_ms} ms: is a worker for task queue `{task_queue}` \
-         running?"
+        "{}: no worker answered query `{query}` within {waited_ms} ms: is a worker for task queue `{task_queue}` \
+         running?",
+        Code::QueryTimeout
     )]
     QueryTimeout {
         /// The name of the query.
@@ -142,7 +153,8 @@ pub enum Error {
     },
     /// Only a suspended execution can be resumed.
     #[error(
-        "AB0414: execution `{workflow_id}` is not suspended (it is {status}): there is nothing to resume"
+        "{}: execution `{workflow_id}` is not suspended (it is {status}): there is nothing to resume",
+        Code::NotSuspended
     )]
     NotSuspended {
         /// Its workflow id.
@@ -151,7 +163,10 @@ pub enum Error {
         status: crate::ExecutionStatus,
     },
     /// The handle's workflow type differs from the execution's.
-    #[error("AB0416: execution `{workflow_id}` is of workflow type `{found}`, the handle is of `{expected}`")]
+    #[error(
+        "{}: execution `{workflow_id}` is of workflow type `{found}`, the handle is of `{expected}`",
+        Code::TypeMismatch
+    )]
     TypeMismatch {
         /// The workflow id.
         workflow_id: String,
@@ -161,7 +176,7 @@ pub enum Error {
         found: String,
     },
     /// No store supports this URL.
-    #[error("AB0509: no store for the database URL `{url}`: {help}")]
+    #[error("{}: no store for the database URL `{url}`: {help}", Code::UnknownDatabase)]
     UnknownDatabase {
         /// The URL, without its password.
         url: String,
@@ -173,14 +188,18 @@ pub enum Error {
     Store(StoreFailure),
     /// A worker has nothing registered.
     #[error(
-        "AB0601: the worker of task queue `{task_queue}` has neither a workflow nor an activity registered"
+        "{}: the worker of task queue `{task_queue}` has neither a workflow nor an activity registered",
+        Code::Registration
     )]
     NothingRegistered {
         /// The worker's task queue.
         task_queue: String,
     },
     /// Two registrations have the same name.
-    #[error("AB0601: {kind} `{name}` is registered twice: give one of them another `name = \"..\"`")]
+    #[error(
+        "{}: {kind} `{name}` is registered twice: give one of them another `name = \"..\"`",
+        Code::Registration
+    )]
     RegisteredTwice {
         /// "workflow" or "activity".
         kind: &'static str,
@@ -189,7 +208,8 @@ pub enum Error {
     },
     /// A transactional activity takes a connection of another kind of database than the worker's.
     #[error(
-        "AB0611: the transactional activity `{activity}` takes a connection of another database: this one is {found}"
+        "{}: the transactional activity `{activity}` takes a connection of another database: this one is {found}",
+        Code::WrongDatabase
     )]
     WrongDatabase {
         /// The activity's name.
@@ -198,16 +218,17 @@ pub enum Error {
         found: String,
     },
     /// A test environment could not be created.
-    #[error("AB0417: no test environment: {message}")]
+    #[error("{}: no test environment: {message}", Code::NoTestEnvironment)]
     NoTestEnvironment {
         /// Why.
         message: String,
     },
     /// In a test environment: no timer, time limit, activity or message is left that could end the wait.
     #[error(
-        "AB0419: workflow `{workflow_id}` waits {awaiting}, and nothing is left that could end it: no \
+        "{}: workflow `{workflow_id}` waits {awaiting}, and nothing is left that could end it: no \
          timer, no activity, no message. Begin or send what it waits for, or plan it with `env.after(..)`, \
-         before you await its result"
+         before you await its result",
+        Code::NothingLeft
     )]
     NothingLeft {
         /// Its workflow id.
@@ -218,9 +239,10 @@ pub enum Error {
     },
     /// In a test environment: an activity was retried as often as the environment allows.
     #[error(
-        "AB0431: activity `{activity}` of workflow `{workflow_id}` has failed {attempts} times in this test \
+        "{}: activity `{activity}` of workflow `{workflow_id}` has failed {attempts} times in this test \
          and is tried again, the last time with: {failure}. Let it succeed, give it `max_attempts` or a \
-         `schedule_to_close`, or allow more by `TestEnv::builder().attempt_limit(..)`"
+         `schedule_to_close`, or allow more by `TestEnv::builder().attempt_limit(..)`",
+        Code::RetriedWithoutEnd
     )]
     RetriedWithoutEnd {
         /// The activity's name.
@@ -234,10 +256,11 @@ pub enum Error {
     },
     /// In a test environment: its time stands still because an activity runs in real time.
     #[error(
-        "AB0433: the test's time stands still: {activities} has run in real time for {seconds} s, and a \
+        "{}: the test's time stands still: {activities} has run in real time for {seconds} s, and a \
          wait cannot end before time passes. An activity that awaits a workflow lets time pass where its \
          own body does, not a task that it has spawned. Await it there, mock the activity, or allow more by \
-         `TestEnv::builder().standstill_limit(..)`"
+         `TestEnv::builder().standstill_limit(..)`",
+        Code::Standstill
     )]
     Standstill {
         /// The names of the running activities.
@@ -247,14 +270,16 @@ pub enum Error {
     },
     /// A terminate cannot be part of a transaction.
     #[error(
-        "AB0418: a terminate, or a start that terminates the open run, cannot be a part of a transaction: \
-         cancel within it, or terminate after its commit"
+        "{}: a terminate, or a start that terminates the open run, cannot be a part of a transaction: \
+         cancel within it, or terminate after its commit",
+        Code::NotWithin
     )]
     NotWithin,
     /// A history document has a format that this build does not read.
     #[error(
-        "AB0213: {what} is a history of format {found}, this build reads format {known}: replay it with the \
-         release of abide that wrote it, or export the run again with this one"
+        "{}: {what} is a history of format {found}, this build reads format {known}: replay it with the \
+         release of abide that wrote it, or export the run again with this one",
+        Code::OtherRelease
     )]
     HistoryFormat {
         /// Where it came from.
@@ -265,7 +290,10 @@ pub enum Error {
         known: u64,
     },
     /// A history document cannot be read or written, or is not a history.
-    #[error("AB0214: {what} cannot be used as a history: {message}. Export the run again with `History::of`")]
+    #[error(
+        "{}: {what} cannot be used as a history: {message}. Export the run again with `History::of`",
+        Code::HistoryUnusable
+    )]
     HistoryUnusable {
         /// Where it came from.
         what: String,
@@ -276,7 +304,7 @@ pub enum Error {
         source: Option<Box<dyn std::error::Error + Send + Sync>>,
     },
     /// A worker has stopped and accepts no more work.
-    #[error("AB0607: the worker of task queue `{task_queue}` has stopped: {message}")]
+    #[error("{}: the worker of task queue `{task_queue}` has stopped: {message}", Code::WorkerStopped)]
     WorkerStopped {
         /// The worker's task queue.
         task_queue: String,
@@ -303,34 +331,35 @@ impl From<crate::host::Standstill> for Error {
 impl Error {
     /// The error's code, which is the name of its page in `docs/errors/`.
     pub fn code(&self) -> &'static str {
-        match self {
-            Self::WorkflowIdTaken { .. } => "AB0401",
-            Self::IdReuseRefused { .. } => "AB0402",
-            Self::Payload(error) => error.code(),
-            Self::ResultRefused { code, .. } => code,
-            Self::NoSuchExecution { .. } => "AB0406",
-            Self::ExecutionClosed { .. } => "AB0407",
-            Self::UnknownQuery { .. } => "AB0408",
-            Self::QueryFailed { .. } => "AB0409",
-            Self::OutcomeUnknown { .. } => "AB0410",
-            Self::NoTaskQueue { .. } => "AB0411",
-            Self::InvalidId { .. } | Self::ReservedId { .. } => "AB0412",
-            Self::QueryTimeout { .. } => "AB0413",
-            Self::NotSuspended { .. } => "AB0414",
-            Self::TypeMismatch { .. } => "AB0416",
-            Self::UnknownDatabase { .. } => "AB0509",
-            Self::Store(failure) => failure.code(),
-            Self::NothingRegistered { .. } | Self::RegisteredTwice { .. } => "AB0601",
-            Self::WorkerStopped { .. } => "AB0607",
-            Self::WrongDatabase { .. } => "AB0611",
-            Self::NoTestEnvironment { .. } => "AB0417",
-            Self::NotWithin => "AB0418",
-            Self::NothingLeft { .. } => "AB0419",
-            Self::RetriedWithoutEnd { .. } => "AB0431",
-            Self::Standstill { .. } => "AB0433",
-            Self::HistoryFormat { .. } => "AB0213",
-            Self::HistoryUnusable { .. } => "AB0214",
-        }
+        let code = match self {
+            Self::WorkflowIdTaken { .. } => Code::WorkflowIdTaken,
+            Self::IdReuseRefused { .. } => Code::IdReuseRefused,
+            Self::Payload(error) => return error.code(),
+            Self::ResultRefused { code, .. } => return code,
+            Self::NoSuchExecution { .. } => Code::NoSuchExecution,
+            Self::ExecutionClosed { .. } => Code::ExecutionClosed,
+            Self::UnknownQuery { .. } => Code::UnknownQuery,
+            Self::QueryFailed { .. } => Code::QueryFailed,
+            Self::OutcomeUnknown { .. } => Code::OutcomeUnknown,
+            Self::NoTaskQueue { .. } => Code::NoTaskQueue,
+            Self::InvalidId { .. } | Self::ReservedId { .. } => Code::InvalidId,
+            Self::QueryTimeout { .. } => Code::QueryTimeout,
+            Self::NotSuspended { .. } => Code::NotSuspended,
+            Self::TypeMismatch { .. } => Code::TypeMismatch,
+            Self::UnknownDatabase { .. } => Code::UnknownDatabase,
+            Self::Store(failure) => return failure.code(),
+            Self::NothingRegistered { .. } | Self::RegisteredTwice { .. } => Code::Registration,
+            Self::WorkerStopped { .. } => Code::WorkerStopped,
+            Self::WrongDatabase { .. } => Code::WrongDatabase,
+            Self::NoTestEnvironment { .. } => Code::NoTestEnvironment,
+            Self::NotWithin => Code::NotWithin,
+            Self::NothingLeft { .. } => Code::NothingLeft,
+            Self::RetriedWithoutEnd { .. } => Code::RetriedWithoutEnd,
+            Self::Standstill { .. } => Code::Standstill,
+            Self::HistoryFormat { .. } => Code::OtherRelease,
+            Self::HistoryUnusable { .. } => Code::HistoryUnusable,
+        };
+        code.as_str()
     }
 }
 
@@ -388,7 +417,7 @@ impl Error {
 
     /// Whether the operation may or may not have happened.
     pub(crate) fn is_unknown(&self) -> bool {
-        self.code() == "AB0410"
+        self.code() == Code::OutcomeUnknown
     }
 
     /// Whether a worker lost its lease during the operation: nothing was written, and another worker or the

@@ -4,7 +4,7 @@
 
 use crate::error::Error;
 use crate::store::{StoreError, Suspension};
-use abide_core::{Event, ExecutionId, FailureKind, FailureRecord, Fault, Outcome, write_causes};
+use abide_core::{Code, Event, ExecutionId, FailureKind, FailureRecord, Fault, Outcome, write_causes};
 use std::error::Error as _;
 use std::fmt;
 
@@ -131,9 +131,11 @@ impl Reason {
             Some(known) => {
                 Self { code: known.code.clone(), message: known.message.clone(), build: known.build.clone() }
             }
-            None => {
-                Self { code: "AB0512".into(), message: "no reason was recorded".into(), build: String::new() }
-            }
+            None => Self {
+                code: Code::DatabaseError.into(),
+                message: "no reason was recorded".into(),
+                build: String::new(),
+            },
         }
     }
 
@@ -180,8 +182,9 @@ fn failed<E: Fault>(failure: &FailureRecord) -> WorkflowError<E> {
         FailureKind::TimedOut(_) => WorkflowError::TimedOut,
         // The engine refused the value that `run` returned. The text begins with its own code.
         FailureKind::Invalid => {
-            let codes = ["AB0405", "AB0216", "AB0217"];
-            let code = codes.into_iter().find(|code| failure.message.starts_with(code)).unwrap_or("AB0403");
+            let own = [Code::PayloadTooLarge, Code::Unreadable, Code::ReadsBackChanged];
+            let code = Code::split(&failure.message).map(|(code, _)| code).filter(|code| own.contains(code));
+            let code = code.unwrap_or(Code::Unencodable).as_str();
             Error::ResultRefused { code, message: failure.message.clone() }.into()
         }
         _ => E::from_record(failure).map_or_else(|error| Error::from(error).into(), WorkflowError::Failed),

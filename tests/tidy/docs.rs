@@ -1,22 +1,39 @@
 //! Rules for documents: error pages, the README, paths of the machine.
 
+use crate::modules;
+use crate::rust;
 use crate::tree::Tree;
+use proc_macro2::{TokenStream, TokenTree};
 use std::collections::BTreeSet;
 
-/// Each `ABdddd` in the sources or documents has a page in `docs/errors/`, and each page's code is in the sources.
+/// The tables of codes: of a running program, and of compile errors.
+const TABLES: &[&str] = &["core/src/code.rs", "macros/analysis/src/errors.rs"];
+
+/// Texts that cannot use a table name their code so: notes of trait bounds, `compile_error!`.
+const EXPLAINED: &str = "cargo abide explain AB";
+
+/// Each code of the tables, and each in a text that cannot use them, has a page in `docs/errors/`; each page
+/// has a code; each code that anything names has a page.
 pub(crate) fn error_codes(tree: &Tree) -> Vec<String> {
-    let is_source =
-        |path: &str| path.ends_with(".rs") && !path.starts_with("tests/") && !path.starts_with("ui-tests/");
-    let used = all_codes(tree, is_source);
-    let named = all_codes(tree, |path| path.ends_with(".md"));
+    let in_tables = all_codes(tree, |path| TABLES.contains(&path));
+    let explained = tree.sources().flat_map(|(_, text)| text.split(EXPLAINED).skip(1));
+    let explained = explained.filter_map(|rest| Some(format!("AB{}", rest.get(..4)?)));
+    let kept = tree.text("tools/cargo-abide/src/explain.rs").and_then(|text| {
+        let list = text.split("const LATER: ").nth(1)?;
+        Some(codes(list.split(';').next()?))
+    });
+    let used: BTreeSet<_> = in_tables.into_iter().chain(explained).chain(kept.unwrap_or_default()).collect();
+    let is_ours = |path: &str| {
+        let source = path.ends_with(".rs") && !path.starts_with("tests/") && !path.starts_with("ui-tests/");
+        source || path.ends_with(".md")
+    };
+    let named = all_codes(tree, is_ours);
     let pages: BTreeSet<_> = tree.texts().filter_map(|(path, _)| page_of(path)).map(str::to_string).collect();
     let missing = used.union(&named).filter(|code| !pages.contains(*code));
     let index = tree.text("docs/errors/README.md").unwrap_or_default();
     missing
         .map(|code| format!("{code} has no page docs/errors/{code}.md"))
-        .chain(
-            pages.difference(&used).map(|code| format!("docs/errors/{code}.md: no source file says {code}")),
-        )
+        .chain(pages.difference(&used).map(|code| format!("docs/errors/{code}.md: no table has {code}")))
         .chain(pages.iter().filter_map(|code| {
             let title = tree.text(&format!("docs/errors/{code}.md"))?.lines().next()?.strip_prefix("# ")?;
             let line = format!("- [{code}]({code}.md){}", title.strip_prefix(code.as_str())?);
@@ -24,6 +41,45 @@ pub(crate) fn error_codes(tree: &Tree) -> Vec<String> {
             (!listed).then(|| format!("docs/errors/README.md lacks the line {line}"))
         }))
         .collect()
+}
+
+/// No text of a program names a code but by a table, so that a code and its text cannot differ.
+pub(crate) fn written_codes(tree: &Tree) -> Vec<String> {
+    let test_files = modules::test_files(tree);
+    let programs = tree.sources().filter(|(path, _)| {
+        let program = path.contains("src/") && !path.starts_with("tests/") && !path.ends_with("explain.rs");
+        program && !TABLES.contains(path) && !test_files.contains(*path)
+    });
+    let mut findings = Vec::new();
+    for (path, text) in programs {
+        let Ok(file) = syn::parse_file(text) else { continue };
+        let mut found = Vec::new();
+        texts(rust::without_tests(file), &mut found);
+        findings.extend(found.into_iter().filter(|(_, text)| !text.contains(EXPLAINED)).flat_map(
+            |(line, text)| {
+                codes(&text)
+                    .into_iter()
+                    .map(move |code| format!("{path}:{line} writes {code}: take it from a table"))
+            },
+        ));
+    }
+    findings
+}
+
+/// The string literals of some code, with their lines; not those that are documentation.
+fn texts(tokens: TokenStream, found: &mut Vec<(usize, String)>) {
+    for token in tokens {
+        match token {
+            TokenTree::Group(group) => {
+                let first = group.stream().into_iter().next().map(|token| token.to_string());
+                if first.as_deref() != Some("doc") {
+                    texts(group.stream(), found);
+                }
+            }
+            TokenTree::Literal(literal) => found.push((literal.span().start().line, literal.to_string())),
+            _ => {}
+        }
+    }
 }
 
 fn page_of(path: &str) -> Option<&str> {
@@ -108,12 +164,34 @@ mod tests {
     fn a_code_without_a_page_and_a_page_without_a_code_are_told() {
         let page = ("docs/errors/AB0401.md", "# AB0401: taken\n");
         let index = ("docs/errors/README.md", "- [AB0401](AB0401.md): taken\n");
-        let source = ("core/src/a.rs", "//! AB0401: x");
+        let source = ("core/src/code.rs", "codes! { Taken = \"AB0401\", }");
         assert!(error_codes(&Tree::of(&[page, index, source])).is_empty());
         assert_eq!(error_codes(&Tree::of(&[source])).len(), 1);
         assert_eq!(error_codes(&Tree::of(&[page, index])).len(), 1);
         assert_eq!(error_codes(&Tree::of(&[page, source])).len(), 1);
+        assert_eq!(error_codes(&Tree::of(&[("core/src/a.rs", "//! AB0401: x")])).len(), 1);
         assert_eq!(codes("AB0401, `AB0402`: AB04, AB04011, XAB0403 AB05xx"), ["AB0401", "AB0402"]);
+    }
+
+    #[test]
+    fn a_code_in_a_text_is_told() {
+        let written = |text: &str| {
+            written_codes(&Tree::of(&[("a/Cargo.toml", "[package]"), ("a/src/lib.rs", text)])).len()
+        };
+        for bad in [
+            "fn f() { g(\"AB0401\") }",
+            "#[error(\"AB0401: x\")] struct E;",
+            "fn f() { g!(a, \"AB0401: x\") }",
+        ] {
+            assert_eq!(written(bad), 1, "{bad}");
+        }
+        for good in [
+            "/// AB0401\nfn f() {}",
+            "#[a(note = \"AB0301, explained by `cargo abide explain AB0301`\")] struct E;",
+            "#[cfg(test)] mod tests { fn f() { g(\"AB0401\") } }",
+        ] {
+            assert_eq!(written(good), 0, "{good}");
+        }
     }
 
     #[test]

@@ -89,18 +89,23 @@ pub(crate) fn words(tree: &Tree) -> Vec<String> {
     let test_files = modules::test_files(tree);
     let mut findings = Vec::new();
     for (path, text) in tree.sources() {
-        let Ok(mut file) = syn::parse_file(text) else { continue };
+        let Ok(file) = syn::parse_file(text) else { continue };
         let mut found = Vec::new();
         scan(file.to_token_stream(), &mut found);
         found.retain(|(_, word)| *word == "#[ignore]");
         if !test_files.contains(path) {
-            WithoutTests.visit_file_mut(&mut file);
-            scan(file.to_token_stream(), &mut found);
+            scan(without_tests(file), &mut found);
         }
         findings.extend(found.into_iter().map(|(line, word)| format!("{path}:{line} says `{word}`")));
     }
     findings.dedup();
     findings
+}
+
+/// The tokens of a file but for what only tests see.
+pub(crate) fn without_tests(mut file: syn::File) -> TokenStream {
+    WithoutTests.visit_file_mut(&mut file);
+    file.to_token_stream()
 }
 
 /// Takes what only tests see out of a file.
@@ -141,7 +146,15 @@ fn only_in_tests(item: &syn::Item) -> bool {
 pub(crate) fn marks_a_test(attribute: &syn::Attribute) -> bool {
     let path = attribute.path();
     path.segments.last().is_some_and(|last| last.ident == "test")
-        || (path.is_ident("cfg") && attribute.to_token_stream().to_string().contains("test"))
+        || (path.is_ident("cfg") && has_word(attribute.to_token_stream(), "test"))
+}
+
+fn has_word(tokens: TokenStream, word: &str) -> bool {
+    tokens.into_iter().any(|token| match token {
+        TokenTree::Ident(ident) => ident == word,
+        TokenTree::Group(group) => has_word(group.stream(), word),
+        _ => false,
+    })
 }
 
 fn scan(tokens: TokenStream, found: &mut Vec<(usize, &'static str)>) {
@@ -208,7 +221,12 @@ mod tests {
         for bad in ["fn f() { todo!() }", "fn f() { x.unwrap() }", "fn f() { dbg!(1); }", "unsafe fn f() {}"]
         {
             assert_eq!(words(&tree(bad)).len(), 1, "{bad}");
-            assert!(words(&tree(&format!("#[cfg(test)] mod tests {{ {bad} }}"))).is_empty(), "{bad}");
+            assert!(words(&tree(&format!("#[cfg(all(x, test))] mod tests {{ {bad} }}"))).is_empty(), "{bad}");
+            assert_eq!(
+                words(&tree(&format!("#[cfg(feature = \"testing\")] mod m {{ {bad} }}"))).len(),
+                1,
+                "{bad}"
+            );
         }
         for good in
             ["// todo!()\nfn f() { \"x.unwrap()\" }", "fn f() { x.unwrap_or(1) }", "type T = Token![unsafe];"]

@@ -7,7 +7,7 @@
 use super::context::ActivityContext;
 use crate::future::BoxFuture;
 use abide_core::exec::{AttemptOutcome, panic_message, shown};
-use abide_core::{ActivityDef, Database, Fault, Outcome};
+use abide_core::{ActivityDef, Code, Database, Fault, Outcome};
 use abide_core::{FailureKind, FailureRecord, Payload};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
@@ -101,7 +101,7 @@ pub(crate) fn decoded<D: ActivityDef>(input: Payload) -> Result<D::Args, Attempt
     abide_core::decode_args::<D::Args>(&input).map_err(|error| {
         let value = super::context::shows_values().then(|| format!(". Recorded: {}", shown(&input)));
         let told = format!("{error}{}", value.unwrap_or_default());
-        refused("AB0604", "input", D::NAME, &told)
+        refused(Code::ActivityInput, "input", D::NAME, &told)
     })
 }
 
@@ -110,14 +110,16 @@ pub(crate) fn outcome<D: ActivityDef>(
     returned: Result<<D::Outcome as Outcome>::Ok, <D::Outcome as Outcome>::Err>,
 ) -> AttemptOutcome {
     match returned {
-        Ok(value) => Payload::keep(&value)
-            .map_or_else(|error| refused("AB0603", "result", D::NAME, &error), AttemptOutcome::Completed),
+        Ok(value) => Payload::keep(&value).map_or_else(
+            |error| refused(Code::UnstorableResult, "result", D::NAME, &error),
+            AttemptOutcome::Completed,
+        ),
         Err(error) => {
             let retryable = D::retryable(&error) && error.retryable();
             let retry_after = D::retry_after(&error).or_else(|| error.retry_after());
             match error.to_record() {
                 Ok(failure) => AttemptOutcome::Failed { failure, retryable, retry_after },
-                Err(unencodable) => refused("AB0603", "error", D::NAME, &unencodable),
+                Err(unencodable) => refused(Code::UnstorableResult, "error", D::NAME, &unencodable),
             }
         }
     }
@@ -125,10 +127,10 @@ pub(crate) fn outcome<D: ActivityDef>(
 
 /// The outcome if the engine cannot read or write a value. A retry would give the same, so it is not
 /// retryable.
-fn refused(code: &str, what: &str, name: &str, error: &dyn std::fmt::Display) -> AttemptOutcome {
+fn refused(code: Code, what: &str, name: &str, error: &dyn std::fmt::Display) -> AttemptOutcome {
     let message = format!("{code}: the {what} of activity `{name}`: {error}");
     let failure = FailureRecord::new(FailureKind::Invalid, message);
-    tracing::warn!(code, activity = name, "{}", failure.message);
+    tracing::warn!(code = code.as_str(), activity = name, "{}", failure.message);
     AttemptOutcome::Failed { failure, retryable: false, retry_after: None }
 }
 
@@ -144,9 +146,10 @@ async fn caught(name: &'static str, body: impl Future<Output = AttemptOutcome>) 
             Err(panic) => {
                 let message = panic_message(panic.as_ref());
                 tracing::warn!(
-                    code = "AB0602",
+                    code = Code::ActivityPanicked.as_str(),
                     activity = name,
-                    "AB0602: activity `{name}` panicked: {message}"
+                    "{}: activity `{name}` panicked: {message}",
+                    Code::ActivityPanicked
                 );
                 let failure = FailureRecord::new(FailureKind::Panicked, message);
                 Poll::Ready(AttemptOutcome::Failed { failure, retryable: true, retry_after: None })

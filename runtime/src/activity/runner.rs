@@ -16,7 +16,7 @@ use super::transaction::{self, AttemptEnd, Transactions};
 use super::waits::Waits;
 use super::warn::{Samples, is_blocked, warned};
 use abide_core::exec::AttemptOutcome;
-use abide_core::{ActivityOptions, FailureKind, FailureRecord, Payload, TimeoutKind};
+use abide_core::{ActivityOptions, Code, FailureKind, FailureRecord, Payload, TimeoutKind};
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::pin::pin;
@@ -231,10 +231,11 @@ impl Runner {
         }
         for running in self.inner.unreported() {
             tracing::warn!(
-                code = "AB0606",
+                code = Code::GraceOver.as_str(),
                 activity = running.name,
-                "AB0606: activity `{}` was still running at the end of the shutdown's grace: its attempt counts as \
+                "{}: activity `{}` was still running at the end of the shutdown's grace: its attempt counts as \
                  failed and is repeated by the next worker, if its retry policy allows",
+                Code::GraceOver,
                 running.name
             );
             running.abort();

@@ -10,7 +10,7 @@ use crate::future::BoxFuture;
 use crate::store::{AttemptBody, AttemptTransaction, INSIDE, Store, StoreError, TaskKey, may_succeed_again};
 use crate::wire::to_json;
 use abide_core::exec::AttemptOutcome;
-use abide_core::{FailureKind, FailureRecord, Incarnation, TimeoutKind};
+use abide_core::{Code, FailureKind, FailureRecord, Incarnation, TimeoutKind};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -170,8 +170,11 @@ fn after(error: StoreError, name: &str) -> AttemptEnd {
 /// arbitrates it. Nothing is lost: it fails as often as its policy allows, until a build runs that can
 /// execute it.
 pub(super) fn unplanned(name: &str) -> AttemptEnd {
-    let message = format!("AB0615: activity `{name}` was scheduled before it became transactional");
-    tracing::warn!(code = "AB0615", activity = name, "{message}");
+    let message = format!(
+        "{}: activity `{name}` was scheduled before it became transactional",
+        Code::BecameTransactional
+    );
+    tracing::warn!(code = Code::BecameTransactional.as_str(), activity = name, "{message}");
     let failure = FailureRecord::new(FailureKind::Invalid, message);
     AttemptOutcome::Failed { failure, retryable: true, retry_after: None }.into()
 }

@@ -6,6 +6,7 @@
 //! need activities whose tasks wait in a task queue.
 
 use super::info::AttemptInfo;
+use abide_core::Code;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -108,7 +109,7 @@ impl Waits {
         let words = state.words(self.slots);
         // Warn without the lock: a subscriber may be slow.
         drop(state);
-        tracing::warn!(code = "AB0624", "AB0624: {words}");
+        tracing::warn!(code = Code::SlotsHeld.as_str(), "{}: {words}", Code::SlotsHeld);
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -6,6 +6,7 @@
 //! polls. It counts samples, not seconds: a process that was stopped and continues has no blocked thread.
 
 use super::running::Running;
+use abide_core::Code;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -25,10 +26,10 @@ pub(super) async fn warned<T>(name: &str, unbounded: bool, mut body: impl Future
             biased;
             outcome = &mut body => return outcome,
             () = tokio::time::sleep(WARN_AFTER) => tracing::warn!(
-                code = "AB0605",
+                code = Code::RunsLong.as_str(),
                 activity = name,
-                "AB0605: activity `{name}` has run for a minute and has no time limit: give it \
-                 `start_to_close = \"..\"`, or nobody will notice when it hangs"
+                "{}: activity `{name}` has run for a minute and has no time limit: give it \
+                 `start_to_close = \"..\"`, or nobody will notice when it hangs", Code::RunsLong
             ),
         }
     }
@@ -60,12 +61,13 @@ impl Samples {
 pub(super) fn is_blocked(running: &Running) {
     let Running { name, workflow_id, .. } = running;
     tracing::warn!(
-        code = "AB0623",
+        code = Code::ActivityBlocks.as_str(),
         activity = name,
         workflow_id = &**workflow_id,
-        "AB0623: activity `{name}` of workflow `{workflow_id}` has blocked its thread for more than 1 s: \
+        "{}: activity `{name}` of workflow `{workflow_id}` has blocked its thread for more than 1 s: \
          nothing else runs on that thread meanwhile; make the activity a plain `fn`, which runs on the blocking \
-         pool, or move what blocks into `tokio::task::spawn_blocking(..)` and await it"
+         pool, or move what blocks into `tokio::task::spawn_blocking(..)` and await it",
+        Code::ActivityBlocks
     );
 }
 

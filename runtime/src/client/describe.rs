@@ -14,7 +14,7 @@ use crate::outcome::Reason;
 use crate::status::ExecutionStatus;
 use crate::store::ExecutionRow;
 use crate::wire::{AWAITING_QUERY, AwaitPosition};
-use abide_core::{Event, FailureRecord, Payload};
+use abide_core::{Code, Event, FailureRecord, Payload};
 use jiff::Timestamp;
 use std::time::Duration;
 
@@ -148,7 +148,7 @@ impl UntypedHandle {
 /// An unreadable history becomes part of the description. A database error does not.
 fn readable<T: Default>(read: Result<T>, unreadable: &mut Option<Reason>) -> Result<T> {
     match read {
-        Err(error) if matches!(error.code(), "AB0209" | "AB0213") => {
+        Err(error) if matches!(Code::of(error.code()), Some(Code::Damaged | Code::OtherRelease)) => {
             let (code, message) = (error.code().to_owned(), error.to_string());
             *unreadable = Some(Reason { code, message, build: String::new() });
             Ok(T::default())

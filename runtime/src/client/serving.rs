@@ -5,7 +5,7 @@ use super::Client;
 use crate::error::Result;
 use crate::status::ExecutionStatus;
 use crate::store::{ExecutionRow, Find};
-use abide_core::ExecutionId;
+use abide_core::{Code, ExecutionId};
 use std::fmt;
 use std::time::Duration;
 
@@ -95,11 +95,11 @@ impl Client {
         }
         tracing::warn!(
             target: "abide::workflow",
-            code = "AB0627",
+            code = Code::NoWorker.as_str(),
             workflow_id = row.workflow_id,
             workflow_type = row.workflow_type,
             task_queue = row.queue,
-            "AB0627: workflow `{}` of type `{}` waits on task queue `{}`: {serving}",
+            "{}: workflow `{}` of type `{}` waits on task queue `{}`: {serving}", Code::NoWorker,
             row.workflow_id,
             row.workflow_type,
             row.queue

@@ -1,6 +1,6 @@
 //! Errors of a store. They are for operators: none may become a workflow's outcome.
 
-use abide_core::ExecutionId;
+use abide_core::{Code, ExecutionId};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -139,32 +139,33 @@ pub(crate) type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, Store
 impl StoreError {
     /// The code, the name of its page in `docs/errors/`.
     pub(crate) fn code(&self) -> &'static str {
-        match self {
-            Self::Open { .. } => "AB0501",
-            Self::ReadOnly { .. } => "AB0502",
-            Self::Busy { .. } => "AB0503",
-            Self::Full { .. } => "AB0504",
-            Self::Foreign { .. } => "AB0505",
-            Self::Newer { .. } => "AB0506",
-            Self::Io { .. } => "AB0507",
-            Self::Network { .. } => "AB0508",
-            Self::Fenced => "AB0510",
-            Self::Migration { .. } => "AB0511",
-            Self::Database { .. } | Self::Closed => "AB0512",
-            Self::BadRow { .. } => "AB0212",
-            Self::Unknown { .. } => "AB0410",
-            Self::Damaged { .. } => "AB0209",
-            Self::NewerHistory { .. } => "AB0213",
-            Self::Pooler { .. } => "AB0513",
-            Self::Behind { .. } => "AB0514",
-            Self::Conflicting { .. } => "AB0515",
-            Self::Unreachable { .. } => "AB0517",
-            Self::InsideTransaction => "AB0609",
-            Self::WrongConnection { .. } => "AB0516",
-            Self::TooLong { .. } => "AB0612",
-            Self::TransactionEnded { .. } => "AB0613",
-            Self::CommitRefused { .. } => "AB0614",
-        }
+        let code = match self {
+            Self::Open { .. } => Code::CannotOpen,
+            Self::ReadOnly { .. } => Code::ReadOnly,
+            Self::Busy { .. } => Code::Busy,
+            Self::Full { .. } => Code::DiskFull,
+            Self::Foreign { .. } => Code::ForeignFile,
+            Self::Newer { .. } => Code::NewerDatabase,
+            Self::Io { .. } => Code::DiskFailed,
+            Self::Network { .. } => Code::NetworkFileSystem,
+            Self::Fenced => Code::LeaseLost,
+            Self::Migration { .. } => Code::MigrationFailed,
+            Self::Database { .. } | Self::Closed => Code::DatabaseError,
+            Self::BadRow { .. } => Code::RowRefused,
+            Self::Unknown { .. } => Code::OutcomeUnknown,
+            Self::Damaged { .. } => Code::Damaged,
+            Self::NewerHistory { .. } => Code::OtherRelease,
+            Self::Pooler { .. } => Code::Pooler,
+            Self::Behind { .. } => Code::OlderTables,
+            Self::Conflicting { .. } => Code::Aborted,
+            Self::Unreachable { .. } => Code::Unreachable,
+            Self::InsideTransaction => Code::InsideTransaction,
+            Self::WrongConnection { .. } => Code::WrongConnection,
+            Self::TooLong { .. } => Code::TransactionTooLong,
+            Self::TransactionEnded { .. } => Code::TransactionEnded,
+            Self::CommitRefused { .. } => Code::CommitRefused,
+        };
+        code.as_str()
     }
 
     /// Whether a worker must stop, rather than discard, wait or retry.

@@ -15,6 +15,7 @@ use crate::store::group::{self, Committer};
 use crate::store::owner::CHANGE_POLL;
 use crate::store::queue::{Taken, Turn};
 use crate::store::{Counters, Stage, StoreError};
+use abide_core::Code;
 use sqlx::{Connection, Executor, SqliteConnection};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -130,9 +131,10 @@ impl Writer {
             Ok(Ok(error)) => self.die(&error),
             Ok(Err(_)) => {}
             Err(_) => tracing::warn!(
-                code = "AB0612",
-                "AB0612: the transaction of an activity still holds the database, {} s after its time \
+                code = Code::TransactionTooLong.as_str(),
+                "{}: the transaction of an activity still holds the database, {} s after its time \
                  limit: does its body block the thread?",
+                Code::TransactionTooLong,
                 ABORT_GRACE.as_secs()
             ),
         }

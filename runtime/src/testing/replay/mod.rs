@@ -92,7 +92,7 @@ pub use report::{Report, Reports};
 
 use crate::abide::Abide;
 use crate::error::Result;
-use abide_core::WorkflowFn;
+use abide_core::{Code, WorkflowFn};
 use run::Known;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -120,7 +120,8 @@ impl Replayer {
         let before = self.workflows.insert(known.workflow.name, known);
         assert!(
             before.is_none(),
-            "AB0601: workflow `{}` is given to the replayer twice",
+            "{}: workflow `{}` is given to the replayer twice",
+            Code::Registration,
             known.workflow.name
         );
         self

@@ -8,6 +8,7 @@ use crate::abide::Abide;
 use crate::error::{Error, Result};
 use crate::status::ExecutionStatus;
 use crate::store::{ExecutionRow, Filter};
+use abide_core::Code;
 
 pub(super) async fn replay(replayer: &Replayer, abide: &Abide) -> Result<Reports> {
     let mut reports = Reports::default();
@@ -33,7 +34,7 @@ async fn one(replayer: &Replayer, abide: &Abide, row: ExecutionRow, reports: &mu
     let history = match crate::client::journal(&abide.client(), row.id).await {
         Ok(rows) => History::recorded(&row, rows)?,
         // A damaged run is one failing run. A database that does not answer ends the replay.
-        Err(Error::Store(failure)) if failure.code() == "AB0209" => {
+        Err(Error::Store(failure)) if failure.code() == Code::Damaged => {
             let history = History::recorded(&row, Vec::new())?;
             reports.add(verdict::unreadable(&history, &failure.to_string()));
             return Ok(());

@@ -7,7 +7,7 @@ use super::history::History;
 use abide_core::exec::{Execution, Standing, Suspension, Trace, WorkflowType};
 use abide_core::flow::Info;
 use abide_core::{
-    Event, EventId, FailureKind, Fault, JournalRow, Outcome, Payload, PayloadError, Site, WorkflowDef,
+    Code, Event, EventId, FailureKind, Fault, JournalRow, Outcome, Payload, PayloadError, Site, WorkflowDef,
 };
 use std::rc::Rc;
 use std::thread::JoinHandle;
@@ -76,7 +76,10 @@ impl Facts {
         let text = panic.downcast_ref::<&str>().map(ToString::to_string);
         let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
         Self {
-            standing: Standing::Suspended(Suspension::new("AB0202", format!("its code panicked: {text}"))),
+            standing: Standing::Suspended(Suspension::new(
+                Code::Panicked.as_str(),
+                format!("its code panicked: {text}"),
+            )),
             met: 0,
             beyond: 0,
             trace: Trace::default(),

@@ -8,7 +8,7 @@ use super::run::Facts;
 use super::table::{self, Kind, Row};
 use super::words;
 use abide_core::exec::{Standing, Suspension};
-use abide_core::{Event, EventId, Site};
+use abide_core::{Code, Event, EventId, Site};
 
 /// How many events a table shows before the first difference, and after it.
 const SHOWN: u64 = 8;
@@ -19,7 +19,7 @@ const WAITS_SHOWN: usize = 3;
 pub(super) fn of(history: &History, facts: &Facts) -> Report {
     let view = View { events: history.events().collect(), history, facts };
     let problem = match &facts.standing {
-        Standing::Suspended(reason) if reason.code == "AB0201" => {
+        Standing::Suspended(reason) if reason.code == Code::Mismatch => {
             view.differs().or_else(|| Some(view.suspended(reason)))
         }
         Standing::Suspended(reason) => Some(view.suspended(reason)),
@@ -45,7 +45,7 @@ pub(super) fn unknown_type(history: &History, known: &[&str]) -> Report {
     };
     let mut report = Report::of(history, history.events().count() as u64);
     report.fails(Problem {
-        code: "AB0206".to_owned(),
+        code: Code::UnknownWorkflow.into(),
         matched: 0,
         headline: "is of a type that this replayer was not given".to_owned(),
         table: None,
@@ -73,7 +73,7 @@ pub(super) fn unreadable(history: &History, message: &str) -> Report {
 
 fn damaged(message: &str, matched: u64) -> Problem {
     Problem {
-        code: "AB0209".to_owned(),
+        code: Code::Damaged.into(),
         matched,
         headline: "has a damaged journal".to_owned(),
         table: None,
@@ -107,7 +107,7 @@ impl View<'_> {
         };
         let (now_ms, history) = (self.now_ms(), &*self.events);
         let cause = Difference { expected, asked, at, now_ms, history }.cause();
-        Some(self.problem("AB0201", at, right, cause))
+        Some(self.problem(Code::Mismatch.as_str(), at, right, cause))
     }
 
     /// The problem if a closed run reached its end, but another end than the recorded one.
@@ -121,12 +121,12 @@ impl View<'_> {
                            to run went into it";
                 let details = difference::between(was, is);
                 let cause = Cause { why: why.to_owned(), advice: cause::END.to_owned(), details };
-                Some(self.problem("AB0201", at, vec![words::asked(now, self.now_ms())], cause))
+                Some(self.problem(Code::Mismatch.as_str(), at, vec![words::asked(now, self.now_ms())], cause))
             }
             Err(message) => {
                 let reason = format!("the recorded end does not decode as today's type: {message}");
                 let right = vec!["cannot read it".to_owned()];
-                Some(self.stopped("AB0203", at, right, reason, DECODE.to_owned()))
+                Some(self.stopped(Code::Undecodable.as_str(), at, right, reason, DECODE.to_owned()))
             }
         }
     }
@@ -136,10 +136,10 @@ impl View<'_> {
         let met = self.facts.met;
         let site = reason.site.as_ref().map(|site| site.replacen(" `", " ", 1));
         let site = site.map(|site| site.strip_suffix('`').unwrap_or(&site).to_owned());
-        let (at, right, advice) = match reason.code.as_str() {
-            "AB0209" => return damaged(&reason.message, met),
-            "AB0203" => (met.max(1), "cannot read it", DECODE),
-            "AB0202" => {
+        let (at, right, advice) = match Code::of(&reason.code) {
+            Some(Code::Damaged) => return damaged(&reason.message, met),
+            Some(Code::Undecodable) => (met.max(1), "cannot read it", DECODE),
+            Some(Code::Panicked) => {
                 // The site is the last await that was polled. The panic is in the code after it.
                 let did = if site.is_some() { "panics after" } else { "panics" };
                 (
@@ -148,14 +148,14 @@ impl View<'_> {
                     "mend the panic; a run that meets it would be suspended, and nothing of it lost",
                 )
             }
-            "AB0204" => {
+            Some(Code::NeverWoken) => {
                 (met + 1, "awaits what cannot wake it", "await the engine's own futures, and no others")
             }
             _ => (met + 1, "stops", "mend the cause"),
         };
         let right = std::iter::once(right.to_owned()).chain(site).collect();
         let message = match reason.message.split_once(". Deploy") {
-            Some((what, _)) if reason.code == "AB0202" => what.to_owned(),
+            Some((what, _)) if reason.code == Code::Panicked => what.to_owned(),
             // The reader of a report has the history anyway, so the report may show values.
             _ => reason.told(true),
         };
@@ -178,7 +178,9 @@ impl View<'_> {
         let total = self.events.len() as u64;
         let headline = match (code, at) {
             (_, at) if at > total => format!("cannot go on after its {total} recorded events"),
-            ("AB0201", at) => format!("does not repeat its history: event {at} of {total} differs"),
+            (code, at) if code == Code::Mismatch => {
+                format!("does not repeat its history: event {at} of {total} differs")
+            }
             (_, at) => format!("cannot repeat its history: it stops at event {at} of {total}"),
         };
         let table = Some(self.table(at, right));
