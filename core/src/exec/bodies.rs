@@ -41,8 +41,8 @@ impl Bodies {
         Before { waits: self.waits.get(), holders: self.holders(cx) }
     }
 
-    /// Whether a future that the engine does not own waits in a body that stayed pending: no engine future has registered
-    /// a wait, or some future has kept the strict waker.
+    /// Whether a future that the engine does not own waits in a body that stayed pending: no engine future
+    /// has registered a wait, or some future has kept the strict waker.
     pub(crate) fn is_foreign(&self, cx: &TaskContext<'_>, before: &Before) -> bool {
         self.holders(cx) > before.holders || self.waits.get() == before.waits
     }

@@ -6,6 +6,7 @@ use super::phase::{Ending, Verdict};
 use super::spawned::TaskKind;
 use super::suspension::Suspension;
 use super::{Execution, context};
+use crate::code::Code;
 use crate::event::Event;
 use crate::failure::{FailureKind, FailureRecord};
 use crate::guard::{block, guard};
@@ -99,11 +100,11 @@ impl Execution {
                 let site = self.ctx.site().map_or_else(|| "an await".to_owned(), ToString::to_string);
                 tracing::warn!(
                     target: "abide::workflow",
-                    code = "AB0628",
+                    code = Code::HandlerUnfinished.as_str(),
                     workflow_id = info.workflow_id,
                     signal = %name,
-                    "AB0628: workflow `{}` ends at {site} while its handler of signal `{name}` is unfinished: the handler is dropped \
-                     where it waits",
+                    "{}: workflow `{}` ends at {site} while its handler of signal `{name}` is unfinished: \
+                     the handler is dropped where it waits", Code::HandlerUnfinished,
                     info.workflow_id
                 );
             }
@@ -122,8 +123,9 @@ impl Execution {
         self.ending = Ending::Decided(verdict);
     }
 
-    /// Drops all tasks but compensations: also those that were spawned and never polled, and those that a drop spawns. A
-    /// task that is left would go on beside the compensations, and could register one that never runs.
+    /// Drops all tasks but compensations: also those that were spawned and never polled, and those that a
+    /// drop spawns. A task that is left would go on beside the compensations, and could register one that
+    /// never runs.
     fn drop_tasks(&mut self) {
         loop {
             // An older run keeps its behaviour.

@@ -3,8 +3,8 @@
 use crate::event::Event;
 use crate::ids::EventId;
 
-/// A command: a future issues it once ([`super::context::Context::issue`]). Live, its event is recorded. On replay, it is
-/// compared with the recorded event, which then says what is done.
+/// A command: a future issues it once ([`super::context::Context::issue`]). Live, its event is recorded. On
+/// replay, it is compared with the recorded event, which then says what is done.
 pub(crate) trait Command {
     /// The event that records it.
     fn event(&self) -> Event;

@@ -21,6 +21,7 @@ use super::spawned::{Spawned, TaskKind};
 use super::suspension::Suspension;
 use super::waker::TaskId;
 use super::watch::StateWatch;
+use crate::code::Code;
 use crate::event::Event;
 use crate::future::LocalBoxFuture;
 use crate::ids::EventId;
@@ -52,7 +53,11 @@ pub(crate) fn expect(what: &str) -> Rc<Context> {
 
 /// Panics for a workflow call made outside of a workflow.
 pub(crate) fn outside(what: &str) -> ! {
-    panic!("AB0210: {what} was used outside of a workflow: it works in functions marked `#[workflow]` only")
+    panic!(
+        "{}: {what} was used outside of a workflow: it works in functions marked `#[workflow]` \
+            only",
+        Code::OutsideWorkflow
+    )
 }
 
 /// Panics when a future is polled after it returned its value, as `async` blocks and tokio's futures do.
@@ -62,8 +67,9 @@ pub(crate) fn outside(what: &str) -> ! {
 #[cold]
 pub(crate) fn polled_again(what: &str) -> ! {
     panic!(
-        "AB0218: {what} was awaited again after it had ended, and its value is gone. Keep the value, or leave the future \
-         out of the next round: `_ = &mut future, if !done => ..`"
+        "{}: {what} was awaited again after it had ended, and its value is gone. Keep the value, or leave the future \
+         out of the next round: `_ = &mut future, if !done => ..`",
+        Code::AwaitedAgain
     )
 }
 

@@ -7,8 +7,9 @@ use crate::primitive::activity::attempt::{AttemptChange, AttemptFailure};
 
 /// The events and effects of the current turn, each list in order.
 ///
-/// If the execution is suspended in the turn, what came after the last delivered input is dropped: those commands had no
-/// effect, and must not bind the mended code. [`TurnDraft::mark`] sets the point up to which the turn stays.
+/// If the execution is suspended in the turn, what came after the last delivered input is dropped: those
+/// commands had no effect, and must not bind the fixed code. [`TurnDraft::mark`] sets the point up to which
+/// the turn stays.
 #[derive(Default)]
 pub(crate) struct TurnDraft {
     pub(crate) events: Vec<Event>,

@@ -1,6 +1,7 @@
 //! A command that differs from the recorded one, and how it is reported.
 
 use super::suspension::{Suspension, shown};
+use crate::code::Code;
 use crate::event::Event;
 use crate::ids::EventId;
 use crate::payload::Payload;
@@ -43,7 +44,7 @@ impl Mismatch {
             .filter_map(|(when, event)| Some(format!("{when}: {}", shown(value_of(event?)?))))
             .collect();
         let values = (!values.is_empty()).then(|| values.join(". "));
-        Suspension { values, ..Suspension::new(Suspension::DIFFERS, message).at(site) }
+        Suspension { values, ..Suspension::new(Code::Mismatch, message).at(site) }
     }
 
     /// Describes the command that the code asked for, and the first difference if only the input differs.

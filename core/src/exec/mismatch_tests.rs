@@ -24,9 +24,9 @@ fn differs(expected: Event, got: Option<Event>) -> Suspension {
 fn another_input_is_told_by_its_place_and_length() {
     let (recorded, now) = (r#"[{"card":"secret 1","cents":5}]"#, r#"[{"card":"secret two","cents":5}]"#);
     let reason = differs(scheduled("charge", recorded), Some(scheduled("charge", now)));
-    let told = "event 6 is activity `charge` with an input of 31 bytes, but the code asked for it with an input of 33 bytes, \
-                which differs first at `[0].card`: a string of 8 characters was recorded, a string of 10 characters now. \
-                Likely cause: the same activity with another input";
+    let told = "event 6 is activity `charge` with an input of 31 bytes, but the code asked for it with an \
+                input of 33 bytes, which differs first at `[0].card`: a string of 8 characters was \
+                recorded, a string of 10 characters now. Likely cause: the same activity with another input";
     assert!(reason.message.contains(told), "{reason}");
     let values = format!("Recorded: {recorded}. Now: {now}");
     assert_eq!(reason.values.as_deref(), Some(&*values));
@@ -37,7 +37,8 @@ fn another_input_is_told_by_its_place_and_length() {
 #[test]
 fn other_commands_are_told_by_name_and_length() {
     let reason = differs(scheduled("charge", "[\"secret\"]"), Some(scheduled("refund", "[7]")));
-    let told = "activity `charge` with an input of 10 bytes, but the code asked for activity `refund` with an input of 3 bytes";
+    let told = "activity `charge` with an input of 10 bytes, but the code asked for activity `refund` with \
+                an input of 3 bytes";
     assert!(reason.message.contains(told), "{reason}");
     assert!(differs(scheduled("charge", "[\"secret\"]"), None).message.contains("asked for nothing more"));
 }
@@ -84,7 +85,8 @@ fn what_does_not_decode_is_told_without_its_value() {
     let error = value.decode::<Vec<u32>>().unwrap_err();
     let reason = Suspension::undecodable("the workflow's input", &error, Some(&value));
     let told = "the workflow's input does not decode as today's type: AB0404: the recorded payload is not a \
-                `alloc::vec::Vec<u32>`: invalid type: string, expected u32, at `[0]`, where a string of 6 characters is (byte 9 of 10)";
+                `alloc::vec::Vec<u32>`: invalid type: string, expected u32, at `[0]`, where a string of 6 \
+                characters is (byte 9 of 10)";
     assert_eq!(reason.message, told);
     assert_eq!(reason.values.as_deref(), Some("Recorded: [\"secret\"]"));
     let unhandled = Suspension::unhandled("paid", &value);

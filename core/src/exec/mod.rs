@@ -5,11 +5,12 @@
 //! (PROTOCOL 1). Inputs are delivered one by one, and tasks are polled until none is ready before the next
 //! input. So the behaviour of an execution depends on the order of its events alone.
 //!
-//! Modules, in reading order: `turn` (inputs and results), `context` (shared by futures and executor; says who may touch
-//! what), `command` and `pending` (what futures ask for and wait for), `history` (the position), `draft` (what the turn has
-//! produced), `tasks`, `bodies`, `watch` and `waker` (the poll loop), `program` (the user's code, type-erased), `start`
-//! (the first poll), `deliver` (inputs), `close` (ends), `suspension` and `mismatch` (why it stops), `view` (positions and
-//! queries). What each primitive does is in [`crate::primitive`].
+//! Modules, in reading order: `turn` (inputs and results), `context` (shared by futures and executor; says
+//! who may touch what), `command` and `pending` (what futures ask for and wait for), `history` (the
+//! position), `draft` (what the turn has produced), `tasks`, `bodies`, `watch` and `waker` (the poll loop),
+//! `program` (the user's code, type-erased), `start` (the first poll), `deliver` (inputs), `close` (ends),
+//! `suspension` and `mismatch` (why it stops), `view` (positions and queries). What each primitive does is in
+//! [`crate::primitive`].
 //!
 //! The executor must never read a clock, draw a random number, do I/O or panic on user data.
 

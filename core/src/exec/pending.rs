@@ -5,8 +5,8 @@ use crate::site::Site;
 use std::collections::BTreeMap;
 use std::task::{Poll, Waker};
 
-/// Open commands by number. `T` is what the engine knows of one, `End` is what its future returns. An end stays here until
-/// the future takes it.
+/// Open commands by number. `T` is what the engine knows of one, `End` is what its future returns. An end
+/// stays here until the future takes it.
 pub(crate) struct Pending<T, End>(BTreeMap<EventId, Entry<T, End>>);
 
 struct Entry<T, End> {

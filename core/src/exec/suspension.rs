@@ -4,6 +4,7 @@
 //! personal data, and a reason goes into logs and lists. Values are kept beside the words, for callers that
 //! ask for them.
 
+use crate::code::Code;
 use crate::ids::EventId;
 use crate::payload::{Payload, PayloadError};
 use crate::site::Site;
@@ -49,8 +50,8 @@ impl fmt::Display for Suspension {
 
 impl Suspension {
     /// A reason with this code. Its message is bounded to 8 KiB.
-    pub fn new(code: &str, message: impl fmt::Display) -> Self {
-        Self { code: code.to_owned(), message: bounded(message), site: None, values: None }
+    pub fn new(code: impl Into<String>, message: impl fmt::Display) -> Self {
+        Self { code: code.into(), message: bounded(message), site: None, values: None }
     }
 
     /// The message, with the values if `values` is set.
@@ -73,7 +74,7 @@ impl Suspension {
 
     pub(crate) fn foreign_await(site: &'static Site) -> Self {
         Self::new(
-            "AB0204",
+            Code::NeverWoken,
             "it awaited a future that the engine does not own, so nothing recorded can wake it. \
              I/O, a channel or a task belongs into an `#[activity]`; a timer is `workflow::sleep`",
         )
@@ -82,7 +83,7 @@ impl Suspension {
 
     pub(crate) fn stuck(site: Option<&'static Site>) -> Self {
         Self::new(
-            "AB0204",
+            Code::NeverWoken,
             "it waits, but no activity, timer, signal or condition is open that could ever wake it",
         )
         .at(site)
@@ -91,7 +92,7 @@ impl Suspension {
     /// Nothing is left that can change a condition of `until!`.
     pub(crate) fn unchangeable(site: &'static Site) -> Self {
         Self::new(
-            "AB0204",
+            Code::NeverWoken,
             "it waits for a condition that nothing can change: no signal handler reaches it, and no activity or timer \
              is open. Passing time does not ask a condition again: wait with `workflow::sleep`, or limit the wait by \
              `.timeout(..)`",
@@ -101,12 +102,15 @@ impl Suspension {
 
     pub(crate) fn panicked(message: &str, site: Option<&'static Site>) -> Self {
         // An engine panic on misuse carries its own code.
-        let code = ["AB0118", "AB0210", "AB0218"].into_iter().find(|code| message.starts_with(code));
-        match code {
-            Some(code) => Self::new(code, message.trim_start_matches(code).trim_start_matches(": ")),
+        let own = [Code::HiddenAwait, Code::OutsideWorkflow, Code::AwaitedAgain];
+        match Code::split(message).filter(|(code, _)| own.contains(code)) {
+            Some((code, told)) => Self::new(code, told),
             None => Self::new(
-                "AB0202",
-                format!("its code panicked: {message}. Nothing is lost: deploy a fix, and a worker of the new build takes it up"),
+                Code::Panicked,
+                format!(
+                    "its code panicked: {message}. Nothing is lost: deploy a fix, and a worker of the \
+                         new build takes it up"
+                ),
             ),
         }
         .at(site)
@@ -114,18 +118,21 @@ impl Suspension {
 
     /// `by` panicked while it made the state. Without a context, calls that need one panic with that reason.
     pub(crate) fn stateless(by: &str, message: &str) -> Self {
-        match message.strip_prefix("AB0210: ") {
-            Some(told) => {
+        match Code::split(message) {
+            Some((Code::OutsideWorkflow, told)) => {
                 let help = "let `run` call it, and keep the result in the state";
-                Self::new("AB0210", format!("{by} runs before the workflow begins: {told}; {help}"))
+                Self::new(
+                    Code::OutsideWorkflow,
+                    format!("{by} runs before the workflow begins: {told}; {help}"),
+                )
             }
-            None => Self::panicked(&format!("in {by}: {message}"), None),
+            _ => Self::panicked(&format!("in {by}: {message}"), None),
         }
     }
 
     /// `recorded`: the value that does not decode, if it is a single value.
     pub(crate) fn undecodable(what: &str, error: &PayloadError, recorded: Option<&Payload>) -> Self {
-        let reason = Self::new("AB0203", format!("{what} does not decode as today's type: {error}"));
+        let reason = Self::new(Code::Undecodable, format!("{what} does not decode as today's type: {error}"));
         match recorded {
             Some(recorded) => reason.about("Recorded", recorded),
             None => reason,
@@ -136,7 +143,7 @@ impl Suspension {
         let message = format!(
             "signal `{signal}` was handled when it came, but today's code has no handler that takes its recorded input"
         );
-        Self::new("AB0203", message).about("Recorded", input)
+        Self::new(Code::Undecodable, message).about("Recorded", input)
     }
 
     /// The worker has no such activity.
@@ -146,7 +153,7 @@ impl Suspension {
             None => format!("register it with `.activity({name})`"),
         };
         Self::new(
-            "AB0207",
+            Code::UnknownActivity,
             format!("it calls activity `{name}`, which this worker does not have: {register}"),
         )
     }
@@ -156,25 +163,19 @@ impl Suspension {
             "its history has {events} events and {} MiB: the limit is 51,200 events or 50 MiB",
             bytes / (1024 * 1024)
         );
-        Self::new("AB0211", message).at(site)
+        Self::new(Code::HistoryTooLong, message).at(site)
     }
-
-    /// The code of a suspension because history and code differ.
-    pub(crate) const DIFFERS: &str = "AB0201";
 
     /// A replay that only looks has gone on beyond the end of the history.
     pub(crate) fn beyond(last: EventId, site: Option<&'static Site>) -> Self {
         let message =
             format!("history and code differ: the history ends at event {last}, and the code goes on");
-        Self::new(Self::DIFFERS, message).at(site)
+        Self::new(Code::Mismatch, message).at(site)
     }
-
-    /// The code of [`damaged`](Self::damaged).
-    pub(crate) const DAMAGED: &str = "AB0209";
 
     pub(crate) fn damaged(at: EventId) -> Self {
         Self::new(
-            Self::DAMAGED,
+            Code::Damaged,
             format!(
                 "its journal is damaged at event {at}: its rows do not join up, or do not begin with the start"
             ),
@@ -189,6 +190,6 @@ impl Suspension {
             "its journal is damaged: {left} signals that were acknowledged before its first turn are in neither its \
              journal nor its inbox. Restore the rows of its inbox and resume it, or terminate it"
         );
-        Self::new(Self::DAMAGED, message)
+        Self::new(Code::Damaged, message)
     }
 }

@@ -5,6 +5,7 @@ use super::program::QueryFault;
 use super::suspension::Suspension;
 use super::tasks::panic_message;
 use super::{Execution, context};
+use crate::code::Code;
 use crate::failure::FailureRecord;
 use crate::payload::Payload;
 use crate::site::Site;
@@ -30,7 +31,7 @@ impl Execution {
         match &*self.ctx.halt.borrow() {
             Some(reason) => {
                 // If the journal is damaged, only the part before the damage is loaded.
-                let is_elsewhere = [Suspension::DAMAGED, Suspension::DIFFERS].contains(&reason.code.as_str());
+                let is_elsewhere = matches!(Code::of(&reason.code), Some(Code::Damaged | Code::Mismatch));
                 (is_elsewhere || history.has_more_of_the_code()).then(|| reason.clone())
             }
             None if mutant!(AnswerBeyond) => None,

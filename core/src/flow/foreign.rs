@@ -2,6 +2,7 @@
 //!
 //! Combinators that give their children wakers of their own clone the outer waker by design. They are marked.
 
+use crate::code::Code;
 use crate::exec::context;
 use crate::guard::{Seal, WorkflowFuture, engine_future};
 use futures_util::TryFuture;
@@ -63,14 +64,20 @@ futures_over! {
     [A;] future::OptionFuture<A>;
 }
 
-cloning_future!([A, B] future::TryJoin<A, B> where A: WorkflowFuture + TryFuture, B: WorkflowFuture + TryFuture, Self: Future);
+cloning_future!(
+    [A, B] future::TryJoin<A, B>
+    where A: WorkflowFuture + TryFuture, B: WorkflowFuture + TryFuture, Self: Future
+);
 cloning_future!([A, B, C] future::TryJoin3<A, B, C> where A: WorkflowFuture + TryFuture, B: WorkflowFuture + TryFuture,
     C: WorkflowFuture + TryFuture, Self: Future);
 
 /// Futures that read a stream to its end. `B` is the output of their closures.
 macro_rules! futures_of_streams {
     ($([$($future:ident)*; $($other:ident)*] $ty:ty;)*) => {
-        $(cloning_future!([S, $($future,)* $($other),*] $ty where S: WorkflowStream, $($future: WorkflowFuture,)* Self: Future);)*
+        $(cloning_future!(
+            [S, $($future,)* $($other),*] $ty
+            where S: WorkflowStream, $($future: WorkflowFuture,)* Self: Future
+        );)*
     };
 }
 
@@ -99,7 +106,8 @@ impl<F: WorkflowFuture> WorkflowFuture for Instrumented<F> {
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be awaited in a workflow",
     label = "not a stream of workflow futures",
-    note = "streams of I/O or channels belong into an `#[activity]`; `FuturesUnordered`, `buffered` and their kin over activity calls are fine"
+    note = "streams of I/O or channels belong into an `#[activity]`; `FuturesUnordered`, `buffered` and \
+            their kin over activity calls are fine"
 )]
 pub trait WorkflowStream: Stream {}
 
@@ -155,7 +163,9 @@ pub fn assume_deterministic<F: IntoFuture>(
 ) -> AssumeDeterministic<F::IntoFuture> {
     assert!(
         super::allow::is_reason(why),
-        "AB0304: `workflow::assume_deterministic` needs a reason: say why it makes the same choices on every replay"
+        "{}: `workflow::assume_deterministic` needs a reason: say why it makes the same choices on every \
+         replay",
+        Code::BadArgument
     );
     AssumeDeterministic { future: future.into_future() }
 }

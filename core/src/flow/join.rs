@@ -295,9 +295,10 @@ macro_rules! __join {
     (@abide $($expanded:tt)*) => { $($expanded)* };
     ($($anything:tt)*) => {
         ::core::compile_error!(
-            "`workflow::join!` awaits, so it works in an async function or block marked `#[workflow]` or `#[workflow::helper]`, written out there under its own name\n\
-             help: mark the function; for a future of it write `async { workflow::join!(..) }`; it takes no `.await`\n\
-             note: AB0301, explained by `cargo abide explain AB0301`"
+            "`workflow::join!` awaits, so it works in an async function or block marked `#[workflow]` or \
+             `#[workflow::helper]`, written out there under its own name\n\
+             help: mark the function; for a future of it write `async { workflow::join!(..) }`; it takes no \
+             `.await`\nnote: AB0301, explained by `cargo abide explain AB0301`"
         )
     };
 }
@@ -315,9 +316,10 @@ macro_rules! __try_join {
     (@abide $($expanded:tt)*) => { $($expanded)* };
     ($($anything:tt)*) => {
         ::core::compile_error!(
-            "`workflow::try_join!` awaits, so it works in an async function or block marked `#[workflow]` or `#[workflow::helper]`, written out there under its own name\n\
-             help: mark the function; for a future of it write `async { workflow::try_join!(..) }`; it takes no `.await`\n\
-             note: AB0301, explained by `cargo abide explain AB0301`"
+            "`workflow::try_join!` awaits, so it works in an async function or block marked `#[workflow]` \
+             or `#[workflow::helper]`, written out there under its own name\n\
+             help: mark the function; for a future of it write `async { workflow::try_join!(..) }`; it \
+             takes no `.await`\nnote: AB0301, explained by `cargo abide explain AB0301`"
         )
     };
 }

@@ -151,9 +151,10 @@ macro_rules! __select {
     (@abide $($expanded:tt)*) => { $($expanded)* };
     ($($anything:tt)*) => {
         ::core::compile_error!(
-            "`workflow::select!` works in a function marked `#[workflow]` or `#[workflow::helper]`, written out in its body\n\
-             help: mark the function; inside another macro's arguments, write the `select!` outside of them\n\
-             note: AB0301, explained by `cargo abide explain AB0301`"
+            "`workflow::select!` works in a function marked `#[workflow]` or `#[workflow::helper]`, written \
+             out in its body\n\
+             help: mark the function; inside another macro's arguments, write the `select!` outside of \
+             them\nnote: AB0301, explained by `cargo abide explain AB0301`"
         )
     };
 }
@@ -170,8 +171,8 @@ macro_rules! __until {
     ($($anything:tt)*) => {
         ::core::compile_error!(
             "`workflow::until!` works in a method of a workflow, written out in its body\n\
-             help: it watches the workflow's state: write it, under its own name, in a method of the `#[workflow]` impl\n\
-             note: AB0301, explained by `cargo abide explain AB0301`"
+             help: it watches the workflow's state: write it, under its own name, in a method of the \
+             `#[workflow]` impl\nnote: AB0301, explained by `cargo abide explain AB0301`"
         )
     };
 }

@@ -8,6 +8,7 @@
 use super::decide::{Concerned, Notices};
 use super::failure::{Failed, Kind};
 use super::{Ack, Append, AppendOutcome, Counters, ExecutionRow, StartAnswer, StoreError};
+use abide_core::Code;
 use abide_core::ExecutionId;
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -69,8 +70,8 @@ pub(crate) fn waits_alone(append: &Append) -> bool {
 #[cfg(any(feature = "postgres", feature = "testing"))]
 pub(crate) async fn wait_out(name: &str, kind: Kind, since: Instant) {
     if since.elapsed() > Duration::from_secs(1) {
-        let code = if kind == Kind::Full { "AB0504" } else { "AB0515" };
-        tracing::warn!(code, "the database `{name}` is not writing ({kind:?}); appends wait");
+        let code = if kind == Kind::Full { Code::DiskFull } else { Code::Aborted };
+        tracing::warn!(code = code.as_str(), "the database `{name}` is not writing ({kind:?}); appends wait");
     }
     let pause = if kind == Kind::Full { 500 } else { 5 };
     tokio::time::sleep(Duration::from_millis(pause)).await;

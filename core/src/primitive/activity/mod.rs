@@ -5,6 +5,7 @@ pub(crate) mod one;
 pub(crate) mod table;
 
 use crate::call_error::CallError;
+use crate::code::Code;
 use crate::def::ActivityDef;
 use crate::event::Event;
 use crate::exec::command::Command;
@@ -114,9 +115,8 @@ impl<D: ActivityDef> ActivityCall<D> {
         }
         self.options.check(D::NAME).map_err(CallError::Invalid)?;
         if ctx.tables.activities.borrow().len() >= MAX_OPEN_ACTIVITIES {
-            let text =
-                "AB0608: 2,000 activities of this execution are open: await some before scheduling more";
-            return Err(CallError::Invalid(text.to_owned()));
+            let text = "2,000 activities of this execution are open: await some before scheduling more";
+            return Err(CallError::Invalid(format!("{}: {text}", Code::TooManyActivities)));
         }
         if !ctx.is_replaying() && !self.options.is_elsewhere() && !ctx.knows_activity(D::NAME) {
             ctx.suspend(Suspension::unknown_activity(D::NAME).at(ctx.site()));

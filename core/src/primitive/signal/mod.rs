@@ -30,7 +30,8 @@ impl Execution {
         self.count_early();
     }
 
-    /// No handler took the signal of event `id`. Marks the event if it is of this turn; returns false if it is recorded.
+    /// No handler took the signal of event `id`. Marks the event if it is of this turn; returns false if it
+    /// is recorded.
     fn mark_unhandled(&self, id: EventId) -> bool {
         let len = self.ctx.history_len();
         let mut draft = self.ctx.draft();

@@ -104,8 +104,8 @@ const TAKEN: &str = concat!(
     " FROM execution e WHERE e.id IN (SELECT value FROM json_each($1)) ORDER BY e.wake_at, e.id"
 );
 
-/// Suspended executions that are offered to the build. `status < 2` is the index's own condition, in its own words. A suspended one is no suspect: no worker has died of
-/// what it was suspended for.
+/// Suspended executions that are offered to the build. `status < 2` is the index's own condition, in its own words.
+/// A suspended one is no suspect: no worker has died of what it was suspended for.
 pub(super) const OFFERED: &str = concat!(
     "
 SELECT id FROM execution

@@ -77,7 +77,7 @@ impl Facts {
         let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
         Self {
             standing: Standing::Suspended(Suspension::new(
-                Code::Panicked.as_str(),
+                Code::Panicked,
                 format!("its code panicked: {text}"),
             )),
             met: 0,
