@@ -59,7 +59,7 @@ pub use guard::{Block, Guard, WorkflowFuture, block, guard, later};
 pub use ids::{EventId, ExecutionId, Incarnation};
 pub use outcome::*;
 pub use payload::{Encoded, MAX_PAYLOAD_BYTES, Payload, PayloadError, unread};
-pub use policy::{ActivityOptions, CancellationType, RetryPolicy};
+pub use policy::{ActivityOptions, CancellationType, RetryPolicy, Runs};
 pub use primitive::activity::ActivityCall;
 pub use rules::RULES;
 pub use site::Site;

@@ -80,6 +80,29 @@ pub enum CancellationType {
     Abandon,
 }
 
+/// Where the attempts of an activity run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Runs {
+    /// In the execution's owner.
+    Here,
+    /// In the execution's owner, in a transaction of the database that also commits the result.
+    HereTransactional,
+    /// In any worker of its task queue. No attempt runs in the execution's owner.
+    Elsewhere,
+}
+
+impl Runs {
+    /// Whether attempts run in the execution's owner, and die with it.
+    pub fn is_here(self) -> bool {
+        self != Self::Elsewhere
+    }
+
+    /// Whether its attempts have a row in the database. The row decides who may end them (PROTOCOL 22).
+    pub fn has_row(self) -> bool {
+        self != Self::Here
+    }
+}
+
 /// The options of one activity call: defaults from the attribute, changed at the call.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ActivityOptions {
@@ -106,14 +129,13 @@ const MIN_LIMIT: Duration = Duration::from_millis(1);
 const MAX_QUEUE_CHARS: usize = 1_000;
 
 impl ActivityOptions {
-    /// Whether another process may run it. If so, no attempt runs in the execution's owner.
-    pub fn is_elsewhere(&self) -> bool {
-        self.task_queue.is_some()
-    }
-
-    /// Whether its attempts have a row in the database. The row decides who may end them (PROTOCOL 22).
-    pub fn has_token(&self) -> bool {
-        self.is_elsewhere() || self.transactional
+    /// Where its attempts run.
+    pub fn runs(&self) -> Runs {
+        match (&self.task_queue, self.transactional) {
+            (Some(_), _) => Runs::Elsewhere,
+            (None, true) => Runs::HereTransactional,
+            (None, false) => Runs::Here,
+        }
     }
 
     /// Checks the rules for limits: the waits of the retry policy are not too short, and no time limit has

@@ -41,7 +41,7 @@ pub use history::Trace;
 pub use program::{QueryFault, WorkflowType};
 pub use suspension::{Suspension, shown};
 pub use tasks::panic_message;
-pub use turn::{Action, ActivityStart, AttemptOutcome, Input, Standing, Stop, Turn};
+pub use turn::{Action, ActivityStart, AttemptOutcome, Input, Outlook, Standing, Stop, Turn};
 
 use crate::event::{Event, JournalRow};
 use crate::ids::EventId;
@@ -276,6 +276,17 @@ impl Execution {
     /// The most consecutive attempts that one open activity has lost because its worker died.
     pub fn lost_in_a_row(&self) -> u32 {
         self.ctx.tables.activities.borrow().lost_in_a_row()
+    }
+
+    /// What it waits for at `now_ms`.
+    pub fn outlook(&self, now_ms: i64) -> Outlook {
+        let activities = self.ctx.tables.activities.borrow();
+        let active = activities.any_due(now_ms);
+        let retry = activities.next_retry_ms(now_ms).filter(|_| !active);
+        let stopping = !active && !activities.cancelling().is_empty() && !mutant!(NeverDue);
+        let timer = self.next_timer_ms();
+        let wake_at_ms = timer.into_iter().chain(retry).chain(stopping.then_some(now_ms)).min();
+        Outlook { active, wake_at_ms }
     }
 
     /// When the next timer is due.

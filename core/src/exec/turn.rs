@@ -5,7 +5,7 @@ use crate::event::Event;
 use crate::failure::FailureRecord;
 use crate::ids::EventId;
 use crate::payload::Payload;
-use crate::policy::ActivityOptions;
+use crate::policy::{ActivityOptions, Runs};
 use crate::primitive::activity::attempt::{AttemptChange, AttemptFailure};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -102,10 +102,8 @@ pub struct Stop {
     pub activity: EventId,
     /// From 1.
     pub attempt: u32,
-    /// Whether another process may run it.
-    pub elsewhere: bool,
-    /// Whether it has a row in the database.
-    pub token: bool,
+    /// Where it runs.
+    pub runs: Runs,
     /// Whether the execution waits for its end.
     pub wait: bool,
 }
@@ -138,6 +136,16 @@ pub enum Standing {
     Closed,
     /// It cannot go on.
     Suspended(Suspension),
+}
+
+/// What an open execution waits for, as its row must say it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outlook {
+    /// An attempt runs in the owner, or is about to. If the owner dies, the execution is due at once.
+    pub active: bool,
+    /// When it is due by itself: at the next timer, or at the end of a back-off while nothing is active. At once, if an
+    /// attempt was asked to stop during its back-off: only this owner knows that it has stopped (PROTOCOL 17).
+    pub wake_at_ms: Option<i64>,
 }
 
 /// The result of a turn.

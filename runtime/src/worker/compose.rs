@@ -11,7 +11,7 @@ use super::session::Session;
 use super::task_rows::{self, TaskRows};
 use crate::status::ExecutionStatus;
 use crate::store::{Append, AttemptChange, NewMessage, RowChange, Suspension};
-use abide_core::exec::{self, Action, Execution, Input, Standing, Turn};
+use abide_core::exec::{self, Action, Execution, Input, Outlook, Standing, Turn};
 use abide_core::{Event, ExecutionId};
 
 /// Codes of suspensions that do not depend on the build. After any other code, each other build tries once by
@@ -167,13 +167,7 @@ fn row_change(session: &Session, run: &Run, turn: &Turn, progress: bool) -> (Opt
                 after.retried_ms = at_ms;
                 row.retried_ms = Some(at_ms);
             }
-            let active = exec.any_due(at_ms);
-            let retry = exec.next_retry_ms(at_ms).filter(|_| !active);
-            // The activity was asked to stop during its back-off, and only this owner knows that it has
-            // stopped. Make the execution due at once, so that its next owner finds out (PROTOCOL 17).
-            let stopping = !active && !exec.cancelling().is_empty() && !mutant!(NeverDue);
-            let now = stopping.then_some(at_ms);
-            let next = exec.next_timer_ms().into_iter().chain(retry).chain(now).min();
+            let Outlook { active, wake_at_ms: next } = exec.outlook(at_ms);
             let past = after.wake_ms.is_some_and(|at| at <= at_ms);
             let sooner = next.is_some_and(|next| after.wake_ms.is_none_or(|at| next < at));
             // Clear a time that has passed, even if no other time follows: after a takeover the execution

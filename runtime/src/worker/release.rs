@@ -7,7 +7,7 @@ use super::thread::Thread;
 use super::{news, outcomes, query};
 use crate::store::{Append, RowChange};
 use abide_core::ExecutionId;
-use abide_core::exec::{Execution, Input, Standing, Suspension};
+use abide_core::exec::{Execution, Input, Outlook, Standing, Suspension};
 
 impl Thread {
     /// Suspends a run whose live state cannot do it.
@@ -23,17 +23,10 @@ impl Thread {
         let now_ms = self.session.store().now_ms();
         let (wake, active) = match &run.phase {
             Phase::Idle(live) => {
-                let waiting = live.exec.outstanding();
-                let retry = waiting.iter().chain(&live.delayed);
-                let retry = retry.map(|start| start.not_before_ms.unwrap_or(now_ms)).min();
-                // An attempt that was asked to stop, is waited for and runs nowhere ends when the next owner
-                // loads the run. So the run is due at once (PROTOCOL 17).
-                let stopping = !live.exec.cancelling().is_empty() && !mutant!(NeverDue);
-                let timer = live.exec.next_timer_ms();
-                let wake = timer.into_iter().chain(retry).chain(stopping.then_some(now_ms)).min();
+                let Outlook { active, wake_at_ms } = live.exec.outlook(now_ms);
                 // The next owner starts queued attempts without an append before. So the row must already say
                 // that an attempt may be running, or its loss is not noticed.
-                (wake, live.exec.any_due(now_ms))
+                (wake_at_ms.into_iter().chain(active.then_some(now_ms)).min(), active)
             }
             Phase::Evicted { due_ms } => {
                 let unknown = run.row.active.then_some(now_ms);

@@ -82,13 +82,13 @@ impl Changes<'_> {
     /// Adds an action. True if this worker has to act on it.
     fn add(&mut self, action: &Action) -> bool {
         match action {
-            Action::Start(start) if start.options.has_token() => {
+            Action::Start(start) if start.options.runs().has_row() => {
                 self.start(start);
-                !start.options.is_elsewhere()
+                start.options.runs().is_here()
             }
-            Action::Cancel(stop) if stop.token => {
+            Action::Cancel(stop) if stop.runs.has_row() => {
                 self.stop(stop);
-                !stop.elsewhere
+                stop.runs.is_here()
             }
             Action::Abandon(activity) => {
                 self.undo(*activity);
@@ -107,7 +107,7 @@ impl Changes<'_> {
 
     fn start(&mut self, start: &ActivityStart) {
         let last = start.attempt.saturating_sub(1);
-        let fresh = last == 0 || start.options.is_elsewhere() || self.is_gone(start.activity, last);
+        let fresh = last == 0 || !start.options.runs().is_here() || self.is_gone(start.activity, last);
         let with = new_task(start);
         let change = if fresh { TaskChange::Insert(with) } else { TaskChange::Replace { of: last, with } };
         self.by_activity.insert(start.activity, change);
@@ -115,10 +115,10 @@ impl Changes<'_> {
 
     fn stop(&mut self, stop: &Stop) {
         let activity = stop.activity;
-        match (stop.elsewhere, stop.wait) {
+        match (stop.runs.is_here(), stop.wait) {
             // The attempt ends by itself, in this worker, and its end settles the row.
-            (false, true) => {}
-            (true, true) => match self.undo(activity) {
+            (true, true) => {}
+            (false, true) => match self.undo(activity) {
                 // The attempt never begins. So it has already ended, and the workflow waits for that outcome.
                 true => {
                     let ended = (activity, stop.attempt, AttemptOutcome::Cancelled);

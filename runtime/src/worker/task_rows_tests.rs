@@ -1,7 +1,7 @@
 //! Each way in which an attempt begins or ends, and what it changes in the row.
 
 use super::*;
-use abide_core::{ActivityOptions, Payload};
+use abide_core::{ActivityOptions, Payload, Runs};
 use std::sync::Arc;
 
 const AT: i64 = 1_000;
@@ -27,7 +27,8 @@ fn transactional() -> ActivityOptions {
 }
 
 fn stop(elsewhere: bool, wait: bool, attempt: u32) -> Action {
-    Action::Cancel(Stop { activity: EventId(2), attempt, elsewhere, token: true, wait })
+    let runs = if elsewhere { Runs::Elsewhere } else { Runs::HereTransactional };
+    Action::Cancel(Stop { activity: EventId(2), attempt, runs, wait })
 }
 
 fn ended(attempt: u32) -> Action {
@@ -59,13 +60,7 @@ fn check(actions: Vec<Action>, origins: &[Pending], closes: bool, expected: (&[&
 #[test]
 fn a_plain_activity_has_no_row_and_does_not_begin_in_the_turn_that_gives_it_up() {
     let plain = ActivityOptions::default();
-    let cancel = Action::Cancel(Stop {
-        activity: EventId(2),
-        attempt: 1,
-        elsewhere: false,
-        token: false,
-        wait: false,
-    });
+    let cancel = Action::Cancel(Stop { activity: EventId(2), attempt: 1, runs: Runs::Here, wait: false });
     let here = vec![start(1, &plain), cancel, Action::Abandon(EventId(3))];
     check(here, &[], false, (&[], 0, 2));
 }

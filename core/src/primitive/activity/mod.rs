@@ -118,7 +118,7 @@ impl<D: ActivityDef> ActivityCall<D> {
             let text = "2,000 activities of this execution are open: await some before scheduling more";
             return Err(CallError::Invalid(format!("{}: {text}", Code::TooManyActivities)));
         }
-        if !ctx.is_replaying() && !self.options.is_elsewhere() && !ctx.knows_activity(D::NAME) {
+        if !ctx.is_replaying() && self.options.runs().is_here() && !ctx.knows_activity(D::NAME) {
             ctx.suspend(Suspension::unknown_activity(D::NAME).at(ctx.site()));
             return Ok(None);
         }

@@ -7,7 +7,7 @@ use crate::exec::turn::{Action, ActivityStart};
 use crate::failure::{FailureKind, FailureRecord};
 use crate::ids::EventId;
 use crate::payload::Payload;
-use crate::policy::{ActivityOptions, MIN_WAIT, millis};
+use crate::policy::{ActivityOptions, MIN_WAIT, Runs, millis};
 use std::time::Duration;
 
 /// How an activity ended.
@@ -58,7 +58,7 @@ impl Activity {
     /// An attempt elsewhere does not count: it survives the owner.
     pub(super) fn is_due(&self, now_ms: i64) -> bool {
         let waits = self.next_at_ms.is_some_and(|at| at > now_ms);
-        !waits && !self.options.is_elsewhere()
+        !waits && self.options.runs().is_here()
     }
 
     pub(super) fn start(&self, id: EventId) -> ActivityStart {
@@ -85,7 +85,7 @@ impl Activity {
     /// Adds what follows the end to the draft.
     pub(super) fn note_end(&self, id: EventId, ended: &Ended, draft: &mut TurnDraft) {
         // Elsewhere, the write of the outcome has deleted the row.
-        if self.options.transactional && !self.options.is_elsewhere() {
+        if self.options.runs() == Runs::HereTransactional {
             draft.actions.push(Action::Ended { activity: id, attempt: self.attempt });
         }
         if self.kept {
@@ -110,7 +110,8 @@ impl Activity {
     ) -> Decision {
         // An activity elsewhere that crashes its workers repeatedly must not do so in a hot loop: apply the
         // back-off. Here, the owner's crashes are counted instead.
-        let again = failure.kind == FailureKind::WorkerLost && self.options.is_elsewhere() && self.lost > 0;
+        let again =
+            failure.kind == FailureKind::WorkerLost && !self.options.runs().is_here() && self.lost > 0;
         // A lost worker is not a failure of the activity: retry at once.
         let ours = matches!(failure.kind, FailureKind::WorkerLost | FailureKind::WorkerShutdown);
         let asked = retry_after.filter(|asked| !again && (ours || *asked >= MIN_WAIT));

@@ -73,8 +73,7 @@ impl Activities {
         let kind = activity.options.cancellation;
         let stop = Stop {
             activity: id,
-            elsewhere: activity.options.is_elsewhere(),
-            token: activity.options.has_token(),
+            runs: activity.options.runs(),
             wait: kind == CancellationType::WaitCancellationCompleted,
             attempt: activity.attempt,
         };
@@ -186,7 +185,7 @@ impl Activities {
 
     /// The open activities that the execution's owner runs itself. Their attempts die with the owner.
     fn here(&self) -> impl Iterator<Item = (EventId, &Activity)> {
-        self.open.iter().filter(|(_, a)| !a.options.is_elsewhere())
+        self.open.iter().filter(|(_, a)| a.options.runs().is_here())
     }
 
     /// Whether an activity is open that the owner runs itself.
