@@ -188,3 +188,31 @@ pub(super) async fn who_has_to_look_is_told(lab: Lab) {
         .unwrap();
     told("an answer", &mut news_b).await;
 }
+
+/// A closed run answers queries, so one that waits stays: after a close, a terminate and a start that replaces its run.
+pub(super) async fn a_query_that_waits_outlives_every_end(lab: Lab) {
+    let process = lab.process().await;
+    let mut ended = Vec::new();
+    for name in ["closed", "terminated", "replaced"] {
+        let id = process.running(name).await;
+        let query = NewMessage { kind: MessageKind::Query, ..process.message(id, "q1") };
+        assert_eq!(process.store.send(query).await.unwrap(), SendAnswer::Sent);
+        ended.push(id);
+    }
+    assert!(matches!(process.append(process.close(ended[0], 2)).await, Ok(AppendOutcome::Done)));
+    let event = r#"{"terminated":{"reason":"enough"}}"#.to_owned();
+    assert_eq!(process.store.terminate(ended[1], "t1".into(), event).await.unwrap(), SendAnswer::Sent);
+    let conflict = IdConflictPolicy::TerminateExisting;
+    let new = NewExecution { conflict, ..process.new_execution("replaced") };
+    assert!(matches!(process.store.start(new).await.unwrap(), StartAnswer::Started));
+    // Its owner lets go of what was ended from outside.
+    for id in &ended[1..] {
+        let told = process.store.inbox(process.me).await.unwrap();
+        let told = told.iter().filter(|row| row.execution == *id && row.kind == MessageKind::Terminated);
+        let consumed = told.map(|row| row.id).collect();
+        let leave = Append { row: Some(let_go()), consumed, ..process.turn(*id, 2, 0) };
+        assert!(matches!(process.append(leave).await, Ok(AppendOutcome::Done)));
+    }
+    let waiting = process.store.open_queries(vec!["q".into()], vec!["Order".into()]).await.unwrap();
+    assert_eq!(waiting.iter().map(|row| row.execution).collect::<Vec<_>>(), ended);
+}

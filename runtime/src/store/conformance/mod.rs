@@ -243,6 +243,7 @@ suite! {
         replies_are_taken_once,
         replies_go_forward,
         who_has_to_look_is_told,
+        a_query_that_waits_outlives_every_end,
     }
     newer {
         a_message_of_an_unknown_kind_stays_and_wakes_nobody,
