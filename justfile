@@ -33,6 +33,10 @@ kill-postgres-200:
 faults-postgres:
     cargo test -p abide-tests --test crash_postgres -- --test-threads 6
 
+# Two builds on one Postgres: the older one, compiled from git, works until the migration refuses its workers.
+two-builds *revision:
+    .ci/two-builds {{revision}}
+
 # The simulation: 10,000 seeds.
 simulate *options:
     cargo run --release -p simulation -- --runs 10000 {{options}}

@@ -7,7 +7,7 @@ use crate::abide::Abide;
 use crate::error::{Error, Result};
 use crate::policy::{IdConflictPolicy, IdReusePolicy};
 use crate::status::ExecutionStatus;
-use crate::store::{Append, AppendOutcome, NewExecution, RowChange, Store};
+use crate::store::{Append, AppendOutcome, Close, NewExecution, Store};
 use crate::store::{StoreError, WorkerInfo};
 use abide_core::{EventId, Incarnation, JournalRow};
 use std::sync::Arc;
@@ -67,10 +67,9 @@ impl Raw {
         let last = script.rows.len().saturating_sub(1);
         for (i, (seq, n, body)) in script.rows.iter().enumerate() {
             let at_ms = self.store.now_ms();
-            let closing = (i == last).then(|| RowChange {
-                status: Some(ExecutionStatus::Completed),
-                result: Some(r#"{"completed":{"result":null}}"#.to_owned()),
-                ..RowChange::default()
+            let close = (i == last).then(|| Close {
+                status: ExecutionStatus::Completed,
+                result: r#"{"completed":{"result":null}}"#.to_owned(),
             });
             let append = Append {
                 owner: self.owner,
@@ -79,14 +78,15 @@ impl Raw {
                 n: *n,
                 at_ms,
                 body: body.clone(),
-                row: closing,
+                row: None,
+                close,
                 // Only the close changes the row.
                 rev: Some(0),
                 consumed: Vec::new(),
                 messages: Vec::new(),
                 tasks: Vec::new(),
                 attempts: Vec::new(),
-                create: (i == 0).then(|| Box::new(self.new_execution(execution, script, at_ms))),
+                births: (i == 0).then(|| self.new_execution(execution, script, at_ms)).into_iter().collect(),
                 tries: 0,
             };
             self.append(append).await?;

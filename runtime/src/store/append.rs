@@ -34,17 +34,20 @@ pub(crate) struct Append {
     pub(crate) rev: Option<i64>,
     /// Inbox rows that this turn took in. They go with it.
     pub(crate) consumed: Vec<i64>,
-    /// Messages that this turn sends (to any execution). One to a closed execution is dropped; one already
-    /// there by its dedup key is not doubled.
+    /// The end of the run.
+    pub(crate) close: Option<Close>,
+    /// Messages that this turn sends (to any execution); stores write [`sent`](Self::sent). One to a closed execution is
+    /// dropped; one already there by its dedup key is not doubled.
     pub(crate) messages: Vec<NewMessage>,
     /// Changes of its tasks.
     pub(crate) tasks: Vec<TaskChange>,
     /// Changes of its failed attempts. One without events (`n` is 0) has a `row` as well, be it one that changes nothing: by the
     /// row it is known to be in (PROTOCOL 93).
     pub(crate) attempts: Vec<AttemptChange>,
-    /// A start already owned: the execution's row is inserted by this append, `row` applied to it. `n` is not 0:
-    /// the first event holds the input.
-    pub(crate) create: Option<Box<NewExecution>>,
+    /// Rows of `execution` that this append inserts. One of them may be the append's own start: it has the append's
+    /// `execution` as its id, is owned by `owner`, and `row` and `close` are applied to it. `n` is not 0 then: the first
+    /// event holds the input.
+    pub(crate) births: Vec<NewExecution>,
     /// How often it was put off, since another session holds what it needs.
     pub(crate) tries: u32,
 }
@@ -52,8 +55,7 @@ pub(crate) struct Append {
 /// A change of an execution's row. `Default` changes nothing; set only what differs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct RowChange {
-    /// A closed status closes it: the owner goes, and the append is a `Conflict` while the inbox holds a message
-    /// that is not in `consumed` (PROTOCOL 16). `Suspended` sets it free.
+    /// An open status; [`Append::close`] closes. `Suspended` sets it free.
     pub(crate) status: Option<ExecutionStatus>,
     /// When it is next due while nobody owns it. `Some(None)`: never. Needed before a release, and while owned if
     /// it should be known after a crash; a take-over makes `active` executions due by itself.
@@ -65,8 +67,6 @@ pub(crate) struct RowChange {
     /// Retries that are due by then may be started; written before they are, so that the next owner knows which attempts
     /// the dead one may have begun.
     pub(crate) retried_ms: Option<i64>,
-    /// The closing event, JSON. `closed_at_ms` is the append's `at_ms`.
-    pub(crate) result: Option<String>,
     /// Why it is suspended; goes with `ExecutionStatus::Suspended`. Its build joins the builds that have tried.
     pub(crate) suspension: Option<Suspension>,
     /// Progress: crashes are counted from 0 again.
@@ -80,6 +80,16 @@ pub(crate) struct RowChange {
     pub(crate) release: bool,
 }
 
+/// The end of a run by its own code. The owner goes, and the append is a `Conflict` while the inbox holds an input that is
+/// not in `consumed` (PROTOCOL 16, 38). `closed_at_ms` is the append's `at_ms`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Close {
+    /// A closed one.
+    pub(crate) status: ExecutionStatus,
+    /// The closing event, JSON.
+    pub(crate) result: String,
+}
+
 /// What became of an append.
 #[derive(Clone, Debug)]
 pub(crate) enum AppendOutcome {
@@ -88,7 +98,7 @@ pub(crate) enum AppendOutcome {
     /// It closes, but a message came; or it decides an attempt that was decided otherwise: nothing of it is in. Take the inbox in and
     /// try again.
     Conflict,
-    /// `create` started nothing, and nothing of the append is in. Never `Started`.
+    /// Its own start started nothing, and nothing of the append is in. Never `Started`.
     Duplicate(StartAnswer),
     /// The execution's row has another owner or another revision (terminated from outside, claimed elsewhere, or an earlier
     /// copy of this append is in). Read the row before anything else.
@@ -96,6 +106,21 @@ pub(crate) enum AppendOutcome {
     /// The database refuses this row, by itself, for ever (PROTOCOL 11; AB0212): nothing of it is in. The text
     /// says why. Suspend the execution with an append that leaves the bad part out.
     BadRow(String),
+}
+
+impl RowChange {
+    /// One that changes nothing.
+    pub(crate) const NONE: &Self = &Self {
+        status: None,
+        wake_at_ms: None,
+        active: None,
+        retried_ms: None,
+        suspension: None,
+        reset_crashes: false,
+        clear_recovered: false,
+        offered_by: None,
+        release: false,
+    };
 }
 
 impl Append {
@@ -109,12 +134,13 @@ impl Append {
             at_ms,
             body: String::new(),
             row: None,
+            close: None,
             rev: None,
             consumed: Vec::new(),
             messages: Vec::new(),
             tasks: Vec::new(),
             attempts: Vec::new(),
-            create: None,
+            births: Vec::new(),
             tries: 0,
         }
     }
@@ -122,10 +148,25 @@ impl Append {
     /// The same start once its policies have decided: the run that was terminated for it does not stand in its way.
     pub(crate) fn decided(&self) -> Self {
         let mut decided = self.clone();
-        if let Some(new) = &mut decided.create {
+        for new in &mut decided.births {
             new.reuse = IdReusePolicy::AllowDuplicate;
         }
         decided
+    }
+
+    /// The start of its own execution, where this append makes it. The other sections of the append depend on it.
+    pub(crate) fn own_start(&self) -> Option<&NewExecution> {
+        self.births.iter().find(|new| new.id == self.execution)
+    }
+
+    /// Whether it makes its own execution.
+    pub(crate) fn starts(&self) -> bool {
+        self.own_start().is_some()
+    }
+
+    /// Whether it changes its execution's row, or makes it so.
+    pub(crate) fn changes_row(&self) -> bool {
+        self.row.is_some() || self.close.is_some()
     }
 
     /// Whether this start may have put the row there: its owner has it, and a turn is written. Else a start of the same name
@@ -136,7 +177,7 @@ impl Append {
 
     /// Whether it changes a row whose revision it knows, and has no journal row that could tell whether it is in.
     pub(crate) fn is_known_by_revision(&self) -> bool {
-        self.n == 0 && self.row.is_some() && self.rev.is_some()
+        self.n == 0 && self.changes_row() && self.rev.is_some()
     }
 
     /// What it changes of tasks: nothing where it closes, since a close deletes them all. Whether an attempt was decided otherwise is
@@ -150,8 +191,86 @@ impl Append {
         if self.is_closing() { &[] } else { &self.attempts }
     }
 
+    /// The messages that go out. A run that closes sends nothing to itself: nobody would take it in (PROTOCOL 36).
+    pub(crate) fn sent(&self) -> impl Iterator<Item = &NewMessage> {
+        let closes = self.is_closing();
+        self.messages.iter().filter(move |message| !closes || message.execution != self.execution)
+    }
+
     /// Whether it ends the execution.
     pub(crate) fn is_closing(&self) -> bool {
-        self.row.as_ref().and_then(|row| row.status).is_some_and(|status| !status.is_open())
+        self.close.is_some()
+    }
+
+    /// Whether it ends an execution whose row is there already: its row is locked, and what the run has left is deleted.
+    pub(crate) fn closes_row(&self) -> bool {
+        self.is_closing() && !self.starts()
+    }
+
+    /// How many bytes of text it brings.
+    pub(crate) fn bytes(&self) -> usize {
+        let message = |message: &NewMessage| message.request_id.len() + message.body.len();
+        let rows = [
+            self.close.as_ref().map_or(0, |close| close.result.len()),
+            self.row.as_ref().and_then(|row| row.suspension.as_ref()).map_or(0, Suspension::bytes),
+        ];
+        self.body.len()
+            + rows.iter().sum::<usize>()
+            + self.messages.iter().map(message).sum::<usize>()
+            + self.tasks.iter().map(TaskChange::bytes).sum::<usize>()
+            + self.attempts.iter().map(AttemptChange::bytes).sum::<usize>()
+            + self.births.iter().map(NewExecution::bytes).sum::<usize>()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::decide::tests::new;
+    use super::*;
+    use crate::store::attempt::AttemptRow;
+    use crate::store::message::MessageKind;
+    use crate::store::task::NewTask;
+
+    #[test]
+    fn every_text_counts() {
+        let bare = || Append::bare(Incarnation(1), ExecutionId(1), 1);
+        let with = |append: Append| append.bytes() - bare().bytes();
+        let long = || "x".repeat(1_000);
+        let task = NewTask {
+            activity: EventId(2),
+            attempt: 1,
+            queue: None,
+            name: String::new(),
+            input: long(),
+            limits: String::new(),
+            run_at_ms: 1,
+            start_by_ms: None,
+            close_by_ms: None,
+        };
+        let (execution, kind, request_id) = (ExecutionId(2), MessageKind::Signal, String::new());
+        let message = NewMessage { execution, kind, request_id, body: long(), at_ms: 1 };
+        let row = AttemptRow { activity: EventId(2), attempt: 1, next_at_ms: 1, failure: long() };
+        let suspension = Suspension {
+            code: String::new(),
+            message: long(),
+            site: None,
+            build: String::new(),
+            other_builds: false,
+            at_ms: 1,
+        };
+        let close = Close { status: ExecutionStatus::Completed, result: long() };
+        let suspended = RowChange { suspension: Some(suspension), ..RowChange::default() };
+        for append in [
+            Append { body: long(), ..bare() },
+            Append { close: Some(close), ..bare() },
+            Append { row: Some(suspended), ..bare() },
+            Append { messages: vec![message], ..bare() },
+            Append { tasks: vec![TaskChange::Insert(task.clone())], ..bare() },
+            Append { tasks: vec![TaskChange::Replace { of: 1, with: task }], ..bare() },
+            Append { attempts: vec![AttemptChange::Keep(row)], ..bare() },
+            Append { births: vec![NewExecution { input: long(), ..new() }], ..bare() },
+        ] {
+            assert!((1_000..1_100).contains(&with(append.clone())), "{append:?}");
+        }
     }
 }

@@ -100,6 +100,11 @@ pub(crate) struct Suspension {
 }
 
 impl Suspension {
+    /// How many bytes of text it has.
+    pub(crate) fn bytes(&self) -> usize {
+        self.message.len() + self.site.as_ref().map_or(0, String::len)
+    }
+
     /// As its column has it.
     #[cfg(any(feature = "sqlite", feature = "postgres"))]
     pub(crate) fn json(&self) -> String {
@@ -135,6 +140,12 @@ pub(crate) struct NewExecution {
 }
 
 impl NewExecution {
+    /// How many bytes of text it has.
+    pub(crate) fn bytes(&self) -> usize {
+        let texts = [&self.workflow_id, &self.run_id, &self.workflow_type, &self.queue, &self.input];
+        texts.into_iter().chain(&self.request_id).map(String::len).sum()
+    }
+
     /// Whether its workflow id was made for it, its own run id, so that no other run has it.
     #[cfg(any(feature = "postgres", feature = "testing"))]
     pub(crate) fn has_fresh_id(&self) -> bool {
@@ -171,7 +182,7 @@ pub(crate) enum ResumeAnswer {
 /// Starts, and what is done to a run from outside.
 pub(crate) trait Starts: Send + Sync {
     /// Starts an execution that nobody owns yet; `id` in it comes from [`Journal::execution_id`](super::Journal::execution_id). Policies and
-    /// request id are decided in the transaction. (A start already owned is an [`Append`] with `create`.)
+    /// request id are decided in the transaction. (A start already owned is an [`Append`] that has it among its births.)
     fn start(&self, new: NewExecution) -> StoreFuture<'_, StartAnswer>;
 
     /// Ends an execution at once, owned or not. `event` is the JSON of its closing event, `at_ms` is now. An owner

@@ -25,7 +25,7 @@ pub(crate) struct Committed {
     pub(crate) missing: HashSet<ExecutionId>,
     /// Closes that a message forbids: left out of the batch.
     pub(crate) conflicts: HashSet<ExecutionId>,
-    /// Left out of the batch, since another session holds what they need.
+    /// Left out of the batch: another session holds what they need, or the batch sends a message to what they close.
     pub(crate) locked: HashSet<ExecutionId>,
     /// Left out of the batch, which was full.
     pub(crate) over: HashSet<ExecutionId>,
@@ -63,7 +63,7 @@ pub(crate) fn put_off(append: &Append) -> Duration {
 /// Whether it is a close that waits for its row by itself from now on.
 #[cfg_attr(not(any(feature = "postgres", feature = "testing")), allow(dead_code))] // SQLite has one writer
 pub(crate) fn waits_alone(append: &Append) -> bool {
-    append.tries >= PATIENCE && append.is_closing() && append.create.is_none() && !mutant!(CloseStarves)
+    append.tries >= PATIENCE && append.closes_row() && !mutant!(CloseStarves)
 }
 
 /// Waits for a lock or for room on a server: others go on meanwhile.
@@ -160,7 +160,7 @@ async fn acknowledge<C: Committer>(to: &mut C, group: Group, committed: Committe
             later.push((append, ack));
         } else if over.contains(&id) {
             next.push((append, ack));
-        } else if append.create.is_some() && missing.contains(&id) {
+        } else if append.starts() && missing.contains(&id) {
             absent.push((append, ack));
         } else if conflicts.contains(&id) {
             ack(Ok(AppendOutcome::Conflict));
@@ -297,7 +297,7 @@ async fn look_at_duplicate<C: Committer>(to: &mut C, group: Group, todo: &mut Ve
                 to.notify(&Notices::of([&append], None));
                 ack(Ok(AppendOutcome::Done));
             }
-            Ok(_) if append.create.is_some() => alone(to, append, ack, todo).await,
+            Ok(_) if append.starts() => alone(to, append, ack, todo).await,
             Ok(_) => ack(Ok(AppendOutcome::Lost)),
             Err(error) => ack(Err(error)),
         }
@@ -322,7 +322,7 @@ async fn read_back<C: Committer>(to: &mut C, group: Group, todo: &mut Vec<Group>
     // What was left out of the batch has no row there either; asked again, it says so by itself.
     let absent = |append: &Append| append.n > 0 && !found.contains(&append.execution);
     let (again, group): (Group, Group) =
-        group.into_iter().partition(|(append, _)| absent(append) && append.create.is_none());
+        group.into_iter().partition(|(append, _)| absent(append) && !append.starts());
     if !again.is_empty() {
         todo.push(again);
     }

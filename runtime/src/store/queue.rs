@@ -5,14 +5,14 @@
 //! store with a second connection gives it what is left over under load.
 
 use super::group::Group;
-use super::{Ack, Append, AttemptChange, StoreError};
+use super::{Ack, Append, StoreError};
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 /// The most appends in a batch.
 pub(crate) const MAX_APPENDS: usize = 512;
-/// The most bytes of journal in a batch; one larger append goes alone.
+/// The most bytes of text in a batch; one larger append goes alone.
 pub(crate) const MAX_BYTES: usize = 1024 * 1024;
 /// From so many waiting appends on a second writer takes some: fewer are done sooner in one commit than in two.
 pub(crate) const FOR_TWO: usize = 96;
@@ -164,7 +164,7 @@ impl<J> Queue<J> {
     fn fitting(state: &State<J>) -> usize {
         let mut bytes = 0;
         let fits = |(append, _): &&(Append, Ack)| {
-            bytes += append.body.len() + append.attempts.iter().map(AttemptChange::bytes).sum::<usize>();
+            bytes += append.bytes();
             bytes <= MAX_BYTES
         };
         let count = state.appends.iter().take(MAX_APPENDS).take_while(fits).count();

@@ -63,6 +63,19 @@ pub(crate) enum TaskChange {
     Cancel(EventId),
 }
 
+impl TaskChange {
+    /// How many bytes of text it has.
+    pub(crate) fn bytes(&self) -> usize {
+        match self {
+            Self::Insert(task) | Self::Replace { with: task, .. } => {
+                let texts = [&task.name, &task.input, &task.limits];
+                texts.into_iter().chain(&task.queue).map(String::len).sum()
+            }
+            Self::Settle { .. } | Self::Drop(_) | Self::Cancel(_) => 0,
+        }
+    }
+}
+
 /// Names one attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct TaskKey {

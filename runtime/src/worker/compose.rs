@@ -10,7 +10,7 @@ use super::run::{InFlight, RowState, Run};
 use super::session::Session;
 use super::task_rows::{self, TaskRows};
 use crate::status::ExecutionStatus;
-use crate::store::{Append, AttemptChange, NewMessage, RowChange, Suspension};
+use crate::store::{Append, AttemptChange, Close, NewMessage, RowChange, Suspension};
 use abide_core::exec::{self, Action, Execution, Input, Outlook, Standing, Turn};
 use abide_core::{Event, ExecutionId};
 
@@ -59,13 +59,14 @@ pub(super) fn append(
     let close = turn.events.last().filter(|_| closes).cloned();
     let news =
         News { begins: matches!(turn.events.first(), Some(Event::Started { .. })), failures: turn.failures };
-    after.rev += i64::from(row.is_some());
+    after.rev += i64::from(row.is_some() || closes);
     let append = Append {
         rev: Some(run.row.rev),
         seq: turn.seq,
         n: u32::try_from(turn.events.len()).unwrap_or(u32::MAX),
         body,
         row,
+        close: close.as_ref().map(close_of),
         consumed,
         messages,
         tasks: changes,
@@ -181,12 +182,6 @@ fn row_change(session: &Session, run: &Run, turn: &Turn, progress: bool) -> (Opt
                 row.active = Some(active);
             }
         }
-        (Standing::Closed, _) => {
-            if let Some(close) = events.last() {
-                row.status = Some(status_of(close));
-                row.result = Some(serde_json::to_string(close).expect("an event always encodes"));
-            }
-        }
         (Standing::Suspended(reason), _) => {
             row = suspension(session, (run.id, &run.names, run.exec()), reason, at_ms);
             // Its retries that are due start as well. If the row did not say so, the next owner would start the same
@@ -200,7 +195,7 @@ fn row_change(session: &Session, run: &Run, turn: &Turn, progress: bool) -> (Opt
                 row.retried_ms = Some(at_ms);
             }
         }
-        (Standing::Open, None) => {}
+        (Standing::Closed, _) | (Standing::Open, None) => {}
     }
     if progress {
         after.crashes = 0;
@@ -220,13 +215,14 @@ fn row_change(session: &Session, run: &Run, turn: &Turn, progress: bool) -> (Opt
     ((row != RowChange::default()).then_some(row), after)
 }
 
-fn status_of(close: &Event) -> ExecutionStatus {
-    match close {
+fn close_of(event: &Event) -> Close {
+    let status = match event {
         Event::Completed { .. } => ExecutionStatus::Completed,
         Event::Cancelled { .. } => ExecutionStatus::Cancelled,
         Event::Terminated { .. } => ExecutionStatus::Terminated,
         _ => ExecutionStatus::Failed,
-    }
+    };
+    Close { status, result: serde_json::to_string(event).expect("an event always encodes") }
 }
 
 /// The row of a suspended execution. The suspension is logged as well.

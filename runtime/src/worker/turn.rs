@@ -42,7 +42,7 @@ impl Thread {
         // The new row already contains the change of its first turn.
         in_flight.row.iter_mut().for_each(|row| row.rev = 0);
         let Some(mut append) = append else { return };
-        append.create = Some(Box::new(new));
+        append.births.push(new);
         run.bytes += BASE_BYTES;
         self.bytes += run.bytes;
         self.submit(&mut run, append, in_flight);

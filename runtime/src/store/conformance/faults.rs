@@ -36,7 +36,7 @@ async fn check(lab: &Lab, faults: &[(Stage, Fault)]) {
         process.submit(process.turn(old, 2, 2)),
         process.submit(process.create(new)),
         process.submit(Append {
-            row: Some(closed(ExecutionStatus::Failed)),
+            close: Some(closed(ExecutionStatus::Failed)),
             ..process.create(process.new_execution("e"))
         }),
     ];

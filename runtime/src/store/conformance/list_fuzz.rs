@@ -175,10 +175,11 @@ async fn filled(lab: &Lab, wanted: Vec<Listed>) -> (Process, Vec<(ExecutionId, L
                 }),
                 ..RowChange::default()
             }),
-            closed_so => Some(closed(closed_so)),
+            _ => None,
         };
-        if row.is_some() {
-            let turn = Append { row, ..process.turn(id, 2, 1) };
+        let close = Some(one.status).filter(|status| !status.is_open()).map(closed);
+        if row.is_some() || close.is_some() {
+            let turn = Append { row, close, ..process.turn(id, 2, 1) };
             assert!(matches!(process.append(turn).await, Ok(AppendOutcome::Done)), "{one:?}");
         }
         all.push((id, one));

@@ -188,3 +188,62 @@ pub(super) async fn who_has_to_look_is_told(lab: Lab) {
         .unwrap();
     told("an answer", &mut news_b).await;
 }
+
+/// PROTOCOL 36: whichever batch they meet in, the message is first, and the close finds it.
+pub(super) async fn a_close_never_passes_a_message_of_its_own_batch(lab: Lab) {
+    let process = lab.process().await;
+    let sender = process.running("sender").await;
+    let mut receivers = Vec::new();
+    for n in 0..20 {
+        receivers.push(process.running(&format!("order-{n}")).await);
+    }
+    let mut told = Vec::new();
+    for (seq, receiver) in (2..).zip(&receivers) {
+        let send = Append { messages: vec![process.message(*receiver, "m")], ..process.turn(sender, seq, 1) };
+        told.push((process.submit(send), process.submit(process.close(*receiver, 2))));
+    }
+    for (sent, closed) in told {
+        assert!(matches!(sent.await.unwrap(), Ok(AppendOutcome::Done)));
+        let closed = closed.await.unwrap();
+        assert!(matches!(closed, Ok(AppendOutcome::Conflict)), "it closed over the message: {closed:?}");
+    }
+    assert_eq!(process.store.inbox(process.me).await.unwrap().len(), receivers.len());
+}
+
+pub(super) async fn what_a_run_sends_to_itself_as_it_closes_is_dropped(lab: Lab) {
+    let process = lab.process().await;
+    let (id, other) = (process.running("order-1").await, process.running("order-2").await);
+    let messages = vec![process.message(id, "m1"), process.message(other, "m2")];
+    let close = Append { messages, ..process.close(id, 2) };
+    assert!(matches!(process.append(close).await, Ok(AppendOutcome::Done)));
+    let left = process.store.inbox(process.me).await.unwrap();
+    assert_eq!(left.iter().map(|row| row.execution).collect::<Vec<_>>(), [other]);
+}
+
+/// A closed run answers queries, so one that waits stays: after a close, a terminate and a start that replaces its run.
+pub(super) async fn a_query_that_waits_outlives_every_end(lab: Lab) {
+    let process = lab.process().await;
+    let mut ended = Vec::new();
+    for name in ["closed", "terminated", "replaced"] {
+        let id = process.running(name).await;
+        let query = NewMessage { kind: MessageKind::Query, ..process.message(id, "q1") };
+        assert_eq!(process.store.send(query).await.unwrap(), SendAnswer::Sent);
+        ended.push(id);
+    }
+    assert!(matches!(process.append(process.close(ended[0], 2)).await, Ok(AppendOutcome::Done)));
+    let event = r#"{"terminated":{"reason":"enough"}}"#.to_owned();
+    assert_eq!(process.store.terminate(ended[1], "t1".into(), event).await.unwrap(), SendAnswer::Sent);
+    let conflict = IdConflictPolicy::TerminateExisting;
+    let new = NewExecution { conflict, ..process.new_execution("replaced") };
+    assert!(matches!(process.store.start(new).await.unwrap(), StartAnswer::Started));
+    // Its owner lets go of what was ended from outside.
+    for id in &ended[1..] {
+        let told = process.store.inbox(process.me).await.unwrap();
+        let told = told.iter().filter(|row| row.execution == *id && row.kind == MessageKind::Terminated);
+        let consumed = told.map(|row| row.id).collect();
+        let leave = Append { row: Some(let_go()), consumed, ..process.turn(*id, 2, 0) };
+        assert!(matches!(process.append(leave).await, Ok(AppendOutcome::Done)));
+    }
+    let waiting = process.store.open_queries(vec!["q".into()], vec!["Order".into()]).await.unwrap();
+    assert_eq!(waiting.iter().map(|row| row.execution).collect::<Vec<_>>(), ended);
+}

@@ -53,8 +53,8 @@ impl Process {
 
     /// Submits and waits. A row change without a revision is of the row as it now is.
     pub(super) async fn append(&self, mut append: Append) -> Result<AppendOutcome, StoreError> {
-        let (starts, of_closed) = (append.create.is_some(), append.row == Some(let_go()));
-        if append.row.is_some() && append.rev.is_none() && !starts && !of_closed {
+        let (starts, of_closed) = (append.starts(), append.row == Some(let_go()));
+        if append.changes_row() && append.rev.is_none() && !starts && !of_closed {
             append.rev = Some(self.row(append.execution).await.rev);
         }
         self.submit(append).await.unwrap()
@@ -101,19 +101,20 @@ impl Process {
             at_ms: self.store.now_ms(),
             body: if n == 0 { String::new() } else { format!("[{}]", events.join(",")) },
             row: None,
+            close: None,
             rev: None,
             consumed: Vec::new(),
             messages: Vec::new(),
             tasks: Vec::new(),
             attempts: Vec::new(),
-            create: None,
+            births: Vec::new(),
             tries: 0,
         }
     }
 
     /// The first append of a start already owned.
     pub(super) fn create(&self, new: NewExecution) -> Append {
-        Append { create: Some(Box::new(new.clone())), ..self.turn(new.id, 1, 1) }
+        Append { births: vec![new.clone()], ..self.turn(new.id, 1, 1) }
     }
 
     /// A running execution that this process owns, with one event.
@@ -126,7 +127,11 @@ impl Process {
 
     /// An append that closes.
     pub(super) fn close(&self, execution: ExecutionId, seq: u64) -> Append {
-        Append { row: Some(closed(ExecutionStatus::Completed)), rev: Some(0), ..self.turn(execution, seq, 1) }
+        Append {
+            close: Some(closed(ExecutionStatus::Completed)),
+            rev: Some(0),
+            ..self.turn(execution, seq, 1)
+        }
     }
 
     pub(super) fn message(&self, to: ExecutionId, request_id: &str) -> NewMessage {
@@ -176,9 +181,8 @@ pub(super) fn let_go() -> RowChange {
     RowChange { release: true, ..RowChange::default() }
 }
 
-pub(super) fn closed(status: ExecutionStatus) -> RowChange {
-    let result = Some(r#"{"completed":{"result":7}}"#.to_owned());
-    RowChange { status: Some(status), result, ..RowChange::default() }
+pub(super) fn closed(status: ExecutionStatus) -> Close {
+    Close { status, result: r#"{"completed":{"result":7}}"#.to_owned() }
 }
 
 pub(super) fn ids(claimed: &Claimed) -> Vec<ExecutionId> {
@@ -243,6 +247,9 @@ suite! {
         replies_are_taken_once,
         replies_go_forward,
         who_has_to_look_is_told,
+        a_close_never_passes_a_message_of_its_own_batch,
+        what_a_run_sends_to_itself_as_it_closes_is_dropped,
+        a_query_that_waits_outlives_every_end,
     }
     newer {
         a_message_of_an_unknown_kind_stays_and_wakes_nobody,

@@ -10,8 +10,11 @@ const CLOSED: ExecutionStatus = ExecutionStatus::Newer(99);
 /// A run that nobody owns, with this status.
 async fn with(process: &Process, status: ExecutionStatus, name: &str) -> ExecutionId {
     let id = process.running(name).await;
-    let change = RowChange { status: Some(status), release: status.is_open(), ..RowChange::default() };
-    let append = Append { row: Some(change), ..process.turn(id, 2, 1) };
+    let change = RowChange { status: Some(status), release: true, ..RowChange::default() };
+    let append = match status.is_open() {
+        true => Append { row: Some(change), ..process.turn(id, 2, 1) },
+        false => Append { close: Some(closed(status)), ..process.turn(id, 2, 1) },
+    };
     assert!(matches!(process.append(append).await, Ok(AppendOutcome::Done)));
     id
 }

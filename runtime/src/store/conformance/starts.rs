@@ -37,7 +37,7 @@ async fn check(
         let process = lab.process().await;
         let first = process.running("order-1").await;
         if before != ExecutionStatus::Running {
-            let close = Append { row: Some(closed(before)), ..process.turn(first, 2, 1) };
+            let close = Append { close: Some(closed(before)), ..process.turn(first, 2, 1) };
             assert!(matches!(process.append(close).await, Ok(AppendOutcome::Done)));
         }
         let new = NewExecution { reuse, conflict, ..process.new_execution("order-1") };
@@ -170,7 +170,7 @@ pub(super) async fn an_empty_workflow_is_one_commit(lab: Lab) {
     let before = process.store.metrics();
     let new = process.new_execution("order-1");
     let id = new.id;
-    let whole = Append { row: Some(closed(ExecutionStatus::Completed)), ..process.create(new) };
+    let whole = Append { close: Some(closed(ExecutionStatus::Completed)), ..process.create(new) };
     assert!(matches!(process.append(whole).await, Ok(AppendOutcome::Done)));
     assert_eq!(process.store.metrics().commits - before.commits, 1);
     let row = process.row(id).await;
@@ -183,8 +183,8 @@ pub(super) async fn a_start_that_closes_at_once_respects_an_open_run(lab: Lab) {
     let process = lab.process().await;
     process.running("taken").await;
     let whole = |name: &str| {
-        let row = Some(closed(ExecutionStatus::Completed));
-        process.submit(Append { row, ..process.create(process.new_execution(name)) })
+        let close = Some(closed(ExecutionStatus::Completed));
+        process.submit(Append { close, ..process.create(process.new_execution(name)) })
     };
     let told = whole("taken").await.unwrap();
     assert!(matches!(told, Ok(AppendOutcome::Duplicate(StartAnswer::Taken(_)))), "{told:?}");

@@ -303,17 +303,18 @@ pub(super) async fn a_close_and_a_terminate_leave_no_task(lab: Lab) {
 
 pub(super) async fn a_close_deletes_tasks_whatever_else_it_changes_of_them(lab: Lab) {
     let process = lab.process().await;
-    let row = Some(closed(ExecutionStatus::Completed));
+    let close = Some(closed(ExecutionStatus::Completed));
     let new = process.new_execution("order-1");
     let at_once =
-        Append { row: row.clone(), tasks: vec![TaskChange::Insert(task(2, 1))], ..process.create(new) };
+        Append { close: close.clone(), tasks: vec![TaskChange::Insert(task(2, 1))], ..process.create(new) };
     assert!(matches!(process.append(at_once).await, Ok(AppendOutcome::Done)));
     assert_eq!(process.tasks().await, []);
     // An attempt that was decided otherwise has left its outcome in the inbox, which keeps the close out. Without one there is nothing
     // to decide.
     let settle = TaskChange::Settle { activity: EventId(2), attempt: 1 };
     let id = process.running("order-2").await;
-    let close = Append { row, tasks: vec![settle, TaskChange::Insert(task(3, 1))], ..process.turn(id, 2, 1) };
+    let close =
+        Append { close, tasks: vec![settle, TaskChange::Insert(task(3, 1))], ..process.turn(id, 2, 1) };
     let outcome = process.append(close).await;
     assert!(matches!(outcome, Ok(AppendOutcome::Done)), "{outcome:?}");
     assert_eq!(process.tasks().await, []);

@@ -78,7 +78,8 @@ macro_rules! end_deletes {
         [
             concat!("DELETE FROM ", $schema, "task WHERE execution = $1"),
             concat!("DELETE FROM ", $schema, "attempt WHERE execution = $1"),
-            concat!("DELETE FROM ", $schema, "inbox WHERE execution = $1"),
+            // A closed run still answers queries.
+            concat!("DELETE FROM ", $schema, "inbox WHERE execution = $1 AND kind <> 2"),
         ]
     };
 }

@@ -1,8 +1,8 @@
 //! What a batch locks before it begins: rows that close, workflow ids and request ids of starts (PROTOCOL 16, 23, 98).
 //!
-//! A close must not pass a message that was acknowledged. It locks its row fully, and only then looks into the inbox, by a statement of
-//! its own, whose snapshot is younger than the lock. What another session holds is left for later, never waited for: nobody waits here
-//! while holding locks.
+//! A close must not pass a message that was acknowledged. It locks its row fully, and only then reads the inbox, in a
+//! statement of its own, whose snapshot is younger than the lock. What another session holds is left for later: no
+//! session waits here while it holds locks.
 
 use crate::store::append::Append;
 use crate::store::execution::NewExecution;
@@ -30,10 +30,13 @@ pub(crate) fn start_names(new: &NewExecution) -> impl Iterator<Item = StartName<
 /// The locks of one batch; `K` names the lock of a start.
 #[derive(Clone, Debug)]
 pub(crate) struct Locks<K> {
-    /// Starts for whose ids there was no room.
+    /// Starts for whose ids this batch has no room.
     over: HashSet<ExecutionId>,
     /// The executions that close, each with the messages that its last turn has taken in.
     closes: BTreeMap<ExecutionId, HashSet<i64>>,
+    /// Closes whose executions receive a message of this batch. The statement would insert the message and close over
+    /// it, so the close waits for a later batch, and meets the message in its inbox (PROTOCOL 36).
+    with_send: HashSet<ExecutionId>,
     /// The starts of each locked id.
     ids: BTreeMap<K, Vec<ExecutionId>>,
 }
@@ -44,9 +47,16 @@ impl<K: Ord> Locks<K> {
         appends: impl Iterator<Item = &'a Append>,
         key: impl Fn(StartName<'_>) -> K,
     ) -> Option<Self> {
-        let mut locks = Self { over: HashSet::new(), closes: BTreeMap::new(), ids: BTreeMap::new() };
+        let mut locks = Self {
+            over: HashSet::new(),
+            closes: BTreeMap::new(),
+            with_send: HashSet::new(),
+            ids: BTreeMap::new(),
+        };
+        let mut receivers = HashSet::new();
         for append in appends {
-            match &append.create {
+            receivers.extend(append.sent().map(|message| message.execution));
+            match append.own_start() {
                 // A user's transaction that has started the same id (`within`) holds it for as long as the user likes.
                 Some(new) if locks.ids.len() + start_names(new).count() > MOST_IDS => {
                     locks.over.insert(append.execution);
@@ -62,7 +72,12 @@ impl<K: Ord> Locks<K> {
                 None => {}
             }
         }
-        (!locks.closes.is_empty() || !locks.ids.is_empty()).then_some(locks)
+        if !mutant!(CloseWithSend) {
+            locks.with_send.extend(locks.closes.keys().filter(|id| receivers.contains(id)));
+            locks.closes.retain(|id, _| !receivers.contains(id));
+        }
+        let any = !(locks.closes.is_empty() && locks.ids.is_empty() && locks.with_send.is_empty());
+        any.then_some(locks)
     }
 
     /// The ids to lock, in order.
@@ -77,7 +92,7 @@ impl<K: Ord> Locks<K> {
 
     /// Once the locks were tried: what the batch leaves out if all of them were had and no inbox holds a message.
     pub(crate) fn tried(&self) -> Committed {
-        Committed { over: self.over.clone(), ..Committed::default() }
+        Committed { over: self.over.clone(), locked: self.with_send.clone(), ..Committed::default() }
     }
 
     /// Somebody else holds this id: its starts stay out.
@@ -99,7 +114,8 @@ mod tests {
     use super::super::row::tests::new;
     use super::*;
     use crate::status::ExecutionStatus;
-    use crate::store::append::RowChange;
+    use crate::store::append::Close;
+    use crate::store::message::{MessageKind, NewMessage};
     use abide_core::Incarnation;
 
     fn bare(id: i64) -> Append {
@@ -113,19 +129,19 @@ mod tests {
     fn start(id: i64, request_id: Option<&str>) -> Append {
         let request_id = request_id.map(str::to_owned);
         let new = NewExecution { id: ExecutionId(id), workflow_id: format!("o{id}"), request_id, ..new() };
-        Append { create: Some(Box::new(new)), ..bare(id) }
+        Append { births: vec![new], ..bare(id) }
     }
 
     fn close(id: i64, consumed: Vec<i64>) -> Append {
-        let row = RowChange { status: Some(ExecutionStatus::Completed), ..RowChange::default() };
-        Append { row: Some(row), consumed, ..bare(id) }
+        let close = Close { status: ExecutionStatus::Completed, result: String::new() };
+        Append { close: Some(close), consumed, ..bare(id) }
     }
 
     #[test]
     fn only_closes_and_named_starts_lock() {
         assert!(locks(&[bare(1)]).is_none());
         let mut fresh = start(2, None);
-        let new = fresh.create.as_mut().unwrap();
+        let new = &mut fresh.births[0];
         new.workflow_id.clone_from(&new.run_id);
         assert!(locks(&[fresh]).is_none(), "a workflow id that was made for it");
         let some = locks(&[start(2, Some("k")), close(1, vec![])]).unwrap();
@@ -143,6 +159,24 @@ mod tests {
         assert!(out.conflicts.is_empty());
         locks.meets(ExecutionId(1), 9, &mut out);
         assert!(out.conflicts.contains(&ExecutionId(1)) && out.leaves_out(ExecutionId(2)));
+    }
+
+    fn message(to: i64) -> NewMessage {
+        let (kind, request_id, body) = (MessageKind::Signal, "s".to_owned(), "{}".to_owned());
+        NewMessage { execution: ExecutionId(to), kind, request_id, body, at_ms: 1 }
+    }
+
+    #[test]
+    fn a_close_is_in_no_batch_with_a_message_to_its_run() {
+        let sends = Append { messages: vec![message(2), message(3)], ..bare(1) };
+        let some = locks(&[close(2, vec![]), sends, close(4, vec![])]).unwrap();
+        assert_eq!(some.closes().collect::<Vec<_>>(), [ExecutionId(4)]);
+        assert_eq!(some.tried().locked, HashSet::from([ExecutionId(2)]));
+        assert!(locks(&[Append { messages: vec![message(9)], ..bare(1) }]).is_none());
+        // What a run sends to itself as it closes is dropped.
+        let own = Append { messages: vec![message(2), message(3)], ..close(2, vec![]) };
+        assert_eq!(own.sent().map(|message| message.execution.0).collect::<Vec<_>>(), [3]);
+        assert_eq!(locks(&[own]).unwrap().closes().collect::<Vec<_>>(), [ExecutionId(2)]);
     }
 
     #[test]

@@ -2,7 +2,8 @@
 //!
 //! Pure functions of rows that a store has read and of what a caller asks: [`start`] (id policies), [`end`] (terminate, resume,
 //! replace), [`death`] (who is dead, take-over), [`row`] (what an append does to its execution's row), [`send`] (what a sender is
-//! answered), [`outcome`] (the inbox row of an ended attempt), [`park`] (which messages wait apart), [`guard`] (what a batch locks first), [`notices`] (whom to notify after a
+//! answered), [`outcome`] (the inbox row of an ended attempt), [`park`] (which messages wait apart), [`guard`] (what a
+//! batch locks first), [`sections`] (the parts of its statement), [`notices`] (whom to notify after a
 //! commit). Nothing here knows SQL, except for the fragments that the dialects share.
 
 mod death;
@@ -13,6 +14,8 @@ mod notices;
 mod outcome;
 mod park;
 mod row;
+#[cfg(any(feature = "sqlite", feature = "postgres"))] // the memory store needs no text
+mod sections;
 mod send;
 mod start;
 
@@ -44,9 +47,19 @@ pub(super) use park::{parkable_kinds, parking_statuses, parks_sql};
 #[cfg(feature = "testing")]
 pub(super) use row::Recovered;
 pub(super) use row::{NewRow, RowWrite};
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub(super) use sections::Sections;
 pub(super) use send::not_open;
+#[cfg(any(feature = "postgres", feature = "testing"))]
+pub(super) use start::DECISIONS;
 #[cfg(feature = "testing")]
 pub(super) use start::allows_reuse;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub(super) use start::reuse_code;
 pub(super) use start::{Found, StartDecision};
+
+/// Rows for the tests of this floor.
+#[cfg(test)]
+pub(super) mod tests {
+    pub(in crate::store) use super::row::tests::new;
+}

@@ -58,10 +58,11 @@ impl<'a> Notices<'a> {
     }
 
     fn add(&mut self, append: &'a Append, is_unknown: bool) {
+        self.clients |= append.is_closing();
         if let Some(row) = &append.row {
             self.clients |= row.status.is_some();
             // The owner keeps an old run that it offers; of a new one other builds learn here.
-            if let (Some(_), Some(new)) = (&row.offered_by, &append.create) {
+            if let (Some(_), Some(new)) = (&row.offered_by, append.own_start()) {
                 self.queue(&new.queue);
             }
         }
@@ -77,7 +78,7 @@ impl<'a> Notices<'a> {
         }
         // An outcome kept for a suspended execution concerns its next owner, whom a claim finds.
         let tells = |message: &NewMessage| message.kind != MessageKind::Attempt;
-        self.workers |= is_unknown && append.messages.iter().any(tells);
+        self.workers |= is_unknown && append.sent().any(tells);
     }
 
     fn queue(&mut self, name: &'a str) {
@@ -169,7 +170,7 @@ pub(crate) trait Notify {
 mod tests {
     use super::*;
     use crate::status::ExecutionStatus;
-    use crate::store::append::RowChange;
+    use crate::store::append::{Close, RowChange};
     use crate::store::message::NewMessage;
     use crate::store::task::NewTask;
     use abide_core::{EventId, ExecutionId, Incarnation};
@@ -222,6 +223,9 @@ mod tests {
         let status = Some(ExecutionStatus::Suspended);
         let suspends = Append { row: Some(RowChange { status, ..RowChange::default() }), ..append() };
         assert_eq!(Notices::of([&suspends], None), Notices { clients: true, ..Notices::default() });
+        let close = Some(Close { status: ExecutionStatus::Failed, result: String::new() });
+        let closes = Append { close, ..append() };
+        assert_eq!(Notices::of([&closes], None), Notices { clients: true, ..Notices::default() });
     }
 
     #[test]

@@ -42,19 +42,24 @@ pub(crate) struct RowWrite<'a> {
 }
 
 impl<'a> RowWrite<'a> {
-    /// `change` is the append's.
-    pub(crate) fn of(append: &Append, change: &'a RowChange) -> Self {
-        let stops = change.status.is_some_and(|status| status != ExecutionStatus::Running);
-        let suspends = change.status == Some(ExecutionStatus::Suspended);
-        Self {
+    /// `None`: the row stays as it is, or the append makes it.
+    pub(crate) fn of(append: &'a Append) -> Option<Self> {
+        if append.starts() || !append.changes_row() {
+            return None;
+        }
+        let change = append.row.as_ref().unwrap_or(RowChange::NONE);
+        let status = status_of(append);
+        let stops = status.is_some_and(|status| status != ExecutionStatus::Running);
+        let suspends = status == Some(ExecutionStatus::Suspended);
+        Some(Self {
             execution: append.execution,
             owner: append.owner,
             rev: append.rev,
-            status: change.status,
+            status,
             releases: change.release || stops,
             wake_at_ms: if stops { Some(None) } else { change.wake_at_ms },
             active: if stops { Some(false) } else { change.active },
-            result: change.result.as_deref(),
+            result: append.close.as_ref().map(|close| close.result.as_str()),
             closed_at_ms: append.is_closing().then_some(append.at_ms),
             resets_crashes: change.reset_crashes,
             recovered: match change.clear_recovered {
@@ -65,8 +70,14 @@ impl<'a> RowWrite<'a> {
             suspension: change.suspension.as_ref(),
             build: suspended_by(change).or(change.offered_by.as_deref()),
             retried_ms: change.retried_ms,
-        }
+        })
     }
+}
+
+/// The status that an append sets.
+fn status_of(append: &Append) -> Option<ExecutionStatus> {
+    let closed = append.close.as_ref().map(|close| close.status);
+    closed.or(append.row.as_ref().and_then(|row| row.status))
 }
 
 /// The row of a start already owned, with the changes of its first turn. Its input is not in the row: the journal's first event has it.
@@ -85,10 +96,10 @@ pub(crate) struct NewRow<'a> {
 }
 
 impl<'a> NewRow<'a> {
-    /// `new` is what the append creates.
+    /// `new` is the append's own start.
     pub(crate) fn of(append: &'a Append, new: &'a NewExecution) -> Self {
         let change = append.row.as_ref();
-        let status = change.and_then(|change| change.status).unwrap_or(ExecutionStatus::Running);
+        let status = status_of(append).unwrap_or(ExecutionStatus::Running);
         let running = status == ExecutionStatus::Running;
         let releases = change.is_some_and(|change| change.release) || !running;
         Self {
@@ -100,7 +111,7 @@ impl<'a> NewRow<'a> {
             suspension: change.and_then(|change| change.suspension.as_ref()),
             build: change.and_then(suspended_by),
             closed_at_ms: append.is_closing().then_some(append.at_ms),
-            result: change.and_then(|change| change.result.as_deref()),
+            result: append.close.as_ref().map(|close| close.result.as_str()),
         }
     }
 }
@@ -112,12 +123,13 @@ fn suspended_by(change: &RowChange) -> Option<&str> {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(in crate::store) mod tests {
     use super::*;
     use crate::policy::{IdConflictPolicy, IdReusePolicy};
+    use crate::store::append::Close;
     use crate::store::execution::ExecutionRow;
 
-    pub(in super::super) fn new() -> NewExecution {
+    pub(in crate::store) fn new() -> NewExecution {
         NewExecution {
             id: ExecutionId(1),
             workflow_id: "order-1".to_owned(),
@@ -142,6 +154,10 @@ pub(super) mod tests {
         Append { rev: Some(3), row: Some(row), ..bare }
     }
 
+    fn close(status: ExecutionStatus) -> Option<Close> {
+        Some(Close { status, result: "{}".to_owned() })
+    }
+
     fn suspension(other_builds: bool) -> Suspension {
         Suspension {
             code: "AB0201".to_owned(),
@@ -156,28 +172,32 @@ pub(super) mod tests {
     /// What the write does, for these changes: (releases, wake, active, closed, recovered, build).
     #[allow(clippy::type_complexity)]
     fn write(
-        change: &RowChange,
+        append: &Append,
     ) -> (bool, Option<Option<i64>>, Option<bool>, Option<i64>, Recovered, Option<String>) {
-        let append = append(change.clone());
-        let write = RowWrite::of(&append, change);
-        assert_eq!((write.owner, write.rev, write.status), (Incarnation(7), Some(3), change.status));
+        let write = RowWrite::of(append).unwrap();
+        assert_eq!(
+            (write.owner, write.rev, write.result.is_some()),
+            (Incarnation(7), Some(3), append.is_closing())
+        );
         let RowWrite { releases, wake_at_ms, active, closed_at_ms, recovered, build, .. } = write;
         (releases, wake_at_ms, active, closed_at_ms, recovered, build.map(str::to_owned))
     }
 
     #[test]
     fn a_change_of_nothing_leaves_all_columns() {
+        assert_eq!(RowChange::NONE, &RowChange::default());
         let nothing = RowChange::default();
-        assert_eq!(write(&nothing), (false, None, None, None, Recovered::Keep, None));
+        assert!(RowWrite::of(&Append { row: None, ..append(RowChange::default()) }).is_none());
+        assert_eq!(write(&append(nothing.clone())), (false, None, None, None, Recovered::Keep, None));
         let due = RowChange { wake_at_ms: Some(Some(9)), active: Some(true), release: true, ..nothing };
-        assert_eq!(write(&due), (true, Some(Some(9)), Some(true), None, Recovered::Keep, None));
+        assert_eq!(write(&append(due)), (true, Some(Some(9)), Some(true), None, Recovered::Keep, None));
     }
 
     #[test]
     fn what_stops_is_released_and_due_never() {
         for status in [ExecutionStatus::Completed, ExecutionStatus::Suspended] {
             let stops = RowChange {
-                status: Some(status),
+                status: Some(status).filter(|status| status.is_open()),
                 wake_at_ms: Some(Some(9)),
                 active: Some(true),
                 clear_recovered: true,
@@ -186,10 +206,17 @@ pub(super) mod tests {
             let closed = (!status.is_open()).then_some(50);
             let suspended = status == ExecutionStatus::Suspended;
             let recovered = if suspended { Recovered::Owner } else { Recovered::Forget };
-            assert_eq!(write(&stops), (true, Some(None), Some(false), closed, recovered, None));
+            let close = close(status).filter(|_| !status.is_open());
+            assert_eq!(
+                write(&Append { close, ..append(stops) }),
+                (true, Some(None), Some(false), closed, recovered, None)
+            );
         }
         let runs = RowChange { status: Some(ExecutionStatus::Running), ..RowChange::default() };
-        assert!(!write(&runs).0);
+        assert!(!write(&append(runs)).0);
+        let alone =
+            Append { row: None, close: close(ExecutionStatus::Failed), ..append(RowChange::default()) };
+        assert_eq!(write(&alone), (true, Some(None), Some(false), Some(50), Recovered::Keep, None));
     }
 
     #[test]
@@ -200,25 +227,31 @@ pub(super) mod tests {
             offered_by: offered_by.map(str::to_owned),
             ..RowChange::default()
         };
-        assert_eq!(write(&suspends(true, None)).5.as_deref(), Some("b1"));
-        assert_eq!(write(&suspends(false, None)).5, None);
-        assert_eq!(write(&suspends(false, Some("b2"))).5.as_deref(), Some("b2"));
+        let write = |change| write(&append(change));
+        assert_eq!(write(suspends(true, None)).5.as_deref(), Some("b1"));
+        assert_eq!(write(suspends(false, None)).5, None);
+        assert_eq!(write(suspends(false, Some("b2"))).5.as_deref(), Some("b2"));
     }
 
     #[test]
     fn a_new_row_has_an_owner_while_it_runs() {
         let new = new();
-        let of = |change| {
-            let append = append(change);
+        let of = |append: Append| {
             let row = NewRow::of(&append, &new);
             (row.status, row.owner, row.wake_at_ms, row.active, row.closed_at_ms)
         };
         let (running, me) = (ExecutionStatus::Running, Some(Incarnation(7)));
-        assert_eq!(of(RowChange::default()), (running, me, None, false, None));
+        assert_eq!(of(append(RowChange::default())), (running, me, None, false, None));
         let busy = RowChange { active: Some(true), wake_at_ms: Some(Some(9)), ..RowChange::default() };
-        assert_eq!(of(busy.clone()), (running, me, Some(9), true, None));
-        assert_eq!(of(RowChange { release: true, ..busy.clone() }), (running, None, Some(9), true, None));
+        assert_eq!(of(append(busy.clone())), (running, me, Some(9), true, None));
+        assert_eq!(
+            of(append(RowChange { release: true, ..busy.clone() })),
+            (running, None, Some(9), true, None)
+        );
         let failed = ExecutionStatus::Failed;
-        assert_eq!(of(RowChange { status: Some(failed), ..busy }), (failed, None, None, false, Some(50)));
+        assert_eq!(
+            of(Append { close: close(failed), ..append(busy) }),
+            (failed, None, None, false, Some(50))
+        );
     }
 }

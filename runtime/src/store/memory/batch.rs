@@ -21,7 +21,7 @@ struct Batch {
     /// Those of its owners whose leases are there.
     alive: BTreeSet<Incarnation>,
     /// Its starts that are in.
-    created: BTreeMap<ExecutionId, ExecutionStatus>,
+    born: BTreeMap<ExecutionId, ExecutionStatus>,
     /// Whom it concerns.
     concerned: Concerned,
 }
@@ -29,7 +29,7 @@ struct Batch {
 /// What a batch has written.
 pub(super) struct Written {
     /// The ids of its starts that are in.
-    pub(super) created: BTreeSet<ExecutionId>,
+    pub(super) born: BTreeSet<ExecutionId>,
     /// Whom it concerns.
     pub(super) concerned: Concerned,
 }
@@ -37,22 +37,21 @@ pub(super) struct Written {
 impl Batch {
     /// Whether an append's parts happen: its owner lives, and its start, if it is one, is in.
     fn is_in(&self, append: &Append) -> bool {
-        let started = append.create.is_none() || self.created.contains_key(&append.execution);
+        let started = !append.starts() || self.born.contains_key(&append.execution);
         self.alive.contains(&append.owner) && started
     }
 }
 
 /// Writes a batch.
 pub(super) fn write(st: &mut Statement<'_>, appends: &[&Append]) -> Looked<Written> {
-    let mut batch =
-        Batch { alive: BTreeSet::new(), created: BTreeMap::new(), concerned: Concerned::default() };
+    let mut batch = Batch { alive: BTreeSet::new(), born: BTreeMap::new(), concerned: Concerned::default() };
     let owners: BTreeSet<Incarnation> = appends.iter().map(|append| append.owner).collect();
     for owner in &owners {
         if st.fence(*owner)? {
             batch.alive.insert(*owner);
         }
     }
-    create_all(st, &mut batch, appends)?;
+    insert_births(st, &mut batch, appends)?;
     write_turns(st, &batch, appends)?;
     consume(st, &batch, appends)?;
     send(st, &mut batch, appends)?;
@@ -61,7 +60,7 @@ pub(super) fn write(st: &mut Statement<'_>, appends: &[&Append]) -> Looked<Writt
     let decided = tokens::change_all(st, appends, |append| batch.is_in(append), &mut concerned)?;
     attempt::change_all(st, appends, |append| batch.is_in(append))?;
     for append in appends {
-        if append.is_closing() && append.create.is_none() && batch.is_in(append) {
+        if append.closes_row() && batch.is_in(append) {
             drop_tasks(st, append.execution)?;
             attempt::drop_all(st, append.execution)?;
         }
@@ -70,14 +69,14 @@ pub(super) fn write(st: &mut Statement<'_>, appends: &[&Append]) -> Looked<Writt
         () if batch.alive.len() < owners.len() => st.raise(Kind::Fenced, "the lease is gone"),
         () if !changed => st.raise(Kind::Lost, "an execution is not its owner's any more"),
         () if !decided => st.raise(Kind::Conflict, "an attempt was decided otherwise"),
-        () => Ok(Written { created: batch.created.into_keys().collect(), concerned }),
+        () => Ok(Written { born: batch.born.into_keys().collect(), concerned }),
     }
 }
 
-fn create_all(st: &mut Statement<'_>, batch: &mut Batch, appends: &[&Append]) -> Looked<()> {
+fn insert_births(st: &mut Statement<'_>, batch: &mut Batch, appends: &[&Append]) -> Looked<()> {
     let mut workflow_ids = BTreeSet::new();
-    for append in appends {
-        let Some(new) = &append.create else { continue };
+    for (append, new) in appends.iter().flat_map(|append| append.births.iter().map(move |new| (append, new)))
+    {
         // A second start of a workflow id is decided alone.
         let first = workflow_ids.insert(&new.workflow_id);
         if !batch.alive.contains(&append.owner) || !first {
@@ -86,7 +85,7 @@ fn create_all(st: &mut Statement<'_>, batch: &mut Batch, appends: &[&Append]) ->
         let execution = created(NewRow::of(append, new));
         let status = execution.row.status;
         if is_allowed(st, new, status) && insert(st, new, execution)? {
-            batch.created.insert(new.id, status);
+            batch.born.insert(new.id, status);
         }
     }
     Ok(())
@@ -143,8 +142,8 @@ fn consume(st: &mut Statement<'_>, batch: &Batch, appends: &[&Append]) -> Looked
 fn send(st: &mut Statement<'_>, batch: &mut Batch, appends: &[&Append]) -> Looked<()> {
     let mut concerned = std::mem::take(&mut batch.concerned);
     for append in appends.iter().filter(|append| batch.is_in(append)) {
-        for message in &append.messages {
-            let started = batch.created.get(&message.execution).is_some_and(|status| status.is_open());
+        for message in append.sent() {
+            let started = batch.born.get(&message.execution).is_some_and(|status| status.is_open());
             let receiver = st.receiver(message.execution)?;
             if started || receiver.is_some() {
                 let body = message.body.clone();
@@ -167,8 +166,8 @@ fn send(st: &mut Statement<'_>, batch: &mut Batch, appends: &[&Append]) -> Looke
 /// A row of another owner or revision, or closed meanwhile, is left alone (PROTOCOL 93). Whether all are changed.
 fn change_all(st: &mut Statement<'_>, batch: &Batch, appends: &[&Append]) -> Looked<bool> {
     let (mut all, mut seen) = (true, BTreeSet::new());
-    for append in appends.iter().filter(|append| append.create.is_none()) {
-        let Some(change) = &append.row else { continue };
+    for append in appends {
+        let Some(write) = RowWrite::of(append) else { continue };
         let execution = st.tables.executions.get(&append.execution).filter(|execution| {
             let row = &execution.row;
             let fits = match append.rev {
@@ -179,7 +178,7 @@ fn change_all(st: &mut Statement<'_>, batch: &Batch, appends: &[&Append]) -> Loo
         });
         match execution {
             Some(execution) if batch.alive.contains(&append.owner) && seen.insert(append.execution) => {
-                st.update(changed(execution.clone(), RowWrite::of(append, change)))?;
+                st.update(changed(execution.clone(), write))?;
             }
             _ => all = false,
         }

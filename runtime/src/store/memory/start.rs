@@ -165,7 +165,8 @@ async fn end(session: &mut Session, end: OutsideEnd<'_>) -> Result<Ended, Failur
     let owner = session.run(close).await?;
     let clear = |st: &mut Statement<'_>| {
         let tables = st.tables;
-        tables.inbox_of(id).try_for_each(|message| st.take_out(message))
+        let mut left = tables.inbox_of(id).filter(|message| !message.kind.reaches_closed());
+        left.try_for_each(|message| st.take_out(message))
     };
     session.run(clear).await?;
     session.run(|st| drop_tasks(st, id)).await?;

@@ -11,7 +11,7 @@ use super::session::{Failure, Session, Style};
 use super::shared::{NAME, Shared};
 use super::start;
 use super::statement::Statement;
-use crate::store::decide::{Ended, Notices, Notify};
+use crate::store::decide::{DECISIONS, Ended, Notices, Notify};
 use crate::store::failure::{Failed, Kind};
 use crate::store::group::{self, Committed, Committer, Group};
 use crate::store::patience::Patience;
@@ -26,8 +26,6 @@ use tokio::time::Instant;
 
 /// How long a fresh connection is tried before an outcome is called unknown.
 const RECONNECT: Duration = Duration::from_secs(15);
-/// How often a start is decided anew before it is put off.
-const DECISIONS: u32 = 8;
 /// The calls by which a writer writes.
 const WRITES: [&str; 2] = ["append", "start_alone"];
 
@@ -99,13 +97,13 @@ async fn write_batch(
     if rest.is_empty() {
         return Ok((guarded, BTreeSet::new()));
     }
-    let Written { created, concerned } = session.run(|st| batch::write(st, &rest)).await?;
-    Ok((Committed { concerned: Some(concerned), ..guarded }, created))
+    let Written { born, concerned } = session.run(|st| batch::write(st, &rest)).await?;
+    Ok((Committed { concerned: Some(concerned), ..guarded }, born))
 }
 
 /// `None`: somebody else is about to start this workflow id.
 async fn decide_alone(session: &mut Session, append: &Append) -> Result<Option<Alone>, Failure> {
-    let Some(new) = &append.create else { return Ok(Some((AppendOutcome::Lost, Vec::new()))) };
+    let Some(new) = append.own_start() else { return Ok(Some((AppendOutcome::Lost, Vec::new()))) };
     if !start::try_lock(session, new).await? {
         return Ok(None);
     }
@@ -118,7 +116,7 @@ async fn decide_alone(session: &mut Session, append: &Append) -> Result<Option<A
             return Ok(Some((AppendOutcome::Duplicate(answer), all_ended)));
         }
         let decided = append.decided();
-        if !session.run(|st| batch::write(st, &[&decided])).await?.created.is_empty() {
+        if !session.run(|st| batch::write(st, &[&decided])).await?.born.is_empty() {
             return Ok(Some((AppendOutcome::Done, all_ended)));
         }
     }
@@ -177,16 +175,16 @@ impl Committer for Writer {
     async fn attempt(&mut self, group: &[(Append, Ack)]) -> Result<Committed, Failed> {
         self.shared.fault(Stage::BeforeCommit)?;
         let appends: Vec<Append> = group.iter().map(|(append, _)| append.clone()).collect();
-        let starts = appends.iter().filter(|append| append.create.is_some());
+        let starts = appends.iter().filter(|append| append.starts());
         let mut missing: HashSet<ExecutionId> = starts.map(|append| append.execution).collect();
         let locks = guard::locks(appends.iter());
         let style = if locks.is_some() { Style::Transaction } else { Style::Once };
         let written = answered(&self.shared, NO_ANSWER, "append", style, move |session| {
             Box::pin(async move { write_batch(session, &appends, locks).await })
         });
-        let (mut committed, created) = written.await.map_err(failed)?;
+        let (mut committed, born) = written.await.map_err(failed)?;
         self.shared.fault(Stage::AfterCommit)?;
-        missing.retain(|id| !created.contains(id));
+        missing.retain(|id| !born.contains(id));
         committed.missing = missing;
         Ok(committed)
     }

@@ -7,30 +7,17 @@
 
 use super::attempt::Attempts;
 use super::failure::{CONFLICT, FENCED, LOST};
-use super::rows::{Changes, Creates, Journal, Messages};
+use super::rows::{Births, Changes, Journal, Messages};
 use super::shared::Shared;
 use super::tokens::Tasks;
 use crate::store::Append;
-use crate::store::decide::{Concerned, NewRow, RowWrite};
+use crate::store::decide::{Concerned, NewRow, RowWrite, Sections};
 use abide_core::Incarnation;
 use sqlx::postgres::PgArguments;
 use sqlx::query::Query;
 use sqlx::{AssertSqlSafe, PgConnection, Postgres, Row};
 use std::collections::HashSet;
 use std::sync::Arc;
-
-/// Which sections a batch has; bits.
-pub(super) const CREATES: u16 = 1;
-pub(super) const JOURNAL: u16 = 2;
-pub(super) const CONSUMED: u16 = 4;
-pub(super) const MESSAGES: u16 = 8;
-pub(super) const ROWS: u16 = 16;
-pub(super) const TASKS: u16 = 32;
-pub(super) const CLOSES: u16 = 64;
-pub(super) const ATTEMPTS: u16 = 128;
-/// How many combinations there are.
-#[cfg(test)]
-pub(super) const COMBINATIONS: u16 = 256;
 
 /// `$1` the writer's slot, `$2` the owners.
 const FENCE: &str = "WITH fence AS MATERIALIZED (
@@ -51,9 +38,9 @@ ended_attempts AS (
 /// The arrays of one batch.
 #[derive(Default)]
 pub(super) struct Batch<'a> {
-    pub(super) sections: u16,
+    pub(super) sections: Sections,
     owners: Vec<i64>,
-    creates: Creates<'a>,
+    births: Births<'a>,
     journal: Journal<'a>,
     consumed: (Vec<i64>, Vec<i64>),
     messages: Messages<'a>,
@@ -80,75 +67,59 @@ impl<'a> Batch<'a> {
         if !self.owners.contains(&owner) {
             self.owners.push(owner);
         }
+        self.sections = self.sections.and(Sections::of(append));
         if append.n > 0 {
             self.journal.add(append);
-            self.sections |= JOURNAL;
         }
-        match (&append.create, &append.row) {
-            (Some(new), _) => {
-                let first = self.workflow_ids.insert(&new.workflow_id);
-                self.creates.add(append, &NewRow::of(append, new), first);
-                self.sections |= CREATES;
-            }
-            (None, Some(change)) => {
-                self.changes.add(&RowWrite::of(append, change));
-                self.sections |= ROWS;
-            }
-            (None, None) => {}
+        for new in &append.births {
+            let first = self.workflow_ids.insert(&new.workflow_id);
+            self.births.add(append, &NewRow::of(append, new), first);
         }
-        if append.is_closing() && append.create.is_none() {
+        if let Some(write) = RowWrite::of(append) {
+            self.changes.add(&write);
+        }
+        if append.closes_row() {
             self.closes.0.push(id);
             self.closes.1.push(owner);
-            self.sections |= CLOSES;
         }
         for row in &append.consumed {
             self.consumed.0.push(*row);
             self.consumed.1.push(owner);
-            self.sections |= CONSUMED;
         }
-        for message in &append.messages {
-            self.messages.add(append, message);
-            self.sections |= MESSAGES;
-        }
-        for change in append.task_changes() {
-            self.tasks.add(append, change);
-            self.sections |= TASKS;
-        }
-        for change in append.attempt_changes() {
-            self.attempts.add(append, change);
-            self.sections |= ATTEMPTS;
-        }
+        append.sent().for_each(|message| self.messages.add(append, message));
+        append.task_changes().iter().for_each(|change| self.tasks.add(append, change));
+        append.attempt_changes().iter().for_each(|change| self.attempts.add(append, change));
     }
 
     /// The call.
     pub(super) fn query(self, text: AssertSqlSafe<Arc<str>>, slot: i16) -> Query<'a, Postgres, PgArguments> {
-        let has = |section| self.sections & section != 0;
+        let has = |section| self.sections.has(section);
         let mut query = sqlx::query(text).bind(slot).bind(self.owners);
-        if has(MESSAGES) {
+        if has(Sections::MESSAGES) {
             query = query.bind(self.messages.receivers());
         }
-        if has(ROWS) {
+        if has(Sections::ROWS) {
             query = self.changes.bind(query);
         }
-        if has(CREATES) {
-            query = self.creates.bind(query);
+        if has(Sections::BIRTHS) {
+            query = self.births.bind(query);
         }
-        if has(JOURNAL) {
+        if has(Sections::JOURNAL) {
             query = self.journal.bind(query);
         }
-        if has(TASKS) {
+        if has(Sections::TASKS) {
             query = self.tasks.bind(query);
         }
-        if has(ATTEMPTS) {
+        if has(Sections::ATTEMPTS) {
             query = self.attempts.bind(query);
         }
-        if has(CLOSES) {
+        if has(Sections::CLOSES) {
             query = query.bind(self.closes.0).bind(self.closes.1);
         }
-        if has(CONSUMED) {
+        if has(Sections::CONSUMED) {
             query = query.bind(self.consumed.0).bind(self.consumed.1);
         }
-        if has(MESSAGES) {
+        if has(Sections::MESSAGES) {
             query = self.messages.bind(query);
         }
         query
@@ -158,7 +129,7 @@ impl<'a> Batch<'a> {
 /// What a batch has written.
 pub(super) struct Written {
     /// The ids of the starts that are in.
-    pub(super) created: Vec<i64>,
+    pub(super) born: Vec<i64>,
     /// Whom it concerns.
     pub(super) concerned: Concerned,
 }
@@ -177,15 +148,15 @@ pub(super) async fn write_batch(
         owners: owners.into_iter().map(Incarnation).collect(),
         queues: row.try_get::<Vec<String>, _>(3)?.into_iter().collect(),
     };
-    Ok(Written { created: row.try_get(1)?, concerned })
+    Ok(Written { born: row.try_get(1)?, concerned })
 }
 
 /// The text for these sections, still with `{s}`. Order is that of [`Batch::query`], and that of the locks (PROTOCOL 95): lease, rows of
 /// executions, keys of the journal, tasks, inboxes. Within a statement only a reference keeps an order, so each section that locks
 /// what another session may wait for reads from those before it; what only a row's holder touches (its attempts, its consumed messages,
 /// what its close deletes) comes whenever it comes.
-pub(super) fn text(sections: u16) -> String {
-    let has = |section| sections & section != 0;
+pub(super) fn text(sections: Sections) -> String {
+    let has = |section| sections.has(section);
     let (mut text, mut next) = (FENCE.to_owned(), 3);
     let mut checks =
         vec![format!("WHEN (SELECT count(*) FROM fence) <> cardinality($2::bigint[]) THEN '{FENCED}'")];
@@ -196,68 +167,69 @@ pub(super) fn text(sections: u16) -> String {
         next += parameters;
         first
     };
-    if has(MESSAGES) {
+    if has(Sections::MESSAGES) {
         add(Messages::RECEIVERS, 1);
     }
-    if has(ROWS) {
-        let after = if has(MESSAGES) { Changes::AFTER_MESSAGES } else { "" };
+    if has(Sections::ROWS) {
+        let after = if has(Sections::MESSAGES) { Changes::AFTER_MESSAGES } else { "" };
         let first = add(&Changes::SQL.replace("@@", after), Changes::PARAMETERS);
         checks.push(format!(
             "WHEN (SELECT count(*) FROM changed) <> cardinality(${first}::bigint[]) THEN '{LOST}'"
         ));
     }
-    let created = has(CREATES).then(|| add(Creates::SQL, Creates::PARAMETERS));
-    if has(JOURNAL) {
+    let born = has(Sections::BIRTHS).then(|| add(Births::SQL, Births::PARAMETERS));
+    if has(Sections::JOURNAL) {
         let part = |section, text| if has(section) { text } else { "" };
         let rows_first = !mutant!(KeysBeforeRows);
         let conditions = [
-            part(MESSAGES, Journal::AFTER_RECEIVERS),
-            if rows_first { part(ROWS, Journal::AFTER_ROWS) } else { "" },
-            part(CREATES, Journal::OF_STARTED),
+            part(Sections::MESSAGES, Journal::AFTER_RECEIVERS),
+            if rows_first { part(Sections::ROWS, Journal::AFTER_ROWS) } else { "" },
+            part(Sections::BIRTHS, Journal::OF_STARTED),
         ];
         let first = add(&Journal::SQL.replace("@@", &conditions.concat()), Journal::PARAMETERS);
-        let unstarted = created.map_or(String::new(), |ids| {
-            format!(" - cardinality(${ids}::bigint[]) + (SELECT count(*) FROM created)")
+        let unstarted = born.map_or(String::new(), |ids| {
+            format!(" - cardinality(${ids}::bigint[]) + (SELECT count(*) FROM born)")
         });
         let check = format!(
             "WHEN (SELECT count(*) FROM written) <> cardinality(${first}::bigint[]){unstarted} THEN 'abide_rows'"
         );
         checks.insert(1, check);
     }
-    if has(TASKS) {
+    if has(Sections::TASKS) {
         let conditions = [
-            if has(JOURNAL) { Tasks::AFTER_JOURNAL } else { "" },
-            if has(CREATES) { Tasks::OF_STARTED } else { "" },
+            if has(Sections::JOURNAL) { Tasks::AFTER_JOURNAL } else { "" },
+            if has(Sections::BIRTHS) { Tasks::OF_STARTED } else { "" },
         ];
         add(&Tasks::SQL.replace("@@", &conditions.concat()), Tasks::PARAMETERS);
         checks.push(format!("WHEN {} THEN '{CONFLICT}'", Tasks::CHECK));
     }
-    if has(ATTEMPTS) {
-        let turns = if has(JOURNAL) { Attempts::AFTER_TURNS } else { "" };
-        let rows = if has(ROWS) { Attempts::AFTER_ROWS } else { "" };
+    if has(Sections::ATTEMPTS) {
+        let turns = if has(Sections::JOURNAL) { Attempts::AFTER_TURNS } else { "" };
+        let rows = if has(Sections::ROWS) { Attempts::AFTER_ROWS } else { "" };
         add(&Attempts::SQL.replace("@@", &format!("{turns}{rows}")), Attempts::PARAMETERS);
     }
-    if has(CLOSES) {
+    if has(Sections::CLOSES) {
         add(CLOSE, 2);
     }
-    if has(CONSUMED) {
+    if has(Sections::CONSUMED) {
         add(CONSUME, 2);
     }
-    if has(MESSAGES) {
-        let receivers = if has(CREATES) { Messages::OF_STARTED } else { Messages::TO_LOCKED };
+    if has(Sections::MESSAGES) {
+        let receivers = if has(Sections::BIRTHS) { Messages::OF_STARTED } else { Messages::TO_LOCKED };
         add(&Messages::SQL.replace("@@", receivers), Messages::PARAMETERS);
     }
     let concerned = concerned(sections);
-    let created = if has(CREATES) { "ARRAY(SELECT id FROM created)" } else { "'{}'::bigint[]" };
-    format!("{text}\nSELECT (CASE {} ELSE '0' END)::integer, {created}, {concerned}", checks.join("\n    "))
+    let born = if has(Sections::BIRTHS) { "ARRAY(SELECT id FROM born)" } else { "'{}'::bigint[]" };
+    format!("{text}\nSELECT (CASE {} ELSE '0' END)::integer, {born}, {concerned}", checks.join("\n    "))
 }
 
 /// Whom the batch concerns, as two arrays: workers, and the task queues of receivers without an owner.
-fn concerned(sections: u16) -> String {
+fn concerned(sections: Sections) -> String {
     let parts = [
-        (sections & MESSAGES != 0).then_some(Messages::CONCERNED),
-        (sections & (MESSAGES | CREATES) == MESSAGES | CREATES).then_some(Messages::CONCERNED_STARTS),
-        (sections & TASKS != 0).then_some(Tasks::CONCERNED),
+        sections.has(Sections::MESSAGES).then_some(Messages::CONCERNED),
+        (sections.has(Sections::MESSAGES) && sections.has(Sections::BIRTHS))
+            .then_some(Messages::CONCERNED_STARTS),
+        sections.has(Sections::TASKS).then_some(Tasks::CONCERNED),
     ];
     let parts: Vec<&str> = parts.into_iter().flatten().collect();
     if parts.is_empty() {

@@ -1,10 +1,11 @@
 //! The plans of the statements on tables of some size: no statement of the hot path reads a whole table.
 
-use super::batch::{COMBINATIONS, text};
+use super::batch::text;
 use super::store::PostgresStore;
 use super::tests::connect;
 use super::*;
 use crate::store::Filter;
+use crate::store::decide::Sections;
 use crate::store::row::execution_columns;
 use sqlx::{AssertSqlSafe, Executor, PgConnection, Row};
 
@@ -72,7 +73,7 @@ async fn filled() -> (PostgresStore, PgConnection) {
 async fn no_batch_reads_a_whole_table() {
     let (store, mut connection) = filled().await;
     connection.execute("SET plan_cache_mode = force_generic_plan").await.unwrap();
-    for sections in 0..COMBINATIONS {
+    for sections in Sections::every() {
         let statement = text(sections);
         let last = (1..).take_while(|n| statement.contains(&format!("${n}"))).count();
         let arguments = format!("({})", vec!["NULL"; last].join(", "));
@@ -138,7 +139,7 @@ async fn the_newest_run_of_a_workflow_id_is_the_end_of_an_index() {
         );
     }
     // The policies of a start in a batch.
-    let statement = text(super::batch::CREATES);
+    let statement = text(Sections::BIRTHS);
     connection.execute("SET plan_cache_mode = force_generic_plan").await.unwrap();
     let last = (1..).take_while(|n| statement.contains(&format!("${n}"))).count();
     let arguments = format!("({})", vec!["NULL"; last].join(", "));
@@ -149,12 +150,11 @@ async fn the_newest_run_of_a_workflow_id_is_the_end_of_an_index() {
 /// Starts, turns, closes and releases read no row to find out whom to wake.
 #[test]
 fn only_messages_and_tasks_look_for_whom_to_wake() {
-    use super::batch::{ATTEMPTS, CLOSES, CONSUMED, CREATES, JOURNAL, MESSAGES, ROWS, TASKS};
-    for sections in 0..COMBINATIONS {
-        let quiet = sections & (MESSAGES | TASKS) == 0;
-        assert_eq!(text(sections).ends_with("'{}'::bigint[], '{}'::text[]"), quiet, "{sections}");
+    for sections in Sections::every() {
+        let quiet = !sections.has(Sections::MESSAGES.and(Sections::TASKS));
+        let told = text(sections).ends_with("'{}'::bigint[], '{}'::text[]");
+        assert_eq!(told, quiet, "{sections:?}");
     }
-    assert_eq!(CREATES | JOURNAL | CONSUMED | ROWS | CLOSES | ATTEMPTS | MESSAGES | TASKS, COMBINATIONS - 1);
 }
 
 /// How many rows of the inbox a statement reads.

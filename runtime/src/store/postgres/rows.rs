@@ -12,7 +12,7 @@ pub(super) type Bound<'a> = Query<'a, Postgres, PgArguments>;
 
 /// Starts already owned, with the changes of their first turn in the same row.
 #[derive(Default)]
-pub(super) struct Creates<'a> {
+pub(super) struct Births<'a> {
     ids: Vec<i64>,
     workflow_ids: Vec<&'a str>,
     run_ids: Vec<&'a str>,
@@ -32,7 +32,7 @@ pub(super) struct Creates<'a> {
     by: Vec<i64>,
 }
 
-impl<'a> Creates<'a> {
+impl<'a> Births<'a> {
     pub(super) const PARAMETERS: usize = 17;
 
     /// A taken id inserts nothing; the rest of its append then stays out too. Reuse policies other than the default look at
@@ -40,7 +40,7 @@ impl<'a> Creates<'a> {
     /// unique index, so it has to look for an open run itself; and one with such a policy is not let in beside a run that is just closing,
     /// whose end this statement does not see: it is decided alone. Both are asked under a lock on the workflow id, taken before
     /// this statement began, where that matters (see `guard`).
-    pub(super) const SQL: &'static str = ", created AS (
+    pub(super) const SQL: &'static str = ", born AS (
     INSERT INTO {s}.execution (id, workflow_id, run_id, request_id, type, queue, status, owner, wake_at, active,
         suspension, tried_builds, created_at, closed_at, result)
     SELECT c.id, c.workflow_id, c.run_id, c.request_id, c.type, c.queue, c.status, c.owner, c.wake, c.active,
@@ -120,8 +120,7 @@ impl<'a> Journal<'a> {
     pub(super) const AFTER_ROWS: &'static str = " AND (SELECT count(*) FROM changed) >= 0";
 
     /// Where the batch has starts: their rows only if the start is in.
-    pub(super) const OF_STARTED: &'static str =
-        " AND (NOT j.starts OR j.execution IN (SELECT id FROM created))";
+    pub(super) const OF_STARTED: &'static str = " AND (NOT j.starts OR j.execution IN (SELECT id FROM born))";
 
     pub(super) fn add(&mut self, append: &'a Append) {
         self.executions.push(append.execution.0);
@@ -130,7 +129,7 @@ impl<'a> Journal<'a> {
         self.ats.push(append.at_ms);
         self.writers.push(append.owner.0);
         self.bodies.push(&append.body);
-        self.starts.push(append.create.is_some());
+        self.starts.push(append.starts());
     }
 
     pub(super) fn bind(self, query: Bound<'a>) -> Bound<'a> {
@@ -164,7 +163,7 @@ impl<'a> Messages<'a> {
     pub(super) const CONCERNED: &'static str = "SELECT r.owner, r.queue FROM receivers r
         WHERE r.id IN (SELECT execution FROM sent WHERE NOT parked)";
     /// The same of receivers that the batch starts.
-    pub(super) const CONCERNED_STARTS: &'static str = "SELECT c.owner, c.queue FROM created c
+    pub(super) const CONCERNED_STARTS: &'static str = "SELECT c.owner, c.queue FROM born c
         WHERE c.id IN (SELECT execution FROM sent WHERE NOT parked)";
 
     /// A sender's messages keep their order, which a join alone does not.
@@ -188,8 +187,8 @@ impl<'a> Messages<'a> {
     /// Where the batch has starts: a sender that is not in sends nothing, and a receiver may be one of them, which no statement but
     /// this one sees yet.
     pub(super) const OF_STARTED: &'static str =
-        "JOIN (SELECT id, status FROM receivers UNION SELECT id, status FROM created WHERE status < 10) r ON r.id = m.execution
-    WHERE m.starts IS NULL OR m.starts IN (SELECT id FROM created)";
+        "JOIN (SELECT id, status FROM receivers UNION SELECT id, status FROM born WHERE status < 10) r ON r.id = m.execution
+    WHERE m.starts IS NULL OR m.starts IN (SELECT id FROM born)";
 
     pub(super) fn add(&mut self, append: &'a Append, message: &'a NewMessage) {
         self.to.push(message.execution.0);
@@ -198,7 +197,7 @@ impl<'a> Messages<'a> {
         self.bodies.push(&message.body);
         self.ats.push(message.at_ms);
         self.owners.push(append.owner.0);
-        self.starts.push(append.create.as_ref().map(|new| new.id.0));
+        self.starts.push(append.own_start().map(|new| new.id.0));
     }
 
     /// To whom they go.

@@ -2,6 +2,7 @@
 //!
 //! Each text is kept, so that a connection prepares it once.
 
+use crate::store::decide::Sections;
 use sqlx::AssertSqlSafe;
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -27,7 +28,7 @@ pub(super) const SETTLE: &str = "SELECT pg_logical_emit_message(true, 'abide', '
 pub(super) struct Sql {
     schema: String,
     texts: RwLock<HashMap<&'static str, Arc<str>>>,
-    batches: RwLock<HashMap<u16, Arc<str>>>,
+    batches: RwLock<HashMap<Sections, Arc<str>>>,
 }
 
 impl Sql {
@@ -51,7 +52,7 @@ impl Sql {
     }
 
     /// The batch with these sections, by the function that writes its text.
-    pub(super) fn batch(&self, sections: u16, text: fn(u16) -> String) -> AssertSqlSafe<Arc<str>> {
+    pub(super) fn batch(&self, sections: Sections, text: fn(Sections) -> String) -> AssertSqlSafe<Arc<str>> {
         let known = self.batches.read().unwrap_or_else(PoisonError::into_inner).get(&sections).cloned();
         AssertSqlSafe(known.unwrap_or_else(|| {
             let text: Arc<str> = Arc::from(self.fill(&text(sections)));

@@ -1,9 +1,10 @@
 //! What only Postgres has: its migrations, its sessions, and what ends them.
 
-use super::batch::{COMBINATIONS, text};
+use super::batch::text;
 use super::plan_tests::FILL;
 use super::store::PostgresStore;
 use super::*;
+use crate::store::decide::Sections;
 use crate::store::{Deaths, Ownership, Store, WorkerInfo};
 use abide_core::Incarnation;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
@@ -19,7 +20,7 @@ async fn every_batch_can_be_prepared() {
     let url = cluster::shared_database();
     let store = open::open_store(&url, OpenOptions::default()).await.unwrap();
     let mut connection = connect(&url).await;
-    for sections in 0..COMBINATIONS {
+    for sections in Sections::every() {
         let prepare = format!("PREPARE batch AS {}", store.shared.sql.fill(&text(sections)));
         connection.execute(sqlx::raw_sql(AssertSqlSafe(prepare))).await.unwrap();
         connection.execute("DEALLOCATE batch").await.unwrap();

@@ -83,8 +83,7 @@ asked AS (
         UNION ALL SELECT owner, NULL FROM asked UNION ALL SELECT by, NULL FROM unbegun";
 
     /// Where the batch has starts: one that is not in has no tasks.
-    pub(super) const OF_STARTED: &'static str =
-        " AND (NOT t.starts OR t.execution IN (SELECT id FROM created))";
+    pub(super) const OF_STARTED: &'static str = " AND (NOT t.starts OR t.execution IN (SELECT id FROM born))";
     pub(super) const AFTER_JOURNAL: &'static str = " AND (SELECT count(*) FROM written) >= 0";
 
     /// Attempts that were decided otherwise.
@@ -114,7 +113,7 @@ asked AS (
         self.close_by.push(task.and_then(|task| task.close_by_ms));
         self.owners.push(append.owner.0);
         self.cancelled.push((kind == 4).then(|| outcome_json(&AttemptOutcome::Cancelled)));
-        self.starts.push(append.create.is_some());
+        self.starts.push(append.starts());
     }
 
     pub(super) fn bind(self, query: Bound<'a>) -> Bound<'a> {

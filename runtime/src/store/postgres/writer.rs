@@ -13,7 +13,7 @@ use super::guard;
 use super::shared::{SLOTS, Shared};
 use super::sql::SETTLE;
 use super::start;
-use crate::store::decide::{Notices, Notify};
+use crate::store::decide::{DECISIONS, Notices, Notify};
 use crate::store::failure::{Failed, Kind};
 use crate::store::group::{self, Committed, Committer, Group};
 use crate::store::queue::{Taken, Turn};
@@ -24,8 +24,6 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// How often a start is decided anew before it is put off: what it met is then decided by others at the same moment.
-const DECISIONS: u32 = 8;
 /// How long a start that ends another run waits for that run's row, which a user's open transaction may hold: other appends wait
 /// meanwhile. It is put off then, and tried again.
 const START_PATIENCE: &str = "SET LOCAL lock_timeout = '50ms'";
@@ -140,9 +138,9 @@ impl Writer {
 }
 
 fn committed(group: &[(Append, Ack)], written: Written, guarded: Committed) -> Committed {
-    let Written { created, concerned } = written;
-    let starts = group.iter().filter(|(append, _)| append.create.is_some());
-    let missing = starts.map(|(append, _)| append.execution).filter(|id| !created.contains(&id.0)).collect();
+    let Written { born, concerned } = written;
+    let starts = group.iter().filter(|(append, _)| append.starts());
+    let missing = starts.map(|(append, _)| append.execution).filter(|id| !born.contains(&id.0)).collect();
     Committed { missing, concerned: Some(concerned), ..guarded }
 }
 
@@ -157,7 +155,7 @@ impl Committer for Writer {
     }
 
     async fn start_alone(&mut self, append: &Append) -> Result<AppendOutcome, Failed> {
-        let Some(new) = &append.create else { return Ok(AppendOutcome::Lost) };
+        let Some(new) = append.own_start() else { return Ok(AppendOutcome::Lost) };
         let (shared, slot) = (Arc::clone(&self.shared), self.slot);
         let outcome = shared.answered(async {
             let mut transaction = self.connection().await?.begin().await?;
@@ -178,7 +176,7 @@ impl Committer for Writer {
                 }
                 let decided = append.decided();
                 let batch = Batch::of([&decided].into_iter());
-                if !write_batch(&mut transaction, &shared, batch, slot).await?.created.is_empty() {
+                if !write_batch(&mut transaction, &shared, batch, slot).await?.born.is_empty() {
                     outcome = Some(AppendOutcome::Done);
                     break;
                 }

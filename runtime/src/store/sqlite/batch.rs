@@ -5,29 +5,29 @@
 use super::sql;
 use super::tokens::Fate;
 use crate::status::ExecutionStatus;
-use crate::store::decide::{NewRow, RowWrite, reuse_code};
+use crate::store::decide::{NewRow, RowWrite, Sections, reuse_code};
 use crate::store::{Append, AttemptChange, AttemptRow, NewExecution, NewTask, Suspension, TaskChange};
 use abide_core::ExecutionId;
 use sqlx::query::Query;
 use sqlx::sqlite::SqliteArguments;
 use sqlx::{AssertSqlSafe, Sqlite};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fmt::{self, Display, Write};
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, LazyLock, PoisonError, RwLock};
 
 /// The parameters of one batch.
 #[derive(Default)]
 pub(super) struct Batch {
-    pub(super) sections: u16,
+    pub(super) sections: Sections,
     blob: Vec<u8>,
     journal: Rows,
     journal_len: i64,
     owners: Vec<i64>,
-    creates: Rows,
+    births: Rows,
     /// Hashes of the workflow ids of its starts.
     workflow_ids: HashSet<u64>,
-    created: Rows,
+    born: Rows,
     consumed: Rows,
     messages: Rows,
     closes: Rows,
@@ -77,18 +77,19 @@ impl Batch {
         if !self.owners.contains(&append.owner.0) {
             self.owners.push(append.owner.0);
         }
+        self.sections = self.sections.and(Sections::of(append));
         let (id, owner, at) = (append.execution.0, append.owner.0, append.at_ms);
         if append.n > 0 {
             let begin = self.blob.len() + 1;
             let seq = i64::try_from(append.seq.0).unwrap_or(i64::MAX);
-            let (n, create) = (i64::from(append.n), i64::from(append.create.is_some()));
+            let (n, starts) = (i64::from(append.n), i64::from(append.starts()));
             for (number, width) in [
                 (id, 19),
                 (seq, 19),
                 (n, 10),
                 (at, 19),
                 (owner, 19),
-                (create, 1),
+                (starts, 1),
                 (append.body.len() as i64, 10),
             ] {
                 digits(&mut self.blob, number, width);
@@ -97,34 +98,27 @@ impl Batch {
             self.blob.extend_from_slice(append.body.as_bytes());
             put(self.journal.next(), format_args!("{begin}"));
             self.journal_len += 1;
-            self.sections |= sql::JOURNAL;
         }
-        match (&append.create, &append.row) {
-            (Some(new), _) => self.add_create(&NewRow::of(append, new)),
-            (None, Some(change)) => self.add_row(&RowWrite::of(append, change)),
-            (None, None) => {}
+        append.births.iter().for_each(|new| self.add_birth(&NewRow::of(append, new)));
+        if let Some(write) = RowWrite::of(append) {
+            self.add_row(&write);
         }
-        if append.is_closing() && append.create.is_none() {
+        if append.closes_row() {
             put(self.closes.next(), format_args!("{id}"));
-            self.sections |= sql::CLOSES;
         }
         for row in &append.consumed {
             put(self.consumed.next(), format_args!("{row}"));
-            self.sections |= sql::CONSUMED;
         }
-        for message in &append.messages {
+        for message in append.sent() {
             let (to, kind, at) = (message.execution.0, message.kind.code(), message.at_ms);
             let (request_id, body) = (text(&message.request_id), text(&message.body));
             put(self.messages.next(), format_args!("[{to},{kind},{request_id},{body},{at},{id}]"));
-            self.sections |= sql::MESSAGES;
         }
         for change in append.task_changes() {
             self.add_task(append, change);
-            self.sections |= sql::TASKS;
         }
         for change in append.attempt_changes() {
             self.add_attempt(append.execution, change);
-            self.sections |= sql::ATTEMPTS;
         }
     }
 
@@ -175,7 +169,7 @@ impl Batch {
         );
     }
 
-    fn add_create(&mut self, row: &NewRow<'_>) {
+    fn add_birth(&mut self, row: &NewRow<'_>) {
         let NewExecution {
             id,
             workflow_id,
@@ -193,7 +187,7 @@ impl Batch {
         workflow_id.hash(&mut hasher);
         let reuse = reuse_code(*reuse, self.workflow_ids.insert(hasher.finish()));
         put(
-            self.creates.next(),
+            self.births.next(),
             format_args!(
                 "[{id},{},{},{},{},{},{},{},{},{},{},{},{created_at_ms},{},{result},{result_len},{reuse}]",
                 text(workflow_id),
@@ -210,8 +204,7 @@ impl Batch {
                 or_null(row.closed_at_ms),
             ),
         );
-        put(self.created.next(), format_args!("{id}"));
-        self.sections |= sql::CREATES;
+        put(self.born.next(), format_args!("{id}"));
     }
 
     fn add_row(&mut self, row: &RowWrite<'_>) {
@@ -237,7 +230,6 @@ impl Batch {
             ),
         );
         self.rows_len += 1;
-        self.sections |= sql::ROWS;
     }
 
     /// Puts a text into the blob; where it begins (from 1) and how many bytes it has.
@@ -258,31 +250,37 @@ impl Batch {
             .bind(self.blob)
             .bind(owners.finish())
             .bind(self.journal_len)
-            .bind(self.creates.finish())
+            .bind(self.births.finish())
             .bind(self.consumed.finish())
             .bind(self.messages.finish())
             .bind(self.closes.finish())
             .bind(self.rows.finish())
             .bind(self.rows_len)
-            .bind(self.created.finish());
+            .bind(self.born.finish());
         // No parameter before one that is used may be missing.
-        let query = match self.sections & (sql::TASKS | sql::ATTEMPTS) {
-            0 => query,
-            _ => query.bind(self.tokens.finish()).bind(self.tasks.finish()),
+        let query = match self.sections.has(Sections::TASKS.and(Sections::ATTEMPTS)) {
+            false => query,
+            true => query.bind(self.tokens.finish()).bind(self.tasks.finish()),
         };
-        match self.sections & sql::ATTEMPTS {
-            0 => query,
-            _ => query.bind(self.dropped.finish()).bind(self.attempts.finish()),
+        match self.sections.has(Sections::ATTEMPTS) {
+            false => query,
+            true => query.bind(self.dropped.finish()).bind(self.attempts.finish()),
         }
     }
 }
 
+/// The texts that were made. `true`: with a transaction of its own.
+type Texts = RwLock<HashMap<(Sections, bool), Arc<str>>>;
+
 /// The text for these sections, made once.
-fn statement(sections: u16, transaction: bool) -> Arc<str> {
-    const COMBINATIONS: usize = sql::COMBINATIONS as usize;
-    static TEXTS: [OnceLock<Arc<str>>; 2 * COMBINATIONS] = [const { OnceLock::new() }; 2 * COMBINATIONS];
-    let index = usize::from(sections) + if transaction { COMBINATIONS } else { 0 };
-    Arc::clone(TEXTS[index].get_or_init(|| sql::text(sections, transaction)))
+fn statement(sections: Sections, transaction: bool) -> Arc<str> {
+    static TEXTS: LazyLock<Texts> = LazyLock::new(RwLock::default);
+    let key = (sections, transaction);
+    if let Some(text) = TEXTS.read().unwrap_or_else(PoisonError::into_inner).get(&key) {
+        return Arc::clone(text);
+    }
+    let mut texts = TEXTS.write().unwrap_or_else(PoisonError::into_inner);
+    Arc::clone(texts.entry(key).or_insert_with(|| sql::text(sections, transaction)))
 }
 
 /// The suspension as JSON text within JSON.

@@ -49,7 +49,7 @@ impl Committer for Writer {
     }
 
     async fn start_alone(&mut self, append: &Append) -> Result<AppendOutcome, Failed> {
-        let Some(new) = &append.create else { return Ok(AppendOutcome::Lost) };
+        let Some(new) = append.own_start() else { return Ok(AppendOutcome::Lost) };
         let outcome = async {
             let connection = self.connection().await?;
             connection.execute("BEGIN IMMEDIATE").await?;

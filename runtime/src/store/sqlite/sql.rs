@@ -7,21 +7,32 @@
 //! then the inbox, then tasks, failed attempts, then the check before a close, and rows that change hands last.
 
 use super::{attempt, tokens};
-use crate::store::decide::parks_sql;
+use crate::store::decide::{Sections, parks_sql};
 use crate::store::message::input_kinds;
 use std::sync::Arc;
 
-/// Which sections a batch has; bits of [`Sections`].
-pub(super) const CREATES: u16 = 1;
-pub(super) const JOURNAL: u16 = 2;
-pub(super) const CONSUMED: u16 = 4;
-pub(super) const MESSAGES: u16 = 8;
-pub(super) const CLOSES: u16 = 16;
-pub(super) const ROWS: u16 = 32;
-pub(super) const TASKS: u16 = 64;
-pub(super) const ATTEMPTS: u16 = 128;
-/// How many combinations there are.
-pub(super) const COMBINATIONS: u16 = 256;
+/// Whether the start with this id is in by its own append: whoever makes it by a call of its own leaves its input in the row,
+/// as a client's start does whose answer was lost.
+macro_rules! is_started {
+    ($id:literal) => {
+        concat!("EXISTS (SELECT 1 FROM execution WHERE id = ", $id, " AND input IS NULL)")
+    };
+}
+
+/// Whether the sender with this id is in: the appends of a start that is not in leave nothing.
+macro_rules! sender_is_in {
+    ($id:literal) => {
+        concat!(
+            "EXISTS (SELECT 1 FROM execution WHERE id = ",
+            $id,
+            ") AND NOT EXISTS (SELECT 1 FROM json_each($11) c JOIN execution e ON e.id = c.value
+    WHERE c.value = ",
+            $id,
+            " AND e.input IS NOT NULL)"
+        )
+    };
+}
+pub(super) use sender_is_in;
 
 /// Starts already owned. A taken id inserts nothing; the rest of its append then finds no row and stays out too.
 /// Reuse policies other than the default look at the newest closed run (2 refuses any, 1 a completed one); 3 stays out
@@ -50,11 +61,13 @@ SELECT CAST(substr($2, j.value, 19) AS INTEGER), CAST(substr($2, j.value + 19, 1
     CAST(substr($2, j.value + 97, CAST(substr($2, j.value + 87, 10) AS INTEGER)) AS TEXT)
 FROM json_each($1) j";
 
-/// Where the batch has starts (marked by a 1 at 86): their rows only if the start is in. A row that has its input was put there by a
-/// client's start of the same id, whose answer was lost.
-const ONLY_STARTED: &str = "
-WHERE CASE CAST(substr($2, j.value + 86, 1) AS INTEGER) WHEN 0 THEN 1
-    ELSE EXISTS (SELECT 1 FROM execution WHERE id = CAST(substr($2, j.value, 19) AS INTEGER) AND input IS NULL) END";
+/// Where the batch has starts (marked by a 1 at 86): their rows only if the start is in.
+const ONLY_STARTED: &str = concat!(
+    "
+WHERE CASE CAST(substr($2, j.value + 86, 1) AS INTEGER) WHEN 0 THEN 1 ELSE ",
+    is_started!("CAST(substr($2, j.value, 19) AS INTEGER)"),
+    " END"
+);
 
 /// A batch of nothing but journal rows is one statement, and so its own transaction: it filters nothing, so rows
 /// written are rows sent, and the fence raises from within.
@@ -71,10 +84,13 @@ WHERE NOT EXISTS (SELECT 1 FROM lease WHERE worker = f.value AND slot = 0)";
 const CHECK_JOURNAL: &str = "
 SELECT json_extract('{}', 'abide_rows_' || w.n) FROM (SELECT changes() AS n) w WHERE w.n <> $4";
 
-const CHECK_JOURNAL_AND_STARTS: &str = "
+const CHECK_JOURNAL_AND_STARTS: &str = concat!(
+    "
 SELECT json_extract('{}', 'abide_rows_' || w.n) FROM (SELECT changes() AS n) w
-WHERE w.n <> $4 - (SELECT count(*) FROM json_each($11) c
-    WHERE NOT EXISTS (SELECT 1 FROM execution WHERE id = c.value AND input IS NULL))";
+WHERE w.n <> $4 - (SELECT count(*) FROM json_each($11) c WHERE NOT ",
+    is_started!("c.value"),
+    ")"
+);
 
 const DELETE_CONSUMED: &str = "
 DELETE FROM inbox WHERE id IN (SELECT value FROM json_each($6))";
@@ -87,9 +103,9 @@ SELECT e.id, m.value->>1, m.value->>2, m.value->>3, m.value->>4, ",
     "
 FROM json_each($7) m CROSS JOIN execution e ON e.id = m.value->>0
 WHERE e.status < 10
-  AND EXISTS (SELECT 1 FROM execution WHERE id = m.value->>5)
-  AND NOT EXISTS (SELECT 1 FROM json_each($11) c JOIN execution e ON e.id = c.value
-    WHERE c.value = m.value->>5 AND e.input IS NOT NULL)
+  AND ",
+    sender_is_in!("m.value->>5"),
+    "
 ON CONFLICT DO NOTHING"
 );
 
@@ -144,56 +160,56 @@ WHERE e.status < 10 AND NOT ",
 );
 
 /// The starts that are not in. A batch gives back these ids, and whom it concerns.
-const NOT_STARTED: &str = "
-SELECT c.value, NULL, NULL FROM json_each($11) c WHERE NOT EXISTS (SELECT 1 FROM execution WHERE id = c.value AND input IS NULL)";
+const NOT_STARTED: &str =
+    concat!("\nSELECT c.value, NULL, NULL FROM json_each($11) c WHERE NOT ", is_started!("c.value"));
 
 /// The text for these sections. `transaction`: with its own BEGIN and COMMIT.
-pub(super) fn text(sections: u16, transaction: bool) -> Arc<str> {
-    if sections == JOURNAL && transaction {
+pub(super) fn text(sections: Sections, transaction: bool) -> Arc<str> {
+    if sections == Sections::JOURNAL && transaction {
         return Arc::from(format!("{INSERT_JOURNAL}{ONLY_FENCED}"));
     }
-    let has = |section| sections & section != 0;
+    let has = |section| sections.has(section);
     let mut parts: Vec<String> = Vec::new();
     let mut add = |part: &str| parts.push(part.to_owned());
     if transaction {
         add("BEGIN IMMEDIATE");
     }
     add(FENCE);
-    if has(CREATES) {
+    if has(Sections::BIRTHS) {
         add(INSERT_EXECUTIONS);
     }
-    if has(JOURNAL) && has(CREATES) {
+    if has(Sections::JOURNAL) && has(Sections::BIRTHS) {
         add(&format!("{INSERT_JOURNAL}{ONLY_STARTED}"));
         add(CHECK_JOURNAL_AND_STARTS);
-    } else if has(JOURNAL) {
+    } else if has(Sections::JOURNAL) {
         add(INSERT_JOURNAL);
         add(CHECK_JOURNAL);
     }
-    if has(CONSUMED) {
+    if has(Sections::CONSUMED) {
         add(DELETE_CONSUMED);
     }
-    if has(MESSAGES) {
+    if has(Sections::MESSAGES) {
         add(INSERT_MESSAGES);
     }
-    if has(TASKS) {
+    if has(Sections::TASKS) {
         tokens::CHANGES.iter().for_each(|part| add(part));
     }
-    if has(ATTEMPTS) {
+    if has(Sections::ATTEMPTS) {
         attempt::CHANGES.iter().for_each(|part| add(part));
     }
-    if has(CLOSES) {
+    if has(Sections::CLOSES) {
         add(CHECK_CLOSES);
         add(DELETE_TASKS);
         add(attempt::DELETE_OF_CLOSED);
     }
-    if has(ROWS) {
+    if has(Sections::ROWS) {
         add(UPDATE_ROWS);
         add(CHECK_ROWS);
     }
-    if has(MESSAGES) {
+    if has(Sections::MESSAGES) {
         add(CONCERNED);
     }
-    if has(CREATES) {
+    if has(Sections::BIRTHS) {
         add(NOT_STARTED);
     }
     if transaction {

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::store::conformance::{Lab, Process};
-use crate::store::{AppendOutcome, Fault, SendAnswer, Stage, StoreError};
+use crate::store::{AppendOutcome, Fault, SendAnswer, Stage, StoreError, decide};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, Connection, Executor, Row, SqliteConnection};
 use std::path::Path;
@@ -182,7 +182,7 @@ async fn the_batchs_statements_use_their_indexes() {
     let lab = Lab::sqlite();
     lab.process().await.die().await;
     let mut connection = stranger(&lab).await;
-    for sections in 0..sql::COMBINATIONS {
+    for sections in decide::Sections::every() {
         for transaction in [false, true] {
             for statement in sql::text(sections, transaction).split(';') {
                 if statement == "BEGIN IMMEDIATE" || statement == "COMMIT" {
@@ -283,7 +283,7 @@ async fn the_newest_run_of_a_workflow_id_is_the_end_of_an_index() {
     lab.process().await.die().await;
     let mut connection = stranger(&lab).await;
     let looks = [find::BY_ID, find::BY_WORKFLOW_ID, start::KNOWN, start::OPEN, start::CLOSED];
-    let batch = sql::text(sql::CREATES, false);
+    let batch = sql::text(decide::Sections::BIRTHS, false);
     for statement in looks.into_iter().chain(batch.split(';')) {
         for step in plan(&mut connection, statement).await {
             let slow = step.contains("FOR ORDER BY") || step.starts_with("SCAN e");

@@ -1,5 +1,6 @@
 //! The section of a batch that changes tasks: what a turn decides about attempts that the database arbitrates (PROTOCOL 22).
 
+use super::sql::sender_is_in;
 use crate::store::decide::outcome_row;
 
 /// What an append means to a row that is there.
@@ -42,11 +43,12 @@ DELETE FROM task WHERE rowid IN (
     SELECT t.rowid FROM json_each($12) x CROSS JOIN task t ON t.execution = x.value->>0 AND t.activity = x.value->>1
     WHERE x.value->>3 < 2 OR (t.owner IS NULL AND t.queue IS NOT NULL))
 RETURNING NULL, owner, NULL",
-    "
+    concat!(
+        "
 WITH n AS MATERIALIZED (SELECT value AS v FROM json_each($13))
 INSERT INTO task (execution, activity, attempt, queue, name, input, limits, run_at, start_by, close_by, nonce)
 SELECT v->>0, v->>1, v->>2, v->>3, v->>4, CAST(substr($2, v->>5, v->>6) AS TEXT), v->>7, v->>8, v->>9, v->>10, random()
-FROM n WHERE EXISTS (SELECT 1 FROM execution WHERE id = v->>0)
-  AND NOT EXISTS (SELECT 1 FROM json_each($11) c JOIN execution e ON e.id = c.value
-    WHERE c.value = v->>0 AND e.input IS NOT NULL)",
+FROM n WHERE ",
+        sender_is_in!("v->>0")
+    ),
 ];

@@ -247,8 +247,8 @@ impl Stage {
             "Settle" => Append { tasks: vec![TaskChange::Settle { activity: LOCAL, attempt: 1 }], ..turn },
             _ => self.owned_start(self.start(self.fresh(side), "new")),
         };
-        let created = session.run(|st| batch::write(st, &[&append])).await?.created;
-        Ok(of(append.create.is_none() || !created.is_empty()))
+        let born = session.run(|st| batch::write(st, &[&append])).await?.born;
+        Ok(of(!append.starts() || !born.is_empty()))
     }
 
     /// What begins with its locks.
@@ -268,8 +268,8 @@ impl Stage {
         if guarded.locked.contains(&append.execution) {
             return Ok(refused(Kind::Busy));
         }
-        let created = session.run(|st| batch::write(st, &[&append])).await?.created;
-        Ok(of(append.create.is_none() || !created.is_empty()))
+        let born = session.run(|st| batch::write(st, &[&append])).await?.born;
+        Ok(of(!append.starts() || !born.is_empty()))
     }
 
     fn owned_start(&self, new: NewExecution) -> Append {

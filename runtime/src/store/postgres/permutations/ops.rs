@@ -13,8 +13,8 @@ use crate::store::postgres::task::{EXPIRE, claim_tasks, finish};
 use crate::store::postgres::{claim, control, lease, message, start, transaction};
 use crate::store::task::timed_out;
 use crate::store::{
-    Append, AttemptChange, AttemptRow, Claim, MessageKind, NewExecution, NewMessage, ResumeAnswer, RowChange,
-    SendAnswer, StartAnswer, StoreError, Suspicion, TaskChange, TaskClaim,
+    Append, AttemptChange, AttemptRow, Claim, Close, MessageKind, NewExecution, NewMessage, ResumeAnswer,
+    RowChange, SendAnswer, StartAnswer, StoreError, Suspicion, TaskChange, TaskClaim,
 };
 use abide_core::exec::AttemptOutcome;
 use abide_core::{EventId, Incarnation, TimeoutKind};
@@ -246,12 +246,12 @@ impl Op {
             },
             _ => {
                 let new = scene.start(fresh(scene, side), "new");
-                Append { owner: scene.other, create: Some(Box::new(new.clone())), ..scene.turn(new.id, 1, 1) }
+                Append { owner: scene.other, births: vec![new.clone()], ..scene.turn(new.id, 1, 1) }
             }
         };
         let batch = Batch::of([&append].into_iter());
-        let created = write_batch(connection, &scene.shared, batch, 0).await?.created;
-        Ok(Told::of(append.create.is_none() || !created.is_empty()))
+        let born = write_batch(connection, &scene.shared, batch, 0).await?.born;
+        Ok(Told::of(!append.starts() || !born.is_empty()))
     }
 
     async fn send(
@@ -275,12 +275,9 @@ impl Op {
 
 /// A closing turn, by the guard and the batch, as the writer does it.
 async fn close(scene: &Scene, connection: &mut PgConnection) -> Result<Told, Trouble> {
-    let row = RowChange {
-        status: Some(ExecutionStatus::Completed),
-        result: Some(r#"{"completed":{"result":7}}"#.to_owned()),
-        ..RowChange::default()
-    };
-    let append = Append { row: Some(row), ..scene.turn(scene.owned, NEXT, 1) };
+    let result = r#"{"completed":{"result":7}}"#.to_owned();
+    let close = Close { status: ExecutionStatus::Completed, result };
+    let append = Append { close: Some(close), ..scene.turn(scene.owned, NEXT, 1) };
     let locks = guard::locks(&scene.shared, [&append].into_iter()).expect("a close locks its row");
     let guarded = guard::take(&locks, true, connection, &scene.shared).await?;
     if guarded.conflicts.contains(&scene.owned) {
@@ -298,13 +295,13 @@ async fn start_only(scene: &Scene, connection: &mut PgConnection, side: usize) -
     let new = scene.start(fresh(scene, side), "owned");
     let new = NewExecution { reuse: IdReusePolicy::RejectDuplicate, ..new };
     let id = new.id;
-    let append = Append { owner: scene.other, create: Some(Box::new(new)), ..scene.turn(id, 1, 1) };
+    let append = Append { owner: scene.other, births: vec![new], ..scene.turn(id, 1, 1) };
     let locks = guard::locks(&scene.shared, [&append].into_iter()).expect("a policy locks its id");
     if guard::take(&locks, true, connection, &scene.shared).await?.locked.contains(&id) {
         return Ok(Told::Refused(Kind::Busy));
     }
-    let created = write_batch(connection, &scene.shared, Batch::of([&append].into_iter()), 0).await?.created;
-    Ok(Told::of(!created.is_empty()))
+    let born = write_batch(connection, &scene.shared, Batch::of([&append].into_iter()), 0).await?.born;
+    Ok(Told::of(!born.is_empty()))
 }
 
 /// The end of a transactional attempt. A refusal rolls the user's rows back.

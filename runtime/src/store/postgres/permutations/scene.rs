@@ -106,8 +106,7 @@ impl Scene {
             TaskChange::Insert(self.task(LOCAL, 1, None)),
             TaskChange::Insert(self.task(REMOTE, 1, Some("elsewhere"))),
         ];
-        let create =
-            Append { create: Some(Box::new(self.start(self.owned, "owned"))), ..self.turn(self.owned, 1, 1) };
+        let create = Append { births: vec![self.start(self.owned, "owned")], ..self.turn(self.owned, 1, 1) };
         append(store, create).await;
         append(store, Append { tasks, ..self.turn(self.owned, 2, 2) }).await;
         let queues = vec![self.queue("elsewhere")];
