@@ -65,7 +65,8 @@ impl News {
                 code = Code::SignalsLeft.as_str(),
                 workflow_type, workflow_id, run_id,
                 "{}: workflow `{workflow_id}` has ended, and no handler has taken {} of its signals: \
-                 {names}", Code::SignalsLeft,
+                 {names}",
+                Code::SignalsLeft,
                 lost.len()
             );
         }
@@ -107,7 +108,8 @@ fn failed(names: &Names, failed: &AttemptFailure, (throttle, now_ms): (&Mutex<Th
         attempt,
         untold = skipped,
         "{}: attempt {attempt} of activity `{name}` of workflow `{}` has failed: {failure}; \
-         {next}{more}", Code::AttemptFailed,
+         {next}{more}",
+        Code::AttemptFailed,
         names.workflow_id
     );
 }

@@ -131,7 +131,8 @@ impl Drop for Worker {
                     task_queue = self.inner.queue,
                     "{}: the worker of task queue `{}` was dropped while it had {runs} runs and {attempts} \
                      attempts of activities: they go on in another worker, and those attempts count as \
-                     lost. Keep the worker in a variable, and end it with `.shutdown().await`", Code::WorkerDropped,
+                     lost. Keep the worker in a variable, and end it with `.shutdown().await`",
+                    Code::WorkerDropped,
                     self.inner.queue
                 );
             }

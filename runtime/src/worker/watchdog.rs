@@ -82,7 +82,8 @@ async fn write_off(session: &Arc<Session>, thread: &Arc<ThreadHandle>, busy: &Bu
         code = Code::ThreadBlocked.as_str(),
         execution = %busy.execution,
         "{}: a workflow has blocked its thread for more than 2 s, at {site}: workflow code must not wait, sleep \
-         or compute for long; its other executions go on on a new thread", Code::ThreadBlocked
+         or compute for long; its other executions go on on a new thread",
+        Code::ThreadBlocked
     );
     replace(session, thread, Some(busy.execution)).await;
 }

@@ -130,7 +130,8 @@ async fn lock(shared: &Shared, connection: &mut PgConnection, append: &Append) -
             execution = %append.execution,
             holders = ?held_by,
             "{}: a run cannot close: other sessions hold its row (their process ids are in `holders`); is a \
-             transaction of yours open that has signalled it?", Code::Aborted
+             transaction of yours open that has signalled it?",
+            Code::Aborted
         );
     }
     locked.map(drop)
