@@ -1,13 +1,14 @@
 //! Errors for operators: [`Error`], with a code, a text that says what to do, and its source chain.
 //!
-//! The other family of errors, which history keeps and workflow code sees, is in `abide_core`
-//! ([`crate::Failure`], [`crate::ActivityError`]). The two meet in [`WorkflowError`] and
-//! [`QueryError`](crate::QueryError), which carry the user's typed error or the client's error. A storage
-//! error is never a workflow's outcome (PROTOCOL 8), so no error of this module is ever written into a
-//! history.
+//! The other family of errors, which history keeps and workflow code sees, is in `abide_core` ([`crate::Failure`],
+//! [`crate::ActivityError`]). The two meet in [`WorkflowError`] and [`QueryError`](crate::QueryError), which carry the
+//! user's typed error or the client's error. A storage error is never a workflow's outcome (PROTOCOL 8), so no error
+//! of this module is ever written into a history.
 
+mod failure;
 mod kind;
 
+pub use failure::StoreFailure;
 pub use kind::ErrorKind;
 
 use crate::store::StoreError;
@@ -366,35 +367,6 @@ impl Error {
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write_causes(f, self, self.source())
-    }
-}
-
-/// An error of a store. Its variants are internal to the store and may change; the code is stable.
-#[derive(Clone)]
-pub struct StoreFailure(StoreError);
-
-impl StoreFailure {
-    /// The code: `AB05xx`, or `AB0209` for a damaged journal.
-    pub fn code(&self) -> &'static str {
-        self.0.code()
-    }
-}
-
-impl fmt::Display for StoreFailure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.0.code(), self.0)
-    }
-}
-
-impl fmt::Debug for StoreFailure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write_causes(f, self, self.source())
-    }
-}
-
-impl std::error::Error for StoreFailure {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.0.source()
     }
 }
 

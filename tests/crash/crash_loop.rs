@@ -20,7 +20,7 @@ async fn only_the_execution_that_kills_its_process_is_suspended() {
     }
     let wide = client.start(fan(7, 20, 300)).id("fan").await.expect("it starts");
     let waits = client.start(Letters::run(1)).id("letters").await.expect("it starts");
-    let guilty = client.start(culprit(9, 60)).id("culprit").await.expect("it starts");
+    let crasher = client.start(culprit(9, 60)).id("culprit").await.expect("it starts");
 
     let mut deaths = 0;
     let mut worker = scene.worker();
@@ -40,7 +40,7 @@ async fn only_the_execution_that_kills_its_process_is_suspended() {
     assert_eq!(wide.result().await.expect("it completes").len(), 20);
     waits.letter(4).await.expect("it takes a letter");
     assert_eq!(waits.result().await.expect("it completes"), [8]);
-    let Err(WorkflowError::Suspended(reason)) = guilty.result().await else { panic!("it is suspended") };
+    let Err(WorkflowError::Suspended(reason)) = crasher.result().await else { panic!("it is suspended") };
     assert_eq!(reason.code(), "AB0205");
     let ran = ran(&lines(&scene.ledger()));
     let guilty_runs: Vec<_> = ran.values().filter(|ran| ran.name == "Work.abort").collect();
@@ -99,7 +99,7 @@ async fn a_dozen_quick_kills_from_outside_suspend_nobody() {
 async fn a_culprit_that_makes_progress_elsewhere_is_found_out() {
     let scene = Scene::new();
     let client = scene.client().await;
-    let guilty = client.start(two_faced(9, 300)).id("two-faced").await.expect("it starts");
+    let crasher = client.start(two_faced(9, 300)).id("two-faced").await.expect("it starts");
     let (mut deaths, mut worker) = (0, scene.worker());
     let reason = loop {
         if worker.has_ended() {
@@ -107,7 +107,7 @@ async fn a_culprit_that_makes_progress_elsewhere_is_found_out() {
             assert!(deaths <= 8, "the loop goes on");
             worker = scene.spawn("work");
         }
-        let result = tokio::time::timeout(Duration::from_millis(50), guilty.result()).await;
+        let result = tokio::time::timeout(Duration::from_millis(50), crasher.result()).await;
         match result {
             Ok(Err(WorkflowError::Suspended(reason))) => break reason,
             Ok(other) => panic!("{other:?}"),

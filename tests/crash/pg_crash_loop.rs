@@ -24,7 +24,7 @@ async fn what_kills_each_of_its_workers_is_suspended_and_nothing_else() {
     }
     let wide = client.start(fan(7, 20, 300)).id("fan").await.expect("it starts");
     let waits = client.start(Letters::run(1)).id("letters").await.expect("it starts");
-    let guilty = client.start(culprit(900, 60)).id("culprit").await.expect("it starts");
+    let crasher = client.start(culprit(900, 60)).id("culprit").await.expect("it starts");
 
     let suspended = "SELECT count(*) FROM execution WHERE status = 1";
     let mut deaths = 0;
@@ -38,7 +38,7 @@ async fn what_kills_each_of_its_workers_is_suspended_and_nothing_else() {
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    let Err(WorkflowError::Suspended(reason)) = guilty.result().await else { panic!("it is suspended") };
+    let Err(WorkflowError::Suspended(reason)) = crasher.result().await else { panic!("it is suspended") };
     assert_eq!(reason.code(), "AB0205");
     for (n, run) in (0..).zip(&innocents) {
         let sum = (0..6).map(|k| 2 * (10 * n + k)).sum::<u64>();

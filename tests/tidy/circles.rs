@@ -16,6 +16,18 @@ const CRATES: &[&str] = &["core/src", "macros/analysis/src", "macros/src", "runt
 /// The circles that there are, each with the folder that they are in and the reason.
 const KNOWN: &[(&str, &str, &str)] = &[
     ("core/src", "payload payload::back payload::same", "the type and its checks"),
+    ("runtime/src", "host host::given", "what an engine takes from its process, and what tests give instead"),
+    (
+        "runtime/src",
+        "store::memory::server store::memory::shared",
+        "a server notifies the processes that are connected to it",
+    ),
+    ("runtime/src", "store::memory::tables store::memory::write", "tables, and changes of their rows"),
+    (
+        "runtime/src",
+        "testing::replay testing::replay::open",
+        "`open` replays the runs of a database for `replay`",
+    ),
     ("macros/analysis/src", "crate conditional", "a helper of the root"),
     ("macros/analysis/src", "args durations", "a helper of `args`"),
     (

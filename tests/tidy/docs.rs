@@ -9,14 +9,17 @@ use std::collections::BTreeSet;
 /// The tables of codes: of a running program, and of compile errors.
 const TABLES: &[&str] = &["core/src/code.rs", "macros/analysis/src/errors.rs"];
 
-/// Texts that cannot use a table name their code so: notes of trait bounds, `compile_error!`.
+/// Texts that cannot use a table name their code so: notes of trait bounds, `compile_error!`. Names in
+/// compile errors end in `_see_ab0316`.
 const EXPLAINED: &str = "cargo abide explain AB";
 
 /// Each code of the tables, and each in a text that cannot use them, has a page in `docs/errors/`; each page
 /// has a code; each code that anything names has a page.
 pub(crate) fn error_codes(tree: &Tree) -> Vec<String> {
     let in_tables = all_codes(tree, |path| TABLES.contains(&path));
-    let explained = tree.sources().flat_map(|(_, text)| text.split(EXPLAINED).skip(1));
+    let explained = tree
+        .sources()
+        .flat_map(|(_, text)| text.split(EXPLAINED).skip(1).chain(text.split("_see_ab").skip(1)));
     let explained = explained.filter_map(|rest| Some(format!("AB{}", rest.get(..4)?)));
     let kept = tree.text("tools/cargo-abide/src/explain.rs").and_then(|text| {
         let list = text.split("const LATER: ").nth(1)?;

@@ -15,6 +15,8 @@ const NAMES: &[(&str, &str)] = &[
     ("Tiding", "Notification"),
     ("Tidings", "Notifications"),
     ("Silence", "LastTimeout"),
+    ("LAST_WORDS", "ABORT_GRACE"),
+    ("guilty", "crash_limit"),
     ("Canceled", "Cancelled"),
     ("Canceling", "Cancelling"),
     ("Cancelation", "Cancellation"),
@@ -38,14 +40,12 @@ const PHRASES: &[(&str, &str)] = &[
     ("come about", "`be made`, `happen`"),
     ("comes about", "`is made`, `happens`"),
     ("nothing of it is in", "`nothing of it was written`"),
-    ("last words", "`the grace period`"),
-    ("the guilty", "`runs that have crashed too often`"),
     ("is dear", "`is expensive`"),
     ("plays fate", "what it does"),
 ];
 
 /// Folders whose sources are being rebuilt: not looked at yet.
-const LATER: &[&str] = &["core/src/exec/", "core/src/flow/", "runtime/src/store/", "runtime/src/worker/"];
+const LATER: &[&str] = &["runtime/src/store/"];
 
 fn sources(tree: &Tree) -> impl Iterator<Item = (&str, &str)> {
     tree.sources().filter(|(path, _)| !LATER.iter().any(|folder| path.starts_with(folder)))

@@ -104,7 +104,8 @@ impl Execution {
                     workflow_id = info.workflow_id,
                     signal = %name,
                     "{}: workflow `{}` ends at {site} while its handler of signal `{name}` is unfinished: \
-                     the handler is dropped where it waits", Code::HandlerUnfinished,
+                     the handler is dropped where it waits",
+                    Code::HandlerUnfinished,
                     info.workflow_id
                 );
             }

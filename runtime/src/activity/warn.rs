@@ -29,7 +29,8 @@ pub(super) async fn warned<T>(name: &str, unbounded: bool, mut body: impl Future
                 code = Code::RunsLong.as_str(),
                 activity = name,
                 "{}: activity `{name}` has run for a minute and has no time limit: give it \
-                 `start_to_close = \"..\"`, or nobody will notice when it hangs", Code::RunsLong
+                 `start_to_close = \"..\"`, or a hang will not be noticed",
+                Code::RunsLong
             ),
         }
     }

@@ -99,7 +99,8 @@ impl Client {
             workflow_id = row.workflow_id,
             workflow_type = row.workflow_type,
             task_queue = row.queue,
-            "{}: workflow `{}` of type `{}` waits on task queue `{}`: {serving}", Code::NoWorker,
+            "{}: workflow `{}` of type `{}` waits on task queue `{}`: {serving}",
+            Code::NoWorker,
             row.workflow_id,
             row.workflow_type,
             row.queue

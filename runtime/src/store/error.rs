@@ -34,7 +34,7 @@ pub(crate) enum StoreError {
     #[error("the disk of the database `{path}` is full: make room; what was acknowledged is safe")]
     Full { path: String },
     /// Not an SQLite file, or the file of another program.
-    #[error("`{path}` is not a database of abide's: {message}")]
+    #[error("`{path}` is not a database of abide: {message}")]
     Foreign { path: String, message: String },
     /// Written by a later abide.
     #[error("the database `{path}` has schema {found}, this build knows up to {known}: run a newer build")]
@@ -66,22 +66,22 @@ pub(crate) enum StoreError {
     )]
     Behind { path: String, found: i64, known: i64 },
     /// The database aborted a transaction (serialization, deadlock, a statement's time limit). A retry may succeed.
-    #[error("the database broke the transaction off: {message}")]
+    #[error("the database aborted the transaction: {message}")]
     Conflicting { message: String },
     /// A transactional activity on SQLite, which holds the write lock, called the engine.
     #[error("a transactional activity holds the database: call the engine before or after it, not inside")]
     InsideTransaction,
     /// A transactional activity held SQLite's write lock for too long.
     #[error(
-        "the transaction of the activity was not ended within {} ms, while nobody else could write the \
-         database: do what is slow in another activity before it",
+        "the transaction of the activity did not end within {} ms, and nothing else could write the database \
+         meanwhile: do the slow part in another activity before it",
         limit.as_millis()
     )]
     TooLong { limit: Duration },
     /// The body of a transactional activity has ended the engine's transaction.
     #[error(
-        "the body of the activity ended the transaction that it was lent ({message}): what it committed \
-         stays, and nothing of the engine's was in it; use `tx.begin()` for a transaction within, never \
+        "the body of the activity ended the engine's transaction ({message}): what it committed stays, \
+         and the engine had written nothing in it; use `tx.begin()` for a transaction within, never \
          `COMMIT` or `ROLLBACK`"
     )]
     TransactionEnded { message: String },
@@ -97,7 +97,7 @@ pub(crate) enum StoreError {
     #[error("this worker's lease is gone: it was taken over")]
     Fenced,
     /// A schema change failed; the database is as it was.
-    #[error("migration {version} of the database `{path}` failed, and nothing of it stayed: {message}")]
+    #[error("migration {version} of the database `{path}` failed and was rolled back: {message}")]
     Migration {
         path: String,
         version: i64,

@@ -16,10 +16,10 @@ pub(crate) enum MessageKind {
     /// Written by the store only: the execution was terminated from outside while owned. The owner drops the live
     /// execution, then consumes the row by an append with `n` 0 and `release`.
     Terminated,
-    /// The outcome of an attempt that ended elsewhere, by the database's time, with a user's transaction, or while nobody
-    /// owned its execution (it was suspended).
+    /// The outcome of an attempt that ended elsewhere, by the database's time, with a user's transaction, or
+    /// while its execution had no owner (it was suspended).
     Attempt,
-    /// Of a newer release. It stays in the inbox, wakes nobody and holds up no close.
+    /// Of a newer release. It stays in the inbox, wakes no worker and delays no close.
     Newer(i64),
 }
 
@@ -151,7 +151,7 @@ pub(crate) trait Inbox: Send + Sync {
     /// The inbox rows of everything `owner` owns, in the order they were sent.
     fn inbox(&self, owner: Incarnation) -> StoreFuture<'_, Vec<InboxRow>>;
 
-    /// Queries that wait for executions which nobody may own (closed or suspended ones), of these queues and types.
+    /// Queries that wait for executions without an owner (closed or suspended ones), of these queues and types.
     fn open_queries(&self, queues: Vec<String>, types: Vec<String>) -> StoreFuture<'_, Vec<InboxRow>>;
 
     /// Deletes inbox rows that were dealt with outside of any append: answered queries.
@@ -164,8 +164,8 @@ pub(crate) trait Inbox: Send + Sync {
     fn take_reply(&self, request_id: String) -> StoreFuture<'_, Option<String>>;
 }
 
-/// Whether a journal has taken in a message of this kind under this request id (PROTOCOL 94). `bodies` are the rows' events as JSON;
-/// an event tells by its own field, never by its text: a payload may hold any text.
+/// Whether a journal has taken in a message of this kind under this request id (PROTOCOL 94). `bodies` are
+/// the rows' events as JSON; an event tells by its own field, never by its text: a payload may hold any text.
 pub(crate) fn took_in<'b>(
     bodies: impl IntoIterator<Item = &'b str>,
     kind: MessageKind,

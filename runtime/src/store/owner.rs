@@ -32,7 +32,7 @@ pub(crate) struct Suspicion {
     /// The most crashes of the one suspect that may be claimed. `None`: no suspect.
     pub(crate) suspect: Option<u32>,
     /// An execution with this many crashes is claimed in any case: to be suspended, not to run.
-    pub(crate) guilty: u32,
+    pub(crate) crash_limit: u32,
 }
 
 /// A worker that registers.

@@ -127,7 +127,7 @@ fn claim(session: &Session, types: Option<Vec<String>>, suspect: Option<u32>) ->
         types,
         build: session.options.build.clone(),
         limit: CLAIM_LIMIT,
-        suspicion: Suspicion { suspect, guilty: session.options.max_crashes },
+        suspicion: Suspicion { suspect, crash_limit: session.options.max_crashes },
     }
 }
 

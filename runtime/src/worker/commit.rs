@@ -17,7 +17,7 @@ use crate::activity::transaction::Transactions;
 use crate::error::Error;
 use crate::store::{Append, AppendOutcome, StartAnswer, StoreError, TaskKey};
 use abide_core::exec::{Action, ActivityStart, AttemptOutcome, Input, Standing, Suspension};
-use abide_core::{CancellationType, Event, ExecutionId};
+use abide_core::{CancellationType, Code, Event, ExecutionId};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -91,7 +91,7 @@ impl Thread {
                 }
                 None => {
                     let reason = format!("the database refuses its row: {text}");
-                    Next::Suspend(Suspension::new("AB0212", reason))
+                    Next::Suspend(Suspension::new(Code::RowRefused, reason))
                 }
             },
             // The outcome of the append is unknown, or the lease is lost.

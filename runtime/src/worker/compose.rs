@@ -12,11 +12,11 @@ use super::task_rows::{self, TaskRows};
 use crate::status::ExecutionStatus;
 use crate::store::{Append, AttemptChange, Close, NewMessage, RowChange, Suspension};
 use abide_core::exec::{self, Action, Execution, Input, Outlook, Standing, Turn};
-use abide_core::{Event, ExecutionId};
+use abide_core::{Code, Event, ExecutionId};
 
 /// Codes of suspensions that do not depend on the build. After any other code, each other build tries once by
 /// itself (PROTOCOL 21).
-const NOT_THE_BUILDS: [&str; 3] = ["AB0205", "AB0208", "AB0212"];
+const NOT_THE_BUILDS: [Code; 3] = [Code::CrashLoop, Code::ThreadBlocked, Code::RowRefused];
 
 /// Composes the append of a turn, and what waits for its acknowledgement. The append is `None` if there is
 /// nothing to write.
@@ -108,9 +108,10 @@ fn warn_of_length(run: &mut Run) {
     run.warned = true;
     let (names, mib) = (&run.names, bytes / (1024 * 1024));
     tracing::warn!(
-        code = "AB0211",
-        "AB0211: the history of workflow {} ({}, run {}) has {events} events and {mib} MiB: at 51,200 events or 50 MiB \
+        code = Code::HistoryTooLong.as_str(),
+        "{}: the history of workflow {} ({}, run {}) has {events} events and {mib} MiB: at 51,200 events or 50 MiB \
          it is suspended; let a new workflow go on from its state before that",
+        Code::HistoryTooLong,
         names.workflow_type,
         names.workflow_id,
         names.run_id
@@ -252,8 +253,12 @@ pub(super) fn suspension(
             site: reason.site.clone(),
             // An unknown type does not depend on the build: every worker that has the type may take the
             // execution.
-            build: if reason.code == "AB0206" { String::new() } else { session.options.build.clone() },
-            other_builds: !NOT_THE_BUILDS.contains(&reason.code.as_str()),
+            build: if reason.code == Code::UnknownWorkflow {
+                String::new()
+            } else {
+                session.options.build.clone()
+            },
+            other_builds: !NOT_THE_BUILDS.iter().any(|code| reason.code == *code),
             at_ms,
         }),
         ..RowChange::default()

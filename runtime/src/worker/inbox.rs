@@ -6,7 +6,7 @@ use super::query;
 use super::session::Session;
 use crate::store::{Append, InboxRow, MessageKind, Reply, RowChange, StoreError};
 use crate::wire::{QueryBody, ReplyBody, to_json};
-use abide_core::ExecutionId;
+use abide_core::{Code, ExecutionId};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -106,7 +106,7 @@ async fn answer_query(session: &Arc<Session>, row: InboxRow) {
             Ok(None) => return,
             Ok(Some(answer)) => Ok(answer),
             // A database error is not an answer: this worker, or another, tries the query again.
-            Err(error) if error.code().starts_with("AB05") => {
+            Err(error) if Code::of(error.code()).is_some_and(Code::is_of_the_store) => {
                 return tracing::warn!(code = error.code(), query = name, "a query waits: {error}");
             }
             Err(error) => Err(error),

@@ -5,7 +5,7 @@ use crate::error::Result;
 use crate::store::{AttemptBody, InboxRow, MessageKind, NewMessage};
 use crate::wire::{CancelBody, SignalBody, to_json};
 use abide_core::exec::{AttemptOutcome, Execution, Input};
-use abide_core::{EventId, ExecutionId, Payload};
+use abide_core::{Code, EventId, ExecutionId, Payload};
 use tokio::sync::oneshot;
 
 /// Answers a client's message.
@@ -60,7 +60,12 @@ impl Pending {
 /// A message that cannot be read is kept in the history as a signal that no handler takes.
 fn unreadable(body: &str, request_id: String, error: &serde_json::Error) -> Input {
     let why = abide_core::unread(body, error);
-    tracing::error!(code = "AB0404", request_id, "AB0404: a message could not be read: {why}");
+    tracing::error!(
+        code = Code::PayloadType.as_str(),
+        request_id,
+        "{}: a message could not be read: {why}",
+        Code::PayloadType
+    );
     let input = Payload::encode(body).unwrap_or_else(|_| Payload::null());
     Input::Signal { name: "unreadable message".to_owned(), input, request_id }
 }

@@ -3,6 +3,7 @@
 use super::session::{End, Session};
 use crate::status::ExecutionStatus;
 use crate::store::{Find, StoreError};
+use abide_core::Code;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -41,8 +42,9 @@ pub(super) async fn renew_loop(session: Arc<Session>) {
         }
         if renewed.elapsed() >= pace.lease / 3 * 2 {
             tracing::warn!(
-                code = "AB0510",
-                "AB0510: the lease could not be renewed in time: a new one is taken"
+                code = Code::LeaseLost.as_str(),
+                "{}: the lease could not be renewed in time: a new one is taken",
+                Code::LeaseLost
             );
             return session.finish(End::Fenced);
         }

@@ -12,7 +12,7 @@ use super::thread::Thread;
 use crate::status::ExecutionStatus;
 use crate::store::StoredRun;
 use abide_core::exec::{Execution, Input, Standing, Suspension};
-use abide_core::{ExecutionId, Payload};
+use abide_core::{Code, ExecutionId, Payload};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::OwnedSemaphorePermit;
@@ -48,7 +48,7 @@ fn begin(
         let found = run.map(|StoredRun { row, journal, attempts, inbox }| {
             let mine = row.owner == Some(session.me);
             let inbox = if mine { inbox::set_aside(&session, inbox) } else { Vec::new() };
-            let damaged = |message: String| Err(Suspension::new("AB0209", message));
+            let damaged = |message: String| Err(Suspension::new(Code::Damaged, message));
             let journal = journal.map_or_else(damaged, |turns| decode(turns, &attempts));
             Found { journal, inbox, row }
         });
@@ -94,7 +94,10 @@ impl Thread {
     pub(super) fn loaded(&mut self, loaded: Loaded) {
         let Loaded { execution, load, found } = loaded;
         // Drop the answer to an earlier load: no entry waits for it (PROTOCOL 34).
-        let waits = |run: &Run| matches!(run.phase, Phase::Loading { load: awaited, .. } if awaited == load || mutant!(LoadTwice));
+        let waits = |run: &Run| match run.phase {
+            Phase::Loading { load: awaited, .. } => awaited == load || mutant!(LoadTwice),
+            _ => false,
+        };
         if !self.runs.get(&execution).is_some_and(|run| waits(run)) {
             return;
         }
@@ -188,7 +191,7 @@ impl Thread {
             }
         } else {
             let Some(input) = input.and_then(|input| Payload::from_json(input).ok()) else {
-                return Err(Suspension::new("AB0203", "its recorded input is not JSON"));
+                return Err(Suspension::new(Code::Undecodable, "its recorded input is not JSON"));
             };
             let seed = self.session.abide.host().seed();
             run.mailbox.inputs.insert(0, Input::Start { input, seed }.into());
@@ -217,7 +220,7 @@ fn crash_loop(crashes: u32) -> Suspension {
         "its worker died {crashes} times in a row while it ran, without progress: it, or an activity of its own, \
          seems to end the process"
     );
-    Suspension::new("AB0205", message)
+    Suspension::new(Code::CrashLoop, message)
 }
 
 /// The reason to suspend a run whose type this worker does not have.
@@ -226,5 +229,5 @@ fn unknown_type(name: &str) -> Suspension {
         "no worker on its task queue has workflow type `{name}`: register it with `.workflow({name})`; it goes on as \
          soon as a worker that has it starts"
     );
-    Suspension::new("AB0206", message)
+    Suspension::new(Code::UnknownWorkflow, message)
 }

@@ -90,8 +90,11 @@ impl Mailbox {
     /// attempt may be gone: the attempt is not lost.
     pub(super) fn ended(&self, exec: &Execution) -> Vec<EventId> {
         let waits = |start: &ActivityStart| {
-            let this = |p: &Pending| matches!(p.input, Input::Attempt { activity, attempt, .. } if (activity, attempt) == (start.activity, start.attempt));
-            self.inputs.iter().any(this)
+            let of_start = (start.activity, start.attempt);
+            self.inputs.iter().any(|pending| match pending.input {
+                Input::Attempt { activity, attempt, .. } => (activity, attempt) == of_start,
+                _ => false,
+            })
         };
         exec.outstanding().iter().filter(|start| waits(start)).map(|start| start.activity).collect()
     }

@@ -3,8 +3,8 @@
 
 use super::lock::lock;
 use super::names::Names;
-use abide_core::Event;
 use abide_core::exec::{AttemptFailure, Execution};
+use abide_core::{Code, Event};
 use std::collections::HashMap;
 use std::sync::Mutex;
 use std::time::Duration;
@@ -62,9 +62,11 @@ impl News {
             let names = lost.iter().map(|(_, name)| format!("`{name}`")).collect::<Vec<_>>().join(", ");
             tracing::warn!(
                 target: "abide::workflow",
-                code = "AB0629",
+                code = Code::SignalsLeft.as_str(),
                 workflow_type, workflow_id, run_id,
-                "AB0629: workflow `{workflow_id}` has ended, and no handler has taken {} of its signals: {names}",
+                "{}: workflow `{workflow_id}` has ended, and no handler has taken {} of its signals: \
+                 {names}",
+                Code::SignalsLeft,
                 lost.len()
             );
         }
@@ -99,13 +101,15 @@ fn failed(names: &Names, failed: &AttemptFailure, (throttle, now_ms): (&Mutex<Th
         if skipped == 0 { String::new() } else { format!(" ({skipped} more failed attempts were not told)") };
     tracing::warn!(
         target: "abide::activity",
-        code = "AB0626",
+        code = Code::AttemptFailed.as_str(),
         activity = name,
         workflow_id = &*names.workflow_id,
         run_id = &*names.run_id,
         attempt,
         untold = skipped,
-        "AB0626: attempt {attempt} of activity `{name}` of workflow `{}` has failed: {failure}; {next}{more}",
+        "{}: attempt {attempt} of activity `{name}` of workflow `{}` has failed: {failure}; \
+         {next}{more}",
+        Code::AttemptFailed,
         names.workflow_id
     );
 }

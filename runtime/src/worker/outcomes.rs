@@ -11,7 +11,7 @@ use crate::activity::transaction::AttemptEnd;
 use crate::store::{AttemptBody, StoreError, TaskKey};
 use crate::wire::to_json;
 use abide_core::exec::AttemptOutcome;
-use abide_core::{EventId, ExecutionId, FailureKind, FailureRecord};
+use abide_core::{Code, EventId, ExecutionId, FailureKind, FailureRecord};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -125,7 +125,9 @@ async fn finish_task(session: Arc<Session>, task: TaskKey, outcome: AttemptOutco
     while !session.is_over() {
         match session.store().finish_task(session.me, task, body_now.clone()).await {
             Ok(_) => return session.attempts.settle(Key::Claimed(task), attempt),
-            Err(StoreError::BadRow { message }) => body_now = body(refused("AB0603", "its", &message)),
+            Err(StoreError::BadRow { message }) => {
+                body_now = body(refused(Code::UnstorableResult, "its", &message))
+            }
             Err(error) => {
                 session.failed(&error);
                 tokio::time::sleep(wait).await;
@@ -139,9 +141,9 @@ async fn finish_task(session: Arc<Session>, task: TaskKey, outcome: AttemptOutco
 
 /// The outcome if the store or the codec refuses a value. A retry would give the same, so it is not
 /// retryable.
-pub(super) fn refused(code: &str, name: &str, error: &dyn std::fmt::Display) -> AttemptOutcome {
+pub(super) fn refused(code: Code, name: &str, error: &dyn std::fmt::Display) -> AttemptOutcome {
     let message = format!("{code}: {name}: {error}");
-    tracing::warn!(code, "{message}");
+    tracing::warn!(code = code.as_str(), "{message}");
     let failure = FailureRecord::new(FailureKind::Invalid, message);
     AttemptOutcome::Failed { failure, retryable: false, retry_after: None }
 }

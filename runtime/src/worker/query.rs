@@ -60,7 +60,8 @@ pub(super) fn positions(sites: &[&'static Site]) -> Vec<AwaitPosition> {
     sites.iter().map(position).collect()
 }
 
-/// Answers from a replay that changes nothing, for runs that are closed, suspended or owned by another worker. A build whose code differs from the history has no answer, or a wrong one; the owner is then asked
+/// Answers from a replay that changes nothing, for runs that are closed, suspended or owned by another
+/// worker. A build whose code differs from the history has no answer, or a wrong one; the owner is then asked
 /// instead. The replay runs workflow code, so it gets a thread of its own.
 async fn replayed(
     session: &Arc<Session>,

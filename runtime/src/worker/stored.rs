@@ -2,7 +2,7 @@
 
 use crate::store::{AttemptRow, ExecutionRow, InboxRow, StoredTurn, Unreadable};
 use abide_core::exec::{FailedAttempt, Suspension};
-use abide_core::{ExecutionId, JournalRow};
+use abide_core::{Code, ExecutionId, JournalRow};
 
 /// A decoded journal, with the failed attempts that are kept beside it.
 pub(super) struct Journal {
@@ -34,15 +34,20 @@ pub(super) fn decode(turns: Vec<StoredTurn>, attempts: &[AttemptRow]) -> Result<
     let bytes = turns.iter().map(|turn| turn.body.len()).sum();
     let rows = turns.iter().map(|turn| {
         turn.read().map_err(|unreadable| match unreadable {
-            Unreadable::Newer(message) => {
-                Suspension::new("AB0213", format!("a newer release of abide wrote its history: {message}"))
-            }
+            Unreadable::Newer(message) => Suspension::new(
+                Code::OtherRelease,
+                format!("a newer release of abide wrote its history: {message}"),
+            ),
             Unreadable::Damaged(message) => {
-                Suspension::new("AB0209", format!("its journal is damaged: {message}"))
+                Suspension::new(Code::Damaged, format!("its journal is damaged: {message}"))
             }
         })
     });
     let rows = rows.collect::<Result<_, _>>()?;
     let attempts = attempts.iter().map(AttemptRow::decode).collect::<Result<_, _>>();
-    Ok(Journal { rows, bytes, attempts: attempts.map_err(|message| Suspension::new("AB0209", message))? })
+    Ok(Journal {
+        rows,
+        bytes,
+        attempts: attempts.map_err(|message| Suspension::new(Code::Damaged, message))?,
+    })
 }

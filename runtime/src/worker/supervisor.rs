@@ -12,6 +12,7 @@ use crate::error::{Error, Result};
 use crate::host::GivenUp;
 use crate::hub::LocalWorker;
 use crate::store::{StoreError, WorkerInfo};
+use abide_core::Code;
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 use tokio::sync::watch;
@@ -126,11 +127,12 @@ impl Drop for Worker {
             if runs > 0 || attempts > 0 {
                 tracing::warn!(
                     target: "abide::worker",
-                    code = "AB0625",
+                    code = Code::WorkerDropped.as_str(),
                     task_queue = self.inner.queue,
-                    "AB0625: the worker of task queue `{}` was dropped while it had {runs} runs and {attempts} attempts of \
-                     activities: they go on in another worker, and those attempts count as lost. Keep the worker in a variable, \
-                     and end it with `.shutdown().await`",
+                    "{}: the worker of task queue `{}` was dropped while it had {runs} runs and {attempts} \
+                     attempts of activities: they go on in another worker, and those attempts count as \
+                     lost. Keep the worker in a variable, and end it with `.shutdown().await`",
+                    Code::WorkerDropped,
                     self.inner.queue
                 );
             }
@@ -207,7 +209,11 @@ impl Inner {
                     break Err(Error::WorkerStopped { task_queue: self.queue.clone(), message });
                 }
                 End::Fenced => {
-                    tracing::warn!(code = "AB0510", "AB0510: the lease is lost; the worker begins anew");
+                    tracing::warn!(
+                        code = Code::LeaseLost.as_str(),
+                        "{}: the lease is lost; the worker begins again",
+                        Code::LeaseLost
+                    );
                     self.kill(&mut begun).await;
                 }
             }

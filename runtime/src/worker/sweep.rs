@@ -25,8 +25,8 @@ pub(super) async fn sweep_loop(session: Arc<Session>) {
     }
 }
 
-/// The delay, spread by a quarter either way, so that processes that began together do not sweep together. The spread is taken
-/// from numbers, so that a simulation repeats it.
+/// The delay, spread by a quarter either way, so that processes that began together do not sweep together.
+/// The spread is taken from numbers, so that a simulation repeats it.
 fn spread(every: Duration, of: (i64, u64)) -> Duration {
     let mut hasher = DefaultHasher::new();
     of.hash(&mut hasher);

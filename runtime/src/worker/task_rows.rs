@@ -49,8 +49,8 @@ pub(super) fn of(
     TaskRows { changes, messages, here }
 }
 
-/// Removes the starts of attempts that the same turn gives up. Such an attempt must not begin: its failed predecessor is
-/// not stored any more, and it has no row to commit with.
+/// Removes the starts of attempts that the same turn gives up. Such an attempt must not begin: its failed
+/// predecessor is not stored any more, and it has no row to commit with.
 fn drop_given_up(actions: &mut Vec<Action>) {
     let given_up = |action: &Action| match action {
         Action::Cancel(stop) if !stop.wait => Some(stop.activity),

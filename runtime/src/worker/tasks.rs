@@ -14,7 +14,7 @@ use crate::activity::blocking::Slot;
 use crate::activity::info::AttemptInfo;
 use crate::activity::runner::{Attempt, Limits};
 use crate::store::{OwnedTask, StoreError, Task, TaskClaim, TaskKey};
-use abide_core::Payload;
+use abide_core::{Code, Payload};
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -83,7 +83,11 @@ fn run(session: &Arc<Session>, task: Task, slot: Slot) {
         Ok(input) => input,
         Err(error) => {
             session.attempts.enter(Key::Claimed(key), key.attempt, false);
-            return outcomes::task_ended(session, key, outcomes::refused("AB0604", &task.name, &error));
+            return outcomes::task_ended(
+                session,
+                key,
+                outcomes::refused(Code::ActivityInput, &task.name, &error),
+            );
         }
     };
     let limits: TaskLimits = serde_json::from_str(&task.limits).unwrap_or_default();

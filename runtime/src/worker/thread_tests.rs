@@ -175,7 +175,7 @@ impl Bench {
             types: Some(vec!["Order".to_owned()]),
             build: "b1".to_owned(),
             limit: 10,
-            suspicion: Suspicion { suspect: None, guilty: 5 },
+            suspicion: Suspicion { suspect: None, crash_limit: 5 },
         };
         assert_eq!(self.store.claim(claim).await.unwrap().rows.len(), 1);
     }

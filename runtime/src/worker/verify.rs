@@ -9,7 +9,7 @@ use super::stored::Journal;
 use crate::store::AttemptChange;
 use abide_core::exec::{self, Execution, FailedAttempt, Input, Standing, Suspension, Turn, WorkflowType};
 use abide_core::flow::Info;
-use abide_core::{EventId, JournalRow, Site};
+use abide_core::{Code, EventId, JournalRow, Site};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
@@ -126,14 +126,14 @@ pub(super) fn turn(
         Some(Seen { standing: Standing::Suspended(reason), .. }) => reason,
         Some(replayed) => {
             let message = format!(
-                "history and code differ: {}. Likely cause: a branch depends on something that is not recorded. Replayed \
-                 from its history on another thread, the code must do the same again",
+                "history and code differ: {}. Likely cause: a branch depends on something that is not \
+                 recorded. Replayed from its history on another thread, the code must do the same again",
                 live_run.differs_from(&replayed)
             );
             let at = replayed.awaits.iter().chain(&live_run.awaits).next();
-            Suspension { site: at.map(|site| site.to_string()), ..Suspension::new("AB0201", message) }
+            Suspension { site: at.map(|site| site.to_string()), ..Suspension::new(Code::Mismatch, message) }
         }
-        None => Suspension::new("AB0202", "its code panicked outside of its await points in a replay"),
+        None => Suspension::new(Code::Panicked, "its code panicked outside of its await points in a replay"),
     };
     // The execution is loaded again before it continues, and the recorded history is read then.
     undo(turn, reason, inputs);

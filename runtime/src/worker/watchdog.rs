@@ -16,8 +16,8 @@ use super::session::Session;
 use super::{compose, rounds};
 use crate::activity::warn::Samples;
 use crate::store::{Append, AppendOutcome, ExecutionRow, Find, StoreError};
-use abide_core::ExecutionId;
 use abide_core::exec::Suspension;
+use abide_core::{Code, ExecutionId};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -68,7 +68,7 @@ pub(super) async fn watch(session: Arc<Session>) {
             }
         }
         if blocked.len() > MAX_BLOCKED {
-            let reason = format!("AB0208: {MAX_BLOCKED} workflow threads are blocked");
+            let reason = format!("{}: {MAX_BLOCKED} workflow threads are blocked", Code::ThreadBlocked);
             return session.finish(super::session::End::Fatal(reason));
         }
         blocked.retain_mut(|b| still_blocked(&session, b, offences.get(&b.execution).copied().unwrap_or(0)));
@@ -79,10 +79,11 @@ pub(super) async fn watch(session: Arc<Session>) {
 async fn write_off(session: &Arc<Session>, thread: &Arc<ThreadHandle>, busy: &Busy) {
     let site = site_of(busy);
     tracing::error!(
-        code = "AB0208",
+        code = Code::ThreadBlocked.as_str(),
         execution = %busy.execution,
-        "AB0208: a workflow has blocked its thread for more than 2 s, at {site}: workflow code must not wait, sleep \
-         or compute for long; its other executions go on on a new thread"
+        "{}: a workflow has blocked its thread for more than 2 s, at {site}: workflow code must not wait, sleep \
+         or compute for long; its other executions go on on a new thread",
+        Code::ThreadBlocked
     );
     replace(session, thread, Some(busy.execution)).await;
 }
@@ -93,7 +94,7 @@ async fn after_panic(session: &Arc<Session>, thread: &Arc<ThreadHandle>) {
     let culprit = lock(&thread.busy).take();
     replace(session, thread, culprit.as_ref().map(|busy| busy.execution)).await;
     if let Some(busy) = culprit {
-        let mut reason = Suspension::new("AB0202", "it panicked outside of its await points");
+        let mut reason = Suspension::new(Code::Panicked, "it panicked outside of its await points");
         reason.site = Some(site_of(&busy));
         suspend(session, busy.execution, reason);
     }
@@ -153,7 +154,8 @@ fn still_blocked(session: &Arc<Session>, blocked: &mut Blocked, offences: u32) -
 }
 
 fn blocks(site: Option<String>) -> Suspension {
-    let mut reason = Suspension::new("AB0208", "its code blocked the workflow thread for more than 2 s");
+    let mut reason =
+        Suspension::new(Code::ThreadBlocked, "its code blocked the workflow thread for more than 2 s");
     reason.site = site;
     reason
 }

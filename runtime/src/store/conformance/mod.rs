@@ -169,7 +169,7 @@ impl Process {
     }
 
     pub(super) fn claim_of(&self, build: &str, suspect: bool) -> Claim {
-        let suspicion = Suspicion { suspect: suspect.then_some(u32::MAX), guilty: 5 };
+        let suspicion = Suspicion { suspect: suspect.then_some(u32::MAX), crash_limit: 5 };
         let queues = vec!["q".to_owned()];
         let types = Some(vec!["Order".to_owned()]);
         Claim { owner: self.me, queues, types, build: build.to_owned(), limit: 10, suspicion }

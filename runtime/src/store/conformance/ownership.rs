@@ -156,7 +156,7 @@ pub(super) async fn suspects_come_one_at_a_time(lab: Lab) {
     }
     let none = a.claim().await;
     assert_eq!((ids(&none), none.next_due_ms), (vec![], None));
-    let more_than_that = Suspicion { suspect: Some(owner::SUSPECT_FROM - 1), guilty: 5 };
+    let more_than_that = Suspicion { suspect: Some(owner::SUSPECT_FROM - 1), crash_limit: 5 };
     let claim = Claim { suspicion: more_than_that, ..a.claim_of("b1", true) };
     assert_eq!(ids(&a.store.claim(claim).await.unwrap()), [], "too suspicious for now");
     let first = ids(&a.store.claim(a.claim_of("b1", true)).await.unwrap());
@@ -166,8 +166,8 @@ pub(super) async fn suspects_come_one_at_a_time(lab: Lab) {
     assert!(matches!(a.append(append).await, Ok(AppendOutcome::Done)));
     let offered = a.take(a.claim_of("b2", false)).await;
     assert_eq!(offered, first, "no worker has died of what it is suspended for");
-    let guilty = Suspicion { suspect: None, guilty: owner::SUSPECT_FROM };
-    let claim = Claim { suspicion: guilty, ..a.claim_of("b1", false) };
+    let limited = Suspicion { suspect: None, crash_limit: owner::SUSPECT_FROM };
+    let claim = Claim { suspicion: limited, ..a.claim_of("b1", false) };
     assert_eq!(a.store.claim(claim).await.unwrap().rows.len(), 2, "all that are to be suspended, at once");
 }
 

@@ -1,14 +1,14 @@
 //! Which messages are parked: claims and drains do not read them (PROTOCOL 97).
 //!
-//! A run that is suspended or paused takes nothing in, however long it stays so. Its unread messages may be many, and each
-//! claim would walk over them.
+//! A run that is suspended or paused takes nothing in, however long it stays so. Its unread messages may be
+//! many, and each claim would walk over them.
 
 use crate::status::ExecutionStatus;
 use crate::store::message::MessageKind;
 
-/// Whether a message of this kind is parked when it is sent to a run of this status. Its sender holds a lock on the run's
-/// row, so that a resume sees the message. A query is answered for suspended runs too. A report of an end
-/// takes no lock, and the rows that tell a worker of an end must be found at once.
+/// Whether a message of this kind is parked when it is sent to a run of this status. Its sender holds a lock
+/// on the run's row, so that a resume sees the message. A query is answered for suspended runs too. A report
+/// of an end takes no lock, and the rows that tell a worker of an end must be found at once.
 pub(crate) fn parks(status: ExecutionStatus, kind: MessageKind) -> bool {
     let stands = matches!(status.code(), 1 | 2);
     stands && matches!(kind, MessageKind::Signal | MessageKind::Cancel | MessageKind::Attempt)

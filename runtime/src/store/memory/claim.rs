@@ -40,7 +40,7 @@ impl Wanted<'_> {
 
     /// Neither a suspect, nor one that has crashed too often, unless it is claimed to be suspended.
     fn is_trusted(&self, row: &ExecutionRow) -> bool {
-        row.crashes < SUSPECT_FROM || row.crashes >= self.claim.suspicion.guilty
+        row.crashes < SUSPECT_FROM || row.crashes >= self.claim.suspicion.crash_limit
     }
 
     /// Whether other builds have failed with it, and this build has neither failed nor claimed it since.
@@ -200,7 +200,7 @@ pub(super) async fn claim(session: &mut Session, claim: &Claim, now: i64) -> Res
         }
     }
     if let Some(most) = claim.suspicion.suspect {
-        let most = most.min(claim.suspicion.guilty.saturating_sub(1));
+        let most = most.min(claim.suspicion.crash_limit.saturating_sub(1));
         for queue in &claim.queues {
             let wanted = of(queue, rows.len());
             if wanted.room == 0 {

@@ -220,14 +220,15 @@ impl MemoryStore {
         here.is_some_and(|of| self.shared.server.is_killed(of.process))
     }
 
-    /// Whether free locks of others mean anything to this process: whatever broke its own line may have broken everybody's.
+    /// Whether free locks of others mean anything to this process: whatever broke its own line may have
+    /// broken everybody's.
     fn hears_locks(&self) -> bool {
         let control = *self.shared.control();
         control.is_there && control.broke.is_none_or(|at| at.elapsed() > self.shared.lease)
     }
 
-    /// Shortens the leases of those of these workers whose locks are free and who have renewed at this very run of the server; how
-    /// many ms the first of those has left.
+    /// Shortens the leases of those of these workers whose locks are free and who have renewed at this very
+    /// run of the server; how many ms the first of those has left.
     async fn shorten_leases(&self, suspects: Vec<Incarnation>) -> Result<Option<i64>, StoreError> {
         let early_ms = ms(EARLY.min(self.shared.lease));
         let shorten = move |st: &mut Statement<'_>| {
@@ -334,7 +335,7 @@ pub(super) async fn set_free(session: &mut Session, dead: Incarnation, now: i64)
     Ok(freed.len() as u64)
 }
 
-/// Deletes the messages to closed executions that have lost their owner: nobody is left to read them.
+/// Deletes the messages to closed executions that have lost their owner, since no worker will read them.
 fn forget_closed(st: &mut Statement<'_>, freed: &[ExecutionId]) -> Looked<()> {
     let tables = st.tables;
     let is_closed = |id: &ExecutionId| tables.executions.get(id).is_some_and(|to| !to.row.status.is_open());

@@ -12,8 +12,9 @@ use crate::store::{
 };
 use abide_core::Incarnation;
 
-/// Puts a message into an open execution's inbox, and locks its row lightly: it does not close meanwhile (PROTOCOL 16). A closed one
-/// still answers queries. `None`: there is no such receiver; the flag: whether it was not there yet.
+/// Puts a message into an open execution's inbox, and locks its row lightly: it does not close meanwhile
+/// (PROTOCOL 16). A closed one still answers queries. `None`: there is no such receiver; the flag: whether it
+/// was not there yet.
 fn put(st: &mut Statement<'_>, message: &NewMessage) -> Looked<Option<(Receiver, bool)>> {
     let Some(receiver) = st.tables.executions.get(&message.execution) else { return Ok(None) };
     if !receiver.row.status.is_open() && !message.kind.reaches_closed() {

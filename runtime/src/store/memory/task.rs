@@ -1,4 +1,5 @@
-//! Tasks: attempts that run in another process, and the rows that arbitrate them (PROTOCOL 22). The statements of `postgres/task.rs`.
+//! Tasks: attempts that run in another process, and the rows that arbitrate them (PROTOCOL 22). The
+//! statements of `postgres/task.rs`.
 
 use super::claim::holds_lease;
 use super::locks::{Key, Mode};
@@ -42,7 +43,7 @@ impl TaskRow {
         Key::Task(self.execution, self.task.activity)
     }
 
-    /// Nobody runs it, and others may.
+    /// No worker runs it, and others may.
     fn is_free(&self) -> bool {
         self.owner.is_none() && self.task.queue.is_some()
     }
@@ -124,8 +125,8 @@ pub(super) async fn claim_tasks(session: &mut Session, claim: &TaskClaim) -> Res
     Ok(ClaimedTasks { tasks, next_due_ms })
 }
 
-/// Ends an attempt: whom its outcome concerns, or `None` where it was decided otherwise. The execution first, then the token, as a close
-/// does.
+/// Ends an attempt: whom its outcome concerns, or `None` where it was decided otherwise. The execution first,
+/// then the token, as a close does.
 pub(super) fn finish(st: &mut Statement<'_>, owner: Incarnation, key: TaskKey, body: &str) -> Looked<Ended> {
     if !st.fence(owner)? {
         return Ok(Ended::Fenced);
@@ -148,8 +149,8 @@ pub(super) enum Ended {
     Fenced,
 }
 
-/// Gives claimed tasks back; what its workflow has asked to stop ends now. Whom it concerns: who may claim a task, and the
-/// owner of an execution that has an outcome now.
+/// Gives claimed tasks back; what its workflow has asked to stop ends now. Whom it concerns: who may claim a
+/// task, and the owner of an execution that has an outcome now.
 fn release(st: &mut Statement<'_>, owner: Incarnation, keys: &[TaskKey]) -> Looked<Concerned> {
     let (tables, now) = (st.tables, st.now_ms);
     let mut concerned = Concerned::default();
@@ -171,7 +172,8 @@ fn release(st: &mut Statement<'_>, owner: Incarnation, keys: &[TaskKey]) -> Look
     Ok(concerned)
 }
 
-/// Ends what nobody began in time, what did not end in time, and what was given back at the moment in which it was asked to stop.
+/// Ends tasks that no worker began in time, that did not end in time, and that were given back at the moment in which
+/// it was asked to stop.
 pub(super) fn expire(st: &mut Statement<'_>) -> Looked<(u64, Concerned)> {
     let (tables, now) = (st.tables, st.now_ms);
     let is_over = |until: Option<i64>| until.is_some_and(|until| until <= now);

@@ -1,4 +1,5 @@
-//! The section of a batch that changes tasks: what a turn decides about attempts that the database arbitrates (PROTOCOL 22).
+//! The section of a batch that changes tasks: what a turn decides about attempts that the database arbitrates
+//! (PROTOCOL 22).
 
 use super::locks::{Key, Mode};
 use super::statement::{Looked, Statement};
@@ -82,7 +83,8 @@ fn write(st: &mut Statement<'_>, execution: ExecutionId, task: &NewTask) {
     st.write(Write::Task(Box::new(row)));
 }
 
-/// What is asked to stop and was not begun ends at once, and its owner has the outcome. Otherwise the worker that runs it has to stop.
+/// What is asked to stop and was not begun ends at once, and its owner has the outcome. Otherwise the worker
+/// that runs it has to stop.
 fn cancel(
     st: &mut Statement<'_>,
     append: &Append,

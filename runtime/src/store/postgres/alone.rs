@@ -1,7 +1,9 @@
-//! A close whose row other sessions keep locked goes alone: it waits for the row, on a connection of its own (PROTOCOL 96).
+//! A close whose row other sessions keep locked goes alone: it waits for the row, on a connection of its own
+//! (PROTOCOL 96).
 //!
-//! A guard only tries the rows that close, since whoever waits holds up a whole batch. Clients that keep signalling a run could keep
-//! its close out for ever: a try needs a moment without any lock on the row, and who waits in line does not.
+//! A guard only tries the rows that close, since a wait delays a whole batch. Clients that keep
+//! signalling a run could keep its close out for ever: a try needs a moment without any lock on the row, and
+//! who waits in line does not.
 
 use super::batch::{Batch, write_batch};
 use super::connection;
@@ -12,6 +14,7 @@ use crate::store::decide::{Notices, Notify};
 use crate::store::failure::Kind;
 use crate::store::group;
 use crate::store::{Ack, Append, AppendOutcome, Counters, StoreError};
+use abide_core::Code;
 use sqlx::{Executor, PgConnection};
 use std::sync::Arc;
 use std::time::Duration;
@@ -56,8 +59,8 @@ pub(super) async fn later(put_off: PutOff, slot: i16, append: Append, ack: Ack) 
     }
 }
 
-/// Closes, or puts the append back into the queue. Whatever breaks here, the queue's next try finds out by the journal's key whether it is
-/// in.
+/// Closes, or puts the append back into the queue. Whatever breaks here, the queue's next try finds out by
+/// the journal's key whether it is in.
 async fn close_alone(shared: &Arc<Shared>, slot: i16, mut append: Append, ack: Ack) {
     append.tries = append.tries.saturating_add(1);
     let Ok(_turn) = shared.alone.try_acquire() else { return again(shared, append, ack) };
@@ -108,7 +111,7 @@ async fn lock(shared: &Shared, connection: &mut PgConnection, append: &Append) -
     let me: i32 = sqlx::query_scalar("SELECT pg_backend_pid()").fetch_one(&mut *connection).await?;
     let locking = sqlx::query(shared.sql.of(LOCK)).bind(append.execution.0).execute(connection);
     let (mut locking, mut held_by) = (std::pin::pin!(locking), Vec::new());
-    // Whoever has the row at last does not keep it for an answer about who had it.
+    // Once this session has the row, it does not keep it to ask who had it.
     let looking = async {
         tokio::time::sleep(LOOK_AFTER).await;
         holders(shared, me).await.unwrap_or_default()
@@ -123,11 +126,12 @@ async fn lock(shared: &Shared, connection: &mut PgConnection, append: &Append) -
     };
     if locked.is_err() {
         tracing::warn!(
-            code = "AB0515",
+            code = Code::Aborted.as_str(),
             execution = %append.execution,
             holders = ?held_by,
-            "AB0515: a run cannot close: other sessions hold its row (their process ids are in `holders`); is a transaction \
-             of yours open that has signalled it?"
+            "{}: a run cannot close: other sessions hold its row (their process ids are in `holders`); is a \
+             transaction of yours open that has signalled it?",
+            Code::Aborted
         );
     }
     locked.map(drop)

@@ -18,10 +18,12 @@ pub(super) struct Attempts<'a> {
 impl<'a> Attempts<'a> {
     pub(super) const PARAMETERS: usize = 9;
 
-    /// `@@` is where [`AFTER_TURNS`](Self::AFTER_TURNS) and [`AFTER_ROWS`](Self::AFTER_ROWS) go: their locks come after those of the
-    /// execution's row and of the journal's key, one of which keeps a terminate away (PROTOCOL 95).
+    /// `@@` is where [`AFTER_TURNS`](Self::AFTER_TURNS) and [`AFTER_ROWS`](Self::AFTER_ROWS) go: their locks
+    /// come after those of the execution's row and of the journal's key, one of which keeps a terminate away
+    /// (PROTOCOL 95).
     pub(super) const SQL: &'static str = ", forgotten AS (
-    DELETE FROM {s}.attempt a USING unnest(@1::bigint[], @2::bigint[], @3::bigint[]) AS d(execution, activity, by), fence
+    DELETE FROM {s}.attempt a USING unnest(@1::bigint[], @2::bigint[], @3::bigint[]) AS d(execution, \
+    activity, by), fence
     WHERE fence.worker = d.by AND a.execution = d.execution AND a.activity = d.activity@@),
 kept AS (
     INSERT INTO {s}.attempt (execution, activity, attempt, next_at, failure)

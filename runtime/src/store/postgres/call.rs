@@ -1,8 +1,10 @@
-//! Calls of clients and workers: on the pool, on the store's own thread, so that a caller who goes away cuts nothing off.
+//! Calls of clients and workers: on the pool, on the store's own thread, so that a caller who goes away cuts
+//! nothing off.
 //!
-//! Three kinds: a read, one statement that writes, a transaction. What the database breaks off for others' sake (a serialization
-//! failure, a deadlock, a lock not had in time) is done again. A connection that breaks is replaced; where it broke in a commit, or
-//! in the one statement, the outcome is unknown, and the caller is told so (PROTOCOL 8).
+//! Three kinds: a read, one statement that writes, a transaction. What the database breaks off for others'
+//! sake (a serialization failure, a deadlock, a lock not had in time) is done again. A connection that breaks
+//! is replaced; where it broke in a commit, or in the one statement, the outcome is unknown, and the caller
+//! is told so (PROTOCOL 8).
 
 use super::connection::{NO_ANSWER, no_answer};
 use super::failure::kind;
@@ -15,7 +17,7 @@ use sqlx::{Connection, PgConnection, PgPool};
 use std::pin::Pin;
 use std::sync::Arc;
 
-/// What a call does on a connection. Made anew for each try.
+/// What a call does on a connection. Built again for each try.
 pub(super) type Work<'c, T> = Pin<Box<dyn Future<Output = Result<T, Trouble>> + Send + 'c>>;
 
 /// What kind of call it is.

@@ -1,9 +1,10 @@
 //! Claims: unowned work of some queues and types becomes a worker's (PROTOCOL 16, 19, 21).
 //!
-//! Claimable is what is open, unowned, and due or written to; what is suspended for a reason that another build may
-//! not have, or keeps a signal that another may handle, is claimable once by each build, of types that it has: a claim of any type uses up
-//! nobody's try. Suspects, which have crashed their owners, are left out unless asked for, and then come one at a time.
-//! A row that another claims at this moment is passed over (`SKIP LOCKED`), so claims never wait for each other.
+//! Claimable is what is open, unowned, and due or written to; what is suspended for a reason that another
+//! build may not have, or keeps a signal that another may handle, is claimable once by each build, of types
+//! that it has: a claim of any type does not use up a build's try. Suspects, which have crashed their owners, are left
+//! out unless asked for, and then come one at a time. A row that another claims at this moment is passed over
+//! (`SKIP LOCKED`), so claims never wait for each other.
 
 use super::rows::signed;
 use super::shared::Shared;
@@ -45,8 +46,9 @@ macro_rules! is_offered {
     };
 }
 
-/// Takes what is `chosen`, by a lease that is there. Asked for last, so that a claim that finds nothing writes nothing: a lock on a row
-/// is a write. It is tried only, since rows are locked by then (PROTOCOL 95). Whoever claims has a turn running until its first append says otherwise: that is what `active` means here.
+/// Takes what is `chosen`, by a lease that is there. Asked for last, so that a claim that finds nothing
+/// writes nothing: a lock on a row is a write. It is tried only, since rows are locked by then (PROTOCOL 95).
+/// Sets `active`, since the claimant has a turn running until its first append says otherwise.
 /// What a build tries for the first time runs (again) and is due, so that a crash right now does not lose it.
 macro_rules! taken {
     () => {
@@ -71,9 +73,9 @@ SELECT ",
     };
 }
 
-/// `$1` worker, `$2` queue, `$3` types or NULL, `$4` now, `$5` build, `$6` limit, `$7` the crash count of a suspect, `$8` of the
-/// guilty. Each arm reads an index in its order and stops at the limit. The inbox without what is parked is the short side of its join, and
-/// the lateral join says so to the planner.
+/// `$1` worker, `$2` queue, `$3` types or NULL, `$4` now, `$5` build, `$6` limit, `$7` the crash count of a
+/// suspect, `$8` of the crash_limit. Each arm reads an index in its order and stops at the limit. The inbox
+/// without what is parked is the short side of its join, and the lateral join says so to the planner.
 pub(super) const CLAIM: &str = concat!(
     "WITH due AS MATERIALIZED (
     SELECT id, wake_at AS due FROM {s}.execution
@@ -105,8 +107,8 @@ chosen AS MATERIALIZED (
     taken!()
 );
 
-/// One suspect, with `$8` crashes at most, the least suspicious first: an innocent one makes progress and is none any more. The index of
-/// suspects says `crashes >= 2` (`SUSPECT_FROM`) in so many words.
+/// One suspect, with `$8` crashes at most, the least suspicious first: an innocent one makes progress and is
+/// none any more. The index of suspects says `crashes >= 2` (`SUSPECT_FROM`) in so many words.
 pub(super) const CLAIM_SUSPECT: &str = concat!(
     "WITH chosen AS MATERIALIZED (
     SELECT id FROM {s}.execution e
@@ -121,9 +123,9 @@ pub(super) const CLAIM_SUSPECT: &str = concat!(
     taken!()
 );
 
-/// One suspended execution or more that are offered to this build. `FOR UPDATE`: a sender that has seen it suspended has committed
-/// its message by then (PROTOCOL 97), or the row is passed over. A suspended one is no suspect: no worker has died of what it was
-/// suspended for.
+/// One suspended execution or more that are offered to this build. `FOR UPDATE`: a sender that has seen it
+/// suspended has committed its message by then (PROTOCOL 97), or the row is passed over. A suspended one is
+/// no suspect: no worker has died of what it was suspended for.
 pub(super) const CLAIM_OFFERED: &str = concat!(
     "WITH chosen AS MATERIALIZED (
     SELECT id FROM {s}.execution e
@@ -157,10 +159,12 @@ pub(super) async fn claim(
     let mut rows = Vec::new();
     for queue in &claim.queues {
         let room = claim.limit.saturating_sub(u32::try_from(rows.len()).unwrap_or(u32::MAX));
-        rows.extend(some(connection, shared, claim, queue, CLAIM, room, claim.suspicion.guilty, now).await?);
+        rows.extend(
+            some(connection, shared, claim, queue, CLAIM, room, claim.suspicion.crash_limit, now).await?,
+        );
     }
     if let Some(most) = claim.suspicion.suspect {
-        let most = most.min(claim.suspicion.guilty.saturating_sub(1));
+        let most = most.min(claim.suspicion.crash_limit.saturating_sub(1));
         for queue in &claim.queues {
             let room = claim.limit.saturating_sub(u32::try_from(rows.len()).unwrap_or(u32::MAX)).min(1);
             let suspect = some(connection, shared, claim, queue, CLAIM_SUSPECT, room, most, now).await?;

@@ -4,7 +4,8 @@ use crate::store::StoreError;
 use abide_core::Incarnation;
 use tokio::sync::oneshot;
 
-/// What the control task is asked for. Bounded by those who wait for the answers: workers, and one notification at a time.
+/// What the control task is asked for. Bounded by those who wait for the answers: workers, and one
+/// notification at a time.
 pub(super) enum Command {
     /// Holds this lock for as long as the process and its connection live.
     Hold(Incarnation, i64, oneshot::Sender<Result<(), StoreError>>),

@@ -7,13 +7,15 @@ use sqlx::{ConnectOptions, Executor, PgConnection, PgPool};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Answer timeout, though the server ends each statement after 30 s: it is gone, or the way to it. The connection is closed and the
-/// outcome unknown, to be read back (PROTOCOL 8): an answer that was on its way is met there, or by the journal's key.
+/// Answer timeout, though the server ends each statement after 30 s: it is gone, or the way to it. The
+/// connection is closed and the outcome unknown, to be read back (PROTOCOL 8): an answer that was on its way
+/// is met there, or by the journal's key.
 pub(super) const NO_ANSWER: Duration = Duration::from_secs(45);
 
-/// The settings of every connection. Ours to set, whatever the server's defaults are: what is acknowledged must be on the disk (on those of
-/// the standbys too, where the server waits for them), statements must see what others have committed, and a client that is stopped in the middle of a
-/// transaction must not hold its locks for long. The keepalives make the server notice a client that is gone.
+/// The settings of every connection. Ours to set, whatever the server's defaults are: what is acknowledged
+/// must be on the disk (on those of the standbys too, where the server waits for them), statements must see
+/// what others have committed, and a client that is stopped in the middle of a transaction must not hold its
+/// locks for long. The keepalives make the server notice a client that is gone.
 const SETTINGS: &str = "
 SET synchronous_commit = on;
 SET default_transaction_isolation = 'read committed';

@@ -1,8 +1,9 @@
 //! The control task: the leases, the locks that tell a death early, and the notifications, on connections of their own.
 //!
-//! Neither a long batch nor a full pool may keep a lease from being renewed. One connection renews, holds the session's
-//! advisory locks (one for each worker of this process) and notifies; another only listens. When one breaks it is opened anew with a back-off; what
-//! was missed meanwhile is made good by a look at everything.
+//! Neither a long batch nor a full pool may keep a lease from being renewed. One connection renews, holds the
+//! session's advisory locks (one for each worker of this process) and notifies; another only listens. When
+//! one breaks it is opened again with a back-off; what was missed meanwhile is made good by a look at
+//! everything.
 
 use super::command::Command;
 use super::connection::{self, no_answer};
@@ -20,8 +21,8 @@ use tokio::sync::mpsc;
 
 /// At most one notification in this time.
 const NOTIFY_EVERY: Duration = Duration::from_millis(10);
-/// Answer timeout: the server is gone, or the way to it. Two renewals must have room for it and for another connection before a worker
-/// gives its lease up. A renewal that arrives after all does no harm.
+/// Answer timeout: the server is gone, or the way to it. Two renewals must have room for it and for another
+/// connection before a worker gives its lease up. A renewal that arrives after all does no harm.
 const NO_ANSWER: Duration = Duration::from_secs(4);
 /// How often the listener, when it hears nothing, asks whether anybody is there: in rounds of [`ROUND`].
 const QUIET_ROUNDS: u32 = 3;

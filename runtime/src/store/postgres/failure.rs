@@ -1,7 +1,8 @@
 //! Classifies Postgres's errors: try again, never, unknown, and those that our own statements raise.
 //!
-//! The statements raise by casting a word of ours to a number; the word comes back in the message. What the server says
-//! of itself (shutting down, starting up, in recovery) counts as a broken connection: the outcome is read back from whoever answers next.
+//! The statements raise by casting a word of ours to a number; the word comes back in the message. What the
+//! server says of itself (shutting down, starting up, in recovery) counts as a broken connection: the outcome
+//! is read back from the server that answers next.
 
 use crate::store::StoreError;
 use crate::store::failure::{Failed, Kind};
@@ -41,7 +42,8 @@ fn of_state(code: &str, message: &str, constraint: Option<&str>) -> Kind {
         "23505" if constraint.is_some_and(|key| key.ends_with("_pkey") && key != "task_pkey") => {
             Kind::Duplicate
         }
-        // Serialization, deadlock, a lock not had in time, a statement's time limit, no room for another connection or lock.
+        // Serialization, deadlock, a lock not had in time, a statement's time limit, no room for another
+        // connection or lock.
         "40001" | "40P01" | "55P03" | "57014" | "53300" | "53200" => Kind::Busy,
         "53100" => Kind::Full,
         // A standby, or a primary that was told to be read-only: somebody else may be the primary now.

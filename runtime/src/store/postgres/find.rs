@@ -14,8 +14,9 @@ macro_rules! select {
 pub(super) use select;
 
 pub(super) const BY_ID: &str = select!("WHERE e.id = $1");
-/// The open run, if there is one, else the newest: each is one row at the end of an index, however many runs the workflow
-/// id has. An execution id is made of a process's block and a counter, so the newest run is not the one with the highest id.
+/// The open run, if there is one, else the newest: each is one row at the end of an index, however many runs
+/// the workflow id has. An execution id is made of a process's block and a counter, so the newest run is not
+/// the one with the highest id.
 pub(super) const BY_WORKFLOW_ID: &str = select!(
     "WHERE e.id = coalesce(
     (SELECT o.id FROM {s}.execution o WHERE o.workflow_id = $1 AND o.status < 10),

@@ -12,7 +12,8 @@ use sqlx::postgres::PgRow;
 
 pub(super) const JOURNAL: &str =
     "SELECT seq, n, at, writer, body FROM {s}.journal WHERE execution = $1 ORDER BY seq";
-/// Row, journal, inbox and failed attempts of one run in one statement, so in one snapshot (PROTOCOL 34). Column 19 says what a row is.
+/// Row, journal, inbox and failed attempts of one run in one statement, so in one snapshot (PROTOCOL 34).
+/// Column 19 says what a row is.
 pub(super) const RUN: &str = concat!(
     "SELECT ",
     execution_columns!("{s}."),

@@ -1,5 +1,6 @@
-//! Who waits for whom, with sessions that are held open in the middle of what they do: one order of locks (PROTOCOL 95), closes that
-//! wait in line (96), request ids of starts (98), and what a user's transaction gives back (37).
+//! Who waits for whom, with sessions that are held open in the middle of what they do: one order of locks
+//! (PROTOCOL 95), closes that wait in line (96), request ids of starts (98), and what a user's transaction
+//! gives back (37).
 
 use super::failure::kind;
 use super::shared::ALONE;
@@ -17,7 +18,7 @@ use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Nobody waits so long where all is well, however busy the machine.
+/// Longer than any wait without a defect, however busy the machine.
 const FOR_EVER: Duration = Duration::from_secs(30);
 
 async fn session(lab: &Lab) -> PgConnection {
@@ -71,7 +72,7 @@ async fn a_turn_has_its_row_before_its_key() {
     let row = Some(RowChange { active: Some(true), ..RowChange::default() });
     let told = a.submit(Append { row, rev: Some(0), ..a.turn(id, 2, 1) });
     waits(&mut watcher, "writer").await;
-    // Sooner than the deadlock detector: whoever waits here waits for the turn.
+    // Sooner than the deadlock detector: what waits here waits for the turn.
     run(&mut terminate, "SET LOCAL lock_timeout = '500ms'").await.unwrap();
     let key = format!("INSERT INTO abide.journal VALUES ({id}, 2, 1, 1, 0, '[]')");
     assert_eq!(run(&mut terminate, key).await, Ok(()), "the turn holds the key and waits for the row");
@@ -89,7 +90,7 @@ async fn a_close_that_is_kept_out_waits_in_line() {
     run(&mut sender, lock(id, "FOR KEY SHARE")).await.unwrap();
     let closed = a.submit(a.close(id, 2));
     waits(&mut watcher, "close").await;
-    // Meanwhile it holds up nobody.
+    // Meanwhile it delays no other.
     assert!(matches!(a.append(a.close(other, 2)).await, Ok(AppendOutcome::Done)));
     run(&mut sender, "COMMIT").await.unwrap();
     let told = told(closed).await;

@@ -22,8 +22,8 @@ pub(super) const SEND: &str = concat!(
         SELECT r.owner, r.queue, (SELECT count(*) FROM sent) FROM receiver r"
 );
 
-/// Puts a message into an open execution's inbox, in one statement that locks its row lightly: it does not close meanwhile (PROTOCOL 16).
-/// A closed one may have taken this request in: its journal knows.
+/// Puts a message into an open execution's inbox, in one statement that locks its row lightly: it does not
+/// close meanwhile (PROTOCOL 16). A closed one may have taken this request in: its journal knows.
 pub(super) async fn send(
     connection: &mut PgConnection,
     shared: &Shared,
@@ -48,8 +48,8 @@ pub(super) async fn send(
     }
 }
 
-/// Looks for an event of this kind with the request id. Reads the rows whose text has the id, which only a retry to a closed
-/// execution costs; an open one's owner knows its own history.
+/// Looks for an event of this kind with the request id. Reads the rows whose text has the id, which only a
+/// retry to a closed execution costs; an open one's owner knows its own history.
 async fn not_open(
     connection: &mut PgConnection,
     shared: &Shared,
@@ -71,7 +71,8 @@ async fn not_open(
     Ok(answer)
 }
 
-/// From the inbox's side: without what is parked it is short, while executions are many. The lateral join says so to the planner.
+/// From the inbox's side: without what is parked it is short, while executions are many. The lateral join
+/// says so to the planner.
 pub(super) const INBOX: &str = "SELECT i.id, i.execution, i.kind, i.request_id, i.body, i.at FROM {s}.inbox i
     CROSS JOIN LATERAL (SELECT FROM {s}.execution e WHERE e.id = i.execution AND e.owner = $1 OFFSET 0) e
     WHERE NOT i.parked ORDER BY i.id";

@@ -58,8 +58,9 @@ pub(super) async fn open_store(url: &str, options: OpenOptions) -> Result<Postgr
     opened.await.unwrap_or(Err(StoreError::Closed))
 }
 
-/// The store's thread: all that talks to the server but for the writers, so that user code that blocks its own runtime stalls nothing,
-/// and a user's runtime that ends breaks nothing off. Ends when the writers have ended, and what they have put off.
+/// The store's thread: all that talks to the server but for the writers, so that user code that blocks its
+/// own runtime stalls nothing, and a user's runtime that ends breaks nothing off. Ends when the writers have
+/// ended, and what they have put off.
 async fn live(options: OpenOptions, name: String, ready: oneshot::Sender<Result<PostgresStore, StoreError>>) {
     let store = match prepare(options, name).await {
         Ok(store) => store,
@@ -118,7 +119,7 @@ async fn first_connection(options: &OpenOptions, name: &str) -> Result<(PgConnec
     }
 }
 
-/// Nobody has asked for anything yet: whatever it is, the database cannot be opened.
+/// No call was made yet: any error means that the database cannot be opened.
 fn cannot_open(name: &str, error: sqlx::Error) -> StoreError {
     let message = match &error {
         sqlx::Error::Tls(_) if cfg!(not(feature = "tls")) => {
@@ -144,9 +145,10 @@ async fn check_server(connection: &mut PgConnection, name: &str) -> Result<(), S
     }
 }
 
-/// A pooler that gives each transaction another session (PgBouncer's transaction mode) breaks what leans on a session: prepared statements,
-/// advisory locks, LISTEN. Asked of two connections: what one sets for its session, the other does not see, and the
-/// first still does while the other holds a session in a transaction.
+/// A pooler that gives each transaction another session (PgBouncer's transaction mode) breaks what leans on a
+/// session: prepared statements, advisory locks, LISTEN. Asked of two connections: what one sets for its
+/// session, the other does not see, and the first still does while the other holds a session in a
+/// transaction.
 async fn check_pooler(options: &OpenOptions, first: &mut PgConnection, name: &str) -> Result<(), StoreError> {
     let failed = |error| cannot_open(name, error);
     let word = uuid::Uuid::now_v7().simple().to_string();

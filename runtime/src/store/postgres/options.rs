@@ -14,8 +14,8 @@ pub(crate) struct OpenOptions {
     pub(crate) lease: Duration,
     /// The schema of the tables. Default: `abide`.
     pub(crate) schema: String,
-    /// Connections for what clients and workers ask, beside two that write, one that renews and one that listens. As many
-    /// again at most for transactional activities. Default: 10.
+    /// Connections for what clients and workers ask, beside two that write, one that renews and one that
+    /// listens. As many again at most for transactional activities. Default: 10.
     pub(crate) connections: u32,
     /// Whether to bring the schema up to date. Default: true.
     pub(crate) migrate: bool,

@@ -1,9 +1,9 @@
 //! Which process a worker is, and whether that process has ended: what the operating system knows (PROTOCOL 18).
 //!
-//! A process is told by its machine's boot id, its namespaces of process ids and of time, its id there, and when it
-//! started. Only a process of the same boot and the same namespaces is judged: elsewhere the same id is another process.
-//! Linux tells all this in `/proc`. On other systems, and where `/proc` does not show everything, nothing is known: the
-//! empty text, and the advisory lock and the lease decide.
+//! A process is told by its machine's boot id, its namespaces of process ids and of time, its id there, and
+//! when it started. Only a process of the same boot and the same namespaces is judged: elsewhere the same id
+//! is another process. Linux tells all this in `/proc`. On other systems, and where `/proc` does not show
+//! everything, nothing is known: the empty text, and the advisory lock and the lease decide.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -59,7 +59,7 @@ impl Here {
         let parts =
             parts.and_then(|(pid, started)| Some((pid.parse::<u32>().ok()?, started.parse::<u64>().ok()?)));
         let Some((pid, started)) = parts else { return false };
-        // Whoever does not see itself does not see others either.
+        // A process that does not see itself does not see others either.
         let sees = matches!(stat_of(&self.proc, self.pid), Ok(Some(stat)) if stat.started == self.started);
         sees && match stat_of(&self.proc, pid) {
             Ok(Some(stat)) => stat.ended || stat.started != started,

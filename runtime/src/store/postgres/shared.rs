@@ -27,8 +27,8 @@ const COUNTER_BITS: u32 = 40;
 /// How many writers there are; each has a slot of the lease (PROTOCOL 12).
 pub(super) const SLOTS: usize = 2;
 
-/// How many closes wait for their rows at once, each with a connection for itself and one that looks who holds its row. The others go on
-/// trying with the batches.
+/// How many closes wait for their rows at once, each with a connection for itself and one that looks who
+/// holds its row. The others go on trying with the batches.
 pub(super) const ALONE: usize = 2;
 
 /// Shared by [`PostgresStore`](super::store::PostgresStore) and what runs for it.

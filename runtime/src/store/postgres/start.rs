@@ -1,7 +1,8 @@
 //! Starts and ends from outside: id policies, unowned starts, terminate, resume. Each in a transaction.
 //!
-//! What SQLite's one write lock gives is taken by name here: a start holds the locks of its workflow id (PROTOCOL 23) and of its
-//! request id (PROTOCOL 98), an end holds its execution's row. Whoever holds the one may ask for the other in this order only.
+//! What SQLite's one write lock gives is taken by name here: a start holds the locks of its workflow id
+//! (PROTOCOL 23) and of its request id (PROTOCOL 98), an end holds its execution's row. A transaction that
+//! holds the one may ask for the other in this order only.
 
 use super::find::{BY_ID, select};
 use super::keys::start_keys;
@@ -29,7 +30,7 @@ pub(super) const OPEN: &str = select!("WHERE e.workflow_id = $1 AND e.status < 1
 pub(super) const CLOSED: &str =
     select!("WHERE e.workflow_id = $1 AND e.status >= 10 ORDER BY e.created_at DESC, e.id DESC LIMIT 1");
 
-/// Takes the locks of a start's workflow id and request id, if nobody has them.
+/// Takes the locks of a start's workflow id and request id, if they are free.
 pub(super) async fn try_lock(
     connection: &mut PgConnection,
     shared: &Shared,
@@ -59,8 +60,8 @@ async fn found(connection: &mut PgConnection, shared: &Shared, new: &NewExecutio
     Ok(Found { known, open, closed: read(closed.fetch_optional(connection).await?)? })
 }
 
-/// Decides a start by its request id and policies, and ends the run that it replaces. `Started`: nothing is in the way (any more),
-/// insert it.
+/// Decides a start by its request id and policies, and ends the run that it replaces. `Started`: nothing is
+/// in the way (any more), insert it.
 pub(super) async fn decide(
     connection: &mut PgConnection,
     shared: &Shared,
@@ -101,15 +102,15 @@ async fn insert(connection: &mut PgConnection, shared: &Shared, new: &NewExecuti
     Ok(insert.execute(connection).await?.rows_affected() == 1)
 }
 
-/// A start that nobody owns yet: due at once, its input in the row. The runs that it has ended come with the answer.
+/// An unowned start: due at once, its input in the row. The runs that it has ended come with the answer.
 pub(super) async fn start(
     connection: &mut PgConnection,
     shared: &Shared,
     new: &NewExecution,
 ) -> sqlx::Result<(StartAnswer, Vec<Ended>)> {
     let mut all_ended = Vec::new();
-    // Twice only where an owned start of the same workflow id came between: it holds that id's lock only if its policies look at
-    // other runs.
+    // Twice only where an owned start of the same workflow id came between: it holds that id's lock only if
+    // its policies look at other runs.
     loop {
         let (answer, ended) = decide(connection, shared, new).await?;
         all_ended.extend(ended);
@@ -161,8 +162,8 @@ pub(super) async fn terminate(
     Ok((SendAnswer::Sent, Some(ended)))
 }
 
-/// Executes an end from outside. An append of the owner that was faster makes this transaction fail by the journal's key, and it is
-/// begun anew.
+/// Executes an end from outside. An append of the owner that was faster makes this transaction fail by the
+/// journal's key, and it is begun again.
 async fn end(connection: &mut PgConnection, shared: &Shared, end: OutsideEnd<'_>) -> sqlx::Result<Ended> {
     const EVENT: &str =
         "INSERT INTO {s}.journal (execution, seq, n, at, writer, body) VALUES ($1, $2, $3, $4, $5, $6)";
@@ -192,8 +193,9 @@ async fn end(connection: &mut PgConnection, shared: &Shared, end: OutsideEnd<'_>
     Ok(Ended { owner: owner.map(Incarnation) })
 }
 
-/// Lets a suspended execution run again. Its task queue comes back, for those who may claim it. The row is locked fully: a sender that has
-/// seen it suspended has committed its message by then, or waits (PROTOCOL 97).
+/// Lets a suspended execution run again. Its task queue comes back, for those who may claim it. The row is
+/// locked fully: a sender that has seen it suspended has committed its message by then, or waits (PROTOCOL
+/// 97).
 pub(super) async fn resume(
     connection: &mut PgConnection,
     shared: &Shared,
@@ -267,8 +269,8 @@ impl Starts for PostgresStore {
 }
 
 impl PostgresStore {
-    /// One whose workflow id was made for it meets no other run, and is one statement instead of seven. False: it was not; or it is
-    /// in already, by a call whose answer was lost.
+    /// One whose workflow id was made for it meets no other run, and is one statement instead of seven.
+    /// False: it was not; or it is in already, by a call whose answer was lost.
     async fn start_fresh(&self, new: &NewExecution) -> Result<bool, StoreError> {
         if !new.has_fresh_id() || new.request_id.is_some() {
             return Ok(false);

@@ -6,8 +6,9 @@ use crate::store::decide::{parkable_kinds, parking_statuses};
 use crate::store::{SWEEP_AT_ONCE, StoreFuture, Sweep};
 use sqlx::PgConnection;
 
-/// Gives the parked messages of these executions back. By a statement of its own, after the one that has changed their statuses
-/// under a lock `FOR UPDATE`: its snapshot has what every earlier sender has parked, and a later sender sees the new status.
+/// Gives the parked messages of these executions back. By a statement of its own, after the one that has
+/// changed their statuses under a lock `FOR UPDATE`: its snapshot has what every earlier sender has parked,
+/// and a later sender sees the new status.
 pub(super) async fn unpark(
     connection: &mut PgConnection,
     shared: &Shared,
@@ -17,7 +18,8 @@ pub(super) async fn unpark(
     sqlx::query(shared.sql.of(UNPARK)).bind(executions).execute(connection).await.map(drop)
 }
 
-/// `$1` the most. The lock of a sender keeps the execution as it is until the messages are parked. It waits for no lock.
+/// `$1` the most. The lock of a sender keeps the execution as it is until the messages are parked. It waits
+/// for no lock.
 pub(super) const PARK: &str = concat!(
     "WITH held AS MATERIALIZED (
     SELECT e.id FROM {s}.execution e

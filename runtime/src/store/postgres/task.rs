@@ -14,8 +14,9 @@ use abide_core::exec::AttemptOutcome;
 use abide_core::{Incarnation, TimeoutKind};
 use sqlx::{PgConnection, Row};
 
-/// `$1` worker, `$2` queue, `$3` names, `$4` limit. Oldest due first. The lease is asked for last, so that a claim that finds nothing
-/// writes nothing, and tried only: whoever is deleting it may wait for a task (PROTOCOL 95).
+/// `$1` worker, `$2` queue, `$3` names, `$4` limit. Oldest due first. The lease is asked for last, so that a
+/// claim that finds nothing writes nothing, and tried only: a session that deletes it may wait for a task
+/// (PROTOCOL 95).
 pub(super) const CLAIM_TASKS: &str = "WITH chosen AS MATERIALIZED (
     SELECT execution, activity FROM {s}.task
     WHERE owner IS NULL AND NOT cancel AND queue = $2 AND run_at <= (SELECT {now}) AND name = ANY($3)
@@ -35,8 +36,8 @@ FROM taken t JOIN {s}.execution e ON e.id = t.execution ORDER BY t.run_at";
 pub(super) const NEXT_TASK: &str = "SELECT run_at FROM {s}.task
     WHERE owner IS NULL AND queue = $1 AND name = ANY($2) ORDER BY run_at LIMIT 1";
 
-/// `$1` worker, `$2` execution, `$3` activity, `$4` attempt, `$5` body, `$6` nonce. The execution first, then the token, as a close does: they
-/// meet without a deadlock.
+/// `$1` worker, `$2` execution, `$3` activity, `$4` attempt, `$5` body, `$6` nonce. The execution first, then
+/// the token, as a close does: they meet without a deadlock.
 pub(super) const FINISH: &str = concat!(
     "WITH fence AS MATERIALIZED (
     SELECT worker FROM {s}.lease WHERE worker = $1 AND slot = 0 FOR KEY SHARE),
@@ -58,8 +59,9 @@ SELECT (SELECT count(*) FROM fence), (SELECT count(*) FROM token), (SELECT owner
     (SELECT queue FROM receiver)"
 );
 
-/// For each that ends: the owner and the queue of its execution, and who runs it. `$1` the outcome where nobody began it in time, `$2` where it did not end in time, `$3` of what was given back at the moment in which
-/// it was asked to stop.
+/// For each that ends: the owner and the queue of its execution, and who runs it. `$1` the outcome where
+/// no worker began it in time, `$2` where it did not end in time, `$3` of what was given back at the moment in
+/// which it was asked to stop.
 pub(super) const EXPIRE: &str = concat!(
     "WITH late AS MATERIALIZED (
     (SELECT execution, activity, $1 AS outcome FROM {s}.task
@@ -96,9 +98,9 @@ told AS (
 SELECT r.owner, r.queue, g.owner FROM gone g JOIN receivers r ON r.id = g.execution"
 );
 
-/// `$1` worker, `$2` executions, `$3` activities, `$4` attempts, `$5` the outcome of what its workflow has asked to stop: never begun, it
-/// ends now. `$6` nonces: a claim since then has drawn another, and keeps its task. Whom it concerns: who may claim a task, and the owner of an
-/// execution that has an outcome now.
+/// `$1` worker, `$2` executions, `$3` activities, `$4` attempts, `$5` the outcome of what its workflow has
+/// asked to stop: never begun, it ends now. `$6` nonces: a claim since then has drawn another, and keeps its
+/// task. Whom it concerns: who may claim a task, and the owner of an execution that has an outcome now.
 const RELEASE: &str = concat!(
     "WITH receivers AS MATERIALIZED (
     SELECT id, owner, queue, status FROM {s}.execution WHERE id = ANY($2) AND status < 10 ORDER BY id FOR KEY SHARE),

@@ -3,8 +3,8 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// When a call last timed out without an answer. Pooled connections as old as that lead to the same server, and are not tried one by
-/// one.
+/// When a call last timed out without an answer. Pooled connections as old as that lead to the same server,
+/// and are not tried one by one.
 #[derive(Debug, Default)]
 pub(super) struct LastTimeout(Mutex<Option<Instant>>);
 

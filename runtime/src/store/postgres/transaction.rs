@@ -221,8 +221,8 @@ impl AttemptTransaction for Attempt {
     }
 }
 
-/// The server tells all processes, this one too, when the user commits, and nobody otherwise. A notification
-/// in a transaction is dear under load (measured: commits with one top out at 4,000 to 5,000 a second), which
+/// The server tells all processes, this one too, when the user commits, and none otherwise. A notification
+/// in a transaction is expensive under load (measured: commits with one top out at 4,000 to 5,000 a second), which
 /// is why nothing else of ours has one.
 async fn tell_with_the_commit(
     connection: &mut PgConnection,

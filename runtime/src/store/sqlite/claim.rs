@@ -41,7 +41,7 @@ macro_rules! is_offered {
 }
 
 /// `$1` queues, `$2` types or NULL, `$3` now, `$4` build, `$5` limit, `$6` the crash count of a suspect, `$7` of the
-/// guilty.
+/// crash_limit.
 /// Oldest due first. A row that two arms name is claimed once.
 pub(super) const CLAIMABLE: &str = concat!(
     "
@@ -137,11 +137,11 @@ pub(super) async fn claim(
     fence(connection, claim.owner).await?;
     let queues = json(&claim.queues);
     let types = claim.types.as_deref().map(json);
-    let mut ids = candidates(connection, &claim, CLAIMABLE, now, claim.suspicion.guilty).await?;
+    let mut ids = candidates(connection, &claim, CLAIMABLE, now, claim.suspicion.crash_limit).await?;
     if let Some(most) = claim.suspicion.suspect
         && (ids.len() as u32) < claim.limit
     {
-        let most = most.min(claim.suspicion.guilty.saturating_sub(1));
+        let most = most.min(claim.suspicion.crash_limit.saturating_sub(1));
         ids.extend(candidates(connection, &claim, SUSPECT, now, most).await?);
     }
     let mut rows = Vec::new();

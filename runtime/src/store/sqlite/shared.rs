@@ -62,7 +62,7 @@ impl Shared {
     }
 
     /// Those of these leases, `(worker, lease_until)`, that have not been renewed for a whole lease by this process's
-    /// monotonic clock. A wall clock that is set forward makes nobody late.
+    /// monotonic clock. A wall clock that is set forward makes no worker late.
     pub(super) fn unrenewed(&self, leases: &[(i64, i64)]) -> Vec<i64> {
         let mut seen = self.leases.lock().unwrap_or_else(PoisonError::into_inner);
         let before = std::mem::take(&mut *seen);
@@ -74,7 +74,8 @@ impl Shared {
         late.map(|(worker, _)| *worker).collect()
     }
 
-    /// The lease of this worker by its last renewal, where it has not been renewed for a whole lease since that was seen.
+    /// The lease of this worker by its last renewal, where it has not been renewed for a whole lease since
+    /// that was seen.
     pub(super) fn late(&self, worker: i64) -> Option<i64> {
         let seen = self.leases.lock().unwrap_or_else(PoisonError::into_inner);
         seen.get(&worker).filter(|(_, since)| since.elapsed() >= self.options.lease).map(|(until, _)| *until)
@@ -121,7 +122,7 @@ impl Shared {
         *self.calm_since.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
     }
 
-    /// A slow call is a disturbance that nobody reported.
+    /// A slow call counts as a disturbance.
     pub(super) fn note_duration(&self, duration: Duration) {
         if duration > SLOW {
             self.disturbed();

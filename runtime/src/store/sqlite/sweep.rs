@@ -1,4 +1,5 @@
-//! Parked messages: given back, and corrected (PROTOCOL 97). The write lock makes looking at a status and parking one step.
+//! Parked messages: given back, and corrected (PROTOCOL 97). The write lock makes looking at a status and
+//! parking one step.
 
 use super::store::SqliteStore;
 use crate::store::decide::{parkable_kinds, parking_statuses};

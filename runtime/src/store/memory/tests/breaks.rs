@@ -70,7 +70,7 @@ async fn a_caller_is_told_what_nobody_knows_and_not_what_did_not_happen() {
         assert_eq!(a.send(id, &request).await, answer);
     }
     scene.calls(&[]);
-    // A read, or what reached nobody, is asked again.
+    // A read, or a call that did not reach the server, is retried.
     scene.next("find", &a, Course { end: End::BrokenBefore, ..Course::default() });
     assert_eq!(a.row(id).await.id, id);
     scene.next("send", &a, Course { end: End::Refused(Fault::Lost), ..Course::default() });

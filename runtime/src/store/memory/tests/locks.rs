@@ -100,7 +100,7 @@ async fn a_renewal_in_time_saves_the_lease_that_a_take_over_waits_for() {
         async move { store.take_over(dead).await.unwrap() }
     });
     pass(10).await;
-    // The fence is no obstacle to it, nor is whoever only waits.
+    // Neither the fence nor a waiting session is an obstacle to it.
     assert!(timed(b.store.renew(b.me)).await.1.is_zero());
     assert!(matches!(turn.await.unwrap(), Ok(AppendOutcome::Done)));
     assert_eq!(take_over.await.unwrap(), 0, "it looks again when it has the lock");

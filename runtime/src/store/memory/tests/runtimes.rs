@@ -1,4 +1,5 @@
-//! As a simulation has it: the database and each process on a runtime of its own, with a clock of its own, stepped in turn by one thread.
+//! As a simulation has it: the database and each process on a runtime of its own, with a clock of its own,
+//! stepped in turn by one thread.
 
 use super::*;
 use std::sync::atomic::{AtomicI64, Ordering};

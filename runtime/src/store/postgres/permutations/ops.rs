@@ -339,7 +339,7 @@ fn work(scene: &Scene, owner: Incarnation) -> Claim {
         types: Some(vec!["Order".into()]),
         build: "b1".into(),
         limit: 10,
-        suspicion: Suspicion { suspect: None, guilty: 5 },
+        suspicion: Suspicion { suspect: None, crash_limit: 5 },
     }
 }
 
