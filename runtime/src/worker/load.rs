@@ -11,7 +11,7 @@ use super::stored::{Found, Journal, Loaded, decode};
 use super::thread::Thread;
 use crate::status::ExecutionStatus;
 use crate::store::StoredRun;
-use abide_core::exec::{Execution, Input, Standing, Suspension};
+use abide_core::exec::{ActivityStart, Execution, Input, Standing, Suspension};
 use abide_core::{Code, ExecutionId, Payload};
 use std::sync::Arc;
 use std::time::Duration;
@@ -80,7 +80,7 @@ impl Thread {
         permit: Option<OwnedSemaphorePermit>,
     ) {
         self.loads += 1;
-        run.phase = Phase::Loading { load: self.loads, in_doubt };
+        run.phase.load(self.loads, in_doubt);
         begin(&self.session, &self.me, (run.id, self.loads), permit);
     }
 
@@ -102,7 +102,7 @@ impl Thread {
             return;
         }
         let Some(mut run) = self.runs.remove(&execution) else { return };
-        let in_doubt = run.phase.loaded();
+        let (in_doubt, delayed) = run.phase.loaded();
         let Found { row, journal, inbox } = match found {
             Some(found) if self.is_mine(&found) => found,
             found => return self.not_mine(run, in_doubt, found.map(|found| found.row.status)),
@@ -111,7 +111,7 @@ impl Thread {
         run.mailbox.take_rows(inbox);
         let live = match journal {
             _ if run.row.crashes >= self.session.options.max_crashes => Err(crash_loop(run.row.crashes)),
-            Ok(journal) => self.revive(&mut run, row.input, journal),
+            Ok(journal) => self.revive(&mut run, (row.input, journal), delayed),
             Err(reason) => Err(reason),
         };
         match live {
@@ -159,8 +159,13 @@ impl Thread {
     }
 
     /// Replays the journal. The first inputs of the live run go into its mailbox. `input`: the arguments, while
-    /// the journal is empty.
-    fn revive(&mut self, run: &mut Run, input: Option<String>, journal: Journal) -> Result<Live, Suspension> {
+    /// the journal is empty. `delayed`: the attempts that waited for their back-off before the load.
+    fn revive(
+        &mut self,
+        run: &mut Run,
+        (input, journal): (Option<String>, Journal),
+        mut delayed: Vec<ActivityStart>,
+    ) -> Result<Live, Suspension> {
         let Some(workflow) = self.session.registry.workflow_type(&run.names.workflow_type).copied() else {
             return Err(unknown_type(&run.names.workflow_type));
         };
@@ -175,9 +180,14 @@ impl Thread {
             live.recorded = super::verify::Recorded::of(&journal);
         }
         self.replay(run.id, &mut live.exec, journal)?;
-        if let Some(start) = live.exec.outstanding().iter().find(|start| !(self.knows())(start.name)) {
+        let outstanding = live.exec.outstanding();
+        if let Some(start) = outstanding.iter().find(|start| !(self.knows())(start.name)) {
             return Err(Suspension::unknown_activity(start.name));
         }
+        // An append in doubt may have given some up.
+        let same = |a: &ActivityStart, b: &ActivityStart| (a.activity, a.attempt) == (b.activity, b.attempt);
+        delayed.retain(|start| outstanding.iter().any(|open| same(open, start)));
+        live.delayed = delayed;
         if mutant!(ForgetTimerOnTakeOver) {
             run.armed_ms = Some(i64::MIN);
         }
@@ -231,3 +241,8 @@ fn unknown_type(name: &str) -> Suspension {
     );
     Suspension::new(Code::UnknownWorkflow, message)
 }
+
+#[cfg(test)]
+#[cfg(feature = "testing")]
+#[path = "load_tests.rs"]
+mod tests;

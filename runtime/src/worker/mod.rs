@@ -8,8 +8,8 @@
 //!
 //! | phase | what is in memory | who may act on the run | file |
 //! |---|---|---|---|
-//! | `Evicted` | the row's state | a load, when something waits for it or is due; a release at a shutdown | `load`, `release` |
-//! | `Loading` | nothing that counts | the answer to this load, and no other | `load` |
+//! | `Evicted` | the row's state, the times that are due | a load, when something waits for it or is due; a release at a shutdown | `load`, `release` |
+//! | `Loading` | nothing that decides | the answer to this load, and no other | `load` |
 //! | `Idle` | the live state, which is durable | a turn; a read; starts whose back-off has ended; an eviction | `turn`, `release` |
 //! | `Writing` | the live state, ahead of the journal | the answer to its append. Nothing outside has happened yet | `commit` |
 //! | `Leaving` | nothing | the answer to the append that releases or suspends it | `commit` |

@@ -28,9 +28,9 @@ impl Thread {
                 // that an attempt may be running, or its loss is not noticed.
                 (wake_at_ms.into_iter().chain(active.then_some(now_ms)).min(), active)
             }
-            Phase::Evicted { due_ms } => {
+            Phase::Evicted { .. } => {
                 let unknown = run.row.active.then_some(now_ms);
-                (due_ms.iter().copied().chain(unknown).min(), run.row.active)
+                (run.phase.due_ms().into_iter().chain(unknown).min(), run.row.active)
             }
             // Neither is asked for, and nothing may be written now.
             Phase::Loading { .. } | Phase::Writing(..) | Phase::Leaving(_) => return,
@@ -57,11 +57,11 @@ impl Thread {
         };
         let in_flight = InFlight { releases: true, origins, ..InFlight::of(standing) };
         // Drop the live state first: a released run must not be touched again.
-        let live = run.phase.unload();
+        let exec = run.phase.unload();
         #[cfg(feature = "mutants")]
-        self.old.extend(live.filter(|_| mutant!(RestoreOldState)).map(|live| (run.id, live.exec)));
+        self.old.extend(exec.filter(|_| mutant!(RestoreOldState)).map(|exec| (run.id, exec)));
         #[cfg(not(feature = "mutants"))]
-        drop(live);
+        drop(exec);
         self.submit(run, append, in_flight);
     }
 

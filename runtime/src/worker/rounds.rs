@@ -217,8 +217,8 @@ impl Thread {
     fn advance(&mut self, execution: ExecutionId) {
         let Some(mut run) = self.runs.remove(&execution) else { return };
         match &run.phase {
-            Phase::Evicted { due_ms } => {
-                let due = due_ms.is_some_and(|at_ms| at_ms <= self.session.store().now_ms());
+            Phase::Evicted { .. } => {
+                let due = run.phase.due_ms().is_some_and(|at_ms| at_ms <= self.session.store().now_ms());
                 if self.draining.is_some() && run.mailbox.inputs.is_empty() {
                     self.release(&mut run);
                 } else if due || !run.mailbox.is_empty() {

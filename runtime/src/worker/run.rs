@@ -28,8 +28,10 @@ use abide_core::{Event, ExecutionId};
 pub(super) enum Phase {
     /// Its live state is not in memory. A load brings it back when something waits for it.
     Evicted {
-        /// When a timer or a retry is next due.
-        due_ms: Option<i64>,
+        /// When a timer is next due.
+        timer_ms: Option<i64>,
+        /// Attempts that wait for their back-off.
+        delayed: Vec<ActivityStart>,
     },
     /// Its row, journal and inbox are being read. There is one load at a time (PROTOCOL 34).
     Loading {
@@ -37,6 +39,8 @@ pub(super) enum Phase {
         load: u64,
         /// An append whose outcome is unknown: the load resolves it.
         in_doubt: Option<Box<InFlight>>,
+        /// Attempts that waited for their back-off before the load. Those that the journal still has go on.
+        delayed: Vec<ActivityStart>,
     },
     /// Its live state is durable. It can run a turn.
     Idle(Live),
@@ -117,7 +121,7 @@ pub(super) const BASE_BYTES: usize = 4 * 1024;
 
 impl Default for Phase {
     fn default() -> Self {
-        Self::Evicted { due_ms: None }
+        Self::Evicted { timer_ms: None, delayed: Vec::new() }
     }
 }
 
@@ -138,8 +142,8 @@ impl Phase {
     /// When a timer or a retry is next due, where the thread has to see to it.
     pub(super) fn due_ms(&self) -> Option<i64> {
         match self {
-            Self::Evicted { due_ms } => *due_ms,
-            Self::Idle(live) => live.due_ms(),
+            Self::Evicted { timer_ms, delayed } => due_ms(*timer_ms, delayed),
+            Self::Idle(live) => due_ms(live.exec.next_timer_ms(), &live.delayed),
             Self::Loading { .. } | Self::Writing(..) | Self::Leaving(_) => None,
         }
     }
@@ -163,23 +167,34 @@ impl Phase {
         in_flight
     }
 
-    /// The awaited load is done. Returns the append that it has to resolve.
-    pub(super) fn loaded(&mut self) -> Option<Box<InFlight>> {
+    /// A load begins. A live state was dropped before.
+    pub(super) fn load(&mut self, load: u64, in_doubt: Option<Box<InFlight>>) {
+        let delayed = match std::mem::take(self) {
+            Self::Evicted { delayed, .. } | Self::Loading { delayed, .. } => delayed,
+            Self::Idle(live) | Self::Writing(live, _) => live.delayed,
+            Self::Leaving(_) => Vec::new(),
+        };
+        *self = Self::Loading { load, in_doubt, delayed };
+    }
+
+    /// The awaited load is done. Returns the append that it has to resolve, and the attempts that waited for
+    /// their back-off before.
+    pub(super) fn loaded(&mut self) -> (Option<Box<InFlight>>, Vec<ActivityStart>) {
         match std::mem::take(self) {
-            Self::Loading { in_doubt, .. } => in_doubt,
+            Self::Loading { in_doubt, delayed, .. } => (in_doubt, delayed),
             other => {
                 *self = other;
-                None
+                (None, Vec::new())
             }
         }
     }
 
     /// Takes the live state out, to drop it: the journal brings it back.
-    pub(super) fn unload(&mut self) -> Option<Live> {
+    pub(super) fn unload(&mut self) -> Option<Execution> {
         match std::mem::take(self) {
-            Self::Idle(live) => {
-                *self = Self::Evicted { due_ms: live.due_ms() };
-                Some(live)
+            Self::Idle(Live { exec, delayed, .. }) => {
+                *self = Self::Evicted { timer_ms: exec.next_timer_ms(), delayed };
+                Some(exec)
             }
             other => {
                 *self = other;
@@ -200,18 +215,17 @@ impl Live {
         }
     }
 
-    /// When a timer or a retry is next due.
-    fn due_ms(&self) -> Option<i64> {
-        let retry = self.delayed.iter().filter_map(|start| start.not_before_ms).min();
-        self.exec.next_timer_ms().into_iter().chain(retry).min()
-    }
-
     /// Whether the row must be written before the run may continue. Either a back-off has ended, and its
     /// retry starts only when that is durable; or no activity runs any more, but the row says so.
     pub(super) fn is_row_behind(&self, row: &RowState, now_ms: i64) -> bool {
         let retry = self.exec.next_retry_ms(row.retried_ms).is_some_and(|at_ms| at_ms <= now_ms);
         retry || row.active && !self.exec.any_due(now_ms)
     }
+}
+
+fn due_ms(timer_ms: Option<i64>, delayed: &[ActivityStart]) -> Option<i64> {
+    let retry = delayed.iter().filter_map(|start| start.not_before_ms).min();
+    timer_ms.into_iter().chain(retry).min()
 }
 
 impl InFlight {

@@ -59,7 +59,7 @@ impl WorkflowDef for Order {
 }
 
 /// An activity that never ends. A workflow that gives it up waits for its end.
-struct Queued;
+pub(in crate::worker) struct Queued;
 
 impl ActivityDef for Queued {
     const NAME: &'static str = "queued";
@@ -99,7 +99,7 @@ impl WorkflowDef for GivesUp {
 const HOUR: Duration = Duration::from_secs(3_600);
 
 /// Panics when its timer fires, after an hour. Its activity never ends.
-struct Panics;
+pub(in crate::worker) struct Panics;
 
 impl WorkflowDef for Panics {
     const NAME: &'static str = "Order";
@@ -135,7 +135,7 @@ impl Bench {
         Self::with(Registry::default()).await
     }
 
-    async fn with(registry: Registry) -> Self {
+    pub(in crate::worker) async fn with(registry: Registry) -> Self {
         #[cfg(all(feature = "mutants", feature = "sqlite", feature = "postgres"))]
         crate::store::postgres::permutations::mutants::let_live_by_environment();
         let began = Instant::now();
@@ -191,7 +191,7 @@ impl Bench {
     }
 
     /// Takes in the messages that have arrived, and advances the executions.
-    fn round(&mut self) {
+    pub(in crate::worker) fn round(&mut self) {
         let first = self.mailbox.try_recv().ok();
         assert!(self.thread.round(first, &self.mailbox).is_continue());
     }
@@ -200,7 +200,7 @@ impl Bench {
         self.thread.take(Message::Own { execution });
     }
 
-    fn loading(&self, execution: ExecutionId) -> Option<u64> {
+    pub(in crate::worker) fn loading(&self, execution: ExecutionId) -> Option<u64> {
         match self.thread.runs.get(&execution)?.phase {
             Phase::Loading { load, .. } => Some(load),
             _ => None,
@@ -212,7 +212,7 @@ impl Bench {
     }
 
     /// The answer to a load, from what is stored now.
-    async fn answer(&self, execution: ExecutionId, load: u64) -> Message {
+    pub(in crate::worker) async fn answer(&self, execution: ExecutionId, load: u64) -> Message {
         let run = self.store.load(execution).await.unwrap().unwrap();
         let journal = stored::decode(run.journal.unwrap(), &run.attempts);
         Message::Load(Box::new(Loaded {
