@@ -13,37 +13,57 @@ pub(super) async fn unpark(connection: &mut SqliteConnection, executions: &str) 
     sqlx::query(UNPARK).bind(executions).execute(connection).await.map(drop)
 }
 
-/// `$1` the most.
-pub(super) const PARK: &str = concat!(
-    "UPDATE inbox SET parked = 1 WHERE id IN (
-    SELECT i.id FROM inbox i INDEXED BY inbox_unparked CROSS JOIN execution e ON e.id = i.execution
+/// What a run that was suspended since has not read.
+macro_rules! to_park {
+    () => {
+        concat!(
+            "SELECT i.id FROM inbox i INDEXED BY inbox_unparked CROSS JOIN execution e ON e.id = i.execution
     WHERE NOT i.parked AND i.kind ",
-    parkable_kinds!(),
-    " AND e.status ",
-    parking_statuses!(),
-    " LIMIT $1)"
-);
+            parkable_kinds!(),
+            " AND e.status ",
+            parking_statuses!()
+        )
+    };
+}
+
+/// What a run that goes on has not read.
+macro_rules! to_give_back {
+    () => {
+        concat!(
+            "SELECT i.id FROM inbox i CROSS JOIN execution e ON e.id = i.execution
+    WHERE i.parked AND NOT e.status ",
+            parking_statuses!()
+        )
+    };
+}
+
+/// Most sweeps find nothing, so a reader looks first: it holds up no commit.
+pub(super) const IS_WRONG: &str =
+    concat!("SELECT EXISTS (", to_park!(), ") OR EXISTS (", to_give_back!(), ")");
 
 /// `$1` the most.
-const GIVE_BACK: &str = concat!(
-    "UPDATE inbox SET parked = 0 WHERE id IN (
-    SELECT i.id FROM inbox i CROSS JOIN execution e ON e.id = i.execution
-    WHERE i.parked AND NOT e.status ",
-    parking_statuses!(),
-    " LIMIT $1)"
-);
+pub(super) const PARK: &str = concat!("UPDATE inbox SET parked = 1 WHERE id IN (", to_park!(), " LIMIT $1)");
+
+/// `$1` the most.
+const GIVE_BACK: &str = concat!("UPDATE inbox SET parked = 0 WHERE id IN (", to_give_back!(), " LIMIT $1)");
 
 impl Sweep for SqliteStore {
     fn sweep(&self) -> StoreFuture<'_, u64> {
-        Box::pin(self.call(|connection| {
-            Box::pin(async move {
-                let mut most = 0;
-                for correct in [PARK, GIVE_BACK] {
-                    let correct = sqlx::query(correct).bind(SWEEP_AT_ONCE.cast_signed());
-                    most = correct.execute(&mut *connection).await?.rows_affected().max(most);
-                }
-                Ok(most)
-            })
-        }))
+        Box::pin(async move {
+            let look = self.reading(async |readers| sqlx::query_scalar(IS_WRONG).fetch_one(readers).await);
+            if !look.await? {
+                return Ok(0);
+            }
+            self.call(|connection| Box::pin(async move { Ok(correct(connection).await?) })).await
+        })
     }
+}
+
+async fn correct(connection: &mut SqliteConnection) -> sqlx::Result<u64> {
+    let mut most = 0;
+    for correct in [PARK, GIVE_BACK] {
+        let correct = sqlx::query(correct).bind(SWEEP_AT_ONCE.cast_signed());
+        most = correct.execute(&mut *connection).await?.rows_affected().max(most);
+    }
+    Ok(most)
 }
