@@ -8,6 +8,7 @@
 use super::decide::{Concerned, Notices};
 use super::failure::{Failed, Kind};
 use super::{Ack, Append, AppendOutcome, Counters, ExecutionRow, StartAnswer, StoreError};
+#[cfg(any(feature = "postgres", feature = "testing"))]
 use abide_core::Code;
 use abide_core::ExecutionId;
 use std::collections::HashSet;
