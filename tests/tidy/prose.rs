@@ -44,13 +44,6 @@ const PHRASES: &[(&str, &str)] = &[
     ("plays fate", "what it does"),
 ];
 
-/// Folders whose sources are being rebuilt: not looked at yet.
-const LATER: &[&str] = &["runtime/src/store/"];
-
-fn sources(tree: &Tree) -> impl Iterator<Item = (&str, &str)> {
-    tree.sources().filter(|(path, _)| !LATER.iter().any(|folder| path.starts_with(folder)))
-}
-
 /// No line is wider than [`WIDTH`]. What cannot be broken may be wider: raw strings, long words; in Markdown
 /// tables, titles and code.
 pub(crate) fn width(tree: &Tree) -> Vec<String> {
@@ -62,7 +55,7 @@ pub(crate) fn width(tree: &Tree) -> Vec<String> {
             findings.push(format!("{path}:{number} has {columns} columns, more than {WIDTH}"));
         }
     };
-    for (path, text) in sources(tree) {
+    for (path, text) in tree.sources() {
         let Ok(tokens) = text.parse() else { continue };
         let mut raw = BTreeSet::new();
         raw_strings(tokens, &mut raw);
@@ -99,7 +92,7 @@ fn raw_strings(tokens: TokenStream, lines: &mut BTreeSet<usize>) {
 pub(crate) fn vocabulary(tree: &Tree) -> Vec<String> {
     let mut findings = Vec::new();
     let this = |path: &str| path == "tests/tidy/prose.rs";
-    for (path, text) in sources(tree).chain(tree.documents()).filter(|(path, _)| !this(path)) {
+    for (path, text) in tree.sources().chain(tree.documents()).filter(|(path, _)| !this(path)) {
         for (name, instead) in NAMES {
             let mut lines = (1..).zip(text.lines());
             if let Some((number, _)) = lines.find(|(_, line)| find_word(line, name).is_some()) {

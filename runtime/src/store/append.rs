@@ -1,4 +1,4 @@
-//! The append: one turn of one execution on its way to the disk. The hot path's only shape.
+//! The append: one turn of one execution, as the writer writes it. The hot path has no other form.
 
 use super::attempt::AttemptChange;
 use super::error::StoreError;
@@ -17,11 +17,11 @@ pub(crate) type Ack = Box<dyn FnOnce(Result<AppendOutcome, StoreError>) + Send +
 pub(crate) struct Append {
     /// The incarnation that writes; the whole append is refused where its lease is gone.
     pub(crate) owner: Incarnation,
-    /// Whose turn it was.
+    /// The execution.
     pub(crate) execution: ExecutionId,
     /// The number of the first event.
     pub(crate) seq: EventId,
-    /// How many events. 0: no journal row; only the rest of the append.
+    /// How many events. 0: the append has no journal row, only the rest.
     pub(crate) n: u32,
     /// When the turn was polled.
     pub(crate) at_ms: i64,
@@ -29,26 +29,27 @@ pub(crate) struct Append {
     pub(crate) body: String,
     /// Changes of the execution's row; `None` on most turns, which saves an update.
     pub(crate) row: Option<RowChange>,
-    /// The revision of the row that `row` changes (PROTOCOL 93). A row with another revision, or another owner, makes the append
-    /// [`AppendOutcome::Lost`]. `None`: `row` releases a run that is closed, whose revision does not matter.
+    /// The revision of the row that `row` changes (PROTOCOL 93). A row with another revision, or another
+    /// owner, makes the append [`AppendOutcome::Lost`]. `None`: `row` releases a run that is closed, whose
+    /// revision does not matter.
     pub(crate) rev: Option<i64>,
     /// Inbox rows that this turn took in. They go with it.
     pub(crate) consumed: Vec<i64>,
     /// The end of the run.
     pub(crate) close: Option<Close>,
-    /// Messages that this turn sends (to any execution); stores write [`sent`](Self::sent). One to a closed execution is
-    /// dropped; one already there by its dedup key is not doubled.
+    /// Messages that this turn sends (to any execution); stores write [`sent`](Self::sent). One to a closed
+    /// execution is dropped; one already there by its dedup key is not doubled.
     pub(crate) messages: Vec<NewMessage>,
     /// Changes of its tasks.
     pub(crate) tasks: Vec<TaskChange>,
-    /// Changes of its failed attempts. One without events (`n` is 0) has a `row` as well, be it one that changes nothing: by the
-    /// row it is known to be in (PROTOCOL 93).
+    /// Changes of its failed attempts. One without events (`n` is 0) has a `row` as well, be it one that
+    /// changes nothing: by the row it is known to be in (PROTOCOL 93).
     pub(crate) attempts: Vec<AttemptChange>,
-    /// Rows of `execution` that this append inserts. One of them may be the append's own start: it has the append's
-    /// `execution` as its id, is owned by `owner`, and `row` and `close` are applied to it. `n` is not 0 then: the first
-    /// event holds the input.
+    /// Rows of `execution` that this append inserts. One of them may be the append's own start: it has the
+    /// append's `execution` as its id, is owned by `owner`, and `row` and `close` are applied to it. `n` is
+    /// not 0 then: the first event holds the input.
     pub(crate) births: Vec<NewExecution>,
-    /// How often it was put off, since another session holds what it needs.
+    /// How often it was put off because another session holds a lock that it needs.
     pub(crate) tries: u32,
 }
 
@@ -57,15 +58,16 @@ pub(crate) struct Append {
 pub(crate) struct RowChange {
     /// An open status; [`Append::close`] closes. `Suspended` sets it free.
     pub(crate) status: Option<ExecutionStatus>,
-    /// When it is next due while nobody owns it. `Some(None)`: never. Needed before a release, and while owned if
+    /// When it is next due while it has no owner. `Some(None)`: never. Needed before a release, and while owned if
     /// it should be known after a crash; a take-over makes `active` executions due by itself.
     pub(crate) wake_at_ms: Option<Option<i64>>,
-    /// Whether an activity may be running in the owner (PROTOCOL 19); one that waits for its back-off is not. A claim
-    /// sets it, so that a turn that ends the process is told from one that nobody ran. With `ExecutionStatus::Suspended` the owner is kept as
-    /// `recovered_from`: whoever has the execution next counts what ran there as lost, unless it runs there still.
+    /// Whether an activity may be running in the owner (PROTOCOL 19); one that waits for its back-off is not.
+    /// A claim sets it, so that a turn that ends the process is distinguished from one that did not run. With
+    /// `ExecutionStatus::Suspended` the owner is kept as `recovered_from`: the next owner
+    /// counts what ran there as lost, unless it runs there still.
     pub(crate) active: Option<bool>,
-    /// Retries that are due by then may be started; written before they are, so that the next owner knows which attempts
-    /// the dead one may have begun.
+    /// Retries that are due by then may be started; written before they are, so that the next owner knows
+    /// which attempts the dead one may have begun.
     pub(crate) retried_ms: Option<i64>,
     /// Why it is suspended; goes with `ExecutionStatus::Suspended`. Its build joins the builds that have tried.
     pub(crate) suspension: Option<Suspension>,
@@ -74,14 +76,14 @@ pub(crate) struct RowChange {
     /// `Recovered` is in the journal: forget `recovered_from`.
     pub(crate) clear_recovered: bool,
     /// This build has something that it cannot take and another may (a signal without a handler): it joins the builds
-    /// that have tried, and each other may claim the execution once, whenever nobody owns it.
+    /// that have tried, and each other build may claim the execution once, whenever it has no owner.
     pub(crate) offered_by: Option<String>,
-    /// Let it go: nobody owns it (PROTOCOL 17). Implied by closing and by suspending.
+    /// Release it: it has no owner then (PROTOCOL 17). Implied by closing and by suspending.
     pub(crate) release: bool,
 }
 
-/// The end of a run by its own code. The owner goes, and the append is a `Conflict` while the inbox holds an input that is
-/// not in `consumed` (PROTOCOL 16, 38). `closed_at_ms` is the append's `at_ms`.
+/// The end of a run by its own code. The owner goes, and the append is a `Conflict` while the inbox holds an
+/// input that is not in `consumed` (PROTOCOL 16, 38). `closed_at_ms` is the append's `at_ms`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Close {
     /// A closed one.
@@ -90,20 +92,20 @@ pub(crate) struct Close {
     pub(crate) result: String,
 }
 
-/// What became of an append.
+/// The outcome of an append.
 #[derive(Clone, Debug)]
 pub(crate) enum AppendOutcome {
     /// It is durable.
     Done,
-    /// It closes, but a message came; or it decides an attempt that was decided otherwise: nothing of it is in. Take the inbox in and
-    /// try again.
+    /// The close raced with a message, or the attempt was already decided. Nothing was written. Take the inbox
+    /// in and try again.
     Conflict,
     /// Its own start started nothing, and nothing of the append is in. Never `Started`.
     Duplicate(StartAnswer),
-    /// The execution's row has another owner or another revision (terminated from outside, claimed elsewhere, or an earlier
-    /// copy of this append is in). Read the row before anything else.
+    /// The execution's row has another owner or another revision (terminated from outside, claimed elsewhere,
+    /// or an earlier copy of this append is in). Read the row before anything else.
     Lost,
-    /// The database refuses this row, by itself, for ever (PROTOCOL 11; AB0212): nothing of it is in. The text
+    /// The database refuses this row, by itself, for ever (PROTOCOL 11; AB0212): nothing was written. The text
     /// says why. Suspend the execution with an append that leaves the bad part out.
     BadRow(String),
 }
@@ -169,8 +171,8 @@ impl Append {
         self.row.is_some() || self.close.is_some()
     }
 
-    /// Whether this start may have put the row there: its owner has it, and a turn is written. Else a start of the same name
-    /// did, unowned or another's by now, and nothing of this append is in.
+    /// Whether this start may have put the row there: its owner has it, and a turn is written. Else a start
+    /// of the same name did, unowned or another's by now, and nothing of this append is in.
     pub(crate) fn may_have_made(&self, row: &ExecutionRow) -> bool {
         row.id == self.execution && row.owner == Some(self.owner) && row.history_len > 0
     }
@@ -180,8 +182,8 @@ impl Append {
         self.n == 0 && self.changes_row() && self.rev.is_some()
     }
 
-    /// What it changes of tasks: nothing where it closes, since a close deletes them all. Whether an attempt was decided otherwise is
-    /// asked of the inbox then, which holds its outcome and keeps the close out.
+    /// What it changes of tasks: nothing where it closes, since a close deletes them all. Whether an attempt
+    /// was decided otherwise is asked of the inbox then, which holds its outcome and keeps the close out.
     pub(crate) fn task_changes(&self) -> &[TaskChange] {
         if self.is_closing() { &[] } else { &self.tasks }
     }
@@ -191,7 +193,8 @@ impl Append {
         if self.is_closing() { &[] } else { &self.attempts }
     }
 
-    /// The messages that go out. A run that closes sends nothing to itself: nobody would take it in (PROTOCOL 36).
+    /// The messages that go out. A run that closes sends nothing to itself, since it would not be taken in
+    /// (PROTOCOL 36).
     pub(crate) fn sent(&self) -> impl Iterator<Item = &NewMessage> {
         let closes = self.is_closing();
         self.messages.iter().filter(move |message| !closes || message.execution != self.execution)
@@ -202,7 +205,8 @@ impl Append {
         self.close.is_some()
     }
 
-    /// Whether it ends an execution whose row is there already: its row is locked, and what the run has left is deleted.
+    /// Whether it ends an execution whose row is there already: its row is locked, and what the run has left
+    /// is deleted.
     pub(crate) fn closes_row(&self) -> bool {
         self.is_closing() && !self.starts()
     }

@@ -29,7 +29,7 @@ pub(crate) struct ExecutionRow {
     pub(crate) owner: Option<Incarnation>,
     /// Counts the changes that owners, claims, take-overs and resumes have made (PROTOCOL 93).
     pub(crate) rev: i64,
-    /// When it is next due while nobody owns it.
+    /// When it is next due while it has no owner.
     pub(crate) wake_at_ms: Option<i64>,
     /// Whether an activity may be running in its owner, or its owner has written nothing since the claim.
     pub(crate) active: bool,
@@ -181,8 +181,9 @@ pub(crate) enum ResumeAnswer {
 
 /// Starts, and what is done to a run from outside.
 pub(crate) trait Starts: Send + Sync {
-    /// Starts an execution that nobody owns yet; `id` in it comes from [`Journal::execution_id`](super::Journal::execution_id). Policies and
-    /// request id are decided in the transaction. (A start already owned is an [`Append`] that has it among its births.)
+    /// Starts an execution without an owner; `id` in it comes from
+    /// [`Journal::execution_id`](super::Journal::execution_id). Policies and request id are decided in the
+    /// transaction. (A start already owned is an [`Append`] that has it among its births.)
     fn start(&self, new: NewExecution) -> StoreFuture<'_, StartAnswer>;
 
     /// Ends an execution at once, owned or not. `event` is the JSON of its closing event, `at_ms` is now. An owner

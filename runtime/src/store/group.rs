@@ -1,13 +1,15 @@
 //! Group commit of appends, whatever the database: what to do with a batch, and when it fails.
 //!
-//! A batch is all or nothing. An error that names a reason (a lost lease, a message at a close, a refused row) is
-//! traced to its append by halving, so that only that append is refused (PROTOCOL 11). An error that names none is
-//! *unknown*: the journal is read back on a fresh connection before anybody is told anything (PROTOCOL 8). Locks and
-//! full disks are waited out, by tokio's clock, so that a simulation can have its own. Nothing here ever decides what becomes of a workflow.
+//! A batch is all or nothing. An error that names a reason (a lost lease, a message at a close, a refused
+//! row) is traced to its append by halving, so that only that append is refused (PROTOCOL 11). An error that
+//! names none is *unknown*: the journal is read back on a fresh connection before anybody is told anything
+//! (PROTOCOL 8). Locks and full disks are waited out, by tokio's clock, so that a simulation can have its
+//! own. Nothing here ever decides what becomes of a workflow.
 
 use super::decide::{Concerned, Notices};
 use super::failure::{Failed, Kind};
 use super::{Ack, Append, AppendOutcome, Counters, ExecutionRow, StartAnswer, StoreError};
+#[cfg(any(feature = "postgres", feature = "testing"))]
 use abide_core::Code;
 use abide_core::ExecutionId;
 use std::collections::HashSet;
@@ -29,7 +31,7 @@ pub(crate) struct Committed {
     pub(crate) locked: HashSet<ExecutionId>,
     /// Left out of the batch, which was full.
     pub(crate) over: HashSet<ExecutionId>,
-    /// Whom the batch concerns. `None`: nobody knows, since its answer was lost.
+    /// Whom the batch concerns. `None`: unknown, since its answer was lost.
     pub(crate) concerned: Option<Concerned>,
 }
 
@@ -48,9 +50,9 @@ const FIRST_DELAY_MS: u64 = 10;
 /// The longest.
 const LONGEST_DELAY_MS: u64 = 500;
 
-/// The delay before an append is tried again, after so many tries: 10 ms, doubled up to 500 ms, each spread by a quarter either way. Two guards that
-/// skip each other's rows would meet again and again without the spread; it is taken from the execution's id, so that a
-/// simulation repeats it.
+/// The delay before an append is tried again, after so many tries: 10 ms, doubled up to 500 ms, each spread
+/// by a quarter either way. Two guards that skip each other's rows would meet again and again without the
+/// spread; it is taken from the execution's id, so that a simulation repeats it.
 #[cfg_attr(not(any(feature = "postgres", feature = "testing")), allow(dead_code))] // SQLite has one writer
 pub(crate) fn put_off(append: &Append) -> Duration {
     let doubled = FIRST_DELAY_MS << append.tries.saturating_sub(1).min(6);
@@ -107,8 +109,8 @@ pub(crate) trait Committer {
     }
     /// Notifies those whom a commit concerns.
     fn notify(&mut self, notices: &Notices<'_>);
-    /// Tries these again after [`put_off`]; a close that has been put off [`PATIENCE`] times waits for its row by itself, without
-    /// holding up a batch (PROTOCOL 96).
+    /// Tries these again after [`put_off`]; a close that has been put off [`PATIENCE`] times waits for its
+    /// row by itself, without holding up a batch (PROTOCOL 96).
     fn later(&mut self, group: Group);
     /// Notes how long a call took.
     fn took(&mut self, time: Duration);
@@ -211,8 +213,8 @@ async fn alone<C: Committer>(to: &mut C, mut append: Append, ack: Ack, todo: &mu
     }
 }
 
-/// What became of a start whose row is in already. An earlier try of the same start, whose answer was lost, has put it there with
-/// a first turn of its own: only the journal tells whether it was this one.
+/// What became of a start whose row is in already. An earlier try of the same start, whose answer was lost,
+/// has put it there with a first turn of its own: only the journal tells whether it was this one.
 async fn known<C: Committer>(
     to: &mut C,
     append: &Append,
@@ -254,7 +256,8 @@ async fn settle<C: Committer>(
     }
 }
 
-/// What an append is told that has failed by itself. `None`: the failure was not its own, and the same again may succeed.
+/// What an append is told that has failed by itself. `None`: the failure was not its own, and the same again
+/// may succeed.
 pub(crate) fn verdict(failed: &Failed) -> Option<Result<AppendOutcome, StoreError>> {
     match failed.kind {
         Kind::Conflict => Some(Ok(AppendOutcome::Conflict)),
@@ -304,9 +307,9 @@ async fn look_at_duplicate<C: Committer>(to: &mut C, group: Group, todo: &mut Ve
     }
 }
 
-/// After an unknown outcome: one journal row of the group in means all are in. Without one, an append that has no journal
-/// row is looked up by the revision of its execution's row: where that has changed, the append is never sent again, since its
-/// first copy may be in (PROTOCOL 93).
+/// After an unknown outcome: one journal row of the group in means all are in. Without one, an append that
+/// has no journal row is looked up by the revision of its execution's row: where that has changed, the append
+/// is never sent again, since its first copy may be in (PROTOCOL 93).
 async fn read_back<C: Committer>(to: &mut C, group: Group, todo: &mut Vec<Group>) {
     to.disconnect().await;
     if mutant!(AssumeCommitted) {

@@ -49,6 +49,7 @@ impl MessageKind {
     }
 
     /// Whether it is an input of a workflow: the others are for its worker. In SQL: [`input_kinds`].
+    #[cfg(any(test, feature = "testing"))]
     pub(crate) const fn is_input(self) -> bool {
         matches!(self, Self::Signal | Self::Cancel | Self::Attempt)
     }

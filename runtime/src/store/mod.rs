@@ -1,15 +1,19 @@
 //! The store: where executions, their journals and their messages are kept, behind a few small traits.
 //!
-//! It sits below the worker (which appends turns and claims executions) and the client (which starts, signals and
-//! reads). The traits speak in executions, appends and messages, never in SQL: SQLite and Postgres
-//! implement it, and for tests tables in memory; one conformance suite runs against all. A store must never know workflow code, never hold a
-//! transaction across a caller's await, and never turn a storage error into a workflow's outcome (PROTOCOL 8).
+//! It sits below the worker (which appends turns and claims executions) and the client (which starts, signals
+//! and reads). The traits speak in executions, appends and messages, never in SQL: SQLite and Postgres
+//! implement it, and for tests tables in memory; one conformance suite runs against all. A store must never
+//! know workflow code, never hold a transaction across a caller's await, and never turn a storage error into
+//! a workflow's outcome (PROTOCOL 8).
 //!
-//! Each trait lies beside its data, and each store implements it in the file of the same name: [`Journal`], [`Starts`], [`Inbox`],
-//! [`Lookup`], [`Ownership`], [`Tasks`], [`Within`]. What the protocol decides lies in [`decide`], below all stores.
+//! Each trait lies beside its data, and each store implements it in the file of the same name: [`Journal`],
+//! [`Starts`], [`Inbox`], [`Lookup`], [`Ownership`], [`Tasks`], [`Within`]. What the protocol decides lies in
+//! [`decide`], below all stores.
 //!
-//! Reading order: [`execution`] (rows and starts), [`append`] (the hot path), [`message`] (the inbox), [`owner`]
-//! (leases, claims, take-over), [`task`] (attempts that the database arbitrates), [`attempt`] (failed ones that others follow), [`transaction`], [`find`] (looking things up), [`error`], [`hook`] (faults and counters).
+//! Reading order: [`execution`] (rows and starts), [`append`] (the hot path), [`message`] (the inbox),
+//! [`owner`] (leases, claims, take-over), [`task`] (attempts that the database arbitrates), [`attempt`]
+//! (failed ones that others follow), [`transaction`], [`find`] (looking things up), [`error`], [`hook`]
+//! (faults and counters).
 
 mod append;
 mod attempt;
@@ -67,16 +71,17 @@ use tokio::sync::watch;
 
 /// One open database. Shared as `Arc<dyn Store>` by the workers and clients of a process.
 ///
-/// Who has the answer to one write and asks for another gets them in that order. Without the answer nothing is certain: SQLite
-/// has one FIFO, Postgres two writers and a pool. A future that is dropped does not undo its write: the write may still happen.
+/// Who has the answer to one write and asks for another gets them in that order. Without the answer nothing
+/// is certain: SQLite has one FIFO, Postgres two writers and a pool. A future that is dropped does not undo
+/// its write: the write may still happen.
 pub(crate) trait Store:
     Journal + Starts + Inbox + Lookup + Ownership + Tasks + Within + Sweep + 'static
 {
     /// Which kind of database it is: a transactional activity needs one of its own kind.
     fn database(&self) -> Database;
 
-    /// Refuses a call that would wait for the transaction that it is made from: `InsideTransaction`, from within a transactional
-    /// activity whose transaction holds the store's only write lock.
+    /// Refuses a call that would wait for the transaction that it is made from: `InsideTransaction`, from
+    /// within a transactional activity whose transaction holds the store's only write lock.
     fn outside(&self) -> Result<(), StoreError> {
         Ok(())
     }
@@ -85,8 +90,8 @@ pub(crate) trait Store:
     /// a termination, a resume, of this process or another (SQLite: any commit of another, polled every 50 ms).
     fn changes(&self) -> watch::Receiver<u64>;
 
-    /// Counts up when there may be something that a client of this process waits for: an execution has closed or is suspended, a reply
-    /// to this process is there.
+    /// Counts up when there may be something that a client of this process waits for: an execution has closed
+    /// or is suspended, a reply to this process is there.
     fn news(&self) -> watch::Receiver<u64>;
 
     /// This process's block of ids, which no other process has. A request that names it

@@ -1,8 +1,8 @@
 //! A writer's FIFO: what waits for the next commit.
 //!
-//! Pushing never blocks and never allocates more than its place. There is no limit here because callers have one:
-//! an execution has at most one append in flight, and a client's call waits for its answer. One writer takes whatever there is; a
-//! store with a second connection gives it what is left over under load.
+//! Pushing never blocks and never allocates more than its place. There is no limit here because callers have
+//! one: an execution has at most one append in flight, and a client's call waits for its answer. One writer
+//! takes whatever there is; a store with a second connection gives it what is left over under load.
 
 use super::group::Group;
 use super::{Ack, Append, StoreError};
@@ -67,7 +67,8 @@ impl<J> Queue<J> {
         self.notify(state);
     }
 
-    /// Queues appends again that could not be written just now, before all others; gives them back where the store is closed.
+    /// Queues appends again that could not be written just now, before all others; gives them back where the
+    /// store is closed.
     pub(crate) fn again(&self, group: Group) -> Result<(), Group> {
         let mut state = self.lock();
         if state.closed {
@@ -145,8 +146,8 @@ impl<J> Queue<J> {
         Taken::Appends(state.appends.drain(..count).collect())
     }
 
-    /// Takes up to `most` jobs. Apart from the appends, so that those that wait while an append waits for a lock are still
-    /// here to be refused.
+    /// Takes up to `most` jobs. Apart from the appends, so that those that wait while an append waits for a
+    /// lock are still here to be refused.
     #[cfg(feature = "sqlite")]
     pub(crate) fn take_jobs(&self, most: usize, fits: impl Fn(&J) -> bool) -> Vec<J> {
         let mut state = self.lock();

@@ -1,9 +1,10 @@
 //! Tasks: attempts that the database arbitrates (PROTOCOL 22), since they run in another process, or since their result
 //! commits together with a user's own SQL.
 //!
-//! A task's row *is* the token: whoever deletes or replaces it decides the attempt. An attempt that ends elsewhere deletes its row and
-//! puts the outcome into its execution's inbox, in one transaction; a retry, a time limit or a cancel of the execution's
-//! owner deletes or replaces the same row in its own append. One of them finds the row, so exactly one wins.
+//! A task's row *is* the token: the write that deletes or replaces it decides the attempt. An attempt that ends
+//! elsewhere deletes its row and puts the outcome into its execution's inbox, in one transaction; a retry, a
+//! time limit or a cancel of the execution's owner deletes or replaces the same row in its own append. One of
+//! them finds the row, so exactly one wins.
 
 use super::error::StoreFuture;
 use abide_core::exec::AttemptOutcome;
@@ -35,14 +36,14 @@ pub(crate) struct NewTask {
     pub(crate) close_by_ms: Option<i64>,
 }
 
-/// What an append does to the tasks of its execution. At most one change for an activity. A closing append, and a terminate,
-/// delete all of them instead: its changes are not looked at.
+/// What an append does to the tasks of its execution. At most one change for an activity. A closing append,
+/// and a terminate, delete all of them instead: its changes are not looked at.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum TaskChange {
     /// A first attempt, or one whose row its own end has deleted.
     Insert(NewTask),
-    /// The next attempt, in the place of attempt `of`. Without that row the append is a `Conflict`: the attempt has ended
-    /// otherwise, and the inbox says how.
+    /// The next attempt, in the place of attempt `of`. Without that row the append is a `Conflict`: the
+    /// attempt has ended otherwise, and the inbox says how.
     Replace {
         /// The attempt whose row must be there.
         of: u32,
@@ -56,10 +57,10 @@ pub(crate) enum TaskChange {
         /// The attempt whose row must be there.
         attempt: u32,
     },
-    /// Nobody wants it any more: the row goes, if it is there.
+    /// It is not wanted any more: deletes the row, if there is one.
     Drop(EventId),
-    /// Whoever runs it is asked to stop, and its end is waited for. Not begun, it stays for nobody to claim: an outcome `Cancelled` goes into
-    /// the inbox at once.
+    /// The worker that runs it is asked to stop, and its end is waited for. If it has not begun, it cannot be
+    /// claimed any more: an outcome `Cancelled` goes into the inbox at once.
     Cancel(EventId),
 }
 
@@ -85,8 +86,8 @@ pub(crate) struct TaskKey {
     pub(crate) activity: EventId,
     /// Which attempt.
     pub(crate) attempt: u32,
-    /// Drawn when the row was inserted, and by each claim: a call that is repeated late meets another (PROTOCOL 93). Of an attempt that
-    /// the execution's owner runs itself it is 0, and nobody compares it.
+    /// Drawn when the row was inserted, and by each claim: a call that is repeated late meets another
+    /// (PROTOCOL 93). Of an attempt that the execution's owner runs itself it is 0 and not compared.
     pub(crate) nonce: i64,
 }
 
@@ -131,15 +132,16 @@ pub(crate) struct Task {
 pub(crate) struct ClaimedTasks {
     /// Now to be run by the claimant.
     pub(crate) tasks: Vec<Task>,
-    /// When the next unclaimed one of these queues and names may be claimed; in the past where more is due than the limit
-    /// let in.
+    /// When the next unclaimed one of these queues and names may be claimed; in the past where more is due
+    /// than the limit let in.
     pub(crate) next_due_ms: Option<i64>,
 }
 
 /// A task that its claimant has, by the database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct OwnedTask {
-    /// Which attempt. A claimed task that is not listed any more has been decided otherwise: stop it and discard its outcome.
+    /// Which attempt. A claimed task that is not listed any more has been decided otherwise: stop it and
+    /// discard its outcome.
     pub(crate) key: TaskKey,
     /// Its workflow asks it to stop, and waits for its end.
     pub(crate) cancel: bool,
@@ -150,8 +152,8 @@ pub(crate) trait Tasks: Send + Sync {
     /// Takes unclaimed tasks of these queues and names, the oldest first, fenced like an append where there are any.
     fn claim_tasks(&self, claim: TaskClaim) -> StoreFuture<'_, ClaimedTasks>;
 
-    /// Ends a claimed attempt: its row goes and its outcome, the body of an [`MessageKind::Attempt`], comes into the inbox,
-    /// fenced. False: it was decided otherwise, and nothing was written.
+    /// Ends a claimed attempt: its row goes and its outcome, the body of an [`MessageKind::Attempt`], comes
+    /// into the inbox, fenced. False: it was decided otherwise, and nothing was written.
     fn finish_task(&self, owner: Incarnation, key: TaskKey, body: String) -> StoreFuture<'_, bool>;
 
     /// Gives claimed tasks back that were never begun: they lose nothing.
@@ -164,8 +166,8 @@ pub(crate) trait Tasks: Send + Sync {
     fn expire_tasks(&self) -> StoreFuture<'_, u64>;
 }
 
-/// The body of an inbox row that carries an outcome to its execution, JSON. Its request id names the attempt, so that it has one end
-/// there.
+/// The body of an inbox row that carries an outcome to its execution, JSON. Its request id names the attempt,
+/// so that it has one end there.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct AttemptBody {
     pub(crate) activity: EventId,

@@ -1,5 +1,5 @@
-//! Lists by random filters, over executions with random names: the same rows in the same order as a plain model of a few
-//! lines gives, and each of them once, whatever the length of a page.
+//! Lists by random filters, over executions with random names: the same rows in the same order as a plain
+//! model of a few lines gives, and each of them once, whatever the length of a page.
 
 use super::*;
 use proptest::collection::vec;

@@ -83,12 +83,12 @@ pub(super) async fn terminate_is_immediate_and_once(lab: Lab) {
         assert_eq!((row.status, row.result.as_deref()), (ExecutionStatus::Terminated, Some(event)));
         assert_eq!(process.store.journal(id).await.unwrap().last().unwrap().body, format!("[{event}]"));
     }
-    assert_eq!(process.run(free).await.inbox, [], "nobody owns it, nobody is told");
+    assert_eq!(process.run(free).await.inbox, [], "it has no owner, no worker is notified");
     let told = process.run(owned).await.inbox;
     assert_eq!(told.len(), 1);
     assert_eq!(ids(&process.claim().await), []);
 
-    // A release that crosses it: nobody would ever take the message in.
+    // A release that crosses it: no worker would ever take the message in.
     let release = RowChange { release: true, wake_at_ms: Some(None), ..RowChange::default() };
     let bare = |row, consumed| Append { row: Some(row), consumed, ..Append::bare(process.me, owned, 1) };
     assert!(matches!(process.append(bare(release, Vec::new())).await, Ok(AppendOutcome::Lost)));
@@ -101,7 +101,7 @@ pub(super) async fn terminate_is_immediate_and_once(lab: Lab) {
     let owned = process.running("order-3").await;
     process.store.terminate(owned, "t3".to_owned(), event.to_owned()).await.unwrap();
     process.store.unregister(process.me).await.unwrap();
-    assert_eq!(process.run(owned).await.inbox, [], "nobody is left to be told");
+    assert_eq!(process.run(owned).await.inbox, [], "no worker is left to be notified");
 }
 
 pub(super) async fn replies_are_taken_once(lab: Lab) {
@@ -132,7 +132,8 @@ pub(super) async fn replies_are_taken_once(lab: Lab) {
     assert_eq!(a.store.take_reply("q1".into()).await.unwrap(), None, "expired");
 }
 
-/// What is kept goes forward only (PROTOCOL 93): a late answer of an earlier stage, or a second one of the same, changes nothing.
+/// What is kept goes forward only (PROTOCOL 93): a late answer of an earlier stage, or a second one of the
+/// same, changes nothing.
 pub(super) async fn replies_go_forward(lab: Lab) {
     let process = lab.process().await;
     let reply = |stage, body: &str| Reply {

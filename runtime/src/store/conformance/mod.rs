@@ -1,7 +1,7 @@
 //! One suite for every store: what the worker and the client rely on, tried through `dyn Store` alone.
 //!
-//! A [`Lab`] is a database that several "processes" (stores of their own) open. Only [`Lab`] knows which store it is. The suite
-//! itself, each test on each store, is the list at the end of this file.
+//! A [`Lab`] is a database that several "processes" (stores of their own) open. Only [`Lab`] knows which
+//! store it is. The suite itself, each test on each store, is the list at the end of this file.
 
 mod appends;
 mod attempts;
@@ -189,8 +189,8 @@ pub(super) fn ids(claimed: &Claimed) -> Vec<ExecutionId> {
     claimed.rows.iter().map(|row| row.id).collect()
 }
 
-/// Each test once a store; the last file's, which need SQL, on those that have it. A test that is not named here is dead code, which
-/// clippy refuses.
+/// Each test once a store; the last file's, which need SQL, on those that have it. A test that is not named
+/// here is dead code, which clippy refuses.
 macro_rules! suite {
     ($($file:ident { $($test:ident,)+ })+ => $sql:ident { $($sql_test:ident,)+ }) => {
         suite! { @on on_sqlite sqlite $($file { $($test,)+ })+ $sql { $($sql_test,)+ } }

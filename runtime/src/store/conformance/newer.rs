@@ -7,7 +7,7 @@ const KIND: MessageKind = MessageKind::Newer(99);
 const OPEN: ExecutionStatus = ExecutionStatus::Newer(9);
 const CLOSED: ExecutionStatus = ExecutionStatus::Newer(99);
 
-/// A run that nobody owns, with this status.
+/// An unowned run with this status.
 async fn with(process: &Process, status: ExecutionStatus, name: &str) -> ExecutionId {
     let id = process.running(name).await;
     let change = RowChange { status: Some(status), release: true, ..RowChange::default() };
@@ -28,7 +28,7 @@ pub(super) async fn a_message_of_an_unknown_kind_stays_and_wakes_nobody(lab: Lab
     let inbox = process.store.inbox(process.me).await.unwrap();
     assert_eq!(inbox.iter().map(|row| row.kind).collect::<Vec<_>>(), [KIND, MessageKind::Signal]);
     assert_eq!(process.run(id).await.inbox, inbox);
-    // It is let go with the signal taken in: what is left wakes nobody, however often one looks.
+    // It is let go with the signal taken in: what is left wakes no worker, however often one looks.
     let change =
         RowChange { release: true, active: Some(false), wake_at_ms: Some(None), ..RowChange::default() };
     let leave = Append { row: Some(change), consumed: vec![inbox[1].id], ..process.turn(id, 2, 1) };
@@ -57,9 +57,8 @@ pub(super) async fn a_run_of_an_unknown_open_status_is_open_and_nobodys(lab: Lab
     assert_eq!(page.rows.iter().map(|row| row.id).collect::<Vec<_>>(), [beside, id]);
     let of_it = Filter { statuses: vec![OPEN], ..Filter::default() };
     assert_eq!(process.store.list(of_it).await.unwrap().rows.len(), 1);
-    assert!(
-        matches!(process.store.start(process.new_execution("order-1")).await, Ok(StartAnswer::Taken(row)) if row.id == id)
-    );
+    let again = process.store.start(process.new_execution("order-1")).await;
+    assert!(matches!(again, Ok(StartAnswer::Taken(row)) if row.id == id));
     let event = r#"{"terminated":{"reason":"enough"}}"#.to_owned();
     assert_eq!(process.store.terminate(id, "t1".into(), event).await.unwrap(), SendAnswer::Sent);
     assert_eq!(process.row(id).await.status, ExecutionStatus::Terminated);

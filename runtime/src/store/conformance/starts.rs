@@ -99,7 +99,8 @@ pub(super) async fn a_known_request_answers_with_its_run(lab: Lab) {
     }
 }
 
-/// A client's start whose answer was lost is asked again, of a worker this time: nothing of that worker's turn may count as written.
+/// A client's start whose answer was lost is asked again, of a worker this time: nothing of that worker's
+/// turn may count as written.
 pub(super) async fn a_start_that_is_in_unowned_is_not_taken_for_an_owned_one(lab: Lab) {
     let process = lab.process().await;
     let new = process.new_execution("order-1");
@@ -112,8 +113,8 @@ pub(super) async fn a_start_that_is_in_unowned_is_not_taken_for_an_owned_one(lab
     assert!(process.store.journal(id).await.unwrap().is_empty());
 }
 
-/// The answer to a worker's start was lost for good, and the client asks again: the second turn has drawn other values than the one
-/// that is written, and must not be acted on.
+/// The answer to a worker's start was lost for good, and the client asks again: the second turn has drawn
+/// other values than the one that is written, and must not be acted on.
 pub(super) async fn a_start_that_an_earlier_try_has_put_there_is_not_this_one(lab: Lab) {
     let process = lab.process().await;
     let first = process.create(process.new_execution("order-1"));

@@ -1,4 +1,4 @@
-//! Tasks: an attempt is ended once, by whoever finds its row; claims, releases, deaths and time limits.
+//! Tasks: an attempt is ended once, by the write that finds its row; claims, releases, deaths and time limits.
 
 use super::*;
 use abide_core::exec::AttemptOutcome;
@@ -217,7 +217,10 @@ pub(super) async fn a_cancel_asks_whoever_runs_it_and_ends_what_nobody_has_begun
     for id in [begun, given_back, waiting] {
         assert!(matches!(a.change(id, 3, vec![TaskChange::Cancel(EventId(2))]).await, AppendOutcome::Done));
     }
-    let cancelled = |outcomes: Vec<(String, AttemptOutcome)>| matches!(outcomes.as_slice(), [(id, AttemptOutcome::Cancelled)] if id == "attempt/2/1");
+    let cancelled = |outcomes: Vec<(String, AttemptOutcome)>| match outcomes.as_slice() {
+        [(id, AttemptOutcome::Cancelled)] => id == "attempt/2/1",
+        _ => false,
+    };
     assert!(cancelled(a.outcomes(waiting).await));
     assert!(!a.is_left(waiting).await);
     let mine = b.store.owned_tasks(b.me).await.unwrap();
@@ -309,8 +312,8 @@ pub(super) async fn a_close_deletes_tasks_whatever_else_it_changes_of_them(lab: 
         Append { close: close.clone(), tasks: vec![TaskChange::Insert(task(2, 1))], ..process.create(new) };
     assert!(matches!(process.append(at_once).await, Ok(AppendOutcome::Done)));
     assert_eq!(process.tasks().await, []);
-    // An attempt that was decided otherwise has left its outcome in the inbox, which keeps the close out. Without one there is nothing
-    // to decide.
+    // An attempt that was decided otherwise has left its outcome in the inbox, which keeps the close out.
+    // Without one there is nothing to decide.
     let settle = TaskChange::Settle { activity: EventId(2), attempt: 1 };
     let id = process.running("order-2").await;
     let close =

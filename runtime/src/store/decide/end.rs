@@ -15,8 +15,8 @@ const REPLACED: &str = r#"{"terminated":{"reason":"replaced by a new run"}}"#;
 /// The dedup key of the inbox row that tells an owner that its run was ended.
 pub(crate) const TOLD: &str = "terminated";
 
-/// What is kept of a terminate that was done, by the reply's key: only a request of the same name for the same execution is the same
-/// request.
+/// What is kept of a terminate that was done, by the reply's key: only a request of the same name for the
+/// same execution is the same request.
 pub(crate) fn remembered(id: ExecutionId, request_id: &str, now_ms: i64) -> Reply {
     let request_id = format!("terminate:{id}:{request_id}");
     Reply { request_id, body: "null".to_owned(), stage: 0, expires_at_ms: now_ms + REMEMBER_MS, asker: None }
@@ -32,9 +32,10 @@ pub(crate) fn terminates(known: bool, row: Option<ExecutionRow>) -> Result<Execu
     }
 }
 
-/// The end of an open run from outside. Its event goes to the next place of the journal: there the owner's next append meets it and is
-/// refused by the key, so no fence is needed. Everything that the run has left (inbox, tasks, failed attempts) is deleted, and then
-/// an owner is told by a message of kind [`Terminated`](crate::store::MessageKind::Terminated), [`TOLD`].
+/// The end of an open run from outside. Its event goes to the next place of the journal: there the owner's
+/// next append meets it and is refused by the key, so no fence is needed. Everything that the run has left
+/// (inbox, tasks, failed attempts) is deleted, and then an owner is told by a message of kind
+/// [`Terminated`](crate::store::MessageKind::Terminated), [`TOLD`].
 pub(crate) struct OutsideEnd<'a> {
     pub(crate) execution: ExecutionId,
     /// The closing event, JSON. Also the row's result.

@@ -20,8 +20,8 @@ pub(crate) enum StartName<'a> {
     Request(&'a str),
 }
 
-/// Its workflow id, unless that was made for it and meets no other run; and its request id, which a start under another workflow id may
-/// have too (PROTOCOL 98).
+/// Its workflow id, unless that was made for it and meets no other run; and its request id, which a start
+/// under another workflow id may have too (PROTOCOL 98).
 pub(crate) fn start_names(new: &NewExecution) -> impl Iterator<Item = StartName<'_>> {
     let name = (!new.has_fresh_id()).then_some(StartName::Workflow(&new.workflow_id));
     name.into_iter().chain(new.request_id.as_deref().map(StartName::Request))

@@ -31,7 +31,7 @@ impl Concerned {
 pub(crate) struct Notices<'a> {
     /// Clients: an execution may have closed or been suspended.
     pub(crate) clients: bool,
-    /// All workers: something for one of them, and nobody here knows for which.
+    /// All workers: something for one of them, and it is not known for which.
     pub(crate) workers: bool,
     /// These workers: a message, or an attempt to stop.
     pub(crate) owners: Vec<Incarnation>,
@@ -114,7 +114,7 @@ pub(crate) struct Ended {
 pub(crate) trait Notify {
     /// Something that a client may wait for.
     fn notify_clients(&self);
-    /// Something for a worker, and nobody here knows which.
+    /// Something for a worker, and it is not known which.
     fn notify_workers(&self);
     /// Something for this worker.
     fn notify_worker(&self, worker: Incarnation);

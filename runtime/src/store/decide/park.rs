@@ -3,12 +3,15 @@
 //! A run that is suspended or paused takes nothing in, however long it stays so. Its unread messages may be
 //! many, and each claim would walk over them.
 
+#[cfg(any(test, feature = "testing"))]
 use crate::status::ExecutionStatus;
+#[cfg(any(test, feature = "testing"))]
 use crate::store::message::MessageKind;
 
 /// Whether a message of this kind is parked when it is sent to a run of this status. Its sender holds a lock
 /// on the run's row, so that a resume sees the message. A query is answered for suspended runs too. A report
 /// of an end takes no lock, and the rows that tell a worker of an end must be found at once.
+#[cfg(any(test, feature = "testing"))]
 pub(crate) fn parks(status: ExecutionStatus, kind: MessageKind) -> bool {
     let stands = matches!(status.code(), 1 | 2);
     stands && matches!(kind, MessageKind::Signal | MessageKind::Cancel | MessageKind::Attempt)

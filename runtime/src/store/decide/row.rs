@@ -80,7 +80,8 @@ fn status_of(append: &Append) -> Option<ExecutionStatus> {
     closed.or(append.row.as_ref().and_then(|row| row.status))
 }
 
-/// The row of a start already owned, with the changes of its first turn. Its input is not in the row: the journal's first event has it.
+/// The row of a start already owned, with the changes of its first turn. Its input is not in the row: the
+/// journal's first event has it.
 #[derive(Debug)]
 pub(crate) struct NewRow<'a> {
     pub(crate) new: &'a NewExecution,

@@ -4,7 +4,8 @@ use crate::policy::{IdConflictPolicy, IdReusePolicy};
 use crate::status::ExecutionStatus;
 use crate::store::execution::{ExecutionRow, NewExecution, StartAnswer};
 
-/// How often a start is decided again before it is put off: another start of its ids may come between decision and insert.
+/// How often a start is decided again before it is put off: another start of its ids may come between
+/// decision and insert.
 #[cfg(any(feature = "postgres", feature = "testing"))] // SQLite has one write lock
 pub(crate) const DECISIONS: u32 = 8;
 

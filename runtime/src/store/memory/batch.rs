@@ -1,7 +1,9 @@
 //! The statement of a group commit: all that some appends write, by leases that are there.
 //!
-//! The sections of `postgres/batch.rs`. Their order does not count here: a statement takes all of its locks at once, or waits with none. Each looks at the tables as they were before the statement, so that what a batch does
-//! twice is found out, as there, and told from its appends by halving. Each part that changes something passes the fence (PROTOCOL 13).
+//! The sections of `postgres/batch.rs`. Their order does not count here: a statement takes all of its locks
+//! at once, or waits with none. Each looks at the tables as they were before the statement, so that what a
+//! batch does twice is found out, as there, and told from its appends by halving. Each part that changes
+//! something passes the fence (PROTOCOL 13).
 
 use super::attempt;
 use super::start::{drop_tasks, insert, write_turn};
@@ -91,8 +93,9 @@ fn insert_births(st: &mut Statement<'_>, batch: &mut Batch, appends: &[&Append])
     Ok(())
 }
 
-/// Reuse policies other than the default look at the newest closed run. A start that closes at once has to look for an open run
-/// itself, and so has one with such a policy. Both are asked under the lock of the workflow id (see `guard`).
+/// Reuse policies other than the default look at the newest closed run. A start that closes at once has to
+/// look for an open run itself, and so has one with such a policy. Both are asked under the lock of the
+/// workflow id (see `guard`).
 fn is_allowed(st: &Statement<'_>, new: &NewExecution, status: ExecutionStatus) -> bool {
     let closed = st.tables.newest_closed(&new.workflow_id);
     let reuses = closed.is_none_or(|closed| allows_reuse(new.reuse, closed.row.status));
@@ -137,8 +140,8 @@ fn consume(st: &mut Statement<'_>, batch: &Batch, appends: &[&Append]) -> Looked
     Ok(())
 }
 
-/// The lock on the receiver's row keeps it from closing meanwhile, and nothing else (PROTOCOL 16). A receiver may be one of the batch's
-/// starts, which no other statement sees yet.
+/// The lock on the receiver's row keeps it from closing meanwhile, and nothing else (PROTOCOL 16). A receiver
+/// may be one of the batch's starts, which no other statement sees yet.
 fn send(st: &mut Statement<'_>, batch: &mut Batch, appends: &[&Append]) -> Looked<()> {
     let mut concerned = std::mem::take(&mut batch.concerned);
     for append in appends.iter().filter(|append| batch.is_in(append)) {

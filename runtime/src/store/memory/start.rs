@@ -20,7 +20,7 @@ use crate::store::{
 };
 use abide_core::ExecutionId;
 
-/// Takes the locks of a start's workflow id and request id, if nobody has them.
+/// Takes the locks of a start's workflow id and request id, if they are free.
 pub(super) async fn try_lock(session: &mut Session, new: &NewExecution) -> Result<bool, Failure> {
     session.run(|st| Ok(start_keys(new).all(|key| st.try_lock(key, Mode::Update)))).await
 }
@@ -72,8 +72,8 @@ pub(super) fn keys(new: &NewExecution, open: bool) -> Vec<Key> {
     keys
 }
 
-/// `INSERT .. ON CONFLICT DO NOTHING`: waits for whoever is about to insert one of its keys, or to change the open run. False: one of
-/// them is taken.
+/// `INSERT .. ON CONFLICT DO NOTHING`: waits for a transaction that is about to insert one of its keys, or to
+/// change the open run. False: one of them is taken.
 pub(super) fn insert(st: &mut Statement<'_>, new: &NewExecution, execution: Execution) -> Looked<bool> {
     let open = execution.row.status.is_open();
     for key in keys(new, open) {
@@ -101,7 +101,7 @@ pub(super) fn insert(st: &mut Statement<'_>, new: &NewExecution, execution: Exec
     Ok(true)
 }
 
-/// A row that nobody owns and that is due at once, its input in the row.
+/// An unowned row that is due at once, its input in the row.
 fn unowned(new: &NewExecution) -> Execution {
     let row = ExecutionRow {
         wake_at_ms: Some(new.created_at_ms),
@@ -124,7 +124,8 @@ pub(super) async fn start(
     }
 }
 
-/// The row, locked against a close and other ends. Read by a statement of its own, whose snapshot is younger than the lock.
+/// The row, locked against a close and other ends. Read by a statement of its own, whose snapshot is younger
+/// than the lock.
 async fn lock(session: &mut Session, id: ExecutionId) -> Result<Option<ExecutionRow>, Failure> {
     let lock = |st: &mut Statement<'_>| match st.tables.executions.contains_key(&id) {
         true => st.lock(Key::Execution(id), Mode::Update).map(|()| true),
@@ -213,8 +214,9 @@ pub(super) async fn terminate(
     Ok((SendAnswer::Sent, Some(ended)))
 }
 
-/// Lets a suspended execution run again. Its task queue comes back, for those who may claim it. The row is locked fully: a sender that has
-/// seen it suspended has committed its message by then, or waits (PROTOCOL 97).
+/// Lets a suspended execution run again. Its task queue comes back, for those who may claim it. The row is
+/// locked fully: a sender that has seen it suspended has committed its message by then, or waits (PROTOCOL
+/// 97).
 pub(super) async fn resume(
     session: &mut Session,
     id: ExecutionId,
@@ -249,7 +251,8 @@ impl Starts for MemoryStore {
     fn start(&self, new: NewExecution) -> StoreFuture<'_, StartAnswer> {
         Box::pin(async move {
             let queue = new.queue.clone();
-            // One whose workflow id was made for it meets no other run. False: it is in already, by a call whose answer was lost.
+            // One whose workflow id was made for it meets no other run. False: it is in already, by a call
+            // whose answer was lost.
             if new.has_fresh_id() && new.request_id.is_none() {
                 let new = new.clone();
                 let fresh = self.once("start", move |session| {

@@ -1,7 +1,7 @@
 //! The writer: a task of the process that takes whatever waits and commits it as one (PROTOCOL 7).
 //!
-//! What becomes of a batch is decided by the real group commit (`store/group.rs`). The task dies with its process's runtime, the call that it
-//! was in does not: it is the server's.
+//! What becomes of a batch is decided by the real group commit (`store/group.rs`). The task dies with its
+//! process's runtime, the call that it was in does not: it is the server's.
 
 use super::batch::{self, Written};
 use super::call::{BUSY_TIMEOUT, NO_ANSWER, answered};
@@ -108,7 +108,7 @@ async fn decide_alone(session: &mut Session, append: &Append) -> Result<Option<A
         return Ok(None);
     }
     let mut all_ended = Vec::new();
-    // What was decided may have changed before it is written: it is decided anew by what there is then.
+    // The rows may have changed between the decision and the write: then the start is decided again.
     for _ in 0..DECISIONS {
         let (answer, ended) = start::decide(session, new).await?;
         all_ended.extend(ended);
@@ -199,7 +199,7 @@ impl Committer for Writer {
                 self.shared.notify_ended(&ended);
                 Ok(outcome)
             }
-            // Held by a user's transaction, perhaps for long: it is asked again later, and holds nobody up.
+            // Held by a user's transaction, perhaps for long: it is tried again later and delays no other.
             None => {
                 let message = "another transaction is about to start this workflow id".to_owned();
                 Err(Failed { kind: Kind::Busy, error: StoreError::Conflicting { message } })
@@ -280,7 +280,7 @@ impl Committer for Writer {
         &self.shared.counters
     }
 }
-/// Also where the task is dropped with its runtime: nobody waits from now on.
+/// Also runs if the task is dropped with its runtime: later callers are refused.
 impl Drop for Writer {
     fn drop(&mut self) {
         self.shared.queue.close();

@@ -1,9 +1,9 @@
 //! Turns appends into one statement: what a group commit sends, as arrays that `unnest` takes apart.
 //!
-//! The hot path: one round trip, which is its own transaction. Each part that changes something joins the fence, a row lock on
-//! the lease (PROTOCOL 13): without the lease nothing of it happens, and the check at the end raises. That check also counts rows
-//! written against rows sent (PROTOCOL 9). Sections that a batch does not need are left out; the text is made and
-//! prepared once per combination.
+//! The hot path: one round trip, which is its own transaction. Each part that changes something joins the
+//! fence, a row lock on the lease (PROTOCOL 13): without the lease nothing of it happens, and the check at
+//! the end raises. That check also counts rows written against rows sent (PROTOCOL 9). Sections that a batch
+//! does not need are left out; the text is made and prepared once per combination.
 
 use super::attempt::Attempts;
 use super::failure::{CONFLICT, FENCED, LOST};
@@ -151,10 +151,11 @@ pub(super) async fn write_batch(
     Ok(Written { born: row.try_get(1)?, concerned })
 }
 
-/// The text for these sections, still with `{s}`. Order is that of [`Batch::query`], and that of the locks (PROTOCOL 95): lease, rows of
-/// executions, keys of the journal, tasks, inboxes. Within a statement only a reference keeps an order, so each section that locks
-/// what another session may wait for reads from those before it; what only a row's holder touches (its attempts, its consumed messages,
-/// what its close deletes) comes whenever it comes.
+/// The text for these sections, still with `{s}`. Order is that of [`Batch::query`], and that of the locks
+/// (PROTOCOL 95): lease, rows of executions, keys of the journal, tasks, inboxes. Within a statement only a
+/// reference keeps an order, so each section that locks what another session may wait for reads from those
+/// before it; what only a row's holder touches (its attempts, its consumed messages, what its close deletes)
+/// comes whenever it comes.
 pub(super) fn text(sections: Sections) -> String {
     let has = |section| sections.has(section);
     let (mut text, mut next) = (FENCE.to_owned(), 3);

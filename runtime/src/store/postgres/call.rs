@@ -1,10 +1,10 @@
 //! Calls of clients and workers: on the pool, on the store's own thread, so that a caller who goes away cuts
 //! nothing off.
 //!
-//! Three kinds: a read, one statement that writes, a transaction. What the database breaks off for others'
-//! sake (a serialization failure, a deadlock, a lock not had in time) is done again. A connection that breaks
-//! is replaced; where it broke in a commit, or in the one statement, the outcome is unknown, and the caller
-//! is told so (PROTOCOL 8).
+//! Three kinds: a read, one statement that writes, a transaction. A call that the database aborts (a
+//! serialization failure, a deadlock, a lock that it did not get in time) is retried. A connection that breaks
+//! is replaced; if it broke in a commit, or in the one statement, the outcome is unknown, and the caller is
+//! told so (PROTOCOL 8).
 
 use super::connection::{NO_ANSWER, no_answer};
 use super::failure::kind;

@@ -1,9 +1,11 @@
 //! Workers: incarnations, leases, the locks that tell a death early, and take-over (PROTOCOL 12-14, 18, 19).
 //!
-//! A lease is judged by the database's clock alone. Each worker's process holds an advisory lock while its connection lives; a free
-//! one is a hint that shortens the lease to [`EARLY`] from its last renewal, which the next renewal undoes. A server that has
-//! started, or was promoted, since that renewal tells nothing, nor does our own line where it has just been mended: everybody's lock was
-//! let go then. A process of this machine that has ended by the word of the operating system is dead at once (see [`process`](super::process)).
+//! A lease is judged by the database's clock alone. Each worker's process holds an advisory lock while its
+//! connection lives; a free one is a hint that shortens the lease to [`EARLY`] from its last renewal, which
+//! the next renewal undoes. A server that has started, or was promoted, since that renewal tells nothing, nor
+//! does our own connection if it was just opened again: every lock was released then. A process of this
+//! machine that has ended by the word of the operating system is dead at once (see
+//! [`process`](super::process)).
 
 use super::claim;
 use super::command::Command;
@@ -29,8 +31,8 @@ use tokio::sync::oneshot;
 
 pub(super) const OWNED: &str = "SELECT id FROM {s}.execution WHERE owner = $1";
 
-/// Every worker. One without a lease that is still there: its take-over was begun and not finished. The halves of a lock are how
-/// `pg_locks` shows a key of 64 bits.
+/// Every worker. One without a lease that is still there: its take-over was begun and not finished. The
+/// halves of a lock are how `pg_locks` shows a key of 64 bits.
 const WORKERS: &str =
     "SELECT w.id, w.name, w.process, l.lease_until - {now}, coalesce(l.server = {server}, false),
         w.life_key IN (SELECT (k.classid::bigint << 32) | k.objid::bigint FROM pg_locks k
@@ -234,8 +236,8 @@ impl PostgresStore {
         asked && answer.await.unwrap_or(false)
     }
 
-    /// Shortens the leases of those of these workers whose locks are free and who have renewed at this very run of the server; how
-    /// many ms the first of those has left.
+    /// Shortens the leases of those of these workers whose locks are free and who have renewed at this very
+    /// run of the server; how many ms the first of those has left.
     async fn shorten_leases(&self, suspects: Vec<Incarnation>) -> Result<Option<i64>, StoreError> {
         let suspects: Vec<i64> = suspects.into_iter().map(|worker| worker.0).collect();
         let early_ms = EARLY.min(self.shared.options.lease).as_millis() as i64;
@@ -248,8 +250,8 @@ impl PostgresStore {
     }
 }
 
-/// Deletes the lease, whatever it still appends is refused. `gone`: whether it has run out or not. False: it has renewed it
-/// meanwhile, or never was.
+/// Deletes the lease, whatever it still appends is refused. `gone`: whether it has run out or not. False: it
+/// has renewed it meanwhile, or never was.
 pub(super) async fn fence_out(
     connection: &mut PgConnection,
     shared: &Shared,
@@ -304,8 +306,8 @@ pub(super) const FREE: &str = concat!(
         WHERE e.id = o.id AND e.owner = $1 RETURNING e.id"
 );
 
-/// Deletes the messages to closed executions that have lost their owner: nobody is left to read them. Asked after it was set free, by a younger look: until
-/// then a terminate may have told its owner.
+/// Deletes the messages to closed executions that have lost their owner, since no worker will read them. Asked
+/// after it was set free, by a younger look: until then a terminate may have told its owner.
 async fn forget_closed(
     connection: &mut PgConnection,
     shared: &Shared,
@@ -328,7 +330,8 @@ pub(super) async fn set_free(
     now: i64,
 ) -> Result<u64, Trouble> {
     const LAST: &str = "DELETE FROM {s}.worker w WHERE id = $1
-        AND NOT EXISTS (SELECT FROM {s}.execution WHERE owner = $1) AND NOT EXISTS (SELECT FROM {s}.task WHERE owner = $1)
+        AND NOT EXISTS (SELECT FROM {s}.execution WHERE owner = $1) AND NOT EXISTS (SELECT FROM {s}.task \
+        WHERE owner = $1)
         AND NOT EXISTS (SELECT FROM {s}.lease WHERE worker = $1)";
     let free = sqlx::query(shared.sql.of(FREE)).bind(dead.0).bind(now).bind(FREE_AT_ONCE as i64);
     let freed = free.fetch_all(&mut *connection).await?;

@@ -1,8 +1,9 @@
 //! Brings a schema up to this build's version, and refuses those that are not ours or that are newer.
 //!
-//! Each migration is one transaction that also notes itself, under a lock: of many processes that start at once one
-//! migrates, while the others wait and find it done. A schema that is up to date is only read, so that a role without the right to
-//! make tables can run everything once a DBA has applied the text of [`pending`].
+//! Each migration is one transaction that also notes itself, under a lock: of many processes that start at
+//! once one migrates, while the others wait and find it done. A schema that is up to date is only read, so
+//! that a role without the right to make tables can run everything once a DBA has applied the text of
+//! [`pending`].
 
 use super::failure::{kind, store_error};
 use super::keys::lock_key;

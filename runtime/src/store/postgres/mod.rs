@@ -1,11 +1,12 @@
 //! The Postgres store: any number of processes on one database.
 //!
-//! Reading order: [`schema`] and [`migrate`], [`connection`] and [`open`], [`sql`] and [`keys`], then the hot path: [`writer`], [`guard`],
-//! [`batch`], [`rows`], [`tokens`] and [`attempt`], and [`alone`] (a close whose row is held); [`failure`] (Postgres's errors),
-//! [`control`] and [`notification`] (leases renewed, others notified), [`call`] (how clients and workers ask), then the traits, each
-//! in the file of its name: [`journal`], [`start`], [`message`], [`find`], [`lease`] with [`claim`] and [`process`], [`task`],
-//! [`transaction`], and [`store`]. Each statement keeps the rules of docs/protocol.md by itself; `permutations` tries them against each
-//! other.
+//! Reading order: [`schema`] and [`migrate`], [`connection`] and [`open`], [`sql`] and [`keys`], then the hot
+//! path: [`writer`], [`guard`], [`batch`], [`rows`], [`tokens`] and [`attempt`], and [`alone`] (a close whose
+//! row is held); [`failure`] (Postgres's errors), [`control`] and [`notification`] (leases renewed, others
+//! notified), [`call`] (how clients and workers ask), then the traits, each in the file of its name:
+//! [`journal`], [`start`], [`message`], [`find`], [`lease`] with [`claim`] and [`process`], [`task`],
+//! [`transaction`], and [`store`]. Each statement keeps the rules of docs/protocol.md by itself;
+//! `permutations` tries them against each other.
 
 mod alone;
 mod attempt;

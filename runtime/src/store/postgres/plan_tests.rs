@@ -9,7 +9,8 @@ use crate::store::decide::Sections;
 use crate::store::row::execution_columns;
 use sqlx::{AssertSqlSafe, Executor, PgConnection, Row};
 
-/// Ten thousand executions of each kind, their journals and tasks, and many more that sleep in another task queue: enough that a plan that reads whole tables is the dearer one by far.
+/// Ten thousand executions of each kind, their journals and tasks, and many more that sleep in another task
+/// queue: enough that a plan that reads whole tables is the dearer one by far.
 pub(super) const FILL: &str = "
 INSERT INTO {s}.execution (id, workflow_id, run_id, type, queue, status, owner, wake_at, created_at, closed_at, result)
 SELECT i, 'w' || i, 'r' || i, 'Order', 'q' || i % 4,
@@ -23,9 +24,11 @@ SELECT i, seq, 1, i, 1, '[]' FROM generate_series(1, 40000) i, generate_series(1
 INSERT INTO {s}.inbox (execution, kind, request_id, body, at)
 SELECT i, 0, 'm' || i, '{}', i FROM generate_series(1, 40000, 400) i;
 INSERT INTO {s}.task (execution, activity, attempt, queue, name, input, limits, run_at, owner, start_by, close_by)
-SELECT i, activity, 1, 'q' || i % 4, 'step', '[]', '{}', i, CASE WHEN i % 8 = 1 THEN i % 40 END, 4000000000000, 4000000000000
+SELECT i, activity, 1, 'q' || i % 4, 'step', '[]', '{}', i, CASE WHEN i % 8 = 1 THEN i % 40 END, \
+4000000000000, 4000000000000
 FROM generate_series(1, 40000) i, generate_series(2, 9) activity WHERE i % 4 < 2;
-INSERT INTO {s}.attempt SELECT i, activity, 1, i, '{}' FROM generate_series(1, 40000) i, generate_series(2, 5) activity WHERE i % 4 < 2;
+INSERT INTO {s}.attempt SELECT i, activity, 1, i, '{}' FROM generate_series(1, 40000) i, generate_series(2, \
+5) activity WHERE i % 4 < 2;
 INSERT INTO {s}.reply SELECT 'q' || i, '1', i FROM generate_series(1, 5000) i;
 INSERT INTO {s}.worker (name, build, queue, types, life_key, started_at, schema)
 SELECT 'w', 'b', 'q1', ARRAY['Other'], i, i, 3 FROM generate_series(1, 40) i;
@@ -42,8 +45,8 @@ async fn plan(connection: &mut PgConnection, statement: &str, arguments: &str) -
     rows.iter().map(|row| row.get::<String, _>(0)).collect()
 }
 
-/// What reads a whole table that grows with the work. `inbox` is not one: a queue that is short while all is well, and whose short
-/// side the claims begin with.
+/// What reads a whole table that grows with the work. `inbox` is not one: a queue that is short while all is
+/// well, and whose short side the claims begin with.
 fn whole_table(plan: &[String]) -> Option<&String> {
     let of_ours = |step: &str| {
         let names = ["execution", "journal", "task", "attempt"];
@@ -178,7 +181,8 @@ async fn inbox_rows(connection: &mut PgConnection, statement: &str, arguments: &
     read
 }
 
-/// A hundred suspended runs with 10,000 unread messages, beside the hundred messages that wait for others (PROTOCOL 97).
+/// A hundred suspended runs with 10,000 unread messages, beside the hundred messages that wait for others
+/// (PROTOCOL 97).
 #[tokio::test]
 async fn no_claim_walks_over_the_messages_of_suspended_runs() {
     let (store, mut connection) = filled().await;

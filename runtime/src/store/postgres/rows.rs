@@ -35,11 +35,12 @@ pub(super) struct Births<'a> {
 impl<'a> Births<'a> {
     pub(super) const PARAMETERS: usize = 17;
 
-    /// A taken id inserts nothing; the rest of its append then stays out too. Reuse policies other than the default look at
-    /// the newest closed run (2 refuses any, 1 a completed one); 3 stays out in any case. A start that closes at once is in no
-    /// unique index, so it has to look for an open run itself; and one with such a policy is not let in beside a run that is just closing,
-    /// whose end this statement does not see: it is decided alone. Both are asked under a lock on the workflow id, taken before
-    /// this statement began, where that matters (see `guard`).
+    /// A taken id inserts nothing; the rest of its append then stays out too. Reuse policies other than the
+    /// default look at the newest closed run (2 refuses any, 1 a completed one); 3 stays out in any case. A
+    /// start that closes at once is in no unique index, so it has to look for an open run itself; and one
+    /// with such a policy is not let in beside a run that is just closing, whose end this statement does not
+    /// see: it is decided alone. Both are asked under a lock on the workflow id, taken before this statement
+    /// began, where that matters (see `guard`).
     pub(super) const SQL: &'static str = ", born AS (
     INSERT INTO {s}.execution (id, workflow_id, run_id, request_id, type, queue, status, owner, wake_at, active,
         suspension, tried_builds, created_at, closed_at, result)
@@ -114,8 +115,8 @@ impl<'a> Journal<'a> {
     WHERE true@@
     RETURNING 1)";
 
-    /// One order of locks for all (PROTOCOL 95): the rows of executions that the batch locks come before its first key of the journal.
-    /// A terminate holds such a row and waits for such a key.
+    /// One order of locks for all (PROTOCOL 95): the rows of executions that the batch locks come before its
+    /// first key of the journal. A terminate holds such a row and waits for such a key.
     pub(super) const AFTER_RECEIVERS: &'static str = " AND (SELECT count(*) FROM receivers) >= 0";
     pub(super) const AFTER_ROWS: &'static str = " AND (SELECT count(*) FROM changed) >= 0";
 
@@ -184,10 +185,11 @@ impl<'a> Messages<'a> {
     /// Who may receive: who is locked.
     pub(super) const TO_LOCKED: &'static str = "JOIN receivers r ON r.id = m.execution";
 
-    /// Where the batch has starts: a sender that is not in sends nothing, and a receiver may be one of them, which no statement but
-    /// this one sees yet.
+    /// Where the batch has starts: a sender that is not in sends nothing, and a receiver may be one of them,
+    /// which no statement but this one sees yet.
     pub(super) const OF_STARTED: &'static str =
-        "JOIN (SELECT id, status FROM receivers UNION SELECT id, status FROM born WHERE status < 10) r ON r.id = m.execution
+        "JOIN (SELECT id, status FROM receivers UNION SELECT id, status FROM born WHERE status < 10) r ON \
+         r.id = m.execution
     WHERE m.starts IS NULL OR m.starts IN (SELECT id FROM born)";
 
     pub(super) fn add(&mut self, append: &'a Append, message: &'a NewMessage) {
@@ -234,9 +236,9 @@ pub(super) struct Changes<'a> {
 impl<'a> Changes<'a> {
     pub(super) const PARAMETERS: usize = 15;
 
-    /// A row of another owner or revision, or closed meanwhile, is left alone, and the check raises. Only the release of a run that
-    /// is known to be closed names no revision: nobody claims it (PROTOCOL 93).
-    /// `@@` is where [`AFTER_MESSAGES`](Self::AFTER_MESSAGES) goes.
+    /// A row of another owner or revision, or closed meanwhile, is left alone, and the check raises. Only the
+    /// release of a run that is known to be closed names no revision, since no worker claims it (PROTOCOL 93). `@@` is
+    /// where [`AFTER_MESSAGES`](Self::AFTER_MESSAGES) goes.
     pub(super) const SQL: &'static str = ", changed AS (
     UPDATE {s}.execution e SET
         rev = e.rev + 1,
@@ -267,8 +269,8 @@ impl<'a> Changes<'a> {
         AND CASE WHEN u.rev IS NULL THEN e.status >= 10 ELSE e.rev = u.rev AND e.status < 10 END@@
     RETURNING 1)";
 
-    /// Where the batch has messages: their receivers are locked before any row is changed. A statement cannot lock what it has
-    /// changed itself; it passes it over in silence, and the message would be lost.
+    /// Where the batch has messages: their receivers are locked before any row is changed. A statement cannot
+    /// lock what it has changed itself; it passes it over in silence, and the message would be lost.
     pub(super) const AFTER_MESSAGES: &'static str = " AND (SELECT count(*) FROM receivers) >= 0";
 
     pub(super) fn add(&mut self, row: &RowWrite<'a>) {

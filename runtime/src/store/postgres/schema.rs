@@ -1,9 +1,10 @@
 //! The tables, in a schema of their own. Each migration is one transaction and is never changed once released.
 //!
-//! The shape is SQLite's: what differs is what Postgres charges for. The journal is only ever added to. `execution` is
-//! updated often, so its pages keep room, and it is vacuumed by rows changed, not by its size, like the queues (`inbox`, `task`). No column
-//! that an update changes is in a unique index without a condition: a lock `FOR KEY SHARE` on a row (a message on its way, a fence) then
-//! never waits for such an update. `{s}` is the schema, `{now}` the database's clock in ms.
+//! The shape is SQLite's: what differs is what Postgres charges for. The journal is only ever added to.
+//! `execution` is updated often, so its pages keep room, and it is vacuumed by rows changed, not by its size,
+//! like the queues (`inbox`, `task`). No column that an update changes is in a unique index without a
+//! condition: a lock `FOR KEY SHARE` on a row (a message on its way, a fence) then never waits for such an
+//! update. `{s}` is the schema, `{now}` the database's clock in ms.
 
 /// The migrations, oldest first. Their place, from 1, is the schema's version.
 pub(super) const MIGRATIONS: &[&str] = &[V1, V2, V3];
@@ -29,7 +30,8 @@ CREATE TABLE {s}.execution (
     request_id     text,                     -- the user's; without one the run id serves
     type           text     NOT NULL,
     queue          text     NOT NULL,
-    status         smallint NOT NULL,        -- 0 running, 1 suspended, 10 completed, 11 failed, 12 canceled, 13 terminated
+    status         smallint NOT NULL,        -- 0 running, 1 suspended, 10 completed, 11 failed, 12 \
+    canceled, 13 terminated
     owner          bigint,                   -- worker.id; NULL: claimable
     wake_at        bigint,                   -- ms; when it is due while nobody owns it
     active         boolean  NOT NULL DEFAULT false, -- a turn or an activity may be running in the owner
@@ -93,7 +95,8 @@ CREATE TABLE {s}.task (
 ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
 CREATE INDEX task_due      ON {s}.task (queue, run_at) WHERE owner IS NULL AND queue IS NOT NULL;
 CREATE INDEX task_owner    ON {s}.task (owner)         WHERE owner IS NOT NULL;
-CREATE INDEX task_start_by ON {s}.task (start_by)      WHERE owner IS NULL AND queue IS NOT NULL AND start_by IS NOT NULL;
+CREATE INDEX task_start_by ON {s}.task (start_by)      WHERE owner IS NULL AND queue IS NOT NULL AND \
+start_by IS NOT NULL;
 CREATE INDEX task_stopped  ON {s}.task (execution)     WHERE owner IS NULL AND queue IS NOT NULL AND cancel;
 CREATE INDEX task_close_by ON {s}.task (close_by)      WHERE queue IS NOT NULL AND close_by IS NOT NULL;
 
@@ -125,13 +128,15 @@ CREATE INDEX reply_expiry ON {s}.reply (expires_at);
 CREATE SEQUENCE {s}.id_block;
 ";
 
-/// A revision for each row that an owner changes (PROTOCOL 93), a nonce for each claim of a task, dedup keys with their kind
-/// (PROTOCOL 41), attempts that failed and wait for their next (PROTOCOL 4), and which process a worker is (PROTOCOL 18).
+/// A revision for each row that an owner changes (PROTOCOL 93), a nonce for each claim of a task, dedup keys
+/// with their kind (PROTOCOL 41), attempts that failed and wait for their next (PROTOCOL 4), and which
+/// process a worker is (PROTOCOL 18).
 const V2: &str = "
 ALTER TABLE {s}.execution ADD COLUMN rev bigint NOT NULL DEFAULT 0;  -- counts changes by owners, claims and take-overs
 ALTER TABLE {s}.task ADD COLUMN nonce bigint NOT NULL DEFAULT 0;     -- drawn by each insert and each claim
 ALTER TABLE {s}.reply ADD COLUMN stage smallint NOT NULL DEFAULT 0;  -- only goes up
-ALTER TABLE {s}.worker ADD COLUMN process text NOT NULL DEFAULT '';  -- machine, boot, namespace and process; '': unknown
+ALTER TABLE {s}.worker ADD COLUMN process text NOT NULL DEFAULT '';  -- machine, boot, namespace and \
+process; '': unknown
 ALTER TABLE {s}.lease ADD COLUMN server text NOT NULL DEFAULT '';    -- which run of which server it was last renewed at
 CREATE UNIQUE INDEX inbox_kind_request ON {s}.inbox (execution, kind, request_id);
 DROP INDEX {s}.inbox_request;
@@ -146,14 +151,15 @@ CREATE TABLE {s}.attempt (
 ) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
 ";
 
-/// Columns for children, continued runs, schedules, time limits and versions. No statement sets them yet. They come in one
-/// migration, because it requires that all older workers have ended (PROTOCOL 92).
+/// Columns for children, continued runs, schedules, time limits and versions. No statement sets them yet.
+/// They come in one migration, because it requires that all older workers have ended (PROTOCOL 92).
 ///
-/// Left to the migrations of the features that read them, because each would cost every run or task something today: the
-/// index `(closed_at)` for the deletion of old runs (an entry per close); the columns of `task` for heartbeats, limits and
-/// priorities, which need other indexes for its claims; new tables.
+/// Left to the migrations of the features that read them, because each would cost every run or task something
+/// today: the index `(closed_at)` for the deletion of old runs (an entry per close); the columns of `task`
+/// for heartbeats, limits and priorities, which need other indexes for its claims; new tables.
 ///
-/// A run that was not continued from another has no `chain`: it is the first of its own, and the index has no entry for it.
+/// A run that was not continued from another has no `chain`: it is the first of its own, and the index has no
+/// entry for it.
 const V3: &str = "
 -- No worker of an older abide may run: it would ignore the new columns. The first look takes no lock, so that a refusal
 -- delays nobody. The second is made under locks, in the engine's own order, so that no worker registers meanwhile.
@@ -173,7 +179,8 @@ BEGIN
 END $$;
 
 ALTER TABLE {s}.execution
-    ADD COLUMN version      integer,             -- of the workflow's code; NULL: not decided, or 1 if there is a journal
+    ADD COLUMN version      integer,             -- of the workflow's code; NULL: not decided, or 1 if \
+    there is a journal
     ADD COLUMN attempt      integer  NOT NULL DEFAULT 1, -- of the workflow, if it is retried as a whole
     ADD COLUMN chain        bigint,              -- the first run of its chain; NULL: this one
     ADD COLUMN next         bigint,              -- the run that goes on for it

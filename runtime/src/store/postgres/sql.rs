@@ -7,21 +7,22 @@ use sqlx::AssertSqlSafe;
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
-/// The database's clock, in ms since the Unix epoch. It runs on within a statement: where an index is to be searched by it, read it once, by
-/// `(SELECT {now})`.
+/// The database's clock, in ms since the Unix epoch. It runs on within a statement: where an index is to be
+/// searched by it, read it once, by `(SELECT {now})`.
 pub(super) const NOW: &str = "(extract(epoch FROM clock_timestamp()) * 1000)::bigint";
 
-/// Which run of which server this is: another after a restart, after a crash of its sessions alone (Postgres 15 and later tell it by
-/// their statistics, which begin anew then; before, to ask for those would wait for a file), and on a standby that was promoted.
-/// Whoever has renewed a lease at the same server since has had its connections all that time.
+/// Which run of which server this is: another after a restart, after a crash of its sessions alone (Postgres
+/// 15 and later tell it by their statistics, which begin again then; before, to ask for those would wait for a
+/// file), and on a standby that was promoted. A worker that has renewed a lease at the same server since has had
+/// its connections all that time.
 pub(super) const SERVER: &str =
     "concat((extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint, '/',
     CASE WHEN current_setting('server_version_num')::integer >= 150000
         THEN (extract(epoch FROM pg_stat_get_bgwriter_stat_reset_time()) * 1000000)::bigint END)";
 
-/// Before an answer is given because of what was read: a server that was to end while a commit waited for the standby has
-/// committed, and shows what the standby may not have. This writes, so its own commit waits for the standby, which then has all
-/// that came before it too (PROTOCOL 8).
+/// Before an answer is given because of what was read: a server that was to end while a commit waited for the
+/// standby has committed, and shows what the standby may not have. This writes, so its own commit waits for
+/// the standby, which then has all that came before it too (PROTOCOL 8).
 pub(super) const SETTLE: &str = "SELECT pg_logical_emit_message(true, 'abide', '')";
 
 /// The statements of one store.
@@ -41,7 +42,8 @@ impl Sql {
         &self.schema
     }
 
-    /// A constant's text. Safe to assert: the template is ours and the schema's name is made of letters, digits and `_`.
+    /// A constant's text. Safe to assert: the template is ours and the schema's name is made of letters,
+    /// digits and `_`.
     pub(super) fn of(&self, template: &'static str) -> AssertSqlSafe<Arc<str>> {
         let known = self.texts.read().unwrap_or_else(PoisonError::into_inner).get(template).cloned();
         AssertSqlSafe(known.unwrap_or_else(|| {

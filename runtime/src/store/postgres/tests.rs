@@ -147,7 +147,8 @@ async fn lease_of(dba: &mut PgConnection, worker: Incarnation) -> i64 {
     sqlx::query_scalar(length).bind(worker.0).fetch_one(dba).await.unwrap()
 }
 
-/// A free lock shortens a lease that was renewed at this very run of the server, also for whoever has just come.
+/// A free lock shortens a lease that was renewed at this very run of the server, also for a worker that has
+/// just started.
 #[tokio::test]
 async fn a_free_lock_counts_where_the_server_has_run_since_the_last_renewal() {
     let url = cluster::shared_database();
@@ -165,7 +166,8 @@ async fn a_free_lock_counts_where_the_server_has_run_since_the_last_renewal() {
     let (other, me) = registered(&url).await;
     assert_eq!(other.dead().await.unwrap(), Deaths::default());
     assert_eq!(lease_of(&mut dba, gone).await, 12_000, "its server has restarted since");
-    let here = "UPDATE abide.lease SET server = (SELECT server FROM abide.lease WHERE worker = $2 LIMIT 1) WHERE worker = $1";
+    let here = "UPDATE abide.lease SET server = (SELECT server FROM abide.lease WHERE worker = $2 LIMIT 1) \
+                WHERE worker = $1";
     sqlx::query(here).bind(gone.0).bind(me.0).execute(&mut dba).await.unwrap();
     let deaths = other.dead().await.unwrap();
     assert_eq!(lease_of(&mut dba, gone).await, 4_900);

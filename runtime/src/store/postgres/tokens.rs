@@ -1,4 +1,5 @@
-//! The section of a batch that changes tasks: what a turn decides about attempts that the database arbitrates (PROTOCOL 22).
+//! The section of a batch that changes tasks: what a turn decides about attempts that the database arbitrates
+//! (PROTOCOL 22).
 
 use super::rows::{Bound, number, signed};
 use crate::store::decide::{outcome_json, outcome_row};
@@ -28,14 +29,16 @@ pub(super) struct Tasks<'a> {
 impl<'a> Tasks<'a> {
     pub(super) const PARAMETERS: usize = 15;
 
-    /// Kinds: 0 insert, 1 replace, 2 settle, 3 drop, 4 cancel. What is asked to stop and was not begun ends at once. `@@` is where
-    /// [`AFTER_JOURNAL`](Self::AFTER_JOURNAL) and [`OF_STARTED`](Self::OF_STARTED) go. The rows that are there are locked in
-    /// the order of their keys before any is changed (PROTOCOL 95).
+    /// Kinds: 0 insert, 1 replace, 2 settle, 3 drop, 4 cancel. What is asked to stop and was not begun ends
+    /// at once. `@@` is where [`AFTER_JOURNAL`](Self::AFTER_JOURNAL) and [`OF_STARTED`](Self::OF_STARTED) go.
+    /// The rows that are there are locked in the order of their keys before any is changed (PROTOCOL 95).
     pub(super) const SQL: &'static str = concat!(
         ", t AS MATERIALIZED (
     SELECT t.* FROM unnest(@1::smallint[], @2::bigint[], @3::bigint[], @4::integer[], @5::integer[], @6::text[],
-        @7::text[], @8::text[], @9::text[], @10::bigint[], @11::bigint[], @12::bigint[], @13::bigint[], @14::text[], @15::boolean[])
-        AS t(kind, execution, activity, attempt, of, queue, name, input, limits, run_at, start_by, close_by, by, outcome,
+        @7::text[], @8::text[], @9::text[], @10::bigint[], @11::bigint[], @12::bigint[], @13::bigint[], \
+        @14::text[], @15::boolean[])
+        AS t(kind, execution, activity, attempt, of, queue, name, input, limits, run_at, start_by, \
+        close_by, by, outcome,
             starts)
     JOIN fence ON fence.worker = t.by
     WHERE true@@),
@@ -50,11 +53,13 @@ replaced AS (
     UPDATE {s}.task k SET attempt = t.attempt, queue = t.queue, name = t.name, input = t.input, limits = t.limits,
         run_at = t.run_at, start_by = t.start_by, close_by = t.close_by, owner = NULL, cancel = false,
         nonce = (random() * 9007199254740991)::bigint
-    FROM t WHERE (SELECT count(*) FROM held) >= 0 AND t.kind = 1 AND k.execution = t.execution AND k.activity = t.activity AND k.attempt = t.of
+    FROM t WHERE (SELECT count(*) FROM held) >= 0 AND t.kind = 1 AND k.execution = t.execution AND \
+    k.activity = t.activity AND k.attempt = t.of
     RETURNING 1),
 settled AS (
     DELETE FROM {s}.task k USING t
-    WHERE (SELECT count(*) FROM held) >= 0 AND t.kind = 2 AND k.execution = t.execution AND k.activity = t.activity AND k.attempt = t.of
+    WHERE (SELECT count(*) FROM held) >= 0 AND t.kind = 2 AND k.execution = t.execution AND k.activity = \
+    t.activity AND k.attempt = t.of
     RETURNING 1),
 dropped AS (
     DELETE FROM {s}.task k USING t WHERE t.kind = 3 AND k.execution = t.execution AND k.activity = t.activity

@@ -1,9 +1,10 @@
 //! The writers: two threads, each with the one connection that it writes on (PROTOCOL 7).
 //!
-//! Threads with runtimes of their own, not tasks of the user's runtime: a batch is never cancelled between its sending and its answer,
-//! and user code that blocks holds up no commit. The first takes whatever waits; the second joins in under load, when two batches at once
-//! keep the server's cores busy. A batch without a close is one statement; one with a close is begun by [`guard`], a round trip
-//! more for the locks and one for the commit.
+//! Threads with runtimes of their own, not tasks of the user's runtime: a batch is never cancelled between
+//! its sending and its answer, and user code that blocks holds up no commit. The first takes whatever waits;
+//! the second joins in under load, when two batches at once keep the server's cores busy. A batch without a
+//! close is one statement; one with a close is begun by [`guard`], a round trip more for the locks and one
+//! for the commit.
 
 use super::alone::{self, PutOff};
 use super::batch::{Batch, Written, write_batch};
@@ -24,10 +25,10 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// How long a start that ends another run waits for that run's row, which a user's open transaction may hold: other appends wait
-/// meanwhile. It is put off then, and tried again.
+/// How long a start that ends another run waits for that run's row, which a user's open transaction may hold:
+/// other appends wait meanwhile. It is put off then, and tried again.
 const START_PATIENCE: &str = "SET LOCAL lock_timeout = '50ms'";
-/// How long a broken connection is tried anew before an outcome is called unknown.
+/// How long a broken connection is retried before an outcome is called unknown.
 const RECONNECT: Duration = Duration::from_secs(15);
 /// One writer. Everything here is touched by its thread only.
 pub(super) struct Writer {
@@ -74,7 +75,7 @@ impl Writer {
         }
     }
 
-    /// The connection; opened anew after trouble.
+    /// The connection. It is opened again after an error.
     async fn connection(&mut self) -> Result<&mut PgConnection, sqlx::Error> {
         if self.connection.is_none() {
             let connected = connection::connect(&self.shared.options.connect, "writer").await;
@@ -160,13 +161,13 @@ impl Committer for Writer {
         let outcome = shared.answered(async {
             let mut transaction = self.connection().await?.begin().await?;
             transaction.execute(START_PATIENCE).await?;
-            // Held by a user's transaction, perhaps for long: it is asked again later, and holds nobody up.
+            // Held by a user's transaction, perhaps for long: it is tried again later and delays no other.
             if !start::try_lock(&mut transaction, &shared, new).await? {
                 transaction.rollback().await?;
                 return Ok(None);
             }
             let (mut all_ended, mut outcome) = (Vec::new(), None);
-            // What was decided may have changed before it is written: it is decided anew by what there is then.
+            // The rows may have changed between the decision and the write: then the start is decided again.
             for _ in 0..DECISIONS {
                 let (answer, ended) = start::decide(&mut transaction, &shared, new).await?;
                 all_ended.extend(ended);
@@ -289,7 +290,7 @@ impl Committer for Writer {
         &self.shared.counters
     }
 }
-/// Also where the thread panicked: nobody is left waiting, and nobody waits from now on.
+/// Also runs if the thread panicked: every waiting caller is answered, and later ones are refused.
 impl Drop for Writer {
     fn drop(&mut self) {
         self.shared.close();

@@ -1,7 +1,8 @@
 //! Workers: incarnations, leases, and take-over (PROTOCOL 12-14, 18, 19).
 //!
-//! A worker whose lock file is free is gone. A live one is taken over only after its lease has run out, and only by a process that was
-//! able to write all that time: a lock that another program holds stalls all processes alike.
+//! A worker whose lock file is free is gone. A live one is taken over only after its lease has run out, and
+//! only by a process that was able to write all that time: a lock that another program holds stalls all
+//! processes alike.
 
 use super::life::{LifeLock, is_free, lock_path};
 use super::schema::version;
@@ -85,7 +86,8 @@ impl Ownership for SqliteStore {
             let now = self.shared.clock.now_ms();
             let left = self.call(move |connection| Box::pin(leave(connection, owner, now)));
             let left = left.await;
-            // Whether or not the database could be written: this process is not that worker any more, and the free lock says so.
+            // Whether or not the database could be written: this process is not that worker any more, and the
+            // free lock says so.
             let lock = self.shared.life_locks().remove(&owner.0);
             if let (Some(lock), Ok(())) = (lock, &left) {
                 lock.leave();
@@ -147,7 +149,7 @@ impl Ownership for SqliteStore {
                 }
             }
             if gone {
-                // Its name is never used again and its worker's row is gone, so nobody will ask for this file.
+                // Its name is never used again and its worker's row is gone, so no process will look for this file.
                 drop(std::fs::remove_file(lock));
             }
             self.shared.tick();
@@ -190,8 +192,8 @@ async fn database_now(connection: &mut SqliteConnection, skew_ms: i64) -> sqlx::
     Ok(now.fetch_one(connection).await? + skew_ms)
 }
 
-/// Deletes the lease, whatever it still appends is refused. False: it has renewed it meanwhile. `late`: what the lease was
-/// when it began to be late.
+/// Deletes the lease, whatever it still appends is refused. False: it has renewed it meanwhile. `late`: what
+/// the lease was when it began to be late.
 async fn fence_out(
     connection: &mut SqliteConnection,
     dead: Incarnation,
@@ -204,7 +206,7 @@ async fn fence_out(
     Ok(left.fetch_one(connection).await? == 0)
 }
 
-/// Deletes the messages to closed executions that are about to lose their owner: nobody is left to read them.
+/// Deletes the messages to closed executions that are about to lose their owner, since no worker will read them.
 async fn forget_closed(connection: &mut SqliteConnection, owner: Incarnation) -> Result<(), Trouble> {
     let closed = "DELETE FROM inbox
         WHERE execution IN (SELECT id FROM execution WHERE owner = ? AND status >= 10) AND kind <> 2";
@@ -229,8 +231,8 @@ const FREE: &str = concat!(
     " WHERE id IN (SELECT id FROM execution WHERE owner = $1 LIMIT $3)"
 );
 
-/// Sets some of what it owned free; the crash counter rises for what was running. The attempts that it ran for others are
-/// lost. With nothing left its row goes, and true comes with the count.
+/// Sets some of what it owned free; the crash counter rises for what was running. The attempts that it ran
+/// for others are lost. With nothing left its row goes, and true comes with the count.
 async fn set_free(
     connection: &mut SqliteConnection,
     dead: Incarnation,

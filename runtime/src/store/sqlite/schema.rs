@@ -1,10 +1,11 @@
 //! The tables. Text as one reads it in `sqlite3 orders.db .schema`; each migration is one transaction and is never
 //! changed once released.
 //!
-//! Keys are integers in time order, so that inserts go to the right edge of every tree. The journal is a rowid table
-//! with a unique index: measured 1.5x faster than `WITHOUT ROWID`, since a row of some size is not moved when its
-//! page splits. Partial indexes hold only what is claimable, owned or open, so that the closed, which are most, cost
-//! nothing. STRICT: a value of the wrong type is an error, not a surprise for the reader. No foreign keys: every statement that writes joins the row it depends on.
+//! Keys are integers in time order, so that inserts go to the right edge of every tree. The journal is a
+//! rowid table with a unique index: measured 1.5x faster than `WITHOUT ROWID`, since a row of some size is
+//! not moved when its page splits. Partial indexes hold only what is claimable, owned or open, so that the
+//! closed, which are most, cost nothing. STRICT: a value of the wrong type is an error, not a surprise for
+//! the reader. No foreign keys: every statement that writes joins the row it depends on.
 
 /// The migrations, oldest first. Their place, from 1, is the schema's version.
 pub(super) const MIGRATIONS: &[&str] = &[V1, V2, V3, V4, V5];
@@ -36,7 +37,8 @@ CREATE TABLE execution (
     recovered_from INTEGER,              -- the dead worker it was taken from
     suspension     TEXT,                 -- JSON: code, message, build, ..
     tried_builds   TEXT,                 -- JSON array: have failed; each other build may try; NULL: none may
-    trying_builds  TEXT,                 -- JSON array: have taken it up since the last of them failed, and may not again
+    trying_builds  TEXT,                 -- JSON array: have taken it up since the last of them failed, and \
+    may not again
     input          TEXT,                 -- JSON; NULL where the journal's first event has it
     result         TEXT,                 -- JSON: the closing event
     created_at     INTEGER NOT NULL,
@@ -104,8 +106,8 @@ const V2: &str = "
 ALTER TABLE execution ADD COLUMN retried_until INTEGER NOT NULL DEFAULT 0;
 ";
 
-/// Attempts that the database arbitrates: whoever deletes or replaces the row has decided the attempt. A rowid table, since an
-/// input may be long.
+/// Attempts that the database arbitrates: the write that deletes or replaces the row decides the attempt. A
+/// rowid table, since an input may be long.
 const V3: &str = "
 ALTER TABLE worker ADD COLUMN types TEXT NOT NULL DEFAULT '[]';  -- JSON array: its workflow types
 CREATE TABLE task (
@@ -130,8 +132,8 @@ CREATE INDEX task_close_by ON task (close_by)      WHERE close_by IS NOT NULL;
 CREATE INDEX execution_suspect ON execution (queue, crashes) WHERE owner IS NULL AND status = 0 AND crashes >= 2;
 ";
 
-/// A revision for each row that an owner changes (PROTOCOL 93), a nonce for each claim of a task, dedup keys with their kind
-/// (PROTOCOL 41), and attempts that failed and wait for their next (PROTOCOL 4).
+/// A revision for each row that an owner changes (PROTOCOL 93), a nonce for each claim of a task, dedup keys
+/// with their kind (PROTOCOL 41), and attempts that failed and wait for their next (PROTOCOL 4).
 const V4: &str = "
 ALTER TABLE execution ADD COLUMN rev INTEGER NOT NULL DEFAULT 0;  -- counts changes by owners, claims and take-overs
 ALTER TABLE task ADD COLUMN nonce INTEGER NOT NULL DEFAULT 0;     -- drawn by each insert and each claim
@@ -149,22 +151,26 @@ CREATE TABLE attempt (
 ) STRICT;
 ";
 
-/// Columns for children, continued runs, schedules, time limits and versions. No statement sets them yet. They come in one
-/// migration, because it requires that all older workers have ended (PROTOCOL 92).
+/// Columns for children, continued runs, schedules, time limits and versions. No statement sets them yet.
+/// They come in one migration, because it requires that all older workers have ended (PROTOCOL 92).
 ///
-/// Left to the migrations of the features that read them, because each would cost every run or task something today: the
-/// index `(closed_at)` for the deletion of old runs (an entry per close); the columns of `task` for heartbeats, limits and
-/// priorities, which need other indexes for its claims; new tables.
+/// Left to the migrations of the features that read them, because each would cost every run or task something
+/// today: the index `(closed_at)` for the deletion of old runs (an entry per close); the columns of `task`
+/// for heartbeats, limits and priorities, which need other indexes for its claims; new tables.
 ///
-/// A run that was not continued from another has no `chain`: it is the first of its own, and the index has no entry for it.
+/// A run that was not continued from another has no `chain`: it is the first of its own, and the index has no
+/// entry for it.
 const V5: &str = "
-ALTER TABLE execution ADD COLUMN version      INTEGER;  -- of the workflow's code; NULL: not decided, or 1 if there is a journal
-ALTER TABLE execution ADD COLUMN attempt      INTEGER NOT NULL DEFAULT 1;  -- of the workflow, if it is retried as a whole
+ALTER TABLE execution ADD COLUMN version      INTEGER;  -- of the workflow's code; NULL: not decided, or 1 \
+if there is a journal
+ALTER TABLE execution ADD COLUMN attempt      INTEGER NOT NULL DEFAULT 1;  -- of the workflow, if it is \
+retried as a whole
 ALTER TABLE execution ADD COLUMN chain        INTEGER;  -- the first run of its chain; NULL: this one
 ALTER TABLE execution ADD COLUMN next         INTEGER;  -- the run that goes on for it
 ALTER TABLE execution ADD COLUMN parent       INTEGER;  -- the run that started it
 ALTER TABLE execution ADD COLUMN child_no     INTEGER;  -- number of the parent's event that started it
-ALTER TABLE execution ADD COLUMN close_policy INTEGER;  -- when the parent closes: 0 nothing (left), 1 cancel, 2 terminate
+ALTER TABLE execution ADD COLUMN close_policy INTEGER;  -- when the parent closes: 0 nothing (left), 1 \
+cancel, 2 terminate
 ALTER TABLE execution ADD COLUMN schedule     INTEGER;  -- the schedule that started it
 ALTER TABLE execution ADD COLUMN slot         INTEGER;  -- ms; for which of its times
 ALTER TABLE execution ADD COLUMN close_by     INTEGER;  -- ms; the run's time limit
@@ -172,7 +178,8 @@ ALTER TABLE execution ADD COLUMN chain_by     INTEGER;  -- ms; the chain's
 ALTER TABLE execution ADD COLUMN context      TEXT;     -- JSON: what it begins with besides its input
 ALTER TABLE execution ADD COLUMN told         INTEGER NOT NULL DEFAULT 0  -- 1: closed, and its parent and schedule know
     CONSTRAINT execution_told CHECK (status < 10 OR (parent IS NULL AND schedule IS NULL) OR told);
-ALTER TABLE execution ADD COLUMN orphans      INTEGER NOT NULL DEFAULT 0; -- 1: closed, and children are still to be told so
+ALTER TABLE execution ADD COLUMN orphans      INTEGER NOT NULL DEFAULT 0; -- 1: closed, and children are \
+still to be told so
 CREATE INDEX execution_newest   ON execution (workflow_id, created_at, id);
 DROP INDEX execution_workflow;
 CREATE INDEX execution_chain    ON execution (chain, created_at) WHERE chain IS NOT NULL;

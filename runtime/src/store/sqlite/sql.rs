@@ -2,7 +2,7 @@
 //!
 //! Sections that a batch does not need are left out; the text is made once per combination and prepared once. Each
 //! takes its rows as one JSON array with long texts cut out of one blob (`$2`); `MATERIALIZED`, since a nested array
-//! is else written out anew for every field. Parameters are
+//! is else written out again for every field. Parameters are
 //! written `$n`: sqlx binds a gap in `?n` to something else. Order matters: fence first, then what is inserted,
 //! then the inbox, then tasks, failed attempts, then the check before a close, and rows that change hands last.
 
@@ -11,28 +11,13 @@ use crate::store::decide::{Sections, parks_sql};
 use crate::store::message::input_kinds;
 use std::sync::Arc;
 
-/// Whether the start with this id is in by its own append: whoever makes it by a call of its own leaves its input in the row,
-/// as a client's start does whose answer was lost.
+/// Whether the start with this id is in by its own append: a start by a call of its own leaves its
+/// input in the row, as a client's start does whose answer was lost.
 macro_rules! is_started {
     ($id:literal) => {
         concat!("EXISTS (SELECT 1 FROM execution WHERE id = ", $id, " AND input IS NULL)")
     };
 }
-
-/// Whether the sender with this id is in: the appends of a start that is not in leave nothing.
-macro_rules! sender_is_in {
-    ($id:literal) => {
-        concat!(
-            "EXISTS (SELECT 1 FROM execution WHERE id = ",
-            $id,
-            ") AND NOT EXISTS (SELECT 1 FROM json_each($11) c JOIN execution e ON e.id = c.value
-    WHERE c.value = ",
-            $id,
-            " AND e.input IS NOT NULL)"
-        )
-    };
-}
-pub(super) use sender_is_in;
 
 /// Starts already owned. A taken id inserts nothing; the rest of its append then finds no row and stays out too.
 /// Reuse policies other than the default look at the newest closed run (2 refuses any, 1 a completed one); 3 stays out
@@ -52,7 +37,7 @@ AND CASE WHEN v->>6 < 10 THEN 1
 ON CONFLICT DO NOTHING";
 
 /// `$1` says where in the blob each row begins: numbers of fixed width (see `batch::HEAD`), then the body. Measured:
-/// 4.2 µs of CPU a row, against 6.9 µs with the numbers in JSON, which is written out anew for every field asked for.
+/// 4.2 µs of CPU a row, against 6.9 µs with the numbers in JSON, which is written out again for every field asked for.
 const INSERT_JOURNAL: &str = "
 INSERT INTO journal (execution, seq, n, at, writer, body)
 SELECT CAST(substr($2, j.value, 19) AS INTEGER), CAST(substr($2, j.value + 19, 19) AS INTEGER),
@@ -109,7 +94,7 @@ WHERE e.status < 10
 ON CONFLICT DO NOTHING"
 );
 
-/// Nobody is to begin or end anything for what is closed.
+/// No worker may begin or end an attempt of a closed run.
 const DELETE_TASKS: &str = "
 DELETE FROM task WHERE execution IN (SELECT value FROM json_each($8))";
 
@@ -120,8 +105,8 @@ WHERE i.kind ",
     input_kinds!()
 );
 
-/// A row of another owner or revision, or closed meanwhile, is left alone, and the check below raises. Only the release of a run
-/// that is known to be closed names no revision: nobody claims it (PROTOCOL 93).
+/// A row of another owner or revision, or closed meanwhile, is left alone, and the check below raises. Only
+/// the release of a run that is known to be closed names no revision, since no worker claims it (PROTOCOL 93).
 const UPDATE_ROWS: &str = "
 WITH u AS MATERIALIZED (SELECT value AS v FROM json_each($9))
 UPDATE execution SET

@@ -1,4 +1,4 @@
-//! What only SQLite has: files that are not ours, locks of strangers, migrations, and the plans of the statements.
+//! What only SQLite has: files that are not ours, locks of other programs, migrations, and the plans of the statements.
 
 use super::*;
 use crate::store::conformance::{Lab, Process};
@@ -200,7 +200,7 @@ async fn the_batchs_statements_use_their_indexes() {
     }
 }
 
-/// Somebody sets the clock back or forward by an hour: nobody is late for it, and who is late is still found.
+/// The clock is set back or forward by an hour: no worker counts as late for it, and a late one is still found.
 #[tokio::test]
 async fn a_clock_that_is_set_makes_nobody_late_and_hides_nobody() {
     for step in [-3_600_000, 3_600_000] {

@@ -1,12 +1,27 @@
-//! The section of a batch that changes tasks: what a turn decides about attempts that the database arbitrates (PROTOCOL 22).
+//! The section of a batch that changes tasks: what a turn decides about attempts that the database arbitrates
+//! (PROTOCOL 22).
 
-use super::sql::sender_is_in;
 use crate::store::decide::outcome_row;
+
+/// Whether the sender with this id is in: the appends of a start that is not in leave nothing.
+macro_rules! sender_is_in {
+    ($id:literal) => {
+        concat!(
+            "EXISTS (SELECT 1 FROM execution WHERE id = ",
+            $id,
+            ") AND NOT EXISTS (SELECT 1 FROM json_each($11) c JOIN execution e ON e.id = c.value
+    WHERE c.value = ",
+            $id,
+            " AND e.input IS NOT NULL)"
+        )
+    };
+}
+pub(super) use sender_is_in;
 
 /// What an append means to a row that is there.
 #[derive(Clone, Copy)]
 pub(super) enum Fate {
-    /// Nobody wants it any more.
+    /// It is not wanted any more.
     Dropped = 0,
     /// The owner decides the attempt: without the row it was decided otherwise.
     Decided = 1,
@@ -14,9 +29,9 @@ pub(super) enum Fate {
     Cancelled = 2,
 }
 
-/// The batch's section. `$12`: execution, activity, attempt, fate, time; `$13`: what comes, its input cut out of the blob.
-/// What was claimed and is cancelled stays, with its mark. What comes back: the owners of those who have an
-/// outcome now, and who runs what has to stop.
+/// The batch's section. `$12`: execution, activity, attempt, fate, time; `$13`: what comes, its input cut out
+/// of the blob. What was claimed and is cancelled stays, with its mark. What comes back: the owners of those
+/// who have an outcome now, and who runs what has to stop.
 pub(super) const CHANGES: [&str; 5] = [
     "
 SELECT json_extract('{}', 'abide_conflict_' || x.key) FROM json_each($12) x

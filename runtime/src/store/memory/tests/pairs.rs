@@ -1,4 +1,5 @@
-//! The operations of `postgres/permutations/`, played on the model: what each is told, and whether the second waits for the first.
+//! The operations of `postgres/permutations/`, played on the model: what each is told, and whether the second
+//! waits for the first.
 //!
 //! The comparison with what a server says is in that folder. An operation is named as there.
 

@@ -47,7 +47,7 @@ pub(super) enum Op {
     Cancel,
     /// A start of the workflow id of `free`, unowned, which is open.
     Start,
-    /// A start of a workflow id that nobody has, unowned.
+    /// An unowned start of a free workflow id.
     StartNew,
     /// The same, owned by its first append.
     StartOwned,
@@ -290,7 +290,8 @@ async fn close(scene: &Scene, connection: &mut PgConnection) -> Result<Told, Tro
     Ok(Told::Done)
 }
 
-/// A start with a policy, by the guard and the batch, as the writer does it: what stays out of the batch is decided alone.
+/// A start with a policy, by the guard and the batch, as the writer does it: what stays out of the batch is
+/// decided alone.
 async fn start_only(scene: &Scene, connection: &mut PgConnection, side: usize) -> Result<Told, Trouble> {
     let new = scene.start(fresh(scene, side), "owned");
     let new = NewExecution { reuse: IdReusePolicy::RejectDuplicate, ..new };
@@ -352,5 +353,5 @@ fn fresh(scene: &Scene, side: usize) -> abide_core::ExecutionId {
     abide_core::ExecutionId(scene.owned.0 + (1 << 39) + side as i64)
 }
 
-/// The task that nobody has begun.
+/// The task that has not begun.
 pub(super) const UNBEGUN: i64 = WAITING.0 as i64;

@@ -1,4 +1,4 @@
-//! What the operations of a pair find: an execution with its owner, its inbox, its attempts; another that nobody owns.
+//! What the operations of a pair find: an execution with its owner, its inbox, its attempts; another without an owner.
 
 use super::ops::Op;
 use crate::store::postgres::options::OpenOptions;
