@@ -6,6 +6,7 @@
 //! written `$n`: sqlx binds a gap in `?n` to something else. Order matters: fence first, then what is inserted,
 //! then the inbox, then tasks, failed attempts, then the check before a close, and rows that change hands last.
 
+use super::tokens::sender_is_in;
 use super::{attempt, tokens};
 use crate::store::decide::{Sections, parks_sql};
 use crate::store::message::input_kinds;
