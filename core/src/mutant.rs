@@ -136,7 +136,7 @@ mod list {
         KnownIsOwned "known-is-owned"
             Test("store::conformance::on_memory::starts::a_start_that_is_in_unowned_is_not_taken_for_an_owned_one"),
             "A start whose row is there counts as this worker's own (once a bug).";
-        LeaveDirty "leave-dirty" Simulation { from: 1770, runs: 50 },
+        LeaveDirty "leave-dirty" Test("worker::rounds::tests::what_a_load_makes_is_taken_in_by_the_same_round"),
             "What an execution has to do at once waits till its thread is woken (once a bug).";
         DropOutcome "drop-outcome" Simulation { from: 1_000, runs: 50 },
             "Outcomes that are not written yet are forgotten when their execution is loaded again.";

@@ -300,3 +300,8 @@ impl Thread {
         }
     }
 }
+
+#[cfg(test)]
+#[cfg(feature = "testing")]
+#[path = "rounds_tests.rs"]
+mod tests;

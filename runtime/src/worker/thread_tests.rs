@@ -79,7 +79,7 @@ impl ActivityDef for Queued {
 }
 
 /// Gives its activity up at once, and ends when the activity has ended.
-struct GivesUp;
+pub(in crate::worker) struct GivesUp;
 
 impl WorkflowDef for GivesUp {
     const NAME: &'static str = "Order";
@@ -196,7 +196,7 @@ impl Bench {
         assert!(self.thread.round(first, &self.mailbox).is_continue());
     }
 
-    fn own(&mut self, execution: ExecutionId) {
+    pub(in crate::worker) fn own(&mut self, execution: ExecutionId) {
         self.thread.take(Message::Own { execution });
     }
 
@@ -207,7 +207,7 @@ impl Bench {
         }
     }
 
-    fn is_writing(&self, execution: ExecutionId) -> bool {
+    pub(in crate::worker) fn is_writing(&self, execution: ExecutionId) -> bool {
         matches!(self.thread.runs[&execution].phase, Phase::Writing(..) | Phase::Leaving(_))
     }
 
