@@ -5,10 +5,10 @@
 
 pub mod allow;
 pub mod foreign;
-pub mod info;
+mod info;
 pub mod join;
 pub mod select;
-pub mod spawn;
+mod spawn;
 pub mod until;
 
 pub use crate::exec::info::Info;
