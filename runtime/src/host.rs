@@ -5,49 +5,41 @@
 //! that one seed decides all that happens. Time is not included: everything above the stores uses tokio's
 //! clock, which tests can pause.
 
+use crate::activity::ActivityContext;
 use crate::engine::EngineThread;
+use crate::future::BoxFuture;
 use crate::store::{LEASE, RENEW_EVERY};
+use abide_core::FailureRecord;
+use abide_core::exec::AttemptOutcome;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::runtime::Handle;
 use uuid::Uuid;
 
-#[cfg(feature = "testing")]
-pub(crate) use given::TestHost;
+/// A simulated process of a test, in the place of the operating system's. All its tasks run on one thread, workflow
+/// threads included.
+pub(crate) trait TestHost: Send + Sync + 'static {
+    /// The next random number.
+    fn random(&self) -> u64;
 
-/// A simulated process of a test. All its tasks run on one thread, workflow threads included.
-#[cfg(feature = "testing")]
-mod given {
-    use super::GivenUp;
-    use crate::activity::ActivityContext;
-    use crate::future::BoxFuture;
-    use abide_core::FailureRecord;
-    use abide_core::exec::AttemptOutcome;
+    /// Runs the future among the process's own tasks. Tasks that it spawns run there too.
+    fn run_inside(&self, future: BoxFuture<'static, ()>) -> BoxFuture<'static, ()>;
 
-    /// See the module documentation.
-    pub(crate) trait TestHost: Send + Sync + 'static {
-        /// The next random number.
-        fn random(&self) -> u64;
+    /// Called when an attempt begins.
+    fn attempt_begins(&self, attempt: &ActivityContext);
 
-        /// Runs the future among the process's own tasks. Tasks that it spawns run there too.
-        fn run_inside(&self, future: BoxFuture<'static, ()>) -> BoxFuture<'static, ()>;
+    /// Called when an attempt has failed.
+    fn attempt_failed(&self, attempt: &ActivityContext, failure: &FailureRecord);
 
-        /// Called when an attempt begins.
-        fn attempt_begins(&self, attempt: &ActivityContext);
+    /// Runs the body of an activity that is not mocked.
+    fn run_activity(
+        &self,
+        name: &'static str,
+        body: BoxFuture<'static, AttemptOutcome>,
+    ) -> BoxFuture<'static, AttemptOutcome>;
 
-        /// Called when an attempt has failed.
-        fn attempt_failed(&self, attempt: &ActivityContext, failure: &FailureRecord);
-
-        /// Runs the body of an activity that is not mocked.
-        fn run_activity(
-            &self,
-            name: &'static str,
-            body: BoxFuture<'static, AttemptOutcome>,
-        ) -> BoxFuture<'static, AttemptOutcome>;
-
-        /// Lets time pass while the future waits.
-        fn wait<'a>(&self, future: BoxFuture<'a, ()>) -> BoxFuture<'a, Result<(), GivenUp>>;
-    }
+    /// Lets time pass while the future waits.
+    fn wait<'a>(&self, future: BoxFuture<'a, ()>) -> BoxFuture<'a, Result<(), GivenUp>>;
 }
 
 /// Why a wait in a test's process was given up.
@@ -145,19 +137,13 @@ pub(crate) struct Host {
     pub(crate) pace: Pace,
     engine: EngineThread,
     run_ids: Arc<RunIds>,
-    #[cfg(feature = "testing")]
+    /// `None` in a program.
     test: Option<Arc<dyn TestHost>>,
 }
 
 impl Default for Host {
     fn default() -> Self {
-        Self {
-            pace: Pace::PROGRAM,
-            engine: EngineThread::default(),
-            run_ids: Arc::default(),
-            #[cfg(feature = "testing")]
-            test: None,
-        }
+        Self { pace: Pace::PROGRAM, engine: EngineThread::default(), run_ids: Arc::default(), test: None }
     }
 }
 
@@ -191,9 +177,9 @@ impl RunIds {
     }
 }
 
-#[cfg(feature = "testing")]
 impl Host {
     /// The host of a test's simulated process.
+    #[cfg(feature = "testing")]
     pub(crate) fn of_test(pace: Pace, test: Arc<dyn TestHost>) -> Self {
         Self { pace, engine: EngineThread::default(), run_ids: Arc::default(), test: Some(test) }
     }
@@ -202,16 +188,13 @@ impl Host {
     pub(crate) fn test(&self) -> Option<&Arc<dyn TestHost>> {
         self.test.as_ref()
     }
-}
 
-impl Host {
     /// The runtime for the loops that keep a worker alive: the engine's own thread. A test's process has one
     /// thread for all.
     ///
     /// # Errors
     /// The operating system's error if it cannot start a thread.
     pub(crate) fn engine(&self) -> std::io::Result<Handle> {
-        #[cfg(feature = "testing")]
         if self.test.is_some() {
             return Ok(Handle::current());
         }
@@ -220,15 +203,11 @@ impl Host {
 
     /// Whether this is a simulated process of a test or a simulation.
     pub(crate) fn is_test(&self) -> bool {
-        #[cfg(feature = "testing")]
-        return self.test.is_some();
-        #[cfg(not(feature = "testing"))]
-        return false;
+        self.test.is_some()
     }
 
     /// An id that was never used: a UUIDv7, so that ids created close in time are close in an index.
     pub(crate) fn fresh_id(&self) -> String {
-        #[cfg(feature = "testing")]
         if let Some(test) = &self.test {
             let bits = u128::from(test.random()) << 64 | u128::from(test.random());
             return uuid::Builder::from_random_bytes(bits.to_be_bytes()).into_uuid().to_string();
@@ -238,7 +217,6 @@ impl Host {
 
     /// The id of a run that starts now, by the store's clock: see [`RunIds`].
     pub(crate) fn run_id(&self, now_ms: i64) -> String {
-        #[cfg(feature = "testing")]
         if let Some(test) = &self.test {
             // Draws two random numbers, like every id, so that later draws of a seed stay the same.
             let random = test.random() ^ test.random();
@@ -249,7 +227,6 @@ impl Host {
 
     /// A seed for an execution's random numbers: the random part of a new UUID.
     pub(crate) fn seed(&self) -> u64 {
-        #[cfg(feature = "testing")]
         if let Some(test) = &self.test {
             return test.random();
         }
@@ -261,7 +238,6 @@ impl Host {
         &self,
         run: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, tokio::task::JoinError> {
-        #[cfg(feature = "testing")]
         if self.test.is_some() {
             return Ok(run());
         }
@@ -270,7 +246,6 @@ impl Host {
 
     /// Waits for something that the engine does by itself. Gives up only in a test's process.
     pub(crate) async fn wait<T: Send>(&self, future: impl Future<Output = T> + Send) -> Result<T, GivenUp> {
-        #[cfg(feature = "testing")]
         if let Some(test) = &self.test {
             let mut output = None;
             test.wait(Box::pin(async { output = Some(future.await) })).await?;
@@ -284,7 +259,6 @@ impl Host {
         &self,
         future: impl Future<Output = T> + Send + 'static,
     ) -> T {
-        #[cfg(feature = "testing")]
         if let Some(test) = &self.test {
             let (tell, told) = tokio::sync::oneshot::channel();
             let run = async move { drop(tell.send(future.await)) };

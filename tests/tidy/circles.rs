@@ -16,7 +16,6 @@ const CRATES: &[&str] = &["core/src", "macros/analysis/src", "macros/src", "runt
 /// The circles that there are, each with the folder that they are in and the reason.
 const KNOWN: &[(&str, &str, &str)] = &[
     ("core/src", "payload payload::back payload::same", "the type and its checks"),
-    ("runtime/src", "host host::given", "what an engine takes from its process, and what tests give instead"),
     (
         "runtime/src",
         "store::memory::server store::memory::shared",

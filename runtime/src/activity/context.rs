@@ -85,7 +85,6 @@ impl ActivityContext {
     }
 
     /// The same attempt, with this much time left until its deadline.
-    #[cfg(feature = "testing")]
     pub(crate) fn with_time_left(&self, left: Option<Duration>) -> Self {
         let deadline = left.and_then(|left| Instant::now().checked_add(left));
         let (info, token) = (self.inner.info.clone(), self.inner.token.clone());

@@ -59,7 +59,6 @@ impl ActivityEntry {
 
     /// The same entry in a test's simulated process, which counts its attempts. If it is not a mock, the
     /// process runs its body.
-    #[cfg(feature = "testing")]
     pub(crate) fn through(self: &Arc<Self>, test: &Arc<dyn crate::host::TestHost>, is_mock: bool) -> Self {
         let (this, test) = (Arc::clone(self), Arc::clone(test));
         let run = move |context: ActivityContext, input| -> BoxFuture<'static, AttemptOutcome> {

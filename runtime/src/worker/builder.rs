@@ -240,12 +240,7 @@ impl WorkerBuilder {
     /// # Errors
     /// `AB0601` if nothing is registered or a name is registered twice; `AB0611` if a transactional activity
     /// takes a connection of another kind of database; `AB05xx` if the database cannot be written.
-    #[cfg_attr(
-        not(feature = "testing"),
-        expect(unused_mut, reason = "a test's process changes the registry")
-    )]
     pub async fn start(mut self) -> Result<Worker> {
-        #[cfg(feature = "testing")]
         if let Some(test) = self.abide.host().test().cloned() {
             self.registry.run_through(&test);
         }

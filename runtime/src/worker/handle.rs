@@ -32,7 +32,6 @@ pub(super) struct ThreadHandle {
     /// Kept outside of the mailbox, which is lost with a thread that blocks for good.
     pub(super) named: Mutex<HashMap<ExecutionId, Option<OwnedSemaphorePermit>>>,
     /// Wakes the thread when it is a task.
-    #[cfg(feature = "testing")]
     pub(super) arrived: Notify,
     pub(super) busy: Mutex<Option<Busy>>,
     /// The thread blocked and another thread replaced it; its further output is ignored (PROTOCOL 25).
@@ -50,7 +49,6 @@ impl ThreadHandle {
             index,
             sender: Mutex::new(sender),
             named: Mutex::default(),
-            #[cfg(feature = "testing")]
             arrived: Notify::new(),
             busy: Mutex::new(None),
             written_off: AtomicBool::new(false),
@@ -66,7 +64,6 @@ impl ThreadHandle {
             return Err(message);
         }
         lock(&self.sender).send(message).map_err(|back| back.0)?;
-        #[cfg(feature = "testing")]
         self.arrived.notify_one();
         Ok(())
     }

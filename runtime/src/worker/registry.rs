@@ -14,8 +14,7 @@ pub(super) struct Registry {
     workflows: HashMap<&'static str, WorkflowType>,
     activities: HashMap<&'static str, Arc<ActivityEntry>>,
     twice: Option<(&'static str, &'static str)>,
-    /// The activities that are mocked. Real activities with these names are not registered.
-    #[cfg(feature = "testing")]
+    /// The activities that a test mocks. Real activities with these names are not registered.
     mocks: std::collections::HashSet<&'static str>,
 }
 
@@ -28,7 +27,6 @@ impl Registry {
     }
 
     pub(super) fn activity<D: ActivityDef>(&mut self, host: Arc<D::Host>) {
-        #[cfg(feature = "testing")]
         if self.mocks.contains(D::NAME) {
             return;
         }
@@ -53,7 +51,6 @@ impl Registry {
     }
 
     /// Lets the test's process count all attempts, and run the bodies that are not mocked.
-    #[cfg(feature = "testing")]
     pub(super) fn run_through(&mut self, test: &Arc<dyn crate::host::TestHost>) {
         for (name, entry) in &mut self.activities {
             *entry = Arc::new(entry.through(test, self.mocks.contains(name)));

@@ -34,7 +34,6 @@ pub(super) fn spawn(session: &Arc<Session>, index: usize) -> Arc<ThreadHandle> {
     let (sender, receiver) = channel();
     let handle = Arc::new(ThreadHandle::new(index, sender));
     let (session, me) = (Arc::clone(session), Arc::clone(&handle));
-    #[cfg(feature = "testing")]
     if session.abide.host().test().is_some() {
         tokio::task::spawn_local(async move { Thread::new(session, me).run_beside(receiver).await });
         return handle;
@@ -83,7 +82,6 @@ impl Thread {
     }
 
     /// The same for a thread that is a task among others: it waits without blocking.
-    #[cfg(feature = "testing")]
     async fn run_beside(mut self, receiver: Receiver<Message>) {
         loop {
             let first = receiver.try_recv().ok();
