@@ -58,7 +58,10 @@ pub enum Input {
 impl Input {
     /// Whether a sender sent it. A message is delivered before its execution may close.
     pub fn is_message(&self) -> bool {
-        matches!(self, Self::Signal { .. } | Self::Cancel { .. })
+        match self {
+            Self::Signal { .. } | Self::Cancel { .. } => true,
+            Self::Start { .. } | Self::Attempt { .. } | Self::Recovered { .. } => false,
+        }
     }
 }
 

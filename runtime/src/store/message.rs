@@ -4,54 +4,60 @@ use super::error::StoreFuture;
 use abide_core::{ExecutionId, Incarnation};
 use serde_json::Value;
 
-/// What an inbox row is. The numbers are stored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) enum MessageKind {
+/// The table of kinds: a line for each, with the number that is stored.
+macro_rules! kinds {
+    ($($(#[$doc:meta])* $kind:ident = $code:literal,)*) => {
+        /// What an inbox row is.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub(crate) enum MessageKind {
+            $($(#[$doc])* $kind,)*
+            /// Of a newer release. It stays in the inbox, wakes no worker and delays no close.
+            Newer(i64),
+        }
+
+        impl MessageKind {
+            /// The number in the database.
+            pub(crate) const fn code(self) -> i64 {
+                match self {
+                    $(Self::$kind => $code,)*
+                    Self::Newer(code) => code,
+                }
+            }
+
+            /// The kind of a stored number.
+            pub(crate) const fn from_code(code: i64) -> Self {
+                match code {
+                    $($code => Self::$kind,)*
+                    code => Self::Newer(code),
+                }
+            }
+        }
+    };
+}
+
+kinds! {
     /// Body: the client's, to be journalled as `Signaled`.
-    Signal,
+    Signal = 0,
     /// Body: the client's, to be journalled as `CancelRequested`.
-    Cancel,
+    Cancel = 1,
     /// A query asked from another process; answered by a [`Reply`] and consumed without an event.
-    Query,
+    Query = 2,
     /// Written by the store only: the execution was terminated from outside while owned. The owner drops the live
     /// execution, then consumes the row by an append with `n` 0 and `release`.
-    Terminated,
+    Terminated = 3,
     /// The outcome of an attempt that ended elsewhere, by the database's time, with a user's transaction, or
     /// while its execution had no owner (it was suspended).
-    Attempt,
-    /// Of a newer release. It stays in the inbox, wakes no worker and delays no close.
-    Newer(i64),
+    Attempt = 4,
 }
 
 impl MessageKind {
-    /// The number in the database.
-    pub(crate) const fn code(self) -> i64 {
-        match self {
-            Self::Signal => 0,
-            Self::Cancel => 1,
-            Self::Query => 2,
-            Self::Terminated => 3,
-            Self::Attempt => 4,
-            Self::Newer(code) => code,
-        }
-    }
-
-    /// The kind of a stored number.
-    pub(crate) const fn from_code(code: i64) -> Self {
-        match code {
-            0 => Self::Signal,
-            1 => Self::Cancel,
-            2 => Self::Query,
-            3 => Self::Terminated,
-            4 => Self::Attempt,
-            code => Self::Newer(code),
-        }
-    }
-
     /// Whether it is an input of a workflow: the others are for its worker. In SQL: [`input_kinds`].
     #[cfg(any(test, feature = "testing"))]
     pub(crate) const fn is_input(self) -> bool {
-        matches!(self, Self::Signal | Self::Cancel | Self::Attempt)
+        match self {
+            Self::Signal | Self::Cancel | Self::Attempt => true,
+            Self::Query | Self::Terminated | Self::Newer(_) => false,
+        }
     }
 
     /// Whether this release knows it. In SQL: [`known_kinds`].
@@ -175,7 +181,9 @@ pub(crate) fn took_in<'b>(
     let event = match kind {
         MessageKind::Signal => "signaled",
         MessageKind::Cancel => "cancel_requested",
-        _ => return false,
+        MessageKind::Query | MessageKind::Terminated | MessageKind::Attempt | MessageKind::Newer(_) => {
+            return false;
+        }
     };
     let is_it =
         |found: &Value| found.get(event).and_then(|it| it.get("request_id")?.as_str()) == Some(request_id);

@@ -14,7 +14,11 @@ use crate::store::message::MessageKind;
 #[cfg(any(test, feature = "testing"))]
 pub(crate) fn parks(status: ExecutionStatus, kind: MessageKind) -> bool {
     let stands = matches!(status.code(), 1 | 2);
-    stands && matches!(kind, MessageKind::Signal | MessageKind::Cancel | MessageKind::Attempt)
+    stands
+        && match kind {
+            MessageKind::Signal | MessageKind::Cancel | MessageKind::Attempt => true,
+            MessageKind::Query | MessageKind::Terminated | MessageKind::Newer(_) => false,
+        }
 }
 
 /// The statuses of [`parks`] in SQL, of a column `status`: suspended, and paused, which no statement writes yet.
