@@ -161,7 +161,7 @@ mod list {
         KeysBeforeRows "keys-before-rows" Test("store::postgres::lock_tests::a_turn_has_its_row_before_its_key"),
             "A batch takes keys of the journal before it has its rows (once a bug).";
         CloseWithSend "close-with-send"
-            Test("store::conformance::on_postgres::messages::a_close_never_passes_a_message_of_its_own_batch"),
+            Test("store::conformance::on_memory::messages::a_close_never_passes_a_message_of_its_own_batch"),
             "A batch closes a run that another append of it sends a message to.";
         CloseStarves "close-starves" Test("store::postgres::lock_tests::a_close_that_is_kept_out_waits_in_line"),
             "A close tries its row for ever and never waits for it (once a bug).";

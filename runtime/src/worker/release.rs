@@ -26,7 +26,8 @@ impl Thread {
                 let Outlook { active, wake_at_ms } = live.exec.outlook(now_ms);
                 // The next owner starts queued attempts without an append before. So the row must already say
                 // that an attempt may be running, or its loss is not noticed.
-                (wake_at_ms.into_iter().chain(active.then_some(now_ms)).min(), active)
+                let at_once = (active && !mutant!(NeverDue)).then_some(now_ms);
+                (wake_at_ms.into_iter().chain(at_once).min(), active)
             }
             Phase::Evicted { .. } => {
                 let unknown = run.row.active.then_some(now_ms);
