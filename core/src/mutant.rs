@@ -78,7 +78,7 @@ mod list {
     mutants! {
         ActBeforeDurable "act-before-durable" Simulation { from: 1, runs: 50 },
             "Activities are started when a turn is handed in, not when it is durable.";
-        AckBeforeCommit "ack-before-commit" Simulation { from: 427, runs: 50 },
+        AckBeforeCommit "ack-before-commit" Simulation { from: 520, runs: 50 },
             "A message is acknowledged when its turn is handed in.";
         ForgetInboxDelete "forget-inbox-delete" Simulation { from: 1, runs: 50 },
             "What a turn took in stays in the inbox.";
@@ -98,7 +98,7 @@ mod list {
             "A refused close is taken for a durable one.";
         IgnoreLost "ignore-lost" Simulation { from: 940, runs: 50 },
             "A turn of an execution that is another's is taken for durable.";
-        IgnoreUnknown "ignore-unknown" Simulation { from: 70, runs: 50 },
+        IgnoreUnknown "ignore-unknown" Simulation { from: 720, runs: 50 },
             "A turn whose outcome is unknown is taken for durable.";
         ChangeWithoutRev "change-without-rev"
             Test("store::conformance::on_memory::revisions::a_release_sent_twice_frees_nothing_that_was_claimed_since"),
