@@ -4,6 +4,7 @@ use crate::act::{Act, Cancellation, Deed, How, OnError, Options, Place};
 use crate::evidence::Weather;
 use crate::model::{Facts, check, least};
 use crate::program::{Leg, NEVER, Program, SagaEnd, Step, Then};
+use crate::revision::{Change, Revision};
 use crate::value::{Output, Trouble, Value};
 use std::collections::BTreeMap;
 
@@ -11,7 +12,14 @@ const ROUGH: Weather = Weather { losses: true, delays: true };
 
 fn facts(weather: Weather) -> Facts {
     let notes = BTreeMap::from([(9, "drawn".to_owned())]);
-    Facts { weather, pokes: 2, early_pokes: 0, cancelled: Some("as scripted".to_owned()), notes }
+    Facts {
+        weather,
+        timers_move: false,
+        pokes: 2,
+        early_pokes: 0,
+        cancelled: Some("as scripted".to_owned()),
+        notes,
+    }
 }
 
 fn fits(weather: Weather, step: &Step, value: &Value) -> bool {
@@ -228,6 +236,21 @@ fn what_came_before_the_run_began_was_there_in_time() {
     let early = Facts { early_pokes: 1, ..facts(ROUGH) };
     assert!(!check(&program(1), &output, &early).is_empty());
     assert!(check(&program(2), &output, &early).is_empty());
+}
+
+/// A run began on a release that sleeps there, and goes on with one that does not: its first timer is the recorded one.
+#[test]
+fn a_release_may_go_on_with_a_timer_of_the_other_one() {
+    let timeout = Step::Timeout { ms: 10, body: vec![Step::Sleep { ms: 5 }] };
+    let revision = |step| Some(Revision { at: 0, change: Change::Add(step) });
+    let program =
+        |step| Program { name: "p".to_owned(), steps: vec![timeout.clone()], revision: revision(step) };
+    assert!(program(Step::Sleep { ms: 99 }).moves_timers());
+    assert!(!program(Step::Cancelled).moves_timers());
+    let output = Output { value: seq(&[Value::Elapsed]), pokes: Vec::new() };
+    let moved = Facts { timers_move: true, ..facts(ROUGH) };
+    assert!(check(&program(Step::Cancelled), &output, &moved).is_empty());
+    assert!(!check(&program(Step::Cancelled), &output, &facts(ROUGH)).is_empty());
 }
 
 #[test]

@@ -39,11 +39,12 @@ pub(crate) fn check(evidence: &Evidence) -> Vec<Violation> {
 /// The run did what its program allows. If two releases make two programs of it, the whole history is of one
 /// of them.
 fn as_programmed(evidence: &Evidence, run: &RunEvidence, program: &Program) -> Vec<Violation> {
+    let moves = program.moves_timers();
     let of_release = |program: Program| {
         let mut all = Vec::new();
         let mut findings = Findings { of: run.name(), all: &mut all };
         sagas::check(run, &program, &mut findings);
-        outcome(evidence, run, &program, &mut findings);
+        outcome(evidence, run, (&program, moves), &mut findings);
         cancelled(run, &program, &mut findings);
         all
     };
@@ -51,7 +52,7 @@ fn as_programmed(evidence: &Evidence, run: &RunEvidence, program: &Program) -> V
 }
 
 /// The end of the run is possible for its program and for the calls that it received.
-fn outcome(evidence: &Evidence, run: &RunEvidence, program: &Program, findings: &mut Findings<'_>) {
+fn outcome(evidence: &Evidence, run: &RunEvidence, program: (&Program, bool), findings: &mut Findings<'_>) {
     let asked = |what: &dyn Fn(&Ask) -> bool| evidence.scenario.asks(&run.workflow_id, what);
     match run.events().last() {
         Some((_, Event::Completed { result })) => match result.decode::<Output>() {
@@ -88,7 +89,7 @@ fn outcome(evidence: &Evidence, run: &RunEvidence, program: &Program, findings: 
 fn value(
     evidence: &Evidence,
     run: &RunEvidence,
-    program: &Program,
+    (program, timers_move): (&Program, bool),
     output: &Output,
     findings: &mut Findings<'_>,
 ) {
@@ -101,6 +102,7 @@ fn value(
     let notes = acts.values().filter(|act| act.role != Role::Visit);
     let facts = Facts {
         weather: evidence.weather,
+        timers_move,
         pokes: output.pokes.len(),
         early_pokes: run.early("poke"),
         cancelled: cancellation(run).map(|(_, reason)| reason),

@@ -57,6 +57,18 @@ impl Program {
         self
     }
 
+    /// Whether a release may find the timer of a step that it does not have in the place of one of its own. It keeps the
+    /// recorded time then, so that a changed duration does not break open runs.
+    pub(crate) fn moves_timers(&self) -> bool {
+        let has_none = |step: &Step| matches!(step, Step::Act { .. } | Step::Draw { .. } | Step::Cancelled);
+        let step = self.revision.as_ref().and_then(|revision| match &revision.change {
+            Change::Add(step) => Some(step),
+            Change::LeaveOut => self.steps.get(revision.at),
+            Change::Mend => None,
+        });
+        step.is_some_and(|step| !has_none(step))
+    }
+
     /// The programs of its releases: one, or two.
     pub(crate) fn releases(&self) -> Vec<Self> {
         let second = self.revision.is_some().then_some(Release::Second);
