@@ -57,8 +57,8 @@ impl Program {
         self
     }
 
-    /// Whether a release may find the timer of a step that it does not have in the place of one of its own. It keeps the
-    /// recorded time then, so that a changed duration does not break open runs.
+    /// Whether a release may find the timer of a step that it does not have in the place of one of its own. It
+    /// keeps the recorded time then, so that a changed duration does not break open runs.
     pub(crate) fn moves_timers(&self) -> bool {
         let has_none = |step: &Step| matches!(step, Step::Act { .. } | Step::Draw { .. } | Step::Cancelled);
         let step = self.revision.as_ref().and_then(|revision| match &revision.change {
