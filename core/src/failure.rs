@@ -131,7 +131,7 @@ impl fmt::Display for FailureRecord {
 /// assert_eq!(parse("x").unwrap_err().to_string(), "invalid digit found in string");
 /// ```
 ///
-/// `?` on the error of an activity of type [`ActivityError<Failure>`](ActivityError) returns the activity's
+/// `?` on the error of an activity of type [`ActivityError<Failure>`](crate::ActivityError) returns the activity's
 /// own `Failure` if the activity failed: with its causes, its typed error, and whether a retry may succeed.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct Failure {

@@ -1,8 +1,8 @@
 //! The primitives: what a workflow can ask the engine for, and what it can be told.
 //!
-//! Each has a room here. A room holds the future that workflow code awaits, its [`Command`], and its *table*:
+//! Each has a room here. A room holds the future that workflow code awaits, its `Command`, and its *table*:
 //! what the engine remembers of it between polls. A table is plain data and lies in a file of its own, below
-//! the context that holds all tables ([`Tables`]); the future lies above the context.
+//! the context that holds all tables (`Tables`); the future lies above the context.
 //!
 //! ```text
 //! room/mod.rs   future ──issue──▶ exec::context ──holds──▶ room/table.rs
@@ -11,9 +11,7 @@
 //! ```
 //!
 //! A room changes only its own table. For everything else it calls the context's verbs; see
-//! [`crate::exec::context`].
-//!
-//! [`Command`]: crate::exec::command::Command
+//! `exec::context`.
 
 pub mod activity;
 pub mod cancel;
