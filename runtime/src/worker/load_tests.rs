@@ -1,27 +1,13 @@
 //! What a load brings back.
 
 use super::*;
-use crate::worker::registry::Registry;
-use crate::worker::thread::tests::{Bench, Panics, Queued, order};
+use crate::worker::thread::tests::Bench;
 
 /// The append that gave an attempt up was in doubt, and is in the journal. Or no append was in doubt, and the attempt
 /// still waits for its back-off.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn attempts_in_their_back_off_go_on_after_a_load_unless_they_were_given_up() {
-    let mut registry = Registry::default();
-    registry.workflow::<Panics>();
-    registry.activity::<Queued>(Arc::new(()));
-    let mut bench = Bench::with(registry).await;
-    let id = bench.store.execution_id();
-    let (reply, _answer) = tokio::sync::oneshot::channel();
-    bench.thread.take(Message::Start { new: Box::new(order(id)), reply });
-    let mut rounds = 0;
-    while !matches!(bench.thread.runs[&id].phase, Phase::Idle(_)) {
-        bench.round();
-        tokio::time::sleep(Duration::from_millis(1)).await;
-        rounds += 1;
-        assert!(rounds < 10_000, "it is not started");
-    }
+    let (mut bench, id) = Bench::panicking().await;
     let mut run = bench.thread.runs.remove(&id).unwrap();
     let live = run.phase.live_mut().unwrap();
     let open = live.exec.outstanding().remove(0);

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::store::conformance::parked::suspended;
+use tokio::task::JoinHandle;
 
 #[tokio::test(start_paused = true)]
 async fn a_close_leaves_for_later_what_a_message_holds_and_then_finds_it() {
@@ -188,8 +189,8 @@ async fn two_closes_that_write_to_each_other_do_not_wait_for_ever() {
     assert!(took > ms(1_000) && took < ms(2_000), "{took:?}");
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_resume_waits_for_a_sender_that_has_seen_the_run_suspended() {
+/// A run that is suspended, and a signal of another process that holds its row for another 90 ms.
+async fn sending_to_a_suspended_run() -> (Scene, [One; 2], ExecutionId, JoinHandle<SendAnswer>) {
     let scene = Scene::new();
     let (a, b) = (scene.process().await, scene.process().await);
     let id = suspended(&a, "order-1").await;
@@ -199,6 +200,12 @@ async fn a_resume_waits_for_a_sender_that_has_seen_the_run_suspended() {
         async move { store.send(message).await.unwrap() }
     });
     pass(10).await;
+    (scene, [a, b], id, sent)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_resume_waits_for_a_sender_that_has_seen_the_run_suspended() {
+    let (scene, [a, _b], id, sent) = sending_to_a_suspended_run().await;
     let (resumed, took) = timed(a.store.resume(id)).await;
     assert_eq!((resumed.unwrap(), took), (ResumeAnswer::Resumed, ms(90)));
     assert_eq!(sent.await.unwrap(), SendAnswer::Sent);
@@ -207,15 +214,7 @@ async fn a_resume_waits_for_a_sender_that_has_seen_the_run_suspended() {
 
 #[tokio::test(start_paused = true)]
 async fn an_offer_passes_over_a_run_to_which_somebody_is_sending() {
-    let scene = Scene::new();
-    let (a, b) = (scene.process().await, scene.process().await);
-    let id = suspended(&a, "order-1").await;
-    scene.next("send", &b, held(100));
-    let sent = tokio::spawn({
-        let (store, message) = (Arc::clone(&b.store), b.message(id, "s1"));
-        async move { store.send(message).await.unwrap() }
-    });
-    pass(10).await;
+    let (scene, [a, _b], id, sent) = sending_to_a_suspended_run().await;
     assert_eq!(timed(a.take(a.claim_of("b2", false))).await, (vec![], ms(0)));
     assert_eq!(sent.await.unwrap(), SendAnswer::Sent);
     assert_eq!(a.take(a.claim_of("b2", false)).await, [id]);
