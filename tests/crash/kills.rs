@@ -63,12 +63,14 @@ async fn one_scene(dice: &mut Dice, wanted: u64) -> u64 {
 /// Lets the senders end what they began, and everything complete.
 async fn finish(scene: &Scene, evidence: &mut Evidence) {
     std::fs::write(scene.path("stop"), "").expect("it can be written");
-    let worker = scene.ready("both", &[]);
-    let sender = scene.spawn("send");
+    let mut worker = scene.ready("both", &[]);
+    let mut sender = scene.spawn("send");
+    // Each may still start its last one while no other is open.
+    worker.until_says("sent");
+    assert!(sender.wait().success(), "the sender ends cleanly");
     let database = scene.database();
     let open = "SELECT count(*) FROM execution WHERE status < 10";
     eventually("everything completes", async || crate::journal::number(database, open).await == 0).await;
-    drop(sender);
     worker.stop();
     let executions = evidence.check(scene).await;
     assert!(executions.len() > 12, "there was something to kill: {}", executions.len());

@@ -23,7 +23,9 @@ async fn a_shutdown_that_is_killed_loses_and_repeats_nothing() {
         evidence.check(&scene).await;
     }
     std::fs::write(scene.path("stop"), "").expect("it can be written");
-    let worker = scene.ready("both", &[("VICTIM_MAX_CRASHES", "1000000")]);
+    let mut worker = scene.ready("both", &[("VICTIM_MAX_CRASHES", "1000000")]);
+    // It may still start its last one while no other is open.
+    worker.until_says("sent");
     let open = "SELECT count(*) FROM execution WHERE status < 10";
     eventually("everything completes", async || number(scene.database(), open).await == 0).await;
     worker.stop();

@@ -3,7 +3,8 @@
 //! Roles: `open` opens the database and leaves; `send` starts workflows and sends signals (no worker); `work`
 //! runs a worker; `farm` runs one that has activities only; `both` runs a worker, and a sender in the same
 //! process; `transact` runs one of transactional activities. It says `begun` before it touches the database
-//! and `ready` when it works. The end of its input asks it to shut down, so that none outlives the test.
+//! and `ready` when it works; a sender says `sent` when it has sent its last. The end of its input asks it to
+//! shut down, so that none outlives the test.
 //!
 //! `VICTIM_DATABASE` is the database's URL; without it, it is a file in the folder.
 
@@ -90,6 +91,7 @@ async fn serve(builder: abide::WorkerBuilder, meanwhile: impl Future<Output = ()
 
 async fn send(abide: &Abide, folder: &Path, name: &str, first: u64) {
     sender::send(&abide.client().task_queue(workflows::QUEUE), folder, name, first).await;
+    println!("sent");
 }
 
 /// Reads until the other side closes its end.
