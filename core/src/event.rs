@@ -7,6 +7,7 @@
 use crate::failure::FailureRecord;
 use crate::ids::EventId;
 use crate::payload::Payload;
+use crate::start_context::StartContext;
 use serde::{Deserialize, Serialize};
 
 /// One event. Its number ([`EventId`]) is its position in the history, from 1, and is not stored.
@@ -26,6 +27,8 @@ pub enum Event {
         rules: u32,
         #[serde(default, skip_serializing_if = "is_zero")]
         early: u32,
+        #[serde(default, skip_serializing_if = "StartContext::is_empty")]
+        context: Box<StartContext>,
     },
     /// Input: an activity returned.
     ActivityCompleted { activity: EventId, result: Payload },
@@ -169,7 +172,7 @@ use Event::{
 };
 
 events! {
-    Started { input, .. } => Input Start [input] ("the workflow's start");
+    Started { input, context, .. } => Input Start [input, context] ("the workflow's start");
 
     ActivityScheduled { name, input, task_queue, .. } => Command Activity [name, input, task_queue]
         ("activity `{name}` with an input of {} bytes", input.as_json().len());
@@ -223,6 +226,12 @@ impl Texts for String {
 impl Texts for Payload {
     fn bytes(&self) -> usize {
         self.as_json().len()
+    }
+}
+
+impl Texts for Box<StartContext> {
+    fn bytes(&self) -> usize {
+        StartContext::bytes(self)
     }
 }
 

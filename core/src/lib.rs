@@ -38,6 +38,7 @@ pub mod probe;
 mod rules;
 mod site;
 mod spans;
+mod start_context;
 mod state;
 mod text;
 
@@ -63,5 +64,6 @@ pub use policy::{ActivityOptions, CancellationType, RetryPolicy, Runs};
 pub use primitive::activity::ActivityCall;
 pub use rules::RULES;
 pub use site::Site;
+pub use start_context::{Parent, StartContext};
 pub use state::{Parked, Slot, This};
 pub use text::{MAX_CAUSE_BYTES, MAX_CAUSES, MAX_TEXT_BYTES, bounded, write_causes};

@@ -28,6 +28,7 @@ use crate::ids::EventId;
 use crate::primitive::tables::Tables;
 use crate::site::Site;
 use crate::spans::Tracing;
+use crate::start_context::StartContext;
 use std::any::Any;
 use std::cell::{Cell, RefCell, RefMut};
 use std::rc::Rc;
@@ -308,6 +309,13 @@ impl Context {
     /// How often workflow code has asked for the time.
     pub(crate) fn clock_looks(&self) -> u64 {
         self.clock_looks.get()
+    }
+
+    /// The run begins now.
+    pub(super) fn begins(&self, context: StartContext) {
+        let mut info = self.info.borrow_mut();
+        info.started_at_ms = self.now_ms();
+        (info.parent, info.depth) = (context.parent, context.depth);
     }
 
     pub(crate) fn info(&self) -> Info {

@@ -16,8 +16,8 @@ impl Execution {
     /// after a start.
     pub(super) fn take_in(&mut self, input: Input, early: u32) {
         match input {
-            Input::Start { input, seed } => {
-                self.record(Event::Started { input, seed, rules: RULES, early });
+            Input::Start { input, seed, context } => {
+                self.record(Event::Started { input, seed, rules: RULES, early, context });
             }
             Input::Attempt { activity, attempt, outcome } => {
                 let now_ms = self.ctx.now_ms();
@@ -75,7 +75,9 @@ impl Execution {
     pub(super) fn deliver(&mut self, id: EventId, event: Event, live: bool) {
         self.begin_before(&event);
         match event {
-            Event::Started { input, seed, rules, early } => self.start(&input, seed, rules, early),
+            Event::Started { input, seed, rules, early, context } => {
+                self.start((&input, *context), seed, rules, early);
+            }
             Event::ActivityCompleted { activity, result } => self.activity_ended(activity, Ok(result), live),
             Event::ActivityFailed { activity, failure } => self.activity_ended(activity, Err(failure), live),
             Event::AttemptFailed { activity, attempt, failure, next_at_ms } => {

@@ -70,7 +70,10 @@ fn new(options: ActivityOptions) -> Execution {
 
 fn started(options: ActivityOptions) -> (Execution, Turn) {
     let mut exec = new(options);
-    let turn = exec.turn(vec![Input::Start { input: Payload::encode(&()).unwrap(), seed: 1 }], 1_000);
+    let turn = exec.turn(
+        vec![Input::Start { input: Payload::encode(&()).unwrap(), seed: 1, context: Box::default() }],
+        1_000,
+    );
     (exec, turn)
 }
 

@@ -65,7 +65,14 @@ fn row(turn: &Turn) -> JournalRow {
 fn what_the_last_poll_has_spawned_does_not_begin() {
     for fails in [true, false] {
         let mut exec = fresh();
-        let first = exec.turn(vec![Input::Start { input: Payload::encode(&(fails,)).unwrap(), seed: 1 }], 0);
+        let first = exec.turn(
+            vec![Input::Start {
+                input: Payload::encode(&(fails,)).unwrap(),
+                seed: 1,
+                context: Box::default(),
+            }],
+            0,
+        );
         let second = exec.turn(Vec::new(), 1_000);
         let [Event::TimerFired { .. }, Event::ActivityCancelRequested { activity }] = &second.events[..]
         else {
@@ -91,7 +98,7 @@ fn a_run_of_older_rules_polls_it() {
     };
     let input = Payload::encode(&(true,)).unwrap();
     let events = vec![
-        Event::Started { input, seed: 1, rules: 2, early: 0 },
+        Event::Started { input, seed: 1, rules: 2, early: 0, context: Box::default() },
         scheduled(),
         Event::TimerStarted { fire_at_ms: 1_000 },
         Event::TimerFired { timer: EventId(3) },

@@ -1,5 +1,7 @@
 //! Facts about an execution.
 
+use crate::start_context::Parent;
+
 /// Facts about the running execution.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -14,6 +16,10 @@ pub struct Info {
     pub task_queue: String,
     /// When it started: ms since the Unix epoch.
     pub started_at_ms: i64,
+    /// The run that started this one as its child.
+    pub parent: Option<Parent>,
+    /// How many parents are above it. 0: it is no child.
+    pub depth: u32,
     /// The number of events so far.
     pub history_len: u64,
     /// Whether a replay is running. For logging only: a branch on it is not deterministic.

@@ -69,7 +69,7 @@ fn input() -> Payload {
 fn inputs() -> Vec<Input> {
     let note = Payload::encode(&("a",)).unwrap();
     let note = Input::Signal { name: "note".to_owned(), input: note, request_id: "a".to_owned() };
-    vec![Input::Start { input: input(), seed: 1 }, note]
+    vec![Input::Start { input: input(), seed: 1, context: Box::default() }, note]
 }
 
 fn told(exec: &Execution) -> Vec<String> {
@@ -121,7 +121,7 @@ fn a_panic_or_another_type_suspends_and_keeps_the_input() {
     mended.turn(turn.undelivered, 2_000);
     assert_eq!(told(&mended), ["made of seven", "a", "run of seven"]);
 
-    let number = Input::Start { input: Payload::encode(&(7,)).unwrap(), seed: 1 };
+    let number = Input::Start { input: Payload::encode(&(7,)).unwrap(), seed: 1, context: Box::default() };
     let turn = fresh().turn(vec![number], 1_000);
     assert!(matches!(&turn.standing, Standing::Suspended(reason) if reason.code == "AB0203"));
     assert_eq!(turn.events.len(), 1);

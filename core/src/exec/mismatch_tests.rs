@@ -50,7 +50,7 @@ fn no_event_is_told_with_its_value() {
     let failure =
         || FailureRecord { data: Some(secret()), ..FailureRecord::new(FailureKind::Application, "no") };
     for event in [
-        Event::Started { input: secret(), seed: 1, rules: 2, early: 0 },
+        Event::Started { input: secret(), seed: 1, rules: 2, early: 0, context: Box::default() },
         Event::ActivityCompleted { activity: EventId(2), result: secret() },
         Event::ActivityFailed { activity: EventId(2), failure: failure() },
         Event::AttemptFailed { activity: EventId(2), attempt: 1, failure: failure(), next_at_ms: 1 },

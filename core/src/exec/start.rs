@@ -12,6 +12,7 @@ use super::tasks::panic_message;
 use super::{Execution, context};
 use crate::event::{Event, Room};
 use crate::payload::Payload;
+use crate::start_context::StartContext;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
@@ -21,14 +22,20 @@ impl Execution {
         self.early.is_some()
     }
 
-    pub(super) fn start(&mut self, input: &Payload, seed: u64, rules: u32, early: u32) {
+    pub(super) fn start(
+        &mut self,
+        (input, context): (&Payload, StartContext),
+        seed: u64,
+        rules: u32,
+        early: u32,
+    ) {
         if self.ctx.halted() {
             return;
         }
         self.ctx.tables.rng.borrow_mut().reseed(seed);
         self.ctx.rules.set(rules);
         self.ctx.tables.cancellation.borrow_mut().counts_requests = rules >= 2;
-        self.ctx.info.borrow_mut().started_at_ms = self.ctx.now_ms();
+        self.ctx.begins(context);
         self.make_state(input);
         if self.ctx.halted() {
             return;

@@ -94,7 +94,7 @@ fn fresh() -> Execution {
 }
 
 fn start() -> Input {
-    Input::Start { input: Payload::encode(&()).unwrap(), seed: 1 }
+    Input::Start { input: Payload::encode(&()).unwrap(), seed: 1, context: Box::default() }
 }
 
 fn signal(name: &str, text: &str) -> Input {
@@ -231,7 +231,13 @@ fn signals_that_a_halted_turn_left_come_before_run_as_well() {
 
 #[test]
 fn signals_that_are_gone_suspend() {
-    let event = Event::Started { input: Payload::encode(&()).unwrap(), seed: 1, rules: 1, early: 2 };
+    let event = Event::Started {
+        input: Payload::encode(&()).unwrap(),
+        seed: 1,
+        rules: 1,
+        early: 2,
+        context: Box::default(),
+    };
     let mut exec = replayed(&[JournalRow { seq: EventId(1), at_ms: 1_000, events: vec![event.clone()] }]);
     assert_eq!(exec.standing(), Standing::Open);
     let turn = exec.turn(vec![signal("note", "a")], 2_000);
@@ -265,7 +271,13 @@ fn what_a_new_owner_notes_does_not_come_between_run_and_its_early_signals() {
 
 #[test]
 fn a_turn_without_inputs_finds_that_early_signals_are_gone() {
-    let event = Event::Started { input: Payload::encode(&()).unwrap(), seed: 1, rules: 1, early: 2 };
+    let event = Event::Started {
+        input: Payload::encode(&()).unwrap(),
+        seed: 1,
+        rules: 1,
+        early: 2,
+        context: Box::default(),
+    };
     let mut exec = replayed(&[JournalRow { seq: EventId(1), at_ms: 1_000, events: vec![event] }]);
     assert!(exec.has_more());
     let turn = exec.turn(Vec::new(), 2_000);
@@ -299,7 +311,13 @@ impl WorkflowDef for Eager {
 #[test]
 fn a_replay_far_from_the_limit_may_add_as_much_as_a_turn() {
     let info = Info::new("w".to_owned(), "r".to_owned(), "seen".to_owned(), "q".to_owned());
-    let event = Event::Started { input: Payload::encode(&()).unwrap(), seed: 1, rules: 1, early: 0 };
+    let event = Event::Started {
+        input: Payload::encode(&()).unwrap(),
+        seed: 1,
+        rules: 1,
+        early: 0,
+        context: Box::default(),
+    };
     let mut exec = Execution::again(&WorkflowType::of::<Eager>(), info, Rc::new(|_: &str| true));
     let standing = exec.replay(vec![JournalRow { seq: EventId(1), at_ms: 1_000, events: vec![event] }]);
     assert_eq!(standing, Standing::Open);

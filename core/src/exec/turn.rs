@@ -7,6 +7,7 @@ use crate::ids::EventId;
 use crate::payload::Payload;
 use crate::policy::{ActivityOptions, Runs};
 use crate::primitive::activity::attempt::{AttemptChange, AttemptFailure};
+use crate::start_context::StartContext;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -19,6 +20,8 @@ pub enum Input {
         input: Payload,
         /// Feeds `workflow::random` and `workflow::uuid`.
         seed: u64,
+        /// What it begins with besides.
+        context: Box<StartContext>,
     },
     /// An attempt ended.
     Attempt {

@@ -107,7 +107,7 @@ fn stand(rows: Vec<JournalRow>, turns: Vec<Vec<Step>>, take_over: bool) -> Resul
     prop_assert!(world.exec.standing() != Standing::Open || world.rows.is_empty() || is_started(&world.rows));
     // An execution without a journal is started first.
     if world.rows.is_empty() {
-        world.turn(vec![Input::Start { input: Payload::null(), seed: 1 }])?;
+        world.turn(vec![Input::Start { input: Payload::null(), seed: 1, context: Box::default() }])?;
     }
     if take_over {
         world.turn(vec![Input::Recovered { running: Vec::new(), retried_ms: i64::MAX }])?;
@@ -169,7 +169,7 @@ fn an_empty_row_is_damage() {
 fn a_replay_that_halts_beyond_its_history_writes_nothing() {
     let program = [Op::Both(vec![Op::Call(Kind::Here)], vec![Op::Call(Kind::Transactional)])];
     let input = Payload::encode(&(&program[..],)).unwrap();
-    let start = Input::Start { input: input.clone(), seed: 1 };
+    let start = Input::Start { input: input.clone(), seed: 1, context: Box::default() };
     let live = unknowing().turn(vec![start], 1_000);
     assert!(matches!(live.standing, Standing::Suspended(_)));
     assert_eq!((live.events.len(), live.actions.len()), (1, 0));
@@ -189,7 +189,7 @@ fn unknowing() -> Execution {
 /// A journal that cannot be loaded is not a new execution: its first number is in use.
 #[test]
 fn damage_at_the_beginning_takes_nothing_in() {
-    let start = || Input::Start { input: Payload::null(), seed: 1 };
+    let start = || Input::Start { input: Payload::null(), seed: 1, context: Box::default() };
     let row = |seq, event| JournalRow { seq: EventId(seq), at_ms: 1, events: vec![event] };
     for (first, code) in [
         (row(2, Event::TimerFired { timer: EventId(1) }), "AB0209"),

@@ -104,7 +104,7 @@ impl World {
     fn started_with(program: &[Op], seed: u64, messages: Vec<Input>) -> Result<Self, TestCaseError> {
         let input = Payload::encode(&(program,)).expect("a program");
         let mut world = Self { now_ms: 1_000, ..Self::replayed(Vec::new()) };
-        let mut inputs = vec![Input::Start { input, seed }];
+        let mut inputs = vec![Input::Start { input, seed, context: Box::default() }];
         inputs.extend(messages);
         world.turn(inputs)?;
         Ok(world)

@@ -5,6 +5,7 @@ use crate::event::Event;
 use crate::failure::{FailureKind, FailureRecord, TimeoutKind};
 use crate::ids::EventId;
 use crate::payload::Payload;
+use crate::start_context::{Parent, StartContext};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -139,6 +140,14 @@ fn early() -> impl Strategy<Value = u32> {
     prop_oneof![6 => Just(0_u32), 2 => 0_u32..4, 1 => any::<u32>()]
 }
 
+/// What a start records besides its input.
+fn context() -> impl Strategy<Value = Box<StartContext>> {
+    let parent = (text(), text()).prop_map(|(workflow_id, run_id)| Parent::new(workflow_id, run_id));
+    let child = (proptest::option::of(parent), any::<u32>());
+    let child = child.prop_map(|(parent, depth)| Box::new(StartContext { parent, depth }));
+    prop_oneof![2 => Just(Box::default()), 1 => child]
+}
+
 fn attempt() -> impl Strategy<Value = u32> {
     prop_oneof![6 => 0_u32..5, 1 => any::<u32>(), 1 => Just(u32::MAX)]
 }
@@ -150,12 +159,9 @@ pub(super) fn event() -> BoxedStrategy<Event> {
 
 fn input_event() -> BoxedStrategy<Event> {
     prop_oneof![
-        (payload(), any::<u64>(), 0..2_u32, early()).prop_map(|(input, seed, rules, early)| Event::Started {
-            input,
-            seed,
-            rules,
-            early
-        }),
+        (payload(), any::<u64>(), 0..2_u32, early(), context()).prop_map(
+            |(input, seed, rules, early, context)| Event::Started { input, seed, rules, early, context }
+        ),
         (id(), payload()).prop_map(|(activity, result)| Event::ActivityCompleted { activity, result }),
         (id(), failure()).prop_map(|(activity, failure)| Event::ActivityFailed { activity, failure }),
         (id(), attempt(), failure(), time()).prop_map(|(activity, attempt, failure, next_at_ms)| {

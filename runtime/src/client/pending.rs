@@ -188,7 +188,7 @@ mod tests {
         };
         let failure = FailureRecord::new(FailureKind::Application, "declined");
         let first = vec![
-            Event::Started { input: null(), seed: 1, rules: 1, early: 0 },
+            Event::Started { input: null(), seed: 1, rules: 1, early: 0, context: Box::default() },
             scheduled("reserve"),
             scheduled("charge"),
             Event::TimerStarted { fire_at_ms: 5_000 },

@@ -189,7 +189,7 @@ mod tests {
     }
 
     fn start() -> Input {
-        Input::Start { input: Payload::null(), seed: 7 }
+        Input::Start { input: Payload::null(), seed: 7, context: Box::default() }
     }
 
     #[test]

@@ -204,7 +204,7 @@ impl Thread {
                 return Err(Suspension::new(Code::Undecodable, "its recorded input is not JSON"));
             };
             let seed = self.session.abide.host().seed();
-            run.mailbox.inputs.insert(0, Input::Start { input, seed }.into());
+            run.mailbox.inputs.insert(0, Input::Start { input, seed, context: Box::default() }.into());
         }
         Ok(live)
     }

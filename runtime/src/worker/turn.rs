@@ -31,7 +31,8 @@ impl Thread {
             Err(error) => return drop(reply.send(Err(error.into()))),
         };
         let mut run = Box::new(Run::starting(&new, names, exec));
-        let inputs = vec![Input::Start { input, seed: self.session.abide.host().seed() }];
+        let inputs =
+            vec![Input::Start { input, seed: self.session.abide.host().seed(), context: Box::default() }];
         let Some(live) = run.phase.live_mut() else { return };
         let first = self.run_turn(run.id, &run.names, live, inputs);
         if self.is_written_off() {

@@ -111,7 +111,13 @@ fn first_history() -> Vec<Vec<Event>> {
     };
     vec![
         vec![
-            Event::Started { input: payload(&(&programs()[0],)), seed: 1, rules: 1, early: 0 },
+            Event::Started {
+                input: payload(&(&programs()[0],)),
+                seed: 1,
+                rules: 1,
+                early: 0,
+                context: Box::default(),
+            },
             scheduled(&flaky()),
         ],
         vec![completed(2, 1)],
@@ -141,8 +147,13 @@ fn run(number: usize, status: ExecutionStatus, rows: Vec<Vec<Event>>) -> RunEvid
 }
 
 fn runs() -> Vec<RunEvidence> {
-    let started =
-        |n: usize| Event::Started { input: payload(&(&programs()[n],)), seed: 1, rules: 1, early: 0 };
+    let started = |n: usize| Event::Started {
+        input: payload(&(&programs()[n],)),
+        seed: 1,
+        rules: 1,
+        early: 0,
+        context: Box::default(),
+    };
     let sleep = || Event::TimerStarted { fire_at_ms: 11 };
     let second = vec![
         vec![started(1), sleep()],

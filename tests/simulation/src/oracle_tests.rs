@@ -274,7 +274,13 @@ fn answers_that_are_not_so() {
 fn outcomes_that_cannot_be() {
     told("other input", "started with", |e| {
         let other = Program { name: "other".to_owned(), steps: Vec::new(), revision: None };
-        *at(&mut e.runs[1], 1) = Event::Started { input: payload(&(other,)), seed: 1, rules: 1, early: 0 };
+        *at(&mut e.runs[1], 1) = Event::Started {
+            input: payload(&(other,)),
+            seed: 1,
+            rules: 1,
+            early: 0,
+            context: Box::default(),
+        };
     });
     told("outcome", "an error is told as a result", |e| {
         close(

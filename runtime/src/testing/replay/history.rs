@@ -77,7 +77,8 @@ impl History {
     pub(super) fn recorded(row: &ExecutionRow, mut rows: Vec<JournalRow>) -> Result<Self> {
         if let Some(input) = row.input.clone().filter(|_| rows.is_empty()) {
             let input = Payload::from_json(input)?;
-            let events = vec![Event::Started { input, seed: 0, rules: RULES, early: 0 }];
+            let events =
+                vec![Event::Started { input, seed: 0, rules: RULES, early: 0, context: Box::default() }];
             rows.push(JournalRow { seq: EventId(1), at_ms: row.created_at_ms, events });
         }
         Ok(Self {

@@ -1,0 +1,50 @@
+//! What a run begins with besides its input.
+
+use serde::{Deserialize, Serialize};
+
+/// What a run begins with besides its input. Until the first turn is durable, the run's row holds it; then its
+/// `Started` event does. Empty for a run that a client started plainly.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct StartContext {
+    /// The run that started this one as its child.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parent: Option<Parent>,
+    /// How many parents are above it. 0: it is no child.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub depth: u32,
+}
+
+impl StartContext {
+    /// Whether it says nothing.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// The bytes of its texts.
+    pub(crate) fn bytes(&self) -> usize {
+        self.parent.as_ref().map_or(0, |parent| parent.workflow_id.len() + parent.run_id.len())
+    }
+}
+
+/// The run that started a child.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Parent {
+    /// Its workflow id.
+    pub workflow_id: String,
+    /// Its run id.
+    pub run_id: String,
+}
+
+impl Parent {
+    /// The parent of these ids.
+    pub fn new(workflow_id: impl Into<String>, run_id: impl Into<String>) -> Self {
+        Self { workflow_id: workflow_id.into(), run_id: run_id.into() }
+    }
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde's signature
+fn is_zero(n: &u32) -> bool {
+    *n == 0
+}
