@@ -114,6 +114,9 @@ mod list {
         KeepFailed "keep-failed"
             Test("store::conformance::on_memory::attempts::a_close_and_a_terminate_leave_no_failed_attempt"),
             "A close leaves failed attempts behind.";
+        TerminateDrained "terminate-drained"
+            Test("store::conformance::on_memory::closes::a_discarded_close_passes_what_is_unread"),
+            "An end without code is refused while a message is unread.";
         CompensateForwards "compensate-forwards" Simulation { from: 18, runs: 50 },
             "Compensations run in the order in which they were registered.";
         RetryBeforeDurable "retry-before-durable" Simulation { from: 1, runs: 50 },

@@ -7,7 +7,7 @@ use crate::abide::Abide;
 use crate::error::{Error, Result};
 use crate::policy::{IdConflictPolicy, IdReusePolicy};
 use crate::status::ExecutionStatus;
-use crate::store::{Append, AppendOutcome, Close, NewExecution, Store};
+use crate::store::{Append, AppendOutcome, Close, CloseKind, NewExecution, Store};
 use crate::store::{StoreError, WorkerInfo};
 use abide_core::{EventId, Incarnation, JournalRow};
 use std::sync::Arc;
@@ -68,6 +68,7 @@ impl Raw {
         for (i, (seq, n, body)) in script.rows.iter().enumerate() {
             let at_ms = self.store.now_ms();
             let close = (i == last).then(|| Close {
+                kind: CloseKind::Drained,
                 status: ExecutionStatus::Completed,
                 result: r#"{"completed":{"result":null}}"#.to_owned(),
             });

@@ -82,10 +82,22 @@ pub(crate) struct RowChange {
     pub(crate) release: bool,
 }
 
-/// The end of a run by its own code. The owner goes, and the append is a `Conflict` while the inbox holds an
-/// input that is not in `consumed` (PROTOCOL 16, 38). `closed_at_ms` is the append's `at_ms`.
+/// What becomes of the messages that a run has not taken in when it closes (PROTOCOL 38).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CloseKind {
+    /// By its own code. The append is a `Conflict` while the inbox holds an input that is not in `consumed`.
+    Drained = 0,
+    /// Without code: by a time limit, or terminated. What is unread is deleted, else the run could not be ended
+    /// while messages keep coming.
+    Discarded = 1,
+}
+
+/// The end of a run. The owner goes. What it has left (inbox rows, tasks, failed attempts) is deleted, but for
+/// queries, which a closed run answers. `closed_at_ms` is the append's `at_ms`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Close {
+    /// What becomes of unread messages.
+    pub(crate) kind: CloseKind,
     /// A closed one.
     pub(crate) status: ExecutionStatus,
     /// The closing event, JSON.
@@ -262,7 +274,8 @@ mod tests {
             other_builds: false,
             at_ms: 1,
         };
-        let close = Close { status: ExecutionStatus::Completed, result: long() };
+        let (kind, status) = (CloseKind::Drained, ExecutionStatus::Completed);
+        let close = Close { kind, status, result: long() };
         let suspended = RowChange { suspension: Some(suspension), ..RowChange::default() };
         for append in [
             Append { body: long(), ..bare() },

@@ -46,7 +46,7 @@ mod transaction;
 #[cfg(all(feature = "sqlite", feature = "postgres"))]
 pub(crate) mod conformance;
 
-pub(crate) use append::{Ack, Append, AppendOutcome, Close, RowChange};
+pub(crate) use append::{Ack, Append, AppendOutcome, Close, CloseKind, RowChange};
 pub(crate) use attempt::{AttemptChange, AttemptRow};
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub(crate) use error::Trouble;

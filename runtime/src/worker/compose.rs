@@ -10,7 +10,7 @@ use super::run::{InFlight, RowState, Run};
 use super::session::Session;
 use super::task_rows::{self, TaskRows};
 use crate::status::ExecutionStatus;
-use crate::store::{Append, AttemptChange, Close, NewMessage, RowChange, Suspension};
+use crate::store::{Append, AttemptChange, Close, CloseKind, NewMessage, RowChange, Suspension};
 use abide_core::exec::{self, Action, Execution, Input, Outlook, Standing, Turn};
 use abide_core::{Code, Event, ExecutionId};
 
@@ -223,7 +223,11 @@ fn close_of(event: &Event) -> Close {
         Event::Terminated { .. } => ExecutionStatus::Terminated,
         _ => ExecutionStatus::Failed,
     };
-    Close { status, result: serde_json::to_string(event).expect("an event always encodes") }
+    let kind = match status {
+        ExecutionStatus::Terminated => CloseKind::Discarded,
+        _ => CloseKind::Drained,
+    };
+    Close { kind, status, result: serde_json::to_string(event).expect("an event always encodes") }
 }
 
 /// The row of a suspended execution. The suspension is logged as well.

@@ -5,6 +5,7 @@
 
 mod appends;
 mod attempts;
+mod closes;
 mod faults;
 mod lab;
 mod list_fuzz;
@@ -182,7 +183,7 @@ pub(super) fn let_go() -> RowChange {
 }
 
 pub(super) fn closed(status: ExecutionStatus) -> Close {
-    Close { status, result: r#"{"completed":{"result":7}}"#.to_owned() }
+    Close { kind: CloseKind::Drained, status, result: r#"{"completed":{"result":7}}"#.to_owned() }
 }
 
 pub(super) fn ids(claimed: &Claimed) -> Vec<ExecutionId> {
@@ -226,6 +227,11 @@ suite! {
         a_close_and_a_terminate_leave_no_failed_attempt,
         a_worker_that_was_taken_over_keeps_none,
         they_come_with_all_else_that_an_append_does,
+    }
+    closes {
+        a_discarded_close_passes_what_is_unread,
+        every_close_leaves_nothing_but_queries,
+        a_drained_close_waits_for_inputs_alone,
     }
     faults {
         a_call_that_breaks_off_is_read_back,

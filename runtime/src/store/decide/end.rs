@@ -66,7 +66,7 @@ impl<'a> OutsideEnd<'a> {
 macro_rules! end_columns {
     () => {
         "status = $2, result = $3, closed_at = $4, wake_at = NULL, active = false, suspension = NULL,
-        tried_builds = NULL, trying_builds = NULL"
+        tried_builds = NULL, trying_builds = NULL, told = true"
     };
 }
 #[cfg(any(feature = "sqlite", feature = "postgres"))]

@@ -4,7 +4,7 @@
 //! statement of its own, whose snapshot is younger than the lock. What another session holds is left for later: no
 //! session waits here while it holds locks.
 
-use crate::store::append::Append;
+use crate::store::append::{Append, CloseKind};
 use crate::store::execution::NewExecution;
 use crate::store::group::Committed;
 use abide_core::ExecutionId;
@@ -32,8 +32,8 @@ pub(crate) fn start_names(new: &NewExecution) -> impl Iterator<Item = StartName<
 pub(crate) struct Locks<K> {
     /// Starts for whose ids this batch has no room.
     over: HashSet<ExecutionId>,
-    /// The executions that close, each with the messages that its last turn has taken in.
-    closes: BTreeMap<ExecutionId, HashSet<i64>>,
+    /// The executions that close. A drained one with the messages that its last turn has taken in: it meets others.
+    closes: BTreeMap<ExecutionId, Option<HashSet<i64>>>,
     /// Closes whose executions receive a message of this batch. The statement would insert the message and close over
     /// it, so the close waits for a later batch, and meets the message in its inbox (PROTOCOL 36).
     with_send: HashSet<ExecutionId>,
@@ -66,10 +66,13 @@ impl<K: Ord> Locks<K> {
                         locks.ids.entry(key(name)).or_default().push(append.execution);
                     }
                 }
-                None if append.is_closing() => {
-                    locks.closes.insert(append.execution, append.consumed.iter().copied().collect());
+                None => {
+                    if let Some(close) = &append.close {
+                        let taken_in = (close.kind == CloseKind::Drained || mutant!(TerminateDrained))
+                            .then(|| append.consumed.iter().copied().collect());
+                        locks.closes.insert(append.execution, taken_in);
+                    }
                 }
-                None => {}
             }
         }
         if !mutant!(CloseWithSend) {
@@ -102,8 +105,8 @@ impl<K: Ord> Locks<K> {
 
     /// The inbox of one that closes, whose row is locked, holds this message.
     pub(crate) fn meets(&self, execution: ExecutionId, message: i64, out: &mut Committed) {
-        let taken_in = self.closes.get(&execution).is_some_and(|taken_in| taken_in.contains(&message));
-        if !taken_in && !out.locked.contains(&execution) {
+        let Some(Some(taken_in)) = self.closes.get(&execution) else { return };
+        if !taken_in.contains(&message) && !out.locked.contains(&execution) {
             out.conflicts.insert(execution);
         }
     }
@@ -133,7 +136,8 @@ mod tests {
     }
 
     fn close(id: i64, consumed: Vec<i64>) -> Append {
-        let close = Close { status: ExecutionStatus::Completed, result: String::new() };
+        let (kind, status) = (CloseKind::Drained, ExecutionStatus::Completed);
+        let close = Close { kind, status, result: String::new() };
         Append { close: Some(close), consumed, ..bare(id) }
     }
 
@@ -159,6 +163,17 @@ mod tests {
         assert!(out.conflicts.is_empty());
         locks.meets(ExecutionId(1), 9, &mut out);
         assert!(out.conflicts.contains(&ExecutionId(1)) && out.leaves_out(ExecutionId(2)));
+    }
+
+    #[test]
+    fn no_message_keeps_an_end_without_code_out() {
+        let mut end = close(1, vec![]);
+        end.close.as_mut().unwrap().kind = CloseKind::Discarded;
+        let locks = locks(&[end]).unwrap();
+        assert_eq!(locks.closes().collect::<Vec<_>>(), [ExecutionId(1)], "its row is locked all the same");
+        let mut out = locks.tried();
+        locks.meets(ExecutionId(1), 9, &mut out);
+        assert!(out.conflicts.is_empty());
     }
 
     fn message(to: i64) -> NewMessage {

@@ -170,7 +170,7 @@ pub(crate) trait Notify {
 mod tests {
     use super::*;
     use crate::status::ExecutionStatus;
-    use crate::store::append::{Close, RowChange};
+    use crate::store::append::{Close, CloseKind, RowChange};
     use crate::store::message::NewMessage;
     use crate::store::task::NewTask;
     use abide_core::{EventId, ExecutionId, Incarnation};
@@ -223,7 +223,8 @@ mod tests {
         let status = Some(ExecutionStatus::Suspended);
         let suspends = Append { row: Some(RowChange { status, ..RowChange::default() }), ..append() };
         assert_eq!(Notices::of([&suspends], None), Notices { clients: true, ..Notices::default() });
-        let close = Some(Close { status: ExecutionStatus::Failed, result: String::new() });
+        let (kind, status) = (CloseKind::Drained, ExecutionStatus::Failed);
+        let close = Some(Close { kind, status, result: String::new() });
         let closes = Append { close, ..append() };
         assert_eq!(Notices::of([&closes], None), Notices { clients: true, ..Notices::default() });
     }

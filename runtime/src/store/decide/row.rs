@@ -127,7 +127,7 @@ fn suspended_by(change: &RowChange) -> Option<&str> {
 pub(in crate::store) mod tests {
     use super::*;
     use crate::policy::{IdConflictPolicy, IdReusePolicy};
-    use crate::store::append::Close;
+    use crate::store::append::{Close, CloseKind};
     use crate::store::execution::ExecutionRow;
 
     pub(in crate::store) fn new() -> NewExecution {
@@ -156,7 +156,7 @@ pub(in crate::store) mod tests {
     }
 
     fn close(status: ExecutionStatus) -> Option<Close> {
-        Some(Close { status, result: "{}".to_owned() })
+        Some(Close { kind: CloseKind::Drained, status, result: "{}".to_owned() })
     }
 
     fn suspension(other_builds: bool) -> Suspension {

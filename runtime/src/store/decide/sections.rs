@@ -66,14 +66,15 @@ mod tests {
     use super::super::row::tests::new;
     use super::*;
     use crate::status::ExecutionStatus;
-    use crate::store::append::{Close, RowChange};
+    use crate::store::append::{Close, CloseKind, RowChange};
     use abide_core::{ExecutionId, Incarnation};
 
     #[test]
     fn a_start_that_closes_at_once_changes_no_row() {
         let bare = Append::bare(Incarnation(1), ExecutionId(1), 1);
         assert_eq!(Sections::of(&bare), Sections::NONE);
-        let close = Some(Close { status: ExecutionStatus::Completed, result: String::new() });
+        let (kind, status) = (CloseKind::Drained, ExecutionStatus::Completed);
+        let close = Some(Close { kind, status, result: String::new() });
         let closes = Append { close: close.clone(), ..bare.clone() };
         assert_eq!(Sections::of(&closes), Sections::ROWS.and(Sections::CLOSES));
         let row = Some(RowChange::default());

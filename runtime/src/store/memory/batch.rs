@@ -6,7 +6,7 @@
 //! something passes the fence (PROTOCOL 13).
 
 use super::attempt;
-use super::start::{drop_tasks, insert, write_turn};
+use super::start::{drop_tasks, empty_inbox, insert, write_turn};
 use super::statement::{Looked, Statement};
 use super::tables::Execution;
 use super::tokens;
@@ -63,6 +63,7 @@ pub(super) fn write(st: &mut Statement<'_>, appends: &[&Append]) -> Looked<Writt
     attempt::change_all(st, appends, |append| batch.is_in(append))?;
     for append in appends {
         if append.closes_row() && batch.is_in(append) {
+            empty_inbox(st, append.execution)?;
             drop_tasks(st, append.execution)?;
             attempt::drop_all(st, append.execution)?;
         }

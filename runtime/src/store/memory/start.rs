@@ -164,18 +164,20 @@ async fn end(session: &mut Session, end: OutsideEnd<'_>) -> Result<Ended, Failur
         st.update(execution).map(|()| owner)
     };
     let owner = session.run(close).await?;
-    let clear = |st: &mut Statement<'_>| {
-        let tables = st.tables;
-        let mut left = tables.inbox_of(id).filter(|message| !message.kind.reaches_closed());
-        left.try_for_each(|message| st.take_out(message))
-    };
-    session.run(clear).await?;
+    session.run(|st| empty_inbox(st, id)).await?;
     session.run(|st| drop_tasks(st, id)).await?;
     session.run(|st| attempt::drop_all(st, id)).await?;
     if owner.is_some() {
         session.run(|st| st.put(id, MessageKind::Terminated, TOLD, event.to_owned(), at_ms)).await?;
     }
     Ok(Ended { owner })
+}
+
+/// Deletes what an execution that closes has not taken in, but queries, which it still answers.
+pub(super) fn empty_inbox(st: &mut Statement<'_>, id: ExecutionId) -> Looked<()> {
+    let tables = st.tables;
+    let mut left = tables.inbox_of(id).filter(|message| !message.kind.reaches_closed());
+    left.try_for_each(|message| st.take_out(message))
 }
 
 /// Deletes all tasks of an execution.

@@ -27,13 +27,17 @@ const CONSUME: &str = ", gone AS (
     DELETE FROM {s}.inbox i USING unnest(@1::bigint[], @2::bigint[]) AS d(id, owner), fence
     WHERE i.id = d.id AND fence.worker = d.owner)";
 
-/// An execution that closes leaves no attempts behind.
+/// An execution that closes leaves no attempts behind, and no messages but queries, which it still answers. No
+/// message can come meanwhile: the guard has locked the row (PROTOCOL 38).
 const CLOSE: &str = ", ended AS (
     DELETE FROM {s}.task t USING unnest(@1::bigint[], @2::bigint[]) AS d(id, owner), fence
     WHERE t.execution = d.id AND fence.worker = d.owner),
 ended_attempts AS (
     DELETE FROM {s}.attempt a USING unnest(@1::bigint[], @2::bigint[]) AS d(id, owner), fence
-    WHERE a.execution = d.id AND fence.worker = d.owner)";
+    WHERE a.execution = d.id AND fence.worker = d.owner),
+emptied AS (
+    DELETE FROM {s}.inbox i USING unnest(@1::bigint[], @2::bigint[]) AS d(id, owner), fence
+    WHERE i.execution = d.id AND fence.worker = d.owner AND i.kind <> 2)";
 
 /// The arrays of one batch.
 #[derive(Default)]

@@ -31,7 +31,7 @@ INSERT INTO {s}.attempt SELECT i, activity, 1, i, '{}' FROM generate_series(1, 4
 5) activity WHERE i % 4 < 2;
 INSERT INTO {s}.reply SELECT 'q' || i, '1', i FROM generate_series(1, 5000) i;
 INSERT INTO {s}.worker (name, build, queue, types, life_key, started_at, schema)
-SELECT 'w', 'b', 'q1', ARRAY['Other'], i, i, 3 FROM generate_series(1, 40) i;
+SELECT 'w', 'b', 'q1', ARRAY['Other'], i, i, 1000 FROM generate_series(1, 40) i;
 INSERT INTO {s}.lease SELECT i, slot, 4000000000000, 1 FROM generate_series(1, 40) i, generate_series(0, 1) slot;
 ANALYZE";
 

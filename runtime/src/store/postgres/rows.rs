@@ -248,6 +248,7 @@ impl<'a> Changes<'a> {
         active = coalesce(u.active, e.active),
         result = coalesce(u.result, e.result),
         closed_at = coalesce(u.closed, e.closed_at),
+        told = e.told OR u.closed IS NOT NULL,
         crashes = CASE WHEN u.resets THEN 0 ELSE e.crashes END,
         retried_until = coalesce(u.retried, e.retried_until),
         recovered_from = CASE u.recovered WHEN 1 THEN NULL WHEN 2 THEN e.owner ELSE e.recovered_from END,

@@ -7,7 +7,7 @@
 //! update. `{s}` is the schema, `{now}` the database's clock in ms.
 
 /// The migrations, oldest first. Their place, from 1, is the schema's version.
-pub(super) const MIGRATIONS: &[&str] = &[V1, V2, V3];
+pub(super) const MIGRATIONS: &[&str] = &[V1, V2, V3, V4];
 
 /// The version this build writes.
 pub(super) const fn version() -> i64 {
@@ -151,16 +151,10 @@ CREATE TABLE {s}.attempt (
 ) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
 ";
 
-/// Columns for children, continued runs, schedules, time limits and versions. No statement sets them yet.
-/// They come in one migration, because it requires that all older workers have ended (PROTOCOL 92).
-///
-/// Left to the migrations of the features that read them, because each would cost every run or task something
-/// today: the index `(closed_at)` for the deletion of old runs (an entry per close); the columns of `task`
-/// for heartbeats, limits and priorities, which need other indexes for its claims; new tables.
-///
-/// A run that was not continued from another has no `chain`: it is the first of its own, and the index has no
-/// entry for it.
-const V3: &str = "
+/// The beginning of a migration that refuses while a worker of an older abide runs (PROTOCOL 92).
+macro_rules! no_older_worker {
+    () => {
+        "
 -- No worker of an older abide may run: it would ignore the new columns. The first look takes no lock, so that a refusal
 -- delays nobody. The second is made under locks, in the engine's own order, so that no worker registers meanwhile.
 DO $$
@@ -177,7 +171,22 @@ BEGIN
         LOCK TABLE {s}.lease, {s}.execution, {s}.inbox, {s}.worker IN ACCESS EXCLUSIVE MODE;
     END LOOP;
 END $$;
+"
+    };
+}
 
+/// Columns for children, continued runs, schedules, time limits and versions. No statement sets them yet.
+/// They come in one migration, because it requires that all older workers have ended (PROTOCOL 92).
+///
+/// Left to the migrations of the features that read them, because each would cost every run or task something
+/// today: the index `(closed_at)` for the deletion of old runs (an entry per close); the columns of `task`
+/// for heartbeats, limits and priorities, which need other indexes for its claims; new tables.
+///
+/// A run that was not continued from another has no `chain`: it is the first of its own, and the index has no
+/// entry for it.
+const V3: &str = concat!(
+    no_older_worker!(),
+    "
 ALTER TABLE {s}.execution
     ADD COLUMN version      integer,             -- of the workflow's code; NULL: not decided, or 1 if \
     there is a journal
@@ -212,4 +221,41 @@ CREATE INDEX inbox_terminate ON {s}.inbox (execution) WHERE kind = 8;
 ALTER TABLE {s}.worker
     ADD COLUMN schema integer NOT NULL DEFAULT 0,
     ADD CONSTRAINT worker_of_an_older_abide CHECK (schema >= 3) NOT VALID;
-";
+"
+);
+
+/// What the statuses 14 and 15 and the inbox kinds 5 to 8 need (PROTOCOL 32 to 67): an older worker would neither
+/// end a run whose time is up nor tell a parent. The tables of streams.
+const V4: &str = concat!(
+    no_older_worker!(),
+    "
+-- A claim looks for runs without an owner whose time is up: it must not walk over those that have one.
+DROP INDEX {s}.execution_close_by;
+CREATE INDEX execution_close_by ON {s}.execution (close_by)
+    WHERE close_by IS NOT NULL AND status < 10 AND owner IS NULL;
+
+-- What workflows publish. One row a stream: what is kept, and the number of the next item.
+CREATE TABLE {s}.stream (
+    execution bigint  NOT NULL,
+    name      text    NOT NULL,
+    first_seq bigint  NOT NULL,          -- of the oldest item that is kept
+    next_seq  bigint  NOT NULL,
+    items     bigint  NOT NULL,          -- how many are kept
+    bytes     bigint  NOT NULL,          -- and their bodies' length
+    PRIMARY KEY (execution, name)
+) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
+CREATE TABLE {s}.stream_item (
+    execution bigint  NOT NULL,
+    name      text    NOT NULL,
+    seq       bigint  NOT NULL,
+    at        bigint  NOT NULL,          -- ms
+    attempt   integer,                   -- of the activity that published it; NULL: the workflow did
+    body      text    NOT NULL,          -- JSON
+    PRIMARY KEY (execution, name, seq)
+) WITH (autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_insert_scale_factor = 0.05);
+
+ALTER TABLE {s}.worker
+    DROP CONSTRAINT worker_of_an_older_abide,
+    ADD CONSTRAINT worker_of_an_older_abide CHECK (schema >= 4) NOT VALID;
+"
+);

@@ -63,28 +63,38 @@ async fn a_migration_that_fails_leaves_nothing() {
     assert!(open(&url, OpenOptions::default()).await.is_ok());
 }
 
-/// A schema as the build before the migration that refuses older workers has left it, with a worker of that build.
-async fn older(url: &str, lease_ms: i64) -> PgConnection {
+/// A schema as the build of this version has left it, with a worker of that build.
+async fn older(url: &str, upto: i64, lease_ms: i64) -> PgConnection {
     let texts = pending_migrations(url, OpenOptions::default()).await.unwrap();
     let mut dba = connect(url).await;
-    for (_, text) in texts.into_iter().filter(|(version, _)| *version < 3) {
+    for (_, text) in texts.into_iter().filter(|(version, _)| *version <= upto) {
         dba.execute(sqlx::raw_sql(AssertSqlSafe(format!("BEGIN; {text} COMMIT")))).await.unwrap();
     }
-    dba.execute(OLDER_WORKER).await.unwrap();
+    dba.execute(if upto < 3 { FIRST_WORKER } else { OLDER_WORKER }).await.unwrap();
     let lease = "INSERT INTO abide.lease (worker, slot, lease_until, renewed_at)
         SELECT id, 0, (extract(epoch FROM clock_timestamp()) * 1000)::bigint + $1, 1 FROM abide.worker";
     sqlx::query(lease).bind(lease_ms).execute(&mut dba).await.unwrap();
     dba
 }
 
-const OLDER_WORKER: &str =
+/// As the builds before V3 insert it, and as the build before this one does.
+const FIRST_WORKER: &str =
     "INSERT INTO abide.worker (name, build, queue, types, life_key, process, started_at)
     VALUES ('w', 'b', 'q', '{}', 1, '', 0)";
+const OLDER_WORKER: &str =
+    "INSERT INTO abide.worker (name, build, queue, types, life_key, process, started_at, schema)
+    VALUES ('w', 'b', 'q', '{}', 1, '', 0, 3)";
 
 #[tokio::test]
 async fn a_migration_waits_for_the_lease_of_an_older_worker_that_is_gone() {
+    for upto in [2, 3] {
+        waits_for_the_lease_of_an_older_worker(upto).await;
+    }
+}
+
+async fn waits_for_the_lease_of_an_older_worker(upto: i64) {
     let url = cluster::shared_database();
-    let mut dba = older(&url, 600).await;
+    let mut dba = older(&url, upto, 600).await;
     // The text itself refuses, as a DBA runs it.
     let (_, text) = pending_migrations(&url, OpenOptions::default()).await.unwrap().remove(0);
     let refused =
@@ -98,7 +108,7 @@ async fn a_migration_waits_for_the_lease_of_an_older_worker_that_is_gone() {
 #[tokio::test]
 async fn a_migration_is_refused_while_an_older_worker_renews_its_lease() {
     let url = cluster::shared_database();
-    let mut dba = older(&url, 600_000).await;
+    let mut dba = older(&url, 2, 600_000).await;
     let renewing = tokio::spawn(async move {
         loop {
             dba.execute("UPDATE abide.lease SET renewed_at = renewed_at + 1").await.unwrap();
@@ -120,8 +130,10 @@ async fn an_older_worker_cannot_register_and_an_older_client_cannot_end_a_child(
     let url = cluster::shared_database();
     let (store, _) = registered(&url).await;
     let mut dba = connect(&url).await;
-    let refused = dba.execute(OLDER_WORKER).await.unwrap_err();
-    assert!(refused.to_string().contains("worker_of_an_older_abide"), "{refused}");
+    for worker in [FIRST_WORKER, OLDER_WORKER] {
+        let refused = dba.execute(worker).await.unwrap_err();
+        assert!(refused.to_string().contains("worker_of_an_older_abide"), "{refused}");
+    }
     dba.execute(sqlx::raw_sql(AssertSqlSafe(store.shared.sql.fill(FILL.split(';').next().unwrap()))))
         .await
         .unwrap();

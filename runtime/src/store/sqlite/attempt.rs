@@ -17,7 +17,7 @@ ON CONFLICT (execution, activity) DO UPDATE SET
 
 /// Closed executions have none. `$8`: executions.
 pub(super) const DELETE_OF_CLOSED: &str = "
-DELETE FROM attempt WHERE execution IN (SELECT value FROM json_each($8))";
+DELETE FROM attempt WHERE execution IN (SELECT value->>0 FROM json_each($8))";
 
 pub(super) const READ: &str =
     "SELECT activity, attempt, next_at, failure FROM attempt WHERE execution = ? ORDER BY activity";

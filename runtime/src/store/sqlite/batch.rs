@@ -103,8 +103,8 @@ impl Batch {
         if let Some(write) = RowWrite::of(append) {
             self.add_row(&write);
         }
-        if append.closes_row() {
-            put(self.closes.next(), format_args!("{id}"));
+        if let Some(close) = append.close.as_ref().filter(|_| append.closes_row()) {
+            put(self.closes.next(), format_args!("[{id},{}]", close.kind as u8));
         }
         for row in &append.consumed {
             put(self.consumed.next(), format_args!("{row}"));

@@ -54,7 +54,7 @@ async fn step(path: &Path, connection: &mut SqliteConnection) -> Result<bool, St
     };
     let Some(migration) = usize::try_from(at).ok().and_then(|at| MIGRATIONS.get(at)) else { return Ok(true) };
     let number = at + 1;
-    if number == REFUSES_OLDER {
+    if REFUSES_OLDER.contains(&number) {
         let older =
             running(path, connection).await.map_err(|error| store_error(path, error, Duration::ZERO))?;
         if !older.is_empty() {

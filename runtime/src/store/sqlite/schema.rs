@@ -8,10 +8,10 @@
 //! the reader. No foreign keys: every statement that writes joins the row it depends on.
 
 /// The migrations, oldest first. Their place, from 1, is the schema's version.
-pub(super) const MIGRATIONS: &[&str] = &[V1, V2, V3, V4, V5];
+pub(super) const MIGRATIONS: &[&str] = &[V1, V2, V3, V4, V5, V6];
 
-/// The migration that refuses while a worker of an older abide runs (PROTOCOL 92).
-pub(super) const REFUSES_OLDER: i64 = 5;
+/// The migrations that refuse while a worker of an older abide runs (PROTOCOL 92).
+pub(super) const REFUSES_OLDER: &[i64] = &[5, 6];
 
 /// Marks the file as abide's: "ABID".
 pub(super) const APPLICATION_ID: i64 = 0x4142_4944;
@@ -194,5 +194,39 @@ CREATE INDEX inbox_terminate ON inbox (execution) WHERE kind = 8;
 -- Of the abide that registers. An older one gives none, and is refused.
 ALTER TABLE worker ADD COLUMN schema INTEGER NOT NULL DEFAULT 0;
 CREATE TRIGGER worker_of_an_older_abide BEFORE INSERT ON worker WHEN new.schema < 5
+BEGIN SELECT RAISE(ABORT, 'a newer abide has migrated this database: a worker of this one cannot start'); END;
+";
+
+/// What the statuses 14 and 15 and the inbox kinds 5 to 8 need (PROTOCOL 32 to 67): an older worker would neither
+/// end a run whose time is up nor tell a parent. The tables of streams, and an index for replies that expire.
+const V6: &str = "
+CREATE INDEX reply_expiry ON reply (expires_at);
+
+-- A claim looks for runs without an owner whose time is up: it must not walk over those that have one.
+DROP INDEX execution_close_by;
+CREATE INDEX execution_close_by ON execution (close_by) WHERE close_by IS NOT NULL AND status < 10 AND owner IS NULL;
+
+-- What workflows publish. One row a stream: what is kept, and the number of the next item.
+CREATE TABLE stream (
+    execution INTEGER NOT NULL,
+    name      TEXT    NOT NULL,
+    first_seq INTEGER NOT NULL,          -- of the oldest item that is kept
+    next_seq  INTEGER NOT NULL,
+    items     INTEGER NOT NULL,          -- how many are kept
+    bytes     INTEGER NOT NULL,          -- and their bodies' length
+    PRIMARY KEY (execution, name)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE stream_item (
+    execution INTEGER NOT NULL,
+    name      TEXT    NOT NULL,
+    seq       INTEGER NOT NULL,
+    at        INTEGER NOT NULL,          -- ms
+    attempt   INTEGER,                   -- of the activity that published it; NULL: the workflow did
+    body      TEXT    NOT NULL,          -- JSON
+    PRIMARY KEY (execution, name, seq)
+) STRICT;
+
+DROP TRIGGER worker_of_an_older_abide;
+CREATE TRIGGER worker_of_an_older_abide BEFORE INSERT ON worker WHEN new.schema < 6
 BEGIN SELECT RAISE(ABORT, 'a newer abide has migrated this database: a worker of this one cannot start'); END;
 ";

@@ -97,12 +97,17 @@ ON CONFLICT DO NOTHING"
 
 /// No worker may begin or end an attempt of a closed run.
 const DELETE_TASKS: &str = "
-DELETE FROM task WHERE execution IN (SELECT value FROM json_each($8))";
+DELETE FROM task WHERE execution IN (SELECT value->>0 FROM json_each($8))";
+
+/// Deletes what it has not taken in; a closed run still answers queries (PROTOCOL 38).
+const EMPTY_INBOXES: &str = "
+DELETE FROM inbox WHERE execution IN (SELECT value->>0 FROM json_each($8)) AND kind <> 2";
 
 const CHECK_CLOSES: &str = concat!(
     "
-SELECT json_extract('{}', 'abide_conflict_' || i.id) FROM json_each($8) x JOIN inbox i ON i.execution = x.value
-WHERE i.kind ",
+SELECT json_extract('{}', 'abide_conflict_' || i.id)
+FROM json_each($8) x CROSS JOIN inbox i ON i.execution = x.value->>0
+WHERE x.value->>1 = 0 AND i.kind ",
     input_kinds!()
 );
 
@@ -118,6 +123,7 @@ UPDATE execution SET
     active = coalesce(v->>6, active),
     result = CASE WHEN v->>7 THEN CAST(substr($2, v->>7, v->>8) AS TEXT) ELSE result END,
     closed_at = coalesce(v->>9, closed_at),
+    told = CASE WHEN v->>9 IS NULL THEN told ELSE 1 END,
     crashes = CASE WHEN v->>10 THEN 0 ELSE crashes END,
     retried_until = coalesce(v->>14, retried_until),
     recovered_from = CASE v->>11 WHEN 1 THEN NULL WHEN 2 THEN owner ELSE recovered_from END,
@@ -185,6 +191,7 @@ pub(super) fn text(sections: Sections, transaction: bool) -> Arc<str> {
     }
     if has(Sections::CLOSES) {
         add(CHECK_CLOSES);
+        add(EMPTY_INBOXES);
         add(DELETE_TASKS);
         add(attempt::DELETE_OF_CLOSED);
     }

@@ -70,43 +70,60 @@ async fn a_newer_schema_is_refused() {
     assert_eq!(refused(&lab.file()).await, "AB0506");
 }
 
-/// A database as the build before the migration that refuses older workers has left it, with a worker of that build.
-async fn older(lab: &Lab, lock_file: &str, lease_until: i64) -> SqliteConnection {
+/// A database as the build of this schema's version has left it, with a worker of that build.
+async fn older(lab: &Lab, upto: usize, lock_file: &str, lease_until: i64) -> SqliteConnection {
     let mut old = stranger(lab).await;
     let table = "CREATE TABLE abide_migration (version INTEGER PRIMARY KEY, build TEXT, applied_at INTEGER)";
     old.execute(table).await.unwrap();
-    for (at, migration) in (1..).zip(&schema::MIGRATIONS[..4]) {
+    for (at, migration) in (1..).zip(&schema::MIGRATIONS[..upto]) {
         old.execute(sqlx::raw_sql(*migration)).await.unwrap();
         let note = sqlx::query("INSERT INTO abide_migration VALUES (?, '0', 0)").bind(at);
         note.execute(&mut old).await.unwrap();
     }
-    sqlx::query(OLDER_WORKER).bind(lock_file).execute(&mut old).await.unwrap();
+    let worker = if upto < 5 { FIRST_WORKER } else { OLDER_WORKER };
+    sqlx::query(worker).bind(lock_file).execute(&mut old).await.unwrap();
     let lease = sqlx::query("INSERT INTO lease VALUES (1, 0, ?)").bind(lease_until);
     lease.execute(&mut old).await.unwrap();
     old
 }
 
-const OLDER_WORKER: &str = "INSERT INTO worker (name, build, queue, types, lock_file, started_at)
+/// As the builds before V5 insert it, and as the build before this one does.
+const FIRST_WORKER: &str = "INSERT INTO worker (name, build, queue, types, lock_file, started_at)
     VALUES ('w', 'b', 'q', '[]', ?, 0)";
+const OLDER_WORKER: &str = "INSERT INTO worker (name, build, queue, types, lock_file, started_at, schema)
+    VALUES ('w', 'b', 'q', '[]', ?, 0, 5)";
 
 #[tokio::test]
 async fn a_migration_is_refused_while_an_older_worker_runs() {
     let (lab, missing) = (Lab::sqlite(), Lab::sqlite());
     // Its lease has run out by the clock, which may have been set; its lock says that it lives.
-    let mut old = older(&lab, "first", 0).await;
+    let mut old = older(&lab, 4, "first", 0).await;
     let lock = life::LifeLock::take(life::lock_path(&lab.file(), "first")).unwrap();
     let Err(error) = open(&lab.file(), OpenOptions::default()).await else { panic!("it opened") };
     assert_eq!(error.code(), "AB0511");
     assert!(error.to_string().contains("(`w` on task queue `q`): shut them down first"), "{error}");
     drop(lock);
     let process = lab.process().await;
-    let told = sqlx::query(OLDER_WORKER).bind("second").execute(&mut old).await.unwrap_err();
+    let told = sqlx::query(FIRST_WORKER).bind("second").execute(&mut old).await.unwrap_err();
     assert!(told.to_string().contains("a newer abide has migrated this database"), "{told}");
     // Without a lock file the lease tells.
-    let mut old = older(&missing, "third", i64::MAX).await;
+    let mut old = older(&missing, 4, "third", i64::MAX).await;
     assert_eq!(refused(&missing.file()).await, "AB0511");
     old.execute("UPDATE lease SET lease_until = 0").await.unwrap();
     missing.process().await;
+    drop(process);
+}
+
+/// So does each later migration that older workers would ignore.
+#[tokio::test]
+async fn a_worker_of_the_build_before_cannot_run_beside_this_one() {
+    let lab = Lab::sqlite();
+    let mut old = older(&lab, 5, "first", i64::MAX).await;
+    assert_eq!(refused(&lab.file()).await, "AB0511");
+    old.execute("UPDATE lease SET lease_until = 0").await.unwrap();
+    let process = lab.process().await;
+    let told = sqlx::query(OLDER_WORKER).bind("second").execute(&mut old).await.unwrap_err();
+    assert!(told.to_string().contains("a newer abide has migrated this database"), "{told}");
     drop(process);
 }
 

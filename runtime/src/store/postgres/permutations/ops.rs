@@ -13,8 +13,8 @@ use crate::store::postgres::task::{EXPIRE, claim_tasks, finish};
 use crate::store::postgres::{claim, control, lease, message, start, transaction};
 use crate::store::task::timed_out;
 use crate::store::{
-    Append, AttemptChange, AttemptRow, Claim, Close, MessageKind, NewExecution, NewMessage, ResumeAnswer,
-    RowChange, SendAnswer, StartAnswer, StoreError, Suspicion, TaskChange, TaskClaim,
+    Append, AttemptChange, AttemptRow, Claim, Close, CloseKind, MessageKind, NewExecution, NewMessage,
+    ResumeAnswer, RowChange, SendAnswer, StartAnswer, StoreError, Suspicion, TaskChange, TaskClaim,
 };
 use abide_core::exec::AttemptOutcome;
 use abide_core::{EventId, Incarnation, TimeoutKind};
@@ -276,7 +276,7 @@ impl Op {
 /// A closing turn, by the guard and the batch, as the writer does it.
 async fn close(scene: &Scene, connection: &mut PgConnection) -> Result<Told, Trouble> {
     let result = r#"{"completed":{"result":7}}"#.to_owned();
-    let close = Close { status: ExecutionStatus::Completed, result };
+    let close = Close { kind: CloseKind::Drained, status: ExecutionStatus::Completed, result };
     let append = Append { close: Some(close), ..scene.turn(scene.owned, NEXT, 1) };
     let locks = guard::locks(&scene.shared, [&append].into_iter()).expect("a close locks its row");
     let guarded = guard::take(&locks, true, connection, &scene.shared).await?;
