@@ -172,6 +172,10 @@ codes! {
     CommitRefused = "AB0614",
     /// An activity was scheduled before it became transactional.
     BecameTransactional = "AB0615",
+    /// A run goes on as a new run while compensations are registered.
+    Uncompensated = "AB0616",
+    /// A run has too much to hand on to the next run.
+    TooMuchCarried = "AB0619",
     /// An activity blocks its thread.
     ActivityBlocks = "AB0623",
     /// Activities that wait for workflows hold all slots.
@@ -186,6 +190,8 @@ codes! {
     HandlerUnfinished = "AB0628",
     /// A workflow ended with signals that no handler took.
     SignalsLeft = "AB0629",
+    /// A handler or a spawned task goes on as another workflow.
+    OtherWorkflow = "AB0635",
 }
 
 impl Code {

@@ -4,6 +4,7 @@
 //! delivers inputs one by one, so an execution's decisions depend only on the order of its events, and never
 //! on how they were grouped into turns. The enum is externally tagged because `RawValue` payloads need it.
 
+use crate::carried::NextRun;
 use crate::failure::FailureRecord;
 use crate::ids::EventId;
 use crate::payload::Payload;
@@ -89,6 +90,20 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         compensation_failures: Vec<FailureRecord>,
     },
+    /// Command, the last event: another run of the chain goes on, with this input. `next` names it; it is missing
+    /// only before the worker has named it. Without `workflow_type` and `task_queue` they are those of this run.
+    /// `delay_ms`: how long it waits before it begins.
+    ContinuedAsNew {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        next: Option<NextRun>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        workflow_type: Option<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        task_queue: Option<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        delay_ms: Option<i64>,
+        input: Payload,
+    },
     /// Input, the last event: terminated from outside. No workflow code ran.
     Terminated { reason: String },
 }
@@ -167,8 +182,8 @@ macro_rules! events {
 
 use Event::{
     ActivityCancelRequested, ActivityCompleted, ActivityFailed, ActivityScheduled, AttemptFailed,
-    CancelRequested, Cancelled, Completed, Failed, Recovered, SideEffect, SignalRedelivered, Signaled,
-    Started, Terminated, TimerCancelled, TimerFired, TimerStarted,
+    CancelRequested, Cancelled, Completed, ContinuedAsNew, Failed, Recovered, SideEffect, SignalRedelivered,
+    Signaled, Started, Terminated, TimerCancelled, TimerFired, TimerStarted,
 };
 
 events! {
@@ -197,6 +212,8 @@ events! {
         ("the workflow's failure");
     Cancelled { reason, compensation_failures } => Command End [reason, compensation_failures]
         ("the workflow's cancellation");
+    ContinuedAsNew { workflow_type, task_queue, input, .. } => Command End [workflow_type, task_queue, input]
+        ("the end of this run, as another goes on, with an input of {} bytes", input.as_json().len());
     Terminated { reason } => Input End [reason] ("the workflow's termination");
 }
 

@@ -15,6 +15,7 @@ mod asked;
 mod bytes;
 mod call_error;
 mod callable;
+mod carried;
 mod chain;
 mod code;
 mod def;
@@ -46,6 +47,7 @@ pub use asked::*;
 pub use bytes::Bytes;
 pub use call_error::{ActivityError, CallError, Elapsed};
 pub use callable::{ActivityFn, AnyActivityFn, WorkflowFn};
+pub use carried::{Carried, CarriedCancel, CarriedId, CarriedKind, CarriedSignal, CarriedUpdate, NextRun};
 pub use code::Code;
 pub use def::{
     Activities, ActivityDef, ActivityRegistry, ChildWorkflow, Database, NoChild, QueryFn, SignalFn,

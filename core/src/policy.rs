@@ -126,7 +126,7 @@ pub struct ActivityOptions {
 const MIN_LIMIT: Duration = Duration::from_millis(1);
 
 /// The most characters of the name of a task queue.
-const MAX_QUEUE_CHARS: usize = 1_000;
+pub(crate) const MAX_QUEUE_CHARS: usize = 1_000;
 
 impl ActivityOptions {
     /// Where its attempts run.

@@ -1,5 +1,6 @@
 //! What a run begins with besides its input.
 
+use crate::carried::Carried;
 use serde::{Deserialize, Serialize};
 
 /// What a run begins with besides its input. Until the first turn is durable, the run's row holds it; then its
@@ -13,6 +14,9 @@ pub struct StartContext {
     /// How many parents are above it. 0: it is no child.
     #[serde(skip_serializing_if = "is_zero")]
     pub depth: u32,
+    /// What the run before it in its chain has handed on.
+    #[serde(skip_serializing_if = "Carried::is_empty")]
+    pub carried: Carried,
 }
 
 impl StartContext {
@@ -23,7 +27,8 @@ impl StartContext {
 
     /// The bytes of its texts.
     pub(crate) fn bytes(&self) -> usize {
-        self.parent.as_ref().map_or(0, |parent| parent.workflow_id.len() + parent.run_id.len())
+        let parent = |parent: &Parent| parent.workflow_id.len() + parent.run_id.len();
+        self.parent.as_ref().map_or(0, parent) + self.carried.bytes()
     }
 }
 

@@ -20,6 +20,8 @@ pub enum ExecutionStatus {
     Cancelled,
     /// It was terminated.
     Terminated,
+    /// It ended as another run of the same workflow id goes on (`workflow::continue_as_new`).
+    ContinuedAsNew,
     /// A status that a newer release of abide has written, with its number in the database.
     /// [`is_open`](Self::is_open) works for it too: numbers below 10 are open.
     Newer(i64),
@@ -31,8 +33,8 @@ impl ExecutionStatus {
         self.code() < 10
     }
 
-    /// The number in the database. Its meaning never changes. Reserved: 2 for paused, 14 for continued as
-    /// new, 15 for timed out, 30 for being deleted, 31 for being imported.
+    /// The number in the database. Its meaning never changes. Reserved: 2 for paused, 15 for timed out,
+    /// 30 for being deleted, 31 for being imported.
     pub(crate) const fn code(self) -> i64 {
         match self {
             Self::Running => 0,
@@ -41,6 +43,7 @@ impl ExecutionStatus {
             Self::Failed => 11,
             Self::Cancelled => 12,
             Self::Terminated => 13,
+            Self::ContinuedAsNew => 14,
             Self::Newer(code) => code,
         }
     }
@@ -54,6 +57,7 @@ impl ExecutionStatus {
             11 => Self::Failed,
             12 => Self::Cancelled,
             13 => Self::Terminated,
+            14 => Self::ContinuedAsNew,
             code => Self::Newer(code),
         }
     }
@@ -68,6 +72,7 @@ impl fmt::Display for ExecutionStatus {
             Self::Failed => "failed",
             Self::Cancelled => "cancelled",
             Self::Terminated => "terminated",
+            Self::ContinuedAsNew => "continued as new",
             Self::Newer(code) => return f.pad(&format!("status {code} of a newer release")),
         })
     }
@@ -84,6 +89,6 @@ mod tests {
             assert_eq!(status.code(), code);
             assert_eq!(status.is_open(), code < 10);
         }
-        assert_eq!(ExecutionStatus::Newer(14).to_string(), "status 14 of a newer release");
+        assert_eq!(ExecutionStatus::Newer(16).to_string(), "status 16 of a newer release");
     }
 }

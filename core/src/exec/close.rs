@@ -6,10 +6,12 @@ use super::phase::{Ending, Verdict};
 use super::spawned::TaskKind;
 use super::suspension::Suspension;
 use super::{Execution, context};
+use crate::carried::MAX_CARRIED_BYTES;
 use crate::code::Code;
 use crate::event::Event;
 use crate::failure::{FailureKind, FailureRecord};
 use crate::guard::{block, guard};
+use crate::primitive::continue_as_new::carry;
 use crate::site::Site;
 use std::rc::Rc;
 
@@ -41,7 +43,7 @@ impl Execution {
 
     /// Drops tasks for a cancellation request, or gives the request to a listening workflow.
     pub(super) fn cancel(&mut self, request_id: String, reason: String) {
-        let drops = self.ctx.tables.cancellation.borrow_mut().request(request_id, reason);
+        let drops = self.ctx.tables.cancellation.borrow_mut().request(request_id, reason, self.ctx.now_ms());
         if !drops || !matches!(self.ending, Ending::Running) {
             return;
         }
@@ -92,6 +94,34 @@ impl Execution {
         self.decide(verdict);
     }
 
+    /// Whether the run has decided to go on as another run, or has done so. It takes in no message any more.
+    pub(crate) fn goes_on(&self) -> bool {
+        matches!(self.ending, Ending::Decided(Verdict::ContinuedAsNew(_)))
+    }
+
+    /// A poll of this task may have asked to go on as a new run. True: it has, and the run is decided or
+    /// suspended.
+    pub(super) fn go_on_as_new(&mut self, task: &TaskKind) -> bool {
+        let Some(again) = self.ctx.tables.again.take() else { return false };
+        let carried = carry::of(&self.ctx.tables, self.ctx.now_ms()).bytes();
+        let refused = match &self.ending {
+            Ending::Running if !self.ctx.tables.compensations.borrow().is_empty() => {
+                Some(Suspension::uncompensated())
+            }
+            Ending::Running if carried > MAX_CARRIED_BYTES => Some(Suspension::too_much_carried(carried)),
+            Ending::Running => {
+                again.check(&self.ctx.info.borrow().workflow_type, *task == TaskKind::Main).err()
+            }
+            // A compensation asks for it: the other compensations would never run.
+            Ending::Decided(_) | Ending::Closed => Some(Suspension::uncompensated()),
+        };
+        match refused {
+            Some(reason) => self.ctx.suspend(reason.at(self.ctx.site())),
+            None => self.decide(Verdict::ContinuedAsNew(again)),
+        }
+        true
+    }
+
     fn decide(&mut self, verdict: Verdict) {
         self.ctx.history.borrow_mut().is_ending();
         for handler in self.tasks.ids(|kind| matches!(kind, TaskKind::Handler(_))) {
@@ -112,7 +142,7 @@ impl Execution {
         }
         // After a result, the close ends all open activities and timers. Before compensations, they must be
         // cancelled.
-        let completed = matches!(verdict, Verdict::Completed(_));
+        let completed = matches!(verdict, Verdict::Completed(_) | Verdict::ContinuedAsNew(_));
         self.ctx.evicting.set(completed);
         self.drop_tasks();
         self.ctx.evicting.set(false);
@@ -172,7 +202,10 @@ impl Execution {
             Ending::Running => self.settle_running(),
             Ending::Decided(verdict) => {
                 let history = self.ctx.history.borrow();
+                // A message that waits goes to the next run, so a run that goes on as another waits for none.
+                let goes_on = matches!(verdict, Verdict::ContinuedAsNew(_));
                 let held = (self.hold_close && !history.is_replaying()) || history.next_is_input();
+                let held = held && !goes_on;
                 drop(history);
                 if held || self.is_compensating() || self.ctx.tables.activities.borrow().must_wait() {
                     return false;
@@ -231,6 +264,7 @@ impl Execution {
             Verdict::Completed(result) => Event::Completed { result },
             Verdict::Failed(failure) => Event::Failed { failure, compensation_failures },
             Verdict::Cancelled(reason) => Event::Cancelled { reason, compensation_failures },
+            Verdict::ContinuedAsNew(again) => again.event(&self.ctx.info.borrow().workflow_type),
         };
         if self.ctx.issue(Close(event)).is_some() {
             self.ending = Ending::Closed;

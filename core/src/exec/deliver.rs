@@ -2,12 +2,14 @@
 
 use super::Execution;
 use super::history::END_EVENTS;
+use super::spawned::TaskKind;
 use super::suspension::Suspension;
 use super::tasks::Polled;
 use super::turn::Input;
 use crate::event::Event;
 use crate::ids::EventId;
 use crate::primitive::activity::one::{Decision, Ended};
+use crate::primitive::signal::table::Unhandled;
 use crate::rules::RULES;
 use crate::text::bounded;
 
@@ -16,7 +18,8 @@ impl Execution {
     /// after a start.
     pub(super) fn take_in(&mut self, input: Input, early: u32) {
         match input {
-            Input::Start { input, seed, context } => {
+            Input::Start { input, seed, mut context } => {
+                context.carried = context.carried.without_messages();
                 self.record(Event::Started { input, seed, rules: RULES, early, context });
             }
             Input::Attempt { activity, attempt, outcome } => {
@@ -26,7 +29,7 @@ impl Execution {
             }
             Input::Signal { name, input, request_id } => {
                 if mutant!(ForgetRequestIds) || !self.ctx.tables.signals.borrow().knows(&request_id) {
-                    let handled = self.program.handles(&name);
+                    let handled = self.program.handles(&name) && !self.goes_on();
                     self.record(Event::Signaled { name, input, request_id, handled });
                 }
             }
@@ -76,6 +79,7 @@ impl Execution {
         self.begin_before(&event);
         match event {
             Event::Started { input, seed, rules, early, context } => {
+                self.know_carried(&context.carried);
                 self.start((&input, *context), seed, rules, early);
             }
             Event::ActivityCompleted { activity, result } => self.activity_ended(activity, Ok(result), live),
@@ -86,7 +90,7 @@ impl Execution {
             }
             Event::TimerFired { timer } => self.ctx.tables.timers.borrow_mut().fire(timer),
             Event::Signaled { name, input, request_id, handled } => {
-                self.signaled(id, (name, input), request_id, handled);
+                self.signaled(id, Unhandled { name, input, request_id }, handled);
             }
             Event::SignalRedelivered { signal } => self.signal_redelivered(signal),
             Event::CancelRequested { request_id, reason } => {
@@ -104,7 +108,8 @@ impl Execution {
             | Event::SideEffect { .. }
             | Event::Completed { .. }
             | Event::Failed { .. }
-            | Event::Cancelled { .. } => debug_assert!(false, "a command is not delivered"),
+            | Event::Cancelled { .. }
+            | Event::ContinuedAsNew { .. } => debug_assert!(false, "a command is not delivered"),
         }
         self.run_till_quiet();
     }
@@ -137,7 +142,13 @@ impl Execution {
             self.add_spawned();
             self.ctx.watch.wake();
             match self.tasks.poll_next(&self.ctx) {
-                Some((_, Polled::Pending)) => self.drop_ripe(),
+                Some((task, Polled::Pending)) => {
+                    let kind = self.tasks.kind(task).cloned().unwrap_or(TaskKind::Spawned);
+                    if !self.go_on_as_new(&kind) {
+                        self.drop_ripe();
+                    }
+                }
+                Some((_, Polled::Ended(kind))) if self.go_on_as_new(&kind) => {}
                 Some((_, Polled::Ended(kind))) => {
                     self.ctx.watch.note_progress();
                     self.task_ended(&kind);

@@ -22,6 +22,8 @@ pub struct Info {
     pub depth: u32,
     /// The number of events so far.
     pub history_len: u64,
+    /// The bytes of the events so far, estimated: their payloads and texts, and a few for each event.
+    pub history_bytes: u64,
     /// Whether a replay is running. For logging only: a branch on it is not deterministic.
     pub is_replaying: bool,
 }
@@ -31,4 +33,27 @@ impl Info {
     pub fn new(workflow_id: String, run_id: String, workflow_type: String, task_queue: String) -> Self {
         Self { workflow_id, run_id, workflow_type, task_queue, ..Self::default() }
     }
+}
+
+/// From so many events on a new run should go on.
+const LONG_EVENTS: u64 = 4_096;
+/// From so many bytes of events on a new run should go on: 4 MiB.
+const LONG_BYTES: u64 = 4 * 1024 * 1024;
+
+impl Info {
+    /// Whether the history is so long that a new run should go on: from 4,096 events or 4 MiB on. It is the same
+    /// on replay. A load reads the whole history, and a history ends at 51,200 events or 50 MiB.
+    ///
+    /// The run goes on by `return workflow::continue_as_new(..).await;`.
+    pub fn should_continue_as_new(&self) -> bool {
+        self.history_len >= LONG_EVENTS || self.history_bytes >= LONG_BYTES
+    }
+}
+
+#[test]
+fn a_history_is_long_by_its_events_or_its_bytes() {
+    let info = |history_len, history_bytes| Info { history_len, history_bytes, ..Info::default() };
+    assert!(!info(LONG_EVENTS - 1, LONG_BYTES - 1).should_continue_as_new());
+    assert!(info(LONG_EVENTS, 0).should_continue_as_new());
+    assert!(info(1, LONG_BYTES).should_continue_as_new());
 }

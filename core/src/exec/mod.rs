@@ -43,8 +43,10 @@ pub use suspension::{Suspension, shown};
 pub use tasks::panic_message;
 pub use turn::{Action, ActivityStart, AttemptOutcome, Input, Outlook, Standing, Stop, Turn};
 
+use crate::carried::Carried;
 use crate::event::{Event, JournalRow};
 use crate::ids::EventId;
+use crate::primitive::continue_as_new::carry;
 use context::Context;
 use draft::TurnDraft;
 use info::Info;
@@ -70,6 +72,8 @@ pub struct Execution {
     unmade: bool,
     /// A replay is running.
     replays: bool,
+    /// What the run before has handed on and this run has not taken in.
+    pub(crate) left: Carried,
 }
 
 impl Execution {
@@ -107,6 +111,7 @@ impl Execution {
             hold_close: false,
             unmade,
             replays: false,
+            left: Carried::default(),
         }
     }
 
@@ -184,17 +189,18 @@ impl Execution {
             self.ctx.draft().mark();
         }
         let running = self.ctx.tracing.begin(false);
-        let mut messages = inputs.iter().filter(|input| input.is_message()).count();
+        let inputs = carry::spread(inputs);
+        let mut messages = inputs.iter().filter(|(input, _)| input.is_message()).count();
         let mut inputs = inputs.into_iter();
         self.redeliver();
         // An execution whose state could not be made still records its start, so that its history begins like
         // any other.
         while self.unmade && self.history_len() == 0 || !self.ctx.halted() && !self.is_closed() {
-            let Some(input) = inputs.next() else { break };
+            let Some((input, _)) = inputs.next() else { break };
             messages -= usize::from(input.is_message());
             self.hold_close = messages > 0;
-            let early = match input {
-                Input::Start { .. } => phase::early(inputs.as_slice()),
+            let early = match &input {
+                Input::Start { context, .. } => phase::early(inputs.as_slice(), &context.carried),
                 _ => 0,
             };
             self.take_in(input, early);
@@ -204,7 +210,8 @@ impl Execution {
         self.run_till_quiet();
         self.fire_timers(at_ms);
         drop(running);
-        self.finish_turn(at_ms, inputs.collect())
+        let undelivered = self.not_delivered(inputs.collect());
+        self.finish_turn(at_ms, undelivered)
     }
 
     /// Whether the history may not grow any more. The caller must then deliver cancel requests before all

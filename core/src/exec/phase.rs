@@ -2,8 +2,11 @@
 
 use super::spawned::Spawned;
 use super::turn::Input;
+use crate::carried::{Carried, CarriedKind};
 use crate::failure::FailureRecord;
 use crate::payload::Payload;
+use crate::primitive::continue_as_new::again::Again;
+use crate::primitive::continue_as_new::carry::Taken;
 use std::collections::HashSet;
 
 /// `run`, called but not polled yet.
@@ -13,12 +16,21 @@ pub(super) struct Early {
     pub(super) run: Spawned,
 }
 
-/// The number of signals at the beginning of these inputs. A duplicate signal is one event.
-pub(super) fn early(inputs: &[Input]) -> u32 {
+/// The number of signals at the beginning of these inputs. A duplicate signal is one event, and one that an
+/// earlier run has taken in is none.
+pub(super) fn early(inputs: &[Taken], carried: &Carried) -> u32 {
+    let known: HashSet<_> = carried
+        .known
+        .iter()
+        .filter(|id| id.kind == CarriedKind::Signal)
+        .map(|known| known.id.as_str())
+        .collect();
     let mut ids = HashSet::new();
-    for input in inputs {
+    for (input, _) in inputs {
         let Input::Signal { request_id, .. } = input else { break };
-        ids.insert(request_id.as_str());
+        if !known.contains(request_id.as_str()) {
+            ids.insert(request_id.as_str());
+        }
     }
     if mutant!(SignalsAfterRun) { 0 } else { u32::try_from(ids.len()).unwrap_or(u32::MAX) }
 }
@@ -42,4 +54,6 @@ pub(super) enum Verdict {
     Completed(Payload),
     Failed(FailureRecord),
     Cancelled(String),
+    /// Another run goes on.
+    ContinuedAsNew(Again),
 }

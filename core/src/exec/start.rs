@@ -10,6 +10,7 @@ use super::spawned::TaskKind;
 use super::suspension::Suspension;
 use super::tasks::panic_message;
 use super::{Execution, context};
+use crate::carried::{Carried, CarriedId, CarriedKind};
 use crate::event::{Event, Room};
 use crate::payload::Payload;
 use crate::start_context::StartContext;
@@ -59,6 +60,17 @@ impl Execution {
                 self.ctx.suspend(Suspension::undecodable("the workflow's input", &error, Some(input)));
             }
             Err(panic) => self.ctx.suspend(Suspension::panicked(&panic_message(&*panic), None)),
+        }
+    }
+
+    /// The request ids of messages that earlier runs of the chain have taken in.
+    pub(super) fn know_carried(&self, carried: &Carried) {
+        for CarriedId { kind, id, at_ms } in carried.known.iter().rev() {
+            let tables = &self.ctx.tables;
+            match kind {
+                CarriedKind::Signal => tables.signals.borrow_mut().known.note(id.clone(), *at_ms),
+                CarriedKind::Cancel => tables.cancellation.borrow_mut().known.note(id.clone(), *at_ms),
+            }
         }
     }
 

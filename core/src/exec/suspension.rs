@@ -160,10 +160,36 @@ impl Suspension {
 
     pub(crate) fn too_long(events: u64, bytes: usize, site: Option<&'static Site>) -> Self {
         let message = format!(
-            "its history has {events} events and {} MiB: the limit is 51,200 events or 50 MiB",
+            "its history has {events} events and {} MiB: the limit is 51,200 events or 50 MiB. Code that ends a run \
+             in time goes on without an end: `if workflow::info().should_continue_as_new() {{ return \
+             workflow::continue_as_new(..).await; }}`. This run can only be cancelled or terminated",
             bytes / (1024 * 1024)
         );
         Self::new(Code::HistoryTooLong, message).at(site)
+    }
+
+    pub(crate) fn uncompensated() -> Self {
+        Self::new(
+            Code::Uncompensated,
+            "it goes on as a new run while compensations are registered: the next run does not know them, and they \
+             would never run. End the saga before: `saga.compensate()` runs them, and `saga.forget()` drops them",
+        )
+    }
+
+    pub(crate) fn too_much_carried(bytes: usize) -> Self {
+        let message = format!(
+            "it goes on as a new run with {bytes} bytes of signals that no handler took, requests and ids: the next \
+             run can take over 2 MiB (2,097,152 bytes). Add a handler for these signals, or terminate the run"
+        );
+        Self::new(Code::TooMuchCarried, message)
+    }
+
+    pub(crate) fn other_workflow(from: &str, to: &str) -> Self {
+        let message = format!(
+            "a handler or a spawned task of workflow `{from}` goes on as a run of workflow `{to}`: only `run` may, \
+             because only there the compiler has checked that both return the same type"
+        );
+        Self::new(Code::OtherWorkflow, message)
     }
 
     /// A replay that only looks has gone on beyond the end of the history.

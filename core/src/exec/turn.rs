@@ -1,6 +1,7 @@
 //! The data of a turn: its inputs, its actions, and the state of the execution after it. No logic.
 
 use super::suspension::Suspension;
+use crate::carried::NextRun;
 use crate::event::Event;
 use crate::failure::FailureRecord;
 use crate::ids::EventId;
@@ -173,4 +174,19 @@ pub struct Turn {
     pub standing: Standing,
     /// Inputs that a suspended execution could not deliver. The caller keeps them until it resumes.
     pub undelivered: Vec<Input>,
+}
+
+impl Turn {
+    /// Names the run that goes on, in the closing event of a turn that ends as another run is to go on for it.
+    /// Other turns stay as they are.
+    pub fn hand_on(&mut self, to: NextRun) {
+        if let Some(Event::ContinuedAsNew { next, .. }) = self.events.last_mut() {
+            *next = Some(to);
+        }
+    }
+
+    /// Whether another run is to go on.
+    pub fn hands_on(&self) -> bool {
+        matches!(self.events.last(), Some(Event::ContinuedAsNew { .. }))
+    }
 }

@@ -1,9 +1,10 @@
 //! Arbitrary events, failures and JSON. Boxed, because proptest keeps values on the stack and a test has 2
 //! MiB of stack.
 
+use crate::carried::{Carried, CarriedCancel, CarriedId, CarriedKind, CarriedSignal, CarriedUpdate, NextRun};
 use crate::event::Event;
 use crate::failure::{FailureKind, FailureRecord, TimeoutKind};
-use crate::ids::EventId;
+use crate::ids::{EventId, ExecutionId};
 use crate::payload::Payload;
 use crate::start_context::{Parent, StartContext};
 use proptest::collection::vec;
@@ -143,13 +144,39 @@ fn early() -> impl Strategy<Value = u32> {
 /// What a start records besides its input.
 fn context() -> impl Strategy<Value = Box<StartContext>> {
     let parent = (text(), text()).prop_map(|(workflow_id, run_id)| Parent::new(workflow_id, run_id));
-    let child = (proptest::option::of(parent), any::<u32>());
-    let child = child.prop_map(|(parent, depth)| Box::new(StartContext { parent, depth }));
-    prop_oneof![2 => Just(Box::default()), 1 => child]
+    let all = (proptest::option::of(parent), any::<u32>(), carried());
+    let all = all.prop_map(|(parent, depth, carried)| Box::new(StartContext { parent, depth, carried }));
+    prop_oneof![2 => Just(Box::default()), 1 => all]
 }
 
 fn attempt() -> impl Strategy<Value = u32> {
     prop_oneof![6 => 0_u32..5, 1 => any::<u32>(), 1 => Just(u32::MAX)]
+}
+
+/// What a run before has handed on.
+fn carried() -> impl Strategy<Value = Carried> {
+    let kind = select(vec![CarriedKind::Signal, CarriedKind::Cancel]);
+    let known = (kind, text(), time()).prop_map(|(kind, id, at_ms)| CarriedId { kind, id, at_ms });
+    let signal = (signal_name(), payload(), text()).prop_map(|(name, input, request_id)| CarriedSignal {
+        name,
+        input,
+        request_id,
+    });
+    let cancel = (text(), text()).prop_map(|(request_id, reason)| CarriedCancel { request_id, reason });
+    let update = (text(), text(), time()).prop_map(|(update_id, run_id, at_ms)| CarriedUpdate {
+        update_id,
+        run_id,
+        at_ms,
+    });
+    let all = (vec(known, 0..3), vec(signal, 0..3), proptest::option::of(cancel), vec(update, 0..2))
+        .prop_map(|(known, signals, cancel, updates)| Carried { signals, cancel, updates, known });
+    prop_oneof![4 => Just(Carried::default()), 1 => all]
+}
+
+/// The run that goes on.
+fn next_run() -> impl Strategy<Value = Option<NextRun>> {
+    let next = (any::<i64>(), text()).prop_map(|(id, run_id)| NextRun { execution: ExecutionId(id), run_id });
+    proptest::option::of(next)
 }
 
 /// Any event of any kind.
@@ -199,6 +226,15 @@ fn command() -> BoxedStrategy<Event> {
             .prop_map(|(failure, compensation_failures)| Event::Failed { failure, compensation_failures }),
         (text(), vec(failure(), 0..2))
             .prop_map(|(reason, compensation_failures)| Event::Cancelled { reason, compensation_failures }),
+        (next_run(), proptest::option::of(text()), proptest::option::of(text()), payload()).prop_map(
+            |(next, workflow_type, task_queue, input)| Event::ContinuedAsNew {
+                next,
+                workflow_type,
+                task_queue,
+                delay_ms: None,
+                input
+            }
+        ),
     ]
     .boxed()
 }

@@ -15,6 +15,8 @@
 
 pub mod activity;
 pub mod cancel;
+pub mod continue_as_new;
+pub(crate) mod known;
 pub mod random;
 pub mod saga;
 pub mod side_effect;

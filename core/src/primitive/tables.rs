@@ -2,6 +2,7 @@
 
 use super::activity::table::Activities;
 use super::cancel::table::Cancellation;
+use super::continue_as_new::again::Again;
 use super::random::rng::Rng;
 use super::saga::table::Compensations;
 use super::signal::table::Signals;
@@ -17,4 +18,6 @@ pub(crate) struct Tables {
     pub(crate) compensations: RefCell<Compensations>,
     pub(crate) cancellation: RefCell<Cancellation>,
     pub(crate) rng: RefCell<Rng>,
+    /// The next run, once the code has asked for it.
+    pub(crate) again: RefCell<Option<Again>>,
 }

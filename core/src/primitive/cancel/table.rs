@@ -4,17 +4,19 @@
 //! finishes that block first. A workflow that called `workflow::cancelled()` gets the request there, and no
 //! task is dropped.
 
+use crate::carried::CarriedCancel;
 use crate::exec::waker::TaskId;
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use crate::primitive::known::KnownIds;
+use std::collections::{BTreeMap, BTreeSet};
 use std::task::Waker;
 
 /// The cancellation state of one execution; see the head of this module.
 #[derive(Default)]
 pub(crate) struct Cancellation {
     /// The request ids. A signal and a cancel request may share an id (PROTOCOL 41).
-    known: HashSet<String>,
-    /// The reasons of the requests, in order of arrival.
-    requested: Vec<String>,
+    pub(crate) known: KnownIds,
+    /// The requests, in order of arrival.
+    requested: Vec<CarriedCancel>,
     /// How many requests `workflow::cancelled()` has returned.
     given: usize,
     /// True: each call waits for the next request. False: every call returns the first one.
@@ -33,27 +35,34 @@ pub(crate) struct Cancellation {
 impl Cancellation {
     /// Whether a request with this id was taken in.
     pub(crate) fn knows(&self, request_id: &str) -> bool {
-        self.known.contains(request_id)
+        self.known.has(request_id)
     }
 
     /// Records a request. True: tasks must be dropped for it.
-    pub(crate) fn request(&mut self, request_id: String, reason: String) -> bool {
-        self.known.insert(request_id);
-        self.requested.push(reason);
+    pub(crate) fn request(&mut self, request_id: String, reason: String, now_ms: i64) -> bool {
+        self.known.note(request_id.clone(), now_ms);
+        self.requested.push(CarriedCancel { request_id, reason });
         self.listeners.drain(..).for_each(Waker::wake);
         self.requested.len() == 1 && !self.listening
     }
 
     /// Returns the reason of this request. A later call of `workflow::cancelled()` waits for the next one.
     pub(crate) fn give(&mut self, request: usize) -> Option<&str> {
-        let reason = self.requested.get(request)?;
+        let asked = self.requested.get(request)?;
         self.given = self.given.max(request + 1);
-        Some(reason)
+        Some(&asked.reason)
     }
 
     /// The reason that tasks were dropped for, if any were.
     pub(crate) fn dropping(&self) -> Option<&str> {
-        self.requested.first().map(String::as_str).filter(|_| !self.listening)
+        self.requested.first().map(|asked| asked.reason.as_str()).filter(|_| !self.listening)
+    }
+
+    /// The oldest request that the workflow has not taken: no call has returned it, or tasks are dropped for it
+    /// and have not all ended.
+    pub(crate) fn pending(&self) -> Option<CarriedCancel> {
+        let taken = if self.listening { self.given } else { 0 };
+        self.requested.get(taken).cloned()
     }
 
     /// Listens from now on. Returns the number of the next request, from 0. Earlier requests count if

@@ -9,23 +9,18 @@ use crate::exec::suspension::Suspension;
 use crate::exec::tasks::panic_message;
 use crate::exec::{Execution, context};
 use crate::ids::EventId;
-use crate::payload::Payload;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use table::Unhandled;
 
 impl Execution {
     /// A signal was recorded. `handled`: the code that ran at the time had a handler that takes it.
-    pub(crate) fn signaled(
-        &mut self,
-        id: EventId,
-        (name, input): (String, Payload),
-        request_id: String,
-        handled: bool,
-    ) {
-        self.ctx.tables.signals.borrow_mut().known.insert(request_id);
+    pub(crate) fn signaled(&mut self, id: EventId, signal: Unhandled, handled: bool) {
+        let now_ms = self.ctx.now_ms();
+        self.ctx.tables.signals.borrow_mut().known.note(signal.request_id.clone(), now_ms);
         if !handled {
-            self.ctx.tables.signals.borrow_mut().unhandled.insert(id, (name, input));
-        } else if !self.signal(id, &name, &input) && !self.mark_unhandled(id) {
-            self.ctx.suspend(Suspension::unhandled(&name, &input));
+            self.ctx.tables.signals.borrow_mut().unhandled.insert(id, signal);
+        } else if !self.signal(id, &signal) && !self.mark_unhandled(id) {
+            self.ctx.suspend(Suspension::unhandled(&signal.name, &signal.input));
         }
         self.count_early();
     }
@@ -43,10 +38,10 @@ impl Execution {
     /// An unhandled signal was given to a build that has a handler for it.
     pub(crate) fn signal_redelivered(&mut self, signal: EventId) {
         let kept = self.ctx.tables.signals.borrow_mut().unhandled.remove(&signal);
-        if let Some((name, input)) = kept
-            && !self.signal(signal, &name, &input)
+        if let Some(kept) = kept
+            && !self.signal(signal, &kept)
         {
-            self.ctx.suspend(Suspension::unhandled(&name, &input));
+            self.ctx.suspend(Suspension::unhandled(&kept.name, &kept.input));
         }
     }
 
@@ -58,15 +53,15 @@ impl Execution {
             return;
         }
         for signal in self.redeliverable() {
-            if self.ctx.halted() || self.is_closed() {
+            if self.ctx.halted() || self.is_closed() || self.goes_on() {
                 return;
             }
             let kept = self.ctx.tables.signals.borrow_mut().unhandled.remove(&signal);
-            let Some((name, input)) = kept else { continue };
+            let Some(kept) = kept else { continue };
             let before = self.ctx.draft().here();
             self.ctx.record(Event::SignalRedelivered { signal });
             self.ctx.draft().mark();
-            if !self.signal(signal, &name, &input) {
+            if !self.signal(signal, &kept) {
                 self.ctx.rollback(before);
             }
             self.run_till_quiet();
@@ -76,23 +71,24 @@ impl Execution {
     /// The unhandled signals that this code has a handler for, in order.
     fn redeliverable(&self) -> Vec<EventId> {
         let signals = self.ctx.tables.signals.borrow();
-        let known = signals.unhandled.iter().filter(|(_, (name, _))| self.program.handles(name));
+        let known = signals.unhandled.iter().filter(|(_, kept)| self.program.handles(&kept.name));
         known.map(|(id, _)| *id).collect()
     }
 
     pub(crate) fn can_redeliver(&self) -> bool {
-        !self.ctx.tables.signals.borrow().redelivered && !self.redeliverable().is_empty()
+        !self.ctx.tables.signals.borrow().redelivered && !self.goes_on() && !self.redeliverable().is_empty()
     }
 
     /// Recorded signals without a handler, of which this code has no handler either.
     pub fn unknown_signals(&self) -> Vec<(EventId, String)> {
         let signals = self.ctx.tables.signals.borrow();
-        let unknown = signals.unhandled.iter().filter(|(_, (name, _))| !self.program.handles(name));
-        unknown.map(|(id, (name, _))| (*id, name.clone())).collect()
+        let unknown = signals.unhandled.iter().filter(|(_, kept)| !self.program.handles(&kept.name));
+        unknown.map(|(id, kept)| (*id, kept.name.clone())).collect()
     }
 
     /// Calls the handler. False: no handler takes the signal, so it is kept.
-    fn signal(&mut self, id: EventId, name: &str, input: &Payload) -> bool {
+    fn signal(&mut self, id: EventId, signal: &Unhandled) -> bool {
+        let (name, input) = (signal.name.as_str(), &signal.input);
         let step = {
             let _entered = context::enter(&self.ctx);
             catch_unwind(AssertUnwindSafe(|| self.program.signal(name, input)))
@@ -101,8 +97,7 @@ impl Execution {
             Ok(SignalStep::Done) => self.ctx.watch.note_progress(),
             Ok(SignalStep::Task(future)) => self.ctx.spawn(TaskKind::Handler(name.to_owned()), future),
             Ok(SignalStep::Unhandled) => {
-                let kept = (name.to_owned(), input.clone());
-                self.ctx.tables.signals.borrow_mut().unhandled.insert(id, kept);
+                self.ctx.tables.signals.borrow_mut().unhandled.insert(id, signal.clone());
                 return false;
             }
             Err(panic) => {

@@ -53,6 +53,7 @@ pub(super) fn asked(event: &Event, now_ms: i64) -> String {
         Event::Cancelled { reason, compensation_failures } => {
             format!("cancelled: {reason}{}", uncompensated(compensation_failures))
         }
+        Event::ContinuedAsNew { input, .. } => format!("continued as new with {}", input.as_json()),
         // Not a command, but the history has it where the code issues one.
         other => other.describe(),
     };
@@ -64,6 +65,7 @@ pub(super) fn kind(event: &Event, at_ms: i64) -> String {
     match event {
         Event::ActivityScheduled { name, .. } => format!("activity `{name}`"),
         Event::Completed { .. } => "the completion".to_owned(),
+        Event::ContinuedAsNew { .. } => "the continuation as a new run".to_owned(),
         other => asked(other, at_ms),
     }
 }

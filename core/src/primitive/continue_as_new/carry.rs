@@ -1,0 +1,98 @@
+//! How a run collects what it hands on, and how the next run takes it in (PROTOCOL 61).
+
+use crate::carried::{Carried, CarriedCancel, CarriedId, CarriedKind, CarriedSignal};
+use crate::event::Event;
+use crate::exec::Execution;
+use crate::exec::turn::Input;
+use crate::primitive::tables::Tables;
+use crate::text::bounded;
+
+/// What the run would hand on now.
+pub(crate) fn of(tables: &Tables, now_ms: i64) -> Carried {
+    let (signals, cancellation) = (tables.signals.borrow(), tables.cancellation.borrow());
+    let id = |kind| move |(id, at_ms): (&str, i64)| CarriedId { kind, id: id.to_owned(), at_ms };
+    let of_signals = signals.known.all().into_iter().map(id(CarriedKind::Signal));
+    let of_cancels = cancellation.known.all().into_iter().map(id(CarriedKind::Cancel));
+    let unhandled = signals.unhandled.values().map(|kept| CarriedSignal {
+        name: kept.name.clone(),
+        input: kept.input.clone(),
+        request_id: kept.request_id.clone(),
+    });
+    let carried = Carried {
+        signals: unhandled.collect(),
+        cancel: cancellation.pending(),
+        known: of_signals.chain(of_cancels).collect(),
+        ..Carried::default()
+    };
+    carried.limited(now_ms)
+}
+
+/// An input of a turn, and whether the run before has handed it on.
+pub(crate) type Taken = (Input, bool);
+
+/// Puts the messages that the run before has handed on among the inputs of the first turn: the signals directly
+/// after the start, and the request to cancel after all signals, so that shielded blocks can begin.
+pub(crate) fn spread(inputs: Vec<Input>) -> Vec<Taken> {
+    let mut all: Vec<Taken> = Vec::with_capacity(inputs.len());
+    let mut cancel = None;
+    for input in inputs {
+        if cancel.is_some() && !matches!(input, Input::Signal { .. }) {
+            all.extend(cancel.take());
+        }
+        let carried = match &input {
+            Input::Start { context, .. } => Some(context.carried.clone()),
+            _ => None,
+        };
+        all.push((input, false));
+        let Some(Carried { signals, cancel: asked, .. }) = carried else { continue };
+        let signal = |CarriedSignal { name, input, request_id }| Input::Signal { name, input, request_id };
+        all.extend(signals.into_iter().map(|kept| (signal(kept), true)));
+        let asking = |CarriedCancel { request_id, reason }| (Input::Cancel { request_id, reason }, true);
+        cancel = asked.map(asking);
+    }
+    all.extend(cancel);
+    all
+}
+
+impl Execution {
+    /// The inputs that a turn did not deliver. Those that the run before has handed on are in no inbox: they
+    /// are recorded, so that they are neither lost nor delivered, or handed on again if the run has ended.
+    pub(crate) fn not_delivered(&mut self, rest: Vec<Taken>) -> Vec<Input> {
+        let mut undelivered = Vec::new();
+        for (input, is_carried) in rest {
+            match input {
+                input if !is_carried => undelivered.push(input),
+                Input::Signal { name, input, request_id } if self.ctx.halted() => {
+                    self.keep(Event::Signaled { name, input, request_id, handled: false });
+                }
+                Input::Cancel { request_id, reason } if self.ctx.halted() => {
+                    self.keep(Event::CancelRequested { request_id, reason: bounded(reason) });
+                }
+                Input::Signal { name, input, request_id } => {
+                    self.left.signals.push(CarriedSignal { name, input, request_id });
+                }
+                Input::Cancel { request_id, reason } => {
+                    self.left.cancel.get_or_insert(CarriedCancel { request_id, reason });
+                }
+                _ => {}
+            }
+        }
+        undelivered
+    }
+
+    /// Records an input that is delivered only when the run is loaded again.
+    fn keep(&self, event: Event) {
+        let marked = self.ctx.draft().marked();
+        self.ctx.rollback(marked);
+        self.ctx.record(event);
+        self.ctx.draft().mark();
+    }
+
+    /// What the run hands on, once it has ended as another run is to go on for it.
+    pub fn carried(&self) -> Carried {
+        let mut carried = of(&self.ctx.tables, self.ctx.now_ms());
+        carried.signals.extend(self.left.signals.iter().cloned());
+        carried.cancel = carried.cancel.or_else(|| self.left.cancel.clone());
+        carried.limited(self.ctx.now_ms())
+    }
+}
