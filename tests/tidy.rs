@@ -15,6 +15,8 @@ mod modules;
 mod pictures;
 #[path = "tidy/prose.rs"]
 mod prose;
+#[path = "tidy/quoted.rs"]
+mod quoted;
 #[path = "tidy/rust.rs"]
 mod rust;
 #[path = "tidy/tree.rs"]
@@ -80,6 +82,11 @@ fn the_pictures_show_what_there_is() {
 #[test]
 fn the_readme_keeps_its_promises() {
     none(docs::readme(&Tree::of_this_repository()));
+}
+
+#[test]
+fn what_a_page_quotes_is_compiled() {
+    none(quoted::findings(&Tree::of_this_repository()));
 }
 
 #[test]

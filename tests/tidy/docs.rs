@@ -131,7 +131,7 @@ pub(crate) fn readme(tree: &Tree) -> Vec<String> {
 }
 
 /// The blocks fenced as `language`.
-fn fences(text: &str, language: &str) -> Vec<String> {
+pub(crate) fn fences(text: &str, language: &str) -> Vec<String> {
     let open = format!("```{language}\n");
     let blocks = text.split(open.as_str()).skip(1).filter_map(|rest| rest.split_once("```"));
     blocks.map(|(block, _)| block.to_string()).collect()

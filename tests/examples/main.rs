@@ -1,0 +1,11 @@
+//! The examples that people copy from, run in the test environment: those of `examples/` that have no target
+//! of their own here, and what `docs/coming-from-temporal.md` shows.
+
+// Programs have no callers here, and no other crate sees what they show.
+#![allow(dead_code, unreachable_pub)]
+
+#[path = "../../examples/agent/main.rs"]
+mod agent;
+#[path = "../../examples/approval.rs"]
+mod approval;
+mod temporal;
