@@ -151,7 +151,7 @@ pub mod history {
 #[doc(hidden)]
 pub mod __private {
     pub use crate::activity::{Lent, TransactionConnection};
-    pub use crate::client::{Answer, Handle, HandleCore, QueryCodec, Request, WorkflowHandle};
+    pub use crate::client::{Answer, ByClient, Handle, HandleCore, QueryCodec, Request, WorkflowHandle};
     pub use crate::error::Result;
     pub use crate::raw::{Raw, Script};
     pub use crate::store::{Fault as StoreFault, FaultHook, Stage};

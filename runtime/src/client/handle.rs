@@ -9,23 +9,48 @@ use crate::error::{Error, Result};
 use crate::outcome::{WorkflowError, of_close};
 use crate::store::ExecutionRow;
 use abide_core::{
-    FailureRecord, Fault, JournalRow, Never, Outcome, Payload, PayloadError, Persist, Sel, WorkflowDef,
-    never, write_causes,
+    FailureRecord, Fault, JournalRow, Messages, Never, Outcome, Payload, PayloadError, Persist, Route, Sel,
+    SignalRoute, WorkflowDef, never, write_causes,
 };
 use std::fmt;
 use std::marker::PhantomData;
 use std::ops::Deref;
 
-/// A workflow whose handle has generated methods. Implemented by `#[workflow]`.
-pub trait WorkflowHandle: WorkflowDef {
-    /// The signals and queries, as methods.
-    type Methods: From<HandleCore<Self>> + Deref<Target = HandleCore<Self>> + Clone + Send + Sync + 'static;
+/// The route of a client: signals and queries.
+pub enum ByClient {}
+
+impl Route for ByClient {
+    type Core<W: WorkflowDef> = HandleCore<W>;
 }
+
+impl SignalRoute for ByClient {
+    type Signal<W: WorkflowDef> = Request;
+
+    fn signal<W: WorkflowDef>(
+        core: &HandleCore<W>,
+        name: &'static str,
+        input: Result<Payload, PayloadError>,
+    ) -> Request {
+        Request::signal(core.untyped.clone(), name, input, check_type::<W>)
+    }
+}
+
+/// A workflow whose handle has generated methods. Every workflow is one.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a workflow",
+    label = "not a workflow",
+    note = "name the type of its `#[workflow] impl`, or its function: `handle::<OrderWorkflow>(..)`, \
+            `handle::<nightly_report>(..)`"
+)]
+pub trait WorkflowHandle: Messages<ByClient, Methods: Clone + Send + Sync + 'static> {}
+
+#[diagnostic::do_not_recommend]
+impl<W: Messages<ByClient, Methods: Clone + Send + Sync + 'static>> WorkflowHandle for W {}
 
 /// A handle of an execution of `W`. It has the workflow's signals and queries as methods, and everything of
 /// [`HandleCore`]. Cheap to clone; `Send` and `Sync` for every `W`.
 pub struct Handle<W: WorkflowHandle> {
-    methods: W::Methods,
+    methods: <W as Messages<ByClient>>::Methods,
 }
 
 impl Client {
@@ -40,14 +65,14 @@ impl Client {
 
 impl<W: WorkflowHandle> Handle<W> {
     pub(super) fn new(untyped: UntypedHandle) -> Self {
-        Self { methods: HandleCore { untyped, workflow: PhantomData }.into() }
+        Self { methods: <W as Messages<ByClient>>::methods(HandleCore { untyped, workflow: PhantomData }) }
     }
 }
 
 impl<W: WorkflowHandle> Deref for Handle<W> {
-    type Target = W::Methods;
+    type Target = <W as Messages<ByClient>>::Methods;
 
-    fn deref(&self) -> &W::Methods {
+    fn deref(&self) -> &Self::Target {
         &self.methods
     }
 }
@@ -165,12 +190,6 @@ impl<W: WorkflowDef> HandleCore<W> {
     #[doc(hidden)]
     pub fn update<N: UpdateByName, I>(&self, _name: N, _input: I) -> std::future::Ready<Result<Payload>> {
         never()
-    }
-
-    /// For generated code: sends a signal.
-    #[doc(hidden)]
-    pub fn signal_with(&self, name: &'static str, input: Result<Payload, PayloadError>) -> Request {
-        Request::signal(self.untyped.clone(), name, input, check_type::<W>)
     }
 
     /// For generated code: calls a query.

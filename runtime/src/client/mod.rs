@@ -23,7 +23,7 @@ mod wait;
 
 pub use describe::Description;
 pub use execution::UntypedHandle;
-pub use handle::{Answer, Handle, HandleCore, QueryCodec, QueryError, WorkflowHandle};
+pub use handle::{Answer, ByClient, Handle, HandleCore, QueryCodec, QueryError, WorkflowHandle};
 pub use list::{ExecutionPage, ExecutionSummary, ListCursor, ListFilter};
 pub(crate) use looks::Looks;
 #[cfg(feature = "testing")]

@@ -7,7 +7,9 @@ use crate::policy::{IdConflictPolicy, IdReusePolicy};
 use crate::status::ExecutionStatus;
 use crate::{Abide, WorkflowError};
 use abide_core::WorkflowCall;
-use abide_core::{Never, Outcome, Payload, Sel, Slot, WorkflowDef};
+use abide_core::{
+    Messages, Never, Outcome, Payload, PayloadError, Route, Sel, SignalRoute, Slot, WorkflowDef,
+};
 use std::ops::Deref;
 use std::time::Duration;
 
@@ -41,38 +43,44 @@ impl WorkflowDef for Other {
     async fn run(_: Slot<()>, (): ()) {}
 }
 
-struct Methods<W>(HandleCore<W>);
+struct Methods<W: WorkflowDef, R: Route>(R::Core<W>);
 
-impl<W> Clone for Methods<W> {
+impl<W: WorkflowDef, R: Route<Core<W>: Clone>> Clone for Methods<W, R> {
     fn clone(&self) -> Self {
         Self(self.0.clone())
     }
 }
 
-impl<W> From<HandleCore<W>> for Methods<W> {
-    fn from(core: HandleCore<W>) -> Self {
-        Self(core)
-    }
-}
+impl<W: WorkflowDef, R: Route> Deref for Methods<W, R> {
+    type Target = R::Core<W>;
 
-impl<W> Deref for Methods<W> {
-    type Target = HandleCore<W>;
-
-    fn deref(&self) -> &HandleCore<W> {
+    fn deref(&self) -> &R::Core<W> {
         &self.0
     }
 }
 
-impl WorkflowHandle for Wait {
-    type Methods = Methods<Self>;
+impl<R: Route> Messages<R> for Wait {
+    type Methods = Methods<Self, R>;
+
+    fn methods(core: R::Core<Self>) -> Self::Methods {
+        Methods(core)
+    }
 }
 
-impl WorkflowHandle for Other {
-    type Methods = Methods<Self>;
+impl<R: Route> Messages<R> for Other {
+    type Methods = Methods<Self, R>;
+
+    fn methods(core: R::Core<Self>) -> Self::Methods {
+        Methods(core)
+    }
 }
 
 fn call(n: u32) -> WorkflowCall<Wait> {
     WorkflowCall::new(&(n,))
+}
+
+fn go(handle: &Handle<Wait>, input: std::result::Result<Payload, PayloadError>) -> Request {
+    <ByClient as SignalRoute>::signal::<Wait>(handle, "go", input)
 }
 
 type Ended = std::result::Result<<Sel<u32, false> as Outcome>::Ok, WorkflowError<Never>>;
@@ -128,8 +136,8 @@ async fn ids_are_taken_reused_and_remembered() {
 async fn messages_wait_for_a_worker_and_are_refused_after_the_close() {
     let (_folder, abide) = open().await;
     let handle = abide.client().task_queue("q").start(call(1)).id("a").await.unwrap();
-    handle.signal_with("go", Payload::encode(&(1,))).request_id("s1").await.unwrap();
-    handle.signal_with("go", Payload::encode(&(1,))).request_id("s1").await.unwrap();
+    go(&handle, Payload::encode(&(1,))).request_id("s1").await.unwrap();
+    go(&handle, Payload::encode(&(1,))).request_id("s1").await.unwrap();
     handle.cancel("no need").await.unwrap();
     assert_eq!(code(handle.resume().await), "AB0414");
     let waiting = tokio::spawn(handle.result());
@@ -138,7 +146,7 @@ async fn messages_wait_for_a_worker_and_are_refused_after_the_close() {
     let ended: Ended = tokio::time::timeout(Duration::from_secs(2), waiting).await.unwrap().unwrap();
     assert!(matches!(ended, Err(WorkflowError::Terminated)));
     handle.terminate("over").request_id("t1").await.unwrap();
-    assert_eq!(code(handle.signal_with("go", Payload::encode(&(1,))).await), "AB0407");
+    assert_eq!(code(go(&handle, Payload::encode(&(1,))).await), "AB0407");
     assert_eq!(code(handle.terminate("again").await), "AB0407");
 }
 
@@ -147,7 +155,7 @@ async fn what_is_not_there_and_what_is_of_another_type() {
     let (_folder, abide) = open().await;
     let client = abide.client().task_queue("q");
     let nobody = client.handle::<Wait>("nobody");
-    assert_eq!(code(nobody.signal_with("go", Payload::encode(&())).await), "AB0406");
+    assert_eq!(code(go(&nobody, Payload::encode(&())).await), "AB0406");
     assert_eq!(code(nobody.describe().await), "AB0406");
     assert!(matches!(nobody.result().await, Err(WorkflowError::Client(e)) if e.code() == "AB0406"));
     client.start(call(1)).id("a").await.unwrap();

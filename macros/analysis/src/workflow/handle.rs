@@ -12,40 +12,55 @@ use syn::spanned::Spanned;
 
 /// The struct and its methods for `workflow`, a type.
 pub(super) fn expand(private: &Private, workflow: &impl ToTokens, model: &Model) -> TokenStream {
-    let signals = model.with(Role::Signal).map(|method| signal(private, method));
+    let signals = model.with(Role::Signal).map(|method| signal(private, workflow, method));
     let named = |method: &&Method| signature::borrow(&method.output).is_none();
     let queries = model.with(Role::Query).filter(named).map(|method| query(private, method));
     let handlers = model.methods.iter().filter(|method| matches!(method.role, Role::Signal | Role::Query));
     let handlers = handlers.filter(|method| !method.broken);
     let codecs = handlers.map(|method| codecs(private, method));
+    // Signals take every route, so their impl is generic. A name must not be both in it and in one of a
+    // single route, because rustc refuses that as ambiguous.
+    let methods = [
+        of_route(quote!(<R: #private::SignalRoute>), quote!(<#workflow, R>), signals.collect()),
+        of_route(quote!(), quote!(<#workflow, #private::ByClient>), queries.collect()),
+    ];
     quote! {
         #(#codecs)*
 
         // Generic, so that a private workflow causes no error "private type in a public interface".
         #[doc(hidden)]
         #[allow(unreachable_pub, missing_docs, missing_debug_implementations)]
-        pub struct Methods<W>(#private::HandleCore<W>);
+        pub struct Methods<W: #private::WorkflowDef, R: #private::Route>(R::Core<W>);
 
-        #[allow(unreachable_pub, missing_docs, private_interfaces, dead_code)]
-        impl Methods<#workflow> { #(#signals)* #(#queries)* }
+        #(#methods)*
 
-        impl<W> ::core::clone::Clone for Methods<W> {
+        impl<W: #private::WorkflowDef, R: #private::Route<Core<W>: ::core::clone::Clone>>
+            ::core::clone::Clone for Methods<W, R>
+        {
             fn clone(&self) -> Self { Self(::core::clone::Clone::clone(&self.0)) }
         }
 
-        impl<W> ::core::convert::From<#private::HandleCore<W>> for Methods<W> {
-            fn from(core: #private::HandleCore<W>) -> Self { Self(core) }
-        }
-
-        impl<W> ::core::ops::Deref for Methods<W> {
-            type Target = #private::HandleCore<W>;
+        impl<W: #private::WorkflowDef, R: #private::Route> ::core::ops::Deref for Methods<W, R> {
+            type Target = R::Core<W>;
             fn deref(&self) -> &Self::Target { &self.0 }
         }
 
-        impl #private::WorkflowHandle for #workflow {
-            type Methods = Methods<Self>;
+        #[diagnostic::do_not_recommend]
+        impl<R: #private::Route> #private::Messages<R> for #workflow {
+            type Methods = Methods<Self, R>;
+            fn methods(core: R::Core<Self>) -> Methods<Self, R> { Methods(core) }
         }
     }
+}
+
+/// The methods of one route; nothing if there are none.
+fn of_route(generics: TokenStream, of: TokenStream, methods: Vec<TokenStream>) -> Option<TokenStream> {
+    (!methods.is_empty()).then(|| {
+        quote! {
+            #[allow(unreachable_pub, missing_docs, private_interfaces, dead_code)]
+            impl #generics Methods #of { #(#methods)* }
+        }
+    })
 }
 
 /// Docs of the handler, and its name and arguments for a client.
@@ -110,14 +125,14 @@ fn codecs(private: &Private, method: &Method) -> TokenStream {
     }
 }
 
-fn signal(private: &Private, method: &Method) -> TokenStream {
+fn signal(private: &Private, workflow: &impl ToTokens, method: &Method) -> TokenStream {
     let (attrs, inputs, args) = parts(method);
     let (key, name, codec) = (&method.key, &method.function.sig.ident, args_codec(method));
     let body = match method.broken {
         true => quote!(let _ = #args; #private::never()),
-        false => quote!(self.0.signal_with(#key, #codec.encode(&#args))),
+        false => quote!(R::signal(&self.0, #key, #codec.encode(&#args))),
     };
-    quote!(#attrs pub fn #name(&self #inputs) -> #private::Request { #body })
+    quote!(#attrs pub fn #name(&self #inputs) -> R::Signal<#workflow> { #body })
 }
 
 fn query(private: &Private, method: &Method) -> TokenStream {

@@ -54,7 +54,7 @@ fn a_connection_needs_the_word() {
 fn a_workflow_keeps_its_init() {
     let run = "#[run] async fn run(&mut self, n: u32) {}";
     let check = |init: &str, code: &str, left: &str| {
-        let left = [left, "fn run(n: u32)", "const FROM_INPUT: bool = true", "WorkflowHandle for Order"];
+        let left = [left, "fn run(n: u32)", "const FROM_INPUT: bool = true", "Messages<R> for Order"];
         check("workflow", "", &format!("impl Order {{ {init} {run} }}"), &[code], &left);
     };
     check("#[init] async fn new(n: u32) -> Self { Self }", "AB0317", "fn new(");
