@@ -112,6 +112,18 @@ impl<E: Fault> Error for ActivityError<E> {
     }
 }
 
+/// The error of a message from workflow code to another workflow.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[non_exhaustive]
+pub enum MessageError {
+    /// The workflow of this id has no open run: it does not exist, or it has ended.
+    #[error("workflow `{0}` is not running")]
+    NotRunning(String),
+    /// The engine refused the message, and nothing was sent. The text begins with a code.
+    #[error("{0}")]
+    Invalid(String),
+}
+
 /// A `workflow::timeout` or `until!(..).timeout(..)` ran out before its future was ready.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[error("deadline has elapsed")]

@@ -174,6 +174,8 @@ codes! {
     BecameTransactional = "AB0615",
     /// A run goes on as a new run while compensations are registered.
     Uncompensated = "AB0616",
+    /// An execution has too many unanswered commands.
+    TooManyUnanswered = "AB0617",
     /// A run has too much to hand on to the next run.
     TooMuchCarried = "AB0619",
     /// An activity blocks its thread.

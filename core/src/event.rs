@@ -10,6 +10,7 @@ use crate::ids::EventId;
 use crate::payload::Payload;
 use crate::start_context::StartContext;
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// One event. Its number ([`EventId`]) is its position in the history, from 1, and is not stored.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -51,6 +52,12 @@ pub enum Event {
     SignalRedelivered { signal: EventId },
     /// Input: cancellation was requested.
     CancelRequested { request_id: String, reason: String },
+    /// Input: what became of a command that its commit can refuse. `refused` is the reason; `None`: it was not.
+    Answered {
+        command: EventId,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        refused: Option<String>,
+    },
     /// Input: this owner took the execution over from a dead one. Every activity that the dead owner may have
     /// been running has lost one attempt (PROTOCOL 4).
     Recovered { lost: Vec<EventId> },
@@ -74,6 +81,10 @@ pub enum Event {
     TimerCancelled { timer: EventId },
     /// Command that includes its result: a recorded value.
     SideEffect { value: Payload },
+    /// Command: send a signal to another workflow. [`Event::Answered`] says whether it was sent.
+    SignalSent { to: Recipient, name: String, input: Payload },
+    /// Command: send a cancel request to another workflow. [`Event::Answered`] says whether it was sent.
+    CancelSent { to: Recipient, reason: String },
 
     /// Command, the last event: `run` returned a value.
     Completed { result: Payload },
@@ -106,6 +117,25 @@ pub enum Event {
     },
     /// Input, the last event: terminated from outside. No workflow code ran.
     Terminated { reason: String },
+}
+
+/// The workflow that a command sends a message to. The commit of the command finds its open run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Recipient {
+    /// The workflow of this id.
+    Workflow(String),
+    /// The child that this command started.
+    Child(EventId),
+}
+
+impl fmt::Display for Recipient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Workflow(id) => f.write_str(id),
+            Self::Child(child) => write!(f, "child {child}"),
+        }
+    }
 }
 
 /// The estimated bytes of an event without its texts: its kind, the names of its fields, numbers.
@@ -149,6 +179,8 @@ pub(crate) enum Room {
     Cancel,
     TakeOver,
     SideEffect,
+    External,
+    Answer,
     End,
 }
 
@@ -181,9 +213,9 @@ macro_rules! events {
 }
 
 use Event::{
-    ActivityCancelRequested, ActivityCompleted, ActivityFailed, ActivityScheduled, AttemptFailed,
-    CancelRequested, Cancelled, Completed, ContinuedAsNew, Failed, Recovered, SideEffect, SignalRedelivered,
-    Signaled, Started, Terminated, TimerCancelled, TimerFired, TimerStarted,
+    ActivityCancelRequested, ActivityCompleted, ActivityFailed, ActivityScheduled, Answered, AttemptFailed,
+    CancelRequested, CancelSent, Cancelled, Completed, ContinuedAsNew, Failed, Recovered, SideEffect,
+    SignalRedelivered, SignalSent, Signaled, Started, Terminated, TimerCancelled, TimerFired, TimerStarted,
 };
 
 events! {
@@ -206,6 +238,10 @@ events! {
     CancelRequested { request_id, reason } => Input Cancel [request_id, reason] ("a request to cancel");
     Recovered { lost } => Input TakeOver [lost] ("a take-over");
     SideEffect { value } => Command SideEffect [value] ("a side effect");
+
+    SignalSent { to, name, input } => Command External [to, name, input] ("signal `{name}` to workflow `{to}`");
+    CancelSent { to, reason } => Command External [to, reason] ("a request to cancel workflow `{to}`");
+    Answered { command, refused } => Input Answer [refused] ("the answer to command {command}");
 
     Completed { result } => Command End [result] ("the workflow's completion");
     Failed { failure, compensation_failures } => Command End [failure, compensation_failures]
@@ -249,6 +285,15 @@ impl Texts for Payload {
 impl Texts for Box<StartContext> {
     fn bytes(&self) -> usize {
         StartContext::bytes(self)
+    }
+}
+
+impl Texts for Recipient {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Workflow(id) => id.len(),
+            Self::Child(child) => child.bytes(),
+        }
     }
 }
 

@@ -46,7 +46,7 @@ mod text;
 
 pub use asked::*;
 pub use bytes::Bytes;
-pub use call_error::{ActivityError, CallError, Elapsed};
+pub use call_error::{ActivityError, CallError, Elapsed, MessageError};
 pub use callable::{ActivityFn, AnyActivityFn, WorkflowFn};
 pub use carried::{Carried, CarriedCancel, CarriedId, CarriedKind, CarriedSignal, CarriedUpdate, NextRun};
 pub use code::Code;
@@ -54,7 +54,7 @@ pub use def::{
     Activities, ActivityDef, ActivityRegistry, ChildWorkflow, Database, NoChild, QueryFn, SignalFn,
     WorkflowCall, WorkflowDef, no_child,
 };
-pub use event::{Event, JournalRow};
+pub use event::{Event, JournalRow, Recipient};
 pub use failure::{Failure, FailureKind, FailureRecord, TimeoutKind};
 pub use fault::Fault;
 pub use future::LocalBoxFuture;

@@ -103,6 +103,12 @@ mod list {
         ChangeWithoutRev "change-without-rev"
             Test("store::conformance::on_memory::revisions::a_release_sent_twice_frees_nothing_that_was_claimed_since"),
             "The change of a row does not look at its revision (once a bug).";
+        AnswerRefusalsOnly "answer-refusals-only"
+            Test("store::conformance::on_memory::dispatches::each_message_to_a_workflow_is_answered"),
+            "A message to another workflow is answered only where it is refused.";
+        OneLookAtNames "one-look-at-names"
+            Test("store::postgres::lock_tests::a_receiver_that_is_locked_is_not_taken_for_none"),
+            "A receiver that another session has locked is taken for one that is not running.";
         ForgetRequestIds "forget-request-ids" Simulation { from: 15, runs: 50 },
             "A message is taken in again under a request id that history has.";
         LoseWakeUp "lose-wake-up" Simulation { from: 8, runs: 50 },

@@ -85,6 +85,7 @@ impl Raw {
                 rev: Some(0),
                 consumed: Vec::new(),
                 messages: Vec::new(),
+                dispatches: Vec::new(),
                 tasks: Vec::new(),
                 attempts: Vec::new(),
                 births: (i == 0).then(|| self.new_execution(execution, script, at_ms)).into_iter().collect(),

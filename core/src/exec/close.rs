@@ -243,6 +243,7 @@ impl Execution {
         let ctx = &self.ctx;
         ctx.tables.activities.borrow().len() == 0
             && ctx.tables.timers.borrow().next_at_ms().is_none()
+            && ctx.tables.answers.borrow().unanswered() == 0
             && !self.handlers_can_wake()
             && !ctx.tables.cancellation.borrow().is_waited_for()
     }

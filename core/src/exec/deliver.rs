@@ -38,6 +38,7 @@ impl Execution {
                     self.record(Event::CancelRequested { request_id, reason: bounded(reason) });
                 }
             }
+            Input::Answered { command, refused } => self.answered(command, refused),
             Input::Recovered { running, retried_ms } => {
                 let written = self.ctx.written();
                 let lost = self.ctx.tables.activities.borrow().lost(&running, written, retried_ms);
@@ -68,7 +69,7 @@ impl Execution {
         }
     }
 
-    fn record(&mut self, event: Event) {
+    pub(crate) fn record(&mut self, event: Event) {
         let id = self.ctx.record(event.clone());
         self.ctx.draft().mark();
         self.deliver(id, event, true);
@@ -97,6 +98,9 @@ impl Execution {
                 self.ctx.history.borrow_mut().is_ending();
                 self.cancel(request_id, reason);
             }
+            Event::Answered { command, refused } => {
+                self.ctx.tables.answers.borrow_mut().end(command, refused.map_or(Ok(()), Err));
+            }
             // The lost attempts follow, each decided by itself.
             Event::Recovered { .. } => {}
             Event::Terminated { .. } => self.terminated(),
@@ -106,6 +110,8 @@ impl Execution {
             | Event::TimerStarted { .. }
             | Event::TimerCancelled { .. }
             | Event::SideEffect { .. }
+            | Event::SignalSent { .. }
+            | Event::CancelSent { .. }
             | Event::Completed { .. }
             | Event::Failed { .. }
             | Event::Cancelled { .. }

@@ -49,6 +49,13 @@ pub enum Input {
         /// The reason, for people.
         reason: String,
     },
+    /// The answer to a command (PROTOCOL 33). It is dropped if the command has its answer.
+    Answered {
+        /// The command.
+        command: EventId,
+        /// Why the store refused it. `None`: it did not.
+        refused: Option<String>,
+    },
     /// This owner took over from one that is gone. It is then always the first input. Every activity that may
     /// have been running in the old owner has lost an attempt, except those that still run here.
     Recovered {
@@ -64,7 +71,9 @@ impl Input {
     pub fn is_message(&self) -> bool {
         match self {
             Self::Signal { .. } | Self::Cancel { .. } => true,
-            Self::Start { .. } | Self::Attempt { .. } | Self::Recovered { .. } => false,
+            Self::Start { .. } | Self::Attempt { .. } | Self::Answered { .. } | Self::Recovered { .. } => {
+                false
+            }
         }
     }
 }

@@ -15,8 +15,9 @@ impl Execution {
     /// The await points where it waits, in source order.
     pub fn awaiting(&self) -> Vec<&'static Site> {
         let (activities, timers) = (self.ctx.tables.activities.borrow(), self.ctx.tables.timers.borrow());
-        let mut sites: Vec<&'static Site> =
-            activities.sites().chain(timers.sites()).chain(self.ctx.watch.sites()).collect();
+        let answers = self.ctx.tables.answers.borrow();
+        let open = activities.sites().chain(timers.sites()).chain(answers.sites());
+        let mut sites: Vec<&'static Site> = open.chain(self.ctx.watch.sites()).collect();
         sites.sort_by_key(|site| (site.file, site.line, site.column));
         sites.dedup();
         sites

@@ -56,6 +56,7 @@ fn names(event: &mut Event) -> Option<&mut EventId> {
         | Event::ActivityCancelRequested { activity: id }
         | Event::TimerFired { timer: id }
         | Event::TimerCancelled { timer: id }
+        | Event::Answered { command: id, .. }
         | Event::SignalRedelivered { signal: id } => Some(id),
         Event::Recovered { lost } => lost.first_mut(),
         _ => None,

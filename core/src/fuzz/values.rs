@@ -2,7 +2,7 @@
 //! MiB of stack.
 
 use crate::carried::{Carried, CarriedCancel, CarriedId, CarriedKind, CarriedSignal, CarriedUpdate, NextRun};
-use crate::event::Event;
+use crate::event::{Event, Recipient};
 use crate::failure::{FailureKind, FailureRecord, TimeoutKind};
 use crate::ids::{EventId, ExecutionId};
 use crate::payload::Payload;
@@ -200,6 +200,8 @@ fn input_event() -> BoxedStrategy<Event> {
         }),
         id().prop_map(|signal| Event::SignalRedelivered { signal }),
         (text(), text()).prop_map(|(request_id, reason)| Event::CancelRequested { request_id, reason }),
+        (id(), proptest::option::of(text()))
+            .prop_map(|(command, refused)| Event::Answered { command, refused }),
         vec(id(), 0..4).prop_map(|lost| Event::Recovered { lost }),
         text().prop_map(|reason| Event::Terminated { reason }),
     ]
@@ -221,6 +223,12 @@ fn command() -> BoxedStrategy<Event> {
         time().prop_map(|fire_at_ms| Event::TimerStarted { fire_at_ms }),
         id().prop_map(|timer| Event::TimerCancelled { timer }),
         payload().prop_map(|value| Event::SideEffect { value }),
+        (recipient(), signal_name(), payload()).prop_map(|(to, name, input)| Event::SignalSent {
+            to,
+            name,
+            input
+        }),
+        (recipient(), text()).prop_map(|(to, reason)| Event::CancelSent { to, reason }),
         payload().prop_map(|result| Event::Completed { result }),
         (failure(), vec(failure(), 0..2))
             .prop_map(|(failure, compensation_failures)| Event::Failed { failure, compensation_failures }),
@@ -237,6 +245,10 @@ fn command() -> BoxedStrategy<Event> {
         ),
     ]
     .boxed()
+}
+
+fn recipient() -> BoxedStrategy<Recipient> {
+    prop_oneof![text().prop_map(Recipient::Workflow), id().prop_map(Recipient::Child)].boxed()
 }
 
 /// A signal that the fuzzed workflow has a handler for, or any other.

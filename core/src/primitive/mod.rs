@@ -14,8 +14,10 @@
 //! `exec::context`.
 
 pub mod activity;
+pub(crate) mod answer;
 pub mod cancel;
 pub mod continue_as_new;
+pub mod external;
 pub(crate) mod known;
 pub mod random;
 pub mod saga;

@@ -1,6 +1,7 @@
 //! What an execution remembers of each primitive.
 
 use super::activity::table::Activities;
+use super::answer::table::Answers;
 use super::cancel::table::Cancellation;
 use super::continue_as_new::again::Again;
 use super::random::rng::Rng;
@@ -13,6 +14,7 @@ use std::cell::RefCell;
 #[derive(Default)]
 pub(crate) struct Tables {
     pub(crate) activities: RefCell<Activities>,
+    pub(crate) answers: RefCell<Answers>,
     pub(crate) timers: RefCell<Timers>,
     pub(crate) signals: RefCell<Signals>,
     pub(crate) compensations: RefCell<Compensations>,

@@ -1,6 +1,7 @@
 //! The append: one turn of one execution, as the writer writes it. The hot path has no other form.
 
 use super::attempt::AttemptChange;
+use super::dispatch::Dispatch;
 use super::error::StoreError;
 use super::execution::{ExecutionRow, NewExecution, StartAnswer, Suspension};
 use super::message::NewMessage;
@@ -40,6 +41,8 @@ pub(crate) struct Append {
     /// Messages that this turn sends (to any execution); stores write [`sent`](Self::sent). One to a closed
     /// execution is dropped; one already there by its dedup key is not doubled.
     pub(crate) messages: Vec<NewMessage>,
+    /// Messages to workflows that the commit finds. It makes `messages` of them, and of their answers.
+    pub(crate) dispatches: Vec<Dispatch>,
     /// Changes of its tasks.
     pub(crate) tasks: Vec<TaskChange>,
     /// Changes of its failed attempts. One without events (`n` is 0) has a `row` as well, be it one that
@@ -152,6 +155,7 @@ impl Append {
             rev: None,
             consumed: Vec::new(),
             messages: Vec::new(),
+            dispatches: Vec::new(),
             tasks: Vec::new(),
             attempts: Vec::new(),
             births: Vec::new(),
@@ -233,6 +237,7 @@ impl Append {
         self.body.len()
             + rows.iter().sum::<usize>()
             + self.messages.iter().map(message).sum::<usize>()
+            + self.dispatches.iter().map(Dispatch::bytes).sum::<usize>()
             + self.tasks.iter().map(TaskChange::bytes).sum::<usize>()
             + self.attempts.iter().map(AttemptChange::bytes).sum::<usize>()
             + self.births.iter().map(NewExecution::bytes).sum::<usize>()
@@ -244,6 +249,7 @@ mod tests {
     use super::super::decide::tests::new;
     use super::*;
     use crate::store::attempt::AttemptRow;
+    use crate::store::dispatch::Address;
     use crate::store::message::MessageKind;
     use crate::store::task::NewTask;
 
@@ -265,6 +271,8 @@ mod tests {
         };
         let (execution, kind, request_id) = (ExecutionId(2), MessageKind::Signal, String::new());
         let message = NewMessage { execution, kind, request_id, body: long(), at_ms: 1 };
+        let (command, to) = (EventId(2), Address::Name(String::new()));
+        let dispatch = Dispatch { command, to, kind, body: long(), answered: true };
         let row = AttemptRow { activity: EventId(2), attempt: 1, next_at_ms: 1, failure: long() };
         let suspension = Suspension {
             code: String::new(),
@@ -282,6 +290,7 @@ mod tests {
             Append { close: Some(close), ..bare() },
             Append { row: Some(suspended), ..bare() },
             Append { messages: vec![message], ..bare() },
+            Append { dispatches: vec![dispatch], ..bare() },
             Append { tasks: vec![TaskChange::Insert(task.clone())], ..bare() },
             Append { tasks: vec![TaskChange::Replace { of: 1, with: task }], ..bare() },
             Append { attempts: vec![AttemptChange::Keep(row)], ..bare() },

@@ -48,15 +48,18 @@ kinds! {
     /// The outcome of an attempt that ended elsewhere, by the database's time, with a user's transaction, or
     /// while its execution had no owner (it was suspended).
     Attempt = 4,
+    /// What became of a command that its commit can refuse, in the inbox of who asked (PROTOCOL 33).
+    Answer = 6,
 }
 
 impl MessageKind {
-    /// Whether it is an input of a workflow: the others are for its worker. In SQL: [`input_kinds`].
+    /// Whether it is an input that its run must take in before it may close (PROTOCOL 38): an answer to a run that
+    /// closes is not needed, and the other kinds are for its worker. In SQL: [`input_kinds`].
     #[cfg(any(test, feature = "testing"))]
     pub(crate) const fn is_input(self) -> bool {
         match self {
             Self::Signal | Self::Cancel | Self::Attempt => true,
-            Self::Query | Self::Terminated | Self::Newer(_) => false,
+            Self::Query | Self::Terminated | Self::Answer | Self::Newer(_) => false,
         }
     }
 
@@ -81,7 +84,7 @@ pub(crate) use input_kinds;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 macro_rules! known_kinds {
     () => {
-        "<= 4"
+        "<= 6"
     };
 }
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
@@ -181,7 +184,11 @@ pub(crate) fn took_in<'b>(
     let event = match kind {
         MessageKind::Signal => "signaled",
         MessageKind::Cancel => "cancel_requested",
-        MessageKind::Query | MessageKind::Terminated | MessageKind::Attempt | MessageKind::Newer(_) => {
+        MessageKind::Query
+        | MessageKind::Terminated
+        | MessageKind::Attempt
+        | MessageKind::Answer
+        | MessageKind::Newer(_) => {
             return false;
         }
     };

@@ -19,6 +19,7 @@ mod append;
 mod attempt;
 mod clock;
 mod decide;
+mod dispatch;
 mod error;
 mod execution;
 mod failure;
@@ -48,6 +49,7 @@ pub(crate) mod conformance;
 
 pub(crate) use append::{Ack, Append, AppendOutcome, Close, CloseKind, RowChange};
 pub(crate) use attempt::{AttemptChange, AttemptRow};
+pub(crate) use dispatch::{Address, AnswerBody, Dispatch, answer_id, answered_by};
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub(crate) use error::Trouble;
 pub(crate) use error::{StoreError, StoreFuture};

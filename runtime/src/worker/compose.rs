@@ -10,9 +10,13 @@ use super::run::{InFlight, RowState, Run};
 use super::session::Session;
 use super::task_rows::{self, TaskRows};
 use crate::status::ExecutionStatus;
-use crate::store::{Append, AttemptChange, Close, CloseKind, NewMessage, RowChange, Suspension};
+use crate::store::{
+    Address, Append, AttemptChange, Close, CloseKind, Dispatch, MessageKind, NewMessage, RowChange,
+    Suspension,
+};
+use crate::wire::{CancelBody, SignalBody, to_json};
 use abide_core::exec::{self, Action, Execution, Input, Outlook, Standing, Turn};
-use abide_core::{Code, Event, ExecutionId};
+use abide_core::{Code, Event, EventId, ExecutionId, Recipient};
 
 /// Codes of suspensions that do not depend on the build. After any other code, each other build tries once by
 /// itself (PROTOCOL 21).
@@ -69,6 +73,7 @@ pub(super) fn append(
         close: close.as_ref().map(close_of),
         consumed,
         messages,
+        dispatches: dispatches(turn.seq, &turn.events),
         tasks: changes,
         attempts: turn.attempts.iter().map(AttemptChange::from).collect(),
         ..Append::bare(session.me, run.id, turn.at_ms)
@@ -76,6 +81,26 @@ pub(super) fn append(
     let in_flight =
         InFlight { actions: here, origins, row: Some(after), close, news, ..InFlight::of(turn.standing) };
     ((!nothing).then_some(append), in_flight)
+}
+
+/// The messages that these events send to other workflows. `seq`: the number of the first event.
+fn dispatches(seq: EventId, events: &[Event]) -> Vec<Dispatch> {
+    let of = |(number, event): (u64, &Event)| {
+        let (to, kind, body) = match event {
+            Event::SignalSent { to, name, input } => {
+                let body = SignalBody { name: name.clone(), input: input.clone() };
+                (to, MessageKind::Signal, to_json(&body))
+            }
+            Event::CancelSent { to, reason } => {
+                (to, MessageKind::Cancel, to_json(&CancelBody { reason: reason.clone() }))
+            }
+            _ => return None,
+        };
+        let Recipient::Workflow(name) = to else { return None };
+        let to = Address::Name(name.clone());
+        Some(Dispatch { command: EventId(number), to, kind, body, answered: true })
+    };
+    (seq.0..).zip(events).filter_map(of).collect()
 }
 
 /// If an activity has lost this many attempts in a row, only its own outcome counts as progress.

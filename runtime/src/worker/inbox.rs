@@ -55,7 +55,9 @@ pub(super) fn set_aside(session: &Arc<Session>, rows: Vec<InboxRow>) -> Vec<Inbo
 
 fn input(session: &Arc<Session>, row: InboxRow) -> Option<InboxRow> {
     match row.kind {
-        MessageKind::Signal | MessageKind::Cancel | MessageKind::Attempt => return Some(row),
+        MessageKind::Signal | MessageKind::Cancel | MessageKind::Attempt | MessageKind::Answer => {
+            return Some(row);
+        }
         MessageKind::Terminated => terminated(session, &row),
         MessageKind::Query => {
             let session = Arc::clone(session);

@@ -2,7 +2,7 @@
 //! turn takes it, and how it goes back into the inbox if the turn could not take it.
 
 use crate::error::Result;
-use crate::store::{AttemptBody, InboxRow, MessageKind, NewMessage};
+use crate::store::{AnswerBody, AttemptBody, InboxRow, MessageKind, NewMessage, answer_id, answered_by};
 use crate::wire::{CancelBody, SignalBody, to_json};
 use abide_core::exec::{AttemptOutcome, Execution, Input};
 use abide_core::{Code, EventId, ExecutionId, Payload};
@@ -48,7 +48,12 @@ impl Pending {
                     ..Input::Attempt { activity, attempt, outcome }.into()
                 })
             }
-            // No input: `MessageKind::is_input`.
+            MessageKind::Answer => match answered_by(&request_id) {
+                Some(command) => serde_json::from_str(body)
+                    .map(|AnswerBody { refused }| Input::Answered { command, refused }.into()),
+                None => Err(serde::de::Error::custom("its key names no command")),
+            },
+            // For the worker itself.
             MessageKind::Query | MessageKind::Terminated | MessageKind::Newer(_) => {
                 Err(serde::de::Error::custom("it is no input of a workflow"))
             }
@@ -74,7 +79,7 @@ fn unreadable(body: &str, request_id: String, error: &serde_json::Error) -> Inpu
 pub(super) fn is_made_by_load(input: &Input) -> bool {
     match input {
         Input::Start { .. } | Input::Recovered { .. } => true,
-        Input::Signal { .. } | Input::Cancel { .. } | Input::Attempt { .. } => false,
+        Input::Signal { .. } | Input::Cancel { .. } | Input::Attempt { .. } | Input::Answered { .. } => false,
     }
 }
 
@@ -86,6 +91,9 @@ pub(super) fn message_of(execution: ExecutionId, input: Input, at_ms: i64) -> Op
         }
         Input::Cancel { request_id, reason } => {
             (MessageKind::Cancel, request_id, to_json(&CancelBody { reason }))
+        }
+        Input::Answered { command, refused } => {
+            (MessageKind::Answer, answer_id(command), to_json(&AnswerBody { refused }))
         }
         Input::Attempt { activity, attempt, outcome } => {
             return Some(outcome_message(execution, (activity, attempt, outcome), at_ms));
@@ -143,7 +151,7 @@ impl Class {
             Input::Signal { .. } if moment.begins => Self::Early,
             Input::Signal { .. } => Self::Message,
             Input::Attempt { .. } if pending.decided => Self::Decided,
-            Input::Attempt { .. } => Self::Outcome,
+            Input::Attempt { .. } | Input::Answered { .. } => Self::Outcome,
         }
     }
 }
@@ -184,6 +192,10 @@ mod tests {
         Input::Attempt { activity: EventId(2), attempt: 3, outcome: AttemptOutcome::Cancelled }
     }
 
+    fn answered(refused: Option<&str>) -> Input {
+        Input::Answered { command: EventId(5), refused: refused.map(str::to_owned) }
+    }
+
     fn recovered() -> Input {
         Input::Recovered { running: Vec::new(), retried_ms: 0 }
     }
@@ -194,14 +206,13 @@ mod tests {
 
     #[test]
     fn each_message_that_a_turn_could_not_take_comes_back_as_it_was() {
-        for input in [signal("s"), cancel(), attempt()] {
+        for input in [signal("s"), cancel(), attempt(), answered(None), answered(Some("not running"))] {
             let message = message_of(ExecutionId(1), input.clone(), 5).unwrap();
-            assert!(message.kind.is_input());
             let again = Pending::read(message.kind, &message.body, message.request_id);
             assert_eq!(format!("{:?}", again.input), format!("{input:?}"));
             assert!(!again.decided, "it was kept: it has decided nothing");
         }
-        for input in [signal("s"), cancel(), attempt(), start(), recovered()] {
+        for input in [signal("s"), cancel(), attempt(), answered(None), start(), recovered()] {
             let is_message = message_of(ExecutionId(1), input.clone(), 5).is_some();
             assert_ne!(is_message, is_made_by_load(&input), "one of the two brings it back: {input:?}");
         }

@@ -99,12 +99,14 @@ impl Mailbox {
         exec.outstanding().iter().filter(|start| waits(start)).map(|start| start.activity).collect()
     }
 
-    /// An activity that an outcome in the inbox names and the live state does not know. The commit that
-    /// scheduled it came after the load, by an append whose outcome was unknown (PROTOCOL 34).
-    pub(super) fn unknown_activity(&self, exec: &Execution) -> Option<EventId> {
+    /// A command that an outcome or an answer in the inbox names and the live state does not know. The commit that
+    /// holds it came after the load, by an append whose outcome was unknown (PROTOCOL 34).
+    pub(super) fn unknown_command(&self, exec: &Execution) -> Option<EventId> {
         let known = exec.history_len();
         self.inputs.iter().filter(|pending| pending.row.is_some()).find_map(|pending| match pending.input {
-            Input::Attempt { activity, .. } => (activity.0 > known).then_some(activity),
+            Input::Attempt { activity: command, .. } | Input::Answered { command, .. } => {
+                (command.0 > known).then_some(command)
+            }
             _ => None,
         })
     }

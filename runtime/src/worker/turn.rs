@@ -71,16 +71,16 @@ impl Thread {
         }
     }
 
-    /// Reads a run again, once, if its inbox has the outcome of an activity that the live state does not know.
-    /// If the activity is still unknown then, the outcome is taken in with a warning: otherwise the run would
-    /// be read for ever.
+    /// Reads a run again, once, if its inbox has the outcome or the answer of a command that the live state does
+    /// not know. If the command is still unknown then, the row is taken in with a warning: otherwise the run would be
+    /// read for ever.
     fn reads_again(&mut self, run: &mut Run) -> bool {
-        let Some(activity) = run.exec().and_then(|exec| run.mailbox.unknown_activity(exec)) else {
+        let Some(command) = run.exec().and_then(|exec| run.mailbox.unknown_command(exec)) else {
             run.read_again = false;
             return false;
         };
         if std::mem::replace(&mut run.read_again, true) {
-            tracing::warn!(execution = %run.id, %activity, "an outcome of an unknown activity is dropped");
+            tracing::warn!(execution = %run.id, %command, "an outcome of an unknown command is dropped");
             return false;
         }
         self.read_again(run, None);

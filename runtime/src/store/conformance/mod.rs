@@ -6,6 +6,7 @@
 mod appends;
 mod attempts;
 mod closes;
+mod dispatches;
 mod faults;
 mod lab;
 mod list_fuzz;
@@ -106,6 +107,7 @@ impl Process {
             rev: None,
             consumed: Vec::new(),
             messages: Vec::new(),
+            dispatches: Vec::new(),
             tasks: Vec::new(),
             attempts: Vec::new(),
             births: Vec::new(),
@@ -232,6 +234,14 @@ suite! {
         a_discarded_close_passes_what_is_unread,
         every_close_leaves_nothing_but_queries,
         a_drained_close_waits_for_inputs_alone,
+    }
+    dispatches {
+        each_message_to_a_workflow_is_answered,
+        a_run_may_send_to_itself_and_then_not_close,
+        a_first_turn_may_send_to_others_and_to_itself,
+        a_send_and_its_receivers_close_share_no_batch,
+        two_that_close_and_send_to_each_other_come_to_an_end,
+        a_message_to_a_suspended_run_is_parked_and_its_answer_is_not,
     }
     faults {
         a_call_that_breaks_off_is_read_back,

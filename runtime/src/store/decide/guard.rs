@@ -4,11 +4,14 @@
 //! statement of its own, whose snapshot is younger than the lock. What another session holds is left for later: no
 //! session waits here while it holds locks.
 
+use super::dispatch::Receivers;
 use crate::store::append::{Append, CloseKind};
+use crate::store::dispatch::Address;
 use crate::store::execution::NewExecution;
 use crate::store::group::Committed;
 use abide_core::ExecutionId;
-use std::collections::{BTreeMap, HashSet};
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 /// The most workflow ids and request ids that one batch locks: the server's table of locks is shared by all.
 const MOST_IDS: usize = 64;
@@ -39,6 +42,50 @@ pub(crate) struct Locks<K> {
     with_send: HashSet<ExecutionId>,
     /// The starts of each locked id.
     ids: BTreeMap<K, Vec<ExecutionId>>,
+    /// The workflows that messages go to.
+    receivers: BTreeSet<Address>,
+}
+
+/// What the locks of a batch have come to.
+#[derive(Clone, Debug)]
+pub(crate) struct Guarded {
+    /// What the batch leaves out.
+    pub(crate) out: Committed,
+    /// Who was found under the addresses of its dispatches.
+    pub(crate) receivers: Receivers,
+}
+
+impl Guarded {
+    /// The appends that the batch writes. One whose receiver is held goes later. A close whose run gets a message of
+    /// the batch goes later too (PROTOCOL 36).
+    pub(crate) fn admit<'a>(
+        &mut self,
+        appends: impl IntoIterator<Item = &'a Append>,
+        closes: impl Iterator<Item = ExecutionId>,
+    ) -> Vec<Cow<'a, Append>> {
+        let closes: HashSet<ExecutionId> = closes.collect();
+        let mut admitted = Vec::new();
+        for append in appends {
+            let id = append.execution;
+            if self.out.leaves_out(id) {
+                continue;
+            }
+            if append.dispatches.is_empty() {
+                admitted.push(Cow::Borrowed(append));
+                continue;
+            }
+            match append.resolved(&self.receivers) {
+                None => drop(self.out.locked.insert(id)),
+                Some(resolved) => {
+                    let to = resolved.sent().map(|message| message.execution);
+                    self.out.locked.extend(to.filter(|to| closes.contains(to) && !mutant!(CloseWithSend)));
+                    admitted.push(Cow::Owned(resolved));
+                }
+            }
+        }
+        admitted.retain(|append| !self.out.leaves_out(append.execution));
+        admitted
+    }
 }
 
 impl<K: Ord> Locks<K> {
@@ -52,10 +99,12 @@ impl<K: Ord> Locks<K> {
             closes: BTreeMap::new(),
             with_send: HashSet::new(),
             ids: BTreeMap::new(),
+            receivers: BTreeSet::new(),
         };
         let mut receivers = HashSet::new();
         for append in appends {
             receivers.extend(append.sent().map(|message| message.execution));
+            locks.receivers.extend(append.dispatches.iter().map(|dispatch| dispatch.to.clone()));
             match append.own_start() {
                 // A user's transaction that has started the same id (`within`) holds it for as long as the user likes.
                 Some(new) if locks.ids.len() + start_names(new).count() > MOST_IDS => {
@@ -79,7 +128,8 @@ impl<K: Ord> Locks<K> {
             locks.with_send.extend(locks.closes.keys().filter(|id| receivers.contains(id)));
             locks.closes.retain(|id, _| !receivers.contains(id));
         }
-        let any = !(locks.closes.is_empty() && locks.ids.is_empty() && locks.with_send.is_empty());
+        let closes = !(locks.closes.is_empty() && locks.with_send.is_empty());
+        let any = closes || !(locks.ids.is_empty() && locks.receivers.is_empty());
         any.then_some(locks)
     }
 
@@ -93,9 +143,16 @@ impl<K: Ord> Locks<K> {
         self.closes.keys().copied()
     }
 
+    /// The workflows to look for.
+    pub(crate) fn receivers(&self) -> impl Iterator<Item = &Address> {
+        self.receivers.iter()
+    }
+
     /// Once the locks were tried: what the batch leaves out if all of them were had and no inbox holds a message.
-    pub(crate) fn tried(&self) -> Committed {
-        Committed { over: self.over.clone(), locked: self.with_send.clone(), ..Committed::default() }
+    pub(crate) fn tried(&self) -> Guarded {
+        let out =
+            Committed { over: self.over.clone(), locked: self.with_send.clone(), ..Committed::default() };
+        Guarded { out, receivers: Receivers::default() }
     }
 
     /// Somebody else holds this id: its starts stay out.
@@ -156,7 +213,7 @@ mod tests {
     #[test]
     fn a_message_that_was_not_taken_in_keeps_a_close_out() {
         let locks = locks(&[close(1, vec![8]), close(2, vec![])]).unwrap();
-        let mut out = locks.tried();
+        let mut out = locks.tried().out;
         out.locked.insert(ExecutionId(2));
         locks.meets(ExecutionId(1), 8, &mut out);
         locks.meets(ExecutionId(2), 9, &mut out);
@@ -171,7 +228,7 @@ mod tests {
         end.close.as_mut().unwrap().kind = CloseKind::Discarded;
         let locks = locks(&[end]).unwrap();
         assert_eq!(locks.closes().collect::<Vec<_>>(), [ExecutionId(1)], "its row is locked all the same");
-        let mut out = locks.tried();
+        let mut out = locks.tried().out;
         locks.meets(ExecutionId(1), 9, &mut out);
         assert!(out.conflicts.is_empty());
     }
@@ -186,7 +243,7 @@ mod tests {
         let sends = Append { messages: vec![message(2), message(3)], ..bare(1) };
         let some = locks(&[close(2, vec![]), sends, close(4, vec![])]).unwrap();
         assert_eq!(some.closes().collect::<Vec<_>>(), [ExecutionId(4)]);
-        assert_eq!(some.tried().locked, HashSet::from([ExecutionId(2)]));
+        assert_eq!(some.tried().out.locked, HashSet::from([ExecutionId(2)]));
         assert!(locks(&[Append { messages: vec![message(9)], ..bare(1) }]).is_none());
         // What a run sends to itself as it closes is dropped.
         let own = Append { messages: vec![message(2), message(3)], ..close(2, vec![]) };
@@ -198,9 +255,9 @@ mod tests {
     fn starts_beyond_the_most_wait_for_the_next_batch() {
         let starts: Vec<Append> = (1..=33).map(|id| start(id, Some("k"))).collect();
         let all = locks(&starts).unwrap();
-        assert!(all.tried().over.is_empty(), "one request id, 33 workflow ids");
+        assert!(all.tried().out.over.is_empty(), "one request id, 33 workflow ids");
         let starts: Vec<Append> = (1..=66).map(|id| start(id, None)).collect();
-        let over = locks(&starts).unwrap().tried().over;
+        let over = locks(&starts).unwrap().tried().out.over;
         assert_eq!(over, HashSet::from([ExecutionId(65), ExecutionId(66)]));
     }
 }

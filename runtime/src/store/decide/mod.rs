@@ -3,11 +3,13 @@
 //! Pure functions of rows that a store has read and of what a caller asks: [`start`] (id policies), [`end`]
 //! (terminate, resume, replace), [`death`] (who is dead, take-over), [`row`] (what an append does to its
 //! execution's row), [`send`] (what a sender is answered), [`outcome`] (the inbox row of an ended attempt),
-//! [`park`] (which messages wait apart), [`guard`] (what a batch locks first), [`sections`] (the parts of its
+//! [`park`] (which messages wait apart), [`dispatch`] (messages to
+//! workflows that the commit finds), [`guard`] (what a batch locks first), [`sections`] (the parts of its
 //! statement), [`notices`] (whom to notify after a commit). Nothing here knows SQL, except for the fragments
 //! that the dialects share.
 
 mod death;
+mod dispatch;
 mod end;
 #[cfg(any(feature = "postgres", feature = "testing"))] // SQLite has one writer and one lock
 mod guard;
@@ -24,11 +26,12 @@ mod start;
 pub(super) use death::{Seen, Suspects, judge};
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub(super) use death::{left_columns, taken_over_columns};
+pub(super) use dispatch::{Receivers, addresses};
 pub(super) use end::{OutsideEnd, TOLD, remembered, terminates};
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub(super) use end::{end_columns, end_deletes, resume_columns};
 #[cfg(any(feature = "postgres", feature = "testing"))]
-pub(super) use guard::{Locks, StartName, start_names};
+pub(super) use guard::{Guarded, Locks, StartName, start_names};
 pub(super) use notices::{Concerned, Notices};
 #[cfg(any(feature = "postgres", feature = "testing"))]
 pub(super) use notices::{Ended, Notify, Receiver};

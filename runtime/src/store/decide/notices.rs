@@ -78,7 +78,8 @@ impl<'a> Notices<'a> {
         }
         // An outcome kept for a suspended execution concerns its next owner, whom a claim finds.
         let tells = |message: &NewMessage| message.kind != MessageKind::Attempt;
-        self.workers |= is_unknown && append.sent().any(tells);
+        let sends = append.sent().any(tells) || !append.dispatches.is_empty();
+        self.workers |= is_unknown && sends;
     }
 
     fn queue(&mut self, name: &'a str) {

@@ -17,7 +17,9 @@ pub(crate) fn parks(status: ExecutionStatus, kind: MessageKind) -> bool {
     stands
         && match kind {
             MessageKind::Signal | MessageKind::Cancel | MessageKind::Attempt => true,
-            MessageKind::Query | MessageKind::Terminated | MessageKind::Newer(_) => false,
+            MessageKind::Query | MessageKind::Terminated | MessageKind::Answer | MessageKind::Newer(_) => {
+                false
+            }
         }
 }
 

@@ -3,9 +3,9 @@
 use super::locks::{Key, Mode};
 use super::session::{Failure, Session};
 use super::statement::Statement;
-use crate::store::decide::{self, StartName, start_names};
+use crate::store::decide::{self, Guarded, Receivers, StartName, start_names};
 use crate::store::group::Committed;
-use crate::store::{Append, NewExecution};
+use crate::store::{Address, Append, NewExecution};
 use abide_core::ExecutionId;
 
 pub(super) type Locks = decide::Locks<Key>;
@@ -28,8 +28,8 @@ pub(super) fn locks<'a>(appends: impl Iterator<Item = &'a Append>) -> Option<Loc
 }
 
 /// Takes the locks; the result says what the batch leaves out.
-pub(super) async fn take(locks: &Locks, session: &mut Session) -> Result<Committed, Failure> {
-    let mut out = locks.tried();
+pub(super) async fn take(locks: &Locks, session: &mut Session) -> Result<Guarded, Failure> {
+    let Guarded { mut out, mut receivers } = locks.tried();
     if locks.ids().next().is_some() {
         let lock = |st: &mut Statement<'_>| {
             Ok(locks.ids().filter(|id| !st.try_lock((*id).clone(), Mode::Update)).collect::<Vec<_>>())
@@ -37,9 +37,53 @@ pub(super) async fn take(locks: &Locks, session: &mut Session) -> Result<Committ
         let held = session.run(lock).await?;
         held.into_iter().for_each(|id| locks.id_is_held(id, &mut out));
     }
-    if locks.closes().next().is_none() {
-        return Ok(out);
+    if locks.closes().next().is_some() {
+        take_closes(locks, session, &mut out).await?;
     }
+    look(&locks.receivers().collect::<Vec<_>>(), session, &mut receivers).await?;
+    Ok(Guarded { out, receivers })
+}
+
+/// Who is found under these addresses, by two looks (PROTOCOL 35).
+pub(super) async fn look(
+    addresses: &[&Address],
+    session: &mut Session,
+    receivers: &mut Receivers,
+) -> Result<(), Failure> {
+    if addresses.is_empty() {
+        return Ok(());
+    }
+    let lock = |st: &mut Statement<'_>| {
+        let mut locked = Vec::new();
+        for address in addresses {
+            let Some(run) = open_run(st, address) else { continue };
+            if st.try_lock(Key::Execution(run), Mode::KeyShare) {
+                locked.push(((*address).clone(), run));
+            }
+        }
+        Ok(locked)
+    };
+    for (address, run) in session.run(lock).await? {
+        receivers.locked(address, run);
+    }
+    if mutant!(OneLookAtNames) {
+        return Ok(());
+    }
+    let look = |st: &mut Statement<'_>| {
+        let open = addresses.iter().filter(|address| open_run(st, address).is_some());
+        Ok(open.map(|address| (*address).clone()).collect::<Vec<_>>())
+    };
+    session.run(look).await?.into_iter().for_each(|address| receivers.open(address));
+    Ok(())
+}
+
+fn open_run(st: &Statement<'_>, address: &Address) -> Option<ExecutionId> {
+    let Address::Name(name) = address;
+    st.tables.open_run(name).map(|run| run.row.id)
+}
+
+/// The rows that close, and then what is in their inboxes.
+async fn take_closes(locks: &Locks, session: &mut Session, out: &mut Committed) -> Result<(), Failure> {
     let is_had = |st: &mut Statement<'_>, id: &ExecutionId| {
         st.tables.executions.contains_key(id) && st.try_lock(Key::Execution(*id), Mode::Update)
     };
@@ -50,7 +94,7 @@ pub(super) async fn take(locks: &Locks, session: &mut Session) -> Result<Committ
         Ok(locks.closes().flat_map(inputs).map(|row| (row.execution, row.id)).collect::<Vec<_>>())
     };
     for (execution, message) in session.run(look).await? {
-        locks.meets(execution, message, &mut out);
+        locks.meets(execution, message, out);
     }
-    Ok(out)
+    Ok(())
 }

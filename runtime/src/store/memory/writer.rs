@@ -11,12 +11,12 @@ use super::session::{Failure, Session, Style};
 use super::shared::{NAME, Shared};
 use super::start;
 use super::statement::Statement;
-use crate::store::decide::{DECISIONS, Ended, Notices, Notify};
+use crate::store::decide::{DECISIONS, Ended, Notices, Notify, Receivers, addresses};
 use crate::store::failure::{Failed, Kind};
 use crate::store::group::{self, Committed, Committer, Group};
 use crate::store::patience::Patience;
 use crate::store::queue::Taken;
-use crate::store::{Ack, Append, AppendOutcome, Counters, Stage, StartAnswer, StoreError};
+use crate::store::{Ack, Address, Append, AppendOutcome, Counters, Stage, StartAnswer, StoreError};
 use abide_core::ExecutionId;
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
@@ -89,16 +89,19 @@ async fn write_batch(
     appends: &[Append],
     locks: Option<Locks>,
 ) -> Result<(Committed, BTreeSet<ExecutionId>), Failure> {
-    let guarded = match locks {
-        Some(locks) => guard::take(&locks, session).await?,
-        None => Committed::default(),
+    let Some(locks) = locks else {
+        let all: Vec<&Append> = appends.iter().collect();
+        let Written { born, concerned } = session.run(|st| batch::write(st, &all)).await?;
+        return Ok((Committed { concerned: Some(concerned), ..Committed::default() }, born));
     };
-    let rest: Vec<&Append> = appends.iter().filter(|append| !guarded.leaves_out(append.execution)).collect();
-    if rest.is_empty() {
-        return Ok((guarded, BTreeSet::new()));
+    let mut guarded = guard::take(&locks, session).await?;
+    let admitted = guarded.admit(appends, locks.closes());
+    if admitted.is_empty() {
+        return Ok((guarded.out, BTreeSet::new()));
     }
+    let rest: Vec<&Append> = admitted.iter().map(AsRef::as_ref).collect();
     let Written { born, concerned } = session.run(|st| batch::write(st, &rest)).await?;
-    Ok((Committed { concerned: Some(concerned), ..guarded }, born))
+    Ok((Committed { concerned: Some(concerned), ..guarded.out }, born))
 }
 
 /// `None`: somebody else is about to start this workflow id.
@@ -115,7 +118,10 @@ async fn decide_alone(session: &mut Session, append: &Append) -> Result<Option<A
         if !matches!(answer, StartAnswer::Started) {
             return Ok(Some((AppendOutcome::Duplicate(answer), all_ended)));
         }
-        let decided = append.decided();
+        let mut receivers = Receivers::default();
+        let addresses: Vec<&Address> = addresses(std::iter::once(append)).into_iter().collect();
+        guard::look(&addresses, session, &mut receivers).await?;
+        let Some(decided) = append.decided().resolved(&receivers) else { return Ok(None) };
         if !session.run(|st| batch::write(st, &[&decided])).await?.born.is_empty() {
             return Ok(Some((AppendOutcome::Done, all_ended)));
         }
@@ -131,10 +137,15 @@ type Alone = (AppendOutcome, Vec<Ended>);
 async fn close_alone(session: &mut Session, append: &Append) -> Result<Option<()>, Failure> {
     session.run(|st| st.lock(Key::Execution(append.execution), Mode::Update)).await?;
     let Some(locks) = guard::locks(std::iter::once(append)) else { return Ok(None) };
-    if guard::take(&locks, session).await?.leaves_out(append.execution) {
-        return Ok(None);
+    let mut guarded = guard::take(&locks, session).await?;
+    let admitted = guarded.admit([append], locks.closes());
+    if let Some(append) = admitted.first() {
+        return session.run(|st| batch::write(st, &[append])).await.map(|_| Some(()));
     }
-    session.run(|st| batch::write(st, &[append])).await.map(|_| Some(()))
+    match guarded.out.conflicts.contains(&append.execution) {
+        true => Ok(None),
+        false => Err(Failure::Raised(Kind::Busy, "a receiver is locked".to_owned())),
+    }
 }
 
 /// Closes, or puts the append back into the queue, where the next try finds out whether it is in.

@@ -93,14 +93,13 @@ async fn close(shared: &Shared, slot: i16, append: &Append) -> Result<Option<App
     }
     let Some(locks) = guard::locks(shared, std::iter::once(append)) else { return Ok(None) };
     // The row is held: what the guard asks is whether a message is there, by a younger look.
-    let guarded = guard::take(&locks, false, &mut connection, shared).await?;
-    if guarded.conflicts.contains(&append.execution) {
+    let mut guarded = guard::take(&locks, false, &mut connection, shared).await?;
+    if guarded.out.conflicts.contains(&append.execution) {
         return Ok(Some(AppendOutcome::Conflict));
     }
-    if guarded.leaves_out(append.execution) {
-        return Ok(None);
-    }
-    write_batch(&mut connection, shared, Batch::of(std::iter::once(append)), slot).await?;
+    let admitted = guarded.admit([append], locks.closes());
+    let [append] = admitted.as_slice() else { return Ok(None) };
+    write_batch(&mut connection, shared, Batch::of(std::iter::once(&**append)), slot).await?;
     connection.execute(sqlx::raw_sql("COMMIT")).await?;
     Ok(Some(AppendOutcome::Done))
 }

@@ -71,6 +71,7 @@ impl<'a> Batch<'a> {
         if !self.owners.contains(&owner) {
             self.owners.push(owner);
         }
+        debug_assert!(append.dispatches.is_empty(), "their receivers are found before");
         self.sections = self.sections.and(Sections::of(append));
         if append.n > 0 {
             self.journal.add(append);

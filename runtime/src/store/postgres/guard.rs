@@ -2,11 +2,12 @@
 
 use super::keys::start_key;
 use super::shared::Shared;
+use crate::store::Address;
 use crate::store::Append;
-use crate::store::decide;
-use crate::store::group::Committed;
+use crate::store::decide::{self, Guarded, Receivers};
 use crate::store::message::input_kinds;
 use abide_core::ExecutionId;
+use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, Executor, PgConnection, Row};
 use std::fmt::Write;
 
@@ -23,10 +24,10 @@ pub(super) async fn take(
     begin: bool,
     connection: &mut PgConnection,
     shared: &Shared,
-) -> Result<Committed, sqlx::Error> {
+) -> Result<Guarded, sqlx::Error> {
     let text = text(shared, locks, if begin { "BEGIN;" } else { "" });
     let rows = connection.fetch_all(sqlx::raw_sql(AssertSqlSafe(text))).await?;
-    let mut out = locks.tried();
+    let Guarded { mut out, mut receivers } = locks.tried();
     out.locked.extend(locks.closes());
     for row in rows {
         let (id, second): (i64, i64) = (row.try_get(1)?, row.try_get(2)?);
@@ -34,13 +35,64 @@ pub(super) async fn take(
             0 if second == 0 => locks.id_is_held(&id, &mut out),
             1 => drop(out.locked.remove(&ExecutionId(id))),
             2 => locks.meets(ExecutionId(id), second, &mut out),
-            _ => {}
+            look => found(&mut receivers, look, &row)?,
         }
     }
-    Ok(out)
+    Ok(Guarded { out, receivers })
 }
 
-/// Numbers only: nothing in it needs quoting.
+/// Who is found under these addresses, in a transaction that has begun. Those that are open cannot close before it
+/// ends.
+pub(super) async fn look<'a>(
+    addresses: impl Iterator<Item = &'a Address>,
+    connection: &mut PgConnection,
+    shared: &Shared,
+) -> Result<Receivers, sqlx::Error> {
+    let (text, mut receivers) = (looks(shared.sql.schema(), addresses), Receivers::default());
+    if text.is_empty() {
+        return Ok(receivers);
+    }
+    for row in connection.fetch_all(sqlx::raw_sql(AssertSqlSafe(text))).await? {
+        found(&mut receivers, row.try_get(0)?, &row)?;
+    }
+    Ok(receivers)
+}
+
+/// Takes in a row of [`looks`].
+fn found(receivers: &mut Receivers, look: i32, row: &PgRow) -> Result<(), sqlx::Error> {
+    let address = || Ok::<_, sqlx::Error>(Address::Name(row.try_get(3)?));
+    match look {
+        3 => receivers.locked(address()?, ExecutionId(row.try_get(1)?)),
+        4 => receivers.open(address()?),
+        _ => {}
+    }
+    Ok(())
+}
+
+/// Two looks for the open runs of some workflow ids (PROTOCOL 35). The first locks what no other session has locked:
+/// such a run cannot close before the commit. The second has a younger snapshot and no lock: a run that only it shows
+/// may be closing, or be the successor of one that was closing during the first.
+fn looks<'a>(schema: &str, addresses: impl Iterator<Item = &'a Address>) -> String {
+    let names = addresses.map(|Address::Name(name)| {
+        // As hex, so that nothing in a name needs quoting.
+        let hex: String = name.bytes().map(|byte| format!("{byte:02x}")).collect();
+        format!("convert_from(decode('{hex}','hex'),'UTF8')")
+    });
+    let names: Vec<String> = names.collect();
+    if names.is_empty() {
+        return String::new();
+    }
+    let open =
+        format!("FROM \"{schema}\".execution WHERE workflow_id IN ({}) AND status < 10", names.join(","));
+    let locked =
+        format!("SELECT 3, id, 0::bigint, workflow_id {open} ORDER BY id FOR KEY SHARE SKIP LOCKED;");
+    if mutant!(OneLookAtNames) {
+        return locked;
+    }
+    format!("{locked}SELECT 4, id, 0::bigint, workflow_id {open};")
+}
+
+/// Numbers and hex only: nothing in it needs quoting.
 fn text(shared: &Shared, locks: &Locks, begin: &str) -> String {
     let schema = shared.sql.schema();
     let mut text = begin.to_owned();
@@ -59,5 +111,6 @@ fn text(shared: &Shared, locks: &Locks, begin: &str) -> String {
              SELECT 2, execution, id FROM \"{schema}\".inbox WHERE execution IN ({list}) AND kind {inputs};"
         ));
     }
+    text.push_str(&looks(schema, locks.receivers()));
     text
 }

@@ -11,9 +11,10 @@ use crate::store::conformance::transactions::User;
 use crate::store::conformance::{Lab, Process};
 use crate::store::failure::Kind;
 use crate::store::{
-    Append, AppendOutcome, NewExecution, ResumeAnswer, RowChange, SendAnswer, StartAnswer, StoreError,
+    Address, Append, AppendOutcome, Dispatch, MessageKind, NewExecution, ResumeAnswer, RowChange, SendAnswer,
+    StartAnswer, StoreError, StoredRun,
 };
-use abide_core::ExecutionId;
+use abide_core::{EventId, ExecutionId};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 use std::sync::Arc;
 use std::time::Duration;
@@ -79,6 +80,25 @@ async fn a_turn_has_its_row_before_its_key() {
     let close = format!("UPDATE abide.execution SET status = 13 WHERE id = {id}; COMMIT");
     run(&mut terminate, close).await.unwrap();
     assert!(matches!(told.await.unwrap(), Ok(AppendOutcome::Lost)));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_receiver_that_is_locked_is_not_taken_for_none() {
+    let lab = Lab::postgres();
+    let mut closing = session(&lab).await;
+    let a = lab.process().await;
+    let (from, to) = (a.running("order-1").await, a.running("order-2").await);
+    run(&mut closing, lock(to, "FOR UPDATE")).await.unwrap();
+    let (command, to_name) = (EventId(2), Address::Name("order-2".to_owned()));
+    let (kind, body) = (MessageKind::Signal, "{}".to_owned());
+    let dispatch = Dispatch { command, to: to_name, kind, body, answered: true };
+    let sent = a.submit(Append { dispatches: vec![dispatch], ..a.turn(from, 2, 1) });
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    run(&mut closing, "ROLLBACK").await.unwrap();
+    assert!(matches!(told(sent).await, Ok(AppendOutcome::Done)));
+    let bodies = |run: StoredRun| run.inbox.into_iter().map(|row| row.body).collect::<Vec<_>>();
+    assert_eq!(bodies(a.run(to).await), ["{}"]);
+    assert_eq!(bodies(a.run(from).await), ["{}"], "it is answered as sent");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

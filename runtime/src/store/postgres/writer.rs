@@ -14,7 +14,7 @@ use super::guard;
 use super::shared::{SLOTS, Shared};
 use super::sql::SETTLE;
 use super::start;
-use crate::store::decide::{DECISIONS, Notices, Notify};
+use crate::store::decide::{DECISIONS, Notices, Notify, addresses};
 use crate::store::failure::{Failed, Kind};
 use crate::store::group::{self, Committed, Committer, Group};
 use crate::store::queue::{Taken, Turn};
@@ -109,17 +109,16 @@ impl Writer {
             let written = write_batch(connection, &shared, batch, slot).await?;
             return Ok(committed(group, written, Committed::default()));
         };
-        let guarded = guard::take(&locks, true, connection, &shared).await?;
-        let rest = group.iter().map(|(append, _)| append);
-        let rest: Vec<&Append> = rest.filter(|append| !guarded.leaves_out(append.execution)).collect();
+        let mut guarded = guard::take(&locks, true, connection, &shared).await?;
+        let rest = guarded.admit(group.iter().map(|(append, _)| append), locks.closes());
         if rest.is_empty() {
             connection.execute(sqlx::raw_sql("ROLLBACK")).await?;
-            return Ok(guarded);
+            return Ok(guarded.out);
         }
-        let batch = Batch::of(rest.into_iter());
+        let batch = Batch::of(rest.iter().map(AsRef::as_ref));
         let written = write_batch(connection, &shared, batch, slot).await?;
         connection.execute(sqlx::raw_sql("COMMIT")).await?;
-        Ok(committed(group, written, guarded))
+        Ok(committed(group, written, guarded.out))
     }
 
     /// After an error: whatever transaction is open ends. Where even that fails, the connection goes.
@@ -175,7 +174,9 @@ impl Committer for Writer {
                     outcome = Some(AppendOutcome::Duplicate(answer));
                     break;
                 }
-                let decided = append.decided();
+                let addresses = addresses(std::iter::once(append)).into_iter();
+                let receivers = guard::look(addresses, &mut transaction, &shared).await?;
+                let Some(decided) = append.decided().resolved(&receivers) else { break };
                 let batch = Batch::of([&decided].into_iter());
                 if !write_batch(&mut transaction, &shared, batch, slot).await?.born.is_empty() {
                     outcome = Some(AppendOutcome::Done);

@@ -77,6 +77,7 @@ impl Batch {
         if !self.owners.contains(&append.owner.0) {
             self.owners.push(append.owner.0);
         }
+        debug_assert!(append.dispatches.is_empty(), "their receivers are found before");
         self.sections = self.sections.and(Sections::of(append));
         let (id, owner, at) = (append.execution.0, append.owner.0, append.at_ms);
         if append.n > 0 {

@@ -4,13 +4,13 @@ use super::batch::Batch;
 use super::failure::{kind, store_error};
 use super::start;
 use super::writer::Writer;
-use crate::store::decide::{Concerned, Notices};
+use crate::store::decide::{Concerned, Notices, Receivers, addresses};
 use crate::store::failure::{Failed, Kind};
 use crate::store::group::{self, Committed, Committer, Group};
-use crate::store::{Ack, Append, AppendOutcome, Counters, Stage, StartAnswer, StoreError};
+use crate::store::{Ack, Address, Append, AppendOutcome, Counters, Stage, StartAnswer, StoreError};
 use abide_core::{ExecutionId, Incarnation};
 use sqlx::sqlite::SqliteRow;
-use sqlx::{Executor, Row};
+use sqlx::{Executor, Row, SqliteConnection};
 use std::collections::HashSet;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -27,12 +27,44 @@ fn read(rows: &[SqliteRow]) -> (HashSet<ExecutionId>, Concerned) {
     (missing, concerned)
 }
 
+/// A batch with messages to other workflows: their receivers are found under the write lock.
+async fn dispatch<'a>(
+    connection: &mut SqliteConnection,
+    appends: impl Iterator<Item = &'a Append> + Clone,
+) -> Result<Vec<SqliteRow>, sqlx::Error> {
+    connection.execute("BEGIN IMMEDIATE").await?;
+    let receivers = look(connection, appends.clone()).await?;
+    // No other session can hold a receiver.
+    let resolved: Vec<Append> = appends.filter_map(|append| append.resolved(&receivers)).collect();
+    let rows = connection.fetch_all(Batch::of(resolved.iter()).query(false)).await?;
+    connection.execute("COMMIT").await?;
+    Ok(rows)
+}
+
+/// Who is found under the addresses of these appends' messages.
+async fn look<'a>(
+    connection: &mut SqliteConnection,
+    appends: impl Iterator<Item = &'a Append>,
+) -> Result<Receivers, sqlx::Error> {
+    const QUERY: &str = "SELECT id FROM execution WHERE workflow_id = ? AND status < 10";
+    let mut receivers = Receivers::default();
+    for address in addresses(appends) {
+        let Address::Name(name) = address;
+        let run = sqlx::query_scalar::<_, i64>(QUERY).bind(name).fetch_optional(&mut *connection).await?;
+        run.into_iter().for_each(|run| receivers.locked(address.clone(), ExecutionId(run)));
+    }
+    Ok(receivers)
+}
+
 impl Committer for Writer {
     async fn attempt(&mut self, group: &[(Append, Ack)]) -> Result<Committed, Failed> {
         self.shared.fault(Stage::BeforeCommit)?;
-        let query = Batch::of(group.iter().map(|(append, _)| append)).query(true);
+        let appends = group.iter().map(|(append, _)| append);
         let rows = match self.connection().await {
-            Ok(connection) => connection.fetch_all(query).await,
+            Ok(connection) if appends.clone().all(|append| append.dispatches.is_empty()) => {
+                connection.fetch_all(Batch::of(appends).query(true)).await
+            }
+            Ok(connection) => dispatch(connection, appends).await,
             Err(error) => Err(error),
         };
         match rows {
@@ -56,7 +88,8 @@ impl Committer for Writer {
             let (answer, ended) = start::decide(connection, new).await?;
             let outcome = match answer {
                 StartAnswer::Started => {
-                    let decided = append.decided();
+                    let receivers = look(connection, std::iter::once(append)).await?;
+                    let decided = append.decided().resolved(&receivers).unwrap_or_else(|| append.decided());
                     let batch = Batch::of([&decided].into_iter()).query(false);
                     let (missing, _) = read(&connection.fetch_all(batch).await?);
                     match missing.is_empty() {

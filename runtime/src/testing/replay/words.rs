@@ -26,6 +26,10 @@ pub(super) fn recorded(event: &Event, at_ms: i64) -> String {
         }
         Event::SignalRedelivered { signal } => format!("signal {signal} given to a handler"),
         Event::CancelRequested { reason, .. } => format!("asked to cancel: {reason}"),
+        Event::Answered { command, refused: None } => format!("command {command} was accepted"),
+        Event::Answered { command, refused: Some(reason) } => {
+            format!("command {command} was refused: {reason}")
+        }
         Event::Recovered { .. } => "taken over from a dead worker".to_owned(),
         Event::SideEffect { value } => format!("side effect {}", value.as_json()),
         Event::Terminated { reason } => format!("terminated: {reason}"),
@@ -46,6 +50,10 @@ pub(super) fn asked(event: &Event, now_ms: i64) -> String {
         Event::TimerCancelled { timer } => format!("end of timer {timer} before its time"),
         // Its value is computed only if none is recorded.
         Event::SideEffect { .. } => "side effect".to_owned(),
+        Event::SignalSent { to, name, input } => {
+            format!("signal `{name}` to workflow `{to}` with {}", input.as_json())
+        }
+        Event::CancelSent { to, reason } => format!("cancellation of workflow `{to}`: {reason}"),
         Event::Completed { result } => format!("completed with {}", result.as_json()),
         Event::Failed { failure, compensation_failures } => {
             format!("failed: {failure}{}", uncompensated(compensation_failures))
@@ -64,6 +72,7 @@ pub(super) fn asked(event: &Event, now_ms: i64) -> String {
 pub(super) fn kind(event: &Event, at_ms: i64) -> String {
     match event {
         Event::ActivityScheduled { name, .. } => format!("activity `{name}`"),
+        Event::SignalSent { .. } => event.describe(),
         Event::Completed { .. } => "the completion".to_owned(),
         Event::ContinuedAsNew { .. } => "the continuation as a new run".to_owned(),
         other => asked(other, at_ms),

@@ -263,10 +263,10 @@ impl Stage {
         };
         let locks = guard::locks([&append].into_iter()).unwrap();
         let guarded = guard::take(&locks, session).await?;
-        if guarded.conflicts.contains(&append.execution) {
+        if guarded.out.conflicts.contains(&append.execution) {
             return Ok(refused(Kind::Conflict));
         }
-        if guarded.locked.contains(&append.execution) {
+        if guarded.out.locked.contains(&append.execution) {
             return Ok(refused(Kind::Busy));
         }
         let born = session.run(|st| batch::write(st, &[&append])).await?.born;

@@ -280,10 +280,10 @@ async fn close(scene: &Scene, connection: &mut PgConnection) -> Result<Told, Tro
     let append = Append { close: Some(close), ..scene.turn(scene.owned, NEXT, 1) };
     let locks = guard::locks(&scene.shared, [&append].into_iter()).expect("a close locks its row");
     let guarded = guard::take(&locks, true, connection, &scene.shared).await?;
-    if guarded.conflicts.contains(&scene.owned) {
+    if guarded.out.conflicts.contains(&scene.owned) {
         return Ok(Told::Refused(Kind::Conflict));
     }
-    if guarded.locked.contains(&scene.owned) {
+    if guarded.out.locked.contains(&scene.owned) {
         return Ok(Told::Refused(Kind::Busy));
     }
     write_batch(connection, &scene.shared, Batch::of([&append].into_iter()), 0).await?;
@@ -298,7 +298,7 @@ async fn start_only(scene: &Scene, connection: &mut PgConnection, side: usize) -
     let id = new.id;
     let append = Append { owner: scene.other, births: vec![new], ..scene.turn(id, 1, 1) };
     let locks = guard::locks(&scene.shared, [&append].into_iter()).expect("a policy locks its id");
-    if guard::take(&locks, true, connection, &scene.shared).await?.locked.contains(&id) {
+    if guard::take(&locks, true, connection, &scene.shared).await?.out.locked.contains(&id) {
         return Ok(Told::Refused(Kind::Busy));
     }
     let born = write_batch(connection, &scene.shared, Batch::of([&append].into_iter()), 0).await?.born;
