@@ -52,7 +52,7 @@ impl Append {
             let found = match receivers.0.get(&dispatch.to) {
                 Some(Found::Locked(run)) => Some(*run),
                 Some(Found::Held) => return None,
-                // A birth of this append is seen by no look. If it is not born, the message goes to nobody.
+                // A birth of this append is seen by no look. If it is not born, the message is dropped.
                 None => self.birth_at(&dispatch.to),
             };
             let refused = found.is_none().then(|| NOT_RUNNING.to_owned());
