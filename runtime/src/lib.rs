@@ -130,10 +130,12 @@ pub use abide_macros::{activity, init, query, run, signal, workflow};
 pub mod workflow {
     pub use abide_core::ActivityCall;
     pub use abide_core::flow::{
-        AssumeDeterministic, Cancelled, Compensated, CompensationError, Info, JoinError, JoinHandle, Random,
-        Saga, Shielded, SideEffect, Sleep, Timeout, Until, WorkflowFuture, WorkflowStream,
-        assume_deterministic, cancelled, days, hours, info, millis, mins, now, random, random_range, saga,
-        secs, shielded, side_effect, sleep, spawn, timeout, uuid,
+        Acquire, AssumeDeterministic, Cancelled, Compensated, CompensationError, HandlersFinished, Info,
+        JoinError, JoinHandle, Lock, Mutex, MutexGuard, Permit, Random, Receiver, Recv, Saga, Semaphore,
+        Send, SendError, Sender, Shielded, SideEffect, Sleep, Timeout, Until, WorkflowFuture, WorkflowStream,
+        assume_deterministic, cancelled, channel, days, handlers_finished, hours, info, millis, mins, now,
+        random, random_range, saga, secs, shielded, side_effect, sleep, sleep_until, spawn, timeout,
+        timeout_at, uuid,
     };
     pub use abide_core::{
         __allow as allow, __join as join, __select as select, __try_join as try_join, __until as until,

@@ -228,11 +228,7 @@ impl Execution {
             }
             _ => {
                 if main && self.nothing_can_wake() {
-                    let condition = self.ctx.watch.sites().first().copied();
-                    self.ctx.suspend(match condition {
-                        Some(site) => Suspension::unchangeable(site),
-                        None => Suspension::stuck(self.ctx.site()),
-                    });
+                    self.ctx.suspend(self.never_woken());
                 }
                 false
             }
@@ -248,14 +244,25 @@ impl Execution {
             && !ctx.tables.cancellation.borrow().is_waited_for()
     }
 
-    /// Whether an open condition on the state can change by a signal. During a replay, the comparison with
-    /// history finds differences, so this check is less strict.
+    fn never_woken(&self) -> Suspension {
+        let waits = self.ctx.tables.waits.borrow();
+        let condition = self.ctx.watch.sites().first().copied();
+        match condition {
+            _ if !waits.is_empty() => Suspension::never_given_back(waits.first_site()),
+            Some(site) => Suspension::unchangeable(site),
+            None => Suspension::stuck(self.ctx.site()),
+        }
+    }
+
+    /// Whether a signal can change an open condition on the state, give back a lock, or send to a channel. During a
+    /// replay, the comparison with history finds differences, so this check is less strict.
     fn handlers_can_wake(&self) -> bool {
         let is_replaying = self.ctx.history.borrow().is_replaying();
         let is_open = match is_replaying {
             true => self.ctx.watch.has_waiters(),
             false => self.ctx.watch.waits_for_handlers(),
         };
+        let is_open = is_open || !self.ctx.tables.waits.borrow().is_empty();
         is_open && (is_replaying || self.program.has_handlers())
     }
 

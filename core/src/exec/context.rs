@@ -31,6 +31,7 @@ use crate::spans::Tracing;
 use crate::start_context::StartContext;
 use std::any::Any;
 use std::cell::{Cell, RefCell, RefMut};
+use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context as TaskContext, Waker};
@@ -140,6 +141,8 @@ pub(crate) struct only_workflows_await_this_see_ab0316 {
     pub(super) spawned: RefCell<Vec<Spawned>>,
     /// The task being polled.
     pub(super) task: Cell<TaskId>,
+    /// The handlers that have not ended.
+    handlers: RefCell<BTreeSet<TaskId>>,
     /// The live state is being dropped, but the workflow did not drop its futures. Drops emit nothing
     /// (PROTOCOL 17).
     pub(super) evicting: Cell<bool>,
@@ -169,6 +172,7 @@ impl Context {
             tracing: Tracing::default(),
             spawned: RefCell::default(),
             task: Cell::new(0),
+            handlers: RefCell::default(),
             evicting: Cell::new(false),
             read_only: Cell::new(false),
             slot: RefCell::default(),
@@ -285,7 +289,21 @@ impl Context {
     /// Gives a task its id. Ids are never reused, so that a late wake has no effect.
     pub(super) fn reserve(&self, kind: TaskKind, future: LocalBoxFuture<()>) -> Spawned {
         let id = self.next_task.replace(self.next_task.get() + 1);
+        if kind.is_handler() {
+            self.handlers.borrow_mut().insert(id);
+        }
         Spawned { id, kind, future }
+    }
+
+    /// A task is gone.
+    pub(super) fn forget_task(&self, id: TaskId) {
+        self.handlers.borrow_mut().remove(&id);
+        self.tables.cancellation.borrow_mut().forget(id);
+    }
+
+    /// Whether a handler is under way that is not the task being polled.
+    pub(crate) fn has_other_handlers(&self) -> bool {
+        self.handlers.borrow().iter().any(|handler| *handler != self.task.get())
     }
 
     /// The task being polled.

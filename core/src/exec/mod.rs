@@ -375,3 +375,6 @@ mod init_tests;
 
 #[cfg(test)]
 mod start_tests;
+
+#[cfg(test)]
+mod sync_tests;

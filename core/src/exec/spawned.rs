@@ -16,6 +16,13 @@ pub(crate) enum TaskKind {
     Compensation,
 }
 
+impl TaskKind {
+    /// Whether it is the handler of a message, which the end of `run` drops.
+    pub(crate) fn is_handler(&self) -> bool {
+        matches!(self, Self::Handler(_))
+    }
+}
+
 /// A task to add, made during a poll.
 pub(crate) struct Spawned {
     pub(crate) id: TaskId,

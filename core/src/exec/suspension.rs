@@ -100,6 +100,18 @@ impl Suspension {
         .at(Some(site))
     }
 
+    /// Nothing is left that can end the wait for a permit, a lock or a channel.
+    pub(crate) fn never_given_back(site: Option<&'static Site>) -> Self {
+        Self::new(
+            Code::NeverWoken,
+            "it waits for a permit, a lock or a channel of its own, and everything else has ended or waits as well: \
+             nothing can give back the permit or lock, and nothing can send or receive. Look for a guard that is kept \
+             (in the state, or by the task that waits), for two tasks that lock in different order, and for an end of \
+             a channel that is kept and not used",
+        )
+        .at(site)
+    }
+
     pub(crate) fn panicked(message: &str, site: Option<&'static Site>) -> Self {
         // An engine panic on misuse carries its own code.
         let own = [Code::HiddenAwait, Code::OutsideWorkflow, Code::AwaitedAgain];

@@ -84,7 +84,7 @@ impl Tasks {
         let task = self.tasks.get_mut(id).and_then(Option::take)?;
         let _entered = context::enter(ctx);
         let dropped = catch_unwind(AssertUnwindSafe(|| drop(task.future)));
-        ctx.tables.cancellation.borrow_mut().forget(id);
+        ctx.forget_task(id);
         dropped.err().map(|panic| panic_message(&*panic))
     }
 

@@ -5,6 +5,7 @@
 
 pub mod allow;
 pub mod foreign;
+mod handlers;
 mod info;
 pub mod join;
 pub mod select;
@@ -19,8 +20,12 @@ pub use crate::primitive::external::Delivery;
 pub use crate::primitive::random::{Random, random, random_range, uuid};
 pub use crate::primitive::saga::{Compensated, CompensationError, Saga, saga};
 pub use crate::primitive::side_effect::{SideEffect, side_effect};
-pub use crate::primitive::timer::{Sleep, Timeout, sleep, timeout};
+pub use crate::primitive::sync::{
+    Acquire, Lock, Mutex, MutexGuard, Permit, Receiver, Recv, Semaphore, Send, SendError, Sender, channel,
+};
+pub use crate::primitive::timer::{Sleep, Timeout, sleep, sleep_until, timeout, timeout_at};
 pub use foreign::{AssumeDeterministic, WorkflowStream, assume_deterministic};
+pub use handlers::{HandlersFinished, handlers_finished};
 pub use info::{info, now};
 pub use spawn::{JoinError, JoinHandle, spawn};
 pub use until::{Until, until};

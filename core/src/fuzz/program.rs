@@ -50,6 +50,12 @@ pub(super) enum Op {
     Until(usize, Option<u64>),
     Limit(u64, Vec<Op>),
     Shield(Vec<Op>),
+    /// Runs its steps with the mutex of the state, or with one of its permits.
+    Locked(Vec<Op>),
+    Permitted(Vec<Op>),
+    Send(u32),
+    Receive,
+    Handlers,
     Undo(Kind),
     Compensate,
     Forget,
@@ -70,6 +76,8 @@ pub(super) fn program() -> BoxedStrategy<Vec<Op>> {
         1 => any::<u32>().prop_map(Op::Note),
         2 => (0_usize..4, any::<Option<u16>>()).prop_map(|(n, limit)| Op::Until(n, limit.map(u64::from))),
         2 => kind().prop_map(Op::Undo),
+        1 => any::<u32>().prop_map(Op::Send),
+        1 => one_of(vec![Op::Receive, Op::Handlers]),
         1 => one_of(vec![Op::Compensate, Op::Forget, Op::Listen, Op::Fail, Op::Sleep(u64::MAX)]),
     ];
     let op = leaf.prop_recursive(3, 16, 4, |inner| {
@@ -83,6 +91,8 @@ pub(super) fn program() -> BoxedStrategy<Vec<Op>> {
             some().prop_map(Op::Abort),
             (0_u64..5_000, some()).prop_map(|(limit, steps)| Op::Limit(limit, steps)),
             some().prop_map(Op::Shield),
+            some().prop_map(Op::Locked),
+            some().prop_map(Op::Permitted),
         ]
     });
     vec(op, 0..7).boxed()
@@ -141,9 +151,11 @@ fn call(kind: Kind) -> Boxed<Result<u32, Failure>> {
 }
 
 /// The state that the workflow shares with its handlers.
-#[derive(Default)]
 pub(super) struct State {
     pushed: Vec<u32>,
+    turn: flow::Mutex<u32>,
+    permits: flow::Semaphore,
+    channel: (flow::Sender<u32>, flow::Receiver<u32>),
 }
 
 fn run(slot: Slot<State>, steps: Vec<Op>) -> Boxed<Result<u32, Failure>> {
@@ -196,6 +208,26 @@ async fn step(slot: &Slot<State>, op: Op, saga: &mut Saga) -> Result<u32, Failur
             return guard(limited, &SITE).await.unwrap_or(Ok(3));
         }
         Op::Shield(steps) => return guard(flow::shielded(inner(steps)), &SITE).await,
+        Op::Locked(steps) => {
+            let turn = slot.with(|state| state.turn.lock()).expect("nothing else has the state");
+            let mut turn = guard(turn, &SITE).await;
+            *turn = turn.wrapping_add(guard(inner(steps), &SITE).await?);
+            return Ok(*turn);
+        }
+        Op::Permitted(steps) => {
+            let permit = slot.with(|state| state.permits.acquire()).expect("nothing else has the state");
+            let _permit = guard(permit, &SITE).await;
+            return guard(inner(steps), &SITE).await;
+        }
+        Op::Send(n) => {
+            let sent = slot.with(|state| state.channel.0.send(n)).expect("nothing else has the state");
+            guard(sent, &SITE).await.expect("the state holds the receiver");
+        }
+        Op::Receive => {
+            let next = slot.with(|state| state.channel.1.recv()).expect("nothing else has the state");
+            return Ok(guard(next, &SITE).await.expect("the state holds the sender"));
+        }
+        Op::Handlers => guard(flow::handlers_finished(), &SITE).await,
         Op::Undo(kind) => saga.on_failure(call(kind)),
         Op::Compensate => drop(guard(saga.compensate(), &SITE).await),
         Op::Forget => saga.forget(),
@@ -216,7 +248,8 @@ impl WorkflowDef for Programmed {
     type Outcome = Sel<Result<u32, Failure>, true>;
 
     fn init() -> State {
-        State::default()
+        let (turn, permits) = (flow::Mutex::default(), flow::Semaphore::new(2));
+        State { pushed: Vec::new(), turn, permits, channel: flow::channel(1) }
     }
 
     async fn run(slot: Slot<State>, (steps,): (Vec<Op>,)) -> Result<u32, Failure> {
@@ -243,11 +276,12 @@ fn push(state: &mut State, input: &Payload) -> Result<(), PayloadError> {
     Ok(())
 }
 
-/// Calls an activity, and then changes the state.
+/// Calls an activity with the mutex, and then changes the state.
 fn work(state: &State, input: &Payload) -> Result<LocalBoxFuture<()>, PayloadError> {
     let (kind,) = decode_args::<(Kind,)>(input)?;
-    let slot = This::current(state).slot();
+    let (slot, turn) = (This::current(state).slot(), state.turn.lock());
     Ok(Box::pin(block(async move {
+        let _turn = guard(turn, &SITE).await;
         let done = guard(call(kind), &SITE).await;
         This::of(slot).resume().pushed.push(done.unwrap_or_default());
     })))

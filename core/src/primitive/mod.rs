@@ -23,5 +23,6 @@ pub mod random;
 pub mod saga;
 pub mod side_effect;
 pub(crate) mod signal;
+pub mod sync;
 pub(crate) mod tables;
 pub mod timer;

@@ -7,6 +7,7 @@ use super::continue_as_new::again::Again;
 use super::random::rng::Rng;
 use super::saga::table::Compensations;
 use super::signal::table::Signals;
+use super::sync::table::Waits;
 use super::timer::table::Timers;
 use std::cell::RefCell;
 
@@ -19,6 +20,7 @@ pub(crate) struct Tables {
     pub(crate) signals: RefCell<Signals>,
     pub(crate) compensations: RefCell<Compensations>,
     pub(crate) cancellation: RefCell<Cancellation>,
+    pub(crate) waits: RefCell<Waits>,
     pub(crate) rng: RefCell<Rng>,
     /// The next run, once the code has asked for it.
     pub(crate) again: RefCell<Option<Again>>,

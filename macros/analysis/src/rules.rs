@@ -5,9 +5,18 @@
 //! and `{x, y}` are alternatives. The longest matching pattern decides, so [`ALLOWED`] can make exceptions
 //! from a `*`.
 
+mod texts;
+
+pub(crate) use texts::{ADDRESS, BEFORE, GLOBAL, OWN_ID, STATE, UNHEARD};
+
 use crate::errors::Code;
 use std::collections::HashMap;
 use std::sync::OnceLock;
+use texts::{
+    ACTIVITY, ANOTHER_ID, CHANNEL, COUNTS, DRAWS, INPUT, LISTENER, LISTENS, LOCKS, MACHINE, NOW, ORDER,
+    OUTSIDE, PERMITS, PRINTS, RANDOM, RUNS, SLEEP, TASK, TELLS, THREAD, TIME, TRACING, TURNS, UNTIL, UUID,
+    WAITS,
+};
 
 /// One rule.
 #[derive(Debug)]
@@ -43,46 +52,6 @@ pub(crate) fn class(code: Code) -> &'static str {
         _ => "not deterministic",
     }
 }
-
-const NOW: &str = "use the workflow's own clock: `workflow::now()`";
-const SLEEP: &str =
-    "use a durable timer: `workflow::sleep(..)`, `workflow::timeout(..)`, `workflow::until!(..).timeout(..)`";
-const RANDOM: &str = "draw from the workflow's own generator: `workflow::random()`";
-const UUID: &str = "use `workflow::uuid()`, which replays the same";
-const THREAD: &str =
-    "do the work in an `#[activity]`, or run workflow code side by side with `workflow::spawn(..)`";
-const TASK: &str = "use `workflow::spawn(..)` for workflow code, an `#[activity]` for anything else";
-const ACTIVITY: &str = "do it in an `#[activity]`: its result is recorded, and a replay takes the record";
-const INPUT: &str = "pass it in as an input of the workflow, or read it in an `#[activity]`; \
-                     `workflow::info()` tells about the run";
-const TRACING: &str = "use `tracing`, which is muted on replay, or an `#[activity]`";
-pub(crate) const STATE: &str = "keep it in the workflow's state: a field of its struct";
-const UNTIL: &str = "keep it in the workflow's state and wait with `workflow::until!(..)`: only one task of \
-                     a workflow runs at a time";
-pub(crate) const OWN_ID: &str = "give the values ids of your own";
-
-const TIME: &str = "is not deterministic: on replay it returns another time";
-const WAITS: &str = "is not a durable timer: it is not recorded, and blocks or is lost on replay";
-const DRAWS: &str = "is not deterministic: on replay it returns another value";
-const ANOTHER_ID: &str = "is not deterministic: on replay it returns another id";
-const RUNS: &str = "runs outside of the workflow: what it does and when is not recorded";
-const OUTSIDE: &str =
-    "reaches outside of the workflow: a replay would do it again, and may get another answer";
-const MACHINE: &str = "is not deterministic: another machine or process gives another answer";
-const PRINTS: &str = "prints again on every replay";
-const TELLS: &str = "is not muted on replay: every replay tells it again";
-const COUNTS: &str = "is not muted on replay: every replay counts again";
-const LISTENS: &str =
-    "depends on who listens: another process, or this one after a restart, gives another answer";
-const LISTENER: &str = "takes the workflow's subscriber away, which mutes replays";
-pub(crate) const UNHEARD: &str =
-    "may not happen: by build, level and listener, such arguments are evaluated or not";
-pub(crate) const BEFORE: &str = "do it before, into a variable, and hand that over";
-pub(crate) const ADDRESS: &str = "is not deterministic: an address differs in every process";
-pub(crate) const GLOBAL: &str = "is state outside of the workflow: a replay finds it changed";
-const LOCKS: &str =
-    "is not recorded: who gets it first may differ on replay, and a wait on it blocks the worker";
-const ORDER: &str = "is not deterministic: it polls its branches in a random or unrecorded order";
 
 const fn rule(code: Code, paths: &'static str, reason: &'static str, instead: &'static str) -> Rule {
     Rule { code, paths, reason, instead }
@@ -218,12 +187,24 @@ pub(crate) static RULES: &[Rule] = &[
     ),
     rule(
         Code::Lock,
-        "std::sync::{Mutex,RwLock,Condvar,Barrier}::* std::sync::mpsc::* std::sync::mpmc::* tokio::sync::* \
-         async_std::sync::* async_std::channel::* parking_lot::* \
-         futures::channel::* futures_channel::* futures::lock::* crossbeam::channel::* crossbeam_channel::* \
-         flume::* async_channel::* async_lock::* dashmap::*",
+        "std::sync::{Condvar,Barrier}::* tokio::sync::* async_std::sync::* parking_lot::* async_lock::* dashmap::*",
         LOCKS,
         UNTIL,
+    ),
+    rule(
+        Code::Lock,
+        "std::sync::{Mutex,RwLock}::* tokio::sync::{Mutex,RwLock}::* async_std::sync::{Mutex,RwLock}::* \
+         parking_lot::{Mutex,RwLock,FairMutex,ReentrantMutex}::* async_lock::{Mutex,RwLock}::* futures::lock::*",
+        LOCKS,
+        TURNS,
+    ),
+    rule(Code::Lock, "tokio::sync::Semaphore::* async_lock::Semaphore::*", LOCKS, PERMITS),
+    rule(
+        Code::Lock,
+        "std::sync::mpsc::* std::sync::mpmc::* tokio::sync::{mpsc,oneshot,broadcast,watch}::* async_std::channel::* \
+         futures::channel::* futures_channel::* crossbeam::channel::* crossbeam_channel::* flume::* async_channel::*",
+        LOCKS,
+        CHANNEL,
     ),
     rule(
         Code::Unsafe,

@@ -1,4 +1,4 @@
-//! Durable timers: `sleep` and `timeout`.
+//! Durable timers: `sleep`, `timeout`, and the same until a point in time.
 
 pub(crate) mod table;
 
@@ -9,6 +9,7 @@ use crate::exec::context::{self, Context as Shared};
 use crate::guard::{WorkflowFuture, engine_future};
 use crate::ids::EventId;
 use crate::policy::millis;
+use jiff::Timestamp;
 use pin_project_lite::pin_project;
 use std::future::{Future, IntoFuture};
 use std::pin::Pin;
@@ -21,13 +22,42 @@ use std::time::Duration;
 /// reference after its end, it is ready at once.
 pub fn sleep(duration: Duration) -> Sleep {
     context::refuse_in_query(format_args!("started a timer"));
-    Sleep { duration, started: None, ended: false }
+    Sleep { limit: Limit::After(duration), started: None, ended: false }
 }
 
-/// See [`sleep`].
+/// Waits until `at`, through crashes and restarts, like `tokio::time::sleep_until`. Resolution: 1 ms, rounded up. If
+/// `at` has passed, it is ready in the same turn. Everything else is as for [`sleep`].
+pub fn sleep_until(at: Timestamp) -> Sleep {
+    context::refuse_in_query(format_args!("started a timer"));
+    Sleep { limit: Limit::At(at), started: None, ended: false }
+}
+
+/// When a timer is due.
+#[derive(Clone, Copy)]
+enum Limit {
+    /// After its first poll.
+    After(Duration),
+    At(Timestamp),
+}
+
+impl Limit {
+    fn due_ms(self, now_ms: i64) -> i64 {
+        match self {
+            Self::After(duration) => now_ms.saturating_add(millis(duration)),
+            Self::At(at) => {
+                // A part of a millisecond counts as a whole one, so that it is not due too early.
+                let whole = at.as_millisecond();
+                let part = at.as_nanosecond() > i128::from(whole) * 1_000_000;
+                (whole + i64::from(part)).max(now_ms)
+            }
+        }
+    }
+}
+
+/// See [`sleep`] and [`sleep_until`].
 #[must_use = "a timer does nothing until it is awaited"]
 pub struct Sleep {
-    duration: Duration,
+    limit: Limit,
     started: Option<(Rc<Shared>, EventId)>,
     ended: bool,
 }
@@ -69,8 +99,7 @@ impl Command for CancelTimer {
 
 impl Sleep {
     fn start(&mut self, ctx: &Rc<Shared>) -> Option<EventId> {
-        let issued =
-            ctx.issue(StartTimer { fire_at_ms: ctx.now_ms().saturating_add(millis(self.duration)) })?;
+        let issued = ctx.issue(StartTimer { fire_at_ms: self.limit.due_ms(ctx.now_ms()) })?;
         ctx.tables.timers.borrow_mut().start(issued.id, issued.command.fire_at_ms, ctx.site());
         self.started = Some((Rc::clone(ctx), issued.id));
         Some(issued.id)
@@ -123,8 +152,18 @@ where
     Timeout { future: Some(future.into_future()), sleep: sleep(limit) }
 }
 
+/// Waits for `future`, at most until `at`, like `tokio::time::timeout_at`. If `at` has passed, the future is polled
+/// once. Everything else is as for [`timeout`].
+pub fn timeout_at<F>(at: Timestamp, future: F) -> Timeout<F::IntoFuture>
+where
+    F: IntoFuture,
+    F::IntoFuture: WorkflowFuture,
+{
+    Timeout { future: Some(future.into_future()), sleep: sleep_until(at) }
+}
+
 pin_project! {
-    /// See [`timeout`].
+    /// See [`timeout`] and [`timeout_at`].
     #[must_use = "futures do nothing until they are awaited"]
     pub struct Timeout<F> {
         #[pin]

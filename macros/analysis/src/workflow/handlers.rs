@@ -24,6 +24,7 @@ use syn::{Block, Expr, Local, Pat, Stmt, Token};
 const RECORDED: &[&str] = &[
     "assume_deterministic",
     "cancelled",
+    "handlers_finished",
     "join",
     "random",
     "random_range",
@@ -32,8 +33,10 @@ const RECORDED: &[&str] = &[
     "shielded",
     "side_effect",
     "sleep",
+    "sleep_until",
     "spawn",
     "timeout",
+    "timeout_at",
     "try_join",
     "until",
     "uuid",
