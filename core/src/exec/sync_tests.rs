@@ -234,7 +234,8 @@ fn fresh(kind: &WorkflowType) -> Execution {
 impl World {
     fn new(kind: &WorkflowType, scene: &str) -> Self {
         let mut world = Self { exec: fresh(kind), rows: Vec::new(), now_ms: 1_000 };
-        world.turn(vec![Input::Start { input: Payload::encode(&(scene,)).unwrap(), seed: 1 }]);
+        let input = Payload::encode(&(scene,)).unwrap();
+        world.turn(vec![Input::Start { input, seed: 1, context: Box::default() }]);
         world
     }
 
