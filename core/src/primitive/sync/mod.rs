@@ -1,10 +1,10 @@
 //! Semaphore, mutex and channel for the tasks and handlers of one execution. They record nothing: the order of tasks
 //! is the same on replay. Their futures and guards share what they need, so that they may live in the state.
 
-mod channel;
 mod gate;
+mod queue;
 mod semaphore;
 pub(crate) mod table;
 
-pub use channel::{Receiver, Recv, Send, SendError, Sender, channel};
+pub use queue::{Receiver, Recv, Send, SendError, Sender, channel};
 pub use semaphore::{Acquire, Lock, Mutex, MutexGuard, Permit, Semaphore};
