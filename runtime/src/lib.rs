@@ -116,7 +116,7 @@ pub use crate::wire::AwaitPosition;
 pub use crate::worker::{Worker, WorkerBuilder};
 pub use abide_core::{
     ActivityError, Bytes, CallError, CancellationType, Elapsed, Failure, Fault, MAX_PAYLOAD_BYTES,
-    RetryPolicy, TimeoutKind,
+    MessageError, RetryPolicy, TimeoutKind,
 };
 // `activity` and `workflow` are each an attribute and (below) a module: two namespaces, one `use`.
 pub use abide_macros::{activity, init, query, run, signal, workflow};
@@ -130,12 +130,12 @@ pub use abide_macros::{activity, init, query, run, signal, workflow};
 pub mod workflow {
     pub use abide_core::ActivityCall;
     pub use abide_core::flow::{
-        Acquire, AssumeDeterministic, Cancelled, Compensated, CompensationError, HandlersFinished, Info,
-        JoinError, JoinHandle, Lock, Mutex, MutexGuard, Permit, Random, Receiver, Recv, Saga, Semaphore,
-        Send, SendError, Sender, Shielded, SideEffect, Sleep, Timeout, Until, WorkflowFuture, WorkflowStream,
-        assume_deterministic, cancelled, channel, days, handlers_finished, hours, info, millis, mins, now,
-        random, random_range, saga, secs, shielded, side_effect, sleep, sleep_until, spawn, timeout,
-        timeout_at, uuid,
+        Acquire, AssumeDeterministic, Cancelled, Compensated, CompensationError, Delivery, ExternalCore,
+        ExternalHandle, HandlersFinished, Info, JoinError, JoinHandle, Lock, Mutex, MutexGuard, Permit,
+        Random, Receiver, Recv, Saga, Semaphore, Send, SendError, Sender, Shielded, SideEffect, Sleep,
+        Timeout, Until, WorkflowFuture, WorkflowStream, assume_deterministic, cancelled, channel, days,
+        handle, handlers_finished, hours, info, millis, mins, now, random, random_range, saga, secs,
+        shielded, side_effect, sleep, sleep_until, spawn, timeout, timeout_at, uuid,
     };
     pub use abide_core::{
         __allow as allow, __join as join, __select as select, __try_join as try_join, __until as until,

@@ -4,8 +4,8 @@
 pub use crate::activity::ActivityContext;
 pub use crate::{
     Abide, ActivityError, Bytes, CallError, CancellationType, Client, Elapsed, Error, ExecutionStatus,
-    Failure, Handle, IdConflictPolicy, IdReusePolicy, ListFilter, QueryError, RetryPolicy, TimeoutKind,
-    Worker, WorkerBuilder, WorkflowError,
+    Failure, Handle, IdConflictPolicy, IdReusePolicy, ListFilter, MessageError, QueryError, RetryPolicy,
+    TimeoutKind, Worker, WorkerBuilder, WorkflowError,
 };
 // `activity` and `workflow` are each an attribute and a module.
 pub use crate::{activity, init, query, run, signal, workflow};

@@ -43,6 +43,7 @@ mod long_texts;
 mod mismatch;
 mod newer;
 mod older;
+mod others;
 mod outbox;
 mod polled_again;
 mod pooler;

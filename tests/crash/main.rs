@@ -17,6 +17,7 @@ mod kills;
 mod ledger;
 mod migration;
 mod once;
+mod others;
 mod restart;
 mod scene;
 mod shutdown;

@@ -15,6 +15,7 @@ mod journal;
 mod ledger;
 mod load;
 mod once;
+mod others;
 mod pg_clock;
 mod pg_connections;
 mod pg_crash_loop;

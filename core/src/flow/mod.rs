@@ -16,7 +16,7 @@ pub use crate::exec::info::Info;
 pub use crate::guard::WorkflowFuture;
 pub use crate::primitive::cancel::{Cancelled, Shielded, cancelled, shielded};
 pub use crate::primitive::continue_as_new::{ContinueAsNew, continue_as_new};
-pub use crate::primitive::external::Delivery;
+pub use crate::primitive::external::{Delivery, ExternalCore, ExternalHandle, ToOther, handle};
 pub use crate::primitive::random::{Random, random, random_range, uuid};
 pub use crate::primitive::saga::{Compensated, CompensationError, Saga, saga};
 pub use crate::primitive::side_effect::{SideEffect, side_effect};

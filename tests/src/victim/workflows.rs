@@ -260,6 +260,18 @@ impl Letters {
     }
 }
 
+/// Sends letters to another workflow, one after the other; gives how many were sent.
+#[workflow]
+pub(crate) async fn writer(to: String, many: u64, ms: u64) -> u64 {
+    let letters = workflow::handle::<Letters>(to);
+    let mut sent = 0;
+    for n in 0..many {
+        sent += u64::from(letters.letter(n).await.is_ok());
+        workflow::sleep(Duration::from_millis(ms)).await;
+    }
+    sent
+}
+
 /// A worker of all of them.
 pub(crate) fn worker(abide: &Abide, ledger: &Path) -> abide::WorkerBuilder {
     let steps =
@@ -272,6 +284,7 @@ pub(crate) fn worker(abide: &Abide, ledger: &Path) -> abide::WorkerBuilder {
         .workflow(two_faced)
         .workflow(twice)
         .workflow(Letters::run)
+        .workflow(writer)
         .workflow(Fragile::run);
     rest.activities(Work::new(ledger))
 }

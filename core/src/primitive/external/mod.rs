@@ -7,11 +7,13 @@ use crate::event::{Event, Recipient};
 use crate::exec::command::Command;
 use crate::exec::context::{self, Context as Shared};
 use crate::guard::engine_future;
+use crate::messages::{Messages, Route, SignalRoute};
 use crate::payload::{Payload, PayloadError};
 use crate::primitive::answer::Awaited;
 use crate::text::bounded;
 use std::future::Future;
 use std::marker::PhantomData;
+use std::ops::Deref;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -19,11 +21,57 @@ use std::task::{Context, Poll};
 /// The most characters of a workflow id.
 const MAX_ID_CHARS: usize = 1_000;
 
-/// Names another workflow by its id. Nothing is looked up: each message finds the run that is open when it is sent, so
-/// a workflow that goes on as a new run is reached too.
-pub fn handle<W: WorkflowDef>(id: impl Into<String>) -> ExternalCore<W> {
+/// Names another workflow by its id: `workflow::handle::<Ship>("ship-9").hold(true).await`. If the workflow is a
+/// function, use the function's name. Nothing is looked up: each message finds the run that is open when it is sent,
+/// so a workflow that goes on as a new run is reached too. The workflow may also be the sender itself.
+///
+/// The handle has the workflow's signals as methods, and everything of [`ExternalCore`]. Each returns a
+/// [`Delivery`]. Queries and results of other workflows need an activity with a client.
+///
+/// # Panics
+/// Outside of a workflow, with `AB0210`.
+pub fn handle<W: Messages<ToOther>>(workflow_id: impl Into<String>) -> ExternalHandle<W> {
     context::expect("workflow::handle");
-    ExternalCore { id: id.into(), workflow: PhantomData }
+    let core = ExternalCore { id: workflow_id.into(), workflow: PhantomData };
+    ExternalHandle { methods: W::methods(core) }
+}
+
+/// The route from workflow code to other workflows: signals.
+pub enum ToOther {}
+
+impl Route for ToOther {
+    type Core<W: WorkflowDef> = ExternalCore<W>;
+}
+
+impl SignalRoute for ToOther {
+    type Signal<W: WorkflowDef> = Delivery;
+
+    fn signal<W: WorkflowDef>(
+        core: &ExternalCore<W>,
+        name: &'static str,
+        input: Result<Payload, PayloadError>,
+    ) -> Delivery {
+        Delivery::new(Recipient::Workflow(core.id.clone()), Message::Signal(name, input))
+    }
+}
+
+/// A handle of another workflow, in workflow code; see [`handle`].
+pub struct ExternalHandle<W: Messages<ToOther>> {
+    methods: W::Methods,
+}
+
+impl<W: Messages<ToOther>> Deref for ExternalHandle<W> {
+    type Target = W::Methods;
+
+    fn deref(&self) -> &W::Methods {
+        &self.methods
+    }
+}
+
+impl<W: Messages<ToOther>> Clone for ExternalHandle<W> {
+    fn clone(&self) -> Self {
+        Self { methods: W::methods(ExternalCore::clone(&self.methods)) }
+    }
 }
 
 /// What the handle of another workflow has besides its signals; see [`handle`].
@@ -38,15 +86,10 @@ impl<W: WorkflowDef> ExternalCore<W> {
         &self.id
     }
 
-    /// Asks the workflow to cancel. `reason` is for people.
+    /// Asks the workflow to cancel. `reason` is for people. A workflow may have a signal of this name: the request is
+    /// `ExternalCore::cancel(&handle, ..)` then.
     pub fn cancel(&self, reason: impl Into<String>) -> Delivery {
         Delivery::new(Recipient::Workflow(self.id.clone()), Message::Cancel(reason.into()))
-    }
-
-    /// Sends a signal. `input`: its encoded arguments.
-    #[doc(hidden)]
-    pub fn signal(&self, name: &'static str, input: Result<Payload, PayloadError>) -> Delivery {
-        Delivery::new(Recipient::Workflow(self.id.clone()), Message::Signal(name, input))
     }
 }
 

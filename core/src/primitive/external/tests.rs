@@ -1,6 +1,6 @@
 //! Messages to other workflows: what the journal keeps, how the answer resolves the future, and what a replay does.
 
-use super::{Delivery, MAX_ID_CHARS, handle};
+use super::{Delivery, ExternalCore, MAX_ID_CHARS, ToOther};
 use crate::def::WorkflowDef;
 use crate::event::{Event, JournalRow, Recipient};
 use crate::exec::info::Info;
@@ -8,17 +8,20 @@ use crate::exec::{Execution, Input, Standing, Turn, WorkflowType};
 use crate::flow::{assume_deterministic, secs, sleep, timeout};
 use crate::guard::block;
 use crate::ids::EventId;
+use crate::messages::SignalRoute;
 use crate::outcome::Sel;
 use crate::payload::Payload;
 use crate::state::Slot;
+use std::marker::PhantomData;
 use std::rc::Rc;
 
 fn signal(to: &str, n: u32) -> Delivery {
-    handle::<Both>(to).signal("hold", Payload::encode(&(n,)))
+    let core = ExternalCore::<Both> { id: to.to_owned(), workflow: PhantomData };
+    ToOther::signal(&core, "hold", Payload::encode(&(n,)))
 }
 
 fn cancel(to: &str) -> Delivery {
-    handle::<Both>(to).cancel("enough")
+    ExternalCore::<Both> { id: to.to_owned(), workflow: PhantomData }.cancel("enough")
 }
 
 /// A workflow that does what its name says.

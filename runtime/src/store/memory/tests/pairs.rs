@@ -177,6 +177,7 @@ impl Stage {
                 self.append(session, op, side).await
             }
             "Close" | "StartOnly" => self.guarded(session, op, side).await,
+            "SignalByName" => self.signal_by_name(session, side).await,
             "Renew" => Ok(of(session.run(|st| lease::extend(st, me, 12_000)).await?.is_some())),
             "FenceOut" => Ok(of(lease::fence_out(session, me, false).await?)),
             "SetFree" => Ok(of(lease::set_free(session, me, now).await? > 0)),
@@ -271,6 +272,20 @@ impl Stage {
         }
         let born = session.run(|st| batch::write(st, &[&append])).await?.born;
         Ok(of(!append.starts() || !born.is_empty()))
+    }
+
+    /// A signal to the owned run by its name.
+    async fn signal_by_name(&self, session: &mut Session, side: usize) -> Result<String, Failure> {
+        let new = self.start(self.fresh(side), &format!("sender-{side}"));
+        let (kind, body, to) = (MessageKind::Signal, "{}".to_owned(), Address::Name("owned".to_owned()));
+        let dispatch = Dispatch { command: EventId(2), to, kind, body, answered: true };
+        let append = Append { n: 2, dispatches: vec![dispatch], ..self.owned_start(new) };
+        let locks = guard::locks([&append].into_iter()).unwrap();
+        let mut guarded = guard::take(&locks, session).await?;
+        let admitted = guarded.admit([&append], locks.closes());
+        let Some(append) = admitted.first() else { return Ok(refused(Kind::Busy)) };
+        session.run(|st| batch::write(st, &[append])).await?;
+        Ok(of(append.sent().any(|message| message.kind == kind)))
     }
 
     fn owned_start(&self, new: NewExecution) -> Append {

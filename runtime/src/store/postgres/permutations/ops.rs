@@ -13,7 +13,7 @@ use crate::store::postgres::task::{EXPIRE, claim_tasks, finish};
 use crate::store::postgres::{claim, control, lease, message, start, transaction};
 use crate::store::task::timed_out;
 use crate::store::{
-    Append, AttemptChange, AttemptRow, Claim, Close, CloseKind, MessageKind, NewExecution, NewMessage,
+    Address, Append, AttemptChange, AttemptRow, Claim, Close, CloseKind, Dispatch, MessageKind, NewExecution, NewMessage,
     ResumeAnswer, RowChange, SendAnswer, StartAnswer, StoreError, Suspicion, TaskChange, TaskClaim,
 };
 use abide_core::exec::AttemptOutcome;
@@ -45,6 +45,8 @@ pub(super) enum Op {
     Signal,
     /// A cancel request to it.
     Cancel,
+    /// The first turn of another run sends a signal to it by name.
+    SignalByName,
     /// A start of the workflow id of `free`, unowned, which is open.
     Start,
     /// An unowned start of a free workflow id.
@@ -77,7 +79,7 @@ pub(super) enum Op {
     Expire,
 }
 
-pub(super) const OPS: [Op; 26] = [
+pub(super) const OPS: [Op; 27] = [
     Op::Append,
     Op::Close,
     Op::Release,
@@ -89,6 +91,7 @@ pub(super) const OPS: [Op; 26] = [
     Op::Claim,
     Op::Signal,
     Op::Cancel,
+    Op::SignalByName,
     Op::Start,
     Op::StartNew,
     Op::StartOwned,
@@ -128,8 +131,8 @@ impl Told {
 impl Op {
     /// Begins a transaction and does it. `side` tells the two sides of a pair apart.
     pub(super) async fn perform(self, scene: &Scene, connection: &mut PgConnection, side: usize) -> Told {
-        // The close begins its own, together with its locks.
-        if !matches!(self, Self::Close | Self::StartOnly) {
+        // Those with a guard begin their own, together with its locks.
+        if !matches!(self, Self::Close | Self::StartOnly | Self::SignalByName) {
             connection.execute(sqlx::raw_sql("BEGIN")).await.unwrap();
         }
         match self.run(scene, connection, side).await {
@@ -155,6 +158,7 @@ impl Op {
             }
             Self::Close => close(scene, connection).await,
             Self::StartOnly => start_only(scene, connection, side).await,
+            Self::SignalByName => signal_by_name(scene, connection, side).await,
             Self::Renew => {
                 let renew = sqlx::query(shared.sql.of(control::RENEW)).bind(scene.owner.0).bind(12_000_i64);
                 Ok(Told::of(renew.execute(connection).await?.rows_affected() > 0))
@@ -303,6 +307,23 @@ async fn start_only(scene: &Scene, connection: &mut PgConnection, side: usize) -
     }
     let born = write_batch(connection, &scene.shared, Batch::of([&append].into_iter()), 0).await?.born;
     Ok(Told::of(!born.is_empty()))
+}
+
+/// A signal to `owned` by its name, by the guard and the batch, as the writer does it. `Nothing`: the sender is
+/// answered that no such run is open.
+async fn signal_by_name(scene: &Scene, connection: &mut PgConnection, side: usize) -> Result<Told, Trouble> {
+    let new = scene.start(fresh(scene, side), &format!("sender-{side}"));
+    let (kind, body, to) = (MessageKind::Signal, "{}".to_owned(), Address::Name(scene.queue("owned")));
+    let dispatch = Dispatch { command: EventId(2), to, kind, body, answered: true };
+    let (owner, id) = (scene.other, new.id);
+    let append =
+        Append { owner, births: vec![new], dispatches: vec![dispatch], ..scene.turn(id, 1, 2) };
+    let locks = guard::locks(&scene.shared, [&append].into_iter()).expect("it looks for its receiver");
+    let mut guarded = guard::take(&locks, true, connection, &scene.shared).await?;
+    let admitted = guarded.admit([&append], locks.closes());
+    let [append] = admitted.as_slice() else { return Ok(Told::Refused(Kind::Busy)) };
+    write_batch(connection, &scene.shared, Batch::of(std::iter::once(&**append)), 0).await?;
+    Ok(Told::of(append.sent().any(|message| message.kind == kind)))
 }
 
 /// The end of a transactional attempt. A refusal rolls the user's rows back.

@@ -79,8 +79,8 @@ async fn the_journal_joins_up(scene: &Scene, what: &str) {
 
 /// An acknowledged message is in the inbox, unless its run was terminated; and an unowned run is claimed for it.
 fn no_message_is_lost(scene: &Scene, left: &Left, ended: &[Ended; 2], claimed: &[i64], what: &str) {
-    let sent: Vec<_> =
-        ended.iter().filter(|e| matches!(e.op, Op::Signal | Op::Cancel) && e.committed).collect();
+    let sends = |op| matches!(op, Op::Signal | Op::Cancel | Op::SignalByName);
+    let sent: Vec<_> = ended.iter().filter(|e| sends(e.op) && e.committed).collect();
     if sent.is_empty() {
         return;
     }
@@ -88,7 +88,8 @@ fn no_message_is_lost(scene: &Scene, left: &Left, ended: &[Ended; 2], claimed: &
     if left.status >= 10 {
         return;
     }
-    let kept = left.inbox.iter().filter(|(_, id)| id.starts_with("message-")).count();
+    let kept = left.inbox.iter().filter(|(_, id)| id.starts_with("message-") || id.starts_with("abide/"));
+    let kept = kept.count();
     assert_eq!(kept, sent.len(), "{what}: an acknowledged message is lost");
     if left.owner.is_none() {
         assert!(claimed.contains(&scene.owned.0), "{what}: no worker will ever read the message");
