@@ -12,6 +12,7 @@ use crate::outcome::{Arguments, Outcome, Sel};
 use crate::payload::{Payload, PayloadError};
 use crate::policy::ActivityOptions;
 use crate::state::Slot;
+use crate::workflow_options::WorkflowOptions;
 use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
@@ -129,6 +130,11 @@ pub trait WorkflowDef: Sized + 'static {
 
     /// Whether [`WorkflowDef::init_with`] makes its state from the input (`#[init]`).
     const FROM_INPUT: bool = false;
+
+    /// How its runs are started, as its attribute says.
+    fn options() -> WorkflowOptions {
+        WorkflowOptions::default()
+    }
 
     /// Makes the initial state where it is the same for every input.
     fn init() -> Self::State {

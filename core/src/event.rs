@@ -5,7 +5,7 @@
 //! on how they were grouped into turns. The enum is externally tagged because `RawValue` payloads need it.
 
 use crate::carried::NextRun;
-use crate::failure::FailureRecord;
+use crate::failure::{FailureRecord, TimeoutKind};
 use crate::ids::EventId;
 use crate::payload::Payload;
 use crate::start_context::StartContext;
@@ -117,6 +117,8 @@ pub enum Event {
     },
     /// Input, the last event: terminated from outside. No workflow code ran.
     Terminated { reason: String },
+    /// Input, the last event: a time limit of the workflow ran out. No workflow code ran.
+    TimedOut { kind: TimeoutKind },
 }
 
 /// The workflow that a command sends a message to. The commit of the command finds its open run.
@@ -215,7 +217,8 @@ macro_rules! events {
 use Event::{
     ActivityCancelRequested, ActivityCompleted, ActivityFailed, ActivityScheduled, Answered, AttemptFailed,
     CancelRequested, CancelSent, Cancelled, Completed, ContinuedAsNew, Failed, Recovered, SideEffect,
-    SignalRedelivered, SignalSent, Signaled, Started, Terminated, TimerCancelled, TimerFired, TimerStarted,
+    SignalRedelivered, SignalSent, Signaled, Started, Terminated, TimedOut, TimerCancelled, TimerFired,
+    TimerStarted,
 };
 
 events! {
@@ -251,12 +254,18 @@ events! {
     ContinuedAsNew { workflow_type, task_queue, input, .. } => Command End [workflow_type, task_queue, input]
         ("the end of this run, as another goes on, with an input of {} bytes", input.as_json().len());
     Terminated { reason } => Input End [reason] ("the workflow's termination");
+    TimedOut { kind } => Input End [] ("the end of the workflow by its {kind} time limit");
 }
 
 impl Event {
     /// Whether workflow code emitted the event. If not, it is an input.
     pub fn is_command(&self) -> bool {
         self.side() == Side::Command
+    }
+
+    /// Whether the event ends the execution at any point of its code, which does not run for it.
+    pub fn is_end_without_code(&self) -> bool {
+        self.is_close() && !self.is_command()
     }
 
     /// Whether the event ends the execution.

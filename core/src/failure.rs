@@ -22,6 +22,10 @@ pub enum TimeoutKind {
     ScheduleToStart,
     /// No heartbeat arrived in time.
     Heartbeat,
+    /// One run of a workflow took too long.
+    Run,
+    /// All runs of a workflow together took too long: its retries, and those that it continued as.
+    Execution,
 }
 
 impl fmt::Display for TimeoutKind {
@@ -31,6 +35,8 @@ impl fmt::Display for TimeoutKind {
             Self::ScheduleToClose => "schedule-to-close",
             Self::ScheduleToStart => "schedule-to-start",
             Self::Heartbeat => "heartbeat",
+            Self::Run => "run",
+            Self::Execution => "execution",
         })
     }
 }

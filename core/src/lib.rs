@@ -43,6 +43,7 @@ mod spans;
 mod start_context;
 mod state;
 mod text;
+mod workflow_options;
 
 pub use asked::*;
 pub use bytes::Bytes;
@@ -71,3 +72,4 @@ pub use site::Site;
 pub use start_context::{Parent, StartContext};
 pub use state::{Parked, Slot, This};
 pub use text::{MAX_CAUSE_BYTES, MAX_CAUSES, MAX_TEXT_BYTES, bounded, write_causes};
+pub use workflow_options::WorkflowOptions;

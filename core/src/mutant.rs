@@ -120,6 +120,9 @@ mod list {
         KeepFailed "keep-failed"
             Test("store::conformance::on_memory::attempts::a_close_and_a_terminate_leave_no_failed_attempt"),
             "A close leaves failed attempts behind.";
+        UnsuspendByEnd "unsuspend-by-end"
+            Test("store::conformance::on_memory::ends::a_claim_for_an_end_changes_nothing_but_the_owner"),
+            "A claim that is to end a suspended run lets it run.";
         TerminateDrained "terminate-drained"
             Test("store::conformance::on_memory::closes::a_discarded_close_passes_what_is_unread"),
             "An end without code is refused while a message is unread.";

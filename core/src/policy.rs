@@ -1,11 +1,13 @@
 //! How an activity runs: timeouts, retries, cancellation. The defaults are Temporal's.
 
 use crate::code::Code;
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// When and how often a failed activity is retried. The defaults are Temporal's.
-#[derive(Clone, Debug, PartialEq)]
+/// When and how often a failed activity or workflow is retried. The defaults are Temporal's.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct RetryPolicy {
     /// The wait before the second attempt: at least 1 ms (`AB0432`). Default: 1 s.
     pub initial_interval: Duration,
@@ -48,13 +50,13 @@ impl RetryPolicy {
         Some(Duration::try_from_secs_f64(secs).map_or(max, |d| d.min(max)).max(MIN_WAIT))
     }
 
-    /// Checks the waits. A policy with a single attempt has none.
-    fn check(&self, activity: &str) -> Result<(), String> {
+    /// Checks the waits. A policy with a single attempt has none. `what`: "activity" or "workflow".
+    pub(crate) fn check(&self, what: &str, name: &str) -> Result<(), String> {
         let waits = [("initial_interval", Some(self.initial_interval)), ("max_interval", self.max_interval)];
         let short = waits.into_iter().find(|(_, wait)| wait.is_some_and(|wait| wait < MIN_WAIT));
         match short {
             Some((field, Some(wait))) if self.max_attempts != 1 => Err(format!(
-                "{}: the retry policy of activity `{activity}` has {field} = {wait:?}: each failed \
+                "{}: the retry policy of {what} `{name}` has {field} = {wait:?}: each failed \
                  attempt is written to the database, so that a service that is down would cost hundreds of \
                  commits a second. The shortest wait is 1 ms; leave `{field}` out, or write what the \
                  service can bear",
@@ -123,7 +125,7 @@ pub struct ActivityOptions {
 }
 
 /// The shortest time limit: the engine's resolution.
-const MIN_LIMIT: Duration = Duration::from_millis(1);
+pub(crate) const MIN_LIMIT: Duration = Duration::from_millis(1);
 
 /// The most characters of the name of a task queue.
 pub(crate) const MAX_QUEUE_CHARS: usize = 1_000;
@@ -141,7 +143,7 @@ impl ActivityOptions {
     /// Checks the rules for limits: the waits of the retry policy are not too short, and no time limit has
     /// run out before the start. Runs that began under older rules skip this check.
     pub(crate) fn check_limits(&self, activity: &str) -> Result<(), String> {
-        self.retry.check(activity)?;
+        self.retry.check("activity", activity)?;
         let limits = [
             ("start_to_close", self.start_to_close),
             ("schedule_to_close", self.schedule_to_close),
@@ -197,13 +199,13 @@ mod tests {
             (policy(least, Some(zero), 0), "max_interval = 0ns"),
             (policy(Duration::from_secs(1), Some(tiny), 3), "max_interval = 1ns"),
         ] {
-            let told = policy.check("ask").unwrap_err();
+            let told = policy.check("activity", "ask").unwrap_err();
             assert!(!told.contains("  "), "{told}");
             assert!(told.starts_with("AB0432: ") && told.contains(field) && told.contains("`ask`"), "{told}");
             assert_eq!(policy.delay_after(1), Some(least), "an older history may have it");
         }
-        assert_eq!(policy(least, None, 0).check("ask"), Ok(()));
-        assert_eq!(policy(zero, None, 1).check("ask"), Ok(()), "it is never tried again");
+        assert_eq!(policy(least, None, 0).check("activity", "ask"), Ok(()));
+        assert_eq!(policy(zero, None, 1).check("activity", "ask"), Ok(()), "it is never tried again");
         assert_eq!(policy(zero, None, 1).delay_after(1), None);
     }
 

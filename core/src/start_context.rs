@@ -1,6 +1,7 @@
 //! What a run begins with besides its input.
 
 use crate::carried::Carried;
+use crate::policy::RetryPolicy;
 use serde::{Deserialize, Serialize};
 
 /// What a run begins with besides its input. Until the first turn is durable, the run's row holds it; then its
@@ -17,6 +18,15 @@ pub struct StartContext {
     /// What the run before it in its chain has handed on.
     #[serde(skip_serializing_if = "Carried::is_empty")]
     pub carried: Carried,
+    /// How long each run of its chain may take, in ms.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run_timeout_ms: Option<i64>,
+    /// Whether another run follows where this one fails.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry: Option<RetryPolicy>,
+    /// How many runs before it have failed, and were followed by another for that.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub failed_runs: u32,
 }
 
 impl StartContext {

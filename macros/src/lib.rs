@@ -78,8 +78,18 @@ pub fn activity(args: TokenStream, item: TokenStream) -> TokenStream {
 /// state, so that signals and queries reach it, and takes it back afterwards. Only workflow futures can be
 /// awaited. Other async methods of the block are helpers.
 ///
-/// Arguments: `name = ".."` (its type in history; default: the name of the type or function), `crate = path`,
-/// `no_probes`.
+/// Arguments, all optional:
+///
+/// | argument | meaning | default |
+/// |---|---|---|
+/// | `name = "orders"` | its type in history | the name of the type or function |
+/// | `task_queue = "orders"` | the task queue of its starts | the client's, or that of a worker in the process |
+/// | `run_timeout = "1d"` | limit of one run: it ends as timed out, and no code of it runs any more | none |
+/// | `execution_timeout = "30d"` | limit of all its runs together | none |
+/// | `no_probes` | turns the checks of types off, see below | |
+/// | `crate = path` | the path to abide | found in `Cargo.toml` |
+///
+/// A start may say otherwise: `client.start(report(day)).run_timeout(hours(2))`.
 ///
 /// # Types that are refused
 ///

@@ -6,6 +6,7 @@
 //! of this module is ever written into a history.
 
 mod failure;
+mod given_up;
 mod kind;
 
 pub use failure::StoreFailure;
@@ -59,6 +60,14 @@ pub enum Error {
         /// `AB0403` (not encodable), `AB0405` (over the limit), `AB0216` or `AB0217` (read back changed).
         code: &'static str,
         /// The text of the refusal, as history keeps it. It begins with the code.
+        message: String,
+    },
+    /// A start is refused: a time limit (`AB0430`) or a wait of its retry policy (`AB0432`) is under 1 ms.
+    #[error("{message}")]
+    StartRefused {
+        /// The code.
+        code: &'static str,
+        /// What is wrong. It begins with the code.
         message: String,
     },
     /// There is no execution with this id.
@@ -314,21 +323,6 @@ pub enum Error {
     },
 }
 
-impl From<crate::host::Endless> for Error {
-    fn from(endless: crate::host::Endless) -> Self {
-        let crate::host::Endless { activity, workflow_id, attempts, failure } = endless;
-        Self::RetriedWithoutEnd { activity, workflow_id, attempts, failure }
-    }
-}
-
-impl From<crate::host::Standstill> for Error {
-    fn from(standstill: crate::host::Standstill) -> Self {
-        let names = standstill.activities.iter().map(|name| format!("`{name}`"));
-        let activities = names.collect::<Vec<_>>().join(", ");
-        Self::Standstill { activities, seconds: standstill.lasted.as_secs() }
-    }
-}
-
 impl Error {
     /// The error's code, which is the name of its page in `docs/errors/`.
     pub fn code(&self) -> &'static str {
@@ -336,7 +330,7 @@ impl Error {
             Self::WorkflowIdTaken { .. } => Code::WorkflowIdTaken,
             Self::IdReuseRefused { .. } => Code::IdReuseRefused,
             Self::Payload(error) => return error.code(),
-            Self::ResultRefused { code, .. } => return code,
+            Self::ResultRefused { code, .. } | Self::StartRefused { code, .. } => return code,
             Self::NoSuchExecution { .. } => Code::NoSuchExecution,
             Self::ExecutionClosed { .. } => Code::ExecutionClosed,
             Self::UnknownQuery { .. } => Code::UnknownQuery,

@@ -4,7 +4,9 @@
 
 use crate::error::Error;
 use crate::store::{StoreError, Suspension};
-use abide_core::{Code, Event, ExecutionId, FailureKind, FailureRecord, Fault, Outcome, write_causes};
+use abide_core::{
+    Code, Event, ExecutionId, FailureKind, FailureRecord, Fault, Outcome, TimeoutKind, write_causes,
+};
 use std::error::Error as _;
 use std::fmt;
 
@@ -31,8 +33,11 @@ pub enum WorkflowError<E> {
     Cancelled,
     /// It was terminated from outside.
     Terminated,
-    /// Its own time limit ran out.
-    TimedOut,
+    /// A time limit of its own ran out: that of the run, or that of the whole execution, its retries included.
+    TimedOut {
+        /// Which limit.
+        kind: TimeoutKind,
+    },
     /// It cannot continue until its cause is fixed and it is resumed. Wait for the result again after that.
     Suspended(Reason),
     /// It ended as `error` says, and in addition some compensations of its sagas failed: their steps are not
@@ -85,7 +90,7 @@ impl<E: Fault> fmt::Display for WorkflowError<E> {
             Self::Failed(error) => fmt::Display::fmt(error, f),
             Self::Cancelled => f.write_str("workflow was cancelled"),
             Self::Terminated => f.write_str("workflow was terminated"),
-            Self::TimedOut => f.write_str("workflow timed out"),
+            Self::TimedOut { kind } => write!(f, "workflow timed out ({kind})"),
             Self::Suspended(reason) => write!(f, "workflow is suspended: {reason}"),
             Self::NotCompensated { error, failures } => {
                 write!(f, "{error} (and {} of its compensations failed)", failures.len())
@@ -173,13 +178,14 @@ pub(crate) fn of_close<O: Outcome>(
             Err(WorkflowError::Cancelled.with(compensation_failures))
         }
         Event::Terminated { .. } => Err(WorkflowError::Terminated),
+        Event::TimedOut { kind } => Err(WorkflowError::TimedOut { kind: *kind }),
         other => Err(not_a_close(execution, other)),
     }
 }
 
 fn failed<E: Fault>(failure: &FailureRecord) -> WorkflowError<E> {
     match failure.kind {
-        FailureKind::TimedOut(_) => WorkflowError::TimedOut,
+        FailureKind::TimedOut(kind) => WorkflowError::TimedOut { kind },
         // The engine refused the value that `run` returned. The text begins with its own code.
         FailureKind::Invalid => {
             let own = [Code::PayloadTooLarge, Code::Unreadable, Code::ReadsBackChanged];
@@ -227,6 +233,9 @@ mod tests {
         let wrong = Event::Completed { result: Payload::encode("text").unwrap() };
         assert!(matches!(of(&wrong), Err(WorkflowError::Client(e)) if e.code() == "AB0404"));
         assert!(matches!(of(&Event::Terminated { reason: "r".into() }), Err(WorkflowError::Terminated)));
+        let timed_out = of(&Event::TimedOut { kind: TimeoutKind::Execution });
+        assert!(matches!(timed_out, Err(WorkflowError::TimedOut { kind: TimeoutKind::Execution })));
+        assert_eq!(told(timed_out), "workflow timed out (execution)");
         assert!(matches!(
             of(&Event::TimerFired { timer: abide_core::EventId(2) }),
             Err(WorkflowError::Client(_))

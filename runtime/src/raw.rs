@@ -107,6 +107,7 @@ impl Raw {
             queue: "raw".to_owned(),
             input: "[]".to_owned(),
             created_at_ms: at_ms,
+            terms: crate::store::Terms::default(),
             reuse: IdReusePolicy::default(),
             conflict: IdConflictPolicy::default(),
             terminate_event: None,

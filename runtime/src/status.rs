@@ -22,6 +22,8 @@ pub enum ExecutionStatus {
     Terminated,
     /// It ended as another run of the same workflow id goes on (`workflow::continue_as_new`).
     ContinuedAsNew,
+    /// Its time limit, or that of its chain of runs, ran out.
+    TimedOut,
     /// A status that a newer release of abide has written, with its number in the database.
     /// [`is_open`](Self::is_open) works for it too: numbers below 10 are open.
     Newer(i64),
@@ -33,8 +35,8 @@ impl ExecutionStatus {
         self.code() < 10
     }
 
-    /// The number in the database. Its meaning never changes. Reserved: 2 for paused, 15 for timed out,
-    /// 30 for being deleted, 31 for being imported.
+    /// The number in the database. Its meaning never changes. Reserved: 2 for paused, 30 for being deleted, 31 for
+    /// being imported.
     pub(crate) const fn code(self) -> i64 {
         match self {
             Self::Running => 0,
@@ -44,6 +46,7 @@ impl ExecutionStatus {
             Self::Cancelled => 12,
             Self::Terminated => 13,
             Self::ContinuedAsNew => 14,
+            Self::TimedOut => 15,
             Self::Newer(code) => code,
         }
     }
@@ -58,6 +61,7 @@ impl ExecutionStatus {
             12 => Self::Cancelled,
             13 => Self::Terminated,
             14 => Self::ContinuedAsNew,
+            15 => Self::TimedOut,
             code => Self::Newer(code),
         }
     }
@@ -73,6 +77,7 @@ impl fmt::Display for ExecutionStatus {
             Self::Cancelled => "cancelled",
             Self::Terminated => "terminated",
             Self::ContinuedAsNew => "continued as new",
+            Self::TimedOut => "timed out",
             Self::Newer(code) => return f.pad(&format!("status {code} of a newer release")),
         })
     }

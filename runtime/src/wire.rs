@@ -54,6 +54,12 @@ pub(crate) struct CancelBody {
     pub(crate) reason: String,
 }
 
+/// The body of a `Terminate` row.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct TerminateBody {
+    pub(crate) reason: String,
+}
+
 /// The body of a `Query` row.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct QueryBody {

@@ -91,6 +91,17 @@ async fn a_signal_is_one_commit() {
 }
 
 #[tokio::test]
+async fn an_end_by_a_time_limit_is_one_commit() {
+    let db = Db::new().await;
+    let worker = worker(&db).await;
+    let run = db.client().start(Mailbox::run(3)).run_timeout(millis(300)).await.unwrap();
+    let before = db.abide.metrics();
+    assert!(matches!(run.result().await, Err(WorkflowError::TimedOut { kind: TimeoutKind::Run })));
+    assert_eq!(batches(&db, before), 1);
+    worker.shutdown().await.unwrap();
+}
+
+#[tokio::test]
 async fn a_joined_fan_out_is_far_fewer_commits_than_steps() {
     let db = Db::new().await;
     let worker = worker(&db).await;

@@ -53,6 +53,8 @@ mod replays;
 mod replays_database;
 mod retries;
 mod retry_history;
+mod run_limits;
+mod run_limits_env;
 mod sagas;
 mod scopes;
 mod shutdown;

@@ -51,6 +51,7 @@ mod privacy;
 mod replays;
 mod replays_database;
 mod retries;
+mod run_limits;
 mod sagas;
 mod scopes;
 mod shutdown;

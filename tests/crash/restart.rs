@@ -4,9 +4,11 @@
 use crate::evidence::{Evidence, ran};
 use crate::journal::{connect, number};
 use crate::ledger::lines;
-use crate::scene::{Scene, eventually};
+use crate::scene::{Scene, eventually, within};
 use crate::workers::{all_complete, incarnation, ten_sequences};
-use std::time::Instant;
+use crate::workflows::Letters;
+use abide::{TimeoutKind, WorkflowError};
+use std::time::{Duration, Instant};
 
 /// No check of a time is closer than this: the machine may be slow.
 const GENEROUS_S: u64 = 60;
@@ -36,5 +38,28 @@ async fn a_service_that_is_killed_and_started_again_goes_on_at_once() {
     let ran = ran(&lines(&scene.ledger()));
     assert!(ran.values().all(|ran| ran.attempts.len() <= 2), "each lost one attempt at most");
     assert!(ran.values().any(|ran| ran.attempts == ["1", "2"]), "it was killed while activities ran");
+    second.stop();
+}
+
+/// It is killed while some of its runs are out of time, and others nearly: the next one ends each of them once.
+#[tokio::test]
+async fn time_limits_outlive_the_process_that_keeps_them() {
+    let scene = Scene::new();
+    let (first, client) = (scene.worker(), scene.client().await);
+    let mut runs = Vec::new();
+    for n in 0..20 {
+        let limit = Duration::from_millis(1_000 + 50 * n);
+        let start = client.start(Letters::run(3)).id(format!("late-{n}")).run_timeout(limit);
+        runs.push(start.await.expect("it starts"));
+    }
+    tokio::time::sleep(Duration::from_millis(1_400)).await;
+    first.kill();
+    let second = scene.worker();
+    for run in &runs {
+        let ended = within("its time is up", run.result()).await;
+        assert!(matches!(ended, Err(WorkflowError::TimedOut { kind: TimeoutKind::Run })), "{ended:?}");
+    }
+    let ends = "SELECT count(*) FROM journal WHERE body LIKE '%timed_out%'";
+    assert_eq!(number(scene.database(), ends).await, 20);
     second.stop();
 }

@@ -27,7 +27,7 @@ impl Execution {
         matches!(self.ending, Ending::Decided(_))
     }
 
-    pub(super) fn terminated(&mut self) {
+    pub(super) fn ended_without_code(&mut self) {
         self.ending = Ending::Closed;
     }
 

@@ -334,6 +334,7 @@ impl Context {
         let mut info = self.info.borrow_mut();
         info.started_at_ms = self.now_ms();
         (info.parent, info.depth) = (context.parent, context.depth);
+        info.attempt = context.failed_runs.saturating_add(1);
     }
 
     pub(crate) fn info(&self) -> Info {

@@ -103,7 +103,7 @@ impl Execution {
             }
             // The lost attempts follow, each decided by itself.
             Event::Recovered { .. } => {}
-            Event::Terminated { .. } => self.terminated(),
+            Event::Terminated { .. } | Event::TimedOut { .. } => self.ended_without_code(),
             // Commands are issued and never delivered.
             Event::ActivityScheduled { .. }
             | Event::ActivityCancelRequested { .. }

@@ -71,8 +71,8 @@ impl History {
                 return Err(EventId(expected));
             }
             for (at, event) in (expected..).zip(&row.events) {
-                // An execution may be terminated before its first turn.
-                let starts = matches!(event, Event::Started { .. } | Event::Terminated { .. });
+                // An execution may be terminated, or time out, before its first turn.
+                let starts = matches!(event, Event::Started { .. }) || event.is_end_without_code();
                 if at == 1 && !starts || at > 1 && matches!(event, Event::Started { .. }) {
                     return Err(EventId(at));
                 }
@@ -155,10 +155,10 @@ impl History {
         !self.recorded.is_empty()
     }
 
-    /// Whether the code must still replay an event. A termination does not count: it may come at any point of
-    /// the code.
+    /// Whether the code must still replay an event. An end without code does not count: it may come at any point
+    /// of the code.
     pub(crate) fn has_more_of_the_code(&self) -> bool {
-        self.recorded.iter().any(|(_, event)| !matches!(event, Event::Terminated { .. }))
+        self.recorded.iter().any(|(_, event)| !event.is_end_without_code())
     }
 
     pub(crate) fn len(&self) -> u64 {

@@ -20,6 +20,9 @@ pub struct Info {
     pub parent: Option<Parent>,
     /// How many parents are above it. 0: it is no child.
     pub depth: u32,
+    /// Which attempt of the workflow it is, from 1. More than 1 where the runs before it have failed, under a
+    /// retry policy of the workflow.
+    pub attempt: u32,
     /// The number of events so far.
     pub history_len: u64,
     /// The bytes of the events so far, estimated: their payloads and texts, and a few for each event.
@@ -31,7 +34,7 @@ pub struct Info {
 impl Info {
     /// Creates the facts that are known before the start.
     pub fn new(workflow_id: String, run_id: String, workflow_type: String, task_queue: String) -> Self {
-        Self { workflow_id, run_id, workflow_type, task_queue, ..Self::default() }
+        Self { workflow_id, run_id, workflow_type, task_queue, attempt: 1, ..Self::default() }
     }
 }
 

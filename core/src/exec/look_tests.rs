@@ -36,10 +36,11 @@ fn a_replay_that_goes_on_beyond_its_history_is_no_answer() {
         // After an odd number of events the code goes on: it asks for a command, or ends.
         let expected = if len % 2 == 0 { None } else { beyond.clone() };
         assert_eq!(replayed(events[..len].to_vec()), expected, "after {len} events");
-        if len < 6 {
-            let terminated = Event::Terminated { reason: "enough".to_owned() };
-            let stopped = events[..len].iter().cloned().chain([terminated]).collect();
-            assert_eq!(replayed(stopped), expected, "terminated after {len} events");
+        let terminated = Event::Terminated { reason: "enough".to_owned() };
+        let timed_out = Event::TimedOut { kind: crate::failure::TimeoutKind::Run };
+        for end in [terminated, timed_out].into_iter().filter(|_| len < 6) {
+            let stopped = events[..len].iter().cloned().chain([end.clone()]).collect();
+            assert_eq!(replayed(stopped), expected, "{end:?} after {len} events");
         }
     }
 }

@@ -66,6 +66,7 @@ fn no_event_is_told_with_its_value() {
         Event::Failed { failure: failure(), compensation_failures: vec![failure()] },
         Event::Cancelled { reason: "secret".to_owned(), compensation_failures: vec![] },
         Event::Terminated { reason: "secret".to_owned() },
+        Event::TimedOut { kind: crate::failure::TimeoutKind::Run },
     ] {
         differs(event.clone(), Some(scheduled("charge", "[]")));
         differs(scheduled("charge", "[]"), Some(event));

@@ -141,12 +141,12 @@ impl Execution {
         self.standing()
     }
 
-    /// Replays to the point where the code was when the journal ended, to look at the execution. A
-    /// termination came from outside, at any point of the code, so it is not replayed. If the code
-    /// goes on from there, [`Execution::broke_off`] reports that.
+    /// Replays to the point where the code was when the journal ended, to look at the execution. An
+    /// end without code (terminated, timed out) came at any point of the code, so it is not replayed. If the
+    /// code goes on from there, [`Execution::broke_off`] reports that.
     pub fn replay_to_look(&mut self, mut rows: Vec<JournalRow>) -> Standing {
         if let Some(row) = rows.last_mut()
-            && matches!(row.events.last(), Some(Event::Terminated { .. }))
+            && row.events.last().is_some_and(Event::is_end_without_code)
         {
             row.events.pop();
             if row.events.is_empty() {

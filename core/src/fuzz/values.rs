@@ -145,7 +145,9 @@ fn early() -> impl Strategy<Value = u32> {
 fn context() -> impl Strategy<Value = Box<StartContext>> {
     let parent = (text(), text()).prop_map(|(workflow_id, run_id)| Parent::new(workflow_id, run_id));
     let all = (proptest::option::of(parent), any::<u32>(), carried());
-    let all = all.prop_map(|(parent, depth, carried)| Box::new(StartContext { parent, depth, carried }));
+    let all = all.prop_map(|(parent, depth, carried)| {
+        Box::new(StartContext { parent, depth, carried, ..StartContext::default() })
+    });
     prop_oneof![2 => Just(Box::default()), 1 => all]
 }
 
@@ -204,6 +206,7 @@ fn input_event() -> BoxedStrategy<Event> {
             .prop_map(|(command, refused)| Event::Answered { command, refused }),
         vec(id(), 0..4).prop_map(|lost| Event::Recovered { lost }),
         text().prop_map(|reason| Event::Terminated { reason }),
+        select(vec![TimeoutKind::Run, TimeoutKind::Execution]).prop_map(|kind| Event::TimedOut { kind }),
     ]
     .boxed()
 }

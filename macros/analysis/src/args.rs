@@ -3,6 +3,7 @@
 use crate::durations;
 use crate::errors::{Code, Errors};
 use crate::suggest;
+use crate::workflow::StartArgs;
 use proc_macro2::{Ident, TokenStream};
 use quote::{ToTokens, quote};
 use syn::ext::IdentExt;
@@ -138,7 +139,9 @@ impl ActivityArgs {
                 ("retry_if", Value::Expr(value)) => args.retry_if = Some(value),
                 ("retry_after", Value::Expr(value)) => args.retry_after = Some(value),
                 ("cancellation", Value::Expr(value)) => args.cancellation = cancellation(&value, errors),
-                ("task_queue", Value::Expr(value)) => args.task_queue = queue_text(&value, errors),
+                ("task_queue", Value::Expr(value)) => {
+                    args.task_queue = queue_text(&value, ACTIVITY_QUEUE, errors);
+                }
                 ("retry", Value::List(list)) => args.retry = retry(list, errors),
                 ("transactional", Value::None) => args.transactional = name,
                 (known, value) if ACTIVITY.contains(&known) => misshapen(name.as_ref(), &value, errors),
@@ -221,13 +224,18 @@ pub(crate) struct WorkflowArgs {
     pub(crate) krate: Option<Path>,
     /// Turns the value probes off in its bodies.
     pub(crate) no_probes: bool,
+    /// How its runs are started.
+    pub(crate) start: StartArgs,
 }
+
+/// What `#[workflow]` takes.
+const WORKFLOW: &[&str] = &["name", "task_queue", "run_timeout", "execution_timeout", "crate", "no_probes"];
 
 impl WorkflowArgs {
     pub(crate) fn parse(tokens: TokenStream, attribute: &str, errors: &mut Errors) -> Self {
         let known: &[&str] = match attribute {
             "#[run]" | "#[init]" => &[],
-            "#[workflow]" => &["name", "crate", "no_probes"],
+            "#[workflow]" => WORKFLOW,
             _ => &["name"],
         };
         let mut args = Self::default();
@@ -245,6 +253,15 @@ impl WorkflowArgs {
                     args.krate = crate_path(&value, errors);
                 }
                 ("no_probes", Value::None) if known.contains(&"no_probes") => args.no_probes = true,
+                ("task_queue", Value::Expr(value)) if known.contains(&"task_queue") => {
+                    args.start.task_queue(&value, errors);
+                }
+                ("run_timeout", Value::Expr(value)) if known.contains(&"run_timeout") => {
+                    args.start.timeout("run_timeout", &value, errors);
+                }
+                ("execution_timeout", Value::Expr(value)) if known.contains(&"execution_timeout") => {
+                    args.start.timeout("execution_timeout", &value, errors);
+                }
                 (shape, value) if known.contains(&shape) => misshapen(name.as_ref(), &value, errors),
                 (_, value) => unknown(name.as_ref(), &value, attribute, known, errors),
             }
@@ -320,11 +337,13 @@ fn name_text(value: &Expr, errors: &mut Errors) -> Option<LitStr> {
     bounded(value, 200, ("not a name", help), errors)
 }
 
+/// How the task queue of an activity is written.
+const ACTIVITY_QUEUE: &str = "write a text of 1 to 1,000 characters, like `task_queue = \"gpu\"`; one that is \
+                              computed goes to the call: `transcode(clip).task_queue(queue)`";
+
 /// A string literal no longer than a task queue's name may be. The call checks values unknown at compile
 /// time.
-fn queue_text(value: &Expr, errors: &mut Errors) -> Option<LitStr> {
-    let help = "write a text of 1 to 1,000 characters, like `task_queue = \"gpu\"`; one that is computed \
-                goes to the call: `transcode(clip).task_queue(queue)`";
+pub(crate) fn queue_text(value: &Expr, help: &str, errors: &mut Errors) -> Option<LitStr> {
     bounded(value, 1_000, ("not a task queue", help), errors)
 }
 

@@ -14,6 +14,13 @@ pub(crate) fn limit(value: &Expr, errors: &mut Errors) -> Option<TokenStream> {
     positive(value, (Code::Value, wrong, help), errors)
 }
 
+/// A time limit of a workflow.
+pub(crate) fn run_limit(value: &Expr, errors: &mut Errors) -> Option<TokenStream> {
+    let help = "write at least \"1ms\", or leave it out where there is no limit";
+    let wrong = "a time limit of zero has run out before a run can begin";
+    positive(value, (Code::Value, wrong, help), errors)
+}
+
 /// A wait between attempts.
 pub(crate) fn wait(value: &Expr, errors: &mut Errors) -> Option<TokenStream> {
     let help = "write at least \"1ms\", better what the service can bear: each failed attempt is written to \

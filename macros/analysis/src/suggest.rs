@@ -41,8 +41,22 @@ const ELSEWHERE: &[(&str, &str, &str)] = &[
     ("retry(..)", "non_retryable", NON_RETRYABLE),
     ("retry(..)", "non_retryable_errors", NON_RETRYABLE),
     ("retry(..)", "non_retryable_error_types", NON_RETRYABLE),
-    ("#[workflow]", "task_queue", "`.task_queue(..)` at the start, or the queue of `abide.worker(..)`"),
-    ("#[workflow]", "queue", "`.task_queue(..)` at the start, or the queue of `abide.worker(..)`"),
+    ("#[workflow]", "queue", "`task_queue`"),
+    ("#[workflow]", "timeout", "`run_timeout`, the limit of one run"),
+    ("#[workflow]", "workflow_timeout", "`execution_timeout`, the limit of all runs together"),
+    ("#[workflow]", "workflow_run_timeout", "`run_timeout`"),
+    ("#[workflow]", "workflow_execution_timeout", "`execution_timeout`"),
+    (
+        "#[workflow]",
+        "task_timeout",
+        "`run_timeout`, the limit of one run; a blocked thread is noticed without one",
+    ),
+    (
+        "#[workflow]",
+        "workflow_task_timeout",
+        "`run_timeout`, the limit of one run; a blocked thread is noticed \
+     without one",
+    ),
 ];
 
 const NON_RETRYABLE: &str = "`retry_if`, an argument of the activity that asks the error: \

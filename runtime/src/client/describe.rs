@@ -39,6 +39,12 @@ pub struct Description {
     pub suspension: Option<Reason>,
     /// When it was started.
     pub created_at: Timestamp,
+    /// When it begins, if it was started with a delay and has not begun.
+    pub begins_at: Option<Timestamp>,
+    /// When its time is up: it ends as timed out then. `None`: it has no limit.
+    pub run_deadline: Option<Timestamp>,
+    /// When the time of all its runs together is up.
+    pub execution_deadline: Option<Timestamp>,
     /// When it closed.
     pub closed_at: Option<Timestamp>,
     /// Whether a live worker can run it. `None` if it is closed.
@@ -90,6 +96,7 @@ impl UntypedHandle {
             true => Some(self.client.serving(&row).await?),
             false => None,
         };
+        let begins_at = begins_at(&row).map(timestamp);
         Ok(Description {
             serving,
             suspension: (row.status == ExecutionStatus::Suspended)
@@ -99,6 +106,9 @@ impl UntypedHandle {
             workflow_type: row.workflow_type,
             task_queue: row.queue,
             status: row.status,
+            begins_at,
+            run_deadline: row.close_by_ms.map(timestamp),
+            execution_deadline: row.chain_by_ms.map(timestamp),
             created_at: timestamp(row.created_at_ms),
             closed_at: row.closed_at_ms.map(timestamp),
             history_length: row.history_len,
@@ -143,6 +153,12 @@ impl UntypedHandle {
         let answer = self.ask_elsewhere(row, AWAITING_QUERY, Payload::null(), POSITION_WAIT).await;
         answer.ok()?.ok()?.decode().ok()
     }
+}
+
+/// When a delayed start begins by itself, in ms.
+fn begins_at(row: &ExecutionRow) -> Option<i64> {
+    let waits = row.status == ExecutionStatus::Running && row.owner.is_none() && row.history_len == 0;
+    row.wake_at_ms.filter(|at_ms| waits && *at_ms > row.created_at_ms)
 }
 
 /// An unreadable history becomes part of the description. A database error does not.

@@ -18,6 +18,7 @@ mod query;
 mod request;
 mod serving;
 mod start;
+mod terms;
 mod time;
 mod wait;
 

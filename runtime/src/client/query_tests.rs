@@ -22,6 +22,7 @@ async fn deserted() -> (Arc<dyn Store>, UntypedHandle) {
         queue: "deserted".to_owned(),
         input: "null".to_owned(),
         created_at_ms: 1,
+        terms: crate::store::Terms::default(),
         reuse: IdReusePolicy::default(),
         conflict: IdConflictPolicy::default(),
         terminate_event: None,

@@ -1,5 +1,6 @@
 //! Starts a workflow: the options, the worker or store that takes the start, and the meaning of the answer.
 
+use super::terms::Timing;
 use super::{Client, Handle, UntypedHandle, WorkflowHandle, check_id, check_request_id, user_connection};
 use crate::activity::TransactionConnection;
 use crate::error::{Error, Result};
@@ -29,6 +30,7 @@ pub struct Start<W> {
     request_id: Option<String>,
     reuse: IdReusePolicy,
     conflict: IdConflictPolicy,
+    timing: Timing,
     workflow: PhantomData<fn() -> W>,
 }
 
@@ -43,13 +45,14 @@ impl Client {
 impl<W: WorkflowHandle> Start<W> {
     fn new(client: Client, call: WorkflowCall<W>) -> Self {
         Self {
-            queue: client.queue.clone(),
+            queue: None,
             client,
             input: call.into_input(),
             id: None,
             request_id: None,
             reuse: IdReusePolicy::default(),
             conflict: IdConflictPolicy::default(),
+            timing: Timing::default(),
             workflow: PhantomData,
         }
     }
@@ -60,8 +63,8 @@ impl<W: WorkflowHandle> Start<W> {
         self
     }
 
-    /// The task queue. Default: the client's; otherwise that of a worker in this process that serves the
-    /// workflow.
+    /// The task queue. Default: that of the workflow's attribute; otherwise the client's; otherwise that of a
+    /// worker in this process that serves the workflow.
     pub fn task_queue(mut self, queue: impl AsRef<str>) -> Self {
         self.queue = Some(Arc::from(queue.as_ref()));
         self
@@ -83,6 +86,45 @@ impl<W: WorkflowHandle> Start<W> {
     /// What to do if an open run has the id. Default: [`IdConflictPolicy::Fail`].
     pub fn id_conflict_policy(mut self, policy: IdConflictPolicy) -> Self {
         self.conflict = policy;
+        self
+    }
+
+    /// How long the run may take, from when it begins (or is due, see [`delay`](Self::delay)): at least 1 ms
+    /// (`AB0430`). Then it ends as [`WorkflowError::TimedOut`](crate::WorkflowError::TimedOut), and no code of it
+    /// runs any more: no compensation, no `Drop`. It also ends so while it is suspended or no worker has its
+    /// code. The time is the database's. Default: as the attribute says, `#[workflow(run_timeout = "1d")]`;
+    /// otherwise no limit.
+    ///
+    /// ```
+    /// # use abide::prelude::*;
+    /// # use std::time::Duration;
+    /// # #[workflow] async fn report(day: u32) {}
+    /// # async fn demo(client: Client) -> Result<(), Failure> {
+    /// let hour = Duration::from_secs(3_600);
+    /// match client.start(report(7)).run_timeout(hour).await?.result().await {
+    ///     Err(WorkflowError::TimedOut { kind: TimeoutKind::Run }) => println!("too slow"),
+    ///     ended => ended?,
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn run_timeout(mut self, limit: Duration) -> Self {
+        self.timing.run_timeout = Some(limit);
+        self
+    }
+
+    /// How long all runs of the execution together may take: its retries, and those that it continues as. See
+    /// [`run_timeout`](Self::run_timeout).
+    pub fn execution_timeout(mut self, limit: Duration) -> Self {
+        self.timing.execution_timeout = Some(limit);
+        self
+    }
+
+    /// Begins the run after this time, by the database's clock. The start is durable at once, and the workflow id
+    /// taken. A message that arrives before (a signal, a request to cancel) begins the run at once. Limits count
+    /// from the end of the delay. Default: it begins at once.
+    pub fn delay(mut self, delay: Duration) -> Self {
+        self.timing.delay = Some(delay);
         self
     }
 
@@ -141,7 +183,10 @@ impl<W: WorkflowHandle> Start<W> {
     /// Checks everything that can be refused without the store.
     fn checked(self) -> Result<(Client, NewExecution)> {
         let input = self.input?;
-        let queue = self.queue.map_or_else(|| queue_here::<W>(&self.client), Ok)?;
+        let options = W::options();
+        let queue = self.queue.or_else(|| options.task_queue.as_deref().map(Arc::from));
+        let queue = queue.or_else(|| self.client.queue.clone());
+        let queue = queue.map_or_else(|| queue_here::<W>(&self.client), Ok)?;
         let now_ms = self.client.abide.store().now_ms();
         let run_id = self.client.abide.host().run_id(now_ms);
         let workflow_id = self.id.unwrap_or_else(|| run_id.clone());
@@ -158,6 +203,7 @@ impl<W: WorkflowHandle> Start<W> {
             queue: queue.as_ref().to_owned(),
             input: input.as_json().to_owned(),
             created_at_ms: now_ms,
+            terms: self.timing.terms(W::NAME, options, now_ms)?,
             reuse: self.reuse,
             conflict: self.conflict,
             terminate_event: (self.conflict == IdConflictPolicy::TerminateExisting).then(terminate_event),
@@ -226,7 +272,9 @@ async fn submit(client: &Client, new: NewExecution) -> Result<StartAnswer> {
 /// claim.
 async fn submit_once(client: &Client, new: &NewExecution) -> Result<StartAnswer> {
     let (store, hub) = (client.abide.store(), client.abide.hub());
-    if let Some(worker) = hub.server_of(&new.workflow_type, Some(&new.queue)) {
+    // A delayed start waits without an owner.
+    let here = hub.server_of(&new.workflow_type, Some(&new.queue)).filter(|_| new.terms.due_at_ms.is_none());
+    if let Some(worker) = here {
         match worker.start(new.clone()).await {
             Ok(Some(answer)) => return Ok(answer),
             // The worker is stopping, or has lost its lease: nothing was written, and another worker may take

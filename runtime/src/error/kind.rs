@@ -65,6 +65,7 @@ impl Error {
             Self::Payload(_)
             | Self::InvalidId { .. }
             | Self::ReservedId { .. }
+            | Self::StartRefused { .. }
             | Self::UnknownQuery { .. }
             | Self::NotWithin => ErrorKind::Refused,
             Self::OutcomeUnknown { .. } | Self::QueryTimeout { .. } | Self::WorkerStopped { .. } => {

@@ -45,6 +45,12 @@ pub(crate) struct ExecutionRow {
     pub(crate) input: Option<String>,
     /// The closing event, JSON, once closed.
     pub(crate) result: Option<String>,
+    /// When the run's time is up: it ends as timed out, whatever it does.
+    pub(crate) close_by_ms: Option<i64>,
+    /// When the time of its whole chain is up. Not before `close_by_ms`.
+    pub(crate) chain_by_ms: Option<i64>,
+    /// What it begins with besides its input, JSON, where the start was not owned.
+    pub(crate) context: Option<String>,
     /// When it was started.
     pub(crate) created_at_ms: i64,
     /// When it closed.
@@ -74,6 +80,9 @@ impl ExecutionRow {
             suspension: None,
             input: None,
             result: None,
+            close_by_ms: new.terms.close_by_ms,
+            chain_by_ms: new.terms.chain_by_ms,
+            context: None,
             created_at_ms: new.created_at_ms,
             closed_at_ms: None,
             history_len: 0,
@@ -129,8 +138,10 @@ pub(crate) struct NewExecution {
     pub(crate) queue: String,
     /// The arguments, JSON.
     pub(crate) input: String,
-    /// Now, on the store's clock. An unowned start is due at this time.
+    /// Now, on the store's clock. An unowned start is due at this time, unless its terms say later.
     pub(crate) created_at_ms: i64,
+    /// When it begins and must end, and what it begins with.
+    pub(crate) terms: Terms,
     /// What a closed run of the same workflow id means.
     pub(crate) reuse: IdReusePolicy,
     /// What an open run of the same workflow id means.
@@ -139,11 +150,29 @@ pub(crate) struct NewExecution {
     pub(crate) terminate_event: Option<String>,
 }
 
+/// What a start says besides its names, its input and its policies.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Terms {
+    /// When it begins by itself. `None`: at once.
+    pub(crate) due_at_ms: Option<i64>,
+    /// When the run's time is up.
+    pub(crate) close_by_ms: Option<i64>,
+    /// When the time of its chain is up.
+    pub(crate) chain_by_ms: Option<i64>,
+    /// A `StartContext`, JSON. `None`: an empty one.
+    pub(crate) context: Option<String>,
+}
+
 impl NewExecution {
     /// How many bytes of text it has.
     pub(crate) fn bytes(&self) -> usize {
         let texts = [&self.workflow_id, &self.run_id, &self.workflow_type, &self.queue, &self.input];
-        texts.into_iter().chain(&self.request_id).map(String::len).sum()
+        texts.into_iter().chain(&self.request_id).chain(&self.terms.context).map(String::len).sum()
+    }
+
+    /// When it is due while nobody owns it.
+    pub(crate) fn due_at_ms(&self) -> i64 {
+        self.terms.due_at_ms.unwrap_or(self.created_at_ms)
     }
 
     /// Whether its workflow id was made for it, its own run id, so that no other run has it.

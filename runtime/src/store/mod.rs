@@ -53,13 +53,15 @@ pub(crate) use dispatch::{Address, AnswerBody, Dispatch, answer_id, answered_by}
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub(crate) use error::Trouble;
 pub(crate) use error::{StoreError, StoreFuture};
-pub(crate) use execution::{ExecutionRow, NewExecution, ResumeAnswer, StartAnswer, Starts, Suspension};
+pub(crate) use execution::{
+    ExecutionRow, NewExecution, ResumeAnswer, StartAnswer, Starts, Suspension, Terms,
+};
 pub(crate) use find::{Filter, Find, Lookup, Page};
 pub(crate) use hook::Counters;
 pub use hook::{Fault, FaultHook, Metrics, Stage};
 pub(crate) use journal::{Journal, StoredRun, StoredTurn, Unreadable, joined, read_event};
 pub(crate) use message::{Inbox, InboxRow, MessageKind, NewMessage, Reply, SendAnswer, request_text};
-pub(crate) use owner::{Claim, Claimed, Deaths, Ownership, Suspicion, WorkerInfo};
+pub(crate) use owner::{Claim, Claimed, ClaimedEnds, Deaths, Ownership, Suspicion, WorkerInfo};
 pub(crate) use owner::{LEASE, RENEW_EVERY, SUSPECT_FROM};
 
 pub(crate) use sweep::{SWEEP_AT_ONCE, Sweep};

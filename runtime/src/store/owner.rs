@@ -98,6 +98,15 @@ pub(crate) struct Claimed {
     pub(crate) offered: bool,
 }
 
+/// The result of a claim of runs that end without code.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct ClaimedEnds {
+    /// Now owned, and as they were: a suspended one is still suspended.
+    pub(crate) runs: Vec<ExecutionId>,
+    /// When the time of the next unowned run is up.
+    pub(crate) next_due_ms: Option<i64>,
+}
+
 /// Workers, their leases, and what they own.
 pub(crate) trait Ownership: Send + Sync {
     /// Registers a worker: a new incarnation, its lease, and the locks by which its death is noticed early.
@@ -125,6 +134,11 @@ pub(crate) trait Ownership: Send + Sync {
     /// said that there are some. Each is Running again. A transaction of its own, which also gives their
     /// parked messages back (PROTOCOL 97).
     fn claim_offered(&self, claim: Claim) -> StoreFuture<'_, Vec<ExecutionRow>>;
+
+    /// Claims unowned runs that are to end without code: terminated by a message, or out of time. Of any task
+    /// queue, type and open status, and however often they have crashed (PROTOCOL 40). Fenced like an append.
+    /// It sets their owner and nothing else: a claimant that dies must leave a suspended run suspended.
+    fn claim_ends(&self, owner: Incarnation, limit: u32) -> StoreFuture<'_, ClaimedEnds>;
 
     /// Everything that `owner` owns in the database, to be compared with its memory (PROTOCOL 14).
     fn owned(&self, owner: Incarnation) -> StoreFuture<'_, Vec<ExecutionId>>;

@@ -62,7 +62,7 @@ macro_rules! execution_columns {
     coalesce((SELECT j.seq + j.n - 1 FROM ",
             $schema,
             "journal j WHERE j.execution = e.id ORDER BY j.seq DESC LIMIT 1), 0),
-    e.retried_until, e.rev"
+    e.retried_until, e.rev, e.close_by, e.chain_by, e.context"
         )
     };
 }
@@ -91,6 +91,9 @@ pub(crate) fn execution(row: &impl Columns) -> Result<ExecutionRow> {
         history_len: u64::try_from(row.bigint(16)?).unwrap_or(0),
         retried_ms: row.bigint(17)?,
         rev: row.bigint(18)?,
+        close_by_ms: row.maybe_bigint(19)?,
+        chain_by_ms: row.maybe_bigint(20)?,
+        context: row.maybe_text(21)?,
     })
 }
 

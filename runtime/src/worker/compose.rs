@@ -241,17 +241,16 @@ fn row_change(session: &Session, run: &Run, turn: &Turn, progress: bool) -> (Opt
     ((row != RowChange::default()).then_some(row), after)
 }
 
-fn close_of(event: &Event) -> Close {
+/// The close that an event is.
+pub(super) fn close_of(event: &Event) -> Close {
     let status = match event {
         Event::Completed { .. } => ExecutionStatus::Completed,
         Event::Cancelled { .. } => ExecutionStatus::Cancelled,
         Event::Terminated { .. } => ExecutionStatus::Terminated,
+        Event::TimedOut { .. } => ExecutionStatus::TimedOut,
         _ => ExecutionStatus::Failed,
     };
-    let kind = match status {
-        ExecutionStatus::Terminated => CloseKind::Discarded,
-        _ => CloseKind::Drained,
-    };
+    let kind = if event.is_end_without_code() { CloseKind::Discarded } else { CloseKind::Drained };
     Close { kind, status, result: serde_json::to_string(event).expect("an event always encodes") }
 }
 

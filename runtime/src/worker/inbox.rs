@@ -48,14 +48,18 @@ pub(super) async fn drain(session: &Arc<Session>) -> Result<(), StoreError> {
     answer_elsewhere(session).await
 }
 
-/// Returns the rows that are inputs. The other rows concern the worker itself and are handled here.
+/// Returns the rows that are inputs, or that end the run. The other rows concern the worker itself and are handled here.
 pub(super) fn set_aside(session: &Arc<Session>, rows: Vec<InboxRow>) -> Vec<InboxRow> {
     rows.into_iter().filter_map(|row| input(session, row)).collect()
 }
 
 fn input(session: &Arc<Session>, row: InboxRow) -> Option<InboxRow> {
     match row.kind {
-        MessageKind::Signal | MessageKind::Cancel | MessageKind::Attempt | MessageKind::Answer => {
+        MessageKind::Signal
+        | MessageKind::Cancel
+        | MessageKind::Attempt
+        | MessageKind::Answer
+        | MessageKind::Terminate => {
             return Some(row);
         }
         MessageKind::Terminated => terminated(session, &row),

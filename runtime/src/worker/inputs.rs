@@ -54,7 +54,7 @@ impl Pending {
                 None => Err(serde::de::Error::custom("its key names no command")),
             },
             // For the worker itself.
-            MessageKind::Query | MessageKind::Terminated | MessageKind::Newer(_) => {
+            MessageKind::Query | MessageKind::Terminated | MessageKind::Terminate | MessageKind::Newer(_) => {
                 Err(serde::de::Error::custom("it is no input of a workflow"))
             }
         };
@@ -220,7 +220,9 @@ mod tests {
 
     #[test]
     fn what_is_no_input_is_kept_as_a_signal_without_a_handler() {
-        for kind in [MessageKind::Query, MessageKind::Terminated, MessageKind::Newer(99)] {
+        for kind in
+            [MessageKind::Query, MessageKind::Terminated, MessageKind::Terminate, MessageKind::Newer(99)]
+        {
             let read = Pending::read(kind, "{}", "r".to_owned()).input;
             assert!(matches!(&read, Input::Signal { name, .. } if name == "unreadable message"), "{read:?}");
         }

@@ -90,7 +90,7 @@ async fn take_over(session: &Session) -> Result<Option<Duration>, StoreError> {
         let freed = session.store().take_over(dead.incarnation).await?;
         if freed > 0 {
             tracing::info!(worker = %dead.incarnation, name = dead.name, freed, "took over from a dead worker");
-            session.claim_hint.notify_one();
+            session.look_for_work();
         }
     }
     Ok(deaths.next)

@@ -109,9 +109,17 @@ impl Thread {
         };
         run.know(&row);
         run.mailbox.take_rows(inbox);
+        if let Some(end) = self.end_of(&run) {
+            self.end(&mut run, row.history_len, end);
+            return self.put(run);
+        }
+        if !self.may_run(&row) {
+            self.give_back(&mut run);
+            return self.put(run);
+        }
         let live = match journal {
             _ if run.row.crashes >= self.session.options.max_crashes => Err(crash_loop(run.row.crashes)),
-            Ok(journal) => self.revive(&mut run, (row.input, journal), delayed),
+            Ok(journal) => self.revive(&mut run, (row.input, row.context, journal), delayed),
             Err(reason) => Err(reason),
         };
         match live {
@@ -158,12 +166,13 @@ impl Thread {
         self.let_go(run);
     }
 
-    /// Replays the journal. The first inputs of the live run go into its mailbox. `input`: the arguments, while
-    /// the journal is empty. `delayed`: the attempts that waited for their back-off before the load.
+    /// Replays the journal. The first inputs of the live run go into its mailbox. `input` and `context`: the
+    /// arguments and what else it begins with, while the journal is empty. `delayed`: the attempts that waited for
+    /// their back-off before the load.
     fn revive(
         &mut self,
         run: &mut Run,
-        (input, journal): (Option<String>, Journal),
+        (input, context, journal): (Option<String>, Option<String>, Journal),
         mut delayed: Vec<ActivityStart>,
     ) -> Result<Live, Suspension> {
         let Some(workflow) = self.session.registry.workflow_type(&run.names.workflow_type).copied() else {
@@ -204,7 +213,12 @@ impl Thread {
                 return Err(Suspension::new(Code::Undecodable, "its recorded input is not JSON"));
             };
             let seed = self.session.abide.host().seed();
-            run.mailbox.inputs.insert(0, Input::Start { input, seed, context: Box::default() }.into());
+            let context =
+                context.map_or_else(|| Ok(Box::default()), |context| serde_json::from_str(&context));
+            let Ok(context) = context else {
+                return Err(Suspension::new(Code::Undecodable, "what it begins with is not readable"));
+            };
+            run.mailbox.inputs.insert(0, Input::Start { input, seed, context }.into());
         }
         Ok(live)
     }

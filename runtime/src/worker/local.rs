@@ -109,7 +109,7 @@ impl LocalWorker for Local {
 
     fn wake(&self) {
         self.0.inbox_dirty.store(true, Ordering::Release);
-        self.0.claim_hint.notify_one();
+        self.0.look_for_work();
         self.0.inbox_hint.notify_one();
     }
 }

@@ -4,8 +4,8 @@
 use super::inputs::{Pending, SendReply};
 use super::stored::Loaded;
 use crate::error::Result;
-use crate::store::{AppendOutcome, InboxRow, NewExecution, NewMessage, StartAnswer, StoreError};
-use crate::wire::QueryAnswer;
+use crate::store::{AppendOutcome, InboxRow, MessageKind, NewExecution, NewMessage, StartAnswer, StoreError};
+use crate::wire::{QueryAnswer, TerminateBody};
 use abide_core::exec::{ActivityStart, AttemptOutcome, Execution, Input};
 use abide_core::{EventId, ExecutionId, Payload, Site};
 use std::collections::HashSet;
@@ -57,13 +57,15 @@ pub(super) struct Mailbox {
     pub(super) inputs: Vec<Pending>,
     /// Requests to read the state, once it is durable.
     pub(super) reads: Vec<Read>,
+    /// It is told to terminate, for this reason.
+    pub(super) terminate: Option<String>,
     /// Inbox rows that were taken from the database and not yet deleted.
     rows_seen: HashSet<i64>,
 }
 
 impl Mailbox {
     pub(super) fn is_empty(&self) -> bool {
-        self.inputs.is_empty() && self.reads.is_empty()
+        self.inputs.is_empty() && self.reads.is_empty() && self.terminate.is_none()
     }
 
     pub(super) fn push(&mut self, input: Input) {
@@ -73,7 +75,11 @@ impl Mailbox {
     /// Takes in inbox rows, each once.
     pub(super) fn take_rows(&mut self, rows: Vec<InboxRow>) {
         for row in rows {
-            if self.rows_seen.insert(row.id) {
+            if row.kind == MessageKind::Terminate {
+                // The end deletes the row.
+                let body: Option<TerminateBody> = serde_json::from_str(&row.body).ok();
+                self.terminate = Some(body.map(|body| body.reason).unwrap_or_default());
+            } else if self.rows_seen.insert(row.id) {
                 self.inputs.push(Pending::of_row(row));
             }
         }

@@ -12,7 +12,7 @@
 //! | `Loading` | nothing that decides | the answer to this load, and no other | `load` |
 //! | `Idle` | the live state, which is durable | a turn; a read; starts whose back-off has ended; an eviction | `turn`, `release` |
 //! | `Writing` | the live state, ahead of the journal | the answer to its append. Nothing outside has happened yet | `commit` |
-//! | `Leaving` | nothing | the answer to the append that releases or suspends it | `commit` |
+//! | `Leaving` | nothing | the answer to the append that releases, suspends or ends it | `commit` |
 //!
 //! What arrives meanwhile waits in the run's mailbox (`mailbox`). `inputs` has one place for each kind of
 //! input: how it is read, when a turn takes it, how it goes back into the inbox.
@@ -31,7 +31,7 @@
 //! # The rest
 //!
 //! `session` is one incarnation and what it owns. `supervisor` begins a new one when the lease is lost.
-//! `claims`, `inbox`, `tasks`, `lease` and `watchdog` are its loops; they never touch a run, they send messages
+//! `claims`, `ends`, `inbox`, `tasks`, `lease` and `watchdog` are its loops; they never touch a run, they send messages
 //! to its thread. `local` is the way in for clients of this process, `query` reads states, `news` logs.
 //!
 //! # Invariants
@@ -41,13 +41,15 @@
 //! load at a time (PROTOCOL 34). The channels into a thread have no bound of their own. Two things bound what
 //! they hold: callers wait for an answer, and a run has at most 2,000 open activities.
 //!
-//! `commit`, `release`, `load`, `turn` and `rounds` each have an `impl Thread`. Each calls only those before it.
+//! `commit`, `release`, `ends`, `load`, `turn` and `rounds` each have an `impl Thread`. Each calls only those before
+//! it.
 
 mod attempts;
 mod builder;
 mod claims;
 mod commit;
 mod compose;
+mod ends;
 mod handle;
 mod inbox;
 mod inputs;

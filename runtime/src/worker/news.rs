@@ -50,6 +50,8 @@ impl News {
             Some(Event::Completed { .. }) => ("completed", None, None),
             Some(Event::Failed { failure, .. }) => ("failed", Some(tracing::field::display(failure)), None),
             Some(Event::Cancelled { reason, .. }) => ("cancelled", None, Some(reason.as_str())),
+            Some(Event::Terminated { reason }) => ("terminated", None, Some(reason.as_str())),
+            Some(Event::TimedOut { .. }) => ("timed out", None, None),
             Some(_) => ("ended", None, None),
         };
         tracing::info!(

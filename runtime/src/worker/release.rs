@@ -43,7 +43,7 @@ impl Thread {
     }
 
     /// Writes a last change of the row, after which this worker does not own the run.
-    fn leave(&mut self, run: &mut Run, row: RowChange, standing: Standing) {
+    pub(super) fn leave(&mut self, run: &mut Run, row: RowChange, standing: Standing) {
         let at_ms = self.session.store().now_ms();
         // The append includes outcomes that are not yet written. The next owner takes them in.
         let outcomes = self.session.attempts.outcomes(run.id);

@@ -202,7 +202,7 @@ impl Thread {
                 self.let_go(run);
                 if claimable {
                     // The run may be due soon. A claim then picks it up.
-                    self.session.claim_hint.notify_one();
+                    self.session.look_for_work();
                 }
                 return;
             }
@@ -216,7 +216,7 @@ impl Thread {
         let Some(mut run) = self.runs.remove(&execution) else { return };
         match &run.phase {
             Phase::Evicted { .. } => {
-                let due = run.phase.due_ms().is_some_and(|at_ms| at_ms <= self.session.store().now_ms());
+                let due = run.due_ms().is_some_and(|at_ms| at_ms <= self.session.store().now_ms());
                 if self.draining.is_some() && run.mailbox.inputs.is_empty() {
                     self.release(&mut run);
                 } else if due || !run.mailbox.is_empty() {
@@ -235,12 +235,18 @@ impl Thread {
         let now_ms = self.session.store().now_ms();
         let Some(live) = run.phase.live_mut() else { return };
         let exec = &live.exec;
+        let history_len = exec.history_len();
         if !exec.has_more() && !exec.wants_input() {
             // The live state is durable now, so a read need not wait for the next append.
             for read in run.mailbox.reads.drain(..) {
                 query::answer(exec, read, &run.names.workflow_type);
             }
         }
+        if let Some(end) = self.end_of(run) {
+            return self.end(run, history_len, end);
+        }
+        let Some(live) = run.phase.live_mut() else { return };
+        let exec = &live.exec;
         let due = exec.next_timer_ms().is_some_and(|at_ms| at_ms <= now_ms);
         let behind = self.draining.is_none() && live.is_row_behind(&run.row, now_ms);
         if due || !run.mailbox.inputs.is_empty() || exec.has_more() || behind {
@@ -278,7 +284,7 @@ impl Thread {
 
     /// Puts the run's next due time into the heap, if it is earlier than its entry there.
     fn arm(&mut self, run: &mut Run) {
-        let Some(due_ms) = run.phase.due_ms() else { return };
+        let Some(due_ms) = run.due_ms() else { return };
         if run.armed_ms.is_none_or(|armed| due_ms < armed) {
             run.armed_ms = Some(due_ms);
             self.timers.push(Reverse((due_ms, run.id)));

@@ -8,6 +8,7 @@
 //!            an outcome of an unknown activity ──▶ Loading
 //!            evicted ────────────────────────────▶ Evicted    while activities run here
 //!            evicted, shutdown ──────────────────▶ Leaving    (released)
+//!            told to terminate, out of time ─────▶ Leaving    (ended)
 //! Writing ── durable ────────────────────────────▶ Idle       closed or suspended: let go
 //!            conflict, lost, unknown ────────────▶ Loading
 //!            the database refuses it ────────────▶ Leaving    (suspended)
@@ -46,7 +47,7 @@ pub(super) enum Phase {
     Idle(Live),
     /// The append of a turn is in flight (PROTOCOL 2).
     Writing(Live, InFlight),
-    /// Its live state is dropped. The append that releases or suspends it is in flight.
+    /// Its live state is dropped. The append that releases, suspends or ends it is in flight.
     Leaving(InFlight),
 }
 
@@ -93,6 +94,9 @@ pub(super) struct RowState {
     pub(super) recovered: bool,
     /// Signals that this build has no handler for were offered to other builds.
     pub(super) offered: bool,
+    /// When its time is up, and when that of its chain is.
+    pub(super) close_by_ms: Option<i64>,
+    pub(super) chain_by_ms: Option<i64>,
 }
 
 /// See the module documentation.
@@ -263,7 +267,9 @@ impl Run {
 
     /// A run that starts here.
     pub(super) fn starting(new: &NewExecution, names: Names, exec: Execution) -> Self {
-        Self::of(new.id, names, Phase::Idle(Live::of(exec)))
+        let mut run = Self::of(new.id, names, Phase::Idle(Live::of(exec)));
+        (run.row.close_by_ms, run.row.chain_by_ms) = (new.terms.close_by_ms, new.terms.chain_by_ms);
+        run
     }
 
     /// A run of which only the id is known: the database says that this worker owns it.
@@ -282,7 +288,15 @@ impl Run {
             crashes: row.crashes,
             recovered: row.recovered_from.is_some(),
             offered: self.row.offered,
+            close_by_ms: row.close_by_ms,
+            chain_by_ms: row.chain_by_ms,
         };
+    }
+
+    /// When the thread has to see to it: a timer or a retry is due, or its time is up.
+    pub(super) fn due_ms(&self) -> Option<i64> {
+        let limit = self.row.close_by_ms.filter(|_| self.phase.is_free());
+        self.phase.due_ms().into_iter().chain(limit).min()
     }
 
     pub(super) fn exec(&self) -> Option<&Execution> {

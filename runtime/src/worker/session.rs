@@ -46,6 +46,8 @@ pub(super) struct Session {
     pub(super) attempts: Attempts,
     /// Notified when work was written that may be claimable.
     pub(super) claim_hint: Notify,
+    /// Notified when a run was written that may have to end without an owner.
+    pub(super) ends_hint: Notify,
     /// Notified when the inbox of an owned execution may have a message.
     pub(super) inbox_hint: Notify,
     pub(super) inbox_dirty: AtomicBool,
@@ -83,6 +85,7 @@ impl Session {
             runner: Runner::new(options.slots, abide.host().pace.lease, options.shows_values),
             attempts: Attempts::default(),
             claim_hint: Notify::new(),
+            ends_hint: Notify::new(),
             inbox_hint: Notify::new(),
             inbox_dirty: AtomicBool::new(false),
             doubtful: AtomicBool::new(false),
@@ -204,6 +207,12 @@ impl Session {
             ("tasks", tasks),
             ("suspects", lock(&self.suspects).len()),
         ]
+    }
+
+    /// Something was written, or set free, that may be claimable.
+    pub(super) fn look_for_work(&self) {
+        self.claim_hint.notify_one();
+        self.ends_hint.notify_one();
     }
 
     /// Tells the run's thread that this worker owns the run, as the database says. The thread reads the run,

@@ -6,7 +6,7 @@ use super::mailbox::Message;
 use super::options::Options;
 use super::registry::Registry;
 use super::session::{End, Session};
-use super::{claims, inbox, lease, rounds, sweep, tasks, watchdog};
+use super::{claims, ends, inbox, lease, rounds, sweep, tasks, watchdog};
 use crate::Abide;
 use crate::error::{Error, Result};
 use crate::host::GivenUp;
@@ -177,6 +177,7 @@ impl Inner {
         loops.spawn(lease::take_over_loop(Arc::clone(&session)));
         loops.spawn(claims::claim_loop(Arc::clone(&session)));
         loops.spawn(claims::slow_claim_loop(Arc::clone(&session)));
+        loops.spawn(ends::claim_loop(Arc::clone(&session)));
         loops.spawn(inbox::inbox_loop(Arc::clone(&session)));
         loops.spawn(tasks::claim_loop(Arc::clone(&session)));
         loops.spawn(tasks::watch_loop(Arc::clone(&session)));

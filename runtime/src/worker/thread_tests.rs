@@ -35,6 +35,7 @@ pub(in crate::worker) fn order(id: ExecutionId) -> NewExecution {
         queue: "q".to_owned(),
         input: "null".to_owned(),
         created_at_ms: 1,
+        terms: crate::store::Terms::default(),
         reuse: IdReusePolicy::default(),
         conflict: IdConflictPolicy::default(),
         terminate_event: None,
@@ -52,7 +53,6 @@ impl WorkflowDef for Order {
     type Outcome = Sel<u32, false>;
 
     fn init() {}
-
     async fn run(_: Slot<()>, (): ()) -> u32 {
         7
     }

@@ -14,7 +14,7 @@ use abide_core::exec::{Execution, Input, Turn};
 
 impl Thread {
     /// Starts a run that this worker owns from the beginning (PROTOCOL 3).
-    pub(super) fn start(&mut self, new: NewExecution, reply: StartReply) {
+    pub(super) fn start(&mut self, mut new: NewExecution, reply: StartReply) {
         let Some(workflow) = self.session.registry.workflow_type(&new.workflow_type) else {
             let _ = reply.send(Ok(None));
             return;
@@ -30,9 +30,11 @@ impl Thread {
             Ok(input) => input,
             Err(error) => return drop(reply.send(Err(error.into()))),
         };
+        // The first event holds it.
+        let context = new.terms.context.take();
+        let context = context.and_then(|context| serde_json::from_str(&context).ok()).unwrap_or_default();
         let mut run = Box::new(Run::starting(&new, names, exec));
-        let inputs =
-            vec![Input::Start { input, seed: self.session.abide.host().seed(), context: Box::default() }];
+        let inputs = vec![Input::Start { input, seed: self.session.abide.host().seed(), context }];
         let Some(live) = run.phase.live_mut() else { return };
         let first = self.run_turn(run.id, &run.names, live, inputs);
         if self.is_written_off() {

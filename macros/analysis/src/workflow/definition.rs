@@ -42,7 +42,7 @@ pub(super) fn expand(
     let inherent = quote!(#(#attrs)* impl #generics #self_ty { #(#others)* #start #(#methods)* });
     let (Some(run), false) = (model.run().filter(|run| !run.broken), generic) else { return inherent };
     let name = args.name.as_ref().map_or(default_name, syn::LitStr::value);
-    let definition = definition(private, self_ty, &name, run, &model, !args.no_probes, errors);
+    let definition = definition(private, self_ty, (&name, args), run, &model, errors);
     let handle = handle::expand(private, self_ty, &model);
     quote!(#inherent const _: () = { #definition #handle };)
 }
@@ -121,13 +121,13 @@ fn sets(private: &Private, method: &Method, probes: bool) -> TokenStream {
 fn definition(
     private: &Private,
     self_ty: &Type,
-    name: &str,
+    (name, args): (&str, &WorkflowArgs),
     run: &Method,
     model: &Model,
-    probes: bool,
     errors: &mut Errors,
 ) -> TokenStream {
-    let before = errors.len();
+    let (before, probes) = (errors.len(), !args.no_probes);
+    let options = args.start.expand(private);
     let args_type = tuple_type(&run.function.sig, &run.arguments);
     let (outcome, body) = (outcome(private, &run.output), run_body(private, run, probes, errors));
     let (signals, queries) = (signals(private, model, probes), queries(private, model, probes));
@@ -145,6 +145,7 @@ fn definition(
             type Outcome = #outcome;
             const GRAPHS: &'static [#private::FnGraph] = &[#(#graphs),*];
 
+            #options
             #state
 
             #(#body_attrs)*

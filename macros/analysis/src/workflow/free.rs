@@ -112,7 +112,7 @@ fn definition(private: &Private, args: &WorkflowArgs, function: &ItemFn, errors:
     let graph = graph::of(private, &name.to_string(), "Run", block);
     let (args_type, outcome) = (tuple_type(sig, &arguments), outcome(private, &output));
     let body_attrs = attrs.iter().filter(|attr| !attr.path().is_ident("doc") && !attr.path().is_ident("cfg"));
-    let lints = lints::deny();
+    let (lints, options) = (lints::deny(), args.start.expand(private));
     let future = quote_spanned!(output.span()=> impl ::core::future::Future<Output = #output> + 'static);
     quote! {
         impl #private::WorkflowDef for #name {
@@ -123,6 +123,7 @@ fn definition(private: &Private, args: &WorkflowArgs, function: &ItemFn, errors:
             type Outcome = #outcome;
             const GRAPHS: &'static [#private::FnGraph] = &[#graph];
 
+            #options
             fn init() {}
 
             #(#body_attrs)*

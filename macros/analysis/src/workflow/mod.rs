@@ -6,6 +6,7 @@ mod handle;
 mod handlers;
 mod init;
 mod model;
+mod options;
 
 use crate::args::WorkflowArgs;
 use crate::attributes;
@@ -15,6 +16,7 @@ use crate::krate::Private;
 use crate::lexical;
 use crate::signature::{self, SelfKind};
 pub(crate) use model::{handles, is_init};
+pub(crate) use options::StartArgs;
 use proc_macro2::TokenStream;
 use quote::quote;
 use syn::{Item, ItemFn};

@@ -15,6 +15,15 @@ fn activity() {
 }
 
 #[test]
+fn workflow_limits() {
+    insta::assert_snapshot!(show(&expand(
+        "workflow",
+        "task_queue = \"reports\", run_timeout = \"1d\", execution_timeout = LIMIT",
+        "async fn report(day: u32) {}",
+    )));
+}
+
+#[test]
 fn activity_elsewhere() {
     insta::assert_snapshot!(show(&expand(
         "activity",

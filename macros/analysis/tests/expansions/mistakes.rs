@@ -51,6 +51,20 @@ fn a_connection_needs_the_word() {
 }
 
 #[test]
+fn a_workflow_keeps_its_start_where_a_limit_is_wrong() {
+    for (args, code) in [
+        ("run_timeout = \"0s\"", "AB0304"),
+        ("execution_timeout = \"soon\"", "AB0304"),
+        ("run_timeout", "AB0304"),
+        ("task_queue = \"\"", "AB0304"),
+        ("timeout = \"1d\"", "AB0302"),
+    ] {
+        let item = "async fn report(day: u32) {}";
+        check("workflow", args, item, &[code], &["fn report(day: u32)", "WorkflowDef for report"]);
+    }
+}
+
+#[test]
 fn a_workflow_keeps_its_init() {
     let run = "#[run] async fn run(&mut self, n: u32) {}";
     let check = |init: &str, code: &str, left: &str| {

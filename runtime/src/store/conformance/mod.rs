@@ -7,6 +7,7 @@ mod appends;
 mod attempts;
 mod closes;
 mod dispatches;
+mod ends;
 mod faults;
 mod lab;
 mod list_fuzz;
@@ -86,6 +87,7 @@ impl Process {
             queue: "q".to_owned(),
             input: "[1]".to_owned(),
             created_at_ms: self.store.now_ms(),
+            terms: Terms::default(),
             reuse: IdReusePolicy::default(),
             conflict: IdConflictPolicy::default(),
             terminate_event: None,
@@ -242,6 +244,14 @@ suite! {
         a_send_and_its_receivers_close_share_no_batch,
         two_that_close_and_send_to_each_other_come_to_an_end,
         a_message_to_a_suspended_run_is_parked_and_its_answer_is_not,
+    }
+    ends {
+        a_claim_for_an_end_changes_nothing_but_the_owner,
+        an_end_is_claimed_by_one_whatever_its_queue_type_and_status,
+        an_owner_keeps_what_is_to_end,
+        terms_of_a_start_are_kept,
+        a_worker_that_was_taken_over_claims_no_end,
+        a_message_to_terminate_is_never_parked,
     }
     faults {
         a_call_that_breaks_off_is_read_back,

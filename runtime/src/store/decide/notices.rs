@@ -80,6 +80,8 @@ impl<'a> Notices<'a> {
         let tells = |message: &NewMessage| message.kind != MessageKind::Attempt;
         let sends = append.sent().any(tells) || !append.dispatches.is_empty();
         self.workers |= is_unknown && sends;
+        // Any worker may end a run that has no owner.
+        self.workers |= append.sent().any(|message| message.kind == MessageKind::Terminate);
     }
 
     fn queue(&mut self, name: &'a str) {

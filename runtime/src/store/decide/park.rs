@@ -17,9 +17,11 @@ pub(crate) fn parks(status: ExecutionStatus, kind: MessageKind) -> bool {
     stands
         && match kind {
             MessageKind::Signal | MessageKind::Cancel | MessageKind::Attempt => true,
-            MessageKind::Query | MessageKind::Terminated | MessageKind::Answer | MessageKind::Newer(_) => {
-                false
-            }
+            MessageKind::Query
+            | MessageKind::Terminated
+            | MessageKind::Answer
+            | MessageKind::Terminate
+            | MessageKind::Newer(_) => false,
         }
 }
 

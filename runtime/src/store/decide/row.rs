@@ -140,6 +140,7 @@ pub(in crate::store) mod tests {
             queue: "q".to_owned(),
             input: "[]".to_owned(),
             created_at_ms: 100,
+            terms: crate::store::Terms::default(),
             reuse: IdReusePolicy::default(),
             conflict: IdConflictPolicy::default(),
             terminate_event: None,

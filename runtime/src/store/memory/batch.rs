@@ -114,6 +114,7 @@ fn created(row: NewRow<'_>) -> Execution {
         suspension: suspension.cloned(),
         result: result.map(str::to_owned),
         closed_at_ms,
+        context: new.terms.context.clone(),
         ..ExecutionRow::of(new)
     };
     let tried_builds = build.map(|build| vec![build.to_owned()]);

@@ -4,6 +4,7 @@
 
 use super::call::answered;
 use super::claim;
+use super::ends;
 use super::locks::{Key, Mode};
 use super::session::{Failure, Session, Style};
 use super::shared::NAME;
@@ -17,8 +18,8 @@ use crate::store::owner::{EARLY, FREE_AT_ONCE};
 use crate::store::patience::reconnect_after;
 use crate::store::task::lost;
 use crate::store::{
-    Claim, Claimed, Deaths, ExecutionRow, InboxRow, MessageKind, Ownership, StoreError, StoreFuture,
-    WorkerInfo,
+    Claim, Claimed, ClaimedEnds, Deaths, ExecutionRow, InboxRow, MessageKind, Ownership, StoreError,
+    StoreFuture, WorkerInfo,
 };
 use abide_core::{ExecutionId, Incarnation};
 use std::time::Duration;
@@ -184,6 +185,11 @@ impl Ownership for MemoryStore {
         Box::pin(self.call("claim_offered", move |session| {
             Box::pin(async move { claim::claim_offered(session, &wanted, now).await })
         }))
+    }
+
+    fn claim_ends(&self, owner: Incarnation, limit: u32) -> StoreFuture<'_, ClaimedEnds> {
+        let at = (self.shared.now_ms(), limit);
+        Box::pin(self.once("claim_ends", move |session| Box::pin(ends::claim_ends(session, owner, at))))
     }
 
     fn owned(&self, owner: Incarnation) -> StoreFuture<'_, Vec<ExecutionId>> {

@@ -24,6 +24,7 @@ mod batch;
 mod call;
 mod claim;
 mod conditions;
+mod ends;
 mod find;
 mod guard;
 mod journal;

@@ -104,8 +104,9 @@ pub(super) fn insert(st: &mut Statement<'_>, new: &NewExecution, execution: Exec
 /// An unowned row that is due at once, its input in the row.
 fn unowned(new: &NewExecution) -> Execution {
     let row = ExecutionRow {
-        wake_at_ms: Some(new.created_at_ms),
+        wake_at_ms: Some(new.due_at_ms()),
         input: Some(new.input.clone()),
+        context: new.terms.context.clone(),
         ..ExecutionRow::of(new)
     };
     Execution { row, request_id: new.request_id.clone(), tried_builds: None, trying_builds: Vec::new() }

@@ -9,6 +9,7 @@
 
 use super::claim;
 use super::command::Command;
+use super::ends;
 use super::find::is_unkept;
 use super::keys::lock_key;
 use super::process::Here;
@@ -22,7 +23,8 @@ use crate::store::decide::{
 use crate::store::owner::{EARLY, FREE_AT_ONCE};
 use crate::store::task::lost;
 use crate::store::{
-    Claim, Claimed, Deaths, ExecutionRow, Ownership, StoreError, StoreFuture, Trouble, WorkerInfo,
+    Claim, Claimed, ClaimedEnds, Deaths, ExecutionRow, Ownership, StoreError, StoreFuture, Trouble,
+    WorkerInfo,
 };
 use abide_core::{ExecutionId, Incarnation};
 use sqlx::postgres::PgRow;
@@ -195,6 +197,13 @@ impl Ownership for PostgresStore {
         Box::pin(self.call(move |shared, connection| {
             let claim = claim.clone();
             Box::pin(async move { claim::claim_offered(connection, shared, &claim, now).await })
+        }))
+    }
+
+    fn claim_ends(&self, owner: Incarnation, limit: u32) -> StoreFuture<'_, ClaimedEnds> {
+        let now = self.shared.clock.now_ms();
+        Box::pin(self.once(move |shared, connection| {
+            Box::pin(async move { ends::claim_ends(connection, shared, owner, (now, limit)).await })
         }))
     }
 

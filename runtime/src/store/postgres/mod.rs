@@ -16,6 +16,7 @@ mod claim;
 mod command;
 mod connection;
 mod control;
+mod ends;
 mod failure;
 mod find;
 mod guard;

@@ -150,6 +150,21 @@ async fn the_newest_run_of_a_workflow_id_is_the_end_of_an_index() {
     assert!(plan.iter().any(|step| step.contains("Index Scan Backward using execution_newest")), "{plan:?}");
 }
 
+/// A claim of what is to end reads neither the runs that have an owner, nor messages of other kinds.
+#[tokio::test]
+async fn claims_of_ends_use_their_indexes() {
+    let (store, mut connection) = filled().await;
+    let more = "UPDATE {s}.execution SET close_by = 4000000000000; ANALYZE";
+    connection.execute(sqlx::raw_sql(AssertSqlSafe(store.shared.sql.fill(more)))).await.unwrap();
+    for (statement, arguments) in [(ends::CLAIM_ENDS, "(1, 5, 100)"), (ends::NEXT_END, "")] {
+        let plan = plan(&mut connection, &store.shared.sql.fill(statement), arguments).await;
+        assert!(plan.iter().any(|step| step.contains("execution_close_by")), "{plan:?}");
+        let whole =
+            |step: &String| step.contains("Seq Scan on execution") || step.contains("Seq Scan on inbox");
+        assert!(!plan.iter().any(whole), "{plan:?}");
+    }
+}
+
 /// Starts, turns, closes and releases read no row to find out whom to wake.
 #[test]
 fn only_messages_and_tasks_look_for_whom_to_wake() {

@@ -30,10 +30,13 @@ pub(super) struct Births<'a> {
     results: Vec<Option<&'a str>>,
     reuse: Vec<i16>,
     by: Vec<i64>,
+    close_by: Vec<Option<i64>>,
+    chain_by: Vec<Option<i64>>,
+    contexts: Vec<Option<&'a str>>,
 }
 
 impl<'a> Births<'a> {
-    pub(super) const PARAMETERS: usize = 17;
+    pub(super) const PARAMETERS: usize = 20;
 
     /// A taken id inserts nothing; the rest of its append then stays out too. Reuse policies other than the
     /// default look at the newest closed run (2 refuses any, 1 a completed one); 3 stays out in any case. A
@@ -43,14 +46,15 @@ impl<'a> Births<'a> {
     /// began, where that matters (see `guard`).
     pub(super) const SQL: &'static str = ", born AS (
     INSERT INTO {s}.execution (id, workflow_id, run_id, request_id, type, queue, status, owner, wake_at, active,
-        suspension, tried_builds, created_at, closed_at, result)
+        suspension, tried_builds, created_at, closed_at, result, close_by, chain_by, context)
     SELECT c.id, c.workflow_id, c.run_id, c.request_id, c.type, c.queue, c.status, c.owner, c.wake, c.active,
-        c.suspension, CASE WHEN c.build IS NOT NULL THEN ARRAY[c.build] END, c.created, c.closed, c.result
+        c.suspension, CASE WHEN c.build IS NOT NULL THEN ARRAY[c.build] END, c.created, c.closed, c.result,
+        c.close_by, c.chain_by, c.context
     FROM unnest(@1::bigint[], @2::text[], @3::text[], @4::text[], @5::text[], @6::text[], @7::smallint[], @8::bigint[],
         @9::bigint[], @10::boolean[], @11::text[], @12::text[], @13::bigint[], @14::bigint[], @15::text[],
-        @16::smallint[], @17::bigint[])
+        @16::smallint[], @17::bigint[], @18::bigint[], @19::bigint[], @20::text[])
         AS c(id, workflow_id, run_id, request_id, type, queue, status, owner, wake, active, suspension, build, created,
-            closed, result, reuse, by)
+            closed, result, reuse, by, close_by, chain_by, context)
     JOIN fence ON fence.worker = c.by
     WHERE CASE c.reuse WHEN 0 THEN true WHEN 3 THEN false ELSE coalesce((
             SELECT c.reuse = 1 AND x.status <> 10 FROM {s}.execution x
@@ -80,13 +84,17 @@ impl<'a> Births<'a> {
         self.results.push(row.result);
         self.reuse.push(reuse_code(new.reuse, first));
         self.by.push(append.owner.0);
+        self.close_by.push(new.terms.close_by_ms);
+        self.chain_by.push(new.terms.chain_by_ms);
+        self.contexts.push(new.terms.context.as_deref());
     }
 
     pub(super) fn bind(self, query: Bound<'a>) -> Bound<'a> {
         let query = query.bind(self.ids).bind(self.workflow_ids).bind(self.run_ids).bind(self.request_ids);
         let query = query.bind(self.types).bind(self.queues).bind(self.statuses).bind(self.owners);
         let query = query.bind(self.wakes).bind(self.active).bind(self.suspensions).bind(self.builds);
-        query.bind(self.created).bind(self.closed).bind(self.results).bind(self.reuse).bind(self.by)
+        let query = query.bind(self.created).bind(self.closed).bind(self.results).bind(self.reuse);
+        query.bind(self.by).bind(self.close_by).bind(self.chain_by).bind(self.contexts)
     }
 }
 

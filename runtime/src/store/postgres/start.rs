@@ -87,7 +87,8 @@ pub(super) async fn decide(
 
 const INSERT: &str =
     "INSERT INTO {s}.execution (id, workflow_id, run_id, request_id, type, queue, status, wake_at, input,
-    created_at) VALUES ($1, $2, $3, $4, $5, $6, 0, $8, $7, $8) ON CONFLICT DO NOTHING";
+    created_at, close_by, chain_by, context)
+    VALUES ($1, $2, $3, $4, $5, $6, 0, $9, $7, $8, $10, $11, $12) ON CONFLICT DO NOTHING";
 
 async fn insert(connection: &mut PgConnection, shared: &Shared, new: &NewExecution) -> sqlx::Result<bool> {
     let insert = sqlx::query(shared.sql.of(INSERT))
@@ -98,7 +99,11 @@ async fn insert(connection: &mut PgConnection, shared: &Shared, new: &NewExecuti
         .bind(&new.workflow_type)
         .bind(&new.queue)
         .bind(&new.input)
-        .bind(new.created_at_ms);
+        .bind(new.created_at_ms)
+        .bind(new.due_at_ms())
+        .bind(new.terms.close_by_ms)
+        .bind(new.terms.chain_by_ms)
+        .bind(&new.terms.context);
     Ok(insert.execute(connection).await?.rows_affected() == 1)
 }
 

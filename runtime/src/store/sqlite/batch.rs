@@ -180,6 +180,7 @@ impl Batch {
             queue,
             created_at_ms,
             reuse,
+            terms,
             ..
         } = row.new;
         let build = row.build.map(|build| format!("[{}]", text(build)));
@@ -190,7 +191,7 @@ impl Batch {
         put(
             self.births.next(),
             format_args!(
-                "[{id},{},{},{},{},{},{},{},{},{},{},{},{created_at_ms},{},{result},{result_len},{reuse}]",
+                "[{id},{},{},{},{},{},{},{},{},{},{},{},{created_at_ms},{},{result},{result_len},{reuse},{},{},{}]",
                 text(workflow_id),
                 text(run_id),
                 or_null(request_id.as_deref().map(text)),
@@ -203,6 +204,9 @@ impl Batch {
                 or_null(row.suspension.map(suspension)),
                 or_null(build.as_deref().map(text)),
                 or_null(row.closed_at_ms),
+                or_null(terms.close_by_ms),
+                or_null(terms.chain_by_ms),
+                or_null(terms.context.as_deref().map(text)),
             ),
         );
         put(self.born.next(), format_args!("{id}"));

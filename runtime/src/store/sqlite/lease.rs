@@ -11,7 +11,8 @@ use super::{claim, task};
 use crate::store::decide::{left_columns, taken_over_columns};
 use crate::store::owner::{DeadWorker, FREE_AT_ONCE};
 use crate::store::{
-    Claim, Claimed, Deaths, ExecutionRow, Ownership, StoreError, StoreFuture, Trouble, WorkerInfo,
+    Claim, Claimed, ClaimedEnds, Deaths, ExecutionRow, Ownership, StoreError, StoreFuture, Trouble,
+    WorkerInfo,
 };
 use abide_core::{ExecutionId, Incarnation};
 use sqlx::{Row, SqliteConnection};
@@ -165,6 +166,10 @@ impl Ownership for SqliteStore {
     fn claim_offered(&self, claim: Claim) -> StoreFuture<'_, Vec<ExecutionRow>> {
         let now = self.shared.clock.now_ms();
         Box::pin(self.call(move |c| Box::pin(claim::claim_offered(c, claim, now))))
+    }
+
+    fn claim_ends(&self, owner: Incarnation, limit: u32) -> StoreFuture<'_, ClaimedEnds> {
+        Box::pin(self.end_claim(owner, limit))
     }
 
     fn owned(&self, owner: Incarnation) -> StoreFuture<'_, Vec<ExecutionId>> {

@@ -12,6 +12,7 @@ mod call;
 mod claim;
 mod commit;
 mod connection;
+mod ends;
 mod failure;
 mod find;
 mod job;

@@ -26,9 +26,9 @@ macro_rules! is_started {
 const INSERT_EXECUTIONS: &str = "
 WITH c AS MATERIALIZED (SELECT value AS v FROM json_each($5))
 INSERT INTO execution (id, workflow_id, run_id, request_id, type, queue, status, owner, wake_at, active,
-    suspension, tried_builds, created_at, closed_at, result)
+    suspension, tried_builds, created_at, closed_at, result, close_by, chain_by, context)
 SELECT v->>0, v->>1, v->>2, v->>3, v->>4, v->>5, v->>6, v->>7, v->>8, v->>9, v->>10, v->>11, v->>12, v->>13,
-    CASE WHEN v->>14 THEN CAST(substr($2, v->>14, v->>15) AS TEXT) END
+    CASE WHEN v->>14 THEN CAST(substr($2, v->>14, v->>15) AS TEXT) END, v->>17, v->>18, v->>19
 FROM c
 WHERE CASE v->>16 WHEN 0 THEN 1 WHEN 3 THEN 0 ELSE coalesce((
     SELECT CASE c.v->>16 WHEN 1 THEN x.status <> 10 ELSE 0 END FROM execution x

@@ -59,7 +59,8 @@ pub(super) async fn start(
     if matches!(answer, StartAnswer::Started) {
         let insert =
             "INSERT INTO execution (id, workflow_id, run_id, request_id, type, queue, status, wake_at, input,
-            created_at) VALUES ($1, $2, $3, $4, $5, $6, 0, $8, $7, $8)";
+            created_at, close_by, chain_by, context)
+            VALUES ($1, $2, $3, $4, $5, $6, 0, $9, $7, $8, $10, $11, $12)";
         sqlx::query(insert)
             .bind(new.id.0)
             .bind(&new.workflow_id)
@@ -69,6 +70,10 @@ pub(super) async fn start(
             .bind(&new.queue)
             .bind(&new.input)
             .bind(new.created_at_ms)
+            .bind(new.due_at_ms())
+            .bind(new.terms.close_by_ms)
+            .bind(new.terms.chain_by_ms)
+            .bind(&new.terms.context)
             .execute(connection)
             .await?;
     }

@@ -336,6 +336,23 @@ async fn claims_use_indexes() {
     }
 }
 
+/// A claim of what is to end reads neither a table nor the runs that have an owner.
+#[tokio::test]
+async fn claims_of_ends_use_their_indexes() {
+    let lab = Lab::sqlite();
+    lab.process().await.die().await;
+    let mut connection = stranger(&lab).await;
+    for statement in [ends::ENDING, ends::NEXT_END] {
+        let plan = plan(&mut connection, statement).await;
+        let tables = |step: &&String| step.contains("execution") || step.starts_with("SCAN i");
+        let slow = |step: &&String| {
+            step.starts_with("SCAN execution") && !step.contains("USING") || step.as_str() == "SCAN i"
+        };
+        assert!(plan.iter().any(|step| step.contains("execution_close_by")), "{plan:?}");
+        assert!(!plan.iter().filter(tables).any(|step| slow(&step)), "{plan:?}");
+    }
+}
+
 #[tokio::test]
 async fn the_sweep_gives_back_what_is_parked_under_a_run_that_goes_on() {
     let lab = Lab::sqlite();

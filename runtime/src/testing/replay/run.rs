@@ -108,11 +108,11 @@ pub(super) fn end(thread: JoinHandle<Facts>) -> Facts {
     thread.join().unwrap_or_else(|panic| Facts::lost(&*panic))
 }
 
-/// The rows to replay. A termination comes from outside of the code, so it is removed: what the code does
-/// then is beyond its history.
+/// The rows to replay. An end without code is removed: what the code does then is beyond its history.
 fn given(history: &History) -> Vec<JournalRow> {
     let mut rows = history.rows().to_vec();
-    if let (Some(Event::Terminated { .. }), Some(last)) = (history.last(), rows.last_mut()) {
+    let ends = history.last().is_some_and(Event::is_end_without_code);
+    if let Some(last) = rows.last_mut().filter(|_| ends) {
         last.events.pop();
         rows.retain(|row| !row.events.is_empty());
     }

@@ -237,8 +237,10 @@ impl View<'_> {
 
     /// Describes the state of a run that passes.
     fn passed(&self) -> String {
-        if let Some(Event::Terminated { .. }) = self.history.last() {
-            return "up to its termination".to_owned();
+        match self.history.last() {
+            Some(Event::Terminated { .. }) => return "up to its termination".to_owned(),
+            Some(Event::TimedOut { .. }) => return "up to its time limit".to_owned(),
+            _ => {}
         }
         if self.history.is_closed() {
             return "and ends as recorded".to_owned();

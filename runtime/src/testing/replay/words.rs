@@ -33,6 +33,7 @@ pub(super) fn recorded(event: &Event, at_ms: i64) -> String {
         Event::Recovered { .. } => "taken over from a dead worker".to_owned(),
         Event::SideEffect { value } => format!("side effect {}", value.as_json()),
         Event::Terminated { reason } => format!("terminated: {reason}"),
+        Event::TimedOut { kind } => format!("timed out ({kind})"),
         command => asked(command, at_ms),
     };
     one_line(&words)

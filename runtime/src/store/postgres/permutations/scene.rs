@@ -161,6 +161,7 @@ impl Scene {
             queue: self.name.clone(),
             input: "[1]".to_owned(),
             created_at_ms: self.shared.clock.now_ms() - 1_000,
+            terms: crate::store::Terms::default(),
             reuse: crate::policy::IdReusePolicy::default(),
             conflict: crate::policy::IdConflictPolicy::default(),
             terminate_event: None,
