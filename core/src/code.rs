@@ -100,6 +100,12 @@ codes! {
     NotWithin = "AB0418",
     /// Nothing can end a wait in a test environment.
     NothingLeft = "AB0419",
+    /// The run ended before the update's handler.
+    UpdateAborted = "AB0420",
+    /// The update waits for a suspended run.
+    UpdateWaits = "AB0421",
+    /// The run has too many updates.
+    TooManyUpdates = "AB0422",
     /// A time limit is over before an attempt can begin.
     LimitTooShort = "AB0430",
     /// A test retries an activity without end.
@@ -108,6 +114,10 @@ codes! {
     WaitTooShort = "AB0432",
     /// A test's time stands still.
     Standstill = "AB0433",
+    /// The run has accepted no update of this request id.
+    NoSuchUpdate = "AB0440",
+    /// The worker cannot run the update.
+    UpdateRefused = "AB0441",
     /// The database cannot be opened.
     CannotOpen = "AB0501",
     /// The database is read-only.

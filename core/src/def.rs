@@ -12,6 +12,7 @@ use crate::outcome::{Arguments, Outcome, Sel};
 use crate::payload::{Payload, PayloadError};
 use crate::policy::ActivityOptions;
 use crate::state::Slot;
+use crate::update::UpdateFn;
 use crate::workflow_options::WorkflowOptions;
 use std::fmt;
 use std::future::Future;
@@ -157,6 +158,16 @@ pub trait WorkflowDef: Sized + 'static {
     /// Returns the handler of a query.
     fn query(_name: &str) -> Option<QueryFn<Self::State>> {
         None
+    }
+
+    /// Returns the validator and the handler of an update.
+    fn update(_name: &str) -> Option<UpdateFn<Self::State>> {
+        None
+    }
+
+    /// The names of the updates that it handles.
+    fn update_names() -> &'static [&'static str] {
+        &[]
     }
 
     /// The names of the signals that it handles.

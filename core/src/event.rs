@@ -50,6 +50,15 @@ pub enum Event {
     },
     /// Input: a signal that was kept as unhandled is delivered to a build that has a handler for it.
     SignalRedelivered { signal: EventId },
+    /// Input: an update whose validator has accepted it. `answer`: the process that asked, if it is another
+    /// one than the owner's.
+    UpdateAccepted {
+        update_id: String,
+        name: String,
+        input: Payload,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        answer: Option<i64>,
+    },
     /// Input: cancellation was requested.
     CancelRequested { request_id: String, reason: String },
     /// Input: what became of a command that its commit can refuse. `refused` is the reason; `None`: it was not.
@@ -79,6 +88,8 @@ pub enum Event {
     TimerStarted { fire_at_ms: i64 },
     /// Command: the workflow dropped the timer's future.
     TimerCancelled { timer: EventId },
+    /// Command: the handler of an update returned.
+    UpdateCompleted { update: EventId, outcome: UpdateOutcome },
     /// Command that includes its result: a recorded value.
     SideEffect { value: Payload },
     /// Command: send a signal to another workflow. [`Event::Answered`] says whether it was sent.
@@ -140,6 +151,16 @@ impl fmt::Display for Recipient {
     }
 }
 
+/// What the handler of an update returned.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UpdateOutcome {
+    /// Its value.
+    Completed(Payload),
+    /// Its error.
+    Failed(FailureRecord),
+}
+
 /// The estimated bytes of an event without its texts: its kind, the names of its fields, numbers.
 const FRAME_BYTES: usize = 48;
 
@@ -178,6 +199,7 @@ pub(crate) enum Room {
     Activity,
     Timer,
     Signal,
+    Update,
     Cancel,
     TakeOver,
     SideEffect,
@@ -218,7 +240,7 @@ use Event::{
     ActivityCancelRequested, ActivityCompleted, ActivityFailed, ActivityScheduled, Answered, AttemptFailed,
     CancelRequested, CancelSent, Cancelled, Completed, ContinuedAsNew, Failed, Recovered, SideEffect,
     SignalRedelivered, SignalSent, Signaled, Started, Terminated, TimedOut, TimerCancelled, TimerFired,
-    TimerStarted,
+    TimerStarted, UpdateAccepted, UpdateCompleted,
 };
 
 events! {
@@ -238,6 +260,8 @@ events! {
 
     Signaled { name, input, request_id, .. } => Input Signal [name, input, request_id] ("signal `{name}`");
     SignalRedelivered { signal } => Input Signal [] ("signal {signal}, given to a handler");
+    UpdateAccepted { update_id, name, input, .. } => Input Update [update_id, name, input] ("update `{name}`");
+    UpdateCompleted { update, outcome } => Command Update [outcome] ("the answer of update {update}");
     CancelRequested { request_id, reason } => Input Cancel [request_id, reason] ("a request to cancel");
     Recovered { lost } => Input TakeOver [lost] ("a take-over");
     SideEffect { value } => Command SideEffect [value] ("a side effect");
@@ -309,6 +333,15 @@ impl Texts for Recipient {
 impl Texts for FailureRecord {
     fn bytes(&self) -> usize {
         Self::bytes(self)
+    }
+}
+
+impl Texts for UpdateOutcome {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Completed(value) => Texts::bytes(value),
+            Self::Failed(failure) => Texts::bytes(failure),
+        }
     }
 }
 

@@ -28,6 +28,8 @@ pub enum FnRole {
     Run,
     /// A signal handler.
     Signal,
+    /// An async handler of an update.
+    Update,
     /// A helper that workflows may await.
     Helper,
 }

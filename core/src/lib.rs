@@ -43,6 +43,7 @@ mod spans;
 mod start_context;
 mod state;
 mod text;
+mod update;
 mod workflow_options;
 
 pub use asked::*;
@@ -55,7 +56,7 @@ pub use def::{
     Activities, ActivityDef, ActivityRegistry, ChildWorkflow, Database, NoChild, QueryFn, SignalFn,
     WorkflowCall, WorkflowDef, no_child,
 };
-pub use event::{Event, JournalRow, Recipient};
+pub use event::{Event, JournalRow, Recipient, UpdateOutcome};
 pub use failure::{Failure, FailureKind, FailureRecord, TimeoutKind};
 pub use fault::Fault;
 pub use future::LocalBoxFuture;
@@ -72,4 +73,5 @@ pub use site::Site;
 pub use start_context::{Parent, StartContext};
 pub use state::{Parked, Slot, This};
 pub use text::{MAX_CAUSE_BYTES, MAX_CAUSES, MAX_TEXT_BYTES, bounded, write_causes};
+pub use update::{UpdateAnswer, UpdateCodec, UpdateFn, UpdateRun, Verdict, Written};
 pub use workflow_options::WorkflowOptions;

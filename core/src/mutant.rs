@@ -179,6 +179,14 @@ mod list {
             "A close tries its row for ever and never waits for it (once a bug).";
         SignalsAfterRun "signals-after-run" Simulation { from: 1, runs: 50 },
             "Signals that came before the first turn are delivered after `run` was polled (once a bug).";
+        RejectAtOnce "reject-at-once" Test("worker::updates::tests::a_rejection_waits_for_the_append_of_its_turn"),
+            "A rejection is told before the append of its turn is durable.";
+        RejectByUpdateId "reject-by-update-id" Test("worker::updates::tests::a_rejection_answers_one_ask"),
+            "A rejection is kept for all asks of its update.";
+        ForgetUpdateIds "forget-update-ids" Test("worker::updates::tests::an_accepted_id_is_not_accepted_again"),
+            "An update is accepted again under an id that history has.";
+        RevalidateOnReplay "revalidate-on-replay" Test("worker::updates::tests::a_replay_asks_no_validator"),
+            "A replay asks the validators of recorded updates.";
         SkipFence "skip-fence" Permutations,
             "A batch is written without its lease.";
         ClaimTwice "claim-twice" Permutations,

@@ -209,3 +209,29 @@ pub fn signal(args: TokenStream, item: TokenStream) -> TokenStream {
 pub fn query(args: TokenStream, item: TokenStream) -> TokenStream {
     abide_analysis::misplaced("query", args.into(), item.into()).into()
 }
+
+/// Marks a method, sync or async, that handles an update, in an `impl` block marked `#[workflow]`. An update
+/// changes the state, as a signal does, and its sender waits for what it returns.
+///
+/// * `validate = Self::may_add`: a method that can refuse the update before it is in history. It takes
+///   `&self` and a reference to each argument, and returns `Result<(), E>`, with the update's error or one
+///   that `?` would convert to it. The error type of an update that returns a plain `T` is `abide::Failure`.
+///   The validator never runs on replay, so it can change with each build. It only reads the state.
+/// * `name = ".."` gives the update another name in history.
+///
+/// ```ignore
+/// #[update(validate = Self::may_add)]
+/// async fn add(&mut self, item: Item, count: u32) -> Result<u64, CartError> {
+///     reserve(item.sku.clone()).await?;
+///     self.items.push(item);
+///     Ok(self.total())
+/// }
+///
+/// fn may_add(&self, _item: &Item, count: &u32) -> Result<(), CartError> {
+///     if *count == 0 { Err(CartError::Nothing) } else { Ok(()) }
+/// }
+/// ```
+#[proc_macro_attribute]
+pub fn update(args: TokenStream, item: TokenStream) -> TokenStream {
+    abide_analysis::misplaced("update", args.into(), item.into()).into()
+}

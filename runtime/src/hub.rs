@@ -8,6 +8,7 @@
 use crate::error::Result;
 use crate::future::BoxFuture;
 use crate::store::{NewExecution, NewMessage, StartAnswer};
+use crate::update_waiters::UpdateWaiters;
 use crate::wire::{AwaitPosition, QueryAnswer};
 use abide_core::{Event, ExecutionId, Payload};
 use std::collections::HashMap;
@@ -70,6 +71,8 @@ pub(crate) struct Hub {
     /// known.
     resting: RwLock<Vec<Weak<dyn LocalWorker>>>,
     waiters: Mutex<HashMap<ExecutionId, Waiters>>,
+    /// Clients that wait for updates.
+    pub(crate) updates: Arc<UpdateWaiters>,
     /// Held by the worker that sweeps for all of this process.
     pub(crate) sweeping: tokio::sync::Mutex<()>,
 }
@@ -136,7 +139,7 @@ impl Hub {
         let waiters = self.waiters.lock().unwrap_or_else(PoisonError::into_inner).len();
         let workers = self.workers.read().unwrap_or_else(PoisonError::into_inner);
         let kept = workers.iter().filter_map(Weak::upgrade).flat_map(|worker| worker.keeps());
-        std::iter::once(("watched", waiters)).chain(kept).collect()
+        [("watched", waiters), ("updates", self.updates.len())].into_iter().chain(kept).collect()
     }
 
     /// Notifies the workers that this process wrote something that they may claim.

@@ -91,6 +91,7 @@ pub mod prelude;
 mod raw;
 mod status;
 mod store;
+mod update_waiters;
 mod wire;
 mod worker;
 
@@ -104,7 +105,8 @@ pub use jiff;
 pub use crate::abide::{Abide, AbideBuilder, Migration};
 pub use crate::client::{
     Client, Description, ExecutionPage, ExecutionSummary, Handle, HandleCore, ListCursor, ListFilter,
-    MAX_ID_CHARS, PendingActivity, PendingTimer, QueryError, Request, Serving, Start, UntypedHandle,
+    MAX_ID_CHARS, PendingActivity, PendingTimer, QueryError, Request, Serving, Start, UntypedHandle, Update,
+    UpdateError, UpdateHandle, Updates,
 };
 pub use crate::error::{Error, ErrorKind, Result, StoreFailure};
 pub use crate::location::Location;
@@ -119,7 +121,7 @@ pub use abide_core::{
     MessageError, RetryPolicy, TimeoutKind,
 };
 // `activity` and `workflow` are each an attribute and (below) a module: two namespaces, one `use`.
-pub use abide_macros::{activity, init, query, run, signal, workflow};
+pub use abide_macros::{activity, init, query, run, signal, update, workflow};
 
 /// The attribute [`#[workflow]`](macro@workflow), and what workflow code calls and awaits. The functions have
 /// the same shapes as tokio's.
@@ -153,7 +155,9 @@ pub mod history {
 #[doc(hidden)]
 pub mod __private {
     pub use crate::activity::{Lent, TransactionConnection};
-    pub use crate::client::{Answer, ByClient, Handle, HandleCore, QueryCodec, Request, WorkflowHandle};
+    pub use crate::client::{
+        Answer, ByClient, ById, Handle, HandleCore, QueryCodec, Request, Update, UpdateHandle, WorkflowHandle,
+    };
     pub use crate::error::Result;
     pub use crate::raw::{Raw, Script};
     pub use crate::store::{Fault as StoreFault, FaultHook, Stage};

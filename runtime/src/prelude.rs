@@ -5,8 +5,8 @@ pub use crate::activity::ActivityContext;
 pub use crate::{
     Abide, ActivityError, Bytes, CallError, CancellationType, Client, Elapsed, Error, ExecutionStatus,
     Failure, Handle, IdConflictPolicy, IdReusePolicy, ListFilter, MessageError, QueryError, RetryPolicy,
-    TimeoutKind, Worker, WorkerBuilder, WorkflowError,
+    TimeoutKind, UpdateError, Worker, WorkerBuilder, WorkflowError,
 };
 // `activity` and `workflow` are each an attribute and a module.
-pub use crate::{activity, init, query, run, signal, workflow};
+pub use crate::{activity, init, query, run, signal, update, workflow};
 pub use abide_core::flow::{days, hours, millis, mins, secs};

@@ -86,6 +86,7 @@ impl Raw {
                 consumed: Vec::new(),
                 messages: Vec::new(),
                 dispatches: Vec::new(),
+                replies: Vec::new(),
                 tasks: Vec::new(),
                 attempts: Vec::new(),
                 births: (i == 0).then(|| self.new_execution(execution, script, at_ms)).into_iter().collect(),

@@ -5,7 +5,7 @@
 //! months.
 
 use crate::error::Error;
-use abide_core::{FailureRecord, Payload, Site};
+use abide_core::{ExecutionId, FailureRecord, Payload, Site};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -58,6 +58,30 @@ pub(crate) struct CancelBody {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct TerminateBody {
     pub(crate) reason: String,
+}
+
+/// The body of an `Update` row: an ask (PROTOCOL 43).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct UpdateBody {
+    pub(crate) update_id: String,
+    pub(crate) name: String,
+    /// `None`: it only asks how far the update is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) input: Option<Payload>,
+    /// The process that asks, by its block of ids, if it waits for a row.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) asker: Option<i64>,
+}
+
+/// The key of the reply about an update. `chain`: the first run of its chain, since another chain may have an
+/// update of the same id (PROTOCOL 46).
+pub(crate) fn update_key(chain: ExecutionId, update_id: &str) -> String {
+    format!("update/{chain}/{update_id}")
+}
+
+/// The key of the reply to an ask that was refused.
+pub(crate) fn rejected_key(ask: &str) -> String {
+    format!("rejected/{ask}")
 }
 
 /// The body of a `Query` row.

@@ -69,4 +69,5 @@ mod test_env_time;
 mod time_limits;
 mod transactions;
 mod transactions_file;
+mod updates;
 mod values_that_are_lost;

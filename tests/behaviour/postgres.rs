@@ -62,3 +62,4 @@ mod task_ends;
 mod task_queues;
 mod transactions;
 mod transactions_server;
+mod updates;

@@ -124,16 +124,16 @@ impl Execution {
 
     fn decide(&mut self, verdict: Verdict) {
         self.ctx.history.borrow_mut().is_ending();
-        for handler in self.tasks.ids(|kind| matches!(kind, TaskKind::Handler(_))) {
-            if let Some(TaskKind::Handler(name)) = self.tasks.kind(handler) {
+        for handler in self.tasks.ids(|kind| matches!(kind, TaskKind::Handler { .. })) {
+            if let Some(TaskKind::Handler { of, name }) = self.tasks.kind(handler) {
                 let info = self.ctx.info.borrow();
                 let site = self.ctx.site().map_or_else(|| "an await".to_owned(), ToString::to_string);
                 tracing::warn!(
                     target: "abide::workflow",
                     code = Code::HandlerUnfinished.as_str(),
                     workflow_id = info.workflow_id,
-                    signal = %name,
-                    "{}: workflow `{}` ends at {site} while its handler of signal `{name}` is unfinished: \
+                    handler = %name,
+                    "{}: workflow `{}` ends at {site} while its handler of {of} `{name}` is unfinished: \
                      the handler is dropped where it waits",
                     Code::HandlerUnfinished,
                     info.workflow_id
@@ -275,6 +275,7 @@ impl Execution {
             Verdict::ContinuedAsNew(again) => again.event(&self.ctx.info.borrow().workflow_type),
         };
         if self.ctx.issue(Close(event)).is_some() {
+            self.abort_updates();
             self.ending = Ending::Closed;
         }
     }

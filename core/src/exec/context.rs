@@ -147,7 +147,7 @@ pub(crate) struct only_workflows_await_this_see_ab0316 {
     /// (PROTOCOL 17).
     pub(super) evicting: Cell<bool>,
     /// A query is running, so nothing may be scheduled.
-    pub(super) read_only: Cell<bool>,
+    pub(crate) read_only: Cell<bool>,
     slot: RefCell<Option<Box<dyn Any>>>,
     position: Position,
     knows: Rc<dyn Fn(&str) -> bool>,

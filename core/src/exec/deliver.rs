@@ -33,6 +33,7 @@ impl Execution {
                     self.record(Event::Signaled { name, input, request_id, handled });
                 }
             }
+            Input::Update(ask) => self.update_asked(*ask),
             Input::Cancel { request_id, reason } => {
                 if mutant!(ForgetRequestIds) || !self.ctx.tables.cancellation.borrow().knows(&request_id) {
                     self.record(Event::CancelRequested { request_id, reason: bounded(reason) });
@@ -93,6 +94,9 @@ impl Execution {
             Event::Signaled { name, input, request_id, handled } => {
                 self.signaled(id, Unhandled { name, input, request_id }, handled);
             }
+            Event::UpdateAccepted { update_id, name, input, answer } => {
+                self.update_accepted(id, update_id, (name, input), answer);
+            }
             Event::SignalRedelivered { signal } => self.signal_redelivered(signal),
             Event::CancelRequested { request_id, reason } => {
                 self.ctx.history.borrow_mut().is_ending();
@@ -112,6 +116,7 @@ impl Execution {
             | Event::SideEffect { .. }
             | Event::SignalSent { .. }
             | Event::CancelSent { .. }
+            | Event::UpdateCompleted { .. }
             | Event::Completed { .. }
             | Event::Failed { .. }
             | Event::Cancelled { .. }

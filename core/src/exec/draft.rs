@@ -1,6 +1,6 @@
 //! What a turn has produced so far.
 
-use super::turn::Action;
+use super::turn::{Action, UpdateNews};
 use crate::event::Event;
 use crate::ids::EventId;
 use crate::primitive::activity::attempt::{AttemptChange, AttemptFailure};
@@ -19,6 +19,8 @@ pub(crate) struct TurnDraft {
     pub(crate) attempts: Vec<AttemptChange>,
     /// To log after the append.
     pub(crate) failures: Vec<AttemptFailure>,
+    /// To tell after the append.
+    pub(crate) updates: Vec<UpdateNews>,
     mark: Mark,
 }
 
@@ -29,6 +31,7 @@ pub(crate) struct Mark {
     actions: usize,
     attempts: usize,
     failures: usize,
+    updates: usize,
 }
 
 impl TurnDraft {
@@ -39,6 +42,7 @@ impl TurnDraft {
             actions: self.actions.len(),
             attempts: self.attempts.len(),
             failures: self.failures.len(),
+            updates: self.updates.len(),
         }
     }
 
@@ -58,6 +62,7 @@ impl TurnDraft {
         self.actions.truncate(to.actions);
         self.attempts.truncate(to.attempts);
         self.failures.truncate(to.failures);
+        self.updates.truncate(to.updates);
         self.events.split_off(to.events)
     }
 

@@ -41,7 +41,10 @@ pub use history::Trace;
 pub use program::{QueryFault, WorkflowType};
 pub use suspension::{Suspension, shown};
 pub use tasks::panic_message;
-pub use turn::{Action, ActivityStart, AttemptOutcome, Input, Outlook, Standing, Stop, Turn};
+pub use turn::{
+    Action, ActivityStart, AttemptOutcome, Input, Outlook, Standing, Stop, Turn, UpdateAsk, UpdateNews,
+    UpdateState,
+};
 
 use crate::carried::Carried;
 use crate::event::{Event, JournalRow};
@@ -235,14 +238,14 @@ impl Execution {
         }
         let mut draft = self.ctx.draft.take();
         let attempts = draft.take_attempts(standing == Standing::Closed);
-        let TurnDraft { mut events, actions, failures, .. } = draft;
+        let TurnDraft { mut events, actions, failures, updates, .. } = draft;
         let seq = EventId(self.history_len() + 1 - events.len() as u64);
         if let [.., last, end] = events.as_mut_slice()
             && mutant!(SwapTwoEvents)
         {
             std::mem::swap(last, end);
         }
-        Turn { seq, at_ms, events, actions, attempts, failures, standing, undelivered }
+        Turn { seq, at_ms, events, actions, attempts, failures, updates, standing, undelivered }
     }
 
     /// The state of the execution.

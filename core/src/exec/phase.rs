@@ -11,13 +11,13 @@ use std::collections::HashSet;
 
 /// `run`, called but not polled yet.
 pub(super) struct Early {
-    /// The number of signals that it still waits for.
+    /// The number of signals and updates that it still waits for.
     pub(super) left: u32,
     pub(super) run: Spawned,
 }
 
-/// The number of signals at the beginning of these inputs. A duplicate signal is one event, and one that an
-/// earlier run has taken in is none.
+/// The number of signals and updates at the beginning of these inputs. A duplicate is one event, and a signal
+/// that an earlier run has taken in is none.
 pub(super) fn early(inputs: &[Taken], carried: &Carried) -> u32 {
     let known: HashSet<_> = carried
         .known
@@ -27,9 +27,12 @@ pub(super) fn early(inputs: &[Taken], carried: &Carried) -> u32 {
         .collect();
     let mut ids = HashSet::new();
     for (input, _) in inputs {
-        let Input::Signal { request_id, .. } = input else { break };
-        if !known.contains(request_id.as_str()) {
-            ids.insert(request_id.as_str());
+        match input {
+            Input::Signal { request_id, .. } if known.contains(request_id.as_str()) => {}
+            Input::Signal { request_id, .. } => drop(ids.insert((false, request_id.as_str()))),
+            Input::Update(ask) if ask.input.is_some() => drop(ids.insert((true, ask.update_id.as_str()))),
+            Input::Update(_) => {}
+            _ => break,
         }
     }
     if mutant!(SignalsAfterRun) { 0 } else { u32::try_from(ids.len()).unwrap_or(u32::MAX) }

@@ -8,6 +8,7 @@ use crate::graph::FnGraph;
 use crate::outcome::{Arguments, Outcome};
 use crate::payload::{Encoded, Payload, PayloadError};
 use crate::state::{Slot, erase};
+use crate::update::{UpdateFn, UpdateRun, Written};
 use std::cell::OnceCell;
 use std::rc::Rc;
 
@@ -57,6 +58,25 @@ pub(crate) enum SignalStep {
     Task(LocalBoxFuture<()>),
 }
 
+/// What a validator says.
+pub(crate) enum Validated {
+    Accepted,
+    Rejected(FailureRecord),
+    /// The update cannot be run: its name is unknown, its arguments do not decode, or its error does not
+    /// encode.
+    Refused(String),
+}
+
+/// The result of delivering an update.
+pub(crate) enum UpdateStep {
+    /// No handler takes it: the name is unknown, or the payload does not decode as its arguments.
+    Unhandled,
+    /// A plain handler ran.
+    Done(Written),
+    /// An async handler must run as a task.
+    Task(LocalBoxFuture<Written>),
+}
+
 /// Why a query has no answer.
 #[derive(Debug)]
 pub enum QueryFault {
@@ -79,9 +99,11 @@ pub(crate) trait Program {
     fn make_state(&self, input: &Payload) -> Result<(), PayloadError>;
     fn run(&self, input: &Payload) -> Result<LocalBoxFuture<RunEnd>, PayloadError>;
     fn handles(&self, signal: &str) -> bool;
-    /// Whether the workflow has a signal handler.
+    /// Whether the workflow has a handler of signals or updates.
     fn has_handlers(&self) -> bool;
     fn signal(&self, name: &str, input: &Payload) -> SignalStep;
+    fn validate(&self, name: &str, input: &Payload) -> Validated;
+    fn update(&self, name: &str, input: &Payload) -> UpdateStep;
     fn query(&self, name: &str, input: &Payload) -> Result<Result<Payload, FailureRecord>, QueryFault>;
 }
 
@@ -112,6 +134,14 @@ impl Program for Stateless {
 
     fn signal(&self, _: &str, _: &Payload) -> SignalStep {
         SignalStep::Unhandled
+    }
+
+    fn validate(&self, _: &str, _: &Payload) -> Validated {
+        Validated::Refused("its state could not be made".to_owned())
+    }
+
+    fn update(&self, _: &str, _: &Payload) -> UpdateStep {
+        UpdateStep::Unhandled
     }
 
     fn query(&self, _: &str, _: &Payload) -> Result<Result<Payload, FailureRecord>, QueryFault> {
@@ -160,7 +190,7 @@ impl<W: WorkflowDef> Program for Typed<W> {
     }
 
     fn has_handlers(&self) -> bool {
-        !W::signal_names().is_empty()
+        !W::signal_names().is_empty() || !W::update_names().is_empty()
     }
 
     fn signal(&self, name: &str, input: &Payload) -> SignalStep {
@@ -174,6 +204,32 @@ impl<W: WorkflowDef> Program for Typed<W> {
             }
         };
         step.and_then(Result::ok).unwrap_or(SignalStep::Unhandled)
+    }
+
+    fn validate(&self, name: &str, input: &Payload) -> Validated {
+        let Some(UpdateFn { validate, .. }) = W::update(name) else {
+            return Validated::Refused(format!("the workflow `{}` has no such update", W::NAME));
+        };
+        let said = self.slot.get().and_then(|slot| slot.with(|state| validate(state, input)));
+        match said {
+            None => Validated::Refused("its state is in use".to_owned()),
+            Some(Ok(Ok(()))) => Validated::Accepted,
+            Some(Ok(Err(failure))) => Validated::Rejected(failure),
+            Some(Err(error)) => Validated::Refused(error.to_string()),
+        }
+    }
+
+    fn update(&self, name: &str, input: &Payload) -> UpdateStep {
+        let step = match (W::update(name).map(|update| update.run), self.slot.get()) {
+            (None, _) | (_, None) => None,
+            (Some(UpdateRun::Sync(run)), Some(slot)) => {
+                slot.with_mut(|state| Ok(UpdateStep::Done(run(state, input))))
+            }
+            (Some(UpdateRun::Async(run)), Some(slot)) => {
+                slot.with(|state| run(state, input).map(UpdateStep::Task))
+            }
+        };
+        step.and_then(Result::ok).unwrap_or(UpdateStep::Unhandled)
     }
 
     fn query(&self, name: &str, input: &Payload) -> Result<Result<Payload, FailureRecord>, QueryFault> {

@@ -8,8 +8,8 @@ use crate::future::LocalBoxFuture;
 pub(crate) enum TaskKind {
     /// The workflow's `run`.
     Main,
-    /// An async signal handler, with its name.
-    Handler(String),
+    /// An async handler, of a signal or an update, with its name.
+    Handler { of: &'static str, name: String },
     /// A task of `workflow::spawn`.
     Spawned,
     /// The task that runs the compensations.
@@ -19,7 +19,7 @@ pub(crate) enum TaskKind {
 impl TaskKind {
     /// Whether it is the handler of a message, which the end of `run` drops.
     pub(crate) fn is_handler(&self) -> bool {
-        matches!(self, Self::Handler(_))
+        matches!(self, Self::Handler { .. })
     }
 }
 

@@ -12,6 +12,7 @@ use super::tasks::panic_message;
 use super::{Execution, context};
 use crate::carried::{Carried, CarriedId, CarriedKind};
 use crate::event::{Event, Room};
+use crate::ids::EventId;
 use crate::payload::Payload;
 use crate::start_context::StartContext;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -96,7 +97,7 @@ impl Execution {
         self.make_state(input);
     }
 
-    /// Counts a delivered signal.
+    /// Counts a delivered signal or update.
     pub(crate) fn count_early(&mut self) {
         let Some(early) = &mut self.early else { return };
         early.left = early.left.saturating_sub(1);
@@ -105,11 +106,24 @@ impl Execution {
         }
     }
 
+    /// An early update was not accepted, so that it has no event. The start, which is of this turn, counted it.
+    pub(crate) fn uncount_early(&mut self) {
+        if self.early.is_none() {
+            return;
+        }
+        let len = self.ctx.history_len();
+        if let Some(Event::Started { early, .. }) = self.ctx.draft().event_mut(EventId(1), len) {
+            *early = early.saturating_sub(1);
+        }
+        self.count_early();
+        self.run_till_quiet();
+    }
+
     /// Polls `run` before an event that is not a signal, a take-over (`Recovered`) or a termination. If all
     /// early signals are there, `run` has begun already. If the journal has lost some, each replay begins
     /// `run` at the same point.
     pub(super) fn begin_before(&mut self, event: &Event) {
-        let waits = matches!(event.room(), Room::Signal | Room::TakeOver | Room::End);
+        let waits = matches!(event.room(), Room::Signal | Room::Update | Room::TakeOver | Room::End);
         if !waits && self.early.is_some() {
             self.begin();
             self.run_till_quiet();

@@ -151,9 +151,9 @@ impl Suspension {
         }
     }
 
-    pub(crate) fn unhandled(signal: &str, input: &Payload) -> Self {
+    pub(crate) fn unhandled(kind: &str, name: &str, input: &Payload) -> Self {
         let message = format!(
-            "signal `{signal}` was handled when it came, but today's code has no handler that takes its recorded input"
+            "{kind} `{name}` was handled when it came, but today's code has no handler that takes its recorded input"
         );
         Self::new(Code::Undecodable, message).about("Recorded", input)
     }

@@ -2,7 +2,7 @@
 
 use super::suspension::Suspension;
 use crate::carried::NextRun;
-use crate::event::Event;
+use crate::event::{Event, UpdateOutcome};
 use crate::failure::FailureRecord;
 use crate::ids::EventId;
 use crate::payload::Payload;
@@ -42,6 +42,8 @@ pub enum Input {
         /// The sender's id of this request.
         request_id: String,
     },
+    /// An update, or a look at one.
+    Update(Box<UpdateAsk>),
     /// A request to cancel.
     Cancel {
         /// The sender's id of this request.
@@ -70,11 +72,66 @@ impl Input {
     /// Whether a sender sent it. A message is delivered before its execution may close.
     pub fn is_message(&self) -> bool {
         match self {
-            Self::Signal { .. } | Self::Cancel { .. } => true,
+            Self::Signal { .. } | Self::Update(_) | Self::Cancel { .. } => true,
             Self::Start { .. } | Self::Attempt { .. } | Self::Answered { .. } | Self::Recovered { .. } => {
                 false
             }
         }
+    }
+}
+
+/// A client asks for an update (PROTOCOL 43).
+#[derive(Clone, Debug)]
+pub struct UpdateAsk {
+    /// The request id of the update. An execution accepts it once.
+    pub update_id: String,
+    /// The handler's name.
+    pub name: String,
+    /// Its encoded arguments. `None`: the client only asks how far the update is.
+    pub input: Option<Payload>,
+    /// The id of this ask, which the client keeps over its retries.
+    pub ask: String,
+    /// The process that asks, if it is another one than the owner's.
+    pub asker: Option<i64>,
+}
+
+/// What became of an update, for those who wait for it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct UpdateNews {
+    /// The request id of the update.
+    pub update_id: String,
+    /// The ask that it answers. `None`: it is for all who wait.
+    pub ask: Option<String>,
+    /// The other processes that have asked.
+    pub askers: Vec<i64>,
+    /// What became of it.
+    pub state: UpdateState,
+}
+
+/// How far an update is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UpdateState {
+    /// The execution has accepted no update of this id, and this ask brings none.
+    Unknown,
+    /// Too many updates are open, or were accepted.
+    TooMany,
+    /// No handler takes it, or its validator panicked: in these words.
+    Refused(String),
+    /// Its validator returned this error.
+    Rejected(FailureRecord),
+    /// It is durable, and its handler has not ended.
+    Accepted,
+    /// Its handler has ended.
+    Completed(UpdateOutcome),
+    /// The execution has ended before its handler.
+    Aborted,
+}
+
+impl UpdateState {
+    /// Whether it answers one ask only: nothing of the update is recorded.
+    pub fn is_refusal(&self) -> bool {
+        matches!(self, Self::Unknown | Self::TooMany | Self::Refused(_) | Self::Rejected(_))
     }
 }
 
@@ -179,6 +236,8 @@ pub struct Turn {
     pub attempts: Vec<AttemptChange>,
     /// The failed attempts, for the log.
     pub failures: Vec<AttemptFailure>,
+    /// What became of updates, for those who wait. To be told when the append is durable.
+    pub updates: Vec<UpdateNews>,
     /// The state of the execution.
     pub standing: Standing,
     /// Inputs that a suspended execution could not deliver. The caller keeps them until it resumes.

@@ -26,3 +26,4 @@ pub(crate) mod signal;
 pub mod sync;
 pub(crate) mod tables;
 pub mod timer;
+pub(crate) mod update;

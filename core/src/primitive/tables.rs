@@ -9,6 +9,7 @@ use super::saga::table::Compensations;
 use super::signal::table::Signals;
 use super::sync::table::Waits;
 use super::timer::table::Timers;
+use super::update::table::Updates;
 use std::cell::RefCell;
 
 /// The tables of an execution's primitives. Each is changed by its room and by the executor only.
@@ -18,6 +19,7 @@ pub(crate) struct Tables {
     pub(crate) answers: RefCell<Answers>,
     pub(crate) timers: RefCell<Timers>,
     pub(crate) signals: RefCell<Signals>,
+    pub(crate) updates: RefCell<Updates>,
     pub(crate) compensations: RefCell<Compensations>,
     pub(crate) cancellation: RefCell<Cancellation>,
     pub(crate) waits: RefCell<Waits>,

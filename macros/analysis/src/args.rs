@@ -226,6 +226,8 @@ pub(crate) struct WorkflowArgs {
     pub(crate) no_probes: bool,
     /// How its runs are started.
     pub(crate) start: StartArgs,
+    /// The validator of an update.
+    pub(crate) validate: Option<Expr>,
 }
 
 /// What `#[workflow]` takes.
@@ -236,6 +238,7 @@ impl WorkflowArgs {
         let known: &[&str] = match attribute {
             "#[run]" | "#[init]" => &[],
             "#[workflow]" => WORKFLOW,
+            "#[update]" => &["name", "validate"],
             _ => &["name"],
         };
         let mut args = Self::default();
@@ -248,6 +251,9 @@ impl WorkflowArgs {
             match (text.as_str(), value) {
                 ("name", Value::Expr(value)) if known.contains(&"name") => {
                     args.name = name_text(&value, errors)
+                }
+                ("validate", Value::Expr(value)) if known.contains(&"validate") => {
+                    args.validate = validator(value, errors);
                 }
                 ("crate", Value::Expr(value)) if known.contains(&"crate") => {
                     args.krate = crate_path(&value, errors);
@@ -267,6 +273,23 @@ impl WorkflowArgs {
             }
         }
         args
+    }
+}
+
+/// A path to a function. A bare name would be looked for outside of the `impl`, and not be found.
+fn validator(value: Expr, errors: &mut Errors) -> Option<Expr> {
+    let help = |name: &str| format!("write a path to a method of the workflow: `validate = Self::{name}`");
+    match &value {
+        Expr::Path(path) if path.path.segments.len() > 1 || path.qself.is_some() => Some(value),
+        Expr::Path(path) => {
+            let name = path.path.segments.last().map_or_else(String::new, |name| name.ident.to_string());
+            errors.add(Code::Value, &value, "a validator is a method of the workflow", &help(&name));
+            None
+        }
+        _ => {
+            errors.add(Code::Value, &value, "not a validator", &help("may_add"));
+            None
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! `#[run]`, `#[init]`, `#[signal]` and `#[query]` outside of a `#[workflow]` impl. Inside of one,
+//! `#[run]`, `#[init]`, `#[signal]`, `#[query]` and `#[update]` outside of a `#[workflow]` impl. Inside of one,
 //! `#[workflow]` removes them before rustc expands them. So an attribute that gets here is in the wrong
 //! place.
 
@@ -16,9 +16,6 @@ pub(crate) fn expand(name: &str, _args: TokenStream, item: TokenStream) -> Token
         "init" => {
             "put it into the `#[workflow] impl` of the state that it makes; a workflow that is a free \
              function has no state"
-        }
-        "update" => {
-            "updates come in a later version: use a `#[signal]` to change the state and a `#[query]` to read it"
         }
         _ => "mark the `impl` block with `#[workflow]`; a workflow that is a free function has no handlers",
     };

@@ -41,6 +41,8 @@ const ELSEWHERE: &[(&str, &str, &str)] = &[
     ("retry(..)", "non_retryable", NON_RETRYABLE),
     ("retry(..)", "non_retryable_errors", NON_RETRYABLE),
     ("retry(..)", "non_retryable_error_types", NON_RETRYABLE),
+    ("#[update]", "validator", "`validate`"),
+    ("#[update]", "update_validator", "`validate`"),
     ("#[workflow]", "queue", "`task_queue`"),
     ("#[workflow]", "timeout", "`run_timeout`, the limit of one run"),
     ("#[workflow]", "workflow_timeout", "`execution_timeout`, the limit of all runs together"),

@@ -16,7 +16,7 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::ops::Deref;
 
-/// The route of a client: signals and queries.
+/// The route of a client: signals, queries and updates.
 pub enum ByClient {}
 
 impl Route for ByClient {
@@ -91,7 +91,7 @@ impl<W: WorkflowHandle> fmt::Debug for Handle<W> {
 
 /// The methods that every handle has, independent of the signals and queries of `W`.
 pub struct HandleCore<W> {
-    untyped: UntypedHandle,
+    pub(super) untyped: UntypedHandle,
     workflow: PhantomData<fn() -> W>,
 }
 
@@ -186,7 +186,7 @@ impl<W: WorkflowDef> HandleCore<W> {
         never()
     }
 
-    /// Exists only for its compile error, which says that there are no updates.
+    /// Exists only for its compile error, which says that an update is sent by its own method.
     #[doc(hidden)]
     pub fn update<N: UpdateByName, I>(&self, _name: N, _input: I) -> std::future::Ready<Result<Payload>> {
         never()
@@ -250,9 +250,10 @@ pub trait QueryByName {}
 /// A bound that no type satisfies, for the compile error of `update`.
 #[doc(hidden)]
 #[diagnostic::on_unimplemented(
-    message = "updates come in a later version of abide",
-    label = "there are signals and queries: `handle.approve(true).await?`, `handle.status().await?`",
-    note = "change the state by a `#[signal]`, and read it by a `#[query]`: each is a method of the handle"
+    message = "an update is sent by its own method of the handle, not by its name",
+    label = "write `handle.add(item).await?`, not `handle.update(\"add\", item)`",
+    note = "each `#[update]` of the workflow is a method of its handle, with the arguments of its handler",
+    note = "for a run that was started elsewhere: `client.handle::<OrderWorkflow>(\"order-7\")`"
 )]
 pub trait UpdateByName {}
 

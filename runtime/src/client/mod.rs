@@ -5,7 +5,7 @@
 //! durable. Each call carries a request id, so that a repeated call has no further effect (PROTOCOL 6).
 //!
 //! Reading order: `start`, `handle` (typed), `execution` (the code behind it), `request` (signal, cancel,
-//! terminate), `query`, `wait` (results), `describe` and `pending`, `list`, `serving` (whether a worker can
+//! terminate), `update`, `query`, `wait` (results), `describe` and `pending`, `list`, `serving` (whether a worker can
 //! run it). The bodies of inbox rows are in [`crate::wire`].
 
 mod describe;
@@ -20,6 +20,7 @@ mod serving;
 mod start;
 mod terms;
 mod time;
+mod update;
 mod wait;
 
 pub use describe::Description;
@@ -33,6 +34,7 @@ pub use pending::{PendingActivity, PendingTimer};
 pub use request::Request;
 pub use serving::Serving;
 pub use start::Start;
+pub use update::{ById, Update, UpdateError, UpdateHandle, Updates};
 
 use crate::abide::Abide;
 use crate::activity::TransactionConnection;

@@ -106,7 +106,7 @@ impl UntypedHandle {
     /// Whether a worker of this process is about to try an execution that another build has suspended
     /// (PROTOCOL 21). Otherwise a program that starts its worker and immediately waits for the result would
     /// get a suspension that is already fixed.
-    fn is_tried_soon(&self, row: &ExecutionRow) -> bool {
+    pub(super) fn is_tried_soon(&self, row: &ExecutionRow) -> bool {
         let Some(suspension) = row.suspension.as_ref().filter(|suspension| suspension.other_builds) else {
             return false;
         };

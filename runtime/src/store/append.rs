@@ -4,7 +4,7 @@ use super::attempt::AttemptChange;
 use super::dispatch::Dispatch;
 use super::error::StoreError;
 use super::execution::{ExecutionRow, NewExecution, StartAnswer, Suspension};
-use super::message::NewMessage;
+use super::message::{NewMessage, Reply};
 use super::task::TaskChange;
 use crate::policy::IdReusePolicy;
 use crate::status::ExecutionStatus;
@@ -52,6 +52,8 @@ pub(crate) struct Append {
     /// append's `execution` as its id, is owned by `owner`, and `row` and `close` are applied to it. `n` is
     /// not 0 then: the first event holds the input.
     pub(crate) births: Vec<NewExecution>,
+    /// Answers to clients of other processes, one for each key. They go forward only (PROTOCOL 93).
+    pub(crate) replies: Vec<Reply>,
     /// How often it was put off because another session holds a lock that it needs.
     pub(crate) tries: u32,
 }
@@ -159,6 +161,7 @@ impl Append {
             tasks: Vec::new(),
             attempts: Vec::new(),
             births: Vec::new(),
+            replies: Vec::new(),
             tries: 0,
         }
     }
@@ -241,6 +244,7 @@ impl Append {
             + self.tasks.iter().map(TaskChange::bytes).sum::<usize>()
             + self.attempts.iter().map(AttemptChange::bytes).sum::<usize>()
             + self.births.iter().map(NewExecution::bytes).sum::<usize>()
+            + self.replies.iter().map(|reply| reply.request_id.len() + reply.body.len()).sum::<usize>()
     }
 }
 
@@ -274,6 +278,8 @@ mod tests {
         let (command, to) = (EventId(2), Address::Name(String::new()));
         let dispatch = Dispatch { command, to, kind, body: long(), answered: true };
         let row = AttemptRow { activity: EventId(2), attempt: 1, next_at_ms: 1, failure: long() };
+        let reply =
+            Reply { request_id: String::new(), body: long(), stage: 0, expires_at_ms: 1, asker: None };
         let suspension = Suspension {
             code: String::new(),
             message: long(),
@@ -294,6 +300,7 @@ mod tests {
             Append { tasks: vec![TaskChange::Insert(task.clone())], ..bare() },
             Append { tasks: vec![TaskChange::Replace { of: 1, with: task }], ..bare() },
             Append { attempts: vec![AttemptChange::Keep(row)], ..bare() },
+            Append { replies: vec![reply], ..bare() },
             Append { births: vec![NewExecution { input: long(), ..new() }], ..bare() },
         ] {
             assert!((1_000..1_100).contains(&with(append.clone())), "{append:?}");

@@ -48,6 +48,9 @@ kinds! {
     /// The outcome of an attempt that ended elsewhere, by the database's time, with a user's transaction, or
     /// while its execution had no owner (it was suspended).
     Attempt = 4,
+    /// Body: an ask of a client, by its own id: an update, or a look at one (PROTOCOL 43). Answered by a
+    /// [`Reply`]; journalled as `UpdateAccepted` if it is accepted.
+    Update = 5,
     /// What became of a command that its commit can refuse, in the inbox of who asked (PROTOCOL 33).
     Answer = 6,
     /// The run is to end as terminated. Whoever owns or claims it writes the end before any code of it runs, also of
@@ -61,7 +64,7 @@ impl MessageKind {
     #[cfg(any(test, feature = "testing"))]
     pub(crate) const fn is_input(self) -> bool {
         match self {
-            Self::Signal | Self::Cancel | Self::Attempt => true,
+            Self::Signal | Self::Cancel | Self::Attempt | Self::Update => true,
             Self::Query | Self::Terminated | Self::Answer | Self::Terminate | Self::Newer(_) => false,
         }
     }
@@ -77,7 +80,7 @@ impl MessageKind {
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 macro_rules! input_kinds {
     () => {
-        "IN (0, 1, 4)"
+        "IN (0, 1, 4, 5)"
     };
 }
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
@@ -173,6 +176,9 @@ pub(crate) trait Inbox: Send + Sync {
     /// Keeps an answer for another process until `expires_at_ms` (PROTOCOL 26). The first answer stays.
     fn put_reply(&self, reply: Reply) -> StoreFuture<'_, ()>;
 
+    /// Reads an answer that others may read too: that of an update (PROTOCOL 46).
+    fn read_reply(&self, request_id: String) -> StoreFuture<'_, Option<String>>;
+
     /// Takes an answer out, if it is there.
     fn take_reply(&self, request_id: String) -> StoreFuture<'_, Option<String>>;
 }
@@ -187,9 +193,11 @@ pub(crate) fn took_in<'b>(
     let event = match kind {
         MessageKind::Signal => "signaled",
         MessageKind::Cancel => "cancel_requested",
+        // Clients look for the id of an update, and each of their asks has its own.
         MessageKind::Query
         | MessageKind::Terminated
         | MessageKind::Attempt
+        | MessageKind::Update
         | MessageKind::Answer
         | MessageKind::Terminate
         | MessageKind::Newer(_) => return false,

@@ -56,6 +56,9 @@ impl Thread {
             self.perform(run, in_flight.actions.clone());
             run.row = row;
         }
+        if mutant!(RejectAtOnce) {
+            self.session.hub().updates.tell(run.id, &in_flight.updates);
+        }
         if mutant!(AckBeforeCommit) {
             let replies = in_flight.origins.iter_mut().filter_map(|origin| origin.reply.take());
             replies.for_each(|reply| drop(reply.send(Ok(Some(())))));
@@ -130,7 +133,7 @@ impl Thread {
 
     /// The append is durable, or there was nothing to write: its effects may now become visible.
     pub(super) fn done(&mut self, run: &mut Run, in_flight: InFlight) {
-        let InFlight { actions, standing, origins, start, row, close, news, .. } = in_flight;
+        let InFlight { actions, standing, origins, start, row, close, updates, news, .. } = in_flight;
         // Most turns log nothing.
         if !news.is_empty() || close.is_some() {
             let limit = (&self.session.logged_failures, self.session.store().now_ms());
@@ -159,6 +162,7 @@ impl Thread {
                 let _ = start.send(Ok(Some(StartAnswer::Started)));
             }
         }
+        self.session.hub().updates.tell(run.id, &updates);
         origins.into_iter().filter_map(|o| o.reply).for_each(|reply| drop(reply.send(Ok(Some(())))));
     }
 

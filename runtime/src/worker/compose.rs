@@ -9,6 +9,7 @@ use super::news::News;
 use super::run::{InFlight, RowState, Run};
 use super::session::Session;
 use super::task_rows::{self, TaskRows};
+use super::updates;
 use crate::status::ExecutionStatus;
 use crate::store::{
     Address, Append, AttemptChange, Close, CloseKind, Dispatch, MessageKind, NewMessage, RowChange,
@@ -58,6 +59,7 @@ pub(super) fn append(
     if mutant!(ForgetInboxDelete) {
         consumed.clear();
     }
+    let replies = updates::replies(run.id, &turn.updates, turn.at_ms);
     let idle = row.is_none() && consumed.is_empty() && messages.is_empty() && changes.is_empty();
     let nothing = turn.events.is_empty() && turn.attempts.is_empty() && idle;
     let close = turn.events.last().filter(|_| closes).cloned();
@@ -76,10 +78,18 @@ pub(super) fn append(
         dispatches: dispatches(turn.seq, &turn.events),
         tasks: changes,
         attempts: turn.attempts.iter().map(AttemptChange::from).collect(),
+        replies,
         ..Append::bare(session.me, run.id, turn.at_ms)
     };
-    let in_flight =
-        InFlight { actions: here, origins, row: Some(after), close, news, ..InFlight::of(turn.standing) };
+    let in_flight = InFlight {
+        actions: here,
+        origins,
+        row: Some(after),
+        close,
+        updates: turn.updates,
+        news,
+        ..InFlight::of(turn.standing)
+    };
     ((!nothing).then_some(append), in_flight)
 }
 

@@ -58,6 +58,7 @@ fn input(session: &Arc<Session>, row: InboxRow) -> Option<InboxRow> {
         MessageKind::Signal
         | MessageKind::Cancel
         | MessageKind::Attempt
+        | MessageKind::Update
         | MessageKind::Answer
         | MessageKind::Terminate => {
             return Some(row);

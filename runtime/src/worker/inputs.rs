@@ -3,8 +3,8 @@
 
 use crate::error::Result;
 use crate::store::{AnswerBody, AttemptBody, InboxRow, MessageKind, NewMessage, answer_id, answered_by};
-use crate::wire::{CancelBody, SignalBody, to_json};
-use abide_core::exec::{AttemptOutcome, Execution, Input};
+use crate::wire::{CancelBody, SignalBody, UpdateBody, to_json};
+use abide_core::exec::{AttemptOutcome, Execution, Input, UpdateAsk};
 use abide_core::{Code, EventId, ExecutionId, Payload};
 use tokio::sync::oneshot;
 
@@ -48,6 +48,12 @@ impl Pending {
                     ..Input::Attempt { activity, attempt, outcome }.into()
                 })
             }
+            MessageKind::Update => {
+                serde_json::from_str(body).map(|UpdateBody { update_id, name, input, asker }| {
+                    let ask = request_id.clone();
+                    Input::Update(Box::new(UpdateAsk { update_id, name, input, ask, asker })).into()
+                })
+            }
             MessageKind::Answer => match answered_by(&request_id) {
                 Some(command) => serde_json::from_str(body)
                     .map(|AnswerBody { refused }| Input::Answered { command, refused }.into()),
@@ -79,7 +85,11 @@ fn unreadable(body: &str, request_id: String, error: &serde_json::Error) -> Inpu
 pub(super) fn is_made_by_load(input: &Input) -> bool {
     match input {
         Input::Start { .. } | Input::Recovered { .. } => true,
-        Input::Signal { .. } | Input::Cancel { .. } | Input::Attempt { .. } | Input::Answered { .. } => false,
+        Input::Signal { .. }
+        | Input::Update(_)
+        | Input::Cancel { .. }
+        | Input::Attempt { .. }
+        | Input::Answered { .. } => false,
     }
 }
 
@@ -88,6 +98,10 @@ pub(super) fn message_of(execution: ExecutionId, input: Input, at_ms: i64) -> Op
     let (kind, request_id, body) = match input {
         Input::Signal { name, input, request_id } => {
             (MessageKind::Signal, request_id, to_json(&SignalBody { name, input }))
+        }
+        Input::Update(ask) => {
+            let UpdateAsk { update_id, name, input, ask, asker } = *ask;
+            (MessageKind::Update, ask, to_json(&UpdateBody { update_id, name, input, asker }))
         }
         Input::Cancel { request_id, reason } => {
             (MessageKind::Cancel, request_id, to_json(&CancelBody { reason }))
@@ -148,8 +162,8 @@ impl Class {
             Input::Start { .. } | Input::Recovered { .. } => Self::First,
             Input::Cancel { .. } if moment.at_limit => Self::First,
             Input::Cancel { .. } => Self::Message,
-            Input::Signal { .. } if moment.begins => Self::Early,
-            Input::Signal { .. } => Self::Message,
+            Input::Signal { .. } | Input::Update(_) if moment.begins => Self::Early,
+            Input::Signal { .. } | Input::Update(_) => Self::Message,
             Input::Attempt { .. } if pending.decided => Self::Decided,
             Input::Attempt { .. } | Input::Answered { .. } => Self::Outcome,
         }
@@ -188,6 +202,16 @@ mod tests {
         Input::Cancel { request_id: "c".to_owned(), reason: "late".to_owned() }
     }
 
+    fn update() -> Input {
+        Input::Update(Box::new(UpdateAsk {
+            update_id: "u".to_owned(),
+            name: "add".to_owned(),
+            input: Some(Payload::null()),
+            ask: "a".to_owned(),
+            asker: Some(7),
+        }))
+    }
+
     fn attempt() -> Input {
         Input::Attempt { activity: EventId(2), attempt: 3, outcome: AttemptOutcome::Cancelled }
     }
@@ -206,13 +230,15 @@ mod tests {
 
     #[test]
     fn each_message_that_a_turn_could_not_take_comes_back_as_it_was() {
-        for input in [signal("s"), cancel(), attempt(), answered(None), answered(Some("not running"))] {
+        for input in
+            [signal("s"), update(), cancel(), attempt(), answered(None), answered(Some("not running"))]
+        {
             let message = message_of(ExecutionId(1), input.clone(), 5).unwrap();
             let again = Pending::read(message.kind, &message.body, message.request_id);
             assert_eq!(format!("{:?}", again.input), format!("{input:?}"));
             assert!(!again.decided, "it was kept: it has decided nothing");
         }
-        for input in [signal("s"), cancel(), attempt(), answered(None), start(), recovered()] {
+        for input in [signal("s"), update(), cancel(), attempt(), answered(None), start(), recovered()] {
             let is_message = message_of(ExecutionId(1), input.clone(), 5).is_some();
             assert_ne!(is_message, is_made_by_load(&input), "one of the two brings it back: {input:?}");
         }

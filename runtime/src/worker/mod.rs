@@ -76,6 +76,7 @@ mod tasks;
 mod thread;
 mod turn;
 #[cfg(feature = "testing")]
+mod updates;
 mod verify;
 mod watchdog;
 

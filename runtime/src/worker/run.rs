@@ -21,7 +21,7 @@ use super::mailbox::{Mailbox, StartReply};
 use super::names::Names;
 use super::news::News;
 use crate::store::{ExecutionRow, NewExecution};
-use abide_core::exec::{Action, ActivityStart, Execution, Standing};
+use abide_core::exec::{Action, ActivityStart, Execution, Standing, UpdateNews};
 use abide_core::{Event, ExecutionId};
 
 /// What the thread can do with a run now.
@@ -75,6 +75,8 @@ pub(super) struct InFlight {
     pub(super) row: Option<RowState>,
     /// The closing event.
     pub(super) close: Option<Event>,
+    /// What became of updates, for the clients of this process once the append is durable.
+    pub(super) updates: Vec<UpdateNews>,
     /// What is logged once the append is durable.
     pub(super) news: News,
     /// No worker owns the run after the append.
@@ -243,6 +245,7 @@ impl InFlight {
             start: None,
             row: None,
             close: None,
+            updates: Vec::new(),
             news: News::default(),
         }
     }

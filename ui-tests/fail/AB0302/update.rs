@@ -2,7 +2,7 @@ use abide::prelude::*;
 
 #[derive(Default)]
 struct Order {
-    total: u32, items: Vec<u32>, name: String,
+    total: u32,
 }
 
 #[workflow]
@@ -12,9 +12,18 @@ impl Order {
         self.total
     }
 
-    #[update]
+    #[update(validator = Self::may_set)]
     fn set(&mut self, n: u32) {
         self.total = n;
+    }
+
+    #[update(retry(max_attempts = 3))]
+    fn add(&mut self, n: u32) {
+        self.total += n;
+    }
+
+    fn may_set(&self, _n: &u32) -> Result<(), Failure> {
+        Ok(())
     }
 }
 

@@ -20,7 +20,7 @@ impl Execution {
         if !handled {
             self.ctx.tables.signals.borrow_mut().unhandled.insert(id, signal);
         } else if !self.signal(id, &signal) && !self.mark_unhandled(id) {
-            self.ctx.suspend(Suspension::unhandled(&signal.name, &signal.input));
+            self.ctx.suspend(Suspension::unhandled("signal", &signal.name, &signal.input));
         }
         self.count_early();
     }
@@ -41,7 +41,7 @@ impl Execution {
         if let Some(kept) = kept
             && !self.signal(signal, &kept)
         {
-            self.ctx.suspend(Suspension::unhandled(&kept.name, &kept.input));
+            self.ctx.suspend(Suspension::unhandled("signal", &kept.name, &kept.input));
         }
     }
 
@@ -95,7 +95,9 @@ impl Execution {
         };
         match step {
             Ok(SignalStep::Done) => self.ctx.watch.note_progress(),
-            Ok(SignalStep::Task(future)) => self.ctx.spawn(TaskKind::Handler(name.to_owned()), future),
+            Ok(SignalStep::Task(future)) => {
+                self.ctx.spawn(TaskKind::Handler { of: "signal", name: signal.name.clone() }, future)
+            }
             Ok(SignalStep::Unhandled) => {
                 self.ctx.tables.signals.borrow_mut().unhandled.insert(id, signal.clone());
                 return false;

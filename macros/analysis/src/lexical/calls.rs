@@ -61,7 +61,7 @@ fn is_workflow(function: &Function) -> bool {
 /// A free activity, or a method that is called by its type and without a value, like those of an
 /// `#[activity] impl`.
 fn is_activity(function: &Function, call: &ExprCall) -> bool {
-    let other = ["run", "signal", "query", "init"].iter().any(|word| bears(function, word));
+    let other = ["run", "signal", "query", "update", "init"].iter().any(|word| bears(function, word));
     match function.sig.receiver() {
         None => bears(function, "activity"),
         Some(_) => function.marked && !other && call.args.len() < function.sig.inputs.len(),

@@ -1,7 +1,7 @@
 //! The struct form: `#[workflow] impl OrderWorkflow { .. }`.
 
 use super::model::{Method, Model, Role};
-use super::{handle, handlers, init};
+use super::{handle, handlers, init, updates};
 use crate::activity::outcome;
 use crate::args::WorkflowArgs;
 use crate::body::{AsyncBody, Home};
@@ -111,7 +111,7 @@ fn start_fn(private: &Private, self_ty: &Type, run: &Method, broken: bool, probe
 }
 
 /// Refuses hash sets in the signature of a method that clients call.
-fn sets(private: &Private, method: &Method, probes: bool) -> TokenStream {
+pub(super) fn sets(private: &Private, method: &Method, probes: bool) -> TokenStream {
     match probes && method.mark.probes {
         true => stored::no_sets(private, &method.arguments, &method.output),
         false => TokenStream::new(),
@@ -131,6 +131,7 @@ fn definition(
     let args_type = tuple_type(&run.function.sig, &run.arguments);
     let (outcome, body) = (outcome(private, &run.output), run_body(private, run, probes, errors));
     let (signals, queries) = (signals(private, model, probes), queries(private, model, probes));
+    let updates = updates::expand(private, model, probes);
     let graphs = graphs(private, model, errors.len() > before);
     let body_attrs = run.function.attrs.iter().filter(|attr| !attr.path().is_ident("doc"));
     let (output, lints) = (&run.output, lints::deny());
@@ -154,6 +155,7 @@ fn definition(
 
             #signals
             #queries
+            #updates
         }
     }
 }
@@ -190,6 +192,7 @@ fn graphs(private: &Private, model: &Model, broken: bool) -> Vec<TokenStream> {
             let role = match method.role {
                 Role::Run => "Run",
                 Role::Signal => "Signal",
+                Role::Update => "Update",
                 Role::Init | Role::Query | Role::Helper => "Helper",
             };
             graph::of(private, &method.function.sig.ident.to_string(), role, &method.function.block)
@@ -216,7 +219,7 @@ fn signals(private: &Private, model: &Model, probes: bool) -> Option<TokenStream
 }
 
 /// The name of a handler, as an element of a list.
-fn key(method: &Method) -> TokenStream {
+pub(super) fn key(method: &Method) -> TokenStream {
     let (conditions, key) = (handle::conditions(method), &method.key);
     quote!(#conditions #key)
 }

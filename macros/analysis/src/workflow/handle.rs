@@ -1,4 +1,4 @@
-//! The typed methods of a workflow's handle: one for each signal and query, in a struct without a public
+//! The typed methods of a workflow's handle: one for each signal, query and update, in a struct without a public
 //! name. The handle dereferences to it, and it dereferences to the engine's own methods, so that a user's
 //! name always wins.
 
@@ -15,14 +15,18 @@ pub(super) fn expand(private: &Private, workflow: &impl ToTokens, model: &Model)
     let signals = model.with(Role::Signal).map(|method| signal(private, workflow, method));
     let named = |method: &&Method| signature::borrow(&method.output).is_none();
     let queries = model.with(Role::Query).filter(named).map(|method| query(private, method));
-    let handlers = model.methods.iter().filter(|method| matches!(method.role, Role::Signal | Role::Query));
+    let updates = || model.with(Role::Update).filter(named);
+    let sent = updates().map(|method| update(private, method));
+    let by_ids = updates().map(|method| update_by_id(private, method));
+    let handlers = model.methods.iter().filter(|method| method.role.is_of_clients());
     let handlers = handlers.filter(|method| !method.broken);
     let codecs = handlers.map(|method| codecs(private, method));
     // Signals take every route, so their impl is generic. A name must not be both in it and in one of a
     // single route, because rustc refuses that as ambiguous.
     let methods = [
         of_route(quote!(<R: #private::SignalRoute>), quote!(<#workflow, R>), signals.collect()),
-        of_route(quote!(), quote!(<#workflow, #private::ByClient>), queries.collect()),
+        of_route(quote!(), quote!(<#workflow, #private::ByClient>), queries.chain(sent).collect()),
+        of_route(quote!(), quote!(<#workflow, #private::ById>), by_ids.collect()),
     ];
     quote! {
         #(#codecs)*
@@ -84,13 +88,17 @@ pub(super) fn args_codec(method: &Method) -> Ident {
     format_ident!("__abide_{}_args", bare(method), span = Span::call_site())
 }
 
-/// The constant that writes and reads a query's answer.
+/// The constant that writes and reads the answer of a query or an update.
 pub(super) fn answer_codec(method: &Method) -> Ident {
     format_ident!("__abide_{}_answer", bare(method), span = Span::call_site())
 }
 
 fn bare(method: &Method) -> String {
-    let kind = if method.role == Role::Query { "query" } else { "signal" };
+    let kind = match method.role {
+        Role::Query => "query",
+        Role::Update => "update",
+        _ => "signal",
+    };
     format!("{kind}_{}", method.function.sig.ident.to_string().trim_start_matches("r#"))
 }
 
@@ -107,14 +115,16 @@ fn codecs(private: &Private, method: &Method) -> TokenStream {
     let here = private.at(at);
     let of = quote_spanned!(at=> <#here::Codec<#args_type>>::of());
     let conditions = conditions(method);
-    let answer = (method.role == Role::Query).then(|| {
+    let answer = (method.role != Role::Signal).then(|| {
+        let codec =
+            format_ident!("{}", if method.role == Role::Query { "QueryCodec" } else { "UpdateCodec" });
         let (name, outcome) = (answer_codec(method), outcome(private, &method.output));
         let at = method.output.span().resolved_at(Span::call_site());
         let here = private.at(at);
-        let of = quote_spanned!(at=> <#here::QueryCodec<#outcome>>::of());
+        let of = quote_spanned!(at=> <#here::#codec<#outcome>>::of());
         quote! {
             #conditions #[allow(non_upper_case_globals, dead_code)]
-            const #name: #private::QueryCodec<#outcome> = #of;
+            const #name: #private::#codec<#outcome> = #of;
         }
     });
     quote! {
@@ -149,6 +159,36 @@ fn query(private: &Private, method: &Method) -> TokenStream {
             &self #inputs
         ) -> impl ::core::future::Future<Output = <#outcome as #private::Answer>::Reply>
             + ::core::marker::Send + use<> {
+            #body
+        }
+    }
+}
+
+fn update(private: &Private, method: &Method) -> TokenStream {
+    let (attrs, inputs, args) = parts(method);
+    let (key, name, codec) = (&method.key, &method.function.sig.ident, args_codec(method));
+    let (outcome, answer) = (outcome(private, &method.output), answer_codec(method));
+    let body = match method.broken {
+        true => quote!(let _ = #args; #private::never()),
+        false => quote!(self.0.update_with(#key, #codec.encode(&#args), &#answer)),
+    };
+    quote!(#attrs pub fn #name(&self #inputs) -> #private::Update<#outcome> { #body })
+}
+
+/// The update of a request id that was sent before.
+fn update_by_id(private: &Private, method: &Method) -> TokenStream {
+    let (attrs, _, _) = parts(method);
+    let (name, outcome, answer) =
+        (&method.function.sig.ident, outcome(private, &method.output), answer_codec(method));
+    let body = match method.broken {
+        true => quote!(let _ = request_id; #private::never()),
+        false => quote!(self.0.by_id(request_id, &#answer)),
+    };
+    quote! {
+        #attrs
+        pub fn #name(
+            &self, request_id: impl ::core::convert::AsRef<::core::primitive::str>
+        ) -> #private::UpdateHandle<#outcome> {
             #body
         }
     }

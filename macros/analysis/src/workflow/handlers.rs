@@ -50,7 +50,7 @@ const OF_A_RUN: &[&str] = &["info", "now"];
 /// Finds code that the handler's role does not allow.
 pub(super) fn check_body(method: &mut Method, errors: &mut Errors) {
     let plain = method.function.sig.asyncness.is_none();
-    if plain && matches!(method.role, Role::Query | Role::Signal | Role::Init) {
+    if plain && matches!(method.role, Role::Query | Role::Signal | Role::Update | Role::Init) {
         Check { role: method.role, errors }.visit_block(&method.function.block);
     }
 }
@@ -71,6 +71,7 @@ impl Check<'_> {
                 "an `#[init]` cannot wait: it makes the state before the workflow begins",
                 "let `run` await it, and keep the result in the state",
             ),
+            Role::Update => ("an `.await` in an update that is no `async fn`", "write `async fn`"),
             _ => ("an `.await` in a signal that is no `async fn`", "write `async fn`"),
         };
         self.errors.at(self.code(), at, message, help);

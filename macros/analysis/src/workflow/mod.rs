@@ -7,6 +7,7 @@ mod handlers;
 mod init;
 mod model;
 mod options;
+mod updates;
 
 use crate::args::WorkflowArgs;
 use crate::attributes;

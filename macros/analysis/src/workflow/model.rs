@@ -21,7 +21,15 @@ pub(super) enum Role {
     Init,
     Signal,
     Query,
+    Update,
     Helper,
+}
+
+impl Role {
+    /// Whether a handle has a method for it.
+    pub(super) fn is_of_clients(self) -> bool {
+        matches!(self, Self::Signal | Self::Query | Self::Update)
+    }
 }
 
 /// A method, without our attributes.
@@ -39,6 +47,8 @@ pub(super) struct Method {
     pub(super) broken: bool,
     /// Its body does something that its role does not allow. A stub replaces it.
     pub(super) stubbed: bool,
+    /// Of an update: the path of its validator.
+    pub(super) validate: Option<syn::Expr>,
 }
 
 /// The methods, and the other items (constants, types).
@@ -48,7 +58,7 @@ pub(super) struct Model {
     pub(super) others: Vec<ImplItem>,
 }
 
-const ROLES: &[&str] = &["run", "init", "signal", "query"];
+const ROLES: &[&str] = &["run", "init", "signal", "query", "update"];
 
 /// A word of rustc that is similar to one of these.
 const NO_ROLE: &[&str] = &["inline"];
@@ -95,7 +105,7 @@ impl Model {
 
     fn check_names(&self, errors: &mut Errors) {
         let mut seen: Vec<(Role, &str)> = Vec::new();
-        for method in self.methods.iter().filter(|method| matches!(method.role, Role::Signal | Role::Query)) {
+        for method in self.methods.iter().filter(|method| method.role.is_of_clients()) {
             let name = method.function.sig.ident.to_string();
             if RESERVED.contains(&name.as_str()) {
                 let message =
@@ -113,7 +123,8 @@ impl Model {
 
 fn method(mut function: ImplItemFn, self_ty: &Type, errors: &mut Errors) -> Method {
     let mark = own_mark(Mark::of(SelfHome::State), &mut function.attrs, errors);
-    let (role, name) = role(&mut function.attrs, errors);
+    let (role, args) = role(&mut function.attrs, errors);
+    let name = args.name.as_ref().map(syn::LitStr::value);
     let ImplItemFn { attrs, sig, block, .. } = &mut function;
     refuse_instrument(attrs, sig, block, errors);
     let before = errors.len();
@@ -121,6 +132,7 @@ fn method(mut function: ImplItemFn, self_ty: &Type, errors: &mut Errors) -> Meth
     let mut method = Method {
         broken: false,
         stubbed: false,
+        validate: args.validate,
         mark,
         role,
         key: name.unwrap_or_else(|| sig.ident.to_string().trim_start_matches("r#").to_owned()),
@@ -134,6 +146,7 @@ fn method(mut function: ImplItemFn, self_ty: &Type, errors: &mut Errors) -> Meth
         Role::Init => init::check(&method, self_ty, errors),
         Role::Signal => check_signal(&method, errors),
         Role::Query => check_query(&method, errors),
+        Role::Update => check_update(&method, errors),
         Role::Helper => {}
     }
     let signature = errors.len();
@@ -144,8 +157,8 @@ fn method(mut function: ImplItemFn, self_ty: &Type, errors: &mut Errors) -> Meth
 }
 
 /// Removes our attributes from a method and reads its role from them.
-fn role(attrs: &mut Vec<Attribute>, errors: &mut Errors) -> (Role, Option<String>) {
-    let (mut role, mut name) = (Role::Helper, None);
+fn role(attrs: &mut Vec<Attribute>, errors: &mut Errors) -> (Role, WorkflowArgs) {
+    let (mut role, mut args) = (Role::Helper, WorkflowArgs::default());
     let mut kept = Vec::new();
     for attr in std::mem::take(attrs) {
         let Some(word) = word(&attr) else {
@@ -157,11 +170,7 @@ fn role(attrs: &mut Vec<Attribute>, errors: &mut Errors) -> (Role, Option<String
             "init" => Role::Init,
             "signal" => Role::Signal,
             "query" => Role::Query,
-            "update" => {
-                let help = "use a `#[signal]` to change the state and a `#[query]` to read it";
-                errors.add(Code::Unknown, &attr.meta, "updates come in a later version of abide", help);
-                continue;
-            }
+            "update" => Role::Update,
             "activity" => {
                 let help = "move it to an `impl` of its own: `#[activity] impl Payments { .. }`";
                 errors.add(Code::Misplaced, &attr.meta, "an activity in a `#[workflow]` impl", help);
@@ -181,20 +190,21 @@ fn role(attrs: &mut Vec<Attribute>, errors: &mut Errors) -> (Role, Option<String
                     "init" => Role::Init,
                     "signal" => Role::Signal,
                     "query" => Role::Query,
+                    "update" => Role::Update,
                     _ => Role::Run,
                 }
             }
         };
         if role != Role::Helper {
-            let help = "a method is `#[run]`, `#[init]`, a `#[signal]` or a `#[query]`";
+            let help = "a method is `#[run]`, `#[init]`, a `#[signal]`, a `#[query]` or an `#[update]`";
             errors.add(Code::Misplaced, &attr.meta, "a method with two roles", help);
             continue;
         }
         role = found;
-        name = arguments(&attr, &format!("#[{word}]"), errors).name.map(|name| name.value());
+        args = arguments(&attr, &format!("#[{word}]"), errors);
     }
     *attrs = kept;
-    (role, name)
+    (role, args)
 }
 
 fn arguments(attr: &Attribute, attribute: &str, errors: &mut Errors) -> WorkflowArgs {
@@ -210,7 +220,7 @@ fn word(attr: &Attribute) -> Option<String> {
     let words: Vec<String> = path.segments.iter().map(|segment| segment.ident.to_string()).collect();
     match words.as_slice() {
         [one] if ROLES.contains(&one.as_str()) => Some(one.clone()),
-        [one] if ["update", "activity", "workflow"].contains(&one.as_str()) => Some(one.clone()),
+        [one] if ["activity", "workflow"].contains(&one.as_str()) => Some(one.clone()),
         [one] if NO_ROLE.contains(&one.as_str()) => None,
         [one] => suggest::nearest(one, ROLES).map(|_| one.clone()),
         [.., module, one] if module == "workflow" || module == "abide" => Some(one.clone()),
@@ -251,11 +261,20 @@ fn check_signal(method: &Method, errors: &mut Errors) {
     if let syn::ReturnType::Type(_, ty) = &sig.output
         && !matches!(&**ty, Type::Tuple(unit) if unit.elems.is_empty())
     {
-        let help =
-            "its sender waits for no answer: keep what it found in the state; what answers is a `#[query]`";
+        let help = "its sender waits for no answer: keep what it found in the state; what answers is a `#[query]` or \
+             an `#[update]`";
         errors.add(Code::Signature, ty, "a signal returns nothing", help);
     }
     check_plain(method, "a signal", errors);
+}
+
+fn check_update(method: &Method, errors: &mut Errors) {
+    let sig = &method.function.sig;
+    if !matches!(method.kind, SelfKind::Shared | SelfKind::Exclusive) {
+        let help = "write `fn set_address(&mut self, ..)`";
+        errors.add(Code::Signature, &sig.ident, "an update takes `&mut self`", help);
+    }
+    check_plain(method, "an update", errors);
 }
 
 fn check_query(method: &Method, errors: &mut Errors) {

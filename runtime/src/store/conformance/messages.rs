@@ -149,6 +149,41 @@ pub(super) async fn replies_go_forward(lab: Lab) {
     assert_eq!(process.store.take_reply("u1".into()).await.unwrap().as_deref(), Some("completed"));
 }
 
+/// An answer goes with its turn or not at all, and is read by all who ask (PROTOCOL 46).
+pub(super) async fn replies_go_with_a_turn(lab: Lab) {
+    let (a, b) = (lab.process().await, lab.process().await);
+    let run = a.running("order-1").await;
+    let reply = |key: &str, stage, body: &str| Reply {
+        request_id: key.into(),
+        body: body.into(),
+        stage,
+        expires_at_ms: i64::MAX,
+        asker: None,
+    };
+    let read = async |key: &str| b.store.read_reply(key.into()).await.unwrap();
+    let replies = vec![reply("u1", 0, "accepted"), reply("u2", 0, "accepted")];
+    let turn = Append { replies, ..a.turn(run, 2, 1) };
+    assert!(matches!(a.append(turn).await, Ok(AppendOutcome::Done)));
+    for key in ["u1", "u2", "u1"] {
+        assert_eq!(read(key).await.as_deref(), Some("accepted"), "it is not taken out");
+    }
+    let lost = Append {
+        row: Some(RowChange::default()),
+        rev: Some(99),
+        replies: vec![reply("u1", 1, "of a lost turn")],
+        ..a.turn(run, 3, 1)
+    };
+    assert!(matches!(a.append(lost).await, Ok(AppendOutcome::Lost)));
+    assert_eq!(read("u1").await.as_deref(), Some("accepted"));
+    // A rejection has no event.
+    let replies = vec![reply("u1", 1, "completed"), reply("u2", 0, "late"), reply("u3", 0, "rejected")];
+    let bare = Append { replies, ..Append::bare(a.me, run, 1) };
+    assert!(matches!(a.append(bare).await, Ok(AppendOutcome::Done)));
+    let kept = [read("u1").await, read("u2").await, read("u3").await];
+    let wanted = ["completed", "accepted", "rejected"];
+    assert_eq!(kept.map(Option::unwrap_or_default), wanted);
+}
+
 pub(super) async fn who_has_to_look_is_told(lab: Lab) {
     let (a, b) = (lab.process().await, lab.process().await);
     let (at_a, at_b) = (a.running("order-1").await, b.running("order-2").await);

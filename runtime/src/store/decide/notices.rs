@@ -31,6 +31,8 @@ impl Concerned {
 pub(crate) struct Notices<'a> {
     /// Clients: an execution may have closed or been suspended.
     pub(crate) clients: bool,
+    /// Clients of these processes, by their blocks: an answer.
+    pub(crate) askers: BTreeSet<i64>,
     /// All workers: something for one of them, and it is not known for which.
     pub(crate) workers: bool,
     /// These workers: a message, or an attempt to stop.
@@ -59,6 +61,10 @@ impl<'a> Notices<'a> {
 
     fn add(&mut self, append: &'a Append, is_unknown: bool) {
         self.clients |= append.is_closing();
+        for reply in &append.replies {
+            self.clients |= reply.asker.is_none();
+            self.askers.extend(reply.asker);
+        }
         if let Some(row) = &append.row {
             self.clients |= row.status.is_some();
             // The owner keeps an old run that it offers; of a new one other builds learn here.
@@ -163,6 +169,7 @@ pub(crate) trait Notify {
         if notices.workers {
             self.notify_workers();
         }
+        notices.askers.iter().for_each(|block| self.notify_process(*block));
         if notices.clients {
             self.notify_clients();
         }

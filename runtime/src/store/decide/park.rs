@@ -16,7 +16,7 @@ pub(crate) fn parks(status: ExecutionStatus, kind: MessageKind) -> bool {
     let stands = matches!(status.code(), 1 | 2);
     stands
         && match kind {
-            MessageKind::Signal | MessageKind::Cancel | MessageKind::Attempt => true,
+            MessageKind::Signal | MessageKind::Cancel | MessageKind::Attempt | MessageKind::Update => true,
             MessageKind::Query
             | MessageKind::Terminated
             | MessageKind::Answer
@@ -39,7 +39,7 @@ pub(crate) use parking_statuses;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 macro_rules! parkable_kinds {
     () => {
-        "IN (0, 1, 4)"
+        "IN (0, 1, 4, 5)"
     };
 }
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
@@ -85,6 +85,6 @@ mod tests {
                 assert_eq!(parks, statuses.contains(&status) && kinds.contains(&kind), "{status} {kind}");
             }
         }
-        assert_eq!(parks_sql!("e.status", "$2"), "(e.status IN (1, 2) AND $2 IN (0, 1, 4))");
+        assert_eq!(parks_sql!("e.status", "$2"), "(e.status IN (1, 2) AND $2 IN (0, 1, 4, 5))");
     }
 }

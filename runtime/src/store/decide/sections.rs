@@ -25,9 +25,11 @@ impl Sections {
     pub(crate) const CLOSES: Self = Self(1 << 6);
     /// Failed attempts are changed.
     pub(crate) const ATTEMPTS: Self = Self(1 << 7);
+    /// Answers are kept for other processes.
+    pub(crate) const REPLIES: Self = Self(1 << 8);
     /// How many sections there are.
     #[cfg(test)]
-    const COUNT: u32 = 8;
+    const COUNT: u32 = 9;
 
     /// Those that an append needs.
     pub(crate) fn of(append: &Append) -> Self {
@@ -40,6 +42,7 @@ impl Sections {
             (!append.task_changes().is_empty(), Self::TASKS),
             (append.closes_row(), Self::CLOSES),
             (!append.attempt_changes().is_empty(), Self::ATTEMPTS),
+            (!append.replies.is_empty(), Self::REPLIES),
         ];
         needed.into_iter().filter(|(is, _)| *is).fold(Self::NONE, |all, (_, section)| all.and(section))
     }
@@ -81,6 +84,6 @@ mod tests {
         assert_eq!(Sections::of(&Append { row: row.clone(), ..bare.clone() }), Sections::ROWS);
         let whole = Append { close, row, births: vec![new()], n: 1, ..bare };
         assert_eq!(Sections::of(&whole), Sections::BIRTHS.and(Sections::JOURNAL));
-        assert_eq!(Sections::every().count(), 256);
+        assert_eq!(Sections::every().count(), 512);
     }
 }

@@ -6,6 +6,7 @@
 //! something passes the fence (PROTOCOL 13).
 
 use super::attempt;
+use super::message::keep;
 use super::start::{drop_tasks, empty_inbox, insert, write_turn};
 use super::statement::{Looked, Statement};
 use super::tables::Execution;
@@ -61,6 +62,9 @@ pub(super) fn write(st: &mut Statement<'_>, appends: &[&Append]) -> Looked<Writt
     let mut concerned = std::mem::take(&mut batch.concerned);
     let decided = tokens::change_all(st, appends, |append| batch.is_in(append), &mut concerned)?;
     attempt::change_all(st, appends, |append| batch.is_in(append))?;
+    for append in appends.iter().filter(|append| batch.is_in(append)) {
+        append.replies.iter().try_for_each(|reply| keep(st, reply, append.at_ms))?;
+    }
     for append in appends {
         if append.closes_row() && batch.is_in(append) {
             empty_inbox(st, append.execution)?;

@@ -53,7 +53,7 @@ fn not_open(st: &Statement<'_>, message: &NewMessage) -> SendAnswer {
 }
 
 /// Keeps an answer; what is there of the same or a later stage stays. Forgets some of those that have expired.
-fn keep(st: &mut Statement<'_>, reply: &Reply, now_ms: i64) -> Looked<()> {
+pub(super) fn keep(st: &mut Statement<'_>, reply: &Reply, now_ms: i64) -> Looked<()> {
     let key = Key::Reply(reply.request_id.clone());
     st.wait(&key, Mode::Update)?;
     let old = st.tables.replies.values().filter(|old| old.expires_at_ms < now_ms).take(100);
@@ -135,6 +135,14 @@ impl Inbox for MemoryStore {
             .await?;
             self.shared.notify_asker(asker);
             Ok(())
+        })
+    }
+
+    fn read_reply(&self, request_id: String) -> StoreFuture<'_, Option<String>> {
+        Box::pin(async move {
+            let read =
+                move |st: &Statement<'_>| st.tables.replies.get(&request_id).map(|kept| kept.body.clone());
+            self.seen("read_reply", read).await
         })
     }
 

@@ -7,6 +7,7 @@
 
 use super::attempt::Attempts;
 use super::failure::{CONFLICT, FENCED, LOST};
+use super::replies::Replies;
 use super::rows::{Births, Changes, Journal, Messages};
 use super::shared::Shared;
 use super::tokens::Tasks;
@@ -52,6 +53,7 @@ pub(super) struct Batch<'a> {
     tasks: Tasks<'a>,
     attempts: Attempts<'a>,
     closes: (Vec<i64>, Vec<i64>),
+    replies: Replies<'a>,
     /// The workflow ids of its starts: a statement does not see its own rows, so a second one is decided alone.
     workflow_ids: HashSet<&'a str>,
 }
@@ -94,6 +96,7 @@ impl<'a> Batch<'a> {
         append.sent().for_each(|message| self.messages.add(append, message));
         append.task_changes().iter().for_each(|change| self.tasks.add(append, change));
         append.attempt_changes().iter().for_each(|change| self.attempts.add(append, change));
+        append.replies.iter().for_each(|reply| self.replies.add(append, reply));
     }
 
     /// The call.
@@ -126,6 +129,9 @@ impl<'a> Batch<'a> {
         }
         if has(Sections::MESSAGES) {
             query = self.messages.bind(query);
+        }
+        if has(Sections::REPLIES) {
+            query = self.replies.bind(query);
         }
         query
     }
@@ -223,6 +229,9 @@ pub(super) fn text(sections: Sections) -> String {
     if has(Sections::MESSAGES) {
         let receivers = if has(Sections::BIRTHS) { Messages::OF_STARTED } else { Messages::TO_LOCKED };
         add(&Messages::SQL.replace("@@", receivers), Messages::PARAMETERS);
+    }
+    if has(Sections::REPLIES) {
+        add(&Replies::sql(sections), Replies::PARAMETERS);
     }
     let concerned = concerned(sections);
     let born = if has(Sections::BIRTHS) { "ARRAY(SELECT id FROM born)" } else { "'{}'::bigint[]" };

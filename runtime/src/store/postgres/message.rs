@@ -141,6 +141,14 @@ impl Inbox for PostgresStore {
         })
     }
 
+    fn read_reply(&self, request_id: String) -> StoreFuture<'_, Option<String>> {
+        const READ: &str = "SELECT body FROM {s}.reply WHERE request_id = $1";
+        Box::pin(self.read(move |shared, connection| {
+            let query = sqlx::query_scalar(shared.sql.of(READ)).bind(request_id.clone());
+            Box::pin(async move { Ok(query.fetch_optional(connection).await?) })
+        }))
+    }
+
     fn take_reply(&self, request_id: String) -> StoreFuture<'_, Option<String>> {
         const THERE: &str = "SELECT EXISTS (SELECT FROM {s}.reply WHERE request_id = $1)";
         const TAKE: &str = "DELETE FROM {s}.reply WHERE request_id = $1 RETURNING body";

@@ -35,6 +35,7 @@ pub(crate) mod permutations;
 #[cfg(test)]
 mod plan_tests;
 mod process;
+mod replies;
 mod rows;
 mod schema;
 mod shared;

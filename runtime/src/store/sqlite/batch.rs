@@ -6,7 +6,7 @@ use super::sql;
 use super::tokens::Fate;
 use crate::status::ExecutionStatus;
 use crate::store::decide::{NewRow, RowWrite, Sections, reuse_code};
-use crate::store::{Append, AttemptChange, AttemptRow, NewExecution, NewTask, Suspension, TaskChange};
+use crate::store::{Append, AttemptChange, AttemptRow, NewExecution, NewTask, Reply, Suspension, TaskChange};
 use abide_core::ExecutionId;
 use sqlx::query::Query;
 use sqlx::sqlite::SqliteArguments;
@@ -37,6 +37,7 @@ pub(super) struct Batch {
     tasks: Rows,
     dropped: Rows,
     attempts: Rows,
+    replies: Rows,
 }
 
 /// The bytes before a body in the blob: execution, seq, n, at, writer, whether a start, the body's length. Decimal, so
@@ -120,6 +121,14 @@ impl Batch {
         }
         for change in append.attempt_changes() {
             self.add_attempt(append.execution, change);
+        }
+        for Reply { request_id, body, stage, expires_at_ms, .. } in &append.replies {
+            let (offset, len) = self.cut(body);
+            let key = text(request_id);
+            put(
+                self.replies.next(),
+                format_args!("[{key},{offset},{len},{stage},{expires_at_ms},{id},{at}]"),
+            );
         }
     }
 
@@ -263,13 +272,17 @@ impl Batch {
             .bind(self.rows_len)
             .bind(self.born.finish());
         // No parameter before one that is used may be missing.
-        let query = match self.sections.has(Sections::TASKS.and(Sections::ATTEMPTS)) {
+        let query = match self.sections.has(Sections::TASKS.and(Sections::ATTEMPTS).and(Sections::REPLIES)) {
             false => query,
             true => query.bind(self.tokens.finish()).bind(self.tasks.finish()),
         };
-        match self.sections.has(Sections::ATTEMPTS) {
+        let query = match self.sections.has(Sections::ATTEMPTS.and(Sections::REPLIES)) {
             false => query,
             true => query.bind(self.dropped.finish()).bind(self.attempts.finish()),
+        };
+        match self.sections.has(Sections::REPLIES) {
+            false => query,
+            true => query.bind(self.replies.finish()),
         }
     }
 }

@@ -175,7 +175,8 @@ impl Committer for Writer {
 
     fn notify(&mut self, notices: &Notices<'_>) {
         // Clients of this process hear of its own runs from their workers.
-        if notices.concern_workers(|owner| self.shared.life_locks().contains_key(&owner.0)) {
+        let is_here = |owner: Incarnation| self.shared.life_locks().contains_key(&owner.0);
+        if notices.concern_workers(is_here) || notices.askers.contains(&self.shared.block) {
             self.shared.tick();
         }
     }

@@ -103,6 +103,11 @@ impl Inbox for SqliteStore {
         })
     }
 
+    fn read_reply(&self, request_id: String) -> StoreFuture<'_, Option<String>> {
+        let read = sqlx::query_scalar("SELECT body FROM reply WHERE request_id = ?").bind(request_id);
+        Box::pin(self.reading(async move |readers| read.fetch_optional(readers).await))
+    }
+
     /// Asked often, so a reader answers.
     fn take_reply(&self, request_id: String) -> StoreFuture<'_, Option<String>> {
         const THERE: &str = "SELECT EXISTS (SELECT 1 FROM reply WHERE request_id = ?)";

@@ -24,6 +24,7 @@ mod migrate;
 mod open;
 mod options;
 mod place;
+mod replies;
 mod schema;
 mod shared;
 mod sql;

@@ -7,7 +7,7 @@
 //! then the inbox, then tasks, failed attempts, then the check before a close, and rows that change hands last.
 
 use super::tokens::sender_is_in;
-use super::{attempt, tokens};
+use super::{attempt, replies, tokens};
 use crate::store::decide::{Sections, parks_sql};
 use crate::store::message::input_kinds;
 use std::sync::Arc;
@@ -198,6 +198,9 @@ pub(super) fn text(sections: Sections, transaction: bool) -> Arc<str> {
     if has(Sections::ROWS) {
         add(UPDATE_ROWS);
         add(CHECK_ROWS);
+    }
+    if has(Sections::REPLIES) {
+        replies::CHANGES.iter().for_each(|part| add(part));
     }
     if has(Sections::MESSAGES) {
         add(CONCERNED);

@@ -13,8 +13,9 @@ use crate::store::postgres::task::{EXPIRE, claim_tasks, finish};
 use crate::store::postgres::{claim, control, lease, message, start, transaction};
 use crate::store::task::timed_out;
 use crate::store::{
-    Address, Append, AttemptChange, AttemptRow, Claim, Close, CloseKind, Dispatch, MessageKind, NewExecution, NewMessage,
-    ResumeAnswer, RowChange, SendAnswer, StartAnswer, StoreError, Suspicion, TaskChange, TaskClaim,
+    Address, Append, AttemptChange, AttemptRow, Claim, Close, CloseKind, Dispatch, MessageKind, NewExecution,
+    NewMessage, ResumeAnswer, RowChange, SendAnswer, StartAnswer, StoreError, Suspicion, TaskChange,
+    TaskClaim,
 };
 use abide_core::exec::AttemptOutcome;
 use abide_core::{EventId, Incarnation, TimeoutKind};
@@ -316,8 +317,7 @@ async fn signal_by_name(scene: &Scene, connection: &mut PgConnection, side: usiz
     let (kind, body, to) = (MessageKind::Signal, "{}".to_owned(), Address::Name(scene.queue("owned")));
     let dispatch = Dispatch { command: EventId(2), to, kind, body, answered: true };
     let (owner, id) = (scene.other, new.id);
-    let append =
-        Append { owner, births: vec![new], dispatches: vec![dispatch], ..scene.turn(id, 1, 2) };
+    let append = Append { owner, births: vec![new], dispatches: vec![dispatch], ..scene.turn(id, 1, 2) };
     let locks = guard::locks(&scene.shared, [&append].into_iter()).expect("it looks for its receiver");
     let mut guarded = guard::take(&locks, true, connection, &scene.shared).await?;
     let admitted = guarded.admit([&append], locks.closes());

@@ -1,0 +1,210 @@
+//! One call of a client about an update: it asks until it is told (PROTOCOL 43 to 48).
+
+use super::UpdateError;
+use crate::client::UntypedHandle;
+use crate::error::{Error, Result};
+use crate::host::GivenUp;
+use crate::hub::CloseWatch;
+use crate::outcome::Reason;
+use crate::status::ExecutionStatus;
+use crate::store::{Find, MessageKind, NewMessage, SendAnswer};
+use crate::update_waiters::UpdateWatch;
+use crate::wire::{UpdateBody, rejected_key, to_json, update_key};
+use abide_core::exec::UpdateState;
+use abide_core::{Event, ExecutionId, FailureRecord, PayloadError, UpdateAnswer, UpdateCodec, UpdateOutcome};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// A client that still waits asks again after this time.
+const ASK_AGAIN: Duration = Duration::from_secs(15);
+
+/// The longest wait between two looks, in case a notification was missed.
+const SAFETY_NET: Duration = Duration::from_secs(1);
+
+/// How an ask ended.
+pub(super) enum Settled {
+    Accepted,
+    Ended(UpdateOutcome),
+    Rejected(FailureRecord),
+    Refused(String),
+    TooMany,
+    Unknown,
+    Aborted,
+    Closed,
+    Suspended(Reason),
+}
+
+impl Settled {
+    /// `None`: the client has to wait.
+    fn of(state: UpdateState, to_the_end: bool) -> Option<Self> {
+        Some(match state {
+            UpdateState::Accepted if to_the_end => return None,
+            UpdateState::Accepted => Self::Accepted,
+            UpdateState::Completed(outcome) => Self::Ended(outcome),
+            UpdateState::Rejected(failure) => Self::Rejected(failure),
+            UpdateState::Refused(why) => Self::Refused(why),
+            UpdateState::TooMany => Self::TooMany,
+            UpdateState::Unknown => Self::Unknown,
+            UpdateState::Aborted => Self::Aborted,
+        })
+    }
+}
+
+/// What the caller gets.
+pub(super) fn answer<A: UpdateAnswer>(
+    codec: &UpdateCodec<A>,
+    settled: Settled,
+) -> std::result::Result<A::Ok, UpdateError<A::Err>> {
+    let client = |error: PayloadError| UpdateError::Client(error.into());
+    match settled {
+        Settled::Ended(UpdateOutcome::Completed(value)) => codec.value(&value).map_err(client),
+        Settled::Ended(UpdateOutcome::Failed(failure)) => {
+            Err(codec.error(&failure).map_or_else(client, UpdateError::Failed))
+        }
+        Settled::Rejected(failure) => Err(codec.error(&failure).map_or_else(client, UpdateError::Rejected)),
+        Settled::Refused(why) => Err(UpdateError::Refused(why)),
+        Settled::TooMany => Err(UpdateError::TooMany),
+        Settled::Unknown => Err(UpdateError::Unknown),
+        Settled::Aborted => Err(UpdateError::Aborted { next: None }),
+        Settled::Accepted | Settled::Closed => Err(UpdateError::Closed),
+        Settled::Suspended(reason) => Err(UpdateError::Suspended(reason)),
+    }
+}
+
+/// One call of a client: it asks under one id until it is told.
+pub(super) struct Asking<'a> {
+    to: &'a UntypedHandle,
+    run: ExecutionId,
+    ask: String,
+    body: UpdateBody,
+    told: UpdateWatch,
+    closed: CloseWatch,
+}
+
+impl<'a> Asking<'a> {
+    pub(super) fn of(to: &'a UntypedHandle, run: ExecutionId, body: UpdateBody) -> Self {
+        let hub = to.client.abide.hub();
+        let ask = to.client.abide.host().fresh_id();
+        let told = hub.updates.watch(run, &body.update_id, &ask);
+        Self { to, run, told, closed: hub.watch(run), ask, body }
+    }
+
+    /// Asks, and again every 15 s, until the update is settled.
+    pub(super) async fn settle(self, to_the_end: bool) -> Result<Settled> {
+        let abide = &self.to.client.abide;
+        let mut news = abide.store().news();
+        loop {
+            let asked = Instant::now();
+            if !self.send().await? {
+                return self.by_journal(to_the_end).await;
+            }
+            while asked.elapsed() < ASK_AGAIN {
+                news.mark_unchanged();
+                let (changes, state) = (self.closed.changes(), self.told.state());
+                if let Some(settled) = self.look(state.clone(), to_the_end).await? {
+                    return Ok(settled);
+                }
+                let changed = async {
+                    tokio::select! {
+                        biased;
+                        () = self.told.changed(state.as_ref()) => {}
+                        () = self.closed.changed(changes) => {}
+                        _ = news.changed() => {}
+                        () = tokio::time::sleep(SAFETY_NET) => {}
+                    }
+                };
+                match abide.host().wait(changed).await {
+                    Ok(()) => {}
+                    Err(GivenUp::NothingLeft) => return Err(self.to.nothing_left().await),
+                    Err(GivenUp::Endless(endless)) => return Err(endless.into()),
+                    Err(GivenUp::Standstill(standstill)) => return Err(standstill.into()),
+                }
+            }
+        }
+    }
+
+    /// Asks through memory if the owner is in this process, otherwise by a row. False: the run is closed.
+    async fn send(&self) -> Result<bool> {
+        let (store, hub) = (self.to.client.abide.store(), self.to.client.abide.hub());
+        let message = |asker| NewMessage {
+            execution: self.run,
+            kind: MessageKind::Update,
+            request_id: self.ask.clone(),
+            body: to_json(&UpdateBody { asker, ..self.body.clone() }),
+            at_ms: store.now_ms(),
+        };
+        if let Some(owner) = hub.owner_of(self.run) {
+            match owner.message(message(None)).await {
+                Ok(Some(())) => return Ok(true),
+                // It is not the owner any more, or it does not know: the row asks again.
+                Ok(None) => {}
+                Err(error) if error.is_fenced() || error.is_unknown() => {}
+                Err(Error::ExecutionClosed { .. }) => return Ok(false),
+                Err(error) => return Err(error),
+            }
+        }
+        match store.send(message(Some(store.block()))).await? {
+            SendAnswer::Sent | SendAnswer::Known => {
+                hub.wake_workers();
+                Ok(true)
+            }
+            SendAnswer::Closed => Ok(false),
+            SendAnswer::NoSuchExecution => Err(Error::NoSuchExecution { id: self.to.id().to_owned() }),
+        }
+    }
+
+    /// Looks whether it is settled: in memory, or by the rows if the owner is elsewhere.
+    async fn look(&self, state: Option<UpdateState>, to_the_end: bool) -> Result<Option<Settled>> {
+        let told = |state: UpdateState| Settled::of(state, to_the_end);
+        if let Some(settled) = state.and_then(told) {
+            return Ok(Some(settled));
+        }
+        let (store, hub) = (self.to.client.abide.store(), self.to.client.abide.hub());
+        if hub.owner_of(self.run).is_some() && self.closed.closed().is_none() {
+            // What came by a row is answered by a row, also here; most comes through memory.
+            return Ok(None);
+        }
+        for key in [update_key(self.run, &self.body.update_id), rejected_key(&self.ask)] {
+            let kept = store.read_reply(key).await?;
+            // An answer of another release is not understood: the journal has it.
+            let state = kept.and_then(|body| serde_json::from_str::<UpdateState>(&body).ok());
+            if let Some(settled) = state.and_then(told) {
+                return Ok(Some(settled));
+            }
+        }
+        let row = self.to.row_by(Find::Execution(self.run)).await?;
+        match row.status {
+            ExecutionStatus::Suspended if self.to.is_tried_soon(&row) => Ok(None),
+            ExecutionStatus::Suspended => Ok(Some(Settled::Suspended(Reason::of(row.suspension.as_ref())))),
+            status if status.is_open() => Ok(None),
+            _ => self.by_journal(to_the_end).await.map(Some),
+        }
+    }
+
+    /// A closed run answers from its journal.
+    async fn by_journal(&self, to_the_end: bool) -> Result<Settled> {
+        let turns = self.to.client.abide.store().journal(self.run).await?;
+        let (mut accepted, mut number) = (None, 0);
+        for turn in turns {
+            let row = turn.read().map_err(|unreadable| unreadable.of(self.run))?;
+            for event in row.events {
+                number += 1;
+                match event {
+                    Event::UpdateAccepted { update_id, .. } if update_id == self.body.update_id => {
+                        accepted = Some(number);
+                    }
+                    Event::UpdateCompleted { update, outcome } if Some(update.0) == accepted => {
+                        return Ok(Settled::Ended(outcome));
+                    }
+                    _ => {}
+                }
+            }
+        }
+        Ok(match accepted {
+            Some(_) if to_the_end => Settled::Aborted,
+            Some(_) => Settled::Accepted,
+            None if self.body.input.is_none() => Settled::Unknown,
+            None => Settled::Closed,
+        })
+    }
+}
