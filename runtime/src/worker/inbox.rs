@@ -48,7 +48,8 @@ pub(super) async fn drain(session: &Arc<Session>) -> Result<(), StoreError> {
     answer_elsewhere(session).await
 }
 
-/// Returns the rows that are inputs, or that end the run. The other rows concern the worker itself and are handled here.
+/// Returns the rows that are inputs, or that end the run. The other rows concern the worker itself and are handled
+/// here.
 pub(super) fn set_aside(session: &Arc<Session>, rows: Vec<InboxRow>) -> Vec<InboxRow> {
     rows.into_iter().filter_map(|row| input(session, row)).collect()
 }

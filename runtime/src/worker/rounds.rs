@@ -199,10 +199,15 @@ impl Thread {
             Next::ReadAgain { in_doubt } => self.read_again(&mut run, in_doubt),
             Next::Suspend(reason) => self.suspend(&mut run, reason),
             Next::LetGo { claimable } => {
+                let has_limit = run.row.close_by_ms.is_some();
                 self.let_go(run);
                 if claimable {
                     // The run may be due soon. A claim then picks it up.
-                    self.session.look_for_work();
+                    self.session.claim_hint.notify_one();
+                }
+                if has_limit {
+                    // Its time may be up while nobody owns it, be it suspended.
+                    self.session.ends_hint.notify_one();
                 }
                 return;
             }

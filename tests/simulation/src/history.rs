@@ -38,8 +38,8 @@ fn ends(run: &RunEvidence, findings: &mut Findings<'_>) {
     let count = run.events().count() as u64;
     for (number, event) in run.events() {
         let started = matches!(event, Event::Started { .. });
-        // A run that no worker has begun may be terminated.
-        let never = count == 1 && matches!(event, Event::Terminated { .. });
+        // A run that no worker has begun may be terminated, or time out.
+        let never = count == 1 && event.is_end_without_code();
         findings.check(never || started == (number == 1), "start", || format!("event {number} is {event:?}"));
         if event.is_close() && number != count {
             findings.add("after the close", format!("event {number} of {count} is {event:?}"));
@@ -51,6 +51,7 @@ fn ends(run: &RunEvidence, findings: &mut Findings<'_>) {
         Some(Event::Failed { .. }) => Some(ExecutionStatus::Failed),
         Some(Event::Cancelled { .. }) => Some(ExecutionStatus::Cancelled),
         Some(Event::Terminated { .. }) => Some(ExecutionStatus::Terminated),
+        Some(Event::TimedOut { .. }) => Some(ExecutionStatus::TimedOut),
         _ => None,
     };
     match (run.status, &run.suspension) {

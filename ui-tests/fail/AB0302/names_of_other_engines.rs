@@ -13,6 +13,6 @@ async fn e(n: u32) -> Result<u32, Failure> { Ok(n) }
 async fn f(n: u32) -> Result<u32, Failure> { Ok(n) }
 #[activity(timeout = "1s", max_attempts = 3)]
 async fn g(n: u32) -> Result<u32, Failure> { Ok(n) }
-#[workflow(task_queue = "a")]
+#[workflow(queue = "a")]
 async fn w(n: u32) -> u32 { n }
 fn main() {}
