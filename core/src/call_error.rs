@@ -30,7 +30,7 @@ pub enum ActivityError<E> {
     Invalid(String),
 }
 
-/// The error of a call to a *plain* activity, one that returns `T`.
+/// The error of a call to a *plain* activity or child workflow, one that returns `T`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum CallError {
@@ -47,6 +47,28 @@ pub enum CallError {
     Panicked(String),
     /// Its worker died or shut down during it, and no attempt was left.
     WorkerLost,
+    /// The child was terminated from outside.
+    Terminated,
+    /// The child was not started: another run has this workflow id.
+    IdTaken(String),
+    /// The engine refused its input or result. The text begins with a code.
+    Invalid(String),
+}
+
+/// The error of a child workflow that returns `Result<T, E>`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum ChildError<E> {
+    /// It returned this error.
+    Failed(E),
+    /// A time limit ran out.
+    TimedOut(TimeoutKind),
+    /// It was cancelled.
+    Cancelled,
+    /// It was terminated from outside.
+    Terminated,
+    /// It was not started: another run has this workflow id.
+    IdTaken(String),
     /// The engine refused its input or result. The text begins with a code.
     Invalid(String),
 }
@@ -58,6 +80,8 @@ impl fmt::Display for CallError {
             Self::Cancelled => f.write_str("activity was cancelled"),
             Self::Panicked(message) => write!(f, "activity panicked: {message}"),
             Self::WorkerLost => f.write_str("the activity's worker was lost and no attempt is left"),
+            Self::Terminated => f.write_str("workflow was terminated"),
+            Self::IdTaken(id) => write!(f, "workflow id `{id}` is taken by another run"),
             Self::Invalid(text) => f.write_str(text),
         }
     }
@@ -83,6 +107,45 @@ impl<E> From<CallError> for ActivityError<E> {
             CallError::Panicked(message) => Self::Panicked(message),
             CallError::WorkerLost => Self::WorkerLost,
             CallError::Invalid(text) => Self::Invalid(text),
+            child @ (CallError::Terminated | CallError::IdTaken(_)) => Self::Invalid(child.to_string()),
+        }
+    }
+}
+
+impl<E> From<CallError> for ChildError<E> {
+    fn from(error: CallError) -> Self {
+        match error {
+            CallError::TimedOut { kind, .. } => Self::TimedOut(kind),
+            CallError::Cancelled => Self::Cancelled,
+            CallError::Terminated => Self::Terminated,
+            CallError::IdTaken(id) => Self::IdTaken(id),
+            CallError::Invalid(text) => Self::Invalid(text),
+            activity @ (CallError::Panicked(_) | CallError::WorkerLost) => {
+                Self::Invalid(activity.to_string())
+            }
+        }
+    }
+}
+
+impl<E: Fault> fmt::Display for ChildError<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Failed(error) => fmt::Display::fmt(error, f),
+            Self::TimedOut(kind) => write!(f, "workflow timed out ({kind})"),
+            Self::Cancelled => f.write_str("workflow was cancelled"),
+            Self::Terminated => CallError::Terminated.fmt(f),
+            Self::IdTaken(id) => CallError::IdTaken(id.clone()).fmt(f),
+            Self::Invalid(text) => f.write_str(text),
+        }
+    }
+}
+
+// As for `ActivityError`: `Failure` is not an `Error`.
+impl<E: Fault> Error for ChildError<E> {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Failed(error) => error.cause(),
+            _ => None,
         }
     }
 }
@@ -130,8 +193,11 @@ pub enum MessageError {
 pub struct Elapsed;
 
 impl Failure {
-    /// Returns the failure if the error is one, or if it is the failure of an activity.
+    /// Returns the failure if the error is one, or if it is the failure of an activity or a child.
     pub(crate) fn within(error: &dyn Any) -> Option<&Self> {
+        if let Some(ChildError::Failed(failure)) = error.downcast_ref::<ChildError<Self>>() {
+            return Some(failure);
+        }
         match error.downcast_ref::<ActivityError<Self>>() {
             Some(ActivityError::Failed(failure)) => Some(failure),
             _ => error.downcast_ref(),

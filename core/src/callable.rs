@@ -1,7 +1,8 @@
 //! Function items as arguments: `.activity(charge)`, `.workflow(OrderWorkflow::run)`.
 
-use crate::def::{ActivityDef, WorkflowCall, WorkflowDef};
+use crate::def::{ActivityDef, WorkflowDef};
 use crate::primitive::activity::ActivityCall;
+use crate::primitive::child::WorkflowCall;
 
 /// A function that calls an activity: the argument of `.activity(charge)`.
 #[diagnostic::on_unimplemented(

@@ -7,8 +7,7 @@
 use crate::FailureRecord;
 use crate::future::LocalBoxFuture;
 use crate::graph::FnGraph;
-use crate::guard::{Seal, WorkflowFuture};
-use crate::outcome::{Arguments, Outcome, Sel};
+use crate::outcome::{Arguments, Outcome};
 use crate::payload::{Payload, PayloadError};
 use crate::policy::ActivityOptions;
 use crate::state::Slot;
@@ -16,9 +15,6 @@ use crate::update::UpdateFn;
 use crate::workflow_options::WorkflowOptions;
 use std::fmt;
 use std::future::Future;
-use std::marker::PhantomData;
-use std::pin::Pin;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 /// A kind of database that a store is kept in.
@@ -178,74 +174,5 @@ pub trait WorkflowDef: Sized + 'static {
     /// The names of the queries that it answers.
     fn query_names() -> &'static [&'static str] {
         &[]
-    }
-}
-
-/// A call of a workflow, which a client starts. The arguments are encoded at once, so that the call is `Send`
-/// whatever types they have. If they cannot be encoded, the start returns the error.
-#[must_use = "a workflow call does nothing until a client starts it"]
-pub struct WorkflowCall<W> {
-    input: Result<Payload, PayloadError>,
-    workflow: PhantomData<fn() -> W>,
-}
-
-impl<W: WorkflowDef> WorkflowCall<W> {
-    /// Encodes the arguments.
-    pub fn new(args: &W::Args) -> Self {
-        Self { input: args.encode(), workflow: PhantomData }
-    }
-
-    /// Returns the encoded arguments.
-    pub fn into_input(self) -> Result<Payload, PayloadError> {
-        self.input
-    }
-}
-
-/// A workflow whose call can be awaited. None exists yet. The trait is here for its error message.
-#[doc(hidden)]
-#[diagnostic::on_unimplemented(
-    message = "a call of the workflow `{Self}` cannot be awaited: child workflows come in a later version",
-    label = "this names a run, and nothing runs it",
-    note = "a client starts it, in an `#[activity]` too: `client.start(report(day)).await?`; its handle has \
-            the `result()`",
-    note = "what two workflows share, with its awaits, is an `async fn` marked `#[workflow::helper]`",
-    note = "AB0117, explained by `cargo abide explain AB0117`"
-)]
-pub trait ChildWorkflow: WorkflowDef {}
-
-#[diagnostic::do_not_recommend]
-impl ChildWorkflow for NoChild {}
-
-/// The only implementor. Without it, rustc would suggest to implement the trait.
-#[doc(hidden)]
-pub enum NoChild {}
-
-impl WorkflowDef for NoChild {
-    const NAME: &'static str = "";
-    type State = ();
-    type Args = ();
-    type Returned = ();
-    type Outcome = Sel<(), false>;
-
-    async fn run(_: Slot<()>, (): ()) {}
-}
-
-/// The value that a child workflow would return, for code that never runs.
-#[doc(hidden)]
-pub fn no_child<W: WorkflowDef>(_: WorkflowCall<W>) -> impl WorkflowFuture<Output = W::Returned> {
-    crate::guard::later()
-}
-
-impl<W: ChildWorkflow> Future for WorkflowCall<W> {
-    type Output = W::Returned;
-
-    fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<W::Returned> {
-        Poll::Pending
-    }
-}
-
-impl<W: ChildWorkflow> WorkflowFuture for WorkflowCall<W> {
-    fn clones_waker(&self, _: Seal) -> bool {
-        false
     }
 }

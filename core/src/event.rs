@@ -5,8 +5,9 @@
 //! on how they were grouped into turns. The enum is externally tagged because `RawValue` payloads need it.
 
 use crate::carried::NextRun;
+use crate::child::{ChildEnd, ChildOptions};
 use crate::failure::{FailureRecord, TimeoutKind};
-use crate::ids::EventId;
+use crate::ids::{EventId, ExecutionId};
 use crate::payload::Payload;
 use crate::start_context::StartContext;
 use serde::{Deserialize, Serialize};
@@ -67,6 +68,8 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         refused: Option<String>,
     },
+    /// Input: a child ended.
+    ChildEnded { child: EventId, end: ChildEnd },
     /// Input: this owner took the execution over from a dead one. Every activity that the dead owner may have
     /// been running has lost one attempt (PROTOCOL 4).
     Recovered { lost: Vec<EventId> },
@@ -84,6 +87,28 @@ pub enum Event {
     },
     /// Command: the workflow dropped the activity's future.
     ActivityCancelRequested { activity: EventId },
+    /// Command: start a child. `named`: the code gave the workflow id. `execution` and `run_id` are those of its
+    /// first run.
+    ChildScheduled {
+        workflow_type: String,
+        workflow_id: String,
+        #[serde(default, skip_serializing_if = "is_no")]
+        named: bool,
+        execution: ExecutionId,
+        run_id: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        task_queue: Option<String>,
+        input: Payload,
+        #[serde(default, skip_serializing_if = "ChildOptions::is_empty")]
+        options: Box<ChildOptions>,
+    },
+    /// Command: the workflow dropped the child's call. `unborn`: it was scheduled in the same turn, so it is never
+    /// started.
+    ChildCancelRequested {
+        child: EventId,
+        #[serde(default, skip_serializing_if = "is_no")]
+        unborn: bool,
+    },
     /// Command: wake up at `fire_at_ms`.
     TimerStarted { fire_at_ms: i64 },
     /// Command: the workflow dropped the timer's future.
@@ -205,6 +230,7 @@ pub(crate) enum Room {
     SideEffect,
     External,
     Answer,
+    Child,
     End,
 }
 
@@ -238,9 +264,9 @@ macro_rules! events {
 
 use Event::{
     ActivityCancelRequested, ActivityCompleted, ActivityFailed, ActivityScheduled, Answered, AttemptFailed,
-    CancelRequested, CancelSent, Cancelled, Completed, ContinuedAsNew, Failed, Recovered, SideEffect,
-    SignalRedelivered, SignalSent, Signaled, Started, Terminated, TimedOut, TimerCancelled, TimerFired,
-    TimerStarted, UpdateAccepted, UpdateCompleted,
+    CancelRequested, CancelSent, Cancelled, ChildCancelRequested, ChildEnded, ChildScheduled, Completed,
+    ContinuedAsNew, Failed, Recovered, SideEffect, SignalRedelivered, SignalSent, Signaled, Started,
+    Terminated, TimedOut, TimerCancelled, TimerFired, TimerStarted, UpdateAccepted, UpdateCompleted,
 };
 
 events! {
@@ -269,6 +295,11 @@ events! {
     SignalSent { to, name, input } => Command External [to, name, input] ("signal `{name}` to workflow `{to}`");
     CancelSent { to, reason } => Command External [to, reason] ("a request to cancel workflow `{to}`");
     Answered { command, refused } => Input Answer [refused] ("the answer to command {command}");
+    ChildScheduled { workflow_type, workflow_id, run_id, task_queue, input, .. } => Command Child
+        [workflow_type, workflow_id, run_id, task_queue, input]
+        ("child `{workflow_type}` with an input of {} bytes", input.as_json().len());
+    ChildCancelRequested { child, .. } => Command Child [] ("the cancellation of child {child}");
+    ChildEnded { child, end } => Input Child [end] ("the {} of child {child}", end.word());
 
     Completed { result } => Command End [result] ("the workflow's completion");
     Failed { failure, compensation_failures } => Command End [failure, compensation_failures]
@@ -290,6 +321,19 @@ impl Event {
     /// Whether the event ends the execution at any point of its code, which does not run for it.
     pub fn is_end_without_code(&self) -> bool {
         self.is_close() && !self.is_command()
+    }
+
+    /// How a child ended, as its parent is told, if this is its closing event. `None`: it is not, or another run
+    /// goes on.
+    pub fn child_end(&self) -> Option<ChildEnd> {
+        match self {
+            Self::Completed { result } => Some(ChildEnd::Completed(result.clone())),
+            Self::Failed { failure, .. } => Some(ChildEnd::Failed(failure.clone())),
+            Self::Cancelled { .. } => Some(ChildEnd::Cancelled),
+            Self::Terminated { .. } => Some(ChildEnd::Terminated),
+            Self::TimedOut { kind } => Some(ChildEnd::TimedOut(*kind)),
+            _ => None,
+        }
     }
 
     /// Whether the event ends the execution.
@@ -327,6 +371,12 @@ impl Texts for Recipient {
             Self::Workflow(id) => id.len(),
             Self::Child(child) => child.bytes(),
         }
+    }
+}
+
+impl Texts for ChildEnd {
+    fn bytes(&self) -> usize {
+        Self::bytes(self)
     }
 }
 

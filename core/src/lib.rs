@@ -17,6 +17,7 @@ mod call_error;
 mod callable;
 mod carried;
 mod chain;
+mod child;
 mod code;
 mod def;
 mod event;
@@ -48,14 +49,12 @@ mod workflow_options;
 
 pub use asked::*;
 pub use bytes::Bytes;
-pub use call_error::{ActivityError, CallError, Elapsed, MessageError};
+pub use call_error::{ActivityError, CallError, ChildError, Elapsed, MessageError};
 pub use callable::{ActivityFn, AnyActivityFn, WorkflowFn};
 pub use carried::{Carried, CarriedCancel, CarriedId, CarriedKind, CarriedSignal, CarriedUpdate, NextRun};
+pub use child::{Birth, ChildEnd, ChildIds, ChildOptions, ParentClosePolicy};
 pub use code::Code;
-pub use def::{
-    Activities, ActivityDef, ActivityRegistry, ChildWorkflow, Database, NoChild, QueryFn, SignalFn,
-    WorkflowCall, WorkflowDef, no_child,
-};
+pub use def::{Activities, ActivityDef, ActivityRegistry, Database, QueryFn, SignalFn, WorkflowDef};
 pub use event::{Event, JournalRow, Recipient, UpdateOutcome};
 pub use failure::{Failure, FailureKind, FailureRecord, TimeoutKind};
 pub use fault::Fault;
@@ -68,6 +67,7 @@ pub use outcome::*;
 pub use payload::{Encoded, MAX_PAYLOAD_BYTES, Payload, PayloadError, unread};
 pub use policy::{ActivityOptions, CancellationType, RetryPolicy, Runs};
 pub use primitive::activity::ActivityCall;
+pub use primitive::child::WorkflowCall;
 pub use rules::RULES;
 pub use site::Site;
 pub use start_context::{Parent, StartContext};

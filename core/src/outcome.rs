@@ -8,7 +8,7 @@
 //! The blanket impls are `do_not_recommend`. Otherwise rustc reports a missing derive with a list of foreign
 //! types.
 
-use crate::call_error::{ActivityError, CallError};
+use crate::call_error::{ActivityError, CallError, ChildError};
 use crate::failure::{FailureRecord, TimeoutKind};
 use crate::fault::Fault;
 use crate::payload::{Encoded, Payload, PayloadError};
@@ -70,12 +70,17 @@ pub trait Outcome: 'static {
     type Err: Fault;
     /// The error that a caller in a workflow sees: [`ActivityError`], or [`CallError`] for a plain `T`.
     type Seen: From<CallError>;
+    /// The error that a parent sees of its child: [`ChildError`], or [`CallError`] for a plain `T`.
+    type ChildSeen: From<CallError>;
 
     /// Splits a returned value.
     fn split(returned: Self::Returned) -> Result<Self::Ok, Self::Err>;
 
     /// Converts an error to the caller's view.
     fn seen(error: Self::Err) -> Self::Seen;
+
+    /// Converts an error to the parent's view.
+    fn child_seen(error: Self::Err) -> Self::ChildSeen;
 
     /// The caller's view of a time limit that ran out. `cause`: the last failure of the attempts before.
     fn timed_out(kind: TimeoutKind, cause: Option<Self::Seen>) -> Self::Seen;
@@ -100,6 +105,7 @@ impl<T: Persist, E: Fault> Outcome for Sel<Result<T, E>, true> {
     type Ok = T;
     type Err = E;
     type Seen = ActivityError<E>;
+    type ChildSeen = ChildError<E>;
 
     fn split(returned: Result<T, E>) -> Result<T, E> {
         returned
@@ -107,6 +113,10 @@ impl<T: Persist, E: Fault> Outcome for Sel<Result<T, E>, true> {
 
     fn seen(error: E) -> ActivityError<E> {
         ActivityError::Failed(error)
+    }
+
+    fn child_seen(error: E) -> ChildError<E> {
+        ChildError::Failed(error)
     }
 
     fn timed_out(kind: TimeoutKind, cause: Option<ActivityError<E>>) -> ActivityError<E> {
@@ -119,12 +129,17 @@ impl<T: Persist> Outcome for Sel<T, false> {
     type Ok = T;
     type Err = Never;
     type Seen = CallError;
+    type ChildSeen = CallError;
 
     fn split(returned: T) -> Result<T, Never> {
         Ok(returned)
     }
 
     fn seen(error: Never) -> CallError {
+        match error {}
+    }
+
+    fn child_seen(error: Never) -> CallError {
         match error {}
     }
 

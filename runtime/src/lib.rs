@@ -117,8 +117,8 @@ pub use crate::store::Metrics;
 pub use crate::wire::AwaitPosition;
 pub use crate::worker::{Worker, WorkerBuilder};
 pub use abide_core::{
-    ActivityError, Bytes, CallError, CancellationType, Elapsed, Failure, Fault, MAX_PAYLOAD_BYTES,
-    MessageError, RetryPolicy, TimeoutKind,
+    ActivityError, Bytes, CallError, CancellationType, ChildError, Elapsed, Failure, Fault,
+    MAX_PAYLOAD_BYTES, MessageError, ParentClosePolicy, RetryPolicy, TimeoutKind,
 };
 // `activity` and `workflow` are each an attribute and (below) a module: two namespaces, one `use`.
 pub use abide_macros::{activity, init, query, run, signal, update, workflow};
@@ -130,24 +130,28 @@ pub use abide_macros::{activity, init, query, run, signal, update, workflow};
 /// of the `futures` crate) and functions marked with [`#[workflow::helper]`](macro@workflow::helper). rustc
 /// refuses the rest.
 pub mod workflow {
-    pub use abide_core::ActivityCall;
     pub use abide_core::flow::{
-        Acquire, AssumeDeterministic, Cancelled, Compensated, CompensationError, Delivery, ExternalCore,
-        ExternalHandle, HandlersFinished, Info, JoinError, JoinHandle, Lock, Mutex, MutexGuard, Permit,
-        Random, Receiver, Recv, Saga, Semaphore, Send, SendError, Sender, Shielded, SideEffect, Sleep,
-        Timeout, Until, WorkflowFuture, WorkflowStream, assume_deterministic, cancelled, channel, days,
-        handle, handlers_finished, hours, info, millis, mins, now, random, random_range, saga, secs,
-        shielded, side_effect, sleep, sleep_until, spawn, timeout, timeout_at, uuid,
+        Acquire, AssumeDeterministic, Cancelled, ChildCall, ChildCore, ChildHandle, ChildResult, ChildStart,
+        Compensated, CompensationError, Delivery, ExternalCore, ExternalHandle, HandlersFinished, Info,
+        JoinError, JoinHandle, Lock, Mutex, MutexGuard, Permit, Random, Receiver, Recv, Saga, Semaphore,
+        Send, SendError, Sender, Shielded, SideEffect, Sleep, Timeout, Until, WorkflowFuture, WorkflowStream,
+        assume_deterministic, cancelled, channel, days, handle, handlers_finished, hours, info, millis, mins,
+        now, random, random_range, saga, secs, shielded, side_effect, sleep, sleep_until, spawn, timeout,
+        timeout_at, uuid,
     };
     pub use abide_core::{
         __allow as allow, __join as join, __select as select, __try_join as try_join, __until as until,
     };
+    pub use abide_core::{ActivityCall, Parent, WorkflowCall};
     pub use abide_macros::{deterministic, helper};
 }
 
 /// The history of an execution, as [`HandleCore::history`] returns it.
 pub mod history {
-    pub use abide_core::{Event, EventId, FailureKind, FailureRecord, JournalRow, Payload, PayloadError};
+    pub use abide_core::{
+        ChildEnd, ChildOptions, Event, EventId, FailureKind, FailureRecord, JournalRow, Payload,
+        PayloadError, StartContext,
+    };
 }
 
 /// The items that generated code uses. Not part of the API: it changes with any release, together with the

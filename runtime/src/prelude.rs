@@ -3,9 +3,10 @@
 
 pub use crate::activity::ActivityContext;
 pub use crate::{
-    Abide, ActivityError, Bytes, CallError, CancellationType, Client, Elapsed, Error, ExecutionStatus,
-    Failure, Handle, IdConflictPolicy, IdReusePolicy, ListFilter, MessageError, QueryError, RetryPolicy,
-    TimeoutKind, UpdateError, Worker, WorkerBuilder, WorkflowError,
+    Abide, ActivityError, Bytes, CallError, CancellationType, ChildError, Client, Elapsed, Error,
+    ExecutionStatus, Failure, Handle, IdConflictPolicy, IdReusePolicy, ListFilter, MessageError,
+    ParentClosePolicy, QueryError, RetryPolicy, TimeoutKind, UpdateError, Worker, WorkerBuilder,
+    WorkflowError,
 };
 // `activity` and `workflow` are each an attribute and a module.
 pub use crate::{activity, init, query, run, signal, update, workflow};

@@ -90,6 +90,8 @@ impl Raw {
                 tasks: Vec::new(),
                 attempts: Vec::new(),
                 births: (i == 0).then(|| self.new_execution(execution, script, at_ms)).into_iter().collect(),
+                children: Vec::new(),
+                report: None,
                 tries: 0,
             };
             self.append(append).await?;

@@ -5,7 +5,7 @@
 //! months.
 
 use crate::error::Error;
-use abide_core::{ExecutionId, FailureRecord, Payload, Site};
+use abide_core::{ChildEnd, EventId, ExecutionId, FailureRecord, Payload, Site};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -82,6 +82,19 @@ pub(crate) fn update_key(chain: ExecutionId, update_id: &str) -> String {
 /// The key of the reply to an ask that was refused.
 pub(crate) fn rejected_key(ask: &str) -> String {
     format!("rejected/{ask}")
+}
+
+/// The body of a `ChildEnded` row.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct ChildEndedBody {
+    /// The number of the parent's command.
+    pub(crate) child: EventId,
+    pub(crate) end: ChildEnd,
+}
+
+/// The dedup key of a `ChildEnded` row.
+pub(crate) fn child_ended_id(child: EventId) -> String {
+    format!("child/{child}")
 }
 
 /// The body of a `Query` row.

@@ -34,7 +34,12 @@ impl Execution {
     /// Whether the code has ended but the history has no closing event. A live run writes that event before
     /// anyone sees it.
     pub(super) fn ends_beyond_history(&self) -> bool {
-        self.is_decided() && !self.is_compensating() && !self.ctx.tables.activities.borrow().must_wait()
+        self.is_decided() && !self.is_compensating() && !self.must_wait()
+    }
+
+    /// Whether an activity or a child must end before the close.
+    fn must_wait(&self) -> bool {
+        self.ctx.tables.activities.borrow().must_wait() || self.ctx.tables.children.borrow().must_wait()
     }
 
     fn is_compensating(&self) -> bool {
@@ -207,7 +212,7 @@ impl Execution {
                 let held = (self.hold_close && !history.is_replaying()) || history.next_is_input();
                 let held = held && !goes_on;
                 drop(history);
-                if held || self.is_compensating() || self.ctx.tables.activities.borrow().must_wait() {
+                if held || self.is_compensating() || self.must_wait() {
                     return false;
                 }
                 let verdict = verdict.clone();
@@ -240,6 +245,7 @@ impl Execution {
         ctx.tables.activities.borrow().len() == 0
             && ctx.tables.timers.borrow().next_at_ms().is_none()
             && ctx.tables.answers.borrow().unanswered() == 0
+            && ctx.tables.children.borrow().count() == 0
             && !self.handlers_can_wake()
             && !ctx.tables.cancellation.borrow().is_waited_for()
     }

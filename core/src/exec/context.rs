@@ -21,6 +21,7 @@ use super::spawned::{Spawned, TaskKind};
 use super::suspension::Suspension;
 use super::waker::TaskId;
 use super::watch::StateWatch;
+use crate::child::ChildIds;
 use crate::code::Code;
 use crate::event::Event;
 use crate::future::LocalBoxFuture;
@@ -33,6 +34,7 @@ use std::any::Any;
 use std::cell::{Cell, RefCell, RefMut};
 use std::collections::BTreeSet;
 use std::rc::Rc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context as TaskContext, Waker};
 
@@ -150,6 +152,9 @@ pub(crate) struct only_workflows_await_this_see_ab0316 {
     pub(crate) read_only: Cell<bool>,
     slot: RefCell<Option<Box<dyn Any>>>,
     position: Position,
+    /// No other execution of this process has it: futures that are `Send` keep it instead of the context.
+    pub(crate) id: u64,
+    pub(super) lent: RefCell<Option<Rc<dyn Fn() -> ChildIds>>>,
     knows: Rc<dyn Fn(&str) -> bool>,
     next_task: Cell<TaskId>,
     clock_looks: Cell<u64>,
@@ -159,7 +164,10 @@ pub(crate) use only_workflows_await_this_see_ab0316 as Context;
 
 impl Context {
     pub(super) fn new(info: Info, knows: Rc<dyn Fn(&str) -> bool>) -> Rc<Self> {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
         Rc::new(Self {
+            id: NEXT.fetch_add(1, Ordering::Relaxed),
+            lent: RefCell::default(),
             tables: Tables::default(),
             bodies: Bodies::default(),
             watch: StateWatch::default(),
@@ -262,7 +270,7 @@ impl Context {
     }
 
     /// The last event in the journal. Commands after it have had no effect yet.
-    pub(super) fn written(&self) -> EventId {
+    pub(crate) fn written(&self) -> EventId {
         EventId(self.history.borrow().len() - self.draft.borrow().events.len() as u64)
     }
 
@@ -352,6 +360,11 @@ impl Context {
     /// Whether calls refuse what the rules from 1 on forbid. An older run keeps its behaviour.
     pub(crate) fn is_strict(&self) -> bool {
         self.rules.get() >= 1
+    }
+
+    /// The ids of a new child.
+    pub(crate) fn lent_ids(&self) -> ChildIds {
+        self.lent.borrow().as_ref().map_or_else(ChildIds::none, |lend| lend())
     }
 
     /// Whether this worker can run the activity.

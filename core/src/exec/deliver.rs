@@ -40,6 +40,7 @@ impl Execution {
                 }
             }
             Input::Answered { command, refused } => self.answered(command, refused),
+            Input::ChildEnded { child, end } => self.child_ended(child, end),
             Input::Recovered { running, retried_ms } => {
                 let written = self.ctx.written();
                 let lost = self.ctx.tables.activities.borrow().lost(&running, written, retried_ms);
@@ -103,8 +104,10 @@ impl Execution {
                 self.cancel(request_id, reason);
             }
             Event::Answered { command, refused } => {
+                self.ctx.tables.children.borrow_mut().answered(command, refused.is_some());
                 self.ctx.tables.answers.borrow_mut().end(command, refused.map_or(Ok(()), Err));
             }
+            Event::ChildEnded { child, end } => self.ctx.tables.children.borrow_mut().end(child, end),
             // The lost attempts follow, each decided by itself.
             Event::Recovered { .. } => {}
             Event::Terminated { .. } | Event::TimedOut { .. } => self.ended_without_code(),
@@ -117,6 +120,8 @@ impl Execution {
             | Event::SignalSent { .. }
             | Event::CancelSent { .. }
             | Event::UpdateCompleted { .. }
+            | Event::ChildScheduled { .. }
+            | Event::ChildCancelRequested { .. }
             | Event::Completed { .. }
             | Event::Failed { .. }
             | Event::Cancelled { .. }

@@ -1,6 +1,7 @@
 //! What a turn has produced so far.
 
 use super::turn::{Action, UpdateNews};
+use crate::child::{Birth, ParentClosePolicy};
 use crate::event::Event;
 use crate::ids::EventId;
 use crate::primitive::activity::attempt::{AttemptChange, AttemptFailure};
@@ -17,6 +18,10 @@ pub(crate) struct TurnDraft {
     pub(crate) actions: Vec<Action>,
     /// The append writes them.
     pub(crate) attempts: Vec<AttemptChange>,
+    /// The append inserts them.
+    pub(crate) births: Vec<Birth>,
+    /// Those of them that were given up, and are not inserted.
+    pub(crate) unborn: Vec<EventId>,
     /// To log after the append.
     pub(crate) failures: Vec<AttemptFailure>,
     /// To tell after the append.
@@ -30,6 +35,8 @@ pub(crate) struct Mark {
     events: usize,
     actions: usize,
     attempts: usize,
+    births: usize,
+    unborn: usize,
     failures: usize,
     updates: usize,
 }
@@ -41,6 +48,8 @@ impl TurnDraft {
             events: self.events.len(),
             actions: self.actions.len(),
             attempts: self.attempts.len(),
+            births: self.births.len(),
+            unborn: self.unborn.len(),
             failures: self.failures.len(),
             updates: self.updates.len(),
         }
@@ -61,6 +70,8 @@ impl TurnDraft {
         self.mark = to;
         self.actions.truncate(to.actions);
         self.attempts.truncate(to.attempts);
+        self.births.truncate(to.births);
+        self.unborn.truncate(to.unborn);
         self.failures.truncate(to.failures);
         self.updates.truncate(to.updates);
         self.events.split_off(to.events)
@@ -70,6 +81,16 @@ impl TurnDraft {
     pub(crate) fn take_attempts(&mut self, closes: bool) -> Vec<AttemptChange> {
         let changes = std::mem::take(&mut self.attempts);
         if closes { Vec::new() } else { AttemptChange::last_of_each(changes) }
+    }
+
+    /// The children that the append inserts. Those that a closing append inserts go on alone: the close would end
+    /// the others before they begin (PROTOCOL 51).
+    pub(crate) fn take_births(&mut self, closes: bool) -> Vec<Birth> {
+        let unborn = std::mem::take(&mut self.unborn);
+        let mut births = std::mem::take(&mut self.births);
+        births.retain(|birth| !unborn.contains(&birth.child));
+        births.retain(|birth| !closes || birth.options.parent_close == ParentClosePolicy::Abandon);
+        births
     }
 
     /// The event of this number, if it is of this turn. `len`: the number of the last event.

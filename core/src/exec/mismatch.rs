@@ -25,6 +25,13 @@ impl Mismatch {
                 "the same activity with another input: a value that changes between runs went into it, or the code \
                  that computes it was changed under this run"
             }
+            (
+                Event::ChildScheduled { workflow_type: a, workflow_id: old, .. },
+                Some(Event::ChildScheduled { workflow_type: b, workflow_id: new, .. }),
+            ) if a == b && old == new => {
+                "the same child with another input: a value that changes between runs went into it, or the code \
+                 that computes it was changed under this run"
+            }
             (_, None) => {
                 "a step was removed under this run, or a branch depends on something that is not recorded"
             }
@@ -54,7 +61,11 @@ impl Mismatch {
             (
                 Event::ActivityScheduled { name: old, input: recorded, .. },
                 Event::ActivityScheduled { name: new, input: now, .. },
-            ) if old == new => {
+            )
+            | (
+                Event::ChildScheduled { workflow_type: old, input: recorded, .. },
+                Event::ChildScheduled { workflow_type: new, input: now, .. },
+            ) if old == new && !recorded.is_same(now) => {
                 let at = recorded.differs_at(now).map(|at| format!(", which differs first {at}"));
                 let bytes = now.as_json().len();
                 format!("it with an input of {bytes} bytes{}", at.unwrap_or_default())
@@ -69,7 +80,8 @@ fn value_of(event: &Event) -> Option<&Payload> {
     match event {
         Event::Started { input, .. }
         | Event::Signaled { input, .. }
-        | Event::ActivityScheduled { input, .. } => Some(input),
+        | Event::ActivityScheduled { input, .. }
+        | Event::ChildScheduled { input, .. } => Some(input),
         Event::ActivityCompleted { result, .. } | Event::Completed { result } => Some(result),
         // A request that a replay makes has no value yet.
         _ => None,

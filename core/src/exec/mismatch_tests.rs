@@ -90,6 +90,6 @@ fn what_does_not_decode_is_told_without_its_value() {
                 characters is (byte 9 of 10)";
     assert_eq!(reason.message, told);
     assert_eq!(reason.values.as_deref(), Some("Recorded: [\"secret\"]"));
-    let unhandled = Suspension::unhandled("paid", &value);
+    let unhandled = Suspension::unhandled("signal", "paid", &value);
     assert!(!unhandled.message.contains("secret") && unhandled.told(true).contains("secret"));
 }

@@ -47,6 +47,7 @@ pub use turn::{
 };
 
 use crate::carried::Carried;
+use crate::child::ChildIds;
 use crate::event::{Event, JournalRow};
 use crate::ids::EventId;
 use crate::primitive::continue_as_new::carry;
@@ -116,6 +117,12 @@ impl Execution {
             replays: false,
             left: Carried::default(),
         }
+    }
+
+    /// Takes the source of the ids of new children, before [`Execution::replay`] and the first turn. A replay uses the
+    /// recorded ids. Without a source, children have no ids: nothing of such an execution may be appended.
+    pub fn lend(&self, ids: Rc<dyn Fn() -> ChildIds>) {
+        *self.ctx.lent.borrow_mut() = Some(ids);
     }
 
     /// Takes the failed attempts from the store, before [`Execution::replay`].
@@ -237,7 +244,8 @@ impl Execution {
             self.ctx.rollback(marked);
         }
         let mut draft = self.ctx.draft.take();
-        let attempts = draft.take_attempts(standing == Standing::Closed);
+        let closes = standing == Standing::Closed;
+        let (attempts, births) = (draft.take_attempts(closes), draft.take_births(closes));
         let TurnDraft { mut events, actions, failures, updates, .. } = draft;
         let seq = EventId(self.history_len() + 1 - events.len() as u64);
         if let [.., last, end] = events.as_mut_slice()
@@ -245,7 +253,7 @@ impl Execution {
         {
             std::mem::swap(last, end);
         }
-        Turn { seq, at_ms, events, actions, attempts, failures, updates, standing, undelivered }
+        Turn { seq, at_ms, events, actions, births, attempts, failures, updates, standing, undelivered }
     }
 
     /// The state of the execution.

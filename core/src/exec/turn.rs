@@ -2,6 +2,7 @@
 
 use super::suspension::Suspension;
 use crate::carried::NextRun;
+use crate::child::{Birth, ChildEnd};
 use crate::event::{Event, UpdateOutcome};
 use crate::failure::FailureRecord;
 use crate::ids::EventId;
@@ -58,6 +59,13 @@ pub enum Input {
         /// Why the store refused it. `None`: it did not.
         refused: Option<String>,
     },
+    /// A child ended. It is dropped if no future waits for the child, or if it has ended.
+    ChildEnded {
+        /// The number of the command that started it.
+        child: EventId,
+        /// How it ended.
+        end: ChildEnd,
+    },
     /// This owner took over from one that is gone. It is then always the first input. Every activity that may
     /// have been running in the old owner has lost an attempt, except those that still run here.
     Recovered {
@@ -73,9 +81,11 @@ impl Input {
     pub fn is_message(&self) -> bool {
         match self {
             Self::Signal { .. } | Self::Update(_) | Self::Cancel { .. } => true,
-            Self::Start { .. } | Self::Attempt { .. } | Self::Answered { .. } | Self::Recovered { .. } => {
-                false
-            }
+            Self::Start { .. }
+            | Self::Attempt { .. }
+            | Self::Answered { .. }
+            | Self::ChildEnded { .. }
+            | Self::Recovered { .. } => false,
         }
     }
 }
@@ -232,6 +242,8 @@ pub struct Turn {
     pub events: Vec<Event>,
     /// The actions to perform after the append.
     pub actions: Vec<Action>,
+    /// The children that the append inserts.
+    pub births: Vec<Birth>,
     /// How the append changes the stored failed attempts. May be the only content of the append.
     pub attempts: Vec<AttemptChange>,
     /// The failed attempts, for the log.

@@ -16,7 +16,8 @@ impl Execution {
     pub fn awaiting(&self) -> Vec<&'static Site> {
         let (activities, timers) = (self.ctx.tables.activities.borrow(), self.ctx.tables.timers.borrow());
         let answers = self.ctx.tables.answers.borrow();
-        let open = activities.sites().chain(timers.sites()).chain(answers.sites());
+        let children = self.ctx.tables.children.borrow();
+        let open = activities.sites().chain(timers.sites()).chain(answers.sites()).chain(children.sites());
         let mut sites: Vec<&'static Site> = open.chain(self.ctx.watch.sites()).collect();
         sites.sort_by_key(|site| (site.file, site.line, site.column));
         sites.dedup();
@@ -41,6 +42,11 @@ impl Execution {
             }
             None => None,
         }
+    }
+
+    /// Whether it is a child, whose parent is told of its end. False before its start.
+    pub fn is_child(&self) -> bool {
+        self.ctx.info().parent.is_some()
     }
 
     /// Answers a query from the current state.

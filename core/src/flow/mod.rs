@@ -15,6 +15,9 @@ pub mod until;
 pub use crate::exec::info::Info;
 pub use crate::guard::WorkflowFuture;
 pub use crate::primitive::cancel::{Cancelled, Shielded, cancelled, shielded};
+pub use crate::primitive::child::{
+    ChildCall, ChildCore, ChildHandle, ChildResult, ChildSeen, ChildStart, ToChild,
+};
 pub use crate::primitive::continue_as_new::{ContinueAsNew, continue_as_new};
 pub use crate::primitive::external::{Delivery, ExternalCore, ExternalHandle, ToOther, handle};
 pub use crate::primitive::random::{Random, random, random_range, uuid};

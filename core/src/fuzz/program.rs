@@ -8,16 +8,19 @@ use crate::flow::select::{Selected2, branch, select};
 use crate::flow::{self, Saga, join};
 use crate::future::LocalBoxFuture;
 use crate::guard::{WorkflowFuture, block, guard};
+use crate::messages::{Messages, Route};
 use crate::outcome::{Sel, decode_args};
 use crate::payload::{Payload, PayloadError};
 use crate::policy::CancellationType;
 use crate::primitive::activity::ActivityCall;
+use crate::primitive::child::WorkflowCall;
 use crate::site::Site;
 use crate::state::{Slot, This};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select as one_of;
 use serde::{Deserialize, Serialize};
+use std::ops::Deref;
 use std::pin::Pin;
 use std::time::Duration;
 
@@ -33,10 +36,22 @@ pub(super) enum Kind {
     Limited,
 }
 
+/// How a child is called.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) enum Child {
+    Plain,
+    Tried,
+    Abandoned,
+    Named,
+    Handled,
+    NamedAndHandled,
+}
+
 /// One step of a workflow.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) enum Op {
     Call(Kind),
+    Child(Child),
     Sleep(u64),
     Note(u32),
     /// Runs its steps if the random bit is set.
@@ -68,10 +83,16 @@ pub(super) fn kind() -> impl Strategy<Value = Kind> {
     one_of(vec![Here, Here, Elsewhere, Transactional, Waiting, Abandoned, Twice, Limited])
 }
 
+fn child_kind() -> impl Strategy<Value = Child> {
+    use Child::{Abandoned, Handled, Named, NamedAndHandled, Plain, Tried};
+    one_of(vec![Plain, Plain, Tried, Abandoned, Named, Handled, NamedAndHandled])
+}
+
 /// A program of at most three levels.
 pub(super) fn program() -> BoxedStrategy<Vec<Op>> {
     let leaf = prop_oneof![
         6 => kind().prop_map(Op::Call),
+        4 => child_kind().prop_map(Op::Child),
         2 => (0_u64..5_000).prop_map(Op::Sleep),
         1 => any::<u32>().prop_map(Op::Note),
         2 => (0_usize..4, any::<Option<u16>>()).prop_map(|(n, limit)| Op::Until(n, limit.map(u64::from))),
@@ -129,6 +150,40 @@ impl ActivityDef for Ours {
     }
 }
 
+/// The child.
+pub(super) struct Ship;
+
+impl WorkflowDef for Ship {
+    const NAME: &'static str = "child";
+    type State = ();
+    type Args = (u32,);
+    type Returned = Result<u32, Failure>;
+    type Outcome = Sel<Result<u32, Failure>, true>;
+
+    async fn run(_: Slot<()>, (n,): (u32,)) -> Result<u32, Failure> {
+        Ok(n)
+    }
+}
+
+/// It has no messages of its own.
+pub(super) struct NoMethods<R: Route>(R::Core<Ship>);
+
+impl<R: Route> Deref for NoMethods<R> {
+    type Target = R::Core<Ship>;
+
+    fn deref(&self) -> &R::Core<Ship> {
+        &self.0
+    }
+}
+
+impl<R: Route> Messages<R> for Ship {
+    type Methods = NoMethods<R>;
+
+    fn methods(core: R::Core<Self>) -> NoMethods<R> {
+        NoMethods(core)
+    }
+}
+
 type Boxed<T> = Pin<Box<dyn WorkflowFuture<Output = T>>>;
 
 static SITE: Site = Site { file: "program.rs", line: 1, column: 1, text: "a step" };
@@ -148,6 +203,25 @@ fn call(kind: Kind) -> Boxed<Result<u32, Failure>> {
         }
     };
     Box::pin(block(async move { Ok(guard(step, &SITE).await?) }))
+}
+
+fn child(kind: Child) -> Boxed<Result<u32, Failure>> {
+    let ship = move || WorkflowCall::<Ship>::new(&(kind as u32,));
+    let call = match kind {
+        Child::Plain => return Box::pin(block(async move { Ok(guard(ship(), &SITE).await?) })),
+        Child::Tried => ship().cancellation(CancellationType::TryCancel),
+        Child::Abandoned => ship().cancellation(CancellationType::Abandon),
+        Child::Named | Child::NamedAndHandled => ship().id("ship-7"),
+        Child::Handled => ship().task_queue("ships"),
+    };
+    match kind {
+        Child::Handled | Child::NamedAndHandled => Box::pin(block(async move {
+            let ship = guard(call.start(), &SITE).await?;
+            let first = guard(ship.result(), &SITE).await?;
+            Ok(first.wrapping_add(guard(ship.result(), &SITE).await?))
+        })),
+        _ => Box::pin(block(async move { Ok(guard(call, &SITE).await?) })),
+    }
 }
 
 /// The state that the workflow shares with its handlers.
@@ -172,6 +246,7 @@ async fn step(slot: &Slot<State>, op: Op, saga: &mut Saga) -> Result<u32, Failur
     let inner = |steps| run(slot.clone(), steps);
     match op {
         Op::Call(kind) => return guard(call(kind), &SITE).await,
+        Op::Child(kind) => return guard(child(kind), &SITE).await,
         Op::Sleep(ms) => guard(flow::sleep(Duration::from_millis(ms)), &SITE).await,
         Op::Note(n) => return Ok(guard(flow::side_effect(move || n), &SITE).await),
         Op::Perhaps(steps) if flow::random::<bool>() => return guard(inner(steps), &SITE).await,

@@ -3,14 +3,15 @@
 //! to the same state.
 
 use super::program::{Kind, Op, Programmed, program, signal};
-use super::values::{failure, json, text};
+use super::values::{child_end, failure, json, text};
 use super::{cases, values};
+use crate::child::{ChildEnd, ChildIds};
 use crate::event::{Event, JournalRow};
 use crate::exec::info::Info;
 use crate::exec::{
     Action, AttemptChange, AttemptOutcome, Execution, FailedAttempt, Input, Standing, Turn, WorkflowType,
 };
-use crate::ids::EventId;
+use crate::ids::{EventId, ExecutionId};
 use crate::payload::Payload;
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -28,6 +29,12 @@ pub(super) enum Step {
     Stray(EventId, u32, AttemptOutcome),
     Signal(String, Payload, String),
     Cancel(String),
+    /// One of the children ends.
+    EndChild(Index, ChildEnd),
+    /// A child ends that may not exist.
+    StrayChild(EventId, ChildEnd),
+    /// The store answers a command, or refuses it.
+    Answer(Index, bool),
     Wait(i64),
     /// The execution is evicted and loaded again: by the same owner, or by another if true.
     Load(bool),
@@ -52,6 +59,9 @@ pub(super) fn step() -> BoxedStrategy<Step> {
             .prop_map(|(id, attempt, outcome)| Step::Stray(id, attempt, outcome)),
         4 => (signal(), request()).prop_map(|((name, input), request)| Step::Signal(name, input, request)),
         1 => request().prop_map(Step::Cancel),
+        6 => (any::<Index>(), child_end()).prop_map(|(which, end)| Step::EndChild(which, end)),
+        1 => (values::id(), child_end()).prop_map(|(child, end)| Step::StrayChild(child, end)),
+        3 => (any::<Index>(), any::<bool>()).prop_map(|(which, taken)| Step::Answer(which, taken)),
         3 => (0_i64..4_000).prop_map(Step::Wait),
         1 => prop_oneof![9 => Just(-1_i64), 1 => any::<i64>()].prop_map(Step::Wait),
         2 => any::<bool>().prop_map(Step::Load),
@@ -78,11 +88,16 @@ pub(super) struct World {
     running: Vec<(EventId, u32)>,
     /// The attempts that were told to stop.
     stopped: Vec<EventId>,
+    /// The children that were born, and those of them whose commands have no answer.
+    children: Vec<EventId>,
+    unanswered: Vec<EventId>,
 }
 
 pub(super) fn fresh() -> Execution {
     let info = Info::new("w".to_owned(), "r".to_owned(), "programmed".to_owned(), "q".to_owned());
-    Execution::new(&WorkflowType::of::<Programmed>(), info, Rc::new(|_: &str| true))
+    let exec = Execution::new(&WorkflowType::of::<Programmed>(), info, Rc::new(|_: &str| true));
+    exec.lend(Rc::new(|| ChildIds { execution: ExecutionId(7), run_id: "run".to_owned() }));
+    exec
 }
 
 impl World {
@@ -93,7 +108,8 @@ impl World {
         let mut exec = fresh();
         exec.replay(rows.clone());
         let (kept, running, stopped) = (BTreeMap::new(), Vec::new(), Vec::new());
-        Self { exec, rows, kept, written, now_ms, running, stopped }
+        let (children, unanswered) = (Vec::new(), Vec::new());
+        Self { exec, rows, kept, written, now_ms, running, stopped, children, unanswered }
     }
 
     pub(super) fn started(program: &[Op], seed: u64) -> Result<Self, TestCaseError> {
@@ -129,6 +145,21 @@ impl World {
                 Step::Cancel(request_id) => {
                     inputs.push(Input::Cancel { request_id, reason: "enough".to_owned() });
                 }
+                Step::EndChild(which, end) if !self.children.is_empty() => {
+                    let child = self.children.remove(which.index(self.children.len()));
+                    inputs.push(Input::ChildEnded { child, end });
+                }
+                Step::EndChild(..) => {}
+                Step::StrayChild(child, end) => inputs.push(Input::ChildEnded { child, end }),
+                Step::Answer(which, taken) if !self.unanswered.is_empty() => {
+                    let command = self.unanswered.remove(which.index(self.unanswered.len()));
+                    let refused = taken.then(|| "taken".to_owned());
+                    if taken {
+                        self.children.retain(|child| *child != command);
+                    }
+                    inputs.push(Input::Answered { command, refused });
+                }
+                Step::Answer(..) => {}
                 Step::Wait(ms) => {
                     self.turn(std::mem::take(&mut inputs))?;
                     self.now_ms = self.now_ms.saturating_add(ms);
@@ -162,6 +193,7 @@ impl World {
         }
         self.check(&turn)?;
         self.keep(&turn)?;
+        self.bear(&turn)?;
         self.written += turn.events.len() as u64;
         if !turn.events.is_empty() {
             self.rows.push(JournalRow { seq: turn.seq, at_ms: turn.at_ms, events: turn.events });
@@ -176,6 +208,22 @@ impl World {
                 Action::Abandon(activity) => self.stopped.push(activity),
                 Action::Ended { .. } => {}
             }
+        }
+        Ok(())
+    }
+
+    /// What is born was scheduled by this turn, and was not given up in it.
+    fn bear(&mut self, turn: &Turn) -> Result<(), TestCaseError> {
+        for birth in &turn.births {
+            let at = usize::try_from(birth.child.0 - turn.seq.0).expect("a short history");
+            prop_assert!(matches!(turn.events[at], Event::ChildScheduled { .. }), "{:?}", birth);
+            let given_up = Event::ChildCancelRequested { child: birth.child, unborn: true };
+            prop_assert!(!turn.events.contains(&given_up), "{:?}", birth);
+            self.children.push(birth.child);
+            self.unanswered.extend(birth.named.then_some(birth.child));
+        }
+        for birth in turn.births.iter().filter(|birth| birth.named && turn.standing == Standing::Open) {
+            prop_assert!(self.exec.awaits_answer(birth.child), "{:?}", birth);
         }
         Ok(())
     }

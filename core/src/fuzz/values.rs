@@ -2,6 +2,7 @@
 //! MiB of stack.
 
 use crate::carried::{Carried, CarriedCancel, CarriedId, CarriedKind, CarriedSignal, CarriedUpdate, NextRun};
+use crate::child::{ChildEnd, ChildOptions, ParentClosePolicy};
 use crate::event::{Event, Recipient};
 use crate::failure::{FailureKind, FailureRecord, TimeoutKind};
 use crate::ids::{EventId, ExecutionId};
@@ -205,10 +206,51 @@ fn input_event() -> BoxedStrategy<Event> {
         (id(), proptest::option::of(text()))
             .prop_map(|(command, refused)| Event::Answered { command, refused }),
         vec(id(), 0..4).prop_map(|lost| Event::Recovered { lost }),
+        (id(), child_end()).prop_map(|(child, end)| Event::ChildEnded { child, end }),
         text().prop_map(|reason| Event::Terminated { reason }),
         select(vec![TimeoutKind::Run, TimeoutKind::Execution]).prop_map(|kind| Event::TimedOut { kind }),
     ]
     .boxed()
+}
+
+/// How a child ends: usually with what the fuzzed workflow can read.
+pub(super) fn child_end() -> BoxedStrategy<ChildEnd> {
+    let number = any::<u32>().prop_map(|n| ChildEnd::Completed(Payload::encode(&n).expect("a number")));
+    prop_oneof![
+        6 => number,
+        1 => payload().prop_map(ChildEnd::Completed),
+        2 => failure().prop_map(ChildEnd::Failed),
+        1 => select(vec![ChildEnd::Cancelled, ChildEnd::Terminated]),
+        1 => Just(ChildEnd::TimedOut(TimeoutKind::StartToClose)),
+    ]
+    .boxed()
+}
+
+fn child_scheduled() -> BoxedStrategy<Event> {
+    let name = prop_oneof![2 => Just("child".to_owned()), 1 => text()];
+    let policies =
+        vec![ParentClosePolicy::Terminate, ParentClosePolicy::Abandon, ParentClosePolicy::RequestCancel];
+    let limits = (proptest::option::of(time()), proptest::option::of(time()));
+    let options =
+        (select(policies), limits).prop_map(|(parent_close, (run_timeout_ms, execution_timeout_ms))| {
+            Box::new(ChildOptions { parent_close, run_timeout_ms, execution_timeout_ms, retry: None })
+        });
+    let ids = (text(), any::<bool>(), any::<i64>(), text());
+    (name, ids, proptest::option::of(text()), payload(), options)
+        .prop_map(|(workflow_type, (workflow_id, named, execution, run_id), task_queue, input, options)| {
+            let execution = ExecutionId(execution);
+            Event::ChildScheduled {
+                workflow_type,
+                workflow_id,
+                named,
+                execution,
+                run_id,
+                task_queue,
+                input,
+                options,
+            }
+        })
+        .boxed()
 }
 
 fn command() -> BoxedStrategy<Event> {
@@ -223,6 +265,8 @@ fn command() -> BoxedStrategy<Event> {
             }
         ),
         id().prop_map(|activity| Event::ActivityCancelRequested { activity }),
+        child_scheduled(),
+        (id(), any::<bool>()).prop_map(|(child, unborn)| Event::ChildCancelRequested { child, unborn }),
         time().prop_map(|fire_at_ms| Event::TimerStarted { fire_at_ms }),
         id().prop_map(|timer| Event::TimerCancelled { timer }),
         payload().prop_map(|value| Event::SideEffect { value }),

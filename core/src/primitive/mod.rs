@@ -16,6 +16,7 @@
 pub mod activity;
 pub(crate) mod answer;
 pub mod cancel;
+pub mod child;
 pub mod continue_as_new;
 pub mod external;
 pub(crate) mod known;

@@ -3,6 +3,7 @@
 use super::activity::table::Activities;
 use super::answer::table::Answers;
 use super::cancel::table::Cancellation;
+use super::child::table::Children;
 use super::continue_as_new::again::Again;
 use super::random::rng::Rng;
 use super::saga::table::Compensations;
@@ -17,6 +18,7 @@ use std::cell::RefCell;
 pub(crate) struct Tables {
     pub(crate) activities: RefCell<Activities>,
     pub(crate) answers: RefCell<Answers>,
+    pub(crate) children: RefCell<Children>,
     pub(crate) timers: RefCell<Timers>,
     pub(crate) signals: RefCell<Signals>,
     pub(crate) updates: RefCell<Updates>,

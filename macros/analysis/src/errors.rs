@@ -37,7 +37,7 @@ pub(crate) enum Code {
     ForeignSelect,
     /// The iteration order of a hash map or set.
     HashOrder,
-    /// A workflow that a workflow calls.
+    /// A workflow that an activity awaits.
     ForeignAwait,
     /// A helper that reaches one of the above.
     Reaches,

@@ -1,6 +1,7 @@
 //! The append: one turn of one execution, as the writer writes it. The hot path has no other form.
 
 use super::attempt::AttemptChange;
+use super::child::NewChild;
 use super::dispatch::Dispatch;
 use super::error::StoreError;
 use super::execution::{ExecutionRow, NewExecution, StartAnswer, Suspension};
@@ -54,6 +55,11 @@ pub(crate) struct Append {
     pub(crate) births: Vec<NewExecution>,
     /// Answers to clients of other processes, one for each key. They go forward only (PROTOCOL 93).
     pub(crate) replies: Vec<Reply>,
+    /// Children of its run that it inserts.
+    pub(crate) children: Vec<NewChild>,
+    /// With a close: the run's end as its parent is told, a `ChildEnd` as JSON. Nothing is told where the row has no
+    /// parent, or where the parent is closed (PROTOCOL 54).
+    pub(crate) report: Option<String>,
     /// How often it was put off because another session holds a lock that it needs.
     pub(crate) tries: u32,
 }
@@ -162,6 +168,8 @@ impl Append {
             attempts: Vec::new(),
             births: Vec::new(),
             replies: Vec::new(),
+            children: Vec::new(),
+            report: None,
             tries: 0,
         }
     }
@@ -238,6 +246,7 @@ impl Append {
             self.row.as_ref().and_then(|row| row.suspension.as_ref()).map_or(0, Suspension::bytes),
         ];
         self.body.len()
+            + self.report.as_ref().map_or(0, String::len)
             + rows.iter().sum::<usize>()
             + self.messages.iter().map(message).sum::<usize>()
             + self.dispatches.iter().map(Dispatch::bytes).sum::<usize>()
@@ -245,6 +254,7 @@ impl Append {
             + self.attempts.iter().map(AttemptChange::bytes).sum::<usize>()
             + self.births.iter().map(NewExecution::bytes).sum::<usize>()
             + self.replies.iter().map(|reply| reply.request_id.len() + reply.body.len()).sum::<usize>()
+            + self.children.iter().map(NewChild::bytes).sum::<usize>()
     }
 }
 

@@ -56,6 +56,8 @@ kinds! {
     /// The run is to end as terminated. Whoever owns or claims it writes the end before any code of it runs, also of
     /// a suspended run (PROTOCOL 40). Body: [`TerminateBody`](crate::wire::TerminateBody).
     Terminate = 8,
+    /// The end of a child, in the inbox of its parent (PROTOCOL 54).
+    ChildEnded = 7,
 }
 
 impl MessageKind {
@@ -65,7 +67,12 @@ impl MessageKind {
     pub(crate) const fn is_input(self) -> bool {
         match self {
             Self::Signal | Self::Cancel | Self::Attempt | Self::Update => true,
-            Self::Query | Self::Terminated | Self::Answer | Self::Terminate | Self::Newer(_) => false,
+            Self::Query
+            | Self::Terminated
+            | Self::Answer
+            | Self::ChildEnded
+            | Self::Terminate
+            | Self::Newer(_) => false,
         }
     }
 
@@ -199,6 +206,7 @@ pub(crate) fn took_in<'b>(
         | MessageKind::Attempt
         | MessageKind::Update
         | MessageKind::Answer
+        | MessageKind::ChildEnded
         | MessageKind::Terminate
         | MessageKind::Newer(_) => return false,
     };

@@ -17,6 +17,7 @@
 
 mod append;
 mod attempt;
+mod child;
 mod clock;
 mod decide;
 mod dispatch;
@@ -49,6 +50,9 @@ pub(crate) mod conformance;
 
 pub(crate) use append::{Ack, Append, AppendOutcome, Close, CloseKind, RowChange};
 pub(crate) use attempt::{AttemptChange, AttemptRow};
+#[cfg(feature = "testing")]
+pub(crate) use child::ChildOf;
+pub(crate) use child::{NewChild, close_policy};
 pub(crate) use dispatch::{Address, AnswerBody, Dispatch, answer_id, answered_by};
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub(crate) use error::Trouble;

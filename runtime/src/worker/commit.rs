@@ -133,11 +133,15 @@ impl Thread {
 
     /// The append is durable, or there was nothing to write: its effects may now become visible.
     pub(super) fn done(&mut self, run: &mut Run, in_flight: InFlight) {
-        let InFlight { actions, standing, origins, start, row, close, updates, news, .. } = in_flight;
+        let InFlight { actions, standing, origins, start, row, close, updates, news, bears, .. } = in_flight;
         // Most turns log nothing.
         if !news.is_empty() || close.is_some() {
             let limit = (&self.session.logged_failures, self.session.store().now_ms());
             news.log(&run.names, run.exec(), close.as_ref(), limit);
+        }
+        if bears {
+            // No worker is notified of its own process's commits.
+            self.session.hub().wake_workers();
         }
         run.row = row.unwrap_or(run.row);
         for origin in &origins {

@@ -3,6 +3,7 @@
 //! All that core's `Turn` says is read here: what becomes rows of the append, and what this worker does once
 //! the append is durable (`commit`).
 
+use super::children;
 use super::inputs::{Pending, Taken, message_of};
 use super::names::Names;
 use super::news::News;
@@ -53,6 +54,7 @@ pub(super) fn append(
     let TaskRows { changes, messages: ends, here } =
         task_rows::of(run.id, turn.actions, &origins, closes, turn.at_ms);
     messages.extend(ends);
+    let children = children::of(run.id, &run.names, turn.births, turn.at_ms);
     let body = body_of(&turn.events);
     run.bytes += body.len() * 2;
     let mut consumed: Vec<i64> = origins.iter().filter_map(|origin| origin.row).collect();
@@ -63,8 +65,7 @@ pub(super) fn append(
     let idle = row.is_none() && consumed.is_empty() && messages.is_empty() && changes.is_empty();
     let nothing = turn.events.is_empty() && turn.attempts.is_empty() && idle;
     let close = turn.events.last().filter(|_| closes).cloned();
-    let news =
-        News { begins: matches!(turn.events.first(), Some(Event::Started { .. })), failures: turn.failures };
+    let begins = matches!(turn.events.first(), Some(Event::Started { .. }));
     after.rev += i64::from(row.is_some() || closes);
     let append = Append {
         rev: Some(run.row.rev),
@@ -76,6 +77,8 @@ pub(super) fn append(
         consumed,
         messages,
         dispatches: dispatches(turn.seq, &turn.events),
+        children,
+        report: close.as_ref().filter(|_| run.exec().is_some_and(Execution::is_child)).and_then(report_of),
         tasks: changes,
         attempts: turn.attempts.iter().map(AttemptChange::from).collect(),
         replies,
@@ -87,7 +90,8 @@ pub(super) fn append(
         row: Some(after),
         close,
         updates: turn.updates,
-        news,
+        news: News { begins, failures: turn.failures },
+        bears: !append.children.is_empty(),
         ..InFlight::of(turn.standing)
     };
     ((!nothing).then_some(append), in_flight)
@@ -249,6 +253,11 @@ fn row_change(session: &Session, run: &Run, turn: &Turn, progress: bool) -> (Opt
         row.clear_recovered = true;
     }
     ((row != RowChange::default()).then_some(row), after)
+}
+
+/// A run's end as its parent is told.
+pub(super) fn report_of(event: &Event) -> Option<String> {
+    event.child_end().map(|end| to_json(&end))
 }
 
 /// The close that an event is.

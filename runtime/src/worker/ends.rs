@@ -2,7 +2,7 @@
 //! writes the end at the next place of its journal, before any code of it runs: no type, queue or replay is needed.
 
 use super::claims::until;
-use super::compose::close_of;
+use super::compose::{close_of, report_of};
 use super::run::{InFlight, RowState, Run};
 use super::session::Session;
 use super::thread::Thread;
@@ -81,6 +81,8 @@ impl Thread {
             body: format!("[{}]", close.result),
             rev: Some(run.row.rev),
             close: Some(close),
+            // Nothing is told where the row has no parent.
+            report: report_of(&event),
             ..Append::bare(self.session.me, run.id, self.session.store().now_ms())
         };
         let in_flight = InFlight { close: Some(event), ..InFlight::of(Standing::Closed) };

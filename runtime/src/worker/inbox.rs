@@ -61,6 +61,7 @@ fn input(session: &Arc<Session>, row: InboxRow) -> Option<InboxRow> {
         | MessageKind::Attempt
         | MessageKind::Update
         | MessageKind::Answer
+        | MessageKind::ChildEnded
         | MessageKind::Terminate => {
             return Some(row);
         }

@@ -3,7 +3,7 @@
 
 use crate::error::Result;
 use crate::store::{AnswerBody, AttemptBody, InboxRow, MessageKind, NewMessage, answer_id, answered_by};
-use crate::wire::{CancelBody, SignalBody, UpdateBody, to_json};
+use crate::wire::{CancelBody, ChildEndedBody, SignalBody, UpdateBody, child_ended_id, to_json};
 use abide_core::exec::{AttemptOutcome, Execution, Input, UpdateAsk};
 use abide_core::{Code, EventId, ExecutionId, Payload};
 use tokio::sync::oneshot;
@@ -59,6 +59,8 @@ impl Pending {
                     .map(|AnswerBody { refused }| Input::Answered { command, refused }.into()),
                 None => Err(serde::de::Error::custom("its key names no command")),
             },
+            MessageKind::ChildEnded => serde_json::from_str(body)
+                .map(|ChildEndedBody { child, end }| Input::ChildEnded { child, end }.into()),
             // For the worker itself.
             MessageKind::Query | MessageKind::Terminated | MessageKind::Terminate | MessageKind::Newer(_) => {
                 Err(serde::de::Error::custom("it is no input of a workflow"))
@@ -89,7 +91,8 @@ pub(super) fn is_made_by_load(input: &Input) -> bool {
         | Input::Update(_)
         | Input::Cancel { .. }
         | Input::Attempt { .. }
-        | Input::Answered { .. } => false,
+        | Input::Answered { .. }
+        | Input::ChildEnded { .. } => false,
     }
 }
 
@@ -108,6 +111,9 @@ pub(super) fn message_of(execution: ExecutionId, input: Input, at_ms: i64) -> Op
         }
         Input::Answered { command, refused } => {
             (MessageKind::Answer, answer_id(command), to_json(&AnswerBody { refused }))
+        }
+        Input::ChildEnded { child, end } => {
+            (MessageKind::ChildEnded, child_ended_id(child), to_json(&ChildEndedBody { child, end }))
         }
         Input::Attempt { activity, attempt, outcome } => {
             return Some(outcome_message(execution, (activity, attempt, outcome), at_ms));
@@ -165,7 +171,7 @@ impl Class {
             Input::Signal { .. } | Input::Update(_) if moment.begins => Self::Early,
             Input::Signal { .. } | Input::Update(_) => Self::Message,
             Input::Attempt { .. } if pending.decided => Self::Decided,
-            Input::Attempt { .. } | Input::Answered { .. } => Self::Outcome,
+            Input::Attempt { .. } | Input::Answered { .. } | Input::ChildEnded { .. } => Self::Outcome,
         }
     }
 }
@@ -220,6 +226,11 @@ mod tests {
         Input::Answered { command: EventId(5), refused: refused.map(str::to_owned) }
     }
 
+    fn child_ended() -> Input {
+        let end = abide_core::ChildEnd::Completed(Payload::encode(&7).unwrap());
+        Input::ChildEnded { child: EventId(3), end }
+    }
+
     fn recovered() -> Input {
         Input::Recovered { running: Vec::new(), retried_ms: 0 }
     }
@@ -230,15 +241,23 @@ mod tests {
 
     #[test]
     fn each_message_that_a_turn_could_not_take_comes_back_as_it_was() {
-        for input in
-            [signal("s"), update(), cancel(), attempt(), answered(None), answered(Some("not running"))]
-        {
+        for input in [
+            signal("s"),
+            update(),
+            cancel(),
+            attempt(),
+            answered(None),
+            answered(Some("not running")),
+            child_ended(),
+        ] {
             let message = message_of(ExecutionId(1), input.clone(), 5).unwrap();
             let again = Pending::read(message.kind, &message.body, message.request_id);
             assert_eq!(format!("{:?}", again.input), format!("{input:?}"));
             assert!(!again.decided, "it was kept: it has decided nothing");
         }
-        for input in [signal("s"), update(), cancel(), attempt(), answered(None), start(), recovered()] {
+        for input in
+            [signal("s"), update(), cancel(), attempt(), answered(None), child_ended(), start(), recovered()]
+        {
             let is_message = message_of(ExecutionId(1), input.clone(), 5).is_some();
             assert_ne!(is_message, is_made_by_load(&input), "one of the two brings it back: {input:?}");
         }

@@ -181,6 +181,7 @@ impl Thread {
         let started = !journal.rows.is_empty();
         let make = if started { Execution::again } else { Execution::new };
         let mut live = Live::of(make(&workflow, run.names.info(), self.knows()));
+        live.exec.lend(self.lends());
         self.bytes -= run.bytes.min(self.bytes);
         run.bytes = BASE_BYTES + journal.bytes * 2;
         self.bytes += run.bytes;

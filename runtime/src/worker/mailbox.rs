@@ -110,9 +110,9 @@ impl Mailbox {
     pub(super) fn unknown_command(&self, exec: &Execution) -> Option<EventId> {
         let known = exec.history_len();
         self.inputs.iter().filter(|pending| pending.row.is_some()).find_map(|pending| match pending.input {
-            Input::Attempt { activity: command, .. } | Input::Answered { command, .. } => {
-                (command.0 > known).then_some(command)
-            }
+            Input::Attempt { activity: command, .. }
+            | Input::Answered { command, .. }
+            | Input::ChildEnded { child: command, .. } => (command.0 > known).then_some(command),
             _ => None,
         })
     }

@@ -46,6 +46,7 @@
 
 mod attempts;
 mod builder;
+mod children;
 mod claims;
 mod commit;
 mod compose;

@@ -79,6 +79,8 @@ pub(super) struct InFlight {
     pub(super) updates: Vec<UpdateNews>,
     /// What is logged once the append is durable.
     pub(super) news: News,
+    /// The append inserts children, which a worker has to claim.
+    pub(super) bears: bool,
     /// No worker owns the run after the append.
     pub(super) releases: bool,
 }
@@ -247,6 +249,7 @@ impl InFlight {
             close: None,
             updates: Vec::new(),
             news: News::default(),
+            bears: false,
         }
     }
 }

@@ -6,8 +6,8 @@ use super::handle::{Busy, ThreadHandle};
 use super::lock::lock;
 use super::run::Run;
 use super::session::Session;
-use abide_core::ExecutionId;
 use abide_core::exec::Execution;
+use abide_core::{ChildIds, ExecutionId};
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 use std::rc::Rc;
@@ -29,6 +29,7 @@ pub(super) struct Thread {
     #[cfg(feature = "mutants")]
     pub(super) old: HashMap<ExecutionId, Execution>,
     knows: Rc<dyn Fn(&str) -> bool>,
+    lends: Rc<dyn Fn() -> ChildIds>,
     /// The estimated memory of its runs.
     pub(super) bytes: usize,
     clock: u64,
@@ -40,6 +41,11 @@ pub(super) struct Thread {
 impl Thread {
     pub(super) fn new(session: Arc<Session>, me: Arc<ThreadHandle>) -> Self {
         let registry = Arc::clone(&session.registry);
+        let abide = session.abide.clone();
+        let lends = move || {
+            let (store, host) = (abide.store(), abide.host());
+            ChildIds { execution: store.execution_id(), run_id: host.run_id(store.now_ms()) }
+        };
         Self {
             session,
             me,
@@ -50,6 +56,7 @@ impl Thread {
             #[cfg(feature = "mutants")]
             old: HashMap::new(),
             knows: Rc::new(move |activity| registry.activity_entry(activity).is_some()),
+            lends: Rc::new(lends),
             bytes: 0,
             clock: 0,
             turns: 0,
@@ -94,6 +101,11 @@ impl Thread {
     /// Whether this worker has an activity of that name.
     pub(super) fn knows(&self) -> Rc<dyn Fn(&str) -> bool> {
         Rc::clone(&self.knows)
+    }
+
+    /// The ids that runs of this thread use for their children.
+    pub(super) fn lends(&self) -> Rc<dyn Fn() -> ChildIds> {
+        Rc::clone(&self.lends)
     }
 }
 

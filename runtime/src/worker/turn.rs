@@ -26,6 +26,7 @@ impl Thread {
         }
         let names = Names::from(&new);
         let exec = Execution::new(workflow, names.info(), self.knows());
+        exec.lend(self.lends());
         let input = match abide_core::Payload::from_json(new.input.clone()) {
             Ok(input) => input,
             Err(error) => return drop(reply.send(Err(error.into()))),
@@ -46,6 +47,7 @@ impl Thread {
         in_flight.row.iter_mut().for_each(|row| row.rev = 0);
         let Some(mut append) = append else { return };
         append.births.push(new);
+        append.children.iter_mut().for_each(|child| child.starts = true);
         run.bytes += BASE_BYTES;
         self.bytes += run.bytes;
         self.submit(&mut run, append, in_flight);

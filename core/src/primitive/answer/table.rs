@@ -36,6 +36,11 @@ impl Answers {
         }
     }
 
+    /// The command had no effect, so that no answer comes.
+    pub(crate) fn forget(&mut self, command: EventId) {
+        self.0.remove(command);
+    }
+
     /// Whether the command's answer has not come.
     pub(crate) fn awaits(&self, command: EventId) -> bool {
         self.0.get(command).is_some()

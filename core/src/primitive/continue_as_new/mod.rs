@@ -6,11 +6,12 @@
 pub(crate) mod again;
 pub(crate) mod carry;
 
-use crate::def::{WorkflowCall, WorkflowDef};
+use crate::def::WorkflowDef;
 use crate::exec::context;
 use crate::exec::suspension::Suspension;
 use crate::guard::engine_future;
 use crate::payload::{Payload, PayloadError};
+use crate::primitive::child::WorkflowCall;
 use again::Again;
 use std::future::Future;
 use std::marker::PhantomData;

@@ -2,7 +2,7 @@
 
 use super::continue_as_new;
 use crate::carried::{Carried, CarriedCancel, CarriedId, CarriedKind, CarriedSignal, NextRun};
-use crate::def::{ActivityDef, SignalFn, WorkflowCall, WorkflowDef};
+use crate::def::{ActivityDef, SignalFn, WorkflowDef};
 use crate::event::{Event, JournalRow};
 use crate::exec::info::Info;
 use crate::exec::{Action, AttemptOutcome, Execution, Input, Standing, Turn, WorkflowType};
@@ -14,6 +14,7 @@ use crate::outcome::Sel;
 use crate::payload::Payload;
 use crate::policy::CancellationType;
 use crate::primitive::activity::ActivityCall;
+use crate::primitive::child::WorkflowCall;
 use crate::site::Site;
 use crate::start_context::StartContext;
 use crate::state::Slot;

@@ -129,10 +129,7 @@ impl<'a> Rewriter<'a> {
     /// Converts a future whose mistake was reported into one that rustc accepts.
     fn excused(&self, expr: &Expr) -> TokenStream {
         let private = self.private;
-        match self.errors.is_at(Code::ForeignAwait, expr) {
-            true => quote!(#private::no_child(#expr)),
-            false => quote!(#private::flow::assume_deterministic("told of", #expr)),
-        }
+        quote!(#private::flow::assume_deterministic("told of", #expr))
     }
 
     /// The same for `workflow::spawn(future)` and similar functions.

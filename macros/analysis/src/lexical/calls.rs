@@ -3,8 +3,7 @@
 //!
 //! Only certain mistakes are reported: a name that is bound in the function may be something else.
 
-use super::walk::Walker;
-use super::{Check, Hit, Kind};
+use super::{Check, Hit};
 use crate::errors::{Code, Errors};
 use crate::source::{Crate, Env, Found, Function, Want, Written};
 use proc_macro2::TokenStream;
@@ -13,29 +12,6 @@ use std::collections::HashSet;
 use std::rc::Rc;
 use syn::visit::{self, Visit};
 use syn::{Block, Expr, ExprCall, Signature, Type};
-
-const NO_CHILD: &str = "cannot be called in a workflow: child workflows come in a later version";
-const START: &str = "let a client start it, in an `#[activity]` too: `client.start(report(day)).await?`; \
-                     what two workflows share is an `async fn` marked `#[workflow::helper]`";
-
-impl Walker<'_> {
-    /// A call in a workflow. A call of another workflow only names a run.
-    pub(super) fn called(&mut self, call: &ExprCall) {
-        let Expr::Path(func) = &*call.func else { return };
-        let written = Written::of(&func.path);
-        if self.followed
-            || func.qself.is_some()
-            || matches!(written.segments.as_slice(), [name] if self.local(name).is_some())
-        {
-            return;
-        }
-        if callee(self.krate, &self.env, &written).is_some_and(|function| is_workflow(&function)) {
-            let what = format!("the workflow `{}`", written);
-            let reason = NO_CHILD;
-            self.hit(call, Kind::Rule { code: Code::ForeignAwait, what, reason, instead: START });
-        }
-    }
-}
 
 /// The function of the crate that a path resolves to.
 fn callee(krate: &Crate, env: &Env, written: &Written) -> Option<Rc<Function>> {
@@ -68,14 +44,14 @@ fn is_activity(function: &Function, call: &ExprCall) -> bool {
     }
 }
 
-/// Reports each activity that the body of an activity awaits. Returns whether there was one.
+/// Reports each activity and each workflow that the body of an activity awaits. Returns whether there was one.
 pub(crate) fn refuse_activities(
     sig: &Signature,
     block: &Block,
     self_ty: Option<&Type>,
     errors: &mut Errors,
 ) -> bool {
-    // Files are read only for an activity that may be meant.
+    // Files are read only if something is awaited.
     if !crate::signature::contains_word(block.to_token_stream(), &["await"]) {
         return false;
     }
@@ -137,8 +113,18 @@ impl<'ast> Visit<'ast> for Calls<'_> {
             let written = Written::of(&func.path);
             let is_bound = matches!(written.segments.as_slice(), [name] if self.bound.contains(name));
             let function = (!is_bound).then(|| callee(self.krate, self.env, &written)).flatten();
-            if let Some(function) = function.filter(|function| is_activity(function, call)) {
-                self.refuse(call.to_token_stream(), &written, &function);
+            match function {
+                Some(function) if is_activity(&function, call) => {
+                    self.refuse(call.to_token_stream(), &written, &function);
+                }
+                Some(function) if is_workflow(&function) => {
+                    let what = format!("the workflow `{written}`");
+                    let reason = "is awaited in an activity: only a workflow has children";
+                    let instead = "let a client start it: `client.start(report(day)).await?`";
+                    let tokens = call.to_token_stream();
+                    self.hits.push(Hit::rule(&tokens, Code::ForeignAwait, what, reason, instead));
+                }
+                _ => {}
             }
         }
         visit::visit_expr_await(self, expr);

@@ -229,7 +229,6 @@ impl<'ast> Visit<'ast> for Walker<'_> {
             return;
         }
         self.visit_expr(&expr.func);
-        self.called(expr);
         let exempt = exempts(&expr.func)
             && matches!(&*expr.func, Expr::Path(path) if self.is_ours(&Written::of(&path.path), Want::Value));
         for arg in &expr.args {

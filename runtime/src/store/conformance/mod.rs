@@ -114,6 +114,8 @@ impl Process {
             tasks: Vec::new(),
             attempts: Vec::new(),
             births: Vec::new(),
+            children: Vec::new(),
+            report: None,
             tries: 0,
         }
     }

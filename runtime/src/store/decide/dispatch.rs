@@ -12,6 +12,9 @@ use std::collections::{BTreeSet, HashMap};
 /// Why a message was refused, as its answer says it.
 const NOT_RUNNING: &str = "not running";
 
+/// Why a child was refused, as its answer says it.
+const TAKEN: &str = "taken";
+
 /// What the commit has found under an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Found {
@@ -40,14 +43,52 @@ impl Receivers {
 
 /// The addresses of all dispatches, each once, in order.
 pub(crate) fn addresses<'a>(appends: impl Iterator<Item = &'a Append>) -> BTreeSet<&'a Address> {
-    appends.flat_map(|append| append.dispatches.iter().map(|dispatch| &dispatch.to)).collect()
+    appends.flat_map(Append::addresses).collect()
 }
 
 impl Append {
+    /// Whom its messages go to by name, and the names that its children must find free.
+    pub(crate) fn addresses(&self) -> impl Iterator<Item = &Address> {
+        let to = self.dispatches.iter().map(|dispatch| &dispatch.to);
+        to.chain(self.children.iter().filter_map(|child| child.name.as_ref()))
+    }
+
+    /// Whether nothing of it is to be looked for in the commit.
+    pub(crate) fn is_resolved(&self) -> bool {
+        self.addresses().next().is_none()
+    }
+
+    /// Leaves out the children whose names are taken, and adds the answers. `None`: another session has locked the run
+    /// that has a name.
+    fn name_children(&mut self, receivers: &Receivers) -> Option<()> {
+        let mut names = BTreeSet::new();
+        for mut child in std::mem::take(&mut self.children) {
+            let Some(name) = child.name.take() else {
+                self.children.push(child);
+                continue;
+            };
+            let is_taken = match receivers.0.get(&name) {
+                Some(Found::Held) => return None,
+                Some(Found::Locked(_)) => true,
+                None => !names.insert(name),
+            };
+            // A run that closes does not wait any more.
+            if !self.is_closing() {
+                let answer = answer(self, child.child_no, is_taken.then(|| TAKEN.to_owned()));
+                self.messages.push(answer);
+            }
+            if !is_taken {
+                self.children.push(child);
+            }
+        }
+        Some(())
+    }
+
     /// The same append with its dispatches as messages to the runs that were found, and their answers. `None`: another
     /// session has locked a receiver, and the append is tried again later (PROTOCOL 35).
     pub(crate) fn resolved(&self, receivers: &Receivers) -> Option<Self> {
         let mut resolved = self.clone();
+        resolved.name_children(receivers)?;
         for dispatch in std::mem::take(&mut resolved.dispatches) {
             let found = match receivers.0.get(&dispatch.to) {
                 Some(Found::Locked(run)) => Some(*run),

@@ -63,17 +63,27 @@ impl Guarded {
         appends: impl IntoIterator<Item = &'a Append>,
         closes: impl Iterator<Item = ExecutionId>,
     ) -> Vec<Cow<'a, Append>> {
+        let appends: Vec<&'a Append> = appends.into_iter().collect();
         let closes: HashSet<ExecutionId> = closes.collect();
+        // The names of this batch's starts and children, which no look sees.
+        let starts = appends.iter().filter_map(|append| append.own_start());
+        let mut names: HashSet<&str> = starts.map(|new| new.workflow_id.as_str()).collect();
         let mut admitted = Vec::new();
         for append in appends {
             let id = append.execution;
             if self.out.leaves_out(id) {
                 continue;
             }
-            if append.dispatches.is_empty() {
+            if append.is_resolved() {
                 admitted.push(Cow::Borrowed(append));
                 continue;
             }
+            let named = || append.children.iter().filter(|child| child.name.is_some());
+            if named().any(|child| names.contains(child.workflow_id.as_str())) {
+                self.out.locked.insert(id);
+                continue;
+            }
+            names.extend(named().map(|child| child.workflow_id.as_str()));
             match append.resolved(&self.receivers) {
                 None => drop(self.out.locked.insert(id)),
                 Some(resolved) => {
@@ -104,7 +114,16 @@ impl<K: Ord> Locks<K> {
         let mut receivers = HashSet::new();
         for append in appends {
             receivers.extend(append.sent().map(|message| message.execution));
-            locks.receivers.extend(append.dispatches.iter().map(|dispatch| dispatch.to.clone()));
+            locks.receivers.extend(append.addresses().cloned());
+            let children = append.children.iter().filter(|child| child.name.is_some());
+            let children: Vec<_> = children.map(|child| StartName::Workflow(&child.workflow_id)).collect();
+            if !children.is_empty() && !locks.ids.is_empty() && locks.ids.len() + children.len() > MOST_IDS {
+                locks.over.insert(append.execution);
+                continue;
+            }
+            for name in children {
+                locks.ids.entry(key(name)).or_default().push(append.execution);
+            }
             match append.own_start() {
                 // A user's transaction that has started the same id (`within`) holds it for as long as the user likes.
                 Some(new) if locks.ids.len() + start_names(new).count() > MOST_IDS => {

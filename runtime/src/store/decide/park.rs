@@ -20,6 +20,7 @@ pub(crate) fn parks(status: ExecutionStatus, kind: MessageKind) -> bool {
             MessageKind::Query
             | MessageKind::Terminated
             | MessageKind::Answer
+            | MessageKind::ChildEnded
             | MessageKind::Terminate
             | MessageKind::Newer(_) => false,
         }

@@ -27,9 +27,13 @@ impl Sections {
     pub(crate) const ATTEMPTS: Self = Self(1 << 7);
     /// Answers are kept for other processes.
     pub(crate) const REPLIES: Self = Self(1 << 8);
+    /// Children are inserted.
+    pub(crate) const CHILDREN: Self = Self(1 << 9);
+    /// Parents are told of ends.
+    pub(crate) const REPORTS: Self = Self(1 << 10);
     /// How many sections there are.
     #[cfg(test)]
-    const COUNT: u32 = 9;
+    const COUNT: u32 = 11;
 
     /// Those that an append needs.
     pub(crate) fn of(append: &Append) -> Self {
@@ -43,6 +47,8 @@ impl Sections {
             (append.closes_row(), Self::CLOSES),
             (!append.attempt_changes().is_empty(), Self::ATTEMPTS),
             (!append.replies.is_empty(), Self::REPLIES),
+            (!append.children.is_empty(), Self::CHILDREN),
+            (append.report.is_some() && append.closes_row(), Self::REPORTS),
         ];
         needed.into_iter().filter(|(is, _)| *is).fold(Self::NONE, |all, (_, section)| all.and(section))
     }
@@ -84,6 +90,6 @@ mod tests {
         assert_eq!(Sections::of(&Append { row: row.clone(), ..bare.clone() }), Sections::ROWS);
         let whole = Append { close, row, births: vec![new()], n: 1, ..bare };
         assert_eq!(Sections::of(&whole), Sections::BIRTHS.and(Sections::JOURNAL));
-        assert_eq!(Sections::every().count(), 512);
+        assert_eq!(Sections::every().count(), 2_048);
     }
 }

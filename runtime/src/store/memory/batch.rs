@@ -11,11 +11,11 @@ use super::start::{drop_tasks, empty_inbox, insert, write_turn};
 use super::statement::{Looked, Statement};
 use super::tables::Execution;
 use super::tokens;
-use crate::policy::IdReusePolicy;
+use crate::policy::{IdConflictPolicy, IdReusePolicy};
 use crate::status::ExecutionStatus;
 use crate::store::decide::{Concerned, NewRow, Recovered, RowWrite, allows_reuse, parks};
 use crate::store::failure::Kind;
-use crate::store::{Append, ExecutionRow, NewExecution, StoredTurn};
+use crate::store::{Append, ChildOf, ExecutionRow, MessageKind, NewChild, NewExecution, StoredTurn, Terms};
 use abide_core::{ExecutionId, Incarnation};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -55,10 +55,12 @@ pub(super) fn write(st: &mut Statement<'_>, appends: &[&Append]) -> Looked<Writt
         }
     }
     insert_births(st, &mut batch, appends)?;
+    insert_children(st, &mut batch, appends)?;
     write_turns(st, &batch, appends)?;
     consume(st, &batch, appends)?;
     send(st, &mut batch, appends)?;
     let changed = change_all(st, &batch, appends)?;
+    report(st, &mut batch, appends)?;
     let mut concerned = std::mem::take(&mut batch.concerned);
     let decided = tokens::change_all(st, appends, |append| batch.is_in(append), &mut concerned)?;
     attempt::change_all(st, appends, |append| batch.is_in(append))?;
@@ -98,6 +100,56 @@ fn insert_births(st: &mut Statement<'_>, batch: &mut Batch, appends: &[&Append])
     Ok(())
 }
 
+/// No child without its parent. Names that may be taken were looked for under their locks.
+fn insert_children(st: &mut Statement<'_>, batch: &mut Batch, appends: &[&Append]) -> Looked<()> {
+    for append in appends {
+        if !batch.is_in(append) {
+            continue;
+        }
+        for child in &append.children {
+            let new = NewExecution {
+                id: child.id,
+                workflow_id: child.workflow_id.clone(),
+                run_id: child.run_id.clone(),
+                request_id: None,
+                workflow_type: child.workflow_type.clone(),
+                queue: child.queue.clone(),
+                input: child.input.clone(),
+                created_at_ms: child.created_at,
+                terms: Terms {
+                    due_at_ms: None,
+                    close_by_ms: child.close_by,
+                    chain_by_ms: child.chain_by,
+                    context: Some(child.context.clone()),
+                },
+                reuse: IdReusePolicy::AllowDuplicate,
+                conflict: IdConflictPolicy::Fail,
+                terminate_event: None,
+            };
+            let row = ExecutionRow {
+                wake_at_ms: Some(child.created_at),
+                input: Some(child.input.clone()),
+                context: new.terms.context.clone(),
+                ..ExecutionRow::of(&new)
+            };
+            let NewChild { parent, child_no, close_policy, .. } = *child;
+            let execution = Execution {
+                row,
+                request_id: None,
+                tried_builds: None,
+                trying_builds: Vec::new(),
+                child: Some(ChildOf { parent, child_no, close_policy }),
+            };
+            if !insert(st, &new, execution)? {
+                return st.raise(Kind::Refused, "a child's id is taken");
+            }
+            batch.born.insert(child.id, ExecutionStatus::Running);
+            batch.concerned.add(None, Some(child.queue.clone()));
+        }
+    }
+    Ok(())
+}
+
 /// Reuse policies other than the default look at the newest closed run. A start that closes at once has to
 /// look for an open run itself, and so has one with such a policy. Both are asked under the lock of the
 /// workflow id (see `guard`).
@@ -122,7 +174,13 @@ fn created(row: NewRow<'_>) -> Execution {
         ..ExecutionRow::of(new)
     };
     let tried_builds = build.map(|build| vec![build.to_owned()]);
-    Execution { row, request_id: new.request_id.clone(), tried_builds, trying_builds: Vec::new() }
+    Execution {
+        row,
+        request_id: new.request_id.clone(),
+        tried_builds,
+        trying_builds: Vec::new(),
+        child: None,
+    }
 }
 
 fn write_turns(st: &mut Statement<'_>, batch: &Batch, appends: &[&Append]) -> Looked<()> {
@@ -193,6 +251,25 @@ fn change_all(st: &mut Statement<'_>, batch: &Batch, appends: &[&Append]) -> Loo
         }
     }
     Ok(all)
+}
+
+/// Tells parents of ends. The parent is not locked (PROTOCOL 54).
+fn report(st: &mut Statement<'_>, batch: &mut Batch, appends: &[&Append]) -> Looked<()> {
+    let closes: BTreeSet<ExecutionId> =
+        appends.iter().filter(|append| append.closes_row()).map(|append| append.execution).collect();
+    for append in appends.iter().filter(|append| append.closes_row()) {
+        if !batch.is_in(append) {
+            continue;
+        }
+        let child = st.tables.executions.get(&append.execution).and_then(|execution| execution.child);
+        let (Some(end), Some(ChildOf { parent, child_no, .. })) = (&append.report, child) else { continue };
+        let Some(receiver) = st.tables.open(parent).filter(|_| !closes.contains(&parent)) else { continue };
+        let body = format!("{{\"child\":{child_no},\"end\":{end}}}");
+        if st.put(parent, MessageKind::ChildEnded, &format!("child/{child_no}"), body, append.at_ms)? {
+            batch.concerned.add(receiver.row.owner, Some(receiver.row.queue.clone()));
+        }
+    }
+    Ok(())
 }
 
 fn changed(mut execution: Execution, write: RowWrite<'_>) -> Execution {

@@ -109,7 +109,13 @@ fn unowned(new: &NewExecution) -> Execution {
         context: new.terms.context.clone(),
         ..ExecutionRow::of(new)
     };
-    Execution { row, request_id: new.request_id.clone(), tried_builds: None, trying_builds: Vec::new() }
+    Execution {
+        row,
+        request_id: new.request_id.clone(),
+        tried_builds: None,
+        trying_builds: Vec::new(),
+        child: None,
+    }
 }
 
 pub(super) async fn start(

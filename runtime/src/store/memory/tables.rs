@@ -4,7 +4,7 @@
 
 use super::write::{TaskRow, Write};
 use crate::status::ExecutionStatus;
-use crate::store::{AttemptRow, ExecutionRow, InboxRow, Reply, StoredTurn, WorkerInfo};
+use crate::store::{AttemptRow, ChildOf, ExecutionRow, InboxRow, Reply, StoredTurn, WorkerInfo};
 use abide_core::{EventId, ExecutionId, Incarnation};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,6 +19,8 @@ pub(crate) struct Execution {
     pub(crate) tried_builds: Option<Vec<String>>,
     /// Builds that have claimed it since the last failure, and may not claim it again.
     pub(crate) trying_builds: Vec<String>,
+    /// Whose child it is.
+    pub(crate) child: Option<ChildOf>,
 }
 
 /// A worker's row.

@@ -6,6 +6,7 @@
 //! does not need are left out; the text is made and prepared once per combination.
 
 use super::attempt::Attempts;
+use super::children::{Children, Reports};
 use super::failure::{CONFLICT, FENCED, LOST};
 use super::replies::Replies;
 use super::rows::{Births, Changes, Journal, Messages};
@@ -46,9 +47,11 @@ pub(super) struct Batch<'a> {
     pub(super) sections: Sections,
     owners: Vec<i64>,
     births: Births<'a>,
+    children: Children,
     journal: Journal<'a>,
     consumed: (Vec<i64>, Vec<i64>),
     messages: Messages<'a>,
+    reports: Reports<'a>,
     changes: Changes<'a>,
     tasks: Tasks<'a>,
     attempts: Attempts<'a>,
@@ -82,6 +85,7 @@ impl<'a> Batch<'a> {
             let first = self.workflow_ids.insert(&new.workflow_id);
             self.births.add(append, &NewRow::of(append, new), first);
         }
+        append.children.iter().for_each(|child| self.children.add(append, child));
         if let Some(write) = RowWrite::of(append) {
             self.changes.add(&write);
         }
@@ -93,6 +97,7 @@ impl<'a> Batch<'a> {
             self.consumed.0.push(*row);
             self.consumed.1.push(owner);
         }
+        self.reports.add(append);
         append.sent().for_each(|message| self.messages.add(append, message));
         append.task_changes().iter().for_each(|change| self.tasks.add(append, change));
         append.attempt_changes().iter().for_each(|change| self.attempts.add(append, change));
@@ -112,6 +117,9 @@ impl<'a> Batch<'a> {
         if has(Sections::BIRTHS) {
             query = self.births.bind(query);
         }
+        if has(Sections::CHILDREN) {
+            query = self.children.bind(query);
+        }
         if has(Sections::JOURNAL) {
             query = self.journal.bind(query);
         }
@@ -129,6 +137,9 @@ impl<'a> Batch<'a> {
         }
         if has(Sections::MESSAGES) {
             query = self.messages.bind(query);
+        }
+        if has(Sections::REPORTS) {
+            query = self.reports.bind(query);
         }
         if has(Sections::REPLIES) {
             query = self.replies.bind(query);
@@ -190,15 +201,12 @@ pub(super) fn text(sections: Sections) -> String {
         ));
     }
     let born = has(Sections::BIRTHS).then(|| add(Births::SQL, Births::PARAMETERS));
+    if has(Sections::CHILDREN) {
+        let first = add(&Children::text(has(Sections::BIRTHS)), Children::PARAMETERS);
+        checks.push(Children::check(first, has(Sections::BIRTHS)));
+    }
     if has(Sections::JOURNAL) {
-        let part = |section, text| if has(section) { text } else { "" };
-        let rows_first = !mutant!(KeysBeforeRows);
-        let conditions = [
-            part(Sections::MESSAGES, Journal::AFTER_RECEIVERS),
-            if rows_first { part(Sections::ROWS, Journal::AFTER_ROWS) } else { "" },
-            part(Sections::BIRTHS, Journal::OF_STARTED),
-        ];
-        let first = add(&Journal::SQL.replace("@@", &conditions.concat()), Journal::PARAMETERS);
+        let first = add(&Journal::SQL.replace("@@", &turns_after(sections)), Journal::PARAMETERS);
         let unstarted = born.map_or(String::new(), |ids| {
             format!(" - cardinality(${ids}::bigint[]) + (SELECT count(*) FROM born)")
         });
@@ -227,8 +235,10 @@ pub(super) fn text(sections: Sections) -> String {
         add(CONSUME, 2);
     }
     if has(Sections::MESSAGES) {
-        let receivers = if has(Sections::BIRTHS) { Messages::OF_STARTED } else { Messages::TO_LOCKED };
-        add(&Messages::SQL.replace("@@", receivers), Messages::PARAMETERS);
+        add(&Messages::SQL.replace("@@", receivers(sections)), Messages::PARAMETERS);
+    }
+    if has(Sections::REPORTS) {
+        add(Reports::SQL, Reports::PARAMETERS);
     }
     if has(Sections::REPLIES) {
         add(&Replies::sql(sections), Replies::PARAMETERS);
@@ -238,6 +248,28 @@ pub(super) fn text(sections: Sections) -> String {
     format!("{text}\nSELECT (CASE {} ELSE '0' END)::integer, {born}, {concerned}", checks.join("\n    "))
 }
 
+/// What the turns' rows come after, and which of them are in.
+fn turns_after(sections: Sections) -> String {
+    let part = |section, text| if sections.has(section) { text } else { "" };
+    let rows_first = !mutant!(KeysBeforeRows);
+    let conditions = [
+        part(Sections::MESSAGES, Journal::AFTER_RECEIVERS),
+        if rows_first { part(Sections::ROWS, Journal::AFTER_ROWS) } else { "" },
+        part(Sections::BIRTHS, Journal::OF_STARTED),
+    ];
+    conditions.concat()
+}
+
+/// Who may receive messages.
+fn receivers(sections: Sections) -> &'static str {
+    match (sections.has(Sections::BIRTHS), sections.has(Sections::CHILDREN)) {
+        (false, false) => Messages::TO_LOCKED,
+        (true, false) => Messages::OF_STARTED,
+        (false, true) => Messages::TO_CHILDREN,
+        (true, true) => Messages::OF_STARTED_OR_CHILDREN,
+    }
+}
+
 /// Whom the batch concerns, as two arrays: workers, and the task queues of receivers without an owner.
 fn concerned(sections: Sections) -> String {
     let parts = [
@@ -245,6 +277,8 @@ fn concerned(sections: Sections) -> String {
         (sections.has(Sections::MESSAGES) && sections.has(Sections::BIRTHS))
             .then_some(Messages::CONCERNED_STARTS),
         sections.has(Sections::TASKS).then_some(Tasks::CONCERNED),
+        sections.has(Sections::CHILDREN).then_some(Children::CONCERNED),
+        sections.has(Sections::REPORTS).then_some(Reports::CONCERNED),
     ];
     let parts: Vec<&str> = parts.into_iter().flatten().collect();
     if parts.is_empty() {

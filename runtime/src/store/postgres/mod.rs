@@ -12,6 +12,7 @@ mod alone;
 mod attempt;
 mod batch;
 mod call;
+mod children;
 mod claim;
 mod command;
 mod connection;

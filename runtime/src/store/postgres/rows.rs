@@ -200,6 +200,16 @@ impl<'a> Messages<'a> {
          r.id = m.execution
     WHERE m.starts IS NULL OR m.starts IN (SELECT id FROM born)";
 
+    /// The same where the batch inserts children, which may be receivers too.
+    pub(super) const TO_CHILDREN: &'static str = "JOIN (SELECT id, status FROM receivers UNION SELECT id, status FROM \
+                                                  children) r ON r.id = m.execution";
+
+    /// The same where the batch has starts and inserts children.
+    pub(super) const OF_STARTED_OR_CHILDREN: &'static str =
+        "JOIN (SELECT id, status FROM receivers UNION SELECT id, status FROM born WHERE status < 10
+        UNION SELECT id, status FROM children) r ON r.id = m.execution
+    WHERE m.starts IS NULL OR m.starts IN (SELECT id FROM born)";
+
     pub(super) fn add(&mut self, append: &'a Append, message: &'a NewMessage) {
         self.to.push(message.execution.0);
         self.kinds.push(message.kind.code() as i16);
@@ -276,7 +286,7 @@ impl<'a> Changes<'a> {
     JOIN fence ON fence.worker = u.owner
     WHERE e.id = u.id AND e.owner = u.owner
         AND CASE WHEN u.rev IS NULL THEN e.status >= 10 ELSE e.rev = u.rev AND e.status < 10 END@@
-    RETURNING 1)";
+    RETURNING e.id, e.parent, e.child_no)";
 
     /// Where the batch has messages: their receivers are locked before any row is changed. A statement cannot
     /// lock what it has changed itself; it passes it over in silence, and the message would be lost.

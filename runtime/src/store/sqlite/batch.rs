@@ -38,6 +38,8 @@ pub(super) struct Batch {
     dropped: Rows,
     attempts: Rows,
     replies: Rows,
+    children: Rows,
+    reports: Rows,
 }
 
 /// The bytes before a body in the blob: execution, seq, n, at, writer, whether a start, the body's length. Decimal, so
@@ -102,11 +104,17 @@ impl Batch {
             self.journal_len += 1;
         }
         append.births.iter().for_each(|new| self.add_birth(&NewRow::of(append, new)));
+        for child in &append.children {
+            put(self.children.next(), format_args!("{}", child.json()));
+        }
         if let Some(write) = RowWrite::of(append) {
             self.add_row(&write);
         }
         if let Some(close) = append.close.as_ref().filter(|_| append.closes_row()) {
             put(self.closes.next(), format_args!("[{id},{}]", close.kind as u8));
+        }
+        if let Some(end) = append.report.as_ref().filter(|_| append.closes_row()) {
+            put(self.reports.next(), format_args!("[{id},{},{at}]", text(end)));
         }
         for row in &append.consumed {
             put(self.consumed.next(), format_args!("{row}"));
@@ -272,17 +280,23 @@ impl Batch {
             .bind(self.rows_len)
             .bind(self.born.finish());
         // No parameter before one that is used may be missing.
-        let query = match self.sections.has(Sections::TASKS.and(Sections::ATTEMPTS).and(Sections::REPLIES)) {
+        let last = Sections::CHILDREN.and(Sections::REPORTS);
+        let later = Sections::REPLIES.and(last);
+        let query = match self.sections.has(Sections::TASKS.and(Sections::ATTEMPTS).and(later)) {
             false => query,
             true => query.bind(self.tokens.finish()).bind(self.tasks.finish()),
         };
-        let query = match self.sections.has(Sections::ATTEMPTS.and(Sections::REPLIES)) {
+        let query = match self.sections.has(Sections::ATTEMPTS.and(later)) {
             false => query,
             true => query.bind(self.dropped.finish()).bind(self.attempts.finish()),
         };
-        match self.sections.has(Sections::REPLIES) {
+        let query = match self.sections.has(later) {
             false => query,
             true => query.bind(self.replies.finish()),
+        };
+        match self.sections.has(last) {
+            false => query,
+            true => query.bind(self.children.finish()).bind(self.reports.finish()),
         }
     }
 }

@@ -61,7 +61,7 @@ impl Committer for Writer {
         self.shared.fault(Stage::BeforeCommit)?;
         let appends = group.iter().map(|(append, _)| append);
         let rows = match self.connection().await {
-            Ok(connection) if appends.clone().all(|append| append.dispatches.is_empty()) => {
+            Ok(connection) if appends.clone().all(Append::is_resolved) => {
                 connection.fetch_all(Batch::of(appends).query(true)).await
             }
             Ok(connection) => dispatch(connection, appends).await,

@@ -44,12 +44,21 @@ impl Difference<'_> {
             return told(why, REPEAT);
         };
         if let (
+            Event::ChildScheduled { workflow_type: old, input: recorded, .. },
+            Event::ChildScheduled { workflow_type: new, input: now, .. },
+        ) = (self.expected, asked)
+            && old == new
+            && !recorded.is_same(now)
+        {
+            return other_input("child", recorded, now);
+        }
+        if let (
             Event::ActivityScheduled { name: old, input: recorded, .. },
             Event::ActivityScheduled { name: new, input: now, .. },
         ) = (self.expected, asked)
         {
             if old == new {
-                return other_input(recorded, now);
+                return other_input("activity", recorded, now);
             }
             if recorded.is_same(now) && !self.knows_activity(new) {
                 return renamed(old, new);
@@ -100,6 +109,10 @@ impl Difference<'_> {
                 Event::ActivityScheduled { name: a, input: x, .. },
                 Event::ActivityScheduled { name: b, input: y, .. },
             ) => a == b && x.is_same(y),
+            (
+                Event::ChildScheduled { workflow_type: a, input: x, .. },
+                Event::ChildScheduled { workflow_type: b, input: y, .. },
+            ) => a == b && x.is_same(y),
             (Event::SideEffect { .. }, Event::SideEffect { .. }) => true,
             // A timer is identified only by its length.
             (a, b) => words::asked(a, at_ms) == words::asked(b, self.now_ms),
@@ -127,11 +140,13 @@ fn renamed(old: &str, new: &str) -> Cause {
     )
 }
 
-fn other_input(recorded: &Payload, now: &Payload) -> Cause {
-    let why = "the same activity with another input: the code that computes it was changed, or a value that changes \
-               from run to run went into it";
+fn other_input(what: &str, recorded: &Payload, now: &Payload) -> Cause {
+    let why = format!(
+        "the same {what} with another input: the code that computes it was changed, or a value that changes from run \
+         to run went into it"
+    );
     let advice = "compute the input as the recorded run did; what changes from run to run comes from \
                   `workflow::side_effect`, `workflow::now` or an activity, and a new field of its type is \
                   `#[serde(default)]`";
-    Cause { why: why.to_owned(), advice: advice.to_owned(), details: difference::between(recorded, now) }
+    Cause { why, advice: advice.to_owned(), details: difference::between(recorded, now) }
 }

@@ -3,7 +3,7 @@
 //!
 //! Each description is one line, whatever the payloads contain. `table` cuts it to a width.
 
-use abide_core::{Event, FailureRecord, Site};
+use abide_core::{ChildEnd, Event, EventId, FailureRecord, Site};
 
 /// Describes a recorded event. `at_ms` is the time of its row.
 pub(super) fn recorded(event: &Event, at_ms: i64) -> String {
@@ -20,6 +20,7 @@ pub(super) fn recorded(event: &Event, at_ms: i64) -> String {
             format!("attempt {attempt} of activity {activity} failed: {failure}")
         }
         Event::TimerFired { timer } => format!("timer {timer} fired"),
+        Event::ChildEnded { child, end } => child_ended(*child, end),
         Event::Signaled { name, input, handled, .. } => {
             let kept = if *handled { "" } else { ", which no handler took" };
             format!("signal `{name}` with {}{kept}", input.as_json())
@@ -47,6 +48,12 @@ pub(super) fn asked(event: &Event, now_ms: i64) -> String {
             format!("activity `{name}` with {}{queue}", input.as_json())
         }
         Event::ActivityCancelRequested { activity } => format!("cancellation of activity {activity}"),
+        Event::ChildScheduled { workflow_type, workflow_id, named, task_queue, input, .. } => {
+            let queue = task_queue.as_ref().map_or_else(String::new, |queue| format!(" on queue `{queue}`"));
+            let id = if *named { format!(" of id `{workflow_id}`") } else { String::new() };
+            format!("child `{workflow_type}` with {}{id}{queue}", input.as_json())
+        }
+        Event::ChildCancelRequested { child, .. } => format!("cancellation of child {child}"),
         Event::TimerStarted { fire_at_ms } => format!("timer of {}", span(fire_at_ms.saturating_sub(now_ms))),
         Event::TimerCancelled { timer } => format!("end of timer {timer} before its time"),
         // Its value is computed only if none is recorded.
@@ -74,9 +81,22 @@ pub(super) fn kind(event: &Event, at_ms: i64) -> String {
     match event {
         Event::ActivityScheduled { name, .. } => format!("activity `{name}`"),
         Event::SignalSent { .. } => event.describe(),
+        Event::ChildScheduled { workflow_type, .. } => format!("child `{workflow_type}`"),
         Event::Completed { .. } => "the completion".to_owned(),
         Event::ContinuedAsNew { .. } => "the continuation as a new run".to_owned(),
         other => asked(other, at_ms),
+    }
+}
+
+fn child_ended(child: EventId, end: &ChildEnd) -> String {
+    match end {
+        ChildEnd::Completed(result) => format!("child {child} gave {}", result.as_json()),
+        ChildEnd::Failed(failure) => format!("child {child} failed: {failure}"),
+        ChildEnd::Cancelled => format!("child {child} was cancelled"),
+        ChildEnd::Terminated => format!("child {child} was terminated"),
+        ChildEnd::TimedOut(kind) => format!("child {child} timed out ({kind})"),
+        // The enum may grow.
+        _ => format!("child {child} ended"),
     }
 }
 
