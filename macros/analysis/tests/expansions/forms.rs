@@ -16,11 +16,14 @@ fn activity() {
 
 #[test]
 fn workflow_limits() {
-    insta::assert_snapshot!(show(&expand(
-        "workflow",
-        "task_queue = \"reports\", run_timeout = \"1d\", execution_timeout = LIMIT",
-        "async fn report(day: u32) {}",
-    )));
+    let args = "task_queue = \"reports\", run_timeout = \"1d\", execution_timeout = LIMIT";
+    let shown = show(&expand("workflow", args, "async fn report(day: u32) {}"));
+    for written in ["\"reports\"", "86400000u64", "= LIMIT;"] {
+        assert!(shown.contains(written), "`{written}` is missing from\n{shown}");
+    }
+    for option in ["task_queue", "run_timeout", "execution_timeout"] {
+        assert!(shown.contains(&format!("options.{option} = ")), "{shown}");
+    }
 }
 
 #[test]
