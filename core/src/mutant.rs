@@ -175,6 +175,15 @@ mod list {
         CloseWithSend "close-with-send"
             Test("store::conformance::on_memory::messages::a_close_never_passes_a_message_of_its_own_batch"),
             "A batch closes a run that another append of it sends a message to.";
+        MoveNothing "move-nothing"
+            Test("store::conformance::on_memory::chains::unread_messages_move_in_their_order"),
+            "What a run has not taken in is lost when it is handed on.";
+        MoveAttempts "move-attempts"
+            Test("store::conformance::on_memory::chains::outcomes_and_what_was_taken_in_do_not_move"),
+            "The outcome of an attempt moves to the next run of a chain.";
+        SkipNameLock "skip-name-lock"
+            Test("store::conformance::on_memory::chains::a_run_is_handed_on_under_the_lock_of_its_name"),
+            "A run is handed on without the lock of its workflow id.";
         CloseStarves "close-starves" Test("store::postgres::lock_tests::a_close_that_is_kept_out_waits_in_line"),
             "A close tries its row for ever and never waits for it (once a bug).";
         SignalsAfterRun "signals-after-run" Simulation { from: 1, runs: 50 },

@@ -132,12 +132,12 @@ pub use abide_macros::{activity, init, query, run, signal, update, workflow};
 pub mod workflow {
     pub use abide_core::flow::{
         Acquire, AssumeDeterministic, Cancelled, ChildCall, ChildCore, ChildHandle, ChildResult, ChildStart,
-        Compensated, CompensationError, Delivery, ExternalCore, ExternalHandle, HandlersFinished, Info,
-        JoinError, JoinHandle, Lock, Mutex, MutexGuard, Permit, Random, Receiver, Recv, Saga, Semaphore,
-        Send, SendError, Sender, Shielded, SideEffect, Sleep, Timeout, Until, WorkflowFuture, WorkflowStream,
-        assume_deterministic, cancelled, channel, days, handle, handlers_finished, hours, info, millis, mins,
-        now, random, random_range, saga, secs, shielded, side_effect, sleep, sleep_until, spawn, timeout,
-        timeout_at, uuid,
+        Compensated, CompensationError, ContinueAsNew, Delivery, ExternalCore, ExternalHandle,
+        HandlersFinished, Info, JoinError, JoinHandle, Lock, Mutex, MutexGuard, Permit, Random, Receiver,
+        Recv, Saga, Semaphore, Send, SendError, Sender, Shielded, SideEffect, Sleep, Timeout, Until,
+        WorkflowFuture, WorkflowStream, assume_deterministic, cancelled, channel, continue_as_new, days,
+        handle, handlers_finished, hours, info, millis, mins, now, random, random_range, saga, secs,
+        shielded, side_effect, sleep, sleep_until, spawn, timeout, timeout_at, uuid,
     };
     pub use abide_core::{
         __allow as allow, __join as join, __select as select, __try_join as try_join, __until as until,

@@ -6,11 +6,13 @@ use super::spawned::TaskKind;
 use super::suspension::Suspension;
 use super::tasks::Polled;
 use super::turn::Input;
+use crate::carried::Carried;
 use crate::event::Event;
 use crate::ids::EventId;
 use crate::primitive::activity::one::{Decision, Ended};
 use crate::primitive::signal::table::Unhandled;
 use crate::rules::RULES;
+use crate::start_context::StartContext;
 use crate::text::bounded;
 
 impl Execution {
@@ -83,6 +85,7 @@ impl Execution {
         match event {
             Event::Started { input, seed, rules, early, context } => {
                 self.know_carried(&context.carried);
+                self.begun = StartContext { carried: Carried::default(), ..(*context).clone() };
                 self.start((&input, *context), seed, rules, early);
             }
             Event::ActivityCompleted { activity, result } => self.activity_ended(activity, Ok(result), live),

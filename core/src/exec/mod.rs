@@ -51,6 +51,7 @@ use crate::child::ChildIds;
 use crate::event::{Event, JournalRow};
 use crate::ids::EventId;
 use crate::primitive::continue_as_new::carry;
+use crate::start_context::StartContext;
 use context::Context;
 use draft::TurnDraft;
 use info::Info;
@@ -78,6 +79,8 @@ pub struct Execution {
     replays: bool,
     /// What the run before has handed on and this run has not taken in.
     pub(crate) left: Carried,
+    /// What the run began with besides its input.
+    pub(crate) begun: StartContext,
 }
 
 impl Execution {
@@ -116,6 +119,7 @@ impl Execution {
             unmade,
             replays: false,
             left: Carried::default(),
+            begun: StartContext::default(),
         }
     }
 

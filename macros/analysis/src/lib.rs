@@ -13,6 +13,7 @@ mod catalogue;
 mod conditional;
 mod depth;
 mod durations;
+mod endless;
 mod errors;
 mod exceptions;
 mod graph;
@@ -31,6 +32,7 @@ mod text;
 mod workflow;
 
 pub use catalogue::{Forbidden, catalogue, forbidden};
+pub use endless::{EndlessLoop, endless_loops};
 pub use exceptions::{Exception, ExceptionKind, exceptions};
 use proc_macro2::TokenStream;
 

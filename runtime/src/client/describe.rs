@@ -8,11 +8,11 @@ use super::UntypedHandle;
 use super::pending::{Pending, PendingActivity, PendingTimer};
 use super::serving::Serving;
 use super::time::timestamp;
-use super::wait::closing_event;
+use super::wait::{closing_event, next_run};
 use crate::error::{Error, Result};
 use crate::outcome::Reason;
 use crate::status::ExecutionStatus;
-use crate::store::ExecutionRow;
+use crate::store::{ExecutionRow, Find};
 use crate::wire::{AWAITING_QUERY, AwaitPosition};
 use abide_core::{Code, Event, FailureRecord, Payload};
 use jiff::Timestamp;
@@ -49,6 +49,10 @@ pub struct Description {
     pub closed_at: Option<Timestamp>,
     /// Whether a live worker can run it. `None` if it is closed.
     pub serving: Option<Serving>,
+    /// The run id of the run that goes on for it, if it has continued as new.
+    pub next_run_id: Option<String>,
+    /// The run id of the run that it goes on for.
+    pub previous_run_id: Option<String>,
     /// How many events its history holds.
     pub history_length: u64,
     /// The awaits at which its code waits now. For a suspended execution: the await at which it was
@@ -87,7 +91,13 @@ impl UntypedHandle {
             ExecutionStatus::Suspended => stood_at(&row).into_iter().collect(),
             _ => Vec::new(),
         };
-        let (compensation_failures, reason) = match readable(closed(&row), &mut unreadable)? {
+        let closed = readable(closed(&row), &mut unreadable)?;
+        let next_run_id = closed.as_ref().and_then(next_run).map(|next| next.run_id.clone());
+        let previous_run_id = match row.chain {
+            Some(chain) => self.client.abide.store().find(Find::Before { chain, of: row.id }).await?,
+            None => None,
+        };
+        let (compensation_failures, reason) = match closed {
             Some(Event::Failed { compensation_failures, .. }) => (compensation_failures, None),
             Some(Event::Cancelled { compensation_failures, reason }) => (compensation_failures, Some(reason)),
             _ => (Vec::new(), None),
@@ -111,6 +121,8 @@ impl UntypedHandle {
             execution_deadline: row.chain_by_ms.map(timestamp),
             created_at: timestamp(row.created_at_ms),
             closed_at: row.closed_at_ms.map(timestamp),
+            next_run_id,
+            previous_run_id: previous_run_id.map(|previous| previous.run_id),
             history_length: row.history_len,
             awaiting,
             pending_activities: pending.activities,

@@ -7,9 +7,10 @@ use super::Client;
 use crate::error::{Error, Result};
 use crate::hub::CloseWatch;
 use crate::store::{ExecutionRow, Find, NewExecution, ResumeAnswer};
-use abide_core::ExecutionId;
+use abide_core::{ExecutionId, NextRun};
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 /// A handle of an execution whose type is not known here. It has everything except the typed result, signals
 /// and queries. Cheap to clone.
@@ -30,6 +31,14 @@ struct Run {
     run_id: Arc<str>,
     /// Taken before the start, so that the close cannot be missed.
     watch: Option<Arc<CloseWatch>>,
+    /// The run of its chain that messages go to: the newest that this handle has found.
+    current: Arc<AtomicI64>,
+}
+
+impl Run {
+    fn new(execution: ExecutionId, run_id: &str, watch: Option<Arc<CloseWatch>>) -> Self {
+        Self { execution, run_id: run_id.into(), watch, current: Arc::new(AtomicI64::new(execution.0)) }
+    }
 }
 
 impl Client {
@@ -45,13 +54,19 @@ impl UntypedHandle {
     }
 
     pub(super) fn of_start(client: Client, new: &NewExecution, watch: Arc<CloseWatch>) -> Self {
-        let run = Run { execution: new.id, run_id: new.run_id.as_str().into(), watch: Some(watch) };
+        let run = Run::new(new.id, &new.run_id, Some(watch));
         Self { client, workflow_id: new.workflow_id.as_str().into(), run: Some(run) }
     }
 
     pub(super) fn of_row(client: Client, row: &ExecutionRow) -> Self {
-        let run = Run { execution: row.id, run_id: row.run_id.as_str().into(), watch: None };
+        let run = Run::new(row.id, &row.run_id, None);
         Self { client, workflow_id: row.workflow_id.as_str().into(), run: Some(run) }
+    }
+
+    /// The run of a chain that goes on after a run of this handle.
+    pub(super) fn of_next(&self, next: &NextRun) -> Self {
+        let run = Run::new(next.execution, &next.run_id, None);
+        Self { client: self.client.clone(), workflow_id: Arc::clone(&self.workflow_id), run: Some(run) }
     }
 
     /// The workflow id.
@@ -67,7 +82,7 @@ impl UntypedHandle {
 
     /// Lets a suspended execution run again, after its cause was fixed. `AB0414` if it is not suspended.
     pub async fn resume(&self) -> Result<()> {
-        let execution = self.locate().await?;
+        let execution = self.newest().await?.id;
         let abide = &self.client.abide;
         match abide.store().resume(execution).await? {
             ResumeAnswer::Resumed => {
@@ -83,9 +98,35 @@ impl UntypedHandle {
         }
     }
 
-    /// The key of the run that this handle is bound to.
+    /// The key of the run that this handle sends to, as far as it knows. `None` for a handle by workflow id.
     pub(super) fn bound(&self) -> Option<ExecutionId> {
-        self.run.as_ref().map(|run| run.execution)
+        self.run.as_ref().map(|run| ExecutionId(run.current.load(Ordering::Relaxed)))
+    }
+
+    /// The row of the run that messages go to: the one that this handle is bound to, or the newest of its chain, if
+    /// other runs have gone on for it (PROTOCOL 64).
+    pub(super) async fn newest(&self) -> Result<ExecutionRow> {
+        let row = match self.bound() {
+            Some(execution) => self.row_by(Find::Execution(execution)).await?,
+            None => self.row().await?,
+        };
+        if row.next.is_none() {
+            return Ok(row);
+        }
+        let newest = self.row_by(Find::Chain(row.chain())).await?;
+        if let Some(run) = &self.run {
+            run.current.store(newest.id.0, Ordering::Relaxed);
+        }
+        Ok(newest)
+    }
+
+    /// Whether a row is of the handle's type: its own type, or that of the first run of its chain. A run may go on as
+    /// another workflow that returns the same.
+    pub(super) async fn accepts(&self, row: &ExecutionRow, check: TypeCheck) -> Result<()> {
+        match (check(row), row.chain) {
+            (Err(_), Some(first)) => check(&self.row_by(Find::Execution(first)).await?),
+            (checked, _) => checked,
+        }
     }
 
     /// Returns the execution's key. A handle by workflow id needs a look-up.
@@ -96,14 +137,22 @@ impl UntypedHandle {
         }
     }
 
+    /// The execution that a message goes to first.
+    pub(super) async fn sends_to(&self) -> Result<ExecutionId> {
+        match self.bound() {
+            Some(execution) => Ok(execution),
+            None => self.locate().await,
+        }
+    }
+
     /// The same for a message of a typed handle. A handle that is bound to a run came from its start or its
     /// row, so its type is already known.
     pub(super) async fn locate_as(&self, check: TypeCheck) -> Result<ExecutionId> {
-        if let Some(run) = &self.run {
-            return Ok(run.execution);
+        if let Some(run) = self.bound() {
+            return Ok(run);
         }
         let row = self.row().await?;
-        check(&row)?;
+        self.accepts(&row, check).await?;
         Ok(row.id)
     }
 

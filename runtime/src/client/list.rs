@@ -2,6 +2,7 @@
 
 use super::Client;
 use super::time::timestamp;
+use super::wait::{closing_event, next_run};
 use crate::error::Result;
 use crate::outcome::Reason;
 use crate::status::ExecutionStatus;
@@ -119,12 +120,16 @@ pub struct ExecutionSummary {
     pub created_at: Timestamp,
     /// When it closed.
     pub closed_at: Option<Timestamp>,
+    /// The run id of the run that goes on for it, if it has continued as new.
+    pub next_run_id: Option<String>,
 }
 
 impl ExecutionSummary {
     fn of(row: ExecutionRow) -> Self {
         let status = row.status;
         let suspended = status == ExecutionStatus::Suspended;
+        let close = row.next.and_then(|_| closing_event(&row).ok());
+        let next_run_id = close.as_ref().and_then(next_run).map(|next| next.run_id.clone());
         Self {
             suspension: suspended.then(|| Reason::of(row.suspension.as_ref())),
             workflow_id: row.workflow_id,
@@ -134,6 +139,7 @@ impl ExecutionSummary {
             status,
             created_at: timestamp(row.created_at_ms),
             closed_at: row.closed_at_ms.map(timestamp),
+            next_run_id,
         }
     }
 }

@@ -27,8 +27,8 @@ impl UntypedHandle {
         {
             return Ok(answer);
         }
-        let row = self.row().await?;
-        check(&row)?;
+        let row = self.newest().await?;
+        self.accepts(&row, check).await?;
         let here = hub.owner_of(row.id).or_else(|| hub.server_of(&row.workflow_type, None));
         if let Some(worker) = here
             && let Some(answer) = worker.query(row.id, name, input.clone()).await?

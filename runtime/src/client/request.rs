@@ -6,7 +6,7 @@ use super::{UntypedHandle, check_request_id, user_connection};
 use crate::activity::TransactionConnection;
 use crate::error::{Error, Result};
 use crate::future::BoxFuture;
-use crate::store::{MessageKind, NewMessage, SendAnswer};
+use crate::store::{MessageKind, NewMessage, SendAnswer, StoreError};
 use crate::wire::{CancelBody, SignalBody, to_json};
 use abide_core::{Event, ExecutionId, Payload, PayloadError, bounded};
 use std::pin::Pin;
@@ -113,7 +113,10 @@ impl Request {
             // The first poll takes the parts, and this was never polled: `within` takes it by value.
             let Some(parts) = self.parts.take() else { return Ok(()) };
             let (to, message) = parts.message().await?;
-            let message = message.ok_or(Error::NotWithin)?;
+            let mut message = message.ok_or(Error::NotWithin)?;
+            if to.bound().is_some() {
+                message.execution = to.newest().await?.id;
+            }
             let request_id = message.request_id.clone();
             let sent = to.client.abide.store().send_within(user_connection(connection)?, message).await;
             taken(&to, sent.map_err(|error| Error::of_request(error, &request_id))?)
@@ -158,7 +161,7 @@ impl Parts {
             }
             What::Cancel { reason } => {
                 let body = to_json(&CancelBody { reason: bounded(reason) });
-                (to.locate().await?, MessageKind::Cancel, body)
+                (to.sends_to().await?, MessageKind::Cancel, body)
             }
             What::Terminate { .. } => return Ok((to, None)),
         };
@@ -167,8 +170,38 @@ impl Parts {
     }
 }
 
+/// How often a message looks for the open run of a chain whose runs go on one after the other.
+const LOOKS: u32 = 8;
+
+/// Sends to the open run of a chain: what meets a run that has gone on looks again (PROTOCOL 64).
+async fn deliver(to: &UntypedHandle, mut message: NewMessage) -> Result<()> {
+    for _ in 0..LOOKS {
+        match deliver_once(to, message.clone()).await {
+            Err(Error::ExecutionClosed { workflow_id }) => {
+                let Some(next) = gone_on(to, message.execution).await? else {
+                    return Err(Error::ExecutionClosed { workflow_id });
+                };
+                message.execution = next;
+            }
+            sent => return sent,
+        }
+    }
+    Err(always_gone(to))
+}
+
+/// The newest run of the chain of this run, if that is another one, or open by now.
+async fn gone_on(to: &UntypedHandle, execution: ExecutionId) -> Result<Option<ExecutionId>> {
+    let row = to.newest().await?;
+    Ok((row.id != execution || row.status.is_open()).then_some(row.id))
+}
+
+fn always_gone(to: &UntypedHandle) -> Error {
+    let message = format!("`{}` has gone on as a new run at each of {LOOKS} looks", to.id());
+    StoreError::Conflicting { message }.into()
+}
+
 /// Delivers through memory to an owner in this process, otherwise to the inbox.
-async fn deliver(to: &UntypedHandle, message: NewMessage) -> Result<()> {
+async fn deliver_once(to: &UntypedHandle, message: NewMessage) -> Result<()> {
     let (store, hub) = (to.client.abide.store(), to.client.abide.hub());
     let (execution, request_id) = (message.execution, message.request_id.clone());
     if let Some(owner) = hub.owner_of(execution) {
@@ -185,10 +218,29 @@ async fn deliver(to: &UntypedHandle, message: NewMessage) -> Result<()> {
     Ok(())
 }
 
+/// Ends the open run of a chain.
 async fn terminate(to: &UntypedHandle, request_id: String, reason: String) -> Result<()> {
-    let (store, hub) = (to.client.abide.store(), to.client.abide.hub());
-    let execution: ExecutionId = to.locate().await?;
     let event = Event::Terminated { reason: bounded(reason) };
+    let mut execution = to.sends_to().await?;
+    for _ in 0..LOOKS {
+        match terminate_once(to, execution, request_id.clone(), event.clone()).await {
+            Err(Error::ExecutionClosed { workflow_id }) => match gone_on(to, execution).await? {
+                Some(next) => execution = next,
+                None => return Err(Error::ExecutionClosed { workflow_id }),
+            },
+            ended => return ended,
+        }
+    }
+    Err(always_gone(to))
+}
+
+async fn terminate_once(
+    to: &UntypedHandle,
+    execution: ExecutionId,
+    request_id: String,
+    event: Event,
+) -> Result<()> {
+    let (store, hub) = (to.client.abide.store(), to.client.abide.hub());
     let written = store.terminate(execution, request_id.clone(), to_json(&event)).await;
     let answer = written.map_err(|error| Error::of_request(error, &request_id))?;
     taken(to, answer)?;

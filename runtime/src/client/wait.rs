@@ -5,12 +5,13 @@
 //! read after the watch was taken, so that no change is missed.
 
 use super::UntypedHandle;
+use super::execution::TypeCheck;
 use crate::error::Result;
 use crate::host::GivenUp;
 use crate::outcome::Reason;
 use crate::status::ExecutionStatus;
 use crate::store::{ExecutionRow, Find, StoreError, read_event};
-use abide_core::{Event, ExecutionId};
+use abide_core::{Event, ExecutionId, NextRun};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -43,12 +44,41 @@ enum News {
     None,
 }
 
+/// From so many runs on it is asked for the newest run of the chain, instead of each next one.
+const FEW: u32 = 4;
+
 impl UntypedHandle {
-    /// Waits until one run of the execution has closed or is suspended. `check` is applied to its row.
-    pub(super) async fn end(
-        &self,
-        check: impl Fn(&ExecutionRow) -> Result<()>,
-    ) -> Result<(ExecutionId, End)> {
+    /// Waits until the execution has closed or is suspended, and follows its chain: a run that goes on as another is
+    /// no end (PROTOCOL 64). `check` is applied to its row.
+    pub(super) async fn end(&self, check: TypeCheck) -> Result<(ExecutionId, End)> {
+        let (mut execution, mut end) = self.end_of_run(Some(check)).await?;
+        let mut steps = 0;
+        loop {
+            let next = match &end {
+                End::Closed(event) => next_run(event).cloned(),
+                End::Suspended(_) => None,
+            };
+            let Some(mut next) = next else { return Ok((execution, end)) };
+            steps += 1;
+            if steps >= FEW {
+                next = self.newest_after(next).await?;
+            }
+            (execution, end) = self.of_next(&next).end_of_run(None).await?;
+        }
+    }
+
+    /// The newest run of the chain, if this one has gone on as well.
+    async fn newest_after(&self, next: NextRun) -> Result<NextRun> {
+        let row = self.row_by(Find::Execution(next.execution)).await?;
+        if row.next.is_none() {
+            return Ok(next);
+        }
+        let newest = self.row_by(Find::Chain(row.chain())).await?;
+        Ok(NextRun { execution: newest.id, run_id: newest.run_id })
+    }
+
+    /// Waits until one run has closed or is suspended.
+    async fn end_of_run(&self, check: Option<TypeCheck>) -> Result<(ExecutionId, End)> {
         let abide = &self.client.abide;
         abide.outside()?;
         let (execution, watch) = self.watched().await?;
@@ -67,7 +97,9 @@ impl UntypedHandle {
             let seen = watch.changes();
             if !known || abide.hub().owner_of(execution).is_none() {
                 let row = self.row_by(Find::Execution(execution)).await?;
-                check(&row)?;
+                if let Some(check) = check {
+                    self.accepts(&row, check).await?;
+                }
                 known = true;
                 if silent && !std::mem::replace(&mut looked, true) {
                     self.client.warn_if_unserved(&row).await;
@@ -136,6 +168,14 @@ fn end_of(row: ExecutionRow) -> Result<Option<End>> {
         ExecutionStatus::Suspended => Ok(Some(End::Suspended(Reason::of(row.suspension.as_ref())))),
         status if status.is_open() => Ok(None),
         _ => closing_event(&row).map(|event| Some(End::Closed(Arc::new(event)))),
+    }
+}
+
+/// The run that goes on after this end, if one does.
+pub(super) fn next_run(close: &Event) -> Option<&NextRun> {
+    match close {
+        Event::ContinuedAsNew { next, .. } => next.as_ref(),
+        _ => None,
     }
 }
 

@@ -6,6 +6,7 @@ use super::dispatch::Dispatch;
 use super::error::StoreError;
 use super::execution::{ExecutionRow, NewExecution, StartAnswer, Suspension};
 use super::message::{NewMessage, Reply};
+use super::successor::Successor;
 use super::task::TaskChange;
 use crate::policy::IdReusePolicy;
 use crate::status::ExecutionStatus;
@@ -60,6 +61,8 @@ pub(crate) struct Append {
     /// With a close: the run's end as its parent is told, a `ChildEnd` as JSON. Nothing is told where the row has no
     /// parent, or where the parent is closed (PROTOCOL 54).
     pub(crate) report: Option<String>,
+    /// The run that goes on for this one. There is one exactly if the close hands on.
+    pub(crate) successor: Option<Box<Successor>>,
     /// How often it was put off because another session holds a lock that it needs.
     pub(crate) tries: u32,
 }
@@ -101,6 +104,9 @@ pub(crate) enum CloseKind {
     /// Without code: by a time limit, or terminated. What is unread is deleted, else the run could not be ended
     /// while messages keep coming.
     Discarded = 1,
+    /// Another run of the chain goes on: the append has a [`successor`](Append::successor). What users and the
+    /// engine have sent to the run moves to that run, in its order.
+    HandedOn = 2,
 }
 
 /// The end of a run. The owner goes. What it has left (inbox rows, tasks, failed attempts) is deleted, but for
@@ -170,6 +176,7 @@ impl Append {
             replies: Vec::new(),
             children: Vec::new(),
             report: None,
+            successor: None,
             tries: 0,
         }
     }
@@ -255,12 +262,14 @@ impl Append {
             + self.births.iter().map(NewExecution::bytes).sum::<usize>()
             + self.replies.iter().map(|reply| reply.request_id.len() + reply.body.len()).sum::<usize>()
             + self.children.iter().map(NewChild::bytes).sum::<usize>()
+            + self.successor.as_ref().map_or(0, |next| next.bytes())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::decide::tests::new;
+    use super::super::successor::tests::successor;
     use super::*;
     use crate::store::attempt::AttemptRow;
     use crate::store::dispatch::Address;
@@ -312,6 +321,7 @@ mod tests {
             Append { attempts: vec![AttemptChange::Keep(row)], ..bare() },
             Append { replies: vec![reply], ..bare() },
             Append { births: vec![NewExecution { input: long(), ..new() }], ..bare() },
+            Append { successor: Some(Box::new(Successor { input: long(), ..successor(1) })), ..bare() },
         ] {
             assert!((1_000..1_100).contains(&with(append.clone())), "{append:?}");
         }

@@ -45,18 +45,29 @@ pub(crate) struct ExecutionRow {
     pub(crate) input: Option<String>,
     /// The closing event, JSON, once closed.
     pub(crate) result: Option<String>,
-    /// When the run's time is up: it ends as timed out, whatever it does.
-    pub(crate) close_by_ms: Option<i64>,
-    /// When the time of its whole chain is up. Not before `close_by_ms`.
-    pub(crate) chain_by_ms: Option<i64>,
-    /// What it begins with besides its input, JSON, where the start was not owned.
-    pub(crate) context: Option<String>,
     /// When it was started.
     pub(crate) created_at_ms: i64,
     /// When it closed.
     pub(crate) closed_at_ms: Option<i64>,
     /// How many events its history holds.
     pub(crate) history_len: u64,
+    /// When the run's time is up: it ends as timed out, whatever it does.
+    pub(crate) close_by_ms: Option<i64>,
+    /// When the time of its whole chain is up. Not before `close_by_ms`.
+    pub(crate) chain_by_ms: Option<i64>,
+    /// What it begins with besides its input, JSON, where the start was not owned.
+    pub(crate) context: Option<String>,
+    /// The first run of its chain. `None`: this one is the first.
+    pub(crate) chain: Option<ExecutionId>,
+    /// The run that goes on for it.
+    pub(crate) next: Option<ExecutionId>,
+}
+
+impl ExecutionRow {
+    /// The chain that it belongs to, named by its first run.
+    pub(crate) fn chain(&self) -> ExecutionId {
+        self.chain.unwrap_or(self.id)
+    }
 }
 
 #[cfg(any(test, feature = "testing"))]
@@ -86,6 +97,8 @@ impl ExecutionRow {
             created_at_ms: new.created_at_ms,
             closed_at_ms: None,
             history_len: 0,
+            chain: None,
+            next: None,
         }
     }
 }

@@ -12,6 +12,10 @@ pub(crate) enum Find {
     Execution(ExecutionId),
     /// The newest run of a workflow id: the open one if there is one.
     WorkflowId(String),
+    /// The newest run of the chain that begins with this run.
+    Chain(ExecutionId),
+    /// The run that the run `of` of this chain goes on for.
+    Before { chain: ExecutionId, of: ExecutionId },
 }
 
 /// Which executions to list. `Default`: all, 100 a page.

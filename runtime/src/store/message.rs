@@ -76,6 +76,12 @@ impl MessageKind {
         }
     }
 
+    /// Whether it moves to the next run of a chain (PROTOCOL 38). In SQL: [`moving_kinds`].
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) const fn moves(self) -> bool {
+        matches!(self.code(), 0 | 1 | 2 | 5 | 8 | 9)
+    }
+
     /// Whether this release knows it. In SQL: [`known_kinds`].
     #[cfg(any(test, feature = "testing"))]
     pub(crate) const fn is_known(self) -> bool {
@@ -102,6 +108,18 @@ macro_rules! known_kinds {
 }
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub(crate) use known_kinds;
+
+/// The kinds that move to the next run of a chain, in SQL, of a column `kind` (PROTOCOL 38): what users send, a
+/// query, an end from a parent or an operator. Outcomes and answers of the run itself do not: the next run would take
+/// them for its own.
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+macro_rules! moving_kinds {
+    () => {
+        "IN (0, 1, 2, 5, 8, 9)"
+    };
+}
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub(crate) use moving_kinds;
 
 /// A message to be put into an inbox.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -232,6 +250,9 @@ mod tests {
         let inputs: Vec<_> =
             known().filter(|kind| kind.is_input()).map(|kind| kind.code().to_string()).collect();
         assert_eq!(input_kinds!(), format!("IN ({})", inputs.join(", ")));
+        let moving: Vec<_> = (0..100).map(MessageKind::from_code).filter(|kind| kind.moves()).collect();
+        let moving: Vec<_> = moving.iter().map(|kind| kind.code().to_string()).collect();
+        assert_eq!(moving_kinds!(), format!("IN ({})", moving.join(", ")));
         let known: Vec<_> = known().map(|kind| kind.code().to_string()).collect();
         assert_eq!(known_kinds!(), format!("IN ({})", known.join(", ")));
     }

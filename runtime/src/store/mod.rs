@@ -40,6 +40,7 @@ mod queue;
 mod row;
 #[cfg(feature = "sqlite")]
 pub(crate) mod sqlite;
+mod successor;
 mod sweep;
 mod task;
 mod transaction;
@@ -68,6 +69,7 @@ pub(crate) use message::{Inbox, InboxRow, MessageKind, NewMessage, Reply, SendAn
 pub(crate) use owner::{Claim, Claimed, ClaimedEnds, Deaths, Ownership, Suspicion, WorkerInfo};
 pub(crate) use owner::{LEASE, RENEW_EVERY, SUSPECT_FROM};
 
+pub(crate) use successor::Successor;
 pub(crate) use sweep::{SWEEP_AT_ONCE, Sweep};
 pub(crate) use task::{
     AttemptBody, ClaimedTasks, NewTask, OwnedTask, Task, TaskChange, TaskClaim, TaskKey, Tasks,

@@ -133,7 +133,8 @@ impl Thread {
 
     /// The append is durable, or there was nothing to write: its effects may now become visible.
     pub(super) fn done(&mut self, run: &mut Run, in_flight: InFlight) {
-        let InFlight { actions, standing, origins, start, row, close, updates, news, bears, .. } = in_flight;
+        let InFlight { actions, standing, origins, start, row, close, updates, news, bears, next, .. } =
+            in_flight;
         // Most turns log nothing.
         if !news.is_empty() || close.is_some() {
             let limit = (&self.session.logged_failures, self.session.store().now_ms());
@@ -161,6 +162,7 @@ impl Thread {
             }
             self.perform(run, actions);
         } else {
+            next.into_iter().for_each(|(next, due_ms)| self.takes_up(next, due_ms));
             self.ended(run, actions, close);
             if let Some(start) = start {
                 let _ = start.send(Ok(Some(StartAnswer::Started)));
@@ -168,6 +170,16 @@ impl Thread {
         }
         self.session.hub().updates.tell(run.id, &updates);
         origins.into_iter().filter_map(|o| o.reply).for_each(|reply| drop(reply.send(Ok(Some(())))));
+    }
+
+    /// The run that goes on is this worker's from its birth. It waits here until it is due, or something comes for it.
+    fn takes_up(&mut self, execution: ExecutionId, due_ms: i64) {
+        // A comparison with the database may have named it already.
+        if !self.runs.contains_key(&execution) {
+            self.session.set_owned(execution, Arc::clone(&self.me));
+            self.dirty.push(execution);
+            self.put(Box::new(Run::going_on(execution, due_ms)));
+        }
     }
 
     /// Performs the actions of an open run.

@@ -9,6 +9,7 @@ use super::names::Names;
 use super::news::News;
 use super::run::{InFlight, RowState, Run};
 use super::session::Session;
+use super::successor;
 use super::task_rows::{self, TaskRows};
 use super::updates;
 use crate::status::ExecutionStatus;
@@ -29,9 +30,10 @@ const NOT_THE_BUILDS: [Code; 3] = [Code::CrashLoop, Code::ThreadBlocked, Code::R
 pub(super) fn append(
     session: &Session,
     run: &mut Run,
-    turn: Turn,
+    mut turn: Turn,
     taken: Taken,
 ) -> (Option<Append>, InFlight) {
+    let successor = successor::of(session, run, &mut turn);
     let undelivered = turn.undelivered.len();
     let mut origins = taken.origins;
     let rest = origins.split_off(origins.len().saturating_sub(undelivered));
@@ -41,7 +43,7 @@ pub(super) fn append(
     for origin in rest {
         match &turn.standing {
             Standing::Suspended(_) => keep(run, origin, turn.at_ms, &mut messages, &mut origins),
-            _ => refuse(run, origin, &mut origins),
+            _ => refuse(run, origin, successor.is_some(), &mut origins),
         }
     }
     let (row, mut after) = row_change(session, run, &turn, progress);
@@ -67,6 +69,7 @@ pub(super) fn append(
     let close = turn.events.last().filter(|_| closes).cloned();
     let begins = matches!(turn.events.first(), Some(Event::Started { .. }));
     after.rev += i64::from(row.is_some() || closes);
+    let next = successor.as_ref().filter(|next| next.owned).map(|next| (next.id, next.due_ms));
     let append = Append {
         rev: Some(run.row.rev),
         seq: turn.seq,
@@ -82,9 +85,11 @@ pub(super) fn append(
         tasks: changes,
         attempts: turn.attempts.iter().map(AttemptChange::from).collect(),
         replies,
+        successor: successor.map(Box::new),
         ..Append::bare(session.me, run.id, turn.at_ms)
     };
     let in_flight = InFlight {
+        next,
         actions: here,
         origins,
         row: Some(after),
@@ -157,12 +162,14 @@ fn warn_of_length(run: &mut Run) {
     );
 }
 
-/// A closed execution does not need the input. An outcome's row is deleted with the close. A message does not
-/// get here, because messages are taken in before a close.
-fn refuse(run: &mut Run, origin: Pending, origins: &mut Vec<Pending>) {
+/// A closed execution does not need the input. An outcome's row is deleted with the close. A message gets here only if
+/// another run goes on: its row moves there, and a client that waits is told once the append is durable that it is not
+/// taken in here.
+fn refuse(run: &mut Run, origin: Pending, goes_on: bool, origins: &mut Vec<Pending>) {
     match (&origin.input, origin.row) {
         (Input::Attempt { .. }, _) => origins.push(origin),
         (_, row @ Some(_)) => run.mailbox.forget_row(row),
+        (_, None) if goes_on => run.mailbox.inputs.push(origin),
         (_, None) => {
             if let Some(reply) = origin.reply {
                 let workflow_id = run.names.workflow_id.to_string();
@@ -267,9 +274,14 @@ pub(super) fn close_of(event: &Event) -> Close {
         Event::Cancelled { .. } => ExecutionStatus::Cancelled,
         Event::Terminated { .. } => ExecutionStatus::Terminated,
         Event::TimedOut { .. } => ExecutionStatus::TimedOut,
+        Event::ContinuedAsNew { .. } => ExecutionStatus::ContinuedAsNew,
         _ => ExecutionStatus::Failed,
     };
-    let kind = if event.is_end_without_code() { CloseKind::Discarded } else { CloseKind::Drained };
+    let kind = match status {
+        ExecutionStatus::ContinuedAsNew => CloseKind::HandedOn,
+        _ if event.is_end_without_code() => CloseKind::Discarded,
+        _ => CloseKind::Drained,
+    };
     Close { kind, status, result: serde_json::to_string(event).expect("an event always encodes") }
 }
 

@@ -70,6 +70,7 @@ mod rounds;
 mod run;
 mod session;
 mod stored;
+mod successor;
 mod supervisor;
 mod sweep;
 mod task_rows;

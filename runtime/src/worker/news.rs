@@ -50,6 +50,7 @@ impl News {
             Some(Event::Completed { .. }) => ("completed", None, None),
             Some(Event::Failed { failure, .. }) => ("failed", Some(tracing::field::display(failure)), None),
             Some(Event::Cancelled { reason, .. }) => ("cancelled", None, Some(reason.as_str())),
+            Some(Event::ContinuedAsNew { .. }) => ("continued as new", None, None),
             Some(Event::Terminated { reason }) => ("terminated", None, Some(reason.as_str())),
             Some(Event::TimedOut { .. }) => ("timed out", None, None),
             Some(_) => ("ended", None, None),
@@ -59,7 +60,9 @@ impl News {
             workflow_type, workflow_id, run_id, status, error, reason,
             "a workflow has ended: {status}"
         );
-        let lost = exec.map(Execution::unknown_signals).unwrap_or_default();
+        // The next run gets them.
+        let goes_on = matches!(close, Some(Event::ContinuedAsNew { .. }));
+        let lost = exec.filter(|_| !goes_on).map(Execution::unknown_signals).unwrap_or_default();
         if !lost.is_empty() {
             let names = lost.iter().map(|(_, name)| format!("`{name}`")).collect::<Vec<_>>().join(", ");
             tracing::warn!(

@@ -83,6 +83,8 @@ pub(super) struct InFlight {
     pub(super) bears: bool,
     /// No worker owns the run after the append.
     pub(super) releases: bool,
+    /// The run that goes on and is this worker's from its birth, and when it is due.
+    pub(super) next: Option<(ExecutionId, i64)>,
 }
 
 /// The state of the run's row in the database, as of the last acknowledged append.
@@ -110,6 +112,8 @@ pub(super) struct Run {
     pub(super) phase: Phase,
     pub(super) mailbox: Mailbox,
     pub(super) row: RowState,
+    /// When the run was created.
+    pub(super) created_ms: i64,
     /// An `Own` message came while the run was being written or read: check its row again once it is let go.
     pub(super) named: bool,
     /// The run was read again because the inbox has an outcome of an activity that it does not know.
@@ -250,6 +254,7 @@ impl InFlight {
             updates: Vec::new(),
             news: News::default(),
             bears: false,
+            next: None,
         }
     }
 }
@@ -262,6 +267,7 @@ impl Run {
             phase,
             mailbox: Mailbox::default(),
             row: RowState::default(),
+            created_ms: 0,
             named: false,
             read_again: false,
             warned: false,
@@ -275,7 +281,15 @@ impl Run {
     pub(super) fn starting(new: &NewExecution, names: Names, exec: Execution) -> Self {
         let mut run = Self::of(new.id, names, Phase::Idle(Live::of(exec)));
         (run.row.close_by_ms, run.row.chain_by_ms) = (new.terms.close_by_ms, new.terms.chain_by_ms);
+        run.created_ms = new.created_at_ms;
         run
+    }
+
+    /// A run that goes on for another one of this worker, and begins at this time or with its first message.
+    pub(super) fn going_on(id: ExecutionId, due_ms: i64) -> Self {
+        let phase = Phase::Evicted { timer_ms: Some(due_ms), delayed: Vec::new() };
+        let row = RowState { wake_ms: Some(due_ms), ..RowState::default() };
+        Self { row, ..Self::of(id, Names::unknown(), phase) }
     }
 
     /// A run of which only the id is known: the database says that this worker owns it.
@@ -286,6 +300,7 @@ impl Run {
     /// Takes over the data of the row.
     pub(super) fn know(&mut self, row: &ExecutionRow) {
         self.names = Names::from(row);
+        self.created_ms = row.created_at_ms;
         self.row = RowState {
             rev: row.rev,
             wake_ms: row.wake_at_ms,

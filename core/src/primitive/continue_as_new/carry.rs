@@ -5,6 +5,7 @@ use crate::event::Event;
 use crate::exec::Execution;
 use crate::exec::turn::Input;
 use crate::primitive::tables::Tables;
+use crate::start_context::StartContext;
 use crate::text::bounded;
 
 /// What the run would hand on now.
@@ -36,7 +37,7 @@ pub(crate) fn spread(inputs: Vec<Input>) -> Vec<Taken> {
     let mut all: Vec<Taken> = Vec::with_capacity(inputs.len());
     let mut cancel = None;
     for input in inputs {
-        if cancel.is_some() && !matches!(input, Input::Signal { .. }) {
+        if cancel.is_some() && !matches!(input, Input::Signal { .. } | Input::Update { .. }) {
             all.extend(cancel.take());
         }
         let carried = match &input {
@@ -94,5 +95,10 @@ impl Execution {
         carried.signals.extend(self.left.signals.iter().cloned());
         carried.cancel = carried.cancel.or_else(|| self.left.cancel.clone());
         carried.limited(self.ctx.now_ms())
+    }
+
+    /// What the run that goes on begins with besides its input: what this one began with, but for what is carried.
+    pub fn hands_on(&self) -> StartContext {
+        StartContext { carried: self.carried(), failed_runs: 0, ..self.begun.clone() }
     }
 }

@@ -24,6 +24,7 @@ use syn::{Block, Expr, Local, Pat, Stmt, Token};
 const RECORDED: &[&str] = &[
     "assume_deterministic",
     "cancelled",
+    "continue_as_new",
     "handle",
     "handlers_finished",
     "join",

@@ -6,6 +6,7 @@ fn close_of(process: &Process, id: ExecutionId, kind: CloseKind) -> Append {
     let status = match kind {
         CloseKind::Drained => ExecutionStatus::Completed,
         CloseKind::Discarded => ExecutionStatus::Terminated,
+        CloseKind::HandedOn => ExecutionStatus::ContinuedAsNew,
     };
     Append { close: Some(Close { kind, ..closed(status) }), ..process.close(id, 2) }
 }

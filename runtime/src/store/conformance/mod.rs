@@ -5,6 +5,7 @@
 
 mod appends;
 mod attempts;
+pub(super) mod chains;
 mod closes;
 mod dispatches;
 mod ends;
@@ -116,6 +117,7 @@ impl Process {
             births: Vec::new(),
             children: Vec::new(),
             report: None,
+            successor: None,
             tries: 0,
         }
     }
@@ -234,6 +236,18 @@ suite! {
         a_close_and_a_terminate_leave_no_failed_attempt,
         a_worker_that_was_taken_over_keeps_none,
         they_come_with_all_else_that_an_append_does,
+    }
+    chains {
+        a_run_is_handed_on_in_one_commit,
+        unread_messages_move_in_their_order,
+        outcomes_and_what_was_taken_in_do_not_move,
+        a_start_may_hand_on_at_once,
+        a_start_that_is_refused_hands_on_nothing,
+        an_answer_that_is_lost_hands_on_once,
+        what_belongs_to_the_chain_is_inherited,
+        a_successor_without_an_owner_is_claimed_when_it_is_due,
+        a_lost_owner_hands_on_nothing,
+        a_run_is_handed_on_under_the_lock_of_its_name,
     }
     closes {
         a_discarded_close_passes_what_is_unread,

@@ -134,7 +134,15 @@ impl<K: Ord> Locks<K> {
                         locks.ids.entry(key(name)).or_default().push(append.execution);
                     }
                 }
+                // Who replaces an open run under a user's name holds the name's lock (PROTOCOL 37).
+                None if append.successor.is_some() && locks.ids.len() + 1 > MOST_IDS => {
+                    locks.over.insert(append.execution);
+                }
                 None => {
+                    if let Some(next) = append.successor.as_ref().filter(|_| !mutant!(SkipNameLock)) {
+                        let name = key(StartName::Workflow(&next.workflow_id));
+                        locks.ids.entry(name).or_default().push(append.execution);
+                    }
                     if let Some(close) = &append.close {
                         let taken_in = (close.kind == CloseKind::Drained || mutant!(TerminateDrained))
                             .then(|| append.consumed.iter().copied().collect());

@@ -65,6 +65,7 @@ impl<'a> Notices<'a> {
             self.clients |= reply.asker.is_none();
             self.askers.extend(reply.asker);
         }
+        append.successor.iter().filter(|next| !next.owned).for_each(|next| self.queue(&next.queue));
         if let Some(row) = &append.row {
             self.clients |= row.status.is_some();
             // The owner keeps an old run that it offers; of a new one other builds learn here.

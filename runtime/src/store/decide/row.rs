@@ -39,6 +39,8 @@ pub(crate) struct RowWrite<'a> {
     /// Joins the builds that have tried, and others may take it up once. An empty one is no worker's: each may try.
     pub(crate) build: Option<&'a str>,
     pub(crate) retried_ms: Option<i64>,
+    /// The run that goes on for it.
+    pub(crate) next: Option<ExecutionId>,
 }
 
 impl<'a> RowWrite<'a> {
@@ -70,6 +72,7 @@ impl<'a> RowWrite<'a> {
             suspension: change.suspension.as_ref(),
             build: suspended_by(change).or(change.offered_by.as_deref()),
             retried_ms: change.retried_ms,
+            next: append.successor.as_ref().map(|next| next.id),
         })
     }
 }
@@ -94,6 +97,8 @@ pub(crate) struct NewRow<'a> {
     pub(crate) build: Option<&'a str>,
     pub(crate) closed_at_ms: Option<i64>,
     pub(crate) result: Option<&'a str>,
+    /// The run that goes on for it.
+    pub(crate) next: Option<ExecutionId>,
 }
 
 impl<'a> NewRow<'a> {
@@ -113,6 +118,7 @@ impl<'a> NewRow<'a> {
             build: change.and_then(suspended_by),
             closed_at_ms: append.is_closing().then_some(append.at_ms),
             result: append.close.as_ref().map(|close| close.result.as_str()),
+            next: append.successor.as_ref().map(|next| next.id),
         }
     }
 }

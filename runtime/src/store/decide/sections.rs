@@ -31,9 +31,11 @@ impl Sections {
     pub(crate) const CHILDREN: Self = Self(1 << 9);
     /// Parents are told of ends.
     pub(crate) const REPORTS: Self = Self(1 << 10);
+    /// A run goes on for one that closes.
+    pub(crate) const FOLLOWED: Self = Self(1 << 11);
     /// How many sections there are.
     #[cfg(test)]
-    const COUNT: u32 = 11;
+    const COUNT: u32 = 12;
 
     /// Those that an append needs.
     pub(crate) fn of(append: &Append) -> Self {
@@ -49,6 +51,7 @@ impl Sections {
             (!append.replies.is_empty(), Self::REPLIES),
             (!append.children.is_empty(), Self::CHILDREN),
             (append.report.is_some() && append.closes_row(), Self::REPORTS),
+            (append.successor.is_some(), Self::FOLLOWED),
         ];
         needed.into_iter().filter(|(is, _)| *is).fold(Self::NONE, |all, (_, section)| all.and(section))
     }
@@ -90,6 +93,6 @@ mod tests {
         assert_eq!(Sections::of(&Append { row: row.clone(), ..bare.clone() }), Sections::ROWS);
         let whole = Append { close, row, births: vec![new()], n: 1, ..bare };
         assert_eq!(Sections::of(&whole), Sections::BIRTHS.and(Sections::JOURNAL));
-        assert_eq!(Sections::every().count(), 2_048);
+        assert_eq!(Sections::every().count(), 4_096);
     }
 }

@@ -7,15 +7,19 @@
 
 use super::attempt;
 use super::message::keep;
-use super::start::{drop_tasks, empty_inbox, insert, write_turn};
+use super::start::{drop_tasks, empty_inbox, insert, insert_successor, write_turn};
 use super::statement::{Looked, Statement};
 use super::tables::Execution;
 use super::tokens;
+use super::write::Write;
 use crate::policy::{IdConflictPolicy, IdReusePolicy};
 use crate::status::ExecutionStatus;
 use crate::store::decide::{Concerned, NewRow, Recovered, RowWrite, allows_reuse, parks};
 use crate::store::failure::Kind;
-use crate::store::{Append, ChildOf, ExecutionRow, MessageKind, NewChild, NewExecution, StoredTurn, Terms};
+use crate::store::{
+    Append, ChildOf, ExecutionRow, InboxRow, MessageKind, NewChild, NewExecution, StoredTurn, Successor,
+    Terms,
+};
 use abide_core::{ExecutionId, Incarnation};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -67,9 +71,10 @@ pub(super) fn write(st: &mut Statement<'_>, appends: &[&Append]) -> Looked<Writt
     for append in appends.iter().filter(|append| batch.is_in(append)) {
         append.replies.iter().try_for_each(|reply| keep(st, reply, append.at_ms))?;
     }
+    let followed = follow_all(st, &batch, appends)?;
     for append in appends {
         if append.closes_row() && batch.is_in(append) {
-            empty_inbox(st, append.execution)?;
+            empty_inbox(st, append.execution, append.successor.is_some())?;
             drop_tasks(st, append.execution)?;
             attempt::drop_all(st, append.execution)?;
         }
@@ -77,6 +82,7 @@ pub(super) fn write(st: &mut Statement<'_>, appends: &[&Append]) -> Looked<Writt
     match () {
         () if batch.alive.len() < owners.len() => st.raise(Kind::Fenced, "the lease is gone"),
         () if !changed => st.raise(Kind::Lost, "an execution is not its owner's any more"),
+        () if !followed => st.raise(Kind::Conflict, "the run that is to go on has no room"),
         () if !decided => st.raise(Kind::Conflict, "an attempt was decided otherwise"),
         () => Ok(Written { born: batch.born.into_keys().collect(), concerned }),
     }
@@ -161,7 +167,8 @@ fn is_allowed(st: &Statement<'_>, new: &NewExecution, status: ExecutionStatus) -
 }
 
 fn created(row: NewRow<'_>) -> Execution {
-    let NewRow { new, status, owner, wake_at_ms, active, suspension, build, closed_at_ms, result } = row;
+    let NewRow { new, status, owner, wake_at_ms, active, suspension, build, closed_at_ms, result, next } =
+        row;
     let row = ExecutionRow {
         status,
         owner,
@@ -171,6 +178,7 @@ fn created(row: NewRow<'_>) -> Execution {
         result: result.map(str::to_owned),
         closed_at_ms,
         context: new.terms.context.clone(),
+        next,
         ..ExecutionRow::of(new)
     };
     let tried_builds = build.map(|build| vec![build.to_owned()]);
@@ -227,6 +235,74 @@ fn send(st: &mut Statement<'_>, batch: &mut Batch, appends: &[&Append]) -> Looke
         }
     }
     batch.concerned = concerned;
+    Ok(())
+}
+
+/// Inserts the runs that go on, and moves messages to them. Each inherits from the row of the run before it
+/// (PROTOCOL 39), whose lock the batch has. Whether all are in.
+fn follow_all(st: &mut Statement<'_>, batch: &Batch, appends: &[&Append]) -> Looked<bool> {
+    let mut all = true;
+    for append in appends.iter().filter(|append| batch.is_in(append)) {
+        let Some(next) = append.successor.as_deref() else { continue };
+        let before = match append.own_start() {
+            Some(new) => Some((ExecutionRow::of(new), None)),
+            None => {
+                let found = st.tables.executions.get(&append.execution);
+                found.map(|execution| (execution.row.clone(), execution.child))
+            }
+        };
+        let Some((before, child)) = before else { continue };
+        if insert_successor(st, Execution { child, ..successor(append, next, before) })? {
+            move_to(st, append, next.id)?;
+        } else {
+            all = false;
+        }
+    }
+    Ok(all)
+}
+
+/// The row of a run that goes on.
+fn successor(append: &Append, next: &Successor, before: ExecutionRow) -> Execution {
+    let row = ExecutionRow {
+        id: next.id,
+        run_id: next.run_id.clone(),
+        workflow_type: next.workflow_type.clone(),
+        queue: next.queue.clone(),
+        status: ExecutionStatus::Running,
+        owner: next.owned.then_some(append.owner),
+        rev: 0,
+        wake_at_ms: Some(next.due_ms),
+        active: false,
+        retried_ms: 0,
+        crashes: 0,
+        recovered_from: None,
+        suspension: None,
+        input: Some(next.input.clone()),
+        result: None,
+        created_at_ms: next.created_at_ms,
+        closed_at_ms: None,
+        history_len: 0,
+        close_by_ms: next.close_by_ms,
+        context: next.context.clone(),
+        chain: Some(before.chain()),
+        next: None,
+        // The workflow id, and all else that belongs to the chain.
+        ..before
+    };
+    Execution { row, request_id: None, tried_builds: None, trying_builds: Vec::new(), child: None }
+}
+
+/// What users and the engine have sent moves, in its order; what this turn has taken in does not.
+fn move_to(st: &mut Statement<'_>, append: &Append, to: ExecutionId) -> Looked<()> {
+    let tables = st.tables;
+    let moves = |row: &&InboxRow| {
+        let attempt = mutant!(MoveAttempts) && row.kind == MessageKind::Attempt;
+        (row.kind.moves() || attempt) && !append.consumed.contains(&row.id) && !mutant!(MoveNothing)
+    };
+    for row in tables.inbox_of(append.execution).filter(moves) {
+        st.write(Write::Moved(row.id, to));
+        st.write(Write::Unparked(row.id));
+    }
     Ok(())
 }
 
@@ -292,6 +368,7 @@ fn changed(mut execution: Execution, write: RowWrite<'_>) -> Execution {
         row.result = Some(result.to_owned());
     }
     row.closed_at_ms = write.closed_at_ms.or(row.closed_at_ms);
+    row.next = write.next.or(row.next);
     if write.resets_crashes {
         row.crashes = 0;
     }

@@ -10,6 +10,17 @@ impl Lookup for MemoryStore {
                 Find::Execution(id) => st.tables.executions.get(id),
                 // The open run, if there is one, else the newest.
                 Find::WorkflowId(id) => st.tables.open_run(id).or_else(|| st.tables.newest_closed(id)),
+                Find::Chain(first) => {
+                    let name = st.tables.executions.get(first).map(|first| &first.row.workflow_id);
+                    let runs = name.into_iter().flat_map(|name| st.tables.runs(name));
+                    let runs = runs.filter(|run| run.row.chain() == *first);
+                    runs.max_by_key(|run| (run.row.created_at_ms, run.row.id))
+                }
+                Find::Before { chain, of } => {
+                    let name = st.tables.executions.get(of).map(|of| &of.row.workflow_id);
+                    let mut runs = name.into_iter().flat_map(|name| st.tables.runs(name));
+                    runs.find(|run| run.row.chain() == *chain && run.row.next == Some(*of))
+                }
             };
             found.map(|execution| st.tables.read(execution))
         }))

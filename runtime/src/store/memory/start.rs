@@ -15,8 +15,8 @@ use crate::status::ExecutionStatus;
 use crate::store::decide::{Ended, Found, Notify, OutsideEnd, StartDecision, TOLD, remembered, terminates};
 use crate::store::failure::Kind;
 use crate::store::{
-    ExecutionRow, MessageKind, NewExecution, ResumeAnswer, SendAnswer, StartAnswer, Starts, StoreFuture,
-    StoredTurn,
+    ExecutionRow, InboxRow, MessageKind, NewExecution, ResumeAnswer, SendAnswer, StartAnswer, Starts,
+    StoreFuture, StoredTurn,
 };
 use abide_core::ExecutionId;
 
@@ -101,6 +101,21 @@ pub(super) fn insert(st: &mut Statement<'_>, new: &NewExecution, execution: Exec
     Ok(true)
 }
 
+/// Inserts the run that goes on for one that this statement closes, whose workflow id's lock and row it has.
+pub(super) fn insert_successor(st: &mut Statement<'_>, execution: Execution) -> Looked<bool> {
+    let row = &execution.row;
+    if st.tables.executions.contains_key(&row.id) || st.tables.of_run_id(&row.run_id).is_some() {
+        return Ok(false);
+    }
+    let keys =
+        [Key::Execution(row.id), Key::RunId(row.run_id.clone()), Key::OpenRun(row.workflow_id.clone())];
+    for key in keys {
+        st.lock(key, Mode::Update)?;
+    }
+    st.write(Write::Execution(Box::new(execution)));
+    Ok(true)
+}
+
 /// An unowned row that is due at once, its input in the row.
 fn unowned(new: &NewExecution) -> Execution {
     let row = ExecutionRow {
@@ -171,7 +186,7 @@ async fn end(session: &mut Session, end: OutsideEnd<'_>) -> Result<Ended, Failur
         st.update(execution).map(|()| owner)
     };
     let owner = session.run(close).await?;
-    session.run(|st| empty_inbox(st, id)).await?;
+    session.run(|st| empty_inbox(st, id, false)).await?;
     session.run(|st| drop_tasks(st, id)).await?;
     session.run(|st| attempt::drop_all(st, id)).await?;
     if owner.is_some() {
@@ -180,10 +195,15 @@ async fn end(session: &mut Session, end: OutsideEnd<'_>) -> Result<Ended, Failur
     Ok(Ended { owner })
 }
 
-/// Deletes what an execution that closes has not taken in, but queries, which it still answers.
-pub(super) fn empty_inbox(st: &mut Statement<'_>, id: ExecutionId) -> Looked<()> {
+/// Deletes what an execution that closes has not taken in, but queries, which it still answers, and what moves to
+/// the run that goes on, if it is handed on.
+pub(super) fn empty_inbox(st: &mut Statement<'_>, id: ExecutionId, handed_on: bool) -> Looked<()> {
     let tables = st.tables;
-    let mut left = tables.inbox_of(id).filter(|message| !message.kind.reaches_closed());
+    let moves = |message: &InboxRow| {
+        let attempt = mutant!(MoveAttempts) && message.kind == MessageKind::Attempt;
+        handed_on && (message.kind.moves() || attempt)
+    };
+    let mut left = tables.inbox_of(id).filter(|message| !message.kind.reaches_closed() && !moves(message));
     left.try_for_each(|message| st.take_out(message))
 }
 

@@ -94,6 +94,13 @@ impl Tables {
                     self.by_receiver.remove(&(row.execution, id));
                 }
             }
+            Write::Moved(id, to) => {
+                if let Some(row) = self.inbox.get_mut(&id) {
+                    self.by_receiver.remove(&(row.execution, id));
+                    row.execution = to;
+                    self.by_receiver.insert((to, id));
+                }
+            }
             Write::Parked(id) => drop(self.parked.insert(id)),
             Write::Unparked(id) => drop(self.parked.remove(&id)),
             Write::Worker(worker) => drop(self.workers.insert(worker.id, worker)),

@@ -31,6 +31,8 @@ pub(crate) enum Write {
     Turn(ExecutionId, StoredTurn),
     Message(InboxRow),
     MessageGone(i64),
+    /// A message has another receiver: the run that goes on.
+    Moved(i64, ExecutionId),
     /// A message is parked, or is no more.
     Parked(i64),
     Unparked(i64),
@@ -58,6 +60,7 @@ impl fmt::Display for Write {
                 write!(f, "message {id} to {execution}: {kind:?} {request_id}")
             }
             Self::MessageGone(id) => write!(f, "message {id} gone"),
+            Self::Moved(id, to) => write!(f, "message {id} moves to {to}"),
             Self::Parked(id) => write!(f, "message {id} parked"),
             Self::Unparked(id) => write!(f, "message {id} not parked any more"),
             Self::Worker(worker) => write!(f, "worker {} of {}", worker.id, worker.info.queue),

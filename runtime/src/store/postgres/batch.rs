@@ -8,12 +8,14 @@
 use super::attempt::Attempts;
 use super::children::{Children, Reports};
 use super::failure::{CONFLICT, FENCED, LOST};
+use super::followed::Followed;
 use super::replies::Replies;
 use super::rows::{Births, Changes, Journal, Messages};
 use super::shared::Shared;
 use super::tokens::Tasks;
 use crate::store::Append;
 use crate::store::decide::{Concerned, NewRow, RowWrite, Sections};
+use crate::store::message::moving_kinds;
 use abide_core::Incarnation;
 use sqlx::postgres::PgArguments;
 use sqlx::query::Query;
@@ -31,15 +33,19 @@ const CONSUME: &str = ", gone AS (
 
 /// An execution that closes leaves no attempts behind, and no messages but queries, which it still answers. No
 /// message can come meanwhile: the guard has locked the row (PROTOCOL 38).
-const CLOSE: &str = ", ended AS (
+const CLOSE: &str = concat!(
+    ", ended AS (
     DELETE FROM {s}.task t USING unnest(@1::bigint[], @2::bigint[]) AS d(id, owner), fence
     WHERE t.execution = d.id AND fence.worker = d.owner),
 ended_attempts AS (
     DELETE FROM {s}.attempt a USING unnest(@1::bigint[], @2::bigint[]) AS d(id, owner), fence
     WHERE a.execution = d.id AND fence.worker = d.owner),
 emptied AS (
-    DELETE FROM {s}.inbox i USING unnest(@1::bigint[], @2::bigint[]) AS d(id, owner), fence
-    WHERE i.execution = d.id AND fence.worker = d.owner AND i.kind <> 2)";
+    DELETE FROM {s}.inbox i USING unnest(@1::bigint[], @2::bigint[], @3::boolean[]) AS d(id, owner, handed), fence
+    WHERE i.execution = d.id AND fence.worker = d.owner AND i.kind <> 2 AND NOT (d.handed AND i.kind ",
+    moving_kinds!(),
+    "))"
+);
 
 /// The arrays of one batch.
 #[derive(Default)]
@@ -55,7 +61,8 @@ pub(super) struct Batch<'a> {
     changes: Changes<'a>,
     tasks: Tasks<'a>,
     attempts: Attempts<'a>,
-    closes: (Vec<i64>, Vec<i64>),
+    closes: (Vec<i64>, Vec<i64>, Vec<bool>),
+    followed: Followed<'a>,
     replies: Replies<'a>,
     /// The workflow ids of its starts: a statement does not see its own rows, so a second one is decided alone.
     workflow_ids: HashSet<&'a str>,
@@ -92,6 +99,10 @@ impl<'a> Batch<'a> {
         if append.closes_row() {
             self.closes.0.push(id);
             self.closes.1.push(owner);
+            self.closes.2.push(append.successor.is_some());
+        }
+        if let Some(next) = &append.successor {
+            self.followed.add(append, next);
         }
         for row in &append.consumed {
             self.consumed.0.push(*row);
@@ -120,6 +131,9 @@ impl<'a> Batch<'a> {
         if has(Sections::CHILDREN) {
             query = self.children.bind(query);
         }
+        if has(Sections::FOLLOWED) {
+            query = self.followed.bind(query);
+        }
         if has(Sections::JOURNAL) {
             query = self.journal.bind(query);
         }
@@ -130,7 +144,7 @@ impl<'a> Batch<'a> {
             query = self.attempts.bind(query);
         }
         if has(Sections::CLOSES) {
-            query = query.bind(self.closes.0).bind(self.closes.1);
+            query = query.bind(self.closes.0).bind(self.closes.1).bind(self.closes.2);
         }
         if has(Sections::CONSUMED) {
             query = query.bind(self.consumed.0).bind(self.consumed.1);
@@ -205,6 +219,11 @@ pub(super) fn text(sections: Sections) -> String {
         let first = add(&Children::text(has(Sections::BIRTHS)), Children::PARAMETERS);
         checks.push(Children::check(first, has(Sections::BIRTHS)));
     }
+    if has(Sections::FOLLOWED) {
+        let handed = Followed::handed(has(Sections::ROWS), has(Sections::BIRTHS));
+        add(&Followed::SQL.replace("@@", &handed), Followed::PARAMETERS);
+        checks.push(format!("WHEN {} THEN '{CONFLICT}'", Followed::CHECK));
+    }
     if has(Sections::JOURNAL) {
         let first = add(&Journal::SQL.replace("@@", &turns_after(sections)), Journal::PARAMETERS);
         let unstarted = born.map_or(String::new(), |ids| {
@@ -229,7 +248,7 @@ pub(super) fn text(sections: Sections) -> String {
         add(&Attempts::SQL.replace("@@", &format!("{turns}{rows}")), Attempts::PARAMETERS);
     }
     if has(Sections::CLOSES) {
-        add(CLOSE, 2);
+        add(CLOSE, 3);
     }
     if has(Sections::CONSUMED) {
         add(CONSUME, 2);
@@ -255,6 +274,7 @@ fn turns_after(sections: Sections) -> String {
     let conditions = [
         part(Sections::MESSAGES, Journal::AFTER_RECEIVERS),
         if rows_first { part(Sections::ROWS, Journal::AFTER_ROWS) } else { "" },
+        part(Sections::FOLLOWED, Journal::AFTER_FOLLOWED),
         part(Sections::BIRTHS, Journal::OF_STARTED),
     ];
     conditions.concat()

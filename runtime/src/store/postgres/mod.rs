@@ -20,6 +20,7 @@ mod control;
 mod ends;
 mod failure;
 mod find;
+mod followed;
 mod guard;
 mod journal;
 mod keys;

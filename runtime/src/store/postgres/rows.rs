@@ -33,10 +33,11 @@ pub(super) struct Births<'a> {
     close_by: Vec<Option<i64>>,
     chain_by: Vec<Option<i64>>,
     contexts: Vec<Option<&'a str>>,
+    nexts: Vec<Option<i64>>,
 }
 
 impl<'a> Births<'a> {
-    pub(super) const PARAMETERS: usize = 20;
+    pub(super) const PARAMETERS: usize = 21;
 
     /// A taken id inserts nothing; the rest of its append then stays out too. Reuse policies other than the
     /// default look at the newest closed run (2 refuses any, 1 a completed one); 3 stays out in any case. A
@@ -46,15 +47,15 @@ impl<'a> Births<'a> {
     /// began, where that matters (see `guard`).
     pub(super) const SQL: &'static str = ", born AS (
     INSERT INTO {s}.execution (id, workflow_id, run_id, request_id, type, queue, status, owner, wake_at, active,
-        suspension, tried_builds, created_at, closed_at, result, close_by, chain_by, context)
+        suspension, tried_builds, created_at, closed_at, result, close_by, chain_by, context, next)
     SELECT c.id, c.workflow_id, c.run_id, c.request_id, c.type, c.queue, c.status, c.owner, c.wake, c.active,
         c.suspension, CASE WHEN c.build IS NOT NULL THEN ARRAY[c.build] END, c.created, c.closed, c.result,
-        c.close_by, c.chain_by, c.context
+        c.close_by, c.chain_by, c.context, c.next
     FROM unnest(@1::bigint[], @2::text[], @3::text[], @4::text[], @5::text[], @6::text[], @7::smallint[], @8::bigint[],
         @9::bigint[], @10::boolean[], @11::text[], @12::text[], @13::bigint[], @14::bigint[], @15::text[],
-        @16::smallint[], @17::bigint[], @18::bigint[], @19::bigint[], @20::text[])
+        @16::smallint[], @17::bigint[], @18::bigint[], @19::bigint[], @20::text[], @21::bigint[])
         AS c(id, workflow_id, run_id, request_id, type, queue, status, owner, wake, active, suspension, build, created,
-            closed, result, reuse, by, close_by, chain_by, context)
+            closed, result, reuse, by, close_by, chain_by, context, next)
     JOIN fence ON fence.worker = c.by
     WHERE CASE c.reuse WHEN 0 THEN true WHEN 3 THEN false ELSE coalesce((
             SELECT c.reuse = 1 AND x.status <> 10 FROM {s}.execution x
@@ -62,7 +63,8 @@ impl<'a> Births<'a> {
             ORDER BY x.created_at DESC, x.id DESC LIMIT 1), true) END
         AND (c.status < 10 AND c.reuse = 0 OR NOT EXISTS (
             SELECT FROM {s}.execution x WHERE x.workflow_id = c.workflow_id AND x.status < 10))
-    ON CONFLICT DO NOTHING RETURNING id, status, owner, queue)";
+    ON CONFLICT DO NOTHING RETURNING id, status, owner, queue, workflow_id, next, chain, parent, child_no, close_policy,
+        schedule, slot, chain_by)";
 
     /// `first`: no other start of this workflow id is in the batch.
     pub(super) fn add(&mut self, append: &'a Append, row: &NewRow<'a>, first: bool) {
@@ -87,6 +89,7 @@ impl<'a> Births<'a> {
         self.close_by.push(new.terms.close_by_ms);
         self.chain_by.push(new.terms.chain_by_ms);
         self.contexts.push(new.terms.context.as_deref());
+        self.nexts.push(row.next.map(|next| next.0));
     }
 
     pub(super) fn bind(self, query: Bound<'a>) -> Bound<'a> {
@@ -94,7 +97,7 @@ impl<'a> Births<'a> {
         let query = query.bind(self.types).bind(self.queues).bind(self.statuses).bind(self.owners);
         let query = query.bind(self.wakes).bind(self.active).bind(self.suspensions).bind(self.builds);
         let query = query.bind(self.created).bind(self.closed).bind(self.results).bind(self.reuse);
-        query.bind(self.by).bind(self.close_by).bind(self.chain_by).bind(self.contexts)
+        query.bind(self.by).bind(self.close_by).bind(self.chain_by).bind(self.contexts).bind(self.nexts)
     }
 }
 
@@ -127,6 +130,7 @@ impl<'a> Journal<'a> {
     /// first key of the journal. A terminate holds such a row and waits for such a key.
     pub(super) const AFTER_RECEIVERS: &'static str = " AND (SELECT count(*) FROM receivers) >= 0";
     pub(super) const AFTER_ROWS: &'static str = " AND (SELECT count(*) FROM changed) >= 0";
+    pub(super) const AFTER_FOLLOWED: &'static str = " AND (SELECT count(*) FROM followed) >= 0";
 
     /// Where the batch has starts: their rows only if the start is in.
     pub(super) const OF_STARTED: &'static str = " AND (NOT j.starts OR j.execution IN (SELECT id FROM born))";
@@ -249,10 +253,11 @@ pub(super) struct Changes<'a> {
     builds: Vec<Option<&'a str>>,
     retried: Vec<Option<i64>>,
     revs: Vec<Option<i64>>,
+    nexts: Vec<Option<i64>>,
 }
 
 impl<'a> Changes<'a> {
-    pub(super) const PARAMETERS: usize = 15;
+    pub(super) const PARAMETERS: usize = 16;
 
     /// A row of another owner or revision, or closed meanwhile, is left alone, and the check raises. Only the
     /// release of a run that is known to be closed names no revision, since no worker claims it (PROTOCOL 93). `@@` is
@@ -269,6 +274,7 @@ impl<'a> Changes<'a> {
         told = e.told OR u.closed IS NOT NULL,
         crashes = CASE WHEN u.resets THEN 0 ELSE e.crashes END,
         retried_until = coalesce(u.retried, e.retried_until),
+        next = coalesce(u.next, e.next),
         recovered_from = CASE u.recovered WHEN 1 THEN NULL WHEN 2 THEN e.owner ELSE e.recovered_from END,
         suspension = CASE WHEN u.status IS NULL THEN e.suspension ELSE u.suspension END,
         tried_builds = CASE
@@ -280,13 +286,14 @@ impl<'a> Changes<'a> {
         trying_builds = CASE WHEN u.build IS NULL AND NOT u.resets AND u.status IS NULL THEN e.trying_builds END
     FROM unnest(@1::bigint[], @2::bigint[], @3::smallint[], @4::boolean[], @5::boolean[], @6::bigint[], @7::boolean[],
         @8::text[], @9::bigint[], @10::boolean[], @11::smallint[], @12::text[], @13::text[], @14::bigint[],
-        @15::bigint[])
+        @15::bigint[], @16::bigint[])
         AS u(id, owner, status, frees, sets_wake, wake, active, result, closed, resets, recovered, suspension, build,
-            retried, rev)
+            retried, rev, next)
     JOIN fence ON fence.worker = u.owner
     WHERE e.id = u.id AND e.owner = u.owner
         AND CASE WHEN u.rev IS NULL THEN e.status >= 10 ELSE e.rev = u.rev AND e.status < 10 END@@
-    RETURNING e.id, e.parent, e.child_no)";
+    RETURNING e.id, e.workflow_id, e.next, e.chain, e.parent, e.child_no, e.close_policy, e.schedule, e.slot,
+        e.chain_by)";
 
     /// Where the batch has messages: their receivers are locked before any row is changed. A statement cannot
     /// lock what it has changed itself; it passes it over in silence, and the message would be lost.
@@ -308,13 +315,14 @@ impl<'a> Changes<'a> {
         self.builds.push(row.build);
         self.retried.push(row.retried_ms);
         self.revs.push(row.rev);
+        self.nexts.push(row.next.map(|next| next.0));
     }
 
     pub(super) fn bind(self, query: Bound<'a>) -> Bound<'a> {
         let query = query.bind(self.ids).bind(self.owners).bind(self.statuses).bind(self.frees);
         let query = query.bind(self.sets_wake).bind(self.wakes).bind(self.active).bind(self.results);
         let query = query.bind(self.closed).bind(self.resets).bind(self.recovered).bind(self.suspensions);
-        query.bind(self.builds).bind(self.retried).bind(self.revs)
+        query.bind(self.builds).bind(self.retried).bind(self.revs).bind(self.nexts)
     }
 }
 

@@ -6,7 +6,9 @@ use super::sql;
 use super::tokens::Fate;
 use crate::status::ExecutionStatus;
 use crate::store::decide::{NewRow, RowWrite, Sections, reuse_code};
-use crate::store::{Append, AttemptChange, AttemptRow, NewExecution, NewTask, Reply, Suspension, TaskChange};
+use crate::store::{
+    Append, AttemptChange, AttemptRow, NewExecution, NewTask, Reply, Successor, Suspension, TaskChange,
+};
 use abide_core::ExecutionId;
 use sqlx::query::Query;
 use sqlx::sqlite::SqliteArguments;
@@ -40,6 +42,7 @@ pub(super) struct Batch {
     replies: Rows,
     children: Rows,
     reports: Rows,
+    followed: Rows,
 }
 
 /// The bytes before a body in the blob: execution, seq, n, at, writer, whether a start, the body's length. Decimal, so
@@ -116,6 +119,9 @@ impl Batch {
         if let Some(end) = append.report.as_ref().filter(|_| append.closes_row()) {
             put(self.reports.next(), format_args!("[{id},{},{at}]", text(end)));
         }
+        if let Some(next) = &append.successor {
+            self.add_successor(append, next);
+        }
         for row in &append.consumed {
             put(self.consumed.next(), format_args!("{row}"));
         }
@@ -138,6 +144,27 @@ impl Batch {
                 format_args!("[{key},{offset},{len},{stage},{expires_at_ms},{id},{at}]"),
             );
         }
+    }
+
+    fn add_successor(&mut self, append: &Append, next: &Successor) {
+        let (input, input_len) = self.cut(&next.input);
+        let (context, context_len) = next.context.as_ref().map_or((0, 0), |context| self.cut(context));
+        put(
+            self.followed.next(),
+            format_args!(
+                "[{},{},{},{},{},{},{},{input},{input_len},{context},{context_len},{},{},{}]",
+                append.execution,
+                next.id,
+                text(&next.run_id),
+                text(&next.workflow_type),
+                text(&next.queue),
+                or_null(next.owned.then_some(append.owner)),
+                next.due_ms,
+                next.created_at_ms,
+                next.attempt,
+                or_null(next.close_by_ms),
+            ),
+        );
     }
 
     fn add_attempt(&mut self, id: ExecutionId, change: &AttemptChange) {
@@ -208,7 +235,7 @@ impl Batch {
         put(
             self.births.next(),
             format_args!(
-                "[{id},{},{},{},{},{},{},{},{},{},{},{},{created_at_ms},{},{result},{result_len},{reuse},{},{},{}]",
+                "[{id},{},{},{},{},{},{},{},{},{},{},{},{created_at_ms},{},{result},{result_len},{reuse},{},{},{},{}]",
                 text(workflow_id),
                 text(run_id),
                 or_null(request_id.as_deref().map(text)),
@@ -224,6 +251,7 @@ impl Batch {
                 or_null(terms.close_by_ms),
                 or_null(terms.chain_by_ms),
                 or_null(terms.context.as_deref().map(text)),
+                or_null(row.next),
             ),
         );
         put(self.born.next(), format_args!("{id}"));
@@ -234,7 +262,7 @@ impl Batch {
         put(
             self.rows.next(),
             format_args!(
-                "[{},{},{},{},{},{},{},{result},{result_len},{},{},{},{},{},{},{}]",
+                "[{},{},{},{},{},{},{},{result},{result_len},{},{},{},{},{},{},{},{}]",
                 row.execution,
                 row.owner,
                 or_null(row.status.map(ExecutionStatus::code)),
@@ -249,6 +277,7 @@ impl Batch {
                 or_null(row.build.map(text)),
                 or_null(row.retried_ms),
                 or_null(row.rev),
+                or_null(row.next),
             ),
         );
         self.rows_len += 1;
@@ -280,7 +309,7 @@ impl Batch {
             .bind(self.rows_len)
             .bind(self.born.finish());
         // No parameter before one that is used may be missing.
-        let last = Sections::CHILDREN.and(Sections::REPORTS);
+        let last = Sections::CHILDREN.and(Sections::REPORTS).and(Sections::FOLLOWED);
         let later = Sections::REPLIES.and(last);
         let query = match self.sections.has(Sections::TASKS.and(Sections::ATTEMPTS).and(later)) {
             false => query,
@@ -294,9 +323,13 @@ impl Batch {
             false => query,
             true => query.bind(self.replies.finish()),
         };
-        match self.sections.has(last) {
+        let query = match self.sections.has(last) {
             false => query,
             true => query.bind(self.children.finish()).bind(self.reports.finish()),
+        };
+        match self.sections.has(Sections::FOLLOWED) {
+            false => query,
+            true => query.bind(self.followed.finish()),
         }
     }
 }

@@ -23,11 +23,26 @@ pub(super) const BY_WORKFLOW_ID: &str = select!(
     (SELECT n.id FROM execution n WHERE n.workflow_id = $1 ORDER BY n.created_at DESC, n.id DESC LIMIT 1))"
 );
 
+/// The last run that joined the chain. Its first run is in no index of the chain.
+pub(super) const BY_CHAIN: &str = select!(
+    "WHERE e.id = coalesce(
+    (SELECT n.id FROM execution n WHERE n.chain = $1 ORDER BY n.created_at DESC, n.id DESC LIMIT 1), $1)"
+);
+/// The runs of a chain join it in the order of their times, so that the search, from the newest back, ends soon.
+pub(super) const BEFORE: &str = select!(
+    "WHERE e.next = $2 AND e.id = coalesce(
+    (SELECT p.id FROM execution p WHERE p.chain = $1 AND p.next = $2
+        AND p.created_at <= (SELECT o.created_at FROM execution o WHERE o.id = $2)
+    ORDER BY p.created_at DESC LIMIT 1), $1)"
+);
+
 impl Lookup for SqliteStore {
     fn find(&self, by: Find) -> StoreFuture<'_, Option<ExecutionRow>> {
         let query = match by {
             Find::Execution(id) => sqlx::query(BY_ID).bind(id.0),
             Find::WorkflowId(id) => sqlx::query(BY_WORKFLOW_ID).bind(id),
+            Find::Chain(first) => sqlx::query(BY_CHAIN).bind(first.0),
+            Find::Before { chain, of } => sqlx::query(BEFORE).bind(chain.0).bind(of.0),
         };
         Box::pin(self.reading(async move |readers| {
             query.fetch_optional(readers).await?.as_ref().map(execution).transpose()

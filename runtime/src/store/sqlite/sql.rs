@@ -4,12 +4,13 @@
 //! takes its rows as one JSON array with long texts cut out of one blob (`$2`); `MATERIALIZED`, since a nested array
 //! is else written out again for every field. Parameters are
 //! written `$n`: sqlx binds a gap in `?n` to something else. Order matters: fence first, then what is inserted,
-//! then the inbox, then tasks, failed attempts, then the check before a close, and rows that change hands last.
+//! then the inbox, then tasks, failed attempts, then the check before a close, then rows that change hands, and what
+//! follows from that: successors, the messages that move to them, what is left of inboxes.
 
 use super::tokens::sender_is_in;
 use super::{attempt, replies, tokens};
 use crate::store::decide::{Sections, parks_sql};
-use crate::store::message::input_kinds;
+use crate::store::message::{input_kinds, moving_kinds};
 use std::sync::Arc;
 
 /// Whether the start with this id is in by its own append: a start by a call of its own leaves its
@@ -26,9 +27,9 @@ macro_rules! is_started {
 const INSERT_EXECUTIONS: &str = "
 WITH c AS MATERIALIZED (SELECT value AS v FROM json_each($5))
 INSERT INTO execution (id, workflow_id, run_id, request_id, type, queue, status, owner, wake_at, active,
-    suspension, tried_builds, created_at, closed_at, result, close_by, chain_by, context)
+    suspension, tried_builds, created_at, closed_at, result, close_by, chain_by, context, next)
 SELECT v->>0, v->>1, v->>2, v->>3, v->>4, v->>5, v->>6, v->>7, v->>8, v->>9, v->>10, v->>11, v->>12, v->>13,
-    CASE WHEN v->>14 THEN CAST(substr($2, v->>14, v->>15) AS TEXT) END, v->>17, v->>18, v->>19
+    CASE WHEN v->>14 THEN CAST(substr($2, v->>14, v->>15) AS TEXT) END, v->>17, v->>18, v->>19, v->>20
 FROM c
 WHERE CASE v->>16 WHEN 0 THEN 1 WHEN 3 THEN 0 ELSE coalesce((
     SELECT CASE c.v->>16 WHEN 1 THEN x.status <> 10 ELSE 0 END FROM execution x
@@ -148,9 +149,35 @@ ON CONFLICT DO NOTHING"
 const DELETE_TASKS: &str = "
 DELETE FROM task WHERE execution IN (SELECT value->>0 FROM json_each($8))";
 
-/// Deletes what it has not taken in; a closed run still answers queries (PROTOCOL 38).
+/// Deletes what it has not taken in; a closed run still answers queries. What moves to the next run has moved
+/// (PROTOCOL 38).
 const EMPTY_INBOXES: &str = "
 DELETE FROM inbox WHERE execution IN (SELECT value->>0 FROM json_each($8)) AND kind <> 2";
+
+/// The runs that go on. Each inherits from the row of the run before it, as it is now (PROTOCOL 39).
+const INSERT_FOLLOWED: &str = "
+WITH s AS MATERIALIZED (SELECT value AS v FROM json_each($19))
+INSERT INTO execution (id, workflow_id, run_id, type, queue, status, owner, wake_at, input, context, created_at,
+    attempt, close_by, chain, parent, child_no, close_policy, schedule, slot, chain_by)
+SELECT v->>1, e.workflow_id, v->>2, v->>3, v->>4, 0, v->>5, v->>6, CAST(substr($2, v->>7, v->>8) AS TEXT),
+    CASE WHEN v->>9 THEN CAST(substr($2, v->>9, v->>10) AS TEXT) END, v->>11, v->>12, v->>13,
+    coalesce(e.chain, e.id), e.parent, e.child_no, e.close_policy, e.schedule, e.slot, e.chain_by
+FROM s CROSS JOIN execution e ON e.id = v->>0
+WHERE e.next = v->>1
+ON CONFLICT DO NOTHING";
+
+/// A run that is handed on has its successor.
+const CHECK_FOLLOWED: &str = "
+SELECT json_extract('{}', 'abide_conflict_' || w.n) FROM (SELECT changes() AS n) w
+WHERE w.n <> (SELECT count(*) FROM json_each($19) s CROSS JOIN execution e ON e.id = s.value->>0
+    WHERE e.next = s.value->>1)";
+
+const MOVE: &str = concat!(
+    "
+UPDATE inbox SET parked = 0, execution = (SELECT s.value->>1 FROM json_each($19) s WHERE s.value->>0 = execution)
+WHERE execution IN (SELECT s.value->>0 FROM json_each($19) s) AND kind ",
+    moving_kinds!()
+);
 
 const CHECK_CLOSES: &str = concat!(
     "
@@ -175,6 +202,7 @@ UPDATE execution SET
     told = CASE WHEN v->>9 IS NULL THEN told ELSE 1 END,
     crashes = CASE WHEN v->>10 THEN 0 ELSE crashes END,
     retried_until = coalesce(v->>14, retried_until),
+    next = coalesce(v->>16, next),
     recovered_from = CASE v->>11 WHEN 1 THEN NULL WHEN 2 THEN owner ELSE recovered_from END,
     suspension = CASE WHEN v->>2 IS NULL THEN suspension ELSE v->>12 END,
     tried_builds = CASE
@@ -244,13 +272,20 @@ pub(super) fn text(sections: Sections, transaction: bool) -> Arc<str> {
     }
     if has(Sections::CLOSES) {
         add(CHECK_CLOSES);
-        add(EMPTY_INBOXES);
         add(DELETE_TASKS);
         add(attempt::DELETE_OF_CLOSED);
     }
     if has(Sections::ROWS) {
         add(UPDATE_ROWS);
         add(CHECK_ROWS);
+    }
+    if has(Sections::FOLLOWED) {
+        add(INSERT_FOLLOWED);
+        add(CHECK_FOLLOWED);
+        add(MOVE);
+    }
+    if has(Sections::CLOSES) {
+        add(EMPTY_INBOXES);
     }
     if has(Sections::REPORTS) {
         add(INSERT_REPORTS);

@@ -10,6 +10,7 @@ use super::super::{batch, claim, guard, lease, message, start, task};
 use super::*;
 use crate::policy::IdReusePolicy;
 use crate::status::ExecutionStatus;
+use crate::store::conformance::chains;
 use crate::store::failure::Kind;
 use abide_core::{EventId, Incarnation};
 use tokio::sync::oneshot;
@@ -176,7 +177,7 @@ impl Stage {
             "Append" | "Release" | "StartOwned" | "Replace" | "Settle" | "Fail" => {
                 self.append(session, op, side).await
             }
-            "Close" | "StartOnly" => self.guarded(session, op, side).await,
+            "Close" | "Continue" | "StartOnly" => self.guarded(session, op, side).await,
             "SignalByName" => self.signal_by_name(session, side).await,
             "Renew" => Ok(of(session.run(|st| lease::extend(st, me, 12_000)).await?.is_some())),
             "FenceOut" => Ok(of(lease::fence_out(session, me, false).await?)),
@@ -257,6 +258,13 @@ impl Stage {
     async fn guarded(&self, session: &mut Session, op: &str, side: usize) -> Result<String, Failure> {
         let append = match op {
             "Close" => self.process.close(self.owned, NEXT),
+            "Continue" => {
+                let NewExecution { id, run_id, .. } = self.start(self.fresh(side), "owned");
+                let next = chains::next_of(&self.process, "owned");
+                // Not that of the claims, which look for other runs.
+                let next = Successor { id, run_id, owned: false, queue: "next".to_owned(), ..next };
+                Append { rev: Some(0), ..chains::hands_on(&self.process, self.owned, NEXT, &next) }
+            }
             _ => {
                 let new = self.start(self.fresh(side), "owned");
                 self.owned_start(NewExecution { reuse: IdReusePolicy::RejectDuplicate, ..new })

@@ -28,6 +28,8 @@ pub(super) enum Op {
     Append,
     /// A turn that closes it.
     Close,
+    /// A turn that hands it on to another run.
+    Continue,
     /// Its owner lets it go, with nothing to wake it.
     Release,
     /// The lease of its owner is renewed.
@@ -80,9 +82,10 @@ pub(super) enum Op {
     Expire,
 }
 
-pub(super) const OPS: [Op; 27] = [
+pub(super) const OPS: [Op; 28] = [
     Op::Append,
     Op::Close,
+    Op::Continue,
     Op::Release,
     Op::Renew,
     Op::FenceOut,
@@ -133,7 +136,7 @@ impl Op {
     /// Begins a transaction and does it. `side` tells the two sides of a pair apart.
     pub(super) async fn perform(self, scene: &Scene, connection: &mut PgConnection, side: usize) -> Told {
         // Those with a guard begin their own, together with its locks.
-        if !matches!(self, Self::Close | Self::StartOnly | Self::SignalByName) {
+        if !matches!(self, Self::Close | Self::Continue | Self::StartOnly | Self::SignalByName) {
             connection.execute(sqlx::raw_sql("BEGIN")).await.unwrap();
         }
         match self.run(scene, connection, side).await {
@@ -157,7 +160,7 @@ impl Op {
             Self::Append | Self::Release | Self::StartOwned | Self::Replace | Self::Settle | Self::Fail => {
                 self.append(scene, connection, side).await
             }
-            Self::Close => close(scene, connection).await,
+            Self::Close | Self::Continue => close(self, scene, connection, side).await,
             Self::StartOnly => start_only(scene, connection, side).await,
             Self::SignalByName => signal_by_name(scene, connection, side).await,
             Self::Renew => {
@@ -279,10 +282,17 @@ impl Op {
 }
 
 /// A closing turn, by the guard and the batch, as the writer does it.
-async fn close(scene: &Scene, connection: &mut PgConnection) -> Result<Told, Trouble> {
+async fn close(op: Op, scene: &Scene, connection: &mut PgConnection, side: usize) -> Result<Told, Trouble> {
     let result = r#"{"completed":{"result":7}}"#.to_owned();
-    let close = Close { kind: CloseKind::Drained, status: ExecutionStatus::Completed, result };
-    let append = Append { close: Some(close), ..scene.turn(scene.owned, NEXT, 1) };
+    let (kind, status, successor) = match op {
+        Op::Continue => {
+            let next = Box::new(scene.successor(fresh(scene, side)));
+            (CloseKind::HandedOn, ExecutionStatus::ContinuedAsNew, Some(next))
+        }
+        _ => (CloseKind::Drained, ExecutionStatus::Completed, None),
+    };
+    let close = Some(Close { kind, status, result });
+    let append = Append { close, successor, ..scene.turn(scene.owned, NEXT, 1) };
     let locks = guard::locks(&scene.shared, [&append].into_iter()).expect("a close locks its row");
     let guarded = guard::take(&locks, true, connection, &scene.shared).await?;
     if guarded.out.conflicts.contains(&scene.owned) {

@@ -30,7 +30,12 @@ pub(super) async fn check(scene: &Scene, way: Way, ended: [Ended; 2]) {
     one_open_run_for_each_id(scene, &what).await;
     claims_are_exclusive(scene, &ended, &claimed, &what);
     only_what_stands_has_parked_messages(scene, &ended, &what).await;
-    if done(Op::Close) || done(Op::Terminate) {
+    if done(Op::Continue) {
+        let next = "SELECT count(*) FROM {s}.execution e JOIN {s}.execution n ON n.id = e.next
+            WHERE e.id = $1 AND e.status = 14 AND n.status = 0 AND n.chain = e.id";
+        assert_eq!(scene.number(next, &[scene.owned.0]).await, 1, "{what}: another run goes on");
+    }
+    if done(Op::Close) || done(Op::Continue) || done(Op::Terminate) {
         assert!(left.tasks.is_empty() && left.failed == 0, "{what}: a closed execution leaves no attempts");
         assert!(left.status >= 10, "{what}: what closed is closed");
     }
@@ -52,7 +57,9 @@ impl Left {
                 .fetch_one(&mut *connection)
                 .await
                 .unwrap();
-        let inbox = sqlx::query_as(sql.of("SELECT kind, request_id FROM {s}.inbox WHERE execution = $1"));
+        // What it had not taken in is with the run that goes on for it.
+        let inbox = sqlx::query_as(sql.of("SELECT kind, request_id FROM {s}.inbox WHERE execution = $1
+            OR execution = (SELECT next FROM {s}.execution WHERE id = $1)"));
         let inbox = inbox.bind(scene.owned.0).fetch_all(&mut *connection).await.unwrap();
         let tasks = sqlx::query_as(sql.of("SELECT activity, attempt FROM {s}.task WHERE execution = $1"));
         let tasks = tasks.bind(scene.owned.0).fetch_all(&mut *connection).await.unwrap();
@@ -85,13 +92,14 @@ fn no_message_is_lost(scene: &Scene, left: &Left, ended: &[Ended; 2], claimed: &
         return;
     }
     assert_ne!(left.status, 10, "{what}: it closed over an acknowledged message");
-    if left.status >= 10 {
+    let goes_on = left.status == 14;
+    if left.status >= 10 && !goes_on {
         return;
     }
     let kept = left.inbox.iter().filter(|(_, id)| id.starts_with("message-") || id.starts_with("abide/"));
     let kept = kept.count();
     assert_eq!(kept, sent.len(), "{what}: an acknowledged message is lost");
-    if left.owner.is_none() {
+    if left.owner.is_none() && !goes_on {
         assert!(claimed.contains(&scene.owned.0), "{what}: no worker will ever read the message");
     }
 }
@@ -132,6 +140,7 @@ async fn nobody_writes_after_the_fence(scene: &Scene, ended: &[Ended; 2], what: 
             op.op,
             Op::Append
                 | Op::Close
+                | Op::Continue
                 | Op::Release
                 | Op::Replace
                 | Op::Settle
@@ -160,7 +169,7 @@ async fn one_open_run_for_each_id(scene: &Scene, what: &str) {
     let twice = "SELECT count(*) FROM (SELECT workflow_id FROM {s}.execution WHERE status < 10
         GROUP BY workflow_id HAVING count(*) > 1) t WHERE $1 > 0";
     assert_eq!(scene.number(twice, &[1]).await, 0, "{what}: two open runs of one id");
-    let runs = "SELECT count(*) FROM {s}.execution WHERE workflow_id =
+    let runs = "SELECT count(*) FROM {s}.execution WHERE chain IS NULL AND workflow_id =
         (SELECT workflow_id FROM {s}.execution WHERE id = $1)";
     assert_eq!(
         scene.number(runs, &[scene.owned.0]).await,

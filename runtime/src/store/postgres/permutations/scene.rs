@@ -6,8 +6,8 @@ use crate::store::postgres::shared::Shared;
 use crate::store::postgres::store::PostgresStore;
 use crate::store::postgres::{connection, lease, open};
 use crate::store::{
-    Append, AppendOutcome, Journal, NewExecution, NewTask, Ownership, Starts, TaskChange, TaskClaim, TaskKey,
-    Tasks, WorkerInfo,
+    Append, AppendOutcome, Journal, NewExecution, NewTask, Ownership, Starts, Successor, TaskChange,
+    TaskClaim, TaskKey, Tasks, WorkerInfo,
 };
 use abide_core::{EventId, ExecutionId, Incarnation};
 use sqlx::pool::PoolConnection;
@@ -165,6 +165,27 @@ impl Scene {
             reuse: crate::policy::IdReusePolicy::default(),
             conflict: crate::policy::IdConflictPolicy::default(),
             terminate_event: None,
+        }
+    }
+
+    /// The run that goes on for `owned`.
+    pub(super) fn successor(&self, id: ExecutionId) -> Successor {
+        let NewExecution { workflow_id, run_id, workflow_type, queue, input, created_at_ms, .. } =
+            self.start(id, "owned");
+        Successor {
+            id,
+            workflow_id,
+            run_id,
+            workflow_type,
+            // Not that of the scene's claims, which look for other runs.
+            queue: format!("{queue}-next"),
+            input,
+            context: None,
+            owned: false,
+            due_ms: created_at_ms,
+            created_at_ms,
+            attempt: 1,
+            close_by_ms: None,
         }
     }
 
