@@ -103,7 +103,7 @@ pub(crate) use input_kinds;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 macro_rules! known_kinds {
     () => {
-        "IN (0, 1, 2, 3, 4, 6, 8)"
+        "IN (0, 1, 2, 3, 4, 5, 6, 7, 8)"
     };
 }
 #[cfg(any(feature = "sqlite", feature = "postgres"))]

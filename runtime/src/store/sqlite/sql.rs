@@ -156,13 +156,13 @@ DELETE FROM inbox WHERE execution IN (SELECT value->>0 FROM json_each($8)) AND k
 
 /// The runs that go on. Each inherits from the row of the run before it, as it is now (PROTOCOL 39).
 const INSERT_FOLLOWED: &str = "
-WITH s AS MATERIALIZED (SELECT value AS v FROM json_each($19))
+WITH u AS MATERIALIZED (SELECT value AS v FROM json_each($19))
 INSERT INTO execution (id, workflow_id, run_id, type, queue, status, owner, wake_at, input, context, created_at,
     attempt, close_by, chain, parent, child_no, close_policy, schedule, slot, chain_by)
 SELECT v->>1, e.workflow_id, v->>2, v->>3, v->>4, 0, v->>5, v->>6, CAST(substr($2, v->>7, v->>8) AS TEXT),
     CASE WHEN v->>9 THEN CAST(substr($2, v->>9, v->>10) AS TEXT) END, v->>11, v->>12, v->>13,
     coalesce(e.chain, e.id), e.parent, e.child_no, e.close_policy, e.schedule, e.slot, e.chain_by
-FROM s CROSS JOIN execution e ON e.id = v->>0
+FROM u CROSS JOIN execution e ON e.id = v->>0
 WHERE e.next = v->>1
 ON CONFLICT DO NOTHING";
 
