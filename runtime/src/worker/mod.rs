@@ -77,8 +77,8 @@ mod task_rows;
 mod tasks;
 mod thread;
 mod turn;
-#[cfg(feature = "testing")]
 mod updates;
+#[cfg(feature = "testing")]
 mod verify;
 mod watchdog;
 
