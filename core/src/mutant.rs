@@ -109,6 +109,12 @@ mod list {
         OneLookAtNames "one-look-at-names"
             Test("store::postgres::lock_tests::a_receiver_that_is_locked_is_not_taken_for_none"),
             "A receiver that another session has locked is taken for one that is not running.";
+        ForgetOrphans "forget-orphans"
+            Test("store::conformance::on_memory::orphans::close_policies_are_sent_to_open_children_in_slices"),
+            "A close does not note that children are still to be told.";
+        ClearOrphansEarly "clear-orphans-early"
+            Test("store::conformance::on_memory::orphans::close_policies_are_sent_to_open_children_in_slices"),
+            "The note that children are still to be told is taken away before all are.";
         ForgetRequestIds "forget-request-ids" Simulation { from: 15, runs: 50 },
             "A message is taken in again under a request id that history has.";
         LoseWakeUp "lose-wake-up" Simulation { from: 8, runs: 50 },

@@ -93,6 +93,7 @@ impl Raw {
                 children: Vec::new(),
                 report: None,
                 successor: None,
+                orphans: false,
                 tries: 0,
             };
             self.append(append).await?;

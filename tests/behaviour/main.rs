@@ -32,6 +32,7 @@ mod errors_payload;
 mod errors_text;
 mod errors_types;
 mod eviction;
+mod families;
 mod farm;
 mod full_slots;
 mod handlers;

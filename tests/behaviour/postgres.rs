@@ -29,6 +29,7 @@ mod errors_server;
 mod errors_text;
 mod errors_types;
 mod eviction;
+mod families;
 mod farm;
 mod full_pool;
 mod full_slots;

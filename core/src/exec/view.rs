@@ -44,6 +44,11 @@ impl Execution {
         }
     }
 
+    /// Whether it has scheduled a child. When it closes, its children may have to be told.
+    pub fn had_children(&self) -> bool {
+        self.ctx.tables.children.borrow().had_any()
+    }
+
     /// Whether it is a child, whose parent is told of its end. False before its start.
     pub fn is_child(&self) -> bool {
         self.ctx.info().parent.is_some()

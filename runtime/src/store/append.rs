@@ -63,6 +63,9 @@ pub(crate) struct Append {
     pub(crate) report: Option<String>,
     /// The run that goes on for this one. There is one exactly if the close hands on.
     pub(crate) successor: Option<Box<Successor>>,
+    /// With a close: whether it may have started children. Where an open one has a close policy, the row is marked
+    /// (PROTOCOL 55).
+    pub(crate) orphans: bool,
     /// How often it was put off because another session holds a lock that it needs.
     pub(crate) tries: u32,
 }
@@ -177,6 +180,7 @@ impl Append {
             children: Vec::new(),
             report: None,
             successor: None,
+            orphans: false,
             tries: 0,
         }
     }

@@ -1,7 +1,7 @@
 //! Messages from a run to another workflow, whose receiver the commit finds.
 
 use super::message::MessageKind;
-use abide_core::EventId;
+use abide_core::{EventId, ExecutionId};
 use serde::{Deserialize, Serialize};
 
 /// A message that an append sends to another workflow.
@@ -24,13 +24,23 @@ pub(crate) struct Dispatch {
 pub(crate) enum Address {
     /// The open run of this workflow id.
     Name(String),
+    /// The open run of a child: the run that this command of `parent` has started, or one that goes on for it.
+    Child {
+        /// The sender.
+        parent: ExecutionId,
+        /// The number of its command.
+        no: EventId,
+    },
 }
 
 impl Dispatch {
     /// How many bytes of text it brings.
     pub(crate) fn bytes(&self) -> usize {
-        let Address::Name(name) = &self.to;
-        name.len() + self.body.len()
+        let name = match &self.to {
+            Address::Name(name) => name.len(),
+            Address::Child { .. } => 0,
+        };
+        name + self.body.len()
     }
 }
 

@@ -70,7 +70,7 @@ pub(crate) use owner::{Claim, Claimed, ClaimedEnds, Deaths, Ownership, Suspicion
 pub(crate) use owner::{LEASE, RENEW_EVERY, SUSPECT_FROM};
 
 pub(crate) use successor::Successor;
-pub(crate) use sweep::{SWEEP_AT_ONCE, Sweep};
+pub(crate) use sweep::{Orphans, SWEEP_AT_ONCE, Sweep};
 pub(crate) use task::{
     AttemptBody, ClaimedTasks, NewTask, OwnedTask, Task, TaskChange, TaskClaim, TaskKey, Tasks,
 };

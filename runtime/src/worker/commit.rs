@@ -16,7 +16,7 @@ use crate::activity::runner::{Attempt, Limits};
 use crate::activity::transaction::Transactions;
 use crate::error::Error;
 use crate::store::{Append, AppendOutcome, StartAnswer, StoreError, TaskKey};
-use abide_core::exec::{Action, ActivityStart, AttemptOutcome, Input, Standing, Suspension};
+use abide_core::exec::{Action, ActivityStart, AttemptOutcome, Execution, Input, Standing, Suspension};
 use abide_core::{CancellationType, Code, Event, ExecutionId};
 use std::sync::Arc;
 use std::time::Duration;
@@ -139,6 +139,9 @@ impl Thread {
         if !news.is_empty() || close.is_some() {
             let limit = (&self.session.logged_failures, self.session.store().now_ms());
             news.log(&run.names, run.exec(), close.as_ref(), limit);
+        }
+        if close.is_some() && run.exec().is_none_or(Execution::had_children) {
+            self.session.orphans_hint.notify_one();
         }
         if bears {
             // No worker is notified of its own process's commits.

@@ -59,10 +59,8 @@ pub(super) fn append(
     let children = children::of(run.id, &run.names, turn.births, turn.at_ms);
     let body = body_of(&turn.events);
     run.bytes += body.len() * 2;
-    let mut consumed: Vec<i64> = origins.iter().filter_map(|origin| origin.row).collect();
-    if mutant!(ForgetInboxDelete) {
-        consumed.clear();
-    }
+    let rows = origins.iter().filter_map(|origin| origin.row);
+    let consumed: Vec<i64> = rows.filter(|_| !mutant!(ForgetInboxDelete)).collect();
     let replies = updates::replies(run.id, &turn.updates, turn.at_ms);
     let idle = row.is_none() && consumed.is_empty() && messages.is_empty() && changes.is_empty();
     let nothing = turn.events.is_empty() && turn.attempts.is_empty() && idle;
@@ -79,9 +77,10 @@ pub(super) fn append(
         close: close.as_ref().map(close_of),
         consumed,
         messages,
-        dispatches: dispatches(turn.seq, &turn.events),
+        dispatches: dispatches(run.id, turn.seq, &turn.events),
         children,
         report: close.as_ref().filter(|_| run.exec().is_some_and(Execution::is_child)).and_then(report_of),
+        orphans: closes && run.exec().is_some_and(Execution::had_children),
         tasks: changes,
         attempts: turn.attempts.iter().map(AttemptChange::from).collect(),
         replies,
@@ -102,22 +101,30 @@ pub(super) fn append(
     ((!nothing).then_some(append), in_flight)
 }
 
-/// The messages that these events send to other workflows. `seq`: the number of the first event.
-fn dispatches(seq: EventId, events: &[Event]) -> Vec<Dispatch> {
+/// The messages that these events of a run send to other workflows. `seq`: the number of the first event.
+fn dispatches(run: ExecutionId, seq: EventId, events: &[Event]) -> Vec<Dispatch> {
+    let address = |to: &Recipient| match to {
+        Recipient::Workflow(name) => Address::Name(name.clone()),
+        Recipient::Child(no) => Address::Child { parent: run, no: *no },
+    };
     let of = |(number, event): (u64, &Event)| {
-        let (to, kind, body) = match event {
+        let (to, kind, body, answered) = match event {
             Event::SignalSent { to, name, input } => {
-                let body = SignalBody { name: name.clone(), input: input.clone() };
-                (to, MessageKind::Signal, to_json(&body))
+                let body = to_json(&SignalBody { name: name.clone(), input: input.clone() });
+                (address(to), MessageKind::Signal, body, true)
             }
             Event::CancelSent { to, reason } => {
-                (to, MessageKind::Cancel, to_json(&CancelBody { reason: reason.clone() }))
+                (address(to), MessageKind::Cancel, to_json(&CancelBody { reason: reason.clone() }), true)
+            }
+            // The call of the child was dropped: nothing waits for an answer. An unborn child needs no message.
+            Event::ChildCancelRequested { child, unborn: false } => {
+                let reason = "its parent does not wait for it any more".to_owned();
+                let to = Address::Child { parent: run, no: *child };
+                (to, MessageKind::Cancel, to_json(&CancelBody { reason }), false)
             }
             _ => return None,
         };
-        let Recipient::Workflow(name) = to else { return None };
-        let to = Address::Name(name.clone());
-        Some(Dispatch { command: EventId(number), to, kind, body, answered: true })
+        Some(Dispatch { command: EventId(number), to, kind, body, answered })
     };
     (seq.0..).zip(events).filter_map(of).collect()
 }

@@ -83,6 +83,7 @@ impl Thread {
             close: Some(close),
             // Nothing is told where the row has no parent.
             report: report_of(&event),
+            orphans: true,
             ..Append::bare(self.session.me, run.id, self.session.store().now_ms())
         };
         let in_flight = InFlight { close: Some(event), ..InFlight::of(Standing::Closed) };

@@ -62,6 +62,7 @@ mod mailbox;
 mod names;
 mod news;
 mod options;
+mod orphans;
 mod outcomes;
 mod query;
 mod registry;

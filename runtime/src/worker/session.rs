@@ -48,6 +48,8 @@ pub(super) struct Session {
     pub(super) claim_hint: Notify,
     /// Notified when a run was written that may have to end without an owner.
     pub(super) ends_hint: Notify,
+    /// Notified when a run with children has closed.
+    pub(super) orphans_hint: Notify,
     /// Notified when the inbox of an owned execution may have a message.
     pub(super) inbox_hint: Notify,
     pub(super) inbox_dirty: AtomicBool,
@@ -86,6 +88,7 @@ impl Session {
             attempts: Attempts::default(),
             claim_hint: Notify::new(),
             ends_hint: Notify::new(),
+            orphans_hint: Notify::new(),
             inbox_hint: Notify::new(),
             inbox_dirty: AtomicBool::new(false),
             doubtful: AtomicBool::new(false),

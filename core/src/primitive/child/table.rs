@@ -58,7 +58,7 @@ impl Child {
 /// The children that the workflow waits for, holds a handle of, or has not taken the end of; by the number of
 /// their command.
 #[derive(Default)]
-pub(crate) struct Children(BTreeMap<EventId, Child>);
+pub(crate) struct Children(BTreeMap<EventId, Child>, /* whether there was one */ bool);
 
 impl Children {
     pub(super) fn add(&mut self, birth: &Birth, cancellation: CancellationType, site: Option<&'static Site>) {
@@ -73,6 +73,7 @@ impl Children {
             wakers: Vec::new(),
         };
         self.0.insert(birth.child, child);
+        self.1 = true;
     }
 
     /// Its workflow id and its run id.
@@ -183,6 +184,11 @@ impl Children {
     /// Whether it has not ended.
     pub(crate) fn is_open(&self, id: EventId) -> bool {
         self.0.get(&id).is_some_and(|child| child.end.is_none())
+    }
+
+    /// Whether a child was ever scheduled.
+    pub(crate) fn had_any(&self) -> bool {
+        self.1
     }
 
     /// How many have not ended.

@@ -14,6 +14,7 @@ mod lab;
 mod list_fuzz;
 mod messages;
 mod newer;
+mod orphans;
 mod ownership;
 pub(super) mod parked;
 mod revisions;
@@ -118,6 +119,7 @@ impl Process {
             children: Vec::new(),
             report: None,
             successor: None,
+            orphans: false,
             tries: 0,
         }
     }
@@ -299,6 +301,12 @@ suite! {
         a_message_of_an_unknown_kind_stays_and_wakes_nobody,
         a_run_of_an_unknown_open_status_is_open_and_nobodys,
         a_run_of_an_unknown_closed_status_is_closed,
+    }
+    orphans {
+        each_child_is_told_by_its_policy_and_once,
+        close_policies_are_sent_to_open_children_in_slices,
+        an_end_from_outside_tells_children_and_the_parent,
+        a_message_to_a_child_finds_its_open_run,
     }
     ownership {
         an_unowned_start_is_claimed_by_one,

@@ -94,9 +94,12 @@ impl Append {
                 Some(Found::Locked(run)) => Some(*run),
                 Some(Found::Held) => return None,
                 // A birth of this append is seen by no look. If it is not born, the message is dropped.
-                None => self.birth_at(&dispatch.to),
+                None => resolved.birth_at(&dispatch.to),
             };
-            let refused = found.is_none().then(|| NOT_RUNNING.to_owned());
+            // A child that has ended needs no cancel request.
+            let is_moot =
+                dispatch.kind == MessageKind::Cancel && matches!(dispatch.to, Address::Child { .. });
+            let refused = (found.is_none() && !is_moot).then(|| NOT_RUNNING.to_owned());
             let command = dispatch.command;
             resolved.messages.extend(found.map(|run| NewMessage {
                 execution: run,
@@ -115,8 +118,16 @@ impl Append {
     }
 
     fn birth_at(&self, address: &Address) -> Option<ExecutionId> {
-        let Address::Name(name) = address;
-        self.births.iter().find(|new| new.workflow_id == *name).map(|new| new.id)
+        match address {
+            Address::Name(name) => {
+                let children = self.children.iter().map(|child| (&child.workflow_id, child.id));
+                let births = self.births.iter().map(|new| (&new.workflow_id, new.id));
+                births.chain(children).find(|(id, _)| *id == name).map(|(_, run)| run)
+            }
+            Address::Child { no, .. } => {
+                self.children.iter().find(|child| child.child_no == *no).map(|child| child.id)
+            }
+        }
     }
 }
 

@@ -61,12 +61,17 @@ impl<'a> OutsideEnd<'a> {
     }
 }
 
-/// What [`OutsideEnd`] sets in the execution's row: `$2` its status, `$3` the event, `$4` now.
+/// What [`OutsideEnd`] sets in the execution's row, in a schema with this prefix: `$1` the execution, `$2` its status,
+/// `$3` the event, `$4` now.
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 macro_rules! end_columns {
-    () => {
-        "status = $2, result = $3, closed_at = $4, wake_at = NULL, active = false, suspension = NULL,
-        tried_builds = NULL, trying_builds = NULL, told = true"
+    ($schema:literal) => {
+        concat!(
+            "status = $2, result = $3, closed_at = $4, wake_at = NULL, active = false, suspension = NULL,
+        tried_builds = NULL, trying_builds = NULL, told = true, orphans = EXISTS (SELECT 1 FROM ",
+            $schema,
+            "execution k WHERE k.parent = $1 AND k.status < 10 AND k.close_policy > 0)"
+        )
     };
 }
 #[cfg(any(feature = "sqlite", feature = "postgres"))]

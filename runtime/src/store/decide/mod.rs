@@ -11,6 +11,7 @@
 mod death;
 mod dispatch;
 mod end;
+mod family;
 #[cfg(any(feature = "postgres", feature = "testing"))] // SQLite has one writer and one lock
 mod guard;
 mod notices;
@@ -30,6 +31,7 @@ pub(super) use dispatch::{Receivers, addresses};
 pub(super) use end::{OutsideEnd, TOLD, remembered, terminates};
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub(super) use end::{end_columns, end_deletes, resume_columns};
+pub(super) use family::{PARENT_CLOSED, PARENT_CLOSED_BODY, SLICE, TERMINATED_END};
 #[cfg(any(feature = "postgres", feature = "testing"))]
 pub(super) use guard::{Guarded, Locks, StartName, start_names};
 pub(super) use notices::{Concerned, Notices};

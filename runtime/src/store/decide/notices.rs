@@ -114,9 +114,11 @@ pub(crate) struct Receiver {
 
 /// A run that was ended from outside.
 #[cfg(any(feature = "postgres", feature = "testing"))]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Ended {
     pub(crate) owner: Option<Incarnation>,
+    /// Its open parent, which was sent a report.
+    pub(crate) parent: Option<Receiver>,
 }
 
 /// Who brings notices to the workers and clients of all processes.
@@ -159,6 +161,7 @@ pub(crate) trait Notify {
     fn notify_ended(&self, ended: &[Ended]) {
         for ended in ended {
             ended.owner.into_iter().for_each(|owner| self.notify_worker(owner));
+            ended.parent.iter().for_each(|parent| self.notify_receiver(parent));
             self.notify_clients();
         }
     }

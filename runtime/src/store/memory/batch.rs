@@ -145,6 +145,7 @@ fn insert_children(st: &mut Statement<'_>, batch: &mut Batch, appends: &[&Append
                 tried_builds: None,
                 trying_builds: Vec::new(),
                 child: Some(ChildOf { parent, child_no, close_policy }),
+                orphans: false,
             };
             if !insert(st, &new, execution)? {
                 return st.raise(Kind::Refused, "a child's id is taken");
@@ -188,6 +189,7 @@ fn created(row: NewRow<'_>) -> Execution {
         tried_builds,
         trying_builds: Vec::new(),
         child: None,
+        orphans: false,
     }
 }
 
@@ -289,7 +291,14 @@ fn successor(append: &Append, next: &Successor, before: ExecutionRow) -> Executi
         // The workflow id, and all else that belongs to the chain.
         ..before
     };
-    Execution { row, request_id: None, tried_builds: None, trying_builds: Vec::new(), child: None }
+    Execution {
+        row,
+        request_id: None,
+        tried_builds: None,
+        trying_builds: Vec::new(),
+        child: None,
+        orphans: false,
+    }
 }
 
 /// What users and the engine have sent moves, in its order; what this turn has taken in does not.
@@ -321,7 +330,8 @@ fn change_all(st: &mut Statement<'_>, batch: &Batch, appends: &[&Append]) -> Loo
         });
         match execution {
             Some(execution) if batch.alive.contains(&append.owner) && seen.insert(append.execution) => {
-                st.update(changed(execution.clone(), write))?;
+                let orphans = st.tables.has_bound_child(append.execution);
+                st.update(changed(execution.clone(), write, orphans))?;
             }
             _ => all = false,
         }
@@ -348,7 +358,8 @@ fn report(st: &mut Statement<'_>, batch: &mut Batch, appends: &[&Append]) -> Loo
     Ok(())
 }
 
-fn changed(mut execution: Execution, write: RowWrite<'_>) -> Execution {
+fn changed(mut execution: Execution, write: RowWrite<'_>, orphans: bool) -> Execution {
+    execution.orphans |= write.marks_orphans && orphans;
     let row = &mut execution.row;
     row.rev += 1;
     match write.recovered {

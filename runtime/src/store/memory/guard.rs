@@ -3,6 +3,7 @@
 use super::locks::{Key, Mode};
 use super::session::{Failure, Session};
 use super::statement::Statement;
+use super::tables::Execution;
 use crate::store::decide::{self, Guarded, Receivers, StartName, start_names};
 use crate::store::group::Committed;
 use crate::store::{Address, Append, NewExecution};
@@ -78,8 +79,14 @@ pub(super) async fn look(
 }
 
 fn open_run(st: &Statement<'_>, address: &Address) -> Option<ExecutionId> {
-    let Address::Name(name) = address;
-    st.tables.open_run(name).map(|run| run.row.id)
+    let run = match address {
+        Address::Name(name) => st.tables.open_run(name),
+        Address::Child { parent, no } => {
+            let is_it = |run: &&Execution| run.child.is_some_and(|child| child.child_no == *no);
+            st.tables.children_of(*parent).find(is_it)
+        }
+    };
+    run.map(|run| run.row.id)
 }
 
 /// The rows that close, and then what is in their inboxes.

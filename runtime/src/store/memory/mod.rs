@@ -25,6 +25,7 @@ mod call;
 mod claim;
 mod conditions;
 mod ends;
+mod family;
 mod find;
 mod guard;
 mod journal;

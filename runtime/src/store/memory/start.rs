@@ -3,6 +3,7 @@
 //! A start holds the lock of its workflow id (PROTOCOL 23), an end holds its execution's row.
 
 use super::attempt;
+use super::family::report;
 use super::guard::start_keys;
 use super::locks::{Key, Mode};
 use super::session::{Failure, Session};
@@ -12,7 +13,9 @@ use super::sweep::unpark;
 use super::tables::Execution;
 use super::write::Write;
 use crate::status::ExecutionStatus;
-use crate::store::decide::{Ended, Found, Notify, OutsideEnd, StartDecision, TOLD, remembered, terminates};
+use crate::store::decide::{
+    Ended, Found, Notify, OutsideEnd, StartDecision, TERMINATED_END, TOLD, remembered, terminates,
+};
 use crate::store::failure::Kind;
 use crate::store::{
     ExecutionRow, InboxRow, MessageKind, NewExecution, ResumeAnswer, SendAnswer, StartAnswer, Starts,
@@ -130,6 +133,7 @@ fn unowned(new: &NewExecution) -> Execution {
         tried_builds: None,
         trying_builds: Vec::new(),
         child: None,
+        orphans: false,
     }
 }
 
@@ -176,12 +180,14 @@ async fn end(session: &mut Session, end: OutsideEnd<'_>) -> Result<Ended, Failur
     let (id, event, at_ms) = (end.execution, end.event, end.at_ms);
     session.run(|st| write_turn(st, id, end.turn.clone())).await?;
     let close = |st: &mut Statement<'_>| {
+        let orphans = st.tables.has_bound_child(id);
         let Some(mut execution) = st.tables.executions.get(&id).cloned() else { return Ok(None) };
         let ended = &mut execution.row;
         (ended.status, ended.result) = (OutsideEnd::STATUS, Some(event.to_owned()));
         (ended.closed_at_ms, ended.wake_at_ms) = (Some(at_ms), None);
         (ended.active, ended.suspension) = (false, None);
         (execution.tried_builds, execution.trying_builds) = (None, Vec::new());
+        execution.orphans = orphans;
         let owner = execution.row.owner;
         st.update(execution).map(|()| owner)
     };
@@ -189,10 +195,11 @@ async fn end(session: &mut Session, end: OutsideEnd<'_>) -> Result<Ended, Failur
     session.run(|st| empty_inbox(st, id, false)).await?;
     session.run(|st| drop_tasks(st, id)).await?;
     session.run(|st| attempt::drop_all(st, id)).await?;
+    let parent = session.run(|st| report(st, id, TERMINATED_END, at_ms)).await?;
     if owner.is_some() {
         session.run(|st| st.put(id, MessageKind::Terminated, TOLD, event.to_owned(), at_ms)).await?;
     }
-    Ok(Ended { owner })
+    Ok(Ended { owner, parent })
 }
 
 /// Deletes what an execution that closes has not taken in, but queries, which it still answers, and what moves to

@@ -5,7 +5,7 @@ use super::statement::{Looked, Statement};
 use super::store::MemoryStore;
 use super::write::Write;
 use crate::store::decide::parks;
-use crate::store::{InboxRow, SWEEP_AT_ONCE, StoreFuture, Sweep};
+use crate::store::{InboxRow, Orphans, SWEEP_AT_ONCE, StoreFuture, Sweep};
 use abide_core::ExecutionId;
 
 fn key(row: &InboxRow) -> Key {
@@ -63,5 +63,9 @@ impl Sweep for MemoryStore {
             })
             .await
         })
+    }
+
+    fn tell_orphans(&self) -> StoreFuture<'_, Orphans> {
+        self.orphans()
     }
 }

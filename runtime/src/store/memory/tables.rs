@@ -21,6 +21,8 @@ pub(crate) struct Execution {
     pub(crate) trying_builds: Vec<String>,
     /// Whose child it is.
     pub(crate) child: Option<ChildOf>,
+    /// It is closed, and children are still to be told so.
+    pub(crate) orphans: bool,
 }
 
 /// A worker's row.
@@ -156,6 +158,17 @@ impl Tables {
     /// The open run of a workflow id.
     pub(crate) fn open_run(&self, workflow_id: &str) -> Option<&Execution> {
         self.runs(workflow_id).find(|run| run.row.status.is_open())
+    }
+
+    /// The open children of a run, in order.
+    pub(crate) fn children_of(&self, parent: ExecutionId) -> impl Iterator<Item = &Execution> {
+        let is_its = move |run: &&Execution| run.child.is_some_and(|child| child.parent == parent);
+        self.executions.values().filter(|run| run.row.status.is_open()).filter(is_its)
+    }
+
+    /// Whether a run has an open child with a close policy.
+    pub(crate) fn has_bound_child(&self, parent: ExecutionId) -> bool {
+        self.children_of(parent).any(|run| run.child.is_some_and(|child| child.close_policy > 0))
     }
 
     /// The newest closed run of a workflow id.

@@ -6,7 +6,7 @@ use crate::store::Address;
 use crate::store::Append;
 use crate::store::decide::{self, Guarded, Receivers};
 use crate::store::message::input_kinds;
-use abide_core::ExecutionId;
+use abide_core::{EventId, ExecutionId};
 use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, Executor, PgConnection, Row};
 use std::fmt::Write;
@@ -60,36 +60,53 @@ pub(super) async fn look<'a>(
 
 /// Takes in a row of [`looks`].
 fn found(receivers: &mut Receivers, look: i32, row: &PgRow) -> Result<(), sqlx::Error> {
-    let address = || Ok::<_, sqlx::Error>(Address::Name(row.try_get(3)?));
+    let address = match row.try_get::<Option<String>, _>(3)? {
+        Some(name) => Address::Name(name),
+        None => {
+            let (parent, no): (i64, i64) = (row.try_get(4)?, row.try_get(5)?);
+            Address::Child { parent: ExecutionId(parent), no: EventId(no.unsigned_abs()) }
+        }
+    };
     match look {
-        3 => receivers.locked(address()?, ExecutionId(row.try_get(1)?)),
-        4 => receivers.open(address()?),
+        3 => receivers.locked(address, ExecutionId(row.try_get(1)?)),
+        4 => receivers.open(address),
         _ => {}
     }
     Ok(())
 }
 
-/// Two looks for the open runs of some workflow ids (PROTOCOL 35). The first locks what no other session has locked:
-/// such a run cannot close before the commit. The second has a younger snapshot and no lock: a run that only it shows
-/// may be closing, or be the successor of one that was closing during the first.
+/// Two looks for the open runs at some addresses (PROTOCOL 35). The first locks what no other session has locked: such
+/// a run cannot close before the commit. The second has a younger snapshot and no lock: a run that only it shows may
+/// be closing, or be the successor of one that was closing during the first.
 fn looks<'a>(schema: &str, addresses: impl Iterator<Item = &'a Address>) -> String {
-    let names = addresses.map(|Address::Name(name)| {
-        // As hex, so that nothing in a name needs quoting.
-        let hex: String = name.bytes().map(|byte| format!("{byte:02x}")).collect();
-        format!("convert_from(decode('{hex}','hex'),'UTF8')")
-    });
-    let names: Vec<String> = names.collect();
-    if names.is_empty() {
-        return String::new();
+    let (mut names, mut children) = (Vec::new(), Vec::new());
+    for address in addresses {
+        match address {
+            Address::Name(name) => {
+                // As hex, so that nothing in a name needs quoting.
+                let hex: String = name.bytes().map(|byte| format!("{byte:02x}")).collect();
+                names.push(format!("convert_from(decode('{hex}','hex'),'UTF8')"));
+            }
+            Address::Child { parent, no } => children.push(format!("({parent},{no})")),
+        }
     }
-    let open =
-        format!("FROM \"{schema}\".execution WHERE workflow_id IN ({}) AND status < 10", names.join(","));
-    let locked =
-        format!("SELECT 3, id, 0::bigint, workflow_id {open} ORDER BY id FOR KEY SHARE SKIP LOCKED;");
-    if mutant!(OneLookAtNames) {
-        return locked;
+    let names = (!names.is_empty())
+        .then(|| (format!("workflow_id IN ({})", names.join(",")), "workflow_id, 0::bigint, 0::bigint"));
+    let children = (!children.is_empty())
+        .then(|| (format!("(parent, child_no) IN ({})", children.join(",")), "NULL::text, parent, child_no"));
+    let mut text = String::new();
+    for (look, lock) in [(3, " ORDER BY id FOR KEY SHARE SKIP LOCKED"), (4, "")] {
+        if look == 4 && mutant!(OneLookAtNames) {
+            continue;
+        }
+        for (condition, columns) in names.iter().chain(&children) {
+            text.push_str(&format!(
+                "SELECT {look}, id, 0::bigint, {columns} FROM \"{schema}\".execution WHERE {condition} AND \
+                 status < 10{lock};"
+            ));
+        }
     }
-    format!("{locked}SELECT 4, id, 0::bigint, workflow_id {open};")
+    text
 }
 
 /// Numbers and hex only: nothing in it needs quoting.

@@ -19,6 +19,7 @@ mod connection;
 mod control;
 mod ends;
 mod failure;
+mod family;
 mod find;
 mod followed;
 mod guard;

@@ -254,10 +254,11 @@ pub(super) struct Changes<'a> {
     retried: Vec<Option<i64>>,
     revs: Vec<Option<i64>>,
     nexts: Vec<Option<i64>>,
+    orphans: Vec<bool>,
 }
 
 impl<'a> Changes<'a> {
-    pub(super) const PARAMETERS: usize = 16;
+    pub(super) const PARAMETERS: usize = 17;
 
     /// A row of another owner or revision, or closed meanwhile, is left alone, and the check raises. Only the
     /// release of a run that is known to be closed names no revision, since no worker claims it (PROTOCOL 93). `@@` is
@@ -272,6 +273,9 @@ impl<'a> Changes<'a> {
         result = coalesce(u.result, e.result),
         closed_at = coalesce(u.closed, e.closed_at),
         told = e.told OR u.closed IS NOT NULL,
+        orphans = CASE WHEN u.orphans THEN EXISTS (
+            SELECT FROM {s}.execution k WHERE k.parent = e.id AND k.status < 10 AND k.close_policy > 0)
+            ELSE e.orphans END,
         crashes = CASE WHEN u.resets THEN 0 ELSE e.crashes END,
         retried_until = coalesce(u.retried, e.retried_until),
         next = coalesce(u.next, e.next),
@@ -286,9 +290,9 @@ impl<'a> Changes<'a> {
         trying_builds = CASE WHEN u.build IS NULL AND NOT u.resets AND u.status IS NULL THEN e.trying_builds END
     FROM unnest(@1::bigint[], @2::bigint[], @3::smallint[], @4::boolean[], @5::boolean[], @6::bigint[], @7::boolean[],
         @8::text[], @9::bigint[], @10::boolean[], @11::smallint[], @12::text[], @13::text[], @14::bigint[],
-        @15::bigint[], @16::bigint[])
+        @15::bigint[], @16::bigint[], @17::boolean[])
         AS u(id, owner, status, frees, sets_wake, wake, active, result, closed, resets, recovered, suspension, build,
-            retried, rev, next)
+            retried, rev, next, orphans)
     JOIN fence ON fence.worker = u.owner
     WHERE e.id = u.id AND e.owner = u.owner
         AND CASE WHEN u.rev IS NULL THEN e.status >= 10 ELSE e.rev = u.rev AND e.status < 10 END@@
@@ -316,13 +320,15 @@ impl<'a> Changes<'a> {
         self.retried.push(row.retried_ms);
         self.revs.push(row.rev);
         self.nexts.push(row.next.map(|next| next.0));
+        self.orphans.push(row.marks_orphans);
     }
 
     pub(super) fn bind(self, query: Bound<'a>) -> Bound<'a> {
         let query = query.bind(self.ids).bind(self.owners).bind(self.statuses).bind(self.frees);
         let query = query.bind(self.sets_wake).bind(self.wakes).bind(self.active).bind(self.results);
         let query = query.bind(self.closed).bind(self.resets).bind(self.recovered).bind(self.suspensions);
-        query.bind(self.builds).bind(self.retried).bind(self.revs).bind(self.nexts)
+        let query = query.bind(self.builds).bind(self.retried).bind(self.revs).bind(self.nexts);
+        query.bind(self.orphans)
     }
 }
 

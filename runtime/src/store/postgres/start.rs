@@ -4,6 +4,7 @@
 //! (PROTOCOL 23) and of its request id (PROTOCOL 98), an end holds its execution's row. A transaction that
 //! holds the one may ask for the other in this order only.
 
+use super::family::REPORT_ENDED;
 use super::find::{BY_ID, select};
 use super::keys::start_keys;
 use super::rows::TERMINATED;
@@ -13,8 +14,8 @@ use super::store::PostgresStore;
 use super::sweep::unpark;
 use crate::status::ExecutionStatus;
 use crate::store::decide::{
-    Ended, Found, Notify, OutsideEnd, StartDecision, TOLD, end_columns, end_deletes, remembered,
-    resume_columns, terminates,
+    Ended, Found, Notify, OutsideEnd, Receiver, StartDecision, TERMINATED_END, TOLD, end_columns,
+    end_deletes, remembered, resume_columns, terminates,
 };
 use crate::store::row::execution;
 use crate::store::{
@@ -172,7 +173,8 @@ pub(super) async fn terminate(
 async fn end(connection: &mut PgConnection, shared: &Shared, end: OutsideEnd<'_>) -> sqlx::Result<Ended> {
     const EVENT: &str =
         "INSERT INTO {s}.journal (execution, seq, n, at, writer, body) VALUES ($1, $2, $3, $4, $5, $6)";
-    const ROW: &str = concat!("UPDATE {s}.execution SET ", end_columns!(), " WHERE id = $1 RETURNING owner");
+    const ROW: &str =
+        concat!("UPDATE {s}.execution SET ", end_columns!("{s}."), " WHERE id = $1 RETURNING owner");
     const TELL: &str = "INSERT INTO {s}.inbox (execution, kind, request_id, body, at)
         VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING";
     let (id, turn) = (end.execution.0, &end.turn);
@@ -191,11 +193,14 @@ async fn end(connection: &mut PgConnection, shared: &Shared, end: OutsideEnd<'_>
     for delete in end_deletes!("{s}.") {
         sqlx::query(shared.sql.of(delete)).bind(id).execute(&mut *connection).await?;
     }
+    let report = sqlx::query_as(shared.sql.of(REPORT_ENDED)).bind(id).bind(TERMINATED_END).bind(end.at_ms);
+    let parent: Option<(Option<i64>, String)> = report.fetch_optional(&mut *connection).await?;
+    let parent = parent.map(|(owner, queue)| Receiver { owner: owner.map(Incarnation), queue });
     if owner.is_some() {
         let tell = sqlx::query(shared.sql.of(TELL)).bind(id).bind(TERMINATED).bind(TOLD);
         tell.bind(end.event).bind(end.at_ms).execute(connection).await?;
     }
-    Ok(Ended { owner: owner.map(Incarnation) })
+    Ok(Ended { owner: owner.map(Incarnation), parent })
 }
 
 /// Lets a suspended execution run again. Its task queue comes back, for those who may claim it. The row is

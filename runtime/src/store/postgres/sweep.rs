@@ -3,7 +3,7 @@
 use super::shared::Shared;
 use super::store::PostgresStore;
 use crate::store::decide::{parkable_kinds, parking_statuses};
-use crate::store::{SWEEP_AT_ONCE, StoreFuture, Sweep};
+use crate::store::{Orphans, SWEEP_AT_ONCE, StoreFuture, Sweep};
 use sqlx::PgConnection;
 
 /// Gives the parked messages of these executions back. By a statement of its own, after the one that has
@@ -61,5 +61,9 @@ impl Sweep for PostgresStore {
                 Ok(most)
             })
         }))
+    }
+
+    fn tell_orphans(&self) -> StoreFuture<'_, Orphans> {
+        self.orphans()
     }
 }

@@ -46,11 +46,17 @@ async fn look<'a>(
     connection: &mut SqliteConnection,
     appends: impl Iterator<Item = &'a Append>,
 ) -> Result<Receivers, sqlx::Error> {
-    const QUERY: &str = "SELECT id FROM execution WHERE workflow_id = ? AND status < 10";
+    const NAME: &str = "SELECT id FROM execution WHERE workflow_id = ? AND status < 10";
+    const CHILD: &str = "SELECT id FROM execution WHERE parent = ? AND child_no = ? AND status < 10";
     let mut receivers = Receivers::default();
     for address in addresses(appends) {
-        let Address::Name(name) = address;
-        let run = sqlx::query_scalar::<_, i64>(QUERY).bind(name).fetch_optional(&mut *connection).await?;
+        let query = match address {
+            Address::Name(name) => sqlx::query_scalar::<_, i64>(NAME).bind(name),
+            Address::Child { parent, no } => {
+                sqlx::query_scalar(CHILD).bind(parent.0).bind(i64::try_from(no.0).unwrap_or(i64::MAX))
+            }
+        };
+        let run = query.fetch_optional(&mut *connection).await?;
         run.into_iter().for_each(|run| receivers.locked(address.clone(), ExecutionId(run)));
     }
     Ok(receivers)

@@ -14,6 +14,7 @@ mod commit;
 mod connection;
 mod ends;
 mod failure;
+mod family;
 mod find;
 mod job;
 mod journal;

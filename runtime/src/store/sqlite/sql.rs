@@ -200,6 +200,9 @@ UPDATE execution SET
     result = CASE WHEN v->>7 THEN CAST(substr($2, v->>7, v->>8) AS TEXT) ELSE result END,
     closed_at = coalesce(v->>9, closed_at),
     told = CASE WHEN v->>9 IS NULL THEN told ELSE 1 END,
+    orphans = CASE WHEN v->>17 THEN EXISTS (
+        SELECT 1 FROM execution k WHERE k.parent = execution.id AND k.status < 10 AND k.close_policy > 0)
+        ELSE orphans END,
     crashes = CASE WHEN v->>10 THEN 0 ELSE crashes END,
     retried_until = coalesce(v->>14, retried_until),
     next = coalesce(v->>16, next),

@@ -1,12 +1,14 @@
 //! Starts and ends from outside: id policies, unowned starts, terminate, resume. All run on the writer's connection in
 //! a transaction, whose write lock makes reading and deciding one step.
 
+use super::family::REPORT_ENDED;
 use super::find::{BY_ID, select};
 use super::store::SqliteStore;
 use super::sweep::unpark;
 use crate::status::ExecutionStatus;
 use crate::store::decide::{
-    Found, OutsideEnd, StartDecision, TOLD, end_columns, end_deletes, remembered, resume_columns, terminates,
+    Found, OutsideEnd, StartDecision, TERMINATED_END, TOLD, end_columns, end_deletes, remembered,
+    resume_columns, terminates,
 };
 use crate::store::row::execution;
 use crate::store::{MessageKind, NewExecution, ResumeAnswer, SendAnswer, StartAnswer, Starts, StoreFuture};
@@ -105,7 +107,7 @@ async fn terminate(
 
 /// Executes an end from outside.
 async fn end(connection: &mut SqliteConnection, end: OutsideEnd<'_>, owned: bool) -> sqlx::Result<()> {
-    const ROW: &str = concat!("UPDATE execution SET ", end_columns!(), " WHERE id = $1");
+    const ROW: &str = concat!("UPDATE execution SET ", end_columns!(""), " WHERE id = $1");
     let (id, turn) = (end.execution.0, &end.turn);
     sqlx::query("INSERT INTO journal (execution, seq, n, at, writer, body) VALUES (?, ?, ?, ?, ?, ?)")
         .bind(id)
@@ -121,6 +123,8 @@ async fn end(connection: &mut SqliteConnection, end: OutsideEnd<'_>, owned: bool
     for delete in end_deletes!("") {
         sqlx::query(delete).bind(id).execute(&mut *connection).await?;
     }
+    let report = sqlx::query(REPORT_ENDED).bind(id).bind(TERMINATED_END).bind(end.at_ms);
+    report.execute(&mut *connection).await?;
     if owned {
         let tell = "INSERT INTO inbox (execution, kind, request_id, body, at) VALUES (?, ?, ?, ?, ?)";
         let tell = sqlx::query(tell).bind(id).bind(MessageKind::Terminated.code()).bind(TOLD);

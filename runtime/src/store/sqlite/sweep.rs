@@ -3,7 +3,7 @@
 
 use super::store::SqliteStore;
 use crate::store::decide::{parkable_kinds, parking_statuses};
-use crate::store::{SWEEP_AT_ONCE, StoreFuture, Sweep};
+use crate::store::{Orphans, SWEEP_AT_ONCE, StoreFuture, Sweep};
 use sqlx::SqliteConnection;
 
 /// Gives the parked messages of these executions, a JSON array, back.
@@ -56,6 +56,10 @@ impl Sweep for SqliteStore {
             }
             self.call(|connection| Box::pin(async move { Ok(correct(connection).await?) })).await
         })
+    }
+
+    fn tell_orphans(&self) -> StoreFuture<'_, Orphans> {
+        self.orphans()
     }
 }
 
