@@ -34,6 +34,14 @@ struct Decision {
     granted: bool,
 }
 
+#[derive(Debug, PartialEq, thiserror::Error, Serialize, Deserialize)]
+enum NotAllowed {
+    #[error("{0} was not asked")]
+    NotAsked(String),
+    #[error("{0} has decided before")]
+    Decided(String),
+}
+
 #[derive(Default)]
 struct Approval {
     /// How many of `LEVELS` were asked.
@@ -72,17 +80,20 @@ impl Approval {
         Ok(self.decision.clone())
     }
 
-    /// Only those who were asked may decide, and the first decision counts.
-    #[signal]
-    fn decide(&mut self, by: String, granted: bool) {
-        if self.decision.is_none() && LEVELS[..self.asked].contains(&by.as_str()) {
-            self.decision = Some(Decision { by, granted });
-        }
+    /// The answer says that it counts. What the validator refuses leaves nothing in the history.
+    #[update(validate = Self::may_decide)]
+    fn decide(&mut self, by: String, granted: bool) -> Result<Decision, NotAllowed> {
+        let decision = Decision { by, granted };
+        self.decision = Some(decision.clone());
+        Ok(decision)
     }
 
-    #[query]
-    fn asked(&self) -> Vec<String> {
-        LEVELS[..self.asked].iter().map(ToString::to_string).collect()
+    fn may_decide(&self, by: &String, _granted: &bool) -> Result<(), NotAllowed> {
+        match &self.decision {
+            Some(earlier) => Err(NotAllowed::Decided(earlier.by.clone())),
+            None if !LEVELS[..self.asked].contains(&by.as_str()) => Err(NotAllowed::NotAsked(by.clone())),
+            None => Ok(()),
+        }
     }
 }
 
@@ -113,14 +124,11 @@ async fn submit(abide: &Abide) -> Result<(), Box<dyn std::error::Error>> {
     Ok(worker.shutdown().await?)
 }
 
-/// A client needs no worker in its process: the worker of `submit` handles the signal.
+/// A client needs no worker in its process: the worker of `submit` runs the handler.
 async fn decide(abide: &Abide, by: String, granted: bool) -> Result<(), Box<dyn std::error::Error>> {
     let approval = abide.client().handle::<Approval>(EXPENSE);
-    let asked = approval.asked().await?;
-    if !asked.contains(&by) {
-        return Err(format!("{by} was not asked, but {}", asked.join(", ")).into());
-    }
-    Ok(approval.decide(by, granted).await?)
+    println!("{:?}", approval.decide(by, granted).await?);
+    Ok(())
 }
 
 #[cfg(test)]
@@ -136,10 +144,12 @@ mod tests {
 
         let expense = Expense { by: "Ada".into(), what: "a lathe".into(), cents: 980_000 };
         let approval = env.client().start(Approval::run(expense.clone(), days(2))).await?;
-        env.after(days(1), approval.decide("director".into(), false)); // was not asked yet
-        env.after(days(3), approval.decide("director".into(), true));
-        let decision = approval.result().await?;
-        assert_eq!(decision, Some(Decision { by: "director".into(), granted: true }));
+        let early = env.after(days(1), approval.decide("director".into(), false));
+        let in_time = env.after(days(3), approval.decide("director".into(), true));
+        let decision = Some(Decision { by: "director".into(), granted: true });
+        assert_eq!(approval.result().await?, decision);
+        assert_eq!(in_time.await?.ok(), decision);
+        assert_eq!(early.await?.unwrap_err().said(), Some(&NotAllowed::NotAsked("director".into())));
         let to: Vec<_> = mails.calls().into_iter().map(|(to, _)| to).collect();
         assert_eq!(to, ["boss", "director", "Ada"]);
 

@@ -4,10 +4,13 @@
 mod activities;
 mod cancel;
 mod condition;
+mod locks;
 mod messages;
+mod others;
 mod parallel;
 mod replays;
 mod saga;
 mod state;
+mod updates;
 mod values;
 mod worker;
