@@ -4,9 +4,7 @@
 mod activities;
 mod cancel;
 mod condition;
-mod locks;
 mod messages;
-mod others;
 mod parallel;
 mod replays;
 mod saga;
