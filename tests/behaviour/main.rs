@@ -11,6 +11,7 @@ pub type UserConnection = sqlx::SqliteConnection;
 mod blocking;
 mod busy_runtime;
 mod cancellation;
+mod chains;
 mod children;
 mod client;
 mod clock_steps;

@@ -12,6 +12,7 @@ pub type UserConnection = sqlx::PgConnection;
 mod blocking;
 mod busy_runtime;
 mod cancellation;
+mod chains;
 mod client;
 mod close_race;
 mod combinators;

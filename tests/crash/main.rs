@@ -6,6 +6,7 @@
 /// The other program, `postgres`, runs the same tests on Postgres, and more.
 pub(crate) const ON_POSTGRES: bool = false;
 
+mod chains;
 mod crash_loop;
 mod elsewhere;
 mod evidence;

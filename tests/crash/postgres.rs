@@ -6,6 +6,7 @@
 /// The other program, `main`, is about files.
 pub(crate) const ON_POSTGRES: bool = true;
 
+mod chains;
 mod elsewhere;
 mod evidence;
 mod expected;

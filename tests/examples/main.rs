@@ -1,5 +1,5 @@
 //! The examples that people copy from, run in the test environment: those of `examples/` that have no target
-//! of their own here, and what `docs/coming-from-temporal.md` shows.
+//! of their own here, and what `docs/coming-from-temporal.md` and `docs/chains.md` show.
 
 // Programs have no callers here, and no other crate sees what they show.
 #![allow(dead_code, unreachable_pub)]
@@ -8,4 +8,5 @@
 mod agent;
 #[path = "../../examples/approval.rs"]
 mod approval;
+mod chains;
 mod temporal;

@@ -1,32 +1,39 @@
-//! What a page quotes is compiled: each Rust block of `docs/coming-from-temporal.md` stands in a file of
-//! `tests/examples/temporal/`. Token by token, so the page may break lines and comment as its columns need.
+//! What a page quotes is compiled: each Rust block of a page of [`PAGES`] stands in a file of its folder. Token by
+//! token, so the page may break lines and comment as its columns need.
 
 use crate::docs::fences;
 use crate::tree::Tree;
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 
-const PAGE: &str = "docs/coming-from-temporal.md";
-const SOURCES: &str = "tests/examples/temporal/";
+/// The pages, each with the folder of what it quotes.
+const PAGES: &[(&str, &str)] = &[
+    ("docs/coming-from-temporal.md", "tests/examples/temporal/"),
+    ("docs/chains.md", "tests/examples/chains/"),
+];
 
 /// Blocks that no source has, and sources that the page does not link to.
 pub(crate) fn findings(tree: &Tree) -> Vec<String> {
-    let page = tree.text(PAGE).unwrap_or_default();
-    let sources = || tree.sources().filter(|(path, _)| path.starts_with(SOURCES));
+    PAGES.iter().flat_map(|(page, folder)| of(tree, page, folder)).collect()
+}
+
+fn of(tree: &Tree, name: &str, folder: &str) -> Vec<String> {
+    let page = tree.text(name).unwrap_or_default();
+    let sources = || tree.sources().filter(|(path, _)| path.starts_with(folder));
     let compiled: Vec<_> = sources().filter_map(|(_, text)| words(text)).collect();
     let mut findings = Vec::new();
     for block in fences(page, "rust") {
         let first = block.lines().next().unwrap_or_default();
         match words(&block) {
-            None => findings.push(format!("{PAGE}: the block `{first}` is not Rust")),
+            None => findings.push(format!("{name}: the block `{first}` is not Rust")),
             Some(quoted) if !compiled.iter().any(|source| has(source, &quoted)) => {
-                findings.push(format!("{PAGE}: the block `{first}` stands in no file of {SOURCES}"));
+                findings.push(format!("{name}: the block `{first}` stands in no file of {folder}"));
             }
             Some(_) => {}
         }
     }
     let unlinked = sources().map(|(path, _)| path).filter(|path| !path.ends_with("/mod.rs"));
     let unlinked = unlinked.filter(|path| !page.contains(&format!("](../{path})")));
-    findings.extend(unlinked.map(|path| format!("{PAGE} does not link to {path}")));
+    findings.extend(unlinked.map(|path| format!("{name} does not link to {path}")));
     findings
 }
 
@@ -68,7 +75,7 @@ mod tests {
     fn a_block_that_no_source_has_is_told() {
         let check = |page: &str| {
             let source = ("tests/examples/temporal/a.rs", "fn f() { g(1, 2); /* why */ h() }");
-            findings(&Tree::of(&[(PAGE, page), source])).len()
+            findings(&Tree::of(&[(PAGES[0].0, page), source])).len()
         };
         let link = "[a](../tests/examples/temporal/a.rs)\n";
         for good in ["g(1, 2);", "g(\n    1,\n    2,\n); // this\nh()", "fn f() {\n g(1, 2);\n h()\n}"] {

@@ -109,6 +109,16 @@ pub(crate) async fn sequence(n: u64, steps: u64, ms: u64) -> Result<u64, Failure
     Ok(sum)
 }
 
+/// A step in each of its runs; gives the sum of all.
+#[workflow]
+pub(crate) async fn rounds(n: u64, left: u64, sum: u64) -> Result<u64, Failure> {
+    let sum = sum + Work::step(10 * n + left, 5).await?;
+    match left {
+        1 => Ok(sum),
+        _ => workflow::continue_as_new(rounds(n, left - 1, sum)).await,
+    }
+}
+
 /// Steps all at once; gives their results in order.
 #[workflow]
 pub(crate) async fn fan(n: u64, width: u64, ms: u64) -> Result<Vec<u64>, Failure> {
@@ -283,6 +293,7 @@ pub(crate) fn worker(abide: &Abide, ledger: &Path) -> abide::WorkerBuilder {
         .workflow(culprit)
         .workflow(two_faced)
         .workflow(twice)
+        .workflow(rounds)
         .workflow(Letters::run)
         .workflow(writer)
         .workflow(Fragile::run);

@@ -1,5 +1,5 @@
-//! `cargo abide`: explains error codes, configures clippy for workflow code, and lists where a crate exempts
-//! itself from a check.
+//! `cargo abide`: explains error codes, configures clippy for workflow code, lists where a crate exempts itself
+//! from a check, and warns of workflows without an end.
 //!
 //! It only reads the user's crate, except for `init`, which reports each file that it changes. It starts no
 //! process and never uses the network.
@@ -8,6 +8,8 @@ mod clippy;
 mod exceptions;
 mod explain;
 mod init;
+mod loops;
+mod sources;
 
 use clap::{Parser, Subcommand};
 use std::ffi::OsString;
@@ -45,6 +47,12 @@ enum Command {
         #[arg(default_value = ".")]
         path: PathBuf,
     },
+    /// Warns of workflows whose history has no end: loops that await and never end (AB0151).
+    Loops {
+        /// A package's folder, or one file.
+        #[arg(default_value = ".")]
+        path: PathBuf,
+    },
 }
 
 /// What a command prints on stdout, and its exit code.
@@ -68,6 +76,7 @@ fn main() -> ExitCode {
         Command::Explain { code } => explain::run(code.as_deref()),
         Command::Init { path, dry_run } => init::run(&path, dry_run),
         Command::Exceptions { path } => exceptions::run(&path),
+        Command::Loops { path } => loops::run(&path),
     };
     match answer {
         Ok(Answer { text, exit }) => {

@@ -54,7 +54,7 @@ fn explain_without_a_code_lists_all() {
     let ran = run(Path::new("."), &["abide", "explain"]);
     assert_eq!(ran.code, Some(0), "{}", ran.err);
     assert!(ran.out.contains("AB0101  a clock read in workflow code\n"), "{}", ran.out);
-    assert!(ran.out.contains("AB0151  a history without an end (not emitted yet)\n"), "{}", ran.out);
+    assert!(ran.out.contains("AB0151  a history without an end\n"), "{}", ran.out);
     assert!(ran.out.lines().count() > 70, "{}", ran.out);
 }
 
@@ -176,4 +176,17 @@ fn exceptions_fail_where_a_reason_is_missing() {
     let ran = run(folder.path(), &["exceptions"]);
     assert_eq!(ran.code, Some(1));
     assert!(ran.out.contains("not read: src/main.rs:1 does not parse"), "{}", ran.out);
+}
+
+#[test]
+fn loops_without_an_end_are_told() {
+    let wrong = "#[workflow]\nasync fn watch() -> u32 {\n    loop { check().await; }\n}\n";
+    let right = "#[workflow]\nasync fn once() -> u32 {\n    loop { return check().await; }\n}\n";
+    let package = package(&[MANIFEST, ("src/lib.rs", right), ("src/watch.rs", wrong)]);
+    let ran = run(package.path(), &["loops"]);
+    let first = "warning: AB0151: src/watch.rs:3:5: a loop in `watch` awaits and never ends";
+    assert!(ran.out.starts_with(first), "{}", ran.out);
+    assert!(ran.out.ends_with("1 endless loops in 2 files\n") && ran.code == Some(0), "{}", ran.out);
+    std::fs::write(package.path().join("src/bad.rs"), "fn {").unwrap();
+    assert_eq!(run(package.path(), &["loops"]).code, Some(1), "a file that it cannot read");
 }
