@@ -66,11 +66,16 @@ pub(crate) struct UpdateBody {
     pub(crate) update_id: String,
     pub(crate) name: String,
     /// `None`: it only asks how far the update is.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "given")]
     pub(crate) input: Option<Payload>,
     /// The process that asks, by its block of ids, if it waits for a row.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) asker: Option<i64>,
+}
+
+/// A field that is there, be it `null`: the arguments of an update without any.
+fn given<'de, D: serde::Deserializer<'de>>(field: D) -> Result<Option<Payload>, D::Error> {
+    Payload::deserialize(field).map(Some)
 }
 
 /// The key of the reply about an update. `chain`: the first run of its chain, since another chain may have an

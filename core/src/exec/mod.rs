@@ -20,6 +20,7 @@ pub(crate) mod command;
 pub(crate) mod context;
 mod deliver;
 pub(crate) mod draft;
+mod hand_on;
 mod history;
 pub(crate) mod info;
 mod mismatch;

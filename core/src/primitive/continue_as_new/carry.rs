@@ -1,12 +1,8 @@
 //! How a run collects what it hands on, and how the next run takes it in (PROTOCOL 61).
 
 use crate::carried::{Carried, CarriedCancel, CarriedId, CarriedKind, CarriedSignal};
-use crate::event::Event;
-use crate::exec::Execution;
 use crate::exec::turn::Input;
 use crate::primitive::tables::Tables;
-use crate::start_context::StartContext;
-use crate::text::bounded;
 
 /// What the run would hand on now.
 pub(crate) fn of(tables: &Tables, now_ms: i64) -> Carried {
@@ -53,52 +49,4 @@ pub(crate) fn spread(inputs: Vec<Input>) -> Vec<Taken> {
     }
     all.extend(cancel);
     all
-}
-
-impl Execution {
-    /// The inputs that a turn did not deliver. Those that the run before has handed on are in no inbox: they
-    /// are recorded, so that they are neither lost nor delivered, or handed on again if the run has ended.
-    pub(crate) fn not_delivered(&mut self, rest: Vec<Taken>) -> Vec<Input> {
-        let mut undelivered = Vec::new();
-        for (input, is_carried) in rest {
-            match input {
-                input if !is_carried => undelivered.push(input),
-                Input::Signal { name, input, request_id } if self.ctx.halted() => {
-                    self.keep(Event::Signaled { name, input, request_id, handled: false });
-                }
-                Input::Cancel { request_id, reason } if self.ctx.halted() => {
-                    self.keep(Event::CancelRequested { request_id, reason: bounded(reason) });
-                }
-                Input::Signal { name, input, request_id } => {
-                    self.left.signals.push(CarriedSignal { name, input, request_id });
-                }
-                Input::Cancel { request_id, reason } => {
-                    self.left.cancel.get_or_insert(CarriedCancel { request_id, reason });
-                }
-                _ => {}
-            }
-        }
-        undelivered
-    }
-
-    /// Records an input that is delivered only when the run is loaded again.
-    fn keep(&self, event: Event) {
-        let marked = self.ctx.draft().marked();
-        self.ctx.rollback(marked);
-        self.ctx.record(event);
-        self.ctx.draft().mark();
-    }
-
-    /// What the run hands on, once it has ended as another run is to go on for it.
-    pub fn carried(&self) -> Carried {
-        let mut carried = of(&self.ctx.tables, self.ctx.now_ms());
-        carried.signals.extend(self.left.signals.iter().cloned());
-        carried.cancel = carried.cancel.or_else(|| self.left.cancel.clone());
-        carried.limited(self.ctx.now_ms())
-    }
-
-    /// What the run that goes on begins with besides its input: what this one began with, but for what is carried.
-    pub fn hands_on(&self) -> StartContext {
-        StartContext { carried: self.carried(), failed_runs: 0, ..self.begun.clone() }
-    }
 }

@@ -166,9 +166,10 @@ async fn claims_of_ends_use_their_indexes() {
 
 /// Starts, turns, closes and releases read no row to find out whom to wake.
 #[test]
-fn only_messages_and_tasks_look_for_whom_to_wake() {
+fn only_what_goes_to_others_looks_for_whom_to_wake() {
     for sections in Sections::every() {
-        let quiet = !sections.has(Sections::MESSAGES.and(Sections::TASKS));
+        let family = Sections::CHILDREN.and(Sections::REPORTS);
+        let quiet = !sections.has(Sections::MESSAGES.and(Sections::TASKS).and(family));
         let told = text(sections).ends_with("'{}'::bigint[], '{}'::text[]");
         assert_eq!(told, quiet, "{sections:?}");
     }
