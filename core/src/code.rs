@@ -186,10 +186,10 @@ codes! {
     Uncompensated = "AB0616",
     /// An execution has too many unanswered commands.
     TooManyUnanswered = "AB0617",
-    /// A run has too much to hand on to the next run.
-    TooMuchCarried = "AB0619",
     /// Children are too deep below each other.
     TooDeep = "AB0618",
+    /// A run has too much to hand on to the next run.
+    TooMuchCarried = "AB0619",
     /// An activity blocks its thread.
     ActivityBlocks = "AB0623",
     /// Activities that wait for workflows hold all slots.

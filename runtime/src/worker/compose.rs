@@ -62,7 +62,8 @@ pub(super) fn append(
     let rows = origins.iter().filter_map(|origin| origin.row);
     let consumed: Vec<i64> = rows.filter(|_| !mutant!(ForgetInboxDelete)).collect();
     let replies = updates::replies(run.id, &turn.updates, turn.at_ms);
-    let idle = row.is_none() && consumed.is_empty() && messages.is_empty() && changes.is_empty();
+    let quiet = messages.is_empty() && replies.is_empty();
+    let idle = row.is_none() && consumed.is_empty() && changes.is_empty() && quiet;
     let nothing = turn.events.is_empty() && turn.attempts.is_empty() && idle;
     let close = turn.events.last().filter(|_| closes).cloned();
     let begins = matches!(turn.events.first(), Some(Event::Started { .. }));

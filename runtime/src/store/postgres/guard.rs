@@ -35,7 +35,8 @@ pub(super) async fn take(
             0 if second == 0 => locks.id_is_held(&id, &mut out),
             1 => drop(out.locked.remove(&ExecutionId(id))),
             2 => locks.meets(ExecutionId(id), second, &mut out),
-            look => found(&mut receivers, look, &row)?,
+            look @ (3 | 4) => found(&mut receivers, look, &row)?,
+            _ => {}
         }
     }
     Ok(Guarded { out, receivers })
