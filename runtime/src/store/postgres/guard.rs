@@ -29,16 +29,19 @@ pub(super) async fn take(
     let rows = connection.fetch_all(sqlx::raw_sql(AssertSqlSafe(text))).await?;
     let Guarded { mut out, mut receivers } = locks.tried();
     out.locked.extend(locks.closes());
+    // Apart: a close whose row is locked may want a name that is held.
+    let mut held = Vec::new();
     for row in rows {
         let (id, second): (i64, i64) = (row.try_get(1)?, row.try_get(2)?);
         match row.try_get::<i32, _>(0)? {
-            0 if second == 0 => locks.id_is_held(&id, &mut out),
+            0 if second == 0 => held.push(id),
             1 => drop(out.locked.remove(&ExecutionId(id))),
             2 => locks.meets(ExecutionId(id), second, &mut out),
             look @ (3 | 4) => found(&mut receivers, look, &row)?,
             _ => {}
         }
     }
+    held.iter().for_each(|id| locks.id_is_held(id, &mut out));
     Ok(Guarded { out, receivers })
 }
 
