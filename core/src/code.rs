@@ -118,6 +118,10 @@ codes! {
     NoSuchUpdate = "AB0440",
     /// The worker cannot run the update.
     UpdateRefused = "AB0441",
+    /// An attempt cannot publish.
+    PublishRefused = "AB0442",
+    /// A reader asks for items of a stream that are not kept any more.
+    StreamBehind = "AB0450",
     /// The database cannot be opened.
     CannotOpen = "AB0501",
     /// The database is read-only.

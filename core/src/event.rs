@@ -121,6 +121,8 @@ pub enum Event {
     SignalSent { to: Recipient, name: String, input: Payload },
     /// Command: send a cancel request to another workflow. [`Event::Answered`] says whether it was sent.
     CancelSent { to: Recipient, reason: String },
+    /// Command that includes its end: an item was published into a stream. The item is not in the history.
+    Published { stream: String },
 
     /// Command, the last event: `run` returned a value.
     Completed { result: Payload },
@@ -231,6 +233,7 @@ pub(crate) enum Room {
     External,
     Answer,
     Child,
+    Stream,
     End,
 }
 
@@ -265,8 +268,8 @@ macro_rules! events {
 use Event::{
     ActivityCancelRequested, ActivityCompleted, ActivityFailed, ActivityScheduled, Answered, AttemptFailed,
     CancelRequested, CancelSent, Cancelled, ChildCancelRequested, ChildEnded, ChildScheduled, Completed,
-    ContinuedAsNew, Failed, Recovered, SideEffect, SignalRedelivered, SignalSent, Signaled, Started,
-    Terminated, TimedOut, TimerCancelled, TimerFired, TimerStarted, UpdateAccepted, UpdateCompleted,
+    ContinuedAsNew, Failed, Published, Recovered, SideEffect, SignalRedelivered, SignalSent, Signaled,
+    Started, Terminated, TimedOut, TimerCancelled, TimerFired, TimerStarted, UpdateAccepted, UpdateCompleted,
 };
 
 events! {
@@ -291,6 +294,7 @@ events! {
     CancelRequested { request_id, reason } => Input Cancel [request_id, reason] ("a request to cancel");
     Recovered { lost } => Input TakeOver [lost] ("a take-over");
     SideEffect { value } => Command SideEffect [value] ("a side effect");
+    Published { stream } => Command Stream [stream] ("an item of stream `{stream}`");
 
     SignalSent { to, name, input } => Command External [to, name, input] ("signal `{name}` to workflow `{to}`");
     CancelSent { to, reason } => Command External [to, reason] ("a request to cancel workflow `{to}`");

@@ -68,6 +68,7 @@ pub use payload::{Encoded, MAX_PAYLOAD_BYTES, Payload, PayloadError, unread};
 pub use policy::{ActivityOptions, CancellationType, RetryPolicy, Runs};
 pub use primitive::activity::ActivityCall;
 pub use primitive::child::WorkflowCall;
+pub use primitive::stream::{PublishError, PublishedItem, encode_item};
 pub use rules::RULES;
 pub use site::Site;
 pub use start_context::{Parent, StartContext};

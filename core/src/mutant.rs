@@ -202,6 +202,8 @@ mod list {
             "An update is accepted again under an id that history has.";
         RevalidateOnReplay "revalidate-on-replay" Test("worker::updates::tests::a_replay_asks_no_validator"),
             "A replay asks the validators of recorded updates.";
+        PublishOnReplay "publish-on-replay" Test("store::stream::tests::a_replay_publishes_nothing_again"),
+            "A replay publishes again what the run has published.";
         SkipFence "skip-fence" Permutations,
             "A batch is written without its lease.";
         ClaimTwice "claim-twice" Permutations,

@@ -8,6 +8,7 @@
 mod failure;
 mod given_up;
 mod kind;
+mod request;
 
 pub use failure::StoreFailure;
 pub use kind::ErrorKind;
@@ -185,6 +186,18 @@ pub enum Error {
         /// The execution's type.
         found: String,
     },
+    /// A reader asks for items of a stream that are not kept any more. The next call goes on after `after`.
+    #[error(
+        "{}: items of stream `{stream}` before {after} are not kept any more: a stream keeps the newest 10,000 items \
+         or 16 MiB. It goes on after {after}",
+        Code::StreamBehind
+    )]
+    StreamBehind {
+        /// The stream's name.
+        stream: String,
+        /// From where it goes on.
+        after: crate::offset::StreamOffset,
+    },
     /// No store supports this URL.
     #[error("{}: no store for the database URL `{url}`: {help}", Code::UnknownDatabase)]
     UnknownDatabase {
@@ -341,6 +354,7 @@ impl Error {
             Self::QueryTimeout { .. } => Code::QueryTimeout,
             Self::NotSuspended { .. } => Code::NotSuspended,
             Self::TypeMismatch { .. } => Code::TypeMismatch,
+            Self::StreamBehind { .. } => Code::StreamBehind,
             Self::UnknownDatabase { .. } => Code::UnknownDatabase,
             Self::Store(failure) => return failure.code(),
             Self::NothingRegistered { .. } | Self::RegisteredTwice { .. } => Code::Registration,
@@ -367,28 +381,5 @@ impl fmt::Debug for Error {
 impl From<StoreError> for Error {
     fn from(error: StoreError) -> Self {
         Self::Store(StoreFailure(error))
-    }
-}
-
-impl Error {
-    /// Converts a store error of a request that can be repeated.
-    pub(crate) fn of_request(error: StoreError, request_id: &str) -> Self {
-        match error {
-            StoreError::Unknown { message } => {
-                Self::OutcomeUnknown { request_id: request_id.to_owned(), message }
-            }
-            other => other.into(),
-        }
-    }
-
-    /// Whether the operation may or may not have happened.
-    pub(crate) fn is_unknown(&self) -> bool {
-        self.code() == Code::OutcomeUnknown
-    }
-
-    /// Whether a worker lost its lease during the operation: nothing was written, and another worker or the
-    /// store may take it.
-    pub(crate) fn is_fenced(&self) -> bool {
-        matches!(self, Self::Store(StoreFailure(StoreError::Fenced)))
     }
 }

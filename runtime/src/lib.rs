@@ -85,6 +85,7 @@ mod future;
 mod host;
 mod hub;
 mod location;
+mod offset;
 mod outcome;
 mod policy;
 pub mod prelude;
@@ -105,11 +106,12 @@ pub use jiff;
 pub use crate::abide::{Abide, AbideBuilder, Migration};
 pub use crate::client::{
     Client, Description, ExecutionPage, ExecutionSummary, Handle, HandleCore, ListCursor, ListFilter,
-    MAX_ID_CHARS, PendingActivity, PendingTimer, QueryError, Request, Serving, Start, UntypedHandle, Update,
-    UpdateError, UpdateHandle, Updates,
+    MAX_ID_CHARS, PendingActivity, PendingTimer, QueryError, Request, Serving, Start, StreamItem,
+    StreamReader, UntypedHandle, Update, UpdateError, UpdateHandle, Updates,
 };
 pub use crate::error::{Error, ErrorKind, Result, StoreFailure};
 pub use crate::location::Location;
+pub use crate::offset::{ParseOffsetError, StreamOffset};
 pub use crate::outcome::{Reason, WorkflowError};
 pub use crate::policy::{IdConflictPolicy, IdReusePolicy};
 pub use crate::status::ExecutionStatus;
@@ -133,11 +135,11 @@ pub mod workflow {
     pub use abide_core::flow::{
         Acquire, AssumeDeterministic, Cancelled, ChildCall, ChildCore, ChildHandle, ChildResult, ChildStart,
         Compensated, CompensationError, ContinueAsNew, Delivery, ExternalCore, ExternalHandle,
-        HandlersFinished, Info, JoinError, JoinHandle, Lock, Mutex, MutexGuard, Permit, Random, Receiver,
-        Recv, Saga, Semaphore, Send, SendError, Sender, Shielded, SideEffect, Sleep, Timeout, Until,
-        WorkflowFuture, WorkflowStream, assume_deterministic, cancelled, channel, continue_as_new, days,
-        handle, handlers_finished, hours, info, millis, mins, now, random, random_range, saga, secs,
-        shielded, side_effect, sleep, sleep_until, spawn, timeout, timeout_at, uuid,
+        HandlersFinished, Info, JoinError, JoinHandle, Lock, Mutex, MutexGuard, Permit, PublishError, Random,
+        Receiver, Recv, Saga, Semaphore, Send, SendError, Sender, Shielded, SideEffect, Sleep, Timeout,
+        Until, WorkflowFuture, WorkflowStream, assume_deterministic, cancelled, channel, continue_as_new,
+        days, handle, handlers_finished, hours, info, millis, mins, now, publish, random, random_range, saga,
+        secs, shielded, side_effect, sleep, sleep_until, spawn, timeout, timeout_at, uuid,
     };
     pub use abide_core::{
         __allow as allow, __join as join, __select as select, __try_join as try_join, __until as until,

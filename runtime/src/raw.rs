@@ -94,6 +94,7 @@ impl Raw {
                 report: None,
                 successor: None,
                 orphans: false,
+                published: Vec::new(),
                 tries: 0,
             };
             self.append(append).await?;

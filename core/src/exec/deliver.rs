@@ -125,6 +125,7 @@ impl Execution {
             | Event::UpdateCompleted { .. }
             | Event::ChildScheduled { .. }
             | Event::ChildCancelRequested { .. }
+            | Event::Published { .. }
             | Event::Completed { .. }
             | Event::Failed { .. }
             | Event::Cancelled { .. }

@@ -5,6 +5,7 @@ use crate::child::{Birth, ParentClosePolicy};
 use crate::event::Event;
 use crate::ids::EventId;
 use crate::primitive::activity::attempt::{AttemptChange, AttemptFailure};
+use crate::primitive::stream::item::PublishedItem;
 
 /// The events and effects of the current turn, each list in order.
 ///
@@ -26,6 +27,8 @@ pub(crate) struct TurnDraft {
     pub(crate) failures: Vec<AttemptFailure>,
     /// To tell after the append.
     pub(crate) updates: Vec<UpdateNews>,
+    /// The append writes them.
+    pub(crate) published: Vec<PublishedItem>,
     mark: Mark,
 }
 
@@ -39,6 +42,7 @@ pub(crate) struct Mark {
     unborn: usize,
     failures: usize,
     updates: usize,
+    published: usize,
 }
 
 impl TurnDraft {
@@ -52,6 +56,7 @@ impl TurnDraft {
             unborn: self.unborn.len(),
             failures: self.failures.len(),
             updates: self.updates.len(),
+            published: self.published.len(),
         }
     }
 
@@ -74,6 +79,7 @@ impl TurnDraft {
         self.unborn.truncate(to.unborn);
         self.failures.truncate(to.failures);
         self.updates.truncate(to.updates);
+        self.published.truncate(to.published);
         self.events.split_off(to.events)
     }
 

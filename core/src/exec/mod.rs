@@ -251,14 +251,26 @@ impl Execution {
         let mut draft = self.ctx.draft.take();
         let closes = standing == Standing::Closed;
         let (attempts, births) = (draft.take_attempts(closes), draft.take_births(closes));
-        let TurnDraft { mut events, actions, failures, updates, .. } = draft;
+        let TurnDraft { mut events, actions, failures, updates, published, .. } = draft;
         let seq = EventId(self.history_len() + 1 - events.len() as u64);
         if let [.., last, end] = events.as_mut_slice()
             && mutant!(SwapTwoEvents)
         {
             std::mem::swap(last, end);
         }
-        Turn { seq, at_ms, events, actions, births, attempts, failures, updates, standing, undelivered }
+        Turn {
+            seq,
+            at_ms,
+            events,
+            actions,
+            births,
+            attempts,
+            failures,
+            updates,
+            published,
+            standing,
+            undelivered,
+        }
     }
 
     /// The state of the execution.

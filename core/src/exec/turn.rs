@@ -9,6 +9,7 @@ use crate::ids::EventId;
 use crate::payload::Payload;
 use crate::policy::{ActivityOptions, Runs};
 use crate::primitive::activity::attempt::{AttemptChange, AttemptFailure};
+use crate::primitive::stream::item::PublishedItem;
 use crate::start_context::StartContext;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -250,6 +251,8 @@ pub struct Turn {
     pub failures: Vec<AttemptFailure>,
     /// What became of updates, for those who wait. To be told when the append is durable.
     pub updates: Vec<UpdateNews>,
+    /// The items that the append publishes, each behind its event.
+    pub published: Vec<PublishedItem>,
     /// The state of the execution.
     pub standing: Standing,
     /// Inputs that a suspended execution could not deliver. The caller keeps them until it resumes.

@@ -23,6 +23,7 @@ pub use crate::primitive::external::{Delivery, ExternalCore, ExternalHandle, ToO
 pub use crate::primitive::random::{Random, random, random_range, uuid};
 pub use crate::primitive::saga::{Compensated, CompensationError, Saga, saga};
 pub use crate::primitive::side_effect::{SideEffect, side_effect};
+pub use crate::primitive::stream::{MAX_STREAM_NAME_CHARS, PublishError, publish};
 pub use crate::primitive::sync::{
     Acquire, Lock, Mutex, MutexGuard, Permit, Receiver, Recv, Semaphore, Send, SendError, Sender, channel,
 };

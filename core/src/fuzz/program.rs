@@ -69,6 +69,7 @@ pub(super) enum Op {
     Locked(Vec<Op>),
     Permitted(Vec<Op>),
     Send(u32),
+    Publish(u32),
     Receive,
     Handlers,
     Undo(Kind),
@@ -98,6 +99,7 @@ pub(super) fn program() -> BoxedStrategy<Vec<Op>> {
         2 => (0_usize..4, any::<Option<u16>>()).prop_map(|(n, limit)| Op::Until(n, limit.map(u64::from))),
         2 => kind().prop_map(Op::Undo),
         1 => any::<u32>().prop_map(Op::Send),
+        1 => any::<u32>().prop_map(Op::Publish),
         1 => one_of(vec![Op::Receive, Op::Handlers]),
         1 => one_of(vec![Op::Compensate, Op::Forget, Op::Listen, Op::Fail, Op::Sleep(u64::MAX)]),
     ];
@@ -303,6 +305,7 @@ async fn step(slot: &Slot<State>, op: Op, saga: &mut Saga) -> Result<u32, Failur
             return Ok(guard(next, &SITE).await.expect("the state holds the sender"));
         }
         Op::Handlers => guard(flow::handlers_finished(), &SITE).await,
+        Op::Publish(n) => flow::publish(if n % 2 == 0 { "even" } else { "odd" }, &n).expect("a number"),
         Op::Undo(kind) => saga.on_failure(call(kind)),
         Op::Compensate => drop(guard(saga.compensate(), &SITE).await),
         Op::Forget => saga.forget(),

@@ -276,6 +276,7 @@ fn command() -> BoxedStrategy<Event> {
             input
         }),
         (recipient(), text()).prop_map(|(to, reason)| Event::CancelSent { to, reason }),
+        text().prop_map(|stream| Event::Published { stream }),
         payload().prop_map(|result| Event::Completed { result }),
         (failure(), vec(failure(), 0..2))
             .prop_map(|(failure, compensation_failures)| Event::Failed { failure, compensation_failures }),

@@ -24,6 +24,7 @@ pub mod random;
 pub mod saga;
 pub mod side_effect;
 pub(crate) mod signal;
+pub mod stream;
 pub mod sync;
 pub(crate) mod tables;
 pub mod timer;

@@ -4,8 +4,10 @@
 //! is a detached context, so that a body need not know its caller.
 
 use super::info::AttemptInfo;
+use super::publisher::Publishes;
 use super::waits::{InSlot, Waiting};
-use abide_core::EventId;
+use abide_core::{EventId, PublishError};
+use serde::Serialize;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -38,6 +40,7 @@ struct Inner {
     slot: Option<InSlot>,
     /// Whether the engine's messages about the attempt may show values.
     shows_values: bool,
+    outlet: Publishes,
 }
 
 /// Whether the engine's messages about the attempt that runs in this task may show values.
@@ -63,7 +66,15 @@ impl ActivityContext {
         token: CancellationToken,
     ) -> Self {
         Self {
-            inner: Arc::new(Inner { info, activity_type, deadline, token, slot: None, shows_values: false }),
+            inner: Arc::new(Inner {
+                info,
+                activity_type,
+                deadline,
+                token,
+                slot: None,
+                shows_values: false,
+                outlet: Publishes::Nowhere,
+            }),
         }
     }
 
@@ -84,12 +95,20 @@ impl ActivityContext {
         self
     }
 
+    /// The same attempt, with where its items go.
+    pub(super) fn publishing(mut self, outlet: Publishes) -> Self {
+        if let Some(inner) = Arc::get_mut(&mut self.inner) {
+            inner.outlet = outlet;
+        }
+        self
+    }
+
     /// The same attempt, with this much time left until its deadline.
     pub(crate) fn with_time_left(&self, left: Option<Duration>) -> Self {
         let deadline = left.and_then(|left| Instant::now().checked_add(left));
         let (info, token) = (self.inner.info.clone(), self.inner.token.clone());
         let same = Self::new(info, self.inner.activity_type, deadline, token);
-        let same = same.showing_values(self.inner.shows_values);
+        let same = same.showing_values(self.inner.shows_values).publishing(self.inner.outlet.clone());
         match self.inner.slot.clone() {
             Some(slot) => same.in_slot(slot),
             None => same,
@@ -166,6 +185,37 @@ impl ActivityContext {
     pub fn cancellation_token(&self) -> CancellationToken {
         // A child token: code that receives it can cancel only its own work.
         self.inner.token.child_token()
+    }
+
+    /// Publishes `item` into the stream `stream` of the run that called this activity, for readers outside: tokens as
+    /// they come, progress. Readers use [`HandleCore::stream`](crate::HandleCore::stream).
+    ///
+    /// Items are buffered, and written 100 ms after the first of them, or once they are 64 KiB; then this waits for the
+    /// write. All are written before the attempt's outcome is recorded. A repeated attempt publishes again, and each
+    /// item says which attempt published it. In a unit test that calls the body, items are dropped.
+    ///
+    /// Fails if the item cannot be encoded (`AB0403`) or is over 2 MiB (`AB0405`), if the name has not 1 to 100
+    /// characters (`AB0412`), and in a transactional activity or after the attempt's end (`AB0442`). A body that blocks
+    /// its thread calls it by `tokio::runtime::Handle::current().block_on(..)`.
+    ///
+    /// ```
+    /// # use abide::Failure;
+    /// # async fn next_token() -> Option<String> { None }
+    /// async fn answer() -> Result<String, Failure> {
+    ///     let (context, mut text) = (abide::activity::context(), String::new());
+    ///     while let Some(token) = next_token().await {
+    ///         context.publish("tokens", &token).await?;
+    ///         text += &token;
+    ///     }
+    ///     Ok(text)
+    /// }
+    /// ```
+    pub async fn publish<T: Serialize + Sync + ?Sized>(
+        &self,
+        stream: &str,
+        item: &T,
+    ) -> Result<(), PublishError> {
+        self.inner.outlet.publish(stream, item).await
     }
 
     /// The workflow id of the execution that called it.

@@ -104,12 +104,15 @@ mod connection;
 pub(crate) mod context;
 pub(crate) mod entry;
 pub(crate) mod info;
+mod limits;
+pub(crate) mod publisher;
 pub(crate) mod runner;
 mod running;
 pub(crate) mod transaction;
 mod waits;
 pub(crate) mod warn;
 
+pub use abide_core::PublishError;
 #[doc(hidden)]
 pub use connection::Lent;
 pub use connection::TransactionConnection;

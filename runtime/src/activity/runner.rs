@@ -10,13 +10,15 @@ use super::blocking::Slot;
 use super::context::ActivityContext;
 use super::entry::ActivityEntry;
 use super::info::AttemptInfo;
+pub(crate) use super::limits::Limits;
+use super::publisher::{Outlet, Publishes};
 pub(crate) use super::running::ReportFn;
 use super::running::Running;
 use super::transaction::{self, AttemptEnd, Transactions};
 use super::waits::Waits;
 use super::warn::{Samples, is_blocked, warned};
 use abide_core::exec::AttemptOutcome;
-use abide_core::{ActivityOptions, Code, FailureKind, FailureRecord, Payload, TimeoutKind};
+use abide_core::{Code, FailureKind, FailureRecord, Payload, TimeoutKind};
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::pin::pin;
@@ -40,52 +42,10 @@ pub(crate) struct Attempt {
     pub(crate) limits: Limits,
     /// For an activity whose SQL commits with its result: its transactions.
     pub(crate) transactions: Option<Transactions>,
+    /// Where the items go that it publishes; `None`: nowhere.
+    pub(crate) outlet: Option<Outlet>,
     /// Called once, unless the runner stops before the attempt gets a slot.
     pub(crate) report: ReportFn,
-}
-
-/// The limits of one attempt, on this process's monotonic clock.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Limits {
-    start_to_close: Option<Duration>,
-    schedule_to_close: Option<Instant>,
-    schedule_to_start: Option<Instant>,
-}
-
-impl Limits {
-    /// The limits of an attempt with these `options`: `elapsed` after the activity was scheduled (for
-    /// schedule-to-close) and `waited` after this attempt became due (for schedule-to-start).
-    pub(crate) fn new(options: &ActivityOptions, elapsed: Duration, waited: Duration) -> Self {
-        let now = Instant::now();
-        // A limit that the clock cannot represent is no limit.
-        let left = |limit: Option<Duration>, spent| now.checked_add(limit?.saturating_sub(spent));
-        Self {
-            start_to_close: options.start_to_close,
-            schedule_to_close: left(options.schedule_to_close, elapsed),
-            schedule_to_start: left(options.schedule_to_start, waited),
-        }
-    }
-
-    /// The limits of an attempt that was claimed from another execution's owner. It starts at once.
-    pub(crate) fn claimed(start_to_close: Option<Duration>, left: Option<Duration>) -> Self {
-        let schedule_to_close = left.and_then(|left| Instant::now().checked_add(left));
-        Self { start_to_close, schedule_to_close, schedule_to_start: None }
-    }
-
-    /// The earlier limit of an attempt that starts now.
-    fn running(&self) -> Option<(Instant, TimeoutKind)> {
-        let attempt = self.start_to_close.and_then(|limit| Instant::now().checked_add(limit));
-        let attempt = attempt.map(|at| (at, TimeoutKind::StartToClose));
-        let all = self.schedule_to_close.map(|at| (at, TimeoutKind::ScheduleToClose));
-        [attempt, all].into_iter().flatten().min_by_key(|(at, _)| *at)
-    }
-
-    /// The earlier limit of an attempt that waits for a slot.
-    fn waiting(&self) -> Option<(Instant, TimeoutKind)> {
-        let start = self.schedule_to_start.map(|at| (at, TimeoutKind::ScheduleToStart));
-        let all = self.schedule_to_close.map(|at| (at, TimeoutKind::ScheduleToClose));
-        [start, all].into_iter().flatten().min_by_key(|(at, _)| *at)
-    }
 }
 
 /// The activity slots of one worker. Cheap to clone.
@@ -294,7 +254,7 @@ impl Inner {
 
     /// Starts the body in its own task.
     fn start(self: Arc<Self>, attempt: Attempt, token: CancellationToken, slot: OwnedSemaphorePermit) {
-        let Attempt { entry, info, input, limits, transactions, report } = attempt;
+        let Attempt { entry, info, input, limits, transactions, outlet, report } = attempt;
         let (key, name) = (self.next.fetch_add(1, Ordering::Relaxed), entry.name());
         let limit = limits.running();
         let running = Running::new(name, Arc::clone(&info.workflow_id), token.clone(), report);
@@ -308,7 +268,9 @@ impl Inner {
             attempt = info.attempt,
         );
         let slots = self.waits.slot(key);
-        let context = ActivityContext::new(info, name, limit.map(|(at, _)| at), token);
+        let publishes = Publishes::of(outlet, info.attempt, entry.database().is_some());
+        let context =
+            ActivityContext::new(info, name, limit.map(|(at, _)| at), token).publishing(publishes.clone());
         let context = context.in_slot(slots).showing_values(self.shows_values);
         // Insert the entry before the task exists: an attempt that ends at once must find its entry to remove
         // it. Check under the lock: a shutdown forbids starts before it counts the running attempts, so an
@@ -320,6 +282,7 @@ impl Inner {
         }
         table.insert(key, Arc::clone(&running));
         drop(table);
+        let published = publishes.clone();
         let entered = Entered { inner: Arc::clone(&self), key, running: Arc::clone(&running) };
         let body = tokio::spawn(async move {
             let (unbounded, needs, running) = (limit.is_none(), entry.database(), &entered.running);
@@ -335,6 +298,7 @@ impl Inner {
                 }
             }));
             let ended = running.polls.count(run.instrument(span)).await;
+            published.close().await;
             running.give(settle(ended, running));
         });
         running.runs_in(body.abort_handle());
@@ -344,7 +308,9 @@ impl Inner {
                     biased;
                     _ = body => {}
                     kind = ran_out(Some(limit)) => {
-                        // Report first: what the body does after it is cancelled is ignored.
+                        // Report first: what the body does after it is cancelled is ignored. But not before what
+                        // it has published, if the database is there.
+                        publishes.close_soon().await;
                         running.give(timed_out(name, kind));
                         running.token.cancel();
                         running.abort();

@@ -2,7 +2,7 @@
 //! shutdown.
 
 use super::*;
-use abide_core::{ActivityDef, EventId, Failure, Sel};
+use abide_core::{ActivityDef, ActivityOptions, EventId, Failure, Sel};
 use tokio::sync::mpsc;
 
 /// What an attempt's body is to do.
@@ -70,6 +70,7 @@ impl Bench {
             input,
             limits: Limits::new(options, Duration::ZERO, Duration::ZERO),
             transactions: None,
+            outlet: None,
             report: told(sender),
         };
         let token = CancellationToken::new();
@@ -172,6 +173,7 @@ async fn a_limit_is_told_although_the_body_blocks_its_thread() {
         input: Payload::null(),
         limits: Limits::new(&options, Duration::ZERO, Duration::ZERO),
         transactions: None,
+        outlet: None,
         report: told(sender),
     };
     Runner::new(1, NEVER_LOST, false).run(attempt, CancellationToken::new());
@@ -287,8 +289,10 @@ async fn a_call_from_before_its_activity_became_transactional_fails_and_may_be_t
     let (sender, mut outcomes) = mpsc::unbounded_channel();
     let entry = Arc::new(ActivityEntry::new::<Became>(Arc::new(())));
     let (input, limits, report) = (Payload::null(), Limits::default(), told(sender));
-    Runner::new(1, NEVER_LOST, false)
-        .run(Attempt { entry, info, input, limits, transactions: None, report }, CancellationToken::new());
+    Runner::new(1, NEVER_LOST, false).run(
+        Attempt { entry, info, input, limits, transactions: None, outlet: None, report },
+        CancellationToken::new(),
+    );
     let outcome = outcomes.recv().await.unwrap();
     let AttemptOutcome::Failed { failure, retryable: true, .. } = outcome else { panic!("{outcome:?}") };
     assert!(failure.message.starts_with("AB0615"), "{failure:?}");

@@ -18,6 +18,7 @@ mod query;
 mod request;
 mod serving;
 mod start;
+mod stream;
 mod terms;
 mod time;
 mod update;
@@ -34,6 +35,7 @@ pub use pending::{PendingActivity, PendingTimer};
 pub use request::Request;
 pub use serving::Serving;
 pub use start::Start;
+pub use stream::{StreamItem, StreamReader};
 pub use update::{ById, Update, UpdateError, UpdateHandle, Updates};
 
 use crate::abide::Abide;

@@ -60,7 +60,8 @@ impl Error {
             | Self::IdReuseRefused { .. }
             | Self::ExecutionClosed { .. }
             | Self::NotSuspended { .. }
-            | Self::TypeMismatch { .. } => ErrorKind::Conflict,
+            | Self::TypeMismatch { .. }
+            | Self::StreamBehind { .. } => ErrorKind::Conflict,
             Self::Payload(PayloadError::Decode { .. }) => ErrorKind::Internal,
             Self::Payload(_)
             | Self::InvalidId { .. }

@@ -6,6 +6,7 @@ use super::dispatch::Dispatch;
 use super::error::StoreError;
 use super::execution::{ExecutionRow, NewExecution, StartAnswer, Suspension};
 use super::message::{NewMessage, Reply};
+use super::stream::{NewItem, Publication};
 use super::successor::Successor;
 use super::task::TaskChange;
 use crate::policy::IdReusePolicy;
@@ -66,6 +67,8 @@ pub(crate) struct Append {
     /// With a close: whether it may have started children. Where an open one has a close policy, the row is marked
     /// (PROTOCOL 55).
     pub(crate) orphans: bool,
+    /// Items that this turn publishes into streams of the run. `n` is not 0 then.
+    pub(crate) published: Vec<NewItem>,
     /// How often it was put off because another session holds a lock that it needs.
     pub(crate) tries: u32,
 }
@@ -181,6 +184,7 @@ impl Append {
             report: None,
             successor: None,
             orphans: false,
+            published: Vec::new(),
             tries: 0,
         }
     }
@@ -238,6 +242,11 @@ impl Append {
         self.messages.iter().filter(move |message| !closes || message.execution != self.execution)
     }
 
+    /// Adds what it publishes.
+    pub(crate) fn publish_to<'a>(&'a self, publication: &mut Publication<'a>) {
+        publication.add(self.execution, self.owner, self.starts(), &self.published);
+    }
+
     /// Whether it ends the execution.
     pub(crate) fn is_closing(&self) -> bool {
         self.close.is_some()
@@ -267,6 +276,7 @@ impl Append {
             + self.replies.iter().map(|reply| reply.request_id.len() + reply.body.len()).sum::<usize>()
             + self.children.iter().map(NewChild::bytes).sum::<usize>()
             + self.successor.as_ref().map_or(0, |next| next.bytes())
+            + self.published.iter().map(NewItem::bytes).sum::<usize>()
     }
 }
 
@@ -326,6 +336,10 @@ mod tests {
             Append { replies: vec![reply], ..bare() },
             Append { births: vec![NewExecution { input: long(), ..new() }], ..bare() },
             Append { successor: Some(Box::new(Successor { input: long(), ..successor(1) })), ..bare() },
+            Append {
+                published: vec![NewItem { stream: String::new(), at_ms: 1, attempt: None, body: long() }],
+                ..bare()
+            },
         ] {
             assert!((1_000..1_100).contains(&with(append.clone())), "{append:?}");
         }

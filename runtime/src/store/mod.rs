@@ -6,8 +6,8 @@
 //! know workflow code, never hold a transaction across a caller's await, and never turn a storage error into
 //! a workflow's outcome (PROTOCOL 8).
 //!
-//! Each trait lies beside its data, and each store implements it in the file of the same name: [`Journal`],
-//! [`Starts`], [`Inbox`], [`Lookup`], [`Ownership`], [`Tasks`], [`Within`]. What the protocol decides lies in
+//! Each trait lies beside its data, and each store implements it in the file of the same name: [`Journal`], [`Starts`],
+//! [`Inbox`], [`Lookup`], [`Ownership`], [`Tasks`], [`Streams`], [`Within`]. What the protocol decides lies in
 //! [`decide`], below all stores.
 //!
 //! Reading order: [`execution`] (rows and starts), [`append`] (the hot path), [`message`] (the inbox),
@@ -40,6 +40,7 @@ mod queue;
 mod row;
 #[cfg(feature = "sqlite")]
 pub(crate) mod sqlite;
+mod stream;
 mod successor;
 mod sweep;
 mod task;
@@ -69,6 +70,7 @@ pub(crate) use message::{Inbox, InboxRow, MessageKind, NewMessage, Reply, SendAn
 pub(crate) use owner::{Claim, Claimed, ClaimedEnds, Deaths, Ownership, Suspicion, WorkerInfo};
 pub(crate) use owner::{LEASE, RENEW_EVERY, SUSPECT_FROM};
 
+pub(crate) use stream::{NewItem, PublishedNews, READ_BYTES, READ_ITEMS, StreamRow, Streams};
 pub(crate) use successor::Successor;
 pub(crate) use sweep::{Orphans, SWEEP_AT_ONCE, Sweep};
 pub(crate) use task::{
@@ -85,7 +87,7 @@ use tokio::sync::watch;
 /// is certain: SQLite has one FIFO, Postgres two writers and a pool. A future that is dropped does not undo
 /// its write: the write may still happen.
 pub(crate) trait Store:
-    Journal + Starts + Inbox + Lookup + Ownership + Tasks + Within + Sweep + 'static
+    Journal + Starts + Inbox + Lookup + Ownership + Tasks + Streams + Within + Sweep + 'static
 {
     /// Which kind of database it is: a transactional activity needs one of its own kind.
     fn database(&self) -> Database;

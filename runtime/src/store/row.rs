@@ -5,6 +5,7 @@ use super::attempt::AttemptRow;
 use super::execution::ExecutionRow;
 use super::journal::StoredTurn;
 use super::message::{InboxRow, MessageKind};
+use super::stream::StreamRow;
 use super::task::{OwnedTask, Task, TaskKey};
 use crate::status::ExecutionStatus;
 use abide_core::{EventId, ExecutionId, Incarnation};
@@ -14,6 +15,7 @@ use sqlx::{Result, Row};
 pub(crate) trait Columns {
     fn smallint(&self, at: usize) -> Result<i16>;
     fn integer(&self, at: usize) -> Result<i32>;
+    fn maybe_integer(&self, at: usize) -> Result<Option<i32>>;
     fn bigint(&self, at: usize) -> Result<i64>;
     fn maybe_bigint(&self, at: usize) -> Result<Option<i64>>;
     fn boolean(&self, at: usize) -> Result<bool>;
@@ -28,6 +30,9 @@ macro_rules! columns_of {
                 self.try_get(at)
             }
             fn integer(&self, at: usize) -> Result<i32> {
+                self.try_get(at)
+            }
+            fn maybe_integer(&self, at: usize) -> Result<Option<i32>> {
                 self.try_get(at)
             }
             fn bigint(&self, at: usize) -> Result<i64> {
@@ -165,6 +170,16 @@ fn task_key(row: &impl Columns, nonce: usize) -> Result<TaskKey> {
 
 fn event(row: &impl Columns, at: usize) -> Result<EventId> {
     Ok(EventId(row.bigint(at)?.unsigned_abs()))
+}
+
+/// `seq, at, attempt, body`.
+pub(crate) fn item(row: &impl Columns) -> Result<StreamRow> {
+    Ok(StreamRow {
+        seq: row.bigint(0)?,
+        at_ms: row.bigint(1)?,
+        attempt: row.maybe_integer(2)?.map(i32::unsigned_abs),
+        body: row.text(3)?,
+    })
 }
 
 /// All of them.

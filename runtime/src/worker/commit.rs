@@ -12,6 +12,7 @@ use super::outcomes;
 use super::run::{InFlight, Run};
 use super::thread::Thread;
 use crate::activity::info::AttemptInfo;
+use crate::activity::publisher::Outlet;
 use crate::activity::runner::{Attempt, Limits};
 use crate::activity::transaction::Transactions;
 use crate::error::Error;
@@ -273,7 +274,8 @@ impl Thread {
         let abandonable = start.options.cancellation == CancellationType::Abandon;
         let (entry, input) = (Arc::clone(entry), start.input);
         let report = outcomes::report(session, key, attempt);
-        let attempt = Attempt { entry, info, input, limits, transactions, report };
+        let outlet = Some(Outlet { store: Arc::clone(session.store()), owner: session.me, execution: run });
+        let attempt = Attempt { entry, info, input, limits, transactions, outlet, report };
         session.attempts.launch(&session.runner, (key, abandonable), attempt, None);
     }
 }

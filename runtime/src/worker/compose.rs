@@ -14,7 +14,7 @@ use super::task_rows::{self, TaskRows};
 use super::updates;
 use crate::status::ExecutionStatus;
 use crate::store::{
-    Address, Append, AttemptChange, Close, CloseKind, Dispatch, MessageKind, NewMessage, RowChange,
+    Address, Append, AttemptChange, Close, CloseKind, Dispatch, MessageKind, NewItem, NewMessage, RowChange,
     Suspension,
 };
 use crate::wire::{CancelBody, SignalBody, to_json};
@@ -34,7 +34,7 @@ pub(super) fn append(
     taken: Taken,
 ) -> (Option<Append>, InFlight) {
     let successor = successor::of(session, run, &mut turn);
-    let undelivered = turn.undelivered.len();
+    let (undelivered, published) = (turn.undelivered.len(), NewItem::of(&turn));
     let mut origins = taken.origins;
     let rest = origins.split_off(origins.len().saturating_sub(undelivered));
     warn_of_length(run);
@@ -86,6 +86,7 @@ pub(super) fn append(
         attempts: turn.attempts.iter().map(AttemptChange::from).collect(),
         replies,
         successor: successor.map(Box::new),
+        published,
         ..Append::bare(session.me, run.id, turn.at_ms)
     };
     let in_flight = InFlight {

@@ -12,6 +12,7 @@ use super::session::Session;
 use super::task_rows::TaskLimits;
 use crate::activity::blocking::Slot;
 use crate::activity::info::AttemptInfo;
+use crate::activity::publisher::Outlet;
 use crate::activity::runner::{Attempt, Limits};
 use crate::store::{OwnedTask, StoreError, Task, TaskClaim, TaskKey};
 use abide_core::{Code, Payload};
@@ -103,7 +104,10 @@ fn run(session: &Arc<Session>, task: Task, slot: Slot) {
         attempt: key.attempt,
     };
     let report = outcomes::report(session, Key::Claimed(key), key.attempt);
-    let attempt = Attempt { entry: Arc::clone(entry), info, input, limits, transactions: None, report };
+    let (store, owner) = (Arc::clone(session.store()), session.me);
+    let outlet = Some(Outlet { store, owner, execution: key.execution });
+    let attempt =
+        Attempt { entry: Arc::clone(entry), info, input, limits, transactions: None, outlet, report };
     session.attempts.launch(&session.runner, (Key::Claimed(key), false), attempt, Some(slot));
 }
 

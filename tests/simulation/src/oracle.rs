@@ -133,7 +133,7 @@ fn cancelled(run: &RunEvidence, program: &Program, findings: &mut Findings<'_>) 
     let acts = run.acts();
     for (number, event) in run.events().filter(|(number, _)| *number > at) {
         let goes_on = match event {
-            Event::TimerStarted { .. } | Event::SideEffect { .. } => true,
+            Event::TimerStarted { .. } | Event::SideEffect { .. } | Event::Published { .. } => true,
             Event::ActivityScheduled { .. } => {
                 acts.get(&number).is_some_and(|act| matches!(act.role, Role::Plain | Role::Leg { .. }))
             }

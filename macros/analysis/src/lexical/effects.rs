@@ -23,7 +23,8 @@ use syn::visit::{self, Visit};
 use syn::{Block, Expr, Label, Macro, Stmt};
 
 /// The functions of `workflow::` that have an effect when they are called, awaited or not.
-const ACTING: &[&str] = &["random", "random_range", "uuid", "side_effect", "spawn", "saga", "cancelled"];
+const ACTING: &[&str] =
+    &["random", "random_range", "uuid", "side_effect", "spawn", "saga", "cancelled", "publish"];
 /// The most nested macros of the crate that are expanded, in arguments or expansions.
 const MAX_EXPANDED: usize = 16;
 

@@ -28,6 +28,7 @@ const RECORDED: &[&str] = &[
     "handle",
     "handlers_finished",
     "join",
+    "publish",
     "random",
     "random_range",
     "saga",

@@ -19,6 +19,7 @@ mod ownership;
 pub(super) mod parked;
 mod revisions;
 mod starts;
+mod streams;
 mod tasks;
 pub(super) mod transactions;
 mod wakes;
@@ -120,6 +121,7 @@ impl Process {
             report: None,
             successor: None,
             orphans: false,
+            published: Vec::new(),
             tries: 0,
         }
     }
@@ -353,6 +355,17 @@ suite! {
         lists_come_in_pages_newest_first,
         lists_are_newest_first_across_processes,
         a_start_can_send_a_message_to_itself,
+    }
+    streams {
+        items_are_numbered_whoever_publishes_them,
+        an_append_that_is_not_in_publishes_nothing,
+        a_start_publishes_with_its_first_turn_or_not_at_all,
+        whoever_holds_no_lease_publishes_nothing,
+        the_newest_items_are_kept,
+        the_newest_bytes_are_kept,
+        a_read_gives_a_part_of_much,
+        publishers_at_once_leave_no_gap,
+        readers_of_every_process_are_told,
     }
     tasks {
         a_task_is_claimed_by_one_and_ended_once,

@@ -3,7 +3,7 @@
 use crate::store::append::Append;
 use crate::store::message::{MessageKind, NewMessage};
 use crate::store::task::TaskChange;
-use abide_core::Incarnation;
+use abide_core::{ExecutionId, Incarnation};
 use std::collections::BTreeSet;
 
 /// Whom the statement of a batch has found at the other end of what it wrote: who owns a receiver, who runs an
@@ -39,6 +39,8 @@ pub(crate) struct Notices<'a> {
     pub(crate) owners: Vec<Incarnation>,
     /// The workers of these task queues: something to claim.
     pub(crate) queues: Vec<&'a str>,
+    /// Readers of these runs' streams.
+    pub(crate) published: Vec<ExecutionId>,
 }
 
 impl<'a> Notices<'a> {
@@ -66,6 +68,9 @@ impl<'a> Notices<'a> {
             self.askers.extend(reply.asker);
         }
         append.successor.iter().filter(|next| !next.owned).for_each(|next| self.queue(&next.queue));
+        if !append.published.is_empty() {
+            self.published.push(append.execution);
+        }
         if let Some(row) = &append.row {
             self.clients |= row.status.is_some();
             // The owner keeps an old run that it offers; of a new one other builds learn here.
@@ -135,6 +140,9 @@ pub(crate) trait Notify {
     /// An answer for a client of the process with this block of ids ([`Store::block`](crate::store::Store::block)).
     fn notify_process(&self, block: i64);
 
+    /// This run has published into a stream.
+    fn notify_readers(&self, execution: ExecutionId);
+
     /// Something for an execution.
     fn notify_receiver(&self, receiver: &Receiver) {
         match receiver.owner {
@@ -177,6 +185,7 @@ pub(crate) trait Notify {
         if notices.clients {
             self.notify_clients();
         }
+        notices.published.iter().for_each(|execution| self.notify_readers(*execution));
     }
 }
 
@@ -187,7 +196,7 @@ mod tests {
     use crate::store::append::{Close, CloseKind, RowChange};
     use crate::store::message::NewMessage;
     use crate::store::task::NewTask;
-    use abide_core::{EventId, ExecutionId, Incarnation};
+    use abide_core::{EventId, ExecutionId};
 
     fn append() -> Append {
         Append::bare(Incarnation(1), ExecutionId(1), 1)

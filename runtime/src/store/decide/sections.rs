@@ -33,9 +33,11 @@ impl Sections {
     pub(crate) const REPORTS: Self = Self(1 << 10);
     /// A run goes on for one that closes.
     pub(crate) const FOLLOWED: Self = Self(1 << 11);
+    /// Items of streams are published.
+    pub(crate) const PUBLISHED: Self = Self(1 << 12);
     /// How many sections there are.
     #[cfg(test)]
-    const COUNT: u32 = 12;
+    const COUNT: u32 = 13;
 
     /// Those that an append needs.
     pub(crate) fn of(append: &Append) -> Self {
@@ -52,6 +54,7 @@ impl Sections {
             (!append.children.is_empty(), Self::CHILDREN),
             (append.report.is_some() && append.closes_row(), Self::REPORTS),
             (append.successor.is_some(), Self::FOLLOWED),
+            (!append.published.is_empty(), Self::PUBLISHED),
         ];
         needed.into_iter().filter(|(is, _)| *is).fold(Self::NONE, |all, (_, section)| all.and(section))
     }
@@ -74,7 +77,7 @@ impl Sections {
             needs(*all, Self::CLOSES, Self::ROWS)
                 && needs(*all, Self::REPORTS, Self::CLOSES)
                 && needs(*all, Self::FOLLOWED, Self::CLOSES.and(Self::BIRTHS))
-                && needs(*all, Self::CHILDREN, Self::JOURNAL)
+                && needs(*all, Self::CHILDREN.and(Self::PUBLISHED), Self::JOURNAL)
         })
     }
 }
@@ -99,6 +102,6 @@ mod tests {
         assert_eq!(Sections::of(&Append { row: row.clone(), ..bare.clone() }), Sections::ROWS);
         let whole = Append { close, row, births: vec![new()], n: 1, ..bare };
         assert_eq!(Sections::of(&whole), Sections::BIRTHS.and(Sections::JOURNAL));
-        assert_eq!(Sections::every().count(), 1_344);
+        assert_eq!(Sections::every().count(), 1_792);
     }
 }

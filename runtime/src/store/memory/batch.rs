@@ -5,13 +5,13 @@
 //! batch does twice is found out, as there, and told from its appends by halving. Each part that changes
 //! something passes the fence (PROTOCOL 13).
 
-use super::attempt;
 use super::message::keep;
 use super::start::{drop_tasks, empty_inbox, insert, insert_successor, write_turn};
 use super::statement::{Looked, Statement};
 use super::tables::Execution;
 use super::tokens;
 use super::write::Write;
+use super::{attempt, stream};
 use crate::policy::{IdConflictPolicy, IdReusePolicy};
 use crate::status::ExecutionStatus;
 use crate::store::decide::{Concerned, NewRow, Recovered, RowWrite, allows_reuse, parks};
@@ -72,6 +72,7 @@ pub(super) fn write(st: &mut Statement<'_>, appends: &[&Append]) -> Looked<Writt
         append.replies.iter().try_for_each(|reply| keep(st, reply, append.at_ms))?;
     }
     let followed = follow_all(st, &batch, appends)?;
+    stream::publish_all(st, appends, |append| batch.is_in(append))?;
     for append in appends {
         if append.closes_row() && batch.is_in(append) {
             empty_inbox(st, append.execution, append.successor.is_some())?;

@@ -40,6 +40,7 @@ mod shared;
 mod start;
 mod statement;
 mod store;
+mod stream;
 mod sweep;
 mod tables;
 mod task;

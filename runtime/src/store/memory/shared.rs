@@ -5,6 +5,7 @@ use crate::store::clock::Clock;
 use crate::store::decide::Notify;
 use crate::store::failure::{Failed, fault};
 use crate::store::queue::Queue;
+use crate::store::stream::Readers;
 use crate::store::{Counters, FaultHook, Stage};
 use abide_core::{ExecutionId, Incarnation};
 use std::collections::BTreeMap;
@@ -40,6 +41,7 @@ pub(super) struct Shared {
     changes: Listeners,
     /// See [`Store::news`](crate::store::Store::news).
     news: Listeners,
+    pub(super) readers: Readers,
     pub(super) ended: AtomicBool,
     /// Told at the writer's end.
     pub(super) end: Wake,
@@ -98,6 +100,7 @@ impl Shared {
             clock,
             changes: Listeners::default(),
             news: Listeners::default(),
+            readers: Readers::default(),
             ended: AtomicBool::new(false),
             end: Wake::new(),
             control: Mutex::new(ControlConnection { is_there: true, broke: None, failures: 0 }),
@@ -151,6 +154,7 @@ impl Shared {
     pub(super) fn hear(&self, notification: &Notification) {
         match notification {
             Notification::News => self.tell_clients(),
+            Notification::Stream(execution) => self.readers.tell(*execution),
             Notification::Reply(block) if *block == i64::from(self.process) => self.tell_clients(),
             _ if self.concerns(notification) => self.tick(),
             _ => {}
@@ -163,7 +167,7 @@ impl Shared {
             Notification::Worker(id) => mine.contains_key(id),
             Notification::Queue(name) => mine.values().any(|queue| queue == name),
             Notification::Workers => !mine.is_empty(),
-            Notification::News | Notification::Reply(_) => false,
+            Notification::News | Notification::Reply(_) | Notification::Stream(_) => false,
         }
     }
 
@@ -190,6 +194,10 @@ impl Notify for Shared {
         self.tell(&Notification::Queue(queue.to_owned()));
     }
 
+    fn notify_readers(&self, execution: ExecutionId) {
+        self.tell(&Notification::Stream(execution));
+    }
+
     fn notify_process(&self, block: i64) {
         self.tell(&Notification::Reply(block));
     }
@@ -208,4 +216,6 @@ pub(super) enum Notification {
     Worker(Incarnation),
     /// Something is claimable in this task queue.
     Queue(String),
+    /// This run has published into a stream.
+    Stream(ExecutionId),
 }

@@ -4,7 +4,7 @@
 
 use super::write::{TaskRow, Write};
 use crate::status::ExecutionStatus;
-use crate::store::{AttemptRow, ChildOf, ExecutionRow, InboxRow, Reply, StoredTurn, WorkerInfo};
+use crate::store::{AttemptRow, ChildOf, ExecutionRow, InboxRow, Reply, StoredTurn, StreamRow, WorkerInfo};
 use abide_core::{EventId, ExecutionId, Incarnation};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -50,6 +50,25 @@ pub(crate) struct Lease {
     pub(crate) server: u32,
 }
 
+/// A stream's row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Stream {
+    pub(crate) next_seq: i64,
+    /// Of all items ever.
+    pub(crate) bytes: i64,
+}
+
+/// An item's row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct StreamItem {
+    pub(crate) row: StreamRow,
+    /// The bytes of the stream before it.
+    pub(crate) begins: i64,
+}
+
+/// A stream's key.
+pub(crate) type StreamName = (ExecutionId, String);
+
 /// All that is committed.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Tables {
@@ -67,6 +86,9 @@ pub(crate) struct Tables {
     /// The last failed attempt of each activity that is tried again, by execution and activity.
     pub(crate) attempts: BTreeMap<(ExecutionId, EventId), AttemptRow>,
     pub(crate) replies: BTreeMap<String, Reply>,
+    pub(crate) streams: BTreeMap<StreamName, Stream>,
+    /// By stream and number.
+    pub(crate) stream_items: BTreeMap<(StreamName, i64), StreamItem>,
     /// The indexes: whose inbox a row is in, and names of executions, which never change.
     by_receiver: BTreeSet<(ExecutionId, i64)>,
     by_workflow_id: BTreeMap<String, BTreeSet<ExecutionId>>,
@@ -115,6 +137,9 @@ impl Tables {
             Write::AttemptGone(execution, activity) => drop(self.attempts.remove(&(execution, activity))),
             Write::Reply(reply) => drop(self.replies.insert(reply.request_id.clone(), reply)),
             Write::ReplyGone(request_id) => drop(self.replies.remove(&request_id)),
+            Write::Stream(of, stream) => drop(self.streams.insert(of, stream)),
+            Write::StreamItem(of, item) => drop(self.stream_items.insert((of, item.row.seq), *item)),
+            Write::StreamItemGone(of, seq) => drop(self.stream_items.remove(&(of, seq))),
         }
     }
 
@@ -211,6 +236,12 @@ impl Tables {
     /// The failed attempts of an execution.
     pub(crate) fn attempts_of(&self, id: ExecutionId) -> impl Iterator<Item = &AttemptRow> {
         self.attempts.range((id, EventId(0))..=(id, EventId(u64::MAX))).map(|(_, row)| row)
+    }
+
+    /// The items of a stream with a number above `after`, oldest first.
+    pub(crate) fn items_of(&self, of: &StreamName, after: i64) -> impl Iterator<Item = &StreamItem> {
+        let numbers = (of.clone(), after.saturating_add(1))..=(of.clone(), i64::MAX);
+        self.stream_items.range(numbers).map(|(_, item)| item)
     }
 
     /// Whether the inbox makes an unowned execution claimable.

@@ -3,7 +3,7 @@
 //! A row is written whole. That is safe: its writer holds its lock from the read to the commit, so no other
 //! transaction has changed it. Each change prints as one line, for a simulation's trace.
 
-use super::tables::{Execution, Lease, Worker};
+use super::tables::{Execution, Lease, Stream, StreamItem, StreamName, Worker};
 use crate::store::task::NewTask;
 use crate::store::{AttemptRow, InboxRow, Reply, StoredTurn};
 use abide_core::{EventId, ExecutionId, Incarnation};
@@ -46,6 +46,9 @@ pub(crate) enum Write {
     AttemptGone(ExecutionId, EventId),
     Reply(Reply),
     ReplyGone(String),
+    Stream(StreamName, Stream),
+    StreamItem(StreamName, Box<StreamItem>),
+    StreamItemGone(StreamName, i64),
 }
 
 impl fmt::Display for Write {
@@ -83,6 +86,11 @@ impl fmt::Display for Write {
             }
             Self::Reply(reply) => write!(f, "reply {}", reply.request_id),
             Self::ReplyGone(request_id) => write!(f, "reply {request_id} gone"),
+            Self::Stream((of, name), stream) => write!(f, "stream {of}/{name} up to {}", stream.next_seq),
+            Self::StreamItem((of, name), item) => {
+                write!(f, "item {of}/{name}/{}: {}", item.row.seq, item.row.body)
+            }
+            Self::StreamItemGone((of, name), seq) => write!(f, "item {of}/{name}/{seq} gone"),
         }
     }
 }

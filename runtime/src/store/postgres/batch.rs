@@ -12,10 +12,13 @@ use super::followed::Followed;
 use super::replies::Replies;
 use super::rows::{Births, Changes, Journal, Messages};
 use super::shared::Shared;
+use super::sql::numbered;
+use super::stream::Published;
 use super::tokens::Tasks;
 use crate::store::Append;
 use crate::store::decide::{Concerned, NewRow, RowWrite, Sections};
 use crate::store::message::moving_kinds;
+use crate::store::stream::Publication;
 use abide_core::Incarnation;
 use sqlx::postgres::PgArguments;
 use sqlx::query::Query;
@@ -64,6 +67,7 @@ pub(super) struct Batch<'a> {
     closes: (Vec<i64>, Vec<i64>, Vec<bool>),
     followed: Followed<'a>,
     replies: Replies<'a>,
+    published: Publication<'a>,
     /// The workflow ids of its starts: a statement does not see its own rows, so a second one is decided alone.
     workflow_ids: HashSet<&'a str>,
 }
@@ -110,6 +114,7 @@ impl<'a> Batch<'a> {
         }
         self.reports.add(append);
         append.sent().for_each(|message| self.messages.add(append, message));
+        append.publish_to(&mut self.published);
         append.task_changes().iter().for_each(|change| self.tasks.add(append, change));
         append.attempt_changes().iter().for_each(|change| self.attempts.add(append, change));
         append.replies.iter().for_each(|reply| self.replies.add(append, reply));
@@ -158,7 +163,10 @@ impl<'a> Batch<'a> {
         if has(Sections::REPLIES) {
             query = self.replies.bind(query);
         }
-        query
+        match has(Sections::PUBLISHED) {
+            true => Published::of(&self.published).bind(query),
+            false => query,
+        }
     }
 }
 
@@ -194,6 +202,7 @@ pub(super) async fn write_batch(
 /// comes whenever it comes.
 pub(super) fn text(sections: Sections) -> String {
     let has = |section| sections.has(section);
+    let deletes = [(Sections::CLOSES, CLOSE, 3), (Sections::CONSUMED, CONSUME, 2)];
     let (mut text, mut next) = (FENCE.to_owned(), 3);
     let mut checks =
         vec![format!("WHEN (SELECT count(*) FROM fence) <> cardinality($2::bigint[]) THEN '{FENCED}'")];
@@ -247,11 +256,8 @@ pub(super) fn text(sections: Sections) -> String {
         let rows = if has(Sections::ROWS) { Attempts::AFTER_ROWS } else { "" };
         add(&Attempts::SQL.replace("@@", &format!("{turns}{rows}")), Attempts::PARAMETERS);
     }
-    if has(Sections::CLOSES) {
-        add(CLOSE, 3);
-    }
-    if has(Sections::CONSUMED) {
-        add(CONSUME, 2);
+    for (_, part, parameters) in deletes.iter().filter(|(section, ..)| has(*section)) {
+        add(part, *parameters);
     }
     if has(Sections::MESSAGES) {
         add(&Messages::SQL.replace("@@", receivers(sections)), Messages::PARAMETERS);
@@ -261,6 +267,9 @@ pub(super) fn text(sections: Sections) -> String {
     }
     if has(Sections::REPLIES) {
         add(&Replies::sql(sections), Replies::PARAMETERS);
+    }
+    if has(Sections::PUBLISHED) {
+        add(&Published::section(sections), Published::PARAMETERS);
     }
     let concerned = concerned(sections);
     let born = if has(Sections::BIRTHS) { "ARRAY(SELECT id FROM born)" } else { "'{}'::bigint[]" };
@@ -309,12 +318,4 @@ fn concerned(sections: Sections) -> String {
         "ARRAY(SELECT DISTINCT owner FROM ({parts}) c WHERE owner IS NOT NULL),
     ARRAY(SELECT DISTINCT queue FROM ({parts}) c WHERE owner IS NULL AND queue IS NOT NULL)"
     )
-}
-
-/// A section with its parameters numbered: `@1` is `$first`.
-fn numbered(section: &str, first: usize, parameters: usize) -> String {
-    // From the last, so that `@1` does not eat the beginning of `@12`.
-    (1..=parameters)
-        .rev()
-        .fold(section.to_owned(), |text, n| text.replace(&format!("@{n}"), &format!("${}", first + n - 1)))
 }

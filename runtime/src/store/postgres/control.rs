@@ -11,7 +11,7 @@ use super::notification::Notification;
 use super::shared::Shared;
 use crate::store::StoreError;
 use crate::store::patience::reconnect_after;
-use abide_core::Incarnation;
+use abide_core::{ExecutionId, Incarnation};
 use sqlx::PgConnection;
 use sqlx::postgres::PgListener;
 use std::collections::HashMap;
@@ -259,8 +259,14 @@ fn take(shared: &Shared, payload: &str) {
     }
     let Some(notifications) = Notification::read(payload) else {
         shared.tick();
+        shared.readers.tell_all();
         return shared.tell_clients();
     };
+    for notification in &notifications {
+        if let Notification::Stream(run) = notification {
+            shared.readers.tell(ExecutionId(*run));
+        }
+    }
     if notifications.iter().any(|notification| shared.is_news(notification)) {
         shared.tell_clients();
     }

@@ -22,6 +22,8 @@ pub(super) enum Notification {
     Worker(i64),
     /// Something is claimable in the task queue with this key.
     Queue(i64),
+    /// This run has published into a stream.
+    Stream(i64),
 }
 
 /// A payload holds 8,000 bytes; beyond so many notifications it says "all".
@@ -76,6 +78,7 @@ impl Notification {
             Self::Workers => "a".to_owned(),
             Self::Worker(id) => format!("w{id}"),
             Self::Queue(key) => format!("q{key}"),
+            Self::Stream(run) => format!("s{run}"),
         }
     }
 
@@ -90,6 +93,7 @@ impl Notification {
             ("a", "") => Some(Self::Workers),
             ("w", id) => id.parse().ok().map(Self::Worker),
             ("q", key) => key.parse().ok().map(Self::Queue),
+            ("s", run) => run.parse().ok().map(Self::Stream),
             _ => None,
         };
         Some(payload.split(',').filter_map(one).collect())

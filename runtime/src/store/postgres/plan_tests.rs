@@ -29,6 +29,9 @@ SELECT i, activity, 1, 'q' || i % 4, 'step', '[]', '{}', i, CASE WHEN i % 8 = 1 
 FROM generate_series(1, 40000) i, generate_series(2, 9) activity WHERE i % 4 < 2;
 INSERT INTO {s}.attempt SELECT i, activity, 1, i, '{}' FROM generate_series(1, 40000) i, generate_series(2, \
 5) activity WHERE i % 4 < 2;
+INSERT INTO {s}.stream SELECT i, 'tokens', 11, 100 FROM generate_series(1, 40000) i;
+INSERT INTO {s}.stream_item (execution, name, seq, at, begins, body)
+SELECT i, 'tokens', seq, 1, seq * 10, '1' FROM generate_series(1, 40000) i, generate_series(1, 10) seq;
 INSERT INTO {s}.reply SELECT 'q' || i, '1', i FROM generate_series(1, 5000) i;
 INSERT INTO {s}.worker (name, build, queue, types, life_key, started_at, schema)
 SELECT 'w', 'b', 'q1', ARRAY['Other'], i, i, 1000 FROM generate_series(1, 40) i;
@@ -49,7 +52,7 @@ async fn plan(connection: &mut PgConnection, statement: &str, arguments: &str) -
 /// well, and whose short side the claims begin with.
 fn whole_table(plan: &[String]) -> Option<&String> {
     let of_ours = |step: &str| {
-        let names = ["execution", "journal", "task", "attempt"];
+        let names = ["execution", "journal", "task", "attempt", "stream", "stream_item"];
         names.iter().any(|name| step.contains(&format!(" on {name}")) || step.contains(&format!(" {name}_")))
     };
     let mut steps = plan.iter().enumerate().filter(|(_, step)| step.contains("->") && of_ours(step));
@@ -110,6 +113,12 @@ async fn no_hot_statement_reads_a_whole_table() {
         (start::OPEN, "('w4')"),
         (start::CLOSED, "('w4')"),
         (lease::FREE, "(7, 1, 1000)"),
+        (stream::READ, "(7, 'tokens', 3, 1000000, 256)"),
+        (
+            &stream::OF_ATTEMPT,
+            "(1, ARRAY[7], ARRAY['tokens'], ARRAY[1], ARRAY[1], ARRAY[1], ARRAY[false], ARRAY[7], ARRAY['tokens'],
+            ARRAY[1], ARRAY[1], ARRAY[1], ARRAY[1], ARRAY['1'])",
+        ),
     ];
     for (statement, arguments) in hot {
         let plan = plan(&mut connection, &store.shared.sql.fill(statement), arguments).await;

@@ -234,14 +234,12 @@ DROP INDEX {s}.execution_close_by;
 CREATE INDEX execution_close_by ON {s}.execution (close_by)
     WHERE close_by IS NOT NULL AND status < 10 AND owner IS NULL;
 
--- What workflows publish. One row a stream: what is kept, and the number of the next item.
+-- What runs publish (see store/stream.rs). One row a stream: its next number, and the bytes of all its items ever.
 CREATE TABLE {s}.stream (
     execution bigint  NOT NULL,
     name      text    NOT NULL,
-    first_seq bigint  NOT NULL,          -- of the oldest item that is kept
     next_seq  bigint  NOT NULL,
-    items     bigint  NOT NULL,          -- how many are kept
-    bytes     bigint  NOT NULL,          -- and their bodies' length
+    bytes     bigint  NOT NULL,
     PRIMARY KEY (execution, name)
 ) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
 CREATE TABLE {s}.stream_item (
@@ -250,6 +248,7 @@ CREATE TABLE {s}.stream_item (
     seq       bigint  NOT NULL,
     at        bigint  NOT NULL,          -- ms
     attempt   integer,                   -- of the activity that published it; NULL: the workflow did
+    begins    bigint  NOT NULL,          -- the bytes of the stream before it: a cut finds its place by it
     body      text    NOT NULL,          -- JSON
     PRIMARY KEY (execution, name, seq)
 ) WITH (autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_insert_scale_factor = 0.05);

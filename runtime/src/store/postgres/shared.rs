@@ -11,6 +11,7 @@ use crate::store::clock::Clock;
 use crate::store::decide::Notify;
 use crate::store::failure::{Failed, Kind, fault};
 use crate::store::queue::Queue;
+use crate::store::stream::Readers;
 use crate::store::{Counters, Stage, StoreError};
 use abide_core::{ExecutionId, Incarnation};
 use std::collections::HashMap;
@@ -44,6 +45,7 @@ pub(super) struct Shared {
     pub(super) changes: watch::Sender<u64>,
     /// See [`Store::news`](crate::store::Store::news).
     pub(super) news: watch::Sender<u64>,
+    pub(super) readers: Readers,
     /// How many writers have ended.
     pub(super) ended: watch::Sender<usize>,
     /// How many appends are put off, or close alone: the store's thread ends after them.
@@ -80,6 +82,7 @@ impl Shared {
             clock: Clock::new(now_ms),
             changes: watch::Sender::new(0),
             news: watch::Sender::new(0),
+            readers: Readers::default(),
             ended: watch::Sender::new(0),
             put_off: watch::Sender::new(0),
             closing: CancellationToken::new(),
@@ -158,7 +161,7 @@ impl Shared {
             Notification::Worker(id) => mine.contains_key(&Incarnation(*id)),
             Notification::Queue(_) => mine.values().any(|queue| Notification::queue(queue) == *notification),
             Notification::Workers => !mine.is_empty(),
-            Notification::News | Notification::Reply(_) => false,
+            Notification::News | Notification::Reply(_) | Notification::Stream(_) => false,
         }
     }
 
@@ -218,6 +221,11 @@ impl Notify for Shared {
 
     fn notify_queue(&self, queue: &str) {
         self.tell(Notification::queue(queue));
+    }
+
+    fn notify_readers(&self, execution: ExecutionId) {
+        self.readers.tell(execution);
+        self.pending.add(Notification::Stream(execution.0));
     }
 
     fn notify_process(&self, block: i64) {

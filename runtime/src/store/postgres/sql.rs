@@ -70,6 +70,14 @@ impl Sql {
     }
 }
 
+/// A section with its parameters numbered: `@1` is `$first`.
+pub(super) fn numbered(section: &str, first: usize, parameters: usize) -> String {
+    // From the last, so that `@1` does not eat the beginning of `@12`.
+    (1..=parameters)
+        .rev()
+        .fold(section.to_owned(), |text, n| text.replace(&format!("@{n}"), &format!("${}", first + n - 1)))
+}
+
 /// A text as a mutant has it: as it is, but in a build that has them.
 fn mutated(template: &str) -> String {
     let changes: &[(&str, &str)] = match () {

@@ -2,10 +2,11 @@
 //!
 //! The hot path: no `serde_json::Value`, no call per row, nothing kept of an append but its bytes.
 
-use super::sql;
 use super::tokens::Fate;
+use super::{sql, stream};
 use crate::status::ExecutionStatus;
 use crate::store::decide::{NewRow, RowWrite, Sections, reuse_code};
+use crate::store::stream::Publication;
 use crate::store::{
     Append, AttemptChange, AttemptRow, NewExecution, NewTask, Reply, Successor, Suspension, TaskChange,
 };
@@ -43,6 +44,8 @@ pub(super) struct Batch {
     children: Rows,
     reports: Rows,
     followed: Rows,
+    /// Streams and items.
+    published: Option<(String, String)>,
 }
 
 /// The bytes before a body in the blob: execution, seq, n, at, writer, whether a start, the body's length. Decimal, so
@@ -72,9 +75,13 @@ impl Rows {
 impl Batch {
     /// The batch of these appends.
     pub(super) fn of<'a>(appends: impl Iterator<Item = &'a Append>) -> Self {
-        let mut batch = Self::default();
+        let (mut batch, mut publication) = (Self::default(), Publication::default());
         for append in appends {
             batch.add(append);
+            append.publish_to(&mut publication);
+        }
+        if batch.sections.has(Sections::PUBLISHED) {
+            batch.published = Some(stream::json(&publication));
         }
         batch
     }
@@ -310,7 +317,7 @@ impl Batch {
             .bind(self.rows_len)
             .bind(self.born.finish());
         // No parameter before one that is used may be missing.
-        let last = Sections::CHILDREN.and(Sections::REPORTS).and(Sections::FOLLOWED);
+        let last = Sections::CHILDREN.and(Sections::REPORTS).and(Sections::FOLLOWED).and(Sections::PUBLISHED);
         let later = Sections::REPLIES.and(last);
         let query = match self.sections.has(Sections::TASKS.and(Sections::ATTEMPTS).and(later)) {
             false => query,
@@ -328,9 +335,13 @@ impl Batch {
             false => query,
             true => query.bind(self.children.finish()).bind(self.reports.finish()),
         };
-        match self.sections.has(Sections::FOLLOWED) {
+        let query = match self.sections.has(Sections::FOLLOWED.and(Sections::PUBLISHED)) {
             false => query,
             true => query.bind(self.followed.finish()),
+        };
+        match self.published {
+            None => query,
+            Some((streams, items)) => query.bind(streams).bind(items),
         }
     }
 }

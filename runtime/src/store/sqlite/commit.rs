@@ -185,6 +185,7 @@ impl Committer for Writer {
         if notices.concern_workers(is_here) || notices.askers.contains(&self.shared.block) {
             self.shared.tick();
         }
+        notices.published.iter().for_each(|execution| self.shared.readers.tell(*execution));
     }
 
     fn later(&mut self, group: Group) {

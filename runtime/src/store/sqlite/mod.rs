@@ -31,6 +31,7 @@ mod shared;
 mod sql;
 mod start;
 mod store;
+mod stream;
 mod sweep;
 mod task;
 #[cfg(test)]

@@ -206,14 +206,12 @@ CREATE INDEX reply_expiry ON reply (expires_at);
 DROP INDEX execution_close_by;
 CREATE INDEX execution_close_by ON execution (close_by) WHERE close_by IS NOT NULL AND status < 10 AND owner IS NULL;
 
--- What workflows publish. One row a stream: what is kept, and the number of the next item.
+-- What runs publish (see store/stream.rs). One row a stream: its next number, and the bytes of all its items ever.
 CREATE TABLE stream (
     execution INTEGER NOT NULL,
     name      TEXT    NOT NULL,
-    first_seq INTEGER NOT NULL,          -- of the oldest item that is kept
     next_seq  INTEGER NOT NULL,
-    items     INTEGER NOT NULL,          -- how many are kept
-    bytes     INTEGER NOT NULL,          -- and their bodies' length
+    bytes     INTEGER NOT NULL,
     PRIMARY KEY (execution, name)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE stream_item (
@@ -222,6 +220,7 @@ CREATE TABLE stream_item (
     seq       INTEGER NOT NULL,
     at        INTEGER NOT NULL,          -- ms
     attempt   INTEGER,                   -- of the activity that published it; NULL: the workflow did
+    begins    INTEGER NOT NULL,          -- the bytes of the stream before it: a cut finds its place by it
     body      TEXT    NOT NULL,          -- JSON
     PRIMARY KEY (execution, name, seq)
 ) STRICT;

@@ -6,6 +6,7 @@ use super::options::OpenOptions;
 use crate::store::clock::Clock;
 use crate::store::failure::{Failed, Kind, fault};
 use crate::store::queue::Queue;
+use crate::store::stream::Readers;
 use crate::store::{Counters, Stage, StoreError};
 use abide_core::ExecutionId;
 use std::collections::HashMap;
@@ -31,6 +32,7 @@ pub(super) struct Shared {
     pub(super) counters: Counters,
     pub(super) clock: Clock,
     pub(super) changes: watch::Sender<u64>,
+    pub(super) readers: Readers,
     /// Whether the writer has ended.
     pub(super) closed: watch::Sender<bool>,
     locks: Mutex<HashMap<i64, LifeLock>>,
@@ -52,6 +54,7 @@ impl Shared {
             clock: Clock::new(wall_clock_ms() + options.skew_ms()),
             options,
             changes: watch::Sender::new(0),
+            readers: Readers::default(),
             closed: watch::Sender::new(false),
             locks: Mutex::default(),
             block,

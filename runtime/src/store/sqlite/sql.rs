@@ -8,7 +8,7 @@
 //! follows from that: successors, the messages that move to them, what is left of inboxes.
 
 use super::tokens::sender_is_in;
-use super::{attempt, replies, tokens};
+use super::{attempt, replies, stream, tokens};
 use crate::store::decide::{Sections, parks_sql};
 use crate::store::message::{input_kinds, moving_kinds};
 use std::sync::Arc;
@@ -272,6 +272,9 @@ pub(super) fn text(sections: Sections, transaction: bool) -> Arc<str> {
     }
     if has(Sections::ATTEMPTS) {
         attempt::CHANGES.iter().for_each(|part| add(part));
+    }
+    if has(Sections::PUBLISHED) {
+        stream::PUBLISH.iter().for_each(|part| add(part));
     }
     if has(Sections::CLOSES) {
         add(CHECK_CLOSES);

@@ -260,6 +260,8 @@ impl Writer {
         let version = sqlx::query_scalar::<_, i64>("PRAGMA data_version").fetch_one(connection).await.ok();
         if version != self.data_version && self.data_version.is_some() {
             self.shared.tick();
+            // Perhaps another process has published.
+            self.shared.readers.tell_all();
         }
         self.data_version = version;
     }

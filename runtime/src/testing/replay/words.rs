@@ -56,6 +56,7 @@ pub(super) fn asked(event: &Event, now_ms: i64) -> String {
         Event::ChildCancelRequested { child, .. } => format!("cancellation of child {child}"),
         Event::TimerStarted { fire_at_ms } => format!("timer of {}", span(fire_at_ms.saturating_sub(now_ms))),
         Event::TimerCancelled { timer } => format!("end of timer {timer} before its time"),
+        Event::Published { stream } => format!("item of stream `{stream}`"),
         // Its value is computed only if none is recorded.
         Event::SideEffect { .. } => "side effect".to_owned(),
         Event::SignalSent { to, name, input } => {

@@ -6,7 +6,7 @@
 use super::super::session::{Failure, Session, Style};
 use super::super::statement::{Looked, Statement};
 use super::super::task::Ended;
-use super::super::{batch, claim, guard, lease, message, start, task};
+use super::super::{batch, claim, guard, lease, message, start, stream, task};
 use super::*;
 use crate::policy::IdReusePolicy;
 use crate::status::ExecutionStatus;
@@ -90,6 +90,10 @@ fn perform(stage: &Arc<Stage>, op: &'static str, side: usize) -> Side {
         drop(call.await);
     });
     Side { told, end }
+}
+
+fn item(attempt: Option<u32>) -> NewItem {
+    NewItem { stream: "s".to_owned(), at_ms: 1, attempt, body: "1".to_owned() }
 }
 
 fn refused(kind: Kind) -> String {
@@ -219,6 +223,13 @@ impl Stage {
                 Ended::Fenced => Ok(refused(Kind::Fenced)),
                 ended => Ok(of(matches!(ended, Ended::By(_)))),
             },
+            "Publish" => {
+                let (owned, items) = (self.owned, [item(Some(1))]);
+                match session.run(|st| stream::publish(st, me, owned, &items)).await? {
+                    None => Ok(refused(Kind::Fenced)),
+                    Some(published) => Ok(of(published)),
+                }
+            }
             "Expire" => session.run(task::expire).await.map(|_| of(true)),
             _ => panic!("no such operation: {op}"),
         }
@@ -227,7 +238,10 @@ impl Stage {
     async fn append(&self, session: &mut Session, op: &str, side: usize) -> Result<String, Failure> {
         let turn = self.process.turn(self.owned, NEXT, 1);
         let append = match op {
-            "Append" => self.process.turn(self.owned, NEXT, 1 + side as u32),
+            "Append" => {
+                let turn = self.process.turn(self.owned, NEXT, 1 + side as u32);
+                Append { published: vec![item(None)], ..turn }
+            }
             "Release" => Append {
                 row: Some(RowChange { release: true, wake_at_ms: Some(None), ..RowChange::default() }),
                 rev: Some(0),

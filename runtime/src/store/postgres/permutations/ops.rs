@@ -9,12 +9,13 @@ use crate::store::failure::Kind;
 use crate::store::postgres::batch::{Batch, write_batch};
 use crate::store::postgres::failure::kind;
 use crate::store::postgres::guard;
+use crate::store::postgres::stream::publish;
 use crate::store::postgres::task::{EXPIRE, claim_tasks, finish};
 use crate::store::postgres::{claim, control, lease, message, start, transaction};
 use crate::store::task::timed_out;
 use crate::store::{
     Address, Append, AttemptChange, AttemptRow, Claim, Close, CloseKind, Dispatch, MessageKind, NewExecution,
-    NewMessage, ResumeAnswer, RowChange, SendAnswer, StartAnswer, StoreError, Suspicion, TaskChange,
+    NewItem, NewMessage, ResumeAnswer, RowChange, SendAnswer, StartAnswer, StoreError, Suspicion, TaskChange,
     TaskClaim,
 };
 use abide_core::exec::AttemptOutcome;
@@ -80,6 +81,8 @@ pub(super) enum Op {
     Finish,
     /// Those whose time has run out are ended.
     Expire,
+    /// An attempt that its owner runs publishes into the stream into which a turn publishes.
+    Publish,
 }
 
 pub(super) const OPS: [Op; 28] = [
@@ -111,6 +114,7 @@ pub(super) const OPS: [Op; 28] = [
     Op::ClaimTasks,
     Op::Finish,
     Op::Expire,
+    Op::Publish,
 ];
 
 /// What an operation was told.
@@ -213,13 +217,10 @@ impl Op {
                 let ended = finish(connection, shared, scene.other, scene.remote, "{}").await?;
                 Ok(Told::of(ended.is_some()))
             }
-            Self::Expire => {
-                let expire = sqlx::query(shared.sql.of(EXPIRE))
-                    .bind(outcome_json(&timed_out(TimeoutKind::ScheduleToStart)))
-                    .bind(outcome_json(&timed_out(TimeoutKind::ScheduleToClose)))
-                    .bind(outcome_json(&AttemptOutcome::Cancelled));
-                expire.execute(connection).await?;
-                Ok(Told::Done)
+            Self::Expire => expire(scene, connection).await,
+            Self::Publish => {
+                let items = [item(Some(1))];
+                Ok(Told::of(publish(connection, shared, scene.owner, scene.owned, &items).await?))
             }
         }
     }
@@ -232,7 +233,9 @@ impl Op {
         side: usize,
     ) -> Result<Told, Trouble> {
         let append = match self {
-            Self::Append => scene.turn(scene.owned, NEXT, 1 + side as u32),
+            Self::Append => {
+                Append { published: vec![item(None)], ..scene.turn(scene.owned, NEXT, 1 + side as u32) }
+            }
             Self::Release => Append {
                 row: Some(RowChange { release: true, wake_at_ms: Some(None), ..RowChange::default() }),
                 rev: Some(0),
@@ -373,6 +376,20 @@ fn work(scene: &Scene, owner: Incarnation) -> Claim {
         limit: 10,
         suspicion: Suspicion { suspect: None, crash_limit: 5 },
     }
+}
+
+async fn expire(scene: &Scene, connection: &mut PgConnection) -> Result<Told, Trouble> {
+    let expire = sqlx::query(scene.shared.sql.of(EXPIRE))
+        .bind(outcome_json(&timed_out(TimeoutKind::ScheduleToStart)))
+        .bind(outcome_json(&timed_out(TimeoutKind::ScheduleToClose)))
+        .bind(outcome_json(&AttemptOutcome::Cancelled));
+    expire.execute(connection).await?;
+    Ok(Told::Done)
+}
+
+/// What a turn or an attempt publishes.
+fn item(attempt: Option<u32>) -> NewItem {
+    NewItem { stream: "s".to_owned(), at_ms: 1, attempt, body: "1".to_owned() }
 }
 
 fn failed_attempt() -> AttemptRow {

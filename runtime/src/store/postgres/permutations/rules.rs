@@ -30,6 +30,7 @@ pub(super) async fn check(scene: &Scene, way: Way, ended: [Ended; 2]) {
     one_open_run_for_each_id(scene, &what).await;
     claims_are_exclusive(scene, &ended, &claimed, &what);
     only_what_stands_has_parked_messages(scene, &ended, &what).await;
+    what_was_published_is_numbered(scene, &ended, &what).await;
     if done(Op::Continue) {
         let next = "SELECT count(*) FROM {s}.execution e JOIN {s}.execution n ON n.id = e.next
             WHERE e.id = $1 AND e.status = 14 AND n.status = 0 AND n.chain = e.id";
@@ -147,6 +148,7 @@ async fn nobody_writes_after_the_fence(scene: &Scene, ended: &[Ended; 2], what: 
                 | Op::Fail
                 | Op::Complete
                 | Op::Renew
+                | Op::Publish
         );
         if by_owner && (gone || before(op)) {
             assert!(!op.committed, "{what}: a zombie wrote");
@@ -198,6 +200,18 @@ async fn only_what_stands_has_parked_messages(scene: &Scene, ended: &[Ended; 2],
     assert_eq!(scene.number(wrong, &id).await, 0, "{what}: a message is parked under a run that goes on");
     let taken = ended.iter().filter(|e| e.op == Op::Offer && e.committed).count();
     assert!(taken <= 1, "{what}: both took it up");
+}
+
+/// Each committed item is there, and the numbers have no gap.
+async fn what_was_published_is_numbered(scene: &Scene, ended: &[Ended; 2], what: &str) {
+    let published = ended
+        .iter()
+        .filter(|e| matches!(e.op, Op::Append | Op::Publish) && e.committed && e.told == Told::Done);
+    let published = published.count() as i64;
+    let kept = "SELECT count(*) FROM {s}.stream_item WHERE execution = $1 AND seq <= 2";
+    assert_eq!(scene.number(kept, &[scene.owned.0]).await, published, "{what}: items");
+    let next = "SELECT coalesce(max(next_seq), 1) FROM {s}.stream WHERE execution = $1";
+    assert_eq!(scene.number(next, &[scene.owned.0]).await, published + 1, "{what}: the next number");
 }
 
 /// An operation without a conflict does what it was asked.
