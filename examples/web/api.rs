@@ -1,14 +1,16 @@
 //! The routes. Each makes one call of abide's client: a start, a query, a signal, or a wait for the result.
 
-use crate::orders::{NewOrder, Order, Receipt, Status};
+use crate::orders::{NewOrder, Order, PROGRESS, Receipt, Status};
 use crate::refusal::Refusal;
 use abide::activity::CancellationToken;
 use abide::prelude::*;
 use axum::extract::{Path, Query, State};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use futures::{Stream, StreamExt, stream};
 use serde::Deserialize;
 use std::time::Duration;
 
@@ -28,6 +30,7 @@ pub fn routes(client: Client, stop: CancellationToken) -> Router {
         .route("/orders", post(place))
         .route("/orders/{id}", get(status))
         .route("/orders/{id}/approval", post(approve))
+        .route("/orders/{id}/progress", get(progress))
         .route("/orders/{id}/result", get(result))
         .with_state(Service { client, stop })
 }
@@ -60,6 +63,30 @@ async fn approve(
 ) -> Result<StatusCode, Refusal> {
     service.client.handle::<Order>(&id).approve(approval.approved).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// `GET /orders/{id}/progress`: the order's statuses as server-sent events, live until it has ended. The id of an event
+/// is its offset. A browser that connects again sends it back as `Last-Event-ID`, and goes on behind it.
+async fn progress(
+    State(service): State<Service>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Sse<impl Stream<Item = Result<Event, abide::Error>>> {
+    let mut progress = service.client.handle::<Order>(&id).stream::<Status>(PROGRESS);
+    let last = headers.get("last-event-id").and_then(|id| id.to_str().ok()?.parse().ok());
+    if let Some(offset) = last {
+        progress = progress.after(offset);
+    }
+    let events = stream::unfold(progress, async |mut progress| {
+        let event = match progress.next().await? {
+            Ok(item) => Ok(Event::default().id(item.offset.to_string()).data(format!("{:?}", item.value))),
+            // What the order published before is not kept any more: the next event goes on.
+            Err(error @ abide::Error::StreamBehind { .. }) => Ok(Event::default().comment(error.to_string())),
+            Err(error) => Err(error),
+        };
+        Some((event, progress))
+    });
+    Sse::new(events.take_until(service.stop.cancelled_owned())).keep_alive(KeepAlive::default())
 }
 
 #[derive(Deserialize)]

@@ -5,6 +5,7 @@
 //! curl -i localhost:3000/orders -H 'content-type: application/json' \
 //!     -d '{"id": "A-1", "customer": "Ada", "cents": 990}'
 //! curl -i localhost:3000/orders/A-1
+//! curl -N localhost:3000/orders/A-1/progress &
 //! curl -i localhost:3000/orders/A-1/approval -H 'content-type: application/json' -d '{"approved": true}'
 //! curl -i localhost:3000/orders/A-1/result
 //! ```

@@ -5,6 +5,9 @@ use abide::prelude::*;
 use serde::{Deserialize, Serialize};
 use sqlx::{Connection, SqliteConnection};
 
+/// The stream of an order's statuses.
+pub const PROGRESS: &str = "progress";
+
 /// What a customer sends.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct NewOrder {
@@ -52,14 +55,15 @@ pub struct Order {
 impl Order {
     #[run]
     pub async fn run(&mut self, order: NewOrder) -> Result<Receipt, OrderFailed> {
+        self.tell(Status::AwaitingApproval);
         let answer = workflow::until!(self.approved.is_some()).timeout(days(3)).await;
         answer.map_err(|_elapsed| OrderFailed::Unanswered)?;
         if self.approved == Some(false) {
             return Err(OrderFailed::Rejected);
         }
-        self.status = Status::Booking;
+        self.tell(Status::Booking);
         let number = book(order.clone()).await?;
-        self.status = Status::Booked;
+        self.tell(Status::Booked);
         Ok(Receipt { order: order.id, number, cents: order.cents })
     }
 
@@ -72,6 +76,14 @@ impl Order {
     #[query]
     pub fn status(&self) -> Status {
         self.status
+    }
+}
+
+impl Order {
+    /// Sets the status, and publishes it for those who watch the order.
+    fn tell(&mut self, status: Status) {
+        self.status = status;
+        workflow::publish(PROGRESS, &status).expect("a status can be encoded");
     }
 }
 

@@ -58,6 +58,7 @@ mod sagas;
 mod scopes;
 mod shutdown;
 mod state;
+mod streams;
 mod support;
 mod sync;
 mod task_ends;

@@ -75,6 +75,26 @@ impl Site {
         Ok(answer)
     }
 
+    /// The server-sent events of an order, as text: up to the first that has `until`, or to the end.
+    async fn events(&self, order: &str, behind: Option<&str>, until: &str) -> String {
+        let port = self.port.load(Ordering::SeqCst);
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).await.expect("it connects");
+        let last = behind.map_or_else(String::new, |id| format!("last-event-id: {id}\r\n"));
+        let request =
+            format!("GET /orders/{order}/progress HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{last}\r\n");
+        stream.write_all(request.as_bytes()).await.expect("the service reads");
+        let mut said = Vec::new();
+        let reading = async {
+            while stream.read_buf(&mut said).await.expect("the service answers") > 0 {
+                if String::from_utf8_lossy(&said).contains(until) {
+                    break;
+                }
+            }
+        };
+        within("the events", reading).await;
+        String::from_utf8_lossy(&said).into_owned()
+    }
+
     /// Asks until the service has answered: again where it was killed, is not ready, or wants more time.
     async fn answer(&self, method: &str, path: &str, body: Option<Value>) -> Answer {
         let asking = async {
@@ -234,6 +254,29 @@ async fn stop_at_a_waiting_request(site: &Site, mut service: Victim, signal: &st
         pause *= 2;
         service = site.serve();
     }
+}
+
+/// Who watches an order goes on behind the last event, after the service was killed as well.
+#[tokio::test]
+async fn an_order_is_watched_across_a_kill() {
+    let site = Site::new();
+    let service = site.serve();
+    let order = json!({ "id": "A-1", "customer": "Ada", "cents": 990 });
+    assert_eq!(site.answer("POST", "/orders", Some(order)).await.status, 201);
+    let first = site.events("A-1", None, "AwaitingApproval\n\n").await;
+    let ids: Vec<&str> = first.lines().filter_map(|line| line.strip_prefix("id: ")).collect();
+    assert_eq!(ids.len(), 1, "{first}");
+    assert!(service.kill());
+    let service = site.serve();
+    let approved = json!({ "approved": true });
+    let (rest, _) = tokio::join!(
+        site.events("A-1", Some(ids[0].trim()), "Booked\n\n"),
+        site.answer("POST", "/orders/A-1/approval", Some(approved))
+    );
+    let data: Vec<&str> = rest.lines().filter_map(|line| line.strip_prefix("data: ")).collect();
+    assert_eq!(data, ["Booking", "Booked"], "{rest}");
+    service.signal("-TERM");
+    assert!(exit(service).success());
 }
 
 #[tokio::test]
