@@ -102,6 +102,6 @@ mod tests {
         assert_eq!(Sections::of(&Append { row: row.clone(), ..bare.clone() }), Sections::ROWS);
         let whole = Append { close, row, births: vec![new()], n: 1, ..bare };
         assert_eq!(Sections::of(&whole), Sections::BIRTHS.and(Sections::JOURNAL));
-        assert_eq!(Sections::every().count(), 1_792);
+        assert_eq!(Sections::every().count(), 2_240);
     }
 }
