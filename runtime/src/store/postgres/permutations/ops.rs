@@ -85,7 +85,7 @@ pub(super) enum Op {
     Publish,
 }
 
-pub(super) const OPS: [Op; 28] = [
+pub(super) const OPS: [Op; 29] = [
     Op::Append,
     Op::Close,
     Op::Continue,
