@@ -91,7 +91,8 @@ async fn a_status_of_a_newer_release_is_told_by_its_number() {
     let abide = Db::open(&folder).await;
     let run = abide.client().task_queue("newer").start(Patient::run()).id("newer").await.unwrap();
     let other = abide.client().task_queue("newer").start(Patient::run()).await.unwrap();
-    let ended = r#"UPDATE {s}execution SET status = 29, closed_at = 0, result = '{"continued_as_new":{}}' WHERE id = "#;
+    let ended =
+        r#"UPDATE {s}execution SET status = 29, closed_at = 0, result = '{"moved_to_mars":{}}' WHERE id = "#;
     sql(&folder, &format!("{ended}{ONE}")).await;
     let worker = abide.worker("newer").workflow(Patient::run).start().await.unwrap();
     let described = run.describe().await.unwrap();

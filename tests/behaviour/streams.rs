@@ -66,8 +66,11 @@ impl Model {
         let context = abide::activity::context();
         let long = "x".repeat(2 * 1024 * 1024);
         let name = "n".repeat(101);
-        let refused =
-            [context.publish("", &1).await, context.publish(&name, &1).await, context.publish("a", &long).await];
+        let refused = [
+            context.publish("", &1).await,
+            context.publish(&name, &1).await,
+            context.publish("a", &long).await,
+        ];
         refused.into_iter().map(|refused| refused.unwrap_err().code().to_owned()).collect()
     }
 }
@@ -101,7 +104,8 @@ async fn refusals() -> Result<Vec<String>, Failure> {
 
 async fn worker_with(abide: &Abide, failures: u32, log: &Log) -> Worker {
     let model = Model { failures: AtomicU32::new(failures), log: log.clone() };
-    let worker = abide.worker("streams").workflow(Reports::run).workflow(chat).workflow(hangs).workflow(refusals);
+    let worker =
+        abide.worker("streams").workflow(Reports::run).workflow(chat).workflow(hangs).workflow(refusals);
     worker.activities(model).activity(booked).start().await.unwrap()
 }
 
@@ -303,7 +307,8 @@ async fn a_lost_worker_publishes_again_elsewhere() {
 async fn a_test_environment_has_streams() -> Result<(), Failure> {
     let env = abide::testing::TestEnv::start().await?;
     let model = Model { failures: AtomicU32::new(1), log: Log::default() };
-    let worker = env.worker("streams").workflow(Reports::run).workflow(chat).activities(model).start().await?;
+    let worker =
+        env.worker("streams").workflow(Reports::run).workflow(chat).activities(model).start().await?;
     let run = env.client().start(chat(3, 0)).id("chat").await?;
     assert_eq!(values(&all(run.stream::<u32>("tokens")).await), [0, 1, 2, 0, 1, 2]);
     let run = env.client().start(Reports::run(1)).id("reports").await?;

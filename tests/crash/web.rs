@@ -80,8 +80,9 @@ impl Site {
         let port = self.port.load(Ordering::SeqCst);
         let mut stream = TcpStream::connect(("127.0.0.1", port)).await.expect("it connects");
         let last = behind.map_or_else(String::new, |id| format!("last-event-id: {id}\r\n"));
-        let request =
-            format!("GET /orders/{order}/progress HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{last}\r\n");
+        let request = format!(
+            "GET /orders/{order}/progress HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{last}\r\n"
+        );
         stream.write_all(request.as_bytes()).await.expect("the service reads");
         let mut said = Vec::new();
         let reading = async {

@@ -114,12 +114,19 @@ impl Request {
             let Some(parts) = self.parts.take() else { return Ok(()) };
             let (to, message) = parts.message().await?;
             let mut message = message.ok_or(Error::NotWithin)?;
-            if to.bound().is_some() {
-                message.execution = to.newest().await?.id;
+            let (store, request_id) = (to.client.abide.store(), message.request_id.clone());
+            let of = |error| Error::of_request(error, &request_id);
+            let sent = store.send_within(user_connection(connection)?, message.clone()).await;
+            let mut answer = sent.map_err(of)?;
+            // A run that your transaction has started is in no other one: only what has closed is looked up.
+            if answer == SendAnswer::Closed
+                && to.bound().is_some()
+                && let Some(next) = gone_on(&to, message.execution).await?
+            {
+                message.execution = next;
+                answer = store.send_within(user_connection(connection)?, message).await.map_err(of)?;
             }
-            let request_id = message.request_id.clone();
-            let sent = to.client.abide.store().send_within(user_connection(connection)?, message).await;
-            taken(&to, sent.map_err(|error| Error::of_request(error, &request_id))?)
+            taken(&to, answer)
         })
     }
 }

@@ -108,7 +108,7 @@ impl Thread {
             found => return self.not_mine(run, in_doubt, found.map(|found| found.row.status)),
         };
         run.know(&row);
-        run.mailbox.take_rows(inbox);
+        run.mailbox.take_loaded(inbox);
         if let Some(end) = self.end_of(&run) {
             self.end(&mut run, row.history_len, end);
             return self.put(run);

@@ -85,6 +85,16 @@ impl Mailbox {
         }
     }
 
+    /// Takes in the inbox rows that a load has found. What waits here by memory alone is not durable yet, so its sender
+    /// may have sent such a row before, and none of them after it.
+    pub(super) fn take_loaded(&mut self, rows: Vec<InboxRow>) {
+        let (known, by_memory): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.inputs).into_iter().partition(|pending| pending.row.is_some());
+        self.inputs = known;
+        self.take_rows(rows);
+        self.inputs.extend(by_memory);
+    }
+
     /// Forgets an inbox row that is deleted, or that must be taken in again.
     pub(super) fn forget_row(&mut self, row: Option<i64>) {
         if let Some(row) = row {
