@@ -4,6 +4,8 @@
 //! delivers inputs one by one, so an execution's decisions depend only on the order of its events, and never
 //! on how they were grouped into turns. The enum is externally tagged because `RawValue` payloads need it.
 
+mod texts;
+
 use crate::carried::NextRun;
 use crate::child::{ChildEnd, ChildOptions};
 use crate::failure::{FailureRecord, TimeoutKind};
@@ -12,6 +14,7 @@ use crate::payload::Payload;
 use crate::start_context::StartContext;
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use texts::Texts;
 
 /// One event. Its number ([`EventId`]) is its position in the history, from 1, and is not stored.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -346,47 +349,12 @@ impl Event {
     }
 }
 
-/// The length of a field in the journal.
-trait Texts {
-    fn bytes(&self) -> usize;
-}
-
-impl Texts for String {
-    fn bytes(&self) -> usize {
-        self.len()
-    }
-}
-
-impl Texts for Payload {
-    fn bytes(&self) -> usize {
-        self.as_json().len()
-    }
-}
-
-impl Texts for Box<StartContext> {
-    fn bytes(&self) -> usize {
-        StartContext::bytes(self)
-    }
-}
-
 impl Texts for Recipient {
     fn bytes(&self) -> usize {
         match self {
             Self::Workflow(id) => id.len(),
             Self::Child(child) => child.bytes(),
         }
-    }
-}
-
-impl Texts for ChildEnd {
-    fn bytes(&self) -> usize {
-        Self::bytes(self)
-    }
-}
-
-impl Texts for FailureRecord {
-    fn bytes(&self) -> usize {
-        Self::bytes(self)
     }
 }
 
@@ -399,21 +367,9 @@ impl Texts for UpdateOutcome {
     }
 }
 
-impl Texts for EventId {
+impl Texts for ChildEnd {
     fn bytes(&self) -> usize {
-        size_of::<u64>()
-    }
-}
-
-impl<T: Texts> Texts for Vec<T> {
-    fn bytes(&self) -> usize {
-        self.iter().map(Texts::bytes).sum()
-    }
-}
-
-impl<T: Texts> Texts for Option<T> {
-    fn bytes(&self) -> usize {
-        self.as_ref().map_or(0, Texts::bytes)
+        Self::bytes(self)
     }
 }
 

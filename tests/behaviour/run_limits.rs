@@ -1,5 +1,5 @@
 //! Time limits of runs and executions, delayed starts, and runs that are told to terminate: ends without code, of
-//! runs that are owned, unowned, suspended, or of a type that nobody has.
+//! runs that are owned, unowned, suspended, or of a type that no worker has.
 
 use super::support::{Db, Log, Steps, eventually};
 use abide::prelude::*;

@@ -1,6 +1,7 @@
 //! Loops of workflows that never end (AB0151): each round adds to a history that every load reads.
 
 use crate::depth;
+use crate::errors::Code;
 use syn::visit::{self, Visit};
 
 /// A loop with awaits, without an end.
@@ -12,6 +13,13 @@ pub struct EndlessLoop {
     pub column: usize,
     /// The function that has it.
     pub function: String,
+}
+
+impl EndlessLoop {
+    /// The code of the warning.
+    pub fn code() -> &'static str {
+        Code::EndlessLoop.text()
+    }
 }
 
 /// All endless loops of the workflows in a file, in source order: a `loop` that awaits, and has no `break` of its own

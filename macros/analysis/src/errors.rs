@@ -47,6 +47,8 @@ pub(crate) enum Code {
     AsyncClosure,
     /// An effect where code is evaluated only in some builds or for some listeners.
     Unheard,
+    /// A loop of a workflow that awaits and never ends.
+    EndlessLoop,
     /// An attribute in the wrong place.
     Misplaced,
     /// An unknown or misspelt attribute or argument.
@@ -104,6 +106,7 @@ impl Code {
             Self::HiddenAwait => "AB0118",
             Self::AsyncClosure => "AB0119",
             Self::Unheard => "AB0120",
+            Self::EndlessLoop => "AB0151",
             Self::Misplaced => "AB0301",
             Self::Unknown => "AB0302",
             Self::Signature => "AB0303",

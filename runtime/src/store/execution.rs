@@ -183,7 +183,7 @@ impl NewExecution {
         texts.into_iter().chain(&self.request_id).chain(&self.terms.context).map(String::len).sum()
     }
 
-    /// When it is due while nobody owns it.
+    /// When it is due while no worker owns it.
     pub(crate) fn due_at_ms(&self) -> i64 {
         self.terms.due_at_ms.unwrap_or(self.created_at_ms)
     }

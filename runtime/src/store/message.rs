@@ -53,8 +53,8 @@ kinds! {
     Update = 5,
     /// What became of a command that its commit can refuse, in the inbox of who asked (PROTOCOL 33).
     Answer = 6,
-    /// The run is to end as terminated. Whoever owns or claims it writes the end before any code of it runs, also of
-    /// a suspended run (PROTOCOL 40). Body: [`TerminateBody`](crate::wire::TerminateBody).
+    /// The run is to end as terminated. The worker that owns or claims it writes the end before any code of it
+    /// runs, also of a suspended run (PROTOCOL 40). Body: [`TerminateBody`](crate::wire::TerminateBody).
     Terminate = 8,
     /// The end of a child, in the inbox of its parent (PROTOCOL 54).
     ChildEnded = 7,

@@ -39,13 +39,7 @@ pub(super) fn append(
     let rest = origins.split_off(origins.len().saturating_sub(undelivered));
     warn_of_length(run);
     let progress = progress(run, &turn, &origins);
-    let mut messages = Vec::new();
-    for origin in rest {
-        match &turn.standing {
-            Standing::Suspended(_) => keep(run, origin, turn.at_ms, &mut messages, &mut origins),
-            _ => refuse(run, origin, successor.is_some(), &mut origins),
-        }
-    }
+    let mut messages = put_back(run, &turn, rest, successor.is_some(), &mut origins);
     let (row, mut after) = row_change(session, run, &turn, progress);
     // Without a journal row, the row's revision tells whether the append was written (PROTOCOL 93).
     let row = match turn.events.is_empty() && !turn.attempts.is_empty() {
@@ -186,6 +180,24 @@ fn refuse(run: &mut Run, origin: Pending, goes_on: bool, origins: &mut Vec<Pendi
             }
         }
     }
+}
+
+/// What the turn did not take in: it is kept, or its senders are told. Returns the rows to write for it.
+fn put_back(
+    run: &mut Run,
+    turn: &Turn,
+    rest: Vec<Pending>,
+    goes_on: bool,
+    origins: &mut Vec<Pending>,
+) -> Vec<NewMessage> {
+    let mut messages = Vec::new();
+    for origin in rest {
+        match &turn.standing {
+            Standing::Suspended(_) => keep(run, origin, turn.at_ms, &mut messages, origins),
+            _ => refuse(run, origin, goes_on, origins),
+        }
+    }
+    messages
 }
 
 /// A suspended run keeps the inputs that it could not take in: inbox rows stay, other inputs become rows.

@@ -1,5 +1,5 @@
-//! Ends without code: a run that is told to terminate, or whose time is up (PROTOCOL 40). Whoever owns or claims it
-//! writes the end at the next place of its journal, before any code of it runs: no type, queue or replay is needed.
+//! Ends without code: a run that is told to terminate, or whose time is up (PROTOCOL 40). The worker that owns or claims
+//! it writes the end at the next place of its journal, before any code of it runs: no type, queue or replay is needed.
 
 use super::claims::until;
 use super::compose::{close_of, report_of};
@@ -17,7 +17,7 @@ use std::time::Duration;
 /// The most runs that one claim takes.
 const CLAIM_LIMIT: u32 = 100;
 
-/// Claims runs that are to end and that nobody owns, until the session ends. Every worker does: such a run may be of
+/// Claims runs that are to end and that no worker owns, until the session ends. Every worker does: such a run may be of
 /// a type, or in a task queue, that no worker has.
 pub(super) async fn claim_loop(session: Arc<Session>) {
     let mut changes = session.store().changes();

@@ -206,7 +206,7 @@ impl Thread {
                     self.session.claim_hint.notify_one();
                 }
                 if has_limit {
-                    // Its time may be up while nobody owns it, be it suspended.
+                    // Its time may be up while no worker owns it, be it suspended.
                     self.session.ends_hint.notify_one();
                 }
                 return;

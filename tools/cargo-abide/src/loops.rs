@@ -23,9 +23,12 @@ pub(crate) fn run(path: &Path) -> Result<Answer, Failed> {
             count += 1;
             let _ = writeln!(
                 text,
-                "warning: AB0151: {shown}:{}:{}: a loop in `{}` awaits and never ends, so its history grows until it \
+                "warning: {}: {shown}:{}:{}: a loop in `{}` awaits and never ends, so its history grows until it \
                  is suspended: end the run in time by `workflow::continue_as_new`",
-                one.line, one.column, one.function
+                abide_analysis::EndlessLoop::code(),
+                one.line,
+                one.column,
+                one.function
             );
         }
     }

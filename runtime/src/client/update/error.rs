@@ -8,7 +8,7 @@ use std::fmt;
 /// Why an update has no answer. Its `Debug` output is its text and its causes, one per line.
 #[non_exhaustive]
 pub enum UpdateError<E> {
-    /// Its validator refused it with this error. Nothing of it is in history.
+    /// Its validator refused it with this error. Nothing of it was written.
     Rejected(E),
     /// Its handler returned this error.
     Failed(E),

@@ -83,7 +83,7 @@ pub(super) async fn an_end_is_claimed_by_one_whatever_its_queue_type_and_status(
     let none = process.store.claim_ends(process.me, 10).await.unwrap();
     assert_eq!((none.runs, none.next_due_ms), (Vec::new(), Some(now + 600_000)));
     assert_eq!(process.row(later).await.owner, None);
-    // Written at the next place of the journal, by whoever has claimed it.
+    // Written at the next place of the journal, by the worker that has claimed it.
     for (id, seq) in [(late, 1), (told, 1), (stands, 2)] {
         let status = ExecutionStatus::Terminated;
         let close = Some(Close { kind: CloseKind::Discarded, ..closed(status) });

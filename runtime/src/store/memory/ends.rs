@@ -9,7 +9,7 @@ use crate::store::{ClaimedEnds, MessageKind};
 use abide_core::{ExecutionId, Incarnation};
 use std::collections::BTreeMap;
 
-/// Open, and nobody's.
+/// Open, without an owner.
 fn is_nobodys(execution: &Execution) -> bool {
     execution.row.owner.is_none() && execution.row.status.is_open()
 }

@@ -27,6 +27,7 @@ mod conditions;
 mod ends;
 mod family;
 mod find;
+mod followed;
 mod guard;
 mod journal;
 mod lease;

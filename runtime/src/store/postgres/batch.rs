@@ -235,13 +235,7 @@ pub(super) fn text(sections: Sections) -> String {
     }
     if has(Sections::JOURNAL) {
         let first = add(&Journal::SQL.replace("@@", &turns_after(sections)), Journal::PARAMETERS);
-        let unstarted = born.map_or(String::new(), |ids| {
-            format!(" - cardinality(${ids}::bigint[]) + (SELECT count(*) FROM born)")
-        });
-        let check = format!(
-            "WHEN (SELECT count(*) FROM written) <> cardinality(${first}::bigint[]){unstarted} THEN 'abide_rows'"
-        );
-        checks.insert(1, check);
+        checks.insert(1, turns_check(first, born));
     }
     if has(Sections::TASKS) {
         let conditions = [
@@ -274,6 +268,16 @@ pub(super) fn text(sections: Sections) -> String {
     let concerned = concerned(sections);
     let born = if has(Sections::BIRTHS) { "ARRAY(SELECT id FROM born)" } else { "'{}'::bigint[]" };
     format!("{text}\nSELECT (CASE {} ELSE '0' END)::integer, {born}, {concerned}", checks.join("\n    "))
+}
+
+/// All turns are in, but those of starts that are not. `first` and `born`: the parameters of their ids.
+fn turns_check(first: usize, born: Option<usize>) -> String {
+    let unstarted = born.map_or(String::new(), |ids| {
+        format!(" - cardinality(${ids}::bigint[]) + (SELECT count(*) FROM born)")
+    });
+    format!(
+        "WHEN (SELECT count(*) FROM written) <> cardinality(${first}::bigint[]){unstarted} THEN 'abide_rows'"
+    )
 }
 
 /// What the turns' rows come after, and which of them are in.

@@ -20,7 +20,8 @@ SELECT p.owner, p.queue FROM {s}.execution p WHERE p.id IN (SELECT execution FRO
 /// Closed runs whose children are still to be told: `$1` the most.
 pub(super) const ORPHANED: &str = "SELECT id FROM {s}.execution WHERE orphans ORDER BY id LIMIT $1";
 
-/// A slice of the children of one run: `$1` the run, `$2` now, `$3` the messages' body, `$4` their key, `$5` the most. It
+/// A slice of the children of one run: `$1` the run, `$2` now, `$3` the messages' body, `$4` their key, `$5` the most.
+/// It
 /// waits for no lock. How many, and whom it concerns.
 pub(super) const TELL: &str = concat!(
     "WITH few AS MATERIALIZED (

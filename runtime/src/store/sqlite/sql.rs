@@ -261,53 +261,24 @@ pub(super) fn text(sections: Sections, transaction: bool) -> Arc<str> {
         add(INSERT_JOURNAL);
         add(CHECK_JOURNAL);
     }
-    if has(Sections::CONSUMED) {
-        add(DELETE_CONSUMED);
-    }
-    if has(Sections::MESSAGES) {
-        add(INSERT_MESSAGES);
-    }
-    if has(Sections::TASKS) {
-        tokens::CHANGES.iter().for_each(|part| add(part));
-    }
-    if has(Sections::ATTEMPTS) {
-        attempt::CHANGES.iter().for_each(|part| add(part));
-    }
-    if has(Sections::PUBLISHED) {
-        stream::PUBLISH.iter().for_each(|part| add(part));
-    }
-    if has(Sections::CLOSES) {
-        add(CHECK_CLOSES);
-        add(DELETE_TASKS);
-        add(attempt::DELETE_OF_CLOSED);
-    }
-    if has(Sections::ROWS) {
-        add(UPDATE_ROWS);
-        add(CHECK_ROWS);
-    }
-    if has(Sections::FOLLOWED) {
-        add(INSERT_FOLLOWED);
-        add(CHECK_FOLLOWED);
-        add(MOVE);
-    }
-    if has(Sections::CLOSES) {
-        add(EMPTY_INBOXES);
-    }
-    if has(Sections::REPORTS) {
-        add(INSERT_REPORTS);
-    }
-    if has(Sections::REPLIES) {
-        replies::CHANGES.iter().for_each(|part| add(part));
-    }
-    if has(Sections::MESSAGES) {
-        add(CONCERNED);
-    }
-    if has(Sections::REPORTS) {
-        add(CONCERNED_PARENTS);
-    }
-    if has(Sections::CHILDREN) {
-        add(CONCERNED_CHILDREN);
-    }
+    let rest: [(Sections, &[&str]); 14] = [
+        (Sections::CONSUMED, &[DELETE_CONSUMED]),
+        (Sections::MESSAGES, &[INSERT_MESSAGES]),
+        (Sections::TASKS, &tokens::CHANGES),
+        (Sections::ATTEMPTS, &attempt::CHANGES),
+        (Sections::PUBLISHED, &stream::PUBLISH),
+        (Sections::CLOSES, &[CHECK_CLOSES, DELETE_TASKS, attempt::DELETE_OF_CLOSED]),
+        (Sections::ROWS, &[UPDATE_ROWS, CHECK_ROWS]),
+        (Sections::FOLLOWED, &[INSERT_FOLLOWED, CHECK_FOLLOWED, MOVE]),
+        (Sections::CLOSES, &[EMPTY_INBOXES]),
+        (Sections::REPORTS, &[INSERT_REPORTS]),
+        (Sections::REPLIES, &replies::CHANGES),
+        (Sections::MESSAGES, &[CONCERNED]),
+        (Sections::REPORTS, &[CONCERNED_PARENTS]),
+        (Sections::CHILDREN, &[CONCERNED_CHILDREN]),
+    ];
+    let needed = rest.iter().filter(|(section, _)| has(*section));
+    needed.flat_map(|(_, parts)| parts.iter()).for_each(|part| add(part));
     if has(Sections::BIRTHS) {
         add(NOT_STARTED);
     }
