@@ -32,6 +32,7 @@ mod start;
 pub(crate) mod suspension;
 pub(crate) mod tasks;
 pub(crate) mod turn;
+mod unload;
 mod view;
 pub(crate) mod waker;
 pub(crate) mod watch;
@@ -369,25 +370,6 @@ impl Execution {
     /// A view of where its code is, for other threads.
     pub fn position(&self) -> Position {
         self.ctx.position()
-    }
-}
-
-impl Drop for Execution {
-    /// Dropping the live state emits nothing: the execution was evicted, not cancelled (PROTOCOL 17).
-    fn drop(&mut self) {
-        self.ctx.evicting.set(true);
-        let _muted = self.ctx.tracing.begin(true);
-        for id in self.tasks.ids(|_| true) {
-            self.tasks.drop_task(id, &self.ctx);
-        }
-        let compensations = self.ctx.tables.compensations.borrow_mut().take_all();
-        let spawned = (self.ctx.spawned.take(), self.early.take());
-        let state = (self.ctx.take_slot(), std::mem::replace(&mut self.program, WorkflowType::stateless()));
-        let _entered = context::enter(&self.ctx);
-        // This drops user code. A panic in a drop must not end the thread, and no caller is left to report it
-        // to.
-        let _ = catch_unwind(AssertUnwindSafe(|| drop((compensations, spawned))));
-        let _ = catch_unwind(AssertUnwindSafe(|| drop(state)));
     }
 }
 

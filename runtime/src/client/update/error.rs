@@ -27,7 +27,7 @@ pub enum UpdateError<E> {
     /// The run has accepted no update of this request id (`AB0440`).
     Unknown,
     /// The worker cannot run it (`AB0441`): its build has no such update, the arguments do not decode there,
-    /// or the validator panicked. Nothing of it is in history.
+    /// or the validator panicked. History has nothing of it.
     Refused(String),
     /// The client's error. It says nothing about the update.
     Client(Error),

@@ -101,28 +101,10 @@ impl Process {
     pub(super) fn turn(&self, execution: ExecutionId, seq: u64, n: u32) -> Append {
         let events = vec![r#"{"timer_started":{"fire_at_ms":1}}"#; n as usize];
         Append {
-            owner: self.me,
-            execution,
             seq: EventId(seq),
             n,
-            at_ms: self.store.now_ms(),
             body: if n == 0 { String::new() } else { format!("[{}]", events.join(",")) },
-            row: None,
-            close: None,
-            rev: None,
-            consumed: Vec::new(),
-            messages: Vec::new(),
-            dispatches: Vec::new(),
-            replies: Vec::new(),
-            tasks: Vec::new(),
-            attempts: Vec::new(),
-            births: Vec::new(),
-            children: Vec::new(),
-            report: None,
-            successor: None,
-            orphans: false,
-            published: Vec::new(),
-            tries: 0,
+            ..Append::bare(self.me, execution, self.store.now_ms())
         }
     }
 

@@ -12,6 +12,7 @@ pub(crate) mod mutants;
 mod ops;
 mod rules;
 mod scene;
+mod sends;
 
 use ops::{OPS, Op, Told};
 use scene::Scene;

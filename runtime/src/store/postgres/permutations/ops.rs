@@ -1,6 +1,7 @@
 //! The operations, each by the statements that production code sends, in a transaction that the test ends.
 
 use super::scene::{LOCAL, NEXT, Scene, WAITING};
+use super::sends::signal_by_name;
 use crate::policy::IdReusePolicy;
 use crate::status::ExecutionStatus;
 use crate::store::Trouble;
@@ -14,8 +15,8 @@ use crate::store::postgres::task::{EXPIRE, claim_tasks, finish};
 use crate::store::postgres::{claim, control, lease, message, start, transaction};
 use crate::store::task::timed_out;
 use crate::store::{
-    Address, Append, AttemptChange, AttemptRow, Claim, Close, CloseKind, Dispatch, MessageKind, NewExecution,
-    NewItem, NewMessage, ResumeAnswer, RowChange, SendAnswer, StartAnswer, StoreError, Suspicion, TaskChange,
+    Append, AttemptChange, AttemptRow, Claim, Close, CloseKind, MessageKind, NewExecution, NewItem,
+    NewMessage, ResumeAnswer, RowChange, SendAnswer, StartAnswer, StoreError, Suspicion, TaskChange,
     TaskClaim,
 };
 use abide_core::exec::AttemptOutcome;
@@ -131,7 +132,7 @@ pub(super) enum Told {
 }
 
 impl Told {
-    fn of(did: bool) -> Self {
+    pub(super) fn of(did: bool) -> Self {
         if did { Self::Done } else { Self::Nothing }
     }
 }
@@ -323,22 +324,6 @@ async fn start_only(scene: &Scene, connection: &mut PgConnection, side: usize) -
     Ok(Told::of(!born.is_empty()))
 }
 
-/// A signal to `owned` by its name, by the guard and the batch, as the writer does it. `Nothing`: the sender is
-/// answered that no such run is open.
-async fn signal_by_name(scene: &Scene, connection: &mut PgConnection, side: usize) -> Result<Told, Trouble> {
-    let new = scene.start(fresh(scene, side), &format!("sender-{side}"));
-    let (kind, body, to) = (MessageKind::Signal, "{}".to_owned(), Address::Name(scene.queue("owned")));
-    let dispatch = Dispatch { command: EventId(2), to, kind, body, answered: true };
-    let (owner, id) = (scene.other, new.id);
-    let append = Append { owner, births: vec![new], dispatches: vec![dispatch], ..scene.turn(id, 1, 2) };
-    let locks = guard::locks(&scene.shared, [&append].into_iter()).expect("it looks for its receiver");
-    let mut guarded = guard::take(&locks, true, connection, &scene.shared).await?;
-    let admitted = guarded.admit([&append], locks.closes());
-    let [append] = admitted.as_slice() else { return Ok(Told::Refused(Kind::Busy)) };
-    write_batch(connection, &scene.shared, Batch::of(std::iter::once(&**append)), 0).await?;
-    Ok(Told::of(append.sent().any(|message| message.kind == kind)))
-}
-
 /// The end of a transactional attempt. A refusal rolls the user's rows back.
 async fn complete(scene: &Scene, connection: &mut PgConnection) -> Result<Told, Trouble> {
     let row = sqlx::query(scene.shared.sql.of(transaction::COMPLETE))
@@ -397,7 +382,7 @@ fn failed_attempt() -> AttemptRow {
 }
 
 /// An id for what this side starts, the same at each call.
-fn fresh(scene: &Scene, side: usize) -> abide_core::ExecutionId {
+pub(super) fn fresh(scene: &Scene, side: usize) -> abide_core::ExecutionId {
     abide_core::ExecutionId(scene.owned.0 + (1 << 39) + side as i64)
 }
 
