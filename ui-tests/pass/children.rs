@@ -81,7 +81,7 @@ impl Tower {
             () = workflow::sleep(secs(1)) => 0,
         };
         let limited = workflow::timeout(secs(5), ship(6)).await;
-        for ship in self.ships.drain(..) {
+        for ship in std::mem::take(&mut self.ships) {
             let _ = ship.cancel("enough").await;
         }
         Ok(a? + b? + spawned.await.unwrap_or(Ok(0))? + raced + limited.unwrap_or(Ok(0))?)
