@@ -136,7 +136,7 @@ pub mod workflow {
         Acquire, AssumeDeterministic, Cancelled, ChildCall, ChildCore, ChildHandle, ChildResult, ChildStart,
         Compensated, CompensationError, ContinueAsNew, Delivery, ExternalCore, ExternalHandle,
         HandlersFinished, Info, JoinError, JoinHandle, Lock, Mutex, MutexGuard, Permit, PublishError, Random,
-        Receiver, Recv, Saga, Semaphore, Send, SendError, Sender, Shielded, SideEffect, Sleep, Timeout,
+        Receiver, Recv, Saga, Semaphore, SendError, Sender, Sending, Shielded, SideEffect, Sleep, Timeout,
         Until, WorkflowFuture, WorkflowStream, assume_deterministic, cancelled, channel, continue_as_new,
         days, handle, handlers_finished, hours, info, millis, mins, now, publish, random, random_range, saga,
         secs, shielded, side_effect, sleep, sleep_until, spawn, timeout, timeout_at, uuid,

@@ -25,7 +25,7 @@ pub use crate::primitive::saga::{Compensated, CompensationError, Saga, saga};
 pub use crate::primitive::side_effect::{SideEffect, side_effect};
 pub use crate::primitive::stream::{MAX_STREAM_NAME_CHARS, PublishError, publish};
 pub use crate::primitive::sync::{
-    Acquire, Lock, Mutex, MutexGuard, Permit, Receiver, Recv, Semaphore, Send, SendError, Sender, channel,
+    Acquire, Lock, Mutex, MutexGuard, Permit, Receiver, Recv, Semaphore, SendError, Sender, Sending, channel,
 };
 pub use crate::primitive::timer::{Sleep, Timeout, sleep, sleep_until, timeout, timeout_at};
 pub use foreign::{AssumeDeterministic, WorkflowStream, assume_deterministic};

@@ -12,7 +12,7 @@ use crate::guard::engine_future;
 use crate::messages::Messages;
 use crate::outcome::{Arguments, Outcome};
 use crate::payload::{Payload, PayloadError};
-use crate::policy::{CancellationType, RetryPolicy, millis};
+use crate::policy::{CancellationType, millis};
 use std::future::Future;
 use std::marker::PhantomData;
 use std::pin::Pin;
@@ -70,11 +70,6 @@ impl<W: WorkflowDef> WorkflowCall<W> {
     /// In a workflow: sets what a drop of the awaited call does. See [`ChildCall::cancellation`].
     pub fn cancellation(self, kind: CancellationType) -> ChildCall<W> {
         ChildCall::new(self).cancellation(kind)
-    }
-
-    /// In a workflow: runs the child again when it fails. See [`ChildCall::retry`].
-    pub fn retry(self, policy: RetryPolicy) -> ChildCall<W> {
-        ChildCall::new(self).retry(policy)
     }
 
     /// In a workflow: limits each run of the child. See [`ChildCall::run_timeout`].
@@ -170,12 +165,6 @@ impl<W: WorkflowDef> ChildCall<W> {
     /// child is asked to cancel, and this workflow closes only after it has ended.
     pub fn cancellation(mut self, kind: CancellationType) -> Self {
         self.options.cancellation = kind;
-        self
-    }
-
-    /// Runs the child again when it fails. Default: none.
-    pub fn retry(mut self, policy: RetryPolicy) -> Self {
-        self.options.options.retry = Some(policy);
         self
     }
 

@@ -6,5 +6,5 @@ mod queue;
 mod semaphore;
 pub(crate) mod table;
 
-pub use queue::{Receiver, Recv, Send, SendError, Sender, channel};
+pub use queue::{Receiver, Recv, SendError, Sender, Sending, channel};
 pub use semaphore::{Acquire, Lock, Mutex, MutexGuard, Permit, Semaphore};

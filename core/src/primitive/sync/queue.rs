@@ -42,8 +42,8 @@ pub struct Sender<T>(Rc<Queue<T>>);
 
 impl<T> Sender<T> {
     /// Sends `value` as soon as there is a free place. Fails with the value if all receivers are gone.
-    pub fn send(&self, value: T) -> Send<T> {
-        Send { turn: self.0.room.turn("a channel's `send`"), sender: self.clone(), value: Some(value) }
+    pub fn send(&self, value: T) -> Sending<T> {
+        Sending { turn: self.0.room.turn("a channel's `send`"), sender: self.clone(), value: Some(value) }
     }
 }
 
@@ -89,16 +89,16 @@ impl<T> std::error::Error for SendError<T> {}
 
 /// See [`Sender::send`].
 #[must_use = "nothing is sent until it is awaited"]
-pub struct Send<T> {
+pub struct Sending<T> {
     turn: Turn,
     sender: Sender<T>,
     value: Option<T>,
 }
 
 // The value is never pinned.
-impl<T> Unpin for Send<T> {}
+impl<T> Unpin for Sending<T> {}
 
-impl<T> Future for Send<T> {
+impl<T> Future for Sending<T> {
     type Output = Result<(), SendError<T>>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
@@ -116,7 +116,7 @@ impl<T> Future for Send<T> {
     }
 }
 
-engine_future!([T] Send<T>);
+engine_future!([T] Sending<T>);
 
 /// The receiving end of a [`channel`].
 pub struct Receiver<T>(Rc<Queue<T>>);
