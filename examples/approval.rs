@@ -88,7 +88,7 @@ impl Approval {
         Ok(decision)
     }
 
-    fn may_decide(&self, by: &String, _granted: &bool) -> Result<(), NotAllowed> {
+    fn may_decide(&self, by: &str, _granted: &bool) -> Result<(), NotAllowed> {
         match &self.decision {
             Some(earlier) => Err(NotAllowed::Decided(earlier.by.clone())),
             None if !LEVELS[..self.asked].contains(&by.as_str()) => Err(NotAllowed::NotAsked(by.clone())),

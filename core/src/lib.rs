@@ -74,5 +74,5 @@ pub use site::Site;
 pub use start_context::{Parent, StartContext};
 pub use state::{Parked, Slot, This};
 pub use text::{MAX_CAUSE_BYTES, MAX_CAUSES, MAX_TEXT_BYTES, bounded, write_causes};
-pub use update::{UpdateAnswer, UpdateCodec, UpdateFn, UpdateRun, Verdict, Written};
+pub use update::{Judged, UpdateAnswer, UpdateCodec, UpdateFn, UpdateRun, Verdict, Written};
 pub use workflow_options::WorkflowOptions;

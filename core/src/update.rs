@@ -116,11 +116,13 @@ impl<V: Into<E>, E> Verdict<E> for Result<(), V> {
     }
 }
 
+/// What a validator says. The outer `Err`: the arguments do not decode.
+pub type Judged = Result<Result<(), FailureRecord>, PayloadError>;
+
 /// How an update is validated and run on the state `S`. The payload is the tuple of its arguments.
 pub struct UpdateFn<S> {
-    /// Reads the state, changes nothing, and never runs on replay. The outer `Err`: the arguments do not
-    /// decode.
-    pub validate: fn(&S, &Payload) -> Result<Result<(), FailureRecord>, PayloadError>,
+    /// Reads the state, changes nothing, and never runs on replay.
+    pub validate: fn(&S, &Payload) -> Judged,
     /// The handler.
     pub run: UpdateRun<S>,
 }

@@ -88,6 +88,7 @@ impl<A: UpdateAnswer> Update<A> {
 
     /// Waits until the update is accepted and durable, and not for its handler. Its handler then runs, through
     /// crashes and restarts. [`UpdateHandle::result`] waits for the answer.
+    #[allow(clippy::manual_async_fn)] // It says that it is `Send`, whatever the update gives.
     pub fn accepted(
         self,
     ) -> impl Future<Output = std::result::Result<UpdateHandle<A>, UpdateError<A::Err>>> + Send + use<A> {

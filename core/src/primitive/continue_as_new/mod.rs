@@ -45,7 +45,7 @@ pub struct ContinueAsNew<W> {
     task_queue: Option<String>,
     delay: Option<Duration>,
     /// Not `Send`: it belongs to the run that made it.
-    workflow: PhantomData<(*const (), fn() -> W)>,
+    workflow: PhantomData<*const W>,
 }
 
 impl<W> ContinueAsNew<W> {
