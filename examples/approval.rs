@@ -91,7 +91,7 @@ impl Approval {
     fn may_decide(&self, by: &str, _granted: &bool) -> Result<(), NotAllowed> {
         match &self.decision {
             Some(earlier) => Err(NotAllowed::Decided(earlier.by.clone())),
-            None if !LEVELS[..self.asked].contains(&by.as_str()) => Err(NotAllowed::NotAsked(by.clone())),
+            None if !LEVELS[..self.asked].contains(&by) => Err(NotAllowed::NotAsked(by.to_owned())),
             None => Ok(()),
         }
     }

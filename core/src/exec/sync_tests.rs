@@ -60,7 +60,8 @@ impl<const HANDLES: bool> WorkflowDef for Scenes<HANDLES> {
                 pause(1_000).await;
                 guard(handlers_finished(), &SITE).await;
                 let log = slot.with(|state| state.log.lock()).expect("nothing else has the state");
-                notes.borrow_mut().extend(guard(log, &SITE).await.clone());
+                let log = guard(log, &SITE).await;
+                notes.borrow_mut().extend(log.clone());
             }
             _ => {
                 let at = jiff::Timestamp::from_nanosecond(5_000_000_001).expect("in range");

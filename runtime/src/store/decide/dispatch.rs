@@ -21,6 +21,8 @@ enum Found {
     /// An open run, which cannot close before the commit.
     Locked(ExecutionId),
     /// An open run, which another session has locked: it may be closing, or going on as a new run.
+    #[cfg_attr(not(any(feature = "postgres", feature = "testing")), allow(dead_code))]
+    // SQLite has one writer
     Held,
 }
 

@@ -6,15 +6,13 @@ use crate::flow::select::{Selected2, branch, select};
 use crate::flow::{secs, sleep};
 use crate::policy::CancellationType;
 
-fn race(kind: CancellationType) -> impl Future<Output = Result<String, Failure>> {
-    async move {
-        let calls = branch(block(ship(3).cancellation(kind)), true, |_: &_| true);
-        let race = select((calls, branch(sleep(secs(1)), true, |_: &()| true)));
-        match race.await {
-            Selected2::A(won) => Ok(format!("{won:?}")),
-            Selected2::B(()) => Ok("late".to_owned()),
-            Selected2::Nobody => Err(Failure::new("nobody")),
-        }
+async fn race(kind: CancellationType) -> Result<String, Failure> {
+    let calls = branch(block(ship(3).cancellation(kind)), true, |_: &_| true);
+    let race = select((calls, branch(sleep(secs(1)), true, |_: &()| true)));
+    match race.await {
+        Selected2::A(won) => Ok(format!("{won:?}")),
+        Selected2::B(()) => Ok("late".to_owned()),
+        Selected2::Nobody => Err(Failure::new("nobody")),
     }
 }
 
