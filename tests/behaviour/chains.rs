@@ -39,6 +39,13 @@ impl Diary {
         self.told.push(what);
     }
 
+    /// Notes it as `tell` does, and gives how often this run was told something.
+    #[update]
+    fn ask(&mut self, what: u32) -> usize {
+        self.told.push(what);
+        self.told.len()
+    }
+
     #[signal]
     fn close(&mut self) {
         self.closed = true;
@@ -137,6 +144,23 @@ async fn no_signal_is_lost_doubled_or_out_of_order() {
         }
         diary.close().await.unwrap();
         assert_eq!(diary.result().await.unwrap(), (0..40).collect::<Vec<_>>());
+        worker.shutdown().await.unwrap();
+    }
+}
+
+/// An update meets runs that have just gone on as well: it is answered once, by the run that takes it in.
+#[tokio::test]
+async fn an_update_is_answered_by_the_run_that_takes_it_in() {
+    for cache_bytes in [usize::MAX, 1] {
+        let db = Db::new().await;
+        let worker = worker(&db.abide, cache_bytes).await;
+        let diary = db.client().start(Diary::run(Vec::new())).id("diary").await.unwrap();
+        for n in 0..12 {
+            let told = diary.ask(n).await.unwrap();
+            assert!((1..=3).contains(&told), "{told} in one run");
+        }
+        diary.close().await.unwrap();
+        assert_eq!(diary.result().await.unwrap(), (0..12).collect::<Vec<_>>());
         worker.shutdown().await.unwrap();
     }
 }

@@ -178,7 +178,7 @@ impl Parts {
 }
 
 /// How often a message looks for the open run of a chain whose runs go on one after the other.
-const LOOKS: u32 = 8;
+pub(super) const LOOKS: u32 = 8;
 
 /// Sends to the open run of a chain: what meets a run that has gone on looks again (PROTOCOL 64).
 async fn deliver(to: &UntypedHandle, mut message: NewMessage) -> Result<()> {
@@ -197,12 +197,12 @@ async fn deliver(to: &UntypedHandle, mut message: NewMessage) -> Result<()> {
 }
 
 /// The newest run of the chain of this run, if that is another one, or open by now.
-async fn gone_on(to: &UntypedHandle, execution: ExecutionId) -> Result<Option<ExecutionId>> {
+pub(super) async fn gone_on(to: &UntypedHandle, execution: ExecutionId) -> Result<Option<ExecutionId>> {
     let row = to.newest().await?;
     Ok((row.id != execution || row.status.is_open()).then_some(row.id))
 }
 
-fn always_gone(to: &UntypedHandle) -> Error {
+pub(super) fn always_gone(to: &UntypedHandle) -> Error {
     let message = format!("`{}` has gone on as a new run at each of {LOOKS} looks", to.id());
     StoreError::Conflicting { message }.into()
 }

@@ -7,6 +7,7 @@ pub use error::UpdateError;
 
 use super::execution::TypeCheck;
 use super::handle::{HandleCore, check_type};
+use super::request::{LOOKS, always_gone, gone_on};
 use super::{UntypedHandle, check_request_id};
 use crate::error::Result;
 use crate::future::BoxFuture;
@@ -126,15 +127,22 @@ impl<A: UpdateAnswer> Parts<A> {
         let update_id = request_id.unwrap_or_else(|| to.client.abide.host().fresh_id());
         check_request_id(&update_id)?;
         to.client.abide.outside()?;
-        let run = to.locate_as(check).await?;
+        let mut run = to.locate_as(check).await?;
         let body = UpdateBody {
             update_id: update_id.clone(),
             name: name.to_owned(),
             input: Some(input?),
             asker: None,
         };
-        let settled = Asking::of(&to, run, body).settle(to_the_end).await?;
-        Ok((UpdateHandle { to, check, name, run: Some(run), update_id, codec }, settled))
+        // What a run has not taken in when it goes on is in the inbox of the next one, and is asked for there.
+        for _ in 0..LOOKS {
+            let settled = Asking::of(&to, run, body.clone()).settle(to_the_end).await?;
+            match (&settled, gone_on(&to, run).await) {
+                (Settled::Closed, Ok(Some(next))) => run = next,
+                _ => return Ok((UpdateHandle { to, check, name, run: Some(run), update_id, codec }, settled)),
+            }
+        }
+        Err(always_gone(&to))
     }
 }
 

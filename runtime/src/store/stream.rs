@@ -280,6 +280,8 @@ mod tests {
 
     #[test]
     fn a_replay_publishes_nothing_again() {
+        #[cfg(all(feature = "mutants", feature = "postgres"))]
+        crate::store::postgres::permutations::mutants::let_live_by_environment();
         let fresh = || {
             let info = Info::new("w".to_owned(), "r".to_owned(), "tells".to_owned(), "q".to_owned());
             Execution::new(&WorkflowType::of::<Tells>(), info, Rc::new(|_: &str| true))

@@ -29,7 +29,8 @@ pub(super) enum Settled {
     Refused(String),
     TooMany,
     Unknown,
-    Aborted,
+    /// With the run id of the run that goes on, if one does.
+    Aborted(Option<String>),
     Closed,
     Suspended(Reason),
 }
@@ -45,7 +46,7 @@ impl Settled {
             UpdateState::Refused(why) => Self::Refused(why),
             UpdateState::TooMany => Self::TooMany,
             UpdateState::Unknown => Self::Unknown,
-            UpdateState::Aborted => Self::Aborted,
+            UpdateState::Aborted => Self::Aborted(None),
         })
     }
 }
@@ -65,7 +66,7 @@ pub(super) fn answer<A: UpdateAnswer>(
         Settled::Refused(why) => Err(UpdateError::Refused(why)),
         Settled::TooMany => Err(UpdateError::TooMany),
         Settled::Unknown => Err(UpdateError::Unknown),
-        Settled::Aborted => Err(UpdateError::Aborted { next: None }),
+        Settled::Aborted(next) => Err(UpdateError::Aborted { next }),
         Settled::Accepted | Settled::Closed => Err(UpdateError::Closed),
         Settled::Suspended(reason) => Err(UpdateError::Suspended(reason)),
     }
@@ -91,6 +92,22 @@ impl<'a> Asking<'a> {
 
     /// Asks, and again every 15 s, until the update is settled.
     pub(super) async fn settle(self, to_the_end: bool) -> Result<Settled> {
+        match self.settled(to_the_end).await? {
+            Settled::Aborted(_) => Ok(Settled::Aborted(self.next().await?)),
+            settled => Ok(settled),
+        }
+    }
+
+    /// The run id of the run that goes on for this one.
+    async fn next(&self) -> Result<Option<String>> {
+        let row = self.to.row_by(Find::Execution(self.run)).await?;
+        Ok(match row.next {
+            Some(next) => Some(self.to.row_by(Find::Execution(next)).await?.run_id),
+            None => None,
+        })
+    }
+
+    async fn settled(&self, to_the_end: bool) -> Result<Settled> {
         let abide = &self.to.client.abide;
         let mut news = abide.store().news();
         loop {
@@ -201,7 +218,7 @@ impl<'a> Asking<'a> {
             }
         }
         Ok(match accepted {
-            Some(_) if to_the_end => Settled::Aborted,
+            Some(_) if to_the_end => Settled::Aborted(None),
             Some(_) => Settled::Accepted,
             None if self.body.input.is_none() => Settled::Unknown,
             None => Settled::Closed,
