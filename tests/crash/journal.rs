@@ -53,6 +53,11 @@ impl Execution {
         format!("{}/{activity}", self.run_id)
     }
 
+    /// It has closed, and another run goes on for it.
+    pub(crate) fn is_handed_on(&self) -> bool {
+        !self.is_open() && self.events().last().is_some_and(|(_, _, fields)| !fields["next"].is_null())
+    }
+
     pub(crate) fn is_open(&self) -> bool {
         self.status < 10
     }

@@ -139,7 +139,9 @@ impl<A: UpdateAnswer> Parts<A> {
             let settled = Asking::of(&to, run, body.clone()).settle(to_the_end).await?;
             match (&settled, gone_on(&to, run).await) {
                 (Settled::Closed, Ok(Some(next))) => run = next,
-                _ => return Ok((UpdateHandle { to, check, name, run: Some(run), update_id, codec }, settled)),
+                _ => {
+                    return Ok((UpdateHandle { to, check, name, run: Some(run), update_id, codec }, settled));
+                }
             }
         }
         Err(always_gone(&to))

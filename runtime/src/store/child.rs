@@ -1,10 +1,10 @@
 //! Children: the runs that an append inserts for its own run (PROTOCOL 51).
 
 use super::dispatch::Address;
-use abide_core::{EventId, ExecutionId, ParentClosePolicy};
+use abide_core::{EventId, ExecutionId, Incarnation, ParentClosePolicy};
 use serde::Serialize;
 
-/// A child to be inserted: open, due at once, without an owner. As the statements read it, as JSON.
+/// A child to be inserted: open, due at once. As the statements read it, as JSON.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct NewChild {
     /// Lent to the run that starts it.
@@ -22,6 +22,8 @@ pub(crate) struct NewChild {
     pub(crate) workflow_type: String,
     /// The task queue.
     pub(crate) queue: String,
+    /// The worker that owns it from its birth: that of its parent, if it serves such runs. `None`: a worker claims it.
+    pub(crate) owner: Option<Incarnation>,
     /// The arguments, JSON.
     pub(crate) input: String,
     /// Its `StartContext`, JSON.

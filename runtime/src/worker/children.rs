@@ -1,15 +1,25 @@
 //! The children that a turn starts, as its append inserts them.
 
-use super::names::Names;
+use super::run::Run;
+use super::session::Session;
 use crate::store::{Address, NewChild, close_policy};
-use abide_core::{Birth, ExecutionId, Parent, StartContext};
+use abide_core::{Birth, Parent, StartContext};
+
+/// Of the children of one append, the worker keeps this many. The others are there for all workers (PROTOCOL 53).
+const MOST_OWNED: usize = 100;
 
 /// The rows of these births. `run` is their parent, `at_ms` the time of the turn.
-pub(super) fn of(run: ExecutionId, names: &Names, births: Vec<Birth>, at_ms: i64) -> Vec<NewChild> {
-    births.into_iter().map(|birth| child(run, names, birth, at_ms)).collect()
+pub(super) fn of(session: &Session, run: &Run, births: Vec<Birth>, at_ms: i64) -> Vec<NewChild> {
+    let mut children: Vec<NewChild> = births.into_iter().map(|birth| child(run, birth, at_ms)).collect();
+    // A name that the code gave may be taken, and then no such run is born.
+    let own =
+        |child: &&mut NewChild| child.name.is_none() && session.serves(&child.workflow_type, &child.queue);
+    children.iter_mut().filter(own).take(MOST_OWNED).for_each(|child| child.owner = Some(session.me));
+    children
 }
 
-fn child(run: ExecutionId, names: &Names, birth: Birth, at_ms: i64) -> NewChild {
+fn child(run: &Run, birth: Birth, at_ms: i64) -> NewChild {
+    let names = &run.names;
     let parent = Parent::new(&*names.workflow_id, &*names.run_id);
     let context = StartContext {
         parent: Some(parent),
@@ -29,7 +39,8 @@ fn child(run: ExecutionId, names: &Names, birth: Birth, at_ms: i64) -> NewChild 
         queue: birth.task_queue.unwrap_or_else(|| names.queue.clone()),
         input: birth.input.as_json().to_owned(),
         context: crate::wire::to_json(&context),
-        parent: run,
+        owner: None,
+        parent: run.id,
         child_no: birth.child,
         close_policy: close_policy(birth.options.parent_close),
         close_by: until(birth.options.run_timeout_ms).into_iter().chain(chain_by).min(),

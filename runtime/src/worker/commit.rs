@@ -134,8 +134,9 @@ impl Thread {
 
     /// The append is durable, or there was nothing to write: its effects may now become visible.
     pub(super) fn done(&mut self, run: &mut Run, in_flight: InFlight) {
-        let InFlight { actions, standing, origins, start, row, close, updates, news, bears, next, .. } =
-            in_flight;
+        let InFlight {
+            actions, standing, origins, start, row, close, updates, news, bears, born, next, ..
+        } = in_flight;
         // Most turns log nothing.
         if !news.is_empty() || close.is_some() {
             let limit = (&self.session.logged_failures, self.session.store().now_ms());
@@ -148,6 +149,8 @@ impl Thread {
             // No worker is notified of its own process's commits.
             self.session.hub().wake_workers();
         }
+        // Each goes to its own thread: the children of one run use all threads.
+        born.into_iter().for_each(|child| self.session.name(child, None));
         run.row = row.unwrap_or(run.row);
         for origin in &origins {
             if let Input::Attempt { activity, attempt, .. } = origin.input {

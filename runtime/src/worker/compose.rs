@@ -50,7 +50,7 @@ pub(super) fn append(
     let TaskRows { changes, messages: ends, here } =
         task_rows::of(run.id, turn.actions, &origins, closes, turn.at_ms);
     messages.extend(ends);
-    let children = children::of(run.id, &run.names, turn.births, turn.at_ms);
+    let children = children::of(session, run, turn.births, turn.at_ms);
     let body = body_of(&turn.events);
     run.bytes += body.len() * 2;
     let rows = origins.iter().filter_map(|origin| origin.row);
@@ -63,6 +63,8 @@ pub(super) fn append(
     let begins = matches!(turn.events.first(), Some(Event::Started { .. }));
     after.rev += i64::from(row.is_some() || closes);
     let next = successor.as_ref().filter(|next| next.owned).map(|next| (next.id, next.due_ms));
+    let owned = children.iter().filter(|child| child.owner.is_some());
+    let born = owned.map(|child| child.id).collect();
     let append = Append {
         rev: Some(run.row.rev),
         seq: turn.seq,
@@ -84,6 +86,7 @@ pub(super) fn append(
         ..Append::bare(session.me, run.id, turn.at_ms)
     };
     let in_flight = InFlight {
+        born,
         next,
         actions: here,
         origins,
@@ -91,7 +94,7 @@ pub(super) fn append(
         close,
         updates: turn.updates,
         news: News { begins, failures: turn.failures },
-        bears: !append.children.is_empty(),
+        bears: append.children.iter().any(|child| child.owner.is_none()),
         ..InFlight::of(turn.standing)
     };
     ((!nothing).then_some(append), in_flight)

@@ -83,6 +83,8 @@ pub(super) struct InFlight {
     pub(super) bears: bool,
     /// No worker owns the run after the append.
     pub(super) releases: bool,
+    /// Children that this worker owns from their birth.
+    pub(super) born: Vec<ExecutionId>,
     /// The run that goes on and is this worker's from its birth, and when it is due.
     pub(super) next: Option<(ExecutionId, i64)>,
 }
@@ -254,6 +256,7 @@ impl InFlight {
             updates: Vec::new(),
             news: News::default(),
             bears: false,
+            born: Vec::new(),
             next: None,
         }
     }

@@ -151,6 +151,12 @@ impl Session {
         }
     }
 
+    /// Whether this worker runs runs of this type on this task queue, and goes on to.
+    pub(super) fn serves(&self, workflow_type: &str, queue: &str) -> bool {
+        let knows = self.registry.workflow_type(workflow_type).is_some();
+        knows && *queue == *self.queue && !self.draining.load(Ordering::Acquire)
+    }
+
     // Which thread has which execution.
 
     /// The thread to which the execution's id assigns it.

@@ -6,7 +6,6 @@ use crate::store::Successor;
 use crate::wire::to_json;
 use abide_core::exec::{Execution, Turn};
 use abide_core::{Event, NextRun};
-use std::sync::atomic::Ordering;
 
 /// A run that lived for less than this is followed by one that begins this long after its start. Code that goes on
 /// at once, for ever, must not fill the disk.
@@ -30,8 +29,7 @@ pub(super) fn of(session: &Session, run: &Run, turn: &mut Turn) -> Option<Succes
     let workflow_type = workflow_type.clone().unwrap_or_else(|| run.names.workflow_type.to_string());
     let queue = task_queue.clone().unwrap_or_else(|| run.names.queue.clone());
     let due_ms = due_ms(run.created_ms, turn.at_ms, delay_ms.unwrap_or(0));
-    let serves = session.registry.workflow_type(&workflow_type).is_some() && *queue == *session.queue;
-    let stays = serves && !session.draining.load(Ordering::Acquire);
+    let stays = session.serves(&workflow_type, &queue);
     let context = run.exec().map(Execution::hands_on).unwrap_or_default();
     // Its own time begins when it does; that of the chain goes on.
     let own = context.run_timeout_ms.map(|limit_ms| due_ms.saturating_add(limit_ms));

@@ -15,6 +15,7 @@ fn child(process: &Process, parent: ExecutionId, no: u64, policy: ParentClosePol
         workflow_type: "Order".to_owned(),
         // No worker claims it.
         queue: "children".to_owned(),
+        owner: None,
         input: "[1]".to_owned(),
         context: "{}".to_owned(),
         parent,

@@ -132,6 +132,7 @@ fn insert_children(st: &mut Statement<'_>, batch: &mut Batch, appends: &[&Append
             let row = ExecutionRow {
                 wake_at_ms: Some(child.created_at),
                 input: Some(child.input.clone()),
+                owner: child.owner,
                 context: new.terms.context.clone(),
                 ..ExecutionRow::of(&new)
             };
@@ -148,7 +149,9 @@ fn insert_children(st: &mut Statement<'_>, batch: &mut Batch, appends: &[&Append
                 return st.raise(Kind::Refused, "a child's id is taken");
             }
             batch.born.insert(child.id, ExecutionStatus::Running);
-            batch.concerned.add(None, Some(child.queue.clone()));
+            if child.owner.is_none() {
+                batch.concerned.add(None, Some(child.queue.clone()));
+            }
         }
     }
     Ok(())

@@ -16,14 +16,14 @@ impl Children {
     /// Names that may be taken were looked for under their locks (see `guard`). `@@` is where
     /// [`OF_STARTED`](Self::OF_STARTED) goes.
     const SQL: &'static str = ", children AS (
-    INSERT INTO {s}.execution (id, workflow_id, run_id, type, queue, status, wake_at, active, input, created_at,
-        context, parent, child_no, close_policy, close_by, chain_by)
-    SELECT r.id, r.workflow_id, r.run_id, r.type, r.queue, 0, r.created_at, false, r.input, r.created_at,
-        r.context, r.parent, r.child_no, r.close_policy, r.close_by, r.chain_by
+    INSERT INTO {s}.execution (id, workflow_id, run_id, type, queue, status, owner, wake_at, active, input,
+        created_at, context, parent, child_no, close_policy, close_by, chain_by)
+    SELECT r.id, r.workflow_id, r.run_id, r.type, r.queue, 0, r.owner, r.created_at, false, r.input,
+        r.created_at, r.context, r.parent, r.child_no, r.close_policy, r.close_by, r.chain_by
     FROM unnest(@1::text[], @2::bigint[]) AS c(v, by)
     JOIN fence ON fence.worker = c.by
     CROSS JOIN LATERAL json_to_record(c.v::json) AS r(id bigint, workflow_id text, run_id text, type text, queue text,
-        input text, context text, parent bigint, child_no bigint, close_policy smallint, close_by bigint,
+        owner bigint, input text, context text, parent bigint, child_no bigint, close_policy smallint, close_by bigint,
         chain_by bigint, created_at bigint, starts boolean)@@
     ON CONFLICT DO NOTHING RETURNING id, status, owner, queue)";
 
@@ -31,8 +31,9 @@ impl Children {
     const OF_STARTED: &'static str = "
     WHERE NOT r.starts OR r.parent IN (SELECT id FROM born)";
 
-    /// The task queues where they wait.
-    pub(super) const CONCERNED: &'static str = "SELECT c.owner, c.queue FROM children c";
+    /// The task queues where they wait to be claimed.
+    pub(super) const CONCERNED: &'static str =
+        "SELECT c.owner, c.queue FROM children c WHERE c.owner IS NULL";
 
     /// `starts`: the batch has starts.
     pub(super) fn text(starts: bool) -> String {
