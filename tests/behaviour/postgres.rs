@@ -13,6 +13,7 @@ mod blocking;
 mod busy_runtime;
 mod cancellation;
 mod chains;
+mod children;
 mod client;
 mod close_race;
 mod combinators;

@@ -45,7 +45,7 @@ async fn a_deadlock_is_no_outcome() {
     let mut runs = Vec::new();
     for n in 0..4 {
         // Whether it only sleeps or has something to do is in its row: that changes with each tick.
-        let call = client.start(ticks(300, 10)).id(format!("ticks-{n}"));
+        let call = client.start(ticks(600, 10)).id(format!("ticks-{n}"));
         runs.push(call.await.expect("it starts"));
     }
     let mut stranger = connect(scene.database()).await;
@@ -69,7 +69,7 @@ async fn a_deadlock_is_no_outcome() {
     })
     .await;
     for run in &runs {
-        assert_eq!(run.result().await.expect("it completes"), 300);
+        assert_eq!(run.result().await.expect("it completes"), 600);
     }
     Evidence::default().check(&scene).await;
     let incarnations = number(scene.database(), "SELECT max(id) FROM worker").await;

@@ -348,8 +348,8 @@ impl Context {
     pub(crate) fn info(&self) -> Info {
         let history = self.history.borrow();
         let (history_len, is_replaying) = (history.len(), history.is_replaying());
-        let history_bytes = history.bytes() as u64;
-        Info { history_len, history_bytes, is_replaying, ..self.info.borrow().clone() }
+        let (history_bytes, updates) = (history.bytes() as u64, self.tables.updates.borrow().len());
+        Info { history_len, history_bytes, updates, is_replaying, ..self.info.borrow().clone() }
     }
 
     /// Whether the next command is compared with a recorded one.

@@ -27,6 +27,8 @@ pub struct Info {
     pub history_len: u64,
     /// The bytes of the events so far, estimated: their payloads and texts, and a few for each event.
     pub history_bytes: u64,
+    /// The number of updates accepted so far.
+    pub updates: u64,
     /// Whether a replay is running. For logging only: a branch on it is not deterministic.
     pub is_replaying: bool,
 }
@@ -42,21 +44,26 @@ impl Info {
 const LONG_EVENTS: u64 = 4_096;
 /// From so many bytes of events on a new run should go on: 4 MiB.
 const LONG_BYTES: u64 = 4 * 1024 * 1024;
+/// From so many accepted updates on a new run should go on: a run accepts 2,000.
+const MANY_UPDATES: u64 = 1_500;
 
 impl Info {
-    /// Whether the history is so long that a new run should go on: from 4,096 events or 4 MiB on. It is the same
-    /// on replay. A load reads the whole history, and a history ends at 51,200 events or 50 MiB.
+    /// Whether the history is so long that a new run should go on: from 4,096 events, 4 MiB or 1,500 accepted updates
+    /// on. It is the same on replay. A load reads the whole history. A history ends at 51,200 events or 50 MiB, and a
+    /// run accepts 2,000 updates.
     ///
     /// The run goes on by `return workflow::continue_as_new(..).await;`.
     pub fn should_continue_as_new(&self) -> bool {
-        self.history_len >= LONG_EVENTS || self.history_bytes >= LONG_BYTES
+        self.history_len >= LONG_EVENTS || self.history_bytes >= LONG_BYTES || self.updates >= MANY_UPDATES
     }
 }
 
 #[test]
-fn a_history_is_long_by_its_events_or_its_bytes() {
+fn a_history_is_long_by_its_events_its_bytes_or_its_updates() {
     let info = |history_len, history_bytes| Info { history_len, history_bytes, ..Info::default() };
     assert!(!info(LONG_EVENTS - 1, LONG_BYTES - 1).should_continue_as_new());
     assert!(info(LONG_EVENTS, 0).should_continue_as_new());
     assert!(info(1, LONG_BYTES).should_continue_as_new());
+    let info = |updates| Info { updates, ..Info::default() };
+    assert!(!info(MANY_UPDATES - 1).should_continue_as_new() && info(MANY_UPDATES).should_continue_as_new());
 }

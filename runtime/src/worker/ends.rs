@@ -1,5 +1,6 @@
-//! Ends without code: a run that is told to terminate, or whose time is up (PROTOCOL 40). The worker that owns or claims
-//! it writes the end at the next place of its journal, before any code of it runs: no type, queue or replay is needed.
+//! Ends without code: a run that is told to terminate, or whose time is up (PROTOCOL 40). The worker that owns it, or
+//! claims it, writes the end at the next place of its journal, before any code of it runs: no type, queue or replay is
+//! needed.
 
 use super::claims::until;
 use super::compose::{close_of, report_of};

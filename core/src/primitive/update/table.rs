@@ -34,6 +34,11 @@ impl Updates {
         self.ids.get(update_id).copied()
     }
 
+    /// How many have been accepted so far.
+    pub(crate) fn len(&self) -> u64 {
+        self.accepted.len() as u64
+    }
+
     pub(super) fn is_full(&self) -> bool {
         self.open >= MAX_OPEN || self.accepted.len() >= MAX_ACCEPTED
     }

@@ -290,6 +290,7 @@ suite! {
         each_child_is_told_by_its_policy_and_once,
         close_policies_are_sent_to_open_children_in_slices,
         an_end_from_outside_tells_children_and_the_parent,
+        a_child_that_is_born_owned_is_claimed_by_nobody,
         a_message_to_a_child_finds_its_open_run,
     }
     ownership {

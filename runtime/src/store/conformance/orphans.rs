@@ -107,6 +107,19 @@ pub(super) async fn an_end_from_outside_tells_children_and_the_parent(lab: Lab) 
     assert!(left.iter().all(|kind| *kind == 3), "{left:?}");
 }
 
+pub(super) async fn a_child_that_is_born_owned_is_claimed_by_nobody(lab: Lab) {
+    let a = lab.process().await;
+    let parent = a.running("parent").await;
+    let of = |no| NewChild { queue: "q".to_owned(), ..child(&a, parent, no, ParentClosePolicy::Terminate) };
+    let owned = NewChild { owner: Some(a.me), ..of(2) };
+    let (mine, free) = (owned.id, of(3));
+    let id = free.id;
+    done(a.append(Append { children: vec![owned, free], ..a.turn(parent, 2, 2) }).await);
+    let row = a.row(mine).await;
+    assert_eq!((row.owner, row.rev, row.active), (Some(a.me), 0, false));
+    assert_eq!(ids(&a.claim().await), [id]);
+}
+
 pub(super) async fn a_message_to_a_child_finds_its_open_run(lab: Lab) {
     let a = lab.process().await;
     let parent = a.running("parent").await;
