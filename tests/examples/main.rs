@@ -9,4 +9,8 @@ mod agent;
 #[path = "../../examples/approval.rs"]
 mod approval;
 mod chains;
+#[path = "../../examples/subscription.rs"]
+mod subscription;
 mod temporal;
+#[path = "../../examples/trip.rs"]
+mod trip;
