@@ -24,6 +24,8 @@ pub(crate) struct Execution {
     /// 0 running, 1 suspended, 10 completed, 11 failed, ..
     pub(crate) status: i64,
     pub(crate) owner: Option<i64>,
+    /// The run that goes on after this one.
+    pub(crate) next: Option<i64>,
     pub(crate) result: Option<serde_json::Value>,
     pub(crate) suspension: Option<serde_json::Value>,
     pub(crate) rows: Vec<Row_>,
@@ -133,7 +135,7 @@ pub(crate) async fn read(database: &Database) -> BTreeMap<i64, Execution> {
     };
     connection.run(view).await;
     let mut all = BTreeMap::new();
-    let query = "SELECT id, workflow_id, run_id, status, owner, result, suspension FROM execution";
+    let query = "SELECT id, workflow_id, run_id, status, owner, result, suspension, next FROM execution";
     for row in connection.rows(query).await.expect("executions") {
         let json = |column: usize| {
             row[column].as_deref().map(|text| serde_json::from_str(text).expect("it is JSON"))
@@ -143,6 +145,7 @@ pub(crate) async fn read(database: &Database) -> BTreeMap<i64, Execution> {
             run_id: value(&row, 2).to_owned(),
             status: integer(&row, 3),
             owner: row[4].is_some().then(|| integer(&row, 4)),
+            next: row[7].is_some().then(|| integer(&row, 7)),
             result: json(5),
             suspension: json(6),
             rows: Vec::new(),
