@@ -8,6 +8,8 @@
 mod agent;
 #[path = "../../examples/approval.rs"]
 mod approval;
+#[path = "../../examples/basket.rs"]
+mod basket;
 mod chains;
 #[path = "../../examples/subscription.rs"]
 mod subscription;
