@@ -29,6 +29,10 @@ kill-1000:
 kill-postgres-200:
     ABIDE_KILLS=200 cargo test --release -p abide-tests --test crash_postgres -- --nocapture kills_among
 
+# The kill loop with updates, children and streams in flight: 120 kills on each database instead of CI's 6.
+kill-in-flight-120:
+    ABIDE_KILLS=120 cargo test --release -p abide-tests --test crash --test crash_postgres -- --nocapture in_flight
+
 # Every fault on Postgres; the tests mostly wait, so more of them at once than cores.
 faults-postgres:
     cargo test -p abide-tests --test crash_postgres -- --test-threads 6

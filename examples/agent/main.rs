@@ -6,8 +6,9 @@
 //!
 //! A customer's complaint is given to a language model (a fake one, inside of this program). The model uses
 //! tools until it has an answer. One of them, the refund, waits for a person's approval: yours, at the
-//! terminal; without a terminal it is granted. Kill the program at any time, and run it again: it continues
-//! with the prompts that are paid. Read `workflow.rs` first, then `model.rs`.
+//! terminal; without a terminal it is granted. What it says comes token by token, by a stream. Kill the
+//! program at any time, and run it again: it shows what was said, and continues with the prompts that are paid.
+//! Read `workflow.rs` first, then `model.rs`.
 //!
 //! `AGENT_DIR` is the folder of its database and of the provider's books. Default: `target/agent`.
 
@@ -19,8 +20,9 @@ mod provider;
 mod tools;
 mod workflow;
 
+use abide::StreamReader;
 use abide::prelude::*;
-use model::Model;
+use model::{Model, TOKENS};
 use provider::Provider;
 use std::convert::Infallible;
 use std::io::{IsTerminal as _, Write as _, stdin, stdout};
@@ -59,11 +61,31 @@ async fn main() -> Result<()> {
 async fn supervise(client: &Client) -> Result<Option<String>> {
     let task = "Ada writes: the lamp of my order A-7 came broken.".to_string();
     let agent = client.start(Agent::run(task)).id("complaint-7").request_id("complaint-7").await?;
+    let ended = async { Ok(agent.result().await?) };
+    // The stream ends with the run, so all of it is shown before the answer.
+    let shown = async { tokio::try_join!(ended, show(agent.stream(TOKENS))) };
     tokio::select! {
-        answer = agent.result() => Ok(Some(answer?)),
+        ended = shown => Ok(Some(ended?.0)),
         ended = approve(&agent) => match ended? {},
         stopped = tokio::signal::ctrl_c() => Ok(stopped.map(|()| None)?),
     }
+}
+
+/// Prints what the agent says and does, token by token: from the beginning, also if that was in an earlier run of
+/// this program, and until its end.
+async fn show(mut tokens: StreamReader<String>) -> Result<()> {
+    let (mut attempt, mut is_open) = (None, false);
+    while let Some(token) = tokens.next().await {
+        let token = token?;
+        // The attempt before was cut off in the middle of a line, by a kill for example. This one says it again.
+        if is_open && token.attempt != attempt {
+            println!("..");
+        }
+        (attempt, is_open) = (token.attempt, !token.value.ends_with('\n'));
+        print!("{}", token.value);
+        stdout().flush()?;
+    }
+    Ok(())
 }
 
 /// Puts the agent's questions to the person at the terminal, until it is dropped.

@@ -4,6 +4,7 @@
 //! whole reply back. A real provider has HTTP for it, and a client crate.
 
 use super::tools::Tool;
+use abide::activity::PublishError;
 use abide::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::io;
@@ -69,6 +70,21 @@ impl From<serde_json::Error> for ModelError {
     }
 }
 
+impl From<PublishError> for ModelError {
+    fn from(error: PublishError) -> Self {
+        Self::Protocol(error.to_string())
+    }
+}
+
+/// The stream of what the agent says and does.
+pub const TOKENS: &str = "tokens";
+
+/// Publishes a part of it. Any process can read it while the activity runs. It is for people: what the workflow
+/// needs is in the activity's result.
+pub async fn say(text: &str) -> Result<(), PublishError> {
+    activity::context().publish(TOKENS, text).await
+}
+
 /// The model, where its provider is.
 pub struct Model {
     pub provider: SocketAddr,
@@ -89,9 +105,9 @@ impl Model {
         let mut lines = BufReader::new(stream).lines();
         while let Some(line) = lines.next_line().await? {
             match serde_json::from_str(&line)? {
-                Line::Token(token) => print!("{token}"),
+                Line::Token(token) => say(&token).await?,
                 Line::Done(reply) => {
-                    println!();
+                    say("\n").await?;
                     return Ok(reply);
                 }
                 Line::Overloaded => return Err(ModelError::Overloaded),

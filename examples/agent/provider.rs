@@ -142,9 +142,12 @@ fn think(messages: &[Message]) -> Reply {
 
 #[cfg(test)]
 mod tests {
-    use super::super::model::{Model, ModelActivities as _};
+    use super::super::model::{Model, ModelActivities as _, TOKENS};
+    use super::super::tools::Shop;
+    use super::super::workflow::Agent;
     use super::*;
-    use abide::testing::ActivityEnv;
+    use abide::prelude::*;
+    use abide::testing::{ActivityEnv, TestEnv};
 
     #[tokio::test]
     async fn a_prompt_that_is_sent_again_is_not_billed_again() {
@@ -162,5 +165,26 @@ mod tests {
             assert_eq!(provider.billed(), 1);
         }
         assert!(replies.iter().all(|reply| *reply == replies[0]));
+    }
+
+    #[tokio::test]
+    async fn what_it_says_and_does_is_published() -> Result<(), Failure> {
+        let (dir, env) = (tempfile::tempdir()?, TestEnv::start().await?);
+        let provider = Provider::open(&dir.path().join("model.jsonl"))?;
+        let model = Model { provider: provider.listen().await? };
+        let worker = env.worker("agents").workflow(Agent::run).activities(model).activities(Shop);
+        let worker = worker.start().await?;
+        let agent = env.client().start(Agent::run("The lamp is broken.".into())).await?;
+        let answer = agent.result().await?;
+        let (mut tokens, mut said) = (agent.stream::<String>(TOKENS), String::new());
+        while let Some(token) = tokens.next().await {
+            said += &token?.value;
+        }
+        let lines: Vec<_> = said.lines().collect();
+        assert_eq!(lines[0], "I will look up the order A-7 and read the policy about broken goods.");
+        assert!(lines[1].starts_with("tool: look up the order A-7 ["), "{said}");
+        assert_eq!(lines.last(), Some(&answer.as_str()), "{said}");
+        assert_eq!(lines.len(), 3 + 2, "three prompts and two tools: the third was refused");
+        Ok(worker.shutdown().await?)
     }
 }

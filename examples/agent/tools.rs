@@ -1,6 +1,7 @@
 //! The tools that the model may use. Each is a variant with its arguments, so the model's wish is decoded
 //! before it is granted.
 
+use super::model::say;
 use abide::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -41,7 +42,7 @@ impl Shop {
         // A tool runs again if it is killed before its result is recorded. The bank and the mail server get
         // its key, which is the same each time, and so take it once.
         let key = activity::context().idempotency_key();
-        println!("tool: {tool} [{key}]");
+        say(&format!("tool: {tool} [{key}]\n")).await?;
         Ok(match tool {
             Tool::LookUpOrder { order } => format!("{order}: one lamp, 4990 cents, paid by ada@example.com"),
             Tool::ReadPolicy { .. } => "broken within a year: the customer gets the money back".into(),

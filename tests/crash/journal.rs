@@ -24,6 +24,8 @@ pub(crate) struct Execution {
     /// 0 running, 1 suspended, 10 completed, 11 failed, ..
     pub(crate) status: i64,
     pub(crate) owner: Option<i64>,
+    /// The run that goes on after this one.
+    pub(crate) next: Option<i64>,
     pub(crate) result: Option<serde_json::Value>,
     pub(crate) suspension: Option<serde_json::Value>,
     pub(crate) rows: Vec<Row_>,
@@ -51,11 +53,6 @@ impl Execution {
     /// The key that the activity with this number runs under.
     pub(crate) fn key(&self, activity: i64) -> String {
         format!("{}/{activity}", self.run_id)
-    }
-
-    /// It has closed, and another run goes on for it.
-    pub(crate) fn is_handed_on(&self) -> bool {
-        !self.is_open() && self.events().last().is_some_and(|(_, _, fields)| !fields["next"].is_null())
     }
 
     pub(crate) fn is_open(&self) -> bool {
@@ -138,7 +135,7 @@ pub(crate) async fn read(database: &Database) -> BTreeMap<i64, Execution> {
     };
     connection.run(view).await;
     let mut all = BTreeMap::new();
-    let query = "SELECT id, workflow_id, run_id, status, owner, result, suspension FROM execution";
+    let query = "SELECT id, workflow_id, run_id, status, owner, result, suspension, next FROM execution";
     for row in connection.rows(query).await.expect("executions") {
         let json = |column: usize| {
             row[column].as_deref().map(|text| serde_json::from_str(text).expect("it is JSON"))
@@ -148,6 +145,7 @@ pub(crate) async fn read(database: &Database) -> BTreeMap<i64, Execution> {
             run_id: value(&row, 2).to_owned(),
             status: integer(&row, 3),
             owner: row[4].is_some().then(|| integer(&row, 4)),
+            next: row[7].is_some().then(|| integer(&row, 7)),
             result: json(5),
             suspension: json(6),
             rows: Vec::new(),

@@ -12,11 +12,14 @@ mod elsewhere;
 mod evidence;
 mod expected;
 mod faults;
+mod in_flight;
 mod journal;
 mod kills;
 #[path = "../src/victim/ledger.rs"]
 mod ledger;
 mod migration;
+#[path = "../src/victim/mixed.rs"]
+mod mixed;
 mod once;
 mod others;
 mod restart;

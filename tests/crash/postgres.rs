@@ -11,10 +11,13 @@ mod elsewhere;
 mod evidence;
 mod expected;
 mod forwarder;
+mod in_flight;
 mod journal;
 #[path = "../src/victim/ledger.rs"]
 mod ledger;
 mod load;
+#[path = "../src/victim/mixed.rs"]
+mod mixed;
 mod once;
 mod others;
 mod pg_clock;

@@ -8,5 +8,11 @@
 mod agent;
 #[path = "../../examples/approval.rs"]
 mod approval;
+#[path = "../../examples/basket.rs"]
+mod basket;
 mod chains;
+#[path = "../../examples/subscription.rs"]
+mod subscription;
 mod temporal;
+#[path = "../../examples/trip.rs"]
+mod trip;

@@ -3,12 +3,16 @@
 
 mod activities;
 mod cancel;
+mod chains;
+mod children;
 mod condition;
 mod messages;
 mod parallel;
 mod replays;
 mod saga;
+mod scopes;
 mod state;
+mod streams;
 mod updates;
 mod values;
 mod worker;

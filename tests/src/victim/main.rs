@@ -9,6 +9,7 @@
 //! `VICTIM_DATABASE` is the database's URL; without it, it is a file in the folder.
 
 mod ledger;
+mod mixed;
 mod sender;
 mod transactions;
 mod workflows;

@@ -77,6 +77,17 @@ impl Work {
         }
     }
 
+    /// Publishes the numbers below `items`, one each `ms`; gives how many.
+    pub(crate) async fn speak(&self, n: u64, items: u64, ms: u64) -> Result<u64, Failure> {
+        self.begin(n);
+        for k in 0..items {
+            abide::activity::context().publish("words", &k).await?;
+            tokio::time::sleep(Duration::from_millis(ms)).await;
+        }
+        self.end();
+        Ok(items)
+    }
+
     /// Always fails, for good.
     pub(crate) async fn refuse(&self, n: u64) -> Result<(), Failure> {
         self.begin(n);
@@ -297,5 +308,5 @@ pub(crate) fn worker(abide: &Abide, ledger: &Path) -> abide::WorkerBuilder {
         .workflow(Letters::run)
         .workflow(writer)
         .workflow(Fragile::run);
-    rest.activities(Work::new(ledger))
+    rest.include(crate::mixed::workflows).activities(Work::new(ledger))
 }
