@@ -187,6 +187,9 @@ mod list {
         MoveAttempts "move-attempts"
             Test("store::conformance::on_memory::chains::outcomes_and_what_was_taken_in_do_not_move"),
             "The outcome of an attempt moves to the next run of a chain.";
+        ForgetJoined "forget-joined"
+            Test("store::conformance::on_memory::with_start::a_start_that_is_tried_again_delivers_once"),
+            "It is forgotten which run has the messages of a start.";
         SkipNameLock "skip-name-lock"
             Test("store::conformance::on_memory::chains::a_run_is_handed_on_under_the_lock_of_its_name"),
             "A run is handed on without the lock of its workflow id.";

@@ -1,6 +1,7 @@
 //! What a run begins with besides its input.
 
 use crate::carried::Carried;
+use crate::payload::Payload;
 use crate::policy::RetryPolicy;
 use serde::{Deserialize, Serialize};
 
@@ -27,9 +28,46 @@ pub struct StartContext {
     /// How many runs before it have failed, and were followed by another for that.
     #[serde(skip_serializing_if = "is_zero")]
     pub failed_runs: u32,
+    /// Messages that were sent together with the start. The run records them as events of their own.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub first: Vec<FirstMessage>,
+}
+
+/// A message that was sent together with the start of its run (PROTOCOL 42).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FirstMessage {
+    /// A signal.
+    Signal {
+        /// The handler's name.
+        name: String,
+        /// Its encoded arguments.
+        input: Payload,
+        /// The sender's id of this request.
+        request_id: String,
+    },
+    /// An update.
+    Update {
+        /// The request id of the update.
+        update_id: String,
+        /// The handler's name.
+        name: String,
+        /// Its encoded arguments.
+        input: Payload,
+        /// The id of this ask.
+        ask: String,
+        /// The process that asks.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        asker: Option<i64>,
+    },
 }
 
 impl StartContext {
+    /// What stays of it in the event of the start: the messages become events of their own.
+    pub(crate) fn without_messages(self) -> Self {
+        Self { carried: self.carried.without_messages(), first: Vec::new(), ..self }
+    }
+
     /// Whether it says nothing.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
@@ -62,4 +100,26 @@ impl Parent {
 #[allow(clippy::trivially_copy_pass_by_ref)] // serde's signature
 fn is_zero(n: &u32) -> bool {
     *n == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_messages_of_a_start_are_read_back_and_are_not_in_its_event() {
+        let signal =
+            FirstMessage::Signal { name: "s".to_owned(), input: Payload::null(), request_id: "1".to_owned() };
+        let update = FirstMessage::Update {
+            update_id: "u".to_owned(),
+            name: "add".to_owned(),
+            input: Payload::null(),
+            ask: "a".to_owned(),
+            asker: Some(7),
+        };
+        let context = StartContext { depth: 1, first: vec![signal, update], ..StartContext::default() };
+        let text = serde_json::to_string(&context).unwrap();
+        assert_eq!(serde_json::from_str::<StartContext>(&text).unwrap(), context);
+        assert_eq!(context.without_messages(), StartContext { depth: 1, ..StartContext::default() });
+    }
 }

@@ -106,8 +106,9 @@ pub use jiff;
 pub use crate::abide::{Abide, AbideBuilder, Migration};
 pub use crate::client::{
     Client, Description, ExecutionPage, ExecutionSummary, Handle, HandleCore, ListCursor, ListFilter,
-    MAX_ID_CHARS, PendingActivity, PendingTimer, QueryError, Request, Serving, Start, StreamItem,
-    StreamReader, UntypedHandle, Update, UpdateError, UpdateHandle, Updates,
+    MAX_ID_CHARS, Opening, OpeningSignal, OpeningUpdate, PendingActivity, PendingTimer, QueryError, Request,
+    Serving, Start, StartUpdate, StreamItem, StreamReader, UntypedHandle, Update, UpdateError, UpdateHandle,
+    Updates, WithMessage,
 };
 pub use crate::error::{Error, ErrorKind, Result, StoreFailure};
 pub use crate::location::Location;
@@ -151,8 +152,8 @@ pub mod workflow {
 /// The history of an execution, as [`HandleCore::history`] returns it.
 pub mod history {
     pub use abide_core::{
-        ChildEnd, ChildOptions, Event, EventId, FailureKind, FailureRecord, JournalRow, Payload,
-        PayloadError, StartContext,
+        ChildEnd, ChildOptions, Event, EventId, FailureKind, FailureRecord, FirstMessage, JournalRow,
+        Payload, PayloadError, StartContext,
     };
 }
 
@@ -162,7 +163,8 @@ pub mod history {
 pub mod __private {
     pub use crate::activity::{Lent, TransactionConnection};
     pub use crate::client::{
-        Answer, ByClient, ById, Handle, HandleCore, QueryCodec, Request, Update, UpdateHandle, WorkflowHandle,
+        Answer, ByClient, ById, Handle, HandleCore, OpeningUpdate, QueryCodec, Request, Update, UpdateHandle,
+        WithStart, WorkflowHandle,
     };
     pub use crate::error::Result;
     pub use crate::raw::{Raw, Script};

@@ -117,6 +117,7 @@ impl Raw {
             reuse: IdReusePolicy::default(),
             conflict: IdConflictPolicy::default(),
             terminate_event: None,
+            with: Vec::new(),
         }
     }
 

@@ -75,3 +75,4 @@ mod transactions;
 mod transactions_file;
 mod updates;
 mod values_that_are_lost;
+mod with_start;

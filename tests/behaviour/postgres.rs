@@ -67,3 +67,4 @@ mod task_queues;
 mod transactions;
 mod transactions_server;
 mod updates;
+mod with_start;

@@ -20,8 +20,8 @@ impl Execution {
     /// after a start.
     pub(super) fn take_in(&mut self, input: Input, early: u32) {
         match input {
-            Input::Start { input, seed, mut context } => {
-                context.carried = context.carried.without_messages();
+            Input::Start { input, seed, context } => {
+                let context = Box::new(context.without_messages());
                 self.record(Event::Started { input, seed, rules: RULES, early, context });
             }
             Input::Attempt { activity, attempt, outcome } => {

@@ -4,7 +4,7 @@
 //! process that serves or owns the execution, the call goes to it through memory. Its answer is just as
 //! durable. Each call carries a request id, so that a repeated call has no further effect (PROTOCOL 6).
 //!
-//! Reading order: `start`, `handle` (typed), `execution` (the code behind it), `request` (signal, cancel,
+//! Reading order: `start`, `with_start` (messages that go with it), `handle` (typed), `execution` (the code behind it), `request` (signal, cancel,
 //! terminate), `update`, `query`, `wait` (results), `describe` and `pending`, `list`, `serving` (whether a worker can
 //! run it). The bodies of inbox rows are in [`crate::wire`].
 
@@ -23,6 +23,7 @@ mod terms;
 mod time;
 mod update;
 mod wait;
+mod with_start;
 
 pub use describe::Description;
 pub use execution::UntypedHandle;
@@ -36,7 +37,8 @@ pub use request::Request;
 pub use serving::Serving;
 pub use start::Start;
 pub use stream::{StreamItem, StreamReader};
-pub use update::{ById, Update, UpdateError, UpdateHandle, Updates};
+pub use update::{ById, StartUpdate, Update, UpdateError, UpdateHandle, Updates};
+pub use with_start::{Opening, OpeningSignal, OpeningUpdate, WithMessage, WithStart};
 
 use crate::abide::Abide;
 use crate::activity::TransactionConnection;

@@ -26,6 +26,7 @@ async fn deserted() -> (Arc<dyn Store>, UntypedHandle) {
         reuse: IdReusePolicy::default(),
         conflict: IdConflictPolicy::default(),
         terminate_event: None,
+        with: Vec::new(),
     });
     assert!(matches!(started.await.unwrap(), StartAnswer::Started));
     let handle = Abide::of(Arc::clone(&store), Host::default()).client().execution("w");

@@ -1,13 +1,14 @@
 //! Starts a workflow: the options, the worker or store that takes the start, and the meaning of the answer.
 
 use super::terms::Timing;
+use super::with_start::{Opening, Sent, WithMessage, WithStart, first_messages, message_to};
 use super::{Client, Handle, UntypedHandle, WorkflowHandle, check_id, check_request_id, user_connection};
 use crate::activity::TransactionConnection;
 use crate::error::{Error, Result};
 use crate::future::BoxFuture;
 use crate::policy::{IdConflictPolicy, IdReusePolicy};
 use crate::store::{ExecutionRow, NewExecution, StartAnswer};
-use abide_core::{Event, Payload, PayloadError, WorkflowCall};
+use abide_core::{Event, FirstMessage, Messages, Payload, PayloadError, WorkflowCall};
 use std::future::IntoFuture;
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -29,8 +30,11 @@ pub struct Start<W> {
     queue: Option<Arc<str>>,
     request_id: Option<String>,
     reuse: IdReusePolicy,
-    conflict: IdConflictPolicy,
+    /// `None`: the default, which a message changes.
+    conflict: Option<IdConflictPolicy>,
     timing: Timing,
+    /// The signals that go with it.
+    pub(super) signals: Vec<Sent>,
     workflow: PhantomData<fn() -> W>,
 }
 
@@ -51,8 +55,9 @@ impl<W: WorkflowHandle> Start<W> {
             id: None,
             request_id: None,
             reuse: IdReusePolicy::default(),
-            conflict: IdConflictPolicy::default(),
+            conflict: None,
             timing: Timing::default(),
+            signals: Vec::new(),
             workflow: PhantomData,
         }
     }
@@ -83,10 +88,70 @@ impl<W: WorkflowHandle> Start<W> {
         self
     }
 
-    /// What to do if an open run has the id. Default: [`IdConflictPolicy::Fail`].
+    /// What to do if an open run has the id. Default: [`IdConflictPolicy::Fail`]; with a message
+    /// ([`with`](Self::with)), [`IdConflictPolicy::UseExisting`].
     pub fn id_conflict_policy(mut self, policy: IdConflictPolicy) -> Self {
-        self.conflict = policy;
+        self.conflict = Some(policy);
         self
+    }
+
+    /// Sends a message together with the start, in one atomic step: signal with start, update with start. If the start
+    /// makes a run, the run takes the message in before its `run` is first polled, and before all messages that are
+    /// sent to it. If an open run has the id, the message goes to that run, unless
+    /// [`id_conflict_policy`](Self::id_conflict_policy) says otherwise. A start that is refused sends nothing.
+    ///
+    /// The closure calls one signal or update of the workflow on its argument. With a signal, this returns the start
+    /// again: call `with` again for further messages. With an update, it returns a [`StartUpdate`], which gives the
+    /// answer of the update; its start takes no more options.
+    ///
+    /// ```
+    /// # #[cfg(feature = "sqlite")] mod demo {
+    /// use abide::prelude::*;
+    ///
+    /// #[derive(Default)]
+    /// struct Cart {
+    ///     items: Vec<String>,
+    ///     closed: bool,
+    /// }
+    ///
+    /// #[workflow]
+    /// impl Cart {
+    ///     #[run]
+    ///     async fn run(&mut self, customer: u64) {
+    ///         workflow::until!(self.closed).await;
+    ///     }
+    ///
+    ///     #[signal]
+    ///     fn note(&mut self, text: String) {}
+    ///
+    ///     #[update]
+    ///     fn add(&mut self, item: String) -> u64 {
+    ///         self.items.push(item);
+    ///         self.items.len() as u64
+    ///     }
+    /// }
+    ///
+    /// async fn demo(client: Client) -> Result<(), Failure> {
+    ///     let start = || client.start(Cart::run(7)).id("cart-7");
+    ///     let cart: Handle<Cart> = start().with(|cart| cart.note("from the shop".into())).await?;
+    ///     let items: u64 = start().with(|cart| cart.add("tea".into())).await?;
+    ///     let (cart, update) = start().with(|cart| cart.add("milk".into())).accepted().await?;
+    ///     let items = update.result().await?;
+    ///     Ok(())
+    /// }
+    /// # }
+    /// ```
+    ///
+    /// A start that is tried again under its request id delivers its messages once. For a run that was open, that is
+    /// remembered for 10 minutes. A message that goes with a delayed start does not end its delay.
+    ///
+    /// # Errors
+    /// Those of the start; `AB0405` if the messages have more than 2 MiB together. `AB0416` if the open run is one of another workflow, which then gets no message.
+    pub fn with<M: WithMessage<W>>(self, message: impl FnOnce(&Opening<W>) -> M) -> M::Start
+    where
+        W: Messages<WithStart>,
+    {
+        message(&Opening::new()).go_with(self)
     }
 
     /// How long the run may take, from when it begins (or is due, see [`delay`](Self::delay)): at least 1 ms
@@ -158,30 +223,18 @@ impl<W: WorkflowHandle> Start<W> {
     ) -> BoxFuture<'c, Result<Handle<W>>> {
         // Boxed, so that the connection's type is not part of the future, and a wrong type is reported once.
         Box::pin(async move {
-            if self.conflict == IdConflictPolicy::TerminateExisting {
-                return Err(Error::NotWithin);
-            }
-            let (client, new) = self.checked()?;
-            let (started, workflow_id) = begun(&client, &new);
-            let (execution, queue) = (new.id, new.queue.clone());
-            let answer = client.abide.store().start_within(user_connection(connection)?, new).await?;
-            if matches!(answer, StartAnswer::Started) {
-                client.look_later(execution, &queue, W::NAME);
-            }
-            of_answer(client, started, workflow_id, answer)
+            let checked = self.checked(None)?;
+            checked.run_within(connection).await
         })
     }
 
-    async fn run(self) -> Result<Handle<W>> {
-        self.client.abide.outside()?;
-        let (client, new) = self.checked()?;
-        let (started, workflow_id) = begun(&client, &new);
-        let answer = submit(&client, new).await?;
-        of_answer(client, started, workflow_id, answer)
+    /// Refuses a call in the body of a transactional activity that holds the lock of the database.
+    pub(super) fn outside(&self) -> Result<()> {
+        self.client.abide.outside()
     }
 
-    /// Checks everything that can be refused without the store.
-    fn checked(self) -> Result<(Client, NewExecution)> {
+    /// Checks everything that can be refused without the store. `update`: the one that goes with it.
+    pub(super) fn checked(self, update: Option<Sent>) -> Result<Checked<W>> {
         let input = self.input?;
         let options = W::options();
         let queue = self.queue.or_else(|| options.task_queue.as_deref().map(Arc::from));
@@ -193,9 +246,17 @@ impl<W: WorkflowHandle> Start<W> {
         check_id("workflow id", &workflow_id)?;
         check_id("task queue", &queue)?;
         self.request_id.as_deref().map_or(Ok(()), check_request_id)?;
-        let store = self.client.abide.store();
+        let brings = !self.signals.is_empty() || update.is_some();
+        let of_start = (workflow_id.as_str(), self.request_id.as_deref());
+        let first = first_messages(&self.client, of_start, self.signals, update)?;
+        let id = self.client.abide.store().execution_id();
+        let with = first.iter().map(|message| message_to(id, message, now_ms)).collect();
+        let update = first.last().filter(|last| matches!(last, FirstMessage::Update { .. })).cloned();
+        let timing = Timing { first, ..self.timing };
+        let default = if brings { IdConflictPolicy::UseExisting } else { IdConflictPolicy::Fail };
+        let conflict = self.conflict.unwrap_or(default);
         let new = NewExecution {
-            id: store.execution_id(),
+            id,
             workflow_id,
             run_id,
             request_id: self.request_id,
@@ -203,12 +264,45 @@ impl<W: WorkflowHandle> Start<W> {
             queue: queue.as_ref().to_owned(),
             input: input.as_json().to_owned(),
             created_at_ms: now_ms,
-            terms: self.timing.terms(W::NAME, options, now_ms)?,
+            terms: timing.terms(W::NAME, options, now_ms)?,
             reuse: self.reuse,
-            conflict: self.conflict,
-            terminate_event: (self.conflict == IdConflictPolicy::TerminateExisting).then(terminate_event),
+            conflict,
+            terminate_event: (conflict == IdConflictPolicy::TerminateExisting).then(terminate_event),
+            with,
         };
-        Ok((self.client, new))
+        Ok(Checked { client: self.client, new, update, workflow: PhantomData })
+    }
+}
+
+/// A start that only the store may refuse.
+pub(super) struct Checked<W> {
+    client: Client,
+    new: NewExecution,
+    /// The update that goes with it.
+    pub(super) update: Option<FirstMessage>,
+    workflow: PhantomData<fn() -> W>,
+}
+
+impl<W: WorkflowHandle> Checked<W> {
+    pub(super) async fn run(self) -> Result<Handle<W>> {
+        let (started, workflow_id) = begun(&self.client, &self.new);
+        let answer = submit(&self.client, self.new).await?;
+        of_answer(self.client, started, workflow_id, answer)
+    }
+
+    /// The same on a user's connection.
+    pub(super) async fn run_within<C: TransactionConnection>(self, connection: &mut C) -> Result<Handle<W>> {
+        let Self { client, new, .. } = self;
+        if new.conflict == IdConflictPolicy::TerminateExisting {
+            return Err(Error::NotWithin);
+        }
+        let (started, workflow_id) = begun(&client, &new);
+        let (execution, queue) = (new.id, new.queue.clone());
+        let answer = client.abide.store().start_within(user_connection(connection)?, new).await?;
+        if matches!(answer, StartAnswer::Started) {
+            client.look_later(execution, &queue, W::NAME);
+        }
+        of_answer(client, started, workflow_id, answer)
     }
 }
 
@@ -217,7 +311,10 @@ impl<W: WorkflowHandle> IntoFuture for Start<W> {
     type IntoFuture = BoxFuture<'static, Self::Output>;
 
     fn into_future(self) -> Self::IntoFuture {
-        Box::pin(self.run())
+        Box::pin(async move {
+            self.outside()?;
+            self.checked(None)?.run().await
+        })
     }
 }
 
@@ -272,8 +369,9 @@ async fn submit(client: &Client, new: NewExecution) -> Result<StartAnswer> {
 /// claim.
 async fn submit_once(client: &Client, new: &NewExecution) -> Result<StartAnswer> {
     let (store, hub) = (client.abide.store(), client.abide.hub());
-    // A delayed start waits without an owner.
-    let here = hub.server_of(&new.workflow_type, Some(&new.queue)).filter(|_| new.terms.due_at_ms.is_none());
+    // A delayed start waits without an owner, and messages may go to another run.
+    let by_store = new.terms.due_at_ms.is_some() || !new.with.is_empty();
+    let here = hub.server_of(&new.workflow_type, Some(&new.queue)).filter(|_| !by_store);
     if let Some(worker) = here {
         match worker.start(new.clone()).await {
             Ok(Some(answer)) => return Ok(answer),

@@ -2,8 +2,10 @@
 
 mod asking;
 mod error;
+mod start;
 
 pub use error::UpdateError;
+pub use start::StartUpdate;
 
 use super::execution::TypeCheck;
 use super::handle::{HandleCore, check_type};
@@ -20,6 +22,7 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::ops::Deref;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 /// An update on its way: a future that is ready when the handler has returned. Nothing is sent before its
@@ -127,22 +130,42 @@ impl<A: UpdateAnswer> Parts<A> {
         let update_id = request_id.unwrap_or_else(|| to.client.abide.host().fresh_id());
         check_request_id(&update_id)?;
         to.client.abide.outside()?;
-        let mut run = to.locate_as(check).await?;
-        let body = UpdateBody {
-            update_id: update_id.clone(),
-            name: name.to_owned(),
-            input: Some(input?),
-            asker: None,
-        };
+        let run = to.locate_as(check).await?;
+        let body = UpdateBody { update_id, name: name.to_owned(), input: Some(input?), asker: None };
+        Asked { to, check, name, codec }.settle(run, body, None, to_the_end).await
+    }
+}
+
+/// An update that waits for its answer.
+struct Asked<A: UpdateAnswer> {
+    to: UntypedHandle,
+    check: TypeCheck,
+    name: &'static str,
+    codec: &'static UpdateCodec<A>,
+}
+
+impl<A: UpdateAnswer> Asked<A> {
+    /// Asks until it is settled. `ask`: the id of the ask that went with the start of the run.
+    async fn settle(
+        self,
+        mut run: ExecutionId,
+        body: UpdateBody,
+        ask: Option<Arc<str>>,
+        to_the_end: bool,
+    ) -> Result<(UpdateHandle<A>, Settled)> {
+        let Self { to, check, name, codec } = self;
+        let mut asking = Asking::of(&to, run, body.clone(), ask);
         // What a run has not taken in when it goes on is in the inbox of the next one, and is asked for there.
         for _ in 0..LOOKS {
-            let settled = Asking::of(&to, run, body.clone()).settle(to_the_end).await?;
+            let settled = asking.settle(to_the_end).await?;
             match (&settled, gone_on(&to, run).await) {
                 (Settled::Closed, Ok(Some(next))) => run = next,
                 _ => {
-                    return Ok((UpdateHandle { to, check, name, run: Some(run), update_id, codec }, settled));
+                    let (run, update_id) = (Some(run), body.update_id);
+                    return Ok((UpdateHandle { to, check, name, run, update_id, ask: None, codec }, settled));
                 }
             }
+            asking = Asking::of(&to, run, body.clone(), None);
         }
         Err(always_gone(&to))
     }
@@ -156,6 +179,8 @@ pub struct UpdateHandle<A: UpdateAnswer> {
     /// The run that accepted it, if that is known.
     run: Option<ExecutionId>,
     update_id: String,
+    /// The id of the ask that went with the start of the run, if what became of it is not known.
+    ask: Option<Arc<str>>,
     codec: &'static UpdateCodec<A>,
 }
 
@@ -171,7 +196,7 @@ impl<A: UpdateAnswer> UpdateHandle<A> {
         &self,
     ) -> impl Future<Output = std::result::Result<A::Ok, UpdateError<A::Err>>> + Send + use<A> {
         let (to, check, run, codec) = (self.to.clone(), self.check, self.run, self.codec);
-        let (update_id, name) = (self.update_id.clone(), self.name.to_owned());
+        let (update_id, name, ask) = (self.update_id.clone(), self.name.to_owned(), self.ask.clone());
         async move {
             let asked = async {
                 check_request_id(&update_id)?;
@@ -180,9 +205,8 @@ impl<A: UpdateAnswer> UpdateHandle<A> {
                     Some(run) => run,
                     None => to.locate_as(check).await?,
                 };
-                Asking::of(&to, run, UpdateBody { update_id, name, input: None, asker: None })
-                    .settle(true)
-                    .await
+                let body = UpdateBody { update_id, name, input: None, asker: None };
+                Asking::of(&to, run, body, ask).settle(true).await
             };
             let settled = asked.await.map_err(UpdateError::Client);
             settled.and_then(|settled| answer(codec, settled))
@@ -192,8 +216,9 @@ impl<A: UpdateAnswer> UpdateHandle<A> {
 
 impl<A: UpdateAnswer> Clone for UpdateHandle<A> {
     fn clone(&self) -> Self {
-        let Self { to, check, name, run, update_id, codec } = self;
-        Self { to: to.clone(), check: *check, name, run: *run, update_id: update_id.clone(), codec }
+        let Self { to, check, name, run, update_id, ask, codec } = self;
+        let (to, update_id, ask) = (to.clone(), update_id.clone(), ask.clone());
+        Self { to, check: *check, name, run: *run, update_id, ask, codec }
     }
 }
 
@@ -241,7 +266,8 @@ impl<W: WorkflowDef> UpdatesCore<W> {
         codec: &'static UpdateCodec<A>,
     ) -> UpdateHandle<A> {
         let update_id = request_id.as_ref().to_owned();
-        UpdateHandle { to: self.to.clone(), check: check_type::<W>, name: "", run: None, update_id, codec }
+        let (to, check) = (self.to.clone(), check_type::<W>);
+        UpdateHandle { to, check, name: "", run: None, update_id, ask: None, codec }
     }
 }
 

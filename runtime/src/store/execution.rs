@@ -4,7 +4,7 @@
 //! workflow state; that is the journal's.
 
 use super::error::StoreFuture;
-use super::message::SendAnswer;
+use super::message::{NewMessage, SendAnswer};
 use crate::policy::{IdConflictPolicy, IdReusePolicy};
 use crate::status::ExecutionStatus;
 use abide_core::{ExecutionId, Incarnation};
@@ -161,6 +161,9 @@ pub(crate) struct NewExecution {
     pub(crate) conflict: IdConflictPolicy,
     /// The closing event that `TerminateExisting` writes for the open run, JSON.
     pub(crate) terminate_event: Option<String>,
+    /// The messages that go with it (PROTOCOL 49). The run that it starts finds them in its context; these go to the
+    /// open run that its policy uses instead, whose id takes the place of theirs.
+    pub(crate) with: Vec<NewMessage>,
 }
 
 /// What a start says besides its names, its input and its policies.
@@ -180,7 +183,8 @@ impl NewExecution {
     /// How many bytes of text it has.
     pub(crate) fn bytes(&self) -> usize {
         let texts = [&self.workflow_id, &self.run_id, &self.workflow_type, &self.queue, &self.input];
-        texts.into_iter().chain(&self.request_id).chain(&self.terms.context).map(String::len).sum()
+        let texts = texts.into_iter().chain(&self.request_id).chain(&self.terms.context).map(String::len);
+        texts.chain(self.with.iter().map(|message| message.request_id.len() + message.body.len())).sum()
     }
 
     /// When it is due while no worker owns it.
@@ -225,7 +229,9 @@ pub(crate) enum ResumeAnswer {
 pub(crate) trait Starts: Send + Sync {
     /// Starts an execution without an owner; `id` in it comes from
     /// [`Journal::execution_id`](super::Journal::execution_id). Policies and request id are decided in the
-    /// transaction. (A start already owned is an [`Append`] that has it among its births.)
+    /// transaction. (A start already owned is an [`Append`] that has it among its births.) One that brings messages
+    /// and finds an open run, which its policy uses, sends them there in that transaction, once; it is answered
+    /// `Existing`, and a repeated one `Known`.
     fn start(&self, new: NewExecution) -> StoreFuture<'_, StartAnswer>;
 
     /// Ends an execution at once, owned or not. `event` is the JSON of its closing event, `at_ms` is now. An owner

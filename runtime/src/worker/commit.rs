@@ -5,7 +5,6 @@
 
 use super::attempts::Key;
 use super::handle::HandedIn;
-use super::inputs::is_made_by_load;
 use super::mailbox::Message;
 use super::names::Names;
 use super::outcomes;
@@ -287,8 +286,7 @@ impl Thread {
 /// with that message or outcome.
 fn conflict(run: &mut Run, in_flight: InFlight) -> Next {
     // If the turn held the start or the recovery, the load creates that input again.
-    let again = in_flight.origins.into_iter();
-    let again = again.filter(|pending| !is_made_by_load(&pending.input));
+    let again = in_flight.origins.into_iter().filter(|pending| !pending.made_by_load);
     run.mailbox.inputs.splice(0..0, again);
     Next::ReadAgain { in_doubt: None }
 }

@@ -5,7 +5,7 @@ use crate::error::Result;
 use crate::store::{AnswerBody, AttemptBody, InboxRow, MessageKind, NewMessage, answer_id, answered_by};
 use crate::wire::{CancelBody, ChildEndedBody, SignalBody, UpdateBody, child_ended_id, to_json};
 use abide_core::exec::{AttemptOutcome, Execution, Input, UpdateAsk};
-use abide_core::{Code, EventId, ExecutionId, Payload};
+use abide_core::{Code, EventId, ExecutionId, FirstMessage, Payload, StartContext};
 use tokio::sync::oneshot;
 
 /// Answers a client's message.
@@ -19,12 +19,15 @@ pub(super) struct Pending {
     /// The input is an attempt's outcome that deleted the row which arbitrates the attempt: no other outcome
     /// is valid any more.
     pub(super) decided: bool,
+    /// Each load of the run makes the input again, until the run has begun.
+    pub(super) made_by_load: bool,
     pub(super) reply: Option<SendReply>,
 }
 
 impl From<Input> for Pending {
     fn from(input: Input) -> Self {
-        Self { input, row: None, decided: false, reply: None }
+        let made_by_load = matches!(input, Input::Start { .. } | Input::Recovered { .. });
+        Self { input, row: None, decided: false, made_by_load, reply: None }
     }
 }
 
@@ -32,6 +35,22 @@ impl Pending {
     /// The input of an inbox row.
     pub(super) fn of_row(row: InboxRow) -> Self {
         Self { row: Some(row.id), ..Self::read(row.kind, &row.body, row.request_id) }
+    }
+
+    /// What a run that has not begun takes in first: its start, and the messages that were sent together with it
+    /// (PROTOCOL 42). Until the first turn is durable, its row has them.
+    pub(super) fn of_start(input: Payload, seed: u64, context: Box<StartContext>) -> Vec<Self> {
+        let first = context.first.iter().cloned().map(|message| {
+            let input = match message {
+                FirstMessage::Signal { name, input, request_id } => Input::Signal { name, input, request_id },
+                FirstMessage::Update { update_id, name, input, ask, asker } => {
+                    Input::Update(Box::new(UpdateAsk { update_id, name, input: Some(input), ask, asker }))
+                }
+            };
+            Self { made_by_load: true, ..input.into() }
+        });
+        let first: Vec<_> = first.collect();
+        std::iter::once(Input::Start { input, seed, context }.into()).chain(first).collect()
     }
 
     /// The input of a message.
@@ -81,19 +100,6 @@ fn unreadable(body: &str, request_id: String, error: &serde_json::Error) -> Inpu
     );
     let input = Payload::encode(body).unwrap_or_else(|_| Payload::null());
     Input::Signal { name: "unreadable message".to_owned(), input, request_id }
-}
-
-/// Whether each load of a run makes the input again.
-pub(super) fn is_made_by_load(input: &Input) -> bool {
-    match input {
-        Input::Start { .. } | Input::Recovered { .. } => true,
-        Input::Signal { .. }
-        | Input::Update(_)
-        | Input::Cancel { .. }
-        | Input::Attempt { .. }
-        | Input::Answered { .. }
-        | Input::ChildEnded { .. } => false,
-    }
 }
 
 /// The message that puts an input into the inbox of its run. `None`: the next load makes the input again.
@@ -259,8 +265,32 @@ mod tests {
             [signal("s"), update(), cancel(), attempt(), answered(None), child_ended(), start(), recovered()]
         {
             let is_message = message_of(ExecutionId(1), input.clone(), 5).is_some();
-            assert_ne!(is_message, is_made_by_load(&input), "one of the two brings it back: {input:?}");
+            let made_by_load = Pending::from(input.clone()).made_by_load;
+            assert_ne!(is_message, made_by_load, "one of the two brings it back: {input:?}");
         }
+    }
+
+    #[test]
+    fn a_run_begins_with_the_messages_of_its_start() {
+        let signal = FirstMessage::Signal {
+            name: "approve".to_owned(),
+            input: Payload::null(),
+            request_id: "s".to_owned(),
+        };
+        let update = FirstMessage::Update {
+            update_id: "u".to_owned(),
+            name: "add".to_owned(),
+            input: Payload::null(),
+            ask: "a".to_owned(),
+            asker: Some(7),
+        };
+        let context = Box::new(StartContext { first: vec![signal, update], ..StartContext::default() });
+        let all = Pending::of_start(Payload::null(), 7, context);
+        let [first, second, third] = all.as_slice() else { panic!("{} inputs", all.len()) };
+        assert!(matches!(first.input, Input::Start { .. }));
+        assert!(matches!(&second.input, Input::Signal { request_id, .. } if request_id == "s"));
+        assert!(matches!(&third.input, Input::Update(ask) if ask.ask == "a" && ask.input.is_some()));
+        assert!(all.iter().all(|pending| pending.made_by_load && pending.row.is_none()));
     }
 
     #[test]

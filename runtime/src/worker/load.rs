@@ -3,6 +3,7 @@
 
 use super::handle::ThreadHandle;
 use super::inbox;
+use super::inputs::Pending;
 use super::lock::lock;
 use super::mailbox::Message;
 use super::run::{BASE_BYTES, InFlight, Live, Phase, Run};
@@ -219,7 +220,7 @@ impl Thread {
             let Ok(context) = context else {
                 return Err(Suspension::new(Code::Undecodable, "what it begins with is not readable"));
             };
-            run.mailbox.inputs.insert(0, Input::Start { input, seed, context }.into());
+            run.mailbox.inputs.splice(0..0, Pending::of_start(input, seed, context));
         }
         Ok(live)
     }

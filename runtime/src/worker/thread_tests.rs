@@ -39,6 +39,7 @@ pub(in crate::worker) fn order(id: ExecutionId) -> NewExecution {
         reuse: IdReusePolicy::default(),
         conflict: IdConflictPolicy::default(),
         terminate_event: None,
+        with: Vec::new(),
     }
 }
 

@@ -17,6 +17,7 @@ pub(super) fn expand(private: &Private, workflow: &impl ToTokens, model: &Model)
     let queries = model.with(Role::Query).filter(named).map(|method| query(private, method));
     let updates = || model.with(Role::Update).filter(named);
     let sent = updates().map(|method| update(private, method));
+    let with_starts = updates().map(|method| update_with_start(private, workflow, method));
     let by_ids = updates().map(|method| update_by_id(private, method));
     let handlers = model.methods.iter().filter(|method| method.role.is_of_clients());
     let handlers = handlers.filter(|method| !method.broken);
@@ -26,6 +27,7 @@ pub(super) fn expand(private: &Private, workflow: &impl ToTokens, model: &Model)
     let methods = [
         of_route(quote!(<R: #private::SignalRoute>), quote!(<#workflow, R>), signals.collect()),
         of_route(quote!(), quote!(<#workflow, #private::ByClient>), queries.chain(sent).collect()),
+        of_route(quote!(), quote!(<#workflow, #private::WithStart>), with_starts.collect()),
         of_route(quote!(), quote!(<#workflow, #private::ById>), by_ids.collect()),
     ];
     quote! {
@@ -173,6 +175,18 @@ fn update(private: &Private, method: &Method) -> TokenStream {
         false => quote!(self.0.update_with(#key, #codec.encode(&#args), &#answer)),
     };
     quote!(#attrs pub fn #name(&self #inputs) -> #private::Update<#outcome> { #body })
+}
+
+/// The update as it goes with a start.
+fn update_with_start(private: &Private, workflow: &impl ToTokens, method: &Method) -> TokenStream {
+    let (attrs, inputs, args) = parts(method);
+    let (key, name, codec) = (&method.key, &method.function.sig.ident, args_codec(method));
+    let (outcome, answer) = (outcome(private, &method.output), answer_codec(method));
+    let body = match method.broken {
+        true => quote!(let _ = #args; #private::never()),
+        false => quote!(self.0.update_with(#key, #codec.encode(&#args), &#answer)),
+    };
+    quote!(#attrs pub fn #name(&self #inputs) -> #private::OpeningUpdate<#workflow, #outcome> { #body })
 }
 
 /// The update of a request id that was sent before.

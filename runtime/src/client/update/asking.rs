@@ -12,6 +12,7 @@ use crate::update_waiters::UpdateWatch;
 use crate::wire::{UpdateBody, rejected_key, to_json, update_key};
 use abide_core::exec::UpdateState;
 use abide_core::{Event, ExecutionId, FailureRecord, PayloadError, UpdateAnswer, UpdateCodec, UpdateOutcome};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -78,16 +79,25 @@ pub(super) struct Asking<'a> {
     run: ExecutionId,
     ask: String,
     body: UpdateBody,
+    /// The ask went with the start of the run: it is durable, and may be answered before this waits.
+    went_with_start: bool,
     told: UpdateWatch,
     closed: CloseWatch,
 }
 
 impl<'a> Asking<'a> {
-    pub(super) fn of(to: &'a UntypedHandle, run: ExecutionId, body: UpdateBody) -> Self {
+    /// `ask`: the id of an ask that went with the start of the run. Otherwise this sends one.
+    pub(super) fn of(
+        to: &'a UntypedHandle,
+        run: ExecutionId,
+        body: UpdateBody,
+        ask: Option<Arc<str>>,
+    ) -> Self {
         let hub = to.client.abide.hub();
-        let ask = to.client.abide.host().fresh_id();
+        let went_with_start = ask.is_some();
+        let ask = ask.map_or_else(|| to.client.abide.host().fresh_id(), |ask| ask.as_ref().to_owned());
         let told = hub.updates.watch(run, &body.update_id, &ask);
-        Self { to, run, told, closed: hub.watch(run), ask, body }
+        Self { to, run, told, closed: hub.watch(run), ask, body, went_with_start }
     }
 
     /// Asks, and again every 15 s, until the update is settled.
@@ -110,15 +120,19 @@ impl<'a> Asking<'a> {
     async fn settled(&self, to_the_end: bool) -> Result<Settled> {
         let abide = &self.to.client.abide;
         let mut news = abide.store().news();
+        let mut is_out = self.went_with_start;
         loop {
             let asked = Instant::now();
-            if !self.send().await? {
+            if !is_out && !self.send().await? {
                 return self.by_journal(to_the_end).await;
             }
+            // Its answer may have come before this watches: then only a row has it.
+            let mut by_rows = std::mem::take(&mut is_out);
             while asked.elapsed() < ASK_AGAIN {
                 news.mark_unchanged();
                 let (changes, state) = (self.closed.changes(), self.told.state());
-                if let Some(settled) = self.look(state.clone(), to_the_end).await? {
+                let by_rows = std::mem::take(&mut by_rows);
+                if let Some(settled) = self.look(state.clone(), to_the_end, by_rows).await? {
                     return Ok(settled);
                 }
                 let changed = async {
@@ -142,6 +156,10 @@ impl<'a> Asking<'a> {
 
     /// Asks through memory if the owner is in this process, otherwise by a row. False: the run is closed.
     async fn send(&self) -> Result<bool> {
+        if self.went_with_start && !self.has_begun().await? {
+            // The run begins with the update. A row would end its start delay.
+            return Ok(true);
+        }
         let (store, hub) = (self.to.client.abide.store(), self.to.client.abide.hub());
         let message = |asker| NewMessage {
             execution: self.run,
@@ -170,14 +188,23 @@ impl<'a> Asking<'a> {
         }
     }
 
-    /// Looks whether it is settled: in memory, or by the rows if the owner is elsewhere.
-    async fn look(&self, state: Option<UpdateState>, to_the_end: bool) -> Result<Option<Settled>> {
+    async fn has_begun(&self) -> Result<bool> {
+        Ok(self.to.row_by(Find::Execution(self.run)).await?.history_len > 0)
+    }
+
+    /// Looks whether it is settled: in memory, or by the rows if the owner is elsewhere or if `by_rows`.
+    async fn look(
+        &self,
+        state: Option<UpdateState>,
+        to_the_end: bool,
+        by_rows: bool,
+    ) -> Result<Option<Settled>> {
         let told = |state: UpdateState| Settled::of(state, to_the_end);
         if let Some(settled) = state.and_then(told) {
             return Ok(Some(settled));
         }
         let (store, hub) = (self.to.client.abide.store(), self.to.client.abide.hub());
-        if hub.owner_of(self.run).is_some() && self.closed.closed().is_none() {
+        if !by_rows && hub.owner_of(self.run).is_some() && self.closed.closed().is_none() {
             // What came by a row is answered by a row, also here; most comes through memory.
             return Ok(None);
         }

@@ -23,6 +23,7 @@ mod streams;
 mod tasks;
 pub(super) mod transactions;
 mod wakes;
+mod with_start;
 
 pub(super) use lab::{Lab, Settings};
 
@@ -94,6 +95,7 @@ impl Process {
             reuse: IdReusePolicy::default(),
             conflict: IdConflictPolicy::default(),
             terminate_event: None,
+            with: Vec::new(),
         }
     }
 
@@ -372,6 +374,17 @@ suite! {
         only_those_whom_a_write_concerns_are_woken,
         what_concerns_another_process_wakes_no_worker_here,
     }
+    with_start {
+        a_new_run_begins_with_the_messages,
+        messages_go_to_the_open_run_in_their_order,
+        a_start_that_is_tried_again_delivers_once,
+        a_start_that_is_refused_sends_nothing,
+        a_start_that_replaces_a_run_sends_it_nothing,
+        messages_to_a_suspended_run_are_parked,
+        a_close_at_the_same_time_loses_no_message,
+        an_answer_that_is_lost_is_asked_for_again,
+        senders_at_once_make_one_run,
+    }
     => transactions {
         rows_and_outcome_are_one,
         without_an_end_nothing_is_in_and_the_writer_goes_on,
@@ -380,6 +393,7 @@ suite! {
         a_constraint_that_is_checked_at_the_end_refuses_the_commit,
         whatever_fails_on_the_way_is_all_or_nothing,
         what_a_client_writes_within_happens_if_the_user_commits,
+        messages_of_a_start_go_with_the_users_commit,
         a_body_that_ends_the_transaction_is_found_out,
         a_connection_of_another_database_is_refused,
     }

@@ -219,6 +219,24 @@ pub(super) async fn what_a_client_writes_within_happens_if_the_user_commits(lab:
     assert_eq!(ids(&process.claim().await).len(), 1, "any worker may have it");
 }
 
+pub(super) async fn messages_of_a_start_go_with_the_users_commit(lab: Lab) {
+    let (process, mut user) = (lab.process().await, User::of(&lab).await);
+    let run = process.running("w").await;
+    for (commits, request_id) in [(false, "r"), (true, "r"), (true, "r")] {
+        let new = process.new_execution("w");
+        let (id, with) = (new.id, vec![process.message(new.id, "m")]);
+        let conflict = IdConflictPolicy::UseExisting;
+        let new = NewExecution { request_id: Some(request_id.to_owned()), conflict, with, ..new };
+        user.run("BEGIN").await;
+        let answer = process.store.start_within(user.connection(), new).await.unwrap();
+        let (StartAnswer::Existing(row) | StartAnswer::Known(row)) = answer else { panic!("{answer:?}") };
+        assert_eq!(row.id, run);
+        user.run(if commits { "COMMIT" } else { "ROLLBACK" }).await;
+        assert!(process.store.find(Find::Execution(id)).await.unwrap().is_none());
+        assert_eq!(process.run(run).await.inbox.len(), usize::from(commits));
+    }
+}
+
 pub(super) async fn a_body_that_ends_the_transaction_is_found_out(lab: Lab) {
     let (process, mut user) = (lab.process().await, User::of(&lab).await);
     for end in ["COMMIT", "ROLLBACK", "COMMIT; BEGIN"] {

@@ -5,7 +5,7 @@
 //! execution's row), [`send`] (what a sender is answered), [`outcome`] (the inbox row of an ended attempt),
 //! [`park`] (which messages wait apart), [`dispatch`] (messages to
 //! workflows that the commit finds), [`guard`] (what a batch locks first), [`sections`] (the parts of its
-//! statement), [`notices`] (whom to notify after a commit). Nothing here knows SQL, except for the fragments
+//! statement), [`with`] (starts that bring messages), [`notices`] (whom to notify after a commit). Nothing here knows SQL, except for the fragments
 //! that the dialects share.
 
 mod death;
@@ -22,6 +22,7 @@ mod row;
 mod sections;
 mod send;
 mod start;
+mod with;
 
 #[cfg(any(feature = "postgres", feature = "testing"))]
 pub(super) use death::{Seen, Suspects, judge};
@@ -63,6 +64,7 @@ pub(super) use start::allows_reuse;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub(super) use start::reuse_code;
 pub(super) use start::{Found, StartDecision};
+pub(super) use with::{joined, joined_key, joined_run, joins, messages_to};
 
 /// Rows for the tests of this floor.
 #[cfg(test)]

@@ -153,6 +153,7 @@ pub(in crate::store) mod tests {
             reuse: IdReusePolicy::default(),
             conflict: IdConflictPolicy::default(),
             terminate_event: None,
+            with: Vec::new(),
         }
     }
 

@@ -12,7 +12,8 @@ pub(crate) const DECISIONS: u32 = 8;
 /// The runs that a start meets.
 #[derive(Debug, Default)]
 pub(crate) struct Found {
-    /// The run that was started by the same request id or run id. The others need not be read then.
+    /// The run that was started by the same request id or run id, or that has its messages. The others need not be
+    /// read then.
     pub(crate) known: Option<ExecutionRow>,
     /// The open run of the workflow id.
     pub(crate) open: Option<ExecutionRow>,

@@ -128,6 +128,7 @@ fn insert_children(st: &mut Statement<'_>, batch: &mut Batch, appends: &[&Append
                 reuse: IdReusePolicy::AllowDuplicate,
                 conflict: IdConflictPolicy::Fail,
                 terminate_event: None,
+                with: Vec::new(),
             };
             let row = ExecutionRow {
                 wake_at_ms: Some(child.created_at),

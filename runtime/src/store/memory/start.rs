@@ -5,6 +5,7 @@
 use super::attempt;
 use super::family::report;
 use super::guard::start_keys;
+use super::join::{join, joined};
 use super::locks::{Key, Mode};
 use super::session::{Failure, Session};
 use super::statement::{Looked, Statement};
@@ -14,7 +15,8 @@ use super::tables::Execution;
 use super::write::Write;
 use crate::status::ExecutionStatus;
 use crate::store::decide::{
-    Ended, Found, Notify, OutsideEnd, StartDecision, TERMINATED_END, TOLD, remembered, terminates,
+    Ended, Found, Notify, OutsideEnd, Receiver, StartDecision, TERMINATED_END, TOLD, joins, remembered,
+    terminates,
 };
 use crate::store::failure::Kind;
 use crate::store::{
@@ -52,6 +54,7 @@ pub(super) async fn decide(
 /// The runs that a start meets.
 async fn found(session: &mut Session, new: &NewExecution) -> Result<Found, Failure> {
     let known = session.run(|st| Ok(known(st, new))).await?;
+    let known = if known.is_none() { session.run(|st| Ok(joined(st, new))).await? } else { known };
     if known.is_some() {
         return Ok(Found { known, ..Found::default() });
     }
@@ -137,15 +140,36 @@ fn unowned(new: &NewExecution) -> Execution {
     }
 }
 
+/// Whom a start concerns besides the workers of its task queue.
+#[derive(Default)]
+pub(super) struct Concerns {
+    /// The runs that it has ended.
+    pub(super) ended: Vec<Ended>,
+    /// The run that it has sent its messages to.
+    pub(super) receiver: Option<Receiver>,
+}
+
 pub(super) async fn start(
     session: &mut Session,
     new: &NewExecution,
-) -> Result<(StartAnswer, Option<Ended>), Failure> {
-    // Twice only where an owned start, or one of the same request id and another workflow id, came between.
+) -> Result<(StartAnswer, Concerns), Failure> {
+    let mut concerns = Concerns::default();
+    // Twice only where an owned start, or one of the same request id and another workflow id, came between. Or where
+    // the open run has closed before it got the messages.
     loop {
         let (answer, ended) = decide(session, new).await?;
-        if !matches!(answer, StartAnswer::Started) || session.run(|st| insert(st, new, unowned(new))).await? {
-            return Ok((answer, ended));
+        concerns.ended.extend(ended);
+        let is_done = match &answer {
+            StartAnswer::Started => session.run(|st| insert(st, new, unowned(new))).await?,
+            StartAnswer::Existing(open) if joins(new, open) => {
+                let (is_in, receiver) = join(session, new, open.id).await?;
+                concerns.receiver = receiver;
+                is_in
+            }
+            _ => true,
+        };
+        if is_done {
+            return Ok((answer, concerns));
         }
     }
 }
@@ -301,8 +325,9 @@ impl Starts for MemoryStore {
             }
             let started =
                 self.call("start", move |session| Box::pin(async move { start(session, &new).await }));
-            let (answer, ended) = started.await?;
+            let (answer, Concerns { ended, receiver }) = started.await?;
             self.shared.notify_ended(ended.as_slice());
+            receiver.iter().for_each(|receiver| self.shared.notify_receiver(receiver));
             self.shared.notify_queue(&queue);
             Ok(answer)
         })

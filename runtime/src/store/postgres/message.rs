@@ -82,6 +82,24 @@ pub(super) const OPEN_QUERIES: &str = "SELECT i.id, i.execution, i.kind, i.reque
         AND e.queue = ANY($1) AND e.type = ANY($2) OFFSET 0) e
     WHERE i.kind = 2 AND NOT i.parked ORDER BY i.id LIMIT 100";
 
+/// Keeps an answer, unless one of the same or a later stage is there. Forgets some of those that have expired, too.
+pub(super) async fn put_reply(
+    connection: &mut PgConnection,
+    shared: &Shared,
+    reply: &Reply,
+    now: i64,
+) -> sqlx::Result<()> {
+    const PUT: &str = "WITH old AS (
+            DELETE FROM {s}.reply WHERE request_id IN (
+                SELECT request_id FROM {s}.reply WHERE expires_at < $4 LIMIT 100 FOR UPDATE SKIP LOCKED))
+        INSERT INTO {s}.reply (request_id, body, expires_at, stage) VALUES ($1, $2, $3, $5)
+        ON CONFLICT (request_id) DO UPDATE
+            SET body = excluded.body, expires_at = excluded.expires_at, stage = excluded.stage
+            WHERE reply.stage < excluded.stage";
+    let put = sqlx::query(shared.sql.of(PUT)).bind(&reply.request_id).bind(&reply.body);
+    put.bind(reply.expires_at_ms).bind(now).bind(reply.stage).execute(connection).await.map(drop)
+}
+
 impl Inbox for PostgresStore {
     fn send(&self, message: NewMessage) -> StoreFuture<'_, SendAnswer> {
         debug_assert_eq!(QUERY, 2, "the statement names it by its number");
@@ -118,22 +136,12 @@ impl Inbox for PostgresStore {
         }))
     }
 
-    /// Forgets some of those that have expired, too.
     fn put_reply(&self, reply: Reply) -> StoreFuture<'_, ()> {
-        const PUT: &str = "WITH old AS (
-                DELETE FROM {s}.reply WHERE request_id IN (
-                    SELECT request_id FROM {s}.reply WHERE expires_at < $4 LIMIT 100 FOR UPDATE SKIP LOCKED))
-            INSERT INTO {s}.reply (request_id, body, expires_at, stage) VALUES ($1, $2, $3, $5)
-            ON CONFLICT (request_id) DO UPDATE
-                SET body = excluded.body, expires_at = excluded.expires_at, stage = excluded.stage
-                WHERE reply.stage < excluded.stage";
         let (now, asker) = (self.shared.clock.now_ms(), reply.asker);
         Box::pin(async move {
             let put = self.once(move |shared, connection| {
-                let Reply { request_id, body, stage, expires_at_ms, .. } = reply.clone();
-                let query = sqlx::query(shared.sql.of(PUT)).bind(request_id).bind(body);
-                let query = query.bind(expires_at_ms).bind(now).bind(stage);
-                Box::pin(async move { Ok(query.execute(connection).await.map(drop)?) })
+                let reply = reply.clone();
+                Box::pin(async move { Ok(put_reply(connection, shared, &reply, now).await?) })
             });
             put.await?;
             self.shared.notify_asker(asker);

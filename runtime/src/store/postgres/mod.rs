@@ -23,6 +23,7 @@ mod family;
 mod find;
 mod followed;
 mod guard;
+mod join;
 mod journal;
 mod keys;
 mod lease;

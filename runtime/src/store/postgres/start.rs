@@ -6,6 +6,7 @@
 
 use super::family::REPORT_ENDED;
 use super::find::{BY_ID, select};
+use super::join::{join, joined};
 use super::keys::start_keys;
 use super::rows::TERMINATED;
 use super::shared::Shared;
@@ -15,7 +16,7 @@ use super::sweep::unpark;
 use crate::status::ExecutionStatus;
 use crate::store::decide::{
     Ended, Found, Notify, OutsideEnd, Receiver, StartDecision, TERMINATED_END, TOLD, end_columns,
-    end_deletes, remembered, resume_columns, terminates,
+    end_deletes, joins, remembered, resume_columns, terminates,
 };
 use crate::store::row::execution;
 use crate::store::{
@@ -51,6 +52,7 @@ async fn found(connection: &mut PgConnection, shared: &Shared, new: &NewExecutio
     let read = |row: Option<PgRow>| row.as_ref().map(execution).transpose();
     let known = sqlx::query(shared.sql.of(KNOWN)).bind(&new.run_id).bind(&new.request_id);
     let known = read(known.fetch_optional(&mut *connection).await?)?;
+    let known = if known.is_none() { joined(connection, shared, new).await? } else { known };
     if known.is_some() {
         connection.execute(SETTLE).await?;
         return Ok(Found { known, ..Found::default() });
@@ -108,20 +110,38 @@ async fn insert(connection: &mut PgConnection, shared: &Shared, new: &NewExecuti
     Ok(insert.execute(connection).await?.rows_affected() == 1)
 }
 
-/// An unowned start: due at once, its input in the row. The runs that it has ended come with the answer.
+/// Whom a start concerns besides the workers of its task queue.
+#[derive(Default)]
+pub(super) struct Concerns {
+    /// The runs that it has ended.
+    pub(super) ended: Vec<Ended>,
+    /// The run that it has sent its messages to.
+    pub(super) receiver: Option<Receiver>,
+}
+
+/// An unowned start: due at once, its input in the row.
 pub(super) async fn start(
     connection: &mut PgConnection,
     shared: &Shared,
     new: &NewExecution,
-) -> sqlx::Result<(StartAnswer, Vec<Ended>)> {
-    let mut all_ended = Vec::new();
+) -> sqlx::Result<(StartAnswer, Concerns)> {
+    let mut concerns = Concerns::default();
     // Twice only where an owned start of the same workflow id came between: it holds that id's lock only if
-    // its policies look at other runs.
+    // its policies look at other runs. Or where the open run has closed before it got the messages.
     loop {
         let (answer, ended) = decide(connection, shared, new).await?;
-        all_ended.extend(ended);
-        if !matches!(answer, StartAnswer::Started) || insert(connection, shared, new).await? {
-            return Ok((answer, all_ended));
+        concerns.ended.extend(ended);
+        let is_done = match &answer {
+            StartAnswer::Started => insert(connection, shared, new).await?,
+            StartAnswer::Existing(open) if joins(new, open) => {
+                let (is_in, receiver) = join(connection, shared, new, open.id).await?;
+                concerns.receiver = receiver;
+                is_in
+            }
+            _ => true,
+        };
+        if is_done {
+            return Ok((answer, concerns));
         }
     }
 }
@@ -237,8 +257,9 @@ impl Starts for PostgresStore {
                 let new = new.clone();
                 Box::pin(async move { Ok(start(connection, shared, &new).await?) })
             });
-            let (answer, ended) = started.await?;
+            let (answer, Concerns { ended, receiver }) = started.await?;
             self.shared.notify_ended(ended.as_slice());
+            receiver.iter().for_each(|receiver| self.shared.notify_receiver(receiver));
             self.shared.notify_queue(&queue);
             Ok(answer)
         })

@@ -11,9 +11,9 @@ use super::message::send;
 use super::notification::Notification;
 use super::rows::{number, signed};
 use super::shared::Shared;
-use super::start::start;
+use super::start::{Concerns, start};
 use super::store::PostgresStore;
-use crate::store::decide::{Notify, Receiver, attempt_id, parking_statuses};
+use crate::store::decide::{Notify, Receiver, attempt_id, joins, parking_statuses};
 use crate::store::failure::Kind;
 use crate::store::{
     AttemptTransaction, Counters, NewExecution, NewMessage, SendAnswer, Stage, StartAnswer, StoreError,
@@ -96,16 +96,22 @@ impl Within for PostgresStore {
         Box::pin(async move {
             let connection = self.enter(connection).await?;
             let answer = async {
-                let (answer, ended) = start(connection, &self.shared, &new).await?;
+                let (answer, Concerns { ended, receiver }) = start(connection, &self.shared, &new).await?;
                 let owners = ended.iter().filter_map(|ended| ended.owner);
                 let told = owners.map(|owner| Notification::Worker(owner.0));
+                let told = told.chain(receiver.as_ref().map(Notification::receiver));
                 let told: Vec<_> =
                     told.chain([Notification::queue(&new.queue), Notification::News]).collect();
                 tell_with_the_commit(connection, &self.shared, &told).await?;
                 Ok(answer)
             };
             let answer = answer.await;
-            self.leave(connection, answer, |answer| matches!(answer, StartAnswer::Started)).await
+            let has_written = |answer: &StartAnswer| match answer {
+                StartAnswer::Started => true,
+                StartAnswer::Existing(open) => joins(&new, open),
+                _ => false,
+            };
+            self.leave(connection, answer, has_written).await
         })
     }
 

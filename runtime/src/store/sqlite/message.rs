@@ -46,7 +46,11 @@ pub(super) async fn send(
 }
 
 /// Keeps an answer, unless one of the same or a later stage is there. Deletes those that have expired.
-async fn put_reply(connection: &mut SqliteConnection, reply: &Reply, now: i64) -> sqlx::Result<()> {
+pub(super) async fn put_reply(
+    connection: &mut SqliteConnection,
+    reply: &Reply,
+    now: i64,
+) -> sqlx::Result<()> {
     const PUT: &str = "INSERT INTO reply (request_id, body, expires_at, stage) VALUES (?, ?, ?, ?)
         ON CONFLICT (request_id) DO UPDATE
         SET body = excluded.body, expires_at = excluded.expires_at, stage = excluded.stage

@@ -17,6 +17,7 @@ mod failure;
 mod family;
 mod find;
 mod job;
+mod join;
 mod journal;
 mod lease;
 mod life;

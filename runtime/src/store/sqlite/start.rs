@@ -3,11 +3,12 @@
 
 use super::family::REPORT_ENDED;
 use super::find::{BY_ID, select};
+use super::join::{join, joined};
 use super::store::SqliteStore;
 use super::sweep::unpark;
 use crate::status::ExecutionStatus;
 use crate::store::decide::{
-    Found, OutsideEnd, StartDecision, TERMINATED_END, TOLD, end_columns, end_deletes, remembered,
+    Found, OutsideEnd, StartDecision, TERMINATED_END, TOLD, end_columns, end_deletes, joins, remembered,
     resume_columns, terminates,
 };
 use crate::store::row::execution;
@@ -27,6 +28,7 @@ async fn found(connection: &mut SqliteConnection, new: &NewExecution) -> sqlx::R
     let read = |row: Option<SqliteRow>| row.as_ref().map(execution).transpose();
     let known = sqlx::query(KNOWN).bind(&new.run_id).bind(&new.request_id);
     let known = read(known.fetch_optional(&mut *connection).await?)?;
+    let known = if known.is_none() { joined(connection, new).await? } else { known };
     if known.is_some() {
         return Ok(Found { known, ..Found::default() });
     }
@@ -76,8 +78,13 @@ pub(super) async fn start(
             .bind(new.terms.close_by_ms)
             .bind(new.terms.chain_by_ms)
             .bind(&new.terms.context)
-            .execute(connection)
+            .execute(&mut *connection)
             .await?;
+    }
+    if let StartAnswer::Existing(open) = &answer
+        && joins(new, open)
+    {
+        join(connection, new, open.id).await?;
     }
     Ok(answer)
 }

@@ -165,6 +165,7 @@ impl Scene {
             reuse: crate::policy::IdReusePolicy::default(),
             conflict: crate::policy::IdConflictPolicy::default(),
             terminate_event: None,
+            with: Vec::new(),
         }
     }
 
