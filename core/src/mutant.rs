@@ -86,7 +86,7 @@ mod list {
             "The last two events of a turn are written in the other order.";
         ForgetTimerOnTakeOver "forget-timer-on-take-over" Simulation { from: 1, runs: 50 },
             "An execution that is loaded forgets its timers.";
-        DropCompletionAtShutdown "drop-completion-at-shutdown" Simulation { from: 48, runs: 50 },
+        DropCompletionAtShutdown "drop-completion-at-shutdown" Simulation { from: 290, runs: 50 },
             "Outcomes that come while the worker shuts down are dropped.";
         ReuseIncarnation "reuse-incarnation" Simulation { from: 269, runs: 50 },
             "A worker that lost its lease goes on under its old id.";
@@ -96,9 +96,9 @@ mod list {
             "A take-over does not count lost attempts.";
         IgnoreConflict "ignore-conflict" Simulation { from: 1_000, runs: 50 },
             "A refused close is taken for a durable one.";
-        IgnoreLost "ignore-lost" Simulation { from: 940, runs: 50 },
+        IgnoreLost "ignore-lost" Simulation { from: 100, runs: 50 },
             "A turn of an execution that is another's is taken for durable.";
-        IgnoreUnknown "ignore-unknown" Simulation { from: 720, runs: 50 },
+        IgnoreUnknown "ignore-unknown" Simulation { from: 411, runs: 50 },
             "A turn whose outcome is unknown is taken for durable.";
         ChangeWithoutRev "change-without-rev"
             Test("store::conformance::on_memory::revisions::a_release_sent_twice_frees_nothing_that_was_claimed_since"),
@@ -156,7 +156,7 @@ mod list {
             "A start whose row is there counts as this worker's own (once a bug).";
         LeaveDirty "leave-dirty" Test("worker::rounds::tests::what_a_load_makes_is_taken_in_by_the_same_round"),
             "What an execution has to do at once waits till its thread is woken (once a bug).";
-        DropOutcome "drop-outcome" Simulation { from: 1_000, runs: 50 },
+        DropOutcome "drop-outcome" Simulation { from: 455, runs: 50 },
             "Outcomes that are not written yet are forgotten when their execution is loaded again.";
         OverlookDifference "overlook-difference" Simulation { from: 217, runs: 50 },
             "A command is taken for the recorded one if it is of its kind.";
