@@ -6,6 +6,7 @@ use crate::store::Successor;
 use crate::wire::to_json;
 use abide_core::exec::{Execution, Turn};
 use abide_core::{Event, NextAttempt, NextRun, Payload, StartContext};
+use std::fmt::Display;
 
 /// A run that lived for less than this is followed by one that begins this long after its start. Code that goes on
 /// at once, for ever, must not fill the disk.
@@ -46,7 +47,8 @@ pub(super) fn of(session: &Session, run: &Run, turn: &mut Turn) -> Option<Succes
             created_ms: turn.at_ms,
             may_stay: true,
         },
-        (Some(Event::Failed { .. }), Some(attempt)) => {
+        (Some(Event::Failed { failure, .. }), Some(attempt)) => {
+            tell_test(session, run, &attempt, failure);
             Next { may_stay: true, ..Next::attempt(run, ids, attempt, turn.at_ms) }
         }
         _ => return None,
@@ -62,7 +64,15 @@ pub(super) fn after_time_out(
     now_ms: i64,
 ) -> (NextRun, Successor) {
     let ids = fresh(session, now_ms);
+    tell_test(session, run, &attempt, &"its run limit");
     (ids.clone(), Next::attempt(run, ids, attempt, now_ms).successor(session, run))
+}
+
+/// A test environment limits the attempts of one wait.
+fn tell_test(session: &Session, run: &Run, attempt: &NextAttempt, failure: &dyn Display) {
+    if let Some(test) = session.abide.host().test() {
+        test.workflow_failed(&run.names.workflow_id, attempt.context.failed_runs, &failure.to_string());
+    }
 }
 
 fn fresh(session: &Session, now_ms: i64) -> NextRun {
