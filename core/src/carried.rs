@@ -112,6 +112,11 @@ impl Carried {
             + self.known.iter().map(|known| known.id.len()).sum::<usize>()
     }
 
+    /// Whether a run can hand it on.
+    pub fn fits(&self) -> bool {
+        self.bytes() <= MAX_CARRIED_BYTES
+    }
+
     /// Keeps the ids of the last hour before `now_ms`, the newest first, as far as the budgets go. What is
     /// carried as a message needs no id beside it: the next run learns the id from the message.
     pub(crate) fn limited(mut self, now_ms: i64) -> Self {

@@ -133,6 +133,16 @@ pub trait WorkflowDef: Sized + 'static {
         WorkflowOptions::default()
     }
 
+    /// Whether another attempt of the workflow may succeed after this error (`retry_if`).
+    fn retryable(_error: &<Self::Outcome as Outcome>::Err) -> bool {
+        true
+    }
+
+    /// The wait before the next attempt of the workflow that this error asks for (`retry_after`).
+    fn retry_after(_error: &<Self::Outcome as Outcome>::Err) -> Option<Duration> {
+        None
+    }
+
     /// Makes the initial state where it is the same for every input.
     fn init() -> Self::State {
         crate::outcome::never()

@@ -129,11 +129,14 @@ pub enum Event {
 
     /// Command, the last event: `run` returned a value.
     Completed { result: Payload },
-    /// Command, the last event: `run` returned an error. `compensation_failures`: those of its sagas.
+    /// Command, the last event: `run` returned an error. `compensation_failures`: those of its sagas. `next`: the
+    /// next attempt of the workflow, if one follows.
     Failed {
         failure: FailureRecord,
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         compensation_failures: Vec<FailureRecord>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        next: Option<NextRun>,
     },
     /// Command, the last event: the execution was cancelled. It is stored under its original name.
     #[serde(rename = "canceled")]
@@ -158,8 +161,13 @@ pub enum Event {
     },
     /// Input, the last event: terminated from outside. No workflow code ran.
     Terminated { reason: String },
-    /// Input, the last event: a time limit of the workflow ran out. No workflow code ran.
-    TimedOut { kind: TimeoutKind },
+    /// Input, the last event: a time limit of the workflow ran out. No workflow code ran. `next`: the next attempt of
+    /// the workflow, if one follows.
+    TimedOut {
+        kind: TimeoutKind,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        next: Option<NextRun>,
+    },
 }
 
 /// The workflow that a command sends a message to. The commit of the command finds its open run.
@@ -309,14 +317,14 @@ events! {
     ChildEnded { child, end } => Input Child [end] ("the {} of child {child}", end.word());
 
     Completed { result } => Command End [result] ("the workflow's completion");
-    Failed { failure, compensation_failures } => Command End [failure, compensation_failures]
+    Failed { failure, compensation_failures, .. } => Command End [failure, compensation_failures]
         ("the workflow's failure");
     Cancelled { reason, compensation_failures } => Command End [reason, compensation_failures]
         ("the workflow's cancellation");
     ContinuedAsNew { workflow_type, task_queue, input, .. } => Command End [workflow_type, task_queue, input]
         ("the end of this run, as another goes on, with an input of {} bytes", input.as_json().len());
     Terminated { reason } => Input End [reason] ("the workflow's termination");
-    TimedOut { kind } => Input End [] ("the end of the workflow by its {kind} time limit");
+    TimedOut { kind, .. } => Input End [] ("the end of the workflow by its {kind} time limit");
 }
 
 impl Event {
@@ -334,11 +342,22 @@ impl Event {
     /// goes on.
     pub fn child_end(&self) -> Option<ChildEnd> {
         match self {
+            _ if self.next_run().is_some() && !mutant!(ReportEachAttempt) => None,
             Self::Completed { result } => Some(ChildEnd::Completed(result.clone())),
             Self::Failed { failure, .. } => Some(ChildEnd::Failed(failure.clone())),
             Self::Cancelled { .. } => Some(ChildEnd::Cancelled),
             Self::Terminated { .. } => Some(ChildEnd::Terminated),
-            Self::TimedOut { kind } => Some(ChildEnd::TimedOut(*kind)),
+            Self::TimedOut { kind, .. } => Some(ChildEnd::TimedOut(*kind)),
+            _ => None,
+        }
+    }
+
+    /// The run that goes on after this end, if one does: the next of its chain, or the next attempt.
+    pub fn next_run(&self) -> Option<&NextRun> {
+        match self {
+            Self::ContinuedAsNew { next, .. } | Self::Failed { next, .. } | Self::TimedOut { next, .. } => {
+                next.as_ref()
+            }
             _ => None,
         }
     }

@@ -71,7 +71,7 @@ pub use primitive::child::WorkflowCall;
 pub use primitive::stream::{PublishError, PublishedItem, encode_item};
 pub use rules::RULES;
 pub use site::Site;
-pub use start_context::{FirstMessage, Parent, StartContext};
+pub use start_context::{FirstMessage, NextAttempt, Parent, StartContext};
 pub use state::{Parked, Slot, This};
 pub use text::{MAX_CAUSE_BYTES, MAX_CAUSES, MAX_TEXT_BYTES, bounded, write_causes};
 pub use update::{Judged, UpdateAnswer, UpdateCodec, UpdateFn, UpdateRun, Verdict, Written};

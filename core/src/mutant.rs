@@ -193,6 +193,14 @@ mod list {
         SkipNameLock "skip-name-lock"
             Test("store::conformance::on_memory::chains::a_run_is_handed_on_under_the_lock_of_its_name"),
             "A run is handed on without the lock of its workflow id.";
+        RetryNonRetryable "retry-non-retryable"
+            Test("worker::successor::tests::an_error_that_no_retry_can_fix_ends_the_chain"),
+            "A workflow is tried again after an error that no retry can fix.";
+        RetryWithoutEnd "retry-without-end" Test("worker::successor::tests::the_last_attempt_ends_the_chain"),
+            "The attempts of a workflow are not counted.";
+        ReportEachAttempt "report-each-attempt"
+            Test("worker::successor::tests::a_parent_is_told_of_the_last_attempt_only"),
+            "A parent is told of the end of a child that is tried again.";
         CloseStarves "close-starves" Test("store::postgres::lock_tests::a_close_that_is_kept_out_waits_in_line"),
             "A close tries its row for ever and never waits for it (once a bug).";
         SignalsAfterRun "signals-after-run" Simulation { from: 1, runs: 50 },

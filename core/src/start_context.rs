@@ -2,8 +2,9 @@
 
 use crate::carried::Carried;
 use crate::payload::Payload;
-use crate::policy::RetryPolicy;
+use crate::policy::{MIN_WAIT, RetryPolicy, millis};
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
 /// What a run begins with besides its input. Until the first turn is durable, the run's row holds it; then its
 /// `Started` event does. Empty for a run that a client started plainly.
@@ -73,11 +74,47 @@ impl StartContext {
         *self == Self::default()
     }
 
+    /// Which attempt of its workflow the run is, from 1.
+    pub fn attempt(&self) -> u32 {
+        self.failed_runs.saturating_add(1)
+    }
+
+    /// When the next attempt of the workflow begins, if this run ends now and `chain_by_ms` is the end of its chain's
+    /// time. `asked`: the wait that the error asks for. `None`: this attempt is the last (PROTOCOL 66).
+    pub fn next_attempt_ms(
+        &self,
+        asked: Option<Duration>,
+        now_ms: i64,
+        chain_by_ms: Option<i64>,
+    ) -> Option<i64> {
+        let wait = self.retry.as_ref()?.delay_after(self.attempt())?;
+        let wait = asked.filter(|asked| *asked >= MIN_WAIT).unwrap_or(wait);
+        let due_ms = now_ms.saturating_add(millis(wait));
+        chain_by_ms.is_none_or(|end_ms| due_ms < end_ms).then_some(due_ms)
+    }
+
+    /// The next attempt: it begins with the same input, and with what is carried.
+    pub(crate) fn next_attempt(self, input: Payload, carried: Carried, due_ms: i64) -> NextAttempt {
+        let failed_runs = if mutant!(RetryWithoutEnd) { self.failed_runs } else { self.attempt() };
+        NextAttempt { due_ms, input, context: Self { carried, failed_runs, ..self } }
+    }
+
     /// The bytes of its texts.
     pub(crate) fn bytes(&self) -> usize {
         let parent = |parent: &Parent| parent.workflow_id.len() + parent.run_id.len();
         self.parent.as_ref().map_or(0, parent) + self.carried.bytes()
     }
+}
+
+/// The next attempt of a workflow, after a run that has failed or whose time is up.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NextAttempt {
+    /// When it begins.
+    pub due_ms: i64,
+    /// Its arguments: those of the attempt before.
+    pub input: Payload,
+    /// What it begins with besides.
+    pub context: StartContext,
 }
 
 /// The run that started a child.

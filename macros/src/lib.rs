@@ -86,10 +86,14 @@ pub fn activity(args: TokenStream, item: TokenStream) -> TokenStream {
 /// | `task_queue = "orders"` | the task queue of its starts | the client's, or that of a worker in the process |
 /// | `run_timeout = "1d"` | limit of one run: it ends as timed out, and no code of it runs any more | none |
 /// | `execution_timeout = "30d"` | limit of all its runs together | none |
+/// | `retry(max_attempts = 3)` | a failed run, or one that is out of time, is followed by another | none is |
+/// | `retry_if = expr` | a `Fn(&E) -> bool`: whether another run follows an error | all |
+/// | `retry_after = expr` | a `Fn(&E) -> Option<Duration>`: the wait that an error asks for, from 1 ms | the policy's |
 /// | `no_probes` | turns the checks of types off, see below | |
 /// | `crate = path` | the path to abide | found in `Cargo.toml` |
 ///
-/// A start may say otherwise: `client.start(report(day)).run_timeout(hours(2))`.
+/// `retry(..)` has the keys of an activity's. A start may say otherwise:
+/// `client.start(report(day)).run_timeout(hours(2))`.
 ///
 /// # Types that are refused
 ///

@@ -260,17 +260,16 @@ pub enum Error {
         /// has none.
         awaiting: String,
     },
-    /// In a test environment: an activity was retried as often as the environment allows.
+    /// In a test environment: an activity or a workflow was retried as often as the environment allows.
     #[error(
-        "{}: activity `{activity}` of workflow `{workflow_id}` has failed {attempts} times in this test \
-         and is tried again, the last time with: {failure}. Let it succeed, give it `max_attempts` or a \
-         `schedule_to_close`, or allow more by `TestEnv::builder().attempt_limit(..)`",
-        Code::RetriedWithoutEnd
+        "{}: {} has failed {attempts} times in this test and is tried again, the last time with: {failure}. {}, or \
+         allow more by `TestEnv::builder().attempt_limit(..)`",
+        Code::RetriedWithoutEnd, given_up::retried(.activity.as_deref(), .workflow_id), given_up::help(.activity)
     )]
     RetriedWithoutEnd {
-        /// The activity's name.
-        activity: String,
-        /// The workflow id of the execution that calls it.
+        /// The activity's name. `None`: the workflow itself fails.
+        activity: Option<String>,
+        /// The workflow id.
         workflow_id: String,
         /// How many attempts have failed.
         attempts: u32,

@@ -31,6 +31,9 @@ pub(crate) trait TestHost: Send + Sync + 'static {
     /// Called when an attempt has failed.
     fn attempt_failed(&self, attempt: &ActivityContext, failure: &FailureRecord);
 
+    /// Called when another attempt of a workflow follows. `attempts`: how many have failed.
+    fn workflow_failed(&self, workflow_id: &str, attempts: u32, failure: &str);
+
     /// Runs the body of an activity that is not mocked.
     fn run_activity(
         &self,
@@ -48,7 +51,7 @@ pub(crate) trait TestHost: Send + Sync + 'static {
 pub(crate) enum GivenUp {
     /// Nothing can happen any more that could end the wait.
     NothingLeft,
-    /// An activity is retried without end.
+    /// An activity or a workflow is retried without end.
     Endless(Endless),
     /// Time stands still because an activity runs in real time.
     Standstill(Standstill),
@@ -68,7 +71,8 @@ pub(crate) struct Standstill {
 #[derive(Clone, Debug)]
 #[cfg_attr(not(feature = "testing"), allow(dead_code))]
 pub(crate) struct Endless {
-    pub(crate) activity: String,
+    /// `None`: the workflow itself.
+    pub(crate) activity: Option<String>,
     pub(crate) workflow_id: String,
     /// How many attempts have failed.
     pub(crate) attempts: u32,

@@ -173,12 +173,14 @@ pub(crate) fn of_close<O: Outcome>(
 ) -> Result<O::Ok, WorkflowError<O::Err>> {
     match close {
         Event::Completed { result } => result.decode().map_err(|e| Error::from(e).into()),
-        Event::Failed { failure, compensation_failures } => Err(failed(failure).with(compensation_failures)),
+        Event::Failed { failure, compensation_failures, .. } => {
+            Err(failed(failure).with(compensation_failures))
+        }
         Event::Cancelled { compensation_failures, .. } => {
             Err(WorkflowError::Cancelled.with(compensation_failures))
         }
         Event::Terminated { .. } => Err(WorkflowError::Terminated),
-        Event::TimedOut { kind } => Err(WorkflowError::TimedOut { kind: *kind }),
+        Event::TimedOut { kind, .. } => Err(WorkflowError::TimedOut { kind: *kind }),
         other => Err(not_a_close(execution, other)),
     }
 }
@@ -220,7 +222,7 @@ mod tests {
     fn failing(failure: FailureRecord, compensations: usize) -> Event {
         let compensation_failures =
             vec![FailureRecord::new(FailureKind::Application, "stuck"); compensations];
-        Event::Failed { failure, compensation_failures }
+        Event::Failed { failure, compensation_failures, next: None }
     }
 
     #[test]
@@ -233,7 +235,7 @@ mod tests {
         let wrong = Event::Completed { result: Payload::encode("text").unwrap() };
         assert!(matches!(of(&wrong), Err(WorkflowError::Client(e)) if e.code() == "AB0404"));
         assert!(matches!(of(&Event::Terminated { reason: "r".into() }), Err(WorkflowError::Terminated)));
-        let timed_out = of(&Event::TimedOut { kind: TimeoutKind::Execution });
+        let timed_out = of(&Event::TimedOut { kind: TimeoutKind::Execution, next: None });
         assert!(matches!(timed_out, Err(WorkflowError::TimedOut { kind: TimeoutKind::Execution })));
         assert_eq!(told(timed_out), "workflow timed out (execution)");
         assert!(matches!(

@@ -76,3 +76,5 @@ mod transactions_file;
 mod updates;
 mod values_that_are_lost;
 mod with_start;
+mod workflow_retries;
+mod workflow_retries_env;

@@ -68,3 +68,4 @@ mod transactions;
 mod transactions_server;
 mod updates;
 mod with_start;
+mod workflow_retries;

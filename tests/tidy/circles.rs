@@ -28,7 +28,6 @@ const KNOWN: &[(&str, &str, &str)] = &[
         "`open` replays the runs of a database for `replay`",
     ),
     ("macros/analysis/src", "crate conditional", "a helper of the root"),
-    ("macros/analysis/src", "args durations", "a helper of `args`"),
     (
         "macros/analysis/src",
         "body body::cells body::constant body::hoist body::join body::macros body::probe body::rewrite \

@@ -28,6 +28,7 @@ async fn fleet(parcel: u32) -> Result<u32, Failure> {
         .task_queue("ships")
         .parent_close(ParentClosePolicy::Abandon)
         .cancellation(CancellationType::TryCancel)
+        .retry(RetryPolicy { max_attempts: 3, ..RetryPolicy::default() })
         .run_timeout(days(1))
         .execution_timeout(days(30));
     Ok(call.await?)

@@ -3,13 +3,13 @@
 
 use super::command::Command;
 use super::phase::{Ending, Verdict};
+use super::program::Failed;
 use super::spawned::TaskKind;
 use super::suspension::Suspension;
 use super::{Execution, context};
 use crate::carried::MAX_CARRIED_BYTES;
 use crate::code::Code;
 use crate::event::Event;
-use crate::failure::{FailureKind, FailureRecord};
 use crate::guard::{block, guard};
 use crate::primitive::continue_as_new::carry;
 use crate::site::Site;
@@ -85,23 +85,39 @@ impl Execution {
         let ended = match self.run_end.take() {
             Some(Ok(Ok(result))) if self.ctx.is_strict() => result.kept().map(Ok),
             Some(Ok(Ok(result))) => Ok(Ok(result.unchecked())),
-            Some(Ok(Err(failure))) => Ok(Err(failure)),
+            Some(Ok(Err(failed))) => Ok(Err(failed)),
             Some(Err(error)) => Err(error),
             None => return,
         };
         let verdict = match ended {
             Ok(Ok(result)) => Verdict::Completed(result),
-            Ok(Err(failure)) => Verdict::Failed(failure),
-            Err(error) => Verdict::Failed(FailureRecord::new(FailureKind::Invalid, error)),
+            Ok(Err(failed)) => Verdict::Failed(failed),
+            Err(error) => Verdict::Failed(Failed::refused(&error)),
         };
         let cancelled = self.ctx.tables.cancellation.borrow().dropping().map(str::to_owned);
         let verdict = cancelled.map_or(verdict, Verdict::Cancelled);
         self.decide(verdict);
     }
 
-    /// Whether the run has decided to go on as another run, or has done so. It takes in no message any more.
+    /// Whether the run has decided to go on as another run, or has failed and another attempt is to follow. It takes
+    /// in no message any more: the next run does.
     pub(crate) fn goes_on(&self) -> bool {
-        matches!(self.ending, Ending::Decided(Verdict::ContinuedAsNew(_)))
+        match &self.ending {
+            Ending::Decided(Verdict::ContinuedAsNew(_)) => true,
+            Ending::Decided(Verdict::Failed(failed)) => self.next_attempt_ms(failed).is_some(),
+            Ending::Decided(_) | Ending::Running | Ending::Closed => false,
+        }
+    }
+
+    /// When the next attempt of the workflow begins after this end of the run. `None`: none follows. A run that was
+    /// asked to cancel stays ended, and so does one that has left steps undone (PROTOCOL 66).
+    fn next_attempt_ms(&self, failed: &Failed) -> Option<i64> {
+        let (now_ms, begun) = (self.ctx.now_ms(), &self.begun);
+        let due_ms = begun.context.next_attempt_ms(failed.retry_after, now_ms, begun.chain_by_ms)?;
+        let stays = !failed.retryable && !mutant!(RetryNonRetryable)
+            || self.ctx.tables.cancellation.borrow().is_requested()
+            || self.ctx.tables.compensations.borrow().any_failed();
+        (!stays && carry::of(&self.ctx.tables, now_ms).fits()).then_some(due_ms)
     }
 
     /// A poll of this task may have asked to go on as a new run. True: it has, and the run is decided or
@@ -207,10 +223,12 @@ impl Execution {
             Ending::Running => self.settle_running(),
             Ending::Decided(verdict) => {
                 let history = self.ctx.history.borrow();
-                // A message that waits goes to the next run, so a run that goes on as another waits for none.
-                let goes_on = matches!(verdict, Verdict::ContinuedAsNew(_));
-                let held = (self.hold_close && !history.is_replaying()) || history.next_is_input();
-                let held = held && !goes_on;
+                let held = match history.is_replaying() {
+                    true => history.next_is_input(),
+                    // A live turn writes the close that the history does not have. A message that waits goes to the
+                    // next run, so a run that goes on as another waits for none.
+                    false => self.replays || self.hold_close && !self.goes_on(),
+                };
                 drop(history);
                 if held || self.is_compensating() || self.must_wait() {
                     return false;
@@ -273,14 +291,21 @@ impl Execution {
     }
 
     fn close(&mut self, verdict: Verdict) {
+        let next_attempt_ms = match &verdict {
+            Verdict::Failed(failed) => self.next_attempt_ms(failed),
+            _ => None,
+        };
         let compensation_failures = self.ctx.tables.compensations.borrow_mut().take_failures();
         let event = match verdict {
             Verdict::Completed(result) => Event::Completed { result },
-            Verdict::Failed(failure) => Event::Failed { failure, compensation_failures },
+            Verdict::Failed(Failed { failure, .. }) => {
+                Event::Failed { failure, compensation_failures, next: None }
+            }
             Verdict::Cancelled(reason) => Event::Cancelled { reason, compensation_failures },
             Verdict::ContinuedAsNew(again) => again.event(&self.ctx.info.borrow().workflow_type),
         };
         if self.ctx.issue(Close(event)).is_some() {
+            self.ctx.draft().next_attempt_ms = next_attempt_ms;
             self.abort_updates();
             self.ending = Ending::Closed;
         }

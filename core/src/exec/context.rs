@@ -341,8 +341,8 @@ impl Context {
     pub(super) fn begins(&self, context: StartContext) {
         let mut info = self.info.borrow_mut();
         info.started_at_ms = self.now_ms();
+        info.attempt = context.attempt();
         (info.parent, info.depth) = (context.parent, context.depth);
-        info.attempt = context.failed_runs.saturating_add(1);
     }
 
     pub(crate) fn info(&self) -> Info {

@@ -85,7 +85,8 @@ impl Execution {
         match event {
             Event::Started { input, seed, rules, early, context } => {
                 self.know_carried(&context.carried);
-                self.begun = StartContext { carried: Carried::default(), ..(*context).clone() };
+                self.begun.input = context.retry.is_some().then(|| input.clone());
+                self.begun.context = StartContext { carried: Carried::default(), ..(*context).clone() };
                 self.start((&input, *context), seed, rules, early);
             }
             Event::ActivityCompleted { activity, result } => self.activity_ended(activity, Ok(result), live),

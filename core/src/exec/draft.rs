@@ -29,6 +29,8 @@ pub(crate) struct TurnDraft {
     pub(crate) updates: Vec<UpdateNews>,
     /// The append writes them.
     pub(crate) published: Vec<PublishedItem>,
+    /// The run has failed, and this is when the next attempt of its workflow begins.
+    pub(crate) next_attempt_ms: Option<i64>,
     mark: Mark,
 }
 

@@ -5,7 +5,7 @@ use super::turn::Input;
 use crate::carried::{Carried, CarriedCancel, CarriedSignal};
 use crate::event::Event;
 use crate::primitive::continue_as_new::carry::{self, Taken};
-use crate::start_context::StartContext;
+use crate::start_context::{NextAttempt, StartContext};
 use crate::text::bounded;
 
 impl Execution {
@@ -52,6 +52,25 @@ impl Execution {
 
     /// What the run that goes on begins with besides its input: what this one began with, but for what is carried.
     pub fn hands_on(&self) -> StartContext {
-        StartContext { carried: self.carried(), failed_runs: 0, ..self.begun.clone() }
+        StartContext { carried: self.carried(), failed_runs: 0, ..self.begun.context.clone() }
+    }
+
+    /// Tells when the time of the chain is up, before [`Execution::replay`] and the first turn. No attempt of the
+    /// workflow begins then or later.
+    pub fn chain_ends(&mut self, at_ms: Option<i64>) {
+        self.begun.chain_by_ms = at_ms;
+    }
+
+    /// Whether another attempt of the workflow may follow a run that fails or runs out of time.
+    pub fn may_be_retried(&self) -> bool {
+        self.begun.input.is_some()
+    }
+
+    /// The next attempt of the workflow, once the run has failed and [`Turn::next_attempt_ms`] says that one follows.
+    ///
+    /// [`Turn::next_attempt_ms`]: super::Turn::next_attempt_ms
+    pub fn next_attempt(&self, due_ms: i64) -> Option<NextAttempt> {
+        let input = self.begun.input.clone()?;
+        Some(self.begun.context.clone().next_attempt(input, self.carried(), due_ms))
     }
 }

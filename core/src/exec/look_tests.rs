@@ -37,7 +37,7 @@ fn a_replay_that_goes_on_beyond_its_history_is_no_answer() {
         let expected = if len % 2 == 0 { None } else { beyond.clone() };
         assert_eq!(replayed(events[..len].to_vec()), expected, "after {len} events");
         let terminated = Event::Terminated { reason: "enough".to_owned() };
-        let timed_out = Event::TimedOut { kind: crate::failure::TimeoutKind::Run };
+        let timed_out = Event::TimedOut { kind: crate::failure::TimeoutKind::Run, next: None };
         for end in [terminated, timed_out].into_iter().filter(|_| len < 6) {
             let stopped = events[..len].iter().cloned().chain([end.clone()]).collect();
             assert_eq!(replayed(stopped), expected, "{end:?} after {len} events");

@@ -63,10 +63,10 @@ fn no_event_is_told_with_its_value() {
         Event::CancelRequested { request_id: "secret".to_owned(), reason: "secret".to_owned() },
         Event::SideEffect { value: secret() },
         Event::Completed { result: secret() },
-        Event::Failed { failure: failure(), compensation_failures: vec![failure()] },
+        Event::Failed { failure: failure(), compensation_failures: vec![failure()], next: None },
         Event::Cancelled { reason: "secret".to_owned(), compensation_failures: vec![] },
         Event::Terminated { reason: "secret".to_owned() },
-        Event::TimedOut { kind: crate::failure::TimeoutKind::Run },
+        Event::TimedOut { kind: crate::failure::TimeoutKind::Run, next: None },
     ] {
         differs(event.clone(), Some(scheduled("charge", "[]")));
         differs(scheduled("charge", "[]"), Some(event));

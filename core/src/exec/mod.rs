@@ -38,6 +38,7 @@ pub(crate) mod waker;
 pub(crate) mod watch;
 
 pub use crate::primitive::activity::attempt::{AttemptChange, AttemptFailure, FailedAttempt};
+pub use crate::primitive::continue_as_new::recorded::Recorded;
 pub use context::Position;
 pub use history::Trace;
 pub use program::{QueryFault, WorkflowType};
@@ -53,11 +54,10 @@ use crate::child::ChildIds;
 use crate::event::{Event, JournalRow};
 use crate::ids::EventId;
 use crate::primitive::continue_as_new::carry;
-use crate::start_context::StartContext;
 use context::Context;
 use draft::TurnDraft;
 use info::Info;
-use phase::{Early, Ending};
+use phase::{Begun, Early, Ending};
 use program::{Program, RunEnd};
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -81,8 +81,8 @@ pub struct Execution {
     replays: bool,
     /// What the run before has handed on and this run has not taken in.
     pub(crate) left: Carried,
-    /// What the run began with besides its input.
-    pub(crate) begun: StartContext,
+    /// What the run began with.
+    pub(crate) begun: Begun,
 }
 
 impl Execution {
@@ -121,7 +121,7 @@ impl Execution {
             unmade,
             replays: false,
             left: Carried::default(),
-            begun: StartContext::default(),
+            begun: Begun::default(),
         }
     }
 
@@ -252,7 +252,7 @@ impl Execution {
         let mut draft = self.ctx.draft.take();
         let closes = standing == Standing::Closed;
         let (attempts, births) = (draft.take_attempts(closes), draft.take_births(closes));
-        let TurnDraft { mut events, actions, failures, updates, published, .. } = draft;
+        let TurnDraft { mut events, actions, failures, updates, published, next_attempt_ms, .. } = draft;
         let seq = EventId(self.history_len() + 1 - events.len() as u64);
         if let [.., last, end] = events.as_mut_slice()
             && mutant!(SwapTwoEvents)
@@ -270,6 +270,7 @@ impl Execution {
             updates,
             published,
             standing,
+            next_attempt_ms,
             undelivered,
         }
     }
@@ -382,6 +383,9 @@ mod end_tests;
 
 #[cfg(test)]
 mod init_tests;
+
+#[cfg(test)]
+mod retry_tests;
 
 #[cfg(test)]
 mod start_tests;

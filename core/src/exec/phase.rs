@@ -1,13 +1,25 @@
 //! How far an execution is: before the first poll of `run`, and at its end.
 
+use super::program::Failed;
 use super::spawned::Spawned;
 use super::turn::Input;
 use crate::carried::{Carried, CarriedKind};
-use crate::failure::FailureRecord;
 use crate::payload::Payload;
 use crate::primitive::continue_as_new::again::Again;
 use crate::primitive::continue_as_new::carry::Taken;
+use crate::start_context::StartContext;
 use std::collections::HashSet;
+
+/// What a run began with, as far as the run that goes on needs it.
+#[derive(Default)]
+pub(crate) struct Begun {
+    /// Its arguments, if another attempt of the workflow may follow.
+    pub(super) input: Option<Payload>,
+    /// What it began with besides, but for what was carried.
+    pub(super) context: StartContext,
+    /// When the time of its chain is up.
+    pub(super) chain_by_ms: Option<i64>,
+}
 
 /// `run`, called but not polled yet.
 pub(super) struct Early {
@@ -55,7 +67,7 @@ pub(super) enum Ending {
 #[derive(Clone, Debug)]
 pub(super) enum Verdict {
     Completed(Payload),
-    Failed(FailureRecord),
+    Failed(Failed),
     Cancelled(String),
     /// Another run goes on.
     ContinuedAsNew(Again),

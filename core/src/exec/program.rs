@@ -2,7 +2,8 @@
 
 use super::context::Context;
 use crate::def::{SignalFn, WorkflowDef};
-use crate::failure::FailureRecord;
+use crate::failure::{FailureKind, FailureRecord};
+use crate::fault::Fault;
 use crate::future::LocalBoxFuture;
 use crate::graph::FnGraph;
 use crate::outcome::{Arguments, Outcome};
@@ -11,9 +12,39 @@ use crate::state::{Slot, erase};
 use crate::update::{UpdateFn, UpdateRun, Written};
 use std::cell::OnceCell;
 use std::rc::Rc;
+use std::time::Duration;
 
 /// How `run` ended: a result or an error, or a value that could not be encoded.
-pub(crate) type RunEnd = Result<Result<Encoded, FailureRecord>, PayloadError>;
+pub(crate) type RunEnd = Result<Result<Encoded, Failed>, PayloadError>;
+
+/// The error that `run` has returned, and what it says of another attempt of the workflow (PROTOCOL 66).
+#[derive(Clone, Debug)]
+pub(crate) struct Failed {
+    pub(crate) failure: FailureRecord,
+    /// Whether another attempt may succeed.
+    pub(crate) retryable: bool,
+    /// The wait before it, instead of the policy's.
+    pub(crate) retry_after: Option<Duration>,
+}
+
+impl Failed {
+    /// The engine refuses what `run` has returned. Another attempt would return the same.
+    pub(crate) fn refused(error: &PayloadError) -> Self {
+        let failure = FailureRecord::new(FailureKind::Invalid, error);
+        Self { failure, retryable: false, retry_after: None }
+    }
+}
+
+fn end_of<W: WorkflowDef>(returned: W::Returned) -> RunEnd {
+    match W::Outcome::split(returned) {
+        Ok(value) => Payload::write(&value).map(Ok),
+        Err(error) => {
+            let retryable = W::retryable(&error) && error.retryable();
+            let retry_after = W::retry_after(&error).or_else(|| error.retry_after());
+            Ok(Err(Failed { failure: error.to_record()?, retryable, retry_after }))
+        }
+    }
+}
 
 /// A registered workflow type.
 #[derive(Clone, Copy)]
@@ -182,7 +213,7 @@ impl<W: WorkflowDef> Program for Typed<W> {
         let args = W::Args::decode(input)?;
         let slot = self.slot.get().expect("the state is made before `run` is called").clone();
         let run = W::run(slot, args);
-        Ok(Box::pin(async move { W::Outcome::write(run.await) }))
+        Ok(Box::pin(async move { end_of::<W>(run.await) }))
     }
 
     fn handles(&self, signal: &str) -> bool {

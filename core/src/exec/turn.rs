@@ -255,6 +255,8 @@ pub struct Turn {
     pub published: Vec<PublishedItem>,
     /// The state of the execution.
     pub standing: Standing,
+    /// The run has failed, and the next attempt of its workflow is to begin at this time (PROTOCOL 66).
+    pub next_attempt_ms: Option<i64>,
     /// Inputs that a suspended execution could not deliver. The caller keeps them until it resumes.
     pub undelivered: Vec<Input>,
 }
@@ -263,13 +265,21 @@ impl Turn {
     /// Names the run that goes on, in the closing event of a turn that ends as another run is to go on for it.
     /// Other turns stay as they are.
     pub fn hand_on(&mut self, to: NextRun) {
-        if let Some(Event::ContinuedAsNew { next, .. }) = self.events.last_mut() {
+        if !self.hands_on() {
+            return;
+        }
+        if let Some(Event::ContinuedAsNew { next, .. } | Event::Failed { next, .. }) = self.events.last_mut()
+        {
             *next = Some(to);
         }
     }
 
     /// Whether another run is to go on.
     pub fn hands_on(&self) -> bool {
-        matches!(self.events.last(), Some(Event::ContinuedAsNew { .. }))
+        match self.events.last() {
+            Some(Event::ContinuedAsNew { .. }) => true,
+            Some(Event::Failed { .. }) => self.next_attempt_ms.is_some(),
+            _ => false,
+        }
     }
 }

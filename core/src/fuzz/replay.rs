@@ -206,7 +206,7 @@ fn damage_at_the_beginning_takes_nothing_in() {
 
 #[test]
 fn what_was_terminated_before_it_ran_is_closed() {
-    let timed_out = Event::TimedOut { kind: crate::failure::TimeoutKind::Execution };
+    let timed_out = Event::TimedOut { kind: crate::failure::TimeoutKind::Execution, next: None };
     for end in [Event::Terminated { reason: String::new() }, timed_out] {
         let standing = fresh().replay(vec![JournalRow { seq: EventId(1), at_ms: 1, events: vec![end] }]);
         assert_eq!(standing, Standing::Closed);

@@ -208,7 +208,8 @@ fn input_event() -> BoxedStrategy<Event> {
         vec(id(), 0..4).prop_map(|lost| Event::Recovered { lost }),
         (id(), child_end()).prop_map(|(child, end)| Event::ChildEnded { child, end }),
         text().prop_map(|reason| Event::Terminated { reason }),
-        select(vec![TimeoutKind::Run, TimeoutKind::Execution]).prop_map(|kind| Event::TimedOut { kind }),
+        (select(vec![TimeoutKind::Run, TimeoutKind::Execution]), next_run())
+            .prop_map(|(kind, next)| Event::TimedOut { kind, next }),
     ]
     .boxed()
 }
@@ -278,8 +279,9 @@ fn command() -> BoxedStrategy<Event> {
         (recipient(), text()).prop_map(|(to, reason)| Event::CancelSent { to, reason }),
         text().prop_map(|stream| Event::Published { stream }),
         payload().prop_map(|result| Event::Completed { result }),
-        (failure(), vec(failure(), 0..2))
-            .prop_map(|(failure, compensation_failures)| Event::Failed { failure, compensation_failures }),
+        (failure(), vec(failure(), 0..2), next_run()).prop_map(|(failure, compensation_failures, next)| {
+            Event::Failed { failure, compensation_failures, next }
+        }),
         (text(), vec(failure(), 0..2))
             .prop_map(|(reason, compensation_failures)| Event::Cancelled { reason, compensation_failures }),
         (next_run(), proptest::option::of(text()), proptest::option::of(text()), payload()).prop_map(

@@ -15,6 +15,7 @@ use crate::errors::{Code, Errors};
 use crate::helper::{head, refuse_mark};
 use crate::krate::Private;
 use crate::lexical;
+use crate::retry;
 use crate::signature::{self, Argument, SelfKind, tuple, tuple_type};
 use crate::stored;
 use attributes::Split;
@@ -260,22 +261,7 @@ fn definition(private: &Private, args: &ActivityArgs, of: &Definition<'_>) -> To
     let args_type = tuple_type(of.sig, &of.inputs.arguments);
     let database = of.inputs.database(private);
     let options = options(private, args);
-    let retry_if = args.retry_if.as_ref().map(|decide| {
-        quote! {
-            fn retryable(error: &<Self::Outcome as #private::Outcome>::Err) -> bool {
-                #private::decide(error, #decide)
-            }
-        }
-    });
-    let retry_after = args.retry_after.as_ref().map(|decide| {
-        quote! {
-            fn retry_after(
-                error: &<Self::Outcome as #private::Outcome>::Err
-            ) -> ::core::option::Option<::core::time::Duration> {
-                #private::decide(error, #decide)
-            }
-        }
-    });
+    let decides = retry::decides(private, args.retry_if.as_ref(), args.retry_after.as_ref());
     let future =
         quote_spanned!(output.span()=> impl ::core::future::Future<Output = #output> + ::core::marker::Send);
     let outcome = outcome(private, output);
@@ -298,8 +284,7 @@ fn definition(private: &Private, args: &ActivityArgs, of: &Definition<'_>) -> To
             type Returned = #output;
             type Outcome = #outcome;
             #options
-            #retry_if
-            #retry_after
+            #decides
             #run
         }
     }

@@ -2,6 +2,7 @@
 
 use crate::durations;
 use crate::errors::{Code, Errors};
+use crate::literals::{ACTIVITY_QUEUE, crate_path, is_reason, name_text, queue_text, text};
 use crate::suggest;
 use crate::workflow::StartArgs;
 use proc_macro2::{Ident, TokenStream};
@@ -9,7 +10,7 @@ use quote::{ToTokens, quote};
 use syn::ext::IdentExt;
 use syn::parse::{Parse, ParseStream, Parser};
 use syn::punctuated::Punctuated;
-use syn::{Expr, ExprLit, Lit, LitStr, Path, Token};
+use syn::{Expr, LitStr, Path, Token};
 
 /// One argument: `name = value`, `name(..)`, `name`, or a bare value.
 struct Arg {
@@ -177,6 +178,7 @@ fn misshapen(name: Option<&Ident>, value: &Value, errors: &mut Errors) {
 
 const RETRY: &[&str] = &["initial_interval", "backoff_coefficient", "max_interval", "max_attempts"];
 
+/// The fields of `retry(..)`, with their values.
 fn retry(list: TokenStream, errors: &mut Errors) -> Vec<(&'static str, TokenStream)> {
     let mut fields = Vec::new();
     for Arg { name, value } in parse(list, "write `retry(max_attempts = 3)`", errors) {
@@ -231,7 +233,17 @@ pub(crate) struct WorkflowArgs {
 }
 
 /// What `#[workflow]` takes.
-const WORKFLOW: &[&str] = &["name", "task_queue", "run_timeout", "execution_timeout", "crate", "no_probes"];
+const WORKFLOW: &[&str] = &[
+    "name",
+    "task_queue",
+    "run_timeout",
+    "execution_timeout",
+    "retry",
+    "retry_if",
+    "retry_after",
+    "crate",
+    "no_probes",
+];
 
 impl WorkflowArgs {
     pub(crate) fn parse(tokens: TokenStream, attribute: &str, errors: &mut Errors) -> Self {
@@ -267,6 +279,15 @@ impl WorkflowArgs {
                 }
                 ("execution_timeout", Value::Expr(value)) if known.contains(&"execution_timeout") => {
                     args.start.timeout("execution_timeout", &value, errors);
+                }
+                ("retry", Value::List(list)) if known.contains(&"retry") => {
+                    args.start.retry = Some(retry(list, errors));
+                }
+                ("retry_if", Value::Expr(value)) if known.contains(&"retry_if") => {
+                    args.start.retry_if = Some(value);
+                }
+                ("retry_after", Value::Expr(value)) if known.contains(&"retry_after") => {
+                    args.start.retry_after = Some(value);
                 }
                 (shape, value) if known.contains(&shape) => misshapen(name.as_ref(), &value, errors),
                 (_, value) => unknown(name.as_ref(), &value, attribute, known, errors),
@@ -339,54 +360,4 @@ impl HelperArgs {
         }
         args
     }
-}
-
-/// A string literal that is not blank.
-pub(crate) fn is_reason(value: &Expr) -> bool {
-    text(value).is_some_and(|why| !why.value().trim().is_empty())
-}
-
-pub(crate) fn text(value: &Expr) -> Option<&LitStr> {
-    match value {
-        Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) => Some(text),
-        _ => None,
-    }
-}
-
-/// A string literal, not empty, at most 200 characters: it becomes a key in the database. Postgres accepts no
-/// NUL.
-fn name_text(value: &Expr, errors: &mut Errors) -> Option<LitStr> {
-    let help = "write a text of 1 to 200 characters, like `name = \"orders\"`";
-    bounded(value, 200, ("not a name", help), errors)
-}
-
-/// How the task queue of an activity is written.
-const ACTIVITY_QUEUE: &str = "write a text of 1 to 1,000 characters, like `task_queue = \"gpu\"`; one that is \
-                              computed goes to the call: `transcode(clip).task_queue(queue)`";
-
-/// A string literal no longer than a task queue's name may be. The call checks values unknown at compile
-/// time.
-pub(crate) fn queue_text(value: &Expr, help: &str, errors: &mut Errors) -> Option<LitStr> {
-    bounded(value, 1_000, ("not a task queue", help), errors)
-}
-
-fn bounded(value: &Expr, most: usize, (what, help): (&str, &str), errors: &mut Errors) -> Option<LitStr> {
-    let fits = |text: &str| (1..=most).contains(&text.chars().count()) && !text.contains('\0');
-    let found = text(value).filter(|text| fits(&text.value())).cloned();
-    if found.is_none() {
-        errors.add(Code::Value, value, what, help);
-    }
-    found
-}
-
-fn crate_path(value: &Expr, errors: &mut Errors) -> Option<Path> {
-    let path = match value {
-        Expr::Path(path) => Path::parse_mod_style.parse2(path.to_token_stream()).ok(),
-        Expr::Lit(_) => text(value).and_then(|text| text.parse_with(Path::parse_mod_style).ok()),
-        _ => None,
-    };
-    if path.is_none() {
-        errors.add(Code::Value, value, "not a path to abide", "write `crate = path::to::abide`");
-    }
-    path
 }

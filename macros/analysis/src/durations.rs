@@ -1,7 +1,7 @@
 //! Durations in attributes: a text with units. Some must not be zero.
 
-use crate::args::text;
 use crate::errors::{Code, Errors};
+use crate::literals::text;
 use proc_macro2::{Span, TokenStream};
 use quote::{quote, quote_spanned};
 use syn::spanned::Spanned;

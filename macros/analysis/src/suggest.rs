@@ -44,6 +44,12 @@ const ELSEWHERE: &[(&str, &str, &str)] = &[
     ("#[update]", "validator", "`validate`"),
     ("#[update]", "update_validator", "`validate`"),
     ("#[workflow]", "queue", "`task_queue`"),
+    ("#[workflow]", "retry_policy", "`retry(..)`"),
+    ("#[workflow]", "retries", "`retry(max_attempts = 3)`"),
+    ("#[workflow]", "max_attempts", "`retry(max_attempts = 3)`"),
+    ("#[workflow]", "maximum_attempts", "`retry(max_attempts = 3)`"),
+    ("#[workflow]", "non_retryable", FINAL),
+    ("#[workflow]", "non_retryable_error_types", FINAL),
     ("#[workflow]", "timeout", "`run_timeout`, the limit of one run"),
     ("#[workflow]", "workflow_timeout", "`execution_timeout`, the limit of all runs together"),
     ("#[workflow]", "workflow_run_timeout", "`run_timeout`"),
@@ -63,6 +69,8 @@ const ELSEWHERE: &[(&str, &str, &str)] = &[
 
 const NON_RETRYABLE: &str = "`retry_if`, an argument of the activity that asks the error: \
                              `#[activity(retry_if = PaymentError::is_temporary)]`";
+
+const FINAL: &str = "`retry_if`, which asks the error: `#[workflow(retry_if = OrderFailed::is_temporary)]`";
 
 const HEARTBEAT: &str = "`start_to_close`, the limit of one attempt? Heartbeats come in a later version; a \
                          dead worker is noticed without them";

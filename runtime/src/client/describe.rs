@@ -8,7 +8,7 @@ use super::UntypedHandle;
 use super::pending::{Pending, PendingActivity, PendingTimer};
 use super::serving::Serving;
 use super::time::timestamp;
-use super::wait::{closing_event, next_run};
+use super::wait::closing_event;
 use crate::error::{Error, Result};
 use crate::outcome::Reason;
 use crate::status::ExecutionStatus;
@@ -92,7 +92,7 @@ impl UntypedHandle {
             _ => Vec::new(),
         };
         let closed = readable(closed(&row), &mut unreadable)?;
-        let next_run_id = closed.as_ref().and_then(next_run).map(|next| next.run_id.clone());
+        let next_run_id = closed.as_ref().and_then(Event::next_run).map(|next| next.run_id.clone());
         let previous_run_id = match row.chain {
             Some(chain) => self.client.abide.store().find(Find::Before { chain, of: row.id }).await?,
             None => None,

@@ -2,11 +2,12 @@
 
 use super::Client;
 use super::time::timestamp;
-use super::wait::{closing_event, next_run};
+use super::wait::closing_event;
 use crate::error::Result;
 use crate::outcome::Reason;
 use crate::status::ExecutionStatus;
 use crate::store::{ExecutionRow, Filter, Page};
+use abide_core::Event;
 use jiff::Timestamp;
 
 impl Client {
@@ -129,7 +130,7 @@ impl ExecutionSummary {
         let status = row.status;
         let suspended = status == ExecutionStatus::Suspended;
         let close = row.next.and_then(|_| closing_event(&row).ok());
-        let next_run_id = close.as_ref().and_then(next_run).map(|next| next.run_id.clone());
+        let next_run_id = close.as_ref().and_then(Event::next_run).map(|next| next.run_id.clone());
         Self {
             suspension: suspended.then(|| Reason::of(row.suspension.as_ref())),
             workflow_id: row.workflow_id,

@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::future::BoxFuture;
 use crate::policy::{IdConflictPolicy, IdReusePolicy};
 use crate::store::{ExecutionRow, NewExecution, StartAnswer};
-use abide_core::{Event, FirstMessage, Messages, Payload, PayloadError, WorkflowCall};
+use abide_core::{Event, FirstMessage, Messages, Payload, PayloadError, RetryPolicy, WorkflowCall};
 use std::future::IntoFuture;
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -182,6 +182,30 @@ impl<W: WorkflowHandle> Start<W> {
     /// [`run_timeout`](Self::run_timeout).
     pub fn execution_timeout(mut self, limit: Duration) -> Self {
         self.timing.execution_timeout = Some(limit);
+        self
+    }
+
+    /// Sets when and how often the workflow is tried again: a run that has failed, or has reached its `run_timeout`,
+    /// is followed by another one with the same arguments, under the same workflow id. Not after a cancellation, a
+    /// terminate, or an error that no retry can fix ([`Failure::non_retryable`](crate::Failure::non_retryable), or
+    /// `retry_if` of the attribute). An error may ask for another wait
+    /// ([`Failure::retry_after`](crate::Failure::retry_after)). No attempt begins after the end of the
+    /// [`execution_timeout`](Self::execution_timeout). The waits of the policy are at least 1 ms (`AB0432`). Default:
+    /// as the attribute says, `#[workflow(retry(max_attempts = 3))]`; otherwise it is not tried again.
+    ///
+    /// ```
+    /// # use abide::prelude::*;
+    /// # use std::time::Duration;
+    /// # #[workflow] async fn report(day: u32) -> Result<u32, Failure> { Ok(day) }
+    /// # async fn demo(client: Client) -> Result<(), Failure> {
+    /// let initial_interval = Duration::from_secs(60);
+    /// let thrice = RetryPolicy { max_attempts: 3, initial_interval, ..RetryPolicy::default() };
+    /// let pages = client.start(report(7)).retry(thrice).await?.result().await?; // of the last attempt
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn retry(mut self, policy: RetryPolicy) -> Self {
+        self.timing.retry = Some(policy);
         self
     }
 

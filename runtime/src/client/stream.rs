@@ -155,8 +155,8 @@ impl<T: DeserializeOwned> StreamReader<T> {
                 return Ok(true);
             }
             if let Some(close) = close.take() {
-                let Some(next) = next_run(&close) else { return Ok(false) };
-                self.place = Some(Place::at(&self.handle, next, 0));
+                let Some(next) = close.next_run() else { return Ok(false) };
+                self.place = Some(Place::at(&self.handle, next.execution, 0));
                 continue;
             }
             close = place.watch.closed();
@@ -223,14 +223,6 @@ impl Place {
             Err(GivenUp::Standstill(standstill)) => return Err(standstill.into()),
         }
         Ok(())
-    }
-}
-
-/// The run that goes on for one that has closed so.
-fn next_run(close: &Event) -> Option<ExecutionId> {
-    match close {
-        Event::ContinuedAsNew { next, .. } => next.as_ref().map(|next| next.execution),
-        _ => None,
     }
 }
 

@@ -55,7 +55,7 @@ impl UntypedHandle {
         let mut steps = 0;
         loop {
             let next = match &end {
-                End::Closed(event) => next_run(event).cloned(),
+                End::Closed(event) => event.next_run().cloned(),
                 End::Suspended(_) => None,
             };
             let Some(mut next) = next else { return Ok((execution, end)) };
@@ -168,14 +168,6 @@ fn end_of(row: ExecutionRow) -> Result<Option<End>> {
         ExecutionStatus::Suspended => Ok(Some(End::Suspended(Reason::of(row.suspension.as_ref())))),
         status if status.is_open() => Ok(None),
         _ => closing_event(&row).map(|event| Some(End::Closed(Arc::new(event)))),
-    }
-}
-
-/// The run that goes on after this end, if one does.
-pub(super) fn next_run(close: &Event) -> Option<&NextRun> {
-    match close {
-        Event::ContinuedAsNew { next, .. } => next.as_ref(),
-        _ => None,
     }
 }
 

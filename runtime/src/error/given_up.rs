@@ -10,6 +10,22 @@ impl From<Endless> for Error {
     }
 }
 
+/// What is retried.
+pub(super) fn retried(activity: Option<&str>, workflow_id: &str) -> String {
+    match activity {
+        Some(activity) => format!("activity `{activity}` of workflow `{workflow_id}`"),
+        None => format!("workflow `{workflow_id}`"),
+    }
+}
+
+/// What ends it.
+pub(super) fn help(activity: &Option<String>) -> &'static str {
+    match activity {
+        Some(_) => "Let it succeed, give it `max_attempts` or a `schedule_to_close`",
+        None => "Let it succeed, give it `max_attempts` or an `execution_timeout`",
+    }
+}
+
 impl From<Standstill> for Error {
     fn from(standstill: Standstill) -> Self {
         let names = standstill.activities.iter().map(|name| format!("`{name}`"));

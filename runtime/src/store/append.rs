@@ -224,6 +224,11 @@ impl Append {
         self.n == 0 && self.changes_row() && self.rev.is_some()
     }
 
+    /// Whether it inserts runs that a worker has to claim: children, or a run that goes on without an owner.
+    pub(crate) fn bears(&self) -> bool {
+        self.children.iter().any(|child| child.owner.is_none()) || self.successor.as_ref().is_some_and(|next| !next.owned)
+    }
+
     /// What it changes of tasks: nothing where it closes, since a close deletes them all. Whether an attempt
     /// was decided otherwise is asked of the inbox then, which holds its outcome and keeps the close out.
     pub(crate) fn task_changes(&self) -> &[TaskChange] {

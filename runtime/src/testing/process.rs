@@ -181,7 +181,7 @@ impl TestHost for Process {
         }
         let failure = self.failures().remove(&attempt.idempotency_key());
         self.gate.endless(Endless {
-            activity: attempt.activity_type().to_owned(),
+            activity: Some(attempt.activity_type().to_owned()),
             workflow_id: attempt.workflow_id().to_owned(),
             attempts: attempt.attempt() - 1,
             failure: failure.unwrap_or_else(|| "a time limit, or the loss of its worker".to_owned()),
@@ -191,6 +191,13 @@ impl TestHost for Process {
     fn attempt_failed(&self, attempt: &ActivityContext, failure: &FailureRecord) {
         if attempt.attempt() >= self.attempt_limit {
             self.failures().insert(attempt.idempotency_key(), failure.to_string());
+        }
+    }
+
+    fn workflow_failed(&self, workflow_id: &str, attempts: u32, failure: &str) {
+        if attempts >= self.attempt_limit {
+            let (workflow_id, failure) = (workflow_id.to_owned(), failure.to_owned());
+            self.gate.endless(Endless { activity: None, workflow_id, attempts, failure });
         }
     }
 

@@ -259,6 +259,8 @@ impl TestHost for Seeded {
 
     fn attempt_failed(&self, _: &ActivityContext, _: &FailureRecord) {}
 
+    fn workflow_failed(&self, _: &str, _: u32, _: &str) {}
+
     fn run_activity(
         &self,
         _: &'static str,

@@ -94,7 +94,7 @@ pub(super) fn append(
         close,
         updates: turn.updates,
         news: News { begins, failures: turn.failures },
-        bears: append.children.iter().any(|child| child.owner.is_none()),
+        bears: append.bears(),
         ..InFlight::of(turn.standing)
     };
     ((!nothing).then_some(append), in_flight)
@@ -302,7 +302,7 @@ pub(super) fn close_of(event: &Event) -> Close {
         _ => ExecutionStatus::Failed,
     };
     let kind = match status {
-        ExecutionStatus::ContinuedAsNew => CloseKind::HandedOn,
+        _ if event.next_run().is_some() => CloseKind::HandedOn,
         _ if event.is_end_without_code() => CloseKind::Discarded,
         _ => CloseKind::Drained,
     };

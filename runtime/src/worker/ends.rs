@@ -6,11 +6,13 @@ use super::claims::until;
 use super::compose::{close_of, report_of};
 use super::run::{InFlight, RowState, Run};
 use super::session::Session;
+use super::stored::Found;
+use super::successor;
 use super::thread::Thread;
 use crate::status::ExecutionStatus;
 use crate::store::{Append, ExecutionRow, RowChange};
-use abide_core::exec::Standing;
-use abide_core::{Event, EventId, TimeoutKind};
+use abide_core::exec::{Recorded, Standing};
+use abide_core::{Event, EventId, NextAttempt, Payload, TimeoutKind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -51,6 +53,18 @@ async fn claim(session: &Arc<Session>) -> Duration {
     }
 }
 
+/// What the run's journal says of it; that of a run without one, its row. `None`: neither is readable.
+fn recorded(found: Found) -> Option<Recorded> {
+    let journal = found.journal.ok()?;
+    if !journal.rows.is_empty() {
+        return Recorded::of(&journal.rows);
+    }
+    let input = Payload::from_json(found.row.input?).ok()?;
+    let context =
+        found.row.context.map_or_else(|| Ok(Default::default()), |text| serde_json::from_str(&text));
+    Some(Recorded::unbegun(input, context.ok()?))
+}
+
 impl RowState {
     /// The limit that has run out.
     fn ran_out(&self, now_ms: i64) -> Option<TimeoutKind> {
@@ -67,14 +81,49 @@ impl Thread {
             return Some(Event::Terminated { reason: reason.clone() });
         }
         let kind = run.row.ran_out(self.session.store().now_ms())?;
-        Some(Event::TimedOut { kind })
+        Some(Event::TimedOut { kind, next: None })
+    }
+
+    /// Writes the end of a live run, whose history is durable.
+    pub(super) fn end_live(&mut self, run: &mut Run, event: Event) {
+        match run.exec() {
+            // What another attempt begins with is in the journal (PROTOCOL 40).
+            Some(exec) if exec.may_be_retried() && matches!(event, Event::TimedOut { .. }) => {
+                self.read_again(run, None);
+            }
+            Some(exec) => {
+                let history_len = exec.history_len();
+                self.end(run, history_len, event, None);
+            }
+            None => {}
+        }
+    }
+
+    /// Writes the end of a run that was read.
+    pub(super) fn end_read(&mut self, run: &mut Run, found: Found, event: Event) {
+        let (history_len, now_ms) = (found.row.history_len, self.session.store().now_ms());
+        let attempt = match &event {
+            Event::TimedOut { .. } => {
+                recorded(found).and_then(|recorded| recorded.next_attempt(now_ms, run.row.chain_by_ms))
+            }
+            _ => None,
+        };
+        self.end(run, history_len, event, attempt);
     }
 
     /// Writes the end of a run whose history has `history_len` events, all of them durable. Nothing that waits for
-    /// it is taken in.
-    pub(super) fn end(&mut self, run: &mut Run, history_len: u64, event: Event) {
+    /// it is taken in: it is dropped, or moves to the next attempt.
+    fn end(&mut self, run: &mut Run, history_len: u64, mut event: Event, attempt: Option<NextAttempt>) {
         drop(run.phase.unload());
         self.session.attempts.drop_all(run.id);
+        let at_ms = self.session.store().now_ms();
+        let successor = attempt.map(|attempt| {
+            let (ids, successor) = successor::after_time_out(&self.session, run, attempt, at_ms);
+            if let Event::TimedOut { next, .. } = &mut event {
+                *next = Some(ids);
+            }
+            Box::new(successor)
+        });
         let close = close_of(&event);
         let append = Append {
             seq: EventId(history_len + 1),
@@ -84,10 +133,12 @@ impl Thread {
             close: Some(close),
             // Nothing is told where the row has no parent.
             report: report_of(&event),
+            successor,
             orphans: true,
-            ..Append::bare(self.session.me, run.id, self.session.store().now_ms())
+            ..Append::bare(self.session.me, run.id, at_ms)
         };
-        let in_flight = InFlight { close: Some(event), ..InFlight::of(Standing::Closed) };
+        let in_flight =
+            InFlight { close: Some(event), bears: append.bears(), ..InFlight::of(Standing::Closed) };
         self.submit(run, append, in_flight);
     }
 

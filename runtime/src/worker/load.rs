@@ -104,16 +104,17 @@ impl Thread {
         }
         let Some(mut run) = self.runs.remove(&execution) else { return };
         let (in_doubt, delayed) = run.phase.loaded();
-        let Found { row, journal, inbox } = match found {
+        let mut found = match found {
             Some(found) if self.is_mine(&found) => found,
             found => return self.not_mine(run, in_doubt, found.map(|found| found.row.status)),
         };
-        run.know(&row);
-        run.mailbox.take_loaded(inbox);
+        run.know(&found.row);
+        run.mailbox.take_loaded(std::mem::take(&mut found.inbox));
         if let Some(end) = self.end_of(&run) {
-            self.end(&mut run, row.history_len, end);
+            self.end_read(&mut run, found, end);
             return self.put(run);
         }
+        let Found { row, journal, .. } = found;
         if !self.may_run(&row) {
             self.give_back(&mut run);
             return self.put(run);
@@ -183,6 +184,7 @@ impl Thread {
         let make = if started { Execution::again } else { Execution::new };
         let mut live = Live::of(make(&workflow, run.names.info(), self.knows()));
         live.exec.lend(self.lends());
+        live.exec.chain_ends(run.row.chain_by_ms);
         self.bytes -= run.bytes.min(self.bytes);
         run.bytes = BASE_BYTES + journal.bytes * 2;
         self.bytes += run.bytes;

@@ -55,13 +55,15 @@ impl News {
             Some(Event::TimedOut { .. }) => ("timed out", None, None),
             Some(_) => ("ended", None, None),
         };
+        let goes_on = close.is_some_and(|close| close.next_run().is_some());
+        let retried = goes_on && !matches!(close, Some(Event::ContinuedAsNew { .. }));
+        let follows = if retried { "; another attempt follows" } else { "" };
         tracing::info!(
             target: "abide::workflow",
             workflow_type, workflow_id, run_id, status, error, reason,
-            "a workflow has ended: {status}"
+            "a workflow has ended: {status}{follows}"
         );
         // The next run gets them.
-        let goes_on = matches!(close, Some(Event::ContinuedAsNew { .. }));
         let lost = exec.filter(|_| !goes_on).map(Execution::unknown_signals).unwrap_or_default();
         if !lost.is_empty() {
             let names = lost.iter().map(|(_, name)| format!("`{name}`")).collect::<Vec<_>>().join(", ");

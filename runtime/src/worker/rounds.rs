@@ -240,7 +240,6 @@ impl Thread {
         let now_ms = self.session.store().now_ms();
         let Some(live) = run.phase.live_mut() else { return };
         let exec = &live.exec;
-        let history_len = exec.history_len();
         if !exec.has_more() && !exec.wants_input() {
             // The live state is durable now, so a read need not wait for the next append.
             for read in run.mailbox.reads.drain(..) {
@@ -248,7 +247,7 @@ impl Thread {
             }
         }
         if let Some(end) = self.end_of(run) {
-            return self.end(run, history_len, end);
+            return self.end_live(run, end);
         }
         let Some(live) = run.phase.live_mut() else { return };
         let exec = &live.exec;

@@ -79,7 +79,7 @@ pub(super) struct InFlight {
     pub(super) updates: Vec<UpdateNews>,
     /// What is logged once the append is durable.
     pub(super) news: News,
-    /// The append inserts children, which a worker has to claim.
+    /// The append inserts runs that a worker has to claim.
     pub(super) bears: bool,
     /// No worker owns the run after the append.
     pub(super) releases: bool,

@@ -187,7 +187,7 @@ impl Bench {
         id
     }
 
-    async fn claim(&self, owner: Incarnation) {
+    pub(in crate::worker) async fn claim(&self, owner: Incarnation) {
         let claim = Claim {
             owner,
             queues: vec!["q".to_owned()],

@@ -25,8 +25,9 @@ impl Thread {
             return drop(reply.send(Ok(None)));
         }
         let names = Names::from(&new);
-        let exec = Execution::new(workflow, names.info(), self.knows());
+        let mut exec = Execution::new(workflow, names.info(), self.knows());
         exec.lend(self.lends());
+        exec.chain_ends(new.terms.chain_by_ms);
         let input = match abide_core::Payload::from_json(new.input.clone()) {
             Ok(input) => input,
             Err(error) => return drop(reply.send(Err(error.into()))),

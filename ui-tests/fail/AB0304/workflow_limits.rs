@@ -15,4 +15,9 @@ async fn nowhere(n: u32) -> u32 {
     n
 }
 
+#[workflow(retry = 3)]
+async fn again(n: u32) -> u32 {
+    n
+}
+
 fn main() {}

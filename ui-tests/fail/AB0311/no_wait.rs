@@ -10,4 +10,9 @@ async fn refund(cents: u32) -> u32 {
     cents
 }
 
+#[workflow(retry(initial_interval = "0s"))]
+async fn report(day: u32) -> u32 {
+    day
+}
+
 fn main() {}

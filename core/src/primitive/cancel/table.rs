@@ -46,6 +46,11 @@ impl Cancellation {
         self.requested.len() == 1 && !self.listening
     }
 
+    /// Whether the run was asked to cancel, whatever came of it.
+    pub(crate) fn is_requested(&self) -> bool {
+        !self.requested.is_empty()
+    }
+
     /// Returns the reason of this request. A later call of `workflow::cancelled()` waits for the next one.
     pub(crate) fn give(&mut self, request: usize) -> Option<&str> {
         let asked = self.requested.get(request)?;

@@ -12,7 +12,7 @@ use crate::guard::engine_future;
 use crate::messages::Messages;
 use crate::outcome::{Arguments, Outcome};
 use crate::payload::{Payload, PayloadError};
-use crate::policy::{CancellationType, millis};
+use crate::policy::{CancellationType, RetryPolicy, millis};
 use std::future::Future;
 use std::marker::PhantomData;
 use std::pin::Pin;
@@ -70,6 +70,11 @@ impl<W: WorkflowDef> WorkflowCall<W> {
     /// In a workflow: sets what a drop of the awaited call does. See [`ChildCall::cancellation`].
     pub fn cancellation(self, kind: CancellationType) -> ChildCall<W> {
         ChildCall::new(self).cancellation(kind)
+    }
+
+    /// In a workflow: sets when the child is tried again after it has failed. See [`ChildCall::retry`].
+    pub fn retry(self, policy: RetryPolicy) -> ChildCall<W> {
+        ChildCall::new(self).retry(policy)
     }
 
     /// In a workflow: limits each run of the child. See [`ChildCall::run_timeout`].
@@ -165,6 +170,15 @@ impl<W: WorkflowDef> ChildCall<W> {
     /// child is asked to cancel, and this workflow closes only after it has ended.
     pub fn cancellation(mut self, kind: CancellationType) -> Self {
         self.options.cancellation = kind;
+        self
+    }
+
+    /// Sets when and how often the child is tried again: a run of it that has failed, or has reached its
+    /// `run_timeout`, is followed by another with the same arguments. This workflow sees the end of the last one
+    /// only. The waits of the policy are at least 1 ms (`AB0432`). Default: as the child's attribute says, otherwise
+    /// it is not tried again.
+    pub fn retry(mut self, policy: RetryPolicy) -> Self {
+        self.options.options.retry = Some(policy);
         self
     }
 

@@ -2,11 +2,17 @@
 
 use crate::carried::{Carried, CarriedCancel, CarriedId, CarriedKind, CarriedSignal};
 use crate::exec::turn::Input;
+use crate::primitive::cancel::table::Cancellation;
+use crate::primitive::signal::table::Signals;
 use crate::primitive::tables::Tables;
 
 /// What the run would hand on now.
 pub(crate) fn of(tables: &Tables, now_ms: i64) -> Carried {
-    let (signals, cancellation) = (tables.signals.borrow(), tables.cancellation.borrow());
+    collect(&tables.signals.borrow(), &tables.cancellation.borrow(), now_ms)
+}
+
+/// The same, of these tables.
+pub(super) fn collect(signals: &Signals, cancellation: &Cancellation, now_ms: i64) -> Carried {
     let id = |kind| move |(id, at_ms): (&str, i64)| CarriedId { kind, id: id.to_owned(), at_ms };
     let of_signals = signals.known.all().into_iter().map(id(CarriedKind::Signal));
     let of_cancels = cancellation.known.all().into_iter().map(id(CarriedKind::Cancel));

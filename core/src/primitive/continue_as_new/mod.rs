@@ -5,6 +5,7 @@
 
 pub(crate) mod again;
 pub(crate) mod carry;
+pub(crate) mod recorded;
 
 use crate::def::WorkflowDef;
 use crate::exec::context;

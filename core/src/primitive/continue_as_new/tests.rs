@@ -194,6 +194,19 @@ fn the_run_ends_where_the_code_goes_on_and_nothing_is_cancelled() {
     replays(&[&first, &second]);
 }
 
+/// The code of another build goes on where the recorded one had not: a live turn writes the close.
+#[test]
+fn an_end_beyond_the_history_is_written_by_a_live_turn() {
+    let mut first = fresh().turn(vec![start("at once", None)], 1_000);
+    first.events.truncate(1);
+    let mut exec = fresh();
+    assert_eq!(exec.replay(rows(&[&first])), Standing::Open);
+    assert!(exec.has_more());
+    let second = exec.turn(vec![signal("note", "s")], 2_000);
+    assert!(second.hands_on() && second.standing == Standing::Closed, "{:?}", words(&second.events));
+    replays(&[&first, &second]);
+}
+
 #[test]
 fn a_poll_in_a_combinator_is_the_end() {
     let mut exec = fresh();

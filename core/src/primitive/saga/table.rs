@@ -50,6 +50,11 @@ impl Compensations {
         self.failures.push(failure);
     }
 
+    /// Whether one has failed, so that its step is not undone.
+    pub(crate) fn any_failed(&self) -> bool {
+        !self.failures.is_empty()
+    }
+
     pub(crate) fn take_failures(&mut self) -> Vec<FailureRecord> {
         std::mem::take(&mut self.failures)
     }

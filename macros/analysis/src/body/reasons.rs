@@ -2,8 +2,8 @@
 //! time. (`workflow::allow!` checks its own reason in any code, and `assume_deterministic` does so at run
 //! time where no attribute reads it.)
 
-use crate::args::is_reason;
 use crate::errors::{Code, Errors};
+use crate::literals::is_reason;
 use syn::visit::{self, Visit};
 use syn::{Block, Expr, ExprCall, Lit};
 

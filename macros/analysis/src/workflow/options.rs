@@ -1,9 +1,10 @@
 //! The arguments of `#[workflow]` that say how its runs are started.
 
-use crate::args::queue_text;
 use crate::durations;
 use crate::errors::Errors;
 use crate::krate::Private;
+use crate::literals::queue_text;
+use crate::retry::decides;
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
 use syn::{Expr, LitStr};
@@ -14,6 +15,10 @@ pub(crate) struct StartArgs {
     task_queue: Option<LitStr>,
     /// The pairs of field and duration.
     timeouts: Vec<(&'static str, TokenStream)>,
+    /// The fields of the retry policy.
+    pub(crate) retry: Option<Vec<(&'static str, TokenStream)>>,
+    pub(crate) retry_if: Option<Expr>,
+    pub(crate) retry_after: Option<Expr>,
 }
 
 impl StartArgs {
@@ -27,8 +32,15 @@ impl StartArgs {
         self.timeouts.extend(durations::run_limit(value, errors).map(|limit| (field, limit)));
     }
 
-    /// The function `options` of the definition; nothing where the attribute sets none.
-    pub(crate) fn expand(&self, private: &Private) -> Option<TokenStream> {
+    /// What the attribute says, as functions of the definition; nothing where it says nothing.
+    pub(crate) fn expand(&self, private: &Private) -> TokenStream {
+        let options = self.options(private);
+        let (retry_if, retry_after) = (self.retry_if.as_ref(), self.retry_after.as_ref());
+        let decides = decides(private, retry_if, retry_after);
+        quote!(#options #decides)
+    }
+
+    fn options(&self, private: &Private) -> Option<TokenStream> {
         let some = |field: &str, value: TokenStream| {
             let field = format_ident!("{}", field);
             quote!(options.#field = ::core::option::Option::Some(#value);)
@@ -37,7 +49,17 @@ impl StartArgs {
         let task_queue =
             task_queue.map(|queue| some("task_queue", quote!(::core::convert::Into::into(#queue))));
         let timeouts = self.timeouts.iter().map(|(field, limit)| some(field, limit.clone()));
-        let settings: Vec<TokenStream> = task_queue.chain(timeouts).collect();
+        let retry = self.retry.iter().map(|fields| {
+            let fields = fields.iter().map(|(field, value)| {
+                let field = format_ident!("{}", field);
+                quote!(retry.#field = #value;)
+            });
+            quote! {
+                let retry = options.retry.get_or_insert_with(::core::default::Default::default);
+                #(#fields)*
+            }
+        });
+        let settings: Vec<TokenStream> = task_queue.chain(timeouts).chain(retry).collect();
         (!settings.is_empty()).then(|| {
             quote! {
                 fn options() -> #private::WorkflowOptions {

@@ -27,6 +27,29 @@ fn workflow_limits() {
 }
 
 #[test]
+fn workflow_retries() {
+    let args = "retry(max_attempts = 3, initial_interval = \"1m\"), retry_if = |e| e.transient(), \
+                retry_after = Bad::wait";
+    for item in ["async fn report(day: u32) -> Res<u32> {}", "impl Report { #[run] async fn run(&self) {} }"]
+    {
+        let shown = show(&expand("workflow", args, item));
+        for written in [
+            "let retry = options.retry.get_or_insert_with(::core::default::Default::default);",
+            "retry.max_attempts = 3;",
+            "retry.initial_interval = ::core::time::Duration::from_millis(60000u64);",
+            "fn retryable(",
+            "|e| e.transient()",
+            "fn retry_after(",
+            "Bad::wait",
+        ] {
+            assert!(shown.contains(written), "`{written}` is missing from\n{shown}");
+        }
+    }
+    let defaults = show(&expand("workflow", "retry()", "async fn report() -> Res<u32> {}"));
+    assert!(defaults.contains("let retry = options.retry.get_or_insert_with("), "{defaults}");
+}
+
+#[test]
 fn activity_elsewhere() {
     insta::assert_snapshot!(show(&expand(
         "activity",

@@ -58,6 +58,11 @@ fn a_workflow_keeps_its_start_where_a_limit_is_wrong() {
         ("run_timeout", "AB0304"),
         ("task_queue = \"\"", "AB0304"),
         ("timeout = \"1d\"", "AB0302"),
+        ("retry = 3", "AB0304"),
+        ("retry(initial_interval = \"0s\")", "AB0311"),
+        ("retry(attempts = 3)", "AB0302"),
+        ("max_attempts = 3", "AB0302"),
+        ("retry_if", "AB0304"),
     ] {
         let item = "async fn report(day: u32) {}";
         check("workflow", args, item, &[code], &["fn report(day: u32)", "WorkflowDef for report"]);

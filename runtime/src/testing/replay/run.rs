@@ -37,18 +37,25 @@ fn read<O: Outcome>(end: &Event) -> Result<Payload, PayloadError> {
         Event::Completed { result } => {
             Event::Completed { result: Payload::encode(&result.decode::<O::Ok>()?)? }
         }
-        Event::Failed { failure, compensation_failures } => Event::Failed {
+        Event::Failed { failure, compensation_failures, .. } => Event::Failed {
             failure: match failure.kind {
                 FailureKind::Application => O::Err::from_record(failure)?.to_record()?,
                 _ => failure.clone(),
             },
             compensation_failures: compensation_failures.clone(),
+            next: None,
         },
         other => other.clone(),
     };
-    // An error that was decoded may have lost its sources, which are only text for people.
-    if let Event::Failed { failure, .. } = &mut again {
-        failure.chain.clear();
+    match &mut again {
+        // An error that was decoded may have lost its sources, which are only text for people. The worker names the
+        // run that goes on.
+        Event::Failed { failure, next, .. } => {
+            failure.chain.clear();
+            *next = None;
+        }
+        Event::ContinuedAsNew { next, .. } => *next = None,
+        _ => {}
     }
     Payload::encode(&again)
 }

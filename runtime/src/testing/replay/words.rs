@@ -34,7 +34,7 @@ pub(super) fn recorded(event: &Event, at_ms: i64) -> String {
         Event::Recovered { .. } => "taken over from a dead worker".to_owned(),
         Event::SideEffect { value } => format!("side effect {}", value.as_json()),
         Event::Terminated { reason } => format!("terminated: {reason}"),
-        Event::TimedOut { kind } => format!("timed out ({kind})"),
+        Event::TimedOut { kind, .. } => format!("timed out ({kind})"),
         command => asked(command, at_ms),
     };
     one_line(&words)
@@ -64,7 +64,7 @@ pub(super) fn asked(event: &Event, now_ms: i64) -> String {
         }
         Event::CancelSent { to, reason } => format!("cancellation of workflow `{to}`: {reason}"),
         Event::Completed { result } => format!("completed with {}", result.as_json()),
-        Event::Failed { failure, compensation_failures } => {
+        Event::Failed { failure, compensation_failures, .. } => {
             format!("failed: {failure}{}", uncompensated(compensation_failures))
         }
         Event::Cancelled { reason, compensation_failures } => {
