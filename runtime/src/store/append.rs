@@ -224,9 +224,15 @@ impl Append {
         self.n == 0 && self.changes_row() && self.rev.is_some()
     }
 
+    /// The children that are owned from their birth.
+    pub(crate) fn owned_children(&self) -> Vec<ExecutionId> {
+        self.children.iter().filter(|child| child.owner.is_some()).map(|child| child.id).collect()
+    }
+
     /// Whether it inserts runs that a worker has to claim: children, or a run that goes on without an owner.
     pub(crate) fn bears(&self) -> bool {
-        self.children.iter().any(|child| child.owner.is_none()) || self.successor.as_ref().is_some_and(|next| !next.owned)
+        self.children.iter().any(|child| child.owner.is_none())
+            || self.successor.as_ref().is_some_and(|next| !next.owned)
     }
 
     /// What it changes of tasks: nothing where it closes, since a close deletes them all. Whether an attempt

@@ -63,8 +63,6 @@ pub(super) fn append(
     let begins = matches!(turn.events.first(), Some(Event::Started { .. }));
     after.rev += i64::from(row.is_some() || closes);
     let next = successor.as_ref().filter(|next| next.owned).map(|next| (next.id, next.due_ms));
-    let owned = children.iter().filter(|child| child.owner.is_some());
-    let born = owned.map(|child| child.id).collect();
     let append = Append {
         rev: Some(run.row.rev),
         seq: turn.seq,
@@ -86,7 +84,7 @@ pub(super) fn append(
         ..Append::bare(session.me, run.id, turn.at_ms)
     };
     let in_flight = InFlight {
-        born,
+        born: append.owned_children(),
         next,
         actions: here,
         origins,

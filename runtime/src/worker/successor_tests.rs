@@ -154,6 +154,7 @@ async fn a_parent_is_told_of_the_last_attempt_only() {
             name: None,
             workflow_type: "Order".to_owned(),
             queue: "q".to_owned(),
+            owner: None,
             input: "null".to_owned(),
             context: to_json(&StartContext {
                 parent: Some(abide_core::Parent::new("w", "r")),
