@@ -14,7 +14,7 @@ mod lab;
 mod list_fuzz;
 mod messages;
 mod newer;
-mod orphans;
+pub(super) mod orphans;
 mod ownership;
 pub(super) mod parked;
 mod revisions;

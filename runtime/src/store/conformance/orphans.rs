@@ -5,7 +5,12 @@ use super::*;
 use crate::store::child::close_policy;
 use abide_core::ParentClosePolicy;
 
-fn child(process: &Process, parent: ExecutionId, no: u64, policy: ParentClosePolicy) -> NewChild {
+pub(in crate::store) fn child(
+    process: &Process,
+    parent: ExecutionId,
+    no: u64,
+    policy: ParentClosePolicy,
+) -> NewChild {
     let id = process.store.execution_id();
     NewChild {
         id,

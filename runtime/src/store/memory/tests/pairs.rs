@@ -8,11 +8,11 @@ use super::super::statement::{Looked, Statement};
 use super::super::task::Ended;
 use super::super::{batch, claim, guard, lease, message, start, stream, task};
 use super::*;
-use crate::policy::IdReusePolicy;
+use crate::policy::{IdConflictPolicy, IdReusePolicy};
 use crate::status::ExecutionStatus;
-use crate::store::conformance::chains;
+use crate::store::conformance::{chains, orphans};
 use crate::store::failure::Kind;
-use abide_core::{EventId, Incarnation};
+use abide_core::{EventId, Incarnation, ParentClosePolicy};
 use tokio::sync::oneshot;
 
 /// How a pair went.
@@ -181,8 +181,8 @@ impl Stage {
             "Append" | "Release" | "StartOwned" | "Replace" | "Settle" | "Fail" => {
                 self.append(session, op, side).await
             }
-            "Close" | "Continue" | "StartOnly" => self.guarded(session, op, side).await,
-            "SignalByName" => self.signal_by_name(session, side).await,
+            "Close" | "Continue" | "Discard" | "StartOnly" => self.guarded(session, op, side).await,
+            "SignalByName" | "Bear" => self.resolved(session, op, side).await,
             "Renew" => Ok(of(session.run(|st| lease::extend(st, me, 12_000)).await?.is_some())),
             "FenceOut" => Ok(of(lease::fence_out(session, me, false).await?)),
             "SetFree" => Ok(of(lease::set_free(session, me, now).await? > 0)),
@@ -208,6 +208,13 @@ impl Stage {
             "Start" | "StartNew" => {
                 let new = self.start(self.fresh(side), if op == "Start" { "free" } else { "new" });
                 Ok(of(matches!(start::start(session, &new).await?.0, StartAnswer::Started)))
+            }
+            "Join" => {
+                let new = self.start(self.fresh(side), "owned");
+                let with = vec![self.process.message(new.id, &format!("message-{side}"))];
+                let (reuse, conflict) = (IdReusePolicy::RejectDuplicate, IdConflictPolicy::UseExisting);
+                let new = NewExecution { reuse, conflict, with, ..new };
+                Ok(of(matches!(start::start(session, &new).await?.0, StartAnswer::Existing(_))))
             }
             "Terminate" => {
                 let request = format!("terminate-{side}");
@@ -272,6 +279,11 @@ impl Stage {
     async fn guarded(&self, session: &mut Session, op: &str, side: usize) -> Result<String, Failure> {
         let append = match op {
             "Close" => self.process.close(self.owned, NEXT),
+            "Discard" => {
+                let (kind, status) = (CloseKind::Discarded, ExecutionStatus::Terminated);
+                let close = Some(Close { kind, status, result: "{}".to_owned() });
+                Append { close, ..self.process.close(self.owned, NEXT) }
+            }
             "Continue" => {
                 let NewExecution { id, run_id, .. } = self.start(self.fresh(side), "owned");
                 let next = chains::next_of(&self.process, "owned");
@@ -296,18 +308,35 @@ impl Stage {
         Ok(of(!append.starts() || !born.is_empty()))
     }
 
-    /// A signal to the owned run by its name.
-    async fn signal_by_name(&self, session: &mut Session, side: usize) -> Result<String, Failure> {
-        let new = self.start(self.fresh(side), &format!("sender-{side}"));
-        let (kind, body, to) = (MessageKind::Signal, "{}".to_owned(), Address::Name("owned".to_owned()));
-        let dispatch = Dispatch { command: EventId(2), to, kind, body, answered: true };
-        let append = Append { n: 2, dispatches: vec![dispatch], ..self.owned_start(new) };
+    /// A signal to the owned run by its name, or a child of it under an id of the user's.
+    async fn resolved(&self, session: &mut Session, op: &str, side: usize) -> Result<String, Failure> {
+        let append = match op {
+            "Bear" => {
+                let new = self.start(self.fresh(side), "new");
+                let child = NewChild {
+                    id: new.id,
+                    workflow_id: new.workflow_id.clone(),
+                    run_id: new.run_id,
+                    name: Some(Address::Name(new.workflow_id)),
+                    ..orphans::child(&self.process, self.owned, NEXT, ParentClosePolicy::Terminate)
+                };
+                Append { children: vec![child], ..self.process.turn(self.owned, NEXT, 1) }
+            }
+            _ => {
+                let new = self.start(self.fresh(side), &format!("sender-{side}"));
+                let (kind, body, to) =
+                    (MessageKind::Signal, "{}".to_owned(), Address::Name("owned".to_owned()));
+                let dispatch = Dispatch { command: EventId(2), to, kind, body, answered: true };
+                Append { n: 2, dispatches: vec![dispatch], ..self.owned_start(new) }
+            }
+        };
         let locks = guard::locks([&append].into_iter()).unwrap();
         let mut guarded = guard::take(&locks, session).await?;
         let admitted = guarded.admit([&append], locks.closes());
         let Some(append) = admitted.first() else { return Ok(refused(Kind::Busy)) };
         session.run(|st| batch::write(st, &[append])).await?;
-        Ok(of(append.sent().any(|message| message.kind == kind)))
+        let sent = append.sent().any(|message| message.kind == MessageKind::Signal);
+        Ok(of(sent || !append.children.is_empty()))
     }
 
     fn owned_start(&self, new: NewExecution) -> Append {

@@ -5,6 +5,7 @@
 //! The resulting rows must keep the rules, whatever each was answered. `ops` has the operations as production
 //! code runs them, `scene` the rows that they find, `rules` what must hold.
 
+mod guarded;
 #[cfg(all(feature = "sqlite", feature = "testing"))] // as the tests of the model are
 mod model;
 #[cfg(feature = "mutants")]
@@ -12,7 +13,6 @@ pub(crate) mod mutants;
 mod ops;
 mod rules;
 mod scene;
-mod sends;
 
 use ops::{OPS, Op, Told};
 use scene::Scene;

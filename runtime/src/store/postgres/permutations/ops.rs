@@ -1,23 +1,19 @@
 //! The operations, each by the statements that production code sends, in a transaction that the test ends.
 
+use super::guarded::{bear, close, signal_by_name, start_only};
 use super::scene::{LOCAL, NEXT, Scene, WAITING};
-use super::sends::signal_by_name;
-use crate::policy::IdReusePolicy;
-use crate::status::ExecutionStatus;
 use crate::store::Trouble;
 use crate::store::decide::outcome_json;
 use crate::store::failure::Kind;
 use crate::store::postgres::batch::{Batch, write_batch};
 use crate::store::postgres::failure::kind;
-use crate::store::postgres::guard;
 use crate::store::postgres::stream::publish;
 use crate::store::postgres::task::{EXPIRE, claim_tasks, finish};
 use crate::store::postgres::{claim, control, lease, message, start, transaction};
 use crate::store::task::timed_out;
 use crate::store::{
-    Append, AttemptChange, AttemptRow, Claim, Close, CloseKind, MessageKind, NewExecution, NewItem,
-    NewMessage, ResumeAnswer, RowChange, SendAnswer, StartAnswer, StoreError, Suspicion, TaskChange,
-    TaskClaim,
+    Append, AttemptChange, AttemptRow, Claim, MessageKind, NewItem, NewMessage, ResumeAnswer, RowChange,
+    SendAnswer, StartAnswer, StoreError, Suspicion, TaskChange, TaskClaim,
 };
 use abide_core::exec::AttemptOutcome;
 use abide_core::{EventId, Incarnation, TimeoutKind};
@@ -32,6 +28,10 @@ pub(super) enum Op {
     Close,
     /// A turn that hands it on to another run.
     Continue,
+    /// Its owner ends it without code: it was told to terminate.
+    Discard,
+    /// A turn of it starts a child under a free id of the user's.
+    Bear,
     /// Its owner lets it go, with nothing to wake it.
     Release,
     /// The lease of its owner is renewed.
@@ -60,6 +60,8 @@ pub(super) enum Op {
     StartOwned,
     /// A start of the workflow id of `owned`, owned by its first append, that no other run may have had.
     StartOnly,
+    /// A start of that id with a signal, which goes to `owned` while that is open.
+    Join,
     /// `owned` is terminated.
     Terminate,
     /// `suspended` is resumed.
@@ -86,10 +88,12 @@ pub(super) enum Op {
     Publish,
 }
 
-pub(super) const OPS: [Op; 29] = [
+pub(super) const OPS: [Op; 32] = [
     Op::Append,
     Op::Close,
     Op::Continue,
+    Op::Discard,
+    Op::Bear,
     Op::Release,
     Op::Renew,
     Op::FenceOut,
@@ -104,6 +108,7 @@ pub(super) const OPS: [Op; 29] = [
     Op::StartNew,
     Op::StartOwned,
     Op::StartOnly,
+    Op::Join,
     Op::Terminate,
     Op::Resume,
     Op::Offer,
@@ -141,7 +146,9 @@ impl Op {
     /// Begins a transaction and does it. `side` tells the two sides of a pair apart.
     pub(super) async fn perform(self, scene: &Scene, connection: &mut PgConnection, side: usize) -> Told {
         // Those with a guard begin their own, together with its locks.
-        if !matches!(self, Self::Close | Self::Continue | Self::StartOnly | Self::SignalByName) {
+        let guarded =
+            [Self::Close, Self::Continue, Self::Discard, Self::Bear, Self::StartOnly, Self::SignalByName];
+        if !guarded.contains(&self) {
             connection.execute(sqlx::raw_sql("BEGIN")).await.unwrap();
         }
         match self.run(scene, connection, side).await {
@@ -165,7 +172,8 @@ impl Op {
             Self::Append | Self::Release | Self::StartOwned | Self::Replace | Self::Settle | Self::Fail => {
                 self.append(scene, connection, side).await
             }
-            Self::Close | Self::Continue => close(self, scene, connection, side).await,
+            Self::Close | Self::Continue | Self::Discard => close(self, scene, connection, side).await,
+            Self::Bear => bear(scene, connection, side).await,
             Self::StartOnly => start_only(scene, connection, side).await,
             Self::SignalByName => signal_by_name(scene, connection, side).await,
             Self::Renew => {
@@ -189,6 +197,11 @@ impl Op {
                 let new = scene.start(fresh(scene, side), of);
                 let (answer, _) = start::start(connection, shared, &new).await?;
                 Ok(Told::of(matches!(answer, StartAnswer::Started)))
+            }
+            Self::Join => {
+                let (answer, _) =
+                    start::start(connection, shared, &scene.join(fresh(scene, side), side)).await?;
+                Ok(Told::of(matches!(answer, StartAnswer::Existing(_))))
             }
             Self::Terminate => {
                 let (event, now) = (r#"{"terminated":{"reason":"enough"}}"#, shared.clock.now_ms());
@@ -283,45 +296,6 @@ impl Op {
         let (answer, _) = message::send(connection, &scene.shared, &message).await?;
         Ok(Told::of(answer == SendAnswer::Sent))
     }
-}
-
-/// A closing turn, by the guard and the batch, as the writer does it.
-async fn close(op: Op, scene: &Scene, connection: &mut PgConnection, side: usize) -> Result<Told, Trouble> {
-    let result = r#"{"completed":{"result":7}}"#.to_owned();
-    let (kind, status, successor) = match op {
-        Op::Continue => {
-            let next = Box::new(scene.successor(fresh(scene, side)));
-            (CloseKind::HandedOn, ExecutionStatus::ContinuedAsNew, Some(next))
-        }
-        _ => (CloseKind::Drained, ExecutionStatus::Completed, None),
-    };
-    let close = Some(Close { kind, status, result });
-    let append = Append { close, successor, ..scene.turn(scene.owned, NEXT, 1) };
-    let locks = guard::locks(&scene.shared, [&append].into_iter()).expect("a close locks its row");
-    let guarded = guard::take(&locks, true, connection, &scene.shared).await?;
-    if guarded.out.conflicts.contains(&scene.owned) {
-        return Ok(Told::Refused(Kind::Conflict));
-    }
-    if guarded.out.locked.contains(&scene.owned) {
-        return Ok(Told::Refused(Kind::Busy));
-    }
-    write_batch(connection, &scene.shared, Batch::of([&append].into_iter()), 0).await?;
-    Ok(Told::Done)
-}
-
-/// A start with a policy, by the guard and the batch, as the writer does it: what stays out of the batch is
-/// decided alone.
-async fn start_only(scene: &Scene, connection: &mut PgConnection, side: usize) -> Result<Told, Trouble> {
-    let new = scene.start(fresh(scene, side), "owned");
-    let new = NewExecution { reuse: IdReusePolicy::RejectDuplicate, ..new };
-    let id = new.id;
-    let append = Append { owner: scene.other, births: vec![new], ..scene.turn(id, 1, 1) };
-    let locks = guard::locks(&scene.shared, [&append].into_iter()).expect("a policy locks its id");
-    if guard::take(&locks, true, connection, &scene.shared).await?.out.locked.contains(&id) {
-        return Ok(Told::Refused(Kind::Busy));
-    }
-    let born = write_batch(connection, &scene.shared, Batch::of([&append].into_iter()), 0).await?.born;
-    Ok(Told::of(!born.is_empty()))
 }
 
 /// The end of a transactional attempt. A refusal rolls the user's rows back.

@@ -31,12 +31,16 @@ pub(super) async fn check(scene: &Scene, way: Way, ended: [Ended; 2]) {
     claims_are_exclusive(scene, &ended, &claimed, &what);
     only_what_stands_has_parked_messages(scene, &ended, &what).await;
     what_was_published_is_numbered(scene, &ended, &what).await;
+    if ended.iter().any(|e| e.op == Op::Bear && e.committed && e.told == Told::Done) {
+        let born = "SELECT count(*) FROM {s}.execution WHERE parent = $1 AND status = 0";
+        assert_eq!(scene.number(born, &[scene.owned.0]).await, 1, "{what}: the child is there");
+    }
     if done(Op::Continue) {
         let next = "SELECT count(*) FROM {s}.execution e JOIN {s}.execution n ON n.id = e.next
             WHERE e.id = $1 AND e.status = 14 AND n.status = 0 AND n.chain = e.id";
         assert_eq!(scene.number(next, &[scene.owned.0]).await, 1, "{what}: another run goes on");
     }
-    if done(Op::Close) || done(Op::Continue) || done(Op::Terminate) {
+    if [Op::Close, Op::Continue, Op::Discard, Op::Terminate].into_iter().any(done) {
         assert!(left.tasks.is_empty() && left.failed == 0, "{what}: a closed execution leaves no attempts");
         assert!(left.status >= 10, "{what}: what closed is closed");
     }
@@ -87,7 +91,7 @@ async fn the_journal_joins_up(scene: &Scene, what: &str) {
 
 /// An acknowledged message is in the inbox, unless its run was terminated; and an unowned run is claimed for it.
 fn no_message_is_lost(scene: &Scene, left: &Left, ended: &[Ended; 2], claimed: &[i64], what: &str) {
-    let sends = |op| matches!(op, Op::Signal | Op::Cancel | Op::SignalByName);
+    let sends = |op| matches!(op, Op::Signal | Op::Cancel | Op::SignalByName | Op::Join);
     let sent: Vec<_> = ended.iter().filter(|e| sends(e.op) && e.committed).collect();
     if sent.is_empty() {
         return;
@@ -142,6 +146,8 @@ async fn nobody_writes_after_the_fence(scene: &Scene, ended: &[Ended; 2], what: 
             Op::Append
                 | Op::Close
                 | Op::Continue
+                | Op::Discard
+                | Op::Bear
                 | Op::Release
                 | Op::Replace
                 | Op::Settle
@@ -226,7 +232,8 @@ fn alone_it_works(way: Way, ended: &[Ended; 2], what: &str) {
     let turned_away = matches!(second.told, Told::Refused(Kind::Busy));
     let needs_lease = matches!(ended[0].op, Op::SetFree | Op::LoseTasks);
     // Claims skip locked rows and claim them the next time (see `claims_are_exclusive`).
-    let nothing = matches!(second.op, Op::Start | Op::StartOnly | Op::Claim | Op::ClaimTasks | Op::Offer);
+    let nothing =
+        matches!(second.op, Op::Start | Op::StartOnly | Op::Bear | Op::Claim | Op::ClaimTasks | Op::Offer);
     if !turned_away && !needs_lease && !nothing && !matches!(second.op, Op::SetFree | Op::LoseTasks) {
         assert_eq!(second.told, Told::Done, "{what}: the first was rolled back, so nothing stood in its way");
     }

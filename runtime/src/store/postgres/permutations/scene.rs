@@ -1,13 +1,14 @@
 //! What the operations of a pair find: an execution with its owner, its inbox, its attempts; another without an owner.
 
 use super::ops::Op;
+use crate::policy::{IdConflictPolicy, IdReusePolicy};
 use crate::store::postgres::options::OpenOptions;
 use crate::store::postgres::shared::Shared;
 use crate::store::postgres::store::PostgresStore;
 use crate::store::postgres::{connection, lease, open};
 use crate::store::{
-    Append, AppendOutcome, Journal, NewExecution, NewTask, Ownership, Starts, Successor, TaskChange,
-    TaskClaim, TaskKey, Tasks, WorkerInfo,
+    Append, AppendOutcome, Journal, MessageKind, NewExecution, NewMessage, NewTask, Ownership, Starts,
+    Successor, TaskChange, TaskClaim, TaskKey, Tasks, WorkerInfo,
 };
 use abide_core::{EventId, ExecutionId, Incarnation};
 use sqlx::pool::PoolConnection;
@@ -162,11 +163,24 @@ impl Scene {
             input: "[1]".to_owned(),
             created_at_ms: self.shared.clock.now_ms() - 1_000,
             terms: crate::store::Terms::default(),
-            reuse: crate::policy::IdReusePolicy::default(),
-            conflict: crate::policy::IdConflictPolicy::default(),
+            reuse: IdReusePolicy::default(),
+            conflict: IdConflictPolicy::default(),
             terminate_event: None,
             with: Vec::new(),
         }
+    }
+
+    /// A start of the id of `owned` with a signal for the run that is open.
+    pub(super) fn join(&self, id: ExecutionId, side: usize) -> NewExecution {
+        let signal = NewMessage {
+            execution: id,
+            kind: MessageKind::Signal,
+            request_id: format!("message-{side}"),
+            body: "{}".to_owned(),
+            at_ms: 1,
+        };
+        let (reuse, conflict) = (IdReusePolicy::RejectDuplicate, IdConflictPolicy::UseExisting);
+        NewExecution { reuse, conflict, with: vec![signal], ..self.start(id, "owned") }
     }
 
     /// The run that goes on for `owned`.
