@@ -4,12 +4,13 @@
 //! process that serves or owns the execution, the call goes to it through memory. Its answer is just as
 //! durable. Each call carries a request id, so that a repeated call has no further effect (PROTOCOL 6).
 //!
-//! Reading order: `start`, `with_start` (messages that go with it), `handle` (typed), `execution` (the code behind it), `request` (signal, cancel,
-//! terminate), `update`, `query`, `wait` (results), `describe` and `pending`, `list`, `serving` (whether a worker can
-//! run it). The bodies of inbox rows are in [`crate::wire`].
+//! Reading order: `start`, `with_start` and `first` (messages that go with it), `handle` (typed), `execution` (the code
+//! behind it), `request` (signal, cancel, terminate), `update`, `query`, `wait` (results), `describe` and `pending`,
+//! `list`, `serving` (whether a worker can run it). The bodies of inbox rows are in [`crate::wire`].
 
 mod describe;
 mod execution;
+mod first;
 mod handle;
 mod list;
 mod looks;

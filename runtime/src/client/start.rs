@@ -1,14 +1,14 @@
 //! Starts a workflow: the options, the worker or store that takes the start, and the meaning of the answer.
 
+use super::first::{Sent, first_messages, message_to};
 use super::terms::Timing;
-use super::with_start::{Opening, Sent, WithMessage, WithStart, first_messages, message_to};
 use super::{Client, Handle, UntypedHandle, WorkflowHandle, check_id, check_request_id, user_connection};
 use crate::activity::TransactionConnection;
 use crate::error::{Error, Result};
 use crate::future::BoxFuture;
 use crate::policy::{IdConflictPolicy, IdReusePolicy};
 use crate::store::{ExecutionRow, NewExecution, StartAnswer};
-use abide_core::{Event, FirstMessage, Messages, Payload, PayloadError, RetryPolicy, WorkflowCall};
+use abide_core::{Event, FirstMessage, Payload, PayloadError, RetryPolicy, WorkflowCall};
 use std::future::IntoFuture;
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -93,65 +93,6 @@ impl<W: WorkflowHandle> Start<W> {
     pub fn id_conflict_policy(mut self, policy: IdConflictPolicy) -> Self {
         self.conflict = Some(policy);
         self
-    }
-
-    /// Sends a message together with the start, in one atomic step: signal with start, update with start. If the start
-    /// makes a run, the run takes the message in before its `run` is first polled, and before all messages that are
-    /// sent to it. If an open run has the id, the message goes to that run, unless
-    /// [`id_conflict_policy`](Self::id_conflict_policy) says otherwise. A start that is refused sends nothing.
-    ///
-    /// The closure calls one signal or update of the workflow on its argument. With a signal, this returns the start
-    /// again: call `with` again for further messages. With an update, it returns a [`StartUpdate`], which gives the
-    /// answer of the update; its start takes no more options.
-    ///
-    /// ```
-    /// # #[cfg(feature = "sqlite")] mod demo {
-    /// use abide::prelude::*;
-    ///
-    /// #[derive(Default)]
-    /// struct Cart {
-    ///     items: Vec<String>,
-    ///     closed: bool,
-    /// }
-    ///
-    /// #[workflow]
-    /// impl Cart {
-    ///     #[run]
-    ///     async fn run(&mut self, customer: u64) {
-    ///         workflow::until!(self.closed).await;
-    ///     }
-    ///
-    ///     #[signal]
-    ///     fn note(&mut self, text: String) {}
-    ///
-    ///     #[update]
-    ///     fn add(&mut self, item: String) -> u64 {
-    ///         self.items.push(item);
-    ///         self.items.len() as u64
-    ///     }
-    /// }
-    ///
-    /// async fn demo(client: Client) -> Result<(), Failure> {
-    ///     let start = || client.start(Cart::run(7)).id("cart-7");
-    ///     let cart: Handle<Cart> = start().with(|cart| cart.note("from the shop".into())).await?;
-    ///     let items: u64 = start().with(|cart| cart.add("tea".into())).await?;
-    ///     let (cart, update) = start().with(|cart| cart.add("milk".into())).accepted().await?;
-    ///     let items = update.result().await?;
-    ///     Ok(())
-    /// }
-    /// # }
-    /// ```
-    ///
-    /// A start that is tried again under its request id delivers its messages once. For a run that was open, that is
-    /// remembered for 10 minutes. A message that goes with a delayed start does not end its delay.
-    ///
-    /// # Errors
-    /// Those of the start; `AB0405` if the messages have more than 2 MiB together. `AB0416` if the open run is one of another workflow, which then gets no message.
-    pub fn with<M: WithMessage<W>>(self, message: impl FnOnce(&Opening<W>) -> M) -> M::Start
-    where
-        W: Messages<WithStart>,
-    {
-        message(&Opening::new()).go_with(self)
     }
 
     /// How long the run may take, from when it begins (or is due, see [`delay`](Self::delay)): at least 1 ms

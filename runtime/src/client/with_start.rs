@@ -1,13 +1,10 @@
 //! Signal with start and update with start: messages that go with a start, in one atomic step (PROTOCOL 49).
 
+use super::first::Sent;
 use super::update::StartUpdate;
-use super::{Client, Start, check_request_id};
-use crate::error::Result;
-use crate::store::{MessageKind, NewMessage};
-use crate::wire::{SignalBody, UpdateBody, to_json};
+use super::{Start, WorkflowHandle};
 use abide_core::{
-    ExecutionId, FirstMessage, MAX_PAYLOAD_BYTES, Messages, Payload, PayloadError, Route, SignalRoute,
-    UpdateAnswer, UpdateCodec, WorkflowDef,
+    Messages, Payload, PayloadError, Route, SignalRoute, UpdateAnswer, UpdateCodec, WorkflowDef,
 };
 use std::marker::PhantomData;
 use std::ops::Deref;
@@ -28,6 +25,68 @@ impl SignalRoute for WithStart {
         input: std::result::Result<Payload, PayloadError>,
     ) -> OpeningSignal<W> {
         OpeningSignal { message: Sent { name, input, request_id: None }, workflow: PhantomData }
+    }
+}
+
+impl<W: WorkflowHandle> Start<W> {
+    /// Sends a message together with the start, in one atomic step: signal with start, update with start. If the start
+    /// makes a run, the run takes the message in before its `run` is first polled, and before all messages that are
+    /// sent to it. If an open run has the id, the message goes to that run, unless
+    /// [`id_conflict_policy`](Self::id_conflict_policy) says otherwise. A start that is refused sends nothing.
+    ///
+    /// The closure calls one signal or update of the workflow on its argument. With a signal, this returns the start
+    /// again: call `with` again for further messages. With an update, it returns a [`StartUpdate`], which gives the
+    /// answer of the update; its start takes no more options.
+    ///
+    /// ```
+    /// # #[cfg(feature = "sqlite")] mod demo {
+    /// use abide::prelude::*;
+    ///
+    /// #[derive(Default)]
+    /// struct Cart {
+    ///     items: Vec<String>,
+    ///     closed: bool,
+    /// }
+    ///
+    /// #[workflow]
+    /// impl Cart {
+    ///     #[run]
+    ///     async fn run(&mut self, customer: u64) {
+    ///         workflow::until!(self.closed).await;
+    ///     }
+    ///
+    ///     #[signal]
+    ///     fn note(&mut self, text: String) {}
+    ///
+    ///     #[update]
+    ///     fn add(&mut self, item: String) -> u64 {
+    ///         self.items.push(item);
+    ///         self.items.len() as u64
+    ///     }
+    /// }
+    ///
+    /// async fn demo(client: Client) -> Result<(), Failure> {
+    ///     let start = || client.start(Cart::run(7)).id("cart-7");
+    ///     let cart: Handle<Cart> = start().with(|cart| cart.note("from the shop".into())).await?;
+    ///     let items: u64 = start().with(|cart| cart.add("tea".into())).await?;
+    ///     let (cart, update) = start().with(|cart| cart.add("milk".into())).accepted().await?;
+    ///     let items = update.result().await?;
+    ///     Ok(())
+    /// }
+    /// # }
+    /// ```
+    ///
+    /// A start that is tried again under its request id delivers its messages once. For a run that was open, that is
+    /// remembered for 10 minutes. A message that goes with a delayed start does not end its delay.
+    ///
+    /// # Errors
+    /// Those of the start; `AB0405` if the messages have more than 2 MiB together. `AB0416` if the open run is one of
+    /// another workflow, which then gets no message.
+    pub fn with<M: WithMessage<W>>(self, message: impl FnOnce(&Opening<W>) -> M) -> M::Start
+    where
+        W: Messages<WithStart>,
+    {
+        message(&Opening::new()).go_with(self)
     }
 }
 
@@ -68,13 +127,6 @@ impl<W: WorkflowDef> OpeningCore<W> {
         let message = Sent { name, input, request_id: None };
         OpeningUpdate { message, codec, workflow: PhantomData }
     }
-}
-
-/// A message as the closure has made it.
-pub(super) struct Sent {
-    name: &'static str,
-    input: std::result::Result<Payload, PayloadError>,
-    request_id: Option<String>,
 }
 
 /// A signal that goes with a start; see [`Start::with`].
@@ -143,57 +195,4 @@ impl<W, A: UpdateAnswer> WithMessage<W> for OpeningUpdate<W, A> {
     fn go_with(self, start: Start<W>) -> StartUpdate<W, A> {
         StartUpdate { start, message: self.message, codec: self.codec }
     }
-}
-
-/// The messages of a start: `signals`, then the update. `request_id` is the start's own.
-pub(super) fn first_messages(
-    client: &Client,
-    (workflow_id, request_id): (&str, Option<&str>),
-    signals: Vec<Sent>,
-    update: Option<Sent>,
-) -> Result<Vec<FirstMessage>> {
-    let fresh = || client.abide.host().fresh_id();
-    let mut all = Vec::with_capacity(signals.len() + 1);
-    for (n, Sent { name, input, request_id: own }) in signals.into_iter().enumerate() {
-        own.as_deref().map_or(Ok(()), check_request_id)?;
-        // The same at each try, so that a signal that is sent again under the start's id is known.
-        let made = || request_id.map_or_else(fresh, |id| format!("abide/with/{n}/{id}"));
-        let request_id = own.unwrap_or_else(made);
-        all.push(FirstMessage::Signal { name: name.to_owned(), input: input?, request_id });
-    }
-    if let Some(Sent { name, input, request_id: own }) = update {
-        own.as_deref().map_or(Ok(()), check_request_id)?;
-        let update_id = own.unwrap_or_else(|| request_id.map_or_else(fresh, str::to_owned));
-        // The same at each try, so that a rejection answers all of them.
-        let ask = request_id.map_or_else(fresh, |id| format!("with/{}/{id}/{workflow_id}", id.len()));
-        let asker = Some(client.abide.store().block());
-        all.push(FirstMessage::Update { update_id, name: name.to_owned(), input: input?, ask, asker });
-    }
-    check_bytes(&all)?;
-    Ok(all)
-}
-
-/// The row of the run has them all, so the limit of one payload is the limit of them together.
-fn check_bytes(messages: &[FirstMessage]) -> Result<()> {
-    let bytes = messages.iter().map(|message| match message {
-        FirstMessage::Signal { input, .. } | FirstMessage::Update { input, .. } => input.as_json().len(),
-    });
-    match bytes.sum() {
-        0..=MAX_PAYLOAD_BYTES => Ok(()),
-        bytes => Err(PayloadError::TooLarge { type_name: "start's list of messages", bytes }.into()),
-    }
-}
-
-/// A message of a start as it goes to a run that is open.
-pub(super) fn message_to(execution: ExecutionId, message: &FirstMessage, at_ms: i64) -> NewMessage {
-    let (kind, request_id, body) = match message.clone() {
-        FirstMessage::Signal { name, input, request_id } => {
-            (MessageKind::Signal, request_id, to_json(&SignalBody { name, input }))
-        }
-        FirstMessage::Update { update_id, name, input, ask, asker } => {
-            let body = UpdateBody { update_id, name, input: Some(input), asker };
-            (MessageKind::Update, ask, to_json(&body))
-        }
-    };
-    NewMessage { execution, kind, request_id, body, at_ms }
 }

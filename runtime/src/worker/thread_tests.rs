@@ -90,7 +90,6 @@ impl WorkflowDef for GivesUp {
     type Outcome = Sel<u32, false>;
 
     fn init() {}
-
     async fn run(_: Slot<()>, (): ()) -> u32 {
         let waited = timeout(Duration::from_millis(1), ActivityCall::<Queued>::new(())).await;
         u32::from(waited.is_err())

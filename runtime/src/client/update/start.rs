@@ -3,9 +3,9 @@
 use super::asking::{Settled, answer};
 use super::{Asked, UpdateError, UpdateHandle};
 use crate::activity::TransactionConnection;
+use crate::client::first::Sent;
 use crate::client::handle::check_type;
 use crate::client::start::Checked;
-use crate::client::with_start::Sent;
 use crate::client::{Handle, HandleCore, Start, WorkflowHandle};
 use crate::error::Result;
 use crate::future::BoxFuture;

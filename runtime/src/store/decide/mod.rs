@@ -3,10 +3,9 @@
 //! Pure functions of rows that a store has read and of what a caller asks: [`start`] (id policies), [`end`]
 //! (terminate, resume, replace), [`death`] (who is dead, take-over), [`row`] (what an append does to its
 //! execution's row), [`send`] (what a sender is answered), [`outcome`] (the inbox row of an ended attempt),
-//! [`park`] (which messages wait apart), [`dispatch`] (messages to
-//! workflows that the commit finds), [`guard`] (what a batch locks first), [`sections`] (the parts of its
-//! statement), [`with`] (starts that bring messages), [`notices`] (whom to notify after a commit). Nothing here knows SQL, except for the fragments
-//! that the dialects share.
+//! [`park`] (which messages wait apart), [`dispatch`] (messages to workflows that the commit finds), [`with`] (starts
+//! that bring messages), [`guard`] (what a batch locks first), [`sections`] (the parts of its statement), [`notices`]
+//! (whom to notify after a commit). Nothing here knows SQL, except for the fragments that the dialects share.
 
 mod death;
 mod dispatch;
