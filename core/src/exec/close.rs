@@ -108,7 +108,7 @@ impl Execution {
     /// suspended.
     pub(super) fn go_on_as_new(&mut self, task: &TaskKind) -> bool {
         let Some(again) = self.ctx.tables.again.take() else { return false };
-        let carried = carry::of(&self.ctx.tables, self.ctx.now_ms()).bytes();
+        let carried = carry::of(&self.ctx.tables, &self.ctx.info.borrow().run_id, self.ctx.now_ms()).bytes();
         let refused = match &self.ending {
             Ending::Running if !self.ctx.tables.compensations.borrow().is_empty() => {
                 Some(Suspension::uncompensated())

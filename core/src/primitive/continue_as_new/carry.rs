@@ -4,8 +4,8 @@ use crate::carried::{Carried, CarriedCancel, CarriedId, CarriedKind, CarriedSign
 use crate::exec::turn::Input;
 use crate::primitive::tables::Tables;
 
-/// What the run would hand on now.
-pub(crate) fn of(tables: &Tables, now_ms: i64) -> Carried {
+/// What the run of this run id would hand on now.
+pub(crate) fn of(tables: &Tables, run_id: &str, now_ms: i64) -> Carried {
     let (signals, cancellation) = (tables.signals.borrow(), tables.cancellation.borrow());
     let id = |kind| move |(id, at_ms): (&str, i64)| CarriedId { kind, id: id.to_owned(), at_ms };
     let of_signals = signals.known.all().into_iter().map(id(CarriedKind::Signal));
@@ -19,7 +19,7 @@ pub(crate) fn of(tables: &Tables, now_ms: i64) -> Carried {
         signals: unhandled.collect(),
         cancel: cancellation.pending(),
         known: of_signals.chain(of_cancels).collect(),
-        ..Carried::default()
+        updates: tables.updates.borrow().carried(run_id),
     };
     carried.limited(now_ms)
 }
