@@ -211,6 +211,9 @@ mod list {
             "A rejection is kept for all asks of its update.";
         ForgetUpdateIds "forget-update-ids" Test("worker::updates::tests::an_accepted_id_is_not_accepted_again"),
             "An update is accepted again under an id that history has.";
+        ForgetCarriedUpdates "forget-carried-updates"
+            Test("worker::updates::chain_tests::an_update_is_accepted_once_in_a_chain"),
+            "An update is accepted again by the next run of its chain (once a bug).";
         RevalidateOnReplay "revalidate-on-replay" Test("worker::updates::tests::a_replay_asks_no_validator"),
             "A replay asks the validators of recorded updates.";
         PublishOnReplay "publish-on-replay" Test("store::stream::tests::a_replay_publishes_nothing_again"),

@@ -4,7 +4,7 @@ use super::ends::reason;
 use super::support::{Db, Log, Steps};
 use abide::prelude::*;
 use abide::testing::TestEnv;
-use abide::{ExecutionStatus, ListFilter};
+use abide::{ExecutionStatus, ListFilter, UpdateError};
 
 /// Each round is a run.
 #[workflow]
@@ -163,6 +163,42 @@ async fn an_update_is_answered_by_the_run_that_takes_it_in() {
         assert_eq!(diary.result().await.unwrap(), (0..12).collect::<Vec<_>>());
         worker.shutdown().await.unwrap();
     }
+}
+
+/// The runs that follow know an update by its id, and say where its answer is: live and after a load, open and closed,
+/// through memory and by rows.
+#[tokio::test]
+async fn an_update_is_known_along_the_chain() {
+    let folder = tempfile::tempdir().unwrap();
+    let (here, there) = (Db::open(&folder).await, Db::open(&folder).await);
+    let first = worker(&there, 1).await;
+    let diaries = [here.client(), there.client()].map(|client| client.task_queue("chains"));
+    let diary = diaries[0].start(Diary::run(Vec::new())).id("diary").await.unwrap();
+    let handles = diaries.each_ref().map(|client| client.handle::<Diary>("diary"));
+    diary.tell(1).await.unwrap();
+    diary.tell(2).await.unwrap();
+    assert_eq!(diary.ask(3).request_id("u3").await.unwrap(), 3);
+    for run in 0..2 {
+        for handle in &handles {
+            assert_eq!(handle.ask(9).request_id("u3").await.unwrap(), 3, "run {run}");
+            assert_eq!(handle.ask(9).request_id("u3").accepted().await.unwrap().result().await.unwrap(), 3);
+            assert_eq!(handle.updates().ask("u3").result().await.unwrap(), 3);
+            assert!(matches!(handle.updates().ask("u4").result().await, Err(UpdateError::Unknown)));
+        }
+        for n in [4, 5, 6] {
+            diary.tell(n + 3 * run).await.unwrap();
+        }
+    }
+    first.shutdown().await.unwrap();
+    let second = worker(&there, usize::MAX).await;
+    assert_eq!(handles[1].ask(9).request_id("u3").await.unwrap(), 3, "after a load");
+    diary.close().await.unwrap();
+    assert_eq!(diary.result().await.unwrap(), (1..=9).collect::<Vec<_>>());
+    for handle in &handles {
+        assert_eq!(handle.updates().ask("u3").result().await.unwrap(), 3, "of a closed chain");
+        assert_eq!(handle.ask(9).request_id("u3").await.unwrap(), 3);
+    }
+    second.shutdown().await.unwrap();
 }
 
 /// The worker is in another process than the sender.

@@ -3,10 +3,11 @@
 
 use crate::evidence::Evidence;
 use crate::journal::{Execution, number};
-use crate::mixed::{Tally, family, feed};
+use crate::mixed::{Chained, Tally, family, feed};
 use crate::scene::{Dice, Scene, Victim, dice, within};
 use abide::prelude::*;
-use abide::{StreamItem, StreamReader, UpdateError};
+use abide::{Fault, StreamItem, StreamReader, UpdateError};
+use futures::future::join_all;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,7 +18,7 @@ use tokio::task::JoinHandle;
 const KILLS_A_SCENE: u64 = 6;
 
 /// How many ask at once.
-const ASKERS: usize = 8;
+const ASKERS: u64 = 8;
 
 const CHILDREN: u64 = 4;
 const ITEMS: u64 = 12;
@@ -39,8 +40,12 @@ async fn one_scene(dice: &mut Dice, kills: u64) {
     let (scene, mut evidence) = (Scene::new(), Evidence::default());
     let client = scene.client().await;
     let tally = client.start(Tally::run()).id("tally").await.expect("it starts");
+    let chained = client.start(Chained::run(Vec::new())).id("chained").await.expect("it starts");
     let enough = Arc::new(AtomicBool::new(false));
-    let askers: Vec<_> = (0..ASKERS as u64).map(|first| ask(&tally, first, &enough)).collect();
+    let ask_tally = |first| ask(first, &enough, asking(&tally, |to, n| to.note(n).request_id(id(n))));
+    let ask_chained = |first| ask(first, &enough, asking(&chained, |to, n| to.note(n).request_id(id(n))));
+    let askers: Vec<_> = (0..ASKERS).map(ask_tally).collect();
+    let of_chained: Vec<_> = (0..ASKERS).map(ask_chained).collect();
 
     let mut rounds = Vec::new();
     let mut beside: Option<Victim> = None;
@@ -61,17 +66,14 @@ async fn one_scene(dice: &mut Dice, kills: u64) {
         assert!(suspended.is_none(), "{:?}", suspended.map(|e| (&e.workflow_id, &e.suspension)));
     }
 
-    enough.store(true, Ordering::Relaxed);
     let worker = scene.worker();
-    let mut answers = Answers::new();
-    for asker in askers {
-        answers.extend(within("its last is answered", asker).await.expect("nothing panicked"));
-    }
+    let (answers, of_chained) = (answered(&enough, askers).await, answered(&enough, of_chained).await);
     let families = rounds.len() as u64;
     for (n, round) in (0..).zip(rounds) {
         round.end(n).await;
     }
-    all_noted(&tally, &answers).await;
+    all_tallied(&tally, &answers).await;
+    all_chained(&chained, &of_chained).await;
     let open = "SELECT count(*) FROM execution WHERE status < 10";
     assert_eq!(number(scene.database(), open).await, 0);
     worker.stop();
@@ -81,7 +83,7 @@ async fn one_scene(dice: &mut Dice, kills: u64) {
         |execution: &&Execution| execution.workflow_id.starts_with("beside-") || is_child(execution);
     let children = executions.values().filter(of_family).count() as u64;
     assert_eq!(children, families * (CHILDREN + 1), "each child was started once");
-    eprintln!("{} updates, {children} children", answers.len());
+    eprintln!("{} updates, {} in a chain, {children} children", answers.len(), of_chained.len());
 }
 
 /// A child without an id of its own has its parent's run id and a number.
@@ -92,60 +94,96 @@ fn is_child(execution: &Execution) -> bool {
 /// What was answered: each number, with the place that it got.
 type Answers = BTreeMap<u64, usize>;
 
-/// Asks it to note a number, the next one after the answer, until it is enough. Each asker has its own numbers.
-fn ask(tally: &Handle<Tally>, first: u64, enough: &Arc<AtomicBool>) -> JoinHandle<Answers> {
-    let (tally, enough) = (tally.clone(), Arc::clone(enough));
+/// What asks one of these runs to note a number.
+fn asking<W: Clone, F>(to: &W, note: fn(&W, u64) -> F) -> impl Fn(u64) -> F + use<W, F> {
+    let to = to.clone();
+    move |n| note(&to, n)
+}
+
+/// Asks to note a number, the next one after the answer, until it is enough. Each asker has its own numbers.
+fn ask<F, E>(
+    first: u64,
+    enough: &Arc<AtomicBool>,
+    note: impl Fn(u64) -> F + Send + 'static,
+) -> JoinHandle<Answers>
+where
+    F: Future<Output = Result<usize, UpdateError<E>>> + Send + 'static,
+    E: Fault,
+{
+    let enough = Arc::clone(enough);
     tokio::spawn(async move {
-        let mut answers = Answers::new();
-        for n in (first..).step_by(ASKERS) {
-            if enough.load(Ordering::Relaxed) {
-                break;
-            }
-            answers.insert(n, answer(|| tally.note(n).request_id(id(n))).await);
+        let (mut answers, mut n) = (Answers::new(), first);
+        while !enough.load(Ordering::Relaxed) {
+            // Under the same id, while the outcome is unknown or the database is busy.
+            let place = loop {
+                match note(n).await {
+                    Ok(place) => break place,
+                    Err(UpdateError::Client(error)) if passes(&error) => {}
+                    Err(error) => panic!("no answer: {error}"),
+                }
+            };
+            answers.insert(n, place);
+            n += ASKERS;
         }
         answers
     })
+}
+
+/// What all were answered.
+async fn answered(enough: &AtomicBool, askers: Vec<JoinHandle<Answers>>) -> Answers {
+    enough.store(true, Ordering::Relaxed);
+    let mut answers = Answers::new();
+    for asker in askers {
+        answers.extend(within("its last is answered", asker).await.expect("nothing panicked"));
+    }
+    answers
 }
 
 fn id(n: u64) -> String {
     format!("note-{n}")
 }
 
-/// Asks until there is an answer: under the same id, while the outcome is unknown or the database is busy.
-async fn answer<F, E>(update: impl Fn() -> F) -> usize
-where
-    F: Future<Output = Result<usize, UpdateError<E>>>,
-    UpdateError<E>: std::fmt::Display,
-{
-    loop {
-        match update().await {
-            Ok(place) => return place,
-            Err(UpdateError::Client(error)) if passes(&error) => {}
-            Err(error) => panic!("no answer: {error}"),
-        }
-    }
-}
-
 fn passes(error: &abide::Error) -> bool {
     matches!(error.code(), "AB0410" | "AB0503" | "AB0515" | "AB0517")
 }
 
-/// Each number was noted once, at the place that its answer said, and says so when it is asked for again.
-async fn all_noted(tally: &Handle<Tally>, answers: &Answers) {
-    for (n, place) in answers {
+async fn all_tallied(tally: &Handle<Tally>, answers: &Answers) {
+    let known = answers.iter().map(async |(n, place)| {
         let kept = tally.updates().note(id(*n)).result().await.expect("it is kept");
         let again = tally.note(*n).request_id(id(*n)).await.expect("it is known");
         assert_eq!((kept, again), (*place, *place), "{n}");
-    }
+    });
+    join_all(known).await;
     tally.close().await.expect("it takes the signal");
     let noted = within("it ends", tally.result()).await.expect("it ends");
+    all_in_place(&noted, answers);
+    let items = all(tally.stream::<u64>("noted")).await;
+    assert!(items.iter().all(|item| item.attempt.is_none()));
+    assert_eq!(values(&items), noted, "published once, in order");
+}
+
+/// The runs of a chain answer for those before them, the last one also when it has closed.
+async fn all_chained(chained: &Handle<Chained>, answers: &Answers) {
+    let known = answers.iter().map(async |(n, place)| {
+        let again = chained.note(*n).request_id(id(*n)).await.expect("it is known");
+        assert_eq!(again, *place, "{n}");
+    });
+    join_all(known).await;
+    chained.close().await.expect("it takes the signal");
+    let noted = within("it ends", chained.result()).await.expect("it ends");
+    all_in_place(&noted, answers);
+    for (n, place) in answers {
+        let kept = chained.updates().note(id(*n)).result().await.expect("it is kept");
+        assert_eq!(kept, *place, "{n}");
+    }
+}
+
+/// Each number was noted once, at the place that its answer said.
+fn all_in_place(noted: &[u64], answers: &Answers) {
     assert_eq!(noted.len(), answers.len(), "each counts once: {noted:?}");
     for (n, place) in answers {
         assert_eq!(noted[place - 1], *n, "the answer {place} of {n}: {noted:?}");
     }
-    let items = all(tally.stream::<u64>("noted")).await;
-    assert!(items.iter().all(|item| item.attempt.is_none()));
-    assert_eq!(values(&items), noted, "published once, in order");
 }
 
 /// A family and a feed, and those who read what the feed publishes while it does.

@@ -117,14 +117,15 @@ impl Execution {
         let stays = !failed.retryable && !mutant!(RetryNonRetryable)
             || self.ctx.tables.cancellation.borrow().is_requested()
             || self.ctx.tables.compensations.borrow().any_failed();
-        (!stays && carry::of(&self.ctx.tables, now_ms).fits()).then_some(due_ms)
+        let fits = || carry::of(&self.ctx.tables, &self.ctx.info.borrow().run_id, now_ms).fits();
+        (!stays && fits()).then_some(due_ms)
     }
 
     /// A poll of this task may have asked to go on as a new run. True: it has, and the run is decided or
     /// suspended.
     pub(super) fn go_on_as_new(&mut self, task: &TaskKind) -> bool {
         let Some(again) = self.ctx.tables.again.take() else { return false };
-        let carried = carry::of(&self.ctx.tables, self.ctx.now_ms()).bytes();
+        let carried = carry::of(&self.ctx.tables, &self.ctx.info.borrow().run_id, self.ctx.now_ms()).bytes();
         let refused = match &self.ending {
             Ending::Running if !self.ctx.tables.compensations.borrow().is_empty() => {
                 Some(Suspension::uncompensated())

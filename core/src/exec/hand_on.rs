@@ -44,7 +44,8 @@ impl Execution {
 
     /// What the run hands on, once it has ended as another run is to go on for it.
     pub fn carried(&self) -> Carried {
-        let mut carried = carry::of(&self.ctx.tables, self.ctx.now_ms());
+        let run_id = &self.ctx.info.borrow().run_id;
+        let mut carried = carry::of(&self.ctx.tables, run_id, self.ctx.now_ms());
         carried.signals.extend(self.left.signals.iter().cloned());
         carried.cancel = carried.cancel.or_else(|| self.left.cancel.clone());
         carried.limited(self.ctx.now_ms())

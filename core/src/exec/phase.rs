@@ -28,8 +28,8 @@ pub(super) struct Early {
     pub(super) run: Spawned,
 }
 
-/// The number of signals and updates at the beginning of these inputs. A duplicate is one event, and a signal
-/// that an earlier run has taken in is none.
+/// The number of signals and updates at the beginning of these inputs. A duplicate is one event, and what an
+/// earlier run has taken in is none.
 pub(super) fn early(inputs: &[Taken], carried: &Carried) -> u32 {
     let known: HashSet<_> = carried
         .known
@@ -37,11 +37,13 @@ pub(super) fn early(inputs: &[Taken], carried: &Carried) -> u32 {
         .filter(|id| id.kind == CarriedKind::Signal)
         .map(|known| known.id.as_str())
         .collect();
+    let updates: HashSet<_> = carried.updates.iter().map(|update| update.update_id.as_str()).collect();
     let mut ids = HashSet::new();
     for (input, _) in inputs {
         match input {
             Input::Signal { request_id, .. } if known.contains(request_id.as_str()) => {}
             Input::Signal { request_id, .. } => drop(ids.insert((false, request_id.as_str()))),
+            Input::Update(ask) if updates.contains(ask.update_id.as_str()) => {}
             Input::Update(ask) if ask.input.is_some() => drop(ids.insert((true, ask.update_id.as_str()))),
             Input::Update(_) => {}
             _ => break,

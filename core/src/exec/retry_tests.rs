@@ -1,7 +1,7 @@
 //! A run that fails is followed by another attempt of its workflow: when, with what, and when not.
 
 use super::*;
-use crate::carried::{Carried, CarriedCancel, CarriedSignal};
+use crate::carried::{Carried, CarriedCancel, CarriedSignal, CarriedUpdate};
 use crate::def::{ActivityDef, SignalFn, WorkflowDef};
 use crate::failure::{Failure, FailureKind, FailureRecord, TimeoutKind};
 use crate::flow::{cancelled, saga, secs, sleep};
@@ -149,8 +149,11 @@ fn no_attempt_begins_when_the_time_of_the_chain_is_up() {
 #[test]
 fn the_next_attempt_begins_with_the_same_input_and_what_is_carried() {
     let mut exec = fresh();
-    let first = exec
-        .turn(vec![start("later", context(1)), signal("nobody takes it", "n"), signal("note", "t")], 1_000);
+    let earlier = |n: i64| CarriedUpdate { update_id: format!("u{n}"), run_id: "r0".to_owned(), at_ms: n };
+    let carried = Carried { updates: vec![earlier(2), earlier(1)], ..Carried::default() };
+    let begun = StartContext { carried, ..context(1) };
+    let first =
+        exec.turn(vec![start("later", begun), signal("nobody takes it", "n"), signal("note", "t")], 1_000);
     assert!(exec.may_be_retried() && exec.standing() == Standing::Open);
     assert_eq!(exec.ctx.info().attempt, 2);
     let mut second = exec.turn(vec![signal("note", "u")], 2_000);
@@ -162,7 +165,8 @@ fn the_next_attempt_begins_with_the_same_input_and_what_is_carried() {
     assert_eq!((attempt.due_ms, attempt.input.as_json()), (22_000, r#"["later"]"#));
     assert_eq!((attempt.context.failed_runs, attempt.context.run_timeout_ms), (2, Some(5_000)));
     assert_eq!(attempt.context.retry, context(0).retry);
-    let Carried { signals, cancel, known, .. } = &attempt.context.carried;
+    let Carried { signals, cancel, known, updates } = &attempt.context.carried;
+    assert_eq!(updates, &[earlier(2), earlier(1)]);
     let kept: Vec<_> = signals.iter().map(|signal| signal.request_id.as_str()).collect();
     assert_eq!((kept, cancel), (vec!["n"], &None));
     assert_eq!(
@@ -171,7 +175,7 @@ fn the_next_attempt_begins_with_the_same_input_and_what_is_carried() {
         "taken by this run"
     );
     // The journal alone says the same.
-    let recorded = Recorded::of(&[row(&first), row(&second)]).unwrap();
+    let recorded = Recorded::of("r", &[row(&first), row(&second)]).unwrap();
     assert_eq!(recorded.next_attempt(2_000, None).unwrap(), attempt);
     // A run that continues as new begins its attempts anew.
     assert_eq!((exec.hands_on().failed_runs, exec.hands_on().retry), (0, context(0).retry));
@@ -236,7 +240,7 @@ fn a_run_that_was_asked_to_cancel_stays_ended() {
     assert!(matches!(cancelled.events.last(), Some(Event::Cancelled { .. })) && !cancelled.hands_on());
     // The same without code.
     let told = JournalRow { seq: EventId(3), at_ms: 1_500, events: vec![second.events[0].clone()] };
-    let recorded = |rows: &[JournalRow]| Recorded::of(rows).unwrap().next_attempt(2_000, None);
+    let recorded = |rows: &[JournalRow]| Recorded::of("r", rows).unwrap().next_attempt(2_000, None);
     assert!(recorded(&[row(&first)]).is_some());
     assert!(recorded(&[row(&first), told]).is_none());
 }
@@ -251,7 +255,7 @@ fn too_much_to_carry_ends_the_chain() {
             .turn(vec![Input::Signal { name: "gone".to_owned(), input, request_id: format!("{n}") }], 1_100);
         rows.push(row(&turn));
     }
-    assert!(Recorded::of(&rows).unwrap().next_attempt(2_000, None).is_none());
+    assert!(Recorded::of("r", &rows).unwrap().next_attempt(2_000, None).is_none());
     let last = exec.turn(vec![], 2_000);
     assert_eq!((&last.standing, last.hands_on()), (&Standing::Closed, false));
 }
@@ -284,8 +288,8 @@ fn a_run_that_has_not_begun_hands_on_what_it_was_handed() {
         StartContext { carried: Carried { cancel: Some(cancel), ..Carried::default() }, ..context(0) };
     let asked = Recorded::unbegun(input(), asked).next_attempt(1_000, None);
     assert!(asked.is_none_or(|next| next.context.carried.cancel.is_some()), "the request is not lost");
-    assert!(Recorded::of(&[]).is_none());
+    assert!(Recorded::of("r", &[]).is_none());
     let event = Event::TimedOut { kind: TimeoutKind::Run, next: None };
     let ended = JournalRow { seq: EventId(1), at_ms: 1, events: vec![event] };
-    assert!(Recorded::of(&[ended]).is_none());
+    assert!(Recorded::of("r", &[ended]).is_none());
 }

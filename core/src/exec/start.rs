@@ -66,6 +66,9 @@ impl Execution {
 
     /// The request ids of messages that earlier runs of the chain have taken in.
     pub(super) fn know_carried(&self, carried: &Carried) {
+        if !mutant!(ForgetCarriedUpdates) {
+            self.ctx.tables.updates.borrow_mut().know(&carried.updates);
+        }
         for CarriedId { kind, id, at_ms } in carried.known.iter().rev() {
             let tables = &self.ctx.tables;
             match kind {

@@ -137,6 +137,8 @@ pub enum UpdateState {
     Completed(UpdateOutcome),
     /// The execution has ended before its handler.
     Aborted,
+    /// An earlier run of the chain has accepted it: the one with this run id. Its history has the outcome.
+    Earlier(String),
 }
 
 impl UpdateState {

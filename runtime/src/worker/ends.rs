@@ -57,7 +57,7 @@ async fn claim(session: &Arc<Session>) -> Duration {
 fn recorded(found: Found) -> Option<Recorded> {
     let journal = found.journal.ok()?;
     if !journal.rows.is_empty() {
-        return Recorded::of(&journal.rows);
+        return Recorded::of(&found.row.run_id, &journal.rows);
     }
     let input = Payload::from_json(found.row.input?).ok()?;
     let context =

@@ -35,7 +35,7 @@ pub(super) fn replies(run: ExecutionId, news: &[UpdateNews], now_ms: i64) -> Vec
 
 fn stage(state: &UpdateState) -> i16 {
     match state {
-        UpdateState::Completed(_) | UpdateState::Aborted => 1,
+        UpdateState::Completed(_) | UpdateState::Aborted | UpdateState::Earlier(_) => 1,
         _ => 0,
     }
 }
@@ -44,3 +44,7 @@ fn stage(state: &UpdateState) -> i16 {
 #[cfg(feature = "testing")]
 #[path = "updates_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "updates_chain_tests.rs"]
+mod chain_tests;

@@ -5,6 +5,9 @@ use crate::workflows::{Work, sequence};
 use abide::prelude::*;
 use futures::future::join_all;
 
+/// How many numbers a run of [`Chained`] takes before the next one goes on.
+const NUMBERS_OF_A_RUN: usize = 7;
+
 /// Notes each number that it is told, after a step. The answer is its place among all.
 #[derive(Default)]
 pub(crate) struct Tally {
@@ -35,6 +38,42 @@ impl Tally {
     }
 }
 
+/// Notes each number at once, in a chain of runs. The answer is its place among all.
+pub(crate) struct Chained {
+    noted: Vec<u64>,
+    here: usize,
+    closed: bool,
+}
+
+#[workflow]
+impl Chained {
+    #[init]
+    fn new(noted: Vec<u64>) -> Self {
+        Self { noted, here: 0, closed: false }
+    }
+
+    #[run]
+    pub(crate) async fn run(&mut self, _noted: Vec<u64>) -> Vec<u64> {
+        workflow::until!(self.closed || self.here >= NUMBERS_OF_A_RUN).await;
+        if self.closed {
+            return self.noted.clone();
+        }
+        workflow::continue_as_new(Self::run(self.noted.clone())).await
+    }
+
+    #[update]
+    pub(crate) fn note(&mut self, n: u64) -> usize {
+        self.here += 1;
+        self.noted.push(n);
+        self.noted.len()
+    }
+
+    #[signal]
+    pub(crate) fn close(&mut self) {
+        self.closed = true;
+    }
+}
+
 /// Children all at once, and one beside them by its handle; gives what each came to.
 #[workflow]
 pub(crate) async fn family(n: u64, many: u64) -> Result<Vec<u64>, Failure> {
@@ -57,5 +96,5 @@ pub(crate) async fn feed(n: u64, items: u64) -> Result<u64, Failure> {
 
 /// The worker's builder with all of them.
 pub(crate) fn workflows(worker: WorkerBuilder) -> WorkerBuilder {
-    worker.workflow(Tally::run).workflow(family).workflow(feed)
+    worker.workflow(Tally::run).workflow(Chained::run).workflow(family).workflow(feed)
 }

@@ -1,18 +1,24 @@
 //! How a run collects what it hands on, and how the next run takes it in (PROTOCOL 61).
 
-use crate::carried::{Carried, CarriedCancel, CarriedId, CarriedKind, CarriedSignal};
+use crate::carried::{Carried, CarriedCancel, CarriedId, CarriedKind, CarriedSignal, CarriedUpdate};
 use crate::exec::turn::Input;
 use crate::primitive::cancel::table::Cancellation;
 use crate::primitive::signal::table::Signals;
 use crate::primitive::tables::Tables;
 
-/// What the run would hand on now.
-pub(crate) fn of(tables: &Tables, now_ms: i64) -> Carried {
-    collect(&tables.signals.borrow(), &tables.cancellation.borrow(), now_ms)
+/// What the run of this run id would hand on now.
+pub(crate) fn of(tables: &Tables, run_id: &str, now_ms: i64) -> Carried {
+    let updates = tables.updates.borrow().carried(run_id);
+    collect(&tables.signals.borrow(), &tables.cancellation.borrow(), updates, now_ms)
 }
 
-/// The same, of these tables.
-pub(super) fn collect(signals: &Signals, cancellation: &Cancellation, now_ms: i64) -> Carried {
+/// The same, of these tables and updates.
+pub(super) fn collect(
+    signals: &Signals,
+    cancellation: &Cancellation,
+    updates: Vec<CarriedUpdate>,
+    now_ms: i64,
+) -> Carried {
     let id = |kind| move |(id, at_ms): (&str, i64)| CarriedId { kind, id: id.to_owned(), at_ms };
     let of_signals = signals.known.all().into_iter().map(id(CarriedKind::Signal));
     let of_cancels = cancellation.known.all().into_iter().map(id(CarriedKind::Cancel));
@@ -25,7 +31,7 @@ pub(super) fn collect(signals: &Signals, cancellation: &Cancellation, now_ms: i6
         signals: unhandled.collect(),
         cancel: cancellation.pending(),
         known: of_signals.chain(of_cancels).collect(),
-        ..Carried::default()
+        updates,
     };
     carried.limited(now_ms)
 }

@@ -1,7 +1,7 @@
 //! What a run hands on that has ended without its code: its journal alone says it (PROTOCOL 40).
 
 use super::carry;
-use crate::carried::{Carried, CarriedKind};
+use crate::carried::{Carried, CarriedKind, CarriedUpdate};
 use crate::event::{Event, JournalRow};
 use crate::ids::EventId;
 use crate::payload::Payload;
@@ -15,20 +15,24 @@ pub struct Recorded {
     context: StartContext,
     signals: Signals,
     cancellation: Cancellation,
+    /// Those that the chain has accepted, in that order.
+    updates: Vec<CarriedUpdate>,
 }
 
 impl Recorded {
     /// Of a run that has not begun.
     pub fn unbegun(input: Payload, context: StartContext) -> Self {
-        Self { input, context, signals: Signals::default(), cancellation: Cancellation::default() }
+        let (signals, cancellation) = (Signals::default(), Cancellation::default());
+        Self { input, context, signals, cancellation, updates: Vec::new() }
     }
 
-    /// Of a run with this journal. `None`: it does not begin with a start.
-    pub fn of(rows: &[JournalRow]) -> Option<Self> {
+    /// Of the run with this run id and journal. `None`: it does not begin with a start.
+    pub fn of(run_id: &str, rows: &[JournalRow]) -> Option<Self> {
         let mut events = rows.iter().flat_map(|row| row.events.iter().map(|event| (row.at_ms, event)));
         let (_, Event::Started { input, context, .. }) = events.next()? else { return None };
         let mut recorded = Self::unbegun(input.clone(), StartContext::clone(context));
-        let Carried { known, .. } = std::mem::take(&mut recorded.context.carried);
+        let Carried { known, updates, .. } = std::mem::take(&mut recorded.context.carried);
+        recorded.updates = updates.into_iter().rev().collect();
         for id in known.into_iter().rev() {
             match id.kind {
                 CarriedKind::Signal => recorded.signals.known.note(id.id, id.at_ms),
@@ -36,12 +40,12 @@ impl Recorded {
             }
         }
         for (number, (at_ms, event)) in (2..).zip(events) {
-            recorded.note(number, at_ms, event);
+            recorded.note(run_id, number, at_ms, event);
         }
         Some(recorded)
     }
 
-    fn note(&mut self, number: u64, at_ms: i64, event: &Event) {
+    fn note(&mut self, run_id: &str, number: u64, at_ms: i64, event: &Event) {
         match event {
             Event::Signaled { name, input, request_id, handled } => {
                 self.signals.known.note(request_id.clone(), at_ms);
@@ -54,6 +58,10 @@ impl Recorded {
             Event::CancelRequested { request_id, reason } => {
                 self.cancellation.request(request_id.clone(), reason.clone(), at_ms);
             }
+            Event::UpdateAccepted { update_id, .. } => {
+                let (update_id, run_id) = (update_id.clone(), run_id.to_owned());
+                self.updates.push(CarriedUpdate { update_id, run_id, at_ms });
+            }
             _ => {}
         }
     }
@@ -61,7 +69,7 @@ impl Recorded {
     /// What it hands on. A run that has not begun hands on what it was handed.
     pub(crate) fn carried(&self, now_ms: i64) -> Carried {
         let Carried { known, updates, .. } = self.context.carried.clone();
-        let mut carried = carry::collect(&self.signals, &self.cancellation, now_ms);
+        let mut carried = carry::collect(&self.signals, &self.cancellation, self.updates.clone(), now_ms);
         carried.signals.extend(self.context.carried.signals.iter().cloned());
         carried.cancel = carried.cancel.or_else(|| self.context.carried.cancel.clone());
         carried.known.extend(known);

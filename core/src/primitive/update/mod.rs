@@ -38,6 +38,15 @@ impl Execution {
                 state,
             });
         }
+        let earlier = self.ctx.tables.updates.borrow().earlier(&update_id).map(str::to_owned);
+        if let Some(run_id) = earlier {
+            return self.tell(UpdateNews {
+                update_id,
+                ask: Some(ask),
+                askers: asker.into_iter().collect(),
+                state: UpdateState::Earlier(run_id),
+            });
+        }
         let refused = match &input {
             None => Some(UpdateState::Unknown),
             Some(_) if self.ctx.tables.updates.borrow().is_full() => Some(UpdateState::TooMany),
@@ -106,7 +115,8 @@ impl Execution {
         (name, input): (String, Payload),
         asker: Option<i64>,
     ) {
-        self.ctx.tables.updates.borrow_mut().accept(id, update_id, asker);
+        let now_ms = self.ctx.now_ms();
+        self.ctx.tables.updates.borrow_mut().accept(id, update_id, asker, now_ms);
         if mutant!(RevalidateOnReplay) && self.ctx.is_replaying() && self.validate(&name, &input).is_some() {
             return self.count_early();
         }

@@ -1,5 +1,6 @@
 //! The updates that an execution has accepted.
 
+use crate::carried::CarriedUpdate;
 use crate::event::UpdateOutcome;
 use crate::exec::turn::{UpdateNews, UpdateState};
 use crate::ids::EventId;
@@ -18,6 +19,7 @@ pub(super) struct Accepted {
     /// client that still waits asks again (PROTOCOL 46).
     askers: BTreeSet<i64>,
     outcome: Option<UpdateOutcome>,
+    at_ms: i64,
 }
 
 /// The updates of one execution.
@@ -26,6 +28,8 @@ pub(crate) struct Updates {
     ids: HashMap<String, EventId>,
     accepted: BTreeMap<EventId, Accepted>,
     open: usize,
+    /// What earlier runs of the chain have accepted, in that order (PROTOCOL 61).
+    earlier: Vec<CarriedUpdate>,
 }
 
 impl Updates {
@@ -39,14 +43,35 @@ impl Updates {
         self.accepted.len() as u64
     }
 
+    /// The run id of the earlier run that has accepted the update with this id.
+    pub(super) fn earlier(&self, update_id: &str) -> Option<&str> {
+        let found = self.earlier.iter().find(|earlier| earlier.update_id == update_id);
+        found.map(|earlier| earlier.run_id.as_str())
+    }
+
+    /// What the runs before have accepted, the newest first.
+    pub(crate) fn know(&mut self, carried: &[CarriedUpdate]) {
+        self.earlier = carried.iter().rev().cloned().collect();
+    }
+
+    /// What the next run has to know, in the order in which it was accepted. `run_id`: of this run.
+    pub(crate) fn carried(&self, run_id: &str) -> Vec<CarriedUpdate> {
+        let here = self.accepted.values().map(|accepted| CarriedUpdate {
+            update_id: accepted.update_id.clone(),
+            run_id: run_id.to_owned(),
+            at_ms: accepted.at_ms,
+        });
+        self.earlier.iter().cloned().chain(here).collect()
+    }
+
     pub(super) fn is_full(&self) -> bool {
         self.open >= MAX_OPEN || self.accepted.len() >= MAX_ACCEPTED
     }
 
-    pub(super) fn accept(&mut self, id: EventId, update_id: String, asker: Option<i64>) {
+    pub(super) fn accept(&mut self, id: EventId, update_id: String, asker: Option<i64>, at_ms: i64) {
         self.ids.insert(update_id.clone(), id);
         let askers = asker.into_iter().collect();
-        self.accepted.insert(id, Accepted { update_id, askers, outcome: None });
+        self.accepted.insert(id, Accepted { update_id, askers, outcome: None, at_ms });
         self.open += 1;
     }
 

@@ -30,6 +30,8 @@ pub(super) enum Settled {
     Refused(String),
     TooMany,
     Unknown,
+    /// The run with this run id has accepted it, which went before in the chain.
+    Earlier(String),
     /// With the run id of the run that goes on, if one does.
     Aborted(Option<String>),
     Closed,
@@ -48,6 +50,7 @@ impl Settled {
             UpdateState::TooMany => Self::TooMany,
             UpdateState::Unknown => Self::Unknown,
             UpdateState::Aborted => Self::Aborted(None),
+            UpdateState::Earlier(run_id) => Self::Earlier(run_id),
         })
     }
 }
@@ -66,7 +69,7 @@ pub(super) fn answer<A: UpdateAnswer>(
         Settled::Rejected(failure) => Err(codec.error(&failure).map_or_else(client, UpdateError::Rejected)),
         Settled::Refused(why) => Err(UpdateError::Refused(why)),
         Settled::TooMany => Err(UpdateError::TooMany),
-        Settled::Unknown => Err(UpdateError::Unknown),
+        Settled::Unknown | Settled::Earlier(_) => Err(UpdateError::Unknown),
         Settled::Aborted(next) => Err(UpdateError::Aborted { next }),
         Settled::Accepted | Settled::Closed => Err(UpdateError::Closed),
         Settled::Suspended(reason) => Err(UpdateError::Suspended(reason)),
@@ -102,15 +105,30 @@ impl<'a> Asking<'a> {
 
     /// Asks, and again every 15 s, until the update is settled.
     pub(super) async fn settle(self, to_the_end: bool) -> Result<Settled> {
-        match self.settled(to_the_end).await? {
-            Settled::Aborted(_) => Ok(Settled::Aborted(self.next().await?)),
+        let (mut run, mut settled) = (self.run, self.settled(to_the_end).await?);
+        if let Settled::Earlier(run_id) = &settled {
+            run = self.before(run_id).await?;
+            settled = self.by_journal(run, to_the_end).await?;
+        }
+        match settled {
+            Settled::Aborted(_) => Ok(Settled::Aborted(self.next(run).await?)),
             settled => Ok(settled),
         }
     }
 
+    /// The run of this run id, which went before in the chain.
+    async fn before(&self, run_id: &str) -> Result<ExecutionId> {
+        let mut row = self.to.row_by(Find::Execution(self.run)).await?;
+        while row.run_id != run_id {
+            let chain = row.chain.ok_or_else(|| Error::NoSuchExecution { id: run_id.to_owned() })?;
+            row = self.to.row_by(Find::Before { chain, of: row.id }).await?;
+        }
+        Ok(row.id)
+    }
+
     /// The run id of the run that goes on for this one.
-    async fn next(&self) -> Result<Option<String>> {
-        let row = self.to.row_by(Find::Execution(self.run)).await?;
+    async fn next(&self, run: ExecutionId) -> Result<Option<String>> {
+        let row = self.to.row_by(Find::Execution(run)).await?;
         Ok(match row.next {
             Some(next) => Some(self.to.row_by(Find::Execution(next)).await?.run_id),
             None => None,
@@ -124,7 +142,7 @@ impl<'a> Asking<'a> {
         loop {
             let asked = Instant::now();
             if !is_out && !self.send().await? {
-                return self.by_journal(to_the_end).await;
+                return self.by_journal(self.run, to_the_end).await;
             }
             // Its answer may have come before this watches: then only a row has it.
             let mut by_rows = std::mem::take(&mut is_out);
@@ -221,19 +239,23 @@ impl<'a> Asking<'a> {
             ExecutionStatus::Suspended if self.to.is_tried_soon(&row) => Ok(None),
             ExecutionStatus::Suspended => Ok(Some(Settled::Suspended(Reason::of(row.suspension.as_ref())))),
             status if status.is_open() => Ok(None),
-            _ => self.by_journal(to_the_end).await.map(Some),
+            _ => self.by_journal(self.run, to_the_end).await.map(Some),
         }
     }
 
     /// A closed run answers from its journal.
-    async fn by_journal(&self, to_the_end: bool) -> Result<Settled> {
-        let turns = self.to.client.abide.store().journal(self.run).await?;
-        let (mut accepted, mut number) = (None, 0);
+    async fn by_journal(&self, run: ExecutionId, to_the_end: bool) -> Result<Settled> {
+        let turns = self.to.client.abide.store().journal(run).await?;
+        let (mut accepted, mut earlier, mut number) = (None, None, 0);
         for turn in turns {
-            let row = turn.read().map_err(|unreadable| unreadable.of(self.run))?;
+            let row = turn.read().map_err(|unreadable| unreadable.of(run))?;
             for event in row.events {
                 number += 1;
                 match event {
+                    Event::Started { context, .. } => {
+                        let mut carried = context.carried.updates.into_iter();
+                        earlier = carried.find(|update| update.update_id == self.body.update_id);
+                    }
                     Event::UpdateAccepted { update_id, .. } if update_id == self.body.update_id => {
                         accepted = Some(number);
                     }
@@ -244,11 +266,12 @@ impl<'a> Asking<'a> {
                 }
             }
         }
-        Ok(match accepted {
-            Some(_) if to_the_end => Settled::Aborted(None),
-            Some(_) => Settled::Accepted,
-            None if self.body.input.is_none() => Settled::Unknown,
-            None => Settled::Closed,
+        Ok(match (accepted, earlier) {
+            (Some(_), _) if to_the_end => Settled::Aborted(None),
+            (Some(_), _) => Settled::Accepted,
+            (None, Some(earlier)) => Settled::Earlier(earlier.run_id),
+            (None, None) if self.body.input.is_none() => Settled::Unknown,
+            (None, None) => Settled::Closed,
         })
     }
 }
