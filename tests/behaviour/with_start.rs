@@ -6,6 +6,7 @@ use abide::history::Event;
 use abide::prelude::*;
 use abide::testing::TestEnv;
 use sqlx::Connection;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// Its result is what it had when `run` began, and what it has at the end.
@@ -235,6 +236,58 @@ async fn a_message_does_not_end_the_delay_of_its_start() {
     let far = start().with(|cart| cart.note(text("a"))).await.unwrap();
     assert!(far.describe().await.unwrap().begins_at.is_some());
     assert_eq!(start().with(|cart| cart.add(text("b"))).await.unwrap(), 2);
+    worker.shutdown().await.unwrap();
+}
+
+/// Whether the code is still wrong.
+static WRONG: AtomicBool = AtomicBool::new(true);
+
+#[derive(Default)]
+struct Halts {
+    told: Vec<u32>,
+}
+
+#[workflow(name = "with_start.Halts", task_queue = "halts")]
+impl Halts {
+    #[run]
+    async fn run(&mut self) -> Vec<u32> {
+        self.told.clone()
+    }
+
+    #[signal]
+    fn tell(&mut self, n: u32) {
+        let is_wrong = workflow::allow!("the bug under test", WRONG.load(Ordering::SeqCst));
+        assert!(n != 2 || !is_wrong, "wrong");
+        self.told.push(n);
+    }
+
+    #[update]
+    fn ask(&mut self, n: u32) -> usize {
+        self.told.push(n);
+        self.told.len()
+    }
+}
+
+#[tokio::test]
+async fn a_first_turn_that_is_suspended_loses_no_message() {
+    let db = Db::new().await;
+    let client = db.client();
+    let start = client.start(Halts::run()).id("halts").request_id("r");
+    let start = start.with(|run| run.tell(1)).with(|run| run.tell(2)).with(|run| run.tell(3));
+    let asked = tokio::spawn(start.with(|run| run.ask(4)).into_future());
+    eventually("it is started", async || client.execution("halts").describe().await.is_ok()).await;
+    let run = client.handle::<Halts>("halts");
+    run.tell(5).await.unwrap();
+    let worker = db.abide.worker("halts").workflow(Halts::run).start().await.unwrap();
+    let suspended = asked.await.unwrap().unwrap_err();
+    assert!(matches!(&suspended, UpdateError::Suspended(reason) if reason.code() == "AB0202"), "{suspended}");
+    WRONG.store(false, Ordering::SeqCst);
+    run.resume().await.unwrap();
+    let mut told = run.result().await.unwrap();
+    assert_eq!(told[..2], [1, 2], "{told:?}");
+    told.sort_unstable();
+    assert_eq!(told, [1, 2, 3, 4, 5], "all before `run` is polled");
+    assert_eq!(run.updates().ask("r").result().await.unwrap(), 4);
     worker.shutdown().await.unwrap();
 }
 
