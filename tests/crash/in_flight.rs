@@ -45,15 +45,16 @@ async fn one_scene(dice: &mut Dice, kills: u64) {
     let ask_tally = |first| ask(first, &enough, asking(&tally, |to, n| to.note(n).request_id(id(n))));
     let ask_chained = |first| ask(first, &enough, asking(&chained, |to, n| to.note(n).request_id(id(n))));
     // Some ask together with a start, which finds the run open.
-    let with_tally = |first| {
-        let start = |client: &Client, n| client.start(Tally::run()).id("tally").request_id(id(n));
-        ask(first, &enough, asking(&client, move |to, n| start(to, n).with(|to| to.note(n)).into_future()))
+    let with_tally = |client: &Client, n| {
+        let start = client.start(Tally::run()).id("tally").request_id(id(n));
+        start.with(|to| to.note(n)).into_future()
     };
-    let with_chained = |first| {
-        let start = |client: &Client, n| client.start(Chained::run(Vec::new())).id("chained");
-        let start = move |client: &Client, n| start(client, n).with(move |to| to.note(n).request_id(id(n)));
-        ask(first, &enough, asking(&client, move |to, n| start(to, n).into_future()))
+    let with_chained = |client: &Client, n| {
+        let start = client.start(Chained::run(Vec::new())).id("chained");
+        start.with(|to| to.note(n).request_id(id(n))).into_future()
     };
+    let with_tally = |first| ask(first, &enough, asking(&client, with_tally));
+    let with_chained = |first| ask(first, &enough, asking(&client, with_chained));
     let askers = (0..ASKERS).map(|n| if n % 4 == 1 { with_tally(n) } else { ask_tally(n) });
     let askers: Vec<_> = askers.collect();
     let of_chained = (0..ASKERS).map(|n| if n % 4 == 1 { with_chained(n) } else { ask_chained(n) });

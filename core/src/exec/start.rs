@@ -14,7 +14,7 @@ use crate::carried::{Carried, CarriedId, CarriedKind};
 use crate::event::{Event, Room};
 use crate::ids::EventId;
 use crate::payload::Payload;
-use crate::start_context::StartContext;
+use crate::start_context::{FirstMessage, StartContext};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
@@ -61,6 +61,14 @@ impl Execution {
                 self.ctx.suspend(Suspension::undecodable("the workflow's input", &error, Some(input)));
             }
             Err(panic) => self.ctx.suspend(Suspension::panicked(&panic_message(&*panic), None)),
+        }
+    }
+
+    /// Whether it has taken in this message, which was sent together with its start.
+    pub fn has_taken_in(&self, message: &FirstMessage) -> bool {
+        match message {
+            FirstMessage::Signal { request_id, .. } => self.ctx.tables.signals.borrow().knows(request_id),
+            FirstMessage::Update { update_id, .. } => self.ctx.tables.updates.borrow().knows(update_id),
         }
     }
 

@@ -39,8 +39,9 @@ pub(super) fn append(
     let rest = origins.split_off(origins.len().saturating_sub(undelivered));
     warn_of_length(run);
     let progress = progress(run, &turn, &origins);
+    let first_left = rest.iter().any(Pending::is_first);
     let mut messages = put_back(run, &turn, rest, successor.is_some(), &mut origins);
-    let (row, mut after) = row_change(session, run, &turn, progress);
+    let (row, mut after) = row_change(session, run, &turn, (progress, first_left));
     // Without a journal row, the row's revision tells whether the append was written (PROTOCOL 93).
     let row = match turn.events.is_empty() && !turn.attempts.is_empty() {
         true => Some(row.unwrap_or_default()),
@@ -201,7 +202,8 @@ fn put_back(
     messages
 }
 
-/// A suspended run keeps the inputs that it could not take in: inbox rows stay, other inputs become rows.
+/// A suspended run keeps the inputs that it could not take in: inbox rows stay, the messages of the start stay in the
+/// run's row, other inputs become rows.
 fn keep(
     run: &mut Run,
     origin: Pending,
@@ -209,6 +211,9 @@ fn keep(
     messages: &mut Vec<NewMessage>,
     origins: &mut Vec<Pending>,
 ) {
+    if origin.is_first() {
+        return;
+    }
     if origin.row.is_some() {
         run.mailbox.forget_row(origin.row);
     } else if let Some(message) = message_of(run.id, origin.input.clone(), at_ms) {
@@ -226,7 +231,13 @@ fn body_of(events: &[Event]) -> String {
 
 /// The change of the execution's row, and the row after it. On most turns the row does not change, which
 /// saves an update. Memory takes the new row over once the append is durable, not before.
-fn row_change(session: &Session, run: &Run, turn: &Turn, progress: bool) -> (Option<RowChange>, RowState) {
+/// `first_left`: messages of its start are not taken in.
+fn row_change(
+    session: &Session,
+    run: &Run,
+    turn: &Turn,
+    (progress, first_left): (bool, bool),
+) -> (Option<RowChange>, RowState) {
     let Turn { standing, events, at_ms, .. } = turn;
     let (mut row, mut after, at_ms) = (RowChange::default(), run.row, *at_ms);
     match (standing, run.exec()) {
@@ -281,7 +292,7 @@ fn row_change(session: &Session, run: &Run, turn: &Turn, progress: bool) -> (Opt
         after.recovered = false;
         row.clear_recovered = true;
     }
-    if after.has_context && events.iter().any(|event| matches!(event, Event::Started { .. })) {
+    if after.has_context && !events.is_empty() && !first_left {
         after.has_context = false;
         row.begins = true;
     }

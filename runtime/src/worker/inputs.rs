@@ -19,7 +19,7 @@ pub(super) struct Pending {
     /// The input is an attempt's outcome that deleted the row which arbitrates the attempt: no other outcome
     /// is valid any more.
     pub(super) decided: bool,
-    /// Each load of the run makes the input again, until the run has begun.
+    /// Each load of the run makes the input again, until it is taken in.
     pub(super) made_by_load: bool,
     pub(super) reply: Option<SendReply>,
 }
@@ -38,19 +38,26 @@ impl Pending {
     }
 
     /// What a run that has not begun takes in first: its start, and the messages that were sent together with it
-    /// (PROTOCOL 42). Until the first turn is durable, its row has them.
+    /// (PROTOCOL 42). Until a turn has taken in the last of them, its row has them.
     pub(super) fn of_start(input: Payload, seed: u64, context: Box<StartContext>) -> Vec<Self> {
-        let first = context.first.iter().cloned().map(|message| {
-            let input = match message {
-                FirstMessage::Signal { name, input, request_id } => Input::Signal { name, input, request_id },
-                FirstMessage::Update { update_id, name, input, ask, asker } => {
-                    Input::Update(Box::new(UpdateAsk { update_id, name, input: Some(input), ask, asker }))
-                }
-            };
-            Self { made_by_load: true, ..input.into() }
-        });
-        let first: Vec<_> = first.collect();
+        let first: Vec<_> = context.first.iter().cloned().map(Self::of_first).collect();
         std::iter::once(Input::Start { input, seed, context }.into()).chain(first).collect()
+    }
+
+    /// A message that was sent together with the start.
+    pub(super) fn of_first(message: FirstMessage) -> Self {
+        let input = match message {
+            FirstMessage::Signal { name, input, request_id } => Input::Signal { name, input, request_id },
+            FirstMessage::Update { update_id, name, input, ask, asker } => {
+                Input::Update(Box::new(UpdateAsk { update_id, name, input: Some(input), ask, asker }))
+            }
+        };
+        Self { made_by_load: true, ..input.into() }
+    }
+
+    /// Whether it was sent together with the start.
+    pub(super) fn is_first(&self) -> bool {
+        self.made_by_load && self.input.is_message()
     }
 
     /// The input of a message.

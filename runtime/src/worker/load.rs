@@ -13,7 +13,7 @@ use super::thread::Thread;
 use crate::status::ExecutionStatus;
 use crate::store::StoredRun;
 use abide_core::exec::{ActivityStart, Execution, Input, Standing, Suspension};
-use abide_core::{Code, ExecutionId, Payload};
+use abide_core::{Code, ExecutionId, Payload, StartContext};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::OwnedSemaphorePermit;
@@ -206,6 +206,7 @@ impl Thread {
         }
         live.restart = true;
         if started {
+            run.mailbox.inputs.splice(0..0, first_left(&live.exec, context.as_deref()));
             if run.row.recovered && !mutant!(SkipRecovered) {
                 let mut running = self.session.attempts.of(run.id);
                 running.extend(run.mailbox.ended(&live.exec));
@@ -241,6 +242,14 @@ impl Thread {
             Standing::Open | Standing::Closed => Ok(()),
         }
     }
+}
+
+/// The messages of the start that a first turn has not taken in, because it was suspended. They come before all others,
+/// as they were sent before.
+fn first_left(exec: &Execution, context: Option<&str>) -> Vec<Pending> {
+    let context = context.and_then(|context| serde_json::from_str::<StartContext>(context).ok());
+    let first = context.map(|context| context.first).unwrap_or_default();
+    first.into_iter().filter(|message| !exec.has_taken_in(message)).map(Pending::of_first).collect()
 }
 
 fn crash_loop(crashes: u32) -> Suspension {

@@ -102,7 +102,7 @@ pub(super) struct RowState {
     pub(super) recovered: bool,
     /// Signals that this build has no handler for were offered to other builds.
     pub(super) offered: bool,
-    /// The row has what the run begins with: its first turn is not in the journal yet.
+    /// The row has what the run begins with: its first turn is not in the journal yet, or did not take all in.
     pub(super) has_context: bool,
     /// When its time is up, and when that of its chain is.
     pub(super) close_by_ms: Option<i64>,

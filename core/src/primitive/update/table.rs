@@ -38,6 +38,11 @@ impl Updates {
         self.ids.get(update_id).copied()
     }
 
+    /// Whether the update with this id is accepted.
+    pub(crate) fn knows(&self, update_id: &str) -> bool {
+        self.ids.contains_key(update_id)
+    }
+
     /// How many have been accepted so far.
     pub(crate) fn len(&self) -> u64 {
         self.accepted.len() as u64
