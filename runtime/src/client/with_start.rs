@@ -138,7 +138,22 @@ pub struct OpeningSignal<W> {
 
 impl<W> OpeningSignal<W> {
     /// Sets the request id of this signal, under which an execution takes it in once. Default: one that is made of the
-    /// request id of the start; if that has none, a fresh UUIDv7.
+    /// request id of the start; if that has none, a fresh UUIDv7. `AB0412` at the start for an id that is empty, has more
+    /// than 1,000 characters, or begins with `abide/`.
+    ///
+    /// ```
+    /// # use abide::prelude::*;
+    /// # #[derive(Default)] struct Cart;
+    /// # #[workflow] impl Cart {
+    /// # #[run] async fn run(&mut self) {}
+    /// # #[signal] fn open(&mut self, day: String) {}
+    /// # }
+    /// # async fn demo(client: Client) -> Result<(), Failure> {
+    /// let start = client.start(Cart::run()).id("cart-7");
+    /// start.with(|cart| cart.open("today".into()).request_id("r-17")).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn request_id(mut self, request_id: impl AsRef<str>) -> Self {
         self.message.request_id = Some(request_id.as_ref().to_owned());
         self
@@ -155,7 +170,7 @@ pub struct OpeningUpdate<W, A: UpdateAnswer> {
 
 impl<W, A: UpdateAnswer> OpeningUpdate<W, A> {
     /// Sets the request id of this update, under which an execution accepts it once. Default: the request id of the
-    /// start; if that has none, a fresh UUIDv7.
+    /// start; if that has none, a fresh UUIDv7. `AB0412` as for a signal; see [`OpeningSignal::request_id`].
     pub fn request_id(mut self, request_id: impl AsRef<str>) -> Self {
         self.message.request_id = Some(request_id.as_ref().to_owned());
         self

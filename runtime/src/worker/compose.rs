@@ -281,6 +281,10 @@ fn row_change(session: &Session, run: &Run, turn: &Turn, progress: bool) -> (Opt
         after.recovered = false;
         row.clear_recovered = true;
     }
+    if after.has_context && events.iter().any(|event| matches!(event, Event::Started { .. })) {
+        after.has_context = false;
+        row.begins = true;
+    }
     ((row != RowChange::default()).then_some(row), after)
 }
 

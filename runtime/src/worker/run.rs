@@ -102,6 +102,8 @@ pub(super) struct RowState {
     pub(super) recovered: bool,
     /// Signals that this build has no handler for were offered to other builds.
     pub(super) offered: bool,
+    /// The row has what the run begins with: its first turn is not in the journal yet.
+    pub(super) has_context: bool,
     /// When its time is up, and when that of its chain is.
     pub(super) close_by_ms: Option<i64>,
     pub(super) chain_by_ms: Option<i64>,
@@ -312,6 +314,7 @@ impl Run {
             crashes: row.crashes,
             recovered: row.recovered_from.is_some(),
             offered: self.row.offered,
+            has_context: row.context.is_some(),
             close_by_ms: row.close_by_ms,
             chain_by_ms: row.chain_by_ms,
         };

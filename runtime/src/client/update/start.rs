@@ -46,7 +46,7 @@ impl<W: WorkflowHandle, A: UpdateAnswer> StartUpdate<W, A> {
     /// # Errors
     /// Those of the start, as [`UpdateError::Client`]; those of an update. A run that the start has made goes on if the
     /// update is rejected.
-    #[allow(clippy::manual_async_fn)] // It says that it is `Send`, whatever the update gives.
+    #[allow(clippy::manual_async_fn, clippy::type_complexity)] // It says that it is `Send`, whatever the update gives.
     pub fn accepted(
         self,
     ) -> impl Future<Output = std::result::Result<(Handle<W>, UpdateHandle<A>), UpdateError<A::Err>>>
@@ -64,6 +64,26 @@ impl<W: WorkflowHandle, A: UpdateAnswer> StartUpdate<W, A> {
 
     /// Starts and sends inside your own transaction, on abide's database: both happen exactly if you commit; see
     /// [`Start::within`]. The update is answered only after the commit: then [`UpdateHandle::result`] waits for it.
+    ///
+    /// ```
+    /// # #[cfg(feature = "sqlite")] mod demo {
+    /// # use abide::prelude::*;
+    /// # #[derive(Default)] struct Cart;
+    /// # #[workflow] impl Cart {
+    /// # #[run] async fn run(&mut self) {}
+    /// # #[update] fn add(&mut self, n: u64) -> u64 { n }
+    /// # }
+    /// # async fn demo(client: Client, pool: sqlx::SqlitePool) -> Result<(), Failure> {
+    /// let mut tx = pool.begin_with("BEGIN IMMEDIATE").await?; // on Postgres: `pool.begin()`
+    /// sqlx::query("INSERT INTO visits (cart) VALUES (7)").execute(&mut *tx).await?;
+    /// let start = client.start(Cart::run()).id("cart-7").with(|cart| cart.add(1));
+    /// let (cart, update) = start.within(&mut *tx).await?;
+    /// tx.commit().await?;
+    /// let total = update.result().await?;
+    /// # Ok(())
+    /// # }
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// Those of [`Start::within`].

@@ -45,6 +45,17 @@ pub(super) async fn a_new_run_begins_with_the_messages(lab: Lab) {
     let other = again.id;
     assert!(matches!(start(&process, again).await, StartAnswer::Known(row) if row.id == id));
     assert!(inbox(&process, id).await.is_empty() && !is_there(&process, other).await);
+    // The first turn has them, and the row forgets them.
+    assert_eq!(ids(&process.claim().await), [id]);
+    let plain = Append { row: Some(RowChange::default()), ..process.turn(id, 0, 0) };
+    assert!(matches!(process.append(plain).await, Ok(AppendOutcome::Done)));
+    assert!(process.row(id).await.context.is_some(), "it has not begun");
+    let row = Some(RowChange { begins: true, ..RowChange::default() });
+    let close = Some(closed(ExecutionStatus::Completed));
+    let first = Append { row, close, ..process.turn(id, 1, 1) };
+    assert!(matches!(process.append(first).await, Ok(AppendOutcome::Done)));
+    let row = process.row(id).await;
+    assert_eq!((row.context, row.status), (None, ExecutionStatus::Completed));
 }
 
 pub(super) async fn messages_go_to_the_open_run_in_their_order(lab: Lab) {

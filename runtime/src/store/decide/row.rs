@@ -41,6 +41,8 @@ pub(crate) struct RowWrite<'a> {
     pub(crate) retried_ms: Option<i64>,
     /// The run that goes on for it.
     pub(crate) next: Option<ExecutionId>,
+    /// It begins: its context goes.
+    pub(crate) begins: bool,
     /// It closes: whether open children have close policies, is noted.
     pub(crate) marks_orphans: bool,
 }
@@ -75,6 +77,7 @@ impl<'a> RowWrite<'a> {
             build: suspended_by(change).or(change.offered_by.as_deref()),
             retried_ms: change.retried_ms,
             next: append.successor.as_ref().map(|next| next.id),
+            begins: change.begins,
             marks_orphans: append.is_closing() && append.orphans && !mutant!(ForgetOrphans),
         })
     }

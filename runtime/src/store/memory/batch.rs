@@ -306,6 +306,9 @@ fn changed(mut execution: Execution, write: RowWrite<'_>, orphans: bool) -> Exec
     }
     row.closed_at_ms = write.closed_at_ms.or(row.closed_at_ms);
     row.next = write.next.or(row.next);
+    if write.begins {
+        row.context = None;
+    }
     if write.resets_crashes {
         row.crashes = 0;
     }

@@ -255,10 +255,11 @@ pub(super) struct Changes<'a> {
     revs: Vec<Option<i64>>,
     nexts: Vec<Option<i64>>,
     orphans: Vec<bool>,
+    begins: Vec<bool>,
 }
 
 impl<'a> Changes<'a> {
-    pub(super) const PARAMETERS: usize = 17;
+    pub(super) const PARAMETERS: usize = 18;
 
     /// A row of another owner or revision, or closed meanwhile, is left alone, and the check raises. Only the
     /// release of a run that is known to be closed names no revision, since no worker claims it (PROTOCOL 93). `@@` is
@@ -279,6 +280,7 @@ impl<'a> Changes<'a> {
         crashes = CASE WHEN u.resets THEN 0 ELSE e.crashes END,
         retried_until = coalesce(u.retried, e.retried_until),
         next = coalesce(u.next, e.next),
+        context = CASE WHEN u.begins THEN NULL ELSE e.context END,
         recovered_from = CASE u.recovered WHEN 1 THEN NULL WHEN 2 THEN e.owner ELSE e.recovered_from END,
         suspension = CASE WHEN u.status IS NULL THEN e.suspension ELSE u.suspension END,
         tried_builds = CASE
@@ -290,9 +292,9 @@ impl<'a> Changes<'a> {
         trying_builds = CASE WHEN u.build IS NULL AND NOT u.resets AND u.status IS NULL THEN e.trying_builds END
     FROM unnest(@1::bigint[], @2::bigint[], @3::smallint[], @4::boolean[], @5::boolean[], @6::bigint[], @7::boolean[],
         @8::text[], @9::bigint[], @10::boolean[], @11::smallint[], @12::text[], @13::text[], @14::bigint[],
-        @15::bigint[], @16::bigint[], @17::boolean[])
+        @15::bigint[], @16::bigint[], @17::boolean[], @18::boolean[])
         AS u(id, owner, status, frees, sets_wake, wake, active, result, closed, resets, recovered, suspension, build,
-            retried, rev, next, orphans)
+            retried, rev, next, orphans, begins)
     JOIN fence ON fence.worker = u.owner
     WHERE e.id = u.id AND e.owner = u.owner
         AND CASE WHEN u.rev IS NULL THEN e.status >= 10 ELSE e.rev = u.rev AND e.status < 10 END@@
@@ -321,6 +323,7 @@ impl<'a> Changes<'a> {
         self.revs.push(row.rev);
         self.nexts.push(row.next.map(|next| next.0));
         self.orphans.push(row.marks_orphans);
+        self.begins.push(row.begins);
     }
 
     pub(super) fn bind(self, query: Bound<'a>) -> Bound<'a> {
@@ -328,7 +331,7 @@ impl<'a> Changes<'a> {
         let query = query.bind(self.sets_wake).bind(self.wakes).bind(self.active).bind(self.results);
         let query = query.bind(self.closed).bind(self.resets).bind(self.recovered).bind(self.suspensions);
         let query = query.bind(self.builds).bind(self.retried).bind(self.revs).bind(self.nexts);
-        query.bind(self.orphans)
+        query.bind(self.orphans).bind(self.begins)
     }
 }
 

@@ -269,7 +269,7 @@ impl Batch {
         put(
             self.rows.next(),
             format_args!(
-                "[{},{},{},{},{},{},{},{result},{result_len},{},{},{},{},{},{},{},{},{}]",
+                "[{},{},{},{},{},{},{},{result},{result_len},{},{},{},{},{},{},{},{},{},{}]",
                 row.execution,
                 row.owner,
                 or_null(row.status.map(ExecutionStatus::code)),
@@ -286,6 +286,7 @@ impl Batch {
                 or_null(row.rev),
                 or_null(row.next),
                 i32::from(row.marks_orphans),
+                i32::from(row.begins),
             ),
         );
         self.rows_len += 1;

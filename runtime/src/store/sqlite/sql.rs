@@ -207,6 +207,7 @@ UPDATE execution SET
     crashes = CASE WHEN v->>10 THEN 0 ELSE crashes END,
     retried_until = coalesce(v->>14, retried_until),
     next = coalesce(v->>16, next),
+    context = CASE WHEN v->>18 THEN NULL ELSE context END,
     recovered_from = CASE v->>11 WHEN 1 THEN NULL WHEN 2 THEN owner ELSE recovered_from END,
     suspension = CASE WHEN v->>2 IS NULL THEN suspension ELSE v->>12 END,
     tried_builds = CASE
