@@ -135,6 +135,7 @@ fn insert_children(st: &mut Statement<'_>, batch: &mut Batch, appends: &[&Append
                 input: Some(child.input.clone()),
                 owner: child.owner,
                 context: new.terms.context.clone(),
+                parent: Some(child.parent),
                 ..ExecutionRow::of(&new)
             };
             let NewChild { parent, child_no, close_policy, .. } = *child;
