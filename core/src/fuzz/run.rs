@@ -5,11 +5,13 @@
 use super::program::{Kind, Op, Programmed, program, signal};
 use super::values::{child_end, failure, json, text};
 use super::{cases, values};
+use crate::carried::Carried;
 use crate::child::{ChildEnd, ChildIds};
 use crate::event::{Event, JournalRow};
 use crate::exec::info::Info;
 use crate::exec::{
-    Action, AttemptChange, AttemptOutcome, Execution, FailedAttempt, Input, Standing, Turn, WorkflowType,
+    Action, AttemptChange, AttemptOutcome, Execution, FailedAttempt, Input, Recorded, Standing, Turn,
+    WorkflowType,
 };
 use crate::ids::{EventId, ExecutionId};
 use crate::payload::Payload;
@@ -305,11 +307,24 @@ impl World {
                 exec.query("pushed", &Payload::null()).map(|told| told.expect("a list")).ok()
             };
             prop_assert_eq!(answer(after), answer(&before));
+            self.hands_on_what_is_recorded()?;
         }
         if taken_over && self.written > 0 {
             let running = self.running.iter().map(|(activity, _)| *activity).take(1).collect();
             self.turn(vec![Input::Recovered { running, retried_ms: self.now_ms }])?;
         }
+        Ok(())
+    }
+}
+
+impl World {
+    /// The journal alone says what the run would hand on; whether its code has taken a request to cancel counts for
+    /// no attempt that follows.
+    fn hands_on_what_is_recorded(&self) -> Result<(), TestCaseError> {
+        let Some(recorded) = Recorded::of(&self.rows) else { return Ok(()) };
+        let uncancelled = |carried| Carried { cancel: None, ..carried };
+        let by_journal = uncancelled(recorded.carried(self.exec.ctx.now_ms()));
+        prop_assert_eq!(by_journal, uncancelled(self.exec.carried()));
         Ok(())
     }
 }

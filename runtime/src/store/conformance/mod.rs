@@ -234,6 +234,8 @@ suite! {
         an_answer_that_is_lost_hands_on_once,
         what_belongs_to_the_chain_is_inherited,
         a_successor_without_an_owner_is_claimed_when_it_is_due,
+        an_attempt_follows_a_run_that_has_ended,
+        what_a_run_sends_to_itself_goes_to_the_next_run,
         a_lost_owner_hands_on_nothing,
         a_run_is_handed_on_under_the_lock_of_its_name,
     }
