@@ -117,7 +117,7 @@ fn is_end(run: &RunEvidence, end: &End) -> bool {
         (Event::Completed { result }, End::Completed(output)) => {
             result.decode::<Output>().is_ok_and(|found| found == *output)
         }
-        (Event::Failed { failure, compensation_failures }, End::Failed { error, compensations }) => {
+        (Event::Failed { failure, compensation_failures, .. }, End::Failed { error, compensations }) => {
             failed(failure).is_some_and(|found| found == *error)
                 && compensation_failures.len() == *compensations
         }

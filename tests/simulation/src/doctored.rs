@@ -84,7 +84,7 @@ pub(crate) fn failed(error: &ScriptFailed) -> Event {
         data: Some(payload(error)),
         ..FailureRecord::new(FailureKind::Application, error.to_string())
     };
-    Event::Failed { failure, compensation_failures: Vec::new() }
+    Event::Failed { failure, compensation_failures: Vec::new(), next: None }
 }
 
 pub(crate) fn scheduled(act: &Act) -> Event {

@@ -296,7 +296,7 @@ fn outcomes_that_cannot_be() {
     told("outcome", "does not decode", |e| *at(&mut e.runs[1], 4) = Event::Completed { result: payload(&5) });
     told("outcome", "no error of its own", |e| {
         let failure = FailureRecord::new(FailureKind::WorkerLost, "the worker died");
-        let event = Event::Failed { failure, compensation_failures: Vec::new() };
+        let event = Event::Failed { failure, compensation_failures: Vec::new(), next: None };
         close(&mut e.runs[0], ExecutionStatus::Failed, event);
     });
     told("outcome", "nobody asked for that", |e| drop(e.runs[2].history[1].events.remove(0)));
