@@ -321,7 +321,7 @@ impl World {
     /// The journal alone says what the run would hand on; whether its code has taken a request to cancel counts for
     /// no attempt that follows.
     fn hands_on_what_is_recorded(&self) -> Result<(), TestCaseError> {
-        let Some(recorded) = Recorded::of(&self.rows) else { return Ok(()) };
+        let Some(recorded) = Recorded::of("r", &self.rows) else { return Ok(()) };
         let uncancelled = |carried| Carried { cancel: None, ..carried };
         let by_journal = uncancelled(recorded.carried(self.exec.ctx.now_ms()));
         prop_assert_eq!(by_journal, uncancelled(self.exec.carried()));
