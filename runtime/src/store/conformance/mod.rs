@@ -43,13 +43,8 @@ pub(super) struct Process {
 
 impl Process {
     pub(super) async fn of(store: Arc<dyn Store>) -> Self {
-        let me = store.register(WorkerInfo {
-            build: "b1".into(),
-            name: "test".into(),
-            queue: "q".into(),
-            types: Vec::new(),
-        });
-        let me = me.await.unwrap();
+        let (build, name, queue) = ("b1".to_owned(), "test".to_owned(), "q".to_owned());
+        let me = store.register(WorkerInfo { build, name, queue, types: Vec::new() }).await.unwrap();
         Self { store, me }
     }
 
