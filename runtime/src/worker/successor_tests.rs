@@ -166,7 +166,6 @@ async fn a_parent_is_told_of_the_last_attempt_only() {
             close_by: None,
             chain_by: None,
             created_at: 1,
-            owner: None,
             starts: true,
         };
         let (seq, n, body) = (EventId(1), 1, r#"[{"timer_started":{"fire_at_ms":1}}]"#.to_owned());
