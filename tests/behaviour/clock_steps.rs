@@ -40,7 +40,8 @@ async fn set_back_timers_and_leases_go_on() {
 async fn set_forward_a_time_limit_of_that_time_runs_out_and_no_other() {
     let (folder, skew) = (tempfile::tempdir().unwrap(), Arc::default());
     let abide = open(&folder, &skew).await;
-    let worker = abide.worker("clock").workflow(naps).activities(Steps(Log::default())).start().await.unwrap();
+    let worker =
+        abide.worker("clock").workflow(naps).activities(Steps(Log::default())).start().await.unwrap();
     let start = |limit| abide.client().start(naps(86_400_000, 1)).run_timeout(limit);
     let late = start(Duration::from_secs(1_800)).await.unwrap();
     let open = start(Duration::from_secs(7_200)).await.unwrap();

@@ -261,6 +261,8 @@ impl TestHost for Seeded {
 
     fn workflow_failed(&self, _: &str, _: u32, _: &str) {}
 
+    fn workflow_begins_again(&self, _: &str, _: u32) {}
+
     fn run_activity(
         &self,
         _: &'static str,

@@ -60,7 +60,7 @@ pub(super) fn append(
     let idle = row.is_none() && consumed.is_empty() && changes.is_empty() && quiet;
     let nothing = turn.events.is_empty() && turn.attempts.is_empty() && idle;
     let close = turn.events.last().filter(|_| closes).cloned();
-    let begins = matches!(turn.events.first(), Some(Event::Started { .. }));
+    let begins = begins(session, run, turn.events.first());
     after.rev += i64::from(row.is_some() || closes);
     let next = successor.as_ref().filter(|next| next.owned).map(|next| (next.id, next.due_ms));
     let append = Append {
@@ -96,6 +96,15 @@ pub(super) fn append(
         ..InFlight::of(turn.standing)
     };
     ((!nothing).then_some(append), in_flight)
+}
+
+/// Whether the run begins in this turn. A test environment limits the attempts of one wait.
+fn begins(session: &Session, run: &Run, first: Option<&Event>) -> bool {
+    let Some(Event::Started { context, .. }) = first else { return false };
+    if let (Some(test), 1..) = (session.abide.host().test(), context.failed_runs) {
+        test.workflow_begins_again(&run.names.workflow_id, context.failed_runs);
+    }
+    true
 }
 
 /// The messages that these events of a run send to other workflows. `seq`: the number of the first event.
