@@ -177,7 +177,7 @@ fn the_next_attempt_begins_with_the_same_input_and_what_is_carried() {
     // The journal alone says the same.
     let recorded = Recorded::of("r", &[row(&first), row(&second)]).unwrap();
     assert_eq!(recorded.next_attempt(2_000, None).unwrap(), attempt);
-    // A run that continues as new begins its attempts anew.
+    // A run that continues as new has all its attempts again.
     assert_eq!((exec.hands_on().failed_runs, exec.hands_on().retry), (0, context(0).retry));
 }
 
