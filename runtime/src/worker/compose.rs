@@ -25,6 +25,14 @@ use abide_core::{Code, Event, EventId, ExecutionId, Recipient};
 /// itself (PROTOCOL 21).
 const NOT_THE_BUILDS: [Code; 3] = [Code::CrashLoop, Code::ThreadBlocked, Code::RowRefused];
 
+/// What the turn publishes.
+fn published(turn: &Turn) -> Vec<NewItem> {
+    match mutant!(DropLastItems) && turn.standing == Standing::Closed {
+        true => Vec::new(),
+        false => NewItem::of(turn),
+    }
+}
+
 /// Composes the append of a turn, and what waits for its acknowledgement. The append is `None` if there is
 /// nothing to write.
 pub(super) fn append(
@@ -34,7 +42,7 @@ pub(super) fn append(
     taken: Taken,
 ) -> (Option<Append>, InFlight) {
     let successor = successor::of(session, run, &mut turn);
-    let (undelivered, published) = (turn.undelivered.len(), NewItem::of(&turn));
+    let (undelivered, published) = (turn.undelivered.len(), published(&turn));
     let mut origins = taken.origins;
     let rest = origins.split_off(origins.len().saturating_sub(undelivered));
     warn_of_length(run);

@@ -45,7 +45,9 @@ fn programs() -> Vec<Program> {
     let sleep = vec![Step::Sleep { ms: 10 }];
     let then = vec![Step::Sleep { ms: 10 }, Step::Act(Act::new(1))];
     let names = ["p0", "p1", "p2"].into_iter().zip([first, sleep, then]);
-    names.map(|(name, steps)| Program { name: name.to_owned(), steps, revision: None }).collect()
+    names
+        .map(|(name, steps)| Program { name: name.to_owned(), steps, revision: None, ..Program::default() })
+        .collect()
 }
 
 fn scenario() -> Scenario {
@@ -143,6 +145,8 @@ fn run(number: usize, status: ExecutionStatus, rows: Vec<Vec<Event>>) -> RunEvid
         status,
         suspension: None,
         history,
+        published: None,
+        origin: None,
     }
 }
 
