@@ -95,7 +95,8 @@ pub(crate) struct RowChange {
     pub(crate) reset_crashes: bool,
     /// `Recovered` is in the journal: forget `recovered_from`.
     pub(crate) clear_recovered: bool,
-    /// The run begins: what the row says of it beside its input is in the journal, and the row forgets it (PROTOCOL 42).
+    /// The run begins: what the row says of it beside its input is in the journal, and the row forgets it
+    /// (PROTOCOL 42).
     pub(crate) begins: bool,
     /// This build has something that it cannot take and another may (a signal without a handler): it joins the builds
     /// that have tried, and each other build may claim the execution once, whenever it has no owner.

@@ -229,11 +229,7 @@ impl Op {
                 Ok(Told::of(!taken.is_empty()))
             }
             Self::Complete => complete(scene, connection).await,
-            Self::ClaimTasks => {
-                let queues = vec![scene.queue("nobody")];
-                let claim = TaskClaim { owner: claimant, queues, names: vec!["step".into()], limit: 10 };
-                Ok(Told::of(!claim_tasks(connection, shared, &claim).await?.tasks.is_empty()))
-            }
+            Self::ClaimTasks => take_task(scene, connection, claimant).await,
             Self::Finish => {
                 let ended = finish(connection, shared, scene.other, scene.remote, "{}").await?;
                 Ok(Told::of(ended.is_some()))
@@ -338,6 +334,16 @@ fn work(scene: &Scene, owner: Incarnation) -> Claim {
         limit: 10,
         suspicion: Suspicion { suspect: None, crash_limit: 5 },
     }
+}
+
+async fn take_task(
+    scene: &Scene,
+    connection: &mut PgConnection,
+    owner: Incarnation,
+) -> Result<Told, Trouble> {
+    let claim =
+        TaskClaim { owner, queues: vec![scene.queue("nobody")], names: vec!["step".into()], limit: 10 };
+    Ok(Told::of(!claim_tasks(connection, &scene.shared, &claim).await?.tasks.is_empty()))
 }
 
 async fn expire(scene: &Scene, connection: &mut PgConnection) -> Result<Told, Trouble> {
