@@ -9,6 +9,7 @@
 //!
 //! `BASKET_DIR` is the folder of its database. Default: `target/basket`.
 
+use abide::ErrorKind;
 use abide::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -20,9 +21,6 @@ const ID: &str = "basket-of-ada";
 
 /// After so many orders a run ends, and the next one goes on with an empty history.
 const ORDERS_OF_A_RUN: u64 = 3;
-
-/// A run accepts 2,000 updates.
-const CHANGES_OF_A_RUN: u32 = 1_000;
 
 /// More of one thing is for a wholesaler.
 const MOST: u32 = 10;
@@ -57,8 +55,7 @@ struct Content {
 struct Basket {
     content: Content,
     paying: bool,
-    /// What this run has done.
-    changes: u32,
+    /// Orders of this run.
     sold: u64,
 }
 
@@ -66,13 +63,14 @@ struct Basket {
 impl Basket {
     #[init]
     fn new(content: Content) -> Self {
-        Self { content, paying: false, changes: 0, sold: 0 }
+        Self { content, paying: false, sold: 0 }
     }
 
     /// Waits, and does nothing by itself: all happens in the updates.
     #[run]
     async fn run(&mut self, _content: Content) -> Result<(), Failure> {
-        workflow::until!(self.sold >= ORDERS_OF_A_RUN || self.changes >= CHANGES_OF_A_RUN).await;
+        // A run accepts 2,000 updates: `should_continue_as_new` counts them too.
+        workflow::until!(self.sold >= ORDERS_OF_A_RUN || workflow::info().should_continue_as_new()).await;
         // What is being paid is paid by this run.
         workflow::handlers_finished().await;
         workflow::continue_as_new(Self::run(self.content.clone())).await
@@ -82,7 +80,6 @@ impl Basket {
     #[update(validate = Self::may_add)]
     fn add(&mut self, item: String, count: u32) -> Result<u32, Refused> {
         *self.content.items.entry(item).or_default() += count;
-        self.changes += 1;
         Ok(self.pieces())
     }
 
@@ -97,7 +94,6 @@ impl Basket {
     #[update(validate = Self::may_remove)]
     fn remove(&mut self, item: String) -> Result<u32, Refused> {
         self.content.items.remove(&item);
-        self.changes += 1;
         Ok(self.pieces())
     }
 
@@ -163,13 +159,19 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// One visit. Its request ids have the number of the order, so an update that is sent again by the next run of
 /// this program has the answer of the first.
 async fn visit(client: &Client) -> Result<(), Box<dyn std::error::Error>> {
-    let start = client.start(Basket::run(Content::default())).id(ID);
-    let basket = start.id_conflict_policy(IdConflictPolicy::UseExisting).await?;
-    let order = basket.content().await?.orders + 1;
+    let basket = client.handle::<Basket>(ID);
+    let orders = match basket.content().await {
+        Ok(content) => content.orders,
+        Err(error) if error.kind() == ErrorKind::NotFound => 0,
+        Err(error) => return Err(error.into()),
+    };
+    let order = orders + 1;
     let request = |what: &str| format!("order-{order}-{what}");
 
     println!("visit {order}");
-    let pieces = basket.add("tea".into(), 2).request_id(request("tea")).await?;
+    // Starts the basket with the first thing in it, or adds the thing to the one that there is: in one step.
+    let start = client.start(Basket::run(Content::default())).id(ID);
+    let pieces = start.with(|basket| basket.add("tea".into(), 2).request_id(request("tea"))).await?;
     println!("with tea: {pieces} pieces");
     let pieces = basket.add("milk".into(), 1).request_id(request("milk")).await?;
     println!("with milk: {pieces} pieces");
@@ -218,13 +220,15 @@ mod tests {
         let env = TestEnv::start().await?;
         let till = mock(pay, |_order: u64, pieces: u32| u64::from(pieces));
         let worker = env.worker(QUEUE).workflow(Basket::run).mock(&till).start().await?;
-        let basket = env.client().start(Basket::run(Content::default())).id(ID).await?;
+        let client = env.client();
+        let basket = client.handle::<Basket>(ID);
         for order in 1..=10 {
-            assert_eq!(basket.add("tea".into(), 1).await?, 1);
+            let start = client.start(Basket::run(Content::default())).id(ID);
+            assert_eq!(start.with(|basket| basket.add("tea".into(), 1)).await?, 1);
             assert_eq!(basket.checkout().await?, Receipt { order, cents: 1 });
         }
         assert_eq!(basket.content().await?.orders, 10);
-        let runs = env.client().list(ListFilter::new().id_prefix(ID)).await?.executions;
+        let runs = client.list(ListFilter::new().id_prefix(ID)).await?.executions;
         assert_eq!(runs.len(), 4, "10 orders, three a run");
         Ok(worker.shutdown().await?)
     }

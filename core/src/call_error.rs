@@ -76,8 +76,13 @@ pub enum ChildError<E> {
 impl fmt::Display for CallError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            // Only workflows have these limits.
+            Self::TimedOut { kind: kind @ (TimeoutKind::Run | TimeoutKind::Execution), .. } => {
+                write!(f, "workflow timed out ({kind})")
+            }
             Self::TimedOut { kind, .. } => write!(f, "activity timed out ({kind})"),
-            Self::Cancelled => f.write_str("activity was cancelled"),
+            // An activity's or a child's.
+            Self::Cancelled => f.write_str("call was cancelled"),
             Self::Panicked(message) => write!(f, "activity panicked: {message}"),
             Self::WorkerLost => f.write_str("the activity's worker was lost and no attempt is left"),
             Self::Terminated => f.write_str("workflow was terminated"),
@@ -155,7 +160,7 @@ impl<E: Fault> fmt::Display for ActivityError<E> {
         match self {
             Self::Failed(error) => fmt::Display::fmt(error, f),
             Self::TimedOut { kind, .. } => CallError::TimedOut { kind: *kind, cause: None }.fmt(f),
-            Self::Cancelled => CallError::Cancelled.fmt(f),
+            Self::Cancelled => f.write_str("activity was cancelled"),
             Self::Panicked(message) => write!(f, "activity panicked: {message}"),
             Self::WorkerLost => CallError::WorkerLost.fmt(f),
             Self::Invalid(text) => f.write_str(text),
@@ -203,4 +208,14 @@ impl Failure {
             _ => error.downcast_ref(),
         }
     }
+}
+
+#[test]
+fn a_text_names_what_it_is_about() {
+    let timed_out = |kind| CallError::TimedOut { kind, cause: None }.to_string();
+    assert_eq!(timed_out(TimeoutKind::Run), "workflow timed out (run)");
+    assert_eq!(timed_out(TimeoutKind::StartToClose), "activity timed out (start-to-close)");
+    assert_eq!(CallError::Cancelled.to_string(), "call was cancelled", "an activity's, or a child's");
+    assert_eq!(ActivityError::<Failure>::Cancelled.to_string(), "activity was cancelled");
+    assert_eq!(ChildError::<Failure>::Cancelled.to_string(), "workflow was cancelled");
 }

@@ -85,7 +85,7 @@ pub enum Event {
         input: Payload,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         task_queue: Option<String>,
-        #[serde(default, skip_serializing_if = "is_no")]
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         transactional: bool,
     },
     /// Command: the workflow dropped the activity's future.
@@ -95,7 +95,7 @@ pub enum Event {
     ChildScheduled {
         workflow_type: String,
         workflow_id: String,
-        #[serde(default, skip_serializing_if = "is_no")]
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         named: bool,
         execution: ExecutionId,
         run_id: String,
@@ -109,7 +109,7 @@ pub enum Event {
     /// started.
     ChildCancelRequested {
         child: EventId,
-        #[serde(default, skip_serializing_if = "is_no")]
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         unborn: bool,
     },
     /// Command: wake up at `fire_at_ms`.
@@ -214,11 +214,6 @@ fn is_yes(b: &bool) -> bool {
 #[allow(clippy::trivially_copy_pass_by_ref)] // serde's signature
 fn is_zero(n: &u32) -> bool {
     *n == 0
-}
-
-#[allow(clippy::trivially_copy_pass_by_ref)] // serde's signature
-fn is_no(b: &bool) -> bool {
-    !*b
 }
 
 /// Who an event comes from.

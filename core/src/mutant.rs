@@ -78,7 +78,7 @@ mod list {
     mutants! {
         ActBeforeDurable "act-before-durable" Simulation { from: 1, runs: 50 },
             "Activities are started when a turn is handed in, not when it is durable.";
-        AckBeforeCommit "ack-before-commit" Simulation { from: 520, runs: 50 },
+        AckBeforeCommit "ack-before-commit" Simulation { from: 130, runs: 50 },
             "A message is acknowledged when its turn is handed in.";
         ForgetInboxDelete "forget-inbox-delete" Simulation { from: 1, runs: 50 },
             "What a turn took in stays in the inbox.";
@@ -94,7 +94,7 @@ mod list {
             "A claimed execution goes on from the state that was cached here before.";
         SkipRecovered "skip-recovered" Simulation { from: 7, runs: 50 },
             "A take-over does not count lost attempts.";
-        IgnoreConflict "ignore-conflict" Simulation { from: 1_000, runs: 50 },
+        IgnoreConflict "ignore-conflict" Simulation { from: 140, runs: 50 },
             "A refused close is taken for a durable one.";
         IgnoreLost "ignore-lost" Simulation { from: 100, runs: 50 },
             "A turn of an execution that is another's is taken for durable.";
@@ -106,6 +106,8 @@ mod list {
         AnswerRefusalsOnly "answer-refusals-only"
             Test("store::conformance::on_memory::dispatches::each_message_to_a_workflow_is_answered"),
             "A message to another workflow is answered only where it is refused.";
+        OneKeyOfSender "one-key-of-sender" Simulation { from: 1, runs: 50 },
+            "All messages of a run to other workflows have one key.";
         OneLookAtNames "one-look-at-names"
             Test("store::postgres::lock_tests::a_receiver_that_is_locked_is_not_taken_for_none"),
             "A receiver that another session has locked is taken for one that is not running.";
@@ -216,6 +218,12 @@ mod list {
             "An update is accepted again by the next run of its chain (once a bug).";
         RevalidateOnReplay "revalidate-on-replay" Test("worker::updates::tests::a_replay_asks_no_validator"),
             "A replay asks the validators of recorded updates.";
+        AnswerOldest "answer-oldest" Simulation { from: 145, runs: 50 },
+            "The end of an update's handler is told as the end of the oldest open update.";
+        CloseOverChild "close-over-child" Simulation { from: 1_180, runs: 50 },
+            "A close does not wait for the end of a child that was asked to cancel.";
+        DropLastItems "drop-last-items" Simulation { from: 55, runs: 50 },
+            "What a run publishes in its last turn is not written.";
         PublishOnReplay "publish-on-replay" Test("store::stream::tests::a_replay_publishes_nothing_again"),
             "A replay publishes again what the run has published.";
         SkipFence "skip-fence" Permutations,

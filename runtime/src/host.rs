@@ -34,6 +34,9 @@ pub(crate) trait TestHost: Send + Sync + 'static {
     /// Called when another attempt of a workflow follows. `attempts`: how many have failed.
     fn workflow_failed(&self, workflow_id: &str, attempts: u32, failure: &str);
 
+    /// Called when that attempt begins. `attempts`: how many have failed.
+    fn workflow_begins_again(&self, workflow_id: &str, attempts: u32);
+
     /// Runs the body of an activity that is not mocked.
     fn run_activity(
         &self,

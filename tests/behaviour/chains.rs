@@ -79,6 +79,30 @@ impl Shielded {
     }
 }
 
+/// Tells itself something in the turn in which it goes on as a new run.
+#[derive(Default)]
+struct Echo {
+    told: Vec<u32>,
+}
+
+#[workflow(name = "chains.Echo")]
+impl Echo {
+    #[run]
+    async fn run(&mut self, round: u32) -> Vec<u32> {
+        let me = workflow::handle::<Self>(workflow::info().workflow_id);
+        if round == 0 {
+            workflow::until!(self.told.len() >= 3).await;
+            return self.told.clone();
+        }
+        workflow::join!(me.tell(1), me.tell(2), workflow::continue_as_new(Self::run(round - 1))).2
+    }
+
+    #[signal]
+    fn tell(&mut self, what: u32) {
+        self.told.push(what);
+    }
+}
+
 #[workflow]
 async fn first_half(total: u32) -> u32 {
     workflow::continue_as_new(second_half(total + 1)).await
@@ -99,7 +123,7 @@ async fn with_saga() -> Result<u32, Failure> {
 
 async fn worker(abide: &Abide, cache_bytes: usize) -> abide::Worker {
     let builder = abide.worker("chains").workflow(count).workflow(Diary::run).workflow(Shielded::run);
-    let builder = builder.workflow(first_half).workflow(second_half).workflow(with_saga);
+    let builder = builder.workflow(Echo::run).workflow(first_half).workflow(second_half).workflow(with_saga);
     builder.activities(Steps(Log::default())).cache_bytes(cache_bytes).start().await.unwrap()
 }
 
@@ -242,6 +266,20 @@ async fn another_workflow_that_returns_the_same_may_go_on() {
     let other = db.client().handle::<count>("halves").result().await.unwrap_err();
     assert!(matches!(other, WorkflowError::Client(error) if error.code() == "AB0416"));
     worker.shutdown().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_a_run_tells_itself_as_it_goes_on_is_told_to_the_next() {
+    for cache_bytes in [usize::MAX, 1] {
+        let db = Db::new().await;
+        let worker = worker(&db.abide, cache_bytes).await;
+        let run = db.client().start(Echo::run(1)).id("echo").await.unwrap();
+        run.tell(3).await.unwrap();
+        let mut told = run.result().await.unwrap();
+        told.sort_unstable();
+        assert_eq!(told, [1, 2, 3]);
+        worker.shutdown().await.unwrap();
+    }
 }
 
 #[tokio::test]

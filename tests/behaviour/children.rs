@@ -1,6 +1,6 @@
 //! Child workflows on the real stores: ends, ids, queues, evictions, and what they cost.
 
-use super::support::{Db, Log, Steps};
+use super::support::{Db, Log, Steps, eventually};
 use abide::prelude::*;
 use abide::testing::TestEnv;
 use futures::future::join_all;
@@ -74,12 +74,18 @@ async fn elsewhere() -> Result<String, Failure> {
     Ok(below().task_queue("ships").await?)
 }
 
+#[workflow]
+async fn harbour() -> Result<u32, Failure> {
+    let gone = plain(1).id("gone").await?;
+    Ok(gone + anchored().id("anchored").await?)
+}
+
 async fn worker(db: &Db, cache: usize) -> (Worker, Log) {
     let log = Log::default();
     let builder =
         db.abide.worker("children").workflow(ship).workflow(plain).workflow(anchored).workflow(trip);
     let builder = builder.workflow(seen).workflow(named).workflow(count).workflow(above).workflow(below);
-    let builder = builder.workflow(elsewhere).activities(Steps(log.clone()));
+    let builder = builder.workflow(harbour).workflow(elsewhere).activities(Steps(log.clone()));
     (builder.cache_bytes(cache).start().await.unwrap(), log)
 }
 
@@ -102,6 +108,24 @@ async fn an_end_reaches_the_parent_as_what_it_is() {
     let start = |parcel| db.client().start(seen(parcel));
     assert_eq!(start(4).await.unwrap().result().await.unwrap(), "Ok(8)");
     assert_eq!(start(13).await.unwrap().result().await.unwrap(), "Err(\"lost at sea\")");
+    worker.shutdown().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_description_names_the_parent_and_the_open_children() {
+    let db = Db::new().await;
+    let (worker, _) = worker(&db, usize::MAX).await;
+    let run = db.client().start(harbour()).id("harbour").await.unwrap();
+    let child = db.client().execution("anchored");
+    let lies = async || child.describe().await.is_ok_and(|seen| !seen.awaiting.is_empty());
+    eventually("it lies at anchor", lies).await;
+    let (parent, seen) = (run.describe().await.unwrap(), child.describe().await.unwrap());
+    let open: Vec<_> = parent.pending_children.iter().map(|child| child.workflow_id.as_str()).collect();
+    assert_eq!((open, parent.pending_children[0].workflow_type.as_str()), (vec!["anchored"], "anchored"));
+    assert_eq!((parent.parent, parent.attempt, seen.attempt), (None, 1, 1));
+    let of = seen.parent.unwrap();
+    assert_eq!((of.workflow_id.as_str(), of.run_id), ("harbour", parent.run_id));
+    run.terminate("it was a test").await.unwrap();
     worker.shutdown().await.unwrap();
 }
 

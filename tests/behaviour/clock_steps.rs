@@ -37,6 +37,26 @@ async fn set_back_timers_and_leases_go_on() {
 }
 
 #[tokio::test]
+async fn set_forward_a_time_limit_of_that_time_runs_out_and_no_other() {
+    let (folder, skew) = (tempfile::tempdir().unwrap(), Arc::default());
+    let abide = open(&folder, &skew).await;
+    let worker =
+        abide.worker("clock").workflow(naps).activities(Steps(Log::default())).start().await.unwrap();
+    let start = |limit| abide.client().start(naps(86_400_000, 1)).run_timeout(limit);
+    let late = start(Duration::from_secs(1_800)).await.unwrap();
+    let open = start(Duration::from_secs(7_200)).await.unwrap();
+    // Of a task queue that no worker serves: any worker ends it.
+    let unowned = start(Duration::from_secs(1_800)).task_queue("nobody's").await.unwrap();
+    skew.store(HOUR_MS, Ordering::Relaxed);
+    for run in [late, unowned] {
+        let end = run.result().await.unwrap_err();
+        assert!(matches!(end, WorkflowError::TimedOut { .. }), "{end:?}");
+    }
+    assert_eq!(open.describe().await.unwrap().status, ExecutionStatus::Running);
+    worker.shutdown().await.unwrap();
+}
+
+#[tokio::test]
 async fn set_forward_a_timer_of_that_time_fires_and_nothing_else_happens() {
     let (folder, log, skew) = (tempfile::tempdir().unwrap(), Log::default(), Arc::default());
     let abide = open(&folder, &skew).await;

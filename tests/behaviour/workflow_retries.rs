@@ -313,6 +313,7 @@ async fn an_attempt_that_waits_is_begun_cancelled_and_ended_by_messages() {
     };
     let cancelled = failed("cancelled").await;
     let waits = db.client().handle::<flaky>("cancelled").describe().await.unwrap();
+    assert_eq!(waits.attempt, 2);
     assert_eq!(waits.begins_at, Some(waits.created_at + Duration::from_secs(3_600)));
     cancelled.cancel("not wanted any more").await.unwrap();
     assert!(matches!(cancelled.result().await, Err(WorkflowError::Cancelled)));

@@ -227,8 +227,12 @@ impl Execution {
                 let held = match history.is_replaying() {
                     true => history.next_is_input(),
                     // A live turn writes the close that the history does not have. A message that waits goes to the
-                    // next run, so a run that goes on as another waits for none.
-                    false => self.replays || self.hold_close && !self.goes_on(),
+                    // next run, so a run that goes on as another waits for none. A failed run takes a request to
+                    // cancel: each attempt would begin at once with it, and could fail before it takes it.
+                    false => {
+                        let cancels = self.cancel_waits && matches!(verdict, Verdict::Failed(_));
+                        self.replays || self.hold_close && (cancels || !self.goes_on())
+                    }
                 };
                 drop(history);
                 if held || self.is_compensating() || self.must_wait() {

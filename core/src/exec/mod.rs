@@ -75,6 +75,8 @@ pub struct Execution {
     early: Option<Early>,
     /// Messages of this turn are not delivered yet. The execution closes after them.
     hold_close: bool,
+    /// A request to cancel is among them.
+    cancel_waits: bool,
     /// The state could not be made, and the execution has no journal yet.
     unmade: bool,
     /// A replay is running.
@@ -118,6 +120,7 @@ impl Execution {
             ending: Ending::default(),
             early: None,
             hold_close: false,
+            cancel_waits: false,
             unmade,
             replays: false,
             left: Carried::default(),
@@ -215,6 +218,7 @@ impl Execution {
             let Some((input, _)) = inputs.next() else { break };
             messages -= usize::from(input.is_message());
             self.hold_close = messages > 0;
+            self.cancel_waits = inputs.as_slice().iter().any(|(input, _)| input.is_cancel());
             let early = match &input {
                 Input::Start { context, .. } => phase::early(inputs.as_slice(), &context.carried),
                 _ => 0,

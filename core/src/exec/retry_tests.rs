@@ -177,7 +177,7 @@ fn the_next_attempt_begins_with_the_same_input_and_what_is_carried() {
     // The journal alone says the same.
     let recorded = Recorded::of("r", &[row(&first), row(&second)]).unwrap();
     assert_eq!(recorded.next_attempt(2_000, None).unwrap(), attempt);
-    // A run that continues as new begins its attempts anew.
+    // A run that continues as new has all its attempts again.
     assert_eq!((exec.hands_on().failed_runs, exec.hands_on().retry), (0, context(0).retry));
 }
 
@@ -243,6 +243,21 @@ fn a_run_that_was_asked_to_cancel_stays_ended() {
     let recorded = |rows: &[JournalRow]| Recorded::of("r", rows).unwrap().next_attempt(2_000, None);
     assert!(recorded(&[row(&first)]).is_some());
     assert!(recorded(&[row(&first), told]).is_none());
+}
+
+/// Each attempt would begin at once with a request that moves, and fail again before it takes it.
+#[test]
+fn a_request_to_cancel_that_waits_is_taken_before_the_close() {
+    let mut exec = fresh();
+    let inputs = vec![start("", context(0)), cancel("c")];
+    let turn = exec.turn(inputs, 1_000);
+    assert_eq!((&turn.standing, turn.hands_on(), turn.undelivered.len()), (&Standing::Closed, false, 0));
+    assert!(matches!(turn.events[1..], [Event::CancelRequested { .. }, Event::Failed { .. }]), "{turn:?}");
+    assert_eq!(fresh().replay(vec![row(&turn)]), Standing::Closed);
+    let asked = CarriedCancel { request_id: "c".to_owned(), reason: "enough".to_owned() };
+    let carried = Carried { cancel: Some(asked), ..Carried::default() };
+    let turn = fresh().turn(vec![start("", StartContext { carried, ..context(0) })], 1_000);
+    assert_eq!((&turn.standing, turn.hands_on()), (&Standing::Closed, false));
 }
 
 #[test]

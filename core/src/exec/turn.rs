@@ -78,6 +78,10 @@ pub enum Input {
 }
 
 impl Input {
+    pub(super) fn is_cancel(&self) -> bool {
+        matches!(self, Self::Cancel { .. })
+    }
+
     /// Whether a sender sent it. A message is delivered before its execution may close.
     pub fn is_message(&self) -> bool {
         match self {

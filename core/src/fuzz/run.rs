@@ -9,7 +9,8 @@ use crate::child::{ChildEnd, ChildIds};
 use crate::event::{Event, JournalRow};
 use crate::exec::info::Info;
 use crate::exec::{
-    Action, AttemptChange, AttemptOutcome, Execution, FailedAttempt, Input, Standing, Turn, WorkflowType,
+    Action, AttemptChange, AttemptOutcome, Execution, FailedAttempt, Input, Recorded, Standing, Turn,
+    WorkflowType,
 };
 use crate::ids::{EventId, ExecutionId};
 use crate::payload::Payload;
@@ -305,10 +306,23 @@ impl World {
                 exec.query("pushed", &Payload::null()).map(|told| told.expect("a list")).ok()
             };
             prop_assert_eq!(answer(after), answer(&before));
+            self.hands_on_what_is_recorded()?;
         }
         if taken_over && self.written > 0 {
             let running = self.running.iter().map(|(activity, _)| *activity).take(1).collect();
             self.turn(vec![Input::Recovered { running, retried_ms: self.now_ms }])?;
+        }
+        Ok(())
+    }
+}
+
+impl World {
+    /// The journal alone says what the run would hand on. No attempt follows one that was asked to cancel.
+    fn hands_on_what_is_recorded(&self) -> Result<(), TestCaseError> {
+        let recorded = Recorded::of("r", &self.rows);
+        let asked = self.exec.ctx.tables.cancellation.borrow().is_requested();
+        if let Some(recorded) = recorded.filter(|_| !asked) {
+            prop_assert_eq!(recorded.carried(self.exec.ctx.now_ms()), self.exec.carried());
         }
         Ok(())
     }

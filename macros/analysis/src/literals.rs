@@ -25,8 +25,8 @@ pub(crate) fn name_text(value: &Expr, errors: &mut Errors) -> Option<LitStr> {
 }
 
 /// How the task queue of an activity is written.
-pub(crate) const ACTIVITY_QUEUE: &str = "write a text of 1 to 1,000 characters, like `task_queue = \"gpu\"`; one that is \
-                              computed goes to the call: `transcode(clip).task_queue(queue)`";
+pub(crate) const ACTIVITY_QUEUE: &str = "write a text of 1 to 1,000 characters, like `task_queue = \"gpu\"`; one \
+     that is computed goes to the call: `transcode(clip).task_queue(queue)`";
 
 /// A string literal no longer than a task queue's name may be. The call checks values unknown at compile
 /// time.

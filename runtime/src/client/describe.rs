@@ -5,7 +5,7 @@
 //! answers.
 
 use super::UntypedHandle;
-use super::pending::{Pending, PendingActivity, PendingTimer};
+use super::pending::{Pending, PendingActivity, PendingChild, PendingTimer};
 use super::serving::Serving;
 use super::time::timestamp;
 use super::wait::closing_event;
@@ -14,7 +14,7 @@ use crate::outcome::Reason;
 use crate::status::ExecutionStatus;
 use crate::store::{ExecutionRow, Find};
 use crate::wire::{AWAITING_QUERY, AwaitPosition};
-use abide_core::{Code, Event, FailureRecord, Payload};
+use abide_core::{Code, Event, FailureRecord, Parent, Payload};
 use jiff::Timestamp;
 use std::time::Duration;
 
@@ -39,7 +39,7 @@ pub struct Description {
     pub suspension: Option<Reason>,
     /// When it was started.
     pub created_at: Timestamp,
-    /// When it begins, if it was started with a delay and has not begun.
+    /// When it begins, if it was started with a delay, or goes on for another run, and has not begun.
     pub begins_at: Option<Timestamp>,
     /// When its time is up: it ends as timed out then. `None`: it has no limit.
     pub run_deadline: Option<Timestamp>,
@@ -49,7 +49,13 @@ pub struct Description {
     pub closed_at: Option<Timestamp>,
     /// Whether a live worker can run it. `None` if it is closed.
     pub serving: Option<Serving>,
-    /// The run id of the run that goes on for it, if it has continued as new.
+    /// The run that started it as a child, or that started the first run of its chain. `None`: it is no child, or
+    /// that run is not in the database any more.
+    pub parent: Option<Parent>,
+    /// Which attempt of its workflow it is, from 1. More than 1 where the runs before it have failed, under a retry
+    /// policy of the workflow.
+    pub attempt: u32,
+    /// The run id of the run that goes on for it, if it has continued as new, or is tried again.
     pub next_run_id: Option<String>,
     /// The run id of the run that it goes on for.
     pub previous_run_id: Option<String>,
@@ -62,6 +68,8 @@ pub struct Description {
     pub pending_activities: Vec<PendingActivity>,
     /// Timers that have not fired.
     pub pending_timers: Vec<PendingTimer>,
+    /// Children whose end it does not know yet, at most 2,000.
+    pub pending_children: Vec<PendingChild>,
     /// The names of signals that no handler has taken. They are kept for a build that has a handler.
     pub unhandled_signals: Vec<String>,
     /// Compensations that failed, if the execution has closed.
@@ -97,6 +105,7 @@ impl UntypedHandle {
             Some(chain) => self.client.abide.store().find(Find::Before { chain, of: row.id }).await?,
             None => None,
         };
+        let parent = self.parent(&row).await?;
         let (compensation_failures, reason) = match closed {
             Some(Event::Failed { compensation_failures, .. }) => (compensation_failures, None),
             Some(Event::Cancelled { compensation_failures, reason }) => (compensation_failures, Some(reason)),
@@ -121,17 +130,26 @@ impl UntypedHandle {
             execution_deadline: row.chain_by_ms.map(timestamp),
             created_at: timestamp(row.created_at_ms),
             closed_at: row.closed_at_ms.map(timestamp),
+            parent,
+            attempt: row.attempt,
             next_run_id,
             previous_run_id: previous_run_id.map(|previous| previous.run_id),
             history_length: row.history_len,
             awaiting,
             pending_activities: pending.activities,
             pending_timers: pending.timers,
+            pending_children: pending.children,
             unhandled_signals: pending.unhandled,
             compensation_failures,
             cancel_reason: reason.or(pending.cancel_reason),
             unreadable,
         })
+    }
+
+    async fn parent(&self, row: &ExecutionRow) -> Result<Option<Parent>> {
+        let Some(parent) = row.parent else { return Ok(None) };
+        let parent = self.client.abide.store().find(Find::Execution(parent)).await?;
+        Ok(parent.map(|parent| Parent::new(parent.workflow_id, parent.run_id)))
     }
 
     /// In a test environment: the error that says that what it waits for cannot come any more.
@@ -167,9 +185,9 @@ impl UntypedHandle {
     }
 }
 
-/// When a delayed start begins by itself, in ms.
+/// When a run that was started with a delay, or that goes on for another one, begins by itself, in ms.
 fn begins_at(row: &ExecutionRow) -> Option<i64> {
-    let waits = row.status == ExecutionStatus::Running && row.owner.is_none() && row.history_len == 0;
+    let waits = row.status == ExecutionStatus::Running && row.history_len == 0;
     row.wake_at_ms.filter(|at_ms| waits && *at_ms > row.created_at_ms)
 }
 

@@ -33,7 +33,7 @@ pub use list::{ExecutionPage, ExecutionSummary, ListCursor, ListFilter};
 pub(crate) use looks::Looks;
 #[cfg(feature = "testing")]
 pub(crate) use pending::journal;
-pub use pending::{PendingActivity, PendingTimer};
+pub use pending::{PendingActivity, PendingChild, PendingTimer};
 pub use request::Request;
 pub use serving::Serving;
 pub use start::Start;

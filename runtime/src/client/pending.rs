@@ -38,11 +38,24 @@ pub struct PendingTimer {
     pub due_at: Timestamp,
 }
 
+/// A child that has been scheduled and whose end the run does not know yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PendingChild {
+    /// The number of the event that scheduled it.
+    pub id: u64,
+    /// The name of its workflow type.
+    pub workflow_type: String,
+    /// Its workflow id.
+    pub workflow_id: String,
+}
+
 /// What has begun and has not ended.
 #[derive(Debug, Default)]
 pub(super) struct Pending {
     pub(super) activities: Vec<PendingActivity>,
     pub(super) timers: Vec<PendingTimer>,
+    pub(super) children: Vec<PendingChild>,
     pub(super) unhandled: Vec<String>,
     /// The reason of the last request to cancel the execution.
     pub(super) cancel_reason: Option<String>,
@@ -138,6 +151,17 @@ impl Pending {
             }
             Event::TimerFired { timer } | Event::TimerCancelled { timer } => {
                 self.timers.retain(|known| known.id != timer.0);
+            }
+            Event::ChildScheduled { workflow_type, workflow_id, .. } => self.children.push(PendingChild {
+                id,
+                workflow_type: workflow_type.clone(),
+                workflow_id: workflow_id.clone(),
+            }),
+            Event::ChildEnded { child, .. }
+            | Event::ChildCancelRequested { child, unborn: true }
+            // It was refused: another run has its id.
+            | Event::Answered { command: child, refused: Some(_) } => {
+                self.children.retain(|known| known.id != child.0);
             }
             _ => {}
         }

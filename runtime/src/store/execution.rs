@@ -61,6 +61,10 @@ pub(crate) struct ExecutionRow {
     pub(crate) chain: Option<ExecutionId>,
     /// The run that goes on for it.
     pub(crate) next: Option<ExecutionId>,
+    /// The run that started it as a child, or that started a run before it in its chain.
+    pub(crate) parent: Option<ExecutionId>,
+    /// Which attempt of its workflow it is, from 1.
+    pub(crate) attempt: u32,
 }
 
 impl ExecutionRow {
@@ -99,6 +103,8 @@ impl ExecutionRow {
             history_len: 0,
             chain: None,
             next: None,
+            parent: None,
+            attempt: 1,
         }
     }
 }

@@ -215,9 +215,9 @@ pub(crate) fn took_in<'b>(
     kind: MessageKind,
     request_id: &str,
 ) -> bool {
-    let event = match kind {
-        MessageKind::Signal => "signaled",
-        MessageKind::Cancel => "cancel_requested",
+    let (event, carried_as) = match kind {
+        MessageKind::Signal => ("signaled", "signal"),
+        MessageKind::Cancel => ("cancel_requested", "cancel"),
         // Clients look for the id of an update, and each of their asks has its own.
         MessageKind::Query
         | MessageKind::Terminated
@@ -228,20 +228,30 @@ pub(crate) fn took_in<'b>(
         | MessageKind::Terminate
         | MessageKind::Newer(_) => return false,
     };
-    let is_it =
+    let is_event =
         |found: &Value| found.get(event).and_then(|it| it.get("request_id")?.as_str()) == Some(request_id);
+    // What earlier runs of the chain have taken in is in the start of this one (PROTOCOL 61).
+    let is_id = |known: &Value| {
+        known.get("kind").and_then(Value::as_str) == Some(carried_as)
+            && known.get("id").and_then(Value::as_str) == Some(request_id)
+    };
+    let is_carried = |found: &Value| {
+        let known = found.pointer("/started/context/carried/known").and_then(Value::as_array);
+        known.is_some_and(|known| known.iter().any(is_id))
+    };
     let events = |body: &str| serde_json::from_str::<Vec<Value>>(body).unwrap_or_default();
-    bodies.into_iter().any(|body| events(body).iter().any(is_it))
+    bodies.into_iter().any(|body| events(body).iter().any(|found| is_event(found) || is_carried(found)))
 }
 
 /// What a row's text holds that [`took_in`] can find: rows without it need not be looked at.
 pub(crate) fn request_text(request_id: &str) -> String {
-    format!("\"request_id\":{}", Value::from(request_id))
+    Value::from(request_id).to_string()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use abide_core::{Carried, CarriedId, CarriedKind, Event, Payload, StartContext};
 
     #[cfg(any(feature = "sqlite", feature = "postgres"))]
     #[test]
@@ -269,5 +279,18 @@ mod tests {
         assert!(!took(MessageKind::Cancel, "s1"), "another kind");
         assert!(took(MessageKind::Cancel, "c\u{e9}"));
         assert!(payload.contains(&request_text("s1")));
+    }
+
+    #[test]
+    fn a_request_is_known_by_the_start_of_a_run_that_another_went_before() {
+        let known = vec![CarriedId { kind: CarriedKind::Signal, id: "s\u{e9}".to_owned(), at_ms: 1 }];
+        let carried = Carried { known, ..Carried::default() };
+        let context = Box::new(StartContext { carried, ..StartContext::default() });
+        let started = Event::Started { input: Payload::null(), seed: 1, rules: 0, early: 0, context };
+        let body = serde_json::to_string(&[started]).unwrap();
+        assert!(body.contains(&request_text("s\u{e9}")));
+        let took = |kind, id| took_in([body.as_str()], kind, id);
+        assert!(took(MessageKind::Signal, "s\u{e9}"));
+        assert!(!took(MessageKind::Cancel, "s\u{e9}") && !took(MessageKind::Signal, "signal"));
     }
 }

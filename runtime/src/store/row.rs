@@ -67,7 +67,7 @@ macro_rules! execution_columns {
     coalesce((SELECT j.seq + j.n - 1 FROM ",
             $schema,
             "journal j WHERE j.execution = e.id ORDER BY j.seq DESC LIMIT 1), 0),
-    e.retried_until, e.rev, e.close_by, e.chain_by, e.context, e.chain, e.next"
+    e.retried_until, e.rev, e.close_by, e.chain_by, e.context, e.chain, e.next, e.parent, e.attempt"
         )
     };
 }
@@ -101,6 +101,8 @@ pub(crate) fn execution(row: &impl Columns) -> Result<ExecutionRow> {
         context: row.maybe_text(21)?,
         chain: row.maybe_bigint(22)?.map(ExecutionId),
         next: row.maybe_bigint(23)?.map(ExecutionId),
+        parent: row.maybe_bigint(24)?.map(ExecutionId),
+        attempt: row.integer(25)?.unsigned_abs(),
     })
 }
 

@@ -35,7 +35,7 @@ pub(super) struct Process {
     random: Random,
     waits_let_time_pass: bool,
     attempt_limit: u32,
-    /// The last failures of the activities that have reached `attempt_limit`, by call.
+    /// The last failures of the activities and workflows that have reached `attempt_limit`, by call and by workflow id.
     failures: Mutex<BTreeMap<String, String>>,
     end: CancellationToken,
     thread: Mutex<Option<JoinHandle<()>>>,
@@ -196,9 +196,22 @@ impl TestHost for Process {
 
     fn workflow_failed(&self, workflow_id: &str, attempts: u32, failure: &str) {
         if attempts >= self.attempt_limit {
-            let (workflow_id, failure) = (workflow_id.to_owned(), failure.to_owned());
-            self.gate.endless(Endless { activity: None, workflow_id, attempts, failure });
+            self.failures().insert(workflow_id.to_owned(), failure.to_owned());
         }
+    }
+
+    fn workflow_begins_again(&self, workflow_id: &str, attempts: u32) {
+        if attempts < self.attempt_limit {
+            return;
+        }
+        // Those who wait for the attempt before it have been told of its end.
+        let failure = self.failures().remove(workflow_id);
+        self.gate.endless(Endless {
+            activity: None,
+            workflow_id: workflow_id.to_owned(),
+            attempts,
+            failure: failure.unwrap_or_else(|| "the loss of its worker".to_owned()),
+        });
     }
 
     fn run_activity(

@@ -5,14 +5,15 @@
 //! everything.
 
 use super::random::Random;
-use crate::Abide;
 use crate::activity::ActivityContext;
+use crate::client::journal;
 use crate::future::BoxFuture;
 use crate::host::{GivenUp, Host, Pace, TestHost};
 use crate::store::memory::{Conditions, ConnectOptions, MemoryStore, Server, ServerOptions, Tables, Write};
 use crate::store::{LEASE, Store};
+use crate::{Abide, Client, Error};
 use abide_core::exec::AttemptOutcome;
-use abide_core::{Event, ExecutionId, FailureKind, FailureRecord};
+use abide_core::{Event, ExecutionId, FailureKind, FailureRecord, JournalRow};
 use std::sync::Arc;
 use tokio::runtime::Handle;
 
@@ -236,6 +237,14 @@ pub struct Process {
     _store: Arc<MemoryStore>,
 }
 
+/// Reads the history of a run by its key, as another history names it.
+///
+/// # Errors
+/// Those of the database, and a damaged journal.
+pub async fn history(client: &Client, run: ExecutionId) -> Result<Vec<JournalRow>, Error> {
+    journal(client, run).await
+}
+
 /// What a process still keeps in memory for executions, as text.
 pub fn keeps(process: &Abide) -> Vec<String> {
     let kept = process.hub().keeps().into_iter().filter(|(_, count)| *count > 0);
@@ -260,6 +269,8 @@ impl TestHost for Seeded {
     fn attempt_failed(&self, _: &ActivityContext, _: &FailureRecord) {}
 
     fn workflow_failed(&self, _: &str, _: u32, _: &str) {}
+
+    fn workflow_begins_again(&self, _: &str, _: u32) {}
 
     fn run_activity(
         &self,

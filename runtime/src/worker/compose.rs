@@ -25,6 +25,14 @@ use abide_core::{Code, Event, EventId, ExecutionId, Recipient};
 /// itself (PROTOCOL 21).
 const NOT_THE_BUILDS: [Code; 3] = [Code::CrashLoop, Code::ThreadBlocked, Code::RowRefused];
 
+/// What the turn publishes.
+fn published(turn: &Turn) -> Vec<NewItem> {
+    match mutant!(DropLastItems) && turn.standing == Standing::Closed {
+        true => Vec::new(),
+        false => NewItem::of(turn),
+    }
+}
+
 /// Composes the append of a turn, and what waits for its acknowledgement. The append is `None` if there is
 /// nothing to write.
 pub(super) fn append(
@@ -34,7 +42,7 @@ pub(super) fn append(
     taken: Taken,
 ) -> (Option<Append>, InFlight) {
     let successor = successor::of(session, run, &mut turn);
-    let (undelivered, published) = (turn.undelivered.len(), NewItem::of(&turn));
+    let (undelivered, published) = (turn.undelivered.len(), published(&turn));
     let mut origins = taken.origins;
     let rest = origins.split_off(origins.len().saturating_sub(undelivered));
     warn_of_length(run);
@@ -61,7 +69,7 @@ pub(super) fn append(
     let idle = row.is_none() && consumed.is_empty() && changes.is_empty() && quiet;
     let nothing = turn.events.is_empty() && turn.attempts.is_empty() && idle;
     let close = turn.events.last().filter(|_| closes).cloned();
-    let begins = matches!(turn.events.first(), Some(Event::Started { .. }));
+    let begins = begins(session, run, turn.events.first());
     after.rev += i64::from(row.is_some() || closes);
     let next = successor.as_ref().filter(|next| next.owned).map(|next| (next.id, next.due_ms));
     let append = Append {
@@ -97,6 +105,15 @@ pub(super) fn append(
         ..InFlight::of(turn.standing)
     };
     ((!nothing).then_some(append), in_flight)
+}
+
+/// Whether the run begins in this turn. A test environment limits the attempts of one wait.
+fn begins(session: &Session, run: &Run, first: Option<&Event>) -> bool {
+    let Some(Event::Started { context, .. }) = first else { return false };
+    if let (Some(test), 1..) = (session.abide.host().test(), context.failed_runs) {
+        test.workflow_begins_again(&run.names.workflow_id, context.failed_runs);
+    }
+    true
 }
 
 /// The messages that these events of a run send to other workflows. `seq`: the number of the first event.

@@ -12,7 +12,7 @@ use super::thread::Thread;
 use crate::status::ExecutionStatus;
 use crate::store::{Append, ExecutionRow, RowChange};
 use abide_core::exec::{Recorded, Standing};
-use abide_core::{Event, EventId, NextAttempt, Payload, TimeoutKind};
+use abide_core::{Event, EventId, Payload, TimeoutKind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -101,22 +101,18 @@ impl Thread {
 
     /// Writes the end of a run that was read.
     pub(super) fn end_read(&mut self, run: &mut Run, found: Found, event: Event) {
-        let (history_len, now_ms) = (found.row.history_len, self.session.store().now_ms());
-        let attempt = match &event {
-            Event::TimedOut { .. } => {
-                recorded(found).and_then(|recorded| recorded.next_attempt(now_ms, run.row.chain_by_ms))
-            }
-            _ => None,
-        };
-        self.end(run, history_len, event, attempt);
+        let history_len = found.row.history_len;
+        let recorded = matches!(event, Event::TimedOut { .. }).then(|| recorded(found)).flatten();
+        self.end(run, history_len, event, recorded);
     }
 
     /// Writes the end of a run whose history has `history_len` events, all of them durable. Nothing that waits for
-    /// it is taken in: it is dropped, or moves to the next attempt.
-    fn end(&mut self, run: &mut Run, history_len: u64, mut event: Event, attempt: Option<NextAttempt>) {
+    /// it is taken in: it is dropped, or moves to the next attempt. `recorded`: what its journal says for that one.
+    fn end(&mut self, run: &mut Run, history_len: u64, mut event: Event, recorded: Option<Recorded>) {
         drop(run.phase.unload());
         self.session.attempts.drop_all(run.id);
         let at_ms = self.session.store().now_ms();
+        let attempt = recorded.and_then(|recorded| recorded.next_attempt(at_ms, run.row.chain_by_ms));
         let successor = attempt.map(|attempt| {
             let (ids, successor) = successor::after_time_out(&self.session, run, attempt, at_ms);
             if let Event::TimedOut { next, .. } = &mut event {

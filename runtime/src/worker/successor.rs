@@ -68,7 +68,7 @@ pub(super) fn after_time_out(
     (ids.clone(), Next::attempt(run, ids, attempt, now_ms).successor(session, run))
 }
 
-/// A test environment limits the attempts of one wait.
+/// A test environment says with what the last attempt has failed.
 fn tell_test(session: &Session, run: &Run, attempt: &NextAttempt, failure: &dyn Display) {
     if let Some(test) = session.abide.host().test() {
         test.workflow_failed(&run.names.workflow_id, attempt.context.failed_runs, &failure.to_string());

@@ -50,19 +50,23 @@ fn asked(update_id: &str) -> Input {
 }
 
 fn accepted(turn: &Turn) -> Vec<&str> {
-    let id = |event| match event {
-        &Event::UpdateAccepted { ref update_id, .. } => Some(update_id.as_str()),
-        _ => None,
-    };
-    turn.events.iter().filter_map(id).collect()
+    let mut ids = Vec::new();
+    for event in &turn.events {
+        if let Event::UpdateAccepted { update_id, .. } = event {
+            ids.push(update_id.as_str());
+        }
+    }
+    ids
 }
 
 fn earlier(turn: &Turn) -> Vec<&str> {
-    let run_id = |state| match state {
-        &UpdateState::Earlier(ref run_id) => Some(run_id.as_str()),
-        _ => None,
-    };
-    turn.updates.iter().filter_map(|news| run_id(&news.state)).collect()
+    let mut runs = Vec::new();
+    for news in &turn.updates {
+        if let UpdateState::Earlier(run_id) = &news.state {
+            runs.push(run_id.as_str());
+        }
+    }
+    runs
 }
 
 #[test]

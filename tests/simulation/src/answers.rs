@@ -2,8 +2,10 @@
 //! twice, and no answer is wrong.
 
 use crate::calls::{Answer, Asked, Call, End};
+use crate::chains;
 use crate::evidence::{Evidence, Findings, RunEvidence, Violation};
 use crate::scenario::{Ask, Conflict, Reuse};
+use crate::updates;
 use crate::value::{Output, Progress, ScriptFailed};
 use abide::ExecutionStatus;
 use abide::history::{Event, FailureRecord};
@@ -26,12 +28,16 @@ pub(crate) fn check(evidence: &Evidence, all: &mut Vec<Violation>) {
                 findings.check(same, "two runs", || format!("`{request}` was told {first} before: {call}"));
             }
             (_, Answer::Taken) => taken(&runs, call, &mut findings),
+            (Asked::Count { request, n, .. }, Answer::Counted(_) | Answer::Rejected) => {
+                updates::answered(&runs, (request, *n), call, &mut findings);
+            }
             (_, Answer::Refused { code, .. }) => refused(&runs, call, code, &mut findings),
             (Asked::Query, Answer::Progress(progress)) => {
                 seen_before(&runs, progress, call, &mut findings);
                 let before = seen.insert((call.actor, call.run_id.as_deref()), progress);
                 let back = before.is_some_and(|before| !goes_on(before, progress));
-                let calm = !evidence.weather.losses && call.run_id.is_some();
+                // A run that goes on for another has begun from its start.
+                let calm = !evidence.weather.losses && call.run_id.is_some() && runs.len() == 1;
                 findings.check(!(back && calm), "query", || format!("it went back from {before:?}: {call}"));
             }
             (Asked::Result, Answer::Ended(end)) => {
@@ -42,16 +48,16 @@ pub(crate) fn check(evidence: &Evidence, all: &mut Vec<Violation>) {
         }
     }
     messages(evidence, all);
+    updates::check(evidence, all);
     ids(evidence, all);
 }
 
-/// The run that a call was for, or all runs of its workflow id.
+/// The runs that a call was for: one and those that go on for it, or all of its workflow id.
 fn runs_of<'e>(evidence: &'e Evidence, call: &Call) -> Vec<&'e RunEvidence> {
-    let meant = |run: &&RunEvidence| match &call.run_id {
-        Some(run_id) => run.run_id == *run_id,
-        None => run.workflow_id == call.workflow_id,
-    };
-    evidence.runs.iter().filter(meant).collect()
+    match &call.run_id {
+        Some(run_id) => chains::from(evidence, run_id),
+        None => evidence.runs.iter().filter(|run| run.workflow_id == call.workflow_id).collect(),
+    }
 }
 
 fn has(run: &RunEvidence, request: &str) -> bool {
@@ -86,12 +92,14 @@ fn refused(runs: &[&RunEvidence], call: &Call, code: &str, findings: &mut Findin
         Asked::Poke { .. } | Asked::Visit { .. } | Asked::Cancel { .. } | Asked::Terminate { .. } => {
             code == "AB0407"
         }
+        Asked::Count { request, .. } => updates::may_be_refused(runs, request, code),
         Asked::Query | Asked::Result => false,
     };
     findings.check(reason, "refused", || format!("it should not have been: {call}"));
-    // A call by workflow id may have met an earlier run at an earlier try.
+    // A call by workflow id may have met an earlier run at an earlier try. A chain that has ended knows what its earlier
+    // runs have taken in for an hour only.
     if let (Some(request), Some(_)) = (call.what.message(), &call.run_id) {
-        let happened = runs.iter().any(|run| has(run, request));
+        let happened = runs.last().is_some_and(|run| has(run, request));
         findings.check(!happened, "refused", || format!("it is in the history all the same: {call}"));
     }
 }
@@ -100,7 +108,9 @@ fn refused(runs: &[&RunEvidence], call: &Call, code: &str, findings: &mut Findin
 fn seen_before(runs: &[&RunEvidence], progress: &Progress, call: &Call, findings: &mut Findings<'_>) {
     let durable = |run: &&RunEvidence| {
         let visits: BTreeSet<u64> = run.signals("visit").into_iter().collect();
-        run.signals("poke").starts_with(&progress.pokes) && progress.visits.iter().all(|n| visits.contains(n))
+        let carried = run.program().map_or_else(Vec::new, |program| program.carried);
+        let pokes = [carried, run.signals("poke")].concat();
+        pokes.starts_with(&progress.pokes) && progress.visits.iter().all(|n| visits.contains(n))
     };
     findings.check(runs.iter().any(durable), "query", || format!("no history has come to this: {call}"));
 }
@@ -117,7 +127,7 @@ fn is_end(run: &RunEvidence, end: &End) -> bool {
         (Event::Completed { result }, End::Completed(output)) => {
             result.decode::<Output>().is_ok_and(|found| found == *output)
         }
-        (Event::Failed { failure, compensation_failures }, End::Failed { error, compensations }) => {
+        (Event::Failed { failure, compensation_failures, .. }, End::Failed { error, compensations }) => {
             failed(failure).is_some_and(|found| found == *error)
                 && compensation_failures.len() == *compensations
         }
@@ -144,9 +154,16 @@ fn messages(evidence: &Evidence, all: &mut Vec<Violation>) {
                     (request_id, format!("{name} {}", input.as_json()))
                 }
                 Event::CancelRequested { request_id, .. } => (request_id, "cancel".to_owned()),
+                Event::UpdateAccepted { update_id, name, input, .. } => {
+                    (update_id, format!("{name} {}", input.as_json()))
+                }
                 _ => continue,
             };
-            let sent = evidence.calls.iter().find(|call| call.what.message() == Some(request));
+            // Those of other workflows have a check of their own.
+            if request.starts_with("abide/") {
+                continue;
+            }
+            let sent = evidence.calls.iter().find(|call| call.what.request() == Some(request));
             let so = sent.is_none_or(|call| text == written(&call.what));
             findings
                 .check(so, "other message", || format!("event {number} is {text}, and {sent:?} was sent"));
@@ -160,6 +177,8 @@ fn written(asked: &Asked) -> String {
     match asked {
         Asked::Poke { n, .. } => format!("poke [{n}]"),
         Asked::Visit { n, .. } => format!("visit [{n}]"),
+        Asked::Count { n, weighs: false, .. } => format!("count [{n}]"),
+        Asked::Count { n, weighs: true, .. } => format!("weigh [{n}]"),
         _ => "cancel".to_owned(),
     }
 }
@@ -168,9 +187,10 @@ fn written(asked: &Asked) -> String {
 fn is_scripted(evidence: &Evidence, workflow_id: &str, wanted: &str) -> bool {
     wanted.contains("/top-")
         || evidence.scenario.asks(workflow_id, |ask| match ask {
-            Ask::Poke { request, .. } | Ask::Visit { request, .. } | Ask::Cancel { request } => {
-                request == wanted
-            }
+            Ask::Poke { request, .. }
+            | Ask::Visit { request, .. }
+            | Ask::Count { request, .. }
+            | Ask::Cancel { request } => request == wanted,
             _ => false,
         })
 }
@@ -188,9 +208,10 @@ fn ids(evidence: &Evidence, all: &mut Vec<Violation>) {
             )
             .collect();
         let mut findings = Findings { of: workflow_id.to_owned(), all };
-        let (count, open) = (runs.len(), runs.iter().filter(|run| run.status.is_open()).count());
+        let open = runs.iter().filter(|run| run.status.is_open()).count();
+        let begun = runs.iter().filter(|run| run.origin.is_none()).count();
         findings
-            .check(count <= starts.len(), "two runs", || format!("{count} runs of {} starts", starts.len()));
+            .check(begun <= starts.len(), "two runs", || format!("{begun} runs of {} starts", starts.len()));
         findings.check(open <= 1, "two runs", || format!("{open} runs are open"));
     }
 }

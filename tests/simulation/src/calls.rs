@@ -25,12 +25,32 @@ pub(crate) struct Call {
 /// The operation that was called.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Asked {
-    Start { request: String, reuse: Reuse, conflict: Conflict },
-    Poke { request: String, n: u64 },
-    Visit { request: String, n: u64 },
+    Start {
+        request: String,
+        reuse: Reuse,
+        conflict: Conflict,
+    },
+    Poke {
+        request: String,
+        n: u64,
+    },
+    Visit {
+        request: String,
+        n: u64,
+    },
+    /// An update, whose handler awaits an activity if it `weighs`.
+    Count {
+        request: String,
+        n: u64,
+        weighs: bool,
+    },
     Query,
-    Cancel { request: String },
-    Terminate { request: String },
+    Cancel {
+        request: String,
+    },
+    Terminate {
+        request: String,
+    },
     Result,
 }
 
@@ -43,6 +63,10 @@ pub(crate) enum Answer {
     },
     /// The message is durable.
     Taken,
+    /// The result of an update.
+    Counted(u64),
+    /// The validator of an update has refused it.
+    Rejected,
     Progress(Progress),
     Ended(End),
     /// The call was refused permanently.
@@ -85,6 +109,14 @@ impl Asked {
                 Some(request)
             }
             _ => None,
+        }
+    }
+
+    /// The request id of a message that changes a run.
+    pub(crate) fn request(&self) -> Option<&str> {
+        match self {
+            Self::Count { request, .. } => Some(request),
+            _ => self.message(),
         }
     }
 }

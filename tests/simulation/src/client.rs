@@ -8,7 +8,8 @@ use crate::effects::HOME;
 use crate::interpret::Scripted;
 use crate::program::Program;
 use crate::scenario::{Actor, Ask, Conflict, Reuse, Scenario, To};
-use abide::{Client, Error, Handle, IdConflictPolicy, IdReusePolicy, WorkflowError};
+use crate::value::Uncounted;
+use abide::{Client, Error, Handle, IdConflictPolicy, IdReusePolicy, UpdateError, WorkflowError};
 use futures::future::LocalBoxFuture;
 use std::rc::Rc;
 use std::time::Duration;
@@ -78,6 +79,7 @@ impl<D: Door> Player<'_, D> {
                 Ask::Start { request, reuse, conflict } => (Asked::Start { request, reuse, conflict }, None),
                 Ask::Poke { request, n, to } => (Asked::Poke { request, n }, bound(to)),
                 Ask::Visit { request, n, to } => (Asked::Visit { request, n }, bound(to)),
+                Ask::Count { request, n, weighs, to } => (Asked::Count { request, n, weighs }, bound(to)),
                 Ask::Query => (Asked::Query, last),
                 Ask::Cancel { request } => (Asked::Cancel { request }, last),
                 Ask::Terminate { request } => (Asked::Terminate { request }, last),
@@ -164,6 +166,12 @@ impl<D: Door> Player<'_, D> {
         let sent = match what {
             Asked::Query => return Ok(Answer::Progress(run.progress().await?)),
             Asked::Result => return result(&run).await.map(Answer::Ended),
+            Asked::Count { request, n, weighs: false } => {
+                return counted(run.count(*n).request_id(request).await);
+            }
+            Asked::Count { request, n, weighs: true } => {
+                return counted(run.weigh(*n).request_id(request).await);
+            }
             Asked::Poke { request, n } => run.poke(*n).request_id(request).await,
             Asked::Visit { request, n } => run.visit(*n).request_id(request).await,
             Asked::Cancel { request } => run.cancel("as scripted").request_id(request).await,
@@ -217,6 +225,23 @@ impl<D: Door> Player<'_, D> {
             });
         }
         Ok(handle)
+    }
+}
+
+/// The answer of an update.
+fn counted(answer: Result<u64, UpdateError<Uncounted>>) -> Result<Answer, Error> {
+    let refused = |code: &str, text: String| Ok(Answer::Refused { code: code.to_owned(), text });
+    match answer {
+        Ok(value) => Ok(Answer::Counted(value)),
+        Err(UpdateError::Rejected(Uncounted { rejected: true, .. })) => Ok(Answer::Rejected),
+        Err(UpdateError::Client(error)) => Err(error),
+        Err(UpdateError::Suspended(reason)) => {
+            let (code, message) = (reason.code().to_owned(), reason.message().to_owned());
+            Ok(Answer::Ended(End::Suspended { code, message }))
+        }
+        Err(error @ UpdateError::Aborted { .. }) => refused("AB0420", error.to_string()),
+        Err(error @ UpdateError::Closed) => refused("AB0407", error.to_string()),
+        Err(error) => refused("another", error.to_string()),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Prints programs for people: one step per line, with its inner steps below it.
 
 use crate::act::{Act, Cancellation, Deed, How, OnError, Options, Place, Role};
-use crate::program::Step;
+use crate::program::{Child, Program, Step};
 use crate::revision::{Change, Revision};
 use std::fmt;
 
@@ -20,6 +20,7 @@ pub(crate) fn steps(f: &mut fmt::Formatter<'_>, steps: &[Step], depth: usize) ->
                     writeln!(f, "{indent}    undone by {}", of_act(&leg.undo))?;
                 }
             }
+            Step::Child(child) => self::program(f, &child.program, depth + 1)?,
             Step::Join { branches } | Step::TryJoin { branches } | Step::Select { branches } => {
                 for (number, branch) in branches.iter().enumerate() {
                     writeln!(f, "{indent}  branch {number}")?;
@@ -28,6 +29,16 @@ pub(crate) fn steps(f: &mut fmt::Formatter<'_>, steps: &[Step], depth: usize) ->
             }
             _ => step.bodies().into_iter().try_for_each(|body| self::steps(f, body, depth + 1))?,
         }
+    }
+    Ok(())
+}
+
+/// Prints the steps of a program and of the runs that go on for it.
+pub(crate) fn program(f: &mut fmt::Formatter<'_>, program: &Program, depth: usize) -> fmt::Result {
+    steps(f, &program.steps, depth)?;
+    for life in &program.lives {
+        writeln!(f, "{}continues as new", "  ".repeat(depth))?;
+        steps(f, life, depth)?;
     }
     Ok(())
 }
@@ -58,10 +69,19 @@ fn head(step: &Step) -> String {
         Step::Saga { saga, end, .. } => format!("saga {saga}, then {end:?}"),
         Step::Shield { .. } => "shielded".to_owned(),
         Step::Cancelled => "until cancelled".to_owned(),
+        Step::Tell { to, n } => format!("poke {n} to {to}"),
+        Step::Child(child) => of_child(child),
+        Step::Publish { n } => format!("publish {n}"),
         Step::Return => "return".to_owned(),
         Step::Fail { code } => format!("fail with {code}"),
         Step::Panic => "panic".to_owned(),
     }
+}
+
+fn of_child(child: &Child) -> String {
+    let Child { program, id, hold, close, cancellation } = child;
+    let id = id.as_deref().unwrap_or("without an id");
+    format!("child {} ({id}), {hold:?}, when this closes: {close:?}, cancel: {cancellation:?}", program.name)
 }
 
 fn of_act(act: &Act) -> String {

@@ -45,7 +45,9 @@ fn programs() -> Vec<Program> {
     let sleep = vec![Step::Sleep { ms: 10 }];
     let then = vec![Step::Sleep { ms: 10 }, Step::Act(Act::new(1))];
     let names = ["p0", "p1", "p2"].into_iter().zip([first, sleep, then]);
-    names.map(|(name, steps)| Program { name: name.to_owned(), steps, revision: None }).collect()
+    names
+        .map(|(name, steps)| Program { name: name.to_owned(), steps, revision: None, ..Program::default() })
+        .collect()
 }
 
 fn scenario() -> Scenario {
@@ -84,7 +86,7 @@ pub(crate) fn failed(error: &ScriptFailed) -> Event {
         data: Some(payload(error)),
         ..FailureRecord::new(FailureKind::Application, error.to_string())
     };
-    Event::Failed { failure, compensation_failures: Vec::new() }
+    Event::Failed { failure, compensation_failures: Vec::new(), next: None }
 }
 
 pub(crate) fn scheduled(act: &Act) -> Event {
@@ -143,6 +145,8 @@ fn run(number: usize, status: ExecutionStatus, rows: Vec<Vec<Event>>) -> RunEvid
         status,
         suspension: None,
         history,
+        published: None,
+        origin: None,
     }
 }
 

@@ -4,10 +4,11 @@ use crate::act::Act;
 use crate::calls::Call;
 use crate::effects::{Entry, HOME};
 use crate::interpret::Scripted;
-use crate::program::Program;
+use crate::program::{HEARD, Program};
 use crate::scenario::{Ask, Scenario};
-use abide::history::{Event, FailureKind, JournalRow};
-use abide::{Client, Error, ExecutionStatus, Failure, IdReusePolicy, ListFilter};
+use abide::__private::{ExecutionId, simulation};
+use abide::history::{Event, FailureKind, JournalRow, Payload};
+use abide::{Client, Error, ExecutionStatus, Failure, Handle, IdReusePolicy, ListFilter};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
@@ -51,6 +52,18 @@ pub(crate) struct RunEvidence {
     /// Why it is suspended, if it is.
     pub(crate) suspension: Option<String>,
     pub(crate) history: Vec<JournalRow>,
+    /// The items of its stream, with their numbers there. `None`: not read.
+    pub(crate) published: Option<Vec<(u64, u64)>>,
+    /// Which run has started it: as its child, or because it goes on for it. `None`: a client.
+    pub(crate) origin: Option<Origin>,
+}
+
+/// How a run was started by another.
+#[derive(Clone, Debug)]
+pub(crate) struct Origin {
+    /// The program that it was given.
+    pub(crate) program: Option<Program>,
+    pub(crate) is_child: bool,
 }
 
 /// The durable state at a moment, with the length of the log at that moment. Attempts that begin later begin
@@ -118,6 +131,40 @@ impl RunEvidence {
         input.decode::<(Program,)>().ok().map(|(program,)| program)
     }
 
+    /// The run that goes on for it.
+    pub(crate) fn next(&self) -> Option<String> {
+        match self.events().last() {
+            Some((_, Event::ContinuedAsNew { next, .. })) => next.as_ref().map(|next| next.run_id.clone()),
+            _ => None,
+        }
+    }
+
+    /// The input that it has given to the run that goes on for it.
+    pub(crate) fn given(&self) -> Option<&Payload> {
+        match self.events().last() {
+            Some((_, Event::ContinuedAsNew { input, .. })) => Some(input),
+            _ => None,
+        }
+    }
+
+    /// The runs that it has started: their keys, their run ids, and what it gave to them.
+    fn started(&self) -> Vec<(ExecutionId, String, Origin)> {
+        let origin = |input: &Payload, is_child| {
+            let program = input.decode::<(Program,)>().ok().map(|(program,)| program);
+            Origin { program, is_child }
+        };
+        let started = self.events().filter_map(|(_, event)| match event {
+            Event::ContinuedAsNew { next: Some(next), input, .. } => {
+                Some((next.execution, next.run_id.clone(), origin(input, false)))
+            }
+            Event::ChildScheduled { execution, run_id, input, .. } => {
+                Some((*execution, run_id.clone(), origin(input, true)))
+            }
+            _ => None,
+        });
+        started.collect()
+    }
+
     /// The input of each activity.
     pub(crate) fn acts(&self) -> BTreeMap<u64, Act> {
         let told = |(number, event): (u64, &Event)| match event {
@@ -142,7 +189,7 @@ impl RunEvidence {
     pub(crate) fn early(&self, wanted: &str) -> usize {
         let Some((_, Event::Started { early, .. })) = self.events().next() else { return 0 };
         let names = self.events().filter_map(|(_, event)| match event {
-            Event::Signaled { name, .. } => Some(name),
+            Event::Signaled { name, .. } | Event::UpdateAccepted { name, .. } => Some(name),
             _ => None,
         });
         names.take(*early as usize).filter(|name| *name == wanted).count()
@@ -174,25 +221,16 @@ impl Look {
     }
 }
 
-/// Reads all runs through the public API: those in the list. Each is found again by the start that created
-/// it.
+/// What the list says of each run, by its run id.
+type Listed = BTreeMap<String, (String, ExecutionStatus, Option<String>)>;
+
+/// Reads all runs: those in the list. Each is found again by the start that created it, or in the history of
+/// the run that started it.
 ///
 /// # Errors
-/// Those of the database, and a run that no start of the scenario has created.
+/// Those of the database, and a run that has no creator.
 pub(crate) async fn gather(client: &Client, scenario: &Scenario) -> Result<Vec<RunEvidence>, Failure> {
-    let mut listed = BTreeMap::new();
-    let mut filter = ListFilter::new();
-    loop {
-        let page = client.list(filter.clone()).await?;
-        for run in page.executions {
-            listed
-                .insert(run.run_id, (run.workflow_id, run.status, run.suspension.map(|why| why.to_string())));
-        }
-        match page.next {
-            Some(next) => filter = ListFilter::new().after(next),
-            None => break,
-        }
-    }
+    let mut listed = list(client).await?;
     let mut runs = Vec::new();
     for actor in &scenario.actors {
         for line in &actor.lines {
@@ -202,6 +240,7 @@ pub(crate) async fn gather(client: &Client, scenario: &Scenario) -> Result<Vec<R
             }
             // A request that started nothing must not start anything now.
             let program = scenario.programs[actor.program].clone();
+            let publishes = program.publishes();
             let start = client.start(Scripted::run(program)).id(actor.workflow_id.clone()).task_queue(HOME);
             let start = start.request_id(request).id_reuse_policy(IdReusePolicy::RejectDuplicate).await;
             let handle = match start {
@@ -212,7 +251,9 @@ pub(crate) async fn gather(client: &Client, scenario: &Scenario) -> Result<Vec<R
             let run_id = handle.run_id().unwrap_or_default().to_owned();
             let Some((workflow_id, status, suspension)) = listed.remove(&run_id) else { continue };
             let history = handle.history().await?;
-            runs.push(RunEvidence { workflow_id, run_id, status, suspension, history });
+            let (published, origin) = (None, None);
+            let run = RunEvidence { workflow_id, run_id, status, suspension, history, published, origin };
+            follow(client, run, &mut listed, &mut runs, publishes.then_some(&handle)).await?;
         }
     }
     match listed.into_iter().next() {
@@ -221,4 +262,63 @@ pub(crate) async fn gather(client: &Client, scenario: &Scenario) -> Result<Vec<R
         }
         None => Ok(runs),
     }
+}
+
+async fn list(client: &Client) -> Result<Listed, Error> {
+    let mut listed = Listed::new();
+    let mut filter = ListFilter::new();
+    loop {
+        let page = client.list(filter.clone()).await?;
+        for run in page.executions {
+            listed
+                .insert(run.run_id, (run.workflow_id, run.status, run.suspension.map(|why| why.to_string())));
+        }
+        match page.next {
+            Some(next) => filter = ListFilter::new().after(next),
+            None => return Ok(listed),
+        }
+    }
+}
+
+/// Adds a run and all that it has led to. `stream`: its stream is read, too.
+async fn follow(
+    client: &Client,
+    run: RunEvidence,
+    listed: &mut Listed,
+    runs: &mut Vec<RunEvidence>,
+    stream: Option<&Handle<Scripted>>,
+) -> Result<(), Error> {
+    let (first, mut at) = (runs.len(), runs.len());
+    runs.push(run);
+    // The runs that go on after the first one, by their keys.
+    let mut chain = BTreeMap::new();
+    while let Some(run) = runs.get(at).cloned() {
+        let goes_on = at == first || chain.values().any(|of| *of == at);
+        for (execution, run_id, origin) in run.started() {
+            let Some((workflow_id, status, suspension)) = listed.remove(&run_id) else { continue };
+            if goes_on && !origin.is_child {
+                chain.insert(execution.to_string(), runs.len());
+            }
+            let history = simulation::history(client, execution).await?;
+            let (published, origin) = (None, Some(origin));
+            runs.push(RunEvidence { workflow_id, run_id, status, suspension, history, published, origin });
+        }
+        at += 1;
+    }
+    // The stream of an open run has no end.
+    let of_chain = || [first].into_iter().chain(chain.values().copied());
+    if let Some(handle) = stream
+        && of_chain().all(|at| !runs[at].status.is_open())
+    {
+        of_chain().for_each(|at| runs[at].published = Some(Vec::new()));
+        let mut stream = handle.stream::<u64>(HEARD);
+        while let Some(item) = stream.next().await {
+            let item = item?;
+            let offset = item.offset.to_string();
+            let of = offset.split('-').next().and_then(|run| chain.get(run)).copied().unwrap_or(first);
+            let items = runs[of].published.get_or_insert_default();
+            items.push((item.offset.seq(), item.value));
+        }
+    }
+    Ok(())
 }

@@ -22,7 +22,9 @@ impl Scenario {
         let programs: Vec<Program> =
             (0..count).map(|n| Maker::new(&mut dice).program(format!("p{n}"))).collect();
         let actors = crate::script::actors(&mut dice, &programs);
-        Self { seed, programs, actors }
+        let mut scenario = Self { seed, programs, actors };
+        crate::talk::add(&mut scenario);
+        scenario
     }
 }
 
@@ -34,6 +36,23 @@ struct Spot {
     endless: bool,
     /// It may end the run.
     stops: bool,
+}
+
+/// A small program that ends without pokes and has no saga, for children and for runs that go on.
+pub(crate) fn small(dice: &mut Dice, name: String) -> Program {
+    let mut maker = Maker { dice, labels: 0, sagas: 0, budget: 4, pokes: 0 };
+    let spot = Spot { depth: 2, endless: false, stops: true };
+    let length = maker.dice.between(1, 2);
+    let mut steps: Vec<Step> = Vec::new();
+    while (steps.len() as u64) < length {
+        let step = maker.step(spot);
+        let alone = Program { steps: vec![step.clone()], ..Program::default() };
+        let fits = |step: &&Step| !matches!(step, Step::Saga { .. } | Step::Until { ms: None, .. });
+        if alone.all().iter().all(fits) {
+            steps.push(step);
+        }
+    }
+    Program { name, steps, ..Program::default() }
 }
 
 struct Maker<'d> {
@@ -63,7 +82,7 @@ impl<'d> Maker<'d> {
             steps.push(Step::Fail { code });
         }
         let revision = self.dice.chance(25).then(|| self.revision(&steps));
-        Program { name, steps, revision }
+        Program { name, steps, revision, ..Program::default() }
     }
 
     /// A change that does not affect anything that a script or another step relies on.

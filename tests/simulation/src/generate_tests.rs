@@ -79,10 +79,20 @@ fn every_kind_of_step_comes_up() {
     }
     let steps =
         ["Act", "Sleep", "Timeout", "Until", "Join", "TryJoin", "Fan", "Select", "Spawn", "Draw", "Saga"];
-    let more = ["Shield", "Cancelled", "Return", "Fail", "Retry", "Refuse", "Hang"];
+    let more =
+        ["Shield", "Cancelled", "Return", "Fail", "Tell", "Publish", "Child", "Retry", "Refuse", "Hang"];
     let missing: Vec<_> = steps.iter().chain(&more).filter(|kind| !kinds.contains(**kind)).collect();
     assert!(missing.is_empty(), "{missing:?}");
     assert!(kinds.contains(&format!("{:?}", How::Return)));
+}
+
+#[test]
+fn some_runs_go_on_as_others_and_some_scripts_have_updates() {
+    let scenarios: Vec<Scenario> = (0..1_000).map(Scenario::generate).collect();
+    let lives = scenarios.iter().flat_map(|scenario| &scenario.programs).filter(|p| !p.lives.is_empty());
+    assert!(lives.count() > 50);
+    let lines = scenarios.iter().flat_map(|scenario| &scenario.actors).flat_map(|actor| &actor.lines);
+    assert!(lines.filter(|line| matches!(line.ask, Ask::Count { .. })).count() > 500);
 }
 
 #[test]

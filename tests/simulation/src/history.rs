@@ -52,6 +52,7 @@ fn ends(run: &RunEvidence, findings: &mut Findings<'_>) {
         Some(Event::Cancelled { .. }) => Some(ExecutionStatus::Cancelled),
         Some(Event::Terminated { .. }) => Some(ExecutionStatus::Terminated),
         Some(Event::TimedOut { .. }) => Some(ExecutionStatus::TimedOut),
+        Some(Event::ContinuedAsNew { .. }) => Some(ExecutionStatus::ContinuedAsNew),
         _ => None,
     };
     match (run.status, &run.suspension) {
@@ -66,11 +67,11 @@ fn ends(run: &RunEvidence, findings: &mut Findings<'_>) {
     }
 }
 
-/// The start counts the signals that the first turn takes in, and they come before a cancellation.
+/// The start counts the signals and updates that the first turn takes in, and they come before a cancellation.
 fn early(run: &RunEvidence, findings: &mut Findings<'_>) {
     let first = run.history.first().map_or(&[][..], |row| &row.events);
     let [Event::Started { early, .. }, rest @ ..] = first else { return };
-    let is_signal = |event: &&Event| matches!(event, Event::Signaled { .. });
+    let is_signal = |event: &&Event| matches!(event, Event::Signaled { .. } | Event::UpdateAccepted { .. });
     let signals = rest.iter().filter(is_signal).count();
     findings.check(u32::try_from(signals) == Ok(*early), "early", || {
         format!("its first turn took in {signals} signals, and its start counts {early}")
@@ -87,6 +88,9 @@ struct Open {
     activities: BTreeSet<u64>,
     given_up: BTreeSet<u64>,
     timers: BTreeSet<u64>,
+    unanswered: BTreeSet<u64>,
+    updates: BTreeSet<u64>,
+    children: BTreeSet<u64>,
     requests: BTreeSet<String>,
 }
 
@@ -116,6 +120,21 @@ impl Open {
                 let was = self.timers.remove(&timer.0);
                 findings.check(was, "timers", || format!("event {number}: timer {timer} is not open"));
             }
+            Event::SignalSent { .. } => drop(self.unanswered.insert(number)),
+            Event::ChildScheduled { named, .. } => {
+                self.children.insert(number);
+                self.unanswered.extend(named.then_some(number));
+            }
+            Event::ChildEnded { child, .. } => {
+                let was = self.children.remove(&child.0);
+                findings.check(was, "ended twice", || format!("event {number}: child {child} is not open"));
+            }
+            Event::Answered { command, .. } => {
+                let was = self.unanswered.remove(&command.0);
+                findings.check(was, "answered twice", || {
+                    format!("event {number}: command {command} waits for no answer")
+                });
+            }
             Event::Signaled { request_id, handled, .. } => {
                 self.request(number, request_id, findings);
                 findings.check(*handled, "unhandled", || {
@@ -123,6 +142,14 @@ impl Open {
                 });
             }
             Event::CancelRequested { request_id, .. } => self.request(number, request_id, findings),
+            Event::UpdateAccepted { update_id, .. } => {
+                self.updates.insert(number);
+                self.request(number, update_id, findings);
+            }
+            Event::UpdateCompleted { update, .. } => {
+                let was = self.updates.remove(&update.0);
+                findings.check(was, "ended twice", || format!("event {number}: update {update} is not open"));
+            }
             _ => {}
         }
     }

@@ -4,15 +4,14 @@
 //!
 //! It is compiled twice, as `interpret` and as `revised`: two releases of one workflow.
 
-use crate::act::{Act, Cancellation, OnError, Options, Place};
-use crate::effects::{AWAY, Effects, HOME, NOWHERE, OnSqlite, Refused};
-use crate::program::{Draw, Fan, Leg, Program, SagaEnd, Step, Then};
+use crate::act::Act;
+use crate::effects::{Effects, HOME};
+use crate::parts::{call, configured, draw, fan, millis, once, publish, saga, seen_child, told};
+use crate::program::{Child, Hold, Program, Step, Then};
 use crate::revision::{BUG, Release};
-use crate::value::{Output, Progress, ScriptFailed, Stop, Trouble, Value};
-use abide::__private::{ActivityCall, ActivityDef};
+use crate::value::{Output, Progress, ScriptFailed, Seen, Stop, Uncounted, Value};
 use abide::prelude::*;
-use futures::stream::{FuturesOrdered, FuturesUnordered};
-use futures::{FutureExt, StreamExt};
+use futures::FutureExt;
 use std::pin::Pin;
 use std::time::Duration;
 use workflow::WorkflowFuture;
@@ -26,6 +25,7 @@ pub(crate) struct Scripted {
     steps: u64,
     pokes: Vec<u64>,
     visits: Vec<u64>,
+    counted: u64,
 }
 
 /// Which of the two releases this is.
@@ -37,7 +37,14 @@ fn release() -> Release {
 impl Scripted {
     #[run]
     pub(crate) async fn run(&mut self, program: Program) -> Result<Output, ScriptFailed> {
+        // Pokes from before its first poll are there already.
+        self.pokes.splice(0..0, program.carried.iter().copied());
+        let lives = Program { steps: Vec::new(), revision: None, ..program.clone() };
         let value = self.sequence(program.of(release()).steps).await;
+        let next = if value.stops().is_none() { lives.next(self.pokes.clone()) } else { None };
+        if let Some(next) = next {
+            return workflow::continue_as_new(Self::run(next)).await;
+        }
         let output = Output { value, pokes: self.pokes.clone() };
         match output.value.stops() {
             Some(Stop::Error) => Err(ScriptFailed { output }),
@@ -85,6 +92,9 @@ impl Scripted {
                 workflow::shielded(body).await
             }
             Step::Cancelled => Value::Reason(workflow::cancelled().await),
+            Step::Tell { to, n } => told(workflow::handle::<Self>(to).poke(n).await),
+            Step::Child(child) => self.child(*child).await,
+            Step::Publish { n } => publish(n),
             Step::Return => Value::Return,
             Step::Fail { code } => Value::Fail { code },
             Step::Panic => panic!("{BUG}"),
@@ -176,6 +186,22 @@ impl Scripted {
         task.await.unwrap_or(Value::Aborted)
     }
 
+    async fn child(&mut self, child: Child) -> Value {
+        let (hold, call) = (child.hold, configured(Self::run(child.program.clone()), &child));
+        let n = match hold {
+            Hold::Await => return Value::Child(seen_child(call.await)),
+            Hold::Handle { n } => Some(n),
+            Hold::Leave => None,
+        };
+        let handle = match call.start().await {
+            Ok(handle) => handle,
+            Err(error) => return Value::Child(seen_child(Err(error))),
+        };
+        let Some(n) = n else { return Value::Child(Seen::Left) };
+        let _told = handle.poke(n).await;
+        Value::Child(seen_child(handle.result().await))
+    }
+
     /// Records the poke.
     #[signal]
     pub(crate) fn poke(&mut self, n: u64) {
@@ -191,14 +217,28 @@ impl Scripted {
         }
     }
 
+    /// Returns which of the counted numbers this one is, from 1.
+    #[update(validate = Self::counts)]
+    pub(crate) fn count(&mut self, n: u64) -> Result<u64, Uncounted> {
+        let _ = n;
+        self.counted += 1;
+        Ok(self.counted)
+    }
+
+    /// Returns the result of an activity.
+    #[update(validate = Self::counts)]
+    pub(crate) async fn weigh(&mut self, n: u64) -> Result<u64, Uncounted> {
+        call(Act::visit(n)).await.map_err(|_| Uncounted { n, rejected: false })
+    }
+
+    fn counts(&self, n: &u64) -> Result<(), Uncounted> {
+        if Uncounted::rejects(*n) { Err(Uncounted { n: *n, rejected: true }) } else { Ok(()) }
+    }
+
     #[query]
     pub(crate) fn progress(&self) -> Progress {
         Progress { steps: self.steps, pokes: self.pokes.clone(), visits: self.visits.clone() }
     }
-}
-
-fn millis(ms: u64) -> Duration {
-    Duration::from_millis(ms)
 }
 
 fn limited(ended: Result<Value, Elapsed>) -> Value {
@@ -218,154 +258,6 @@ async fn unbroken((branch, flow): (usize, Flow)) -> Result<Value, Value> {
         Some(_) => Err(Value::Won { branch, value: Box::new(value) }),
         None => Ok(value),
     }
-}
-
-/// A running activity. Boxed, because there are two types.
-type Calling = Pin<Box<dyn WorkflowFuture<Output = Result<u64, ActivityError<Refused>>>>>;
-
-/// The activity's call with all its options.
-#[workflow::helper]
-fn call(act: Act) -> Calling {
-    let options = act.options.clone();
-    match options.place {
-        Place::Here => Box::pin(with(options, Effects::act(act))),
-        Place::Away => Box::pin(with(options, Effects::act(act)).task_queue(AWAY)),
-        Place::Nowhere => Box::pin(with(options, Effects::act(act)).task_queue(NOWHERE)),
-        // The activity is identified by its name, which is the same on both databases.
-        Place::Within => Box::pin(with(options, OnSqlite::act(act))),
-    }
-}
-
-fn with<D: ActivityDef>(options: Options, call: ActivityCall<D>) -> ActivityCall<D> {
-    let retry = RetryPolicy {
-        initial_interval: millis(options.backoff),
-        backoff_coefficient: 1.5,
-        max_interval: Some(millis(options.backoff * 4)),
-        max_attempts: options.max_attempts,
-    };
-    let cancellation = match options.cancellation {
-        Cancellation::Try => CancellationType::TryCancel,
-        Cancellation::Wait => CancellationType::WaitCancellationCompleted,
-        Cancellation::Abandon => CancellationType::Abandon,
-    };
-    let mut call = call.retry(retry).cancellation(cancellation);
-    if let Some(ms) = options.start_to_close {
-        call = call.start_to_close(millis(ms));
-    }
-    if let Some(ms) = options.schedule_to_close {
-        call = call.schedule_to_close(millis(ms));
-    }
-    if let Some(ms) = options.schedule_to_start {
-        call = call.schedule_to_start(millis(ms));
-    }
-    call
-}
-
-#[workflow::helper]
-async fn once(act: Act) -> Value {
-    let on_error = act.on_error;
-    seen(on_error, call(act).await)
-}
-
-fn seen(on_error: OnError, ended: Result<u64, ActivityError<Refused>>) -> Value {
-    let error = match ended {
-        Ok(number) => return Value::Number(number),
-        Err(error) => error,
-    };
-    let trouble = match error {
-        ActivityError::Failed(Refused { label, attempt, stopped, .. }) => {
-            Trouble::Refused { label, attempt, stopped }
-        }
-        ActivityError::TimedOut { kind: TimeoutKind::StartToClose, .. } => Trouble::StartToClose,
-        ActivityError::TimedOut { kind: TimeoutKind::ScheduleToClose, .. } => Trouble::ScheduleToClose,
-        ActivityError::TimedOut { kind: TimeoutKind::ScheduleToStart, .. } => Trouble::ScheduleToStart,
-        ActivityError::WorkerLost => Trouble::WorkerLost,
-        ActivityError::Cancelled => Trouble::Cancelled,
-        other => Trouble::Other(other.to_string()),
-    };
-    match on_error {
-        OnError::Keep => Value::Failed(trouble),
-        OnError::Raise => Value::Raised(trouble),
-    }
-}
-
-/// Many activities at once. The results are in the order of the calls, however they end.
-#[workflow::helper]
-async fn fan(how: Fan, acts: Vec<Act>) -> Value {
-    let calls = acts.into_iter().enumerate().map(|(at, act)| {
-        let on_error = act.on_error;
-        call(act).map(move |ended| (at, seen(on_error, ended)))
-    });
-    let mut all: Vec<(usize, Value)> = match how {
-        Fan::JoinAll => futures::future::join_all(calls).await,
-        Fan::Unordered => {
-            let (mut all, mut running) = (Vec::new(), calls.collect::<FuturesUnordered<_>>());
-            while let Some(one) = running.next().await {
-                all.push(one);
-            }
-            all
-        }
-        Fan::Ordered => calls.collect::<FuturesOrdered<_>>().collect().await,
-        Fan::Buffered { width } => futures::stream::iter(calls).buffered(width.max(1)).collect().await,
-        Fan::BufferUnordered { width } => {
-            futures::stream::iter(calls).buffer_unordered(width.max(1)).collect().await
-        }
-    };
-    if matches!(how, Fan::Unordered | Fan::BufferUnordered { .. }) {
-        all.sort_by_key(|(at, _)| *at);
-    }
-    // Not sorted if the combinator guarantees the order: the model then sees a wrong order.
-    let at = |place: usize, (at, value): (usize, Value)| match place == at {
-        true => value,
-        false => Value::Failed(Trouble::Other(format!("result {at} came in place {place}"))),
-    };
-    Value::All(all.into_iter().enumerate().map(|(place, one)| at(place, one)).collect())
-}
-
-#[workflow::helper]
-async fn draw(what: Draw, mut act: Act) -> Value {
-    let note = match what {
-        Draw::Random => workflow::random::<u64>().to_string(),
-        Draw::Range => workflow::random_range(10..1_000_000).to_string(),
-        Draw::Uuid => workflow::uuid().to_string(),
-        Draw::Now => workflow::now().as_millisecond().to_string(),
-        Draw::SideEffect => {
-            // The closure's result differs on a replay, which must use the recorded value instead.
-            let info = workflow::info();
-            workflow::side_effect(move || format!("{} {}", info.history_len, info.is_replaying)).await
-        }
-    };
-    act.note = Some(note.clone());
-    Value::Drawn { note, result: Box::new(once(act).await) }
-}
-
-#[workflow::helper]
-async fn saga(legs: Vec<Leg>, end: SagaEnd) -> Value {
-    let mut saga = workflow::saga();
-    let mut values = Vec::new();
-    for leg in legs {
-        let value = once(leg.act).await;
-        if matches!(value, Value::Number(_)) {
-            saga.on_failure(call(leg.undo));
-        }
-        let stops = value.stops().is_some();
-        values.push(value);
-        if stops {
-            return Value::Saga { legs: values, failures: None };
-        }
-    }
-    let failures = match end {
-        SagaEnd::Keep => None,
-        SagaEnd::Compensate => {
-            let compensated = saga.compensate().await;
-            Some(compensated.map_or_else(|error| error.failures.len(), |()| 0))
-        }
-        SagaEnd::Forget => {
-            saga.forget();
-            None
-        }
-    };
-    Value::Saga { legs: values, failures }
 }
 
 /// Builds a worker for this release of the workflow, and for its activities.

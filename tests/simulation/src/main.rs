@@ -10,17 +10,20 @@ mod act;
 mod answers;
 mod attempts;
 mod calls;
+mod chains;
 mod client;
 mod describe;
 mod dice;
 mod effects;
 mod evidence;
+mod families;
 mod generate;
 mod history;
 mod interpret;
 mod model;
 mod mutants;
 mod oracle;
+mod parts;
 mod program;
 mod real;
 mod report;
@@ -32,9 +35,14 @@ mod revision;
 mod sagas;
 mod scenario;
 mod script;
+mod talk;
+mod told;
+mod updates;
 mod value;
 mod world;
 
+#[cfg(test)]
+mod chains_tests;
 #[cfg(test)]
 mod doctored;
 #[cfg(test)]
@@ -43,6 +51,8 @@ mod generate_tests;
 mod model_tests;
 #[cfg(test)]
 mod oracle_tests;
+#[cfg(test)]
+mod told_tests;
 
 use clap::{Parser, ValueEnum};
 use real::Store;

@@ -9,8 +9,8 @@
 
 use crate::act::{Act, How, OnError, Place};
 use crate::evidence::Weather;
-use crate::program::{Leg, NEVER, Program, SagaEnd, Step, Then};
-use crate::value::{Output, Trouble, Value};
+use crate::program::{Hold, Leg, NEVER, Program, SagaEnd, Step, Then};
+use crate::value::{Output, Seen, Trouble, Value};
 use std::collections::BTreeMap;
 
 /// What is known of the run besides its value.
@@ -27,6 +27,10 @@ pub(crate) struct Facts {
     pub(crate) cancelled: Option<String>,
     /// The notes that its activities received, by label.
     pub(crate) notes: BTreeMap<u32, String>,
+    /// The answers to its pokes of workflows, by their numbers.
+    pub(crate) told: BTreeMap<u64, bool>,
+    /// How its children have ended, by the names of their programs.
+    pub(crate) children: BTreeMap<String, Seen>,
 }
 
 /// What is wrong with this output of this program. Empty if nothing is wrong.
@@ -108,6 +112,11 @@ impl Model<'_> {
                 self.saga(legs, *end, values, *failures);
             }
             (Step::Cancelled, Value::Reason(reason)) if self.facts.cancelled.as_ref() == Some(reason) => {}
+            (Step::Tell { n, .. }, Value::Told(told)) if self.facts.told.get(n) == Some(told) => {}
+            (Step::Publish { .. }, Value::Done) => {}
+            (Step::Child(child), Value::Child(Seen::Left)) if child.hold == Hold::Leave => {}
+            (Step::Child(child), Value::Child(seen))
+                if self.facts.children.get(&child.program.name) == Some(seen) => {}
             (Step::Return, Value::Return) => {}
             (Step::Fail { code }, Value::Fail { code: found }) if code == found => {}
             _ => self.wrong(format!("{value:?} cannot come of {step:?}")),

@@ -19,11 +19,14 @@ fn facts(weather: Weather) -> Facts {
         early_pokes: 0,
         cancelled: Some("as scripted".to_owned()),
         notes,
+        told: BTreeMap::from([(7, true), (8, false)]),
+        children: BTreeMap::new(),
     }
 }
 
 fn fits(weather: Weather, step: &Step, value: &Value) -> bool {
-    let program = Program { name: "p".to_owned(), steps: vec![step.clone()], revision: None };
+    let program =
+        Program { name: "p".to_owned(), steps: vec![step.clone()], revision: None, ..Program::default() };
     let output = Output { value: Value::Seq(vec![value.clone()]), pokes: Vec::new() };
     check(&program, &output, &facts(weather)).is_empty()
 }
@@ -114,7 +117,7 @@ fn an_error_ends_the_run_where_it_is_raised_only() {
 #[test]
 fn sequences_are_whole_or_end_the_run() {
     let steps = vec![Step::Sleep { ms: 1 }, Step::Return, Step::Sleep { ms: 1 }];
-    let program = Program { name: "p".to_owned(), steps, revision: None };
+    let program = Program { name: "p".to_owned(), steps, revision: None, ..Program::default() };
     let wrong = |values: &[Value]| {
         let output = Output { value: seq(values), pokes: Vec::new() };
         !check(&program, &output, &facts(ROUGH)).is_empty()
@@ -126,7 +129,12 @@ fn sequences_are_whole_or_end_the_run() {
     assert!(wrong(&[Value::Done, Value::Return, Value::Done, Value::Done]));
     let flat = Output { value: Value::Done, pokes: Vec::new() };
     assert!(!check(&program, &flat, &facts(ROUGH)).is_empty());
-    let whole = Program { name: "p".to_owned(), steps: vec![Step::Sleep { ms: 1 }], revision: None };
+    let whole = Program {
+        name: "p".to_owned(),
+        steps: vec![Step::Sleep { ms: 1 }],
+        revision: None,
+        ..Program::default()
+    };
     let longer = Output { value: seq(&[Value::Done, Value::Done]), pokes: Vec::new() };
     assert!(!check(&whole, &longer, &facts(ROUGH)).is_empty());
 }
@@ -230,7 +238,7 @@ fn what_came_before_the_run_began_was_there_in_time() {
     let program = |pokes| Program {
         name: "p".to_owned(),
         steps: vec![Step::Until { pokes, ms: Some(5) }],
-        revision: None,
+        ..Program::default()
     };
     let output = Output { value: seq(&[Value::Elapsed]), pokes: Vec::new() };
     let early = Facts { early_pokes: 1, ..facts(ROUGH) };
@@ -243,8 +251,12 @@ fn what_came_before_the_run_began_was_there_in_time() {
 fn a_release_may_go_on_with_a_timer_of_the_other_one() {
     let timeout = Step::Timeout { ms: 10, body: vec![Step::Sleep { ms: 5 }] };
     let revision = |step| Some(Revision { at: 0, change: Change::Add(step) });
-    let program =
-        |step| Program { name: "p".to_owned(), steps: vec![timeout.clone()], revision: revision(step) };
+    let program = |step| Program {
+        name: "p".to_owned(),
+        steps: vec![timeout.clone()],
+        revision: revision(step),
+        ..Program::default()
+    };
     assert!(program(Step::Sleep { ms: 99 }).moves_timers());
     assert!(!program(Step::Cancelled).moves_timers());
     let output = Output { value: seq(&[Value::Elapsed]), pokes: Vec::new() };

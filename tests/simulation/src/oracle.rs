@@ -1,9 +1,9 @@
 //! Decides whether what happened is allowed: checks every guarantee that can be checked from outside, on
 //! plain data.
 //!
-//! The rules are in `history` (one history alone), `attempts` (what ran), `answers` (what clients were told)
-//! and `sagas`. This module checks the result of each run, with `model`. `docs/guarantees.md` says what is
-//! guaranteed and what is not.
+//! The rules are in `history` (one history alone), `attempts` (what ran), `answers` (what clients were told),
+//! `updates`, `told` (what workflows told others), `chains`, `families` (children) and `sagas`. This module
+//! checks the result of each run, with `model`. `docs/guarantees.md` says what is guaranteed and what is not.
 
 use crate::act::{Cancellation, Role};
 use crate::evidence::{Evidence, Findings, RunEvidence, Violation};
@@ -11,7 +11,7 @@ use crate::model::{self, Facts};
 use crate::program::{Program, Step};
 use crate::scenario::{Ask, Conflict};
 use crate::value::{Output, Stop};
-use crate::{answers, attempts, history, sagas};
+use crate::{answers, attempts, chains, families, history, sagas, told};
 use abide::ExecutionStatus;
 use abide::history::Event;
 
@@ -22,7 +22,10 @@ pub(crate) fn check(evidence: &Evidence) -> Vec<Violation> {
         let mut findings = Findings { of: run.name(), all: &mut all };
         history::check(run, &mut findings);
         let program = run.program();
-        let scripted = evidence.scenario.program_of(&run.workflow_id);
+        let scripted = match &run.origin {
+            Some(origin) => origin.program.as_ref(),
+            None => evidence.scenario.program_of(&run.workflow_id),
+        };
         let begun = run.events().any(|(_, event)| matches!(event, Event::Started { .. }));
         findings.check(!begun || program.is_some() && program.as_ref() == scripted, "other input", || {
             format!("it was started with {program:?}")
@@ -33,6 +36,9 @@ pub(crate) fn check(evidence: &Evidence) -> Vec<Violation> {
     }
     attempts::check(evidence, &mut all);
     answers::check(evidence, &mut all);
+    told::check(evidence, &mut all);
+    chains::check(evidence, &mut all);
+    families::check(evidence, &mut all);
     all
 }
 
@@ -79,7 +85,8 @@ fn outcome(evidence: &Evidence, run: &RunEvidence, program: (&Program, bool), fi
         }
         Some((_, Event::Terminated { .. })) => {
             let by_start = |ask: &Ask| matches!(ask, Ask::Start { conflict: Conflict::Terminate, .. });
-            let terminated = asked(&|ask| matches!(ask, Ask::Terminate { .. }) || by_start(ask));
+            let terminated = asked(&|ask| matches!(ask, Ask::Terminate { .. }) || by_start(ask))
+                || families::is_orphan(evidence, run);
             findings.check(terminated, "outcome", || "it was terminated by nobody".to_owned());
         }
         _ => {}
@@ -93,7 +100,8 @@ fn value(
     output: &Output,
     findings: &mut Findings<'_>,
 ) {
-    let pokes = run.signals("poke");
+    let carried = program.carried.len();
+    let pokes = [program.carried.clone(), run.signals("poke")].concat();
     let prefix = pokes.starts_with(&output.pokes);
     findings.check(prefix, "outcome", || {
         format!("it saw pokes {:?}, and the history has {pokes:?}", output.pokes)
@@ -104,9 +112,11 @@ fn value(
         weather: evidence.weather,
         timers_move,
         pokes: output.pokes.len(),
-        early_pokes: run.early("poke"),
+        early_pokes: carried + run.early("poke"),
         cancelled: cancellation(run).map(|(_, reason)| reason),
         notes: notes.filter_map(|act| Some((act.label, act.note.clone()?))).collect(),
+        told: told::answers(run),
+        children: families::ends(run),
     };
     model::check(program, output, &facts).into_iter().for_each(|wrong| findings.add("outcome", wrong));
 }
@@ -133,7 +143,11 @@ fn cancelled(run: &RunEvidence, program: &Program, findings: &mut Findings<'_>) 
     let acts = run.acts();
     for (number, event) in run.events().filter(|(number, _)| *number > at) {
         let goes_on = match event {
-            Event::TimerStarted { .. } | Event::SideEffect { .. } | Event::Published { .. } => true,
+            Event::TimerStarted { .. }
+            | Event::SideEffect { .. }
+            | Event::Published { .. }
+            | Event::ChildScheduled { .. }
+            | Event::SignalSent { .. } => true,
             Event::ActivityScheduled { .. } => {
                 acts.get(&number).is_some_and(|act| matches!(act.role, Role::Plain | Role::Leg { .. }))
             }
@@ -145,11 +159,11 @@ fn cancelled(run: &RunEvidence, program: &Program, findings: &mut Findings<'_>) 
     }
     // A run that had its result waits at its close for activities that it asked to stop, or for messages of
     // the same turn.
-    let waits = program
-        .all()
-        .iter()
-        .flat_map(|step| step.acts())
-        .any(|act| act.options.cancellation == Cancellation::Wait);
+    let waits = |step: &&Step| match step {
+        Step::Child(child) => child.cancellation == Cancellation::Wait,
+        step => step.acts().iter().any(|act| act.options.cancellation == Cancellation::Wait),
+    };
+    let waits = program.all().iter().any(waits);
     let row = run.history.iter().find(|row| (row.seq.0..row.seq.0 + row.events.len() as u64).contains(&at));
     let closes = row.is_some_and(|row| row.events.iter().any(Event::is_close));
     let completed = run.status == ExecutionStatus::Completed;

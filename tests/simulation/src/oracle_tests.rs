@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 
 /// Asserts that the change is reported under this rule, with these words.
 #[track_caller]
-fn told(rule: &str, words: &str, spoil: impl FnOnce(&mut Evidence)) {
+pub(crate) fn told(rule: &str, words: &str, spoil: impl FnOnce(&mut Evidence)) {
     let mut evidence = good();
     spoil(&mut evidence);
     let violations = check(&evidence);
@@ -25,12 +25,12 @@ fn told(rule: &str, words: &str, spoil: impl FnOnce(&mut Evidence)) {
 }
 
 /// An event by its number.
-fn at(run: &mut RunEvidence, number: u64) -> &mut Event {
+pub(crate) fn at(run: &mut RunEvidence, number: u64) -> &mut Event {
     run.history.iter_mut().flat_map(|row| &mut row.events).nth(number as usize - 1).unwrap()
 }
 
 /// Puts an event at the end of a row. The later rows move.
-fn after(run: &mut RunEvidence, row: usize, event: Event) {
+pub(crate) fn after(run: &mut RunEvidence, row: usize, event: Event) {
     run.history[row].events.push(event);
     run.history[row + 1..].iter_mut().for_each(|row| row.seq = EventId(row.seq.0 + 1));
 }
@@ -273,7 +273,8 @@ fn answers_that_are_not_so() {
 #[test]
 fn outcomes_that_cannot_be() {
     told("other input", "started with", |e| {
-        let other = Program { name: "other".to_owned(), steps: Vec::new(), revision: None };
+        let other =
+            Program { name: "other".to_owned(), steps: Vec::new(), revision: None, ..Program::default() };
         *at(&mut e.runs[1], 1) = Event::Started {
             input: payload(&(other,)),
             seed: 1,
@@ -296,7 +297,7 @@ fn outcomes_that_cannot_be() {
     told("outcome", "does not decode", |e| *at(&mut e.runs[1], 4) = Event::Completed { result: payload(&5) });
     told("outcome", "no error of its own", |e| {
         let failure = FailureRecord::new(FailureKind::WorkerLost, "the worker died");
-        let event = Event::Failed { failure, compensation_failures: Vec::new() };
+        let event = Event::Failed { failure, compensation_failures: Vec::new(), next: None };
         close(&mut e.runs[0], ExecutionStatus::Failed, event);
     });
     told("outcome", "nobody asked for that", |e| drop(e.runs[2].history[1].events.remove(0)));

@@ -3,18 +3,24 @@
 //! This is plain data between the generator, which creates it, the interpreter, which runs it, and the model,
 //! which knows its possible results. It must be the same in every run of a seed. All times are ms.
 
-use crate::act::{Act, How, Place, scaled};
+use crate::act::{Act, Cancellation, How, Place, scaled};
 use crate::revision::{Change, Revision};
 use serde::{Deserialize, Serialize};
 
 /// A program: its steps, one after the other.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Program {
     pub(crate) name: String,
     pub(crate) steps: Vec<Step>,
     /// Where the second release of the code differs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) revision: Option<Revision>,
+    /// The steps of the runs that go on for it, one after the other.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) lives: Vec<Vec<Step>>,
+    /// The pokes that the runs before it have received.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) carried: Vec<u64>,
 }
 
 /// One step.
@@ -75,6 +81,18 @@ pub(crate) enum Step {
     },
     /// `workflow::cancelled`: from here on the workflow handles cancellation itself.
     Cancelled,
+    /// Pokes a workflow, which may be the run's own, and waits until that is durable.
+    Tell {
+        to: String,
+        /// Differs for each such step of a scenario.
+        n: u64,
+    },
+    /// Starts a child with a program of its own.
+    Child(Box<Child>),
+    /// Publishes a number into [`HEARD`].
+    Publish {
+        n: u64,
+    },
     /// Ends the run with a value.
     Return,
     /// Ends the run with an error.
@@ -94,6 +112,37 @@ pub(crate) enum Then {
     Abort {
         ms: u64,
     },
+}
+
+/// A child, and what its parent does with it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Child {
+    /// Its name differs for each such step of a scenario.
+    pub(crate) program: Program,
+    /// Its workflow id, if it does not get one.
+    pub(crate) id: Option<String>,
+    pub(crate) hold: Hold,
+    pub(crate) close: Closes,
+    pub(crate) cancellation: Cancellation,
+}
+
+/// What a parent does with its child.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Hold {
+    /// Awaits its call. A drop cancels it.
+    Await,
+    /// Starts it, pokes it with this number, and awaits its result. A drop cancels nothing.
+    Handle { n: u64 },
+    /// Starts it and drops the handle.
+    Leave,
+}
+
+/// Like `abide::ParentClosePolicy`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Closes {
+    Terminate,
+    Cancel,
+    Abandon,
 }
 
 /// How many activities are awaited.
@@ -137,7 +186,7 @@ pub(crate) enum SagaEnd {
 impl Program {
     /// Divides all times.
     pub(crate) fn scale(&mut self, by: u64) {
-        each(&mut self.steps, &mut |step| step.scale(by));
+        self.each(&mut |step| step.scale(by));
         if let Some(Revision { change: Change::Add(step), .. }) = &mut self.revision {
             step.scale(by);
         }
@@ -147,32 +196,61 @@ impl Program {
     pub(crate) fn with_transactions(&mut self) {
         let short = |act: &Act| act.deeds.iter().all(|deed| deed.ms < 50 && deed.how != How::Hang);
         let moves = |act: &Act| act.label.is_multiple_of(3) && act.options.place == Place::Here && short(act);
-        each(&mut self.steps, &mut |step| {
+        self.each(&mut |step| {
             let acts = step.acts_mut().into_iter().filter(|act| moves(act));
             acts.for_each(|act| act.options.place = Place::Within);
         });
     }
 
+    /// Its steps, those of the runs that go on for it, and those of its children.
+    fn each(&mut self, change: &mut dyn FnMut(&mut Step)) {
+        each(&mut self.steps, change);
+        self.lives.iter_mut().for_each(|steps| each(steps, change));
+    }
+
+    /// The program of the run that goes on for it, which has received these pokes.
+    pub(crate) fn next(&self, pokes: Vec<u64>) -> Option<Self> {
+        let (steps, lives) = self.lives.split_first()?;
+        let (name, steps, lives) = (self.name.clone(), steps.clone(), lives.to_vec());
+        Some(Self { name, steps, revision: None, lives, carried: pokes })
+    }
+
+    /// This program, those of the runs that go on for it, and those of all children.
+    pub(crate) fn family(&self) -> Vec<Self> {
+        let mut all = vec![self.clone()];
+        let mut at = 0;
+        while let Some(program) = all.get(at).cloned() {
+            all.extend(program.next(Vec::new()));
+            let children = program.all().into_iter().filter_map(|step| match step {
+                Step::Child(child) => Some(child.program.clone()),
+                _ => None,
+            });
+            all.extend(children);
+            at += 1;
+        }
+        all
+    }
+
     /// All its steps, including inner ones; outer steps come first.
     pub(crate) fn all(&self) -> Vec<&Step> {
-        fn walk<'p>(steps: &'p [Step], all: &mut Vec<&'p Step>) {
-            for step in steps {
-                all.push(step);
-                step.bodies().into_iter().for_each(|body| walk(body, all));
-            }
-        }
-        let mut all = Vec::new();
-        walk(&self.steps, &mut all);
-        all
+        all(&self.steps)
     }
 
     /// The most pokes that a step without a limit waits for.
     pub(crate) fn pokes(&self) -> u32 {
-        let wanted = self.all().into_iter().filter_map(|step| match step {
+        let steps = self.lives.iter().flat_map(|steps| all(steps));
+        let wanted = self.all().into_iter().chain(steps).filter_map(|step| match step {
             Step::Until { pokes, ms: None } if *pokes < NEVER => Some(*pokes),
             _ => None,
         });
         wanted.max().unwrap_or(0)
+    }
+
+    /// Whether it may publish.
+    pub(crate) fn publishes(&self) -> bool {
+        self.family()
+            .iter()
+            .any(|program| program.all().into_iter().any(|step| matches!(step, Step::Publish { .. })))
     }
 
     /// Whether it may handle cancellation itself.
@@ -181,12 +259,30 @@ impl Program {
     }
 }
 
+/// The stream of [`Step::Publish`].
+pub(crate) const HEARD: &str = "heard";
+
 /// More pokes than any script sends.
 pub(crate) const NEVER: u32 = 1_000;
 
-fn each(steps: &mut [Step], change: &mut impl FnMut(&mut Step)) {
+fn all(steps: &[Step]) -> Vec<&Step> {
+    fn walk<'p>(steps: &'p [Step], all: &mut Vec<&'p Step>) {
+        for step in steps {
+            all.push(step);
+            step.bodies().into_iter().for_each(|body| walk(body, all));
+        }
+    }
+    let mut all = Vec::new();
+    walk(steps, &mut all);
+    all
+}
+
+fn each(steps: &mut [Step], change: &mut dyn FnMut(&mut Step)) {
     for step in steps {
         change(step);
+        if let Step::Child(child) = step {
+            child.program.each(change);
+        }
         step.bodies_mut().into_iter().for_each(|body| each(body, change));
     }
 }
@@ -203,11 +299,12 @@ impl Step {
         }
     }
 
-    fn bodies_mut(&mut self) -> Vec<&mut [Step]> {
+    /// Its inner step lists, to be changed.
+    pub(crate) fn bodies_mut(&mut self) -> Vec<&mut Vec<Step>> {
         match self {
             Self::Timeout { body, .. } | Self::Spawn { body, .. } | Self::Shield { body } => vec![body],
             Self::Join { branches } | Self::TryJoin { branches } | Self::Select { branches } => {
-                branches.iter_mut().map(Vec::as_mut_slice).collect()
+                branches.iter_mut().collect()
             }
             _ => Vec::new(),
         }

@@ -1,6 +1,6 @@
 //! A scenario: programs, and what clients do with them at which time. Plain data, created by `generate`.
 
-use crate::act::{Place, scaled};
+use crate::act::{Act, Place, scaled};
 use crate::program::Program;
 use std::fmt;
 
@@ -47,6 +47,13 @@ pub(crate) enum Ask {
     Visit {
         request: String,
         n: u64,
+        to: To,
+    },
+    /// An update, whose handler awaits an activity if it `weighs`.
+    Count {
+        request: String,
+        n: u64,
+        weighs: bool,
         to: To,
     },
     Query,
@@ -103,8 +110,9 @@ impl Scenario {
 
     /// Whether an activity may hang for as long as a step beside it takes. It keeps a slot all that time.
     pub(crate) fn hangs(&self) -> bool {
-        let acts = self.programs.iter().flat_map(Program::all).flat_map(|step| step.acts());
-        acts.into_iter().any(|act| act.is_endless() && act.options.place != Place::Nowhere)
+        let hangs = |act: &Act| act.is_endless() && act.options.place != Place::Nowhere;
+        let family = self.programs.iter().flat_map(Program::family);
+        family.into_iter().any(|program| program.all().iter().flat_map(|step| step.acts()).any(hangs))
     }
 
     /// Whether two releases of its code differ.
@@ -140,6 +148,10 @@ impl fmt::Display for Ask {
             }
             Self::Poke { request, n, to } => write!(f, "poke {n} `{request}` to {to:?}"),
             Self::Visit { request, n, to } => write!(f, "visit {n} `{request}` to {to:?}"),
+            Self::Count { request, n, weighs, to } => {
+                let verb = if *weighs { "weigh" } else { "count" };
+                write!(f, "{verb} {n} `{request}` to {to:?}")
+            }
             Self::Query => f.write_str("query"),
             Self::Cancel { request } => write!(f, "cancel `{request}`"),
             Self::Terminate { request } => write!(f, "terminate `{request}`"),
@@ -153,7 +165,7 @@ impl fmt::Display for Scenario {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for program in &self.programs {
             writeln!(f, "program {}", program.name)?;
-            crate::describe::steps(f, &program.steps, 1)?;
+            crate::describe::program(f, program, 1)?;
             program.revision.iter().try_for_each(|revision| crate::describe::revision(f, revision))?;
         }
         for (number, actor) in self.actors.iter().enumerate() {

@@ -36,6 +36,10 @@ pub(crate) enum Value {
     Saga { legs: Vec<Value>, failures: Option<usize> },
     /// The reason of a cancellation.
     Reason(String),
+    /// How a child has ended.
+    Child(Seen),
+    /// Whether a workflow that was poked had an open run.
+    Told(bool),
     /// Ends the run.
     Return,
     /// Ends the run with an error.
@@ -57,6 +61,21 @@ pub(crate) enum Trouble {
     /// Its worker was lost, and no attempt was left.
     WorkerLost,
     Cancelled,
+    /// Never expected.
+    Other(String),
+}
+
+/// How a child has ended, as its parent sees it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) enum Seen {
+    Completed(Box<Output>),
+    Failed(Box<Output>),
+    Cancelled,
+    Terminated,
+    /// It was not started: its workflow id is that of an open run.
+    Taken,
+    /// It was started, and is left alone.
+    Left,
     /// Never expected.
     Other(String),
 }
@@ -104,6 +123,29 @@ impl fmt::Display for ScriptFailed {
 }
 
 impl std::error::Error for ScriptFailed {}
+
+/// The error of an update: its validator refuses every fifth number.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Uncounted {
+    pub(crate) n: u64,
+    /// The validator said it. If not, the activity of the handler has failed.
+    pub(crate) rejected: bool,
+}
+
+impl Uncounted {
+    /// Whether the validator refuses this number.
+    pub(crate) fn rejects(n: u64) -> bool {
+        n.is_multiple_of(5)
+    }
+}
+
+impl fmt::Display for Uncounted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} was not counted", self.n)
+    }
+}
+
+impl std::error::Error for Uncounted {}
 
 /// The result of a query.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -130,6 +130,14 @@ pub(crate) async fn rounds(n: u64, left: u64, sum: u64) -> Result<u64, Failure> 
     }
 }
 
+/// A step in each of its attempts, the last of which succeeds.
+#[workflow(retry(initial_interval = "50ms", backoff_coefficient = 1.0))]
+pub(crate) async fn persistent(n: u64, attempts: u64) -> Result<u64, Failure> {
+    let attempt = u64::from(workflow::info().attempt);
+    let done = Work::step(10 * n + attempt, 5).await?;
+    if attempt < attempts { Err(Failure::new(format!("attempt {attempt}"))) } else { Ok(done) }
+}
+
 /// Steps all at once; gives their results in order.
 #[workflow]
 pub(crate) async fn fan(n: u64, width: u64, ms: u64) -> Result<Vec<u64>, Failure> {
@@ -305,6 +313,7 @@ pub(crate) fn worker(abide: &Abide, ledger: &Path) -> abide::WorkerBuilder {
         .workflow(two_faced)
         .workflow(twice)
         .workflow(rounds)
+        .workflow(persistent)
         .workflow(Letters::run)
         .workflow(writer)
         .workflow(Fragile::run);

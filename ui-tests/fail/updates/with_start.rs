@@ -4,7 +4,7 @@ use abide::prelude::*;
 
 #[derive(Default)]
 struct Cart {
-    sum: u64,
+    total: u64,
 }
 
 #[workflow]
@@ -17,13 +17,13 @@ impl Cart {
 
     #[update]
     fn add(&mut self, n: u64) -> u64 {
-        self.sum += n;
-        self.sum
+        self.total += n;
+        self.total
     }
 
     #[query]
-    fn sum(&self) -> u64 {
-        self.sum
+    fn total(&self) -> u64 {
+        self.total
     }
 }
 
@@ -49,7 +49,7 @@ impl Opened {
 }
 
 async fn query(client: Client) -> Result<(), Failure> {
-    client.start(Cart::run()).with(|cart| cart.sum()).await?;
+    client.start(Cart::run()).with(|cart| cart.total()).await?;
     Ok(())
 }
 

@@ -77,7 +77,9 @@ fn give_up(ctx: &Shared, child: EventId) {
     let Some(issued) = ctx.issue(CancelChild { child, unborn: child > ctx.written() }) else { return };
     let mut children = ctx.tables.children.borrow_mut();
     match issued.command.unborn {
-        false if cancellation == CancellationType::WaitCancellationCompleted => children.stop(child),
+        false if cancellation == CancellationType::WaitCancellationCompleted && !mutant!(CloseOverChild) => {
+            children.stop(child);
+        }
         unborn => {
             children.forget(child);
             if unborn {

@@ -94,6 +94,8 @@ impl Updates {
 
     /// The handler has ended. Returns the news for those who wait.
     pub(super) fn complete(&mut self, id: EventId, outcome: UpdateOutcome) -> Option<UpdateNews> {
+        let oldest = self.accepted.iter().find(|(_, accepted)| accepted.outcome.is_none());
+        let id = oldest.filter(|_| mutant!(AnswerOldest)).map_or(id, |(oldest, _)| *oldest);
         let accepted = self.accepted.get_mut(&id).filter(|accepted| accepted.outcome.is_none())?;
         accepted.outcome = Some(outcome.clone());
         self.open -= 1;

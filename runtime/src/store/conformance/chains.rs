@@ -89,6 +89,38 @@ pub(super) async fn unread_messages_move_in_their_order(lab: Lab) {
     assert_eq!(left(&process, next.id).await, [""; 0]);
 }
 
+/// The run that goes on is not there before the batch (PROTOCOL 36).
+pub(super) async fn what_a_run_sends_to_itself_goes_to_the_next_run(lab: Lab) {
+    let to_itself = |command, name: &str| Dispatch {
+        command: EventId(command),
+        to: Address::Name(name.to_owned()),
+        kind: MessageKind::Signal,
+        body: r#"{"name":"s","input":1}"#.to_owned(),
+        answered: true,
+    };
+    let process = lab.process().await;
+    let id = process.running("order-1").await;
+    let next = next_of(&process, "order-1");
+    let dispatches = vec![to_itself(2, "order-1"), to_itself(3, "order-1")];
+    assert_eq!(process.send(id, "unread").await, SendAnswer::Sent);
+    let end = Append { dispatches, ..hands_on(&process, id, 2, &next) };
+    assert!(matches!(process.append(end).await, Ok(AppendOutcome::Done)));
+    let sent = [2, 3].map(|command| format!("abide/{id}/{command}"));
+    assert_eq!(left(&process, next.id).await, ["unread", &sent[0], &sent[1]], "in their order");
+    assert_eq!(left(&process, id).await, [""; 0]);
+    // A run that closes for good drops them.
+    let other = process.running("order-2").await;
+    let close = Some(Close {
+        kind: CloseKind::Drained,
+        status: ExecutionStatus::Completed,
+        result: r#"{"completed":{"result":1}}"#.to_owned(),
+    });
+    let dispatches = vec![to_itself(2, "order-2")];
+    let end = Append { dispatches, close, ..process.turn(other, 2, 1) };
+    assert!(matches!(process.append(end).await, Ok(AppendOutcome::Done)));
+    assert_eq!(left(&process, other).await, [""; 0]);
+}
+
 pub(super) async fn outcomes_and_what_was_taken_in_do_not_move(lab: Lab) {
     let process = lab.process().await;
     let id = process.running("order-1").await;
@@ -176,6 +208,34 @@ pub(super) async fn a_successor_without_an_owner_is_claimed_when_it_is_due(lab: 
     // Any message begins it.
     assert_eq!(process.send(later.id, "s").await, SendAnswer::Sent);
     assert_eq!(ids(&process.claim().await), [later.id]);
+}
+
+/// A run that has failed, or whose time is up, and the next attempt of its workflow (PROTOCOL 66).
+pub(super) async fn an_attempt_follows_a_run_that_has_ended(lab: Lab) {
+    for status in [ExecutionStatus::Failed, ExecutionStatus::TimedOut] {
+        let lab = lab.another();
+        let process = lab.process().await;
+        let id = process.running("order-1").await;
+        assert_eq!(process.send(id, "unread").await, SendAnswer::Sent);
+        let now_ms = process.store.now_ms();
+        let (due_ms, owned) = (now_ms + 60_000, status == ExecutionStatus::Failed);
+        let next = Successor { attempt: 2, owned, due_ms, ..next_of(&process, "order-1") };
+        let mut end = hands_on(&process, id, 2, &next);
+        end.close.as_mut().unwrap().status = status;
+        assert!(matches!(process.append(end).await, Ok(AppendOutcome::Done)));
+        let (old, new) = (process.row(id).await, process.row(next.id).await);
+        assert_eq!((old.status, old.next, old.owner), (status, Some(next.id), None));
+        assert_eq!(
+            (new.chain, new.owner, new.wake_at_ms),
+            (Some(id), owned.then_some(process.me), Some(due_ms))
+        );
+        assert_eq!(left(&process, next.id).await, ["unread"], "nothing is lost");
+        // The name is taken while the attempt waits, whatever the closed run says of its reuse.
+        let reuse = IdReusePolicy::AllowDuplicateFailedOnly;
+        let again = NewExecution { reuse, ..process.new_execution("order-1") };
+        let told = process.store.start(again).await.unwrap();
+        assert!(matches!(told, StartAnswer::Taken(row) if row.id == next.id));
+    }
 }
 
 pub(super) async fn a_lost_owner_hands_on_nothing(lab: Lab) {

@@ -43,13 +43,8 @@ pub(super) struct Process {
 
 impl Process {
     pub(super) async fn of(store: Arc<dyn Store>) -> Self {
-        let me = store.register(WorkerInfo {
-            build: "b1".into(),
-            name: "test".into(),
-            queue: "q".into(),
-            types: Vec::new(),
-        });
-        let me = me.await.unwrap();
+        let (build, name, queue) = ("b1".to_owned(), "test".to_owned(), "q".to_owned());
+        let me = store.register(WorkerInfo { build, name, queue, types: Vec::new() }).await.unwrap();
         Self { store, me }
     }
 
@@ -234,6 +229,8 @@ suite! {
         an_answer_that_is_lost_hands_on_once,
         what_belongs_to_the_chain_is_inherited,
         a_successor_without_an_owner_is_claimed_when_it_is_due,
+        an_attempt_follows_a_run_that_has_ended,
+        what_a_run_sends_to_itself_goes_to_the_next_run,
         a_lost_owner_hands_on_nothing,
         a_run_is_handed_on_under_the_lock_of_its_name,
     }

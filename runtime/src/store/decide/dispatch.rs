@@ -103,10 +103,14 @@ impl Append {
                 dispatch.kind == MessageKind::Cancel && matches!(dispatch.to, Address::Child { .. });
             let refused = (found.is_none() && !is_moot).then(|| NOT_RUNNING.to_owned());
             let command = dispatch.command;
+            // What a run that is handed on sends to itself is for the run that goes on (PROTOCOL 36).
+            let next = self.successor.as_ref().filter(|_| found == Some(self.execution));
+            let found = next.map(|next| next.id).or(found);
+            let key = if mutant!(OneKeyOfSender) { EventId(0) } else { command };
             resolved.messages.extend(found.map(|run| NewMessage {
                 execution: run,
                 kind: dispatch.kind,
-                request_id: format!("abide/{}/{command}", self.execution),
+                request_id: format!("abide/{}/{key}", self.execution),
                 body: dispatch.body,
                 at_ms: self.at_ms,
             }));

@@ -135,6 +135,7 @@ fn insert_children(st: &mut Statement<'_>, batch: &mut Batch, appends: &[&Append
                 input: Some(child.input.clone()),
                 owner: child.owner,
                 context: new.terms.context.clone(),
+                parent: Some(child.parent),
                 ..ExecutionRow::of(&new)
             };
             let NewChild { parent, child_no, close_policy, .. } = *child;
@@ -220,8 +221,10 @@ fn consume(st: &mut Statement<'_>, batch: &Batch, appends: &[&Append]) -> Looked
 fn send(st: &mut Statement<'_>, batch: &mut Batch, appends: &[&Append]) -> Looked<()> {
     let mut concerned = std::mem::take(&mut batch.concerned);
     for append in appends.iter().filter(|append| batch.is_in(append)) {
+        let next = append.successor.as_ref().map(|next| next.id);
         for message in append.sent() {
-            let started = batch.born.get(&message.execution).is_some_and(|status| status.is_open());
+            let started = batch.born.get(&message.execution).is_some_and(|status| status.is_open())
+                || next == Some(message.execution);
             let receiver = st.receiver(message.execution)?;
             if started || receiver.is_some() {
                 let body = message.body.clone();

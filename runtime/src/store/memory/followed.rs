@@ -61,6 +61,7 @@ fn successor(append: &Append, next: &Successor, before: ExecutionRow) -> Executi
         context: next.context.clone(),
         chain: Some(before.chain()),
         next: None,
+        attempt: next.attempt,
         // The workflow id, and all else that belongs to the chain.
         ..before
     };

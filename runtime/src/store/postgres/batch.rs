@@ -254,7 +254,7 @@ pub(super) fn text(sections: Sections) -> String {
         add(part, *parameters);
     }
     if has(Sections::MESSAGES) {
-        add(&Messages::SQL.replace("@@", receivers(sections)), Messages::PARAMETERS);
+        add(&Messages::SQL.replace("@@", &Messages::to(sections)), Messages::PARAMETERS);
     }
     if has(Sections::REPORTS) {
         add(Reports::SQL, Reports::PARAMETERS);
@@ -291,16 +291,6 @@ fn turns_after(sections: Sections) -> String {
         part(Sections::BIRTHS, Journal::OF_STARTED),
     ];
     conditions.concat()
-}
-
-/// Who may receive messages.
-fn receivers(sections: Sections) -> &'static str {
-    match (sections.has(Sections::BIRTHS), sections.has(Sections::CHILDREN)) {
-        (false, false) => Messages::TO_LOCKED,
-        (true, false) => Messages::OF_STARTED,
-        (false, true) => Messages::TO_CHILDREN,
-        (true, true) => Messages::OF_STARTED_OR_CHILDREN,
-    }
 }
 
 /// Whom the batch concerns, as two arrays: workers, and the task queues of receivers without an owner.

@@ -1,6 +1,6 @@
 //! The sections of a batch: each its arrays, its text and how the two meet. (Those of tasks are in `tokens`.)
 
-use crate::store::decide::{NewRow, RowWrite, parks_sql, reuse_code};
+use crate::store::decide::{NewRow, RowWrite, Sections, parks_sql, reuse_code};
 use crate::store::{Append, MessageKind, NewMessage, Suspension};
 use abide_core::EventId;
 use sqlx::Postgres;
@@ -180,7 +180,7 @@ impl<'a> Messages<'a> {
         WHERE c.id IN (SELECT execution FROM sent WHERE NOT parked)";
 
     /// A sender's messages keep their order, which a join alone does not.
-    /// `@@` is where [`TO_LOCKED`](Self::TO_LOCKED) or [`OF_STARTED`](Self::OF_STARTED) goes.
+    /// `@@` is where [`to`](Self::to) goes.
     pub(super) const SQL: &'static str = concat!(
         ", sent AS (
     INSERT INTO {s}.inbox (execution, kind, request_id, body, at, parked)
@@ -194,25 +194,22 @@ impl<'a> Messages<'a> {
     ON CONFLICT DO NOTHING RETURNING execution, parked)"
     );
 
-    /// Who may receive: who is locked.
-    pub(super) const TO_LOCKED: &'static str = "JOIN receivers r ON r.id = m.execution";
-
-    /// Where the batch has starts: a sender that is not in sends nothing, and a receiver may be one of them,
-    /// which no statement but this one sees yet.
-    pub(super) const OF_STARTED: &'static str =
-        "JOIN (SELECT id, status FROM receivers UNION SELECT id, status FROM born WHERE status < 10) r ON \
-         r.id = m.execution
-    WHERE m.starts IS NULL OR m.starts IN (SELECT id FROM born)";
-
-    /// The same where the batch inserts children, which may be receivers too.
-    pub(super) const TO_CHILDREN: &'static str = "JOIN (SELECT id, status FROM receivers UNION SELECT id, status FROM \
-                                                  children) r ON r.id = m.execution";
-
-    /// The same where the batch has starts and inserts children.
-    pub(super) const OF_STARTED_OR_CHILDREN: &'static str =
-        "JOIN (SELECT id, status FROM receivers UNION SELECT id, status FROM born WHERE status < 10
-        UNION SELECT id, status FROM children) r ON r.id = m.execution
-    WHERE m.starts IS NULL OR m.starts IN (SELECT id FROM born)";
+    /// Who may receive: who is locked, and what no statement but this one sees yet: starts and children of the batch,
+    /// and runs that go on. A sender that is not in sends nothing.
+    pub(super) fn to(sections: Sections) -> String {
+        let unseen = [
+            (Sections::BIRTHS, " UNION SELECT id, status FROM born WHERE status < 10"),
+            (Sections::CHILDREN, " UNION SELECT id, status FROM children"),
+            (Sections::FOLLOWED, " UNION SELECT id, 0::smallint FROM followed"),
+        ];
+        let unseen = unseen.into_iter().filter(|(section, _)| sections.has(*section));
+        let unseen: String = unseen.map(|(_, part)| part).collect();
+        let senders = match sections.has(Sections::BIRTHS) {
+            true => "\n    WHERE m.starts IS NULL OR m.starts IN (SELECT id FROM born)",
+            false => "",
+        };
+        format!("JOIN (SELECT id, status FROM receivers{unseen}) r ON r.id = m.execution{senders}")
+    }
 
     pub(super) fn add(&mut self, append: &'a Append, message: &'a NewMessage) {
         self.to.push(message.execution.0);

@@ -146,6 +146,20 @@ WHERE e.status < 10
 ON CONFLICT DO NOTHING"
 );
 
+/// What a run that is handed on has sent to itself: the run that goes on was not there before.
+const SEND_TO_FOLLOWED: &str = concat!(
+    "
+INSERT INTO inbox (execution, kind, request_id, body, at, parked)
+SELECT e.id, m.value->>1, m.value->>2, m.value->>3, m.value->>4, 0
+FROM json_each($19) s CROSS JOIN json_each($7) m ON m.value->>0 = s.value->>1
+CROSS JOIN execution e ON e.id = s.value->>1
+WHERE e.status < 10
+  AND ",
+    sender_is_in!("m.value->>5"),
+    "
+ON CONFLICT DO NOTHING"
+);
+
 /// No worker may begin or end an attempt of a closed run.
 const DELETE_TASKS: &str = "
 DELETE FROM task WHERE execution IN (SELECT value->>0 FROM json_each($8))";
@@ -281,6 +295,9 @@ pub(super) fn text(sections: Sections, transaction: bool) -> Arc<str> {
     ];
     let needed = rest.iter().filter(|(section, _)| has(*section));
     needed.flat_map(|(_, parts)| parts.iter()).for_each(|part| add(part));
+    if has(Sections::FOLLOWED) && has(Sections::MESSAGES) {
+        add(SEND_TO_FOLLOWED);
+    }
     if has(Sections::BIRTHS) {
         add(NOT_STARTED);
     }

@@ -136,7 +136,9 @@ impl World {
             self.clients.runtime.spawn_local(async move { client::play(&door, &scenario, &calls).await });
         let mut violations = Vec::new();
         let mut runs = Vec::new();
-        if self.until(|_| playing.is_finished()) {
+        // No client waits for children that go on alone.
+        let all_closed = |world: &Self| world.database.remains().open.is_empty();
+        if self.until(|_| playing.is_finished()) && self.until(all_closed) {
             self.clear();
             match self.gather() {
                 Ok(gathered) => runs = gathered,
@@ -313,7 +315,9 @@ impl World {
 
     /// Memory is bounded: when all runs have closed, nothing is left.
     fn left(&self) -> Vec<Violation> {
-        let remains = self.database.remains();
+        let mut remains = self.database.remains();
+        // A report takes no lock on the parent, which may close at the same time. A sweep deletes it later.
+        remains.messages.retain(|message| !message.contains("kind: ChildEnded"));
         let all = [
             ("left open", remains.open),
             ("left in the inbox", remains.messages),

@@ -178,10 +178,10 @@ impl Stage {
     async fn run(&self, session: &mut Session, op: &str, side: usize) -> Result<String, Failure> {
         let (me, now) = (self.process.me, self.process.store.now_ms());
         match op {
-            "Append" | "Release" | "StartOwned" | "Replace" | "Settle" | "Fail" => {
-                self.append(session, op, side).await
+            "Append" | "Release" | "Replace" | "Settle" | "Fail" => self.append(session, op, side).await,
+            "Close" | "Continue" | "Discard" | "StartOwned" | "StartOnly" => {
+                self.guarded(session, op, side).await
             }
-            "Close" | "Continue" | "Discard" | "StartOnly" => self.guarded(session, op, side).await,
             "SignalByName" | "Bear" => self.resolved(session, op, side).await,
             "Renew" => Ok(of(session.run(|st| lease::extend(st, me, 12_000)).await?.is_some())),
             "FenceOut" => Ok(of(lease::fence_out(session, me, false).await?)),
@@ -268,11 +268,10 @@ impl Stage {
                     ..Append::bare(self.process.me, self.owned, 1)
                 }
             }
-            "Settle" => Append { tasks: vec![TaskChange::Settle { activity: LOCAL, attempt: 1 }], ..turn },
-            _ => self.owned_start(self.start(self.fresh(side), "new")),
+            _ => Append { tasks: vec![TaskChange::Settle { activity: LOCAL, attempt: 1 }], ..turn },
         };
-        let born = session.run(|st| batch::write(st, &[&append])).await?.born;
-        Ok(of(!append.starts() || !born.is_empty()))
+        session.run(|st| batch::write(st, &[&append])).await?;
+        Ok(of(true))
     }
 
     /// What begins with its locks.
@@ -291,6 +290,7 @@ impl Stage {
                 let next = Successor { id, run_id, owned: false, queue: "next".to_owned(), ..next };
                 Append { rev: Some(0), ..chains::hands_on(&self.process, self.owned, NEXT, &next) }
             }
+            "StartOwned" => self.owned_start(self.start(self.fresh(side), "new")),
             _ => {
                 let new = self.start(self.fresh(side), "owned");
                 self.owned_start(NewExecution { reuse: IdReusePolicy::RejectDuplicate, ..new })

@@ -42,18 +42,22 @@ pub(super) async fn close(
     Ok(Told::Done)
 }
 
-/// A start with a policy, by the guard and the batch, as the writer does it: what stays out of the batch is
-/// decided alone.
-pub(super) async fn start_only(
+/// A start under an id of the user's, by the guard and the batch, as the writer does it: what stays out of the batch is
+/// decided alone. `StartOnly`: with a policy that looks at closed runs.
+pub(super) async fn start_owned(
+    op: Op,
     scene: &Scene,
     connection: &mut PgConnection,
     side: usize,
 ) -> Result<Told, Trouble> {
-    let new = scene.start(fresh(scene, side), "owned");
-    let new = NewExecution { reuse: IdReusePolicy::RejectDuplicate, ..new };
+    let (of, reuse) = match op {
+        Op::StartOnly => ("owned", IdReusePolicy::RejectDuplicate),
+        _ => ("new", IdReusePolicy::default()),
+    };
+    let new = NewExecution { reuse, ..scene.start(fresh(scene, side), of) };
     let id = new.id;
     let append = Append { owner: scene.other, births: vec![new], ..scene.turn(id, 1, 1) };
-    let locks = guard::locks(&scene.shared, [&append].into_iter()).expect("a policy locks its id");
+    let locks = guard::locks(&scene.shared, [&append].into_iter()).expect("an id of the user's is locked");
     if guard::take(&locks, true, connection, &scene.shared).await?.out.locked.contains(&id) {
         return Ok(Told::Refused(Kind::Busy));
     }

@@ -1,6 +1,6 @@
 //! The operations, each by the statements that production code sends, in a transaction that the test ends.
 
-use super::guarded::{bear, close, signal_by_name, start_only};
+use super::guarded::{bear, close, signal_by_name, start_owned};
 use super::scene::{LOCAL, NEXT, Scene, WAITING};
 use crate::store::Trouble;
 use crate::store::decide::outcome_json;
@@ -146,8 +146,15 @@ impl Op {
     /// Begins a transaction and does it. `side` tells the two sides of a pair apart.
     pub(super) async fn perform(self, scene: &Scene, connection: &mut PgConnection, side: usize) -> Told {
         // Those with a guard begin their own, together with its locks.
-        let guarded =
-            [Self::Close, Self::Continue, Self::Discard, Self::Bear, Self::StartOnly, Self::SignalByName];
+        let guarded = [
+            Self::Close,
+            Self::Continue,
+            Self::Discard,
+            Self::Bear,
+            Self::StartOwned,
+            Self::StartOnly,
+            Self::SignalByName,
+        ];
         if !guarded.contains(&self) {
             connection.execute(sqlx::raw_sql("BEGIN")).await.unwrap();
         }
@@ -169,12 +176,12 @@ impl Op {
         let shared = &*scene.shared;
         let claimant = if side == 0 { scene.other } else { scene.third };
         match self {
-            Self::Append | Self::Release | Self::StartOwned | Self::Replace | Self::Settle | Self::Fail => {
+            Self::Append | Self::Release | Self::Replace | Self::Settle | Self::Fail => {
                 self.append(scene, connection, side).await
             }
             Self::Close | Self::Continue | Self::Discard => close(self, scene, connection, side).await,
             Self::Bear => bear(scene, connection, side).await,
-            Self::StartOnly => start_only(scene, connection, side).await,
+            Self::StartOwned | Self::StartOnly => start_owned(self, scene, connection, side).await,
             Self::SignalByName => signal_by_name(scene, connection, side).await,
             Self::Renew => {
                 let renew = sqlx::query(shared.sql.of(control::RENEW)).bind(scene.owner.0).bind(12_000_i64);
@@ -222,11 +229,7 @@ impl Op {
                 Ok(Told::of(!taken.is_empty()))
             }
             Self::Complete => complete(scene, connection).await,
-            Self::ClaimTasks => {
-                let queues = vec![scene.queue("nobody")];
-                let claim = TaskClaim { owner: claimant, queues, names: vec!["step".into()], limit: 10 };
-                Ok(Told::of(!claim_tasks(connection, shared, &claim).await?.tasks.is_empty()))
-            }
+            Self::ClaimTasks => take_task(scene, connection, claimant).await,
             Self::Finish => {
                 let ended = finish(connection, shared, scene.other, scene.remote, "{}").await?;
                 Ok(Told::of(ended.is_some()))
@@ -263,20 +266,16 @@ impl Op {
                 tasks: vec![TaskChange::Settle { activity: LOCAL, attempt: 1 }],
                 ..scene.turn(scene.owned, NEXT, 1)
             },
-            Self::Fail => Append {
+            _ => Append {
                 row: Some(RowChange::default()),
                 rev: Some(0),
                 attempts: vec![AttemptChange::Keep(failed_attempt())],
                 ..Append::bare(scene.owner, scene.owned, 1)
             },
-            _ => {
-                let new = scene.start(fresh(scene, side), "new");
-                Append { owner: scene.other, births: vec![new.clone()], ..scene.turn(new.id, 1, 1) }
-            }
         };
         let batch = Batch::of([&append].into_iter());
-        let born = write_batch(connection, &scene.shared, batch, 0).await?.born;
-        Ok(Told::of(!append.starts() || !born.is_empty()))
+        write_batch(connection, &scene.shared, batch, 0).await?;
+        Ok(Told::Done)
     }
 
     async fn send(
@@ -335,6 +334,16 @@ fn work(scene: &Scene, owner: Incarnation) -> Claim {
         limit: 10,
         suspicion: Suspicion { suspect: None, crash_limit: 5 },
     }
+}
+
+async fn take_task(
+    scene: &Scene,
+    connection: &mut PgConnection,
+    owner: Incarnation,
+) -> Result<Told, Trouble> {
+    let claim =
+        TaskClaim { owner, queues: vec![scene.queue("nobody")], names: vec!["step".into()], limit: 10 };
+    Ok(Told::of(!claim_tasks(connection, &scene.shared, &claim).await?.tasks.is_empty()))
 }
 
 async fn expire(scene: &Scene, connection: &mut PgConnection) -> Result<Told, Trouble> {
