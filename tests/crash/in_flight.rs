@@ -42,15 +42,7 @@ async fn one_scene(dice: &mut Dice, kills: u64) {
     let tally = client.start(Tally::run()).id("tally").await.expect("it starts");
     let chained = client.start(Chained::run(Vec::new())).id("chained").await.expect("it starts");
     let enough = Arc::new(AtomicBool::new(false));
-    // Those with an odd number ask with a start, which finds the run open.
-    let starter = client.clone();
-    let start = move |n| {
-        starter.start(Tally::run()).id("tally").request_id(id(n)).with(|tally| tally.note(n)).into_future()
-    };
-    let ask_tally = |first| match first % 2 {
-        0 => ask(first, &enough, asking(&tally, |to, n| to.note(n).request_id(id(n)))),
-        _ => ask(first, &enough, start.clone()),
-    };
+    let ask_tally = |first| ask(first, &enough, asking(&tally, |to, n| to.note(n).request_id(id(n))));
     let ask_chained = |first| ask(first, &enough, asking(&chained, |to, n| to.note(n).request_id(id(n))));
     // Some ask together with a start, which finds the run open.
     let with_tally = |client: &Client, n| {

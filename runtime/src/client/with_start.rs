@@ -138,8 +138,8 @@ pub struct OpeningSignal<W> {
 
 impl<W> OpeningSignal<W> {
     /// Sets the request id of this signal, under which an execution takes it in once. Default: one that is made of the
-    /// request id of the start; if that has none, a fresh UUIDv7. `AB0412` at the start for an id that is empty, has more
-    /// than 1,000 characters, or begins with `abide/`.
+    /// request id of the start; if that has none, a fresh UUIDv7. `AB0412` at the start for an id that is empty, has
+    /// more than 1,000 characters, or begins with `abide/`.
     ///
     /// ```
     /// # use abide::prelude::*;

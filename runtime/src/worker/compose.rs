@@ -62,8 +62,7 @@ pub(super) fn append(
     let children = children::of(session, run, turn.births, turn.at_ms);
     let body = body_of(&turn.events);
     run.bytes += body.len() * 2;
-    let rows = origins.iter().filter_map(|origin| origin.row);
-    let consumed: Vec<i64> = rows.filter(|_| !mutant!(ForgetInboxDelete)).collect();
+    let consumed = consumed(&origins);
     let replies = updates::replies(run.id, &turn.updates, turn.at_ms);
     let quiet = messages.is_empty() && replies.is_empty();
     let idle = row.is_none() && consumed.is_empty() && changes.is_empty() && quiet;
@@ -114,6 +113,12 @@ fn begins(session: &Session, run: &Run, first: Option<&Event>) -> bool {
         test.workflow_begins_again(&run.names.workflow_id, context.failed_runs);
     }
     true
+}
+
+/// The inbox rows of these inputs: the append deletes them.
+fn consumed(origins: &[Pending]) -> Vec<i64> {
+    let rows = origins.iter().filter_map(|origin| origin.row);
+    rows.filter(|_| !mutant!(ForgetInboxDelete)).collect()
 }
 
 /// The messages that these events of a run send to other workflows. `seq`: the number of the first event.

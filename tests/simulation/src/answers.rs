@@ -96,8 +96,8 @@ fn refused(runs: &[&RunEvidence], call: &Call, code: &str, findings: &mut Findin
         Asked::Query | Asked::Result => false,
     };
     findings.check(reason, "refused", || format!("it should not have been: {call}"));
-    // A call by workflow id may have met an earlier run at an earlier try. A chain that has ended knows what its earlier
-    // runs have taken in for an hour only.
+    // A call by workflow id may have met an earlier run at an earlier try. A chain that has ended knows what its
+    // earlier runs have taken in for an hour only.
     if let (Some(request), Some(_)) = (call.what.message(), &call.run_id) {
         let happened = runs.last().is_some_and(|run| has(run, request));
         findings.check(!happened, "refused", || format!("it is in the history all the same: {call}"));
