@@ -18,6 +18,8 @@ pub(crate) struct Scheduled<'r> {
     pub(crate) program: Option<Program>,
     /// It was refused, or given up before it was started.
     pub(crate) unborn: bool,
+    /// It may have been refused: the run has closed before the answer.
+    in_doubt: bool,
     /// Whether it was asked to cancel before its end.
     asked: bool,
     end: Option<&'r ChildEnd>,
@@ -28,13 +30,18 @@ pub(crate) fn of(run: &RunEvidence) -> Vec<Scheduled<'_>> {
     let mut all: BTreeMap<u64, Scheduled<'_>> = BTreeMap::new();
     for (number, event) in run.events() {
         match event {
-            Event::ChildScheduled { workflow_id, run_id, input, .. } => {
+            Event::ChildScheduled { workflow_id, run_id, input, named, .. } => {
                 let program = input.decode::<(Program,)>().ok().map(|(program,)| program);
-                let (unborn, asked, end) = (false, false, None);
-                all.insert(number, Scheduled { number, workflow_id, run_id, program, unborn, asked, end });
+                let (unborn, in_doubt, asked, end) = (false, *named, false, None);
+                all.insert(
+                    number,
+                    Scheduled { number, workflow_id, run_id, program, unborn, in_doubt, asked, end },
+                );
             }
-            Event::Answered { command, refused: Some(_) } => {
-                all.get_mut(&command.0).into_iter().for_each(|child| child.unborn = true);
+            Event::Answered { command, refused } => {
+                all.get_mut(&command.0)
+                    .into_iter()
+                    .for_each(|child| (child.unborn, child.in_doubt) = (refused.is_some(), false));
             }
             Event::ChildCancelRequested { child, unborn } => {
                 all.get_mut(&child.0)
@@ -123,7 +130,9 @@ fn ended(
     let Some(first) = chain.first() else {
         // A run that closes starts only children that go on alone.
         let dropped = closed_with_it && scripted.close != Closes::Abandon;
-        return findings.check(child.unborn || dropped, "child", || format!("child {number} is nowhere"));
+        return findings.check(child.unborn || child.in_doubt || dropped, "child", || {
+            format!("child {number} is nowhere")
+        });
     };
     findings.check(!child.unborn && first.workflow_id == child.workflow_id, "child", || {
         format!("child {number} is {}, and should not be", first.name())
