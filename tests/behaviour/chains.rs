@@ -304,6 +304,16 @@ async fn each_run_of_a_chain_is_one_commit() {
     worker.shutdown().await.unwrap();
 }
 
+/// They do nothing but go on, and begin a second after the creation of the one before: two a second.
+#[tokio::test]
+async fn fifty_runs_follow_each_other() {
+    let db = Db::new().await;
+    let worker = worker(&db.abide, usize::MAX).await;
+    let run = db.client().start(count(0, 49)).await.unwrap();
+    assert_eq!(run.result().await.unwrap(), 49);
+    worker.shutdown().await.unwrap();
+}
+
 /// The worker ends while a run waits for its time, and another one goes on.
 #[tokio::test]
 async fn a_run_that_waits_for_its_time_goes_on_elsewhere() {
@@ -320,7 +330,7 @@ async fn a_run_that_waits_for_its_time_goes_on_elsewhere() {
 async fn a_long_chain_takes_no_time_in_a_test_environment() {
     let env = TestEnv::start().await.unwrap();
     let worker = env.worker("chains").workflow(count).start().await.unwrap();
-    let run = env.client().start(count(0, 1_000)).await.unwrap();
-    assert_eq!(run.result().await.unwrap(), 1_000);
+    let run = env.client().start(count(0, 9_999)).await.unwrap();
+    assert_eq!(run.result().await.unwrap(), 9_999, "10,000 runs");
     worker.shutdown().await.unwrap();
 }
