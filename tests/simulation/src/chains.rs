@@ -42,12 +42,30 @@ fn handed_on(run: &RunEvidence, next: &RunEvidence, findings: &mut Findings<'_>)
     findings.check(expected.is_some() && given == expected, "chain", || {
         format!("it goes on with {given:?}, and not with {expected:?}")
     });
+    let taken = |request: &str| {
+        let mut events = next.events();
+        events.any(|(_, event)| matches!(event, Event::Signaled { request_id, .. } if request_id == request))
+    };
+    for (_, event) in run.events().filter(|(_, event)| run.leaves(event)) {
+        let Event::Signaled { request_id, .. } = event else { continue };
+        findings
+            .check(taken(request_id), "lost message", || format!("`{request_id}` was left to the next run"));
+    }
+}
+
+/// What the runs have taken in and done. A message that one has left to the next is that one's.
+fn events<'e>(chain: &[&'e RunEvidence]) -> impl Iterator<Item = &'e Event> {
+    let of = |run: &&'e RunEvidence| {
+        let run: &'e RunEvidence = run;
+        run.events().map(|(_, event)| event).filter(|event| !run.leaves(event))
+    };
+    chain.iter().flat_map(of)
 }
 
 /// No message is taken in twice. A request to cancel that a run has not obeyed is recorded by the next one, too.
 fn once(chain: &[&RunEvidence], findings: &mut Findings<'_>) {
     let mut known = BTreeSet::new();
-    for event in chain.iter().flat_map(|run| run.events()).map(|(_, event)| event) {
+    for event in events(chain) {
         let key = match event {
             Event::Signaled { request_id, .. } => ("signal", request_id),
             Event::UpdateAccepted { update_id, .. } => ("update", update_id),
@@ -62,7 +80,7 @@ fn once(chain: &[&RunEvidence], findings: &mut Findings<'_>) {
 /// to its own runs what it has, before it looks for what others have written.
 fn in_order(chain: &[&RunEvidence], findings: &mut Findings<'_>) {
     let mut last: BTreeMap<&str, u64> = BTreeMap::new();
-    for (_, event) in chain.iter().flat_map(|run| run.events()) {
+    for event in events(chain) {
         let Event::Signaled { request_id, .. } = event else { continue };
         let Some((sender, command)) = request_id.rsplit_once('/') else { continue };
         let (true, Ok(command)) = (sender.starts_with("abide/"), command.parse()) else { continue };

@@ -64,6 +64,21 @@ fn runs_that_go_on() {
         poke(e, 1);
         poke(e, 3);
     });
+    // What a run has left to the next one is that one's.
+    let left = |e: &mut Evidence| {
+        goes_on(e, Vec::new());
+        let mut left = signal("1/top-0");
+        if let Event::Signaled { handled, .. } = &mut left {
+            *handled = false;
+        }
+        after(&mut e.runs[1], 0, left);
+    };
+    told("lost message", "was left to the next run", left);
+    let mut evidence = good();
+    left(&mut evidence);
+    after(&mut evidence.runs[3], 0, signal("1/top-0"));
+    let found = check(&evidence);
+    assert!(found.iter().all(|found| !["unhandled", "taken twice"].contains(&found.rule)), "{found:?}");
     told("two runs", "2 runs of 1 starts", |e| {
         goes_on(e, Vec::new());
         e.runs[3].origin = None;

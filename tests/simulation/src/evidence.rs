@@ -174,10 +174,18 @@ impl RunEvidence {
         self.events().filter_map(told).collect()
     }
 
-    /// The numbers in the signals of this name, in their order.
+    /// Whether this is a message that the run has left to the run that goes on for it, since its own code had ended. A
+    /// run that is ended without code while it waits for its activities leaves them to none.
+    pub(crate) fn leaves(&self, event: &Event) -> bool {
+        let ended = |(_, event): (u64, &Event)| event.is_end_without_code();
+        matches!(event, Event::Signaled { handled: false, .. })
+            && (self.next().is_some() || self.events().last().is_some_and(ended))
+    }
+
+    /// The numbers in the signals of this name that its handlers have taken, in their order.
     pub(crate) fn signals(&self, wanted: &str) -> Vec<u64> {
         let number = |(_, event): (u64, &Event)| match event {
-            Event::Signaled { name, input, .. } if name == wanted => {
+            Event::Signaled { name, input, handled: true, .. } if name == wanted => {
                 input.decode::<(u64,)>().ok().map(|(n,)| n)
             }
             _ => None,

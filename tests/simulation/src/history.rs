@@ -14,6 +14,8 @@ pub(crate) fn check(run: &RunEvidence, findings: &mut Findings<'_>) {
     let mut open = Open::default();
     for (number, event) in run.events() {
         open.take(number, event, findings);
+        let handled = !matches!(event, Event::Signaled { handled: false, .. }) || run.leaves(event);
+        findings.check(handled, "unhandled", || format!("event {number}: a signal that every build knows"));
     }
 }
 
@@ -135,13 +137,9 @@ impl Open {
                     format!("event {number}: command {command} waits for no answer")
                 });
             }
-            Event::Signaled { request_id, handled, .. } => {
+            Event::Signaled { request_id, .. } | Event::CancelRequested { request_id, .. } => {
                 self.request(number, request_id, findings);
-                findings.check(*handled, "unhandled", || {
-                    format!("event {number}: a signal that every build knows")
-                });
             }
-            Event::CancelRequested { request_id, .. } => self.request(number, request_id, findings),
             Event::UpdateAccepted { update_id, .. } => {
                 self.updates.insert(number);
                 self.request(number, update_id, findings);
