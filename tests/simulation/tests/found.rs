@@ -51,7 +51,7 @@ fn what_was_found_before_is_mended() {
 }
 
 /// Those that are mutants now are told beside them; here some are met as they were found.
-const REGRESSIONS: [(u64, &str); 9] = [
+const REGRESSIONS: [(u64, &str); 11] = [
     (816, "a build that had taken up a run and lost it again counted as one that had failed"),
     (985, "a query was answered from a replay that had broken off"),
     (1_642, "a run that was terminated where its code had stopped could be asked by no build"),
@@ -64,6 +64,14 @@ const REGRESSIONS: [(u64, &str); 9] = [
         "a start that was asked again took an earlier try's commit for its own, and ran what it had drawn itself",
     ),
     (1_164, "an outcome that came while its run was let go was lost"),
+    (
+        1_796_100_572_755,
+        "a signal that came while a run waited to go on was the next run's (the oracle was wrong)",
+    ),
+    (
+        1_796_150_573_706,
+        "a poke that came while a run waited to go on was the next run's (the oracle was wrong)",
+    ),
 ];
 
 #[cfg(feature = "mutants")]
