@@ -12,7 +12,7 @@ use crate::payload::Payload;
 use crate::policy::RetryPolicy;
 use crate::primitive::activity::ActivityCall;
 use crate::site::Site;
-use crate::start_context::StartContext;
+use crate::start_context::{FirstMessage, StartContext};
 use crate::state::Slot;
 use std::time::Duration;
 
@@ -152,7 +152,7 @@ fn the_next_attempt_begins_with_the_same_input_and_what_is_carried() {
     let earlier = |n: i64| CarriedUpdate { update_id: format!("u{n}"), run_id: "r0".to_owned(), at_ms: n };
     let carried = Carried { updates: vec![earlier(2), earlier(1)], ..Carried::default() };
     let begun = StartContext { carried, ..context(1) };
-    let first =
+    let first_turn =
         exec.turn(vec![start("later", begun), signal("nobody takes it", "n"), signal("note", "t")], 1_000);
     assert!(exec.may_be_retried() && exec.standing() == Standing::Open);
     assert_eq!(exec.ctx.info().attempt, 2);
@@ -175,8 +175,17 @@ fn the_next_attempt_begins_with_the_same_input_and_what_is_carried() {
         "taken by this run"
     );
     // The journal alone says the same.
-    let recorded = Recorded::of("r", &[row(&first), row(&second)]).unwrap();
+    let recorded = Recorded::of("r", &[row(&first_turn), row(&second)]).unwrap();
     assert_eq!(recorded.next_attempt(2_000, None).unwrap(), attempt);
+    // What came with the start and was not taken in goes with the start of the next attempt.
+    let first = |id: &str| FirstMessage::Signal {
+        name: "note".to_owned(),
+        input: Payload::null(),
+        request_id: id.to_owned(),
+    };
+    let recorded =
+        Recorded::of("r", &[row(&first_turn)]).unwrap().with_first(vec![first("t"), first("late")]);
+    assert_eq!(recorded.next_attempt(2_000, None).unwrap().context.first, [first("late")]);
     // A run that continues as new has all its attempts again.
     assert_eq!((exec.hands_on().failed_runs, exec.hands_on().retry), (0, context(0).retry));
 }

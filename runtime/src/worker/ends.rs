@@ -12,7 +12,7 @@ use super::thread::Thread;
 use crate::status::ExecutionStatus;
 use crate::store::{Append, ExecutionRow, RowChange};
 use abide_core::exec::{Recorded, Standing};
-use abide_core::{Event, EventId, Payload, TimeoutKind};
+use abide_core::{Event, EventId, Payload, StartContext, TimeoutKind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -56,13 +56,15 @@ async fn claim(session: &Arc<Session>) -> Duration {
 /// What the run's journal says of it; that of a run without one, its row. `None`: neither is readable.
 fn recorded(found: Found) -> Option<Recorded> {
     let journal = found.journal.ok()?;
+    let context =
+        found.row.context.map_or_else(|| Ok(StartContext::default()), |text| serde_json::from_str(&text));
+    let context = context.ok()?;
     if !journal.rows.is_empty() {
-        return Recorded::of(&found.row.run_id, &journal.rows);
+        // Its first turn may have been suspended before it had taken in all that came with the start.
+        return Some(Recorded::of(&found.row.run_id, &journal.rows)?.with_first(context.first));
     }
     let input = Payload::from_json(found.row.input?).ok()?;
-    let context =
-        found.row.context.map_or_else(|| Ok(Default::default()), |text| serde_json::from_str(&text));
-    Some(Recorded::unbegun(input, context.ok()?))
+    Some(Recorded::unbegun(input, context))
 }
 
 impl RowState {

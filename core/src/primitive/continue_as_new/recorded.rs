@@ -7,7 +7,7 @@ use crate::ids::EventId;
 use crate::payload::Payload;
 use crate::primitive::cancel::table::Cancellation;
 use crate::primitive::signal::table::{Signals, Unhandled};
-use crate::start_context::{NextAttempt, StartContext};
+use crate::start_context::{FirstMessage, NextAttempt, StartContext};
 
 /// What a run began with, and what it was told since: as much as the next attempt of its workflow needs.
 pub struct Recorded {
@@ -43,6 +43,20 @@ impl Recorded {
             recorded.note(run_id, number, at_ms, event);
         }
         Some(recorded)
+    }
+
+    /// The messages that came with its start, as its row still has them: those that it has not taken in go with the
+    /// start of the next attempt.
+    pub fn with_first(mut self, first: Vec<FirstMessage>) -> Self {
+        let is_taken_in = |message: &FirstMessage| match message {
+            FirstMessage::Signal { request_id, .. } => self.signals.knows(request_id),
+            FirstMessage::Update { update_id, .. } => {
+                self.updates.iter().any(|known| known.update_id == *update_id)
+            }
+        };
+        let first = first.into_iter().filter(|message| !is_taken_in(message)).collect();
+        self.context.first = first;
+        self
     }
 
     fn note(&mut self, run_id: &str, number: u64, at_ms: i64, event: &Event) {
