@@ -7,7 +7,7 @@
 //! update. `{s}` is the schema, `{now}` the database's clock in ms.
 
 /// The migrations, oldest first. Their place, from 1, is the schema's version.
-pub(super) const MIGRATIONS: &[&str] = &[V1, V2, V3, V4];
+pub(super) const MIGRATIONS: &[&str] = &[V1, V2, V3, V4, V5];
 
 /// The version this build writes.
 pub(super) const fn version() -> i64 {
@@ -256,5 +256,60 @@ CREATE TABLE {s}.stream_item (
 ALTER TABLE {s}.worker
     DROP CONSTRAINT worker_of_an_older_abide,
     ADD CONSTRAINT worker_of_an_older_abide CHECK (schema >= 4) NOT VALID;
+"
+);
+
+/// What long activities, limits of task queues and schedules need (PROTOCOL 68 to 79). An older worker would claim
+/// tasks past a limit, take over what was handed out, and drop the details of a heartbeat.
+const V5: &str = concat!(
+    no_older_worker!(),
+    "
+-- Heartbeats change a row often, and none of their columns is in an index: room in the page keeps them cheap.
+ALTER TABLE {s}.task SET (fillfactor = 70);
+ALTER TABLE {s}.task
+    ADD COLUMN details   text,                            -- JSON: what the last heartbeat told
+    ADD COLUMN beat_at   bigint,                          -- ms; when it came
+    ADD COLUMN beat_by   bigint,                          -- ms; handed out: the next heartbeat must come by then
+    ADD COLUMN end_by    bigint,                          -- ms; handed out: the attempt is given up then
+    ADD COLUMN handed    boolean  NOT NULL DEFAULT false, -- the holder of its token completes it, no worker
+    ADD COLUMN limit_key text,                            -- which limit of its queue counts it; NULL: none does
+    ADD COLUMN priority  smallint NOT NULL DEFAULT 3,     -- 1 (first) to 5
+    ADD COLUMN fair_key  text,                            -- keys of one priority are served in turn
+    ADD COLUMN weight    real     NOT NULL DEFAULT 1;     -- how many of its key are taken in a turn
+CREATE INDEX task_beat_by ON {s}.task (beat_by) WHERE handed AND beat_by IS NOT NULL;
+CREATE INDEX task_end_by  ON {s}.task (end_by)  WHERE handed AND end_by IS NOT NULL;
+
+-- Limits that hold for all workers of a task queue. The last worker that started has written them.
+CREATE TABLE {s}.queue_limit (
+    queue  text             NOT NULL,
+    key    text             NOT NULL,    -- of a task: its limit_key
+    most   integer,                      -- how many run at once; NULL: any number
+    rate   double precision,             -- how many start a second; NULL: any number
+    burst  double precision,             -- how many at once after a rest
+    tokens double precision NOT NULL DEFAULT 0,
+    at     bigint           NOT NULL,    -- ms; when tokens was right
+    PRIMARY KEY (queue, key)
+) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
+
+CREATE TABLE {s}.schedule (
+    id         text    PRIMARY KEY,
+    number     bigint  NOT NULL UNIQUE CHECK (number < 0),  -- what its runs name it by, and its inbox rows
+    spec       text    NOT NULL,         -- JSON: when
+    action     text    NOT NULL,         -- JSON: what is started
+    policy     text    NOT NULL,         -- JSON: overlap, catch-up and the like
+    state      text    NOT NULL,         -- JSON: what runs, what waits, counts
+    note       text,
+    paused     boolean NOT NULL DEFAULT false,
+    next_at    bigint,                   -- ms; NULL: never again
+    last_slot  bigint,                   -- ms; no slot up to it is ever started again
+    version    bigint  NOT NULL DEFAULT 1,
+    created_at bigint  NOT NULL
+) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02);
+CREATE INDEX schedule_next ON {s}.schedule (next_at) WHERE next_at IS NOT NULL;
+CREATE SEQUENCE {s}.schedule_number;
+
+ALTER TABLE {s}.worker
+    DROP CONSTRAINT worker_of_an_older_abide,
+    ADD CONSTRAINT worker_of_an_older_abide CHECK (schema >= 5) NOT VALID;
 "
 );

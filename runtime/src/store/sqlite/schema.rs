@@ -8,10 +8,10 @@
 //! the reader. No foreign keys: every statement that writes joins the row it depends on.
 
 /// The migrations, oldest first. Their place, from 1, is the schema's version.
-pub(super) const MIGRATIONS: &[&str] = &[V1, V2, V3, V4, V5, V6];
+pub(super) const MIGRATIONS: &[&str] = &[V1, V2, V3, V4, V5, V6, V7];
 
 /// The migrations that refuse while a worker of an older abide runs (PROTOCOL 92).
-pub(super) const REFUSES_OLDER: &[i64] = &[5, 6];
+pub(super) const REFUSES_OLDER: &[i64] = &[5, 6, 7];
 
 /// Marks the file as abide's: "ABID".
 pub(super) const APPLICATION_ID: i64 = 0x4142_4944;
@@ -227,5 +227,53 @@ CREATE TABLE stream_item (
 
 DROP TRIGGER worker_of_an_older_abide;
 CREATE TRIGGER worker_of_an_older_abide BEFORE INSERT ON worker WHEN new.schema < 6
+BEGIN SELECT RAISE(ABORT, 'a newer abide has migrated this database: a worker of this one cannot start'); END;
+";
+
+/// What long activities, limits of task queues and schedules need (PROTOCOL 68 to 79). An older worker would claim
+/// tasks past a limit, take over what was handed out, and drop the details of a heartbeat.
+const V7: &str = "
+ALTER TABLE task ADD COLUMN details   TEXT;     -- JSON: what the last heartbeat told
+ALTER TABLE task ADD COLUMN beat_at   INTEGER;  -- ms; when it came
+ALTER TABLE task ADD COLUMN beat_by   INTEGER;  -- ms; handed out: the next heartbeat must come by then
+ALTER TABLE task ADD COLUMN end_by    INTEGER;  -- ms; handed out: the attempt is given up then
+ALTER TABLE task ADD COLUMN handed    INTEGER NOT NULL DEFAULT 0;  -- 1: the holder of its token completes it, no worker
+ALTER TABLE task ADD COLUMN limit_key TEXT;     -- which limit of its queue counts it; NULL: none does
+ALTER TABLE task ADD COLUMN priority  INTEGER NOT NULL DEFAULT 3;  -- 1 (first) to 5
+ALTER TABLE task ADD COLUMN fair_key  TEXT;     -- keys of one priority are served in turn
+ALTER TABLE task ADD COLUMN weight    REAL    NOT NULL DEFAULT 1;  -- how many of its key are taken in a turn
+CREATE INDEX task_beat_by ON task (beat_by) WHERE handed AND beat_by IS NOT NULL;
+CREATE INDEX task_end_by  ON task (end_by)  WHERE handed AND end_by IS NOT NULL;
+
+-- Limits that hold for all workers of a task queue. The last worker that started has written them.
+CREATE TABLE queue_limit (
+    queue  TEXT    NOT NULL,
+    key    TEXT    NOT NULL,             -- of a task: its limit_key
+    most   INTEGER,                      -- how many run at once; NULL: any number
+    rate   REAL,                         -- how many start a second; NULL: any number
+    burst  REAL,                         -- how many at once after a rest
+    tokens REAL    NOT NULL DEFAULT 0,
+    at     INTEGER NOT NULL,             -- ms; when tokens was right
+    PRIMARY KEY (queue, key)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE schedule (
+    id         TEXT    NOT NULL PRIMARY KEY,
+    number     INTEGER NOT NULL UNIQUE CHECK (number < 0),  -- what its runs name it by, and its inbox rows
+    spec       TEXT    NOT NULL,         -- JSON: when
+    action     TEXT    NOT NULL,         -- JSON: what is started
+    policy     TEXT    NOT NULL,         -- JSON: overlap, catch-up and the like
+    state      TEXT    NOT NULL,         -- JSON: what runs, what waits, counts
+    note       TEXT,
+    paused     INTEGER NOT NULL DEFAULT 0,
+    next_at    INTEGER,                  -- ms; NULL: never again
+    last_slot  INTEGER,                  -- ms; no slot up to it is ever started again
+    version    INTEGER NOT NULL DEFAULT 1,
+    created_at INTEGER NOT NULL
+) STRICT;
+CREATE INDEX schedule_next ON schedule (next_at) WHERE next_at IS NOT NULL;
+
+DROP TRIGGER worker_of_an_older_abide;
+CREATE TRIGGER worker_of_an_older_abide BEFORE INSERT ON worker WHEN new.schema < 7
 BEGIN SELECT RAISE(ABORT, 'a newer abide has migrated this database: a worker of this one cannot start'); END;
 ";
