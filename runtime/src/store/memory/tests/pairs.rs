@@ -3,10 +3,12 @@
 //!
 //! The comparison with what a server says is in that folder. An operation is named as there.
 
+mod family;
+
 use super::super::session::{Failure, Session, Style};
 use super::super::statement::{Looked, Statement};
 use super::super::task::Ended;
-use super::super::{batch, claim, guard, lease, message, start, stream, task};
+use super::super::{batch, claim, ends, guard, lease, message, start, stream, task};
 use super::*;
 use crate::policy::{IdConflictPolicy, IdReusePolicy};
 use crate::status::ExecutionStatus;
@@ -37,6 +39,8 @@ struct Stage {
     third: Incarnation,
     owned: ExecutionId,
     suspended: ExecutionId,
+    parent: ExecutionId,
+    child: ExecutionId,
     /// The attempt that `other` runs.
     remote: TaskKey,
 }
@@ -112,9 +116,11 @@ impl Stage {
         let (other, third) = (worker().await, worker().await);
         let owned = process.store.execution_id();
         let suspended = process.store.execution_id();
+        let (parent, child) = (process.store.execution_id(), process.store.execution_id());
         let remote = TaskKey { execution: owned, activity: REMOTE, attempt: 1, nonce: 0 };
-        let mut stage = Self { scene, process, other, third, owned, suspended, remote };
+        let mut stage = Self { scene, process, other, third, owned, suspended, parent, child, remote };
         stage.remote = stage.fill(ops.contains(&"Expire")).await;
+        stage.stand(ops).await;
         let is = |wanted: &[&str]| ops.iter().any(|op| wanted.contains(op));
         let me = stage.process.me;
         if is(&["FenceOut", "SetFree", "LoseTasks"]) {
@@ -154,7 +160,8 @@ impl Stage {
             TaskChange::Insert(self.task(LOCAL, 1, None)),
             TaskChange::Insert(self.task(REMOTE, 1, Some("elsewhere"))),
         ];
-        done(Append { tasks, ..process.turn(self.owned, 2, 2) }).await;
+        done(process.create(self.start(self.parent, "parent"))).await;
+        done(Append { tasks, children: vec![self.new_child()], ..process.turn(self.owned, 2, 2) }).await;
         let claimed = process.store.claim_tasks(self.claim_of(self.other, "elsewhere")).await;
         let remote = claimed.unwrap().tasks[0].key;
         let start_by_ms = expires.then_some(now - 1);
@@ -164,14 +171,6 @@ impl Stage {
         process.store.start(self.start(free, "free")).await.unwrap();
         let parked = NewExecution { queue: "parked".to_owned(), ..self.start(self.suspended, "suspended") };
         process.store.start(parked).await.unwrap();
-        let id = self.suspended;
-        self.alone(move |st| {
-            let mut execution = st.tables.executions[&id].clone();
-            (execution.row.status, execution.row.wake_at_ms) = (ExecutionStatus::Suspended, None);
-            execution.tried_builds = Some(vec!["b0".to_owned()]);
-            st.update(execution)
-        })
-        .await;
         remote
     }
 
@@ -179,8 +178,13 @@ impl Stage {
         let (me, now) = (self.process.me, self.process.store.now_ms());
         match op {
             "Append" | "Release" | "Replace" | "Settle" | "Fail" => self.append(session, op, side).await,
-            "Close" | "Continue" | "Discard" | "StartOwned" | "StartOnly" => {
+            "Close" | "Continue" | "Discard" | "StartOwned" | "StartOnly" | "CloseChild" | "CloseParent" => {
                 self.guarded(session, op, side).await
+            }
+            "Slice" => self.slice(session, now).await,
+            "EndByTimeout" | "EndByMessage" => {
+                let owner = if side == 0 { self.other } else { self.third };
+                Ok(of(!ends::claim_ends(session, owner, (now, 10)).await?.runs.is_empty()))
             }
             "SignalByName" | "Bear" => self.resolved(session, op, side).await,
             "Renew" => Ok(of(session.run(|st| lease::extend(st, me, 12_000)).await?.is_some())),
@@ -278,6 +282,8 @@ impl Stage {
     async fn guarded(&self, session: &mut Session, op: &str, side: usize) -> Result<String, Failure> {
         let append = match op {
             "Close" => self.process.close(self.owned, NEXT),
+            "CloseChild" => self.process.close(self.child, 1),
+            "CloseParent" => self.process.close(self.parent, 2),
             "Discard" => {
                 let (kind, status) = (CloseKind::Discarded, ExecutionStatus::Terminated);
                 let close = Some(Close { kind, status, result: "{}".to_owned() });
@@ -287,7 +293,7 @@ impl Stage {
                 let NewExecution { id, run_id, .. } = self.start(self.fresh(side), "owned");
                 let next = chains::next_of(&self.process, "owned");
                 // Not that of the claims, which look for other runs.
-                let next = Successor { id, run_id, owned: false, queue: "next".to_owned(), ..next };
+                let next = Successor { id, run_id, queue: "next".to_owned(), ..next };
                 Append { rev: Some(0), ..chains::hands_on(&self.process, self.owned, NEXT, &next) }
             }
             "StartOwned" => self.owned_start(self.start(self.fresh(side), "new")),
@@ -296,6 +302,9 @@ impl Stage {
                 self.owned_start(NewExecution { reuse: IdReusePolicy::RejectDuplicate, ..new })
             }
         };
+        let ends = append.close.is_some() && append.successor.is_none();
+        let report = ends.then(|| r#"{"completed":{"result":7}}"#.to_owned());
+        let append = Append { orphans: append.close.is_some(), report, ..append };
         let locks = guard::locks([&append].into_iter()).unwrap();
         let guarded = guard::take(&locks, session).await?;
         if guarded.out.conflicts.contains(&append.execution) {
