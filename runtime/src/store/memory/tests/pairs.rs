@@ -182,9 +182,8 @@ impl Stage {
                 self.guarded(session, op, side).await
             }
             "Slice" => self.slice(session, now).await,
-            "EndByTimeout" | "EndByMessage" => {
-                let owner = if side == 0 { self.other } else { self.third };
-                Ok(of(!ends::claim_ends(session, owner, (now, 10)).await?.runs.is_empty()))
+            "Claim" | "Offer" | "ClaimTasks" | "EndByTimeout" | "EndByMessage" => {
+                self.claims(session, op, side).await
             }
             "SignalByName" | "Bear" => self.resolved(session, op, side).await,
             "Renew" => Ok(of(session.run(|st| lease::extend(st, me, 12_000)).await?.is_some())),
@@ -192,17 +191,6 @@ impl Stage {
             "SetFree" => Ok(of(lease::set_free(session, me, now).await? > 0)),
             "LoseTasks" => session.run(|st| lease::lose_tasks(st, me)).await.map(|()| of(true)),
             "Leave" => lease::leave(session, me).await.map(|()| of(true)),
-            "Claim" => {
-                let owner = if side == 0 { self.other } else { self.third };
-                let claim = Claim { owner, ..self.process.claim_of("b1", false) };
-                Ok(of(!claim::claim(session, &claim, now).await?.rows.is_empty()))
-            }
-            "Offer" => {
-                let owner = if side == 0 { self.other } else { self.third };
-                let queues = vec!["parked".to_owned()];
-                let claim = Claim { owner, queues, ..self.process.claim_of("b1", false) };
-                Ok(of(!claim::claim_offered(session, &claim, now).await?.is_empty()))
-            }
             "Signal" | "SignalSuspended" | "Cancel" => {
                 let kind = if op == "Cancel" { MessageKind::Cancel } else { MessageKind::Signal };
                 let to = if op == "SignalSuspended" { self.suspended } else { self.owned };
@@ -226,10 +214,6 @@ impl Stage {
                 Ok(of(told == SendAnswer::Sent))
             }
             "Resume" => Ok(of(start::resume(session, self.suspended, now).await?.0 == ResumeAnswer::Resumed)),
-            "ClaimTasks" => {
-                let owner = if side == 0 { self.other } else { self.third };
-                Ok(of(!task::claim_tasks(session, &self.claim_of(owner, "nobody")).await?.tasks.is_empty()))
-            }
             "Finish" => match session.run(|st| task::finish(st, self.other, self.remote, "{}")).await? {
                 Ended::Fenced => Ok(refused(Kind::Fenced)),
                 ended => Ok(of(matches!(ended, Ended::By(_)))),
@@ -244,6 +228,25 @@ impl Stage {
             "Expire" => session.run(task::expire).await.map(|_| of(true)),
             _ => panic!("no such operation: {op}"),
         }
+    }
+
+    /// Each side has its own claimant.
+    async fn claims(&self, session: &mut Session, op: &str, side: usize) -> Result<String, Failure> {
+        let now = self.process.store.now_ms();
+        let owner = if side == 0 { self.other } else { self.third };
+        let claim = Claim { owner, ..self.process.claim_of("b1", false) };
+        let none = match op {
+            "Claim" => claim::claim(session, &claim, now).await?.rows.is_empty(),
+            "Offer" => {
+                let claim = Claim { queues: vec!["parked".to_owned()], ..claim };
+                claim::claim_offered(session, &claim, now).await?.is_empty()
+            }
+            "ClaimTasks" => {
+                task::claim_tasks(session, &self.claim_of(owner, "nobody")).await?.tasks.is_empty()
+            }
+            _ => ends::claim_ends(session, owner, (now, 10)).await?.runs.is_empty(),
+        };
+        Ok(of(!none))
     }
 
     async fn append(&self, session: &mut Session, op: &str, side: usize) -> Result<String, Failure> {

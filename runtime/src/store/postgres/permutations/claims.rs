@@ -1,6 +1,6 @@
 //! Claims, and what ends without its owner.
 
-use super::ops::Told;
+use super::ops::{Op, Told};
 use super::scene::Scene;
 use crate::store::Trouble;
 use crate::store::decide::outcome_json;
@@ -13,6 +13,26 @@ use abide_core::exec::AttemptOutcome;
 use abide_core::{Incarnation, TimeoutKind};
 use sqlx::{AssertSqlSafe, PgConnection};
 
+/// A claim of this kind. Each side has its own claimant.
+pub(super) async fn claim_of(
+    op: Op,
+    scene: &Scene,
+    connection: &mut PgConnection,
+    side: usize,
+) -> Result<Told, Trouble> {
+    let claimant = if side == 0 { scene.other } else { scene.third };
+    match op {
+        Op::Claim => Ok(Told::of(!claim_work(scene, connection, claimant).await?.is_empty())),
+        Op::ClaimTasks => take_task(scene, connection, claimant).await,
+        Op::Offer => {
+            let claim = Claim { queues: vec![scene.queue("parked")], ..work(scene, claimant) };
+            let now = scene.shared.clock.now_ms();
+            Ok(Told::of(!claim::claim_offered(connection, &scene.shared, &claim, now).await?.is_empty()))
+        }
+        _ => Ok(Told::of(!claim_ends(scene, connection, claimant).await?.is_empty())),
+    }
+}
+
 /// Claims in the scene's task queue; what it got.
 pub(super) async fn claim_work(
     scene: &Scene,
@@ -24,8 +44,7 @@ pub(super) async fn claim_work(
     Ok(claimed.rows.iter().map(|row| row.id.0).collect())
 }
 
-/// A claim of the scene's work.
-pub(super) fn work(scene: &Scene, owner: Incarnation) -> Claim {
+fn work(scene: &Scene, owner: Incarnation) -> Claim {
     Claim {
         owner,
         queues: vec![scene.name.clone()],
@@ -36,8 +55,7 @@ pub(super) fn work(scene: &Scene, owner: Incarnation) -> Claim {
     }
 }
 
-/// Claims the attempt that waits.
-pub(super) async fn take_task(
+async fn take_task(
     scene: &Scene,
     connection: &mut PgConnection,
     owner: Incarnation,

@@ -1,6 +1,6 @@
 //! The operations, each by the statements that production code sends, in a transaction that the test ends.
 
-use super::claims::{claim_ends, claim_work, expire, take_task, work};
+use super::claims::{claim_of, expire};
 use super::family::{close_of_family, slice};
 use super::guarded::{bear, close, signal_by_name, start_owned};
 use super::scene::{LOCAL, NEXT, Scene, WAITING};
@@ -10,10 +10,10 @@ use crate::store::postgres::batch::{Batch, write_batch};
 use crate::store::postgres::failure::kind;
 use crate::store::postgres::stream::publish;
 use crate::store::postgres::task::finish;
-use crate::store::postgres::{claim, control, lease, message, start, transaction};
+use crate::store::postgres::{control, lease, message, start, transaction};
 use crate::store::{
-    Append, AttemptChange, AttemptRow, Claim, MessageKind, NewItem, NewMessage, ResumeAnswer, RowChange,
-    SendAnswer, StartAnswer, StoreError, TaskChange,
+    Append, AttemptChange, AttemptRow, MessageKind, NewItem, NewMessage, ResumeAnswer, RowChange, SendAnswer,
+    StartAnswer, StoreError, TaskChange,
 };
 use abide_core::EventId;
 use sqlx::{Executor, PgConnection, Row};
@@ -193,7 +193,6 @@ impl Op {
 
     async fn run(self, scene: &Scene, connection: &mut PgConnection, side: usize) -> Result<Told, Trouble> {
         let shared = &*scene.shared;
-        let claimant = if side == 0 { scene.other } else { scene.third };
         match self {
             Self::Append | Self::Release | Self::Replace | Self::Settle | Self::Fail => {
                 self.append(scene, connection, side).await
@@ -213,7 +212,6 @@ impl Op {
             }
             Self::LoseTasks => lease::lose_tasks(connection, shared, scene.owner).await.map(|()| Told::Done),
             Self::Leave => lease::leave(connection, shared, scene.owner).await.map(|()| Told::Done),
-            Self::Claim => claim_work(scene, connection, claimant).await.map(|ids| Told::of(!ids.is_empty())),
             Self::Signal | Self::SignalSuspended => {
                 self.send(scene, connection, MessageKind::Signal, side).await
             }
@@ -241,14 +239,7 @@ impl Op {
                 let (answer, _) = start::resume(connection, shared, scene.suspended, now).await?;
                 Ok(Told::of(answer == ResumeAnswer::Resumed))
             }
-            Self::Offer => {
-                let claim = Claim { queues: vec![scene.queue("parked")], ..work(scene, claimant) };
-                let now = shared.clock.now_ms();
-                let taken = claim::claim_offered(connection, shared, &claim, now).await?;
-                Ok(Told::of(!taken.is_empty()))
-            }
             Self::Complete => complete(scene, connection).await,
-            Self::ClaimTasks => take_task(scene, connection, claimant).await,
             Self::Finish => {
                 let ended = finish(connection, shared, scene.other, scene.remote, "{}").await?;
                 Ok(Told::of(ended.is_some()))
@@ -257,8 +248,8 @@ impl Op {
                 close_of_family(self, scene, connection).await
             }
             Self::Slice => slice(scene, connection).await,
-            Self::EndByTimeout | Self::EndByMessage => {
-                Ok(Told::of(!claim_ends(scene, connection, claimant).await?.is_empty()))
+            Self::Claim | Self::Offer | Self::ClaimTasks | Self::EndByTimeout | Self::EndByMessage => {
+                claim_of(self, scene, connection, side).await
             }
             Self::Expire => expire(scene, connection).await,
             Self::Publish => {
