@@ -3,10 +3,12 @@
 //!
 //! The comparison with what a server says is in that folder. An operation is named as there.
 
+mod family;
+
 use super::super::session::{Failure, Session, Style};
 use super::super::statement::{Looked, Statement};
 use super::super::task::Ended;
-use super::super::{batch, claim, guard, lease, message, start, stream, task};
+use super::super::{batch, claim, ends, guard, lease, message, start, stream, task};
 use super::*;
 use crate::policy::{IdConflictPolicy, IdReusePolicy};
 use crate::status::ExecutionStatus;
@@ -37,6 +39,8 @@ struct Stage {
     third: Incarnation,
     owned: ExecutionId,
     suspended: ExecutionId,
+    parent: ExecutionId,
+    child: ExecutionId,
     /// The attempt that `other` runs.
     remote: TaskKey,
 }
@@ -112,9 +116,11 @@ impl Stage {
         let (other, third) = (worker().await, worker().await);
         let owned = process.store.execution_id();
         let suspended = process.store.execution_id();
+        let (parent, child) = (process.store.execution_id(), process.store.execution_id());
         let remote = TaskKey { execution: owned, activity: REMOTE, attempt: 1, nonce: 0 };
-        let mut stage = Self { scene, process, other, third, owned, suspended, remote };
+        let mut stage = Self { scene, process, other, third, owned, suspended, parent, child, remote };
         stage.remote = stage.fill(ops.contains(&"Expire")).await;
+        stage.stand(ops).await;
         let is = |wanted: &[&str]| ops.iter().any(|op| wanted.contains(op));
         let me = stage.process.me;
         if is(&["FenceOut", "SetFree", "LoseTasks"]) {
@@ -154,7 +160,8 @@ impl Stage {
             TaskChange::Insert(self.task(LOCAL, 1, None)),
             TaskChange::Insert(self.task(REMOTE, 1, Some("elsewhere"))),
         ];
-        done(Append { tasks, ..process.turn(self.owned, 2, 2) }).await;
+        done(process.create(self.start(self.parent, "parent"))).await;
+        done(Append { tasks, children: vec![self.new_child()], ..process.turn(self.owned, 2, 2) }).await;
         let claimed = process.store.claim_tasks(self.claim_of(self.other, "elsewhere")).await;
         let remote = claimed.unwrap().tasks[0].key;
         let start_by_ms = expires.then_some(now - 1);
@@ -164,14 +171,6 @@ impl Stage {
         process.store.start(self.start(free, "free")).await.unwrap();
         let parked = NewExecution { queue: "parked".to_owned(), ..self.start(self.suspended, "suspended") };
         process.store.start(parked).await.unwrap();
-        let id = self.suspended;
-        self.alone(move |st| {
-            let mut execution = st.tables.executions[&id].clone();
-            (execution.row.status, execution.row.wake_at_ms) = (ExecutionStatus::Suspended, None);
-            execution.tried_builds = Some(vec!["b0".to_owned()]);
-            st.update(execution)
-        })
-        .await;
         remote
     }
 
@@ -179,8 +178,12 @@ impl Stage {
         let (me, now) = (self.process.me, self.process.store.now_ms());
         match op {
             "Append" | "Release" | "Replace" | "Settle" | "Fail" => self.append(session, op, side).await,
-            "Close" | "Continue" | "Discard" | "StartOwned" | "StartOnly" => {
+            "Close" | "Continue" | "Discard" | "StartOwned" | "StartOnly" | "CloseChild" | "CloseParent" => {
                 self.guarded(session, op, side).await
+            }
+            "Slice" => self.slice(session, now).await,
+            "Claim" | "Offer" | "ClaimTasks" | "EndByTimeout" | "EndByMessage" => {
+                self.claims(session, op, side).await
             }
             "SignalByName" | "Bear" => self.resolved(session, op, side).await,
             "Renew" => Ok(of(session.run(|st| lease::extend(st, me, 12_000)).await?.is_some())),
@@ -188,17 +191,6 @@ impl Stage {
             "SetFree" => Ok(of(lease::set_free(session, me, now).await? > 0)),
             "LoseTasks" => session.run(|st| lease::lose_tasks(st, me)).await.map(|()| of(true)),
             "Leave" => lease::leave(session, me).await.map(|()| of(true)),
-            "Claim" => {
-                let owner = if side == 0 { self.other } else { self.third };
-                let claim = Claim { owner, ..self.process.claim_of("b1", false) };
-                Ok(of(!claim::claim(session, &claim, now).await?.rows.is_empty()))
-            }
-            "Offer" => {
-                let owner = if side == 0 { self.other } else { self.third };
-                let queues = vec!["parked".to_owned()];
-                let claim = Claim { owner, queues, ..self.process.claim_of("b1", false) };
-                Ok(of(!claim::claim_offered(session, &claim, now).await?.is_empty()))
-            }
             "Signal" | "SignalSuspended" | "Cancel" => {
                 let kind = if op == "Cancel" { MessageKind::Cancel } else { MessageKind::Signal };
                 let to = if op == "SignalSuspended" { self.suspended } else { self.owned };
@@ -222,10 +214,6 @@ impl Stage {
                 Ok(of(told == SendAnswer::Sent))
             }
             "Resume" => Ok(of(start::resume(session, self.suspended, now).await?.0 == ResumeAnswer::Resumed)),
-            "ClaimTasks" => {
-                let owner = if side == 0 { self.other } else { self.third };
-                Ok(of(!task::claim_tasks(session, &self.claim_of(owner, "nobody")).await?.tasks.is_empty()))
-            }
             "Finish" => match session.run(|st| task::finish(st, self.other, self.remote, "{}")).await? {
                 Ended::Fenced => Ok(refused(Kind::Fenced)),
                 ended => Ok(of(matches!(ended, Ended::By(_)))),
@@ -240,6 +228,25 @@ impl Stage {
             "Expire" => session.run(task::expire).await.map(|_| of(true)),
             _ => panic!("no such operation: {op}"),
         }
+    }
+
+    /// Each side has its own claimant.
+    async fn claims(&self, session: &mut Session, op: &str, side: usize) -> Result<String, Failure> {
+        let now = self.process.store.now_ms();
+        let owner = if side == 0 { self.other } else { self.third };
+        let claim = Claim { owner, ..self.process.claim_of("b1", false) };
+        let none = match op {
+            "Claim" => claim::claim(session, &claim, now).await?.rows.is_empty(),
+            "Offer" => {
+                let claim = Claim { queues: vec!["parked".to_owned()], ..claim };
+                claim::claim_offered(session, &claim, now).await?.is_empty()
+            }
+            "ClaimTasks" => {
+                task::claim_tasks(session, &self.claim_of(owner, "nobody")).await?.tasks.is_empty()
+            }
+            _ => ends::claim_ends(session, owner, (now, 10)).await?.runs.is_empty(),
+        };
+        Ok(of(!none))
     }
 
     async fn append(&self, session: &mut Session, op: &str, side: usize) -> Result<String, Failure> {
@@ -278,6 +285,8 @@ impl Stage {
     async fn guarded(&self, session: &mut Session, op: &str, side: usize) -> Result<String, Failure> {
         let append = match op {
             "Close" => self.process.close(self.owned, NEXT),
+            "CloseChild" => self.process.close(self.child, 1),
+            "CloseParent" => self.process.close(self.parent, 2),
             "Discard" => {
                 let (kind, status) = (CloseKind::Discarded, ExecutionStatus::Terminated);
                 let close = Some(Close { kind, status, result: "{}".to_owned() });
@@ -287,7 +296,7 @@ impl Stage {
                 let NewExecution { id, run_id, .. } = self.start(self.fresh(side), "owned");
                 let next = chains::next_of(&self.process, "owned");
                 // Not that of the claims, which look for other runs.
-                let next = Successor { id, run_id, owned: false, queue: "next".to_owned(), ..next };
+                let next = Successor { id, run_id, queue: "next".to_owned(), ..next };
                 Append { rev: Some(0), ..chains::hands_on(&self.process, self.owned, NEXT, &next) }
             }
             "StartOwned" => self.owned_start(self.start(self.fresh(side), "new")),
@@ -296,6 +305,9 @@ impl Stage {
                 self.owned_start(NewExecution { reuse: IdReusePolicy::RejectDuplicate, ..new })
             }
         };
+        let ends = append.close.is_some() && append.successor.is_none();
+        let report = ends.then(|| r#"{"completed":{"result":7}}"#.to_owned());
+        let append = Append { orphans: append.close.is_some(), report, ..append };
         let locks = guard::locks([&append].into_iter()).unwrap();
         let guarded = guard::take(&locks, session).await?;
         if guarded.out.conflicts.contains(&append.execution) {
