@@ -288,6 +288,54 @@ async fn a_first_turn_that_is_suspended_loses_no_message() {
     worker.shutdown().await.unwrap();
 }
 
+/// Its first attempt is suspended while it takes in what came with the start, until its time is up.
+#[derive(Default)]
+struct Retried {
+    told: Vec<u32>,
+}
+
+#[workflow(
+    name = "with_start.Retried",
+    task_queue = "halts",
+    run_timeout = "1500ms",
+    retry(max_attempts = 2, initial_interval = "20ms")
+)]
+impl Retried {
+    #[run]
+    async fn run(&mut self) -> Vec<u32> {
+        self.told.clone()
+    }
+
+    #[signal]
+    fn tell(&mut self, n: u32) {
+        assert!(n != 2 || workflow::info().attempt > 1, "wrong");
+        self.told.push(n);
+    }
+
+    #[update]
+    fn ask(&mut self, n: u32) -> usize {
+        self.told.push(n);
+        self.told.len()
+    }
+}
+
+#[tokio::test]
+async fn what_a_suspended_first_turn_left_is_the_next_attempts() {
+    let db = Db::new().await;
+    let client = db.client();
+    let start = client.start(Retried::run()).id("retried").request_id("r");
+    let start = start.with(|run| run.tell(1)).with(|run| run.tell(2)).with(|run| run.tell(3));
+    let asked = tokio::spawn(start.with(|run| run.ask(4)).into_future());
+    let worker = db.abide.worker("halts").workflow(Retried::run).start().await.unwrap();
+    let suspended = asked.await.unwrap().unwrap_err();
+    assert!(matches!(&suspended, UpdateError::Suspended(_)), "{suspended}");
+    let run = client.handle::<Retried>("retried");
+    eventually("the next attempt", async || run.describe().await.unwrap().attempt == 2).await;
+    assert_eq!(run.result().await.unwrap(), [1, 2, 3, 4], "all before `run` is polled, in their order");
+    assert_eq!(run.updates().ask("r").result().await.unwrap(), 4);
+    worker.shutdown().await.unwrap();
+}
+
 async fn begin(user: &mut UserConnection) -> sqlx::Transaction<'_, <UserConnection as Connection>::Database> {
     let begin = if crate::ON_POSTGRES { "BEGIN" } else { "BEGIN IMMEDIATE" };
     user.begin_with(begin).await.unwrap()

@@ -122,7 +122,7 @@ async fn play(store: &scene::Opened, first: Op, second: Op, way: Way) -> bool {
         }
     }
     rules::check(&scene, way, [ended_one, ended_two]).await;
-    scene.clear().await;
+    scene.clear(store).await;
     waited
 }
 

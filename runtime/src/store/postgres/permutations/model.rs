@@ -71,7 +71,7 @@ async fn on_server(
     };
     drop(running);
     end(&mut two, second, told_two, true, 1).await;
-    scene.clear().await;
+    scene.clear(store).await;
     // A failed transaction keeps its locks until it is rolled back. The model rolls back by itself.
     let waited = waited && !matches!(told_one, Told::Refused(_));
     Played { told: [format!("{told_one:?}"), format!("{told_two:?}")], waited }

@@ -29,6 +29,8 @@ pub(super) const NEXT: u64 = 5;
 pub(super) struct Opened {
     pub(super) store: PostgresStore,
     sessions: PgPool,
+    /// Two workers that claim in each scene.
+    claimants: [Incarnation; 2],
 }
 
 pub(super) async fn store() -> Opened {
@@ -39,7 +41,13 @@ pub(super) async fn store() -> Opened {
         "test",
         &Arc::default(),
     );
-    Opened { store, sessions }
+    let claimants = [register(&store, "claims").await, register(&store, "claims").await];
+    Opened { store, sessions, claimants }
+}
+
+async fn register(store: &PostgresStore, queue: &str) -> Incarnation {
+    let (build, name, queue) = ("b1".to_owned(), "test".to_owned(), queue.to_owned());
+    store.register(WorkerInfo { build, name, queue, types: Vec::new() }).await.unwrap()
 }
 
 /// `$1` is suspended, `$5` with its time up, `$6` told to terminate. `$2` is the parent of `$3`, `$4` closed.
@@ -89,16 +97,8 @@ impl Scene {
         static NEXT_SCENE: AtomicU32 = AtomicU32::new(0);
         let name = format!("scene-{}", NEXT_SCENE.fetch_add(1, Ordering::Relaxed));
         let store = &opened.store;
-        let worker = async || {
-            let info = WorkerInfo {
-                build: "b1".into(),
-                name: "test".into(),
-                queue: name.clone(),
-                types: Vec::new(),
-            };
-            store.register(info).await.unwrap()
-        };
-        let (owner, other, third) = (worker().await, worker().await, worker().await);
+        let owner = register(store, &name).await;
+        let [other, third] = opened.claimants;
         let mut scene = Self {
             shared: Arc::clone(&store.shared),
             sessions: opened.sessions.clone(),
@@ -199,10 +199,11 @@ impl Scene {
         query.fetch_one(&mut *self.connect().await).await.unwrap()
     }
 
-    /// Deletes its rows. Each claim looks at all inboxes: with those of all scenes played so far it would take longer
-    /// with every scene.
-    pub(super) async fn clear(&self) {
+    /// Deletes its rows, and lets its owner leave. Each claim looks at all inboxes, and each worker that registers at
+    /// all locks of workers: with those of all scenes played so far they would take longer with every scene.
+    pub(super) async fn clear(&self, opened: &Opened) {
         self.count(CLEAR).await;
+        opened.store.unregister(self.owner).await.unwrap();
     }
 
     pub(super) fn queue(&self, of: &str) -> String {

@@ -65,7 +65,7 @@ async fn play(store: &scene::Opened, order: u32, seen: &Seen) -> bool {
     let what = format!("order {order:09b}: {childs:?}, the slice told {parents}");
     family::check(&scene, &what).await;
     family::settle(&scene, &what).await;
-    scene.clear().await;
+    scene.clear(store).await;
     seen.told.fetch_add(parents, Ordering::Relaxed);
     seen.closed.fetch_add(usize::from(childs.closed == Told::Done), Ordering::Relaxed);
     let kept_open = childs.closed == Told::Refused(Kind::Conflict);
