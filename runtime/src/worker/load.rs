@@ -206,7 +206,9 @@ impl Thread {
         }
         live.restart = true;
         if started {
-            run.mailbox.inputs.splice(0..0, first_left(&live.exec, context.as_deref()));
+            if !mutant!(LoseFirst) {
+                run.mailbox.inputs.splice(0..0, first_left(&live.exec, context.as_deref()));
+            }
             if run.row.recovered && !mutant!(SkipRecovered) {
                 let mut running = self.session.attempts.of(run.id);
                 running.extend(run.mailbox.ended(&live.exec));
@@ -223,7 +225,10 @@ impl Thread {
             let Ok(context) = context else {
                 return Err(Suspension::new(Code::Undecodable, "what it begins with is not readable"));
             };
-            run.mailbox.inputs.splice(0..0, Pending::of_start(input, seed, context));
+            let mut start = Pending::of_start(input, seed, context);
+            let behind = if mutant!(FirstBehind) { start.split_off(1) } else { Vec::new() };
+            run.mailbox.inputs.splice(0..0, start);
+            run.mailbox.inputs.extend(behind);
         }
         Ok(live)
     }
