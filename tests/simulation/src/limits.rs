@@ -17,7 +17,7 @@ const PROMPT_MS: i64 = 3_000;
 pub(crate) struct Times {
     /// When each run was created.
     pub(crate) created: BTreeMap<String, i64>,
-    /// The latest time that the clock had shown when a limit had ended a run.
+    /// The time of the fastest process when a limit had ended a run.
     pub(crate) timed_out: BTreeMap<String, i64>,
 }
 

@@ -79,8 +79,8 @@ pub(super) struct Sky {
     log: Log,
     /// The database's clock at the beginning of the world, in ms.
     skew_ms: Arc<AtomicI64>,
-    /// The latest time that it has shown.
-    latest_ms: AtomicI64,
+    /// The most that this has been.
+    most_skew_ms: AtomicI64,
 }
 
 /// What the commits have shown.
@@ -131,7 +131,7 @@ impl Sky {
             trace: Arc::clone(trace),
             log: log.clone(),
             skew_ms: Arc::clone(skew_ms),
-            latest_ms: AtomicI64::new(i64::MIN),
+            most_skew_ms: AtomicI64::new(skew_ms.load(Ordering::Relaxed)),
         })
     }
 
@@ -153,11 +153,11 @@ impl Sky {
         }
     }
 
-    /// The latest time that the database's clock has shown. It may have been set back since.
+    /// The time of the fastest process: one that goes on by the database's clock as it was before it was set back.
     fn latest_ms(&self) -> i64 {
         let passed_ms = i64::try_from(self.trace.now_ms.load(Ordering::Relaxed)).unwrap_or(i64::MAX);
-        let now_ms = self.skew_ms.load(Ordering::Relaxed) + passed_ms;
-        self.latest_ms.fetch_max(now_ms, Ordering::Relaxed).max(now_ms)
+        let skew_ms = self.skew_ms.load(Ordering::Relaxed);
+        self.most_skew_ms.fetch_max(skew_ms, Ordering::Relaxed).max(skew_ms) + passed_ms
     }
 
     fn fault(&self, what: impl FnOnce() -> String) {
