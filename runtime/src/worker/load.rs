@@ -206,9 +206,7 @@ impl Thread {
         }
         live.restart = true;
         if started {
-            if !mutant!(LoseFirst) {
-                run.mailbox.inputs.splice(0..0, first_left(&live.exec, context.as_deref()));
-            }
+            run.mailbox.inputs.splice(0..0, first_left(&live.exec, context.as_deref()));
             if run.row.recovered && !mutant!(SkipRecovered) {
                 let mut running = self.session.attempts.of(run.id);
                 running.extend(run.mailbox.ended(&live.exec));

@@ -131,10 +131,12 @@ mod mutants {
 
 #[test]
 fn the_same_scenarios_hold_on_sqlite() {
-    holds(&["--store", "sqlite", "--runs", "3", "--seed", "40"]);
+    holds(&["--store", "sqlite", "--runs", "2", "--seed", "40"]);
+    holds(&["--store", "sqlite", "--runs", "3", "--seed", "10040"]);
 }
 
 #[test]
 fn the_same_scenarios_hold_on_postgres() {
-    holds(&["--store", "postgres", "--runs", "3", "--seed", "40"]);
+    holds(&["--store", "postgres", "--runs", "2", "--seed", "40"]);
+    holds(&["--store", "postgres", "--runs", "3", "--seed", "10040"]);
 }
