@@ -198,7 +198,7 @@ mod list {
         RetryNonRetryable "retry-non-retryable"
             Test("worker::successor::tests::an_error_that_no_retry_can_fix_ends_the_chain"),
             "A workflow is tried again after an error that no retry can fix.";
-        RetryWithoutEnd "retry-without-end" Test("worker::successor::tests::the_last_attempt_ends_the_chain"),
+        RetryWithoutEnd "retry-without-end" Simulation { from: 10_000, runs: 50 },
             "The attempts of a workflow are not counted.";
         ReportEachAttempt "report-each-attempt"
             Test("worker::successor::tests::a_parent_is_told_of_the_last_attempt_only"),
@@ -216,6 +216,14 @@ mod list {
         ForgetCarriedUpdates "forget-carried-updates"
             Test("worker::updates::chain_tests::an_update_is_accepted_once_in_a_chain"),
             "An update is accepted again by the next run of its chain (once a bug).";
+        ForgetCarried "forget-carried" Simulation { from: 10_000, runs: 50 },
+            "The next run of a chain knows no request id of the runs before it.";
+        FirstBehind "first-behind" Simulation { from: 10_010, runs: 50 },
+            "A message that came with the start of a run is delivered behind the inbox.";
+        ForgetLimit "forget-limit" Simulation { from: 10_080, runs: 50 },
+            "A worker that loads a run does not know its time limit.";
+        LoseLastOfAttempt "lose-last-of-attempt" Simulation { from: 10_000, runs: 50 },
+            "What an activity has published last is not written.";
         RevalidateOnReplay "revalidate-on-replay" Test("worker::updates::tests::a_replay_asks_no_validator"),
             "A replay asks the validators of recorded updates.";
         AnswerOldest "answer-oldest" Simulation { from: 145, runs: 50 },

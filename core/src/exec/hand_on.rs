@@ -48,6 +48,9 @@ impl Execution {
         let mut carried = carry::of(&self.ctx.tables, run_id, self.ctx.now_ms());
         carried.signals.extend(self.left.signals.iter().cloned());
         carried.cancel = carried.cancel.or_else(|| self.left.cancel.clone());
+        if mutant!(ForgetCarried) {
+            (carried.updates, carried.known) = (Vec::new(), Vec::new());
+        }
         carried.limited(self.ctx.now_ms())
     }
 

@@ -148,6 +148,9 @@ impl Publisher {
     async fn close(self: &Arc<Self>) {
         let is_idle = self.with(|buffer| {
             buffer.is_closed = true;
+            if mutant!(LoseLastOfAttempt) {
+                buffer.items.clear();
+            }
             buffer.items.is_empty()
         });
         // A write may be under way with what was there.

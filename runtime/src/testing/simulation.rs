@@ -56,6 +56,8 @@ pub struct Failed {
 pub struct Turn {
     /// The run id of its execution.
     pub run_id: String,
+    /// When its execution was created: ms since the Unix epoch, by the database's clock.
+    pub created_ms: i64,
     /// The number of its first event.
     pub first: u64,
     /// Its events.
@@ -76,8 +78,9 @@ impl Commit<'_> {
         });
         let decoded = turns.filter_map(|(execution, turn)| {
             let events = serde_json::from_str(&turn.body).ok()?;
-            let run_id = self.tables.executions.get(execution)?.row.run_id.clone();
-            Some(Turn { run_id, first: turn.seq.0, events })
+            let row = &self.tables.executions.get(execution)?.row;
+            let (run_id, created_ms) = (row.run_id.clone(), row.created_at_ms);
+            Some(Turn { run_id, created_ms, first: turn.seq.0, events })
         });
         decoded.collect()
     }

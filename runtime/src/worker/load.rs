@@ -223,7 +223,10 @@ impl Thread {
             let Ok(context) = context else {
                 return Err(Suspension::new(Code::Undecodable, "what it begins with is not readable"));
             };
-            run.mailbox.inputs.splice(0..0, Pending::of_start(input, seed, context));
+            let mut start = Pending::of_start(input, seed, context);
+            let behind = if mutant!(FirstBehind) { start.split_off(1) } else { Vec::new() };
+            run.mailbox.inputs.splice(0..0, start);
+            run.mailbox.inputs.extend(behind);
         }
         Ok(live)
     }

@@ -315,7 +315,7 @@ impl Run {
             recovered: row.recovered_from.is_some(),
             offered: self.row.offered,
             has_context: row.context.is_some(),
-            close_by_ms: row.close_by_ms,
+            close_by_ms: row.close_by_ms.filter(|_| !mutant!(ForgetLimit)),
             chain_by_ms: row.chain_by_ms,
         };
     }

@@ -19,6 +19,14 @@ pub(crate) struct Act {
     pub(crate) deeds: Vec<Deed>,
     pub(crate) options: Options,
     pub(crate) on_error: OnError,
+    /// How many items each attempt publishes.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(crate) items: u64,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde's signature
+fn is_zero(n: &u64) -> bool {
+    *n == 0
 }
 
 /// The role of an activity, for the oracle.
@@ -108,7 +116,7 @@ impl Act {
     pub(crate) fn new(label: u32) -> Self {
         let deeds = vec![Deed { ms: 0, how: How::Return, heeds: false }];
         let options = Options { backoff: 10, ..Options::default() };
-        Self { label, role: Role::Plain, note: None, deeds, options, on_error: OnError::Keep }
+        Self { label, role: Role::Plain, note: None, deeds, options, on_error: OnError::Keep, items: 0 }
     }
 
     /// The call of the handler of `visit`. A handler's activity never fails.

@@ -4,9 +4,9 @@
 use crate::calls::{Answer, Asked, Call, End};
 use crate::chains;
 use crate::evidence::{Evidence, Findings, RunEvidence, Violation};
-use crate::scenario::{Ask, Conflict, Reuse};
-use crate::updates;
+use crate::scenario::{Ask, Brings, Conflict, Reuse};
 use crate::value::{Output, Progress, ScriptFailed};
+use crate::{updates, withs};
 use abide::ExecutionStatus;
 use abide::history::{Event, FailureRecord};
 use std::collections::{BTreeMap, BTreeSet};
@@ -26,6 +26,11 @@ pub(crate) fn check(evidence: &Evidence, all: &mut Vec<Violation>) {
                 let first = *started.entry(request).or_insert(run_id);
                 let same = first == run_id || *conflict == Conflict::UseExisting;
                 findings.check(same, "two runs", || format!("`{request}` was told {first} before: {call}"));
+            }
+            // `withs` checks which run has the message.
+            (Asked::StartWith { .. }, Answer::Started { .. }) => {}
+            (Asked::StartWith { request, n, own, brings }, Answer::Counted(_) | Answer::Rejected) => {
+                updates::answered(&runs, (&brings.id(request, *own), *n), call, &mut findings);
             }
             (_, Answer::Taken) => taken(&runs, call, &mut findings),
             (Asked::Count { request, n, .. }, Answer::Counted(_) | Answer::Rejected) => {
@@ -73,11 +78,12 @@ fn has(run: &RunEvidence, request: &str) -> bool {
 /// in.
 fn taken(runs: &[&RunEvidence], call: &Call, findings: &mut Findings<'_>) {
     let terminated = |run: &&RunEvidence| run.status == ExecutionStatus::Terminated;
+    let ended = |run: &RunEvidence| run.events().any(|(_, event)| event.is_end_without_code());
     let so = match &call.what {
         Asked::Terminate { .. } => runs.iter().any(terminated),
         what => {
             let Some(request) = what.message() else { return };
-            runs.iter().any(|run| has(run, request) || terminated(run))
+            runs.iter().any(|run| has(run, request) || ended(run))
         }
     };
     findings.check(so, "lost message", || format!("it was acknowledged and is in no history: {call}"));
@@ -93,6 +99,10 @@ fn refused(runs: &[&RunEvidence], call: &Call, code: &str, findings: &mut Findin
             code == "AB0407"
         }
         Asked::Count { request, .. } => updates::may_be_refused(runs, request, code),
+        Asked::StartWith { request, own, brings: brings @ Brings::Count { .. }, .. } => {
+            updates::may_be_refused(runs, &brings.id(request, *own), code)
+        }
+        Asked::StartWith { .. } => false,
         Asked::Query | Asked::Result => false,
     };
     findings.check(reason, "refused", || format!("it should not have been: {call}"));
@@ -122,7 +132,7 @@ fn goes_on(before: &Progress, now: &Progress) -> bool {
 
 /// Whether the run ended in this way.
 fn is_end(run: &RunEvidence, end: &End) -> bool {
-    let Some((_, last)) = run.events().last() else { return false };
+    let Some((_, last)) = run.events().last().filter(|_| run.next().is_none()) else { return false };
     match (last, end) {
         (Event::Completed { result }, End::Completed(output)) => {
             result.decode::<Output>().is_ok_and(|found| found == *output)
@@ -134,7 +144,7 @@ fn is_end(run: &RunEvidence, end: &End) -> bool {
         (Event::Cancelled { compensation_failures, .. }, End::Cancelled { compensations }) => {
             compensation_failures.len() == *compensations
         }
-        (Event::Terminated { .. }, End::Terminated) => true,
+        (Event::Terminated { .. }, End::Terminated) | (Event::TimedOut { .. }, End::TimedOut) => true,
         _ => false,
     }
 }
@@ -159,8 +169,9 @@ fn messages(evidence: &Evidence, all: &mut Vec<Violation>) {
                 }
                 _ => continue,
             };
-            // Those of other workflows have a check of their own.
-            if request.starts_with("abide/") {
+            // Those of other workflows, and those that came with a start, have checks of their own.
+            let with_start = withs::is_scripted(&evidence.scenario, &run.workflow_id, request);
+            if with_start || request.starts_with("abide/") && !request.starts_with("abide/with/") {
                 continue;
             }
             let sent = evidence.calls.iter().find(|call| call.what.request() == Some(request));
@@ -203,9 +214,10 @@ fn ids(evidence: &Evidence, all: &mut Vec<Violation>) {
         let actors = evidence.scenario.actors.iter().filter(|actor| actor.workflow_id == workflow_id);
         let asks = actors.flat_map(|actor| &actor.lines).map(|line| &line.ask);
         let starts: BTreeSet<&str> = asks
-            .filter_map(
-                |ask| if let Ask::Start { request, .. } = ask { Some(request.as_str()) } else { None },
-            )
+            .filter_map(|ask| match ask {
+                Ask::Start { request, .. } | Ask::StartWith { request, .. } => Some(request.as_str()),
+                _ => None,
+            })
             .collect();
         let mut findings = Findings { of: workflow_id.to_owned(), all };
         let open = runs.iter().filter(|run| run.status.is_open()).count();

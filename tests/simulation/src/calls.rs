@@ -1,6 +1,6 @@
 //! The clients' calls and answers: the oracle checks the histories against these acknowledgements.
 
-use crate::scenario::{Conflict, Reuse};
+use crate::scenario::{Brings, Conflict, Reuse};
 use crate::value::{Output, Progress, ScriptFailed};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -29,6 +29,12 @@ pub(crate) enum Asked {
         request: String,
         reuse: Reuse,
         conflict: Conflict,
+    },
+    StartWith {
+        request: String,
+        n: u64,
+        brings: Brings,
+        own: bool,
     },
     Poke {
         request: String,
@@ -83,6 +89,7 @@ pub(crate) enum End {
     Failed { error: ScriptFailed, compensations: usize },
     Cancelled { compensations: usize },
     Terminated,
+    TimedOut,
     Suspended { code: String, message: String },
     Other(String),
 }

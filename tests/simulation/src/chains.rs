@@ -38,7 +38,15 @@ fn handed_on(run: &RunEvidence, next: &RunEvidence, findings: &mut Findings<'_>)
     let mut pokes = program.carried.clone();
     pokes.extend(run.signals("poke"));
     let expected = program.next(pokes);
-    let given = run.given().and_then(|input| input.decode().ok()).map(|(program,)| program);
+    // The next attempt begins as this one did.
+    let retried = run.is_retried().then_some(program);
+    let (expected, given) = match retried {
+        Some(program) => (Some(program), next.origin.as_ref().and_then(|origin| origin.program.clone())),
+        None => {
+            let given = run.given().and_then(|input| input.decode().ok());
+            (expected, given.map(|(program,)| program))
+        }
+    };
     findings.check(expected.is_some() && given == expected, "chain", || {
         format!("it goes on with {given:?}, and not with {expected:?}")
     });

@@ -7,9 +7,9 @@ use crate::calls::{Answer, Asked, Call, Calls, End};
 use crate::effects::HOME;
 use crate::interpret::Scripted;
 use crate::program::Program;
-use crate::scenario::{Actor, Ask, Conflict, Reuse, Scenario, To};
+use crate::scenario::{Actor, Ask, Brings, Conflict, Reuse, Scenario, To};
 use crate::value::Uncounted;
-use abide::{Client, Error, Handle, IdConflictPolicy, IdReusePolicy, UpdateError, WorkflowError};
+use abide::{Client, Error, Handle, IdConflictPolicy, IdReusePolicy, Start, UpdateError, WorkflowError};
 use futures::future::LocalBoxFuture;
 use std::rc::Rc;
 use std::time::Duration;
@@ -77,6 +77,9 @@ impl<D: Door> Player<'_, D> {
             let bound = |to: To| if to == To::Run { last.clone() } else { None };
             let (what, to) = match line.ask.clone() {
                 Ask::Start { request, reuse, conflict } => (Asked::Start { request, reuse, conflict }, None),
+                Ask::StartWith { request, n, brings, own } => {
+                    (Asked::StartWith { request, n, brings, own }, None)
+                }
                 Ask::Poke { request, n, to } => (Asked::Poke { request, n }, bound(to)),
                 Ask::Visit { request, n, to } => (Asked::Visit { request, n }, bound(to)),
                 Ask::Count { request, n, weighs, to } => (Asked::Count { request, n, weighs }, bound(to)),
@@ -162,6 +165,9 @@ impl<D: Door> Player<'_, D> {
             let run_id = handle.run_id().unwrap_or_default().to_owned();
             return Ok(Answer::Started { run_id });
         }
+        if let Asked::StartWith { request, n, brings, own } = what {
+            return self.start_with(client, request, *n, (*brings, *own)).await;
+        }
         let run = self.handle(client, to).await?;
         let sent = match what {
             Asked::Query => return Ok(Answer::Progress(run.progress().await?)),
@@ -176,7 +182,7 @@ impl<D: Door> Player<'_, D> {
             Asked::Visit { request, n } => run.visit(*n).request_id(request).await,
             Asked::Cancel { request } => run.cancel("as scripted").request_id(request).await,
             Asked::Terminate { request } => run.terminate("as scripted").request_id(request).await,
-            Asked::Start { .. } => Ok(()),
+            Asked::Start { .. } | Asked::StartWith { .. } => Ok(()),
         };
         sent.map(|()| Answer::Taken)
     }
@@ -188,7 +194,7 @@ impl<D: Door> Player<'_, D> {
         reuse: Reuse,
         conflict: Conflict,
     ) -> Result<Handle<Scripted>, Error> {
-        let start = client.start(Scripted::run(self.program.clone())).id(self.actor.workflow_id.clone());
+        let start = self.opening(client, request);
         let reuse = match reuse {
             Reuse::Allow => IdReusePolicy::AllowDuplicate,
             Reuse::FailedOnly => IdReusePolicy::AllowDuplicateFailedOnly,
@@ -199,7 +205,51 @@ impl<D: Door> Player<'_, D> {
             Conflict::UseExisting => IdConflictPolicy::UseExisting,
             Conflict::Terminate => IdConflictPolicy::TerminateExisting,
         };
-        start.task_queue(HOME).request_id(request).id_reuse_policy(reuse).id_conflict_policy(conflict).await
+        start.id_reuse_policy(reuse).id_conflict_policy(conflict).await
+    }
+
+    /// A start with the terms of the program.
+    fn opening(&self, client: &Client, request: &str) -> Start<Scripted> {
+        let start = client.start(Scripted::run(self.program.clone())).id(self.actor.workflow_id.clone());
+        let mut start = start.task_queue(HOME).request_id(request);
+        let terms = &self.program.terms;
+        if let Some(policy) = terms.retry() {
+            start = start.retry(policy);
+        }
+        if let Some(ms) = terms.run {
+            start = start.run_timeout(Duration::from_millis(ms));
+        }
+        if let Some(ms) = terms.chain {
+            start = start.execution_timeout(Duration::from_millis(ms));
+        }
+        start
+    }
+
+    /// A start that brings a message. `own`: the message has a request id of its own.
+    async fn start_with(
+        &self,
+        client: &Client,
+        request: &str,
+        n: u64,
+        (brings, own): (Brings, bool),
+    ) -> Result<Answer, Error> {
+        let (start, id) = (self.opening(client, request), brings.id(request, own));
+        macro_rules! with {
+            ($message:ident) => {
+                if own {
+                    start.with(|run| run.$message(n).request_id(&id)).await
+                } else {
+                    start.with(|run| run.$message(n)).await
+                }
+            };
+        }
+        let handle = match brings {
+            Brings::Poke => with!(poke),
+            Brings::Visit => with!(visit),
+            Brings::Count { weighs: false } => return counted(with!(count)),
+            Brings::Count { weighs: true } => return counted(with!(weigh)),
+        }?;
+        Ok(Answer::Started { run_id: handle.run_id().unwrap_or_default().to_owned() })
     }
 
     /// A handle of one run in any process: its start, repeated with the same request id, returns it.
@@ -255,6 +305,7 @@ async fn result(run: &Handle<Scripted>) -> Result<End, Error> {
         WorkflowError::Failed(error) => End::Failed { error, compensations },
         WorkflowError::Cancelled => End::Cancelled { compensations },
         WorkflowError::Terminated => End::Terminated,
+        WorkflowError::TimedOut { .. } => End::TimedOut,
         WorkflowError::Suspended(reason) => {
             End::Suspended { code: reason.code().to_owned(), message: reason.message().to_owned() }
         }

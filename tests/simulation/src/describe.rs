@@ -35,6 +35,9 @@ pub(crate) fn steps(f: &mut fmt::Formatter<'_>, steps: &[Step], depth: usize) ->
 
 /// Prints the steps of a program and of the runs that go on for it.
 pub(crate) fn program(f: &mut fmt::Formatter<'_>, program: &Program, depth: usize) -> fmt::Result {
+    if !program.terms.is_plain() {
+        writeln!(f, "{}{:?}", "  ".repeat(depth), program.terms)?;
+    }
     steps(f, &program.steps, depth)?;
     for life in &program.lives {
         writeln!(f, "{}continues as new", "  ".repeat(depth))?;
@@ -74,6 +77,7 @@ fn head(step: &Step) -> String {
         Step::Publish { n } => format!("publish {n}"),
         Step::Return => "return".to_owned(),
         Step::Fail { code } => format!("fail with {code}"),
+        Step::Falter { before, code } => format!("fail with {code} before attempt {before}"),
         Step::Panic => "panic".to_owned(),
     }
 }
@@ -105,6 +109,9 @@ fn of_act(act: &Act) -> String {
     }
     if let Role::Leg { saga } | Role::Undo { saga } = act.role {
         text.push_str(&format!(", saga {saga}"));
+    }
+    if act.items > 0 {
+        text.push_str(&format!(", publishes {}", act.items));
     }
     if act.on_error == OnError::Raise {
         text.push('?');

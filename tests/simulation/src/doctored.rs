@@ -146,6 +146,8 @@ fn run(number: usize, status: ExecutionStatus, rows: Vec<Vec<Event>>) -> RunEvid
         suspension: None,
         history,
         published: None,
+        said: None,
+        request: None,
         origin: None,
     }
 }
@@ -239,5 +241,6 @@ pub(crate) fn good() -> Evidence {
         looks,
         failures: Some(BTreeMap::from([(("r0".to_owned(), 2), failed_once)])),
         written: BTreeMap::new(),
+        times: None,
     }
 }

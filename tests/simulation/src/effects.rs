@@ -3,7 +3,9 @@
 //! The log stands for the outside world: all processes of a simulation share it, and no fault affects it. It
 //! must never use a clock: its order is the order in which things happened.
 
-use crate::act::{Act, How};
+use crate::act::{Act, Deed, How};
+use crate::items::item;
+use crate::program::SAID;
 use abide::activity::context;
 use abide::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -139,9 +141,10 @@ impl Effects {
         let deed = told.deed(running.entry.attempt);
         let asked = context();
         let busy = async {
+            let pause = publish_all(&running.entry, &told, deed).await;
             match deed.how {
                 How::Hang => std::future::pending().await,
-                _ => tokio::time::sleep(Duration::from_millis(deed.ms)).await,
+                _ => tokio::time::sleep(Duration::from_millis(pause)).await,
             }
         };
         let stopped = tokio::select! {
@@ -177,6 +180,21 @@ impl Effects {
             How::Refuse | How::Hang => Err(running.fail(What::Fail, false)),
         }
     }
+}
+
+/// Publishes the items of an attempt, and takes as long as the deed meanwhile. Returns how much of its time is left, in
+/// ms.
+async fn publish_all(of: &Entry, told: &Act, deed: Deed) -> u64 {
+    let pause = deed.ms.checked_div(told.items).unwrap_or(0);
+    for index in 0..told.items {
+        let item = item(of.activity, of.attempt, index);
+        // A refused attempt is no longer its run's: its result is refused, too.
+        if context().publish(SAID, &item).await.is_err() {
+            return deed.ms - pause * index;
+        }
+        tokio::time::sleep(Duration::from_millis(pause)).await;
+    }
+    deed.ms - pause * told.items
 }
 
 /// The user's table, into which transactional activities write.

@@ -4,11 +4,13 @@ use crate::act::Act;
 use crate::calls::Call;
 use crate::effects::{Entry, HOME};
 use crate::interpret::Scripted;
-use crate::program::{HEARD, Program};
+use crate::items::Said;
+use crate::limits::Times;
+use crate::program::{HEARD, Program, SAID};
 use crate::scenario::{Ask, Scenario};
 use abide::__private::{ExecutionId, simulation};
 use abide::history::{Event, FailureKind, JournalRow, Payload};
-use abide::{Client, Error, ExecutionStatus, Failure, Handle, IdReusePolicy, ListFilter};
+use abide::{Client, Error, ExecutionStatus, Failure, Handle, IdReusePolicy, ListFilter, StreamOffset};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
@@ -29,6 +31,8 @@ pub(crate) struct Evidence {
     pub(crate) failures: Option<Failures>,
     /// How many rows the transactions of each activity have written, by run and activity.
     pub(crate) written: BTreeMap<(String, u64), u64>,
+    /// What the database's clock showed, if each commit was seen.
+    pub(crate) times: Option<Times>,
 }
 
 /// Failed attempts, by run, activity and attempt number.
@@ -54,6 +58,10 @@ pub(crate) struct RunEvidence {
     pub(crate) history: Vec<JournalRow>,
     /// The items of its stream, with their numbers there. `None`: not read.
     pub(crate) published: Option<Vec<(u64, u64)>>,
+    /// What its activities have published. `None`: not read.
+    pub(crate) said: Option<Vec<Said>>,
+    /// The request id of the start that has made it, if it was a client's.
+    pub(crate) request: Option<String>,
     /// Which run has started it: as its child, or because it goes on for it. `None`: a client.
     pub(crate) origin: Option<Origin>,
 }
@@ -114,6 +122,12 @@ impl Findings<'_> {
 }
 
 impl RunEvidence {
+    /// A run as the list tells it, with its history.
+    fn of((run_id, (workflow_id, status, suspension)): (String, Row), history: Vec<JournalRow>) -> Self {
+        let (published, said, request, origin) = (None, None, None, None);
+        Self { workflow_id, run_id, status, suspension, history, published, said, request, origin }
+    }
+
     /// The events with their numbers.
     pub(crate) fn events(&self) -> impl Iterator<Item = (u64, &Event)> {
         (1..).zip(self.history.iter().flat_map(|row| &row.events))
@@ -133,8 +147,19 @@ impl RunEvidence {
 
     /// The run that goes on for it.
     pub(crate) fn next(&self) -> Option<String> {
-        match self.events().last() {
-            Some((_, Event::ContinuedAsNew { next, .. })) => next.as_ref().map(|next| next.run_id.clone()),
+        self.events().last()?.1.next_run().map(|next| next.run_id.clone())
+    }
+
+    /// Whether the run that goes on for it is the next attempt of its workflow.
+    pub(crate) fn is_retried(&self) -> bool {
+        let continued = |(_, event): (u64, &Event)| matches!(event, Event::ContinuedAsNew { .. });
+        self.next().is_some() && !self.events().last().is_some_and(continued)
+    }
+
+    /// Which attempt of its workflow it says it is.
+    pub(crate) fn attempt(&self) -> Option<u32> {
+        match self.events().next() {
+            Some((_, Event::Started { context, .. })) => Some(context.attempt()),
             _ => None,
         }
     }
@@ -156,6 +181,11 @@ impl RunEvidence {
         let started = self.events().filter_map(|(_, event)| match event {
             Event::ContinuedAsNew { next: Some(next), input, .. } => {
                 Some((next.execution, next.run_id.clone(), origin(input, false)))
+            }
+            // The next attempt begins with the same input, also where this one has not begun.
+            Event::Failed { next: Some(next), .. } | Event::TimedOut { next: Some(next), .. } => {
+                let program = self.program().or_else(|| self.origin.as_ref()?.program.clone());
+                Some((next.execution, next.run_id.clone(), Origin { program, is_child: false }))
             }
             Event::ChildScheduled { execution, run_id, input, .. } => {
                 Some((*execution, run_id.clone(), origin(input, true)))
@@ -180,6 +210,12 @@ impl RunEvidence {
         let ended = |(_, event): (u64, &Event)| event.is_end_without_code();
         matches!(event, Event::Signaled { handled: false, .. })
             && (self.next().is_some() || self.events().last().is_some_and(ended))
+    }
+
+    /// Whether it was to be followed by another attempt until a compensation failed or the time of its chain was up.
+    pub(crate) fn may_leave(&self) -> bool {
+        let retried = self.program().is_some_and(|program| program.terms.attempts > 1);
+        retried && matches!(self.events().last(), Some((_, Event::Failed { next: None, .. })))
     }
 
     /// The numbers in the signals of this name that its handlers have taken, in their order.
@@ -230,7 +266,10 @@ impl Look {
 }
 
 /// What the list says of each run, by its run id.
-type Listed = BTreeMap<String, (String, ExecutionStatus, Option<String>)>;
+type Listed = BTreeMap<String, Row>;
+
+/// A workflow id, a status, and why it is suspended.
+type Row = (String, ExecutionStatus, Option<String>);
 
 /// Reads all runs: those in the list. Each is found again by the start that created it, or in the history of
 /// the run that started it.
@@ -242,13 +281,13 @@ pub(crate) async fn gather(client: &Client, scenario: &Scenario) -> Result<Vec<R
     let mut runs = Vec::new();
     for actor in &scenario.actors {
         for line in &actor.lines {
-            let Ask::Start { request, .. } = &line.ask else { continue };
+            let (Ask::Start { request, .. } | Ask::StartWith { request, .. }) = &line.ask else { continue };
             if !listed.values().any(|(workflow_id, ..)| *workflow_id == actor.workflow_id) {
                 continue;
             }
             // A request that started nothing must not start anything now.
             let program = scenario.programs[actor.program].clone();
-            let publishes = program.publishes();
+            let streams = program.publishes() || program.has_items();
             let start = client.start(Scripted::run(program)).id(actor.workflow_id.clone()).task_queue(HOME);
             let start = start.request_id(request).id_reuse_policy(IdReusePolicy::RejectDuplicate).await;
             let handle = match start {
@@ -259,9 +298,9 @@ pub(crate) async fn gather(client: &Client, scenario: &Scenario) -> Result<Vec<R
             let run_id = handle.run_id().unwrap_or_default().to_owned();
             let Some((workflow_id, status, suspension)) = listed.remove(&run_id) else { continue };
             let history = handle.history().await?;
-            let (published, origin) = (None, None);
-            let run = RunEvidence { workflow_id, run_id, status, suspension, history, published, origin };
-            follow(client, run, &mut listed, &mut runs, publishes.then_some(&handle)).await?;
+            let run = RunEvidence::of((run_id, (workflow_id, status, suspension)), history);
+            let run = RunEvidence { request: Some(request.clone()), ..run };
+            follow(client, run, &mut listed, &mut runs, streams.then_some(&handle)).await?;
         }
     }
     match listed.into_iter().next() {
@@ -303,13 +342,12 @@ async fn follow(
     while let Some(run) = runs.get(at).cloned() {
         let goes_on = at == first || chain.values().any(|of| *of == at);
         for (execution, run_id, origin) in run.started() {
-            let Some((workflow_id, status, suspension)) = listed.remove(&run_id) else { continue };
+            let Some(row) = listed.remove(&run_id) else { continue };
             if goes_on && !origin.is_child {
                 chain.insert(execution.to_string(), runs.len());
             }
             let history = simulation::history(client, execution).await?;
-            let (published, origin) = (None, Some(origin));
-            runs.push(RunEvidence { workflow_id, run_id, status, suspension, history, published, origin });
+            runs.push(RunEvidence { origin: Some(origin), ..RunEvidence::of((run_id, row), history) });
         }
         at += 1;
     }
@@ -318,14 +356,22 @@ async fn follow(
     if let Some(handle) = stream
         && of_chain().all(|at| !runs[at].status.is_open())
     {
-        of_chain().for_each(|at| runs[at].published = Some(Vec::new()));
+        of_chain().for_each(|at| (runs[at].published, runs[at].said) = (Some(Vec::new()), Some(Vec::new())));
+        let of = |offset: &StreamOffset| {
+            let offset = offset.to_string();
+            offset.split('-').next().and_then(|run| chain.get(run)).copied().unwrap_or(first)
+        };
         let mut stream = handle.stream::<u64>(HEARD);
         while let Some(item) = stream.next().await {
             let item = item?;
-            let offset = item.offset.to_string();
-            let of = offset.split('-').next().and_then(|run| chain.get(run)).copied().unwrap_or(first);
-            let items = runs[of].published.get_or_insert_default();
+            let items = runs[of(&item.offset)].published.get_or_insert_default();
             items.push((item.offset.seq(), item.value));
+        }
+        let mut stream = handle.stream::<u64>(SAID);
+        while let Some(item) = stream.next().await {
+            let item = item?;
+            let items = runs[of(&item.offset)].said.get_or_insert_default();
+            items.push(Said { seq: item.offset.seq(), attempt: item.attempt, item: item.value });
         }
     }
     Ok(())

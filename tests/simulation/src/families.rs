@@ -86,6 +86,7 @@ fn seen(end: &ChildEnd) -> Seen {
         }
         ChildEnd::Cancelled => Seen::Cancelled,
         ChildEnd::Terminated => Seen::Terminated,
+        ChildEnd::TimedOut(_) => Seen::TimedOut,
         _ => other(),
     }
 }
@@ -144,7 +145,8 @@ fn ended(
     });
     // Without code, nothing waits.
     let waits = child.asked && scripted.cancellation == Cancellation::Wait;
-    let waited = child.end.is_some() || run.status == ExecutionStatus::Terminated;
+    let without_code = matches!(run.status, ExecutionStatus::Terminated | ExecutionStatus::TimedOut);
+    let waited = child.end.is_some() || without_code;
     findings.check(!waits || waited, "child", || format!("it closed before the end of child {number}"));
 }
 

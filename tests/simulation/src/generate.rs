@@ -24,6 +24,7 @@ impl Scenario {
         let actors = crate::script::actors(&mut dice, &programs);
         let mut scenario = Self { seed, programs, actors };
         crate::talk::add(&mut scenario);
+        crate::more::add(&mut scenario);
         scenario
     }
 }

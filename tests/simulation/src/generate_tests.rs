@@ -2,6 +2,7 @@
 
 use crate::act::{Act, How, VISIT};
 use crate::model::least;
+use crate::more::FIRST;
 use crate::program::{Program, Step};
 use crate::scenario::{Ask, Scenario};
 use std::collections::BTreeSet;
@@ -18,9 +19,10 @@ fn a_seed_gives_the_same_scenario() {
 
 #[test]
 fn programs_end_and_name_each_activity_once() {
-    for seed in 0..2_000 {
+    for seed in (0..1_500).chain(FIRST..FIRST + 1_500) {
         for program in Scenario::generate(seed).programs {
-            assert!(least(&program.steps).is_some(), "seed {seed}, {} never ends", program.name);
+            let limited = program.terms.run.is_some() || program.terms.chain.is_some();
+            assert!(limited || least(&program.steps).is_some(), "seed {seed}, {} never ends", program.name);
             let labels: Vec<u32> = acts(&program).map(|act| act.label).collect();
             let unique: BTreeSet<u32> = labels.iter().copied().collect();
             assert_eq!(unique.len(), labels.len(), "seed {seed}");
@@ -43,7 +45,7 @@ fn nothing_hangs_where_nobody_stops_it() {
 
 #[test]
 fn programs_are_stored_as_they_are() {
-    for seed in 0..200 {
+    for seed in (0..200).chain(FIRST..FIRST + 200) {
         for program in Scenario::generate(seed).programs {
             let stored = serde_json::to_string(&program).unwrap();
             assert_eq!(serde_json::from_str::<Program>(&stored).unwrap(), program);
@@ -53,9 +55,10 @@ fn programs_are_stored_as_they_are() {
 
 #[test]
 fn each_actor_starts_first_and_settles_last() {
-    for seed in 0..500 {
+    for seed in (0..500).chain(FIRST..FIRST + 500) {
         for actor in Scenario::generate(seed).actors {
-            assert!(matches!(actor.lines.first().unwrap().ask, Ask::Start { .. }), "seed {seed}");
+            let first = &actor.lines.first().unwrap().ask;
+            assert!(matches!(first, Ask::Start { .. } | Ask::StartWith { .. }), "seed {seed}");
             assert_eq!(actor.lines.last().unwrap().ask, Ask::Settle, "seed {seed}");
             assert!(actor.lines.is_sorted_by_key(|line| line.at), "seed {seed}");
         }
@@ -93,6 +96,18 @@ fn some_runs_go_on_as_others_and_some_scripts_have_updates() {
     assert!(lives.count() > 50);
     let lines = scenarios.iter().flat_map(|scenario| &scenario.actors).flat_map(|actor| &actor.lines);
     assert!(lines.filter(|line| matches!(line.ask, Ask::Count { .. })).count() > 500);
+}
+
+#[test]
+fn some_starts_bring_messages_and_some_programs_have_terms() {
+    let scenarios: Vec<Scenario> = (FIRST..FIRST + 1_000).map(Scenario::generate).collect();
+    let programs = || scenarios.iter().flat_map(|scenario| &scenario.programs);
+    assert!(programs().filter(|program| program.terms.attempts > 0).count() > 100);
+    assert!(programs().filter(|program| program.terms.run.is_some()).count() > 50);
+    assert!(programs().filter(|program| program.terms.chain.is_some()).count() > 50);
+    assert!(programs().filter(|program| program.has_items()).count() > 100);
+    let lines = scenarios.iter().flat_map(|scenario| &scenario.actors).flat_map(|actor| &actor.lines);
+    assert!(lines.filter(|line| matches!(line.ask, Ask::StartWith { .. })).count() > 500);
 }
 
 #[test]

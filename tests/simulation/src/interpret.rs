@@ -33,7 +33,7 @@ fn release() -> Release {
     if module_path!().ends_with("revised") { Release::Second } else { Release::First }
 }
 
-#[workflow]
+#[workflow(retry_if = ScriptFailed::is_retryable)]
 impl Scripted {
     #[run]
     pub(crate) async fn run(&mut self, program: Program) -> Result<Output, ScriptFailed> {
@@ -97,6 +97,8 @@ impl Scripted {
             Step::Publish { n } => publish(n),
             Step::Return => Value::Return,
             Step::Fail { code } => Value::Fail { code },
+            Step::Falter { before, code } if workflow::info().attempt < before => Value::Fail { code },
+            Step::Falter { .. } => Value::Done,
             Step::Panic => panic!("{BUG}"),
         }
     }

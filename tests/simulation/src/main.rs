@@ -20,7 +20,10 @@ mod families;
 mod generate;
 mod history;
 mod interpret;
+mod items;
+mod limits;
 mod model;
+mod more;
 mod mutants;
 mod oracle;
 mod parts;
@@ -36,9 +39,11 @@ mod sagas;
 mod scenario;
 mod script;
 mod talk;
+mod terms;
 mod told;
 mod updates;
 mod value;
+mod withs;
 mod world;
 
 #[cfg(test)]
@@ -51,6 +56,8 @@ mod generate_tests;
 mod model_tests;
 #[cfg(test)]
 mod oracle_tests;
+#[cfg(test)]
+mod terms_tests;
 #[cfg(test)]
 mod told_tests;
 

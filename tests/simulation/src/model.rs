@@ -23,6 +23,8 @@ pub(crate) struct Facts {
     pub(crate) pokes: usize,
     /// How many of the pokes came before it began.
     pub(crate) early_pokes: usize,
+    /// Which attempt of its workflow the run is.
+    pub(crate) attempt: u32,
     /// The reason of the cancellation in its history.
     pub(crate) cancelled: Option<String>,
     /// The notes that its activities received, by label.
@@ -117,6 +119,9 @@ impl Model<'_> {
             (Step::Child(child), Value::Child(Seen::Left)) if child.hold == Hold::Leave => {}
             (Step::Child(child), Value::Child(seen))
                 if self.facts.children.get(&child.program.name) == Some(seen) => {}
+            (Step::Falter { before, code }, Value::Fail { code: found })
+                if code == found && self.facts.attempt < *before => {}
+            (Step::Falter { before, .. }, Value::Done) if self.facts.attempt >= *before => {}
             (Step::Return, Value::Return) => {}
             (Step::Fail { code }, Value::Fail { code: found }) if code == found => {}
             _ => self.wrong(format!("{value:?} cannot come of {step:?}")),

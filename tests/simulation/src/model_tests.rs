@@ -13,6 +13,7 @@ const ROUGH: Weather = Weather { losses: true, delays: true };
 fn facts(weather: Weather) -> Facts {
     let notes = BTreeMap::from([(9, "drawn".to_owned())]);
     Facts {
+        attempt: 1,
         weather,
         timers_move: false,
         pokes: 2,

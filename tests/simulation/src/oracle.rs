@@ -2,7 +2,8 @@
 //! plain data.
 //!
 //! The rules are in `history` (one history alone), `attempts` (what ran), `answers` (what clients were told),
-//! `updates`, `told` (what workflows told others), `chains`, `families` (children) and `sagas`. This module
+//! `updates`, `withs` (starts that bring a message), `told` (what workflows told others), `chains`, `limits` (attempts
+//! and time limits of workflows), `families` (children), `items` (of activities) and `sagas`. This module
 //! checks the result of each run, with `model`. `docs/guarantees.md` says what is guaranteed and what is not.
 
 use crate::act::{Cancellation, Role};
@@ -11,7 +12,7 @@ use crate::model::{self, Facts};
 use crate::program::{Program, Step};
 use crate::scenario::{Ask, Conflict};
 use crate::value::{Output, Stop};
-use crate::{answers, attempts, chains, families, history, sagas, told};
+use crate::{answers, attempts, chains, families, history, items, limits, sagas, told, withs};
 use abide::ExecutionStatus;
 use abide::history::Event;
 
@@ -23,8 +24,8 @@ pub(crate) fn check(evidence: &Evidence) -> Vec<Violation> {
         history::check(run, &mut findings);
         let program = run.program();
         let scripted = match &run.origin {
-            Some(origin) => origin.program.as_ref(),
-            None => evidence.scenario.program_of(&run.workflow_id),
+            Some(origin) if origin.is_child || origin.program.is_some() => origin.program.as_ref(),
+            _ => evidence.scenario.program_of(&run.workflow_id),
         };
         let begun = run.events().any(|(_, event)| matches!(event, Event::Started { .. }));
         findings.check(!begun || program.is_some() && program.as_ref() == scripted, "other input", || {
@@ -39,6 +40,9 @@ pub(crate) fn check(evidence: &Evidence) -> Vec<Violation> {
     told::check(evidence, &mut all);
     chains::check(evidence, &mut all);
     families::check(evidence, &mut all);
+    limits::check(evidence, &mut all);
+    withs::check(evidence, &mut all);
+    items::check(evidence, &mut all);
     all
 }
 
@@ -112,6 +116,7 @@ fn value(
         weather: evidence.weather,
         timers_move,
         pokes: output.pokes.len(),
+        attempt: run.attempt().unwrap_or(1),
         early_pokes: carried + run.early("poke"),
         cancelled: cancellation(run).map(|(_, reason)| reason),
         notes: notes.filter_map(|act| Some((act.label, act.note.clone()?))).collect(),

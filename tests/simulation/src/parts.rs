@@ -195,10 +195,21 @@ pub(crate) fn configured<W: WorkflowDef>(call: WorkflowCall<W>, child: &Child) -
         Closes::Abandon => ParentClosePolicy::Abandon,
     };
     let call = call.parent_close(close).cancellation(cancellation(child.cancellation));
-    match &child.id {
+    let mut call = match &child.id {
         Some(id) => call.id(id),
         None => call,
+    };
+    let terms = &child.program.terms;
+    if let Some(policy) = terms.retry() {
+        call = call.retry(policy);
     }
+    if let Some(ms) = terms.run {
+        call = call.run_timeout(millis(ms));
+    }
+    if let Some(ms) = terms.chain {
+        call = call.execution_timeout(millis(ms));
+    }
+    call
 }
 
 /// How a child has ended.
@@ -208,6 +219,7 @@ pub(crate) fn seen_child(ended: Result<Output, ChildError<ScriptFailed>>) -> See
         Err(ChildError::Failed(error)) => Seen::Failed(Box::new(error.output)),
         Err(ChildError::Cancelled) => Seen::Cancelled,
         Err(ChildError::Terminated) => Seen::Terminated,
+        Err(ChildError::TimedOut(_)) => Seen::TimedOut,
         Err(ChildError::IdTaken(_)) => Seen::Taken,
         Err(error) => Seen::Other(error.to_string()),
     }

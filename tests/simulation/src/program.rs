@@ -5,6 +5,7 @@
 
 use crate::act::{Act, Cancellation, How, Place, scaled};
 use crate::revision::{Change, Revision};
+use crate::terms::Terms;
 use serde::{Deserialize, Serialize};
 
 /// A program: its steps, one after the other.
@@ -21,6 +22,9 @@ pub(crate) struct Program {
     /// The pokes that the runs before it have received.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) carried: Vec<u64>,
+    /// How it is started.
+    #[serde(default, skip_serializing_if = "Terms::is_plain")]
+    pub(crate) terms: Terms,
 }
 
 /// One step.
@@ -97,6 +101,11 @@ pub(crate) enum Step {
     Return,
     /// Ends the run with an error.
     Fail {
+        code: u32,
+    },
+    /// Ends the attempts of the workflow before this one with an error.
+    Falter {
+        before: u32,
         code: u32,
     },
     /// A bug of the first release. A program has it only through a [`Revision`].
@@ -186,6 +195,7 @@ pub(crate) enum SagaEnd {
 impl Program {
     /// Divides all times.
     pub(crate) fn scale(&mut self, by: u64) {
+        self.terms.scale(by);
         self.each(&mut |step| step.scale(by));
         if let Some(Revision { change: Change::Add(step), .. }) = &mut self.revision {
             step.scale(by);
@@ -195,7 +205,9 @@ impl Program {
     /// Moves some of its short activities into transactions.
     pub(crate) fn with_transactions(&mut self) {
         let short = |act: &Act| act.deeds.iter().all(|deed| deed.ms < 50 && deed.how != How::Hang);
-        let moves = |act: &Act| act.label.is_multiple_of(3) && act.options.place == Place::Here && short(act);
+        // A transactional activity cannot publish.
+        let fits = |act: &Act| act.options.place == Place::Here && act.items == 0 && short(act);
+        let moves = |act: &Act| act.label.is_multiple_of(3) && fits(act);
         self.each(&mut |step| {
             let acts = step.acts_mut().into_iter().filter(|act| moves(act));
             acts.for_each(|act| act.options.place = Place::Within);
@@ -203,7 +215,7 @@ impl Program {
     }
 
     /// Its steps, those of the runs that go on for it, and those of its children.
-    fn each(&mut self, change: &mut dyn FnMut(&mut Step)) {
+    pub(crate) fn each(&mut self, change: &mut dyn FnMut(&mut Step)) {
         each(&mut self.steps, change);
         self.lives.iter_mut().for_each(|steps| each(steps, change));
     }
@@ -212,7 +224,7 @@ impl Program {
     pub(crate) fn next(&self, pokes: Vec<u64>) -> Option<Self> {
         let (steps, lives) = self.lives.split_first()?;
         let (name, steps, lives) = (self.name.clone(), steps.clone(), lives.to_vec());
-        Some(Self { name, steps, revision: None, lives, carried: pokes })
+        Some(Self { name, steps, revision: None, lives, carried: pokes, terms: self.terms.clone() })
     }
 
     /// This program, those of the runs that go on for it, and those of all children.
@@ -253,6 +265,13 @@ impl Program {
             .any(|program| program.all().into_iter().any(|step| matches!(step, Step::Publish { .. })))
     }
 
+    /// Whether an activity of it publishes.
+    pub(crate) fn has_items(&self) -> bool {
+        let publishes =
+            |program: &Self| program.all().iter().flat_map(|step| step.acts()).any(|act| act.items > 0);
+        self.family().iter().any(publishes)
+    }
+
     /// Whether it may handle cancellation itself.
     pub(crate) fn listens(&self) -> bool {
         self.all().contains(&&Step::Cancelled)
@@ -261,6 +280,9 @@ impl Program {
 
 /// The stream of [`Step::Publish`].
 pub(crate) const HEARD: &str = "heard";
+
+/// The stream of the activities.
+pub(crate) const SAID: &str = "said";
 
 /// More pokes than any script sends.
 pub(crate) const NEVER: u32 = 1_000;
@@ -277,7 +299,8 @@ fn all(steps: &[Step]) -> Vec<&Step> {
     all
 }
 
-fn each(steps: &mut [Step], change: &mut dyn FnMut(&mut Step)) {
+/// Changes all steps, outer steps and children first.
+pub(crate) fn each(steps: &mut [Step], change: &mut dyn FnMut(&mut Step)) {
     for step in steps {
         change(step);
         if let Step::Child(child) = step {
@@ -328,11 +351,13 @@ impl Step {
             | Self::Spawn { then: Then::Abort { ms }, .. } => {
                 *ms = scaled(*ms, by);
             }
+            Self::Child(child) => child.program.terms.scale(by),
             _ => self.acts_mut().into_iter().for_each(|act| act.scale(by)),
         }
     }
 
-    fn acts_mut(&mut self) -> Vec<&mut Act> {
+    /// The same, to be changed.
+    pub(crate) fn acts_mut(&mut self) -> Vec<&mut Act> {
         match self {
             Self::Act(act) | Self::Draw { act, .. } => vec![act],
             Self::Fan { acts, .. } => acts.iter_mut().collect(),

@@ -39,6 +39,14 @@ pub(crate) enum Ask {
         reuse: Reuse,
         conflict: Conflict,
     },
+    /// A start that brings a message with this number, to the open run if there is one.
+    StartWith {
+        request: String,
+        n: u64,
+        brings: Brings,
+        /// The message has a request id of its own.
+        own: bool,
+    },
     Poke {
         request: String,
         n: u64,
@@ -66,6 +74,38 @@ pub(crate) enum Ask {
     /// The last line: the newest run gets the pokes that its program needs, and the results of all started
     /// runs are awaited. So no run waits for ever.
     Settle,
+}
+
+/// The message that a start brings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Brings {
+    Poke,
+    Visit,
+    /// An update, whose handler awaits an activity if it `weighs`.
+    Count {
+        weighs: bool,
+    },
+}
+
+impl Brings {
+    /// The name of the handler.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Poke => "poke",
+            Self::Visit => "visit",
+            Self::Count { weighs: false } => "count",
+            Self::Count { weighs: true } => "weigh",
+        }
+    }
+
+    /// The request id of the message in a history. `own`: it has one of its own.
+    pub(crate) fn id(self, request: &str, own: bool) -> String {
+        match self {
+            _ if own => format!("{request}/own"),
+            Self::Poke | Self::Visit => format!("abide/with/0/{request}"),
+            Self::Count { .. } => request.to_owned(),
+        }
+    }
 }
 
 /// The target of a signal.
@@ -145,6 +185,10 @@ impl fmt::Display for Ask {
                     write!(f, ", of open runs {conflict:?}")?;
                 }
                 Ok(())
+            }
+            Self::StartWith { request, n, brings, own } => {
+                let own = if *own { ", which has its own id" } else { "" };
+                write!(f, "start `{request}` with {} {n}{own}", brings.name())
             }
             Self::Poke { request, n, to } => write!(f, "poke {n} `{request}` to {to:?}"),
             Self::Visit { request, n, to } => write!(f, "visit {n} `{request}` to {to:?}"),

@@ -32,7 +32,8 @@ pub(crate) fn check(evidence: &Evidence, all: &mut Vec<Violation>) {
     for ((to, n), Sent { told, open }) in sent {
         let came = came.get(&(to.clone(), n)).copied().unwrap_or(0);
         let mut runs = evidence.runs.iter().filter(|run| run.workflow_id == to);
-        let terminated = runs.any(|run| run.status == ExecutionStatus::Terminated);
+        let ended = [ExecutionStatus::Terminated, ExecutionStatus::TimedOut];
+        let terminated = runs.any(|run| ended.contains(&run.status));
         let mut findings = Findings { of: to, all };
         findings.check(came <= told + open, "told twice", || {
             format!("poke {n} came in {came} times, of {told} that were told and {open} without an answer")
@@ -100,9 +101,9 @@ fn came(
     let mut known = BTreeSet::new();
     for run in &evidence.runs {
         let mut findings = Findings { of: run.name(), all };
-        for (number, event) in run.events() {
+        for (number, event) in run.events().filter(|(_, event)| !run.leaves(event)) {
             let Event::Signaled { request_id, input, .. } = event else { continue };
-            if !request_id.starts_with("abide/") {
+            if !request_id.starts_with("abide/") || request_id.starts_with("abide/with/") {
                 continue;
             }
             let key = (run.workflow_id.clone(), input.decode::<(u64,)>().map_or(0, |(n,)| n));

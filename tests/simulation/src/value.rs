@@ -72,6 +72,7 @@ pub(crate) enum Seen {
     Failed(Box<Output>),
     Cancelled,
     Terminated,
+    TimedOut,
     /// It was not started: its workflow id is that of an open run.
     Taken,
     /// It was started, and is left alone.
@@ -102,6 +103,20 @@ impl Value {
     }
 }
 
+impl Value {
+    /// The code of the error that ends the run.
+    fn code(&self) -> Option<u32> {
+        match self {
+            Self::Fail { code } => Some(*code),
+            Self::Seq(values) | Self::All(values) | Self::Saga { legs: values, .. } => {
+                values.iter().find(|value| value.stops().is_some())?.code()
+            }
+            Self::In(value) | Self::Won { value, .. } | Self::Drawn { result: value, .. } => value.code(),
+            _ => None,
+        }
+    }
+}
+
 /// The result of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Output {
@@ -114,6 +129,13 @@ pub(crate) struct Output {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct ScriptFailed {
     pub(crate) output: Output,
+}
+
+impl ScriptFailed {
+    /// Whether another attempt may help: not after every fourth code.
+    pub(crate) fn is_retryable(&self) -> bool {
+        self.output.value.code().is_none_or(|code| !code.is_multiple_of(4))
+    }
 }
 
 impl fmt::Display for ScriptFailed {

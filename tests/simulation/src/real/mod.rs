@@ -122,7 +122,8 @@ impl Site {
         let (log, looks) = (self.log.entries(), looks.into_inner());
         let written = self.place.written().await.expect("the table can be read");
         let (calls, failures) = (calls.all(), None);
-        let evidence = Evidence { scenario, weather, log, calls, runs, looks, failures, written };
+        let times = None;
+        let evidence = Evidence { scenario, weather, log, calls, runs, looks, failures, written, times };
         let mut violations = oracle::check(&evidence);
         let all = || "all".to_owned();
         violations.extend(lost.map(|text| Violation { rule: "gather", of: all(), text }));

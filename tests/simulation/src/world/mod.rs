@@ -92,11 +92,11 @@ impl World {
         let (trace, log) = (Arc::new(Trace::new(traced)), Log::default());
         let roughness = Roughness::draw(&mut dice);
         let calm = roughness.is_calm();
-        let sky = Sky::new(dice.below(u64::MAX), roughness, &log, &trace);
+        let skew_ms = Arc::new(AtomicI64::new(EPOCH_MS));
+        let sky = Sky::new((dice.below(u64::MAX), roughness), &log, &trace, &skew_ms);
         let troubles = Troubles::draw(&mut dice, calm);
         trace.add(|| format!("{roughness:?}, {troubles:?}"));
         let server = Timeline::new(Duration::ZERO);
-        let skew_ms = Arc::new(AtomicI64::new(EPOCH_MS));
         let (skew, clock) = (Arc::clone(&skew_ms), Arc::clone(&trace));
         let now_ms = move || {
             let passed_ms = i64::try_from(clock.now_ms.load(Ordering::Relaxed)).unwrap_or(i64::MAX);
@@ -162,6 +162,7 @@ impl World {
             looks: seen.looks,
             failures: Some(seen.failures),
             written: BTreeMap::new(),
+            times: Some(seen.times),
         };
         if violations.is_empty() {
             violations.extend(oracle::check(&evidence));

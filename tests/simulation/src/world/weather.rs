@@ -8,10 +8,11 @@ use super::trace::Trace;
 use crate::dice::Dice;
 use crate::effects::Log;
 use crate::evidence::{Failures, Look};
+use crate::limits::Times;
 use abide::__private::simulation::{Call, Commit, Course, End, Failed, Fault, Weather};
 use abide::history::Event;
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -76,6 +77,10 @@ pub(super) struct Sky {
     deaths: AtomicU64,
     trace: Arc<Trace>,
     log: Log,
+    /// The database's clock at the beginning of the world, in ms.
+    skew_ms: Arc<AtomicI64>,
+    /// The most that this has been.
+    most_skew_ms: AtomicI64,
 }
 
 /// What the commits have shown.
@@ -85,6 +90,8 @@ pub(super) struct Seen {
     pub(super) broken: Vec<String>,
     /// Failed attempts that were followed by another.
     pub(super) failures: Failures,
+    /// What the database's clock showed.
+    pub(super) times: Times,
     /// How many events each run has.
     lengths: BTreeMap<String, u64>,
     /// Closed runs, with the time of their close.
@@ -106,7 +113,12 @@ impl Seen {
 }
 
 impl Sky {
-    pub(super) fn new(seed: u64, roughness: Roughness, log: &Log, trace: &Arc<Trace>) -> Arc<Self> {
+    pub(super) fn new(
+        (seed, roughness): (u64, Roughness),
+        log: &Log,
+        trace: &Arc<Trace>,
+        skew_ms: &Arc<AtomicI64>,
+    ) -> Arc<Self> {
         Arc::new(Self {
             roughness,
             clear: AtomicBool::new(false),
@@ -118,6 +130,8 @@ impl Sky {
             deaths: AtomicU64::new(0),
             trace: Arc::clone(trace),
             log: log.clone(),
+            skew_ms: Arc::clone(skew_ms),
+            most_skew_ms: AtomicI64::new(skew_ms.load(Ordering::Relaxed)),
         })
     }
 
@@ -132,10 +146,18 @@ impl Sky {
 
     /// Records that no attempt of a run that closed long ago may begin from now on.
     pub(super) fn look_back(&self, now: Duration) {
+        self.latest_ms();
         let mut seen = lock(&self.seen);
         while let Some((_, run)) = seen.closed.pop_front_if(|(at, _)| *at + TOLD_BY <= now) {
             seen.looks.push(Look { log: self.log.len(), closed: [run].into(), ..Look::default() });
         }
+    }
+
+    /// The time of the fastest process: one that goes on by the database's clock as it was before it was set back.
+    fn latest_ms(&self) -> i64 {
+        let passed_ms = i64::try_from(self.trace.now_ms.load(Ordering::Relaxed)).unwrap_or(i64::MAX);
+        let skew_ms = self.skew_ms.load(Ordering::Relaxed);
+        self.most_skew_ms.fetch_max(skew_ms, Ordering::Relaxed).max(skew_ms) + passed_ms
     }
 
     fn fault(&self, what: impl FnOnce() -> String) {
@@ -213,6 +235,7 @@ impl Weather for Sky {
             seen.keep(failed);
         }
         for turn in commit.turns() {
+            seen.times.created.insert(turn.run_id.clone(), turn.created_ms);
             let mut look = Look { log: self.log.len(), ..Look::default() };
             for event in &turn.events {
                 match event {
@@ -220,6 +243,9 @@ impl Weather for Sky {
                         look.ended.insert((turn.run_id.clone(), activity.0));
                     }
                     event if event.is_close() => {
+                        if matches!(event, Event::TimedOut { .. }) {
+                            seen.times.timed_out.insert(turn.run_id.clone(), self.latest_ms());
+                        }
                         let at = Duration::from_millis(self.trace.now_ms.load(Ordering::Relaxed));
                         seen.closed.push_back((at, turn.run_id.clone()));
                     }
