@@ -103,6 +103,7 @@ pub(crate) mod blocking;
 mod connection;
 pub(crate) mod context;
 pub(crate) mod entry;
+pub(crate) mod heartbeat;
 pub(crate) mod info;
 mod limits;
 pub(crate) mod publisher;
@@ -112,7 +113,7 @@ pub(crate) mod transaction;
 mod waits;
 pub(crate) mod warn;
 
-pub use abide_core::PublishError;
+pub use abide_core::{HeartbeatError, PublishError};
 #[doc(hidden)]
 pub use connection::Lent;
 pub use connection::TransactionConnection;

@@ -70,6 +70,7 @@ impl Bench {
             input,
             limits: Limits::new(options, Duration::ZERO, Duration::ZERO),
             transactions: None,
+            beats: Beats::new(options.heartbeat_timeout, None, None),
             outlet: None,
             report: told(sender),
         };
@@ -94,7 +95,7 @@ fn describe(outcome: &AttemptOutcome) -> String {
     match outcome {
         AttemptOutcome::Completed(value) => format!("completed {}", value.as_json()),
         AttemptOutcome::Cancelled => "cancelled".to_owned(),
-        AttemptOutcome::Failed { failure, retryable, retry_after } => {
+        AttemptOutcome::Failed { failure, retryable, retry_after, .. } => {
             let again = if *retryable { "again" } else { "for good" };
             format!("failed {again}, {retry_after:?}: {:?} {}", failure.kind, failure.message)
         }
@@ -173,6 +174,7 @@ async fn a_limit_is_told_although_the_body_blocks_its_thread() {
         input: Payload::null(),
         limits: Limits::new(&options, Duration::ZERO, Duration::ZERO),
         transactions: None,
+        beats: Beats::unheard(),
         outlet: None,
         report: told(sender),
     };
@@ -290,7 +292,16 @@ async fn a_call_from_before_its_activity_became_transactional_fails_and_may_be_t
     let entry = Arc::new(ActivityEntry::new::<Became>(Arc::new(())));
     let (input, limits, report) = (Payload::null(), Limits::default(), told(sender));
     Runner::new(1, NEVER_LOST, false).run(
-        Attempt { entry, info, input, limits, transactions: None, outlet: None, report },
+        Attempt {
+            entry,
+            info,
+            input,
+            limits,
+            transactions: None,
+            beats: Beats::unheard(),
+            outlet: None,
+            report,
+        },
         CancellationToken::new(),
     );
     let outcome = outcomes.recv().await.unwrap();
