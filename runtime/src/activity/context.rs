@@ -271,7 +271,7 @@ impl ActivityContext {
 
     /// Resolves when the worker begins to stop: at the beginning of its shutdown, before
     /// [`shutdown_grace`](crate::WorkerBuilder::shutdown_grace) ends and the attempt is asked to stop, or when the worker
-    /// may have lost its lease. The future borrows nothing. Nobody has cancelled the activity: an activity that takes
+    /// may have lost its lease. The future borrows nothing. This is no cancellation: an activity that takes
     /// longer than the grace tells where it is by [`heartbeat`](ActivityContext::heartbeat) and returns an error, and the
     /// next attempt goes on from there.
     ///
