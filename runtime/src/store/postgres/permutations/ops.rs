@@ -232,12 +232,7 @@ impl Op {
                 Ok(Told::of(!taken.is_empty()))
             }
             Self::Complete => complete(scene, connection).await,
-            Self::Beat => {
-                let key = TaskKey { execution: scene.owned, activity: LOCAL, attempt: 1, nonce: 0 };
-                let told = Beat { key, details: "7".to_owned(), at_ms: 1 };
-                let answer = beat(connection, shared, scene.owner, &[told]).await?;
-                Ok(Told::of(matches!(answer[0], Beaten::Kept { .. })))
-            }
+            Self::Beat => tell(scene, connection).await,
             Self::ClaimTasks => take_task(scene, connection, claimant).await,
             Self::Finish => {
                 let ended = finish(connection, shared, scene.other, scene.remote, "{}").await?;
@@ -321,6 +316,14 @@ async fn complete(scene: &Scene, connection: &mut PgConnection) -> Result<Told, 
         (_, 0) => Ok(Told::Refused(Kind::Conflict)),
         _ => Ok(Told::Done),
     }
+}
+
+/// A heartbeat of the attempt that the owner runs.
+async fn tell(scene: &Scene, connection: &mut PgConnection) -> Result<Told, Trouble> {
+    let key = TaskKey { execution: scene.owned, activity: LOCAL, attempt: 1, nonce: 0 };
+    let told = Beat { key, details: "7".to_owned(), at_ms: 1 };
+    let answer = beat(connection, &scene.shared, scene.owner, &[told]).await?;
+    Ok(Told::of(matches!(answer[0], Beaten::Kept { .. })))
 }
 
 /// Claims in the scene's task queue; what it got.
