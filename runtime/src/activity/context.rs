@@ -226,8 +226,8 @@ impl ActivityContext {
         self.inner.outlet.publish(stream, item).await
     }
 
-    /// Tells that the attempt is alive, and where it is. The next attempt, in this worker or in another one, begins with
-    /// the last details that were told: [`last_heartbeat`](ActivityContext::last_heartbeat).
+    /// Tells that the attempt is alive, and where it is. The next attempt, in this worker or in another, begins with the
+    /// last details that were told: [`last_heartbeat`](ActivityContext::last_heartbeat).
     ///
     /// **It is also where an activity learns to stop**: it fails with [`HeartbeatError::Cancelled`] once the attempt
     /// should stop, see [`cancelled`](ActivityContext::cancelled). The details are kept nevertheless. Details that
