@@ -63,7 +63,7 @@ UPDATE task SET
     details = CASE WHEN beat_at > b.at AND beat_at <= $3 THEN task.details ELSE b.details END,
     beat_at = CASE WHEN beat_at > b.at AND beat_at <= $3 THEN beat_at ELSE b.at END
 FROM b WHERE task.rowid = b.id
-RETURNING execution, activity, attempt, CASE WHEN queue IS NULL THEN 0 ELSE nonce END, cancel";
+RETURNING execution, activity, attempt, nonce, cancel, queue";
 
 /// How many late tasks are ended in one transaction.
 const LATE_AT_ONCE: i64 = 1_000;
@@ -238,8 +238,10 @@ async fn beat(
     let listed = json(&listed.collect::<Vec<_>>());
     let kept = sqlx::query(BEAT).bind(owner.0).bind(listed).bind(now).fetch_all(connection).await?;
     let row = |row: &SqliteRow| {
-        let of = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?, row.try_get(3)?);
-        Ok((of, row.try_get(4)?))
+        // In SQL, SQLite 3.40 takes `queue IS NULL` for false here.
+        let is_own = row.try_get::<Option<String>, _>(5)?.is_none();
+        let nonce = if is_own { 0 } else { row.try_get(3)? };
+        Ok(((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?, nonce), row.try_get(4)?))
     };
     let kept = kept.iter().map(row).collect::<sqlx::Result<HashMap<(i64, i64, i64, i64), bool>>>()?;
     let answer = |beat: &Beat| match kept.get(&name(&beat.key)) {
