@@ -13,6 +13,9 @@ use crate::state::Slot;
 use std::sync::Arc;
 use std::time::Duration;
 
+#[path = "heartbeat_tests.rs"]
+mod heartbeats;
+
 /// An activity with the options of this thread's test.
 struct Step;
 
@@ -83,7 +86,12 @@ fn attempt(activity: u64, attempt: u32, outcome: AttemptOutcome) -> Input {
 
 fn failed(kind: FailureKind) -> AttemptOutcome {
     let failure = FailureRecord::new(kind, "no");
-    AttemptOutcome::Failed { failure, retryable: true, retry_after: Some(Duration::from_millis(50)) }
+    AttemptOutcome::Failed {
+        failure,
+        retryable: true,
+        retry_after: Some(Duration::from_millis(50)),
+        details: None,
+    }
 }
 
 fn done() -> AttemptOutcome {

@@ -117,7 +117,7 @@ pub(crate) fn outcome<D: ActivityDef>(
             let retryable = D::retryable(&error) && error.retryable();
             let retry_after = D::retry_after(&error).or_else(|| error.retry_after());
             match error.to_record() {
-                Ok(failure) => AttemptOutcome::Failed { failure, retryable, retry_after },
+                Ok(failure) => AttemptOutcome::Failed { failure, retryable, retry_after, details: None },
                 Err(unencodable) => refused(Code::UnstorableResult, "error", D::NAME, &unencodable),
             }
         }
@@ -130,7 +130,7 @@ fn refused(code: Code, what: &str, name: &str, error: &dyn std::fmt::Display) ->
     let message = format!("{code}: the {what} of activity `{name}`: {error}");
     let failure = FailureRecord::new(FailureKind::Invalid, message);
     tracing::warn!(code = code.as_str(), activity = name, "{}", failure.message);
-    AttemptOutcome::Failed { failure, retryable: false, retry_after: None }
+    AttemptOutcome::Failed { failure, retryable: false, retry_after: None, details: None }
 }
 
 /// Turns a panic of the body into a failure of this attempt, instead of ending the worker.
@@ -151,7 +151,12 @@ async fn caught(name: &'static str, body: impl Future<Output = AttemptOutcome>) 
                     Code::ActivityPanicked
                 );
                 let failure = FailureRecord::new(FailureKind::Panicked, message);
-                Poll::Ready(AttemptOutcome::Failed { failure, retryable: true, retry_after: None })
+                Poll::Ready(AttemptOutcome::Failed {
+                    failure,
+                    retryable: true,
+                    retry_after: None,
+                    details: None,
+                })
             }
         }
     })

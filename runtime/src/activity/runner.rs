@@ -9,6 +9,7 @@ use super::blocking::SLOT;
 use super::blocking::Slot;
 use super::context::ActivityContext;
 use super::entry::ActivityEntry;
+use super::heartbeat::Beats;
 use super::info::AttemptInfo;
 pub(crate) use super::limits::Limits;
 use super::publisher::{Outlet, Publishes};
@@ -42,6 +43,8 @@ pub(crate) struct Attempt {
     pub(crate) limits: Limits,
     /// For an activity whose SQL commits with its result: its transactions.
     pub(crate) transactions: Option<Transactions>,
+    /// Its heartbeats.
+    pub(crate) beats: Arc<Beats>,
     /// Where the items go that it publishes; `None`: nowhere.
     pub(crate) outlet: Option<Outlet>,
     /// Called once, unless the runner stops before the attempt gets a slot.
@@ -254,9 +257,10 @@ impl Inner {
 
     /// Starts the body in its own task.
     fn start(self: Arc<Self>, attempt: Attempt, token: CancellationToken, slot: OwnedSemaphorePermit) {
-        let Attempt { entry, info, input, limits, transactions, outlet, report } = attempt;
+        let Attempt { entry, info, input, limits, transactions, beats, outlet, report } = attempt;
         let (key, name) = (self.next.fetch_add(1, Ordering::Relaxed), entry.name());
         let limit = limits.running();
+        let report = with_details(report, Arc::clone(&beats));
         let running = Running::new(name, Arc::clone(&info.workflow_id), token.clone(), report);
         let running = Arc::new(running);
         let span = tracing::info_span!(
@@ -272,6 +276,8 @@ impl Inner {
         let context =
             ActivityContext::new(info, name, limit.map(|(at, _)| at), token).publishing(publishes.clone());
         let context = context.in_slot(slots).showing_values(self.shows_values);
+        let context = context.beating(Arc::clone(&beats), self.stopping.clone());
+        let unbounded = limit.is_none() && !beats.is_limited();
         // Insert the entry before the task exists: an attempt that ends at once must find its entry to remove
         // it. Check under the lock: a shutdown forbids starts before it counts the running attempts, so an
         // attempt that it does not count never starts.
@@ -285,7 +291,7 @@ impl Inner {
         let published = publishes.clone();
         let entered = Entered { inner: Arc::clone(&self), key, running: Arc::clone(&running) };
         let body = tokio::spawn(async move {
-            let (unbounded, needs, running) = (limit.is_none(), entry.database(), &entered.running);
+            let (needs, running) = (entry.database(), &entered.running);
             let run = pin!(SLOT.scope(Cell::new(Some(slot)), async {
                 match transactions {
                     Some(transactions) if needs.is_some() => {
@@ -302,12 +308,12 @@ impl Inner {
             running.give(settle(ended, running));
         });
         running.runs_in(body.abort_handle());
-        if let Some(limit) = limit {
+        if !unbounded {
             tokio::spawn(async move {
                 tokio::select! {
                     biased;
                     _ = body => {}
-                    kind = ran_out(Some(limit)) => {
+                    kind = given_up(limit, &beats) => {
                         // Report first: what the body does after it is cancelled is ignored. But not before what
                         // it has published, if the database is there.
                         publishes.close_soon().await;
@@ -333,6 +339,25 @@ async fn ran_out(limit: Option<(Instant, TimeoutKind)>) -> TimeoutKind {
     }
 }
 
+/// Resolves when the limit runs out, or when the attempt was silent for too long.
+async fn given_up(limit: Option<(Instant, TimeoutKind)>, beats: &Beats) -> TimeoutKind {
+    tokio::select! {
+        biased;
+        kind = ran_out(limit) => kind,
+        () = beats.silent() => TimeoutKind::Heartbeat,
+    }
+}
+
+/// Adds to a failure what the next attempt gets.
+fn with_details(report: ReportFn, beats: Arc<Beats>) -> ReportFn {
+    Box::new(move |mut end| {
+        if let AttemptEnd::Outcome(AttemptOutcome::Failed { retryable: true, details, .. }) = &mut end {
+            *details = beats.details();
+        }
+        report(end);
+    })
+}
+
 /// The meaning of a body's end: a body that failed after it was asked to stop counts as stopped.
 fn settle(ended: AttemptEnd, running: &Running) -> AttemptEnd {
     match ended {
@@ -349,13 +374,14 @@ fn settle(ended: AttemptEnd, running: &Running) -> AttemptEnd {
 fn lost_to_shutdown(name: &str) -> AttemptOutcome {
     let message = format!("the worker stopped before activity `{name}` ended");
     let failure = FailureRecord::new(FailureKind::WorkerShutdown, message);
-    AttemptOutcome::Failed { failure, retryable: true, retry_after: Some(Duration::ZERO) }
+    AttemptOutcome::Failed { failure, retryable: true, retry_after: Some(Duration::ZERO), details: None }
 }
 
 fn timed_out(name: &str, kind: TimeoutKind) -> AttemptOutcome {
     let failure =
         FailureRecord::new(FailureKind::TimedOut(kind), format!("activity `{name}` timed out ({kind})"));
-    AttemptOutcome::Failed { failure, retryable: kind == TimeoutKind::StartToClose, retry_after: None }
+    let retryable = matches!(kind, TimeoutKind::StartToClose | TimeoutKind::Heartbeat);
+    AttemptOutcome::Failed { failure, retryable, retry_after: None, details: None }
 }
 
 #[cfg(test)]

@@ -122,7 +122,7 @@ impl Transactions {
         match outcome {
             AttemptOutcome::Completed(_) => {
                 let TaskKey { activity, attempt, .. } = self.key;
-                let body = to_json(&AttemptBody { activity, attempt, outcome, kept: false });
+                let body = to_json(&AttemptBody { activity, attempt, outcome, kept: false, details: None });
                 let complete = tokio::spawn(transaction.complete(body));
                 // In a task of its own: a commit that has begun must run to its end (PROTOCOL 7).
                 let unknown =
@@ -163,7 +163,13 @@ fn after(error: StoreError, name: &str) -> AttemptEnd {
     };
     let message = format!("{}: activity `{name}`: {error}", error.code());
     tracing::warn!(code = error.code(), activity = name, "{message}");
-    AttemptOutcome::Failed { failure: FailureRecord::new(kind, message), retryable, retry_after: None }.into()
+    AttemptOutcome::Failed {
+        failure: FailureRecord::new(kind, message),
+        retryable,
+        retry_after: None,
+        details: None,
+    }
+    .into()
 }
 
 /// The outcome of a call that was scheduled before its activity became transactional, so that no row
@@ -176,12 +182,12 @@ pub(super) fn unplanned(name: &str) -> AttemptEnd {
     );
     tracing::warn!(code = Code::BecameTransactional.as_str(), activity = name, "{message}");
     let failure = FailureRecord::new(FailureKind::Invalid, message);
-    AttemptOutcome::Failed { failure, retryable: true, retry_after: None }.into()
+    AttemptOutcome::Failed { failure, retryable: true, retry_after: None, details: None }.into()
 }
 
 /// The body was dropped because it was asked to stop. The runner knows the reason.
 fn stopped(name: &str) -> AttemptEnd {
     let failure =
         FailureRecord::new(FailureKind::Cancelled, format!("activity `{name}` was stopped, and rolled back"));
-    AttemptOutcome::Failed { failure, retryable: true, retry_after: None }.into()
+    AttemptOutcome::Failed { failure, retryable: true, retry_after: None, details: None }.into()
 }

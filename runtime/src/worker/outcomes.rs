@@ -120,7 +120,7 @@ pub(super) fn task_ended(session: &Arc<Session>, task: TaskKey, outcome: Attempt
 /// failure that says so is written instead.
 async fn finish_task(session: Arc<Session>, task: TaskKey, outcome: AttemptOutcome) {
     let TaskKey { activity, attempt, .. } = task;
-    let body = |outcome| to_json(&AttemptBody { activity, attempt, outcome, kept: false });
+    let body = |outcome| to_json(&AttemptBody { activity, attempt, outcome, kept: false, details: None });
     let (mut body_now, mut wait) = (body(outcome), Duration::from_millis(10));
     while !session.is_over() {
         match session.store().finish_task(session.me, task, body_now.clone()).await {
@@ -145,5 +145,5 @@ pub(super) fn refused(code: Code, name: &str, error: &dyn std::fmt::Display) -> 
     let message = format!("{code}: {name}: {error}");
     tracing::warn!(code = code.as_str(), "{message}");
     let failure = FailureRecord::new(FailureKind::Invalid, message);
-    AttemptOutcome::Failed { failure, retryable: false, retry_after: None }
+    AttemptOutcome::Failed { failure, retryable: false, retry_after: None, details: None }
 }

@@ -15,6 +15,7 @@ fn start(attempt: u32, options: &ActivityOptions) -> Action {
         options: options.clone(),
         scheduled_at_ms: AT,
         not_before_ms: (attempt > 1).then_some(AT + 500),
+        details: None,
     })
 }
 
@@ -105,6 +106,18 @@ fn the_owner_decides_what_nobody_has_decided() {
     // The decision about the first attempt stands, whatever happens to the second.
     check(vec![start(2, &ours), stop(false, false, 2)], &[], false, (&["settle 1"], 0, 1));
     check(vec![start(2, &ours), Action::Abandon(EventId(2))], &[], false, (&["settle 1"], 0, 1));
+}
+
+/// A row that only keeps heartbeats goes the way of a transactional attempt's, and each attempt brings what is known.
+#[test]
+fn a_row_of_heartbeats_comes_goes_and_is_replaced_with_its_attempt() {
+    let beats = ActivityOptions { keeps_heartbeats: true, ..ActivityOptions::default() };
+    check(vec![start(1, &beats)], &[], false, (&["insert 1"], 0, 1));
+    check(vec![start(2, &beats)], &[outcome(1, false)], false, (&["replace 1 with 2"], 0, 1));
+    check(vec![ended(2)], &[outcome(2, false)], false, (&["settle 2"], 0, 0));
+    let Action::Start(start) = start(2, &beats) else { unreachable!() };
+    let start = ActivityStart { details: Some(Payload::encode(&[7]).unwrap()), ..start };
+    assert_eq!(new_task(&start).details.as_deref(), Some("[7]"));
 }
 
 #[test]

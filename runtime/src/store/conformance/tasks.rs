@@ -5,7 +5,7 @@ use abide_core::exec::AttemptOutcome;
 use abide_core::{FailureKind, TimeoutKind};
 
 /// Attempt `attempt` of activity `activity`, for queue `gpu`.
-fn task(activity: u64, attempt: u32) -> NewTask {
+pub(super) fn task(activity: u64, attempt: u32) -> NewTask {
     NewTask {
         activity: EventId(activity),
         attempt,
@@ -16,15 +16,16 @@ fn task(activity: u64, attempt: u32) -> NewTask {
         run_at_ms: 1,
         start_by_ms: None,
         close_by_ms: None,
+        details: None,
     }
 }
 
 /// A row that only arbitrates.
-fn token(activity: u64, attempt: u32) -> NewTask {
+pub(super) fn token(activity: u64, attempt: u32) -> NewTask {
     NewTask { queue: None, input: String::new(), ..task(activity, attempt) }
 }
 
-fn key(execution: ExecutionId, activity: u64, attempt: u32) -> TaskKey {
+pub(super) fn key(execution: ExecutionId, activity: u64, attempt: u32) -> TaskKey {
     TaskKey { execution, activity: EventId(activity), attempt, nonce: 0 }
 }
 
@@ -39,7 +40,7 @@ fn body(activity: u64, attempt: u32) -> String {
 
 impl Process {
     /// A turn with one event and these changes.
-    async fn change(&self, of: ExecutionId, seq: u64, tasks: Vec<TaskChange>) -> AppendOutcome {
+    pub(super) async fn change(&self, of: ExecutionId, seq: u64, tasks: Vec<TaskChange>) -> AppendOutcome {
         self.append(Append { tasks, ..self.turn(of, seq, 1) }).await.unwrap()
     }
 
@@ -83,7 +84,7 @@ impl Process {
     }
 
     /// The only outcome's kind of failure.
-    async fn failure(&self, of: ExecutionId) -> (FailureKind, bool) {
+    pub(super) async fn failure(&self, of: ExecutionId) -> (FailureKind, bool) {
         match self.outcomes(of).await.as_slice() {
             [(_, AttemptOutcome::Failed { failure, retryable, .. })] => (failure.kind, *retryable),
             other => panic!("not one failure: {other:?}"),

@@ -20,6 +20,8 @@ pub(crate) struct TaskRow {
     pub(crate) cancel: bool,
     /// Drawn by its insert and by each claim.
     pub(crate) nonce: i64,
+    /// When its last heartbeat came.
+    pub(crate) beat_at_ms: Option<i64>,
 }
 
 /// One change of one row.

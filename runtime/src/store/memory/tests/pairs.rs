@@ -214,6 +214,7 @@ impl Stage {
                 Ok(of(told == SendAnswer::Sent))
             }
             "Resume" => Ok(of(start::resume(session, self.suspended, now).await?.0 == ResumeAnswer::Resumed)),
+            "Beat" => self.tell(session).await,
             "Finish" => match session.run(|st| task::finish(st, self.other, self.remote, "{}")).await? {
                 Ended::Fenced => Ok(refused(Kind::Fenced)),
                 ended => Ok(of(matches!(ended, Ended::By(_)))),
@@ -247,6 +248,16 @@ impl Stage {
             _ => ends::claim_ends(session, owner, (now, 10)).await?.runs.is_empty(),
         };
         Ok(of(!none))
+    }
+
+    /// A heartbeat of the attempt that the owner runs.
+    async fn tell(&self, session: &mut Session) -> Result<String, Failure> {
+        let key = TaskKey { execution: self.owned, activity: LOCAL, attempt: 1, nonce: 0 };
+        let told = [Beat { key, details: "7".to_owned(), at_ms: 1 }];
+        match session.run(|st| task::beat(st, self.process.me, &told)).await? {
+            None => Ok(refused(Kind::Fenced)),
+            Some(kept) => Ok(of(!kept.is_empty())),
+        }
     }
 
     async fn append(&self, session: &mut Session, op: &str, side: usize) -> Result<String, Failure> {
@@ -375,6 +386,7 @@ impl Stage {
             run_at_ms: 1,
             start_by_ms: None,
             close_by_ms: None,
+            details: None,
         }
     }
 

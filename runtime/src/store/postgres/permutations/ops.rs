@@ -9,11 +9,11 @@ use crate::store::failure::Kind;
 use crate::store::postgres::batch::{Batch, write_batch};
 use crate::store::postgres::failure::kind;
 use crate::store::postgres::stream::publish;
-use crate::store::postgres::task::finish;
+use crate::store::postgres::task::{beat, finish};
 use crate::store::postgres::{control, lease, message, start, transaction};
 use crate::store::{
-    Append, AttemptChange, AttemptRow, MessageKind, NewItem, NewMessage, ResumeAnswer, RowChange, SendAnswer,
-    StartAnswer, StoreError, TaskChange,
+    Append, AttemptChange, AttemptRow, Beat, Beaten, MessageKind, NewItem, NewMessage, ResumeAnswer, RowChange,
+    SendAnswer, StartAnswer, StoreError, TaskChange, TaskKey,
 };
 use abide_core::EventId;
 use sqlx::{Executor, PgConnection, Row};
@@ -75,6 +75,8 @@ pub(super) enum Op {
     Replace,
     /// Its owner gives that attempt up for good.
     Settle,
+    /// A heartbeat of that attempt.
+    Beat,
     /// An attempt of its owner's has failed, and another one follows: an append without events.
     Fail,
     /// Another worker claims tasks.
@@ -99,7 +101,7 @@ pub(super) enum Op {
     EndByMessage,
 }
 
-pub(super) const OPS: [Op; 37] = [
+pub(super) const OPS: [Op; 38] = [
     Op::Append,
     Op::Close,
     Op::Continue,
@@ -127,6 +129,7 @@ pub(super) const OPS: [Op; 37] = [
     Op::Complete,
     Op::Replace,
     Op::Settle,
+    Op::Beat,
     Op::Fail,
     Op::ClaimTasks,
     Op::Finish,
@@ -240,6 +243,7 @@ impl Op {
                 Ok(Told::of(answer == ResumeAnswer::Resumed))
             }
             Self::Complete => complete(scene, connection).await,
+            Self::Beat => tell(scene, connection).await,
             Self::Finish => {
                 let ended = finish(connection, shared, scene.other, scene.remote, "{}").await?;
                 Ok(Told::of(ended.is_some()))
@@ -329,6 +333,14 @@ async fn complete(scene: &Scene, connection: &mut PgConnection) -> Result<Told, 
         (_, 0) => Ok(Told::Refused(Kind::Conflict)),
         _ => Ok(Told::Done),
     }
+}
+
+/// A heartbeat of the attempt that the owner runs.
+async fn tell(scene: &Scene, connection: &mut PgConnection) -> Result<Told, Trouble> {
+    let key = TaskKey { execution: scene.owned, activity: LOCAL, attempt: 1, nonce: 0 };
+    let told = Beat { key, details: "7".to_owned(), at_ms: 1 };
+    let answer = beat(connection, &scene.shared, scene.owner, &[told]).await?;
+    Ok(Told::of(matches!(answer[0], Beaten::Kept { .. })))
 }
 
 /// What a turn or an attempt publishes.
