@@ -194,6 +194,8 @@ codes! {
     TooDeep = "AB0618",
     /// A run has too much to hand on to the next run.
     TooMuchCarried = "AB0619",
+    /// A call asks of its task queue what it cannot give.
+    QueueOptions = "AB0622",
     /// An activity blocks its thread.
     ActivityBlocks = "AB0623",
     /// Activities that wait for workflows hold all slots.

@@ -1,6 +1,7 @@
 //! How an activity runs: timeouts, retries, cancellation. The defaults are Temporal's.
 
 use crate::code::Code;
+use crate::queueing::QueueOptions;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Duration;
@@ -122,6 +123,8 @@ pub struct ActivityOptions {
     pub task_queue: Option<Arc<str>>,
     /// Whether its result commits together with its SQL. Set by the attribute.
     pub transactional: bool,
+    /// What it asks of its task queue.
+    pub queueing: QueueOptions,
 }
 
 /// The shortest time limit: the engine's resolution.
@@ -160,8 +163,9 @@ impl ActivityOptions {
         })
     }
 
-    /// Checks the name of the task queue.
+    /// Checks the name of the task queue, and what is asked of it.
     pub(crate) fn check(&self, activity: &str) -> Result<(), String> {
+        self.queueing.check(activity, self.task_queue.is_some())?;
         let Some(queue) = &self.task_queue else { return Ok(()) };
         if self.transactional {
             return Err(format!(

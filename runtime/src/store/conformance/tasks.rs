@@ -16,6 +16,7 @@ fn task(activity: u64, attempt: u32) -> NewTask {
         run_at_ms: 1,
         start_by_ms: None,
         close_by_ms: None,
+        place: crate::store::Place::default(),
     }
 }
 
@@ -55,7 +56,13 @@ impl Process {
 
     fn wants(&self) -> TaskClaim {
         let names = vec!["other".to_owned(), "transcode".to_owned()];
-        TaskClaim { owner: self.me, queues: vec!["gpu".to_owned()], names, limit: 10 }
+        TaskClaim {
+            owner: self.me,
+            queues: vec!["gpu".to_owned()],
+            names,
+            limit: 10,
+            turn: Default::default(),
+        }
     }
 
     pub(super) async fn tasks(&self) -> Vec<Task> {

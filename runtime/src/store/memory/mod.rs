@@ -32,6 +32,7 @@ mod guard;
 mod join;
 mod journal;
 mod lease;
+mod limit;
 mod locks;
 mod message;
 mod open;

@@ -59,6 +59,7 @@ fn change(
         TaskChange::Drop(activity) => match row(st, id, *activity)? {
             Some(there) => {
                 concerned.add(there.owner, None);
+                concerned.add(None, there.frees());
                 delete(st, there).map(|()| true)
             }
             None => Ok(true),
@@ -79,7 +80,8 @@ fn insert(st: &mut Statement<'_>, id: ExecutionId, task: &NewTask) -> Looked<()>
 }
 
 fn write(st: &mut Statement<'_>, execution: ExecutionId, task: &NewTask) {
-    let row = TaskRow { execution, task: task.clone(), owner: None, cancel: false, nonce: st.new_nonce() };
+    let (task, nonce) = (task.clone(), st.new_nonce());
+    let row = TaskRow { execution, task, owner: None, cancel: false, nonce, handed: false };
     st.write(Write::Task(Box::new(row)));
 }
 

@@ -207,7 +207,7 @@ impl Batch {
         put(
             self.tasks.next(),
             format_args!(
-                "[{},{},{},{},{},{input},{input_len},{},{},{},{}]",
+                "[{},{},{},{},{},{input},{input_len},{},{},{},{},{},{},{},{}]",
                 append.execution,
                 task.activity,
                 task.attempt,
@@ -217,6 +217,10 @@ impl Batch {
                 task.run_at_ms,
                 or_null(task.start_by_ms),
                 or_null(task.close_by_ms),
+                text(&task.place.limit_key),
+                task.place.priority,
+                text(&task.place.fair_key),
+                task.place.weight,
             ),
         );
     }

@@ -61,8 +61,10 @@ RETURNING NULL, owner, NULL",
     concat!(
         "
 WITH n AS MATERIALIZED (SELECT value AS v FROM json_each($13))
-INSERT INTO task (execution, activity, attempt, queue, name, input, limits, run_at, start_by, close_by, nonce)
-SELECT v->>0, v->>1, v->>2, v->>3, v->>4, CAST(substr($2, v->>5, v->>6) AS TEXT), v->>7, v->>8, v->>9, v->>10, random()
+INSERT INTO task (execution, activity, attempt, queue, name, input, limits, run_at, start_by, close_by, nonce,
+    limit_key, priority, fair_key, weight)
+SELECT v->>0, v->>1, v->>2, v->>3, v->>4, CAST(substr($2, v->>5, v->>6) AS TEXT), v->>7, v->>8, v->>9, v->>10, random(),
+    v->>11, v->>12, v->>13, v->>14
 FROM n WHERE ",
         sender_is_in!("v->>0")
     ),

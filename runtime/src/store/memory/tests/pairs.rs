@@ -224,11 +224,15 @@ impl Stage {
             "Resume" => Ok(of(start::resume(session, self.suspended, now).await?.0 == ResumeAnswer::Resumed)),
             "ClaimTasks" => {
                 let owner = if side == 0 { self.other } else { self.third };
-                Ok(of(!task::claim_tasks(session, &self.claim_of(owner, "nobody")).await?.tasks.is_empty()))
+                Ok(of(!task::claim_tasks(session, &self.claim_of(owner, "nobody"))
+                    .await?
+                    .claimed
+                    .tasks
+                    .is_empty()))
             }
             "Finish" => match session.run(|st| task::finish(st, self.other, self.remote, "{}")).await? {
                 Ended::Fenced => Ok(refused(Kind::Fenced)),
-                ended => Ok(of(matches!(ended, Ended::By(_)))),
+                ended => Ok(of(matches!(ended, Ended::By(..)))),
             },
             "Publish" => {
                 let (owned, items) = (self.owned, [item(Some(1))]);
@@ -363,10 +367,17 @@ impl Stage {
             run_at_ms: 1,
             start_by_ms: None,
             close_by_ms: None,
+            place: crate::store::Place::default(),
         }
     }
 
     fn claim_of(&self, owner: Incarnation, queue: &str) -> TaskClaim {
-        TaskClaim { owner, queues: vec![queue.to_owned()], names: vec!["step".to_owned()], limit: 10 }
+        TaskClaim {
+            owner,
+            queues: vec![queue.to_owned()],
+            names: vec!["step".to_owned()],
+            limit: 10,
+            turn: Default::default(),
+        }
     }
 }

@@ -341,8 +341,13 @@ async fn take_task(
     connection: &mut PgConnection,
     owner: Incarnation,
 ) -> Result<Told, Trouble> {
-    let claim =
-        TaskClaim { owner, queues: vec![scene.queue("nobody")], names: vec!["step".into()], limit: 10 };
+    let claim = TaskClaim {
+        owner,
+        queues: vec![scene.queue("nobody")],
+        names: vec!["step".into()],
+        limit: 10,
+        turn: Default::default(),
+    };
     Ok(Told::of(!claim_tasks(connection, &scene.shared, &claim).await?.tasks.is_empty()))
 }
 

@@ -111,7 +111,13 @@ impl Scene {
         append(store, create).await;
         append(store, Append { tasks, ..self.turn(self.owned, 2, 2) }).await;
         let queues = vec![self.queue("elsewhere")];
-        let claim = TaskClaim { owner: self.other, queues, names: vec!["step".into()], limit: 10 };
+        let claim = TaskClaim {
+            owner: self.other,
+            queues,
+            names: vec!["step".into()],
+            limit: 10,
+            turn: Default::default(),
+        };
         let taken = store.claim_tasks(claim).await.unwrap().tasks;
         assert_eq!(taken.len(), 1);
         let waiting = vec![TaskChange::Insert(NewTask {
@@ -226,6 +232,7 @@ impl Scene {
             run_at_ms: 1,
             start_by_ms: None,
             close_by_ms: None,
+            place: crate::store::Place::default(),
         }
     }
 }
