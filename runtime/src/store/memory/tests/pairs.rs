@@ -5,8 +5,10 @@
 
 use super::super::session::{Failure, Session, Style};
 use super::super::statement::{Looked, Statement};
+use super::super::tables::Lease;
 use super::super::task::Ended;
-use super::super::{batch, claim, guard, lease, message, start, stream, task};
+use super::super::write::TaskRow;
+use super::super::{batch, claim, guard, lease, limit, message, start, stream, task};
 use super::*;
 use crate::policy::{IdConflictPolicy, IdReusePolicy};
 use crate::status::ExecutionStatus;
@@ -119,13 +121,13 @@ impl Stage {
         let me = stage.process.me;
         if is(&["FenceOut", "SetFree", "LoseTasks"]) {
             let late = move |st: &mut Statement<'_>| {
-                st.write(Write::Lease(
-                    me,
-                    super::super::tables::Lease { until_ms: 1, renewed_ms: 0, server: 0 },
-                ));
+                st.write(Write::Lease(me, Lease { until_ms: 1, renewed_ms: 0, server: 0 }));
                 Ok(())
             };
             stage.alone(late).await;
+        }
+        if is(&["LimitedClaim"]) {
+            stage.limit().await;
         }
         if is(&["SetFree", "LoseTasks"]) {
             let gone =
@@ -142,6 +144,24 @@ impl Stage {
             Box::pin(async move { session.run(statement).await })
         });
         call.await.unwrap();
+    }
+
+    /// Two tasks in a task queue where one may run at once.
+    async fn limit(&self) {
+        let one = WorkerLimit { activity: "step".to_owned(), most: Some(1), rate: None };
+        self.process.store.set_limits("limited".to_owned(), vec![one]).await.unwrap();
+        let place = Place { limit_key: "step".to_owned(), ..Place::default() };
+        let task = |n| NewTask { place: place.clone(), ..self.task(EventId(n), 1, Some("limited")) };
+        let (tasks, execution) = ([task(50), task(51)], self.owned);
+        self.alone(move |st| {
+            for task in tasks.clone() {
+                let nonce = st.new_nonce();
+                let row = TaskRow { execution, task, owner: None, cancel: false, nonce, handed: false };
+                st.write(Write::Task(Box::new(row)));
+            }
+            Ok(())
+        })
+        .await;
     }
 
     async fn fill(&self, expires: bool) -> TaskKey {
@@ -224,11 +244,13 @@ impl Stage {
             "Resume" => Ok(of(start::resume(session, self.suspended, now).await?.0 == ResumeAnswer::Resumed)),
             "ClaimTasks" => {
                 let owner = if side == 0 { self.other } else { self.third };
-                Ok(of(!task::claim_tasks(session, &self.claim_of(owner, "nobody"))
-                    .await?
-                    .claimed
-                    .tasks
-                    .is_empty()))
+                let claimed = task::claim_tasks(session, &self.claim_of(owner, "nobody")).await?;
+                Ok(of(!claimed.claimed.tasks.is_empty()))
+            }
+            "LimitedClaim" => {
+                let owner = if side == 0 { self.other } else { self.third };
+                let claim = self.claim_of(owner, "limited");
+                Ok(of(!limit::claim(session, &claim, "limited").await?.tasks.is_empty()))
             }
             "Finish" => match session.run(|st| task::finish(st, self.other, self.remote, "{}")).await? {
                 Ended::Fenced => Ok(refused(Kind::Fenced)),

@@ -9,7 +9,7 @@ use crate::store::postgres::batch::{Batch, write_batch};
 use crate::store::postgres::failure::kind;
 use crate::store::postgres::stream::publish;
 use crate::store::postgres::task::{EXPIRE, claim_tasks, finish};
-use crate::store::postgres::{claim, control, lease, message, start, transaction};
+use crate::store::postgres::{claim, control, lease, limit, message, start, transaction};
 use crate::store::task::timed_out;
 use crate::store::{
     Append, AttemptChange, AttemptRow, Claim, MessageKind, NewItem, NewMessage, ResumeAnswer, RowChange,
@@ -80,6 +80,8 @@ pub(super) enum Op {
     Fail,
     /// Another worker claims tasks.
     ClaimTasks,
+    /// It claims in a task queue where one may run at once.
+    LimitedClaim,
     /// Another worker ends the one that it has.
     Finish,
     /// Those whose time has run out are ended.
@@ -88,7 +90,7 @@ pub(super) enum Op {
     Publish,
 }
 
-pub(super) const OPS: [Op; 32] = [
+pub(super) const OPS: [Op; 33] = [
     Op::Append,
     Op::Close,
     Op::Continue,
@@ -118,6 +120,7 @@ pub(super) const OPS: [Op; 32] = [
     Op::Settle,
     Op::Fail,
     Op::ClaimTasks,
+    Op::LimitedClaim,
     Op::Finish,
     Op::Expire,
     Op::Publish,
@@ -230,6 +233,12 @@ impl Op {
             }
             Self::Complete => complete(scene, connection).await,
             Self::ClaimTasks => take_task(scene, connection, claimant).await,
+            Self::LimitedClaim => {
+                let queue = scene.queue("limited");
+                let claim = TaskClaim { queues: vec![queue.clone()], ..tasks_of(scene, claimant) };
+                let (claimed, _) = limit::claim(connection, shared, &claim, &queue).await?;
+                Ok(Told::of(!claimed.tasks.is_empty()))
+            }
             Self::Finish => {
                 let ended = finish(connection, shared, scene.other, scene.remote, "{}").await?;
                 Ok(Told::of(ended.is_some()))
@@ -336,18 +345,17 @@ fn work(scene: &Scene, owner: Incarnation) -> Claim {
     }
 }
 
+fn tasks_of(scene: &Scene, owner: Incarnation) -> TaskClaim {
+    let (queues, names) = (vec![scene.queue("nobody")], vec!["step".into()]);
+    TaskClaim { owner, queues, names, limit: 10, turn: Default::default() }
+}
+
 async fn take_task(
     scene: &Scene,
     connection: &mut PgConnection,
     owner: Incarnation,
 ) -> Result<Told, Trouble> {
-    let claim = TaskClaim {
-        owner,
-        queues: vec![scene.queue("nobody")],
-        names: vec!["step".into()],
-        limit: 10,
-        turn: Default::default(),
-    };
+    let claim = tasks_of(scene, owner);
     Ok(Told::of(!claim_tasks(connection, &scene.shared, &claim).await?.tasks.is_empty()))
 }
 

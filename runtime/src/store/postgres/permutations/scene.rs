@@ -7,8 +7,8 @@ use crate::store::postgres::shared::Shared;
 use crate::store::postgres::store::PostgresStore;
 use crate::store::postgres::{connection, lease, open};
 use crate::store::{
-    Append, AppendOutcome, Journal, MessageKind, NewExecution, NewMessage, NewTask, Ownership, Starts,
-    Successor, TaskChange, TaskClaim, TaskKey, Tasks, WorkerInfo,
+    Append, AppendOutcome, Journal, MessageKind, NewExecution, NewMessage, NewTask, Ownership, Place, Starts,
+    Successor, TaskChange, TaskClaim, TaskKey, Tasks, WorkerInfo, WorkerLimit,
 };
 use abide_core::{EventId, ExecutionId, Incarnation};
 use sqlx::pool::PoolConnection;
@@ -88,6 +88,9 @@ impl Scene {
             third,
         };
         scene.remote = scene.fill(store, ops.contains(&Op::Expire)).await;
+        if ops.contains(&Op::LimitedClaim) {
+            scene.limit(store).await;
+        }
         let late = ops.iter().any(|op| matches!(op, Op::FenceOut | Op::SetFree | Op::LoseTasks));
         let mut connection = scene.connect().await;
         if late {
@@ -98,6 +101,24 @@ impl Scene {
             lease::fence_out(&mut connection, &scene.shared, owner, false).await.unwrap();
         }
         scene
+    }
+
+    /// Two tasks in a task queue where one may run at once.
+    async fn limit(&self, store: &PostgresStore) {
+        let limit = WorkerLimit { activity: "step".to_owned(), most: Some(1), rate: None };
+        store.set_limits(self.queue("limited"), vec![limit]).await.unwrap();
+        let place = || Place { limit_key: "step".to_owned(), ..Place::default() };
+        let task = |n| NewTask { place: place(), ..self.task(EventId(n), 1, Some("limited")) };
+        let mut connection = self.connect().await;
+        for n in [50, 51] {
+            let NewTask { activity, name, input, limits, queue, place, .. } = task(n);
+            let insert = "INSERT INTO {s}.task (execution, activity, attempt, queue, name, input, limits, run_at, limit_key)
+                VALUES ($1, $2, 1, $3, $4, $5, $6, 1, $7)";
+            let insert =
+                sqlx::query(self.shared.sql.of(insert)).bind(self.owned.0).bind(activity.0.cast_signed());
+            let insert = insert.bind(queue).bind(name).bind(input).bind(limits).bind(place.limit_key);
+            insert.execute(&mut *connection).await.unwrap();
+        }
     }
 
     /// The executions and their rows, by the store's own calls.
