@@ -55,9 +55,8 @@ struct Geocoder {
 }
 
 // `most` and `rate` hold for all workers of the task queue together, in whichever process they are.
-#[activity(task_queue = "geocoder", start_to_close = "30s")]
+#[activity(task_queue = "geocoder", most = 2, rate = "10/s", start_to_close = "30s")]
 impl Geocoder {
-    #[activity(most = 2, rate = "10/s")]
     async fn locate(&self, tenant: String, n: u32) -> Result<String, NoAnswer> {
         let running = self.running.fetch_add(1, Ordering::SeqCst) + 1;
         self.most.fetch_max(running, Ordering::SeqCst);

@@ -210,3 +210,31 @@ pub(super) async fn later_tasks_say_when_they_are_due(lab: Lab) {
     let claimed = a.asks(9, &QueueTurn::default()).await;
     assert_eq!((numbers(&claimed.tasks), claimed.next_due_ms, claimed.soon), (vec![2], Some(later), false));
 }
+
+pub(super) async fn a_claim_under_a_limit_is_one_commit(lab: Lab) {
+    let a = lab.process().await;
+    a.limit(Some(500), Some((1_000.0, 500.0))).await;
+    a.calls(
+        "order-1",
+        (0..150)
+            .map(|n| Place { limit_key: "charge".to_owned(), ..fair(&format!("t{}", n % 7), 1) })
+            .collect(),
+    )
+    .await;
+    // The first one finds out that there are limits.
+    let first = a.asks(10, &QueueTurn::default()).await;
+    let before = a.store.metrics().commits;
+    let second = a.asks(100, &first.turn).await;
+    assert_eq!((first.tasks.len(), second.tasks.len()), (10, 100));
+    assert_eq!(a.store.metrics().commits - before, 1);
+}
+
+pub(super) async fn what_is_in_use_is_not_forgotten(lab: Lab) {
+    let a = lab.process().await;
+    a.limit(Some(1), None).await;
+    a.calls("order-1", vec![limited("charge/x")]).await;
+    assert_eq!(a.takes(9).await.len(), 1);
+    // One that is in use, or was a moment ago, stays; so do the limits of activities.
+    assert_eq!(a.store.sweep().await.unwrap(), 0);
+    assert_eq!(a.store.limited("stripe".to_owned()).await.unwrap(), ["charge"]);
+}

@@ -233,6 +233,8 @@ suite! {
         a_higher_priority_is_claimed_first,
         a_flood_of_one_key_does_not_hold_up_the_others,
         later_tasks_say_when_they_are_due,
+        a_claim_under_a_limit_is_one_commit,
+        what_is_in_use_is_not_forgotten,
     }
     tasks {
         a_task_is_claimed_by_one_and_ended_once,

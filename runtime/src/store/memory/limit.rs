@@ -179,13 +179,14 @@ fn take(
     Ok(taken)
 }
 
-/// Claims in this queue, within a transaction.
+/// Claims in this queue, within a transaction. False: nothing with limits or keys is waiting there.
 pub(super) async fn claim(
     session: &mut Session,
     claim: &TaskClaim,
     queue: &str,
-) -> Result<ClaimedTasks, Failure> {
+) -> Result<(ClaimedTasks, bool), Failure> {
     let candidates = session.run(|st| Ok(candidates(st, claim, queue))).await?;
+    let is_keyed = candidates.iter().any(|of| !of.limit_key.is_empty() || !of.fair_key.is_empty());
     let limits = Candidate::limits(&candidates);
     let (mut rooms, now_ms) = match limits.is_empty() {
         true => (Rooms::default(), 0),
@@ -208,7 +209,7 @@ pub(super) async fn claim(
         return Err(Failure::Refused(StoreError::Fenced));
     }
     let (turn, next_due_ms, soon) = (picked.turn, picked.next_due_ms, picked.soon);
-    Ok(ClaimedTasks { tasks, next_due_ms, turn, soon })
+    Ok((ClaimedTasks { tasks, next_due_ms, turn, soon }, is_keyed))
 }
 
 /// Writes these limits of a queue's activities, also for the keys that have them; without a limit, deletes theirs.

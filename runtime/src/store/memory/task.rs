@@ -245,18 +245,31 @@ pub(super) fn expire(st: &mut Statement<'_>) -> Looked<(u64, Concerned)> {
 impl Tasks for MemoryStore {
     fn claim_tasks(&self, claim: TaskClaim) -> StoreFuture<'_, ClaimedTasks> {
         Box::pin(async move {
-            let plain = claim.clone();
-            let first = self.once("claim_tasks", move |session| {
-                Box::pin(async move { claim_tasks(session, &plain).await })
-            });
-            let Claimed { mut claimed, limited } = first.await?;
+            let is_limited = |queue: &String| self.shared.limited().contains(queue);
+            let mut claimed = ClaimedTasks { turn: claim.turn.clone(), ..ClaimedTasks::default() };
+            if !claim.queues.iter().any(is_limited) {
+                let plain = claim.clone();
+                let first = self.once("claim_tasks", move |session| {
+                    Box::pin(async move { claim_tasks(session, &plain).await })
+                });
+                let first = first.await?;
+                claimed = first.claimed;
+                self.shared.limited().extend(first.limited);
+            }
+            let limited: Vec<String> =
+                claim.queues.iter().filter(|queue| is_limited(queue)).cloned().collect();
             for queue in limited {
-                let rest = claim.rest(&claimed);
+                let (rest, of) = (claim.rest(&claimed), queue.clone());
                 let some = self.call("claim_limited", move |session| {
-                    Box::pin(async move { limit::claim(session, &rest, &queue).await })
+                    Box::pin(async move { limit::claim(session, &rest, &of).await })
                 });
                 match some.await {
-                    Ok(some) => claimed.add(some),
+                    Ok((some, is_keyed)) => {
+                        claimed.add(some);
+                        if !is_keyed {
+                            self.shared.limited().remove(&queue);
+                        }
+                    }
                     // Claimed already: return them despite the error.
                     Err(_) if !claimed.tasks.is_empty() => break,
                     Err(error) => return Err(error),

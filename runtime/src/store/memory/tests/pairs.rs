@@ -197,6 +197,7 @@ impl Stage {
 
     async fn run(&self, session: &mut Session, op: &str, side: usize) -> Result<String, Failure> {
         let (me, now) = (self.process.me, self.process.store.now_ms());
+        let owner = if side == 0 { self.other } else { self.third };
         match op {
             "Append" | "Release" | "Replace" | "Settle" | "Fail" => self.append(session, op, side).await,
             "Close" | "Continue" | "Discard" | "StartOwned" | "StartOnly" => {
@@ -209,12 +210,10 @@ impl Stage {
             "LoseTasks" => session.run(|st| lease::lose_tasks(st, me)).await.map(|()| of(true)),
             "Leave" => lease::leave(session, me).await.map(|()| of(true)),
             "Claim" => {
-                let owner = if side == 0 { self.other } else { self.third };
                 let claim = Claim { owner, ..self.process.claim_of("b1", false) };
                 Ok(of(!claim::claim(session, &claim, now).await?.rows.is_empty()))
             }
             "Offer" => {
-                let owner = if side == 0 { self.other } else { self.third };
                 let queues = vec!["parked".to_owned()];
                 let claim = Claim { owner, queues, ..self.process.claim_of("b1", false) };
                 Ok(of(!claim::claim_offered(session, &claim, now).await?.is_empty()))
@@ -243,14 +242,12 @@ impl Stage {
             }
             "Resume" => Ok(of(start::resume(session, self.suspended, now).await?.0 == ResumeAnswer::Resumed)),
             "ClaimTasks" => {
-                let owner = if side == 0 { self.other } else { self.third };
                 let claimed = task::claim_tasks(session, &self.claim_of(owner, "nobody")).await?;
                 Ok(of(!claimed.claimed.tasks.is_empty()))
             }
             "LimitedClaim" => {
-                let owner = if side == 0 { self.other } else { self.third };
                 let claim = self.claim_of(owner, "limited");
-                Ok(of(!limit::claim(session, &claim, "limited").await?.tasks.is_empty()))
+                Ok(of(!limit::claim(session, &claim, "limited").await?.0.tasks.is_empty()))
             }
             "Finish" => match session.run(|st| task::finish(st, self.other, self.remote, "{}")).await? {
                 Ended::Fenced => Ok(refused(Kind::Fenced)),
