@@ -31,7 +31,7 @@ impl Priority {
     }
 }
 
-/// How often something may begin.
+/// How often something may begin: `Rate::per_second(10)`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Rate {
     count: u32,

@@ -154,7 +154,7 @@ impl WorkerBuilder {
     }
 
     /// How often this worker begins an attempt of one activity, with a burst of
-    /// [`Rate::default_burst`](abide_core::Rate::default_burst). Further ones wait, and hold up no other activity. See
+    /// [`Rate::default_burst`](crate::Rate::default_burst). Further ones wait, and hold up no other activity. See
     /// [`limit`](Self::limit). Default: any number.
     pub fn rate<A, F: AnyActivityFn<A>>(mut self, _activity: F, rate: Rate) -> Self {
         self.options.own_limits.entry(F::Def::NAME).or_default().rate = Some(rate);

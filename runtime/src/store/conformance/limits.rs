@@ -78,7 +78,7 @@ fn numbers(tasks: &[Task]) -> Vec<u64> {
     tasks.iter().map(|task| task.key.activity.0).collect()
 }
 
-pub(super) async fn no_more_run_than_the_limit_says_whoever_claims(lab: Lab) {
+pub(super) async fn no_more_run_than_the_limit_says(lab: Lab) {
     let (a, b, c) = (lab.process().await, lab.process().await, lab.process().await);
     a.limit(Some(5), None).await;
     a.calls("order-1", vec![limited("charge"); 20]).await;
@@ -129,7 +129,7 @@ pub(super) async fn a_rate_is_kept_by_the_clock_of_the_database(lab: Lab) {
     let first = a.asks(9, &QueueTurn::default()).await;
     assert_eq!(first.tasks.len(), 3, "the burst");
     let next_ms = first.next_due_ms.expect("a token comes");
-    assert!(next_ms > since_ms && next_ms <= a.store.now_ms() + 50, "{next_ms} after {since_ms}");
+    assert!(next_ms > since_ms && next_ms <= a.store.now_ms() + 60, "{next_ms} after {since_ms}");
     let mut got = 3;
     while got < 9 {
         got += b.takes(9).await.len();
@@ -137,7 +137,7 @@ pub(super) async fn a_rate_is_kept_by_the_clock_of_the_database(lab: Lab) {
     }
     // Six tokens at 20 a second, less the rounding of two clocks.
     let took_ms = a.store.now_ms() - since_ms;
-    assert!(took_ms >= 290, "{got} began within {took_ms} ms");
+    assert!(took_ms >= 280, "{got} began within {took_ms} ms");
 }
 
 pub(super) async fn each_key_has_the_limit_for_itself(lab: Lab) {

@@ -224,7 +224,7 @@ suite! {
         readers_of_every_process_are_told,
     }
     limits {
-        no_more_run_than_the_limit_says_whoever_claims,
+        no_more_run_than_the_limit_says,
         what_a_dead_worker_ran_makes_room,
         what_is_given_back_makes_room,
         a_rate_is_kept_by_the_clock_of_the_database,

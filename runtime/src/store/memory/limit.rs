@@ -5,24 +5,12 @@ use super::claim::holds_lease;
 use super::locks::{Key, Mode};
 use super::session::{Failure, Session};
 use super::statement::{Looked, Statement};
-use super::task::{in_time, take_rows};
+use super::taken::{in_time, take_rows};
 use super::write::{Limit, TaskRow, Write};
 use crate::store::decide::{Candidate, CandidateTask, GROUPS_AT_ONCE, LimitRow, Rooms, pick};
 use crate::store::{ClaimedTasks, SWEEP_AT_ONCE, StoreError, Task, TaskClaim, WorkerLimit};
 use abide_core::{EventId, ExecutionId, Incarnation};
 use std::collections::{BTreeMap, BTreeSet};
-
-impl TaskRow {
-    /// Waits for a worker of this queue.
-    pub(super) fn waits_in(&self, queue: &str) -> bool {
-        self.owner.is_none() && !self.handed && self.task.queue.as_deref() == Some(queue)
-    }
-
-    /// Has a limit or a key.
-    pub(super) fn is_keyed(&self) -> bool {
-        !self.task.place.limit_key.is_empty() || !self.task.place.fair_key.is_empty()
-    }
-}
 
 type Pair = (String, String);
 

@@ -46,6 +46,7 @@ mod store;
 mod stream;
 mod sweep;
 mod tables;
+mod taken;
 mod task;
 #[cfg(test)]
 #[cfg(all(feature = "sqlite", feature = "postgres"))] // with the suite, whose processes they use

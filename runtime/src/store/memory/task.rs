@@ -7,6 +7,7 @@ use super::locks::{Key, Mode};
 use super::session::{Failure, Session};
 use super::statement::{Looked, Statement};
 use super::store::MemoryStore;
+use super::taken::{in_time, take_rows};
 use super::write::{TaskRow, Write};
 use crate::store::decide::{Concerned, Notify, Receiver, attempt_request_id, outcome_body, outcome_json};
 use crate::store::task::timed_out;
@@ -30,44 +31,11 @@ pub(super) fn tell_outcome(
     st.put(row.execution, MessageKind::Attempt, &attempt_request_id(activity, attempt), body, at_ms)
 }
 
-impl TaskRow {
-    pub(super) fn key(&self) -> TaskKey {
-        TaskKey {
-            execution: self.execution,
-            activity: self.task.activity,
-            attempt: self.task.attempt,
-            nonce: self.nonce,
-        }
-    }
-
-    /// The key of its row.
-    pub(super) fn row(&self) -> Key {
-        Key::Task(self.execution, self.task.activity)
-    }
-
-    /// No worker runs it, and others may.
-    fn is_free(&self) -> bool {
-        self.owner.is_none() && self.task.queue.is_some()
-    }
-
-    /// The task queue in which its end makes room.
-    pub(super) fn frees(&self) -> Option<String> {
-        let counts = self.owner.is_some() && !self.task.place.limit_key.is_empty();
-        self.task.queue.clone().filter(|_| counts)
-    }
-}
-
 /// Deletes a task.
 pub(super) fn delete(st: &mut Statement<'_>, row: &TaskRow) -> Looked<()> {
     st.lock(row.row(), Mode::Update)?;
     st.write(Write::TaskGone(row.execution, row.task.activity));
     Ok(())
-}
-
-/// Whether its time limits let it begin now.
-pub(super) fn in_time(row: &TaskRow, now: i64) -> bool {
-    let in_time = |until: Option<i64>| until.is_none_or(|until| until > now);
-    in_time(row.task.start_by_ms) && in_time(row.task.close_by_ms)
 }
 
 /// By priority, then the oldest due first. Nothing where tasks with limits or keys are waiting.
@@ -88,36 +56,6 @@ fn take(st: &mut Statement<'_>, claim: &TaskClaim, queue: &str, room: usize) -> 
     let chosen: Vec<_> =
         due.into_iter().filter(|row| st.try_lock(row.row(), Mode::Update)).take(room).collect();
     Ok(take_rows(st, claim.owner, chosen))
-}
-
-/// Takes rows that are locked, if the claimant has its lease.
-pub(super) fn take_rows(st: &mut Statement<'_>, owner: Incarnation, chosen: Vec<&TaskRow>) -> Vec<Task> {
-    let tables = st.tables;
-    if chosen.is_empty() || !st.try_fence(owner) {
-        return Vec::new();
-    }
-    let chosen: Vec<TaskRow> = chosen
-        .into_iter()
-        .map(|row| TaskRow { owner: Some(owner), nonce: st.new_nonce(), ..row.clone() })
-        .collect();
-    for row in &chosen {
-        st.write(Write::Task(Box::new(row.clone())));
-    }
-    let task = |row: &TaskRow| {
-        let of = &tables.executions.get(&row.execution)?.row;
-        Some(Task {
-            key: row.key(),
-            name: row.task.name.clone(),
-            input: row.task.input.clone(),
-            limits: row.task.limits.clone(),
-            run_at_ms: row.task.run_at_ms,
-            close_by_ms: row.task.close_by_ms,
-            workflow_id: of.workflow_id.clone(),
-            run_id: of.run_id.clone(),
-            workflow_type: of.workflow_type.clone(),
-        })
-    };
-    chosen.iter().filter_map(task).collect()
 }
 
 /// When the next one without limits and keys is due, and whether there are others.

@@ -117,7 +117,8 @@ FROM unnest('{1,2,3,4,5}'::smallint[]) AS p(priority) CROSS JOIN LATERAL ",
 /// The limits of keys that have none yet are those of their activities. `$1` queue, `$2` keys, `$3` activities.
 const ADOPT: &str = "INSERT INTO {s}.queue_limit (queue, key, activity, most, rate, burst, tokens, at)
     SELECT $1, k.key, l.key, l.most, l.rate, l.burst, l.burst, {now}
-    FROM unnest($2::text[], $3::text[]) AS k(key, activity) JOIN {s}.queue_limit l ON l.queue = $1 AND l.key = k.activity
+    FROM unnest($2::text[], $3::text[]) AS k(key, activity)
+        JOIN {s}.queue_limit l ON l.queue = $1 AND l.key = k.activity
     WHERE k.key <> k.activity AND NOT EXISTS (SELECT FROM {s}.queue_limit o WHERE o.queue = $1 AND o.key = k.key)
     ORDER BY k.key ON CONFLICT DO NOTHING";
 

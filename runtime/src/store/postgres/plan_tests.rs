@@ -248,7 +248,8 @@ async fn no_claim_of_tasks_walks_over_later_ones_or_over_a_flood() {
             WHERE q = 'plain';
         INSERT INTO {s}.task
             (execution, activity, attempt, queue, name, input, limits, run_at, priority, limit_key, fair_key)
-            SELECT i, p, 1, 'keyed', 'step', '[]', '{}', CASE WHEN i % 2 = 0 THEN i ELSE 4000000000000 + i END, p, 'step',
+            SELECT i, p, 1, 'keyed', 'step', '[]', '{}', CASE WHEN i % 2 = 0 THEN i ELSE 4000000000000 + i END, p,
+                'step',
                 'big' || i % 3
             FROM generate_series(600001, 610000) i, generate_series(1, 5) p;
         INSERT INTO {s}.task (execution, activity, attempt, queue, name, input, limits, run_at, owner, limit_key)

@@ -50,8 +50,8 @@ macro_rules! tasks_of {
     };
 }
 
-/// `$1` queue, `$2` priority, `$3` and `$4` the keys, `$5` names, `$6` now, `$7` the most: the oldest due, and the first
-/// that is not due yet.
+/// `$1` queue, `$2` priority, `$3` and `$4` the keys, `$5` names, `$6` now, `$7` the most: the oldest due, and the
+/// first that is not due yet.
 pub(super) const OF_GROUP: &str = tasks_of!(concat!(keyed!(), " AND fair_key = $3 AND limit_key = $4"));
 pub(super) const WITHOUT_KEYS: &str = tasks_of!(concat!(plain!(), " AND $3 = '' AND $4 = ''"));
 

@@ -112,8 +112,7 @@ impl Stage {
         let process = scene.process().await;
         let worker = async || process.store.register(WorkerInfo::default()).await.unwrap();
         let (other, third) = (worker().await, worker().await);
-        let owned = process.store.execution_id();
-        let suspended = process.store.execution_id();
+        let (owned, suspended) = (process.store.execution_id(), process.store.execution_id());
         let remote = TaskKey { execution: owned, activity: REMOTE, attempt: 1, nonce: 0 };
         let mut stage = Self { scene, process, other, third, owned, suspended, remote };
         stage.remote = stage.fill(ops.contains(&"Expire")).await;
@@ -180,8 +179,7 @@ impl Stage {
         let start_by_ms = expires.then_some(now - 1);
         let waiting = NewTask { start_by_ms, ..self.task(WAITING, 1, Some("nobody")) };
         done(Append { tasks: vec![TaskChange::Insert(waiting)], ..process.turn(self.owned, 4, 1) }).await;
-        let free = process.store.execution_id();
-        process.store.start(self.start(free, "free")).await.unwrap();
+        process.store.start(self.start(process.store.execution_id(), "free")).await.unwrap();
         let parked = NewExecution { queue: "parked".to_owned(), ..self.start(self.suspended, "suspended") };
         process.store.start(parked).await.unwrap();
         let id = self.suspended;

@@ -112,7 +112,8 @@ impl Scene {
         let mut connection = self.connect().await;
         for n in [50, 51] {
             let NewTask { activity, name, input, limits, queue, place, .. } = task(n);
-            let insert = "INSERT INTO {s}.task (execution, activity, attempt, queue, name, input, limits, run_at, limit_key)
+            let insert = "INSERT INTO {s}.task
+                (execution, activity, attempt, queue, name, input, limits, run_at, limit_key)
                 VALUES ($1, $2, 1, $3, $4, $5, $6, 1, $7)";
             let insert =
                 sqlx::query(self.shared.sql.of(insert)).bind(self.owned.0).bind(activity.0.cast_signed());
