@@ -239,6 +239,12 @@ mod list {
              parked its message.";
         MessageWithoutLock "message-without-lock" Permutations,
             "A message does not lock its execution's row.";
+        // Not here: a child's birth that does not ask for the lease. Each batch counts its leases at the end and
+        // raises, so that such a birth is rolled back.
+        BearWithoutPolicy "bear-without-policy" Permutations,
+            "The next run of a child does not have the child's close policy.";
+        ForgetReport "forget-report" Permutations,
+            "A parent is not told of the end of its child.";
     }
 
     static ALIVE: AtomicUsize = AtomicUsize::new(usize::MAX);

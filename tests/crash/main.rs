@@ -8,6 +8,7 @@ pub(crate) const ON_POSTGRES: bool = false;
 
 mod chains;
 mod crash_loop;
+mod deploys;
 mod elsewhere;
 mod evidence;
 mod expected;

@@ -7,6 +7,7 @@
 pub(crate) const ON_POSTGRES: bool = true;
 
 mod chains;
+mod deploys;
 mod elsewhere;
 mod evidence;
 mod expected;

@@ -18,6 +18,11 @@ impl Measured {
         self.elapsed += round.elapsed;
     }
 
+    /// One round of calls that took these times.
+    pub(crate) fn of(took: Vec<Duration>, elapsed: Duration) -> Self {
+        Self { took, elapsed }
+    }
+
     /// How many calls ended.
     pub(crate) fn count(&self) -> usize {
         self.took.len()

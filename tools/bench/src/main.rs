@@ -9,11 +9,13 @@
 //!
 //! Other measurements: `cargo run --release -p bench -- scale` measures several worker processes on one
 //! Postgres. `.. -- w6 --store postgres` measures how long a service that is killed and started again takes
-//! to complete its work. `.. -- compile` measures what the checks cost at compile time. `.. -- count` counts
+//! to complete its work. `.. -- deploy` measures what requests notice while all worker processes are replaced.
+//! `.. -- compile` measures what the checks cost at compile time. `.. -- count` counts
 //! instructions and allocations.
 
 mod compile;
 mod count;
+mod deploy;
 mod heavy;
 mod load;
 mod place;
@@ -70,6 +72,8 @@ enum Other {
     /// work that was left.
     #[command(name = "w6")]
     Restart(restart::Args),
+    /// Replaces three worker processes one by one while requests go on; measures what the requests notice.
+    Deploy(deploy::Args),
     /// Measures what a large Postgres database costs: many workflows, many that sleep, millions of events.
     Heavy(heavy::Args),
     /// Counts instructions and allocations, and compares them with the last counts (needs valgrind).
@@ -91,6 +95,7 @@ async fn main() -> AnyResult<()> {
         Some(Other::Compile(args)) => return compile::run(args),
         Some(Other::Scale(args)) => return scale::run(args).await,
         Some(Other::Restart(args)) => return restart::run(args).await,
+        Some(Other::Deploy(args)) => return deploy::run(args).await,
         Some(Other::Heavy(args)) => return heavy::run(args).await,
         Some(Other::Count(args)) => return count::run(args).await,
         Some(Other::Unit(args)) => return count::unit(args).await,

@@ -35,7 +35,7 @@ pub(crate) struct Args {
 }
 
 /// The arguments of one process.
-#[derive(clap::Args)]
+#[derive(Clone, clap::Args)]
 pub(crate) struct WorkerArgs {
     url: String,
     schema: String,

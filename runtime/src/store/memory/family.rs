@@ -25,7 +25,7 @@ pub(super) fn report(
 }
 
 /// One slice of the children of a run; whom it concerns.
-fn tell(st: &mut Statement<'_>, run: ExecutionId, now: i64) -> Looked<Vec<Receiver>> {
+pub(super) fn tell(st: &mut Statement<'_>, run: ExecutionId, now: i64) -> Looked<Vec<Receiver>> {
     let tables = st.tables;
     let bound = tables.children_of(run).filter(|run| run.child.is_some_and(|child| child.close_policy > 0));
     let mut told = Vec::new();
@@ -45,7 +45,7 @@ fn tell(st: &mut Statement<'_>, run: ExecutionId, now: i64) -> Looked<Vec<Receiv
 }
 
 /// Takes the mark from a run that has no open child with a policy any more. Whether it had none.
-fn forget(st: &mut Statement<'_>, run: ExecutionId) -> Looked<bool> {
+pub(super) fn forget(st: &mut Statement<'_>, run: ExecutionId) -> Looked<bool> {
     let left = st.tables.has_bound_child(run) && !mutant!(ClearOrphansEarly);
     if let Some(mut closed) = st.tables.executions.get(&run).cloned().filter(|_| !left) {
         closed.orphans = false;

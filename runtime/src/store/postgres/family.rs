@@ -21,8 +21,7 @@ SELECT p.owner, p.queue FROM {s}.execution p WHERE p.id IN (SELECT execution FRO
 pub(super) const ORPHANED: &str = "SELECT id FROM {s}.execution WHERE orphans ORDER BY id LIMIT $1";
 
 /// A slice of the children of one run: `$1` the run, `$2` now, `$3` the messages' body, `$4` their key, `$5` the most.
-/// It
-/// waits for no lock. How many, and whom it concerns.
+/// It waits for no lock. How many, and whom it concerns.
 pub(super) const TELL: &str = concat!(
     "WITH few AS MATERIALIZED (
     SELECT id, close_policy, owner, queue, status FROM {s}.execution
@@ -49,6 +48,27 @@ pub(super) const FORGET: &str = "UPDATE {s}.execution SET orphans = false
 /// What a mutant does instead.
 const FORGET_EARLY: &str = "UPDATE {s}.execution SET orphans = false WHERE id = $1";
 
+/// One slice of the children of a run that is marked; how many were told.
+pub(super) async fn tell_children(
+    connection: &mut PgConnection,
+    shared: &Shared,
+    (run, now): (i64, i64),
+    concerned: &mut Concerned,
+) -> sqlx::Result<u64> {
+    let told = sqlx::query(shared.sql.of(TELL)).bind(run).bind(now).bind(PARENT_CLOSED_BODY);
+    let told = told.bind(PARENT_CLOSED).bind(SLICE).fetch_one(connection).await?;
+    concerned.owners.extend(told.try_get::<Vec<i64>, _>(1)?.into_iter().map(Incarnation));
+    concerned.queues.extend(told.try_get::<Vec<String>, _>(2)?);
+    Ok(told.try_get::<i64, _>(0)?.unsigned_abs())
+}
+
+/// Takes the mark of a run away, unless children are still to be told. Whether it did.
+pub(super) async fn forget(connection: &mut PgConnection, shared: &Shared, run: i64) -> sqlx::Result<bool> {
+    let forget = if mutant!(ClearOrphansEarly) { FORGET_EARLY } else { FORGET };
+    let forgotten = sqlx::query(shared.sql.of(forget)).bind(run).execute(connection).await?;
+    Ok(forgotten.rows_affected() > 0)
+}
+
 /// One slice for each of some runs. Each statement is a transaction of its own.
 async fn tell(
     connection: &mut PgConnection,
@@ -59,15 +79,8 @@ async fn tell(
     let runs =
         sqlx::query_scalar::<_, i64>(shared.sql.of(ORPHANED)).bind(SLICE).fetch_all(&mut *connection).await?;
     for run in runs {
-        let told = sqlx::query(shared.sql.of(TELL)).bind(run).bind(now).bind(PARENT_CLOSED_BODY);
-        let told = told.bind(PARENT_CLOSED).bind(SLICE).fetch_one(&mut *connection).await?;
-        orphans.told += told.try_get::<i64, _>(0)?.unsigned_abs();
-        concerned.owners.extend(told.try_get::<Vec<i64>, _>(1)?.into_iter().map(Incarnation));
-        concerned.queues.extend(told.try_get::<Vec<String>, _>(2)?);
-        let forget = if mutant!(ClearOrphansEarly) { FORGET_EARLY } else { FORGET };
-        let forgotten =
-            sqlx::query(shared.sql.of(forget)).bind(run).execute(&mut *connection).await?.rows_affected();
-        orphans.left += u64::from(forgotten == 0);
+        orphans.told += tell_children(connection, shared, (run, now), &mut concerned).await?;
+        orphans.left += u64::from(!forget(connection, shared, run).await?);
     }
     Ok((orphans, concerned))
 }

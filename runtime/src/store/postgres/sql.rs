@@ -89,6 +89,8 @@ fn mutated(template: &str) -> String {
         () if mutant!(MessageWithoutLock) => {
             &[("(status < 10 OR $2 = 2) FOR KEY SHARE", "(status < 10 OR $2 = 2)")]
         }
+        () if mutant!(BearWithoutPolicy) => &[("h.close_policy, h.schedule", "0, h.schedule")],
+        () if mutant!(ForgetReport) => &[("p.status < 10 AND p.id <> ALL", "p.status >= 10 AND p.id <> ALL")],
         () if mutant!(ResumeWithoutLock) => &[(
             "SELECT status, queue FROM {s}.execution WHERE id = $1 FOR UPDATE",
             "SELECT status, queue FROM {s}.execution WHERE id = $1 FOR NO KEY UPDATE",

@@ -3,12 +3,14 @@
 //!
 //! The comparison with what a server says is in that folder. An operation is named as there.
 
+mod family;
+mod limited;
+
 use super::super::session::{Failure, Session, Style};
 use super::super::statement::{Looked, Statement};
 use super::super::tables::Lease;
 use super::super::task::Ended;
-use super::super::write::TaskRow;
-use super::super::{batch, claim, guard, lease, limit, message, start, stream, task};
+use super::super::{batch, claim, ends, guard, lease, limit, message, start, stream, task};
 use super::*;
 use crate::policy::{IdConflictPolicy, IdReusePolicy};
 use crate::status::ExecutionStatus;
@@ -39,6 +41,8 @@ struct Stage {
     third: Incarnation,
     owned: ExecutionId,
     suspended: ExecutionId,
+    parent: ExecutionId,
+    child: ExecutionId,
     /// The attempt that `other` runs.
     remote: TaskKey,
 }
@@ -112,10 +116,13 @@ impl Stage {
         let process = scene.process().await;
         let worker = async || process.store.register(WorkerInfo::default()).await.unwrap();
         let (other, third) = (worker().await, worker().await);
-        let (owned, suspended) = (process.store.execution_id(), process.store.execution_id());
+        let owned = process.store.execution_id();
+        let suspended = process.store.execution_id();
+        let (parent, child) = (process.store.execution_id(), process.store.execution_id());
         let remote = TaskKey { execution: owned, activity: REMOTE, attempt: 1, nonce: 0 };
-        let mut stage = Self { scene, process, other, third, owned, suspended, remote };
+        let mut stage = Self { scene, process, other, third, owned, suspended, parent, child, remote };
         stage.remote = stage.fill(ops.contains(&"Expire")).await;
+        stage.stand(ops).await;
         let is = |wanted: &[&str]| ops.iter().any(|op| wanted.contains(op));
         let me = stage.process.me;
         if is(&["FenceOut", "SetFree", "LoseTasks"]) {
@@ -145,24 +152,6 @@ impl Stage {
         call.await.unwrap();
     }
 
-    /// Two tasks in a task queue where one may run at once.
-    async fn limit(&self) {
-        let one = WorkerLimit { activity: "step".to_owned(), most: Some(1), rate: None };
-        self.process.store.set_limits("limited".to_owned(), vec![one]).await.unwrap();
-        let place = Place { limit_key: "step".to_owned(), ..Place::default() };
-        let task = |n| NewTask { place: place.clone(), ..self.task(EventId(n), 1, Some("limited")) };
-        let (tasks, execution) = ([task(50), task(51)], self.owned);
-        self.alone(move |st| {
-            for task in tasks.clone() {
-                let nonce = st.new_nonce();
-                let row = TaskRow { execution, task, owner: None, cancel: false, nonce, handed: false };
-                st.write(Write::Task(Box::new(row)));
-            }
-            Ok(())
-        })
-        .await;
-    }
-
     async fn fill(&self, expires: bool) -> TaskKey {
         let (process, now) = (&self.process, self.process.store.now_ms());
         let done = async |append: Append| {
@@ -173,7 +162,8 @@ impl Stage {
             TaskChange::Insert(self.task(LOCAL, 1, None)),
             TaskChange::Insert(self.task(REMOTE, 1, Some("elsewhere"))),
         ];
-        done(Append { tasks, ..process.turn(self.owned, 2, 2) }).await;
+        done(process.create(self.start(self.parent, "parent"))).await;
+        done(Append { tasks, children: vec![self.new_child()], ..process.turn(self.owned, 2, 2) }).await;
         let claimed = process.store.claim_tasks(self.claim_of(self.other, "elsewhere")).await;
         let remote = claimed.unwrap().tasks[0].key;
         let start_by_ms = expires.then_some(now - 1);
@@ -182,24 +172,19 @@ impl Stage {
         process.store.start(self.start(process.store.execution_id(), "free")).await.unwrap();
         let parked = NewExecution { queue: "parked".to_owned(), ..self.start(self.suspended, "suspended") };
         process.store.start(parked).await.unwrap();
-        let id = self.suspended;
-        self.alone(move |st| {
-            let mut execution = st.tables.executions[&id].clone();
-            (execution.row.status, execution.row.wake_at_ms) = (ExecutionStatus::Suspended, None);
-            execution.tried_builds = Some(vec!["b0".to_owned()]);
-            st.update(execution)
-        })
-        .await;
         remote
     }
 
     async fn run(&self, session: &mut Session, op: &str, side: usize) -> Result<String, Failure> {
         let (me, now) = (self.process.me, self.process.store.now_ms());
-        let owner = if side == 0 { self.other } else { self.third };
         match op {
             "Append" | "Release" | "Replace" | "Settle" | "Fail" => self.append(session, op, side).await,
-            "Close" | "Continue" | "Discard" | "StartOwned" | "StartOnly" => {
+            "Close" | "Continue" | "Discard" | "StartOwned" | "StartOnly" | "CloseChild" | "CloseParent" => {
                 self.guarded(session, op, side).await
+            }
+            "Slice" => self.slice(session, now).await,
+            "Claim" | "Offer" | "ClaimTasks" | "LimitedClaim" | "EndByTimeout" | "EndByMessage" => {
+                self.claims(session, op, side).await
             }
             "SignalByName" | "Bear" => self.resolved(session, op, side).await,
             "Renew" => Ok(of(session.run(|st| lease::extend(st, me, 12_000)).await?.is_some())),
@@ -207,15 +192,6 @@ impl Stage {
             "SetFree" => Ok(of(lease::set_free(session, me, now).await? > 0)),
             "LoseTasks" => session.run(|st| lease::lose_tasks(st, me)).await.map(|()| of(true)),
             "Leave" => lease::leave(session, me).await.map(|()| of(true)),
-            "Claim" => {
-                let claim = Claim { owner, ..self.process.claim_of("b1", false) };
-                Ok(of(!claim::claim(session, &claim, now).await?.rows.is_empty()))
-            }
-            "Offer" => {
-                let queues = vec!["parked".to_owned()];
-                let claim = Claim { owner, queues, ..self.process.claim_of("b1", false) };
-                Ok(of(!claim::claim_offered(session, &claim, now).await?.is_empty()))
-            }
             "Signal" | "SignalSuspended" | "Cancel" => {
                 let kind = if op == "Cancel" { MessageKind::Cancel } else { MessageKind::Signal };
                 let to = if op == "SignalSuspended" { self.suspended } else { self.owned };
@@ -239,14 +215,6 @@ impl Stage {
                 Ok(of(told == SendAnswer::Sent))
             }
             "Resume" => Ok(of(start::resume(session, self.suspended, now).await?.0 == ResumeAnswer::Resumed)),
-            "ClaimTasks" => {
-                let claimed = task::claim_tasks(session, &self.claim_of(owner, "nobody")).await?;
-                Ok(of(!claimed.claimed.tasks.is_empty()))
-            }
-            "LimitedClaim" => {
-                let claim = self.claim_of(owner, "limited");
-                Ok(of(!limit::claim(session, &claim, "limited").await?.0.tasks.is_empty()))
-            }
             "Finish" => match session.run(|st| task::finish(st, self.other, self.remote, "{}")).await? {
                 Ended::Fenced => Ok(refused(Kind::Fenced)),
                 ended => Ok(of(matches!(ended, Ended::By(..)))),
@@ -261,6 +229,29 @@ impl Stage {
             "Expire" => session.run(task::expire).await.map(|_| of(true)),
             _ => panic!("no such operation: {op}"),
         }
+    }
+
+    /// Each side has its own claimant.
+    async fn claims(&self, session: &mut Session, op: &str, side: usize) -> Result<String, Failure> {
+        let now = self.process.store.now_ms();
+        let owner = if side == 0 { self.other } else { self.third };
+        let claim = Claim { owner, ..self.process.claim_of("b1", false) };
+        let none = match op {
+            "Claim" => claim::claim(session, &claim, now).await?.rows.is_empty(),
+            "Offer" => {
+                let claim = Claim { queues: vec!["parked".to_owned()], ..claim };
+                claim::claim_offered(session, &claim, now).await?.is_empty()
+            }
+            "ClaimTasks" => {
+                task::claim_tasks(session, &self.claim_of(owner, "nobody")).await?.claimed.tasks.is_empty()
+            }
+            "LimitedClaim" => {
+                let claim = self.claim_of(owner, "limited");
+                limit::claim(session, &claim, "limited").await?.0.tasks.is_empty()
+            }
+            _ => ends::claim_ends(session, owner, (now, 10)).await?.runs.is_empty(),
+        };
+        Ok(of(!none))
     }
 
     async fn append(&self, session: &mut Session, op: &str, side: usize) -> Result<String, Failure> {
@@ -299,6 +290,8 @@ impl Stage {
     async fn guarded(&self, session: &mut Session, op: &str, side: usize) -> Result<String, Failure> {
         let append = match op {
             "Close" => self.process.close(self.owned, NEXT),
+            "CloseChild" => self.process.close(self.child, 1),
+            "CloseParent" => self.process.close(self.parent, 2),
             "Discard" => {
                 let (kind, status) = (CloseKind::Discarded, ExecutionStatus::Terminated);
                 let close = Some(Close { kind, status, result: "{}".to_owned() });
@@ -308,7 +301,7 @@ impl Stage {
                 let NewExecution { id, run_id, .. } = self.start(self.fresh(side), "owned");
                 let next = chains::next_of(&self.process, "owned");
                 // Not that of the claims, which look for other runs.
-                let next = Successor { id, run_id, owned: false, queue: "next".to_owned(), ..next };
+                let next = Successor { id, run_id, queue: "next".to_owned(), ..next };
                 Append { rev: Some(0), ..chains::hands_on(&self.process, self.owned, NEXT, &next) }
             }
             "StartOwned" => self.owned_start(self.start(self.fresh(side), "new")),
@@ -317,6 +310,9 @@ impl Stage {
                 self.owned_start(NewExecution { reuse: IdReusePolicy::RejectDuplicate, ..new })
             }
         };
+        let ends = append.close.is_some() && append.successor.is_none();
+        let report = ends.then(|| r#"{"completed":{"result":7}}"#.to_owned());
+        let append = Append { orphans: append.close.is_some(), report, ..append };
         let locks = guard::locks([&append].into_iter()).unwrap();
         let guarded = guard::take(&locks, session).await?;
         if guarded.out.conflicts.contains(&append.execution) {

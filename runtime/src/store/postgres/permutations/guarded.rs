@@ -29,16 +29,32 @@ pub(super) async fn close(
         _ => (CloseKind::Drained, ExecutionStatus::Completed, None),
     };
     let close = Some(Close { kind, status, result });
-    let append = Append { close, successor, ..scene.turn(scene.owned, NEXT, 1) };
-    let locks = guard::locks(&scene.shared, [&append].into_iter()).expect("a close locks its row");
+    // A run that goes on has not ended.
+    let report = successor.is_none().then(result_of_child);
+    let append = Append { close, successor, report, orphans: true, ..scene.turn(scene.owned, NEXT, 1) };
+    write_close(scene, connection, &append).await
+}
+
+/// The end of a run as its parent is told.
+pub(super) fn result_of_child() -> String {
+    r#"{"completed":{"result":7}}"#.to_owned()
+}
+
+/// A close that begins with its locks.
+pub(super) async fn write_close(
+    scene: &Scene,
+    connection: &mut PgConnection,
+    append: &Append,
+) -> Result<Told, Trouble> {
+    let locks = guard::locks(&scene.shared, [append].into_iter()).expect("a close locks its row");
     let guarded = guard::take(&locks, true, connection, &scene.shared).await?;
-    if guarded.out.conflicts.contains(&scene.owned) {
+    if guarded.out.conflicts.contains(&append.execution) {
         return Ok(Told::Refused(Kind::Conflict));
     }
-    if guarded.out.locked.contains(&scene.owned) {
+    if guarded.out.locked.contains(&append.execution) {
         return Ok(Told::Refused(Kind::Busy));
     }
-    write_batch(connection, &scene.shared, Batch::of([&append].into_iter()), 0).await?;
+    write_batch(connection, &scene.shared, Batch::of([append].into_iter()), 0).await?;
     Ok(Told::Done)
 }
 

@@ -5,6 +5,8 @@
 //! The resulting rows must keep the rules, whatever each was answered. `ops` has the operations as production
 //! code runs them, `scene` the rows that they find, `rules` what must hold.
 
+mod claims;
+mod family;
 mod guarded;
 #[cfg(all(feature = "sqlite", feature = "testing"))] // as the tests of the model are
 mod model;
@@ -13,6 +15,7 @@ pub(crate) mod mutants;
 mod ops;
 mod rules;
 mod scene;
+mod triples;
 
 use ops::{OPS, Op, Told};
 use scene::Scene;
@@ -63,17 +66,11 @@ async fn every_pair_in_every_order() {
         }
     }
     let all = scenes.len();
-    let (mut playing, mut done, mut waited) = (JoinSet::new(), 0, 0);
-    while done < all {
-        while playing.len() < AT_ONCE
-            && let Some((first, second, way)) = scenes.pop()
-        {
-            let store = Arc::clone(&store);
-            playing.spawn(async move { play(&store, first, second, way).await });
-        }
-        waited += usize::from(playing.join_next().await.unwrap().unwrap());
-        done += 1;
-    }
+    let play_one = |(first, second, way)| {
+        let store = Arc::clone(&store);
+        async move { play(&store, first, second, way).await }
+    };
+    let waited = play_all(scenes.into_iter().map(play_one)).await;
     assert!(
         waited > all / 20,
         "hardly any operation waits for another ({waited} of {all}): locks are missing"
@@ -81,10 +78,26 @@ async fn every_pair_in_every_order() {
     println!("{all} orders of {} operations; in {waited} the second waited for the first", OPS.len());
 }
 
+/// Plays all, some at once; of how many it is true.
+async fn play_all(scenes: impl Iterator<Item = impl Future<Output = bool> + Send + 'static>) -> usize {
+    let (mut scenes, mut playing, mut count) = (scenes, JoinSet::new(), 0);
+    loop {
+        while playing.len() < AT_ONCE
+            && let Some(scene) = scenes.next()
+        {
+            playing.spawn(scene);
+        }
+        match playing.join_next().await {
+            Some(is_true) => count += usize::from(is_true.unwrap()),
+            None => return count,
+        }
+    }
+}
+
 /// Runs one order and checks the result. Returns whether the second waited for the first.
 async fn play(store: &scene::Opened, first: Op, second: Op, way: Way) -> bool {
-    let scene = Scene::set(store, [first, second]).await;
-    let (mut one, mut two) = (scene.connect().await, scene.connect().await);
+    let scene = Scene::set(store, &[first, second]).await;
+    let (mut one, mut two) = (scene.session().await, scene.session().await);
     let told_one = first.perform(&scene, &mut one, 0).await;
     let mut running = Box::pin(second.perform(&scene, &mut two, 1));
     let early = tokio::time::timeout(WAITS, &mut running).await.ok();
@@ -109,6 +122,7 @@ async fn play(store: &scene::Opened, first: Op, second: Op, way: Way) -> bool {
         }
     }
     rules::check(&scene, way, [ended_one, ended_two]).await;
+    scene.clear().await;
     waited
 }
 

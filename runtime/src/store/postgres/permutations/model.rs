@@ -48,8 +48,8 @@ async fn on_server(
     second: Op,
     way: Way,
 ) -> Played {
-    let scene = Scene::set(store, [first, second]).await;
-    let (mut one, mut two) = (scene.connect().await, scene.connect().await);
+    let scene = Scene::set(store, &[first, second]).await;
+    let (mut one, mut two) = (scene.session().await, scene.session().await);
     let told_one = first.perform(&scene, &mut one, 0).await;
     let process: i32 = sqlx::query_scalar("SELECT pg_backend_pid()").fetch_one(&mut *two).await.unwrap();
     let mut running = Box::pin(second.perform(&scene, &mut two, 1));
@@ -71,6 +71,7 @@ async fn on_server(
     };
     drop(running);
     end(&mut two, second, told_two, true, 1).await;
+    scene.clear().await;
     // A failed transaction keeps its locks until it is rolled back. The model rolls back by itself.
     let waited = waited && !matches!(told_one, Told::Refused(_));
     Played { told: [format!("{told_one:?}"), format!("{told_two:?}")], waited }

@@ -14,15 +14,22 @@ pub(crate) fn let_live_by_environment() {
     }
 }
 
+const PAIRS: &str = "store::postgres::permutations::every_pair_in_every_order";
+const TRIPLES: &str = "store::postgres::permutations::triples::a_parent_closes_while_its_child_goes_on";
+
+/// Mutants of families, which the triples must find as well, whatever else finds them.
+const OF_FAMILIES: [Mutant; 2] = [Mutant::ForgetOrphans, Mutant::ClearOrphansEarly];
+
 #[test]
 fn each_is_found() {
     let test = |mutant: &Mutant| match mutant.found_by() {
-        FoundBy::Permutations => Some((*mutant, "store::postgres::permutations::every_pair_in_every_order")),
+        FoundBy::Permutations => Some((*mutant, PAIRS)),
         FoundBy::Test(name) => Some((*mutant, name)),
         FoundBy::Simulation { .. } => None,
     };
-    let mine: Vec<_> = Mutant::ALL.iter().filter_map(test).collect();
+    let mut mine: Vec<_> = Mutant::ALL.iter().filter_map(test).collect();
     assert!(mine.len() >= 11);
+    mine.extend(OF_FAMILIES.map(|mutant| (mutant, TRIPLES)));
     std::thread::scope(|scope| {
         mine.iter().for_each(|(mutant, test)| drop(scope.spawn(|| is_found(*mutant, test))));
     });

@@ -1,22 +1,21 @@
 //! The operations, each by the statements that production code sends, in a transaction that the test ends.
 
+use super::claims::{claim_of, expire};
+use super::family::{close_of_family, slice};
 use super::guarded::{bear, close, signal_by_name, start_owned};
 use super::scene::{LOCAL, NEXT, Scene, WAITING};
 use crate::store::Trouble;
-use crate::store::decide::outcome_json;
 use crate::store::failure::Kind;
 use crate::store::postgres::batch::{Batch, write_batch};
 use crate::store::postgres::failure::kind;
 use crate::store::postgres::stream::publish;
-use crate::store::postgres::task::{EXPIRE, claim_tasks, finish};
-use crate::store::postgres::{claim, control, lease, limit, message, start, transaction};
-use crate::store::task::timed_out;
+use crate::store::postgres::task::finish;
+use crate::store::postgres::{control, lease, message, start, transaction};
 use crate::store::{
-    Append, AttemptChange, AttemptRow, Claim, MessageKind, NewItem, NewMessage, ResumeAnswer, RowChange,
-    SendAnswer, StartAnswer, StoreError, Suspicion, TaskChange, TaskClaim,
+    Append, AttemptChange, AttemptRow, MessageKind, NewItem, NewMessage, ResumeAnswer, RowChange, SendAnswer,
+    StartAnswer, StoreError, TaskChange,
 };
-use abide_core::exec::AttemptOutcome;
-use abide_core::{EventId, Incarnation, TimeoutKind};
+use abide_core::EventId;
 use sqlx::{Executor, PgConnection, Row};
 
 /// An operation of the store.
@@ -88,9 +87,21 @@ pub(super) enum Op {
     Expire,
     /// An attempt that its owner runs publishes into the stream into which a turn publishes.
     Publish,
+    /// The first turn of `child` closes it, and `owned`, its parent, is told.
+    CloseChild,
+    /// A turn of `parent` closes it over its open child, `owned`.
+    CloseParent,
+    /// The children of `parent`, which has closed, are told; its mark goes if none is left.
+    Slice,
+    /// The first turn of the run that goes on for `owned` closes it. Triples only: there is no such run before.
+    CloseNext,
+    /// The end of `suspended` is claimed: its time is up.
+    EndByTimeout,
+    /// The same: it was told to terminate.
+    EndByMessage,
 }
 
-pub(super) const OPS: [Op; 33] = [
+pub(super) const OPS: [Op; 38] = [
     Op::Append,
     Op::Close,
     Op::Continue,
@@ -124,6 +135,11 @@ pub(super) const OPS: [Op; 33] = [
     Op::Finish,
     Op::Expire,
     Op::Publish,
+    Op::CloseChild,
+    Op::CloseParent,
+    Op::Slice,
+    Op::EndByTimeout,
+    Op::EndByMessage,
 ];
 
 /// What an operation was told.
@@ -157,6 +173,9 @@ impl Op {
             Self::StartOwned,
             Self::StartOnly,
             Self::SignalByName,
+            Self::CloseChild,
+            Self::CloseParent,
+            Self::CloseNext,
         ];
         if !guarded.contains(&self) {
             connection.execute(sqlx::raw_sql("BEGIN")).await.unwrap();
@@ -177,7 +196,6 @@ impl Op {
 
     async fn run(self, scene: &Scene, connection: &mut PgConnection, side: usize) -> Result<Told, Trouble> {
         let shared = &*scene.shared;
-        let claimant = if side == 0 { scene.other } else { scene.third };
         match self {
             Self::Append | Self::Release | Self::Replace | Self::Settle | Self::Fail => {
                 self.append(scene, connection, side).await
@@ -197,7 +215,6 @@ impl Op {
             }
             Self::LoseTasks => lease::lose_tasks(connection, shared, scene.owner).await.map(|()| Told::Done),
             Self::Leave => lease::leave(connection, shared, scene.owner).await.map(|()| Told::Done),
-            Self::Claim => claim_work(scene, connection, claimant).await.map(|ids| Told::of(!ids.is_empty())),
             Self::Signal | Self::SignalSuspended => {
                 self.send(scene, connection, MessageKind::Signal, side).await
             }
@@ -225,24 +242,21 @@ impl Op {
                 let (answer, _) = start::resume(connection, shared, scene.suspended, now).await?;
                 Ok(Told::of(answer == ResumeAnswer::Resumed))
             }
-            Self::Offer => {
-                let claim = Claim { queues: vec![scene.queue("parked")], ..work(scene, claimant) };
-                let now = shared.clock.now_ms();
-                let taken = claim::claim_offered(connection, shared, &claim, now).await?;
-                Ok(Told::of(!taken.is_empty()))
-            }
             Self::Complete => complete(scene, connection).await,
-            Self::ClaimTasks => take_task(scene, connection, claimant).await,
-            Self::LimitedClaim => {
-                let queue = scene.queue("limited");
-                let claim = TaskClaim { queues: vec![queue.clone()], ..tasks_of(scene, claimant) };
-                let (claimed, _) = limit::claim(connection, shared, &claim, &queue).await?;
-                Ok(Told::of(!claimed.tasks.is_empty()))
-            }
             Self::Finish => {
                 let ended = finish(connection, shared, scene.other, scene.remote, "{}").await?;
                 Ok(Told::of(ended.is_some()))
             }
+            Self::CloseChild | Self::CloseParent | Self::CloseNext => {
+                close_of_family(self, scene, connection).await
+            }
+            Self::Slice => slice(scene, connection).await,
+            Self::Claim
+            | Self::Offer
+            | Self::ClaimTasks
+            | Self::LimitedClaim
+            | Self::EndByTimeout
+            | Self::EndByMessage => claim_of(self, scene, connection, side).await,
             Self::Expire => expire(scene, connection).await,
             Self::Publish => {
                 let items = [item(Some(1))];
@@ -321,51 +335,6 @@ async fn complete(scene: &Scene, connection: &mut PgConnection) -> Result<Told, 
         (_, 0) => Ok(Told::Refused(Kind::Conflict)),
         _ => Ok(Told::Done),
     }
-}
-
-/// Claims in the scene's task queue; what it got.
-pub(super) async fn claim_work(
-    scene: &Scene,
-    connection: &mut PgConnection,
-    owner: Incarnation,
-) -> Result<Vec<i64>, Trouble> {
-    let claim = work(scene, owner);
-    let claimed = claim::claim(connection, &scene.shared, &claim, scene.shared.clock.now_ms()).await?;
-    Ok(claimed.rows.iter().map(|row| row.id.0).collect())
-}
-
-fn work(scene: &Scene, owner: Incarnation) -> Claim {
-    Claim {
-        owner,
-        queues: vec![scene.name.clone()],
-        types: Some(vec!["Order".into()]),
-        build: "b1".into(),
-        limit: 10,
-        suspicion: Suspicion { suspect: None, crash_limit: 5 },
-    }
-}
-
-fn tasks_of(scene: &Scene, owner: Incarnation) -> TaskClaim {
-    let (queues, names) = (vec![scene.queue("nobody")], vec!["step".into()]);
-    TaskClaim { owner, queues, names, limit: 10, turn: Default::default() }
-}
-
-async fn take_task(
-    scene: &Scene,
-    connection: &mut PgConnection,
-    owner: Incarnation,
-) -> Result<Told, Trouble> {
-    let claim = tasks_of(scene, owner);
-    Ok(Told::of(!claim_tasks(connection, &scene.shared, &claim).await?.tasks.is_empty()))
-}
-
-async fn expire(scene: &Scene, connection: &mut PgConnection) -> Result<Told, Trouble> {
-    let expire = sqlx::query(scene.shared.sql.of(EXPIRE))
-        .bind(outcome_json(&timed_out(TimeoutKind::ScheduleToStart)))
-        .bind(outcome_json(&timed_out(TimeoutKind::ScheduleToClose)))
-        .bind(outcome_json(&AttemptOutcome::Cancelled));
-    expire.execute(connection).await?;
-    Ok(Told::Done)
 }
 
 /// What a turn or an attempt publishes.

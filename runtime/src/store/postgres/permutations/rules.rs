@@ -1,8 +1,9 @@
 //! What must hold after any pair, in any order, whatever each operation was told.
 
-use super::ops::{Op, Told, UNBEGUN, claim_work};
-use super::scene::{LOCAL, REMOTE, Scene};
-use super::{Ended, Way};
+use super::claims::{claim_ends, claim_work};
+use super::ops::{Op, Told, UNBEGUN};
+use super::scene::{LOCAL, NEXT, REMOTE, Scene};
+use super::{Ended, Way, family};
 use crate::store::failure::Kind;
 use sqlx::Executor;
 
@@ -26,15 +27,18 @@ pub(super) async fn check(scene: &Scene, way: Way, ended: [Ended; 2]) {
     no_message_is_lost(scene, &left, &ended, &claimed, &what);
     one_decision_for_each_attempt(&left, &ended, &what);
     nobody_writes_after_the_fence(scene, &ended, &what).await;
-    owners_can_be_found(scene, &left, &what).await;
-    one_open_run_for_each_id(scene, &what).await;
+    its_id_has_one_chain(scene, &what).await;
     claims_are_exclusive(scene, &ended, &claimed, &what);
     no_more_run_than_may(scene, &ended, left.status, &what).await;
     only_what_stands_has_parked_messages(scene, &ended, &what).await;
     what_was_published_is_numbered(scene, &ended, &what).await;
     if ended.iter().any(|e| e.op == Op::Bear && e.committed && e.told == Told::Done) {
-        let born = "SELECT count(*) FROM {s}.execution WHERE parent = $1 AND status = 0";
-        assert_eq!(scene.number(born, &[scene.owned.0]).await, 1, "{what}: the child is there");
+        let born = "SELECT count(*) FROM {s}.execution WHERE parent = $1 AND child_no = $2 AND status = 0";
+        assert_eq!(
+            scene.number(born, &[scene.owned.0, NEXT.cast_signed()]).await,
+            1,
+            "{what}: the child is there"
+        );
     }
     if done(Op::Continue) {
         let next = "SELECT count(*) FROM {s}.execution e JOIN {s}.execution n ON n.id = e.next
@@ -49,6 +53,11 @@ pub(super) async fn check(scene: &Scene, way: Way, ended: [Ended; 2]) {
         panic!("{what}: both gave way to each other");
     }
     alone_it_works(way, &ended, &what);
+    ends_are_claimed_once(scene, &ended, &what).await;
+    family::check(scene, &what).await;
+    if ended.iter().any(|e| matches!(e.op, Op::CloseParent | Op::Slice)) {
+        family::settle(scene, &what).await;
+    }
 }
 
 impl Left {
@@ -92,7 +101,7 @@ async fn the_journal_joins_up(scene: &Scene, what: &str) {
 
 /// An acknowledged message is in the inbox, unless its run was terminated; and an unowned run is claimed for it.
 fn no_message_is_lost(scene: &Scene, left: &Left, ended: &[Ended; 2], claimed: &[i64], what: &str) {
-    let sends = |op| matches!(op, Op::Signal | Op::Cancel | Op::SignalByName | Op::Join);
+    let sends = |op| matches!(op, Op::Signal | Op::Cancel | Op::SignalByName | Op::Join | Op::Slice);
     let sent: Vec<_> = ended.iter().filter(|e| sends(e.op) && e.committed).collect();
     if sent.is_empty() {
         return;
@@ -156,6 +165,8 @@ async fn nobody_writes_after_the_fence(scene: &Scene, ended: &[Ended; 2], what: 
                 | Op::Complete
                 | Op::Renew
                 | Op::Publish
+                | Op::CloseChild
+                | Op::CloseParent
         );
         if by_owner && (gone || before(op)) {
             assert!(!op.committed, "{what}: a zombie wrote");
@@ -167,17 +178,7 @@ async fn nobody_writes_after_the_fence(scene: &Scene, ended: &[Ended; 2], what: 
     }
 }
 
-/// A worker that owns something has a row by which a take-over finds it. A worker that has left owns nothing.
-async fn owners_can_be_found(scene: &Scene, left: &Left, what: &str) {
-    let Some(owner) = left.owner else { return };
-    let known = scene.number("SELECT count(*) FROM {s}.worker WHERE id = $1", &[owner]).await;
-    assert_eq!(known, 1, "{what}: its owner does not exist");
-}
-
-async fn one_open_run_for_each_id(scene: &Scene, what: &str) {
-    let twice = "SELECT count(*) FROM (SELECT workflow_id FROM {s}.execution WHERE status < 10
-        GROUP BY workflow_id HAVING count(*) > 1) t WHERE $1 > 0";
-    assert_eq!(scene.number(twice, &[1]).await, 0, "{what}: two open runs of one id");
+async fn its_id_has_one_chain(scene: &Scene, what: &str) {
     let runs = "SELECT count(*) FROM {s}.execution WHERE chain IS NULL AND workflow_id =
         (SELECT workflow_id FROM {s}.execution WHERE id = $1)";
     assert_eq!(
@@ -210,14 +211,29 @@ async fn no_more_run_than_may(scene: &Scene, ended: &[Ended; 2], status: i64, wh
 /// (PROTOCOL 97).
 async fn only_what_stands_has_parked_messages(scene: &Scene, ended: &[Ended; 2], what: &str) {
     let sent = ended.iter().filter(|e| e.op == Op::SignalSuspended && e.committed).count();
-    let kept = "SELECT count(*) FROM {s}.inbox WHERE execution = $1";
+    let kept = "SELECT count(*) FROM {s}.inbox WHERE execution = $1 AND kind = 0";
     let wrong = "SELECT count(*) FROM {s}.inbox i JOIN {s}.execution e ON e.id = i.execution
-        WHERE e.id = $1 AND i.parked <> (e.status = 1)";
+        WHERE e.id = $1 AND i.kind = 0 AND i.parked <> (e.status = 1)";
     let id = [scene.suspended.0];
     assert_eq!(scene.number(kept, &id).await, sent as i64, "{what}: an acknowledged message is lost");
     assert_eq!(scene.number(wrong, &id).await, 0, "{what}: a message is parked under a run that goes on");
     let taken = ended.iter().filter(|e| e.op == Op::Offer && e.committed).count();
     assert!(taken <= 1, "{what}: both took it up");
+}
+
+/// Two claims never get the same end, and a run that is to end is claimed for it while it has no owner.
+async fn ends_are_claimed_once(scene: &Scene, ended: &[Ended; 2], what: &str) {
+    let is_claim = |e: &&Ended| matches!(e.op, Op::EndByTimeout | Op::EndByMessage);
+    let claims = ended.iter().filter(is_claim).filter(|e| e.committed).count();
+    assert!(claims <= 1, "{what}: both claimed one end");
+    if !ended.iter().any(|e| is_claim(&e)) {
+        return;
+    }
+    let owned = "SELECT count(*) FROM {s}.execution WHERE id = $1 AND owner IS NOT NULL";
+    let owned = scene.number(owned, &[scene.suspended.0]).await;
+    let claimed = claim_ends(scene, &mut *scene.connect().await, scene.third).await.unwrap();
+    let free = claimed.contains(&scene.suspended.0);
+    assert_eq!(free, owned == 0, "{what}: the end of `suspended` is claimed, unless another has it");
 }
 
 /// Each committed item is there, and the numbers have no gap.
@@ -244,10 +260,11 @@ fn alone_it_works(way: Way, ended: &[Ended; 2], what: &str) {
     let turned_away = matches!(second.told, Told::Refused(Kind::Busy));
     let needs_lease = matches!(ended[0].op, Op::SetFree | Op::LoseTasks);
     // Claims skip locked rows and claim them the next time (see `claims_are_exclusive`).
-    let nothing = matches!(
+    let claims = matches!(
         second.op,
-        Op::Start | Op::StartOnly | Op::Bear | Op::Claim | Op::ClaimTasks | Op::LimitedClaim | Op::Offer
+        Op::Claim | Op::ClaimTasks | Op::LimitedClaim | Op::Offer | Op::EndByTimeout | Op::EndByMessage
     );
+    let nothing = claims || matches!(second.op, Op::Start | Op::StartOnly | Op::Bear | Op::Slice);
     if !turned_away && !needs_lease && !nothing && !matches!(second.op, Op::SetFree | Op::LoseTasks) {
         assert_eq!(second.told, Told::Done, "{what}: the first was rolled back, so nothing stood in its way");
     }

@@ -1,18 +1,19 @@
-//! What the operations of a pair find: an execution with its owner, its inbox, its attempts; another without an owner.
+//! What the operations of a pair find: an execution with its owner, its inbox, its attempts, its parent and its child;
+//! others without an owner.
 
-use super::ops::Op;
+use super::ops::{Op, fresh};
 use crate::policy::{IdConflictPolicy, IdReusePolicy};
 use crate::store::postgres::options::OpenOptions;
 use crate::store::postgres::shared::Shared;
 use crate::store::postgres::store::PostgresStore;
 use crate::store::postgres::{connection, lease, open};
 use crate::store::{
-    Append, AppendOutcome, Journal, MessageKind, NewExecution, NewMessage, NewTask, Ownership, Place, Starts,
-    Successor, TaskChange, TaskClaim, TaskKey, Tasks, WorkerInfo, WorkerLimit,
+    Append, AppendOutcome, Journal, MessageKind, NewChild, NewExecution, NewMessage, NewTask, Ownership,
+    Starts, Successor, TaskChange, TaskClaim, TaskKey, Tasks, WorkerInfo,
 };
 use abide_core::{EventId, ExecutionId, Incarnation};
 use sqlx::pool::PoolConnection;
-use sqlx::{PgConnection, PgPool, Postgres};
+use sqlx::{Executor, PgConnection, PgPool, Postgres};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -41,6 +42,24 @@ pub(super) async fn store() -> Opened {
     Opened { store, sessions }
 }
 
+/// `$1` is suspended, `$5` with its time up, `$6` told to terminate. `$2` is the parent of `$3`, `$4` closed.
+const STAND: &str = "WITH stopped AS (
+    UPDATE {s}.execution SET status = 1, wake_at = NULL, tried_builds = ARRAY['b0'],
+        close_by = CASE $5 WHEN 1 THEN 1 END
+    WHERE id = $1),
+told AS (
+    INSERT INTO {s}.inbox (execution, kind, request_id, body, at) SELECT $1, 8, 'end', '{}', 1 WHERE $6 = 1),
+closed AS (
+    UPDATE {s}.execution SET status = 10, owner = NULL, wake_at = NULL, closed_at = 1, result = '{}', orphans = true
+    WHERE id = $2 AND $4 = 1)
+UPDATE {s}.execution SET parent = $2, child_no = 2, close_policy = 1 WHERE id = $3";
+
+/// `$1` the runs.
+const CLEAR: &str = "WITH inboxes AS (DELETE FROM {s}.inbox WHERE execution = ANY($1)),
+tasks AS (DELETE FROM {s}.task WHERE execution = ANY($1)),
+runs AS (DELETE FROM {s}.execution WHERE id = ANY($1) RETURNING 1)
+SELECT count(*) FROM runs";
+
 /// See the module's head.
 pub(super) struct Scene {
     pub(super) shared: Arc<Shared>,
@@ -56,12 +75,17 @@ pub(super) struct Scene {
     pub(super) owned: ExecutionId,
     pub(super) free: ExecutionId,
     pub(super) suspended: ExecutionId,
+    /// The parent of `owned`, which it asks to cancel when it closes. It has closed, and is marked, but where an
+    /// operation closes it.
+    pub(super) parent: ExecutionId,
+    /// A child of `owned`, which is born owned and has not begun.
+    pub(super) child: ExecutionId,
     /// The attempt that `other` runs.
     pub(super) remote: TaskKey,
 }
 
 impl Scene {
-    pub(super) async fn set(opened: &Opened, ops: [Op; 2]) -> Self {
+    pub(super) async fn set(opened: &Opened, ops: &[Op]) -> Self {
         static NEXT_SCENE: AtomicU32 = AtomicU32::new(0);
         let name = format!("scene-{}", NEXT_SCENE.fetch_add(1, Ordering::Relaxed));
         let store = &opened.store;
@@ -81,15 +105,17 @@ impl Scene {
             owned: store.execution_id(),
             free: store.execution_id(),
             suspended: store.execution_id(),
+            parent: store.execution_id(),
+            child: store.execution_id(),
             remote: TaskKey { execution: ExecutionId(0), activity: REMOTE, attempt: 1, nonce: 0 },
             name,
             owner,
             other,
             third,
         };
-        scene.remote = scene.fill(store, ops.contains(&Op::Expire)).await;
+        scene.remote = scene.fill(store, ops).await;
         if ops.contains(&Op::LimitedClaim) {
-            scene.limit(store).await;
+            super::claims::limit_one(&scene, store).await;
         }
         let late = ops.iter().any(|op| matches!(op, Op::FenceOut | Op::SetFree | Op::LoseTasks));
         let mut connection = scene.connect().await;
@@ -103,35 +129,19 @@ impl Scene {
         scene
     }
 
-    /// Two tasks in a task queue where one may run at once.
-    async fn limit(&self, store: &PostgresStore) {
-        let limit = WorkerLimit { activity: "step".to_owned(), most: Some(1), rate: None };
-        store.set_limits(self.queue("limited"), vec![limit]).await.unwrap();
-        let place = || Place { limit_key: "step".to_owned(), ..Place::default() };
-        let task = |n| NewTask { place: place(), ..self.task(EventId(n), 1, Some("limited")) };
-        let mut connection = self.connect().await;
-        for n in [50, 51] {
-            let NewTask { activity, name, input, limits, queue, place, .. } = task(n);
-            let insert = "INSERT INTO {s}.task
-                (execution, activity, attempt, queue, name, input, limits, run_at, limit_key)
-                VALUES ($1, $2, 1, $3, $4, $5, $6, 1, $7)";
-            let insert =
-                sqlx::query(self.shared.sql.of(insert)).bind(self.owned.0).bind(activity.0.cast_signed());
-            let insert = insert.bind(queue).bind(name).bind(input).bind(limits).bind(place.limit_key);
-            insert.execute(&mut *connection).await.unwrap();
-        }
-    }
-
     /// The executions and their rows, by the store's own calls.
-    async fn fill(&self, store: &PostgresStore, expires: bool) -> TaskKey {
-        let now = store.now_ms();
+    async fn fill(&self, store: &PostgresStore, ops: &[Op]) -> TaskKey {
+        let (now, expires) = (store.now_ms(), ops.contains(&Op::Expire));
         let tasks = vec![
             TaskChange::Insert(self.task(LOCAL, 1, None)),
             TaskChange::Insert(self.task(REMOTE, 1, Some("elsewhere"))),
         ];
         let create = Append { births: vec![self.start(self.owned, "owned")], ..self.turn(self.owned, 1, 1) };
-        append(store, create).await;
-        append(store, Append { tasks, ..self.turn(self.owned, 2, 2) }).await;
+        let parent = NewExecution { queue: self.queue("parents"), ..self.start(self.parent, "parent") };
+        let parent = Append { births: vec![parent], ..self.turn(self.parent, 1, 1) };
+        tokio::join!(append(store, create), append(store, parent));
+        let children = vec![self.new_child()];
+        append(store, Append { tasks, children, ..self.turn(self.owned, 2, 2) }).await;
         let queues = vec![self.queue("elsewhere")];
         let claim = TaskClaim {
             owner: self.other,
@@ -152,15 +162,24 @@ impl Scene {
             .start(NewExecution { queue: self.queue("parked"), ..self.start(self.suspended, "suspended") })
             .await
             .unwrap();
-        let mut connection = self.connect().await;
-        let stop =
-            "UPDATE {s}.execution SET status = 1, wake_at = NULL, tried_builds = ARRAY['b0'] WHERE id = $1";
-        self.run(&mut connection, stop, &[self.suspended.0]).await;
+        let has = |op| i64::from(ops.contains(&op));
+        let closed = 1 - has(Op::CloseParent);
+        let runs = [self.suspended.0, self.parent.0, self.owned.0];
+        let values = [&runs[..], &[closed, has(Op::EndByTimeout), has(Op::EndByMessage)]].concat();
+        self.run(&mut *self.connect().await, STAND, &values).await;
         taken[0].key
     }
 
     pub(super) async fn connect(&self) -> PoolConnection<Postgres> {
         self.sessions.acquire().await.unwrap()
+    }
+
+    /// A session of an operation. On a slow machine its transaction may wait for long until its turn.
+    pub(super) async fn session(&self) -> PoolConnection<Postgres> {
+        let mut session = self.connect().await;
+        let patient = sqlx::raw_sql("SET idle_in_transaction_session_timeout = '60s'");
+        session.execute(patient).await.unwrap();
+        session
     }
 
     pub(super) async fn run(&self, connection: &mut PgConnection, statement: &'static str, values: &[i64]) {
@@ -174,6 +193,25 @@ impl Scene {
         let query = sqlx::query_scalar::<_, i64>(self.shared.sql.of(statement));
         let query = values.iter().fold(query, |query, value| query.bind(*value));
         query.fetch_one(&mut *self.connect().await).await.unwrap()
+    }
+
+    /// All its runs, also those that its operations start.
+    pub(super) fn runs(&self) -> Vec<i64> {
+        let started = [fresh(self, 0), fresh(self, 1)];
+        let runs = [self.owned, self.free, self.suspended, self.parent, self.child].into_iter();
+        runs.chain(started).map(|id| id.0).collect()
+    }
+
+    /// One number about all its runs, `$1`.
+    pub(super) async fn count(&self, statement: &'static str) -> i64 {
+        let query = sqlx::query_scalar(self.shared.sql.of(statement)).bind(self.runs());
+        query.fetch_one(&mut *self.connect().await).await.unwrap()
+    }
+
+    /// Deletes its rows. Each claim looks at all inboxes: with those of all scenes played so far it would take longer
+    /// with every scene.
+    pub(super) async fn clear(&self) {
+        self.count(CLEAR).await;
     }
 
     pub(super) fn queue(&self, of: &str) -> String {
@@ -224,11 +262,35 @@ impl Scene {
             queue: format!("{queue}-next"),
             input,
             context: None,
-            owned: false,
+            owned: true,
             due_ms: created_at_ms,
             created_at_ms,
             attempt: 1,
             close_by_ms: None,
+        }
+    }
+
+    /// A child of `owned` that ends with it. It is no claim's.
+    fn new_child(&self) -> NewChild {
+        let NewExecution { workflow_id, run_id, workflow_type, input, created_at_ms, .. } =
+            self.start(self.child, "child");
+        NewChild {
+            id: self.child,
+            name: None,
+            workflow_id,
+            run_id,
+            workflow_type,
+            queue: self.queue("children"),
+            owner: Some(self.owner),
+            input,
+            context: "{}".to_owned(),
+            parent: self.owned,
+            child_no: EventId(1),
+            close_policy: 2,
+            close_by: None,
+            chain_by: None,
+            created_at: created_at_ms,
+            starts: false,
         }
     }
 
