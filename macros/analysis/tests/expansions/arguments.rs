@@ -14,8 +14,10 @@ fn activity(args: &str) -> proc_macro2::TokenStream {
     expand_tokens("activity", args.parse().expect("tokens"), ITEM.parse().expect("tokens"))
 }
 
-const NAMES: &str = "name  crate  start_to_close  schedule_to_close  schedule_to_start  retry  retry_if  retry_after
-    cancellation  transactional  task_queue  most  rate  burst  priority  state  no_probes  max_attempts  initial_interval  backoff_coefficient
+const NAMES: &str =
+    "name  crate  start_to_close  schedule_to_close  schedule_to_start  retry  retry_if  retry_after
+    cancellation  transactional  task_queue  most  rate  burst  priority
+    state  no_probes  max_attempts  initial_interval  backoff_coefficient
     max_interval  start_to_clsoe  r#crate  r#name  self  ü  _";
 
 const VALUES: &str = r##""99999999999999999999d"  "18446744073709551615ms"  "18446744073709551616ms"  "213503982335d"  "-1s"

@@ -2,7 +2,7 @@
 //!
 //! The hot path: no `serde_json::Value`, no call per row, nothing kept of an append but its bytes.
 
-use super::tokens::Fate;
+use super::tokens::{Fate, place};
 use super::{sql, stream};
 use crate::status::ExecutionStatus;
 use crate::store::decide::{NewRow, RowWrite, Sections, reuse_code};
@@ -207,7 +207,7 @@ impl Batch {
         put(
             self.tasks.next(),
             format_args!(
-                "[{},{},{},{},{},{input},{input_len},{},{},{},{},{},{},{},{}]",
+                "[{},{},{},{},{},{input},{input_len},{},{},{},{},{}]",
                 append.execution,
                 task.activity,
                 task.attempt,
@@ -217,10 +217,7 @@ impl Batch {
                 task.run_at_ms,
                 or_null(task.start_by_ms),
                 or_null(task.close_by_ms),
-                text(&task.place.limit_key),
-                task.place.priority,
-                text(&task.place.fair_key),
-                task.place.weight,
+                place(&task.place),
             ),
         );
     }

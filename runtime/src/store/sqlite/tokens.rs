@@ -1,6 +1,7 @@
 //! The section of a batch that changes tasks: what a turn decides about attempts that the database arbitrates
 //! (PROTOCOL 22).
 
+use crate::store::Place;
 use crate::store::decide::outcome_row;
 
 /// Whether the sender with this id is in: the appends of a start that is not in leave nothing.
@@ -27,6 +28,12 @@ pub(super) enum Fate {
     Decided = 1,
     /// To be stopped; not begun, its outcome is there at once.
     Cancelled = 2,
+}
+
+/// A place in a task queue, as the last columns of a new row.
+pub(super) fn place(of: &Place) -> String {
+    let text = |text: &str| serde_json::Value::from(text);
+    format!("{},{},{},{}", text(&of.limit_key), of.priority, text(&of.fair_key), of.weight)
 }
 
 /// The batch's section. `$12`: execution, activity, attempt, fate, time; `$13`: what comes, its input cut out
