@@ -5,7 +5,8 @@
 //! execution's row), [`send`] (what a sender is answered), [`outcome`] (the inbox row of an ended attempt),
 //! [`park`] (which messages wait apart), [`dispatch`] (messages to workflows that the commit finds), [`with`] (starts
 //! that bring messages), [`limit`] (which tasks of a queue with limits or keys are next), [`guard`] (what a batch locks
-//! first), [`sections`] (the parts of its statement), [`notices`] (whom to notify after a commit). Nothing here knows SQL, except for the fragments that the dialects share.
+//! first), [`sections`] (the parts of its statement), [`notices`] (whom to notify after a commit). Nothing
+//! here knows SQL, except for the fragments that the dialects share.
 
 mod death;
 mod dispatch;
