@@ -4,6 +4,7 @@ use crate::failure::{FailureRecord, TimeoutKind};
 use crate::ids::{EventId, ExecutionId};
 use crate::payload::Payload;
 use crate::policy::RetryPolicy;
+use crate::queueing::Priority;
 use serde::{Deserialize, Serialize};
 
 /// What happens to a child that is still open when its parent closes. The names and the default are Temporal's.
@@ -36,6 +37,9 @@ pub struct ChildOptions {
     /// When a failed run is followed by another.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry: Option<RetryPolicy>,
+    /// The priority of its activities and children that have none of their own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub priority: Option<Priority>,
 }
 
 impl ChildOptions {

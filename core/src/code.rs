@@ -196,6 +196,8 @@ codes! {
     TooMuchCarried = "AB0619",
     /// What a heartbeat tells is over the limit.
     HeartbeatTooLarge = "AB0620",
+    /// A call asks of its task queue what it cannot give.
+    QueueOptions = "AB0622",
     /// An activity blocks its thread.
     ActivityBlocks = "AB0623",
     /// Activities that wait for workflows hold all slots.

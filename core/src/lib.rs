@@ -39,6 +39,7 @@ mod policy;
 pub mod primitive;
 #[doc(hidden)]
 pub mod probe;
+mod queueing;
 mod rules;
 mod site;
 mod spans;
@@ -71,6 +72,7 @@ pub use policy::{ActivityOptions, CancellationType, RetryPolicy, Runs};
 pub use primitive::activity::ActivityCall;
 pub use primitive::child::WorkflowCall;
 pub use primitive::stream::{PublishError, PublishedItem, encode_item};
+pub use queueing::{Priority, QueueLimits, QueueOptions, Rate};
 pub use rules::RULES;
 pub use site::Site;
 pub use start_context::{FirstMessage, NextAttempt, Parent, StartContext};

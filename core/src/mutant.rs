@@ -121,6 +121,8 @@ mod list {
             "A message is taken in again under a request id that history has.";
         LoseWakeUp "lose-wake-up" Simulation { from: 8, runs: 50 },
             "The second of two tasks that one event wakes is not polled.";
+        CountWithLock "count-with-lock" Permutations,
+            "A claim counts what runs under a limit by the statement that locks the limit.";
         CountRetryTwice "count-retry-twice" Simulation { from: 1, runs: 50 },
             "A failed attempt counts as two.";
         ForgetFailed "forget-failed" Simulation { from: 1, runs: 50 },

@@ -1,6 +1,7 @@
 //! How an activity runs: timeouts, retries, cancellation. The defaults are Temporal's.
 
 use crate::code::Code;
+use crate::queueing::QueueOptions;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Duration;
@@ -130,6 +131,8 @@ pub struct ActivityOptions {
     /// Whether a row keeps the heartbeats of attempts in the execution's owner. Set when it is scheduled: a later build
     /// may change the limit.
     pub keeps_heartbeats: bool,
+    /// What it asks of its task queue.
+    pub queueing: QueueOptions,
 }
 
 /// The shortest time limit: the engine's resolution.
@@ -170,8 +173,9 @@ impl ActivityOptions {
         })
     }
 
-    /// Checks the name of the task queue.
+    /// Checks the name of the task queue, and what is asked of it.
     pub(crate) fn check(&self, activity: &str) -> Result<(), String> {
+        self.queueing.check(activity, self.task_queue.is_some())?;
         let Some(queue) = &self.task_queue else { return Ok(()) };
         if self.transactional {
             return Err(format!(

@@ -3,6 +3,7 @@
 use crate::carried::Carried;
 use crate::payload::Payload;
 use crate::policy::{MIN_WAIT, RetryPolicy, millis};
+use crate::queueing::Priority;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -29,6 +30,9 @@ pub struct StartContext {
     /// How many runs before it have failed, and were followed by another for that.
     #[serde(skip_serializing_if = "is_zero")]
     pub failed_runs: u32,
+    /// The priority of its activities and children that have none of their own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub priority: Option<Priority>,
     /// Messages that were sent together with the start. The run records them as events of their own.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub first: Vec<FirstMessage>,

@@ -41,6 +41,10 @@ use proc_macro::TokenStream;
 /// | `retry_after = expr` | a `Fn(&E) -> Option<Duration>`: the wait that an error asks for, from 1 ms | the policy's |
 /// | `cancellation = "try_cancel"` | or `"wait"`, `"abandon"`: what happens when the workflow drops the call | `"try_cancel"` |
 /// | `task_queue = "gpu"` | the task queue whose workers run it, in any process | none: the worker that runs the workflow |
+/// | `most = 5` | how many attempts run at once in all workers of its task queue | any number |
+/// | `rate = "10/s"` | how many attempts begin in a second (`/s`), a minute (`/m`) or an hour (`/h`), in all workers of its task queue | any number |
+/// | `burst = 20` | how many attempts may begin at once after a rest, with `rate` | what a tenth of a second brings, at least 1 |
+/// | `priority = "high"` | which tasks of its task queue go first: `"highest"`, `"high"`, `"normal"`, `"low"`, `"lowest"` | that of the workflow's start |
 /// | `transactional` | its SQL commits together with its result: the first argument is the connection, `tx: &mut sqlx::PgConnection` or `tx: &mut sqlx::SqliteConnection`, and is not an argument of the call | no |
 /// | `crate = path` | the path to abide | found in `Cargo.toml` |
 ///

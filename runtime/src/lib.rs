@@ -121,7 +121,7 @@ pub use crate::wire::AwaitPosition;
 pub use crate::worker::{Worker, WorkerBuilder};
 pub use abide_core::{
     ActivityError, Bytes, CallError, CancellationType, ChildError, Elapsed, Failure, Fault,
-    MAX_PAYLOAD_BYTES, MessageError, ParentClosePolicy, RetryPolicy, TimeoutKind,
+    MAX_PAYLOAD_BYTES, MessageError, ParentClosePolicy, Priority, Rate, RetryPolicy, TimeoutKind,
 };
 // `activity` and `workflow` are each an attribute and (below) a module: two namespaces, one `use`.
 pub use abide_macros::{activity, init, query, run, signal, update, workflow};

@@ -5,7 +5,7 @@ pub use crate::activity::ActivityContext;
 pub use crate::{
     Abide, ActivityError, Bytes, CallError, CancellationType, ChildError, Client, Elapsed, Error,
     ExecutionStatus, Failure, Handle, IdConflictPolicy, IdReusePolicy, ListFilter, MessageError,
-    ParentClosePolicy, QueryError, RetryPolicy, TimeoutKind, UpdateError, Worker, WorkerBuilder,
+    ParentClosePolicy, Priority, QueryError, RetryPolicy, TimeoutKind, UpdateError, Worker, WorkerBuilder,
     WorkflowError,
 };
 // `activity` and `workflow` are each an attribute and a module.

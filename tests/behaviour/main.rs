@@ -53,6 +53,8 @@ mod others;
 mod outbox;
 mod polled_again;
 mod privacy;
+mod queue_limits;
+mod queue_limits_env;
 mod replays;
 mod replays_database;
 mod retries;

@@ -52,6 +52,7 @@ mod outbox;
 mod polled_again;
 mod pooler;
 mod privacy;
+mod queue_limits;
 mod replays;
 mod replays_database;
 mod retries;

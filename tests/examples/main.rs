@@ -13,6 +13,8 @@ mod basket;
 mod chains;
 #[path = "../../examples/files.rs"]
 mod files;
+#[path = "../../examples/quota.rs"]
+mod quota;
 #[path = "../../examples/subscription.rs"]
 mod subscription;
 mod temporal;

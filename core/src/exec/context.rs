@@ -342,7 +342,7 @@ impl Context {
         let mut info = self.info.borrow_mut();
         info.started_at_ms = self.now_ms();
         info.attempt = context.attempt();
-        (info.parent, info.depth) = (context.parent, context.depth);
+        (info.parent, info.depth, info.priority) = (context.parent, context.depth, context.priority);
     }
 
     pub(crate) fn info(&self) -> Info {

@@ -1,5 +1,6 @@
 //! Facts about an execution.
 
+use crate::queueing::Priority;
 use crate::start_context::Parent;
 
 /// Facts about the running execution.
@@ -23,6 +24,8 @@ pub struct Info {
     /// Which attempt of the workflow it is, from 1. More than 1 where the runs before it have failed, under a
     /// retry policy of the workflow.
     pub attempt: u32,
+    /// The priority of its activities and children that have none of their own. `None`: as if it were normal.
+    pub priority: Option<Priority>,
     /// The number of events so far.
     pub history_len: u64,
     /// The bytes of the events so far, estimated: their payloads and texts, and a few for each event.

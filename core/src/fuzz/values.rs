@@ -234,7 +234,13 @@ fn child_scheduled() -> BoxedStrategy<Event> {
     let limits = (proptest::option::of(time()), proptest::option::of(time()));
     let options =
         (select(policies), limits).prop_map(|(parent_close, (run_timeout_ms, execution_timeout_ms))| {
-            Box::new(ChildOptions { parent_close, run_timeout_ms, execution_timeout_ms, retry: None })
+            Box::new(ChildOptions {
+                parent_close,
+                run_timeout_ms,
+                execution_timeout_ms,
+                retry: None,
+                priority: None,
+            })
         });
     let ids = (text(), any::<bool>(), any::<i64>(), text());
     (name, ids, proptest::option::of(text()), payload(), options)

@@ -318,6 +318,7 @@ fn options(private: &Private, args: &ActivityArgs) -> Option<TokenStream> {
     });
     let transactional = args.transactional.iter().map(|_| quote!(options.transactional = true;));
     let settings = timeouts.chain(retry).chain(cancellation).chain(task_queue).chain(transactional);
+    let settings = settings.chain(args.queueing.settings(private));
     let settings: Vec<TokenStream> = settings.collect();
     (!settings.is_empty()).then(|| {
         quote! {

@@ -3,6 +3,7 @@
 use crate::durations;
 use crate::errors::{Code, Errors};
 use crate::literals::{ACTIVITY_QUEUE, crate_path, is_reason, name_text, queue_text, text};
+use crate::queueing::QueueArgs;
 use crate::suggest;
 use crate::workflow::StartArgs;
 use proc_macro2::{Ident, TokenStream};
@@ -105,6 +106,8 @@ pub(crate) struct ActivityArgs {
     /// `transactional`: the first argument is the connection of the engine's transaction.
     pub(crate) transactional: Option<Ident>,
     pub(crate) task_queue: Option<LitStr>,
+    /// `most`, `rate`, `burst`, `priority`.
+    pub(crate) queueing: QueueArgs,
 }
 
 const ACTIVITY: &[&str] = &[
@@ -119,6 +122,10 @@ const ACTIVITY: &[&str] = &[
     "cancellation",
     "transactional",
     "task_queue",
+    "most",
+    "rate",
+    "burst",
+    "priority",
     "crate",
 ];
 
@@ -147,12 +154,16 @@ impl ActivityArgs {
                 ("task_queue", Value::Expr(value)) => {
                     args.task_queue = queue_text(&value, ACTIVITY_QUEUE, errors);
                 }
+                ("most" | "rate" | "burst" | "priority", Value::Expr(value)) => {
+                    name.iter().for_each(|name| args.queueing.add(name, &value, errors));
+                }
                 ("retry", Value::List(list)) => args.retry = retry(list, errors),
                 ("transactional", Value::None) => args.transactional = name,
                 (known, value) if ACTIVITY.contains(&known) => misshapen(name.as_ref(), &value, errors),
                 (_, value) => unknown(name.as_ref(), &value, "#[activity]", ACTIVITY, errors),
             }
         }
+        args.queueing.check(args.task_queue.is_some(), errors);
         if let (Some(queue), Some(_)) = (&args.task_queue, &args.transactional) {
             let help = "it runs in the worker that runs the workflow, on that worker's database: leave \
                         `task_queue` out";

@@ -81,6 +81,8 @@ pub(crate) enum Code {
     InitInput,
     /// An `#[init]` that does more than make the state.
     InitBody,
+    /// Limits of an activity without a task queue.
+    QueueOptions,
 }
 
 impl Code {
@@ -123,6 +125,7 @@ impl Code {
             Self::InitSignature => "AB0317",
             Self::InitInput => "AB0318",
             Self::InitBody => "AB0319",
+            Self::QueueOptions => "AB0622",
         }
     }
 }

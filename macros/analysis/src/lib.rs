@@ -24,6 +24,7 @@ mod lints;
 mod literals;
 mod misplaced;
 mod order;
+mod queueing;
 mod retry;
 mod rules;
 mod signature;

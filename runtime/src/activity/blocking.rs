@@ -6,12 +6,30 @@
 //! task, where it is caught like that of any other body.
 
 use super::context::{CURRENT, context};
+use super::gate::Pass;
 use abide_core::exec::AttemptOutcome;
 use std::cell::Cell;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::AbortHandle;
 
 /// The right to run one attempt. Dropping it frees the slot.
-pub(crate) type Slot = tokio::sync::OwnedSemaphorePermit;
+#[derive(Debug)]
+pub(crate) struct Slot {
+    _slot: OwnedSemaphorePermit,
+    /// That of its activity's gate, if that has one.
+    _pass: Option<Pass>,
+}
+
+impl Slot {
+    pub(super) fn new(slot: OwnedSemaphorePermit) -> Self {
+        Self { _slot: slot, _pass: None }
+    }
+
+    /// With the right that its activity's gate has given.
+    pub(crate) fn with(self, pass: Option<Pass>) -> Self {
+        Self { _pass: pass, ..self }
+    }
+}
 
 tokio::task_local! {
     /// The slot of the attempt that runs in this task.

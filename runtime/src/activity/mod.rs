@@ -104,6 +104,7 @@ pub(crate) mod blocking;
 mod connection;
 pub(crate) mod context;
 pub(crate) mod entry;
+pub(crate) mod gate;
 pub(crate) mod heartbeat;
 pub(crate) mod info;
 mod limits;

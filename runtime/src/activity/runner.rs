@@ -9,6 +9,7 @@ use super::blocking::SLOT;
 use super::blocking::Slot;
 use super::context::ActivityContext;
 use super::entry::ActivityEntry;
+use super::gate::Gates;
 use super::heartbeat::Beats;
 use super::info::AttemptInfo;
 pub(crate) use super::limits::Limits;
@@ -26,7 +27,7 @@ use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, Semaphore};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
@@ -59,6 +60,7 @@ pub(crate) struct Runner {
 
 struct Inner {
     slots: Arc<Semaphore>,
+    gates: Gates,
     /// Cancelled when nothing more may start.
     stopping: CancellationToken,
     /// Started attempts, until their bodies end. A limit may have reported an attempt's end earlier.
@@ -88,8 +90,9 @@ impl Drop for Entered {
 
 impl Runner {
     /// `lease`: the worker's lease time. `shows_values`: whether the engine's messages show values.
-    pub(crate) fn new(slots: usize, lease: Duration, shows_values: bool) -> Self {
+    pub(crate) fn new(slots: usize, gates: Gates, lease: Duration, shows_values: bool) -> Self {
         let inner = Inner {
+            gates,
             slots: Arc::new(Semaphore::new(slots.clamp(1, Semaphore::MAX_PERMITS))),
             stopping: CancellationToken::new(),
             running: Mutex::default(),
@@ -113,9 +116,13 @@ impl Runner {
     pub(crate) fn run(&self, attempt: Attempt, token: CancellationToken) {
         let inner = Arc::clone(&self.inner);
         // Usually a slot is free. Then the attempt's task is its body, with no wait before it.
-        match Arc::clone(&inner.slots).try_acquire_owned() {
-            Ok(slot) => inner.start(attempt, token, slot),
-            Err(_) => {
+        let free = match inner.gates.has(attempt.entry.name()) {
+            true => None,
+            false => Arc::clone(&inner.slots).try_acquire_owned().ok(),
+        };
+        match free {
+            Some(slot) => inner.start(attempt, token, Slot::new(slot)),
+            None => {
                 tokio::spawn(async move {
                     if let Some((attempt, slot)) = inner.wait_for_slot(attempt, &token).await {
                         inner.start(attempt, token, slot);
@@ -131,16 +138,21 @@ impl Runner {
         let first = tokio::select! {
             biased;
             () = self.inner.stopping.cancelled() => None,
-            slot = Arc::clone(&self.inner.slots).acquire_owned() => slot.ok(),
+            slot = Arc::clone(&self.inner.slots).acquire_owned() => slot.ok().map(Slot::new),
         };
         // In addition to the first slot, which is already taken.
         let most = if own { most.min(1 + self.inner.slots.available_permits() / 2) } else { most };
-        let free = || Arc::clone(&self.inner.slots).try_acquire_owned().ok();
+        let free = || Arc::clone(&self.inner.slots).try_acquire_owned().ok().map(Slot::new);
         first
             .into_iter()
             .flat_map(|first| std::iter::once(first).chain(std::iter::from_fn(free)))
             .take(most)
             .collect()
+    }
+
+    /// The limits of single activities.
+    pub(crate) fn gates(&self) -> &Gates {
+        &self.inner.gates
     }
 
     /// Runs an attempt in a reserved slot. If nothing may start any more, it neither runs nor reports.
@@ -237,18 +249,19 @@ impl Inner {
     }
 
     /// Waits for a slot. `None` if the attempt was reported instead, or if the runner stops.
-    async fn wait_for_slot(
-        &self,
-        attempt: Attempt,
-        token: &CancellationToken,
-    ) -> Option<(Attempt, OwnedSemaphorePermit)> {
+    async fn wait_for_slot(&self, attempt: Attempt, token: &CancellationToken) -> Option<(Attempt, Slot)> {
         let limit = attempt.limits.waiting();
-        let _queued = self.waits.queued(attempt.entry.name(), &attempt.info);
+        let slot = async {
+            let pass = self.gates.pass(attempt.entry.name()).await;
+            let _queued = self.waits.queued(attempt.entry.name(), &attempt.info);
+            let slot = Arc::clone(&self.slots).acquire_owned().await.ok()?;
+            Some(Slot::new(slot).with(pass))
+        };
         let outcome = tokio::select! {
             biased;
             () = self.stopping.cancelled() => return None,
             () = token.cancelled() => AttemptOutcome::Cancelled,
-            slot = Arc::clone(&self.slots).acquire_owned() => return slot.ok().map(|slot| (attempt, slot)),
+            slot = slot => return slot.map(|slot| (attempt, slot)),
             kind = ran_out(limit) => timed_out(attempt.entry.name(), kind),
         };
         (attempt.report)(outcome.into());
@@ -256,7 +269,7 @@ impl Inner {
     }
 
     /// Starts the body in its own task.
-    fn start(self: Arc<Self>, attempt: Attempt, token: CancellationToken, slot: OwnedSemaphorePermit) {
+    fn start(self: Arc<Self>, attempt: Attempt, token: CancellationToken, slot: Slot) {
         let Attempt { entry, info, input, limits, transactions, beats, outlet, report } = attempt;
         let (key, name) = (self.next.fetch_add(1, Ordering::Relaxed), entry.name());
         let limit = limits.running();

@@ -64,7 +64,10 @@ struct Bench {
 
 impl Bench {
     fn new(slots: usize) -> Self {
-        Self { runner: Runner::new(slots, NEVER_LOST, false), outcomes: mpsc::unbounded_channel() }
+        Self {
+            runner: Runner::new(slots, Gates::default(), NEVER_LOST, false),
+            outcomes: mpsc::unbounded_channel(),
+        }
     }
 
     fn run(&self, what: Do, options: &ActivityOptions) -> CancellationToken {
@@ -242,7 +245,7 @@ async fn a_limit_is_told_although_the_body_blocks_its_thread() {
         outlet: None,
         report: told(sender),
     };
-    Runner::new(1, NEVER_LOST, false).run(attempt, CancellationToken::new());
+    Runner::new(1, Gates::default(), NEVER_LOST, false).run(attempt, CancellationToken::new());
     let outcome = outcomes.recv().await.unwrap();
     assert!(describe(&outcome).contains("StartToClose"));
     assert!(started.elapsed() < Duration::from_millis(350));
@@ -355,7 +358,7 @@ async fn a_call_from_before_its_activity_became_transactional_fails_and_may_be_t
     let (sender, mut outcomes) = mpsc::unbounded_channel();
     let entry = Arc::new(ActivityEntry::new::<Became>(Arc::new(())));
     let (input, limits, report) = (Payload::null(), Limits::default(), told(sender));
-    Runner::new(1, NEVER_LOST, false).run(
+    Runner::new(1, Gates::default(), NEVER_LOST, false).run(
         Attempt {
             entry,
             info,

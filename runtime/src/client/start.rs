@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::future::BoxFuture;
 use crate::policy::{IdConflictPolicy, IdReusePolicy};
 use crate::store::{ExecutionRow, NewExecution, StartAnswer};
-use abide_core::{Event, FirstMessage, Payload, PayloadError, RetryPolicy, WorkflowCall};
+use abide_core::{Event, FirstMessage, Payload, PayloadError, Priority, RetryPolicy, WorkflowCall};
 use std::future::IntoFuture;
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -155,6 +155,13 @@ impl<W: WorkflowHandle> Start<W> {
     /// from the end of the delay. Default: it begins at once.
     pub fn delay(mut self, delay: Duration) -> Self {
         self.timing.delay = Some(delay);
+        self
+    }
+
+    /// Sets the priority of the run's activities and children that have none of their own: which tasks of a task queue
+    /// go first. Claims of runs do not look at it. Default: [`Priority::Normal`].
+    pub fn priority(mut self, priority: Priority) -> Self {
+        self.timing.priority = Some(priority);
         self
     }
 

@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::store::Terms;
-use abide_core::{FirstMessage, RetryPolicy, StartContext, WorkflowOptions};
+use abide_core::{FirstMessage, Priority, RetryPolicy, StartContext, WorkflowOptions};
 use std::time::Duration;
 
 /// What a start says of its time. `None`: as the attribute says.
@@ -12,6 +12,7 @@ pub(super) struct Timing {
     pub(super) execution_timeout: Option<Duration>,
     pub(super) retry: Option<RetryPolicy>,
     pub(super) delay: Option<Duration>,
+    pub(super) priority: Option<Priority>,
     /// The messages that go with the start.
     pub(super) first: Vec<FirstMessage>,
 }
@@ -44,6 +45,7 @@ impl Timing {
         let context = StartContext {
             run_timeout_ms: options.run_timeout.map(millis),
             retry: options.retry,
+            priority: self.priority,
             first: self.first,
             ..Default::default()
         };

@@ -320,6 +320,7 @@ mod tests {
             start_by_ms: None,
             close_by_ms: None,
             details: None,
+            place: crate::store::Place::default(),
         };
         let (execution, kind, request_id) = (ExecutionId(2), MessageKind::Signal, String::new());
         let message = NewMessage { execution, kind, request_id, body: long(), at_ms: 1 };

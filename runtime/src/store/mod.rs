@@ -11,7 +11,8 @@
 //! [`decide`], below all stores.
 //!
 //! Reading order: [`execution`] (rows and starts), [`append`] (the hot path), [`message`] (the inbox),
-//! [`owner`] (leases, claims, take-over), [`task`] (attempts that the database arbitrates), [`attempt`]
+//! [`owner`] (leases, claims, take-over), [`task`] (attempts that the database arbitrates), [`limit`]
+//! (how they share a task queue), [`attempt`]
 //! (failed ones that others follow), [`transaction`], [`find`] (looking things up), [`error`], [`hook`]
 //! (faults and counters).
 
@@ -28,6 +29,7 @@ mod find;
 mod group;
 mod hook;
 mod journal;
+mod limit;
 #[cfg(feature = "testing")]
 pub(crate) mod memory;
 mod message;
@@ -66,6 +68,7 @@ pub(crate) use find::{Filter, Find, Lookup, Page};
 pub(crate) use hook::Counters;
 pub use hook::{Fault, FaultHook, Metrics, Stage};
 pub(crate) use journal::{Journal, StoredRun, StoredTurn, Unreadable, joined, read_event};
+pub(crate) use limit::{Place, QueueTurn, WorkerLimit};
 pub(crate) use message::{Inbox, InboxRow, MessageKind, NewMessage, Reply, SendAnswer, request_text};
 pub(crate) use owner::{Claim, Claimed, ClaimedEnds, Deaths, Ownership, Suspicion, WorkerInfo};
 pub(crate) use owner::{LEASE, RENEW_EVERY, SUSPECT_FROM};

@@ -17,7 +17,8 @@ pub(crate) struct Orphans {
 /// Corrections.
 pub(crate) trait Sweep: Send + Sync {
     /// Corrects which messages are parked (PROTOCOL 97): parks what a run that was suspended since has not
-    /// read, and gives back what a run that goes on has not. A wrong flag only delays. How many rows, of the
+    /// read, and gives back what a run that goes on has not. A wrong flag only delays. Also deletes the limits of keys
+    /// that nothing has begun of for long (PROTOCOL 78). How many rows, of the
     /// kind that had more.
     fn sweep(&self) -> StoreFuture<'_, u64>;
 

@@ -7,6 +7,7 @@
 //! them finds the row, so exactly one wins.
 
 use super::error::StoreFuture;
+use super::limit::{Place, QueueTurn, WorkerLimit};
 use abide_core::exec::AttemptOutcome;
 use abide_core::{EventId, ExecutionId, FailureKind, FailureRecord, Incarnation, Payload, TimeoutKind};
 use serde::{Deserialize, Serialize};
@@ -36,6 +37,8 @@ pub(crate) struct NewTask {
     pub(crate) close_by_ms: Option<i64>,
     /// What the last heartbeat of the attempts before told, JSON. `None`: the row that it replaces knows.
     pub(crate) details: Option<String>,
+    /// Its place in its task queue.
+    pub(crate) place: Place,
 }
 
 /// What an append does to the tasks of its execution. At most one change for an activity. A closing append,
@@ -72,7 +75,8 @@ impl TaskChange {
     pub(crate) fn bytes(&self) -> usize {
         match self {
             Self::Insert(task) | Self::Replace { with: task, .. } => {
-                let texts = [&task.name, &task.input, &task.limits];
+                let Place { limit_key, fair_key, .. } = &task.place;
+                let texts = [&task.name, &task.input, &task.limits, limit_key, fair_key];
                 texts.into_iter().chain(&task.queue).chain(&task.details).map(String::len).sum()
             }
             Self::Settle { .. } | Self::Drop(_) | Self::Cancel(_) => 0,
@@ -105,6 +109,8 @@ pub(crate) struct TaskClaim {
     pub(crate) names: Vec<String>,
     /// The most to take.
     pub(crate) limit: u32,
+    /// Whose turn it is, as the claim before this one left it.
+    pub(crate) turn: QueueTurn,
 }
 
 /// A claimed task.
@@ -140,6 +146,27 @@ pub(crate) struct ClaimedTasks {
     /// When the next unclaimed one of these queues and names may be claimed; in the past where more is due
     /// than the limit let in.
     pub(crate) next_due_ms: Option<i64>,
+    /// Whose turn it is now.
+    pub(crate) turn: QueueTurn,
+    /// There may be more: another claim held a limit's row, or not all keys were looked at. Claim again in 5 to 20 ms.
+    pub(crate) soon: bool,
+}
+
+impl TaskClaim {
+    /// What is left to claim.
+    pub(crate) fn rest(&self, claimed: &ClaimedTasks) -> Self {
+        let taken = u32::try_from(claimed.tasks.len()).unwrap_or(u32::MAX);
+        Self { limit: self.limit.saturating_sub(taken), turn: claimed.turn.clone(), ..self.clone() }
+    }
+}
+
+impl ClaimedTasks {
+    /// And of another queue.
+    pub(crate) fn add(&mut self, more: Self) {
+        self.tasks.extend(more.tasks);
+        self.next_due_ms = self.next_due_ms.into_iter().chain(more.next_due_ms).min();
+        (self.turn, self.soon) = (more.turn, self.soon | more.soon);
+    }
 }
 
 /// A task that its claimant has, by the database.
@@ -205,6 +232,13 @@ pub(crate) trait Tasks: Send + Sync {
 
     /// Notes heartbeats, fenced, by one statement that waits for no row (PROTOCOL 74). What became of each, in order.
     fn beat(&self, owner: Incarnation, beats: Vec<Beat>) -> StoreFuture<'_, Vec<Beaten>>;
+
+    /// The activities with limits in this task queue.
+    fn limited(&self, queue: String) -> StoreFuture<'_, Vec<String>>;
+
+    /// Writes the limits of a worker's activities for all workers of its task queue: the last worker that started wins
+    /// (PROTOCOL 78).
+    fn set_limits(&self, queue: String, limits: Vec<WorkerLimit>) -> StoreFuture<'_, ()>;
 
     /// Ends the tasks whose time has run out, as `TimedOut`; how many. Any worker may do this at any time.
     fn expire_tasks(&self) -> StoreFuture<'_, u64>;

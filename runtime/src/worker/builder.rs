@@ -5,7 +5,7 @@ use super::registry::Registry;
 use super::supervisor::Worker;
 use crate::Abide;
 use crate::error::Result;
-use abide_core::{Activities, ActivityFn, WorkflowFn};
+use abide_core::{Activities, ActivityDef, ActivityFn, AnyActivityFn, Rate, WorkflowFn};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -118,6 +118,7 @@ impl WorkerBuilder {
     #[cfg(feature = "testing")]
     pub fn mock<D: abide_core::ActivityDef>(mut self, mock: &crate::testing::Mock<D>) -> Self {
         self.registry.mock(mock.entry());
+        self.registry.limits_of::<D>();
         self
     }
 
@@ -126,6 +127,37 @@ impl WorkerBuilder {
     /// activities may need the slot: AB0624 warns when all slots wait. Default: 100.
     pub fn max_concurrent_activities(mut self, slots: usize) -> Self {
         self.options.slots = slots.max(1);
+        self
+    }
+
+    /// How many attempts of one activity this worker runs at once, at least 1. Further ones wait, and hold up no other
+    /// activity. It is a limit of this worker alone; one for all workers of a task queue is in the attribute,
+    /// `#[activity(task_queue = "stripe", most = 5)]`. Default: as many as there are slots
+    /// ([`max_concurrent_activities`](Self::max_concurrent_activities)).
+    ///
+    /// ```
+    /// # use abide::prelude::*;
+    /// # use abide::Rate;
+    /// # #[activity]
+    /// # async fn resize(photo: String) -> String { photo }
+    /// # #[activity]
+    /// # async fn geocode(address: String) -> String { address }
+    /// # async fn start(abide: Abide) -> abide::Result<()> {
+    /// let worker = abide.worker("photos").activity(resize).activity(geocode);
+    /// let worker = worker.limit(resize, 4).rate(geocode, Rate::per_second(10)).start().await?;
+    /// # worker.shutdown().await
+    /// # }
+    /// ```
+    pub fn limit<A, F: AnyActivityFn<A>>(mut self, _activity: F, most: usize) -> Self {
+        self.options.own_limits.entry(F::Def::NAME).or_default().most = Some(most.max(1));
+        self
+    }
+
+    /// How often this worker begins an attempt of one activity, with a burst of
+    /// [`Rate::default_burst`](crate::Rate::default_burst). Further ones wait, and hold up no other activity. See
+    /// [`limit`](Self::limit). Default: any number.
+    pub fn rate<A, F: AnyActivityFn<A>>(mut self, _activity: F, rate: Rate) -> Self {
+        self.options.own_limits.entry(F::Def::NAME).or_default().rate = Some(rate);
         self
     }
 

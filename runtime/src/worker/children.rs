@@ -26,6 +26,7 @@ fn child(run: &Run, birth: Birth, at_ms: i64) -> NewChild {
         depth: birth.depth,
         run_timeout_ms: birth.options.run_timeout_ms,
         retry: birth.options.retry,
+        priority: birth.options.priority,
         ..StartContext::default()
     };
     let until = |limit: Option<i64>| limit.map(|limit| at_ms.saturating_add(limit));

@@ -1,11 +1,15 @@
 //! The limits of a worker, with their defaults.
 
+use crate::activity::gate::OwnLimit;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// The limits of a worker.
 #[derive(Clone, Debug)]
 pub(super) struct Options {
     pub(super) slots: usize,
+    /// By the names of activities.
+    pub(super) own_limits: BTreeMap<&'static str, OwnLimit>,
     pub(super) threads: usize,
     pub(super) cache_bytes: usize,
     pub(super) grace: Duration,
@@ -22,6 +26,7 @@ impl Default for Options {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         Self {
             slots: 100,
+            own_limits: BTreeMap::new(),
             threads: cores.clamp(1, 4),
             cache_bytes: 256 * 1024 * 1024,
             grace: Duration::from_secs(10),

@@ -2,10 +2,11 @@
 
 use crate::activity::entry::ActivityEntry;
 use crate::error::{Error, Result};
+use crate::store::WorkerLimit;
 use abide_core::exec::WorkflowType;
 use abide_core::{Activities, ActivityDef, ActivityRegistry, Database, WorkflowDef};
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 /// See the module documentation. A name that is registered twice is reported when the worker starts.
@@ -13,6 +14,8 @@ use std::sync::Arc;
 pub(super) struct Registry {
     workflows: HashMap<&'static str, WorkflowType>,
     activities: HashMap<&'static str, Arc<ActivityEntry>>,
+    /// The limits of their task queues.
+    limits: BTreeMap<&'static str, WorkerLimit>,
     twice: Option<(&'static str, &'static str)>,
     /// The activities that a test mocks. Real activities with these names are not registered.
     mocks: std::collections::HashSet<&'static str>,
@@ -27,6 +30,7 @@ impl Registry {
     }
 
     pub(super) fn activity<D: ActivityDef>(&mut self, host: Arc<D::Host>) {
+        self.limits_of::<D>();
         if self.mocks.contains(D::NAME) {
             return;
         }
@@ -34,6 +38,16 @@ impl Registry {
             Entry::Vacant(entry) => drop(entry.insert(Arc::new(ActivityEntry::new::<D>(host)))),
             Entry::Occupied(_) => self.twice = Some(("activity", D::NAME)),
         }
+    }
+
+    /// Notes the limits of an activity that is registered or mocked.
+    pub(super) fn limits_of<D: ActivityDef>(&mut self) {
+        self.limits.insert(D::NAME, WorkerLimit::of(D::NAME, &D::options().queueing));
+    }
+
+    /// The limits of its activities, in the order of their names.
+    pub(super) fn limits(&self) -> Vec<WorkerLimit> {
+        self.limits.values().cloned().collect()
     }
 
     pub(super) fn activities<H: Activities>(&mut self, host: H) {

@@ -9,6 +9,7 @@ use super::news::Throttle;
 use super::options::Options;
 use super::registry::Registry;
 use crate::Abide;
+use crate::activity::gate::Gates;
 use crate::activity::runner::Runner;
 use crate::host::Pace;
 use crate::hub::Hub;
@@ -84,7 +85,12 @@ impl Session {
         options: Arc<Options>,
     ) -> Arc<Self> {
         Arc::new(Self {
-            runner: Runner::new(options.slots, abide.host().pace.lease, options.shows_values),
+            runner: Runner::new(
+                options.slots,
+                Gates::new(&options.own_limits),
+                abide.host().pace.lease,
+                options.shows_values,
+            ),
             attempts: Attempts::default(),
             claim_hint: Notify::new(),
             ends_hint: Notify::new(),

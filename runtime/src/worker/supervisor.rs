@@ -62,6 +62,7 @@ impl Worker {
             stopped: watch::Sender::new(false),
             shutdown: CancellationToken::new(),
         });
+        inner.set_limits().await?;
         let first = inner.begin().await?;
         tracing::info!(
             target: "abide::worker",
@@ -150,6 +151,18 @@ struct Begun {
 }
 
 impl Inner {
+    /// Writes the limits of its activities for all workers of its task queue, and deletes those that they have no more:
+    /// the last worker that started wins (PROTOCOL 78). A session that begins again after a lost lease writes nothing.
+    async fn set_limits(&self) -> Result<()> {
+        let limited = self.abide.store().limited(self.queue.clone()).await?;
+        let mut limits = self.registry.limits();
+        limits.retain(|limit| !limit.is_none() || limited.contains(&limit.activity));
+        if !limits.is_empty() {
+            self.abide.store().set_limits(self.queue.clone(), limits).await?;
+        }
+        Ok(())
+    }
+
     async fn begin(&self) -> Result<Begun> {
         let engine = self.abide.host().engine().map_err(|error| Error::WorkerStopped {
             task_queue: self.queue.clone(),

@@ -11,7 +11,7 @@
 //! conflict, and the committed outcome waits in the inbox.
 
 use super::inputs::{Pending, outcome_message};
-use crate::store::{NewMessage, NewTask, TaskChange};
+use crate::store::{NewMessage, NewTask, Place, TaskChange};
 use crate::wire::to_json;
 use abide_core::exec::{Action, ActivityStart, AttemptOutcome, Input, Stop};
 use abide_core::{ActivityOptions, EventId, ExecutionId};
@@ -191,6 +191,7 @@ fn new_task(start: &ActivityStart) -> NewTask {
         start_by_ms: until(run_at_ms, options.schedule_to_start),
         close_by_ms: until(*scheduled_at_ms, options.schedule_to_close),
         details: details.as_ref().map(|details| details.as_json().to_owned()),
+        place: Place::of(name, &options.queueing),
         queue,
     }
 }

@@ -16,7 +16,7 @@ use crate::activity::heartbeat::Beats;
 use crate::activity::info::AttemptInfo;
 use crate::activity::publisher::Outlet;
 use crate::activity::runner::{Attempt, Limits};
-use crate::store::{OwnedTask, StoreError, Task, TaskClaim, TaskKey};
+use crate::store::{OwnedTask, QueueTurn, StoreError, Task, TaskClaim, TaskKey};
 use abide_core::{Code, Payload};
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -26,52 +26,102 @@ use tokio::time::Instant;
 
 /// The most tasks that one claim takes.
 const CLAIM_LIMIT: usize = 100;
+/// When to claim again after another worker held a limit: 5 to 20 ms, another wait for each worker.
+const SOON: Duration = Duration::from_millis(5);
+const SOON_SPREAD_MS: u64 = 16;
+
 /// Claims tasks of the worker's own queue for its activities, until the runner starts no more.
 pub(super) async fn claim_loop(session: Arc<Session>) {
     let names = session.registry.activity_names();
     if names.is_empty() {
         return;
     }
+    let gates = session.runner.gates();
+    let (gated, names): (Vec<String>, Vec<String>) = names.into_iter().partition(|name| gates.has(name));
     let has_workflows = !session.registry.workflow_names().is_empty();
     let mut changes = session.store().changes();
+    let mut turn = QueueTurn::default();
     loop {
         let slots = session.runner.reserve(CLAIM_LIMIT, has_workflows).await;
         if slots.is_empty() {
             return;
         }
-        let wait = claim(&session, &names, slots).await;
+        let wait = claim_all(&session, &gated, &names, slots, &mut turn).await;
         tokio::select! {
             biased;
             _ = changes.changed() => {}
+            () = gates.freed() => {}
             () = tokio::time::sleep(wait) => {}
         }
     }
 }
 
-/// Claims once. Returns how long to wait before the next claim.
-async fn claim(session: &Arc<Session>, names: &[String], slots: Vec<Slot>) -> Duration {
+/// Claims for all activities: those with a gate first, each as far as its gate allows, and then the others. Returns how
+/// long to wait before the next claim.
+async fn claim_all(
+    session: &Arc<Session>,
+    gated: &[String],
+    names: &[String],
+    mut slots: Vec<Slot>,
+    turn: &mut QueueTurn,
+) -> Duration {
     let _claiming = session.attempts.claiming.lock().await;
     if session.draining.load(Ordering::Acquire) {
         return session.pace().poll;
     }
-    let (queues, limit) = (vec![session.queue.clone()], slots.len());
+    let (gates, mut wait) = (session.runner.gates(), session.pace().poll);
+    for name in gated {
+        let mut reserved = gates.reserve(name, slots.len());
+        wait = reserved.wait.map_or(wait, |until| until.min(wait));
+        let limit = reserved.passes.len();
+        if limit > 0 {
+            let asked = claim(session, std::slice::from_ref(name), limit, turn).await;
+            wait = asked.wait.min(wait);
+            for task in asked.tasks {
+                let slot = slots.pop().map(|slot| slot.with(reserved.passes.pop()));
+                slot.into_iter().for_each(|slot| run(session, task.clone(), slot));
+            }
+        }
+        gates.give_back(name, reserved.passes);
+    }
+    if !names.is_empty() && !slots.is_empty() {
+        let asked = claim(session, names, slots.len(), turn).await;
+        wait = asked.wait.min(wait);
+        asked.tasks.into_iter().zip(slots).for_each(|(task, slot)| run(session, task, slot));
+    }
+    wait
+}
+
+/// What a claim got, and how long to wait before the next one.
+struct Asked {
+    tasks: Vec<Task>,
+    wait: Duration,
+}
+
+/// Claims once.
+async fn claim(session: &Arc<Session>, names: &[String], limit: usize, turn: &mut QueueTurn) -> Asked {
     let wanted = TaskClaim {
         owner: session.me,
-        queues,
+        queues: vec![session.queue.clone()],
         names: names.to_vec(),
         limit: u32::try_from(limit).unwrap_or(1),
+        turn: turn.clone(),
     };
     let asked_ms = session.store().now_ms();
     match session.store().claim_tasks(wanted).await {
         Ok(claimed) => {
-            let full = claimed.tasks.len() >= limit;
-            claimed.tasks.into_iter().zip(slots).for_each(|(task, slot)| run(session, task, slot));
-            if full { Duration::ZERO } else { until(session, claimed.next_due_ms, asked_ms) }
+            *turn = claimed.turn;
+            let wait = match (claimed.tasks.len() >= limit, claimed.soon) {
+                (true, _) => Duration::ZERO,
+                (false, true) => SOON + Duration::from_millis(session.me.0.unsigned_abs() % SOON_SPREAD_MS),
+                (false, false) => until(session, claimed.next_due_ms, asked_ms),
+            };
+            Asked { tasks: claimed.tasks, wait }
         }
         Err(error) => {
             session.attempts.doubtful.store(true, Ordering::Release);
             session.failed(&error);
-            session.pace().poll
+            Asked { tasks: Vec::new(), wait: session.pace().poll }
         }
     }
 }

@@ -19,6 +19,7 @@ use crate::ids::EventId;
 use crate::outcome::{Arguments, Outcome};
 use crate::payload::{Encoded, Payload, PayloadError};
 use crate::policy::{ActivityOptions, CancellationType, RetryPolicy, Runs};
+use crate::queueing::Priority;
 use attempt::AttemptChange;
 use one::{Activity, Ended};
 use std::future::Future;
@@ -112,6 +113,27 @@ impl<D: ActivityDef> ActivityCall<D> {
         self
     }
 
+    /// Sets which tasks of the task queue go first. Needs a task queue (`AB0622`). Default: as the attribute says,
+    /// `#[activity(task_queue = "stripe", priority = "high")]`; otherwise that of the workflow's start.
+    pub fn priority(mut self, priority: Priority) -> Self {
+        self.options.queueing.priority = Some(priority);
+        self
+    }
+
+    /// Lets the limits of the attribute (`most`, `rate`) count the calls of each key apart: 1 to 1,000 characters.
+    /// Needs limits and a task queue (`AB0622`).
+    pub fn limit_key(mut self, key: impl AsRef<str>) -> Self {
+        self.options.queueing.limit_key = Some(Arc::from(key.as_ref()));
+        self
+    }
+
+    /// Shares the task queue fairly: calls of one priority are served in turn by their keys, `weight` of a key (1 to
+    /// 1,000) in each turn. A key has 1 to 1,000 characters. Needs a task queue (`AB0622`).
+    pub fn fair(mut self, key: impl AsRef<str>, weight: u32) -> Self {
+        self.options.queueing.fair = Some((Arc::from(key.as_ref()), weight));
+        self
+    }
+
     fn schedule(&mut self, ctx: &Rc<Shared>) -> Result<Option<EventId>, CallError> {
         let Some(input) = self.input.take() else { return Ok(None) };
         let strict = ctx.is_strict();
@@ -121,6 +143,10 @@ impl<D: ActivityDef> ActivityCall<D> {
             self.options.check_limits(D::NAME).map_err(CallError::Invalid)?;
         }
         self.options.check(D::NAME).map_err(CallError::Invalid)?;
+        let queueing = &mut self.options.queueing;
+        if self.options.task_queue.is_some() && queueing.priority.is_none() {
+            queueing.priority = ctx.info().priority;
+        }
         if ctx.tables.activities.borrow().len() >= MAX_OPEN_ACTIVITIES {
             let text = "2,000 activities of this execution are open: await some before scheduling more";
             return Err(CallError::Invalid(format!("{}: {text}", Code::TooManyActivities)));

@@ -13,6 +13,7 @@ use crate::messages::Messages;
 use crate::outcome::{Arguments, Outcome};
 use crate::payload::{Payload, PayloadError};
 use crate::policy::{CancellationType, RetryPolicy, millis};
+use crate::queueing::Priority;
 use std::future::Future;
 use std::marker::PhantomData;
 use std::pin::Pin;
@@ -191,6 +192,13 @@ impl<W: WorkflowDef> ChildCall<W> {
     /// Limits all runs of the child together: retries and continued runs. At least 1 ms (`AB0430`). Default: none.
     pub fn execution_timeout(mut self, limit: Duration) -> Self {
         self.options.options.execution_timeout_ms = Some(millis(limit));
+        self
+    }
+
+    /// Sets the priority of the child's activities and children that have none of their own. Default: that of this
+    /// workflow.
+    pub fn priority(mut self, priority: Priority) -> Self {
+        self.options.options.priority = Some(priority);
         self
     }
 

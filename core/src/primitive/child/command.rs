@@ -108,6 +108,8 @@ pub(super) fn schedule<W: WorkflowDef>(
     let depth = ctx.info().depth + 1;
     check_limits::<W>(ctx, depth, call.id.is_some()).map_err(CallError::Invalid)?;
     let next = ctx.history_len() + 1;
+    let mut options = call.options.clone();
+    options.priority = options.priority.or(ctx.info().priority);
     let birth = Birth {
         child: EventId(next),
         ids: if ctx.is_replaying() { ChildIds::none() } else { ctx.lent_ids() },
@@ -116,7 +118,7 @@ pub(super) fn schedule<W: WorkflowDef>(
         workflow_type: W::NAME.to_owned(),
         task_queue: call.task_queue.clone(),
         input,
-        options: call.options.clone(),
+        options,
         depth,
     };
     let Some(issued) = ctx.issue(Schedule::<W> { birth, workflow: PhantomData }) else { return Ok(None) };

@@ -30,6 +30,7 @@ impl CallOptions {
             run_timeout_ms: run_timeout.map(millis),
             execution_timeout_ms: execution_timeout.map(millis),
             retry,
+            priority: None,
         };
         let cancellation = CancellationType::WaitCancellationCompleted;
         Self { id: None, task_queue, cancellation, options }

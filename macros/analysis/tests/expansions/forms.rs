@@ -63,6 +63,23 @@ fn activity_elsewhere() {
 }
 
 #[test]
+fn activity_with_limits() {
+    let expanded = show(&expand(
+        "activity",
+        "task_queue = \"stripe\", most = MOST, rate = \"100/m\", burst = 20, priority = \"high\"",
+        "async fn charge(cents: u32) -> u32 { cents }",
+    ));
+    for setting in [
+        "limits.most = ::core::option::Option::Some(MOST)",
+        "Rate::per_minute(100u32)",
+        "limits.burst = ::core::option::Option::Some(20)",
+        "Priority::High",
+    ] {
+        assert!(expanded.contains(setting), "{setting}: {expanded}");
+    }
+}
+
+#[test]
 fn activity_methods() {
     insta::assert_snapshot!(show(&expand(
         "activity",

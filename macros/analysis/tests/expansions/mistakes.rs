@@ -51,6 +51,22 @@ fn a_connection_needs_the_word() {
 }
 
 #[test]
+fn an_activity_is_still_there_where_its_limits_are_wrong() {
+    for (args, codes) in [
+        ("most = 5", &["AB0622"][..]),
+        ("most = 5, rate = \"1/s\"", &["AB0622", "AB0622"]),
+        ("task_queue = \"q\", most = 0", &["AB0304"]),
+        ("task_queue = \"q\", rate = \"often\"", &["AB0304"]),
+        ("task_queue = \"q\", burst = 2", &["AB0304"]),
+        ("task_queue = \"q\", priority = \"urgent\"", &["AB0304"]),
+        ("task_queue = \"q\", most", &["AB0304"]),
+        ("task_queue = \"q\", rate_limit = \"1/s\"", &["AB0302"]),
+    ] {
+        check("activity", args, "async fn charge(n: u32) {}", codes, &["fn charge(n: u32)"]);
+    }
+}
+
+#[test]
 fn a_workflow_keeps_its_start_where_a_limit_is_wrong() {
     for (args, code) in [
         ("run_timeout = \"0s\"", "AB0304"),

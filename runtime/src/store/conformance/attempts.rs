@@ -107,6 +107,7 @@ pub(super) async fn they_come_with_all_else_that_an_append_does(lab: Lab) {
         start_by_ms: None,
         close_by_ms: None,
         details: None,
+        place: crate::store::Place::default(),
     };
     let row_change = RowChange { wake_at_ms: Some(Some(5_000)), active: Some(false), ..RowChange::default() };
     let append = Append {
@@ -127,6 +128,7 @@ pub(super) async fn they_come_with_all_else_that_an_append_does(lab: Lab) {
         queues: vec!["gpu".to_owned()],
         names: vec!["transcode".to_owned()],
         limit: 10,
+        turn: Default::default(),
     };
     assert_eq!(process.store.claim_tasks(wants).await.unwrap().tasks.len(), 1);
 }

@@ -12,6 +12,7 @@ mod dispatches;
 mod ends;
 mod faults;
 mod lab;
+mod limits;
 mod list_fuzz;
 mod messages;
 mod newer;
@@ -226,6 +227,19 @@ suite! {
         a_read_gives_a_part_of_much,
         publishers_at_once_leave_no_gap,
         readers_of_every_process_are_told,
+    }
+    limits {
+        no_more_run_than_the_limit_says,
+        what_a_dead_worker_ran_makes_room,
+        what_is_given_back_makes_room,
+        a_rate_is_kept_by_the_clock_of_the_database,
+        each_key_has_the_limit_for_itself,
+        the_last_started_worker_sets_the_limits,
+        a_higher_priority_is_claimed_first,
+        a_flood_of_one_key_does_not_hold_up_the_others,
+        later_tasks_say_when_they_are_due,
+        a_claim_under_a_limit_is_one_commit,
+        what_is_in_use_is_not_forgotten,
     }
     tasks {
         a_task_is_claimed_by_one_and_ended_once,

@@ -17,6 +17,7 @@ pub(super) fn task(activity: u64, attempt: u32) -> NewTask {
         start_by_ms: None,
         close_by_ms: None,
         details: None,
+        place: crate::store::Place::default(),
     }
 }
 
@@ -56,7 +57,13 @@ impl Process {
 
     fn wants(&self) -> TaskClaim {
         let names = vec!["other".to_owned(), "transcode".to_owned()];
-        TaskClaim { owner: self.me, queues: vec!["gpu".to_owned()], names, limit: 10 }
+        TaskClaim {
+            owner: self.me,
+            queues: vec!["gpu".to_owned()],
+            names,
+            limit: 10,
+            turn: Default::default(),
+        }
     }
 
     pub(super) async fn tasks(&self) -> Vec<Task> {

@@ -78,6 +78,7 @@ pub(crate) async fn scheduled(process: &Process) -> TaskKey {
         start_by_ms: None,
         close_by_ms: None,
         details: None,
+        place: crate::store::Place::default(),
     };
     let append = Append { tasks: vec![TaskChange::Insert(token)], ..process.create(new) };
     assert!(matches!(process.append(append).await, Ok(AppendOutcome::Done)));

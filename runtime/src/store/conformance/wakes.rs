@@ -43,6 +43,7 @@ fn task(queue: &str) -> NewTask {
         start_by_ms: None,
         close_by_ms: None,
         details: None,
+        place: crate::store::Place::default(),
     }
 }
 
@@ -82,7 +83,7 @@ pub(super) async fn only_those_whom_a_write_concerns_are_woken(lab: Lab) {
         let tasks = vec![TaskChange::Insert(task("elsewhere"))];
         done(&a, Append { tasks, ..a.turn(of_a, seq, 1) }).await;
         let (queues, names) = (vec!["elsewhere".to_owned()], vec!["step".to_owned()]);
-        let claim = TaskClaim { owner: c.me, queues, names, limit: 1 };
+        let claim = TaskClaim { owner: c.me, queues, names, limit: 1, turn: Default::default() };
         let key = c.store.claim_tasks(claim).await.unwrap().tasks[0].key;
         done(&a, Append { tasks: vec![stop], ..a.turn(of_a, seq + 1, 1) }).await;
         expected[2].0 += 1;

@@ -4,8 +4,9 @@
 //! (terminate, resume, replace), [`death`] (who is dead, take-over), [`row`] (what an append does to its
 //! execution's row), [`send`] (what a sender is answered), [`outcome`] (the inbox row of an ended attempt),
 //! [`park`] (which messages wait apart), [`dispatch`] (messages to workflows that the commit finds), [`with`] (starts
-//! that bring messages), [`guard`] (what a batch locks first), [`sections`] (the parts of its statement), [`notices`]
-//! (whom to notify after a commit). Nothing here knows SQL, except for the fragments that the dialects share.
+//! that bring messages), [`limit`] (which tasks of a queue with limits or keys are next), [`guard`] (what a batch locks
+//! first), [`sections`] (the parts of its statement), [`notices`] (whom to notify after a commit). Nothing
+//! here knows SQL, except for the fragments that the dialects share.
 
 mod death;
 mod dispatch;
@@ -13,6 +14,7 @@ mod end;
 mod family;
 #[cfg(any(feature = "postgres", feature = "testing"))] // SQLite has one writer and one lock
 mod guard;
+mod limit;
 mod notices;
 mod outcome;
 mod park;
@@ -34,6 +36,7 @@ pub(super) use end::{end_columns, end_deletes, resume_columns};
 pub(super) use family::{PARENT_CLOSED, PARENT_CLOSED_BODY, SLICE, TERMINATED_END};
 #[cfg(any(feature = "postgres", feature = "testing"))]
 pub(super) use guard::{Guarded, Locks, StartName, start_names};
+pub(super) use limit::{Candidate, CandidateTask, GROUPS_AT_ONCE, LimitRow, Rooms, pick};
 pub(super) use notices::{Concerned, Notices};
 #[cfg(any(feature = "postgres", feature = "testing"))]
 pub(super) use notices::{Ended, Notify, Receiver};

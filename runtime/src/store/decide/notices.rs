@@ -214,6 +214,7 @@ mod tests {
             start_by_ms: None,
             close_by_ms: None,
             details: None,
+            place: crate::store::Place::default(),
         }
     }
 

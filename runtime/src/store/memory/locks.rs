@@ -36,6 +36,8 @@ pub(crate) enum Key {
     Reply(String),
     /// A row of `stream`.
     Stream(ExecutionId, String),
+    /// A row of `queue_limit`.
+    Limit(String, String),
 }
 
 /// How it is locked; the stronger mode is the greater.

@@ -32,6 +32,7 @@ mod guard;
 mod join;
 mod journal;
 mod lease;
+mod limit;
 mod locks;
 mod message;
 mod open;
@@ -45,6 +46,7 @@ mod store;
 mod stream;
 mod sweep;
 mod tables;
+mod taken;
 mod task;
 #[cfg(test)]
 #[cfg(all(feature = "sqlite", feature = "postgres"))] // with the suite, whose processes they use

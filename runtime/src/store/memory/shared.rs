@@ -8,7 +8,7 @@ use crate::store::queue::Queue;
 use crate::store::stream::Readers;
 use crate::store::{Counters, FaultHook, Stage};
 use abide_core::{ExecutionId, Incarnation};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -48,6 +48,8 @@ pub(super) struct Shared {
     control: Mutex<ControlConnection>,
     next_id: AtomicI64,
     mine: Mutex<BTreeMap<Incarnation, String>>,
+    /// The task queues in which tasks with limits or keys were waiting at the last claim.
+    limited: Mutex<BTreeSet<String>>,
 }
 
 /// The connection that renews leases and holds the locks that tell a death early.
@@ -80,6 +82,11 @@ impl Listeners {
 }
 
 impl Shared {
+    /// The task queues whose claims are transactions, as far as is known. A hint.
+    pub(super) fn limited(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        self.limited.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(super) fn new(
         server: &Arc<Server>,
         lease: Duration,
@@ -106,6 +113,7 @@ impl Shared {
             control: Mutex::new(ControlConnection { is_there: true, broke: None, failures: 0 }),
             next_id: AtomicI64::new(i64::from(process) << COUNTER_BITS),
             mine: Mutex::default(),
+            limited: Mutex::default(),
         }
     }
 

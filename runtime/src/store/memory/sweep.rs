@@ -1,5 +1,6 @@
 //! Parked messages: given back, and corrected (PROTOCOL 97). The statements of `postgres/sweep.rs`.
 
+use super::limit::forget;
 use super::locks::{Key, Mode};
 use super::statement::{Looked, Statement};
 use super::store::MemoryStore;
@@ -59,7 +60,10 @@ impl Sweep for MemoryStore {
     fn sweep(&self) -> StoreFuture<'_, u64> {
         Box::pin(async move {
             self.once("sweep", move |session| {
-                Box::pin(async move { Ok(session.run(park).await?.max(session.run(give_back).await?)) })
+                Box::pin(async move {
+                    let parked = session.run(park).await?.max(session.run(give_back).await?);
+                    Ok(parked.max(session.run(forget).await?))
+                })
             })
             .await
         })

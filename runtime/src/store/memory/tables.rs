@@ -2,7 +2,7 @@
 //!
 //! Ordered maps only, so that iterations have the same order in every run of a simulation.
 
-use super::write::{TaskRow, Write};
+use super::write::{Limit, TaskRow, Write};
 use crate::status::ExecutionStatus;
 use crate::store::{AttemptRow, ChildOf, ExecutionRow, InboxRow, Reply, StoredTurn, StreamRow, WorkerInfo};
 use abide_core::{EventId, ExecutionId, Incarnation};
@@ -89,6 +89,8 @@ pub(crate) struct Tables {
     pub(crate) streams: BTreeMap<StreamName, Stream>,
     /// By stream and number.
     pub(crate) stream_items: BTreeMap<(StreamName, i64), StreamItem>,
+    /// The limits of task queues, by queue and key.
+    pub(crate) limits: BTreeMap<(String, String), Limit>,
     /// The indexes: whose inbox a row is in, and names of executions, which never change.
     by_receiver: BTreeSet<(ExecutionId, i64)>,
     by_workflow_id: BTreeMap<String, BTreeSet<ExecutionId>>,
@@ -140,6 +142,8 @@ impl Tables {
             Write::Stream(of, stream) => drop(self.streams.insert(of, stream)),
             Write::StreamItem(of, item) => drop(self.stream_items.insert((of, item.row.seq), *item)),
             Write::StreamItemGone(of, seq) => drop(self.stream_items.remove(&(of, seq))),
+            Write::Limit(queue, key, limit) => drop(self.limits.insert((queue, key), limit)),
+            Write::LimitGone(queue, key) => drop(self.limits.remove(&(queue, key))),
         }
     }
 

@@ -2,16 +2,18 @@
 //! statements of `postgres/task.rs`.
 
 use super::claim::holds_lease;
-use super::locks::{Key, Mode};
+use super::limit;
+use super::locks::Mode;
 use super::session::{Failure, Session};
 use super::statement::{Looked, Statement};
 use super::store::MemoryStore;
+use super::taken::{in_time, take_rows};
 use super::write::{TaskRow, Write};
 use crate::store::decide::{Concerned, Notify, Receiver, attempt_request_id, outcome_body, outcome_json};
 use crate::store::task::timed_out;
 use crate::store::{
     Beat, BeatRow, Beaten, ClaimedTasks, MessageKind, NewTask, OwnedTask, StoreError, StoreFuture, Task,
-    TaskClaim, TaskKey, Tasks,
+    TaskClaim, TaskKey, Tasks, WorkerLimit,
 };
 use abide_core::exec::AttemptOutcome;
 use abide_core::{EventId, ExecutionId, Incarnation, TimeoutKind};
@@ -30,29 +32,10 @@ pub(super) fn tell_outcome(
 }
 
 impl TaskRow {
-    pub(super) fn key(&self) -> TaskKey {
-        TaskKey {
-            execution: self.execution,
-            activity: self.task.activity,
-            attempt: self.task.attempt,
-            nonce: self.nonce,
-        }
-    }
-
     /// Its last heartbeat.
     pub(super) fn last_beat(&self) -> Option<BeatRow> {
         let NewTask { activity, details, .. } = &self.task;
         Some(BeatRow { activity: *activity, details: details.clone()?, at_ms: self.beat_at_ms })
-    }
-
-    /// The key of its row.
-    fn row(&self) -> Key {
-        Key::Task(self.execution, self.task.activity)
-    }
-
-    /// No worker runs it, and others may.
-    fn is_free(&self) -> bool {
-        self.owner.is_none() && self.task.queue.is_some()
     }
 }
 
@@ -63,65 +46,43 @@ pub(super) fn delete(st: &mut Statement<'_>, row: &TaskRow) -> Looked<()> {
     Ok(())
 }
 
-/// The oldest due first.
+/// By priority, then the oldest due first. Nothing where tasks with limits or keys are waiting.
 fn take(st: &mut Statement<'_>, claim: &TaskClaim, queue: &str, room: usize) -> Looked<Vec<Task>> {
     let (tables, now) = (st.tables, st.now_ms);
-    let in_time = |until: Option<i64>| until.is_none_or(|until| until > now);
-    let is_due = |row: &&TaskRow| {
-        row.owner.is_none()
-            && !row.cancel
-            && row.task.queue.as_deref() == Some(queue)
-            && row.task.run_at_ms <= now
-            && claim.names.contains(&row.task.name)
-            && in_time(row.task.start_by_ms)
-            && in_time(row.task.close_by_ms)
-    };
-    let mut due: Vec<&TaskRow> = tables.tasks.values().filter(is_due).collect();
-    due.sort_by_key(|row| row.task.run_at_ms);
-    let chosen: Vec<_> =
-        due.into_iter().filter(|row| st.try_lock(row.row(), Mode::Update)).take(room).collect();
-    if chosen.is_empty() || !st.try_fence(claim.owner) {
+    if tables.tasks.values().any(|row| row.waits_in(queue) && row.is_keyed()) {
         return Ok(Vec::new());
     }
-    let chosen: Vec<TaskRow> = chosen
-        .into_iter()
-        .map(|row| TaskRow { owner: Some(claim.owner), nonce: st.new_nonce(), ..row.clone() })
-        .collect();
-    for row in &chosen {
-        st.write(Write::Task(Box::new(row.clone())));
-    }
-    let task = |row: &TaskRow| {
-        let of = &tables.executions.get(&row.execution)?.row;
-        Some(Task {
-            key: row.key(),
-            name: row.task.name.clone(),
-            input: row.task.input.clone(),
-            limits: row.task.limits.clone(),
-            run_at_ms: row.task.run_at_ms,
-            close_by_ms: row.task.close_by_ms,
-            workflow_id: of.workflow_id.clone(),
-            run_id: of.run_id.clone(),
-            workflow_type: of.workflow_type.clone(),
-            details: row.task.details.clone(),
-        })
+    let is_due = |row: &&TaskRow| {
+        row.waits_in(queue)
+            && !row.cancel
+            && row.task.run_at_ms <= now
+            && claim.names.contains(&row.task.name)
+            && in_time(row, now)
     };
-    Ok(chosen.iter().filter_map(task).collect())
+    let mut due: Vec<&TaskRow> = tables.tasks.values().filter(is_due).collect();
+    due.sort_by_key(|row| (row.task.place.priority, row.task.run_at_ms));
+    let chosen: Vec<_> =
+        due.into_iter().filter(|row| st.try_lock(row.row(), Mode::Update)).take(room).collect();
+    Ok(take_rows(st, claim.owner, chosen))
 }
 
-fn next_task(st: &Statement<'_>, claim: &TaskClaim, queue: &str) -> Option<i64> {
-    let free = st.tables.tasks.values().filter(|row| row.owner.is_none());
-    let mine =
-        free.filter(|row| row.task.queue.as_deref() == Some(queue) && claim.names.contains(&row.task.name));
-    mine.map(|row| row.task.run_at_ms).min()
+/// When the next one without limits and keys is due, and whether there are others.
+fn next_task(st: &Statement<'_>, claim: &TaskClaim, queue: &str) -> (Option<i64>, bool) {
+    let waiting = || st.tables.tasks.values().filter(|row| row.waits_in(queue));
+    let mine = waiting().filter(|row| !row.is_keyed() && claim.names.contains(&row.task.name));
+    (mine.map(|row| row.task.run_at_ms).min(), waiting().any(TaskRow::is_keyed))
 }
 
-pub(super) async fn claim_tasks(session: &mut Session, claim: &TaskClaim) -> Result<ClaimedTasks, Failure> {
-    let (mut tasks, mut next_due_ms) = (Vec::new(), None);
+pub(super) async fn claim_tasks(session: &mut Session, claim: &TaskClaim) -> Result<Claimed, Failure> {
+    let (mut tasks, mut next_due_ms, mut limited) = (Vec::new(), None, Vec::new());
     for queue in &claim.queues {
         let room = (claim.limit as usize).saturating_sub(tasks.len());
         tasks.extend(session.run(|st| take(st, claim, queue, room)).await?);
         match session.run(|st| Ok(next_task(st, claim, queue))).await {
-            Ok(next) => next_due_ms = next.into_iter().chain(next_due_ms).min(),
+            Ok((next, is_keyed)) => {
+                next_due_ms = next.into_iter().chain(next_due_ms).min();
+                limited.extend(is_keyed.then(|| queue.clone()));
+            }
             // These tasks are claimed already: return them despite the error.
             Err(failure) if tasks.is_empty() || matches!(failure, Failure::Gone) => return Err(failure),
             Err(_) => break,
@@ -130,7 +91,14 @@ pub(super) async fn claim_tasks(session: &mut Session, claim: &TaskClaim) -> Res
     if tasks.is_empty() && !holds_lease(session, claim.owner).await? {
         return Err(Failure::Refused(StoreError::Fenced));
     }
-    Ok(ClaimedTasks { tasks, next_due_ms })
+    let claimed = ClaimedTasks { tasks, next_due_ms, turn: claim.turn.clone(), soon: false };
+    Ok(Claimed { claimed, limited })
+}
+
+/// What a claim got, and the queues whose tasks with limits and keys it left.
+pub(super) struct Claimed {
+    pub(super) claimed: ClaimedTasks,
+    limited: Vec<String>,
 }
 
 /// Ends an attempt: whom its outcome concerns, or `None` where it was decided otherwise. The execution first,
@@ -147,12 +115,14 @@ pub(super) fn finish(st: &mut Statement<'_>, owner: Incarnation, key: TaskKey, b
     delete(st, token)?;
     let (id, now) = (attempt_request_id(key.activity, key.attempt), st.now_ms);
     st.put(key.execution, MessageKind::Attempt, &id, body.to_owned(), now)?;
-    Ok(Ended::By(Receiver { owner: receiver.row.owner, queue: receiver.row.queue.clone() }))
+    let (owner, queue) = (receiver.row.owner, receiver.row.queue.clone());
+    Ok(Ended::By(Receiver { owner, queue }, token.frees()))
 }
 
 /// How an attempt ended.
 pub(super) enum Ended {
-    By(Receiver),
+    /// With the task queue in which there is room now.
+    By(Receiver, Option<String>),
     Otherwise,
     Fenced,
 }
@@ -172,6 +142,7 @@ fn release(st: &mut Statement<'_>, owner: Incarnation, keys: &[TaskKey]) -> Look
             continue;
         }
         delete(st, row)?;
+        concerned.add(None, row.task.queue.clone());
         if let Some(receiver) = st.receiver(row.execution)? {
             tell_outcome(st, row, &AttemptOutcome::Cancelled, now)?;
             concerned.add(receiver.row.owner, Some(receiver.row.queue.clone()));
@@ -212,6 +183,7 @@ pub(super) fn expire(st: &mut Statement<'_>) -> Looked<(u64, Concerned)> {
         gone += 1;
         concerned.add(receiver.row.owner, Some(receiver.row.queue.clone()));
         concerned.add(row.owner, None);
+        concerned.add(None, row.frees());
     }
     Ok((gone, concerned))
 }
@@ -255,11 +227,52 @@ pub(super) fn beat(
 impl Tasks for MemoryStore {
     fn claim_tasks(&self, claim: TaskClaim) -> StoreFuture<'_, ClaimedTasks> {
         Box::pin(async move {
-            self.once("claim_tasks", move |session| {
-                Box::pin(async move { claim_tasks(session, &claim).await })
-            })
-            .await
+            let is_limited = |queue: &String| self.shared.limited().contains(queue);
+            let mut claimed = ClaimedTasks { turn: claim.turn.clone(), ..ClaimedTasks::default() };
+            if !claim.queues.iter().any(is_limited) {
+                let plain = claim.clone();
+                let first = self.once("claim_tasks", move |session| {
+                    Box::pin(async move { claim_tasks(session, &plain).await })
+                });
+                let first = first.await?;
+                claimed = first.claimed;
+                self.shared.limited().extend(first.limited);
+            }
+            let limited: Vec<String> =
+                claim.queues.iter().filter(|queue| is_limited(queue)).cloned().collect();
+            for queue in limited {
+                let (rest, of) = (claim.rest(&claimed), queue.clone());
+                let some = self.call("claim_limited", move |session| {
+                    Box::pin(async move { limit::claim(session, &rest, &of).await })
+                });
+                match some.await {
+                    Ok((some, is_keyed)) => {
+                        claimed.add(some);
+                        if !is_keyed {
+                            self.shared.limited().remove(&queue);
+                        }
+                    }
+                    // Claimed already: return them despite the error.
+                    Err(_) if !claimed.tasks.is_empty() => break,
+                    Err(error) => return Err(error),
+                }
+            }
+            Ok(claimed)
         })
+    }
+
+    fn limited(&self, queue: String) -> StoreFuture<'_, Vec<String>> {
+        Box::pin(self.seen("limited", move |st| {
+            let limits =
+                st.tables.limits.iter().filter(|((of, key), limit)| *of == queue && *key == limit.activity);
+            limits.map(|((_, key), _)| key.clone()).collect()
+        }))
+    }
+
+    fn set_limits(&self, queue: String, limits: Vec<WorkerLimit>) -> StoreFuture<'_, ()> {
+        Box::pin(self.call("set_limits", move |session| {
+            Box::pin(async move { session.run(|st| limit::set(st, &queue, &limits)).await })
+        }))
     }
 
     fn finish_task(&self, owner: Incarnation, key: TaskKey, body: String) -> StoreFuture<'_, bool> {
@@ -267,14 +280,17 @@ impl Tasks for MemoryStore {
             let ended = self.once("finish_task", move |session| {
                 Box::pin(async move {
                     match session.run(|st| finish(st, owner, key, &body)).await? {
-                        Ended::By(receiver) => Ok(Some(receiver)),
+                        Ended::By(receiver, frees) => Ok(Some((receiver, frees))),
                         Ended::Otherwise => Ok(None),
                         Ended::Fenced => Err(Failure::Refused(StoreError::Fenced)),
                     }
                 })
             });
             let ended = ended.await?;
-            ended.iter().for_each(|receiver| self.shared.notify_receiver(receiver));
+            if let Some((receiver, frees)) = &ended {
+                self.shared.notify_receiver(receiver);
+                frees.iter().for_each(|queue| self.shared.notify_queue(queue));
+            }
             Ok(ended.is_some())
         })
     }

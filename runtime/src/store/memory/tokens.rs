@@ -62,6 +62,7 @@ fn change(
         TaskChange::Drop(activity) => match row(st, id, *activity)? {
             Some(there) => {
                 concerned.add(there.owner, None);
+                concerned.add(None, there.frees());
                 delete(st, there).map(|()| true)
             }
             None => Ok(true),
@@ -82,7 +83,8 @@ fn insert(st: &mut Statement<'_>, id: ExecutionId, task: &NewTask) -> Looked<()>
 }
 
 fn write(st: &mut Statement<'_>, execution: ExecutionId, task: NewTask, beat_at_ms: Option<i64>) {
-    let row = TaskRow { execution, task, owner: None, cancel: false, nonce: st.new_nonce(), beat_at_ms };
+    let nonce = st.new_nonce();
+    let row = TaskRow { execution, task, owner: None, cancel: false, nonce, beat_at_ms, handed: false };
     st.write(Write::Task(Box::new(row)));
 }
 

@@ -22,6 +22,19 @@ pub(crate) struct TaskRow {
     pub(crate) nonce: i64,
     /// When its last heartbeat came.
     pub(crate) beat_at_ms: Option<i64>,
+    /// The holder of its token completes it, no worker.
+    pub(crate) handed: bool,
+}
+
+/// A limit's row, by its queue and key.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Limit {
+    pub(crate) activity: String,
+    pub(crate) most: Option<i32>,
+    pub(crate) rate: Option<f64>,
+    pub(crate) burst: f64,
+    pub(crate) tokens: f64,
+    pub(crate) at_ms: i64,
 }
 
 /// One change of one row.
@@ -51,6 +64,8 @@ pub(crate) enum Write {
     Stream(StreamName, Stream),
     StreamItem(StreamName, Box<StreamItem>),
     StreamItemGone(StreamName, i64),
+    Limit(String, String, Limit),
+    LimitGone(String, String),
 }
 
 impl fmt::Display for Write {
@@ -93,6 +108,8 @@ impl fmt::Display for Write {
                 write!(f, "item {of}/{name}/{}: {}", item.row.seq, item.row.body)
             }
             Self::StreamItemGone((of, name), seq) => write!(f, "item {of}/{name}/{seq} gone"),
+            Self::Limit(queue, key, limit) => write!(f, "limit {queue}/{key}: {limit:?}"),
+            Self::LimitGone(queue, key) => write!(f, "limit {queue}/{key} gone"),
         }
     }
 }

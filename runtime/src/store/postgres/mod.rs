@@ -27,6 +27,7 @@ mod join;
 mod journal;
 mod keys;
 mod lease;
+mod limit;
 #[cfg(test)]
 mod lock_tests;
 mod message;

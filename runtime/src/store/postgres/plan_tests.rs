@@ -102,6 +102,9 @@ async fn no_hot_statement_reads_a_whole_table() {
         (message::SEND, "(4, 0, 'new', '{}')"),
         (task::CLAIM_TASKS, "(1, 'q1', ARRAY['step'], 100)"),
         (task::NEXT_TASK, "('q1', ARRAY['step'])"),
+        (limit::CANDIDATES, "('q1', ARRAY['step'], 100, 'a', 'b', 100)"),
+        (limit::COUNT, "('q1', ARRAY['step'])"),
+        (limit::TAKE, "(1, ARRAY[1], ARRAY[2], ARRAY['step'], 'q1', ARRAY['step'], ARRAY[1.0], 7)"),
         (task::FINISH, "(1, 4, 2, 1, '{}', 7)"),
         (task::BEAT, "(1, ARRAY[4], ARRAY[2], ARRAY[1], ARRAY[7], ARRAY['{}'], ARRAY[1])"),
         (task::THERE, "(1, ARRAY[4], ARRAY[2], ARRAY[1], ARRAY[7])"),
@@ -186,8 +189,8 @@ fn only_what_goes_to_others_looks_for_whom_to_wake() {
     }
 }
 
-/// How many rows of the inbox a statement reads.
-async fn inbox_rows(connection: &mut PgConnection, statement: &str, arguments: &str) -> f64 {
+/// How many rows of a table a statement reads.
+async fn rows_of(table: &str, connection: &mut PgConnection, statement: &str, arguments: &str) -> f64 {
     let prepare = format!("PREPARE hot AS {statement}");
     connection.execute(sqlx::raw_sql(AssertSqlSafe(prepare))).await.unwrap();
     let explain = format!("EXPLAIN (ANALYZE, FORMAT JSON) EXECUTE hot{arguments}");
@@ -198,7 +201,7 @@ async fn inbox_rows(connection: &mut PgConnection, statement: &str, arguments: &
     let (mut read, mut steps) = (0.0, vec![&plan[0]["Plan"]]);
     while let Some(step) = steps.pop() {
         steps.extend(step["Plans"].as_array().into_iter().flatten());
-        if step["Relation Name"] == "inbox" {
+        if step["Relation Name"] == table {
             let number = |name: &str| step[name].as_f64().unwrap_or_default();
             let rows = number("Actual Rows") + number("Rows Removed by Filter");
             read += rows * number("Actual Loops");
@@ -227,10 +230,46 @@ async fn no_claim_walks_over_the_messages_of_suspended_runs() {
         (sweep::PARK, "(1000)"),
     ];
     for (statement, arguments) in looks {
-        let read = inbox_rows(&mut connection, &store.shared.sql.fill(statement), arguments).await;
+        let read = rows_of("inbox", &mut connection, &store.shared.sql.fill(statement), arguments).await;
         assert!(read <= 300.0, "{read} rows: {statement}");
     }
     // The measure is right: what reads all of them says so.
-    let all = inbox_rows(&mut connection, &store.shared.sql.fill("SELECT count(*) FROM {s}.inbox"), "").await;
+    let all =
+        rows_of("inbox", &mut connection, &store.shared.sql.fill("SELECT count(*) FROM {s}.inbox"), "").await;
     assert!(all >= 10_100.0, "{all}");
+}
+
+/// Thousands of later retries and of tasks of one key, in every priority, beside few that are due (PROTOCOL 79).
+#[tokio::test]
+async fn no_claim_of_tasks_walks_over_later_ones_or_over_a_flood() {
+    let (store, mut connection) = filled().await;
+    let many = "INSERT INTO {s}.task
+            (execution, activity, attempt, queue, name, input, limits, run_at, priority, limit_key, fair_key)
+            SELECT i, p, 1, q, 'step', '[]', '{}', CASE WHEN i % 2000 = 0 THEN i ELSE 4000000000000 + i END, p, '', ''
+            FROM generate_series(500001, 510000) i, generate_series(1, 5) p, unnest('{plain,keyed}'::text[]) q
+            WHERE q = 'plain';
+        INSERT INTO {s}.task
+            (execution, activity, attempt, queue, name, input, limits, run_at, priority, limit_key, fair_key)
+            SELECT i, p, 1, 'keyed', 'step', '[]', '{}', CASE WHEN i % 2 = 0 THEN i ELSE 4000000000000 + i END, p,
+                'step',
+                'big' || i % 3
+            FROM generate_series(600001, 610000) i, generate_series(1, 5) p;
+        INSERT INTO {s}.task (execution, activity, attempt, queue, name, input, limits, run_at, owner, limit_key)
+            SELECT i, 1, 1, 'keyed', 'step', '[]', '{}', 1, 1, 'step' FROM generate_series(700001, 700005) i;
+        ANALYZE";
+    connection.execute(sqlx::raw_sql(AssertSqlSafe(store.shared.sql.fill(many)))).await.unwrap();
+    let looks = [
+        (task::CLAIM_TASKS, "(1, 'plain', ARRAY['step'], 10)", 60.0),
+        (task::NEXT_TASK, "('plain', ARRAY['step'])", 20.0),
+        (limit::CANDIDATES, "('plain', ARRAY['step'], 10, '', '', 100)", 200.0),
+        (limit::CANDIDATES, "('keyed', ARRAY['step'], 10, 'big1', 'step', 100)", 400.0),
+        (limit::COUNT, "('keyed', ARRAY['step'])", 20.0),
+    ];
+    for (statement, arguments, most) in looks {
+        let statement = store.shared.sql.fill(statement);
+        let read = rows_of("task", &mut connection, &statement, arguments).await;
+        assert!(read <= most, "{read} rows: {arguments} {statement}");
+        let plan = plan(&mut connection, &statement, arguments).await;
+        assert_eq!(whole_table(&plan), None, "{plan:?}");
+    }
 }

@@ -272,22 +272,30 @@ ALTER TABLE {s}.task
     ADD COLUMN beat_by   bigint,                          -- ms; handed out: the next heartbeat must come by then
     ADD COLUMN end_by    bigint,                          -- ms; handed out: the attempt is given up then
     ADD COLUMN handed    boolean  NOT NULL DEFAULT false, -- the holder of its token completes it, no worker
-    ADD COLUMN limit_key text,                            -- which limit of its queue counts it; NULL: none does
+    ADD COLUMN limit_key text COLLATE \"C\" NOT NULL DEFAULT '',  -- which limit of its queue counts it; '': none
     ADD COLUMN priority  smallint NOT NULL DEFAULT 3,     -- 1 (first) to 5
-    ADD COLUMN fair_key  text,                            -- keys of one priority are served in turn
-    ADD COLUMN weight    real     NOT NULL DEFAULT 1;     -- how many of its key are taken in a turn
+    ADD COLUMN fair_key  text COLLATE \"C\" NOT NULL DEFAULT '',  -- keys of one priority are served in turn
+    ADD COLUMN weight    integer  NOT NULL DEFAULT 1;     -- how many of its key are taken in a turn
+DROP INDEX {s}.task_due;
+-- What no worker has: without limits and keys, and with them.
+CREATE INDEX task_due     ON {s}.task (queue, priority, run_at)
+    WHERE owner IS NULL AND NOT handed AND queue IS NOT NULL AND limit_key = '' AND fair_key = '';
+CREATE INDEX task_keyed   ON {s}.task (queue, priority, fair_key, limit_key, run_at)
+    WHERE owner IS NULL AND NOT handed AND queue IS NOT NULL AND (limit_key <> '' OR fair_key <> '');
+CREATE INDEX task_running ON {s}.task (queue, limit_key) WHERE (owner IS NOT NULL OR handed) AND limit_key <> '';
 CREATE INDEX task_beat_by ON {s}.task (beat_by) WHERE handed AND beat_by IS NOT NULL;
 CREATE INDEX task_end_by  ON {s}.task (end_by)  WHERE handed AND end_by IS NOT NULL;
 
 -- Limits that hold for all workers of a task queue. The last worker that started has written them.
 CREATE TABLE {s}.queue_limit (
-    queue  text             NOT NULL,
-    key    text             NOT NULL,    -- of a task: its limit_key
-    most   integer,                      -- how many run at once; NULL: any number
-    rate   double precision,             -- how many start a second; NULL: any number
-    burst  double precision,             -- how many at once after a rest
-    tokens double precision NOT NULL DEFAULT 0,
-    at     bigint           NOT NULL,    -- ms; when tokens was right
+    queue    text             NOT NULL,
+    key      text COLLATE \"C\" NOT NULL,  -- of a task: its limit_key
+    activity text             NOT NULL,  -- whose limits it has; the key itself, or the calls of each key apart
+    most     integer,                    -- how many run at once; NULL: any number
+    rate     double precision,           -- how many start a second; NULL: any number
+    burst    double precision NOT NULL,  -- how many at once after a rest
+    tokens   double precision NOT NULL,
+    at       bigint           NOT NULL,  -- ms; when tokens was right
     PRIMARY KEY (queue, key)
 ) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
 

@@ -14,7 +14,7 @@ use crate::store::queue::Queue;
 use crate::store::stream::Readers;
 use crate::store::{Counters, Stage, StoreError};
 use abide_core::{ExecutionId, Incarnation};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -60,6 +60,8 @@ pub(super) struct Shared {
     pub(super) block: i64,
     next_id: AtomicI64,
     mine: Mutex<HashMap<Incarnation, String>>,
+    /// The task queues in which tasks with limits or keys were waiting at the last claim.
+    limited: Mutex<BTreeSet<String>>,
     last_timeout: Arc<LastTimeout>,
 }
 
@@ -92,6 +94,7 @@ impl Shared {
             block,
             next_id: AtomicI64::new(block << COUNTER_BITS),
             mine: Mutex::default(),
+            limited: Mutex::default(),
             last_timeout,
         }
     }
@@ -135,6 +138,11 @@ impl Shared {
     /// The incarnations of this process, each with its task queue.
     pub(super) fn mine(&self) -> MutexGuard<'_, HashMap<Incarnation, String>> {
         self.mine.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The task queues whose claims are transactions, as far as is known. A hint.
+    pub(super) fn limited(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        self.limited.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Here at once where it concerns this process, elsewhere by a notification.

@@ -1,6 +1,6 @@
 //! Tasks: attempts that run in another process, and the rows that arbitrate them (PROTOCOL 22).
 
-use super::claim::holds_lease;
+use super::limit::{self, fenced, keyed, plain};
 use super::rows::{number, signed};
 use super::shared::Shared;
 use super::store::PostgresStore;
@@ -11,20 +11,32 @@ use crate::store::row::{self, all};
 use crate::store::task::timed_out;
 use crate::store::{
     Beat, Beaten, ClaimedTasks, OwnedTask, StoreError, StoreFuture, TaskClaim, TaskKey, Tasks, Trouble,
+    WorkerLimit,
 };
 use abide_core::exec::AttemptOutcome;
 use abide_core::{Incarnation, TimeoutKind};
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
 
-/// `$1` worker, `$2` queue, `$3` names, `$4` limit. Oldest due first. The lease is asked for last, so that a
+/// `$1` worker, `$2` queue, `$3` names, `$4` limit. By priority, then the oldest due first; each arm reads the index in
+/// its order, and stops at the limit. Nothing where tasks with limits or keys are waiting: those and these are then
+/// claimed together. The lease is asked for last, so that a
 /// claim that finds nothing writes nothing, and tried only: a session that deletes it may wait for a task
 /// (PROTOCOL 95).
-pub(super) const CLAIM_TASKS: &str = "WITH chosen AS MATERIALIZED (
-    SELECT execution, activity FROM {s}.task
-    WHERE owner IS NULL AND NOT cancel AND queue = $2 AND run_at <= (SELECT {now}) AND name = ANY($3)
-        AND (start_by IS NULL OR start_by > (SELECT {now})) AND (close_by IS NULL OR close_by > (SELECT {now}))
-    ORDER BY run_at LIMIT $4 FOR UPDATE SKIP LOCKED),
+pub(super) const CLAIM_TASKS: &str = concat!(
+    "WITH chosen AS MATERIALIZED (
+    SELECT t.execution, t.activity FROM unnest('{1,2,3,4,5}'::smallint[]) AS p(priority) CROSS JOIN LATERAL (
+        SELECT t.execution, t.activity FROM {s}.task t
+        WHERE ",
+    plain!("t."),
+    " AND NOT t.cancel AND t.queue = $2 AND t.priority = p.priority AND t.run_at <= (SELECT {now})
+            AND t.name = ANY($3) AND (t.start_by IS NULL OR t.start_by > (SELECT {now}))
+            AND (t.close_by IS NULL OR t.close_by > (SELECT {now}))
+        ORDER BY t.run_at LIMIT $4 FOR UPDATE SKIP LOCKED) t
+    WHERE (SELECT k.priority FROM {s}.task k WHERE ",
+    keyed!("k."),
+    " AND k.queue = $2 ORDER BY k.priority LIMIT 1) IS NULL
+    LIMIT $4),
 fence AS MATERIALIZED (
     SELECT worker FROM {s}.lease WHERE worker = $1 AND slot = 0 AND EXISTS (SELECT FROM chosen)
     FOR KEY SHARE SKIP LOCKED),
@@ -34,10 +46,21 @@ taken AS (
     RETURNING t.*)
 SELECT t.execution, t.activity, t.attempt, t.name, t.input, t.limits, t.run_at, t.close_by,
     e.workflow_id, e.run_id, e.type, t.nonce, t.details
-FROM taken t JOIN {s}.execution e ON e.id = t.execution ORDER BY t.run_at";
+FROM taken t JOIN {s}.execution e ON e.id = t.execution ORDER BY t.priority, t.run_at"
+);
 
-pub(super) const NEXT_TASK: &str = "SELECT run_at FROM {s}.task
-    WHERE owner IS NULL AND queue = $1 AND name = ANY($2) ORDER BY run_at LIMIT 1";
+/// When the next one without limits and keys is due, and whether there are others. The order keeps the planner to the
+/// index: it would take a plain `EXISTS` for found at once in the table.
+pub(super) const NEXT_TASK: &str = concat!(
+    "SELECT (SELECT min(t.run_at) FROM unnest('{1,2,3,4,5}'::smallint[]) AS p(priority) CROSS JOIN LATERAL (
+        SELECT t.run_at FROM {s}.task t
+        WHERE ",
+    plain!("t."),
+    " AND t.queue = $1 AND t.priority = p.priority AND t.name = ANY($2) ORDER BY t.run_at LIMIT 1) t),
+    (SELECT k.priority FROM {s}.task k WHERE ",
+    keyed!("k."),
+    " AND k.queue = $1 ORDER BY k.priority LIMIT 1) IS NOT NULL"
+);
 
 /// `$1` worker, `$2` execution, `$3` activity, `$4` attempt, `$5` body, `$6` nonce. The execution first, then
 /// the token, as a close does: they meet without a deadlock.
@@ -49,7 +72,7 @@ receiver AS MATERIALIZED (
 token AS (
     DELETE FROM {s}.task t USING fence, receiver r
     WHERE t.execution = r.id AND t.activity = $3 AND t.attempt = $4 AND t.owner = fence.worker AND t.nonce = $6
-    RETURNING t.execution),
+    RETURNING t.execution, CASE WHEN t.limit_key <> '' THEN t.queue END AS freed),
 told AS (
     INSERT INTO {s}.inbox (execution, kind, request_id, body, at, parked)
     SELECT r.id, 4, ",
@@ -59,7 +82,7 @@ told AS (
     " FROM receiver r JOIN token ON token.execution = r.id
     ON CONFLICT DO NOTHING)
 SELECT (SELECT count(*) FROM fence), (SELECT count(*) FROM token), (SELECT owner FROM receiver),
-    (SELECT queue FROM receiver)"
+    (SELECT queue FROM receiver), (SELECT freed FROM token)"
 );
 
 /// For each that ends: the owner and the queue of its execution, and who runs it. `$1` the outcome where
@@ -89,7 +112,8 @@ gone AS (
         JOIN held h ON h.execution = l.execution AND h.activity = l.activity
     WHERE t.execution = l.execution AND t.activity = l.activity AND t.queue IS NOT NULL
         AND (t.owner IS NULL OR t.close_by <= (SELECT {now}))
-    RETURNING t.execution, t.activity, t.attempt, t.details, l.outcome, t.owner),
+    RETURNING t.execution, t.activity, t.attempt, t.details, l.outcome, t.owner,
+        CASE WHEN t.owner IS NOT NULL AND t.limit_key <> '' THEN t.queue END AS freed),
 told AS (
     INSERT INTO {s}.inbox (execution, kind, request_id, body, at, parked)
     SELECT ",
@@ -98,7 +122,7 @@ told AS (
     parking_statuses!(),
     " FROM gone g JOIN receivers r ON r.id = g.execution
     ON CONFLICT DO NOTHING)
-SELECT r.owner, r.queue, g.owner FROM gone g JOIN receivers r ON r.id = g.execution"
+SELECT r.owner, r.queue, g.owner, g.freed FROM gone g JOIN receivers r ON r.id = g.execution"
 );
 
 /// `$1` worker, `$2` executions, `$3` activities, `$4` attempts, `$5` the outcome of what its workflow has
@@ -116,7 +140,7 @@ k AS MATERIALIZED (
     ORDER BY t.execution, t.activity FOR UPDATE OF t),
 ended AS (
     DELETE FROM {s}.task t USING k WHERE t.execution = k.execution AND t.activity = k.activity AND k.cancel
-    RETURNING t.execution, t.activity, t.attempt, t.details),
+    RETURNING t.execution, t.activity, t.attempt, t.details, t.queue),
 told AS (
     INSERT INTO {s}.inbox (execution, kind, request_id, body, at, parked)
     SELECT ",
@@ -130,7 +154,7 @@ free AS (
     UPDATE {s}.task t SET owner = NULL FROM k
     WHERE t.execution = k.execution AND t.activity = k.activity AND NOT k.cancel
     RETURNING t.queue)
-SELECT NULL::bigint, queue FROM free
+SELECT NULL::bigint, queue FROM free UNION ALL SELECT NULL, queue FROM ended
 UNION ALL SELECT r.owner, r.queue FROM ended e JOIN receivers r ON r.id = e.execution"
 );
 
@@ -168,34 +192,39 @@ pub(super) async fn claim_tasks(
 ) -> Result<ClaimedTasks, Trouble> {
     let (mut tasks, mut next_due_ms) = (Vec::new(), None);
     for queue in &claim.queues {
+        shared.limited().remove(queue);
         let room = i64::from(claim.limit) - tasks.len() as i64;
         let query =
             sqlx::query(shared.sql.of(CLAIM_TASKS)).bind(claim.owner.0).bind(queue).bind(&claim.names);
         for row in query.bind(room.max(0)).fetch_all(&mut *connection).await? {
             tasks.push(row::task(&row)?);
         }
-        let next = sqlx::query_scalar::<_, i64>(shared.sql.of(NEXT_TASK)).bind(queue).bind(&claim.names);
-        match next.fetch_optional(&mut *connection).await {
-            Ok(next) => next_due_ms = next.into_iter().chain(next_due_ms).min(),
+        let next = sqlx::query_as::<_, (Option<i64>, bool)>(shared.sql.of(NEXT_TASK)).bind(queue);
+        match next.bind(&claim.names).fetch_one(&mut *connection).await {
+            Ok((next, is_keyed)) => {
+                next_due_ms = next.into_iter().chain(next_due_ms).min();
+                if is_keyed {
+                    shared.limited().insert(queue.clone());
+                }
+            }
             // These tasks are claimed already: return them despite the error.
             Err(_) if !tasks.is_empty() => break,
             Err(error) => return Err(error.into()),
         }
     }
-    if tasks.is_empty() && !holds_lease(connection, shared, claim.owner.0).await? {
-        return Err(Trouble::Refused(StoreError::Fenced));
-    }
-    Ok(ClaimedTasks { tasks, next_due_ms })
+    fenced(connection, shared, claim.owner, tasks.is_empty()).await?;
+    Ok(ClaimedTasks { tasks, next_due_ms, turn: claim.turn.clone(), soon: false })
 }
 
-/// Ends an attempt: whom its outcome concerns, or `None` where it was decided otherwise.
+/// Ends an attempt: whom its outcome concerns, and the task queue in which there is room for another now. `None`: it
+/// was decided otherwise.
 pub(super) async fn finish(
     connection: &mut PgConnection,
     shared: &Shared,
     owner: Incarnation,
     key: TaskKey,
     body: &str,
-) -> Result<Option<Receiver>, Trouble> {
+) -> Result<Option<(Receiver, Option<String>)>, Trouble> {
     let row = sqlx::query(shared.sql.of(FINISH))
         .bind(owner.0)
         .bind(key.execution.0)
@@ -210,7 +239,8 @@ pub(super) async fn finish(
         (_, 0) => Ok(None),
         _ => {
             let (owner, queue): (Option<i64>, Option<String>) = (row.try_get(2)?, row.try_get(3)?);
-            Ok(Some(Receiver { owner: owner.map(Incarnation), queue: queue.unwrap_or_default() }))
+            let receiver = Receiver { owner: owner.map(Incarnation), queue: queue.unwrap_or_default() };
+            Ok(Some((receiver, row.try_get(4)?)))
         }
     }
 }
@@ -246,9 +276,7 @@ pub(super) async fn beat(
             *answer = Beaten::Kept { cancel: row.try_get(1)? };
         }
     }
-    if kept.is_empty() && !holds_lease(connection, shared, owner.0).await? {
-        return Err(Trouble::Refused(StoreError::Fenced));
-    }
+    fenced(connection, shared, owner, kept.is_empty()).await?;
     if kept.len() < beats.len() {
         let (executions, activities, attempts, nonces) = keys();
         let query = sqlx::query(shared.sql.of(THERE)).bind(owner.0).bind(executions).bind(activities);
@@ -264,12 +292,44 @@ pub(super) async fn beat(
 impl Tasks for PostgresStore {
     fn claim_tasks(&self, claim: TaskClaim) -> StoreFuture<'_, ClaimedTasks> {
         Box::pin(async move {
-            self.once(move |shared, connection| {
+            let is_limited = |queue: &String| self.shared.limited().contains(queue);
+            let mut claimed = ClaimedTasks { turn: claim.turn.clone(), ..ClaimedTasks::default() };
+            if !claim.queues.iter().any(is_limited) {
                 let claim = claim.clone();
-                Box::pin(async move { claim_tasks(connection, shared, &claim).await })
-            })
-            .await
+                claimed = self
+                    .once(move |shared, connection| {
+                        let claim = claim.clone();
+                        Box::pin(async move { claim_tasks(connection, shared, &claim).await })
+                    })
+                    .await?;
+            }
+            let limited: Vec<String> =
+                claim.queues.iter().filter(|queue| is_limited(queue)).cloned().collect();
+            for queue in limited {
+                let some = self.claim_limited(claim.rest(&claimed), queue).await;
+                match some {
+                    Ok(some) => claimed.add(some),
+                    // Claimed already: return them despite the error.
+                    Err(_) if !claimed.tasks.is_empty() => break,
+                    Err(error) => return Err(error),
+                }
+            }
+            Ok(claimed)
         })
+    }
+
+    fn limited(&self, queue: String) -> StoreFuture<'_, Vec<String>> {
+        Box::pin(self.read(move |shared, connection| {
+            let query = sqlx::query_scalar(shared.sql.of(limit::LIMITED)).bind(queue.clone());
+            Box::pin(async move { Ok(query.fetch_all(connection).await?) })
+        }))
+    }
+
+    fn set_limits(&self, queue: String, limits: Vec<WorkerLimit>) -> StoreFuture<'_, ()> {
+        Box::pin(self.call(move |shared, connection| {
+            let (queue, limits) = (queue.clone(), limits.clone());
+            Box::pin(async move { limit::set(connection, shared, &queue, &limits).await })
+        }))
     }
 
     fn finish_task(&self, owner: Incarnation, key: TaskKey, body: String) -> StoreFuture<'_, bool> {
@@ -279,7 +339,10 @@ impl Tasks for PostgresStore {
                 Box::pin(async move { finish(connection, shared, owner, key, &body).await })
             });
             let ended = ended.await?;
-            ended.iter().for_each(|receiver| self.shared.notify_receiver(receiver));
+            if let Some((receiver, freed)) = &ended {
+                self.shared.notify_receiver(receiver);
+                freed.iter().for_each(|queue| self.shared.notify_queue(queue));
+            }
             Ok(ended.is_some())
         })
     }
@@ -344,6 +407,7 @@ impl Tasks for PostgresStore {
                         expired += 1;
                         concerned.add(owner.map(Incarnation), row.try_get(1)?);
                         concerned.add(runner.map(Incarnation), None);
+                        concerned.add(None, row.try_get(3)?);
                     }
                     Ok((expired, concerned))
                 })
@@ -352,5 +416,22 @@ impl Tasks for PostgresStore {
             self.shared.notify_concerned(&concerned);
             Ok(expired)
         })
+    }
+}
+
+impl PostgresStore {
+    /// Claims in a queue with limits or keys.
+    async fn claim_limited(&self, claim: TaskClaim, queue: String) -> Result<ClaimedTasks, StoreError> {
+        self.call(move |shared, connection| {
+            let (claim, queue) = (claim.clone(), queue.clone());
+            Box::pin(async move {
+                let (claimed, is_keyed) = limit::claim(connection, shared, &claim, &queue).await?;
+                if !is_keyed {
+                    shared.limited().remove(&queue);
+                }
+                Ok(claimed)
+            })
+        })
+        .await
     }
 }

@@ -258,3 +258,18 @@ async fn another_run_of_the_server_is_told_from_this_one() {
     cluster.restart(cluster::Mode::Fast).unwrap();
     assert_ne!(run().await.1.0, crashed);
 }
+
+#[tokio::test]
+async fn the_limits_of_keys_that_were_not_used_for_an_hour_are_forgotten() {
+    let url = cluster::shared_database();
+    let store = open::open_store(&url, OpenOptions::default()).await.unwrap();
+    let mut dba = connect(&url).await;
+    let rows = "INSERT INTO abide.queue_limit VALUES ('sw', 'a', 'a', 1, NULL, 1, 1, 1),
+        ('sw', 'a/old', 'a', 1, NULL, 1, 1, 1), ('sw', 'a/new', 'a', 1, NULL, 1, 1, 4000000000000),
+        ('sw', 'a/poor', 'a', 1, 1e-9, 1, 0, 1)";
+    dba.execute(sqlx::raw_sql(rows)).await.unwrap();
+    assert_eq!(crate::store::Sweep::sweep(&store).await.unwrap(), 1);
+    let left = "SELECT key FROM abide.queue_limit WHERE queue = 'sw' ORDER BY key";
+    let left: Vec<String> = sqlx::query_scalar(left).fetch_all(&mut dba).await.unwrap();
+    assert_eq!(left, ["a", "a/new", "a/poor"]);
+}

@@ -25,10 +25,14 @@ pub(super) struct Tasks<'a> {
     owners: Vec<i64>,
     cancelled: Vec<Option<String>>,
     starts: Vec<bool>,
+    limit_keys: Vec<&'a str>,
+    priorities: Vec<i16>,
+    fair_keys: Vec<&'a str>,
+    weights: Vec<i32>,
 }
 
 impl<'a> Tasks<'a> {
-    pub(super) const PARAMETERS: usize = 16;
+    pub(super) const PARAMETERS: usize = 20;
 
     /// Kinds: 0 insert, 1 replace, 2 settle, 3 drop, 4 cancel. What is asked to stop and was not begun ends
     /// at once. `@@` is where [`AFTER_JOURNAL`](Self::AFTER_JOURNAL) and [`OF_STARTED`](Self::OF_STARTED) go.
@@ -37,10 +41,10 @@ impl<'a> Tasks<'a> {
         ", t AS MATERIALIZED (
     SELECT t.* FROM unnest(@1::smallint[], @2::bigint[], @3::bigint[], @4::integer[], @5::integer[], @6::text[],
         @7::text[], @8::text[], @9::text[], @10::bigint[], @11::bigint[], @12::bigint[], @13::bigint[], \
-        @14::text[], @15::boolean[], @16::text[])
+        @14::text[], @15::boolean[], @16::text[], @17::text[], @18::smallint[], @19::text[], @20::integer[])
         AS t(kind, execution, activity, attempt, of, queue, name, input, limits, run_at, start_by, \
         close_by, by, outcome,
-            starts, details)
+            starts, details, limit_key, priority, fair_key, weight)
     JOIN fence ON fence.worker = t.by
     WHERE true@@),
 held AS MATERIALIZED (
@@ -48,13 +52,14 @@ held AS MATERIALIZED (
     WHERE t.kind > 0 ORDER BY k.execution, k.activity FOR UPDATE OF k),
 inserted AS (
     INSERT INTO {s}.task (execution, activity, attempt, queue, name, input, limits, run_at, start_by, close_by, details,
-        nonce)
+        nonce, limit_key, priority, fair_key, weight)
     SELECT execution, activity, attempt, queue, name, input, limits, run_at, start_by, close_by, details,
-        (random() * 9007199254740991)::bigint FROM t WHERE kind = 0),
+        (random() * 9007199254740991)::bigint, limit_key, priority, fair_key, weight FROM t WHERE kind = 0),
 replaced AS (
     UPDATE {s}.task k SET attempt = t.attempt, queue = t.queue, name = t.name, input = t.input, limits = t.limits,
         run_at = t.run_at, start_by = t.start_by, close_by = t.close_by, owner = NULL, cancel = false,
-        details = coalesce(t.details, k.details),
+        details = coalesce(t.details, k.details), limit_key = t.limit_key, priority = t.priority,
+        fair_key = t.fair_key, weight = t.weight,
         nonce = (random() * 9007199254740991)::bigint
     FROM t WHERE (SELECT count(*) FROM held) >= 0 AND t.kind = 1 AND k.execution = t.execution AND \
     k.activity = t.activity AND k.attempt = t.of
@@ -66,7 +71,7 @@ settled AS (
     RETURNING 1),
 dropped AS (
     DELETE FROM {s}.task k USING t WHERE t.kind = 3 AND k.execution = t.execution AND k.activity = t.activity
-    RETURNING k.owner),
+    RETURNING k.owner, CASE WHEN k.owner IS NOT NULL AND k.limit_key <> '' THEN k.queue END AS freed),
 unbegun AS (
     DELETE FROM {s}.task k USING t
     WHERE (SELECT count(*) FROM held) >= 0 AND t.kind = 4 AND k.execution = t.execution AND k.activity = t.activity
@@ -88,6 +93,7 @@ asked AS (
 
     /// Whom the changes concern: who runs what has to stop, and the owner whose inbox has an outcome now.
     pub(super) const CONCERNED: &'static str = "SELECT owner, NULL::text AS queue FROM dropped
+        UNION ALL SELECT NULL::bigint, freed FROM dropped WHERE freed IS NOT NULL
         UNION ALL SELECT owner, NULL FROM asked UNION ALL SELECT by, NULL FROM unbegun";
 
     /// Where the batch has starts: one that is not in has no tasks.
@@ -123,6 +129,11 @@ asked AS (
         self.owners.push(append.owner.0);
         self.cancelled.push((kind == 4).then(|| outcome_json(&AttemptOutcome::Cancelled)));
         self.starts.push(append.starts());
+        let place = task.map(|task| &task.place);
+        self.limit_keys.push(place.map_or("", |place| &place.limit_key));
+        self.priorities.push(place.map_or(3, |place| place.priority));
+        self.fair_keys.push(place.map_or("", |place| &place.fair_key));
+        self.weights.push(place.map_or(1, |place| place.weight));
     }
 
     pub(super) fn bind(self, query: Bound<'a>) -> Bound<'a> {
@@ -130,6 +141,7 @@ asked AS (
         let query =
             query.bind(self.of).bind(self.queues).bind(self.names).bind(self.inputs).bind(self.limits);
         let query = query.bind(self.run_at).bind(self.start_by).bind(self.close_by);
-        query.bind(self.owners).bind(self.cancelled).bind(self.starts).bind(self.details)
+        let query = query.bind(self.owners).bind(self.cancelled).bind(self.starts).bind(self.details);
+        query.bind(self.limit_keys).bind(self.priorities).bind(self.fair_keys).bind(self.weights)
     }
 }

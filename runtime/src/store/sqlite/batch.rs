@@ -2,7 +2,7 @@
 //!
 //! The hot path: no `serde_json::Value`, no call per row, nothing kept of an append but its bytes.
 
-use super::tokens::Fate;
+use super::tokens::{Fate, place};
 use super::{sql, stream};
 use crate::status::ExecutionStatus;
 use crate::store::decide::{NewRow, RowWrite, Sections, reuse_code};
@@ -209,7 +209,7 @@ impl Batch {
         put(
             self.tasks.next(),
             format_args!(
-                "[{id},{activity},{attempt},{},{},{input},{input_len},{},{run_at_ms},{},{},{},{},{replaces}]",
+                "[{id},{activity},{attempt},{},{},{input},{input_len},{},{run_at_ms},{},{},{},{},{replaces},{}]",
                 or_null(task.queue.as_deref().map(text)),
                 text(&task.name),
                 text(&task.limits),
@@ -217,6 +217,7 @@ impl Batch {
                 or_null(task.close_by_ms),
                 or_null(details),
                 or_null(details_len),
+                place(&task.place),
             ),
         );
     }

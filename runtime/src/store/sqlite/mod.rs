@@ -21,6 +21,7 @@ mod join;
 mod journal;
 mod lease;
 mod life;
+mod limit;
 mod message;
 mod migrate;
 mod open;

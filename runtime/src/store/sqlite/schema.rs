@@ -238,22 +238,30 @@ ALTER TABLE task ADD COLUMN beat_at   INTEGER;  -- ms; when it came
 ALTER TABLE task ADD COLUMN beat_by   INTEGER;  -- ms; handed out: the next heartbeat must come by then
 ALTER TABLE task ADD COLUMN end_by    INTEGER;  -- ms; handed out: the attempt is given up then
 ALTER TABLE task ADD COLUMN handed    INTEGER NOT NULL DEFAULT 0;  -- 1: the holder of its token completes it, no worker
-ALTER TABLE task ADD COLUMN limit_key TEXT;     -- which limit of its queue counts it; NULL: none does
+ALTER TABLE task ADD COLUMN limit_key TEXT    NOT NULL DEFAULT '';  -- which limit of its queue counts it; '': none
 ALTER TABLE task ADD COLUMN priority  INTEGER NOT NULL DEFAULT 3;  -- 1 (first) to 5
-ALTER TABLE task ADD COLUMN fair_key  TEXT;     -- keys of one priority are served in turn
-ALTER TABLE task ADD COLUMN weight    REAL    NOT NULL DEFAULT 1;  -- how many of its key are taken in a turn
+ALTER TABLE task ADD COLUMN fair_key  TEXT    NOT NULL DEFAULT '';  -- keys of one priority are served in turn
+ALTER TABLE task ADD COLUMN weight    INTEGER NOT NULL DEFAULT 1;  -- how many of its key are taken in a turn
+DROP INDEX task_due;
+-- What no worker has: without limits and keys, and with them.
+CREATE INDEX task_due     ON task (queue, priority, run_at)
+    WHERE owner IS NULL AND NOT handed AND queue IS NOT NULL AND limit_key = '' AND fair_key = '';
+CREATE INDEX task_keyed   ON task (queue, priority, fair_key, limit_key, run_at)
+    WHERE owner IS NULL AND NOT handed AND queue IS NOT NULL AND (limit_key <> '' OR fair_key <> '');
+CREATE INDEX task_running ON task (queue, limit_key) WHERE (owner IS NOT NULL OR handed) AND limit_key <> '';
 CREATE INDEX task_beat_by ON task (beat_by) WHERE handed AND beat_by IS NOT NULL;
 CREATE INDEX task_end_by  ON task (end_by)  WHERE handed AND end_by IS NOT NULL;
 
 -- Limits that hold for all workers of a task queue. The last worker that started has written them.
 CREATE TABLE queue_limit (
-    queue  TEXT    NOT NULL,
-    key    TEXT    NOT NULL,             -- of a task: its limit_key
-    most   INTEGER,                      -- how many run at once; NULL: any number
-    rate   REAL,                         -- how many start a second; NULL: any number
-    burst  REAL,                         -- how many at once after a rest
-    tokens REAL    NOT NULL DEFAULT 0,
-    at     INTEGER NOT NULL,             -- ms; when tokens was right
+    queue    TEXT    NOT NULL,
+    key      TEXT    NOT NULL,           -- of a task: its limit_key
+    activity TEXT    NOT NULL,           -- whose limits it has; the key itself, or the calls of each key apart
+    most     INTEGER,                    -- how many run at once; NULL: any number
+    rate     REAL,                       -- how many start a second; NULL: any number
+    burst    REAL    NOT NULL,           -- how many at once after a rest
+    tokens   REAL    NOT NULL,
+    at       INTEGER NOT NULL,           -- ms; when tokens was right
     PRIMARY KEY (queue, key)
 ) STRICT, WITHOUT ROWID;
 

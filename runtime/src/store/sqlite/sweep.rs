@@ -1,6 +1,7 @@
 //! Parked messages: given back, and corrected (PROTOCOL 97). The write lock makes looking at a status and
 //! parking one step.
 
+use super::limit::{TO_FORGET, forget};
 use super::store::SqliteStore;
 use crate::store::decide::{parkable_kinds, parking_statuses};
 use crate::store::{Orphans, SWEEP_AT_ONCE, StoreFuture, Sweep};
@@ -50,11 +51,16 @@ const GIVE_BACK: &str = concat!("UPDATE inbox SET parked = 0 WHERE id IN (", to_
 impl Sweep for SqliteStore {
     fn sweep(&self) -> StoreFuture<'_, u64> {
         Box::pin(async move {
-            let look = self.reading(async |readers| sqlx::query_scalar(IS_WRONG).fetch_one(readers).await);
+            let now = self.shared.clock.now_ms();
+            let look = self.reading(async |readers| {
+                let forgets =
+                    sqlx::query(TO_FORGET).bind(now).bind(1).fetch_optional(readers).await?.is_some();
+                Ok(forgets || sqlx::query_scalar(IS_WRONG).fetch_one(readers).await?)
+            });
             if !look.await? {
                 return Ok(0);
             }
-            self.call(|connection| Box::pin(async move { Ok(correct(connection).await?) })).await
+            self.call(move |connection| Box::pin(async move { Ok(correct(connection, now).await?) })).await
         })
     }
 
@@ -63,8 +69,8 @@ impl Sweep for SqliteStore {
     }
 }
 
-async fn correct(connection: &mut SqliteConnection) -> sqlx::Result<u64> {
-    let mut most = 0;
+async fn correct(connection: &mut SqliteConnection, now: i64) -> sqlx::Result<u64> {
+    let mut most = forget(connection, now, SWEEP_AT_ONCE.cast_signed()).await?;
     for correct in [PARK, GIVE_BACK] {
         let correct = sqlx::query(correct).bind(SWEEP_AT_ONCE.cast_signed());
         most = correct.execute(&mut *connection).await?.rows_affected().max(most);

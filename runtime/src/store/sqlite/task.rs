@@ -5,12 +5,14 @@
 //! writer nothing.
 
 use super::claim::fence;
+use super::limit::{self, keyed, plain};
 use super::store::SqliteStore;
 use crate::store::decide::{attempt_request_id, outcome_json, outcome_row, parking_statuses};
 use crate::store::row::{self, all};
 use crate::store::task::{lost, timed_out};
 use crate::store::{
     Beat, Beaten, ClaimedTasks, MessageKind, OwnedTask, StoreFuture, TaskClaim, TaskKey, Tasks, Trouble,
+    WorkerLimit,
 };
 use abide_core::exec::AttemptOutcome;
 use abide_core::{Incarnation, TimeoutKind};
@@ -18,24 +20,68 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
 use std::collections::HashMap;
 
-/// `$1` a queue, `$2` names, `$3` now. One queue at a time, so that the index gives the order and few rows are read
-/// however long the queue is. Late tasks are left to [`Tasks::expire_tasks`].
-const DUE: &str = "
-SELECT rowid FROM task
-WHERE owner IS NULL AND queue = $1 AND run_at <= $3 AND name IN (SELECT value FROM json_each($2))
-  AND (start_by IS NULL OR start_by > $3) AND (close_by IS NULL OR close_by > $3)
-ORDER BY run_at, rowid LIMIT $4";
+macro_rules! due_of {
+    ($priority:literal) => {
+        concat!(
+            "SELECT * FROM (SELECT rowid FROM task WHERE ",
+            plain!(),
+            " AND queue = $1 AND priority = ",
+            $priority,
+            " AND NOT cancel AND run_at <= $3 AND name IN (SELECT value FROM json_each($2))
+              AND (start_by IS NULL OR start_by > $3) AND (close_by IS NULL OR close_by > $3)
+            ORDER BY run_at LIMIT $4)"
+        )
+    };
+}
 
-const NEXT_DUE: &str = "
-SELECT run_at FROM task
-WHERE owner IS NULL AND queue = $1 AND name IN (SELECT value FROM json_each($2))
-ORDER BY run_at LIMIT 1";
+/// `$1` a queue, `$2` names, `$3` now, `$4` limit. One queue and one priority at a time, so that the index gives the
+/// order and few rows are read however long the queue is. Late tasks are left to [`Tasks::expire_tasks`].
+const DUE: &str = concat!(
+    due_of!("1"),
+    " UNION ALL ",
+    due_of!("2"),
+    " UNION ALL ",
+    due_of!("3"),
+    " UNION ALL ",
+    due_of!("4"),
+    " UNION ALL ",
+    due_of!("5"),
+    " LIMIT $4"
+);
+
+macro_rules! next_of {
+    ($priority:literal) => {
+        concat!(
+            "(SELECT run_at FROM task WHERE ",
+            plain!(),
+            " AND queue = $1 AND priority = ",
+            $priority,
+            " AND name IN (SELECT value FROM json_each($2)) ORDER BY run_at LIMIT 1)"
+        )
+    };
+}
+
+/// When the next one of each priority without limits and keys is due, and whether there are others.
+const NEXT_DUE: &str = concat!(
+    "SELECT EXISTS (SELECT 1 FROM task WHERE ",
+    keyed!(),
+    " AND queue = $1), ",
+    next_of!("1"),
+    ", ",
+    next_of!("2"),
+    ", ",
+    next_of!("3"),
+    ", ",
+    next_of!("4"),
+    ", ",
+    next_of!("5")
+);
 
 const TAKEN: &str = "
 SELECT t.execution, t.activity, t.attempt, t.name, t.input, t.limits, t.run_at, t.close_by,
     e.workflow_id, e.run_id, e.type, t.nonce, t.details
 FROM task t JOIN execution e ON e.id = t.execution
-WHERE t.rowid IN (SELECT value FROM json_each($1)) ORDER BY t.run_at, t.rowid";
+WHERE t.rowid IN (SELECT value FROM json_each($1)) ORDER BY t.priority, t.run_at, t.rowid";
 
 /// `$1` is now.
 const ANY_LATE: &str = "
@@ -48,7 +94,18 @@ const OWNED: &str = "SELECT execution, activity, attempt, nonce, cancel FROM tas
 
 /// The statements that run every second or more often, for a test of their plans.
 #[cfg(test)]
-pub(super) const LOOKS: [&str; 7] = [DUE, NEXT_DUE, ANY_LATE, LATE_CLOSE, LATE_START, OWNED, BEAT];
+pub(super) const LOOKS: [&str; 10] = [
+    DUE,
+    NEXT_DUE,
+    limit::NEXT_GROUP,
+    limit::OF_GROUP,
+    limit::WITHOUT_KEYS,
+    ANY_LATE,
+    LATE_CLOSE,
+    LATE_START,
+    OWNED,
+    BEAT,
+];
 
 /// `$1` worker, `$2` heartbeats: execution, activity, attempt, nonce, details, time; `$3` now. A row of the execution's
 /// owner has no nonce to compare, and no task queue. A heartbeat that is older than what the row has is a copy that was
@@ -106,9 +163,19 @@ async fn claim(
     fence(connection, claim.owner).await?;
     let names = json(&claim.names);
     let mut due: Vec<i64> = Vec::new();
+    let mut claimed = ClaimedTasks { turn: claim.turn.clone(), ..ClaimedTasks::default() };
     for queue in &claim.queues {
-        let left = i64::from(claim.limit) - due.len() as i64;
-        let some = sqlx::query_scalar::<_, i64>(DUE).bind(queue).bind(&names).bind(now).bind(left.max(0));
+        let left = claim.limit.saturating_sub(u32::try_from(due.len()).unwrap_or(u32::MAX));
+        let (_, is_keyed) = next_due(connection, queue, &names).await?;
+        if is_keyed {
+            let wanted = TaskClaim { limit: left, turn: claimed.turn.clone(), ..claim.clone() };
+            let chosen = limit::choose(connection, &wanted, queue, &names, now).await?;
+            due.extend(chosen.rows);
+            claimed.next_due_ms = claimed.next_due_ms.into_iter().chain(chosen.next_due_ms).min();
+            (claimed.turn, claimed.soon) = (chosen.turn, claimed.soon | chosen.soon);
+            continue;
+        }
+        let some = sqlx::query_scalar::<_, i64>(DUE).bind(queue).bind(&names).bind(now).bind(left);
         due.extend(some.fetch_all(&mut *connection).await?);
     }
     let due = json(&due);
@@ -117,22 +184,26 @@ async fn claim(
     );
     take.bind(&due).bind(claim.owner.0).execute(&mut *connection).await?;
     let taken = sqlx::query(TAKEN).bind(due).fetch_all(&mut *connection).await?;
-    let tasks = all(&taken, row::task)?;
-    Ok(ClaimedTasks { tasks, next_due_ms: next_due(connection, &claim.queues, &names).await? })
+    claimed.tasks = all(&taken, row::task)?;
+    for queue in &claim.queues {
+        let (next, is_keyed) = next_due(connection, queue, &names).await?;
+        claimed.next_due_ms = next.filter(|_| !is_keyed).into_iter().chain(claimed.next_due_ms).min();
+    }
+    Ok(claimed)
 }
 
+/// When the next one of this queue without limits and keys is due, and whether there are others.
 async fn next_due(
     connection: &mut SqliteConnection,
-    queues: &[String],
+    queue: &str,
     names: &str,
-) -> sqlx::Result<Option<i64>> {
-    let mut first: Option<i64> = None;
-    for queue in queues {
-        let next = sqlx::query_scalar(NEXT_DUE).bind(queue).bind(names);
-        let next: Option<i64> = next.fetch_optional(&mut *connection).await?;
-        first = first.into_iter().chain(next).min();
+) -> sqlx::Result<(Option<i64>, bool)> {
+    let row = sqlx::query(NEXT_DUE).bind(queue).bind(names).fetch_one(connection).await?;
+    let mut next: Option<i64> = None;
+    for priority in 1..=5 {
+        next = row.try_get::<Option<i64>, _>(priority)?.into_iter().chain(next).min();
     }
-    Ok(first)
+    Ok((next, row.try_get(0)?))
 }
 
 /// An attempt's outcome on its way to its execution.
@@ -257,16 +328,35 @@ impl Tasks for SqliteStore {
     fn claim_tasks(&self, wanted: TaskClaim) -> StoreFuture<'_, ClaimedTasks> {
         let now = self.shared.clock.now_ms();
         Box::pin(async move {
-            let next = self.reading(async |readers| {
-                let mut reader = readers.acquire().await?;
-                next_due(&mut reader, &wanted.queues, &json(&wanted.names)).await
+            let looked = self.reading(async |readers| {
+                let (mut reader, names) = (readers.acquire().await?, json(&wanted.names));
+                let (mut first, mut any): (Option<i64>, bool) = (None, false);
+                for queue in &wanted.queues {
+                    let (next, is_keyed) = next_due(&mut reader, queue, &names).await?;
+                    first = first.into_iter().chain(next).min();
+                    any |= is_keyed;
+                }
+                Ok((first, any))
             });
-            let next_due_ms = next.await?;
-            if next_due_ms.is_none_or(|at| at > now) {
-                return Ok(ClaimedTasks { tasks: Vec::new(), next_due_ms });
+            let (next_due_ms, is_keyed) = looked.await?;
+            if !is_keyed && next_due_ms.is_none_or(|at| at > now) {
+                return Ok(ClaimedTasks { next_due_ms, turn: wanted.turn, ..ClaimedTasks::default() });
             }
             self.call(move |connection| Box::pin(claim(connection, wanted, now))).await
         })
+    }
+
+    fn limited(&self, queue: String) -> StoreFuture<'_, Vec<String>> {
+        Box::pin(self.reading(async move |readers| {
+            sqlx::query_scalar(limit::LIMITED).bind(queue).fetch_all(readers).await
+        }))
+    }
+
+    fn set_limits(&self, queue: String, limits: Vec<WorkerLimit>) -> StoreFuture<'_, ()> {
+        let now = self.shared.clock.now_ms();
+        Box::pin(self.call(move |connection| {
+            Box::pin(async move { Ok(limit::set(connection, &queue, &limits, now).await?) })
+        }))
     }
 
     fn finish_task(&self, owner: Incarnation, key: TaskKey, body: String) -> StoreFuture<'_, bool> {

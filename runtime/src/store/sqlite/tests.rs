@@ -370,3 +370,16 @@ async fn plan(connection: &mut SqliteConnection, statement: &str) -> Vec<String>
     let plan = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {statement}"));
     connection.fetch_all(plan).await.unwrap().iter().map(|row| row.get(3)).collect()
 }
+
+#[tokio::test]
+async fn the_limits_of_keys_that_were_not_used_for_an_hour_are_forgotten() {
+    let lab = Lab::sqlite();
+    let process = lab.process().await;
+    let mut connection = stranger(&lab).await;
+    let rows = "INSERT INTO queue_limit VALUES ('q', 'a', 'a', 1, NULL, 1, 1, 1), ('q', 'a/old', 'a', 1, NULL, 1, 1, 1),
+        ('q', 'a/new', 'a', 1, NULL, 1, 1, 4000000000000), ('q', 'a/poor', 'a', 1, 1e-9, 1, 0, 1)";
+    connection.execute(rows).await.unwrap();
+    assert_eq!(process.store.sweep().await.unwrap(), 1);
+    let left = sqlx::query_scalar("SELECT key FROM queue_limit ORDER BY key").fetch_all(&mut connection);
+    assert_eq!(left.await.unwrap() as Vec<String>, ["a", "a/new", "a/poor"]);
+}

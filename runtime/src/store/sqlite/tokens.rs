@@ -1,6 +1,7 @@
 //! The section of a batch that changes tasks: what a turn decides about attempts that the database arbitrates
 //! (PROTOCOL 22).
 
+use crate::store::Place;
 use crate::store::decide::outcome_row;
 
 /// Whether the sender with this id is in: the appends of a start that is not in leave nothing.
@@ -29,6 +30,12 @@ pub(super) enum Fate {
     Cancelled = 2,
     /// The owner decides the attempt, and the next one takes its row.
     Replaced = 3,
+}
+
+/// A place in a task queue, as the last columns of a new row.
+pub(super) fn place(of: &Place) -> String {
+    let text = |text: &str| serde_json::Value::from(text);
+    format!("{},{},{},{}", text(&of.limit_key), of.priority, text(&of.fair_key), of.weight)
 }
 
 /// The batch's section. `$12`: execution, activity, attempt, fate, time; `$13`: what comes, its input and its
@@ -66,14 +73,15 @@ WITH n AS MATERIALIZED (SELECT t.rowid AS id, x.value AS v FROM json_each($13) x
 UPDATE task SET attempt = n.v->>2, queue = n.v->>3, name = n.v->>4,
     input = CAST(substr($2, n.v->>5, n.v->>6) AS TEXT), limits = n.v->>7, run_at = n.v->>8, start_by = n.v->>9,
     close_by = n.v->>10, details = coalesce(CAST(substr($2, n.v->>11, n.v->>12) AS TEXT), details), owner = NULL,
-    cancel = 0, nonce = random()
+    cancel = 0, nonce = random(), limit_key = n.v->>14, priority = n.v->>15, fair_key = n.v->>16, weight = n.v->>17
 FROM n WHERE task.rowid = n.id",
     concat!(
         "
 WITH n AS MATERIALIZED (SELECT value AS v FROM json_each($13))
-INSERT INTO task (execution, activity, attempt, queue, name, input, limits, run_at, start_by, close_by, details, nonce)
+INSERT INTO task (execution, activity, attempt, queue, name, input, limits, run_at, start_by, close_by, details, nonce,
+    limit_key, priority, fair_key, weight)
 SELECT v->>0, v->>1, v->>2, v->>3, v->>4, CAST(substr($2, v->>5, v->>6) AS TEXT), v->>7, v->>8, v->>9, v->>10,
-    CAST(substr($2, v->>11, v->>12) AS TEXT), random()
+    CAST(substr($2, v->>11, v->>12) AS TEXT), random(), v->>14, v->>15, v->>16, v->>17
 FROM n WHERE v->>13 = 0 AND ",
         sender_is_in!("v->>0")
     ),

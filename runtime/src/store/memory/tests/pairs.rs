@@ -4,11 +4,13 @@
 //! The comparison with what a server says is in that folder. An operation is named as there.
 
 mod family;
+mod limited;
 
 use super::super::session::{Failure, Session, Style};
 use super::super::statement::{Looked, Statement};
+use super::super::tables::Lease;
 use super::super::task::Ended;
-use super::super::{batch, claim, ends, guard, lease, message, start, stream, task};
+use super::super::{batch, claim, ends, guard, lease, limit, message, start, stream, task};
 use super::*;
 use crate::policy::{IdConflictPolicy, IdReusePolicy};
 use crate::status::ExecutionStatus;
@@ -125,13 +127,13 @@ impl Stage {
         let me = stage.process.me;
         if is(&["FenceOut", "SetFree", "LoseTasks"]) {
             let late = move |st: &mut Statement<'_>| {
-                st.write(Write::Lease(
-                    me,
-                    super::super::tables::Lease { until_ms: 1, renewed_ms: 0, server: 0 },
-                ));
+                st.write(Write::Lease(me, Lease { until_ms: 1, renewed_ms: 0, server: 0 }));
                 Ok(())
             };
             stage.alone(late).await;
+        }
+        if is(&["LimitedClaim"]) {
+            stage.limit().await;
         }
         if is(&["SetFree", "LoseTasks"]) {
             let gone =
@@ -167,8 +169,7 @@ impl Stage {
         let start_by_ms = expires.then_some(now - 1);
         let waiting = NewTask { start_by_ms, ..self.task(WAITING, 1, Some("nobody")) };
         done(Append { tasks: vec![TaskChange::Insert(waiting)], ..process.turn(self.owned, 4, 1) }).await;
-        let free = process.store.execution_id();
-        process.store.start(self.start(free, "free")).await.unwrap();
+        process.store.start(self.start(process.store.execution_id(), "free")).await.unwrap();
         let parked = NewExecution { queue: "parked".to_owned(), ..self.start(self.suspended, "suspended") };
         process.store.start(parked).await.unwrap();
         remote
@@ -182,7 +183,7 @@ impl Stage {
                 self.guarded(session, op, side).await
             }
             "Slice" => self.slice(session, now).await,
-            "Claim" | "Offer" | "ClaimTasks" | "EndByTimeout" | "EndByMessage" => {
+            "Claim" | "Offer" | "ClaimTasks" | "LimitedClaim" | "EndByTimeout" | "EndByMessage" => {
                 self.claims(session, op, side).await
             }
             "SignalByName" | "Bear" => self.resolved(session, op, side).await,
@@ -217,7 +218,7 @@ impl Stage {
             "Beat" => self.tell(session).await,
             "Finish" => match session.run(|st| task::finish(st, self.other, self.remote, "{}")).await? {
                 Ended::Fenced => Ok(refused(Kind::Fenced)),
-                ended => Ok(of(matches!(ended, Ended::By(_)))),
+                ended => Ok(of(matches!(ended, Ended::By(..)))),
             },
             "Publish" => {
                 let (owned, items) = (self.owned, [item(Some(1))]);
@@ -243,7 +244,11 @@ impl Stage {
                 claim::claim_offered(session, &claim, now).await?.is_empty()
             }
             "ClaimTasks" => {
-                task::claim_tasks(session, &self.claim_of(owner, "nobody")).await?.tasks.is_empty()
+                task::claim_tasks(session, &self.claim_of(owner, "nobody")).await?.claimed.tasks.is_empty()
+            }
+            "LimitedClaim" => {
+                let claim = self.claim_of(owner, "limited");
+                limit::claim(session, &claim, "limited").await?.0.tasks.is_empty()
             }
             _ => ends::claim_ends(session, owner, (now, 10)).await?.runs.is_empty(),
         };
@@ -387,10 +392,17 @@ impl Stage {
             start_by_ms: None,
             close_by_ms: None,
             details: None,
+            place: crate::store::Place::default(),
         }
     }
 
     fn claim_of(&self, owner: Incarnation, queue: &str) -> TaskClaim {
-        TaskClaim { owner, queues: vec![queue.to_owned()], names: vec!["step".to_owned()], limit: 10 }
+        TaskClaim {
+            owner,
+            queues: vec![queue.to_owned()],
+            names: vec!["step".to_owned()],
+            limit: 10,
+            turn: Default::default(),
+        }
     }
 }

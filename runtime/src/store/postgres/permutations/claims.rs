@@ -4,13 +4,14 @@ use super::ops::{Op, Told};
 use super::scene::Scene;
 use crate::store::Trouble;
 use crate::store::decide::outcome_json;
-use crate::store::postgres::claim;
 use crate::store::postgres::ends::CLAIM_ENDS;
+use crate::store::postgres::store::PostgresStore;
 use crate::store::postgres::task::{EXPIRE, claim_tasks};
+use crate::store::postgres::{claim, limit};
 use crate::store::task::timed_out;
-use crate::store::{Claim, Suspicion, TaskClaim};
+use crate::store::{Claim, NewTask, Place, QueueTurn, Suspicion, TaskClaim, Tasks, WorkerLimit};
 use abide_core::exec::AttemptOutcome;
-use abide_core::{Incarnation, TimeoutKind};
+use abide_core::{EventId, Incarnation, TimeoutKind};
 use sqlx::{AssertSqlSafe, PgConnection};
 
 /// A claim of this kind. Each side has its own claimant.
@@ -23,7 +24,15 @@ pub(super) async fn claim_of(
     let claimant = if side == 0 { scene.other } else { scene.third };
     match op {
         Op::Claim => Ok(Told::of(!claim_work(scene, connection, claimant).await?.is_empty())),
-        Op::ClaimTasks => take_task(scene, connection, claimant).await,
+        Op::ClaimTasks => {
+            let claim = tasks_of(scene, claimant, "nobody");
+            Ok(Told::of(!claim_tasks(connection, &scene.shared, &claim).await?.tasks.is_empty()))
+        }
+        Op::LimitedClaim => {
+            let (queue, claim) = (scene.queue("limited"), tasks_of(scene, claimant, "limited"));
+            let (claimed, _) = limit::claim(connection, &scene.shared, &claim, &queue).await?;
+            Ok(Told::of(!claimed.tasks.is_empty()))
+        }
         Op::Offer => {
             let claim = Claim { queues: vec![scene.queue("parked")], ..work(scene, claimant) };
             let now = scene.shared.clock.now_ms();
@@ -55,14 +64,9 @@ fn work(scene: &Scene, owner: Incarnation) -> Claim {
     }
 }
 
-async fn take_task(
-    scene: &Scene,
-    connection: &mut PgConnection,
-    owner: Incarnation,
-) -> Result<Told, Trouble> {
-    let claim =
-        TaskClaim { owner, queues: vec![scene.queue("nobody")], names: vec!["step".into()], limit: 10 };
-    Ok(Told::of(!claim_tasks(connection, &scene.shared, &claim).await?.tasks.is_empty()))
+fn tasks_of(scene: &Scene, owner: Incarnation, of: &str) -> TaskClaim {
+    let (queues, names) = (vec![scene.queue(of)], vec!["step".into()]);
+    TaskClaim { owner, queues, names, limit: 10, turn: QueueTurn::default() }
 }
 
 /// Ends the attempts whose time has run out.
@@ -87,4 +91,24 @@ pub(super) async fn claim_ends(
     let text = scene.shared.sql.fill(&CLAIM_ENDS.replace(any, own));
     let claim = sqlx::query_scalar(AssertSqlSafe(text)).bind(owner.0).bind(scene.shared.clock.now_ms());
     Ok(claim.bind(10_i64).bind(format!("{}-", scene.name)).fetch_all(connection).await?)
+}
+
+/// Two tasks of `owned` in a task queue where one may run at once.
+pub(super) async fn limit_one(scene: &Scene, store: &PostgresStore) {
+    let limit = WorkerLimit { activity: "step".to_owned(), most: Some(1), rate: None };
+    store.set_limits(scene.queue("limited"), vec![limit]).await.unwrap();
+    let mut connection = scene.connect().await;
+    for n in [50, 51] {
+        let NewTask { activity, name, input, limits, queue, place, .. } = NewTask {
+            place: Place { limit_key: "step".to_owned(), ..Place::default() },
+            ..scene.task(EventId(n), 1, Some("limited"))
+        };
+        let insert = "INSERT INTO {s}.task
+            (execution, activity, attempt, queue, name, input, limits, run_at, limit_key)
+            VALUES ($1, $2, 1, $3, $4, $5, $6, 1, $7)";
+        let insert =
+            sqlx::query(scene.shared.sql.of(insert)).bind(scene.owned.0).bind(activity.0.cast_signed());
+        let insert = insert.bind(queue).bind(name).bind(input).bind(limits).bind(place.limit_key);
+        insert.execute(&mut *connection).await.unwrap();
+    }
 }

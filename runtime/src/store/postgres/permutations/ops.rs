@@ -81,6 +81,8 @@ pub(super) enum Op {
     Fail,
     /// Another worker claims tasks.
     ClaimTasks,
+    /// It claims in a task queue where one may run at once.
+    LimitedClaim,
     /// Another worker ends the one that it has.
     Finish,
     /// Those whose time has run out are ended.
@@ -101,7 +103,7 @@ pub(super) enum Op {
     EndByMessage,
 }
 
-pub(super) const OPS: [Op; 38] = [
+pub(super) const OPS: [Op; 39] = [
     Op::Append,
     Op::Close,
     Op::Continue,
@@ -132,6 +134,7 @@ pub(super) const OPS: [Op; 38] = [
     Op::Beat,
     Op::Fail,
     Op::ClaimTasks,
+    Op::LimitedClaim,
     Op::Finish,
     Op::Expire,
     Op::Publish,
@@ -252,9 +255,12 @@ impl Op {
                 close_of_family(self, scene, connection).await
             }
             Self::Slice => slice(scene, connection).await,
-            Self::Claim | Self::Offer | Self::ClaimTasks | Self::EndByTimeout | Self::EndByMessage => {
-                claim_of(self, scene, connection, side).await
-            }
+            Self::Claim
+            | Self::Offer
+            | Self::ClaimTasks
+            | Self::LimitedClaim
+            | Self::EndByTimeout
+            | Self::EndByMessage => claim_of(self, scene, connection, side).await,
             Self::Expire => expire(scene, connection).await,
             Self::Publish => {
                 let items = [item(Some(1))];

@@ -30,6 +30,7 @@ pub(super) async fn check(scene: &Scene, way: Way, ended: [Ended; 2]) {
     nobody_writes_after_the_fence(scene, &ended, &what).await;
     its_id_has_one_chain(scene, &what).await;
     claims_are_exclusive(scene, &ended, &claimed, &what);
+    no_more_run_than_may(scene, &ended, left.status, &what).await;
     only_what_stands_has_parked_messages(scene, &ended, &what).await;
     what_was_published_is_numbered(scene, &ended, &what).await;
     if ended.iter().any(|e| e.op == Op::Bear && e.committed && e.told == Told::Done) {
@@ -207,6 +208,17 @@ fn claims_are_exclusive(scene: &Scene, ended: &[Ended; 2], claimed: &[i64], what
     assert_eq!(free, claims == 0, "{what}: `free` is claimed once");
 }
 
+/// One at most runs under the limit, and one does if a claim was let.
+async fn no_more_run_than_may(scene: &Scene, ended: &[Ended; 2], status: i64, what: &str) {
+    let running =
+        "SELECT count(*) FROM {s}.task WHERE execution = $1 AND limit_key <> '' AND owner IS NOT NULL";
+    let running = scene.number(running, &[scene.owned.0]).await;
+    let claimed = ended.iter().filter(|e| e.op == Op::LimitedClaim && e.committed && e.told == Told::Done);
+    let claimed = claimed.count() as i64;
+    assert!(running <= 1, "{what}: {running} run under a limit of 1");
+    assert!(status >= 10 || running == claimed, "{what}: {running} run, {claimed} were claimed");
+}
+
 /// What was sent to the suspended run is there; it is parked if the run is suspended still, and only then
 /// (PROTOCOL 97).
 async fn only_what_stands_has_parked_messages(scene: &Scene, ended: &[Ended; 2], what: &str) {
@@ -262,7 +274,13 @@ fn alone_it_works(way: Way, ended: &[Ended; 2], what: &str) {
     // Claims and heartbeats skip locked rows and come to them the next time (see `claims_are_exclusive`).
     let skips = matches!(
         second.op,
-        Op::Beat | Op::Claim | Op::ClaimTasks | Op::Offer | Op::EndByTimeout | Op::EndByMessage
+        Op::Beat
+            | Op::Claim
+            | Op::ClaimTasks
+            | Op::LimitedClaim
+            | Op::Offer
+            | Op::EndByTimeout
+            | Op::EndByMessage
     );
     let nothing = skips || matches!(second.op, Op::Start | Op::StartOnly | Op::Bear | Op::Slice);
     if !turned_away && !needs_lease && !nothing && !matches!(second.op, Op::SetFree | Op::LoseTasks) {

@@ -114,6 +114,9 @@ impl Scene {
             third,
         };
         scene.remote = scene.fill(store, ops).await;
+        if ops.contains(&Op::LimitedClaim) {
+            super::claims::limit_one(&scene, store).await;
+        }
         let late = ops.iter().any(|op| matches!(op, Op::FenceOut | Op::SetFree | Op::LoseTasks));
         let mut connection = scene.connect().await;
         if late {
@@ -140,7 +143,13 @@ impl Scene {
         let children = vec![self.new_child()];
         append(store, Append { tasks, children, ..self.turn(self.owned, 2, 2) }).await;
         let queues = vec![self.queue("elsewhere")];
-        let claim = TaskClaim { owner: self.other, queues, names: vec!["step".into()], limit: 10 };
+        let claim = TaskClaim {
+            owner: self.other,
+            queues,
+            names: vec!["step".into()],
+            limit: 10,
+            turn: Default::default(),
+        };
         let taken = store.claim_tasks(claim).await.unwrap().tasks;
         assert_eq!(taken.len(), 1);
         let waiting = vec![TaskChange::Insert(NewTask {
@@ -309,6 +318,7 @@ impl Scene {
             start_by_ms: None,
             close_by_ms: None,
             details: None,
+            place: crate::store::Place::default(),
         }
     }
 }
