@@ -70,7 +70,7 @@ impl Counter {
     }
 
     /// The first attempt says `5`, and then nothing.
-    #[activity(heartbeat_timeout = "200ms", retry(initial_interval = "1ms", max_attempts = 2))]
+    #[activity(heartbeat_timeout = "1s", retry(initial_interval = "1ms", max_attempts = 2))]
     async fn silent(&self, hopeless: bool) -> u32 {
         let (context, from) = self.begin();
         if context.attempt() == 2 && !hopeless {
@@ -81,7 +81,7 @@ impl Counter {
     }
 
     /// The same, of a worker elsewhere.
-    #[activity(task_queue = "far", heartbeat_timeout = "200ms", retry(initial_interval = "1ms"))]
+    #[activity(task_queue = "far", heartbeat_timeout = "1s", retry(initial_interval = "1ms"))]
     async fn far_silent(&self) -> u32 {
         self.silent(false).await
     }
