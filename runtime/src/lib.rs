@@ -105,7 +105,7 @@ pub use jiff;
 
 pub use crate::abide::{Abide, AbideBuilder, Migration};
 pub use crate::client::{
-    Client, Description, ExecutionPage, ExecutionSummary, Handle, HandleCore, ListCursor, ListFilter,
+    Client, Completion, Description, ExecutionPage, ExecutionSummary, Handle, HandleCore, ListCursor, ListFilter,
     MAX_ID_CHARS, Opening, OpeningSignal, OpeningUpdate, PendingActivity, PendingChild, PendingTimer,
     QueryError, Request, Serving, Start, StartUpdate, StreamItem, StreamReader, UntypedHandle, Update,
     UpdateError, UpdateHandle, Updates, WithMessage,

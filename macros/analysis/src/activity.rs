@@ -92,6 +92,10 @@ fn check(args: &ActivityArgs, sig: &Signature, errors: &mut Errors) -> Inputs {
     if let Some(variadic) = &sig.variadic {
         errors.add(Code::Signature, variadic, "an activity takes a fixed number of arguments", "list them");
     }
+    if let (None, Some(word)) = (sig.asyncness, &args.complete_later) {
+        let help = "write `async fn`: the body ends with `activity::complete_later().await`";
+        errors.at(Code::Signature, word.span(), "a blocking `fn` cannot be completed later", help);
+    }
     let inputs = transaction::inputs(args, sig, errors);
     check_stored(&inputs.arguments, sig, "an activity", errors);
     inputs
@@ -317,7 +321,9 @@ fn options(private: &Private, args: &ActivityArgs) -> Option<TokenStream> {
         quote!(options.task_queue = ::core::option::Option::Some(::core::convert::Into::into(#queue));)
     });
     let transactional = args.transactional.iter().map(|_| quote!(options.transactional = true;));
-    let settings = timeouts.chain(retry).chain(cancellation).chain(task_queue).chain(transactional);
+    let later = args.complete_later.iter().map(|_| quote!(options.complete_later = true;));
+    let settings = timeouts.chain(retry).chain(cancellation).chain(task_queue);
+    let settings = settings.chain(transactional).chain(later);
     let settings: Vec<TokenStream> = settings.collect();
     (!settings.is_empty()).then(|| {
         quote! {

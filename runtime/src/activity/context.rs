@@ -4,9 +4,11 @@
 //! is a detached context, so that a body need not know its caller.
 
 use super::info::AttemptInfo;
+use super::later::{Later, token_text};
 use super::publisher::Publishes;
 use super::waits::{InSlot, Waiting};
-use abide_core::{EventId, PublishError};
+use crate::store::TaskKey;
+use abide_core::{Code, EventId, PublishError};
 use serde::Serialize;
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,6 +43,10 @@ struct Inner {
     /// Whether the engine's messages about the attempt may show values.
     shows_values: bool,
     outlet: Publishes,
+    /// The attempt's row, if it is a task.
+    task: Option<TaskKey>,
+    /// Shared by all contexts of the attempt.
+    later: Arc<Later>,
 }
 
 /// Whether the engine's messages about the attempt that runs in this task may show values.
@@ -74,6 +80,8 @@ impl ActivityContext {
                 slot: None,
                 shows_values: false,
                 outlet: Publishes::Nowhere,
+                task: None,
+                later: Arc::default(),
             }),
         }
     }
@@ -103,12 +111,29 @@ impl ActivityContext {
         self
     }
 
+    /// The same attempt, as a task: it has a token.
+    pub(super) fn of_task(mut self, task: Option<TaskKey>) -> Self {
+        if let Some(inner) = Arc::get_mut(&mut self.inner) {
+            inner.task = task;
+        }
+        self
+    }
+
+    /// Whether its body has said that it is completed later.
+    pub(super) fn later(&self) -> &Arc<Later> {
+        &self.inner.later
+    }
+
     /// The same attempt, with this much time left until its deadline.
     pub(crate) fn with_time_left(&self, left: Option<Duration>) -> Self {
         let deadline = left.and_then(|left| Instant::now().checked_add(left));
         let (info, token) = (self.inner.info.clone(), self.inner.token.clone());
         let same = Self::new(info, self.inner.activity_type, deadline, token);
         let same = same.showing_values(self.inner.shows_values).publishing(self.inner.outlet.clone());
+        let mut same = same.of_task(self.inner.task);
+        if let Some(inner) = Arc::get_mut(&mut same.inner) {
+            inner.later = Arc::clone(&self.inner.later);
+        }
         match self.inner.slot.clone() {
             Some(slot) => same.in_slot(slot),
             None => same,
@@ -216,6 +241,28 @@ impl ActivityContext {
         item: &T,
     ) -> Result<(), PublishError> {
         self.inner.outlet.publish(stream, item).await
+    }
+
+    /// The token of this attempt, for [`Client::activity`](crate::Client::activity): whoever has it may complete the
+    /// attempt, from any process, at once or after [`complete_later()`](super::complete_later). It is void once the attempt
+    /// has ended: a repeated attempt has another. Treat it as an opaque text of at most 100 characters, letters, digits
+    /// and `-`. It is hard to guess, but not secret from those who can read the database.
+    ///
+    /// In a unit test that calls the body, it is a text that no client accepts.
+    ///
+    /// # Panics
+    /// With `AB0429` if the attempt has no token: the activity's attribute has not the word `complete_later`.
+    pub fn completion_token(&self) -> String {
+        match self.inner.task {
+            Some(task) => token_text(task, self.inner.activity_type),
+            None if self.inner.slot.is_none() => "abide-activity-of-a-unit-test".to_owned(),
+            None => panic!(
+                "{}: activity `{}` has no token, since it runs in its workflow's worker: write \
+                 `#[activity(complete_later)]`",
+                Code::ActivityToken,
+                self.inner.activity_type
+            ),
+        }
     }
 
     /// The workflow id of the execution that called it.

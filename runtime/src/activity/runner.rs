@@ -17,6 +17,7 @@ use super::running::Running;
 use super::transaction::{self, AttemptEnd, Transactions};
 use super::waits::Waits;
 use super::warn::{Samples, is_blocked, warned};
+use crate::store::TaskKey;
 use abide_core::exec::AttemptOutcome;
 use abide_core::{Code, FailureKind, FailureRecord, Payload, TimeoutKind};
 use std::cell::Cell;
@@ -44,6 +45,8 @@ pub(crate) struct Attempt {
     pub(crate) transactions: Option<Transactions>,
     /// Where the items go that it publishes; `None`: nowhere.
     pub(crate) outlet: Option<Outlet>,
+    /// Its row, if it is a task: the holder of its token may complete it.
+    pub(crate) task: Option<TaskKey>,
     /// Called once, unless the runner stops before the attempt gets a slot.
     pub(crate) report: ReportFn,
 }
@@ -254,9 +257,9 @@ impl Inner {
 
     /// Starts the body in its own task.
     fn start(self: Arc<Self>, attempt: Attempt, token: CancellationToken, slot: OwnedSemaphorePermit) {
-        let Attempt { entry, info, input, limits, transactions, outlet, report } = attempt;
+        let Attempt { entry, info, input, limits, transactions, outlet, task, report } = attempt;
         let (key, name) = (self.next.fetch_add(1, Ordering::Relaxed), entry.name());
-        let limit = limits.running();
+        let (limit, ends_at) = (limits.running(), limits.attempt_ends());
         let running = Running::new(name, Arc::clone(&info.workflow_id), token.clone(), report);
         let running = Arc::new(running);
         let span = tracing::info_span!(
@@ -271,7 +274,8 @@ impl Inner {
         let publishes = Publishes::of(outlet, info.attempt, entry.database().is_some());
         let context =
             ActivityContext::new(info, name, limit.map(|(at, _)| at), token).publishing(publishes.clone());
-        let context = context.in_slot(slots).showing_values(self.shows_values);
+        let context = context.in_slot(slots).showing_values(self.shows_values).of_task(task);
+        let later = Arc::clone(context.later());
         // Insert the entry before the task exists: an attempt that ends at once must find its entry to remove
         // it. Check under the lock: a shutdown forbids starts before it counts the running attempts, so an
         // attempt that it does not count never starts.
@@ -286,7 +290,7 @@ impl Inner {
         let entered = Entered { inner: Arc::clone(&self), key, running: Arc::clone(&running) };
         let body = tokio::spawn(async move {
             let (unbounded, needs, running) = (limit.is_none(), entry.database(), &entered.running);
-            let run = pin!(SLOT.scope(Cell::new(Some(slot)), async {
+            let run = SLOT.scope(Cell::new(Some(slot)), async {
                 match transactions {
                     Some(transactions) if needs.is_some() => {
                         let body = || entry.run(context.clone(), input.clone());
@@ -296,8 +300,16 @@ impl Inner {
                     None if needs.is_some() => transaction::unplanned(name),
                     _ => warned(name, unbounded, entry.run(context, input)).await.into(),
                 }
-            }));
-            let ended = running.polls.count(run.instrument(span)).await;
+            });
+            // Dropped once the body has said that it is completed later, and the slot with it.
+            let ended = async {
+                tokio::select! {
+                    biased;
+                    ended = running.polls.count(run.instrument(span)) => ended,
+                    () = later.said() => handed_out(name, task, ends_at),
+                }
+            };
+            let ended = ended.await;
             published.close().await;
             running.give(settle(ended, running));
         });
@@ -331,6 +343,22 @@ async fn ran_out(limit: Option<(Instant, TimeoutKind)>) -> TimeoutKind {
         }
         None => std::future::pending().await,
     }
+}
+
+/// The end of a body that is completed later. Only a task has a row that waits for its token.
+fn handed_out(name: &str, task: Option<TaskKey>, ends_at: Option<Instant>) -> AttemptEnd {
+    if task.is_some() {
+        let ends_in = ends_at.map(|at| at.saturating_duration_since(Instant::now()));
+        return AttemptEnd::Later { ends_in };
+    }
+    let message = format!(
+        "{}: activity `{name}` is completed later, but this attempt has no token: write `#[activity(complete_later)]`; a \
+         call that was scheduled before the word was written cannot be completed later",
+        Code::ActivityToken
+    );
+    tracing::warn!(code = Code::ActivityToken.as_str(), activity = name, "{message}");
+    let failure = FailureRecord::new(FailureKind::Invalid, message);
+    AttemptOutcome::Failed { failure, retryable: true, retry_after: None }.into()
 }
 
 /// The meaning of a body's end: a body that failed after it was asked to stop counts as stopped.

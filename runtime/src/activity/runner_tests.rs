@@ -71,6 +71,7 @@ impl Bench {
             limits: Limits::new(options, Duration::ZERO, Duration::ZERO),
             transactions: None,
             outlet: None,
+            task: None,
             report: told(sender),
         };
         let token = CancellationToken::new();
@@ -174,6 +175,7 @@ async fn a_limit_is_told_although_the_body_blocks_its_thread() {
         limits: Limits::new(&options, Duration::ZERO, Duration::ZERO),
         transactions: None,
         outlet: None,
+        task: None,
         report: told(sender),
     };
     Runner::new(1, NEVER_LOST, false).run(attempt, CancellationToken::new());
@@ -290,7 +292,7 @@ async fn a_call_from_before_its_activity_became_transactional_fails_and_may_be_t
     let entry = Arc::new(ActivityEntry::new::<Became>(Arc::new(())));
     let (input, limits, report) = (Payload::null(), Limits::default(), told(sender));
     Runner::new(1, NEVER_LOST, false).run(
-        Attempt { entry, info, input, limits, transactions: None, outlet: None, report },
+        Attempt { entry, info, input, limits, transactions: None, outlet: None, task: None, report },
         CancellationToken::new(),
     );
     let outcome = outcomes.recv().await.unwrap();

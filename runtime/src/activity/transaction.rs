@@ -49,6 +49,8 @@ pub(crate) enum AttemptEnd {
     Stored,
     /// The attempt was already decided: its result does not count.
     Superseded,
+    /// By the holder of its token, later. `ends_in`: how long the attempt may still take.
+    Later { ends_in: Option<Duration> },
     /// The store failed permanently, or the lease is lost: the worker cannot continue.
     Fatal(StoreError),
 }

@@ -61,12 +61,15 @@ impl Error {
             | Self::ExecutionClosed { .. }
             | Self::NotSuspended { .. }
             | Self::TypeMismatch { .. }
+            | Self::ActivityTokenVoid { .. }
+            | Self::ActivityCancelled { .. }
             | Self::StreamBehind { .. } => ErrorKind::Conflict,
             Self::Payload(PayloadError::Decode { .. }) => ErrorKind::Internal,
             Self::Payload(_)
             | Self::InvalidId { .. }
             | Self::ReservedId { .. }
             | Self::StartRefused { .. }
+            | Self::ActivityTokenInvalid { .. }
             | Self::UnknownQuery { .. }
             | Self::NotWithin => ErrorKind::Refused,
             Self::OutcomeUnknown { .. } | Self::QueryTimeout { .. } | Self::WorkerStopped { .. } => {

@@ -277,7 +277,7 @@ impl Thread {
         let (entry, input) = (Arc::clone(entry), start.input);
         let report = outcomes::report(session, key, attempt);
         let outlet = Some(Outlet { store: Arc::clone(session.store()), owner: session.me, execution: run });
-        let attempt = Attempt { entry, info, input, limits, transactions, outlet, report };
+        let attempt = Attempt { entry, info, input, limits, transactions, outlet, task: None, report };
         session.attempts.launch(&session.runner, (key, abandonable), attempt, None);
     }
 }

@@ -8,7 +8,7 @@ use super::mailbox::Message;
 use super::session::Session;
 use crate::activity::runner::ReportFn;
 use crate::activity::transaction::AttemptEnd;
-use crate::store::{AttemptBody, StoreError, TaskKey};
+use crate::store::{AttemptBody, HandOut, StoreError, TaskKey};
 use crate::wire::to_json;
 use abide_core::exec::AttemptOutcome;
 use abide_core::{Code, EventId, ExecutionId, FailureKind, FailureRecord};
@@ -44,7 +44,11 @@ fn ended(session: &Arc<Session>, key: Key, attempt: u32, end: AttemptEnd) {
             session.inbox_dirty.store(true, Ordering::Release);
             session.inbox_hint.notify_one();
         }
-        (Key::Own(..), AttemptEnd::Superseded) => session.attempts.settle(key, attempt),
+        (Key::Claimed(task), AttemptEnd::Later { ends_in }) => handed_out(session, task, ends_in),
+        // Without a task the runner makes a failure of it.
+        (Key::Own(..), AttemptEnd::Superseded | AttemptEnd::Later { .. }) => {
+            session.attempts.settle(key, attempt)
+        }
         (_, AttemptEnd::Fatal(error)) => session.failed(&error),
         // A task has no transaction: its attempt always has an outcome.
         (Key::Claimed(_), AttemptEnd::Stored | AttemptEnd::Superseded) => {}
@@ -137,6 +141,31 @@ async fn finish_task(session: Arc<Session>, task: TaskKey, outcome: AttemptOutco
     }
     // It stays in the table: it has begun, and is not to be given back. It counts as lost when the worker
     // leaves.
+}
+
+/// A task is completed by the holder of its token from now on. Must be called in the context of a tokio runtime.
+fn handed_out(session: &Arc<Session>, key: TaskKey, ends_in: Option<Duration>) {
+    if session.attempts.writing(Key::Claimed(key)) {
+        let end_in_ms = ends_in.map(|left| i64::try_from(left.as_millis()).unwrap_or(i64::MAX));
+        let out = HandOut { key, end_in_ms, beat_in_ms: None };
+        tokio::spawn(hand_out(Arc::clone(session), out));
+    }
+}
+
+/// Notes in the row that no worker has the attempt any more, and retries until that is written, or was decided
+/// otherwise. Until then the attempt is this worker's, and is lost with it.
+async fn hand_out(session: Arc<Session>, out: HandOut) {
+    let mut wait = Duration::from_millis(10);
+    while !session.is_over() {
+        match session.store().hand_out(session.me, out).await {
+            Ok(_) => return session.attempts.settle(Key::Claimed(out.key), out.key.attempt),
+            Err(error) => {
+                session.failed(&error);
+                tokio::time::sleep(wait).await;
+                wait = (wait * 2).min(RETRY_AT_MOST);
+            }
+        }
+    }
 }
 
 /// The outcome if the store or the codec refuses a value. A retry would give the same, so it is not

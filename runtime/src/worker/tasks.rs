@@ -106,8 +106,16 @@ fn run(session: &Arc<Session>, task: Task, slot: Slot) {
     let report = outcomes::report(session, Key::Claimed(key), key.attempt);
     let (store, owner) = (Arc::clone(session.store()), session.me);
     let outlet = Some(Outlet { store, owner, execution: key.execution });
-    let attempt =
-        Attempt { entry: Arc::clone(entry), info, input, limits, transactions: None, outlet, report };
+    let attempt = Attempt {
+        entry: Arc::clone(entry),
+        info,
+        input,
+        limits,
+        transactions: None,
+        outlet,
+        task: Some(key),
+        report,
+    };
     session.attempts.launch(&session.runner, (Key::Claimed(key), false), attempt, Some(slot));
 }
 

@@ -113,6 +113,9 @@ impl<D: ActivityDef> ActivityCall<D> {
         if strict {
             self.options.check_limits(D::NAME).map_err(CallError::Invalid)?;
         }
+        if self.options.complete_later && self.options.task_queue.is_none() {
+            self.options.task_queue = Some(Arc::from(ctx.info().task_queue.as_str()));
+        }
         self.options.check(D::NAME).map_err(CallError::Invalid)?;
         if ctx.tables.activities.borrow().len() >= MAX_OPEN_ACTIVITIES {
             let text = "2,000 activities of this execution are open: await some before scheduling more";

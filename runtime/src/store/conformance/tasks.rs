@@ -5,7 +5,7 @@ use abide_core::exec::AttemptOutcome;
 use abide_core::{FailureKind, TimeoutKind};
 
 /// Attempt `attempt` of activity `activity`, for queue `gpu`.
-fn task(activity: u64, attempt: u32) -> NewTask {
+pub(super) fn task(activity: u64, attempt: u32) -> NewTask {
     NewTask {
         activity: EventId(activity),
         attempt,
@@ -33,13 +33,13 @@ fn named(key: TaskKey) -> TaskKey {
     TaskKey { nonce: 0, ..key }
 }
 
-fn body(activity: u64, attempt: u32) -> String {
+pub(super) fn body(activity: u64, attempt: u32) -> String {
     format!(r#"{{"activity":{activity},"attempt":{attempt},"outcome":{{"completed":"done {attempt}"}}}}"#)
 }
 
 impl Process {
     /// A turn with one event and these changes.
-    async fn change(&self, of: ExecutionId, seq: u64, tasks: Vec<TaskChange>) -> AppendOutcome {
+    pub(super) async fn change(&self, of: ExecutionId, seq: u64, tasks: Vec<TaskChange>) -> AppendOutcome {
         self.append(Append { tasks, ..self.turn(of, seq, 1) }).await.unwrap()
     }
 
@@ -53,7 +53,7 @@ impl Process {
         id
     }
 
-    fn wants(&self) -> TaskClaim {
+    pub(super) fn wants(&self) -> TaskClaim {
         let names = vec!["other".to_owned(), "transcode".to_owned()];
         TaskClaim { owner: self.me, queues: vec!["gpu".to_owned()], names, limit: 10 }
     }
@@ -83,7 +83,7 @@ impl Process {
     }
 
     /// The only outcome's kind of failure.
-    async fn failure(&self, of: ExecutionId) -> (FailureKind, bool) {
+    pub(super) async fn failure(&self, of: ExecutionId) -> (FailureKind, bool) {
         match self.outcomes(of).await.as_slice() {
             [(_, AttemptOutcome::Failed { failure, retryable, .. })] => (failure.kind, *retryable),
             other => panic!("not one failure: {other:?}"),

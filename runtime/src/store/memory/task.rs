@@ -44,8 +44,8 @@ impl TaskRow {
     }
 
     /// No worker runs it, and others may.
-    fn is_free(&self) -> bool {
-        self.owner.is_none() && self.task.queue.is_some()
+    pub(super) fn is_free(&self) -> bool {
+        self.owner.is_none() && !self.handed && self.task.queue.is_some()
     }
 }
 
@@ -61,7 +61,7 @@ fn take(st: &mut Statement<'_>, claim: &TaskClaim, queue: &str, room: usize) -> 
     let (tables, now) = (st.tables, st.now_ms);
     let in_time = |until: Option<i64>| until.is_none_or(|until| until > now);
     let is_due = |row: &&TaskRow| {
-        row.owner.is_none()
+        row.is_free()
             && !row.cancel
             && row.task.queue.as_deref() == Some(queue)
             && row.task.run_at_ms <= now
@@ -101,7 +101,7 @@ fn take(st: &mut Statement<'_>, claim: &TaskClaim, queue: &str, room: usize) -> 
 }
 
 fn next_task(st: &Statement<'_>, claim: &TaskClaim, queue: &str) -> Option<i64> {
-    let free = st.tables.tasks.values().filter(|row| row.owner.is_none());
+    let free = st.tables.tasks.values().filter(|row| row.is_free());
     let mine =
         free.filter(|row| row.task.queue.as_deref() == Some(queue) && claim.names.contains(&row.task.name));
     mine.map(|row| row.task.run_at_ms).min()
@@ -191,6 +191,12 @@ pub(super) fn expire(st: &mut Statement<'_>) -> Looked<(u64, Concerned)> {
     let unended = |row: &TaskRow| row.task.queue.is_some() && is_over(row.task.close_by_ms) && !unbegun(row);
     add(timed_out(TimeoutKind::ScheduleToClose), &unended, |row| row.task.close_by_ms);
     add(AttemptOutcome::Cancelled, &|row| row.is_free() && row.cancel, |_| None);
+    add(timed_out(TimeoutKind::Heartbeat), &|row| row.handed && is_over(row.beat_by_ms), |row| {
+        row.beat_by_ms
+    });
+    add(timed_out(TimeoutKind::StartToClose), &|row| row.handed && is_over(row.end_by_ms), |row| {
+        row.end_by_ms
+    });
     let (mut gone, mut concerned) = (0, Concerned::default());
     for (key, outcome) in late {
         let Some(row) = tables.tasks.get(&key) else { continue };

@@ -79,7 +79,18 @@ fn insert(st: &mut Statement<'_>, id: ExecutionId, task: &NewTask) -> Looked<()>
 }
 
 fn write(st: &mut Statement<'_>, execution: ExecutionId, task: &NewTask) {
-    let row = TaskRow { execution, task: task.clone(), owner: None, cancel: false, nonce: st.new_nonce() };
+    let row = TaskRow {
+        execution,
+        task: task.clone(),
+        owner: None,
+        cancel: false,
+        nonce: st.new_nonce(),
+        handed: false,
+        end_by_ms: None,
+        beat_by_ms: None,
+        beat_at_ms: None,
+        details: None,
+    };
     st.write(Write::Task(Box::new(row)));
 }
 
@@ -93,7 +104,7 @@ fn cancel(
 ) -> Looked<()> {
     let there = row(st, append.execution, activity)?.filter(|there| there.task.queue.is_some());
     match there {
-        Some(there) if there.owner.is_none() => {
+        Some(there) if there.is_free() => {
             concerned.add(Some(append.owner), None);
             delete(st, there)?;
             tell_outcome(st, there, &AttemptOutcome::Cancelled, append.at_ms).map(drop)

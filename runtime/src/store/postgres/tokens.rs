@@ -51,7 +51,7 @@ inserted AS (
         (random() * 9007199254740991)::bigint FROM t WHERE kind = 0),
 replaced AS (
     UPDATE {s}.task k SET attempt = t.attempt, queue = t.queue, name = t.name, input = t.input, limits = t.limits,
-        run_at = t.run_at, start_by = t.start_by, close_by = t.close_by, owner = NULL, cancel = false,
+        run_at = t.run_at, start_by = t.start_by, close_by = t.close_by, owner = NULL, cancel = false, handed = false,
         nonce = (random() * 9007199254740991)::bigint
     FROM t WHERE (SELECT count(*) FROM held) >= 0 AND t.kind = 1 AND k.execution = t.execution AND \
     k.activity = t.activity AND k.attempt = t.of
@@ -67,7 +67,7 @@ dropped AS (
 unbegun AS (
     DELETE FROM {s}.task k USING t
     WHERE (SELECT count(*) FROM held) >= 0 AND t.kind = 4 AND k.execution = t.execution AND k.activity = t.activity
-        AND k.owner IS NULL
+        AND k.owner IS NULL AND NOT k.handed
         AND k.queue IS NOT NULL
     RETURNING k.execution, k.activity, k.attempt, t.outcome, t.run_at, t.by),
 cancelled AS (

@@ -18,13 +18,13 @@ use sqlx::{Row, SqliteConnection};
 /// however long the queue is. Late tasks are left to [`Tasks::expire_tasks`].
 const DUE: &str = "
 SELECT rowid FROM task
-WHERE owner IS NULL AND queue = $1 AND run_at <= $3 AND name IN (SELECT value FROM json_each($2))
+WHERE owner IS NULL AND NOT handed AND queue = $1 AND run_at <= $3 AND name IN (SELECT value FROM json_each($2))
   AND (start_by IS NULL OR start_by > $3) AND (close_by IS NULL OR close_by > $3)
 ORDER BY run_at, rowid LIMIT $4";
 
 const NEXT_DUE: &str = "
 SELECT run_at FROM task
-WHERE owner IS NULL AND queue = $1 AND name IN (SELECT value FROM json_each($2))
+WHERE owner IS NULL AND NOT handed AND queue = $1 AND name IN (SELECT value FROM json_each($2))
 ORDER BY run_at LIMIT 1";
 
 const TAKEN: &str = "
@@ -36,15 +36,22 @@ WHERE t.rowid IN (SELECT value FROM json_each($1)) ORDER BY t.run_at, t.rowid";
 /// `$1` is now.
 const ANY_LATE: &str = "
 SELECT EXISTS (SELECT 1 FROM task WHERE close_by <= $1)
-    OR EXISTS (SELECT 1 FROM task WHERE owner IS NULL AND start_by <= $1)";
+    OR EXISTS (SELECT 1 FROM task WHERE owner IS NULL AND NOT handed AND start_by <= $1)
+    OR EXISTS (SELECT 1 FROM task WHERE handed AND end_by <= $1)
+    OR EXISTS (SELECT 1 FROM task WHERE handed AND beat_by <= $1)";
 const LATE_CLOSE: &str = "SELECT rowid FROM task WHERE close_by <= $1 LIMIT $2";
-const LATE_START: &str = "SELECT rowid FROM task WHERE owner IS NULL AND start_by <= $1 LIMIT $2";
+const LATE_START: &str =
+    "SELECT rowid FROM task WHERE owner IS NULL AND NOT handed AND start_by <= $1 LIMIT $2";
+/// What a token's holder has (PROTOCOL 77).
+const LATE_END: &str = "SELECT rowid FROM task WHERE handed AND end_by <= $1 LIMIT $2";
+const LATE_BEAT: &str = "SELECT rowid FROM task WHERE handed AND beat_by <= $1 LIMIT $2";
 
 const OWNED: &str = "SELECT execution, activity, attempt, nonce, cancel FROM task WHERE owner = $1";
 
 /// The statements that run every second or more often, for a test of their plans.
 #[cfg(test)]
-pub(super) const LOOKS: [&str; 6] = [DUE, NEXT_DUE, ANY_LATE, LATE_CLOSE, LATE_START, OWNED];
+pub(super) const LOOKS: [&str; 8] =
+    [DUE, NEXT_DUE, ANY_LATE, LATE_CLOSE, LATE_START, LATE_END, LATE_BEAT, OWNED];
 
 /// How many late tasks are ended in one transaction.
 const LATE_AT_ONCE: i64 = 1_000;
@@ -160,7 +167,7 @@ async fn release(
 ) -> Result<(), Trouble> {
     let (mut stopped, mut free) = (Vec::new(), Vec::new());
     for key in keys {
-        let find = "SELECT rowid, cancel FROM task
+        let find = "SELECT rowid FROM task
             WHERE execution = ? AND activity = ? AND attempt = ? AND owner = ? AND nonce = ?";
         let find = sqlx::query(find).bind(key.execution.0).bind(key.activity.0.cast_signed());
         let find = find.bind(key.attempt).bind(owner.0).bind(key.nonce);
@@ -192,7 +199,12 @@ pub(super) async fn lose(
 
 async fn end_late(connection: &mut SqliteConnection, now: i64) -> Result<u64, Trouble> {
     let mut ended = 0;
-    let kinds = [(LATE_CLOSE, TimeoutKind::ScheduleToClose), (LATE_START, TimeoutKind::ScheduleToStart)];
+    let kinds = [
+        (LATE_CLOSE, TimeoutKind::ScheduleToClose),
+        (LATE_START, TimeoutKind::ScheduleToStart),
+        (LATE_BEAT, TimeoutKind::Heartbeat),
+        (LATE_END, TimeoutKind::StartToClose),
+    ];
     for (late, kind) in kinds {
         let find = sqlx::query_scalar(late).bind(now).bind(LATE_AT_ONCE);
         let rowids: Vec<i64> = find.fetch_all(&mut *connection).await?;

@@ -44,19 +44,19 @@ SELECT ",
         outcome_row!("t.", "'\"cancelled\"'"),
         ", x.value->>4
 FROM json_each($12) x CROSS JOIN task t ON t.execution = x.value->>0 AND t.activity = x.value->>1
-WHERE x.value->>3 = 2 AND t.owner IS NULL AND t.queue IS NOT NULL
+WHERE x.value->>3 = 2 AND t.owner IS NULL AND NOT t.handed AND t.queue IS NOT NULL
 ON CONFLICT DO NOTHING
 RETURNING NULL, (SELECT e.owner FROM execution e WHERE e.id = execution), NULL"
     ),
     "
-UPDATE task SET cancel = 1 WHERE owner IS NOT NULL AND rowid IN (
+UPDATE task SET cancel = 1 WHERE (owner IS NOT NULL OR handed) AND rowid IN (
     SELECT t.rowid FROM json_each($12) x CROSS JOIN task t ON t.execution = x.value->>0 AND t.activity = x.value->>1
     WHERE x.value->>3 = 2)
 RETURNING NULL, owner, NULL",
     "
 DELETE FROM task WHERE rowid IN (
     SELECT t.rowid FROM json_each($12) x CROSS JOIN task t ON t.execution = x.value->>0 AND t.activity = x.value->>1
-    WHERE x.value->>3 < 2 OR (t.owner IS NULL AND t.queue IS NOT NULL))
+    WHERE x.value->>3 < 2 OR (t.owner IS NULL AND NOT t.handed AND t.queue IS NOT NULL))
 RETURNING NULL, owner, NULL",
     concat!(
         "

@@ -350,7 +350,9 @@ async fn expire(scene: &Scene, connection: &mut PgConnection) -> Result<Told, Tr
     let expire = sqlx::query(scene.shared.sql.of(EXPIRE))
         .bind(outcome_json(&timed_out(TimeoutKind::ScheduleToStart)))
         .bind(outcome_json(&timed_out(TimeoutKind::ScheduleToClose)))
-        .bind(outcome_json(&AttemptOutcome::Cancelled));
+        .bind(outcome_json(&AttemptOutcome::Cancelled))
+        .bind(outcome_json(&timed_out(TimeoutKind::Heartbeat)))
+        .bind(outcome_json(&timed_out(TimeoutKind::StartToClose)));
     expire.execute(connection).await?;
     Ok(Told::Done)
 }
