@@ -22,7 +22,7 @@ use attributes::Split;
 use proc_macro2::TokenStream;
 use quote::{ToTokens, quote, quote_spanned};
 use syn::spanned::Spanned;
-use syn::{ImplItem, Item, ItemFn, Signature, Type};
+use syn::{Block, ImplItem, Item, ItemFn, Signature, Type};
 use transaction::Inputs;
 
 const HELP: &str = "put it on a free function, or on an `impl` block whose async methods are the activities";
@@ -101,6 +101,27 @@ fn check(args: &ActivityArgs, sig: &Signature, errors: &mut Errors) -> Inputs {
     inputs
 }
 
+/// A body that says that it is completed later needs the word: without it, nothing is there that a token could complete.
+fn check_later(
+    args: &ActivityArgs,
+    sig: &Signature,
+    block: &Block,
+    host: Option<&Type>,
+    errors: &mut Errors,
+) {
+    if args.complete_later.is_none()
+        && let Some(call) = lexical::completes_later(sig, block, host)
+    {
+        let help = "write `#[activity(complete_later)]`, with a limit: `schedule_to_close = \"7d\"`";
+        errors.add(
+            Code::Value,
+            &call,
+            "this activity is completed later, and its attribute does not say so",
+            help,
+        );
+    }
+}
+
 /// Arguments and results are stored, so they must own their data.
 pub(crate) fn check_owned(sig: &Signature, what: &str, errors: &mut Errors) {
     check_stored(&signature::arguments(sig), sig, what, errors);
@@ -145,6 +166,7 @@ fn free(private: &Private, args: &ActivityArgs, function: &ItemFn, errors: &mut 
     let before = errors.len();
     let ItemFn { attrs, vis, sig, block, .. } = function;
     let inputs = check(args, sig, errors);
+    check_later(args, sig, block, None, errors);
     let Split { docs, cfgs, body: body_attrs } = attributes::split(attrs);
     let name = &sig.ident;
     let output = signature::output(sig);
