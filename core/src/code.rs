@@ -196,6 +196,8 @@ codes! {
     TooDeep = "AB0618",
     /// A run has too much to hand on to the next run.
     TooMuchCarried = "AB0619",
+    /// What a heartbeat tells is over the limit.
+    HeartbeatTooLarge = "AB0620",
     /// An activity blocks its thread.
     ActivityBlocks = "AB0623",
     /// Activities that wait for workflows hold all slots.

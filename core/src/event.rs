@@ -77,9 +77,8 @@ pub enum Event {
     /// been running has lost one attempt (PROTOCOL 4).
     Recovered { lost: Vec<EventId> },
 
-    /// Command: run an activity. If `task_queue` is set, its workers run it. History records `task_queue` and
-    /// `transactional` because attributes may change while the activity is open, and the recorded values keep
-    /// applying.
+    /// Command: run an activity; if `task_queue` is set, in its workers. `heartbeat`: a row keeps its heartbeats. What is
+    /// recorded keeps applying if attributes change while the activity is open.
     ActivityScheduled {
         name: String,
         input: Payload,
@@ -87,6 +86,8 @@ pub enum Event {
         task_queue: Option<String>,
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         transactional: bool,
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        heartbeat: bool,
     },
     /// Command: the workflow dropped the activity's future.
     ActivityCancelRequested { activity: EventId },

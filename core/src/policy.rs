@@ -87,6 +87,8 @@ pub enum CancellationType {
 pub enum Runs {
     /// In the execution's owner.
     Here,
+    /// In the execution's owner. A row in the database keeps what its heartbeats tell.
+    HereBeating,
     /// In the execution's owner, in a transaction of the database that also commits the result.
     HereTransactional,
     /// In any worker of its task queue. No attempt runs in the execution's owner.
@@ -99,7 +101,8 @@ impl Runs {
         self != Self::Elsewhere
     }
 
-    /// Whether its attempts have a row in the database. The row decides who may end them (PROTOCOL 22).
+    /// Whether its attempts have a row in the database. The row decides who may end them (PROTOCOL 22), and keeps what
+    /// their heartbeats tell (PROTOCOL 74).
     pub fn has_row(self) -> bool {
         self != Self::Here
     }
@@ -114,6 +117,8 @@ pub struct ActivityOptions {
     pub schedule_to_close: Option<Duration>,
     /// How long it may wait for a slot, or for a worker of its task queue. Never retried. Default: none.
     pub schedule_to_start: Option<Duration>,
+    /// The longest time between two heartbeats of an attempt, and before the first one. Default: none.
+    pub heartbeat_timeout: Option<Duration>,
     /// When and how often a failed attempt is retried.
     pub retry: RetryPolicy,
     /// What happens when the workflow drops the future of the call.
@@ -125,6 +130,9 @@ pub struct ActivityOptions {
     /// Whether its body may leave its end to the holder of a token (`complete_later`). Set by the attribute. It then
     /// runs as a task: without a task queue, on that of the workflow.
     pub complete_later: bool,
+    /// Whether a row keeps the heartbeats of attempts in the execution's owner. Set when it is scheduled: a later build
+    /// may change the limit.
+    pub keeps_heartbeats: bool,
 }
 
 /// The shortest time limit: the engine's resolution.
@@ -139,6 +147,7 @@ impl ActivityOptions {
         match (&self.task_queue, self.transactional) {
             (Some(_), _) => Runs::Elsewhere,
             (None, true) => Runs::HereTransactional,
+            (None, false) if self.keeps_heartbeats => Runs::HereBeating,
             (None, false) => Runs::Here,
         }
     }
@@ -151,6 +160,7 @@ impl ActivityOptions {
             ("start_to_close", self.start_to_close),
             ("schedule_to_close", self.schedule_to_close),
             ("schedule_to_start", self.schedule_to_start),
+            ("heartbeat_timeout", self.heartbeat_timeout),
         ];
         let short =
             limits.into_iter().find_map(|(name, limit)| Some((name, limit.filter(|l| *l < MIN_LIMIT)?)));
@@ -219,6 +229,7 @@ mod tests {
             (ActivityOptions { start_to_close: zero, ..Default::default() }, "start_to_close = 0ns"),
             (ActivityOptions { schedule_to_close: tiny, ..Default::default() }, "schedule_to_close = 1ns"),
             (ActivityOptions { schedule_to_start: zero, ..Default::default() }, "schedule_to_start = 0ns"),
+            (ActivityOptions { heartbeat_timeout: tiny, ..Default::default() }, "heartbeat_timeout = 1ns"),
         ] {
             let text = options.check_limits("ask").unwrap_err();
             assert!(text.starts_with("AB0430: activity `ask`") && text.contains(told), "{text}");

@@ -9,9 +9,11 @@ mod failure;
 mod given_up;
 mod kind;
 mod request;
+mod token;
 
 pub use failure::StoreFailure;
 pub use kind::ErrorKind;
+pub use token::TokenError;
 
 use crate::store::StoreError;
 use abide_core::{Code, PayloadError, write_causes};
@@ -186,38 +188,9 @@ pub enum Error {
         /// The execution's type.
         found: String,
     },
-    /// The attempt of this token has ended or was given up, or its workflow has closed.
-    #[error(
-        "{}: the token is void: this attempt of activity `{activity}` has ended (completed already, out of time, retried \
-         under another token), or its workflow does not wait for it any more: there is nothing to do",
-        Code::ActivityToken
-    )]
-    ActivityTokenVoid {
-        /// The activity's name.
-        activity: &'static str,
-    },
-    /// A text is not a token of this activity.
-    #[error(
-        "{}: no token of activity `{activity}`: {message}: pass on what `activity::context().completion_token()` gave, \
-         and name the activity that gave it",
-        Code::ActivityToken
-    )]
-    ActivityTokenInvalid {
-        /// The activity's name.
-        activity: &'static str,
-        /// What is wrong.
-        message: String,
-    },
-    /// The workflow has cancelled the activity of this token, and waits for its end.
-    #[error(
-        "{}: the workflow has cancelled activity `{activity}`, and waits for its end: stop the work, and complete the \
-         token with what is done or an error",
-        Code::ActivityToken
-    )]
-    ActivityCancelled {
-        /// The activity's name.
-        activity: &'static str,
-    },
+    /// An activity is not completed by its token (`AB0429`), or its heartbeat is refused (`AB0620`).
+    #[error(transparent)]
+    ActivityToken(#[from] TokenError),
     /// A reader asks for items of a stream that are not kept any more. The next call goes on after `after`.
     #[error(
         "{}: items of stream `{stream}` before {after} are not kept any more: a stream keeps the newest 10,000 items \
@@ -385,9 +358,7 @@ impl Error {
             Self::QueryTimeout { .. } => Code::QueryTimeout,
             Self::NotSuspended { .. } => Code::NotSuspended,
             Self::TypeMismatch { .. } => Code::TypeMismatch,
-            Self::ActivityTokenVoid { .. }
-            | Self::ActivityTokenInvalid { .. }
-            | Self::ActivityCancelled { .. } => Code::ActivityToken,
+            Self::ActivityToken(error) => return error.code(),
             Self::StreamBehind { .. } => Code::StreamBehind,
             Self::UnknownDatabase { .. } => Code::UnknownDatabase,
             Self::Store(failure) => return failure.code(),

@@ -110,7 +110,7 @@ pub use crate::client::{
     PendingTimer, QueryError, Request, Serving, Start, StartUpdate, StreamItem, StreamReader, UntypedHandle,
     Update, UpdateError, UpdateHandle, Updates, WithMessage,
 };
-pub use crate::error::{Error, ErrorKind, Result, StoreFailure};
+pub use crate::error::{Error, ErrorKind, Result, StoreFailure, TokenError};
 pub use crate::location::Location;
 pub use crate::offset::{ParseOffsetError, StreamOffset};
 pub use crate::outcome::{Reason, WorkflowError};

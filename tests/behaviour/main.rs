@@ -37,6 +37,7 @@ mod families;
 mod farm;
 mod full_slots;
 mod handlers;
+mod heartbeats;
 mod helpers;
 mod histories;
 mod init;

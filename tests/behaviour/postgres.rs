@@ -36,6 +36,7 @@ mod farm;
 mod full_pool;
 mod full_slots;
 mod handlers;
+mod heartbeats;
 mod helpers;
 mod histories;
 mod init;

@@ -214,3 +214,39 @@ async fn a_time_limit_of_zero_is_refused() {
     }
     worker.shutdown().await.unwrap();
 }
+
+/// In the test environment the silence passes at once, of a mock as of a body.
+#[tokio::test]
+async fn a_test_environment_skips_the_silence() {
+    let env = TestEnv::start().await.unwrap();
+    let long = mock(says_nothing, || 1).delay(days(2));
+    let worker = env.worker("flows").workflow(listens).mock(&long).start().await.unwrap();
+    let begun = env.now();
+    let run = env.client().start(listens()).await.unwrap();
+    let Err(WorkflowError::Failed(CallError::TimedOut { kind, .. })) = run.result().await else { panic!() };
+    assert_eq!(kind, TimeoutKind::Heartbeat);
+    long.assert_called(2);
+    assert_eq!(env.now().duration_since(begun).as_hours(), 48, "two attempts of a day, and no more");
+    worker.shutdown().await.unwrap();
+
+    // A mock tells and is told as a body is.
+    let counts = mock(says_nothing, || {
+        let context = abide::activity::context();
+        let from = context.last_heartbeat::<u32>().unwrap_or(0);
+        let _ = context.heartbeat(&(from + 2));
+        if from == 0 { panic!("again") } else { from }
+    });
+    let worker = env.worker("flows").workflow(listens).mock(&counts).start().await.unwrap();
+    assert_eq!(env.client().start(listens()).await.unwrap().result().await.unwrap(), 2);
+    worker.shutdown().await.unwrap();
+}
+
+#[activity(heartbeat_timeout = "1d", retry(max_attempts = 2, initial_interval = "1ms"))]
+async fn says_nothing() -> u32 {
+    unreachable!("it is mocked")
+}
+
+#[workflow]
+async fn listens() -> Result<u32, CallError> {
+    says_nothing().await
+}

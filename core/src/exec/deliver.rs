@@ -9,6 +9,7 @@ use super::turn::Input;
 use crate::carried::Carried;
 use crate::event::Event;
 use crate::ids::EventId;
+use crate::payload::Payload;
 use crate::primitive::activity::one::{Decision, Ended};
 use crate::primitive::signal::table::Unhandled;
 use crate::rules::RULES;
@@ -16,6 +17,11 @@ use crate::start_context::StartContext;
 use crate::text::bounded;
 
 impl Execution {
+    /// Takes what the last heartbeats of its open activities have told, after a replay.
+    pub fn resume_heartbeats(&mut self, told: Vec<(EventId, Payload)>) {
+        self.ctx.tables.activities.borrow_mut().take_details(told);
+    }
+
     /// Takes one live input: records it as events and delivers them. `early`: the number of signals directly
     /// after a start.
     pub(super) fn take_in(&mut self, input: Input, early: u32) {
@@ -26,7 +32,8 @@ impl Execution {
             }
             Input::Attempt { activity, attempt, outcome } => {
                 let now_ms = self.ctx.now_ms();
-                let decision = self.ctx.tables.activities.borrow().decide(activity, attempt, outcome, now_ms);
+                let decision =
+                    self.ctx.tables.activities.borrow_mut().decide(activity, attempt, outcome, now_ms);
                 decision.into_iter().for_each(|decision| self.decided(decision));
             }
             Input::Signal { name, input, request_id } => {

@@ -7,7 +7,7 @@ use crate::event::Event;
 use crate::failure::{FailureKind, FailureRecord};
 use crate::outcome::Sel;
 use crate::payload::Payload;
-use crate::policy::{ActivityOptions, CancellationType};
+use crate::policy::{ActivityOptions, CancellationType, Runs};
 use crate::primitive::activity::ActivityCall;
 use crate::state::Slot;
 use std::sync::Arc;
@@ -83,7 +83,12 @@ fn attempt(activity: u64, attempt: u32, outcome: AttemptOutcome) -> Input {
 
 fn failed(kind: FailureKind) -> AttemptOutcome {
     let failure = FailureRecord::new(kind, "no");
-    AttemptOutcome::Failed { failure, retryable: true, retry_after: Some(Duration::from_millis(50)) }
+    AttemptOutcome::Failed {
+        failure,
+        retryable: true,
+        retry_after: Some(Duration::from_millis(50)),
+        details: None,
+    }
 }
 
 fn done() -> AttemptOutcome {
@@ -119,6 +124,54 @@ fn one_elsewhere_is_none_of_the_owners() {
         assert_eq!(words(&turn), ["start 2 2"]);
         assert_eq!(exec.next_retry_ms(0), here.then_some(2_050));
         assert_eq!(exec.lost_in_a_row(), u32::from(here));
+    }
+}
+
+/// What the last heartbeat told goes from attempt to attempt: with a failure, over an attempt without a heartbeat, over
+/// a loss, and over a load.
+#[test]
+fn the_next_attempt_gets_what_the_last_heartbeat_told() {
+    let told = |n: u32| Some(Payload::encode(&n).unwrap());
+    let failed = |details| match failed(FailureKind::Application) {
+        AttemptOutcome::Failed { failure, retryable, retry_after, .. } => {
+            AttemptOutcome::Failed { failure, retryable, retry_after, details }
+        }
+        other => other,
+    };
+    let details = |turn: &Turn| match &turn.actions[..] {
+        [Action::Start(start)] => (start.options.runs(), start.details.clone()),
+        other => panic!("{other:?}"),
+    };
+    let beats =
+        ActivityOptions { heartbeat_timeout: Some(Duration::from_secs(9)), ..ActivityOptions::default() };
+    for (options, runs) in [
+        (ActivityOptions::default(), Runs::Here),
+        (beats.clone(), Runs::HereBeating),
+        (elsewhere(), Runs::Elsewhere),
+        (ActivityOptions { task_queue: Some(Arc::from("gpu")), ..beats }, Runs::Elsewhere),
+    ] {
+        let (mut exec, first) = started(options.clone());
+        assert_eq!(details(&first), (runs, None));
+        let second = exec.turn(vec![attempt(2, 1, failed(told(3)))], 2_000);
+        assert_eq!(details(&second), (runs, told(3)));
+        let third = exec.turn(vec![attempt(2, 2, failed(None))], 3_000);
+        assert_eq!(details(&third), (runs, told(3)), "the second attempt told nothing");
+        let fourth = exec.turn(vec![attempt(2, 3, failed(told(5)))], 4_000);
+        assert_eq!(details(&fourth), (runs, told(5)));
+        if runs == Runs::Elsewhere {
+            continue;
+        }
+        // The limit of a later build does not change where its heartbeats are.
+        let mut loaded = new(ActivityOptions::default());
+        loaded.resume_attempts(vec![kept(&fourth)]);
+        loaded.replay(rows(&[&first]));
+        loaded.resume_heartbeats(vec![(EventId(2), told(6).unwrap()), (EventId(9), Payload::null())]);
+        assert_eq!(loaded.outstanding()[0].details, told(6));
+        let lost = loaded.turn(vec![Input::Recovered { running: vec![], retried_ms: 5_000 }], 5_000);
+        assert_eq!(details(&lost), (runs, told(6)));
+        let end = loaded.turn(vec![attempt(2, 5, done())], 6_000);
+        let ended = if runs == Runs::HereBeating { "ended 2 5" } else { "start 5 1" };
+        assert!(words(&end).contains(&ended.to_owned()), "{:?}", words(&end));
     }
 }
 

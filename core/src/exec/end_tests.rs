@@ -94,7 +94,7 @@ fn a_run_of_older_rules_polls_it() {
     let activity = EventId(2);
     let scheduled = || {
         let (name, input) = ("step".to_owned(), Payload::encode(&()).unwrap());
-        Event::ActivityScheduled { name, input, task_queue: None, transactional: false }
+        Event::ActivityScheduled { name, input, task_queue: None, transactional: false, heartbeat: false }
     };
     let input = Payload::encode(&(true,)).unwrap();
     let events = vec![
@@ -108,7 +108,7 @@ fn a_run_of_older_rules_polls_it() {
     let mut exec = fresh();
     assert_eq!(exec.replay(vec![JournalRow { seq: EventId(1), at_ms: 0, events }]), Standing::Open);
     let failure = FailureRecord::new(crate::failure::FailureKind::Cancelled, "stopped");
-    let outcome = AttemptOutcome::Failed { failure, retryable: false, retry_after: None };
+    let outcome = AttemptOutcome::Failed { failure, retryable: false, retry_after: None, details: None };
     let turn = exec.turn(vec![Input::Attempt { activity, attempt: 1, outcome }], 2_000);
     assert_eq!(turn.standing, Standing::Closed, "{:?}", turn.events);
 }

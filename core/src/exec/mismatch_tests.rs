@@ -10,7 +10,7 @@ fn payload(json: &str) -> Payload {
 
 fn scheduled(name: &str, json: &str) -> Event {
     let (name, input) = (name.to_owned(), payload(json));
-    Event::ActivityScheduled { name, input, task_queue: None, transactional: false }
+    Event::ActivityScheduled { name, input, task_queue: None, transactional: false, heartbeat: false }
 }
 
 fn differs(expected: Event, got: Option<Event>) -> Suspension {

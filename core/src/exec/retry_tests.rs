@@ -231,7 +231,7 @@ fn a_run_that_has_left_a_step_undone_stays_ended() {
     let mut exec = fresh();
     exec.turn(vec![start("saga", context(0))], 1_000);
     let failure = FailureRecord::new(FailureKind::Panicked, "stuck");
-    let outcome = AttemptOutcome::Failed { failure, retryable: false, retry_after: None };
+    let outcome = AttemptOutcome::Failed { failure, retryable: false, retry_after: None, details: None };
     let turn = exec.turn(vec![Input::Attempt { activity: EventId(2), attempt: 1, outcome }], 2_000);
     let Some(Event::Failed { compensation_failures, .. }) = turn.events.last() else { panic!("{turn:?}") };
     assert_eq!((compensation_failures.len(), turn.next_attempt_ms), (1, None));

@@ -166,9 +166,22 @@ pub enum AttemptOutcome {
         retryable: bool,
         /// The wait that the failure asks for, instead of the policy's.
         retry_after: Option<Duration>,
+        /// What the last heartbeat told, of this attempt or of one before it. The next attempt gets it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        details: Option<Payload>,
     },
     /// It ended because its cancellation token was cancelled.
     Cancelled,
+}
+
+impl AttemptOutcome {
+    /// The same outcome. A failure that says nothing of heartbeats has these details.
+    pub fn or_details(mut self, told: Option<Payload>) -> Self {
+        if let Self::Failed { details, .. } = &mut self {
+            *details = details.take().or(told);
+        }
+        self
+    }
 }
 
 /// An action to perform once the turn's append is durable.
@@ -180,7 +193,7 @@ pub enum Action {
     Cancel(Stop),
     /// Leave the attempt alone; its result is discarded.
     Abandon(EventId),
-    /// This attempt has ended a transactional activity that the owner runs itself.
+    /// This attempt has ended an activity that the owner runs itself, and that has a row in the database.
     #[allow(missing_docs)] // as its line says
     Ended { activity: EventId, attempt: u32 },
 }
@@ -215,6 +228,8 @@ pub struct ActivityStart {
     pub scheduled_at_ms: i64,
     /// The earliest start (back-off).
     pub not_before_ms: Option<i64>,
+    /// What the last heartbeat of the attempts before it told.
+    pub details: Option<Payload>,
 }
 
 /// The state of an execution after a turn.

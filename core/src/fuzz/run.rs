@@ -45,9 +45,13 @@ fn outcome() -> BoxedStrategy<AttemptOutcome> {
     let value = any::<u32>().prop_map(|n| AttemptOutcome::Completed(Payload::encode(&n).expect("a number")));
     let odd = json().prop_map(|json| AttemptOutcome::Completed(Payload::from_json(json).expect("JSON")));
     let waits = proptest::option::of(prop_oneof![4 => 0_u64..3_000, 1 => any::<u64>()]);
-    let failed = (failure(), any::<bool>(), waits).prop_map(|(failure, retryable, wait)| {
-        AttemptOutcome::Failed { failure, retryable, retry_after: wait.map(Duration::from_millis) }
-    });
+    let failed =
+        (failure(), any::<bool>(), waits).prop_map(|(failure, retryable, wait)| AttemptOutcome::Failed {
+            failure,
+            retryable,
+            retry_after: wait.map(Duration::from_millis),
+            details: None,
+        });
     prop_oneof![12 => value, 1 => odd, 4 => failed, 1 => Just(AttemptOutcome::Cancelled)].boxed()
 }
 

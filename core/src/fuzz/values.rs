@@ -257,12 +257,13 @@ fn child_scheduled() -> BoxedStrategy<Event> {
 fn command() -> BoxedStrategy<Event> {
     let name = prop_oneof![2 => select(vec!["step", "ours"]).prop_map(str::to_owned), 1 => text()];
     prop_oneof![
-        (name, payload(), proptest::option::of(text()), any::<bool>()).prop_map(
-            |(name, input, task_queue, transactional)| Event::ActivityScheduled {
+        (name, payload(), proptest::option::of(text()), any::<[bool; 2]>()).prop_map(
+            |(name, input, task_queue, [transactional, heartbeat])| Event::ActivityScheduled {
                 name,
                 input,
                 task_queue,
-                transactional
+                transactional,
+                heartbeat
             }
         ),
         id().prop_map(|activity| Event::ActivityCancelRequested { activity }),

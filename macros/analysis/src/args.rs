@@ -94,7 +94,7 @@ fn unknown(name: Option<&Ident>, value: &Value, attribute: &str, known: &[&str],
 pub(crate) struct ActivityArgs {
     pub(crate) name: Option<LitStr>,
     pub(crate) krate: Option<Path>,
-    /// The pairs of field and duration of `start_to_close`, `schedule_to_close`, `schedule_to_start`.
+    /// The pairs of field and duration of `start_to_close`, `heartbeat_timeout` and the like.
     pub(crate) timeouts: Vec<(&'static str, TokenStream)>,
     /// Fields of the retry policy.
     pub(crate) retry: Vec<(&'static str, TokenStream)>,
@@ -114,6 +114,7 @@ const ACTIVITY: &[&str] = &[
     "start_to_close",
     "schedule_to_close",
     "schedule_to_start",
+    "heartbeat_timeout",
     "retry",
     "retry_if",
     "retry_after",
@@ -139,6 +140,9 @@ impl ActivityArgs {
                 }
                 ("schedule_to_start", Value::Expr(value)) => {
                     args.timeout("schedule_to_start", &value, errors)
+                }
+                ("heartbeat_timeout", Value::Expr(value)) => {
+                    args.timeout("heartbeat_timeout", &value, errors)
                 }
                 ("retry_if", Value::Expr(value)) => args.retry_if = Some(value),
                 ("retry_after", Value::Expr(value)) => args.retry_after = Some(value),

@@ -21,8 +21,7 @@ const ELSEWHERE: &[(&str, &str, &str)] = &[
     ("#[activity]", "schedule_to_close_timeout", "`schedule_to_close`"),
     ("#[activity]", "schedule_to_start_timeout", "`schedule_to_start`"),
     ("#[activity]", "timeout", "`start_to_close`, the limit of one attempt"),
-    ("#[activity]", "heartbeat_timeout", HEARTBEAT),
-    ("#[activity]", "heartbeat", HEARTBEAT),
+    ("#[activity]", "heartbeat", "`heartbeat_timeout`"),
     ("#[activity]", "retry_policy", "`retry(..)`"),
     ("#[activity]", "retries", "`retry(max_attempts = 3)`"),
     ("#[activity]", "max_attempts", "`retry(max_attempts = 3)`"),
@@ -71,9 +70,6 @@ const NON_RETRYABLE: &str = "`retry_if`, an argument of the activity that asks t
                              `#[activity(retry_if = PaymentError::is_temporary)]`";
 
 const FINAL: &str = "`retry_if`, which asks the error: `#[workflow(retry_if = OrderFailed::is_temporary)]`";
-
-const HEARTBEAT: &str = "`start_to_close`, the limit of one attempt? Heartbeats come in a later version; a \
-                         dead worker is noticed without them";
 
 /// abide's word for this argument of another engine.
 pub(crate) fn elsewhere(attribute: &str, name: &str) -> Option<&'static str> {

@@ -3,12 +3,13 @@
 //! User code can only read it. Outside of an activity (for example in a unit test that calls the body) there
 //! is a detached context, so that a body need not know its caller.
 
+use super::heartbeat::Beats;
 use super::info::AttemptInfo;
 use super::later::{Later, token_text};
 use super::publisher::Publishes;
 use super::waits::{InSlot, Waiting};
 use crate::store::TaskKey;
-use abide_core::{Code, EventId, PublishError};
+use abide_core::{Code, EventId, HeartbeatError, Persist, PublishError};
 use serde::Serialize;
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,12 +33,15 @@ pub struct ActivityContext {
     inner: Arc<Inner>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Inner {
     info: AttemptInfo,
     activity_type: &'static str,
     deadline: Option<Instant>,
     token: CancellationToken,
+    /// Cancelled when its worker begins to stop.
+    stopping: CancellationToken,
+    beats: Arc<Beats>,
     /// The slot in which the attempt runs.
     slot: Option<InSlot>,
     /// Whether the engine's messages about the attempt may show values.
@@ -77,6 +81,8 @@ impl ActivityContext {
                 activity_type,
                 deadline,
                 token,
+                stopping: CancellationToken::new(),
+                beats: Beats::unheard(),
                 slot: None,
                 shows_values: false,
                 outlet: Publishes::Nowhere,
@@ -119,6 +125,14 @@ impl ActivityContext {
         self
     }
 
+    /// The same attempt, with its heartbeats, and the token of its worker's end.
+    pub(crate) fn beating(mut self, beats: Arc<Beats>, stopping: CancellationToken) -> Self {
+        if let Some(inner) = Arc::get_mut(&mut self.inner) {
+            (inner.beats, inner.stopping) = (beats, stopping);
+        }
+        self
+    }
+
     /// Whether its body has said that it is completed later.
     pub(super) fn later(&self) -> &Arc<Later> {
         &self.inner.later
@@ -127,17 +141,7 @@ impl ActivityContext {
     /// The same attempt, with this much time left until its deadline.
     pub(crate) fn with_time_left(&self, left: Option<Duration>) -> Self {
         let deadline = left.and_then(|left| Instant::now().checked_add(left));
-        let (info, token) = (self.inner.info.clone(), self.inner.token.clone());
-        let same = Self::new(info, self.inner.activity_type, deadline, token);
-        let same = same.showing_values(self.inner.shows_values).publishing(self.inner.outlet.clone());
-        let mut same = same.of_task(self.inner.task);
-        if let Some(inner) = Arc::get_mut(&mut same.inner) {
-            inner.later = Arc::clone(&self.inner.later);
-        }
-        match self.inner.slot.clone() {
-            Some(slot) => same.in_slot(slot),
-            None => same,
-        }
+        Self { inner: Arc::new(Inner { deadline, ..Inner::clone(&self.inner) }) }
     }
 
     fn detached() -> Self {
@@ -263,6 +267,80 @@ impl ActivityContext {
                 self.inner.activity_type
             ),
         }
+    }
+
+    /// Tells that the attempt is alive, and where it is. An attempt that is tried again, in this worker or in another one,
+    /// begins with the last details that were told: [`last_heartbeat`](ActivityContext::last_heartbeat).
+    ///
+    /// **It is also where an activity learns to stop**: it fails with [`HeartbeatError::Cancelled`] once the attempt should
+    /// stop, see [`cancelled`](ActivityContext::cancelled). The details are kept nevertheless. Details that cannot be kept,
+    /// or that have more than 256 KiB of JSON (AB0620), give [`HeartbeatError::Invalid`].
+    ///
+    /// It waits for nothing and may be called as often as there is something to tell. It starts the limit of the attribute's
+    /// `heartbeat_timeout` again. With this limit, or with a task queue, details are written to the database: the first at
+    /// once, further ones when 0.8 of the limit has passed (1 to 60 s, and 30 s without a limit), the last one of each
+    /// worker in one transaction. So after a crash of the machine an attempt may begin somewhat further back. If an attempt
+    /// fails, or its worker shuts down, the next attempt has its last details. Without limit and task queue, they stay in
+    /// the memory of the worker. In a transactional activity on SQLite, they stay in memory while it runs.
+    ///
+    /// In a unit test that calls the body it only checks the details.
+    ///
+    /// ```
+    /// use abide::prelude::*;
+    ///
+    /// # async fn store(line: &str) -> Result<(), Failure> { Ok(()) }
+    /// #[activity(start_to_close = "2h", heartbeat_timeout = "30s")]
+    /// async fn import(lines: Vec<String>) -> Result<usize, Failure> {
+    ///     let context = activity::context();
+    ///     let mut done = context.last_heartbeat::<usize>().unwrap_or(0);
+    ///     while let Some(line) = lines.get(done) {
+    ///         store(line).await?;
+    ///         done += 1;
+    ///         context.heartbeat(&done)?;
+    ///     }
+    ///     Ok(done)
+    /// }
+    /// ```
+    pub fn heartbeat<T: Persist>(&self, details: &T) -> Result<(), HeartbeatError> {
+        self.inner.beats.beat(details)?;
+        if self.is_cancelled() { Err(HeartbeatError::Cancelled) } else { Ok(()) }
+    }
+
+    /// The details of the last heartbeat of the attempts before this one. `None` if there was none, or if it is no `T`
+    /// (which is logged: `T` should read what older versions of the activity have told).
+    pub fn last_heartbeat<T: Persist>(&self) -> Option<T> {
+        self.inner.beats.before(self.inner.activity_type)
+    }
+
+    /// Resolves when the worker begins to stop: at the beginning of its shutdown, before
+    /// [`shutdown_grace`](crate::WorkerBuilder::shutdown_grace) ends and the attempt is asked to stop, or when the worker
+    /// may have lost its lease. The future borrows nothing. Nobody has cancelled the activity: an activity that takes
+    /// longer than the grace tells where it is by [`heartbeat`](ActivityContext::heartbeat) and returns an error, and the
+    /// next attempt goes on from there.
+    ///
+    /// ```
+    /// # use abide::Failure;
+    /// # async fn copy_block(number: u64) -> Result<bool, Failure> { Ok(false) }
+    /// async fn copy() -> Result<(), Failure> {
+    ///     let context = abide::activity::context();
+    ///     let mut block = context.last_heartbeat::<u64>().unwrap_or(0);
+    ///     while copy_block(block).await? {
+    ///         block += 1;
+    ///         context.heartbeat(&block)?;
+    ///         if context.is_worker_shutting_down() {
+    ///             return Err(Failure::new("the worker stops"));
+    ///         }
+    ///     }
+    ///     Ok(())
+    /// }
+    /// ```
+    pub fn worker_shutting_down(&self) -> impl Future<Output = ()> + Send + Sync + use<> {
+        self.inner.stopping.clone().cancelled_owned()
+    }
+
+    /// Whether the worker has begun to stop; see [`worker_shutting_down`](ActivityContext::worker_shutting_down).
+    pub fn is_worker_shutting_down(&self) -> bool {
+        self.inner.stopping.is_cancelled()
     }
 
     /// The workflow id of the execution that called it.

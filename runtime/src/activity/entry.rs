@@ -122,7 +122,7 @@ pub(crate) fn encoded<D: ActivityDef>(
             let retryable = D::retryable(&error) && error.retryable();
             let retry_after = D::retry_after(&error).or_else(|| error.retry_after());
             let failure = error.to_record().map_err(|error| ("error", error))?;
-            Ok(AttemptOutcome::Failed { failure, retryable, retry_after })
+            Ok(AttemptOutcome::Failed { failure, retryable, retry_after, details: None })
         }
     }
 }
@@ -133,7 +133,7 @@ fn refused(code: Code, what: &str, name: &str, error: &dyn std::fmt::Display) ->
     let message = format!("{code}: the {what} of activity `{name}`: {error}");
     let failure = FailureRecord::new(FailureKind::Invalid, message);
     tracing::warn!(code = code.as_str(), activity = name, "{}", failure.message);
-    AttemptOutcome::Failed { failure, retryable: false, retry_after: None }
+    AttemptOutcome::Failed { failure, retryable: false, retry_after: None, details: None }
 }
 
 /// Turns a panic of the body into a failure of this attempt, instead of ending the worker.
@@ -154,7 +154,12 @@ async fn caught(name: &'static str, body: impl Future<Output = AttemptOutcome>) 
                     Code::ActivityPanicked
                 );
                 let failure = FailureRecord::new(FailureKind::Panicked, message);
-                Poll::Ready(AttemptOutcome::Failed { failure, retryable: true, retry_after: None })
+                Poll::Ready(AttemptOutcome::Failed {
+                    failure,
+                    retryable: true,
+                    retry_after: None,
+                    details: None,
+                })
             }
         }
     })

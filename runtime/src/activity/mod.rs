@@ -108,7 +108,9 @@
 pub(crate) mod blocking;
 mod connection;
 pub(crate) mod context;
+mod endings;
 pub(crate) mod entry;
+pub(crate) mod heartbeat;
 pub(crate) mod info;
 pub(crate) mod later;
 mod limits;
@@ -119,7 +121,7 @@ pub(crate) mod transaction;
 mod waits;
 pub(crate) mod warn;
 
-pub use abide_core::PublishError;
+pub use abide_core::{HeartbeatError, PublishError};
 #[doc(hidden)]
 pub use connection::Lent;
 pub use connection::TransactionConnection;

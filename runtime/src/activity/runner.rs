@@ -8,18 +8,20 @@
 use super::blocking::SLOT;
 use super::blocking::Slot;
 use super::context::ActivityContext;
+use super::endings::{handed_out, lost_to_shutdown, settle, timed_out, until_later, with_details};
 use super::entry::ActivityEntry;
+use super::heartbeat::Beats;
 use super::info::AttemptInfo;
 pub(crate) use super::limits::Limits;
 use super::publisher::{Outlet, Publishes};
 pub(crate) use super::running::ReportFn;
 use super::running::Running;
-use super::transaction::{self, AttemptEnd, Transactions};
+use super::transaction::{self, Transactions};
 use super::waits::Waits;
 use super::warn::{Samples, is_blocked, warned};
 use crate::store::TaskKey;
 use abide_core::exec::AttemptOutcome;
-use abide_core::{Code, FailureKind, FailureRecord, Payload, TimeoutKind};
+use abide_core::{Code, Payload, TimeoutKind};
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::pin::pin;
@@ -43,6 +45,8 @@ pub(crate) struct Attempt {
     pub(crate) limits: Limits,
     /// For an activity whose SQL commits with its result: its transactions.
     pub(crate) transactions: Option<Transactions>,
+    /// Its heartbeats.
+    pub(crate) beats: Arc<Beats>,
     /// Where the items go that it publishes; `None`: nowhere.
     pub(crate) outlet: Option<Outlet>,
     /// Its row, if it is a task: the holder of its token may complete it.
@@ -257,25 +261,21 @@ impl Inner {
 
     /// Starts the body in its own task.
     fn start(self: Arc<Self>, attempt: Attempt, token: CancellationToken, slot: OwnedSemaphorePermit) {
-        let Attempt { entry, info, input, limits, transactions, outlet, task, report } = attempt;
+        let Attempt { entry, info, input, limits, transactions, beats, outlet, task, report } = attempt;
         let (key, name) = (self.next.fetch_add(1, Ordering::Relaxed), entry.name());
         let (limit, ends_at) = (limits.running(), limits.attempt_ends());
+        let report = with_details(report, Arc::clone(&beats));
         let running = Running::new(name, Arc::clone(&info.workflow_id), token.clone(), report);
         let running = Arc::new(running);
-        let span = tracing::info_span!(
-            target: "abide::activity",
-            "activity",
-            activity = name,
-            workflow_id = &*info.workflow_id,
-            run_id = &*info.run_id,
-            attempt = info.attempt,
-        );
+        let span = span(name, &info);
         let slots = self.waits.slot(key);
         let publishes = Publishes::of(outlet, info.attempt, entry.database().is_some());
         let context =
             ActivityContext::new(info, name, limit.map(|(at, _)| at), token).publishing(publishes.clone());
         let context = context.in_slot(slots).showing_values(self.shows_values).of_task(task);
+        let context = context.beating(Arc::clone(&beats), self.stopping.clone());
         let later = Arc::clone(context.later());
+        let unbounded = limit.is_none() && !beats.is_limited();
         // Insert the entry before the task exists: an attempt that ends at once must find its entry to remove
         // it. Check under the lock: a shutdown forbids starts before it counts the running attempts, so an
         // attempt that it does not count never starts.
@@ -286,10 +286,10 @@ impl Inner {
         }
         table.insert(key, Arc::clone(&running));
         drop(table);
-        let published = publishes.clone();
+        let (published, told) = (publishes.clone(), Arc::clone(&beats));
         let entered = Entered { inner: Arc::clone(&self), key, running: Arc::clone(&running) };
         let body = tokio::spawn(async move {
-            let (unbounded, needs, running) = (limit.is_none(), entry.database(), &entered.running);
+            let (needs, running) = (entry.database(), &entered.running);
             let run = SLOT.scope(Cell::new(Some(slot)), async {
                 match transactions {
                     Some(transactions) if needs.is_some() => {
@@ -301,25 +301,18 @@ impl Inner {
                     _ => warned(name, unbounded, entry.run(context, input)).await.into(),
                 }
             });
-            // Dropped once the body has said that it is completed later, and the slot with it.
-            let ended = async {
-                tokio::select! {
-                    biased;
-                    ended = running.polls.count(run.instrument(span)) => ended,
-                    () = later.said() => handed_out(name, task, ends_at),
-                }
-            };
-            let ended = ended.await;
+            let run = running.polls.count(run.instrument(span));
+            let ended = until_later(run, &later, || handed_out(name, task, ends_at, &told)).await;
             published.close().await;
             running.give(settle(ended, running));
         });
         running.runs_in(body.abort_handle());
-        if let Some(limit) = limit {
+        if !unbounded {
             tokio::spawn(async move {
                 tokio::select! {
                     biased;
                     _ = body => {}
-                    kind = ran_out(Some(limit)) => {
+                    kind = given_up(limit, &beats) => {
                         // Report first: what the body does after it is cancelled is ignored. But not before what
                         // it has published, if the database is there.
                         publishes.close_soon().await;
@@ -334,6 +327,17 @@ impl Inner {
     }
 }
 
+fn span(name: &str, info: &AttemptInfo) -> tracing::Span {
+    tracing::info_span!(
+        target: "abide::activity",
+        "activity",
+        activity = name,
+        workflow_id = &*info.workflow_id,
+        run_id = &*info.run_id,
+        attempt = info.attempt,
+    )
+}
+
 /// Resolves when the limit runs out. Never resolves without a limit.
 async fn ran_out(limit: Option<(Instant, TimeoutKind)>) -> TimeoutKind {
     match limit {
@@ -345,45 +349,13 @@ async fn ran_out(limit: Option<(Instant, TimeoutKind)>) -> TimeoutKind {
     }
 }
 
-/// The end of a body that is completed later. Only a task has a row that waits for its token.
-fn handed_out(name: &str, task: Option<TaskKey>, ends_at: Option<Instant>) -> AttemptEnd {
-    if task.is_some() {
-        let ends_in = ends_at.map(|at| at.saturating_duration_since(Instant::now()));
-        return AttemptEnd::Later { ends_in };
+/// Resolves when the limit runs out, or when the attempt was silent for too long.
+async fn given_up(limit: Option<(Instant, TimeoutKind)>, beats: &Beats) -> TimeoutKind {
+    tokio::select! {
+        biased;
+        kind = ran_out(limit) => kind,
+        () = beats.silent() => TimeoutKind::Heartbeat,
     }
-    let message = format!(
-        "{}: activity `{name}` is completed later, but this attempt has no token: write `#[activity(complete_later)]`; a \
-         call that was scheduled before the word was written cannot be completed later",
-        Code::ActivityToken
-    );
-    tracing::warn!(code = Code::ActivityToken.as_str(), activity = name, "{message}");
-    let failure = FailureRecord::new(FailureKind::Invalid, message);
-    AttemptOutcome::Failed { failure, retryable: true, retry_after: None }.into()
-}
-
-/// The meaning of a body's end: a body that failed after it was asked to stop counts as stopped.
-fn settle(ended: AttemptEnd, running: &Running) -> AttemptEnd {
-    match ended {
-        AttemptEnd::Outcome(AttemptOutcome::Failed { .. }) if running.is_shut_down() => {
-            lost_to_shutdown(running.name).into()
-        }
-        AttemptEnd::Outcome(AttemptOutcome::Failed { .. }) if running.token.is_cancelled() => {
-            AttemptOutcome::Cancelled.into()
-        }
-        other => other,
-    }
-}
-
-fn lost_to_shutdown(name: &str) -> AttemptOutcome {
-    let message = format!("the worker stopped before activity `{name}` ended");
-    let failure = FailureRecord::new(FailureKind::WorkerShutdown, message);
-    AttemptOutcome::Failed { failure, retryable: true, retry_after: Some(Duration::ZERO) }
-}
-
-fn timed_out(name: &str, kind: TimeoutKind) -> AttemptOutcome {
-    let failure =
-        FailureRecord::new(FailureKind::TimedOut(kind), format!("activity `{name}` timed out ({kind})"));
-    AttemptOutcome::Failed { failure, retryable: kind == TimeoutKind::StartToClose, retry_after: None }
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! An attempt has exactly one outcome, whether it ends by itself, by a limit, by a cancellation or by a
 //! shutdown.
 
+use super::super::transaction::AttemptEnd;
 use super::*;
 use abide_core::{ActivityDef, ActivityOptions, EventId, Failure, Sel};
 use tokio::sync::mpsc;
@@ -70,6 +71,7 @@ impl Bench {
             input,
             limits: Limits::new(options, Duration::ZERO, Duration::ZERO),
             transactions: None,
+            beats: Beats::new(options.heartbeat_timeout, None, None),
             outlet: None,
             task: None,
             report: told(sender),
@@ -95,7 +97,7 @@ fn describe(outcome: &AttemptOutcome) -> String {
     match outcome {
         AttemptOutcome::Completed(value) => format!("completed {}", value.as_json()),
         AttemptOutcome::Cancelled => "cancelled".to_owned(),
-        AttemptOutcome::Failed { failure, retryable, retry_after } => {
+        AttemptOutcome::Failed { failure, retryable, retry_after, .. } => {
             let again = if *retryable { "again" } else { "for good" };
             format!("failed {again}, {retry_after:?}: {:?} {}", failure.kind, failure.message)
         }
@@ -174,6 +176,7 @@ async fn a_limit_is_told_although_the_body_blocks_its_thread() {
         input: Payload::null(),
         limits: Limits::new(&options, Duration::ZERO, Duration::ZERO),
         transactions: None,
+        beats: Beats::unheard(),
         outlet: None,
         task: None,
         report: told(sender),
@@ -292,7 +295,17 @@ async fn a_call_from_before_its_activity_became_transactional_fails_and_may_be_t
     let entry = Arc::new(ActivityEntry::new::<Became>(Arc::new(())));
     let (input, limits, report) = (Payload::null(), Limits::default(), told(sender));
     Runner::new(1, NEVER_LOST, false).run(
-        Attempt { entry, info, input, limits, transactions: None, outlet: None, task: None, report },
+        Attempt {
+            entry,
+            info,
+            input,
+            limits,
+            transactions: None,
+            beats: Beats::unheard(),
+            outlet: None,
+            task: None,
+            report,
+        },
         CancellationToken::new(),
     );
     let outcome = outcomes.recv().await.unwrap();

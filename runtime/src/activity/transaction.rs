@@ -10,7 +10,7 @@ use crate::future::BoxFuture;
 use crate::store::{AttemptBody, AttemptTransaction, INSIDE, Store, StoreError, TaskKey, may_succeed_again};
 use crate::wire::to_json;
 use abide_core::exec::AttemptOutcome;
-use abide_core::{Code, FailureKind, FailureRecord, Incarnation, TimeoutKind};
+use abide_core::{Code, FailureKind, FailureRecord, Incarnation, Payload, TimeoutKind};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -49,10 +49,21 @@ pub(crate) enum AttemptEnd {
     Stored,
     /// The attempt was already decided: its result does not count.
     Superseded,
-    /// By the holder of its token, later. `ends_in`: how long the attempt may still take.
-    Later { ends_in: Option<Duration> },
+    /// By the holder of its token, later.
+    Later(HandedOut),
     /// The store failed permanently, or the lease is lost: the worker cannot continue.
     Fatal(StoreError),
+}
+
+/// What an attempt leaves to the holder of its token.
+#[derive(Debug)]
+pub(crate) struct HandedOut {
+    /// How long the attempt may still take.
+    pub(crate) ends_in: Option<Duration>,
+    /// How long the wait for its next heartbeat may take, and for each one after that.
+    pub(crate) beats_in: Option<Duration>,
+    /// What its body told by its last heartbeat.
+    pub(crate) details: Option<Payload>,
 }
 
 impl From<AttemptOutcome> for AttemptEnd {
@@ -124,7 +135,7 @@ impl Transactions {
         match outcome {
             AttemptOutcome::Completed(_) => {
                 let TaskKey { activity, attempt, .. } = self.key;
-                let body = to_json(&AttemptBody { activity, attempt, outcome, kept: false });
+                let body = to_json(&AttemptBody { activity, attempt, outcome, kept: false, details: None });
                 let complete = tokio::spawn(transaction.complete(body));
                 // In a task of its own: a commit that has begun must run to its end (PROTOCOL 7).
                 let unknown =
@@ -165,7 +176,13 @@ fn after(error: StoreError, name: &str) -> AttemptEnd {
     };
     let message = format!("{}: activity `{name}`: {error}", error.code());
     tracing::warn!(code = error.code(), activity = name, "{message}");
-    AttemptOutcome::Failed { failure: FailureRecord::new(kind, message), retryable, retry_after: None }.into()
+    AttemptOutcome::Failed {
+        failure: FailureRecord::new(kind, message),
+        retryable,
+        retry_after: None,
+        details: None,
+    }
+    .into()
 }
 
 /// The outcome of a call that was scheduled before its activity became transactional, so that no row
@@ -178,12 +195,12 @@ pub(super) fn unplanned(name: &str) -> AttemptEnd {
     );
     tracing::warn!(code = Code::BecameTransactional.as_str(), activity = name, "{message}");
     let failure = FailureRecord::new(FailureKind::Invalid, message);
-    AttemptOutcome::Failed { failure, retryable: true, retry_after: None }.into()
+    AttemptOutcome::Failed { failure, retryable: true, retry_after: None, details: None }.into()
 }
 
 /// The body was dropped because it was asked to stop. The runner knows the reason.
 fn stopped(name: &str) -> AttemptEnd {
     let failure =
         FailureRecord::new(FailureKind::Cancelled, format!("activity `{name}` was stopped, and rolled back"));
-    AttemptOutcome::Failed { failure, retryable: true, retry_after: None }.into()
+    AttemptOutcome::Failed { failure, retryable: true, retry_after: None, details: None }.into()
 }

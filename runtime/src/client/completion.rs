@@ -3,11 +3,10 @@
 use super::Client;
 use crate::activity::entry;
 use crate::activity::later::token_key;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, TokenError};
 use crate::store::{AttemptBody, TaskKey, TokenBeat};
 use crate::wire::to_json;
-use abide_core::{ActivityDef, AnyActivityFn, Outcome, Payload};
-use serde::Serialize;
+use abide_core::{ActivityDef, AnyActivityFn, MAX_DETAILS_BYTES, Outcome, Payload, Persist};
 use std::marker::PhantomData;
 
 /// One attempt of the activity `D`, by its token: [`Client::activity`].
@@ -61,7 +60,13 @@ impl<D: ActivityDef> Completion<D> {
         let outcome = entry::encoded::<D>(D::Outcome::split(returned));
         async move {
             let (key, outcome) = (self.key()?, outcome.map_err(|(_, error)| error)?);
-            let body = AttemptBody { activity: key.activity, attempt: key.attempt, outcome, kept: false };
+            let body = AttemptBody {
+                activity: key.activity,
+                attempt: key.attempt,
+                outcome,
+                kept: false,
+                details: None,
+            };
             let abide = &self.client.abide;
             match abide.store().end_by_token(key, to_json(&body)).await? {
                 true => {
@@ -79,17 +84,19 @@ impl<D: ActivityDef> Completion<D> {
     ///
     /// # Errors
     /// `AB0429` if the token is void or damaged, and if the workflow has cancelled the activity and waits for its end:
-    /// stop the work then, and complete the attempt. `AB0403` and `AB0405` if the details cannot be stored.
-    pub fn heartbeat<T: Serialize + ?Sized>(
-        &self,
-        details: &T,
-    ) -> impl Future<Output = Result<()>> + Send + use<D, T> {
-        let (client, key, details) = (self.client.clone(), self.key(), Payload::encode(details));
+    /// stop the work then, and complete the attempt. `AB0403`, `AB0216` and `AB0217` if
+    /// the details cannot be stored, and `AB0620` if they are over 256 KiB.
+    pub fn heartbeat<T: Persist>(&self, details: &T) -> impl Future<Output = Result<()>> + Send + use<D, T> {
+        let (client, key, details) = (self.client.clone(), self.key(), Payload::keep(details));
         async move {
             let (key, details) = (key?, details?);
+            let bytes = details.as_json().len();
+            if bytes > MAX_DETAILS_BYTES {
+                return Err(TokenError::DetailsTooLarge { bytes }.into());
+            }
             match client.abide.store().beat_by_token(key, details.as_json().to_owned()).await? {
                 TokenBeat::Kept => Ok(()),
-                TokenBeat::Cancelled => Err(Error::ActivityCancelled { activity: D::NAME }),
+                TokenBeat::Cancelled => Err(TokenError::Cancelled { activity: D::NAME }.into()),
                 TokenBeat::Void => Err(Self::void()),
             }
         }
@@ -98,10 +105,10 @@ impl<D: ActivityDef> Completion<D> {
     fn key(&self) -> Result<TaskKey> {
         self.client.abide.outside()?;
         token_key(&self.token, D::NAME)
-            .map_err(|message| Error::ActivityTokenInvalid { activity: D::NAME, message })
+            .map_err(|message| TokenError::Invalid { activity: D::NAME, message }.into())
     }
 
     fn void() -> Error {
-        Error::ActivityTokenVoid { activity: D::NAME }
+        TokenError::Void { activity: D::NAME }.into()
     }
 }

@@ -3,9 +3,9 @@
 use super::time::timestamp;
 use super::{Client, UntypedHandle};
 use crate::error::Result;
-use crate::store::{AttemptRow, StoreError, StoredTurn};
+use crate::store::{AttemptRow, BeatRow, StoreError, StoredTurn};
 use abide_core::exec::FailedAttempt;
-use abide_core::{Event, EventId, ExecutionId, FailureKind, FailureRecord, JournalRow};
+use abide_core::{Event, EventId, ExecutionId, FailureKind, FailureRecord, JournalRow, Payload};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 
@@ -26,6 +26,11 @@ pub struct PendingActivity {
     /// When the next attempt is due, if it waits for its back-off. [`Timestamp::MAX`] stands for every later
     /// time.
     pub next_attempt_at: Option<Timestamp>,
+    /// When its last heartbeat came, of this attempt or of one before it, as the database knows: an activity without a
+    /// heartbeat limit keeps its heartbeats in memory, and others write them from time to time.
+    pub last_heartbeat_at: Option<Timestamp>,
+    /// What the last heartbeat told, as the database knows.
+    pub heartbeat_details: Option<Payload>,
 }
 
 /// A timer that has been started and has not fired.
@@ -94,7 +99,9 @@ impl Pending {
         let attempts =
             run.attempts.iter().map(AttemptRow::decode).collect::<std::result::Result<Vec<_>, _>>();
         let rows = decode(execution, run.journal.map_err(damaged)?)?;
-        Ok(Self::of(&rows, &attempts.map_err(damaged)?))
+        let mut pending = Self::of(&rows, &attempts.map_err(damaged)?);
+        run.beats.into_iter().for_each(|beat| pending.beat(beat));
+        Ok(pending)
     }
 
     /// Folds a journal, and the failed attempts that are kept beside it.
@@ -129,6 +136,8 @@ impl Pending {
                 attempt: 1,
                 last_failure: None,
                 next_attempt_at: None,
+                last_heartbeat_at: None,
+                heartbeat_details: None,
             }),
             Event::AttemptFailed { activity, attempt, failure, next_at_ms } => {
                 let (activity, attempt, next_at_ms) = (*activity, *attempt, *next_at_ms);
@@ -175,6 +184,13 @@ impl Pending {
         }
     }
 
+    fn beat(&mut self, beat: BeatRow) {
+        if let Some(known) = self.activity(beat.activity) {
+            known.last_heartbeat_at = beat.at_ms.map(timestamp);
+            known.heartbeat_details = Payload::from_json(beat.details).ok();
+        }
+    }
+
     fn activity(&mut self, id: EventId) -> Option<&mut PendingActivity> {
         self.activities.iter_mut().find(|known| known.id == id.0)
     }
@@ -193,7 +209,6 @@ impl Pending {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use abide_core::Payload;
 
     #[test]
     fn what_has_begun_and_not_ended() {
@@ -203,6 +218,7 @@ mod tests {
             input: null(),
             task_queue: (name == "charge").then(|| "payments".to_owned()),
             transactional: false,
+            heartbeat: false,
         };
         let signaled = |name: &str, handled| Event::Signaled {
             name: name.into(),
@@ -251,5 +267,14 @@ mod tests {
         assert_eq!((activity.id, activity.attempt), (3, 10));
         assert_eq!(activity.last_failure.as_ref(), Some(&failure));
         assert_eq!(activity.next_attempt_at, Some(timestamp(8_000)));
+        assert_eq!((activity.last_heartbeat_at, &activity.heartbeat_details), (None, &None));
+        let mut pending = pending;
+        for activity in [2, 3] {
+            let (activity, details) = (EventId(activity), "[4]".to_owned());
+            pending.beat(BeatRow { activity, details, at_ms: Some(7_500) });
+        }
+        let [activity] = &pending.activities[..] else { panic!("{pending:?}") };
+        assert_eq!(activity.last_heartbeat_at, Some(timestamp(7_500)));
+        assert_eq!(activity.heartbeat_details.as_ref().map(Payload::as_json), Some("[4]"));
     }
 }

@@ -1,6 +1,6 @@
 //! The kind of an error, for code that decides by it: an HTTP status, or whether a retry may help.
 
-use super::Error;
+use super::{Error, TokenError};
 use crate::store::StoreError;
 use abide_core::PayloadError;
 
@@ -61,20 +61,21 @@ impl Error {
             | Self::ExecutionClosed { .. }
             | Self::NotSuspended { .. }
             | Self::TypeMismatch { .. }
-            | Self::ActivityTokenVoid { .. }
-            | Self::ActivityCancelled { .. }
             | Self::StreamBehind { .. } => ErrorKind::Conflict,
             Self::Payload(PayloadError::Decode { .. }) => ErrorKind::Internal,
             Self::Payload(_)
             | Self::InvalidId { .. }
             | Self::ReservedId { .. }
             | Self::StartRefused { .. }
-            | Self::ActivityTokenInvalid { .. }
             | Self::UnknownQuery { .. }
             | Self::NotWithin => ErrorKind::Refused,
             Self::OutcomeUnknown { .. } | Self::QueryTimeout { .. } | Self::WorkerStopped { .. } => {
                 ErrorKind::Unavailable
             }
+            Self::ActivityToken(TokenError::Void { .. } | TokenError::Cancelled { .. }) => {
+                ErrorKind::Conflict
+            }
+            Self::ActivityToken(_) => ErrorKind::Refused,
             Self::Store(failure) => failure.0.kind(),
             Self::ResultRefused { .. }
             | Self::QueryFailed { .. }

@@ -319,6 +319,7 @@ mod tests {
             run_at_ms: 1,
             start_by_ms: None,
             close_by_ms: None,
+            details: None,
         };
         let (execution, kind, request_id) = (ExecutionId(2), MessageKind::Signal, String::new());
         let message = NewMessage { execution, kind, request_id, body: long(), at_ms: 1 };

@@ -8,7 +8,7 @@ use super::task::TaskKey;
 use abide_core::Incarnation;
 
 /// An attempt that its worker hands out. From then on the store keeps its limits.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct HandOut {
     /// Which attempt.
     pub(crate) key: TaskKey,
@@ -16,6 +16,8 @@ pub(crate) struct HandOut {
     pub(crate) end_in_ms: Option<i64>,
     /// How long from now its next heartbeat may take, and each one after that.
     pub(crate) beat_in_ms: Option<i64>,
+    /// What its body told by its last heartbeat, JSON. `None`: nothing new.
+    pub(crate) details: Option<String>,
 }
 
 /// What became of a heartbeat by token.
@@ -29,14 +31,25 @@ pub(crate) enum TokenBeat {
     Void,
 }
 
+/// The body with the details that a row has, JSON.
+#[cfg(any(feature = "sqlite", feature = "testing"))]
+pub(super) fn with_details(mut body: String, details: Option<&str>) -> String {
+    if let Some(details) = details
+        && body.pop() == Some('}')
+    {
+        body = format!(r#"{body},"details":{details}}}"#);
+    }
+    body
+}
+
 /// Attempts whose end a token decides.
 pub(crate) trait Handed: Send + Sync {
     /// The worker that has claimed the attempt leaves its end to the holder of its token, fenced. False: it was decided
     /// otherwise, or is handed out already, and nothing was written.
     fn hand_out(&self, owner: Incarnation, out: HandOut) -> StoreFuture<'_, bool>;
 
-    /// Ends an attempt by its token: its row goes, and its outcome, the body of a
-    /// [`MessageKind::Attempt`](super::MessageKind::Attempt), comes into the inbox. False: it was decided otherwise, and
+    /// Ends an attempt by its token: its row goes, and its outcome comes into the inbox. `body`:
+    /// an [`AttemptBody`](super::AttemptBody) as JSON, without details; those of the row go with it. False: it was decided otherwise, and
     /// nothing was written.
     fn end_by_token(&self, key: TaskKey, body: String) -> StoreFuture<'_, bool>;
 

@@ -5,6 +5,7 @@ use super::attempt::AttemptRow;
 use super::error::{StoreError, StoreFuture};
 use super::execution::ExecutionRow;
 use super::message::InboxRow;
+use super::task::BeatRow;
 use abide_core::{Event, EventId, ExecutionId, Incarnation, JournalRow};
 use serde::de::DeserializeOwned;
 
@@ -34,6 +35,8 @@ pub(crate) struct StoredRun {
     pub(crate) attempts: Vec<AttemptRow>,
     /// Its inbox, in the order in which it was sent.
     pub(crate) inbox: Vec<InboxRow>,
+    /// The last heartbeats of its open activities, by activity, where their rows know them (PROTOCOL 75).
+    pub(crate) beats: Vec<BeatRow>,
 }
 
 /// Writes turns of executions to the journal and reads them.
@@ -55,7 +58,7 @@ pub(crate) trait Journal: Send + Sync {
     /// The journal, oldest first. Its events are numbered from 1 without a gap, or it is `Damaged` (AB0209).
     fn journal(&self, execution: ExecutionId) -> StoreFuture<'_, Vec<StoredTurn>>;
 
-    /// Row, journal, failed attempts and inbox of one run, read at one moment (PROTOCOL 34). `None`: there is
+    /// Row, journal, failed attempts, inbox and heartbeats of one run, read at one moment (PROTOCOL 34). `None`: there is
     /// no such run.
     fn load(&self, execution: ExecutionId) -> StoreFuture<'_, Option<StoredRun>>;
 }

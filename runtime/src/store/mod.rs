@@ -76,7 +76,8 @@ pub(crate) use stream::{NewItem, PublishedNews, READ_BYTES, READ_ITEMS, StreamRo
 pub(crate) use successor::Successor;
 pub(crate) use sweep::{Orphans, SWEEP_AT_ONCE, Sweep};
 pub(crate) use task::{
-    AttemptBody, ClaimedTasks, NewTask, OwnedTask, Task, TaskChange, TaskClaim, TaskKey, Tasks,
+    AttemptBody, Beat, BeatRow, Beaten, ClaimedTasks, NewTask, OwnedTask, Task, TaskChange, TaskClaim,
+    TaskKey, Tasks,
 };
 pub(crate) use transaction::{AttemptTransaction, INSIDE, UserConnection, Within, may_succeed_again};
 

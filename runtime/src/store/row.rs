@@ -6,7 +6,7 @@ use super::execution::ExecutionRow;
 use super::journal::StoredTurn;
 use super::message::{InboxRow, MessageKind};
 use super::stream::StreamRow;
-use super::task::{OwnedTask, Task, TaskKey};
+use super::task::{BeatRow, OwnedTask, Task, TaskKey};
 use crate::status::ExecutionStatus;
 use abide_core::{EventId, ExecutionId, Incarnation};
 use sqlx::{Result, Row};
@@ -152,7 +152,13 @@ pub(crate) fn task(row: &impl Columns) -> Result<Task> {
         workflow_id: row.text(8)?,
         run_id: row.text(9)?,
         workflow_type: row.text(10)?,
+        details: row.maybe_text(12)?,
     })
+}
+
+/// `activity, details, beat_at`.
+pub(crate) fn beat(row: &impl Columns) -> Result<BeatRow> {
+    Ok(BeatRow { activity: event(row, 0)?, details: row.text(1)?, at_ms: row.maybe_bigint(2)? })
 }
 
 /// `execution, activity, attempt, nonce, cancel`.

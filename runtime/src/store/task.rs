@@ -8,7 +8,7 @@
 
 use super::error::StoreFuture;
 use abide_core::exec::AttemptOutcome;
-use abide_core::{EventId, ExecutionId, FailureKind, FailureRecord, Incarnation, TimeoutKind};
+use abide_core::{EventId, ExecutionId, FailureKind, FailureRecord, Incarnation, Payload, TimeoutKind};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -34,6 +34,8 @@ pub(crate) struct NewTask {
     pub(crate) start_by_ms: Option<i64>,
     /// When the activity is given up, running or not (schedule-to-close).
     pub(crate) close_by_ms: Option<i64>,
+    /// What the last heartbeat of the attempts before told, JSON. `None`: the row that it replaces knows.
+    pub(crate) details: Option<String>,
 }
 
 /// What an append does to the tasks of its execution. At most one change for an activity. A closing append,
@@ -42,7 +44,8 @@ pub(crate) struct NewTask {
 pub(crate) enum TaskChange {
     /// A first attempt, or one whose row its own end has deleted.
     Insert(NewTask),
-    /// The next attempt, in the place of attempt `of`. Without that row the append is a `Conflict`: the
+    /// The next attempt, in the place of attempt `of`. It keeps the details of that row where it brings none, and the time
+    /// of the last heartbeat (PROTOCOL 75). Without that row the append is a `Conflict`: the
     /// attempt has ended otherwise, and the inbox says how.
     Replace {
         /// The attempt whose row must be there.
@@ -70,7 +73,7 @@ impl TaskChange {
         match self {
             Self::Insert(task) | Self::Replace { with: task, .. } => {
                 let texts = [&task.name, &task.input, &task.limits];
-                texts.into_iter().chain(&task.queue).map(String::len).sum()
+                texts.into_iter().chain(&task.queue).chain(&task.details).map(String::len).sum()
             }
             Self::Settle { .. } | Self::Drop(_) | Self::Cancel(_) => 0,
         }
@@ -125,6 +128,8 @@ pub(crate) struct Task {
     pub(crate) run_id: String,
     /// Its type.
     pub(crate) workflow_type: String,
+    /// What the last heartbeat of the attempts before told, JSON.
+    pub(crate) details: Option<String>,
 }
 
 /// What a claim of tasks got.
@@ -147,6 +152,42 @@ pub(crate) struct OwnedTask {
     pub(crate) cancel: bool,
 }
 
+/// A heartbeat to be written.
+#[derive(Clone, Debug)]
+pub(crate) struct Beat {
+    /// Which attempt. It has no nonce if the execution's owner runs it.
+    pub(crate) key: TaskKey,
+    /// What it tells, JSON.
+    pub(crate) details: String,
+    /// When it came, on the store's clock. A row that knows of a later one keeps that: this may be a copy that was late.
+    pub(crate) at_ms: i64,
+}
+
+/// What became of a heartbeat.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Beaten {
+    /// Its row knows it, or a later one.
+    Kept {
+        /// The workflow asks the attempt to stop.
+        cancel: bool,
+    },
+    /// Another session has its row. Write it again.
+    Locked,
+    /// It has no row any more: the attempt was decided otherwise.
+    Gone,
+}
+
+/// The last heartbeat of an open activity, as its row knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct BeatRow {
+    /// The activity: the number of its event in its execution.
+    pub(crate) activity: EventId,
+    /// What it told, JSON.
+    pub(crate) details: String,
+    /// When it came. `None`: it was told by an attempt whose row is gone.
+    pub(crate) at_ms: Option<i64>,
+}
+
 /// Attempts that the database arbitrates.
 pub(crate) trait Tasks: Send + Sync {
     /// Takes unclaimed tasks of these queues and names, the oldest first, fenced like an append where there are any.
@@ -162,6 +203,9 @@ pub(crate) trait Tasks: Send + Sync {
     /// The tasks that `owner` has claimed and not ended.
     fn owned_tasks(&self, owner: Incarnation) -> StoreFuture<'_, Vec<OwnedTask>>;
 
+    /// Notes heartbeats, fenced, by one statement that waits for no row (PROTOCOL 74). What became of each, in order.
+    fn beat(&self, owner: Incarnation, beats: Vec<Beat>) -> StoreFuture<'_, Vec<Beaten>>;
+
     /// Ends the tasks whose time has run out, as `TimedOut`; how many. Any worker may do this at any time.
     fn expire_tasks(&self) -> StoreFuture<'_, u64>;
 }
@@ -176,12 +220,15 @@ pub(crate) struct AttemptBody {
     /// Its own end has not deleted the row that arbitrates it, if it has one: the owner only could not take it in.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) kept: bool,
+    /// What the last heartbeat told, where the store has ended the attempt. Else the outcome has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) details: Option<Payload>,
 }
 
 /// The outcome of attempts whose worker is gone.
 pub(crate) fn lost() -> AttemptOutcome {
     let failure = FailureRecord::new(FailureKind::WorkerLost, "the worker died with this attempt");
-    AttemptOutcome::Failed { failure, retryable: true, retry_after: Some(Duration::ZERO) }
+    AttemptOutcome::Failed { failure, retryable: true, retry_after: Some(Duration::ZERO), details: None }
 }
 
 /// The outcome of an activity whose time has run out in the database: no worker took it, or none ended it.
@@ -195,5 +242,5 @@ pub(crate) fn timed_out(kind: TimeoutKind) -> AttemptOutcome {
     };
     let retryable = matches!(kind, TimeoutKind::StartToClose | TimeoutKind::Heartbeat);
     let failure = FailureRecord::new(FailureKind::TimedOut(kind), text.to_owned());
-    AttemptOutcome::Failed { failure, retryable, retry_after: None }
+    AttemptOutcome::Failed { failure, retryable, retry_after: None, details: None }
 }

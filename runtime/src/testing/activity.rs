@@ -1,8 +1,9 @@
 //! An artificial attempt around an activity's body, for unit tests of the body alone.
 
 use crate::activity::context::{ActivityContext, CURRENT};
+use crate::activity::heartbeat::Beats;
 use crate::activity::info::AttemptInfo;
-use abide_core::EventId;
+use abide_core::{EventId, Persist, heartbeat_details};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -34,6 +35,8 @@ pub struct ActivityEnv {
     name: &'static str,
     time_left: Option<Duration>,
     token: CancellationToken,
+    stopping: CancellationToken,
+    beats: Arc<Beats>,
 }
 
 impl Default for ActivityEnv {
@@ -53,7 +56,8 @@ impl ActivityEnv {
             activity: EventId(1),
             attempt: 1,
         };
-        Self { info, name: "test", time_left: None, token: CancellationToken::new() }
+        let (token, stopping) = (CancellationToken::new(), CancellationToken::new());
+        Self { info, name: "test", time_left: None, token, stopping, beats: Beats::unheard() }
     }
 
     /// Sets the number of the attempt, from 1.
@@ -93,6 +97,26 @@ impl ActivityEnv {
         self
     }
 
+    /// Sets what the last heartbeat of the attempts before told.
+    ///
+    /// # Panics
+    /// If the details are none that a heartbeat can tell.
+    pub fn last_heartbeat<T: Persist>(mut self, details: &T) -> Self {
+        let details = heartbeat_details(details).unwrap_or_else(|error| panic!("{error}"));
+        self.beats = Beats::new(None, Some(details), None);
+        self
+    }
+
+    /// What the last heartbeat of a body told: `env.heartbeat::<u64>()`. `None` if there was none, or if it is no `T`.
+    pub fn heartbeat<T: Persist>(&self) -> Option<T> {
+        self.beats.last()?.decode().ok()
+    }
+
+    /// Tells the body that its worker begins to stop: now if it is running, otherwise as soon as it runs.
+    pub fn shut_down_worker(&self) {
+        self.stopping.cancel();
+    }
+
     /// Asks the body to stop: now if it is running, otherwise as soon as it runs.
     pub fn cancel(&self) {
         self.token.cancel();
@@ -110,14 +134,15 @@ impl ActivityEnv {
 
     fn context(&self) -> ActivityContext {
         let deadline = self.time_left.and_then(|left| Instant::now().checked_add(left));
-        ActivityContext::new(self.info.clone(), self.name, deadline, self.token.clone())
+        let context = ActivityContext::new(self.info.clone(), self.name, deadline, self.token.clone());
+        context.beating(Arc::clone(&self.beats), self.stopping.clone())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::activity::context;
+    use crate::activity::{HeartbeatError, context};
 
     #[tokio::test]
     async fn a_body_sees_what_the_test_has_chosen_and_a_cancel_while_it_runs() {
@@ -141,5 +166,30 @@ mod tests {
         assert_eq!(ended, "stopped");
         assert!(env.run(async { context().is_cancelled() }).await, "the next body is asked at once");
         assert!(!context().is_cancelled(), "nothing is left of it outside");
+    }
+
+    #[tokio::test]
+    async fn a_body_goes_on_from_a_heartbeat_and_is_told_that_its_worker_goes() {
+        let body = async || {
+            let context = context();
+            let mut done = context.last_heartbeat::<u32>().unwrap_or(0);
+            while done < 5 && !context.is_worker_shutting_down() {
+                done += 1;
+                context.heartbeat(&done)?;
+            }
+            Ok(done)
+        };
+        let env = ActivityEnv::new().last_heartbeat(&3);
+        assert_eq!(env.heartbeat::<u32>(), None);
+        assert_eq!(env.run(body()).await, Ok(5));
+        assert_eq!((env.heartbeat::<u32>(), env.heartbeat::<String>()), (Some(5), None));
+        env.shut_down_worker();
+        assert_eq!(env.run(body()).await, Ok(3), "it tells where it is");
+        env.run(async { context().worker_shutting_down().await }).await;
+        let env = ActivityEnv::new();
+        env.cancel();
+        assert_eq!(env.run(body()).await, Err(HeartbeatError::Cancelled));
+        assert_eq!(env.heartbeat::<u32>(), Some(1), "it is kept nevertheless");
+        assert_eq!(context().heartbeat(&1), Ok(()), "outside of an attempt it does nothing");
     }
 }

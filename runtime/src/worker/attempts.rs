@@ -7,14 +7,17 @@
 
 use super::lock::lock;
 use crate::activity::blocking::Slot;
+use crate::activity::heartbeat::{Beats, Due, Told};
 use crate::activity::runner::{Attempt, Runner};
 use crate::store::{OwnedTask, TaskKey};
 use abide_core::exec::{ActivityStart, AttemptOutcome};
 use abide_core::{EventId, ExecutionId};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::RangeInclusive;
-use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
+use tokio::sync::Notify;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// The place of an attempt in the table.
@@ -32,6 +35,7 @@ struct Entry {
     cancel: CancellationToken,
     /// The workflow may give the activity up, and may end, while the attempt runs on.
     abandonable: bool,
+    beats: Arc<Beats>,
     state: State,
 }
 
@@ -61,6 +65,8 @@ pub(super) struct Attempts {
     pub(super) claiming: tokio::sync::Mutex<()>,
     /// The answer to a claim was lost: the claim may have taken tasks that are not in the table.
     pub(super) doubtful: AtomicBool,
+    /// Notified by the first heartbeat after a write of heartbeats.
+    pub(super) beats_hint: Arc<Notify>,
 }
 
 /// The range of all keys of a run.
@@ -79,7 +85,7 @@ impl Attempts {
         slot: Option<Slot>,
     ) {
         // The entry comes first: an attempt that ends at once must find it.
-        let cancel = self.enter(key, attempt.info.attempt, abandonable);
+        let cancel = self.enter(key, attempt.info.attempt, abandonable, &attempt.beats);
         match slot {
             Some(slot) => runner.run_in(slot, attempt, cancel),
             None => runner.run(attempt, cancel),
@@ -87,9 +93,15 @@ impl Attempts {
     }
 
     /// Enters an attempt. The token asks it to stop.
-    pub(super) fn enter(&self, key: Key, attempt: u32, abandonable: bool) -> CancellationToken {
-        let cancel = CancellationToken::new();
-        let entry = Entry { attempt, cancel: cancel.clone(), abandonable, state: State::Running };
+    pub(super) fn enter(
+        &self,
+        key: Key,
+        attempt: u32,
+        abandonable: bool,
+        beats: &Arc<Beats>,
+    ) -> CancellationToken {
+        let (cancel, beats) = (CancellationToken::new(), Arc::clone(beats));
+        let entry = Entry { attempt, cancel: cancel.clone(), abandonable, beats, state: State::Running };
         lock(&self.table).insert(key, entry);
         cancel
     }
@@ -207,6 +219,66 @@ fn activity(key: Key) -> Option<EventId> {
     match key {
         Key::Own(_, activity) => Some(activity),
         Key::Claimed(_) => None,
+    }
+}
+
+/// Heartbeats.
+impl Attempts {
+    /// The heartbeats to be written now, those that wait longest first, and when the next one is due.
+    pub(super) fn due_beats(&self, now: Instant) -> (Vec<(TaskKey, Told)>, Option<Instant>) {
+        let (mut due, mut next) = (Vec::new(), None);
+        for (key, entry) in
+            lock(&self.table).iter().filter(|(_, entry)| matches!(entry.state, State::Running))
+        {
+            match entry.beats.due(now) {
+                Due::Nothing => {}
+                Due::At(at) => next = Some(next.map_or(at, |next: Instant| next.min(at))),
+                Due::Now(told) => due.push((row_of(*key, entry.attempt), told)),
+            }
+        }
+        due.sort_by_key(|(_, told)| told.since);
+        (due, next)
+    }
+
+    /// The database has this heartbeat.
+    pub(super) fn beat_written(&self, key: &TaskKey, told: &Told, cancel: bool, now: Instant) {
+        self.with_row(key, |entry| {
+            entry.beats.written(told.count, now);
+            if cancel {
+                entry.cancel.cancel();
+            }
+        });
+    }
+
+    /// The attempt has no row any more: it was decided otherwise, and is asked to stop. One that its workflow has
+    /// abandoned goes on.
+    pub(super) fn beat_gone(&self, key: &TaskKey, told: &Told, now: Instant) {
+        self.with_row(key, |entry| {
+            entry.beats.written(told.count, now);
+            if !entry.abandonable {
+                entry.cancel.cancel();
+            }
+        });
+    }
+
+    fn with_row(&self, key: &TaskKey, act: impl FnOnce(&Entry)) {
+        let table = lock(&self.table);
+        let at = match key.nonce {
+            0 => Key::Own(key.execution, key.activity),
+            _ => Key::Claimed(*key),
+        };
+        let entry = table.get(&at);
+        if let Some(entry) = entry.filter(|entry| entry.attempt == key.attempt) {
+            act(entry);
+        }
+    }
+}
+
+/// Names the row of an attempt. That of an own one has no nonce.
+fn row_of(key: Key, attempt: u32) -> TaskKey {
+    match key {
+        Key::Own(execution, activity) => TaskKey { execution, activity, attempt, nonce: 0 },
+        Key::Claimed(key) => key,
     }
 }
 

@@ -14,6 +14,7 @@ fn start(activity: u64, attempt: u32, cancellation: CancellationType) -> Activit
         options: ActivityOptions { cancellation, ..ActivityOptions::default() },
         scheduled_at_ms: 0,
         not_before_ms: None,
+        details: None,
     }
 }
 
@@ -27,7 +28,7 @@ fn running() -> (Attempts, [ActivityStart; 3], [CancellationToken; 3]) {
     ];
     let tokens = starts.each_ref().map(|start| {
         let abandonable = start.options.cancellation == CancellationType::Abandon;
-        attempts.enter(Key::Own(RUN, start.activity), start.attempt, abandonable)
+        attempts.enter(Key::Own(RUN, start.activity), start.attempt, abandonable, &Beats::unheard())
     });
     (attempts, starts, tokens)
 }

@@ -4,6 +4,7 @@
 //! only place where that begins.
 
 use super::attempts::Key;
+use super::beats;
 use super::handle::HandedIn;
 use super::mailbox::Message;
 use super::names::Names;
@@ -277,7 +278,8 @@ impl Thread {
         let (entry, input) = (Arc::clone(entry), start.input);
         let report = outcomes::report(session, key, attempt);
         let outlet = Some(Outlet { store: Arc::clone(session.store()), owner: session.me, execution: run });
-        let attempt = Attempt { entry, info, input, limits, transactions, outlet, task: None, report };
+        let beats = beats::of_start(session, &start.options, start.details, entry.database());
+        let attempt = Attempt { entry, info, input, limits, transactions, beats, outlet, task: None, report };
         session.attempts.launch(&session.runner, (key, abandonable), attempt, None);
     }
 }

@@ -69,9 +69,11 @@ impl Pending {
             MessageKind::Cancel => serde_json::from_str(body)
                 .map(|CancelBody { reason }| Input::Cancel { request_id: request_id.clone(), reason }.into()),
             MessageKind::Attempt => {
-                serde_json::from_str(body).map(|AttemptBody { activity, attempt, outcome, kept }| Self {
-                    decided: !kept,
-                    ..Input::Attempt { activity, attempt, outcome }.into()
+                serde_json::from_str(body).map(|AttemptBody { activity, attempt, outcome, kept, details }| {
+                    Self {
+                        decided: !kept,
+                        ..Input::Attempt { activity, attempt, outcome: outcome.or_details(details) }.into()
+                    }
                 })
             }
             MessageKind::Update => {
@@ -146,7 +148,7 @@ pub(super) fn outcome_message(
         execution,
         kind: MessageKind::Attempt,
         request_id: format!("attempt/{activity}/{attempt}"),
-        body: to_json(&AttemptBody { activity, attempt, outcome, kept: true }),
+        body: to_json(&AttemptBody { activity, attempt, outcome, kept: true, details: None }),
         at_ms,
     }
 }

@@ -46,11 +46,11 @@ fn begin(
     let (session, thread) = (Arc::clone(session), Arc::clone(thread));
     tokio::spawn(async move {
         let Some(run) = read(&session, execution).await else { return };
-        let found = run.map(|StoredRun { row, journal, attempts, inbox }| {
+        let found = run.map(|StoredRun { row, journal, attempts, inbox, beats }| {
             let mine = row.owner == Some(session.me);
             let inbox = if mine { inbox::set_aside(&session, inbox) } else { Vec::new() };
             let damaged = |message: String| Err(Suspension::new(Code::Damaged, message));
-            let journal = journal.map_or_else(damaged, |turns| decode(turns, &attempts));
+            let journal = journal.map_or_else(damaged, |turns| decode(turns, &attempts, beats));
             Found { journal, inbox, row }
         });
         let _ = thread.send(Message::Load(Box::new(Loaded { execution, load, found })));
@@ -174,7 +174,7 @@ impl Thread {
     fn revive(
         &mut self,
         run: &mut Run,
-        (input, context, journal): (Option<String>, Option<String>, Journal),
+        (input, context, mut journal): (Option<String>, Option<String>, Journal),
         mut delayed: Vec<ActivityStart>,
     ) -> Result<Live, Suspension> {
         let Some(workflow) = self.session.registry.workflow_type(&run.names.workflow_type).copied() else {
@@ -192,7 +192,9 @@ impl Thread {
         if self.session.options.checks_replay {
             live.recorded = super::verify::Recorded::of(&journal);
         }
+        let told = std::mem::take(&mut journal.told);
         self.replay(run.id, &mut live.exec, journal)?;
+        live.exec.resume_heartbeats(told);
         let outstanding = live.exec.outstanding();
         if let Some(start) = outstanding.iter().find(|start| !(self.knows())(start.name)) {
             return Err(Suspension::unknown_activity(start.name));

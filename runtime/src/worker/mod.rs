@@ -31,7 +31,7 @@
 //! # The rest
 //!
 //! `session` is one incarnation and what it owns. `supervisor` begins a new one when the lease is lost.
-//! `claims`, `ends`, `inbox`, `tasks`, `lease` and `watchdog` are its loops; they never touch a run, they send messages
+//! `claims`, `ends`, `inbox`, `tasks`, `beats`, `lease` and `watchdog` are its loops; they never touch a run, they send messages
 //! to its thread. `local` is the way in for clients of this process, `query` reads states, `news` logs.
 //!
 //! # Invariants
@@ -45,6 +45,7 @@
 //! it.
 
 mod attempts;
+mod beats;
 mod builder;
 mod children;
 mod claims;

@@ -7,7 +7,7 @@ use super::inputs::outcome_message;
 use super::mailbox::Message;
 use super::session::Session;
 use crate::activity::runner::ReportFn;
-use crate::activity::transaction::AttemptEnd;
+use crate::activity::transaction::{AttemptEnd, HandedOut};
 use crate::store::{AttemptBody, HandOut, StoreError, TaskKey};
 use crate::wire::to_json;
 use abide_core::exec::AttemptOutcome;
@@ -44,9 +44,9 @@ fn ended(session: &Arc<Session>, key: Key, attempt: u32, end: AttemptEnd) {
             session.inbox_dirty.store(true, Ordering::Release);
             session.inbox_hint.notify_one();
         }
-        (Key::Claimed(task), AttemptEnd::Later { ends_in }) => handed_out(session, task, ends_in),
+        (Key::Claimed(task), AttemptEnd::Later(left)) => handed_out(session, task, left),
         // Without a task the runner makes a failure of it.
-        (Key::Own(..), AttemptEnd::Superseded | AttemptEnd::Later { .. }) => {
+        (Key::Own(..), AttemptEnd::Superseded | AttemptEnd::Later(_)) => {
             session.attempts.settle(key, attempt)
         }
         (_, AttemptEnd::Fatal(error)) => session.failed(&error),
@@ -124,7 +124,7 @@ pub(super) fn task_ended(session: &Arc<Session>, task: TaskKey, outcome: Attempt
 /// failure that says so is written instead.
 async fn finish_task(session: Arc<Session>, task: TaskKey, outcome: AttemptOutcome) {
     let TaskKey { activity, attempt, .. } = task;
-    let body = |outcome| to_json(&AttemptBody { activity, attempt, outcome, kept: false });
+    let body = |outcome| to_json(&AttemptBody { activity, attempt, outcome, kept: false, details: None });
     let (mut body_now, mut wait) = (body(outcome), Duration::from_millis(10));
     while !session.is_over() {
         match session.store().finish_task(session.me, task, body_now.clone()).await {
@@ -144,10 +144,13 @@ async fn finish_task(session: Arc<Session>, task: TaskKey, outcome: AttemptOutco
 }
 
 /// A task is completed by the holder of its token from now on. Must be called in the context of a tokio runtime.
-fn handed_out(session: &Arc<Session>, key: TaskKey, ends_in: Option<Duration>) {
+fn handed_out(session: &Arc<Session>, key: TaskKey, left: HandedOut) {
     if session.attempts.writing(Key::Claimed(key)) {
-        let end_in_ms = ends_in.map(|left| i64::try_from(left.as_millis()).unwrap_or(i64::MAX));
-        let out = HandOut { key, end_in_ms, beat_in_ms: None };
+        // A limit beyond all times is no limit.
+        let ms = |limit: Duration| i64::try_from(limit.as_millis()).ok().filter(|ms| *ms < 1 << 50);
+        let (end_in_ms, beat_in_ms) = (left.ends_in.and_then(ms), left.beats_in.and_then(ms));
+        let details = left.details.map(|details| details.as_json().to_owned());
+        let out = HandOut { key, end_in_ms, beat_in_ms, details };
         tokio::spawn(hand_out(Arc::clone(session), out));
     }
 }
@@ -157,7 +160,7 @@ fn handed_out(session: &Arc<Session>, key: TaskKey, ends_in: Option<Duration>) {
 async fn hand_out(session: Arc<Session>, out: HandOut) {
     let mut wait = Duration::from_millis(10);
     while !session.is_over() {
-        match session.store().hand_out(session.me, out).await {
+        match session.store().hand_out(session.me, out.clone()).await {
             Ok(_) => return session.attempts.settle(Key::Claimed(out.key), out.key.attempt),
             Err(error) => {
                 session.failed(&error);
@@ -174,5 +177,5 @@ pub(super) fn refused(code: Code, name: &str, error: &dyn std::fmt::Display) -> 
     let message = format!("{code}: {name}: {error}");
     tracing::warn!(code = code.as_str(), "{message}");
     let failure = FailureRecord::new(FailureKind::Invalid, message);
-    AttemptOutcome::Failed { failure, retryable: false, retry_after: None }
+    AttemptOutcome::Failed { failure, retryable: false, retry_after: None, details: None }
 }

@@ -71,7 +71,7 @@ async fn replayed(
 ) -> Result<Option<QueryAnswer>> {
     let Some(workflow) = session.registry.workflow_type(&row.workflow_type).copied() else { return Ok(None) };
     // The answer does not depend on failed attempts: workflow code never sees them.
-    let journal = match decode(session.store().journal(row.id).await?, &[]) {
+    let journal = match decode(session.store().journal(row.id).await?, &[], Vec::new()) {
         Ok(journal) => journal,
         Err(reason) => return Err(Error::QueryFailed { query: name, message: reason.to_string() }),
     };

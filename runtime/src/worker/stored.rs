@@ -1,8 +1,8 @@
 //! What a load brings: the row, the journal and the inbox of one run, decoded.
 
-use crate::store::{AttemptRow, ExecutionRow, InboxRow, StoredTurn, Unreadable};
+use crate::store::{AttemptRow, BeatRow, ExecutionRow, InboxRow, StoredTurn, Unreadable};
 use abide_core::exec::{FailedAttempt, Suspension};
-use abide_core::{Code, ExecutionId, JournalRow};
+use abide_core::{Code, EventId, ExecutionId, JournalRow, Payload};
 
 /// A decoded journal, with the failed attempts that are kept beside it.
 pub(super) struct Journal {
@@ -10,6 +10,8 @@ pub(super) struct Journal {
     pub(super) bytes: usize,
     /// The last failed attempts of open activities.
     pub(super) attempts: Vec<FailedAttempt>,
+    /// What the last heartbeats of open activities told.
+    pub(super) told: Vec<(EventId, Payload)>,
 }
 
 /// The answer to a thread's load of one run.
@@ -29,8 +31,12 @@ pub(super) struct Found {
     pub(super) inbox: Vec<InboxRow>,
 }
 
-/// Decodes a journal's rows, and those of failed attempts.
-pub(super) fn decode(turns: Vec<StoredTurn>, attempts: &[AttemptRow]) -> Result<Journal, Suspension> {
+/// Decodes a journal's rows, and those of failed attempts and of heartbeats.
+pub(super) fn decode(
+    turns: Vec<StoredTurn>,
+    attempts: &[AttemptRow],
+    beats: Vec<BeatRow>,
+) -> Result<Journal, Suspension> {
     let bytes = turns.iter().map(|turn| turn.body.len()).sum();
     let rows = turns.iter().map(|turn| {
         turn.read().map_err(|unreadable| match unreadable {
@@ -45,9 +51,11 @@ pub(super) fn decode(turns: Vec<StoredTurn>, attempts: &[AttemptRow]) -> Result<
     });
     let rows = rows.collect::<Result<_, _>>()?;
     let attempts = attempts.iter().map(AttemptRow::decode).collect::<Result<_, _>>();
+    let told = |BeatRow { activity, details, .. }| Some((activity, Payload::from_json(details).ok()?));
     Ok(Journal {
         rows,
         bytes,
+        told: beats.into_iter().filter_map(told).collect(),
         attempts: attempts.map_err(|message| Suspension::new(Code::Damaged, message))?,
     })
 }

@@ -157,18 +157,22 @@ impl Changes<'_> {
 pub(super) struct TaskLimits {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) start_to_close_ms: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) heartbeat_ms: Option<u64>,
 }
 
 impl TaskLimits {
     pub(super) fn of(options: &ActivityOptions) -> Self {
         // A limit that does not fit in 64 bits of milliseconds is no limit.
         let ms = |limit: Duration| u64::try_from(limit.as_millis()).ok();
-        Self { start_to_close_ms: options.start_to_close.and_then(ms) }
+        let (start_to_close, heartbeat) = (options.start_to_close, options.heartbeat_timeout);
+        Self { start_to_close_ms: start_to_close.and_then(ms), heartbeat_ms: heartbeat.and_then(ms) }
     }
 }
 
 fn new_task(start: &ActivityStart) -> NewTask {
-    let ActivityStart { activity, attempt, name, input, options, scheduled_at_ms, not_before_ms } = start;
+    let ActivityStart { activity, attempt, name, input, options, scheduled_at_ms, not_before_ms, details } =
+        start;
     let queue = options.task_queue.as_deref().map(str::to_owned);
     let run_at_ms = not_before_ms.unwrap_or(*scheduled_at_ms);
     // If the owner runs the attempt, it also applies the limits, and the row does not need the input.
@@ -186,6 +190,7 @@ fn new_task(start: &ActivityStart) -> NewTask {
         run_at_ms,
         start_by_ms: until(run_at_ms, options.schedule_to_start),
         close_by_ms: until(*scheduled_at_ms, options.schedule_to_close),
+        details: details.as_ref().map(|details| details.as_json().to_owned()),
         queue,
     }
 }

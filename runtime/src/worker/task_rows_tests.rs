@@ -15,6 +15,7 @@ fn start(attempt: u32, options: &ActivityOptions) -> Action {
         options: options.clone(),
         scheduled_at_ms: AT,
         not_before_ms: (attempt > 1).then_some(AT + 500),
+        details: None,
     })
 }
 

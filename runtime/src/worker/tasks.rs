@@ -6,11 +6,13 @@
 //! retried for as long as the session lives.
 
 use super::attempts::Key;
+use super::beats;
 use super::claims::until;
 use super::outcomes;
 use super::session::Session;
 use super::task_rows::TaskLimits;
 use crate::activity::blocking::Slot;
+use crate::activity::heartbeat::Beats;
 use crate::activity::info::AttemptInfo;
 use crate::activity::publisher::Outlet;
 use crate::activity::runner::{Attempt, Limits};
@@ -83,7 +85,7 @@ fn run(session: &Arc<Session>, task: Task, slot: Slot) {
     let input = match Payload::from_json(task.input) {
         Ok(input) => input,
         Err(error) => {
-            session.attempts.enter(Key::Claimed(key), key.attempt, false);
+            session.attempts.enter(Key::Claimed(key), key.attempt, false, &Beats::unheard());
             return outcomes::task_ended(
                 session,
                 key,
@@ -94,6 +96,7 @@ fn run(session: &Arc<Session>, task: Task, slot: Slot) {
     let limits: TaskLimits = serde_json::from_str(&task.limits).unwrap_or_default();
     let now_ms = session.store().now_ms();
     let left = |at_ms: i64| Duration::from_millis(u64::try_from(at_ms - now_ms).unwrap_or(0));
+    let beats = beats::of_task(session, limits.heartbeat_ms, task.details);
     let limits =
         Limits::claimed(limits.start_to_close_ms.map(Duration::from_millis), task.close_by_ms.map(left));
     let info = AttemptInfo {
@@ -106,16 +109,9 @@ fn run(session: &Arc<Session>, task: Task, slot: Slot) {
     let report = outcomes::report(session, Key::Claimed(key), key.attempt);
     let (store, owner) = (Arc::clone(session.store()), session.me);
     let outlet = Some(Outlet { store, owner, execution: key.execution });
-    let attempt = Attempt {
-        entry: Arc::clone(entry),
-        info,
-        input,
-        limits,
-        transactions: None,
-        outlet,
-        task: Some(key),
-        report,
-    };
+    let entry = Arc::clone(entry);
+    let task = Some(key);
+    let attempt = Attempt { entry, info, input, limits, transactions: None, beats, outlet, task, report };
     session.attempts.launch(&session.runner, (Key::Claimed(key), false), attempt, Some(slot));
 }
 

@@ -232,7 +232,7 @@ impl Bench {
     /// The answer to a load, from what is stored now.
     pub(in crate::worker) async fn answer(&self, execution: ExecutionId, load: u64) -> Message {
         let run = self.store.load(execution).await.unwrap().unwrap();
-        let journal = stored::decode(run.journal.unwrap(), &run.attempts);
+        let journal = stored::decode(run.journal.unwrap(), &run.attempts, run.beats);
         Message::Load(Box::new(Loaded {
             execution,
             load,

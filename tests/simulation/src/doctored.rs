@@ -95,6 +95,7 @@ pub(crate) fn scheduled(act: &Act) -> Event {
         input: payload(&(act,)),
         task_queue: None,
         transactional: false,
+        heartbeat: false,
     }
 }
 

@@ -18,7 +18,7 @@ use crate::guard::engine_future;
 use crate::ids::EventId;
 use crate::outcome::{Arguments, Outcome};
 use crate::payload::{Encoded, Payload, PayloadError};
-use crate::policy::{ActivityOptions, CancellationType, RetryPolicy};
+use crate::policy::{ActivityOptions, CancellationType, RetryPolicy, Runs};
 use attempt::AttemptChange;
 use one::{Activity, Ended};
 use std::future::Future;
@@ -79,6 +79,13 @@ impl<D: ActivityDef> ActivityCall<D> {
         self
     }
 
+    /// Limits the time between two heartbeats of an attempt, and before the first one. An attempt that says nothing for
+    /// so long is given up and tried again. At least 1 ms (`AB0430`).
+    pub fn heartbeat_timeout(mut self, limit: Duration) -> Self {
+        self.options.heartbeat_timeout = Some(limit);
+        self
+    }
+
     /// Sets the retry policy.
     pub fn retry(mut self, policy: RetryPolicy) -> Self {
         self.options.retry = policy;
@@ -125,7 +132,9 @@ impl<D: ActivityDef> ActivityCall<D> {
             ctx.suspend(Suspension::unknown_activity(D::NAME).at(ctx.site()));
             return Ok(None);
         }
-        let command = Schedule::<D> { input, options: self.options.clone(), definition: PhantomData };
+        let mut options = self.options.clone();
+        options.keeps_heartbeats = options.heartbeat_timeout.is_some() && options.runs() == Runs::Here;
+        let command = Schedule::<D> { input, options, definition: PhantomData };
         let Some(issued) = ctx.issue(command) else { return Ok(None) };
         let Schedule { input, options, .. } = issued.command;
         let activity = Activity::new(D::NAME, input, options, ctx.now_ms());
@@ -215,6 +224,7 @@ impl<D: ActivityDef> Command for Schedule<D> {
             input: self.input.clone(),
             task_queue: self.options.task_queue.as_deref().map(str::to_owned),
             transactional: self.options.transactional,
+            heartbeat: self.options.keeps_heartbeats,
         }
     }
 
@@ -229,10 +239,11 @@ impl<D: ActivityDef> Command for Schedule<D> {
 
     /// An attribute may have changed while the activity is open, so the recorded values keep applying.
     fn adopt(&mut self, recorded: Event) {
-        if let Event::ActivityScheduled { input, task_queue, transactional, .. } = recorded {
+        if let Event::ActivityScheduled { input, task_queue, transactional, heartbeat, .. } = recorded {
             self.input = input;
             (self.options.task_queue, self.options.transactional) =
                 (task_queue.map(Arc::from), transactional);
+            self.options.keeps_heartbeats = heartbeat;
         }
     }
 }

@@ -27,6 +27,8 @@ pub(crate) struct Activity {
     pub(super) lost: u32,
     /// Whether the store holds its last failed attempt.
     pub(super) kept: bool,
+    /// What the last heartbeat told.
+    pub(super) details: Option<Payload>,
     /// Its future was dropped. Only the close waits for it.
     pub(super) cancel_requested: bool,
 }
@@ -51,6 +53,7 @@ impl Activity {
             last_failure: None,
             lost: 0,
             kept: false,
+            details: None,
             cancel_requested: false,
         }
     }
@@ -70,6 +73,7 @@ impl Activity {
             options: self.options.clone(),
             scheduled_at_ms: self.scheduled_at_ms,
             not_before_ms: self.next_at_ms,
+            details: self.details.clone(),
         }
     }
 
@@ -85,7 +89,7 @@ impl Activity {
     /// Adds what follows the end to the draft.
     pub(super) fn note_end(&self, id: EventId, ended: &Ended, draft: &mut TurnDraft) {
         // Elsewhere, the write of the outcome has deleted the row.
-        if self.options.runs() == Runs::HereTransactional {
+        if matches!(self.options.runs(), Runs::HereBeating | Runs::HereTransactional) {
             draft.actions.push(Action::Ended { activity: id, attempt: self.attempt });
         }
         if self.kept {

@@ -15,6 +15,7 @@ use crate::exec::pending::Pending;
 use crate::exec::turn::{Action, ActivityStart, AttemptOutcome, Stop};
 use crate::failure::{FailureKind, FailureRecord};
 use crate::ids::EventId;
+use crate::payload::Payload;
 use crate::policy::CancellationType;
 use crate::site::Site;
 use std::collections::BTreeMap;
@@ -41,6 +42,15 @@ impl Activities {
     /// Takes the failed attempts from the store, before a replay.
     pub(crate) fn load(&mut self, failed: Vec<FailedAttempt>) {
         self.loaded = failed.into_iter().map(|failed| (failed.activity, failed)).collect();
+    }
+
+    /// Takes what the last heartbeats of open activities have told, after a replay.
+    pub(crate) fn take_details(&mut self, told: Vec<(EventId, Payload)>) {
+        for (id, details) in told {
+            if let Some(activity) = self.open.get_mut(id) {
+                activity.details = Some(details);
+            }
+        }
     }
 
     /// An activity was scheduled. Returns its start if it is new. A recorded one was started earlier.
@@ -95,13 +105,13 @@ impl Activities {
 
     /// Decides what follows an attempt's outcome. `None`: the outcome no longer counts.
     pub(crate) fn decide(
-        &self,
+        &mut self,
         id: EventId,
         attempt: u32,
         outcome: AttemptOutcome,
         now_ms: i64,
     ) -> Option<Decision> {
-        let activity = self.open.get(id).filter(|activity| activity.attempt == attempt)?;
+        let activity = self.open.get_mut(id).filter(|activity| activity.attempt == attempt)?;
         Some(match outcome {
             AttemptOutcome::Completed(result) => {
                 Decision::Ended(Event::ActivityCompleted { activity: id, result })
@@ -110,7 +120,9 @@ impl Activities {
                 let failure = FailureRecord::new(FailureKind::Cancelled, "activity was cancelled");
                 Decision::Ended(Event::ActivityFailed { activity: id, failure })
             }
-            AttemptOutcome::Failed { failure, retryable, retry_after } => {
+            AttemptOutcome::Failed { failure, retryable, retry_after, details } => {
+                // An attempt without a heartbeat keeps what the one before it has told.
+                activity.details = details.or_else(|| activity.details.take());
                 let failure = failure.caused_by(activity.last_failure.as_ref());
                 activity.after_failure(id, failure, retryable, retry_after, now_ms)
             }

@@ -14,8 +14,8 @@ fn activity(args: &str) -> proc_macro2::TokenStream {
     expand_tokens("activity", args.parse().expect("tokens"), ITEM.parse().expect("tokens"))
 }
 
-const NAMES: &str = "name  crate  start_to_close  schedule_to_close  schedule_to_start  retry  retry_if  retry_after
-    cancellation  transactional  task_queue  state  no_probes  max_attempts  initial_interval  backoff_coefficient
+const NAMES: &str = "name  crate  start_to_close  schedule_to_close  schedule_to_start  heartbeat_timeout  retry  retry_if
+    retry_after  cancellation  transactional  task_queue  state  no_probes  max_attempts  initial_interval  backoff_coefficient
     max_interval  start_to_clsoe  r#crate  r#name  self  ü  _";
 
 const VALUES: &str = r##""99999999999999999999d"  "18446744073709551615ms"  "18446744073709551616ms"  "213503982335d"  "-1s"
@@ -95,9 +95,14 @@ fn settings() -> impl Strategy<Value = Vec<(String, String)>> {
         );
         (format!("retry(max_attempts = {attempts}, initial_interval = {})", literal(&text)), value)
     });
-    let times = (time("start_to_close"), time("schedule_to_close"), time("schedule_to_start"));
+    let times = (
+        time("start_to_close"),
+        time("schedule_to_close"),
+        time("schedule_to_start"),
+        time("heartbeat_timeout"),
+    );
     (times, name, queue, cancellation, retry)
-        .prop_map(|((a, b, c), d, e, f, g)| vec![a, b, c, d, e, f, g])
+        .prop_map(|((a, b, c, h), d, e, f, g)| vec![a, b, c, d, e, f, g, h])
         .prop_shuffle()
         .prop_flat_map(|all| (0..=all.len()).prop_flat_map(move |n| subsequence(all.clone(), n)))
 }

@@ -106,6 +106,7 @@ pub(super) async fn they_come_with_all_else_that_an_append_does(lab: Lab) {
         run_at_ms: 1,
         start_by_ms: None,
         close_by_ms: None,
+        details: None,
     };
     let row_change = RowChange { wake_at_ms: Some(Some(5_000)), active: Some(false), ..RowChange::default() };
     let append = Append {

@@ -7,7 +7,7 @@ use abide_core::{FailureKind, TimeoutKind};
 
 impl Process {
     async fn hands_out(&self, key: TaskKey, (end_in_ms, beat_in_ms): (Option<i64>, Option<i64>)) -> bool {
-        self.store.hand_out(self.me, HandOut { key, end_in_ms, beat_in_ms }).await.unwrap()
+        self.store.hand_out(self.me, HandOut { key, end_in_ms, beat_in_ms, details: None }).await.unwrap()
     }
 
     async fn ends(&self, key: TaskKey) -> bool {
@@ -89,7 +89,7 @@ pub(super) async fn what_is_handed_out_outlives_its_worker_and_what_is_not_does_
     assert_eq!(a.tasks().await.len(), 1);
     assert!(!a.ends(of(kept)).await, "also while the next attempt runs");
     assert!(a.ends(of(handed)).await);
-    let zombie = HandOut { key: of(kept), end_in_ms: None, beat_in_ms: None };
+    let zombie = HandOut { key: of(kept), end_in_ms: None, beat_in_ms: None, details: None };
     assert!(matches!(b.store.hand_out(b.me, zombie).await, Err(StoreError::Fenced)));
 }
 

@@ -5,6 +5,7 @@
 
 mod appends;
 mod attempts;
+mod beats;
 pub(super) mod chains;
 mod closes;
 mod dispatches;
@@ -18,6 +19,7 @@ mod newer;
 pub(super) mod orphans;
 mod ownership;
 pub(super) mod parked;
+mod process;
 mod revisions;
 mod starts;
 mod streams;
@@ -27,6 +29,7 @@ mod wakes;
 mod with_start;
 
 pub(super) use lab::{Lab, Settings};
+pub(super) use process::Process;
 
 use super::*;
 use crate::policy::{IdConflictPolicy, IdReusePolicy};
@@ -35,140 +38,6 @@ use abide_core::{EventId, ExecutionId, Incarnation};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::oneshot;
-
-/// A store and a worker registered in it.
-pub(super) struct Process {
-    pub(super) store: Arc<dyn Store>,
-    pub(super) me: Incarnation,
-}
-
-impl Process {
-    pub(super) async fn of(store: Arc<dyn Store>) -> Self {
-        let (build, name, queue) = ("b1".to_owned(), "test".to_owned(), "q".to_owned());
-        let me = store.register(WorkerInfo { build, name, queue, types: Vec::new() }).await.unwrap();
-        Self { store, me }
-    }
-
-    /// Ends without a word, as by `kill -9`: locks are free, rows stay.
-    pub(super) async fn die(self) {
-        self.store.close().await.unwrap();
-    }
-
-    /// Submits and waits. A row change without a revision is of the row as it now is.
-    pub(super) async fn append(&self, mut append: Append) -> Result<AppendOutcome, StoreError> {
-        let (starts, of_closed) = (append.starts(), append.row == Some(let_go()));
-        if append.changes_row() && append.rev.is_none() && !starts && !of_closed {
-            append.rev = Some(self.row(append.execution).await.rev);
-        }
-        self.submit(append).await.unwrap()
-    }
-
-    /// All that is stored of a run.
-    pub(super) async fn run(&self, id: ExecutionId) -> StoredRun {
-        self.store.load(id).await.unwrap().unwrap()
-    }
-
-    pub(super) fn submit(&self, append: Append) -> oneshot::Receiver<Result<AppendOutcome, StoreError>> {
-        let (tell, told) = oneshot::channel();
-        self.store.submit(append, Box::new(move |outcome| drop(tell.send(outcome))));
-        told
-    }
-
-    /// A start to be, of workflow id `name`.
-    pub(super) fn new_execution(&self, name: &str) -> NewExecution {
-        let id = self.store.execution_id();
-        NewExecution {
-            id,
-            workflow_id: name.to_owned(),
-            // As the host makes them: in the order of their starts, whichever process makes one.
-            run_id: uuid::Uuid::now_v7().to_string(),
-            request_id: None,
-            workflow_type: "Order".to_owned(),
-            queue: "q".to_owned(),
-            input: "[1]".to_owned(),
-            created_at_ms: self.store.now_ms(),
-            terms: Terms::default(),
-            reuse: IdReusePolicy::default(),
-            conflict: IdConflictPolicy::default(),
-            terminate_event: None,
-            with: Vec::new(),
-        }
-    }
-
-    /// An append of `n` events at `seq`.
-    pub(super) fn turn(&self, execution: ExecutionId, seq: u64, n: u32) -> Append {
-        let events = vec![r#"{"timer_started":{"fire_at_ms":1}}"#; n as usize];
-        Append {
-            seq: EventId(seq),
-            n,
-            body: if n == 0 { String::new() } else { format!("[{}]", events.join(",")) },
-            ..Append::bare(self.me, execution, self.store.now_ms())
-        }
-    }
-
-    /// The first append of a start already owned.
-    pub(super) fn create(&self, new: NewExecution) -> Append {
-        Append { births: vec![new.clone()], ..self.turn(new.id, 1, 1) }
-    }
-
-    /// A running execution that this process owns, with one event.
-    pub(super) async fn running(&self, name: &str) -> ExecutionId {
-        let new = self.new_execution(name);
-        let id = new.id;
-        assert!(matches!(self.append(self.create(new)).await, Ok(AppendOutcome::Done)));
-        id
-    }
-
-    /// An append that closes.
-    pub(super) fn close(&self, execution: ExecutionId, seq: u64) -> Append {
-        Append {
-            close: Some(closed(ExecutionStatus::Completed)),
-            rev: Some(0),
-            ..self.turn(execution, seq, 1)
-        }
-    }
-
-    pub(super) fn message(&self, to: ExecutionId, request_id: &str) -> NewMessage {
-        NewMessage {
-            execution: to,
-            kind: MessageKind::Signal,
-            request_id: request_id.to_owned(),
-            body: r#"{"name":"approve"}"#.to_owned(),
-            at_ms: self.store.now_ms(),
-        }
-    }
-
-    pub(super) async fn send(&self, to: ExecutionId, request_id: &str) -> SendAnswer {
-        self.store.send(self.message(to, request_id)).await.unwrap()
-    }
-
-    pub(super) async fn row(&self, id: ExecutionId) -> ExecutionRow {
-        self.store.find(Find::Execution(id)).await.unwrap().unwrap()
-    }
-
-    /// Claims up to ten of type `Order` in queue `q`.
-    pub(super) async fn claim(&self) -> Claimed {
-        self.store.claim(self.claim_of("b1", false)).await.unwrap()
-    }
-
-    /// Claims, also what is suspended and offered, as a worker does.
-    pub(super) async fn take(&self, claim: Claim) -> Vec<ExecutionId> {
-        let claimed = self.store.claim(claim.clone()).await.unwrap();
-        let mut taken = ids(&claimed);
-        if claimed.offered {
-            let offered = self.store.claim_offered(claim).await.unwrap();
-            taken.extend(offered.iter().map(|row| row.id));
-        }
-        taken
-    }
-
-    pub(super) fn claim_of(&self, build: &str, suspect: bool) -> Claim {
-        let suspicion = Suspicion { suspect: suspect.then_some(u32::MAX), crash_limit: 5 };
-        let queues = vec!["q".to_owned()];
-        let types = Some(vec!["Order".to_owned()]);
-        Claim { owner: self.me, queues, types, build: build.to_owned(), limit: 10, suspicion }
-    }
-}
 
 /// The release of a run that is known to be closed.
 pub(super) fn let_go() -> RowChange {
@@ -220,6 +89,15 @@ suite! {
         a_close_and_a_terminate_leave_no_failed_attempt,
         a_worker_that_was_taken_over_keeps_none,
         they_come_with_all_else_that_an_append_does,
+    }
+    beats {
+        a_heartbeat_is_kept_in_its_row,
+        a_copy_that_is_late_changes_nothing,
+        whoever_holds_no_lease_beats_nothing,
+        an_attempt_without_a_row_is_told,
+        the_next_attempt_keeps_what_it_brings_nothing_for,
+        the_end_of_an_attempt_carries_its_details,
+        a_thousand_heartbeats_are_one_commit,
     }
     chains {
         a_run_is_handed_on_in_one_commit,

@@ -16,15 +16,16 @@ pub(super) fn task(activity: u64, attempt: u32) -> NewTask {
         run_at_ms: 1,
         start_by_ms: None,
         close_by_ms: None,
+        details: None,
     }
 }
 
 /// A row that only arbitrates.
-fn token(activity: u64, attempt: u32) -> NewTask {
+pub(super) fn token(activity: u64, attempt: u32) -> NewTask {
     NewTask { queue: None, input: String::new(), ..task(activity, attempt) }
 }
 
-fn key(execution: ExecutionId, activity: u64, attempt: u32) -> TaskKey {
+pub(super) fn key(execution: ExecutionId, activity: u64, attempt: u32) -> TaskKey {
     TaskKey { execution, activity: EventId(activity), attempt, nonce: 0 }
 }
 

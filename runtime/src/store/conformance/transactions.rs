@@ -77,6 +77,7 @@ pub(crate) async fn scheduled(process: &Process) -> TaskKey {
         run_at_ms: 0,
         start_by_ms: None,
         close_by_ms: None,
+        details: None,
     };
     let append = Append { tasks: vec![TaskChange::Insert(token)], ..process.create(new) };
     assert!(matches!(process.append(append).await, Ok(AppendOutcome::Done)));

@@ -42,6 +42,7 @@ fn task(queue: &str) -> NewTask {
         run_at_ms: 1,
         start_by_ms: None,
         close_by_ms: None,
+        details: None,
     }
 }
 

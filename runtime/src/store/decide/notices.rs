@@ -213,6 +213,7 @@ mod tests {
             run_at_ms: 1,
             start_by_ms: None,
             close_by_ms: None,
+            details: None,
         }
     }
 

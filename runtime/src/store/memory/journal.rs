@@ -1,6 +1,7 @@
 //! Turns are queued for the writer, and read by one statement each.
 
 use super::store::MemoryStore;
+use super::write::TaskRow;
 use crate::store::{Ack, Append, Journal, StoreError, StoreFuture, StoredRun, StoredTurn, joined};
 use abide_core::ExecutionId;
 
@@ -36,6 +37,7 @@ impl Journal for MemoryStore {
                 journal,
                 attempts,
                 inbox: st.tables.inbox_of(execution).cloned().collect(),
+                beats: st.tables.tasks_of(execution).filter_map(TaskRow::last_beat).collect(),
             })
         }))
     }

@@ -10,7 +10,8 @@ use super::write::{TaskRow, Write};
 use crate::store::decide::{Concerned, Notify, Receiver, attempt_request_id, outcome_body, outcome_json};
 use crate::store::task::timed_out;
 use crate::store::{
-    ClaimedTasks, MessageKind, OwnedTask, StoreError, StoreFuture, Task, TaskClaim, TaskKey, Tasks,
+    Beat, BeatRow, Beaten, ClaimedTasks, MessageKind, NewTask, OwnedTask, StoreError, StoreFuture, Task,
+    TaskClaim, TaskKey, Tasks,
 };
 use abide_core::exec::AttemptOutcome;
 use abide_core::{EventId, ExecutionId, Incarnation, TimeoutKind};
@@ -24,7 +25,7 @@ pub(super) fn tell_outcome(
     at_ms: i64,
 ) -> Looked<bool> {
     let (activity, attempt) = (row.task.activity, row.task.attempt);
-    let body = outcome_body(activity, attempt, &outcome_json(outcome));
+    let body = outcome_body(activity, attempt, &outcome_json(outcome), row.task.details.as_deref());
     st.put(row.execution, MessageKind::Attempt, &attempt_request_id(activity, attempt), body, at_ms)
 }
 
@@ -36,6 +37,12 @@ impl TaskRow {
             attempt: self.task.attempt,
             nonce: self.nonce,
         }
+    }
+
+    /// Its last heartbeat.
+    pub(super) fn last_beat(&self) -> Option<BeatRow> {
+        let NewTask { activity, details, .. } = &self.task;
+        Some(BeatRow { activity: *activity, details: details.clone()?, at_ms: self.beat_at_ms })
     }
 
     /// The key of its row.
@@ -95,6 +102,7 @@ fn take(st: &mut Statement<'_>, claim: &TaskClaim, queue: &str, room: usize) -> 
             workflow_id: of.workflow_id.clone(),
             run_id: of.run_id.clone(),
             workflow_type: of.workflow_type.clone(),
+            details: row.task.details.clone(),
         })
     };
     Ok(chosen.iter().filter_map(task).collect())
@@ -214,6 +222,42 @@ pub(super) fn expire(st: &mut Statement<'_>) -> Looked<(u64, Concerned)> {
     Ok((gone, concerned))
 }
 
+/// The row of a heartbeat, as the statement sees it.
+fn beaten<'a>(st: &Statement<'a>, owner: Incarnation, key: TaskKey) -> Option<&'a TaskRow> {
+    let row = st.tables.tasks.get(&(key.execution, key.activity))?;
+    let own = row.task.queue.is_none() && key.nonce == 0;
+    let mine = own || row.owner == Some(owner) && row.nonce == key.nonce;
+    (mine && row.task.attempt == key.attempt).then_some(row)
+}
+
+/// Notes the heartbeats whose rows are there and not locked. What became of those, by their places.
+fn beat(
+    st: &mut Statement<'_>,
+    owner: Incarnation,
+    beats: &[Beat],
+) -> Looked<Option<BTreeMap<usize, Beaten>>> {
+    if !st.fence(owner)? {
+        return Ok(None);
+    }
+    let mut order: Vec<usize> = (0..beats.len()).collect();
+    order.sort_by_key(|at| (beats[*at].key.execution, beats[*at].key.activity));
+    let (mut kept, now) = (BTreeMap::new(), st.now_ms);
+    for at in order {
+        let Beat { key, details, at_ms } = &beats[at];
+        let Some(row) = beaten(st, owner, *key) else { continue };
+        if !st.try_lock(row.row(), Mode::NoKeyUpdate) {
+            continue;
+        }
+        kept.insert(at, Beaten::Kept { cancel: row.cancel });
+        if row.beat_at_ms.is_none_or(|known| known <= *at_ms || known > now) {
+            let mut row = row.clone();
+            (row.task.details, row.beat_at_ms) = (Some(details.clone()), Some(*at_ms));
+            st.write(Write::Task(Box::new(row)));
+        }
+    }
+    Ok(Some(kept))
+}
+
 impl Tasks for MemoryStore {
     fn claim_tasks(&self, claim: TaskClaim) -> StoreFuture<'_, ClaimedTasks> {
         Box::pin(async move {
@@ -256,6 +300,32 @@ impl Tasks for MemoryStore {
             let mine = st.tables.tasks.values().filter(|row| row.owner == Some(owner));
             mine.map(|row| OwnedTask { key: row.key(), cancel: row.cancel }).collect()
         }))
+    }
+
+    fn beat(&self, owner: Incarnation, beats: Vec<Beat>) -> StoreFuture<'_, Vec<Beaten>> {
+        Box::pin(async move {
+            self.once("beat", move |session| {
+                Box::pin(async move {
+                    let kept = session.run(|st| beat(st, owner, &beats)).await?;
+                    let Some(kept) = kept else { return Err(Failure::Refused(StoreError::Fenced)) };
+                    let there = |st: &mut Statement<'_>| {
+                        let found = beats.iter().map(|beat| beaten(st, owner, beat.key).is_some());
+                        Ok(found.collect::<Vec<bool>>())
+                    };
+                    let there = match kept.len() < beats.len() {
+                        true => session.run(there).await?,
+                        false => Vec::new(),
+                    };
+                    let answer = |at: usize| match (kept.get(&at), there.get(at)) {
+                        (Some(kept), _) => *kept,
+                        (None, Some(true)) => Beaten::Locked,
+                        (None, _) => Beaten::Gone,
+                    };
+                    Ok((0..beats.len()).map(answer).collect())
+                })
+            })
+            .await
+        })
     }
 
     fn expire_tasks(&self) -> StoreFuture<'_, u64> {

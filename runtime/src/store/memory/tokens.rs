@@ -47,7 +47,10 @@ fn change(
         TaskChange::Insert(task) => insert(st, id, task).map(|()| true),
         TaskChange::Replace { of, with } => match row(st, id, with.activity)? {
             Some(there) if there.task.attempt == *of => {
-                write(st, id, with);
+                let keeps = !mutant!(KeepDetailsOfNone);
+                let details = with.details.clone().or_else(|| there.task.details.clone().filter(|_| keeps));
+                let (with, beat_at_ms) = (NewTask { details, ..with.clone() }, there.beat_at_ms);
+                write(st, id, with, beat_at_ms);
                 Ok(true)
             }
             _ => Ok(false),
@@ -74,22 +77,21 @@ fn insert(st: &mut Statement<'_>, id: ExecutionId, task: &NewTask) -> Looked<()>
     if twice || st.tables.tasks.contains_key(&(id, task.activity)) {
         return st.raise(Kind::Refused, "the activity has a task already");
     }
-    write(st, id, task);
+    write(st, id, task.clone(), None);
     Ok(())
 }
 
-fn write(st: &mut Statement<'_>, execution: ExecutionId, task: &NewTask) {
+fn write(st: &mut Statement<'_>, execution: ExecutionId, task: NewTask, beat_at_ms: Option<i64>) {
     let row = TaskRow {
         execution,
-        task: task.clone(),
+        task,
         owner: None,
         cancel: false,
         nonce: st.new_nonce(),
+        beat_at_ms,
         handed: false,
         end_by_ms: None,
         beat_by_ms: None,
-        beat_at_ms: None,
-        details: None,
     };
     st.write(Write::Task(Box::new(row)));
 }

@@ -20,15 +20,14 @@ pub(crate) struct TaskRow {
     pub(crate) cancel: bool,
     /// Drawn by its insert and by each claim.
     pub(crate) nonce: i64,
+    /// When its last heartbeat came.
+    pub(crate) beat_at_ms: Option<i64>,
     /// The holder of its token ends it, no worker.
     pub(crate) handed: bool,
     /// Handed out: it is given up then.
     pub(crate) end_by_ms: Option<i64>,
     /// Handed out: the next heartbeat must come by then.
     pub(crate) beat_by_ms: Option<i64>,
-    /// When the last heartbeat came, and what it told.
-    pub(crate) beat_at_ms: Option<i64>,
-    pub(crate) details: Option<String>,
 }
 
 /// One change of one row.

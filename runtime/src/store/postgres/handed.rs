@@ -9,12 +9,13 @@ use crate::store::{StoreError, StoreFuture, TaskKey, Trouble};
 use abide_core::Incarnation;
 use sqlx::{PgConnection, Row};
 
-/// `$1` worker, `$2` execution, `$3` activity, `$4` attempt, `$5` nonce, `$6` and `$7` ms from now.
+/// `$1` worker, `$2` execution, `$3` activity, `$4` attempt, `$5` nonce, `$6` and `$7` ms from now, `$8` details.
 const HAND_OUT: &str = "WITH fence AS MATERIALIZED (
     SELECT worker FROM {s}.lease WHERE worker = $1 AND slot = 0 FOR KEY SHARE),
 handed AS (
     UPDATE {s}.task t SET owner = NULL, handed = true, start_by = NULL, end_by = {now} + $6, beat_by = {now} + $7,
-        beat_at = CASE WHEN $7::bigint IS NULL THEN t.beat_at ELSE {now} END
+        beat_at = CASE WHEN $7::bigint IS NULL THEN t.beat_at ELSE {now} END,
+        details = coalesce($8, t.details)
     FROM fence
     WHERE t.execution = $2 AND t.activity = $3 AND t.attempt = $4 AND t.nonce = $5 AND t.owner = fence.worker
     RETURNING t.execution)
@@ -29,12 +30,13 @@ token AS (
     DELETE FROM {s}.task t USING receiver r
     WHERE t.execution = r.id AND t.activity = $2 AND t.attempt = $3 AND t.nonce = $4
         AND (t.owner IS NOT NULL OR t.handed)
-    RETURNING t.execution, t.owner),
+    RETURNING t.execution, t.owner, t.details),
 told AS (
     INSERT INTO {s}.inbox (execution, kind, request_id, body, at, parked)
     SELECT r.id, 4, ",
     attempt_id!("$2", "$3"),
-    ", $5, {now}, r.status ",
+    ", CASE WHEN token.details IS NULL THEN $5 ELSE left($5, -1) || ',\"details\":' || token.details || '}' END,
+        {now}, r.status ",
     parking_statuses!(),
     " FROM receiver r JOIN token ON token.execution = r.id
     ON CONFLICT DO NOTHING)
@@ -52,7 +54,7 @@ pub(super) async fn hand_out(
     connection: &mut PgConnection,
     shared: &Shared,
     owner: Incarnation,
-    HandOut { key, end_in_ms, beat_in_ms }: HandOut,
+    HandOut { key, end_in_ms, beat_in_ms, details }: HandOut,
 ) -> Result<bool, Trouble> {
     let row = sqlx::query(shared.sql.of(HAND_OUT))
         .bind(owner.0)
@@ -62,6 +64,7 @@ pub(super) async fn hand_out(
         .bind(key.nonce)
         .bind(end_in_ms)
         .bind(beat_in_ms)
+        .bind(details)
         .fetch_one(connection)
         .await?;
     match (row.try_get::<i64, _>(0)?, row.try_get::<i64, _>(1)?) {
@@ -96,6 +99,7 @@ pub(super) async fn end(
 impl Handed for PostgresStore {
     fn hand_out(&self, owner: Incarnation, out: HandOut) -> StoreFuture<'_, bool> {
         Box::pin(self.once(move |shared, connection| {
+            let out = out.clone();
             Box::pin(async move { hand_out(connection, shared, owner, out).await })
         }))
     }

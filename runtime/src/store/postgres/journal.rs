@@ -3,7 +3,7 @@
 use super::store::PostgresStore;
 use crate::store::row::{self, all, execution, execution_columns};
 use crate::store::{
-    Ack, Append, AttemptRow, ExecutionRow, InboxRow, Journal, MessageKind, StoreError, StoreFuture,
+    Ack, Append, AttemptRow, BeatRow, ExecutionRow, InboxRow, Journal, MessageKind, StoreError, StoreFuture,
     StoredRun, StoredTurn, joined,
 };
 use abide_core::{EventId, ExecutionId, Incarnation};
@@ -12,7 +12,7 @@ use sqlx::postgres::PgRow;
 
 pub(super) const JOURNAL: &str =
     "SELECT seq, n, at, writer, body FROM {s}.journal WHERE execution = $1 ORDER BY seq";
-/// Row, journal, inbox and failed attempts of one run in one statement, so in one snapshot (PROTOCOL 34).
+/// Row, journal, inbox, failed attempts and heartbeats of one run in one statement, so in one snapshot (PROTOCOL 34).
 /// Column 26 says what a row is.
 pub(super) const RUN: &str = concat!(
     "SELECT ",
@@ -33,7 +33,12 @@ UNION ALL
 SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
     NULL, NULL, NULL, NULL, NULL, NULL, NULL,
     3, a.activity, a.attempt, a.next_at, 0, a.failure, NULL
-    FROM {s}.attempt a WHERE a.execution = $1"
+    FROM {s}.attempt a WHERE a.execution = $1
+UNION ALL
+SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+    NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+    4, k.activity, 0, coalesce(k.beat_at, 0), 0, k.details, NULL
+    FROM {s}.task k WHERE k.execution = $1 AND k.details IS NOT NULL"
 );
 
 impl Journal for PostgresStore {
@@ -69,7 +74,8 @@ impl Journal for PostgresStore {
 
 /// The rows of [`RUN`]. Their order is not the statement's.
 fn run(rows: &[PgRow]) -> Result<Option<StoredRun>, sqlx::Error> {
-    let (mut found, mut turns, mut inbox, mut attempts) = (None, Vec::new(), Vec::new(), Vec::new());
+    let (mut found, mut turns, mut inbox) = (None, Vec::new(), Vec::new());
+    let (mut attempts, mut beats) = (Vec::new(), Vec::new());
     for row in rows {
         let (first, second, third): (i64, i64, i64) = (row.try_get(27)?, row.try_get(28)?, row.try_get(29)?);
         match row.try_get::<i32, _>(26)? {
@@ -87,6 +93,11 @@ fn run(rows: &[PgRow]) -> Result<Option<StoredRun>, sqlx::Error> {
                 next_at_ms: third,
                 failure: row.try_get(31)?,
             }),
+            4 => beats.push(BeatRow {
+                activity: EventId(first.unsigned_abs()),
+                at_ms: Some(third).filter(|at_ms| *at_ms != 0),
+                details: row.try_get(31)?,
+            }),
             _ => inbox.push(InboxRow {
                 id: first,
                 execution: ExecutionId(0),
@@ -100,8 +111,9 @@ fn run(rows: &[PgRow]) -> Result<Option<StoredRun>, sqlx::Error> {
     turns.sort_by_key(|turn| turn.seq);
     inbox.sort_by_key(|row| row.id);
     attempts.sort_by_key(|row: &AttemptRow| row.activity);
+    beats.sort_by_key(|row: &BeatRow| row.activity);
     Ok(found.map(|row: ExecutionRow| {
         inbox.iter_mut().for_each(|message| message.execution = row.id);
-        StoredRun { journal: joined(turns), attempts, inbox, row }
+        StoredRun { journal: joined(turns), attempts, inbox, beats, row }
     }))
 }

@@ -293,7 +293,7 @@ pub(super) async fn lose_tasks(
             ORDER BY execution, activity FOR UPDATE),
         gone AS (
             DELETE FROM {s}.task t USING held h WHERE t.execution = h.execution AND t.activity = h.activity
-            RETURNING t.execution, t.activity, t.attempt)
+            RETURNING t.execution, t.activity, t.attempt, t.details)
         INSERT INTO {s}.inbox (execution, kind, request_id, body, at, parked)
         SELECT ",
         outcome_row!("g.", "$2"),

@@ -21,13 +21,14 @@ pub(super) struct Tasks<'a> {
     run_at: Vec<i64>,
     start_by: Vec<Option<i64>>,
     close_by: Vec<Option<i64>>,
+    details: Vec<Option<&'a str>>,
     owners: Vec<i64>,
     cancelled: Vec<Option<String>>,
     starts: Vec<bool>,
 }
 
 impl<'a> Tasks<'a> {
-    pub(super) const PARAMETERS: usize = 15;
+    pub(super) const PARAMETERS: usize = 16;
 
     /// Kinds: 0 insert, 1 replace, 2 settle, 3 drop, 4 cancel. What is asked to stop and was not begun ends
     /// at once. `@@` is where [`AFTER_JOURNAL`](Self::AFTER_JOURNAL) and [`OF_STARTED`](Self::OF_STARTED) go.
@@ -36,22 +37,24 @@ impl<'a> Tasks<'a> {
         ", t AS MATERIALIZED (
     SELECT t.* FROM unnest(@1::smallint[], @2::bigint[], @3::bigint[], @4::integer[], @5::integer[], @6::text[],
         @7::text[], @8::text[], @9::text[], @10::bigint[], @11::bigint[], @12::bigint[], @13::bigint[], \
-        @14::text[], @15::boolean[])
+        @14::text[], @15::boolean[], @16::text[])
         AS t(kind, execution, activity, attempt, of, queue, name, input, limits, run_at, start_by, \
         close_by, by, outcome,
-            starts)
+            starts, details)
     JOIN fence ON fence.worker = t.by
     WHERE true@@),
 held AS MATERIALIZED (
     SELECT k.execution FROM {s}.task k JOIN t ON k.execution = t.execution AND k.activity = t.activity
     WHERE t.kind > 0 ORDER BY k.execution, k.activity FOR UPDATE OF k),
 inserted AS (
-    INSERT INTO {s}.task (execution, activity, attempt, queue, name, input, limits, run_at, start_by, close_by, nonce)
-    SELECT execution, activity, attempt, queue, name, input, limits, run_at, start_by, close_by,
+    INSERT INTO {s}.task (execution, activity, attempt, queue, name, input, limits, run_at, start_by, close_by, details,
+        nonce)
+    SELECT execution, activity, attempt, queue, name, input, limits, run_at, start_by, close_by, details,
         (random() * 9007199254740991)::bigint FROM t WHERE kind = 0),
 replaced AS (
     UPDATE {s}.task k SET attempt = t.attempt, queue = t.queue, name = t.name, input = t.input, limits = t.limits,
         run_at = t.run_at, start_by = t.start_by, close_by = t.close_by, owner = NULL, cancel = false, handed = false,
+        details = coalesce(t.details, k.details),
         nonce = (random() * 9007199254740991)::bigint
     FROM t WHERE (SELECT count(*) FROM held) >= 0 AND t.kind = 1 AND k.execution = t.execution AND \
     k.activity = t.activity AND k.attempt = t.of
@@ -69,7 +72,7 @@ unbegun AS (
     WHERE (SELECT count(*) FROM held) >= 0 AND t.kind = 4 AND k.execution = t.execution AND k.activity = t.activity
         AND k.owner IS NULL AND NOT k.handed
         AND k.queue IS NOT NULL
-    RETURNING k.execution, k.activity, k.attempt, t.outcome, t.run_at, t.by),
+    RETURNING k.execution, k.activity, k.attempt, k.details, t.outcome, t.run_at, t.by),
 cancelled AS (
     INSERT INTO {s}.inbox (execution, kind, request_id, body, at)
     SELECT ",
@@ -116,6 +119,7 @@ asked AS (
         self.run_at.push(task.map_or(append.at_ms, |task| task.run_at_ms));
         self.start_by.push(task.and_then(|task| task.start_by_ms));
         self.close_by.push(task.and_then(|task| task.close_by_ms));
+        self.details.push(task.and_then(|task| task.details.as_deref()));
         self.owners.push(append.owner.0);
         self.cancelled.push((kind == 4).then(|| outcome_json(&AttemptOutcome::Cancelled)));
         self.starts.push(append.starts());
@@ -126,6 +130,6 @@ asked AS (
         let query =
             query.bind(self.of).bind(self.queues).bind(self.names).bind(self.inputs).bind(self.limits);
         let query = query.bind(self.run_at).bind(self.start_by).bind(self.close_by);
-        query.bind(self.owners).bind(self.cancelled).bind(self.starts)
+        query.bind(self.owners).bind(self.cancelled).bind(self.starts).bind(self.details)
     }
 }

@@ -189,10 +189,10 @@ impl Batch {
     /// What has to go, or to be there, and what comes.
     fn add_task(&mut self, append: &Append, change: &TaskChange) {
         let (activity, attempt, fate) = match change {
-            TaskChange::Insert(task) => return self.insert_task(append, task),
+            TaskChange::Insert(task) => return self.insert_task(append, task, false),
             TaskChange::Replace { of, with } => {
-                self.insert_task(append, with);
-                (with.activity, *of, Fate::Decided)
+                self.insert_task(append, with, true);
+                (with.activity, *of, Fate::Replaced)
             }
             TaskChange::Settle { activity, attempt } => (*activity, *attempt, Fate::Decided),
             TaskChange::Drop(activity) => (*activity, 0, Fate::Dropped),
@@ -202,12 +202,13 @@ impl Batch {
         put(self.tokens.next(), format_args!("[{id},{activity},{attempt},{fate},{at}]"));
     }
 
-    fn insert_task(&mut self, append: &Append, task: &NewTask) {
+    fn insert_task(&mut self, append: &Append, task: &NewTask, replaces: bool) {
         let (input, input_len) = self.cut(&task.input);
+        let (details, details_len) = task.details.as_deref().map(|details| self.cut(details)).unzip();
         put(
             self.tasks.next(),
             format_args!(
-                "[{},{},{},{},{},{input},{input_len},{},{},{},{}]",
+                "[{},{},{},{},{},{input},{input_len},{},{},{},{},{},{},{}]",
                 append.execution,
                 task.activity,
                 task.attempt,
@@ -217,6 +218,9 @@ impl Batch {
                 task.run_at_ms,
                 or_null(task.start_by_ms),
                 or_null(task.close_by_ms),
+                or_null(details),
+                or_null(details_len),
+                u8::from(replaces),
             ),
         );
     }

@@ -4,19 +4,20 @@ use super::claim::fence;
 use super::store::SqliteStore;
 use super::task::OUTCOME;
 use crate::store::decide::attempt_request_id;
-use crate::store::handed::{HandOut, Handed, TokenBeat};
+use crate::store::handed::{HandOut, Handed, TokenBeat, with_details};
 use crate::store::{MessageKind, StoreFuture, TaskKey, Trouble};
 use abide_core::Incarnation;
 use sqlx::SqliteConnection;
 
 const HAND_OUT: &str = "
 UPDATE task SET owner = NULL, handed = 1, start_by = NULL, end_by = $6 + $7, beat_by = $6 + $8,
-    beat_at = CASE WHEN $8 IS NULL THEN beat_at ELSE $6 END
+    beat_at = CASE WHEN $8 IS NULL THEN beat_at ELSE $6 END, details = coalesce($9, details)
 WHERE execution = $1 AND activity = $2 AND attempt = $3 AND nonce = $4 AND owner = $5";
 
 const END: &str = "
 DELETE FROM task WHERE execution = $1 AND activity = $2 AND attempt = $3 AND nonce = $4
-    AND (owner IS NOT NULL OR handed)";
+    AND (owner IS NOT NULL OR handed)
+RETURNING details";
 
 /// The time between two heartbeats is that between `beat_at` and `beat_by`. Before the attempt is handed out it has no
 /// `beat_by`.
@@ -28,7 +29,7 @@ RETURNING cancel";
 async fn hand_out(
     connection: &mut SqliteConnection,
     owner: Incarnation,
-    HandOut { key, end_in_ms, beat_in_ms }: HandOut,
+    HandOut { key, end_in_ms, beat_in_ms, details }: HandOut,
     now: i64,
 ) -> Result<bool, Trouble> {
     fence(connection, owner).await?;
@@ -40,7 +41,8 @@ async fn hand_out(
         .bind(owner.0)
         .bind(now)
         .bind(end_in_ms)
-        .bind(beat_in_ms);
+        .bind(beat_in_ms)
+        .bind(details);
     Ok(handed.execute(connection).await?.rows_affected() > 0)
 }
 
@@ -50,16 +52,14 @@ async fn end(
     body: String,
     now: i64,
 ) -> Result<bool, Trouble> {
-    let token = sqlx::query(END).bind(of.execution.0).bind(of.activity.0.cast_signed());
-    let token = token.bind(of.attempt).bind(of.nonce);
-    if token.execute(&mut *connection).await?.rows_affected() == 0 {
-        return Ok(false);
-    }
+    let token = sqlx::query_scalar::<_, Option<String>>(END).bind(of.execution.0);
+    let token = token.bind(of.activity.0.cast_signed()).bind(of.attempt).bind(of.nonce);
+    let Some(details) = token.fetch_optional(&mut *connection).await? else { return Ok(false) };
     sqlx::query(OUTCOME)
         .bind(of.execution.0)
         .bind(MessageKind::Attempt.code())
         .bind(attempt_request_id(of.activity, of.attempt))
-        .bind(body)
+        .bind(with_details(body, details.as_deref()))
         .bind(now)
         .execute(connection)
         .await?;

@@ -14,6 +14,8 @@ const JOURNAL: &str = "SELECT seq, n, at, writer, body FROM journal WHERE execut
 const INBOX: &str =
     "SELECT id, execution, kind, request_id, body, at FROM inbox WHERE execution = ? ORDER BY id";
 
+const BEATS: &str = "SELECT activity, details, beat_at FROM task WHERE execution = ? AND details IS NOT NULL ORDER BY activity";
+
 impl Journal for SqliteStore {
     fn submit(&self, append: Append, ack: Ack) {
         self.shared.queue.append(append, ack);
@@ -46,12 +48,14 @@ impl Journal for SqliteStore {
             let turns = sqlx::query(JOURNAL).bind(execution.0).fetch_all(&mut *snapshot).await?;
             let attempts = sqlx::query(attempt::READ).bind(execution.0).fetch_all(&mut *snapshot).await?;
             let inbox = sqlx::query(INBOX).bind(execution.0).fetch_all(&mut *snapshot).await?;
+            let beats = sqlx::query(BEATS).bind(execution.0).fetch_all(&mut *snapshot).await?;
             snapshot.commit().await?;
             Ok(Some(StoredRun {
                 row,
                 journal: joined(all(&turns, row::turn)?),
                 attempts: all(&attempts, row::attempt)?,
                 inbox: all(&inbox, row::message)?,
+                beats: all(&beats, row::beat)?,
             }))
         }))
     }

@@ -9,10 +9,13 @@ use super::store::SqliteStore;
 use crate::store::decide::{attempt_request_id, outcome_json, outcome_row, parking_statuses};
 use crate::store::row::{self, all};
 use crate::store::task::{lost, timed_out};
-use crate::store::{ClaimedTasks, MessageKind, OwnedTask, StoreFuture, TaskClaim, TaskKey, Tasks, Trouble};
+use crate::store::{
+    Beat, Beaten, ClaimedTasks, MessageKind, OwnedTask, StoreFuture, TaskClaim, TaskKey, Tasks, Trouble,
+};
 use abide_core::exec::AttemptOutcome;
 use abide_core::{Incarnation, TimeoutKind};
 use sqlx::{Row, SqliteConnection};
+use std::collections::HashMap;
 
 /// `$1` a queue, `$2` names, `$3` now. One queue at a time, so that the index gives the order and few rows are read
 /// however long the queue is. Late tasks are left to [`Tasks::expire_tasks`].
@@ -29,7 +32,7 @@ ORDER BY run_at LIMIT 1";
 
 const TAKEN: &str = "
 SELECT t.execution, t.activity, t.attempt, t.name, t.input, t.limits, t.run_at, t.close_by,
-    e.workflow_id, e.run_id, e.type, t.nonce
+    e.workflow_id, e.run_id, e.type, t.nonce, t.details
 FROM task t JOIN execution e ON e.id = t.execution
 WHERE t.rowid IN (SELECT value FROM json_each($1)) ORDER BY t.run_at, t.rowid";
 
@@ -52,6 +55,20 @@ const OWNED: &str = "SELECT execution, activity, attempt, nonce, cancel FROM tas
 #[cfg(test)]
 pub(super) const LOOKS: [&str; 8] =
     [DUE, NEXT_DUE, ANY_LATE, LATE_CLOSE, LATE_START, LATE_END, LATE_BEAT, OWNED];
+
+/// `$1` worker, `$2` heartbeats: execution, activity, attempt, nonce, details, time; `$3` now. A row of the execution's
+/// owner has no nonce to compare, and no task queue. A heartbeat that is older than what the row has is a copy that was
+/// late, unless the row's time is still to come: the clock went back.
+pub(super) const BEAT: &str = "
+UPDATE task SET
+    details = CASE WHEN beat_at > b.at AND beat_at <= $3 THEN task.details ELSE b.details END,
+    beat_at = CASE WHEN beat_at > b.at AND beat_at <= $3 THEN beat_at ELSE b.at END
+FROM (SELECT t.rowid AS id, x.value->>4 AS details, x.value->>5 AS at
+    FROM json_each($2) x CROSS JOIN task t ON t.execution = x.value->>0 AND t.activity = x.value->>1
+    WHERE t.attempt = x.value->>2
+        AND (t.owner = $1 AND t.nonce = x.value->>3 OR t.queue IS NULL AND x.value->>3 = 0)) b
+WHERE task.rowid = b.id
+RETURNING execution, activity, attempt, cancel";
 
 /// How many late tasks are ended in one transaction.
 const LATE_AT_ONCE: i64 = 1_000;
@@ -214,6 +231,31 @@ async fn end_late(connection: &mut SqliteConnection, now: i64) -> Result<u64, Tr
     Ok(ended)
 }
 
+/// Notes heartbeats. No row is locked: whatever it does not return is gone.
+async fn beat(
+    connection: &mut SqliteConnection,
+    owner: Incarnation,
+    beats: &[Beat],
+    now: i64,
+) -> Result<Vec<Beaten>, Trouble> {
+    fence(connection, owner).await?;
+    let name = |key: &TaskKey| (key.execution.0, key.activity.0.cast_signed(), i64::from(key.attempt));
+    let listed = beats.iter().map(|Beat { key, details, at_ms }| {
+        let (execution, activity, attempt) = name(key);
+        (execution, activity, attempt, key.nonce, details, at_ms)
+    });
+    let listed = json(&listed.collect::<Vec<_>>());
+    let kept = sqlx::query(BEAT).bind(owner.0).bind(listed).bind(now).fetch_all(connection).await?;
+    let kept =
+        kept.iter().map(|row| Ok(((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?), row.try_get(3)?)));
+    let kept = kept.collect::<sqlx::Result<HashMap<(i64, i64, i64), bool>>>()?;
+    let answer = |beat: &Beat| match kept.get(&name(&beat.key)) {
+        Some(cancel) => Beaten::Kept { cancel: *cancel },
+        None => Beaten::Gone,
+    };
+    Ok(beats.iter().map(answer).collect())
+}
+
 impl Tasks for SqliteStore {
     /// Reads on a reader first, since most looks find nothing. A worker without a lease is refused only if
     /// there is something.
@@ -252,6 +294,13 @@ impl Tasks for SqliteStore {
         Box::pin(self.reading(async move |readers| {
             all(&sqlx::query(OWNED).bind(owner.0).fetch_all(readers).await?, row::owned_task)
         }))
+    }
+
+    fn beat(&self, owner: Incarnation, beats: Vec<Beat>) -> StoreFuture<'_, Vec<Beaten>> {
+        let now = self.shared.clock.now_ms();
+        Box::pin(
+            self.call(move |connection| Box::pin(async move { beat(connection, owner, &beats, now).await })),
+        )
     }
 
     fn expire_tasks(&self) -> StoreFuture<'_, u64> {

@@ -27,15 +27,17 @@ pub(super) enum Fate {
     Decided = 1,
     /// To be stopped; not begun, its outcome is there at once.
     Cancelled = 2,
+    /// The owner decides the attempt, and the next one takes its row.
+    Replaced = 3,
 }
 
-/// The batch's section. `$12`: execution, activity, attempt, fate, time; `$13`: what comes, its input cut out
-/// of the blob. What was claimed and is cancelled stays, with its mark. What comes back: the owners of those
+/// The batch's section. `$12`: execution, activity, attempt, fate, time; `$13`: what comes, its input and its
+/// details cut out of the blob, and 1 where it takes the row of the attempt before. What was claimed and is cancelled stays, with its mark. What comes back: the owners of those
 /// who have an outcome now, and who runs what has to stop.
-pub(super) const CHANGES: [&str; 5] = [
+pub(super) const CHANGES: [&str; 6] = [
     "
 SELECT json_extract('{}', 'abide_conflict_' || x.key) FROM json_each($12) x
-WHERE x.value->>3 = 1 AND NOT EXISTS (SELECT 1 FROM task t
+WHERE x.value->>3 IN (1, 3) AND NOT EXISTS (SELECT 1 FROM task t
     WHERE t.execution = x.value->>0 AND t.activity = x.value->>1 AND t.attempt = x.value->>2)",
     concat!(
         "
@@ -56,14 +58,23 @@ RETURNING NULL, owner, NULL",
     "
 DELETE FROM task WHERE rowid IN (
     SELECT t.rowid FROM json_each($12) x CROSS JOIN task t ON t.execution = x.value->>0 AND t.activity = x.value->>1
-    WHERE x.value->>3 < 2 OR (t.owner IS NULL AND NOT t.handed AND t.queue IS NOT NULL))
+    WHERE x.value->>3 < 2 OR x.value->>3 = 2 AND t.owner IS NULL AND NOT t.handed AND t.queue IS NOT NULL)
 RETURNING NULL, owner, NULL",
+    "
+UPDATE task SET attempt = n.v->>2, queue = n.v->>3, name = n.v->>4,
+    input = CAST(substr($2, n.v->>5, n.v->>6) AS TEXT), limits = n.v->>7, run_at = n.v->>8, start_by = n.v->>9,
+    close_by = n.v->>10, details = coalesce(CAST(substr($2, n.v->>11, n.v->>12) AS TEXT), details), owner = NULL,
+    cancel = 0, nonce = random()
+FROM (SELECT t.rowid AS id, x.value AS v FROM json_each($13) x
+    CROSS JOIN task t ON t.execution = x.value->>0 AND t.activity = x.value->>1 WHERE x.value->>13 = 1) n
+WHERE task.rowid = n.id",
     concat!(
         "
 WITH n AS MATERIALIZED (SELECT value AS v FROM json_each($13))
-INSERT INTO task (execution, activity, attempt, queue, name, input, limits, run_at, start_by, close_by, nonce)
-SELECT v->>0, v->>1, v->>2, v->>3, v->>4, CAST(substr($2, v->>5, v->>6) AS TEXT), v->>7, v->>8, v->>9, v->>10, random()
-FROM n WHERE ",
+INSERT INTO task (execution, activity, attempt, queue, name, input, limits, run_at, start_by, close_by, details, nonce)
+SELECT v->>0, v->>1, v->>2, v->>3, v->>4, CAST(substr($2, v->>5, v->>6) AS TEXT), v->>7, v->>8, v->>9, v->>10,
+    CAST(substr($2, v->>11, v->>12) AS TEXT), random()
+FROM n WHERE v->>13 = 0 AND ",
         sender_is_in!("v->>0")
     ),
 ];

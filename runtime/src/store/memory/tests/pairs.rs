@@ -363,6 +363,7 @@ impl Stage {
             run_at_ms: 1,
             start_by_ms: None,
             close_by_ms: None,
+            details: None,
         }
     }
 

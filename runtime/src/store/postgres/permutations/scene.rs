@@ -226,6 +226,7 @@ impl Scene {
             run_at_ms: 1,
             start_by_ms: None,
             close_by_ms: None,
+            details: None,
         }
     }
 }
