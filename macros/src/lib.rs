@@ -41,6 +41,7 @@ use proc_macro::TokenStream;
 /// | `retry_after = expr` | a `Fn(&E) -> Option<Duration>`: the wait that an error asks for, from 1 ms | the policy's |
 /// | `cancellation = "try_cancel"` | or `"wait"`, `"abandon"`: what happens when the workflow drops the call | `"try_cancel"` |
 /// | `task_queue = "gpu"` | the task queue whose workers run it, in any process | none: the worker that runs the workflow |
+/// | `complete_later` | its body may end with `activity::complete_later().await`: a client completes it, by its token. It is a task, of the workflow's own queue if it names none | no |
 /// | `transactional` | its SQL commits together with its result: the first argument is the connection, `tx: &mut sqlx::PgConnection` or `tx: &mut sqlx::SqliteConnection`, and is not an argument of the call | no |
 /// | `crate = path` | the path to abide | found in `Cargo.toml` |
 ///

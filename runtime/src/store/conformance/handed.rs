@@ -56,6 +56,18 @@ pub(super) async fn what_is_handed_out_is_ended_by_its_token_and_once(lab: Lab) 
     assert!(matches!(outcomes.as_slice(), [(id, AttemptOutcome::Completed(_))] if id == "attempt/2/1"));
 }
 
+pub(super) async fn it_costs_a_claim_a_hand_out_and_an_end(lab: Lab) {
+    let (a, b) = (lab.process().await, lab.process().await);
+    a.calling("order-1").await;
+    let commits = || a.store.metrics().commits + b.store.metrics().commits;
+    let before = commits();
+    let [taken] =
+        b.store.claim_tasks(TaskClaim { limit: 1, ..b.wants() }).await.unwrap().tasks.try_into().unwrap();
+    assert!(b.hands_out(taken.key, NO_LIMITS).await);
+    assert!(a.ends(taken.key).await);
+    assert_eq!(commits() - before, 3);
+}
+
 pub(super) async fn a_token_is_valid_before_its_worker_hands_it_out(lab: Lab) {
     let (a, b) = (lab.process().await, lab.process().await);
     let id = a.calling("order-1").await;

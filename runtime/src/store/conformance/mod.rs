@@ -142,6 +142,7 @@ suite! {
     }
     handed {
         what_is_handed_out_is_ended_by_its_token_and_once,
+        it_costs_a_claim_a_hand_out_and_an_end,
         a_token_is_valid_before_its_worker_hands_it_out,
         what_is_handed_out_outlives_its_worker_and_what_is_not_does_not,
         time_ends_what_is_handed_out_and_a_heartbeat_puts_it_off,

@@ -184,7 +184,7 @@ async fn release(
 ) -> Result<(), Trouble> {
     let (mut stopped, mut free) = (Vec::new(), Vec::new());
     for key in keys {
-        let find = "SELECT rowid FROM task
+        let find = "SELECT rowid, cancel FROM task
             WHERE execution = ? AND activity = ? AND attempt = ? AND owner = ? AND nonce = ?";
         let find = sqlx::query(find).bind(key.execution.0).bind(key.activity.0.cast_signed());
         let find = find.bind(key.attempt).bind(owner.0).bind(key.nonce);

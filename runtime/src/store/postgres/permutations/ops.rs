@@ -9,11 +9,11 @@ use crate::store::postgres::batch::{Batch, write_batch};
 use crate::store::postgres::failure::kind;
 use crate::store::postgres::stream::publish;
 use crate::store::postgres::task::{EXPIRE, claim_tasks, finish};
-use crate::store::postgres::{claim, control, lease, message, start, transaction};
+use crate::store::postgres::{claim, control, handed, lease, message, start, transaction};
 use crate::store::task::timed_out;
 use crate::store::{
-    Append, AttemptChange, AttemptRow, Claim, MessageKind, NewItem, NewMessage, ResumeAnswer, RowChange,
-    SendAnswer, StartAnswer, StoreError, Suspicion, TaskChange, TaskClaim,
+    Append, AttemptChange, AttemptRow, Claim, HandOut, MessageKind, NewItem, NewMessage, ResumeAnswer,
+    RowChange, SendAnswer, StartAnswer, StoreError, Suspicion, TaskChange, TaskClaim,
 };
 use abide_core::exec::AttemptOutcome;
 use abide_core::{EventId, Incarnation, TimeoutKind};
@@ -82,13 +82,17 @@ pub(super) enum Op {
     ClaimTasks,
     /// Another worker ends the one that it has.
     Finish,
+    /// It leaves the end of that one to the holder of its token.
+    HandOut,
+    /// The one that it has is ended by its token.
+    CompleteByToken,
     /// Those whose time has run out are ended.
     Expire,
     /// An attempt that its owner runs publishes into the stream into which a turn publishes.
     Publish,
 }
 
-pub(super) const OPS: [Op; 32] = [
+pub(super) const OPS: [Op; 34] = [
     Op::Append,
     Op::Close,
     Op::Continue,
@@ -119,6 +123,8 @@ pub(super) const OPS: [Op; 32] = [
     Op::Fail,
     Op::ClaimTasks,
     Op::Finish,
+    Op::HandOut,
+    Op::CompleteByToken,
     Op::Expire,
     Op::Publish,
 ];
@@ -232,6 +238,14 @@ impl Op {
             Self::ClaimTasks => take_task(scene, connection, claimant).await,
             Self::Finish => {
                 let ended = finish(connection, shared, scene.other, scene.remote, "{}").await?;
+                Ok(Told::of(ended.is_some()))
+            }
+            Self::HandOut => {
+                let out = HandOut { key: scene.remote, end_in_ms: None, beat_in_ms: None, details: None };
+                Ok(Told::of(handed::hand_out(connection, shared, scene.other, out).await?))
+            }
+            Self::CompleteByToken => {
+                let ended = handed::end(connection, shared, scene.remote, "{}").await?;
                 Ok(Told::of(ended.is_some()))
             }
             Self::Expire => expire(scene, connection).await,
