@@ -77,8 +77,8 @@ pub enum Event {
     /// been running has lost one attempt (PROTOCOL 4).
     Recovered { lost: Vec<EventId> },
 
-    /// Command: run an activity; if `task_queue` is set, in its workers. `heartbeat`: a row keeps its heartbeats. What is
-    /// recorded keeps applying if attributes change while the activity is open.
+    /// Command: run an activity; if `task_queue` is set, in its workers. `heartbeat`: a row keeps its heartbeats. What
+    /// is recorded keeps applying if attributes change while the activity is open.
     ActivityScheduled {
         name: String,
         input: Payload,

@@ -35,7 +35,7 @@ use proc_macro::TokenStream;
 /// | `start_to_close = "30s"` | limit of one attempt | none |
 /// | `schedule_to_close = "1h"` | limit of all attempts together | none |
 /// | `schedule_to_start = "5m"` | limit of the wait for a slot, or for a worker of its task queue | none |
-/// | `heartbeat_timeout = "30s"` | limit of the time between two heartbeats of an attempt, and before the first one | none |
+/// | `heartbeat_timeout = "30s"` | limit of the time between two heartbeats, and before the first | none |
 /// | `retry(initial_interval = "1s", backoff_coefficient = 2.0, max_interval = "100s", max_attempts = 0)` | when failed attempts are retried, after at least 1 ms; 0: no limit | as shown |
 /// | `retry_if = expr` | a `Fn(&E) -> bool`: whether an error is retried | all |
 /// | `retry_after = expr` | a `Fn(&E) -> Option<Duration>`: the wait that an error asks for, from 1 ms | the policy's |

@@ -264,7 +264,7 @@ async fn an_activity_that_stays_silent_has_timed_out() {
     worker.shutdown().await.unwrap();
 }
 
-/// A worker that is dropped tells nobody anything, as one that is killed.
+/// A worker that is dropped tells nothing, as one that is killed.
 #[tokio::test]
 async fn the_next_worker_goes_on_from_the_last_heartbeat_that_is_kept() {
     for (how, of) in [("waits", "waits"), ("far waits", "far_waits")] {
@@ -300,7 +300,7 @@ async fn an_activity_knows_that_its_worker_goes_and_leaves_where_it_is() {
         let farm = far(&db.abide, &counter).shutdown_grace(grace).start().await.unwrap();
         let run = start(&db, how).await;
         has_told(&run, "0").await;
-        // Nobody has cancelled it: it is told before the grace ends.
+        // It is not cancelled: it is told before the grace ends.
         for worker in [farm, flow] {
             worker.shutdown().await.unwrap();
         }

@@ -13,7 +13,10 @@ mod elsewhere;
 mod evidence;
 mod expected;
 mod faults;
+mod heartbeats;
 mod in_flight;
+#[path = "../src/victim/items.rs"]
+mod items;
 mod journal;
 mod kills;
 #[path = "../src/victim/ledger.rs"]

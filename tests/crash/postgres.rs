@@ -12,7 +12,10 @@ mod elsewhere;
 mod evidence;
 mod expected;
 mod forwarder;
+mod heartbeats;
 mod in_flight;
+#[path = "../src/victim/items.rs"]
+mod items;
 mod journal;
 #[path = "../src/victim/ledger.rs"]
 mod ledger;

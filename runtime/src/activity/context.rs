@@ -269,19 +269,20 @@ impl ActivityContext {
         }
     }
 
-    /// Tells that the attempt is alive, and where it is. An attempt that is tried again, in this worker or in another one,
-    /// begins with the last details that were told: [`last_heartbeat`](ActivityContext::last_heartbeat).
+    /// Tells that the attempt is alive, and where it is. The next attempt, in this worker or in another, begins with the
+    /// last details that were told: [`last_heartbeat`](ActivityContext::last_heartbeat).
     ///
-    /// **It is also where an activity learns to stop**: it fails with [`HeartbeatError::Cancelled`] once the attempt should
-    /// stop, see [`cancelled`](ActivityContext::cancelled). The details are kept nevertheless. Details that cannot be kept,
-    /// or that have more than 256 KiB of JSON (AB0620), give [`HeartbeatError::Invalid`].
+    /// **It is also where an activity learns to stop**: it fails with [`HeartbeatError::Cancelled`] once the attempt
+    /// should stop, see [`cancelled`](ActivityContext::cancelled). The details are kept nevertheless. Details that
+    /// cannot be kept, or that have more than 256 KiB of JSON (AB0620), give [`HeartbeatError::Invalid`].
     ///
-    /// It waits for nothing and may be called as often as there is something to tell. It starts the limit of the attribute's
-    /// `heartbeat_timeout` again. With this limit, or with a task queue, details are written to the database: the first at
-    /// once, further ones when 0.8 of the limit has passed (1 to 60 s, and 30 s without a limit), the last one of each
-    /// worker in one transaction. So after a crash of the machine an attempt may begin somewhat further back. If an attempt
-    /// fails, or its worker shuts down, the next attempt has its last details. Without limit and task queue, they stay in
-    /// the memory of the worker. In a transactional activity on SQLite, they stay in memory while it runs.
+    /// It waits for nothing and may be called as often as there is something to tell. It starts the limit of the
+    /// attribute's `heartbeat_timeout` again. With this limit, or with a task queue, details are written to the
+    /// database: the first at once, further ones when 0.8 of the limit has passed (1 to 60 s, and 30 s without a
+    /// limit), those of all attempts of a worker together. So after a crash the next attempt may begin somewhat further
+    /// back. If an attempt fails, or its worker shuts down, the next attempt has its last details. Without limit and
+    /// task queue, they stay in the memory of the worker. In a transactional activity on SQLite, they stay in memory
+    /// while it runs.
     ///
     /// In a unit test that calls the body it only checks the details.
     ///
@@ -313,10 +314,10 @@ impl ActivityContext {
     }
 
     /// Resolves when the worker begins to stop: at the beginning of its shutdown, before
-    /// [`shutdown_grace`](crate::WorkerBuilder::shutdown_grace) ends and the attempt is asked to stop, or when the worker
-    /// may have lost its lease. The future borrows nothing. Nobody has cancelled the activity: an activity that takes
-    /// longer than the grace tells where it is by [`heartbeat`](ActivityContext::heartbeat) and returns an error, and the
-    /// next attempt goes on from there.
+    /// [`shutdown_grace`](crate::WorkerBuilder::shutdown_grace) ends and the attempt is asked to stop, or when the
+    /// worker may have lost its lease. The future borrows nothing. This is no cancellation: an activity that takes
+    /// longer than the grace tells where it is by [`heartbeat`](ActivityContext::heartbeat) and returns an error, and
+    /// the next attempt goes on from there.
     ///
     /// ```
     /// # use abide::Failure;

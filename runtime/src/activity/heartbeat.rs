@@ -103,8 +103,8 @@ impl Beats {
                 tracing::warn!(
                     code = Code::PayloadType.as_str(),
                     activity,
-                    "{}: the attempt begins without the details of the last heartbeat, which another version of activity \
-                     `{activity}` has told: {error}",
+                    "{}: the attempt begins without the details of the last heartbeat, which another version of \
+                     activity `{activity}` has told: {error}",
                     Code::PayloadType
                 );
                 None

@@ -3,7 +3,8 @@
 //! An activity is an ordinary `async fn` that does I/O. It runs in the worker that runs its workflow or, if
 //! it names a task queue, in a worker that serves that queue. It runs at least once, and its result is
 //! recorded before the workflow sees it. [`context()`] gives it its attempt, its idempotency key, its
-//! deadline, and a request to stop.
+//! deadline, and a request to stop. By [heartbeats](ActivityContext::heartbeat) it tells where it is, and the next
+//! attempt goes on from there.
 //!
 //! ```
 //! use abide::activity;

@@ -15,6 +15,10 @@ enum Do {
     Panic,
     Hang,
     UntilCancelled,
+    /// Tells so often, each after a second, and then nothing.
+    Beat(u32),
+    /// Tells where it is once its worker begins to stop.
+    UntilShutdown,
 }
 
 struct Act;
@@ -36,6 +40,19 @@ impl ActivityDef for Act {
             Do::UntilCancelled => {
                 crate::activity::context().cancelled().await;
                 Err(Failure::new("stopped"))
+            }
+            Do::Beat(times) => {
+                for n in 1..=times {
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                    crate::activity::context().heartbeat(&n)?;
+                }
+                std::future::pending().await
+            }
+            Do::UntilShutdown => {
+                let context = crate::activity::context();
+                context.worker_shutting_down().await;
+                context.heartbeat(&(context.is_cancelled(), context.is_worker_shutting_down()))?;
+                Err(Failure::new("the worker stops"))
             }
         }
     }
@@ -108,6 +125,53 @@ fn describe(outcome: &AttemptOutcome) -> String {
 const NEVER_LOST: Duration = Duration::from_secs(86_400);
 
 const NO_LIMITS: fn() -> ActivityOptions = ActivityOptions::default;
+
+/// The details that a failure carries to the next attempt.
+fn carried(outcome: AttemptOutcome) -> (FailureKind, String) {
+    match outcome {
+        AttemptOutcome::Failed { failure, retryable: true, details, .. } => {
+            (failure.kind, details.map_or_else(String::new, |details| details.as_json().to_owned()))
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attempt_that_is_silent_for_too_long_is_given_up_with_what_it_told() {
+    let mut bench = Bench::new(2);
+    let limit = Some(Duration::from_secs(10));
+    for (beats, told, after) in [(0, "", 10), (3, "3", 13)] {
+        let begun = Instant::now();
+        bench.run(Do::Beat(beats), &ActivityOptions { heartbeat_timeout: limit, ..NO_LIMITS() });
+        let outcome = carried(bench.outcomes.1.recv().await.unwrap());
+        assert_eq!(outcome, (FailureKind::TimedOut(TimeoutKind::Heartbeat), told.to_owned()));
+        assert_eq!(begun.elapsed().as_secs(), after);
+    }
+    // The other limits go on beside it.
+    let limits = ActivityOptions {
+        start_to_close: Some(Duration::from_millis(5_500)),
+        heartbeat_timeout: limit,
+        ..NO_LIMITS()
+    };
+    bench.run(Do::Beat(99), &limits);
+    let outcome = carried(bench.outcomes.1.recv().await.unwrap());
+    assert_eq!(outcome, (FailureKind::TimedOut(TimeoutKind::StartToClose), "5".to_owned()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attempt_is_told_that_its_worker_goes_before_it_is_asked_to_stop() {
+    let mut bench = Bench::new(2);
+    bench.run(Do::UntilShutdown, &NO_LIMITS());
+    bench.run(Do::Beat(1), &NO_LIMITS());
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    bench.runner.shutdown(Duration::from_secs(60), Duration::from_secs(2)).await;
+    let mut outcomes = Vec::new();
+    for _ in 0..2 {
+        outcomes.push(carried(bench.outcomes.1.recv().await.unwrap()));
+    }
+    assert_eq!(outcomes[0], (FailureKind::Application, "[false,true]".to_owned()));
+    assert_eq!(outcomes[1], (FailureKind::WorkerShutdown, "1".to_owned()), "dropped, with what it told");
+}
 
 #[tokio::test(start_paused = true)]
 async fn the_body_decides() {

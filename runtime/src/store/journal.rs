@@ -58,8 +58,8 @@ pub(crate) trait Journal: Send + Sync {
     /// The journal, oldest first. Its events are numbered from 1 without a gap, or it is `Damaged` (AB0209).
     fn journal(&self, execution: ExecutionId) -> StoreFuture<'_, Vec<StoredTurn>>;
 
-    /// Row, journal, failed attempts, inbox and heartbeats of one run, read at one moment (PROTOCOL 34). `None`: there is
-    /// no such run.
+    /// Row, journal, failed attempts, inbox and heartbeats of one run, read at one moment (PROTOCOL 34). `None`: there
+    /// is no such run.
     fn load(&self, execution: ExecutionId) -> StoreFuture<'_, Option<StoredRun>>;
 }
 

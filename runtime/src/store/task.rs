@@ -44,9 +44,9 @@ pub(crate) struct NewTask {
 pub(crate) enum TaskChange {
     /// A first attempt, or one whose row its own end has deleted.
     Insert(NewTask),
-    /// The next attempt, in the place of attempt `of`. It keeps the details of that row where it brings none, and the time
-    /// of the last heartbeat (PROTOCOL 75). Without that row the append is a `Conflict`: the
-    /// attempt has ended otherwise, and the inbox says how.
+    /// The next attempt, in the place of attempt `of`. It keeps the details of that row where it brings none, and the
+    /// time of the last heartbeat (PROTOCOL 75). Without that row the append is a `Conflict`: the attempt has ended
+    /// otherwise, and the inbox says how.
     Replace {
         /// The attempt whose row must be there.
         of: u32,
@@ -159,7 +159,7 @@ pub(crate) struct Beat {
     pub(crate) key: TaskKey,
     /// What it tells, JSON.
     pub(crate) details: String,
-    /// When it came, on the store's clock. A row that knows of a later one keeps that: this may be a copy that was late.
+    /// When it came, on the store's clock. A row that knows of a later one keeps that: this may be a late copy.
     pub(crate) at_ms: i64,
 }
 

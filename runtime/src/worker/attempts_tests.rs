@@ -1,6 +1,10 @@
 //! Which attempts are asked to stop, and which are forgotten, depending on what happens to their execution.
 
 use super::*;
+use crate::activity::HeartbeatError;
+use crate::activity::context::ActivityContext;
+use crate::activity::heartbeat::Kept;
+use crate::activity::info::AttemptInfo;
 use abide_core::{ActivityOptions, CancellationType, Payload};
 
 const RUN: ExecutionId = ExecutionId(1);
@@ -59,4 +63,42 @@ fn a_close_leaves_what_may_be_abandoned_and_a_termination_nothing() {
     let (attempts, _, tokens) = running();
     attempts.drop_all(RUN);
     assert_eq!((stopped(&tokens), attempts.runs().len()), ([true, true, true], 0));
+}
+
+/// Heartbeats are written once, by the row of each attempt, and the answer says who has to stop.
+#[tokio::test(start_paused = true)]
+async fn the_answer_to_a_heartbeat_stops_who_has_no_row_and_who_is_cancelled() {
+    let attempts = Attempts::default();
+    let enter = |activity: u64, abandonable| {
+        let kept = Kept { now_ms: Box::new(|| 7), writer: Arc::clone(&attempts.beats_hint) };
+        let beats = Beats::new(None, None, Some(kept));
+        let token = attempts.enter(Key::Own(RUN, EventId(activity)), 3, abandonable, &beats);
+        let name: Arc<str> = Arc::from("w");
+        let (run_id, workflow_type) = (Arc::clone(&name), Arc::clone(&name));
+        let info =
+            AttemptInfo { workflow_id: name, run_id, workflow_type, activity: EventId(activity), attempt: 3 };
+        let context = ActivityContext::new(info, "act", None, token.clone());
+        (context.beating(beats, CancellationToken::new()), token)
+    };
+    let all = [enter(2, false), enter(3, false), enter(4, true), enter(5, false)];
+    assert_eq!(attempts.due_beats(Instant::now()), (Vec::new(), None));
+    all.iter().for_each(|(context, _)| context.heartbeat(&1).unwrap());
+    let (now, (due, next)) = (Instant::now(), attempts.due_beats(Instant::now()));
+    assert_eq!((due.len(), next), (4, None));
+    assert!(due.iter().all(|(key, told)| (key.attempt, key.nonce, told.at_ms) == (3, 0, 7)), "{due:?}");
+    attempts.beat_written(&due[0].0, &due[0].1, true, now);
+    attempts.beat_gone(&due[1].0, &due[1].1, now);
+    attempts.beat_gone(&due[2].0, &due[2].1, now);
+    attempts.beat_written(&due[3].0, &due[3].1, false, now);
+    let stopped = all.each_ref().map(|(_, token)| token.is_cancelled());
+    assert_eq!(stopped, [true, true, false, false], "cancelled, gone, gone and abandoned, written");
+    assert_eq!(attempts.due_beats(now), (Vec::new(), None), "each is written once");
+    assert_eq!(all[0].0.heartbeat(&2), Err(HeartbeatError::Cancelled));
+    assert_eq!(all[3].0.heartbeat(&2), Ok(()));
+    let (due, next) = attempts.due_beats(now);
+    assert_eq!(
+        (due, next),
+        (Vec::new(), Some(now + std::time::Duration::from_secs(30))),
+        "the next one waits"
+    );
 }

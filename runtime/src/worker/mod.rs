@@ -31,8 +31,8 @@
 //! # The rest
 //!
 //! `session` is one incarnation and what it owns. `supervisor` begins a new one when the lease is lost.
-//! `claims`, `ends`, `inbox`, `tasks`, `beats`, `lease` and `watchdog` are its loops; they never touch a run, they send messages
-//! to its thread. `local` is the way in for clients of this process, `query` reads states, `news` logs.
+//! `claims`, `ends`, `inbox`, `tasks`, `beats`, `lease` and `watchdog` are its loops; they never touch a run, they send
+//! messages to its thread. `local` is the way in for clients of this process, `query` reads states, `news` logs.
 //!
 //! # Invariants
 //!

@@ -108,6 +108,18 @@ fn the_owner_decides_what_nobody_has_decided() {
     check(vec![start(2, &ours), Action::Abandon(EventId(2))], &[], false, (&["settle 1"], 0, 1));
 }
 
+/// A row that only keeps heartbeats goes the way of a transactional attempt's, and each attempt brings what is known.
+#[test]
+fn a_row_of_heartbeats_comes_goes_and_is_replaced_with_its_attempt() {
+    let beats = ActivityOptions { keeps_heartbeats: true, ..ActivityOptions::default() };
+    check(vec![start(1, &beats)], &[], false, (&["insert 1"], 0, 1));
+    check(vec![start(2, &beats)], &[outcome(1, false)], false, (&["replace 1 with 2"], 0, 1));
+    check(vec![ended(2)], &[outcome(2, false)], false, (&["settle 2"], 0, 0));
+    let Action::Start(start) = start(2, &beats) else { unreachable!() };
+    let start = ActivityStart { details: Some(Payload::encode(&[7]).unwrap()), ..start };
+    assert_eq!(new_task(&start).details.as_deref(), Some("[7]"));
+}
+
 #[test]
 fn a_close_leaves_decisions_only() {
     let (remote, ours) = (elsewhere(), transactional());

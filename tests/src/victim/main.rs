@@ -8,6 +8,7 @@
 //!
 //! `VICTIM_DATABASE` is the database's URL; without it, it is a file in the folder.
 
+mod items;
 mod ledger;
 mod mixed;
 mod sender;
@@ -42,18 +43,13 @@ async fn main() -> Result<(), Failure> {
             send(&abide, &folder, "out", 0).await;
         }
         "work" => work(&abide, &folder, workflows::worker, false).await?,
-        "farm" => work(&abide, &folder, farm, false).await?,
+        "farm" => work(&abide, &folder, items::farm, false).await?,
         "both" => work(&abide, &folder, workflows::worker, true).await?,
         "transact" => serve(transactions::worker(&abide, on_server), std::future::pending()).await?,
         other => return Err(Failure::new(format!("no role `{other}`"))),
     }
     abide.close().await?;
     Ok(())
-}
-
-/// A worker of activities that are sent to it, and of no workflow.
-fn farm(abide: &Abide, ledger: &Path) -> abide::WorkerBuilder {
-    abide.worker(workflows::FARM).activities(workflows::Work::new(ledger))
 }
 
 /// Makes a worker that writes to this ledger.

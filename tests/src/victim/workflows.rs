@@ -335,5 +335,6 @@ pub(crate) fn worker(abide: &Abide, ledger: &Path) -> abide::WorkerBuilder {
         .workflow(writer)
         .workflow(asks)
         .workflow(Fragile::run);
-    rest.include(crate::mixed::workflows).activities(Work::new(ledger))
+    let items = (crate::items::items, crate::items::Items::new(ledger));
+    rest.include(crate::mixed::workflows).activities(Work::new(ledger)).workflow(items.0).activities(items.1)
 }

@@ -7,7 +7,7 @@ async fn b(n: u32) -> Result<u32, Failure> { Ok(n) }
 async fn c(n: u32) -> Result<u32, Failure> { Ok(n) }
 #[activity(schedule_to_close_timeout = "1s", retry_policy(max_attempts = 3))]
 async fn d(n: u32) -> Result<u32, Failure> { Ok(n) }
-#[activity(heartbeat_timeout = "1s", retry(maximum_interval = "1s"))]
+#[activity(heartbeat = "1s", retry(maximum_interval = "1s"))]
 async fn e(n: u32) -> Result<u32, Failure> { Ok(n) }
 #[activity(non_retryable_error_types = ["X"], queue = "a")]
 async fn f(n: u32) -> Result<u32, Failure> { Ok(n) }

@@ -231,7 +231,7 @@ fn beaten<'a>(st: &Statement<'a>, owner: Incarnation, key: TaskKey) -> Option<&'
 }
 
 /// Notes the heartbeats whose rows are there and not locked. What became of those, by their places.
-fn beat(
+pub(super) fn beat(
     st: &mut Statement<'_>,
     owner: Incarnation,
     beats: &[Beat],

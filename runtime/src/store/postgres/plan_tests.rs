@@ -103,6 +103,8 @@ async fn no_hot_statement_reads_a_whole_table() {
         (task::CLAIM_TASKS, "(1, 'q1', ARRAY['step'], 100)"),
         (task::NEXT_TASK, "('q1', ARRAY['step'])"),
         (task::FINISH, "(1, 4, 2, 1, '{}', 7)"),
+        (task::BEAT, "(1, ARRAY[4], ARRAY[2], ARRAY[1], ARRAY[7], ARRAY['{}'], ARRAY[1])"),
+        (task::THERE, "(1, ARRAY[4], ARRAY[2], ARRAY[1], ARRAY[7])"),
         (task::EXPIRE, "('{}', '{}', '{}')"),
         (transaction::COMPLETE, "(1, 4, 2, 1, '{}')"),
         (find::BY_ID, "(4)"),

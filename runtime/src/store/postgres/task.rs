@@ -232,7 +232,7 @@ fn place(row: &PgRow) -> sqlx::Result<usize> {
 }
 
 /// Notes heartbeats. What it does not return is looked at once more, without a lock: is it locked, or gone?
-async fn beat(
+pub(super) async fn beat(
     connection: &mut PgConnection,
     shared: &Shared,
     owner: Incarnation,

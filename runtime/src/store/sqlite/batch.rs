@@ -189,9 +189,9 @@ impl Batch {
     /// What has to go, or to be there, and what comes.
     fn add_task(&mut self, append: &Append, change: &TaskChange) {
         let (activity, attempt, fate) = match change {
-            TaskChange::Insert(task) => return self.insert_task(append, task, false),
+            TaskChange::Insert(task) => return self.insert_task(append, task, 0),
             TaskChange::Replace { of, with } => {
-                self.insert_task(append, with, true);
+                self.insert_task(append, with, 1);
                 (with.activity, *of, Fate::Replaced)
             }
             TaskChange::Settle { activity, attempt } => (*activity, *attempt, Fate::Decided),
@@ -202,25 +202,21 @@ impl Batch {
         put(self.tokens.next(), format_args!("[{id},{activity},{attempt},{fate},{at}]"));
     }
 
-    fn insert_task(&mut self, append: &Append, task: &NewTask, replaces: bool) {
+    fn insert_task(&mut self, append: &Append, task: &NewTask, replaces: u8) {
         let (input, input_len) = self.cut(&task.input);
         let (details, details_len) = task.details.as_deref().map(|details| self.cut(details)).unzip();
+        let (id, NewTask { activity, attempt, run_at_ms, .. }) = (append.execution, task);
         put(
             self.tasks.next(),
             format_args!(
-                "[{},{},{},{},{},{input},{input_len},{},{},{},{},{},{},{}]",
-                append.execution,
-                task.activity,
-                task.attempt,
+                "[{id},{activity},{attempt},{},{},{input},{input_len},{},{run_at_ms},{},{},{},{},{replaces}]",
                 or_null(task.queue.as_deref().map(text)),
                 text(&task.name),
                 text(&task.limits),
-                task.run_at_ms,
                 or_null(task.start_by_ms),
                 or_null(task.close_by_ms),
                 or_null(details),
                 or_null(details_len),
-                u8::from(replaces),
             ),
         );
     }

@@ -13,8 +13,8 @@ const ROW: &str = concat!("SELECT ", execution_columns!(""), " FROM execution e 
 const JOURNAL: &str = "SELECT seq, n, at, writer, body FROM journal WHERE execution = ? ORDER BY seq";
 const INBOX: &str =
     "SELECT id, execution, kind, request_id, body, at FROM inbox WHERE execution = ? ORDER BY id";
-
-const BEATS: &str = "SELECT activity, details, beat_at FROM task WHERE execution = ? AND details IS NOT NULL ORDER BY activity";
+const BEATS: &str = "SELECT activity, details, beat_at FROM task WHERE execution = ? AND details IS NOT NULL
+    ORDER BY activity";
 
 impl Journal for SqliteStore {
     fn submit(&self, append: Append, ack: Ack) {

@@ -14,6 +14,7 @@ use crate::store::{
 };
 use abide_core::exec::AttemptOutcome;
 use abide_core::{Incarnation, TimeoutKind};
+use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
 use std::collections::HashMap;
 
@@ -53,22 +54,23 @@ const OWNED: &str = "SELECT execution, activity, attempt, nonce, cancel FROM tas
 
 /// The statements that run every second or more often, for a test of their plans.
 #[cfg(test)]
-pub(super) const LOOKS: [&str; 8] =
-    [DUE, NEXT_DUE, ANY_LATE, LATE_CLOSE, LATE_START, LATE_END, LATE_BEAT, OWNED];
+pub(super) const LOOKS: [&str; 9] =
+    [DUE, NEXT_DUE, ANY_LATE, LATE_CLOSE, LATE_START, LATE_END, LATE_BEAT, OWNED, BEAT];
 
 /// `$1` worker, `$2` heartbeats: execution, activity, attempt, nonce, details, time; `$3` now. A row of the execution's
 /// owner has no nonce to compare, and no task queue. A heartbeat that is older than what the row has is a copy that was
 /// late, unless the row's time is still to come: the clock went back.
-pub(super) const BEAT: &str = "
+const BEAT: &str = "
+WITH b AS MATERIALIZED (
+    SELECT t.rowid AS id, x.value->>4 AS details, x.value->>5 AS at
+    FROM json_each($2) x CROSS JOIN task t ON t.execution = x.value->>0 AND t.activity = x.value->>1
+    WHERE t.attempt = x.value->>2
+        AND (t.owner = $1 AND t.nonce = x.value->>3 OR t.queue IS NULL AND x.value->>3 = 0))
 UPDATE task SET
     details = CASE WHEN beat_at > b.at AND beat_at <= $3 THEN task.details ELSE b.details END,
     beat_at = CASE WHEN beat_at > b.at AND beat_at <= $3 THEN beat_at ELSE b.at END
-FROM (SELECT t.rowid AS id, x.value->>4 AS details, x.value->>5 AS at
-    FROM json_each($2) x CROSS JOIN task t ON t.execution = x.value->>0 AND t.activity = x.value->>1
-    WHERE t.attempt = x.value->>2
-        AND (t.owner = $1 AND t.nonce = x.value->>3 OR t.queue IS NULL AND x.value->>3 = 0)) b
-WHERE task.rowid = b.id
-RETURNING execution, activity, attempt, cancel";
+FROM b WHERE task.rowid = b.id
+RETURNING execution, activity, attempt, CASE WHEN queue IS NULL THEN 0 ELSE nonce END, cancel";
 
 /// How many late tasks are ended in one transaction.
 const LATE_AT_ONCE: i64 = 1_000;
@@ -239,16 +241,19 @@ async fn beat(
     now: i64,
 ) -> Result<Vec<Beaten>, Trouble> {
     fence(connection, owner).await?;
-    let name = |key: &TaskKey| (key.execution.0, key.activity.0.cast_signed(), i64::from(key.attempt));
+    let name =
+        |key: &TaskKey| (key.execution.0, key.activity.0.cast_signed(), i64::from(key.attempt), key.nonce);
     let listed = beats.iter().map(|Beat { key, details, at_ms }| {
-        let (execution, activity, attempt) = name(key);
-        (execution, activity, attempt, key.nonce, details, at_ms)
+        let (execution, activity, attempt, nonce) = name(key);
+        (execution, activity, attempt, nonce, details, at_ms)
     });
     let listed = json(&listed.collect::<Vec<_>>());
     let kept = sqlx::query(BEAT).bind(owner.0).bind(listed).bind(now).fetch_all(connection).await?;
-    let kept =
-        kept.iter().map(|row| Ok(((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?), row.try_get(3)?)));
-    let kept = kept.collect::<sqlx::Result<HashMap<(i64, i64, i64), bool>>>()?;
+    let row = |row: &SqliteRow| {
+        let of = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?, row.try_get(3)?);
+        Ok((of, row.try_get(4)?))
+    };
+    let kept = kept.iter().map(row).collect::<sqlx::Result<HashMap<(i64, i64, i64, i64), bool>>>()?;
     let answer = |beat: &Beat| match kept.get(&name(&beat.key)) {
         Some(cancel) => Beaten::Kept { cancel: *cancel },
         None => Beaten::Gone,

@@ -32,8 +32,8 @@ pub(super) enum Fate {
 }
 
 /// The batch's section. `$12`: execution, activity, attempt, fate, time; `$13`: what comes, its input and its
-/// details cut out of the blob, and 1 where it takes the row of the attempt before. What was claimed and is cancelled stays, with its mark. What comes back: the owners of those
-/// who have an outcome now, and who runs what has to stop.
+/// details cut out of the blob, and 1 where it takes the row of the attempt before. What was claimed and is cancelled
+/// stays, with its mark. What comes back: the owners of those who have an outcome now, and who runs what has to stop.
 pub(super) const CHANGES: [&str; 6] = [
     "
 SELECT json_extract('{}', 'abide_conflict_' || x.key) FROM json_each($12) x
@@ -61,13 +61,13 @@ DELETE FROM task WHERE rowid IN (
     WHERE x.value->>3 < 2 OR x.value->>3 = 2 AND t.owner IS NULL AND NOT t.handed AND t.queue IS NOT NULL)
 RETURNING NULL, owner, NULL",
     "
+WITH n AS MATERIALIZED (SELECT t.rowid AS id, x.value AS v FROM json_each($13) x
+    CROSS JOIN task t ON t.execution = x.value->>0 AND t.activity = x.value->>1 WHERE x.value->>13 = 1)
 UPDATE task SET attempt = n.v->>2, queue = n.v->>3, name = n.v->>4,
     input = CAST(substr($2, n.v->>5, n.v->>6) AS TEXT), limits = n.v->>7, run_at = n.v->>8, start_by = n.v->>9,
     close_by = n.v->>10, details = coalesce(CAST(substr($2, n.v->>11, n.v->>12) AS TEXT), details), owner = NULL,
     cancel = 0, nonce = random()
-FROM (SELECT t.rowid AS id, x.value AS v FROM json_each($13) x
-    CROSS JOIN task t ON t.execution = x.value->>0 AND t.activity = x.value->>1 WHERE x.value->>13 = 1) n
-WHERE task.rowid = n.id",
+FROM n WHERE task.rowid = n.id",
     concat!(
         "
 WITH n AS MATERIALIZED (SELECT value AS v FROM json_each($13))

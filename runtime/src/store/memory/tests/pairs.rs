@@ -227,6 +227,7 @@ impl Stage {
                 let owner = if side == 0 { self.other } else { self.third };
                 Ok(of(!task::claim_tasks(session, &self.claim_of(owner, "nobody")).await?.tasks.is_empty()))
             }
+            "Beat" => self.tell(session).await,
             "Finish" => match session.run(|st| task::finish(st, self.other, self.remote, "{}")).await? {
                 Ended::Fenced => Ok(refused(Kind::Fenced)),
                 ended => Ok(of(matches!(ended, Ended::By(_)))),
@@ -251,6 +252,16 @@ impl Stage {
             }
             "Expire" => session.run(task::expire).await.map(|_| of(true)),
             _ => panic!("no such operation: {op}"),
+        }
+    }
+
+    /// A heartbeat of the attempt that the owner runs.
+    async fn tell(&self, session: &mut Session) -> Result<String, Failure> {
+        let key = TaskKey { execution: self.owned, activity: LOCAL, attempt: 1, nonce: 0 };
+        let told = [Beat { key, details: "7".to_owned(), at_ms: 1 }];
+        match session.run(|st| task::beat(st, self.process.me, &told)).await? {
+            None => Ok(refused(Kind::Fenced)),
+            Some(kept) => Ok(of(!kept.is_empty())),
         }
     }
 

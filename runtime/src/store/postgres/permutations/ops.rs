@@ -8,12 +8,12 @@ use crate::store::failure::Kind;
 use crate::store::postgres::batch::{Batch, write_batch};
 use crate::store::postgres::failure::kind;
 use crate::store::postgres::stream::publish;
-use crate::store::postgres::task::{EXPIRE, claim_tasks, finish};
+use crate::store::postgres::task::{EXPIRE, beat, claim_tasks, finish};
 use crate::store::postgres::{claim, control, handed, lease, message, start, transaction};
 use crate::store::task::timed_out;
 use crate::store::{
-    Append, AttemptChange, AttemptRow, Claim, HandOut, MessageKind, NewItem, NewMessage, ResumeAnswer,
-    RowChange, SendAnswer, StartAnswer, StoreError, Suspicion, TaskChange, TaskClaim,
+    Append, AttemptChange, AttemptRow, Beat, Beaten, Claim, HandOut, MessageKind, NewItem, NewMessage,
+    ResumeAnswer, RowChange, SendAnswer, StartAnswer, StoreError, Suspicion, TaskChange, TaskClaim, TaskKey,
 };
 use abide_core::exec::AttemptOutcome;
 use abide_core::{EventId, Incarnation, TimeoutKind};
@@ -76,6 +76,8 @@ pub(super) enum Op {
     Replace,
     /// Its owner gives that attempt up for good.
     Settle,
+    /// A heartbeat of that attempt.
+    Beat,
     /// An attempt of its owner's has failed, and another one follows: an append without events.
     Fail,
     /// Another worker claims tasks.
@@ -92,7 +94,7 @@ pub(super) enum Op {
     Publish,
 }
 
-pub(super) const OPS: [Op; 34] = [
+pub(super) const OPS: [Op; 35] = [
     Op::Append,
     Op::Close,
     Op::Continue,
@@ -120,6 +122,7 @@ pub(super) const OPS: [Op; 34] = [
     Op::Complete,
     Op::Replace,
     Op::Settle,
+    Op::Beat,
     Op::Fail,
     Op::ClaimTasks,
     Op::Finish,
@@ -235,6 +238,7 @@ impl Op {
                 Ok(Told::of(!taken.is_empty()))
             }
             Self::Complete => complete(scene, connection).await,
+            Self::Beat => tell(scene, connection).await,
             Self::ClaimTasks => take_task(scene, connection, claimant).await,
             Self::Finish => {
                 let ended = finish(connection, shared, scene.other, scene.remote, "{}").await?;
@@ -326,6 +330,14 @@ async fn complete(scene: &Scene, connection: &mut PgConnection) -> Result<Told, 
         (_, 0) => Ok(Told::Refused(Kind::Conflict)),
         _ => Ok(Told::Done),
     }
+}
+
+/// A heartbeat of the attempt that the owner runs.
+async fn tell(scene: &Scene, connection: &mut PgConnection) -> Result<Told, Trouble> {
+    let key = TaskKey { execution: scene.owned, activity: LOCAL, attempt: 1, nonce: 0 };
+    let told = Beat { key, details: "7".to_owned(), at_ms: 1 };
+    let answer = beat(connection, &scene.shared, scene.owner, &[told]).await?;
+    Ok(Told::of(matches!(answer[0], Beaten::Kept { .. })))
 }
 
 /// Claims in the scene's task queue; what it got.

@@ -25,6 +25,7 @@ pub(super) async fn check(scene: &Scene, way: Way, ended: [Ended; 2]) {
     let claimed = claim_work(scene, &mut *scene.connect().await, scene.third).await.unwrap();
     no_message_is_lost(scene, &left, &ended, &claimed, &what);
     one_decision_for_each_attempt(&left, &ended, &what);
+    a_heartbeat_reaches_the_next_attempt(scene, &left, &ended, &what).await;
     nobody_writes_after_the_fence(scene, &ended, &what).await;
     owners_can_be_found(scene, &left, &what).await;
     one_open_run_for_each_id(scene, &what).await;
@@ -135,6 +136,16 @@ fn one_decision_for_each_attempt(left: &Left, ended: &[Ended; 2], what: &str) {
     }
 }
 
+/// What is kept of an attempt is there after it was replaced, whichever of the two came first (PROTOCOL 75).
+async fn a_heartbeat_reaches_the_next_attempt(scene: &Scene, left: &Left, ended: &[Ended; 2], what: &str) {
+    let beats = ended.iter().filter(|e| e.op == Op::Beat && e.committed && e.told == Told::Done).count();
+    if left.attempt(LOCAL).is_some() {
+        let told = "SELECT count(*) FROM {s}.task WHERE execution = $1 AND activity = $2 AND details = '7'";
+        let told = scene.number(told, &[scene.owned.0, LOCAL.0 as i64]).await;
+        assert_eq!(told, i64::from(beats > 0), "{what}: the details of a heartbeat");
+    }
+}
+
 /// After the delete of a lease has committed, its owner writes nothing.
 async fn nobody_writes_after_the_fence(scene: &Scene, ended: &[Ended; 2], what: &str) {
     let fence = ended.iter().find(|e| matches!(e.op, Op::FenceOut | Op::Leave) && e.committed);
@@ -153,6 +164,7 @@ async fn nobody_writes_after_the_fence(scene: &Scene, ended: &[Ended; 2], what: 
                 | Op::Settle
                 | Op::Fail
                 | Op::Complete
+                | Op::Beat
                 | Op::Renew
                 | Op::Publish
         );
@@ -231,9 +243,9 @@ fn alone_it_works(way: Way, ended: &[Ended; 2], what: &str) {
     // A lock that was held at the time, or a message in the inbox's index, may still refuse it: it is retried.
     let turned_away = matches!(second.told, Told::Refused(Kind::Busy));
     let needs_lease = matches!(ended[0].op, Op::SetFree | Op::LoseTasks);
-    // Claims skip locked rows and claim them the next time (see `claims_are_exclusive`).
-    let nothing =
-        matches!(second.op, Op::Start | Op::StartOnly | Op::Bear | Op::Claim | Op::ClaimTasks | Op::Offer);
+    // Claims and heartbeats skip locked rows and come to them the next time (see `claims_are_exclusive`).
+    use Op::{Bear, Beat, Claim, ClaimTasks, Offer, Start, StartOnly};
+    let nothing = matches!(second.op, Start | StartOnly | Bear | Claim | ClaimTasks | Offer | Beat);
     if !turned_away && !needs_lease && !nothing && !matches!(second.op, Op::SetFree | Op::LoseTasks) {
         assert_eq!(second.told, Told::Done, "{what}: the first was rolled back, so nothing stood in its way");
     }
