@@ -26,7 +26,7 @@ const MAX_HEAD: usize = 8 * 1024;
 enum NotPaid {
     #[error("the customer refuses to pay")]
     Refused,
-    #[error("nobody asks the customer")]
+    #[error("the customer was not asked")]
     NotAsked,
 }
 

@@ -123,7 +123,6 @@ async fn wordless() -> Result<u32, CallError> {
     Desk::wordless().await
 }
 
-/// Does not wait for the answer for long.
 #[workflow]
 async fn gives_up() -> Result<u32, Failure> {
     match workflow::timeout(millis(200), Desk::ask(1)).await {
@@ -245,7 +244,6 @@ async fn heartbeats_by_token_keep_it_alive_and_the_next_attempt_has_their_detail
     let activity = db.client().activity(Desk::silent, second);
     let began = std::time::Instant::now();
     while began.elapsed() < Duration::from_millis(1_200) {
-        // A slow machine may be too late: then the test says nothing of this part.
         if activity.heartbeat(&2).await.is_err() {
             break;
         }
@@ -375,7 +373,6 @@ async fn without_the_word_an_attempt_fails_and_says_so() {
     worker.shutdown().await.unwrap();
 }
 
-/// Asks for a week.
 #[workflow]
 async fn for_a_week() -> Result<u32, ActivityError<Failure>> {
     Desk::ask(1).schedule_to_close(days(7)).await

@@ -101,7 +101,8 @@ fn check(args: &ActivityArgs, sig: &Signature, errors: &mut Errors) -> Inputs {
     inputs
 }
 
-/// A body that says that it is completed later needs the word: without it, nothing is there that a token could complete.
+/// A body that says that it is completed later needs the word: without it, nothing is there that a token could
+/// complete.
 fn check_later(
     args: &ActivityArgs,
     sig: &Signature,

@@ -247,10 +247,10 @@ impl ActivityContext {
         self.inner.outlet.publish(stream, item).await
     }
 
-    /// The token of this attempt, for [`Client::activity`](crate::Client::activity): whoever has it may complete the
-    /// attempt, from any process, at once or after [`complete_later()`](super::complete_later). It is void once the attempt
-    /// has ended: a repeated attempt has another. Treat it as an opaque text of at most 100 characters, letters, digits
-    /// and `-`. It is hard to guess, but not secret from those who can read the database.
+    /// The token of this attempt, for [`Client::activity`](crate::Client::activity): its holder may complete the
+    /// attempt, from any process, at once or after [`complete_later()`](super::complete_later). It is void once the
+    /// attempt has ended: a repeated attempt has another. Treat it as an opaque text of at most 100 characters,
+    /// letters, digits and `-`. It is hard to guess, but not secret from those who can read the database.
     ///
     /// In a unit test that calls the body, it is a text that no client accepts.
     ///
@@ -269,8 +269,8 @@ impl ActivityContext {
         }
     }
 
-    /// Tells that the attempt is alive, and where it is. The next attempt, in this worker or in another, begins with the
-    /// last details that were told: [`last_heartbeat`](ActivityContext::last_heartbeat).
+    /// Tells that the attempt is alive, and where it is. The next attempt, in this worker or in another, begins with
+    /// the last details that were told: [`last_heartbeat`](ActivityContext::last_heartbeat).
     ///
     /// **It is also where an activity learns to stop**: it fails with [`HeartbeatError::Cancelled`] once the attempt
     /// should stop, see [`cancelled`](ActivityContext::cancelled). The details are kept nevertheless. Details that

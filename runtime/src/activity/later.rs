@@ -8,12 +8,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::Notify;
 
 /// Leaves this attempt to the holder of its [token](super::ActivityContext::completion_token): the body ends here, its
-/// slot is free, and the workflow waits for the token. It never comes back, so it stands where the result would, and has
-/// its type.
+/// slot is free, and the workflow waits for the token. It never comes back, so it stands where the result would, and
+/// has its type.
 ///
-/// The activity's attribute has the word `complete_later`. With it the attempt is a task in the database, which outlives
-/// its worker. A client of any process ends it with [`Client::activity`](crate::Client::activity), also before the body
-/// gets here.
+/// The activity's attribute has the word `complete_later`. With it the attempt is a task in the database, which
+/// outlives its worker. A client of any process ends it with [`Client::activity`](crate::Client::activity), also before
+/// the body gets here.
 ///
 /// ```
 /// use abide::prelude::*;

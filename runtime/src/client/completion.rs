@@ -19,8 +19,8 @@ pub struct Completion<D> {
 
 impl Client {
     /// An attempt of `activity` by its token, the text of
-    /// [`ActivityContext::completion_token`](crate::activity::ActivityContext::completion_token): for the process in which
-    /// its answer arrives. A method is named by its type: `client.activity(Payments::charge, token)`.
+    /// [`ActivityContext::completion_token`](crate::activity::ActivityContext::completion_token): for the process in
+    /// which its answer arrives. A method is named by its type: `client.activity(Payments::charge, token)`.
     ///
     /// ```
     /// use abide::prelude::*;
@@ -52,10 +52,10 @@ impl<D: ActivityDef> Completion<D> {
     /// workflow may be suspended.
     ///
     /// # Errors
-    /// `AB0429` if the token is void or damaged: the attempt has ended, by its token, a time limit or its worker's death;
-    /// the workflow does not wait for it any more; or it was retried. A call that is repeated since its answer was lost
-    /// gets this too. `AB0403`, `AB0405`, `AB0216` and `AB0217` if the value cannot be stored; the token stays valid
-    /// then, as after errors of the database.
+    /// `AB0429` if the token is void or damaged: the attempt has ended, by its token, a time limit or its worker's
+    /// death; the workflow does not wait for it any more; or it was retried. A call that is repeated since its answer
+    /// was lost gets this too. `AB0403`, `AB0405`, `AB0216` and `AB0217` if the value cannot be stored; the token stays
+    /// valid then, as after errors of the database.
     pub fn complete(self, returned: D::Returned) -> impl Future<Output = Result<()>> + Send + use<D> {
         let outcome = entry::encoded::<D>(D::Outcome::split(returned));
         async move {
@@ -79,8 +79,8 @@ impl<D: ActivityDef> Completion<D> {
     }
 
     /// Tells that the work goes on, and how far it is. It puts the activity's heartbeat limit off, once its worker has
-    /// handed it out, and the next attempt gets the details. Each call is one commit: beat a few times within the limit,
-    /// not more often.
+    /// handed it out, and the next attempt gets the details. Each call is one commit: beat a few times within the
+    /// limit, not more often.
     ///
     /// # Errors
     /// `AB0429` if the token is void or damaged, and if the workflow has cancelled the activity and waits for its end:

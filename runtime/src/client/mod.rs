@@ -6,7 +6,8 @@
 //!
 //! Reading order: `start`, `with_start` and `first` (messages that go with it), `handle` (typed), `execution` (the code
 //! behind it), `request` (signal, cancel, terminate), `update`, `query`, `wait` (results), `describe` and `pending`,
-//! `list`, `completion` (of activities, by token), `serving` (whether a worker can run it). The bodies of inbox rows are in [`crate::wire`].
+//! `list`, `completion` (of activities, by token), `serving` (whether a worker can run it). The bodies of inbox rows
+//! are in [`crate::wire`].
 
 mod completion;
 mod describe;

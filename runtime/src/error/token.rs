@@ -40,8 +40,8 @@ pub enum TokenError {
     },
     /// The details of a heartbeat are over 256 KiB (`AB0620`).
     #[error(
-        "{}: the details of a heartbeat are {bytes} bytes of JSON, and the limit is 256 KiB: tell where the activity is, \
-         not what it has done so far",
+        "{}: the details of a heartbeat are {bytes} bytes of JSON, and the limit is 256 KiB: tell where the \
+         activity is, not what it has done so far",
         Code::HeartbeatTooLarge
     )]
     DetailsTooLarge {

@@ -1,7 +1,7 @@
 //! Attempts that no worker runs any more: the holder of a token ends them (PROTOCOL 77).
 //!
 //! The token names one row, by its key and its nonce. It is valid from the claim of the attempt on, whether its worker
-//! has handed the attempt out yet or not. Whoever deletes the row has decided the attempt, as for every task.
+//! has handed the attempt out yet or not. The write that deletes the row decides the attempt, as for every task.
 
 use super::error::StoreFuture;
 use super::task::TaskKey;
@@ -49,8 +49,8 @@ pub(crate) trait Handed: Send + Sync {
     fn hand_out(&self, owner: Incarnation, out: HandOut) -> StoreFuture<'_, bool>;
 
     /// Ends an attempt by its token: its row goes, and its outcome comes into the inbox. `body`:
-    /// an [`AttemptBody`](super::AttemptBody) as JSON, without details; those of the row go with it. False: it was decided otherwise, and
-    /// nothing was written.
+    /// an [`AttemptBody`](super::AttemptBody) as JSON, without details; those of the row go with it. False: it was
+    /// decided otherwise, and nothing was written.
     fn end_by_token(&self, key: TaskKey, body: String) -> StoreFuture<'_, bool>;
 
     /// Notes a heartbeat by token. `details`: JSON.

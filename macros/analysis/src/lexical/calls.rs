@@ -114,7 +114,7 @@ impl Later<'_> {
             }
             Some(_) => false,
             None => {
-                matches!(written.segments.as_slice(), [.., module, name] if module == "activity" && name == COMPLETE_LATER)
+                matches!(written.segments.as_slice(), [.., m, name] if m == "activity" && name == COMPLETE_LATER)
             }
         }
     }

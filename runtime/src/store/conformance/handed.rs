@@ -78,7 +78,7 @@ pub(super) async fn a_token_is_valid_before_its_worker_hands_it_out(lab: Lab) {
     assert!(!b.store.finish_task(b.me, key, body(2, 1)).await.unwrap());
     assert_eq!(b.store.owned_tasks(b.me).await.unwrap(), []);
     assert_eq!(a.outcomes(id).await.len(), 1);
-    // Given back, it is not begun: whoever has its token has none of an attempt.
+    // Given back, it has not begun: there is no attempt to end.
     let other = a.calling("order-2").await;
     let key = b.one().await;
     b.store.release_tasks(b.me, vec![key]).await.unwrap();

@@ -10,7 +10,7 @@ use abide_core::Incarnation;
 use sqlx::{PgConnection, Row};
 
 /// `$1` worker, `$2` execution, `$3` activity, `$4` attempt, `$5` nonce, `$6` and `$7` ms from now, `$8` details.
-const HAND_OUT: &str = "WITH fence AS MATERIALIZED (
+pub(super) const HAND_OUT: &str = "WITH fence AS MATERIALIZED (
     SELECT worker FROM {s}.lease WHERE worker = $1 AND slot = 0 FOR KEY SHARE),
 handed AS (
     UPDATE {s}.task t SET owner = NULL, handed = true, start_by = NULL, end_by = {now} + $6, beat_by = {now} + $7,
@@ -23,7 +23,7 @@ SELECT (SELECT count(*) FROM fence), (SELECT count(*) FROM handed)";
 
 /// `$1` execution, `$2` activity, `$3` attempt, `$4` nonce, `$5` body. The execution first, then the token, as in
 /// the end by a worker. No fence: the nonce alone decides.
-const END: &str = concat!(
+pub(super) const END: &str = concat!(
     "WITH receiver AS MATERIALIZED (
     SELECT id, owner, queue, status FROM {s}.execution WHERE id = $1 AND status < 10 FOR KEY SHARE),
 token AS (
@@ -43,9 +43,11 @@ told AS (
 SELECT r.owner, r.queue, token.owner FROM token JOIN receiver r ON r.id = token.execution"
 );
 
-/// `$1` execution, `$2` activity, `$3` attempt, `$4` nonce, `$5` details. The time between two heartbeats is that between
+/// `$1` execution, `$2` activity, `$3` attempt, `$4` nonce, `$5` details. The time between two heartbeats is that
+/// between
 /// `beat_at` and `beat_by`. Before the attempt is handed out it has no `beat_by`.
-const BEAT: &str = "UPDATE {s}.task SET details = $5, beat_by = {now} + (beat_by - beat_at), beat_at = {now}
+pub(super) const BEAT: &str =
+    "UPDATE {s}.task SET details = $5, beat_by = {now} + (beat_by - beat_at), beat_at = {now}
     WHERE execution = $1 AND activity = $2 AND attempt = $3 AND nonce = $4 AND (owner IS NOT NULL OR handed)
     RETURNING cancel";
 

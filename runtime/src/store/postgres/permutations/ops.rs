@@ -249,8 +249,7 @@ impl Op {
                 Ok(Told::of(handed::hand_out(connection, shared, scene.other, out).await?))
             }
             Self::CompleteByToken => {
-                let ended = handed::end(connection, shared, scene.remote, "{}").await?;
-                Ok(Told::of(ended.is_some()))
+                Ok(Told::of(handed::end(connection, shared, scene.remote, "{}").await?.is_some()))
             }
             Self::Expire => expire(scene, connection).await,
             Self::Publish => {
