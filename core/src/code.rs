@@ -106,6 +106,8 @@ codes! {
     UpdateWaits = "AB0421",
     /// The run has too many updates.
     TooManyUpdates = "AB0422",
+    /// An activity has no such token, or not any more.
+    ActivityToken = "AB0429",
     /// A time limit is over before an attempt can begin.
     LimitTooShort = "AB0430",
     /// A test retries an activity without end.

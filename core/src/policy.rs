@@ -128,6 +128,9 @@ pub struct ActivityOptions {
     pub task_queue: Option<Arc<str>>,
     /// Whether its result commits together with its SQL. Set by the attribute.
     pub transactional: bool,
+    /// Whether its body may leave its end to the holder of a token (`complete_later`). Set by the attribute. It then
+    /// runs as a task: without a task queue, on that of the workflow.
+    pub complete_later: bool,
     /// Whether a row keeps the heartbeats of attempts in the execution's owner. Set when it is scheduled: a later build
     /// may change the limit.
     pub keeps_heartbeats: bool,

@@ -45,6 +45,7 @@ use proc_macro::TokenStream;
 /// | `rate = "10/s"` | how many attempts begin in a second (`/s`), a minute (`/m`) or an hour (`/h`), in all workers of its task queue | any number |
 /// | `burst = 20` | how many attempts may begin at once after a rest, with `rate` | what a tenth of a second brings, at least 1 |
 /// | `priority = "high"` | which tasks of its task queue go first: `"highest"`, `"high"`, `"normal"`, `"low"`, `"lowest"` | that of the workflow's start |
+/// | `complete_later` | its body may end with `activity::complete_later().await`: a client completes it, by its token. It is a task, of the workflow's own queue if it names none | no |
 /// | `transactional` | its SQL commits together with its result: the first argument is the connection, `tx: &mut sqlx::PgConnection` or `tx: &mut sqlx::SqliteConnection`, and is not an argument of the call | no |
 /// | `crate = path` | the path to abide | found in `Cargo.toml` |
 ///

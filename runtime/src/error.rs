@@ -9,9 +9,11 @@ mod failure;
 mod given_up;
 mod kind;
 mod request;
+mod token;
 
 pub use failure::StoreFailure;
 pub use kind::ErrorKind;
+pub use token::TokenError;
 
 use crate::store::StoreError;
 use abide_core::{Code, PayloadError, write_causes};
@@ -186,6 +188,9 @@ pub enum Error {
         /// The execution's type.
         found: String,
     },
+    /// An activity is not completed by its token (`AB0429`), or its heartbeat is refused (`AB0620`).
+    #[error(transparent)]
+    ActivityToken(#[from] TokenError),
     /// A reader asks for items of a stream that are not kept any more. The next call goes on after `after`.
     #[error(
         "{}: items of stream `{stream}` before {after} are not kept any more: a stream keeps the newest 10,000 items \
@@ -353,6 +358,7 @@ impl Error {
             Self::QueryTimeout { .. } => Code::QueryTimeout,
             Self::NotSuspended { .. } => Code::NotSuspended,
             Self::TypeMismatch { .. } => Code::TypeMismatch,
+            Self::ActivityToken(error) => return error.code(),
             Self::StreamBehind { .. } => Code::StreamBehind,
             Self::UnknownDatabase { .. } => Code::UnknownDatabase,
             Self::Store(failure) => return failure.code(),

@@ -105,12 +105,12 @@ pub use jiff;
 
 pub use crate::abide::{Abide, AbideBuilder, Migration};
 pub use crate::client::{
-    Client, Description, ExecutionPage, ExecutionSummary, Handle, HandleCore, ListCursor, ListFilter,
-    MAX_ID_CHARS, Opening, OpeningSignal, OpeningUpdate, PendingActivity, PendingChild, PendingTimer,
-    QueryError, Request, Serving, Start, StartUpdate, StreamItem, StreamReader, UntypedHandle, Update,
-    UpdateError, UpdateHandle, Updates, WithMessage,
+    Client, Completion, Description, ExecutionPage, ExecutionSummary, Handle, HandleCore, ListCursor,
+    ListFilter, MAX_ID_CHARS, Opening, OpeningSignal, OpeningUpdate, PendingActivity, PendingChild,
+    PendingTimer, QueryError, Request, Serving, Start, StartUpdate, StreamItem, StreamReader, UntypedHandle,
+    Update, UpdateError, UpdateHandle, Updates, WithMessage,
 };
-pub use crate::error::{Error, ErrorKind, Result, StoreFailure};
+pub use crate::error::{Error, ErrorKind, Result, StoreFailure, TokenError};
 pub use crate::location::Location;
 pub use crate::offset::{ParseOffsetError, StreamOffset};
 pub use crate::outcome::{Reason, WorkflowError};

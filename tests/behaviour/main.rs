@@ -18,6 +18,7 @@ mod clock_steps;
 mod close_race;
 mod combinators;
 mod commits;
+mod complete_later;
 mod conditions;
 mod determinism;
 mod early_signals;

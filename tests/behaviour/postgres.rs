@@ -18,6 +18,7 @@ mod client;
 mod close_race;
 mod combinators;
 mod commits;
+mod complete_later;
 mod determinism;
 mod early_signals;
 mod ends;

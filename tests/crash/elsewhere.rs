@@ -2,9 +2,10 @@
 //! own, which costs an attempt and no more.
 
 use crate::evidence::{Ran, ran};
+use crate::journal::connect;
 use crate::ledger::lines;
 use crate::scene::{Scene, dice, eventually, within};
-use crate::workflows::far;
+use crate::workflows::{Work, asks, far};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -60,5 +61,50 @@ async fn its_own_process_is_killed_at_any_moment_and_it_runs_at_most_once() {
         }
     }
     farm.stop();
+    worker.stop();
+}
+
+/// The tokens that attempts for `n` have written down, oldest first.
+fn tokens(scene: &Scene, n: u64) -> Vec<String> {
+    let prefix = format!("token {} ", 10 * n);
+    lines(&scene.ledger()).iter().filter_map(|line| Some(line.strip_prefix(&prefix)?.to_owned())).collect()
+}
+
+#[tokio::test]
+async fn what_its_body_has_left_to_a_token_is_not_lost_and_what_it_has_not_is_repeated_under_another() {
+    let scene = Scene::new();
+    let (client, worker) = (scene.client().await, scene.worker());
+    let (left, holding) = ([1, 2, 3], [4, 5, 6]);
+    let mut runs = Vec::new();
+    for (n, ms) in left.map(|n| (n, 0)).into_iter().chain(holding.map(|n| (n, 120_000))) {
+        runs.push((n, client.start(asks(n, ms)).await.expect("it starts")));
+    }
+    let mut connection = connect(scene.database()).await;
+    eventually("all have tokens, and the bodies of three have ended", async || {
+        let handed = connection.rows("SELECT count(*) FROM task WHERE handed").await.expect("it is asked");
+        (1..=6).all(|n| tokens(&scene, n).len() == 1) && handed == [[Some("3".to_owned())]]
+    })
+    .await;
+    worker.kill();
+    for n in left {
+        client
+            .activity(Work::asked, tokens(&scene, n).remove(0))
+            .complete(n)
+            .await
+            .expect("no worker is needed");
+    }
+    // Bodies that are not heard any more hold up no shutdown.
+    let worker = scene.ready("work", &[("VICTIM_GRACE_MS", "100")]);
+    eventually("the others run again", async || holding.iter().all(|n| tokens(&scene, *n).len() == 2)).await;
+    for n in holding {
+        let tokens = tokens(&scene, n);
+        let void = client.activity(Work::asked, tokens[0].as_str()).complete(0).await;
+        assert_eq!(void.expect_err("it is void").code(), "AB0429");
+        client.activity(Work::asked, tokens[1].as_str()).complete(n).await.expect("it runs");
+    }
+    for (n, run) in &runs {
+        assert_eq!(within("it ends", run.result()).await.expect("it ends"), format!("ok {n}"));
+        assert_eq!(tokens(&scene, *n).len(), if left.contains(n) { 1 } else { 2 });
+    }
     worker.stop();
 }

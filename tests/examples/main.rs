@@ -20,3 +20,5 @@ mod subscription;
 mod temporal;
 #[path = "../../examples/trip.rs"]
 mod trip;
+#[path = "../../examples/webhook.rs"]
+mod webhook;

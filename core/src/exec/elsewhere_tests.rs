@@ -130,6 +130,33 @@ fn one_elsewhere_is_none_of_the_owners() {
     }
 }
 
+/// What is recorded is where a later build looks for it, also if it is not completed later there.
+#[test]
+fn one_that_is_completed_later_is_a_task_of_the_workflows_queue_unless_it_names_one() {
+    let later =
+        |task_queue| ActivityOptions { complete_later: true, task_queue, ..ActivityOptions::default() };
+    for (named, queue) in [(None, "q"), (Some(Arc::from("gpu")), "gpu")] {
+        let (_, turn) = started(later(named));
+        let Some(Event::ActivityScheduled { task_queue, .. }) = turn.events.last() else {
+            panic!("{turn:?}")
+        };
+        assert_eq!(task_queue.as_deref(), Some(queue));
+        let [Action::Start(start)] = &turn.actions[..] else { panic!("{turn:?}") };
+        assert_eq!(
+            (start.options.runs(), start.options.task_queue.as_deref()),
+            (Runs::Elsewhere, Some(queue))
+        );
+        let mut loaded = new(ActivityOptions::default());
+        loaded.replay(rows(&[&turn]));
+        assert!(loaded.outstanding().is_empty(), "its attempt is not the owner's");
+    }
+    let (mut here, first) = started(ActivityOptions::default());
+    assert_eq!(here.outstanding().len(), 1);
+    here = new(later(None));
+    here.replay(rows(&[&first]));
+    assert_eq!(here.outstanding().len(), 1, "recorded before the word was there, it stays the owner's");
+}
+
 #[test]
 fn one_elsewhere_that_is_to_stop_is_waited_for_and_not_declared_stopped() {
     for here in [true, false] {

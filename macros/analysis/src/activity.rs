@@ -22,7 +22,7 @@ use attributes::Split;
 use proc_macro2::TokenStream;
 use quote::{ToTokens, quote, quote_spanned};
 use syn::spanned::Spanned;
-use syn::{ImplItem, Item, ItemFn, Signature, Type};
+use syn::{Block, ImplItem, Item, ItemFn, Signature, Type};
 use transaction::Inputs;
 
 const HELP: &str = "put it on a free function, or on an `impl` block whose async methods are the activities";
@@ -92,9 +92,35 @@ fn check(args: &ActivityArgs, sig: &Signature, errors: &mut Errors) -> Inputs {
     if let Some(variadic) = &sig.variadic {
         errors.add(Code::Signature, variadic, "an activity takes a fixed number of arguments", "list them");
     }
+    if let (None, Some(word)) = (sig.asyncness, &args.complete_later) {
+        let help = "write `async fn`: the body ends with `activity::complete_later().await`";
+        errors.at(Code::Signature, word.span(), "a blocking `fn` cannot be completed later", help);
+    }
     let inputs = transaction::inputs(args, sig, errors);
     check_stored(&inputs.arguments, sig, "an activity", errors);
     inputs
+}
+
+/// A body that says that it is completed later needs the word: without it, nothing is there that a token could
+/// complete.
+fn check_later(
+    args: &ActivityArgs,
+    sig: &Signature,
+    block: &Block,
+    host: Option<&Type>,
+    errors: &mut Errors,
+) {
+    if args.complete_later.is_none()
+        && let Some(call) = lexical::completes_later(sig, block, host)
+    {
+        let help = "write `#[activity(complete_later)]`, with a limit: `schedule_to_close = \"7d\"`";
+        errors.add(
+            Code::Value,
+            &call,
+            "this activity is completed later, and its attribute does not say so",
+            help,
+        );
+    }
 }
 
 /// Arguments and results are stored, so they must own their data.
@@ -141,6 +167,7 @@ fn free(private: &Private, args: &ActivityArgs, function: &ItemFn, errors: &mut 
     let before = errors.len();
     let ItemFn { attrs, vis, sig, block, .. } = function;
     let inputs = check(args, sig, errors);
+    check_later(args, sig, block, None, errors);
     let Split { docs, cfgs, body: body_attrs } = attributes::split(attrs);
     let name = &sig.ident;
     let output = signature::output(sig);
@@ -317,8 +344,9 @@ fn options(private: &Private, args: &ActivityArgs) -> Option<TokenStream> {
         quote!(options.task_queue = ::core::option::Option::Some(::core::convert::Into::into(#queue));)
     });
     let transactional = args.transactional.iter().map(|_| quote!(options.transactional = true;));
-    let settings = timeouts.chain(retry).chain(cancellation).chain(task_queue).chain(transactional);
-    let settings = settings.chain(args.queueing.settings(private));
+    let later = args.complete_later.iter().map(|_| quote!(options.complete_later = true;));
+    let settings = timeouts.chain(retry).chain(cancellation).chain(task_queue);
+    let settings = settings.chain(transactional).chain(later).chain(args.queueing.settings(private));
     let settings: Vec<TokenStream> = settings.collect();
     (!settings.is_empty()).then(|| {
         quote! {

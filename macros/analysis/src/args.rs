@@ -108,6 +108,8 @@ pub(crate) struct ActivityArgs {
     pub(crate) task_queue: Option<LitStr>,
     /// `most`, `rate`, `burst`, `priority`.
     pub(crate) queueing: QueueArgs,
+    /// `complete_later`: the holder of its token may end it.
+    pub(crate) complete_later: Option<Ident>,
 }
 
 const ACTIVITY: &[&str] = &[
@@ -126,6 +128,7 @@ const ACTIVITY: &[&str] = &[
     "rate",
     "burst",
     "priority",
+    "complete_later",
     "crate",
 ];
 
@@ -159,6 +162,7 @@ impl ActivityArgs {
                 }
                 ("retry", Value::List(list)) => args.retry = retry(list, errors),
                 ("transactional", Value::None) => args.transactional = name,
+                ("complete_later", Value::None) => args.complete_later = name,
                 (known, value) if ACTIVITY.contains(&known) => misshapen(name.as_ref(), &value, errors),
                 (_, value) => unknown(name.as_ref(), &value, "#[activity]", ACTIVITY, errors),
             }
@@ -168,6 +172,11 @@ impl ActivityArgs {
             let help = "it runs in the worker that runs the workflow, on that worker's database: leave \
                         `task_queue` out";
             errors.add(Code::Value, queue, "a transactional activity has no task queue", help);
+        }
+        if let (Some(word), Some(_)) = (&args.complete_later, &args.transactional) {
+            let help = "its result commits together with its SQL, while the body runs: leave one of the words out, or \
+                        do the SQL in an activity of its own";
+            errors.at(Code::Value, word.span(), "a transactional activity cannot be completed later", help);
         }
         args
     }
@@ -181,7 +190,7 @@ fn misshapen(name: Option<&Ident>, value: &Value, errors: &mut Errors) {
     let Some(name) = name else { return };
     let help = match name.to_string().as_str() {
         "retry" => "write `retry(max_attempts = 3, initial_interval = \"1s\")`".to_owned(),
-        alone @ ("no_probes" | "transactional") => format!("write `{alone}` alone"),
+        alone @ ("no_probes" | "transactional" | "complete_later") => format!("write `{alone}` alone"),
         other => format!("write `{other} = ..`"),
     };
     let message = match value {

@@ -22,6 +22,8 @@ const ELSEWHERE: &[(&str, &str, &str)] = &[
     ("#[activity]", "schedule_to_start_timeout", "`schedule_to_start`"),
     ("#[activity]", "timeout", "`start_to_close`, the limit of one attempt"),
     ("#[activity]", "heartbeat", "`heartbeat_timeout`"),
+    ("#[activity]", "later", "`complete_later`"),
+    ("#[activity]", "async_completion", "`complete_later`"),
     ("#[activity]", "retry_policy", "`retry(..)`"),
     ("#[activity]", "retries", "`retry(max_attempts = 3)`"),
     ("#[activity]", "max_attempts", "`retry(max_attempts = 3)`"),

@@ -5,9 +5,11 @@
 
 use super::heartbeat::Beats;
 use super::info::AttemptInfo;
+use super::later::{Later, token_text};
 use super::publisher::Publishes;
 use super::waits::{InSlot, Waiting};
-use abide_core::{EventId, HeartbeatError, Persist, PublishError};
+use crate::store::TaskKey;
+use abide_core::{Code, EventId, HeartbeatError, Persist, PublishError};
 use serde::Serialize;
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,6 +47,10 @@ struct Inner {
     /// Whether the engine's messages about the attempt may show values.
     shows_values: bool,
     outlet: Publishes,
+    /// The attempt's row, if it is a task.
+    task: Option<TaskKey>,
+    /// Shared by all contexts of the attempt.
+    later: Arc<Later>,
 }
 
 /// Whether the engine's messages about the attempt that runs in this task may show values.
@@ -80,6 +86,8 @@ impl ActivityContext {
                 slot: None,
                 shows_values: false,
                 outlet: Publishes::Nowhere,
+                task: None,
+                later: Arc::default(),
             }),
         }
     }
@@ -109,12 +117,25 @@ impl ActivityContext {
         self
     }
 
+    /// The same attempt, as a task: it has a token.
+    pub(super) fn of_task(mut self, task: Option<TaskKey>) -> Self {
+        if let Some(inner) = Arc::get_mut(&mut self.inner) {
+            inner.task = task;
+        }
+        self
+    }
+
     /// The same attempt, with its heartbeats, and the token of its worker's end.
     pub(crate) fn beating(mut self, beats: Arc<Beats>, stopping: CancellationToken) -> Self {
         if let Some(inner) = Arc::get_mut(&mut self.inner) {
             (inner.beats, inner.stopping) = (beats, stopping);
         }
         self
+    }
+
+    /// Whether its body has said that it is completed later.
+    pub(super) fn later(&self) -> &Arc<Later> {
+        &self.inner.later
     }
 
     /// The same attempt, with this much time left until its deadline.
@@ -226,8 +247,30 @@ impl ActivityContext {
         self.inner.outlet.publish(stream, item).await
     }
 
-    /// Tells that the attempt is alive, and where it is. The next attempt, in this worker or in another, begins with the
-    /// last details that were told: [`last_heartbeat`](ActivityContext::last_heartbeat).
+    /// The token of this attempt, for [`Client::activity`](crate::Client::activity): its holder may complete the
+    /// attempt, from any process, at once or after [`complete_later()`](super::complete_later). It is void once the
+    /// attempt has ended: a repeated attempt has another. Treat it as an opaque text of at most 100 characters,
+    /// letters, digits and `-`. It is hard to guess, but not secret from those who can read the database.
+    ///
+    /// In a unit test that calls the body, it is a text that no client accepts.
+    ///
+    /// # Panics
+    /// With `AB0429` if the attempt has no token: the activity's attribute has not the word `complete_later`.
+    pub fn completion_token(&self) -> String {
+        match self.inner.task {
+            Some(task) => token_text(task, self.inner.activity_type),
+            None if self.inner.slot.is_none() => "abide-activity-of-a-unit-test".to_owned(),
+            None => panic!(
+                "{}: activity `{}` has no token, since it runs in its workflow's worker: write \
+                 `#[activity(complete_later)]`",
+                Code::ActivityToken,
+                self.inner.activity_type
+            ),
+        }
+    }
+
+    /// Tells that the attempt is alive, and where it is. The next attempt, in this worker or in another, begins with
+    /// the last details that were told: [`last_heartbeat`](ActivityContext::last_heartbeat).
     ///
     /// **It is also where an activity learns to stop**: it fails with [`HeartbeatError::Cancelled`] once the attempt
     /// should stop, see [`cancelled`](ActivityContext::cancelled). The details are kept nevertheless. Details that

@@ -8,7 +8,7 @@ use super::context::ActivityContext;
 use crate::future::BoxFuture;
 use abide_core::exec::{AttemptOutcome, panic_message, shown};
 use abide_core::{ActivityDef, Code, Database, Fault, Outcome};
-use abide_core::{FailureKind, FailureRecord, Payload};
+use abide_core::{FailureKind, FailureRecord, Payload, PayloadError};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -108,18 +108,21 @@ pub(crate) fn decoded<D: ActivityDef>(input: Payload) -> Result<D::Args, Attempt
 pub(crate) fn outcome<D: ActivityDef>(
     returned: Result<<D::Outcome as Outcome>::Ok, <D::Outcome as Outcome>::Err>,
 ) -> AttemptOutcome {
+    encoded::<D>(returned)
+        .unwrap_or_else(|(what, error)| refused(Code::UnstorableResult, what, D::NAME, &error))
+}
+
+/// The same. `Err`: its result, or its error, cannot be stored.
+pub(crate) fn encoded<D: ActivityDef>(
+    returned: Result<<D::Outcome as Outcome>::Ok, <D::Outcome as Outcome>::Err>,
+) -> Result<AttemptOutcome, (&'static str, PayloadError)> {
     match returned {
-        Ok(value) => Payload::keep(&value).map_or_else(
-            |error| refused(Code::UnstorableResult, "result", D::NAME, &error),
-            AttemptOutcome::Completed,
-        ),
+        Ok(value) => Payload::keep(&value).map(AttemptOutcome::Completed).map_err(|error| ("result", error)),
         Err(error) => {
             let retryable = D::retryable(&error) && error.retryable();
             let retry_after = D::retry_after(&error).or_else(|| error.retry_after());
-            match error.to_record() {
-                Ok(failure) => AttemptOutcome::Failed { failure, retryable, retry_after, details: None },
-                Err(unencodable) => refused(Code::UnstorableResult, "error", D::NAME, &unencodable),
-            }
+            let failure = error.to_record().map_err(|error| ("error", error))?;
+            Ok(AttemptOutcome::Failed { failure, retryable, retry_after, details: None })
         }
     }
 }

@@ -136,6 +136,11 @@ impl Beats {
         }
     }
 
+    /// The longest time between two heartbeats.
+    pub(super) fn limit(&self) -> Option<Duration> {
+        self.limit
+    }
+
     /// Whether the attempt has a heartbeat limit.
     pub(super) fn is_limited(&self) -> bool {
         self.limit.is_some()

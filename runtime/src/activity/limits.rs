@@ -40,6 +40,11 @@ impl Limits {
         [attempt, all].into_iter().flatten().min_by_key(|(at, _)| *at)
     }
 
+    /// When the attempt itself is given up, if it starts now.
+    pub(super) fn attempt_ends(&self) -> Option<Instant> {
+        self.start_to_close.and_then(|limit| Instant::now().checked_add(limit))
+    }
+
     /// The earlier limit of an attempt that waits for a slot.
     pub(super) fn waiting(&self) -> Option<(Instant, TimeoutKind)> {
         let start = self.schedule_to_start.map(|at| (at, TimeoutKind::ScheduleToStart));

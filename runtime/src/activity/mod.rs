@@ -96,6 +96,12 @@
 //! [`Start::within`](crate::Start::within) and [`Request::within`](crate::Request::within). Both also work in
 //! the body of a transactional activity.
 //!
+//! # Activities that are completed later
+//!
+//! An activity that ends by a callback, a person or another system says [`complete_later()`], after it has given its
+//! [token](ActivityContext::completion_token) away. It holds no slot and no worker until a client ends it by
+//! [`Client::activity`](crate::Client::activity).
+//!
 //! This module also contains the internal registry entry (`entry`) and runner (`runner`), which give a worker
 //! exactly one outcome for each attempt. Neither writes to the store. The worker handles the waits between
 //! attempts.
@@ -103,10 +109,12 @@
 pub(crate) mod blocking;
 mod connection;
 pub(crate) mod context;
+mod endings;
 pub(crate) mod entry;
 pub(crate) mod gate;
 pub(crate) mod heartbeat;
 pub(crate) mod info;
+pub(crate) mod later;
 mod limits;
 pub(crate) mod publisher;
 pub(crate) mod runner;
@@ -120,4 +128,5 @@ pub use abide_core::{HeartbeatError, PublishError};
 pub use connection::Lent;
 pub use connection::TransactionConnection;
 pub use context::{ActivityContext, context};
+pub use later::complete_later;
 pub use tokio_util::sync::CancellationToken;

@@ -8,6 +8,7 @@
 use super::blocking::SLOT;
 use super::blocking::Slot;
 use super::context::ActivityContext;
+use super::endings::{handed_out, lost_to_shutdown, settle, timed_out, until_later, with_details};
 use super::entry::ActivityEntry;
 use super::gate::Gates;
 use super::heartbeat::Beats;
@@ -16,11 +17,12 @@ pub(crate) use super::limits::Limits;
 use super::publisher::{Outlet, Publishes};
 pub(crate) use super::running::ReportFn;
 use super::running::Running;
-use super::transaction::{self, AttemptEnd, Transactions};
+use super::transaction::{self, Transactions};
 use super::waits::Waits;
 use super::warn::{Samples, is_blocked, warned};
+use crate::store::TaskKey;
 use abide_core::exec::AttemptOutcome;
-use abide_core::{Code, FailureKind, FailureRecord, Payload, TimeoutKind};
+use abide_core::{Code, Payload, TimeoutKind};
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::pin::pin;
@@ -48,6 +50,8 @@ pub(crate) struct Attempt {
     pub(crate) beats: Arc<Beats>,
     /// Where the items go that it publishes; `None`: nowhere.
     pub(crate) outlet: Option<Outlet>,
+    /// Its row, if it is a task: the holder of its token may complete it.
+    pub(crate) task: Option<TaskKey>,
     /// Called once, unless the runner stops before the attempt gets a slot.
     pub(crate) report: ReportFn,
 }
@@ -270,26 +274,20 @@ impl Inner {
 
     /// Starts the body in its own task.
     fn start(self: Arc<Self>, attempt: Attempt, token: CancellationToken, slot: Slot) {
-        let Attempt { entry, info, input, limits, transactions, beats, outlet, report } = attempt;
+        let Attempt { entry, info, input, limits, transactions, beats, outlet, task, report } = attempt;
         let (key, name) = (self.next.fetch_add(1, Ordering::Relaxed), entry.name());
-        let limit = limits.running();
+        let (limit, ends_at) = (limits.running(), limits.attempt_ends());
         let report = with_details(report, Arc::clone(&beats));
         let running = Running::new(name, Arc::clone(&info.workflow_id), token.clone(), report);
         let running = Arc::new(running);
-        let span = tracing::info_span!(
-            target: "abide::activity",
-            "activity",
-            activity = name,
-            workflow_id = &*info.workflow_id,
-            run_id = &*info.run_id,
-            attempt = info.attempt,
-        );
+        let span = span(name, &info);
         let slots = self.waits.slot(key);
         let publishes = Publishes::of(outlet, info.attempt, entry.database().is_some());
         let context =
             ActivityContext::new(info, name, limit.map(|(at, _)| at), token).publishing(publishes.clone());
-        let context = context.in_slot(slots).showing_values(self.shows_values);
+        let context = context.in_slot(slots).showing_values(self.shows_values).of_task(task);
         let context = context.beating(Arc::clone(&beats), self.stopping.clone());
+        let later = Arc::clone(context.later());
         let unbounded = limit.is_none() && !beats.is_limited();
         // Insert the entry before the task exists: an attempt that ends at once must find its entry to remove
         // it. Check under the lock: a shutdown forbids starts before it counts the running attempts, so an
@@ -301,11 +299,11 @@ impl Inner {
         }
         table.insert(key, Arc::clone(&running));
         drop(table);
-        let published = publishes.clone();
+        let (published, told) = (publishes.clone(), Arc::clone(&beats));
         let entered = Entered { inner: Arc::clone(&self), key, running: Arc::clone(&running) };
         let body = tokio::spawn(async move {
             let (needs, running) = (entry.database(), &entered.running);
-            let run = pin!(SLOT.scope(Cell::new(Some(slot)), async {
+            let run = SLOT.scope(Cell::new(Some(slot)), async {
                 match transactions {
                     Some(transactions) if needs.is_some() => {
                         let body = || entry.run(context.clone(), input.clone());
@@ -315,8 +313,9 @@ impl Inner {
                     None if needs.is_some() => transaction::unplanned(name),
                     _ => warned(name, unbounded, entry.run(context, input)).await.into(),
                 }
-            }));
-            let ended = running.polls.count(run.instrument(span)).await;
+            });
+            let run = running.polls.count(run.instrument(span));
+            let ended = until_later(run, &later, || handed_out(name, task, ends_at, &told)).await;
             published.close().await;
             running.give(settle(ended, running));
         });
@@ -341,6 +340,17 @@ impl Inner {
     }
 }
 
+fn span(name: &str, info: &AttemptInfo) -> tracing::Span {
+    tracing::info_span!(
+        target: "abide::activity",
+        "activity",
+        activity = name,
+        workflow_id = &*info.workflow_id,
+        run_id = &*info.run_id,
+        attempt = info.attempt,
+    )
+}
+
 /// Resolves when the limit runs out. Never resolves without a limit.
 async fn ran_out(limit: Option<(Instant, TimeoutKind)>) -> TimeoutKind {
     match limit {
@@ -359,42 +369,6 @@ async fn given_up(limit: Option<(Instant, TimeoutKind)>, beats: &Beats) -> Timeo
         kind = ran_out(limit) => kind,
         () = beats.silent() => TimeoutKind::Heartbeat,
     }
-}
-
-/// Adds to a failure what the next attempt gets.
-fn with_details(report: ReportFn, beats: Arc<Beats>) -> ReportFn {
-    Box::new(move |mut end| {
-        if let AttemptEnd::Outcome(AttemptOutcome::Failed { retryable: true, details, .. }) = &mut end {
-            *details = beats.details();
-        }
-        report(end);
-    })
-}
-
-/// The meaning of a body's end: a body that failed after it was asked to stop counts as stopped.
-fn settle(ended: AttemptEnd, running: &Running) -> AttemptEnd {
-    match ended {
-        AttemptEnd::Outcome(AttemptOutcome::Failed { .. }) if running.is_shut_down() => {
-            lost_to_shutdown(running.name).into()
-        }
-        AttemptEnd::Outcome(AttemptOutcome::Failed { .. }) if running.token.is_cancelled() => {
-            AttemptOutcome::Cancelled.into()
-        }
-        other => other,
-    }
-}
-
-fn lost_to_shutdown(name: &str) -> AttemptOutcome {
-    let message = format!("the worker stopped before activity `{name}` ended");
-    let failure = FailureRecord::new(FailureKind::WorkerShutdown, message);
-    AttemptOutcome::Failed { failure, retryable: true, retry_after: Some(Duration::ZERO), details: None }
-}
-
-fn timed_out(name: &str, kind: TimeoutKind) -> AttemptOutcome {
-    let failure =
-        FailureRecord::new(FailureKind::TimedOut(kind), format!("activity `{name}` timed out ({kind})"));
-    let retryable = matches!(kind, TimeoutKind::StartToClose | TimeoutKind::Heartbeat);
-    AttemptOutcome::Failed { failure, retryable, retry_after: None, details: None }
 }
 
 #[cfg(test)]

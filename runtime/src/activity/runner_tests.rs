@@ -1,7 +1,9 @@
 //! An attempt has exactly one outcome, whether it ends by itself, by a limit, by a cancellation or by a
 //! shutdown.
 
+use super::super::transaction::AttemptEnd;
 use super::*;
+use abide_core::FailureKind;
 use abide_core::{ActivityDef, ActivityOptions, EventId, Failure, Sel};
 use tokio::sync::mpsc;
 
@@ -92,6 +94,7 @@ impl Bench {
             transactions: None,
             beats: Beats::new(options.heartbeat_timeout, None, None),
             outlet: None,
+            task: None,
             report: told(sender),
         };
         let token = CancellationToken::new();
@@ -243,6 +246,7 @@ async fn a_limit_is_told_although_the_body_blocks_its_thread() {
         transactions: None,
         beats: Beats::unheard(),
         outlet: None,
+        task: None,
         report: told(sender),
     };
     Runner::new(1, Gates::default(), NEVER_LOST, false).run(attempt, CancellationToken::new());
@@ -367,6 +371,7 @@ async fn a_call_from_before_its_activity_became_transactional_fails_and_may_be_t
             transactions: None,
             beats: Beats::unheard(),
             outlet: None,
+            task: None,
             report,
         },
         CancellationToken::new(),

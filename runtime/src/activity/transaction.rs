@@ -10,7 +10,7 @@ use crate::future::BoxFuture;
 use crate::store::{AttemptBody, AttemptTransaction, INSIDE, Store, StoreError, TaskKey, may_succeed_again};
 use crate::wire::to_json;
 use abide_core::exec::AttemptOutcome;
-use abide_core::{Code, FailureKind, FailureRecord, Incarnation, TimeoutKind};
+use abide_core::{Code, FailureKind, FailureRecord, Incarnation, Payload, TimeoutKind};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -49,8 +49,21 @@ pub(crate) enum AttemptEnd {
     Stored,
     /// The attempt was already decided: its result does not count.
     Superseded,
+    /// By the holder of its token, later.
+    Later(HandedOut),
     /// The store failed permanently, or the lease is lost: the worker cannot continue.
     Fatal(StoreError),
+}
+
+/// What an attempt leaves to the holder of its token.
+#[derive(Debug)]
+pub(crate) struct HandedOut {
+    /// How long the attempt may still take.
+    pub(crate) ends_in: Option<Duration>,
+    /// How long the wait for its next heartbeat may take, and for each one after that.
+    pub(crate) beats_in: Option<Duration>,
+    /// What its body told by its last heartbeat.
+    pub(crate) details: Option<Payload>,
 }
 
 impl From<AttemptOutcome> for AttemptEnd {

@@ -6,8 +6,10 @@
 //!
 //! Reading order: `start`, `with_start` and `first` (messages that go with it), `handle` (typed), `execution` (the code
 //! behind it), `request` (signal, cancel, terminate), `update`, `query`, `wait` (results), `describe` and `pending`,
-//! `list`, `serving` (whether a worker can run it). The bodies of inbox rows are in [`crate::wire`].
+//! `list`, `completion` (of activities, by token), `serving` (whether a worker can run it). The bodies of inbox rows
+//! are in [`crate::wire`].
 
+mod completion;
 mod describe;
 mod execution;
 mod first;
@@ -26,6 +28,7 @@ mod update;
 mod wait;
 mod with_start;
 
+pub use completion::Completion;
 pub use describe::Description;
 pub use execution::UntypedHandle;
 pub use handle::{Answer, ByClient, Handle, HandleCore, QueryCodec, QueryError, WorkflowHandle};

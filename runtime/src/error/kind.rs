@@ -1,6 +1,6 @@
 //! The kind of an error, for code that decides by it: an HTTP status, or whether a retry may help.
 
-use super::Error;
+use super::{Error, TokenError};
 use crate::store::StoreError;
 use abide_core::PayloadError;
 
@@ -72,6 +72,10 @@ impl Error {
             Self::OutcomeUnknown { .. } | Self::QueryTimeout { .. } | Self::WorkerStopped { .. } => {
                 ErrorKind::Unavailable
             }
+            Self::ActivityToken(TokenError::Void { .. } | TokenError::Cancelled { .. }) => {
+                ErrorKind::Conflict
+            }
+            Self::ActivityToken(_) => ErrorKind::Refused,
             Self::Store(failure) => failure.0.kind(),
             Self::ResultRefused { .. }
             | Self::QueryFailed { .. }

@@ -27,6 +27,7 @@ mod execution;
 mod failure;
 mod find;
 mod group;
+mod handed;
 mod hook;
 mod journal;
 mod limit;
@@ -65,6 +66,7 @@ pub(crate) use execution::{
     ExecutionRow, NewExecution, ResumeAnswer, StartAnswer, Starts, Suspension, Terms,
 };
 pub(crate) use find::{Filter, Find, Lookup, Page};
+pub(crate) use handed::{HandOut, Handed, TokenBeat};
 pub(crate) use hook::Counters;
 pub use hook::{Fault, FaultHook, Metrics, Stage};
 pub(crate) use journal::{Journal, StoredRun, StoredTurn, Unreadable, joined, read_event};
@@ -91,7 +93,7 @@ use tokio::sync::watch;
 /// is certain: SQLite has one FIFO, Postgres two writers and a pool. A future that is dropped does not undo
 /// its write: the write may still happen.
 pub(crate) trait Store:
-    Journal + Starts + Inbox + Lookup + Ownership + Tasks + Streams + Within + Sweep + 'static
+    Journal + Starts + Inbox + Lookup + Ownership + Tasks + Handed + Streams + Within + Sweep + 'static
 {
     /// Which kind of database it is: a transactional activity needs one of its own kind.
     fn database(&self) -> Database;

@@ -266,11 +266,15 @@ pub(crate) fn lost() -> AttemptOutcome {
 }
 
 /// The outcome of an activity whose time has run out in the database: no worker took it, or none ended it.
+/// Where a token's holder has it: that attempt ended too late, or was silent for too long, and the next may follow.
 pub(crate) fn timed_out(kind: TimeoutKind) -> AttemptOutcome {
     let text = match kind {
         TimeoutKind::ScheduleToStart => "no worker of its task queue took the activity in time",
+        TimeoutKind::StartToClose => "the attempt was not completed in time",
+        TimeoutKind::Heartbeat => "no heartbeat came in time for the attempt that is to be completed later",
         _ => "the activity did not end in time",
     };
+    let retryable = matches!(kind, TimeoutKind::StartToClose | TimeoutKind::Heartbeat);
     let failure = FailureRecord::new(FailureKind::TimedOut(kind), text.to_owned());
-    AttemptOutcome::Failed { failure, retryable: false, retry_after: None, details: None }
+    AttemptOutcome::Failed { failure, retryable, retry_after: None, details: None }
 }

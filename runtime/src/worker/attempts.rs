@@ -120,6 +120,11 @@ impl Attempts {
         }
     }
 
+    /// A task has ended without an outcome of this worker's. False if it is not in the table any more.
+    pub(super) fn writing(&self, key: Key) -> bool {
+        lock(&self.table).get_mut(&key).map(|entry| entry.state = State::Writing).is_some()
+    }
+
     /// Forgets the attempt: its outcome is written, or is no longer needed.
     pub(super) fn settle(&self, key: Key, attempt: u32) {
         let mut table = lock(&self.table);

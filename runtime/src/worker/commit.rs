@@ -279,7 +279,7 @@ impl Thread {
         let report = outcomes::report(session, key, attempt);
         let outlet = Some(Outlet { store: Arc::clone(session.store()), owner: session.me, execution: run });
         let beats = beats::of_start(session, &start.options, start.details, entry.database());
-        let attempt = Attempt { entry, info, input, limits, transactions, beats, outlet, report };
+        let attempt = Attempt { entry, info, input, limits, transactions, beats, outlet, task: None, report };
         session.attempts.launch(&session.runner, (key, abandonable), attempt, None);
     }
 }

@@ -7,8 +7,8 @@ use super::inputs::outcome_message;
 use super::mailbox::Message;
 use super::session::Session;
 use crate::activity::runner::ReportFn;
-use crate::activity::transaction::AttemptEnd;
-use crate::store::{AttemptBody, StoreError, TaskKey};
+use crate::activity::transaction::{AttemptEnd, HandedOut};
+use crate::store::{AttemptBody, HandOut, StoreError, TaskKey};
 use crate::wire::to_json;
 use abide_core::exec::AttemptOutcome;
 use abide_core::{Code, EventId, ExecutionId, FailureKind, FailureRecord};
@@ -44,7 +44,11 @@ fn ended(session: &Arc<Session>, key: Key, attempt: u32, end: AttemptEnd) {
             session.inbox_dirty.store(true, Ordering::Release);
             session.inbox_hint.notify_one();
         }
-        (Key::Own(..), AttemptEnd::Superseded) => session.attempts.settle(key, attempt),
+        (Key::Claimed(task), AttemptEnd::Later(left)) => handed_out(session, task, left),
+        // Without a task the runner makes a failure of it.
+        (Key::Own(..), AttemptEnd::Superseded | AttemptEnd::Later(_)) => {
+            session.attempts.settle(key, attempt)
+        }
         (_, AttemptEnd::Fatal(error)) => session.failed(&error),
         // A task has no transaction: its attempt always has an outcome.
         (Key::Claimed(_), AttemptEnd::Stored | AttemptEnd::Superseded) => {}
@@ -137,6 +141,34 @@ async fn finish_task(session: Arc<Session>, task: TaskKey, outcome: AttemptOutco
     }
     // It stays in the table: it has begun, and is not to be given back. It counts as lost when the worker
     // leaves.
+}
+
+/// A task is completed by the holder of its token from now on. Must be called in the context of a tokio runtime.
+fn handed_out(session: &Arc<Session>, key: TaskKey, left: HandedOut) {
+    if session.attempts.writing(Key::Claimed(key)) {
+        // A limit beyond all times is no limit.
+        let ms = |limit: Duration| i64::try_from(limit.as_millis()).ok().filter(|ms| *ms < 1 << 50);
+        let (end_in_ms, beat_in_ms) = (left.ends_in.and_then(ms), left.beats_in.and_then(ms));
+        let details = left.details.map(|details| details.as_json().to_owned());
+        let out = HandOut { key, end_in_ms, beat_in_ms, details };
+        tokio::spawn(hand_out(Arc::clone(session), out));
+    }
+}
+
+/// Notes in the row that no worker has the attempt any more, and retries until that is written, or was decided
+/// otherwise. Until then the attempt is this worker's, and is lost with it.
+async fn hand_out(session: Arc<Session>, out: HandOut) {
+    let mut wait = Duration::from_millis(10);
+    while !session.is_over() {
+        match session.store().hand_out(session.me, out.clone()).await {
+            Ok(_) => return session.attempts.settle(Key::Claimed(out.key), out.key.attempt),
+            Err(error) => {
+                session.failed(&error);
+                tokio::time::sleep(wait).await;
+                wait = (wait * 2).min(RETRY_AT_MOST);
+            }
+        }
+    }
 }
 
 /// The outcome if the store or the codec refuses a value. A retry would give the same, so it is not

@@ -160,7 +160,8 @@ fn run(session: &Arc<Session>, task: Task, slot: Slot) {
     let (store, owner) = (Arc::clone(session.store()), session.me);
     let outlet = Some(Outlet { store, owner, execution: key.execution });
     let entry = Arc::clone(entry);
-    let attempt = Attempt { entry, info, input, limits, transactions: None, beats, outlet, report };
+    let task = Some(key);
+    let attempt = Attempt { entry, info, input, limits, transactions: None, beats, outlet, task, report };
     session.attempts.launch(&session.runner, (Key::Claimed(key), false), attempt, Some(slot));
 }
 

@@ -88,6 +88,17 @@ impl Work {
         Ok(items)
     }
 
+    /// Writes its token down, takes `ms`, and is completed later.
+    #[activity(complete_later)]
+    pub(crate) async fn asked(&self, n: u64, ms: u64) -> u64 {
+        self.begin(n);
+        let run = abide::activity::context();
+        self.ledger.add(&format!("token {n} {}", run.completion_token()));
+        tokio::time::sleep(Duration::from_millis(ms)).await;
+        self.end();
+        activity::complete_later().await
+    }
+
     /// Always fails, for good.
     pub(crate) async fn refuse(&self, n: u64) -> Result<(), Failure> {
         self.begin(n);
@@ -193,6 +204,12 @@ pub(crate) async fn single(n: u64, ms: u64) -> String {
 #[workflow]
 pub(crate) async fn far(n: u64, ms: u64) -> String {
     ending(Work::once(10 * n, ms).task_queue(FARM).await)
+}
+
+/// The same, here, and completed by a token.
+#[workflow]
+pub(crate) async fn asks(n: u64, ms: u64) -> String {
+    ending(Work::asked(10 * n, ms).await)
 }
 
 fn ending(result: Result<u64, CallError>) -> String {
@@ -316,6 +333,7 @@ pub(crate) fn worker(abide: &Abide, ledger: &Path) -> abide::WorkerBuilder {
         .workflow(persistent)
         .workflow(Letters::run)
         .workflow(writer)
+        .workflow(asks)
         .workflow(Fragile::run);
     let items = (crate::items::items, crate::items::Items::new(ledger));
     rest.include(crate::mixed::workflows).activities(Work::new(ledger)).workflow(items.0).activities(items.1)

@@ -142,6 +142,9 @@ impl<D: ActivityDef> ActivityCall<D> {
         if strict {
             self.options.check_limits(D::NAME).map_err(CallError::Invalid)?;
         }
+        if self.options.complete_later && self.options.task_queue.is_none() {
+            self.options.task_queue = Some(Arc::from(ctx.info().task_queue.as_str()));
+        }
         self.options.check(D::NAME).map_err(CallError::Invalid)?;
         let queueing = &mut self.options.queueing;
         if self.options.task_queue.is_some() && queueing.priority.is_none() {

@@ -1,7 +1,7 @@
 //! `#[activity] impl Payments { async fn charge(&self, ..) }`: activities that use a value of a type.
 
 use super::attributes::{self, Split};
-use super::{Definition, call_fn, check, definition};
+use super::{Definition, call_fn, check, check_later, definition};
 use crate::args::ActivityArgs;
 use crate::errors::{Code, Errors};
 use crate::krate::Private;
@@ -116,6 +116,7 @@ impl Activity {
         let before = errors.len();
         let own = own_args(attrs, errors);
         let inputs = check(own.as_ref().unwrap_or(args), sig, errors);
+        check_later(own.as_ref().unwrap_or(args), sig, block, Some(host_type), errors);
         let broken = errors.len() > before || signature::self_kind(sig) != SelfKind::Shared;
         let attrs: Vec<_> = attrs.iter().filter(|attr| !is_own(attr)).cloned().collect();
         let Split { docs, cfgs, body: body_attrs } = attributes::split(&attrs);

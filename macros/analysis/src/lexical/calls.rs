@@ -68,6 +68,58 @@ pub(crate) fn refuse_activities(
     told
 }
 
+/// The first call of `activity::complete_later` in the body of an activity.
+pub(crate) fn completes_later(sig: &Signature, block: &Block, self_ty: Option<&Type>) -> Option<TokenStream> {
+    // Files are read only if the word is there.
+    if !crate::signature::contains_word(block.to_token_stream(), &[COMPLETE_LATER]) {
+        return None;
+    }
+    let check = Check { krate: Crate::current(), place: None };
+    let self_ty = self_ty.map(|ty| Rc::new(ty.clone()));
+    let env = check.env(sig.ident.span(), self_ty.as_ref());
+    let mut later = Later { krate: &check.krate, env: &env, found: None };
+    later.visit_block(block);
+    later.found
+}
+
+const COMPLETE_LATER: &str = "complete_later";
+
+struct Later<'a> {
+    krate: &'a Crate,
+    env: &'a Env,
+    found: Option<TokenStream>,
+}
+
+impl<'ast> Visit<'ast> for Later<'_> {
+    fn visit_expr_call(&mut self, call: &'ast ExprCall) {
+        if let Expr::Path(func) = &*call.func
+            && func.qself.is_none()
+            && self.is_ours(&Written::of(&func.path))
+        {
+            self.found.get_or_insert_with(|| func.to_token_stream());
+        }
+        visit::visit_expr_call(self, call);
+    }
+
+    fn visit_item(&mut self, _: &'ast syn::Item) {}
+}
+
+impl Later<'_> {
+    /// The prelude's glob cannot be listed, so a path that resolves to nothing else is abide's if it names the module.
+    fn is_ours(&self, written: &Written) -> bool {
+        match self.krate.resolve(self.env, written, Want::Value) {
+            Some(Found::Foreign(path)) => {
+                path.first().is_some_and(|first| first == "abide")
+                    && path.last().is_some_and(|last| last == COMPLETE_LATER)
+            }
+            Some(_) => false,
+            None => {
+                matches!(written.segments.as_slice(), [.., m, name] if m == "activity" && name == COMPLETE_LATER)
+            }
+        }
+    }
+}
+
 /// All names that a function binds.
 #[derive(Default)]
 struct Bound(HashSet<String>);

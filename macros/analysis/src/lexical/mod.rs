@@ -28,7 +28,7 @@ use crate::helper::is_other;
 use crate::rules;
 use crate::source::{Crate, Env, Place, attrs_of};
 use crate::workflow::is_init;
-pub(crate) use calls::refuse_activities;
+pub(crate) use calls::{completes_later, refuse_activities};
 use follow::Reach;
 use proc_macro2::{Span, TokenStream};
 use quote::ToTokens;

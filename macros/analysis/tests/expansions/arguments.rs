@@ -15,8 +15,9 @@ fn activity(args: &str) -> proc_macro2::TokenStream {
 }
 
 const NAMES: &str = "name  crate  start_to_close  schedule_to_close  schedule_to_start  heartbeat_timeout  retry
-    retry_if  retry_after  cancellation  transactional  task_queue  most  rate  burst
-    priority  state  no_probes  max_attempts  initial_interval  backoff_coefficient  max_interval  start_to_clsoe  r#crate  r#name  self  ü  _";
+    retry_if  retry_after  cancellation  transactional  complete_later  task_queue  most  rate  burst  priority
+    state  no_probes  max_attempts  initial_interval  backoff_coefficient  max_interval  start_to_clsoe  r#crate
+    r#name  self  ü  _";
 
 const VALUES: &str = r##""99999999999999999999d"  "18446744073709551615ms"  "18446744073709551616ms"  "213503982335d"  "-1s"
     "1.5h"  "٣s"  "1s"suffix  b"1s"  c"1s"  30  -1  1e999  f64::NAN  true  abide  ::a::b  <X as Y>::Z  a::<T>::b  |e| e

@@ -11,6 +11,7 @@ mod closes;
 mod dispatches;
 mod ends;
 mod faults;
+mod handed;
 mod lab;
 mod limits;
 mod list_fuzz;
@@ -139,6 +140,15 @@ suite! {
         locks_and_full_disks_are_waited_out,
         a_client_is_told_that_it_is_unknown_and_asks_again,
         a_closed_store_says_so,
+    }
+    handed {
+        what_is_handed_out_is_ended_by_its_token_and_once,
+        it_costs_a_claim_a_hand_out_and_an_end,
+        a_token_is_valid_before_its_worker_hands_it_out,
+        what_is_handed_out_outlives_its_worker_and_what_is_not_does_not,
+        time_ends_what_is_handed_out_and_a_heartbeat_puts_it_off,
+        a_cancel_is_told_to_the_holder_of_the_token,
+        a_token_of_a_closed_run_is_void_and_one_of_a_suspended_run_is_not,
     }
     list_fuzz {
         any_filter_gives_what_a_plain_model_gives,

@@ -35,7 +35,7 @@ fn named(key: TaskKey) -> TaskKey {
     TaskKey { nonce: 0, ..key }
 }
 
-fn body(activity: u64, attempt: u32) -> String {
+pub(super) fn body(activity: u64, attempt: u32) -> String {
     format!(r#"{{"activity":{activity},"attempt":{attempt},"outcome":{{"completed":"done {attempt}"}}}}"#)
 }
 
@@ -55,7 +55,7 @@ impl Process {
         id
     }
 
-    fn wants(&self) -> TaskClaim {
+    pub(super) fn wants(&self) -> TaskClaim {
         let names = vec!["other".to_owned(), "transcode".to_owned()];
         TaskClaim {
             owner: self.me,

@@ -23,12 +23,12 @@ impl TaskRow {
 
     /// No worker runs it, and others may.
     pub(super) fn is_free(&self) -> bool {
-        self.owner.is_none() && self.task.queue.is_some()
+        self.owner.is_none() && !self.handed && self.task.queue.is_some()
     }
 
     /// The task queue in which its end makes room.
     pub(super) fn frees(&self) -> Option<String> {
-        let counts = self.owner.is_some() && !self.task.place.limit_key.is_empty();
+        let counts = (self.owner.is_some() || self.handed) && !self.task.place.limit_key.is_empty();
         self.task.queue.clone().filter(|_| counts)
     }
 

@@ -170,6 +170,12 @@ pub(super) fn expire(st: &mut Statement<'_>) -> Looked<(u64, Concerned)> {
     let unended = |row: &TaskRow| row.task.queue.is_some() && is_over(row.task.close_by_ms) && !unbegun(row);
     add(timed_out(TimeoutKind::ScheduleToClose), &unended, |row| row.task.close_by_ms);
     add(AttemptOutcome::Cancelled, &|row| row.is_free() && row.cancel, |_| None);
+    add(timed_out(TimeoutKind::Heartbeat), &|row| row.handed && is_over(row.beat_by_ms), |row| {
+        row.beat_by_ms
+    });
+    add(timed_out(TimeoutKind::StartToClose), &|row| row.handed && is_over(row.end_by_ms), |row| {
+        row.end_by_ms
+    });
     let (mut gone, mut concerned) = (0, Concerned::default());
     for (key, outcome) in late {
         let Some(row) = tables.tasks.get(&key) else { continue };

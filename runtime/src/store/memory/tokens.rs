@@ -83,8 +83,17 @@ fn insert(st: &mut Statement<'_>, id: ExecutionId, task: &NewTask) -> Looked<()>
 }
 
 fn write(st: &mut Statement<'_>, execution: ExecutionId, task: NewTask, beat_at_ms: Option<i64>) {
-    let nonce = st.new_nonce();
-    let row = TaskRow { execution, task, owner: None, cancel: false, nonce, beat_at_ms, handed: false };
+    let row = TaskRow {
+        execution,
+        task,
+        owner: None,
+        cancel: false,
+        nonce: st.new_nonce(),
+        beat_at_ms,
+        handed: false,
+        end_by_ms: None,
+        beat_by_ms: None,
+    };
     st.write(Write::Task(Box::new(row)));
 }
 
@@ -98,7 +107,7 @@ fn cancel(
 ) -> Looked<()> {
     let there = row(st, append.execution, activity)?.filter(|there| there.task.queue.is_some());
     match there {
-        Some(there) if there.owner.is_none() => {
+        Some(there) if there.is_free() => {
             concerned.add(Some(append.owner), None);
             delete(st, there)?;
             tell_outcome(st, there, &AttemptOutcome::Cancelled, append.at_ms).map(drop)

@@ -24,6 +24,10 @@ pub(crate) struct TaskRow {
     pub(crate) beat_at_ms: Option<i64>,
     /// The holder of its token completes it, no worker.
     pub(crate) handed: bool,
+    /// Handed out: it is given up then.
+    pub(crate) end_by_ms: Option<i64>,
+    /// Handed out: the next heartbeat must come by then.
+    pub(crate) beat_by_ms: Option<i64>,
 }
 
 /// A limit's row, by its queue and key.
@@ -88,9 +92,12 @@ impl fmt::Display for Write {
             Self::Lease(id, lease) => write!(f, "lease {id} until {}", lease.until_ms),
             Self::LeaseGone(id) => write!(f, "lease {id} gone"),
             Self::Task(row) => {
-                let TaskRow { execution, task, owner, cancel, .. } = row.as_ref();
+                let TaskRow { execution, task, owner, cancel, handed, .. } = row.as_ref();
                 write!(f, "task {execution}/{}/{} {}", task.activity, task.attempt, task.name)?;
                 owner.iter().try_for_each(|owner| write!(f, " owner {owner}"))?;
+                if *handed {
+                    f.write_str(" handed")?;
+                }
                 if *cancel { f.write_str(" cancel") } else { Ok(()) }
             }
             Self::TaskGone(execution, activity) => write!(f, "task {execution}/{activity} gone"),

@@ -23,6 +23,7 @@ mod family;
 mod find;
 mod followed;
 mod guard;
+mod handed;
 mod join;
 mod journal;
 mod keys;

@@ -87,11 +87,12 @@ SELECT (SELECT count(*) FROM fence), (SELECT count(*) FROM token), (SELECT owner
 
 /// For each that ends: the owner and the queue of its execution, and who runs it. `$1` the outcome where
 /// no worker began it in time, `$2` where it did not end in time, `$3` of what was given back at the moment in
-/// which it was asked to stop.
+/// which it was asked to stop, `$4` and `$5` where a token's holder was silent for too long, or did not end it in time
+/// (PROTOCOL 77).
 pub(super) const EXPIRE: &str = concat!(
     "WITH late AS MATERIALIZED (
     (SELECT execution, activity, $1 AS outcome FROM {s}.task
-        WHERE owner IS NULL AND queue IS NOT NULL AND start_by <= (SELECT {now})
+        WHERE owner IS NULL AND NOT handed AND queue IS NOT NULL AND start_by <= (SELECT {now})
         ORDER BY start_by LIMIT 100)
     UNION ALL
     (SELECT execution, activity, $2 FROM {s}.task
@@ -100,7 +101,16 @@ pub(super) const EXPIRE: &str = concat!(
         ORDER BY close_by LIMIT 100)
     UNION ALL
     (SELECT execution, activity, $3 FROM {s}.task
-        WHERE owner IS NULL AND queue IS NOT NULL AND cancel AND execution > 0 LIMIT 100)),
+        WHERE owner IS NULL AND NOT handed AND queue IS NOT NULL AND cancel AND execution > 0 LIMIT 100)
+    UNION ALL
+    (SELECT execution, activity, $4 FROM {s}.task
+        WHERE handed AND beat_by <= (SELECT {now}) AND (close_by IS NULL OR close_by > (SELECT {now}))
+        ORDER BY beat_by LIMIT 100)
+    UNION ALL
+    (SELECT execution, activity, $5 FROM {s}.task
+        WHERE handed AND end_by <= (SELECT {now}) AND (close_by IS NULL OR close_by > (SELECT {now}))
+            AND (beat_by IS NULL OR beat_by > (SELECT {now}))
+        ORDER BY end_by LIMIT 100)),
 receivers AS MATERIALIZED (
     SELECT id, owner, queue, status FROM {s}.execution WHERE id IN (SELECT execution FROM late) AND status < 10
     ORDER BY id FOR KEY SHARE),
@@ -111,9 +121,10 @@ gone AS (
     DELETE FROM {s}.task t USING late l JOIN receivers r ON r.id = l.execution
         JOIN held h ON h.execution = l.execution AND h.activity = l.activity
     WHERE t.execution = l.execution AND t.activity = l.activity AND t.queue IS NOT NULL
-        AND (t.owner IS NULL OR t.close_by <= (SELECT {now}))
+        AND (t.owner IS NULL AND NOT t.handed OR t.close_by <= (SELECT {now})
+            OR t.handed AND (t.beat_by <= (SELECT {now}) OR t.end_by <= (SELECT {now})))
     RETURNING t.execution, t.activity, t.attempt, t.details, l.outcome, t.owner,
-        CASE WHEN t.owner IS NOT NULL AND t.limit_key <> '' THEN t.queue END AS freed),
+        CASE WHEN (t.owner IS NOT NULL OR t.handed) AND t.limit_key <> '' THEN t.queue END AS freed),
 told AS (
     INSERT INTO {s}.inbox (execution, kind, request_id, body, at, parked)
     SELECT ",
@@ -400,7 +411,9 @@ impl Tasks for PostgresStore {
                     let query = sqlx::query(shared.sql.of(EXPIRE))
                         .bind(outcome_json(&timed_out(TimeoutKind::ScheduleToStart)))
                         .bind(outcome_json(&timed_out(TimeoutKind::ScheduleToClose)))
-                        .bind(outcome_json(&AttemptOutcome::Cancelled));
+                        .bind(outcome_json(&AttemptOutcome::Cancelled))
+                        .bind(outcome_json(&timed_out(TimeoutKind::Heartbeat)))
+                        .bind(outcome_json(&timed_out(TimeoutKind::StartToClose)));
                     let (mut expired, mut concerned) = (0, Concerned::default());
                     for row in query.fetch_all(connection).await? {
                         let (owner, runner): (Option<i64>, Option<i64>) = (row.try_get(0)?, row.try_get(2)?);

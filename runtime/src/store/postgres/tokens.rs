@@ -57,7 +57,7 @@ inserted AS (
         (random() * 9007199254740991)::bigint, limit_key, priority, fair_key, weight FROM t WHERE kind = 0),
 replaced AS (
     UPDATE {s}.task k SET attempt = t.attempt, queue = t.queue, name = t.name, input = t.input, limits = t.limits,
-        run_at = t.run_at, start_by = t.start_by, close_by = t.close_by, owner = NULL, cancel = false,
+        run_at = t.run_at, start_by = t.start_by, close_by = t.close_by, owner = NULL, cancel = false, handed = false,
         details = coalesce(t.details, k.details), limit_key = t.limit_key, priority = t.priority,
         fair_key = t.fair_key, weight = t.weight,
         nonce = (random() * 9007199254740991)::bigint
@@ -71,11 +71,11 @@ settled AS (
     RETURNING 1),
 dropped AS (
     DELETE FROM {s}.task k USING t WHERE t.kind = 3 AND k.execution = t.execution AND k.activity = t.activity
-    RETURNING k.owner, CASE WHEN k.owner IS NOT NULL AND k.limit_key <> '' THEN k.queue END AS freed),
+    RETURNING k.owner, CASE WHEN (k.owner IS NOT NULL OR k.handed) AND k.limit_key <> '' THEN k.queue END AS freed),
 unbegun AS (
     DELETE FROM {s}.task k USING t
     WHERE (SELECT count(*) FROM held) >= 0 AND t.kind = 4 AND k.execution = t.execution AND k.activity = t.activity
-        AND k.owner IS NULL
+        AND k.owner IS NULL AND NOT k.handed
         AND k.queue IS NOT NULL
     RETURNING k.execution, k.activity, k.attempt, k.details, t.outcome, t.run_at, t.by),
 cancelled AS (

@@ -16,6 +16,7 @@ mod ends;
 mod failure;
 mod family;
 mod find;
+mod handed;
 mod job;
 mod join;
 mod journal;

@@ -86,15 +86,21 @@ WHERE t.rowid IN (SELECT value FROM json_each($1)) ORDER BY t.priority, t.run_at
 /// `$1` is now.
 const ANY_LATE: &str = "
 SELECT EXISTS (SELECT 1 FROM task WHERE close_by <= $1)
-    OR EXISTS (SELECT 1 FROM task WHERE owner IS NULL AND start_by <= $1)";
+    OR EXISTS (SELECT 1 FROM task WHERE owner IS NULL AND NOT handed AND start_by <= $1)
+    OR EXISTS (SELECT 1 FROM task WHERE handed AND end_by <= $1)
+    OR EXISTS (SELECT 1 FROM task WHERE handed AND beat_by <= $1)";
 const LATE_CLOSE: &str = "SELECT rowid FROM task WHERE close_by <= $1 LIMIT $2";
-const LATE_START: &str = "SELECT rowid FROM task WHERE owner IS NULL AND start_by <= $1 LIMIT $2";
+const LATE_START: &str =
+    "SELECT rowid FROM task WHERE owner IS NULL AND NOT handed AND start_by <= $1 LIMIT $2";
+/// What a token's holder has (PROTOCOL 77).
+const LATE_END: &str = "SELECT rowid FROM task WHERE handed AND end_by <= $1 LIMIT $2";
+const LATE_BEAT: &str = "SELECT rowid FROM task WHERE handed AND beat_by <= $1 LIMIT $2";
 
 const OWNED: &str = "SELECT execution, activity, attempt, nonce, cancel FROM task WHERE owner = $1";
 
 /// The statements that run every second or more often, for a test of their plans.
 #[cfg(test)]
-pub(super) const LOOKS: [&str; 10] = [
+pub(super) const LOOKS: [&str; 12] = [
     DUE,
     NEXT_DUE,
     limit::NEXT_GROUP,
@@ -103,6 +109,8 @@ pub(super) const LOOKS: [&str; 10] = [
     ANY_LATE,
     LATE_CLOSE,
     LATE_START,
+    LATE_END,
+    LATE_BEAT,
     OWNED,
     BEAT,
 ];
@@ -282,7 +290,12 @@ pub(super) async fn lose(
 
 async fn end_late(connection: &mut SqliteConnection, now: i64) -> Result<u64, Trouble> {
     let mut ended = 0;
-    let kinds = [(LATE_CLOSE, TimeoutKind::ScheduleToClose), (LATE_START, TimeoutKind::ScheduleToStart)];
+    let kinds = [
+        (LATE_CLOSE, TimeoutKind::ScheduleToClose),
+        (LATE_START, TimeoutKind::ScheduleToStart),
+        (LATE_BEAT, TimeoutKind::Heartbeat),
+        (LATE_END, TimeoutKind::StartToClose),
+    ];
     for (late, kind) in kinds {
         let find = sqlx::query_scalar(late).bind(now).bind(LATE_AT_ONCE);
         let rowids: Vec<i64> = find.fetch_all(&mut *connection).await?;

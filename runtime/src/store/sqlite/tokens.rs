@@ -53,19 +53,19 @@ SELECT ",
         outcome_row!("t.", "'\"cancelled\"'"),
         ", x.value->>4
 FROM json_each($12) x CROSS JOIN task t ON t.execution = x.value->>0 AND t.activity = x.value->>1
-WHERE x.value->>3 = 2 AND t.owner IS NULL AND t.queue IS NOT NULL
+WHERE x.value->>3 = 2 AND t.owner IS NULL AND NOT t.handed AND t.queue IS NOT NULL
 ON CONFLICT DO NOTHING
 RETURNING NULL, (SELECT e.owner FROM execution e WHERE e.id = execution), NULL"
     ),
     "
-UPDATE task SET cancel = 1 WHERE owner IS NOT NULL AND rowid IN (
+UPDATE task SET cancel = 1 WHERE (owner IS NOT NULL OR handed) AND rowid IN (
     SELECT t.rowid FROM json_each($12) x CROSS JOIN task t ON t.execution = x.value->>0 AND t.activity = x.value->>1
     WHERE x.value->>3 = 2)
 RETURNING NULL, owner, NULL",
     "
 DELETE FROM task WHERE rowid IN (
     SELECT t.rowid FROM json_each($12) x CROSS JOIN task t ON t.execution = x.value->>0 AND t.activity = x.value->>1
-    WHERE x.value->>3 < 2 OR x.value->>3 = 2 AND t.owner IS NULL AND t.queue IS NOT NULL)
+    WHERE x.value->>3 < 2 OR x.value->>3 = 2 AND t.owner IS NULL AND NOT t.handed AND t.queue IS NOT NULL)
 RETURNING NULL, owner, NULL",
     "
 WITH n AS MATERIALIZED (SELECT t.rowid AS id, x.value AS v FROM json_each($13) x
@@ -73,7 +73,7 @@ WITH n AS MATERIALIZED (SELECT t.rowid AS id, x.value AS v FROM json_each($13) x
 UPDATE task SET attempt = n.v->>2, queue = n.v->>3, name = n.v->>4,
     input = CAST(substr($2, n.v->>5, n.v->>6) AS TEXT), limits = n.v->>7, run_at = n.v->>8, start_by = n.v->>9,
     close_by = n.v->>10, details = coalesce(CAST(substr($2, n.v->>11, n.v->>12) AS TEXT), details), owner = NULL,
-    cancel = 0, nonce = random(), limit_key = n.v->>14, priority = n.v->>15, fair_key = n.v->>16, weight = n.v->>17
+    cancel = 0, handed = 0, nonce = random(), limit_key = n.v->>14, priority = n.v->>15, fair_key = n.v->>16, weight = n.v->>17
 FROM n WHERE task.rowid = n.id",
     concat!(
         "

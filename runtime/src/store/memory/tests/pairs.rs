@@ -10,10 +10,11 @@ use super::super::session::{Failure, Session, Style};
 use super::super::statement::{Looked, Statement};
 use super::super::tables::Lease;
 use super::super::task::Ended;
-use super::super::{batch, claim, ends, guard, lease, limit, message, start, stream, task};
+use super::super::{batch, claim, ends, guard, handed, lease, limit, message, start, stream, task};
 use super::*;
 use crate::policy::{IdConflictPolicy, IdReusePolicy};
 use crate::status::ExecutionStatus;
+use crate::store::HandOut;
 use crate::store::conformance::{chains, orphans};
 use crate::store::failure::Kind;
 use abide_core::{EventId, Incarnation, ParentClosePolicy};
@@ -220,6 +221,17 @@ impl Stage {
                 Ended::Fenced => Ok(refused(Kind::Fenced)),
                 ended => Ok(of(matches!(ended, Ended::By(..)))),
             },
+            "HandOut" => {
+                let out = HandOut { key: self.remote, end_in_ms: None, beat_in_ms: None, details: None };
+                match session.run(|st| handed::hand_out(st, self.other, &out)).await? {
+                    None => Ok(refused(Kind::Fenced)),
+                    Some(handed) => Ok(of(handed)),
+                }
+            }
+            "CompleteByToken" => {
+                let ended = session.run(|st| handed::end(st, self.remote, "{}")).await?;
+                Ok(of(ended.is_some()))
+            }
             "Publish" => {
                 let (owned, items) = (self.owned, [item(Some(1))]);
                 match session.run(|st| stream::publish(st, me, owned, &items)).await? {

@@ -10,10 +10,10 @@ use crate::store::postgres::batch::{Batch, write_batch};
 use crate::store::postgres::failure::kind;
 use crate::store::postgres::stream::publish;
 use crate::store::postgres::task::{beat, finish};
-use crate::store::postgres::{control, lease, message, start, transaction};
+use crate::store::postgres::{control, handed, lease, message, start, transaction};
 use crate::store::{
-    Append, AttemptChange, AttemptRow, Beat, Beaten, MessageKind, NewItem, NewMessage, ResumeAnswer, RowChange,
-    SendAnswer, StartAnswer, StoreError, TaskChange, TaskKey,
+    Append, AttemptChange, AttemptRow, Beat, Beaten, HandOut, MessageKind, NewItem, NewMessage, ResumeAnswer,
+    RowChange, SendAnswer, StartAnswer, StoreError, TaskChange, TaskKey,
 };
 use abide_core::EventId;
 use sqlx::{Executor, PgConnection, Row};
@@ -85,6 +85,10 @@ pub(super) enum Op {
     LimitedClaim,
     /// Another worker ends the one that it has.
     Finish,
+    /// It leaves the end of that one to the holder of its token.
+    HandOut,
+    /// The one that it has is ended by its token.
+    CompleteByToken,
     /// Those whose time has run out are ended.
     Expire,
     /// An attempt that its owner runs publishes into the stream into which a turn publishes.
@@ -103,7 +107,7 @@ pub(super) enum Op {
     EndByMessage,
 }
 
-pub(super) const OPS: [Op; 39] = [
+pub(super) const OPS: [Op; 41] = [
     Op::Append,
     Op::Close,
     Op::Continue,
@@ -136,6 +140,8 @@ pub(super) const OPS: [Op; 39] = [
     Op::ClaimTasks,
     Op::LimitedClaim,
     Op::Finish,
+    Op::HandOut,
+    Op::CompleteByToken,
     Op::Expire,
     Op::Publish,
     Op::CloseChild,
@@ -261,6 +267,13 @@ impl Op {
             | Self::LimitedClaim
             | Self::EndByTimeout
             | Self::EndByMessage => claim_of(self, scene, connection, side).await,
+            Self::HandOut => {
+                let out = HandOut { key: scene.remote, end_in_ms: None, beat_in_ms: None, details: None };
+                Ok(Told::of(handed::hand_out(connection, shared, scene.other, out).await?))
+            }
+            Self::CompleteByToken => {
+                Ok(Told::of(handed::end(connection, shared, scene.remote, "{}").await?.is_some()))
+            }
             Self::Expire => expire(scene, connection).await,
             Self::Publish => {
                 let items = [item(Some(1))];

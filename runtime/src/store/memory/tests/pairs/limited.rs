@@ -14,8 +14,17 @@ impl Stage {
         self.alone(move |st| {
             for task in tasks.clone() {
                 let nonce = st.new_nonce();
-                let (owner, beat_at_ms) = (None, None);
-                let row = TaskRow { execution, task, owner, cancel: false, nonce, beat_at_ms, handed: false };
+                let row = TaskRow {
+                    execution,
+                    task,
+                    owner: None,
+                    cancel: false,
+                    nonce,
+                    beat_at_ms: None,
+                    handed: false,
+                    end_by_ms: None,
+                    beat_by_ms: None,
+                };
                 st.write(Write::Task(Box::new(row)));
             }
             Ok(())
