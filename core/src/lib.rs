@@ -39,6 +39,7 @@ pub mod primitive;
 #[doc(hidden)]
 pub mod probe;
 mod rules;
+pub mod schedule;
 mod site;
 mod spans;
 mod start_context;

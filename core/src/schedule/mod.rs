@@ -1,0 +1,33 @@
+//! The pure core of schedules (PROTOCOL 68 to 71): when a schedule starts runs, and what it does when one still
+//! runs. There is no clock and no I/O here: [`step`] takes the schedule, what happened, and the time, and gives the
+//! schedule as it is then with what is to be started and stopped.
+
+mod buffer;
+mod calendar;
+mod check;
+mod cron;
+mod fields;
+mod ids;
+mod inputs;
+mod policy;
+mod slots;
+mod spec;
+mod state;
+mod step;
+mod update;
+mod walk;
+
+#[cfg(test)]
+mod tests;
+
+pub use calendar::{Calendar, CalendarRange};
+pub use check::{SpecError, check};
+pub use inputs::{Input, RunEnd};
+pub use policy::{Overlap, Policy};
+pub use slots::next_slots;
+pub use spec::{Interval, Spec};
+pub use state::{Asked, Backfill, Buffered, Counts, LastRun, Recent, Running, State};
+pub use step::{
+    Answer, MAX_BACKFILLS, MAX_BUFFERED, MAX_SLOTS, Outcome, RECENT, Schedule, StartRun, Step, step,
+};
+pub use update::{Change, update};
