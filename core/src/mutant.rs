@@ -226,6 +226,8 @@ mod list {
             "What a run publishes in its last turn is not written.";
         PublishOnReplay "publish-on-replay" Test("store::stream::tests::a_replay_publishes_nothing_again"),
             "A replay publishes again what the run has published.";
+        FireWithoutLastSlot "fire-without-last-slot" Test("schedule_tests::a_slot_is_started_once"),
+            "A schedule does not note which slots it has started.";
         SkipFence "skip-fence" Permutations,
             "A batch is written without its lease.";
         ClaimTwice "claim-twice" Permutations,

@@ -1,5 +1,8 @@
 //! Calendars: times of day and days, field by field.
 
+use super::error::SpecError;
+use super::fields::{Days, Fields};
+use super::range::CalendarRange;
 use serde::{Deserialize, Serialize};
 use std::ops::RangeInclusive;
 
@@ -71,30 +74,60 @@ impl Calendar {
     }
 }
 
-/// Numbers from `start` to `end`, each `step`-th of them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CalendarRange {
-    /// The first number.
-    pub start: u16,
-    /// The last number.
-    pub end: u16,
-    /// The distance of two numbers: at least 1. Default: 1.
-    #[serde(default = "one")]
-    pub step: u16,
+/// The ranges of a field as a set, or all of it.
+fn set(
+    field: &'static str,
+    name: &str,
+    ranges: &[CalendarRange],
+    allowed: RangeInclusive<u16>,
+    all: RangeInclusive<u16>,
+) -> Result<u64, SpecError> {
+    check_ranges(field, name, ranges, &allowed)?;
+    let all = [CalendarRange::from(all)];
+    let ranges = if ranges.is_empty() { &all } else { ranges };
+    Ok(ranges.iter().fold(0, |set, range| set | range.bits()))
 }
 
-fn one() -> u16 {
-    1
-}
-
-impl From<u16> for CalendarRange {
-    fn from(at: u16) -> Self {
-        Self { start: at, end: at, step: 1 }
+fn check_ranges(
+    field: &'static str,
+    name: &str,
+    ranges: &[CalendarRange],
+    allowed: &RangeInclusive<u16>,
+) -> Result<(), SpecError> {
+    let (low, high) = (allowed.start(), allowed.end());
+    for range in ranges {
+        if range.start > range.end || range.step == 0 {
+            let problem = format!(
+                "`{name}` {range} has no number: write the smaller one first, and a step of at least 1"
+            );
+            return Err(SpecError::whole(field, problem));
+        }
+        if !allowed.contains(&range.start) || !allowed.contains(&range.end) {
+            return Err(SpecError::whole(field, format!("`{name}` {range} is not within {low} to {high}")));
+        }
     }
+    Ok(())
 }
 
-impl From<RangeInclusive<u16>> for CalendarRange {
-    fn from(range: RangeInclusive<u16>) -> Self {
-        Self { start: *range.start(), end: *range.end(), step: 1 }
-    }
+/// Reads a calendar. `field`: of the spec.
+pub(super) fn compile(calendar: &Calendar, field: &'static str) -> Result<Fields, SpecError> {
+    check_ranges(field, "year", &calendar.year, &(1970..=9999))?;
+    let of_week = set(field, "day_of_week", &calendar.day_of_week, 0..=7, 0..=6)?;
+    Ok(Fields {
+        second: set(field, "second", &calendar.second, 0..=59, 0..=0)?,
+        minute: set(field, "minute", &calendar.minute, 0..=59, 0..=0)?,
+        hour: set(field, "hour", &calendar.hour, 0..=23, 0..=0)?,
+        month: set(field, "month", &calendar.month, 1..=12, 1..=12)?,
+        year: calendar.year.clone(),
+        day: Days {
+            of_month: set(field, "day_of_month", &calendar.day_of_month, 1..=31, 1..=31)?,
+            of_week: sunday(of_week),
+            ..Days::default()
+        },
+    })
+}
+
+/// Makes the seventh day the day 0.
+pub(super) fn sunday(of_week: u64) -> u64 {
+    of_week & 0x7f | of_week >> 7 & 1
 }

@@ -1,42 +1,55 @@
-//! What is wrong with a spec.
+//! Whether a spec is worth a schedule.
 
+use super::error::SpecError;
 use super::spec::Spec;
-use crate::Code;
-use std::fmt;
-use std::ops::Range;
+use super::walk::{Compiled, Next};
 
-/// What is wrong with a spec (`AB0425`).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SpecError {
-    /// The field of the spec: `cron`, `every`, `calendar`, `exclude`, `zone`, `start_at`.
-    pub field: &'static str,
-    /// The text of the field, where it has one.
-    pub text: String,
-    /// The bytes of `text` that are wrong. Empty: all of it, or none.
-    pub at: Range<usize>,
-    /// What is wrong, and what to write.
-    pub problem: String,
-}
-
-impl fmt::Display for SpecError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: `{}` of the schedule: {}", Code::ScheduleSpec, self.field, self.problem)?;
-        if self.text.is_empty() {
-            return Ok(());
-        }
-        let before = self.text.get(..self.at.start).unwrap_or("").chars().count();
-        let marked = self.text.get(self.at.clone()).unwrap_or("").chars().count().max(1);
-        write!(f, "\n    {}\n    {}{}", self.text, " ".repeat(before), "^".repeat(marked))
-    }
-}
-
-impl std::error::Error for SpecError {}
+/// How many searches may end in excluded time before a spec counts as one that never fires.
+const MAX_SEARCHES: usize = 100;
 
 /// Checks that a spec can be read and that it has a slot after `now_ms`.
+///
+/// ```
+/// # use abide_core::schedule::{Spec, check};
+/// let spec = Spec { crons: vec!["0 25 * * *".into()], ..Spec::default() };
+/// let error = check(&spec, 0).unwrap_err();
+/// assert_eq!(&error.text[error.at.clone()], "25");
+/// assert!(error.to_string().starts_with("AB0425"));
+/// ```
 ///
 /// # Errors
 /// [`SpecError`]: the field, its text, and what is wrong where.
 pub fn check(spec: &Spec, now_ms: i64) -> Result<(), SpecError> {
-    let _ = (spec, now_ms);
-    Ok(())
+    if fires(spec, now_ms)? {
+        return Ok(());
+    }
+    let always = Spec { exclude: Vec::new(), ..spec.clone() };
+    if fires(&always, now_ms)? {
+        return Err(SpecError::whole("exclude", "it leaves no slot after now: exclude less".to_owned()));
+    }
+    let unbounded = Spec { start_at_ms: None, end_at_ms: None, ..always };
+    if fires(&unbounded, now_ms)? {
+        let problem =
+            "no slot is left between now, `start_at` and `end_at`: set them further apart, or to later times";
+        return Err(SpecError::whole("end_at", problem.to_owned()));
+    }
+    let problem = "the times it names are over, or never come".to_owned();
+    match (spec.crons.as_slice(), spec.calendars.as_slice()) {
+        ([only], []) => Err(SpecError { field: "cron", text: only.clone(), at: 0..only.len(), problem }),
+        ([], _) => Err(SpecError::whole("calendar", problem)),
+        _ => Err(SpecError::whole("cron", problem)),
+    }
+}
+
+fn fires(spec: &Spec, now_ms: i64) -> Result<bool, SpecError> {
+    let compiled = Compiled::new(spec)?;
+    let mut slots = compiled.after(now_ms);
+    for _ in 0..MAX_SEARCHES {
+        match slots.next() {
+            Next::At(_) => return Ok(true),
+            Next::Never => return Ok(false),
+            Next::NoneUntil(_) => {}
+        }
+    }
+    Ok(false)
 }

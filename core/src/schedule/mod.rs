@@ -6,10 +6,14 @@ mod buffer;
 mod calendar;
 mod check;
 mod cron;
+mod error;
 mod fields;
 mod ids;
 mod inputs;
+mod limits;
 mod policy;
+mod range;
+mod row;
 mod slots;
 mod spec;
 mod state;
@@ -20,14 +24,18 @@ mod walk;
 #[cfg(test)]
 mod tests;
 
-pub use calendar::{Calendar, CalendarRange};
-pub use check::{SpecError, check};
+pub use calendar::Calendar;
+pub use check::check;
+pub use error::SpecError;
 pub use inputs::{Input, RunEnd};
 pub use policy::{Overlap, Policy};
+pub use range::CalendarRange;
+pub use row::{
+    Answer, MAX_BACKFILLS, MAX_BUFFERED, MAX_SLOTS, MIN_CATCH_UP_MS, Outcome, RECENT, Schedule, StartRun,
+    Step,
+};
 pub use slots::next_slots;
 pub use spec::{Interval, Spec};
 pub use state::{Asked, Backfill, Buffered, Counts, LastRun, Recent, Running, State};
-pub use step::{
-    Answer, MAX_BACKFILLS, MAX_BUFFERED, MAX_SLOTS, Outcome, RECENT, Schedule, StartRun, Step, step,
-};
+pub use step::step;
 pub use update::{Change, update};

@@ -121,3 +121,14 @@ pub struct LastRun {
     /// When the schedule took note of it, in Unix milliseconds.
     pub at_ms: i64,
 }
+
+impl State {
+    /// Takes note that a run is no longer open.
+    pub(super) fn ended(&mut self, workflow_id: &str) {
+        let before = self.running.len();
+        self.running.retain(|run| run.workflow_id != workflow_id);
+        if self.running.len() == before {
+            self.overlapping = self.overlapping.saturating_sub(1);
+        }
+    }
+}
