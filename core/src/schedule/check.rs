@@ -33,7 +33,7 @@ pub fn check(spec: &Spec, now_ms: i64) -> Result<(), SpecError> {
             "no slot is left between now, `start_at` and `end_at`: set them further apart, or to later times";
         return Err(SpecError::whole("end_at", problem.to_owned()));
     }
-    let problem = "the times it names are over, or never come".to_owned();
+    let problem = "the times it names are over, or never come: name some that do".to_owned();
     match (spec.crons.as_slice(), spec.calendars.as_slice()) {
         ([only], []) => Err(SpecError { field: "cron", text: only.clone(), at: 0..only.len(), problem }),
         ([], _) => Err(SpecError::whole("calendar", problem)),

@@ -22,13 +22,13 @@ struct Kind {
 const MONTHS: &[&str] = &["JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"];
 const WEEKDAYS: &[&str] = &["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"];
 
-const SECOND: Kind = Kind { name: "second", low: 0, high: 59, words: &[] };
-const MINUTE: Kind = Kind { name: "minute", low: 0, high: 59, words: &[] };
-const HOUR: Kind = Kind { name: "hour", low: 0, high: 23, words: &[] };
-const DAY: Kind = Kind { name: "day of the month", low: 1, high: 31, words: &[] };
-const MONTH: Kind = Kind { name: "month", low: 1, high: 12, words: MONTHS };
-const WEEKDAY: Kind = Kind { name: "day of the week", low: 0, high: 7, words: WEEKDAYS };
-const YEAR: Kind = Kind { name: "year", low: 1970, high: 9999, words: &[] };
+const SECOND: Kind = Kind { name: "a second", low: 0, high: 59, words: &[] };
+const MINUTE: Kind = Kind { name: "a minute", low: 0, high: 59, words: &[] };
+const HOUR: Kind = Kind { name: "an hour", low: 0, high: 23, words: &[] };
+const DAY: Kind = Kind { name: "a day of the month", low: 1, high: 31, words: &[] };
+const MONTH: Kind = Kind { name: "a month", low: 1, high: 12, words: MONTHS };
+const WEEKDAY: Kind = Kind { name: "a day of the week", low: 0, high: 7, words: WEEKDAYS };
+const YEAR: Kind = Kind { name: "a year", low: 1970, high: 9999, words: &[] };
 
 /// A part of a pattern, and the byte where it begins.
 #[derive(Clone, Copy)]
@@ -169,8 +169,8 @@ fn range(element: Part<'_>, kind: &Kind) -> Result<CalendarRange, Wrong> {
     };
     if start > end {
         return range.wrong(format!(
-            "a range goes from the smaller {0} to the larger: write it as two, `{start}-{1},{2}-{end}`",
-            kind.name, last, kind.low
+            "a range goes from the smaller number to the larger: write it as two, `{start}-{last},{}-{end}`",
+            kind.low
         ));
     }
     let step = match step {
@@ -192,10 +192,10 @@ fn number(part: Part<'_>, kind: &Kind) -> Result<u16, Wrong> {
     let digits = !part.text.is_empty() && part.text.bytes().all(|byte| byte.is_ascii_digit());
     match part.text.parse() {
         Ok(number) if digits && (*low..=*high).contains(&number) => Ok(number),
-        _ if digits => part.wrong(format!("a {name} is {low} to {high}")),
+        _ if digits => part.wrong(format!("{name} is {low} to {high}")),
         _ => match (words.first(), words.last()) {
             (Some(first), Some(last)) => {
-                part.wrong(format!("a {name} is {low} to {high}, or {first} to {last}"))
+                part.wrong(format!("{name} is {low} to {high}, or {first} to {last}"))
             }
             _ => part.wrong(format!(
                 "a {name} is a number, {low} to {high}; `*`, `5-9`, `*/2` and lists are allowed"
@@ -231,6 +231,9 @@ fn day_of_month(element: Part<'_>, days: &mut Days) -> Result<(), Wrong> {
         days.last = true;
     } else if element.text.eq_ignore_ascii_case("LW") {
         days.last_weekday = true;
+    } else if element.text.starts_with(['L', 'l']) {
+        return element
+            .wrong("`L` is the last day and `LW` the last weekday of the month: nothing else begins with L");
     } else if let Some(day) = element.without_suffix("W").or_else(|| element.without_suffix("w")) {
         days.nearest |= 1 << number(day, &DAY)?;
     } else {

@@ -32,7 +32,8 @@ impl fmt::Display for SpecError {
         }
         let before = self.text.get(..self.at.start).unwrap_or("").chars().count();
         let marked = self.text.get(self.at.clone()).unwrap_or("").chars().count().max(1);
-        write!(f, "\n    {}\n    {}{}", self.text, " ".repeat(before), "^".repeat(marked))
+        let shown = self.text.replace(char::is_control, " ");
+        write!(f, "\n    {shown}\n    {}{}", " ".repeat(before), "^".repeat(marked))
     }
 }
 
