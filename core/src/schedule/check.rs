@@ -5,7 +5,7 @@ use super::spec::Spec;
 use super::walk::{Compiled, Next};
 
 /// How many searches may end in excluded time before a spec counts as one that never fires.
-const MAX_SEARCHES: usize = 100;
+const MAX_SEARCHES: usize = 1_000;
 
 /// Checks that a spec can be read and that it has a slot after `now_ms`.
 ///

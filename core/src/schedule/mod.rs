@@ -1,4 +1,4 @@
-//! The pure core of schedules (PROTOCOL 68 to 71): when a schedule starts runs, and what it does when one still
+//! The pure core of schedules: when a schedule starts runs, and what it does when one still
 //! runs. There is no clock and no I/O here: [`step`] takes the schedule, what happened, and the time, and gives the
 //! schedule as it is then with what is to be started and stopped.
 

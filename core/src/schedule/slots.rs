@@ -5,7 +5,7 @@ use super::spec::Spec;
 use super::walk::{Compiled, Next};
 
 /// How many searches may end in excluded time before the list does.
-const MAX_SEARCHES: usize = 100;
+const MAX_SEARCHES: usize = 1_000;
 
 /// The next slots after `after_ms`, at most `n`, in Unix milliseconds. They are nominal: without jitter.
 ///

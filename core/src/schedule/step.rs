@@ -17,6 +17,27 @@ use super::walk::{Compiled, Next};
 /// A slot that is due passes the overlap policy, or counts as missed if it is older than the catch-up window. After a
 /// pause nothing of it starts, the slots that are due at this moment included; triggers and backfills do.
 ///
+/// ```
+/// # use abide_core::schedule::*;
+/// let spec = Spec { crons: vec!["0 3 * * *".into()], ..Spec::default() };
+/// let schedule = Schedule {
+///     id: "nightly".into(),
+///     prefix: "nightly".into(),
+///     spec,
+///     policy: Policy::default(),
+///     state: State::default(),
+///     last_slot_ms: 0, // made at midnight, in 1970
+///     paused: false,
+///     note: None,
+/// };
+/// let three = 3 * 3_600_000;
+/// assert_eq!(step(&schedule, vec![], 0)?.next_at_ms, Some(three));
+/// let step = step(&schedule, vec![], three + 5)?;
+/// assert_eq!(step.starts[0].workflow_id, "nightly-1970-01-01T03:00:00Z");
+/// assert_eq!((step.last_slot_ms, step.next_at_ms), (three, Some(three + 24 * 3_600_000)));
+/// # Ok::<(), SpecError>(())
+/// ```
+///
 /// # Errors
 /// [`SpecError`]: the spec cannot be read. A spec that [`check`](super::check()) has passed can be.
 pub fn step(schedule: &Schedule, inputs: Vec<Input>, now_ms: i64) -> Result<Step, SpecError> {
@@ -42,6 +63,11 @@ pub fn step(schedule: &Schedule, inputs: Vec<Input>, now_ms: i64) -> Result<Step
         step.next_at_ms = Some(now_ms);
     }
     Ok(step)
+}
+
+/// What a search costs of the budget: one that passed much excluded time took as long as some slots.
+fn cost(found: Option<i64>) -> usize {
+    if found.is_some() { 1 } else { 10 }
 }
 
 struct Work<'a> {
@@ -159,7 +185,7 @@ impl Work<'_> {
                 self.step.next_at_ms = Some(self.now_ms);
                 return;
             }
-            self.budget -= 1;
+            self.budget = self.budget.saturating_sub(cost(slot));
             if !crate::mutant!(FireWithoutLastSlot) {
                 self.step.last_slot_ms = after;
             }
@@ -194,7 +220,7 @@ impl Work<'_> {
                 if self.budget == 0 || waits && room == 0 {
                     return true;
                 }
-                self.budget -= 1;
+                self.budget = self.budget.saturating_sub(cost(slot));
                 backfill.from_ms = after.saturating_add(1);
                 if let Some(slot) = slot {
                     room = room.saturating_sub(usize::from(waits));

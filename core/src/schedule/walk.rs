@@ -21,7 +21,7 @@ const LATEST_MS: i64 = 253_402_300_799_000 - 2 * 86_400_000;
 /// The earliest slot: 1900.
 const EARLIEST_MS: i64 = -2_208_988_800_000;
 /// How many stretches of excluded time one search passes.
-const MAX_EXCLUDED: usize = 1_000;
+const MAX_EXCLUDED: usize = 100;
 
 /// What a search found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -91,7 +91,7 @@ fn what_is_excluded_for_long_is_passed_in_steps() {
     let mut schedule = schedule(spec, Overlap::AllowAll);
     let mut now = 0;
     let mut first = None;
-    for _ in 0..100 {
+    for _ in 0..1_000 {
         let step = schedule.go(Vec::new(), now);
         first = started(&step).first().copied();
         let Some(next) = step.next_at_ms.filter(|_| first.is_none()) else { break };
