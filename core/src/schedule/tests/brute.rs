@@ -46,10 +46,16 @@ enum Day {
     LastOfWeek(i8),
 }
 
+/// Any field but `*`.
+fn numbers(low: i8, high: i8) -> impl Strategy<Value = (String, Day)> {
+    let named = field(low, high).prop_filter("is `*`", |(text, _)| text != "*");
+    named.prop_map(|(text, numbers)| (text, Day::Numbers(numbers)))
+}
+
 fn month_days() -> impl Strategy<Value = (String, Day)> {
     prop_oneof![
         3 => Just(("*".to_owned(), Day::Any)),
-        3 => field(1, 31).prop_filter("is `*`", |(text, _)| text != "*").prop_map(|(text, days)| (text, Day::Numbers(days))),
+        3 => numbers(1, 31),
         1 => Just(("L".to_owned(), Day::Last)),
         1 => Just(("LW".to_owned(), Day::LastWeekday)),
         1 => (1..=31i8).prop_map(|day| (format!("{day}W"), Day::Nearest(day))),
@@ -59,7 +65,7 @@ fn month_days() -> impl Strategy<Value = (String, Day)> {
 fn week_days() -> impl Strategy<Value = (String, Day)> {
     prop_oneof![
         3 => Just(("*".to_owned(), Day::Any)),
-        2 => field(0, 6).prop_filter("is `*`", |(text, _)| text != "*").prop_map(|(text, days)| (text, Day::Numbers(days))),
+        2 => numbers(0, 6),
         1 => (0..=6i8, 1..=5i8).prop_map(|(day, nth)| (format!("{day}#{nth}"), Day::Nth(day, nth))),
         1 => (0..=6i8).prop_map(|day| (format!("{day}L"), Day::LastOfWeek(day))),
     ]
