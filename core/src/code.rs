@@ -106,6 +106,8 @@ codes! {
     UpdateWaits = "AB0421",
     /// The run has too many updates.
     TooManyUpdates = "AB0422",
+    /// A schedule's spec does not parse, or never fires.
+    ScheduleSpec = "AB0425",
     /// An activity has no such token, or not any more.
     ActivityToken = "AB0429",
     /// A time limit is over before an attempt can begin.

@@ -41,6 +41,7 @@ pub mod primitive;
 pub mod probe;
 mod queueing;
 mod rules;
+pub mod schedule;
 mod site;
 mod spans;
 mod start_context;

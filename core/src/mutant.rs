@@ -236,6 +236,8 @@ mod list {
             "What a run publishes in its last turn is not written.";
         PublishOnReplay "publish-on-replay" Test("store::stream::tests::a_replay_publishes_nothing_again"),
             "A replay publishes again what the run has published.";
+        FireWithoutLastSlot "fire-without-last-slot" Test("schedule_tests::a_slot_is_started_once"),
+            "A schedule does not note which slots it has started.";
         KeepDetailsOfNone "keep-details-of-none"
             Test("store::conformance::on_memory::beats::the_next_attempt_keeps_what_it_brings_nothing_for"),
             "An attempt that brings no details of a heartbeat loses those of its row.";

@@ -90,6 +90,8 @@ mod outcome;
 mod policy;
 pub mod prelude;
 mod raw;
+#[cfg(all(test, feature = "postgres"))]
+mod schedule_tests;
 mod status;
 mod store;
 mod update_waiters;
