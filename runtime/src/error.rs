@@ -80,6 +80,32 @@ pub enum Error {
         /// The requested workflow id, run id or execution id.
         id: String,
     },
+    /// There is no schedule with this id.
+    #[error(
+        "{}: no schedule `{id}` in this database: check the id and the database's path",
+        Code::NoSuchSchedule
+    )]
+    NoSuchSchedule {
+        /// The requested id.
+        id: String,
+    },
+    /// There is a schedule with this id.
+    #[error(
+        "{}: schedule `{id}` exists: change it with `client.schedule_handle::<W>(\"{id}\").update(..)`, delete it, or \
+         use another id",
+        Code::ScheduleExists
+    )]
+    ScheduleExists {
+        /// The id.
+        id: String,
+    },
+    /// A schedule cannot be so: its times cannot be read or never come, it cannot have an option of its start, or
+    /// what is asked of it is refused.
+    #[error("{message}")]
+    ScheduleRefused {
+        /// What is wrong. It begins with the code, `AB0425`.
+        message: String,
+    },
     /// The execution has ended and accepts no messages.
     #[error(
         "{}: execution `{workflow_id}` is closed and takes no more messages; its result and queries remain",
@@ -344,6 +370,9 @@ impl Error {
             Self::Payload(error) => return error.code(),
             Self::ResultRefused { code, .. } | Self::StartRefused { code, .. } => return code,
             Self::NoSuchExecution { .. } => Code::NoSuchExecution,
+            Self::NoSuchSchedule { .. } => Code::NoSuchSchedule,
+            Self::ScheduleExists { .. } => Code::ScheduleExists,
+            Self::ScheduleRefused { .. } => Code::ScheduleSpec,
             Self::ExecutionClosed { .. } => Code::ExecutionClosed,
             Self::UnknownQuery { .. } => Code::UnknownQuery,
             Self::QueryFailed { .. } => Code::QueryFailed,

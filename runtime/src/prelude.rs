@@ -3,9 +3,9 @@
 
 pub use crate::activity::ActivityContext;
 pub use crate::{
-    Abide, ActivityError, Bytes, CallError, CancellationType, ChildError, Client, Elapsed, Error,
-    ExecutionStatus, Failure, Handle, IdConflictPolicy, IdReusePolicy, ListFilter, MessageError,
-    ParentClosePolicy, QueryError, RetryPolicy, TimeoutKind, UpdateError, Worker, WorkerBuilder,
+    Abide, ActivityError, Bytes, Calendar, CallError, CancellationType, ChildError, Client, Elapsed, Error,
+    ExecutionStatus, Failure, Handle, IdConflictPolicy, IdReusePolicy, ListFilter, MessageError, Overlap,
+    ParentClosePolicy, QueryError, RetryPolicy, Schedule, TimeoutKind, UpdateError, Worker, WorkerBuilder,
     WorkflowError,
 };
 // `activity` and `workflow` are each an attribute and a module.

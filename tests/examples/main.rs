@@ -11,6 +11,8 @@ mod approval;
 #[path = "../../examples/basket.rs"]
 mod basket;
 mod chains;
+#[path = "../../examples/nightly.rs"]
+mod nightly;
 #[path = "../../examples/subscription.rs"]
 mod subscription;
 mod temporal;

@@ -1,6 +1,7 @@
 //! Parked messages: given back, and corrected (PROTOCOL 97). The statements of `postgres/sweep.rs`.
 
 use super::locks::{Key, Mode};
+use super::schedule;
 use super::statement::{Looked, Statement};
 use super::store::MemoryStore;
 use super::write::Write;
@@ -59,7 +60,10 @@ impl Sweep for MemoryStore {
     fn sweep(&self) -> StoreFuture<'_, u64> {
         Box::pin(async move {
             self.once("sweep", move |session| {
-                Box::pin(async move { Ok(session.run(park).await?.max(session.run(give_back).await?)) })
+                Box::pin(async move {
+                    session.run(schedule::sweep).await?;
+                    Ok(session.run(park).await?.max(session.run(give_back).await?))
+                })
             })
             .await
         })

@@ -41,6 +41,9 @@ mod plan_tests;
 mod process;
 mod replies;
 mod rows;
+mod schedule;
+#[cfg(test)]
+mod schedule_tests;
 mod schema;
 mod shared;
 mod sql;

@@ -186,6 +186,9 @@ impl Committer for Writer {
             self.shared.tick();
         }
         notices.published.iter().for_each(|execution| self.shared.readers.tell(*execution));
+        if notices.schedules {
+            self.shared.tell_schedules();
+        }
     }
 
     fn later(&mut self, group: Group) {

@@ -4,6 +4,7 @@
 use super::family::REPORT_ENDED;
 use super::find::{BY_ID, select};
 use super::join::{join, joined};
+use super::schedule;
 use super::store::SqliteStore;
 use super::sweep::unpark;
 use crate::status::ExecutionStatus;
@@ -61,25 +62,7 @@ pub(super) async fn start(
 ) -> sqlx::Result<StartAnswer> {
     let (answer, _) = decide(connection, new).await?;
     if matches!(answer, StartAnswer::Started) {
-        let insert =
-            "INSERT INTO execution (id, workflow_id, run_id, request_id, type, queue, status, wake_at, input,
-            created_at, close_by, chain_by, context)
-            VALUES ($1, $2, $3, $4, $5, $6, 0, $9, $7, $8, $10, $11, $12)";
-        sqlx::query(insert)
-            .bind(new.id.0)
-            .bind(&new.workflow_id)
-            .bind(&new.run_id)
-            .bind(&new.request_id)
-            .bind(&new.workflow_type)
-            .bind(&new.queue)
-            .bind(&new.input)
-            .bind(new.created_at_ms)
-            .bind(new.due_at_ms())
-            .bind(new.terms.close_by_ms)
-            .bind(new.terms.chain_by_ms)
-            .bind(&new.terms.context)
-            .execute(&mut *connection)
-            .await?;
+        insert(connection, new).await?;
     }
     if let StartAnswer::Existing(open) = &answer
         && joins(new, open)
@@ -87,6 +70,32 @@ pub(super) async fn start(
         join(connection, new, open.id).await?;
     }
     Ok(answer)
+}
+
+/// Inserts it. Nothing is in its way.
+pub(super) async fn insert(connection: &mut SqliteConnection, new: &NewExecution) -> sqlx::Result<()> {
+    const INSERT: &str =
+        "INSERT INTO execution (id, workflow_id, run_id, request_id, type, queue, status, wake_at, input,
+        created_at, close_by, chain_by, context, schedule, slot)
+        VALUES ($1, $2, $3, $4, $5, $6, 0, $9, $7, $8, $10, $11, $12, $13, $14)";
+    sqlx::query(INSERT)
+        .bind(new.id.0)
+        .bind(&new.workflow_id)
+        .bind(&new.run_id)
+        .bind(&new.request_id)
+        .bind(&new.workflow_type)
+        .bind(&new.queue)
+        .bind(&new.input)
+        .bind(new.created_at_ms)
+        .bind(new.due_at_ms())
+        .bind(new.terms.close_by_ms)
+        .bind(new.terms.chain_by_ms)
+        .bind(&new.terms.context)
+        .bind(new.terms.scheduled.map(|scheduled| scheduled.number))
+        .bind(new.terms.scheduled.map(|scheduled| scheduled.slot_ms))
+        .execute(connection)
+        .await
+        .map(drop)
 }
 
 /// Ends an execution from outside. A request id that did so before is `Known`.
@@ -132,6 +141,7 @@ async fn end(connection: &mut SqliteConnection, end: OutsideEnd<'_>, owned: bool
     }
     let report = sqlx::query(REPORT_ENDED).bind(id).bind(TERMINATED_END).bind(end.at_ms);
     report.execute(&mut *connection).await?;
+    sqlx::query(schedule::REPORT_ENDED).bind(id).bind(end.at_ms).execute(&mut *connection).await?;
     if owned {
         let tell = "INSERT INTO inbox (execution, kind, request_id, body, at) VALUES (?, ?, ?, ?, ?)";
         let tell = sqlx::query(tell).bind(id).bind(MessageKind::Terminated.code()).bind(TOLD);

@@ -1,6 +1,7 @@
 //! Parked messages: given back, and corrected (PROTOCOL 97). The write lock makes looking at a status and
 //! parking one step.
 
+use super::schedule;
 use super::store::SqliteStore;
 use crate::store::decide::{parkable_kinds, parking_statuses};
 use crate::store::{Orphans, SWEEP_AT_ONCE, StoreFuture, Sweep};
@@ -38,8 +39,14 @@ macro_rules! to_give_back {
 }
 
 /// Most sweeps find nothing, so a reader looks first: it holds up no commit.
-pub(super) const IS_WRONG: &str =
-    concat!("SELECT EXISTS (", to_park!(), ") OR EXISTS (", to_give_back!(), ")");
+pub(super) const IS_WRONG: &str = concat!(
+    "SELECT EXISTS (",
+    to_park!(),
+    ") OR EXISTS (",
+    to_give_back!(),
+    ") OR EXISTS (SELECT 1 FROM inbox WHERE execution < 0
+    AND NOT EXISTS (SELECT 1 FROM schedule s WHERE s.number = inbox.execution))"
+);
 
 /// `$1` the most.
 pub(super) const PARK: &str = concat!("UPDATE inbox SET parked = 1 WHERE id IN (", to_park!(), " LIMIT $1)");
@@ -65,6 +72,7 @@ impl Sweep for SqliteStore {
 
 async fn correct(connection: &mut SqliteConnection) -> sqlx::Result<u64> {
     let mut most = 0;
+    sqlx::query(schedule::SWEEP).execute(&mut *connection).await?;
     for correct in [PARK, GIVE_BACK] {
         let correct = sqlx::query(correct).bind(SWEEP_AT_ONCE.cast_signed());
         most = correct.execute(&mut *connection).await?.rows_affected().max(most);
