@@ -1,19 +1,21 @@
 //! Schedules: what starts runs at certain times, and its handle.
 //!
-//! `options` are what a schedule is made of; `action` is what it starts; `handle` is what is done with one;
+//! `new` creates one of `options` (when and how) and an `action` (what); `handle` is what is done with one;
 //! `describe` and `list` are what is known of them.
 
 mod action;
 mod describe;
 mod handle;
 mod list;
+mod new;
 mod options;
+mod parts;
 
 pub use action::IntoStart;
 pub use describe::{ScheduleDescription, ScheduledRun};
 pub use handle::{Schedule, ScheduleUpdate};
 pub use list::{ListSchedules, ScheduleCursor, SchedulePage, ScheduleSummary};
-pub use options::NewSchedule;
+pub use new::NewSchedule;
 
 use super::{Client, check_id};
 use crate::error::{Error, Result};

@@ -205,10 +205,15 @@ impl Terms {
             due_at_ms,
             close_by_ms: run_by_ms.into_iter().chain(chain_by_ms).min(),
             chain_by_ms,
-            context: (!context.is_empty()).then(|| crate::wire::to_json(context)),
+            context: (!context.is_empty()).then(|| json(context)),
             scheduled: None,
         }
     }
+}
+
+/// What a run begins with, as its row has it.
+pub(crate) fn json(context: &StartContext) -> String {
+    serde_json::to_string(context).expect("a context always encodes")
 }
 
 /// For which slot of which schedule a run was started (PROTOCOL 69).

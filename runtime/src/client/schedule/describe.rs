@@ -1,6 +1,6 @@
 //! What is known of one schedule.
 
-use super::handle::Parts;
+use super::parts::Parts;
 use crate::client::time::timestamp;
 use crate::store::ScheduleRow;
 use abide_core::schedule::{Calendar, Counts, Overlap, Recent, RunEnd, next_slots};

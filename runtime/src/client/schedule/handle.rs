@@ -1,20 +1,18 @@
 //! A schedule's handle, and what is done with it.
 
-use super::options::{Options, options};
+use super::options::{Options, millis, options};
+use super::parts::Parts;
 use super::{Changed, IntoStart, ScheduleDescription};
 use crate::client::{Client, Handle, UntypedHandle, WorkflowHandle};
 use crate::error::{Error, Result};
 use crate::store::{Action, AskedOf, ScheduleParts, ScheduleRow, StoreError};
-use abide_core::schedule::{Calendar, Input, Interval, Overlap, Policy, Spec, State};
+use abide_core::schedule::{Calendar, Input, Interval, Overlap};
 use jiff::Timestamp;
-use serde::de::DeserializeOwned;
 use std::fmt;
 use std::marker::PhantomData;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
-
-use super::options::millis;
 
 /// How often an update is tried while others change the schedule.
 const UPDATED_AT_MOST: u32 = 8;
@@ -64,8 +62,8 @@ impl<W: WorkflowHandle> Schedule<W> {
     }
 
     /// Starts runs for the slots of a time in the past, also of a paused schedule. The end is not later than now
-    /// (`AB0425`). The workflow ids of the runs are `<schedule>-<slot>-<request>`, so that slots that have had a run get
-    /// another. `overlap` says what its slots do while a run is open.
+    /// (`AB0425`). The workflow ids of the runs are `<schedule>-<slot>-<request>`, so that slots that have had a run
+    /// get another. `overlap` says what its slots do while a run is open.
     ///
     /// ```
     /// # use abide::prelude::*;
@@ -121,8 +119,8 @@ impl<W: WorkflowHandle> Schedule<W> {
     /// ```
     ///
     /// # Errors
-    /// `AB0423` if there is no such schedule; `AB0425` for times that cannot be read or never come; `AB0416` if it starts
-    /// another workflow; `AB0515` if others change it all the time.
+    /// `AB0423` if there is no such schedule; `AB0425` for times that cannot be read or never come; `AB0416` if it
+    /// starts another workflow; `AB0515` if others change it all the time.
     pub async fn update(&self, change: impl Fn(ScheduleUpdate<W>) -> ScheduleUpdate<W>) -> Result<()> {
         for _ in 0..UPDATED_AT_MOST {
             let row = self.row().await?;
@@ -234,32 +232,4 @@ impl<W: WorkflowHandle> ScheduleUpdate<W> {
         self.options.remaining = None;
         self
     }
-}
-
-/// A row's texts.
-pub(super) struct Parts {
-    pub(super) spec: Spec,
-    pub(super) policy: Policy,
-    pub(super) action: Action,
-    pub(super) state: State,
-}
-
-impl Parts {
-    pub(super) fn of(row: &ScheduleRow) -> Result<Self> {
-        Ok(Self {
-            spec: read(row, &row.spec)?,
-            policy: read(row, &row.policy)?,
-            action: read(row, &row.action)?,
-            state: read(row, &row.state)?,
-        })
-    }
-}
-
-fn read<T: DeserializeOwned>(row: &ScheduleRow, text: &str) -> Result<T> {
-    serde_json::from_str(text).map_err(|error| Error::ScheduleRefused {
-        message: super::coded(format!(
-            "schedule `{}` cannot be read ({error}): a newer release may have written it",
-            row.id
-        )),
-    })
 }

@@ -1,6 +1,6 @@
 //! Lists schedules, a page at a time.
 
-use super::handle::Parts;
+use super::parts::Parts;
 use crate::client::Client;
 use crate::client::time::timestamp;
 use crate::error::Result;

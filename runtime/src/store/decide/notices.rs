@@ -41,7 +41,7 @@ pub(crate) struct Notices<'a> {
     pub(crate) queues: Vec<&'a str>,
     /// Readers of these runs' streams.
     pub(crate) published: Vec<ExecutionId>,
-    /// Whoever steps schedules: one of them has a report.
+    /// Those who step schedules: one of them has a report.
     pub(crate) schedules: bool,
 }
 

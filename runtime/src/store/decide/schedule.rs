@@ -6,7 +6,7 @@ mod parts;
 mod told;
 
 use crate::store::execution::NewExecution;
-use crate::store::message::{InboxRow, MessageKind, Reply};
+use crate::store::message::{InboxRow, Reply};
 use crate::store::schedule::{
     AskedOf, RunKeys, STEPS_AT_ONCE, ScheduleAnswer, ScheduleAsk, ScheduleParts, ScheduleRow, StartedRun,
     Stepped,
@@ -17,8 +17,14 @@ use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use told::{Told, ends};
 
+pub(crate) use told::ChainEnd;
+
 /// How long the request of an ask is remembered: a day.
 const REMEMBER_MS: i64 = 24 * 60 * 60 * 1_000;
+
+/// A pass that has started so many runs leaves the rest to the next one: it is one transaction, and must come to its
+/// end.
+const RUNS_AT_ONCE: usize = 1_000;
 
 /// What became of a start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,27 +34,6 @@ pub(crate) enum Birth {
     Taken,
     /// Another session holds the lock of its workflow id.
     Held,
-}
-
-/// A message to the open run of a chain that a schedule has started.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct ChainEnd<'a> {
-    /// The schedule's number: a run that another has started under this id is not meant.
-    pub(crate) number: i64,
-    pub(crate) workflow_id: &'a str,
-    /// Else it is asked to cancel.
-    pub(crate) terminates: bool,
-    /// The message's dedup key.
-    pub(crate) request_id: &'static str,
-    /// The message's body.
-    pub(crate) body: &'static str,
-}
-
-impl ChainEnd<'_> {
-    /// The message's kind.
-    pub(crate) fn kind(&self) -> MessageKind {
-        if self.terminates { MessageKind::Terminate } else { MessageKind::Cancel }
-    }
 }
 
 /// One transaction, and its statements.
@@ -135,13 +120,16 @@ pub(crate) async fn pass<D: Desk>(desk: &mut D, keys: &RunKeys) -> Result<Steppe
     for report in desk.reports(&numbers).await? {
         reports.entry(report.execution.0).or_default().push(report);
     }
-    let mut schedules = 0;
+    let (mut schedules, mut started) = (0, 0);
     for row in rows {
+        if started >= RUNS_AT_ONCE {
+            break;
+        }
         let reports = reports.remove(&row.number).unwrap_or_default();
         desk.mark().await?;
         match settle(desk, &row, &reports, Told::Nothing, (keys, now_ms)).await {
-            Ok(Settled::Done { .. }) => {
-                schedules += 1;
+            Ok(Settled::Done { runs, .. }) => {
+                (schedules, started) = (schedules + 1, started + runs.len());
                 desk.keep().await?;
             }
             Ok(Settled::Held) => desk.undo().await?,

@@ -10,7 +10,7 @@ use super::start::{drop_tasks, empty_inbox, insert, write_turn};
 use super::statement::{Looked, Statement};
 use super::tables::Execution;
 use super::tokens;
-use super::{attempt, followed, schedule, stream};
+use super::{attempt, followed, reports, stream};
 use crate::policy::{IdConflictPolicy, IdReusePolicy};
 use crate::status::ExecutionStatus;
 use crate::store::decide::{Concerned, NewRow, Recovered, RowWrite, allows_reuse, parks};
@@ -278,7 +278,7 @@ fn report(st: &mut Statement<'_>, batch: &mut Batch, appends: &[&Append]) -> Loo
             continue;
         }
         if let (Some(message), None, Some(close)) = (&append.report, &append.successor, &append.close) {
-            schedule::report(st, append.execution, close.status, message, append.at_ms)?;
+            reports::report(st, append.execution, close.status, message, append.at_ms)?;
         }
         let child = st.tables.executions.get(&append.execution).and_then(|execution| execution.child);
         let (Some(end), Some(ChildOf { parent, child_no, .. })) = (&append.report, child) else { continue };

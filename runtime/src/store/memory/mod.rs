@@ -36,6 +36,7 @@ mod locks;
 mod message;
 mod open;
 mod options;
+mod reports;
 mod schedule;
 mod server;
 mod session;

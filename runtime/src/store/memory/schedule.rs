@@ -5,10 +5,9 @@ use super::locks::{Key, Mode};
 use super::message::keep;
 use super::session::{Failure, Session};
 use super::start::{insert, unowned};
-use super::statement::{Looked, Statement};
+use super::statement::Statement;
 use super::store::MemoryStore;
 use super::write::Write;
-use crate::status::ExecutionStatus;
 use crate::store::decide::{Birth, ChainEnd, Desk, Notify, Receiver, ask, pass};
 use crate::store::patience::Patience;
 use crate::store::{
@@ -18,28 +17,6 @@ use crate::store::{
 use abide_core::ExecutionId;
 use std::collections::BTreeSet;
 use tokio::sync::watch;
-
-/// Tells its schedule of the end of a run that no other goes on for. Whether it has one.
-pub(super) fn report(
-    st: &mut Statement<'_>,
-    id: ExecutionId,
-    status: ExecutionStatus,
-    message: &str,
-    at_ms: i64,
-) -> Looked<bool> {
-    let Some(run) = st.tables.executions.get(&id) else { return Ok(false) };
-    let Some(scheduled) = run.row.scheduled else { return Ok(false) };
-    if !st.tables.schedules.values().any(|schedule| schedule.number == scheduled.number) {
-        return Ok(false);
-    }
-    let workflow_id = serde_json::Value::from(run.row.workflow_id.clone());
-    let (slot_ms, status) = (scheduled.slot_ms, status.code());
-    let body = format!(
-        r#"{{"workflow_id":{workflow_id},"slot_ms":{slot_ms},"status":{status},"message":{message}}}"#
-    );
-    let request_id = format!("run/{}", run.row.chain());
-    st.put(ExecutionId(scheduled.number), MessageKind::ChildEnded, &request_id, body, at_ms)
-}
 
 /// The reports to schedules, each with its schedule's number.
 fn reports<'a>(st: &Statement<'a>) -> impl Iterator<Item = &'a InboxRow> {
@@ -227,15 +204,6 @@ impl Desk for Transaction<'_> {
         // A statement that raises ends its transaction here, and none of these does.
         None
     }
-}
-
-/// Deletes reports that no schedule takes in any more: it was deleted while its run closed.
-pub(super) fn sweep(st: &mut Statement<'_>) -> Looked<()> {
-    let tables = st.tables;
-    let is_late = |row: &&InboxRow| {
-        row.execution.0 < 0 && !tables.schedules.values().any(|schedule| schedule.number == row.execution.0)
-    };
-    tables.inbox.values().filter(is_late).try_for_each(|row| st.take_out(row))
 }
 
 impl MemoryStore {

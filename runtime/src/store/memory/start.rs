@@ -7,7 +7,7 @@ use super::family::report;
 use super::guard::start_keys;
 use super::join::{join, joined};
 use super::locks::{Key, Mode};
-use super::schedule;
+use super::reports;
 use super::session::{Failure, Session};
 use super::statement::{Looked, Statement};
 use super::store::MemoryStore;
@@ -221,7 +221,7 @@ async fn end(session: &mut Session, end: OutsideEnd<'_>) -> Result<Ended, Failur
     session.run(|st| drop_tasks(st, id)).await?;
     session.run(|st| attempt::drop_all(st, id)).await?;
     let parent = session.run(|st| report(st, id, TERMINATED_END, at_ms)).await?;
-    let scheduled = session.run(|st| schedule::report(st, id, OutsideEnd::STATUS, "null", at_ms)).await?;
+    let scheduled = session.run(|st| reports::report(st, id, OutsideEnd::STATUS, "null", at_ms)).await?;
     if owner.is_some() {
         session.run(|st| st.put(id, MessageKind::Terminated, TOLD, event.to_owned(), at_ms)).await?;
     }

@@ -1,7 +1,7 @@
 //! Parked messages: given back, and corrected (PROTOCOL 97). The statements of `postgres/sweep.rs`.
 
 use super::locks::{Key, Mode};
-use super::schedule;
+use super::reports;
 use super::statement::{Looked, Statement};
 use super::store::MemoryStore;
 use super::write::Write;
@@ -61,7 +61,7 @@ impl Sweep for MemoryStore {
         Box::pin(async move {
             self.once("sweep", move |session| {
                 Box::pin(async move {
-                    session.run(schedule::sweep).await?;
+                    session.run(reports::sweep).await?;
                     Ok(session.run(park).await?.max(session.run(give_back).await?))
                 })
             })

@@ -40,6 +40,7 @@ pub(crate) mod permutations;
 mod plan_tests;
 mod process;
 mod replies;
+mod reports;
 mod rows;
 mod schedule;
 #[cfg(test)]

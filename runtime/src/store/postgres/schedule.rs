@@ -1,4 +1,4 @@
-//! Schedules: the statements of a transaction that steps them (PROTOCOL 68), and the reports of ends from outside (71).
+//! Schedules: the statements of a transaction that steps them (PROTOCOL 68).
 //!
 //! The rows of schedules are locked before all others. Nothing after them waits: a name's lock and a receiver are
 //! only tried, so a pass and a batch never wait for each other.
@@ -21,15 +21,6 @@ use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::{Executor, PgConnection, Postgres, Row};
 use std::collections::BTreeSet;
 use tokio::sync::watch;
-
-/// The report of a run that was ended from outside: `$1` the run, `$2` now.
-pub(super) const REPORT_ENDED: &str = "
-INSERT INTO {s}.inbox (execution, kind, request_id, body, at)
-SELECT s.number, 7, 'run/' || coalesce(e.chain, e.id), json_build_object('workflow_id', e.workflow_id,
-    'slot_ms', e.slot, 'status', e.status, 'message', NULL), $2
-FROM {s}.execution e JOIN {s}.schedule s ON s.number = e.schedule
-WHERE e.id = $1 AND e.next IS NULL
-ON CONFLICT DO NOTHING";
 
 /// Those with reports. Of a newer release's rows nothing is known.
 macro_rules! told {
@@ -108,10 +99,6 @@ const INSERT: &str =
     "INSERT INTO {s}.schedule (number, spec, action, policy, state, note, paused, halted, next_at,
     last_slot, version, id, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
     ON CONFLICT (id) DO NOTHING";
-
-/// Reports that no schedule takes in any more: it was deleted while its run closed.
-pub(super) const SWEEP: &str = "DELETE FROM {s}.inbox i WHERE i.execution < 0
-    AND NOT EXISTS (SELECT FROM {s}.schedule s WHERE s.number = i.execution)";
 
 /// One transaction, and whom it concerns.
 struct Transaction<'c> {

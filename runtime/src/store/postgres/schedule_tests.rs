@@ -1,6 +1,7 @@
 //! Schedules on a real server: what a pass reads, what it waits for, and what it does with a row that is refused.
 
-use super::schedule::{DUE, LOOK, SWEEP};
+use super::reports::SWEEP;
+use super::schedule::{DUE, LOOK};
 use super::tests::connect;
 use super::*;
 use crate::store::conformance::schedules::{create, due, parts, row_of, step, trigger};
@@ -100,7 +101,7 @@ async fn a_schedule_that_cannot_be_read_is_halted_until_it_is_changed() {
     dba.execute(damage).await.unwrap();
     assert_eq!(step(&a).await.schedules, 0);
     assert!(row_of(&a, "s").await.note.unwrap().starts_with("its state cannot be read"));
-    // What has come for it waits, and wakes nobody.
+    // What has come for it waits, and no pass looks at it.
     a.store.terminate(run.execution, "t".to_owned(), "{}".to_owned()).await.unwrap();
     let commits = a.store.metrics().commits;
     assert_eq!(step(&a).await.schedules, 0);

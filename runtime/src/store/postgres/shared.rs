@@ -135,7 +135,7 @@ impl Shared {
         self.news.send_modify(|count| *count += 1);
     }
 
-    /// Whoever steps schedules in this process has something to look at.
+    /// The worker of this process that steps schedules has something to look at.
     pub(super) fn tell_schedules(&self) {
         self.schedules.send_modify(|count| *count += 1);
     }

@@ -8,8 +8,8 @@ use super::family::REPORT_ENDED;
 use super::find::{BY_ID, select};
 use super::join::{join, joined};
 use super::keys::start_keys;
+use super::reports;
 use super::rows::TERMINATED;
-use super::schedule;
 use super::shared::Shared;
 use super::sql::SETTLE;
 use super::store::PostgresStore;
@@ -246,7 +246,7 @@ async fn end(connection: &mut PgConnection, shared: &Shared, end: OutsideEnd<'_>
     let report = sqlx::query_as(shared.sql.of(REPORT_ENDED)).bind(id).bind(TERMINATED_END).bind(end.at_ms);
     let parent: Option<(Option<i64>, String)> = report.fetch_optional(&mut *connection).await?;
     let parent = parent.map(|(owner, queue)| Receiver { owner: owner.map(Incarnation), queue });
-    let report = sqlx::query(shared.sql.of(schedule::REPORT_ENDED)).bind(id).bind(end.at_ms);
+    let report = sqlx::query(shared.sql.of(reports::REPORT_ENDED)).bind(id).bind(end.at_ms);
     let scheduled = report.execute(&mut *connection).await?.rows_affected() > 0;
     if owner.is_some() {
         let tell = sqlx::query(shared.sql.of(TELL)).bind(id).bind(TERMINATED).bind(TOLD);

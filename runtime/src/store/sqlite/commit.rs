@@ -119,6 +119,7 @@ impl Committer for Writer {
                 // The owner of the run that was ended for it may be here.
                 if ended {
                     self.shared.tick();
+                    self.shared.tell_schedules();
                 }
                 Ok(outcome)
             }

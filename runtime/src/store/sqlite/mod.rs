@@ -27,6 +27,7 @@ mod open;
 mod options;
 mod place;
 mod replies;
+mod reports;
 mod schedule;
 mod schema;
 mod shared;

@@ -1,4 +1,4 @@
-//! Schedules: the statements of a transaction that steps them (PROTOCOL 68), and the reports to them (71).
+//! Schedules: the statements of a transaction that steps them (PROTOCOL 68).
 
 use super::failure::kind;
 use super::message::put_reply;
@@ -13,42 +13,6 @@ use crate::store::{
 };
 use sqlx::{Executor, SqliteConnection};
 use tokio::sync::watch;
-
-/// The report of a chain's end, as the body of its row.
-macro_rules! report_body {
-    ($message:literal) => {
-        concat!(
-            "json_object('workflow_id', e.workflow_id, 'slot_ms', e.slot, 'status', e.status, 'message', ",
-            $message,
-            ")"
-        )
-    };
-}
-
-/// Schedules are told of the ends of the chains that they have started. It comes after the changes of rows.
-pub(super) const INSERT_REPORTS: &str = concat!(
-    "
-INSERT INTO inbox (execution, kind, request_id, body, at, parked)
-SELECT s.number, 7, 'run/' || coalesce(e.chain, e.id), ",
-    report_body!("json(r.value->1)"),
-    ", r.value->>2, 0
-FROM json_each($18) r CROSS JOIN execution e ON e.id = r.value->>0
-CROSS JOIN schedule s ON s.number = e.schedule
-WHERE e.next IS NULL
-ON CONFLICT DO NOTHING"
-);
-
-/// The same of a run that was ended from outside: `$1` the run, `$2` now.
-pub(super) const REPORT_ENDED: &str = concat!(
-    "
-INSERT INTO inbox (execution, kind, request_id, body, at)
-SELECT s.number, 7, 'run/' || coalesce(e.chain, e.id), ",
-    report_body!("NULL"),
-    ", $2
-FROM execution e CROSS JOIN schedule s ON s.number = e.schedule
-WHERE e.id = $1 AND e.next IS NULL
-ON CONFLICT DO NOTHING"
-);
 
 /// Those with reports. Of a newer release's rows nothing is known.
 macro_rules! told {
@@ -104,12 +68,10 @@ const WRITE: &str =
     "UPDATE schedule SET spec = $2, action = $3, policy = $4, state = $5, note = $6, paused = $7,
     halted = $8, next_at = $9, last_slot = $10, version = $11 WHERE number = $1";
 
-const INSERT: &str = "INSERT INTO schedule (number, spec, action, policy, state, note, paused, halted, next_at, last_slot,
-    version, id, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) ON CONFLICT (id) DO NOTHING";
-
-/// Reports that no schedule takes in any more: it was deleted while its run closed.
-pub(super) const SWEEP: &str = "DELETE FROM inbox WHERE execution < 0
-    AND NOT EXISTS (SELECT 1 FROM schedule s WHERE s.number = inbox.execution)";
+const INSERT: &str =
+    "INSERT INTO schedule (number, spec, action, policy, state, note, paused, halted, next_at,
+    last_slot, version, id, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+    ON CONFLICT (id) DO NOTHING";
 
 /// One job of the writer, whose lock makes looking and deciding one step.
 struct Job<'c> {

@@ -123,7 +123,7 @@ impl Shared {
         self.changes.send_modify(|count| *count += 1);
     }
 
-    /// Whoever steps schedules in this process has something to look at.
+    /// The worker of this process that steps schedules has something to look at.
     pub(super) fn tell_schedules(&self) {
         self.schedules.send_modify(|count| *count += 1);
     }

@@ -4,9 +4,10 @@
 use super::family::REPORT_ENDED;
 use super::find::{BY_ID, select};
 use super::join::{join, joined};
-use super::schedule;
+use super::reports;
 use super::store::SqliteStore;
 use super::sweep::unpark;
+use crate::policy::IdConflictPolicy;
 use crate::status::ExecutionStatus;
 use crate::store::decide::{
     Found, OutsideEnd, StartDecision, TERMINATED_END, TOLD, end_columns, end_deletes, joins, remembered,
@@ -141,7 +142,7 @@ async fn end(connection: &mut SqliteConnection, end: OutsideEnd<'_>, owned: bool
     }
     let report = sqlx::query(REPORT_ENDED).bind(id).bind(TERMINATED_END).bind(end.at_ms);
     report.execute(&mut *connection).await?;
-    sqlx::query(schedule::REPORT_ENDED).bind(id).bind(end.at_ms).execute(&mut *connection).await?;
+    sqlx::query(reports::REPORT_ENDED).bind(id).bind(end.at_ms).execute(&mut *connection).await?;
     if owned {
         let tell = "INSERT INTO inbox (execution, kind, request_id, body, at) VALUES (?, ?, ?, ?, ?)";
         let tell = sqlx::query(tell).bind(id).bind(MessageKind::Terminated.code()).bind(TOLD);
@@ -165,7 +166,14 @@ async fn resume(connection: &mut SqliteConnection, id: ExecutionId, now: i64) ->
 
 impl Starts for SqliteStore {
     fn start(&self, new: NewExecution) -> StoreFuture<'_, StartAnswer> {
-        Box::pin(self.telling(move |c| Box::pin(async move { Ok(start(c, &new).await?) })))
+        let replaces = new.conflict == IdConflictPolicy::TerminateExisting;
+        Box::pin(async move {
+            let started = self.telling(move |c| Box::pin(async move { Ok(start(c, &new).await?) })).await?;
+            if replaces {
+                self.shared.tell_schedules();
+            }
+            Ok(started)
+        })
     }
 
     fn terminate(
@@ -175,9 +183,14 @@ impl Starts for SqliteStore {
         event: String,
     ) -> StoreFuture<'_, SendAnswer> {
         let now = self.shared.clock.now_ms();
-        Box::pin(self.telling(move |c| {
-            Box::pin(async move { Ok(terminate(c, execution, &request_id, &event, now).await?) })
-        }))
+        Box::pin(async move {
+            let ended = self.telling(move |c| {
+                Box::pin(async move { Ok(terminate(c, execution, &request_id, &event, now).await?) })
+            });
+            let answer = ended.await?;
+            self.shared.tell_schedules();
+            Ok(answer)
+        })
     }
 
     fn resume(&self, execution: ExecutionId) -> StoreFuture<'_, ResumeAnswer> {

@@ -1,7 +1,7 @@
 //! Parked messages: given back, and corrected (PROTOCOL 97). The write lock makes looking at a status and
 //! parking one step.
 
-use super::schedule;
+use super::reports;
 use super::store::SqliteStore;
 use crate::store::decide::{parkable_kinds, parking_statuses};
 use crate::store::{Orphans, SWEEP_AT_ONCE, StoreFuture, Sweep};
@@ -72,7 +72,7 @@ impl Sweep for SqliteStore {
 
 async fn correct(connection: &mut SqliteConnection) -> sqlx::Result<u64> {
     let mut most = 0;
-    sqlx::query(schedule::SWEEP).execute(&mut *connection).await?;
+    sqlx::query(reports::SWEEP).execute(&mut *connection).await?;
     for correct in [PARK, GIVE_BACK] {
         let correct = sqlx::query(correct).bind(SWEEP_AT_ONCE.cast_signed());
         most = correct.execute(&mut *connection).await?.rows_affected().max(most);

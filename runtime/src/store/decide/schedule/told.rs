@@ -1,9 +1,8 @@
 //! What a step is told, and whom it ends.
 
-use super::ChainEnd;
 use super::parts::Parts;
 use crate::status::ExecutionStatus;
-use crate::store::message::InboxRow;
+use crate::store::message::{InboxRow, MessageKind};
 use crate::store::schedule::{ScheduleParts, ScheduleRow};
 use abide_core::schedule::{Change, Input, RunEnd, Step, step, update};
 use serde::Deserialize;
@@ -14,6 +13,27 @@ const TERMINATE: &str = "abide/schedule/terminate";
 
 /// Their body.
 const BODY: &str = "{\"reason\":\"its schedule starts the next run\"}";
+
+/// A message to the open run of a chain that a schedule has started.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ChainEnd<'a> {
+    /// The schedule's number: a run that another has started under this id is not meant.
+    pub(crate) number: i64,
+    pub(crate) workflow_id: &'a str,
+    /// Else it is asked to cancel.
+    pub(crate) terminates: bool,
+    /// The message's dedup key.
+    pub(crate) request_id: &'static str,
+    /// The message's body.
+    pub(crate) body: &'static str,
+}
+
+impl ChainEnd<'_> {
+    /// The message's kind.
+    pub(crate) fn kind(&self) -> MessageKind {
+        if self.terminates { MessageKind::Terminate } else { MessageKind::Cancel }
+    }
+}
 
 /// What a schedule is told besides its reports.
 #[derive(Clone, Copy)]
